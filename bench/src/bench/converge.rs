@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use serde_json::Value;
 use truing_fakes::model::{
-    FakeModel, KEY, KnownBug, ModelScript, ScriptedAnswer, ScriptedFix, ScriptedToolCall,
+    DEFAULT_API_KEY, FakeModel, KnownBug, ModelScript, ScriptedAnswer, ScriptedFix, ScriptedToolCall,
 };
 
 use super::meter;
@@ -166,7 +166,7 @@ impl ConvergeBenchPaths {
         command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
         // The program's folders and the repository are on the same disk, so the speed of another disk does
         // not affect the result.
-        command.env("HOME", &self.home).env("TMPDIR", &self.home).env("ANTHROPIC_API_KEY", KEY);
+        command.env("HOME", &self.home).env("TMPDIR", &self.home).env("ANTHROPIC_API_KEY", DEFAULT_API_KEY);
         command
     }
 }

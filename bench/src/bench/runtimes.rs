@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use serde_json::{Value, json};
-use truing_fakes::model::{AnswerCondition, FakeModel, KEY, ModelScript, ScriptedAnswer};
+use truing_fakes::model::{AnswerCondition, DEFAULT_API_KEY, FakeModel, ModelScript, ScriptedAnswer};
 
 use super::{meter, watch};
 use crate::{say, tools, workspace};
@@ -189,7 +189,7 @@ impl RuntimeBenchPaths {
         command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
         command
             .env("HOME", &self.home)
-            .env("ANTHROPIC_API_KEY", KEY)
+            .env("ANTHROPIC_API_KEY", DEFAULT_API_KEY)
             .env("ANTHROPIC_BASE_URL", &self.model_url);
         // Without this variable, the `claude` program would try to contact servers for updates and telemetry,
         // which it cannot reach here.

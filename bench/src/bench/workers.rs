@@ -17,7 +17,7 @@ use truing_fakes::forge::{
     FakeForge, FakeForgeOptions as ForgeOptions, FakeRepo, NewPull, PullView, UnreliableNetwork,
     WebhookTarget,
 };
-use truing_fakes::model::{FakeModel, KEY, ModelFault, ModelScript, ScriptedAnswer};
+use truing_fakes::model::{DEFAULT_API_KEY, FakeModel, ModelFault, ModelScript, ScriptedAnswer};
 use truing_fakes::repo::CommitBuilder;
 
 use super::process::{
@@ -202,7 +202,7 @@ fn measure_workers(options: &Options, root: &Path, program: &Path, workers: usiz
             .env("TRUING_STORE__FOLDER", &home)
             .env("GITHUB_WEBHOOK_SECRET", SECRET)
             .env("GITHUB_TOKEN", TOKEN)
-            .env("ANTHROPIC_API_KEY", KEY)
+            .env("ANTHROPIC_API_KEY", DEFAULT_API_KEY)
             .env(name, value);
         let mut process = ChildProcess::start(part, &mut command)?;
         wait_until_ready(&mut process, port)?;

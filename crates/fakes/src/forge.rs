@@ -164,19 +164,19 @@ impl FakeForge {
             queued: Default::default(),
             outbox,
             breaker: Default::default(),
-            events: 0,
-            form,
+            delivery_count: 0,
+            create_delivery: form,
             request_count: 0,
             limit: None,
-            creations: None,
-            spent: (0, 0),
+            secondary_rate_limit: None,
+            hour_and_call_count: (0, 0),
             calls: BTreeMap::new(),
             log: Default::default(),
             violations: Vec::new(),
         };
         let shared = Arc::new(FakeForgeSharedState {
             state: Mutex::new(FakeForgeState {
-                world,
+                forge: world,
                 repos: BTreeMap::new(),
                 renamed_repositories: BTreeMap::new(),
             }),
@@ -198,13 +198,13 @@ impl FakeForge {
     /// Sets the version of a Data Center, such as `8.9.0`. The version determines the features: drafts exist
     /// since 8.18, comments on several lines since 9.3.
     pub fn set_version(&self, version: &str) {
-        self.shared.lock().world.version = version.to_owned();
+        self.shared.lock().forge.version = version.to_owned();
     }
 
     /// Returns the id of an account as the forge shows it: `{uuid}` at Bitbucket Cloud, otherwise digits.
     /// Creates the account if it does not exist.
     pub fn account_id(&self, login: &str) -> String {
-        let world = &mut self.shared.lock().world;
+        let world = &mut self.shared.lock().forge;
         world.ensure_account(login);
         self.flavour.account_id(world.accounts.get(login).copied().unwrap_or_default())
     }
@@ -222,37 +222,37 @@ impl FakeForge {
     /// service.
     pub fn register_token(&self, token: &str, login: &str) {
         let mut state = self.shared.lock();
-        state.world.ensure_account(login);
-        state.world.tokens.insert(token.to_owned(), login.to_owned());
+        state.forge.ensure_account(login);
+        state.forge.tokens.insert(token.to_owned(), login.to_owned());
     }
 
     /// Revokes a token: from now on, the forge answers requests with this token with status 401.
     pub fn revoke(&self, token: &str) {
-        self.shared.lock().world.tokens.remove(token);
+        self.shared.lock().forge.tokens.remove(token);
     }
 
     // --------------------------------------------------------------------------------------- misbehaviour
 
     /// Adds a rule for a fault.
     pub fn add_fault(&self, fault: ForgeFault) {
-        self.shared.lock().world.faults.add(fault);
+        self.shared.lock().forge.faults.add(fault);
     }
 
     /// From now on, rejects comments on these lines of the file, in the way that `refusal` defines.
     pub fn refuse_places(&self, path: &str, places: RefusedPlaces, refusal: CommentPlaceRefusal) {
         let file = RefusedFile { path: path.to_owned(), places, refusal };
-        self.shared.lock().world.refused_files.push(file);
+        self.shared.lock().forge.refused_files.push(file);
     }
 
     /// Returns true if no fault rule is left. A rule is removed after it was applied to the number of
     /// requests that it defines.
     pub fn is_faultless(&self) -> bool {
-        self.shared.lock().world.faults.is_empty()
+        self.shared.lock().forge.faults.is_empty()
     }
 
     /// Removes all fault rules.
     pub fn clear_faults(&self) {
-        self.shared.lock().world.faults.clear();
+        self.shared.lock().forge.faults.clear();
     }
 
     /// Waits until the forge holds a request (see [`ForgeFaultKind::HeldRequest`]).
@@ -269,24 +269,24 @@ impl FakeForge {
     /// Makes new comments appear late: a comment that is created from now on is missing in the first `calls`
     /// lists that should contain the comment.
     pub fn set_stale_list_reads(&self, calls: u32) {
-        self.shared.lock().world.stale_lists = calls;
+        self.shared.lock().forge.stale_lists = calls;
     }
 
     /// From now on, after each push, the first `reads` reads of the pull request return the previous head.
     pub fn set_stale_head_reads(&self, reads: u32) {
-        self.shared.lock().world.stale_heads = reads;
+        self.shared.lock().forge.stale_heads = reads;
     }
 
     // ------------------------------------------------------------------------------------------- webhooks
 
     /// Sets the webhook: its address, and the mode of delivery (immediate, or only when a test requests it).
     pub fn set_hook(&self, hook: WebhookTarget) {
-        self.shared.lock().world.hook = Some(hook);
+        self.shared.lock().forge.hook = Some(hook);
     }
 
     /// Removes the queued deliveries from the queue and returns the deliveries in the order of the events.
     pub fn take_deliveries(&self) -> Vec<FakeDelivery> {
-        self.shared.lock().world.queued.drain(..).collect()
+        self.shared.lock().forge.queued.drain(..).collect()
     }
 
     /// Sends one delivery, for the first time or again. Returns the status of the response. Bitbucket Cloud
@@ -296,7 +296,7 @@ impl FakeForge {
     /// Returns [`FakeError::Refused`] if a Data Center skips the webhook, because the webhook has failed five
     /// times or more.
     pub async fn deliver(&self, delivery: &FakeDelivery) -> Result<u16, FakeError> {
-        let hook = self.shared.lock().world.hook.clone();
+        let hook = self.shared.lock().forge.hook.clone();
         let hook = hook.ok_or_else(|| FakeError::Missing("hook".into()))?;
         send_delivery(&self.shared, &self.client, delivery, &hook).await
     }
@@ -311,9 +311,9 @@ impl FakeForge {
             return Err(FakeError::Refused("only a Data Center tests hooks".into()));
         }
         let serial = {
-            let world = &mut self.shared.lock().world;
-            world.events += 1;
-            world.events
+            let world = &mut self.shared.lock().forge;
+            world.delivery_count += 1;
+            world.delivery_count
         };
         let payload = serde_json::json!({"test": true});
         let delivery = FakeDelivery::from_bitbucket_event(self.flavour, serial, webhook::PING, 0, &payload);
@@ -335,18 +335,18 @@ impl FakeForge {
     /// Returns the number of requests per route, such as `METHOD /route/{of}/the/{table}`. Requests to
     /// unknown routes are counted as `METHOD unknown`.
     pub fn call_counts(&self) -> BTreeMap<String, u64> {
-        self.shared.lock().world.calls.clone()
+        self.shared.lock().forge.calls.clone()
     }
 
     /// Returns the forbidden actions of Truing: approvals, merges, pushes without permission or to the
     /// default branch, changes of other users' comments, issues and pull requests, and unknown requests.
     pub fn violations(&self) -> Vec<String> {
-        self.shared.lock().world.violations.clone()
+        self.shared.lock().forge.violations.clone()
     }
 
     /// Returns the requests, oldest first; at most [`MAX_LOGGED`].
     pub fn request_log(&self) -> Vec<LoggedCall> {
-        self.shared.lock().world.log.iter().cloned().collect()
+        self.shared.lock().forge.log.iter().cloned().collect()
     }
 }
 
@@ -372,14 +372,14 @@ async fn send_delivery(
         return Ok(delivery.send(client, hook).await?);
     }
     let leaves_out = {
-        let world = &shared.lock().world;
+        let world = &shared.lock().forge;
         world.breaker.is_skipping(world.now())
     };
     if leaves_out {
         return Err(FakeError::Refused("the hook has failed too often, and is left out for a time".into()));
     }
     let sent = delivery.send(client, hook).await;
-    let world = &mut shared.lock().world;
+    let world = &mut shared.lock().forge;
     let now = world.now();
     world.breaker.record_delivery(sent.as_ref().is_ok_and(|status| (200..300).contains(status)), now);
     Ok(sent?)

@@ -24,8 +24,8 @@ use tokio::task::AbortHandle;
 
 pub use play::{KnownBug, PromptRole, ScriptedBehaviour, ScriptedFix, ScriptedToolCall};
 pub use script::{
-    AnswerBlock, AnswerCondition, KEY, ModelFault, ModelScript, ScriptError, ScriptedAnswer, ScriptedUsage,
-    StreamPosition,
+    AnswerBlock, AnswerCondition, DEFAULT_API_KEY, ModelFault, ModelScript, ScriptError, ScriptedAnswer,
+    ScriptedUsage, StreamPosition,
 };
 pub use signature::{AWS_KEY_ID, AWS_REGION, AWS_WORKSPACE, aws_secret_key};
 pub use state::{LoggedModelCall, MAX_LOGGED, RequestUsage};

@@ -24,7 +24,7 @@ use crate::server;
 
 /// Publication time of every release. The time is so early that every release is older than any minimum age
 /// in a test.
-const PUBLISHED: &str = "2024-05-01T00:00:00Z";
+const PUBLICATION_TIME: &str = "2024-05-01T00:00:00Z";
 
 /// The kind of a package index.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -124,14 +124,14 @@ impl FakeRegistry {
     }
 
     fn set_npm_releases(&self, package: &str, releases: &[FakeRelease<'_>]) -> io::Result<()> {
-        let (mut versions, mut time) = (json!({}), json!({ "created": PUBLISHED }));
+        let (mut versions, mut time) = (json!({}), json!({ "created": PUBLICATION_TIME }));
         for (version, files) in releases {
             let archive = tar_gz("package", files)?;
             let path = format!("/npm/{package}/-/{version}.tgz");
             let integrity = format!("sha512-{}", STANDARD.encode(sha2::Sha512::digest(&archive)));
             let tarball = format!("http://{}{path}", self.address);
             versions[*version] = json!({ "dist": { "tarball": tarball, "integrity": integrity } });
-            time[*version] = json!(PUBLISHED);
+            time[*version] = json!(PUBLICATION_TIME);
             self.set_file(path, archive);
         }
         let document = json!({ "name": package, "versions": versions, "time": time, "dist-tags": {} });
@@ -145,7 +145,7 @@ impl FakeRegistry {
             let archive = tar_gz(&format!("{package}-{version}"), files)?;
             let line = json!({ "name": package, "vers": version, "cksum": sha256_hex(&archive),
                 "yanked": false,
-                "deps": [], "features": {}, "pubtime": PUBLISHED });
+                "deps": [], "features": {}, "pubtime": PUBLICATION_TIME });
             lines += &format!("{line}\n");
             self.set_file(format!("/dl/{package}/{version}.crate"), archive);
         }

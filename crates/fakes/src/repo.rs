@@ -19,7 +19,7 @@ const COMMIT_STEP: i64 = 60;
 /// The only ref that fast-import updates. At every checkpoint, fast-import rewrites all refs that it has
 /// updated. All other refs are therefore written directly as files (loose refs), which is a hundred times
 /// faster.
-const SCRATCH: &str = "refs/import/tip";
+const FAST_IMPORT_REF: &str = "refs/import/tip";
 
 /// The error of a git operation.
 #[derive(Debug, thiserror::Error)]
@@ -125,7 +125,7 @@ impl CommitBuilder {
 
 /// A bare repository and the process that writes its commits. All changes of refs go through this type.
 #[derive(Debug)]
-pub struct RepoBuilder {
+pub struct FakeGitRepository {
     dir: PathBuf,
     import: Option<(Child, ChildStdin, BufReader<ChildStdout>)>,
     /// All commits that were ever created, each with its first parent.
@@ -144,7 +144,7 @@ pub struct CommitRequest<'a> {
     pub commit: &'a CommitBuilder,
 }
 
-impl RepoBuilder {
+impl FakeGitRepository {
     /// Creates an empty bare repository with `HEAD` at `branch`. The folder `dir` must be missing or empty.
     pub fn create(dir: &Path, branch: &str) -> Result<Self, FakeGitError> {
         check_name(branch)?;
@@ -238,8 +238,9 @@ impl RepoBuilder {
             // In the author line, these characters would end the name or the line.
             let author: String = commit.author.chars().filter(|c| !"<>\n\0".contains(*c)).collect();
             let who = format!("{author} <{author}@example.invalid> {date} +0000");
-            let head =
-                format!("reset {SCRATCH}\n\ncommit {SCRATCH}\nmark :1\nauthor {who}\ncommitter {who}\n");
+            let head = format!(
+                "reset {FAST_IMPORT_REF}\n\ncommit {FAST_IMPORT_REF}\nmark :1\nauthor {who}\ncommitter {who}\n"
+            );
             script.extend(head.bytes());
             write_data(&mut script, commit.message.as_bytes());
             if let Some(parent) = parent {
@@ -381,7 +382,7 @@ fn process_gone_error() -> FakeGitError {
     FakeGitError::GitFailed { operation: "git fast-import".into(), message }
 }
 
-impl Drop for RepoBuilder {
+impl Drop for FakeGitRepository {
     fn drop(&mut self) {
         // The process exits when its input is closed. The code waits for the exit, because the repository's
         // folder may be deleted afterwards.
@@ -503,13 +504,13 @@ fn quote_path(path: &[u8]) -> String {
 mod tests {
     use super::*;
 
-    fn repo() -> (tempfile::TempDir, RepoBuilder) {
+    fn repo() -> (tempfile::TempDir, FakeGitRepository) {
         let dir = tempfile::tempdir().unwrap();
-        let repo = RepoBuilder::create(&dir.path().join("r.git"), "main").unwrap();
+        let repo = FakeGitRepository::create(&dir.path().join("r.git"), "main").unwrap();
         (dir, repo)
     }
 
-    fn git_output(repo: &RepoBuilder, args: &[&str]) -> String {
+    fn git_output(repo: &FakeGitRepository, args: &[&str]) -> String {
         String::from_utf8_lossy(&run_command(git_command(repo.dir()).args(args)).unwrap())
             .trim_end()
             .to_owned()

@@ -29,7 +29,7 @@ pub struct ForgeCapability {
     pub max_comment_length: usize,
     /// Part of the maximum length of a comment that is reserved for the marker and the blank line above the
     /// marker.
-    pub marker_room: usize,
+    pub reserved_marker_length: usize,
     /// Syntax that hides a marker from people.
     pub marker: MarkerForm,
     /// Lines that one comment may cover.
@@ -181,7 +181,7 @@ pub const GITHUB: ForgeCapability = ForgeCapability {
     upsert_rule: UpsertRule::ByPlace,
     page_urls: PageUrlLayout::OfOwners,
     max_comment_length: 65_536,
-    marker_room: 512,
+    reserved_marker_length: 512,
     marker: MarkerForm::HtmlComment,
     commentable_lines: CommentableLines::OneHunk,
     max_batch_size: 30,
@@ -219,7 +219,7 @@ pub const BITBUCKET_CLOUD: ForgeCapability = ForgeCapability {
     upsert_rule: UpsertRule::ByText,
     page_urls: PageUrlLayout::OfWorkspaces,
     max_comment_length: 31_000,
-    marker_room: 512,
+    reserved_marker_length: 512,
     marker: MarkerForm::LinkReference,
     commentable_lines: CommentableLines::OneHunk,
     max_batch_size: 1,
@@ -257,7 +257,7 @@ pub const BITBUCKET_DC: ForgeCapability = ForgeCapability {
     upsert_rule: UpsertRule::ByText,
     page_urls: PageUrlLayout::OfProjects,
     max_comment_length: 32_767,
-    marker_room: 512,
+    reserved_marker_length: 512,
     marker: MarkerForm::LinkReference,
     commentable_lines: CommentableLines::OneHunk,
     max_batch_size: 1,
@@ -330,7 +330,7 @@ impl ForgeCapability {
             AnchorCommit::Head => true,
         };
         let (body, batch, suggestions) =
-            (self.max_comment_length - self.marker_room, self.max_batch_size, self.suggestions);
+            (self.max_comment_length - self.reserved_marker_length, self.max_batch_size, self.suggestions);
         PublishLimits {
             settle_delay: settle,
             max_body_length: body,

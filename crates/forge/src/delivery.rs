@@ -13,8 +13,8 @@ impl<'a> DeliveryHeaders<'a> {
     pub fn read(kind: ForgeKind, headers: &'a HeaderMap) -> Self {
         match kind {
             ForgeKind::Github => github::webhook::parse_headers(headers),
-            ForgeKind::Bitbucket => bitbucket::webhook::cloud(headers),
-            ForgeKind::BitbucketDc => bitbucket::webhook::data_center(headers),
+            ForgeKind::Bitbucket => bitbucket::webhook::parse_cloud_headers(headers),
+            ForgeKind::BitbucketDc => bitbucket::webhook::parse_data_center_headers(headers),
         }
     }
 }

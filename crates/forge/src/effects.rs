@@ -414,10 +414,10 @@ impl EffectExecutor<'_> {
         &self,
         intended: &EffectIntent,
         expected_entries: Vec<Option<EffectEntry>>,
-        ends: Vec<Option<EffectEntryState>>,
+        part_states: Vec<Option<EffectEntryState>>,
     ) -> Result<(), EffectError> {
         let at = self.clock.now();
-        let new = intended.parts.iter().zip(ends);
+        let new = intended.parts.iter().zip(part_states);
         let new = new.map(|(part, end)| {
             end.map(|state| EffectEntry {
                 content_digest: part.content_digest.clone(),

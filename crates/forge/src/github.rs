@@ -52,13 +52,13 @@ const STATUS_CONTEXT: &str = "truing/review";
 const MAX_STATUS_CHARS: usize = GITHUB.max_status_length;
 /// Hosts of GitHub's own service, including all subdomains. Other servers limit the creation of objects only
 /// if a response reports such a limit.
-const OWN_SERVICE: [&str; 2] = ["github.com", "ghe.com"];
+const GITHUB_CLOUD_HOSTS: [&str; 2] = ["github.com", "ghe.com"];
 
 /// Returns GitHub's wire format for this server. GitHub's limit on creations also counts objects that people
 /// create in the web interface. <https://docs.github.com/en/rest/about-the-rest-api/api-versions>
-pub(crate) fn wire_of(api: &Url) -> HttpDialect {
+pub(crate) fn http_dialect(api: &Url) -> HttpDialect {
     let host = api.host_str().unwrap_or_default();
-    let is_own = OWN_SERVICE
+    let is_own = GITHUB_CLOUD_HOSTS
         .iter()
         .any(|own| host.strip_suffix(own).is_some_and(|before| before.is_empty() || before.ends_with('.')));
     HttpDialect {
@@ -82,7 +82,7 @@ pub struct GitHubOptions {
     /// Credentials to log in with.
     pub credentials: GitHubCredentials,
     /// Our former accounts, each given as a name or an id. A name can pass to another account; an id cannot.
-    pub accounts: Vec<String>,
+    pub previous_accounts: Vec<String>,
     /// Keys that sign the markers.
     pub markers: MarkerKeys,
     /// Time for which a new comment may stay invisible if the response to its creation was lost.
@@ -133,16 +133,16 @@ impl GitHub {
     /// # Errors
     /// [`GitHubError`] for an invalid address, or a token that cannot be sent.
     pub fn new(options: GitHubOptions, clock: Arc<dyn Clock>) -> Result<Self, GitHubError> {
-        Self::with_patience(options, HttpTimeouts::default(), clock)
+        Self::with_timeouts(options, HttpTimeouts::default(), clock)
     }
 
     /// Builds a client with the timeouts in `patience`.
     ///
     /// # Errors
     /// As [`GitHub::new`].
-    pub fn with_patience(
+    pub fn with_timeouts(
         options: GitHubOptions,
-        patience: HttpTimeouts,
+        timeouts: HttpTimeouts,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, GitHubError> {
         for url in [&options.api_url, &options.git_url] {
@@ -160,7 +160,7 @@ impl GitHub {
             }
         }
         let wrong = |cause| GitHubError::Client { name: options.name.clone(), cause };
-        let http = ForgeHttpClient::new(&options.api_url, wire_of(&options.api_url), patience, clock)
+        let http = ForgeHttpClient::new(&options.api_url, http_dialect(&options.api_url), timeouts, clock)
             .map_err(wrong)?;
         let auth = GitHubAuth::new(options.api_url.clone(), options.credentials.clone()).map_err(wrong)?;
         Ok(Self { inner: Arc::new(GitHubInner { options, http, auth: Arc::new(auth) }) })
@@ -169,13 +169,13 @@ impl GitHub {
     /// Returns a client whose rate limits are shared by all processes with this login. Call this function
     /// before the first request: the returned client does not have the limits that this client has recorded.
     #[must_use]
-    pub fn with_shared_limits(&self, common: Arc<dyn SharedStateStore>) -> Self {
+    pub fn with_shared_limits(&self, shared_state: Arc<dyn SharedStateStore>) -> Self {
         let GitHubInner { options, http, .. } = &*self.inner;
         let login = match &options.credentials {
             GitHubCredentials::Token(token) => format!("token/{}", token.public_fingerprint()),
             GitHubCredentials::App { id, .. } => format!("app/{id}"),
         };
-        self.with_http(http.with_shared_limits(common, &options.api_url, &login))
+        self.with_http(http.with_shared_limits(shared_state, &options.api_url, &login))
     }
 
     /// Returns a copy of the client that checks this permit before each write call.

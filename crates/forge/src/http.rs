@@ -114,7 +114,7 @@ pub(crate) struct ForgeRequest {
     etag: Option<HeaderValue>,
     /// True if a redirect to another address of the same server counts as a response
     /// ([`ForgeResponse::location`]). Otherwise, a redirect is an error.
-    redirected: bool,
+    allows_redirect: bool,
     /// True if the call comments on lines or files of a diff. The forge may reject the location of such a
     /// comment.
     comments_on_diff: bool,
@@ -132,7 +132,7 @@ impl ForgeRequest {
             retry_safety,
             writes: false,
             etag: None,
-            redirected: false,
+            allows_redirect: false,
             comments_on_diff: false,
         }
     }
@@ -153,7 +153,7 @@ impl ForgeRequest {
             retry_safety,
             writes: true,
             etag: None,
-            redirected: false,
+            allows_redirect: false,
             comments_on_diff: false,
         }
     }
@@ -185,7 +185,7 @@ impl ForgeRequest {
             retry_safety,
             writes: true,
             etag: None,
-            redirected: false,
+            allows_redirect: false,
             comments_on_diff: false,
         }
     }
@@ -193,7 +193,7 @@ impl ForgeRequest {
     /// Accepts a redirect to another address of the same server as a response. The client does not follow the
     /// redirect.
     pub(crate) fn allow_redirect(self) -> Self {
-        Self { redirected: true, ..self }
+        Self { allows_redirect: true, ..self }
     }
 
     /// Makes the call conditional: if `etag` is the tag of the newest version,
@@ -232,16 +232,16 @@ pub(crate) struct RequestAuthorization {
     header: HeaderValue,
     secret: SecretString,
     clean: TextCleaner,
-    payer: RateLimitOwner,
+    limit_owner: RateLimitOwner,
 }
 
 impl RequestAuthorization {
     /// Builds a Bearer header. Errors never contain the credential.
-    pub(crate) fn bearer(secret: SecretString, payer: RateLimitOwner) -> Result<Self, HttpClientError> {
+    pub(crate) fn bearer(secret: SecretString, limit_owner: RateLimitOwner) -> Result<Self, HttpClientError> {
         let mut header = HeaderValue::from_str(&format!("Bearer {}", secret.expose()))
             .map_err(|_| HttpClientError::Token)?;
         header.set_sensitive(true);
-        Ok(Self { header, clean: TextCleaner::new(&secret), secret, payer })
+        Ok(Self { header, clean: TextCleaner::new(&secret), secret, limit_owner })
     }
 
     /// Builds a Basic header from a name and a credential. Errors contain neither the plain nor the encoded
@@ -249,14 +249,14 @@ impl RequestAuthorization {
     pub(crate) fn basic(
         name: &str,
         secret: SecretString,
-        payer: RateLimitOwner,
+        limit_owner: RateLimitOwner,
     ) -> Result<Self, HttpClientError> {
         let pair = BASE64_STANDARD.encode(format!("{name}:{}", secret.expose()));
         let mut header =
             HeaderValue::from_str(&format!("Basic {pair}")).map_err(|_| HttpClientError::Token)?;
         header.set_sensitive(true);
         let clean = TextCleaner::new(&secret).with_secret(&SecretString::new(pair));
-        Ok(Self { header, clean, secret, payer })
+        Ok(Self { header, clean, secret, limit_owner })
     }
 
     pub(crate) fn secret(&self) -> &SecretString {
@@ -267,7 +267,7 @@ impl RequestAuthorization {
 // `Debug` is not derived, because the fields contain a credential.
 impl fmt::Debug for RequestAuthorization {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RequestAuthorization").field("payer", &self.payer).finish_non_exhaustive()
+        f.debug_struct("RequestAuthorization").field("payer", &self.limit_owner).finish_non_exhaustive()
     }
 }
 
@@ -331,12 +331,12 @@ impl ForgeHttpClient {
     /// of the login, without any secret.
     pub(crate) fn with_shared_limits(
         &self,
-        common: Arc<dyn SharedStateStore>,
+        shared_state: Arc<dyn SharedStateStore>,
         api: &Url,
         login: &str,
     ) -> Self {
         let limits = RateLimits::new(self.wire.creations, self.clock.clone());
-        let limits = limits.with_shared_limits(common, format!("limits:{api}:{login}"));
+        let limits = limits.with_shared_limits(shared_state, format!("limits:{api}:{login}"));
         Self { limits: Arc::new(limits), ..self.copy_client() }
     }
 
@@ -397,7 +397,7 @@ impl ForgeHttpClient {
     ) -> Result<ForgeResponse, ClassifiedError> {
         // `_place` makes the call count as one of the concurrent calls until its response has been read.
         let _place =
-            self.limits.admit(authorization.payer, call).await.map_err(ClassifiedError::permanent)?;
+            self.limits.admit(authorization.limit_owner, call).await.map_err(ClassifiedError::permanent)?;
         if call.writes {
             // Each try is a write, so the permit is checked before each try.
             let confirmed = match &self.permit {
@@ -430,7 +430,7 @@ impl ForgeHttpClient {
         let mut response =
             request.send().await.map_err(|error| no_response_error(authorization, call, error))?;
         let status = response.status();
-        self.limits.record_headers(authorization.payer, response.headers()).await;
+        self.limits.record_headers(authorization.limit_owner, response.headers()).await;
         let unchanged = status == StatusCode::NOT_MODIFIED && call.etag.is_some();
 
         let limit = if status.is_success() { MAX_ANSWER_BYTES } else { MAX_REFUSAL_BYTES };
@@ -450,12 +450,13 @@ impl ForgeHttpClient {
             }
         }
 
-        let elsewhere =
-            call.redirected && status.is_redirection() && is_same_server_redirect(call, response.headers());
+        let elsewhere = call.allows_redirect
+            && status.is_redirection()
+            && is_same_server_redirect(call, response.headers());
         if !status.is_success() && !unchanged && !elsewhere {
             return Err(self.classify_refusal(authorization, call, status, response.headers(), &body).await);
         }
-        self.limits.record_success(authorization.payer).await;
+        self.limits.record_success(authorization.limit_owner).await;
         Ok(ForgeResponse {
             unchanged,
             purpose: call.purpose.clone(),
@@ -485,7 +486,7 @@ impl ForgeHttpClient {
             self.clock.now(),
         );
         if let (ForgeError::RateLimited { wait, .. }, Some(brake)) = (&mut refusal.error, brake) {
-            *wait = self.limits.record_secondary_limit(authorization.payer, brake, *wait).await;
+            *wait = self.limits.record_secondary_limit(authorization.limit_owner, brake, *wait).await;
         }
         refusal
     }
@@ -592,8 +593,8 @@ impl ForgeResponse {
     }
 
     /// Cleans a text of this response, for use in an error message.
-    pub(crate) fn clean(&self, words: &str) -> String {
-        self.clean.text(words)
+    pub(crate) fn clean(&self, text: &str) -> String {
+        self.clean.text(text)
     }
 
     /// Returns the address of the next page of a list; `None` on the last page. The client sends its

@@ -40,17 +40,17 @@ pub use topic::split_marker;
 /// Prefixes of the markers of every version, in each form.
 const OPENINGS: [&str; 2] = ["<!-- truing:", "[//]: # (truing:"];
 /// Prefixes of the markers of this version, in each form.
-const OPENING_1: [&str; 2] = ["<!-- truing:1 ", "[//]: # (truing:1 "];
+const MARKER_PREFIXES_V1: [&str; 2] = ["<!-- truing:1 ", "[//]: # (truing:1 "];
 /// Suffixes of markers, in each form.
 const CLOSING: [&str; 2] = [" -->", ")"];
 /// Text before and after the hash in a marker of the tool that Truing replaces. That tool put its marker into
 /// its inline comments.
-const SEED: (&str, &str) = ("<!-- claude-reviewer:inline:", " -->");
+const LEGACY_MARKER_AFFIXES: (&str, &str) = ("<!-- claude-reviewer:inline:", " -->");
 /// Word for the summary in a marker. A finding whose id is this word is escaped, so the unescaped word always
 /// means the summary.
 const SUMMARY: &str = "summary";
 /// The kind of marker in a comment that shows an item of a pull request: a finding or the summary.
-const ITEMS: MarkerKind = MarkerKind { field: "item", domain: b"truing marker 1" };
+const ITEM_MARKER_KIND: MarkerKind = MarkerKind { field: "item", domain: b"truing marker 1" };
 /// Length of a new key, in bytes.
 const KEY_BYTES: usize = 32;
 /// Number of hexadecimal digits of a key's id.
@@ -170,13 +170,13 @@ impl MarkerKeys {
 
     /// Returns the same keys. New markers are written in this form.
     #[must_use]
-    pub fn written_as(self, form: MarkerForm) -> Self {
+    pub fn with_marker_syntax(self, form: MarkerForm) -> Self {
         Self { form, ..self }
     }
 
     /// Returns the marker line of an item of a pull request, without a line end.
     pub fn sign(&self, pr: &PrId, producer: CommentProducer, item: &CommentSubject) -> String {
-        self.marker_line(&ITEMS, pr, producer, &word_of(item))
+        self.marker_line(&ITEM_MARKER_KIND, pr, producer, &encode_subject(item))
     }
 
     fn marker_line(&self, kind: &MarkerKind, pr: &PrId, producer: CommentProducer, word: &str) -> String {
@@ -189,7 +189,7 @@ impl MarkerKeys {
             .map(|mac| hex::encode(mac.finalize().into_bytes()))
             .unwrap_or_default();
         let MarkerKind { field, .. } = kind;
-        let ([html, link], [html_end, link_end]) = (OPENING_1, CLOSING);
+        let ([html, link], [html_end, link_end]) = (MARKER_PREFIXES_V1, CLOSING);
         let (opening, closing) = match self.form {
             MarkerForm::HtmlComment => (html, html_end),
             MarkerForm::LinkReference => (link, link_end),
@@ -211,14 +211,14 @@ impl MarkerKeys {
         if !is_marker(line) {
             return MarkerMatch::NoMarker;
         }
-        let Some(parts) = MarkerParts::read(&ITEMS, line) else {
+        let Some(parts) = MarkerParts::read(&ITEM_MARKER_KIND, line) else {
             return MarkerMatch::Forged;
         };
-        let Some(item) = item_of(parts.subject_word) else {
+        let Some(item) = decode_subject(parts.subject_word) else {
             return MarkerMatch::Forged;
         };
         let (producer, body) = (parts.producer, body.trim_end().to_owned());
-        match self.verify_mac(&ITEMS, pr, &parts) {
+        match self.verify_mac(&ITEM_MARKER_KIND, pr, &parts) {
             Some(true) => MarkerMatch::Verified { producer, item, body },
             Some(false) => MarkerMatch::Forged,
             None => MarkerMatch::UnknownKey { key: parts.key.to_owned(), producer, item, body },
@@ -234,12 +234,15 @@ fn is_marker(line: &str) -> bool {
 /// Returns the text of an inline comment of the tool that Truing replaces, without the marker in its first or
 /// last line. `None` if the text has no such marker. A marker of that tool is not signed and proves nothing,
 /// and Truing never writes one.
-pub fn without_seed(text: &str) -> Option<String> {
+pub fn strip_legacy_marker(text: &str) -> Option<String> {
     let is_hash = |hash: &str| {
         !hash.is_empty() && hash.len() <= 64 && hash.bytes().all(|byte| byte.is_ascii_hexdigit())
     };
     let is_seed = |line: &str| {
-        line.trim().strip_prefix(SEED.0).and_then(|rest| rest.strip_suffix(SEED.1)).is_some_and(is_hash)
+        line.trim()
+            .strip_prefix(LEGACY_MARKER_AFFIXES.0)
+            .and_then(|rest| rest.strip_suffix(LEGACY_MARKER_AFFIXES.1))
+            .is_some_and(is_hash)
     };
     let lines: Vec<&str> = text.trim().lines().collect();
     match lines.as_slice() {
@@ -260,7 +263,7 @@ struct MarkerParts<'a> {
 impl<'a> MarkerParts<'a> {
     /// Parses a marker line; `None` if the line differs in any way from the line that we would write.
     fn read(kind: &MarkerKind, line: &'a str) -> Option<Self> {
-        let mut forms = OPENING_1.iter().zip(CLOSING);
+        let mut forms = MARKER_PREFIXES_V1.iter().zip(CLOSING);
         let inside =
             forms.find_map(|(opening, closing)| line.strip_prefix(opening)?.strip_suffix(closing))?;
         let mut fields = inside.split(' ');
@@ -289,7 +292,7 @@ fn is_unescaped_byte(byte: u8) -> bool {
 }
 
 /// Returns the word that stands for the item in a marker.
-fn word_of(item: &CommentSubject) -> String {
+fn encode_subject(item: &CommentSubject) -> String {
     match item {
         CommentSubject::Summary => SUMMARY.to_owned(),
         CommentSubject::Finding(id) if id.as_str() == SUMMARY => format!("%{:02x}{}", b's', "ummary"),
@@ -313,12 +316,12 @@ fn escape_value(text: &str) -> String {
 }
 
 /// Returns the item that a word spells; `None` for words that [`word_of`] never makes.
-fn item_of(word: &str) -> Option<CommentSubject> {
+fn decode_subject(word: &str) -> Option<CommentSubject> {
     if word == SUMMARY {
         return Some(CommentSubject::Summary);
     }
     let item = CommentSubject::Finding(FindingId::new(unescape_value(word)?));
-    (word_of(&item) == word).then_some(item)
+    (encode_subject(&item) == word).then_some(item)
 }
 
 fn unescape_value(word: &str) -> Option<String> {

@@ -43,7 +43,7 @@ impl PageUrlLayout {
 
     /// Returns true if the root of the pages is the address of the API, and false if it is the address of
     /// git.
-    pub fn are_at_api(self) -> bool {
+    pub fn is_under_api_url(self) -> bool {
         match self {
             Self::OfOwners | Self::OfWorkspaces => false,
             Self::OfProjects => true,

@@ -199,7 +199,7 @@ impl CommentPublisher<'_> {
             let deleted: Vec<CommentId> = steps.iter().filter_map(deleted_comment).cloned().collect();
             let mut placed = RoundComments::new(&self.forge.publish_limits(), &steps);
             if placed.checks_head {
-                self.same_head().await?;
+                self.check_head_unchanged().await?;
             }
             let applied = self.apply_all(&rows, steps, &mut placed).await;
             let kept = if placed.checks_head { self.record_placed(placed).await } else { Ok(()) };
@@ -280,10 +280,10 @@ impl CommentPublisher<'_> {
                 self.perform_change(&Effect::EditComment { item, comment, body }).await?;
             }
             PublishStep::SetResolved { thread, resolved: true } => {
-                return self.settle_thread(&Effect::Resolve { thread }).await;
+                return self.change_thread_state(&Effect::Resolve { thread }).await;
             }
             PublishStep::SetResolved { thread, resolved: false } => {
-                return self.settle_thread(&Effect::Reopen { thread }).await;
+                return self.change_thread_state(&Effect::Reopen { thread }).await;
             }
             PublishStep::CreateSummary { body } => {
                 return self
@@ -299,7 +299,7 @@ impl CommentPublisher<'_> {
                 let items = [item];
                 return match self.create_comments(&effect, &items, Some(placed)).await {
                     Err(error) if is_rejected(&error) => {
-                        self.lower_placement(&items, AnchorKind::Summary).await
+                        self.use_coarser_anchor(&items, AnchorKind::Summary).await
                     }
                     created => created,
                 };
@@ -325,11 +325,11 @@ impl CommentPublisher<'_> {
             let created = self.create_comments(&effect, &batch.items, Some(placed)).await;
             let refused = created.as_ref().is_err_and(is_rejected);
             if bisection.record_response(&batch, refused) {
-                self.same_head().await?;
+                self.check_head_unchanged().await?;
                 continue;
             }
             let created =
-                if refused { self.lower_placement(&batch.items, AnchorKind::File).await } else { created };
+                if refused { self.use_coarser_anchor(&batch.items, AnchorKind::File).await } else { created };
             outcome = outcome.max(created?);
         }
         Ok(outcome)
@@ -348,18 +348,18 @@ impl CommentPublisher<'_> {
 
     /// Fails with [`PublishError::HeadChanged`] if the head has changed, because locations on the old head
     /// may be invalid on the new head.
-    async fn same_head(&self) -> Result<(), ReconcileStopReason> {
+    async fn check_head_unchanged(&self) -> Result<(), ReconcileStopReason> {
         let head = self.forge.pull_request().await?.revision.head;
         if head == *self.head { Ok(()) } else { Err(PublishError::HeadChanged.into()) }
     }
 
     /// Gives these items a less precise location, unless the head has changed.
-    async fn lower_placement(
+    async fn use_coarser_anchor(
         &self,
         items: &[CommentSubject],
         kind: AnchorKind,
     ) -> Result<CreationOutcome, ReconcileStopReason> {
-        self.same_head().await?;
+        self.check_head_unchanged().await?;
         let rows: Vec<(CommentSubject, AnchorKind)> = items.iter().map(|item| (item.clone(), kind)).collect();
         self.records.replace_anchors(self.run, self.effects.writer.producer, &rows).await?;
         Ok(CreationOutcome::Replan)
@@ -388,7 +388,7 @@ impl CommentPublisher<'_> {
     /// on lines of another commit. The comments are then deleted, and the review of the new head creates them
     /// again.
     async fn record_placed(&self, placed: RoundComments) -> Result<(), ReconcileStopReason> {
-        let moved = match self.same_head().await {
+        let moved = match self.check_head_unchanged().await {
             Ok(()) => return self.record_comments(&placed.comments).await,
             Err(moved) => moved,
         };
@@ -409,7 +409,7 @@ impl CommentPublisher<'_> {
 
     /// Resolves or reopens a thread. If the login may not change a thread, the thread stays unchanged, and
     /// its comment shows the state of the finding.
-    async fn settle_thread(&self, effect: &Effect) -> Result<CreationOutcome, ReconcileStopReason> {
+    async fn change_thread_state(&self, effect: &Effect) -> Result<CreationOutcome, ReconcileStopReason> {
         let was_known = self.effects.denial_reason(effect.kind()).is_some();
         match self.perform_change(effect).await {
             Ok(()) => Ok(CreationOutcome::Complete),

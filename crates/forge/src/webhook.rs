@@ -97,7 +97,7 @@ pub struct WebhookLabel {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct CheckRerun {
     /// Id of the repository at the forge.
-    pub repository: String,
+    pub repository_id: String,
     /// `owner/name` at the time of the event.
     pub repo: String,
     /// Id of the App that made the check.
@@ -187,7 +187,7 @@ pub(crate) fn invalid_field(field: &str, problem: &str) -> DeliveryError {
 
 /// Cleans a name from a delivery for a log entry: keeps only visible ASCII characters, and truncates the
 /// name.
-pub(crate) fn clean_word(text: &str) -> String {
+pub(crate) fn clean_event_name(text: &str) -> String {
     text.chars().filter(char::is_ascii_graphic).take(MAX_WORD_CHARS).collect()
 }
 

@@ -35,10 +35,10 @@ const RAW_FLAGS: &[&str] = &[
 /// File mode of a submodule.
 const GITLINK: &str = "160000";
 /// File mode of a symbolic link.
-const LINK: &str = "120000";
+const SYMLINK_MODE: &str = "120000";
 
 /// Environment variable with the path of the object store.
-const STORE: &str = "GIT_OBJECT_DIRECTORY";
+const OBJECT_STORE_VARIABLE: &str = "GIT_OBJECT_DIRECTORY";
 
 /// Number of bytes at the beginning of a blob that git checks for binary content.
 const PROBE_BYTES: u64 = 8000;
@@ -113,7 +113,7 @@ impl ChangedFile {
     /// Returns true if git permits this path in an index.
     fn has_safe_path(&self) -> bool {
         let name = self.path.as_bytes().rsplit(|byte| *byte == b'/').next().unwrap_or_default();
-        let is_link = self.blobs().any(|blob| blob.mode == LINK);
+        let is_link = self.blobs().any(|blob| blob.mode == SYMLINK_MODE);
         self.path.is_safe_to_write() && !(is_link && name.eq_ignore_ascii_case(b".gitmodules"))
     }
 }
@@ -139,7 +139,7 @@ impl IsolatedGitDir {
     ) -> Result<WorktreeDiff, GitError> {
         let limits = self.git().limits();
         let listing = add_sides(self.command("diff").args(RAW_FLAGS).max_output(limits.listing_bytes))
-            .env(STORE, store)
+            .env(OBJECT_STORE_VARIABLE, store)
             .read_output();
         let mut pairs = parse_pairs(&listing.await?)?;
         if pairs.is_empty() {
@@ -152,7 +152,7 @@ impl IsolatedGitDir {
         loop {
             let made = if shown == pairs.len() {
                 add_sides(self.diff_command())
-                    .env(STORE, store)
+                    .env(OBJECT_STORE_VARIABLE, store)
                     .read_output()
                     .await
                     .map(|diff| (diff, Vec::new()))
@@ -201,7 +201,8 @@ impl IsolatedGitDir {
             return Ok(());
         }
         let asked = ids.iter().map(|id| format!("{id}\n")).collect::<String>();
-        let call = self.command("cat-file").arg("--batch-check=%(objectsize)").env(STORE, store);
+        let call =
+            self.command("cat-file").arg("--batch-check=%(objectsize)").env(OBJECT_STORE_VARIABLE, store);
         let call = call.with_input(asked.into_bytes()).max_output(self.git().limits().listing_bytes);
         let response = call.read_output().await?;
         let text = String::from_utf8_lossy(&response);
@@ -344,7 +345,7 @@ impl IsolatedGitDir {
     /// text.
     async fn is_binary_blob(&self, store: &Path, id: &str) -> bool {
         // With this threshold, git streams a larger blob in pieces, unless the blob is stored as a delta.
-        let call = self.command("cat-file").args(["blob", id]).env(STORE, store);
+        let call = self.command("cat-file").args(["blob", id]).env(OBJECT_STORE_VARIABLE, store);
         let Ok(mut running) = call.config("core.bigFileThreshold", "1m").spawn(false) else { return false };
         let Some(stdout) = running.stdout.take() else { return false };
         let mut begin = Vec::new();
@@ -358,7 +359,7 @@ impl IsolatedGitDir {
 /// Lets a call write to the object store of this folder. The objects are not synced to disk, because they
 /// need not survive a power failure.
 fn with_object_store(call: GitCommand, folder: &PrivateFolder) -> GitCommand {
-    call.env(STORE, folder.path().join("objects")).config("core.fsync", "none")
+    call.env(OBJECT_STORE_VARIABLE, folder.path().join("objects")).config("core.fsync", "none")
 }
 
 /// Parses the changed files in the output of `git diff --raw`.

@@ -114,7 +114,7 @@ impl Git {
         let program = find_program(&options.program, &options.search_path)?;
         let path = options.search_path.path_variable();
         private::remove_stale_folders(&options.temp_folder);
-        private::remove_stale_folders(Path::new(private::MEMORY));
+        private::remove_stale_folders(Path::new(private::SHARED_MEMORY_FOLDER));
         let home = create_private_folder(&options.temp_folder)?;
         let git = Self {
             inner: Arc::new(GitInner {

@@ -30,7 +30,7 @@ const GITLINK: &[u8] = b"160000";
 
 /// Maximum number of nested repositories without a commit in a folder. If there are more, nothing is ///
 /// committed, because each such repository needs another git call.
-const MAX_WITHOUT_COMMIT: usize = 16;
+const MAX_REPOSITORIES_WITHOUT_COMMIT: usize = 16;
 
 /// Metadata of a new commit. The same content and the same metadata always give the same commit id.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -57,7 +57,7 @@ pub enum PathStatus {
 /// Differences between a commit and a folder, ready to be committed.
 #[derive(Debug)]
 pub struct StagedChanges {
-    view: IsolatedGitDir,
+    isolated_dir: IsolatedGitDir,
     folder: PrivateFolder,
     parent: Sha,
     /// Paths that will be committed, in order. A renamed file appears as a deleted path and an added path.
@@ -70,7 +70,7 @@ pub struct StagedChanges {
 /// A commit that was created locally and is not pushed yet.
 #[derive(Debug)]
 pub struct UnpushedCommit {
-    view: IsolatedGitDir,
+    isolated_dir: IsolatedGitDir,
     // Private folder that contains the objects; `None` if a mirror contains the objects.
     _folder: Option<PrivateFolder>,
     sha: Sha,
@@ -95,7 +95,12 @@ struct CommitHeader {
 impl Mirror {
     /// Returns a commit of the mirror in the form that a push requires.
     pub fn unpushed_commit(&self, sha: &Sha) -> UnpushedCommit {
-        UnpushedCommit { view: self.isolated_dir().clone(), _folder: None, sha: sha.clone(), header: None }
+        UnpushedCommit {
+            isolated_dir: self.isolated_dir().clone(),
+            _folder: None,
+            sha: sha.clone(),
+            header: None,
+        }
     }
 
     /// Stages the differences between `parent`, which must be in the mirror, and the files in `folder`. Files
@@ -162,7 +167,7 @@ impl Mirror {
             .chain(added_paths)
             .flat_map(|path| path.as_bytes().iter().copied().chain([0]));
         let call = staged
-            .view
+            .isolated_dir
             .command_with_attributes("update-index")
             .in_folder(folder)
             .env("GIT_WORK_TREE", folder);
@@ -185,7 +190,7 @@ impl Mirror {
         if found < MIN_VERSION_TO_MERGE {
             return Err(GitError::TooOldToMerge { found_version: found });
         }
-        let StagedChanges { view, folder, parent, .. } = self.prepare_staging(into)?;
+        let StagedChanges { isolated_dir: view, folder, parent, .. } = self.prepare_staging(into)?;
         let call = view.command("merge-tree").args(["--write-tree", "--name-only", "--no-messages", "-z"]);
         let call = call.args([parent.as_str(), other.as_str()]);
         let finished = call.max_output(view.git().limits().listing_bytes).run().await?;
@@ -201,7 +206,7 @@ impl Mirror {
         let call = call.args(["-p", other.as_str(), "-F", "-"]).arg(tree.as_str());
         let sha = create_commit(with_identity(call, new), new).await?;
         Ok(MergeOutcome::Merged(UnpushedCommit {
-            view,
+            isolated_dir: view,
             _folder: Some(folder),
             sha,
             header: Some(CommitHeader { parent, tree }),
@@ -217,7 +222,7 @@ impl Mirror {
         let view =
             IsolatedGitDir::new(git.clone(), private.path().to_owned(), self.isolated_dir().object_format());
         Ok(StagedChanges {
-            view,
+            isolated_dir: view,
             folder: private,
             parent: parent.clone(),
             paths: Vec::new(),
@@ -246,7 +251,7 @@ struct ChangedEntry {
 impl StagedChanges {
     /// Fills the index with the parent's tree.
     async fn read_parent(&self) -> Result<(), GitError> {
-        self.view.command("read-tree").arg(self.parent.as_str()).read_output().await.map(drop)
+        self.isolated_dir.command("read-tree").arg(self.parent.as_str()).read_output().await.map(drop)
     }
 
     /// Adds all differences of a folder to the index. Repositories without a commit inside the folder are
@@ -254,7 +259,11 @@ impl StagedChanges {
     async fn add_folder(&mut self, folder: &Path) -> Result<(), GitError> {
         refuse_special_files_in_worktree(folder).await?;
         loop {
-            let add = self.view.command_with_attributes("add").in_folder(folder).env("GIT_WORK_TREE", folder);
+            let add = self
+                .isolated_dir
+                .command_with_attributes("add")
+                .in_folder(folder)
+                .env("GIT_WORK_TREE", folder);
             let without = self.left_out.iter().map(|path| format!(":(exclude,literal){path}"));
             // The new objects are not synced to disk, because the commit is created again after a power
             // failure.
@@ -264,7 +273,10 @@ impl StagedChanges {
                 Err(error) => error,
             };
             match repository_without_commit(&error) {
-                Some(path) if self.left_out.len() < MAX_WITHOUT_COMMIT && !self.left_out.contains(&path) => {
+                Some(path)
+                    if self.left_out.len() < MAX_REPOSITORIES_WITHOUT_COMMIT
+                        && !self.left_out.contains(&path) =>
+                {
                     self.left_out.push(path);
                 }
                 _ => return Err(error),
@@ -275,10 +287,15 @@ impl StagedChanges {
     /// Fills `paths` and `left_out` with the differences between the index and the parent commit. Paths that
     /// are left out are reset in the index to their version in the parent commit.
     async fn select_paths(&mut self, paths: Option<&[RepoPath]>) -> Result<(), GitError> {
-        let call =
-            self.view.command("diff-index").args(["--cached", "--raw", "-z", "--no-abbrev", "--no-renames"]);
+        let call = self.isolated_dir.command("diff-index").args([
+            "--cached",
+            "--raw",
+            "-z",
+            "--no-abbrev",
+            "--no-renames",
+        ]);
         let call = call.args(["--ignore-submodules=none", self.parent.as_str(), "--"]);
-        let listing = call.max_output(self.view.git().limits().listing_bytes).read_output().await?;
+        let listing = call.max_output(self.isolated_dir.git().limits().listing_bytes).read_output().await?;
         let paths = paths.map(|paths| paths.iter().collect::<HashSet<_>>());
         let mut back = Vec::new();
         for found in parse_raw_entries(&listing) {
@@ -296,7 +313,7 @@ impl StagedChanges {
         if back.is_empty() {
             return Ok(());
         }
-        let call = self.view.command("update-index").args(["--replace", "-z", "--index-info"]);
+        let call = self.isolated_dir.command("update-index").args(["--replace", "-z", "--index-info"]);
         call.with_input(back).read_output().await.map(drop)
     }
 
@@ -307,7 +324,7 @@ impl StagedChanges {
     #[truing_core::boxed_future]
     pub async fn diff(&self) -> Result<Vec<u8>, GitError> {
         let sides = |call: GitCommand| call.args(["--cached", self.parent.as_str(), "--"]);
-        self.view.diff_sides(&self.view.object_store(), sides).await.map(|found| found.diff)
+        self.isolated_dir.diff_sides(&self.isolated_dir.object_store(), sides).await.map(|found| found.diff)
     }
 
     /// Creates the commit, even if there are no differences.
@@ -316,12 +333,17 @@ impl StagedChanges {
     /// [`GitError::CommandFailed`] for a message with a NUL byte, or an author or committer without a name.
     #[truing_core::boxed_future]
     pub async fn commit(self, new: &NewCommit) -> Result<UnpushedCommit, GitError> {
-        let tree = parse_sha("write-tree", &self.view.command("write-tree").read_output().await?)?;
-        let call =
-            self.view.command("commit-tree").args(["--no-gpg-sign", "-p", self.parent.as_str(), "-F", "-"]);
+        let tree = parse_sha("write-tree", &self.isolated_dir.command("write-tree").read_output().await?)?;
+        let call = self.isolated_dir.command("commit-tree").args([
+            "--no-gpg-sign",
+            "-p",
+            self.parent.as_str(),
+            "-F",
+            "-",
+        ]);
         let sha = create_commit(with_identity(call.arg(tree.as_str()), new), new).await?;
         let header = Some(CommitHeader { parent: self.parent, tree });
-        Ok(UnpushedCommit { view: self.view, _folder: Some(self.folder), sha, header })
+        Ok(UnpushedCommit { isolated_dir: self.isolated_dir, _folder: Some(self.folder), sha, header })
     }
 }
 
@@ -341,7 +363,7 @@ impl UnpushedCommit {
     }
 
     pub(crate) fn isolated_dir(&self) -> &IsolatedGitDir {
-        &self.view
+        &self.isolated_dir
     }
 }
 

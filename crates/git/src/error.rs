@@ -138,7 +138,7 @@ pub enum GitError {
         /// Name as it was requested.
         revision: String,
         /// Branch or tag with the most similar name.
-        near: Option<String>,
+        similar_name: Option<String>,
         /// True in a shallow clone. The commit may be missing because the clone is shallow.
         shallow: bool,
     },
@@ -219,7 +219,7 @@ pub enum GitError {
 const REMOTE_CALLS: [&str; 3] = ["fetch", "ls-remote", "push"];
 
 /// Texts in git's messages that report a temporary failure of a remote or of the network.
-const PASSING: [&str; 9] = [
+const TEMPORARY_FAILURE_MESSAGES: [&str; 9] = [
     "error: 429",
     "error: 500",
     "error: 502",
@@ -236,7 +236,8 @@ impl GitError {
     pub fn is_temporary(&self) -> bool {
         match self {
             Self::CommandFailed { call, message } => {
-                REMOTE_CALLS.contains(call) && PASSING.iter().any(|words| message.contains(words))
+                REMOTE_CALLS.contains(call)
+                    && TEMPORARY_FAILURE_MESSAGES.iter().any(|words| message.contains(words))
             }
             Self::TimedOut { call, .. } => REMOTE_CALLS.contains(call),
             Self::PathMissing(_)
@@ -358,7 +359,7 @@ impl GitError {
                 .into(),
             Self::BadRevision(_) => "specify a branch, a tag or a commit id".into(),
             Self::BadBranch(_) => "use a name that `git check-ref-format --branch` accepts".into(),
-            Self::UnknownRevision { near: Some(near), .. } => format!("did you mean `{near}`?"),
+            Self::UnknownRevision { similar_name: Some(near), .. } => format!("did you mean `{near}`?"),
             Self::UnknownRevision { shallow: true, .. } => {
                 "this clone is shallow: `git fetch --unshallow origin` fetches the missing history".into()
             }
@@ -405,7 +406,7 @@ impl GitError {
 }
 
 /// Advice for git's messages. The first pair whose text occurs in the message applies.
-const MENDS: &[(&str, &str)] = &[
+const ADVICE_BY_MESSAGE: &[(&str, &str)] = &[
     ("bad config", "fix the line that git names in the repository's configuration"),
     ("config value", "fix the value that git names in the repository's configuration"),
     ("git repo version", NEWER_GIT),
@@ -431,6 +432,6 @@ const LOST_OBJECT: &str = "the repository lacks objects: `git fsck` lists them; 
 
 /// Returns the advice for git's message.
 fn advice_for(message: &str) -> &'static str {
-    let known = MENDS.iter().find(|(words, _)| message.contains(words));
+    let known = ADVICE_BY_MESSAGE.iter().find(|(words, _)| message.contains(words));
     known.map_or("try again; if this persists, see what `git status` and `git fsck` report", |(_, mend)| mend)
 }

@@ -28,7 +28,7 @@ use crate::{
 };
 
 /// File that marks a folder as a mirror of Truing. This file is the first file that is created in a mirror.
-const MARK: &str = "truing-mirror";
+const MARKER_FILE_NAME: &str = "truing-mirror";
 
 /// Hexadecimal digits of a SHA-1 id.
 const SHA1_DIGITS: usize = 40;
@@ -39,7 +39,7 @@ const FSYNC: &str = "committed,reference";
 
 /// Flag for a fetch from a local repository: the repository is served even if another user owns it. This is
 /// safe, because git runs no program from that repository's configuration.
-const LOCAL_END: &str = "--upload-pack=git -c 'safe.directory=*' upload-pack";
+const LOCAL_UPLOAD_PACK_FLAG: &str = "--upload-pack=git -c 'safe.directory=*' upload-pack";
 
 /// If there are more packs than this, small packs are joined. Git searches every pack for an object.
 const MAX_PACKS: usize = 50;
@@ -97,7 +97,7 @@ fn mirror_state(dir: &Path) -> Result<MirrorState, GitError> {
         Err(error) if error.kind() == ErrorKind::NotADirectory => return Ok(MirrorState::Foreign),
         Err(error) => return Err(cannot(error)),
     };
-    if dir.join(MARK).is_file() {
+    if dir.join(MARKER_FILE_NAME).is_file() {
         return Ok(MirrorState::HasMarker);
     }
     Ok(if entries.next().is_some() { MirrorState::Foreign } else { MirrorState::Absent })
@@ -109,7 +109,10 @@ fn create_mirror(dir: &Path) -> Result<(), GitError> {
     remove_dir(&half)?;
     let cannot = |source| GitError::Io { failure: "cannot make", path: dir.to_owned(), source };
     std::fs::create_dir(&half).map_err(cannot)?;
-    write_file(&half.join(MARK), b"A cache of one remote's commits, made by truing. It may be deleted.\n")?;
+    write_file(
+        &half.join(MARKER_FILE_NAME),
+        b"A cache of one remote's commits, made by truing. It may be deleted.\n",
+    )?;
     create_git_folder(&half, ObjectFormat::Sha1)?;
     std::fs::rename(&half, dir).map_err(cannot)
 }
@@ -316,7 +319,7 @@ impl Mirror {
         // In a local fetch, `git upload-pack` serves the objects. `git upload-pack` does not receive our
         // settings, so `LOCAL_END` passes the only setting that it needs.
         let call = match self.remote.protocol() {
-            "file" => call.arg(LOCAL_END),
+            "file" => call.arg(LOCAL_UPLOAD_PACK_FLAG),
             _ => call,
         };
         let call = call.config("core.fsync", FSYNC);

@@ -13,13 +13,13 @@ use tempfile::TempDir;
 /// Prefix of the names of private folders.
 const PREFIX: &str = "truing-git-";
 /// Folder of the system's shared memory.
-pub(crate) const MEMORY: &str = "/dev/shm";
+pub(crate) const SHARED_MEMORY_FOLDER: &str = "/dev/shm";
 /// Magic number of a file system in memory: `TMPFS_MAGIC` of statfs(2).
 const TMPFS: FsWord = 0x0102_1994;
 /// Maximum bytes of files that are kept in memory.
 const MAX_IN_MEMORY: u64 = 64 << 20;
 /// Minimum free space of the shared memory in bytes, because other programs use the shared memory too.
-const FREE_IN_MEMORY: u64 = 4 * MAX_IN_MEMORY;
+const MIN_FREE_MEMORY_BYTES: u64 = 4 * MAX_IN_MEMORY;
 /// Page size in bytes; a file in memory takes whole pages.
 const PAGE: u64 = 4 << 10;
 /// Maximum number of attempts to create a folder. An attempt fails if another process removes the new ///
@@ -69,8 +69,8 @@ impl PrivateFolder {
     /// `temp`.
     pub(crate) fn for_files(temp: &Path, sizes: impl Iterator<Item = u64>) -> io::Result<Self> {
         let is_chosen = std::env::var_os("TMPDIR").is_some() || temp != std::env::temp_dir();
-        let memory = Path::new(MEMORY);
-        if !is_chosen && is_small(sizes) && has_free_memory(memory) {
+        let memory = Path::new(SHARED_MEMORY_FOLDER);
+        if !is_chosen && fits_in_memory(sizes) && has_free_memory(memory) {
             // If the folder in memory is not writable, `temp` is used.
             return Self::new_in(memory).or_else(|_| Self::new_in(temp));
         }
@@ -90,7 +90,7 @@ impl Drop for PrivateFolder {
 }
 
 /// Returns true if files of these sizes are small enough together to be kept in memory.
-fn is_small(sizes: impl Iterator<Item = u64>) -> bool {
+fn fits_in_memory(sizes: impl Iterator<Item = u64>) -> bool {
     sizes.map(|size| size.div_ceil(PAGE).max(1).saturating_mul(PAGE)).fold(0, u64::saturating_add)
         <= MAX_IN_MEMORY
 }
@@ -99,7 +99,7 @@ fn is_small(sizes: impl Iterator<Item = u64>) -> bool {
 fn has_free_memory(memory: &Path) -> bool {
     statfs(memory).is_ok_and(|found| {
         let block = u64::try_from(found.f_bsize).unwrap_or_default();
-        found.f_type == TMPFS && found.f_bavail.saturating_mul(block) >= FREE_IN_MEMORY
+        found.f_type == TMPFS && found.f_bavail.saturating_mul(block) >= MIN_FREE_MEMORY_BYTES
     })
 }
 
@@ -182,10 +182,15 @@ mod tests {
 
     #[test]
     fn few_and_small_files_fit_into_memory_and_a_disk_is_none() {
-        assert!(is_small([MAX_IN_MEMORY].into_iter()) && !is_small([MAX_IN_MEMORY, 0].into_iter()));
+        assert!(
+            fits_in_memory([MAX_IN_MEMORY].into_iter()) && !fits_in_memory([MAX_IN_MEMORY, 0].into_iter())
+        );
         let pages = usize::try_from(MAX_IN_MEMORY / PAGE).unwrap();
-        assert!(is_small(std::iter::repeat_n(1, pages)) && !is_small(std::iter::repeat_n(1, pages + 1)));
-        assert!(!is_small([u64::MAX, 1].into_iter()));
+        assert!(
+            fits_in_memory(std::iter::repeat_n(1, pages))
+                && !fits_in_memory(std::iter::repeat_n(1, pages + 1))
+        );
+        assert!(!fits_in_memory([u64::MAX, 1].into_iter()));
         assert!(!has_free_memory(Path::new("/proc")) && !has_free_memory(Path::new("/no-such-folder")));
         let elsewhere = tempfile::tempdir().unwrap();
         let folder = PrivateFolder::for_files(elsewhere.path(), [1].into_iter()).unwrap();

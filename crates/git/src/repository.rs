@@ -27,7 +27,7 @@ pub use worktree::WorktreeDiff;
 
 /// Minimum similarity (Jaro-Winkler, 0 to 1) of an existing name to an unknown name. A less similar name is
 /// not suggested.
-const NEAR: f64 = 0.8;
+const MIN_NAME_SIMILARITY: f64 = 0.8;
 /// Maximum number of known names that are compared with an unknown name to find a suggestion.
 const MAX_NAMES: &str = "5000";
 
@@ -39,7 +39,7 @@ pub struct LocalRepository {
     settings: RepositorySettings,
     /// Candidates for the default branch, best first.
     branches: Vec<base::BranchCandidate>,
-    view: IsolatedGitDir,
+    isolated_dir: IsolatedGitDir,
     /// Folder of the view. The folder is removed when the last clone of this value is dropped.
     _private: Arc<PrivateFolder>,
 }
@@ -102,7 +102,7 @@ impl Git {
         let view = IsolatedGitDir::new(self.clone(), private.path().to_owned(), layout.format);
         Ok(LocalRepository {
             git: self.clone(),
-            view: view.with_partial_clone(settings.is_partial_clone),
+            isolated_dir: view.with_partial_clone(settings.is_partial_clone),
             settings,
             branches: branches?,
             layout,
@@ -149,7 +149,7 @@ impl LocalRepository {
     /// # Errors
     /// None in practice: git's own constant is a valid id.
     pub fn empty_tree(&self) -> Result<Sha, GitError> {
-        parse_sha("hash-object", self.view.object_format().empty_tree().as_bytes())
+        parse_sha("hash-object", self.isolated_dir.object_format().empty_tree().as_bytes())
     }
 
     /// Returns the branch that is checked out; none if HEAD is detached.
@@ -175,7 +175,11 @@ impl LocalRepository {
             return Ok(found);
         }
         let near = self.find_similar_ref(revision).await?;
-        Err(GitError::UnknownRevision { revision: revision.to_owned(), near, shallow: self.is_shallow() })
+        Err(GitError::UnknownRevision {
+            revision: revision.to_owned(),
+            similar_name: near,
+            shallow: self.is_shallow(),
+        })
     }
 
     /// Returns the URL of `origin` without credentials. None if this remote did not exist when the repository
@@ -194,7 +198,7 @@ impl LocalRepository {
     /// [`GitError::TooLarge`] if the names of the files alone exceed [`crate::GitLimits::diff_bytes`].
     #[truing_core::boxed_future]
     pub async fn diff(&self, base: &Sha, head: &Sha) -> Result<Vec<u8>, GitError> {
-        self.view.diff(base, head).await.map(|found| found.diff)
+        self.isolated_dir.diff(base, head).await.map(|found| found.diff)
     }
 
     /// Returns the diff of [`LocalRepository::diff`], and the files whose lines the diff omits.
@@ -203,7 +207,7 @@ impl LocalRepository {
     /// As [`LocalRepository::diff`].
     #[truing_core::boxed_future]
     pub async fn commit_diff(&self, base: &Sha, head: &Sha) -> Result<CommitDiff, GitError> {
-        self.view.diff(base, head).await
+        self.isolated_dir.diff(base, head).await
     }
 
     /// Returns the diff between two commits with the lines of all files of any size. Git loads each file into
@@ -214,7 +218,7 @@ impl LocalRepository {
     /// [`GitError::TooLarge`] if the diff exceeds [`crate::GitLimits::diff_bytes`].
     #[truing_core::boxed_future]
     pub async fn unlimited_diff(&self, base: &Sha, head: &Sha) -> Result<Vec<u8>, GitError> {
-        self.view.diff_command().arg(base.as_str()).arg(head.as_str()).arg("--").read_output().await
+        self.isolated_dir.diff_command().arg(base.as_str()).arg(head.as_str()).arg("--").read_output().await
     }
 
     /// Returns the commits of `head` that are not in `base`, newest first, without merges; at most 201.
@@ -223,7 +227,7 @@ impl LocalRepository {
     /// Any [`GitError`] of the call.
     #[truing_core::boxed_future]
     pub async fn commits_since(&self, base: &Sha, head: &Sha) -> Result<Vec<Sha>, GitError> {
-        self.view.commits_excluding(&[base], head).await
+        self.isolated_dir.commits_excluding(&[base], head).await
     }
 
     /// Writes the files of a commit below `dest` as plain files: see [`ExportSummary`]. If `paths` is given,
@@ -239,7 +243,7 @@ impl LocalRepository {
         dest: &Path,
         paths: Option<&[RepoPath]>,
     ) -> Result<ExportSummary, GitError> {
-        self.view.export(sha, dest, paths).await
+        self.isolated_dir.export(sha, dest, paths).await
     }
 
     /// Writes all files of a commit as plain files to a private folder: see [`ExportSummary`]. If the files
@@ -250,7 +254,7 @@ impl LocalRepository {
     /// be written.
     #[truing_core::boxed_future]
     pub async fn export_all(&self, sha: &Sha) -> Result<(PrivateFolder, ExportSummary), GitError> {
-        self.view.export_to_private_folder(sha).await
+        self.isolated_dir.export_to_private_folder(sha).await
     }
 
     /// Lists the files of a commit, without their content: those with these paths, and those in folders with
@@ -260,7 +264,7 @@ impl LocalRepository {
     /// [`GitError::CommandFailed`] if the repository lacks the commit.
     #[truing_core::boxed_future]
     pub async fn list_files(&self, sha: &Sha, paths: &[&str]) -> Result<Vec<TreeFile>, GitError> {
-        self.view.list_files(sha, paths).await
+        self.isolated_dir.list_files(sha, paths).await
     }
 
     /// Returns the stored content of a file of a commit; none if the path does not exist or is not a plain
@@ -271,7 +275,7 @@ impl LocalRepository {
     /// [`GitError::CommandFailed`] if the repository lacks the commit.
     #[truing_core::boxed_future]
     pub async fn read_file(&self, sha: &Sha, path: &RepoPath) -> Result<Option<Vec<u8>>, GitError> {
-        self.view.read_file(sha, path).await
+        self.isolated_dir.read_file(sha, path).await
     }
 
     /// Prepares a call that runs in the repository itself and loads its configuration. Only for subcommands
@@ -306,7 +310,8 @@ impl LocalRepository {
         let names = call.args(["refs/heads", "refs/remotes", "refs/tags"]).read_output().await?;
         let names = String::from_utf8_lossy(&names);
         let likeness = names.lines().map(|name| (strsim::jaro_winkler(ref_name, name), name));
-        let best = likeness.filter(|(like, _)| *like >= NEAR).max_by(|a, b| a.0.total_cmp(&b.0));
+        let best =
+            likeness.filter(|(like, _)| *like >= MIN_NAME_SIMILARITY).max_by(|a, b| a.0.total_cmp(&b.0));
         Ok(best.map(|(_, name)| name.to_owned()))
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 /// Pairs of matchers: each second matcher is stricter than the first.
-const STRICTER: &[(&str, &str)] = &[
+const STRICTER_MATCHERS: &[(&str, &str)] = &[
     (".toEqual(", ".toStrictEqual("),
     (".toEqual(", ".toBe("),
     (".toStrictEqual(", ".toBe("),
@@ -14,7 +14,7 @@ const STRICTER: &[(&str, &str)] = &[
 ];
 
 /// Prefixes of assertions that accept a message after the condition.
-const WITH_WORDS: &[&str] = &[
+const ASSERTIONS_WITH_MESSAGE: &[&str] = &[
     "assert!(",
     "assert_eq!(",
     "assert_ne!(",
@@ -55,7 +55,7 @@ impl<'c> AddedAssertions<'c> {
         // Negated matchers are excluded: the negation of a stricter matcher asserts less, because values that
         // are not strictly equal may still be equal.
         !is_negated
-            && STRICTER.iter().any(|(weak, strict)| {
+            && STRICTER_MATCHERS.iter().any(|(weak, strict)| {
                 before.matches(weak).count() == 1
                     && self.assertions.contains(before.replacen(weak, strict, 1).as_str())
             })
@@ -64,7 +64,11 @@ impl<'c> AddedAssertions<'c> {
     /// Returns true if an added assertion is the removed assertion with an added message.
     fn has_same_with_message(&self, removed_assertion: &str) -> bool {
         let inner = match removed_assertion.strip_suffix(')') {
-            Some(inner) if WITH_WORDS.iter().any(|begin| removed_assertion.starts_with(begin)) => inner,
+            Some(inner)
+                if ASSERTIONS_WITH_MESSAGE.iter().any(|begin| removed_assertion.starts_with(begin)) =>
+            {
+                inner
+            }
             // An assert statement of Python.
             _ if removed_assertion.starts_with("assert") && !removed_assertion.starts_with("assert(") => {
                 removed_assertion

@@ -46,7 +46,7 @@ impl<'s, 'h> BindingReader<'s, 'h> {
                     let is_bracketed = open.last().is_some_and(|open| {
                         self.side.has_token_at(*open, "(") || self.side.has_token_at(*open, "[")
                     });
-                    if !is_bracketed || self.side.names.is_set_in_brackets || token.has_text(":=") {
+                    if !is_bracketed || self.side.names.allows_bracketed_assignment || token.has_text(":=") {
                         self.read_assignment(at, open.last().copied());
                     }
                 }
@@ -82,7 +82,7 @@ impl<'s, 'h> BindingReader<'s, 'h> {
             name,
             kind,
             origin,
-            text,
+            value_digest: text,
             test,
             is_shared,
             is_literal,
@@ -341,7 +341,8 @@ impl<'s, 'h> BindingReader<'s, 'h> {
     fn is_global(&self, name: &str, token_index: usize) -> bool {
         let side = self.side;
         let Some(token) = side.tokens.get(token_index) else { return false };
-        side.test_at(token.offset).is_some_and(|test| side.assigned_names.contains(&(Rc::from(name), test)))
+        side.test_at(token.offset)
+            .is_some_and(|test| side.nonlocal_declarations.contains(&(Rc::from(name), test)))
     }
 
     /// Returns the name to which a value is assigned. In a destructuring assignment, also returns the key of

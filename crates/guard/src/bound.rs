@@ -8,13 +8,13 @@ use std::rc::Rc;
 
 use super::assigned::BindingReader;
 use super::imports::split_imports;
-use super::naming::{NAMES, NamingRules};
+use super::naming::{NAMING_RULES, NamingRules};
 use super::runner_files::is_standard_module;
 use super::tokens::{CodeToken, normalize_tokens};
 use super::version::AnalyzedVersion;
 
 /// Maximum characters between `#[cfg(test)]` and the body of its item.
-const MAX_HEAD: usize = 400;
+const MAX_TEST_ITEM_HEAD_CHARS: usize = 400;
 
 /// Maximum number of bindings of one name in one test that are compared.
 const MAX_BINDINGS: usize = 200;
@@ -39,7 +39,7 @@ pub(super) struct TestBinding {
     /// Import path of the value, or another path that the name refers to; empty if the value has no path.
     pub origin: String,
     /// Digest of the whole value.
-    pub text: u64,
+    pub value_digest: u64,
     /// Test that contains the binding; `None` if the binding is outside tests.
     pub test: Option<Rc<str>>,
     /// True if the name is also visible outside the test that binds it.
@@ -57,7 +57,7 @@ impl TestBinding {
 
     /// Returns the key that identifies the same binding in another version of the file.
     fn identity(&self) -> BindingIdentity {
-        (self.name.clone(), self.test.clone(), self.text, self.kind)
+        (self.name.clone(), self.test.clone(), self.value_digest, self.kind)
     }
 }
 
@@ -77,11 +77,11 @@ pub(super) struct BindingSide<'h> {
     /// Names of the file's tests.
     pub tests: BTreeSet<Rc<str>>,
     /// Names of the file's tests, in the order of the file.
-    units: Vec<Rc<str>>,
+    ordered_test_names: Vec<Rc<str>>,
     /// Names that are defined or declared anywhere in the file.
     pub declared: BTreeSet<Rc<str>>,
     /// Names that a test declares as `global` or `nonlocal`, each with that test.
-    pub assigned_names: BTreeSet<(Rc<str>, Rc<str>)>,
+    pub nonlocal_declarations: BTreeSet<(Rc<str>, Rc<str>)>,
     pub tokens: Vec<CodeToken>,
 }
 
@@ -90,8 +90,9 @@ impl<'h> BindingSide<'h> {
     pub(super) fn new(version: Option<&'h AnalyzedVersion>) -> Option<Self> {
         let version = version?;
         let read = version.scanned_file.as_ref()?;
-        let names =
-            NAMES.iter().find(|names| names.endings.iter().any(|ending| version.path.ends_with(ending)))?;
+        let names = NAMING_RULES
+            .iter()
+            .find(|names| names.endings.iter().any(|ending| version.path.ends_with(ending)))?;
         let ranges = if version.is_test || version.is_loaded_by_runner {
             std::iter::once(0..read.scanned.code.len()).collect()
         } else {
@@ -115,9 +116,9 @@ impl<'h> BindingSide<'h> {
             index: BTreeMap::new(),
             identities: BTreeSet::new(),
             tests: units.iter().cloned().collect(),
-            units,
+            ordered_test_names: units,
             declared: BTreeSet::new(),
-            assigned_names: BTreeSet::new(),
+            nonlocal_declarations: BTreeSet::new(),
             tokens,
         };
         for pair in side.tokens.windows(2) {
@@ -127,7 +128,7 @@ impl<'h> BindingSide<'h> {
                 side.declared.insert(Rc::clone(&name.text));
             }
             if let Some(test) = side.test_at(name.offset).filter(|_| text == "global" || text == "nonlocal") {
-                side.assigned_names.insert((Rc::clone(&name.text), test));
+                side.nonlocal_declarations.insert((Rc::clone(&name.text), test));
             }
         }
         side.bounds = BindingReader::new(&side).read_bindings();
@@ -203,7 +204,11 @@ impl<'h> BindingSide<'h> {
     pub(super) fn test_at(&self, offset: usize) -> Option<Rc<str>> {
         let read = self.version.scanned_file.as_ref()?;
         let unit = read.units.partition_point(|unit| unit.start <= offset).checked_sub(1)?;
-        read.units.get(unit).filter(|of| offset < of.end).and_then(|_| self.units.get(unit)).cloned()
+        read.units
+            .get(unit)
+            .filter(|of| offset < of.end)
+            .and_then(|_| self.ordered_test_names.get(unit))
+            .cloned()
     }
 
     /// Finds statements that replace a function or value by its name, permanently or until the end of a test.
@@ -218,7 +223,8 @@ impl<'h> BindingSide<'h> {
             let is_any = |all: &[&str]| all.iter().any(|words| self.matches_tokens_at(at, words));
             let is_hit = at >= end
                 && (is_any(self.names.lasting_calls)
-                    || (is_any(self.names.ending) && accepts_test(self.test_at(token.offset).as_deref())));
+                    || (is_any(self.names.test_scoped_patching_calls)
+                        && accepts_test(self.test_at(token.offset).as_deref())));
             if !is_hit {
                 continue;
             }
@@ -307,7 +313,7 @@ fn test_module_ranges(side: &AnalyzedVersion) -> Vec<Range<usize>> {
             continue;
         }
         let after = at + attribute.len();
-        let mut head = code.get(after..).unwrap_or_default().char_indices().take(MAX_HEAD);
+        let mut head = code.get(after..).unwrap_or_default().char_indices().take(MAX_TEST_ITEM_HEAD_CHARS);
         let stop = head.find(|(_, letter)| matches!(letter, '{' | ';')).map(|(stop, _)| after + stop);
         let Some(stop) = stop else { continue };
         ranges.push(at..read.scanned.closing_bracket(stop).map_or(stop, |close| close + 1));

@@ -5,7 +5,7 @@ use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use super::tokens::{CodeToken, MAX_INNER};
+use super::tokens::{CodeToken, MAX_BRACKETED_TOKENS};
 use super::version::AnalyzedVersion;
 
 /// Maximum number of words in the path of a name, including the dots.
@@ -169,7 +169,7 @@ fn add_assigned_names(tokens: &[CodeToken], names: &mut NamePaths, budget: &Word
                 names.insert(name.text.clone(), target);
             }
             Some(close) if close.has_text("}") => {
-                let near = at.saturating_sub(MAX_INNER);
+                let near = at.saturating_sub(MAX_BRACKETED_TOKENS);
                 let nearby = tokens.get(near..at).unwrap_or_default();
                 let start =
                     nearby.iter().rposition(|token| token.has_text("{")).map_or(at, |start| near + start);
@@ -326,8 +326,10 @@ impl ImportReader<'_> {
             return Some((start + 2, vec![(None, module_tokens(rest.first()?, module, self.file_path))]));
         }
         let is_clause = |token: &CodeToken| token.is_name() || matches!(&*token.text, "{" | "}" | "," | "*");
-        let length =
-            rest.iter().take(MAX_INNER).position(|token| token.has_text("from") || !is_clause(token))?;
+        let length = rest
+            .iter()
+            .take(MAX_BRACKETED_TOKENS)
+            .position(|token| token.has_text("from") || !is_clause(token))?;
         let module =
             rest.get(length + 1).filter(|_| rest.get(length).is_some_and(|token| token.has_text("from")))?;
         let target = module_tokens(module, module.string_content()?, self.file_path);
@@ -395,7 +397,7 @@ impl ImportReader<'_> {
             // If a `use` cannot be parsed, parsing starts again at the next `use`. Each parsed word is
             // subtracted from the budget, which limits such retries.
             self.budget.take_words(1)?;
-            if prefix.len() > MAX_INNER || stack.len() > MAX_BRACKET_DEPTH {
+            if prefix.len() > MAX_BRACKETED_TOKENS || stack.len() > MAX_BRACKET_DEPTH {
                 return None;
             }
             match &*token.text {

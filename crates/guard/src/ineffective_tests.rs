@@ -73,13 +73,13 @@ fn is_discovered_by_runners(path: &str) -> bool {
     let name = path.rsplit('/').next().unwrap_or_default();
     let Some(language) = language_of(name) else { return false };
     // In Rust, the runner finds tests through module declarations, not by the file's name.
-    if language.endings.contains(&".rs") || path.split('/').any(|folder| folder == "__tests__") {
+    if language.file_suffixes.contains(&".rs") || path.split('/').any(|folder| folder == "__tests__") {
         return true;
     }
     if !language.is_test_file_name(name) {
         return false;
     }
-    let is_go = language.endings.contains(&".go");
+    let is_go = language.file_suffixes.contains(&".go");
     // Go's tools ignore these files and folders.
     let is_passed_over = |part: &str| part == "testdata" || part.starts_with(['_', '.']);
     if is_go && path.split('/').any(is_passed_over) {
@@ -104,7 +104,8 @@ pub(super) fn find_undeclared_modules(files: &[FileVersionPair<'_>], weakenings:
 
 /// Returns the `mod NAME` declarations that follow `#[cfg(test)]`.
 fn test_module_declarations(side: &AnalyzedVersion) -> Vec<String> {
-    let Some(read) = side.scanned_file.as_ref().filter(|read| read.language.endings.contains(&".rs")) else {
+    let Some(read) = side.scanned_file.as_ref().filter(|read| read.language.file_suffixes.contains(&".rs"))
+    else {
         return Vec::new();
     };
     let is_declaration = |line: &&str| !line.is_empty() && !line.starts_with("#[");

@@ -49,7 +49,7 @@ pub(super) struct TestStartSyntax {
     /// Words that precede the name at the start of a line.
     pub words: &'static str,
     /// Prefix that the name must have.
-    pub name: &'static str,
+    pub name_prefix: &'static str,
     /// Attributes. At least one of these attributes must precede the test. Empty if no attribute is required.
     pub attributes: &'static [&'static str],
     /// Rule for the end of the test.
@@ -90,11 +90,11 @@ pub(super) struct ForbiddenWord {
 #[derive(Debug)]
 pub(super) struct LanguageRules {
     /// Suffixes of the language's file names.
-    pub endings: &'static [&'static str],
+    pub file_suffixes: &'static [&'static str],
     /// Prefixes of the language's test file names, in any folder.
-    pub prefixes: &'static [&'static str],
+    pub test_file_prefixes: &'static [&'static str],
     /// Suffixes of the language's test file names.
-    pub suffixes: &'static [&'static str],
+    pub test_file_suffixes: &'static [&'static str],
     /// Syntax of the spans that are not code. If one mark is the prefix of another, the longer mark comes
     /// first.
     pub spans: &'static [NonCodeSyntax],
@@ -107,7 +107,7 @@ pub(super) struct LanguageRules {
     /// Assertions that are always true, without spaces.
     pub truisms: &'static [&'static str],
     /// Words that a fix must not add.
-    pub marks: &'static [ForbiddenWord],
+    pub forbidden_words: &'static [ForbiddenWord],
 }
 
 /// Folders in which every file belongs to tests.
@@ -153,7 +153,7 @@ pub(super) const TEST_NAME_PARTS: &[&str] = &["test", "tests", "spec"];
 
 /// Suffixes of a file name without its extension. In languages outside the table, such a suffix marks the
 /// file as a test. An example is `CartTest`.
-pub(super) const STEMS: &[&str] = &["Test", "Tests", "Spec"];
+pub(super) const TEST_STEM_SUFFIXES: &[&str] = &["Test", "Tests", "Spec"];
 
 use super::weakening::WeakeningKind::{
     HookedProcess, ProgramExitInTest, ReplacedTestedCode, SilencedChecker, SkippedTest, TestDetection,
@@ -182,11 +182,11 @@ const fn raw_string(open: &'static str, close: &'static str) -> NonCodeSyntax {
     NonCodeSyntax { open, close, kind: NonCodeKind::Raw, is_multiline: true }
 }
 
-const LETTER: NonCodeSyntax =
+const CHAR_LITERAL: NonCodeSyntax =
     NonCodeSyntax { open: "'", close: "'", kind: NonCodeKind::CharLiteral, is_multiline: false };
 
 const fn test_opening(words: &'static str, name: &'static str, extent: TestEndRule) -> TestStartSyntax {
-    TestStartSyntax { words, name, attributes: &[], extent }
+    TestStartSyntax { words, name_prefix: name, attributes: &[], extent }
 }
 
 const fn forbidden_mark(
@@ -201,9 +201,9 @@ const fn forbidden_mark(
 /// is a `static` and not a `const`, because the address of an entry identifies its language.
 pub(super) static LANGUAGES: &[LanguageRules] = &[
     LanguageRules {
-        endings: &[".py", ".pyi"],
-        prefixes: &["test_"],
-        suffixes: &["_test.py", "conftest.py", "tests.py", "test.py"],
+        file_suffixes: &[".py", ".pyi"],
+        test_file_prefixes: &["test_"],
+        test_file_suffixes: &["_test.py", "conftest.py", "tests.py", "test.py"],
         spans: &[
             line_comment("#"),
             multiline_string("\"\"\""),
@@ -225,7 +225,7 @@ pub(super) static LANGUAGES: &[LanguageRules] = &[
             "self.assertEqual(1,1)",
             "self.assertEqual(True,True)",
         ],
-        marks: &[
+        forbidden_words: &[
             forbidden_mark(
                 SkippedTest,
                 Tests,
@@ -327,9 +327,9 @@ pub(super) static LANGUAGES: &[LanguageRules] = &[
         ],
     },
     LanguageRules {
-        endings: &[".js", ".jsx", ".mjs", ".cjs", ".ts", ".tsx", ".mts", ".cts"],
-        prefixes: &[],
-        suffixes: &[
+        file_suffixes: &[".js", ".jsx", ".mjs", ".cjs", ".ts", ".tsx", ".mts", ".cts"],
+        test_file_prefixes: &[],
+        test_file_suffixes: &[
             ".test.js",
             ".test.jsx",
             ".test.mjs",
@@ -376,7 +376,7 @@ pub(super) static LANGUAGES: &[LanguageRules] = &[
             "assert.strictEqual(1,1)",
             "assert.strictEqual(true,true)",
         ],
-        marks: &[
+        forbidden_words: &[
             forbidden_mark(
                 SkippedTest,
                 Tests,
@@ -499,9 +499,9 @@ pub(super) static LANGUAGES: &[LanguageRules] = &[
         ],
     },
     LanguageRules {
-        endings: &[".rs"],
-        prefixes: &["test_"],
-        suffixes: &["_test.rs", "_tests.rs", "tests.rs", "test.rs"],
+        file_suffixes: &[".rs"],
+        test_file_prefixes: &["test_"],
+        test_file_suffixes: &["_test.rs", "_tests.rs", "tests.rs", "test.rs"],
         spans: &[
             line_comment("//"),
             block_comment("/*", "*/"),
@@ -509,13 +509,18 @@ pub(super) static LANGUAGES: &[LanguageRules] = &[
             raw_string("r#\"", "\"#"),
             raw_string("r\"", "\""),
             multiline_string("\""),
-            LETTER,
+            CHAR_LITERAL,
         ],
         openings: &[
-            TestStartSyntax { words: "fn ", name: "", attributes: RUST_TESTS, extent: Braces },
-            TestStartSyntax { words: "async fn ", name: "", attributes: RUST_TESTS, extent: Braces },
-            TestStartSyntax { words: "pub fn ", name: "", attributes: RUST_TESTS, extent: Braces },
-            TestStartSyntax { words: "pub async fn ", name: "", attributes: RUST_TESTS, extent: Braces },
+            TestStartSyntax { words: "fn ", name_prefix: "", attributes: RUST_TESTS, extent: Braces },
+            TestStartSyntax { words: "async fn ", name_prefix: "", attributes: RUST_TESTS, extent: Braces },
+            TestStartSyntax { words: "pub fn ", name_prefix: "", attributes: RUST_TESTS, extent: Braces },
+            TestStartSyntax {
+                words: "pub async fn ",
+                name_prefix: "",
+                attributes: RUST_TESTS,
+                extent: Braces,
+            },
         ],
         has_shadowing: false,
         asserts: &[
@@ -530,7 +535,7 @@ pub(super) static LANGUAGES: &[LanguageRules] = &[
             "should_panic",
         ],
         truisms: &["assert!(true)", "assert_eq!(1,1)", "assert_eq!(true,true)", "assert!(!false)"],
-        marks: &[
+        forbidden_words: &[
             forbidden_mark(SkippedTest, Code, &["#[ignore", "#[cfg(any())", "#[cfg(all(test,any()))"]),
             forbidden_mark(SkippedTest, Tests, &["#[should_panic", "#![cfg("]),
             forbidden_mark(ProgramExitInTest, Tests, &["process::exit", "process::abort"]),
@@ -588,15 +593,15 @@ pub(super) static LANGUAGES: &[LanguageRules] = &[
         ],
     },
     LanguageRules {
-        endings: &[".go"],
-        prefixes: &[],
-        suffixes: &["_test.go"],
+        file_suffixes: &[".go"],
+        test_file_prefixes: &[],
+        test_file_suffixes: &["_test.go"],
         spans: &[
             line_comment("//"),
             block_comment("/*", "*/"),
             string_literal("\""),
             raw_string("`", "`"),
-            LETTER,
+            CHAR_LITERAL,
         ],
         openings: &[
             test_opening("func ", "Test", Braces),
@@ -616,7 +621,7 @@ pub(super) static LANGUAGES: &[LanguageRules] = &[
             "if ",
         ],
         truisms: &["assert.True(t,true)", "require.True(t,true)", "assert.Equal(t,1,1)"],
-        marks: &[
+        forbidden_words: &[
             forbidden_mark(SkippedTest, Tests, &["t.Skip", "b.Skip", "f.Skip", "testing.Short"]),
             forbidden_mark(SkippedTest, Comment, &["go:build", "+build"]),
             forbidden_mark(ProgramExitInTest, Tests, &["os.Exit(0", "syscall.Exit", "runtime.Goexit"]),
@@ -645,9 +650,9 @@ pub(super) static LANGUAGES: &[LanguageRules] = &[
         ],
     },
     LanguageRules {
-        endings: &[".java", ".kt", ".kts"],
-        prefixes: &[],
-        suffixes: &[
+        file_suffixes: &[".java", ".kt", ".kts"],
+        test_file_prefixes: &[],
+        test_file_suffixes: &[
             "Test.java",
             "Tests.java",
             "TestCase.java",
@@ -662,13 +667,13 @@ pub(super) static LANGUAGES: &[LanguageRules] = &[
             block_comment("/*", "*/"),
             multiline_string("\"\"\""),
             string_literal("\""),
-            LETTER,
+            CHAR_LITERAL,
         ],
-        openings: &[TestStartSyntax { words: "", name: "", attributes: JVM_TESTS, extent: Braces }],
+        openings: &[TestStartSyntax { words: "", name_prefix: "", attributes: JVM_TESTS, extent: Braces }],
         has_shadowing: false,
         asserts: &["assert", "expect", "verify", "fail", "should", "Assertions.", "check", "expected"],
         truisms: &["assertTrue(true)", "assertEquals(1,1)", "asserttrue"],
-        marks: &[
+        forbidden_words: &[
             forbidden_mark(
                 SkippedTest,
                 Tests,
@@ -703,9 +708,9 @@ pub(super) static LANGUAGES: &[LanguageRules] = &[
         ],
     },
     LanguageRules {
-        endings: &[".rb"],
-        prefixes: &["test_"],
-        suffixes: &["_spec.rb", "_test.rb", "spec_helper.rb", "test_helper.rb"],
+        file_suffixes: &[".rb"],
+        test_file_prefixes: &["test_"],
+        test_file_suffixes: &["_spec.rb", "_test.rb", "spec_helper.rb", "test_helper.rb"],
         spans: &[
             line_comment("#"),
             block_comment("=begin", "=end"),
@@ -727,7 +732,7 @@ pub(super) static LANGUAGES: &[LanguageRules] = &[
             "expect(true).tobe(true)",
             "expect(true).toeq(true)",
         ],
-        marks: &[
+        forbidden_words: &[
             forbidden_mark(
                 SkippedTest,
                 Tests,

@@ -59,7 +59,7 @@ use count::{count_items, missing_items, take_item};
 use file::{FileVersionPair, added_lines};
 pub use hardcoded_results::{RepositoryFiles, TestSearch, find_hard_coded_answers, texts_to_search};
 use language::LANGUAGES;
-use runner::{PackageLists, RUNNERS};
+use runner::{PackageLists, TEST_CONTROL_FILES};
 use settings::{TestSettings, concerns_setting, parse_settings};
 use unit::{TestUnit, assertions, repeated_names};
 use version::{AnalyzedVersion, ScannedFile, language_of};
@@ -83,7 +83,7 @@ pub fn find_weakenings(
     let mut found: Vec<Weakening> = large.into_iter().filter_map(judge_large_file).collect();
     compare_kept_tests(&files, &mut found);
     compare_kept_assertions(&files, &mut found);
-    find_added_marks(&files, &mut found);
+    find_added_forbidden_words(&files, &mut found);
     bindings::find_rebound_names(&files, &mut found);
     ineffective_tests::find_undiscovered_moves(&files, &mut found);
     ineffective_tests::find_undeclared_modules(&files, &mut found);
@@ -150,7 +150,7 @@ impl FileVersionPair<'_> {
             .map(|(name, _)| name);
         let brought = after
             .iter()
-            .filter(|(name, setting)| !setting.is_free && !before.contains_key(*name))
+            .filter(|(name, setting)| !setting.is_addition_allowed && !before.contains_key(*name))
             .map(|(name, _)| name);
         let text = self.before.as_ref().map_or("", |before| before.text.as_str());
         let changes =
@@ -162,7 +162,7 @@ impl FileVersionPair<'_> {
     fn compare_runner_lines(&self, subjects: &[&FindingSubject], weakenings: &mut Vec<Weakening>) {
         let name = file_name(self.path);
         let Some(runner) =
-            RUNNERS.iter().find(|runner| runner.names.iter().any(|known| name.starts_with(known)))
+            TEST_CONTROL_FILES.iter().find(|runner| runner.names.iter().any(|known| name.starts_with(known)))
         else {
             return;
         };
@@ -354,7 +354,7 @@ fn compare_kept_assertions(files: &[FileVersionPair<'_>], weakenings: &mut Vec<W
 }
 
 /// Finds forbidden words that a fix adds more often than it removes.
-fn find_added_marks(files: &[FileVersionPair<'_>], weakenings: &mut Vec<Weakening>) {
+fn find_added_forbidden_words(files: &[FileVersionPair<'_>], weakenings: &mut Vec<Weakening>) {
     for language in LANGUAGES {
         let is_of = |half: &&AnalyzedVersion| {
             half.scanned_file.as_ref().is_some_and(|read| std::ptr::eq(read.language, language))
@@ -365,7 +365,7 @@ fn find_added_marks(files: &[FileVersionPair<'_>], weakenings: &mut Vec<Weakenin
             .filter(is_of)
             .flat_map(|half| half.test_units().map(|(_, unit)| unit.name.as_str()))
             .collect();
-        for mark in language.marks {
+        for mark in language.forbidden_words {
             let lines = |half: &Option<AnalyzedVersion>| -> Vec<String> {
                 half.as_ref()
                     .filter(is_of)

@@ -14,14 +14,14 @@ pub(super) struct NamingRules {
     /// True if an assignment without a declaring word can set a variable of another file.
     pub sets_foreign_values: bool,
     /// True if an assignment may be inside round brackets.
-    pub is_set_in_brackets: bool,
+    pub allows_bracketed_assignment: bool,
     /// Calls and names that can replace tested code even after the test that uses them has ended.
     pub lasting_calls: &'static [&'static str],
     /// Calls that replace tested code only until the test with the call ends.
-    pub ending: &'static [&'static str],
+    pub test_scoped_patching_calls: &'static [&'static str],
 }
 
-pub(super) const NAMES: &[NamingRules] = &[
+pub(super) const NAMING_RULES: &[NamingRules] = &[
     NamingRules {
         endings: &[".py", ".pyi"],
         defines: &["def", "class", "as", "for"],
@@ -37,7 +37,7 @@ pub(super) const NAMES: &[NamingRules] = &[
             "__future__",
         ],
         sets_foreign_values: false,
-        is_set_in_brackets: false,
+        allows_bracketed_assignment: false,
         lasting_calls: &[
             "setattr (",
             "delattr (",
@@ -70,7 +70,7 @@ pub(super) const NAMES: &[NamingRules] = &[
             "addfinalizer",
             ". start ( )",
         ],
-        ending: &[
+        test_scoped_patching_calls: &[
             "patch (",
             "patch . object (",
             "patch . dict (",
@@ -88,7 +88,7 @@ pub(super) const NAMES: &[NamingRules] = &[
             "path",
         ],
         sets_foreign_values: true,
-        is_set_in_brackets: true,
+        allows_bracketed_assignment: true,
         lasting_calls: &[
             "jest . mock (",
             "jest . doMock (",
@@ -145,7 +145,7 @@ pub(super) const NAMES: &[NamingRules] = &[
             "globalThis [",
             "global [",
         ],
-        ending: &[],
+        test_scoped_patching_calls: &[],
     },
     NamingRules {
         endings: &[".go"],
@@ -177,9 +177,9 @@ pub(super) const NAMES: &[NamingRules] = &[
             "github.com/google/go-cmp",
         ],
         sets_foreign_values: true,
-        is_set_in_brackets: true,
+        allows_bracketed_assignment: true,
         lasting_calls: &["monkey .", "gomonkey .", "mpatch .", "unsafe .", "plugin . Open"],
-        ending: &["reflect . ValueOf ("],
+        test_scoped_patching_calls: &["reflect . ValueOf ("],
     },
     NamingRules {
         endings: &[".rs"],
@@ -199,7 +199,7 @@ pub(super) const NAMES: &[NamingRules] = &[
         declares: &["let", "mut", "static", "const", "pub"],
         libraries: &["std", "core", "alloc", "proptest", "rstest", "pretty_assertions", "mockall"],
         sets_foreign_values: false,
-        is_set_in_brackets: true,
+        allows_bracketed_assignment: true,
         lasting_calls: &[
             "# [ path",
             "macro_use",
@@ -213,7 +213,7 @@ pub(super) const NAMES: &[NamingRules] = &[
             "export_name",
             "cfg_attr (",
         ],
-        ending: &[],
+        test_scoped_patching_calls: &[],
     },
     NamingRules {
         endings: &[".java", ".kt", ".kts"],
@@ -230,7 +230,7 @@ pub(super) const NAMES: &[NamingRules] = &[
             "io . mockk",
         ],
         sets_foreign_values: true,
-        is_set_in_brackets: false,
+        allows_bracketed_assignment: false,
         lasting_calls: &[
             "@ Mock",
             "@ Spy",
@@ -263,7 +263,7 @@ pub(super) const NAMES: &[NamingRules] = &[
             "MethodHandles",
             "Unsafe",
         ],
-        ending: &[],
+        test_scoped_patching_calls: &[],
     },
 ];
 

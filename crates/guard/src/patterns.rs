@@ -27,12 +27,13 @@ pub(super) struct ForbiddenBehaviour {
 }
 
 pub(super) const PYTHON: &[&str] = &[".py", ".pyi"];
-pub(super) const SCRIPT: &[&str] = &[".js", ".jsx", ".mjs", ".cjs", ".ts", ".tsx", ".mts", ".cts"];
+pub(super) const JAVASCRIPT_SUFFIXES: &[&str] =
+    &[".js", ".jsx", ".mjs", ".cjs", ".ts", ".tsx", ".mts", ".cts"];
 pub(super) const GO: &[&str] = &[".go"];
 pub(super) const RUST: &[&str] = &[".rs"];
 
 /// Words that occur in findings about the end of a program.
-pub(super) const ENDING: &[&str] =
+pub(super) const PROGRAM_END_WORDS: &[&str] =
     &["exit", "terminat", "shutdown", "shut down", "graceful", "sigterm", "sigint", "abort", "quit"];
 /// Words that occur in findings about a program's arguments.
 pub(super) const ARGUMENT_WORDS: &[&str] = &[
@@ -62,13 +63,14 @@ pub(super) const STATE_WORDS: &[&str] = &[
     "proxy",
 ];
 /// Words that occur in findings about file searches.
-pub(super) const SEARCHED: &[&str] = &["director", "folder", "file", "path", "docstring", "glob", "scan"];
+pub(super) const FILE_SEARCH_WORDS: &[&str] =
+    &["director", "folder", "file", "path", "docstring", "glob", "scan"];
 /// Words that occur in findings about values that are not numbers.
 pub(super) const NOT_A_NUMBER: &[&str] = &["nan", "not a number", "missing"];
 /// Words that occur in findings about environment variables.
 pub(super) const ENVIRONMENT_WORDS: &[&str] = &["environ", "env", "process.env"];
 /// Words that occur in findings about comparisons.
-pub(super) const COMPARED: &[&str] = &[
+pub(super) const COMPARISON_WORDS: &[&str] = &[
     "equal",
     "unequal",
     "inequal",
@@ -111,7 +113,12 @@ pub(super) const RULES: &[ForbiddenBehaviour] = &[
         STATE_WORDS,
         &["itertools . count", "itertools . cycle", "global _", "nonlocal _"],
     ),
-    forbidden_pattern(SCRIPT, StateBetweenCalls, STATE_WORDS, &["function * (", "yield *", "new Proxy"]),
+    forbidden_pattern(
+        JAVASCRIPT_SUFFIXES,
+        StateBetweenCalls,
+        STATE_WORDS,
+        &["function * (", "yield *", "new Proxy"],
+    ),
     forbidden_pattern(GO, StateBetweenCalls, STATE_WORDS, &["\"sync/atomic", "import sync / atomic"]),
     forbidden_pattern(
         RUST,
@@ -122,25 +129,25 @@ pub(super) const RULES: &[ForbiddenBehaviour] = &[
     forbidden_pattern(
         PYTHON,
         SelfInspection,
-        SEARCHED,
+        FILE_SEARCH_WORDS,
         &[". __doc__", "os . listdir", "os . scandir", "os . walk", ". iterdir"],
     ),
     forbidden_pattern(
-        SCRIPT,
+        JAVASCRIPT_SUFFIXES,
         SelfInspection,
-        SEARCHED,
+        FILE_SEARCH_WORDS,
         &["fs . readdirSync", "fs . readdir", ". readdirSync"],
     ),
     forbidden_pattern(
         GO,
         SelfInspection,
-        SEARCHED,
+        FILE_SEARCH_WORDS,
         &["os . ReadDir", "filepath . Walk", "filepath . WalkDir", "filepath . Glob"],
     ),
-    forbidden_pattern(RUST, SelfInspection, SEARCHED, &["fs :: read_dir"]),
+    forbidden_pattern(RUST, SelfInspection, FILE_SEARCH_WORDS, &["fs :: read_dir"]),
     forbidden_pattern(RUST, TestDetection, &["location", "caller", "panic"], &["Location :: caller"]),
     forbidden_pattern(
-        SCRIPT,
+        JAVASCRIPT_SUFFIXES,
         TestDetection,
         &["stack", "trace", "error"],
         &["Error . captureStackTrace", "stackTraceLimit"],
@@ -151,13 +158,13 @@ pub(super) const RULES: &[ForbiddenBehaviour] = &[
         NOT_A_NUMBER,
         &["math . nan", "float ( \"nan", "float ( \"NaN", "numpy . nan"],
     ),
-    forbidden_pattern(SCRIPT, IncomparableValue, NOT_A_NUMBER, &["NaN"]),
+    forbidden_pattern(JAVASCRIPT_SUFFIXES, IncomparableValue, NOT_A_NUMBER, &["NaN"]),
     forbidden_pattern(GO, IncomparableValue, NOT_A_NUMBER, &["math . NaN"]),
     forbidden_pattern(RUST, IncomparableValue, NOT_A_NUMBER, &["f64 :: NAN", "f32 :: NAN"]),
     forbidden_pattern(
         PYTHON,
         ProgramExit,
-        ENDING,
+        PROGRAM_END_WORDS,
         &[
             ". _exit",
             "os . kill ( os . getpid",
@@ -179,7 +186,7 @@ pub(super) const RULES: &[ForbiddenBehaviour] = &[
     allowed_in_main(forbidden_pattern(
         PYTHON,
         ProgramExit,
-        ENDING,
+        PROGRAM_END_WORDS,
         &[
             "sys . exit ( )",
             "sys . exit ( 0 )",
@@ -303,15 +310,15 @@ pub(super) const RULES: &[ForbiddenBehaviour] = &[
         ],
     ),
     allowed_in_main(forbidden_pattern(
-        SCRIPT,
+        JAVASCRIPT_SUFFIXES,
         ProgramExit,
-        ENDING,
+        PROGRAM_END_WORDS,
         &["process . exit !", "process . exitCode = !", "process . abort", "Deno . exit !", "Bun . exit !"],
     )),
     forbidden_pattern(
-        SCRIPT,
+        JAVASCRIPT_SUFFIXES,
         ProgramExit,
-        ENDING,
+        PROGRAM_END_WORDS,
         &[
             "process . reallyExit",
             "process . _exiting",
@@ -327,7 +334,7 @@ pub(super) const RULES: &[ForbiddenBehaviour] = &[
         ],
     ),
     forbidden_pattern(
-        SCRIPT,
+        JAVASCRIPT_SUFFIXES,
         AutomaticExecution,
         LIFECYCLE_WORDS,
         &[
@@ -344,7 +351,7 @@ pub(super) const RULES: &[ForbiddenBehaviour] = &[
         ],
     ),
     allowed_in_main(forbidden_pattern(
-        SCRIPT,
+        JAVASCRIPT_SUFFIXES,
         TestDetection,
         ARGUMENT_WORDS,
         &[
@@ -358,7 +365,7 @@ pub(super) const RULES: &[ForbiddenBehaviour] = &[
         ],
     )),
     forbidden_pattern(
-        SCRIPT,
+        JAVASCRIPT_SUFFIXES,
         TestDetection,
         &["main", "entry", "module"],
         &[
@@ -372,7 +379,7 @@ pub(super) const RULES: &[ForbiddenBehaviour] = &[
         ],
     ),
     forbidden_pattern(
-        SCRIPT,
+        JAVASCRIPT_SUFFIXES,
         TestDetection,
         ENVIRONMENT_WORDS,
         &[
@@ -388,7 +395,7 @@ pub(super) const RULES: &[ForbiddenBehaviour] = &[
         ],
     ),
     forbidden_pattern(
-        SCRIPT,
+        JAVASCRIPT_SUFFIXES,
         TestDetection,
         &["cwd", "working directory", "current directory", "folder"],
         &[
@@ -408,11 +415,11 @@ pub(super) const RULES: &[ForbiddenBehaviour] = &[
             "basename ( process . cwd ( ) ) =",
         ],
     ),
-    allowed_in_main(forbidden_pattern(GO, ProgramExit, ENDING, &["os . Exit !"])),
+    allowed_in_main(forbidden_pattern(GO, ProgramExit, PROGRAM_END_WORDS, &["os . Exit !"])),
     forbidden_pattern(
         GO,
         ProgramExit,
-        ENDING,
+        PROGRAM_END_WORDS,
         &[
             "syscall . Exit",
             "golang.org/x/sys/unix . Exit",
@@ -465,13 +472,13 @@ pub(super) const RULES: &[ForbiddenBehaviour] = &[
     allowed_in_main(forbidden_pattern(
         RUST,
         ProgramExit,
-        ENDING,
+        PROGRAM_END_WORDS,
         &["std . process . exit !", "std . process . abort", "core . intrinsics . abort"],
     )),
     forbidden_pattern(
         RUST,
         ProgramExit,
-        ENDING,
+        PROGRAM_END_WORDS,
         &[
             "libc . exit",
             "libc . _exit",
@@ -520,7 +527,7 @@ pub(super) const RULES: &[ForbiddenBehaviour] = &[
     forbidden_pattern(
         PYTHON,
         CustomComparison,
-        COMPARED,
+        COMPARISON_WORDS,
         &["\"__eq__", "\"__ne__", "\"__instancecheck__", "\"__class__", "__class__ ="],
     ),
 ];
@@ -531,7 +538,7 @@ pub(super) const COMPARISONS: &[ForbiddenBehaviour] = &[
     forbidden_pattern(
         PYTHON,
         CustomComparison,
-        COMPARED,
+        COMPARISON_WORDS,
         &[
             "def __eq__ (",
             "def __ne__ (",
@@ -549,9 +556,9 @@ pub(super) const COMPARISONS: &[ForbiddenBehaviour] = &[
         ],
     ),
     forbidden_pattern(
-        SCRIPT,
+        JAVASCRIPT_SUFFIXES,
         CustomComparison,
-        COMPARED,
+        COMPARISON_WORDS,
         &[
             "valueOf ( ) {",
             "Symbol . toPrimitive",
@@ -563,11 +570,11 @@ pub(super) const COMPARISONS: &[ForbiddenBehaviour] = &[
             "valueOf :",
         ],
     ),
-    forbidden_pattern(GO, CustomComparison, COMPARED, &[") Equal (", ") Cmp (", ") Compare ("]),
+    forbidden_pattern(GO, CustomComparison, COMPARISON_WORDS, &[") Equal (", ") Cmp (", ") Compare ("]),
     forbidden_pattern(
         RUST,
         CustomComparison,
-        COMPARED,
+        COMPARISON_WORDS,
         &[
             "PartialEq for",
             "PartialEq < _ > for",
@@ -582,7 +589,7 @@ pub(super) const COMPARISONS: &[ForbiddenBehaviour] = &[
 ];
 
 /// Built-in types that a custom type may imitate.
-pub(super) const VALUES: &[&str] = &[
+pub(super) const BUILTIN_VALUE_TYPES: &[&str] = &[
     "int",
     "float",
     "str",
@@ -639,7 +646,7 @@ pub(super) const LIBRARIES: &[(&[&str], &[&str])] = &[
         ],
     ),
     (
-        SCRIPT,
+        JAVASCRIPT_SUFFIXES,
         &[
             "test",
             "test/reporters",
@@ -708,10 +715,10 @@ pub(super) const LIBRARIES: &[(&[&str], &[&str])] = &[
 ];
 
 /// Assertion libraries that programs may also use outside tests.
-pub(super) const ASSERTING: &[&str] = &["assert", "assert/strict", "github.com/google/go-cmp"];
+pub(super) const ASSERTION_LIBRARIES: &[&str] = &["assert", "assert/strict", "github.com/google/go-cmp"];
 
 /// Modules of Node. A fix must not replace functions of these modules, because other code calls them.
-pub(super) const OF_NODE: &[&str] = &[
+pub(super) const NODE_MODULE_NAMES: &[&str] = &[
     "assert",
     "assert/strict",
     "fs",
@@ -763,7 +770,7 @@ pub(super) const SETTERS: &[&str] = &[
 ];
 
 /// Prefixes of dotted names of library settings that programs may change.
-pub(super) const SETTINGS: &[&str] = &[
+pub(super) const LIBRARY_SETTING_PREFIXES: &[&str] = &[
     "sys . stdout",
     "sys . stderr",
     "sys . stdin",
@@ -815,7 +822,7 @@ pub(super) const SYMBOLS: &[&str] = &[
 ];
 
 /// Words that occur in findings about test libraries.
-pub(super) const OF_TESTS: &[&str] = &[
+pub(super) const TEST_LIBRARY_WORDS: &[&str] = &[
     "unittest",
     "pytest",
     "doctest",
@@ -829,5 +836,5 @@ pub(super) const OF_TESTS: &[&str] = &[
 ];
 
 /// Words that occur in findings about code that changes definitions in other modules.
-pub(super) const PATCHED: &[&str] =
+pub(super) const PATCHING_WORDS: &[&str] =
     &["patch", "prototype", "polyfill", "override", "setattr", "defineproperty"];

@@ -63,12 +63,14 @@ pub(super) fn find_new_behaviour(
         each(rule.kind, rule.exempting_words, false, &|product| product.find_comparisons(rule, true));
         each(rule.kind, rule.exempting_words, true, &|product| product.find_comparisons(rule, false));
     }
-    each(TestLibraryUse, OF_TESTS, false, &|product| product.find_test_libraries(LIBRARIES));
-    each(TestLibraryUse, OF_TESTS, true, &|product| product.find_test_libraries(&[(SCRIPT, ASSERTING)]));
-    each(HookedProcess, PATCHED, false, &|product| product.patched_lines(true));
-    each(HookedProcess, PATCHED, true, &|product| product.patched_lines(false));
+    each(TestLibraryUse, TEST_LIBRARY_WORDS, false, &|product| product.find_test_libraries(LIBRARIES));
+    each(TestLibraryUse, TEST_LIBRARY_WORDS, true, &|product| {
+        product.find_test_libraries(&[(JAVASCRIPT_SUFFIXES, ASSERTION_LIBRARIES)])
+    });
+    each(HookedProcess, PATCHING_WORDS, false, &|product| product.patched_lines(true));
+    each(HookedProcess, PATCHING_WORDS, true, &|product| product.patched_lines(false));
     each(AssembledName, &[], false, &|product| product.assembled_name_lines());
-    each(ProgramExit, ENDING, false, &|product| product.find_replaced_symbols());
+    each(ProgramExit, PROGRAM_END_WORDS, false, &|product| product.find_replaced_symbols());
     for (file, before, after) in &products {
         let is_cut = |side: &Option<NonTestFile<'_>>| {
             side.as_ref().is_some_and(|side| side.code.has_unresolved_imports)
@@ -83,13 +85,13 @@ pub(super) fn find_new_behaviour(
 }
 
 /// Maximum number of characters before the body of a program's main part.
-const MAX_HEAD: usize = 400;
+const MAX_MAIN_HEAD_CHARS: usize = 400;
 
 /// Maximum number of main parts in a file, and maximum number of test parts.
 const MAX_REGIONS: usize = 64;
 
 /// Maximum number of words in the head of a class.
-const MAX_CLASS: usize = 64;
+const MAX_CLASS_HEAD_TOKENS: usize = 64;
 
 /// A file that does not belong to tests.
 struct NonTestFile<'h> {
@@ -169,7 +171,7 @@ impl<'h> NonTestFile<'h> {
                 });
                 return Some(at..ends.map_or(scanned.code.len(), |line| scanned.line_range(line).start));
             }
-            let mut near = scanned.code.get(at..)?.char_indices().take(MAX_HEAD);
+            let mut near = scanned.code.get(at..)?.char_indices().take(MAX_MAIN_HEAD_CHARS);
             let (stop, sign) = near.find(|(_, letter)| matches!(letter, '{' | ';'))?;
             let end = if sign == '{' { scanned.closing_bracket(at + stop)? } else { at + stop };
             Some(at..end)
@@ -265,7 +267,7 @@ impl<'h> NonTestFile<'h> {
 
     /// Returns the lines that define custom comparisons. If `is_of_value` is true, only types that imitate a
     /// built-in type are examined; otherwise, only the other types.
-    fn find_comparisons(&self, rule: &ForbiddenBehaviour, is_of_value: bool) -> Vec<String> {
+    fn find_comparisons(&self, rule: &ForbiddenBehaviour, is_value_type: bool) -> Vec<String> {
         if !self.has_ending(rule.file_suffixes) {
             return Vec::new();
         }
@@ -273,7 +275,7 @@ impl<'h> NonTestFile<'h> {
         for pattern in rule.patterns {
             for at in self.pattern_positions(pattern) {
                 let Some(token) = self.code.tokens.get(at) else { continue };
-                if self.is_value_type_comparison(at, token) == is_of_value {
+                if self.is_value_type_comparison(at, token) == is_value_type {
                     lines.push(token.line);
                 }
             }
@@ -295,12 +297,13 @@ impl<'h> NonTestFile<'h> {
                 let class = class.copied();
                 let Some(class) = class else { return false };
                 let opens = if self.version.path.ends_with(".py") { ":" } else { "{" };
-                let head = tokens.get(class..token_index.min(class + MAX_CLASS)).unwrap_or_default();
+                let head =
+                    tokens.get(class..token_index.min(class + MAX_CLASS_HEAD_TOKENS)).unwrap_or_default();
                 (class, class + head.iter().position(|token| token.has_text(opens)).unwrap_or(0))
             }
         };
         let row = tokens.get(start..end.min(tokens.len())).unwrap_or_default();
-        row.iter().any(|token| VALUES.contains(&&*token.text))
+        row.iter().any(|token| BUILTIN_VALUE_TYPES.contains(&&*token.text))
     }
 
     /// Finds the lines that import or name a test library.
@@ -340,7 +343,7 @@ impl<'h> NonTestFile<'h> {
 
     /// Returns the lines that assign to a field of another module. If `is_of_all` is true, only modules of
     /// the language and test libraries are examined; otherwise, only other imports.
-    fn patched_lines(&self, is_of_all: bool) -> Vec<String> {
+    fn patched_lines(&self, is_builtin_or_test_module: bool) -> Vec<String> {
         let tokens = &self.code.tokens;
         let mut lines = Vec::new();
         let targets = SETTERS.iter().flat_map(|setter| {
@@ -349,7 +352,9 @@ impl<'h> NonTestFile<'h> {
         });
         for at in targets {
             lines.extend(
-                self.is_builtin_or_test(at).filter(|owner| *owner == is_of_all).and_then(|_| tokens.get(at)),
+                self.is_builtin_or_test(at)
+                    .filter(|owner| *owner == is_builtin_or_test_module)
+                    .and_then(|_| tokens.get(at)),
             );
         }
         for (at, token) in tokens.iter().enumerate() {
@@ -381,7 +386,9 @@ impl<'h> NonTestFile<'h> {
             });
             let last = (at + length).checked_sub(1).and_then(|last| tokens.get(last));
             let is_getter = last.is_some_and(|last| last.text.starts_with("__define"));
-            if (is_set || is_updated || is_getter) && self.is_builtin_or_test(at) == Some(is_of_all) {
+            if (is_set || is_updated || is_getter)
+                && self.is_builtin_or_test(at) == Some(is_builtin_or_test_module)
+            {
                 lines.push(token);
             }
         }
@@ -398,22 +405,26 @@ impl<'h> NonTestFile<'h> {
         let first = tokens.get(token_index)?;
         let path = tokens.get(token_index..token_index + path_length(tokens.get(token_index..)?))?;
         let words = path.iter().map(|token| &*token.text).collect::<Vec<_>>().join(" ");
-        if SETTINGS.iter().any(|setting| words.starts_with(setting)) {
+        if LIBRARY_SETTING_PREFIXES.iter().any(|setting| words.starts_with(setting)) {
             return None;
         }
         let name = &*first.text;
         let is_python = self.version.path.ends_with(".py");
-        if !is_python && self.has_ending(SCRIPT) && GLOBALS.contains(&name) {
+        if !is_python && self.has_ending(JAVASCRIPT_SUFFIXES) && GLOBALS.contains(&name) {
             return Some(true);
         }
-        if !first.is_imported || !(is_python || self.has_ending(SCRIPT)) {
+        if !first.is_imported || !(is_python || self.has_ending(JAVASCRIPT_SUFFIXES)) {
             return None;
         }
         let is_library = LIBRARIES
             .iter()
             .filter(|(endings, _)| self.has_ending(endings))
             .any(|(_, names)| names.contains(&name));
-        let is_own = if is_python { runner_files::is_standard_module(name) } else { OF_NODE.contains(&name) };
+        let is_own = if is_python {
+            runner_files::is_standard_module(name)
+        } else {
+            NODE_MODULE_NAMES.contains(&name)
+        };
         // In JavaScript and TypeScript, fields of packages are ignored, because programs normally set such
         // fields to configure a package.
         (is_library || is_own || is_python).then_some(is_library || is_own)

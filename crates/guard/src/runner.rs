@@ -35,7 +35,7 @@ const EXCLUSION_WORDS: &[&str] = &[
 ];
 
 /// All known files that determine which tests and checks run.
-pub(super) const RUNNERS: &[TestControlFile] = &[
+pub(super) const TEST_CONTROL_FILES: &[TestControlFile] = &[
     TestControlFile {
         names: &[
             "pytest.ini",

@@ -1,7 +1,7 @@
 //! Recognises files that a test runner, its compiler or its interpreter loads in addition to the tests:
 //! set-up files, plugins, mocks and configuration. The module checks only the names and folders of the files.
 
-const NAMES: &[&str] = &[
+const RUNNER_FILE_NAMES: &[&str] = &[
     // Python
     "conftest.py",
     "pytest.ini",
@@ -67,7 +67,7 @@ const FOLDERS: &[&str] = &["__mocks__", "node_modules", "site-packages"];
 const CARGO: (&str, [&str; 2]) = (".cargo", ["config", "config.toml"]);
 
 /// The folder for vendored modules, and parts of the paths that assertion libraries have in this folder.
-const VENDORED: (&str, &[&str]) =
+const VENDORED_ASSERTION_LIBRARIES: (&str, &[&str]) =
     ("vendor", &["testify", "gomega", "ginkgo", "gomock", "go-cmp", "gotest.tools", "check.v1"]);
 
 /// Python modules that tests import. A file with such a name at the root, or one folder below the root,
@@ -76,10 +76,10 @@ const MODULES: &[&str] =
     &["pytest", "_pytest", "unittest", "mock", "hypothesis", "pluggy", "doctest", "nose", "tox", "nox"];
 
 /// Folders that are usually on the interpreter's search path, in addition to the root.
-const ON_PATH: &[&str] = &["src", "lib", "python", "test", "tests"];
+const PYTHON_PATH_FOLDERS: &[&str] = &["src", "lib", "python", "test", "tests"];
 
 /// Modules of Python's standard library that tests and their runner import.
-const OWN_MODULES: &[&str] = &[
+const STANDARD_LIBRARY_MODULES: &[&str] = &[
     "abc",
     "argparse",
     "array",
@@ -172,28 +172,29 @@ const OWN_MODULES: &[&str] = &[
 ];
 
 /// Names of folders with copies of third-party code.
-const COPIES: &[&str] = &["vendor", "third_party", "node_modules", "site-packages"];
+const VENDOR_FOLDERS: &[&str] = &["vendor", "third_party", "node_modules", "site-packages"];
 
 /// Returns true for a module of Python's standard library.
 pub(super) fn is_standard_module(name: &str) -> bool {
-    OWN_MODULES.contains(&name)
+    STANDARD_LIBRARY_MODULES.contains(&name)
 }
 
 /// Returns true for a file in a folder with third-party code.
 pub(super) fn is_vendored(path: &str) -> bool {
-    path.rsplit('/').skip(1).any(|folder| COPIES.contains(&folder))
+    path.rsplit('/').skip(1).any(|folder| VENDOR_FOLDERS.contains(&folder))
 }
 
 /// Returns true if the test runner loads a file with this path.
 pub(super) fn is_loaded_by_runner(path: &str) -> bool {
     let parts: Vec<&str> = path.split('/').collect();
     let Some((name, folders)) = parts.split_last() else { return false };
-    NAMES.contains(name)
+    RUNNER_FILE_NAMES.contains(name)
         || PREFIXES.iter().any(|prefix| name.starts_with(prefix))
         || ENDINGS.iter().any(|ending| name.ends_with(ending))
         || folders.iter().any(|folder| FOLDERS.contains(folder))
         || (folders.last() == Some(&CARGO.0) && CARGO.1.contains(name))
-        || (folders.contains(&VENDORED.0) && VENDORED.1.iter().any(|asserts| path.contains(asserts)))
+        || (folders.contains(&VENDORED_ASSERTION_LIBRARIES.0)
+            && VENDORED_ASSERTION_LIBRARIES.1.iter().any(|asserts| path.contains(asserts)))
         || shadows_python_module(&parts)
 }
 
@@ -207,6 +208,8 @@ fn shadows_python_module(components: &[&str]) -> bool {
         [folder, file] => (Some(*folder), file.strip_suffix(".py")),
         _ => (None, None),
     };
-    let is_on_path = folder.is_none_or(|folder| ON_PATH.contains(&folder));
-    module.is_some_and(|module| MODULES.contains(&module) || is_on_path && OWN_MODULES.contains(&module))
+    let is_on_path = folder.is_none_or(|folder| PYTHON_PATH_FOLDERS.contains(&folder));
+    module.is_some_and(|module| {
+        MODULES.contains(&module) || is_on_path && STANDARD_LIBRARY_MODULES.contains(&module)
+    })
 }

@@ -18,17 +18,17 @@ pub(super) struct TestSetting {
     /// Value of the setting, as text.
     pub value: String,
     /// True if a fix may add this setting.
-    pub is_free: bool,
+    pub is_addition_allowed: bool,
 }
 
 /// Test settings by their names.
 pub(super) type TestSettings = BTreeMap<String, TestSetting>;
 
 /// Substrings that mark a script or a target as one that runs tests, if its name contains them.
-const TESTS: &[&str] = &["test", "check", "verify", "spec"];
+const TEST_TARGET_WORDS: &[&str] = &["test", "check", "verify", "spec"];
 
 /// Substrings of commands that run tests.
-const RUNNERS: &[&str] = &[
+const TEST_COMMAND_WORDS: &[&str] = &[
     "pytest",
     "unittest",
     "jest",
@@ -67,7 +67,7 @@ pub(super) fn parse_settings(name: &str, text: &str) -> Option<TestSettings> {
         "deno.json" => {
             let whole: Value = serde_json::from_str(text).ok()?;
             add_table_values(&whole, &["tasks"], &mut settings, |name, _| {
-                contains_any(name, TESTS).then_some(true)
+                contains_any(name, TEST_TARGET_WORDS).then_some(true)
             });
             add_table_values(&whole, &["imports"], &mut settings, |_, _| Some(true));
         }
@@ -127,8 +127,9 @@ fn contains_any(text: &str, words: &[&str]) -> bool {
     words.iter().any(|word| text.contains(word))
 }
 
-fn add_setting(settings: &mut TestSettings, name: String, value: String, is_free: bool) {
-    let known = settings.entry(name).or_insert_with(|| TestSetting { value: String::new(), is_free });
+fn add_setting(settings: &mut TestSettings, name: String, value: String, is_addition_allowed: bool) {
+    let known =
+        settings.entry(name).or_insert_with(|| TestSetting { value: String::new(), is_addition_allowed });
     known.value.push_str(&value);
     known.value.push('\n');
 }
@@ -147,11 +148,11 @@ fn add_table_values(
     from: &Value,
     key_path: &[&str],
     settings: &mut TestSettings,
-    is_free: impl Fn(&str, &Value) -> Option<bool>,
+    is_addition_allowed: impl Fn(&str, &Value) -> Option<bool>,
 ) {
     let found = key_path.iter().try_fold(from, |value, key| value.get(key)).and_then(Value::as_object);
     for (name, value) in found.into_iter().flatten() {
-        if let Some(is_free) = is_free(name, value) {
+        if let Some(is_free) = is_addition_allowed(name, value) {
             add_setting(settings, format!("{}.{name}", key_path.join(".")), value.to_string(), is_free);
         }
     }
@@ -219,7 +220,7 @@ fn add_package_settings(manifest: &Value, settings: &mut TestSettings) {
             return Some(false);
         }
         let command = value.as_str().unwrap_or_default();
-        (contains_any(name, TESTS) || contains_any(command, RUNNERS)).then_some(true)
+        (contains_any(name, TEST_TARGET_WORDS) || contains_any(command, TEST_COMMAND_WORDS)).then_some(true)
     });
     for key in ["dependencies", "devDependencies", "overrides", "resolutions"] {
         add_table_values(manifest, &[key], settings, |_, value| {
@@ -246,7 +247,7 @@ fn add_ini_sections(text: &str, settings: &mut TestSettings) {
 }
 
 /// Substrings in the names of environment variables that compilers, interpreters and test runners read.
-const READ: &[&str] = &[
+const TOOL_VARIABLE_SUBSTRINGS: &[&str] = &[
     "FLAGS",
     "ADDOPTS",
     "_OPTIONS",
@@ -322,7 +323,10 @@ fn add_make_targets(text: &str, settings: &mut TestSettings) {
         let changes_all = target.starts_with('.') && target != ".PHONY";
         // A target name with variables or patterns may match any target.
         let is_any = target.contains(['$', '%']);
-        changes_all || is_any || contains_any(target, TESTS) || contains_any(block, RUNNERS)
+        changes_all
+            || is_any
+            || contains_any(target, TEST_TARGET_WORDS)
+            || contains_any(block, TEST_COMMAND_WORDS)
     });
     for (name, value) in assigned {
         let is_used = blocks.iter().any(|(_, block)| {
@@ -335,7 +339,7 @@ fn add_make_targets(text: &str, settings: &mut TestSettings) {
             .iter()
             .any(|used| block.contains(used.as_str()))
         });
-        let is_read = READ.iter().any(|part| name.contains(part));
+        let is_read = TOOL_VARIABLE_SUBSTRINGS.iter().any(|part| name.contains(part));
         if is_used || is_read || READ_BY_MAKE.contains(&name) || name.starts_with('.') {
             add_setting(settings, name.to_owned(), value.to_owned(), false);
         }
@@ -361,7 +365,9 @@ fn add_task_settings(text: &str, settings: &mut TestSettings) {
         }
         if section != "tasks" && section != "version" {
             add_setting(settings, section.to_owned(), line.trim().to_owned(), false);
-        } else if contains_any(task, TESTS) || (contains_any(task, CHECKS) && line.contains("ignore_error")) {
+        } else if contains_any(task, TEST_TARGET_WORDS)
+            || (contains_any(task, CHECKS) && line.contains("ignore_error"))
+        {
             add_setting(settings, task.to_owned(), line.trim().to_owned(), true);
         }
     }

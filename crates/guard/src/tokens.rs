@@ -56,11 +56,11 @@ pub(super) struct NormalizedCode {
 }
 
 /// Operators of several characters.
-const SIGNS: &[&str] =
+const MULTI_CHAR_OPERATORS: &[&str] =
     &["===", "!==", "==", "!=", "=>", "::", "->", "<=", ">=", "+=", "-=", ":=", "**", "?.", "//"];
 
 /// Words after which a square bracket begins a list and not an index.
-const LISTS_AFTER: &[&str] =
+const KEYWORDS_BEFORE_LIST: &[&str] =
     &["return", "in", "of", "case", "await", "else", "and", "or", "not", "if", "yield"];
 
 /// Calls that import the module named in their string argument.
@@ -68,13 +68,13 @@ const IMPORTS: &[&str] = &["__import__", "import_module", "require", "import"];
 
 /// Methods of `__dict__`, the table of names in Python. After `__dict__`, these words are methods and not
 /// names in the table.
-const OF_TABLES: &[&str] = &["update", "setdefault", "pop", "get", "items", "keys", "values"];
+const DICT_METHODS: &[&str] = &["update", "setdefault", "pop", "get", "items", "keys", "values"];
 
 /// Maximum number of tokens in a pair of brackets that may count as an access to a name.
-pub(super) const MAX_INNER: usize = 256;
+pub(super) const MAX_BRACKETED_TOKENS: usize = 256;
 
 /// Calls that take a name as a string.
-const BY_NAME: &[&str] = &["getattr", "setattr", "hasattr", "defineProperty"];
+const NAME_STRING_CALLS: &[&str] = &["getattr", "setattr", "hasattr", "defineProperty"];
 
 /// Functions that build a string that cannot be read in their arguments.
 const BUILDERS: &[&str] = &[
@@ -94,7 +94,7 @@ const BUILDERS: &[&str] = &[
 const MAX_TEXT: usize = 120;
 
 /// Maximum length of an assembled name.
-const MAX_PIECED: usize = 48;
+const MAX_ASSEMBLED_NAME_BYTES: usize = 48;
 
 impl NormalizedCode {
     /// Converts the code of a file that is outside tests, and resolves its imports.
@@ -147,7 +147,7 @@ fn split_tokens(version: &AnalyzedVersion, ranges: Vec<Range<usize>>) -> Vec<Cod
                     let end = rest.bytes().position(|byte| !is_word_byte(byte)).unwrap_or(rest.len());
                     rest.get(..end).unwrap_or(rest)
                 }
-                None => match SIGNS.iter().find(|sign| rest.starts_with(**sign)) {
+                None => match MULTI_CHAR_OPERATORS.iter().find(|sign| rest.starts_with(**sign)) {
                     Some(sign) => sign,
                     None => {
                         rest.chars().next().map_or("", |sign| rest.get(..sign.len_utf8()).unwrap_or_default())
@@ -200,7 +200,8 @@ impl TokenNormalizer<'_> {
             ")" | "]" | "}" => {
                 let open = self.open_brackets.pop();
                 let end = self.code.tokens.len();
-                let Some(open) = open.filter(|open| *open < end && end - *open <= MAX_INNER) else {
+                let Some(open) = open.filter(|open| *open < end && end - *open <= MAX_BRACKETED_TOKENS)
+                else {
                     self.code.tokens.push(token);
                     return;
                 };
@@ -212,7 +213,7 @@ impl TokenNormalizer<'_> {
                 self.code.tokens.pop();
             }
             _ => {
-                if self.ends_with(&[".", "__dict__", "."]) && !OF_TABLES.contains(&&*token.text) {
+                if self.ends_with(&[".", "__dict__", "."]) && !DICT_METHODS.contains(&&*token.text) {
                     self.code.tokens.truncate(self.code.tokens.len().saturating_sub(2));
                 }
                 self.code.tokens.push(token);
@@ -263,7 +264,7 @@ impl TokenNormalizer<'_> {
         let lines = pieces.first().map(|first| first.line);
         let is_line = pieces.iter().all(|piece| Some(piece.line) == lines);
         let is_name = texts.len() > 1 && texts.iter().all(is_piece) && separator.is_empty();
-        if is_name && is_line && whole.len() <= MAX_PIECED {
+        if is_name && is_line && whole.len() <= MAX_ASSEMBLED_NAME_BYTES {
             self.code.assembled_name_lines.extend(lines);
         }
         format!("\"{whole}")
@@ -278,7 +279,7 @@ impl TokenNormalizer<'_> {
         let one =
             inner.first().filter(|_| inner.len() == 1).and_then(CodeToken::string_content).map(str::to_owned);
         let place = head.clone().unwrap_or_else(|| token.clone());
-        let takes_name = IMPORTS.contains(&name.as_str()) || BY_NAME.contains(&name.as_str());
+        let takes_name = IMPORTS.contains(&name.as_str()) || NAME_STRING_CALLS.contains(&name.as_str());
         let is_backwards = |(at, token): (usize, &CodeToken)| {
             token.has_text("[")
                 && inner.get(at + 1..at + 4).is_some_and(|row| row.iter().any(|token| token.has_text("-")))
@@ -377,7 +378,8 @@ impl TokenNormalizer<'_> {
 
     /// Returns true if a square bracket after the word `before` begins an index.
     fn is_index_bracket(&self, before: &str) -> bool {
-        let is_name = before.bytes().next().is_some_and(is_word_byte) && !LISTS_AFTER.contains(&before);
+        let is_name =
+            before.bytes().next().is_some_and(is_word_byte) && !KEYWORDS_BEFORE_LIST.contains(&before);
         is_name || matches!(before, ")" | "]")
     }
 
@@ -413,7 +415,7 @@ impl TokenNormalizer<'_> {
 }
 
 fn is_keyword_before_list(text: &str) -> bool {
-    LISTS_AFTER.contains(&text)
+    KEYWORDS_BEFORE_LIST.contains(&text)
 }
 
 fn is_string_or_comma(token: &CodeToken) -> bool {

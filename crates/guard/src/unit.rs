@@ -127,7 +127,7 @@ fn parse_test_unit(
     let code = scanned.code.as_bytes();
     let (name_range, end) = match opening.extent {
         TestEndRule::Call => parse_call(scanned, after).map(|(name_range, end)| (name_range, Some(end)))?,
-        TestEndRule::Indent if opening.name.is_empty() => {
+        TestEndRule::Indent if opening.name_prefix.is_empty() => {
             let line = scanned.line_range(scanned.line_of(begin));
             let name_range = scanned.strings_in(&(after..line.end)).next().cloned().unwrap_or(after..after);
             (name_range, None)
@@ -141,7 +141,7 @@ fn parse_test_unit(
     };
     let name = match opening.extent {
         TestEndRule::Call => text_slice(&scanned.code_with_strings, name_range.clone()),
-        TestEndRule::Indent if opening.name.is_empty() => {
+        TestEndRule::Indent if opening.name_prefix.is_empty() => {
             text_slice(&scanned.code_with_strings, name_range.clone())
         }
         TestEndRule::Indent | TestEndRule::Braces => {
@@ -151,7 +151,7 @@ fn parse_test_unit(
     let name = name.trim();
     // The name is checked first, because the end of an indented block is searched for only if the block is a
     // test.
-    name.starts_with(opening.name).then(|| TestUnit {
+    name.starts_with(opening.name_prefix).then(|| TestUnit {
         name: name.to_owned(),
         start,
         name_range,

@@ -7,7 +7,8 @@ use std::ops::Range;
 use truing_diff::RepoPath;
 
 use super::language::{
-    FOLDERS, ForbiddenWord, HELPERS, LANGUAGES, LanguageRules, STEMS, TEST_NAME_PARTS, WordSearchScope,
+    FOLDERS, ForbiddenWord, HELPERS, LANGUAGES, LanguageRules, TEST_NAME_PARTS, TEST_STEM_SUFFIXES,
+    WordSearchScope,
 };
 use super::runner_files;
 use super::scan::{ScannedText, is_word_byte, occurrences, text_slice};
@@ -62,7 +63,7 @@ pub fn is_test_file(path: &RepoPath) -> bool {
         None => {
             let stem = name.split('.').next().unwrap_or_default();
             name.split(['.', '-', '_']).any(|part| TEST_NAME_PARTS.contains(&part))
-                || STEMS.iter().any(|ending| stem.len() > ending.len() && stem.ends_with(ending))
+                || TEST_STEM_SUFFIXES.iter().any(|ending| stem.len() > ending.len() && stem.ends_with(ending))
         }
     }
 }
@@ -71,8 +72,8 @@ impl LanguageRules {
     /// Returns true if the name has a prefix or suffix of the language's test files. The function does not
     /// examine the folder.
     pub(super) fn is_test_file_name(&self, name: &str) -> bool {
-        self.prefixes.iter().any(|prefix| name.starts_with(prefix))
-            || self.suffixes.iter().any(|suffix| has_name_suffix(name, suffix))
+        self.test_file_prefixes.iter().any(|prefix| name.starts_with(prefix))
+            || self.test_file_suffixes.iter().any(|suffix| has_name_suffix(name, suffix))
     }
 }
 
@@ -84,7 +85,7 @@ fn has_name_suffix(name: &str, suffix: &str) -> bool {
 }
 
 pub(super) fn language_of(name: &str) -> Option<&'static LanguageRules> {
-    LANGUAGES.iter().find(|language| language.endings.iter().any(|ending| name.ends_with(ending)))
+    LANGUAGES.iter().find(|language| language.file_suffixes.iter().any(|ending| name.ends_with(ending)))
 }
 
 /// One version of a changed file.

@@ -40,9 +40,9 @@ use truing_model::gateway::{ModelError, ModelGateway};
 use truing_reader::FileTree;
 use truing_reader::redact::QuotedSecrets;
 
-use super::earlier::{EarlierReviews, UNKNOWN, recheck_findings};
+use super::earlier::{EarlierReviews, UNKNOWN_COMMIT, recheck_findings};
 use super::reading::{self, ReadingOutcome, ReviewedChange};
-use crate::budget::{BudgetLimits, has_budget};
+use crate::budget::{BudgetLimits, check_budget};
 use crate::reader::ChildProcessReader;
 use crate::telemetry;
 
@@ -272,7 +272,7 @@ impl ModelReviewRequest<'_> {
         let Self { agent, budget, change_description: subject, context, options, gate, started_at } = self;
         let left = match agent.cassette.is_playback() {
             true => BudgetDecision::Allowed { tightest_budget: None },
-            false => has_budget(&*agent.ledger, &budget, MicroUsd(1), started_at)
+            false => check_budget(&*agent.ledger, &budget, MicroUsd(1), started_at)
                 .await
                 .map_err(AgentError::Ledger)?,
         };
@@ -301,7 +301,7 @@ impl ModelReviewRequest<'_> {
         let servers: Vec<McpServer> = agent.servers.iter().cloned().chain(own).collect();
         let servers = McpServers::start(&servers).await;
         let again = (is_told && earlier.has_earlier_review()).then(|| EarlierReviewText {
-            last_head: earlier.head.as_ref().map_or(UNKNOWN, Sha::as_str).to_owned(),
+            last_head: earlier.head.as_ref().map_or(UNKNOWN_COMMIT, Sha::as_str).to_owned(),
             later_changes: earlier.later_changes.clone(),
             open_findings: earlier.render_open_findings(review_tree.tree, change, reading),
         });

@@ -163,7 +163,7 @@ pub fn repository_name_from_url(url: &str) -> Option<String> {
 /// # Errors
 /// [`StoreError`] if the ledger cannot be read. The run must then not spend any money.
 #[truing_core::boxed_future]
-pub async fn has_budget(
+pub async fn check_budget(
     store: &dyn Ledger,
     budget: &RunBudget,
     min_cost: MicroUsd,

@@ -156,7 +156,7 @@ pub struct PinnedReviewScope {
     /// The files and rules to review.
     pub scope: ReviewScope,
     /// The branch tip that provides the repository's own file; `None` if no tip contains this file.
-    pub configured: Option<ConfigBranchTip>,
+    pub config_file_tip: Option<ConfigBranchTip>,
     /// The branch tip that provides the other settings: `configured` or, if that is `None`, the first tip
     /// that may configure reviews. `None` if the repository has no tip that may configure reviews.
     pub tip: Option<ConfigBranchTip>,
@@ -168,9 +168,16 @@ impl PinnedReviewScope {
     /// # Errors
     /// [`GitError`]
     #[truing_core::boxed_future]
-    pub async fn recall(&self, sources: &ContextSources, mirror: &Mirror) -> Result<ReviewContext, GitError> {
+    pub async fn read_review_context(
+        &self,
+        sources: &ContextSources,
+        mirror: &Mirror,
+    ) -> Result<ReviewContext, GitError> {
         let memory = sources.read_commit(mirror, self.tip.as_ref().map(|tip| &tip.commit)).await?;
-        Ok(ReviewContext { memory, from: self.tip.as_ref().map(ToString::to_string).unwrap_or_default() })
+        Ok(ReviewContext {
+            memory,
+            repository_source: self.tip.as_ref().map(ToString::to_string).unwrap_or_default(),
+        })
     }
 }
 
@@ -239,10 +246,10 @@ impl CheckoutContext<'_> {
         for tip in tips {
             if let Some(own) = read_repository_config(self.git, &mirror, &tip.commit).await? {
                 let (scope, tip) = (self.rules.scope_with(&own)?, Some(tip));
-                return Ok((mirror, PinnedReviewScope { scope, configured: tip.clone(), tip }));
+                return Ok((mirror, PinnedReviewScope { scope, config_file_tip: tip.clone(), tip }));
             }
         }
-        Ok((mirror, PinnedReviewScope { scope: self.rules.scope.clone(), configured: None, tip: first }))
+        Ok((mirror, PinnedReviewScope { scope: self.rules.scope.clone(), config_file_tip: None, tip: first }))
     }
 
     /// Returns the `rules.ignore` patterns of the repository's own file that match no file at this head. The
@@ -300,7 +307,7 @@ impl CheckoutContext<'_> {
             let part =
                 agent::run_model_review(model_request, change, place, self.reader, earlier, &mut reading)
                     .await?;
-            reading.sign_lines(folder.path(), &scope.lines_key);
+            reading.add_line_digests(folder.path(), &scope.lines_key);
             Ok((reading, part))
         })
     }
@@ -372,7 +379,7 @@ mod tests {
             diff: lines.as_bytes().to_vec(),
             left_out: vec![],
             large_new_files: vec![],
-            unseen: vec![],
+            index_content_paths: vec![],
         };
         let written = "--- a/.truing.toml\n+++ b/.truing.toml\n@@ -1 +1 @@\n-a\n+b\n";
         let table = [

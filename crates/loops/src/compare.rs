@@ -168,7 +168,7 @@ impl ComparisonRequest<'_> {
             diff: found.diff,
             left_out: found.skipped_files,
             large_new_files: found.large_new_files,
-            unseen: found.changed_unchecked_paths,
+            index_content_paths: found.changed_unchecked_paths,
         })
     }
 }

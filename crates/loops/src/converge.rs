@@ -71,7 +71,7 @@ pub struct InspectionTools {
     pub verifier: Option<Verifier>,
     /// Folders whose programs a fixer's commands may run, in addition to the programs in the system's
     /// folders.
-    pub programs: Vec<std::path::PathBuf>,
+    pub program_folders: Vec<std::path::PathBuf>,
     /// The policy for fixers. The policy permits the commands of the gate and of the checks, but only exactly
     /// as they are configured.
     pub policy: Arc<AgentPolicy>,
@@ -81,7 +81,7 @@ pub struct InspectionTools {
     pub toolbox: LinterSources,
     /// The folder in which the owner of the files has installed the project's programs; none if there is no
     /// such folder.
-    pub project: Option<std::path::PathBuf>,
+    pub project_programs_folder: Option<std::path::PathBuf>,
     /// Commands of the gate; none if the gate consists of the rules alone.
     pub commands: Option<GateCommands>,
     /// A name that identifies the gate, the checks and the rules.
@@ -164,11 +164,11 @@ const SETTLE_TIME: Duration = Duration::from_secs(1);
 
 /// Key of one entry in the map of reviewer calls: the entry of the reviewer that is called after each push.
 /// No configured reviewer can have this name.
-const AFTER_PUSH: &str = "after each push";
+const AFTER_PUSH_REVIEWER_KEY: &str = "after each push";
 
 /// Waits before the first, second and third retry of an act to which a forge did not respond. Each wait is at
 /// most `converge.poll`. If the last retry fails, the run ends and can be resumed.
-const PUT_OFF: [TimeSpan; 3] = [TimeSpan::seconds(1), TimeSpan::seconds(4), TimeSpan::seconds(15)];
+const RETRY_DELAYS: [TimeSpan; 3] = [TimeSpan::seconds(1), TimeSpan::seconds(4), TimeSpan::seconds(15)];
 
 /// Result of pushing a fix to the branch.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -333,7 +333,7 @@ impl ConvergeRunner<'_> {
                     store.store_converge(token, &self.record).await?;
                     return Ok(ConvergeCallOutcome::CannotContinue(exit));
                 }
-                Err(stop) => match self.waiting_progress(&stop) {
+                Err(stop) => match self.temporary_error_wait(&stop) {
                     Some(left) => {
                         self.record_step_cost(act.step(), began);
                         store.store_converge(token, &self.record).await?;
@@ -364,12 +364,12 @@ impl ConvergeRunner<'_> {
 
     /// If the error is temporary, returns a wait as the outcome of the call. After the wait, the run repeats
     /// the same act.
-    fn waiting_progress(&mut self, error: &ActError) -> Option<ConvergeCallOutcome> {
+    fn temporary_error_wait(&mut self, error: &ActError) -> Option<ConvergeCallOutcome> {
         if let ActError::Wait { until, reason, message } = error {
             return Some(ConvergeCallOutcome::WaitUntil(*until, *reason, message.clone()));
         }
         let tried = usize::try_from(self.record.detail.put_off).unwrap_or(usize::MAX);
-        let wait = PUT_OFF.get(tried).filter(|_| error.is_temporary())?;
+        let wait = RETRY_DELAYS.get(tried).filter(|_| error.is_temporary())?;
         self.record.detail.put_off = self.record.detail.put_off.saturating_add(1);
         let poll = i64::try_from(self.config.poll.as_millis()).unwrap_or(i64::MAX);
         let wait = TimeSpan(wait.0.min(poll).max(self.workspace.settle_time().0));
@@ -383,7 +383,7 @@ impl ConvergeRunner<'_> {
     /// Ends the run with the error of an act that failed.
     fn end_with_error(&mut self, error: ActError) -> ConvergeEvent {
         let exit = error.exit();
-        if let ActError::CannotContinue { unreached, .. } = error {
+        if let ActError::CannotContinue { unmerged_commits: unreached, .. } = error {
             self.record.detail.unreached = unreached;
         }
         ConvergeEvent::RunEnded(exit)
@@ -533,7 +533,7 @@ impl ConvergeRunner<'_> {
                 let event = self.check_fix().await?;
                 if let Some(calls) = calls {
                     let head = self.record.detail.state.head.clone();
-                    self.record.detail.wakes.insert(AFTER_PUSH.to_owned(), (calls, head));
+                    self.record.detail.wakes.insert(AFTER_PUSH_REVIEWER_KEY.to_owned(), (calls, head));
                 }
                 Ok(event)
             }
@@ -562,7 +562,7 @@ impl ConvergeRunner<'_> {
                 if let Some(readiness) = &mut self.record.detail.readiness {
                     readiness.record_push(&head, SystemClock.now());
                 }
-                let warnings = match self.record.detail.wakes.get(AFTER_PUSH) {
+                let warnings = match self.record.detail.wakes.get(AFTER_PUSH_REVIEWER_KEY) {
                     Some((calls, _)) => self.workspace.call_reviewer(&self.record, *calls).await?,
                     None => Vec::new(),
                 };
@@ -576,12 +576,12 @@ impl ConvergeRunner<'_> {
     /// Handles another person's push. The base is determined again, because the push may add commits of the
     /// base branch, which are not part of the change.
     async fn handle_push(&mut self, head: Sha) -> Result<ConvergeEvent, ActError> {
-        let tree = self.compare_head(&head).await?;
+        let tree = self.record_head_base(&head).await?;
         Ok(ConvergeEvent::HeadChanged { head, tree })
     }
 
     /// Returns the tree of a new head, and records the base that the head is compared with.
-    async fn compare_head(&mut self, head: &Sha) -> Result<Sha, ActError> {
+    async fn record_head_base(&mut self, head: &Sha) -> Result<Sha, ActError> {
         let base = self.workspace.fetch_head(&self.record, head).await?;
         let tree = self.mirror.tree_id(head).await?;
         self.record.detail.base = base;
@@ -643,13 +643,14 @@ impl ConvergeRunner<'_> {
         let laid = self.mirror.export_in_place(head, self.exported_commit.take()).await?;
         let (scope, reader) = (&self.inspection_tools.scope, &self.agents.auditor.reader);
         let plan = reading::plan_reading(change, scope).map_err(GateError::Reading)?;
-        let (trust, InspectionTools { toolbox, project, .. }) = (self.setup_trust(), self.inspection_tools);
+        let (trust, InspectionTools { toolbox, project_programs_folder: project, .. }) =
+            (self.setup_trust(), self.inspection_tools);
         let (project, base) = (project.as_deref(), BaseCommit::Mirror(self.mirror, &change.base));
         let tooling = ReviewLinters { toolbox, project, trust: Some(&trust), base };
         let reading = plan.read(laid.path().to_owned(), scope, reader, Some(tooling)).await;
         let tree = self.exported_commit.insert(laid).path();
         let mut reading = reading.map_err(GateError::Reading)?;
-        reading.sign_lines(tree, &scope.lines_key);
+        reading.add_line_digests(tree, &scope.lines_key);
         self.cached_readings.truncate(KEPT_READINGS - 1);
         self.cached_readings.insert(0, ((change.base.clone(), head.clone()), reading.clone()));
         Ok(reading)

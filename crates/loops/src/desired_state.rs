@@ -93,7 +93,7 @@ pub fn summary_text(
         moved_head: current_head,
         base,
         increment: since,
-        configuring,
+        configuration_files: configuring,
         suppressions,
         remarks: &remarks,
         open_findings: &open,

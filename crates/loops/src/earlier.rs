@@ -22,7 +22,7 @@ use super::desired_state::sort_worst_first;
 use super::reading::{self, ReadingOutcome, ReviewedChange};
 
 /// Maximum number of open findings in a model's prompt. Further findings get no verdict and stay open.
-pub const MAX_OWED: usize = 100;
+pub const MAX_PROMPT_FINDINGS: usize = 100;
 /// Maximum size of the open findings in the prompt, in bytes.
 const MAX_OPEN_BYTES: usize = 48 << 10;
 /// Maximum number of characters of a finding's body in the prompt.
@@ -31,7 +31,7 @@ const MAX_BODY_CHARS: usize = 600;
 const MAX_LINE_CHARS: usize = 300;
 
 /// Text that replaces the id of an unknown commit.
-pub const UNKNOWN: &str = "unknown";
+pub const UNKNOWN_COMMIT: &str = "unknown";
 
 /// The results of earlier reviews of the change.
 #[derive(Clone, Debug, Default)]
@@ -53,7 +53,7 @@ impl EarlierReviews {
     /// Returns the findings on which a model must give a verdict, worst first.
     pub fn findings_to_recheck(&self) -> Vec<&Finding> {
         let mut owed = sort_worst_first(recheck::findings_to_recheck(&self.known_findings));
-        owed.truncate(MAX_OWED);
+        owed.truncate(MAX_PROMPT_FINDINGS);
         owed
     }
 

@@ -27,7 +27,7 @@ use truing_core::port::{
 use truing_diff::{RepoPath, quote_name};
 use truing_git::write_new_file;
 use truing_reader::redact::QuotedSecrets;
-use truing_reader::{FixRefusal, LineEdit, WithheldFix, apply_line_edits, is_parsed};
+use truing_reader::{FixRefusal, LineEdit, WithheldFix, apply_line_edits, has_grammar};
 
 use super::reading::ReadingError;
 use super::tools::{ConfiguredLinters, ReviewLinters};
@@ -35,7 +35,7 @@ use super::tools::{ConfiguredLinters, ReviewLinters};
 /// The reason why a linter's suggestion is not applied if the linter cannot run again.
 const NO_RERUN_REASON: &str = "a linter's fix needs `--tools`, and is applied only in the working tree";
 /// The reason why a suggestion is not applied if Truing cannot check the syntax of the changed file.
-const UNPROVEN: &str = "Truing cannot prove the fix, because it has no grammar for this file";
+const NO_GRAMMAR_REASON: &str = "Truing cannot prove the fix, because it has no grammar for this file";
 
 /// The suggestions that can be applied, as changed files, and the suggestions that cannot be applied.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -203,10 +203,11 @@ pub fn plan_fixes<'a>(
                 }
             };
             plan.unapplied.extend(other.iter().map(|raw| unapplied_suggestion(raw, gone(raw))));
-            let is_proven = |raw: &&RawFinding| raw.source != FindingSource::Tool || is_parsed(path);
+            let is_proven = |raw: &&RawFinding| raw.source != FindingSource::Tool || has_grammar(path);
             let (proven, unproven): (Vec<&RawFinding>, Vec<&RawFinding>) =
                 same.into_iter().partition(is_proven);
-            plan.unapplied.extend(unproven.iter().map(|raw| unapplied_suggestion(raw, UNPROVEN.to_owned())));
+            plan.unapplied
+                .extend(unproven.iter().map(|raw| unapplied_suggestion(raw, NO_GRAMMAR_REASON.to_owned())));
             plan.add_file(path, old, &proven);
         }
         plan.unapplied.sort_by(|a, b| (&a.path, a.line).cmp(&(&b.path, b.line)));
@@ -217,14 +218,14 @@ pub fn plan_fixes<'a>(
 /// Runs the rules on the copies, and returns only findings on the lines of the given findings.
 async fn rerun_rules(
     copy: &Path,
-    read: &[(&RepoPath, Vec<u8>)],
-    files: &BTreeMap<&RepoPath, Vec<&RawFinding>>,
+    file_contents: &[(&RepoPath, Vec<u8>)],
+    findings_by_path: &BTreeMap<&RepoPath, Vec<&RawFinding>>,
     packs: &[String],
     reader: &dyn RepositoryReader,
 ) -> Result<Vec<RawFinding>, FixError> {
     let request = ReadRequest {
         tree: copy.to_owned(),
-        files: changed_files(read, files),
+        files: changed_files(file_contents, findings_by_path),
         also_changed: Vec::new(),
         packs: packs.to_vec(),
         disabled_rules: Vec::new(),
@@ -236,14 +237,15 @@ async fn rerun_rules(
 /// pass. Proposals whose lines have changed since the review are omitted.
 async fn recheck_suggestions(
     copy: &Path,
-    read: &[(&RepoPath, Vec<u8>)],
-    files: &BTreeMap<&RepoPath, Vec<&RawFinding>>,
+    file_contents: &[(&RepoPath, Vec<u8>)],
+    findings_by_path: &BTreeMap<&RepoPath, Vec<&RawFinding>>,
     reader: &dyn RepositoryReader,
 ) -> Result<Vec<RawFinding>, FixError> {
     let mut asked = Vec::new();
-    for (path, bytes) in read {
+    for (path, bytes) in file_contents {
         let text = String::from_utf8_lossy(bytes);
-        let proposed = files.get(path).into_iter().flatten().filter(|raw| raw.source == FindingSource::Agent);
+        let proposed =
+            findings_by_path.get(path).into_iter().flatten().filter(|raw| raw.source == FindingSource::Agent);
         for raw in proposed {
             let lines = excerpt::select_lines(&text, raw.location.start_line, raw.location.end_line);
             // A finding stores its lines without secrets, so secrets are removed before the comparison.
@@ -265,17 +267,17 @@ async fn recheck_suggestions(
     Ok(proven.map(|((raw, _), _)| raw.clone()).collect())
 }
 
-fn has_linter_finding(files: &BTreeMap<&RepoPath, Vec<&RawFinding>>) -> bool {
-    files.values().flatten().any(|raw| raw.source == FindingSource::Tool)
+fn has_linter_finding(findings_by_path: &BTreeMap<&RepoPath, Vec<&RawFinding>>) -> bool {
+    findings_by_path.values().flatten().any(|raw| raw.source == FindingSource::Tool)
 }
 
 /// Returns the files of the findings, each with the lines of its findings.
 fn changed_files(
-    read: &[(&RepoPath, Vec<u8>)],
-    files: &BTreeMap<&RepoPath, Vec<&RawFinding>>,
+    file_contents: &[(&RepoPath, Vec<u8>)],
+    findings_by_path: &BTreeMap<&RepoPath, Vec<&RawFinding>>,
 ) -> Vec<ChangedFile> {
     let lines = |path: &RepoPath| {
-        let findings = files.get(path).into_iter().flatten();
+        let findings = findings_by_path.get(path).into_iter().flatten();
         let mut lines: Vec<(u32, u32)> =
             findings.map(|raw| (raw.location.start_line, raw.location.end_line)).collect();
         lines.sort_unstable();
@@ -290,7 +292,7 @@ fn changed_files(
         lines
     };
     let file = |path: &RepoPath| ChangedFile { path: path.clone(), old_path: None, added_lines: lines(path) };
-    read.iter().map(|(path, _)| file(path)).collect()
+    file_contents.iter().map(|(path, _)| file(path)).collect()
 }
 
 fn same_suggestion(a: &RawFinding, b: &RawFinding) -> bool {
@@ -320,7 +322,7 @@ fn refusal_reason(refusal: FixRefusal, findings: &[&RawFinding]) -> String {
             "together with the other fixes of the file, the fix would change the surrounding code".to_owned()
         }
         FixRefusal::NoLines => "the file does not contain the lines of the fix".to_owned(),
-        FixRefusal::NoGrammar => UNPROVEN.to_owned(),
+        FixRefusal::NoGrammar => NO_GRAMMAR_REASON.to_owned(),
         FixRefusal::NotUtf8 => "the file is not UTF-8".to_owned(),
         FixRefusal::TooLarge => "the file is too large: Truing cannot prove so many fixes in one file of \
             this size"

@@ -36,5 +36,5 @@ pub(crate) fn add_instructions(
     let (own, operators): (Vec<_>, Vec<_>) =
         found.into_iter().partition(|instruction| instruction.owner == RuleOwner::Repository);
     let memory = recalled.memory.with_instructions(operators.into_iter().chain(own));
-    ReviewContext { memory: Arc::new(memory), from: recalled.from }
+    ReviewContext { memory: Arc::new(memory), repository_source: recalled.repository_source }
 }

@@ -95,13 +95,13 @@ pub struct LocalReviewOutcome {
     /// The record of the review, including its end.
     pub record: ReviewRecord,
     /// The kind of head that was reviewed.
-    pub reviewed: HeadKind,
+    pub head_kind: HeadKind,
     /// The way in which the base was selected.
     pub base_origin: BaseOrigin,
     /// The findings, grouped by status.
     pub findings: FindingsByStatus,
     /// The reason why the results are not recorded, although they should be.
-    pub unrecorded: Option<String>,
+    pub unrecorded_reason: Option<String>,
 }
 
 /// The reason why a review failed.
@@ -161,7 +161,7 @@ impl LocalReviewRequest<'_> {
         telemetry::record_head(filed.as_str());
         let name = self.line_of_work(checked_out).await?;
         let branch = match &name {
-            Some(name) => branch_of_line(name).to_owned(),
+            Some(name) => line_of_work_branch(name).to_owned(),
             None => converge::local::checked_out_branch(self.repository).await?,
         };
         let branch = branch_key(self.repository, &branch);
@@ -181,7 +181,7 @@ impl LocalReviewRequest<'_> {
         let memory = FindingStorage {
             records: self.records.clone(),
             service_key: None,
-            fixed_at: None,
+            fixed_in_commit: None,
             branch_commits: line.as_ref(),
             branch: Some(&branch),
             clock: self.clock,
@@ -220,7 +220,8 @@ impl LocalReviewRequest<'_> {
         };
         let (reading, part) = self.read_and_review(&change, asking, &earlier).await?;
         let found = reading.all_findings();
-        let ReadingOutcome { coverage, renames, rechecked, suppressions, tools, .. } = reading;
+        let ReadingOutcome { coverage, renames, rechecked, unused_suppressions: suppressions, tools, .. } =
+            reading;
         let outcome = agent::review_outcome(&coverage, part.as_ref()).with_tool_results(&tools);
         let outcome = outcome.with_unread_findings(unknown_reason.as_deref());
         let detail = ReviewDetail {
@@ -240,7 +241,13 @@ impl LocalReviewRequest<'_> {
         let found = (found.as_slice(), &renames, &rechecked);
         let (kept, unrecorded) = memory.record_findings(found, &mut record, &filed).await;
         self.attempts.remove_attempt(&record.run);
-        Ok(LocalReviewOutcome { record, reviewed: self.head.into(), base_origin, findings: kept, unrecorded })
+        Ok(LocalReviewOutcome {
+            record,
+            head_kind: self.head.into(),
+            base_origin,
+            findings: kept,
+            unrecorded_reason: unrecorded,
+        })
     }
 
     /// Returns the patterns of `rules.ignore` that match no file of the reviewed state.
@@ -265,11 +272,11 @@ impl LocalReviewRequest<'_> {
         match self.head {
             HeadSource::Commit(commit) => {
                 let memory = sources.read_commit(self.repository, Some(commit)).await?;
-                Ok(ReviewContext { memory, from: format!("commit {}", commit.short_sha()) })
+                Ok(ReviewContext { memory, repository_source: format!("commit {}", commit.short_sha()) })
             }
             HeadSource::WorkingTree | HeadSource::Index(_) | HeadSource::Diff(_) => {
                 let memory = sources.read_working_tree(self.repository.root());
-                Ok(ReviewContext { memory, from: "the working tree".to_owned() })
+                Ok(ReviewContext { memory, repository_source: "the working tree".to_owned() })
             }
         }
     }
@@ -317,7 +324,7 @@ impl LocalReviewRequest<'_> {
         let tooling = ReviewLinters { toolbox: self.toolbox, project, trust: None, base };
         if let HeadSource::WorkingTree = self.head {
             let tree = self.repository.root();
-            let unseen = plan.split_off(&change.unseen);
+            let unseen = plan.split_off(&change.index_content_paths);
             let reading = plan.read(tree.to_owned(), self.scope, self.reader, Some(tooling));
             let mut reading = reading.await?;
             if !unseen.is_empty() {
@@ -331,7 +338,7 @@ impl LocalReviewRequest<'_> {
             let part =
                 agent::run_model_review(model_request, change, place, self.reader, earlier, &mut reading)
                     .await?;
-            reading.sign_lines(tree, &self.scope.lines_key);
+            reading.add_line_digests(tree, &self.scope.lines_key);
             return Ok((reading, part));
         }
         let mut paths = plan.required_paths(self.scope, self.reader).await?;
@@ -387,7 +394,7 @@ impl LocalReviewRequest<'_> {
         let place = ReviewTree { tree: folder.path(), visible_paths: None };
         let part =
             agent::run_model_review(model_request, change, place, self.reader, earlier, &mut reading).await?;
-        reading.sign_lines(folder.path(), &self.scope.lines_key);
+        reading.add_line_digests(folder.path(), &self.scope.lines_key);
         Ok((reading, part))
     }
 }
@@ -412,7 +419,7 @@ pub fn read_index<'a>(
         plan.add_oversized_files(&too_large, folder.path());
         plan.add_unreviewed_files(left_out);
         let mut reading = plan.read(folder.path().to_owned(), scope, reader, None).await?;
-        reading.sign_lines(folder.path(), &scope.lines_key);
+        reading.add_line_digests(folder.path(), &scope.lines_key);
         Ok(reading)
     })
 }
@@ -436,16 +443,16 @@ pub fn branch_key(repository: &LocalRepository, branch: &str) -> SlotKey {
 
 /// Returns the name of the branch in the name of a line of work, in the form of
 /// [`converge::local::checked_out_branch`].
-fn branch_of_line(line: &str) -> &str {
-    let line = line.strip_prefix("index of ").unwrap_or(line);
+fn line_of_work_branch(line_of_work: &str) -> &str {
+    let line = line_of_work.strip_prefix("index of ").unwrap_or(line_of_work);
     line.strip_prefix("branch ").unwrap_or(converge::local::DETACHED)
 }
 
 /// Returns the results of earlier reviews of a line of work. An earlier review may have reviewed a state
 /// without a commit, so the lines that were added since that review are unknown.
-fn earlier_reviews(known_findings: Vec<Finding>, line: &str) -> EarlierReviews {
+fn earlier_reviews(known_findings: Vec<Finding>, line_of_work: &str) -> EarlierReviews {
     let of_a_model = known_findings.iter().filter(|finding| finding.raw.source == FindingSource::Agent);
-    let mut seen = of_a_model.flat_map(|finding| &finding.seen_on).filter(|on| on.line == line);
+    let mut seen = of_a_model.flat_map(|finding| &finding.seen_on).filter(|on| on.line == line_of_work);
     let head = seen.next_back().map(|on| on.commit.clone());
     let landed = "A comparison by lines is not possible: the earlier review may have been of a working tree. \
          Compare with the lines of the open findings.";

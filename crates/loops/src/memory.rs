@@ -34,10 +34,10 @@ const MAX_DOUBLINGS: u32 = 6;
 
 /// Maximum number of remembered open findings that the current review did not find again. Such findings may
 /// be on other branches. Findings that people dismissed or declined are always remembered.
-const MAX_UNMET: usize = 2000;
+const MAX_MISSING_FINDINGS: usize = 2000;
 
 /// Maximum number of lines of work that are remembered for one finding; the latest lines are kept.
-const MAX_LINES: usize = 20;
+const MAX_LINES_OF_WORK: usize = 20;
 
 /// The findings of a review, the earlier names of renamed files, and the result of rechecking earlier
 /// findings.
@@ -132,7 +132,7 @@ pub struct FindingStorage<'a> {
     pub service_key: Option<&'a SlotKey>,
     /// The commit at which a rule's known finding counts as fixed if it was not found again. `None` if such a
     /// finding may be on another branch or in another file, and therefore does not count as fixed.
-    pub fixed_at: Option<&'a Sha>,
+    pub fixed_in_commit: Option<&'a Sha>,
     /// The line of work of the review. `None` for a pull request: all findings of the pull request count.
     pub branch_commits: Option<&'a BranchCommits>,
     /// The key under which people's verdicts on the findings of a branch are recorded. None if the verdicts
@@ -207,7 +207,9 @@ impl FindingStorage<'_> {
         Box::pin(async move {
             match self.record_with_retries(review_findings, record, filing_commit).await {
                 Ok(kept) => (kept, None),
-                Err(why) => (self.recognise(&[], &[], review_findings, record, filing_commit).0, Some(why)),
+                Err(why) => {
+                    (self.identify_findings(&[], &[], review_findings, record, filing_commit).0, Some(why))
+                }
             }
         })
     }
@@ -223,7 +225,7 @@ impl FindingStorage<'_> {
         let opened = self.open_records().await;
         let opened = opened.map_err(|stopped| stopped.to_string())?;
         let Some(store) = opened.map_err(|unopened| unopened.reason)? else {
-            return Ok(self.recognise(&[], &[], review_findings, record, filing_commit).0);
+            return Ok(self.identify_findings(&[], &[], review_findings, record, filing_commit).0);
         };
         let mut tries = 0;
         loop {
@@ -254,7 +256,8 @@ impl FindingStorage<'_> {
         let begun = store.begin_run(&run, &revision, record.started_at).await?;
         let (mut known, _) = self.known_findings(store, &run.key).await?;
         let applied = self.apply_dismissals(store, &mut known, begun.dismissals).await?;
-        let (kept, findings) = self.recognise(&known, &applied, review_findings, record, filing_commit);
+        let (kept, findings) =
+            self.identify_findings(&known, &applied, review_findings, record, filing_commit);
         let outcome = record.clone();
         let producer = CommentProducer::Review;
         let computed =
@@ -302,7 +305,7 @@ impl FindingStorage<'_> {
 
     /// Assigns ids to the findings by comparing them with the known findings and the dismissed findings.
     /// Returns the findings grouped by status, and all findings to record.
-    fn recognise(
+    fn identify_findings(
         &self,
         known_findings: &[Finding],
         dismissals: &[Dismissal],
@@ -313,7 +316,7 @@ impl FindingStorage<'_> {
         let mut identified = assign_finding_ids(
             known_findings,
             found.to_vec(),
-            self.fixed_at,
+            self.fixed_in_commit,
             &record.detail.coverage,
             renames,
         );
@@ -325,7 +328,7 @@ impl FindingStorage<'_> {
             |finding: &Finding| known_findings.iter().any(|was| was.id == finding.id && was.is_open());
         let is_fixed = |finding: &Finding| matches!(finding.status, FindingStatus::Fixed(_));
         if let Some(line) = self.branch_commits {
-            mark_fixed_on_line(
+            mark_fixed_on_branch(
                 &mut identified.missing_findings,
                 line,
                 rechecked,
@@ -372,14 +375,15 @@ impl FindingStorage<'_> {
 
 /// Marks a line's open findings of rules and tools as fixed if this review searched for them and did not find
 /// them again.
-fn mark_fixed_on_line(
-    unmet: &mut [Finding],
-    line: &BranchCommits,
+fn mark_fixed_on_branch(
+    missing_findings: &mut [Finding],
+    branch_commits: &BranchCommits,
     rechecked: &RecheckSummary,
     coverage: &ReviewCoverage,
     filing_commit: &Sha,
 ) {
-    let is_of_line = |finding: &Finding| finding.seen_on.iter().any(|on| on.line == line.name && on.is_open);
+    let is_of_line =
+        |finding: &Finding| finding.seen_on.iter().any(|on| on.line == branch_commits.name && on.is_open);
     let has_looked = |finding: &Finding| {
         let RawFinding { rule, location: place, .. } = &finding.raw;
         let is_unread =
@@ -395,7 +399,9 @@ fn mark_fixed_on_line(
         };
         is_used && !is_unread
     };
-    for finding in unmet.iter_mut().filter(|finding| !is_model_finding(finding) && finding.is_open()) {
+    for finding in
+        missing_findings.iter_mut().filter(|finding| !is_model_finding(finding) && finding.is_open())
+    {
         let Some(instead) = rechecked.fixed_unless_reported.get(&finding.id) else { continue };
         if is_of_line(finding) && has_looked(finding) {
             finding.evidence = Some(instead.clone());
@@ -413,9 +419,10 @@ fn is_model_finding(finding: &Finding) -> bool {
 
 /// Returns a finding with the status that it has on a line of work. Returns `None` if the finding was seen
 /// neither on this line nor at one of the line's commits.
-fn finding_on_branch(finding: Finding, line: &BranchCommits) -> Option<Finding> {
-    let its = finding.seen_on.iter().find(|on| on.line == line.name);
-    let on = its.or_else(|| finding.seen_on.iter().rfind(|on| line.commits.contains(&on.commit)))?;
+fn finding_on_branch(finding: Finding, branch_commits: &BranchCommits) -> Option<Finding> {
+    let its = finding.seen_on.iter().find(|on| on.line == branch_commits.name);
+    let on =
+        its.or_else(|| finding.seen_on.iter().rfind(|on| branch_commits.commits.contains(&on.commit)))?;
     let status = match &finding.status {
         status @ (FindingStatus::Declined(_) | FindingStatus::Dismissed(_)) => status.clone(),
         FindingStatus::Open
@@ -436,24 +443,24 @@ fn finding_on_branch(finding: Finding, line: &BranchCommits) -> Option<Finding> 
 }
 
 /// Records that a finding was seen on a line of work.
-fn mark_seen(finding: &mut Finding, line: &str, commit: &Sha, status: &FindingStatus) {
+fn mark_seen(finding: &mut Finding, line_of_work: &str, commit: &Sha, status: &FindingStatus) {
     let (is_open, is_outside) = (*status == FindingStatus::Open, *status == FindingStatus::OutOfScope);
-    finding.seen_on.retain(|on| on.line != line);
+    finding.seen_on.retain(|on| on.line != line_of_work);
     finding.seen_on.push(BranchSighting {
-        line: line.to_owned(),
+        line: line_of_work.to_owned(),
         commit: commit.clone(),
         is_open,
         is_outside,
     });
-    let beyond = finding.seen_on.len().saturating_sub(MAX_LINES);
+    let beyond = finding.seen_on.len().saturating_sub(MAX_LINES_OF_WORK);
     finding.seen_on.drain(..beyond);
 }
 
 /// Drops the open findings that were found last the longest time ago. Each review records the findings that
 /// it found first and the other findings after them, so the oldest findings are at the end.
-fn drop_oldest_unmet(unmet: &mut Vec<Finding>) {
-    let mut left = MAX_UNMET;
-    unmet.retain(|finding| match finding.status {
+fn drop_oldest_unmet(missing_findings: &mut Vec<Finding>) {
+    let mut left = MAX_MISSING_FINDINGS;
+    missing_findings.retain(|finding| match finding.status {
         FindingStatus::Declined(_) | FindingStatus::Dismissed(_) => true,
         FindingStatus::Open
         | FindingStatus::Claimed
@@ -488,14 +495,14 @@ mod tests {
 
     #[test]
     fn what_was_not_met_for_longest_is_forgotten_but_never_what_people_said() {
-        let number = u32::try_from(MAX_UNMET).unwrap() + 2;
+        let number = u32::try_from(MAX_MISSING_FINDINGS).unwrap() + 2;
         let mut unmet: Vec<Finding> = (1..=number).map(|line| open_finding("1:a-1", "a.py", line)).collect();
         unmet.last_mut().unwrap().status = FindingStatus::Dismissed("wanted".into());
         drop_oldest_unmet(&mut unmet);
         let lines: Vec<u32> = unmet.iter().map(|finding| finding.raw.location.start_line).collect();
-        assert_eq!(lines.len(), MAX_UNMET + 1);
+        assert_eq!(lines.len(), MAX_MISSING_FINDINGS + 1);
         assert_eq!(lines[..2], [1, 2]);
-        assert_eq!(lines[MAX_UNMET - 1..], [number - 2, number]);
+        assert_eq!(lines[MAX_MISSING_FINDINGS - 1..], [number - 2, number]);
     }
 
     #[test]

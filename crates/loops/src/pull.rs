@@ -72,7 +72,7 @@ impl PullRequestReview<'_> {
         let memory = FindingStorage {
             records: self.records.clone(),
             service_key: Some(&served),
-            fixed_at: Some(&revision.head),
+            fixed_in_commit: Some(&revision.head),
             branch_commits: None,
             branch: None,
             clock: self.clock,
@@ -92,7 +92,7 @@ impl PullRequestReview<'_> {
             Some(model) => {
                 let (head, repository) = (revision.head.as_str(), self.pull.repository_name());
                 let budget = model.agent.budgets.review_budget(run.clone(), &key, head, repository, started);
-                let recalled = pinned.recall(&model.agent.sources, &mirror).await?;
+                let recalled = pinned.read_review_context(&model.agent.sources, &mirror).await?;
                 let recalled = add_instructions(recalled, &pinned.scope, repository, &change);
                 let revision = PullRevision { head: revision.head.clone(), base: change.base.clone() };
                 let (run, key) = (run.clone(), own.clone());
@@ -120,7 +120,8 @@ impl PullRequestReview<'_> {
         );
         let (reading, part) = read.await?;
         let found = reading.all_findings();
-        let ReadingOutcome { coverage, renames, rechecked, suppressions, tools, .. } = reading;
+        let ReadingOutcome { coverage, renames, rechecked, unused_suppressions: suppressions, tools, .. } =
+            reading;
         let outcome = agent::review_outcome(&coverage, part.as_ref()).with_tool_results(&tools);
         let outcome = outcome.with_unread_findings(unknown_reason.as_deref());
         // If the base branch has newer commits, they are not part of the change, so the merge base is the
@@ -152,7 +153,13 @@ impl PullRequestReview<'_> {
         self.attempts.remove_attempt(&record.run);
         let reviewed = HeadKind::Commit;
         Ok((
-            LocalReviewOutcome { record, reviewed, base_origin: against, findings: kept, unrecorded },
+            LocalReviewOutcome {
+                record,
+                head_kind: reviewed,
+                base_origin: against,
+                findings: kept,
+                unrecorded_reason: unrecorded,
+            },
             pinned,
         ))
     }

@@ -30,20 +30,22 @@ use truing_core::port::{
 use truing_core::sandbox::SandboxLevel;
 use truing_core::sync::ReleaseSources;
 use truing_diff::RepoPath;
-use truing_reader::protocol::{CheckedReport, MAX_ASKED_BYTES, ToolsRequest, check_sources, encode_line};
+use truing_reader::protocol::{
+    CheckedReport, MAX_SINGLE_REQUEST_BYTES, ToolsRequest, check_sources, encode_line,
+};
 use truing_reader::sources::{
     FilesRequest, FormatRequest, HashPins, ProjectFacts, ProjectRequest, ReleaseSourcesRequest,
     SourcesAnswer, SourcesError, SourcesQuery,
 };
 use truing_reader::{InProcessReader, RulePacks};
 
-pub use self::bounds::{FILE_BYTES, FILE_MEMORY, FILE_TIME};
-pub use self::files::MAX_LOST;
+pub use self::bounds::{FILE_MEMORY, FILE_TIME, MEMORY_PER_FILE_BYTE};
+pub use self::files::MAX_FAILED_CHILDREN;
 use self::reader_process::{ChildError, ReaderProgram, failure_text, to_printable_line};
 pub use self::tools::{CALL_TIME, MAX_CHILDREN, ReaderTools};
 
 /// Time limit for a child to become ready, and for a child to answer a single request.
-const TIME: Duration = READING_TIME;
+const DEFAULT_TIME_LIMIT: Duration = READING_TIME;
 
 /// The path of the running program. This path stays valid even if the program's file is replaced or removed.
 const THIS_PROGRAM: &str = "/proc/self/exe";
@@ -66,7 +68,7 @@ pub struct ChildProcessReader {
     rules: Option<PathBuf>,
     time: Duration,
     /// Time limit for reading all files of a request.
-    budget: Duration,
+    reading_time_limit: Duration,
 }
 
 impl ChildProcessReader {
@@ -83,7 +85,7 @@ impl ChildProcessReader {
     pub fn new(program: impl Into<PathBuf>) -> Self {
         let program =
             ReaderProgram { path: program.into(), min_sandbox: SandboxLevel::MAX_REQUIRED_READER_LEVEL };
-        Self { program, rules: None, time: TIME, budget: READING_TIME }
+        Self { program, rules: None, time: DEFAULT_TIME_LIMIT, reading_time_limit: READING_TIME }
     }
 
     /// Also accepts children whose sandbox level is lower, down to `weakest`. The required level never
@@ -109,8 +111,8 @@ impl ChildProcessReader {
     /// Replaces [`READING_TIME`] as the time limit for all files of a request. Files that are not read in
     /// time are omitted.
     #[must_use]
-    pub fn reading_for(self, budget: Duration) -> Self {
-        Self { budget, ..self }
+    pub fn with_reading_time_limit(self, reading_time_limit: Duration) -> Self {
+        Self { reading_time_limit, ..self }
     }
 
     /// Creates the tools that read a tree and a change (in git's format) in child processes of the same
@@ -226,7 +228,7 @@ impl ChildProcessReader {
         query: &SourcesQuery,
         error_output: &mut Vec<u8>,
     ) -> Result<Result<SourcesAnswer, SourcesError>, ChildError> {
-        let line = encode_line("the request", query, MAX_ASKED_BYTES)?;
+        let line = encode_line("the request", query, MAX_SINGLE_REQUEST_BYTES)?;
         let running = self.program.start(query.folder(), [OsStr::new("--sources")].into_iter())?;
         // For pins, the child parses a single file, so the limits for one file in a review apply.
         let file = match query {

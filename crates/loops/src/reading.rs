@@ -39,7 +39,7 @@ use crate::tools::{BaseConfigFiles, ConfiguredLinters, LinterResults, ReviewLint
 pub(super) use sections::{diff_sections, old_path, place_finding};
 
 /// Maximum number of problems in a tool's output that are listed as reasons for the tool's failure.
-const MAX_TOLD: usize = 3;
+const MAX_LISTED_PROBLEMS: usize = 3;
 /// The line range that covers a whole file.
 const ALL_LINES: (u32, u32) = (1, u32::MAX);
 
@@ -58,7 +58,7 @@ pub struct ReviewedChange {
     pub large_new_files: Vec<RepoPath>,
     /// Changed files that are reviewed with their content in the index, even if the working tree has other
     /// content.
-    pub unseen: Vec<RepoPath>,
+    pub index_content_paths: Vec<RepoPath>,
 }
 
 impl ReviewedChange {
@@ -71,7 +71,7 @@ impl ReviewedChange {
             diff,
             left_out: skipped,
             large_new_files: Vec::new(),
-            unseen: Vec::new(),
+            index_content_paths: Vec::new(),
         }
     }
 
@@ -173,7 +173,7 @@ pub struct ReadingOutcome {
     /// Findings of rules that a comment suppresses.
     pub suppressed: Vec<PlacedFinding>,
     /// Suppression comments on added lines that suppress no finding.
-    pub suppressions: Vec<UnusedSuppression>,
+    pub unused_suppressions: Vec<UnusedSuppression>,
     pub tools: Vec<ToolRunResult>,
 }
 
@@ -187,7 +187,7 @@ impl ReadingOutcome {
     pub fn add(&mut self, other: Self) {
         self.findings.extend(other.findings);
         self.suppressed.extend(other.suppressed);
-        self.suppressions.extend(other.suppressions);
+        self.unused_suppressions.extend(other.unused_suppressions);
         self.renames.extend(&other.renames);
         let ReviewCoverage { reviewed, not_reviewed } = other.coverage;
         self.coverage.reviewed.extend(reviewed);
@@ -197,7 +197,7 @@ impl ReadingOutcome {
 
     /// Adds digests of the omitted lines to the findings whose snippets omit lines. The lines are read from
     /// the files below `tree`.
-    pub fn sign_lines(&mut self, tree: &Path, key: &LinesKey) {
+    pub fn add_line_digests(&mut self, tree: &Path, key: &LinesKey) {
         let all = || self.findings.iter().chain(&self.suppressed);
         if !all().any(|placed| placed.raw.has_truncated_snippet()) {
             return;
@@ -531,7 +531,7 @@ impl<'a> ReadingPlan<'a> {
                 renames,
                 rechecked,
                 suppressed,
-                suppressions,
+                unused_suppressions: suppressions,
                 tools,
             })
         })
@@ -546,7 +546,8 @@ fn add_runs(
     output: &ToolOutput,
     disabled: &[String],
 ) -> bool {
-    let (first, more) = tool_findings.problems.split_at(tool_findings.problems.len().min(MAX_TOLD));
+    let (first, more) =
+        tool_findings.problems.split_at(tool_findings.problems.len().min(MAX_LISTED_PROBLEMS));
     let failed = match (first, more.len()) {
         ([], _) => None,
         (first, 0) => Some(first.join("; ")),

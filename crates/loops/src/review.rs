@@ -77,7 +77,7 @@ pub struct LeasedReview<'a> {
     /// The gate, which is checked before every step that costs money and before every write.
     pub gate: &'a Arc<dyn WriteGate>,
     /// Reports each write; in a dry run, nothing is written.
-    pub watch: &'a WriteMonitor,
+    pub write_monitor: &'a WriteMonitor,
     /// Counts the runs that have ended.
     pub run_counter: &'a dyn RunCounter,
 }
@@ -288,7 +288,10 @@ impl LeasedReview<'_> {
         telemetry::record_head(revision.head.as_str());
         let known_findings = self.known_findings(pull).await?;
         let (mirror, pinned) = self.checkout.fetch(pull).await?;
-        tracing::info!(configured_by = pinned.configured.as_ref().map(tracing::field::display), "fetched");
+        tracing::info!(
+            configured_by = pinned.config_file_tip.as_ref().map(tracing::field::display),
+            "fetched"
+        );
         let change = load_change(&mirror, revision).await?;
         let choice = choose_tier(&pinned.scope.tiers, pull, &change, self.is_requested);
         tracing::info!(
@@ -307,7 +310,7 @@ impl LeasedReview<'_> {
             None => None,
         };
         let recalled = match agent.filter(|_| cleared.is_none()) {
-            Some(agent) => Some(pinned.recall(&agent.sources, &mirror).await?),
+            Some(agent) => Some(pinned.read_review_context(&agent.sources, &mirror).await?),
             None => None,
         };
         let recalled = recalled
@@ -329,7 +332,8 @@ impl LeasedReview<'_> {
         );
         let (reading, part) = read.await?;
         let found = reading.all_findings();
-        let ReadingOutcome { coverage, renames, rechecked, suppressions, tools, .. } = reading;
+        let ReadingOutcome { coverage, renames, rechecked, unused_suppressions: suppressions, tools, .. } =
+            reading;
         let EarlierReviews { known_findings, .. } = earlier;
         let mut outcome = agent::served_outcome(&coverage, part.as_ref()).with_tool_results(&tools);
         if let (Some(run), ReviewOutcomeKind::Reviewed) = (&cleared, outcome.kind) {
@@ -524,7 +528,7 @@ impl LeasedReview<'_> {
         let RunReference { key, token, .. } = self.run;
         let writer = EffectOwner { key: key.clone(), producer: CommentProducer::Review, token: Some(*token) };
         let (forge, log, gate, clock) = (self.forge, self.store, self.gate, self.clock);
-        EffectExecutor { forge, log, gate, clock, writer, watch: self.watch }
+        EffectExecutor { forge, log, gate, clock, writer, watch: self.write_monitor }
     }
 
     async fn publish(&self, head: &Sha, may_create: bool) -> Result<ReconcileOutcome, StepStopReason> {

@@ -13,7 +13,7 @@ use truing_core::slot::SlotState;
 use truing_core::switch::{HaltMode, KillSwitch, KillSwitches, RepositoryRef, SwitchEngagement};
 
 /// Time for which the store's last answer remains valid. A write always requires a new answer.
-pub const REMEMBERED: Duration = Duration::from_secs(30);
+pub const CACHED_ANSWER_LIFETIME: Duration = Duration::from_secs(30);
 /// Time limit for reading the kill switches or a lease once.
 const READ_TIME: Duration = Duration::from_secs(5);
 
@@ -29,7 +29,7 @@ struct SwitchCache {
     /// The last answer, and its time.
     last_answer: Option<(KillSwitches, Instant)>,
     /// The time of the first failed read since the last answer; `None` if the last read succeeded.
-    failing: Option<UnixMillis>,
+    failing_since: Option<UnixMillis>,
 }
 
 /// The kill switches, and the age of this information.
@@ -71,15 +71,17 @@ impl SwitchReader {
     pub async fn read(&self) -> SwitchSnapshot {
         let error = match tokio::time::timeout(READ_TIME, self.store.kill_switches()).await {
             Ok(Ok(switches)) => {
-                *self.lock_cache() =
-                    SwitchCache { last_answer: Some((switches.clone(), Instant::now())), failing: None };
+                *self.lock_cache() = SwitchCache {
+                    last_answer: Some((switches.clone(), Instant::now())),
+                    failing_since: None,
+                };
                 return SwitchSnapshot { switches, freshness: SwitchFreshness::Current };
             }
             Ok(Err(error)) => error.to_string(),
             Err(_) => format!("no answer within {} s", READ_TIME.as_secs()),
         };
         let mut known = self.lock_cache();
-        let since = *known.failing.get_or_insert(self.clock.now());
+        let since = *known.failing_since.get_or_insert(self.clock.now());
         let last = known.last_answer.as_ref().map(|(switches, at)| (switches, at.elapsed()));
         let reading = cached_reading(last, since);
         drop(known);
@@ -95,7 +97,7 @@ impl SwitchReader {
 /// Returns the switches for the case that the store does not answer, from the last answer and its age.
 fn cached_reading(last_answer: Option<(&KillSwitches, Duration)>, since: UnixMillis) -> SwitchSnapshot {
     let switches = match last_answer {
-        Some((switches, age)) if age < REMEMBERED => {
+        Some((switches, age)) if age < CACHED_ANSWER_LIFETIME => {
             return SwitchSnapshot { switches: switches.clone(), freshness: SwitchFreshness::Cached };
         }
         Some((switches, _)) => switches.clone(),

@@ -7,11 +7,11 @@ use truing_reader::output::NO_RULE;
 use truing_reader::redact::{redact_credentials, redact_secrets};
 
 /// Maximum number of characters of a command's last output in an error.
-const MAX_LAST_WORDS: usize = 500;
+const MAX_OUTPUT_TAIL_CHARS: usize = 500;
 /// Maximum number of bytes of an output that are searched for an error.
-const MAX_LOOKED_AT: usize = 64 << 10;
+const MAX_SEARCHED_BYTES: usize = 64 << 10;
 /// The character that programs use to draw lines in headings.
-const RULE: char = '━';
+const HEADING_LINE_CHAR: char = '━';
 /// Maximum number of output lines in an error.
 const MAX_LINES: usize = 3;
 
@@ -21,28 +21,29 @@ pub(crate) fn failure_text(command_output: &CommandOutput) -> String {
     let last = cleaned.iter().find(|text| !text.is_empty()).map(String::as_str).unwrap_or_default();
     let lines: Vec<&str> = last.lines().rev().take(MAX_LINES).collect();
     let words = lines.into_iter().rev().collect::<Vec<_>>().join("; ");
-    let words = line::clean_line(&words, MAX_LAST_WORDS);
+    let words = line::clean_line(&words, MAX_OUTPUT_TAIL_CHARS);
     if words.is_empty() { command_output.end.to_string() } else { format!("{}: {words}", command_output.end) }
 }
 
 /// Describes how a program failed, with its output from the first line that mentions an error.
 pub(crate) fn failure_cause(command_output: &CommandOutput) -> String {
     let texts =
-        [&command_output.errors, &command_output.output].map(|text| redact_secrets(&strip_colours(text)));
+        [&command_output.errors, &command_output.output].map(|text| redact_secrets(&searchable_prefix(text)));
     let from_error = texts.iter().find_map(|text| {
         let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !is_source_excerpt(line)).collect();
         let first = lines.iter().position(|line| mentions_error(line))?;
         // Some programs name the file in a heading directly above the error.
         let start = first.saturating_sub(1);
-        let heading = lines.get(start).filter(|line| line.ends_with(RULE)).copied();
+        let heading = lines.get(start).filter(|line| line.ends_with(HEADING_LINE_CHAR)).copied();
         let mut causes: Vec<&str> = heading.into_iter().collect();
         for line in lines.into_iter().skip(first) {
             if causes.len() < MAX_LINES && !causes.contains(&line) {
                 causes.push(line);
             }
         }
-        let causes: Vec<&str> = causes.iter().map(|line| line.trim_end_matches([RULE, ' '])).collect();
-        let words = line::clean_line(&causes.join("; "), MAX_LAST_WORDS);
+        let causes: Vec<&str> =
+            causes.iter().map(|line| line.trim_end_matches([HEADING_LINE_CHAR, ' '])).collect();
+        let words = line::clean_line(&causes.join("; "), MAX_OUTPUT_TAIL_CHARS);
         (!words.is_empty()).then_some(words)
     });
     from_error
@@ -61,15 +62,15 @@ fn is_source_excerpt(line: &str) -> bool {
 }
 
 /// Returns the beginning of a text, without colour codes. Only this part is searched for an error.
-fn strip_colours(text: &str) -> String {
-    let end = text.floor_char_boundary(MAX_LOOKED_AT.min(text.len()));
+fn searchable_prefix(text: &str) -> String {
+    let end = text.floor_char_boundary(MAX_SEARCHED_BYTES.min(text.len()));
     anstream::adapter::strip_str(text.get(..end).unwrap_or_default()).to_string()
 }
 
 /// Returns the end of a command's output without colours and secrets.
 fn clean_output(text: &str) -> String {
     // Earlier text is never shown, so only the end is processed.
-    let start = text.ceil_char_boundary(text.len().saturating_sub(MAX_LAST_WORDS * 8));
+    let start = text.ceil_char_boundary(text.len().saturating_sub(MAX_OUTPUT_TAIL_CHARS * 8));
     redact_secrets(&anstream::adapter::strip_str(text.get(start..).unwrap_or_default()).to_string())
 }
 

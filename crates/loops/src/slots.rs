@@ -11,7 +11,7 @@ const MAX_TRIES: u32 = 16;
 
 /// The reason why a command was not applied.
 #[derive(Debug, thiserror::Error)]
-pub enum StepError {
+pub enum SlotCommandError {
     /// The state of the slot does not allow the command.
     #[error(transparent)]
     SlotRefused(#[from] SlotRefusal),
@@ -31,7 +31,7 @@ pub async fn apply_slot_command(
     key: &SlotKey,
     command: SlotCommand,
     limits: &SlotLimits,
-) -> Result<SlotTransition, StepError> {
+) -> Result<SlotTransition, SlotCommandError> {
     apply_slot_commands(store, key, command, &[], limits).await
 }
 
@@ -47,7 +47,7 @@ pub async fn apply_slot_commands(
     first: SlotCommand,
     rest: &[SlotCommand],
     limits: &SlotLimits,
-) -> Result<SlotTransition, StepError> {
+) -> Result<SlotTransition, SlotCommandError> {
     for _ in 0..MAX_TRIES {
         let now = store.now().await?;
         let Some(slot) = store.load_slots(std::slice::from_ref(key)).await?.pop() else { break };
@@ -80,8 +80,8 @@ pub async fn end_orphaned_leases(store: &dyn RecordStore, limits: &SlotLimits) -
     for slot in store.orphaned_slots().await? {
         let Some(token) = slot.token() else { continue };
         match apply_slot_command(store, &slot.key, SlotCommand::HandBack(token), limits).await {
-            Ok(_) | Err(StepError::SlotRefused(_)) => {}
-            Err(StepError::Store(error)) => return Err(error),
+            Ok(_) | Err(SlotCommandError::SlotRefused(_)) => {}
+            Err(SlotCommandError::Store(error)) => return Err(error),
         }
     }
     Ok(())

@@ -9,7 +9,7 @@ use truing_git::GitError;
 
 use crate::agent::AgentError;
 use crate::checkout::CheckoutError;
-use crate::slots::StepError;
+use crate::slots::SlotCommandError;
 
 /// The reason why a step under a lease stopped early.
 ///
@@ -129,12 +129,12 @@ impl From<StoreError> for StepStopReason {
     }
 }
 
-impl From<StepError> for StepStopReason {
-    fn from(error: StepError) -> Self {
+impl From<SlotCommandError> for StepStopReason {
+    fn from(error: SlotCommandError) -> Self {
         match error {
-            StepError::Store(error) => error.into(),
-            StepError::SlotRefused(SlotRefusal::LeaseLost) => Self::LeaseLost,
-            StepError::SlotRefused(refused) => Self::StepFailed {
+            SlotCommandError::Store(error) => error.into(),
+            SlotCommandError::SlotRefused(SlotRefusal::LeaseLost) => Self::LeaseLost,
+            SlotCommandError::SlotRefused(refused) => Self::StepFailed {
                 class: "the server failed",
                 message: refused.to_string(),
                 not_before: None,

@@ -296,7 +296,7 @@ fn open_range_reason(to: &PackageVersion) -> String {
 fn missing_start_error(job: &JobConfig, project: &Path) -> SyncDecisionError {
     let (package, file) = (job.package.clone(), job.constraint_file.clone());
     if project.join(&file).exists() {
-        SyncDecisionError::NoFrom(package)
+        SyncDecisionError::UnknownStartingRelease(package)
     } else {
         SyncDecisionError::NoFile { package, file, folder: project.to_owned() }
     }
@@ -325,7 +325,7 @@ fn newest_release<'a>(
     releases: &'a [PackageRelease],
     now: Timestamp,
 ) -> Result<&'a PackageRelease, SyncDecisionError> {
-    let nothing = || SyncDecisionError::NoFrom(job.package.clone());
+    let nothing = || SyncDecisionError::UnknownStartingRelease(job.package.clone());
     let newest = || releases.iter().rev().find(is_stable).or_else(|| releases.last());
     if job.min_age.is_zero() {
         return newest().ok_or_else(nothing);

@@ -35,7 +35,7 @@ const MAX_MODEL_CHARS: usize = 80;
 /// Maximum number of characters of a tool's name.
 const MAX_TOOL_CHARS: usize = 40;
 /// Maximum number of unused suppression comments that are listed. Further comments are only counted.
-const MAX_IDLE: usize = 5;
+const MAX_LISTED_SUPPRESSIONS: usize = 5;
 /// Maximum number of commits named in a summary.
 const MAX_COMMITS: usize = 10;
 
@@ -61,7 +61,7 @@ pub struct SummaryContent<'a> {
     pub increment: Option<&'a ReviewIncrement>,
     /// Files of the change that configure reviews. The review does not use the changed content of these
     /// files.
-    pub configuring: &'a [RepoPath],
+    pub configuration_files: &'a [RepoPath],
     /// Suppression comments of the change that suppress no finding.
     pub suppressions: &'a [UnusedSuppression],
     /// Remarks on the model's context and on linters that did not run.
@@ -128,7 +128,7 @@ pub fn render_summary(summary: &SummaryContent<'_>) -> String {
         moved_head,
         base,
         increment: since,
-        configuring,
+        configuration_files: configuring,
         suppressions,
         remarks,
         ..
@@ -312,13 +312,13 @@ fn append_dismissed(text: &mut String, dismissed: &[&Finding]) {
 /// Lists suppression comments that suppress no finding, with a hint for the author of each comment.
 fn append_idle_suppressions(text: &mut String, suppressions: &[UnusedSuppression]) {
     for (index, UnusedSuppression { path, line, rule, problem }) in
-        suppressions.iter().take(MAX_IDLE).enumerate()
+        suppressions.iter().take(MAX_LISTED_SUPPRESSIONS).enumerate()
     {
         let gap = if index == 0 { "\n" } else { "" };
         let (path, comment) = (self::code_path(path), code_span(&format!("truing: ignore[{rule}]")));
         let _ = writeln!(text, "{gap}- {path}:{line}: {comment} has no effect: {}", problem.advice());
     }
-    if let Some(more @ 1..) = suppressions.len().checked_sub(MAX_IDLE) {
+    if let Some(more @ 1..) = suppressions.len().checked_sub(MAX_LISTED_SUPPRESSIONS) {
         let _ = writeln!(text, "- and {more} more without effect");
     }
 }
@@ -491,7 +491,7 @@ mod tests {
             moved_head: Some(&sha('d')),
             base: &sha('b'),
             increment: None,
-            configuring: &[".truing.toml".into()],
+            configuration_files: &[".truing.toml".into()],
             suppressions: &(1..=7).map(idle).collect::<Vec<_>>(),
             remarks: &["`.claude/skills/x/SKILL.md` is left out: it is <b>bad</b>".into()],
             open_findings: &open,

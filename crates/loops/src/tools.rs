@@ -71,7 +71,7 @@ const MAX_TOOLS: usize = 50;
 /// Maximum number of characters of a reason.
 const MAX_REASON: usize = 600;
 /// The tool name in reports that the repository's hooks could not be read.
-const HOOKS: &str = "pre-commit";
+const HOOKS_TOOL_NAME: &str = "pre-commit";
 /// The warning that findings of a linter may already exist at the base, because its program was replaced
 /// during the review.
 const PROGRAM_REPLACED_REASON: &str =
@@ -161,7 +161,7 @@ impl<'a> ReviewLinters<'a> {
             let Self { toolbox, project, trust, base } = self;
             let files = LinterFiles {
                 tree,
-                pins: tree,
+                pin_folder: tree,
                 project,
                 changed_files,
                 changed_paths,
@@ -225,7 +225,7 @@ impl<'a> ReviewLinters<'a> {
         let tree = folder.path();
         let files = LinterFiles {
             tree,
-            pins: head.0,
+            pin_folder: head.0,
             project,
             changed_files: &removed,
             changed_paths: &[],
@@ -362,7 +362,7 @@ impl LinterRunner {
                 find_linters(of_signs.unwrap_or(files.tree), files, configured_linters, reader).await?;
             if let Some(reason) = unread_hooks {
                 let reason = format!("{reason}; linters run without the options of their hooks");
-                looked.skipped_linters.push(skipped_run(HOOKS, &reason));
+                looked.skipped_linters.push(skipped_run(HOOKS_TOOL_NAME, &reason));
             }
             if of_signs.is_some() {
                 let (of_head, _) = self::find_linters(files.tree, files, configured_linters, reader).await?;
@@ -523,7 +523,7 @@ impl LinterRunner {
                 None => Err("it needs the project's dependencies: set `verify.setup`".to_owned()),
             };
         }
-        let installed = self.find_installed(tool, files.pins, files.project);
+        let installed = self.find_installed(tool, files.pin_folder, files.project);
         if let Some((folder, file)) =
             installed.as_ref().and_then(|installed| self.find_exposed_path(installed))
         {
@@ -565,7 +565,7 @@ impl LinterRunner {
         let in_folder =
             |folder: &Path| tool.install_places.iter().map(|place| folder.join(place)).collect::<Vec<_>>();
         let mut places: Vec<PathBuf> = folders.flat_map(in_folder).collect();
-        places.extend(self.environment.as_ref().map(|folder| folder.join("bin").join(&tool.program)));
+        places.extend(self.python_environment.as_ref().map(|folder| folder.join("bin").join(&tool.program)));
         // A linter that is installed elsewhere would not find the project's dependencies.
         if self.needs_project_installation(tool) && !places.iter().any(|place| place.exists()) {
             return None;

@@ -26,7 +26,7 @@ pub use self::keys::AwsKeys;
 use crate::wire::ProviderErrorDetail;
 
 /// AWS's name for the Messages API in signatures.
-const SERVICE: &str = "aws-external-anthropic";
+const MESSAGES_SIGNING_NAME: &str = "aws-external-anthropic";
 /// AWS's name for Amazon Bedrock in signatures.
 const BEDROCK: &str = "bedrock";
 /// The header with the workspace's id, which every call to the Messages API on AWS requires.
@@ -81,7 +81,7 @@ impl AwsLogin {
     pub fn address(region: &str) -> Option<String> {
         let is_plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
         let is_region = !region.is_empty() && region.bytes().all(is_plain);
-        is_region.then(|| format!("https://{SERVICE}.{region}.api.aws"))
+        is_region.then(|| format!("https://{MESSAGES_SIGNING_NAME}.{region}.api.aws"))
     }
 
     /// Returns credentials that are valid now.
@@ -153,7 +153,7 @@ impl AwsLogin {
                 let workspace =
                     HeaderValue::from_str(workspace_id).map_err(|_| SignError::Header("workspace_id"))?;
                 headers.insert(HeaderName::from_static(WORKSPACE), workspace);
-                SERVICE
+                MESSAGES_SIGNING_NAME
             }
             AwsService::Bedrock => BEDROCK,
         };

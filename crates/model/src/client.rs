@@ -19,9 +19,9 @@ use crate::wire::{self, ProviderCall, ProviderErrorDetail, WireFormat};
 /// Maximum number of bytes that are read of the body of an error response.
 const MAX_REFUSAL_BYTES: usize = 64 * 1024;
 /// Maximum number of characters of a provider's message that are shown.
-const MAX_WORDS: usize = 500;
+const MAX_QUOTED_CHARS: usize = 500;
 /// Maximum number of characters of a message about unavailable credentials.
-const MAX_FAULT: usize = 900;
+const MAX_CREDENTIAL_ERROR_CHARS: usize = 900;
 const USER_AGENT: &str = concat!("truing/", env!("CARGO_PKG_VERSION"));
 /// Time for which an idle connection is kept. Servers keep idle connections longer, so a request never uses a
 /// connection that the server is about to close.
@@ -141,13 +141,13 @@ impl ProviderClient {
     pub(crate) async fn stream_answer(
         &self,
         call: ProviderCall,
-        begin: Instant,
+        begin_deadline: Instant,
         mut note: impl FnMut(CallProgress) + Send,
     ) -> Result<ProviderAnswer, FailedAttempt> {
-        let mut response = self.post(call, begin, || note(CallProgress::BeforeSend)).await?;
+        let mut response = self.post(call, begin_deadline, || note(CallProgress::BeforeSend)).await?;
         let request_id = request_id(response.headers());
         let meter = |meter| note(CallProgress::Metered(meter));
-        let complete = read_answer(&mut response, self.wire(), &self.timeouts, begin, meter).await;
+        let complete = read_answer(&mut response, self.wire(), &self.timeouts, begin_deadline, meter).await;
         match complete {
             Ok(complete) => Ok(ProviderAnswer { complete, request_id }),
             Err(failure) => Err(self.with_request_id(failure, &request_id)),
@@ -158,10 +158,10 @@ impl ProviderClient {
     pub(crate) async fn count_tokens(
         &self,
         call: ProviderCall,
-        begin: Instant,
+        begin_deadline: Instant,
     ) -> Result<u64, FailedAttempt> {
-        let mut response = self.post(call, begin, || {}).await?;
-        let body = read_body_start(&mut response, begin).await;
+        let mut response = self.post(call, begin_deadline, || {}).await?;
+        let body = read_body_start(&mut response, begin_deadline).await;
         wire::parse_token_count(&body).map_err(|error| FailedAttempt {
             cause: FailureCause::InvalidResponse,
             message: format!(
@@ -176,24 +176,24 @@ impl ProviderClient {
     async fn post(
         &self,
         call: ProviderCall,
-        begin: Instant,
+        begin_deadline: Instant,
         mut on_send: impl FnMut() + Send,
     ) -> Result<Response, FailedAttempt> {
-        let access = self.wait_for_keys(self.provider.fetch_keys(), begin).await?;
-        let mut response = self.send(&call, &access, begin, &mut on_send).await?;
+        let access = self.wait_for_keys(self.provider.fetch_keys(), begin_deadline).await?;
+        let mut response = self.send(&call, &access, begin_deadline, &mut on_send).await?;
         if response.status() == StatusCode::OK {
             return Ok(response);
         }
-        let mut body = read_body_start(&mut response, begin).await;
+        let mut body = read_body_start(&mut response, begin_deadline).await;
         let refusal = self.wire().parse_error_response(response.headers(), &body);
         // Credentials may expire or be replaced early. The call is then repeated once with other credentials.
         let other = self.provider.replacement_keys(&access, &refusal);
-        if let Some(access) = self.wait_for_keys(other, begin).await? {
-            response = self.send(&call, &access, begin, &mut on_send).await?;
+        if let Some(access) = self.wait_for_keys(other, begin_deadline).await? {
+            response = self.send(&call, &access, begin_deadline, &mut on_send).await?;
             if response.status() == StatusCode::OK {
                 return Ok(response);
             }
-            body = read_body_start(&mut response, begin).await;
+            body = read_body_start(&mut response, begin_deadline).await;
         }
         let request_id = request_id(response.headers());
         Err(self
@@ -204,13 +204,13 @@ impl ProviderClient {
     async fn wait_for_keys<T>(
         &self,
         fetch: impl Future<Output = Result<T, FailedAttempt>> + Send,
-        begin: Instant,
+        begin_deadline: Instant,
     ) -> Result<T, FailedAttempt> {
-        match timeout_at(begin, fetch).await {
+        match timeout_at(begin_deadline, fetch).await {
             Ok(fetched) => fetched.map_err(|failure| {
                 let message = line::truncate_text(
                     self.provider.redact_secrets(&line::visible_line(&failure.message)),
-                    MAX_FAULT,
+                    MAX_CREDENTIAL_ERROR_CHARS,
                 );
                 FailedAttempt { message, ..failure }
             }),
@@ -227,7 +227,7 @@ impl ProviderClient {
         &self,
         call: &ProviderCall,
         access: &AttemptKeys,
-        begin: Instant,
+        begin_deadline: Instant,
         on_send: &mut (impl FnMut() + Send),
     ) -> Result<Response, FailedAttempt> {
         let ProviderCall { path, headers, body } = call;
@@ -238,7 +238,7 @@ impl ProviderClient {
             .map_err(unsent)?;
         let request = self.http.post(url).headers(headers).body(body.clone());
         on_send();
-        match timeout_at(begin, request.send()).await {
+        match timeout_at(begin_deadline, request.send()).await {
             Ok(Ok(response)) => Ok(response),
             Ok(Err(error)) => Err(self.connection_failure(error)),
             Err(_) => Err(FailedAttempt {
@@ -301,7 +301,7 @@ impl ProviderClient {
     /// Returns a text as one line of visible characters with limited length. The API key is removed.
     fn clean(&self, text: &str) -> String {
         // The key is removed before the text is cut, because the cut could leave a part of the key.
-        line::truncate_text(self.provider.redact_secrets(&line::visible_line(text)), MAX_WORDS)
+        line::truncate_text(self.provider.redact_secrets(&line::visible_line(text)), MAX_QUOTED_CHARS)
     }
 }
 
@@ -310,7 +310,7 @@ pub(crate) async fn read_answer(
     pieces: &mut impl ChunkStream,
     wire: &WireFormat,
     patience: &ProviderTimeouts,
-    begin: Instant,
+    begin_deadline: Instant,
     mut note: impl FnMut(UsageSoFar) + Send,
 ) -> Result<CompleteResponse, FailedAttempt> {
     // The first bytes of the response. If the response is not a stream, they may contain an error message.
@@ -318,11 +318,11 @@ pub(crate) async fn read_answer(
     let mut fold = AnswerAccumulator::new(wire.stream_format());
     let end = Instant::now() + patience.total;
     let mut moved = None;
-    let mut deadline = begin.min(end);
+    let mut deadline = begin_deadline.min(end);
     loop {
         let piece = match timeout_at(deadline, pieces.next_chunk()).await {
             Ok(Ok(Some(piece))) => piece,
-            Ok(Ok(None)) => return fold.finish().map_err(|broken| broken_off(wire, broken, &head)),
+            Ok(Ok(None)) => return fold.finish().map_err(|broken| stream_failure(wire, broken, &head)),
             Ok(Err(message)) => {
                 let message = format!("the answer broke off: {message}");
                 return Err(FailedAttempt { cause: FailureCause::Truncated, message });
@@ -335,9 +335,9 @@ pub(crate) async fn read_answer(
             head.extend_from_slice(&piece);
         }
         let now = Instant::now();
-        match progress.map_err(|broken| broken_off(wire, broken, &head))? {
+        match progress.map_err(|broken| stream_failure(wire, broken, &head))? {
             StreamProgress::Complete => {
-                return fold.finish().map_err(|broken| broken_off(wire, broken, &head));
+                return fold.finish().map_err(|broken| stream_failure(wire, broken, &head));
             }
             StreamProgress::Advanced => moved = Some(now),
             StreamProgress::Idle => moved = moved.or(Some(now)),
@@ -358,7 +358,7 @@ fn stall_failure(is_end: bool, has_begun: bool) -> FailedAttempt {
 
 /// Classifies the failure of a stream. `head` is the beginning of the response. If the response is not a
 /// stream, `head` is parsed as an error.
-fn broken_off(wire: &WireFormat, error: StreamError, head: &[u8]) -> FailedAttempt {
+fn stream_failure(wire: &WireFormat, error: StreamError, head: &[u8]) -> FailedAttempt {
     let what = error.to_string();
     // Some servers send an error response with a success status.
     if error == StreamError::NotAStream {

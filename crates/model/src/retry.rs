@@ -138,9 +138,9 @@ fn decide_refusal(response: &ErrorResponse) -> RetryDecision {
 /// Decides how to continue after an error response that may be temporary. The response's header
 /// `x-should-retry` states whether the error is temporary. Without this header, `usually` states whether the
 /// error is temporary.
-fn decide_transient(response: &ErrorResponse, usually: bool) -> RetryDecision {
+fn decide_transient(response: &ErrorResponse, is_transient_by_default: bool) -> RetryDecision {
     let is_long = response.retry_after.is_some_and(|after| after > MAX_RETRY_AFTER);
-    match (response.retry.unwrap_or(usually), usually) {
+    match (response.retry.unwrap_or(is_transient_by_default), is_transient_by_default) {
         (true, _) if is_long => RetryDecision::Unavailable(response.retry_after),
         (true, _) => RetryDecision::Retry(response.retry_after),
         (false, true) => RetryDecision::Unavailable(response.retry_after),

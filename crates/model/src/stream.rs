@@ -27,7 +27,7 @@ pub const MAX_STREAM_BYTES: usize = 64 * 1024 * 1024;
 /// Maximum number of blocks of one response.
 pub const MAX_BLOCKS: usize = 1024;
 /// Maximum number of characters of a provider's message that are shown.
-const MAX_WORDS: usize = 300;
+const MAX_QUOTED_CHARS: usize = 300;
 /// The field in which a tool's input is wrapped if the model's input is not a JSON object. The API accepts
 /// the wrapped input in later requests.
 pub const INVALID_JSON: &str = "INVALID_JSON";
@@ -246,7 +246,7 @@ impl AnswerAccumulator {
         }
         match event {
             StreamEvent::MessageStart { message } => {
-                if self.model.replace(line::clean_line(&message.model, MAX_WORDS)).is_some() {
+                if self.model.replace(line::clean_line(&message.model, MAX_QUOTED_CHARS)).is_some() {
                     return Err(StreamError::Contradiction("the message starts twice"));
                 }
                 self.usage.update(message.usage);
@@ -264,10 +264,10 @@ impl AnswerAccumulator {
             }
             StreamEvent::MessageStop => self.is_done = true,
             StreamEvent::Error { error } => {
-                let kind = line::clean_line(&error.kind, MAX_WORDS);
+                let kind = line::clean_line(&error.kind, MAX_QUOTED_CHARS);
                 return Err(StreamError::ProviderError {
                     kind,
-                    message: line::clean_line(&error.message, MAX_WORDS),
+                    message: line::clean_line(&error.message, MAX_QUOTED_CHARS),
                 });
             }
             // Unknown events are ignored. The API may introduce new kinds of events, but none of them
@@ -374,11 +374,11 @@ fn parse_tool_input(text: String) -> Value {
 
 fn parse_stop_reason(reason: &str) -> Result<StopReason, String> {
     let known = serde_json::from_value(Value::String(reason.to_owned()));
-    known.map_err(|_| line::clean_line(reason, MAX_WORDS))
+    known.map_err(|_| line::clean_line(reason, MAX_QUOTED_CHARS))
 }
 
 fn bad_event(error: &serde_json::Error) -> StreamError {
-    StreamError::BadEvent(line::clean_line(&error.to_string(), MAX_WORDS))
+    StreamError::BadEvent(line::clean_line(&error.to_string(), MAX_QUOTED_CHARS))
 }
 
 /// Estimates the number of bytes of content in the event that starts a block.

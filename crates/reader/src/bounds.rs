@@ -30,9 +30,9 @@ const MAX_DIGEST_DIGITS: usize = 64;
 pub const MAX_SUGGESTION_BYTES: usize = 64 << 10;
 /// Maximum number of findings of one response that are stored for later runs. If there are more, no finding
 /// is stored.
-pub(crate) const MAX_KEPT: usize = 20_000;
+pub(crate) const MAX_CACHED_FINDINGS: usize = 20_000;
 /// Maximum total size of the texts of the findings that are stored for later runs, in bytes.
-pub(crate) const MAX_KEPT_BYTES: usize = 8 << 20;
+pub(crate) const MAX_CACHED_FINDINGS_BYTES: usize = 8 << 20;
 
 /// Returns the number of bytes of a finding's texts.
 pub(crate) fn count_text_bytes(finding: &RawFinding) -> usize {

@@ -69,28 +69,32 @@ impl FileFindings {
 impl RuleMatch<'_> {
     /// Returns true if a match that must be in code is in a string or a comment.
     fn is_outside_code(&self, parsed_file: &ParsedFile<'_>, parsers: &mut ParserPool) -> bool {
-        self.code.is_some_and(|at| parsed_file.is_outside_code(at, parsers))
+        self.code_offset.is_some_and(|at| parsed_file.is_outside_code(at, parsers))
     }
 
     /// Returns true if an attribute allows the Clippy lint that reports the same defect.
     fn is_lint_allowed(&self, parsed_file: &ParsedFile<'_>, parsers: &mut ParserPool) -> bool {
         let mut lints = self.rule.linters.iter().filter_map(|rule| rule.strip_prefix("clippy/"));
-        let at = self.code.unwrap_or(self.matched.start);
+        let at = self.code_offset.unwrap_or(self.matched.start);
         lints.any(|lint| parsed_file.is_lint_allowed(at, &format!("clippy::{lint}"), parsers))
     }
 
     /// Returns true if the matched code is not of the syntax kind that the rule requires, or if the matched
     /// name refers to something that the rule does not cover.
-    fn is_other_code(
+    fn is_excluded_code(
         &self,
         parsed_file: &ParsedFile<'_>,
         parsers: &mut ParserPool,
     ) -> Result<bool, ReaderError> {
-        let (RuleCheck::Text(check), Some(at)) = (&self.rule.check, self.code) else { return Ok(false) };
+        let (RuleCheck::Text(check), Some(at)) = (&self.rule.check, self.code_offset) else {
+            return Ok(false);
+        };
         if check.node.as_ref().is_some_and(|kind| !parsed_file.node_starts_at(at, kind, parsers)) {
             return Ok(true);
         }
-        let (Some(names), Some(name)) = (&check.names, &self.name) else { return Ok(false) };
+        let (Some(names), Some(name)) = (&check.resolved_name_pattern, &self.called_name) else {
+            return Ok(false);
+        };
         let names = names.get_or_compile(&self.rule.name)?;
         Ok(!parsed_file
             .name_meanings(name, at, parsers)
@@ -117,7 +121,7 @@ impl RuleMatch<'_> {
 
     /// Returns true if the rule distinguishes tests and the match is in a test item within a product file.
     fn is_in_test_item(&self, parsed_file: &ParsedFile<'_>, parsers: &mut ParserPool) -> bool {
-        let at = self.code.unwrap_or(self.matched.start);
+        let at = self.code_offset.unwrap_or(self.matched.start);
         self.rule.part_severities.contains_key(&RepositoryPart::Test)
             && parsed_file.is_in_test_item(at, parsers)
     }
@@ -222,7 +226,7 @@ impl<'packs> RuleSet<'packs> {
             if are_examples && hit.secret.is_some() {
                 continue;
             }
-            if hit.is_other_code(&places, parsers)? || hit.has_counterpart(file, bytes, change)? {
+            if hit.is_excluded_code(&places, parsers)? || hit.has_counterpart(file, bytes, change)? {
                 continue;
             }
             if linter_comments.disables_any_rule(first, &hit.rule.linters)
@@ -262,7 +266,11 @@ impl<'packs> RuleSet<'packs> {
                 &file.path,
                 &lines,
                 &used,
-                suppress::SuppressionFileFacts { is_changed_line, has_finding, is_shown },
+                suppress::SuppressionFileFacts {
+                    is_changed_line,
+                    is_known_rule: has_finding,
+                    is_in_string: is_shown,
+                },
             )
         } else {
             Vec::new()
@@ -354,8 +362,8 @@ impl<'packs> RuleSet<'packs> {
             Some(RuleMatch {
                 rule: rule_at(found.rule)?,
                 matched: found.range,
-                code: None,
-                name: None,
+                code_offset: None,
+                called_name: None,
                 secret: None,
                 fix: found.fix,
             })
@@ -389,7 +397,14 @@ impl<'packs> RuleSet<'packs> {
             };
             let is_known = |hit: &RuleMatch<'_>| hit.matched == matched && hit.rule.name == rule.name;
             if !hits.iter().any(is_known) {
-                hits.push(RuleMatch { rule, matched, code: None, name: None, secret: None, fix });
+                hits.push(RuleMatch {
+                    rule,
+                    matched,
+                    code_offset: None,
+                    called_name: None,
+                    secret: None,
+                    fix,
+                });
             }
         }
         Ok(hits)
@@ -409,8 +424,8 @@ impl<'packs> RuleSet<'packs> {
             hits.push(RuleMatch {
                 rule,
                 matched: lines.line_range(line),
-                code: None,
-                name: None,
+                code_offset: None,
+                called_name: None,
                 secret: None,
                 fix: None,
             });

@@ -52,7 +52,7 @@ struct EditCandidate<'a> {
     index: usize,
     edit: &'a LineEdit,
     /// Byte range of the edit's lines.
-    lines: Range<usize>,
+    line_byte_range: Range<usize>,
     /// The edit's change, without text at the beginning and end of the lines that stays the same.
     fix: ByteReplacement,
 }
@@ -155,7 +155,7 @@ fn edit_candidates<'a>(bytes: &[u8], text: &str, edits: &'a [LineEdit]) -> Vec<E
     let fixes = lines.edit_replacements(&inside.iter().map(|(_, edit)| *edit).collect::<Vec<_>>());
     let candidate = |((index, edit), whole): ((usize, &'a LineEdit), ByteReplacement)| {
         let fix = whole.narrow_to_change(text)?;
-        Some(EditCandidate { index, edit, lines: whole.range, fix })
+        Some(EditCandidate { index, edit, line_byte_range: whole.range, fix })
     };
     let mut candidates: Vec<EditCandidate<'_>> =
         inside.into_iter().zip(fixes).filter_map(candidate).collect();
@@ -167,7 +167,8 @@ fn edit_candidates<'a>(bytes: &[u8], text: &str, edits: &'a [LineEdit]) -> Vec<E
 /// Merges the edits on overlapping lines into one change. `chosen` must be sorted and free of conflicts. The
 /// merged change is then validated as a whole. Returns `None` if a range is outside of the text.
 fn combine_line_changes(text: &str, chosen: &[&EditCandidate<'_>]) -> Option<Vec<ByteReplacement>> {
-    let mut ranges: Vec<Range<usize>> = chosen.iter().map(|candidate| candidate.lines.clone()).collect();
+    let mut ranges: Vec<Range<usize>> =
+        chosen.iter().map(|candidate| candidate.line_byte_range.clone()).collect();
     ranges.sort_by_key(|range| (range.start, range.end));
     ranges.dedup_by(|next, kept| {
         let is_joined = next.start < kept.end || next == kept;
@@ -178,8 +179,9 @@ fn combine_line_changes(text: &str, chosen: &[&EditCandidate<'_>]) -> Option<Vec
     });
     let mut parts: Vec<Vec<&ByteReplacement>> = vec![Vec::new(); ranges.len()];
     for candidate in chosen {
-        let holds =
-            |range: &Range<usize>| range.start <= candidate.lines.start && candidate.lines.end <= range.end;
+        let holds = |range: &Range<usize>| {
+            range.start <= candidate.line_byte_range.start && candidate.line_byte_range.end <= range.end
+        };
         let at = ranges.iter().rposition(holds)?;
         parts.get_mut(at)?.push(&candidate.fix);
     }
@@ -216,10 +218,10 @@ impl LineIndex<'_> {
     }
 
     /// Converts an edit to a byte replacement. The replacement uses CRLF if the replaced lines end with CRLF.
-    fn edit_replacement(&self, edit: &LineEdit, with_end_before: bool) -> ByteReplacement {
+    fn edit_replacement(&self, edit: &LineEdit, removes_preceding_line_end: bool) -> ByteReplacement {
         let range = self.line_range(edit.first_line).start..self.line_range(edit.last_line).end;
         if edit.replacement.is_empty() {
-            let range = if with_end_before {
+            let range = if removes_preceding_line_end {
                 self.line_range(edit.first_line - 1).end..range.end
             } else {
                 range.start..self.line_range(edit.last_line.saturating_add(1)).start.max(range.end)

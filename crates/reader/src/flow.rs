@@ -41,7 +41,7 @@ use value::FlowValues;
 /// A flow rule, which follows values.
 #[derive(Debug)]
 pub(crate) struct FlowCheck {
-    pub(crate) follows: FlowKind,
+    pub(crate) kind: FlowKind,
 }
 
 impl FlowCheck {
@@ -50,7 +50,7 @@ impl FlowCheck {
 
     /// Returns true if the rule proposes a fix.
     pub(crate) fn has_fix(&self) -> bool {
-        self.follows == FlowKind::Coroutines
+        self.kind == FlowKind::Coroutines
     }
 }
 
@@ -102,7 +102,7 @@ pub(crate) fn find_matches(
         let values = FlowValues::new(&model, in_package);
         let mut all = Vec::new();
         for (index, rule) in rules {
-            let found = match rule.follows {
+            let found = match rule.kind {
                 FlowKind::Contexts => context::find_misused_contexts(&values),
                 FlowKind::Coroutines => awaits::find_lost_coroutines(&values),
                 FlowKind::Blocking => blocking::find_blocking_calls(&values),

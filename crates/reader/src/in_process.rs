@@ -30,7 +30,7 @@ use crate::protocol::MAX_SUPPRESSIONS;
 use crate::rules::companion::ChangeContext;
 use crate::rules::scanner::MANIFESTS;
 use crate::stack::large_stack;
-use crate::syntax::{MAX_TIME, ParserPool};
+use crate::syntax::{MAX_FILE_CPU_TIME, ParserPool};
 use crate::tool_findings::tool_findings;
 use crate::used_tools::find_used_tools;
 
@@ -269,7 +269,7 @@ fn run_reader_thread(
     let mut report = ReadReport::default();
     let mut parsers = ParserPool::default();
     while let Some(file) = queue.files.get(queue.next_index.fetch_add(1, Ordering::Relaxed)) {
-        merge_report(&mut report, reader.read_file(file, &change, &mut parsers, MAX_TIME)?);
+        merge_report(&mut report, reader.read_file(file, &change, &mut parsers, MAX_FILE_CPU_TIME)?);
     }
     Ok(report)
 }

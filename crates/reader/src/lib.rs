@@ -46,7 +46,7 @@ mod withheld;
 
 /// Returns true if a grammar is known for the file at this path. Fixes of such a file can be validated by
 /// parsing the fixed file.
-pub fn is_parsed(path: &truing_diff::RepoPath) -> bool {
+pub fn has_grammar(path: &truing_diff::RepoPath) -> bool {
     syntax::SourceLanguage::from_path(path.as_bytes()).is_some()
 }
 

@@ -9,14 +9,14 @@ use regex::bytes::{Captures, Regex};
 use crate::lines::LineIndex;
 
 /// A comment for ESLint, oxlint or Deno that applies to one line, and the rule names in the comment.
-static SCRIPT_LINE: LazyLock<Regex> = LazyLock::new(|| {
+static ESLINT_LINE_PATTERN: LazyLock<Regex> = LazyLock::new(|| {
     compile_pattern(
         r"(?:eslint|oxlint)-disable-(line|next-line)\b([^\n]*)|deno-lint-(ignore)(?:[ \t]+([^\n]*))?$",
     )
 });
 /// A block comment for ESLint or oxlint that disables or enables rules for all following lines, until another
 /// comment changes this.
-static SCRIPT_BLOCK: LazyLock<Regex> =
+static ESLINT_BLOCK_PATTERN: LazyLock<Regex> =
     LazyLock::new(|| compile_pattern(r"/\*\s*(?:eslint|oxlint)-(disable|enable)((?:\s[^*]*)?)\*/"));
 /// A comment for Biome that applies to the next line, and the rule name in the comment.
 static BIOME: LazyLock<Regex> = LazyLock::new(|| compile_pattern(r"biome-ignore[ \t]+(lint[\w/]*)"));
@@ -95,7 +95,11 @@ impl<'a> LinterComments<'a> {
                 let names = comment.get(2).map(|names| names.as_bytes()).unwrap_or_default();
                 Some(BlockComment { end: all.end(), disables: kind.as_bytes() == b"disable", names })
             };
-            SCRIPT_BLOCK.captures_iter(self.lines.text()).take(MAX_COMMENTS).filter_map(block).collect()
+            ESLINT_BLOCK_PATTERN
+                .captures_iter(self.lines.text())
+                .take(MAX_COMMENTS)
+                .filter_map(block)
+                .collect()
         });
         let mut before =
             blocks.iter().filter(|block| block.end <= offset && names_rule_or_all(block.names, rule));
@@ -115,7 +119,7 @@ impl<'a> LinterComments<'a> {
 
 /// Returns true if a one-line comment of one of these kinds disables a rule of ESLint.
 fn is_disabled_by_eslint(text: &[u8], kinds: &[&[u8]], rule: &str) -> bool {
-    SCRIPT_LINE.captures_iter(text).any(|comment| {
+    ESLINT_LINE_PATTERN.captures_iter(text).any(|comment| {
         let kind = comment.get(1).or(comment.get(3)).map(|kind| kind.as_bytes()).unwrap_or_default();
         let names = comment.get(2).or(comment.get(4)).map(|names| names.as_bytes()).unwrap_or_default();
         kinds.contains(&kind) && names_rule_or_all(names, rule)

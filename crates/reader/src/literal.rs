@@ -11,21 +11,21 @@ use std::sync::LazyLock;
 use regex::bytes::Regex;
 
 /// Minimum number of characters of a value.
-const MIN_VALUE: usize = 8;
+const MIN_VALUE_CHARS: usize = 8;
 /// Minimum number of characters of a value that a person chose, such as a password.
-const MIN_CHOSEN: usize = 6;
+const MIN_PASSWORD_CHARS: usize = 6;
 /// Maximum number of characters of a value. A longer text counts as data, not as a secret.
-const MAX_VALUE: usize = 512;
+const MAX_VALUE_CHARS: usize = 512;
 
 /// Pattern for names of secret values. A name with a further word at its end (`token_type`, `password_field`)
 /// does not match, because it refers to metadata.
-const NAME: &str = concat!(
+const SECRET_NAME_PATTERN: &str = concat!(
     r#"(?:password|passwd|passphrase|pwd|secret|token|api[_-]?key|access[_-]?key|secret[_-]?key"#,
     r#"|private[_-]?key|signing[_-]?key|encryption[_-]?key|auth[_-]?key|account[_-]?key|credentials?)"#,
     r#"(?:[_-]?(?:value|text|raw|main|prod|production|dev|staging|test|old|new|[0-9]+))?"#
 );
 /// Pattern for names of secrets that people choose.
-const CHOSEN: &str = "(?:password|passwd|passphrase|pwd)";
+const PASSWORD_NAME_PATTERN: &str = "(?:password|passwd|passphrase|pwd)";
 /// Pattern for the text between a name and its value in an assignment, a field or a comparison. This text may
 /// contain a type annotation.
 const NAME_VALUE_SEPARATOR: &str =
@@ -33,33 +33,35 @@ const NAME_VALUE_SEPARATOR: &str =
 
 /// Patterns of secrets. The group `value` matches the secret value. An invalid pattern is left out; a test
 /// would detect this.
-static FORMS: LazyLock<Vec<LiteralPattern>> = LazyLock::new(|| {
+static LITERAL_PATTERNS: LazyLock<Vec<LiteralPattern>> = LazyLock::new(|| {
     let of = |pattern: &str, is_value: fn(&str) -> bool| {
         Some(LiteralPattern { pattern: Regex::new(pattern).ok()?, is_value })
     };
     let marks = ["\"", "'", "\\x60"];
     let quoted = |name: &'static str, least: usize, is_value: fn(&str) -> bool| {
         marks.map(|mark| {
-            let value = format!(r"(?P<value>[^{mark}\\\s]{{{least},{MAX_VALUE}}})");
+            let value = format!(r"(?P<value>[^{mark}\\\s]{{{least},{MAX_VALUE_CHARS}}})");
             of(&format!(r"(?i-u){name}{NAME_VALUE_SEPARATOR}(?:[bfru]{{1,2}})?{mark}{value}{mark}"), is_value)
         })
     };
     // Format of environment variables and URL parameters: no space is next to `=`, and a space, a quote or
     // `&` ends the value.
     let attached = |name: &'static str, least: usize, is_value: fn(&str) -> bool| {
-        let value = format!(r#"(?P<value>[^\s"'\x60(){{}}\[\]<>,;&$]{{{least},{MAX_VALUE}}})"#);
+        let value = format!(r#"(?P<value>[^\s"'\x60(){{}}\[\]<>,;&$]{{{least},{MAX_VALUE_CHARS}}})"#);
         of(&format!(r#"(?im-u){name}={value}(?:[\s&"'\x60]|$)"#), is_value)
     };
     let others = [
         of(
             &format!(
-                r#"(?im-u){NAME}{NAME_VALUE_SEPARATOR}{value}[ \t\r]*(?:#.*|//.*)?$"#,
-                value = format_args!(r#"(?P<value>[A-Za-z0-9!#%+/=@^_~-]{{{MIN_VALUE},{MAX_VALUE}}})"#),
+                r#"(?im-u){SECRET_NAME_PATTERN}{NAME_VALUE_SEPARATOR}{value}[ \t\r]*(?:#.*|//.*)?$"#,
+                value = format_args!(
+                    r#"(?P<value>[A-Za-z0-9!#%+/=@^_~-]{{{MIN_VALUE_CHARS},{MAX_VALUE_CHARS}}})"#
+                ),
             ),
             is_unquoted_secret,
         ),
-        attached(NAME, MIN_VALUE, is_unquoted_secret),
-        attached(CHOSEN, MIN_CHOSEN, is_human_chosen_secret),
+        attached(SECRET_NAME_PATTERN, MIN_VALUE_CHARS, is_unquoted_secret),
+        attached(PASSWORD_NAME_PATTERN, MIN_PASSWORD_CHARS, is_human_chosen_secret),
         of(r"(?i-u)\b(?:bearer|basic)[ \t]+(?P<value>[A-Za-z0-9._~+/=-]{16,512})", |value| {
             has_mixed_characters(value) && !is_placeholder(value)
         }),
@@ -72,9 +74,9 @@ static FORMS: LazyLock<Vec<LiteralPattern>> = LazyLock::new(|| {
             is_url_password,
         ),
     ];
-    let quoted = quoted(NAME, MIN_VALUE, is_quoted_secret).into_iter().chain(quoted(
-        CHOSEN,
-        MIN_CHOSEN,
+    let quoted = quoted(SECRET_NAME_PATTERN, MIN_VALUE_CHARS, is_quoted_secret).into_iter().chain(quoted(
+        PASSWORD_NAME_PATTERN,
+        MIN_PASSWORD_CHARS,
         is_human_chosen_secret,
     ));
     quoted.chain(others).flatten().collect()
@@ -95,7 +97,7 @@ pub(crate) fn find_secret_values(text: &[u8]) -> Vec<Range<usize>> {
             is_value.then(|| value.range())
         })
     };
-    FORMS.iter().flat_map(of).collect()
+    LITERAL_PATTERNS.iter().flat_map(of).collect()
 }
 
 /// Returns true if a quoted text is a secret value.

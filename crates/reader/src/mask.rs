@@ -11,23 +11,23 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use truing_core::port::ReaderError;
 
-use crate::redact::{UNKNOWN, find_secrets, replace_secrets};
+use crate::redact::{UNSEARCHABLE_PLACEHOLDER, find_secrets, replace_secrets};
 use crate::snippet::SecretRanges;
 
 /// Text that replaces a secret.
 pub const MASK: &str = "[secret cut]";
 
 /// True if the operator has set `review.redact` to `false`.
-static ARE_SHOWN: AtomicBool = AtomicBool::new(false);
+static SECRETS_SHOWN: AtomicBool = AtomicBool::new(false);
 
 /// Sets whether models receive secrets. The setting applies to the whole process.
 pub fn set_secrets_shown(are_shown: bool) {
-    ARE_SHOWN.store(are_shown, Ordering::Relaxed);
+    SECRETS_SHOWN.store(are_shown, Ordering::Relaxed);
 }
 
 /// Returns true if secrets are shown to models.
 pub fn are_secrets_shown() -> bool {
-    ARE_SHOWN.load(Ordering::Relaxed)
+    SECRETS_SHOWN.load(Ordering::Relaxed)
 }
 
 /// Returns the text with secrets masked for a model.
@@ -38,7 +38,7 @@ pub fn mask_secrets(text: &str) -> Cow<'_, str> {
     match find_mask_ranges(text) {
         Ok(secrets) if secrets.0.is_empty() => Cow::Borrowed(text),
         Ok(secrets) => Cow::Owned(replace_secrets(text, secrets, secret_mask)),
-        Err(_) => Cow::Owned(UNKNOWN.to_owned()),
+        Err(_) => Cow::Owned(UNSEARCHABLE_PLACEHOLDER.to_owned()),
     }
 }
 
@@ -54,7 +54,7 @@ fn find_mask_ranges(text: &str) -> Result<SecretRanges, ReaderError> {
             places.extend(find_secrets(&reading)?.0);
         }
     }
-    for nth in 0..MAX_JOINTS {
+    for nth in 0..MAX_WORD_UNDERSCORES {
         if let Cow::Owned(reading) = blank_underscore(text, nth) {
             places.extend(find_secrets(&reading)?.0);
         }
@@ -85,7 +85,7 @@ fn blank_escapes(text: &str, measure: fn(&[u8]) -> usize) -> Cow<'_, str> {
 const MAX_ENTITY_BYTES: usize = 8;
 /// Maximum number of underscores in a word after which Truing searches for a token. For example, in ///
 /// `old_ghp_…`, a token follows a name and an underscore.
-const MAX_JOINTS: usize = 6;
+const MAX_WORD_UNDERSCORES: usize = 6;
 /// Minimum number of bytes of a word that may be a name joined to a token.
 const MIN_JOINED_BYTES: usize = 24;
 
@@ -151,10 +151,10 @@ fn escape_or_underscore_length(rest: &[u8]) -> usize {
 /// Maximum number of bytes of a private key, including the separators between its lines.
 const MAX_KEY_BYTES: usize = 16 << 10;
 /// Maximum number of bytes of the line that ends a private key (`END … PRIVATE KEY`).
-const MAX_END_BYTES: usize = 60;
+const MAX_KEY_FOOTER_BYTES: usize = 60;
 /// Minimum number of base64 characters in a row that may be a line of a private key. Shorter sequences are
 /// probably names, because full lines of a key have 64 or 70 characters.
-const MIN_KEY_RUN: usize = 32;
+const MIN_KEY_LINE_CHARS: usize = 32;
 
 /// Returns the ranges of base64 characters between the first and the last line of each private key. Any text
 /// may separate the lines of a key.
@@ -170,7 +170,7 @@ fn find_key_lines(text: &str) -> Vec<Range<usize>> {
         let rest = text.get(begin..most).unwrap_or_default();
         let ends = rest.match_indices("END ").map(|(at, _)| at);
         let is_end = |at: &usize| {
-            let most = rest.floor_char_boundary((*at + MAX_END_BYTES).min(rest.len()));
+            let most = rest.floor_char_boundary((*at + MAX_KEY_FOOTER_BYTES).min(rest.len()));
             rest.get(*at..most).is_some_and(|mark| mark.contains("PRIVATE KEY"))
         };
         let end = ends.into_iter().find(is_end).unwrap_or(rest.len());
@@ -183,7 +183,7 @@ fn find_key_lines(text: &str) -> Vec<Range<usize>> {
                 (true, None) => from = Some(at),
                 (false, Some(first)) => {
                     let run = body.as_bytes().get(first..at).unwrap_or_default();
-                    if run.len() >= MIN_KEY_RUN && is_key_line(run) {
+                    if run.len() >= MIN_KEY_LINE_CHARS && is_key_line(run) {
                         places.push(begin + first..begin + at);
                     }
                     from = None;

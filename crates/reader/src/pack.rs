@@ -181,10 +181,10 @@ pub(crate) use rule::{PackRule, RuleCheck};
 use rule::{RuleExample, RuleExamples};
 
 /// Rule files that are built into the binary: paths below `packs/`, and texts.
-const EMBEDDED: &[(&str, &str)] = &include!(concat!(env!("OUT_DIR"), "/packs.rs"));
+const EMBEDDED_RULE_FILES: &[(&str, &str)] = &include!(concat!(env!("OUT_DIR"), "/packs.rs"));
 
 /// Maximum size of a rule file in bytes. The limit bounds the depth of recursion when a pattern is compiled.
-const MAX_RULE_BYTES: usize = 16 * 1024;
+const MAX_RULE_FILE_BYTES: usize = 16 * 1024;
 
 /// All known packs. Embedded packs are parsed when they are used for the first time.
 #[derive(Debug, Default)]
@@ -214,7 +214,7 @@ impl RulePack {
                 }
                 Ok(rules)
             })
-            .unwrap_or_else(|error| Err(PackError::Thread(error.to_string())))
+            .unwrap_or_else(|error| Err(PackError::ThreadStartFailed(error.to_string())))
         };
         self.rules.get_or_init(read).as_deref().map_err(PackError::clone)
     }
@@ -228,7 +228,7 @@ impl RulePacks {
     /// [`ReaderError::BadPack`] if an embedded file has an invalid name.
     pub fn load_embedded() -> Result<Self, ReaderError> {
         let mut packs = Self::default();
-        for (file, text) in EMBEDDED {
+        for (file, text) in EMBEDDED_RULE_FILES {
             packs.add(Cow::Borrowed(file), Cow::Borrowed(text))?;
         }
         Ok(packs)
@@ -282,7 +282,7 @@ impl RulePacks {
     /// Adds a file to the pack that the file's path names.
     fn add(&mut self, file: Cow<'static, str>, text: Cow<'static, str>) -> Result<(), PackError> {
         let Some((pack, _)) = file.split_once("/rules/").filter(|(pack, _)| is_valid_name(pack)) else {
-            return Err(PackError::Name { file: file.into_owned() });
+            return Err(PackError::InvalidPath { file: file.into_owned() });
         };
         self.packs.entry(pack.to_owned()).or_default().files.push((file, text));
         Ok(())
@@ -453,11 +453,11 @@ pub struct RuleSource<'packs> {
 
 /// Parses the rule in a file.
 fn parse_rule(file: &str, text: &str) -> Result<PackRule, PackError> {
-    let misnamed = || PackError::Name { file: file.to_owned() };
+    let misnamed = || PackError::InvalidPath { file: file.to_owned() };
     let (pack, rest) = file.split_once("/rules/").ok_or_else(misnamed)?;
     let (id, ending) = rest.split_once('.').filter(|(id, _)| is_valid_name(id)).ok_or_else(misnamed)?;
-    if text.len() > MAX_RULE_BYTES {
-        let message = format!("a rule file may have at most {MAX_RULE_BYTES} bytes");
+    if text.len() > MAX_RULE_FILE_BYTES {
+        let message = format!("a rule file may have at most {MAX_RULE_FILE_BYTES} bytes");
         return Err(PackError::Unreadable { path: file.to_owned(), message });
     }
     let name = format!("{pack}/{id}");

@@ -44,7 +44,7 @@ pub(crate) enum OffLiteral {
 
 /// Words that identify a part of the repository at any position in a name of the path: `test-ca/`,
 /// `okhttp-testing-support/`, `UserTests.java`, `http_test.go`. Case is ignored.
-const WORDS: &[(RepositoryPart, &[&str])] = &[
+const PART_NAME_WORDS: &[(RepositoryPart, &[&str])] = &[
     (
         RepositoryPart::Test,
         &[
@@ -85,7 +85,7 @@ const WORDS: &[(RepositoryPart, &[&str])] = &[
 ];
 
 /// Names of folders that contain test data. Such a folder counts only if the path also identifies a test.
-const DATA: &[&str] = &[
+const TEST_DATA_FOLDERS: &[&str] = &[
     "assets",
     "case",
     "cases",
@@ -108,7 +108,7 @@ const DATA: &[&str] = &[
 
 /// English words that end with `test` but are not about tests. Other names that end with `test`, such as the
 /// folder `httptest`, are about tests.
-const NO_TESTS: &[&str] = &[
+const NON_TEST_WORDS: &[&str] = &[
     "attest",
     "brightest",
     "contest",
@@ -143,7 +143,7 @@ const FOREIGN_FILES: &[&str] = &[".pnp.cjs", ".pnp.loader.mjs"];
 const INFIXES: &[&str] = &["spec", "cy"];
 
 /// Extensions of files with text for people.
-const DOCUMENTS: &[&str] = &["md", "mdx", "markdown", "rst", "adoc", "asciidoc"];
+const DOCUMENT_EXTENSIONS: &[&str] = &["md", "mdx", "markdown", "rst", "adoc", "asciidoc"];
 
 impl RepositoryPart {
     /// Returns the part that a file belongs to; `None` is the product.
@@ -155,9 +155,10 @@ impl RepositoryPart {
             let names = FOLDERS.iter().find(|(of, _)| *of == part).map_or(&[][..], |(_, names)| names);
             folders.split('/').any(|folder| names.contains(&folder.trim_matches('_')))
         };
-        let is_of_tests = |folder: &str| folder.ends_with("test") && !NO_TESTS.contains(&folder);
+        let is_of_tests = |folder: &str| folder.ends_with("test") && !NON_TEST_WORDS.contains(&folder);
         let word = |part: Self, text: &str| {
-            let known = WORDS.iter().find(|(of, _)| *of == part).map_or(&[][..], |(_, words)| words);
+            let known =
+                PART_NAME_WORDS.iter().find(|(of, _)| *of == part).map_or(&[][..], |(_, words)| words);
             path_words(text).iter().any(|word| known.contains(&word.as_str()))
         };
         let is_below = |folder: &&str| {
@@ -176,21 +177,22 @@ impl RepositoryPart {
             || folders.split('/').any(is_of_tests)
             || INFIXES.contains(&infix);
         if is_test {
-            let is_data = folders.split('/').any(|folder| DATA.contains(&folder.trim_matches('_')));
+            let is_data =
+                folders.split('/').any(|folder| TEST_DATA_FOLDERS.contains(&folder.trim_matches('_')));
             return Some(if is_data { Self::Fixture } else { Self::Test });
         }
         if word(Self::Example, &path) {
             return Some(Self::Example);
         }
-        let is_document = DOCUMENTS.iter().any(|document| ending.eq_ignore_ascii_case(document));
+        let is_document = DOCUMENT_EXTENSIONS.iter().any(|document| ending.eq_ignore_ascii_case(document));
         (is_document || folder(Self::Document)).then_some(Self::Document)
     }
 }
 
 /// Extensions of script files. A script that contains tests imports the code that it tests.
-const SCRIPTS: &[&str] = &["js", "jsx", "mjs", "cjs", "ts", "tsx", "mts", "cts"];
+const JAVASCRIPT_EXTENSIONS: &[&str] = &["js", "jsx", "mjs", "cjs", "ts", "tsx", "mts", "cts"];
 /// Words that identify a script as a test directly before the extension of its name.
-const TESTS: &[&str] = &["spec", "test", "cy", "e2e"];
+const TEST_SCRIPT_INFIXES: &[&str] = &["spec", "test", "cy", "e2e"];
 
 /// Pattern for an import or an export in a script.
 static IMPORTS: LazyLock<Regex> = LazyLock::new(|| {
@@ -207,15 +209,15 @@ impl RepositoryPart {
         let part = Self::from_path(path);
         let path = String::from_utf8_lossy(path.as_bytes());
         let (stem, ending) = path.rsplit_once('.').unwrap_or((&path, ""));
-        let is_named = stem.rsplit_once('.').is_some_and(|(_, infix)| TESTS.contains(&infix))
+        let is_named = stem.rsplit_once('.').is_some_and(|(_, infix)| TEST_SCRIPT_INFIXES.contains(&infix))
             || stem.split('/').any(|folder| folder == "__tests__");
-        let may_be_data = part == Some(Self::Test) && SCRIPTS.contains(&ending) && !is_named;
+        let may_be_data = part == Some(Self::Test) && JAVASCRIPT_EXTENSIONS.contains(&ending) && !is_named;
         if may_be_data && !IMPORTS.is_match(text) { Some(Self::Fixture) } else { part }
     }
 }
 
 /// Words in paths of files that are used in a running system.
-const IN_USE: &[&str] = &[
+const RUNTIME_PATH_WORDS: &[&str] = &[
     "ansible",
     "conf",
     "config",
@@ -242,7 +244,7 @@ const IN_USE: &[&str] = &[
 /// Returns true if a word of the path suggests that the file is used in a running system.
 pub(crate) fn is_runtime_path(path: &RepoPath) -> bool {
     let path = String::from_utf8_lossy(path.as_bytes());
-    path_words(&path).iter().any(|word| IN_USE.contains(&word.as_str()))
+    path_words(&path).iter().any(|word| RUNTIME_PATH_WORDS.contains(&word.as_str()))
 }
 
 /// Returns the words of a path in lower case: `src/HttpTest_a.go` gives `src`, `http`, `test`, `a`, `go`.

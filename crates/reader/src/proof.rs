@@ -15,7 +15,7 @@ use crate::lines::LineIndex;
 use crate::syntax::{ParserPool, SourceLanguage, TreeShape};
 
 /// Maximum length of a suggestion in bytes.
-const MAX_BYTES: usize = 8 * 1024;
+const MAX_FIX_BYTES: usize = 8 * 1024;
 
 /// Maximum number of bytes that are parsed to validate the suggestions of one file. This is enough for a
 /// hundred findings in a file of up to 320 KiB.
@@ -60,7 +60,7 @@ impl<'a> FixValidator<'a> {
         let before = self.text.get(shown.start..fix.range.start)?;
         let after = self.text.get(fix.range.end..shown.end)?;
         let replacement = format!("{before}{}{after}", fix.replacement);
-        if replacement == old || replacement.len() > MAX_BYTES {
+        if replacement == old || replacement.len() > MAX_FIX_BYTES {
             return None;
         }
         let (edit, replacement) = if replacement.trim().is_empty() {
@@ -78,7 +78,7 @@ impl<'a> FixValidator<'a> {
         self.tree = Some(tree);
         let (fixed, changed) = apply_replacements(self.text, edit)?;
         let is = TreeShape::from_tree(&self.parse(&fixed)?, &changed);
-        (!was.cuts && preserves_shape(&was, &is)).then_some(SuggestedFix { replacement })
+        (!was.has_cut_token && preserves_shape(&was, &is)).then_some(SuggestedFix { replacement })
     }
 
     /// Parses a text. Returns `None` if the byte or time limit is reached.
@@ -90,8 +90,8 @@ impl<'a> FixValidator<'a> {
 
 /// Returns true if the new text has no additional syntax errors, and has the same tree around the change as
 /// the old text.
-pub(crate) fn preserves_shape(was: &TreeShape, is: &TreeShape) -> bool {
-    is.errors <= was.errors && is.outer_nodes == was.outer_nodes
+pub(crate) fn preserves_shape(old_shape: &TreeShape, new_shape: &TreeShape) -> bool {
+    new_shape.errors <= old_shape.errors && new_shape.outer_nodes == old_shape.outer_nodes
 }
 
 /// Applies edits, which must be in ascending order and must not overlap. Returns the new text, and the ranges

@@ -12,7 +12,7 @@ use crate::file::FileTree;
 use crate::fix::{ByteReplacement, LineEdit};
 use crate::lines::LineIndex;
 use crate::proof::FixValidator;
-use crate::syntax::{MAX_TIME, ParserPool, SourceLanguage};
+use crate::syntax::{MAX_FILE_CPU_TIME, ParserPool, SourceLanguage};
 
 /// Maximum number of replacements that are validated in one request. Further replacements are not validated.
 const MAX_PROPOSALS: usize = 500;
@@ -38,7 +38,7 @@ pub(crate) fn validate_replacements(request: &FixValidationRequest) -> Result<Ve
         let bytes = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&bytes);
         let Ok(text) = std::str::from_utf8(bytes) else { continue };
         let (lines, mut parsers) = (LineIndex::new(bytes), ParserPool::default());
-        parsers.begin_file(MAX_TIME);
+        parsers.begin_file(MAX_FILE_CPU_TIME);
         let mut prover = FixValidator::new(language, &lines, text, &mut parsers);
         for (at, proposal) in proposals {
             if let (Some(is_proven), Some(fix)) =

@@ -40,7 +40,7 @@ use crate::sources::{SourcesAnswer, SourcesQuery};
 use crate::tools::{MAX_REPLY_BYTES, ToolReply, TreeTool};
 
 /// Version of this protocol. The version is increased whenever a message changes.
-pub const PROTOCOL: u32 = 13;
+pub const PROTOCOL_VERSION: u32 = 13;
 
 /// Maximum length in bytes of the line with the hello message.
 pub const MAX_HELLO_BYTES: usize = 1 << 10;
@@ -49,7 +49,7 @@ pub const MAX_HELLO_BYTES: usize = 1 << 10;
 pub const MAX_REQUEST_BYTES: usize = 16 << 20;
 /// Maximum length in bytes of a request to a reader that sends only one response. Such a request may contain
 /// the complete output of a tool.
-pub const MAX_ASKED_BYTES: usize = 160 << 20;
+pub const MAX_SINGLE_REQUEST_BYTES: usize = 160 << 20;
 /// Maximum length of a response in bytes. If a response about one file stays within the other limits, it ///
 /// always fits, even if JSON escapes every byte of its texts.
 pub const MAX_ANSWER_BYTES: usize = 64 << 20;
@@ -57,15 +57,15 @@ pub const MAX_ANSWER_BYTES: usize = 64 << 20;
 /// Maximum length of a tool call in bytes.
 pub const MAX_CALL_BYTES: usize = 64 << 10;
 /// Maximum length in bytes of the line that states whether a tree could be opened.
-pub const MAX_OPENED_BYTES: usize = 64 << 10;
+pub const MAX_TREE_OPEN_REPLY_BYTES: usize = 64 << 10;
 /// Maximum length in bytes of a line with a reply to a tool call. The longest reply fits into such a line
 /// even if every byte of its text is escaped.
-pub const MAX_REPLIED_BYTES: usize = 6 * MAX_REPLY_BYTES + (1 << 10);
+pub const MAX_NUMBERED_REPLY_BYTES: usize = 6 * MAX_REPLY_BYTES + (1 << 10);
 
 /// Maximum number of files of one batch.
-pub const MAX_TURN_FILES: usize = 16;
+pub const MAX_BATCH_FILES: usize = 16;
 /// Maximum length of a batch in bytes.
-pub const MAX_TURN_BYTES: usize = 1 << 10;
+pub const MAX_BATCH_BYTES: usize = 1 << 10;
 
 /// Response of a reader that is ready for a request: the names of the rules.
 pub type ReadyReply = Result<Vec<String>, ReaderError>;
@@ -168,7 +168,7 @@ pub enum ProtocolError {
         /// Level that the reader reports.
         reached: SandboxLevel,
         /// Level that is required.
-        weakest: SandboxLevel,
+        required_level: SandboxLevel,
     },
     /// The number in the reply is not the number of the call.
     #[error("the reader replied to call {replied}, not to call {called}")]
@@ -180,7 +180,7 @@ pub enum ProtocolError {
     },
     /// The response about sources is malformed, or does not match the query.
     #[error("the reader's answer about the sources is invalid: {0}")]
-    Sources(&'static str),
+    InvalidSourcesAnswer(&'static str),
     /// The response refers to a file that the request does not contain.
     #[error("the answer is about {0}, which was not requested")]
     NotAskedFor(RepoPath),
@@ -202,7 +202,7 @@ pub struct ReaderHello {
 impl ReaderHello {
     /// Creates the hello of this build.
     pub fn for_this_build(sandbox: SandboxLevel) -> Self {
-        Self { protocol: PROTOCOL, version: env!("CARGO_PKG_VERSION").to_owned(), sandbox }
+        Self { protocol: PROTOCOL_VERSION, version: env!("CARGO_PKG_VERSION").to_owned(), sandbox }
     }
 
     /// Checks that the reader is from this build, and that its sandbox has at least the required level.
@@ -210,13 +210,13 @@ impl ReaderHello {
     /// # Errors
     ///
     /// [`ProtocolError::BuildMismatch`], [`ProtocolError::TooWeak`]
-    pub fn check_compatible(self, weakest: SandboxLevel) -> Result<(), ProtocolError> {
+    pub fn check_compatible(self, required_level: SandboxLevel) -> Result<(), ProtocolError> {
         let server_hello = Self::for_this_build(self.sandbox);
         if self != server_hello {
             return Err(ProtocolError::BuildMismatch { reader_hello: self, server_hello });
         }
-        if self.sandbox < weakest {
-            return Err(ProtocolError::TooWeak { reached: self.sandbox, weakest });
+        if self.sandbox < required_level {
+            return Err(ProtocolError::TooWeak { reached: self.sandbox, required_level });
         }
         Ok(())
     }
@@ -394,7 +394,7 @@ pub fn check_reply(expected_number: u64, replied: NumberedReply) -> Result<ToolR
 ///
 /// [`ProtocolError::Sources`]
 pub fn check_sources(query: &SourcesQuery, answer: SourcesAnswer) -> Result<SourcesAnswer, ProtocolError> {
-    query.check_answer(&answer).map_err(ProtocolError::Sources)?;
+    query.check_answer(&answer).map_err(ProtocolError::InvalidSourcesAnswer)?;
     Ok(answer)
 }
 
@@ -579,8 +579,8 @@ mod tests {
         let line = encode_line("the reply about a file", &said, MAX_ANSWER_BYTES).unwrap();
         assert!(line.len() > MAX_ANSWER_BYTES / 2, "{}", line.len());
         assert_eq!(decode_line::<FileReply>("it", &line, MAX_ANSWER_BYTES).unwrap(), said);
-        let turn = FileBatch { files: vec![usize::MAX; MAX_TURN_FILES], as_text: false };
-        encode_line("the turn", &turn, MAX_TURN_BYTES).unwrap();
+        let turn = FileBatch { files: vec![usize::MAX; MAX_BATCH_FILES], as_text: false };
+        encode_line("the turn", &turn, MAX_BATCH_BYTES).unwrap();
     }
 
     #[test]
@@ -590,7 +590,7 @@ mod tests {
             reply: ToolReply { text: "\x01".repeat(bytes), is_error: false },
         };
         let most = check_reply(7, replied(7, MAX_REPLY_BYTES)).unwrap();
-        encode_line("the reply", &NumberedReply { number: u64::MAX, reply: most }, MAX_REPLIED_BYTES)
+        encode_line("the reply", &NumberedReply { number: u64::MAX, reply: most }, MAX_NUMBERED_REPLY_BYTES)
             .unwrap();
         let long = check_reply(7, replied(7, MAX_REPLY_BYTES + 1)).unwrap_err();
         assert!(matches!(long, ProtocolError::TooLong { .. }), "{long}");
@@ -618,7 +618,7 @@ mod tests {
         let hello = || ReaderHello::for_this_build(SandboxLevel::Landlock);
         assert!(hello().check_compatible(SandboxLevel::Landlock).is_ok());
         let older = ReaderHello { version: "0.0.1".into(), ..hello() };
-        let other = ReaderHello { protocol: PROTOCOL + 1, ..hello() };
+        let other = ReaderHello { protocol: PROTOCOL_VERSION + 1, ..hello() };
         for hello in [older, other] {
             let error = hello.check_compatible(SandboxLevel::None).unwrap_err().to_string();
             assert!(error.contains("restart the service"), "{error}");

@@ -26,9 +26,9 @@ use crate::snippet::{OMISSION_MARK, REDACTED_PREFIX_BYTES, SecretRanges};
 const PACK: &str = "core";
 /// Minimum length in bytes of a line that is hidden by itself if the secret has several lines. Shorter lines
 /// are hidden only as a part of the whole secret.
-const MIN_VALUE_BYTES: usize = 8;
+const MIN_SECRET_LINE_BYTES: usize = 8;
 /// Placeholder for a text that cannot be searched.
-pub(crate) const UNKNOWN: &str = "[not shown: this text cannot be searched for secrets]";
+pub(crate) const UNSEARCHABLE_PLACEHOLDER: &str = "[not shown: this text cannot be searched for secrets]";
 
 static PACKS: LazyLock<Option<RulePacks>> = LazyLock::new(|| RulePacks::load_embedded().ok());
 static RULES: LazyLock<Option<TextRules<'static>>> = LazyLock::new(|| {
@@ -78,7 +78,7 @@ impl QuotedSecrets {
             .filter_map(|range| file.get(range))
             .flat_map(str::lines)
             .map(|line| line.trim().to_owned())
-            .filter(|line| line.len() >= MIN_VALUE_BYTES)
+            .filter(|line| line.len() >= MIN_SECRET_LINE_BYTES)
             .collect();
         // Longer secrets are replaced first, because they may contain shorter secrets.
         values.sort_by_key(|value| std::cmp::Reverse(value.len()));
@@ -103,7 +103,8 @@ impl QuotedSecrets {
 /// Returns a text in which each secret is replaced by its first four characters and `…`. The number of lines
 /// does not change.
 pub fn redact_secrets(text: &str) -> String {
-    find_secrets(text).map_or_else(|_| UNKNOWN.to_owned(), |secrets| redact_ranges(text, secrets))
+    find_secrets(text)
+        .map_or_else(|_| UNSEARCHABLE_PLACEHOLDER.to_owned(), |secrets| redact_ranges(text, secrets))
 }
 
 /// Returns a person's text on one line of at most `max_chars` characters. Secrets are shortened as in

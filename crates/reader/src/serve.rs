@@ -15,14 +15,14 @@ use truing_core::sandbox::SandboxLevel;
 
 use crate::in_process::RequestReader;
 use crate::protocol::{
-    FileBatch, FileReply, MAX_ANSWER_BYTES, MAX_ASKED_BYTES, MAX_CALL_BYTES, MAX_HELLO_BYTES,
-    MAX_OPENED_BYTES, MAX_REPLIED_BYTES, MAX_REQUEST_BYTES, MAX_TURN_BYTES, NumberedReply, ProtocolError,
-    ReaderHello, ReadyReply, ToolsRequest, TreeOpenReply, TreeToolCall, check_reply, decode_line,
-    encode_line,
+    FileBatch, FileReply, MAX_ANSWER_BYTES, MAX_BATCH_BYTES, MAX_CALL_BYTES, MAX_HELLO_BYTES,
+    MAX_NUMBERED_REPLY_BYTES, MAX_REQUEST_BYTES, MAX_SINGLE_REQUEST_BYTES, MAX_TREE_OPEN_REPLY_BYTES,
+    NumberedReply, ProtocolError, ReaderHello, ReadyReply, ToolsRequest, TreeOpenReply, TreeToolCall,
+    check_reply, decode_line, encode_line,
 };
 use crate::sources::SourcesQuery;
 use crate::stack::on_large_stack;
-use crate::syntax::{MAX_TIME, ParserPool};
+use crate::syntax::{MAX_FILE_CPU_TIME, ParserPool};
 use crate::tools::TreeToolbox;
 use crate::{InProcessReader, RulePacks};
 
@@ -105,16 +105,16 @@ fn serve_one_request<Request: DeserializeOwned, Answer: Serialize>(
     mut output: impl Write,
     sandbox: SandboxLevel,
     answer: impl FnOnce(Request) -> Answer,
-    abandoned: impl FnOnce() + Send + 'static,
+    on_input_end: impl FnOnce() + Send + 'static,
 ) -> Result<(), ServeError> {
     let mut input = BufReader::new(input);
     write_line(&mut output, "the hello", &ReaderHello::for_this_build(sandbox), MAX_HELLO_BYTES)?;
-    let line = read_line(&mut input, MAX_ASKED_BYTES)?;
-    let request: Request = decode_line("the request", &line, MAX_ASKED_BYTES)?;
+    let line = read_line(&mut input, MAX_SINGLE_REQUEST_BYTES)?;
+    let request: Request = decode_line("the request", &line, MAX_SINGLE_REQUEST_BYTES)?;
     std::thread::Builder::new().name("watch".into()).spawn(move || {
         // The server sends nothing more, so only the end of the input is awaited.
         let _ = io::copy(&mut input, &mut io::sink());
-        abandoned();
+        on_input_end();
     })?;
 
     write_line(&mut output, "the answer", &answer(request), MAX_ANSWER_BYTES)
@@ -127,13 +127,13 @@ fn serve_files(
     mut output: impl Write,
     sandbox: SandboxLevel,
     packs: impl FnOnce() -> Result<RulePacks, ReaderError>,
-    abandoned: impl FnOnce() + Send + 'static,
+    on_input_end: impl FnOnce() + Send + 'static,
 ) -> Result<(), ServeError> {
     let mut input = BufReader::new(input);
     write_line(&mut output, "the hello", &ReaderHello::for_this_build(sandbox), MAX_HELLO_BYTES)?;
     let line = read_line(&mut input, MAX_REQUEST_BYTES)?;
     let request: ReadRequest = decode_line("the request", &line, MAX_REQUEST_BYTES)?;
-    let turns = InputLines::new(input, MAX_TURN_BYTES, abandoned)?;
+    let turns = InputLines::new(input, MAX_BATCH_BYTES, on_input_end)?;
     let reader = packs().map(InProcessReader::with_packs);
     let one = match &reader {
         Ok(reader) => RequestReader::new(reader, &request),
@@ -145,8 +145,8 @@ fn serve_files(
 
     let (change, mut parsers) = (one.change_context(&request), ParserPool::default());
     while let Some(line) = turns.next_line() {
-        let turn: FileBatch = decode_line("the turn", &line, MAX_TURN_BYTES)?;
-        let time = if turn.as_text { Duration::ZERO } else { MAX_TIME };
+        let turn: FileBatch = decode_line("the turn", &line, MAX_BATCH_BYTES)?;
+        let time = if turn.as_text { Duration::ZERO } else { MAX_FILE_CPU_TIME };
         for file in turn.files.into_iter().filter_map(|at| request.files.get(at)) {
             let read: FileReply = one.read_file(file, &change, &mut parsers, time);
             write_line(&mut output, "the reply about a file", &read, MAX_ANSWER_BYTES)?;
@@ -161,7 +161,7 @@ fn serve_tools(
     input: impl Read + Send + 'static,
     mut output: impl Write,
     sandbox: SandboxLevel,
-    abandoned: impl FnOnce() + Send + 'static,
+    on_input_end: impl FnOnce() + Send + 'static,
 ) -> Result<(), ServeError> {
     let mut input = BufReader::new(input);
     write_line(&mut output, "the hello", &ReaderHello::for_this_build(sandbox), MAX_HELLO_BYTES)?;
@@ -169,14 +169,14 @@ fn serve_tools(
     let request: ToolsRequest = decode_line("the request", &line, MAX_REQUEST_BYTES)?;
     let opened = TreeToolbox::open(&request);
     let open_reply: TreeOpenReply = opened.as_ref().map(|_| ()).map_err(Clone::clone);
-    write_line(&mut output, "the reply to the request", &open_reply, MAX_OPENED_BYTES)?;
+    write_line(&mut output, "the reply to the request", &open_reply, MAX_TREE_OPEN_REPLY_BYTES)?;
     let Ok(mut toolbox) = opened else { return Ok(()) };
 
-    let calls = InputLines::new(input, MAX_CALL_BYTES, abandoned)?;
+    let calls = InputLines::new(input, MAX_CALL_BYTES, on_input_end)?;
     while let Some(line) = calls.next_line() {
         let TreeToolCall { number, tool, input } = decode_line("the call", &line, MAX_CALL_BYTES)?;
         let reply = check_reply(number, NumberedReply { number, reply: toolbox.call(tool, &input) })?;
-        write_line(&mut output, "the reply", &NumberedReply { number, reply }, MAX_REPLIED_BYTES)?;
+        write_line(&mut output, "the reply", &NumberedReply { number, reply }, MAX_NUMBERED_REPLY_BYTES)?;
     }
     Ok(())
 }
@@ -192,7 +192,7 @@ impl InputLines {
     fn new(
         mut input: impl io::BufRead + Send + 'static,
         max_bytes: usize,
-        abandoned: impl FnOnce() + Send + 'static,
+        on_input_end: impl FnOnce() + Send + 'static,
     ) -> io::Result<Self> {
         let (send, lines) = mpsc::sync_channel(0);
         let is_waiting = Arc::new(AtomicBool::new(false));
@@ -207,7 +207,7 @@ impl InputLines {
                 }
             }
             if !waiting.load(Ordering::SeqCst) {
-                abandoned();
+                on_input_end();
             }
         })?;
         Ok(Self { lines, is_waiting })

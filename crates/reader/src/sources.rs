@@ -224,7 +224,7 @@ fn build_report(
         let bytes = files.get(&path).map(Vec::as_slice).unwrap_or_default();
         sources.files.insert(path.clone(), hex::encode(Sha1::digest(bytes)));
         if !path.ends_with(".py") {
-            let rest = items.outside_code(&path);
+            let rest = items.non_function_code(&path);
             sources.non_function_code.extend(rest.map(|rest| (path.clone(), vec![rest])));
             sources.functions.insert(path.clone(), items.all_definitions(&path));
         } else if let Some(module) = package.load_file(&path) {

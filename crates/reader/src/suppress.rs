@@ -16,7 +16,7 @@ use crate::lines::LineIndex;
 use crate::output::known;
 use crate::redact::{QuotedSecrets, redact_secrets};
 
-const OPENING: &str = "truing: ignore[";
+const SUPPRESSION_PREFIX: &str = "truing: ignore[";
 /// Pattern for text that is probably meant as a suppression comment, even if it is misspelt.
 static SUPPRESSION_ATTEMPT_PATTERN: LazyLock<Regex> = LazyLock::new(|| {
     let meant = concat!(
@@ -28,9 +28,9 @@ static SUPPRESSION_ATTEMPT_PATTERN: LazyLock<Regex> = LazyLock::new(|| {
 });
 
 /// Maximum length in bytes of a rule's name that is reported. Longer names are reported as `…`.
-const MAX_NAME: usize = 80;
+const MAX_RULE_NAME_BYTES: usize = 80;
 /// Maximum number of comments of one file that are reported.
-const MAX_IDLE: usize = 100;
+const MAX_UNUSED_SUPPRESSIONS: usize = 100;
 /// Maximum number of characters of a reason that are reported.
 pub(crate) const MAX_REASON_CHARS: usize = 200;
 
@@ -40,7 +40,8 @@ pub(crate) type UsedSuppressions = BTreeSet<(u32, String)>;
 /// Returns true if the file contains a suppression comment or a text that is intended as one.
 pub(crate) fn mentions_suppression(bytes: &[u8]) -> bool {
     memmem::find(bytes, b"ruing").is_some()
-        && (memmem::find(bytes, OPENING.as_bytes()).is_some() || SUPPRESSION_ATTEMPT_PATTERN.is_match(bytes))
+        && (memmem::find(bytes, SUPPRESSION_PREFIX.as_bytes()).is_some()
+            || SUPPRESSION_ATTEMPT_PATTERN.is_match(bytes))
 }
 
 /// Returns the line and the reason of a comment that suppresses findings of `rule` beginning on line
@@ -72,7 +73,7 @@ pub(crate) fn clean_reason(lines: &LineIndex<'_>, reason: &str) -> String {
 /// finding's identity.
 pub(crate) fn strip_suppression_comment(snippet: &str) -> String {
     let line = |line: &str| {
-        let Some(at) = line.find(OPENING) else { return line.to_owned() };
+        let Some(at) = line.find(SUPPRESSION_PREFIX) else { return line.to_owned() };
         let before = line.get(..at).unwrap_or_default().trim_end();
         let begins = ["<!--", "//", "/*", "--", "#", ";", "%", "'", "\""];
         let sign = begins.iter().find_map(|begin| before.strip_suffix(begin));
@@ -88,10 +89,10 @@ pub(crate) struct SuppressionFileFacts<C, F, S> {
     pub(crate) is_changed_line: C,
     /// Returns true if the rule with this name may report findings in the file. Otherwise, the comment is
     /// reported as a comment for an unknown rule.
-    pub(crate) has_finding: F,
+    pub(crate) is_known_rule: F,
     /// Returns true if the byte at this offset is in a string. A comment in a string is a quotation and has
     /// no effect.
-    pub(crate) is_shown: S,
+    pub(crate) is_in_string: S,
 }
 
 /// Returns the comments on lines of the change that suppress nothing. `used_suppressions` contains the
@@ -106,10 +107,11 @@ pub(crate) fn find_idle_suppressions<
     used_suppressions: &UsedSuppressions,
     file_facts: SuppressionFileFacts<C, F, S>,
 ) -> Vec<UnusedSuppression> {
-    let SuppressionFileFacts { is_changed_line, has_finding, mut is_shown } = file_facts;
+    let SuppressionFileFacts { is_changed_line, is_known_rule: has_finding, is_in_string: mut is_shown } =
+        file_facts;
     let mut all = Vec::new();
     let mut last = 0;
-    for at in memmem::find_iter(lines.text(), OPENING.as_bytes()) {
+    for at in memmem::find_iter(lines.text(), SUPPRESSION_PREFIX.as_bytes()) {
         let line = lines.line_number(at);
         if std::mem::replace(&mut last, line) == line || !is_changed_line(line, line) || is_shown(at) {
             continue;
@@ -140,8 +142,10 @@ pub(crate) fn find_idle_suppressions<
     for meant in SUPPRESSION_ATTEMPT_PATTERN.captures_iter(lines.text()) {
         let Some(word) = meant.get(1) else { continue };
         let line = lines.line_number(word.start());
-        let is_one =
-            lines.text().get(word.start()..).is_some_and(|rest| rest.starts_with(OPENING.as_bytes()));
+        let is_one = lines
+            .text()
+            .get(word.start()..)
+            .is_some_and(|rest| rest.starts_with(SUPPRESSION_PREFIX.as_bytes()));
         let before = lines.text().get(..word.start()).and_then(<[u8]>::last).copied();
         let is_quoted = before.is_some_and(|before| is_quote(char::from(before)));
         if !is_one && is_changed_line(line, line) && !is_quoted && !is_shown(word.start()) {
@@ -149,7 +153,7 @@ pub(crate) fn find_idle_suppressions<
             all.push(UnusedSuppression { path, line, rule, problem });
         }
     }
-    all.truncate(MAX_IDLE);
+    all.truncate(MAX_UNUSED_SUPPRESSIONS);
     all
 }
 
@@ -162,7 +166,7 @@ fn is_tool_rule(rule: &str) -> bool {
 /// look like a rule's name is therefore replaced, and secrets in a name are shortened.
 fn redact_name(name: &str) -> String {
     let is_letter = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '_' | '/');
-    if name.len() <= MAX_NAME && name.chars().all(is_letter) {
+    if name.len() <= MAX_RULE_NAME_BYTES && name.chars().all(is_letter) {
         redact_secrets(name)
     } else {
         "…".to_owned()
@@ -190,10 +194,10 @@ fn parse_comments(lines: &LineIndex<'_>, number: u32) -> Vec<SuppressionComment>
     let line = String::from_utf8_lossy(lines.bytes(lines.line_range(number)));
     let comment = |(at, _): (usize, &str)| {
         let (before, comment) = line.split_at(at);
-        let (rules, reason) = comment.trim_start_matches(OPENING).split_once(']')?;
+        let (rules, reason) = comment.trim_start_matches(SUPPRESSION_PREFIX).split_once(']')?;
         let rules = rules.split(',').map(str::trim).filter(|name| !name.is_empty());
         let reason = reason.strip_prefix(':').unwrap_or(reason);
-        let own = reason.split(OPENING).next().unwrap_or_default();
+        let own = reason.split(SUPPRESSION_PREFIX).next().unwrap_or_default();
         let is_in_text = |quote: char| before.matches(quote).count() % 2 == 1 && comment.contains(quote);
         let opens = opens_with_quote(before, comment);
         Some(SuppressionComment {
@@ -205,7 +209,7 @@ fn parse_comments(lines: &LineIndex<'_>, number: u32) -> Vec<SuppressionComment>
             is_quoted: !opens && (before.ends_with(is_quote) || is_in_text('"') || is_in_text('`')),
         })
     };
-    line.match_indices(OPENING).filter_map(comment).collect()
+    line.match_indices(SUPPRESSION_PREFIX).filter_map(comment).collect()
 }
 
 /// Returns the text before a word that begins a comment. Returns `None` if `before` does not end with such a
@@ -313,8 +317,8 @@ mod tests {
                 &used,
                 SuppressionFileFacts {
                     is_changed_line: |first: u32, _: u32| first < 9,
-                    has_finding: |rule: &str| rule == "core/x",
-                    is_shown: |at: usize| text.get(at..).is_some_and(|rest| rest.contains("SHOWN")),
+                    is_known_rule: |rule: &str| rule == "core/x",
+                    is_in_string: |at: usize| text.get(at..).is_some_and(|rest| rest.contains("SHOWN")),
                 },
             );
             idle.into_iter().map(|idle| (idle.line, idle.rule, idle.problem)).collect::<Vec<_>>()

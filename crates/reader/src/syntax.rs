@@ -16,8 +16,8 @@ pub(crate) use definitions::{DefinitionPlace, find_definitions};
 pub(crate) use language::{LANGUAGES, SourceLanguage};
 pub(crate) use rule::{RuleSyntaxError, SyntaxCheck, from_yaml};
 pub(crate) use scan::{
-    ComplexityError, MAX_DEPTH, MAX_SOURCE_BYTES, MAX_TIME, ParserPool, SyntaxMatch, SyntaxScan, TreeShape,
-    decode_keeping_offsets,
+    ComplexityError, MAX_DEPTH, MAX_FILE_CPU_TIME, MAX_SOURCE_BYTES, ParserPool, SyntaxMatch, SyntaxScan,
+    TreeShape, decode_keeping_offsets,
 };
 
 /// Size in bytes of the stacks for threads that parse code and compile rules. Matching follows the tree

@@ -15,7 +15,10 @@ use truing_core::line::format_count;
 use truing_core::port::{ChangedFile, ReaderError, ToolFindings, ToolRequest};
 use truing_diff::RepoPath;
 
-use crate::bounds::{MAX_FINDINGS, MAX_KEPT, MAX_KEPT_BYTES, check_finding, count_text_bytes, is_one_line};
+use crate::bounds::{
+    MAX_CACHED_FINDINGS, MAX_CACHED_FINDINGS_BYTES, MAX_FINDINGS, check_finding, count_text_bytes,
+    is_one_line,
+};
 use crate::file::FileTree;
 use crate::fix::ByteReplacement;
 use crate::lines::{LineIndex, overlaps_any};
@@ -25,17 +28,17 @@ use crate::output::{DiagnosticMapping, FileText, FindingMapper, OutputFormat, to
 use crate::proof::FixValidator;
 use crate::snippet::OMISSION_MARK;
 use crate::suppress;
-use crate::syntax::{MAX_TIME, ParsedFile, ParserPool, SourceLanguage};
+use crate::syntax::{MAX_FILE_CPU_TIME, ParsedFile, ParserPool, SourceLanguage};
 use crate::tool_report::{MAX_PROBLEM_CHARS, MAX_PROBLEMS, ToolReport, tool_report};
 use crate::withheld::WithheldFix;
 
 /// Tools that search for secrets.
-const OF_SECRETS: &[&str] = &["gitleaks", "detect-secrets", "trufflehog"];
+const SECRET_SCANNERS: &[&str] = &["gitleaks", "detect-secrets", "trufflehog"];
 /// Maximum number of suggestions for one file. The suggestions of later findings are dropped. To validate a
 /// suggestion, the reader parses the file.
 const MAX_SUGGESTIONS: usize = 100;
 /// Longest name of a tool, in bytes.
-const MAX_TOOL_BYTES: usize = 120;
+const MAX_TOOL_NAME_BYTES: usize = 120;
 
 /// Returns the findings of a request. Parses the tool's output, unless the request contains stored findings
 /// of an earlier run.
@@ -62,7 +65,7 @@ fn add_output_findings(
     collected: &mut ToolFindings,
 ) -> Result<(), ReaderError> {
     let keep = &request.output.keep;
-    let ToolReport { format, diagnostics, tools, problems, keeps_open, ignored } =
+    let ToolReport { format, diagnostics, tools, problems, keep_open_reason: keeps_open, ignored } =
         tool_report(request, tree)?;
     (collected.tools, collected.problems, collected.keeps_open) = (tools, problems, keeps_open);
     collected.ignored =
@@ -78,7 +81,7 @@ fn add_output_findings(
     }
     let mut to_keep = Vec::new();
     for (path, diagnostics) in by_file {
-        let Some((file, content)) = load_counted_file(request, tree, path) else {
+        let Some((file, content)) = load_changed_file(request, tree, path) else {
             collected.outside_count += diagnostics.len() as u64;
             continue;
         };
@@ -98,8 +101,8 @@ fn add_output_findings(
                 None if diagnostic.has_unsafe_fix => WithheldFix::Unsafe.withhold_suggestion(raw),
                 Some(_) | None => raw,
             };
-            let column = diagnostic.range.first_column();
-            let is_secret = raw.tool().is_some_and(|tool| OF_SECRETS.contains(&tool));
+            let column = diagnostic.range.start_column_or_offset();
+            let is_secret = raw.tool().is_some_and(|tool| SECRET_SCANNERS.contains(&tool));
             let place = text.byte_range(&diagnostic.range).ok().and_then(|place| content.get(place));
             let raw = if is_secret { redact_secret_text(raw, place) } else { raw };
             let (first, last) = (raw.location.start_line, raw.location.end_line);
@@ -113,7 +116,7 @@ fn add_output_findings(
         add_findings(collected, request, file, &content, placed);
     }
     let bytes: usize = to_keep.iter().map(count_text_bytes).sum();
-    let fits = to_keep.len() <= MAX_KEPT && bytes <= MAX_KEPT_BYTES;
+    let fits = to_keep.len() <= MAX_CACHED_FINDINGS && bytes <= MAX_CACHED_FINDINGS_BYTES;
     collected.keep = (fits && !keep.is_empty() && collected.problems.is_empty()).then_some(to_keep);
     Ok(())
 }
@@ -132,7 +135,7 @@ fn add_stored_findings(
         by_file.entry(&raw.location.path).or_default().push(raw);
     }
     for (path, findings) in by_file {
-        let Some((file, content)) = load_counted_file(request, tree, path) else {
+        let Some((file, content)) = load_changed_file(request, tree, path) else {
             collected.outside_count += findings.len() as u64;
             continue;
         };
@@ -151,7 +154,7 @@ fn marks_safe_fixes(tool: &str, format: OutputFormat) -> bool {
 
 /// Returns a changed file with its content. Returns `None` if the file is unchanged, excluded or unreadable;
 /// its findings are only counted. The check by rules already reports unreadable files.
-fn load_counted_file<'a>(
+fn load_changed_file<'a>(
     request: &'a ToolRequest,
     tree: &FileTree,
     path: &RepoPath,
@@ -168,21 +171,21 @@ fn add_findings(
     request: &ToolRequest,
     file: &ChangedFile,
     content: &[u8],
-    placed: Vec<RawFinding>,
+    file_findings: Vec<RawFinding>,
 ) {
     let lines = LineIndex::new(content);
     let mut parsers = ParserPool::default();
-    parsers.begin_file(MAX_TIME);
+    parsers.begin_file(MAX_FILE_CPU_TIME);
     let mut prover = SourceLanguage::from_path(file.path.as_bytes())
         .zip(std::str::from_utf8(content).ok())
         .map(|(language, text)| FixValidator::new(language, &lines, text, &mut parsers));
     let (places, mut place_parsers) = (ParsedFile::new(file.path.as_bytes(), content), ParserPool::default());
-    place_parsers.begin_file(MAX_TIME);
+    place_parsers.begin_file(MAX_FILE_CPU_TIME);
     let mut suggested = 0;
     let is_without = |raw: &RawFinding| {
         raw.rule.split_once('/').is_some_and(|(_, rule)| request.output.excluded_rules.contains(rule))
     };
-    for raw in placed {
+    for raw in file_findings {
         let (first, last) = (raw.location.start_line, raw.location.end_line);
         if is_without(&raw) {
             collected.suppressed += 1;
@@ -301,7 +304,8 @@ fn limit_findings(collected: &mut ToolFindings) {
 /// Returns the name of the first invalid part of the response.
 pub(crate) fn check_findings(request: &ToolRequest, response: &ToolFindings) -> Result<(), &'static str> {
     let ensure = |is_well: bool, what| if is_well { Ok(()) } else { Err(what) };
-    let is_tool = |name: &String| is_one_line(name) && name.len() <= MAX_TOOL_BYTES && !name.contains('/');
+    let is_tool =
+        |name: &String| is_one_line(name) && name.len() <= MAX_TOOL_NAME_BYTES && !name.contains('/');
     ensure(response.tools.len() <= MAX_TOOLS && response.tools.iter().all(is_tool), "a tool's name")?;
     let is_told = |text: &String| is_one_line(text) && text.chars().count() <= MAX_PROBLEM_CHARS + 100;
     ensure(response.problems.len() <= MAX_PROBLEMS && response.problems.iter().all(is_told), "a problem")?;
@@ -312,7 +316,7 @@ pub(crate) fn check_findings(request: &ToolRequest, response: &ToolFindings) -> 
         "a file that was ignored",
     )?;
     let to_keep = response.keep.as_deref().unwrap_or_default();
-    ensure(to_keep.len() <= MAX_KEPT, "the number of findings to keep")?;
+    ensure(to_keep.len() <= MAX_CACHED_FINDINGS, "the number of findings to keep")?;
     for raw in response.findings.iter().chain(to_keep) {
         check_finding(raw)?;
         ensure(raw.source == FindingSource::Tool, "a finding's source")?;

@@ -44,7 +44,7 @@ pub(crate) struct ToolReport {
     /// Reasons why some findings may be missing.
     pub(crate) problems: Vec<String>,
     /// Reason why earlier findings must stay open, as one line for the response.
-    pub(crate) keeps_open: Option<String>,
+    pub(crate) keep_open_reason: Option<String>,
     /// Files that the tool reports as not examined.
     pub(crate) ignored: BTreeSet<RepoPath>,
 }
@@ -64,7 +64,7 @@ pub(crate) fn tool_report(request: &ToolRequest, tree: &FileTree) -> Result<Tool
     // The list of files is needed only for JUnit, which may name a file without its folder.
     let files = if format == OutputFormat::Junit { files_below(&request.tree) } else { Vec::new() };
     let unusual = unusual_names(request.files.iter().map(|file| &file.path));
-    let input = OutputContext { files: &files, unusual: &unusual, ..output_context(output) };
+    let input = OutputContext { files: &files, unusual_paths: &unusual, ..output_context(output) };
     let (report, absent) = match &output.foreign {
         Some(foreign) => read_foreign_output(output, foreign, format, tree, input),
         None => (read_output(format, bytes, &input), MissingFiles::default()),
@@ -98,7 +98,14 @@ pub(crate) fn tool_report(request: &ToolRequest, tree: &FileTree) -> Result<Tool
     if let Some(given) = given {
         diagnostics.iter_mut().for_each(|diagnostic| given.clone_into(&mut diagnostic.tool));
     }
-    Ok(ToolReport { format, diagnostics, tools, problems, keeps_open, ignored: report.ignored_files })
+    Ok(ToolReport {
+        format,
+        diagnostics,
+        tools,
+        problems,
+        keep_open_reason: keeps_open,
+        ignored: report.ignored_files,
+    })
 }
 
 /// Returns the regular files below a folder, except files that the repository ignores. The order is
@@ -128,7 +135,7 @@ struct MissingFiles {
     /// Paths of the first missing files.
     first_paths: Vec<String>,
     /// True if every diagnostic names a missing file, and there is at least one diagnostic.
-    is_all: bool,
+    is_every_file_missing: bool,
 }
 
 impl MissingFiles {
@@ -146,7 +153,7 @@ impl MissingFiles {
                 absent.first_paths.push(name);
             }
         }
-        absent.is_all = present == 0 && absent.count > 0;
+        absent.is_every_file_missing = present == 0 && absent.count > 0;
         absent
     }
 }
@@ -155,7 +162,7 @@ impl MissingFiles {
 /// comparison with its files.
 fn read_foreign_output(
     output: &ToolOutput,
-    foreign: &ExternalToolRun,
+    external_run: &ExternalToolRun,
     format: OutputFormat,
     tree: &FileTree,
     mut input: OutputContext<'_>,
@@ -172,7 +179,7 @@ fn read_foreign_output(
     }
     let input = OutputContext { roots: &roots, ..input };
     let mut absent = MissingFiles::from_report(&report, tree);
-    if let (Some(folder), None) = (&foreign.folder, &output.folder) {
+    if let (Some(folder), None) = (&external_run.folder, &output.folder) {
         let there = read_output(format, bytes, &OutputContext { folder: Some(folder), ..input });
         let absent_there = MissingFiles::from_report(&there, tree);
         let is_better = (there.left_out_count, absent_there.count) <= (report.left_out_count, absent.count);
@@ -180,7 +187,7 @@ fn read_foreign_output(
             (report, absent) = (there, absent_there);
         }
     }
-    if !foreign.is_tree_whole {
+    if !external_run.is_tree_whole {
         absent = MissingFiles::default();
     }
     (report, absent)
@@ -243,7 +250,7 @@ fn collect_problems(
         let text = format!("{} no file of the tree: {}", result_count_phrase(count), first.join("; "));
         problems.push(clean_line(&text, MAX_PROBLEM_CHARS));
     }
-    if absent.is_all {
+    if absent.is_every_file_missing {
         let text = format!(
             "{} no file of the tree: {}",
             result_count_phrase(absent.count as u64),

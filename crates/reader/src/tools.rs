@@ -133,17 +133,22 @@ impl TreeToolbox {
         done.unwrap_or_else(|error| Err(ToolCallError::CallFailed(error.to_string()))).into()
     }
 
-    fn run_tool(&mut self, tool: TreeTool, input: &Value, end: Instant) -> Result<String, ToolCallError> {
+    fn run_tool(
+        &mut self,
+        tool: TreeTool,
+        input: &Value,
+        deadline: Instant,
+    ) -> Result<String, ToolCallError> {
         match tool {
             TreeTool::Read => read::read_file(&self.tree, &self.index, parse_input(tool.name(), input)?),
             TreeTool::List => list::list_folder(&self.tree, &self.index, parse_input(tool.name(), input)?),
             TreeTool::Glob => list::glob_files(&self.index, parse_input(tool.name(), input)?),
             TreeTool::Grep => {
-                grep::grep_files(&self.tree, &self.index, parse_input(tool.name(), input)?, end)
+                grep::grep_files(&self.tree, &self.index, parse_input(tool.name(), input)?, deadline)
             }
             TreeTool::Symbol => {
                 let Self { tree, index, parsers, .. } = self;
-                symbol::find_symbol(tree, index, parsers, parse_input(tool.name(), input)?, end)
+                symbol::find_symbol(tree, index, parsers, parse_input(tool.name(), input)?, deadline)
             }
         }
     }

@@ -16,7 +16,7 @@ use crate::output::known::tool::KnownTool;
 
 /// Maximum total size in bytes of two lists of paths: the excluded files and the scripts of all tools. ///
 /// Larger lists do not fit into a response, and are omitted. The defaults in the table of tools then apply.
-const MAX_LEFT_OUT_BYTES: usize = 8 << 20;
+const MAX_PATH_LISTS_BYTES: usize = 8 << 20;
 
 /// Longest first line of a script, in bytes.
 const MAX_SHEBANG: usize = 256;
@@ -30,7 +30,7 @@ pub(crate) fn find_used_tools(request: &ToolDetectionRequest) -> Result<Detected
     let tree = FileTree::open(&request.tree)?;
     let paths: Vec<&str> = request.paths.iter().map(String::as_str).collect();
     let read = |path: &str| tree.read_bytes(&RepoPath::from(path)).ok();
-    let hooks = hooks::FILES.iter().find(|file| paths.contains(file)).map(|file| {
+    let hooks = hooks::PRE_COMMIT_CONFIG_FILES.iter().find(|file| paths.contains(file)).map(|file| {
         let bytes =
             tree.read_bytes(&RepoPath::from(*file)).map_err(|reason| reason.as_str().replace('_', " "));
         bytes
@@ -49,18 +49,18 @@ pub(crate) fn find_used_tools(request: &ToolDetectionRequest) -> Result<Detected
         let hook = hooks.as_ref().map(|hooks| hooks.hook_usage(&tool.hook_ids(), &tool.keeps, &files));
         let mut usage = hook.unwrap_or_default();
         let excluded = exclude::select_excluded(&tool.excludes, &read, &files);
-        usage.left_out.extend(excluded.into_iter().map(str::to_owned));
-        usage.left_out.sort();
-        usage.left_out.dedup();
-        bytes += usage.left_out.iter().map(String::len).sum::<usize>();
+        usage.excluded_files.extend(excluded.into_iter().map(str::to_owned));
+        usage.excluded_files.sort();
+        usage.excluded_files.dedup();
+        bytes += usage.excluded_files.iter().map(String::len).sum::<usize>();
         bytes += own_scripts.iter().map(|path| path.len()).sum::<usize>();
-        let is_much = bytes > MAX_LEFT_OUT_BYTES;
+        let is_much = bytes > MAX_PATH_LISTS_BYTES;
         if is_much {
-            usage.left_out.clear();
+            usage.excluded_files.clear();
         }
         let own_scripts = own_scripts.into_iter().filter(|_| !is_much);
         let scripts = own_scripts.map(str::to_owned).collect();
-        let HookUsage { args, left_out } = usage;
+        let HookUsage { args, excluded_files: left_out } = usage;
         // If an option is given twice, the last value applies. The hook's options come last, so they override
         // the other options.
         let args = hooks::filter_args(
@@ -125,7 +125,7 @@ fn script_interpreter(bytes: &[u8]) -> Option<String> {
 /// # Errors
 ///
 /// Returns the name of the invalid part.
-pub(crate) fn check_used(
+pub(crate) fn check_detected_tools(
     request: &ToolDetectionRequest,
     detected: &DetectedTools,
 ) -> Result<(), &'static str> {
@@ -168,7 +168,7 @@ mod tests {
         let changed = changed.iter().map(|path| (*path).to_owned()).collect();
         let request = ToolDetectionRequest { tree: folder.path().to_owned(), paths, changed_paths: changed };
         let used = find_used_tools(&request).unwrap();
-        assert_eq!(check_used(&request, &used), Ok(()));
+        assert_eq!(check_detected_tools(&request, &used), Ok(()));
         used
     }
 
@@ -351,7 +351,7 @@ repos:
         let ruff = tool("ruff", "ruff.toml");
         let check = |tools: &[DetectedTool], unread: Option<&str>| {
             let used = DetectedTools { tools: tools.to_vec(), unread_hooks: unread.map(str::to_owned) };
-            check_used(&request, &used)
+            check_detected_tools(&request, &used)
         };
         let run = |args: &[&str], left_out: &[&str]| DetectedTool {
             args: args.iter().map(|word| (*word).to_owned()).collect(),

@@ -80,7 +80,7 @@ const COMMENT_GIVE_UP_AGE: TimeSpan = TimeSpan::minutes(24 * 60);
 const MAX_COMMAND_AGE: TimeSpan = TimeSpan::minutes(30 * 24 * 60);
 /// Time for which the records of served comments are kept. After that time, the same comments cannot act
 /// again. They exceed `MAX_COMMAND_AGE`, even if the forge's clock differs.
-pub(super) const REMEMBERED: TimeSpan = TimeSpan::minutes(31 * 24 * 60);
+pub(super) const SERVED_COMMENT_RETENTION: TimeSpan = TimeSpan::minutes(31 * 24 * 60);
 /// The first wait after a failure; each further failure doubles it.
 const FIRST_WAIT: TimeSpan = TimeSpan::seconds(15);
 /// Maximum number of characters of a label's name that messages show.
@@ -151,7 +151,7 @@ enum CommentServeError {
 /// Determines which comments are delayed after the service failed to serve a comment.
 enum RetryScope {
     /// No comment is delayed; the failed comment is not retried.
-    Nothing,
+    GiveUp,
     /// All comments of the same repository are delayed.
     Repository,
     /// All comments of the forge are delayed, for the given time if the forge stated one.
@@ -165,9 +165,9 @@ impl CommentServeError {
         match self {
             Self::NotVisibleYet => RetryScope::Repository,
             // A retry would fail as well, because the record stays unreadable.
-            Self::Store(StoreError::Corrupt(_)) => RetryScope::Nothing,
+            Self::Store(StoreError::Corrupt(_)) => RetryScope::GiveUp,
             Self::Store(StoreError::Unavailable(_) | StoreError::Fenced { .. }) => RetryScope::Forge(None),
-            Self::Forge(_) if age > COMMENT_GIVE_UP_AGE => RetryScope::Nothing,
+            Self::Forge(_) if age > COMMENT_GIVE_UP_AGE => RetryScope::GiveUp,
             Self::Forge(ForgeError::RateLimited { wait, .. }) => RetryScope::Forge(Some(*wait)),
             Self::Forge(ForgeError::Unauthorized { .. } | ForgeError::Unavailable { .. }) => {
                 RetryScope::Forge(None)
@@ -250,7 +250,7 @@ impl CommandProcessor {
             return false;
         };
         let wait = match error.retry_scope(now - user_request.noticed_at) {
-            RetryScope::Nothing => {
+            RetryScope::GiveUp => {
                 match ignore_request(&*context.store, user_request, &format!("given up: {error}")).await {
                     Ok(()) => return false,
                     Err(_) => None,

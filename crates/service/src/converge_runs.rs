@@ -157,22 +157,22 @@ impl ConvergeRunContext<'_> {
         &'b self,
         client: &'b RepositoryClient,
         effects: EffectExecutor<'b>,
-        ground: &'b ConvergeCheckout,
+        checkout: &'b ConvergeCheckout,
     ) -> PullRequestWorkspace<'b> {
-        let head = &ground.pull_details.head;
+        let head = &checkout.pull_details.head;
         PullRequestWorkspace {
             forge: client,
             effects,
-            mirror: &ground.mirror,
+            mirror: &checkout.mirror,
             server: self.forge.1,
-            head_repository_ref: (&ground.head_repository.0, &ground.head_repository.1),
+            head_repository_ref: (&checkout.head_repository.0, &checkout.head_repository.1),
             head_repository: head.repository.as_ref(),
-            target_branch: &ground.pull_details.base_branch,
+            target_branch: &checkout.pull_details.base_branch,
             event: self.config().event,
             resolves: self.config().resolve_threads,
             post_push_comment: pull::comment_after_push(self.config()),
             stops: None,
-            read_only: (head.push == Some(false)).then(|| {
+            read_only_reason: (head.push == Some(false)).then(|| {
                 format!(
                     "Truing may not push to {}: the branch is in a fork that does not allow edits by \
                         maintainers, or the token lacks the permission",
@@ -184,7 +184,7 @@ impl ConvergeRunContext<'_> {
 
     fn runner<'b>(
         &'b self,
-        ground: &'b ConvergeCheckout,
+        checkout: &'b ConvergeCheckout,
         workspace: &'b PullRequestWorkspace<'b>,
         gate: &'b Arc<dyn WriteGate>,
         record: ConvergeRecord,
@@ -192,9 +192,9 @@ impl ConvergeRunContext<'_> {
     ) -> PullRequestRunner<'b> {
         let context = ConvergeContext {
             workspace,
-            mirror: &ground.mirror,
+            mirror: &checkout.mirror,
             agents: &self.setup.agents,
-            inspection_tools: &ground.inspection_tools,
+            inspection_tools: &checkout.inspection_tools,
             config: self.config(),
             gate,
             repository: Some(self.repo),

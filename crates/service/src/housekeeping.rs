@@ -13,9 +13,9 @@ use super::comment_commands;
 use super::duty_lease::DutyLeaseExpiry;
 
 /// Time between two rounds.
-const EVERY: Duration = Duration::from_secs(60 * 60);
+const ROUND_INTERVAL: Duration = Duration::from_secs(60 * 60);
 /// Interval at which a process without the duty lease checks whether it now holds this lease.
-const LOOK: Duration = Duration::from_secs(1);
+const LEASE_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 /// Pause between two batches, in which other writers can write.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -31,12 +31,12 @@ pub struct RetentionPeriods {
 /// Deletes rows older than `keep`. The future never completes. The caller drops the future to stop it.
 #[truing_core::boxed_future]
 pub async fn run(store: &Store, retention: RetentionPeriods, duty_lease: &DutyLeaseExpiry) -> Infallible {
-    let mut tick = tokio::time::interval(EVERY);
+    let mut tick = tokio::time::interval(ROUND_INTERVAL);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         tick.tick().await;
         while !duty_lease.is_held() {
-            tokio::time::sleep(LOOK).await;
+            tokio::time::sleep(LEASE_CHECK_INTERVAL).await;
         }
         match delete_expired(store, retention, PAUSE).await {
             Ok(gone) if gone == DeletedCounts::default() => {}
@@ -91,13 +91,13 @@ pub struct DeletedCounts {
 #[truing_core::boxed_future]
 pub async fn delete_expired(
     store: &Store,
-    keep: RetentionPeriods,
+    retention: RetentionPeriods,
     pause: Duration,
 ) -> Result<DeletedCounts, StoreError> {
     let now = store.now().await?;
     let ago = |span: TimeSpan| UnixMillis(now.0.saturating_sub(span.0));
-    let before = ago(keep.runs);
-    let acts = delete_in_batches(pause, || store.delete_old_entries(ago(keep.audit_log))).await?;
+    let before = ago(retention.runs);
+    let acts = delete_in_batches(pause, || store.delete_old_entries(ago(retention.audit_log))).await?;
     let (mut runs, mut mark) = (0, None);
     loop {
         let (some, next) = store.delete_old_reviews(before, mark).await?;
@@ -111,8 +111,10 @@ pub async fn delete_expired(
     runs += delete_in_batches(pause, || store.delete_old_loop_runs(before)).await?;
     let effects = delete_in_batches(pause, || store.delete_old_effects(before)).await?;
     let events = delete_in_batches(pause, || store.delete_old_events(before)).await?;
-    let comments =
-        delete_in_batches(pause, || store.delete_served_comments(ago(comment_commands::REMEMBERED))).await?;
+    let comments = delete_in_batches(pause, || {
+        store.delete_served_comments(ago(comment_commands::SERVED_COMMENT_RETENTION))
+    })
+    .await?;
     let cost_rows = delete_in_batches(pause, || store.delete_old_reservations(before)).await?;
     let slots = delete_in_batches(pause, || store.delete_closed_slots()).await?;
     Ok(DeletedCounts { audit_entries: acts, runs, effects, events, comments, cost_rows, slots })
@@ -199,7 +201,8 @@ mod tests {
         };
         store.commit_slots(&[closed(0), closed(1)]).await.unwrap();
 
-        let (told_long_ago, told_lately) = (UnixMillis(-comment_commands::REMEMBERED.0), UnixMillis(0));
+        let (told_long_ago, told_lately) =
+            (UnixMillis(-comment_commands::SERVED_COMMENT_RETENTION.0), UnixMillis(0));
         let told = |comment: u64, at: UnixMillis| {
             let pr = PrId { forge: "github".into(), repository: "1".into(), number: 7 };
             let origin = RequestOrigin::Comment { kind: CommentKind::Conversation, id: comment };

@@ -56,7 +56,7 @@ use super::mark_batches::{MarkError, MarkQueue};
 pub const RATE_LIMIT: u32 = 5000;
 /// Minimum age of the scheduler's last read of the slots at which the scheduler counts as stopped. The limit
 /// is five poll intervals if they are longer.
-const STALE: Duration = Duration::from_secs(30);
+const SCHEDULER_STALE_AGE: Duration = Duration::from_secs(30);
 /// Timeout of a test write for `/readyz`.
 const READY_TIME: Duration = Duration::from_secs(5);
 /// Time for which a response of `/readyz` or `/metrics` is reused for other requests.
@@ -71,7 +71,7 @@ pub struct IngressSettings {
     pub secrets: BTreeMap<String, HookSecret>,
     /// For each forge, the configured response to deliveries while the kill switch is on. For a forge without
     /// an entry, the default of the forge's kind applies.
-    pub halted: BTreeMap<String, HaltPolicy>,
+    pub halt_policies: BTreeMap<String, HaltPolicy>,
     /// Networks of proxies whose forwarding headers are trusted.
     pub trusted_proxies: Vec<IpNet>,
     /// Limit of deliveries per second from one source; 0: no limit.
@@ -84,7 +84,7 @@ impl IngressSettings {
     /// Creates settings with these secrets. All other settings have their defaults.
     pub fn new(secrets: BTreeMap<String, HookSecret>) -> Self {
         let (halted, bounds) = (BTreeMap::new(), ConnectionLimits::default());
-        Self { secrets, halted, trusted_proxies: Vec::new(), rate_limit: RATE_LIMIT, bounds }
+        Self { secrets, halt_policies: halted, trusted_proxies: Vec::new(), rate_limit: RATE_LIMIT, bounds }
     }
 }
 
@@ -186,7 +186,7 @@ async fn webhook(
     let silenced = server.is_some_and(|server| {
         server.capability().refusal_consequence == RejectedDeliveryConsequence::HookSuspended
     });
-    let answer = match silenced && refusal.is_of_the_store() {
+    let answer = match silenced && refusal.is_store_failure() {
         true => {
             let body = json!({ "status": "ignored", "what": "the store is unreachable: the sweep will find \
                                                              open pull requests" });
@@ -218,14 +218,14 @@ impl IngressState {
         let unknown = || DeliveryRefusal::UnknownForge(visible_ascii(name, MAX_ID_CHARS));
         let secret = self.settings.secrets.get(name).ok_or_else(unknown)?;
         let server = self.context.forges.servers().get(name).ok_or_else(unknown)?;
-        let halt_response = self.settings.halted.get(name).copied();
+        let halt_response = self.settings.halt_policies.get(name).copied();
         let (kind, halted) = (
             server.kind(),
             halt_response.unwrap_or_else(|| default_halt_policy(server.capability().refusal_consequence)),
         );
         let DeliveryHeaders { event, signature, .. } = DeliveryHeaders::read(kind, &headers);
         let check =
-            signature.and_then(|signature| secret.check(signature)).map_err(DeliveryRefusal::Unsigned)?;
+            signature.and_then(|signature| secret.check(signature)).map_err(DeliveryRefusal::BadSignature)?;
         let is_form = is_form(&headers)?;
         let body = body::read_verified_body(body, check, &self.settings.bounds, &self.memory).await?;
 
@@ -310,7 +310,7 @@ impl IngressState {
             // The payload does not contain pull requests from forks. Pull requests are therefore found from
             // the heads that Truing has reviewed.
             RerunTarget::Head(head) => {
-                let pulls = self.context.store.pulls_reviewed_at(forge, &rerun.repository, &head).await;
+                let pulls = self.context.store.pulls_reviewed_at(forge, &rerun.repository_id, &head).await;
                 pulls.map_err(|error| DeliveryRefusal::NotMarked(MarkError::Store(error)))?
             }
         };
@@ -383,7 +383,7 @@ async fn healthz(State(ingress): SharedIngress) -> Response {
     // The absolute difference is used because the clock may be set forward or back. After a change of the
     // clock, the next read of the slots is recorded in the new time.
     let age = ingress.context.clock.now().0.abs_diff(ingress.last_look.load(Ordering::Relaxed));
-    let stale = STALE.max(ingress.poll * 5).as_millis();
+    let stale = SCHEDULER_STALE_AGE.max(ingress.poll * 5).as_millis();
     if u128::from(age) > stale {
         let since = json!({"status": "scheduler_stopped", "ms_since_last_look": age});
         return json_response(StatusCode::SERVICE_UNAVAILABLE, since);

@@ -39,7 +39,7 @@ pub struct JobCalendar<'a> {
     /// Time at which the server started.
     started_at: UnixMillis,
     /// Wait of each job that could not begin: its end, and its length in milliseconds.
-    waiting: BTreeMap<String, (UnixMillis, i64)>,
+    retry_waits: BTreeMap<String, (UnixMillis, i64)>,
 }
 
 impl<'a> JobCalendar<'a> {
@@ -50,7 +50,7 @@ impl<'a> JobCalendar<'a> {
             Some((run, cron))
         };
         let jobs = jobs.into_iter().filter_map(with_pattern).collect();
-        Self { jobs, started_at: SystemClock.now(), waiting: BTreeMap::new() }
+        Self { jobs, started_at: SystemClock.now(), retry_waits: BTreeMap::new() }
     }
 
     /// Runs the due jobs until a stop is requested. Checks for due jobs once per period `every`.
@@ -58,7 +58,7 @@ impl<'a> JobCalendar<'a> {
         mut self,
         store: &'a Arc<dyn RecordStore>,
         metrics: &'a ServiceMetrics,
-        every: Duration,
+        check_period: Duration,
         mut stop: watch::Receiver<bool>,
     ) -> BoxFuture<'a, ()> {
         Box::pin(async move {
@@ -70,7 +70,7 @@ impl<'a> JobCalendar<'a> {
                     tracing::warn!(%error, "could not read the jobs");
                 }
                 tokio::select! {
-                    () = tokio::time::sleep(every) => {}
+                    () = tokio::time::sleep(check_period) => {}
                     _ = stop.wait_for(|stop| *stop) => return,
                 }
             }
@@ -93,7 +93,7 @@ impl<'a> JobCalendar<'a> {
             }
             let key = job::job_key(run.job.name);
             let now = SystemClock.now();
-            let waits = self.waiting.get(run.job.name).copied();
+            let waits = self.retry_waits.get(run.job.name).copied();
             if waits.is_some_and(|(until, _)| until > now) {
                 continue;
             }
@@ -104,7 +104,7 @@ impl<'a> JobCalendar<'a> {
             }
             match run.run(store, stop.clone()).await {
                 Ok(record) => {
-                    self.waiting.remove(run.job.name);
+                    self.retry_waits.remove(run.job.name);
                     metrics.count_run(LoopKind::Sync.as_str(), record.detail.result.run_outcome().as_str());
                     metrics.run_cost(LoopKind::Sync, record.cost(), record.denied_tool_calls());
                     tracing::info!(
@@ -125,7 +125,7 @@ impl<'a> JobCalendar<'a> {
                 // The kill switch was found by the repository's id, which is known only after a request to
                 // the forge. The job therefore waits before it asks the forge again.
                 Err(RunFailure::StepStopped(StepStopReason::Halted)) => {
-                    self.waiting.insert(
+                    self.retry_waits.insert(
                         run.job.name.to_owned(),
                         (UnixMillis(now.0.saturating_add(FIRST_RETRY_DELAY_MS)), FIRST_RETRY_DELAY_MS),
                     );
@@ -138,7 +138,7 @@ impl<'a> JobCalendar<'a> {
                     let long = waits.map_or(FIRST_RETRY_DELAY_MS, |(_, long)| {
                         long.saturating_mul(2).min(MAX_RETRY_DELAY_MS)
                     });
-                    self.waiting
+                    self.retry_waits
                         .insert(run.job.name.to_owned(), (UnixMillis(now.0.saturating_add(long)), long));
                 }
             }

@@ -31,7 +31,7 @@ impl HeldSlots {
     }
 
     /// Removes the slots that no kill switch holds back any longer.
-    fn forget(&self, switches: &KillSwitches) {
+    fn remove_released_slots(&self, switches: &KillSwitches) {
         let is_held = |key: &SlotKey| switches.switch_for(&RepositoryRef::from_key(key)).is_some();
         self.lock_slots().retain(|key, _| is_held(key));
     }
@@ -62,7 +62,7 @@ impl ServiceContext {
         switches: &KillSwitches,
         due: &[Slot],
     ) -> Result<(), StoreError> {
-        self.held_slots.forget(switches);
+        self.held_slots.remove_released_slots(switches);
         let waiting = due.iter().filter(|slot| matches!(slot.state, SlotState::Waiting { .. }));
         let held: Vec<HistoryEvent> = waiting
             .filter_map(|slot| Some((&slot.key, switches.switch_for(&RepositoryRef::from_key(&slot.key))?)))

@@ -25,7 +25,7 @@ pub struct Lease {
 }
 
 /// Returns the lease of `slot`, or `None` if the slot is not leased.
-pub(super) fn lease_of(slot: Slot, attempts: u32) -> Option<Lease> {
+pub(super) fn lease_of(slot: Slot, max_attempts: u32) -> Option<Lease> {
     let SlotState::Leased { token, loop_kind, claimed_events: serving, .. } = slot.state else {
         return None;
     };
@@ -34,7 +34,7 @@ pub(super) fn lease_of(slot: Slot, attempts: u32) -> Option<Lease> {
         token,
         loop_kind,
         is_requested: serving.is_some_and(|served| served.requested_at.is_some()),
-        last_attempt: slot.attempts.saturating_add(1) >= attempts,
+        last_attempt: slot.attempts.saturating_add(1) >= max_attempts,
         last_event_at: serving.map(|served| served.last),
         converge_request: slot.converge_request,
         is_retraction: false,

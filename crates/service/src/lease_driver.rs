@@ -16,7 +16,7 @@ use tracing::Instrument as _;
 use truing_core::id::{FencingToken, SlotVersion, TimeSpan};
 use truing_core::port::{Clock, RecordStore, StoreError};
 use truing_core::slot::{SlotCommand, SlotLimits, SlotRefusal, StepOutcome, WaitReason};
-use truing_loops::slots::{StepError, apply_slot_command};
+use truing_loops::slots::{SlotCommandError, apply_slot_command};
 use truing_loops::stopped::StepStopReason;
 use truing_loops::telemetry;
 
@@ -89,7 +89,7 @@ impl LeaseDriver<'_> {
         heartbeat_interval: Duration,
         stop: impl Future<Output = ()>,
         step: &L,
-    ) -> Result<Result<L::Output, StepStopReason>, StepError> {
+    ) -> Result<Result<L::Output, StepStopReason>, SlotCommandError> {
         let ending = Arc::new(AtomicBool::new(false));
         let beats = LeaseHeartbeats {
             store: self.store.clone(),
@@ -136,7 +136,7 @@ impl LeaseDriver<'_> {
         lease_and_successor: (&Lease, LeaseSuccessor),
         step: &L,
         is_ending: &AtomicBool,
-    ) -> Result<Result<L::Output, StepStopReason>, StepError> {
+    ) -> Result<Result<L::Output, StepStopReason>, SlotCommandError> {
         match Box::pin(step.step()).await {
             Ok((after, ended)) => {
                 is_ending.store(true, Ordering::Relaxed);
@@ -158,7 +158,7 @@ impl LeaseDriver<'_> {
         lease: &Lease,
         successor: LeaseSuccessor,
         step_result: Result<NextSlotState, &StepStopReason>,
-    ) -> Result<(), StepError> {
+    ) -> Result<(), SlotCommandError> {
         if let Err(StepStopReason::Fenced(last)) = step_result {
             // The records contain the newer token `last`. The process may still hold the lease after the slot
             // store has lost that token. The slot version is raised to that token, so the next token is
@@ -175,7 +175,7 @@ impl LeaseDriver<'_> {
         }
         match apply_slot_command(&**self.store, &lease.key, command, self.limits).await {
             Ok(after) => tracing::info!("the lease has ended: the slot is {}", after.slot.state),
-            Err(StepError::SlotRefused(SlotRefusal::LeaseLost)) => {
+            Err(SlotCommandError::SlotRefused(SlotRefusal::LeaseLost)) => {
                 tracing::warn!("the lease was lost before it could be ended");
             }
             Err(error) => return Err(error),
@@ -207,9 +207,11 @@ impl LeaseHeartbeats {
             let beat = apply_slot_command(&**store, &lease.key, SlotCommand::Heartbeat(lease.token), limits);
             match tokio::time::timeout_at(acknowledged + patience, beat).await {
                 Ok(Ok(_)) => acknowledged = sent,
-                Ok(Err(StepError::SlotRefused(_))) if ending.load(Ordering::Relaxed) => acknowledged = sent,
-                Ok(Err(StepError::SlotRefused(_))) | Err(_) => return,
-                Ok(Err(StepError::Store(error))) => {
+                Ok(Err(SlotCommandError::SlotRefused(_))) if ending.load(Ordering::Relaxed) => {
+                    acknowledged = sent
+                }
+                Ok(Err(SlotCommandError::SlotRefused(_))) | Err(_) => return,
+                Ok(Err(SlotCommandError::Store(error))) => {
                     tracing::warn!(key = %lease.key, %error, "heartbeat not acknowledged");
                     // An error that the store returns immediately never causes a timeout above.
                     if acknowledged.elapsed() >= patience {

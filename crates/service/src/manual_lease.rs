@@ -6,7 +6,7 @@ use truing_core::id::{SlotKey, SlotVersion, UnixMillis};
 use truing_core::port::RecordStore;
 use truing_core::slot::{LoopKind, SlotCommand, SlotLimits, SlotRefusal, SlotState};
 use truing_core::switch::RepositoryRef;
-use truing_loops::slots::{StepError, apply_slot_command, apply_slot_commands};
+use truing_loops::slots::{SlotCommandError, apply_slot_command, apply_slot_commands};
 
 use super::lease::{Lease, lease_of};
 
@@ -25,7 +25,7 @@ pub enum LeaseError {
     SwitchedOff,
     /// Reading or writing the store failed.
     #[error(transparent)]
-    Step(#[from] StepError),
+    Step(#[from] SlotCommandError),
 }
 
 /// Leases the slot for a loop that a person requests. The lease is granted even if nothing changed since the
@@ -42,11 +42,11 @@ pub async fn lease_slot(
     loop_kind: LoopKind,
     limits: &SlotLimits,
 ) -> Result<Lease, LeaseError> {
-    let switches = store.kill_switches().await.map_err(StepError::Store)?;
+    let switches = store.kill_switches().await.map_err(SlotCommandError::Store)?;
     if switches.switch_for(&RepositoryRef::from_key(key)).is_some() {
         return Err(LeaseError::SwitchedOff);
     }
-    lease_record(store, key, loop_kind, limits).await
+    lease_slot_ignoring_switches(store, key, loop_kind, limits).await
 }
 
 /// Leases the slot as [`lease_slot`] does, but ignores the kill switches. The caller may use this lease only
@@ -55,18 +55,18 @@ pub async fn lease_slot(
 /// # Errors
 /// The errors of [`lease_slot`].
 #[truing_core::boxed_future]
-pub async fn lease_record(
+pub async fn lease_slot_ignoring_switches(
     store: &dyn RecordStore,
     key: &SlotKey,
     loop_kind: LoopKind,
     limits: &SlotLimits,
 ) -> Result<Lease, LeaseError> {
-    let slots = store.load_slots(std::slice::from_ref(key)).await.map_err(StepError::Store)?;
+    let slots = store.load_slots(std::slice::from_ref(key)).await.map_err(SlotCommandError::Store)?;
     if let Some(SlotState::Leased { deadline, .. }) = slots.first().map(|slot| &slot.state) {
         match apply_slot_command(store, key, SlotCommand::ExpireLease, limits).await {
-            Ok(_) | Err(StepError::SlotRefused(SlotRefusal::NotApplicable)) => {}
-            Err(StepError::SlotRefused(_)) => return Err(LeaseError::Leased(*deadline)),
-            Err(error @ StepError::Store(_)) => return Err(error.into()),
+            Ok(_) | Err(SlotCommandError::SlotRefused(SlotRefusal::NotApplicable)) => {}
+            Err(SlotCommandError::SlotRefused(_)) => return Err(LeaseError::Leased(*deadline)),
+            Err(error @ SlotCommandError::Store(_)) => return Err(error.into()),
         }
     }
     let is_new = slots.first().is_none_or(|slot| slot.version == SlotVersion::default());
@@ -82,8 +82,10 @@ pub async fn lease_record(
     };
     let leased = match leased {
         Ok(leased) => leased,
-        Err(StepError::SlotRefused(SlotRefusal::Leased(until))) => return Err(LeaseError::Leased(until)),
-        Err(StepError::SlotRefused(SlotRefusal::NotDue)) => {
+        Err(SlotCommandError::SlotRefused(SlotRefusal::Leased(until))) => {
+            return Err(LeaseError::Leased(until));
+        }
+        Err(SlotCommandError::SlotRefused(SlotRefusal::NotDue)) => {
             apply_slot_command(store, key, SlotCommand::Request(loop_kind), limits).await?;
             return Err(LeaseError::OtherLoop);
         }

@@ -26,7 +26,7 @@ const BATCH: usize = 256;
 /// delay may be twice as long.
 const GATHER: Duration = Duration::from_millis(1);
 /// Timeout of one mark. GitHub waits only 10 s for the response to a delivery.
-const PATIENCE: Duration = Duration::from_secs(9);
+const MARK_TIMEOUT: Duration = Duration::from_secs(9);
 
 /// Reasons why a slot was not marked.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -81,9 +81,9 @@ struct PendingMark {
 
 impl MarkQueue {
     /// Starts the marking task.
-    pub fn start<M: BatchMarker>(marking: Arc<M>) -> Self {
+    pub fn start<M: BatchMarker>(marker: Arc<M>) -> Self {
         let (sender, waiting) = mpsc::channel(QUEUE);
-        tokio::spawn(run(marking, waiting));
+        tokio::spawn(run(marker, waiting));
         Self(sender)
     }
 
@@ -96,14 +96,14 @@ impl MarkQueue {
     pub async fn mark(&self, slot_mark: SlotMark, halted: HaltPolicy) -> Result<(), MarkError> {
         let (answer, answered) = oneshot::channel();
         self.0.try_send(PendingMark { slot_mark, halted, answer }).map_err(|_| MarkError::QueueFull)?;
-        match tokio::time::timeout(PATIENCE, answered).await {
+        match tokio::time::timeout(MARK_TIMEOUT, answered).await {
             Ok(Ok(marked)) => marked,
             Ok(Err(_)) | Err(_) => Err(MarkError::StoreTimeout),
         }
     }
 }
 
-async fn run<M: BatchMarker>(marking: Arc<M>, mut waiting: mpsc::Receiver<PendingMark>) {
+async fn run<M: BatchMarker>(marker: Arc<M>, mut waiting: mpsc::Receiver<PendingMark>) {
     let mut batch = Vec::with_capacity(BATCH);
     while waiting.recv_many(&mut batch, BATCH).await > 0 {
         let (begun, taken) = (Instant::now(), batch.len());
@@ -112,8 +112,8 @@ async fn run<M: BatchMarker>(marking: Arc<M>, mut waiting: mpsc::Receiver<Pendin
         batch.retain(|waiting| !waiting.answer.is_closed());
         let (refused, marked): (Vec<_>, Vec<_>) =
             batch.drain(..).partition(|waiting| waiting.halted == HaltPolicy::Refuse);
-        mark_batch(&*marking, refused, HaltPolicy::Refuse).await;
-        mark_batch(&*marking, marked, HaltPolicy::Mark).await;
+        mark_batch(&*marker, refused, HaltPolicy::Refuse).await;
+        mark_batch(&*marker, marked, HaltPolicy::Mark).await;
         if taken > 1 && waiting.len() < BATCH {
             tokio::time::sleep_until(begun + GATHER).await;
         }
@@ -121,19 +121,19 @@ async fn run<M: BatchMarker>(marking: Arc<M>, mut waiting: mpsc::Receiver<Pendin
 }
 
 /// Writes a batch of marks that all have the same `halted` policy, and sends the results.
-async fn mark_batch<M: BatchMarker>(marking: &M, waiting: Vec<PendingMark>, halted: HaltPolicy) {
+async fn mark_batch<M: BatchMarker>(marker: &M, waiting: Vec<PendingMark>, halted: HaltPolicy) {
     if waiting.is_empty() {
         return;
     }
     let (marks, answers): (Vec<_>, Vec<_>) =
         waiting.into_iter().map(|waiting| (waiting.slot_mark, waiting.answer)).unzip();
-    let marked = marking.mark(&marks, halted).await;
+    let marked = marker.mark(&marks, halted).await;
     let unreadable = matches!(marked, Err(MarkError::Store(StoreError::Corrupt(_))));
     for (mark, answer) in marks.into_iter().zip(answers) {
         // If the batch failed because of an unreadable row, each slot is marked separately. Only the mark of
         // the unreadable slot then fails.
         let own =
-            if unreadable { marking.mark(std::slice::from_ref(&mark), halted).await } else { marked.clone() };
+            if unreadable { marker.mark(std::slice::from_ref(&mark), halted).await } else { marked.clone() };
         let is_free = |refused_keys: BTreeSet<SlotKey>| !refused_keys.contains(&mark.key);
         let own =
             own.and_then(|refused_keys| is_free(refused_keys).then_some(()).ok_or(MarkError::KillSwitch));

@@ -58,7 +58,7 @@ struct SharedForge {
     store: Arc<dyn RecordStore>,
     switches: Arc<SwitchReader>,
     /// Lock that lets this process write only one comment at a time.
-    writing: Mutex<()>,
+    write_lock: Mutex<()>,
     /// The local clone in whose folder the server was started, if the folder is a clone of a repository of
     /// this forge.
     local_clone: Option<LocalClone>,
@@ -94,7 +94,7 @@ impl ForgeTools {
         let ForgeToolsParts { name, server, git, mirrors, store, local_clone } = parts;
         let switches = SwitchReader::new(Arc::clone(&store), Arc::new(SystemClock));
         let forge =
-            SharedForge { name, git, mirrors, store, switches, writing: Mutex::default(), local_clone };
+            SharedForge { name, git, mirrors, store, switches, write_lock: Mutex::default(), local_clone };
         Self { forge: Arc::new(forge), server }
     }
 

@@ -224,7 +224,7 @@ impl ServiceMetrics {
     }
 
     /// Counts a notice that a sink of `[notify]` did not accept, after the last attempt.
-    pub fn notice_failed(&self) {
+    pub fn count_failed_notice(&self) {
         self.0.notices_failed.inc();
     }
 

@@ -136,7 +136,7 @@ impl NoticeSinks {
             };
             if left == 0 || error.is_permanent {
                 sink.is_down.store(true, Ordering::Relaxed);
-                self.metrics.notice_failed();
+                self.metrics.count_failed_notice();
                 let sink = sink.to.name();
                 tracing::error!(sink, kind = notice.kind, %error, "not told: {}", notice.text);
                 return;
@@ -170,13 +170,13 @@ pub async fn send_notices_forever(
     store: &dyn RecordStore,
     sinks: &NoticeSinks,
     every: Duration,
-    sole: &DutyLeaseExpiry,
+    duty_lease: &DutyLeaseExpiry,
 ) -> Infallible {
     let mut tick = tokio::time::interval(every);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         tick.tick().await;
-        if !sole.is_held() {
+        if !duty_lease.is_held() {
             continue;
         }
         if let Err(error) = sinks.deliver_pending(store).await {
@@ -189,12 +189,12 @@ pub async fn send_notices_forever(
 /// slot is parked, so a crash between the two cannot lose the notice. The notice is sent later.
 #[truing_core::boxed_future]
 pub async fn queue_parked_notice(store: &dyn RecordStore, key: &SlotKey, attempts: u32, now: UnixMillis) {
-    if let Err(error) = queue_parking_notice(store, key, attempts, now).await {
+    if let Err(error) = try_queue_parked_notice(store, key, attempts, now).await {
         tracing::warn!(%key, %error, "could not queue the notice that the slot is parked");
     }
 }
 
-async fn queue_parking_notice(
+async fn try_queue_parked_notice(
     store: &dyn RecordStore,
     key: &SlotKey,
     attempts: u32,

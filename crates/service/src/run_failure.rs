@@ -7,7 +7,7 @@ use truing_forge::remote::RemoteError;
 use truing_git::GitError;
 use truing_loops::checkout::CheckoutError;
 use truing_loops::machine::SystemClock;
-use truing_loops::slots::StepError;
+use truing_loops::slots::SlotCommandError;
 use truing_loops::stopped::StepStopReason;
 
 use super::manual_lease::LeaseError;
@@ -98,8 +98,8 @@ impl RunFailure {
     }
 }
 
-impl From<StepError> for RunFailure {
-    fn from(error: StepError) -> Self {
+impl From<SlotCommandError> for RunFailure {
+    fn from(error: SlotCommandError) -> Self {
         Self::NotLeased(LeaseError::Step(error))
     }
 }

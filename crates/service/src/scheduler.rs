@@ -15,14 +15,14 @@ use truing_core::worker_group::WorkerGroup;
 use super::context::ServiceContext;
 use super::lease::{Lease, lease_of};
 use super::notify;
-use super::scheduler_waker::BREATH;
+use super::scheduler_waker::MIN_WAKE_DELAY;
 
 /// Number of slots that are read at a time. The oldest slot of each repository is read before the second
 /// oldest slot of any repository.
 const BATCH: usize = 256;
 /// Factor by which the number of slots to read grows if too few of the read slots may be leased. For example,
 /// the read slots may all belong to an owner whose lease limit is reached.
-const WIDER: usize = 4;
+const BATCH_GROWTH_FACTOR: usize = 4;
 /// Maximum number of slots that are read. Further slots are newer. They are leased after older slots.
 const MAX_BATCH: usize = 16_384;
 
@@ -57,7 +57,7 @@ impl Scheduler {
         match until_due.await {
             Ok((Some(at), now)) => {
                 let wait = u64::try_from((at - now).0).unwrap_or(0);
-                Duration::from_millis(wait).max(BREATH).min(poll)
+                Duration::from_millis(wait).max(MIN_WAKE_DELAY).min(poll)
             }
             // The error is not reported here, because the next read of the due slots reports it.
             Ok((None, _)) | Err(_) => poll,
@@ -215,7 +215,7 @@ impl Scheduler {
                 let oldest = due.first().and_then(Slot::wake_time);
                 return Ok(LeaseSelection { due, leased, oldest });
             }
-            batch = (batch * WIDER).min(MAX_BATCH);
+            batch = (batch * BATCH_GROWTH_FACTOR).min(MAX_BATCH);
         }
     }
 }

@@ -9,7 +9,7 @@ use super::role::ProcessRole;
 
 /// Minimum wait of the scheduler between a mark or a due slot and the next read of the slots. A burst of
 /// events therefore cannot wake the scheduler too often.
-pub(super) const BREATH: Duration = Duration::from_millis(25);
+pub(super) const MIN_WAKE_DELAY: Duration = Duration::from_millis(25);
 
 /// Wakes the scheduler when a slot was marked, because the slot may be due before the scheduler's next
 /// regular read.
@@ -32,6 +32,6 @@ impl SchedulerWaker {
             () = self.0.notified() => {}
             () = elsewhere => {}
         }
-        tokio::time::sleep(BREATH).await;
+        tokio::time::sleep(MIN_WAKE_DELAY).await;
     }
 }

@@ -24,7 +24,7 @@ use truing_loops::checkout;
 use truing_loops::checkout::CheckoutContext;
 use truing_loops::machine::new_run_id;
 use truing_loops::review::{AnnouncedHead, LeasedReview, RunCounter as _};
-use truing_loops::slots::StepError;
+use truing_loops::slots::SlotCommandError;
 use truing_loops::stopped::StepStopReason;
 use truing_loops::telemetry;
 
@@ -85,7 +85,7 @@ pub async fn run_step(
     context: &ServiceContext,
     lease: &Lease,
     run: &RunReference,
-) -> Result<Result<StepOutcome, StepStopReason>, StepError> {
+) -> Result<Result<StepOutcome, StepStopReason>, SlotCommandError> {
     let work = WorkerStep { context, lease, run };
     context.driver().run_step((lease, LeaseSuccessor::Server), &work, &AtomicBool::new(false)).await
 }
@@ -405,7 +405,7 @@ async fn review_at(
         is_requested: lease.is_requested,
         announced_head,
         gate: &gate,
-        watch: &context.write_monitor,
+        write_monitor: &context.write_monitor,
         run_counter: &context.metrics,
     };
     // The trace ends only when all work in the trace has ended, including child processes.

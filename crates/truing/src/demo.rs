@@ -844,7 +844,7 @@ fn build_context(
 fn is_reviewed(view: &PullView) -> bool {
     view.statuses.get(&view.head).is_some_and(|statuses| !statuses.is_empty())
         && view
-            .summary_comments()
+            .conversation_comments()
             .any(|comment| view.head.get(..10).is_some_and(|head| comment.body.contains(head)))
 }
 

@@ -227,7 +227,7 @@ pub fn child_reader(rules: &RulesConfig, sandbox: &SandboxConfig) -> Result<Chil
     })?;
     Ok(reader
         .with_rules(rules.pack_folder.clone())
-        .reading_for(rules.reading_time_limit)
+        .with_reading_time_limit(rules.reading_time_limit)
         .with_weakest_sandbox(sandbox.level))
 }
 

@@ -18,7 +18,7 @@ pub(crate) const MAX_COMMENT: usize = 32_767;
 /// Returns true if this account may see the repository. Every account with a token may see the repository,
 /// unless a test has removed the permission.
 fn may_read(repo: &StoredRepository, login: &str) -> bool {
-    repo.permissions.get(login).is_none_or(|role| role != "none")
+    repo.roles.get(login).is_none_or(|role| role != "none")
 }
 
 /// Returns true if this account may push, and change pull requests of other users.

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::repo::{FakeGitError, RepoBuilder, git_command, run_command};
+use crate::repo::{FakeGitError, FakeGitRepository, git_command, run_command};
 
 /// Maximum number of cached diffs. If this number is exceeded, the whole cache is cleared.
 const MAX_CACHED: usize = 256;
@@ -327,7 +327,7 @@ impl DiffCache {
     /// Returns the diff of a pull request, from the merge base to `head`.
     pub(crate) fn pull_diff(
         &mut self,
-        repo: &RepoBuilder,
+        repo: &FakeGitRepository,
         base: &str,
         head: &str,
     ) -> Result<Arc<FakeDiff>, FakeGitError> {
@@ -338,7 +338,7 @@ impl DiffCache {
     /// Returns the sizes of a pull request.
     pub(crate) fn pull_sizes(
         &mut self,
-        repo: &RepoBuilder,
+        repo: &FakeGitRepository,
         base: &str,
         head: &str,
     ) -> Result<PullSizes, FakeGitError> {
@@ -350,7 +350,7 @@ impl DiffCache {
     /// numbers of lines.
     pub(crate) fn diff_without_context(
         &mut self,
-        repo: &RepoBuilder,
+        repo: &FakeGitRepository,
         from: &str,
         to: &str,
     ) -> Result<Arc<FakeDiff>, FakeGitError> {
@@ -359,7 +359,7 @@ impl DiffCache {
 
     fn diff_between(
         &mut self,
-        repo: &RepoBuilder,
+        repo: &FakeGitRepository,
         from: &str,
         to: &str,
         context: u8,
@@ -394,9 +394,9 @@ mod tests {
     fn two_commits(
         before: CommitBuilder,
         after: CommitBuilder,
-    ) -> (tempfile::TempDir, RepoBuilder, String, String) {
+    ) -> (tempfile::TempDir, FakeGitRepository, String, String) {
         let dir = tempfile::tempdir().unwrap();
-        let mut repo = RepoBuilder::create(&dir.path().join("r.git"), "main").unwrap();
+        let mut repo = FakeGitRepository::create(&dir.path().join("r.git"), "main").unwrap();
         let one = repo.commit(&["refs/heads/main"], None, &before).unwrap();
         let two = repo.commit(&["refs/heads/x"], Some(&one), &after).unwrap();
         (dir, repo, one, two)

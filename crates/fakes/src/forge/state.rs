@@ -34,7 +34,7 @@ use crate::forge::state::issues::StoredIssue;
 use crate::forge::state::notes::StoredComment;
 use crate::forge::state::pulls::{CurrentLines, StoredPull};
 use crate::forge::state::reports::CommitReport;
-use crate::repo::{FakeGitError, RepoBuilder};
+use crate::repo::{FakeGitError, FakeGitRepository};
 
 /// Maximum number of logged requests. If this number is exceeded, the oldest request is dropped.
 pub const MAX_LOGGED: usize = 50_000;
@@ -61,7 +61,7 @@ pub(crate) type DeliveryFn = fn(
 /// The complete state, which one lock protects.
 #[derive(Debug)]
 pub(crate) struct FakeForgeState {
-    pub(crate) world: ForgeInstance,
+    pub(crate) forge: ForgeInstance,
     /// Repositories by `owner/name` in lower case.
     pub(crate) repos: BTreeMap<String, StoredRepository>,
     /// Ids of renamed repositories by former name.
@@ -93,17 +93,17 @@ pub(crate) struct ForgeInstance {
     pub(crate) outbox: Sender<(FakeDelivery, WebhookTarget)>,
     /// Count of a Data Center's failed deliveries, after which the webhook is skipped.
     pub(crate) breaker: HookBreaker,
-    pub(crate) events: u64,
+    pub(crate) delivery_count: u64,
     /// Function that creates the delivery of an event, in the format of this kind of forge.
-    pub(crate) form: DeliveryFn,
+    pub(crate) create_delivery: DeliveryFn,
     pub(crate) request_count: u64,
     /// Primary rate limit; `None` if no limit is enforced. The next field is the hour of the last call, and
     /// the number of calls in this hour.
     pub(crate) limit: Option<u64>,
-    pub(crate) spent: (i64, u64),
+    pub(crate) hour_and_call_count: (i64, u64),
     /// Maximum number of calls per minute that create comments or reviews, and the times of the last such
     /// calls. `None` means no limit.
-    pub(crate) creations: Option<(usize, VecDeque<i64>)>,
+    pub(crate) secondary_rate_limit: Option<(usize, VecDeque<i64>)>,
     pub(crate) calls: BTreeMap<String, u64>,
     pub(crate) log: VecDeque<LoggedCall>,
     pub(crate) violations: Vec<String>,
@@ -139,7 +139,7 @@ pub(crate) struct StoredRepository {
     pub(crate) default_branch: String,
     pub(crate) created: i64,
     pub(crate) pushed: i64,
-    pub(crate) git: RepoBuilder,
+    pub(crate) git: FakeGitRepository,
     pub(crate) diffs: DiffCache,
     pub(crate) pulls: BTreeMap<u64, StoredPull>,
     pub(crate) issues: BTreeMap<u64, StoredIssue>,
@@ -150,7 +150,7 @@ pub(crate) struct StoredRepository {
     /// Kinds of ruleset rules, by branch.
     pub(crate) rules: BTreeMap<String, BTreeSet<String>>,
     /// Messages with which a hook rejects the next pushes, one message per push.
-    pub(crate) declines: VecDeque<String>,
+    pub(crate) push_rejection_messages: VecDeque<String>,
     pub(crate) statuses: Vec<CommitStatus>,
     pub(crate) checks: Vec<FakeCheckRun>,
     pub(crate) reports: Vec<CommitReport>,
@@ -164,7 +164,7 @@ pub(crate) struct StoredRepository {
     /// Bots that review on request or when a comment triggers them.
     pub(crate) bots: Vec<FakeBot>,
     /// Roles of accounts by login.
-    pub(crate) permissions: BTreeMap<String, String>,
+    pub(crate) roles: BTreeMap<String, String>,
     pub(crate) access: RepositoryAccess,
     /// True if calls that list the caller's repositories return this repository.
     pub(crate) listed: bool,
@@ -265,9 +265,9 @@ impl ForgeInstance {
         repo: &mut StoredRepository,
         event: &FakeForgeEvent,
     ) -> Result<(), FakeGitError> {
-        let form = self.form;
-        let Some(delivery) = form(self, repo, event, self.events + 1)? else { return Ok(()) };
-        self.events += 1;
+        let form = self.create_delivery;
+        let Some(delivery) = form(self, repo, event, self.delivery_count + 1)? else { return Ok(()) };
+        self.delivery_count += 1;
         let automatic = self.hook.as_ref().filter(|hook| hook.automatic);
         // If the outbox is full, because the webhook's receiver hangs, the delivery is queued. A test can
         // take deliveries from the queue.
@@ -287,7 +287,7 @@ impl ForgeInstance {
     pub(crate) fn secondary_limit_wait(&mut self, method: &str, route: &str) -> Option<u64> {
         let now = self.now();
         let makes = ["/comments", "/replies", "/reviews"].iter().any(|end| route.ends_with(end));
-        let (limit, made) = self.creations.as_mut().filter(|_| method == "POST" && makes)?;
+        let (limit, made) = self.secondary_rate_limit.as_mut().filter(|_| method == "POST" && makes)?;
         while made.front().is_some_and(|at| now - at >= MINUTE) {
             made.pop_front();
         }
@@ -303,11 +303,11 @@ impl ForgeInstance {
     /// Counts a call towards the primary rate limit. Returns false if no calls are left.
     pub(crate) fn spend_call(&mut self) -> bool {
         let hour = self.now().div_euclid(3600);
-        if self.spent.0 != hour {
-            self.spent = (hour, 0);
+        if self.hour_and_call_count.0 != hour {
+            self.hour_and_call_count = (hour, 0);
         }
-        self.spent.1 += 1;
-        self.limit.is_none_or(|limit| self.spent.1 <= limit)
+        self.hour_and_call_count.1 += 1;
+        self.limit.is_none_or(|limit| self.hour_and_call_count.1 <= limit)
     }
 }
 
@@ -319,7 +319,7 @@ impl StoredRepository {
 
     /// Returns the role of an account.
     pub(crate) fn role(&self, login: &str) -> &str {
-        match self.permissions.get(login) {
+        match self.roles.get(login) {
             Some(role) => role.as_str(),
             None if login == self.owner => "admin",
             None => "none",

@@ -18,7 +18,9 @@ use crate::forge::FakeForge;
 use crate::forge::diff::{DiffCache, FakeDiffSide};
 use crate::forge::error::FakeError;
 use crate::forge::flavour::ForgeFlavour;
-use crate::forge::operations::branches::{branch_tip, open_pulls_from, push_commit, record_push, refs_of};
+use crate::forge::operations::branches::{
+    branch_tip, open_pulls_from, push_commit, record_push, refs_updated_by_push,
+};
 use crate::forge::operations::comments::{CommentCommits, InlineTarget, add_inline, add_reply};
 use crate::forge::operations::pulls::{self, NewPull, close_pull, pull_mut};
 use crate::forge::operations::reviewers::trigger_bots;
@@ -29,7 +31,7 @@ use crate::forge::state::notes::StoredComment;
 use crate::forge::state::pulls::InlinePlace;
 use crate::forge::state::{DEFAULT_BRANCH, FakeForgeState, ForgeInstance, StoredRepository, ref_name};
 use crate::forge::view::{PullView, pull_view};
-use crate::repo::{CommitBuilder, CommitRequest, RepoBuilder};
+use crate::repo::{CommitBuilder, CommitRequest, FakeGitRepository};
 
 /// A handle to a repository, through which a test performs the actions of people. A branch of a fork is named
 /// `owner:branch`.
@@ -58,10 +60,11 @@ impl FakeForge {
             if state.repos.contains_key(&key) {
                 return Err(FakeError::Refused(format!("the repository {key} already exists")));
             }
-            let world = &mut state.world;
+            let world = &mut state.forge;
             world.ensure_account(&owner);
             let (id, now) = (world.next_id(), world.now());
-            let mut git = RepoBuilder::create(&shared.dir.path().join(format!("{id}.git")), DEFAULT_BRANCH)?;
+            let mut git =
+                FakeGitRepository::create(&shared.dir.path().join(format!("{id}.git")), DEFAULT_BRANCH)?;
             git.commit(&[&ref_name(DEFAULT_BRANCH)], None, &commit)?;
             if let Some(hidden) = world.flavour.hidden_refs() {
                 git.hide_refs(hidden)?;
@@ -81,7 +84,7 @@ impl FakeForge {
                 labels: BTreeMap::new(),
                 protected: BTreeSet::new(),
                 rules: BTreeMap::new(),
-                declines: Default::default(),
+                push_rejection_messages: Default::default(),
                 statuses: Vec::new(),
                 checks: Vec::new(),
                 reports: Vec::new(),
@@ -89,7 +92,7 @@ impl FakeForge {
                 hidden_forks: BTreeSet::new(),
                 fork_commits: BTreeMap::new(),
                 bots: Vec::new(),
-                permissions: BTreeMap::new(),
+                roles: BTreeMap::new(),
                 access: RepositoryAccess::Unrestricted,
                 listed: true,
             };
@@ -188,7 +191,8 @@ impl FakeRepo {
         self.with_repository(move |world, repo| {
             let tips =
                 commits.iter().map(|(branch, _)| branch_tip(repo, branch)).collect::<Result<Vec<_>, _>>()?;
-            let refs: Vec<Vec<String>> = commits.iter().map(|(branch, _)| refs_of(repo, branch)).collect();
+            let refs: Vec<Vec<String>> =
+                commits.iter().map(|(branch, _)| refs_updated_by_push(repo, branch)).collect();
             let refs: Vec<Vec<&str>> =
                 refs.iter().map(|of| of.iter().map(String::as_str).collect()).collect();
             let new = commits.iter().zip(&tips).zip(&refs).map(|(((_, commit), tip), refs)| CommitRequest {
@@ -221,7 +225,7 @@ impl FakeRepo {
     pub async fn reset_branch(&self, branch: &str, commit: &str) -> Result<(), FakeError> {
         let (branch, commit) = (branch.to_owned(), commit.to_owned());
         self.with_repository(move |world, repo| {
-            for name in refs_of(repo, &branch) {
+            for name in refs_updated_by_push(repo, &branch) {
                 repo.git.set_ref(&name, &commit)?;
             }
             record_push(world, repo, &branch, &commit, "author")
@@ -324,7 +328,7 @@ impl FakeRepo {
             let pull = pull_mut(repo, number)?;
             let branch = std::mem::replace(&mut pull.base_ref, base);
             let commit = std::mem::replace(&mut pull.base, sha);
-            Ok(PullChange::Retargeted { branch, commit })
+            Ok(PullChange::Retargeted { previous_branch: branch, previous_commit: commit })
         })
         .await
     }
@@ -335,7 +339,7 @@ impl FakeRepo {
         self.change_pull(number, move |repo, number| {
             let pull = pull_mut(repo, number)?;
             let from = std::mem::replace(&mut pull.title, title);
-            Ok(PullChange::Edited { title: Some(from), body: None })
+            Ok(PullChange::Edited { previous_title: Some(from), previous_body: None })
         })
         .await
     }
@@ -476,7 +480,7 @@ impl FakeRepo {
     ) -> Result<T, FakeError> {
         let (key, name) = (self.key.clone(), self.full_name.clone());
         run_blocking(&self.shared, move |shared| {
-            let FakeForgeState { world, repos, renamed_repositories: _ } = &mut *shared.lock();
+            let FakeForgeState { forge: world, repos, renamed_repositories: _ } = &mut *shared.lock();
             work(world, repos.get_mut(&key).ok_or_else(|| FakeError::Missing(format!("repository {name}")))?)
         })
         .await

@@ -39,7 +39,7 @@ pub struct PullView {
 
 impl PullView {
     /// Returns the existing comments on the pull request itself.
-    pub fn summary_comments(&self) -> impl Iterator<Item = &CommentView> {
+    pub fn conversation_comments(&self) -> impl Iterator<Item = &CommentView> {
         self.comments.iter().filter(|comment| comment.place.is_none() && !comment.deleted)
     }
 

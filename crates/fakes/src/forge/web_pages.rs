@@ -6,12 +6,12 @@ use crate::forge::http::call::{ApiCall, ApiResponse, CallResult};
 use crate::forge::state::FakeForgeState;
 use crate::forge::view::{PullView, pull_view};
 
-const TEXT: &str = "text/plain; charset=utf-8";
+const PLAIN_TEXT_CONTENT_TYPE: &str = "text/plain; charset=utf-8";
 
 /// Lists every pull request, newest first. The path of a pull request's page is the list's path followed by
 /// the number. At GitHub, the path contains `pull` instead of `pulls`.
 pub(crate) fn pulls(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
-    let list = format!("{}{}", state.world.base_url, call.path);
+    let list = format!("{}{}", state.forge.base_url, call.path);
     let below = list.strip_suffix("/pulls").map(|above| format!("{above}/pull")).unwrap_or(list);
     let (_, repo) = state.repo(call)?;
     let mut text = format!("Pull requests of {}/{}\n\n", repo.owner, repo.name);
@@ -20,7 +20,7 @@ pub(crate) fn pulls(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
         let number = pull.number;
         let _ = writeln!(text, "#{number} {} ({state})\n  {below}/{number}", pull.title);
     }
-    Ok(ApiResponse::bytes(200, TEXT, text))
+    Ok(ApiResponse::bytes(200, PLAIN_TEXT_CONTENT_TYPE, text))
 }
 
 /// Shows one pull request with its comments.
@@ -30,7 +30,11 @@ pub(crate) fn pull(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (statuses, checks) = (repo.statuses.clone(), repo.checks.clone());
     let pull = repo.pulls.get(&number).ok_or_else(ApiResponse::not_found)?;
     let view = pull_view(pull, &lines, &statuses, &checks, &repo.reports);
-    Ok(ApiResponse::bytes(200, TEXT, render_pull(&format!("{}/{}#{number}", repo.owner, repo.name), &view)))
+    Ok(ApiResponse::bytes(
+        200,
+        PLAIN_TEXT_CONTENT_TYPE,
+        render_pull(&format!("{}/{}#{number}", repo.owner, repo.name), &view),
+    ))
 }
 
 fn pull_state_text(open: bool, draft: bool) -> &'static str {
@@ -60,7 +64,7 @@ fn render_pull(name: &str, pull: &PullView) -> String {
             visible_text(&review.body)
         );
     }
-    for comment in pull.summary_comments().chain(pull.inline_comments()) {
+    for comment in pull.conversation_comments().chain(pull.inline_comments()) {
         let place = comment.place.as_ref().map_or_else(String::new, |place| {
             let line = comment.line.map(|line| format!(", line {line}")).unwrap_or_default();
             let resolved = if comment.resolved { ", resolved" } else { "" };

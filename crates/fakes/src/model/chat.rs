@@ -17,7 +17,7 @@ const MAX_NAME: usize = 64;
 
 /// Returns true if the path ends with `/chat/completions`. The first part of the path differs between
 /// servers.
-pub(super) fn is_call(path: &str) -> bool {
+pub(super) fn is_chat_completions_path(path: &str) -> bool {
     path.ends_with("/chat/completions")
 }
 

@@ -7,7 +7,7 @@ use super::script::{AnswerBlock, ScriptedUsage, StreamPosition};
 use super::{bedrock, chat};
 
 /// Number of characters of text or JSON in one event.
-const PIECE: usize = 16;
+const DELTA_CHARS: usize = 16;
 
 /// An answer that is ready to be sent.
 #[derive(Clone, Debug)]
@@ -48,7 +48,7 @@ impl ModelApi {
     }
 
     /// Returns the bytes of an event with more text.
-    pub(super) fn text(self, more: &str) -> Vec<u8> {
+    pub(super) fn encode_text_delta(self, more: &str) -> Vec<u8> {
         match self {
             Self::Messages | Self::Bedrock => self.event(&text_delta(more)),
             Self::Chat => self.event(&chat::text_chunk(more)),
@@ -280,7 +280,7 @@ pub(super) fn object_or_empty(input: &Value) -> Value {
 /// pieces.
 pub(super) fn split_text(text: &str) -> impl Iterator<Item = String> {
     let chars: Vec<char> = text.chars().collect();
-    let piece = PIECE.max(chars.len() / 2000);
+    let piece = DELTA_CHARS.max(chars.len() / 2000);
     chars.chunks(piece).map(|chunk| chunk.iter().collect()).collect::<Vec<String>>().into_iter()
 }
 

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use super::script::AnswerBlock;
 
 /// Maximum number of instructions that one answer follows.
-const MAX_AT_ONCE: usize = 16;
+const MAX_INSTRUCTIONS_PER_ANSWER: usize = 16;
 /// Minimum number of consecutive base64 characters that the model tries to decode.
 const MIN_BASE64: usize = 16;
 
@@ -35,7 +35,7 @@ pub(super) fn find_instructions(body: &Value) -> Vec<AnswerBlock> {
     let (tools, words): (Vec<_>, Vec<_>) =
         found.into_iter().partition(|block| matches!(block, AnswerBlock::ToolUse { .. }));
     let orders = if tools.is_empty() { words } else { tools };
-    orders.into_iter().take(MAX_AT_ONCE).collect()
+    orders.into_iter().take(MAX_INSTRUCTIONS_PER_ANSWER).collect()
 }
 
 /// Visits every text in a value, except for the model's own answers.

@@ -356,7 +356,7 @@ fn fold_spaces(text: &str) -> String {
 }
 
 /// Returns true if the request is the first of a run, and therefore contains no answer of the model.
-pub(super) fn is_fresh(body: &Value) -> bool {
+pub(super) fn is_first_request(body: &Value) -> bool {
     assistant_messages(body).next().is_none()
 }
 

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::play::{KnownBug, PromptRole, ScriptedBehaviour, ScriptedFix};
 
 /// Credential that is accepted if the script lists no credentials.
-pub const KEY: &str = "fake-model-key";
+pub const DEFAULT_API_KEY: &str = "fake-model-key";
 
 /// A script. Example in TOML:
 ///
@@ -64,7 +64,7 @@ pub struct ModelScript {
 }
 
 fn default_keys() -> Vec<String> {
-    vec![KEY.to_owned()]
+    vec![DEFAULT_API_KEY.to_owned()]
 }
 
 impl Default for ModelScript {
@@ -453,7 +453,7 @@ mod tests {
             "#,
         )
         .unwrap();
-        assert_eq!(script.keys, [KEY]);
+        assert_eq!(script.keys, [DEFAULT_API_KEY]);
         assert_eq!(script.answers[0].answer_blocks(&Value::Null).len(), 2);
         assert_eq!(
             script.answers[1].answer_blocks(&Value::Null),

@@ -21,7 +21,7 @@ use tokio::sync::watch;
 use super::bedrock::{self, BedrockOperation};
 use super::chat;
 use super::events::{self, AnswerEvent, ModelApi, PreparedAnswer};
-use super::script::{KEY, ModelFault, StreamPosition};
+use super::script::{DEFAULT_API_KEY, ModelFault, StreamPosition};
 use super::signature::{self, MESSAGES};
 use super::state::{FakeModelShared, PickedAnswer};
 use crate::server::ConnectionCloseMarker;
@@ -29,9 +29,9 @@ use crate::server::ConnectionCloseMarker;
 /// Maximum size of a request's body; the API accepts 32 MB.
 const MAX_BODY: usize = 32 * 1024 * 1024;
 /// Maximum number of pieces of an answer in the channel to the connection.
-const MAX_WAITING: usize = 16;
+const MAX_BUFFERED_PIECES: usize = 16;
 /// HTML error page, as a proxy would send.
-const PAGE: &str =
+const HTML_ERROR_PAGE: &str =
     "<!doctype html>\n<html><head><title>Sign in</title></head><body>Please sign in.</body></html>\n";
 
 /// Returns the routes of the server.
@@ -70,7 +70,7 @@ async fn answer_request(
     {
         return answer_bedrock(shared, head, body, number, &id, action).await;
     }
-    if chat::is_call(head.uri.path()) && head.method == Method::POST {
+    if chat::is_chat_completions_path(head.uri.path()) && head.method == Method::POST {
         return answer_chat(shared, head, body, number).await;
     }
     let is_count = match (head.method.as_str(), head.uri.path()) {
@@ -146,7 +146,7 @@ async fn answer_bedrock(
     if action == BedrockOperation::Count {
         return axum::Json(json!({"inputTokens": shared.count_tokens(&body)})).into_response();
     }
-    match shared.pick_answer(KEY, &head.headers, &body, number) {
+    match shared.pick_answer(DEFAULT_API_KEY, &head.headers, &body, number) {
         Some(picked) => send_answer(shared, picked, ModelApi::Bedrock, true, number).await,
         None => wrong("the script has no answer left for it"),
     }
@@ -179,7 +179,7 @@ async fn answer_chat(
     if body["stream"] != true {
         return wrong("the fake only streams");
     }
-    match shared.pick_answer(KEY, &head.headers, &body, number) {
+    match shared.pick_answer(DEFAULT_API_KEY, &head.headers, &body, number) {
         Some(mut picked) => {
             picked.answer.usage = chat::uncached_usage(picked.answer.usage);
             send_answer(shared, picked, ModelApi::Chat, true, number).await
@@ -196,7 +196,7 @@ fn credential_of_bedrock(head: &axum::http::request::Parts, body: &[u8]) -> Resu
     }
     if signature::is_signed(head) {
         let known = signature::is_signed_by_known_key(head, body, &signature::BEDROCK)?;
-        return Ok(if known { KEY.to_owned() } else { String::new() });
+        return Ok(if known { DEFAULT_API_KEY.to_owned() } else { String::new() });
     }
     let token = head.headers.get("authorization").and_then(|value| value.to_str().ok());
     token.and_then(|value| value.strip_prefix("Bearer ")).map(str::to_owned).ok_or("no credential")
@@ -208,7 +208,7 @@ fn request_credential(head: &axum::http::request::Parts, body: &[u8]) -> Result<
     let headers = &head.headers;
     if signature::is_signed(head) && !headers.contains_key("x-api-key") {
         return signature::is_signed_by_known_key(head, body, &MESSAGES)
-            .map(|known| if known { KEY.to_owned() } else { String::new() });
+            .map(|known| if known { DEFAULT_API_KEY.to_owned() } else { String::new() });
     }
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let bearer = text("authorization").map(|value| value.strip_prefix("Bearer ").unwrap_or(value));
@@ -283,7 +283,7 @@ fn error_kind(status: u16) -> &'static str {
 async fn send_answer(
     shared: &Arc<FakeModelShared>,
     picked: PickedAnswer,
-    form: ModelApi,
+    api: ModelApi,
     is_stream: bool,
     number: u64,
 ) -> Response {
@@ -291,7 +291,7 @@ async fn send_answer(
     match &fault {
         Some(ModelFault::Status { status, error, message, headers }) => {
             let message = if message.is_empty() { "the script says so" } else { message };
-            let mut response = match form {
+            let mut response = match api {
                 ModelApi::Messages if error.is_empty() => {
                     error_response(*status, error_kind(*status), message)
                 }
@@ -310,7 +310,7 @@ async fn send_answer(
         }
         Some(ModelFault::Reset) => return hang_up(),
         Some(ModelFault::EmptyBody) => return StatusCode::OK.into_response(),
-        Some(ModelFault::Html) => return axum::response::Html(PAGE).into_response(),
+        Some(ModelFault::Html) => return axum::response::Html(HTML_ERROR_PAGE).into_response(),
         Some(ModelFault::Slow { millis }) => tokio::time::sleep(Duration::from_millis(*millis)).await,
         Some(
             ModelFault::Truncated { .. }
@@ -332,14 +332,14 @@ async fn send_answer(
             Some(_) => hang_up(),
         };
     }
-    let (sender, receiver) = channel(MAX_WAITING);
+    let (sender, receiver) = channel(MAX_BUFFERED_PIECES);
     let (written, seen) = watch::channel(None);
     let stream =
-        AnswerStream { shared: shared.clone(), form, sender, sent_pieces: 0, written_pieces: seen, number };
+        AnswerStream { shared: shared.clone(), api, sender, sent_pieces: 0, written_pieces: seen, number };
     tokio::spawn(async move { stream.send(&ready, fault).await });
     let pieces = StreamBody { receiver, sent_pieces: 0, last_empty_poll: None, written_pieces: written };
     let mut response = Response::new(Body::new(pieces));
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(form.content_type()));
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(api.content_type()));
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     response
 }
@@ -389,7 +389,7 @@ struct StreamEnd;
 /// A stream that is being sent.
 struct AnswerStream {
     shared: Arc<FakeModelShared>,
-    form: ModelApi,
+    api: ModelApi,
     sender: Sender<io::Result<Bytes>>,
     /// Number of pieces that were sent.
     sent_pieces: usize,
@@ -405,7 +405,7 @@ impl AnswerStream {
         if self.apply_fault(&fault, StreamPosition::Headers, &[]).await.is_err() {
             return;
         }
-        let events = self.form.stream(answer);
+        let events = self.api.stream(answer);
         for (index, event) in events.iter().enumerate() {
             if let Some(ModelFault::Drip { millis }) = fault {
                 tokio::time::sleep(Duration::from_millis(millis)).await;
@@ -442,7 +442,7 @@ impl AnswerStream {
     }
 
     async fn send_event(&mut self, data: &Value) -> Result<(), StreamEnd> {
-        self.send_piece(self.form.event(data)).await
+        self.send_piece(self.api.event(data)).await
     }
 
     async fn send_piece(&mut self, bytes: Vec<u8>) -> Result<(), StreamEnd> {
@@ -460,7 +460,7 @@ impl AnswerStream {
         match fault {
             Some(ModelFault::Truncated { after }) if *after == position => {
                 let next =
-                    remaining_events.first().map(|event| self.form.event(&event.data)).unwrap_or_default();
+                    remaining_events.first().map(|event| self.api.event(&event.data)).unwrap_or_default();
                 let half = next.get(..next.len() / 2).unwrap_or_default();
                 self.send_piece(half.to_vec()).await?;
                 self.wait_until_flushed().await;
@@ -468,11 +468,11 @@ impl AnswerStream {
                 Err(StreamEnd)
             }
             Some(ModelFault::Error { after, error, message }) if *after == position => {
-                self.send_piece(self.form.error(error, message)).await?;
+                self.send_piece(self.api.error(error, message)).await?;
                 Err(StreamEnd)
             }
             Some(ModelFault::BadJson { after }) if *after == position => {
-                self.send_piece(self.form.bad_event()).await
+                self.send_piece(self.api.bad_event()).await
             }
             Some(ModelFault::Stall { after }) if *after == position => {
                 self.wait_until_flushed().await;
@@ -481,13 +481,13 @@ impl AnswerStream {
                 Err(StreamEnd)
             }
             Some(ModelFault::Endless) if position == StreamPosition::Start => {
-                self.send_piece(self.form.text_block()).await?;
+                self.send_piece(self.api.text_block()).await?;
                 loop {
-                    self.send_piece(self.form.text("and so on, ")).await?;
+                    self.send_piece(self.api.encode_text_delta("and so on, ")).await?;
                 }
             }
             Some(ModelFault::Pings { millis }) if position == StreamPosition::Start => loop {
-                self.send_piece(self.form.ping()).await?;
+                self.send_piece(self.api.ping()).await?;
                 tokio::time::sleep(Duration::from_millis(*millis)).await;
             },
             Some(

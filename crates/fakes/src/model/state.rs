@@ -79,7 +79,7 @@ struct FakeModelState {
     violations: Vec<String>,
     /// Number of answers that have stalled. An answer is counted once the connection has written all data
     /// before the stall.
-    hung: u64,
+    stalled_answer_count: u64,
 }
 
 impl FakeModelShared {
@@ -92,7 +92,7 @@ impl FakeModelShared {
             log: Default::default(),
             bills: BTreeMap::new(),
             violations: Vec::new(),
-            hung: 0,
+            stalled_answer_count: 0,
         };
         Self { state: Mutex::new(state), stall: watch::Sender::default() }
     }
@@ -200,12 +200,12 @@ impl FakeModelShared {
     }
 
     pub(super) fn hung_answer_count(&self) -> u64 {
-        self.lock_state().hung
+        self.lock_state().stalled_answer_count
     }
 
     /// Counts an answer that has stalled and sends nothing more.
     pub(super) fn record_hung_answer(&self) {
-        self.lock_state().hung += 1;
+        self.lock_state().stalled_answer_count += 1;
     }
 
     /// Sets the bill of a request to the output tokens of the part that was sent so far.
@@ -273,7 +273,7 @@ fn meets_condition(condition: &AnswerCondition, key: &str, headers: &HeaderMap, 
         && condition.headers.iter().all(has)
         && contains.as_ref().is_none_or(|text| value_contains(body, text))
         && role.is_none_or(|role| role.matches_request(body))
-        && fresh.is_none_or(|fresh| fresh == play::is_fresh(body))
+        && fresh.is_none_or(|fresh| fresh == play::is_first_request(body))
         && prompt_contains(&body["system"], system)
         && prompt_contains(&body["messages"][0]["content"], first)
 }

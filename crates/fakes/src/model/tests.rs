@@ -8,7 +8,8 @@ use super::*;
 async fn post(model: &FakeModel, body: &Value) -> reqwest::Result<Response> {
     let client = Client::builder().no_proxy().build().unwrap();
     let url = format!("{}/v1/messages?beta=true", model.url());
-    let request = client.post(url).header("x-api-key", KEY).header("anthropic-version", "2023-06-01");
+    let request =
+        client.post(url).header("x-api-key", DEFAULT_API_KEY).header("anthropic-version", "2023-06-01");
     request.json(body).send().await
 }
 
@@ -102,11 +103,15 @@ async fn wrong_and_double_credentials_are_refused() {
         }
         request.header("anthropic-version", "2023-06-01").send().await.unwrap().status().as_u16()
     };
-    assert_eq!(status(&[("x-api-key", KEY)]).await, 200);
-    assert_eq!(status(&[("authorization", &format!("Bearer {KEY}"))]).await, 200);
+    assert_eq!(status(&[("x-api-key", DEFAULT_API_KEY)]).await, 200);
+    assert_eq!(status(&[("authorization", &format!("Bearer {DEFAULT_API_KEY}"))]).await, 200);
     assert_eq!(status(&[("x-api-key", "other")]).await, 401);
     assert_eq!(model.violations().len(), 0);
-    assert_eq!(status(&[("x-api-key", KEY), ("authorization", &format!("Bearer {KEY}"))]).await, 401);
+    assert_eq!(
+        status(&[("x-api-key", DEFAULT_API_KEY), ("authorization", &format!("Bearer {DEFAULT_API_KEY}"))])
+            .await,
+        401
+    );
     assert_eq!(status(&[]).await, 401);
     assert_eq!(model.violations().len(), 2);
 }
@@ -161,13 +166,13 @@ async fn answers_are_chosen_by_what_is_asked_and_used_up() {
 #[tokio::test]
 async fn each_credential_can_play_the_script_from_its_beginning() {
     let script = ModelScript {
-        keys: vec![KEY.into(), "second".into()],
+        keys: vec![DEFAULT_API_KEY.into(), "second".into()],
         each_key: true,
         ..ModelScript::from_answers([ScriptedAnswer::text("one"), ScriptedAnswer::text("two")])
     };
     let model = FakeModel::start(script).await.unwrap();
     let client = Client::builder().no_proxy().build().unwrap();
-    for key in [KEY, "second"] {
+    for key in [DEFAULT_API_KEY, "second"] {
         let request = client.post(format!("{}/v1/messages", model.url())).header("x-api-key", key);
         let message =
             request.header("anthropic-version", "2023-06-01").json(&ask(false)).send().await.unwrap();
@@ -239,7 +244,8 @@ async fn other_calls_are_answered_as_the_api_does() {
     let model = FakeModel::start(ModelScript::default()).await.unwrap();
     let client = Client::builder().no_proxy().build().unwrap();
     let count = client.post(format!("{}/v1/messages/count_tokens", model.url()));
-    let count = count.header("x-api-key", KEY).header("anthropic-version", "2023-06-01").json(&ask(true));
+    let count =
+        count.header("x-api-key", DEFAULT_API_KEY).header("anthropic-version", "2023-06-01").json(&ask(true));
     let count: Value = count.send().await.unwrap().json().await.unwrap();
     assert!(count["input_tokens"].as_u64().is_some_and(|tokens| tokens > 10), "{count}");
     assert_eq!(client.head(model.url()).send().await.unwrap().status(), 200);

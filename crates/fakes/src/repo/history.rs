@@ -1,6 +1,6 @@
 //! Reads commits from the output of `git log`: a single commit, or the commits between two commits.
 
-use super::{FakeGitError, RepoBuilder, git_command, run_command};
+use super::{FakeGitError, FakeGitRepository, git_command, run_command};
 
 /// Git format with the fields of [`CommitObject`].
 const LOG_FORMAT: &str = "--format=%H%x00%P%x00%T%x00%an%x00%ae%x00%at%x00%cn%x00%ce%x00%ct%x00%B%x01";
@@ -24,7 +24,7 @@ pub(crate) struct FakeCommitIdentity {
     pub(crate) at: i64,
 }
 
-impl RepoBuilder {
+impl FakeGitRepository {
     /// Returns the commits that are reachable from `head` and not from `base`, oldest first.
     pub(crate) fn commits_between(&self, base: &str, head: &str) -> Result<Vec<CommitObject>, FakeGitError> {
         let range = format!("{base}..{head}");

@@ -2,9 +2,9 @@
 
 use std::process::Stdio;
 
-use super::{COMMIT_STEP, FIRST_COMMIT, FakeGitError, RepoBuilder, git_command, run_command};
+use super::{COMMIT_STEP, FIRST_COMMIT, FakeGitError, FakeGitRepository, git_command, run_command};
 
-impl RepoBuilder {
+impl FakeGitRepository {
     /// Returns the files that would conflict if `theirs` were merged into `ours`. Creates no commit.
     pub(crate) fn conflicting_files(&self, ours: &str, theirs: &str) -> Result<Vec<String>, FakeGitError> {
         let what = || "git merge-tree".to_owned();

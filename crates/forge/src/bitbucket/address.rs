@@ -11,11 +11,11 @@ use crate::http::HttpDialect;
 /// Name of Truing's build statuses and reports.
 pub(super) const STATUS_NAME: &str = "truing/review";
 /// Maximum number of entries in each cache of a server.
-const MAX_REMEMBERED: usize = 4096;
+const MAX_CACHE_ENTRIES: usize = 4096;
 
 /// HTTP format of Cloud and Data Center: JSON, without a version header. Bitbucket publishes no rate limit
 /// for create calls.
-pub(super) const WIRE: HttpDialect = HttpDialect {
+pub(super) const BITBUCKET_HTTP_DIALECT: HttpDialect = HttpDialect {
     accept: "application/json",
     version: None,
     sso_header: None,
@@ -31,7 +31,7 @@ pub(super) fn status_key(number: u64) -> String {
 
 /// Parses the number of the pull request from the key of a build status; returns `None` if Truing did not set
 /// the status.
-pub(super) fn number_in(key: &str) -> Option<u64> {
+pub(super) fn pull_number_from_key(key: &str) -> Option<u64> {
     key.strip_prefix("truing-review-")?.parse().ok()
 }
 
@@ -91,7 +91,7 @@ pub(super) fn quote_text(text: &str) -> String {
 
 /// Caches a value without expiry. If the cache is full, it is cleared first.
 pub(super) fn remember_bounded<V>(cache: &mut HashMap<String, V>, key: String, value: V) {
-    if cache.len() >= MAX_REMEMBERED {
+    if cache.len() >= MAX_CACHE_ENTRIES {
         cache.clear();
     }
     cache.insert(key, value);

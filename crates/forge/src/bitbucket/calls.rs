@@ -203,7 +203,7 @@ pub trait BitbucketApi: Clone + Send + Sync + std::fmt::Debug {
     async fn pull(&self, purpose: &str, repo: &str, number: u64) -> Result<BitbucketPullRequest, ForgeError>;
 
     /// Lists the pull requests from a branch of the repository, in any state, newest first.
-    async fn pulls_of(
+    async fn list_pulls_from_branch(
         &self,
         purpose: &str,
         repo: &str,

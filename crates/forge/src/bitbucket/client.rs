@@ -52,12 +52,12 @@ impl<C: BitbucketApi> BitbucketClient<C> {
     }
 
     /// Returns the beginning of an error message: the name of the pull request, and the operation.
-    fn what_of_pull(&self, doing: &str) -> String {
+    fn describe_pull_operation(&self, doing: &str) -> String {
         format!("{}#{}: {doing}", self.repo, self.id.number)
     }
 
     /// Returns the beginning of an error message: the name of the repository, and the operation.
-    fn what_of_repository(&self, doing: &str) -> String {
+    fn describe_repository_operation(&self, doing: &str) -> String {
         format!("{}: {doing}", self.repo)
     }
 
@@ -68,7 +68,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
             return Ok(self);
         }
         Err(rejected_error(
-            &self.what_of_repository("reading a pull request"),
+            &self.describe_repository_operation("reading a pull request"),
             "no pull request is \
             specified",
         ))
@@ -109,10 +109,13 @@ impl<C: BitbucketApi> BitbucketClient<C> {
     }
 
     /// Returns the error for an effect that this forge does not support. No call is made.
-    fn refuse(&self, effect: &Effect) -> ForgeError {
+    fn unsupported_effect_error(&self, effect: &Effect) -> ForgeError {
         let (row, intended) = (self.calls.capability_row(), effect.intent());
         let reason = intended.kind.unsupported_reason_at(row.kind).unwrap_or("this effect is not supported");
-        rejected_error(&self.what_of_repository(&intended.description), &format!("{}: {reason}", row.name))
+        rejected_error(
+            &self.describe_repository_operation(&intended.description),
+            &format!("{}: {reason}", row.name),
+        )
     }
 }
 
@@ -131,7 +134,7 @@ impl<C: BitbucketApi> ForgeRead for BitbucketClient<C> {
     }
 
     async fn checks(&self, commit: &Sha) -> Result<Vec<CommitCheck>, ForgeError> {
-        let what = self.what_of_pull(&format!("reading the checks of {}", commit.short_sha()));
+        let what = self.describe_pull_operation(&format!("reading the checks of {}", commit.short_sha()));
         self.calls.checks(&what, &self.repo, commit).await
     }
 
@@ -140,7 +143,7 @@ impl<C: BitbucketApi> ForgeRead for BitbucketClient<C> {
     }
 
     async fn reviews(&self) -> Result<Vec<PullReview>, ForgeError> {
-        let what = self.require_pull()?.what_of_pull("reading the reviews");
+        let what = self.require_pull()?.describe_pull_operation("reading the reviews");
         let notes = self.calls.list_notes(&what, &self.repo, self.id.number).await?;
         let pull = self.read_pull(&what, self.id.number).await?;
         Ok(self.reviews_of(&self.accounts().await?, &pull, &notes))
@@ -181,7 +184,7 @@ impl<C: BitbucketApi> ForgeRead for BitbucketClient<C> {
     }
 
     async fn repository(&self) -> Result<RepositoryDetails, ForgeError> {
-        let what = self.what_of_repository("reading the repository");
+        let what = self.describe_repository_operation("reading the repository");
         self.calls.load_repository(&what, &self.id.repository, &self.repo).await
     }
 

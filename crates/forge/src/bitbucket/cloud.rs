@@ -35,7 +35,7 @@ struct CloudInner {
     options: BitbucketOptions,
     http: ForgeHttpClient,
     login: RequestAuthorization,
-    learnt: Arc<CloudFacts>,
+    cache: Arc<CloudFacts>,
 }
 
 /// The data that all clones share.
@@ -43,7 +43,7 @@ struct CloudInner {
 struct CloudFacts {
     own_account: OnceCell<OwnAccount>,
     /// Account to which the token belongs; set only if it differs from the configured account.
-    other_account: OnceLock<AccountId>,
+    token_account: OnceLock<AccountId>,
     /// Cache of full hashes, by repository and abbreviated hash.
     hashes: Mutex<HashMap<String, Sha>>,
 }
@@ -67,13 +67,13 @@ impl BitbucketCloud {
         clock: Arc<dyn Clock>,
     ) -> Result<Self, BitbucketOptionsError> {
         let (http, login) = build_client(&options, patience, clock)?;
-        Ok(Self { inner: Arc::new(CloudInner { options, http, login, learnt: Arc::default() }) })
+        Ok(Self { inner: Arc::new(CloudInner { options, http, login, cache: Arc::default() }) })
     }
 
     fn with_http(&self, http: ForgeHttpClient) -> Self {
-        let CloudInner { options, login, learnt, .. } = &*self.inner;
+        let CloudInner { options, login, cache: learnt, .. } = &*self.inner;
         let (options, login, learnt) = (options.clone(), login.clone(), learnt.clone());
-        Self { inner: Arc::new(CloudInner { options, http, login, learnt }) }
+        Self { inner: Arc::new(CloudInner { options, http, login, cache: learnt }) }
     }
 
     /// Returns a client whose rate limits are shared by all processes with this login. Call this function
@@ -165,12 +165,12 @@ impl BitbucketCloud {
 
     /// Returns the cached full hash for this key.
     fn learnt_hash(&self, key: &str) -> Option<Sha> {
-        self.inner.learnt.hashes.lock().unwrap_or_else(PoisonError::into_inner).get(key).cloned()
+        self.inner.cache.hashes.lock().unwrap_or_else(PoisonError::into_inner).get(key).cloned()
     }
 
     fn learn_hash(&self, key: String, sha: Sha) {
         remember_bounded(
-            &mut self.inner.learnt.hashes.lock().unwrap_or_else(PoisonError::into_inner),
+            &mut self.inner.cache.hashes.lock().unwrap_or_else(PoisonError::into_inner),
             key,
             sha,
         );

@@ -24,7 +24,7 @@ use super::options::{BitbucketOptions, BitbucketOptionsError};
 use crate::capability::BITBUCKET_DC;
 use crate::http::{ForgeHttpClient, ForgeRequest, ForgeResponse, HttpTimeouts, RequestAuthorization};
 use anchor::PullDiff;
-use version::{ACCOUNT, DataCenterVersion};
+use version::{ACCOUNT_NAME_HEADER, DataCenterVersion};
 
 /// One Bitbucket Data Center with one login. Cloning is cheap; clones share connections and cached data.
 #[derive(Clone, Debug)]
@@ -37,7 +37,7 @@ struct DataCenterInner {
     options: BitbucketOptions,
     http: ForgeHttpClient,
     login: RequestAuthorization,
-    learnt: Arc<DataCenterFacts>,
+    cache: Arc<DataCenterFacts>,
     /// Cached diff of the pull request of the latest comment. One diff is sufficient, because each run has
     /// its own client.
     diff: Arc<CachedPullDiff>,
@@ -84,16 +84,18 @@ impl BitbucketDataCenter {
                 options,
                 http,
                 login,
-                learnt: Arc::new(learnt),
+                cache: Arc::new(learnt),
                 diff: Arc::default(),
             }),
         })
     }
 
     fn with_http(&self, http: ForgeHttpClient) -> Self {
-        let DataCenterInner { options, login, learnt, .. } = &*self.inner;
+        let DataCenterInner { options, login, cache: learnt, .. } = &*self.inner;
         let (options, login, learnt) = (options.clone(), login.clone(), learnt.clone());
-        Self { inner: Arc::new(DataCenterInner { options, http, login, learnt, diff: Arc::default() }) }
+        Self {
+            inner: Arc::new(DataCenterInner { options, http, login, cache: learnt, diff: Arc::default() }),
+        }
     }
 
     /// Returns a client whose rate limits are shared by all processes with this login. Call this function
@@ -110,7 +112,7 @@ impl BitbucketDataCenter {
     async fn send(&self, call: &ForgeRequest) -> Result<ForgeResponse, ForgeError> {
         let DataCenterInner { http, login, .. } = &*self.inner;
         match http.send(login, call).await {
-            Err(ForgeError::Unauthorized { request }) if self.is_known().await => {
+            Err(ForgeError::Unauthorized { request }) if self.is_token_valid().await => {
                 Err(forbidden_error(request, "status 401, although the token is valid", call))
             }
             Err(ForgeError::Forbidden { request, message }) => Err(forbidden_error(request, &message, call)),
@@ -121,11 +123,11 @@ impl BitbucketDataCenter {
     /// Returns true if the server knows the token: the response to a request for its version then contains
     /// the account name. Every caller gets the version, but only a caller that is logged in gets the account
     /// name.
-    async fn is_known(&self) -> bool {
+    async fn is_token_valid(&self) -> bool {
         let DataCenterInner { http, login, .. } = &*self.inner;
         let call = ForgeRequest::get("checking whether the token is valid", self.properties());
         let answer = http.send(login, &call).await;
-        answer.is_ok_and(|answer| answer.header(ACCOUNT).is_some_and(|name| !name.is_empty()))
+        answer.is_ok_and(|answer| answer.header(ACCOUNT_NAME_HEADER).is_some_and(|name| !name.is_empty()))
     }
 
     /// Returns the address at which the server reports its version.
@@ -192,12 +194,12 @@ impl BitbucketDataCenter {
     }
 
     fn remember_name(&self, id: &str, name: &str) {
-        let mut names = self.inner.learnt.names.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut names = self.inner.cache.names.lock().unwrap_or_else(PoisonError::into_inner);
         remember_bounded(&mut names, id.to_owned(), name.to_owned());
     }
 
     fn name_of(&self, id: &str) -> Option<String> {
-        self.inner.learnt.names.lock().unwrap_or_else(PoisonError::into_inner).get(id).cloned()
+        self.inner.cache.names.lock().unwrap_or_else(PoisonError::into_inner).get(id).cloned()
     }
 }
 

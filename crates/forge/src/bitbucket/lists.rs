@@ -14,7 +14,7 @@ pub(super) fn is_from_own_branch(pull: &BitbucketPullRequest, branch: &str) -> b
     pull.head.branch == branch && id(&pull.head) == id(&pull.base)
 }
 
-pub(super) fn open_pull(repo: &str, pull: BitbucketPullRequest) -> OpenPull {
+pub(super) fn to_open_pull(repo: &str, pull: BitbucketPullRequest) -> OpenPull {
     let draft = pull.state == PullState::Draft;
     let (repository, repo) = pull.base.repository.unwrap_or_else(|| (String::new(), repo.to_owned()));
     let revision = PullRevision { head: pull.head.commit, base: pull.base.commit };
@@ -28,7 +28,7 @@ pub(super) fn open_pull(repo: &str, pull: BitbucketPullRequest) -> OpenPull {
     }
 }
 
-pub(super) fn pull_line(pull: BitbucketPullRequest) -> PullListItem {
+pub(super) fn to_pull_list_item(pull: BitbucketPullRequest) -> PullListItem {
     PullListItem {
         number: pull.number,
         title: pull.title,
@@ -77,7 +77,7 @@ pub(super) fn new_comments(
 
 /// Replaces both cached lists. The first list gets these comments, grouped by pull request, from
 /// conversations and diffs. The second list becomes empty.
-pub(super) fn know_comments(
+pub(super) fn replace_cached_comments(
     [all, none]: &mut [CachedListing<PullComment>; 2],
     parts: Vec<(Url, Vec<PullComment>)>,
     complete: bool,

@@ -8,7 +8,7 @@ use truing_core::port::{Actor, Clock, ForgeError};
 use truing_git::{Remote, SecretString};
 use url::Url;
 
-use super::address::WIRE;
+use super::address::BITBUCKET_HTTP_DIALECT;
 use super::calls::BitbucketUser;
 use super::options::{BitbucketOptions, BitbucketOptionsError};
 use crate::http::{ForgeHttpClient, HttpClientError, HttpTimeouts, RateLimitOwner, RequestAuthorization};
@@ -77,14 +77,15 @@ impl<'a> BitbucketAccounts<'a> {
 /// Builds the HTTP client and the credential from these options. Sends no request.
 pub(super) fn build_client(
     options: &BitbucketOptions,
-    patience: HttpTimeouts,
+    timeouts: HttpTimeouts,
     clock: Arc<dyn Clock>,
 ) -> Result<(ForgeHttpClient, RequestAuthorization), BitbucketOptionsError> {
     for url in [&options.api_url, &options.git_url] {
         check_url(&options.name, url)?;
     }
     let wrong = |cause| BitbucketOptionsError::Client { name: options.name.clone(), cause };
-    let http = ForgeHttpClient::new(&options.api_url, WIRE, patience, clock).map_err(wrong)?;
+    let http =
+        ForgeHttpClient::new(&options.api_url, BITBUCKET_HTTP_DIALECT, timeouts, clock).map_err(wrong)?;
     Ok((http, token_authorization(options).map_err(wrong)?))
 }
 

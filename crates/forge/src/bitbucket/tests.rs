@@ -43,7 +43,7 @@ fn pr(repository: &str) -> PrId {
 }
 
 fn keys() -> MarkerKeys {
-    MarkerKeys::new(b"test key", &[]).written_as(MarkerForm::LinkReference)
+    MarkerKeys::new(b"test key", &[]).with_marker_syntax(MarkerForm::LinkReference)
 }
 
 fn options(server: &Server) -> BitbucketOptions {

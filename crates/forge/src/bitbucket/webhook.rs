@@ -14,21 +14,21 @@ const SIGNATURE: &str = "x-hub-signature";
 const ATTEMPT: &str = "x-attempt-number";
 
 /// Reads the headers of a delivery; `id` is the name of the header with the id of the delivery.
-pub(super) fn parse_headers<'a>(headers: &'a HeaderMap, id: &str) -> DeliveryHeaders<'a> {
+pub(super) fn parse_headers<'a>(headers: &'a HeaderMap, delivery_id_header: &str) -> DeliveryHeaders<'a> {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let signature =
         DeliverySignature::from_values(headers.get_all(SIGNATURE).iter().map(|value| value.as_bytes()));
     let attempt = text(ATTEMPT).trim().parse().unwrap_or(1);
-    DeliveryHeaders { event: text(EVENT), id: text(id), signature, attempt }
+    DeliveryHeaders { event: text(EVENT), id: text(delivery_id_header), signature, attempt }
 }
 
 /// Reads the headers of a delivery of Bitbucket Cloud.
-pub(crate) fn cloud(headers: &HeaderMap) -> DeliveryHeaders<'_> {
+pub(crate) fn parse_cloud_headers(headers: &HeaderMap) -> DeliveryHeaders<'_> {
     parse_headers(headers, "x-request-uuid")
 }
 
 /// Reads the headers of a delivery of a Data Center.
-pub(crate) fn data_center(headers: &HeaderMap) -> DeliveryHeaders<'_> {
+pub(crate) fn parse_data_center_headers(headers: &HeaderMap) -> DeliveryHeaders<'_> {
     parse_headers(headers, "x-request-id")
 }
 

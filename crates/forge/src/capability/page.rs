@@ -210,7 +210,10 @@ fn forge_rows(forge: &ForgeCapability) -> Vec<(&'static str, String)> {
         ("Address of a pull request's page", format!("`{}`", forge.page_urls.url_pattern())),
         (
             "Maximum length of a comment",
-            format!("{} characters, {} of them for the marker", forge.max_comment_length, forge.marker_room),
+            format!(
+                "{} characters, {} of them for the marker",
+                forge.max_comment_length, forge.reserved_marker_length
+            ),
         ),
         ("Marker", marker.to_owned()),
         ("Lines that one comment may cover", lines.to_owned()),

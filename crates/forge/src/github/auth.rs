@@ -281,7 +281,7 @@ impl GitHubAuth {
         let failed = |error: &dyn fmt::Display| {
             unavailable_error(&format!("logging in as GitHub App {id}"), &error.to_string())
         };
-        let login = key.login(*id, now).map_err(|error| failed(&error))?;
+        let login = key.sign_jwt(*id, now).map_err(|error| failed(&error))?;
         RequestAuthorization::bearer(login, RateLimitOwner::App).map_err(|error| failed(&error))
     }
 
@@ -324,13 +324,13 @@ impl GitHubAuth {
             }
             TokenScope::RepositoryPush(id, _) => {
                 body.insert("repository_ids".into(), json!([parse_repository_id(&request, id)?]));
-                permissions::PUSHING
+                permissions::PUSH_PERMISSIONS
             }
             TokenScope::RepositoryWrite(id, _) => {
                 body.insert("repository_ids".into(), json!([parse_repository_id(&request, id)?]));
-                permissions::CHANGING
+                permissions::STATE_CHANGE_PERMISSIONS
             }
-            TokenScope::Installation(_) | TokenScope::App => permissions::LISTING,
+            TokenScope::Installation(_) | TokenScope::App => permissions::REPOSITORY_LIST_PERMISSIONS,
         };
         let narrow = permissions::select_granted(narrow, &granted).map_err(|lacking| {
             let message = format!(
@@ -375,7 +375,7 @@ impl GitHubAuth {
             _ => None,
         };
         if let Some(repository) = repository.as_ref().filter(|_| !granted.is_empty()) {
-            for (extra, needs) in permissions::EXTRA {
+            for (extra, needs) in permissions::OPTIONAL_WRITE_PERMISSIONS {
                 let may = needs.iter().all(|need| permissions::is_granted(need, &granted));
                 self.refusals.record_permission(repository, *extra, may, now);
             }

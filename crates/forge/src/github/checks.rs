@@ -55,7 +55,7 @@ impl GitHubClient {
     /// without annotations is updated. If neither exists, a new check run is created; GitHub shows it in
     /// place of the older check runs.
     pub(super) async fn set_check(&self, app: u64, status: &DesiredStatus) -> Result<(), ForgeError> {
-        let what = self.what_of_pull(&format!("setting the check run of commit {}", status.sha.short_sha()));
+        let what = self.pull_purpose(&format!("setting the check run of commit {}", status.sha.short_sha()));
         let all: Vec<Value> = status.check.annotations.iter().filter_map(build_annotation).collect();
         let whose = self.id.key();
         let name = format!("{whose}#{}", annotations_digest(&all));
@@ -101,7 +101,7 @@ impl GitHubClient {
         purpose: &str,
         app: u64,
         status: &DesiredStatus,
-        whose: &str,
+        external_id_prefix: &str,
     ) -> Result<Vec<ListedCheckRun>, ForgeError> {
         let mut url = self.url(purpose, &["commits", status.sha.as_str(), "check-runs"])?;
         url.query_pairs_mut()
@@ -110,7 +110,7 @@ impl GitHubClient {
             .append_pair("filter", "all")
             .append_pair("per_page", &GITHUB.max_page_size.to_string());
         let mut runs = self.send(&ForgeRequest::get(purpose, url)).await?.json::<CheckRunList>()?.check_runs;
-        let ours = |id: &str| id.strip_prefix(whose).is_some_and(|rest| rest.starts_with('#'));
+        let ours = |id: &str| id.strip_prefix(external_id_prefix).is_some_and(|rest| rest.starts_with('#'));
         runs.retain(|run| run.external_id.as_deref().is_some_and(ours));
         Ok(runs)
     }

@@ -60,12 +60,12 @@ impl GitHubClient {
     }
 
     /// Returns the beginning of an error message: the name of the pull request, and the operation.
-    pub(super) fn what_of_pull(&self, doing: &str) -> String {
+    pub(super) fn pull_purpose(&self, doing: &str) -> String {
         format!("{}: {doing}", self.name())
     }
 
     /// Returns the beginning of an error message: the name of the repository, and the operation.
-    pub(super) fn what_of_repository(&self, doing: &str) -> String {
+    pub(super) fn repository_purpose(&self, doing: &str) -> String {
         format!("{}: {doing}", self.repo)
     }
 
@@ -74,7 +74,7 @@ impl GitHubClient {
         if self.id.number != 0 {
             return Ok(self);
         }
-        let request = self.what_of_repository("reading a pull request");
+        let request = self.repository_purpose("reading a pull request");
         Err(ForgeError::Rejected { request, message: "no pull request is specified".to_owned() })
     }
 
@@ -111,14 +111,14 @@ impl GitHubClient {
     }
 
     /// Records the forge's report that it allows or rejects the write in this repository.
-    pub(super) fn record_permission(&self, extra: OptionalWrite, may: bool) {
+    pub(super) fn record_permission(&self, extra: OptionalWrite, is_allowed: bool) {
         let now = self.github.inner.http.now();
-        self.github.inner.auth.refusals.record_permission(&self.id.repository, extra, may, now);
+        self.github.inner.auth.refusals.record_permission(&self.id.repository, extra, is_allowed, now);
     }
 
     /// Records the write as allowed if `answer` is a success, and as rejected if a permission is missing.
     /// Returns `answer`.
-    pub(super) fn record_refusal<T>(
+    pub(super) fn record_write_result<T>(
         &self,
         extra: OptionalWrite,
         answer: Result<T, ForgeError>,
@@ -179,7 +179,7 @@ impl GitHubClient {
             return Ok(Some(item.clone()));
         }
         let accounts = self.accounts().await?;
-        let what = self.what_of_pull(&format!("reading comment {comment}"));
+        let what = self.pull_purpose(&format!("reading comment {comment}"));
         let url = self.comment_url(&what, comment)?;
         let read: wire::GitHubComment = self.send(&ForgeRequest::get(what.as_str(), url)).await?.json()?;
         let ours = read.user.as_ref().is_some_and(|user| accounts.account_kind(user).is_some());
@@ -199,7 +199,7 @@ impl GitHubClient {
 
     /// Reads the pull request with one call.
     async fn read_pull(&self) -> Result<PullRequest, ForgeError> {
-        let request = self.what_of_pull("reading the pull request");
+        let request = self.pull_purpose("reading the pull request");
         let url = self.url(&request, &["pulls", &self.number()])?;
         let pull: wire::GitHubPull = self.send(&ForgeRequest::get(request.as_str(), url)).await?.json()?;
         // A name can pass to another repository; an id cannot.
@@ -245,14 +245,14 @@ impl GitHubClient {
         let mut listed =
             ObservedComments::new(self, recorded_comments, self.github.accounts(self.scope()).await?)?;
 
-        let what = self.what_of_pull("listing the comments");
+        let what = self.pull_purpose("listing the comments");
         let url = self.list_url(&what, &["issues", &self.number(), "comments"], &[])?;
         self.github
             .read_pages(self.scope(), &what, url, |comment| {
                 listed.add_comment(GitHubCommentId::Issue, comment);
             })
             .await?;
-        let what = self.what_of_pull("listing the review comments");
+        let what = self.pull_purpose("listing the review comments");
         let url = self.list_url(&what, &["pulls", &self.number(), "comments"], &[])?;
         self.github
             .read_pages(self.scope(), &what, url, |comment| {
@@ -261,7 +261,7 @@ impl GitHubClient {
             .await?;
 
         for comment in listed.missing_comments() {
-            let what = self.what_of_pull(&format!("reading comment {}", comment.to_comment_id()));
+            let what = self.pull_purpose(&format!("reading comment {}", comment.to_comment_id()));
             let url = self.comment_url(&what, &comment.to_comment_id())?;
             match self.send(&ForgeRequest::get(what.as_str(), url)).await {
                 Ok(answer) => listed.add_comment(|_| comment, answer.json()?),
@@ -309,7 +309,7 @@ impl ForgeRead for GitHubClient {
     }
 
     async fn reviews(&self) -> Result<Vec<PullReview>, ForgeError> {
-        self.require_pull()?.list_reviews(&self.what_of_pull("reading the reviews")).await
+        self.require_pull()?.list_reviews(&self.pull_purpose("reading the reviews")).await
     }
 
     async fn threads(&self) -> Result<Vec<ReviewThread>, ForgeError> {
@@ -337,12 +337,12 @@ impl ForgeRead for GitHubClient {
 
     async fn matching_comments(&self, text: &str) -> Result<Vec<ConversationComment>, ForgeError> {
         self.require_pull()?
-            .find_comments_with_text(&self.what_of_pull("searching for comments with a given text"), text)
+            .find_comments_with_text(&self.pull_purpose("searching for comments with a given text"), text)
             .await
     }
 
     async fn eye_reactions(&self, comment: &CommentId) -> Result<Vec<Actor>, ForgeError> {
-        self.require_pull()?.list_eyes(comment).await
+        self.require_pull()?.list_eye_reactions(comment).await
     }
 
     async fn repository(&self) -> Result<RepositoryDetails, ForgeError> {

@@ -53,7 +53,7 @@ impl GitHubClient {
         if comments.is_empty() {
             return Ok(Vec::new());
         }
-        let what = self.what_of_pull(&format!("posting a review (inline comments: {})", comments.len()));
+        let what = self.pull_purpose(&format!("posting a review (inline comments: {})", comments.len()));
         let mut drafts = Vec::with_capacity(comments.len());
         for draft in comments {
             let mut comment = location_fields(&what, &draft.location)?;
@@ -75,7 +75,7 @@ impl GitHubClient {
         commit: &Sha,
         comment: &InlineDraft,
     ) -> Result<CommentId, ForgeError> {
-        let what = self.what_of_pull("posting a comment on a file");
+        let what = self.pull_purpose("posting a comment on a file");
         let body = json!({
             "commit_id": commit.as_str(),
             "path": path_text(&what, &comment.location.path)?,
@@ -89,7 +89,7 @@ impl GitHubClient {
     }
 
     pub(super) async fn create_summary(&self, body: &str) -> Result<CommentId, ForgeError> {
-        let what = self.what_of_pull("posting the summary");
+        let what = self.pull_purpose("posting the summary");
         let body = json!({ "body": self.marked_item(&CommentSubject::Summary, body) });
         let url = self.url(&what, &["issues", &self.number(), "comments"])?;
         let made: wire::CreatedItem = self.send(&ForgeRequest::create(what, url, body)).await?.json()?;
@@ -103,7 +103,7 @@ impl GitHubClient {
         comment: &CommentId,
         body: &str,
     ) -> Result<(), ForgeError> {
-        let what = self.what_of_pull(&format!("rewriting comment {comment}"));
+        let what = self.pull_purpose(&format!("rewriting comment {comment}"));
         let url = self.comment_url(&what, comment)?;
         let body = json!({ "body": self.marked_item(item, body) });
         self.send(&ForgeRequest::set(what, Method::PATCH, url, Some(body))).await?.check_body()
@@ -111,7 +111,7 @@ impl GitHubClient {
 
     /// Deletes a comment of ours.
     pub(super) async fn delete_comment(&self, comment: &CommentId) -> Result<(), ForgeError> {
-        let what = self.what_of_pull(&format!("deleting comment {comment}"));
+        let what = self.pull_purpose(&format!("deleting comment {comment}"));
         let url = self.comment_url(&what, comment)?;
         match self.send(&ForgeRequest::set(what, Method::DELETE, url, None)).await {
             // A comment that does not exist counts as deleted: an earlier try, whose response was lost, may
@@ -124,20 +124,20 @@ impl GitHubClient {
     /// Sets the commit's status under our context.
     pub(super) async fn set_status(&self, status: &DesiredStatus) -> Result<(), ForgeError> {
         if let Some(app) = self.github.app().filter(|_| self.may_try(OptionalWrite::Checks)) {
-            match self.record_refusal(OptionalWrite::Checks, self.set_check(app, status).await) {
+            match self.record_write_result(OptionalWrite::Checks, self.set_check(app, status).await) {
                 Err(_) if self.is_refused(OptionalWrite::Checks) && self.may_try(OptionalWrite::Statuses) => {
                 }
                 set => return set,
             }
         }
-        let what = self.what_of_pull(&format!("setting the status of commit {}", status.sha.short_sha()));
+        let what = self.pull_purpose(&format!("setting the status of commit {}", status.sha.short_sha()));
         let (state, description) = status_fields(status);
         let body = json!({ "state": state, "context": STATUS_CONTEXT, "description": description });
         let url = self.url(&what, &["statuses", status.sha.as_str()])?;
         // Each call adds a row to the status history of the commit, so the call is never repeated
         // automatically.
         let set = self.send(&ForgeRequest::create(what, url, body)).await;
-        self.record_refusal(OptionalWrite::Statuses, set)?.check_body()
+        self.record_write_result(OptionalWrite::Statuses, set)?.check_body()
     }
 
     /// Returns true if the commit has this status under our context. Check runs are not searched, because
@@ -146,7 +146,7 @@ impl GitHubClient {
         if self.github.app().is_some() && !self.is_refused(OptionalWrite::Checks) {
             return Ok(false);
         }
-        let what = self.what_of_pull(&format!("reading the status of commit {}", status.sha.short_sha()));
+        let what = self.pull_purpose(&format!("reading the status of commit {}", status.sha.short_sha()));
         let url = self.list_url(&what, &["commits", status.sha.as_str(), "statuses"], &[])?;
         let newest_first: Vec<ListedCommitStatus> =
             self.send(&ForgeRequest::get(what.as_str(), url)).await?.json()?;
@@ -187,7 +187,7 @@ impl GitHubClient {
 
     /// Reads the text of a comment, including its marker; `None` if the comment is gone.
     async fn read_comment(&self, comment: &CommentId) -> Result<Option<String>, ForgeError> {
-        let what = self.what_of_pull(&format!("reading comment {comment}"));
+        let what = self.pull_purpose(&format!("reading comment {comment}"));
         let url = self.comment_url(&what, comment)?;
         match self.send(&ForgeRequest::get(what.as_str(), url)).await {
             Ok(answer) => Ok(Some(answer.json::<wire::GitHubComment>()?.body.unwrap_or_default())),
@@ -204,7 +204,7 @@ impl GitHubClient {
     /// Returns the ids of the comments of a new review, found by their markers. A comment that cannot be
     /// listed now is found by its marker later, so errors are ignored.
     async fn comments_of_review(&self, review: u64) -> Vec<(CommentSubject, CommentId)> {
-        let what = self.what_of_pull("listing the comments of a new review");
+        let what = self.pull_purpose("listing the comments of a new review");
         let mut known = Vec::new();
         let url =
             self.list_url(&what, &["pulls", &self.number(), "reviews", &review.to_string(), "comments"], &[]);

@@ -22,7 +22,7 @@ pub(super) struct ObservedComments<'a> {
     seen_ids: HashSet<GitHubCommentId>,
     own_comments: Vec<OwnComment>,
     /// Review comments that have answers.
-    answered: HashSet<u64>,
+    answered_review_comments: HashSet<u64>,
 }
 
 /// A comment of ours, before its thread is known.
@@ -30,7 +30,7 @@ struct OwnComment {
     id: GitHubCommentId,
     item: CommentSubject,
     body: String,
-    hold: CommentRights,
+    rights: CommentRights,
     created: String,
 }
 
@@ -40,13 +40,20 @@ impl<'a> ObservedComments<'a> {
         recorded_comments: &'a [(CommentSubject, CommentId)],
         accounts: GitHubAccounts<'a>,
     ) -> Result<Self, ForgeError> {
-        let what = pull.what_of_pull("reading the comments");
+        let what = pull.pull_purpose("reading the comments");
         let recorded_comments: Result<_, ForgeError> = recorded_comments
             .iter()
             .map(|(item, comment)| Ok((GitHubCommentId::parse(&what, comment)?, item)))
             .collect();
         let (seen_ids, own_comments, answered) = (HashSet::new(), Vec::new(), HashSet::new());
-        Ok(Self { pull, accounts, recorded_items: recorded_comments?, seen_ids, own_comments, answered })
+        Ok(Self {
+            pull,
+            accounts,
+            recorded_items: recorded_comments?,
+            seen_ids,
+            own_comments,
+            answered_review_comments: answered,
+        })
     }
 
     /// Adds a listed comment if it is ours. A reply is not added; its thread is recorded as answered.
@@ -56,7 +63,7 @@ impl<'a> ObservedComments<'a> {
         comment: wire::GitHubComment,
     ) {
         if let Some(first) = comment.in_reply_to_id {
-            self.answered.insert(first);
+            self.answered_review_comments.insert(first);
             return;
         }
         let id = kind(comment.id);
@@ -77,7 +84,7 @@ impl<'a> ObservedComments<'a> {
             id,
             item,
             body,
-            hold: match (known_key, whose) {
+            rights: match (known_key, whose) {
                 (false, _) => CommentRights::UnknownKey,
                 (true, GitHubAccountKind::Former) => CommentRights::FormerAccount,
                 (true, GitHubAccountKind::Present) => CommentRights::CurrentAccount,
@@ -105,10 +112,12 @@ impl<'a> ObservedComments<'a> {
         let mut threads: HashMap<u64, ForgeThread> =
             threads.into_iter().filter_map(|of| Some((of.comment?, of.thread))).collect();
         let mut observed = Vec::with_capacity(self.own_comments.len());
-        for OwnComment { id, item, body, hold, created } in self.own_comments {
+        for OwnComment { id, item, body, rights: hold, created } in self.own_comments {
             let (thread, has_replies) = match id {
                 GitHubCommentId::Issue(_) => (None, false),
-                GitHubCommentId::Review(number) => (threads.remove(&number), self.answered.contains(&number)),
+                GitHubCommentId::Review(number) => {
+                    (threads.remove(&number), self.answered_review_comments.contains(&number))
+                }
             };
             let created = wire::parse_instant(purpose, &created)?;
             observed.push(ObservedComment {

@@ -33,7 +33,7 @@ struct ListedInstallation {
 
 /// Returns the name of an installation's list: its number with leading zeros, which sorts the lists by
 /// number.
-fn name_of(installation: u64) -> String {
+fn installation_list_name(installation: u64) -> String {
     format!("{installation:020}")
 }
 
@@ -80,7 +80,10 @@ impl GitHub {
         let url = paged_url(append_segments(root, ["app", "installations"]), &[]);
         let read = |answer: &ForgeResponse| {
             let all = answer.json::<Vec<ListedInstallation>>()?.into_iter();
-            Ok(all.filter(|one| one.suspended_at.is_none()).map(|one| name_of(one.id)).collect())
+            Ok(all
+                .filter(|one| one.suspended_at.is_none())
+                .map(|one| installation_list_name(one.id))
+                .collect())
         };
         let known = &mut listing.list_names;
         known

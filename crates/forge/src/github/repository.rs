@@ -28,7 +28,7 @@ use crate::http::{ForgeRequest, unavailable_error};
 
 impl GitHubClient {
     /// Returns the id for the marker of a text in this pull request or issue.
-    pub(super) fn marker_place(&self, number: u64) -> PrId {
+    pub(super) fn marker_pr_id(&self, number: u64) -> PrId {
         PrId { number, ..self.id.clone() }
     }
 
@@ -36,13 +36,13 @@ impl GitHubClient {
     /// request or issue whose conversation contains the comment. For the description of a pull request or an
     /// issue, `number` is 0.
     pub(super) fn add_topic_marker(&self, number: u64, topic: &Topic, text: &str) -> String {
-        with_marker(text, &self.markers().sign_topic(&self.marker_place(number), self.producer, topic))
+        with_marker(text, &self.markers().sign_topic(&self.marker_pr_id(number), self.producer, topic))
     }
 
     /// Returns the text without its marker, and the topic if one of our accounts wrote the text.
     fn read_topic(&self, number: u64, is_ours: bool, text: Option<&str>) -> (Option<Topic>, String) {
         let (topic, body) =
-            self.markers().find_topic(&self.marker_place(number), self.producer, text.unwrap_or_default());
+            self.markers().find_topic(&self.marker_pr_id(number), self.producer, text.unwrap_or_default());
         (topic.filter(|_| is_ours), body)
     }
 
@@ -55,7 +55,7 @@ impl GitHubClient {
     ) -> (Option<Topic>, String) {
         let text = text.unwrap_or_default();
         let (topic, body) =
-            self.markers().find_verified_topic(&self.marker_place(number), self.producer, text);
+            self.markers().find_verified_topic(&self.marker_pr_id(number), self.producer, text);
         (topic.filter(|_| is_ours), body)
     }
 
@@ -82,7 +82,7 @@ pub(super) fn to_actor(accounts: &GitHubAccounts<'_>, user: &wire::GitHubUser) -
 }
 
 /// Returns the error for a change of an object that we did not create.
-fn not_ours(purpose: &str) -> ForgeError {
+fn foreign_object_error(purpose: &str) -> ForgeError {
     let message = "Truing did not write this text: the author or the marker is not Truing's".to_owned();
     ForgeError::Rejected { request: purpose.to_owned(), message }
 }
@@ -95,7 +95,7 @@ impl GitHubClient {
 
     /// Reads the current state of the repository.
     pub(super) async fn read_repository(&self) -> Result<RepositoryDetails, ForgeError> {
-        let what = self.what_of_repository("reading the repository");
+        let what = self.repository_purpose("reading the repository");
         let url = append_segments(&self.github.inner.options.api_url, ["repositories", &self.id.repository]);
         let body: bodies::GitHubRepository =
             self.github.send(self.scope(), &ForgeRequest::get(what, url)).await?.json()?;

@@ -192,7 +192,7 @@ impl ForgeServer for GitHub {
         let query = [("state", "open"), ("sort", "updated"), ("direction", "desc")];
         let url = paged_url(self.repository_url(&what, repo, &["pulls"])?, &query);
         let read = |answer: &ForgeResponse| {
-            answer.json::<Vec<GitHubPullBody>>()?.into_iter().map(|pull| open_pull(&what, pull)).collect()
+            answer.json::<Vec<GitHubPullBody>>()?.into_iter().map(|pull| to_open_pull(&what, pull)).collect()
         };
         listing
             .refresh(
@@ -215,7 +215,11 @@ impl ForgeServer for GitHub {
         let query = [("state", "open"), ("sort", "updated"), ("direction", "desc")];
         let url = paged_url(self.repository_url(&what, repo, &["pulls"])?, &query);
         let read = |answer: &ForgeResponse| {
-            answer.json::<Vec<ListedPullBody>>()?.into_iter().map(|pull| pull_line(&what, pull)).collect()
+            answer
+                .json::<Vec<ListedPullBody>>()?
+                .into_iter()
+                .map(|pull| to_pull_list_item(&what, pull))
+                .collect()
         };
         let (mut list, pages, mut calls) =
             (CachedListing::default(), max_pulls.div_ceil(GITHUB.max_page_size), u64::MAX);
@@ -242,7 +246,7 @@ impl ForgeServer for GitHub {
             self.send(TokenScope::RepositoryName(repo), &ForgeRequest::get(what.as_str(), url)).await?;
         let bodies = answer.json::<Vec<GitHubPullBody>>()?.into_iter();
         // The forge may have ignored the filter, so the branch is compared again.
-        bodies.filter(|pull| pull.head.branch == branch).map(|pull| open_pull(&what, pull)).collect()
+        bodies.filter(|pull| pull.head.branch == branch).map(|pull| to_open_pull(&what, pull)).collect()
     }
 
     /// Refreshes both lists of comments with the comments that were written or changed at or after `since`.
@@ -387,7 +391,7 @@ pub(super) fn convert_repositories(bodies: Vec<GitHubRepositoryBody>) -> Vec<For
         .collect()
 }
 
-fn open_pull(purpose: &str, body: GitHubPullBody) -> Result<OpenPull, ForgeError> {
+fn to_open_pull(purpose: &str, body: GitHubPullBody) -> Result<OpenPull, ForgeError> {
     let sha = |text: &str| Sha::parse(text).map_err(|error| unavailable_error(purpose, &error.to_string()));
     Ok(OpenPull {
         repository_id: body.base.repo.id.to_string(),
@@ -399,7 +403,7 @@ fn open_pull(purpose: &str, body: GitHubPullBody) -> Result<OpenPull, ForgeError
     })
 }
 
-fn pull_line(purpose: &str, body: ListedPullBody) -> Result<PullListItem, ForgeError> {
+fn to_pull_list_item(purpose: &str, body: ListedPullBody) -> Result<PullListItem, ForgeError> {
     Ok(PullListItem {
         number: body.number,
         title: body.title.unwrap_or_default(),

@@ -46,11 +46,11 @@ pub(super) fn github(server: &Server) -> GitHub {
         api_url: server.url(""),
         git_url: server.url(""),
         credentials: GitHubCredentials::Token(SecretString::new(CANARY)),
-        accounts: Vec::new(),
+        previous_accounts: Vec::new(),
         markers: keys(),
         settle: TimeSpan::seconds(30),
     };
-    GitHub::with_patience(options, test_timeouts(), clock()).unwrap()
+    GitHub::with_timeouts(options, test_timeouts(), clock()).unwrap()
 }
 
 fn pull(server: &Server) -> GitHubClient {
@@ -559,7 +559,7 @@ pub(super) fn options(api: &str, git: &str) -> GitHubOptions {
         api_url: Url::parse(api).unwrap(),
         git_url: Url::parse(git).unwrap(),
         credentials: GitHubCredentials::Token(SecretString::new(CANARY)),
-        accounts: Vec::new(),
+        previous_accounts: Vec::new(),
         markers: keys(),
         settle: TimeSpan::seconds(30),
     }

@@ -148,7 +148,7 @@ impl ThreadNode {
 impl GitHubClient {
     /// Lists every review thread of the pull request.
     pub(super) async fn thread_states(&self) -> Result<Vec<ListedThread>, ForgeError> {
-        let request = self.what_of_pull("reading the review threads");
+        let request = self.pull_purpose("reading the review threads");
         let (owner, name) = self.repo.split_once('/').unwrap_or_default();
         let mut threads = Vec::new();
         let mut may = None;
@@ -194,12 +194,12 @@ impl GitHubClient {
     /// Resolves or reopens a thread.
     pub(super) async fn set_resolved(&self, thread: &ThreadId, resolved: bool) -> Result<(), ForgeError> {
         let doing = if resolved { "resolving" } else { "reopening" };
-        let what = self.what_of_pull(&format!("{doing} the thread {thread}"));
+        let what = self.pull_purpose(&format!("{doing} the thread {thread}"));
         let mutation = if resolved { RESOLVE } else { UNRESOLVE };
         let (scope, variables) =
             (TokenScope::RepositoryWrite(&self.id.repository, &self.repo), json!({ "thread": thread }));
         let changed = self.github.mutate(scope, &what, mutation, variables).await;
-        let data: ChangeData = self.record_refusal(OptionalWrite::ThreadResolution, changed)?;
+        let data: ChangeData = self.record_write_result(OptionalWrite::ThreadResolution, changed)?;
         // GitHub reports success even if nothing was changed, so the returned state is checked.
         match data.change.and_then(|change| change.thread) {
             Some(now) if now.id == thread.as_str() && now.is_resolved == resolved => Ok(()),

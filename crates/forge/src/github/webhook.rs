@@ -10,7 +10,7 @@ use super::checks::pull_of_check;
 use super::{STATUS_CONTEXT, account_id};
 use crate::webhook::{
     CheckRerun, DeliveryError, DeliveryHeaders, DeliverySignature, RerunTarget, WebhookComment, WebhookEvent,
-    WebhookLabel, clean_word, invalid_field, is_page, missing_field, parse_body,
+    WebhookLabel, clean_event_name, invalid_field, is_page, missing_field, parse_body,
 };
 
 /// Header that names the event.
@@ -148,7 +148,7 @@ pub(crate) fn parse(event: &str, forge_name: &str, body: &[u8]) -> Result<Webhoo
         "issue_comment" => parse_comment(forge_name, body, CommentKind::Conversation),
         "pull_request_review_comment" => parse_comment(forge_name, body, CommentKind::Diff),
         "check_run" | "check_suite" => parse_check(event, forge_name, body),
-        other => Ok(WebhookEvent::Ignored { event_name: clean_word(other) }),
+        other => Ok(WebhookEvent::Ignored { event_name: clean_event_name(other) }),
     }
 }
 
@@ -170,7 +170,9 @@ fn parse_pull(forge_name: &str, body: &[u8]) -> Result<WebhookEvent, DeliveryErr
         _ => false,
     };
     if !wanted {
-        return Ok(WebhookEvent::Ignored { event_name: format!("pull_request {}", clean_word(&action)) });
+        return Ok(WebhookEvent::Ignored {
+            event_name: format!("pull_request {}", clean_event_name(&action)),
+        });
     }
 
     let number = event.number.ok_or_else(|| missing_field("number"))?;
@@ -197,7 +199,7 @@ fn parse_check(name: &str, forge_name: &str, body: &[u8]) -> Result<WebhookEvent
     let action = event.action.ok_or_else(|| missing_field("action"))?;
     let ignored = |purpose: &str| Ok(WebhookEvent::Ignored { event_name: format!("{name} {purpose}") });
     if !matches!(action.as_str(), "rerequested" | "requested_action") {
-        return ignored(&clean_word(&action));
+        return ignored(&clean_event_name(&action));
     }
     let (repository, repo) = parse_repository(event.repository)?;
     let (app, target) = match (event.check_run, event.check_suite) {
@@ -227,7 +229,7 @@ fn parse_check(name: &str, forge_name: &str, body: &[u8]) -> Result<WebhookEvent
     {
         return Err(invalid_field("sender.login", "is not a login"));
     }
-    Ok(WebhookEvent::Rerun(CheckRerun { repository, repo, app, target, account, login }))
+    Ok(WebhookEvent::Rerun(CheckRerun { repository_id: repository, repo, app, target, account, login }))
 }
 
 fn parse_comment(forge_name: &str, body: &[u8], kind: CommentKind) -> Result<WebhookEvent, DeliveryError> {
@@ -239,7 +241,7 @@ fn parse_comment(forge_name: &str, body: &[u8], kind: CommentKind) -> Result<Web
     };
     let ignored = |purpose: &str| WebhookEvent::Ignored { event_name: format!("{name} {purpose}") };
     if action != "created" {
-        return Ok(ignored(&clean_word(&action)));
+        return Ok(ignored(&clean_event_name(&action)));
     }
     let number = match kind {
         CommentKind::Conversation => {

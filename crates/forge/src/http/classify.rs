@@ -137,7 +137,7 @@ fn required_scopes(body: &[u8]) -> Option<String> {
 fn rate_limit_wait(
     status: StatusCode,
     headers: &HeaderMap,
-    words: &str,
+    message: &str,
     now: UnixMillis,
 ) -> Option<(TimeSpan, Option<SecondaryLimit>)> {
     if !matches!(status.as_u16(), 403 | 429) {
@@ -155,7 +155,7 @@ fn rate_limit_wait(
     } else if let Some(limit) = limit.filter(|limit| limit.quota.remaining == 0) {
         (limit.wait, None)
     } else if status == StatusCode::TOO_MANY_REQUESTS
-        || mentions_rate_limit(words)
+        || mentions_rate_limit(message)
         || header_text(headers, "x-ratelimit-remaining") == Some("0")
     {
         (DEFAULT_WAIT, Some(SecondaryLimit::WithoutWait))
@@ -177,8 +177,8 @@ pub(super) fn response_date(headers: &HeaderMap) -> Option<UnixMillis> {
 
 /// Returns true if the text is one of GitHub's messages about rate limits. Some responses report these limits
 /// only in the text, not in the headers.
-fn mentions_rate_limit(words: &str) -> bool {
-    let words = words.to_ascii_lowercase();
+fn mentions_rate_limit(message: &str) -> bool {
+    let words = message.to_ascii_lowercase();
     ["rate limit", "abuse detection"].iter().any(|sign| words.contains(sign))
 }
 

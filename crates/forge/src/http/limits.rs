@@ -34,7 +34,7 @@ const MAX_WINDOWS: usize = 4096;
 /// state each time.
 const SHARED_STATE_TTL: TimeSpan = TimeSpan::seconds(1);
 /// Time for which a shared state is kept after its last change; longer than any wait that the state contains.
-const KEEP: TimeSpan = TimeSpan::minutes(120);
+const SHARED_STATE_RETENTION: TimeSpan = TimeSpan::minutes(120);
 
 /// The login or installation whose rate limit a call uses.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -73,20 +73,20 @@ pub(super) struct RateLimits {
     creations: &'static CreationLimits,
     state: Mutex<RateLimitState>,
     /// Store of the shared state, and the name of the login in this store; `None` if no state is shared.
-    common: Option<(Arc<dyn SharedStateStore>, String)>,
+    shared_state: Option<(Arc<dyn SharedStateStore>, String)>,
 }
 
 #[derive(Default)]
 struct RateLimitState {
     /// Primary limits, each with the instant at which its window ends.
     windows: HashMap<(RateLimitOwner, RateResource), (RateQuota, UnixMillis)>,
-    payers: HashMap<RateLimitOwner, OwnerLimitEntry>,
+    owner_entries: HashMap<RateLimitOwner, OwnerLimitEntry>,
 }
 
 /// The limits of one `RateLimitOwner` in this process.
 #[derive(Default)]
 struct OwnerLimitEntry {
-    account: OwnerLimitState,
+    limit_state: OwnerLimitState,
     /// Time at which the shared state was last read.
     last_read_at: Option<UnixMillis>,
 }
@@ -94,12 +94,12 @@ struct OwnerLimitEntry {
 impl RateLimits {
     pub(super) fn new(creations: &'static CreationLimits, clock: Arc<dyn Clock>) -> Self {
         let (request_permits, state) = (Semaphore::new(MAX_CONCURRENT), Mutex::default());
-        Self { clock, request_permits, creations, state, common: None }
+        Self { clock, request_permits, creations, state, shared_state: None }
     }
 
     /// Shares the limits with other processes that use this login.
-    pub(super) fn with_shared_limits(self, common: Arc<dyn SharedStateStore>, login: String) -> Self {
-        Self { common: Some((common, login)), ..self }
+    pub(super) fn with_shared_limits(self, shared_state: Arc<dyn SharedStateStore>, login: String) -> Self {
+        Self { shared_state: Some((shared_state, login)), ..self }
     }
 
     /// Waits until fewer than `MAX_CONCURRENT` calls are in progress, then checks the rate limits. Returns a
@@ -109,7 +109,7 @@ impl RateLimits {
     /// [`ForgeError::RateLimited`] with the wait if the call must not be sent.
     pub(super) async fn admit(
         &self,
-        payer: RateLimitOwner,
+        limit_owner: RateLimitOwner,
         call: &ForgeRequest,
     ) -> Result<SemaphorePermit<'_>, ForgeError> {
         let place = self.request_permits.acquire().await;
@@ -117,10 +117,11 @@ impl RateLimits {
         // The limits are checked only now, because another call may have hit a limit while this call waited.
         let resource = RateResource::from_url(&call.url);
         let creations = (call.retry_safety == RetrySafety::Unsafe).then_some(self.creations);
-        let wait = match self.update_own(payer, |own, now| own.account.admit(resource, creations, now)) {
-            Some(wait) => Some(wait),
-            None => self.admitted_by_others(payer, resource, creations).await,
-        };
+        let wait =
+            match self.update_own(limit_owner, |own, now| own.limit_state.admit(resource, creations, now)) {
+                Some(wait) => Some(wait),
+                None => self.shared_state_wait(limit_owner, resource, creations).await,
+            };
         match wait {
             None => Ok(place),
             Some(wait) => {
@@ -132,28 +133,28 @@ impl RateLimits {
 
     /// Checks the shared state for a call that this process's own state allows. Returns the time to wait if
     /// the call must not be sent.
-    async fn admitted_by_others(
+    async fn shared_state_wait(
         &self,
-        payer: RateLimitOwner,
+        limit_owner: RateLimitOwner,
         resource: RateResource,
         creations: Option<&CreationLimits>,
     ) -> Option<TimeSpan> {
-        if !self.update_own(payer, |own, now| own.is_shared_read_due(now)) && creations.is_none() {
+        if !self.update_own(limit_owner, |own, now| own.is_shared_read_due(now)) && creations.is_none() {
             return None;
         }
         let wait = self
-            .update_shared(payer, |account, now| account.admit(resource, creations, now))
+            .update_shared(limit_owner, |account, now| account.admit(resource, creations, now))
             .await
             .flatten()?;
         // The call is not sent, so its creation is removed from this process's count.
         if creations.is_some() {
-            self.update_own(payer, |own, _| own.account.not_created());
+            self.update_own(limit_owner, |own, _| own.limit_state.uncount_creation());
         }
         Some(wait)
     }
 
     /// Records the primary limit that the headers of a response report.
-    pub(super) async fn record_headers(&self, payer: RateLimitOwner, headers: &HeaderMap) {
+    pub(super) async fn record_headers(&self, limit_owner: RateLimitOwner, headers: &HeaderMap) {
         let now = self.clock.now();
         let Some(LimitHeaders { resource: Some(resource), quota, wait }) = parse_limit_headers(headers, now)
         else {
@@ -164,15 +165,15 @@ impl RateLimits {
             if state.windows.len() >= MAX_WINDOWS {
                 state.windows.retain(|_, (_, until)| *until > now);
             }
-            state.windows.insert((payer, resource), (quota, now + wait));
+            state.windows.insert((limit_owner, resource), (quota, now + wait));
         }
         let is_spent = quota.remaining == 0;
         let note = |account: &mut OwnerLimitState, now: UnixMillis| {
             account.record_spent(resource, is_spent.then_some(now + wait));
         };
-        self.update_own(payer, |own, now| note(&mut own.account, now));
+        self.update_own(limit_owner, |own, now| note(&mut own.limit_state, now));
         if is_spent {
-            self.update_shared(payer, note).await;
+            self.update_shared(limit_owner, note).await;
         }
     }
 
@@ -180,22 +181,23 @@ impl RateLimits {
     /// the wait.
     pub(super) async fn record_secondary_limit(
         &self,
-        payer: RateLimitOwner,
-        brake: SecondaryLimit,
+        limit_owner: RateLimitOwner,
+        secondary_limit: SecondaryLimit,
         wait: TimeSpan,
     ) -> TimeSpan {
-        let hit =
-            |account: &mut OwnerLimitState, now: UnixMillis| account.record_secondary_limit(brake, wait, now);
-        match self.update_shared(payer, hit).await {
+        let hit = |account: &mut OwnerLimitState, now: UnixMillis| {
+            account.record_secondary_limit(secondary_limit, wait, now)
+        };
+        match self.update_shared(limit_owner, hit).await {
             Some(wait) => wait,
-            None => self.update_own(payer, |own, now| hit(&mut own.account, now)),
+            None => self.update_own(limit_owner, |own, now| hit(&mut own.limit_state, now)),
         }
     }
 
     /// Records a successful call.
-    pub(super) async fn record_success(&self, payer: RateLimitOwner) {
-        if self.update_own(payer, |own, now| own.account.record_success(now)) {
-            self.update_shared(payer, OwnerLimitState::record_success).await;
+    pub(super) async fn record_success(&self, limit_owner: RateLimitOwner) {
+        if self.update_own(limit_owner, |own, now| own.limit_state.record_success(now)) {
+            self.update_shared(limit_owner, OwnerLimitState::record_success).await;
         }
     }
 
@@ -213,28 +215,29 @@ impl RateLimits {
     /// Reads or changes the state of this process.
     fn update_own<T>(
         &self,
-        payer: RateLimitOwner,
+        limit_owner: RateLimitOwner,
         decide: impl FnOnce(&mut OwnerLimitEntry, UnixMillis) -> T,
     ) -> T {
         let now = self.clock.now();
         let mut state = self.state();
-        if state.payers.len() >= MAX_WINDOWS && !state.payers.contains_key(&payer) {
-            state.payers.retain(|_, own| own.account.is_relevant(now));
+        if state.owner_entries.len() >= MAX_WINDOWS && !state.owner_entries.contains_key(&limit_owner) {
+            state.owner_entries.retain(|_, own| own.limit_state.is_relevant(now));
         }
-        decide(state.payers.entry(payer).or_default(), now)
+        decide(state.owner_entries.entry(limit_owner).or_default(), now)
     }
 
     /// Reads or changes the shared state, and copies the waits in the shared state to this process's own
     /// state. `None` if there is no shared state or the store is unreachable.
     async fn update_shared<T>(
         &self,
-        payer: RateLimitOwner,
+        limit_owner: RateLimitOwner,
         decide: impl Fn(&mut OwnerLimitState, UnixMillis) -> T,
     ) -> Option<T> {
-        let (common, login) = self.common.as_ref()?;
-        match update_state(&**common, &format!("{login}{payer}"), KEEP, decide).await {
+        let (common, login) = self.shared_state.as_ref()?;
+        match update_state(&**common, &format!("{login}{limit_owner}"), SHARED_STATE_RETENTION, decide).await
+        {
             Ok(StateUpdate { state, time: there, result }) => {
-                self.update_own(payer, |own, now| own.account.merge_pauses(&state, there - now));
+                self.update_own(limit_owner, |own, now| own.limit_state.merge_pauses(&state, there - now));
                 Some(result)
             }
             Err(error) => {

@@ -21,7 +21,7 @@ impl Client {
 
     fn with(api: &Url, patience: HttpTimeouts, clock: Arc<dyn Clock>) -> Self {
         let by = RequestAuthorization::bearer(SecretString::new(CANARY), RateLimitOwner::Token).unwrap();
-        let http = ForgeHttpClient::new(api, crate::github::wire_of(api), patience, clock).unwrap();
+        let http = ForgeHttpClient::new(api, crate::github::http_dialect(api), patience, clock).unwrap();
         Self { http: http.with_permit(open_gate_permit()), by }
     }
 
@@ -365,7 +365,7 @@ async fn processes_that_share_limits_send_together_what_one_may() {
     let (api, clock) = (server.url(""), Arc::new(ManualClock::new(NOW)));
     let common = FakeSharedState::new(clock.clone());
     const THREE: &[(usize, TimeSpan)] = &[(3, TimeSpan::minutes(1))];
-    let wire = HttpDialect { creations: THREE, ..crate::github::wire_of(&api) };
+    let wire = HttpDialect { creations: THREE, ..crate::github::http_dialect(&api) };
     let process = |login: &str| {
         let http = ForgeHttpClient::new(&api, wire, test_timeouts(), clock.clone()).unwrap();
         http.with_shared_limits(Arc::new(common.clone()), &api, login).with_permit(open_gate_permit())

@@ -249,7 +249,7 @@ fn topics_hold_against_what_items_hold_against() {
 
 #[test]
 fn both_forms_are_read_whatever_is_written() {
-    let (html, link) = (keys(), keys().written_as(MarkerForm::LinkReference));
+    let (html, link) = (keys(), keys().with_marker_syntax(MarkerForm::LinkReference));
     for item in [finding("1:0f3a)-0"), CommentSubject::Summary] {
         let marker = link.sign(&pr(7), CommentProducer::Review, &item);
         assert!(marker.starts_with("[//]: # (truing:1 producer=review item="), "{marker}");
@@ -274,7 +274,7 @@ fn both_forms_are_read_whatever_is_written() {
 
 #[test]
 fn a_marker_of_one_form_with_the_end_of_the_other_is_none() {
-    let marker = keys().written_as(MarkerForm::LinkReference).sign(
+    let marker = keys().with_marker_syntax(MarkerForm::LinkReference).sign(
         &pr(7),
         CommentProducer::Review,
         &CommentSubject::Summary,
@@ -301,7 +301,7 @@ fn link_references_of_others_are_left_and_those_like_ours_are_shown() {
 fn the_seeds_marker_is_recognised_and_proves_nothing() {
     let marker = "<!-- claude-reviewer:inline:0f3a9c -->";
     for text in [format!("Fix it.\n\n{marker}\n"), format!("{marker}\nFix it.")] {
-        assert_eq!(without_seed(&text).as_deref().map(str::trim), Some("Fix it."));
+        assert_eq!(strip_legacy_marker(&text).as_deref().map(str::trim), Some("Fix it."));
         assert_eq!(keys().find_marker(&pr(7), &text), MarkerMatch::NoMarker);
     }
     for other in [
@@ -311,6 +311,6 @@ fn the_seeds_marker_is_recognised_and_proves_nothing() {
         "<!-- truing:1 x -->",
         "One.\n<!-- claude-reviewer:inline:0f3a9c -->\nThree.",
     ] {
-        assert_eq!(without_seed(other), None, "{other}");
+        assert_eq!(strip_legacy_marker(other), None, "{other}");
     }
 }

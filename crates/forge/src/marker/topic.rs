@@ -12,12 +12,12 @@ use super::{MarkerKeys, MarkerKind, MarkerParts, escape_value, is_marker, normal
 
 /// The kind of marker in the pull requests, issues and comments that loops create. Each marker contains one
 /// topic.
-const TOPICS: MarkerKind = MarkerKind { field: "topic", domain: b"truing topic 1" };
+const TOPIC_MARKER_KIND: MarkerKind = MarkerKind { field: "topic", domain: b"truing topic 1" };
 
 impl MarkerKeys {
     /// Returns a marker line for this topic, without a line end.
     pub fn sign_topic(&self, pr: &PrId, producer: CommentProducer, topic: &Topic) -> String {
-        self.marker_line(&TOPICS, pr, producer, &escape_value(topic.as_str()))
+        self.marker_line(&TOPIC_MARKER_KIND, pr, producer, &escape_value(topic.as_str()))
     }
 
     /// Returns the topic in the marker of this producer, and the text above the marker. The topic is `None`
@@ -44,15 +44,16 @@ impl MarkerKeys {
         pr: &PrId,
         producer: CommentProducer,
         text: &str,
-        unknown: bool,
+        accepts_unknown_key: bool,
     ) -> (Option<Topic>, String) {
         let text = normalize_text(text);
         let (above, line) = text.rsplit_once('\n').unwrap_or(("", &text));
         if !is_marker(line) {
             return (None, text);
         }
-        let topic = MarkerParts::read(&TOPICS, line).and_then(|parts| {
-            let right = parts.producer == producer && self.verify_mac(&TOPICS, pr, &parts).unwrap_or(unknown);
+        let topic = MarkerParts::read(&TOPIC_MARKER_KIND, line).and_then(|parts| {
+            let right = parts.producer == producer
+                && self.verify_mac(&TOPIC_MARKER_KIND, pr, &parts).unwrap_or(accepts_unknown_key);
             let topic =
                 unescape_value(parts.subject_word).filter(|topic| escape_value(topic) == parts.subject_word);
             topic.filter(|_| right).map(Topic::new)

@@ -339,7 +339,7 @@ fn a_check_of_ours_that_is_wanted_again_names_its_pull_request_and_a_suite_its_c
     let head = Sha::parse(HEAD).unwrap();
     for (name, target) in [("check_run", RerunTarget::Pull(pr)), ("check_suite", RerunTarget::Head(head))] {
         let expected = CheckRerun {
-            repository: "1296269".into(),
+            repository_id: "1296269".into(),
             repo: "octo/demo".into(),
             app: 77,
             target,

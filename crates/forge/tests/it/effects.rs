@@ -235,13 +235,13 @@ impl Scene {
         let view = self.site.shop.pull(self.number).await.unwrap();
         match kind {
             EffectKind::Review if self.site.row().review_posting == ReviewPosting::Comment => {
-                view.summary_comments().count()
+                view.conversation_comments().count()
             }
             EffectKind::Review => {
                 view.reviews.iter().filter(|review| review.body.starts_with("## audit")).count()
             }
             EffectKind::ReviewAsComment | EffectKind::Comment | EffectKind::Trigger => {
-                view.summary_comments().count()
+                view.conversation_comments().count()
             }
             EffectKind::LineComment => view.inline_comments().count(),
             EffectKind::Reply => view.inline_comments().count() - 1,

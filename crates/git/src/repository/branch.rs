@@ -35,8 +35,12 @@ impl LocalRepository {
         // The objects are copied by git in a private folder, so the repository's own configuration has no
         // effect on the copy.
         let folder = self.git.create_private_folder()?;
-        create_git_folder(folder.path(), self.view.object_format())?;
-        let view = IsolatedGitDir::new(self.git.clone(), folder.path().to_owned(), self.view.object_format());
+        create_git_folder(folder.path(), self.isolated_dir.object_format())?;
+        let view = IsolatedGitDir::new(
+            self.git.clone(),
+            folder.path().to_owned(),
+            self.isolated_dir.object_format(),
+        );
         let (objects, revisions) =
             (&self.layout.objects, [commit.to_string(), format!("^{existing_commit}")]);
         view.copy_objects(&from.dir().join("objects"), objects, "committed", &revisions).await?;

@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use super::LocalRepository;
 
 /// Hooks that git runs around a commit and a push.
-const AROUND_COMMITS: [&str; 4] = ["pre-commit", "prepare-commit-msg", "commit-msg", "pre-push"];
+const COMMIT_AND_PUSH_HOOKS: [&str; 4] = ["pre-commit", "prepare-commit-msg", "commit-msg", "pre-push"];
 
 impl LocalRepository {
     /// Returns the names of this clone's hooks that git would run for a commit or a push.
@@ -20,6 +20,6 @@ impl LocalRepository {
             let found = std::fs::metadata(folder.join(name));
             found.is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0)
         };
-        AROUND_COMMITS.into_iter().filter(is_run).collect()
+        COMMIT_AND_PUSH_HOOKS.into_iter().filter(is_run).collect()
     }
 }

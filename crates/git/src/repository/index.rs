@@ -60,7 +60,7 @@ impl IndexSnapshot {
             let flags = ["--cached", "--ita-invisible-in-index", base.as_str(), "--"];
             self.work.with_scratch_index(call).args(flags)
         };
-        let view = &self.repository.view;
+        let view = &self.repository.isolated_dir;
         let found = view.diff_sides(&view.object_store(), sides).await?;
         let skip = |path: &RepoPath| UnreviewedFile { path: path.clone(), reason: SkipReason::Unmerged };
         let mut skipped = self.unmerged.iter().map(skip).chain(found.skipped_files).collect::<Vec<_>>();
@@ -79,12 +79,12 @@ impl IndexSnapshot {
         let is_wanted = |path: &RepoPath| paths.as_ref().is_none_or(|paths| paths.contains(path));
         let mut entries = self.list_entries(&[]).await?;
         entries.retain(|entry| is_wanted(&entry.path) && !self.unmerged.contains(&entry.path));
-        self.repository.view.export_entries(entries, dest).await
+        self.repository.isolated_dir.export_entries(entries, dest).await
     }
 
     /// Returns the entries of the index.
     async fn list_entries(&self, selection: &[&str]) -> Result<Vec<ListedFile>, GitError> {
-        let call = self.work.with_scratch_index(self.repository.view.command("ls-files"));
+        let call = self.work.with_scratch_index(self.repository.isolated_dir.command("ls-files"));
         let call = call.args(["--stage", "-z"]).args(selection).max_output(self.work.max_listing_bytes());
         let listing = call.read_output().await?;
         split_listing(&listing)

@@ -158,7 +158,7 @@ impl LocalRepository {
         work.reset_to_base(base, &plan.paths_to_reset).await?;
         let sides = |call: GitCommand| work.with_scratch_index(call).args(["--cached", base.as_str(), "--"]);
         let WorktreeDiff { diff, skipped_files: skipped, large_new_files: large, .. } =
-            self.view.diff_sides(&work.object_store(), sides).await?;
+            self.isolated_dir.diff_sides(&work.object_store(), sides).await?;
         let unseen = work.changed_unchecked_files(base, unseen).await?;
         plan.skipped_files.extend(skipped);
         plan.large_new_files.extend(large);
@@ -203,7 +203,8 @@ impl ScratchIndex {
     ) -> Result<Self, GitError> {
         let index = index.unwrap_or(&repository.layout.index).to_owned();
         let folder = repository.git.create_private_folder()?;
-        let sparse = copy_index(&index, folder.path(), &repository.layout.git_dir, repository.view.dir())?;
+        let sparse =
+            copy_index(&index, folder.path(), &repository.layout.git_dir, repository.isolated_dir.dir())?;
         create_object_store(folder.path())?;
         let work = Self { repository, folder };
         if sparse {
@@ -223,7 +224,7 @@ impl ScratchIndex {
     /// of line ends. Attributes may also name programs, but the view does not configure any of these
     /// programs.
     pub(super) fn worktree_command(&self, name: &'static str) -> GitCommand {
-        let call = self.with_scratch_index(self.repository.view.command_with_attributes(name));
+        let call = self.with_scratch_index(self.repository.isolated_dir.command_with_attributes(name));
         let call = call.in_folder(self.repository.root()).env("GIT_WORK_TREE", self.repository.root());
         let call = call.config("core.fsync", "none");
         let settings = self.repository.settings.conversion_settings.iter();
@@ -235,7 +236,7 @@ impl ScratchIndex {
     }
 
     pub(super) fn isolated_dir(&self) -> &IsolatedGitDir {
-        &self.repository.view
+        &self.repository.isolated_dir
     }
 
     pub(super) fn max_listing_bytes(&self) -> usize {
@@ -308,7 +309,7 @@ impl ScratchIndex {
             return Ok(Vec::new());
         }
         let flags = ["--cached", "--name-only", "-z", "--no-renames", base.as_str(), "--"];
-        let call = self.with_scratch_index(self.repository.view.command("diff-index")).args(flags);
+        let call = self.with_scratch_index(self.repository.isolated_dir.command("diff-index")).args(flags);
         let mut changed = parse_paths(&call.max_output(self.max_listing_bytes()).read_output().await?);
         changed.retain(|path| unchecked.contains(path));
         Ok(changed)
@@ -367,14 +368,14 @@ impl ScratchIndex {
             && (by_setting || plan.has_attributes || plan.indexed_blobs.len() > MAX_UNPACKED_BLOBS)
         {
             let ids = plan.indexed_blobs.iter().flat_map(|id| id.iter().copied().chain([b'\n'])).collect();
-            let call = self.repository.view.command("pack-objects").args(["--quiet", "--window=0"]);
+            let call = self.repository.isolated_dir.command("pack-objects").args(["--quiet", "--window=0"]);
             call.arg(self.folder.path().join("objects/pack/pack")).with_input(ids).read_output().await?;
         }
         if !plan.paths_to_read.is_empty() {
             self.add_files_to_index(&plan.paths_to_read).await?;
         }
         // All new objects are written, so the folder may now borrow the repository's objects.
-        write_alternates(self.folder.path(), &self.repository.view.dir().join("objects"))
+        write_alternates(self.folder.path(), &self.repository.isolated_dir.dir().join("objects"))
     }
 
     async fn add_files_to_index(&self, paths: &[RepoPath]) -> Result<(), GitError> {
@@ -390,7 +391,8 @@ impl ScratchIndex {
         if paths.is_empty() {
             return Ok(());
         }
-        let call = self.repository.view.command("ls-tree").args(["-r", "-z", "--full-tree", base.as_str()]);
+        let call =
+            self.repository.isolated_dir.command("ls-tree").args(["-r", "-z", "--full-tree", base.as_str()]);
         let listing = call.max_output(self.max_listing_bytes()).read_output().await?;
         let entries = split_listing(&listing)
             .filter_map(ListedFile::from_tree_line)
@@ -415,7 +417,7 @@ impl ScratchIndex {
 
     /// Returns git's null id.
     fn null_id(&self) -> String {
-        "0".repeat(self.repository.view.object_format().empty_tree().len())
+        "0".repeat(self.repository.isolated_dir.object_format().empty_tree().len())
     }
 }
 

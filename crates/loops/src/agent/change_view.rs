@@ -36,11 +36,11 @@ const LOCAL: &str = "local/";
 const MAX_SHOWN_BYTES: usize = 160 << 10;
 /// If the change of one file is larger than this number of bytes, the prompt does not show it. The model must
 /// request such a change in parts.
-const WHOLE_BYTES: usize = 32 << 10;
-const WHOLE_LINES: usize = 700;
+const MAX_WHOLE_DIFF_BYTES: usize = 32 << 10;
+const MAX_WHOLE_DIFF_LINES: usize = 700;
 /// Maximum number of files that the prompt names without a diff. The same maximum applies to the known ///
 /// findings in the prompt.
-const MAX_NAMED: usize = 500;
+const MAX_LISTED_ENTRIES: usize = 500;
 /// Maximum number of characters of a title and of a name.
 const MAX_LINE_CHARS: usize = 300;
 /// Maximum number of bytes of a description.
@@ -123,8 +123,8 @@ impl DiffExcerpt {
         for path in &reading.coverage.reviewed {
             let reply = answer_diff_call(&change.diff, &json!({ "path": path.to_string() }));
             let is_whole = !reply.is_error
-                && reply.text.len() < WHOLE_BYTES
-                && reply.text.lines().count() < WHOLE_LINES
+                && reply.text.len() < MAX_WHOLE_DIFF_BYTES
+                && reply.text.lines().count() < MAX_WHOLE_DIFF_LINES
                 && text.len() + reply.text.len() <= MAX_SHOWN_BYTES;
             if is_whole {
                 text.push_str(&reply.text);
@@ -139,8 +139,8 @@ impl DiffExcerpt {
             let why = reason.as_str().replace('_', " ");
             format!("{} ({why})", line::clean_line(&path.to_string(), MAX_LINE_CHARS))
         }));
-        let more = omitted_files.len().saturating_sub(MAX_NAMED);
-        omitted_files.truncate(MAX_NAMED);
+        let more = omitted_files.len().saturating_sub(MAX_LISTED_ENTRIES);
+        omitted_files.truncate(MAX_LISTED_ENTRIES);
         omitted_files
             .extend((more > 0).then(|| format!("and {more} more: `{DIFF}` without a path names them")));
         Self { text, omitted_files, shown_paths }
@@ -177,7 +177,7 @@ pub(super) fn build_first_prompt(
     } = input;
     let DiffExcerpt { text: diffs, omitted_files, shown_paths } = DiffExcerpt::new(change, rule_results);
     let found = rule_results.findings.iter().chain(&rule_results.suppressed).map(|placed| &placed.raw);
-    let known: Vec<String> = found.take(MAX_NAMED).map(render_finding_line).collect();
+    let known: Vec<String> = found.take(MAX_LISTED_ENTRIES).map(render_finding_line).collect();
     let head = change.head.as_ref().map_or("working-tree", Sha::as_str);
     let end = subject.description.floor_char_boundary(MAX_DESCRIPTION_BYTES);
     let description = subject.description.get(..end).unwrap_or_default();
@@ -267,7 +267,10 @@ impl<'a> ViewTrackingTools<'a> {
     pub(crate) fn unseen_files(&self, coverage: &ReviewCoverage) -> Vec<String> {
         let seen = self.viewed_paths.lock().unwrap_or_else(PoisonError::into_inner);
         let unseen = coverage.reviewed.iter().filter(|path| !seen.contains(path));
-        unseen.map(|path| line::clean_line(&path.to_string(), MAX_LINE_CHARS)).take(MAX_NAMED).collect()
+        unseen
+            .map(|path| line::clean_line(&path.to_string(), MAX_LINE_CHARS))
+            .take(MAX_LISTED_ENTRIES)
+            .collect()
     }
 
     /// Returns the files whose change the model has seen.
@@ -318,7 +321,7 @@ mod tests {
             diff: Vec::new(),
             left_out: Vec::new(),
             large_new_files: Vec::new(),
-            unseen: Vec::new(),
+            index_content_paths: Vec::new(),
         };
         let reasons = [
             ("logo.png", SkipReason::Binary),

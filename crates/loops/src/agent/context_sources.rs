@@ -25,7 +25,7 @@ use truing_reader::redact::redact_secrets;
 use super::task::hash_values;
 
 /// Maximum number of repositories whose memories are kept.
-const MAX_KEPT: usize = 64;
+const MAX_CACHED_MEMORIES: usize = 64;
 /// Maximum number of bytes that are read from a file. This maximum exceeds the size limits of all files. ///
 /// Truing can therefore read a file that exceeds its limit, and report the file as too large.
 const MAX_FILE_BYTES: u64 = {
@@ -40,12 +40,12 @@ const MAX_SPECIALIST_FILES: usize = 16;
 /// The reason why a link or a submodule is skipped.
 const NOT_FOLLOWED: &str = "it is a link or a submodule, which is not followed";
 /// Maximum number of characters of git's message about a file.
-const MAX_WORDS_CHARS: usize = 100;
+const MAX_GIT_MESSAGE_CHARS: usize = 100;
 
 /// The operator's context for every review, and a cache of recently combined contexts.
 #[derive(Debug, Default)]
 pub struct ContextSources {
-    operators: LayerFiles,
+    operator_files: LayerFiles,
     /// True if several specialists review each change. If false, the repository's own specialists are not
     /// read.
     pub(super) specialists: bool,
@@ -59,13 +59,13 @@ pub struct ReviewContext {
     /// The combined memory of operator and repository.
     pub memory: Arc<LayeredMemory>,
     /// A description of the commit or folder that provides the repository's own files.
-    pub from: String,
+    pub repository_source: String,
 }
 
 impl ReviewContext {
     /// Converts the context to the type that a run's record stores.
     pub(super) fn to_model_memory(&self) -> ModelMemory {
-        let Self { memory, from } = self;
+        let Self { memory, repository_source: from } = self;
         ModelMemory {
             hash: memory.hash.clone(),
             repository_content: memory.repository_summary.as_ref().map(|own| format!("{own} from {from}")),
@@ -127,7 +127,7 @@ impl ContextSources {
             let file = MemoryFile { path: path.display().to_string(), content };
             operators.skills.push(SkillFile { folder: name, file });
         }
-        Ok(Self { operators, ..Self::default() })
+        Ok(Self { operator_files: operators, ..Self::default() })
     }
 
     /// Enables or disables specialists, which replace the single reviewer of each change.
@@ -182,7 +182,7 @@ impl ContextSources {
                 match commits.read_file(commit, &file.path).await {
                     Ok(content) => content.ok_or_else(gone),
                     Err(error) => {
-                        let message = line::clean_line(&error.to_string(), MAX_WORDS_CHARS);
+                        let message = line::clean_line(&error.to_string(), MAX_GIT_MESSAGE_CHARS);
                         Err(format!("{}: {message}", gone()))
                     }
                 }
@@ -190,7 +190,7 @@ impl ContextSources {
             add_file(&mut found, role, MemoryFile { path: path.to_owned(), content });
         }
         sort_files(&mut found);
-        Ok(self.cache_memory(key, LayeredMemory::from_layers(&self.operators, &found)))
+        Ok(self.cache_memory(key, LayeredMemory::from_layers(&self.operator_files, &found)))
     }
 
     /// Combines the operator's context with the context of a working tree. Links that lead out of the tree
@@ -198,7 +198,7 @@ impl ContextSources {
     pub fn read_working_tree(&self, root: &Path) -> Arc<LayeredMemory> {
         let mut found = LayerFiles::default();
         let Ok(tree) = FileTree::open(root) else {
-            return Arc::new(LayeredMemory::from_layers(&self.operators, &found));
+            return Arc::new(LayeredMemory::from_layers(&self.operator_files, &found));
         };
         let file = |path: &str| {
             // A symbolic link is not followed here, so the link is reported even if its target does not
@@ -236,7 +236,7 @@ impl ContextSources {
                 }
             }
         }
-        Arc::new(LayeredMemory::from_layers(&self.operators, &found))
+        Arc::new(LayeredMemory::from_layers(&self.operator_files, &found))
     }
 
     /// True if reviews use files of this role.
@@ -255,7 +255,7 @@ impl ContextSources {
     fn cache_memory(&self, key: String, memory: LayeredMemory) -> Arc<LayeredMemory> {
         let memory = Arc::new(memory);
         let mut kept = self.cached_contexts.lock().unwrap_or_else(PoisonError::into_inner);
-        if kept.len() >= MAX_KEPT {
+        if kept.len() >= MAX_CACHED_MEMORIES {
             kept.pop_front();
         }
         kept.push_back((key, Arc::clone(&memory)));

@@ -30,7 +30,7 @@ use super::{AgentError, ChangeDescription, ModelAgent, ModelReviewOptions, Model
 use crate::reading::{ReadingOutcome, ReviewedChange};
 
 /// The names that identify a review and its only agent in a cassette.
-const RUN: &str = "review";
+const LOOP_NAME: &str = "review";
 const AGENT: &str = "reviewer";
 /// Maximum cost of one specialist.
 const SPECIALIST_MONEY: MicroUsd = MicroUsd(500_000);
@@ -72,7 +72,7 @@ pub(super) struct ReviewerRun {
     pub(super) ms: u64,
     /// The budget level of the pull request that limits the reviewer's cost; `None` if no such level limits
     /// it.
-    pub(super) bound: Option<BudgetLevel>,
+    pub(super) limiting_budget_level: Option<BudgetLevel>,
 }
 
 impl<'a> ReviewInput<'a> {
@@ -91,16 +91,16 @@ impl<'a> ReviewInput<'a> {
     pub(super) fn run_reviewer(
         self,
         specialist: Option<&'a Skill>,
-        side_by_side: usize,
+        parallel_reviewer_count: usize,
         gate: Arc<dyn WriteGate>,
     ) -> Pin<Box<dyn Future<Output = Result<ReviewerRun, AgentError>> + Send + 'a>> {
-        Box::pin(self.run_unboxed(specialist, side_by_side, gate))
+        Box::pin(self.run_unboxed(specialist, parallel_reviewer_count, gate))
     }
 
     async fn run_unboxed(
         self,
         specialist: Option<&Skill>,
-        side_by_side: usize,
+        parallel_reviewer_count: usize,
         gate: Arc<dyn WriteGate>,
     ) -> Result<ReviewerRun, AgentError> {
         let Self {
@@ -155,7 +155,7 @@ impl<'a> ReviewInput<'a> {
             .into_iter()
             .chain(left.map(BudgetUsage::unspent))
             .min();
-        let max_cost = specialist.map_or(whole, |_| Some(budget_share(whole, side_by_side)));
+        let max_cost = specialist.map_or(whole, |_| Some(budget_share(whole, parallel_reviewer_count)));
         // The pull request's money limits a specialist only if the specialist's share is smaller than the
         // usual maximum.
         let is_bounded = specialist.is_none() || max_cost < Some(SPECIALIST_MONEY);
@@ -172,8 +172,8 @@ impl<'a> ReviewInput<'a> {
         });
         let levels = budget.levels.iter().cloned().chain(own).collect();
         let drawn = RunBudget { run: budget.run.clone(), levels };
-        let who = (RUN, name.as_deref().unwrap_or(AGENT));
-        let task = ModelTask { budget: drawn, name: who, prompt: &prompt, limits, gate };
+        let who = (LOOP_NAME, name.as_deref().unwrap_or(AGENT));
+        let task = ModelTask { budget: drawn, loop_and_agent_names: who, prompt: &prompt, limits, gate };
         let files = FileTree::open(review_tree.tree).ok();
         let text = |path: &RepoPath| files.as_ref()?.read_text(path);
         let lacks = |items: &UncheckedFindings| {
@@ -198,14 +198,22 @@ impl<'a> ReviewInput<'a> {
             return Err(AgentError::RecordingMismatch(what));
         }
         let (viewed_paths, failures) = (looked.seen_files(), tools.failures().await.len());
-        Ok(ReviewerRun { specialist: name, agent_run, viewed_paths, failures, hash: prompt.hash, ms, bound })
+        Ok(ReviewerRun {
+            specialist: name,
+            agent_run,
+            viewed_paths,
+            failures,
+            hash: prompt.hash,
+            ms,
+            limiting_budget_level: bound,
+        })
     }
 }
 
 /// Returns the share of a review's money that one reviewer may spend.
-fn budget_share(review_budget: Option<MicroUsd>, side_by_side: usize) -> MicroUsd {
+fn budget_share(review_budget: Option<MicroUsd>, parallel_reviewer_count: usize) -> MicroUsd {
     let most = SPECIALIST_MONEY.0;
-    let reviewers = u64::try_from(side_by_side.max(1)).unwrap_or(u64::MAX);
+    let reviewers = u64::try_from(parallel_reviewer_count.max(1)).unwrap_or(u64::MAX);
     MicroUsd(review_budget.map_or(most, |review_budget| most.min(review_budget.0 / reviewers)))
 }
 
@@ -219,8 +227,10 @@ pub(super) fn combine_runs(
 ) -> ModelReviewRun {
     let mut asked = ModelReview { detail, ..ModelReview::default() };
     let (mut parts, mut asks) = (Vec::new(), None);
-    for (index, ReviewerRun { specialist, agent_run, failures, hash, ms, bound, .. }) in
-        runs.iter().enumerate()
+    for (
+        index,
+        ReviewerRun { specialist, agent_run, failures, hash, ms, limiting_budget_level: bound, .. },
+    ) in runs.iter().enumerate()
     {
         asked.turns = asked.turns.saturating_add(agent_run.turns);
         asked.cost = asked.cost.plus(agent_run.cost);

@@ -33,7 +33,7 @@ pub(crate) struct ModelTask<'a> {
     /// The budget that the cost of the task is charged to.
     pub(crate) budget: RunBudget,
     /// The name of the loop and the name of the agent, for traces and cassettes.
-    pub(crate) name: (&'a str, &'a str),
+    pub(crate) loop_and_agent_names: (&'a str, &'a str),
     /// The prompt that the model begins with.
     pub(crate) prompt: &'a BuiltPrompt,
     /// Limits of turns, time and money.
@@ -120,7 +120,7 @@ impl ModelAgent {
         tools: &dyn RunTools,
         judge: impl Fn(&F) -> Option<String> + Send,
     ) -> AgentRunResult<F> {
-        let ModelTask { budget: purse, name: (run, who), prompt, limits, gate } = task;
+        let ModelTask { budget: purse, loop_and_agent_names: (run, who), prompt, limits, gate } = task;
         let id = purse.run.clone();
         let session = self.gateway.open_session(purse, [self.model.clone()], gate);
         let model = TracedModel(self.cassette.wrap_model(Box::new(session), run, who));

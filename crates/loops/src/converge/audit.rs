@@ -41,13 +41,13 @@ use crate::reading::{self, ReadingOutcome, ReviewScope, ReviewedChange};
 use crate::telemetry;
 
 /// The name of auditors in traces.
-pub(super) const RUN: &str = "converge";
+pub(super) const LOOP_NAME: &str = "converge";
 /// Maximum number of open questions that are shown to people.
 const MAX_QUESTIONS: usize = 10;
 /// Maximum number of unaudited changed files that are shown to people.
-const MAX_GAPS: usize = 10;
+const MAX_SHOWN_UNAUDITED_FILES: usize = 10;
 /// Maximum number of entries of each list of an absence proof.
-const MAX_KEPT: usize = 10;
+const MAX_PROOF_ENTRIES: usize = 10;
 /// Maximum size of the dismissed findings in an auditor's prompt, in bytes.
 const MAX_DISMISSED_BYTES: usize = 16 << 10;
 /// Maximum number of characters of a question or warning that is shown to people.
@@ -70,7 +70,7 @@ struct AuditorOutcome {
     questions: Vec<AuditQuestion>,
     model_cost: ModelSpend,
     /// Servers whose tools the auditor could not use.
-    servers: Vec<ServerProblem>,
+    failed_servers: Vec<ServerProblem>,
     /// Error that ends the run, such as an exhausted budget or the kill switch.
     stop: Option<ActError>,
 }
@@ -127,8 +127,10 @@ impl AuditInput {
         };
         let mut answers = BTreeMap::new();
         let (mut answered, mut stopped) = (Vec::new(), None);
-        for (index, AuditorOutcome { answer, absences, questions, model_cost, servers, stop }) in
-            auditors.iter().zip(said)
+        for (
+            index,
+            AuditorOutcome { answer, absences, questions, model_cost, failed_servers: servers, stop },
+        ) in auditors.iter().zip(said)
         {
             runner.add_spend(&model_cost);
             // An audit of only the fix proves nothing about the whole change, so its absence proofs are not
@@ -151,7 +153,7 @@ impl AuditInput {
         }
         let has_content = |reason| !matches!(reason, SkipReason::Deleted | SkipReason::Unchanged);
         let gaps = self.rule_results.coverage.not_reviewed.iter().filter(|gap| has_content(gap.reason));
-        for UnreviewedFile { path, reason } in gaps.take(MAX_GAPS) {
+        for UnreviewedFile { path, reason } in gaps.take(MAX_SHOWN_UNAUDITED_FILES) {
             let why = if *reason == SkipReason::Ignored {
                 "ignored by `rules.ignore`".to_owned()
             } else {
@@ -216,7 +218,7 @@ impl AuditInput {
                 Err(ActError::NoAnswer(why)) => none(AuditorAnswer::NoAnswer(why), None),
                 Err(stop) => none(AuditorAnswer::NoAnswer(String::new()), Some(stop)),
             };
-        AuditorOutcome { answer, absences, questions, model_cost, servers, stop }
+        AuditorOutcome { answer, absences, questions, model_cost, failed_servers: servers, stop }
     }
 
     async fn ask_auditor(
@@ -262,8 +264,13 @@ impl AuditInput {
         let (budget, most) = runner.model_budget(agent);
         let limits = RunLimits { time: runner.config.audit_timeout, max_cost: Some(most), ..agent.limits };
         let name = format!("auditor-{}", index.saturating_add(1));
-        let task =
-            ModelTask { budget, name: (RUN, &name), prompt: &prompt, limits, gate: Arc::clone(runner.gate) };
+        let task = ModelTask {
+            budget,
+            loop_and_agent_names: (LOOP_NAME, &name),
+            prompt: &prompt,
+            limits,
+            gate: Arc::clone(runner.gate),
+        };
         let ran = agent.run_task(task, &looked, spent, wrong).await.map_err(ActError::from)?;
         let complaint = wrong(&ran.report);
         *failed_servers = servers.stop().await;
@@ -385,14 +392,14 @@ fn storable_absences(audit: &AuditReport, number: u32, auditor: u32) -> Vec<Abse
         r#loop: number,
         auditor,
         category: absence.category,
-        files_opened: absence.files_opened.iter().take(MAX_KEPT).map(|file| text(file)).collect(),
+        files_opened: absence.files_opened.iter().take(MAX_PROOF_ENTRIES).map(|file| text(file)).collect(),
         lines_quoted: absence
             .lines_quoted
             .iter()
-            .take(MAX_KEPT)
+            .take(MAX_PROOF_ENTRIES)
             .map(|quote| QuotedLine { file: text(&quote.file), line: quote.line, text: text(&quote.text) })
             .collect(),
-        probes: absence.probes.iter().take(MAX_KEPT).map(|probe| text(probe)).collect(),
+        probes: absence.probes.iter().take(MAX_PROOF_ENTRIES).map(|probe| text(probe)).collect(),
     };
     audit.absences.iter().map(kept).collect()
 }

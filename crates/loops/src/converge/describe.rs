@@ -21,7 +21,7 @@ use truing_reader::protocol::ToolsRequest;
 use truing_reader::redact::redact_secrets;
 
 use super::ActError;
-use super::audit::{AuditInput, RUN};
+use super::audit::{AuditInput, LOOP_NAME};
 use super::pull::{effect_error, forge_error};
 use super::pursue::PullRequestRunner;
 use crate::agent::{DiffExcerpt, ModelSpend, ModelTask, ViewTrackingTools, invalid_report_reason};
@@ -106,7 +106,7 @@ impl PullRequestRunner<'_> {
             RunLimits { time: self.runner.config.audit_timeout, max_cost: Some(most), ..agent.limits };
         let task = ModelTask {
             budget,
-            name: (RUN, WRITER),
+            loop_and_agent_names: (LOOP_NAME, WRITER),
             prompt: &prompt,
             limits,
             gate: Arc::clone(self.runner.gate),

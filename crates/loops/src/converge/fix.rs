@@ -34,10 +34,10 @@ use crate::files::{FileContentChange, read_changes, summarise_paths, write_chang
 use crate::machine::SystemClock;
 
 /// The name of a fixer's runs in traces.
-const RUN: &str = "converge";
+const LOOP_NAME: &str = "converge";
 const FIXER: &str = "fixer";
 /// Maximum number of bytes of the findings, problems or gate output in a fixer's prompt.
-const MAX_SHOWN: usize = 96 << 10;
+const MAX_PROMPT_TEXT_BYTES: usize = 96 << 10;
 /// Maximum number of characters of the summary in a commit's first line.
 const MAX_SUBJECT: usize = 72;
 /// Maximum number of paths that a fixer's prompt lists as files that the fixer may change.
@@ -245,7 +245,7 @@ impl ConvergeRunner<'_> {
         let request = ToolsRequest { tree: clone.to_owned(), readable_files: None, always: Vec::new() };
         let time = self.config.fix_timeout;
         let workspace = FixerWorkspace {
-            programs: self.inspection_tools.programs.clone(),
+            programs: self.inspection_tools.program_folders.clone(),
             time: time.min(truing_agent::fixer::DEFAULT_COMMAND_TIME_LIMIT),
             ..FixerWorkspace::new(clone.to_owned(), Arc::clone(&path_policy.policy))
         };
@@ -260,8 +260,13 @@ impl ConvergeRunner<'_> {
         let tools = TracedTools(RestrictedTools { tools: fixer, admits, purpose: "fix" });
         let (budget, most) = self.model_budget(agent);
         let limits = RunLimits { time, max_cost: Some(most), ..agent.limits };
-        let task =
-            ModelTask { budget, name: (RUN, FIXER), prompt: &task_text, limits, gate: Arc::clone(self.gate) };
+        let task = ModelTask {
+            budget,
+            loop_and_agent_names: (LOOP_NAME, FIXER),
+            prompt: &task_text,
+            limits,
+            gate: Arc::clone(self.gate),
+        };
         let unanswered = |mended: &FixReport| match fixer_task {
             FixerTask::Findings(_) => unanswered_message(&state.findings, mended),
             FixerTask::Gate(_) => None,
@@ -358,7 +363,7 @@ pub(super) fn render_findings(findings: &[Finding]) -> String {
 
 /// Returns the text; if it is too long, returns only its beginning.
 fn truncate_text(text: &str) -> String {
-    let end = text.floor_char_boundary(MAX_SHOWN);
+    let end = text.floor_char_boundary(MAX_PROMPT_TEXT_BYTES);
     let cut = text.get(..end).unwrap_or_default();
     if end < text.len() { format!("{cut}\n… (cut)") } else { cut.to_owned() }
 }

@@ -27,13 +27,13 @@ use crate::said::failure_text;
 
 /// Maximum number of blocking findings that are kept. The same maximum applies to advisory findings. ///
 /// Further findings are only counted.
-pub const MAX_KEPT: usize = 500;
+pub const MAX_KEPT_FINDINGS: usize = 500;
 /// Maximum number of characters of one finding.
-const MAX_TEXT: usize = 500;
+const MAX_FINDING_CHARS: usize = 500;
 /// Maximum number of characters of a command's name in findings and messages.
 const MAX_COMMAND: usize = 100;
 /// Maximum number of findings in one prompt of a fixer.
-const MAX_TOLD: usize = 100;
+const MAX_PROMPT_FINDINGS: usize = 100;
 /// Maximum number of bytes of a path at the start of an output line. This is the operating system's limit for
 /// a path.
 const MAX_PATH: usize = 4096;
@@ -72,7 +72,7 @@ pub struct GateFindings {
     /// The findings that were found first, in order; at most [`MAX_KEPT`].
     pub findings: Vec<GateFinding>,
     /// Number of further findings that are not kept.
-    pub left_out: usize,
+    pub omitted_count: usize,
 }
 
 /// A finding of the gate.
@@ -198,7 +198,7 @@ impl GateResult {
         }
         let mut gated = Self { inspected: reviewed.len(), not_inspected: not_reviewed, ..Self::default() };
         for raw in findings.into_iter().map(|placed| placed.raw) {
-            let text = line::clean_line(&format!("{}: {}", raw.title, raw.body), MAX_TEXT);
+            let text = line::clean_line(&format!("{}: {}", raw.title, raw.body), MAX_FINDING_CHARS);
             let location = Some((raw.location.path, raw.location.start_line));
             gated.blocking.add(|| GateFinding { reporter: raw.rule, location, text });
         }
@@ -231,12 +231,12 @@ impl GateResult {
         if self.is_clean() {
             return None;
         }
-        let GateFindings { findings, left_out } = &self.blocking;
+        let GateFindings { findings, omitted_count: left_out } = &self.blocking;
         let mut words = String::new();
-        for finding in findings.iter().take(MAX_TOLD) {
+        for finding in findings.iter().take(MAX_PROMPT_FINDINGS) {
             let _ = writeln!(words, "{finding}");
         }
-        let more = findings.len().saturating_sub(MAX_TOLD) + left_out;
+        let more = findings.len().saturating_sub(MAX_PROMPT_FINDINGS) + left_out;
         if more > 0 {
             let _ = writeln!(words, "and {more} more");
         }
@@ -268,7 +268,7 @@ impl GateResult {
                 found.add(|| GateFinding {
                     reporter: command.to_owned(),
                     location,
-                    text: line::clean_line(&redact_secrets(rest), MAX_TEXT),
+                    text: line::clean_line(&redact_secrets(rest), MAX_FINDING_CHARS),
                 });
                 above = Some(blocks);
             }
@@ -282,20 +282,22 @@ impl GateResult {
 
 impl GateFindings {
     fn add(&mut self, build_finding: impl FnOnce() -> GateFinding) {
-        if self.findings.len() < MAX_KEPT {
+        if self.findings.len() < MAX_KEPT_FINDINGS {
             self.findings.push(build_finding());
         } else {
-            self.left_out = self.left_out.saturating_add(1);
+            self.omitted_count = self.omitted_count.saturating_add(1);
         }
     }
 
     /// Appends a continuation line to the finding that was added last.
     fn append_line(&mut self, continuation: &str) {
-        if self.left_out == 0
+        if self.omitted_count == 0
             && let Some(last) = self.findings.last_mut()
         {
-            last.text =
-                line::clean_line(&format!("{} {}", last.text, redact_secrets(continuation)), MAX_TEXT);
+            last.text = line::clean_line(
+                &format!("{} {}", last.text, redact_secrets(continuation)),
+                MAX_FINDING_CHARS,
+            );
         }
     }
 }

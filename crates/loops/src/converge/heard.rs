@@ -15,7 +15,7 @@ use truing_reader::redact::redact_secrets;
 /// comment in the thread.
 pub(super) const REVIEWER_RULE_PREFIX: &str = "reviewer/";
 /// Maximum number of bytes of a reviewer's comment in a fixer's prompt.
-const MAX_SAID: usize = 4 << 10;
+const MAX_COMMENT_BYTES: usize = 4 << 10;
 /// Maximum number of characters of a finding's title.
 pub(super) const MAX_TITLE: usize = 120;
 
@@ -28,7 +28,7 @@ pub(super) fn finding_from_comment(
     comment: &str,
 ) -> AuditorFinding {
     let comment = redact_secrets(comment);
-    let body = comment.get(..comment.floor_char_boundary(MAX_SAID)).unwrap_or_default().to_owned();
+    let body = comment.get(..comment.floor_char_boundary(MAX_COMMENT_BYTES)).unwrap_or_default().to_owned();
     let first = body.lines().find(|line| !line.trim().is_empty()).unwrap_or("a reviewer requested a change");
     let place = CodeLocation { path, side: DiffSide::New, start_line: line_number, end_line: line_number };
     let raw = RawFinding {

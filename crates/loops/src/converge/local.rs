@@ -19,11 +19,11 @@ pub struct LocalWorkspace<'a> {
 }
 
 /// The prefix of the branches that runs create.
-pub const RUNS: &str = "truing/run";
+pub const RUN_BRANCH_PREFIX: &str = "truing/run";
 
 /// Returns the name of a run's branch.
 pub fn run_branch(run: &RunId) -> String {
-    format!("{RUNS}/{run}")
+    format!("{RUN_BRANCH_PREFIX}/{run}")
 }
 
 /// Returns the key for runs on a branch of a repository.

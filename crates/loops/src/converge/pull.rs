@@ -67,7 +67,7 @@ pub struct PullRequestWorkspace<'a> {
     /// True if a finding's thread is resolved after the finding is fixed.
     pub resolves: bool,
     /// The reason why nothing can be pushed; `None` if pushes are possible.
-    pub read_only: Option<String>,
+    pub read_only_reason: Option<String>,
     /// The comment that is written after each push; `None` if no comment is written: see
     /// [`comment_after_push`].
     pub post_push_comment: Option<&'static str>,
@@ -145,7 +145,7 @@ impl PullRequestWorkspace<'_> {
             reason += &format!(", {how} {commits} of this run that are not merged: {}", named.join(", "));
         }
         let exit = ConvergeExit::new(ConvergeExitCode::Closed, line::clean_line(&reason, MAX_LINE));
-        Err(ActError::CannotContinue { exit, unreached })
+        Err(ActError::CannotContinue { exit, unmerged_commits: unreached })
     }
 
     /// Returns an error if a person has stopped the run.
@@ -362,7 +362,7 @@ impl PullRequestWorkspace<'_> {
 #[async_trait]
 impl BranchWorkspace for PullRequestWorkspace<'_> {
     fn read_only_reason(&self) -> Option<String> {
-        self.read_only.clone()
+        self.read_only_reason.clone()
     }
 
     async fn head(&self, record: &ConvergeRecord) -> Result<Sha, ActError> {

@@ -32,7 +32,7 @@ use truing_forge::effects::EffectError;
 
 mod reviewer_feedback;
 
-use self::reviewer_feedback::{is_ours, should_resolve_thread, summarise_feedback, unresolved_thread};
+use self::reviewer_feedback::{is_own_comment, should_resolve_thread, summarise_feedback, unresolved_thread};
 use super::heard::{MAX_TITLE, REVIEWER_RULE_PREFIX, finding_from_comment};
 use super::pull::{
     PullRequestWorkspace, effect_error, finding_topic, forge_error, retain_own_comments, stops_run_for_now,
@@ -41,14 +41,14 @@ use super::{ActError, ConvergeCallOutcome, ConvergeRunner, RunObserver};
 use crate::machine::SystemClock;
 
 /// If the head changes during each check: maximum number of consecutive checks without a wait.
-const MAX_LOOKS: u32 = 3;
+const MAX_CONSECUTIVE_CHECKS: u32 = 3;
 /// The next action on a pull request.
 #[derive(Clone, PartialEq, Eq, Debug)]
 enum NextAction {
     /// Wait until this time before the next check, for the given reason.
     Wait(UnixMillis, String),
     /// The run's own audit must check this head next.
-    Internal(Sha),
+    AuditHead(Sha),
     /// Apply this event, and continue the run.
     Continue(Box<ConvergeEvent>),
     /// Check the pull request again, because an action has changed it.
@@ -147,7 +147,7 @@ impl PullRequestRunner<'_> {
             let before = self.runner.record.detail.state.log.len();
             let state = &mut self.runner.record.detail.state;
             match next {
-                NextAction::Internal(head) => {
+                NextAction::AuditHead(head) => {
                     if let Err(stop) = self.record_head_to_audit(head).await {
                         match self.state_after_error(stop) {
                             Ok(left) => return Ok(left),
@@ -208,11 +208,11 @@ impl PullRequestRunner<'_> {
     /// Returns the outcome of the call after an error. If the error ends the run, returns the run's exit
     /// instead.
     fn state_after_error(&mut self, error: ActError) -> Result<ConvergeCallOutcome, ConvergeExit> {
-        if let Some(left) = self.runner.waiting_progress(&error) {
+        if let Some(left) = self.runner.temporary_error_wait(&error) {
             return Ok(left);
         }
         let exit = error.exit();
-        if let ActError::CannotContinue { unreached, .. } = error {
+        if let ActError::CannotContinue { unmerged_commits: unreached, .. } = error {
             self.runner.record.detail.unreached = unreached;
             return Err(exit);
         }
@@ -237,7 +237,7 @@ impl PullRequestRunner<'_> {
     /// Records a new head. If `is_update` is true, the forge created the head at our request; otherwise,
     /// another person pushed the head.
     async fn record_new_head(&mut self, head: Sha, is_update: bool) -> Result<(), ActError> {
-        let tree = self.runner.compare_head(&head).await?;
+        let tree = self.runner.record_head_base(&head).await?;
         let event = if is_update {
             ConvergeEvent::BaseMerged { head, tree }
         } else {
@@ -260,7 +260,7 @@ impl PullRequestRunner<'_> {
         let others: Vec<&ReviewerConfig> = other_reviewers(self.runner.config).collect();
         let mut rules = readiness_rules(self.runner.config);
         let mut look = None;
-        for _ in 0..MAX_LOOKS {
+        for _ in 0..MAX_CONSECUTIVE_CHECKS {
             look = self.load_observation(&others, now).await?;
             if look.is_some() {
                 break;
@@ -290,7 +290,7 @@ impl PullRequestRunner<'_> {
         rules.resolve_threads &= self.workspace.effects.denial_reason(EffectKind::Resolve).is_none();
         let want = readiness.next_action(&rules, &look.snapshot, now);
         let next = match want {
-            ReadinessAction::AuditHead => NextAction::Internal(look.snapshot.head),
+            ReadinessAction::AuditHead => NextAction::AuditHead(look.snapshot.head),
             ReadinessAction::RequestReview(name) => {
                 self.workspace.ensure_open(&self.runner.record).await?;
                 let asked = match others.iter().find(|other| other.name == name) {
@@ -458,7 +458,7 @@ impl PullRequestRunner<'_> {
                     let many = retain_own_comments(matching.clone()).len();
                     let begun = (many, pull.head.sha.clone());
                     let asked = self.runner.record.detail.wakes.entry(other.name.clone()).or_insert(begun);
-                    match pending_call(&matching, answered, asked, many, &pull.head.sha) {
+                    match pending_review_request(&matching, answered, asked, many, &pull.head.sha) {
                         Some(newest) => {
                             self.workspace.has_started_reviewer(&newest.id).await.map_err(forge_error)?
                         }
@@ -573,23 +573,29 @@ fn other_reviewers(config: &ConvergeConfig) -> impl Iterator<Item = &ReviewerCon
 
 /// True if the actor is one of the reviewer's accounts. If user names are not `unique`, only an id identifies
 /// an account, and a name does not.
-fn is_reviewer_account(actor: &Actor, reviewer: &ReviewerConfig, unique: bool) -> bool {
-    reviewer.logins.iter().any(|called| actor.matches_name(called, unique))
+fn is_reviewer_account(actor: &Actor, reviewer: &ReviewerConfig, has_unique_names: bool) -> bool {
+    reviewer.logins.iter().any(|called| actor.matches_name(called, has_unique_names))
 }
 
 /// True if the comment is by Truing or by a configured reviewer. Comments by other accounts are ignored.
-fn is_relevant_comment(comment: &LineComment, other_reviewers: &[&ReviewerConfig], unique: bool) -> bool {
-    is_ours(comment)
-        || other_reviewers.iter().any(|other| is_by_reviewer(comment.author.as_ref(), other, unique))
+fn is_relevant_comment(
+    comment: &LineComment,
+    other_reviewers: &[&ReviewerConfig],
+    has_unique_names: bool,
+) -> bool {
+    is_own_comment(comment)
+        || other_reviewers
+            .iter()
+            .any(|other| is_by_reviewer(comment.author.as_ref(), other, has_unique_names))
 }
 
 /// Returns the newest comment that calls a reviewer, if the reviewer may still be working on this call. The
 /// author of the comment may be anyone. The comment is ignored if the reviewer answered after it, or if it is
 /// our call for another head. `last_request` contains the number of our calls at the last request, and the
 /// head at that time; `call_count` is the current number.
-fn pending_call<'a>(
+fn pending_review_request<'a>(
     comments: &'a [ConversationComment],
-    answered: Option<UnixMillis>,
+    last_answered_at: Option<UnixMillis>,
     last_request: &(usize, Sha),
     call_count: usize,
     head: &Sha,
@@ -597,10 +603,11 @@ fn pending_call<'a>(
     let newest = comments.last()?;
     let is_known =
         newest.author.as_ref().is_some_and(|author| author.is_own_account) && call_count <= last_request.0;
-    let is_old = answered.is_some_and(|at| at >= newest.created) || is_known && last_request.1 != *head;
+    let is_old =
+        last_answered_at.is_some_and(|at| at >= newest.created) || is_known && last_request.1 != *head;
     (!is_old).then_some(newest)
 }
 
-fn is_by_reviewer(author: Option<&Actor>, reviewer: &ReviewerConfig, unique: bool) -> bool {
-    author.is_some_and(|author| is_reviewer_account(author, reviewer, unique))
+fn is_by_reviewer(author: Option<&Actor>, reviewer: &ReviewerConfig, has_unique_names: bool) -> bool {
+    author.is_some_and(|author| is_reviewer_account(author, reviewer, has_unique_names))
 }

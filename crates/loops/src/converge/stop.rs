@@ -79,7 +79,7 @@ pub enum ActError {
         /// The exit of the run, with its reason.
         exit: ConvergeExit,
         /// Commits of fixes that were not merged into the target branch.
-        unreached: Vec<Sha>,
+        unmerged_commits: Vec<Sha>,
     },
     /// The forge needs time before the act can continue. This is not a failure: after the wait, the run
     /// repeats the same act.
@@ -106,7 +106,7 @@ impl From<HaltReason> for ActError {
 impl ActError {
     /// Creates the error that ends a run with this exit code, if no fix of the run is lost.
     pub(super) fn from_exit_code(code: ConvergeExitCode, reason: impl Into<String>) -> Self {
-        Self::CannotContinue { exit: ConvergeExit::new(code, reason), unreached: Vec::new() }
+        Self::CannotContinue { exit: ConvergeExit::new(code, reason), unmerged_commits: Vec::new() }
     }
 
     /// True if a retry of the same act may soon succeed.

@@ -17,9 +17,9 @@ use super::{ActError, PublishOutcome};
 use crate::machine::SystemClock;
 
 /// Maximum number of characters of a reason.
-const MAX_WHY: usize = 400;
+const MAX_REASON_CHARS: usize = 400;
 /// Maximum number of files with conflicts that a reason names.
-const MAX_NAMED: usize = 5;
+const MAX_NAMED_CONFLICTS: usize = 5;
 
 impl PullRequestWorkspace<'_> {
     /// Merges the base into the branch, whose head is `head`. Returns the exit of the run if the merge is
@@ -55,7 +55,7 @@ impl PullRequestWorkspace<'_> {
         record: &ConvergeRecord,
         head: &Sha,
     ) -> Result<Option<ConvergeExit>, ActError> {
-        if let Some(reason) = &self.read_only {
+        if let Some(reason) = &self.read_only_reason {
             return Ok(Some(ConvergeExit::new(ConvergeExitCode::ReadOnly, reason.clone())));
         }
         let Some(tip) = self.mirror.branch_tip(self.target_branch).await? else {
@@ -77,9 +77,10 @@ impl PullRequestWorkspace<'_> {
         let commit = match self.mirror.merge(head, &tip, &new).await? {
             MergeOutcome::Merged(commit) => commit,
             MergeOutcome::Conflicts(paths) => {
-                let mut named: Vec<String> = paths.iter().take(MAX_NAMED).map(ToString::to_string).collect();
-                if paths.len() > MAX_NAMED {
-                    named.push(format!("{} more", paths.len() - MAX_NAMED));
+                let mut named: Vec<String> =
+                    paths.iter().take(MAX_NAMED_CONFLICTS).map(ToString::to_string).collect();
+                if paths.len() > MAX_NAMED_CONFLICTS {
+                    named.push(format!("{} more", paths.len() - MAX_NAMED_CONFLICTS));
                 }
                 let reason = format!("both branches change the same lines of {}", named.join(", "));
                 return Ok(Some(self.unmerged_exit(&reason)));
@@ -93,6 +94,6 @@ impl PullRequestWorkspace<'_> {
 
     fn unmerged_exit(&self, reason: &str) -> ConvergeExit {
         let reason = format!("cannot merge {} into the branch: {reason}", self.target_branch);
-        ConvergeExit::new(ConvergeExitCode::Mergeability, line::clean_line(&reason, MAX_WHY))
+        ConvergeExit::new(ConvergeExitCode::Mergeability, line::clean_line(&reason, MAX_REASON_CHARS))
     }
 }

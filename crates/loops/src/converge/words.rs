@@ -13,7 +13,7 @@ use truing_diff::parse;
 use truing_git::{GitError, Mirror};
 
 /// Maximum number of unresolved findings that the report names.
-const MAX_NAMED: usize = 20;
+const MAX_NAMED_FINDINGS: usize = 20;
 /// Maximum number of characters of a title.
 const MAX_TITLE: usize = 120;
 /// Maximum number of characters of a reason.
@@ -285,7 +285,7 @@ fn render_exit_details(record: &ConvergeRecord) -> String {
     let unresolved: Vec<&Finding> = open.into_iter().chain(declined).collect();
     if !unresolved.is_empty() {
         let _ = writeln!(text, "\nUnresolved findings ({}):", unresolved.len());
-        for finding in unresolved.iter().take(MAX_NAMED) {
+        for finding in unresolved.iter().take(MAX_NAMED_FINDINGS) {
             let raw = &finding.raw;
             let reason = match &finding.status {
                 FindingStatus::Declined(reason) => {
@@ -308,7 +308,7 @@ fn render_exit_details(record: &ConvergeRecord) -> String {
                 line::clean_line(&raw.title, MAX_TITLE),
             );
         }
-        if let Some(more @ 1..) = unresolved.len().checked_sub(MAX_NAMED) {
+        if let Some(more @ 1..) = unresolved.len().checked_sub(MAX_NAMED_FINDINGS) {
             let _ = writeln!(text, "  and {more} more: `--format json` shows all findings");
         }
     }

@@ -10,9 +10,9 @@ use std::path::{Path, PathBuf};
 /// Maximum number of patches that are kept. The oldest patches are removed first.
 const MAX_PATCHES: usize = 50;
 /// Maximum number of patches that may have the same time stamp.
-const MAX_TRIES: u32 = 100;
+const MAX_PATCHES_PER_STAMP: u32 = 100;
 /// Extension of the file names of patches.
-const ENDING: &str = "patch";
+const PATCH_EXTENSION: &str = "patch";
 
 /// The text before the patch in its file. Git ignores this text.
 const PATCH_PREAMBLE: &str = "Changes made by `truing review --fix`. If the command was killed, this \
@@ -30,10 +30,12 @@ pub fn save_patch(folder: &Path, stamp: &str, patch: &[u8]) -> io::Result<PathBu
     DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
     let mut tries = 0;
     let (path, mut file) = loop {
-        let path = folder.join(format!("{stamp}-{tries:02}.{ENDING}"));
+        let path = folder.join(format!("{stamp}-{tries:02}.{PATCH_EXTENSION}"));
         match OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path) {
             Ok(file) => break (path, file),
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && tries < MAX_TRIES => tries += 1,
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && tries < MAX_PATCHES_PER_STAMP => {
+                tries += 1
+            }
             Err(error) => return Err(error),
         }
     };
@@ -80,7 +82,7 @@ fn delete_old_patches(folder: &Path) -> io::Result<()> {
     let mut patches: Vec<PathBuf> = Vec::new();
     for entry in std::fs::read_dir(folder)? {
         let path = entry?.path();
-        if path.extension().is_some_and(|ending| ending == ENDING) {
+        if path.extension().is_some_and(|ending| ending == PATCH_EXTENSION) {
             patches.push(path);
         }
     }

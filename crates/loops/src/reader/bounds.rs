@@ -13,13 +13,13 @@ use rustix::process::Pid;
 /// ([`FILE_BYTES`]).
 pub const FILE_MEMORY: u64 = 64 << 20;
 /// Number of bytes of memory that reading a file may use per byte of the file.
-pub const FILE_BYTES: u64 = 20;
+pub const MEMORY_PER_FILE_BYTE: u64 = 20;
 /// Limit on the CPU time for reading one file. If the parser checks for cancellation, the reader stops by
 /// itself at this limit.
 pub const FILE_TIME: Duration = Duration::from_secs(2);
 /// Limit on the elapsed time for reading one file. It is longer than the CPU time limit, because other
 /// processes may use the processor.
-pub(super) const FILE_PATIENCE: Duration = Duration::from_secs(20);
+pub(super) const FILE_ELAPSED_TIME_LIMIT: Duration = Duration::from_secs(20);
 
 /// The memory and time that a process uses. The values are available only on Linux. On other systems, a
 /// reader is limited only in time.
@@ -51,7 +51,7 @@ impl ProcessUsage {
         use truing_agent::sandbox::READER_MEMORY;
 
         let Some(has) = self.data_bytes() else { return false };
-        let more = FILE_BYTES.saturating_mul(size).saturating_add(FILE_MEMORY);
+        let more = MEMORY_PER_FILE_BYTE.saturating_mul(size).saturating_add(FILE_MEMORY);
         // The kernel does not permit a limit above the hard limit of the server process, which a child
         // inherits.
         let most = getrlimit(Resource::Data).maximum.map_or(READER_MEMORY, |own| own.min(READER_MEMORY));

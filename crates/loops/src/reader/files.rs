@@ -18,17 +18,17 @@ use truing_core::outcome::SkipReason;
 use truing_core::port::{ReadReport, ReadRequest, ReaderError};
 use truing_reader::FileTree;
 use truing_reader::protocol::{
-    CheckedReport, FileBatch, FileReply, MAX_ANSWER_BYTES, MAX_TURN_BYTES, MAX_TURN_FILES, ReadyReply,
+    CheckedReport, FileBatch, FileReply, MAX_ANSWER_BYTES, MAX_BATCH_BYTES, MAX_BATCH_FILES, ReadyReply,
     ReportCollector, encode_line,
 };
 
 use super::ChildProcessReader;
-use super::bounds::{FILE_PATIENCE, FILE_TIME};
+use super::bounds::{FILE_ELAPSED_TIME_LIMIT, FILE_TIME};
 use super::reader_process::{ChildError, clean_error, failure_text, limit_memory_for_file};
 use super::session::{ReaderSession, SessionError};
 
 /// Maximum number of children that may fail in one review. After that, the remaining files are not read.
-pub const MAX_LOST: usize = 200;
+pub const MAX_FAILED_CHILDREN: usize = 200;
 
 /// Maximum number of children that read in parallel.
 const MAX_READERS: usize = 8;
@@ -111,7 +111,7 @@ pub(super) async fn read_files(
     let worth = 1 + by_bytes.max(request.files.len() / FILES_PER_READER);
     let readers = worth.min(cores).clamp(1, MAX_READERS);
     let state = ReadState { waiting: waiting.into(), ..ReadState::default() };
-    let deadline = Instant::now() + reader.budget;
+    let deadline = Instant::now() + reader.reading_time_limit;
     let work = SharedReadQueue { reader, request, deadline, readers, state: Mutex::new(state) };
     try_join_all((0..readers).map(|_| work.run_children())).await?;
 
@@ -141,7 +141,7 @@ impl SharedReadQueue<'_> {
                 return Ok(());
             };
             self.handle_lost_child(session, file, lost).await;
-            if !self.goes_on() {
+            if !self.has_waiting_files() {
                 return Ok(());
             }
         }
@@ -179,7 +179,7 @@ impl SharedReadQueue<'_> {
             }
             let as_text = turn.iter().any(|file| file.as_text);
             let asked = FileBatch { files: turn.iter().map(|file| file.index).collect(), as_text };
-            let line = encode_line("the turn", &asked, MAX_TURN_BYTES)
+            let line = encode_line("the turn", &asked, MAX_BATCH_BYTES)
                 .map_err(|error| ReaderError::Failed(failure_text(&error.into(), &[])))?;
             session.send_line(&line).await;
             for (done, file) in turn.iter().enumerate() {
@@ -209,7 +209,7 @@ impl SharedReadQueue<'_> {
         if Instant::now() >= self.deadline {
             self.skip_remaining_files(&mut state, SkipReason::OutOfTime);
         }
-        let most = (state.waiting.len() / (2 * self.readers)).clamp(1, MAX_TURN_FILES);
+        let most = (state.waiting.len() / (2 * self.readers)).clamp(1, MAX_BATCH_FILES);
         let (mut turn, mut bytes) = (Vec::new(), 0_u64);
         while let Some(next) = state.waiting.front().copied().filter(|_| turn.len() < most) {
             bytes = bytes.saturating_add(next.size);
@@ -240,7 +240,7 @@ impl SharedReadQueue<'_> {
             // The limit applies to CPU time: on a busy machine, even a simple file takes a long elapsed time.
             let waited = begun.elapsed();
             let work = worked().zip(before).map_or(waited, |(now, before)| now.saturating_sub(before));
-            if work >= FILE_TIME || waited >= FILE_PATIENCE {
+            if work >= FILE_TIME || waited >= FILE_ELAPSED_TIME_LIMIT {
                 return Err(ReadFailure::TooLong(work));
             }
             look = Instant::now() + (FILE_TIME - work).max(Duration::from_millis(10));
@@ -290,9 +290,9 @@ impl SharedReadQueue<'_> {
 
     /// True if there are files left for another child. Skips the remaining files if the time is over or too
     /// many children have failed.
-    fn goes_on(&self) -> bool {
+    fn has_waiting_files(&self) -> bool {
         let mut state = self.state();
-        if state.crash_count >= MAX_LOST {
+        if state.crash_count >= MAX_FAILED_CHILDREN {
             self.skip_remaining_files(&mut state, SkipReason::Unreadable);
         }
         if Instant::now() >= self.deadline {

@@ -22,7 +22,7 @@ use super::reader_process::{
 };
 
 /// Time limit for the last output and the exit status of a process that failed.
-const LAST_WORDS_TIME: Duration = Duration::from_secs(1);
+const FINAL_OUTPUT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A child, its streams, and its error output.
 #[derive(Debug)]
@@ -145,17 +145,19 @@ impl ReaderSession {
         let error = match error {
             SessionError::Child(error) => error,
             SessionError::Reader(error) => return ReaderFailure { message: error.to_string(), status: None },
-            SessionError::ProcessEnded => match timeout(LAST_WORDS_TIME, self.process.child.wait()).await {
-                Ok(Ok(status)) => {
-                    self.process.group = None;
-                    ChildError::ExitedBeforeAnswer(status)
+            SessionError::ProcessEnded => {
+                match timeout(FINAL_OUTPUT_TIMEOUT, self.process.child.wait()).await {
+                    Ok(Ok(status)) => {
+                        self.process.group = None;
+                        ChildError::ExitedBeforeAnswer(status)
+                    }
+                    Ok(Err(error)) => ChildError::StreamIo(error),
+                    Err(_) => ChildError::TimedOut(FINAL_OUTPUT_TIMEOUT),
                 }
-                Ok(Err(error)) => ChildError::StreamIo(error),
-                Err(_) => ChildError::TimedOut(LAST_WORDS_TIME),
-            },
+            }
         };
         self.process.kill();
-        let error_text = timeout(LAST_WORDS_TIME, &mut self.error_output).await;
+        let error_text = timeout(FINAL_OUTPUT_TIMEOUT, &mut self.error_output).await;
         let message = failure_text(&error, &error_text.ok().and_then(Result::ok).unwrap_or_default());
         ReaderFailure {
             message,

@@ -17,8 +17,8 @@ use truing_agent::native::{RunTools, ToolCallOutput};
 use truing_model::messages::ToolDefinition;
 use truing_reader::mask::are_secrets_shown;
 use truing_reader::protocol::{
-    MAX_CALL_BYTES, MAX_OPENED_BYTES, MAX_REPLIED_BYTES, NumberedReply, ProtocolError, ToolsRequest,
-    TreeOpenReply, TreeToolCall, check_reply, encode_line,
+    MAX_CALL_BYTES, MAX_NUMBERED_REPLY_BYTES, MAX_TREE_OPEN_REPLY_BYTES, NumberedReply, ProtocolError,
+    ToolsRequest, TreeOpenReply, TreeToolCall, check_reply, encode_line,
 };
 use truing_reader::tools::{DIFF, ToolDescription, ToolReply, TreeTool, answer_diff_call, tool_descriptions};
 
@@ -44,7 +44,7 @@ pub struct ReaderTools {
 #[derive(Debug, Default)]
 struct ReaderToolsState {
     /// None before the first call, during a call, and after a failed call.
-    caller: Option<ToolCallProcess>,
+    call_process: Option<ToolCallProcess>,
     /// Number of processes that were started.
     process_count: usize,
     /// The errors of the failed calls.
@@ -73,7 +73,7 @@ impl ReaderTools {
         let mut state = self.state.lock().await;
         // The process is removed from the state during the call. If this call is cancelled, the process is
         // killed, so no later call reads the reply to this call.
-        let mut caller = match state.caller.take() {
+        let mut caller = match state.call_process.take() {
             Some(caller) => caller,
             None if state.process_count >= MAX_CHILDREN => {
                 return ToolReply::error(
@@ -91,13 +91,13 @@ impl ReaderTools {
         let done = timeout(self.time, caller.call(&self.request, tool, input)).await;
         match done.unwrap_or(Err(SessionError::Child(ChildError::TimedOut(self.time)))) {
             Ok(reply) => {
-                state.caller = Some(caller);
+                state.call_process = Some(caller);
                 reply
             }
             Err(SessionError::Child(ChildError::Protocol(
                 error @ ProtocolError::TooLong { message_kind: THE_CALL, .. },
             ))) => {
-                state.caller = Some(caller); // no line was sent yet
+                state.call_process = Some(caller); // no line was sent yet
                 ToolReply::error(&error.to_string())
             }
             Err(error) => state.record_failure(caller.session.kill_on_error(error).await.message),
@@ -106,9 +106,9 @@ impl ReaderTools {
 }
 
 impl ReaderToolsState {
-    fn record_failure(&mut self, what: String) -> ToolReply {
-        tracing::warn!(what, "a call of a tool failed");
-        self.failures.push(what);
+    fn record_failure(&mut self, message: String) -> ToolReply {
+        tracing::warn!(message, "a call of a tool failed");
+        self.failures.push(message);
         ToolReply::error(
             "this call could not be carried out: what it looks at may be too much for the reader. Try \
              another way",
@@ -147,7 +147,7 @@ impl RunTools for ReaderTools {
     /// process does not count towards the limit.
     async fn clear_cache(&self) {
         let mut state = self.state.lock().await;
-        if state.caller.take().is_some() {
+        if state.call_process.take().is_some() {
             state.process_count -= 1;
         }
     }
@@ -181,7 +181,7 @@ impl ToolCallProcess {
             Some(calls) => calls + 1,
             None => {
                 let opened: TreeOpenReply =
-                    self.session.send_first_request(request, MAX_OPENED_BYTES).await?;
+                    self.session.send_first_request(request, MAX_TREE_OPEN_REPLY_BYTES).await?;
                 opened.map_err(|error| SessionError::Reader(clean_error(error)))?;
                 1
             }
@@ -190,7 +190,7 @@ impl ToolCallProcess {
         let line = encode_line(THE_CALL, &call, MAX_CALL_BYTES).map_err(ChildError::from)?;
         self.call_count = Some(number);
         let replied: NumberedReply =
-            self.session.send_and_read(&line, "its reply", MAX_REPLIED_BYTES).await?;
+            self.session.send_and_read(&line, "its reply", MAX_NUMBERED_REPLY_BYTES).await?;
         Ok(check_reply(number, replied).map_err(ChildError::from)?)
     }
 }

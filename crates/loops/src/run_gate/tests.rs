@@ -112,10 +112,10 @@ async fn without_an_answer_of_the_store_no_write_is_made_and_a_run_goes_on_for_t
     let off = scene.switches.read().await;
     assert_eq!(off.freshness, SwitchFreshness::Current);
     let after = |age| cached_reading(Some((&off.switches, age)), UnixMillis(9));
-    let soon = after(REMEMBERED - Duration::from_millis(1));
+    let soon = after(CACHED_ANSWER_LIFETIME - Duration::from_millis(1));
     assert_eq!((run.check_switches(&soon, true), run.check_switches(&soon, false)), (SILENT, Ok(())));
     assert_eq!(caller.check_switches(&soon, true), SILENT);
-    let late = after(REMEMBERED);
+    let late = after(CACHED_ANSWER_LIFETIME);
     assert_eq!((run.check_switches(&late, true), run.check_switches(&late, false)), (SILENT, SILENT));
     scene.turn_switch_on(HaltMode::Stop).await;
     let stopped = scene.switches.read().await.switches;

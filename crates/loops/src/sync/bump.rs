@@ -39,7 +39,7 @@ pub(super) struct BumpContext<'a> {
 }
 
 impl SyncRun<'_> {
-    pub(super) fn change_recipe<'b>(
+    pub(super) fn deterministic_change<'b>(
         &'b self,
         mirror: &'b Mirror,
         decided: &'b ReleaseDecision,
@@ -75,11 +75,11 @@ impl SyncRun<'_> {
         let version = decision.to.to_string();
         let Some(porter) = self.job.porter else { return Ok(self.end_with_question(&version, decision)) };
         let BumpContext { mirror, tip, draft_state, .. } = context;
-        if let Some(url) = draft_state.foreign.clone() {
+        if let Some(url) = draft_state.foreign_pull_url.clone() {
             return Err(SyncRunError::ForeignWork { branch: self.job_drafts().branch(), url });
         }
         let draft = draft_state.draft.as_ref();
-        if let Some((draft, active)) = draft.and_then(|draft| Some((draft, draft.active.as_ref()?))) {
+        if let Some((draft, active)) = draft.and_then(|draft| Some((draft, draft.activity.as_ref()?))) {
             let why = format!("{} is in use by a person: {}", draft.pull.url, active.activity_text());
             return Ok(SyncRunResult::new(Outcome::WaitingForUsers, why, QuestionUpdate::Keep));
         }
@@ -110,7 +110,7 @@ impl SyncRun<'_> {
         mirror.check_out_private_clone(tip, &[], clone.path()).await?;
         // The range, digests and lock files are written before the model runs. If the lock files cannot be
         // updated, no money is spent. The model's code cannot influence the lock files.
-        let written = self.change_recipe(mirror, decision).apply(tip, clone.path()).await?;
+        let written = self.deterministic_change(mirror, decision).apply(tip, clone.path()).await?;
         let port = CodeMigration {
             porter,
             job: self.job.config,
@@ -146,7 +146,7 @@ impl SyncRun<'_> {
         log.begin_step(SyncStep::Publish);
         self.check_write_gate().await?;
         let work = &ported.work;
-        let is_done = ported.cut_off.is_none()
+        let is_done = ported.incomplete_reason.is_none()
             && work.remaining.is_empty()
             && work.questions.is_empty()
             && checked.failing.is_empty();
@@ -162,12 +162,12 @@ impl SyncRun<'_> {
         &self,
         job: &mut JobState,
         log: &mut SyncRunLog,
-        ground: &BumpContext<'_>,
+        context: &BumpContext<'_>,
         decided: &ReleaseDecision,
         ported: &UncheckedMigration,
         checked: &CheckResults,
     ) -> Result<SyncRunResult, SyncRunError> {
-        let BumpContext { mirror, tip, base, branch_state, draft_state, pulls } = *ground;
+        let BumpContext { mirror, tip, base, branch_state, draft_state, pulls } = *context;
         let version = decided.to.to_string();
         let about = self.release_subject(&version);
         let staged = mirror.stage_folder(tip, ported.folder.path(), None).await?;
@@ -200,12 +200,12 @@ impl SyncRun<'_> {
         &self,
         job: &mut JobState,
         log: &mut SyncRunLog,
-        ground: &BumpContext<'_>,
+        context: &BumpContext<'_>,
         decided: &ReleaseDecision,
         ported: &UncheckedMigration,
         checked: &CheckResults,
     ) -> Result<SyncRunResult, SyncRunError> {
-        let BumpContext { mirror, tip, base, draft_state, .. } = *ground;
+        let BumpContext { mirror, tip, base, draft_state, .. } = *context;
         let version = decided.to.to_string();
         let about = self.release_subject(&version);
         let drafts = self.job_drafts();

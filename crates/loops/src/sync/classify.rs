@@ -266,7 +266,8 @@ impl SyncRun<'_> {
             whole.and_then(|()| there()).err()
         };
         let gate = Arc::clone(self.effects.gate);
-        let task = ModelTask { budget, name: (RUN, AGENT), prompt: &material.prompt, limits, gate };
+        let task =
+            ModelTask { budget, loop_and_agent_names: (RUN, AGENT), prompt: &material.prompt, limits, gate };
         let ran = agent.run_task(task, &tools, spent, wrong).await.map_err(GateHalt::from)?;
         let wrong = wrong(&ran.report).map(|reason| format!("its report is invalid: {reason}"));
         Ok(match invalid_report_reason(&ran.end, wrong) {

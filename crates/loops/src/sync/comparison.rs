@@ -30,7 +30,7 @@ pub(super) struct ReleaseComparison<'a> {
     pub(super) old_sources: ReleaseSources,
     used_definitions: ProjectFacts,
     /// The part of the project that cannot be read; none if the whole project can be read.
-    unreported: Option<UnguardedPart>,
+    unreadable_part: Option<UnguardedPart>,
     mirrored: Vec<String>,
     bases: Vec<String>,
 }
@@ -43,12 +43,12 @@ pub(super) struct ComparedRelease {
 
 impl<'a> ReleaseComparison<'a> {
     pub(super) async fn new(
-        question: &'a DecisionRequest<'a>,
+        request: &'a DecisionRequest<'a>,
         history: &ReleaseHistory<'_>,
         spec: Option<VersionRange>,
         from: PackageVersion,
     ) -> Result<Self, SyncDecisionError> {
-        let DecisionRequest { job, project, manifest, .. } = *question;
+        let DecisionRequest { job, project, manifest, .. } = *request;
         let pairs = file_counterparts(job, project);
         let (used_definitions, unreported) =
             own::load_project_copies(job, project, &pairs, history.sources.reader).await;
@@ -57,12 +57,12 @@ impl<'a> ReleaseComparison<'a> {
         let request = ReleaseQuery { manifest, mirrored: mirrored.clone(), bases: &bases };
         let before = history.read_sources(&from, &request).await?;
         Ok(Self {
-            request: question,
+            request,
             spec,
             from,
             old_sources: before,
             used_definitions,
-            unreported,
+            unreadable_part: unreported,
             mirrored,
             bases,
         })
@@ -77,7 +77,7 @@ impl<'a> ReleaseComparison<'a> {
         let DecisionRequest { job, project, manifest, .. } = *self.request;
         let request = ReleaseQuery { manifest, mirrored: self.mirrored.clone(), bases: &self.bases };
         let after = history.read_sources(to, &request).await?;
-        let harmless = match &self.unreported {
+        let harmless = match &self.unreadable_part {
             // If the project cannot be read, its imports are unknown, so no change counts as harmless.
             Some(_) => BTreeMap::new(),
             None => {
@@ -100,7 +100,7 @@ impl<'a> ReleaseComparison<'a> {
             to: &after,
         };
         let mut decision = decide_sync(&step);
-        decision.unguarded.extend(self.unreported.clone());
+        decision.unguarded.extend(self.unreadable_part.clone());
         Ok(ComparedRelease { decision, new_sources: after })
     }
 

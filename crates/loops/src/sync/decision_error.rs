@@ -76,7 +76,7 @@ pub enum SyncDecisionError {
         "{0}: the release that the project was made for is unknown, and the project's range contains \
         no release"
     )]
-    NoFrom(String),
+    UnknownStartingRelease(String),
     /// The release that the project was made for is unknown, because the project has no file that declares a
     /// range.
     #[error(

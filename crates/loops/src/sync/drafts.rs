@@ -31,7 +31,7 @@ pub(super) struct JobDraftState {
     /// The open draft of the job.
     pub(super) draft: Option<DraftPullRequest>,
     /// URL of an open pull request from the job's branch that does not belong to the job.
-    pub(super) foreign: Option<String>,
+    pub(super) foreign_pull_url: Option<String>,
 }
 
 /// The job's draft pull request and its metadata.
@@ -41,7 +41,7 @@ pub(super) struct DraftPullRequest {
     /// The release that the draft ports the code to, as the marker in the draft's text says.
     pub(super) version: String,
     /// The activity of people on the draft; `None` if there is none.
-    pub(super) active: Option<BranchActivity>,
+    pub(super) activity: Option<BranchActivity>,
 }
 
 impl JobDrafts<'_> {
@@ -64,10 +64,10 @@ impl JobDrafts<'_> {
                 Some(version) if saved.draft.is_none() => {
                     let activity = self.forge.activity(pull.number).await?;
                     let active = find_activity(&activity, &pull.head, |email| email == self.job.author.email);
-                    saved.draft = Some(DraftPullRequest { pull, version, active });
+                    saved.draft = Some(DraftPullRequest { pull, version, activity: active });
                 }
                 Some(_) => {}
-                None => saved.foreign = Some(pull.url),
+                None => saved.foreign_pull_url = Some(pull.url),
             }
         }
         Ok(saved)

@@ -34,7 +34,7 @@ pub enum SyncRunError {
     Change(#[from] ChangeError),
     /// The change cannot be made.
     #[error(transparent)]
-    Recipe(#[from] DeterministicChangeError),
+    DeterministicChange(#[from] DeterministicChangeError),
     /// The port cannot be made.
     #[error(transparent)]
     Port(#[from] CodeMigrationError),

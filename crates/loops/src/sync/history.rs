@@ -117,22 +117,22 @@ impl ReleaseHistory<'_> {
     async fn find_first_release_where(
         &mut self,
         mut before: usize,
-        mut is_so: usize,
+        mut matching_index: usize,
         symbols: &[String],
         holds: impl Fn(&ReleaseSources) -> bool,
     ) -> Result<usize, SyncDecisionError> {
-        while is_so - before > 1 {
-            let middle = before + (is_so - before) / 2;
+        while matching_index - before > 1 {
+            let middle = before + (matching_index - before) / 2;
             if !self.read_releases.contains_key(&middle) {
                 let sources = self.read_release(middle, symbols.to_vec(), Vec::new(), Vec::new()).await?;
                 self.read_releases.insert(middle, sources);
             }
             match self.read_releases.get(&middle) {
-                Some(sources) if holds(sources) => is_so = middle,
+                Some(sources) if holds(sources) => matching_index = middle,
                 Some(_) | None => before = middle,
             }
         }
-        Ok(is_so)
+        Ok(matching_index)
     }
 }
 

@@ -84,7 +84,7 @@ pub fn propose_manifest<'a>(
             // The release does not confirm that this definition comes from the package, so the row is removed
             // without a note.
             Some(SymbolState::OtherPackage | SymbolState::Absent) | None
-                if row.reason.as_deref() == Some(PERHAPS) =>
+                if row.reason.as_deref() == Some(UNCERTAIN_ORIGIN_REASON) =>
             {
                 false
             }
@@ -120,7 +120,7 @@ fn remove_duplicate_rows(manifest: &mut PinManifest, sources: &ReleaseSources) {
         .filter_map(|(symbol, row)| {
             let at = sources.symbols.get(symbol).and_then(SymbolState::definition)?;
             let is_alias = symbol.split_once(':').is_some_and(|(_, name)| name != at.name);
-            let is_doubtful = row.reason.as_deref() == Some(PERHAPS);
+            let is_doubtful = row.reason.as_deref() == Some(UNCERTAIN_ORIGIN_REASON);
             Some((&at.file, at.line, is_alias, is_doubtful, symbol.clone()))
         })
         .collect();
@@ -138,7 +138,7 @@ fn manifest_rows(facts: &ProjectFacts, pairs: &[(String, String)]) -> BTreeMap<S
         rows.insert(symbol.clone(), manifest_row(ours, "overridden"));
     }
     for (symbol, ours) in &facts.candidates {
-        rows.entry(symbol.clone()).or_insert_with(|| manifest_row(ours, PERHAPS));
+        rows.entry(symbol.clone()).or_insert_with(|| manifest_row(ours, UNCERTAIN_ORIGIN_REASON));
     }
     for (theirs, ours) in pairs {
         let Some(module) = theirs.strip_suffix(".py") else { continue };
@@ -154,7 +154,7 @@ fn manifest_rows(facts: &ProjectFacts, pairs: &[(String, String)]) -> BTreeMap<S
                 let members = methods.iter().map(|method| format!(".{method}"));
                 let whole = methods.is_empty().then(String::new);
                 for member in members.chain(whole) {
-                    let row = || manifest_row(&format!("{ours}:{name}{member}"), PERHAPS);
+                    let row = || manifest_row(&format!("{ours}:{name}{member}"), UNCERTAIN_ORIGIN_REASON);
                     rows.entry(format!("{module}:{theirs}{member}")).or_insert_with(row);
                 }
             }
@@ -165,7 +165,7 @@ fn manifest_rows(facts: &ProjectFacts, pairs: &[(String, String)]) -> BTreeMap<S
 
 /// The reason in a row whose origin is uncertain until the release is read. If the release does not contain
 /// the definition, the definition belongs to the project.
-const PERHAPS: &str = "of the same name, or inherited under it";
+const UNCERTAIN_ORIGIN_REASON: &str = "of the same name, or inherited under it";
 /// The prefixes that a project may put before a class name in its own copy of the class.
 const PREFIXES: [&str; 4] = ["", "Aio", "AIO", "Async"];
 

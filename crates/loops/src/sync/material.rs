@@ -12,7 +12,7 @@ use super::SyncDecisionError;
 use super::package_sources::PackageSources;
 
 /// Maximum size in bytes of a package's changes in a prompt. It also limits an earlier run's handover.
-const MAX_SHOWN: usize = 160 << 10;
+const MAX_MATERIAL_BYTES: usize = 160 << 10;
 /// Number of context lines around a change. The number is large enough to show most functions completely.
 const CONTEXT: usize = 40;
 
@@ -58,9 +58,9 @@ pub(super) async fn read_release_files(
 /// Returns the text, unless it is too long. The end of a text that is too long is removed, and a note
 /// replaces it.
 pub(super) fn truncate_with_note(text: &str) -> String {
-    if text.len() <= MAX_SHOWN {
+    if text.len() <= MAX_MATERIAL_BYTES {
         return text.to_owned();
     }
-    let end = text.floor_char_boundary(MAX_SHOWN);
+    let end = text.floor_char_boundary(MAX_MATERIAL_BYTES);
     format!("{}\n[cut: {end} of {} bytes]", text.get(..end).unwrap_or_default(), text.len())
 }

@@ -32,7 +32,7 @@ pub enum ReleaseNoteError {
         "the project's version: {path} must contain `{location}` exactly once, but contains it \
         {count} times"
     )]
-    Count {
+    AmbiguousVersionLocation {
         path: String,
         /// Configured location of the version in the file.
         location: String,
@@ -47,7 +47,7 @@ pub enum ReleaseNoteError {
         "the project's version in {path} is {text}, which is not MAJOR.MINOR.PATCH: set `version_rule` to \
             \"none\""
     )]
-    Uncounted {
+    NotVersionTriple {
         path: String,
         /// Text of the version.
         text: String,
@@ -82,7 +82,7 @@ impl From<RequirementError> for ReleaseNoteError {
         match error {
             RequirementError::NotExactlyOne { path, key_path, count, .. } => {
                 let path = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-                Self::Count { path, location: key_path, count }
+                Self::AmbiguousVersionLocation { path, location: key_path, count }
             }
             RequirementError::Unreadable { .. }
             | RequirementError::Malformed { .. }
@@ -146,7 +146,7 @@ impl ReleaseNoteWriter<'_> {
         let place = RequirementPlace { file: &file, key_path, package, registry: *registry, style };
         let text = project_requirement::read_range(&place)?.to_string();
         let version = VersionTriple::parse(&text)
-            .ok_or_else(|| ReleaseNoteError::Uncounted { path: name.clone(), text: text.clone() })?;
+            .ok_or_else(|| ReleaseNoteError::NotVersionTriple { path: name.clone(), text: text.clone() })?;
         let is_released = self.is_released(version).await?;
         let next = version.next_version(self.decided.decision.verdict, is_released);
         if next != version {

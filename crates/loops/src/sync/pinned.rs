@@ -16,7 +16,7 @@ pub struct PinnedManifest {
     /// The pinned definitions with their digests.
     pub manifest: PinManifest,
     /// Pins in the file that Truing cannot parse.
-    pub untold: Vec<UnguardedPart>,
+    pub unparsed_pins: Vec<UnguardedPart>,
 }
 
 /// The reason why the pins could not be read.
@@ -39,7 +39,7 @@ pub enum PinnedError {
         /// The reason why the content cannot be used.
         source: ManifestError,
         /// Rows of the test that Truing cannot parse.
-        untold: Vec<UnguardedPart>,
+        unparsed_pins: Vec<UnguardedPart>,
     },
 }
 
@@ -63,7 +63,7 @@ pub async fn load_pins(
     if job.has_manifest() {
         read_pins(&project.join(&job.manifest), reader).await
     } else {
-        Ok(PinnedManifest { manifest: PinManifest::default(), untold: Vec::new() })
+        Ok(PinnedManifest { manifest: PinManifest::default(), unparsed_pins: Vec::new() })
     }
 }
 
@@ -74,7 +74,7 @@ pub async fn load_pins(
 #[truing_core::boxed_future]
 pub async fn read_pins(path: &Path, reader: &ChildProcessReader) -> Result<PinnedManifest, PinnedError> {
     if path.extension().is_none_or(|extension| extension != "py") {
-        return Ok(PinnedManifest { manifest: manifest::read_manifest(path)?, untold: Vec::new() });
+        return Ok(PinnedManifest { manifest: manifest::read_manifest(path)?, unparsed_pins: Vec::new() });
     }
     let test = |reason| PinnedError::Test { path: path.to_owned(), reason };
     // The reader can open only the folder that contains the file, so symbolic links in the path are resolved
@@ -102,7 +102,7 @@ pub async fn read_pins(path: &Path, reader: &ChildProcessReader) -> Result<Pinne
     let written =
         rows.into_iter().map(|(symbol, digests)| (symbol, ManifestEntry::Digests(digests))).collect();
     match PinManifest::new(written) {
-        Ok(manifest) => Ok(PinnedManifest { manifest, untold }),
-        Err(source) => Err(PinnedError::Content { path: path.to_owned(), source, untold }),
+        Ok(manifest) => Ok(PinnedManifest { manifest, unparsed_pins: untold }),
+        Err(source) => Err(PinnedError::Content { path: path.to_owned(), source, unparsed_pins: untold }),
     }
 }

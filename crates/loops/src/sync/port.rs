@@ -111,7 +111,7 @@ pub(super) struct UncheckedMigration {
     /// The model's own report.
     pub(super) work: WorkReport,
     /// The reason why the model did not complete its work; `None` if it did.
-    pub(super) cut_off: Option<String>,
+    pub(super) incomplete_reason: Option<String>,
 }
 
 /// One port by a model.
@@ -172,7 +172,13 @@ impl CodeMigration<'_> {
         let files: BTreeSet<_> =
             changes.iter().chain(self.prepared_changes).map(|one| one.path.to_string()).collect();
         let files = files.into_iter().collect();
-        Ok(UncheckedMigration { folder, changes, files, work: redact_report(ran.report), cut_off })
+        Ok(UncheckedMigration {
+            folder,
+            changes,
+            files,
+            work: redact_report(ran.report),
+            incomplete_reason: cut_off,
+        })
     }
 
     /// Asks the model to port the code.
@@ -213,7 +219,7 @@ impl CodeMigration<'_> {
             ..agent.limits
         };
         let gate = Arc::clone(self.gate);
-        let task = ModelTask { budget, name: (RUN, AGENT), prompt: &prompt, limits, gate };
+        let task = ModelTask { budget, loop_and_agent_names: (RUN, AGENT), prompt: &prompt, limits, gate };
         let ran = agent
             .run_task(task, &tools, spent, |_: &WorkReport| None)
             .await

@@ -33,7 +33,7 @@ pub enum DeterministicChangeError {
     Change(#[from] ChangeError),
     /// The version or the changelog cannot be written.
     #[error(transparent)]
-    News(#[from] ReleaseNoteError),
+    ReleaseNote(#[from] ReleaseNoteError),
     /// Git failed or could not be run.
     #[error(transparent)]
     Git(#[from] GitError),

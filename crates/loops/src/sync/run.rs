@@ -310,7 +310,7 @@ impl SyncRun<'_> {
         let target = SyncTarget { version: to.clone(), manifest_digest: change::manifest_digest(&manifest) };
         if !self.job.dry_run {
             let now = self.effects.clock.now();
-            unreported_costs::start_tracking(job, &self.run.id);
+            unreported_costs::add_unreported_run(job, &self.run.id);
             let admission = job.breaker.admit(&target, answers.newest.as_ref(), self.job.config.breaker, now);
             // The state is saved before the work begins. If the run is killed after this point, the run
             // counts as failed.
@@ -326,7 +326,7 @@ impl SyncRun<'_> {
 
         log.begin_step(SyncStep::Decide);
         let mut decided = Box::pin(decide_on_release(question(None), seen, sources)).await?;
-        decided.decision.unguarded.extend(pins.untold.iter().cloned());
+        decided.decision.unguarded.extend(pins.unparsed_pins.iter().cloned());
         let rules = job.ruling.as_ref().filter(|ruling| ruling.version == to);
         if let Some(ruling) = rules.filter(|ruling| ruling.overrides(decided.decision.verdict)) {
             let reason = &decided.decision.reason;
@@ -509,7 +509,7 @@ impl SyncRun<'_> {
             }
             _ => (project, tip),
         };
-        let made = Box::pin(self.change_recipe(mirror, decided).apply(on, at)).await?;
+        let made = Box::pin(self.deterministic_change(mirror, decided).apply(on, at)).await?;
         let only: Vec<RepoPath> = made.iter().map(|change| change.path.clone()).collect();
         let staged = mirror.stage_folder(on, at, Some(&only)).await?;
         if self.job.dry_run {

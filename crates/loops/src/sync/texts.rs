@@ -177,7 +177,7 @@ pub(super) fn draft_title_and_body(
         escape_text(&decided.decision.reason),
         escape_text(summary)
     );
-    if let Some(why) = &migration.cut_off {
+    if let Some(why) = &migration.incomplete_reason {
         text += &format!("\nThe port was cut off: {}.\n", escape_text(why));
     }
     text += &render_list("Done", completed);
@@ -193,7 +193,7 @@ pub(super) fn draft_title_and_body(
 pub(super) fn remaining_obstacles(migration: &UncheckedMigration, checked: &CheckResults) -> String {
     let count = |count: usize, label: &str| (count > 0).then(|| format!("{count} {label}"));
     let ends = [
-        migration.cut_off.clone(),
+        migration.incomplete_reason.clone(),
         count(migration.work.remaining.len(), "not done"),
         count(migration.work.questions.len(), "to be decided by people"),
         count(checked.failing.len(), "failing checks"),

@@ -9,7 +9,7 @@ use truing_core::sync::job::{JobState, UnreportedCost};
 
 /// Records that a run has begun. The cost of the run counts as unreported until there is a record of this
 /// run.
-pub(super) fn start_tracking(job: &mut JobState, run: &RunId) {
+pub(super) fn add_unreported_run(job: &mut JobState, run: &RunId) {
     if job.untold.iter().all(|known| known.run != *run) {
         job.untold.push(UnreportedCost { run: run.clone(), reported_cost: MicroUsd(0) });
     }

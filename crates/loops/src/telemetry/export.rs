@@ -26,7 +26,7 @@ use truing_config::secret::SecretError;
 /// Time limit of one export.
 const EXPORT_TIME: Duration = Duration::from_secs(10);
 /// Time limit of the last export, for which the process waits before it exits.
-const LEAVE: Duration = Duration::from_secs(2);
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(2);
 /// The URL path for traces, which the OTLP protocol appends to the address of an endpoint.
 const TRACES: &str = "/v1/traces";
 /// The URL path for traces, which is appended to the address of a Langfuse server.
@@ -63,7 +63,7 @@ pub struct TraceExport(SdkTracerProvider);
 
 impl Drop for TraceExport {
     fn drop(&mut self) {
-        if let Err(error) = self.0.shutdown_with_timeout(LEAVE) {
+        if let Err(error) = self.0.shutdown_with_timeout(SHUTDOWN_TIMEOUT) {
             tracing::warn!(%error, "could not send the last traces");
         }
     }

@@ -6,7 +6,7 @@ use truing_core::outcome::{ModelMemory, ReviewRecord};
 use super::MAX_TOOL_CHARS;
 
 /// Maximum number of denied tools that are listed.
-const MAX_DENIED: usize = 10;
+const MAX_LISTED_DENIED_TOOLS: usize = 10;
 /// Maximum number of files in a remark about files that Truing cannot pass to a linter. Further files are ///
 /// only counted.
 const MAX_UNLINTED: usize = 10;
@@ -68,10 +68,13 @@ fn denied_calls_remark(record: &ReviewRecord) -> Option<String> {
     let all: u32 = denials.values().fold(0, |sum, count| sum.saturating_add(*count));
     let named = denials
         .iter()
-        .take(MAX_DENIED)
+        .take(MAX_LISTED_DENIED_TOOLS)
         .map(|(name, count)| format!("{} ({count})", clean_line(name, MAX_TOOL_CHARS)));
     let mut named: Vec<String> = named.collect();
-    named.extend((denials.len() > MAX_DENIED).then(|| format!("{} more", denials.len() - MAX_DENIED)));
+    named.extend(
+        (denials.len() > MAX_LISTED_DENIED_TOOLS)
+            .then(|| format!("{} more", denials.len() - MAX_LISTED_DENIED_TOOLS)),
+    );
     let calls = format_count(all as usize, "call");
     (all > 0).then(|| format!("the model was denied {calls} of tools: {}", named.join(", ")))
 }

@@ -24,9 +24,9 @@ use truing_reader::{FileOpenError, FileTree, MAX_FILE_BYTES, open_regular};
 /// Maximum number of bytes of a configuration file.
 pub(super) const MAX_CONFIGURATION: usize = 1 << 20;
 /// Maximum number of words in a file that are treated as possible names of other files.
-const MAX_WORDS: usize = 20_000;
+const MAX_CANDIDATE_NAMES: usize = 20_000;
 /// Maximum number of bytes of a word that is treated as a possible file name.
-const MAX_WORD: usize = 300;
+const MAX_CANDIDATE_NAME_BYTES: usize = 300;
 /// Maximum number of files that a configuration names, directly or through other named files.
 pub(super) const MAX_NAMED: usize = 500;
 /// Maximum number of names in a folder. If a folder has more names, its state counts as unknown.
@@ -34,7 +34,8 @@ const MAX_NAMES: usize = 20_000;
 /// Maximum number of bytes of a compiled regular expression.
 const MAX_EXPRESSION: usize = 1 << 20;
 /// Extensions of the files that are searched for names of other files.
-pub(super) const TEXTS: &[&str] = &["toml", "ini", "cfg", "conf", "yml", "yaml", "json", "jsonc", "rc"];
+pub(super) const SEARCHED_EXTENSIONS: &[&str] =
+    &["toml", "ini", "cfg", "conf", "yml", "yaml", "json", "jsonc", "rc"];
 
 /// A digest of a state; equal digests mean equal findings.
 pub(super) type StateDigest = [u8; 32];
@@ -50,9 +51,9 @@ pub(super) struct LinterTree<'a> {
     /// The state of the files that the options name.
     options: CertainOption<StateDigest>,
     /// The state of the linter's configuration files in each folder, as far as computed.
-    configured: BTreeMap<String, CertainOption<StateDigest>>,
+    configuration_states: BTreeMap<String, CertainOption<StateDigest>>,
     /// The state of the names of files and folders in each folder, as far as computed.
-    names: BTreeMap<String, CertainOption<StateDigest>>,
+    folder_name_states: BTreeMap<String, CertainOption<StateDigest>>,
 }
 
 impl<'a> LinterTree<'a> {
@@ -73,7 +74,15 @@ impl<'a> LinterTree<'a> {
         let joint_pattern = known_tool.together.as_ref().map(compiled).transpose().ok()?;
         let (configured, names) = (BTreeMap::new(), BTreeMap::new());
         let tree = FileTree::open(root).ok()?;
-        let mut alone = Self { tree, root, known_tool, joint_pattern, options: None, configured, names };
+        let mut alone = Self {
+            tree,
+            root,
+            known_tool,
+            joint_pattern,
+            options: None,
+            configuration_states: configured,
+            folder_name_states: names,
+        };
         alone.options = alone.options_digest(options, folder);
         Some(alone)
     }
@@ -116,11 +125,11 @@ impl<'a> LinterTree<'a> {
     /// Returns the state of the linter's configuration files in a folder, and of the files that these
     /// configuration files name.
     fn configuration_state(&mut self, folder: &str) -> CertainOption<StateDigest> {
-        if let Some(known) = self.configured.get(folder) {
+        if let Some(known) = self.configuration_states.get(folder) {
             return *known;
         }
         let state = self.digest_configuration(folder);
-        self.configured.insert(folder.to_owned(), state);
+        self.configuration_states.insert(folder.to_owned(), state);
         state
     }
 
@@ -149,7 +158,7 @@ impl<'a> LinterTree<'a> {
         digest: &mut DigestBuilder,
     ) -> CertainOption<()> {
         let words = candidate_names(text);
-        if words.len() > MAX_WORDS {
+        if words.len() > MAX_CANDIDATE_NAMES {
             return None;
         }
         for word in words {
@@ -171,7 +180,9 @@ impl<'a> LinterTree<'a> {
                     return None;
                 }
                 let (beside, name) = path.rsplit_once('/').unwrap_or(("", &path));
-                if bytes.len() <= MAX_CONFIGURATION && (has_ending(name, TEXTS) || name.starts_with('.')) {
+                if bytes.len() <= MAX_CONFIGURATION
+                    && (has_ending(name, SEARCHED_EXTENSIONS) || name.starts_with('.'))
+                {
                     if self.configures_joint_analysis(&bytes) {
                         return None;
                     }
@@ -185,11 +196,11 @@ impl<'a> LinterTree<'a> {
     /// Returns the state of the names in a folder, including which of them are folders. The state
     /// distinguishes names of files from names of folders.
     fn folder_names_state(&mut self, folder: &str) -> CertainOption<StateDigest> {
-        if let Some(known) = self.names.get(folder) {
+        if let Some(known) = self.folder_name_states.get(folder) {
             return *known;
         }
         let state = self.digest_folder_names(folder);
-        self.names.insert(folder.to_owned(), state);
+        self.folder_name_states.insert(folder.to_owned(), state);
         state
     }
 
@@ -266,7 +277,7 @@ pub(super) fn candidate_names(text: &[u8]) -> BTreeSet<&str> {
         line.get(at + 1..)
     });
     let is_around = |letter: char| letter.is_whitespace() || matches!(letter, '"' | '\'' | ',' | '[' | ']');
-    let words = plain.chain(values).filter(|word| (1..=MAX_WORD).contains(&word.len()));
+    let words = plain.chain(values).filter(|word| (1..=MAX_CANDIDATE_NAME_BYTES).contains(&word.len()));
     let words = words.filter_map(|word| std::str::from_utf8(word).ok());
     words.map(|word| word.trim_matches(is_around)).filter(|word| !word.is_empty()).collect()
 }

@@ -27,22 +27,22 @@ use super::select::SelectedLinter;
 
 /// Version of the layout of build folders. The version is part of a folder's name, so folders with an old
 /// layout are not used.
-const FORM: &str = "1";
+const BUILD_LAYOUT_VERSION: &str = "1";
 /// The folder that contains all build folders.
 const BUILDS: &str = "builds";
 /// Maximum total size of all build folders in bytes.
-const BYTES: u64 = 2 << 30;
+const MAX_TOTAL_BYTES: u64 = 2 << 30;
 /// Build folders that were not used for this time are removed.
-const AGE: Duration = Duration::from_secs(14 * 24 * 60 * 60);
+const MAX_UNUSED_TIME: Duration = Duration::from_secs(14 * 24 * 60 * 60);
 /// Minimum number of free bytes on the disk. With fewer free bytes, a run gets no build folder. This minimum
 /// is larger than [`BYTES`], the maximum that a run may write, because a run is stopped when the disk is
 /// nearly full.
 const MIN_FREE_BYTES: u64 = 3 << 30;
 /// The subfolder of a build folder that a run may write to.
-const BUILT: &str = "built";
+const BUILD_OUTPUT_FOLDER_NAME: &str = "built";
 /// The file with the size of the subfolder [`BUILT`] in bytes. The file is missing while a run uses the
 /// folder.
-const NOTED: &str = "bytes";
+const SIZE_FILE_NAME: &str = "bytes";
 
 /// All build folders, which are subfolders of one folder.
 #[derive(Clone, Debug)]
@@ -78,7 +78,7 @@ impl BuildFolderGuard {
                 truing_git::remove_folder(&self.builds.folder)?;
             } else {
                 let bytes = BuildFolder::disk_bytes(&self.builds.folder);
-                std::fs::write(self.folder.join(NOTED), bytes.to_string())?;
+                std::fs::write(self.folder.join(SIZE_FILE_NAME), bytes.to_string())?;
             }
             let cache = self.cache.clone();
             drop(self);
@@ -100,7 +100,7 @@ impl BuildCache {
 
     /// Creates a cache in this folder. The folder itself is created when the cache is first used.
     fn new(folder: PathBuf) -> Self {
-        Self { folder, bytes: BYTES, age: AGE }
+        Self { folder, bytes: MAX_TOTAL_BYTES, age: MAX_UNUSED_TIME }
     }
 
     /// Locks and returns the build folder with this name. Returns `None` if another run uses the folder, or
@@ -113,14 +113,14 @@ impl BuildCache {
             return Ok(None);
         }
         let Some(lock) = try_lock_folder(&folder)? else { return Ok(None) };
-        let built = folder.join(BUILT);
+        let built = folder.join(BUILD_OUTPUT_FOLDER_NAME);
         // A run that exceeds the size limit is stopped and fails. Builds that use most of the limit are
         // therefore removed before the run.
         if build_bytes(&folder) > self.bytes / 4 * 3 {
             truing_git::remove_folder(&built)?;
         }
         // The file with the size is removed now, and written again after the run.
-        match std::fs::remove_file(folder.join(NOTED)) {
+        match std::fs::remove_file(folder.join(SIZE_FILE_NAME)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             Ok(()) | Err(_) => {}
         }
@@ -162,8 +162,8 @@ impl BuildCache {
 
 /// Returns the size of a folder's builds in bytes: the recorded size, otherwise the measured size.
 fn build_bytes(folder: &Path) -> u64 {
-    let noted = std::fs::read_to_string(folder.join(NOTED)).ok().and_then(|text| text.parse().ok());
-    noted.unwrap_or_else(|| BuildFolder::disk_bytes(&folder.join(BUILT)))
+    let noted = std::fs::read_to_string(folder.join(SIZE_FILE_NAME)).ok().and_then(|text| text.parse().ok());
+    noted.unwrap_or_else(|| BuildFolder::disk_bytes(&folder.join(BUILD_OUTPUT_FOLDER_NAME)))
 }
 
 /// Locks a folder. Fails if the folder belongs to another user, or if other users can access it. Returns
@@ -205,7 +205,7 @@ impl BuildCacheKey<'_> {
     /// Returns the name of the build folder: a hash of all properties.
     fn name(&self) -> String {
         let mut parts = DigestBuilder::default();
-        for part in [FORM, env!("CARGO_PKG_VERSION"), self.trust, self.kind] {
+        for part in [BUILD_LAYOUT_VERSION, env!("CARGO_PKG_VERSION"), self.trust, self.kind] {
             parts.add(part.as_bytes());
         }
         parts.add(self.project.as_os_str().as_encoded_bytes());
@@ -231,7 +231,7 @@ impl LinterRunner {
         let (cache, known) = (BuildCache::from_tool_cache(self.cache.as_ref()?), tool.build_caching_tool()?);
         let (program, version) = self.version_output(tool, installed, &known.version, files).await?;
         let is_copy = files.project != Some(files.tree);
-        let kind = match (is_copy, files.pins == files.tree) {
+        let kind = match (is_copy, files.pin_folder == files.tree) {
             (false, _) => "tree",
             (true, true) => "head",
             (true, false) => "base",

@@ -26,11 +26,11 @@ const MIN_TOUCH_INTERVAL: Duration = Duration::from_secs(24 * 60 * 60);
 /// Minimum time between two searches for old entries.
 const TIDY_EVERY: Duration = Duration::from_secs(60 * 60);
 /// The file whose modification time is the time of the last search for old entries.
-const TIDIED: &str = "tidied";
+const CLEANUP_TIME_FILE_NAME: &str = "tidied";
 /// Maximum total size of all entries in bytes.
-const BYTES: u64 = 200 << 20;
+const MAX_TOTAL_BYTES: u64 = 200 << 20;
 /// Entries that were not used for this time are removed.
-const AGE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+const MAX_UNUSED_TIME: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
 /// A folder with cached findings.
 #[derive(Clone, Debug)]
@@ -61,7 +61,7 @@ struct ToolCacheEntry {
 impl ToolCache {
     /// Creates a cache in this folder, which is created with the first entry.
     pub fn new(folder: PathBuf) -> Self {
-        Self { folder, bytes: BYTES, age: AGE }
+        Self { folder, bytes: MAX_TOTAL_BYTES, age: MAX_UNUSED_TIME }
     }
 
     /// Returns the folder of all entries.
@@ -116,7 +116,7 @@ impl ToolCache {
     /// least recently used entries are also removed. Entries are searched at most once an hour, for all
     /// processes together.
     pub(super) fn remove_expired(&self) {
-        let mark = self.folder.join(TIDIED);
+        let mark = self.folder.join(CLEANUP_TIME_FILE_NAME);
         let since = mark.metadata().and_then(|found| found.modified()).ok();
         if since.and_then(|since| since.elapsed().ok()).is_some_and(|ago| ago < TIDY_EVERY) {
             return;
@@ -267,10 +267,10 @@ mod tests {
         cache.age = hour * 2 + hour / 2;
         cache.remove_expired();
         assert_eq!(kept(&cache), [true, true, true], "it was tidied just now");
-        std::fs::remove_file(folder.path().join(TIDIED)).unwrap();
+        std::fs::remove_file(folder.path().join(CLEANUP_TIME_FILE_NAME)).unwrap();
         cache.remove_expired();
         assert_eq!(kept(&cache), [true, true, false]);
-        std::fs::remove_file(folder.path().join(TIDIED)).unwrap();
+        std::fs::remove_file(folder.path().join(CLEANUP_TIME_FILE_NAME)).unwrap();
         cache.bytes = cache.entry_path(&ToolCacheKey::from_digest(b"a1")).unwrap().metadata().unwrap().len();
         cache.remove_expired();
         assert_eq!(kept(&cache), [true, false, false]);

@@ -17,8 +17,8 @@ use truing_reader::output::known::{self, KnownTool, SignTarget, ToolSign, hooks,
 use truing_reader::output::tool_name;
 
 use super::alone::{
-    MAX_CONFIGURATION, MAX_NAMED, TEXTS, candidate_names, has_ending, join_inside_tree, join_name,
-    parent_folders,
+    MAX_CONFIGURATION, MAX_NAMED, SEARCHED_EXTENSIONS, candidate_names, has_ending, join_inside_tree,
+    join_name, parent_folders,
 };
 use super::base::BaseCommit;
 use super::names::inspected_files;
@@ -29,7 +29,7 @@ use super::select::SelectedLinter;
 /// these tables does affect linters: the oldest supported Python version.
 const NON_LINTER_TABLES: &[&str] = &["build-system", "dependency-groups", "project", "metadata", "options"];
 /// Text in the lines that set the oldest supported Python version.
-const OLDEST_PYTHON: &str = "python";
+const PYTHON_VERSION_TEXT: &str = "python";
 /// Quotes that begin multi-line strings. A line of a multi-line string may look like the header of a table.
 const LONG_QUOTES: [&str; 2] = ["\"\"\"", "'''"];
 
@@ -187,7 +187,7 @@ impl<'a> BaseConfigOverlay<'a> {
     pub(super) async fn create_detection_folder(&self) -> Result<Option<PrivateFolder>, String> {
         let is_sign = |path: &&str| {
             let is_of = |tool: &KnownTool| may_reveal_tool(tool, path) || may_configure_as_data(tool, path);
-            hooks::FILES.contains(path) || known::known_tools().iter().any(is_of)
+            hooks::PRE_COMMIT_CONFIG_FILES.contains(path) || known::known_tools().iter().any(is_of)
         };
         let signs: BTreeSet<&str> = self.touched.iter().copied().filter(is_sign).collect();
         if signs.is_empty() { Ok(None) } else { self.create_folder(&signs).await.map(Some) }
@@ -260,7 +260,7 @@ impl<'a> BaseConfigOverlay<'a> {
             let beside = path.rsplit_once('/').map_or("", |(folder, _)| folder);
             for word in candidate_names(&own) {
                 let found = [join_inside_tree(beside, word), join_inside_tree("", word)];
-                for file in found.into_iter().flatten().filter(|file| has_ending(file, TEXTS)) {
+                for file in found.into_iter().flatten().filter(|file| has_ending(file, SEARCHED_EXTENSIONS)) {
                     named.extend(others.get(file.as_str()));
                     left.push(file);
                 }
@@ -310,7 +310,7 @@ pub(super) fn merge_linters(
 ) -> LinterDifferences {
     let mut found = LinterDifferences::default();
     let is_touched = |path: &str| files.changed_paths.iter().any(|touched| touched.as_str() == Some(path));
-    let hooks = hooks::FILES.iter().copied().find(|path| is_touched(path));
+    let hooks = hooks::PRE_COMMIT_CONFIG_FILES.iter().copied().find(|path| is_touched(path));
     let is_same = |one: &SelectedLinter, other: &SelectedLinter| {
         (&one.name, &one.folder) == (&other.name, &other.folder)
     };
@@ -405,7 +405,7 @@ fn tool_lines<'a>(tool: &KnownTool, bytes: &'a [u8]) -> Result<Vec<&'a str>, &'a
         if line.trim_start().starts_with('[') {
             is_of_others = line.starts_with('[') && is_other_tool_header(tool, line);
         }
-        !is_of_others || line.contains(OLDEST_PYTHON) || line.contains('\\')
+        !is_of_others || line.contains(PYTHON_VERSION_TEXT) || line.contains('\\')
     });
     Ok(lines.filter(|line| !line.trim().is_empty()).collect())
 }

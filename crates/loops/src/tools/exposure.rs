@@ -23,7 +23,7 @@ pub struct LinterVisiblePaths {
 
 /// A linter that inspects files of a change, and the reason if it cannot run.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct AvailableTool {
+pub struct ToolAvailability {
     /// The name of the tool in configuration files.
     pub name: String,
     /// The reason why the tool cannot run on this machine.
@@ -39,13 +39,13 @@ impl LinterRunner {
     /// # Errors
     /// [`ReaderError`]
     #[truing_core::boxed_future]
-    pub async fn available_tools(
+    pub async fn check_tool_availability(
         &self,
         project: &Path,
         reviewed: &[RepoPath],
         configured: &[ToolConfig],
         reader: &dyn RepositoryReader,
-    ) -> Result<Vec<AvailableTool>, ReaderError> {
+    ) -> Result<Vec<ToolAvailability>, ReaderError> {
         let used = used_tools(project, reviewed.iter(), reader).await?.tools;
         let files = project_files(project);
         let selected =
@@ -53,7 +53,7 @@ impl LinterRunner {
         let all = selected.filter_map(|tool| {
             let missing_reason = self.run_method(&tool, files, None).err();
             (missing_reason.is_none() || !tool.is_guessed)
-                .then_some(AvailableTool { name: tool.name, missing_reason })
+                .then_some(ToolAvailability { name: tool.name, missing_reason })
         });
         Ok(all.collect())
     }
@@ -117,7 +117,7 @@ pub fn resolve_links(path: &Path) -> PathBuf {
 fn project_files(project: &Path) -> LinterFiles<'_> {
     LinterFiles {
         tree: project,
-        pins: project,
+        pin_folder: project,
         project: Some(project),
         changed_files: &[],
         changed_paths: &[],

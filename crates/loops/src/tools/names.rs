@@ -5,7 +5,7 @@ use std::path::Path;
 
 use truing_core::port::ChangedFile;
 use truing_diff::RepoPath;
-use truing_reader::output::known::FILES;
+use truing_reader::output::known::FILES_PLACEHOLDER;
 
 use super::select::SelectedLinter;
 
@@ -29,7 +29,7 @@ pub(super) fn unlintable_files(tool: &SelectedLinter, files: &[ChangedFile]) -> 
 /// Splits the files into batches whose names fit on one command line. A tool without file arguments gets a
 /// single batch.
 pub(super) fn split_batches<'a, 'b>(tool: &SelectedLinter, files: &'b [&'a str]) -> Vec<&'b [&'a str]> {
-    if !tool.arguments.iter().any(|word| word == FILES) {
+    if !tool.arguments.iter().any(|word| word == FILES_PLACEHOLDER) {
         return vec![files];
     }
     let (mut batches, mut rest) = (Vec::new(), files);

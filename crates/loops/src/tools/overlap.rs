@@ -19,7 +19,7 @@ pub(crate) struct ReportedFindings {
     /// For each place, rule and message: the highest number of equal findings in any output so far.
     max_counts: BTreeMap<(CodeLocation, String, String), usize>,
     /// For each place, rule and message: the number of equal findings in the current output so far.
-    of_output: BTreeMap<(CodeLocation, String, String), usize>,
+    output_counts: BTreeMap<(CodeLocation, String, String), usize>,
     /// For each defect on a line: the linter that reported it first, and the rules of other linters that
     /// reported it later.
     reporters: BTreeMap<(RepoPath, u32, String), (String, BTreeSet<String>)>,
@@ -28,7 +28,7 @@ pub(crate) struct ReportedFindings {
 impl ReportedFindings {
     /// Starts counting the findings of the next output.
     pub(crate) fn begin_output(&mut self) {
-        self.of_output.clear();
+        self.output_counts.clear();
     }
 
     /// Records a finding. Returns true if no other linter, and no earlier output of the same linter, has
@@ -38,7 +38,7 @@ impl ReportedFindings {
         // that the caller supplies. One output may also contain equal findings that differ only in their
         // column.
         let key = (raw.location.clone(), raw.rule.clone(), raw.title.clone());
-        let count = self.of_output.entry(key.clone()).or_default();
+        let count = self.output_counts.entry(key.clone()).or_default();
         *count += 1;
         let before = self.max_counts.entry(key).or_default();
         let is_first = *count > *before;

@@ -31,12 +31,12 @@ pub struct LinterOutput {
     pub(crate) inspected_paths: BTreeSet<RepoPath>,
     /// The cache for the findings, and the state of each file before the run. `None` if the findings are not
     /// to be cached.
-    keeping: Option<(LinterFindingCache, BTreeMap<String, StateDigest>)>,
+    cache_and_states: Option<(LinterFindingCache, BTreeMap<String, StateDigest>)>,
 }
 
 impl From<ToolOutput> for LinterOutput {
     fn from(output: ToolOutput) -> Self {
-        Self { output, inspected_paths: BTreeSet::new(), keeping: None }
+        Self { output, inspected_paths: BTreeSet::new(), cache_and_states: None }
     }
 }
 
@@ -139,7 +139,11 @@ impl LinterOutput {
             return self;
         }
         let keep = states.keys().cloned().collect();
-        Self { output: ToolOutput { keep, ..self.output }, keeping: Some((cache_context, states)), ..self }
+        Self {
+            output: ToolOutput { keep, ..self.output },
+            cache_and_states: Some((cache_context, states)),
+            ..self
+        }
     }
 
     /// Reads the findings in the output, and caches them if a cache is set. Returns the findings together
@@ -154,7 +158,7 @@ impl LinterOutput {
         changed_files: &[ChangedFile],
         reader: &dyn RepositoryReader,
     ) -> Result<(ToolFindings, ToolOutput), ReaderError> {
-        let Self { output, keeping, .. } = self;
+        let Self { output, cache_and_states: keeping, .. } = self;
         let request = ToolRequest { tree: tree.to_owned(), files: changed_files.to_vec(), output };
         let mut found = reader.tool_findings(&request).await?;
         found.findings = found.findings.into_iter().map(redact_given_values).collect();
@@ -195,7 +199,7 @@ fn empty_output(tool: &SelectedLinter) -> ToolOutput {
     ToolOutput {
         tool: tool.name.clone(),
         format: Some(tool.format.clone()),
-        everywhere: tool.everywhere,
+        everywhere: tool.accepts_unchanged_lines,
         folder: (!tool.folder.is_empty()).then(|| tool.folder.as_str().into()),
         left_out: tool.excluded_files(),
         ..ToolOutput::default()

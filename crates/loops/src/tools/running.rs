@@ -26,7 +26,7 @@ pub struct LinterRunner {
     /// [`truing_reader::output::known::FetchedFolder::variable`]).
     pub folders: BTreeMap<String, PathBuf>,
     /// The active Python virtual environment.
-    pub environment: Option<PathBuf>,
+    pub python_environment: Option<PathBuf>,
     /// True if the files come from another person. In that case, no program in these files is run. If the
     /// change touches a linter's configuration and this configuration is code, the linter is not run.
     pub is_foreign_code: bool,
@@ -45,7 +45,7 @@ pub struct LinterFiles<'a> {
     pub tree: &'a Path,
     /// The folder whose files pin the versions of programs. This is the head's folder, even if the linters
     /// inspect the base.
-    pub pins: &'a Path,
+    pub pin_folder: &'a Path,
     /// The folder in which the user has installed the project's programs; `None` if there is no such folder.
     pub project: Option<&'a Path>,
     /// The changed files that exist in the tree.

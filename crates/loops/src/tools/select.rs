@@ -10,14 +10,14 @@ use truing_config::tool::{ToolCondition, ToolConfig, ToolScope};
 use truing_config::value::compile_globs;
 use truing_core::port::DetectedTool;
 use truing_reader::output::known::hooks;
-use truing_reader::output::known::{self, FILES, FetchedFolder, KnownTool, OutputStream};
+use truing_reader::output::known::{self, FILES_PLACEHOLDER, FetchedFolder, KnownTool, OutputStream};
 
 /// Default time limit of a linter.
-const TIME: Duration = Duration::from_secs(300);
+const DEFAULT_TIME_LIMIT: Duration = Duration::from_secs(300);
 /// The folder with the workflows of GitHub Actions.
 const WORKFLOWS: &str = ".github/workflows/";
 /// Exit codes that count as success if neither the configuration nor the table of tools sets any.
-const EXIT: [i32; 2] = [0, 1];
+const DEFAULT_SUCCESS_EXIT_CODES: [i32; 2] = [0, 1];
 
 /// A linter that was selected to run, with its settings.
 #[derive(Clone, Debug)]
@@ -46,7 +46,7 @@ pub struct SelectedLinter {
     /// Time limit of a run.
     pub time: Duration,
     /// True if findings on all lines of changed files are accepted, not only on changed lines.
-    pub everywhere: bool,
+    pub accepts_unchanged_lines: bool,
     /// True if the only sign of the linter's use is a file that the linter inspects.
     pub is_guessed: bool,
     /// True if the configuration contains settings for the linter.
@@ -58,7 +58,7 @@ pub struct SelectedLinter {
     /// Scripts without a matching file name that the linter also inspects, relative to its folder.
     scripts: BTreeSet<String>,
     /// Scripts that the hook or the configuration excludes, relative to the linter's folder.
-    left_out: BTreeSet<String>,
+    excluded_scripts: BTreeSet<String>,
 }
 
 impl SelectedLinter {
@@ -111,13 +111,14 @@ impl SelectedLinter {
     /// True if the linter's configuration and dependencies may be in subfolders. This is possible if the
     /// linter's sign at the root is only a hook or a CI job.
     fn has_nested_configuration(&self) -> bool {
-        let is_run = hooks::FILES.contains(&self.sign.as_str()) || self.sign.starts_with(WORKFLOWS);
+        let is_run =
+            hooks::PRE_COMMIT_CONFIG_FILES.contains(&self.sign.as_str()) || self.sign.starts_with(WORKFLOWS);
         is_run && self.needs_setup() && !self.is_configured
     }
 
     /// True if the linter inspects this file.
     pub fn inspects(&self, path: &str) -> bool {
-        let is_told = self.relative_path(path).is_some_and(|own| !self.left_out.contains(own));
+        let is_told = self.relative_path(path).is_some_and(|own| !self.excluded_scripts.contains(own));
         is_told && self.is_meant_for(Path::new(path))
     }
 
@@ -144,13 +145,13 @@ impl SelectedLinter {
 
     /// Returns the files that the hook or the configuration excludes, by their paths in the tree.
     pub(super) fn excluded_files(&self) -> BTreeSet<String> {
-        self.left_out.iter().map(|own| self.to_tree_path(own)).collect()
+        self.excluded_scripts.iter().map(|own| self.to_tree_path(own)).collect()
     }
 
     /// True if a run inspects all changed files of the kinds that the linter inspects. This is the case if
     /// the linter receives the names of the files, or if the table's command inspects the whole project.
     pub(super) fn covers_changed_files(&self) -> bool {
-        self.arguments.iter().any(|word| word == FILES)
+        self.arguments.iter().any(|word| word == FILES_PLACEHOLDER)
             || self
                 .known_tool
                 .is_some_and(|known| self.arguments == known.command && self.program == known.program)
@@ -296,10 +297,10 @@ fn build_linter(
         hook_options: hook.map(|detected_tool| detected_tool.args.clone()).unwrap_or_default(),
         sign: detected_tool.map(|detected_tool| detected_tool.sign.clone()).unwrap_or_default(),
         format,
-        exit: exit.unwrap_or_else(|| EXIT.to_vec()),
+        exit: exit.unwrap_or_else(|| DEFAULT_SUCCESS_EXIT_CODES.to_vec()),
         condition: config.map_or(ToolCondition::FilesChanged, |config| config.condition),
-        time: config.map_or(TIME, |config| config.timeout),
-        everywhere: config.is_some_and(|config| config.scope == ToolScope::Files),
+        time: config.map_or(DEFAULT_TIME_LIMIT, |config| config.timeout),
+        accepts_unchanged_lines: config.is_some_and(|config| config.scope == ToolScope::Files),
         is_guessed: config.is_none()
             && detected_tool
                 .zip(known_tool)
@@ -310,7 +311,7 @@ fn build_linter(
         scripts: scripts
             .map(|detected_tool| detected_tool.scripts.iter().cloned().collect())
             .unwrap_or_default(),
-        left_out: left_out
+        excluded_scripts: left_out
             .map(|detected_tool| detected_tool.left_out.iter().cloned().collect())
             .unwrap_or_default(),
     })

@@ -12,7 +12,7 @@ use super::select::SelectedLinter;
 
 /// Each row has a folder of installed programs, a lock file, and the command that installs the locked
 /// programs. The first row whose lock file exists determines the command.
-const LOCKED: &[(&str, &str, &str)] = &[
+const LOCKFILE_INSTALL_COMMANDS: &[(&str, &str, &str)] = &[
     ("node_modules/", "package-lock.json", "npm ci"),
     ("node_modules/", "npm-shrinkwrap.json", "npm ci"),
     ("node_modules/", "pnpm-lock.yaml", "pnpm install --frozen-lockfile"),
@@ -26,17 +26,17 @@ const LOCKED: &[(&str, &str, &str)] = &[
 ];
 /// The row for projects without a lock file. This row is used only if neither the linter's folder nor a
 /// parent folder has a lock file.
-const UNLOCKED: &[(&str, &str, &str)] = &[("node_modules/", "package.json", "npm install")];
+const MANIFEST_INSTALL_COMMANDS: &[(&str, &str, &str)] = &[("node_modules/", "package.json", "npm install")];
 /// For Python projects without a lock file: a file of the project, and the pip arguments that install the
 /// project's dependencies with the linter.
-const BY_PIP: &[(&str, &str)] =
+const PIP_INSTALL_ARGUMENTS: &[(&str, &str)] =
     &[("requirements.txt", "-r requirements.txt "), ("pyproject.toml", "-e . "), ("setup.py", "-e . ")];
 /// The folder of a Python virtual environment in which programs are installed.
-const ENVIRONMENT: &str = ".venv/bin/";
+const VENV_PROGRAMS_FOLDER: &str = ".venv/bin/";
 /// The lock file of projects that use uv, and the beginning of uv's commands for installing a tool.
-const UV: (&str, &str) = ("uv.lock", "uv tool install ");
+const UV_LOCKFILE_AND_COMMAND: (&str, &str) = ("uv.lock", "uv tool install ");
 /// The command that installs Rust with rustup, Cargo and Clippy.
-const RUST: &str = "curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh";
+const RUST_INSTALL_COMMAND: &str = "curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh";
 
 impl LinterRunner {
     /// Returns the path of a changed file that contains code and configures the linter. `None` if the change
@@ -61,7 +61,7 @@ impl LinterRunner {
     ) -> bool {
         let would_look = || match tool.needs_setup() {
             true => matches!(set_up, Some(Ok(_))),
-            false => self.find_installed(tool, files.pins, files.project).is_some(),
+            false => self.find_installed(tool, files.pin_folder, files.project).is_some(),
         };
         !tool.is_guessed && self.configuring_code(tool, files).is_some() && would_look()
     }
@@ -123,16 +123,17 @@ pub(super) fn not_installed_reason(project: &Path, folder: &str, program_paths: 
             Some((program_paths.iter().find(|place| place.starts_with(inside))?, *command))
         })
     };
-    let found = first(LOCKED).or_else(|| first(UNLOCKED));
+    let found = first(LOCKFILE_INSTALL_COMMANDS).or_else(|| first(MANIFEST_INSTALL_COMMANDS));
     let in_environment =
-        || program_paths.iter().find_map(|place| Some((place, place.strip_prefix(ENVIRONMENT)?)));
+        || program_paths.iter().find_map(|place| Some((place, place.strip_prefix(VENV_PROGRAMS_FOLDER)?)));
     let (place, run) = match (found, in_environment()) {
         (Some((place, command)), _) => (Some(place), format!(": run `{command}`")),
         (None, Some((place, program))) => {
-            let needs =
-                BY_PIP.iter().find(|(file, _)| folders.iter().any(|folder| folder.join(file).is_file()));
+            let needs = PIP_INSTALL_ARGUMENTS
+                .iter()
+                .find(|(file, _)| folders.iter().any(|folder| folder.join(file).is_file()));
             let needs = needs.map_or("", |(_, needs)| needs);
-            let pip = format!("{ENVIRONMENT}pip install {needs}{program}");
+            let pip = format!("{VENV_PROGRAMS_FOLDER}pip install {needs}{program}");
             (Some(place), format!(": run `python3 -m venv .venv && {pip}`"))
         }
         (None, None) => (program_paths.first(), String::new()),
@@ -147,9 +148,11 @@ pub(super) fn not_installed_reason(project: &Path, folder: &str, program_paths: 
 /// Returns the command that installs a program on this user's machine. This is a pipx command in place of a
 /// uv command if the project does not use uv, and the installer of Rust if rustup is missing.
 pub(super) fn install_command(command: &str, project: &Path, has_rustup: bool) -> String {
-    match command.strip_prefix(UV.1) {
-        Some(package) if !project.join(UV.0).is_file() => format!("pipx install {package}"),
-        None if command.starts_with("rustup ") && !has_rustup => RUST.to_owned(),
+    match command.strip_prefix(UV_LOCKFILE_AND_COMMAND.1) {
+        Some(package) if !project.join(UV_LOCKFILE_AND_COMMAND.0).is_file() => {
+            format!("pipx install {package}")
+        }
+        None if command.starts_with("rustup ") && !has_rustup => RUST_INSTALL_COMMAND.to_owned(),
         Some(_) | None => command.to_owned(),
     }
 }
@@ -194,7 +197,7 @@ mod tests {
         assert_eq!(told("uv tool install ruff", true), "pipx install ruff");
         assert_eq!(told("npm install --global oxlint", false), "npm install --global oxlint");
         assert_eq!(told("rustup component add clippy", true), "rustup component add clippy");
-        assert_eq!(told("rustup component add clippy", false), RUST);
+        assert_eq!(told("rustup component add clippy", false), RUST_INSTALL_COMMAND);
         std::fs::write(project.path().join("uv.lock"), "").unwrap();
         assert_eq!(told("uv tool install ruff", true), "uv tool install ruff");
     }

@@ -21,9 +21,9 @@ const MAX_SIGNS: usize = 5_000;
 const MAX_FOLDERS: usize = 500;
 /// Maximum number of folders with signs below the root that are returned. If there are more, the folders ///
 /// nearest to the root are returned.
-const MAX_BELOW: usize = 20;
+const MAX_SUBFOLDERS_WITH_SIGNS: usize = 20;
 /// Folders in which package managers install packages. Files in these folders do not belong to the project.
-const INSTALLED: &[&str] = &["node_modules", "vendor", "venv"];
+const PACKAGE_FOLDERS: &[&str] = &["node_modules", "vendor", "venv"];
 
 /// Returns the known tools that a repository uses, with the settings for running them on the changed files.
 pub(super) async fn used_tools(
@@ -66,8 +66,9 @@ pub(super) async fn used_tools_in_subfolders(
 
 /// Returns the folders below the root that contain possible signs, with the paths of these signs.
 pub(super) fn folders_with_signs(tree: &Path, names: &[String]) -> Vec<(String, Vec<String>)> {
-    let is_own =
-        |folder: &&str| folder.split('/').all(|part| !part.starts_with('.') && !INSTALLED.contains(&part));
+    let is_own = |folder: &&str| {
+        folder.split('/').all(|part| !part.starts_with('.') && !PACKAGE_FOLDERS.contains(&part))
+    };
     let above = |name: &String| -> Vec<(usize, String)> {
         let ends = name.match_indices('/').enumerate();
         let folders = ends.filter_map(|(depth, (end, _))| Some((depth, name.get(..end)?)));
@@ -84,10 +85,10 @@ pub(super) fn folders_with_signs(tree: &Path, names: &[String]) -> Vec<(String, 
         // or to another folder.
         let is_plain = place.canonicalize().is_ok_and(|found| found == place);
         let mut signs = if is_plain { possible_signs_in(&place, "") } else { BTreeSet::new() };
-        signs.retain(|name| !hooks::FILES.contains(&name.as_str()));
+        signs.retain(|name| !hooks::PRE_COMMIT_CONFIG_FILES.contains(&name.as_str()));
         (!signs.is_empty()).then(|| (folder, signs.into_iter().collect()))
     });
-    signs.take(MAX_BELOW).collect()
+    signs.take(MAX_SUBFOLDERS_WITH_SIGNS).collect()
 }
 
 /// Returns the sorted paths of regular files that may be signs of tools.
@@ -124,7 +125,7 @@ fn may_be_sign(path: &str) -> bool {
                 }
             }
         }
-        folders.extend(hooks::FILES.iter().map(|file| (*file).to_owned()));
+        folders.extend(hooks::PRE_COMMIT_CONFIG_FILES.iter().map(|file| (*file).to_owned()));
         (globs.build().unwrap_or_default(), folders)
     });
     let (globs, folders) = &*GLOBS;

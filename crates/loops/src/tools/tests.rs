@@ -2,7 +2,7 @@ use truing_agent::verify::CommandOutput;
 use truing_config::tool::ToolScope;
 use truing_core::port::DetectedTool;
 use truing_core::verification::CommandEndReason;
-use truing_reader::output::known::FILES;
+use truing_reader::output::known::FILES_PLACEHOLDER;
 
 use super::names::MAX_NAMES_BYTES;
 use super::*;
@@ -70,7 +70,7 @@ fn the_configuration_says_otherwise_adds_and_switches_off() {
     let [own, ruff] = all.as_slice() else { panic!("{all:?}") };
     assert_eq!((own.program.as_str(), &own.arguments[..]), ("make", &["lint".to_owned()][..]));
     assert_eq!(
-        (own.exit.as_slice(), own.condition, own.everywhere),
+        (own.exit.as_slice(), own.condition, own.accepts_unchanged_lines),
         (&[0, 2][..], ToolCondition::Always, true)
     );
     assert!(own.inspects("any/file") && own.is_configured);
@@ -131,10 +131,13 @@ fn a_tool_whose_configuration_chooses_the_files_is_told_of_none() {
     let mypy = DetectedTool { selects_own_files: true, ..used_tool("mypy", "mypy.ini") };
     let all = select_linters(std::slice::from_ref(&mypy), &[]);
     let tool = all.first().unwrap();
-    assert!(!tool.arguments.iter().any(|word| word == FILES) && tool.arguments.contains(&"json".to_owned()));
+    assert!(
+        !tool.arguments.iter().any(|word| word == FILES_PLACEHOLDER)
+            && tool.arguments.contains(&"json".to_owned())
+    );
     assert_eq!(split_batches(tool, &["a.py", "b.py"]).len(), 1);
     let all = select_linters(&[used_tool("mypy", "mypy.ini")], &[]);
-    assert!(all.first().unwrap().arguments.iter().any(|word| word == FILES));
+    assert!(all.first().unwrap().arguments.iter().any(|word| word == FILES_PLACEHOLDER));
 }
 
 #[test]

@@ -18,10 +18,10 @@ use super::variables::AwsVariables;
 /// whose time differs by more than five minutes.
 const MAX_SKEW: SignedDuration = SignedDuration::from_mins(4);
 /// Maximum number of characters of the AWS library's message that are shown.
-const MAX_WORDS: usize = 300;
+const MAX_QUOTED_CHARS: usize = 300;
 
 /// Codes of errors in STS itself. After such an error, the same request may succeed a moment later.
-const PASSING: [&str; 6] = [
+const TRANSIENT_STS_CODES: [&str; 6] = [
     "IDPCommunicationError",
     "InternalFailure",
     "RequestLimitExceeded",
@@ -83,7 +83,7 @@ pub(super) fn key_error(
 fn is_transient(exchange: &HttpExchange) -> bool {
     match &exchange.result {
         ExchangeResult::Response { status, refusal, .. } => {
-            matches!(status, 408 | 429 | 500..=599) || PASSING.contains(&refusal.code.as_str())
+            matches!(status, 408 | 429 | 500..=599) || TRANSIENT_STS_CODES.contains(&refusal.code.as_str())
         }
         ExchangeResult::NoResponse(_) => true,
         ExchangeResult::Unprotected => false,
@@ -290,7 +290,7 @@ fn library_message(error: &CredentialsError) -> String {
         last = error.to_string();
         cause = error.source();
     }
-    line::clean_line(&last, MAX_WORDS)
+    line::clean_line(&last, MAX_QUOTED_CHARS)
 }
 
 #[cfg(test)]

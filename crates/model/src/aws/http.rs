@@ -28,14 +28,14 @@ use crate::text::{error_chain, parse_date};
 /// Timeout for opening a connection.
 const CONNECT: Duration = Duration::from_secs(3);
 /// Timeout of a response, unless the library sets a shorter one.
-const ANSWER: Duration = Duration::from_secs(10);
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Maximum number of bytes of a response.
 const MAX_BYTES: usize = 1024 * 1024;
 /// Maximum number of failed attempts of the same request. After this number of failures, Truing does not ///
 /// send the library's further retries.
 const MAX_FAILURES: usize = 2;
 /// Maximum number of characters that are shown of a message in a response.
-const MAX_WORDS: usize = 200;
+const MAX_QUOTED_CHARS: usize = 200;
 /// The error for a request to an address where other machines could read the traffic.
 pub(super) const UNPROTECTED: &str =
     "the address does not begin with https:// and is not on this machine, so others could read the traffic";
@@ -142,7 +142,7 @@ impl RecordingHttpClient {
         };
         let seen = match &answer {
             Ok((response, body)) => asking.response_result(response, body),
-            Err(cause) => ExchangeResult::NoResponse(line::clean_line(cause, MAX_WORDS)),
+            Err(cause) => ExchangeResult::NoResponse(line::clean_line(cause, MAX_QUOTED_CHARS)),
         };
         self.record_exchange(asking.into_exchange(seen));
         let (head, body) = answer.map_err(|cause| ConnectorError::io(cause.into()))?;
@@ -167,7 +167,7 @@ impl std::fmt::Debug for RecordingHttpClient {
 impl HttpClient for RecordingHttpClient {
     fn http_connector(&self, settings: &HttpConnectorSettings, _: &RuntimeComponents) -> SharedHttpConnector {
         let connect = settings.connect_timeout().unwrap_or(CONNECT).min(CONNECT);
-        let limit = settings.read_timeout().unwrap_or(ANSWER).min(ANSWER) + connect;
+        let limit = settings.read_timeout().unwrap_or(RESPONSE_TIMEOUT).min(RESPONSE_TIMEOUT) + connect;
         SharedHttpConnector::new(TimedClient { http: self.clone(), limit })
     }
 }
@@ -227,7 +227,7 @@ impl PendingExchange {
             if is_success { AwsErrorBody::default() } else { parse_error_body(body) };
         let hidden = |text: String| {
             let hidden = self.secrets.iter().fold(text, |text, secret| secret.redact_from(&text));
-            line::clean_line(&hidden, MAX_WORDS)
+            line::clean_line(&hidden, MAX_QUOTED_CHARS)
         };
         ExchangeResult::Response {
             status: head.status,

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::Path;
 
 /// The variables that contain the paths of the profile files.
-const FILES: [&str; 2] = ["AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"];
+const PROFILE_FILE_VARIABLES: [&str; 2] = ["AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"];
 /// An empty file. It replaces a profile file for which the environment sets no absolute path.
 const NO_FILE: &str = "/dev/null";
 
@@ -21,7 +21,7 @@ impl From<HashMap<String, String>> for AwsVariables {
         if !has_home {
             variables.remove("HOME");
         }
-        for name in FILES {
+        for name in PROFILE_FILE_VARIABLES {
             let is_whole =
                 |file: &String| Path::new(file).is_absolute() || (has_home && file.starts_with("~/"));
             if !variables.get(name).map_or(has_home, is_whole) {

@@ -10,11 +10,11 @@ use crate::messages::{KnownBlock, MessageBlock, ModelMessage, ModelRequest};
 
 /// Tokens that a provider adds to the text of a prompt: its own text about tools, and its markup around the
 /// prompt.
-const FRAME: u64 = 1024;
+const PROMPT_OVERHEAD_TOKENS: u64 = 1024;
 /// Tokens that a provider adds around each message.
-const MESSAGE_FRAME: u64 = 16;
+const MESSAGE_OVERHEAD_TOKENS: u64 = 16;
 /// Typical number of bytes per token. It is used for realistic estimates, not for upper bounds.
-const LIKELY_BYTES: u64 = 3;
+const TYPICAL_BYTES_PER_TOKEN: u64 = 3;
 
 /// The size of a prompt.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -71,13 +71,14 @@ impl TokenHistory {
         let same = if self.head == prompt.head.0 { self.count_matching(prompt) } else { 0 };
         let counted = self.token_counts.iter().rfind(|(messages, _)| *messages <= same);
         let (known, from) = counted.map_or((None, 0), |(messages, tokens)| (Some(*tokens), *messages));
-        let new: u64 = prompt.messages.iter().skip(from).map(|(_, bytes)| bytes + MESSAGE_FRAME).sum();
-        let head = if known.is_some() { 0 } else { prompt.head.1 + FRAME };
+        let new: u64 =
+            prompt.messages.iter().skip(from).map(|(_, bytes)| bytes + MESSAGE_OVERHEAD_TOKENS).sum();
+        let head = if known.is_some() { 0 } else { prompt.head.1 + PROMPT_OVERHEAD_TOKENS };
         let new = new.saturating_add(head);
         let known_tokens = known.unwrap_or(0);
         PromptSize {
             max_tokens: known_tokens.saturating_add(new),
-            estimated_tokens: known_tokens.saturating_add(new / LIKELY_BYTES),
+            estimated_tokens: known_tokens.saturating_add(new / TYPICAL_BYTES_PER_TOKEN),
             is_counted: known.is_some(),
         }
     }

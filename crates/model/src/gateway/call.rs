@@ -27,8 +27,8 @@ use crate::retry::{self, FailedAttempt, RetryDecision};
 pub const LEAST_TOKENS: u32 = 1024;
 /// The provider's count is an estimate, so two margins are added: a twentieth of the count, and a fixed
 /// number of tokens.
-const COUNT_MARGIN: u64 = 20;
-const COUNT_FRAME: u64 = 64;
+const COUNT_MARGIN_DIVISOR: u64 = 20;
+const COUNT_MARGIN_TOKENS: u64 = 64;
 /// Time for which a reservation remains valid after the latest possible end of its call.
 const GRACE: Duration = Duration::from_secs(60);
 
@@ -188,7 +188,7 @@ impl GatewayCall<'_> {
                     | retry::FailureCause::Event(_)
                     | retry::FailureCause::TotalTimeout
                     | retry::FailureCause::InvalidResponse => {
-                        reservation.broke_off().await;
+                        reservation.settle_estimated().await;
                     }
                 }
                 Err(AttemptError::FailedAttempt(failure))
@@ -206,8 +206,10 @@ impl GatewayCall<'_> {
     ) -> Option<PromptSize> {
         let call = self.gateway.client.wire().build_count_call(request)?;
         let tokens = self.gateway.client.count_tokens(call, begin_deadline).await.ok()?;
-        self.lock_history()
-            .record_count(prompt, tokens.saturating_add(tokens / COUNT_MARGIN).saturating_add(COUNT_FRAME));
+        self.lock_history().record_count(
+            prompt,
+            tokens.saturating_add(tokens / COUNT_MARGIN_DIVISOR).saturating_add(COUNT_MARGIN_TOKENS),
+        );
         Some(self.lock_history().prompt_size(prompt))
     }
 
@@ -278,7 +280,7 @@ impl GatewayCall<'_> {
                 ticket.settle_metered(cost).await;
                 (usage, cost)
             }
-            None => (TokenUsage::default(), ticket.broke_off().await),
+            None => (TokenUsage::default(), ticket.settle_estimated().await),
         };
         ModelAnswer {
             message: complete.message,

@@ -12,7 +12,7 @@ use truing_core::port::{Clock, SharedStateStore, StateUpdate, update_state};
 use super::settling::{PendingCallCount, PendingCallGuard, SessionSpend};
 
 /// Lifetime of the shared state after its last change. A circuit is always open for a shorter time.
-const KEEP: TimeSpan = TimeSpan::minutes(120);
+const SHARED_STATE_LIFETIME: TimeSpan = TimeSpan::minutes(120);
 
 /// The circuit breaker of one provider. Clones share the state.
 #[derive(Clone)]
@@ -71,7 +71,7 @@ impl ProviderCircuit {
     async fn decide<T>(&self, decide: impl Fn(&mut CircuitBreaker, UnixMillis) -> T) -> T {
         let CircuitInner { clock, common, .. } = &*self.0;
         if let Some((common, name)) = common {
-            match update_state(&**common, name, KEEP, &decide).await {
+            match update_state(&**common, name, SHARED_STATE_LIFETIME, &decide).await {
                 Ok(StateUpdate { state, time, result }) => {
                     *self.lock_local() = state.shift_clock_by(clock.now() - time);
                     return result;

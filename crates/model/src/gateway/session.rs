@@ -70,7 +70,7 @@ impl ModelSession {
         fallback: &FallbackProvider,
         request: &ModelRequest,
     ) -> Result<ModelAnswer, ModelError> {
-        let mut carried = self.lock_signed_blocks().prepare_request(side, request);
+        let mut carried = self.lock_provider_history().prepare_request(side, request);
         let (shared, history) = match side {
             ProviderChoice::Requested => (&self.gateway.shared, &self.first_history),
             ProviderChoice::Fallback => {
@@ -79,7 +79,7 @@ impl ModelSession {
             }
         };
         let answer = self.gateway_call(shared, history).request_answer(&carried).await?;
-        self.lock_signed_blocks().record_answer(side, &answer.message);
+        self.lock_provider_history().record_answer(side, &answer.message);
         let served_by = (side == ProviderChoice::Fallback).then(|| fallback.name.clone());
         Ok(ModelAnswer { served_by, ..answer })
     }
@@ -93,7 +93,7 @@ impl ModelSession {
         GatewayCall { budget: &self.budget, gate: &*self.gate, spend: &self.account, gateway: state, history }
     }
 
-    fn lock_signed_blocks(&self) -> MutexGuard<'_, ProviderHistory> {
+    fn lock_provider_history(&self) -> MutexGuard<'_, ProviderHistory> {
         self.provider_history.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -114,7 +114,7 @@ impl LanguageModel for ModelSession {
                 .request_answer(request)
                 .await;
         };
-        let side = self.lock_signed_blocks().last_provider();
+        let side = self.lock_provider_history().last_provider();
         let away = match self.ask_provider(side, fallback, request).await {
             Err(away) if may_fall_back(&away) => away,
             result => return result,

@@ -8,12 +8,12 @@ use tokio::sync::watch;
 use truing_core::money::MicroUsd;
 
 /// Number of unsettled calls of all gateways in this process.
-static PROCESS: LazyLock<PendingCallCount> = LazyLock::new(PendingCallCount::default);
+static PROCESS_PENDING_CALLS: LazyLock<PendingCallCount> = LazyLock::new(PendingCallCount::default);
 
 /// Waits until all gateways of this process have settled their reservations.
 #[truing_core::boxed_future]
 pub async fn wait_until_settled() {
-    PROCESS.wait_until_zero().await;
+    PROCESS_PENDING_CALLS.wait_until_zero().await;
 }
 
 /// The number of calls whose reservations are not settled.
@@ -69,7 +69,7 @@ pub(super) struct PendingCallGuard([PendingCallCount; 3]);
 impl PendingCallGuard {
     /// Counts a call as pending in its session, in its gateway and in the process.
     pub(super) fn new(account: &SessionSpend, gateway: &PendingCallCount) -> Self {
-        let counts = [account.settling.clone(), gateway.clone(), PROCESS.clone()];
+        let counts = [account.settling.clone(), gateway.clone(), PROCESS_PENDING_CALLS.clone()];
         counts.iter().for_each(PendingCallCount::increment);
         Self(counts)
     }

@@ -121,7 +121,7 @@ impl AttemptReservation {
 
     /// Settles the reservation of a call that ended without a final token count. Returns the estimated cost
     /// of this call.
-    pub(super) async fn broke_off(mut self) -> MicroUsd {
+    pub(super) async fn settle_estimated(mut self) -> MicroUsd {
         let (cost, known) = self.estimate();
         self.settle_cost(cost, known).await;
         cost

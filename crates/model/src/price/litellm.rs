@@ -37,7 +37,7 @@ const OTHER_FEES: &[&str] = &[
 pub struct LitellmImport {
     pub prices: ModelPrices,
     /// Number of models that are not priced by text tokens alone.
-    pub left_out: usize,
+    pub skipped_model_count: usize,
 }
 
 impl ModelPrices {
@@ -50,7 +50,7 @@ impl ModelPrices {
         let file = |message: String| PriceError::File { source_name: source_name.to_owned(), message };
         let entries: BTreeMap<String, Value> =
             serde_json::from_str(text).map_err(|error| file(error.to_string()))?;
-        let mut imported = LitellmImport { prices: Self::default(), left_out: 0 };
+        let mut imported = LitellmImport { prices: Self::default(), skipped_model_count: 0 };
         for (model, value) in entries.iter().filter(|(model, _)| *model != SAMPLE) {
             let price = read_price(value).map_err(|message| PriceError::Entry {
                 source_name: source_name.to_owned(),
@@ -59,7 +59,7 @@ impl ModelPrices {
             })?;
             match price {
                 Some(price) => imported.prices.set(model, price),
-                None => imported.left_out += 1,
+                None => imported.skipped_model_count += 1,
             }
         }
         if imported.prices.by_model.is_empty() {

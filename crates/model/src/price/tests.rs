@@ -176,7 +176,7 @@ const LITELLM: &str = r#"{
 #[test]
 fn litellms_prices_are_taken_over_with_their_tiers() {
     let imported = ModelPrices::from_litellm(LITELLM, "file").unwrap();
-    assert_eq!(imported.left_out, 3);
+    assert_eq!(imported.skipped_model_count, 3);
     assert_eq!(
         imported.prices.list_prices().map(|(model, _)| model).collect::<Vec<_>>(),
         ["plain", "thinks", "tiered"]

@@ -35,7 +35,7 @@ pub(super) struct ChatChunks {
     framing: SseSplitter,
     has_begun: bool,
     /// Index of the text block, while it is open.
-    text: Option<usize>,
+    open_text_block: Option<usize>,
     calls: Vec<PartialToolCall>,
     /// Number of blocks so far.
     blocks: usize,
@@ -160,7 +160,7 @@ impl ChatChunks {
 
     fn end_message(&mut self) -> Vec<StreamEvent> {
         self.is_over = true;
-        let open = self.text.take().into_iter().chain(self.calls.iter().map(|call| call.block));
+        let open = self.open_text_block.take().into_iter().chain(self.calls.iter().map(|call| call.block));
         let mut events: Vec<StreamEvent> =
             open.map(|index| StreamEvent::ContentBlockStop { index }).collect();
         let delta = StopDelta {
@@ -222,11 +222,11 @@ impl ChatChunks {
             self.has_refused = true;
         }
         for text in [content, refusal].into_iter().flatten().filter(|text| !text.is_empty()) {
-            let index = match self.text {
+            let index = match self.open_text_block {
                 Some(index) => index,
                 None => {
                     let index = self.start_block(json!({"type": "text", "text": ""}), events);
-                    self.text = Some(index);
+                    self.open_text_block = Some(index);
                     index
                 }
             };
@@ -265,7 +265,7 @@ impl ChatChunks {
             None if name.is_none() && arguments.is_none() => return Ok(()),
             Some(_) | None => {
                 let name = name.ok_or(ChunkError::Nameless)?;
-                if let Some(index) = self.text.take() {
+                if let Some(index) = self.open_text_block.take() {
                     events.push(Ok(StreamEvent::ContentBlockStop { index }));
                 }
                 let block = self.start_block(

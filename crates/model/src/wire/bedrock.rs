@@ -53,7 +53,7 @@ const ERRORS: &[(&str, ProviderErrorKind)] = &[
 /// Texts in messages of input errors. A message with one of these texts means that the input is too long.
 const INPUT_TOO_LONG_MESSAGES: [&str; 2] = ["input is too long", "prompt is too long"];
 /// Text in the message for a daily rate limit. After such an error, a retry a minute later would fail again.
-const LASTS: &str = "tokens per day";
+const DAILY_LIMIT_TEXT: &str = "tokens per day";
 
 /// The wire format of Bedrock, with the models of one region.
 #[derive(Clone, Debug)]
@@ -262,7 +262,7 @@ pub(super) fn error_kind(name: &str, message: &str) -> Option<ProviderErrorKind>
     let (_, kind) = ERRORS.iter().find(|(known, _)| *known == name)?;
     let is_too_long = *kind == ProviderErrorKind::InvalidRequest
         && INPUT_TOO_LONG_MESSAGES.iter().any(|long| message.contains(long));
-    let is_lasting = *kind == ProviderErrorKind::RateLimit && message.contains(LASTS);
+    let is_lasting = *kind == ProviderErrorKind::RateLimit && message.contains(DAILY_LIMIT_TEXT);
     Some(match (is_too_long, is_lasting) {
         (true, _) => ProviderErrorKind::TooLong,
         (false, true) => ProviderErrorKind::SpendingLimit,

@@ -30,19 +30,20 @@ const INPUT_TOO_LONG_MESSAGES: [&str; 4] = [
 ];
 /// Texts in error messages of servers, each with a hint. A message with one of these texts means that tool
 /// calls are not supported. The hint is shown before the server's message.
-const NO_TOOLS: [(&str, &str); 6] = [
+const TOOLS_UNSUPPORTED_MESSAGES: [(&str, &str); 6] = [
     (
         "function tools with reasoning_effort",
         "this model calls tools only without thinking: set `effort = \"none\"` in the configuration \
             section of this model",
     ),
-    ("support tools", TOOLLESS),
-    ("support tool use", TOOLLESS),
-    ("the provided 'tool_choice'", TOOLLESS),
-    ("--enable-auto-tool-choice", TOOLLESS),
-    ("requires --jinja", TOOLLESS),
+    ("support tools", TOOLS_UNSUPPORTED_HINT),
+    ("support tool use", TOOLS_UNSUPPORTED_HINT),
+    ("the provided 'tool_choice'", TOOLS_UNSUPPORTED_HINT),
+    ("--enable-auto-tool-choice", TOOLS_UNSUPPORTED_HINT),
+    ("requires --jinja", TOOLS_UNSUPPORTED_HINT),
 ];
-const TOOLLESS: &str = "this model, or its server, does not support tool calls, which a review needs";
+const TOOLS_UNSUPPORTED_HINT: &str =
+    "this model, or its server, does not support tool calls, which a review needs";
 
 /// The wire format of one server of Chat Completions.
 #[derive(Clone, Debug)]
@@ -93,7 +94,7 @@ struct ServerTable {
     default_server: ChatServer,
 }
 
-fn max_tokens() -> String {
+fn default_limit_field() -> String {
     "max_tokens".to_owned()
 }
 
@@ -317,7 +318,7 @@ pub(super) fn parse_refusal(body: &[u8]) -> ProviderErrorDetail {
     let error = body.get("error").unwrap_or(&body);
     let ChatError { name, message } = read_error(error);
     let lower = message.to_ascii_lowercase();
-    let hint = NO_TOOLS.iter().find(|(words, _)| lower.contains(words));
+    let hint = TOOLS_UNSUPPORTED_MESSAGES.iter().find(|(words, _)| lower.contains(words));
     let words = hint.map_or(message.clone(), |(_, hint)| format!("{hint}: {message}"));
     ProviderErrorDetail { kind: Some(name).filter(|name| !name.is_empty()), message: words }
 }
@@ -330,7 +331,7 @@ pub(super) fn error_kind(name: &str, words: &str) -> Option<ProviderErrorKind> {
     }
     // A message with a hint means that tool calls are not supported. The status is not used here, because
     // some servers report this error with a misleading status.
-    if NO_TOOLS.iter().any(|(_, hint)| words.starts_with(&hint.to_ascii_lowercase())) {
+    if TOOLS_UNSUPPORTED_MESSAGES.iter().any(|(_, hint)| words.starts_with(&hint.to_ascii_lowercase())) {
         return Some(ProviderErrorKind::InvalidRequest);
     }
     ERRORS.iter().find(|(known, _)| *known == name).map(|(_, kind)| *kind)

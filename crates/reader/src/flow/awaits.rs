@@ -112,7 +112,7 @@ impl<'t> AwaitFinder<'_, '_, 't> {
         if !self.model.is_in_coroutine(call) && !self.is_certainly_dropped(call, callee) {
             return false;
         }
-        if name == "build_full_result" && !self.values.is_sync {
+        if name == "build_full_result" && !self.values.imports_sync_boto {
             return true;
         }
         if !self.values.may_have_value(call, |value| matches!(value, FlowValue::Coroutine(_))) {
@@ -142,8 +142,7 @@ impl<'t> AwaitFinder<'_, '_, 't> {
         let is_statement = self.model.parent(call).is_some_and(|it| it.kind() == "expression_statement");
         let callee =
             call.child_by_field_name("function").filter(|_| is_statement && self.model.is_in_coroutine(call));
-        let gathers =
-            |value: &FlowValue<'t>| matches!(value, FlowValue::Path(path) if path == "asyncio.gather");
+        let gathers = |value: &FlowValue<'t>| matches!(value, FlowValue::QualifiedName(path) if path == "asyncio.gather");
         callee.is_some_and(|it| self.values.may_have_value(it, gathers))
     }
 
@@ -473,15 +472,15 @@ impl<'t> AwaitFinder<'_, '_, 't> {
 
     /// Returns true if this use of a name may await the name's value: a coroutine or a collection of
     /// coroutines.
-    fn may_await(&self, use_node: Node<'t>, is_many: bool, is_meant: bool) -> bool {
+    fn may_await(&self, use_node: Node<'t>, is_many: bool, is_likely_awaitable: bool) -> bool {
         let use_node = outermost_equal_value(self.model, use_node);
         let Some(parent) = self.model.parent(use_node) else { return false };
         match parent.kind() {
             "await" | "yield" | "list_splat" | "dictionary_splat" | "lambda" => true,
             "list" | "tuple" | "set" | "pair" | "expression_list" => {
-                is_many || is_meant || self.is_in_gathering_function(use_node)
+                is_many || is_likely_awaitable || self.is_in_gathering_function(use_node)
             }
-            "return_statement" => is_many || !self.model.is_in_coroutine(parent) || is_meant,
+            "return_statement" => is_many || !self.model.is_in_coroutine(parent) || is_likely_awaitable,
             "assignment" => is_field(parent, "right", use_node),
             "argument_list" | "keyword_argument" => {
                 let list =
@@ -494,7 +493,10 @@ impl<'t> AwaitFinder<'_, '_, 't> {
                 let is_class = name.starts_with(char::is_uppercase);
                 let collects = ["append", "add", "put", "push", "insert", "extend", "await", "iscoroutine"];
                 let takes = GATHERS.contains(&name) || collects.iter().any(|word| name.contains(word));
-                takes || (is_many || is_meant) && !NON_AWAITING_FUNCTIONS.contains(&name) && !is_class
+                takes
+                    || (is_many || is_likely_awaitable)
+                        && !NON_AWAITING_FUNCTIONS.contains(&name)
+                        && !is_class
             }
             "for_statement" | "for_in_clause" => is_many && self.may_await_items(parent),
             "subscript" => is_many,

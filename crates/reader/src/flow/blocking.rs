@@ -10,10 +10,10 @@ use super::uses::name_uses_after;
 use super::value::{FlowValue, FlowValues, LibraryObject, callee_name};
 
 /// Maximum depth to which calls within the file are followed.
-const MAX_CALLS: u32 = 3;
+const MAX_CALL_DEPTH: u32 = 3;
 
 /// Full names of the functions that block.
-const BLOCKING: &[&str] = &[
+const BLOCKING_FUNCTIONS: &[&str] = &[
     "asyncio.run",
     "boto3.Session",
     "boto3.client",
@@ -56,12 +56,12 @@ const BLOCKING: &[&str] = &[
     "urllib3.request",
 ];
 /// Modules whose functions for HTTP requests block.
-const HTTP: &[&str] = &["requests", "httpx", "requests.api"];
+const HTTP_MODULES: &[&str] = &["requests", "httpx", "requests.api"];
 const REQUESTS: &[&str] =
     &["delete", "get", "head", "options", "patch", "post", "put", "request", "send", "stream", "urlopen"];
 
 /// Methods of an `ssl.SSLContext` that read files. Only this class has methods with these names.
-const READS_CERTIFICATES: &[&str] = &["load_cert_chain", "load_default_certs", "load_verify_locations"];
+const CERTIFICATE_FILE_METHODS: &[&str] = &["load_cert_chain", "load_default_certs", "load_verify_locations"];
 
 /// Finds each blocking call.
 pub(super) fn find_blocking_calls(values: &FlowValues<'_, '_>) -> Vec<FlowMatch> {
@@ -89,12 +89,13 @@ impl<'t> BlockingFinder<'_, '_, 't> {
     fn is_blocking_call(&self, call: Node<'t>) -> bool {
         self.is_directly_blocking(call)
             || self.reads_file_to_send(call)
-            || self.calls_blocking_function(call, MAX_CALLS)
+            || self.calls_blocking_function(call, MAX_CALL_DEPTH)
     }
 
     fn is_directly_blocking(&self, call: Node<'t>) -> bool {
         let Some(callee) = call.child_by_field_name("function") else { return false };
-        if callee.kind() == "attribute" && READS_CERTIFICATES.contains(&callee_name(self.model, callee)) {
+        if callee.kind() == "attribute" && CERTIFICATE_FILE_METHODS.contains(&callee_name(self.model, callee))
+        {
             return true;
         }
         self.values.may_have_value(callee, |value| {
@@ -103,11 +104,11 @@ impl<'t> BlockingFinder<'_, '_, 't> {
             };
             let is_of_boto = matches!(
                 thing,
-                LibraryObject::SyncClient | LibraryObject::SyncResource | LibraryObject::Session
+                LibraryObject::SyncClient | LibraryObject::SyncResource | LibraryObject::SyncSession
             );
             let object = callee.child_by_field_name("object");
             let is_told_elsewhere = || {
-                object.is_some_and(|it| self.is_created_in_coroutine(it, MAX_CALLS))
+                object.is_some_and(|it| self.is_created_in_coroutine(it, MAX_CALL_DEPTH))
                     || self.is_used_as_async(call)
             };
             is_blocking_method(thing, name) && !(is_of_boto && is_told_elsewhere())
@@ -124,7 +125,7 @@ impl<'t> BlockingFinder<'_, '_, 't> {
                 let callee = root.child_by_field_name("function");
                 let makes = |value: &FlowValue<'t>| {
                     value.qualified_name().is_some_and(is_blocking_function)
-                        || matches!(value, FlowValue::Method(LibraryObject::Session, _))
+                        || matches!(value, FlowValue::Method(LibraryObject::SyncSession, _))
                 };
                 if callee.is_some_and(|it| self.values.may_have_value(it, makes)) {
                     return true;
@@ -176,8 +177,8 @@ impl<'t> BlockingFinder<'_, '_, 't> {
     }
 
     /// Returns true if the call runs a function of this file that blocks.
-    fn calls_blocking_function(&self, call: Node<'t>, calls: u32) -> bool {
-        let Some(left) = calls.checked_sub(1).filter(|_| self.model.spend_step()) else { return false };
+    fn calls_blocking_function(&self, call: Node<'t>, max_calls: u32) -> bool {
+        let Some(left) = max_calls.checked_sub(1).filter(|_| self.model.spend_step()) else { return false };
         let Some(callee) = call.child_by_field_name("function") else { return false };
         let values = self.values.node_values(callee);
         values.iter().any(|value| {
@@ -201,7 +202,7 @@ impl<'t> BlockingFinder<'_, '_, 't> {
                 || value.method().is_some_and(|(thing, _)| {
                     matches!(
                         thing,
-                        LibraryObject::Session
+                        LibraryObject::SyncSession
                             | LibraryObject::ThreadLock
                             | LibraryObject::Loop
                             | LibraryObject::Connection
@@ -260,8 +261,8 @@ impl<'t> BlockingFinder<'_, '_, 't> {
 fn is_blocking_function(path: &str) -> bool {
     let of_http = path
         .rsplit_once('.')
-        .is_some_and(|(module, name)| HTTP.contains(&module) && REQUESTS.contains(&name));
-    of_http || BLOCKING.contains(&path)
+        .is_some_and(|(module, name)| HTTP_MODULES.contains(&module) && REQUESTS.contains(&name));
+    of_http || BLOCKING_FUNCTIONS.contains(&path)
 }
 
 fn is_blocking_method(object: LibraryObject, name: &str) -> bool {
@@ -284,7 +285,9 @@ fn is_blocking_method(object: LibraryObject, name: &str) -> bool {
         LibraryObject::SyncResource => {
             !is_type && !matches!(name, "batch_writer" | "get_available_subresources")
         }
-        LibraryObject::Session => matches!(name, "client" | "resource" | "create_client" | "get_credentials"),
+        LibraryObject::SyncSession => {
+            matches!(name, "client" | "resource" | "create_client" | "get_credentials")
+        }
         LibraryObject::SyncHttp => REQUESTS.contains(&name),
         LibraryObject::ThreadLock => name == "acquire",
         LibraryObject::ThreadEvent => name == "wait",
@@ -330,8 +333,8 @@ fn is_blocking_method(object: LibraryObject, name: &str) -> bool {
         | LibraryObject::Paginator
         | LibraryObject::Pages
         | LibraryObject::Waiter
-        | LibraryObject::Answer
-        | LibraryObject::Streamed(_)
+        | LibraryObject::Response
+        | LibraryObject::StreamingResponse(_)
         | LibraryObject::Body
         | LibraryObject::Events
         | LibraryObject::AioCredentials

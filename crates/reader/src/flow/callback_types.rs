@@ -46,12 +46,12 @@ pub(super) fn expand_type(model: &FileModel<'_>, node: Node<'_>, max_alias_depth
 }
 
 /// Returns the type that a name stands for in this file: an alias, or a protocol with a `__call__` method.
-fn resolve_alias(model: &FileModel<'_>, name: &str, names: u32) -> Option<String> {
+fn resolve_alias(model: &FileModel<'_>, name: &str, max_names: u32) -> Option<String> {
     let root = model.root();
     let (bound, _) = model.find_bindings(name, root)?;
     for bound in bound {
         match bound {
-            FlowBinding::Value(value) => return Some(expand_type(model, *value, names)),
+            FlowBinding::Value(value) => return Some(expand_type(model, *value, max_names)),
             FlowBinding::Definition(class) if class.kind() == "class_definition" => {
                 let called = model.member_bindings(*class, "__call__").find_map(|it| match it {
                     FlowBinding::Definition(method) => Some(method),
@@ -63,7 +63,7 @@ fn resolve_alias(model: &FileModel<'_>, name: &str, names: u32) -> Option<String
                     | FlowBinding::Unknown => None,
                 })?;
                 let given = called.child_by_field_name("return_type")?;
-                let given = expand_type(model, given, names);
+                let given = expand_type(model, given, max_names);
                 return Some(match model.is_async(called) {
                     true => format!("Callable[...,Awaitable[{given}]]"),
                     false => format!("Callable[...,{given}]"),

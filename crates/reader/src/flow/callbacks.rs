@@ -21,13 +21,13 @@ const RESOLVERS: &[&str] = &[
     "resolve_awaitable",
 ];
 /// Functions that test whether a value must be awaited.
-const TESTS: &[&str] = &["isawaitable", "iscoroutine", "iscoroutinefunction"];
+const AWAITABLE_TEST_FUNCTIONS: &[&str] = &["isawaitable", "iscoroutine", "iscoroutinefunction"];
 /// First words in names of methods that only manage callbacks and do not call them.
-const DOES: &[&str] =
+const CALLBACK_MANAGEMENT_VERBS: &[&str] =
     &["add", "build", "create", "get", "make", "max_attempts", "new", "register", "set", "unregister"];
 /// Names of callbacks that users or botocore register. Such a callback may be a plain function or a
 /// coroutine.
-const MIXED: &[&str] = &["handler", "hook", "checker"];
+const MAYBE_AWAITABLE_CALLBACK_NAMES: &[&str] = &["handler", "hook", "checker"];
 /// Names of callbacks that may always be coroutines. A call of such a callback is correct if it is awaited.
 const COROUTINE_CALLBACK_NAMES: &[&str] = &["callback", "cb", "refresh_using"];
 /// Names of collections of callbacks.
@@ -37,10 +37,17 @@ const CALLBACK_COLLECTION_NAMES: &[&str] = &["handlers", "hooks", "checkers", "c
 const MAX_NAMES: u32 = 4;
 
 /// Finds each wrong call of a callback. `in_package` is true for a file of aiobotocore itself.
-pub(super) fn find_wrong_callback_calls(values: &FlowValues<'_, '_>, in_package: bool) -> Vec<FlowMatch> {
+pub(super) fn find_wrong_callback_calls(
+    values: &FlowValues<'_, '_>,
+    is_aiobotocore_file: bool,
+) -> Vec<FlowMatch> {
     let model = values.model;
-    let look =
-        CallbackFinder { values, model, in_package, is_botocore_s: in_package || imports_botocore(model) };
+    let look = CallbackFinder {
+        values,
+        model,
+        is_aiobotocore_file,
+        is_botocore_file: is_aiobotocore_file || imports_botocore(model),
+    };
     let calls = model.nodes_of_kinds(&["call"]).into_iter();
     calls.filter(|call| look.is_wrong_callback_call(*call)).map(FlowMatch::from_node).collect()
 }
@@ -71,14 +78,14 @@ enum CallbackKind {
 struct CallbackFinder<'v, 'm, 't> {
     values: &'v FlowValues<'m, 't>,
     model: &'m FileModel<'t>,
-    in_package: bool,
-    is_botocore_s: bool,
+    is_aiobotocore_file: bool,
+    is_botocore_file: bool,
 }
 
 impl<'t> CallbackFinder<'_, '_, 't> {
     fn is_wrong_callback_call(&self, call: Node<'t>) -> bool {
         let Some(callee) = call.child_by_field_name("function") else { return false };
-        if !self.model.is_in_coroutine(call) || !(self.is_botocore_s || self.is_in_aio_class(call)) {
+        if !self.model.is_in_coroutine(call) || !(self.is_botocore_file || self.is_in_aio_class(call)) {
             return false;
         }
         let Some(kind) = self.callback_kind(callee) else { return false };
@@ -109,7 +116,10 @@ impl<'t> CallbackFinder<'_, '_, 't> {
         let text = self.model.text(callee);
         let is_own = |text: &str| text.split('.').count() == 2 && text.starts_with("self.");
         let name = callee_name(self.model, callee).trim_start_matches('_');
-        if DOES.iter().any(|it| name.strip_prefix(it).is_some_and(|rest| rest.starts_with('_'))) {
+        if CALLBACK_MANAGEMENT_VERBS
+            .iter()
+            .any(|it| name.strip_prefix(it).is_some_and(|rest| rest.starts_with('_')))
+        {
             return None;
         }
         let ends = |words: &[&str]| {
@@ -118,7 +128,7 @@ impl<'t> CallbackFinder<'_, '_, 't> {
                 .any(|word| name.strip_suffix(word).is_some_and(|it| it.is_empty() || it.ends_with('_')))
         };
         let is_variable = callee.kind() == "identifier";
-        if is_variable && (ends(MIXED) || self.is_callback_item(callee))
+        if is_variable && (ends(MAYBE_AWAITABLE_CALLBACK_NAMES) || self.is_callback_item(callee))
             || is_own(text) && ends(&["checker"])
             || matches!(text, "self._raw.read" | "self._do_parse")
             || name == "is_retryable" && self.is_checker_method(callee)
@@ -128,7 +138,7 @@ impl<'t> CallbackFinder<'_, '_, 't> {
         }
         // Only aiobotocore's callbacks are known to be coroutines. In other code, users decide whether their
         // callbacks are plain functions.
-        let is_ours = self.in_package || self.is_in_aio_class(callee);
+        let is_ours = self.is_aiobotocore_file || self.is_in_aio_class(callee);
         (is_ours && (is_variable || is_own(text)) && ends(COROUTINE_CALLBACK_NAMES))
             .then_some(CallbackKind::LostCoroutine)
     }
@@ -227,7 +237,7 @@ impl<'t> CallbackFinder<'_, '_, 't> {
         self.model.nodes_within(function, &["call"]).into_iter().any(|it| {
             let is_test = it
                 .child_by_field_name("function")
-                .is_some_and(|it| TESTS.contains(&callee_name(self.model, it)));
+                .is_some_and(|it| AWAITABLE_TEST_FUNCTIONS.contains(&callee_name(self.model, it)));
             let arguments = it.child_by_field_name("arguments").filter(|_| is_test);
             arguments.map(named_children).unwrap_or_default().into_iter().any(|asked| {
                 let text = Some(self.model.text(asked));
@@ -287,8 +297,8 @@ impl<'t> CallbackFinder<'_, '_, 't> {
     }
 
     /// Returns the types that the file declares for a callback, with aliases expanded.
-    fn declared_types(&self, node: Node<'t>, names: u32) -> Vec<String> {
-        let Some(left) = names.checked_sub(1) else { return Vec::new() };
+    fn declared_types(&self, node: Node<'t>, max_names: u32) -> Vec<String> {
+        let Some(left) = max_names.checked_sub(1) else { return Vec::new() };
         if let Some(inner) = inner_expression(node, self.model) {
             return self.declared_types(inner, left);
         }
@@ -307,7 +317,7 @@ impl<'t> CallbackFinder<'_, '_, 't> {
         bound.into_iter().flat_map(|bound| self.binding_types(bound, left)).collect()
     }
 
-    fn binding_types(&self, bound: FlowBinding<'t>, names: u32) -> Vec<String> {
+    fn binding_types(&self, bound: FlowBinding<'t>, max_names: u32) -> Vec<String> {
         let written = |node: Node<'t>| {
             node.child_by_field_name("type").map(|it| callback_types::expand_type(self.model, it, MAX_NAMES))
         };
@@ -317,10 +327,10 @@ impl<'t> CallbackFinder<'_, '_, 't> {
                 let assignment = self.model.parent(value).filter(|it| is_field(*it, "right", value));
                 match assignment.and_then(written) {
                     Some(found) => vec![found],
-                    None => self.declared_types(value, names),
+                    None => self.declared_types(value, max_names),
                 }
             }
-            FlowBinding::ValuePart(value) => self.declared_types(value, names),
+            FlowBinding::ValuePart(value) => self.declared_types(value, max_names),
             FlowBinding::Entered(..)
             | FlowBinding::Definition(_)
             | FlowBinding::Import(..)

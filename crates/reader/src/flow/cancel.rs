@@ -119,8 +119,8 @@ impl<'t> CancellationFinder<'_, '_, 't> {
         self.includes_cancellation_within(caught, MAX_NAMES)
     }
 
-    fn includes_cancellation_within(&self, caught: Node<'t>, names: u32) -> bool {
-        let Some(names) = names.checked_sub(1) else { return false };
+    fn includes_cancellation_within(&self, caught: Node<'t>, max_names: u32) -> bool {
+        let Some(names) = max_names.checked_sub(1) else { return false };
         match caught.kind() {
             "as_pattern" => {
                 caught.named_child(0).is_some_and(|it| self.includes_cancellation_within(it, names))
@@ -152,7 +152,7 @@ impl<'t> CancellationFinder<'_, '_, 't> {
     fn is_cancellation_class(&self, exception: Node<'t>) -> bool {
         self.values.may_have_value(
             exception,
-            |value| matches!(value, FlowValue::Path(path) if CANCELLATIONS.contains(&path.as_str())),
+            |value| matches!(value, FlowValue::QualifiedName(path) if CANCELLATIONS.contains(&path.as_str())),
         )
     }
 
@@ -287,8 +287,8 @@ impl<'t> CancellationFinder<'_, '_, 't> {
     }
 
     /// Returns true if a cancellation is certainly not an instance of these exception classes.
-    fn excludes_cancellation(&self, class: Node<'t>, names: u32) -> bool {
-        let Some(names) = names.checked_sub(1) else { return false };
+    fn excludes_cancellation(&self, class: Node<'t>, max_names: u32) -> bool {
+        let Some(names) = max_names.checked_sub(1) else { return false };
         match class.kind() {
             "tuple" | "parenthesized_expression" => {
                 named_children(class).into_iter().all(|it| self.excludes_cancellation(it, names))
@@ -422,7 +422,7 @@ impl<'t> CancellationFinder<'_, '_, 't> {
             callee.is_some_and(|it| {
                 self.values.may_have_value(
                     it,
-                    |value| matches!(value, FlowValue::Path(path) if path == "contextlib.suppress"),
+                    |value| matches!(value, FlowValue::QualifiedName(path) if path == "contextlib.suppress"),
                 )
             })
         });

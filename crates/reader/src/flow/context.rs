@@ -25,7 +25,7 @@ pub(super) fn find_misused_contexts(values: &FlowValues<'_, '_>) -> Vec<FlowMatc
                 model.is_in_coroutine(node)
                     && values.is_aio
                     && !is_safe
-                    && (fate.used_as_value || fate.stored)
+                    && (fate.is_used_unentered || fate.stored)
             }
         };
         if is_wrong {
@@ -150,7 +150,7 @@ fn opened_context<'t>(values: &FlowValues<'_, 't>, node: Node<'t>) -> Option<Ope
     let is_session =
         node.kind() == "call" && found.contains(&FlowValue::KnownObject(LibraryObject::HttpSession));
     let callee = node.child_by_field_name("function").filter(|_| is_session)?;
-    let is_made = values.may_have_value(callee, |value| matches!(value, FlowValue::Path(_)));
+    let is_made = values.may_have_value(callee, |value| matches!(value, FlowValue::QualifiedName(_)));
     is_made.then_some(OpenedContext::Session)
 }
 
@@ -158,7 +158,7 @@ fn opened_context<'t>(values: &FlowValues<'_, 't>, node: Node<'t>) -> Option<Ope
 /// of its arguments.
 fn returns_existing_value<'t>(values: &FlowValues<'_, 't>, callee: Node<'t>) -> bool {
     let gives = |value: &FlowValue<'_>| match value {
-        FlowValue::Path(path) => matches!(
+        FlowValue::QualifiedName(path) => matches!(
             path.as_str(),
             "list"
                 | "tuple"
@@ -192,17 +192,17 @@ fn returns_existing_value<'t>(values: &FlowValues<'_, 't>, callee: Node<'t>) -> 
     values.may_have_value(callee, gives)
 }
 
-fn is_misused_context<'t>(values: &FlowValues<'_, 't>, node: Node<'t>, fate: ContextUses) -> bool {
-    if fate.entered {
+fn is_misused_context<'t>(values: &FlowValues<'_, 't>, node: Node<'t>, uses: ContextUses) -> bool {
+    if uses.entered {
         return false;
     }
-    if fate.used_as_value {
+    if uses.is_used_unentered {
         return !is_in_expected_failure(values, node);
     }
-    if (fate.returned || fate.dropped) && !fate.stored {
+    if (uses.returned || uses.dropped) && !uses.stored {
         return false;
     }
-    if fate.passed {
+    if uses.passed {
         return true;
     }
     // The context is stored, but this file never enters it. The code is correct if the variable's name

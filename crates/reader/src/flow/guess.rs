@@ -28,7 +28,8 @@ impl<'t> FlowValues<'_, 't> {
         let is_super = object.starts_with("super(");
         let is_creator = object.ends_with("creator");
         let names_session = object.to_ascii_lowercase().contains("session");
-        let is_believed = self.is_aio || names_session && self.model.is_in_coroutine(callee) && !self.is_sync;
+        let is_believed =
+            self.is_aio || names_session && self.model.is_in_coroutine(callee) && !self.imports_sync_boto;
         let is_one = is_believed && !is_super && !is_module && !arguments.is_empty();
         match name {
             "create_client" if is_creator => {
@@ -47,22 +48,26 @@ impl<'t> FlowValues<'_, 't> {
                 })]
             }
             _ if self.has_operation_argument(arguments) && believe::may_be_operation_name(name) => {
-                let is_sure = !self.is_sync && !is_module && !is_super;
+                let is_sure = !self.imports_sync_boto && !is_module && !is_super;
                 if is_sure {
                     vec![FlowValue::Coroutine(vec![FlowValue::KnownObject(operation_response(name))])]
                 } else {
                     Vec::new()
                 }
             }
-            "read" | "readinto" | "readlines" if !self.is_sync && believe::is_stream_key(object) => {
+            "read" | "readinto" | "readlines"
+                if !self.imports_sync_boto && believe::is_stream_key(object) =>
+            {
                 vec![FlowValue::Coroutine(Vec::new())]
             }
-            "get_credentials" if names_session && !self.is_sync => {
+            "get_credentials" if names_session && !self.imports_sync_boto => {
                 vec![FlowValue::Coroutine(vec![FlowValue::KnownObject(LibraryObject::AioCredentials)])]
             }
-            "get_paginator" if !self.is_sync => vec![FlowValue::KnownObject(LibraryObject::Paginator)],
-            "get_waiter" if !self.is_sync => vec![FlowValue::KnownObject(LibraryObject::Waiter)],
-            "paginate" if !self.is_sync && self.has_operation_argument(arguments) => {
+            "get_paginator" if !self.imports_sync_boto => {
+                vec![FlowValue::KnownObject(LibraryObject::Paginator)]
+            }
+            "get_waiter" if !self.imports_sync_boto => vec![FlowValue::KnownObject(LibraryObject::Waiter)],
+            "paginate" if !self.imports_sync_boto && self.has_operation_argument(arguments) => {
                 vec![FlowValue::KnownObject(LibraryObject::Pages)]
             }
             "get_event_loop" | "get_running_loop" => vec![FlowValue::KnownObject(LibraryObject::Loop)],

@@ -16,8 +16,8 @@ pub(super) fn find_imports(model: &FileModel<'_>, range: &Range<usize>) -> Vec<R
     node.map(|node| collect_imports(model, node, MAX_NAMES)).unwrap_or_default()
 }
 
-fn collect_imports<'t>(model: &FileModel<'t>, node: Node<'t>, names: u32) -> Vec<Range<usize>> {
-    let Some(left) = names.checked_sub(1) else { return Vec::new() };
+fn collect_imports<'t>(model: &FileModel<'t>, node: Node<'t>, max_names: u32) -> Vec<Range<usize>> {
+    let Some(left) = max_names.checked_sub(1) else { return Vec::new() };
     let mut root = node;
     while let Some(inner) = leftmost_name(root) {
         root = inner;

@@ -63,7 +63,7 @@ pub(super) fn find_wrong_iterations(values: &FlowValues<'_, '_>) -> Vec<FlowMatc
         let is_body = |value: Node<'_>| {
             let text = model.text(value);
             let is_named = ["['Body']", "[\"Body\"]", "['AudioStream']", "[\"AudioStream\"]"];
-            !values.is_sync && is_named.iter().any(|end| text.ends_with(end))
+            !values.imports_sync_boto && is_named.iter().any(|end| text.ends_with(end))
         };
         let things = [LibraryObject::Body, LibraryObject::AsyncLock];
         if entered.into_iter().any(|it| is_body(it) || values.may_be_object(it, &things)) {
@@ -101,7 +101,7 @@ fn is_not_async_iterable<'t>(values: &FlowValues<'_, 't>, node: Node<'t>) -> boo
         matches!(
             value,
             FlowValue::KnownObject(
-                LibraryObject::Paginator | LibraryObject::Answer | LibraryObject::Streamed(_)
+                LibraryObject::Paginator | LibraryObject::Response | LibraryObject::StreamingResponse(_)
             )
         )
     };
@@ -118,7 +118,7 @@ fn needs_async_iteration<'t>(values: &FlowValues<'_, 't>, node: Node<'t>) -> boo
     // may be text.
     let answer = node.child_by_field_name("value").filter(|_| node.kind() == "subscript");
     let is_streamed =
-        |value: &FlowValue<'t>| matches!(value, FlowValue::KnownObject(LibraryObject::Streamed(_)));
+        |value: &FlowValue<'t>| matches!(value, FlowValue::KnownObject(LibraryObject::StreamingResponse(_)));
     if answer.is_some_and(|it| values.may_have_value(it, is_streamed))
         && values.may_be_object(node, &[LibraryObject::Body])
     {

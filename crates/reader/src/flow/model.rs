@@ -12,7 +12,7 @@ use crate::syntax::MAX_DEPTH;
 /// results.
 const MAX_STEPS: usize = 20_000_000;
 /// Number of steps between two checks of the time limit.
-const STEPS_PER_LOOK: usize = 10_000;
+const STEPS_PER_TIME_CHECK: usize = 10_000;
 
 /// Kinds of nodes that create a scope.
 const FUNCTION: &str = "function_definition";
@@ -63,7 +63,7 @@ pub(super) struct FileModel<'t> {
     /// Nodes by kind, in the order of the text.
     by_kind: HashMap<&'t str, Vec<Node<'t>>>,
     /// All nodes with the text of an identifier: names, and attribute names after a dot.
-    uses: HashMap<&'t str, Vec<Node<'t>>>,
+    identifier_nodes: HashMap<&'t str, Vec<Node<'t>>>,
     steps: Cell<usize>,
     has_time: &'t dyn Fn() -> bool,
 }
@@ -78,7 +78,7 @@ impl<'t> FileModel<'t> {
             scopes: HashMap::new(),
             parents: HashMap::new(),
             by_kind: HashMap::new(),
-            uses: HashMap::new(),
+            identifier_nodes: HashMap::new(),
             steps: Cell::new(MAX_STEPS),
             has_time,
         };
@@ -115,7 +115,7 @@ impl<'t> FileModel<'t> {
                     FUNCTION | LAMBDA | CLASS => self.add_scope(node),
                     "identifier" => {
                         let name = self.text(node);
-                        self.uses.entry(name).or_default().push(node);
+                        self.identifier_nodes.entry(name).or_default().push(node);
                     }
                     _ => {}
                 }
@@ -333,7 +333,7 @@ impl<'t> FileModel<'t> {
     fn spend_steps(&self, steps: usize) -> bool {
         let before = self.steps.get();
         let mut left = before.saturating_sub(steps);
-        if left / STEPS_PER_LOOK != before / STEPS_PER_LOOK && !(self.has_time)() {
+        if left / STEPS_PER_TIME_CHECK != before / STEPS_PER_TIME_CHECK && !(self.has_time)() {
             left = 0;
         }
         self.steps.set(left);
@@ -381,7 +381,7 @@ impl<'t> FileModel<'t> {
 
     /// Returns all nodes with the text `name` that are a name or the attribute name after a dot.
     pub(super) fn identifier_nodes(&self, name: &str) -> &[Node<'t>] {
-        let all = self.uses.get(name).map(Vec::as_slice).unwrap_or_default();
+        let all = self.identifier_nodes.get(name).map(Vec::as_slice).unwrap_or_default();
         if self.spend_steps(all.len()) { all } else { &[] }
     }
 

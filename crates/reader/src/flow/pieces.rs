@@ -4,12 +4,13 @@ use tree_sitter::Node;
 
 use super::FlowMatch;
 use super::model::{FileModel, is_field, named_children};
-use super::table::{BotocoreItem, PIECES};
+use super::table::{BOTOCORE_ITEMS, BotocoreItem};
 use super::uses::name_uses_after;
 use super::value::{FlowValue, FlowValues, LibraryObject, callee_name, outermost_equal_value};
 
 /// Classes that are often used only as containers of values.
-const HOLDS_VALUES: &[&str] = &["botocore.credentials.Credentials", "botocore.hooks.HierarchicalEmitter"];
+const VALUE_CONTAINER_CLASSES: &[&str] =
+    &["botocore.credentials.Credentials", "botocore.hooks.HierarchicalEmitter"];
 /// Session classes. In coroutines, this rule does not report session classes, because the rule
 /// `blocking-call` already reports their creation.
 const SESSIONS: &[&str] = &[
@@ -22,7 +23,7 @@ const SESSIONS: &[&str] = &[
 ];
 /// Types of thread locks, which botocore's classes use and which aiobotocore replaces by the locks of
 /// `asyncio`.
-const THREADS: &[&str] = &[
+const THREAD_LOCK_TYPES: &[&str] = &[
     "threading.BoundedSemaphore",
     "threading.Condition",
     "threading.Event",
@@ -31,16 +32,16 @@ const THREADS: &[&str] = &[
     "threading.Semaphore",
 ];
 /// Arguments that only aiobotocore's configuration class accepts.
-const OPTIONS: &[&str] = &["connector_args", "http_session_cls"];
+const AIO_CONFIG_OPTIONS: &[&str] = &["connector_args", "http_session_cls"];
 
 /// Maximum number of levels of base classes that are followed.
 const MAX_BASES: u32 = 5;
 
 /// Finds each use of a botocore class or function where aiobotocore's version is required. `in_package` is
 /// true for a file of aiobotocore itself.
-pub(super) fn find_botocore_uses(values: &FlowValues<'_, '_>, in_package: bool) -> Vec<FlowMatch> {
+pub(super) fn find_botocore_uses(values: &FlowValues<'_, '_>, is_aiobotocore_file: bool) -> Vec<FlowMatch> {
     let model = values.model;
-    let look = BotocoreItemFinder { values, model, in_package };
+    let look = BotocoreItemFinder { values, model, is_aiobotocore_file };
     let calls = model.nodes_of_kinds(&["call"]).into_iter().filter(|call| look.is_wrong_call(*call));
     let mut found: Vec<FlowMatch> = calls.map(FlowMatch::from_node).collect();
     let names = model.nodes_of_kinds(&["identifier", "attribute"]).into_iter();
@@ -51,17 +52,17 @@ pub(super) fn find_botocore_uses(values: &FlowValues<'_, '_>, in_package: bool) 
 struct BotocoreItemFinder<'v, 'm, 't> {
     values: &'v FlowValues<'m, 't>,
     model: &'m FileModel<'t>,
-    in_package: bool,
+    is_aiobotocore_file: bool,
 }
 
 impl<'t> BotocoreItemFinder<'_, '_, 't> {
     /// Returns the table's entry for a class or a function. Returns the entry of the class for a method.
-    fn find_piece(&self, node: Node<'t>) -> Option<(&'static str, &'static BotocoreItem)> {
+    fn find_botocore_item(&self, node: Node<'t>) -> Option<(&'static str, &'static BotocoreItem)> {
         let known = |value: &FlowValue<'t>| {
-            let FlowValue::Path(path) = value else { return None };
+            let FlowValue::QualifiedName(path) = value else { return None };
             let class = path.rsplit_once('.').map(|(class, _)| class);
-            let found = PIECES.get_key_value(path.as_str());
-            found.or_else(|| PIECES.get_key_value(class?)).map(|(name, piece)| (*name, piece))
+            let found = BOTOCORE_ITEMS.get_key_value(path.as_str());
+            found.or_else(|| BOTOCORE_ITEMS.get_key_value(class?)).map(|(name, piece)| (*name, piece))
         };
         self.values.node_values(node).iter().find_map(known)
     }
@@ -71,27 +72,30 @@ impl<'t> BotocoreItemFinder<'_, '_, 't> {
         if self.is_wrong_config(call, callee) {
             return true;
         }
-        let of_threads =
-            |value: &FlowValue<'t>| value.qualified_name().is_some_and(|path| THREADS.contains(&path));
+        let of_threads = |value: &FlowValue<'t>| {
+            value.qualified_name().is_some_and(|path| THREAD_LOCK_TYPES.contains(&path))
+        };
         if self.values.may_have_value(callee, of_threads) {
             // A lock is reported here only if it is returned. For a stored lock, the rule `blocking-call`
             // reports the coroutine that holds the lock.
             let is_given = self.model.parent(call).is_some_and(|it| it.kind() == "return_statement");
-            return is_given && self.values.is_aio && (self.in_package || self.is_in_aio_class(call));
+            return is_given
+                && self.values.is_aio
+                && (self.is_aiobotocore_file || self.is_in_aio_class(call));
         }
-        let Some((name, piece)) = self.find_piece(callee) else { return false };
+        let Some((name, piece)) = self.find_botocore_item(callee) else { return false };
         if SESSIONS.contains(&name) {
             return !self.model.is_in_coroutine(call) && self.is_used_by_aio(call, 3);
         }
         let is_as_written = self.has_original_name(callee, name);
         let is_function = name.rsplit('.').next().is_some_and(|it| it.starts_with(char::is_lowercase));
-        if self.in_package {
+        if self.is_aiobotocore_file {
             return is_as_written;
         }
-        let is_value = HOLDS_VALUES.contains(&name);
+        let is_value = VALUE_CONTAINER_CLASSES.contains(&name);
         let works = !is_value && (piece.is_async || is_function);
         let in_aio_class = self.values.is_aio && self.is_in_aio_class(call) && !is_value;
-        let in_coroutine = self.model.is_in_coroutine(call) && works && !self.values.is_sync;
+        let in_coroutine = self.model.is_in_coroutine(call) && works && !self.values.imports_sync_boto;
         in_aio_class || in_coroutine || self.is_used_by_aio(call, 3)
     }
 
@@ -100,11 +104,11 @@ impl<'t> BotocoreItemFinder<'_, '_, 't> {
     fn is_wrong_config(&self, call: Node<'t>, callee: Node<'t>) -> bool {
         let is_config = |value: &FlowValue<'t>| {
             matches!(value,
-            FlowValue::Path(path) if path == "botocore.config.Config" || path == "botocore.client.Config")
+            FlowValue::QualifiedName(path) if path == "botocore.config.Config" || path == "botocore.client.Config")
         };
         let arguments = call.child_by_field_name("arguments").map(named_children).unwrap_or_default();
         let mut names = arguments.iter().filter_map(|it| it.child_by_field_name("name"));
-        names.any(|name| OPTIONS.contains(&self.model.text(name)))
+        names.any(|name| AIO_CONFIG_OPTIONS.contains(&self.model.text(name)))
             && self.values.may_have_value(callee, is_config)
     }
 
@@ -132,7 +136,8 @@ impl<'t> BotocoreItemFinder<'_, '_, 't> {
             "argument_list" => parent,
             _ => return false,
         };
-        let Some((name, piece)) = self.find_piece(node).filter(|(name, _)| self.is_piece_itself(node, name))
+        let Some((name, piece)) =
+            self.find_botocore_item(node).filter(|(name, _)| self.refers_to_item_itself(node, name))
         else {
             return false;
         };
@@ -142,12 +147,12 @@ impl<'t> BotocoreItemFinder<'_, '_, 't> {
         if self.is_only_compared(node) {
             return false;
         }
-        if self.in_package {
+        if self.is_aiobotocore_file {
             return self.has_original_name(node, name);
         }
         let to_aio = place.kind() == "argument_list" && self.is_aio_call_argument(place);
         let in_class = self.values.is_aio && piece.is_async && self.is_in_aio_class(node);
-        !HOLDS_VALUES.contains(&name) && (to_aio || in_class)
+        !VALUE_CONTAINER_CLASSES.contains(&name) && (to_aio || in_class)
     }
 
     /// Returns true if the code refers to the class or function by its own name or by aiobotocore's name. An
@@ -158,7 +163,7 @@ impl<'t> BotocoreItemFinder<'_, '_, 't> {
     }
 
     /// Returns true if the node refers to the class or function `name` itself, and not to one of its methods.
-    fn is_piece_itself(&self, node: Node<'t>, name: &str) -> bool {
+    fn refers_to_item_itself(&self, node: Node<'t>, name: &str) -> bool {
         self.values.may_have_value(node, |value| value.qualified_name() == Some(name))
     }
 
@@ -295,7 +300,7 @@ impl<'t> BotocoreItemFinder<'_, '_, 't> {
         let call = self.model.parent(list).filter(|it| it.kind() == "call");
         let Some(callee) = call.and_then(|it| it.child_by_field_name("function")) else { return false };
         if self.values.is_aio && self.model.text(callee).ends_with(".register_component") {
-            return !self.values.is_sync;
+            return !self.values.imports_sync_boto;
         }
         self.values.may_have_value(callee, |value| {
             value.qualified_name().is_some_and(is_aio_path)

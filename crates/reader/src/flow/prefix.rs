@@ -8,10 +8,10 @@ use super::table;
 use super::value::{FlowValue, FlowValues};
 
 /// Prefixes for the names of classes that override botocore's classes.
-const OF_BOTOCORE: &[&str] = &["Aio", "AIO", "Anyio"];
+const BOTOCORE_OVERRIDE_PREFIXES: &[&str] = &["Aio", "AIO", "Anyio"];
 /// Prefixes for the names of classes that override aiobotocore's classes. `Httpx` is the prefix for overrides
 /// that use the library httpx.
-const OF_OVERRIDES: &[&str] = &["Aio", "AIO", "Anyio", "Httpx"];
+const AIOBOTOCORE_OVERRIDE_PREFIXES: &[&str] = &["Aio", "AIO", "Anyio", "Httpx"];
 
 /// Finds the names of classes that do not have the required prefix.
 pub(super) fn find_misnamed_classes(values: &FlowValues<'_, '_>) -> Vec<FlowMatch> {
@@ -32,7 +32,8 @@ fn find_wrong_name<'t>(values: &FlowValues<'_, 't>, class: Node<'t>) -> Option<N
             is_botocore_class(value)
                 && (!written.starts_with('_') || value.qualified_name().is_some_and(table::has_aio_version))
         });
-        is_of_botocore && !begins(OF_BOTOCORE) || is_override_name(values, base) && !begins(OF_OVERRIDES)
+        is_of_botocore && !begins(BOTOCORE_OVERRIDE_PREFIXES)
+            || is_override_name(values, base) && !begins(AIOBOTOCORE_OVERRIDE_PREFIXES)
     });
     is_wrong.then_some(name)
 }

@@ -12,7 +12,7 @@ pub(super) struct BotocoreItem {
     pub(super) is_async: bool,
 }
 
-pub(super) static PIECES: LazyLock<BTreeMap<&'static str, BotocoreItem>> = LazyLock::new(|| {
+pub(super) static BOTOCORE_ITEMS: LazyLock<BTreeMap<&'static str, BotocoreItem>> = LazyLock::new(|| {
     let rows = TABLE.lines().filter(|line| !line.starts_with('#'));
     let piece = |row: &'static str| {
         let mut fields = row.split(',');
@@ -24,7 +24,7 @@ pub(super) static PIECES: LazyLock<BTreeMap<&'static str, BotocoreItem>> = LazyL
 
 /// Returns true if aiobotocore has its own version of the class or function.
 pub(super) fn has_aio_version(path: &str) -> bool {
-    PIECES.contains_key(path)
+    BOTOCORE_ITEMS.contains_key(path)
 }
 
 /// Returns true if the aiobotocore class named `class` (without its module) has a coroutine with this name.

@@ -13,7 +13,7 @@ pub(super) enum LibraryObject {
     /// A session of aioboto3.
     Aio3Session,
     /// A session of botocore or boto3.
-    Session,
+    SyncSession,
     /// Result of aiobotocore's `create_client()`: a context that must be entered.
     ClientContext,
     /// Result of aioboto3's `resource()`: a context that must be entered.
@@ -28,9 +28,9 @@ pub(super) enum LibraryObject {
     Pages,
     Waiter,
     /// Response of an operation.
-    Answer,
+    Response,
     /// Response of an operation that contains a stream.
-    Streamed(&'static str),
+    StreamingResponse(&'static str),
     /// Byte stream of a response.
     Body,
     /// Event stream of a response.
@@ -144,7 +144,7 @@ pub(super) fn is_loaded_on_access(name: &str) -> bool {
 
 /// Returns the kind of response of an operation.
 pub(super) fn operation_response(operation: &str) -> LibraryObject {
-    streams::streaming_operation(operation).map_or(LibraryObject::Answer, LibraryObject::Streamed)
+    streams::streaming_operation(operation).map_or(LibraryObject::Response, LibraryObject::StreamingResponse)
 }
 
 /// Returns the values that result from awaiting these values.
@@ -159,7 +159,7 @@ pub(super) fn await_values(values: Vec<FlowValue<'_>>) -> Vec<FlowValue<'_>> {
         FlowValue::KnownObject(LibraryObject::ResourceContext) => {
             vec![FlowValue::KnownObject(LibraryObject::Resource)]
         }
-        FlowValue::Path(_)
+        FlowValue::QualifiedName(_)
         | FlowValue::Function(_)
         | FlowValue::Class(_)
         | FlowValue::Object(_)
@@ -184,7 +184,7 @@ pub(super) fn enter_values(values: Vec<FlowValue<'_>>, with_kind: WithKind) -> V
         }
         (value @ (FlowValue::KnownObject(_) | FlowValue::Object(_)), _) => vec![value],
         (
-            FlowValue::Path(_)
+            FlowValue::QualifiedName(_)
             | FlowValue::Function(_)
             | FlowValue::Class(_)
             | FlowValue::Method(..)
@@ -201,14 +201,14 @@ pub(super) fn enter_values(values: Vec<FlowValue<'_>>, with_kind: WithKind) -> V
 pub(super) fn unpack_value(value: FlowValue<'_>) -> Vec<FlowValue<'_>> {
     match value {
         FlowValue::ManyValues(given) => given,
-        FlowValue::KnownObject(LibraryObject::Pages) => vec![FlowValue::KnownObject(LibraryObject::Answer)],
+        FlowValue::KnownObject(LibraryObject::Pages) => vec![FlowValue::KnownObject(LibraryObject::Response)],
         FlowValue::KnownObject(LibraryObject::Collection) => {
             vec![FlowValue::KnownObject(LibraryObject::Resource)]
         }
-        FlowValue::KnownObject(LibraryObject::Answer | LibraryObject::Streamed(_)) => {
-            vec![FlowValue::KnownObject(LibraryObject::Answer)]
+        FlowValue::KnownObject(LibraryObject::Response | LibraryObject::StreamingResponse(_)) => {
+            vec![FlowValue::KnownObject(LibraryObject::Response)]
         }
-        FlowValue::Path(_)
+        FlowValue::QualifiedName(_)
         | FlowValue::Function(_)
         | FlowValue::Class(_)
         | FlowValue::Object(_)
@@ -223,7 +223,7 @@ pub(super) fn unpack_value(value: FlowValue<'_>) -> Vec<FlowValue<'_>> {
 /// Returns the possible values of `value[key]`.
 pub(super) fn item_values<'t>(value: FlowValue<'t>, key: &str) -> Vec<FlowValue<'t>> {
     let key = key.trim_matches(['"', '\'']);
-    if let FlowValue::KnownObject(LibraryObject::Streamed(operation)) = value {
+    if let FlowValue::KnownObject(LibraryObject::StreamingResponse(operation)) = value {
         return match streams::stream_kind(operation, key) {
             Some(StreamKind::Events) => vec![FlowValue::KnownObject(LibraryObject::Events)],
             Some(StreamKind::Body) => vec![FlowValue::KnownObject(LibraryObject::Body)],
@@ -231,7 +231,7 @@ pub(super) fn item_values<'t>(value: FlowValue<'t>, key: &str) -> Vec<FlowValue<
         };
     }
     let is_stream = matches!(key, "Body" | "AudioStream" | "Payload");
-    if is_stream && value == FlowValue::KnownObject(LibraryObject::Answer) {
+    if is_stream && value == FlowValue::KnownObject(LibraryObject::Response) {
         return vec![FlowValue::KnownObject(LibraryObject::Body)];
     }
     unpack_value(value)
@@ -256,7 +256,7 @@ pub(super) fn object_of_type(path: &str) -> Option<LibraryObject> {
     Some(match path {
         "aiobotocore.session.AioSession" | "aiobotocore.AioSession" => LibraryObject::AioSession,
         "aioboto3.Session" | "aioboto3.session.Session" => LibraryObject::Aio3Session,
-        "boto3.Session" | "boto3.session.Session" | "botocore.session.Session" => LibraryObject::Session,
+        "boto3.Session" | "boto3.session.Session" | "botocore.session.Session" => LibraryObject::SyncSession,
         "aiobotocore.client.AioBaseClient" => LibraryObject::Client,
         "aiobotocore.session.ClientCreatorContext" => LibraryObject::ClientContext,
         "botocore.client.BaseClient" => LibraryObject::SyncClient,
@@ -280,7 +280,7 @@ pub(super) fn import_call_values<'t>(path: &str) -> Vec<FlowValue<'t>> {
         "aiobotocore.session.get_session" | "aiobotocore.get_session" => one(LibraryObject::AioSession),
         "aioboto3.client" => one(LibraryObject::ClientContext),
         "aioboto3.resource" => one(LibraryObject::ResourceContext),
-        "botocore.session.get_session" => one(LibraryObject::Session),
+        "botocore.session.get_session" => one(LibraryObject::SyncSession),
         "boto3.client" => one(LibraryObject::SyncClient),
         "boto3.resource" => one(LibraryObject::SyncResource),
         "requests.session" => one(LibraryObject::SyncHttp),
@@ -352,8 +352,8 @@ pub(super) fn method_call_values<'t>(object: LibraryObject, name: &str) -> Vec<F
             vec![FlowValue::Coroutine(Vec::new())]
         }
         (LibraryObject::AioCredentials, "get_frozen_credentials") => vec![FlowValue::Coroutine(Vec::new())],
-        (LibraryObject::Session, "create_client" | "client") => one(LibraryObject::SyncClient),
-        (LibraryObject::Session, "resource") => one(LibraryObject::SyncResource),
+        (LibraryObject::SyncSession, "create_client" | "client") => one(LibraryObject::SyncClient),
+        (LibraryObject::SyncSession, "resource") => one(LibraryObject::SyncResource),
         (LibraryObject::Client | LibraryObject::ClientContext, "get_paginator") => {
             one(LibraryObject::Paginator)
         }
@@ -364,11 +364,13 @@ pub(super) fn method_call_values<'t>(object: LibraryObject, name: &str) -> Vec<F
         }
         (LibraryObject::Paginator, "paginate") => one(LibraryObject::Pages),
         (LibraryObject::Pages, "build_full_result") | (LibraryObject::Waiter, "wait") => {
-            later(LibraryObject::Answer)
+            later(LibraryObject::Response)
         }
         (LibraryObject::Pages, "search") => one(LibraryObject::Pages),
         (LibraryObject::Body, "read" | "readinto" | "readlines") => vec![FlowValue::Coroutine(Vec::new())],
-        (LibraryObject::Answer | LibraryObject::Streamed(_), "get" | "pop") => one(LibraryObject::Answer),
+        (LibraryObject::Response | LibraryObject::StreamingResponse(_), "get" | "pop") => {
+            one(LibraryObject::Response)
+        }
         (LibraryObject::Resource, "batch_writer") => {
             vec![FlowValue::Context(vec![FlowValue::KnownObject(LibraryObject::Resource)])]
         }
@@ -381,11 +383,11 @@ pub(super) fn method_call_values<'t>(object: LibraryObject, name: &str) -> Vec<F
             later(LibraryObject::Resource)
         }
         (LibraryObject::Resource, "get_queue_by_name") => later(LibraryObject::Resource),
-        (LibraryObject::Resource, _) if !name.starts_with('_') => later(LibraryObject::Answer),
+        (LibraryObject::Resource, _) if !name.starts_with('_') => later(LibraryObject::Response),
         (LibraryObject::Collection, "all" | "filter" | "limit" | "page_size" | "pages") => {
             one(LibraryObject::Collection)
         }
-        (LibraryObject::Collection, "delete") => later(LibraryObject::Answer),
+        (LibraryObject::Collection, "delete") => later(LibraryObject::Response),
         (LibraryObject::SyncResource, _) if is_type => one(LibraryObject::SyncResource),
         (LibraryObject::Executor, "submit") => one(LibraryObject::Future),
         (LibraryObject::Connection, "cursor" | "open_sftp") => one(LibraryObject::Connection),

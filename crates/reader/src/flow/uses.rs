@@ -19,7 +19,7 @@ pub(super) struct ContextUses {
     pub(super) entered: bool,
     /// True if the context is used as if it were already entered: it is awaited or called, or entered by
     /// `__aenter__` and never exited.
-    pub(super) used_as_value: bool,
+    pub(super) is_used_unentered: bool,
     /// True if the context is returned to a caller.
     pub(super) returned: bool,
     /// True if the context is passed to a function outside this file.
@@ -35,7 +35,7 @@ pub(super) struct ContextUses {
 impl ContextUses {
     fn merge(&mut self, other: Self) {
         self.entered |= other.entered;
-        self.used_as_value |= other.used_as_value;
+        self.is_used_unentered |= other.is_used_unentered;
         self.returned |= other.returned;
         self.passed |= other.passed;
         self.stored |= other.stored;
@@ -83,7 +83,7 @@ impl<'v, 'm, 't> ContextTracker<'v, 'm, 't> {
                 Some(item) if item.kind() == "with_item" => fate.merge(self.uses_in_with(item)),
                 _ => {}
             },
-            "await" => fate.used_as_value = true,
+            "await" => fate.is_used_unentered = true,
             "expression_statement" => fate.dropped = true,
             "lambda" => fate.returned = true,
             "return_statement" => {
@@ -156,7 +156,7 @@ impl<'v, 'm, 't> ContextTracker<'v, 'm, 't> {
     fn uses_in_with(&self, item: Node<'t>) -> ContextUses {
         let statement = self.model.ancestors(item).find(|it| it.kind() == "with_statement");
         let is_async = statement.is_some_and(|it| self.model.is_async(it));
-        ContextUses { entered: is_async, used_as_value: !is_async, ..ContextUses::default() }
+        ContextUses { entered: is_async, is_used_unentered: !is_async, ..ContextUses::default() }
     }
 
     /// Follows a returned value. A context that an async fixture returns counts as wrongly used, because
@@ -166,7 +166,7 @@ impl<'v, 'm, 't> ContextTracker<'v, 'm, 't> {
         let function = self.model.enclosing_function(statement);
         let decorators = self.model.decorators(function);
         if decorators.iter().any(|it| self.model.text(*it).contains("fixture")) {
-            fate.used_as_value = self.model.is_async(function);
+            fate.is_used_unentered = self.model.is_async(function);
         }
         let name = function.child_by_field_name("name").filter(|_| self.values.is_property(function));
         if let (Some(name), Some(class)) = (name, self.model.enclosing_class(function)) {
@@ -196,7 +196,7 @@ impl<'v, 'm, 't> ContextTracker<'v, 'm, 't> {
         match name {
             "__aenter__" => {
                 let is_left = self.is_exited_explicitly(attribute);
-                ContextUses { entered: is_left, used_as_value: !is_left, ..fate }
+                ContextUses { entered: is_left, is_used_unentered: !is_left, ..fate }
             }
             "__aexit__" | "__exit__" => ContextUses { entered: true, ..fate },
             "close" | "aclose" => ContextUses { closed: true, ..fate },
@@ -209,11 +209,11 @@ impl<'v, 'm, 't> ContextTracker<'v, 'm, 't> {
                     self.uses_at(call, hops)
                 }
                 Some(call) if name == "get" || name == "pop" => self.uses_at(call, hops),
-                _ => ContextUses { used_as_value: true, ..fate },
+                _ => ContextUses { is_used_unentered: true, ..fate },
             },
             // The arguments of these methods are followed separately, as items of the list.
             "append" | "extend" | "add" => fate,
-            _ => ContextUses { used_as_value: true, ..fate },
+            _ => ContextUses { is_used_unentered: true, ..fate },
         }
     }
 
@@ -266,9 +266,11 @@ impl<'v, 'm, 't> ContextTracker<'v, 'm, 't> {
         match called {
             // These functions cannot enter an asynchronous context, so passing such a context to them is
             // wrong.
-            "enter_context" | "closing" | "aclosing" => return ContextUses { used_as_value: true, ..fate },
+            "enter_context" | "closing" | "aclosing" => {
+                return ContextUses { is_used_unentered: true, ..fate };
+            }
             "gather" | "wait" | "wait_for" | "create_task" | "ensure_future" | "shield" => {
-                return ContextUses { used_as_value: true, ..fate };
+                return ContextUses { is_used_unentered: true, ..fate };
             }
             "nullcontext" | "list" | "tuple" | "dict" | "zip" | "enumerate" | "reversed" | "cast" => {
                 return self.uses_at(call, hops);
@@ -291,7 +293,7 @@ impl<'v, 'm, 't> ContextTracker<'v, 'm, 't> {
                     Some(function) => (function, true),
                     None => continue,
                 },
-                FlowValue::Path(_)
+                FlowValue::QualifiedName(_)
                 | FlowValue::Object(_)
                 | FlowValue::KnownObject(_)
                 | FlowValue::Method(..)

@@ -27,7 +27,7 @@ const MAX_VALUES: usize = 12;
 #[derive(Clone, PartialEq, Debug)]
 pub(super) enum FlowValue<'t> {
     /// Imported or built-in object, by its full name.
-    Path(String),
+    QualifiedName(String),
     /// Function or lambda of this file.
     Function(Node<'t>),
     Class(Node<'t>),
@@ -50,7 +50,7 @@ pub(super) enum FlowValue<'t> {
 impl<'t> FlowValue<'t> {
     /// Returns the full name of an imported or built-in object.
     pub(super) fn qualified_name(&self) -> Option<&str> {
-        if let Self::Path(path) = self { Some(path) } else { None }
+        if let Self::QualifiedName(path) = self { Some(path) } else { None }
     }
 
     /// Returns the node of the class, if the value is a class of this file.
@@ -71,7 +71,7 @@ pub(super) struct FlowValues<'m, 't> {
     /// class whose name begins like an override's name.
     pub(super) is_aio: bool,
     /// True if the file imports boto3 or botocore's session.
-    pub(super) is_sync: bool,
+    pub(super) imports_sync_boto: bool,
     /// Cached values by node. Each entry also contains the depth that remained when the values were resolved.
     cache: RefCell<HashMap<usize, (u32, Vec<FlowValue<'t>>)>>,
     /// Nodes whose values are being resolved.
@@ -80,8 +80,8 @@ pub(super) struct FlowValues<'m, 't> {
 
 impl<'m, 't> FlowValues<'m, 't> {
     /// Creates a resolver for the values of a file. `in_package` is true for a file of aiobotocore.
-    pub(super) fn new(model: &'m FileModel<'t>, in_package: bool) -> Self {
-        let (mut is_aio, mut is_sync) = (in_package, false);
+    pub(super) fn new(model: &'m FileModel<'t>, is_aiobotocore_file: bool) -> Self {
+        let (mut is_aio, mut is_sync) = (is_aiobotocore_file, false);
         for node in model.nodes_of_kinds(&["import_statement", "import_from_statement"]) {
             let from = node.child_by_field_name("module_name").map(|it| model.text(it));
             let mut cursor = node.walk();
@@ -101,7 +101,7 @@ impl<'m, 't> FlowValues<'m, 't> {
         };
         is_aio |= model.nodes_of_kinds(&["class_definition"]).iter().any(is_override);
         let (cache, active) = (RefCell::default(), RefCell::default());
-        Self { model, is_aio, is_sync, cache, active }
+        Self { model, is_aio, imports_sync_boto: is_sync, cache, active }
     }
 
     /// Returns the values that an expression may have.
@@ -189,7 +189,7 @@ impl<'m, 't> FlowValues<'m, 't> {
     fn name_values(&self, node: Node<'t>, depth: u32) -> Vec<FlowValue<'t>> {
         let name = self.model.text(node);
         let Some((bound, _)) = self.model.find_bindings(name, node) else {
-            return vec![FlowValue::Path(name.to_owned())];
+            return vec![FlowValue::QualifiedName(name.to_owned())];
         };
         if let Some(class) = self.model.class_of_self(node) {
             return vec![if name == "cls" { FlowValue::Class(class) } else { FlowValue::Object(class) }];
@@ -224,7 +224,7 @@ impl<'m, 't> FlowValues<'m, 't> {
             }
             FlowBinding::Definition(node) => vec![FlowValue::Function(node)],
             FlowBinding::Import(name, from, is_head) => {
-                vec![FlowValue::Path(self.imported_path(name, from, is_head))]
+                vec![FlowValue::QualifiedName(self.imported_path(name, from, is_head))]
             }
             FlowBinding::Unknown => Vec::new(),
         }
@@ -270,11 +270,11 @@ impl<'m, 't> FlowValues<'m, 't> {
         found
     }
 
-    fn imported_path(&self, name: Node<'t>, from: Option<Node<'t>>, is_head: bool) -> String {
+    fn imported_path(&self, name: Node<'t>, from: Option<Node<'t>>, binds_first_segment: bool) -> String {
         let name = self.model.text(name);
         match from {
             Some(from) => format!("{}.{name}", self.model.text(from)),
-            None if is_head => name.split('.').next().unwrap_or(name).to_owned(),
+            None if binds_first_segment => name.split('.').next().unwrap_or(name).to_owned(),
             None => name.to_owned(),
         }
     }
@@ -290,7 +290,7 @@ impl<'m, 't> FlowValues<'m, 't> {
         for name in self.model.nodes_within(annotation, &["identifier", "attribute"]) {
             for value in self.resolve_values(name, 3) {
                 match value {
-                    FlowValue::Path(path) => named(&path),
+                    FlowValue::QualifiedName(path) => named(&path),
                     FlowValue::Class(class) => return vec![FlowValue::Object(class)],
                     FlowValue::Function(_)
                     | FlowValue::Object(_)
@@ -311,7 +311,7 @@ impl<'m, 't> FlowValues<'m, 't> {
                 let known = self.model.find_bindings(name, self.model.root());
                 let paths = known.into_iter().flat_map(|(bound, _)| bound.to_vec());
                 for value in paths.flat_map(|bound| self.binding_values(bound, 2)) {
-                    if let FlowValue::Path(path) = value {
+                    if let FlowValue::QualifiedName(path) = value {
                         named(&path);
                     }
                 }
@@ -330,7 +330,9 @@ impl<'m, 't> FlowValues<'m, 't> {
         let mut found = Vec::new();
         for value in self.resolve_values(object, depth) {
             match value {
-                FlowValue::Path(path) => found.push(FlowValue::Path(format!("{path}.{name}"))),
+                FlowValue::QualifiedName(path) => {
+                    found.push(FlowValue::QualifiedName(format!("{path}.{name}")))
+                }
                 FlowValue::Object(class) | FlowValue::Class(class) => {
                     found.extend(self.member_values(class, name, depth));
                 }
@@ -362,7 +364,7 @@ impl<'m, 't> FlowValues<'m, 't> {
     /// synchronous.
     fn is_client_by_name(&self, object: Node<'t>) -> bool {
         let is_plain = matches!(object.kind(), "identifier" | "attribute");
-        is_plain && !self.is_sync && believe::is_client_name(self.model.text(object))
+        is_plain && !self.imports_sync_boto && believe::is_client_name(self.model.text(object))
     }
 
     /// Returns the values of a class member. Searches the class and those of its bases that this file
@@ -392,7 +394,7 @@ impl<'m, 't> FlowValues<'m, 't> {
                         FlowValue::Class(base) if base.id() != class.id() => {
                             found.extend(self.member_values(base, name, depth));
                         }
-                        FlowValue::Path(path) => {
+                        FlowValue::QualifiedName(path) => {
                             found.extend(
                                 object_of_type(&path)
                                     .map(|thing| FlowValue::Method(thing, intern_name(name, self.model))),
@@ -481,7 +483,9 @@ impl<'m, 't> FlowValues<'m, 't> {
                     let answers = answers.filter(|it| {
                         matches!(
                             it,
-                            FlowValue::KnownObject(LibraryObject::Answer | LibraryObject::Streamed(_))
+                            FlowValue::KnownObject(
+                                LibraryObject::Response | LibraryObject::StreamingResponse(_)
+                            )
                         )
                     });
                     answers.flat_map(|it| item_values(it, self.model.text(*key))).collect::<Vec<_>>()
@@ -500,7 +504,7 @@ impl<'m, 't> FlowValues<'m, 't> {
         let is_known = callees.iter().any(|it| matches!(it, FlowValue::Method(..) | FlowValue::Class(_)));
         let mut found = Vec::new();
         for value in callees {
-            let FlowValue::Path(path) = value else {
+            let FlowValue::QualifiedName(path) = value else {
                 found.extend(self.call_values(value, depth));
                 continue;
             };
@@ -567,7 +571,7 @@ impl<'m, 't> FlowValues<'m, 't> {
     /// Returns the results of calling a value.
     fn call_values(&self, value: FlowValue<'t>, depth: u32) -> Vec<FlowValue<'t>> {
         match value {
-            FlowValue::Path(path) => import_call_values(&path),
+            FlowValue::QualifiedName(path) => import_call_values(&path),
             FlowValue::Function(function) => self.function_return_values(function, depth),
             FlowValue::Class(class) => vec![FlowValue::Object(class)],
             FlowValue::Method(thing, name) => method_call_values(thing, name),

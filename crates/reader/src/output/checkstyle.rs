@@ -14,7 +14,7 @@ use crate::output::xml::{XmlElement, XmlPart, XmlParts};
 
 /// Prefixes that are removed from rule names, because they are the same for all rules: Checkstyle's package
 /// name, and a prefix that many other tools write.
-const PREFIXES: [&str; 2] = ["com.puppycrawl.tools.checkstyle.", "eslint.rules."];
+const SOURCE_PREFIXES: [&str; 2] = ["com.puppycrawl.tools.checkstyle.", "eslint.rules."];
 
 /// Reads a report. It does not panic on any bytes.
 pub(crate) fn read(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
@@ -29,7 +29,7 @@ pub(crate) fn read(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport 
             Ok(Some(XmlPart::Start(element))) => match element.name.as_str() {
                 "checkstyle" => is_seen = true,
                 "file" => file = element.get("name").unwrap_or_default().to_owned(),
-                "error" => read_error(&file, &element, &paths, input, &mut collected),
+                "error" => read_error_element(&file, &element, &paths, input, &mut collected),
                 "exception" => is_crash = true,
                 _ => {}
             },
@@ -63,7 +63,7 @@ pub(crate) fn read(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport 
     collected.finish()
 }
 
-fn read_error(
+fn read_error_element(
     file: &str,
     element: &XmlElement,
     paths: &PathResolver,
@@ -95,7 +95,7 @@ fn read_error(
 /// Returns the rule name that Checkstyle's configuration uses, such as `ConstantName` for the class
 /// `…checks.naming.ConstantNameCheck`.
 fn rule_name(source: &str) -> String {
-    let Some(rest) = PREFIXES.iter().find_map(|prefix| source.strip_prefix(prefix)) else {
+    let Some(rest) = SOURCE_PREFIXES.iter().find_map(|prefix| source.strip_prefix(prefix)) else {
         return source.to_owned();
     };
     match rest.strip_prefix("checks.") {

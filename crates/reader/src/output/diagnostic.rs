@@ -13,7 +13,7 @@ pub const MAX_HELP_BYTES: usize = 8 << 10;
 /// Maximum number of characters of the name of a tool or a rule, of a tag, or of a fingerprint.
 pub const MAX_NAME_CHARS: usize = 120;
 /// Maximum number of bytes of the URL of a rule's page.
-pub const MAX_PAGE_BYTES: usize = 500;
+pub const MAX_PAGE_URL_BYTES: usize = 500;
 /// Maximum number of tags of a diagnostic.
 pub const MAX_TAGS: usize = 20;
 /// Maximum number of fixes of a diagnostic.

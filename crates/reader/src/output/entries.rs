@@ -18,7 +18,7 @@ use crate::output::report::DiagnosticCollector;
 
 /// Lines that golangci-lint 2 prints after each JSON document on standard output: the total number of
 /// findings, and the number for each linter.
-static TOTALS: LazyLock<Option<Regex>> =
+static GOLANGCI_TOTALS_PATTERN: LazyLock<Option<Regex>> =
     LazyLock::new(|| Regex::new(r"^(?:(?P<total>\d+) issues?[.:]|\* [\w-]+: \d+)$").ok());
 
 /// Parses a whole JSON document. If lines of text follow the document, lines with totals are used, and all
@@ -38,7 +38,7 @@ pub(crate) fn parse_document<'de, T: Deserialize<'de>>(
     let document = document?;
     let rest = text.get(documents.byte_offset()..).unwrap_or_default();
     for line in rest.lines().map(str::trim_end).filter(|line| !line.is_empty()) {
-        match TOTALS.as_ref().and_then(|totals| totals.captures(line)) {
+        match GOLANGCI_TOTALS_PATTERN.as_ref().and_then(|totals| totals.captures(line)) {
             Some(groups) => {
                 if let Some(total) = groups.name("total").and_then(|total| total.as_str().parse().ok()) {
                     collected.record_expected_total(total);
@@ -60,14 +60,14 @@ pub(crate) fn for_each_entry<'de>(
     text: &'de str,
     take: impl FnMut(usize, &'de RawValue) -> ControlFlow<()>,
 ) -> serde_json::Result<()> {
-    let mut walk = ArrayWalk { take, is_malformed: false };
+    let mut walk = ArrayWalk { take, is_stopped: false };
     let read = serde_json::Deserializer::from_str(text).deserialize_seq(&mut walk);
-    if walk.is_malformed { Ok(()) } else { read }
+    if walk.is_stopped { Ok(()) } else { read }
 }
 
 struct ArrayWalk<F> {
     take: F,
-    is_malformed: bool,
+    is_stopped: bool,
 }
 
 impl<'de, F: FnMut(usize, &'de RawValue) -> ControlFlow<()>> Visitor<'de> for &mut ArrayWalk<F> {
@@ -81,7 +81,7 @@ impl<'de, F: FnMut(usize, &'de RawValue) -> ControlFlow<()>> Visitor<'de> for &m
         let mut index = 0;
         while let Some(entry) = entries.next_element::<&RawValue>()? {
             if (self.take)(index, entry).is_break() {
-                self.is_malformed = true;
+                self.is_stopped = true;
                 break;
             }
             index += 1;
@@ -203,7 +203,7 @@ pub(crate) struct WholeNumber(pub(crate) i64);
 impl WholeNumber {
     /// Returns the number as a line or a column. Returns 0 for a negative number, and the maximum of `u32`
     /// for a larger number.
-    pub(crate) fn to_count(self) -> u32 {
+    pub(crate) fn to_line_or_column(self) -> u32 {
         u32::try_from(self.0.max(0)).unwrap_or(u32::MAX)
     }
 

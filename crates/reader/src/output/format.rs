@@ -102,7 +102,7 @@ pub struct OutputContext<'a> {
     /// exactly such a name, as text or in a URL, the name refers to this file.
     ///
     /// [`unusual_names`]: crate::output::path::unusual_names
-    pub unusual: &'a [RepoPath],
+    pub unusual_paths: &'a [RepoPath],
     /// True if the tool may have run on another machine. In that case, a root that the output states is also
     /// accepted.
     pub is_foreign: bool,

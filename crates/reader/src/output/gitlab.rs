@@ -112,7 +112,7 @@ fn read_issue(
 }
 
 fn location_range(location: &GitlabLocation) -> DiagnosticRange {
-    let count = |line: Option<WholeNumber>| line.map_or(0, WholeNumber::to_count);
+    let count = |line: Option<WholeNumber>| line.map_or(0, WholeNumber::to_line_or_column);
     if let Some(lines) = &location.lines {
         return DiagnosticRange::from_lines(count(lines.begin), count(lines.end));
     }

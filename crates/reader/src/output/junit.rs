@@ -26,7 +26,7 @@ use crate::output::xml::{MAX_TEXT_BYTES, XmlElement, XmlPart, XmlParts};
 /// Maximum number of locations that are examined in the text of a failure.
 const MAX_PLACES: usize = 200;
 /// Maximum number of bytes of a failure's text that are shown.
-const MAX_SHOWN_BYTES: usize = 4 << 10;
+const MAX_FAILURE_TEXT_BYTES: usize = 4 << 10;
 
 /// Pattern for a path and a line number in text. The path is at the beginning of a line, contains a
 /// separator, or is written as in Python's stack traces. Within a line, a file name without a folder does not
@@ -43,7 +43,7 @@ static FILE_LOCATION_PATTERN: LazyLock<Regex> = LazyLock::new(|| {
 
 /// Pattern for a stack frame of the JVM, which contains the class, and the name of the file without its
 /// folder.
-static FRAME: LazyLock<Regex> = LazyLock::new(|| {
+static JVM_FRAME_PATTERN: LazyLock<Regex> = LazyLock::new(|| {
     let frame = concat!(
         r"\bat (?:[\w.-]+@?[\w.-]*/)*(?P<class>(?:\w+\.)*[\w$]+)\.[\w$<>]+\((?P<file>\w+\.(?:java|kt",
         r"|groovy|scala)):(?P<line>\d{1,9})\)"
@@ -53,7 +53,7 @@ static FRAME: LazyLock<Regex> = LazyLock::new(|| {
 });
 
 /// Pattern for a line number (`line 2`) in a linter's text, before or after the message.
-static LINE: LazyLock<Regex> = LazyLock::new(|| {
+static LINE_NUMBER_PATTERN: LazyLock<Regex> = LazyLock::new(|| {
     #[expect(clippy::expect_used, reason = "a constant, which every test of this format compiles")]
     Regex::new(r"\b(?i:line) (?P<line>\d{1,9})(?:, (?i:col(?:umn)?) \d{1,9})?\b")
         .expect("the pattern of lines")
@@ -62,7 +62,7 @@ static LINE: LazyLock<Regex> = LazyLock::new(|| {
 /// Endings of test files in languages that run on the JVM.
 const CLASS_ENDINGS: [&str; 4] = ["java", "kt", "groovy", "scala"];
 /// Package name that ESLint writes. Other tools copied this name, so it does not identify the tool.
-const COPIED: &str = "eslint";
+const COPIED_ESLINT_PACKAGE: &str = "eslint";
 
 #[derive(Default)]
 struct JunitCase {
@@ -78,7 +78,7 @@ struct JunitCase {
 /// A failure whose text has not been read completely.
 struct JunitFailure {
     /// Name of the element: `failure` or `error`.
-    rule: String,
+    element_name: String,
     message: String,
     kind: String,
     file: Option<String>,
@@ -180,7 +180,7 @@ fn read_case(element: &XmlElement, suite: Option<&JunitSuite>) -> JunitCase {
 
 fn read_failure(element: &XmlElement) -> JunitFailure {
     JunitFailure {
-        rule: element.name.clone(),
+        element_name: element.name.clone(),
         message: element.get("message").unwrap_or_default().to_owned(),
         kind: element.get("type").unwrap_or_default().to_owned(),
         file: file_attribute(element),
@@ -229,16 +229,18 @@ fn report_failure(
             format!("{name} fails{}", reason.map(|reason| format!(": {reason}")).unwrap_or_default())
         }
     };
-    let package = case.package.split('.').next().filter(|package| !matches!(*package, "" | COPIED));
+    let package =
+        case.package.split('.').next().filter(|package| !matches!(*package, "" | COPIED_ESLINT_PACKAGE));
     let tool = package.filter(|_| is_linted).unwrap_or_else(|| input.tool_or("junit"));
     let mut diagnostic = Diagnostic::new(tool, path, DiagnosticRange::from_lines(line, line), message);
     diagnostic.level = DiagnosticLevel::Error;
-    diagnostic.rule = Some(if is_linted { failure_rule(case, failure) } else { failure.rule.clone() });
+    diagnostic.rule =
+        Some(if is_linted { failure_rule(case, failure) } else { failure.element_name.clone() });
     if is_linted {
         return collected.push(diagnostic);
     }
     let shown = text::clean_markdown(&failure.text);
-    let shown = shown.get(..shown.floor_char_boundary(MAX_SHOWN_BYTES)).unwrap_or_default();
+    let shown = shown.get(..shown.floor_char_boundary(MAX_FAILURE_TEXT_BYTES)).unwrap_or_default();
     diagnostic.help = (!shown.is_empty()).then(|| markdown::code_block("", shown));
     collected.push(diagnostic);
 }
@@ -248,7 +250,7 @@ fn report_failure(
 fn failure_rule(case: &JunitCase, failure: &JunitFailure) -> String {
     let of_case = case.name.strip_prefix("org.").and_then(|name| name.split_once('.')).map(|(_, rule)| rule);
     let of_kind = Some(failure.kind.as_str()).filter(|kind| !kind.is_empty());
-    of_case.or(of_kind).unwrap_or(&failure.rule).to_owned()
+    of_case.or(of_kind).unwrap_or(&failure.element_name).to_owned()
 }
 
 impl FailurePlaces<'_> {
@@ -261,7 +263,7 @@ impl FailurePlaces<'_> {
         }
         let in_text = [failure.text.as_str(), failure.message.as_str()]
             .iter()
-            .find_map(|text| LINE.captures(text)?.name("line")?.as_str().parse().ok());
+            .find_map(|text| LINE_NUMBER_PATTERN.captures(text)?.name("line")?.as_str().parse().ok());
         let line = if case.line > 0 { case.line } else { in_text? };
         Some(self.paths.resolve(&case.suite).map(|path| (path, line)))
     }
@@ -304,7 +306,7 @@ impl FailurePlaces<'_> {
                 found.push((file.start(), path, line));
             }
         }
-        for frame in FRAME.captures_iter(text).take(MAX_PLACES) {
+        for frame in JVM_FRAME_PATTERN.captures_iter(text).take(MAX_PLACES) {
             let (Some(class), Some(file), Some(line)) =
                 (frame.name("class"), frame.name("file"), frame.name("line"))
             else {

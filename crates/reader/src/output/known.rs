@@ -18,8 +18,8 @@ pub mod tool;
 
 pub use sign::{SignTarget, ToolSign};
 pub use tool::{
-    FILES, FetchedFolder, KnownTool, OutputStream, SIGN, SignOptions, ToolSeverities, fill_arguments,
-    is_empty_without_findings,
+    FILES_PLACEHOLDER, FetchedFolder, KnownTool, OutputStream, SIGN_PLACEHOLDER, SignOptions, ToolSeverities,
+    fill_arguments, is_empty_without_findings,
 };
 
 /// Table of the tools.

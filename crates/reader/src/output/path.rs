@@ -27,7 +27,7 @@ pub enum PathError {
     TooLong,
     /// The path is a URL with a scheme other than `file`.
     #[error("{0} is not the path of a file")]
-    Address(String),
+    NonFileUrl(String),
     /// The path is outside of all known roots, or `..` parts lead out of the tree.
     #[error("{0} is outside of the tree")]
     OutsideTree(String),
@@ -54,7 +54,7 @@ pub struct PathResolver {
     roots: Vec<AbsolutePath>,
     folder: Vec<Vec<u8>>,
     /// Unusual names of files, as in [`OutputContext::unusual`].
-    unusual: BTreeSet<RepoPath>,
+    unusual_paths: BTreeSet<RepoPath>,
     /// True if the tool may have run on another machine.
     is_foreign: bool,
 }
@@ -68,8 +68,13 @@ impl PathResolver {
         let folder = input.folder.filter(|folder| folder.stays_within_folder());
         let folder =
             folder.map(|folder| folder.as_bytes().split(|byte| *byte == b'/').map(<[u8]>::to_vec).collect());
-        let unusual = input.unusual.iter().cloned().collect();
-        Self { roots, folder: folder.unwrap_or_default(), unusual, is_foreign: input.is_foreign }
+        let unusual = input.unusual_paths.iter().cloned().collect();
+        Self {
+            roots,
+            folder: folder.unwrap_or_default(),
+            unusual_paths: unusual,
+            is_foreign: input.is_foreign,
+        }
     }
 
     /// Adds a root that the output itself contains. Such a root is ignored if it is the root of a file
@@ -99,8 +104,8 @@ impl PathResolver {
     /// and schemes have no special meaning in `name`.
     pub fn find_unusual_name(&self, name: &[u8]) -> Option<RepoPath> {
         let below = [self.folder.join(&b'/').as_slice(), b"/", name].concat();
-        let find = |name: &[u8]| self.unusual.get(&RepoPath::from_bytes(name)).cloned();
-        if self.unusual.is_empty() { None } else { find(&below).or_else(|| find(name)) }
+        let find = |name: &[u8]| self.unusual_paths.get(&RepoPath::from_bytes(name)).cloned();
+        if self.unusual_paths.is_empty() { None } else { find(&below).or_else(|| find(name)) }
     }
 
     /// Resolves a path that a tool wrote as a URI reference: percent-encoded, absolute with the scheme
@@ -151,7 +156,7 @@ impl PathResolver {
         written_path: &str,
     ) -> Result<RepoPath, PathError> {
         if has_scheme(relative) || has_scheme(base) {
-            return Err(PathError::Address(written_path.to_owned()));
+            return Err(PathError::NonFileUrl(written_path.to_owned()));
         }
         let parts = join_parts(self.folder.clone(), base).and_then(|folder| join_parts(folder, relative));
         to_repo_path(&parts.ok_or_else(|| PathError::OutsideTree(written_path.to_owned()))?, written_path)

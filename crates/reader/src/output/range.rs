@@ -19,7 +19,7 @@ pub enum ColumnUnit {
 pub enum DiagnosticRange {
     File,
     /// Lines, with columns if the tool reported columns.
-    Text(LineSpan),
+    Lines(LineSpan),
     /// Offsets from the file's beginning.
     Offsets(OffsetSpan),
 }
@@ -121,7 +121,11 @@ impl DiagnosticRange {
         let start = LinePosition { line: first_line, column: None };
         let end = LinePosition { line: last_line.max(first_line), column: None };
         // Whole lines have no columns, so any unit is correct.
-        if first_line == 0 { Self::File } else { Self::Text(LineSpan { start, end, unit: ColumnUnit::Byte }) }
+        if first_line == 0 {
+            Self::File
+        } else {
+            Self::Lines(LineSpan { start, end, unit: ColumnUnit::Byte })
+        }
     }
 
     /// Creates the range of a diagnostic at one position of a line. Lines and columns count from 1. Line 0
@@ -144,7 +148,7 @@ impl DiagnosticRange {
         let position = |(line, column)| LinePosition::new(line, Some(column));
         let Some(start) = position(start) else { return Self::File };
         let end = position(end).unwrap_or(start);
-        Self::Text(LineSpan::new(start, end, unit).unwrap_or(LineSpan { start, end: start, unit }))
+        Self::Lines(LineSpan::new(start, end, unit).unwrap_or(LineSpan { start, end: start, unit }))
     }
 
     /// Creates the range of an edit from a start and an exclusive end. Start and end each consist of a line
@@ -155,7 +159,7 @@ impl DiagnosticRange {
             return None;
         }
         let position = |(line, column)| LinePosition::new(line, Some(column));
-        LineSpan::new(position(start)?, position(end)?, unit).map(Self::Text)
+        LineSpan::new(position(start)?, position(end)?, unit).map(Self::Lines)
     }
 
     /// Creates a range between two zero-based offsets. Returns `None` if the end is before the start.
@@ -165,10 +169,10 @@ impl DiagnosticRange {
 
     /// Returns the column or the offset at which the range starts, in the tool's unit. Returns `None` for
     /// whole lines and the whole file.
-    pub fn first_column(&self) -> Option<u64> {
+    pub fn start_column_or_offset(&self) -> Option<u64> {
         match self {
             Self::File => None,
-            Self::Text(span) => span.start.column.map(u64::from),
+            Self::Lines(span) => span.start.column.map(u64::from),
             Self::Offsets(offsets) => Some(offsets.start),
         }
     }
@@ -177,7 +181,7 @@ impl DiagnosticRange {
     /// the file's content, and for the whole file.
     pub fn first_line(&self) -> Option<u32> {
         match self {
-            Self::Text(span) => Some(span.start.line),
+            Self::Lines(span) => Some(span.start.line),
             Self::File | Self::Offsets(_) => None,
         }
     }

@@ -215,7 +215,7 @@ fn read_diagnostic(
 fn diagnostic_range(span: &RdjsonRange) -> DiagnosticRange {
     exact_range(span).unwrap_or_else(|| {
         let line = |place: Option<RdjsonPosition>| {
-            place.and_then(|place| place.line).map_or(0, WholeNumber::to_count)
+            place.and_then(|place| place.line).map_or(0, WholeNumber::to_line_or_column)
         };
         DiagnosticRange::from_lines(line(span.start), line(span.end))
     })
@@ -225,7 +225,7 @@ fn diagnostic_range(span: &RdjsonRange) -> DiagnosticRange {
 fn exact_range(span: &RdjsonRange) -> Option<DiagnosticRange> {
     let start = span.start?;
     let end = span.end.unwrap_or(start);
-    let given = |whole: Option<WholeNumber>| whole.map_or(0, WholeNumber::to_count);
+    let given = |whole: Option<WholeNumber>| whole.map_or(0, WholeNumber::to_line_or_column);
     let (first, last) = (given(start.line), given(end.line));
     match (given(start.column), given(end.column)) {
         (0, 0) => (first > 0 && first <= last).then(|| DiagnosticRange::from_lines(first, last)),

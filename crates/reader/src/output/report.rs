@@ -150,7 +150,7 @@ impl DiagnosticCollector {
     pub fn skip_unplaced_entry(&mut self, error: &PathError, text: &str) {
         let outside = match error {
             PathError::OutsideTree(path) | PathError::NoRoot(path) => Some(path),
-            PathError::Missing | PathError::TooLong | PathError::Address(_) | PathError::NoFile(_) => None,
+            PathError::Missing | PathError::TooLong | PathError::NonFileUrl(_) | PathError::NoFile(_) => None,
         };
         if let Some(path) = outside.filter(|_| self.report.outside_paths.len() < MAX_OUTSIDE_PATHS) {
             self.report.outside_paths.push(path.clone());

@@ -128,7 +128,7 @@ impl<'a> FileText<'a> {
         let count = self.line_count().max(1);
         match range {
             DiagnosticRange::File => Ok((1, 1)),
-            DiagnosticRange::Text(span) => {
+            DiagnosticRange::Lines(span) => {
                 let (start, end) = (span.start(), span.end());
                 if start.line() > count.saturating_add(1) {
                     return Err(RangeError::Line { line: start.line(), count: self.line_count() });
@@ -155,7 +155,7 @@ impl<'a> FileText<'a> {
     pub fn byte_range(&self, range: &DiagnosticRange) -> Result<ops::Range<usize>, RangeError> {
         match range {
             DiagnosticRange::File => Err(RangeError::WholeFile),
-            DiagnosticRange::Text(span) => self.span_range(*span),
+            DiagnosticRange::Lines(span) => self.span_range(*span),
             DiagnosticRange::Offsets(offsets) => self.offsets_range(*offsets),
         }
     }
@@ -296,11 +296,11 @@ impl CharacterIndex {
         Some(Self { offsets })
     }
 
-    fn indexed_units(offsets: &(usize, u64, u64), unit: ColumnUnit) -> u64 {
+    fn indexed_units(checkpoint: &(usize, u64, u64), unit: ColumnUnit) -> u64 {
         match unit {
-            ColumnUnit::Byte => offsets.0 as u64,
-            ColumnUnit::Utf16 => offsets.1,
-            ColumnUnit::CodePoint => offsets.2,
+            ColumnUnit::Byte => checkpoint.0 as u64,
+            ColumnUnit::Utf16 => checkpoint.1,
+            ColumnUnit::CodePoint => checkpoint.2,
         }
     }
 

@@ -23,7 +23,8 @@ use self::log::{
 use self::rules::{SarifRule, SarifRules};
 use crate::output::decode;
 use crate::output::diagnostic::{
-    Diagnostic, DiagnosticLevel, MAX_NAME_CHARS, MAX_PAGE_BYTES, MAX_TAGS, MAX_TITLE_CHARS, ToolEdit, ToolFix,
+    Diagnostic, DiagnosticLevel, MAX_NAME_CHARS, MAX_PAGE_URL_BYTES, MAX_TAGS, MAX_TITLE_CHARS, ToolEdit,
+    ToolFix,
 };
 use crate::output::entries::{self, BoundedFields, WholeNumber};
 use crate::output::format::OutputContext;
@@ -35,7 +36,7 @@ use crate::output::text::text_start;
 /// similar enough.
 const VERSION: &str = "2.1";
 /// Name of a partial fingerprint. Most tools write it, and GitHub uses it to recognise results.
-const PRIMARY: &str = "primaryLocationLineHash";
+const PRIMARY_FINGERPRINT_NAME: &str = "primaryLocationLineHash";
 
 /// Reads a log. Never panics, for any input bytes.
 pub(crate) fn read(bytes: &[u8], context: &OutputContext<'_>) -> DiagnosticReport {
@@ -198,7 +199,7 @@ impl SarifReader<'_> {
         diagnostic.level = self.level(&result, &rule);
         diagnostic.fingerprint = fingerprint(&result.fingerprints, &result.partial_fingerprints);
         let page = descriptor.and_then(|rule| rule.help_uri.as_deref());
-        diagnostic.rule_page = page.filter(|page| page.len() <= MAX_PAGE_BYTES).map(str::to_owned);
+        diagnostic.rule_page = page.filter(|page| page.len() <= MAX_PAGE_URL_BYTES).map(str::to_owned);
         diagnostic.title = title.map(|title| text_start(title, MAX_TITLE_CHARS).to_owned());
         diagnostic.help = rule.help_text();
         diagnostic.tags = tags(result.properties, descriptor.and_then(|rule| rule.properties.as_ref()));
@@ -325,18 +326,20 @@ fn is_suppressed(result: &SarifResult<'_>) -> bool {
 /// version takes precedence over the partial fingerprint that most tools write. If neither exists, returns
 /// the only partial fingerprint, or a digest of all partial fingerprints.
 fn fingerprint<const A: usize, const B: usize>(
-    whole: &BoundedFields<String, A>,
+    complete_fingerprints: &BoundedFields<String, A>,
     partial: &BoundedFields<String, B>,
 ) -> Option<String> {
     let version = |name: &str| {
         let (name, version) = name.rsplit_once("/v").unwrap_or((name, "0"));
         (version.parse::<u64>().unwrap_or(0), name.to_owned())
     };
-    if let Some((_, mark)) = whole.0.iter().max_by_key(|(name, _)| version(name)) {
+    if let Some((_, mark)) = complete_fingerprints.0.iter().max_by_key(|(name, _)| version(name)) {
         return Some(mark.clone());
     }
-    let is_primary =
-        |name: &str| name == PRIMARY || name.rsplit_once("/v").is_some_and(|(name, _)| name == PRIMARY);
+    let is_primary = |name: &str| {
+        name == PRIMARY_FINGERPRINT_NAME
+            || name.rsplit_once("/v").is_some_and(|(name, _)| name == PRIMARY_FINGERPRINT_NAME)
+    };
     let primary = partial.0.iter().find(|(name, _)| is_primary(name));
     if let Some((_, mark)) = primary {
         return Some(mark.clone());
@@ -358,9 +361,10 @@ fn fingerprint<const A: usize, const B: usize>(
 }
 
 /// Returns the tags of a result and of its rule, and `security` if the rule has a security severity.
-fn tags(result: Option<&RawValue>, rule: Option<&SarifProperties>) -> Vec<String> {
-    let own = result.and_then(|properties| serde_json::from_str::<SarifProperties>(properties.get()).ok());
-    let bags = [own.as_ref(), rule];
+fn tags(result_properties: Option<&RawValue>, rule_properties: Option<&SarifProperties>) -> Vec<String> {
+    let own = result_properties
+        .and_then(|properties| serde_json::from_str::<SarifProperties>(properties.get()).ok());
+    let bags = [own.as_ref(), rule_properties];
     let mut tags: Vec<String> = Vec::new();
     for tag in bags.iter().flatten().flat_map(|bag| bag.tags.iter()).take(MAX_TAGS) {
         let tag = text_start(tag, MAX_NAME_CHARS);

@@ -5,7 +5,7 @@ use truing_core::line::{clean_line, is_invisible_char};
 
 use crate::output::diagnostic::{
     Diagnostic, MAX_EDITS, MAX_FIXES, MAX_HELP_BYTES, MAX_MESSAGE_CHARS, MAX_NAME_CHARS, MAX_NEW_TEXT_BYTES,
-    MAX_PAGE_BYTES, MAX_TAGS, MAX_TITLE_CHARS, ToolFix,
+    MAX_PAGE_URL_BYTES, MAX_TAGS, MAX_TITLE_CHARS, ToolFix,
 };
 
 /// Maximum length in characters of a terminal escape sequence that is removed completely. Programs do not ///
@@ -113,7 +113,7 @@ pub fn clean_markdown(text: &str) -> String {
 fn is_displayable_url(page: &str) -> bool {
     let host = page.strip_prefix("https://").and_then(|rest| rest.split(['/', '?', '#']).next());
     let plain = |byte: u8| byte.is_ascii_graphic() && !b"\"'<>[]()\\`{}|^".contains(&byte);
-    page.len() <= MAX_PAGE_BYTES
+    page.len() <= MAX_PAGE_URL_BYTES
         && page.bytes().all(plain)
         // In a URL with a user name, people could mistake the user name for the host.
         && host.is_some_and(|host| host.contains('.') && !host.contains('@'))

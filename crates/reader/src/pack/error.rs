@@ -7,7 +7,7 @@ use truing_core::port::ReaderError;
 pub enum PackError {
     /// The path is not `{pack}/rules/{rule}.toml` or `.yml`.
     #[error("{file}: the path of a rule file must be PACK/rules/RULE.toml or PACK/rules/RULE.yml")]
-    Name { file: String },
+    InvalidPath { file: String },
     /// Two files contain a rule of the same name.
     #[error("{file}: another file already defines the rule `{rule}`")]
     Duplicate {
@@ -37,10 +37,10 @@ pub enum PackError {
     },
     /// No thread could be started to parse the rules.
     #[error("cannot read the rules: cannot start a thread: {0}")]
-    Thread(String),
+    ThreadStartFailed(String),
     /// A valid pattern is too large to compile.
     #[error("rule `{rule}`: {message}")]
-    Compile {
+    PatternTooLarge {
         /// Full name of the rule.
         rule: String,
         /// Message of the regex compiler.

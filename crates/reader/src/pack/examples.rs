@@ -27,14 +27,14 @@ impl RulePacks {
         on_large_stack(|| {
             let mut tested = ExampleResults::default();
             for rule in packs.into_iter().flatten() {
-                tested.rules += 1;
+                tested.rule_count += 1;
                 if rule.examples.valid.is_empty() && rule.examples.invalid.is_empty() {
                     tested.untested.push(rule.name.clone());
                 }
                 let alone = RuleSet::new(vec![rule])?;
                 let valid = rule.examples.valid.iter().map(|example| (example, false));
                 for (example, expected) in valid.chain(rule.examples.invalid.iter().map(|it| (it, true))) {
-                    tested.examples += 1;
+                    tested.example_count += 1;
                     let (found, fixed) = run_example(&alone, example)?;
                     let (name, shown) = (&rule.name, &example.label);
                     if found != expected {
@@ -49,7 +49,7 @@ impl RulePacks {
             }
             Ok(tested)
         })
-        .unwrap_or_else(|error| Err(PackError::Thread(error.to_string()).into()))
+        .unwrap_or_else(|error| Err(PackError::ThreadStartFailed(error.to_string()).into()))
     }
 }
 
@@ -57,9 +57,9 @@ impl RulePacks {
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct ExampleResults {
     /// Number of rules that were run.
-    pub rules: usize,
+    pub rule_count: usize,
     /// Number of examples that were run.
-    pub examples: usize,
+    pub example_count: usize,
     /// One line for each example that fails: a `valid` example with a finding, an `invalid` example without a
     /// finding, or an example with unexpected suggestions.
     pub failing: Vec<String>,

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::{MAX_RULE_BYTES, PackError, is_valid_name};
+use super::{MAX_RULE_FILE_BYTES, PackError, is_valid_name};
 
 /// Returns the rule files of every pack in a folder, as (`PACK/rules/RULE`, text). Entries without a folder
 /// `rules` are not packs.
@@ -49,8 +49,8 @@ fn read_rule_file(file: &Path) -> Result<String, PackError> {
     if !found.is_file() {
         return Err(wrong("it is not a regular file".to_owned()));
     }
-    if found.len() > MAX_RULE_BYTES as u64 {
-        return Err(wrong(format!("a rule file may have at most {MAX_RULE_BYTES} bytes")));
+    if found.len() > MAX_RULE_FILE_BYTES as u64 {
+        return Err(wrong(format!("a rule file may have at most {MAX_RULE_FILE_BYTES} bytes")));
     }
     fs::read_to_string(file).map_err(|error| unreadable_error(file, &error))
 }

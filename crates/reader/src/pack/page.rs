@@ -40,7 +40,7 @@ pub(super) fn render_page(pack: &str, rules: &[PackRule], judgements: &BTreeMap<
         };
         let fix = if rule.check.has_fix() { ", fix" } else { "" };
         let off = if rule.enabled { "" } else { " (off)" };
-        let measured = rule.measured.as_deref().unwrap_or("no hits");
+        let measured = rule.hit_statistics.as_deref().unwrap_or("no hits");
         let title = rule.title.replace('|', "\\|");
         let judgements = match judgements.is_empty() {
             true => String::new(),

@@ -39,9 +39,8 @@ impl RulePattern {
     pub(crate) fn get_or_compile(&self, rule: &str) -> Result<&Regex, ReaderError> {
         let mut builder = RegexBuilder::new(&self.text);
         let compile = || builder.unicode(false).multi_line(true).crlf(true).build();
-        self.regex
-            .get_or_init(compile)
-            .as_ref()
-            .map_err(|error| PackError::Compile { rule: rule.to_owned(), message: error.to_string() }.into())
+        self.regex.get_or_init(compile).as_ref().map_err(|error| {
+            PackError::PatternTooLarge { rule: rule.to_owned(), message: error.to_string() }.into()
+        })
     }
 }

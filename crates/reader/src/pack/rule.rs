@@ -44,7 +44,7 @@ pub(crate) struct PackRule {
     /// rules also disables this rule.
     pub(crate) linters: Vec<String>,
     /// Description of the rule's findings in released code.
-    pub(crate) measured: Option<String>,
+    pub(crate) hit_statistics: Option<String>,
     pub(crate) examples: RuleExamples,
 }
 
@@ -125,7 +125,7 @@ impl RuleCheck {
         last_line: u32,
     ) -> bool {
         match self {
-            Self::Text(check) | Self::Secret(check) if check.both_ends => {
+            Self::Text(check) | Self::Secret(check) if check.requires_both_ends_added => {
                 overlaps_any(added_lines, first_line, first_line)
                     && overlaps_any(added_lines, last_line, last_line)
             }
@@ -168,7 +168,7 @@ impl RuleCheck {
 
 /// Maximum length in bytes of an example on a rule's page. Longer examples only test limits, and do not ///
 /// help people who read the page.
-const MAX_SHOWN_BYTES: usize = 1500;
+const MAX_SHOWN_EXAMPLE_BYTES: usize = 1500;
 
 /// Changes in which a rule must find nothing, and changes in which it must find something.
 #[derive(Debug, Default)]
@@ -220,7 +220,9 @@ impl RuleExample {
     /// Returns the example's text, if the example is one short file of text.
     pub(super) fn code(&self) -> Option<&str> {
         let [(_, text)] = self.changed_files.as_slice() else { return None };
-        str::from_utf8(text).ok().filter(|text| self.unchanged.is_empty() && text.len() <= MAX_SHOWN_BYTES)
+        str::from_utf8(text)
+            .ok()
+            .filter(|text| self.unchanged.is_empty() && text.len() <= MAX_SHOWN_EXAMPLE_BYTES)
     }
 
     /// Creates an example with one new file.

@@ -39,7 +39,7 @@ fn no_rule_file_holds_what_the_rules_find() {
     let packs = RulePacks::load_embedded().unwrap();
     let rules = packs.select_rules(&names(&["core"])).unwrap();
     let rules = RuleSet::new(rules).unwrap();
-    for (file, text) in EMBEDDED {
+    for (file, text) in EMBEDDED_RULE_FILES {
         let example = RuleExample::from_text(&RepoPath::from_text(file), (*text).to_owned());
         assert!(!run_example(&rules, &example).unwrap().0, "{file}");
     }
@@ -121,7 +121,7 @@ fn a_wrong_file_is_named_with_line_and_reason() {
         "/rules/x.toml",
     ] {
         let error = RulePacks::parse(&[(file, GOOD)]).unwrap_err();
-        assert_eq!(error, PackError::Name { file: file.to_owned() });
+        assert_eq!(error, PackError::InvalidPath { file: file.to_owned() });
     }
 }
 
@@ -263,16 +263,16 @@ fn two_files_for_one_rule_are_an_error() {
 #[test]
 fn a_rule_that_nests_as_deep_as_its_file_is_large_is_read_or_refused() {
     for (open, close) in [("(", ")"), ("[", "]"), ("-", ""), ("a+", ""), ("a.", ""), ("f(", ")")] {
-        let count = (MAX_RULE_BYTES - 200) / (open.len() + close.len());
+        let count = (MAX_RULE_FILE_BYTES - 200) / (open.len() + close.len());
         let pattern = format!("{}a{}", open.repeat(count), close.repeat(count));
         let rule = format!("language: python\nrule:\n  pattern: '{pattern}'\n");
-        assert!(rule.len() <= MAX_RULE_BYTES);
+        assert!(rule.len() <= MAX_RULE_FILE_BYTES);
         let packs = RulePacks::parse(&[("p/rules/x.yml", rule.as_str())]);
         if let Ok(packs) = packs {
             packs.run_examples(&[]).unwrap();
         }
     }
-    let long = format!("# {}\n", "x".repeat(MAX_RULE_BYTES));
+    let long = format!("# {}\n", "x".repeat(MAX_RULE_FILE_BYTES));
     let error = RulePacks::parse(&[("p/rules/x.yml", long.as_str())]).unwrap_err().to_string();
     assert_eq!(error, "p/rules/x.yml: a rule file may have at most 16384 bytes");
 }

@@ -25,7 +25,7 @@ use crate::rules::text::{TextCheck, TextFix};
 const MIN_KEYWORD_BYTES: usize = 3;
 /// Maximum size of a size rule's example, in bytes or lines. The size is limited because `rules test` creates
 /// the example.
-const MAX_SIZE_EXAMPLE: u32 = 32 << 20;
+const MAX_EXAMPLE_BYTES_OR_LINES: u32 = 32 << 20;
 
 /// The field `kind` of a rule file. This field is parsed first, because it determines which other fields the
 /// file may contain.
@@ -232,7 +232,7 @@ fn example_path() -> String {
     "file.txt".to_owned()
 }
 
-fn python_path() -> String {
+fn default_python_example_path() -> String {
     "file.py".to_owned()
 }
 
@@ -302,8 +302,7 @@ pub(super) fn parse(file: &str, text: &str, id: &str, name: &str) -> Result<Pack
         TomlRuleKind::Secret => parse_text_rule(&source, true),
         TomlRuleKind::Flow => {
             let file: FlowFile = source.deserialize()?;
-            let (path, check) =
-                (RepoPath::from_text(&file.example_path), FlowCheck { follows: file.follows });
+            let (path, check) = (RepoPath::from_text(&file.example_path), FlowCheck { kind: file.follows });
             file.rule(&source, RuleCheck::Flow(check), |example| example.into_example(&path))
         }
         TomlRuleKind::Companion => parse_companion_rule(&source),
@@ -356,7 +355,7 @@ fn parse_text_rule(source: &RuleFileSource<'_>, is_secret: bool) -> Result<PackR
             .map(|value| source.parse_pattern("second_pattern", value))
             .transpose()?,
         entropy: file.entropy.as_ref().map(|entropy| *entropy.get_ref()),
-        allow: file
+        placeholder_patterns: file
             .allow
             .iter()
             .map(|value| source.parse_pattern("allow", value))
@@ -366,9 +365,13 @@ fn parse_text_rule(source: &RuleFileSource<'_>, is_secret: bool) -> Result<PackR
             .as_ref()
             .map(|value| source.parse_pattern("counterpart", value))
             .transpose()?,
-        both_ends: file.both_ends,
+        requires_both_ends_added: file.both_ends,
         node: file.node.clone(),
-        names: file.names.as_ref().map(|value| source.parse_pattern("names", value)).transpose()?,
+        resolved_name_pattern: file
+            .names
+            .as_ref()
+            .map(|value| source.parse_pattern("names", value))
+            .transpose()?,
         fix: file.fix.as_ref().map(|fix| parse_text_fix(source, fix.get_ref())).transpose()?,
     };
     let check = if is_secret { RuleCheck::Secret(check) } else { RuleCheck::Text(check) };
@@ -397,8 +400,8 @@ fn parse_companion_rule(source: &RuleFileSource<'_>) -> Result<PackRule, PackErr
         block_pattern: optional("under", &file.under)?,
         companions: companions.clone(),
         companion_added: optional("companion_added", &file.companion_added)?,
-        companion_holds: file.companion_holds.clone(),
-        required_above: file.above_holds.clone(),
+        exempting_companion_texts: file.companion_holds.clone(),
+        required_parent_companion_texts: file.above_holds.clone(),
         exempting_texts: file.unless_holds.clone(),
         reports_missing: file.even_if_missing,
         is_override_table: file.overrides,
@@ -427,9 +430,9 @@ fn parse_size_rule(source: &RuleFileSource<'_>) -> Result<PackRule, PackError> {
     let limited = file.max_bytes.is_some() || file.max_lines.is_some();
     source.ensure_valid(limited, "max_bytes", 0, "max_bytes or max_lines is required")?;
     for (field, examples) in [("valid", &file.valid), ("invalid", &file.invalid)] {
-        let small = |example: &SizeExample| example.bytes.max(example.lines) <= MAX_SIZE_EXAMPLE;
+        let small = |example: &SizeExample| example.bytes.max(example.lines) <= MAX_EXAMPLE_BYTES_OR_LINES;
         let message = format!(
-            "an example may have at most {MAX_SIZE_EXAMPLE} bytes, and at most the same number of lines"
+            "an example may have at most {MAX_EXAMPLE_BYTES_OR_LINES} bytes, and at most the same number of lines"
         );
         source.ensure_valid(examples.get_ref().iter().all(small), field, examples.span().start, &message)?;
     }

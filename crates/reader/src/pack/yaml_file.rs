@@ -127,7 +127,7 @@ pub(super) fn parse(file: &str, text: &str, file_stem: &str, name: &str) -> Resu
         enabled: ours.enabled.unwrap_or(on),
         yields_to: ours.yields_to,
         linters: ours.linters,
-        measured: ours.hit_statistics,
+        hit_statistics: ours.hit_statistics,
         examples: RuleExamples { valid: examples(ours.valid), invalid: examples(ours.invalid) },
     })
 }

@@ -26,7 +26,7 @@ static ESCAPE: LazyLock<Option<Regex>> = LazyLock::new(|| {
 static LINE_NUMBER: LazyLock<Option<Regex>> =
     LazyLock::new(|| Regex::new(r"(?m)^[ \t]*[0-9]+[:.)|\t -]*").ok());
 /// Line of `xxd`, `hexdump -C` or `od`: the offset, the bytes, and their characters.
-static DUMP: LazyLock<Option<Regex>> = LazyLock::new(|| {
+static HEX_DUMP_LINE_PATTERN: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(r"(?m)^[ \t]*[0-9a-fA-F]{4,}:?[ \t]+((?:[0-9a-fA-F]{2,4}[ ]{1,2})+)[^\n]*$").ok()
 });
 
@@ -87,7 +87,7 @@ fn strip_line_numbers(text: &str) -> Option<String> {
 
 /// Returns the bytes of a dump as hexadecimal digits.
 fn decode_dump(text: &str) -> Option<String> {
-    let dump = DUMP.as_ref()?;
+    let dump = HEX_DUMP_LINE_PATTERN.as_ref()?;
     let lines: String =
         dump.captures_iter(text).filter_map(|line| line.get(1)).map(|bytes| bytes.as_str()).collect();
     (!lines.is_empty()).then_some(lines)

@@ -8,9 +8,9 @@ use unicode_normalization::UnicodeNormalization as _;
 
 /// Minimum length in bytes of a secret that is searched in all forms. A shorter secret is searched only in
 /// hex and base64. A shorter secret must match completely, because common words could match a part of it.
-const MIN_LONG_BYTES: usize = 16;
+const MIN_LONG_SECRET_BYTES: usize = 16;
 /// Minimum number of letters that must match if only the beginning of an encoded secret matches.
-const MIN_LETTERS: usize = 15;
+const MIN_PREFIX_MATCH_LETTERS: usize = 15;
 /// Maximum number of letters that the automaton searches for: the beginning of an encoded secret. If the ///
 /// automaton finds these letters, the remaining letters are then compared.
 const MAX_NEEDLE_LETTERS: usize = 64;
@@ -150,14 +150,17 @@ impl EncodedSecrets {
     pub(super) fn from_secrets<'a>(secrets: impl IntoIterator<Item = &'a str>) -> Option<Self> {
         let (mut letters, mut hex) = (Vec::new(), Vec::new());
         for secret in secrets {
-            let is_long = secret.len() >= MIN_LONG_BYTES;
+            let is_long = secret.len() >= MIN_LONG_SECRET_BYTES;
             // For a secret that contains a URL, the beginning is not sufficient, because many URLs have the
             // same beginning.
             let has_parts = is_long && !secret.contains("://");
             let form = |letters: String| {
                 let all = letters.len();
-                let min_letters =
-                    if has_parts { (all * 3).div_ceil(4).max(MIN_LETTERS).min(all) } else { all };
+                let min_letters = if has_parts {
+                    (all * 3).div_ceil(4).max(MIN_PREFIX_MATCH_LETTERS).min(all)
+                } else {
+                    all
+                };
                 EncodedSecret { letters, min_letters, is_long }
             };
             let reversed: Vec<u8> = secret.bytes().rev().collect();
@@ -206,7 +209,7 @@ impl EncodedSecrets {
 /// search ignores case, so the case of the letters does not matter.
 fn secret_variants(secret: &str) -> Vec<String> {
     let letters: String = secret.chars().filter(char::is_ascii_alphanumeric).collect();
-    if letters.len() < MIN_LONG_BYTES {
+    if letters.len() < MIN_LONG_SECRET_BYTES {
         return Vec::new();
     }
     let reversed = letters.chars().rev().collect();

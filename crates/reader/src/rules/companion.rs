@@ -14,7 +14,7 @@ use crate::rules::overrides;
 use crate::rules::scanner::{MANIFESTS, declares_scanner};
 
 /// Maximum number of files in one folder that are searched for a counterpart.
-const MAX_BESIDE: usize = 100;
+const MAX_SIBLING_FILES: usize = 100;
 
 /// The check of a companion rule: which files must change together.
 #[derive(Debug)]
@@ -31,11 +31,11 @@ pub(crate) struct CompanionCheck {
     pub(crate) companion_added: Option<RulePattern>,
     /// Templates in which `$1` or `${name}` refers to a group of `added_pattern`. An added line requires no
     /// change if a companion contains a template that was filled in for this line.
-    pub(crate) companion_holds: Vec<String>,
+    pub(crate) exempting_companion_texts: Vec<String>,
     /// Templates in which `${folder}` stands for the path of the file's folder relative to the companion's
     /// folder. A companion in a parent folder counts only if it contains one of the filled templates, or if
     /// this list is empty.
-    pub(crate) required_above: Vec<String>,
+    pub(crate) required_parent_companion_texts: Vec<String>,
     /// Templates as in `companion_holds`. An added line requires no change if its own file contains one of
     /// the filled templates.
     pub(crate) exempting_texts: Vec<String>,
@@ -58,7 +58,7 @@ pub(crate) struct ChangeContext<'a> {
     head: &'a (dyn HeadFiles + Sync),
     /// True if the repository is the source code of a secret scanner. The value is determined when it is used
     /// for the first time.
-    has_scanner: OnceCell<bool>,
+    is_secret_scanner: OnceCell<bool>,
 }
 
 /// Access to the files at the head.
@@ -86,7 +86,7 @@ impl<'a> ChangeContext<'a> {
             changed_lines: files.iter().map(|file| (&file.path, file.added_lines.as_slice())).collect(),
             other_paths: other_paths.iter().chain(old_names).collect(),
             head,
-            has_scanner: OnceCell::new(),
+            is_secret_scanner: OnceCell::new(),
         }
     }
 
@@ -95,7 +95,7 @@ impl<'a> ChangeContext<'a> {
         let declares = |path: &str| {
             self.head.read_file(&RepoPath::from(path)).is_some_and(|text| declares_scanner(path, &text))
         };
-        *self.has_scanner.get_or_init(|| MANIFESTS.into_iter().any(declares))
+        *self.is_secret_scanner.get_or_init(|| MANIFESTS.into_iter().any(declares))
     }
 
     /// Returns true if another changed file in the folder of `path` matches `pattern`. Files that cannot be
@@ -104,7 +104,7 @@ impl<'a> ChangeContext<'a> {
         let own = parent_folder(path);
         let beside = self.changed_lines.keys().filter(|other| parent_folder(other) == own && **other != path);
         beside
-            .take(MAX_BESIDE)
+            .take(MAX_SIBLING_FILES)
             .any(|other| self.head.read_file(other).is_some_and(|text| pattern.is_match(&text)))
     }
 
@@ -154,7 +154,7 @@ impl CompanionCheck {
                 continue;
             }
             exists = true;
-            if !self.companion_holds.is_empty() {
+            if !self.exempting_companion_texts.is_empty() {
                 texts.extend(change.head.read_file(&companion));
             }
         }
@@ -164,7 +164,7 @@ impl CompanionCheck {
         let own = lines.text();
         for line in asking {
             let settled = self.any_text_contains(rule, &self.exempting_texts, lines, line, &[own])?
-                || self.any_text_contains(rule, &self.companion_holds, lines, line, &texts)?;
+                || self.any_text_contains(rule, &self.exempting_companion_texts, lines, line, &texts)?;
             if !settled {
                 return Ok(Some(line));
             }
@@ -177,7 +177,7 @@ impl CompanionCheck {
     fn is_companion_for(&self, file: &RepoPath, companion: &RepoPath, change: &ChangeContext<'_>) -> bool {
         let (own, its) = (parent_folder(file), parent_folder(companion));
         let Some(below) = own.strip_prefix(its).filter(|below| !below.is_empty()) else { return true };
-        if self.required_above.is_empty() {
+        if self.required_parent_companion_texts.is_empty() {
             return true;
         }
         let Some(text) = change.head.read_file(companion) else { return true };
@@ -186,7 +186,7 @@ impl CompanionCheck {
             let wanted = template.replace("${folder}", &below);
             Finder::new(&wanted).find(&text).is_some()
         };
-        self.required_above.iter().any(holds)
+        self.required_parent_companion_texts.iter().any(holds)
     }
 
     /// Fills each template with the groups that `added_pattern` matches in this line. Returns true if one of
@@ -334,8 +334,8 @@ mod tests {
             block_pattern: None,
             companions: companions.iter().map(|path| (*path).to_owned()).collect(),
             companion_added: None,
-            companion_holds: Vec::new(),
-            required_above: Vec::new(),
+            exempting_companion_texts: Vec::new(),
+            required_parent_companion_texts: Vec::new(),
             exempting_texts: Vec::new(),
             reports_missing: false,
             is_override_table: false,
@@ -411,7 +411,7 @@ mod tests {
     fn a_line_that_a_companion_or_its_own_file_speaks_of_asks_for_nothing() {
         let rule = CompanionCheck {
             added_pattern: Some(RulePattern::parse(r"^(\S+) v(\d+)$").unwrap()),
-            companion_holds: vec!["${1}@$2;".to_owned()],
+            exempting_companion_texts: vec!["${1}@$2;".to_owned()],
             exempting_texts: vec!["replace $1 ".to_owned()],
             ..check(&["x.sum"])
         };

@@ -34,12 +34,12 @@ pub(super) fn find_missing_entry(
     changed_names: &[(u32, Vec<String>)],
     table: &LineIndex<'_>,
     added_lines: &[(u32, u32)],
-    is_new: impl Fn(&[u8]) -> bool,
+    is_satisfying_line: impl Fn(&[u8]) -> bool,
 ) -> Option<u32> {
     let entries = table_entries(table);
     let is_satisfied = |first: u32, end: u32| {
         let numbers = added_lines.iter().flat_map(|(start, last)| (*start).max(first)..=(*last).min(end));
-        numbers.into_iter().any(|number| is_new(table.bytes(table.line_range(number))))
+        numbers.into_iter().any(|number| is_satisfying_line(table.bytes(table.line_range(number))))
     };
     let misses = |names: &[String]| {
         let mut of_piece = entries
@@ -55,9 +55,9 @@ pub(super) fn find_missing_entry(
 pub(super) fn override_heads(
     lines: &LineIndex<'_>,
     added_lines: &[(u32, u32)],
-    pieces: &[String],
+    methods: &[String],
 ) -> Vec<u32> {
-    if pieces.is_empty() {
+    if methods.is_empty() {
         return Vec::new();
     }
     let is_head = |number: u32, name: &str| {
@@ -66,7 +66,7 @@ pub(super) fn override_heads(
     };
     let heads = changed_entries(lines, added_lines)
         .into_iter()
-        .filter(|(number, names)| names.iter().any(|name| pieces.contains(name) && is_head(*number, name)));
+        .filter(|(number, names)| names.iter().any(|name| methods.contains(name) && is_head(*number, name)));
     heads.map(|(number, _)| number).collect()
 }
 

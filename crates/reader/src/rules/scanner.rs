@@ -9,12 +9,12 @@ use crate::part::RepositoryPart;
 
 /// Minimum number of kinds of keys in a file that is searched for the words of scanners. Programs that use
 /// keys contain fewer kinds of keys in one file.
-const MANY_KINDS: usize = 4;
+const MIN_KEY_KINDS: usize = 4;
 /// Minimum number of different words that identify a file with many kinds of keys as a file of a scanner.
 const MIN_WORDS: usize = 2;
 
 /// Fields by which rules are declared, each at the beginning of a line: `id = `, `"regex": `, `Keywords: `.
-static FIELDS: LazyLock<[Regex; 3]> = LazyLock::new(|| {
+static RULE_FIELD_PATTERNS: LazyLock<[Regex; 3]> = LazyLock::new(|| {
     [
         compile_pattern(r#"(?im)^[ \t{,-]*["']?(?:rule[_-]?id|id|detector[_-]?name)["']?[ \t]*(?:=|:=|:)"#),
         compile_pattern(r#"(?im)^[ \t{,-]*["']?reg_?exp?(?:es)?["']?[ \t]*(?:=|:=|:)"#),
@@ -23,7 +23,7 @@ static FIELDS: LazyLock<[Regex; 3]> = LazyLock::new(|| {
 });
 
 /// Words that occur in programs that search for secrets.
-static WORDS: LazyLock<[Regex; 5]> = LazyLock::new(|| {
+static SCANNER_WORD_PATTERNS: LazyLock<[Regex; 5]> = LazyLock::new(|| {
     [
         compile_pattern(r"(?i)\breg_?exp?(?:es)?\b"),
         compile_pattern(r"(?i)entropy"),
@@ -36,7 +36,7 @@ static WORDS: LazyLock<[Regex; 5]> = LazyLock::new(|| {
 });
 
 /// Pattern for the name of a scanner. A test that contains such a name belongs to a scanner.
-static TESTED: LazyLock<Regex> = LazyLock::new(|| {
+static SCANNER_MENTION_PATTERN: LazyLock<Regex> = LazyLock::new(|| {
     // `gitleaks:allow` does not match, because this comment refers to a single key and not to the file.
     compile_pattern(concat!(
         r"(?i)(?:gitleaks|trufflehog)(?:[^:\w]|_\w|\z)|detect[_-]?secrets|secret[ _-]?(?:scan",
@@ -45,7 +45,7 @@ static TESTED: LazyLock<Regex> = LazyLock::new(|| {
 });
 
 /// Pattern for a rule of a Rego policy that compares a value with a regular expression.
-static POLICY: LazyLock<Regex> =
+static REGO_REGEX_PATTERN: LazyLock<Regex> =
     LazyLock::new(|| compile_pattern(r"\bregex\.(?:match|is_valid|find_n|find_all_string_submatch_n)\("));
 
 /// Files at the root of a repository that name the project.
@@ -66,7 +66,7 @@ const SCANNERS: &str = "gitleaks|trufflehog|detect[_-]secrets|secrets?[_-](?:sca
 
 /// Patterns for a manifest's line that gives the project one of these names. There are patterns for Go, for
 /// formats with a field `name`, and for a project's hooks that other projects can use.
-static DECLARED: LazyLock<[Regex; 3]> = LazyLock::new(|| {
+static PROJECT_NAME_PATTERNS: LazyLock<[Regex; 3]> = LazyLock::new(|| {
     [
         compile_pattern(&format!(r"(?im)^module[ \t]+(?:\S*/)?(?:{SCANNERS})(?:/v\d+)?[ \t\r]*$")),
         compile_pattern(&format!(
@@ -78,7 +78,7 @@ static DECLARED: LazyLock<[Regex; 3]> = LazyLock::new(|| {
 
 /// Returns true if the manifest at this path names its project like a secret scanner.
 pub(crate) fn declares_scanner(path: &str, text: &[u8]) -> bool {
-    let [module, name, hook] = &*DECLARED;
+    let [module, name, hook] = &*PROJECT_NAME_PATTERNS;
     match path {
         "go.mod" => module.is_match(text),
         hooks if hooks.starts_with(".pre-commit") => hook.is_match(text),
@@ -99,13 +99,14 @@ pub(crate) fn is_scanner_file(
     path: &RepoPath,
     part: Option<RepositoryPart>,
     text: &[u8],
-    kinds: usize,
+    key_kind_count: usize,
 ) -> bool {
     let is_test = matches!(part, Some(RepositoryPart::Test | RepositoryPart::Fixture));
-    FIELDS.iter().all(|field| field.is_match(text))
-        || (path.as_bytes().ends_with(b".rego") && POLICY.is_match(text))
-        || (is_test && TESTED.is_match(text))
-        || (kinds >= MANY_KINDS && WORDS.iter().filter(|word| word.is_match(text)).count() >= MIN_WORDS)
+    RULE_FIELD_PATTERNS.iter().all(|field| field.is_match(text))
+        || (path.as_bytes().ends_with(b".rego") && REGO_REGEX_PATTERN.is_match(text))
+        || (is_test && SCANNER_MENTION_PATTERN.is_match(text))
+        || (key_kind_count >= MIN_KEY_KINDS
+            && SCANNER_WORD_PATTERNS.iter().filter(|word| word.is_match(text)).count() >= MIN_WORDS)
 }
 
 #[cfg(test)]

@@ -22,16 +22,16 @@ pub(crate) struct TextCheck {
     /// Minimum entropy of the group `secret`, or of the whole match without this group, in bits per byte.
     pub(crate) entropy: Option<f64>,
     /// Patterns for known placeholders, which are not reported.
-    pub(crate) allow: Vec<RulePattern>,
+    pub(crate) placeholder_patterns: Vec<RulePattern>,
     /// True if the first and the last line of a match must both be added. Otherwise one added line is enough.
-    pub(crate) both_ends: bool,
+    pub(crate) requires_both_ends_added: bool,
     /// Pattern for a counterpart, which shows that a file contains test values. A match is not reported if
     /// its file, or a changed file in the same folder, contains a counterpart.
     pub(crate) counterpart: Option<RulePattern>,
     /// Kind of syntax node that must begin where the group `code` begins.
     pub(crate) node: Option<String>,
     /// Pattern for the full name that the group `name` must resolve to.
-    pub(crate) names: Option<RulePattern>,
+    pub(crate) resolved_name_pattern: Option<RulePattern>,
     /// Replacement of text on the lines of a match.
     pub(crate) fix: Option<TextFix>,
 }
@@ -169,14 +169,21 @@ impl TextCheck {
         let secret = is_secret.then(|| decisive.range());
         let fix = self.match_fix(&rule.name, bytes, &matched.range())?;
         let code = captures.name("code").map(|code| code.start());
-        let name = captures.name("name").filter(|_| self.names.is_some());
+        let name = captures.name("name").filter(|_| self.resolved_name_pattern.is_some());
         let name = name.map(|name| String::from_utf8_lossy(name.as_bytes()).into_owned());
-        Ok(Some(RuleMatch { rule, matched: matched.range(), code, name, secret, fix }))
+        Ok(Some(RuleMatch {
+            rule,
+            matched: matched.range(),
+            code_offset: code,
+            called_name: name,
+            secret,
+            fix,
+        }))
     }
 
     /// Returns true if the matched text is a known placeholder.
     fn is_placeholder(&self, rule: &str, matched: &[u8]) -> Result<bool, ReaderError> {
-        for pattern in &self.allow {
+        for pattern in &self.placeholder_patterns {
             if pattern.get_or_compile(rule)?.is_match(matched) {
                 return Ok(true);
             }

@@ -18,7 +18,7 @@ use crate::syntax::MAX_SOURCE_BYTES;
 /// Maximum number of entries of an archive.
 const MAX_ENTRIES: usize = 100_000;
 /// Maximum total size in bytes of the sources that are kept, and of a decompressed tar stream.
-const MAX_KEPT: u64 = 64 << 20;
+const MAX_KEPT_SOURCE_BYTES: u64 = 64 << 20;
 const MAX_STREAM: u64 = 2 << 30;
 
 /// Format of a release's archive.
@@ -168,8 +168,8 @@ impl ArchiveCollector<'_> {
     fn add_source(&mut self, name: &str, path: &str, content: impl Read) -> Result<(), ArchiveError> {
         let bytes = self.read_bytes(name, content)?;
         self.kept_bytes = self.kept_bytes.saturating_add(bytes.len() as u64);
-        if self.kept_bytes > MAX_KEPT {
-            return Err(self.too_large_error(format!("{} MiB of sources", MAX_KEPT >> 20)));
+        if self.kept_bytes > MAX_KEPT_SOURCE_BYTES {
+            return Err(self.too_large_error(format!("{} MiB of sources", MAX_KEPT_SOURCE_BYTES >> 20)));
         }
         if self.content.files.insert(path.to_owned(), bytes).is_some() {
             return Err(self.refused_error(name, "occurs twice"));

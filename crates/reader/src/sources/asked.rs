@@ -19,7 +19,7 @@ use super::{
 use crate::output::{self, choose_format};
 use crate::proposals::validate_replacements;
 use crate::tool_findings::{check_findings, tool_findings};
-use crate::used_tools::{check_used, find_used_tools};
+use crate::used_tools::{check_detected_tools, find_used_tools};
 
 /// Maximum length of a name or a reason, in bytes.
 const MAX_NAME: usize = 16 << 10;
@@ -147,7 +147,7 @@ impl SourcesQuery {
                 ensure(files.keys().all(|path| request.files.contains(path)), "a file")
             }
             (Self::Tool(request), SourcesAnswer::Tool(found)) => check_findings(request, found),
-            (Self::UsedTools(request), SourcesAnswer::UsedTools(used)) => check_used(request, used),
+            (Self::UsedTools(request), SourcesAnswer::UsedTools(used)) => check_detected_tools(request, used),
             (Self::Format(_), SourcesAnswer::Format(name)) => ensure(
                 name.as_ref().is_none_or(|name| output::OutputFormat::parse(name).is_some()),
                 "a format",

@@ -91,7 +91,7 @@ fn is_layout_token(parent: &str, token: &str, following_nodes: &[Node<'_>]) -> b
     match token {
         "," => {
             let closes = next.is_some_and(|next| matches!(next.kind(), ")" | "]" | "}" | ">"));
-            closes && !COMMA_COUNTS.contains(&parent)
+            closes && !COMMA_SENSITIVE_KINDS.contains(&parent)
         }
         ";" => next.is_none() && (parent.ends_with("_statement") || parent.ends_with("_declaration")),
         _ => false,
@@ -99,12 +99,12 @@ fn is_layout_token(parent: &str, token: &str, following_nodes: &[Node<'_>]) -> b
 }
 
 /// Kinds of nodes in which a comma before the closing bracket changes the meaning.
-const COMMA_COUNTS: [&str; 6] =
+const COMMA_SENSITIVE_KINDS: [&str; 6] =
     ["tuple_expression", "tuple_type", "tuple_pattern", "array", "array_pattern", "token_tree"];
 
 /// Words in the names of node kinds. If the name of a node's kind contains one of these words, the node's
 /// text is included unchanged, with all blanks.
-const TEXTS: [&str; 5] = ["string", "regex", "char_literal", "jsx_text", "shebang"];
+const VERBATIM_KIND_WORDS: [&str; 5] = ["string", "regex", "char_literal", "jsx_text", "shebang"];
 
 /// Hasher of a tree. The length precedes every piece of the input, so different trees never have the same
 /// input.
@@ -135,7 +135,7 @@ impl<'a> TreeHasher<'a> {
         }
         self.add_piece("(");
         self.add_piece(kind);
-        let is_text = node.is_named() && TEXTS.iter().any(|text| kind.contains(text));
+        let is_text = node.is_named() && VERBATIM_KIND_WORDS.iter().any(|text| kind.contains(text));
         if node.child_count() == 0 || is_text {
             let text = self.text_of(node);
             let inner = text.trim_matches(['"', '\'']);

@@ -7,10 +7,10 @@ use std::io::{self, Read as _, Seek as _, SeekFrom};
 
 /// Signature of an entry in the directory, and the length of the entry's fixed part.
 const ENTRY: (&[u8], usize) = (b"PK\x01\x02", 46);
-const LOCAL: (&[u8], usize) = (b"PK\x03\x04", 30);
-const END: (&[u8], usize) = (b"PK\x05\x06", 22);
+const LOCAL_FILE_HEADER: (&[u8], usize) = (b"PK\x03\x04", 30);
+const END_OF_DIRECTORY_RECORD: (&[u8], usize) = (b"PK\x05\x06", 22);
 /// Signature of the ZIP64 end record, which follows the entries of a very long directory.
-const LONG_END: &[u8] = b"PK\x06\x06";
+const ZIP64_END_SIGNATURE: &[u8] = b"PK\x06\x06";
 /// Flag of an entry whose name is UTF-8.
 const IS_UTF8: u16 = 1 << 11;
 
@@ -34,10 +34,15 @@ pub(super) fn read_entry_names(
     let failed = |error: io::Error| error.to_string();
     let length = file.seek(SeekFrom::End(0)).map_err(failed)?;
     let end = length
-        .checked_sub((END.1 + end_record.comment.len()) as u64)
+        .checked_sub((END_OF_DIRECTORY_RECORD.1 + end_record.comment.len()) as u64)
         .ok_or("the end of the archive is missing")?;
-    let is_end = read_bytes(file, end, END.1).map_err(failed)?.starts_with(END.0);
-    let is_second = end_record.comment.windows(END.0.len()).any(|window| window == END.0);
+    let is_end = read_bytes(file, end, END_OF_DIRECTORY_RECORD.1)
+        .map_err(failed)?
+        .starts_with(END_OF_DIRECTORY_RECORD.0);
+    let is_second = end_record
+        .comment
+        .windows(END_OF_DIRECTORY_RECORD.0.len())
+        .any(|window| window == END_OF_DIRECTORY_RECORD.0);
     if end_record.prefix_length != 0 || !is_end || is_second {
         return Err("the file does not consist of exactly one archive".to_owned());
     }
@@ -45,21 +50,22 @@ pub(super) fn read_entry_names(
     while at < end && names.len() <= max_entries {
         let head = read_bytes(file, at, ENTRY.1.min(usize::try_from(end - at).unwrap_or(ENTRY.1)))
             .map_err(failed)?;
-        if head.starts_with(LONG_END) {
+        if head.starts_with(ZIP64_END_SIGNATURE) {
             break;
         }
         let entry = ZipEntry::parse(&head).ok_or("the archive's directory is damaged")?;
-        let name = read_bytes(file, at + ENTRY.1 as u64, entry.name).map_err(failed)?;
+        let name = read_bytes(file, at + ENTRY.1 as u64, entry.name_length).map_err(failed)?;
         let name = entry.decode_name(name)?;
-        let local = read_bytes(file, entry.local, LOCAL.1 + name.len()).map_err(failed)?;
-        let same = local.starts_with(LOCAL.0)
+        let local =
+            read_bytes(file, entry.local_header_offset, LOCAL_FILE_HEADER.1 + name.len()).map_err(failed)?;
+        let same = local.starts_with(LOCAL_FILE_HEADER.0)
             && read_u16(&local, 26) == u16::try_from(name.len()).ok()
-            && local.get(LOCAL.1..) == Some(name.as_bytes());
+            && local.get(LOCAL_FILE_HEADER.1..) == Some(name.as_bytes());
         if !same {
             return Err(format!("the entry {name:?} has a different name in its local header"));
         }
         names.push(name);
-        at += (ENTRY.1 + entry.name + entry.rest_length) as u64;
+        at += (ENTRY.1 + entry.name_length + entry.rest_length) as u64;
     }
     Ok(names)
 }
@@ -68,10 +74,10 @@ pub(super) fn read_entry_names(
 struct ZipEntry {
     is_utf8: bool,
     /// Length of the entry's name (`name`), and of all fields after the name (`rest`).
-    name: usize,
+    name_length: usize,
     rest_length: usize,
     /// Offset of the entry's local header, which precedes its bytes.
-    local: u64,
+    local_header_offset: u64,
 }
 
 impl ZipEntry {
@@ -83,9 +89,9 @@ impl ZipEntry {
         let (low, high) = (read_u16(head, 42)?, read_u16(head, 44)?);
         Some(Self {
             is_utf8: read_u16(head, 8)? & IS_UTF8 != 0,
-            name: length(28)?,
+            name_length: length(28)?,
             rest_length: length(30)? + length(32)?,
-            local: u64::from(low) | (u64::from(high) << 16),
+            local_header_offset: u64::from(low) | (u64::from(high) << 16),
         })
     }
 

@@ -40,7 +40,7 @@ pub(super) struct FileItems {
 struct FileItem {
     definition: SymbolDefinition,
     /// True if the definition contains other definitions, which are reported separately.
-    holds_others: bool,
+    has_nested_definitions: bool,
 }
 
 /// A name that a file re-exports from another module, or an alias for another name in the file.
@@ -58,7 +58,7 @@ pub(super) struct ItemLink {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum LanguageFamily {
     Rust,
-    Script,
+    JavaScript,
 }
 
 impl LanguageFamily {
@@ -67,7 +67,7 @@ impl LanguageFamily {
     pub(super) fn from_path(path: &str) -> Option<Self> {
         match SourceLanguage::from_path(path.as_bytes())?.name() {
             "rust" => Some(Self::Rust),
-            "typescript" | "tsx" | "javascript" => Some(Self::Script),
+            "typescript" | "tsx" | "javascript" => Some(Self::JavaScript),
             _ => None,
         }
     }
@@ -154,7 +154,7 @@ impl<'a> ReleaseFiles<'a> {
             let has = |path: &str| self.files.contains_key(path);
             let other = match family {
                 LanguageFamily::Rust => rust::resolve_module(path, &link.module, &has),
-                LanguageFamily::Script => {
+                LanguageFamily::JavaScript => {
                     script::resolve_module(path, &link.module, &has).map(|path| (path, Vec::new()))
                 }
             };
@@ -187,13 +187,13 @@ impl<'a> ReleaseFiles<'a> {
                 .collect();
         }
         let Some(items) = self.load_items(path) else { return BTreeMap::new() };
-        let single = items.definitions.iter().filter(|(_, item)| !item.holds_others);
+        let single = items.definitions.iter().filter(|(_, item)| !item.has_nested_definitions);
         single.map(|(name, item)| (name.clone(), item.definition.digests.clone())).collect()
     }
 
     /// Returns the code outside of all innermost definitions. Returns `None` for a file that is not in one of
     /// the language families, because such a file is reported whole.
-    pub(super) fn outside_code(&mut self, path: &str) -> Option<NonFunctionCode> {
+    pub(super) fn non_function_code(&mut self, path: &str) -> Option<NonFunctionCode> {
         LanguageFamily::from_path(path)?;
         let tree = self.load_items(path)?.outside_digest.clone();
         let (scope, name) = (String::new(), WHOLE_FILE.to_owned());
@@ -237,7 +237,7 @@ fn parse_items(path: &str, bytes: &[u8], parsers: &mut ParserPool) -> Result<Fil
     };
     let walked = match LanguageFamily::from_path(path) {
         Some(LanguageFamily::Rust) => rust::collect_items(tree.root_node(), &mut source),
-        Some(LanguageFamily::Script) => script::collect_items(tree.root_node(), &mut source),
+        Some(LanguageFamily::JavaScript) => script::collect_items(tree.root_node(), &mut source),
         None => Ok(()),
     };
     let rest =
@@ -277,10 +277,10 @@ impl<'a> ItemCollector<'a> {
         &mut self,
         name: String,
         nodes: &[Node<'_>],
-        holds_others: bool,
+        has_nested_definitions: bool,
     ) -> Result<(), ComplexityError> {
         let (Some(first), Some(last)) = (nodes.first(), nodes.last()) else { return Ok(()) };
-        if !holds_others {
+        if !has_nested_definitions {
             self.definition_nodes.extend(nodes.iter().map(Node::id));
         }
         let (first, last) = (first.start_position().row, last.end_position().row);
@@ -298,7 +298,7 @@ impl<'a> ItemCollector<'a> {
             digests,
             decorated: false,
         };
-        self.items.definitions.insert(name, FileItem { definition, holds_others });
+        self.items.definitions.insert(name, FileItem { definition, has_nested_definitions });
         Ok(())
     }
 }

@@ -12,7 +12,7 @@ use super::python::absolute_module;
 use crate::syntax::{ComplexityError, MAX_DEPTH};
 
 /// Maximum number of a statement's characters that are used as the statement's name.
-const MAX_NAME: usize = 80;
+const MAX_STATEMENT_NAME_CHARS: usize = 80;
 
 /// Name of the attribute with a module's version. The attribute is ignored, because it differs in every
 /// release and the version of the release is already known.
@@ -30,8 +30,11 @@ impl NonFunctionPieces {
     pub(super) fn from_root(root: Node<'_>, text: &str, package: &str) -> Result<Self, ComplexityError> {
         let mut file = PieceCollector { text, package, pieces: Self::default() };
         file.collect_modules(root, 0)?;
-        let mut scope =
-            StatementScope { name: String::new(), conditions: Vec::new(), defined: BTreeMap::new() };
+        let mut scope = StatementScope {
+            name: String::new(),
+            conditions: Vec::new(),
+            definition_counts: BTreeMap::new(),
+        };
         file.visit_statements(root, &mut scope, 0)?;
         Ok(file.pieces)
     }
@@ -64,7 +67,7 @@ struct StatementScope {
     conditions: Vec<String>,
     /// Number of functions and classes that were defined under each name so far. A later definition replaces
     /// an earlier definition.
-    defined: BTreeMap<String, usize>,
+    definition_counts: BTreeMap<String, usize>,
 }
 
 impl<'a> PieceCollector<'a> {
@@ -156,7 +159,7 @@ impl<'a> PieceCollector<'a> {
         let Some(name) = inner.child_by_field_name("name").map(|name| self.text_of(name)) else {
             return self.visit_other(outer, scope);
         };
-        *scope.defined.entry(name.to_owned()).or_default() += 1;
+        *scope.definition_counts.entry(name.to_owned()).or_default() += 1;
         if inner.kind() != "class_definition" {
             // A function without conditions needs no piece, because its body and its decorators are in its
             // own digest.
@@ -177,7 +180,7 @@ impl<'a> PieceCollector<'a> {
         }
         let Some(body) = inner.child_by_field_name("body") else { return Ok(()) };
         let name = if scope.name.is_empty() { name.to_owned() } else { format!("{}.{name}", scope.name) };
-        let mut inside = StatementScope { name, conditions: Vec::new(), defined: BTreeMap::new() };
+        let mut inside = StatementScope { name, conditions: Vec::new(), definition_counts: BTreeMap::new() };
         self.visit_statements(body, &mut inside, depth + 1)
     }
 
@@ -206,7 +209,8 @@ impl<'a> PieceCollector<'a> {
         // The number of earlier definitions is included, because an assignment replaces an earlier function
         // of the same name, but not a later function.
         let last = |name: &&str| name.rsplit('.').next().unwrap_or_default().to_owned();
-        let before = names.iter().map(|name| scope.defined.get(&last(name)).copied().unwrap_or_default());
+        let before =
+            names.iter().map(|name| scope.definition_counts.get(&last(name)).copied().unwrap_or_default());
         let before = before.map(|count| count.to_string()).collect::<Vec<_>>().join(",");
         self.add_piece(scope, ReleasePartKind::Value, &names.join(", "), &[&before], &[node])
     }
@@ -310,5 +314,5 @@ impl<'a> PieceCollector<'a> {
 /// Returns the beginning of a text's first line.
 fn first_line(text: &str) -> String {
     let line = text.lines().next().unwrap_or_default();
-    line.chars().filter(|letter| !letter.is_control()).take(MAX_NAME).collect()
+    line.chars().filter(|letter| !letter.is_control()).take(MAX_STATEMENT_NAME_CHARS).collect()
 }

@@ -34,7 +34,7 @@ pub struct SkippedPin {
 }
 
 /// Maximum number of characters that are shown of an object.
-const MAX_TEXT: usize = 120;
+const MAX_OBJECT_CHARS: usize = 120;
 
 /// Reads a test. The error states why the file cannot be parsed as Python.
 pub(super) fn parse_hash_test(bytes: &[u8]) -> Result<HashPins, String> {
@@ -154,7 +154,12 @@ impl<'a> PinCollector<'a> {
             Ok(name) => drop(self.pins.accepted_digests.insert(name, digests)),
             Err(why) => self.pins.skipped_pins.push(SkippedPin {
                 line: u32::try_from(object.start_position().row + 1).unwrap_or(u32::MAX),
-                text: self.text_of(object).chars().filter(|char| !char.is_control()).take(MAX_TEXT).collect(),
+                text: self
+                    .text_of(object)
+                    .chars()
+                    .filter(|char| !char.is_control())
+                    .take(MAX_OBJECT_CHARS)
+                    .collect(),
                 reason: why.to_owned(),
             }),
         }

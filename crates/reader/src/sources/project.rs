@@ -20,7 +20,7 @@ const MAX_FILES: usize = 20_000;
 /// Maximum number of classes that are examined to find all base classes of a class.
 const MAX_BASES: usize = 100;
 /// Asynchronous special methods of Python, each with the synchronous method that it replaces.
-const ASYNC: [(&str, &str); 4] = [
+const ASYNC_SPECIAL_METHODS: [(&str, &str); 4] = [
     ("__aiter__", "__iter__"),
     ("__anext__", "__next__"),
     ("__aenter__", "__enter__"),
@@ -117,7 +117,8 @@ fn read_project(request: &ProjectRequest) -> Result<ProjectFacts, SourcesError> 
             for (ours, name) in aliases.chain(others) {
                 project.candidates.entry(format!("{base}.{name}")).or_insert(ours);
             }
-            for (own, theirs) in ASYNC.iter().filter(|(own, _)| class.methods.contains(*own)) {
+            for (own, theirs) in ASYNC_SPECIAL_METHODS.iter().filter(|(own, _)| class.methods.contains(*own))
+            {
                 project
                     .candidates
                     .entry(format!("{base}.{theirs}"))

@@ -22,8 +22,8 @@ use scope::{BindingTarget, PropertyRole, PythonClass, PythonScope, StatementBran
 /// a cycle.
 const MAX_LOOKUPS: u32 = 300;
 /// Folders in which import paths may begin: `ROOTS` for a source archive, `ROOT` for an installed tree.
-const ROOTS: &[&str] = &["", "src/"];
-const ROOT: &[&str] = &[""];
+const ARCHIVE_IMPORT_ROOTS: &[&str] = &["", "src/"];
+const INSTALLED_IMPORT_ROOTS: &[&str] = &[""];
 /// Attributes at the end of a symbol that select one function of a decorated name, such as the setter of a
 /// property.
 const ACCESSORS: [&str; 5] = ["fget", "fset", "fdel", "__wrapped__", "__func__"];
@@ -63,8 +63,8 @@ struct DefinitionSearch {
 impl<'a> PythonPackage<'a> {
     pub(super) fn new(files: &'a BTreeMap<String, Vec<u8>>, format: ArchiveFormat) -> Self {
         let roots = match format {
-            ArchiveFormat::Wheel => ROOT,
-            ArchiveFormat::TarGz => ROOTS,
+            ArchiveFormat::Wheel => INSTALLED_IMPORT_ROOTS,
+            ArchiveFormat::TarGz => ARCHIVE_IMPORT_ROOTS,
         };
         let (modules, unreadable, parsers) = (BTreeMap::new(), BTreeMap::new(), ParserPool::default());
         Self { files, roots, modules, unreadable, parsers }
@@ -143,7 +143,7 @@ impl<'a> PythonPackage<'a> {
         if self.module_path(&below).is_some() {
             return self.find_in_module(&below, rest, search);
         }
-        for star in &module.scope.stars {
+        for star in &module.scope.star_import_modules {
             match self.find_in_module(star, names, search) {
                 NameLookupResult::NotFound | NameLookupResult::OtherPackage => {}
                 found @ (NameLookupResult::Function(_) | NameLookupResult::Class(..)) => return found,
@@ -484,7 +484,7 @@ impl<'a> ScopeCollector<'a> {
         }
         let mut cursor = node.walk();
         let takes_all = node.named_children(&mut cursor).any(|child| child.kind() == "wildcard_import");
-        scope.stars.extend(from.filter(|_| takes_all));
+        scope.star_import_modules.extend(from.filter(|_| takes_all));
     }
 
     fn visit_assignment(&self, node: Node<'_>, branch: StatementBranch, scope: &mut PythonScope) {

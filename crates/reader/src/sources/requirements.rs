@@ -7,11 +7,11 @@ use truing_core::nesting::is_too_deep;
 use truing_core::sync::METADATA;
 
 /// Manifest of an npm package.
-const PACKAGE: &str = "package.json";
+const NPM_MANIFEST: &str = "package.json";
 /// Manifest of a Rust crate.
 const CARGO: &str = "Cargo.toml";
 /// First metadata version in which the metadata of a source archive lists all requirements (PEP 643).
-const WHOLE_METADATA: (u32, u32) = (2, 2);
+const COMPLETE_METADATA_VERSION: (u32, u32) = (2, 2);
 
 /// Returns the name under which a file with requirements is reported. Returns `None` for files without
 /// requirements. The metadata of all Python distributions is reported under one name, because the name of its
@@ -23,7 +23,7 @@ pub(super) fn requirements_file_name(path: &str) -> Option<&'static str> {
     match path {
         _ if of_wheel => Some(METADATA),
         "PKG-INFO" => Some(METADATA),
-        PACKAGE => Some(PACKAGE),
+        NPM_MANIFEST => Some(NPM_MANIFEST),
         CARGO => Some(CARGO),
         _ => None,
     }
@@ -44,7 +44,7 @@ pub(super) fn parse_files<'a>(
             continue;
         };
         let found = match file {
-            PACKAGE => npm_requirements(text),
+            NPM_MANIFEST => npm_requirements(text),
             CARGO => cargo_requirements(text),
             _ => python_requirements(text, path == "PKG-INFO"),
         };
@@ -80,7 +80,7 @@ fn python_requirements(text: &str, is_source: bool) -> Option<FoundRequirements>
             _ => {}
         }
     }
-    let says_all = !is_source || (version >= WHOLE_METADATA && !is_dynamic);
+    let says_all = !is_source || (version >= COMPLETE_METADATA_VERSION && !is_dynamic);
     (says_all || found.keys().any(|name| name != "Python")).then_some(found)
 }
 

@@ -132,7 +132,7 @@ fn visit_use(
 pub(super) fn resolve_module(
     from: &str,
     module: &str,
-    has: &dyn Fn(&str) -> bool,
+    file_exists: &dyn Fn(&str) -> bool,
 ) -> Option<(String, Vec<String>)> {
     let (folder, name) = from.rsplit_once('/').unwrap_or(("", from));
     let stem = name.strip_suffix(".rs").unwrap_or(name);
@@ -164,8 +164,10 @@ pub(super) fn resolve_module(
         let folder = file.iter().fold(at.clone(), |folder, name| join_folder(&folder, name));
         let candidates = [format!("{folder}.rs"), join_folder(&folder, "mod.rs")];
         let roots = ["lib.rs", "main.rs"].map(|root| join_folder(&folder, root));
-        let found =
-            candidates.into_iter().chain(roots.into_iter().filter(|_| count == 0)).find(|path| has(path));
+        let found = candidates
+            .into_iter()
+            .chain(roots.into_iter().filter(|_| count == 0))
+            .find(|path| file_exists(path));
         // A path that begins with none of `crate`, `self` and `super` may refer to another crate.
         if let Some(found) = found.filter(|_| count > 0 || is_anchored) {
             return Some((found, rest.iter().map(|name| (*name).to_owned()).collect()));

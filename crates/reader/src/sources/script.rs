@@ -20,7 +20,7 @@ const NAMED_DECLARATION_KINDS: [&str; 9] = [
     "internal_module",
 ];
 /// Kinds of members of classes and interfaces, each with the field that contains the member's name.
-const MEMBERS: [(&str, &str); 6] = [
+const NAMED_MEMBER_KINDS: [(&str, &str); 6] = [
     ("method_definition", "name"),
     ("method_signature", "name"),
     ("abstract_method_signature", "name"),
@@ -144,7 +144,7 @@ fn collect_members(
         if node.kind() == "comment" {
             continue;
         }
-        let field = MEMBERS.iter().find(|(kind, _)| *kind == node.kind()).map(|(_, field)| *field);
+        let field = NAMED_MEMBER_KINDS.iter().find(|(kind, _)| *kind == node.kind()).map(|(_, field)| *field);
         if let Some(name) = field.and_then(|field| source.field(node, field)) {
             let nodes: Vec<_> = before.iter().copied().chain([node]).collect();
             source.define(qualified_name(prefix, name), &nodes, false)?;

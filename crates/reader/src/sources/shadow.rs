@@ -11,11 +11,11 @@ use unicode_normalization::UnicodeNormalization as _;
 use super::archive::{ArchiveContent, ArchiveFormat};
 
 /// Endings of native modules: on Linux and macOS, on Windows, and on iOS.
-const NATIVE: [&str; 3] = [".so", ".pyd", ".fwork"];
+const NATIVE_MODULE_EXTENSIONS: [&str; 3] = [".so", ".pyd", ".fwork"];
 /// Name of the file with a package's own code.
 const INIT: &str = "__init__";
 /// Modules that Python imports at every start, if they exist.
-const AT_START: [&str; 2] = ["sitecustomize", "usercustomize"];
+const STARTUP_MODULES: [&str; 2] = ["sitecustomize", "usercustomize"];
 /// Endings of the files at the root of the import path whose lines run at every start of Python.
 const START_FILES: [&str; 2] = [".pth", ".start"];
 /// Names of folders on the import path. A file that the scheme `data` installs in such a folder may replace a
@@ -54,7 +54,7 @@ fn parse_module_path(path: &str) -> Option<(String, ModuleForm)> {
     };
     let lower = name.to_lowercase();
     let stem = name.split('.').next().unwrap_or(name);
-    if NATIVE.iter().any(|end| lower.ends_with(end)) {
+    if NATIVE_MODULE_EXTENSIONS.iter().any(|end| lower.ends_with(end)) {
         Some((at(folder, stem), ModuleForm::Native))
     } else if lower.ends_with(".pyc") {
         let parent = folder.strip_suffix("__pycache__").filter(|up| up.is_empty() || up.ends_with('/'));
@@ -102,23 +102,23 @@ impl<'a> WheelFiles<'a> {
         self.by_path.get(&fold_path(path)).into_iter().flatten().copied().filter(move |other| *other != path)
     }
 
-    fn modules_at(&self, base: &str) -> impl Iterator<Item = &ModuleFile<'a>> {
-        self.by_module.get(&fold_path(base)).into_iter().flatten()
+    fn modules_at(&self, module_path: &str) -> impl Iterator<Item = &ModuleFile<'a>> {
+        self.by_module.get(&fold_path(module_path)).into_iter().flatten()
     }
 
     /// Returns the files that Python may run in place of this source. The source must exist in the release.
-    fn files_preceding_source(&self, base: &str, path: &str) -> impl Iterator<Item = &'a str> {
+    fn files_preceding_source(&self, module_path: &str, path: &str) -> impl Iterator<Item = &'a str> {
         let is_other = move |one: &&ModuleFile<'a>| match one.form {
             ModuleForm::Native | ModuleForm::Cache => true,
             ModuleForm::Source => one.path != path,
             ModuleForm::Bytecode => false,
         };
-        self.modules_at(base).filter(is_other).map(|one| one.path)
+        self.modules_at(module_path).filter(is_other).map(|one| one.path)
     }
 
     /// Returns all files that Python imports under this name.
-    fn importable_files(&self, base: &str) -> impl Iterator<Item = &'a str> {
-        self.modules_at(base).filter(|one| one.form != ModuleForm::Cache).map(|one| one.path)
+    fn importable_files(&self, module_path: &str) -> impl Iterator<Item = &'a str> {
+        self.modules_at(module_path).filter(|one| one.form != ModuleForm::Cache).map(|one| one.path)
     }
 }
 
@@ -168,7 +168,7 @@ fn runs_in_every_install(path: &str) -> bool {
     let base = base.strip_suffix(&format!("/{INIT}")).unwrap_or(&base);
     let is_data = folded.starts_with(".data/data/");
     is_start_file
-        || AT_START.contains(&base)
+        || STARTUP_MODULES.contains(&base)
         || (is_data && folded.split('/').any(|part| IMPORT_PATHS.contains(&part)))
 }
 

@@ -8,9 +8,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Ending of the folder with a distribution's metadata.
-const INFO: &str = ".dist-info";
+const INFO_FOLDER_SUFFIX: &str = ".dist-info";
 /// Ending of the folder with one subfolder for each installation scheme.
-const DATA: &str = ".data";
+const DATA_FOLDER_SUFFIX: &str = ".data";
 /// Schemes whose files are installed on the import path.
 const LIBRARIES: [&str; 2] = ["purelib", "platlib"];
 /// Schemes whose files are not installed on the import path. Files of these schemes get paths of the format
@@ -18,7 +18,7 @@ const LIBRARIES: [&str; 2] = ["purelib", "platlib"];
 const NON_LIBRARY_SCHEMES: [&str; 3] = ["scripts", "headers", "data"];
 const SCRIPTS: &str = "scripts";
 /// Highest major version of the format that this module and pip support.
-const MAJOR: u32 = 1;
+const MAX_WHEEL_MAJOR_VERSION: u32 = 1;
 /// Maximum length of a file's name on the systems where wheels are installed.
 const MAX_NAME: usize = 255;
 
@@ -93,7 +93,10 @@ impl WheelTree {
         let version = header_field(&wheel, "Wheel-Version").and_then(|version| {
             version.split('.').map(|part| part.trim().parse::<u32>().ok()).collect::<Option<Vec<_>>>()
         });
-        if version.and_then(|version| version.first().copied()).is_none_or(|major| major > MAJOR) {
+        if version
+            .and_then(|version| version.first().copied())
+            .is_none_or(|major| major > MAX_WHEEL_MAJOR_VERSION)
+        {
             return Err(WheelFault::new(
                 &format!("{info}/WHEEL"),
                 "has a wheel version that pip does not \
@@ -114,12 +117,12 @@ impl WheelTree {
 /// Returns the name of the metadata folder. Returns an error unless there is exactly one such folder.
 fn find_info_folder(names: &[String]) -> Result<&str, WheelFault> {
     let tops: BTreeSet<&str> =
-        names.iter().map(|name| top_folder(name)).filter(|top| top.ends_with(INFO)).collect();
+        names.iter().map(|name| top_folder(name)).filter(|top| top.ends_with(INFO_FOLDER_SUFFIX)).collect();
     let mut tops = tops.into_iter();
     match (tops.next(), tops.next()) {
         (Some(info), None) => Ok(info),
         (Some(_), Some(other)) => Err(WheelFault::new(other, "is a second metadata folder")),
-        (None, _) => Err(WheelFault::new(INFO, "is missing")),
+        (None, _) => Err(WheelFault::new(INFO_FOLDER_SUFFIX, "is missing")),
     }
 }
 
@@ -219,23 +222,23 @@ fn place_entry(name: &str, info: &str) -> Result<InstalledEntryPath, &'static st
     if parts.iter().any(|part| part.len() > MAX_NAME) {
         return Err("has a name that is too long for a file");
     }
-    let (folder, is_data) = (top_folder(name), top_folder(name).ends_with(DATA));
+    let (folder, is_data) = (top_folder(name), top_folder(name).ends_with(DATA_FOLDER_SUFFIX));
     match parts.as_slice() {
         [] => Err("has no name"),
-        [first, ..] if !is_data && first.ends_with(DATA) => {
+        [first, ..] if !is_data && first.ends_with(DATA_FOLDER_SUFFIX) => {
             Err("is in a folder that different installers handle differently")
         }
         _ if !is_data => Ok(InstalledEntryPath { path: parts.join("/"), write_order: WriteOrder::Root }),
         [_, scheme, _, ..] => {
             let own = |name: &str, end: &str| canonical_name(name.strip_suffix(end).unwrap_or(name));
             let rest = parts.get(2..).unwrap_or_default().join("/");
-            if own(folder, DATA) != own(info, INFO) {
+            if own(folder, DATA_FOLDER_SUFFIX) != own(info, INFO_FOLDER_SUFFIX) {
                 Err("is in a folder of another distribution")
             } else if LIBRARIES.contains(scheme) {
                 Ok(InstalledEntryPath { path: rest, write_order: WriteOrder::Data })
             } else if NON_LIBRARY_SCHEMES.contains(scheme) {
                 let write_order = if *scheme == SCRIPTS { WriteOrder::Script } else { WriteOrder::Data };
-                Ok(InstalledEntryPath { path: format!("{DATA}/{scheme}/{rest}"), write_order })
+                Ok(InstalledEntryPath { path: format!("{DATA_FOLDER_SUFFIX}/{scheme}/{rest}"), write_order })
             } else {
                 Err("belongs to an unknown installation scheme")
             }

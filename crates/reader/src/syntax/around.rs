@@ -18,9 +18,9 @@ const CODE_IN_TEXT: &[&str] = &["interpolation", "template_substitution", "jsx_e
 /// Kind of the Rust node that contains the functions of a type.
 const IMPL: &str = "impl_item";
 /// Number of bytes in the digest of a definition's name.
-const DEFINITION_BYTES: usize = 16;
+const DEFINITION_DIGEST_BYTES: usize = 16;
 /// Minimum number of characters in the fence of a Markdown code block.
-const FENCE_LETTERS: usize = 3;
+const MIN_FENCE_CHARS: usize = 3;
 /// Endings of Markdown files.
 const MARKDOWN: &[&[u8]] = &[b".md", b".mdx", b".markdown"];
 
@@ -165,14 +165,15 @@ impl<'a> ParsedFile<'a> {
             // A variable counts as a definition only if the byte is within a function in the variable's
             // value.
             let kind = kind.filter(|kind| in_function || !kind.is_variable);
-            let field = kind.map(|kind| kind.name).or_else(|| (within.kind() == IMPL).then_some("type"));
+            let field =
+                kind.map(|kind| kind.name_field).or_else(|| (within.kind() == IMPL).then_some("type"));
             if let Some(name) = field.and_then(|field| within.child_by_field_name(field)) {
                 hash.update(self.bytes.get(name.byte_range()).unwrap_or_default());
                 hash.update([0]);
             }
         }
         let digest = hash.finalize();
-        Some(hex::encode(digest.get(..DEFINITION_BYTES).unwrap_or(&digest)))
+        Some(hex::encode(digest.get(..DEFINITION_DIGEST_BYTES).unwrap_or(&digest)))
     }
 
     /// Returns the nodes around a byte, the smallest first, or `None` if there are more than [`MAX_DEPTH`].
@@ -203,7 +204,7 @@ fn ends_in_fence(before: &[u8]) -> bool {
     for line in before.split(|byte| *byte == b'\n') {
         let line = line.trim_ascii_start();
         let Some(first) = line.first().copied().filter(|byte| matches!(byte, b'`' | b'~')) else { continue };
-        if line.iter().take_while(|byte| **byte == first).count() < FENCE_LETTERS {
+        if line.iter().take_while(|byte| **byte == first).count() < MIN_FENCE_CHARS {
             continue;
         }
         open = match open {

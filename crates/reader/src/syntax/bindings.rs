@@ -42,7 +42,7 @@ const NAMES: &[&str] = &["identifier", "shorthand_property_identifier_pattern"];
 struct NameBinding {
     /// Byte range in which the name has this binding.
     scope: Range<usize>,
-    is_of_class: bool,
+    is_class_scoped: bool,
     /// Dotted name of the import; `None` for a definition of the file.
     origin: Option<String>,
 }
@@ -95,13 +95,13 @@ impl NameBindings {
 
     fn add(&mut self, name: &NameNode<'_, '_>, bound: BoundOrigin) {
         // The name of a definition is visible around the definition, not only inside.
-        let outside = name.ancestors.len().saturating_sub(usize::from(bound.is_outside));
+        let outside = name.ancestors.len().saturating_sub(usize::from(bound.is_bound_in_outer_scope));
         let around = name.ancestors.get(..outside).unwrap_or_default();
         let scope = around.iter().rev().find(|node| SCOPES.contains(&node.kind()));
         let (Some(scope), Some(text)) = (scope, name.text.get(name.node.byte_range())) else { return };
         let binding = NameBinding {
             scope: scope.byte_range(),
-            is_of_class: scope.kind() == CLASS,
+            is_class_scoped: scope.kind() == CLASS,
             origin: bound.origin,
         };
         self.bindings.entry(text.to_vec()).or_default().push(binding);
@@ -121,7 +121,7 @@ impl NameBindings {
         let class = enclosing_nodes.iter().find(|node| SCOPES.contains(&node.kind())).map(Node::byte_range);
         let is_seen = |binding: &&NameBinding| {
             binding.scope.contains(&offset)
-                && (!binding.is_of_class || Some(&binding.scope) == class.as_ref())
+                && (!binding.is_class_scoped || Some(&binding.scope) == class.as_ref())
         };
         let seen: Vec<_> =
             self.bindings.get(first.as_bytes()).into_iter().flatten().filter(is_seen).collect();
@@ -139,16 +139,16 @@ impl NameBindings {
 struct BoundOrigin {
     origin: Option<String>,
     /// True if the name is bound in the scope around its parent node, like the name of a function.
-    is_outside: bool,
+    is_bound_in_outer_scope: bool,
 }
 
 impl BoundOrigin {
     fn new_local() -> Option<Self> {
-        Some(Self { origin: None, is_outside: false })
+        Some(Self { origin: None, is_bound_in_outer_scope: false })
     }
 
     fn from_origin(origin: String) -> Option<Self> {
-        Some(Self { origin: Some(origin), is_outside: false })
+        Some(Self { origin: Some(origin), is_bound_in_outer_scope: false })
     }
 }
 
@@ -189,7 +189,7 @@ impl<'tree> NameNode<'_, 'tree> {
         let (parent, above) = (self.ancestor(1)?, self.ancestor(2));
         match parent.kind() {
             "function_definition" | CLASS if self.is_field(parent, "name") => {
-                Some(BoundOrigin { origin: None, is_outside: true })
+                Some(BoundOrigin { origin: None, is_bound_in_outer_scope: true })
             }
             "parameters"
             | "lambda_parameters"
@@ -249,7 +249,7 @@ impl<'tree> NameNode<'_, 'tree> {
             | "function_signature"
                 if self.is_field(parent, "name") =>
             {
-                Some(BoundOrigin { origin: None, is_outside: true })
+                Some(BoundOrigin { origin: None, is_bound_in_outer_scope: true })
             }
             "import_specifier" => {
                 let is_alias = self.is_field(parent, "alias");

@@ -10,7 +10,8 @@ use super::scan::{MAX_DEPTH, MAX_SOURCE_BYTES, node_lines};
 use super::{ComplexityError, ParserPool, SourceLanguage};
 
 /// A syntax node counts as a function if its kind contains one of these words.
-const FUNCTIONS: [&str; 6] = ["function", "method", "constructor", "lambda", "closure", "func_literal"];
+const FUNCTION_KIND_WORDS: [&str; 6] =
+    ["function", "method", "constructor", "lambda", "closure", "func_literal"];
 
 /// Kind and lines of a definition.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -30,7 +31,7 @@ pub(crate) fn find_definitions(
     text: &str,
     name: &str,
     parsers: &mut ParserPool,
-    end: Instant,
+    deadline: Instant,
 ) -> Result<Vec<DefinitionPlace>, ComplexityError> {
     if text.len() > MAX_SOURCE_BYTES {
         return Err(ComplexityError::TooLarge);
@@ -38,7 +39,7 @@ pub(crate) fn find_definitions(
     // A bug in a grammar must affect only one file, not the reader.
     catch_unwind(AssertUnwindSafe(|| {
         let tree =
-            parsers.parse(language, text, || Instant::now() < end).ok_or(ComplexityError::OverLimit)?;
+            parsers.parse(language, text, || Instant::now() < deadline).ok_or(ComplexityError::OverLimit)?;
         collect_definitions(language, text, name, tree.root_node())
     }))
     .unwrap_or(Err(ComplexityError::Panicked))
@@ -81,12 +82,12 @@ fn collect_definitions(
 
 /// Returns true if a node is a function.
 pub(super) fn is_function(node: &Node<'_>) -> bool {
-    FUNCTIONS.iter().any(|word| node.kind().contains(word))
+    FUNCTION_KIND_WORDS.iter().any(|word| node.kind().contains(word))
 }
 
 /// Returns true if `node`, of the kind `kind`, defines `name`. A declaration may have several names.
 fn defines_name(node: &Node<'_>, kind: &DefinitionKind, text: &str, name: &str) -> bool {
     let mut cursor = node.walk();
-    node.children_by_field_name(kind.name, &mut cursor)
+    node.children_by_field_name(kind.name_field, &mut cursor)
         .any(|given| text.get(given.byte_range()).is_some_and(|given| given == name))
 }

@@ -34,7 +34,7 @@ pub(crate) const MAX_SOURCE_BYTES: usize = 2 * 1024 * 1024;
 
 /// Maximum processor time for parsing one file, matching the rules, and validating the fixes. The limit must
 /// be shorter than the time after which the server kills a reader process.
-pub(crate) const MAX_TIME: Duration = Duration::from_millis(1_500);
+pub(crate) const MAX_FILE_CPU_TIME: Duration = Duration::from_millis(1_500);
 
 /// Reasons why the syntax rules did not examine a file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -76,7 +76,7 @@ impl ParserPool {
 
     /// Returns the deadline, by the clock of [`thread_cpu_time`].
     fn deadline(&self) -> Duration {
-        self.deadline.unwrap_or_else(|| thread_cpu_time() + MAX_TIME)
+        self.deadline.unwrap_or_else(|| thread_cpu_time() + MAX_FILE_CPU_TIME)
     }
 
     /// Returns a function that returns true before the deadline of the current file. Other code that works on
@@ -91,9 +91,9 @@ impl ParserPool {
         &mut self,
         language: &'static SourceLanguage,
         text: &str,
-        is_time: impl Fn() -> bool,
+        has_time_left: impl Fn() -> bool,
     ) -> Option<Tree> {
-        if !is_time() {
+        if !has_time_left() {
             return None;
         }
         if !self.parsers.iter().any(|(known, _)| *known == language) {
@@ -105,7 +105,7 @@ impl ParserPool {
         // The state of an earlier, interrupted parse must not be used for this text.
         parser.reset();
         let mut in_time =
-            |_: &ParseState| if is_time() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) };
+            |_: &ParseState| if has_time_left() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) };
         let options = ParseOptions::new().progress_callback(&mut in_time);
         let mut rest = |at: usize, _| text.as_bytes().get(at..).unwrap_or_default();
         parser.parse_with_options(&mut rest, None, Some(options))
@@ -131,7 +131,7 @@ pub(crate) struct TreeShape {
     /// Number of ERROR and missing nodes in the whole tree, including the byte ranges.
     pub(crate) errors: usize,
     /// True if a range overlaps a token, such as a string or a comment, but does not contain the whole token.
-    pub(crate) cuts: bool,
+    pub(crate) has_cut_token: bool,
     /// All nodes outside of the ranges, in the order of the text: kind, depth, and true for a node without
     /// children. The boolean distinguishes an empty block from a block with statements, because the Python
     /// grammar accepts both.
@@ -152,7 +152,7 @@ impl TreeShape {
                 let is_leaf = node.child_count() == 0;
                 shape.outer_nodes.push((node.kind_id(), depth, is_leaf));
                 let overlaps = |range: &Range<usize>| at.start < range.end && range.start < at.end;
-                shape.cuts |= is_leaf && changed_ranges.iter().any(overlaps);
+                shape.has_cut_token |= is_leaf && changed_ranges.iter().any(overlaps);
             }
             if cursor.goto_first_child() {
                 depth = depth.saturating_add(1);

@@ -53,7 +53,7 @@ pub(super) fn grep_files(
     tree: &FileTree,
     index: &FileIndex,
     input: GrepInput,
-    end: Instant,
+    deadline: Instant,
 ) -> Result<String, ToolCallError> {
     let regex = build_matcher(&input)?;
     let only = input.glob.as_deref().map(compile_pattern).transpose()?;
@@ -69,7 +69,7 @@ pub(super) fn grep_files(
     let mut found = GrepSink::new(input.skip);
     let mut gaps = UnsearchedFileCounts::default();
     for path in files.iter().filter(|path| only.as_ref().is_none_or(|only| only.matches(path))) {
-        if Instant::now() >= end {
+        if Instant::now() >= deadline {
             gaps.timed_out += 1;
             continue;
         }
@@ -84,13 +84,15 @@ pub(super) fn grep_files(
             matches = true;
             Ok(false)
         });
-        if searcher.search_reader(&regex, TimeLimitedText { rest: &text, end }, first).is_ok() && !matches {
+        if searcher.search_reader(&regex, TimeLimitedText { rest: &text, deadline }, first).is_ok()
+            && !matches
+        {
             continue;
         }
         found.begin_file(path);
         let content = read::mask_content(content);
         let text = to_unix_lines(content.bytes());
-        match searcher.search_reader(&regex, TimeLimitedText { rest: &text, end }, &mut found) {
+        match searcher.search_reader(&regex, TimeLimitedText { rest: &text, deadline }, &mut found) {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::TimedOut => gaps.timed_out += 1,
             Err(_) => gaps.with_long_lines += 1,
@@ -186,12 +188,12 @@ impl UnsearchedFileCounts {
 /// Reader that returns a file's text in parts of at most `PART_BYTES`, and fails after the time limit.
 struct TimeLimitedText<'text> {
     rest: &'text [u8],
-    end: Instant,
+    deadline: Instant,
 }
 
 impl Read for TimeLimitedText<'_> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        if Instant::now() >= self.end {
+        if Instant::now() >= self.deadline {
             return Err(io::ErrorKind::TimedOut.into());
         }
         let most = into.len().min(PART_BYTES);

@@ -13,7 +13,7 @@ use super::page::visible_text;
 /// Largest number of files that the index contains. An exported tree has no more files than this.
 const MAX_FILES: usize = 200_000;
 /// Largest number of files with the same name that are suggested for a path that does not exist.
-const MAX_NEAR: usize = 5;
+const MAX_SUGGESTED_FILES: usize = 5;
 
 /// Regular files below the root, except the files of git itself, sorted by path.
 pub(super) struct FileIndex {
@@ -148,7 +148,7 @@ impl FileIndex {
             .files
             .iter()
             .filter(same)
-            .take(MAX_NEAR)
+            .take(MAX_SUGGESTED_FILES)
             .map(|file| visible_text(&file.to_string()))
             .collect();
         if near.is_empty() { String::new() } else { format!(" (there is: {})", near.join(", ")) }

@@ -34,7 +34,7 @@ pub(super) fn find_symbol(
     index: &FileIndex,
     parsers: &mut ParserPool,
     input: SymbolInput,
-    end: Instant,
+    deadline: Instant,
 ) -> Result<String, ToolCallError> {
     let name = input.name.as_str();
     let is_letter = |letter: char| letter.is_alphanumeric() || matches!(letter, '_' | '$' | '#');
@@ -46,7 +46,7 @@ pub(super) fn find_symbol(
     let (mut complex, mut late) = (0, 0);
     for path in index.files_at(input.path.as_deref())? {
         let Some(language) = SourceLanguage::from_path(path.as_bytes()) else { continue };
-        if Instant::now() >= end {
+        if Instant::now() >= deadline {
             late += 1;
             continue;
         }
@@ -61,7 +61,7 @@ pub(super) fn find_symbol(
             continue;
         }
         let text = decode_keeping_offsets(content.bytes());
-        let Ok(found) = find_definitions(language, &text, name, parsers, end) else {
+        let Ok(found) = find_definitions(language, &text, name, parsers, deadline) else {
             complex += 1;
             continue;
         };

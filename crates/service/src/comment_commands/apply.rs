@@ -195,10 +195,10 @@ async fn known_findings(
 
 fn select_finding<'a>(
     findings: &'a [Finding],
-    word: Option<&str>,
+    finding_prefix: Option<&str>,
     thread: Option<&FindingId>,
 ) -> Result<&'a Finding, String> {
-    match (word, thread) {
+    match (finding_prefix, thread) {
         (Some(word), _) => dismissal::find_by_id(findings, word).map_err(|error| error.to_string()),
         (None, Some(id)) => {
             let known = findings.iter().find(|finding| finding.id == *id);

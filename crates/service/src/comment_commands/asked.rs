@@ -72,7 +72,7 @@ impl UserCommand {
     }
 
     /// Returns true if the command refers to the finding whose thread contains the comment.
-    pub fn is_of_its_thread(&self) -> bool {
+    pub fn targets_thread_finding(&self) -> bool {
         match self {
             Self::Dismiss { finding, .. } | Self::Undismiss { finding } => finding.is_none(),
             Self::Review

@@ -38,26 +38,30 @@ const CONVERGE: [(&str, &str); 3] = [
 pub(super) fn help_comment(
     account: &str,
     login: &str,
-    why_not: Option<&str>,
+    converge_unavailable_reason: Option<&str>,
     asks_for_approval: bool,
 ) -> Effect {
     Effect::Comment {
         topic: Topic::new(format!("help/{account}")),
-        body: render_help_text(login, why_not, asks_for_approval),
+        body: render_help_text(login, converge_unavailable_reason, asks_for_approval),
     }
 }
 
 /// Renders the text of the answer.
-fn render_help_text(login: &str, why_not: Option<&str>, asks_for_approval: bool) -> String {
+fn render_help_text(
+    login: &str,
+    converge_unavailable_reason: Option<&str>,
+    asks_for_approval: bool,
+) -> String {
     let row = |(line, what): &(&str, &str)| format!("| `{line}` | {what} |\n");
     let mut rows: String = REVIEW.iter().map(row).collect();
     if asks_for_approval {
         rows += &row(&SPEND);
     }
-    if why_not.is_none() {
+    if converge_unavailable_reason.is_none() {
         rows += &CONVERGE.iter().map(row).collect::<String>();
     }
-    let end = why_not.map(|reason| {
+    let end = converge_unavailable_reason.map(|reason| {
         format!("\n`/converge` and `/audit` are not available here: {}.\n", markdown::escape_text(reason))
     });
     format!(

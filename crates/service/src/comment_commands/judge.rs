@@ -61,7 +61,7 @@ pub(super) async fn judge_request(
         }
         RequestOrigin::Check { account, login } => {
             let author = AuthorAccount { id: account.clone(), login: login.clone(), is_person: true };
-            judge_button(server, user_request, author, repository).await
+            judge_check_rerun(server, user_request, author, repository).await
         }
         RequestOrigin::Label { name } => judge_label(context, server, user_request, name, repository).await,
     }
@@ -76,7 +76,7 @@ async fn judge_label(
     name: &str,
     repository: &mut KnownRepository,
 ) -> Result<CommandVerdict, CommentServeError> {
-    let pull = match open_pull(server, user_request, repository).await? {
+    let pull = match find_open_pull(server, user_request, repository).await? {
         Ok(pull) => pull,
         Err(verdict) => return Ok(verdict),
     };
@@ -114,13 +114,13 @@ fn decline_asker(request: CommandRequest) -> CommandVerdict {
 
 /// Decides whether to accept a rerun that a person requested by the *Re-run* button of a check. The signed
 /// webhook names the account that pressed the button.
-async fn judge_button(
+async fn judge_check_rerun(
     server: &AnyForgeServer,
     user_request: &UserRequest,
     author: AuthorAccount,
     repository: &mut KnownRepository,
 ) -> Result<CommandVerdict, CommentServeError> {
-    let pull = match open_pull(server, user_request, repository).await? {
+    let pull = match find_open_pull(server, user_request, repository).await? {
         Ok(pull) => pull,
         Err(verdict) => return Ok(verdict),
     };
@@ -140,7 +140,7 @@ async fn judge_button(
 }
 
 /// Reads the pull request. Returns a verdict in its place if the pull request is closed or does not exist.
-async fn open_pull(
+async fn find_open_pull(
     server: &AnyForgeServer,
     user_request: &UserRequest,
     repository: &mut KnownRepository,
@@ -218,7 +218,7 @@ async fn judge_comment(
         let (by, url) = (author.into(), comment.url);
         return Ok(decline_asker(CommandRequest { command, author: by, url, thread: None }));
     }
-    let first = comment.first_comment.filter(|_| command.is_of_its_thread());
+    let first = comment.first_comment.filter(|_| command.targets_thread_finding());
     let thread = match first {
         Some(first) => thread_of(server, user_request, repository, first, known_comments).await?,
         None => None,

@@ -18,7 +18,7 @@ use crate::comment_commands::UserCommand;
 
 /// Largest assumed lag of the forge's clock. The listing of comments begins this much before the start of the
 /// run.
-const LEAD: TimeSpan = TimeSpan::minutes(10);
+const MAX_CLOCK_LAG: TimeSpan = TimeSpan::minutes(10);
 /// Largest number of requests to the forge in one check for new comments. Responses that report no change are
 /// not counted.
 const CALLS: u64 = 20;
@@ -51,7 +51,7 @@ impl<'a> StopListener<'a> {
         repo: &'a str,
         number: u64,
     ) -> Result<Self, ForgeError> {
-        let since = UnixMillis(SystemClock.now().0.saturating_sub(LEAD.0));
+        let since = UnixMillis(SystemClock.now().0.saturating_sub(MAX_CLOCK_LAG.0));
         let listener = Self { server, repo, number, since, received: Mutex::default() };
         let mut heard = listener.received.lock().await;
         listener.listen(&mut heard.lists).await?;

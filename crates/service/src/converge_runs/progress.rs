@@ -73,9 +73,10 @@ impl RunObserver for RunTimeline<'_> {
         }
     }
 
-    async fn on_log_update(&self, record: &ConvergeRecord, before: usize) {
+    async fn on_log_update(&self, record: &ConvergeRecord, previous_log_length: usize) {
         // If the lines for an action cannot be rendered, the run continues.
-        let lines = words::render_progress(self.mirror, record, before).await.unwrap_or_default();
+        let lines =
+            words::render_progress(self.mirror, record, previous_log_length).await.unwrap_or_default();
         let events: Vec<HistoryEvent> =
             lines.iter().map(|line| run_event(record, format!("converge: {line}"))).collect();
         lines.iter().for_each(|line| (self.report_progress)(ProgressMessage::Line(line)));

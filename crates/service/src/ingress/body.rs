@@ -68,7 +68,7 @@ pub(super) async fn read_verified_body(
             all.extend_from_slice(&part);
         }
     }
-    check.finish().map_err(DeliveryRefusal::Unsigned)?;
+    check.finish().map_err(DeliveryRefusal::BadSignature)?;
     let bytes = if all.is_empty() { first } else { Bytes::from(all) };
     Ok(RequestBody { bytes, _memory_permit: held })
 }

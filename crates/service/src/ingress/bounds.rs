@@ -18,7 +18,7 @@ pub struct ConnectionLimits {
     pub body: Duration,
     /// Time limit for a whole connection. After this time, the connection is closed at the end of the current
     /// request.
-    pub life: Duration,
+    pub max_connection_age: Duration,
     /// Time limit for a client that still sends its request after the response was sent.
     pub linger: Duration,
     /// Number of connections that may be open at once.
@@ -33,7 +33,7 @@ impl Default for ConnectionLimits {
             header: Duration::from_secs(10),
             body_idle: Duration::from_secs(5),
             body: Duration::from_secs(30),
-            life: Duration::from_mins(10),
+            max_connection_age: Duration::from_mins(10),
             linger: Duration::from_secs(2),
             connections: 1024,
             memory: 128 * 1024 * 1024,

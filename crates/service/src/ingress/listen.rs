@@ -193,11 +193,11 @@ impl Drop for ConnectionPermit {
     }
 }
 
-async fn accept(listener: &TcpListener, room: &ConnectionQuota) -> Option<(TcpStream, ConnectionPermit)> {
-    let mut permit = room.permits.clone().acquire_owned().await.ok()?;
+async fn accept(listener: &TcpListener, quota: &ConnectionQuota) -> Option<(TcpStream, ConnectionPermit)> {
+    let mut permit = quota.permits.clone().acquire_owned().await.ok()?;
     loop {
         match listener.accept().await {
-            Ok((stream, peer)) => match room.try_reserve(peer.ip().to_canonical(), permit) {
+            Ok((stream, peer)) => match quota.try_reserve(peer.ip().to_canonical(), permit) {
                 Ok(place) => return Some((stream, place)),
                 Err(unused) => {
                     tracing::debug!(%peer, "connection closed: half of all open connections come from the \
@@ -243,7 +243,7 @@ async fn serve_connection(
     let served = tokio::select! {
         served = std::future::poll_fn(|context| connection.poll_without_shutdown(context)) => Some(served),
         _ = stop.wait_for(|stop| *stop) => None,
-        () = tokio::time::sleep(bounds.life) => None,
+        () = tokio::time::sleep(bounds.max_connection_age) => None,
     };
     let served = match served {
         Some(served) => served,

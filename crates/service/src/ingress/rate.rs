@@ -11,7 +11,7 @@ const BURST: Duration = Duration::from_secs(2);
 /// Largest number of sources that have their own bucket. All other sources share one bucket.
 const SOURCES: usize = 16_384;
 /// Shortest time between two removals of full buckets, and between two log entries about one limited source.
-const EVERY: Duration = Duration::from_secs(1);
+const MIN_CLEANUP_AND_LOG_INTERVAL: Duration = Duration::from_secs(1);
 /// The key of the shared bucket.
 const SHARED_BUCKET_KEY: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 
@@ -64,8 +64,9 @@ impl RateLimiter {
             bucket.full_at = full_at;
             return Ok(());
         }
-        let should_log =
-            bucket.last_logged.is_none_or(|last_warning| now.duration_since(last_warning) >= EVERY);
+        let should_log = bucket
+            .last_logged
+            .is_none_or(|last_warning| now.duration_since(last_warning) >= MIN_CLEANUP_AND_LOG_INTERVAL);
         if should_log {
             bucket.last_logged = Some(now);
         }
@@ -85,7 +86,7 @@ impl BucketTable {
 
     /// Removes full buckets. If the source sends again, it gets a new full bucket.
     fn remove_full_buckets(&mut self, now: Instant) {
-        if self.swept.is_none_or(|swept| now.duration_since(swept) >= EVERY) {
+        if self.swept.is_none_or(|swept| now.duration_since(swept) >= MIN_CLEANUP_AND_LOG_INTERVAL) {
             self.swept = Some(now);
             self.buckets.retain(|_, bucket| bucket.full_at > now);
         }

@@ -28,7 +28,7 @@ pub(super) enum DeliveryRefusal {
     UnknownForge(String),
     /// The signature is missing, malformed or wrong.
     #[error(transparent)]
-    Unsigned(SignatureError),
+    BadSignature(SignatureError),
     /// The body is larger than [`MAX_BODY`].
     #[error("the body is larger than {MAX_BODY} bytes")]
     TooLarge,
@@ -60,7 +60,7 @@ impl DeliveryRefusal {
         match self {
             Self::RateLimited { seconds } => (StatusCode::TOO_MANY_REQUESTS, "rate_limited", Some(*seconds)),
             Self::UnknownForge(_) => (StatusCode::NOT_FOUND, "unknown_forge", None),
-            Self::Unsigned(_) => (StatusCode::UNAUTHORIZED, "bad_signature", None),
+            Self::BadSignature(_) => (StatusCode::UNAUTHORIZED, "bad_signature", None),
             Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "too_large", None),
             Self::MediaType => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", None),
             Self::NoMemory => (StatusCode::SERVICE_UNAVAILABLE, "busy", later),
@@ -87,8 +87,8 @@ impl DeliveryRefusal {
             | Self::NoMemory
             | Self::BodyTooSlow
             | Self::BodyCut(_) => true,
-            Self::Unsigned(SignatureError::Mismatch) | Self::Unparsable(_) | Self::NotMarked(_) => false,
-            Self::Unsigned(
+            Self::BadSignature(SignatureError::Mismatch) | Self::Unparsable(_) | Self::NotMarked(_) => false,
+            Self::BadSignature(
                 SignatureError::NoSecret
                 | SignatureError::Missing
                 | SignatureError::Repeated
@@ -102,7 +102,7 @@ impl DeliveryRefusal {
         match self {
             Self::RateLimited { .. } => "rate_limited",
             Self::UnknownForge(_) => "unknown_forge",
-            Self::Unsigned(_) => "unauthorized",
+            Self::BadSignature(_) => "unauthorized",
             Self::TooLarge => "too_large",
             Self::MediaType | Self::BodyTooSlow | Self::BodyCut(_) | Self::Unparsable(_) => "bad",
             Self::NoMemory | Self::NotMarked(MarkError::QueueFull) => "busy",
@@ -114,7 +114,7 @@ impl DeliveryRefusal {
     /// Returns true if the store could not record the delivery. If a forge suspends webhooks that fail, it
     /// gets the response 202 in that case, and the sweep finds the change. After a failure, such a forge
     /// would suspend the webhook for hours.
-    pub(super) fn is_of_the_store(&self) -> bool {
+    pub(super) fn is_store_failure(&self) -> bool {
         matches!(self, Self::NotMarked(MarkError::StoreTimeout | MarkError::Store(_)))
     }
 
@@ -126,7 +126,7 @@ impl DeliveryRefusal {
             Self::Unparsable(bad) => json!({ "error": word, "message": bad.to_string() }),
             Self::RateLimited { .. }
             | Self::UnknownForge(_)
-            | Self::Unsigned(_)
+            | Self::BadSignature(_)
             | Self::TooLarge
             | Self::MediaType
             | Self::NoMemory

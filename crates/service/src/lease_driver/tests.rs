@@ -123,7 +123,7 @@ impl Scene {
         stop: impl Future<Output = ()>,
         ends: impl Fn() -> Option<Result<NextSlotState, StepStopReason>> + Sync,
         record: fn() -> Result<(), StoreError>,
-    ) -> (Result<Result<(), StepStopReason>, StepError>, Vec<String>) {
+    ) -> (Result<Result<(), StepStopReason>, SlotCommandError>, Vec<String>) {
         let scripted = Scripted { ends, recorded: Mutex::default(), record };
         let driver = LeaseDriver { store: &self.store, clock: &SystemClock, limits: &self.limits };
         let often = Duration::from_millis(5);
@@ -259,6 +259,6 @@ async fn an_end_that_cannot_be_recorded_leaves_the_lease_to_expire() {
     let ends = || Some(Err(StepStopReason::Halted));
     let full = || Err(StoreError::Unavailable("full".into()));
     let (ended, _) = scene.driven(&lease, std::future::pending(), ends, full).await;
-    assert!(matches!(ended, Err(StepError::Store(_))), "{ended:?}");
+    assert!(matches!(ended, Err(SlotCommandError::Store(_))), "{ended:?}");
     assert_eq!(scene.slot().await.token(), Some(lease.token));
 }

@@ -125,13 +125,13 @@ impl ForgeTools {
     pub(super) async fn load_change(
         &self,
         (id, name): &(PrId, String),
-        now: &PullDetails,
+        pull_details: &PullDetails,
     ) -> Result<ReviewedChange, ToolError> {
-        let (head, base) = (&now.head.sha, &now.base);
+        let (head, base) = (&pull_details.head.sha, &pull_details.base);
         let remote = self.server.resolve_remote(&id.repository, name, RemotePurpose::Fetch).await?;
         let mirror =
             self.forge.git.open_mirror(&checkout::mirror_path(&self.forge.mirrors, id), &remote).await?;
-        let from = now.head.repository.as_ref();
+        let from = pull_details.head.repository.as_ref();
         fetch::fetch_commits(&self.server, &mirror, head, from, slice::from_ref(base)).await?;
         Ok(load_change(&mirror, &PullRevision { head: head.clone(), base: base.clone() }).await?)
     }

@@ -26,7 +26,7 @@ const COMMENTS: ToolHints =
     ToolHints { read_only: false, destructive: false, idempotent: true, open_world: true };
 
 /// Addition to the description, for forges where the text distinguishes several comments on the same lines.
-const BY_TEXT: &str = " Without a `key`, the same text is posted only once on the same lines (white space \
+const TEXT_IDENTITY_NOTE: &str = " Without a `key`, the same text is posted only once on the same lines (white space \
     is ignored), and a different text is a further comment.";
 
 impl ForgeTool {
@@ -60,7 +60,7 @@ impl ForgeTool {
     pub(super) fn definition(self, forge: &ForgeCapability) -> McpTool {
         let (title, description) = self.title_and_description();
         let apart = match (self, forge.upsert_rule) {
-            (Self::UpsertInlineComment, UpsertRule::ByText) => BY_TEXT,
+            (Self::UpsertInlineComment, UpsertRule::ByText) => TEXT_IDENTITY_NOTE,
             (Self::UpsertInlineComment, UpsertRule::ByPlace)
             | (
                 Self::CurrentRepo

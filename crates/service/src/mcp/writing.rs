@@ -27,7 +27,7 @@ use truing_loops::redact_secrets;
 use truing_loops::telemetry;
 
 /// Maximum number of waits in one call. Each wait lasts until the forge's lists must show an earlier write.
-const WAITS: usize = 2;
+const MAX_SETTLE_WAITS: usize = 2;
 
 /// Maximum number of characters of a comment. People must read the comments, so longer texts are not ///
 /// useful. Parsing a much longer text would also take a long time.
@@ -41,7 +41,7 @@ struct PendingComment {
     topic: Topic,
     body: String,
     /// The commit, and the location in the code. `None` if the comment is not on the diff.
-    lines: Option<(Sha, CodeLocation)>,
+    diff_location: Option<(Sha, CodeLocation)>,
 }
 
 #[derive(Deserialize)]
@@ -126,7 +126,7 @@ impl ForgeTools {
                 None => comment_topic("comment", &["text", &body]),
             };
             let pull = self.resolve_pull(&wanted).await?;
-            return self.post_comment(PendingComment { pull, topic, body, lines: None }).await;
+            return self.post_comment(PendingComment { pull, topic, body, diff_location: None }).await;
         };
         let line = arguments
             .line
@@ -184,7 +184,7 @@ impl ForgeTools {
                 comment_topic("text", &[&path, &side, &start, &end, &normalize_whitespace(&body)])
             }
         };
-        self.post_comment(PendingComment { pull, topic, body, lines: Some((head, place)) }).await
+        self.post_comment(PendingComment { pull, topic, body, diff_location: Some((head, place)) }).await
     }
 
     /// Posts a comment, unless the pull request already has a comment on the same topic.
@@ -200,7 +200,7 @@ impl ForgeTools {
         let (log, gate) = (&*self.forge.store, &gate);
         let watch = &telemetry::WRITES;
         let effects = EffectExecutor { forge: &client, log, gate, clock: &SystemClock, writer, watch };
-        let effect = match pending.lines {
+        let effect = match pending.diff_location {
             None => Effect::Comment { topic: pending.topic, body: pending.body },
             Some((commit, place)) => {
                 Effect::LineComment { commit, location: place, topic: pending.topic, body: pending.body }
@@ -208,11 +208,11 @@ impl ForgeTools {
         };
         // This process writes one comment at a time, so concurrent calls for the same comment are done one
         // after the other.
-        let _alone = self.forge.writing.lock().await;
+        let _alone = self.forge.write_lock.lock().await;
         let mut performed = effects.perform(&effect).await;
         // The effect may settle several times if another process writes the same comment, so there may be
         // several waits.
-        for _ in 0..WAITS {
+        for _ in 0..MAX_SETTLE_WAITS {
             let Err(EffectError::Settling { until, .. }) = &performed else { break };
             let wait = (*until - SystemClock.now()).0.clamp(0, client.publish_limits().settle_delay.0);
             tokio::time::sleep(Duration::from_millis(u64::try_from(wait).unwrap_or_default())).await;

@@ -19,7 +19,7 @@ const MOST_DAYS: i64 = 21;
 /// Days of a week.
 const WEEK: i64 = 7;
 /// Number of days from the last Monday before 1970-01-01 to that day, which was a Thursday.
-const THURSDAY: i64 = 3;
+const EPOCH_WEEKDAY_OFFSET: i64 = 3;
 /// Largest number of periods in a report. If there are more, only the last periods are reported.
 const MOST_PERIODS: i64 = 104;
 
@@ -290,7 +290,7 @@ fn compute_period_figures(runs: &[ReportedRun], now: UnixMillis) -> (i64, Vec<Pe
     let length = if last.saturating_sub(first) < MOST_DAYS { 1 } else { WEEK };
     let start = |day: i64| match length {
         1 => day,
-        _ => day - (day + THURSDAY).rem_euclid(WEEK),
+        _ => day - (day + EPOCH_WEEKDAY_OFFSET).rem_euclid(WEEK),
     };
     let last = start(last);
     let first = start(first).max(last - (MOST_PERIODS - 1) * length);

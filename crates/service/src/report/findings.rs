@@ -11,7 +11,7 @@ use truing_store::FindingCount;
 use super::amount::format_duration;
 
 /// Largest number of rows in a table for people. The rows with the most findings are shown.
-const TOP: usize = 10;
+const MAX_TABLE_ROWS: usize = 10;
 
 /// The recorded findings of all pull requests that were reviewed in the reported time, with their present
 /// status. Older findings of these pull requests are included.
@@ -168,7 +168,7 @@ impl FindingReport {
         all.into_iter()
             .filter(|(_, groups)| !groups.is_empty())
             .map(|(title, groups)| {
-                let (groups, rest) = groups.split_at(groups.len().min(TOP));
+                let (groups, rest) = groups.split_at(groups.len().min(MAX_TABLE_ROWS));
                 GroupTable { title, groups, omitted_groups: rest.len() }
             })
             .collect()

@@ -124,7 +124,7 @@ fn render_section(section: &LoopSection) -> String {
             format_instant(run.ended_at),
             escape_text(&run.name),
             result,
-            run.to.as_deref().map_or_else(String::new, escape_text),
+            run.target_release.as_deref().map_or_else(String::new, escape_text),
             render_run_reason(run),
         ]
     });

@@ -61,25 +61,25 @@ pub struct DayTotals {
 
 /// Returns the names of all outcomes that are reported. Outcomes that did not occur are included, so scripts
 /// need not check for missing keys.
-fn outcome_words(has_others: bool) -> impl Iterator<Item = &'static str> + Clone {
-    let others = has_others.then_some(RunOutcome::Done.as_str());
+fn outcome_words(includes_loop_outcomes: bool) -> impl Iterator<Item = &'static str> + Clone {
+    let others = includes_loop_outcomes.then_some(RunOutcome::Done.as_str());
     ReviewOutcomeKind::ALL.into_iter().map(ReviewOutcomeKind::as_str).chain(others)
 }
 
-fn count_kinds(end_counts: &[RunEndCount], has_others: bool) -> Map<String, Value> {
+fn count_kinds(end_counts: &[RunEndCount], includes_loop_outcomes: bool) -> Map<String, Value> {
     let count =
         |kind: &str| end_counts.iter().filter(|row| row.kind == kind).map(|row| row.runs).sum::<u64>();
-    outcome_words(has_others).map(|kind| (kind.to_owned(), count(kind).into())).collect()
+    outcome_words(includes_loop_outcomes).map(|kind| (kind.to_owned(), count(kind).into())).collect()
 }
 
 /// Computes the totals of all rows. If `has_others` is true, the outcomes of converge and sync runs are
 /// included.
-pub fn compute_totals(end_counts: &[RunEndCount], has_others: bool) -> OutcomeTotals {
+pub fn compute_totals(end_counts: &[RunEndCount], includes_loop_outcomes: bool) -> OutcomeTotals {
     let sum = |value_of: fn(&RunEndCount) -> u64| end_counts.iter().map(value_of).sum::<u64>();
     let runs = sum(|row| row.runs);
     OutcomeTotals {
         runs,
-        kinds: count_kinds(end_counts, has_others),
+        kinds: count_kinds(end_counts, includes_loop_outcomes),
         cost_micro_usd: sum(|row| row.cost),
         unrecorded_micro_usd: 0,
         mean_ms: mean_per_run(sum(|row| row.ms), runs),
@@ -117,11 +117,12 @@ fn count_reasons(end_counts: &[RunEndCount]) -> Vec<OutcomeReason> {
 }
 
 /// Computes the totals of each UTC day. `end_counts` must be sorted by day.
-pub fn compute_day_totals(end_counts: &[RunEndCount], has_others: bool) -> Vec<DayTotals> {
+pub fn compute_day_totals(end_counts: &[RunEndCount], includes_loop_outcomes: bool) -> Vec<DayTotals> {
     end_counts
         .chunk_by(|a, b| a.day == b.day)
         .map(|rows| {
-            let OutcomeTotals { runs, kinds, cost_micro_usd, mean_ms, .. } = compute_totals(rows, has_others);
+            let OutcomeTotals { runs, kinds, cost_micro_usd, mean_ms, .. } =
+                compute_totals(rows, includes_loop_outcomes);
             let day = rows.first().map_or_else(String::new, |row| format_day(row.day));
             DayTotals { day, runs, kinds, cost_micro_usd, mean_ms }
         })

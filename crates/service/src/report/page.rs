@@ -404,7 +404,7 @@ fn recent_runs_table(section: &LoopSection) -> HtmlMarkup {
 
 /// Renders the old and the new release of a sync run.
 fn render_release_change(run: &ReportedRun) -> String {
-    match (&run.from, &run.to) {
+    match (&run.previous_release, &run.target_release) {
         (Some(from), Some(to)) if from != to => format!("{from} → {to}"),
         (_, Some(release)) | (Some(release), None) => release.clone(),
         (None, None) => String::new(),

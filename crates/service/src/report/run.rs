@@ -33,9 +33,9 @@ pub struct ReportedRun {
     /// The package that a sync run followed.
     pub package: Option<String>,
     /// The release of the followed package that the project used before the run.
-    pub from: Option<String>,
+    pub previous_release: Option<String>,
     /// The release of the followed package to which the run tried to update the project.
-    pub to: Option<String>,
+    pub target_release: Option<String>,
     /// The last step that the run began.
     pub furthest_step: &'static str,
     /// Cost and duration of each step.
@@ -80,8 +80,8 @@ impl ReportedRun {
             reason: record.reason().unwrap_or_default().to_owned(),
             verdict: None,
             package: None,
-            from: None,
-            to: None,
+            previous_release: None,
+            target_release: None,
             furthest_step: record.furthest_step().as_str(),
             steps: record.steps.iter().map(reported_step).collect(),
             carried_cost: record.carried_micro_usd,
@@ -101,8 +101,8 @@ impl ReportedRun {
         Self {
             verdict: detail.verdict.map(truing_core::sync::SyncVerdict::as_str),
             package: Some(detail.package.clone()),
-            from: detail.current_release.clone(),
-            to: detail.target_release.clone(),
+            previous_release: detail.current_release.clone(),
+            target_release: detail.target_release.clone(),
             pull_kind: detail.pull.as_ref().map(|pull| match pull.kind {
                 JobPullKind::Wip => "wip",
                 JobPullKind::Final => "final",

@@ -155,7 +155,8 @@ async fn used(site: &Site, times: usize, bound: fn(&mut IngressSettings, Duratio
 #[tokio::test(flavor = "multi_thread")]
 async fn a_connection_is_used_again_until_it_is_idle_or_old() {
     let site = Site::new().await;
-    let (_service, mut stream) = used(&site, 1, |settings, a_while| settings.bounds.life = a_while).await;
+    let (_service, mut stream) =
+        used(&site, 1, |settings, a_while| settings.bounds.max_connection_age = a_while).await;
     assert_eq!(rest(&mut stream).await, "", "old, though the limit for a header is not over");
 
     let (_service, mut stream) = used(&site, 3, |settings, a_while| settings.bounds.header = a_while).await;

@@ -10,7 +10,7 @@ use truing_core::port::{OperatorAction, OperatorStore as _, RunReference, RunSto
 use truing_core::slot::{LoopKind, SlotCommand, StepOutcome};
 use truing_core::sync::job::{self, JobState};
 use truing_loops::machine::new_run_id;
-use truing_loops::slots::{StepError, apply_slot_command};
+use truing_loops::slots::{SlotCommandError, apply_slot_command};
 use truing_loops::text::format_instant;
 use truing_service::manual_lease;
 use truing_store::Store;
@@ -100,7 +100,7 @@ async fn reset_breaker(
     limits: &truing_core::slot::SlotLimits,
     actor: &str,
 ) -> Result<(), CliError> {
-    let lease = manual_lease::lease_record(store, key, LoopKind::Sync, limits).await;
+    let lease = manual_lease::lease_slot_ignoring_switches(store, key, LoopKind::Sync, limits).await;
     let lease = lease
         .map_err(|error| missing_job_run_error(job::job_from_key(key).unwrap_or_default(), error.into()))?;
     let run = RunReference { id: new_run_id(), key: key.clone(), token: lease.token };
@@ -112,8 +112,8 @@ async fn reset_breaker(
         .await
         .map_err(store_error)?;
     match apply_slot_command(store, key, SlotCommand::Finish(lease.token, StepOutcome::Done), limits).await {
-        Ok(_) | Err(StepError::SlotRefused(_)) => Ok(()),
-        Err(StepError::Store(error)) => Err(store_error(error)),
+        Ok(_) | Err(SlotCommandError::SlotRefused(_)) => Ok(()),
+        Err(SlotCommandError::Store(error)) => Err(store_error(error)),
     }
 }
 

@@ -187,7 +187,7 @@ async fn run_scenarios(
 /// Formats the comments on the first pull request.
 fn render_first_review(review: &FirstReview) -> String {
     let mut text = format!("\nA pull request was opened; {:.1} s later it shows this:\n", review.seconds);
-    for comment in review.view.summary_comments().chain(review.view.inline_comments()) {
+    for comment in review.view.conversation_comments().chain(review.view.inline_comments()) {
         text += "\n";
         if let Some(place) = &comment.place {
             let line = comment.line.map(|line| format!(", line {line}")).unwrap_or_default();

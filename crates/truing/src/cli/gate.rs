@@ -148,7 +148,7 @@ impl GateArgs {
         let trust = CacheScope::new(format!("local {}", repository.root().display()));
         let unread = |error| gate_error(GateError::Reading(error));
         let mut plan = reading::plan_reading(&change, &rules).map_err(unread)?;
-        let unseen = plan.split_off(&change.unseen);
+        let unseen = plan.split_off(&change.index_content_paths);
         let toolbox = wiring::tools::local_linters(&config, &context.environment, Vec::new());
         let base = BaseCommit::Repository(&repository, &change.base);
         let project = Some(repository.root());
@@ -195,7 +195,14 @@ impl GateArgs {
             let large = collect_files(&self.paths, current_folder, repository.root())?;
             let (diff, left_out, unseen) = (vec![], vec![], vec![]);
             return Ok((
-                ReviewedChange { base, head: None, diff, left_out, large_new_files: large, unseen },
+                ReviewedChange {
+                    base,
+                    head: None,
+                    diff,
+                    left_out,
+                    large_new_files: large,
+                    index_content_paths: unseen,
+                },
                 None,
             ));
         }
@@ -267,7 +274,10 @@ fn gate_report<'a>(result: &'a GateResult, change: Option<&ReviewedChange>) -> G
         not_inspected: &result.not_inspected,
         blocking: findings(&result.blocking),
         advisory: findings(&result.advisory),
-        left_out: LeftOutJson { blocking: result.blocking.left_out, advisory: result.advisory.left_out },
+        left_out: LeftOutJson {
+            blocking: result.blocking.omitted_count,
+            advisory: result.advisory.omitted_count,
+        },
         commands: result
             .command_runs
             .iter()
@@ -290,7 +300,7 @@ fn render_text(result: &GateResult, compared: Option<(&ReviewedChange, &BaseOrig
     let mut text = String::new();
     let GateResult { blocking, advisory, inspected, not_inspected, command_runs } = result;
     for (found, is_blocking) in [(blocking, true), (advisory, false)] {
-        let count = found.findings.len() + found.left_out;
+        let count = found.findings.len() + found.omitted_count;
         let what = match (is_blocking, compared) {
             _ if count == 0 => continue,
             (true, Some(_)) => " on changed lines:",
@@ -343,8 +353,8 @@ fn render_violations(findings: &GateFindings) -> String {
             text += &fold_line(&format!("  {line}"), &format!("{what} [{by}]"));
         }
     }
-    if findings.left_out > 0 {
-        let _ = writeln!(text, "  and {} more", findings.left_out);
+    if findings.omitted_count > 0 {
+        let _ = writeln!(text, "  and {} more", findings.omitted_count);
     }
     text
 }

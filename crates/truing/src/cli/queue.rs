@@ -9,7 +9,7 @@ use truing_core::port::{OperatorAction, OperatorStore as _, RunStore as _};
 use truing_core::slot::{Slot, SlotCommand, SlotLimits, SlotRefusal};
 use truing_core::switch::RepositoryRef;
 use truing_loops::machine::new_run_id;
-use truing_loops::slots::{StepError, apply_slot_command};
+use truing_loops::slots::{SlotCommandError, apply_slot_command};
 use truing_loops::text::format_instant;
 use truing_store::Store;
 
@@ -171,8 +171,8 @@ impl OperatorStep<'_> {
                         .map_err(store_error)?;
                 }
             }
-            Err(StepError::Store(error)) => return Err(store_error(error)),
-            Err(StepError::SlotRefused(refused)) => {
+            Err(SlotCommandError::Store(error)) => return Err(store_error(error)),
+            Err(SlotCommandError::SlotRefused(refused)) => {
                 self.record_action(store, &format!("{} refused", self.action), &key, &refused.to_string())
                     .await?;
                 let SlotRefusal::Leased(until) = refused else {

@@ -360,7 +360,7 @@ impl ReviewCommand {
             let _progress = self.output.progress("reviewing again", None);
             review = local.run().await?;
         }
-        match (&review.unrecorded, unsigned) {
+        match (&review.unrecorded_reason, unsigned) {
             (Some(why), _) => self.output.warn(format_args!("the review is not recorded: {why}")),
             (None, Some(why)) => {
                 self.output.warn(format_args!("this review ignores dismissals of secrets: {why}"));

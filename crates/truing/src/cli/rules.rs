@@ -284,7 +284,7 @@ fn test_rules(pack: Option<&str>, context: &CommandContext) -> Result<CommandExi
         None => operator_packs(context)?.run_examples(&[]),
     }
     .map_err(wiring::reader_error)?;
-    let ExampleResults { rules, examples, failing, untested } = &tested;
+    let ExampleResults { rule_count: rules, example_count: examples, failing, untested } = &tested;
     context.output.print_answer(
         &RulesTestJson { rules: *rules, examples: *examples, failing, untested },
         || {

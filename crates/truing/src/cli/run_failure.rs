@@ -2,7 +2,7 @@
 
 use truing_core::id::{RunId, UnixMillis};
 use truing_core::port::HaltReason;
-use truing_loops::slots::StepError;
+use truing_loops::slots::SlotCommandError;
 use truing_loops::stopped::StepStopReason;
 use truing_service::manual_lease::LeaseError;
 use truing_service::run_failure::{RunFailure, SetupError};
@@ -51,10 +51,9 @@ pub(super) fn run_failure_error(
             | StepStopReason::RateLimited { .. }
             | StepStopReason::StepFailed { .. }),
         ) => CliError::failure("stopped", format!("{target_name}: {stopped}")).hint("run it again"),
-        RunFailure::NotLeased(LeaseError::Step(StepError::Store(error))) | RunFailure::Store(error) => {
-            store_error(error)
-        }
-        RunFailure::NotLeased(LeaseError::Step(StepError::SlotRefused(refused))) => {
+        RunFailure::NotLeased(LeaseError::Step(SlotCommandError::Store(error)))
+        | RunFailure::Store(error) => store_error(error),
+        RunFailure::NotLeased(LeaseError::Step(SlotCommandError::SlotRefused(refused))) => {
             CliError::refusal("refused", format!("{target_name}: {refused}"))
         }
         RunFailure::Forge(error) => CliError::failure("forge", format!("{target_name}: {error}")).hint(

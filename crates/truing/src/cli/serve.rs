@@ -243,7 +243,7 @@ async fn serve(
     let [mut stop, mut hurry] = [received_signals.clone(), received_signals.clone()];
     let halted = config.forges.iter().filter_map(|(name, forge)| Some((name.clone(), forge.halt_policy?)));
     let ingress = IngressSettings {
-        halted: halted.collect(),
+        halt_policies: halted.collect(),
         trusted_proxies: config.server.trusted_proxies.clone(),
         rate_limit: config.server.rate_limit,
         ..IngressSettings::new(secrets)

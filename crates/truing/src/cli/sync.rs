@@ -166,7 +166,7 @@ impl SyncDecideArgs {
             Some(path) => runtime.block_on(read_pins(path, &reader)),
             None => runtime.block_on(load_pins(job, &self.repo, &reader)),
         };
-        let PinnedManifest { manifest, untold } = pins.map_err(|error| {
+        let PinnedManifest { manifest, unparsed_pins: untold } = pins.map_err(|error| {
             let usage_error = CliError::usage("manifest", error.to_string());
             if !path.exists() {
                 return self.with_manifest_hint(usage_error, &path);

@@ -10,7 +10,7 @@ use truing_core::id::{SlotKey, UnixMillis};
 use truing_core::port::{OperatorStore as _, RunStore as _, SlotDescription, SlotStore as _, StoreError};
 use truing_core::slot::{Slot, SlotCommand, SlotLimits, SlotState};
 use truing_core::switch::RepositoryRef;
-use truing_loops::slots::{StepError, apply_slot_command, end_orphaned_leases};
+use truing_loops::slots::{SlotCommandError, apply_slot_command, end_orphaned_leases};
 use truing_loops::text::format_instant;
 use truing_store::{CommandLock, ServeLockError, Store, is_served};
 
@@ -80,8 +80,8 @@ pub(super) async fn dry_run_store(store: &Store, folder: &Path, key: &SlotKey) -
     let copy = open_file(&file)?;
     store.copy_key_to(&copy, key).await.map_err(|error| no_copy(&error))?;
     match apply_slot_command(&copy, key, SlotCommand::ServerRestarted, &SlotLimits::default()).await {
-        Ok(_) | Err(StepError::SlotRefused(_)) => Ok(copy),
-        Err(StepError::Store(error)) => Err(store_error(error)),
+        Ok(_) | Err(SlotCommandError::SlotRefused(_)) => Ok(copy),
+        Err(SlotCommandError::Store(error)) => Err(store_error(error)),
     }
 }
 

@@ -14,7 +14,7 @@ use truing_core::converge::record::ConvergeRecord;
 use truing_fakes::checkout::{self, GitLogEntry};
 use truing_fakes::forge::{FakeForge, FakeRepo, NewPull, PullView};
 use truing_fakes::model::{
-    FakeModel, KEY, KnownBug, ModelScript, ScriptedAnswer, ScriptedFix, ScriptedToolCall,
+    DEFAULT_API_KEY, FakeModel, KnownBug, ModelScript, ScriptedAnswer, ScriptedFix, ScriptedToolCall,
 };
 use truing_fakes::repo::CommitBuilder;
 
@@ -219,7 +219,7 @@ impl ConvergeDemo {
         std::fs::write(&config, operator_config(folder.path(), forge.base_url(), model.url()))
             .map_err(setup_error)?;
         std::fs::write(folder.path().join("token"), TOKEN).map_err(setup_error)?;
-        std::fs::write(folder.path().join("key"), KEY).map_err(setup_error)?;
+        std::fs::write(folder.path().join("key"), DEFAULT_API_KEY).map_err(setup_error)?;
         let variables = vec![("HOME".to_owned(), folder.path().display().to_string())];
         let environment = demo_environment(&context.environment)
             .map_err(setup_error)?

@@ -80,16 +80,24 @@ impl DemoForge {
         match self.kind {
             ForgeKind::Github => {
                 let credentials = GitHubCredentials::Token(SecretString::new(TOKEN));
-                let options =
-                    GitHubOptions { name, api_url, git_url, credentials, accounts, markers, settle };
+                let options = GitHubOptions {
+                    name,
+                    api_url,
+                    git_url,
+                    credentials,
+                    previous_accounts: accounts,
+                    markers,
+                    settle,
+                };
                 GitHub::new(options, clock).map(AnyForgeServer::from).map_err(setup_error)
             }
             ForgeKind::Bitbucket => {
-                let options = bitbucket(markers.written_as(BITBUCKET_CLOUD.marker), (api_url, git_url));
+                let options =
+                    bitbucket(markers.with_marker_syntax(BITBUCKET_CLOUD.marker), (api_url, git_url));
                 BitbucketCloud::new(options, clock).map(AnyForgeServer::from).map_err(setup_error)
             }
             ForgeKind::BitbucketDc => {
-                let options = bitbucket(markers.written_as(BITBUCKET_DC.marker), (api_url, git_url));
+                let options = bitbucket(markers.with_marker_syntax(BITBUCKET_DC.marker), (api_url, git_url));
                 BitbucketDataCenter::new(options, clock).map(AnyForgeServer::from).map_err(setup_error)
             }
         }

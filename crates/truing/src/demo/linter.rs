@@ -54,7 +54,7 @@ pub(super) fn install_linter(config: &Config, folder: &Path) -> io::Result<(Conf
         machine: MachinePaths::new(Some(bin.as_os_str()), None),
         level,
         folders: std::collections::BTreeMap::new(),
-        environment: None,
+        python_environment: None,
         is_foreign_code: true,
         verifier: None,
         cache: None,

@@ -9,7 +9,7 @@ use truing_config::environment::Environment;
 use truing_config::layer::SourceFile;
 use truing_core::ledger::TokenUsage;
 use truing_core::money::MicroUsd;
-use truing_fakes::model::{FakeModel, KEY, ModelScript};
+use truing_fakes::model::{DEFAULT_API_KEY, FakeModel, ModelScript};
 use truing_loops::agent::ModelAgent;
 use truing_loops::reader::ChildProcessReader;
 use truing_model::price::ModelPrices;
@@ -52,7 +52,7 @@ impl ScriptedModel {
         let operator = SourceFile { name: "the demonstration".into(), folder: folder.to_owned(), text };
         let environment = demo_environment(environment)
             .map_err(setup_error)?
-            .with_variables([("ANTHROPIC_API_KEY", KEY)], folder);
+            .with_variables([("ANTHROPIC_API_KEY", DEFAULT_API_KEY)], folder);
         let config = Config::resolve(&environment, Some(&operator), &[]).map_err(setup_error)?;
         Ok(Self { model, config, environment })
     }

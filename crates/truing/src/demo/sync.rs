@@ -21,7 +21,7 @@ use truing_core::port::RunStore as _;
 use truing_core::sandbox::SandboxLevel;
 use truing_core::sync::record::{JobPullKind, SyncOutcome as Outcome, SyncRecord};
 use truing_fakes::forge::{FakeForge, FakeRepo, IssueView, PullView};
-use truing_fakes::model::{FakeModel, KEY, ModelScript};
+use truing_fakes::model::{DEFAULT_API_KEY, FakeModel, ModelScript};
 use truing_fakes::registry::{FakeRegistry, FakeRegistryKind, definition_digest};
 use truing_fakes::repo::CommitBuilder;
 use truing_loops::machine::SystemClock;
@@ -195,7 +195,7 @@ impl SyncDemo {
         let text = operator_config(folder.path(), forge.base_url(), model.url());
         std::fs::write(folder.path().join(CONFIG), text).map_err(setup_error)?;
         std::fs::write(folder.path().join("token"), TOKEN).map_err(setup_error)?;
-        std::fs::write(folder.path().join("key"), KEY).map_err(setup_error)?;
+        std::fs::write(folder.path().join("key"), DEFAULT_API_KEY).map_err(setup_error)?;
         let mut variables = registry.variables();
         variables.push(("HOME".to_owned(), folder.path().display().to_string()));
         let environment =

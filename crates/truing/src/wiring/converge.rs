@@ -44,11 +44,11 @@ pub fn inspection_tools(config: &Config, environment: &Environment) -> Result<In
     let verifier = (!checks.check_commands.is_empty()).then(|| verify::new_verifier(checks, environment));
     Ok(InspectionTools {
         verifier: verifier.transpose()?,
-        programs: checks.program_folders.clone(),
+        program_folders: checks.program_folders.clone(),
         policy: super::policy::fixer_policy(config)?,
         scope: super::review_scope(config, super::line_digest_key(config, environment)?)?,
         toolbox: super::tools::service_linters(config, environment)?,
-        project: None,
+        project_programs_folder: None,
         commands: verify::gate_commands(config, environment)?,
         name: inspection_digest(config),
     })

@@ -103,7 +103,7 @@ impl ConfiguredForge<'_> {
             api_url: self.parse_url("api_url", &forge.api_url)?,
             git_url: self.parse_url("git_url", &forge.git_url)?,
             credentials,
-            accounts: forge.previous_accounts.clone(),
+            previous_accounts: forge.previous_accounts.clone(),
             markers: self.load_marker_keys()?,
             settle: self.settle_time(),
         };
@@ -132,7 +132,7 @@ impl ConfiguredForge<'_> {
             account_uuid: forge.account.clone(),
             workspaces: literal_owners(&forge.repositories),
             previous_accounts: forge.previous_accounts.clone(),
-            marker_keys: self.load_marker_keys()?.written_as(marker),
+            marker_keys: self.load_marker_keys()?.with_marker_syntax(marker),
             settle_delay: self.settle_time(),
         })
     }

@@ -19,7 +19,11 @@ use crate::cli::error::CliError;
 /// Returns the runner that runs linters on the user's own files.
 pub(crate) fn local_runner(config: &Config, environment: &Environment) -> LinterRunner {
     let active = environment.get("VIRTUAL_ENV").map(PathBuf::from).filter(|folder| folder.is_absolute());
-    LinterRunner { is_foreign_code: false, environment: active, ..service_runner(config, environment, None) }
+    LinterRunner {
+        is_foreign_code: false,
+        python_environment: active,
+        ..service_runner(config, environment, None)
+    }
 }
 
 /// Returns the sources of linter findings for the user's own files: the given outputs of linters, and the
@@ -51,7 +55,7 @@ fn service_runner(config: &Config, environment: &Environment, verifier: Option<V
         machine: MachinePaths::new(environment.get("PATH"), home).with_rustup(environment.get("RUSTUP_HOME")),
         level: truing_loops::machine::sandbox_level(),
         folders: tool_folders(environment),
-        environment: None,
+        python_environment: None,
         is_foreign_code: true,
         verifier,
         cache: None,

@@ -122,7 +122,7 @@ impl Site {
             async || {
                 let view = self.repo.pull(number).await.unwrap();
                 let is = view.statuses.contains_key(&view.head)
-                    && view.summary_comments().any(|comment| comment.body.contains(&view.head[..10]))
+                    && view.conversation_comments().any(|comment| comment.body.contains(&view.head[..10]))
                     && view.inline_comments().count() == findings;
                 last = Some(view);
                 is
@@ -186,7 +186,11 @@ async fn test_storm(flavour: ForgeFlavour) {
     let after = site.repo.pull(number).await.unwrap();
     assert_eq!((&after.head, after.comments.len()), (&second, view.comments.len()));
     assert_comments_unique(&after);
-    assert_eq!((after.summary_comments().count(), after.inline_comments().count()), (1, 2), "{after:#?}");
+    assert_eq!(
+        (after.conversation_comments().count(), after.inline_comments().count()),
+        (1, 2),
+        "{after:#?}"
+    );
     assert_eq!(after.statuses[&after.head].last().unwrap().state, "failure", "a P1 finding blocks");
     assert!(after.reports.iter().any(|report| report.sha == after.head), "{:#?}", after.reports);
     assert_eq!(site.forge.violations(), Vec::<String>::new());
@@ -358,7 +362,7 @@ async fn test_manual_review(flavour: ForgeFlavour) {
     assert_eq!(exit, 1, "{out}{err}");
     let view = site.repo.pull(number).await.unwrap();
     assert_comments_unique(&view);
-    assert_eq!((view.summary_comments().count(), view.inline_comments().count()), (1, 1), "{view:#?}");
+    assert_eq!((view.conversation_comments().count(), view.inline_comments().count()), (1, 1), "{view:#?}");
     for target in [page.as_str(), "o/r#1", site.key(number).await.as_str()] {
         let (exit, out, err) = site.run(&["review", "--pr", target, "--publish"]);
         assert!(

@@ -125,7 +125,7 @@ async fn at_both_bitbuckets_the_review_tells_the_same_story() {
         let demo = ReviewDemo::start(kind, git, &environment, reader).await.unwrap();
         let view = demo.run_first_review().await.unwrap().view;
         assert_eq!(
-            (view.summary_comments().count(), view.inline_comments().count()),
+            (view.conversation_comments().count(), view.inline_comments().count()),
             (1, 4),
             "{kind:?}: {view:#?}"
         );

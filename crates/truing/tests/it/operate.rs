@@ -169,7 +169,7 @@ fn unwrap_lines(text: &str) -> String {
 fn is_reviewed(view: &PullView) -> bool {
     // A GitHub App sets a check run instead of a status.
     let told = view.statuses.contains_key(&view.head) || view.checks.iter().any(|run| run.sha == view.head);
-    told && view.summary_comments().count() == 1 && view.inline_comments().count() == 1
+    told && view.conversation_comments().count() == 1 && view.inline_comments().count() == 1
 }
 
 fn database(home: &Path) -> std::path::PathBuf {
@@ -294,14 +294,14 @@ async fn a_review_that_could_only_not_be_published_is_shown_after_the_retry() {
     site.wait_until_slots("parked", |slots| slots.iter().any(|slot| slot["why"] == "parked")).await;
     let said = site.repo.pull(number).await.unwrap();
     assert!(
-        said.summary_comments().any(|comment| comment.body.contains("temporarily unavailable")),
+        said.conversation_comments().any(|comment| comment.body.contains("temporarily unavailable")),
         "{said:#?}"
     );
 
     site.forge.clear_faults();
     assert_eq!(site.run(&["slots", "retry", "o/r#1"]).exit, 0);
     let view = site.wait_until(number, "reviewed", is_reviewed).await;
-    assert!(view.summary_comments().all(|comment| comment.body.contains("1 finding")), "{view:#?}");
+    assert!(view.conversation_comments().all(|comment| comment.body.contains("1 finding")), "{view:#?}");
     assert_eq!(view.statuses[&view.head].last().unwrap().state, "failure");
 }
 

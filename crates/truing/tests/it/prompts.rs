@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::Command;
 
 use serde_json::{Value, json};
-use truing_fakes::model::{FakeModel, KEY, ModelScript, ScriptedAnswer};
+use truing_fakes::model::{DEFAULT_API_KEY, FakeModel, ModelScript, ScriptedAnswer};
 
 const TRUING: &str = env!("CARGO_BIN_EXE_truing");
 
@@ -463,7 +463,7 @@ async fn the_configured_model_is_asked_only_with_a_key_and_is_judged_by_what_it_
     assert!(exit == 2 && err.contains("model.api_key"), "{err}");
     assert_eq!(model.request_log().len(), 0);
 
-    let (exit, out, err) = ask(Some(KEY)).await.unwrap();
+    let (exit, out, err) = ask(Some(DEFAULT_API_KEY)).await.unwrap();
     assert!(err.contains("1 case: at most $0.50 each, $0.50 in all"), "{err}");
     let answer: Value = serde_json::from_str(&out).unwrap();
     assert_eq!((exit, &answer["cases"][0]["passed"]), (0, &json!(true)), "{out}");
@@ -473,7 +473,7 @@ async fn the_configured_model_is_asked_only_with_a_key_and_is_judged_by_what_it_
     assert!(!asked["tools"].to_string().contains("\"run\""), "nothing is run: {asked}");
 
     model.set_script(ModelScript::from_answers([report("_create_fetcher")]));
-    let (exit, out, _) = ask(Some(KEY)).await.unwrap();
+    let (exit, out, _) = ask(Some(DEFAULT_API_KEY)).await.unwrap();
     assert!(exit == 1 && out.contains("not called: edit"), "{out}");
     let (exit, _, err) = ask(Some("wrong")).await.unwrap();
     assert!(exit == 3 && err.contains("the model cannot be called"), "{err}");

@@ -382,7 +382,7 @@ fn count_computed_reviews(runs: &[RunEntry]) -> usize {
 /// Returns true if the last commit has a status and the summary comment names this commit.
 fn is_reviewed(view: &PullView) -> bool {
     view.statuses.get(&view.head).is_some_and(|statuses| !statuses.is_empty())
-        && view.summary_comments().any(|comment| comment.body.contains(&view.head[..10]))
+        && view.conversation_comments().any(|comment| comment.body.contains(&view.head[..10]))
 }
 
 /// Returns the texts of all comments that Truing posted.

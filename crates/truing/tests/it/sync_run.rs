@@ -154,7 +154,7 @@ async fn the_pull_request_follows_the_releases_until_people_work_on_it() {
         assert_eq!(site.run_job().await, expected_result("blocked", 1));
     }
     let pull = &site.pulls().await[0].1;
-    let said: Vec<_> = pull.summary_comments().filter(|comment| comment.author == BOT).collect();
+    let said: Vec<_> = pull.conversation_comments().filter(|comment| comment.author == BOT).collect();
     assert_eq!(said.len(), 1, "{said:?}");
     assert!(said[0].body.contains("1.0.4") && said[0].body.contains("person committed"), "{said:?}");
     assert_eq!(site.file(BRANCH, "mine.txt").await, "mine\n");

@@ -105,14 +105,26 @@ pub(super) fn apply_edit(
     });
     let now = pull.merge_conditions.reviewers.clone();
     if title.is_some() || body.is_some() {
-        world.record_change(repo, number, actor, PullChange::Edited { title, body }).map_err(failed)?;
+        world
+            .record_change(
+                repo,
+                number,
+                actor,
+                PullChange::Edited { previous_title: title, previous_body: body },
+            )
+            .map_err(failed)?;
     }
     if let Some(draft) = draft {
         world.record_change(repo, number, actor, PullChange::Draft(draft)).map_err(failed)?;
     }
     if let Some((branch, commit)) = base {
         world
-            .record_change(repo, number, actor, PullChange::Retargeted { branch, commit })
+            .record_change(
+                repo,
+                number,
+                actor,
+                PullChange::Retargeted { previous_branch: branch, previous_commit: commit },
+            )
             .map_err(failed)?;
     }
     if let Some(before) = before {

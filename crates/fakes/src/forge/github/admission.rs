@@ -15,11 +15,11 @@ impl FakeForgeState {
     ) -> Result<(&mut ForgeInstance, &mut StoredRepository), ApiResponse> {
         let key = format!("{}/{}", call.param("owner"), call.param("repo")).to_lowercase();
         if let (Some(id), false) = (self.renamed_repositories.get(&key), self.repos.contains_key(&key)) {
-            return Err(self.world.redirect_reply(*id, &key, call));
+            return Err(self.forge.redirect_reply(*id, &key, call));
         }
         let repo = self.repos.get_mut(&key).ok_or_else(ApiResponse::not_found)?;
         repo.check_access(call)?;
-        Ok((&mut self.world, repo))
+        Ok((&mut self.forge, repo))
     }
 
     /// Returns the pull request that the path names.

@@ -27,7 +27,7 @@ impl ForgeInstance {
             return Some((login.clone(), FakeTokenScope::Account));
         }
         if let Some(issued) = self.apps.issued.get(token) {
-            return (self.now() < issued.expires).then(|| (issued.login.clone(), issued.pass.clone()));
+            return (self.now() < issued.expires).then(|| (issued.login.clone(), issued.scope.clone()));
         }
         let app = self.verify_app_login(token)?;
         Some((format!("{}[bot]", self.apps.registered.get(&app)?.slug), FakeTokenScope::App(app)))
@@ -63,14 +63,14 @@ fn calling_app(call: &ApiCall) -> Result<u64, ApiResponse> {
 
 /// Handles the call `GET /app`.
 pub(crate) fn app(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
-    let (id, world) = (calling_app(call)?, &state.world);
+    let (id, world) = (calling_app(call)?, &state.forge);
     let app = world.apps.registered.get(&id).ok_or_else(ApiResponse::not_found)?;
     Ok(ApiResponse::json(200, world.one_app_json(id, app)))
 }
 
 /// Handles the call `GET /app/installations`.
 pub(crate) fn installations(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
-    let (app, world) = (calling_app(call)?, &state.world);
+    let (app, world) = (calling_app(call)?, &state.forge);
     let all: Vec<_> = world.apps.installations.iter().filter(|(_, one)| one.app == app).collect();
     let page = PageRequest::from_call(call);
     let shown = page.page_items(&all).iter().map(|(id, one)| world.installation_json(**id, one)).collect();
@@ -88,7 +88,7 @@ pub(crate) fn installation(state: &mut FakeForgeState, call: &ApiCall) -> CallRe
         }
         None => state.repo(call)?.1.owner.clone(),
     };
-    let world = &state.world;
+    let world = &state.forge;
     let found = world.apps.installations.iter().find(|(_, one)| one.app == app && one.owner == owner);
     let (id, one) = found.ok_or_else(ApiResponse::not_found)?;
     Ok(ApiResponse::json(200, world.installation_json(*id, one)))
@@ -98,7 +98,7 @@ pub(crate) fn installation(state: &mut FakeForgeState, call: &ApiCall) -> CallRe
 /// only for the repositories and permissions in the request's body.
 pub(crate) fn access_token(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (app, id) = (calling_app(call)?, call.require_number("id")?);
-    let world = &state.world;
+    let world = &state.forge;
     let found = world.apps.installations.get(&id).filter(|one| one.app == app);
     let one = found.ok_or_else(ApiResponse::not_found)?;
     if one.suspended.is_some() {
@@ -149,10 +149,10 @@ pub(crate) fn access_token(state: &mut FakeForgeState, call: &ApiCall) -> CallRe
         .map(|repo| world.repository_json(repo))
         .collect();
     let expires = world.now() + TOKEN_LIFE;
-    let apps = &mut state.world.apps;
-    apps.tokens += 1;
-    let token = token_text(app, apps.tokens);
-    apps.issued.insert(token.clone(), IssuedToken { login, pass, expires });
+    let apps = &mut state.forge.apps;
+    apps.issued_token_count += 1;
+    let token = token_text(app, apps.issued_token_count);
+    apps.issued.insert(token.clone(), IssuedToken { login, scope: pass, expires });
     let mut body = json!({
         "token": token, "expires_at": format_time(expires), "permissions": permissions,
         "repository_selection": if only.is_some() { "selected" } else { "all" },
@@ -174,8 +174,8 @@ fn token_text(app: u64, count: u64) -> String {
 /// Handles the call `GET /users/{login}`.
 pub(crate) fn account(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let login = call.param("login");
-    if !state.world.accounts.contains_key(login) {
+    if !state.forge.accounts.contains_key(login) {
         return Err(ApiResponse::not_found());
     }
-    Ok(ApiResponse::json(200, state.world.viewer_json(login)))
+    Ok(ApiResponse::json(200, state.forge.viewer_json(login)))
 }

@@ -12,13 +12,13 @@ pub(crate) fn repository_by_id(state: &mut FakeForgeState, call: &ApiCall) -> Ca
     let id = call.require_number("id")?;
     let repo = state.repos.values().find(|repo| repo.id == id).ok_or_else(ApiResponse::not_found)?;
     repo.check_access(call)?;
-    Ok(ApiResponse::json(200, state.world.full_repository_json(repo, call.is_pusher(repo))))
+    Ok(ApiResponse::json(200, state.forge.full_repository_json(repo, call.is_pusher(repo))))
 }
 
 /// Handles the call `GET /user/repos`.
 pub(crate) fn user_repositories(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (page, total, shown) = list_repositories(state, call);
-    Ok(page.reply(&state.world, call, total, shown))
+    Ok(page.reply(&state.forge, call, total, shown))
 }
 
 /// Handles `GET /installation/repositories`, which only an App's installation may call.
@@ -29,7 +29,7 @@ pub(crate) fn installed_repositories(state: &mut FakeForgeState, call: &ApiCall)
         return Err(ApiResponse::error(403, words, Value::Null));
     }
     let (page, total, shown) = list_repositories(state, call);
-    let mut reply = page.reply(&state.world, call, total, Vec::new());
+    let mut reply = page.reply(&state.forge, call, total, Vec::new());
     reply.body = ApiResponse::json(200, json!({"total_count": total, "repositories": shown})).body;
     Ok(reply)
 }
@@ -40,7 +40,7 @@ fn list_repositories(state: &FakeForgeState, call: &ApiCall) -> (PageRequest, us
         state.repos.values().filter(|repo| repo.listed && call.token_scope.includes(repo)).collect();
     all.sort_by_key(|repo| (std::cmp::Reverse(repo.pushed), repo.id));
     let page = PageRequest::from_call(call);
-    let shown = page.page_items(&all).iter().map(|repo| state.world.repository_json(repo)).collect();
+    let shown = page.page_items(&all).iter().map(|repo| state.forge.repository_json(repo)).collect();
     (page, all.len(), shown)
 }
 

@@ -29,7 +29,7 @@ pub(crate) fn build_delivery(
         }
         // The fake creates no delivery, because Truing does not subscribe to events of threads.
         FakeForgeEvent::Thread { .. } => Ok(None),
-        FakeForgeEvent::Check { run, button: again, actor: by } => {
+        FakeForgeEvent::RerunRequest { run, button: again, actor: by } => {
             let (name, of) = match again {
                 RerunButton::Run => ("check_run", world.check_json(repo, run)),
                 RerunButton::Suite => ("check_suite", world.suite_json(repo, run)),
@@ -91,11 +91,11 @@ fn event_for_change(
         PullChange::Reopened => ("reopened", Value::Null),
         PullChange::Draft(true) => ("converted_to_draft", Value::Null),
         PullChange::Draft(false) => ("ready_for_review", Value::Null),
-        PullChange::Retargeted { branch, commit } => {
+        PullChange::Retargeted { previous_branch: branch, previous_commit: commit } => {
             let from = json!({"ref": {"from": branch}, "sha": {"from": commit}});
             ("edited", json!({"changes": {"base": from}}))
         }
-        PullChange::Edited { title, body } => {
+        PullChange::Edited { previous_title: title, previous_body: body } => {
             let mut changes = serde_json::Map::new();
             for (field, old) in [("title", title), ("body", body)] {
                 if let Some(old) = old {

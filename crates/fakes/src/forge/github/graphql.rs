@@ -44,7 +44,7 @@ pub(crate) fn answer_query(state: &mut FakeForgeState, call: &ApiCall) -> Result
     let data = if OPERATIONS.iter().any(is_refused) {
         forbidden()
     } else if FORBIDDEN.iter().any(|name| asks(name)) {
-        state.world.record_violation(format!("a forbidden GraphQL operation by {}", call.login));
+        state.forge.record_violation(format!("a forbidden GraphQL operation by {}", call.login));
         forbidden()
     } else if asks("resolveReviewThread") {
         set_resolved(state, call, "resolveReviewThread", query, variables, true)
@@ -59,7 +59,7 @@ pub(crate) fn answer_query(state: &mut FakeForgeState, call: &ApiCall) -> Result
     } else if asks("viewer") {
         json!({"data": {"viewer": {"login": bare_login(&call.login)}}})
     } else {
-        state.world.record_violation(format!("an unknown GraphQL operation by {}", call.login));
+        state.forge.record_violation(format!("an unknown GraphQL operation by {}", call.login));
         error_json("undefinedField", "Field doesn't exist on type 'Query'")
     };
     Ok(ApiResponse::json(200, select::select_fields(query, data)))
@@ -99,7 +99,7 @@ fn review_threads(
         |name| argument_value(query, variables, name).and_then(|value| value.as_str().map(str::to_owned));
     let number = argument_value(query, variables, "number").and_then(|value| value.as_u64());
     let (owner, name) = (text("owner").unwrap_or_default(), text("name").unwrap_or_default());
-    let FakeForgeState { world, repos, renamed_repositories: _ } = state;
+    let FakeForgeState { forge: world, repos, renamed_repositories: _ } = state;
     let repo = repos.get_mut(&format!("{owner}/{name}").to_lowercase());
     let Some(repo) = repo.filter(|repo| call.token_scope.includes(repo)) else {
         let message = format!("Could not resolve to a Repository with the name '{owner}/{name}'.");

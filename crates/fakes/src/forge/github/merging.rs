@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::forge::github::call::{ApiCall, ApiResponse};
 use crate::forge::github::pulls::error_reply;
-use crate::forge::operations::branches::{branch_tip, record_push, refs_of};
+use crate::forge::operations::branches::{branch_tip, record_push, refs_updated_by_push};
 use crate::forge::state::FakeForgeState;
 
 /// Handles `PUT …/pulls/{number}/update-branch`: merges the base branch into the pull request's branch.
@@ -24,7 +24,7 @@ pub(crate) fn update_branch(state: &mut FakeForgeState, call: &ApiCall) -> Resul
     if repo.git.merge_base(&base, &head).as_deref() == Some(base.as_str()) {
         return refused("There are no new commits on the base branch.");
     }
-    let refs = refs_of(repo, &branch);
+    let refs = refs_updated_by_push(repo, &branch);
     let refs: Vec<&str> = refs.iter().map(String::as_str).collect();
     let message = format!("Merge branch '{onto}' into {branch}");
     let Some(merged) = repo.git.merge(&refs, &head, &base, &message)? else {

@@ -92,7 +92,12 @@ pub(crate) fn update(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (title, body) = (replaced("title", &mut pull.title), replaced("body", &mut pull.body));
     let is_open = pull.open;
     if title.is_some() || body.is_some() {
-        world.record_change(repo, number, &call.login, PullChange::Edited { title, body })?;
+        world.record_change(
+            repo,
+            number,
+            &call.login,
+            PullChange::Edited { previous_title: title, previous_body: body },
+        )?;
     }
     match (text("state"), is_open) {
         (Some("closed"), true) => {
@@ -138,7 +143,7 @@ pub(crate) fn set_draft(
     ids: &[String],
     draft: bool,
 ) -> Result<bool, ApiResponse> {
-    let FakeForgeState { world, repos, renamed_repositories: _ } = state;
+    let FakeForgeState { forge: world, repos, renamed_repositories: _ } = state;
     for repo in repos.values_mut().filter(|repo| call.token_scope.includes(repo)) {
         let is = |pull: &&mut StoredPull| ids.contains(&node_id("PullRequest", pull.id));
         let Some(pull) = repo.pulls.values_mut().find(is) else { continue };

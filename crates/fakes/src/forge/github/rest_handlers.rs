@@ -28,7 +28,7 @@ pub(crate) const BODY_TOO_LONG_MESSAGE: &str = "Body is too long (maximum is 655
 
 /// Handles the call `GET /user`.
 pub(crate) fn user(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
-    Ok(ApiResponse::json(200, state.world.viewer_json(&call.login)))
+    Ok(ApiResponse::json(200, state.forge.viewer_json(&call.login)))
 }
 
 /// Handles the call `GET /repos/{owner}/{repo}`.

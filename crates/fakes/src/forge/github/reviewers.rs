@@ -44,7 +44,7 @@ pub(crate) fn request_reviewers(state: &mut FakeForgeState, call: &ApiCall) -> C
             let words = "Review cannot be requested from pull request author.";
             return Err(ApiResponse::error(422, words, Value::Null));
         }
-        if repo.bots.iter().any(|bot| bot.alias.as_deref().is_some_and(is)) {
+        if repo.bots.iter().any(|bot| bot.line_comment_author.as_deref().is_some_and(is)) {
             continue;
         }
         let bot = repo.bots.iter().find(|bot| is(&bot.login)).map(|bot| bot.login.clone());

@@ -160,7 +160,7 @@ fn apply_etag(
         let etag = format!("W/\"{}\"", hex::encode(digest));
         if cached_etag.is_some_and(|cached_etag| cached_etag.as_bytes() == etag.as_bytes()) {
             (reply.status, reply.body) = (304, ReplyBody::Empty);
-            world.spent.1 = world.spent.1.saturating_sub(1);
+            world.hour_and_call_count.1 = world.hour_and_call_count.1.saturating_sub(1);
         }
         reply.headers.push(("etag", etag));
     }
@@ -173,7 +173,7 @@ fn add_headers(world: &mut ForgeInstance, reply: ApiResponse, context: &HeaderCo
     let reply = apply_etag(world, reply, known);
     let (used, now) = (world.request_count, world.now());
     let (limit, in_hour) = match world.limit {
-        Some(limit) => (limit, world.spent.1.min(limit)),
+        Some(limit) => (limit, world.hour_and_call_count.1.min(limit)),
         None => (RATE_LIMIT, world.request_count % RATE_LIMIT),
     };
     let general = [

@@ -109,8 +109,8 @@ fn readable_repository(
 ) -> Result<ServedRepository, ApiResponse> {
     let state = shared.lock();
     let sent = headers.contains_key(header::AUTHORIZATION);
-    if call.login.is_empty() && (sent || state.world.private_git) {
-        return Err(unauthorized_reply(state.world.flavour));
+    if call.login.is_empty() && (sent || state.forge.private_git) {
+        return Err(unauthorized_reply(state.forge.flavour));
     }
     let missing = || ApiResponse::bytes(404, "text/plain", "Repository not found.\n");
     let key = repository_key(call);

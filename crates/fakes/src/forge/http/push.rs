@@ -75,9 +75,9 @@ fn writable_repository<'a>(
     let refused = |status, words: String| Err(ApiResponse::bytes(status, "text/plain", words));
     // Even if the URL contains a token, git sends its first request without the token.
     if call.login.is_empty() {
-        return Err(unauthorized_reply(state.world.flavour));
+        return Err(unauthorized_reply(state.forge.flavour));
     }
-    let FakeForgeState { world, repos, renamed_repositories: _ } = state;
+    let FakeForgeState { forge: world, repos, renamed_repositories: _ } = state;
     let repo = repos.get_mut(&repository_key(call)).filter(|repo| call.token_scope.includes(repo));
     let Some(repo) = repo else { return refused(404, "Repository not found.\n".into()) };
     if !repo.may_push(call) {
@@ -102,18 +102,18 @@ fn receive_push(state: &mut FakeForgeState, call: &ApiCall, body: &[u8]) -> Resu
     {
         if violation {
             state
-                .world
+                .forge
                 .record_violation(format!("a push over git: {} by {}: {words}", call.path, call.login));
         }
         return Ok(rejected_push_report(&commands, side_band, why, &words));
     }
-    if let Some(words) = repo.declines.pop_front() {
+    if let Some(words) = repo.push_rejection_messages.pop_front() {
         return Ok(rejected_push_report(&commands, side_band, "pre-receive hook declined", &words));
     }
     let answer = repo.git.receive_push(&[], body)?;
     let key = repository_key(call);
     for command in commands {
-        let FakeForgeState { world, repos, renamed_repositories: _ } = &mut *state;
+        let FakeForgeState { forge: world, repos, renamed_repositories: _ } = &mut *state;
         let Some(repo) = repos.get_mut(&key) else { continue };
         let Some(tip) = repo.git.reload_ref(&command.name)? else { continue };
         let branch = command.name.strip_prefix("refs/heads/").unwrap_or_default();

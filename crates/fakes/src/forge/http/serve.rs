@@ -144,7 +144,7 @@ async fn answer_call(
     let asked = body.as_ref().ok().cloned();
     let (fault, bearer, spent) = {
         let mut state = shared.lock();
-        let world = &mut state.world;
+        let world = &mut state.forge;
         *world.calls.entry(format!("{method} {route}")).or_default() += 1;
         world.request_count += 1;
         let bearer = (protocol.authenticate)(world, &parts.headers, resource);
@@ -153,14 +153,14 @@ async fn answer_call(
     };
     let (login, pass) = bearer.unzip();
     let fault = fault.or_else(|| {
-        let now = shared.lock().world.now();
+        let now = shared.lock().forge.now();
         spent.then(|| ForgeFaultKind::PrimaryLimit((3600 - now.rem_euclid(3600)).unsigned_abs()))
     });
     let fault = fault.or_else(|| {
-        let wait = shared.lock().world.secondary_limit_wait(&method, route)?;
+        let wait = shared.lock().forge.secondary_limit_wait(&method, route)?;
         Some(ForgeFaultKind::SecondaryLimit(Some(wait)))
     });
-    let replaced = fault.as_ref().and_then(|kind| (protocol.fault_response)(kind, shared.lock().world.now()));
+    let replaced = fault.as_ref().and_then(|kind| (protocol.fault_response)(kind, shared.lock().forge.now()));
     // If a fault replaces the response, the observer does not get the response, so it is not compared with
     // the forge's API description.
     let answers = replaced.is_none() && fault != Some(ForgeFaultKind::Drop);
@@ -192,14 +192,14 @@ async fn answer_call(
         Some(ForgeFaultKind::HeldAnswer) => shared.wait_until_released().await,
         Some(ForgeFaultKind::StatusAfterCall(status)) => {
             let status = ForgeFaultKind::Status(status, None);
-            let said = (protocol.fault_response)(&status, shared.lock().world.now());
+            let said = (protocol.fault_response)(&status, shared.lock().forge.now());
             reply = said.unwrap_or(reply);
         }
         Some(_) | None => {}
     }
     let review = parts.headers.get("x-review-id").and_then(|id| id.to_str().ok()).map(str::to_owned);
     if review.is_none() && is_write(&method, route, asked.as_deref()) && is_from_truing(&parts.headers) {
-        shared.lock().world.record_violation(format!("{method} {route} without X-Review-Id"));
+        shared.lock().forge.record_violation(format!("{method} {route} without X-Review-Id"));
     }
     let hang_up = matches!(fault, Some(ForgeFaultKind::Drop | ForgeFaultKind::LostAnswer));
     let about = HeaderContext {
@@ -208,7 +208,7 @@ async fn answer_call(
         is_get: parts.method == "GET",
         resource,
     };
-    let mut reply = (protocol.add_headers)(&mut shared.lock().world, reply, &about);
+    let mut reply = (protocol.add_headers)(&mut shared.lock().forge, reply, &about);
     let target = parts.uri.path_and_query().map_or(path, ToString::to_string);
     if let (Some(witness), true) = (&shared.observer, resource != GIT) {
         let request =
@@ -221,20 +221,20 @@ async fn answer_call(
             answer: answers.then(|| (reply.status, reply.body.json())),
         };
         let problems = witness.observe_exchange(&exchange);
-        let world = &mut shared.lock().world;
+        let world = &mut shared.lock().forge;
         problems.into_iter().for_each(|problem| world.record_violation(problem));
     }
     if fault == Some(ForgeFaultKind::SelfLink) {
-        let root = shared.lock().world.base_url.clone();
+        let root = shared.lock().forge.base_url.clone();
         (protocol.set_next_page)(&mut reply, &format!("{root}{target}"));
     }
     let mut response = build_response(reply, fault == Some(ForgeFaultKind::Truncated));
     {
         let mut state = shared.lock();
         let status = (!hang_up).then_some(response.status().as_u16());
-        state.world.log.push_back(LoggedCall { method, path: target, login, review, status });
-        if state.world.log.len() > MAX_LOGGED {
-            state.world.log.pop_front();
+        state.forge.log.push_back(LoggedCall { method, path: target, login, review, status });
+        if state.forge.log.len() > MAX_LOGGED {
+            state.forge.log.pop_front();
         }
     }
     if hang_up {
@@ -301,7 +301,7 @@ async fn carry_out(
         return refused;
     }
     let Some(handler) = handler else {
-        shared.lock().world.record_violation(format!("no such call: {} {}", call.method, call.path));
+        shared.lock().forge.record_violation(format!("no such call: {} {}", call.method, call.path));
         return (protocol.refusal_response)(CallRefusal::NoSuchCall);
     };
     if !body.is_empty() {
@@ -310,7 +310,7 @@ async fn carry_out(
             Err(_) => return (protocol.refusal_response)(CallRefusal::BadJson),
         }
     }
-    let refusal = shared.lock().world.refused_files.iter().find_map(|file| file.refusal_reply(&call));
+    let refusal = shared.lock().forge.refused_files.iter().find_map(|file| file.refusal_reply(&call));
     if let Some(refusal) = refusal {
         return refusal;
     }

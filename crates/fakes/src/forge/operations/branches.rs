@@ -16,14 +16,14 @@ pub(crate) fn open_pulls_from(repo: &StoredRepository, branch: &str) -> Vec<u64>
 
 /// Returns the refs that a push to a branch updates: the branch's own ref, and the refs of the open pull
 /// requests from the branch.
-pub(crate) fn refs_of(repo: &StoredRepository, branch: &str) -> Vec<String> {
+pub(crate) fn refs_updated_by_push(repo: &StoredRepository, branch: &str) -> Vec<String> {
     let pulls = open_pulls_from(repo, branch).into_iter().map(|number| repo.flavour.pull_ref(number));
     std::iter::once(ref_name(branch)).chain(pulls).collect()
 }
 
 /// Adds a commit to a branch, and updates `refs/pull/{n}/head` of its pull requests.
 pub(crate) fn push_commit(
-    world: &mut ForgeInstance,
+    forge: &mut ForgeInstance,
     repo: &mut StoredRepository,
     branch: &str,
     parent: &str,
@@ -32,40 +32,40 @@ pub(crate) fn push_commit(
     if let Some((owner, _)) = branch.split_once(':')
         && !repo.forks.contains_key(owner)
     {
-        world.ensure_account(owner);
-        repo.forks.insert(owner.to_owned(), Some(world.next_id()));
+        forge.ensure_account(owner);
+        repo.forks.insert(owner.to_owned(), Some(forge.next_id()));
     }
-    let refs = refs_of(repo, branch);
+    let refs = refs_updated_by_push(repo, branch);
     let refs: Vec<&str> = refs.iter().map(String::as_str).collect();
     let sha = repo.git.commit(&refs, Some(parent), commit)?;
     if let Some((owner, _)) = branch.split_once(':') {
         repo.fork_commits.insert(sha.clone(), owner.to_owned());
     }
-    record_push(world, repo, branch, &sha, commit.author())?;
+    record_push(forge, repo, branch, &sha, commit.author())?;
     Ok(sha)
 }
 
 /// Updates the open pull requests from and to a branch after a push.
 pub(crate) fn record_push(
-    world: &mut ForgeInstance,
+    forge: &mut ForgeInstance,
     repo: &mut StoredRepository,
     branch: &str,
     sha: &str,
     actor: &str,
 ) -> Result<(), FakeError> {
-    repo.pushed = world.now();
+    repo.pushed = forge.now();
     for pull in repo.pulls.values_mut().filter(|pull| pull.open && pull.base_ref == branch) {
         pull.base = sha.to_owned();
     }
     for number in open_pulls_from(repo, branch) {
-        let stale = world.stale_heads;
+        let stale = forge.stale_heads;
         let Some(pull) = repo.pulls.get_mut(&number) else { continue };
         if pull.head == sha {
             continue;
         }
         let before = std::mem::replace(&mut pull.head, sha.to_owned());
         pull.stale_head = (stale > 0).then(|| (before.clone(), stale));
-        world.record_change(repo, number, actor, PullChange::Pushed { before, after: sha.to_owned() })?;
+        forge.record_change(repo, number, actor, PullChange::Pushed { before, after: sha.to_owned() })?;
     }
     Ok(())
 }

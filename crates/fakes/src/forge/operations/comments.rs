@@ -87,7 +87,7 @@ pub(crate) struct InlineTarget {
 
 /// Adds a comment on code in a separate review, as GitHub does, and returns the id of the comment.
 pub(crate) fn add_inline(
-    world: &mut ForgeInstance,
+    forge: &mut ForgeInstance,
     repo: &mut StoredRepository,
     number: u64,
     author: &str,
@@ -95,10 +95,10 @@ pub(crate) fn add_inline(
     target: InlineTarget,
 ) -> u64 {
     let InlineTarget { commits: spot, place, hunk } = target;
-    let note = world.new_comment(author, body);
+    let note = forge.new_comment(author, body);
     let commit = spot.commit.clone();
     let review = StoredReview {
-        id: world.next_id(),
+        id: forge.next_id(),
         author: author.to_owned(),
         body: String::new(),
         state: FakeReviewVerdict::Commented,
@@ -118,7 +118,7 @@ pub(crate) fn add_inline(
 /// Adds a reply to the thread whose first comment has this id. Returns `None` if the comment is not the first
 /// comment of a thread.
 pub(crate) fn add_reply(
-    world: &mut ForgeInstance,
+    forge: &mut ForgeInstance,
     repo: &mut StoredRepository,
     number: u64,
     author: &str,
@@ -129,7 +129,7 @@ pub(crate) fn add_reply(
     let began = pull.comment_mut(first_comment).filter(|comment| comment.in_reply_to.is_none())?.clone();
     let spot = CommentCommits { commit: began.commit, merge_base: began.merge_base };
     let target = InlineTarget { commits: spot, place: began.place, hunk: began.diff_hunk };
-    let id = add_inline(world, repo, number, author, body, target);
+    let id = add_inline(forge, repo, number, author, body, target);
     repo.pulls.get_mut(&number)?.comment_mut(id)?.in_reply_to = Some(first_comment);
     Some(id)
 }

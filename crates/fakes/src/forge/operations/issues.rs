@@ -6,16 +6,16 @@ use crate::forge::state::{ForgeInstance, StoredRepository};
 
 /// Opens an issue and returns its number.
 pub(crate) fn open_issue(
-    world: &mut ForgeInstance,
+    forge: &mut ForgeInstance,
     repo: &mut StoredRepository,
     author: &str,
     title: &str,
     body: &str,
     labels: Vec<String>,
 ) -> u64 {
-    world.ensure_account(author);
-    make_labels(world, repo, &labels);
-    let (id, number, now) = (world.next_id(), repo.next_number(), world.now());
+    forge.ensure_account(author);
+    make_labels(forge, repo, &labels);
+    let (id, number, now) = (forge.next_id(), repo.next_number(), forge.now());
     let issue = StoredIssue {
         id,
         number,
@@ -30,24 +30,24 @@ pub(crate) fn open_issue(
         updated: now,
         close_event: None,
         notes: Vec::new(),
-        hidden_for: world.stale_lists,
+        hidden_for: forge.stale_lists,
     };
     repo.issues.insert(number, issue);
     number
 }
 
 /// Creates the labels that do not exist yet.
-pub(crate) fn make_labels(world: &mut ForgeInstance, repo: &mut StoredRepository, names: &[String]) {
+pub(crate) fn make_labels(forge: &mut ForgeInstance, repo: &mut StoredRepository, names: &[String]) {
     for name in names {
         if !repo.labels.contains_key(name) {
-            repo.labels.insert(name.clone(), world.next_id());
+            repo.labels.insert(name.clone(), forge.next_id());
         }
     }
 }
 
 /// Sets or removes a label of a pull request. Returns false if nothing changes.
 pub(crate) fn set_label(
-    world: &mut ForgeInstance,
+    forge: &mut ForgeInstance,
     pull: &mut StoredPull,
     actor: &str,
     label: &str,
@@ -61,7 +61,7 @@ pub(crate) fn set_label(
     } else {
         pull.labels.retain(|name| name != label);
     }
-    let (id, at) = (world.next_id(), world.now());
+    let (id, at) = (forge.next_id(), forge.now());
     pull.label_changes.push(LabelChange {
         id,
         account: actor.to_owned(),

@@ -11,7 +11,7 @@ use crate::repo::FakeGitError;
 impl StoredRepository {
     /// Returns the merge state without advancing the scripted merge states.
     pub(crate) fn merge_state(&self, pull: &StoredPull) -> MergeState {
-        if let Some(forced_state) = pull.merge_conditions.merge.front() {
+        if let Some(forced_state) = pull.merge_conditions.scripted_merge_states.front() {
             return *forced_state;
         }
         if !pull.open {
@@ -39,7 +39,7 @@ impl StoredRepository {
 
     /// Returns true if a merge of the pull request into its base would have conflicts.
     pub(crate) fn has_conflicts(&self, pull: &StoredPull) -> Result<bool, FakeGitError> {
-        match pull.merge_conditions.merge.front() {
+        match pull.merge_conditions.scripted_merge_states.front() {
             Some(forced_state) => Ok(*forced_state == MergeState::Dirty),
             None => Ok(!self.git.conflicting_files(&pull.base, &pull.head)?.is_empty()),
         }
@@ -48,7 +48,7 @@ impl StoredRepository {
     /// Returns the merge state, and advances to the next merge state that a test has scripted.
     pub(crate) fn ask_merge_state(&mut self, number: u64) -> Option<MergeState> {
         let state = self.merge_state(self.pulls.get(&number)?);
-        let merge = &mut self.pulls.get_mut(&number)?.merge_conditions.merge;
+        let merge = &mut self.pulls.get_mut(&number)?.merge_conditions.scripted_merge_states;
         if merge.len() > 1 {
             merge.pop_front();
         }

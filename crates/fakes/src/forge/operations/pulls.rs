@@ -90,17 +90,17 @@ pub(crate) fn has_open_pull(repo: &StoredRepository, head: &str, base: &str) -> 
 }
 
 pub(crate) fn close_pull(
-    world: &mut ForgeInstance,
+    forge: &mut ForgeInstance,
     repo: &mut StoredRepository,
     number: u64,
     merged_by: Option<String>,
 ) -> Result<(), FakeError> {
-    let now = world.now();
+    let now = forge.now();
     let pull = pull_mut(repo, number)?;
     if !pull.open {
         return Err(FakeError::Refused(format!("pull request {number} is closed already")));
     }
     let sender = merged_by.clone().unwrap_or_else(|| pull.author.clone());
     (pull.open, pull.closed_at, pull.merged_by) = (false, Some(now), merged_by);
-    Ok(world.record_change(repo, number, &sender, PullChange::Closed)?)
+    Ok(forge.record_change(repo, number, &sender, PullChange::Closed)?)
 }

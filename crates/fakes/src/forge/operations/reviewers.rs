@@ -11,7 +11,7 @@ use crate::forge::state::{CommitStatus, ForgeInstance, StoredRepository};
 
 /// Triggers the bots that react to this comment. Returns an error if the script of a bot is invalid.
 pub(crate) fn trigger_bots(
-    world: &mut ForgeInstance,
+    forge: &mut ForgeInstance,
     repo: &mut StoredRepository,
     number: u64,
     comment: u64,
@@ -24,7 +24,7 @@ pub(crate) fn trigger_bots(
         return Ok(());
     }
     run_bots(
-        world,
+        forge,
         repo,
         number,
         |bot| bot.trigger.as_deref() == Some(trigger_comment.as_str()),
@@ -34,7 +34,7 @@ pub(crate) fn trigger_bots(
 
 /// Runs the next step of each selected bot.
 pub(crate) fn run_bots(
-    world: &mut ForgeInstance,
+    forge: &mut ForgeInstance,
     repo: &mut StoredRepository,
     number: u64,
     is_selected: impl Fn(&FakeBot) -> bool,
@@ -48,15 +48,15 @@ pub(crate) fn run_bots(
         .collect();
     for (bot, step) in steps {
         if let (true, Some(comment)) = (step.eyes, comment) {
-            add_reaction(world, repo, number, comment, &bot.login, "eyes");
+            add_reaction(forge, repo, number, comment, &bot.login, "eyes");
         }
         if let Some(review) = &step.review {
-            let by = (bot.login.as_str(), bot.alias.as_deref().unwrap_or(&bot.login));
-            post_review(world, repo, number, by.0, by.1, None, review)?;
+            let by = (bot.login.as_str(), bot.line_comment_author.as_deref().unwrap_or(&bot.login));
+            post_review(forge, repo, number, by.0, by.1, None, review)?;
         }
         if let Some((name, conclusion)) = step.check {
             let sha = repo.pulls.get(&number).map(|pull| pull.head.clone()).unwrap_or_default();
-            create_check_run(world, repo, &sha, &bot.login, &name, conclusion);
+            create_check_run(forge, repo, &sha, &bot.login, &name, conclusion);
         }
     }
     Ok(())
@@ -64,15 +64,15 @@ pub(crate) fn run_bots(
 
 /// Reacts to a comment in a conversation.
 pub(crate) fn add_reaction(
-    world: &mut ForgeInstance,
+    forge: &mut ForgeInstance,
     repo: &mut StoredRepository,
     number: u64,
     comment: u64,
     actor: &str,
     content: &str,
 ) {
-    world.ensure_account(actor);
-    let (id, at) = (world.next_id(), world.now());
+    forge.ensure_account(actor);
+    let (id, at) = (forge.next_id(), forge.now());
     let note = repo.notes_mut(number).into_iter().flatten().find(|note| note.id == comment);
     let Some(note) = note else { return };
     if !note.reactions.iter().any(|known| known.account == actor && known.content == content) {
@@ -83,22 +83,22 @@ pub(crate) fn add_reaction(
 /// Posts a review on the given commit or the head, and returns the review's id. The author of the review may
 /// differ from the author of its line comments.
 pub(crate) fn post_review(
-    world: &mut ForgeInstance,
+    forge: &mut ForgeInstance,
     repo: &mut StoredRepository,
     number: u64,
     reviewer: &str,
-    by_lines: &str,
+    line_comment_author: &str,
     commit: Option<&str>,
     review: &BotReview,
 ) -> Result<u64, String> {
-    world.ensure_account(reviewer);
+    forge.ensure_account(reviewer);
     let spot = CommentCommits::from_pull(repo, number, commit)?;
-    let (id, created) = (world.next_id(), world.now());
+    let (id, created) = (forge.next_id(), forge.now());
     let mut comments = Vec::new();
     for (path, line, body) in &review.comments {
         let place = InlinePlace { path: path.clone(), line: Some((FakeDiffSide::Right, *line)), start: None };
         let hunk = spot.check_place(repo, number, &place)?;
-        comments.push(spot.new_comment(world.new_comment(by_lines, body), id, place, hunk));
+        comments.push(spot.new_comment(forge.new_comment(line_comment_author, body), id, place, hunk));
     }
     let pull = repo.pulls.get_mut(&number).ok_or("there is no such pull request")?;
     pull.updated_at = created;
@@ -106,8 +106,8 @@ pub(crate) fn post_review(
     pull.inline_comments.extend(comments);
     let (author, body, state) = (reviewer.to_owned(), review.body.clone(), review.state);
     let commit = spot.commit().to_owned();
-    let text = (world.flavour != ForgeFlavour::GitHub && !body.is_empty()).then(|| body.clone());
-    if world.flavour.judges_are_reviewers()
+    let text = (forge.flavour != ForgeFlavour::GitHub && !body.is_empty()).then(|| body.clone());
+    if forge.flavour.judges_are_reviewers()
         && state != FakeReviewVerdict::Commented
         && !pull.merge_conditions.reviewers.contains(&author)
     {
@@ -116,7 +116,7 @@ pub(crate) fn post_review(
     pull.reviews.push(StoredReview { id, author, body, state, commit, created_at: created });
     // Bitbucket has no reviews, so the text of the review is posted as a comment.
     if let Some(text) = text {
-        let note = world.new_comment(reviewer, &text);
+        let note = forge.new_comment(reviewer, &text);
         pull.conversation_comments.push(note);
     }
     Ok(id)
@@ -124,20 +124,20 @@ pub(crate) fn post_review(
 
 /// Creates a check run or, at Bitbucket, a status. A check without a conclusion is still running.
 pub(crate) fn create_check_run(
-    world: &mut ForgeInstance,
+    forge: &mut ForgeInstance,
     repo: &mut StoredRepository,
     sha: &str,
     creator: &str,
     name: &str,
     conclusion: Option<String>,
 ) {
-    world.ensure_account(creator);
-    if world.flavour != ForgeFlavour::GitHub {
-        return set_status(world, repo, sha, creator, name, conclusion.as_deref());
+    forge.ensure_account(creator);
+    if forge.flavour != ForgeFlavour::GitHub {
+        return set_status(forge, repo, sha, creator, name, conclusion.as_deref());
     }
     let status = if conclusion.is_some() { "completed" } else { "in_progress" };
     let run = FakeCheckRun {
-        id: world.next_id(),
+        id: forge.next_id(),
         sha: sha.to_owned(),
         name: name.to_owned(),
         external_id: None,
@@ -147,7 +147,7 @@ pub(crate) fn create_check_run(
         summary: None,
         annotations: Vec::new(),
         creator: creator.to_owned(),
-        created: world.now(),
+        created: forge.now(),
         is_rerun_requested: false,
     };
     repo.checks.push(run);
@@ -155,7 +155,7 @@ pub(crate) fn create_check_run(
 
 /// Sets a status instead of a check run, because Bitbucket has no check runs.
 fn set_status(
-    world: &mut ForgeInstance,
+    forge: &mut ForgeInstance,
     repo: &mut StoredRepository,
     sha: &str,
     creator: &str,
@@ -168,14 +168,14 @@ fn set_status(
         Some("cancelled") => "error",
         Some(_) => "failure",
     };
-    let (id, created) = (world.next_id(), world.now());
+    let (id, created) = (forge.next_id(), forge.now());
     repo.statuses.retain(|known| known.sha != sha || known.context != name);
     repo.statuses.push(CommitStatus {
         id,
         sha: sha.to_owned(),
         state: state.to_owned(),
         description: None,
-        target_url: Some(format!("{}/builds/{id}", world.base_url)),
+        target_url: Some(format!("{}/builds/{id}", forge.base_url)),
         context: name.to_owned(),
         name: Some(name.to_owned()),
         refname: None,

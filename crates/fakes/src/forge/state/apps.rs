@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Default permissions of an installation: the permissions that reviews require.
-pub(crate) const GRANTED: &[(&str, &str)] = &[
+pub(crate) const DEFAULT_INSTALLATION_PERMISSIONS: &[(&str, &str)] = &[
     ("checks", "write"),
     ("contents", "read"),
     ("issues", "write"),
@@ -19,7 +19,7 @@ pub(crate) struct AppRegistry {
     pub(crate) installations: BTreeMap<u64, FakeInstallation>,
     pub(crate) issued: BTreeMap<String, IssuedToken>,
     /// Number of tokens issued so far.
-    pub(crate) tokens: u64,
+    pub(crate) issued_token_count: u64,
 }
 
 /// A GitHub App that was registered.
@@ -44,7 +44,7 @@ pub(crate) struct FakeInstallation {
 #[derive(Clone, Debug)]
 pub(crate) struct IssuedToken {
     pub(crate) login: String,
-    pub(crate) pass: FakeTokenScope,
+    pub(crate) scope: FakeTokenScope,
     pub(crate) expires: i64,
 }
 

@@ -11,7 +11,7 @@ pub struct FakeBot {
     pub login: String,
     /// Author of the bot's line comments, if the author differs from `login`, as for Copilot. A request for a
     /// review by this name succeeds, but has no effect.
-    pub alias: Option<String>,
+    pub line_comment_author: Option<String>,
     /// Complete text of a comment that triggers the bot. Other comments do not trigger the bot.
     pub trigger: Option<String>,
     /// Steps of the bot. Each trigger runs one step; after the last step, a trigger has no effect.

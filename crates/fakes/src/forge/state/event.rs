@@ -15,7 +15,7 @@ pub(crate) enum FakeForgeEvent {
     /// A thread on the diff was resolved or reopened; `id` is the id of the thread's first comment.
     Thread { number: u64, id: u64, resolved: bool, actor: String },
     /// An account requests a rerun of a check run, or of the suite of this check run.
-    Check { run: Box<FakeCheckRun>, button: RerunButton, actor: String },
+    RerunRequest { run: Box<FakeCheckRun>, button: RerunButton, actor: String },
 }
 
 /// A change of a pull request.
@@ -28,14 +28,14 @@ pub(crate) enum PullChange {
     Draft(bool),
     /// The base branch was changed. The fields are the previous base branch and its commit.
     Retargeted {
-        branch: String,
-        commit: String,
+        previous_branch: String,
+        previous_commit: String,
     },
     /// The title or the description was changed. A field contains the previous value, or `None` if the value
     /// was not changed.
     Edited {
-        title: Option<String>,
-        body: Option<String>,
+        previous_title: Option<String>,
+        previous_body: Option<String>,
     },
     /// Commits were pushed to the branch of the pull request.
     Pushed {

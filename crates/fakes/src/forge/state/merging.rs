@@ -43,7 +43,7 @@ pub(crate) struct MergeConditions {
     pub(crate) reviewers: Vec<String>,
     /// Scripted merge states. Each request returns the next state; after the list's end, the last state is
     /// repeated. If the list is empty, requests return the state that checks and statuses determine.
-    pub(crate) merge: VecDeque<MergeState>,
+    pub(crate) scripted_merge_states: VecDeque<MergeState>,
     pub(crate) decision: Option<ReviewDecision>,
     /// True if accounts with write access to the repository may push to the pull request's branch in a fork.
     pub(crate) modifiable: bool,

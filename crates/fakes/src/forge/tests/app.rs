@@ -164,7 +164,7 @@ async fn whoever_may_not_is_refused_in_githubs_words_for_his_kind_of_token() {
         (TokenKind::Actions, "Resource not accessible by integration"),
         (TokenKind::FineGrained, "Resource not accessible by personal access token"),
     ] {
-        forge.limit_token("limited", kind, "ada", "acme", &held);
+        forge.register_limited_token("limited", kind, "ada", "acme", &held);
         let (status, refused) = ask(&forge, "limited", "POST", "/graphql", query.clone()).await;
         assert_eq!((status, &refused["errors"][0]["type"]), (200, &json!("FORBIDDEN")), "{refused}");
         assert_eq!(refused["errors"][0]["message"], words);
@@ -175,7 +175,7 @@ async fn whoever_may_not_is_refused_in_githubs_words_for_his_kind_of_token() {
         let (status, _) =
             ask(&forge, "limited", "GET", "/repos/acme/shop/issues/1/comments", Value::Null).await;
         assert_eq!(status, 200, "pull_requests is enough for a pull request's conversation");
-        forge.limit_token("limited", kind, "ada", "mega", &held);
+        forge.register_limited_token("limited", kind, "ada", "mega", &held);
         assert_eq!(
             ask(&forge, "limited", "GET", "/repos/acme/shop", Value::Null).await.0,
             404,

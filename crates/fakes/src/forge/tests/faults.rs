@@ -16,10 +16,10 @@ async fn a_lost_answer_is_of_a_done_call_and_a_drop_of_one_that_was_not() {
     let body = json!({"body": "once"});
     stage.forge.add_fault(ForgeFault::on_call("POST", ISSUE, ForgeFaultKind::Drop));
     assert!(stage.send("POST", ISSUE, body.clone()).await.is_err());
-    assert_eq!(stage.shop.pull(1).await.unwrap().summary_comments().count(), 0);
+    assert_eq!(stage.shop.pull(1).await.unwrap().conversation_comments().count(), 0);
     stage.forge.add_fault(ForgeFault::on_call("POST", ISSUE, ForgeFaultKind::LostAnswer));
     assert!(stage.send("POST", ISSUE, body.clone()).await.is_err());
-    assert_eq!(stage.shop.pull(1).await.unwrap().summary_comments().count(), 1);
+    assert_eq!(stage.shop.pull(1).await.unwrap().conversation_comments().count(), 1);
     assert_eq!(stage.ask("POST", ISSUE, body).await.0, 201, "the rule is used up");
     let statuses: Vec<_> = stage.forge.request_log().iter().map(|logged| logged.status).collect();
     assert_eq!(statuses, [None, None, Some(201)], "no client of ours sends a POST twice");
@@ -67,7 +67,7 @@ async fn a_caller_that_gives_up_waiting_has_still_been_served() {
         ForgeFaultKind::Delay(Duration::from_secs(3600)),
     ));
     let call = stage.send("POST", ISSUE, json!({"body": "late"}));
-    let done = async { while stage.shop.pull(1).await.unwrap().summary_comments().count() == 0 {} };
+    let done = async { while stage.shop.pull(1).await.unwrap().conversation_comments().count() == 0 {} };
     tokio::select! {
         _ = call => panic!("there should be no answer"),
         () = done => {}

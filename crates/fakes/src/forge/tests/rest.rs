@@ -133,7 +133,7 @@ async fn summaries_and_comments_are_changed_and_deleted_by_their_author_only() {
         view.comments.iter().map(|c| (c.body.as_str(), c.deleted)).collect::<Vec<_>>(),
         [("two", true), ("Thanks!", false), ("better", true)]
     );
-    assert_eq!((view.summary_comments().count(), view.inline_comments().count()), (1, 0));
+    assert_eq!((view.conversation_comments().count(), view.inline_comments().count()), (1, 0));
 }
 
 #[tokio::test]

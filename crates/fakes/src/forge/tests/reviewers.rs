@@ -31,7 +31,7 @@ async fn a_bot_wakes_by_its_words_alone_and_takes_its_steps() {
     ];
     let bot = FakeBot {
         login: "cursor[bot]".into(),
-        alias: Some("Cursor".into()),
+        line_comment_author: Some("Cursor".into()),
         trigger: Some("bugbot run".into()),
         steps: steps.into(),
     };
@@ -78,8 +78,12 @@ async fn a_review_is_asked_of_who_can_give_one() {
         BotReview { state: FakeReviewVerdict::Commented, body: "Fine.".into(), comments: Vec::new() };
     let steps = [BotStep::default(), BotStep { review: Some(review), ..BotStep::default() }];
     let login = "copilot[bot]".to_owned();
-    let bot =
-        FakeBot { login: login.clone(), alias: Some("Copilot".into()), trigger: None, steps: steps.into() };
+    let bot = FakeBot {
+        login: login.clone(),
+        line_comment_author: Some("Copilot".into()),
+        trigger: None,
+        steps: steps.into(),
+    };
     stage.shop.add_bot(bot).await.unwrap();
     stage.shop.set_role("ann", "read").await.unwrap();
     let ask = async |login: &str| {
@@ -114,7 +118,7 @@ async fn what_a_merge_would_be_follows_from_how_things_are_unless_it_is_said() {
     assert_eq!(state().await, "CLEAN");
     stage.shop.set_draft(1, true).await.unwrap();
     assert_eq!((state().await, rest().await), ("DRAFT".into(), json!("draft")));
-    stage.shop.set_merge(1, &[MergeState::Unknown, MergeState::Dirty]).await.unwrap();
+    stage.shop.set_merge_states(1, &[MergeState::Unknown, MergeState::Dirty]).await.unwrap();
     stage.shop.set_review_decision(1, Some(ReviewDecision::ReviewRequired)).await.unwrap();
     let asked = [merge(&stage).await, merge(&stage).await, merge(&stage).await];
     assert_eq!(asked.clone().map(|of| of["mergeable"].clone()), ["UNKNOWN", "CONFLICTING", "CONFLICTING"]);

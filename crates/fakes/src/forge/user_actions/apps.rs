@@ -9,7 +9,7 @@ use base64::prelude::BASE64_STANDARD;
 use crate::forge::FakeForge;
 use crate::forge::error::FakeError;
 use crate::forge::state::apps::{
-    FakeInstallation, FakeTokenScope, GRANTED, IssuedToken, RegisteredApp, TokenKind,
+    DEFAULT_INSTALLATION_PERMISSIONS, FakeInstallation, FakeTokenScope, IssuedToken, RegisteredApp, TokenKind,
 };
 
 /// Number of bytes that precede the PKCS #1 key in the PKCS #8 encoding of a 2048-bit RSA key.
@@ -37,7 +37,7 @@ impl FakeForge {
             (0..text.len()).step_by(64).filter_map(|at| text.get(at..text.len().min(at + 64))).collect();
         let private_key =
             format!("-----BEGIN RSA PRIVATE KEY-----\n{}\n-----END RSA PRIVATE KEY-----\n", lines.join("\n"));
-        let world = &mut self.shared.lock().world;
+        let world = &mut self.shared.lock().forge;
         world.ensure_account(&format!("{slug}[bot]"));
         let (id, created) = (world.next_id(), world.now());
         let public_key = pair.public_key().as_ref().to_vec();
@@ -48,10 +48,13 @@ impl FakeForge {
     /// Installs an App for all repositories of an owner, with the permissions that reviews need. Returns the
     /// number of the installation.
     pub fn install(&self, app: &FakeApp, owner: &str) -> u64 {
-        let world = &mut self.shared.lock().world;
+        let world = &mut self.shared.lock().forge;
         world.ensure_account(owner);
         let (id, created) = (world.next_id(), world.now());
-        let permissions = GRANTED.iter().map(|(name, level)| ((*name).into(), (*level).into())).collect();
+        let permissions = DEFAULT_INSTALLATION_PERMISSIONS
+            .iter()
+            .map(|(name, level)| ((*name).into(), (*level).into()))
+            .collect();
         let one =
             FakeInstallation { app: app.id, owner: owner.to_owned(), permissions, suspended: None, created };
         world.apps.installations.insert(id, one);
@@ -60,7 +63,7 @@ impl FakeForge {
 
     /// Grants a permission to an installation, or changes the level of a granted permission.
     pub fn grant(&self, installation: u64, permission: &str, level: &str) {
-        let world = &mut self.shared.lock().world;
+        let world = &mut self.shared.lock().forge;
         if let Some(one) = world.apps.installations.get_mut(&installation) {
             one.permissions.insert(permission.to_owned(), level.to_owned());
         }
@@ -68,7 +71,7 @@ impl FakeForge {
 
     /// Removes a permission from an installation.
     pub fn ungrant(&self, installation: u64, permission: &str) {
-        let world = &mut self.shared.lock().world;
+        let world = &mut self.shared.lock().forge;
         if let Some(one) = world.apps.installations.get_mut(&installation) {
             one.permissions.remove(permission);
         }
@@ -76,7 +79,7 @@ impl FakeForge {
 
     /// Registers a token with this text and only these permissions, for the repositories of an owner. A
     /// second call with the same text replaces the token.
-    pub fn limit_token(
+    pub fn register_limited_token(
         &self,
         token: &str,
         kind: TokenKind,
@@ -84,19 +87,19 @@ impl FakeForge {
         owner: &str,
         permissions: &[(&str, &str)],
     ) {
-        let world = &mut self.shared.lock().world;
+        let world = &mut self.shared.lock().forge;
         world.ensure_account(login);
         let permissions = permissions.iter().map(|(name, level)| ((*name).into(), (*level).into())).collect();
         let pass =
             FakeTokenScope::Installation { kind, owner: owner.to_owned(), repository_ids: None, permissions };
-        let issued = IssuedToken { login: login.to_owned(), pass, expires: i64::MAX };
+        let issued = IssuedToken { login: login.to_owned(), scope: pass, expires: i64::MAX };
         world.apps.issued.insert(token.to_owned(), issued);
     }
 
     /// Suspends an installation: the forge issues no more tokens for the installation, and rejects existing
     /// tokens.
     pub fn suspend(&self, installation: u64) {
-        let world = &mut self.shared.lock().world;
+        let world = &mut self.shared.lock().forge;
         let now = world.now();
         if let Some(one) = world.apps.installations.get_mut(&installation) {
             one.suspended = Some(now);
@@ -106,11 +109,11 @@ impl FakeForge {
 
     /// Makes all tokens of installations expire now.
     pub fn expire_tokens(&self) {
-        self.shared.lock().world.apps.issued.clear();
+        self.shared.lock().forge.apps.issued.clear();
     }
 
     /// Returns the valid tokens of installations.
     pub fn issued_tokens(&self) -> Vec<String> {
-        self.shared.lock().world.apps.issued.keys().cloned().collect()
+        self.shared.lock().forge.apps.issued.keys().cloned().collect()
     }
 }

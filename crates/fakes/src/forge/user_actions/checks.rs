@@ -16,7 +16,7 @@ impl FakeRepo {
             let known = known.ok_or_else(|| FakeError::Missing(format!("check run {run}")))?;
             known.is_rerun_requested = true;
             let run = Box::new(known.clone());
-            Ok(world.deliver_event(repo, &FakeForgeEvent::Check { run, button, actor })?)
+            Ok(world.deliver_event(repo, &FakeForgeEvent::RerunRequest { run, button, actor })?)
         })
         .await
     }

@@ -9,15 +9,15 @@ impl FakeForge {
     /// Sets the primary rate limit: the number of calls per hour of the forge's clock. From now on, the forge
     /// rejects calls that exceed the limit.
     pub fn rate_limit(&self, calls: u64) {
-        let world = &mut self.shared.lock().world;
+        let world = &mut self.shared.lock().forge;
         world.limit = Some(calls);
-        world.spent = (world.now().div_euclid(3600), 0);
+        world.hour_and_call_count = (world.now().div_euclid(3600), 0);
     }
 
     /// Closes an account. Bitbucket Cloud then reports the account as closed, and rejects lists of reviewers
     /// that contain the account.
     pub fn close_account(&self, login: &str) {
-        let world = &mut self.shared.lock().world;
+        let world = &mut self.shared.lock().forge;
         world.ensure_account(login);
         world.closed_accounts.insert(login.to_owned());
     }
@@ -26,7 +26,7 @@ impl FakeForge {
     /// the forge's clock. Calls that exceed the limit are rejected with the time to wait. GitHub's limit is
     /// 80. By default, the fake has no secondary limit.
     pub fn creation_limit(&self, a_minute: usize) {
-        self.shared.lock().world.creations = Some((a_minute, Default::default()));
+        self.shared.lock().forge.secondary_rate_limit = Some((a_minute, Default::default()));
     }
 }
 
@@ -44,7 +44,7 @@ impl FakeRepo {
             }
             let mut repo =
                 state.repos.remove(&from).ok_or_else(|| FakeError::Missing(format!("repository {from}")))?;
-            state.world.ensure_account(&owner);
+            state.forge.ensure_account(&owner);
             (repo.owner, repo.name) = (owner, name);
             state.renamed_repositories.insert(from, repo.id);
             state.renamed_repositories.remove(&to);
@@ -88,7 +88,7 @@ impl FakeRepo {
         let (login, role) = (login.to_owned(), role.to_owned());
         self.with_repository(move |world, repo| {
             world.ensure_account(&login);
-            repo.permissions.insert(login, role);
+            repo.roles.insert(login, role);
             Ok(())
         })
         .await

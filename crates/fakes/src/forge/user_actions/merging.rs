@@ -10,10 +10,10 @@ impl FakeRepo {
     /// Sets the merge states of a pull request. Each request for the merge state returns the next state;
     /// after the list's end, the last state is repeated. With an empty list, requests return the state that
     /// checks and statuses determine.
-    pub async fn set_merge(&self, number: u64, states: &[MergeState]) -> Result<(), FakeError> {
+    pub async fn set_merge_states(&self, number: u64, states: &[MergeState]) -> Result<(), FakeError> {
         let states = states.iter().copied().collect();
         self.with_repository(move |_, repo| {
-            pull_mut(repo, number)?.merge_conditions.merge = states;
+            pull_mut(repo, number)?.merge_conditions.scripted_merge_states = states;
             Ok(())
         })
         .await
@@ -34,7 +34,7 @@ impl FakeRepo {
 
     /// Allows or forbids accounts with write access to the repository to push to a pull request's branch in a
     /// fork.
-    pub async fn let_modify(&self, number: u64, may: bool) -> Result<(), FakeError> {
+    pub async fn set_maintainer_can_modify(&self, number: u64, may: bool) -> Result<(), FakeError> {
         self.with_repository(move |_, repo| {
             pull_mut(repo, number)?.merge_conditions.modifiable = may;
             Ok(())

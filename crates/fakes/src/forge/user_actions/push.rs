@@ -27,10 +27,10 @@ impl FakeRepo {
 
     /// Makes a hook reject the next push with this message. Each further call of this function rejects one
     /// more push.
-    pub async fn decline_next_push(&self, words: &str) -> Result<(), FakeError> {
-        let words = words.to_owned();
+    pub async fn decline_next_push(&self, message: &str) -> Result<(), FakeError> {
+        let words = message.to_owned();
         self.with_repository(move |_, repo| {
-            repo.declines.push_back(words);
+            repo.push_rejection_messages.push_back(words);
             Ok(())
         })
         .await

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::model::{
-    AnswerCondition, FakeModel, KEY, ModelFault, ModelScript, ScriptedAnswer, StreamPosition,
+    AnswerCondition, DEFAULT_API_KEY, FakeModel, ModelFault, ModelScript, ScriptedAnswer, StreamPosition,
 };
 
 const AUDITOR: &str = include_str!("../../../../agent/prompts/converge/auditor.md");
@@ -69,7 +69,7 @@ impl<'m> Run<'m> {
         });
         let client = Client::builder().no_proxy().build().unwrap();
         let request = client.post(format!("{}/v1/messages", self.model.url()));
-        let request = request.header("x-api-key", KEY).header("anthropic-version", "2023-06-01");
+        let request = request.header("x-api-key", DEFAULT_API_KEY).header("anthropic-version", "2023-06-01");
         let said: Value = request.json(&body).send().await?.error_for_status()?.json().await?;
         let blocks = said["content"].as_array().unwrap();
         let results: Vec<Value> = blocks

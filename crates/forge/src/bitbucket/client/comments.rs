@@ -85,7 +85,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         &self,
         recorded_comments: &[(CommentSubject, CommentId)],
     ) -> Result<Vec<ObservedComment>, ForgeError> {
-        let what = self.what_of_pull("listing the comments");
+        let what = self.describe_pull_operation("listing the comments");
         let number = |(item, comment): &(CommentSubject, CommentId)| {
             Ok((parse_comment_number(&what, comment)?, item.clone()))
         };
@@ -97,7 +97,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         let mut notes = self.list_comments(&what, self.id.number).await?;
         let seen: HashSet<u64> = notes.iter().map(|note| note.id).collect();
         for id in recorded_comments.keys().filter(|id| !seen.contains(id)) {
-            let what = self.what_of_pull(&format!("reading comment {id}"));
+            let what = self.describe_pull_operation(&format!("reading comment {id}"));
             match self.calls.load_note(&what, &self.repo, (self.id.number, *id)).await {
                 Ok(note) => notes.push(note),
                 Err(ForgeError::NotFound { .. }) => {} // A person deleted it.
@@ -149,7 +149,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
             return Ok(Some(item.clone()));
         }
         let accounts = self.accounts().await?;
-        let what = self.what_of_pull(&format!("reading comment {comment}"));
+        let what = self.describe_pull_operation(&format!("reading comment {comment}"));
         let id = parse_comment_number(&what, comment)?;
         let note = self.calls.load_note(&what, &self.repo, (self.id.number, id)).await?;
         let is_ours = accounts.is_ours(note.author.as_ref());
@@ -157,7 +157,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
     }
 
     pub(super) async fn list_threads(&self) -> Result<Vec<ReviewThread>, ForgeError> {
-        let what = self.what_of_pull("reading the threads");
+        let what = self.describe_pull_operation("reading the threads");
         let accounts = self.accounts().await?;
         let notes = self.list_comments(&what, self.id.number).await?;
         Ok(self.group_into_threads(&accounts, &notes))
@@ -235,7 +235,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         &self,
         text: &str,
     ) -> Result<Vec<ConversationComment>, ForgeError> {
-        let what = self.what_of_pull("looking for comments with this text");
+        let what = self.describe_pull_operation("looking for comments with this text");
         let accounts = self.accounts().await?;
         let notes = self.list_comments(&what, self.id.number).await?.into_iter();
         let is = |note: &BitbucketComment| {
@@ -270,7 +270,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
             return Ok(existing);
         }
         let accounts = self.accounts().await?;
-        let what = self.what_of_pull("triggering a reviewer");
+        let what = self.describe_pull_operation("triggering a reviewer");
         let new = NewBitbucketComment { text, parent: None, location: None };
         let note = self.calls.create_note(&what, &self.repo, self.id.number, new).await?;
         Ok(conversation_comment(&accounts, &note))
@@ -283,7 +283,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         topic: &Topic,
         body: &str,
     ) -> Result<Option<CommentId>, ForgeError> {
-        let what = self.what_of_pull("looking for a comment by Truing");
+        let what = self.describe_pull_operation("looking for a comment by Truing");
         let found = self.find_own_comment(&what, self.id.number, topic).await?;
         Ok(found.filter(|(_, text, _)| is_same_text(text, body)).map(|(id, ..)| comment_id(id)))
     }
@@ -308,7 +308,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
     }
 
     pub(super) async fn upsert_comment(&self, topic: &Topic, body: &str) -> Result<CommentId, ForgeError> {
-        let what = self.what_of_pull("looking for a comment by Truing");
+        let what = self.describe_pull_operation("looking for a comment by Truing");
         let Some((id, text, whose)) = self.find_own_comment(&what, self.id.number, topic).await? else {
             return self.create_comment(self.id.number, topic, body).await;
         };
@@ -321,14 +321,14 @@ impl<C: BitbucketApi> BitbucketClient<C> {
 
     /// Creates a comment on a topic in the conversation of a pull request.
     async fn create_comment(&self, number: u64, topic: &Topic, body: &str) -> Result<CommentId, ForgeError> {
-        let what = self.what_of_repository(&format!("commenting in {number}"));
+        let what = self.describe_repository_operation(&format!("commenting in {number}"));
         let text = self.add_topic_marker(number, topic, body);
         let new = NewBitbucketComment { text: &text, parent: None, location: None };
         Ok(comment_id(self.calls.create_note(&what, &self.repo, number, new).await?.id))
     }
 
     pub(super) async fn rewrite_comment(&self, id: u64, text: &str) -> Result<(), ForgeError> {
-        let what = self.what_of_pull(&format!("rewriting comment {id}"));
+        let what = self.describe_pull_operation(&format!("rewriting comment {id}"));
         self.calls.edit_note(&what, &self.repo, (self.id.number, id), text).await
     }
 
@@ -352,13 +352,13 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         Ok(found.map(|note| comment_id(note.id)))
     }
 
-    pub(super) async fn answer(
+    pub(super) async fn ensure_thread_reply(
         &self,
         first_comment: &CommentId,
         topic: &Topic,
         body: &str,
     ) -> Result<CommentId, ForgeError> {
-        let what = self.what_of_pull(&format!("answering comment {first_comment}"));
+        let what = self.describe_pull_operation(&format!("answering comment {first_comment}"));
         if let Some(comment) = self.find_answer(&what, first_comment, topic).await? {
             return Ok(comment);
         }
@@ -372,7 +372,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
     }
 
     pub(super) async fn create_summary(&self, body: &str) -> Result<EffectOutcome, ForgeError> {
-        let what = self.what_of_pull("posting the summary");
+        let what = self.describe_pull_operation("posting the summary");
         let text = self.add_subject_marker(&CommentSubject::Summary, body);
         let new = NewBitbucketComment { text: &text, parent: None, location: None };
         let made = self.calls.create_note(&what, &self.repo, self.id.number, new).await?;
@@ -387,7 +387,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         commit: &Sha,
         comments: &[InlineDraft],
     ) -> Result<EffectOutcome, ForgeError> {
-        let what = self.what_of_pull("posting a comment on the diff");
+        let what = self.describe_pull_operation("posting a comment on the diff");
         let mut made = Vec::with_capacity(comments.len());
         for draft in comments {
             match self.create_diff_comment(&what, DiffPlace::Lines(commit, &draft.location), draft).await {
@@ -404,7 +404,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         commit: &Sha,
         draft: &InlineDraft,
     ) -> Result<EffectOutcome, ForgeError> {
-        let what = self.what_of_pull("posting a comment on a file");
+        let what = self.describe_pull_operation("posting a comment on a file");
         let made = self.create_diff_comment(&what, DiffPlace::File(commit, &draft.location), draft).await?;
         Ok(EffectOutcome::Comments(vec![(draft.item.clone(), made)]))
     }
@@ -438,13 +438,13 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         comment: &CommentId,
         body: &str,
     ) -> Result<(), ForgeError> {
-        let id = parse_comment_number(&self.what_of_pull("rewriting a comment"), comment)?;
+        let id = parse_comment_number(&self.describe_pull_operation("rewriting a comment"), comment)?;
         self.rewrite_comment(id, &self.add_subject_marker(item, body)).await
     }
 
     /// Returns the text of a comment, including its marker; `None` if the comment no longer exists.
     async fn text_of(&self, comment: &CommentId) -> Result<Option<String>, ForgeError> {
-        let what = self.what_of_pull(&format!("reading comment {comment}"));
+        let what = self.describe_pull_operation(&format!("reading comment {comment}"));
         let id = parse_comment_number(&what, comment)?;
         match self.calls.load_note(&what, &self.repo, (self.id.number, id)).await {
             Ok(note) => Ok(Some(note.text).filter(|_| !note.is_deleted)),
@@ -464,7 +464,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
     }
 
     pub(super) async fn delete_comment(&self, comment: &CommentId) -> Result<(), ForgeError> {
-        let what = self.what_of_pull(&format!("deleting comment {comment}"));
+        let what = self.describe_pull_operation(&format!("deleting comment {comment}"));
         let id = parse_comment_number(&what, comment)?;
         self.calls.delete_note(&what, &self.repo, (self.id.number, id)).await
     }
@@ -475,14 +475,14 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         resolved: bool,
     ) -> Result<(), ForgeError> {
         let doing = if resolved { "resolving" } else { "reopening" };
-        let what = self.what_of_pull(&format!("{doing} the thread {thread}"));
+        let what = self.describe_pull_operation(&format!("{doing} the thread {thread}"));
         let first = first_comment_number(&what, thread)?;
         self.calls.settle_thread(&what, &self.repo, self.id.number, first, resolved).await
     }
 
     /// Returns true if this thread is open; `None` if the thread does not exist.
     pub(super) async fn is_thread_open(&self, thread: &ThreadId) -> Result<Option<bool>, ForgeError> {
-        let what = self.what_of_pull(&format!("reading the thread {thread}"));
+        let what = self.describe_pull_operation(&format!("reading the thread {thread}"));
         let first = first_comment_number(&what, thread)?;
         match self.calls.load_note(&what, &self.repo, (self.id.number, first)).await {
             Ok(note) => Ok(Some(note.resolution == ThreadResolution::Open)),
@@ -498,7 +498,8 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         topic: &Topic,
         body: &str,
     ) -> Result<Option<CommentId>, ForgeError> {
-        let what = self.what_of_repository(&format!("looking for a comment by Truing in {number}"));
+        let what =
+            self.describe_repository_operation(&format!("looking for a comment by Truing in {number}"));
         let accounts = self.accounts().await?;
         let notes = self.list_comments(&what, number).await?;
         let talk = notes.iter().filter(|note| note.location.is_none() && !note.is_deleted);
@@ -551,7 +552,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         number: u64,
         comment: &CommentId,
     ) -> Result<(), ForgeError> {
-        let what = self.what_of_repository(&format!("deleting comment {comment} in {number}"));
+        let what = self.describe_repository_operation(&format!("deleting comment {comment} in {number}"));
         let Some(id) = self.own_comment_number(&what, number, comment).await? else { return Ok(()) };
         self.calls.delete_note(&what, &self.repo, (number, id)).await
     }
@@ -562,7 +563,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         number: u64,
         comment: &CommentId,
     ) -> Result<bool, ForgeError> {
-        let what = self.what_of_repository(&format!("looking for comment {comment} in {number}"));
+        let what = self.describe_repository_operation(&format!("looking for comment {comment} in {number}"));
         Ok(self.own_comment_number(&what, number, comment).await?.is_none())
     }
 }

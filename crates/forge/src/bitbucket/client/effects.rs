@@ -28,7 +28,7 @@ impl<C: BitbucketApi> ForgeWrite for BitbucketClient<C> {
                 client.upsert_line_comment(commit, place, topic, body).await.map(EffectOutcome::Comment)
             }
             Effect::Reply { first_comment: first, topic, body } => {
-                client.answer(first, topic, body).await.map(EffectOutcome::Comment)
+                client.ensure_thread_reply(first, topic, body).await.map(EffectOutcome::Comment)
             }
             Effect::Resolve { thread } => client.set_thread_resolved(thread, true).await.map(done_outcome),
             Effect::Trigger { text, since } => {
@@ -54,7 +54,7 @@ impl<C: BitbucketApi> ForgeWrite for BitbucketClient<C> {
             | Effect::Label { .. }
             | Effect::OpenIssue { .. }
             | Effect::EditIssue { .. }
-            | Effect::CloseIssue { .. } => Err(client.refuse(effect)),
+            | Effect::CloseIssue { .. } => Err(client.unsupported_effect_error(effect)),
             Effect::NewComment { number, topic, body } => {
                 client.ensure_newest_comment(*number, topic, body).await.map(EffectOutcome::Comment)
             }
@@ -70,7 +70,8 @@ impl<C: BitbucketApi> ForgeWrite for BitbucketClient<C> {
             Effect::DeleteDuplicate { comment, .. } => client.delete_comment(comment).await.map(done_outcome),
             Effect::Reopen { thread } => client.set_thread_resolved(thread, false).await.map(done_outcome),
             Effect::Status(status) => {
-                let what = client.what_of_pull(&format!("setting the status of {}", status.sha.short_sha()));
+                let what = client
+                    .describe_pull_operation(&format!("setting the status of {}", status.sha.short_sha()));
                 client.calls.set_status(&what, &client.repo, client.id.number, status).await.map(done_outcome)
             }
         }
@@ -89,7 +90,7 @@ impl<C: BitbucketApi> ForgeWrite for BitbucketClient<C> {
                 return Ok(self.find_line_comment_with_body(topic, body).await?.map(EffectOutcome::Comment));
             }
             Effect::Reply { first_comment: first, topic, .. } => {
-                let what = self.what_of_pull(&format!("looking for an answer to comment {first}"));
+                let what = self.describe_pull_operation(&format!("looking for an answer to comment {first}"));
                 return Ok(self.find_answer(&what, first, topic).await?.map(EffectOutcome::Comment));
             }
             Effect::Trigger { text, since } => {
@@ -140,7 +141,8 @@ impl<C: BitbucketApi> ForgeWrite for BitbucketClient<C> {
             Effect::EditComment { comment, body, .. } => self.comment_has_text(comment, body).await?,
             Effect::DeleteDuplicate { comment, .. } => self.is_comment_deleted(comment).await?,
             Effect::Status(status) => {
-                let what = self.what_of_pull(&format!("reading the status of {}", status.sha.short_sha()));
+                let what = self
+                    .describe_pull_operation(&format!("reading the status of {}", status.sha.short_sha()));
                 self.calls.has_status(&what, &self.repo, self.id.number, status).await?
             }
         };

@@ -11,7 +11,7 @@ use super::BitbucketClient;
 use super::comments::{comment_id, is_same_text, parse_comment_number};
 use crate::capability::AnchorCommit;
 use crate::http::unavailable_error;
-use crate::marker::without_seed;
+use crate::marker::strip_legacy_marker;
 
 /// Returns the error for a comment on a commit that is no longer the head.
 fn head_moved_error(purpose: &str) -> ForgeError {
@@ -20,7 +20,7 @@ fn head_moved_error(purpose: &str) -> ForgeError {
 
 /// Converts an error that occurred after comments were created. The new error reports that a comment may
 /// exist on a line of another commit.
-fn unsure_error(error: ForgeError) -> ForgeError {
+fn to_uncertain_comment_error(error: ForgeError) -> ForgeError {
     match error {
         ForgeError::Unavailable { .. } => error,
         ForgeError::Unauthorized { ref request }
@@ -29,12 +29,14 @@ fn unsure_error(error: ForgeError) -> ForgeError {
         | ForgeError::Moved { ref request }
         | ForgeError::Rejected { ref request, .. }
         | ForgeError::Stale { ref request, .. }
-        | ForgeError::RateLimited { ref request, .. } => unsure_of(request, &error),
-        ForgeError::Halted(ref halt) => unsure_of(halt.withheld_write.as_deref().unwrap_or_default(), &error),
+        | ForgeError::RateLimited { ref request, .. } => uncertain_comment_error(request, &error),
+        ForgeError::Halted(ref halt) => {
+            uncertain_comment_error(halt.withheld_write.as_deref().unwrap_or_default(), &error)
+        }
     }
 }
 
-fn unsure_of(purpose: &str, error: &ForgeError) -> ForgeError {
+fn uncertain_comment_error(purpose: &str, error: &ForgeError) -> ForgeError {
     unavailable_error(purpose, &format!("a comment was posted, but may be on the wrong line: {error}"))
 }
 
@@ -46,7 +48,7 @@ fn own_line_comment<'a>(threads: &'a [ReviewThread], topic: &Topic) -> Option<&'
 
 /// Returns the comment that the tool before Truing wrote with the same text on the same line. Truing's
 /// account must have written it.
-fn seeds_line<'a>(
+fn find_predecessor_line_comment<'a>(
     threads: &'a [ReviewThread],
     location: &CodeLocation,
     body: &str,
@@ -57,7 +59,7 @@ fn seeds_line<'a>(
         comment.author.as_ref().is_some_and(|author| author.is_own_account)
             && comment.topic.is_none()
             && comment.line == Some(location.end_line)
-            && without_seed(&comment.body).is_some_and(|text| words(&text) == words(body))
+            && strip_legacy_marker(&comment.body).is_some_and(|text| words(&text) == words(body))
     })
 }
 
@@ -81,14 +83,15 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         body: &str,
     ) -> Result<CommentId, ForgeError> {
         let threads = self.list_threads().await?;
-        let found = own_line_comment(&threads, topic).or_else(|| seeds_line(&threads, location, body));
+        let found = own_line_comment(&threads, topic)
+            .or_else(|| find_predecessor_line_comment(&threads, location, body));
         let Some(comment) = found.cloned() else {
-            let what = self.what_of_pull("commenting on the diff");
+            let what = self.describe_pull_operation("commenting on the diff");
             let mut made = self.post_line_comments(&what, commit, &[(location, topic, body)]).await?;
             return made.pop().unwrap_or_else(|| Err(head_moved_error(&what)));
         };
         if comment.topic.is_none() || !is_same_text(&comment.body, body) {
-            let id = parse_comment_number(&self.what_of_pull("rewriting a comment"), &comment.id)?;
+            let id = parse_comment_number(&self.describe_pull_operation("rewriting a comment"), &comment.id)?;
             self.rewrite_comment(id, &self.add_topic_marker(self.id.number, topic, body)).await?;
         }
         Ok(comment.id)
@@ -117,10 +120,12 @@ impl<C: BitbucketApi> BitbucketClient<C> {
                 Err(error) => return Err(error),
             }
         }
-        if placed.iter().any(Result::is_ok) && !self.is_head(purpose, commit).await.map_err(unsure_error)? {
+        if placed.iter().any(Result::is_ok)
+            && !self.is_head(purpose, commit).await.map_err(to_uncertain_comment_error)?
+        {
             for posted in &mut placed {
                 if let Ok(comment) = posted {
-                    self.delete_comment(comment).await.map_err(unsure_error)?;
+                    self.delete_comment(comment).await.map_err(to_uncertain_comment_error)?;
                     *posted = Err(head_moved_error(purpose));
                 }
             }

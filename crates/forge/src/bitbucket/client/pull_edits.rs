@@ -46,7 +46,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
     }
 
     pub(super) async fn mark_ready(&self) -> Result<(), ForgeError> {
-        let what = self.what_of_pull("marking the pull request as ready for review");
+        let what = self.describe_pull_operation("marking the pull request as ready for review");
         self.require_draft_support(&what)?;
         let plan = |pull: &BitbucketPullRequest| match pull.state {
             PullState::Open => Ok(None),
@@ -63,7 +63,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         expected: &str,
         body: &str,
     ) -> Result<EffectOutcome, ForgeError> {
-        let what = self.what_of_pull("changing the description of the pull request");
+        let what = self.describe_pull_operation("changing the description of the pull request");
         let accounts = self.accounts().await?;
         let mut tries = 0;
         loop {
@@ -95,7 +95,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
 
     /// Returns true if the pull request has this description.
     pub(super) async fn has_description(&self, body: &str) -> Result<bool, ForgeError> {
-        let what = self.what_of_pull("reading the description");
+        let what = self.describe_pull_operation("reading the description");
         Ok(is_same_text(&split_marker(&self.read_pull(&what, self.id.number).await?.text).0, body))
     }
 
@@ -111,7 +111,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
 
     pub(super) async fn open_pull(&self, draft: &PullDraft) -> Result<BranchPull, ForgeError> {
         let PullDraft { topic, branch, base, body, draft: is_draft, .. } = draft;
-        let request = self.what_of_repository(&format!("opening a pull request from {branch}"));
+        let request = self.describe_repository_operation(&format!("opening a pull request from {branch}"));
         self.check_branch(&request, branch)?;
         self.check_branch(&request, base)?;
         if *is_draft {
@@ -158,7 +158,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         title: &str,
         body: &str,
     ) -> Result<(), ForgeError> {
-        let what = self.what_of_repository(&format!("rewriting pull request {number}"));
+        let what = self.describe_repository_operation(&format!("rewriting pull request {number}"));
         let text = self.add_topic_marker(0, topic, body);
         let plan = |_: &BitbucketPullRequest| {
             Ok(Some(PullRequestEdit { title: Some(title), text: Some(&text), draft: None }))
@@ -174,7 +174,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         title: &str,
         body: &str,
     ) -> Result<bool, ForgeError> {
-        let what = self.what_of_repository(&format!("reading pull request {number}"));
+        let what = self.describe_repository_operation(&format!("reading pull request {number}"));
         let pull = self.read_own_pull(&what, number).await?;
         let (about, text) = self.read_topic(0, true, &pull.text);
         Ok(pull.title == title && about.as_ref() == Some(topic) && is_same_text(&text, body))
@@ -182,7 +182,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
 
     pub(super) async fn set_draft(&self, number: u64, draft: bool) -> Result<(), ForgeError> {
         let doing = if draft { "a draft" } else { "ready for review" };
-        let what = self.what_of_repository(&format!("making pull request {number} {doing}"));
+        let what = self.describe_repository_operation(&format!("making pull request {number} {doing}"));
         // This call also reads the server's version. Without it, the limits of the oldest version would
         // apply.
         self.calls.own_account().await?;
@@ -195,12 +195,12 @@ impl<C: BitbucketApi> BitbucketClient<C> {
 
     /// Returns the state of Truing's pull request `number`.
     pub(super) async fn state_of(&self, number: u64) -> Result<PullState, ForgeError> {
-        let what = self.what_of_repository(&format!("reading pull request {number}"));
+        let what = self.describe_repository_operation(&format!("reading pull request {number}"));
         Ok(self.read_own_pull(&what, number).await?.state)
     }
 
     pub(super) async fn close_pull(&self, number: u64) -> Result<(), ForgeError> {
-        let what = self.what_of_repository(&format!("closing pull request {number}"));
+        let what = self.describe_repository_operation(&format!("closing pull request {number}"));
         let mut tries = 0;
         loop {
             let pull = self.read_own_pull(&what, number).await?;
@@ -217,7 +217,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
     }
 
     pub(super) async fn request_review(&self, login: &str) -> Result<(), ForgeError> {
-        let what = self.what_of_pull(&format!("requesting a review from {login}"));
+        let what = self.describe_pull_operation(&format!("requesting a review from {login}"));
         let mut tries = 0;
         loop {
             let pull = self.read_pull(&what, self.id.number).await?;
@@ -234,7 +234,8 @@ impl<C: BitbucketApi> BitbucketClient<C> {
 
     /// Returns true if a review is requested from this account, and the account has not given a verdict yet.
     pub(super) async fn is_review_requested(&self, login: &str) -> Result<bool, ForgeError> {
-        let what = self.what_of_pull(&format!("checking whether a review is requested from {login}"));
+        let what =
+            self.describe_pull_operation(&format!("checking whether a review is requested from {login}"));
         let pull = self.read_pull(&what, self.id.number).await?;
         Ok(is_requested_reviewer(&pull, login, self.calls.capability_row().unique_names))
     }

@@ -22,7 +22,7 @@ use crate::marker;
 
 impl<C: BitbucketApi> BitbucketClient<C> {
     pub(super) async fn read_pull_request(&self) -> Result<PullRequest, ForgeError> {
-        let what = self.what_of_pull("reading the pull request");
+        let what = self.describe_pull_operation("reading the pull request");
         let pull = self.read_pull(&what, self.id.number).await?;
         let state = match pull.state {
             PullState::Open => PrState::Open,
@@ -59,7 +59,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
     }
 
     pub(super) async fn read_pull_details(&self) -> Result<PullDetails, ForgeError> {
-        let what = self.what_of_pull("reading the pull request");
+        let what = self.describe_pull_operation("reading the pull request");
         let accounts = self.accounts().await?;
         let pull = self.read_pull(&what, self.id.number).await?;
         let author = to_actor(&accounts, pull.author.as_ref());
@@ -67,7 +67,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         let push = match &repository {
             None => Some(false),
             Some(repository) if repository.is_target_repository => {
-                let what = self.what_of_repository("reading the repository");
+                let what = self.describe_repository_operation("reading the repository");
                 let writable =
                     self.calls.load_repository(&what, &self.id.repository, &self.repo).await?.writable;
                 if writable.archived { Some(false) } else { writable.push }
@@ -97,7 +97,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
     }
 
     pub(super) async fn read_merge_summary(&self) -> Result<MergeSummary, ForgeError> {
-        let what = self.what_of_pull("checking whether the pull request can be merged");
+        let what = self.describe_pull_operation("checking whether the pull request can be merged");
         let pull = self.read_pull(&what, self.id.number).await?;
         let merging = self.calls.preview_merge(&what, &self.repo, &pull).await?;
         let state = if pull.state == PullState::Draft { Mergeable::Draft } else { merging.state };
@@ -147,10 +147,10 @@ impl<C: BitbucketApi> BitbucketClient<C> {
     }
 
     pub(super) async fn list_pulls(&self, branch: &str) -> Result<Vec<BranchPull>, ForgeError> {
-        let what = self.what_of_repository(&format!("listing pull requests from {branch}"));
+        let what = self.describe_repository_operation(&format!("listing pull requests from {branch}"));
         self.check_branch(&what, branch)?;
         let accounts = self.accounts().await?;
-        let mut pulls = self.calls.pulls_of(&what, &self.repo, branch).await?;
+        let mut pulls = self.calls.list_pulls_from_branch(&what, &self.repo, branch).await?;
         // The list is filtered again: forges ignore filters that they do not support, and a fork may have a
         // branch with the same name.
         pulls.retain(|pull| {
@@ -194,7 +194,8 @@ impl<C: BitbucketApi> BitbucketClient<C> {
     }
 
     pub(super) async fn read_activity(&self, number: u64) -> Result<PullActivity, ForgeError> {
-        let what = self.what_of_repository(&format!("reading the activity on pull request {number}"));
+        let what =
+            self.describe_repository_operation(&format!("reading the activity on pull request {number}"));
         let accounts = self.accounts().await?;
         let pull = self.read_pull(&what, number).await?;
         let commits = self.calls.commits(&what, &self.repo, number).await?.into_iter();
@@ -247,7 +248,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         number: u64,
         after_comment: Option<&CommentId>,
     ) -> Result<Vec<ConversationReply>, ForgeError> {
-        let what = self.what_of_repository(&format!("reading the answers in {number}"));
+        let what = self.describe_repository_operation(&format!("reading the answers in {number}"));
         // Comments with greater numbers are newer.
         let after_comment = after_comment
             .map(|after_comment| parse_comment_number(&what, after_comment))

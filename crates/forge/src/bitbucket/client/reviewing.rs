@@ -69,7 +69,7 @@ fn finding_comments(
 
 impl<C: BitbucketApi> BitbucketClient<C> {
     pub(super) async fn send_review(&self, draft: &ReviewDraft) -> Result<PostedReview, ForgeError> {
-        let what = self.what_of_pull(&format!("posting the review of audit {}", draft.mark.audit));
+        let what = self.describe_pull_operation(&format!("posting the review of audit {}", draft.mark.audit));
         let accounts = self.accounts().await?;
         let notes = self.calls.list_notes(&what, &self.repo, self.id.number).await?;
         let threads = self.group_into_threads(&accounts, &notes);
@@ -102,7 +102,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
                 Err(_) => refused.push(finding),
             }
         }
-        self.decide(&what, &accounts, draft).await?;
+        self.submit_verdict(&what, &accounts, draft).await?;
         let text = draft.render_text(&refused, &open, self.max_text_length());
         let text = self.add_topic_marker(self.id.number, &draft.mark.topic(), &text);
         let new = NewBitbucketComment { text: &text, parent: None, location: None };
@@ -115,7 +115,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
 
     /// Sets Truing's verdict according to the review: requests changes, withdraws an earlier request, or does
     /// nothing. If the forge rejects the verdict, the review is posted without one.
-    async fn decide(
+    async fn submit_verdict(
         &self,
         purpose: &str,
         accounts: &BitbucketAccounts<'_>,
@@ -155,7 +155,8 @@ impl<C: BitbucketApi> BitbucketClient<C> {
 
     /// Returns the posted review of this audit; `None` if it is not posted.
     pub(super) async fn sent_review(&self, draft: &ReviewDraft) -> Result<Option<PostedReview>, ForgeError> {
-        let what = self.what_of_pull(&format!("looking for the review of audit {}", draft.mark.audit));
+        let what =
+            self.describe_pull_operation(&format!("looking for the review of audit {}", draft.mark.audit));
         let accounts = self.accounts().await?;
         let notes = self.calls.list_notes(&what, &self.repo, self.id.number).await?;
         let own = own_threads_by_topic(&self.group_into_threads(&accounts, &notes));

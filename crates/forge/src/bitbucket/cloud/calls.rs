@@ -53,9 +53,9 @@ impl BitbucketCloud {
     /// Returns an error if a write has shown that the token does not belong to the configured account;
     /// otherwise `None`.
     fn wrong_account_error(&self, purpose: &str) -> Option<ForgeError> {
-        let CloudInner { options, learnt, .. } = &*self.inner;
+        let CloudInner { options, cache: learnt, .. } = &*self.inner;
         let (name, configured_account, id) =
-            (&options.name, options.account_uuid.as_ref()?, learnt.other_account.get()?);
+            (&options.name, options.account_uuid.as_ref()?, learnt.token_account.get()?);
         let message = format!(
             "the token belongs to account {id}, but forge.{name}.account is {configured_account}: set \
                 forge.{name}.account to {id}"
@@ -152,7 +152,7 @@ impl BitbucketApi for BitbucketCloud {
             let own = asked.map_err(|error| self.access_token_error(error, "account", "its UUID"))?;
             own.user().map(|user| OwnAccount { user }).ok_or_else(|| no_account_error(what))
         };
-        self.inner.learnt.own_account.get_or_try_init(ask).await.cloned()
+        self.inner.cache.own_account.get_or_try_init(ask).await.cloned()
     }
 
     async fn pull(&self, purpose: &str, repo: &str, number: u64) -> Result<BitbucketPullRequest, ForgeError> {
@@ -160,7 +160,7 @@ impl BitbucketApi for BitbucketCloud {
         self.read_pull(purpose, repo, body, true).await
     }
 
-    async fn pulls_of(
+    async fn list_pulls_from_branch(
         &self,
         purpose: &str,
         repo: &str,
@@ -230,7 +230,7 @@ impl BitbucketApi for BitbucketCloud {
         // The token does not belong to the configured account, so Truing would not recognise its own texts.
         // The comment is deleted, and later calls fail. The call to `set` fails if another call has already
         // set the account.
-        drop(self.inner.learnt.other_account.set(author.id.clone()));
+        drop(self.inner.cache.token_account.set(author.id.clone()));
         self.delete_note(purpose, repo, (number, made.id)).await?;
         Err(self.wrong_account_error(purpose).unwrap_or_else(|| no_account_error(purpose)))
     }

@@ -83,7 +83,7 @@ impl BitbucketCloud {
 
     /// Returns the number of calls needed to read the full hashes of head and base: one call for each hash
     /// that is not cached.
-    pub(super) fn cost(&self, repo: &str, pull: &wire::CloudPull) -> u64 {
+    pub(super) fn hash_lookup_calls(&self, repo: &str, pull: &wire::CloudPull) -> u64 {
         let is_unknown =
             |digits: &str, key: String| Sha::parse(digits).is_err() && self.learnt_hash(&key).is_none();
         let head = pull.source.commit.as_ref().is_some_and(|head| {

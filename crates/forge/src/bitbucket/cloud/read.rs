@@ -23,9 +23,9 @@ impl BitbucketCloud {
         let state = body.pull_state();
         let is_open = matches!(state, PullState::Open | PullState::Draft);
         let base = if with_base {
-            self.read_end(purpose, repo, body.destination, is_open).await?
+            self.convert_pull_ref(purpose, repo, body.destination, is_open).await?
         } else {
-            build_end(body.destination, Sha::null())
+            build_pull_ref(body.destination, Sha::null())
         };
         let asked = (body.id, body.updated_on.as_str());
         let head = match &body.source.commit {
@@ -36,8 +36,8 @@ impl BitbucketCloud {
             Some(_) | None => None,
         };
         let head = match head {
-            Some(commit) => build_end(body.source, commit),
-            None => self.read_end(purpose, repo, body.source, is_open).await?,
+            Some(commit) => build_pull_ref(body.source, commit),
+            None => self.convert_pull_ref(purpose, repo, body.source, is_open).await?,
         };
         Ok(BitbucketPullRequest {
             number: body.id,
@@ -78,7 +78,7 @@ impl BitbucketCloud {
 
     /// Converts the head or the base of a pull request. If the commit of a closed pull request is gone, the
     /// hash is `Sha::null`.
-    async fn read_end(
+    async fn convert_pull_ref(
         &self,
         purpose: &str,
         repo: &str,
@@ -96,7 +96,7 @@ impl BitbucketCloud {
                 (read, fork) => read.map_err(|error| fork_commit_error(error, fork))?,
             },
         };
-        Ok(build_end(body, commit))
+        Ok(build_pull_ref(body, commit))
     }
 
     pub(super) async fn read_notes(
@@ -116,7 +116,7 @@ impl BitbucketCloud {
     }
 }
 
-fn build_end(body: wire::CloudPullRef, commit: Sha) -> PullRequestRef {
+fn build_pull_ref(body: wire::CloudPullRef, commit: Sha) -> PullRequestRef {
     PullRequestRef {
         commit,
         branch: body.branch.map(|branch| branch.name).unwrap_or_default(),

@@ -15,7 +15,7 @@ use crate::http::ForgeRequest;
 const ABOUT_REVIEWERS: &str = "reviewers: ";
 /// Maximum number of reviewers of one pull request that are checked. Reviewers beyond this number are never
 /// removed.
-const MAX_LOOKED_FOR: usize = 50;
+const MAX_CHECKED_REVIEWERS: usize = 50;
 
 impl BitbucketCloud {
     /// Changes a pull request. The call contains every field, because it clears omitted fields. If the call
@@ -94,7 +94,7 @@ impl BitbucketCloud {
         // proves nothing.
         let tells = self.is_member(purpose, workspace, &own).await? == Some(true);
         let mut gone = Vec::new();
-        for user in existing_reviewers.iter().take(MAX_LOOKED_FOR) {
+        for user in existing_reviewers.iter().take(MAX_CHECKED_REVIEWERS) {
             let is_gone = self.is_closed(purpose, user).await?
                 || (tells && self.is_member(purpose, workspace, user).await? == Some(false));
             if is_gone {

@@ -18,7 +18,7 @@ use super::super::bounds::{MAX_PULL_PAGES, MAX_REPOSITORY_PAGES, format_instant,
 use super::super::calls::BitbucketApi as _;
 use super::super::client::BitbucketClient;
 use super::super::lists::{
-    is_from_own_branch, know_comments, new_comments, open_pull, pull_comment, pull_line,
+    is_from_own_branch, new_comments, pull_comment, replace_cached_comments, to_open_pull, to_pull_list_item,
 };
 use super::super::login::git_remote;
 use super::{BitbucketCloud, parse_page, wire};
@@ -29,10 +29,10 @@ use crate::listing::{CachedListing, RepositoryListing};
 use crate::remote::{RemoteError, RemotePurpose};
 
 /// Git user name that is sent with an access token as the password.
-const ACCESS_TOKEN: &str = "x-token-auth";
+const ACCESS_TOKEN_GIT_USER: &str = "x-token-auth";
 /// Git user name that is sent with an API token as the password.
 /// <https://support.atlassian.com/bitbucket-cloud/docs/using-api-tokens>
-const API_TOKEN: &str = "x-bitbucket-api-token-auth";
+const API_TOKEN_GIT_USER: &str = "x-bitbucket-api-token-auth";
 /// Maximum time from a pull request's last change until its list of comments is complete. A list that is
 /// requested earlier may lack comments.
 const COMMENTS_SETTLE_TIME: TimeSpan = TimeSpan::minutes(2);
@@ -116,7 +116,7 @@ impl ForgeServer for BitbucketCloud {
         let (workspace, slug) = split_repository_name("building the git address of the repository", repo)?;
         let options = &self.inner.options;
         let url = append_segments(&options.git_url, [workspace, &format!("{slug}.git")]);
-        let user = if options.email.is_some() { API_TOKEN } else { ACCESS_TOKEN };
+        let user = if options.email.is_some() { API_TOKEN_GIT_USER } else { ACCESS_TOKEN_GIT_USER };
         git_remote(&url, Some(user), &options.token)
     }
 
@@ -198,14 +198,14 @@ impl ForgeServer for BitbucketCloud {
         for body in bodies {
             // Hashes that are read now are cached. If the calls are used up, the next refresh therefore
             // continues with the remaining pull requests.
-            let cost = self.cost(repo, &body);
+            let cost = self.hash_lookup_calls(repo, &body);
             if cost > *calls {
                 complete = false;
                 continue;
             }
             *calls -= cost;
             match self.read_listed(&what, repo, body, true).await? {
-                Some(pull) => pulls.push(open_pull(repo, pull)),
+                Some(pull) => pulls.push(to_open_pull(repo, pull)),
                 None => complete = false,
             }
         }
@@ -223,7 +223,7 @@ impl ForgeServer for BitbucketCloud {
             let Some(pull) = self.read_listed(&what, repo, body, true).await? else { continue };
             // The forge may have ignored the filter, so the branch name is compared here, too.
             if is_from_own_branch(&pull, branch) {
-                pulls.push(open_pull(repo, pull));
+                pulls.push(to_open_pull(repo, pull));
             }
         }
         Ok(pulls)
@@ -240,7 +240,7 @@ impl ForgeServer for BitbucketCloud {
         let (mut is_all, mut lines) = (complete && bodies.len() <= max_pulls, Vec::new());
         for body in bodies.into_iter().take(max_pulls) {
             match self.read_listed(&what, repo, body, false).await? {
-                Some(pull) => lines.push(pull_line(pull)),
+                Some(pull) => lines.push(to_pull_list_item(pull)),
                 None => is_all = false,
             }
         }
@@ -263,7 +263,7 @@ impl ForgeServer for BitbucketCloud {
             let page = self.page_of(&what, repo, number)?;
             let notes = self.read_notes(&what, repo, number).await?;
             let comments = new_comments(number, page.as_str(), notes, since);
-            know_comments(listings, vec![(page, comments)], true);
+            replace_cached_comments(listings, vec![(page, comments)], true);
             return Ok(());
         }
         let now = self.inner.http.now();
@@ -293,7 +293,7 @@ impl ForgeServer for BitbucketCloud {
             // next time.
             parts.push((if is_settled { part } else { url }, comments));
         }
-        know_comments(listings, parts, complete);
+        replace_cached_comments(listings, parts, complete);
         Ok(())
     }
 

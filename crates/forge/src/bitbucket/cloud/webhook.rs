@@ -10,7 +10,7 @@ use truing_core::port::CommentKind;
 use super::super::address::is_repository_name;
 use super::super::bounds::MAX_COMMENT_CHARS;
 use crate::webhook::{
-    DeliveryError, WebhookComment, WebhookEvent, clean_word, invalid_field, is_page, missing_field,
+    DeliveryError, WebhookComment, WebhookEvent, clean_event_name, invalid_field, is_page, missing_field,
     parse_body,
 };
 
@@ -83,7 +83,7 @@ pub(crate) fn parse(event: &str, forge_name: &str, body: &[u8]) -> Result<Webhoo
         | "pullrequest:fulfilled"
         | "pullrequest:rejected" => parse_pull(forge_name, body),
         "pullrequest:comment_created" | "pullrequest:comment_updated" => parse_comment(forge_name, body),
-        other => Ok(WebhookEvent::Ignored { event_name: clean_word(other) }),
+        other => Ok(WebhookEvent::Ignored { event_name: clean_event_name(other) }),
     }
 }
 

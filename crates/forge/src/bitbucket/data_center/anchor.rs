@@ -62,7 +62,7 @@ impl DataCenterFileDiff {
     /// Returns true if this is the diff of the file with this path. The path is the old path for a deleted
     /// file, and the new path for any other file. A diff without paths belongs to the file that was
     /// requested.
-    fn is_of(&self, path: &str) -> bool {
+    fn is_for_path(&self, path: &str) -> bool {
         self.destination.as_ref().or(self.source.as_ref()).map(path_text).is_none_or(|there| there == path)
     }
 
@@ -76,7 +76,7 @@ impl DataCenterFileDiff {
 impl PullDiff {
     /// Returns the diffs of a file: two diffs if the file was replaced by a link, otherwise at most one.
     fn file_diffs(&self, path: &str) -> impl Iterator<Item = &DataCenterFileDiff> {
-        self.diffs.iter().filter(move |file| file.is_of(path))
+        self.diffs.iter().filter(move |file| file.is_for_path(path))
     }
 
     /// Returns true if the diff may lack lines of the file because it is truncated.
@@ -90,7 +90,7 @@ impl PullDiff {
 
     /// Returns the type of a line. A line that a truncated diff lacks counts as added on the new side, and as
     /// removed on the old side.
-    fn kind(
+    fn line_type(
         &self,
         purpose: &str,
         path: &str,
@@ -181,11 +181,11 @@ impl BitbucketDataCenter {
             DiffSide::Old => ("FROM", ("srcSpanStart", "srcSpanEnd")),
         };
         anchor["line"] = (*end_line).into();
-        anchor["lineType"] = diff.kind(purpose, path, *side, *end_line)?.into();
+        anchor["lineType"] = diff.line_type(purpose, path, *side, *end_line)?.into();
         anchor["fileType"] = file.into();
         match self.version_capability().commentable_lines {
             CommentableLines::OneHunk if start_line < end_line => {
-                let first = diff.kind(purpose, path, *side, *start_line)?;
+                let first = diff.line_type(purpose, path, *side, *start_line)?;
                 anchor["multilineMarker"] = json!({ "startLine": start_line, "startLineType": first });
                 anchor["multilineSpan"] = json!({ span.0: start_line, span.1: end_line });
             }
@@ -234,7 +234,7 @@ impl BitbucketDataCenter {
 
     /// Logs a warning if the server attached a comment to other lines than requested. This is possible
     /// because the server ignores unknown field names without an error.
-    pub(super) fn check_place(
+    pub(super) fn warn_if_anchor_differs(
         &self,
         repo: &str,
         requested_anchor: &Value,
@@ -292,14 +292,14 @@ mod tests {
             ("src/new.py", DiffSide::Old, 3, "CONTEXT"),
             ("other.py", DiffSide::New, 1, "ADDED"),
         ] {
-            assert_eq!(whole.kind("x", path, side, number), Ok(expected), "{path} {side:?} {number}");
+            assert_eq!(whole.line_type("x", path, side, number), Ok(expected), "{path} {side:?} {number}");
         }
         for (path, number) in [("src/new.py", 9), ("gone.py", 1), ("none.py", 1), ("old.py", 1)] {
-            let missing = whole.kind("x", path, DiffSide::Old, number);
+            let missing = whole.line_type("x", path, DiffSide::Old, number);
             assert!(matches!(missing, Err(ForgeError::Rejected { .. })), "{path}: {missing:?}");
         }
-        assert_eq!(diff(true).kind("x", "src/new.py", DiffSide::New, 9), Ok("ADDED"));
-        assert_eq!(diff(true).kind("x", "src/new.py", DiffSide::Old, 9), Ok("REMOVED"));
+        assert_eq!(diff(true).line_type("x", "src/new.py", DiffSide::New, 9), Ok("ADDED"));
+        assert_eq!(diff(true).line_type("x", "src/new.py", DiffSide::Old, 9), Ok("REMOVED"));
     }
 
     #[test]

@@ -26,7 +26,7 @@ use super::super::calls::{
 };
 use super::super::login::OwnAccount;
 use super::super::options::BitbucketOptions;
-use super::wire::{BRANCHES, to_unix_millis};
+use super::wire::{BRANCH_REF_PREFIX, to_unix_millis};
 use super::{BitbucketDataCenter, wire};
 use crate::capability::ForgeCapability;
 use crate::http::{ForgeRequest, unavailable_error};
@@ -95,10 +95,10 @@ impl BitbucketApi for BitbucketDataCenter {
     }
 
     fn with_permit(&self, permit: &Arc<WritePermit>) -> Self {
-        let super::DataCenterInner { options, http, login, learnt, diff } = &*self.inner;
+        let super::DataCenterInner { options, http, login, cache: learnt, diff } = &*self.inner;
         let (http, options, login) = (http.with_permit(permit.clone()), options.clone(), login.clone());
         let (learnt, diff) = (learnt.clone(), diff.clone());
-        Self { inner: Arc::new(super::DataCenterInner { options, http, login, learnt, diff }) }
+        Self { inner: Arc::new(super::DataCenterInner { options, http, login, cache: learnt, diff }) }
     }
 
     async fn own_account(&self) -> Result<OwnAccount, ForgeError> {
@@ -111,13 +111,13 @@ impl BitbucketApi for BitbucketDataCenter {
         self.read_pull(purpose, repo, body)
     }
 
-    async fn pulls_of(
+    async fn list_pulls_from_branch(
         &self,
         purpose: &str,
         repo: &str,
         branch: &str,
     ) -> Result<Vec<BitbucketPullRequest>, ForgeError> {
-        let at = format!("{BRANCHES}{branch}");
+        let at = format!("{BRANCH_REF_PREFIX}{branch}");
         let query = [("state", "ALL"), ("direction", "OUTGOING"), ("at", at.as_str())];
         let url = with_query(self.url(purpose, repo, &["pull-requests"])?, &query);
         let bodies: Vec<wire::DataCenterPull> = self.get_all(purpose, url).await?;
@@ -168,7 +168,7 @@ impl BitbucketApi for BitbucketDataCenter {
         let call = if anchor.is_some() { call.for_diff_comment() } else { call };
         let made: wire::DataCenterComment = self.send(&call).await?.json()?;
         if let Some(anchor) = anchor {
-            self.check_place(repo, &anchor, made.anchor.as_ref());
+            self.warn_if_anchor_differs(repo, &anchor, made.anchor.as_ref());
         }
         self.read_note(purpose, repo, number, made)
     }
@@ -306,7 +306,7 @@ impl BitbucketApi for BitbucketDataCenter {
         let (key, slug) = split_repository_name(purpose, repo)?;
         let end = |branch: &str| {
             let repository = json!({ "slug": slug, "project": { "key": key } });
-            json!({ "id": format!("{BRANCHES}{branch}"), "repository": repository })
+            json!({ "id": format!("{BRANCH_REF_PREFIX}{branch}"), "repository": repository })
         };
         let mut body = json!({
             "title": draft.title,
@@ -465,7 +465,7 @@ impl BitbucketApi for BitbucketDataCenter {
         id: &str,
         repo: &str,
     ) -> Result<RepositoryDetails, ForgeError> {
-        let body = self.repository_with(purpose, id, repo).await?;
+        let body = self.read_repository_by_id(purpose, id, repo).await?;
         let (name, push) = (body.full_name(), self.may_push(purpose, &body).await);
         Ok(RepositoryDetails {
             default_branch: self.default_branch(purpose, &name).await?,

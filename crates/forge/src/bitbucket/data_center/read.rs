@@ -9,7 +9,7 @@ use super::super::bounds::parse_sha;
 use super::super::calls::{
     BitbucketComment, BitbucketPullRequest, CommentLines, PullRequestRef, ThreadResolution,
 };
-use super::wire::{BRANCHES, DataCenterActivity, DataCenterComment, to_unix_millis};
+use super::wire::{BRANCH_REF_PREFIX, DataCenterActivity, DataCenterComment, to_unix_millis};
 use super::{BitbucketDataCenter, wire};
 
 /// Action of an activity that contains a comment.
@@ -40,8 +40,8 @@ impl BitbucketDataCenter {
             state,
             created: to_unix_millis(body.created_date),
             author: body.author.and_then(|author| author.user.into_account()),
-            head: parse_end(purpose, body.from_ref, is_open)?,
-            base: parse_end(purpose, body.to_ref, is_open)?,
+            head: convert_pull_ref(purpose, body.from_ref, is_open)?,
+            base: convert_pull_ref(purpose, body.to_ref, is_open)?,
             is_mergeable: None,
             reviewers: reviewers.chain(others).collect(),
         })
@@ -100,7 +100,7 @@ impl BitbucketDataCenter {
 
 /// Converts the head or the base of a pull request. If the commit of a closed pull request is gone, the hash
 /// is `Sha::null`.
-fn parse_end(
+fn convert_pull_ref(
     purpose: &str,
     body: wire::DataCenterPullRef,
     is_open: bool,
@@ -109,7 +109,7 @@ fn parse_end(
         None if !is_open => Sha::null(),
         commit => parse_sha(purpose, &commit.unwrap_or_default())?,
     };
-    let branch = body.id.strip_prefix(BRANCHES).unwrap_or(&body.id).to_owned();
+    let branch = body.id.strip_prefix(BRANCH_REF_PREFIX).unwrap_or(&body.id).to_owned();
     Ok(PullRequestRef { commit, branch, repository: body.repository.map(|of| (of.id(), of.full_name())) })
 }
 

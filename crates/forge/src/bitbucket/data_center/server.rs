@@ -16,10 +16,10 @@ use super::super::bounds::{MAX_PULL_PAGES, MAX_REPOSITORY_PAGES, endless_list_er
 use super::super::calls::{BitbucketApi as _, BitbucketPullRequest};
 use super::super::client::BitbucketClient;
 use super::super::lists::{
-    is_from_own_branch, know_comments, new_comments, open_pull, pull_comment, pull_line,
+    is_from_own_branch, new_comments, pull_comment, replace_cached_comments, to_open_pull, to_pull_list_item,
 };
 use super::super::login::git_remote;
-use super::wire::BRANCHES;
+use super::wire::BRANCH_REF_PREFIX;
 use super::{BitbucketDataCenter, page_url, wire};
 use crate::capability::ForgeCapability;
 use crate::forge_server::ForgeServer;
@@ -34,7 +34,7 @@ fn convert_repository(body: &wire::DataCenterRepository) -> Option<ForgeReposito
 
 impl BitbucketDataCenter {
     /// Reads the repository with this id. `repo` is its last known name.
-    pub(super) async fn repository_with(
+    pub(super) async fn read_repository_by_id(
         &self,
         purpose: &str,
         id: &str,
@@ -111,7 +111,7 @@ impl BitbucketDataCenter {
         Ok((all, false))
     }
 
-    fn open_url(&self, purpose: &str, repo: &str) -> Result<Url, ForgeError> {
+    fn open_pulls_url(&self, purpose: &str, repo: &str) -> Result<Url, ForgeError> {
         let query = [("state", "OPEN"), ("order", "NEWEST")];
         Ok(with_query(self.url(purpose, repo, &["pull-requests"])?, &query))
     }
@@ -156,7 +156,7 @@ impl ForgeServer for BitbucketDataCenter {
     async fn repository_by_id(&self, id: &str) -> Result<ForgeRepository, ForgeError> {
         let what = format!("reading the repository with id {id}");
         let body = match self.name_of(id) {
-            Some(name) => self.repository_with(&what, id, &name).await?,
+            Some(name) => self.read_repository_by_id(&what, id, &name).await?,
             None => self.find_by_id(&what, id).await?,
         };
         self.cache_repository(&what, &body)
@@ -191,22 +191,22 @@ impl ForgeServer for BitbucketDataCenter {
     ) -> Result<(), ForgeError> {
         let what = format!("{repo}: listing its open pull requests");
         listing.mark_stale();
-        let url = self.open_url(&what, repo)?;
+        let url = self.open_pulls_url(&what, repo)?;
         let (pulls, complete) = self.list_pulls(&what, repo, &url, calls, usize::MAX).await?;
-        listing.replace(url, pulls.into_iter().map(|pull| open_pull(repo, pull)).collect(), complete);
+        listing.replace(url, pulls.into_iter().map(|pull| to_open_pull(repo, pull)).collect(), complete);
         Ok(())
     }
 
     async fn open_pulls_from_branch(&self, repo: &str, branch: &str) -> Result<Vec<OpenPull>, ForgeError> {
         let what = format!("{repo}: looking for the pull request of {branch}");
-        let at = format!("{BRANCHES}{branch}");
+        let at = format!("{BRANCH_REF_PREFIX}{branch}");
         let query = [("state", "OPEN"), ("direction", "OUTGOING"), ("at", at.as_str())];
         let url = with_query(self.url(&what, repo, &["pull-requests"])?, &query);
         let (pulls, _) = self.list_pulls(&what, repo, &url, &mut { u64::MAX }, usize::MAX).await?;
         // The results are filtered again: the server ignores filters that it does not support, and a fork can
         // have a branch with the same name.
         let of_here = pulls.into_iter().filter(|pull| is_from_own_branch(pull, branch));
-        Ok(of_here.map(|pull| open_pull(repo, pull)).collect())
+        Ok(of_here.map(|pull| to_open_pull(repo, pull)).collect())
     }
 
     async fn list_open_pulls(
@@ -215,10 +215,10 @@ impl ForgeServer for BitbucketDataCenter {
         max_pulls: usize,
     ) -> Result<(Vec<PullListItem>, bool), ForgeError> {
         let what = format!("{repo}: listing its open pull requests");
-        let url = self.open_url(&what, repo)?;
+        let url = self.open_pulls_url(&what, repo)?;
         let (pulls, complete) = self.list_pulls(&what, repo, &url, &mut { u64::MAX }, max_pulls).await?;
         let is_all = complete && pulls.len() <= max_pulls;
-        Ok((pulls.into_iter().take(max_pulls).map(pull_line).collect(), is_all))
+        Ok((pulls.into_iter().take(max_pulls).map(to_pull_list_item).collect(), is_all))
     }
 
     /// Lists comments. The server has no list of a repository's comments, so the comments of each open pull
@@ -237,7 +237,7 @@ impl ForgeServer for BitbucketDataCenter {
         let (numbers, mut complete) = match number {
             Some(number) => (vec![number], true),
             None => {
-                let url = self.open_url(&what, repo)?;
+                let url = self.open_pulls_url(&what, repo)?;
                 let (pulls, complete) = self.list_pulls(&what, repo, &url, calls, usize::MAX).await?;
                 (pulls.into_iter().map(|pull| pull.number).collect(), complete)
             }
@@ -254,7 +254,7 @@ impl ForgeServer for BitbucketDataCenter {
             let comments = new_comments(number, page.as_str(), notes, since);
             parts.push((page, comments));
         }
-        know_comments(listings, parts, complete);
+        replace_cached_comments(listings, parts, complete);
         Ok(())
     }
 
@@ -281,7 +281,7 @@ impl ForgeServer for BitbucketDataCenter {
 
     async fn protection(&self, repo: &str, branch: &str) -> Result<BranchProtection, ForgeError> {
         let what = format!("{repo}: reading the protection of {branch}");
-        let at = format!("{BRANCHES}{branch}");
+        let at = format!("{BRANCH_REF_PREFIX}{branch}");
         let url = self.repository_api_url(&what, "branch-permissions", repo, &["restrictions"])?;
         let url = with_query(url, &[("matcherType", "BRANCH"), ("matcherId", &at)]);
         let rules: Vec<wire::DataCenterRestriction> = self.get_all(&what, url).await?;

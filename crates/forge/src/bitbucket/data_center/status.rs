@@ -14,7 +14,7 @@ use truing_core::port::ForgeError;
 use truing_core::publish::{CheckAnnotation, CheckConclusion, DesiredStatus, StatusState};
 use url::Url;
 
-use super::super::address::{STATUS_NAME, number_in, status_key, with_query};
+use super::super::address::{STATUS_NAME, pull_number_from_key, status_key, with_query};
 use super::{BitbucketDataCenter, wire};
 use crate::body::truncate_text;
 use crate::capability::BITBUCKET_DC;
@@ -151,7 +151,9 @@ impl BitbucketDataCenter {
             return Ok(worst);
         }
         for build in self.list_build_statuses(purpose, &status.sha).await? {
-            let Some(other) = number_in(&build.key).filter(|other| *other != number) else { continue };
+            let Some(other) = pull_number_from_key(&build.key).filter(|other| *other != number) else {
+                continue;
+            };
             // A fork can have the same commit and the same pull request number. Only statuses that link to a
             // pull request of this repository count.
             if build.url != Some(self.build_page_url(purpose, repo, other)?) {

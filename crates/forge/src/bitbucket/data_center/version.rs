@@ -14,10 +14,10 @@ use crate::http::ForgeRequest;
 /// Oldest supported version: the first version that can return a single build status (`GET
 /// …/commits/{commitId}/builds`, "since 7.14" in the REST reference). Reports exist since 5.15, build
 /// statuses with a parent since 7.4.
-const OLDEST: DataCenterVersion = DataCenterVersion(7, 14);
+const MIN_SERVER_VERSION: DataCenterVersion = DataCenterVersion(7, 14);
 
 /// Response header with the account name of the caller.
-pub(super) const ACCOUNT: &str = "x-ausername";
+pub(super) const ACCOUNT_NAME_HEADER: &str = "x-ausername";
 
 /// The first two numbers of a version.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -41,12 +41,12 @@ impl BitbucketDataCenter {
     /// Returns the capability row of the server's version, or the most limited row while the version is
     /// unknown.
     pub(super) fn version_capability(&self) -> &'static ForgeCapability {
-        data_center_capability(self.inner.learnt.version.get().map(|version| (version.0, version.1)))
+        data_center_capability(self.inner.cache.version.get().map(|version| (version.0, version.1)))
     }
 
     /// Returns our own account. The first call also reads the server's version.
     pub(super) async fn load_own_account(&self) -> Result<OwnAccount, ForgeError> {
-        self.inner.learnt.own_account.get_or_try_init(|| self.read_own_account()).await.cloned()
+        self.inner.cache.own_account.get_or_try_init(|| self.read_own_account()).await.cloned()
     }
 
     async fn read_own_account(&self) -> Result<OwnAccount, ForgeError> {
@@ -54,16 +54,16 @@ impl BitbucketDataCenter {
         let answer = self.send(&ForgeRequest::get(what, self.properties())).await?;
         let properties: wire::ApplicationProperties = answer.json()?;
         match DataCenterVersion::parse(&properties.version) {
-            Some(version) if version < OLDEST => {
+            Some(version) if version < MIN_SERVER_VERSION => {
                 let message = format!(
-                    "the server is Bitbucket {version}, but {OLDEST} is the oldest version that Truing \
+                    "the server is Bitbucket {version}, but {MIN_SERVER_VERSION} is the oldest version that Truing \
                         supports"
                 );
                 return Err(rejected_error(what, &message));
             }
             // The call fails if another caller has already set the version. Both callers have read the same
             // value.
-            Some(version) => drop(self.inner.learnt.version.set(version)),
+            Some(version) => drop(self.inner.cache.version.set(version)),
             None => {
                 tracing::warn!(
                     "the server reports no valid version number; Truing assumes the oldest \
@@ -72,7 +72,7 @@ impl BitbucketDataCenter {
             }
         }
         let what = "reading the account of the token";
-        let Some(name) = answer.header(ACCOUNT).and_then(decode_name) else {
+        let Some(name) = answer.header(ACCOUNT_NAME_HEADER).and_then(decode_name) else {
             // The server also returns its version to callers that are not logged in. A missing account name
             // means that the token is invalid.
             return Err(ForgeError::Unauthorized { request: what.to_owned() });

@@ -9,7 +9,7 @@ use super::super::address::account_id;
 use super::super::calls::{BitbucketReviewer, BitbucketUser as Account, CommentLines};
 
 /// Prefix of the full name of a branch.
-pub(super) const BRANCHES: &str = "refs/heads/";
+pub(super) const BRANCH_REF_PREFIX: &str = "refs/heads/";
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]

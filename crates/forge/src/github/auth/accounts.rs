@@ -11,7 +11,7 @@ use crate::github::{GitHub, wire};
 use crate::http::{ForgeRequest, unavailable_error};
 
 /// Suffix of the name of an App's account.
-const BOT: &str = "[bot]";
+const BOT_LOGIN_SUFFIX: &str = "[bot]";
 const VIEWER: &str = "query { viewer { login } }";
 
 /// The kind of an account of ours: current or former.
@@ -74,7 +74,7 @@ impl GitHub {
         scope: TokenScope<'_>,
     ) -> Result<GitHubAccounts<'_>, ForgeError> {
         let own = self.identity(scope).await?.id;
-        Ok(GitHubAccounts { own_id: own, former: &self.inner.options.accounts })
+        Ok(GitHubAccounts { own_id: own, former: &self.inner.options.previous_accounts })
     }
 
     /// Returns our own account, which is requested once.
@@ -98,7 +98,7 @@ impl GitHub {
             append_segments(&self.inner.auth.api, ["app"]),
         );
         let app: AppSlug = self.inner.auth.send_as_app(&self.inner.http, call).await?.json()?;
-        self.bot(scope, &format!("{}{BOT}", app.slug)).await
+        self.read_bot_identity(scope, &format!("{}{BOT_LOGIN_SUFFIX}", app.slug)).await
     }
 
     async fn identity_of_token(&self, scope: TokenScope<'_>) -> Result<GitHubIdentity, ForgeError> {
@@ -122,14 +122,18 @@ impl GitHub {
                     .ok_or_else(|| unavailable_error(what, "the response contains no account"))?
                     .viewer;
                 // Some responses contain the App's name without the suffix.
-                let name = viewer.login.strip_suffix(BOT).unwrap_or(&viewer.login);
-                self.bot(scope, &format!("{name}{BOT}")).await
+                let name = viewer.login.strip_suffix(BOT_LOGIN_SUFFIX).unwrap_or(&viewer.login);
+                self.read_bot_identity(scope, &format!("{name}{BOT_LOGIN_SUFFIX}")).await
             }
             Err(error) => Err(error),
         }
     }
 
-    async fn bot(&self, scope: TokenScope<'_>, login: &str) -> Result<GitHubIdentity, ForgeError> {
+    async fn read_bot_identity(
+        &self,
+        scope: TokenScope<'_>,
+        login: &str,
+    ) -> Result<GitHubIdentity, ForgeError> {
         let call = ForgeRequest::get(
             format!("reading the account {login}"),
             append_segments(&self.inner.auth.api, ["users", login]),

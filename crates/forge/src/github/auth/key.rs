@@ -16,7 +16,7 @@ use truing_core::id::{TimeSpan, UnixMillis};
 use truing_git::SecretString;
 
 /// A login becomes valid this long before the present time, because the forge's clock may be behind ours.
-const BACKDATED: TimeSpan = TimeSpan::seconds(60);
+const JWT_BACKDATING: TimeSpan = TimeSpan::seconds(60);
 /// A login expires this long after the present time. GitHub accepts at most ten minutes, by its own clock.
 const LIFETIME: TimeSpan = TimeSpan::minutes(9);
 
@@ -62,10 +62,10 @@ impl AppKey {
     ///
     /// # Errors
     /// [`AppKeyError::Sign`]
-    pub(super) fn login(&self, app: u64, now: UnixMillis) -> Result<SecretString, AppKeyError> {
+    pub(super) fn sign_jwt(&self, app: u64, now: UnixMillis) -> Result<SecretString, AppKeyError> {
         let second = |instant: UnixMillis| instant.0.div_euclid(1000);
         let claims = json!({
-            "iat": second(UnixMillis(now.0.saturating_sub(BACKDATED.0))),
+            "iat": second(UnixMillis(now.0.saturating_sub(JWT_BACKDATING.0))),
             "exp": second(now + LIFETIME),
             "iss": app.to_string(),
         });
@@ -119,7 +119,7 @@ mod tests {
         let pkcs1 = pem("RSA PRIVATE KEY", &der.as_ref()[26..]);
         for text in [pkcs8, pkcs1.clone(), pkcs1.replace('\n', "\\n"), pkcs1.replace('\n', "\r\n")] {
             let key = AppKey::from_pem(&text).unwrap();
-            let login = key.login(77, UnixMillis(1_795_162_200_999)).unwrap();
+            let login = key.sign_jwt(77, UnixMillis(1_795_162_200_999)).unwrap();
             let (signed, signature) = login.expose().rsplit_once('.').unwrap();
             let verifier = UnparsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, pair.public_key().as_ref());
             verifier.verify(signed.as_bytes(), &BASE64_URL_SAFE_NO_PAD.decode(signature).unwrap()).unwrap();

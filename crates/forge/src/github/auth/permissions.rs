@@ -36,24 +36,24 @@ pub const fn loop_permissions(loop_kind: LoopKind) -> &'static [AppPermission] {
 
 /// Permissions to push a branch. For all other calls, the loops that push use the permissions of a review.
 /// GitHub rejects a push that changes a workflow file, because that change requires another permission.
-pub(super) const PUSHING: &[AppPermission] = &[("contents", "write"), ("metadata", "read")];
+pub(super) const PUSH_PERMISSIONS: &[AppPermission] = &[("contents", "write"), ("metadata", "read")];
 
 /// Permissions to change the draft state of a pull request, and to resolve or reopen a thread. With fewer
 /// permissions, GitHub rejects these calls of an installation (<https://github.com/cli/cli/issues/8910>,
 /// <https://github.com/github/gh-aw/issues/35726>).
-pub(super) const CHANGING: &[AppPermission] =
+pub(super) const STATE_CHANGE_PERMISSIONS: &[AppPermission] =
     &[("contents", "write"), ("metadata", "read"), ("pull_requests", "write")];
 
 /// Writes that a review can do without, each with the permissions that the write needs.
-pub(super) const EXTRA: &[(OptionalWrite, &[AppPermission])] = &[
-    (OptionalWrite::ThreadResolution, CHANGING),
+pub(super) const OPTIONAL_WRITE_PERMISSIONS: &[(OptionalWrite, &[AppPermission])] = &[
+    (OptionalWrite::ThreadResolution, STATE_CHANGE_PERMISSIONS),
     (OptionalWrite::Checks, &[("checks", "write")]),
     (OptionalWrite::Statuses, &[("statuses", "write")]),
 ];
 
 /// Permissions that are requested only if the installation grants them. If `issues` is missing,
 /// `pull_requests` is enough to write comments. [`EXTRA`] lists the writes that need `checks` and `statuses`.
-const OPTIONAL: [&str; 3] = ["checks", "issues", "statuses"];
+const OPTIONAL_PERMISSION_NAMES: [&str; 3] = ["checks", "issues", "statuses"];
 
 /// Returns true if an installation grants this permission.
 pub(super) fn is_granted((name, level): &(&str, &str), granted: &HashMap<String, String>) -> bool {
@@ -71,14 +71,14 @@ pub(super) fn select_granted(
 ) -> Result<Vec<AppPermission>, String> {
     let (has, lacks): (Vec<AppPermission>, Vec<AppPermission>) =
         wanted_permissions.iter().copied().partition(|one| granted.is_empty() || is_granted(one, granted));
-    match lacks.iter().find(|(name, _)| !OPTIONAL.contains(name)) {
+    match lacks.iter().find(|(name, _)| !OPTIONAL_PERMISSION_NAMES.contains(name)) {
         Some((name, level)) => Err(format!("`{name}: {level}`")),
         None => Ok(has),
     }
 }
 
 /// Permissions to list an installation's repositories.
-pub(super) const LISTING: &[AppPermission] = &[("metadata", "read")];
+pub(super) const REPOSITORY_LIST_PERMISSIONS: &[AppPermission] = &[("metadata", "read")];
 
 #[cfg(test)]
 mod tests {
@@ -107,7 +107,7 @@ mod tests {
     #[test]
     fn who_pushes_needs_what_its_loop_is_granted() {
         for of in [LoopKind::Converge, LoopKind::Sync] {
-            let needs = PUSHING.iter().chain(CHANGING);
+            let needs = PUSH_PERMISSIONS.iter().chain(STATE_CHANGE_PERMISSIONS);
             assert!(needs.into_iter().all(|permission| loop_permissions(of).contains(permission)));
         }
         let page = include_str!("../../../../../docs/github.md");
@@ -146,9 +146,9 @@ mod tests {
     /// Returns the permissions of the token that makes this call; `None` for the token of a review.
     fn non_review_permissions(call: &str) -> Option<&'static [AppPermission]> {
         match call {
-            "git push" => Some(PUSHING),
-            "GET /installation/repositories" => Some(LISTING),
-            _ if call.starts_with("mutation ") => Some(CHANGING),
+            "git push" => Some(PUSH_PERMISSIONS),
+            "GET /installation/repositories" => Some(REPOSITORY_LIST_PERMISSIONS),
+            _ if call.starts_with("mutation ") => Some(STATE_CHANGE_PERMISSIONS),
             _ => None,
         }
     }
@@ -202,13 +202,17 @@ mod tests {
             let mut granted = all.clone();
             granted.remove(*name);
             let asked = select_granted(loop_permissions(LoopKind::Review), &granted);
-            if OPTIONAL.contains(name) {
+            if OPTIONAL_PERMISSION_NAMES.contains(name) {
                 assert!(asked.unwrap().iter().all(|(asked, _)| asked != name), "{name}");
             } else {
                 assert_eq!(asked, Err(format!("`{name}: {level}`")));
             }
         }
-        assert_eq!(select_granted(PUSHING, &HashMap::new()).unwrap(), PUSHING, "nothing is known of it");
+        assert_eq!(
+            select_granted(PUSH_PERMISSIONS, &HashMap::new()).unwrap(),
+            PUSH_PERMISSIONS,
+            "nothing is known of it"
+        );
     }
 
     /// Formats `need`, the permissions of one call in the table of calls, as Markdown.

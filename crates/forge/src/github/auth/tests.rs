@@ -33,7 +33,7 @@ fn app_at(server: &Server, clock: &ManualClock) -> GitHub {
     let credentials = GitHubCredentials::App { id: APP, key: key() };
     let url = server.url("");
     let options = GitHubOptions { credentials, ..options(url.as_str(), url.as_str()) };
-    GitHub::with_patience(options, test_timeouts(), Arc::new(clock.clone())).unwrap()
+    GitHub::with_timeouts(options, test_timeouts(), Arc::new(clock.clone())).unwrap()
 }
 
 fn ok(body: &Value) -> ScriptedHttpReply {
@@ -272,10 +272,10 @@ async fn an_app_writes_as_its_bot_and_knows_its_former_accounts() {
     let url = server.url("");
     let options = GitHubOptions {
         credentials: GitHubCredentials::App { id: APP, key: key() },
-        accounts: vec!["Ada".into(), "17".into()],
+        previous_accounts: vec!["Ada".into(), "17".into()],
         ..options(url.as_str(), url.as_str())
     };
-    let github = GitHub::with_patience(options, test_timeouts(), Arc::new(ManualClock::new(NOW))).unwrap();
+    let github = GitHub::with_timeouts(options, test_timeouts(), Arc::new(ManualClock::new(NOW))).unwrap();
     let accounts = github.accounts(TokenScope::RepositoryName("octo/demo")).await.unwrap();
     let whose = |id: u64, login: &str| {
         accounts.account_kind(&wire::GitHubUser { id, login: Some(login.into()), kind: String::new() })

@@ -14,14 +14,14 @@ use crate::marker::{disable_markers, normalize_text, split_marker};
 
 impl GitHubClient {
     pub(super) async fn request_review(&self, login: &str) -> Result<(), ForgeError> {
-        let what = self.what_of_pull(&format!("requesting a review from {login}"));
+        let what = self.pull_purpose(&format!("requesting a review from {login}"));
         let url = self.url(&what, &["pulls", &self.number(), "requested_reviewers"])?;
         // Requesting an account that is already requested changes nothing.
         self.send_set(what, Method::POST, url, Some(json!({ "reviewers": [login] }))).await
     }
 
     pub(super) async fn merge_base_into(&self, head: &Sha) -> Result<(), ForgeError> {
-        let what = self.what_of_pull("merging the base branch into the pull request's branch");
+        let what = self.pull_purpose("merging the base branch into the pull request's branch");
         let url = self.url(&what, &["pulls", &self.number(), "update-branch"])?;
         // GitHub rejects the call if `head` is no longer the head, so the base is not merged into commits
         // that the loop has not seen.
@@ -30,7 +30,7 @@ impl GitHubClient {
     }
 
     pub(super) async fn mark_ready(&self) -> Result<(), ForgeError> {
-        let request = self.what_of_pull("marking the pull request as ready for review");
+        let request = self.pull_purpose("marking the pull request as ready for review");
         let pull = self.read_raw_pull(&request).await?;
         match state_of(&pull) {
             PullState::Open => Ok(()),
@@ -42,8 +42,12 @@ impl GitHubClient {
         }
     }
 
-    pub(super) async fn redescribe(&self, read: &str, body: &str) -> Result<EffectOutcome, ForgeError> {
-        let what = self.what_of_pull("changing the description of the pull request");
+    pub(super) async fn redescribe(
+        &self,
+        expected_body: &str,
+        body: &str,
+    ) -> Result<EffectOutcome, ForgeError> {
+        let what = self.pull_purpose("changing the description of the pull request");
         let accounts = self.accounts().await?;
         let pull = self.read_raw_pull(&what).await?;
         let (now, marker) = split_marker(pull.body.as_deref().unwrap_or_default());
@@ -51,7 +55,7 @@ impl GitHubClient {
         if now == new {
             return Ok(EffectOutcome::Applied);
         }
-        if now != normalize_text(read) {
+        if now != normalize_text(expected_body) {
             return Ok(EffectOutcome::Superseded);
         }
         // If the pull request is ours, its marker is kept, because a loop recognises its pull request by the

@@ -110,7 +110,7 @@ impl ForgeWrite for GitHubClient {
                 return Ok(self.find_line_comment_with_body(topic, body).await?.map(EffectOutcome::Comment));
             }
             Effect::Reply { first_comment: first, topic, .. } => {
-                let what = self.what_of_pull(&format!("looking for an answer to comment {first}"));
+                let what = self.pull_purpose(&format!("looking for an answer to comment {first}"));
                 let GitHubCommentId::Review(first) = GitHubCommentId::parse(&what, first)? else {
                     return Ok(None);
                 };
@@ -135,7 +135,7 @@ impl ForgeWrite for GitHubClient {
             Effect::UpdateBranch { head } => self.read_pull_details().await?.head.sha != *head,
             Effect::MarkReady => self.read_pull_details().await?.state == PullState::Open,
             Effect::Describe { body, .. } => {
-                let pull = self.read_raw_pull(&self.what_of_pull("reading the description")).await?;
+                let pull = self.read_raw_pull(&self.pull_purpose("reading the description")).await?;
                 split_marker(pull.body.as_deref().unwrap_or_default()).0
                     == normalize_text(&disable_markers(body))
             }
@@ -180,11 +180,12 @@ impl ForgeWrite for GitHubClient {
     }
 
     fn unsupported_reason(&self, kind: EffectKind) -> Option<&'static str> {
-        self.denial_reason(kind).filter(|_| !self.extras(kind).iter().any(|extra| self.may_try(*extra)))
+        self.denial_reason(kind)
+            .filter(|_| !self.required_optional_writes(kind).iter().any(|extra| self.may_try(*extra)))
     }
 
     fn denial_reason(&self, kind: EffectKind) -> Option<&'static str> {
-        let extras = self.extras(kind);
+        let extras = self.required_optional_writes(kind);
         extras
             .first()
             .filter(|_| extras.iter().all(|extra| self.is_refused(*extra)))
@@ -195,7 +196,7 @@ impl ForgeWrite for GitHubClient {
 impl GitHubClient {
     /// Returns the optional writes that can perform an effect of this kind; empty if the effect needs none.
     /// One allowed write is enough.
-    fn extras(&self, kind: EffectKind) -> &'static [OptionalWrite] {
+    fn required_optional_writes(&self, kind: EffectKind) -> &'static [OptionalWrite] {
         if matches!(kind, EffectKind::Resolve | EffectKind::Reopen) {
             &[OptionalWrite::ThreadResolution]
         } else if kind != EffectKind::Status {

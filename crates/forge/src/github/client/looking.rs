@@ -23,7 +23,7 @@ use crate::marker::{self, MarkerMatch};
 /// check runs for one name. The pages are therefore enough for three names.
 const MAX_CHECK_PAGES: usize = 30;
 
-const MERGE: &str = "
+const MERGE_STATE_QUERY: &str = "
 query($owner: String!, $name: String!, $number: Int!) {
   repository(owner: $owner, name: $name) {
     pullRequest(number: $number) { headRefOid mergeable mergeStateStatus reviewDecision }
@@ -45,7 +45,7 @@ impl GitHubClient {
     }
 
     pub(super) async fn read_pull_details(&self) -> Result<PullDetails, ForgeError> {
-        let what = self.what_of_pull("reading the pull request");
+        let what = self.pull_purpose("reading the pull request");
         let accounts = self.accounts().await?;
         let pull = self.read_raw_pull(&what).await?;
         let author = pull.user.as_ref().map(|user| to_actor(&accounts, user));
@@ -98,10 +98,11 @@ impl GitHubClient {
     }
 
     pub(super) async fn read_merge_state(&self) -> Result<MergeSummary, ForgeError> {
-        let request = self.what_of_pull("checking whether the pull request can be merged");
+        let request = self.pull_purpose("checking whether the pull request can be merged");
         let (owner, name) = self.repo.split_once('/').unwrap_or_default();
         let variables = json!({ "owner": owner, "name": name, "number": self.id.number });
-        let data: bodies::MergeData = self.github.graphql(self.scope(), &request, MERGE, variables).await?;
+        let data: bodies::MergeData =
+            self.github.graphql(self.scope(), &request, MERGE_STATE_QUERY, variables).await?;
         let pull = data.repository.and_then(|repository| repository.pull_request);
         let Some(pull) = pull else { return Err(ForgeError::NotFound { request }) };
         Ok(MergeSummary {
@@ -132,7 +133,7 @@ impl GitHubClient {
     }
 
     pub(super) async fn list_checks(&self, commit: &Sha) -> Result<Vec<CommitCheck>, ForgeError> {
-        let what = self.what_of_pull(&format!("reading the checks of commit {}", commit.short_sha()));
+        let what = self.pull_purpose(&format!("reading the checks of commit {}", commit.short_sha()));
         let mut checks = Vec::new();
         for page in 1..=MAX_CHECK_PAGES {
             let mut url = self.list_url(&what, &["commits", commit.as_str(), "check-runs"], &[])?;
@@ -168,7 +169,7 @@ impl GitHubClient {
     }
 
     pub(super) async fn list_labels(&self) -> Result<Vec<AppliedLabel>, ForgeError> {
-        let what = self.what_of_pull("reading the accounts that set the labels");
+        let what = self.pull_purpose("reading the accounts that set the labels");
         let accounts = self.accounts().await?;
         let pull = self.read_raw_pull(&what).await?;
         let mut set_by: HashMap<String, wire::GitHubUser> = HashMap::new();
@@ -247,7 +248,7 @@ impl GitHubClient {
 
     /// Returns the topic of the finding that the text of a review comment shows.
     fn reviewed_finding(&self, text: Option<&str>) -> Option<Topic> {
-        match self.markers().find_marker(&self.marker_place(self.id.number), text?) {
+        match self.markers().find_marker(&self.marker_pr_id(self.id.number), text?) {
             MarkerMatch::Verified {
                 producer: CommentProducer::Review,
                 item: CommentSubject::Finding(id),
@@ -261,7 +262,7 @@ impl GitHubClient {
     }
 
     pub(super) async fn list_threads(&self) -> Result<Vec<ReviewThread>, ForgeError> {
-        let what = self.what_of_pull("reading the threads");
+        let what = self.pull_purpose("reading the threads");
         let mut groups: BTreeMap<u64, (String, Vec<LineComment>)> = BTreeMap::new();
         for (first, path, comment) in self.list_line_comments(&what).await? {
             groups.entry(first).or_insert_with(|| (path, Vec::new())).1.push(comment);
@@ -286,8 +287,8 @@ impl GitHubClient {
         Ok(threads.collect())
     }
 
-    pub(super) async fn list_eyes(&self, comment: &CommentId) -> Result<Vec<Actor>, ForgeError> {
-        let request = self.what_of_pull(&format!("reading the reactions to comment {comment}"));
+    pub(super) async fn list_eye_reactions(&self, comment: &CommentId) -> Result<Vec<Actor>, ForgeError> {
+        let request = self.pull_purpose(&format!("reading the reactions to comment {comment}"));
         let GitHubCommentId::Issue(id) = GitHubCommentId::parse(&request, comment)? else {
             let message = "the comment is on the diff, not in the conversation".to_owned();
             return Err(ForgeError::Rejected { request, message });

@@ -19,7 +19,7 @@ use crate::http::ForgeRequest;
 /// A thread that we began.
 struct GitHubOwnThread {
     /// Comment that began the thread.
-    id: CommentId,
+    first_comment: CommentId,
     /// Address of the page of the thread.
     url: String,
     is_open: bool,
@@ -27,7 +27,10 @@ struct GitHubOwnThread {
 
 /// Returns the comments that began the threads.
 fn first_comments(own_threads: &HashMap<Topic, GitHubOwnThread>) -> HashMap<Topic, CommentId> {
-    own_threads.iter().map(|(topic, own_threads)| (topic.clone(), own_threads.id.clone())).collect()
+    own_threads
+        .iter()
+        .map(|(topic, own_threads)| (topic.clone(), own_threads.first_comment.clone()))
+        .collect()
 }
 
 /// Returns our threads on the diff by topic. If a topic has several threads, returns the newest open thread,
@@ -39,7 +42,10 @@ fn own_threads_by_topic(threads: &[ReviewThread]) -> HashMap<Topic, GitHubOwnThr
         let Some(first) = thread.comments.first() else { continue };
         let Some(topic) = first.topic.clone() else { continue };
         if is_open || !own.get(&topic).is_some_and(|known| known.is_open) {
-            own.insert(topic, GitHubOwnThread { id: first.id.clone(), url: first.url.clone(), is_open });
+            own.insert(
+                topic,
+                GitHubOwnThread { first_comment: first.id.clone(), url: first.url.clone(), is_open },
+            );
         }
     }
     own
@@ -66,7 +72,7 @@ fn open_thread_page<'a>(threads: &'a [ReviewThread], finding: &LineDraft) -> Opt
 
 impl GitHubClient {
     pub(super) async fn send_review(&self, draft: &ReviewDraft) -> Result<PostedReview, ForgeError> {
-        let what = self.what_of_pull(&format!("posting the review of audit {}", draft.mark.audit));
+        let what = self.pull_purpose(&format!("posting the review of audit {}", draft.mark.audit));
         let threads = self.list_threads().await?;
         let own = own_threads_by_topic(&threads);
         let mut there = first_comments(&own);
@@ -100,7 +106,7 @@ impl GitHubClient {
         let mut bad = Vec::new();
         for finding in new {
             let LineDraft { location: place, topic, body, .. } = finding;
-            match self.create_line(&what, &draft.mark.commit, place, topic, body).await {
+            match self.create_line_comment(&what, &draft.mark.commit, place, topic, body).await {
                 Ok(comment) => {
                     there.insert(finding.topic.clone(), comment);
                 }
@@ -114,7 +120,7 @@ impl GitHubClient {
 
     /// Returns the review of the draft's audit, if the review was posted.
     pub(super) async fn sent_review(&self, draft: &ReviewDraft) -> Result<Option<PostedReview>, ForgeError> {
-        let what = self.what_of_pull(&format!("looking for the review of audit {}", draft.mark.audit));
+        let what = self.pull_purpose(&format!("looking for the review of audit {}", draft.mark.audit));
         let there = first_comments(&own_threads_by_topic(&self.list_threads().await?));
         self.find_posted_review(&what, draft, &there).await
     }
@@ -193,7 +199,7 @@ impl GitHubClient {
         let body = self.add_topic_marker(self.id.number, &mark.topic(), &text);
         let comments = inline
             .iter()
-            .map(|finding| self.comment(purpose, &finding.location, &finding.topic, &finding.body));
+            .map(|finding| self.line_comment_body(purpose, &finding.location, &finding.topic, &finding.body));
         let review = json!({
             "commit_id": mark.commit.as_str(), "event": event, "body": body,
             "comments": comments.collect::<Result<Vec<_>, _>>()?,
@@ -206,7 +212,7 @@ impl GitHubClient {
     }
 
     /// Creates a single comment on lines of the diff.
-    pub(super) async fn create_line(
+    pub(super) async fn create_line_comment(
         &self,
         purpose: &str,
         commit: &Sha,
@@ -214,7 +220,7 @@ impl GitHubClient {
         topic: &Topic,
         body: &str,
     ) -> Result<CommentId, ForgeError> {
-        let mut comment = self.comment(purpose, location, topic, body)?;
+        let mut comment = self.line_comment_body(purpose, location, topic, body)?;
         comment["commit_id"] = commit.as_str().into();
         let url = self.url(purpose, &["pulls", &self.number(), "comments"])?;
         let made: wire::CreatedItem =
@@ -222,7 +228,7 @@ impl GitHubClient {
         Ok(GitHubCommentId::Review(made.id).to_comment_id())
     }
 
-    fn comment(
+    fn line_comment_body(
         &self,
         purpose: &str,
         location: &CodeLocation,

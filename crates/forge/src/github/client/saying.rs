@@ -23,7 +23,7 @@ impl GitHubClient {
         topic: &Topic,
         body: &str,
     ) -> Result<CommentId, ForgeError> {
-        let request = self.what_of_pull(&format!("answering comment {first_comment}"));
+        let request = self.pull_purpose(&format!("answering comment {first_comment}"));
         let GitHubCommentId::Review(id) = GitHubCommentId::parse(&request, first_comment)? else {
             let message = "the comment is not the first of a thread".to_owned();
             return Err(ForgeError::Rejected { request, message });
@@ -57,7 +57,7 @@ impl GitHubClient {
         topic: &Topic,
         body: &str,
     ) -> Result<Option<CommentId>, ForgeError> {
-        let what = self.what_of_pull("searching for a comment by Truing");
+        let what = self.pull_purpose("searching for a comment by Truing");
         let accounts = self.accounts().await?;
         let is = |comment: &GitHubCommentItem| {
             let is_ours = comment.user.as_ref().is_some_and(|user| accounts.account_kind(user).is_some());
@@ -74,7 +74,7 @@ impl GitHubClient {
         topic: &Topic,
         body: &str,
     ) -> Result<Option<CommentId>, ForgeError> {
-        let what = self.what_of_pull("searching for a comment by Truing on the diff");
+        let what = self.pull_purpose("searching for a comment by Truing on the diff");
         let is = |comment: &LineComment| {
             comment.topic.as_ref() == Some(topic)
                 && comment.line.is_some()
@@ -85,7 +85,7 @@ impl GitHubClient {
     }
 
     pub(super) async fn upsert_comment(&self, topic: &Topic, body: &str) -> Result<CommentId, ForgeError> {
-        let what = self.what_of_pull("searching for a comment by Truing");
+        let what = self.pull_purpose("searching for a comment by Truing");
         let accounts = self.accounts().await?;
         for comment in self.list_conversation(&what, self.id.number).await? {
             let whose = comment.user.as_ref().and_then(|user| accounts.account_kind(user));
@@ -96,7 +96,7 @@ impl GitHubClient {
             }
             // A comment of a former account of ours stays unchanged, because no other account can edit it.
             if whose == Some(GitHubAccountKind::Present) && text != normalize_text(&with_marker(body, "")) {
-                let what = self.what_of_pull(&format!("rewriting comment {}", comment.id));
+                let what = self.pull_purpose(&format!("rewriting comment {}", comment.id));
                 let url = self.url(&what, &["issues", "comments", &comment.id.to_string()])?;
                 let new = json!({ "body": self.add_topic_marker(self.id.number, topic, body) });
                 self.send_set(what, Method::PATCH, url, Some(new)).await?;
@@ -113,15 +113,15 @@ impl GitHubClient {
         topic: &Topic,
         body: &str,
     ) -> Result<CommentId, ForgeError> {
-        let what = self.what_of_pull("searching for a comment by Truing on the diff");
+        let what = self.pull_purpose("searching for a comment by Truing on the diff");
         let there = self.list_line_comments(&what).await?.into_iter().map(|(_, _, comment)| comment);
         let Some(comment) =
             there.into_iter().find(|comment| comment.topic.as_ref() == Some(topic) && comment.line.is_some())
         else {
-            return self.create_line(&what, commit, location, topic, body).await;
+            return self.create_line_comment(&what, commit, location, topic, body).await;
         };
         if comment.body != normalize_text(&with_marker(body, "")) {
-            let what = self.what_of_pull(&format!("rewriting comment {}", comment.id));
+            let what = self.pull_purpose(&format!("rewriting comment {}", comment.id));
             let url = self.comment_url(&what, &comment.id)?;
             let new = json!({ "body": self.add_topic_marker(self.id.number, topic, body) });
             self.send_set(what, Method::PATCH, url, Some(new)).await?;
@@ -159,7 +159,7 @@ impl GitHubClient {
         // GitHub reports times in whole seconds, so `since` is rounded down to a second.
         let since = UnixMillis(since.0.div_euclid(1000) * 1000);
         let mut comment = self
-            .find_comments_with_text(&self.what_of_pull("triggering a reviewer"), text)
+            .find_comments_with_text(&self.pull_purpose("triggering a reviewer"), text)
             .await?
             .into_iter();
         let ours = |comment: &ConversationComment| {
@@ -173,7 +173,7 @@ impl GitHubClient {
         text: &str,
         since: UnixMillis,
     ) -> Result<ConversationComment, ForgeError> {
-        let what = self.what_of_pull("triggering a reviewer");
+        let what = self.pull_purpose("triggering a reviewer");
         if let Some(existing) = self.find_exact_comment(text, since).await? {
             return Ok(existing);
         }

@@ -6,11 +6,11 @@ use truing_core::id::Topic;
 use truing_core::port::{ForgeError, OwnIssue};
 
 use super::bodies::GitHubIssue;
-use super::{ForgeRequest, GitHubAccounts, GitHubClient, not_ours, unavailable_error, wire};
+use super::{ForgeRequest, GitHubAccounts, GitHubClient, foreign_object_error, unavailable_error, wire};
 
 impl GitHubClient {
     pub(in crate::github) async fn list_issues(&self, label: &str) -> Result<Vec<OwnIssue>, ForgeError> {
-        let request = self.what_of_repository(&format!("listing issues with the label {label}"));
+        let request = self.repository_purpose(&format!("listing issues with the label {label}"));
         if label.is_empty() || label.contains(',') {
             let message = "issues can be listed by only one label, without a comma".to_owned();
             return Err(ForgeError::Rejected { request, message });
@@ -35,7 +35,7 @@ impl GitHubClient {
         if let Some(issue) = self.opened_issue(topic, label).await? {
             return Ok(issue);
         }
-        let what = self.what_of_repository("opening an issue");
+        let what = self.repository_purpose("opening an issue");
         let accounts = self.accounts().await?;
         let new = json!({ "title": title, "body": self.add_topic_marker(0, topic, body), "labels": [label] });
         let call = ForgeRequest::create(what.as_str(), self.url(&what, &["issues"])?, new);
@@ -57,7 +57,7 @@ impl GitHubClient {
         title: &str,
         body: &str,
     ) -> Result<(), ForgeError> {
-        let what = self.what_of_repository(&format!("rewriting issue {number}"));
+        let what = self.repository_purpose(&format!("rewriting issue {number}"));
         self.read_own_issue(&what, number).await?;
         let url = self.url(&what, &["issues", &number.to_string()])?;
         let new = json!({ "title": title, "body": self.add_topic_marker(0, topic, body) });
@@ -65,7 +65,7 @@ impl GitHubClient {
     }
 
     pub(in crate::github) async fn end_issue(&self, number: u64) -> Result<(), ForgeError> {
-        let what = self.what_of_repository(&format!("closing issue {number}"));
+        let what = self.repository_purpose(&format!("closing issue {number}"));
         if !self.read_own_issue(&what, number).await?.open {
             return Ok(());
         }
@@ -82,7 +82,7 @@ impl GitHubClient {
         if labels.is_empty() {
             return Ok(());
         }
-        let what = self.what_of_repository(&format!("labelling {number}"));
+        let what = self.repository_purpose(&format!("labelling {number}"));
         let url = self.url(&what, &["issues", &number.to_string(), "labels"])?;
         // Existing labels stay and are not duplicated. The response is a list.
         let call = ForgeRequest::set(what, Method::POST, url, Some(json!({ "labels": labels })));
@@ -94,7 +94,7 @@ impl GitHubClient {
         let accounts = self.accounts().await?;
         let url = self.url(purpose, &["issues", &number.to_string()])?;
         let issue = self.github.send(self.scope(), &ForgeRequest::get(purpose, url)).await?.json()?;
-        self.to_own_issue(purpose, &accounts, issue)?.ok_or_else(|| not_ours(purpose))
+        self.to_own_issue(purpose, &accounts, issue)?.ok_or_else(|| foreign_object_error(purpose))
     }
 
     /// Returns the issue; `None` if it is not ours, or is a pull request.

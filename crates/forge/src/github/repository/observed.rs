@@ -30,7 +30,7 @@ impl GitHubClient {
         body: &str,
     ) -> Result<bool, ForgeError> {
         let pull = self
-            .read_own_pull(&self.what_of_repository(&format!("reading pull request {number}")), number)
+            .read_own_pull(&self.repository_purpose(&format!("reading pull request {number}")), number)
             .await?;
         let (about, text) = self.read_topic(0, true, pull.body.as_deref());
         Ok(pull.title == title && about.as_ref() == Some(topic) && is_same(&text, body))
@@ -39,7 +39,7 @@ impl GitHubClient {
     /// Returns true if our pull request is a draft.
     pub(in crate::github) async fn is_draft(&self, number: u64) -> Result<bool, ForgeError> {
         Ok(self
-            .read_own_pull(&self.what_of_repository(&format!("reading pull request {number}")), number)
+            .read_own_pull(&self.repository_purpose(&format!("reading pull request {number}")), number)
             .await?
             .draft)
     }
@@ -47,7 +47,7 @@ impl GitHubClient {
     /// Returns true if our pull request is open.
     pub(in crate::github) async fn is_open_pull(&self, number: u64) -> Result<bool, ForgeError> {
         let pull = self
-            .read_own_pull(&self.what_of_repository(&format!("reading pull request {number}")), number)
+            .read_own_pull(&self.repository_purpose(&format!("reading pull request {number}")), number)
             .await?;
         Ok(pull.state == "open")
     }
@@ -60,7 +60,7 @@ impl GitHubClient {
     ) -> Result<bool, ForgeError> {
         let there = self
             .labels_of(
-                &self.what_of_repository(&format!(
+                &self.repository_purpose(&format!(
                     "reading the labels of pull request \
                 {number}"
                 )),
@@ -90,14 +90,14 @@ impl GitHubClient {
         body: &str,
     ) -> Result<bool, ForgeError> {
         let issue =
-            self.read_own_issue(&self.what_of_repository(&format!("reading issue {number}")), number).await?;
+            self.read_own_issue(&self.repository_purpose(&format!("reading issue {number}")), number).await?;
         Ok(issue.title == title && issue.topic == *topic && is_same(&issue.body, body))
     }
 
     /// Returns true if our issue is open.
     pub(in crate::github) async fn is_open_issue(&self, number: u64) -> Result<bool, ForgeError> {
         Ok(self
-            .read_own_issue(&self.what_of_repository(&format!("reading issue {number}")), number)
+            .read_own_issue(&self.repository_purpose(&format!("reading issue {number}")), number)
             .await?
             .open)
     }
@@ -109,7 +109,7 @@ impl GitHubClient {
         topic: &Topic,
         body: &str,
     ) -> Result<Option<CommentId>, ForgeError> {
-        let what = self.what_of_repository(&format!("searching for a comment by Truing in #{number}"));
+        let what = self.repository_purpose(&format!("searching for a comment by Truing in #{number}"));
         let accounts = self.accounts().await?;
         let comments = self.list_conversation(&what, number).await?.into_iter();
         let read = |comment: GitHubCommentItem| {
@@ -128,7 +128,7 @@ impl GitHubClient {
         number: u64,
         comment: &CommentId,
     ) -> Result<bool, ForgeError> {
-        let what = self.what_of_repository(&format!("searching for comment {comment} in #{number}"));
+        let what = self.repository_purpose(&format!("searching for comment {comment} in #{number}"));
         match self.own_comment_number(&what, number, comment).await {
             Ok(_) => Ok(false),
             Err(ForgeError::NotFound { .. }) => Ok(true),
@@ -138,6 +138,6 @@ impl GitHubClient {
 }
 
 /// Returns true if a text read from GitHub equals a given text after normalisation.
-fn is_same(read: &str, expected_text: &str) -> bool {
-    normalize_text(read) == normalize_text(&with_marker(expected_text, ""))
+fn is_same(posted_text: &str, expected_text: &str) -> bool {
+    normalize_text(posted_text) == normalize_text(&with_marker(expected_text, ""))
 }

@@ -14,7 +14,8 @@ use truing_core::port::{
 
 use super::bodies::{CommitAccount, GitHubCommentItem, GitHubCommit, GitHubPullItem, GitHubReview};
 use super::{
-    ForgeRequest, GitHubAccounts, GitHubClient, TokenScope, not_ours, to_actor, unavailable_error, wire,
+    ForgeRequest, GitHubAccounts, GitHubClient, TokenScope, foreign_object_error, to_actor,
+    unavailable_error, wire,
 };
 use crate::github::id::GitHubCommentId;
 
@@ -47,7 +48,7 @@ struct DraftPull {
 
 impl GitHubClient {
     pub(in crate::github) async fn list_pulls(&self, branch: &str) -> Result<Vec<BranchPull>, ForgeError> {
-        let purpose = self.what_of_repository(&format!("listing pull requests from {branch}"));
+        let purpose = self.repository_purpose(&format!("listing pull requests from {branch}"));
         check_branch(&purpose, branch)?;
         let accounts = self.accounts().await?;
         let owner = self.repo.split('/').next().unwrap_or_default();
@@ -71,7 +72,7 @@ impl GitHubClient {
         new_pull: &PullDraft,
     ) -> Result<BranchPull, ForgeError> {
         let PullDraft { topic, branch, base, title, body, draft: new_pull } = new_pull;
-        let what = self.what_of_repository(&format!("opening a pull request from {branch}"));
+        let what = self.repository_purpose(&format!("opening a pull request from {branch}"));
         check_branch(&what, branch)?;
         check_branch(&what, base)?;
         let accounts = self.accounts().await?;
@@ -97,7 +98,7 @@ impl GitHubClient {
         title: &str,
         body: &str,
     ) -> Result<(), ForgeError> {
-        let what = self.what_of_repository(&format!("rewriting pull request {number}"));
+        let what = self.repository_purpose(&format!("rewriting pull request {number}"));
         self.read_own_pull(&what, number).await?;
         let url = self.url(&what, &["pulls", &number.to_string()])?;
         let new = json!({ "title": title, "body": self.add_topic_marker(0, topic, body) });
@@ -110,7 +111,7 @@ impl GitHubClient {
         draft: bool,
     ) -> Result<(), ForgeError> {
         let doing = if draft { "a draft" } else { "ready for review" };
-        let what = self.what_of_repository(&format!("making pull request {number} {doing}"));
+        let what = self.repository_purpose(&format!("making pull request {number} {doing}"));
         let pull = self.read_own_pull(&what, number).await?;
         if pull.draft == draft { Ok(()) } else { self.send_draft_state(&what, &pull.node_id, draft).await }
     }
@@ -142,7 +143,7 @@ impl GitHubClient {
     }
 
     pub(in crate::github) async fn close_pull(&self, number: u64) -> Result<(), ForgeError> {
-        let what = self.what_of_repository(&format!("closing pull request {number}"));
+        let what = self.repository_purpose(&format!("closing pull request {number}"));
         let pull = self.read_own_pull(&what, number).await?;
         if pull.state != "open" {
             return Ok(());
@@ -172,7 +173,7 @@ impl GitHubClient {
         let is_ours = pull.user.as_ref().is_some_and(|user| accounts.account_kind(user).is_some());
         match self.read_topic(0, is_ours, pull.body.as_deref()) {
             (Some(_), _) => Ok(pull),
-            (None, _) => Err(not_ours(purpose)),
+            (None, _) => Err(foreign_object_error(purpose)),
         }
     }
 
@@ -208,7 +209,7 @@ impl GitHubClient {
     }
 
     pub(in crate::github) async fn read_activity(&self, number: u64) -> Result<PullActivity, ForgeError> {
-        let what = self.what_of_repository(&format!("reading the activity on pull request {number}"));
+        let what = self.repository_purpose(&format!("reading the activity on pull request {number}"));
         let accounts = self.accounts().await?;
         let of = number.to_string();
         let mut activity = PullActivity::default();

@@ -8,7 +8,7 @@ use truing_core::id::{CommentId, Topic};
 use truing_core::port::{AuthorAccount, ConversationReply, ForgeError};
 
 use super::bodies::GitHubCommentItem;
-use super::{ForgeRequest, GitHubClient, not_ours, to_actor, wire};
+use super::{ForgeRequest, GitHubClient, foreign_object_error, to_actor, wire};
 use crate::forge_server::ForgeServer as _;
 use crate::github::account_id;
 use crate::github::auth::GitHubAccountKind;
@@ -34,7 +34,7 @@ impl GitHubClient {
         number: u64,
         after_comment: Option<&CommentId>,
     ) -> Result<Vec<ConversationReply>, ForgeError> {
-        let request = self.what_of_repository(&format!("reading the answers in {number}"));
+        let request = self.repository_purpose(&format!("reading the answers in {number}"));
         let after_comment = match after_comment
             .map(|after_comment| GitHubCommentId::parse(&request, after_comment))
             .transpose()?
@@ -109,7 +109,7 @@ impl GitHubClient {
         topic: &Topic,
         body: &str,
     ) -> Result<CommentId, ForgeError> {
-        let what = self.what_of_repository(&format!("commenting in {number}"));
+        let what = self.repository_purpose(&format!("commenting in {number}"));
         let url = self.url(&what, &["issues", &number.to_string(), "comments"])?;
         let new = json!({ "body": self.add_topic_marker(number, topic, body) });
         let made: wire::CreatedItem =
@@ -122,7 +122,7 @@ impl GitHubClient {
         number: u64,
         comment: &CommentId,
     ) -> Result<(), ForgeError> {
-        let what = self.what_of_repository(&format!("deleting comment {comment} in {number}"));
+        let what = self.repository_purpose(&format!("deleting comment {comment} in {number}"));
         let id = match self.own_comment_number(&what, number, comment).await {
             Ok(id) => id,
             Err(ForgeError::NotFound { .. }) => return Ok(()),
@@ -146,7 +146,7 @@ impl GitHubClient {
         comment: &CommentId,
     ) -> Result<String, ForgeError> {
         let GitHubCommentId::Issue(id) = GitHubCommentId::parse(request_description, comment)? else {
-            return Err(not_ours(request_description));
+            return Err(foreign_object_error(request_description));
         };
         let accounts = self.accounts().await?;
         let url = self.url(request_description, &["issues", "comments", &id.to_string()])?;
@@ -156,6 +156,6 @@ impl GitHubClient {
         let whose = read.user.as_ref().and_then(|user| accounts.account_kind(user));
         let (topic, _) =
             self.read_topic(number, whose == Some(GitHubAccountKind::Present), read.body.as_deref());
-        if topic.is_some() { Ok(id.to_string()) } else { Err(not_ours(request_description)) }
+        if topic.is_some() { Ok(id.to_string()) } else { Err(foreign_object_error(request_description)) }
     }
 }

@@ -70,18 +70,18 @@ impl OwnerLimitState {
     }
 
     /// Removes the last counted creation, because the call was not sent.
-    pub(super) fn not_created(&mut self) {
+    pub(super) fn uncount_creation(&mut self) {
         self.created.pop_back();
     }
 
     /// Records a secondary limit: all calls wait. Returns the wait.
     pub(super) fn record_secondary_limit(
         &mut self,
-        brake: SecondaryLimit,
+        secondary_limit: SecondaryLimit,
         wait: TimeSpan,
         now: UnixMillis,
     ) -> TimeSpan {
-        let wait = match brake {
+        let wait = match secondary_limit {
             SecondaryLimit::WithWait => wait,
             SecondaryLimit::WithoutWait => {
                 // Several calls may be in progress when the limit is hit. Their rejections together count as
@@ -107,8 +107,8 @@ impl OwnerLimitState {
     }
 
     /// Records the time at which calls of this kind are available again; `None` if some calls are left.
-    pub(super) fn record_spent(&mut self, resource: RateResource, spent: Option<UnixMillis>) {
-        match spent {
+    pub(super) fn record_spent(&mut self, resource: RateResource, available_at: Option<UnixMillis>) {
+        match available_at {
             Some(until) => self.spent.insert(resource, until),
             None => self.spent.remove(&resource),
         };

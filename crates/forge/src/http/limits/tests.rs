@@ -15,7 +15,10 @@ const NOW: UnixMillis = UnixMillis(1_795_161_600_000);
 fn limits(api: &str) -> (RateLimits, ManualClock) {
     let clock = ManualClock::new(NOW);
     (
-        RateLimits::new(crate::github::wire_of(&Url::parse(api).unwrap()).creations, Arc::new(clock.clone())),
+        RateLimits::new(
+            crate::github::http_dialect(&Url::parse(api).unwrap()).creations,
+            Arc::new(clock.clone()),
+        ),
         clock,
     )
 }
@@ -210,7 +213,7 @@ fn two() -> (RateLimits, RateLimits, FakeSharedState, [ManualClock; 2]) {
     let (ours, theirs) = (ManualClock::new(NOW), ManualClock::new(NOW + TimeSpan::minutes(60)));
     let common = FakeSharedState::new(Arc::new(theirs.clone()));
     let process = || {
-        let creations = crate::github::wire_of(&url("")).creations;
+        let creations = crate::github::http_dialect(&url("")).creations;
         let limits = RateLimits::new(creations, Arc::new(ours.clone()));
         limits.with_shared_limits(Arc::new(common.clone()), "limits:here".to_owned())
     };

@@ -110,7 +110,7 @@ async fn a_text_that_is_too_long_is_refused_and_so_is_one_of_413() {
         // The forge accepts a text of the maximum length that a plan may use, together with the text's
         // marker.
         make(&open, Effect::Summary { body: "x".repeat(open.publish_limits().max_body_length) }).await;
-        assert_eq!(site.shop.pull(number).await.unwrap().summary_comments().count(), 1);
+        assert_eq!(site.shop.pull(number).await.unwrap().conversation_comments().count(), 1);
         for kind in [ForgeFaultKind::Status(413, None), ForgeFaultKind::Html(413)] {
             site.forge.add_fault(ForgeFault::on_call("POST", &comments(&site), kind));
             let refused = open.make(&summary).await.unwrap_err();
@@ -129,7 +129,7 @@ async fn what_may_be_done_is_not_sent_again_and_is_found_by_its_marker() {
             site.forge.add_fault(ForgeFault::on_call("POST", &comments(&site), kind.clone()));
             let error = open.make(&summary).await.unwrap_err();
             assert!(!error.has_no_effect(), "{kind:?}: {error}");
-            let there = site.shop.pull(number).await.unwrap().summary_comments().count();
+            let there = site.shop.pull(number).await.unwrap().conversation_comments().count();
             assert_eq!(there, 1, "{kind:?}");
             let seen = open.producer_comments(&[]).await.unwrap().remove(0);
             assert!(
@@ -152,7 +152,7 @@ async fn what_was_changed_meanwhile_is_read_and_decided_again_at_data_center() {
     // After one conflict, the call is retried successfully; a permanent conflict is returned as an error.
     site.forge.add_fault(ForgeFault::on_call("PUT", &comment, ForgeFaultKind::Status(409, None)));
     make(&open, edit.clone()).await;
-    let text = site.shop.pull(number).await.unwrap().summary_comments().next().unwrap().body.clone();
+    let text = site.shop.pull(number).await.unwrap().conversation_comments().next().unwrap().body.clone();
     assert!(text.starts_with("Two."), "{text}");
     site.forge.add_fault(ForgeFault::on_call("PUT", &comment, ForgeFaultKind::Status(409, None)).times(3));
     let Effect::EditComment { item, comment, .. } = edit else { panic!("it is an edit") };
@@ -267,5 +267,5 @@ async fn a_comment_that_a_push_put_on_another_head_does_not_stay_at_cloud() {
     performed_amid_a_push((&site, &open), &review).await.unwrap();
     assert_eq!(lines().await, 0);
     let shown = site.shop.pull(number).await.unwrap();
-    assert!(shown.summary_comments().any(|said| said.body.contains("Wrong")), "{shown:#?}");
+    assert!(shown.conversation_comments().any(|said| said.body.contains("Wrong")), "{shown:#?}");
 }

@@ -108,7 +108,7 @@ async fn comments_of_ours_are_those_with_our_marker() {
         make(&open, Effect::Findings { commit: commit.clone(), comments: vec![finding("a", 3)] }).await;
         make(&open, Effect::FileFinding { commit, comment: finding("b", 5) }).await;
         let view = site.shop.pull(number).await.unwrap();
-        let marked = view.summary_comments().next().unwrap().body.clone();
+        let marked = view.conversation_comments().next().unwrap().body.clone();
         assert!(marked.contains("[//]: # ("), "{marked}");
         // A person posts a comment with a copy of Truing's marker, and replies to a finding.
         site.shop.comment(number, "ann", &marked).await.unwrap();
@@ -137,7 +137,7 @@ async fn comments_of_ours_are_those_with_our_marker() {
         assert_eq!(sizes, [("a.txt", 2), ("a.txt", 1)]);
         assert_eq!((threads[0].comments[0].line, threads[1].comments[0].line), (Some(3), None));
         // If a person deletes a comment by Truing, the list no longer contains the comment.
-        site.shop.delete_comment(number, view.summary_comments().next().unwrap().id).await.unwrap();
+        site.shop.delete_comment(number, view.conversation_comments().next().unwrap().id).await.unwrap();
         let known = [(summary.clone(), seen[0].id.clone())];
         assert_eq!(open.producer_comments(&known).await.unwrap().len(), 2);
     }

@@ -68,13 +68,13 @@ pub(super) async fn effect(
 /// Returns the number of existing results of this kind of effect.
 pub(super) fn count(kind: EffectKind, view: &PullView, batch: usize) -> usize {
     match kind {
-        EffectKind::Summary => view.summary_comments().count(),
+        EffectKind::Summary => view.conversation_comments().count(),
         EffectKind::Findings => view.inline_comments().count().div_ceil(batch.min(2)),
         EffectKind::FileFinding => view.inline_comments().count(),
         EffectKind::EditComment => {
-            view.summary_comments().filter(|comment| comment.body.starts_with("Anew.")).count()
+            view.conversation_comments().filter(|comment| comment.body.starts_with("Anew.")).count()
         }
-        EffectKind::DeleteDuplicate => usize::from(view.summary_comments().count() == 0),
+        EffectKind::DeleteDuplicate => usize::from(view.conversation_comments().count() == 0),
         EffectKind::Reopen => view.inline_comments().filter(|comment| !comment.resolved).count(),
         // Each call adds a status to the commit's history, so any number of statuses counts as one result.
         EffectKind::Status => usize::from(view.statuses.values().flatten().count() > 0),

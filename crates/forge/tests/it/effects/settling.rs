@@ -54,7 +54,7 @@ async fn another_text_is_not_taken_for_the_one_that_a_clock_that_was_ahead_dated
     scene.pass(SETTLE);
     scene.perform().await.unwrap();
     let view = scene.site.shop.pull(scene.number).await.unwrap();
-    assert!(view.summary_comments().all(|comment| comment.body.starts_with("Done again.")), "{view:#?}");
+    assert!(view.conversation_comments().all(|comment| comment.body.starts_with("Done again.")), "{view:#?}");
 }
 
 #[tokio::test]
@@ -88,7 +88,8 @@ async fn another_text_on_a_topic_waits_until_lists_show_the_one_before() {
     scene.pass(SETTLE);
     scene.perform().await.unwrap();
     let view = scene.site.shop.pull(scene.number).await.unwrap();
-    let said: Vec<_> = view.summary_comments().map(|comment| comment.body.lines().next().unwrap()).collect();
+    let said: Vec<_> =
+        view.conversation_comments().map(|comment| comment.body.lines().next().unwrap()).collect();
     assert_eq!(said, ["Done again."]);
 }
 

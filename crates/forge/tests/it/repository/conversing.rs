@@ -64,7 +64,7 @@ async fn a_fork_is_pushed_to_only_if_it_lets_us() {
         (repository.name.as_str(), repository.is_target_repository, head.push),
         ("someone/shop", false, Some(false))
     );
-    site.shop.let_modify(number, true).await.unwrap();
+    site.shop.set_maintainer_can_modify(number, true).await.unwrap();
     assert_eq!(pull.pull_details().await.unwrap().head.push, Some(true));
     site.shop.delete_fork("someone").await.unwrap();
     let head = pull.pull_details().await.unwrap().head;
@@ -86,7 +86,7 @@ async fn what_a_merge_would_be_and_why_not() {
         Said::Unstable,
         Said::Draft,
     ];
-    site.shop.set_merge(number, &said).await.unwrap();
+    site.shop.set_merge_states(number, &said).await.unwrap();
     site.shop.set_review_decision(number, Some(fake::ReviewDecision::ReviewRequired)).await.unwrap();
     let mut seen = Vec::new();
     for _ in said {
@@ -252,7 +252,8 @@ async fn a_bot_is_woken_once_in_its_own_words() {
     let (site, number, pull) = Site::with_pull().await;
     let steps = [BotStep { eyes: true, ..BotStep::default() }];
     let trigger = Some("bugbot run".to_owned());
-    let bot = FakeBot { login: "cursor[bot]".into(), alias: None, trigger, steps: steps.into() };
+    let bot =
+        FakeBot { login: "cursor[bot]".into(), line_comment_author: None, trigger, steps: steps.into() };
     site.shop.add_bot(bot).await.unwrap();
     // A comment counts as a trigger only if Truing's account wrote the comment and the comment contains only
     // the trigger words.
@@ -266,7 +267,7 @@ async fn a_bot_is_woken_once_in_its_own_words() {
     let theirs = CommentId::new(format!("issue:{theirs}"));
     assert_eq!(pull.eye_reactions(&theirs).await.unwrap(), []);
     let comment = site.shop.pull(number).await.unwrap();
-    assert_eq!(comment.summary_comments().last().unwrap().body, "bugbot run", "and no marker");
+    assert_eq!(comment.conversation_comments().last().unwrap().body, "bugbot run", "and no marker");
     // A trigger with other words is posted only once, even if responses are lost.
     let later = UnixMillis(said.created.0 + 1000);
     for kind in [ForgeFaultKind::Drop, ForgeFaultKind::Status(502, None), ForgeFaultKind::LostAnswer] {
@@ -289,8 +290,12 @@ async fn a_review_is_asked_for_as_often_as_one_likes() {
         BotReview { state: FakeReviewVerdict::Commented, body: "Fine.".into(), comments: Vec::new() };
     let steps = [BotStep::default(), BotStep { review: Some(review), ..BotStep::default() }];
     let login = "copilot-pull-request-reviewer[bot]";
-    let bot =
-        FakeBot { login: login.into(), alias: Some("Copilot".into()), trigger: None, steps: steps.into() };
+    let bot = FakeBot {
+        login: login.into(),
+        line_comment_author: Some("Copilot".into()),
+        trigger: None,
+        steps: steps.into(),
+    };
     site.shop.add_bot(bot).await.unwrap();
     site.fault(
         "POST",

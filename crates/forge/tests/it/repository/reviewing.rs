@@ -245,7 +245,7 @@ async fn what_cannot_be_a_review_is_one_comment_with_all_of_it() {
     assert!(matches!(posted, PostedReview::Comment(_)));
     assert_eq!(pull.post_as_comment(&draft).await.unwrap(), posted);
     let view = site.shop.pull(number).await.unwrap();
-    let all: Vec<_> = view.summary_comments().collect();
+    let all: Vec<_> = view.conversation_comments().collect();
     assert_eq!(all.len(), 1);
     for part in ["## audit 1", "- Elsewhere", "`a.txt`:3", "Wrong on 3.", "Wrong on 7."] {
         assert!(all[0].body.contains(part), "{part}: {}", all[0].body);
@@ -321,7 +321,7 @@ async fn a_comment_of_a_topic_is_one_and_says_the_newest() {
     let first = pull.put_comment(&topic("status"), "One.").await.unwrap();
     assert_eq!(pull.put_comment(&topic("status"), "One.").await.unwrap(), first);
     let view = site.shop.pull(number).await.unwrap();
-    let marked = view.summary_comments().last().unwrap().body.clone();
+    let marked = view.conversation_comments().last().unwrap().body.clone();
     site.shop.comment(number, "eve", &marked).await.unwrap();
     let before = site.forge.request_log().len();
     pull.put_comment(&topic("status"), "One.\r\n").await.unwrap();
@@ -330,7 +330,7 @@ async fn a_comment_of_a_topic_is_one_and_says_the_newest() {
     assert_ne!(pull.put_comment(&topic("other"), "Two.").await.unwrap(), first);
     let view = site.shop.pull(number).await.unwrap();
     let said: Vec<_> = view
-        .summary_comments()
+        .conversation_comments()
         .skip(120)
         .map(|comment| (comment.author.as_str(), comment.body.lines().next().unwrap()))
         .collect();

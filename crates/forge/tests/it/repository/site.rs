@@ -235,7 +235,7 @@ fn bitbucket(forge: &FakeForge, token: &str) -> BitbucketOptions {
         workspaces: Vec::new(),
         previous_accounts: Vec::new(),
         marker_keys: MarkerKeys::new(b"key", &[])
-            .written_as(truing_forge::capability::MarkerForm::LinkReference),
+            .with_marker_syntax(truing_forge::capability::MarkerForm::LinkReference),
         settle_delay: TimeSpan::seconds(30),
     }
 }
@@ -256,12 +256,12 @@ pub(crate) fn github(forge: &FakeForge, credentials: GitHubCredentials) -> AnyFo
         api_url: forge.base_url().parse().unwrap(),
         git_url: forge.base_url().parse().unwrap(),
         credentials,
-        accounts: Vec::new(),
+        previous_accounts: Vec::new(),
         markers: MarkerKeys::new(b"key", &[]),
         settle: TimeSpan::seconds(30),
     };
     let server: AnyForgeServer =
-        GitHub::with_patience(options, patience(), Arc::new(SystemTestClock)).unwrap().into();
+        GitHub::with_timeouts(options, patience(), Arc::new(SystemTestClock)).unwrap().into();
     server.with_review_id(RUN)
 }
 

@@ -69,10 +69,10 @@ pub(super) fn should_resolve_thread(
     let is_gone =
         about.is_some_and(|about| about.as_str().starts_with(FINDING) && !standing_topics.contains(about));
     let is_none = about.is_some_and(|about| dismissed.contains(about));
-    is_open && (is_none || is_gone && thread.comments.last().is_some_and(is_ours))
+    is_open && (is_none || is_gone && thread.comments.last().is_some_and(is_own_comment))
 }
 
-pub(super) fn is_ours(comment: &LineComment) -> bool {
+pub(super) fn is_own_comment(comment: &LineComment) -> bool {
     comment.author.as_ref().is_some_and(|author| author.is_own_account)
 }
 
@@ -86,7 +86,7 @@ pub(super) fn unresolved_thread(
     let (first, last) = (thread.comments.first()?, thread.comments.last()?);
     // For our own threads, the author of the last comment counts as the author of the thread, because our
     // account always writes the first comment.
-    let who = if is_ours(first) { last } else { first };
+    let who = if is_own_comment(first) { last } else { first };
     let by = match &who.author {
         Some(author) => {
             match reviewers.iter().find(|other| is_reviewer_account(author, other, names_are_unique)) {
@@ -106,7 +106,7 @@ pub(super) fn unresolved_thread(
         .rfind(|comment| is_relevant_comment(comment, reviewers, names_are_unique))
         .unwrap_or(last);
     let is_answer = last.topic.as_ref().is_some_and(|topic| topic.as_str().starts_with(ANSWER));
-    let last_comment = match (is_ours(last), is_answer) {
+    let last_comment = match (is_own_comment(last), is_answer) {
         (false, _) => LastComment::ByOtherAccount,
         (true, true) if !last.body.starts_with(FIX_REPORT_PREFIX) => LastComment::Declined,
         // The last comment is ours: it reports a fix, or shows one of our findings that no audit reports any

@@ -25,7 +25,7 @@ pub(in crate::sync) struct MigrationPathPolicy {
     /// Files that Truing writes without the model.
     server_written: Vec<RepoPath>,
     /// Globs of the files that lock commands write.
-    locks: GlobSet,
+    lock_file_globs: GlobSet,
 }
 
 impl MigrationPathPolicy {
@@ -35,7 +35,7 @@ impl MigrationPathPolicy {
         Ok(Self {
             globs: value::compile_globs(&job.portable_file_globs)?,
             policy,
-            locks: value::compile_globs(&job.lock_files)?,
+            lock_file_globs: value::compile_globs(&job.lock_files)?,
             server_written: own.chain(news::written_paths(job)).collect(),
         })
     }
@@ -43,7 +43,7 @@ impl MigrationPathPolicy {
     /// True if the port may change this file.
     pub(super) fn allows_path(&self, path: &RepoPath) -> bool {
         let Some(text) = path.as_str() else { return false };
-        let is_own = self.server_written.contains(path) || self.locks.is_match(text);
+        let is_own = self.server_written.contains(path) || self.lock_file_globs.is_match(text);
         let named = self.globs.is_match(text) && !is_own && !decides_set_up(Path::new(text));
         named && self.policy.judge(AgentAction::Edit(text)).is_allowed()
     }

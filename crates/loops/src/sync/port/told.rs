@@ -14,11 +14,11 @@ use crate::agent::BuiltPrompt;
 use crate::sync::material::{read_release_files, release_patches, truncate_with_note};
 
 /// Maximum number of unpinned definitions in the prompt.
-const MAX_NAMED: usize = 200;
+const MAX_NAMED_DEFINITIONS: usize = 200;
 
 /// Returns the handover of an earlier run, with a list of the files whose changes could not be applied.
-pub(super) fn render_handover(words: &str, unapplied: &[RepoPath]) -> String {
-    let mut text = truncate_with_note(words);
+pub(super) fn render_handover(handover: &str, unapplied: &[RepoPath]) -> String {
+    let mut text = truncate_with_note(handover);
     for path in unapplied {
         text += &format!("\nnot brought over, since the file has changed meanwhile: {path}");
     }
@@ -32,7 +32,7 @@ pub(super) async fn build_port_prompt(
 ) -> Result<BuiltPrompt, CodeMigrationError> {
     let (agent, decided, job) = (&port.porter.agent, port.decision, port.job);
     let mirror: Vec<String> = job.mirror.iter().map(|(theirs, ours)| format!("{theirs} = {ours}")).collect();
-    let unguarded = decided.decision.unguarded.iter().take(MAX_NAMED);
+    let unguarded = decided.decision.unguarded.iter().take(MAX_NAMED_DEFINITIONS);
     let unguarded = unguarded.map(|one| format!("{}: {}", one.name(), one.change_text()));
     let looked = decided.classification.iter().flat_map(|classification| &classification.functions);
     let looked = looked.map(|one| {

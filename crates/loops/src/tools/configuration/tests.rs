@@ -139,7 +139,7 @@ fn a_linter_that_is_new_with_the_change_does_not_look_and_code_is_judged_as_befo
     let touched = [".pre-commit-config.yaml", ".codespellrc"].map(RepoPath::from);
     let files = LinterFiles {
         tree: folder,
-        pins: folder,
+        pin_folder: folder,
         project: None,
         changed_files: &files,
         changed_paths: &touched,

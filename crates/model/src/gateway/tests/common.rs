@@ -6,7 +6,7 @@ use std::sync::Arc;
 use truing_core::breaker::{MIN_OPEN_PERIOD, TRIAL_TIMEOUT};
 use truing_core::port::Clock as _;
 use truing_fakes::common::FakeSharedState;
-use truing_fakes::model::{KEY, ModelFault, ModelScript, ScriptedAnswer as Says};
+use truing_fakes::model::{DEFAULT_API_KEY, ModelFault, ModelScript, ScriptedAnswer as Says};
 
 use super::stage::{SettableTestClock, Stage, request, user};
 use crate::gateway::{LanguageModel, ModelAnswer, ModelError, ModelGateway};
@@ -75,7 +75,7 @@ async fn a_cap_that_one_process_has_met_stops_all() {
     assert_eq!(fleet.stage.requests(), 1);
     let names = fleet.common.names();
     assert!(names[0].starts_with(&format!("circuit:{}", fleet.stage.model.url())), "{names:?}");
-    assert!(!names[0].contains(KEY), "{names:?}");
+    assert!(!names[0].contains(DEFAULT_API_KEY), "{names:?}");
 }
 
 #[tokio::test]

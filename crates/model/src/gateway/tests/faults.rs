@@ -12,7 +12,7 @@ use truing_core::breaker::{DEFAULT_CAP_PERIOD, MIN_OPEN_PERIOD};
 use truing_core::port::{HaltReason, WriteGate};
 use truing_core::secret::SecretString;
 use truing_fakes::model::{
-    AnswerBlock as Said, KEY, ModelFault, ModelScript, ScriptedAnswer as Says, StreamPosition,
+    AnswerBlock as Said, DEFAULT_API_KEY, ModelFault, ModelScript, ScriptedAnswer as Says, StreamPosition,
 };
 
 use super::stage::{MODEL, ProviderCallMethod, Stage, patience, request, user};
@@ -405,19 +405,21 @@ async fn the_kill_switch_is_asked_before_each_try() {
 
 #[tokio::test]
 async fn a_key_is_in_no_error_and_no_debug_output() {
-    let echo = status(400, "invalid_request_error", &format!("bad key {KEY}"), &[]);
+    let echo = status(400, "invalid_request_error", &format!("bad key {DEFAULT_API_KEY}"), &[]);
     // Signed requests are not tested, because they do not contain the secret, so a server cannot return the
     // secret in an error.
     for way in ProviderCallMethod::ALL.iter().filter(|way| way.sends_its_key()) {
-        for says in [&echo, &stream_error(KEY), &status(401, KEY, KEY, &[])] {
+        for says in
+            [&echo, &stream_error(DEFAULT_API_KEY), &status(401, DEFAULT_API_KEY, DEFAULT_API_KEY, &[])]
+        {
             let (stage, result) = ask(*way, says.clone(), patience()).await;
             let error = result.unwrap_err();
             let printed = format!(
                 "{error} {error:?} {:?} {:?}",
                 stage.gateway,
-                ProviderCredentials::XApiKey(SecretString::new(KEY))
+                ProviderCredentials::XApiKey(SecretString::new(DEFAULT_API_KEY))
             );
-            assert!(!printed.contains(KEY), "{printed}");
+            assert!(!printed.contains(DEFAULT_API_KEY), "{printed}");
         }
     }
 }

@@ -17,7 +17,7 @@ use truing_core::port::{Clock, HaltReason, Ledger, SharedStateStore, StoreError,
 use truing_core::secret::SecretString;
 #[cfg(feature = "aws")]
 use truing_fakes::model::{AWS_KEY_ID, AWS_REGION, aws_secret_key};
-use truing_fakes::model::{FakeModel, KEY, ModelScript};
+use truing_fakes::model::{DEFAULT_API_KEY, FakeModel, ModelScript};
 
 use crate::gateway::{ModelGateway, ModelSession, ProviderTimeouts};
 use crate::messages::{MessageBlock, MessageRole, ModelMessage, ModelRequest};
@@ -78,19 +78,21 @@ impl ProviderCallMethod {
     /// Returns a provider that calls the fake with this API and credential.
     pub(super) fn to(self, model: &FakeModel) -> ModelProvider {
         match self {
-            Self::Messages => {
-                ModelProvider::new(model.url(), ProviderCredentials::XApiKey(SecretString::new(KEY))).unwrap()
-            }
+            Self::Messages => ModelProvider::new(
+                model.url(),
+                ProviderCredentials::XApiKey(SecretString::new(DEFAULT_API_KEY)),
+            )
+            .unwrap(),
             Self::Chat => {
                 let chat = crate::wire::chat::ChatWire::new("localhost", None, None).unwrap();
                 let provider = ModelProvider::new(
                     &format!("{}/v1", model.url()),
-                    ProviderCredentials::Bearer(SecretString::new(KEY)),
+                    ProviderCredentials::Bearer(SecretString::new(DEFAULT_API_KEY)),
                 );
                 provider.unwrap().with_wire(crate::wire::WireFormat::Chat(chat))
             }
             #[cfg(feature = "aws")]
-            Self::Bedrock => bedrock(model, ProviderCredentials::Bearer(SecretString::new(KEY))),
+            Self::Bedrock => bedrock(model, ProviderCredentials::Bearer(SecretString::new(DEFAULT_API_KEY))),
             #[cfg(feature = "aws")]
             Self::Signed => {
                 let keys = crate::aws::AwsKeys {

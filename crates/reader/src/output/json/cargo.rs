@@ -18,7 +18,7 @@ const MAX_SPANS: usize = 200;
 /// Maximum number of nested macro expansions that are followed to find a location in the tree.
 const MAX_EXPANSIONS: usize = 100;
 /// Words before the URL of a lint's page in Clippy's notes.
-const PAGE: &str = "for further information visit ";
+const LINT_PAGE_PREFIX: &str = "for further information visit ";
 
 /// First words of the lines that Cargo prints about its progress.
 const PROGRESS: [&str; 12] = [
@@ -88,11 +88,11 @@ struct RustcExpansion {
 
 impl RustcSpan {
     fn start(&self) -> (u32, u32) {
-        (self.line_start.to_count(), self.column_start.to_count())
+        (self.line_start.to_line_or_column(), self.column_start.to_line_or_column())
     }
 
     fn end(&self) -> (u32, u32) {
-        (self.line_end.to_count(), self.column_end.to_count())
+        (self.line_end.to_line_or_column(), self.column_end.to_line_or_column())
     }
 }
 
@@ -169,7 +169,7 @@ fn read_message(
     diagnostic.has_unsafe_fix = diagnostic.fixes.is_empty() && message.children.iter().any(has_replacement);
     diagnostic.help = help_text(&message.children);
     diagnostic.rule = message.code.map(|code| code.code);
-    let rule_page = message.children.iter().find_map(|child| child.message.strip_prefix(PAGE));
+    let rule_page = message.children.iter().find_map(|child| child.message.strip_prefix(LINT_PAGE_PREFIX));
     diagnostic.rule_page =
         rule_page.map(str::to_owned).or_else(|| diagnostic.rule.as_deref().and_then(error_page_url));
     reading.collected.push(diagnostic);
@@ -225,7 +225,7 @@ fn child_fix(reading: &OutputReader<'_>, child: &RustcChild) -> Option<ToolFix> 
 /// are left out.
 fn help_text(children: &BoundedList<RustcChild, MAX_SPANS>) -> Option<String> {
     let is_help = |child: &&RustcChild| {
-        !child.message.starts_with(PAGE)
+        !child.message.starts_with(LINT_PAGE_PREFIX)
             && !child.message.starts_with("`#[")
             && !child.spans.iter().any(|span| span.suggested_replacement.is_some())
     };

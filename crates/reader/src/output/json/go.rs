@@ -77,11 +77,12 @@ pub(crate) fn read_golangci(bytes: &[u8], input: &OutputContext<'_>) -> Diagnost
         }
     }
     reading.for_each_entry(document.issues, "issue", |reading, entry: GolangciIssue| {
-        let (line, column) = (entry.pos.line.to_count(), entry.pos.column.map_or(0, WholeNumber::to_count));
+        let (line, column) =
+            (entry.pos.line.to_line_or_column(), entry.pos.column.map_or(0, WholeNumber::to_line_or_column));
         let last = entry
             .line_range
-            .filter(|lines| lines.from.to_count() == line)
-            .map_or(line, |lines| lines.to.to_count());
+            .filter(|lines| lines.from.to_line_or_column() == line)
+            .map_or(line, |lines| lines.to.to_line_or_column());
         let range = if column == 0 {
             DiagnosticRange::from_lines(line, last)
         } else {

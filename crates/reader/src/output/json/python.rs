@@ -13,7 +13,7 @@ use crate::output::range::{ColumnUnit, DiagnosticRange};
 use crate::output::report::DiagnosticReport;
 
 /// Rules of Bandit and Ruff whose messages may contain a password from the code.
-const TELL_SECRETS: &[&str] = &["B105", "B106", "B107", "S105", "S106", "S107"];
+const SECRET_MESSAGE_RULES: &[&str] = &["B105", "B106", "B107", "S105", "S106", "S107"];
 
 /// Position reported by Ruff: line and column from 1, the column in characters.
 #[derive(Clone, Copy, Deserialize)]
@@ -57,7 +57,7 @@ struct RuffEdit {
 
 impl RuffPosition {
     fn line_column(self) -> (u32, u32) {
-        (self.row.to_count(), self.column.to_count())
+        (self.row.to_line_or_column(), self.column.to_line_or_column())
     }
 }
 
@@ -104,7 +104,11 @@ fn ruff_fix(reading: &OutputReader<'_>, path: &str, fix: RuffFix) -> Option<Tool
 
 /// Returns the message of a diagnostic. If messages of this rule contain a password, the password is removed.
 fn strip_secret_from_message<'a>(rule: Option<&str>, message: &'a str) -> &'a str {
-    if rule.is_some_and(|rule| TELL_SECRETS.contains(&rule)) { strip_secret_value(message) } else { message }
+    if rule.is_some_and(|rule| SECRET_MESSAGE_RULES.contains(&rule)) {
+        strip_secret_value(message)
+    } else {
+        message
+    }
 }
 
 #[derive(Deserialize)]
@@ -154,10 +158,12 @@ pub(crate) fn read_mypy(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticRe
                 continue;
             }
         };
-        let from_one = |column: WholeNumber| WholeNumber(column.0.saturating_add(1)).to_count();
-        let (first, column) = (entry.line.to_count(), from_one(entry.column));
-        let end =
-            entry.end_line.zip(entry.end_column).map(|(line, column)| (line.to_count(), from_one(column)));
+        let from_one = |column: WholeNumber| WholeNumber(column.0.saturating_add(1)).to_line_or_column();
+        let (first, column) = (entry.line.to_line_or_column(), from_one(entry.column));
+        let end = entry
+            .end_line
+            .zip(entry.end_column)
+            .map(|(line, column)| (line.to_line_or_column(), from_one(column)));
         let end = end.filter(|(last, _)| *last == first);
         let range = DiagnosticRange::from_positions(
             (first, column),
@@ -207,7 +213,10 @@ struct PyrightPosition {
 
 impl PyrightPosition {
     fn line_column(&self) -> (u32, u32) {
-        (self.line.to_count().saturating_add(1), self.character.to_count().saturating_add(1))
+        (
+            self.line.to_line_or_column().saturating_add(1),
+            self.character.to_line_or_column().saturating_add(1),
+        )
     }
 }
 
@@ -273,9 +282,12 @@ pub(crate) fn read_pylint(bytes: &[u8], input: &OutputContext<'_>) -> Diagnostic
 }
 
 fn read_pylint_message(reading: &mut OutputReader<'_>, entry: PylintMessage) {
-    let from_one = |column: WholeNumber| column.to_count().saturating_add(1);
-    let start = (entry.line.to_count(), from_one(entry.column));
-    let end = entry.end_line.zip(entry.end_column).map(|(line, column)| (line.to_count(), from_one(column)));
+    let from_one = |column: WholeNumber| column.to_line_or_column().saturating_add(1);
+    let start = (entry.line.to_line_or_column(), from_one(entry.column));
+    let end = entry
+        .end_line
+        .zip(entry.end_column)
+        .map(|(line, column)| (line.to_line_or_column(), from_one(column)));
     // Messages about a whole module or line have no end, and have the column 0.
     let range = match end {
         Some(end) => DiagnosticRange::from_positions(start, end, ColumnUnit::Byte),
@@ -357,9 +369,9 @@ pub(crate) fn read_bandit(bytes: &[u8], input: &OutputContext<'_>) -> Diagnostic
 }
 
 fn bandit_range(entry: &BanditIssue) -> DiagnosticRange {
-    let line = entry.line_number.to_count();
-    let last = entry.line_range.last().map_or(line, |last| last.to_count().max(line));
-    let from_one = |column: WholeNumber| column.to_count().saturating_add(1);
+    let line = entry.line_number.to_line_or_column();
+    let last = entry.line_range.last().map_or(line, |last| last.to_line_or_column().max(line));
+    let from_one = |column: WholeNumber| column.to_line_or_column().saturating_add(1);
     match (entry.col_offset, entry.end_col_offset) {
         (Some(start), Some(end)) => {
             DiagnosticRange::from_positions((line, from_one(start)), (last, from_one(end)), ColumnUnit::Byte)

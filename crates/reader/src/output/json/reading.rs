@@ -14,7 +14,7 @@ use crate::output::report::{DiagnosticCollector, DiagnosticReport, ProblemKind};
 use crate::output::{decode, entries};
 
 /// Number of bytes at the beginning of an output in which the marks of a format are searched.
-const BEGINNING: usize = 4 << 10;
+const MARK_SEARCH_BYTES: usize = 4 << 10;
 
 /// The state of parsing one output.
 #[derive(Debug)]
@@ -169,7 +169,7 @@ fn skip_to_json(text: &str) -> &str {
 
 /// Returns true if a document begins with this bracket and its first 4 KiB contain all of these marks.
 pub(crate) fn is_json_with_marks(bytes: &[u8], bracket: u8, marks: &[&str]) -> bool {
-    let beginning = bytes.get(..BEGINNING).unwrap_or(bytes);
+    let beginning = bytes.get(..MARK_SEARCH_BYTES).unwrap_or(bytes);
     let first = beginning.iter().find(|byte| !byte.is_ascii_whitespace());
     first == Some(&bracket)
         && marks.iter().all(|mark| memchr::memmem::find(beginning, mark.as_bytes()).is_some())

@@ -72,9 +72,10 @@ pub(crate) fn read_rubocop(bytes: &[u8], input: &OutputContext<'_>) -> Diagnosti
 fn read_offense(reading: &mut OutputReader<'_>, path: &str, offense: &RubocopOffense) {
     let place = &offense.location;
     let start = (place.start_line.unwrap_or(place.line), place.start_column.unwrap_or(place.column));
-    let start = (start.0.to_count(), start.1.to_count());
+    let start = (start.0.to_line_or_column(), start.1.to_line_or_column());
     let end = place.last_line.zip(place.last_column);
-    let end = end.map(|(line, column)| (line.to_count(), column.to_count().saturating_add(1)));
+    let end =
+        end.map(|(line, column)| (line.to_line_or_column(), column.to_line_or_column().saturating_add(1)));
     let range = DiagnosticRange::from_positions(start, end.unwrap_or(start), ColumnUnit::CodePoint);
     // With one of its options, RuboCop puts the rule's name before each message. This name is removed.
     let named = format!("{}: ", offense.cop_name);

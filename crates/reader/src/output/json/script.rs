@@ -97,9 +97,11 @@ fn read_eslint_message(
         }
         return;
     };
-    let start = (line.to_count(), message.column.map_or(0, WholeNumber::to_count));
-    let end =
-        message.end_line.zip(message.end_column).map(|(line, column)| (line.to_count(), column.to_count()));
+    let start = (line.to_line_or_column(), message.column.map_or(0, WholeNumber::to_line_or_column));
+    let end = message
+        .end_line
+        .zip(message.end_column)
+        .map(|(line, column)| (line.to_line_or_column(), column.to_line_or_column()));
     let range = DiagnosticRange::from_positions(start, end.unwrap_or(start), ColumnUnit::Utf16);
     let Some(mut diagnostic) = reading.build_diagnostic(path, range, &message.message) else { return };
     diagnostic.level = if message.fatal || message.severity.0 >= 2 {
@@ -190,9 +192,11 @@ pub(crate) fn read_stylelint(bytes: &[u8], input: &OutputContext<'_>) -> Diagnos
 }
 
 fn read_stylelint_warning(reading: &mut OutputReader<'_>, path: &str, warning: &StylelintWarning) {
-    let start = (warning.line.to_count(), warning.column.to_count());
-    let end =
-        warning.end_line.zip(warning.end_column).map(|(line, column)| (line.to_count(), column.to_count()));
+    let start = (warning.line.to_line_or_column(), warning.column.to_line_or_column());
+    let end = warning
+        .end_line
+        .zip(warning.end_column)
+        .map(|(line, column)| (line.to_line_or_column(), column.to_line_or_column()));
     let range = DiagnosticRange::from_positions(start, end.unwrap_or(start), ColumnUnit::Utf16);
     let rule = warning.rule.as_deref().unwrap_or_default();
     let message = warning.text.trim_end().strip_suffix(&format!(" ({rule})")).unwrap_or(&warning.text);
@@ -259,7 +263,7 @@ struct BiomePosition {
 
 impl BiomePosition {
     fn line_column(self) -> (u32, u32) {
-        (self.line.to_count(), self.column.to_count())
+        (self.line.to_line_or_column(), self.column.to_line_or_column())
     }
 }
 

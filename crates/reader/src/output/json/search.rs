@@ -14,14 +14,14 @@ use crate::output::report::DiagnosticReport;
 
 /// Maximum number of errors that are read from a run. The same maximum applies to the weaknesses (CWE
 /// entries) of a rule.
-const MAX_LISTED: usize = 20;
+const MAX_LIST_ENTRIES: usize = 20;
 
 #[derive(Deserialize)]
 struct SemgrepDocument<'a> {
     #[serde(borrow)]
     results: &'a RawValue,
     #[serde(default)]
-    errors: BoundedList<SemgrepError, MAX_LISTED>,
+    errors: BoundedList<SemgrepError, MAX_LIST_ENTRIES>,
 }
 
 #[derive(Deserialize)]
@@ -48,7 +48,7 @@ struct SemgrepPosition {
 
 impl SemgrepPosition {
     fn line_column(&self) -> (u32, u32) {
-        (self.line.to_count(), self.col.to_count())
+        (self.line.to_line_or_column(), self.col.to_line_or_column())
     }
 }
 
@@ -109,7 +109,7 @@ pub(crate) fn read_semgrep(bytes: &[u8], input: &OutputContext<'_>) -> Diagnosti
             Some(OneOrMore::More(more)) => more,
             Some(OneOrMore::Other(_)) | None => Vec::new(),
         };
-        diagnostic.tags = weaknesses.iter().filter_map(|text| cwe_tag(text)).take(MAX_LISTED).collect();
+        diagnostic.tags = weaknesses.iter().filter_map(|text| cwe_tag(text)).take(MAX_LIST_ENTRIES).collect();
         diagnostic.tags.extend(metadata.category);
         diagnostic.rule_page = metadata.source.or(metadata.shortlink);
         diagnostic.rule = Some(entry.check_id);

@@ -10,7 +10,7 @@ use crate::output::range::DiagnosticRange;
 use crate::output::report::{DiagnosticReport, ProblemKind};
 
 /// Maximum number of files that are read from a report. The same maximum applies to the secrets of each file.
-const MAX_LISTED: usize = 20_000;
+const MAX_LIST_ENTRIES: usize = 20_000;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -49,7 +49,7 @@ pub(crate) fn read_gitleaks(bytes: &[u8], input: &OutputContext<'_>) -> Diagnost
         };
         let description = entry.description.filter(|text| !text.trim().is_empty() && !tells(text));
         let message = description.unwrap_or_else(|| "A secret is in the file.".to_owned());
-        let line = entry.start_line.to_count();
+        let line = entry.start_line.to_line_or_column();
         let Some(mut diagnostic) =
             reading.build_diagnostic(&entry.file, DiagnosticRange::from_lines(line, line), &message)
         else {
@@ -66,7 +66,7 @@ pub(crate) fn read_gitleaks(bytes: &[u8], input: &OutputContext<'_>) -> Diagnost
 
 #[derive(Deserialize)]
 struct DetectSecretsDocument {
-    results: BoundedFields<BoundedList<DetectSecretsEntry, MAX_LISTED>, MAX_LISTED>,
+    results: BoundedFields<BoundedList<DetectSecretsEntry, MAX_LIST_ENTRIES>, MAX_LIST_ENTRIES>,
 }
 
 #[derive(Deserialize)]
@@ -98,7 +98,7 @@ pub(crate) fn read_detect_secrets(bytes: &[u8], input: &OutputContext<'_>) -> Di
                 reading.add_malformed_entry(&format!("{path}: an entry is malformed"));
                 continue;
             };
-            let line = entry.line_number.map_or(0, WholeNumber::to_count);
+            let line = entry.line_number.map_or(0, WholeNumber::to_line_or_column);
             let message = format!("Possible secret: {}", entry.kind);
             let Some(mut diagnostic) =
                 reading.build_diagnostic(&path, DiagnosticRange::from_lines(line, line), &message)

@@ -54,7 +54,10 @@ pub(crate) fn read_shellcheck(bytes: &[u8], input: &OutputContext<'_>) -> Diagno
     let text = reading.extract_document(bytes);
     if text.trim_start().starts_with('[') {
         reading.for_each_array_entry(&text, "comment", |reading, entry: ShellcheckComment| {
-            let lines = DiagnosticRange::from_lines(entry.line.to_count(), entry.end_line.to_count());
+            let lines = DiagnosticRange::from_lines(
+                entry.line.to_line_or_column(),
+                entry.end_line.to_line_or_column(),
+            );
             if let Some(diagnostic) = map_shellcheck_comment(reading, &entry, lines) {
                 reading.collected.push(diagnostic);
             }
@@ -65,10 +68,10 @@ pub(crate) fn read_shellcheck(bytes: &[u8], input: &OutputContext<'_>) -> Diagno
         return reading.finish();
     };
     reading.for_each_entry(document.comments, "comment", |reading, entry: ShellcheckComment| {
-        let start = (entry.line.to_count(), entry.column.to_count());
+        let start = (entry.line.to_line_or_column(), entry.column.to_line_or_column());
         let range = DiagnosticRange::from_positions(
             start,
-            (entry.end_line.to_count(), entry.end_column.to_count()),
+            (entry.end_line.to_line_or_column(), entry.end_column.to_line_or_column()),
             ColumnUnit::CodePoint,
         );
         let Some(mut diagnostic) = map_shellcheck_comment(reading, &entry, range) else { return };
@@ -98,10 +101,10 @@ fn shellcheck_fix(
     replacements: &[ShellcheckReplacement],
 ) -> Option<ToolFix> {
     let edits = replacements.iter().map(|part| {
-        let start = (part.line.to_count(), part.column.to_count());
+        let start = (part.line.to_line_or_column(), part.column.to_line_or_column());
         let range = DiagnosticRange::from_exact(
             start,
-            (part.end_line.to_count(), part.end_column.to_count()),
+            (part.end_line.to_line_or_column(), part.end_column.to_line_or_column()),
             ColumnUnit::CodePoint,
         );
         reading.build_edit(path, range, &part.replacement)
@@ -125,7 +128,7 @@ pub(crate) fn read_hadolint(bytes: &[u8], input: &OutputContext<'_>) -> Diagnost
     let mut reading = OutputReader::new("hadolint", input);
     let text = reading.extract_document(bytes);
     reading.for_each_array_entry(&text, "entry", |reading, entry: HadolintDiagnostic| {
-        let (line, column) = (entry.line.to_count(), entry.column.to_count());
+        let (line, column) = (entry.line.to_line_or_column(), entry.column.to_line_or_column());
         let range = if column <= 1 {
             DiagnosticRange::from_lines(line, line)
         } else {

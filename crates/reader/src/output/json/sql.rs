@@ -77,9 +77,9 @@ fn read_violation(
     violation: &SqlfluffViolation,
     is_parsed: bool,
 ) {
-    let start = (violation.start_line_no.to_count(), violation.start_line_pos.to_count());
+    let start = (violation.start_line_no.to_line_or_column(), violation.start_line_pos.to_line_or_column());
     let end = violation.end_line_no.zip(violation.end_line_pos);
-    let end = end.map(|(line, column)| (line.to_count(), column.to_count()));
+    let end = end.map(|(line, column)| (line.to_line_or_column(), column.to_line_or_column()));
     let range = DiagnosticRange::from_positions(start, end.unwrap_or(start), ColumnUnit::CodePoint);
     let Some(mut diagnostic) = reading.build_diagnostic(path, range, &violation.description) else { return };
     diagnostic.level = if violation.is_failure() { DiagnosticLevel::Error } else { DiagnosticLevel::Warning };
@@ -99,10 +99,10 @@ fn read_violation(
 
 fn violation_fix(reading: &OutputReader<'_>, path: &str, edits: &[SqlfluffEdit]) -> Option<ToolFix> {
     let edits = edits.iter().map(|edit| {
-        let start = (edit.start_line_no.to_count(), edit.start_line_pos.to_count());
+        let start = (edit.start_line_no.to_line_or_column(), edit.start_line_pos.to_line_or_column());
         let range = DiagnosticRange::from_exact(
             start,
-            (edit.end_line_no.to_count(), edit.end_line_pos.to_count()),
+            (edit.end_line_no.to_line_or_column(), edit.end_line_pos.to_line_or_column()),
             ColumnUnit::CodePoint,
         );
         reading.build_edit(path, range, &edit.edit)

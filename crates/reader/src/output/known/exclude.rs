@@ -14,7 +14,7 @@ use crate::output::known::sign::{self, MAX_BYTES, find_toml_value, strip_json_co
 /// Maximum number of patterns of one tool.
 const MAX_PATTERNS: usize = 500;
 /// Maximum memory of a compiled expression, in bytes.
-const MAX_EXPRESSION: usize = 1 << 20;
+const MAX_COMPILED_REGEX_BYTES: usize = 1 << 20;
 
 /// A list of excluded files in a configuration file.
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
@@ -159,7 +159,7 @@ fn compile_patterns(form: ExcludeForm, values: &[String]) -> Vec<ExcludePattern>
         ExcludeForm::Regex => {
             let values = values.iter().filter(|value| !value.trim().is_empty()).take(MAX_PATTERNS);
             let expression =
-                |value: &String| RegexBuilder::new(value.trim()).size_limit(MAX_EXPRESSION).build();
+                |value: &String| RegexBuilder::new(value.trim()).size_limit(MAX_COMPILED_REGEX_BYTES).build();
             values.filter_map(|value| Some(ExcludePattern::Regex(expression(value).ok()?))).collect()
         }
         ExcludeForm::Paths => pieces()

@@ -14,7 +14,7 @@ use truing_core::line::clean_line;
 use crate::output::known::sign::MAX_BYTES;
 
 /// Files that list hooks. If both files exist, pre-commit reads the first one.
-pub const FILES: [&str; 2] = [".pre-commit-config.yaml", ".pre-commit-config.yml"];
+pub const PRE_COMMIT_CONFIG_FILES: [&str; 2] = [".pre-commit-config.yaml", ".pre-commit-config.yml"];
 /// Maximum number of arguments that are used.
 pub const MAX_ARGUMENTS: usize = 50;
 /// Maximum length of an argument, in bytes.
@@ -22,7 +22,7 @@ pub const MAX_ARGUMENT_BYTES: usize = 2_000;
 /// Maximum length of the message about a hooks file that cannot be read, in characters.
 pub const MAX_REASON: usize = 300;
 /// Maximum memory of a compiled path pattern, in bytes.
-const MAX_PATTERN: usize = 1 << 20;
+const MAX_COMPILED_REGEX_BYTES: usize = 1 << 20;
 
 /// Hooks of a repository.
 #[derive(Debug, Default, Deserialize)]
@@ -59,7 +59,7 @@ pub struct HookUsage {
     /// Arguments of the hooks that the allow-list contains.
     pub args: Vec<String>,
     /// Files that pre-commit does not pass to any of the tool's hooks.
-    pub left_out: Vec<String>,
+    pub excluded_files: Vec<String>,
 }
 
 impl PreCommitHooks {
@@ -84,10 +84,10 @@ impl PreCommitHooks {
     /// Determines how the hooks with these ids run a tool on these files. Returns the allowed arguments that
     /// all these hooks share, and the files that no hook receives. If no hook has one of the ids, both lists
     /// are empty.
-    pub fn hook_usage(&self, ids: &[&str], keeps: &[String], files: &[&str]) -> HookUsage {
+    pub fn hook_usage(&self, ids: &[&str], allow_list: &[String], files: &[&str]) -> HookUsage {
         let all = self.repos.iter().flat_map(|repository| &repository.hooks);
         let hooks: Vec<&PreCommitHook> = all.filter(|hook| ids.contains(&hook.id.as_str())).collect();
-        let mut options = hooks.iter().map(|hook| allowed_options(keeps, &hook.args));
+        let mut options = hooks.iter().map(|hook| allowed_options(allow_list, &hook.args));
         let Some(mut common) = options.next() else { return HookUsage::default() };
         for other in options {
             common.retain(|option| other.contains(option));
@@ -106,7 +106,7 @@ impl PreCommitHooks {
             })
         };
         let left_out = files.iter().filter(|path| !is_told(path)).map(|path| (*path).to_owned()).collect();
-        HookUsage { args: common.concat(), left_out }
+        HookUsage { args: common.concat(), excluded_files: left_out }
     }
 }
 
@@ -121,7 +121,8 @@ impl HookFilter {
     /// Compiles the patterns. A pattern that Rust's regular expressions do not support, such as one with
     /// look-around, is ignored.
     fn new(files: Option<&str>, exclude: Option<&str>) -> Self {
-        let compiled = |pattern: &str| RegexBuilder::new(pattern).size_limit(MAX_PATTERN).build().ok();
+        let compiled =
+            |pattern: &str| RegexBuilder::new(pattern).size_limit(MAX_COMPILED_REGEX_BYTES).build().ok();
         Self { files: files.and_then(compiled), exclude: exclude.and_then(compiled) }
     }
 
@@ -134,12 +135,12 @@ impl HookFilter {
 /// Returns the arguments that the allow-list `keeps` permits. An entry of the allow-list that ends with `=`
 /// permits an option with a value, which may be the next argument. Any other entry permits an option without
 /// a value. Filtering the returned arguments again does not change them.
-pub fn filter_args(keeps: &[String], args: &[String]) -> Vec<String> {
-    allowed_options(keeps, args).concat()
+pub fn filter_args(allow_list: &[String], args: &[String]) -> Vec<String> {
+    allowed_options(allow_list, args).concat()
 }
 
 /// Returns the allowed arguments as a list of options, each with its value.
-fn allowed_options(keeps: &[String], args: &[String]) -> Vec<Vec<String>> {
+fn allowed_options(allow_list: &[String], args: &[String]) -> Vec<Vec<String>> {
     let mut found: Vec<Vec<String>> = Vec::new();
     let mut count = 0;
     let mut words = args.iter().peekable();
@@ -147,7 +148,7 @@ fn allowed_options(keeps: &[String], args: &[String]) -> Vec<Vec<String>> {
         if word == "--" {
             break;
         }
-        let option = match option_form(keeps, word) {
+        let option = match option_form(allow_list, word) {
             OptionWordKind::Omitted => continue,
             OptionWordKind::Complete => vec![word.clone()],
             OptionWordKind::Valued => match words.next_if(|next| !next.starts_with('-') || *next == "-") {
@@ -173,8 +174,8 @@ enum OptionWordKind {
     Omitted,
 }
 
-fn option_form(keeps: &[String], word: &str) -> OptionWordKind {
-    for keep in keeps {
+fn option_form(allow_list: &[String], word: &str) -> OptionWordKind {
+    for keep in allow_list {
         let Some(name) = keep.strip_suffix('=') else {
             if keep == word {
                 return OptionWordKind::Complete;
@@ -201,11 +202,11 @@ fn is_safe_argument(word: &str) -> bool {
 /// Returns true if the hooks of a tool can result in these arguments and these excluded files.
 pub fn can_come_from_hooks(
     args: &[String],
-    left_out: &[String],
-    keeps: &[String],
+    excluded_files: &[String],
+    allow_list: &[String],
     files: &BTreeSet<&str>,
 ) -> bool {
-    filter_args(keeps, args) == args && left_out.iter().all(|path| files.contains(path.as_str()))
+    filter_args(allow_list, args) == args && excluded_files.iter().all(|path| files.contains(path.as_str()))
 }
 
 #[cfg(test)]
@@ -264,13 +265,13 @@ repos:
         let files = ["a.md", "a.txt", "docs/old.md", "tests/a.py", "vendor/a.py", "src/vendor/a.py"];
         let usage = parse_usage(text, &files);
         assert_eq!(usage.args, ["--ignore-words-list=inout,te"]);
-        assert_eq!(usage.left_out, ["a.txt", "docs/old.md", "tests/a.py", "vendor/a.py"]);
+        assert_eq!(usage.excluded_files, ["a.txt", "docs/old.md", "tests/a.py", "vendor/a.py"]);
     }
 
     #[test]
     fn a_pattern_that_looks_around_leaves_nothing_out_and_the_others_do() {
         let hook = |more: &str| format!("repos:\n- repo: x\n  hooks:\n  - id: codespell\n{more}");
-        let of = |more: &str| parse_usage(&hook(more), &["a.md", "b.md"]).left_out;
+        let of = |more: &str| parse_usage(&hook(more), &["a.md", "b.md"]).excluded_files;
         assert_eq!(of("    files: ^(?!a)\n"), Vec::<String>::new());
         assert_eq!(of("    files: ^(?!a)\n    exclude: ^b\n"), ["b.md"]);
         assert_eq!(of("    exclude: .\n    pass_filenames: false\n"), Vec::<String>::new());
@@ -288,7 +289,7 @@ repos:
 ";
         let usage = parse_usage(text, &["a.md", "b.md", "c.md"]);
         assert_eq!(usage.args, ["--check-hidden"]);
-        assert_eq!(usage.left_out, ["c.md"]);
+        assert_eq!(usage.excluded_files, ["c.md"]);
     }
 
     #[test]

@@ -9,12 +9,14 @@ use crate::output::diagnostic::DiagnosticLevel;
 use crate::output::format::OutputFormat;
 use crate::output::known::hooks;
 use crate::output::known::sign::{ToolSign, compile_glob};
-use crate::output::known::tool::{FILES, KnownTool, RULE, SIGN, fill_arguments};
+use crate::output::known::tool::{
+    FILES_PLACEHOLDER, KnownTool, RULE_PLACEHOLDER, SIGN_PLACEHOLDER, fill_arguments,
+};
 use crate::output::known::{NAMED_FORMATS, TOOLS, find_tool, known_tools, parse};
 use crate::output::patterns::table;
 
 fn files(tool: &KnownTool) -> bool {
-    tool.command.iter().any(|part| part == FILES)
+    tool.command.iter().any(|part| part == FILES_PLACEHOLDER)
 }
 
 #[test]
@@ -54,7 +56,7 @@ fn each_tool_is_whole() {
         }
         // If the command contains the placeholder `SIGN`, each sign that identifies the tool must be a file
         // or a folder.
-        if tool.command.iter().any(|part| part == SIGN) {
+        if tool.command.iter().any(|part| part == SIGN_PLACEHOLDER) {
             let is_place = |sign: &ToolSign| matches!(sign, ToolSign::File(_) | ToolSign::Folder(_));
             assert!(tool.recognised.iter().all(is_place), "{name}");
         }
@@ -105,7 +107,7 @@ fn a_configuration_that_chooses_files_is_told_of_none() {
     for tool in known_tools() {
         let name = &tool.name;
         assert_eq!(tool.selects.is_empty(), tool.project_command.is_empty(), "{name}");
-        assert!(!tool.project_command.iter().any(|word| word == FILES), "{name}");
+        assert!(!tool.project_command.iter().any(|word| word == FILES_PLACEHOLDER), "{name}");
         for chooses in &tool.selects {
             let shows = tool.recognised.iter().any(|sign| sign.glob() == chooses.glob());
             assert!(shows, "{name} is not recognised by {chooses:?}");
@@ -129,7 +131,10 @@ fn findings_are_kept_of_tools_that_are_told_of_files() {
     for tool in known_tools().iter().filter(|tool| !tool.config_file_names.is_empty()) {
         let name = &tool.name;
         assert!(tool.per_file && !tool.needs_setup && !tool.network && tool.starts.is_empty(), "{name}");
-        assert!(!tool.command.iter().any(|part| part == SIGN), "{name}: what a sign names may be a folder");
+        assert!(
+            !tool.command.iter().any(|part| part == SIGN_PLACEHOLDER),
+            "{name}: what a sign names may be a folder"
+        );
         let mut names = tool.config_file_names.iter().chain(&tool.related_folders);
         assert!(names.all(|name| !name.contains(['/', '*', '{'])), "{name}");
         for file in tool.recognised.iter().filter(|sign| sign.hook().is_none()).filter_map(ToolSign::glob) {
@@ -270,5 +275,5 @@ fn rules_have_a_severity_a_category_and_a_page() {
     let clippy = find_tool("clippy").unwrap().rule_page_url("clippy::len_zero");
     assert_eq!(clippy.as_deref(), Some("https://rust-lang.github.io/rust-clippy/stable/index.html#len_zero"));
     assert_eq!(find_tool("clippy").unwrap().rule_page_url("unused_variables"), None);
-    assert!(!find_tool("eslint").unwrap().page.values().any(|page| page.contains(RULE)));
+    assert!(!find_tool("eslint").unwrap().page.values().any(|page| page.contains(RULE_PLACEHOLDER)));
 }

@@ -10,16 +10,16 @@ use crate::output::known::exclude::ExcludeRule;
 use crate::output::known::sign::{MAX_BYTES, ToolSign, find_toml_value};
 
 /// Placeholder for the changed files in a command.
-pub const FILES: &str = "{files}";
+pub const FILES_PLACEHOLDER: &str = "{files}";
 /// Placeholder in a command for the file or folder in which a sign of the tool was found.
-pub const SIGN: &str = "{sign}";
+pub const SIGN_PLACEHOLDER: &str = "{sign}";
 /// Placeholder for the rule's name in the URL of a page.
-pub const RULE: &str = "{rule}";
+pub const RULE_PLACEHOLDER: &str = "{rule}";
 /// Placeholder for the last part of the rule's name in the URL of a page.
 pub const RULE_LAST_PART: &str = "{last}";
 
 /// JSON formats whose output is empty if a run has no findings.
-const SILENT: &[&str] = &["ast-grep-json", "detect-secrets-json", "mypy-json"];
+const EMPTY_OUTPUT_JSON_FORMATS: &[&str] = &["ast-grep-json", "detect-secrets-json", "mypy-json"];
 
 /// A known tool: its signs in a repository, how it is run, and the severity of its diagnostics.
 #[derive(Clone, Debug, Deserialize)]
@@ -237,9 +237,9 @@ impl KnownTool {
     }
 
     /// Returns the options that apply because of a sign in the file `sign`.
-    pub fn options(&self, sign: &str, read: &dyn Fn(&str) -> Option<Vec<u8>>) -> Vec<String> {
-        let given = self.options.iter().find(|given| given.sign.find_path(&[sign], read).is_some());
-        given.map(|given| fill_arguments(&given.args, &[], &[], sign)).unwrap_or_default()
+    pub fn options(&self, sign_path: &str, read: &dyn Fn(&str) -> Option<Vec<u8>>) -> Vec<String> {
+        let given = self.options.iter().find(|given| given.sign.find_path(&[sign_path], read).is_some());
+        given.map(|given| fill_arguments(&given.args, &[], &[], sign_path)).unwrap_or_default()
     }
 
     /// Returns the tool's options from `table`, which the tool does not read itself. Only options with a
@@ -259,8 +259,8 @@ impl KnownTool {
 
     /// Returns true if the configuration in `sign`, the file in which the tool's sign was found, selects the
     /// files to check. The tool's other configuration files are ignored.
-    pub fn config_selects_files(&self, sign: &str, read: &dyn Fn(&str) -> Option<Vec<u8>>) -> bool {
-        self.selects.iter().any(|chooses| chooses.find_path(&[sign], read).is_some())
+    pub fn config_selects_files(&self, sign_path: &str, read: &dyn Fn(&str) -> Option<Vec<u8>>) -> bool {
+        self.selects.iter().any(|chooses| chooses.find_path(&[sign_path], read).is_some())
     }
 
     /// Returns the ids of the pre-commit hooks that run the tool.
@@ -303,15 +303,15 @@ impl KnownTool {
                 && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
         };
         let fits = |mark: &str, text: &str| !page.contains(mark) || is_plain(text);
-        (fits(RULE, rule) && fits(RULE_LAST_PART, last))
-            .then(|| page.replace(RULE, rule).replace(RULE_LAST_PART, last))
+        (fits(RULE_PLACEHOLDER, rule) && fits(RULE_LAST_PART, last))
+            .then(|| page.replace(RULE_PLACEHOLDER, rule).replace(RULE_LAST_PART, last))
     }
 }
 
 /// Returns true if a run without findings may print nothing in this format. All text formats and a few JSON
 /// formats permit this; in all other JSON formats, such a run prints at least an empty list.
 pub fn is_empty_without_findings(format: &str) -> bool {
-    !format.ends_with("json") || SILENT.contains(&format)
+    !format.ends_with("json") || EMPTY_OUTPUT_JSON_FORMATS.contains(&format)
 }
 
 /// Returns the arguments of `template`, with `files` in place of [`FILES`] and `sign` in place of [`SIGN`]. A
@@ -321,17 +321,18 @@ pub fn fill_arguments(
     template: &[String],
     extra_arguments: &[String],
     files: &[&str],
-    sign: &str,
+    sign_path: &str,
 ) -> Vec<String> {
     // Without the prefix `./`, a program would interpret a path that begins with `-` as an option. Some
     // programs would interpret a path that begins with `@` as a file with arguments.
     let path = |path: &str| if path.starts_with(['-', '@']) { format!("./{path}") } else { path.to_owned() };
     let part = |part: &String| match part.as_str() {
-        FILES => files.iter().map(|file| path(file)).collect(),
-        SIGN => vec![path(sign)],
+        FILES_PLACEHOLDER => files.iter().map(|file| path(file)).collect(),
+        SIGN_PLACEHOLDER => vec![path(sign_path)],
         other => vec![other.to_owned()],
     };
-    let place = template.iter().position(|part| part == FILES || part == "--").unwrap_or(template.len());
+    let place =
+        template.iter().position(|part| part == FILES_PLACEHOLDER || part == "--").unwrap_or(template.len());
     let (before, after) = template.split_at_checked(place).unwrap_or((template, &[]));
     let extra_arguments = extra_arguments.iter().cloned();
     before.iter().flat_map(part).chain(extra_arguments).chain(after.iter().flat_map(part)).collect()

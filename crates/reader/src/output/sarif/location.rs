@@ -10,7 +10,7 @@ use crate::output::path::{AbsolutePath, MAX_PATH_BYTES, PathError, PathResolver,
 use crate::output::range::{ColumnUnit, DiagnosticRange, LinePosition, LineSpan};
 
 /// Maximum number of base URIs that are followed for the URI of a file.
-const MAX_CHAIN: usize = 20;
+const MAX_BASE_URIS: usize = 20;
 
 /// Resolver of the locations in one run.
 pub(super) struct SarifPlaces<'a> {
@@ -67,7 +67,7 @@ impl<'a> SarifPlaces<'a> {
     fn resolve_address(&self, location: &ArtifactLocation) -> Option<UriBase> {
         let mut location = location;
         let mut relative: Vec<u8> = Vec::new();
-        for _ in 0..MAX_CHAIN {
+        for _ in 0..MAX_BASE_URIS {
             let uri = location.uri.as_deref().unwrap_or_default();
             if uri.len() > MAX_PATH_BYTES {
                 return None;
@@ -142,7 +142,7 @@ impl<'a> SarifPlaces<'a> {
     /// range consists of whole lines. Returns `None` for a region without a usable position.
     fn region_range(&self, region: &SarifRegion) -> Option<DiagnosticRange> {
         let exact = self.exact_range(region);
-        let count = |whole: Option<WholeNumber>| whole.map_or(0, WholeNumber::to_count);
+        let count = |whole: Option<WholeNumber>| whole.map_or(0, WholeNumber::to_line_or_column);
         let line = count(region.start_line);
         exact.or_else(|| (line > 0).then(|| DiagnosticRange::from_lines(line, count(region.end_line))))
     }
@@ -150,7 +150,9 @@ impl<'a> SarifPlaces<'a> {
     /// Returns the range of a region according to the standard: lines take precedence over character offsets,
     /// and character offsets over byte offsets. Returns `None` for a malformed region.
     pub(super) fn exact_range(&self, region: &SarifRegion) -> Option<DiagnosticRange> {
-        let given = |whole: Option<WholeNumber>| whole.filter(|whole| whole.0 > 0).map(WholeNumber::to_count);
+        let given = |whole: Option<WholeNumber>| {
+            whole.filter(|whole| whole.0 > 0).map(WholeNumber::to_line_or_column)
+        };
         let offset = |whole: Option<WholeNumber>| whole.and_then(WholeNumber::to_offset);
         let is_set = |whole: Option<WholeNumber>| whole.is_some_and(|whole| whole.0 >= 0);
         if let Some(line) = given(region.start_line) {
@@ -161,7 +163,7 @@ impl<'a> SarifPlaces<'a> {
             let last = given(region.end_line).unwrap_or(line);
             let start = LinePosition::new(line, given(region.start_column))?;
             let end = LinePosition::new(last, given(region.end_column))?;
-            return LineSpan::new(start, end, self.unit).map(DiagnosticRange::Text);
+            return LineSpan::new(start, end, self.unit).map(DiagnosticRange::Lines);
         }
         let (start, length, unit) = if is_set(region.char_offset) {
             (region.char_offset, region.char_length, self.unit)

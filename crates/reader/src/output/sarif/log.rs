@@ -16,7 +16,7 @@ const MAX_ARTIFACTS: usize = 200_000;
 /// Maximum number of invocations of a run.
 const MAX_INVOCATIONS: usize = 1_000;
 /// Maximum number of entries of certain lists. In the logs of real tools, these lists are short.
-const MAX_FEW: usize = 100;
+const MAX_SHORT_LIST_ENTRIES: usize = 100;
 
 /// SARIF object `sarifLog` (section 3.13).
 #[derive(Deserialize)]
@@ -36,13 +36,13 @@ pub(super) struct SarifRun<'a> {
     pub(super) results: Option<&'a RawValue>,
     pub(super) column_kind: Option<String>,
     #[serde(default)]
-    pub(super) original_uri_base_ids: BoundedFields<ArtifactLocation, MAX_FEW>,
+    pub(super) original_uri_base_ids: BoundedFields<ArtifactLocation, MAX_SHORT_LIST_ENTRIES>,
     #[serde(default)]
     pub(super) artifacts: BoundedList<SarifArtifact, MAX_ARTIFACTS>,
     #[serde(default)]
     pub(super) invocations: BoundedList<SarifInvocation, MAX_INVOCATIONS>,
     #[serde(default)]
-    pub(super) version_control_provenance: BoundedList<VersionControl, MAX_FEW>,
+    pub(super) version_control_provenance: BoundedList<VersionControl, MAX_SHORT_LIST_ENTRIES>,
 }
 
 /// SARIF object `versionControlDetails` (section 3.23).
@@ -70,7 +70,7 @@ pub(super) struct SarifComponent {
     #[serde(default)]
     pub(super) rules: BoundedList<SarifDescriptor, MAX_RULES>,
     #[serde(default)]
-    pub(super) global_message_strings: BoundedFields<SarifText, MAX_FEW>,
+    pub(super) global_message_strings: BoundedFields<SarifText, MAX_SHORT_LIST_ENTRIES>,
 }
 
 /// SARIF object `reportingDescriptor` (section 3.49).
@@ -85,7 +85,7 @@ pub(super) struct SarifDescriptor {
     pub(super) help_uri: Option<String>,
     pub(super) default_configuration: Option<SarifConfiguration>,
     #[serde(default)]
-    pub(super) message_strings: BoundedFields<SarifText, MAX_FEW>,
+    pub(super) message_strings: BoundedFields<SarifText, MAX_SHORT_LIST_ENTRIES>,
     pub(super) properties: Option<SarifProperties>,
 }
 
@@ -106,7 +106,7 @@ pub(super) struct SarifText {
 #[derive(Deserialize)]
 pub(super) struct SarifProperties {
     #[serde(default)]
-    pub(super) tags: BoundedList<String, MAX_FEW>,
+    pub(super) tags: BoundedList<String, MAX_SHORT_LIST_ENTRIES>,
     #[serde(rename = "security-severity")]
     pub(super) security_severity: Option<serde::de::IgnoredAny>,
 }
@@ -120,11 +120,11 @@ pub(super) struct SarifInvocation {
     pub(super) exit_code_description: Option<String>,
     pub(super) process_start_failure_message: Option<String>,
     #[serde(default)]
-    pub(super) tool_execution_notifications: BoundedList<SarifNotification, MAX_FEW>,
+    pub(super) tool_execution_notifications: BoundedList<SarifNotification, MAX_SHORT_LIST_ENTRIES>,
     #[serde(default)]
-    pub(super) tool_configuration_notifications: BoundedList<SarifNotification, MAX_FEW>,
+    pub(super) tool_configuration_notifications: BoundedList<SarifNotification, MAX_SHORT_LIST_ENTRIES>,
     #[serde(default)]
-    pub(super) rule_configuration_overrides: BoundedList<SarifOverride, MAX_FEW>,
+    pub(super) rule_configuration_overrides: BoundedList<SarifOverride, MAX_SHORT_LIST_ENTRIES>,
 }
 
 /// SARIF object `notification` (section 3.58).
@@ -169,13 +169,13 @@ pub(super) struct SarifResult<'a> {
     pub(super) level: Option<String>,
     pub(super) message: Option<SarifMessage>,
     #[serde(default)]
-    pub(super) locations: BoundedList<SarifLocation, MAX_FEW>,
+    pub(super) locations: BoundedList<SarifLocation, MAX_SHORT_LIST_ENTRIES>,
     #[serde(default)]
-    pub(super) fingerprints: BoundedFields<String, MAX_FEW>,
+    pub(super) fingerprints: BoundedFields<String, MAX_SHORT_LIST_ENTRIES>,
     #[serde(default)]
-    pub(super) partial_fingerprints: BoundedFields<String, MAX_FEW>,
+    pub(super) partial_fingerprints: BoundedFields<String, MAX_SHORT_LIST_ENTRIES>,
     #[serde(default)]
-    pub(super) suppressions: BoundedList<SarifSuppression, MAX_FEW>,
+    pub(super) suppressions: BoundedList<SarifSuppression, MAX_SHORT_LIST_ENTRIES>,
     pub(super) baseline_state: Option<String>,
     pub(super) provenance: Option<SarifProvenance>,
     #[serde(borrow)]
@@ -216,7 +216,7 @@ pub(super) struct SarifMessage {
     pub(super) markdown: Option<String>,
     pub(super) id: Option<String>,
     #[serde(default)]
-    pub(super) arguments: BoundedList<String, MAX_FEW>,
+    pub(super) arguments: BoundedList<String, MAX_SHORT_LIST_ENTRIES>,
 }
 
 /// SARIF object `suppression` (section 3.35).

@@ -59,8 +59,8 @@ struct PythonTreeHasher<'a> {
 }
 
 impl<'a> PythonTreeHasher<'a> {
-    fn add_piece(&mut self, sort: DigestPiece, piece: &str) {
-        self.hash.update([sort as u8]);
+    fn add_piece(&mut self, piece_kind: DigestPiece, piece: &str) {
+        self.hash.update([piece_kind as u8]);
         self.hash.update((piece.len() as u64).to_le_bytes());
         self.hash.update(piece.as_bytes());
     }

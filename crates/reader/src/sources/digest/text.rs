@@ -6,14 +6,14 @@
 pub(super) struct StringPrefix {
     is_raw: bool,
     is_bytes: bool,
-    has_places: bool,
+    has_interpolations: bool,
 }
 
 impl StringPrefix {
     /// Parses the beginning of a string: its prefix and its opening quotes.
     pub(super) fn parse(start: &str) -> Self {
         let has = |letter: char| start.to_lowercase().contains(letter);
-        Self { is_raw: has('r'), is_bytes: has('b'), has_places: has('f') || has('t') }
+        Self { is_raw: has('r'), is_bytes: has('b'), has_interpolations: has('f') || has('t') }
     }
 
     /// Decodes the text between quotes. A backslash that is part of the value becomes two backslashes. An
@@ -23,7 +23,7 @@ impl StringPrefix {
         let mut rest = text.chars().peekable();
         while let Some(letter) = rest.next() {
             match letter {
-                '{' | '}' if self.has_places && rest.peek() == Some(&letter) => {
+                '{' | '}' if self.has_interpolations && rest.peek() == Some(&letter) => {
                     rest.next();
                     output.push(letter);
                 }
@@ -43,8 +43,8 @@ impl StringPrefix {
 
     /// Returns the number of letters after the backslash that belong to the escape, and the value of the
     /// escape.
-    fn parse_escape(self, after: &str) -> (usize, String) {
-        let Some(first) = after.chars().next() else { return (0, "\\\\".to_owned()) };
+    fn parse_escape(self, escape_text: &str) -> (usize, String) {
+        let Some(first) = escape_text.chars().next() else { return (0, "\\\\".to_owned()) };
         let one = |value: char| (1, value.to_string());
         match first {
             '\n' => (1, String::new()),
@@ -58,12 +58,12 @@ impl StringPrefix {
             't' => one('\t'),
             'v' => one('\u{b}'),
             '0'..='7' => {
-                let digits = after.chars().take(3).take_while(|digit| digit.is_digit(8)).count();
-                escape_value(after, 0, digits, 8)
+                let digits = escape_text.chars().take(3).take_while(|digit| digit.is_digit(8)).count();
+                escape_value(escape_text, 0, digits, 8)
             }
-            'x' => escape_value(after, 1, 2, 16),
-            'u' if !self.is_bytes => escape_value(after, 1, 4, 16),
-            'U' if !self.is_bytes => escape_value(after, 1, 8, 16),
+            'x' => escape_value(escape_text, 1, 2, 16),
+            'u' if !self.is_bytes => escape_value(escape_text, 1, 4, 16),
+            'U' if !self.is_bytes => escape_value(escape_text, 1, 8, 16),
             'N' if !self.is_bytes => (1, "\\N".to_owned()),
             // The backslash does not begin an escape, so it is part of the value.
             _ => (0, "\\\\".to_owned()),
@@ -76,8 +76,8 @@ const MAX_ESCAPE: usize = 9;
 
 /// Returns the length and the value of an escape. The escape consists of `prefix_length` characters and
 /// `digits` digits.
-fn escape_value(after: &str, prefix_length: usize, digits: usize, radix: u32) -> (usize, String) {
-    let text: String = after.chars().skip(prefix_length).take(digits).collect();
+fn escape_value(escape_text: &str, prefix_length: usize, digits: usize, radix: u32) -> (usize, String) {
+    let text: String = escape_text.chars().skip(prefix_length).take(digits).collect();
     let number = u32::from_str_radix(&text, radix).ok();
     let escaped = match number.and_then(char::from_u32) {
         Some('\\') => "\\\\".to_owned(),

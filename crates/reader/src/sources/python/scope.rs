@@ -14,12 +14,12 @@ pub(super) struct PythonScope {
     /// Bindings of each name, in the order of the text.
     pub(super) names: BTreeMap<String, Vec<ScopeBinding>>,
     /// Modules from which all names are imported (`from module import *`).
-    pub(super) stars: Vec<String>,
+    pub(super) star_import_modules: Vec<String>,
 }
 
 #[derive(Clone)]
 pub(super) struct ScopeBinding {
-    pub(super) to: BindingTarget,
+    pub(super) target: BindingTarget,
     pub(super) branch: StatementBranch,
 }
 
@@ -73,7 +73,7 @@ pub(super) struct PythonClass {
 
 impl PythonScope {
     pub(super) fn bind(&mut self, name: &str, target: BindingTarget, branch: StatementBranch) {
-        self.names.entry(name.to_owned()).or_default().push(ScopeBinding { to: target, branch });
+        self.names.entry(name.to_owned()).or_default().push(ScopeBinding { target, branch });
     }
 
     pub(super) fn has_name(&self, name: &str) -> bool {
@@ -85,9 +85,10 @@ impl PythonScope {
     pub(super) fn get(&self, name: &str, role: PropertyRole) -> Option<&BindingTarget> {
         let bound = self.names.get(name)?;
         let wanted =
-            |bound: &&ScopeBinding| !matches!(bound.to, BindingTarget::Function(of, _) if of != role);
-        let is_definition =
-            |bound: &ScopeBinding| matches!(bound.to, BindingTarget::Function(..) | BindingTarget::Class(_));
+            |bound: &&ScopeBinding| !matches!(bound.target, BindingTarget::Function(of, _) if of != role);
+        let is_definition = |bound: &ScopeBinding| {
+            matches!(bound.target, BindingTarget::Function(..) | BindingTarget::Class(_))
+        };
         let stands = bound
             .iter()
             .filter(wanted)
@@ -98,7 +99,7 @@ impl PythonScope {
             StatementBranch::Alternative => false,
         };
         let usual = bound.iter().rev().filter(wanted).find(counts);
-        usual.or_else(|| bound.iter().rev().find(wanted)).map(|bound| &bound.to)
+        usual.or_else(|| bound.iter().rev().find(wanted)).map(|bound| &bound.target)
     }
 
     /// Adds all definitions of a qualified name. Follows every definition of a class in the name if there are
@@ -107,7 +108,7 @@ impl PythonScope {
         let Some(own) = name.strip_prefix(&self.prefix) else { return };
         let head = own.split('.').next().unwrap_or(own);
         for bound in self.names.get(head).into_iter().flatten() {
-            let (suffix, definition) = match &bound.to {
+            let (suffix, definition) = match &bound.target {
                 BindingTarget::Function(role, definition) => (role.suffix(), definition),
                 BindingTarget::Class(class) if head != own => {
                     class.scope.collect_same_name_definitions(name, into);
@@ -127,7 +128,7 @@ impl PythonScope {
     pub(super) fn collect_functions(&self, into: &mut BTreeMap<String, DefinitionDigests>) {
         for bound in self.names.values() {
             for bound in bound {
-                match &bound.to {
+                match &bound.target {
                     BindingTarget::Function(role, definition) => {
                         let of = &definition.digests;
                         into.entry(format!("{}{}", definition.name, role.suffix()))

@@ -17,7 +17,7 @@ fn render_diagnostics(report: &DiagnosticReport) -> Vec<String> {
         };
         let rule = found.rule.as_deref().unwrap_or("-");
         let place = match found.range {
-            truing_reader::output::DiagnosticRange::Text(span) => {
+            truing_reader::output::DiagnosticRange::Lines(span) => {
                 let column = span.start().column().map(|column| format!(":{column}")).unwrap_or_default();
                 format!("{}{column}", span.start().line())
             }

@@ -97,8 +97,8 @@ fn a_path_that_is_none_in_the_tree_is_an_error_that_names_it() {
         (&[], "a/.GIT/hooks/x", PathError::NoFile("a/.GIT/hooks/x".to_owned())),
         (&[], "a\0b", PathError::NoFile("a\0b".to_owned())),
         (&[], "", PathError::Missing),
-        (&[], "https://x.example/a.py", PathError::Address("https://x.example/a.py".to_owned())),
-        (&[], "git+ssh://x/a", PathError::Address("git+ssh://x/a".to_owned())),
+        (&[], "https://x.example/a.py", PathError::NonFileUrl("https://x.example/a.py".to_owned())),
+        (&[], "git+ssh://x/a", PathError::NonFileUrl("git+ssh://x/a".to_owned())),
     ] {
         assert_eq!(resolve_both(roots, None, text)[0], Err(error), "{text:?}");
     }

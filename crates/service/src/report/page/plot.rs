@@ -18,16 +18,16 @@ const WIDTH: f64 = 400.0;
 /// Margins for labels around the axes: left, right, above, below.
 const LEFT_MARGIN: f64 = 34.0;
 const RIGHT_MARGIN: f64 = 34.0;
-const TOP: f64 = 18.0;
-const BOTTOM: f64 = 20.0;
+const TOP_MARGIN: f64 = 18.0;
+const BOTTOM_MARGIN: f64 = 20.0;
 /// Height of plots over time.
 const HEIGHT: f64 = 190.0;
 /// Largest width of a bar.
-const WIDEST: f64 = 60.0;
+const MAX_BAR_WIDTH: f64 = 60.0;
 /// Largest number of labels along the time axis.
 const LABELS: usize = 6;
 /// Largest number of prompt changes that are marked by a line. The last changes are marked.
-const MARKS: usize = 12;
+const MAX_PROMPT_CHANGES: usize = 12;
 /// Number of cells in the strip that shows the last runs, and number of cells in each row of the strip.
 const CELLS: usize = 90;
 const IN_A_ROW: usize = 30;
@@ -117,7 +117,7 @@ impl TimePlot<'_> {
     /// Returns the width of a period's bars. Without a limit, the bars of a few days would fill the whole
     /// plot.
     fn bar_width(&self) -> f64 {
-        (self.period_width() * 0.76).min(WIDEST)
+        (self.period_width() * 0.76).min(MAX_BAR_WIDTH)
     }
 
     /// Returns the horizontal position at which a period begins.
@@ -127,14 +127,14 @@ impl TimePlot<'_> {
 
     /// Returns the height in SVG units of a bar for this value.
     fn bar_height(&self, value: u64) -> f64 {
-        (HEIGHT - TOP - BOTTOM) * count_to_f64(value) / count_to_f64(self.max_value.max(1))
+        (HEIGHT - TOP_MARGIN - BOTTOM_MARGIN) * count_to_f64(value) / count_to_f64(self.max_value.max(1))
     }
 
     /// Draws horizontal lines with their values, and the labels of the days below the axis.
     fn axes(&self, format_value: impl Fn(u64) -> String) -> Vec<HtmlMarkup> {
         let mut parts = Vec::new();
         for value in [0, self.max_value / 2, self.max_value] {
-            let y = HEIGHT - BOTTOM - self.bar_height(value);
+            let y = HEIGHT - BOTTOM_MARGIN - self.bar_height(value);
             parts.push(draw_line("grid", (LEFT_MARGIN, y), (WIDTH - RIGHT_MARGIN, y)));
             parts.push(draw_label("", "end", LEFT_MARGIN - 5.0, y + 3.5, &format_value(value)));
         }
@@ -156,17 +156,17 @@ impl TimePlot<'_> {
             * count_to_f64(u64::try_from(figures.period_days).unwrap_or(1));
         let mut parts = Vec::new();
         let changes = figures.prompts.iter().skip(1);
-        for prompt in changes.skip(figures.prompts.len().saturating_sub(MARKS + 1)) {
+        for prompt in changes.skip(figures.prompts.len().saturating_sub(MAX_PROMPT_CHANGES + 1)) {
             let since = prompt.first_ended_at.0.saturating_sub(first.from.saturating_mul(DAY));
             let Ok(since) = u64::try_from(since) else { continue };
             let x = LEFT_MARGIN
                 + (WIDTH - LEFT_MARGIN - RIGHT_MARGIN)
                     * (count_to_f64(since) / count_to_f64(DAY.unsigned_abs()) / all).min(1.0);
             let anchor = if x > WIDTH * 0.7 { "end" } else { "start" };
-            parts.push(draw_line("mark", (x, TOP - 8.0), (x, HEIGHT - BOTTOM)));
+            parts.push(draw_line("mark", (x, TOP_MARGIN - 8.0), (x, HEIGHT - BOTTOM_MARGIN)));
             let aside = if anchor == "end" { x - 3.0 } else { x + 3.0 };
             let named: String = prompt.hash.chars().take(7).collect();
-            parts.push(draw_label("marked", anchor, aside, TOP - 8.0, &format!("prompt {named}")));
+            parts.push(draw_label("marked", anchor, aside, TOP_MARGIN - 8.0, &format!("prompt {named}")));
         }
         parts
     }
@@ -182,10 +182,12 @@ pub(super) fn draw_run_trend(figures: &LoopFigures, loop_kind: LoopKind) -> Html
     let most = figures.periods.iter().map(|period| period.tally.runs()).max().unwrap_or(0);
     let time = TimePlot { figures, max_value: round_up_scale(most) };
     let mut parts = time.axes(|value| value.to_string());
-    for (rate, y) in [(0, HEIGHT - BOTTOM), (50, (HEIGHT - BOTTOM + TOP) / 2.0), (100, TOP)] {
+    for (rate, y) in
+        [(0, HEIGHT - BOTTOM_MARGIN), (50, (HEIGHT - BOTTOM_MARGIN + TOP_MARGIN) / 2.0), (100, TOP_MARGIN)]
+    {
         parts.push(draw_label("", "start", WIDTH - RIGHT_MARGIN + 5.0, y + 3.5, &format!("{rate} %")));
     }
-    let (step, wide, floor) = (time.period_width(), time.bar_width(), HEIGHT - BOTTOM);
+    let (step, wide, floor) = (time.period_width(), time.bar_width(), HEIGHT - BOTTOM_MARGIN);
     for (place, period) in figures.periods.iter().enumerate() {
         let mut below = 0;
         for kind in RunOutcome::ALL {
@@ -210,7 +212,7 @@ pub(super) fn draw_run_trend(figures: &LoopFigures, loop_kind: LoopKind) -> Html
     let rates = figures.periods.iter().enumerate().filter_map(|(place, period)| {
         let rate = period.tally.success_rate()?;
         let x = time.x(place) + step / 2.0;
-        let y = floor - (floor - TOP) * count_to_f64(rate) / 1000.0;
+        let y = floor - (floor - TOP_MARGIN) * count_to_f64(rate) / 1000.0;
         Some((
             x,
             y,
@@ -245,7 +247,7 @@ pub(super) fn draw_cost(figures: &LoopFigures) -> HtmlMarkup {
     let most = figures.periods.iter().map(|period| period.cost_micro_usd).max().unwrap_or(0);
     let time = TimePlot { figures, max_value: round_up_scale(most.div_ceil(10_000)).saturating_mul(10_000) };
     let mut parts = time.axes(format_dollars);
-    let (step, wide, floor) = (time.period_width(), time.bar_width(), HEIGHT - BOTTOM);
+    let (step, wide, floor) = (time.period_width(), time.bar_width(), HEIGHT - BOTTOM_MARGIN);
     for (place, period) in figures.periods.iter().enumerate().filter(|(_, period)| period.cost_micro_usd > 0)
     {
         let high = time.bar_height(period.cost_micro_usd);
@@ -298,7 +300,7 @@ pub(super) fn draw_run_strip(runs: &[ReportedRun]) -> HtmlMarkup {
         let (x, y) = (index_to_f64(place % IN_A_ROW) * CELL, index_to_f64(place / IN_A_ROW) * ROW + 4.0);
         let result = to_plain_words(run.result.as_deref().unwrap_or(run.outcome_word()));
         let reason: String = run.reason_line().chars().take(160).collect();
-        let release = run.to.as_deref().unwrap_or_default();
+        let release = run.target_release.as_deref().unwrap_or_default();
         let tooltip = format!("{} {} {release}: {result}\n{reason}", format_instant(run.ended_at), run.name);
         parts.push(draw_bar(run.outcome.as_str(), x + 0.8, y, CELL - 1.6, CELL - 1.6, &tooltip));
         parts.push(draw_end_sign(run.outcome, x + 0.8, y, CELL - 1.6));

@@ -154,7 +154,7 @@ async fn what_a_former_account_wrote_is_ours_and_is_not_said_again() {
         (by("truing[bot]"), by("truing-acme[bot]")),
         (crate::service::change::FOUND, crate::service::change::NEW)
     );
-    let summaries: Vec<&str> = view.summary_comments().map(|comment| comment.author.as_str()).collect();
+    let summaries: Vec<&str> = view.conversation_comments().map(|comment| comment.author.as_str()).collect();
     assert_eq!(summaries, ["truing[bot]", "truing-acme[bot]"], "the old one could never be rewritten");
     no_violations(&site);
     service.stop().await;

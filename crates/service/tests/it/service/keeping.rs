@@ -310,7 +310,7 @@ async fn forty_findings_are_inline_as_far_as_allowed_and_keep_their_comments_thr
     service.rest(&site.clock).await;
     let shown = async || {
         let view = site.repo.pull(number).await.unwrap();
-        let summary = view.summary_comments().next().unwrap().body.clone();
+        let summary = view.conversation_comments().next().unwrap().body.clone();
         let list = summary.split("### Findings without a comment of their own").nth(1).unwrap_or_default();
         let comments: Vec<(u64, Option<u32>)> = view
             .inline_comments()

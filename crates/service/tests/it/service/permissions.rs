@@ -90,7 +90,7 @@ const ASKED: &[(&str, &str)] = &[
 /// Limits the service's token to all permissions of `ASKED` except one.
 fn limit(site: &Site, kind: TokenKind, without: &str) {
     let held: Vec<(&str, &str)> = ASKED.iter().copied().filter(|(name, _)| *name != without).collect();
-    site.forge.limit_token(TOKEN, kind, BOT, "acme", &held);
+    site.forge.register_limited_token(TOKEN, kind, BOT, "acme", &held);
 }
 
 /// The result of a review without one permission.

@@ -54,7 +54,7 @@ impl<'a> PushedPull<'a> {
     async fn summary(&self) -> String {
         let view = self.view().await;
         let summaries: Vec<&CommentView> =
-            view.summary_comments().filter(|comment| comment.author == BOT).collect();
+            view.conversation_comments().filter(|comment| comment.author == BOT).collect();
         assert_eq!(summaries.len(), 1);
         summaries[0].body.clone()
     }

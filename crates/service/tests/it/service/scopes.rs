@@ -24,7 +24,7 @@ async fn assert_review(flavour: ForgeFlavour, kind: TokenKind, held: &[&str], st
     let site = Site::of(flavour, TimeSpan(300)).await;
     site.forge.revoke(TOKEN);
     let held: Vec<(&str, &str)> = held.iter().map(|name| (*name, "")).collect();
-    site.forge.limit_token(TOKEN, kind, BOT, "acme", &held);
+    site.forge.register_limited_token(TOKEN, kind, BOT, "acme", &held);
     let service = site.serve_with(SlotLimits { attempts: 1, ..limits() }).await;
     let opened = site.open("change").await;
     site.deliver().await;

@@ -142,7 +142,7 @@ impl ReviewPicture {
         let mut statuses = view.statuses.get(&view.head).into_iter().flatten();
         Self {
             summaries: view
-                .summary_comments()
+                .conversation_comments()
                 .filter(|comment| comment.author == BOT)
                 .map(|comment| plain(&comment.body, names))
                 .collect(),

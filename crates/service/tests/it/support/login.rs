@@ -32,7 +32,7 @@ impl Login {
             api_url: url.parse().unwrap(),
             git_url: url.parse().unwrap(),
             credentials: GitHubCredentials::Token(SecretString::new(self.token)),
-            accounts: Vec::new(),
+            previous_accounts: Vec::new(),
             markers: self.markers.clone(),
             settle: self.settle,
         }
@@ -49,7 +49,7 @@ impl Login {
             account_uuid: None,
             workspaces: Vec::new(),
             previous_accounts: Vec::new(),
-            marker_keys: self.markers.clone().written_as(MarkerForm::LinkReference),
+            marker_keys: self.markers.clone().with_marker_syntax(MarkerForm::LinkReference),
             settle_delay: self.settle,
         }
     }
@@ -71,7 +71,7 @@ impl Watched {
         let url = self.base_url();
         match self.flavour() {
             ForgeFlavour::GitHub => {
-                GitHub::with_patience(login.github(url), patience(), clock).unwrap().into()
+                GitHub::with_timeouts(login.github(url), patience(), clock).unwrap().into()
             }
             ForgeFlavour::Cloud => {
                 let options = login.bitbucket((&format!("{url}/2.0"), url), true);

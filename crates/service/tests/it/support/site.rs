@@ -199,12 +199,12 @@ impl Site {
         let installation = self.forge.install(&app, "acme");
         let key = AppKey::from_pem(&app.private_key).unwrap();
         let options = GitHubOptions {
-            accounts: vec![BOT.into()],
+            previous_accounts: vec![BOT.into()],
             credentials: GitHubCredentials::App { id: app.id, key },
             ..self.login.github(self.forge.base_url())
         };
         let clock = Arc::new(self.clock.clone());
-        self.server = GitHub::with_patience(options, patience(), clock).unwrap().into();
+        self.server = GitHub::with_timeouts(options, patience(), clock).unwrap().into();
         (app, installation)
     }
 

@@ -258,7 +258,7 @@ async fn help_is_answered_once_for_each_person_who_may_write_and_reviews_leave_i
     }
     let answers = async || {
         let view = site.repo.pull(opened.number).await.unwrap();
-        let ours = view.summary_comments().filter(|comment| comment.body.starts_with("Commands for"));
+        let ours = view.conversation_comments().filter(|comment| comment.body.starts_with("Commands for"));
         ours.map(|comment| comment.body.lines().next().unwrap().to_owned()).collect::<Vec<_>>()
     };
     let line = |who: &str| format!("Commands for `{who}`, each as the first line of a comment:");

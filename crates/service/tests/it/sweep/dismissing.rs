@@ -255,7 +255,7 @@ async fn on_a_closed_pull_request_it_is_kept_and_a_secret_is_still_named() {
     site.repo.reopen_pull(opened.number).await.unwrap();
     settle(&site, &service).await;
     assert!(is_dismissed(&on(&site, &opened, PATH, line).await, "a key of the tests (ada)"));
-    let summary = site.view(&opened).await.summary_comments().next().unwrap().body.clone();
+    let summary = site.view(&opened).await.conversation_comments().next().unwrap().body.clone();
     assert!(summary.contains("dismissed: a key of the tests (ada)"), "{summary}");
     assert!(summary.contains("- **P0** "), "{summary}");
     service.stop().await;

@@ -14,7 +14,7 @@ use truing_core::switch::RepositoryRef;
 use truing_git::{Git, GitError, LocalRepository, Mirror, Remote};
 use truing_loops::budget::repository_name_from_url;
 use truing_loops::converge::local::{
-    LocalWorkspace, RUNS, audit_key, branch_runs_key, checked_out_branch, run_branch,
+    LocalWorkspace, RUN_BRANCH_PREFIX, audit_key, branch_runs_key, checked_out_branch, run_branch,
 };
 use truing_loops::converge::lock::{RunLock, RunLockError};
 use truing_loops::converge::{
@@ -96,7 +96,7 @@ impl PreparedRun {
         };
         // The user's local linters are used, because the checked-out branch belongs to the user.
         looks.toolbox = wiring::tools::local_linters(&config, &context.environment, Vec::new());
-        looks.project = Some(checkout.repository.root().to_owned());
+        looks.project_programs_folder = Some(checkout.repository.root().to_owned());
         let key = checkout.key();
         let mut lock = RunLock::acquire(&folder.join(LOCKS), &key).map_err(|error| run_lock_error(&error))?;
         let (mut record, earlier) =
@@ -345,7 +345,7 @@ impl BranchCheckout {
     /// last commit, and if the branch is also merged or old. If this cannot be determined, the branch is
     /// kept.
     async fn prune_branches(&self, store: &Store, current: &RunId, turn: &TargetRun<'_>) {
-        let Ok(left) = self.repository.list_branches_in(RUNS).await else { return };
+        let Ok(left) = self.repository.list_branches_in(RUN_BRANCH_PREFIX).await else { return };
         let now = SystemClock.now();
         for (name, tip) in left {
             let run = name.rsplit_once('/').map(|(_, run)| RunId::new(run));

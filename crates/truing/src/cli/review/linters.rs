@@ -67,7 +67,8 @@ impl ReviewCommand {
         let running = wiring::tools::local_runner(config, &self.environment);
         let reviewed = &review.record.detail.coverage.reviewed;
         // Errors are ignored, because the list of available linters is only a hint.
-        let tools = running.available_tools(repository.root(), reviewed, &config.linters, reader).await;
+        let tools =
+            running.check_tool_availability(repository.root(), reviewed, &config.linters, reader).await;
         let (missing, could): (Vec<_>, Vec<_>) =
             tools.unwrap_or_default().into_iter().partition(|tool| tool.missing_reason.is_some());
         if !could.is_empty() {

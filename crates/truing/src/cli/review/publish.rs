@@ -26,7 +26,7 @@ use truing_loops::machine::{SystemClock, new_run_id};
 use truing_loops::memory::FindingsByStatus;
 use truing_loops::review_writes::{CodeComment, ReviewWrite};
 use truing_loops::run_gate::SwitchReader;
-use truing_loops::slots::StepError;
+use truing_loops::slots::SlotCommandError;
 use truing_loops::stopped::StepStopReason;
 use truing_loops::telemetry;
 use truing_loops::text::{format_count, format_instant};
@@ -321,7 +321,13 @@ impl PublishRequest<'_> {
         let kept = FindingsByStatus::from_records(&findings, record.detail.head.as_ref());
         let against = BaseOrigin::NamedRevision(record.detail.base.short_sha().to_owned());
         let reviewed = HeadKind::Commit;
-        Ok(LocalReviewOutcome { record, reviewed, base_origin: against, findings: kept, unrecorded: None })
+        Ok(LocalReviewOutcome {
+            record,
+            head_kind: reviewed,
+            base_origin: against,
+            findings: kept,
+            unrecorded_reason: None,
+        })
     }
 
     /// Returns the outcome for a pull request that cannot be reviewed in its present state.
@@ -341,7 +347,13 @@ impl PublishRequest<'_> {
         let record = ReviewRecord { versions: truing_loops::program_versions(), ..begun };
         let against = BaseOrigin::NamedRevision(record.detail.base.short_sha().to_owned());
         let (reviewed, findings) = (HeadKind::Commit, FindingsByStatus::default());
-        LocalReviewOutcome { record, reviewed, base_origin: against, findings, unrecorded: None }
+        LocalReviewOutcome {
+            record,
+            head_kind: reviewed,
+            base_origin: against,
+            findings,
+            unrecorded_reason: None,
+        }
     }
 }
 
@@ -394,8 +406,8 @@ async fn lease_error(store: &Store, key: &SlotKey, name: &str, error: LeaseError
             CliError::refusal("killswitch_engaged", format!("{name}: {error}"))
                 .hint(HaltReason::KillSwitch.hint())
         }
-        LeaseError::Step(StepError::Store(error)) => store_error(error),
-        LeaseError::Step(StepError::SlotRefused(refused)) => {
+        LeaseError::Step(SlotCommandError::Store(error)) => store_error(error),
+        LeaseError::Step(SlotCommandError::SlotRefused(refused)) => {
             CliError::refusal("refused", format!("{name}: {refused}"))
         }
     }

@@ -146,10 +146,10 @@ impl ReviewCommand {
             let prices = load_prices(&config, &self.environment).await?;
             self.output.print_always(explain_tier(choice, &prices) + &instructions_text(&review.record));
         }
-        if let Some(why) = &review.unrecorded {
+        if let Some(why) = &review.unrecorded_reason {
             self.output.warn(format_args!("the review is not recorded: {why}"));
         }
-        let configured = pinned.configured.as_ref().map(ToString::to_string);
+        let configured = pinned.config_file_tip.as_ref().map(ToString::to_string);
         let names = ReportContext {
             head: Some(&format!("{repo}#{number}")),
             config_source: configured.as_deref(),

@@ -284,7 +284,7 @@ fn find_forge(
 ) -> Result<(Config, String, Vec<String>), CliError> {
     let found = config.forges.iter().find_map(|(name, forge)| {
         let is_at_api =
-            root_kind == ForgeBaseAddress::Pages && forge_capability(forge).page_urls.are_at_api();
+            root_kind == ForgeBaseAddress::Pages && forge_capability(forge).page_urls.is_under_api_url();
         let root = Url::parse(if is_at_api { &forge.api_url } else { &forge.git_url }).ok()?;
         Some((name.clone(), path_below_root(&root, url)?))
     });
@@ -319,7 +319,7 @@ fn guess_forge(url: &Url) -> (&'static ForgeCapability, String) {
     for row in others {
         // The URL of a self-hosted server may contain a path, which precedes the path of the page. The URLs
         // of other forges contain no server path.
-        let places = if row.page_urls.are_at_api() { parts.len() } else { 1.min(parts.len()) };
+        let places = if row.page_urls.is_under_api_url() { parts.len() } else { 1.min(parts.len()) };
         for at in 0..places {
             let (above, below) = parts.split_at(at);
             if row.page_urls.parse_pull(below).is_some() {

@@ -213,7 +213,7 @@ fn render_left_out(dismissed: &[Finding]) -> Vec<String> {
 /// Formats the number of findings that `--fix` would fix, and the number about which it would ask. Returns no
 /// lines unless the working tree was reviewed.
 fn render_fixable(review: &LocalReviewOutcome, fix: &str) -> Vec<String> {
-    if review.reviewed != HeadKind::WorkingTree {
+    if review.head_kind != HeadKind::WorkingTree {
         return Vec::new();
     }
     let fixes = review.findings.open.iter().filter(|finding| finding.raw.suggestion.is_some());
@@ -242,7 +242,7 @@ pub(super) fn render_comparison(review: &LocalReviewOutcome, head: Option<&str>)
         true => sha.short_sha().to_owned(),
         false => format!("{} ({})", sha.short_sha(), visible_text(name)),
     };
-    let reviewed = match (review.reviewed, &review.record.detail.head, head) {
+    let reviewed = match (review.head_kind, &review.record.detail.head, head) {
         (HeadKind::Commit, Some(sha), Some(name)) => format!("commit {}", named(sha, name)),
         (HeadKind::Commit, Some(sha), None) => format!("commit {}", sha.short_sha()),
         (HeadKind::Index, _, _) => "the index".to_owned(),

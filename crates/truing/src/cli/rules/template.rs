@@ -205,7 +205,7 @@ mod tests {
                 let (file, text) = (format!("house/rules/{id}.yml"), render_template(id, *language));
                 let packs = RulePacks::parse(&[(file.as_str(), text.as_str())]).unwrap();
                 let tested = packs.run_examples(&[]).unwrap();
-                assert_eq!((tested.rules, tested.examples), (1, 4), "{text}");
+                assert_eq!((tested.rule_count, tested.example_count), (1, 4), "{text}");
                 let wrong = [tested.failing, tested.untested].concat();
                 assert!(wrong.is_empty(), "{wrong:?}\n{text}");
                 let rule = packs.find_rule(&format!("house/{id}")).unwrap().unwrap();

@@ -86,8 +86,10 @@ impl SyncInitArgs {
         let runtime = runtime::start()?;
         let imported = self.import.as_deref().map(|test| runtime.block_on(read_pins(test, &reader)));
         let imported = imported.transpose().map_err(|error| CliError::usage("import", error.to_string()))?;
-        let PinnedManifest { manifest, untold } = imported
-            .unwrap_or_else(|| PinnedManifest { manifest: PinManifest::default(), untold: Vec::new() });
+        let PinnedManifest { manifest, unparsed_pins: untold } = imported.unwrap_or_else(|| PinnedManifest {
+            manifest: PinManifest::default(),
+            unparsed_pins: Vec::new(),
+        });
         let index = package_index(job, &context.environment)?;
         let archives = ArchiveFolder::new(archives_folder(&context.environment)?);
         let question = DecisionRequest {

@@ -103,7 +103,9 @@ pub(super) fn decision_error(error: SyncDecisionError, job: &JobConfig, project:
         SyncDecisionError::Constraint(_) => CliError::usage("constraint", text)
             .hint("check `constraint.file` and `constraint.path` of the job, which specify the requirement"),
         SyncDecisionError::Project { .. } => CliError::failure("project", text),
-        SyncDecisionError::NoFrom(_) => CliError::usage("no_from", text).hint("name that release: --from V"),
+        SyncDecisionError::UnknownStartingRelease(_) => {
+            CliError::usage("no_from", text).hint("name that release: --from V")
+        }
         SyncDecisionError::NoFile { .. } => CliError::usage("no_from", text)
             .hint(
                 "name that release: \

@@ -3,7 +3,7 @@
 //! posted twice after further pushes.
 
 use serde_json::json;
-use truing_fakes::model::{FakeModel, KEY, ModelScript, ScriptedAnswer};
+use truing_fakes::model::{DEFAULT_API_KEY, FakeModel, ModelScript, ScriptedAnswer};
 
 use super::*;
 
@@ -44,7 +44,7 @@ async fn test_suggestions_and_walkthrough(flavour: ForgeFlavour) {
     let publish = || {
         let mut command = site.command(&["review", "--pr", "o/r#1", "--runtime", "native", "--publish"]);
         command.env("GITHUB_TOKEN", TOKEN).env("GITHUB_WEBHOOK_SECRET", SECRET);
-        command.env("TRUING_MODEL__BASE_URL", model.url()).env("ANTHROPIC_API_KEY", KEY);
+        command.env("TRUING_MODEL__BASE_URL", model.url()).env("ANTHROPIC_API_KEY", DEFAULT_API_KEY);
         let Output { status, stdout, stderr } = command.output().unwrap();
         let text = |bytes| String::from_utf8(bytes).unwrap();
         (status.code().unwrap(), text(stdout), text(stderr))
@@ -52,7 +52,7 @@ async fn test_suggestions_and_walkthrough(flavour: ForgeFlavour) {
     let (exit, out, err) = publish();
     assert_eq!(exit, 1, "{out}{err}");
     let view = site.repo.pull(number).await.unwrap();
-    assert_eq!((view.summary_comments().count(), view.inline_comments().count()), (1, 2), "{view:#?}");
+    assert_eq!((view.conversation_comments().count(), view.inline_comments().count()), (1, 2), "{view:#?}");
     let body =
         |word: &str| view.inline_comments().find(|comment| comment.body.contains(word)).unwrap().body.clone();
 
@@ -72,7 +72,7 @@ async fn test_suggestions_and_walkthrough(flavour: ForgeFlavour) {
     assert_eq!(code, shown, "all of it stands in the code, and no marker but our own in the body");
     assert!(!prose.contains("suggestion") && !rest.contains("evil") && !rest.contains("@ada"), "{hostile}");
 
-    let summary = |view: &PullView| view.summary_comments().next().unwrap().body.clone();
+    let summary = |view: &PullView| view.conversation_comments().next().unwrap().body.clone();
     let first = summary(&view);
     let shown = first.replace('\u{200b}', "");
     let heading = |head: &str| format!("### Walkthrough of `{}`", &head[..10]);
@@ -90,7 +90,11 @@ async fn test_suggestions_and_walkthrough(flavour: ForgeFlavour) {
     let (exit, out, err) = publish();
     assert_eq!(exit, 1, "{out}{err}");
     let after = site.repo.pull(number).await.unwrap();
-    assert_eq!((after.summary_comments().count(), after.inline_comments().count()), (1, 2), "{after:#?}");
+    assert_eq!(
+        (after.conversation_comments().count(), after.inline_comments().count()),
+        (1, 2),
+        "{after:#?}"
+    );
     assert!(after.comments.iter().all(|comment| !comment.deleted), "{after:#?}");
     let second = summary(&after);
     assert!(second.contains(&heading(&after.head)) && !second.contains(&heading(&view.head)), "{second}");

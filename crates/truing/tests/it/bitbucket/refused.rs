@@ -39,7 +39,7 @@ async fn review_with_refused_places(
     });
     let mut inline: Vec<_> = inline.collect();
     inline.sort();
-    let [summary] = view.summary_comments().collect::<Vec<_>>()[..] else { panic!("{said}{view:#?}") };
+    let [summary] = view.conversation_comments().collect::<Vec<_>>()[..] else { panic!("{said}{view:#?}") };
     (inline, summary.body.clone())
 }
 

@@ -129,7 +129,7 @@ async fn a_review_that_the_forge_does_not_take_at_once_is_there_once() {
     assert_eq!((exit, &told["exit"], &told["loops"]), (0, &json!("converged"), &json!(2)), "{told}");
     let pull = site.pull_view().await;
     assert_eq!(audit_review_headlines(&pull).len(), 2, "{:#?}", pull.reviews);
-    assert_eq!(pull.summary_comments().count(), 0);
+    assert_eq!(pull.conversation_comments().count(), 0);
     assert_eq!(pull.inline_comments().filter(|comment| comment.in_reply_to.is_none()).count(), 1);
 }
 
@@ -141,7 +141,7 @@ async fn where_no_review_can_be_posted_a_comment_has_it_all() {
     assert_eq!((exit, &told["exit"], &told["loops"]), (0, &json!("converged"), &json!(2)), "{told}");
     let pull = site.pull_view().await;
     assert_eq!(audit_review_headlines(&pull), Vec::<String>::new());
-    let said: Vec<&str> = pull.summary_comments().map(|comment| comment.body.as_str()).collect();
+    let said: Vec<&str> = pull.conversation_comments().map(|comment| comment.body.as_str()).collect();
     let of = |begins: &str| said.iter().filter(|body| body.starts_with(begins)).count();
     assert_eq!(of("## converge: loop 1 audit: 0P0 / 1P1 / 0P2"), 1, "{said:#?}");
     assert_eq!(of("## converge: loop 2 audit: 0P0 / 0P1 / 0P2 → clean"), 1, "{said:#?}");
@@ -240,7 +240,7 @@ pub(crate) const BOT_FIRST: &str = "[converge]\nreviewers = [\"bugbot\", \"inter
 pub(crate) fn bugbot_with_steps(steps: impl IntoIterator<Item = BotStep>) -> FakeBot {
     FakeBot {
         login: "cursor[bot]".into(),
-        alias: None,
+        line_comment_author: None,
         trigger: Some("bugbot run".into()),
         steps: steps.into_iter().collect(),
     }
@@ -265,7 +265,7 @@ async fn a_stale_review_of_another_is_asked_for_anew_once_and_our_audit_follows_
     let (told, exit) = site.run_json(&[]).await;
     assert_eq!((exit, &told["exit"], &told["loops"]), (0, &json!("converged"), &json!(1)), "{told}");
     let pull = site.pull_view().await;
-    let triggers = pull.summary_comments().filter(|comment| comment.body.trim() == "bugbot run").count();
+    let triggers = pull.conversation_comments().filter(|comment| comment.body.trim() == "bugbot run").count();
     assert_eq!((triggers, audit_review_headlines(&pull).len(), pull.draft), (1, 1, false));
     let by = |name: &str| pull.reviews.iter().rposition(|review| review.author == name).unwrap();
     assert!(by("cursor[bot]") < by("truing[bot]"), "ours comes after it: {:#?}", pull.reviews);
@@ -279,7 +279,7 @@ async fn a_reviewer_that_stays_silent_blocks_in_the_end() {
     assert_eq!((exit, &told["code"]), (1, &json!("reviewer_silent")), "{told}");
     let pull = site.pull_view().await;
     assert!(pull.draft, "it is not ready");
-    let triggers = pull.summary_comments().filter(|comment| comment.body.trim() == "bugbot run").count();
+    let triggers = pull.conversation_comments().filter(|comment| comment.body.trim() == "bugbot run").count();
     assert_eq!(triggers, 1, "{:#?}", pull.comments);
 }
 
@@ -287,11 +287,11 @@ async fn a_reviewer_that_stays_silent_blocks_in_the_end() {
 async fn a_conflict_with_the_base_blocks_and_what_is_not_known_yet_is_waited_for() {
     let quick = "[converge]\npoll = \"1s\"\n";
     let site = Site::new(quick, [clean_audit_answer()]).await;
-    site.repo.set_merge(site.number, &[MergeState::Unknown, MergeState::Clean]).await.unwrap();
+    site.repo.set_merge_states(site.number, &[MergeState::Unknown, MergeState::Clean]).await.unwrap();
     let (told, exit) = site.run_json(&[]).await;
     assert_eq!((exit, &told["exit"]), (0, &json!("converged")), "{told}");
     let site = Site::new(quick, [clean_audit_answer()]).await;
-    site.repo.set_merge(site.number, &[MergeState::Dirty]).await.unwrap();
+    site.repo.set_merge_states(site.number, &[MergeState::Dirty]).await.unwrap();
     let (told, exit) = site.run_json(&[]).await;
     assert_eq!(
         (exit, &told["exit"], &told["code"]),

@@ -162,11 +162,11 @@ async fn preflight_says_that_a_fork_cannot_be_written_whose_author_does_not_allo
     let change = CommitBuilder::new("Fix").write("fork.py", "x = 1\n");
     site.repo.push("someone:fix", change).await.unwrap();
     site.number = site.repo.open_pull(NewPull::from_branch("someone:fix")).await.unwrap();
-    site.repo.let_modify(site.number, true).await.unwrap();
+    site.repo.set_maintainer_can_modify(site.number, true).await.unwrap();
     let (said, exit, ran) = preflight(&site).await;
     assert!(exit == 0 && said.iter().any(|(name, ok, _)| name == "push" && *ok), "{ran:?}");
 
-    site.repo.let_modify(site.number, false).await.unwrap();
+    site.repo.set_maintainer_can_modify(site.number, false).await.unwrap();
     let (said, exit, ran) = preflight(&site).await;
     let push = said.iter().find(|(name, ..)| name == "push").unwrap();
     assert!(exit == 1 && !push.1, "{ran:?}");

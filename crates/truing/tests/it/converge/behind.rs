@@ -17,7 +17,7 @@ async fn the_base_is_merged_into_it_by_the_forge_and_the_new_head_is_audited() {
     let base = site.repo.push("main", CommitBuilder::new("Sell").write("sold.py", "x = 1\n")).await.unwrap();
     // Truing reads the merge state before and after its own audit.
     let states = [MergeState::Behind, MergeState::Behind, MergeState::Clean];
-    site.repo.set_merge(site.number, &states).await.unwrap();
+    site.repo.set_merge_states(site.number, &states).await.unwrap();
     let (told, exit) = site.run_json(&[]).await;
     assert_eq!((exit, &told["exit"], &told["loops"]), (0, &json!("converged"), &json!(2)), "{told}");
     let head = site.pull_view().await.head;
@@ -37,7 +37,7 @@ async fn what_cannot_be_merged_holds_it_back_in_the_forges_words() {
     let site = Site::new(ALLOWED, [clean_audit_answer()]).await;
     let head = site.pull_view().await.head;
     site.repo.push("main", CommitBuilder::new("Total").write("total.py", "total = sum\n")).await.unwrap();
-    site.repo.set_merge(site.number, &[MergeState::Behind]).await.unwrap();
+    site.repo.set_merge_states(site.number, &[MergeState::Behind]).await.unwrap();
     let (told, exit) = site.run_json(&[]).await;
     assert_eq!(
         (exit, &told["exit"], &told["code"]),

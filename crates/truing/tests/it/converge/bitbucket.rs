@@ -21,7 +21,7 @@ async fn site(flavour: ForgeFlavour, more: &str, answers: impl IntoIterator<Item
 
 /// Returns the first lines of Truing's audit reviews, which are posted as comments on Bitbucket.
 fn audit_review_headlines(pull: &PullView) -> Vec<String> {
-    let first = pull.summary_comments().filter_map(|comment| comment.body.lines().next());
+    let first = pull.conversation_comments().filter_map(|comment| comment.body.lines().next());
     first.filter(|line| line.starts_with("## converge: loop")).map(str::to_owned).collect()
 }
 
@@ -105,7 +105,7 @@ async fn where_the_forge_merges_no_base_into_a_branch_git_does_and_the_new_head_
         // For the first two reads, before and after Truing's own audit, the forge reports a conflict with the
         // old base.
         let states = [MergeState::Dirty, MergeState::Dirty, MergeState::Clean];
-        site.repo.set_merge(site.number, &states).await.unwrap();
+        site.repo.set_merge_states(site.number, &states).await.unwrap();
         let (told, exit) = site.run_json(&[]).await;
         assert_eq!((exit, &told["exit"], &told["loops"]), (0, &json!("converged"), &json!(2)), "{told}");
         let head = site.pull_view().await.head;

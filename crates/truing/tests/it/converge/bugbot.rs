@@ -15,11 +15,16 @@ const AT_ONCE: usize = 3;
 
 /// Returns the number of comments that request the bot's review.
 async fn count_bugbot_comments(site: &Site) -> usize {
-    site.pull_view().await.summary_comments().filter(|comment| comment.body.trim() == WAKES).count()
+    site.pull_view().await.conversation_comments().filter(|comment| comment.body.trim() == WAKES).count()
 }
 
 fn bot(steps: Vec<BotStep>) -> FakeBot {
-    FakeBot { login: "cursor[bot]".into(), alias: None, trigger: Some(WAKES.into()), steps: steps.into() }
+    FakeBot {
+        login: "cursor[bot]".into(),
+        line_comment_author: None,
+        trigger: Some(WAKES.into()),
+        steps: steps.into(),
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -32,8 +37,12 @@ async fn it_is_said_once_a_push_and_without_the_flag_or_a_push_never() {
         let site = Site::new("", answers).await;
         let (told, exit) = site.run_json(flags).await;
         assert_eq!((exit, &told["exit"]), (0, &json!("converged")), "{told}");
-        let comment =
-            site.pull_view().await.summary_comments().find(|comment| comment.body.contains(WAKES)).cloned();
+        let comment = site
+            .pull_view()
+            .await
+            .conversation_comments()
+            .find(|comment| comment.body.contains(WAKES))
+            .cloned();
         assert!(comment.is_none_or(|comment| comment.body == WAKES), "the bot takes no other text");
         assert_eq!(count_bugbot_comments(&site).await, often, "{flags:?}");
         assert_eq!(site.forge.violations(), Vec::<String>::new());

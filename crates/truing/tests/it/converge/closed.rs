@@ -38,7 +38,7 @@ fn assert_one_audit_shown(pull: &PullView) {
     assert_eq!(audit_review_headlines(pull), ["## converge: loop 1 audit: 0P0 / 1P1 / 0P2"]);
     let inline: Vec<_> = pull.inline_comments().collect();
     assert_eq!(inline.len(), 1, "{inline:#?}");
-    assert!(!inline[0].resolved && pull.summary_comments().count() == 0, "{pull:#?}");
+    assert!(!inline[0].resolved && pull.conversation_comments().count() == 0, "{pull:#?}");
     assert!(!pull.body.contains("Adds up orders."), "{}", pull.body);
 }
 

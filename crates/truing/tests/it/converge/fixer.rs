@@ -1,7 +1,7 @@
 //! Tests of `--fixer`, which selects a separate model for fixes, and of fixers that do not finish.
 
 use serde_json::json;
-use truing_fakes::model::{FakeModel, KEY, ModelScript, ScriptedAnswer};
+use truing_fakes::model::{DEFAULT_API_KEY, FakeModel, ModelScript, ScriptedAnswer};
 
 use crate::converge::place::Ran;
 use crate::converge::scene::{
@@ -23,7 +23,7 @@ async fn start_fixer_model() -> (FakeModel, String) {
 
 fn run(scene: &Scene, arguments: &[&str]) -> Ran {
     let mut command = scene.command(&[&["--format", "json"], arguments].concat());
-    Ran::from(command.env("MENDER_KEY", KEY).output().unwrap())
+    Ran::from(command.env("MENDER_KEY", DEFAULT_API_KEY).output().unwrap())
 }
 
 #[test]

@@ -71,7 +71,7 @@ fn final_state(pull: &PullView, site: &Site) -> String {
     format!(
         "{:#?} {ours} reviews, {inline:#?}, {} summaries, {deleted} deleted, draft: {}, {:?}, {:?}",
         audit_review_headlines(pull),
-        pull.summary_comments().count(),
+        pull.conversation_comments().count(),
         pull.draft,
         pull.body.lines().next(),
         site.forge.violations()

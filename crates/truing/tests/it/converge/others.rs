@@ -45,13 +45,14 @@ fn one_finding_steps() -> [BotStep; 2] {
 
 async fn add_bugbot(site: &Site, steps: impl IntoIterator<Item = BotStep>) {
     let steps = steps.into_iter().collect();
-    let bot = FakeBot { login: "cursor[bot]".into(), alias: None, trigger: Some(CALL.into()), steps };
+    let bot =
+        FakeBot { login: "cursor[bot]".into(), line_comment_author: None, trigger: Some(CALL.into()), steps };
     site.repo.add_bot(bot).await.unwrap();
 }
 
 /// Returns the number of comments that request a review by the bot.
 fn count_bot_calls(pull: &PullView) -> usize {
-    pull.summary_comments().filter(|comment| comment.body.trim() == CALL).count()
+    pull.conversation_comments().filter(|comment| comment.body.trim() == CALL).count()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -101,7 +102,7 @@ async fn what_a_reviewer_says_in_its_text_alone_is_mended() {
     ];
     let bot = FakeBot {
         login: "helper[bot]".into(),
-        alias: None,
+        line_comment_author: None,
         trigger: Some("helper look".into()),
         steps: steps.into(),
     };
@@ -111,7 +112,7 @@ async fn what_a_reviewer_says_in_its_text_alone_is_mended() {
     assert_eq!(told["commits"].as_array().map(Vec::len), Some(1), "{told}");
     let pull = site.pull_view().await;
     let answer = format!("Fixed in {}", &pull.head[..7]);
-    assert_eq!(pull.summary_comments().filter(|comment| comment.body.contains(&answer)).count(), 1);
+    assert_eq!(pull.conversation_comments().filter(|comment| comment.body.contains(&answer)).count(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -26,7 +26,7 @@ async fn assert_fault_survived(path: &str, kind: ForgeFaultKind) {
     let inline: Vec<_> = pull.inline_comments().collect();
     assert_eq!(inline.len(), 2, "{what}: a finding and its answer: {inline:#?}");
     assert!(inline[0].resolved && !pull.draft, "{what}");
-    let calls = pull.summary_comments().filter(|comment| comment.body.trim() == "bugbot run").count();
+    let calls = pull.conversation_comments().filter(|comment| comment.body.trim() == "bugbot run").count();
     assert_eq!(calls, 1, "{what}");
     assert_eq!(site.git(&["rev-list", "--count", "main..topic"]).await, "2", "{what}");
     assert_eq!(site.forge.violations(), Vec::<String>::new(), "{what}");

@@ -6,7 +6,7 @@ use truing_fakes::forge::{
     PullView,
 };
 use truing_fakes::model::{
-    FakeModel, KEY, ModelFault, ModelScript, PromptRole, ScriptedAnswer, ScriptedBehaviour,
+    DEFAULT_API_KEY, FakeModel, ModelFault, ModelScript, PromptRole, ScriptedAnswer, ScriptedBehaviour,
 };
 use truing_fakes::repo::CommitBuilder;
 
@@ -80,7 +80,7 @@ impl Site {
         let home = home
             .with_variable("PATH", std::env::var_os("PATH").unwrap())
             .with_variable(forge.secret_variables()[0], TOKEN)
-            .with_variable("ANTHROPIC_API_KEY", KEY);
+            .with_variable("ANTHROPIC_API_KEY", DEFAULT_API_KEY);
         Self { forge, repo, model, number, home }
     }
 
@@ -198,7 +198,7 @@ async fn another_reviewer_is_asked_once_a_head_and_what_it_finds_is_answered_in_
     ];
     let bot = FakeBot {
         login: "cursor[bot]".into(),
-        alias: None,
+        line_comment_author: None,
         trigger: Some("bugbot run".into()),
         steps: steps.into(),
     };
@@ -207,7 +207,7 @@ async fn another_reviewer_is_asked_once_a_head_and_what_it_finds_is_answered_in_
     assert_eq!((exit, &told["exit"], &told["loops"]), (0, &json!("converged"), &json!(3)), "{told}");
     let pull = site.pull_view().await;
     assert_eq!(told["commits"].as_array().unwrap().len(), 2);
-    let asked = pull.summary_comments().filter(|comment| comment.body.trim() == "bugbot run").count();
+    let asked = pull.conversation_comments().filter(|comment| comment.body.trim() == "bugbot run").count();
     assert_eq!(asked, 2, "once a head");
     let theirs = pull.inline_comments().find(|comment| comment.author == "cursor[bot]").unwrap();
     let answers: Vec<_> =
@@ -288,7 +288,7 @@ async fn what_comes_with_the_base_branch_in_the_middle_of_a_run_is_not_audited_a
         // The test waits for the comment that requests the bot's review, which the run posts after Truing's
         // own audit is clean.
         let asks =
-            |pull: &PullView| pull.summary_comments().any(|comment| comment.body.trim() == "bugbot run");
+            |pull: &PullView| pull.conversation_comments().any(|comment| comment.body.trim() == "bugbot run");
         while !asks(&site.pull_view().await) {
             tokio::task::yield_now().await;
         }
@@ -296,7 +296,7 @@ async fn what_comes_with_the_base_branch_in_the_middle_of_a_run_is_not_audited_a
         let review = Some(BotReview { state: FakeReviewVerdict::Commented, body: said, comments: vec![] });
         let bot = FakeBot {
             login: "cursor[bot]".into(),
-            alias: None,
+            line_comment_author: None,
             trigger: Some("bugbot run".into()),
             steps: [BotStep { eyes: true, review, check: None }].into(),
         };

@@ -58,7 +58,7 @@ impl Site {
 /// Returns the number of audit reviews. Depending on the forge, they are posted as reviews or as comments.
 fn count_audits(pull: &PullView) -> usize {
     let texts = pull.reviews.iter().map(|review| &review.body);
-    let texts = texts.chain(pull.summary_comments().map(|comment| &comment.body));
+    let texts = texts.chain(pull.conversation_comments().map(|comment| &comment.body));
     texts.filter(|text| text.starts_with("## converge: loop")).count()
 }
 
@@ -122,7 +122,7 @@ async fn our_own_words_that_are_copied_to_another_pull_request_or_head_make_noth
         let mut site = create_reviewed_site(flavour, "").await;
         let pull = site.pull_view().await;
         let texts = pull.reviews.iter().map(|review| review.body.clone());
-        let texts = texts.chain(pull.summary_comments().map(|comment| comment.body.clone()));
+        let texts = texts.chain(pull.conversation_comments().map(|comment| comment.body.clone()));
         let text = texts.into_iter().find(|text| text.starts_with("## converge: loop")).unwrap();
         let first = site.number;
         // A user with access to the bot's account posts the review on another pull request with the same

@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
-use truing_fakes::model::{FakeModel, KEY, ModelFault, ModelScript, ScriptedAnswer, StreamPosition as At};
+use truing_fakes::model::{
+    DEFAULT_API_KEY, FakeModel, ModelFault, ModelScript, ScriptedAnswer, StreamPosition as At,
+};
 
 use crate::converge::place::{Place, Ran};
 
@@ -67,7 +69,7 @@ impl Scene {
         std::fs::write(self.place.home().join("op.toml"), config).unwrap();
         let fixed = [name, "--config", "../op.toml"];
         let mut command = self.place.command(&[&fixed, arguments].concat());
-        command.env("ANTHROPIC_API_KEY", KEY);
+        command.env("ANTHROPIC_API_KEY", DEFAULT_API_KEY);
         if let Some(program) = &self.program {
             command.env("RUNTIME_MODE", "cli").env("TRUING_REVIEW__CLAUDE", program);
         }

@@ -153,7 +153,7 @@ async fn a_head_that_a_run_has_just_audited_clean_is_reviewed_without_a_model() 
     // The webhooks for the push of the fix and for the end of the draft state are delivered only now.
     site.deliver().await;
     let summary = |pull: &PullView| {
-        let mut said = pull.summary_comments().map(|comment| comment.body.clone());
+        let mut said = pull.conversation_comments().map(|comment| comment.body.clone());
         said.find(|body| body.starts_with("## Truing: "))
     };
     let pull = site.wait_until("the summary", |pull| summary(pull).is_some()).await;

@@ -83,7 +83,7 @@ async fn a_run_that_was_stopped_while_it_waits_for_others_is_not_told_as_converg
     site.repo.add_bot(bugbot_with_steps([])).await.unwrap();
     let child = spawn_captured(site.command(&["--format", "json", &format!("acme/shop#{}", site.number)]));
     let deadline = Instant::now() + Duration::from_secs(120);
-    while !site.pull_view().await.summary_comments().any(|comment| comment.body.trim() == "bugbot run") {
+    while !site.pull_view().await.conversation_comments().any(|comment| comment.body.trim() == "bugbot run") {
         assert!(Instant::now() < deadline, "no forge was asked");
     }
     let ran = tokio::task::spawn_blocking(move || signal_and_wait(child, "-INT")).await.unwrap();

@@ -112,7 +112,7 @@ async fn create_reviewed_pull(site: &Site, line: u32) -> u64 {
     site.deliver().await;
     let pull = site
         .wait_until("the review", |pull| {
-            pull.inline_comments().count() == 1 && pull.summary_comments().count() == 1
+            pull.inline_comments().count() == 1 && pull.conversation_comments().count() == 1
         })
         .await;
     site.wait_until_why("state idle").await;

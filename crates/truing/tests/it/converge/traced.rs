@@ -2,7 +2,7 @@
 //! single one.
 
 use opentelemetry_proto::tonic::trace::v1::Span;
-use truing_fakes::model::{KEY, ScriptedAnswer};
+use truing_fakes::model::{DEFAULT_API_KEY, ScriptedAnswer};
 
 use crate::converge::otlp::{Receiver, hex, span_attributes, spans_named};
 use crate::converge::pull::{Site, two_loop_answers};
@@ -89,7 +89,7 @@ async fn each_step_of_a_served_run_is_a_root_span_in_the_trace_of_its_run() {
         );
     }
     let all = format!("{spans:?}");
-    assert!(!all.contains(KEY) && !all.contains("canary") && !all.contains("The last element"));
+    assert!(!all.contains(DEFAULT_API_KEY) && !all.contains("canary") && !all.contains("The last element"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,7 +2,7 @@
 //! both in the output and at the forge.
 
 use serde_json::json;
-use truing_fakes::model::{FakeModel, KEY, ModelScript, ScriptedAnswer};
+use truing_fakes::model::{DEFAULT_API_KEY, FakeModel, ModelScript, ScriptedAnswer};
 
 use super::*;
 
@@ -49,7 +49,7 @@ async fn test_forgetful_model(runtime: &str, program: Option<&Path>) {
         model.set_script(ModelScript::from_answers([answer.times(0)]));
         let fixed = ["review", "--pr", &page, "--runtime", runtime, "--format", "json"];
         let mut command = site.command(&[&fixed, more].concat());
-        command.env("TRUING_MODEL__BASE_URL", model.url()).env("ANTHROPIC_API_KEY", KEY);
+        command.env("TRUING_MODEL__BASE_URL", model.url()).env("ANTHROPIC_API_KEY", DEFAULT_API_KEY);
         if let Some(program) = program {
             command.env("TRUING_REVIEW__CLAUDE", program);
         }
@@ -126,7 +126,7 @@ async fn what_a_look_without_publishing_found_is_known_to_the_first_review_that_
         model.set_script(ModelScript::from_answers([answer.times(0)]));
         let fixed = ["review", "--pr", &page, "--runtime", "native", "--format", "json"];
         let mut command = site.command(&[&fixed, more].concat());
-        command.env("TRUING_MODEL__BASE_URL", model.url()).env("ANTHROPIC_API_KEY", KEY);
+        command.env("TRUING_MODEL__BASE_URL", model.url()).env("ANTHROPIC_API_KEY", DEFAULT_API_KEY);
         let ran = Ran::from(command.output().unwrap());
         assert_eq!(ran.exit, 1, "{ran:?}");
         let told: Value = serde_json::from_str(&ran.out).unwrap();
@@ -152,7 +152,7 @@ async fn a_summary_names_the_commit_that_was_pushed_while_the_model_looked() {
         .unwrap();
     let page = site.page(number);
     let mut command = site.command(&["review", "--pr", &page, "--runtime", "native", "--publish"]);
-    command.env("TRUING_MODEL__BASE_URL", model.url()).env("ANTHROPIC_API_KEY", KEY);
+    command.env("TRUING_MODEL__BASE_URL", model.url()).env("ANTHROPIC_API_KEY", DEFAULT_API_KEY);
     model.stall(1);
     let running = tokio::task::spawn_blocking(move || Ran::from(command.output().unwrap()));
     model.wait_until_stalled().await;
@@ -163,7 +163,7 @@ async fn a_summary_names_the_commit_that_was_pushed_while_the_model_looked() {
     model.wait_until_stalled().await;
     let summary = async || {
         let view = site.repo.pull(number).await.unwrap();
-        let all: Vec<String> = view.summary_comments().map(|comment| comment.body.clone()).collect();
+        let all: Vec<String> = view.conversation_comments().map(|comment| comment.body.clone()).collect();
         assert_eq!(all.len(), 1, "{all:#?}");
         all.into_iter().next().unwrap()
     };
@@ -218,7 +218,7 @@ async fn what_a_comment_suppresses_is_not_called_fixed_and_one_that_does_nothing
         suppressed[0].body.contains("started by hand") && !suppressed[0].body.contains("Fixed in"),
         "{ours:#?}"
     );
-    let summary = view.summary_comments().next().unwrap().body.clone();
+    let summary = view.conversation_comments().next().unwrap().body.clone();
     assert!(summary.contains("1 finding suppressed by a comment in the code."), "{summary}");
     assert!(summary.contains("1 new, 1 suppressed."), "{summary}");
     assert!(!summary.contains("fixed") && !summary.contains("@team"), "{summary}");

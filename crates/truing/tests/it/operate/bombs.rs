@@ -58,7 +58,7 @@ async fn bombs_in_a_pull_request_are_named_and_what_stands_beside_them_is_found(
         inline.len() == 1 && inline[0].place.as_ref().is_some_and(|at| at.path == "marker.py"),
         "{inline:#?}"
     );
-    let [summary] = view.summary_comments().collect::<Vec<_>>()[..] else { panic!("{view:#?}") };
+    let [summary] = view.conversation_comments().collect::<Vec<_>>()[..] else { panic!("{view:#?}") };
     assert!(summary.body.contains("review incomplete"), "{}", summary.body);
     let named = summary.body.lines().filter(|line| line.ends_with(": too_complex")).count();
     assert_eq!(named, count.min(MOST_NAMED), "{}", summary.body);

@@ -254,7 +254,7 @@ async fn effect(site: &Site, opened: &Opened) -> Effect {
     let theirs = view.comments.iter().find(|comment| comment.id == opened.theirs).unwrap();
     assert!(!theirs.resolved, "somebody else's thread was resolved");
     let ours = |comment: &&truing_fakes::forge::CommentView| comment.author == "truing[bot]";
-    let summary = view.summary_comments().find(ours).unwrap();
+    let summary = view.conversation_comments().find(ours).unwrap();
     let above = summary.body.lines().take_while(|line| !line.starts_with("| Severity"));
     // These lines may differ between the twin and the attack: the headline, the marker, and the remark on
     // denied tool calls.

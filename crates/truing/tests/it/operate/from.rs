@@ -64,7 +64,7 @@ async fn a_finding_of_a_tool_is_posted_once_moves_and_is_resolved_when_it_is_gon
     site.push("a = 1\nb = 2\nl = 2\n").await;
     assert_eq!(site.publish_findings("lint", &[(3, found)], &[]).exit, 1);
     let view = site.repo.pull(number).await.unwrap();
-    assert_eq!((view.summary_comments().count(), view.inline_comments().count()), (1, 1), "{view:#?}");
+    assert_eq!((view.conversation_comments().count(), view.inline_comments().count()), (1, 1), "{view:#?}");
 
     // The output of another tool, which has no findings, does not resolve the finding.
     let other = site.publish_findings("other", &[], &[]);

@@ -32,7 +32,7 @@ impl Site {
 
 /// Returns the id and the text of each comment, with the summary first.
 fn comments_by_id(view: &PullView) -> Vec<(u64, String)> {
-    let all = view.summary_comments().chain(view.inline_comments());
+    let all = view.conversation_comments().chain(view.inline_comments());
     all.map(|comment| (comment.id, comment.body.clone())).collect()
 }
 

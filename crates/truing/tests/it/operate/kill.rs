@@ -154,7 +154,7 @@ async fn what_is_due_waits_through_a_kill_minus_nine_and_goes_on_at_off() {
             .pull(number)
             .await
             .unwrap()
-            .summary_comments()
+            .conversation_comments()
             .next()
             .is_none_or(|said| said.body.contains("unavailable"))
     );
@@ -263,7 +263,7 @@ async fn the_switch_of_a_repository_holds_it_alone_until_it_is_off() {
     );
     assert!(not_on.out.contains("The kill switch of O/R is on, since"), "{not_on:?}");
     let view = site.repo.pull(number).await.unwrap();
-    assert!(view.statuses.is_empty() && view.summary_comments().count() == 0, "{view:#?}");
+    assert!(view.statuses.is_empty() && view.conversation_comments().count() == 0, "{view:#?}");
 
     let off = site.run_as("bob", &["kill", "off", "--repo", "o/r"]);
     assert_eq!(

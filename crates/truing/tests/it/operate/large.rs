@@ -68,8 +68,12 @@ async fn a_very_large_pull_request_takes_little_memory_and_few_calls() {
     own = own.max(peak_memory(process));
     let found = files.div_ceil(FOUND_IN);
     let inline = view.inline_comments().count();
-    assert_eq!((inline, view.summary_comments().count()), (found.min(30), 1), "all are shown, or counted");
-    assert!(view.summary_comments().any(|summary| summary.body.contains(&format!("{found} findings"))));
+    assert_eq!(
+        (inline, view.conversation_comments().count()),
+        (found.min(30), 1),
+        "all are shown, or counted"
+    );
+    assert!(view.conversation_comments().any(|summary| summary.body.contains(&format!("{found} findings"))));
 
     // The calls are two reads of the pull request, one of the account, one of the default branch, and three
     // lists. Each batch of comments takes a call that posts it and a call that reads it back; the summary and

@@ -47,7 +47,7 @@ fn first_commit() -> CommitBuilder {
 /// Returns true if the head is reviewed and the pull request has this number of inline comments.
 fn has_findings(view: &PullView, count: usize) -> bool {
     let is_told = view.statuses.contains_key(&view.head);
-    is_told && view.summary_comments().count() == 1 && view.inline_comments().count() == count
+    is_told && view.conversation_comments().count() == 1 && view.inline_comments().count() == count
 }
 
 const REMARK: &str = "uff ran with the configuration of the base, because this change modifies";
@@ -116,7 +116,7 @@ async fn a_change_has_no_say_in_what_a_linter_finds_of_it() {
         let again = |view: &PullView| has_findings(view, 2);
         let view = site.wait_until(number, "the new one is posted, too", again).await;
         assert!(view.inline_comments().all(|comment| !comment.resolved), "{what}: {view:#?}");
-        let summary = &view.summary_comments().next().unwrap().body;
+        let summary = &view.conversation_comments().next().unwrap().body;
         assert_eq!(summary.matches(REMARK).count(), 1, "{what}: {summary}");
         assert!(!summary.contains("partial"), "{what}: {summary}");
     }
@@ -133,7 +133,7 @@ async fn a_linter_that_only_the_change_configures_does_not_look_and_is_named() {
         )
         .await;
     let view = site.wait_until(number, "it is reviewed", |view: &PullView| has_findings(view, 0)).await;
-    let summary = &view.summary_comments().next().unwrap().body;
+    let summary = &view.conversation_comments().next().unwrap().body;
     assert!(
         summary.contains("uff did not run: the base does not use this linter: this change adds"),
         "{summary}"
@@ -151,14 +151,14 @@ async fn another_table_of_a_file_of_configuration_is_nothing_to_speak_of() {
     let number = site.open_with_linters(base, first_commit().write("pyproject.toml", project("b", ""))).await;
     let view = site.wait_until(number, "it is reviewed", is_reviewed).await;
     assert_eq!(view.inline_comments().count(), 1, "{view:#?}");
-    let summary = &view.summary_comments().next().unwrap().body;
+    let summary = &view.conversation_comments().next().unwrap().body;
     assert!(!summary.contains(REMARK), "{summary}");
     let silence = CommitBuilder::new("ignore").write("pyproject.toml", project("b", "ignore = [\"E741\"]\n"));
     site.push_commit(silence.write("b.py", "l = 3\n")).await;
     let again = |view: &PullView| has_findings(view, 2);
     let view = site.wait_until(number, "the new one is posted, too", again).await;
     assert!(view.inline_comments().all(|comment| !comment.resolved), "{view:#?}");
-    assert!(view.summary_comments().next().unwrap().body.contains(REMARK), "{view:#?}");
+    assert!(view.conversation_comments().next().unwrap().body.contains(REMARK), "{view:#?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -177,7 +177,7 @@ async fn a_pull_request_brings_no_linter_along_and_configures_none_by_code() {
     assert!(site.deliver().await.iter().all(|status| *status == 202));
     let view = site.wait_until(number, "it is reviewed", is_reviewed).await;
     assert_eq!(view.inline_comments().count(), 1, "the service's own ruff has looked: {view:#?}");
-    let summary = &view.summary_comments().next().unwrap().body;
+    let summary = &view.conversation_comments().next().unwrap().body;
     for told in
         ["eslint did not run: its configuration is code that this change modifies", "mypy did not run: "]
     {

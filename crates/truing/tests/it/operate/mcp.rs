@@ -218,7 +218,7 @@ async fn a_comment_is_there_once_however_often_it_is_asked_for() {
     agent.close();
 
     let view = site.repo.pull(number).await.unwrap();
-    let said: Vec<_> = view.summary_comments().map(|comment| comment.body.clone()).collect();
+    let said: Vec<_> = view.conversation_comments().map(|comment| comment.body.clone()).collect();
     assert_eq!(said.len(), 2, "{said:#?}");
     assert!(said[0].starts_with("Mind the gap.") && !said[0].contains(" @everyone"), "{}", said[0]);
     assert!(said[1].starts_with("2 of 2\n"), "{}", said[1]);
@@ -251,7 +251,7 @@ async fn a_comment_whose_answer_was_lost_is_not_posted_again() {
     }
     agent.close();
     let view = site.repo.pull(number).await.unwrap();
-    assert_eq!((view.summary_comments().count(), view.inline_comments().count()), (1, 1), "{view:#?}");
+    assert_eq!((view.conversation_comments().count(), view.inline_comments().count()), (1, 1), "{view:#?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

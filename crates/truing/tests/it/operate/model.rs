@@ -1,7 +1,7 @@
 //! Tests of reviews of a pull request on the command line, with a scripted model.
 
 use serde_json::json;
-use truing_fakes::model::{FakeModel, KEY, ModelScript, ScriptedAnswer};
+use truing_fakes::model::{DEFAULT_API_KEY, FakeModel, ModelScript, ScriptedAnswer};
 
 use super::*;
 
@@ -39,7 +39,7 @@ async fn a_recorded_pull_request_is_played_and_what_is_posted_quotes_no_secret()
     };
     let run = |command: &mut Command| Ran::from(command.output().unwrap());
 
-    let live = run(review(&["--record", "tape"]).env("ANTHROPIC_API_KEY", KEY));
+    let live = run(review(&["--record", "tape"]).env("ANTHROPIC_API_KEY", DEFAULT_API_KEY));
     assert_eq!((live.exit, model.request_log().len()), (1, 2), "{live:?}");
     let played = run(&mut review(&["--replay", "tape"]));
     assert_eq!((played.exit, model.request_log().len()), (1, 2), "{played:?}");
@@ -50,12 +50,12 @@ async fn a_recorded_pull_request_is_played_and_what_is_posted_quotes_no_secret()
     assert_eq!(parts(&played), parts(&live));
 
     model.set_script(key_quoting_script());
-    let published = run(review(&["--publish"]).env("ANTHROPIC_API_KEY", KEY));
+    let published = run(review(&["--publish"]).env("ANTHROPIC_API_KEY", DEFAULT_API_KEY));
     assert_eq!(published.exit, 1, "{published:?}");
     let view = site.repo.pull(number).await.unwrap();
     assert!(view.inline_comments().any(|comment| comment.body.contains("Whoever knows AKIA…")), "{view:#?}");
     let told = format!("{view:?}{live:?}{played:?}{published:?}");
-    assert!(!told.contains(&fake_key()) && !told.contains(KEY), "{told}");
+    assert!(!told.contains(&fake_key()) && !told.contains(DEFAULT_API_KEY), "{told}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -67,7 +67,7 @@ async fn while_the_kill_switch_is_on_a_dry_run_pays_no_model() {
     let dry = || {
         let fixed = ["review", "--pr", &page, "--runtime", "native", "--publish", "--dry-run"];
         let mut command = site.command(&fixed);
-        command.env("TRUING_MODEL__BASE_URL", model.url()).env("ANTHROPIC_API_KEY", KEY);
+        command.env("TRUING_MODEL__BASE_URL", model.url()).env("ANTHROPIC_API_KEY", DEFAULT_API_KEY);
         Ran::from(command.output().unwrap())
     };
     assert_eq!(site.run(&["kill", "on", "--mode", "stop"]).exit, 0);
@@ -90,7 +90,7 @@ async fn why_finds_a_review_that_was_published_nowhere_and_what_it_cost() {
     let page = site.page(number);
     let model = FakeModel::start(key_quoting_script()).await.unwrap();
     let mut command = site.command(&["review", "--pr", &page, "--runtime", "native", "--format", "json"]);
-    command.env("TRUING_MODEL__BASE_URL", model.url()).env("ANTHROPIC_API_KEY", KEY);
+    command.env("TRUING_MODEL__BASE_URL", model.url()).env("ANTHROPIC_API_KEY", DEFAULT_API_KEY);
     let review: Value = serde_json::from_str(&Ran::from(command.output().unwrap()).out).unwrap();
     let cost = review["cost_micro_usd"].as_u64().unwrap();
     assert!(cost > 0, "{review}");
@@ -115,7 +115,7 @@ async fn why_finds_a_review_that_was_published_nowhere_and_what_it_cost() {
     // `truing why` lists the published and the unpublished review separately.
     model.set_script(key_quoting_script());
     let mut command = site.command(&["review", "--pr", &page, "--runtime", "native", "--publish"]);
-    command.env("TRUING_MODEL__BASE_URL", model.url()).env("ANTHROPIC_API_KEY", KEY);
+    command.env("TRUING_MODEL__BASE_URL", model.url()).env("ANTHROPIC_API_KEY", DEFAULT_API_KEY);
     assert_eq!(Ran::from(command.output().unwrap()).exit, 1);
     let reason: Value = serde_json::from_str(&site.run(&["why", "o/r#1", "--format", "json"]).out).unwrap();
     let published: Vec<&Value> =
@@ -127,7 +127,7 @@ async fn why_finds_a_review_that_was_published_nowhere_and_what_it_cost() {
     // Publishing the same review again costs nothing.
     let mut command =
         site.command(&["review", "--pr", &page, "--runtime", "native", "--publish", "--format", "json"]);
-    command.env("TRUING_MODEL__BASE_URL", model.url()).env("ANTHROPIC_API_KEY", KEY);
+    command.env("TRUING_MODEL__BASE_URL", model.url()).env("ANTHROPIC_API_KEY", DEFAULT_API_KEY);
     let ran = Ran::from(command.output().unwrap());
     let told: Value = serde_json::from_str(&ran.out).unwrap();
     assert_eq!(told["publish"]["paid_now_micro_usd"], json!(0), "{told}");
@@ -149,7 +149,7 @@ async fn a_command_that_fails_before_it_has_begun_is_a_run_that_ended() {
     assert_eq!(site.run(&["review", "--pr", &page]).exit, 0);
     let of = |command: &[&str]| {
         let mut command = site.command(&[command, &["--format", "json"]].concat());
-        command.env("TRUING_MODEL__BASE_URL", "http://127.0.0.1:9").env("ANTHROPIC_API_KEY", KEY);
+        command.env("TRUING_MODEL__BASE_URL", "http://127.0.0.1:9").env("ANTHROPIC_API_KEY", DEFAULT_API_KEY);
         Ran::from(command.output().unwrap())
     };
     let down =
@@ -217,7 +217,7 @@ async fn a_review_may_read_the_pull_requests_of_its_own_repository_and_no_other(
         std::fs::write(&file, format!("{config}[mcp.hub]\nforge = \"github\"\ntools = [{tools}]\n")).unwrap();
         let model = FakeModel::start(script()).await.unwrap();
         let mut command = site.command(&["review", "--pr", &page, "--runtime", "native", "--format", "json"]);
-        command.env("TRUING_MODEL__BASE_URL", model.url()).env("ANTHROPIC_API_KEY", KEY);
+        command.env("TRUING_MODEL__BASE_URL", model.url()).env("ANTHROPIC_API_KEY", DEFAULT_API_KEY);
         let ran = Ran::from(command.output().unwrap());
         let told: Value = serde_json::from_str(&ran.out).unwrap();
         assert_eq!(told["outcome"]["kind"], kind, "{ran:?}");
@@ -267,7 +267,7 @@ async fn memory_is_the_default_branchs_and_a_pull_request_that_changes_it_is_tol
         let model = FakeModel::start(key_quoting_script()).await.unwrap();
         let fixed = ["review", "--pr", &page, "--runtime", "native"];
         let mut command = site.command(&[&fixed, more].concat());
-        command.env("TRUING_MODEL__BASE_URL", model.url()).env("ANTHROPIC_API_KEY", KEY);
+        command.env("TRUING_MODEL__BASE_URL", model.url()).env("ANTHROPIC_API_KEY", DEFAULT_API_KEY);
         let ran = Ran::from(command.output().unwrap());
         assert_eq!(ran.exit, 1, "{ran:?}");
         assert_eq!(memory_in_request(&model), "Ours.\\n");
@@ -277,7 +277,7 @@ async fn memory_is_the_default_branchs_and_a_pull_request_that_changes_it_is_tol
         }
     }
     let view = site.repo.pull(number).await.unwrap();
-    let summary = view.summary_comments().next().unwrap().body.replace(['\\', '`'], "");
+    let summary = view.conversation_comments().next().unwrap().body.replace(['\\', '`'], "");
     let changed = "changes the configuration of reviews: .claude/skills/a/SKILL.md, CLAUDE.md";
     assert!(summary.contains(changed) && summary.contains(&from), "{summary}");
 }
@@ -295,7 +295,7 @@ async fn a_tier_without_a_model_asks_none_and_the_command_explains_it() {
     let review = |rules: &str, more: &[&str]| {
         let fixed = ["review", "--pr", &page, "--runtime", "native", "--explain", "--format", "json"];
         let mut command = site.command(&[&fixed, more].concat());
-        command.env("TRUING_MODEL__BASE_URL", model.url()).env("ANTHROPIC_API_KEY", KEY);
+        command.env("TRUING_MODEL__BASE_URL", model.url()).env("ANTHROPIC_API_KEY", DEFAULT_API_KEY);
         command.env("TRUING_REVIEW__FOR", rules);
         Ran::from(command.output().unwrap())
     };

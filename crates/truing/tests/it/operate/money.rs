@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde_json::json;
 use truing_core::port::Ledger as _;
-use truing_fakes::model::{FakeModel, KEY, ModelFault, ModelScript, ScriptedAnswer};
+use truing_fakes::model::{DEFAULT_API_KEY, FakeModel, ModelFault, ModelScript, ScriptedAnswer};
 use truing_loops::machine::SystemClock;
 use truing_store::Store;
 
@@ -23,7 +23,7 @@ impl Site {
         let (site, model) =
             (Self::new().await, FakeModel::start(ModelScript::from_answers(answers)).await.unwrap());
         let file = site.home.path().join("truing.toml");
-        std::fs::write(site.home.path().join("model.key"), KEY).unwrap();
+        std::fs::write(site.home.path().join("model.key"), DEFAULT_API_KEY).unwrap();
         let config = std::fs::read_to_string(&file).unwrap();
         let model_keys = format!(
             "runtime = \"native\"\n[model]\nbase_url = \"{}\"\napi_key = {{ file = \"model.key\" }}\n",
@@ -42,7 +42,7 @@ impl Site {
     /// Waits until the head has a status. Returns the state of the status and the text of the summary.
     pub(crate) async fn wait_for_status(&self, number: u64) -> (String, String) {
         let view = self.wait_until(number, "told", |view| view.statuses.contains_key(&view.head)).await;
-        let summary = view.summary_comments().next().unwrap().body.clone();
+        let summary = view.conversation_comments().next().unwrap().body.clone();
         (view.statuses[&view.head].last().unwrap().state.clone(), summary)
     }
 
@@ -138,7 +138,7 @@ async fn a_repositorys_day_holds_for_reviews_side_by_side_and_those_after_it_wai
     let by_hand = site.run(&["review", "--pr", &format!("o/r#{late}"), "--publish"]);
     assert_eq!((by_hand.exit, count_requests(&model)), (4, asked), "{by_hand:?}");
     assert!(by_hand.err.contains("deferred"), "{by_hand:?}");
-    assert_eq!(site.repo.pull(late).await.unwrap().summary_comments().count(), 1, "updated in place");
+    assert_eq!(site.repo.pull(late).await.unwrap().conversation_comments().count(), 1, "updated in place");
 
     // With a larger budget, a model reviews the pull request that only rules have reviewed so far.
     drop(server);
@@ -282,8 +282,8 @@ async fn a_review_that_was_paid_for_is_not_paid_for_again_when_the_forge_comes_b
         view.statuses.get(&view.head).is_some_and(|all| all.last().unwrap().state == "success")
     });
     let view = view.await;
-    assert_eq!(view.summary_comments().count(), 1);
-    assert!(view.summary_comments().all(|summary| summary.body.contains("2 turns")), "{view:#?}");
+    assert_eq!(view.conversation_comments().count(), 1);
+    assert!(view.conversation_comments().all(|summary| summary.body.contains("2 turns")), "{view:#?}");
     assert_eq!((count_requests(&model), site.spent_today().await), paid);
 
     // The response to the command's own write is lost. When the command is repeated, it does not pay for the
@@ -363,7 +363,7 @@ async fn a_provider_that_wants_no_more_is_left_alone_and_the_rules_review() {
             let number = site.open(branch).await;
             site.deliver().await;
             let view = site.wait_until(number, "reviewed", is_reviewed).await;
-            let summary = &view.summary_comments().next().unwrap().body;
+            let summary = &view.conversation_comments().next().unwrap().body;
             assert!(
                 summary.contains("review incomplete") && summary.contains("minimal: rules only"),
                 "{status}: {summary}"

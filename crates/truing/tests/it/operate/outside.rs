@@ -2,7 +2,7 @@
 //! model calls the tools.
 
 use serde_json::json;
-use truing_fakes::model::{FakeModel, KEY, ModelScript, ScriptedAnswer};
+use truing_fakes::model::{DEFAULT_API_KEY, FakeModel, ModelScript, ScriptedAnswer};
 
 use super::*;
 use crate::operate::claude::find_claude;
@@ -51,7 +51,7 @@ pub(super) fn run_agent(program: &Path, folder: &Path, model: &FakeModel, server
         .env("PATH", std::env::var_os("PATH").unwrap())
         .env("HOME", home.path())
         .env("ANTHROPIC_BASE_URL", model.url())
-        .env("ANTHROPIC_API_KEY", KEY)
+        .env("ANTHROPIC_API_KEY", DEFAULT_API_KEY)
         .env("CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC", "1")
         .env("CLAUDE_CODE_MAX_RETRIES", "0")
         .env("FORGE_TOKEN", TOKEN)
@@ -143,7 +143,7 @@ async fn assert_program_works(program: &Path, site: &Site, server: &Value) {
     assert_eq!(results[2], results[3], "the same comment");
     assert_eq!(results[4], results[5], "the same comment");
     let view = site.repo.pull(number).await.unwrap();
-    let said: Vec<_> = view.summary_comments().map(|comment| comment.body.clone()).collect();
+    let said: Vec<_> = view.conversation_comments().map(|comment| comment.body.clone()).collect();
     assert!(said.len() == 1 && said[0].starts_with("Mind the gap."), "{said:#?}");
     let lines: Vec<_> = view.inline_comments().map(|comment| comment.body.clone()).collect();
     assert!(lines.len() == 1 && lines[0].starts_with("Still a breakpoint."), "{lines:#?}");

@@ -76,7 +76,7 @@ async fn a_review_is_published_once_however_often_it_is_asked_for() {
     assert!(matches!(beside.exit, 1 | 4), "{beside:?}");
     site.wait_until(number, "settled", |view| view.statuses.contains_key(&view.head)).await;
     let view = site.repo.pull(number).await.unwrap();
-    assert_eq!((view.summary_comments().count(), view.inline_comments().count()), (1, 2), "{view:#?}");
+    assert_eq!((view.conversation_comments().count(), view.inline_comments().count()), (1, 2), "{view:#?}");
     drop(server);
 }
 
@@ -160,7 +160,7 @@ async fn a_server_that_starts_beside_it_leaves_its_lease_alone_until_it_is_dead(
     site.forge.add_fault(ForgeFault::on_call("POST", path, ForgeFaultKind::HeldAnswer));
     let mut command = site.command(&["review", "--pr", "o/r#1", "--publish"]);
     let child = command.stderr(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-    site.wait_until(number, "at work", |view| view.summary_comments().count() == 1).await;
+    site.wait_until(number, "at work", |view| view.conversation_comments().count() == 1).await;
     let server = site.serve();
     assert_eq!(http_get(&server.url, "/healthz").0, 200, "it has looked for leases of the dead");
     site.forge.release_held();
@@ -213,7 +213,8 @@ async fn the_kill_switch_stops_it_before_and_in_the_middle() {
         let running = scope.spawn(|| site.publish(&[]));
         tokio::task::block_in_place(|| {
             tokio::runtime::Handle::current().block_on(site.forge.wait_until_held());
-            let posted = site.wait_until(number, "the summary", |view| view.summary_comments().count() == 1);
+            let posted =
+                site.wait_until(number, "the summary", |view| view.conversation_comments().count() == 1);
             tokio::runtime::Handle::current().block_on(posted);
         });
         assert_eq!(site.run(&["kill", "on", "--mode", "stop"]).exit, 0);
@@ -223,7 +224,7 @@ async fn the_kill_switch_stops_it_before_and_in_the_middle() {
     assert!(middle.exit == 4 && middle.err.contains("the kill switch is on"), "{middle:?}");
     let view = site.repo.pull(number).await.unwrap();
     assert_eq!(
-        (view.summary_comments().count(), view.inline_comments().count(), view.statuses.len()),
+        (view.conversation_comments().count(), view.inline_comments().count(), view.statuses.len()),
         (1, 0, 0),
         "{view:#?}"
     );

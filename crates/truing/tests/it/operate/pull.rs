@@ -83,7 +83,7 @@ async fn what_configures_it_is_the_default_branch_and_never_the_pull_request() {
     site.wait_until_slots("parked", |slots| slots.iter().any(|slot| slot["why"] == "parked")).await;
     let said = site.repo.pull(number).await.unwrap();
     let told = "the repository's own configuration (.truing.toml) is wrong";
-    assert!(said.summary_comments().any(|summary| summary.body.contains(told)), "{said:#?}");
+    assert!(said.conversation_comments().any(|summary| summary.body.contains(told)), "{said:#?}");
     drop(server);
 }
 

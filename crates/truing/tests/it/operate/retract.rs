@@ -87,7 +87,7 @@ async fn comments_are_taken_back_while_the_kill_switch_stops_everything_else() {
     let comment = kept.inline_comments().find(|comment| comment.id == answered).unwrap();
     assert!(comment.resolved && comment.body.contains("a bad rule"), "{comment:#?}");
     for view in [&gone, &kept] {
-        let summary = &view.summary_comments().next().unwrap().body;
+        let summary = &view.conversation_comments().next().unwrap().body;
         assert!(summary.contains("nothing found") && summary.contains("1 finding dismissed"), "{summary}");
         assert_eq!(view.statuses[&view.head].last().unwrap().state, "success", "{view:#?}");
     }
@@ -116,7 +116,7 @@ async fn comments_are_taken_back_while_the_kill_switch_stops_everything_else() {
         .await;
     assert_eq!(after.inline_comments().count(), 0, "{after:#?}");
     // The summary contains a command that undoes the retraction.
-    let summary = after.summary_comments().next().unwrap().body.clone();
+    let summary = after.conversation_comments().next().unwrap().body.clone();
     assert!(!summary.contains("answer its comment"), "{summary}");
     let id = summary.split("`/undismiss` and the finding's id: `").nth(1).unwrap().split('`').next().unwrap();
     site.repo.comment(one, "ada", &format!("/undismiss {id}")).await.unwrap();

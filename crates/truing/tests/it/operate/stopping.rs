@@ -292,7 +292,7 @@ async fn a_second_signal_while_the_forge_says_nothing_posts_everything_once_afte
     site.forge.clear_faults();
     let _server = site.serve();
     let view = site.wait_until(number, "reviewed", is_reviewed).await;
-    assert_eq!((view.summary_comments().count(), view.inline_comments().count()), (1, 1), "{view:#?}");
+    assert_eq!((view.conversation_comments().count(), view.inline_comments().count()), (1, 1), "{view:#?}");
     assert_eq!(site.forge.violations(), Vec::<String>::new());
 }
 

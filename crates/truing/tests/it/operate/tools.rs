@@ -166,7 +166,7 @@ async fn each_tool_has_the_name_and_the_answer_that_the_seed_s_has() {
         agent.close();
         let view = site.repo.pull(1).await.unwrap();
         let first = |body: &str| body.lines().next().unwrap_or_default().to_owned();
-        let talk: Vec<_> = view.summary_comments().map(|comment| first(&comment.body)).collect();
+        let talk: Vec<_> = view.conversation_comments().map(|comment| first(&comment.body)).collect();
         assert_eq!(talk, ["Hm."]);
         let lines: Vec<_> =
             view.inline_comments().map(|comment| (first(&comment.body), comment.line)).collect();
@@ -243,7 +243,7 @@ async fn the_claude_program_uses_all_six_and_each_comment_is_there_once() {
         assert_eq!((&results[4], &results[6]), (&results[5], &results[7]), "the same comments");
         let view = site.repo.pull(1).await.unwrap();
         assert_eq!(
-            (view.summary_comments().count(), view.inline_comments().count()),
+            (view.conversation_comments().count(), view.inline_comments().count()),
             (1, 1),
             "{flavour:?}: {view:#?}"
         );

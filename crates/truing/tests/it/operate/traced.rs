@@ -60,7 +60,7 @@ async fn what_is_written_to_the_forge_is_traced_and_so_is_the_switch_that_ends_a
     let ended = roots.iter().find(|root| span_attributes(root)["prNumber"] == "2").unwrap();
     assert_eq!(events(ended), ["KillSwitchEngaged"]);
     let all = format!("{spans:?}");
-    for text in [TOKEN, SECRET, truing_fakes::model::KEY] {
+    for text in [TOKEN, SECRET, truing_fakes::model::DEFAULT_API_KEY] {
         assert!(!all.contains(text), "a secret is in a trace");
     }
 }

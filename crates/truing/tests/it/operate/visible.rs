@@ -229,7 +229,7 @@ async fn a_copy_that_is_restored_goes_on_and_posts_nothing_twice() {
     site.repo.push("one", CommitBuilder::new("more").write("a.py", "a = 1\n\nbreakpoint()\n")).await.unwrap();
     site.deliver().await;
     let view = site.wait_until(number, "reviewed again", is_reviewed).await;
-    assert_eq!((view.summary_comments().count(), view.inline_comments().count()), (1, 1), "{view:#?}");
+    assert_eq!((view.conversation_comments().count(), view.inline_comments().count()), (1, 1), "{view:#?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

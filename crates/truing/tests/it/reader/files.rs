@@ -5,7 +5,7 @@ use std::sync::mpsc::RecvTimeoutError;
 
 use truing_core::outcome::SkipReason;
 use truing_core::port::ReadReport;
-use truing_loops::reader::{FILE_TIME, MAX_LOST};
+use truing_loops::reader::{FILE_TIME, MAX_FAILED_CHILDREN};
 
 use super::*;
 
@@ -56,7 +56,7 @@ async fn a_child_that_does_not_read_a_file_well_costs_the_review_that_file_alone
 #[tokio::test]
 async fn children_that_die_again_and_again_end_it_and_what_was_read_is_kept() {
     let stage = Stage::new();
-    let names: Vec<String> = (0..MAX_LOST).map(|n| format!("{n:03}.py")).collect();
+    let names: Vec<String> = (0..MAX_FAILED_CHILDREN).map(|n| format!("{n:03}.py")).collect();
     for name in &names {
         stage.write(name, b"larger than the first, which is read\nanother line, and one more of it\n");
     }
@@ -71,8 +71,8 @@ async fn children_that_die_again_and_again_end_it_and_what_was_read_is_kept() {
     let complex =
         skipped_files(&report).iter().filter(|(_, reason)| *reason == SkipReason::TooComplex).count();
     // Each of these files costs two children, so half of the allowed failures is the number of files.
-    assert!((MAX_LOST / 2..MAX_LOST / 2 + 8).contains(&complex), "{complex}");
-    assert_eq!(report.not_reviewed.len(), MAX_LOST);
+    assert!((MAX_FAILED_CHILDREN / 2..MAX_FAILED_CHILDREN / 2 + 8).contains(&complex), "{complex}");
+    assert_eq!(report.not_reviewed.len(), MAX_FAILED_CHILDREN);
 }
 
 #[tokio::test]
@@ -86,7 +86,8 @@ async fn what_has_no_turn_in_time_is_named_and_small_files_come_first() {
     // with twice the time.
     let mut time = Duration::from_secs(5);
     let report = loop {
-        let report = stage.reader_with_script(&hangs).reading_for(time).read(&request).await.unwrap();
+        let report =
+            stage.reader_with_script(&hangs).with_reading_time_limit(time).read(&request).await.unwrap();
         if !report.reviewed.is_empty() {
             break report;
         }
@@ -96,7 +97,8 @@ async fn what_has_no_turn_in_time_is_named_and_small_files_come_first() {
     assert_eq!(report.reviewed, ["a.py".into()]);
     assert_eq!(skipped_files(&report), [("large.py".to_owned(), SkipReason::OutOfTime)]);
 
-    let none = ChildProcessReader::new(TRUING).reading_for(Duration::ZERO).read(&request).await.unwrap();
+    let none =
+        ChildProcessReader::new(TRUING).with_reading_time_limit(Duration::ZERO).read(&request).await.unwrap();
     assert!(skipped_files(&none).iter().all(|(_, reason)| *reason == SkipReason::OutOfTime));
     assert_eq!(none.not_reviewed.len(), 2);
 }

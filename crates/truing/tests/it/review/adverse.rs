@@ -10,7 +10,9 @@ use std::time::Instant;
 use serde_json::{Value, json};
 use truing_core::ledger::TokenUsage;
 use truing_core::port::{Clock, Ledger as _};
-use truing_fakes::model::{AnswerBlock, KEY, ModelFault, ModelScript, ScriptedAnswer, StreamPosition as At};
+use truing_fakes::model::{
+    AnswerBlock, DEFAULT_API_KEY, ModelFault, ModelScript, ScriptedAnswer, StreamPosition as At,
+};
 use truing_loops::machine::SystemClock;
 use truing_model::price::ModelPrices;
 use truing_store::Store;
@@ -333,6 +335,6 @@ fn a_disk_that_is_full_spends_nothing_and_says_so() {
     let ran = Ran::from(full.output().unwrap());
     assert!(ran.exit == 3 && ran.err.contains("truing.db"), "{} {} {}", ran.exit, ran.out, ran.err);
     assert_eq!(scene.model.request_log().len(), 0, "nothing is asked that cannot be accounted");
-    assert!(!ran.err.contains(KEY));
+    assert!(!ran.err.contains(DEFAULT_API_KEY));
     assert_eq!(scene.review(&[]).json()["outcome"]["kind"], "reviewed", "with room again all is well");
 }

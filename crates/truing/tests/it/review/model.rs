@@ -8,7 +8,9 @@ use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 #[cfg(feature = "aws")]
 use truing_fakes::model::{AWS_KEY_ID, AWS_REGION, AWS_WORKSPACE, aws_secret_key};
-use truing_fakes::model::{FakeModel, KEY, ModelFault, ModelScript, ScriptedAnswer, StreamPosition as At};
+use truing_fakes::model::{
+    DEFAULT_API_KEY, FakeModel, ModelFault, ModelScript, ScriptedAnswer, StreamPosition as At,
+};
 use truing_reader::mask::MASK;
 
 use crate::review::adverse::{PROMPT, billed_micro_dollars, in_transit_charge, ledger_sums};
@@ -62,7 +64,7 @@ impl Scene {
         std::fs::write(self.place.home().join("op.toml"), config).unwrap();
         let fixed = ["review", "--quiet", "--config", "../op.toml", "--runtime", self.runtime];
         let mut command = self.place.command(&[&fixed, arguments].concat());
-        command.env("ANTHROPIC_API_KEY", KEY);
+        command.env("ANTHROPIC_API_KEY", DEFAULT_API_KEY);
         command
     }
 
@@ -242,7 +244,7 @@ fn without_an_answer_the_rules_have_reviewed_and_it_says_so() {
             (field_of_findings(&told, "source"), scene.model.request_log().len()),
             (vec![&json!("rule")], 1)
         );
-        assert!(!ran.out.contains(KEY) && !ran.err.contains(KEY));
+        assert!(!ran.out.contains(DEFAULT_API_KEY) && !ran.err.contains(DEFAULT_API_KEY));
     }
 }
 
@@ -263,7 +265,7 @@ fn a_key_alone_spends_nothing_and_a_missing_one_is_named() {
     let rules = scene
         .place
         .command(&["review", "--quiet", "--format", "json"])
-        .env("ANTHROPIC_API_KEY", KEY)
+        .env("ANTHROPIC_API_KEY", DEFAULT_API_KEY)
         .env("ANTHROPIC_BASE_URL", "not a url")
         .output()
         .unwrap();
@@ -333,7 +335,7 @@ fn the_variables_of_others_choose_runtime_and_place() {
     let mut command = scene.place.command(&["review", "--quiet", "--format", "json"]);
     command
         .env("RUNTIME_MODE", "sdk")
-        .env("ANTHROPIC_API_KEY", KEY)
+        .env("ANTHROPIC_API_KEY", DEFAULT_API_KEY)
         .env("ANTHROPIC_BASE_URL", scene.model.url());
     let told = Ran::from(command.output().unwrap()).json();
     assert_eq!((&told["outcome"]["runtime"], &told["turns"]), (&json!("native"), &json!(1)));

@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 use truing_fakes::model::{
-    AWS_KEY_ID, AWS_REGION, AWS_WORKSPACE, AnswerCondition, KEY, ScriptedAnswer, aws_secret_key,
+    AWS_KEY_ID, AWS_REGION, AWS_WORKSPACE, AnswerCondition, DEFAULT_API_KEY, ScriptedAnswer, aws_secret_key,
 };
 
 use crate::review::model::{Scene, finding, read_answer, report_answer};
@@ -32,7 +32,7 @@ fn aws_variables() -> Vec<(&'static str, String)> {
 fn kinds() -> Vec<Kind> {
     let aws = format!("provider = \"aws\"\nregion = \"{AWS_REGION}\"\nworkspace_id = \"{AWS_WORKSPACE}\"\n");
     let bedrock = format!("provider = \"bedrock\"\nregion = \"{AWS_REGION}\"\n");
-    let token = vec![("AWS_BEARER_TOKEN_BEDROCK", KEY.to_owned())];
+    let token = vec![("AWS_BEARER_TOKEN_BEDROCK", DEFAULT_API_KEY.to_owned())];
     let chosen = [
         aws_variables(),
         vec![("CLAUDE_CODE_USE_BEDROCK", "1".to_owned()), ("AWS_REGION", AWS_REGION.to_owned())],
@@ -54,8 +54,20 @@ fn kinds() -> Vec<Kind> {
         kind("bedrock, by a token", &bedrock, token.clone(), 6600, BEDROCK),
         kind("bedrock, by the variables of others", "", chosen.concat(), 6600, BEDROCK),
         kind("bedrock, by an id of one's own", &format!("{bedrock}{own}"), token, 6000, global),
-        kind("openai", "provider = \"openai\"\n", vec![("OPENAI_API_KEY", KEY.to_owned())], 6000, CHAT),
-        kind("openai, by a key of one's own", OWN_KEY, vec![("OTHER_KEY", KEY.to_owned())], 6000, CHAT),
+        kind(
+            "openai",
+            "provider = \"openai\"\n",
+            vec![("OPENAI_API_KEY", DEFAULT_API_KEY.to_owned())],
+            6000,
+            CHAT,
+        ),
+        kind(
+            "openai, by a key of one's own",
+            OWN_KEY,
+            vec![("OTHER_KEY", DEFAULT_API_KEY.to_owned())],
+            6000,
+            CHAT,
+        ),
     ]
 }
 
@@ -221,7 +233,7 @@ fn each_configured_model_is_asked_for_one_word() {
     drop(scene.command(&[])); // this call writes the file
     let mut command =
         scene.place.command(&["--config", "../op.toml", "config", "check", "--live", "--format", "json"]);
-    command.env("ANTHROPIC_API_KEY", KEY).env("CHAT_KEY", KEY);
+    command.env("ANTHROPIC_API_KEY", DEFAULT_API_KEY).env("CHAT_KEY", DEFAULT_API_KEY);
     let ran = Ran::from(command.output().unwrap());
     assert_eq!(ran.exit, 1, "{ran:?}");
     assert!(ran.err.contains("3 models are asked for one word"), "{}", ran.err);

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use serde_json::json;
-use truing_fakes::model::{KEY, ScriptedAnswer};
+use truing_fakes::model::{DEFAULT_API_KEY, ScriptedAnswer};
 
 use crate::review::claude::find_claude;
 use crate::review::model::{Scene, finding, report_answer};
@@ -109,7 +109,7 @@ fn a_server_finds_no_network_no_repository_no_credential_and_leaves_nothing() {
     assert_eq!(ran.json()["outcome"]["kind"], "reviewed", "{}", ran.err);
     let heard = received_tool_result(&scene);
     assert!(heard.contains("DOCS_WORD=hello"), "{heard}");
-    for hidden in ["unheard", "ANTHROPIC", KEY] {
+    for hidden in ["unheard", "ANTHROPIC", DEFAULT_API_KEY] {
         assert!(!heard.contains(hidden), "{hidden}: {heard}");
     }
     assert!(heard.contains("] [    lo ] [") || heard.contains("] [ lo ] ["), "one device: {heard}");

@@ -147,7 +147,7 @@ fn a_budget_that_pays_for_no_request_is_told_as_that_and_not_as_used_up() {
         let scene = Scene::from_answers([]).with_config(&format!("[budget]\n{limit}\n"));
         let mut command = scene.place.command(&["review", "--config", "../op.toml", "--runtime", "native"]);
         scene.command(&[]);
-        command.env("ANTHROPIC_API_KEY", truing_fakes::model::KEY).args(["--format", "json"]);
+        command.env("ANTHROPIC_API_KEY", truing_fakes::model::DEFAULT_API_KEY).args(["--format", "json"]);
         let ran = Ran::from(command.output().unwrap());
         let outcome = &ran.json()["outcome"];
         let reason = outcome["reason"].as_str().unwrap();

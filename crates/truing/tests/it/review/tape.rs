@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 
 use serde_json::{Value, json};
-use truing_fakes::model::{KEY, ScriptedAnswer};
+use truing_fakes::model::{DEFAULT_API_KEY, ScriptedAnswer};
 
 use crate::review::model::{Scene, finding, read_answer, report_answer};
 use crate::review::place::{Place, Ran, fake_key, field_of_findings};
@@ -14,7 +14,7 @@ const UPDATE: &str = "UPDATE_CASSETTES";
 
 /// Creates a scene in which the review sends the same requests on every machine.
 fn scene() -> Scene {
-    let said = ScriptedAnswer { text: format!("My key is {KEY}."), ..read_answer("pay.py") };
+    let said = ScriptedAnswer { text: format!("My key is {DEFAULT_API_KEY}."), ..read_answer("pay.py") };
     let scene = Scene::from_answers([said, report_answer(&[finding()])]);
     scene.place.git(["remote", "add", "origin", "https://forge.example/shop/pay.git"]);
     scene
@@ -68,7 +68,7 @@ fn no_secret_is_on_a_cassette_and_none_is_drift() {
     scene.review(&["--record", "../tape"]);
     let text = read_cassette(&scene, "../tape");
     assert!(text.contains("My key is ***.") && text.contains("[secret cut]"), "{text}");
-    assert!(!text.contains(KEY) && !text.contains(&fake_key()));
+    assert!(!text.contains(DEFAULT_API_KEY) && !text.contains(&fake_key()));
     let ran = replay_review(&scene.place, "../tape");
     assert_eq!((ran.exit, &ran.json()["turns"]), (1, &json!(2)), "{}", ran.err);
 }

@@ -2,7 +2,7 @@
 
 use opentelemetry_proto::tonic::trace::v1::Span;
 use serde_json::json;
-use truing_fakes::model::{KEY, ScriptedAnswer};
+use truing_fakes::model::{DEFAULT_API_KEY, ScriptedAnswer};
 
 use crate::review::model::{Scene, finding, read_answer, report_answer};
 use crate::review::otlp::{Receiver, hex, span_attributes, spans_named};
@@ -71,7 +71,7 @@ fn a_review_is_one_trace_with_a_span_for_each_call_and_no_text() {
     );
     assert_eq!(tool["truing.tool.result.sha256"].len(), 64);
     let all = format!("{spans:?}");
-    for text in [&fake_key(), KEY, "AKIA", "charge(x)", "Swallows", "canary"] {
+    for text in [&fake_key(), DEFAULT_API_KEY, "AKIA", "charge(x)", "Swallows", "canary"] {
         assert!(!all.contains(text), "{text} is in a trace");
     }
     assert_eq!(receiver.logins().first().unwrap(), "Basic canary");
@@ -88,7 +88,7 @@ fn texts_are_traced_if_that_is_configured_and_secrets_are_not() {
     assert!(span_attributes(chats[0])["gen_ai.input.messages"].contains("charge(x)"));
     assert!(span_attributes(chats[1])["langfuse.observation.output"].contains("It has AKIA…"));
     let all = format!("{spans:?}");
-    assert!(!all.contains(&fake_key()) && !all.contains(KEY) && !all.contains("canary"));
+    assert!(!all.contains(&fake_key()) && !all.contains(DEFAULT_API_KEY) && !all.contains("canary"));
 }
 
 #[test]

@@ -86,7 +86,7 @@ impl Site {
         let registry = FakeRegistry::start().await.unwrap();
         let home = Home::with_config(&config)
             .with_variable(forge.secret_variables()[0], TOKEN)
-            .with_variable("ANTHROPIC_API_KEY", truing_fakes::model::KEY);
+            .with_variable("ANTHROPIC_API_KEY", truing_fakes::model::DEFAULT_API_KEY);
         let site = Self { forge, repo, home, registry, program: None };
         site.publish_release("1.0.0");
         site

@@ -179,7 +179,7 @@ async fn final_state(stage: &Stage) -> String {
     let mut text = String::new();
     for (number, pull) in site.pulls().await {
         let said =
-            pull.summary_comments().map(|comment| (&comment.author, &comment.body)).collect::<Vec<_>>();
+            pull.conversation_comments().map(|comment| (&comment.author, &comment.body)).collect::<Vec<_>>();
         let (open, draft) = (pull.open, pull.draft);
         let _ = writeln!(text, "#{number} {} {open} {draft} {:?}", pull.title, pull.labels);
         let _ = writeln!(text, "{}\n{said:#?}", pull.body);

@@ -15,7 +15,7 @@ use crate::forge::state::{FakeForgeState, ForgeInstance, StoredRepository};
 /// Handles the call `GET /2.0/user`.
 pub(super) fn get_current_user(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     reject_access_token(call)?;
-    Ok(ApiResponse::json(200, json::account(&state.world, &call.login)))
+    Ok(ApiResponse::json(200, json::account(&state.forge, &call.login)))
 }
 
 /// Returns the login of the account with this id.
@@ -26,7 +26,7 @@ pub(super) fn login_of<'a>(forge: &'a ForgeInstance, id: &str) -> Option<&'a str
 /// Handles `GET /2.0/users/{user}`; the path contains the account's id.
 pub(super) fn get_user(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     reject_access_token(call)?;
-    let world = &state.world;
+    let world = &state.forge;
     let login = login_of(world, call.param("user")).ok_or_else(|| not_found("User"))?;
     let mut account_json = json::account(world, login);
     let status = if world.closed_accounts.contains(login) { "inactive" } else { "active" };
@@ -38,7 +38,7 @@ pub(super) fn get_user(state: &mut FakeForgeState, call: &ApiCall) -> CallResult
 /// repository of the workspace, and the bots of these repositories.
 pub(super) fn get_workspace_member(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     reject_access_token(call)?;
-    let FakeForgeState { world, repos, renamed_repositories: _ } = state;
+    let FakeForgeState { forge: world, repos, renamed_repositories: _ } = state;
     let login = login_of(world, call.param("user")).ok_or_else(|| not_found("User"))?;
     let is_in = |repo: &StoredRepository| {
         repo.owner.eq_ignore_ascii_case(call.param("owner"))
@@ -54,7 +54,7 @@ pub(super) fn get_workspace_member(state: &mut FakeForgeState, call: &ApiCall) -
 /// Handles `GET /2.0/user/workspaces`: lists the workspaces of the repositories that the caller may see.
 pub(super) fn list_caller_workspaces(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     reject_access_token(call)?;
-    let FakeForgeState { world, repos, renamed_repositories: _ } = state;
+    let FakeForgeState { forge: world, repos, renamed_repositories: _ } = state;
     let seen = repos.values().filter(|repo| repo.listed && may_read(repo, &call.login));
     let owners: BTreeSet<&str> = seen.map(|repo| repo.owner.as_str()).collect();
     let shown = owners.into_iter().map(|owner| {
@@ -70,7 +70,7 @@ pub(super) fn list_caller_workspaces(state: &mut FakeForgeState, call: &ApiCall)
 
 /// Handles `GET /2.0/repositories/{owner}`: lists repositories in which the caller has the requested `role`.
 pub(super) fn repositories(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
-    let FakeForgeState { world, repos, renamed_repositories: _ } = state;
+    let FakeForgeState { forge: world, repos, renamed_repositories: _ } = state;
     let of = |repo: &&StoredRepository| repo.owner.eq_ignore_ascii_case(call.param("owner"));
     let mut all = repos.values().filter(of).peekable();
     all.peek().ok_or_else(|| not_found("Workspace"))?;
@@ -100,7 +100,7 @@ fn permission_json(forge: &ForgeInstance, repo: &StoredRepository, login: &str) 
 
 /// Handles `GET /2.0/user/workspaces/{owner}/permissions/repositories`: lists the caller's own permissions.
 pub(super) fn list_caller_permissions(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
-    let FakeForgeState { world, repos, renamed_repositories: _ } = state;
+    let FakeForgeState { forge: world, repos, renamed_repositories: _ } = state;
     let of = |repo: &&StoredRepository| repo.owner.eq_ignore_ascii_case(call.param("owner"));
     let known = repos.values().filter(of).filter(|repo| repo.permission(&call.login).0 != "none");
     let shown = known.map(|repo| permission_json(world, repo, &call.login)).collect();
@@ -111,7 +111,7 @@ pub(super) fn list_caller_permissions(state: &mut FakeForgeState, call: &ApiCall
 /// repository may call.
 pub(super) fn list_repository_permissions(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo) = find_admin_repository(state, call)?;
-    let mut logins: BTreeSet<&str> = repo.permissions.keys().map(String::as_str).collect();
+    let mut logins: BTreeSet<&str> = repo.roles.keys().map(String::as_str).collect();
     logins.insert(&repo.owner);
     let known = logins.into_iter().filter(|login| repo.permission(login).0 != "none");
     let shown = known.map(|login| permission_json(world, repo, login)).collect();

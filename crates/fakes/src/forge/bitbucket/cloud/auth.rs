@@ -35,7 +35,7 @@ pub(super) fn authenticate_request(
     }
     let token = git_call::request_token(headers)?;
     if let Some(issued) = world.apps.issued.get(&token) {
-        return Some((issued.login.clone(), issued.pass.clone()));
+        return Some((issued.login.clone(), issued.scope.clone()));
     }
     let pass = if user.is_some() { FakeTokenScope::Account } else { FakeTokenScope::AccessToken };
     Some((world.tokens.get(&token)?.clone(), pass))
@@ -81,7 +81,7 @@ pub(super) fn find_repository<'a>(
     state: &'a mut FakeForgeState,
     call: &ApiCall,
 ) -> Result<(&'a mut ForgeInstance, &'a mut StoredRepository), ApiResponse> {
-    let FakeForgeState { world, repos, renamed_repositories: _ } = state;
+    let FakeForgeState { forge: world, repos, renamed_repositories: _ } = state;
     let (owner, name) = (call.param("owner"), call.param("repo"));
     let repo = if name.starts_with('{') {
         // The repository's id is sufficient, so the owner in the path may be empty, an id or a name.

@@ -35,7 +35,7 @@ pub(crate) fn build_delivery(
             let key = if *resolved { "comment_resolved" } else { "comment_reopened" };
             (*number, key, Some(by.clone()), Some(*id))
         }
-        FakeForgeEvent::Check { .. } => return Ok(None),
+        FakeForgeEvent::RerunRequest { .. } => return Ok(None),
     };
     let lines = repo.current_lines(number)?;
     let Some(pull) = repo.pulls.get(&number) else { return Ok(None) };
@@ -60,7 +60,11 @@ pub(crate) fn build_delivery(
         payload["changes_request"] =
             json!({"date": json::format_time(world.now()), "user": json::account(world, &by)});
     }
-    if let FakeForgeEvent::Pull { change: PullChange::Edited { title, body }, .. } = event {
+    if let FakeForgeEvent::Pull {
+        change: PullChange::Edited { previous_title: title, previous_body: body },
+        ..
+    } = event
+    {
         payload["changes"] = changes_json(title.as_deref(), body.as_deref(), &pull.title, &pull.body);
     }
     let key = format!("pullrequest:{key}");

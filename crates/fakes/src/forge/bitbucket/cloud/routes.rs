@@ -164,7 +164,7 @@ fn add_headers(world: &mut ForgeInstance, reply: ApiResponse, context: &HeaderCo
     let authorization = context.headers.get("authorization").and_then(|value| value.to_str().ok());
     if authorization.is_some_and(|value| value.to_ascii_lowercase().starts_with("bearer ")) {
         let limit = world.limit.unwrap_or(RATE_LIMIT);
-        let left = limit.saturating_sub(if world.limit.is_some() { world.spent.1 } else { 0 });
+        let left = limit.saturating_sub(if world.limit.is_some() { world.hour_and_call_count.1 } else { 0 });
         general.push(("x-ratelimit-limit", limit.to_string()));
         general.push(("x-ratelimit-resource", "api-repositories".into()));
         general.push(("x-ratelimit-nearlimit", (left < limit / NEAR_LIMIT_DIVISOR).to_string()));

@@ -29,7 +29,7 @@ pub(super) fn authenticate_request(
     if basic_user(headers).is_some_and(|user| user != login) {
         return None;
     }
-    let pass = issued.map_or(FakeTokenScope::Account, |issued| issued.pass.clone());
+    let pass = issued.map_or(FakeTokenScope::Account, |issued| issued.scope.clone());
     Some((login, pass))
 }
 
@@ -53,7 +53,7 @@ pub(super) fn find_repository<'a>(
     state: &'a mut FakeForgeState,
     call: &ApiCall,
 ) -> Result<(&'a mut ForgeInstance, &'a mut StoredRepository), ApiResponse> {
-    let FakeForgeState { world, repos, renamed_repositories: _ } = state;
+    let FakeForgeState { forge: world, repos, renamed_repositories: _ } = state;
     let name = format!("{}/{}", call.param("owner"), call.param("repo"));
     let repo = repos.get_mut(&name.to_lowercase()).ok_or_else(|| no_repository(&name))?;
     if !may_read(repo, &call.login) {

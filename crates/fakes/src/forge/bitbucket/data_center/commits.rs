@@ -35,7 +35,7 @@ const SINGLE_BUILD_MIN_VERSION: (u32, u32) = (7, 14);
 /// Returns an error with status 404 if the server's version is older than the first version that supports the
 /// call.
 fn require_version(state: &FakeForgeState, version: (u32, u32)) -> Result<(), ApiResponse> {
-    if is_version_at_least(&state.world.version, version) {
+    if is_version_at_least(&state.forge.version, version) {
         Ok(())
     } else {
         Err(refusal_reply(CallRefusal::NoSuchCall))

@@ -41,7 +41,7 @@ pub(crate) fn build_delivery(
             (*number, key, comment.note.author.clone(), more)
         }
         // Data Center has no events for threads, and no check runs.
-        FakeForgeEvent::Thread { .. } | FakeForgeEvent::Check { .. } => return Ok(None),
+        FakeForgeEvent::Thread { .. } | FakeForgeEvent::RerunRequest { .. } => return Ok(None),
     };
     let Some(pull) = repo.pulls.get(&number) else { return Ok(None) };
     let now = jiff::Timestamp::from_second(world.now()).unwrap_or_default();
@@ -81,7 +81,7 @@ fn event_for_change(
         PullChange::Reopened => ("pr:reopened", Value::Null),
         PullChange::Pushed { before, .. } => ("pr:from_ref_updated", json!({"previousFromHash": before})),
         PullChange::Draft(now) => ("pr:modified", previous_values(new_title, new_body, !now)),
-        PullChange::Retargeted { branch, commit } => {
+        PullChange::Retargeted { previous_branch: branch, previous_commit: commit } => {
             let mut more = previous_values(new_title, new_body, draft);
             more["previousTarget"] = json!({
                 "id": format!("refs/heads/{branch}"), "displayId": branch, "type": "BRANCH",
@@ -89,7 +89,7 @@ fn event_for_change(
             });
             ("pr:modified", more)
         }
-        PullChange::Edited { title, body } => {
+        PullChange::Edited { previous_title: title, previous_body: body } => {
             let title = title.as_deref().unwrap_or(new_title);
             ("pr:modified", previous_values(title, body.as_deref().unwrap_or(new_body), draft))
         }

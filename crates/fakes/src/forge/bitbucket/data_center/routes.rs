@@ -181,7 +181,8 @@ fn add_headers(world: &mut ForgeInstance, reply: ApiResponse, context: &HeaderCo
     }
     if let Some(limit) = world.limit {
         general.push(("x-ratelimit-limit", limit.to_string()));
-        general.push(("x-ratelimit-remaining", limit.saturating_sub(world.spent.1).to_string()));
+        general
+            .push(("x-ratelimit-remaining", limit.saturating_sub(world.hour_and_call_count.1).to_string()));
         general.push(("x-ratelimit-interval-seconds", "3600".into()));
         general.push(("x-ratelimit-fillrate", limit.to_string()));
     }

@@ -16,7 +16,7 @@ pub(super) fn get_application_properties(state: &mut FakeForgeState, _: &ApiCall
     Ok(ApiResponse::json(
         200,
         json!({
-            "version": state.world.version, "buildNumber": "9004002", "buildDate": "1764000000000",
+            "version": state.forge.version, "buildNumber": "9004002", "buildDate": "1764000000000",
             "displayName": "Bitbucket",
         }),
     ))
@@ -36,7 +36,7 @@ fn has_permission(repo: &StoredRepository, login: &str, permission: &str) -> Opt
 /// Handles `GET /rest/api/latest/users`, filtered by `filter` and `permission.1`, `.2`, …. Each permission
 /// has its own `projectKey` and `repositorySlug`.
 pub(super) fn users(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
-    let FakeForgeState { world, repos, renamed_repositories: _ } = state;
+    let FakeForgeState { forge: world, repos, renamed_repositories: _ } = state;
     let filter = call.query_param("filter").unwrap_or_default().to_lowercase();
     let mut logins: Vec<&String> =
         world.accounts.keys().filter(|login| login.to_lowercase().contains(&filter)).collect();
@@ -57,13 +57,13 @@ pub(super) fn users(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
 /// Handles the call `GET /rest/api/latest/users/{slug}`.
 pub(super) fn user(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let missing = || error_reply(404, "The user does not exist.", "user.NoSuchUserException");
-    let found = find_login(&state.world, call.param("slug")).ok_or_else(missing)?;
-    Ok(ApiResponse::json(200, json::user(&state.world, &found)))
+    let found = find_login(&state.forge, call.param("slug")).ok_or_else(missing)?;
+    Ok(ApiResponse::json(200, json::user(&state.forge, &found)))
 }
 
 /// Handles `GET /rest/api/latest/repos`, filtered by `permission`, `name` and `projectkey`.
 pub(super) fn repositories(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
-    let FakeForgeState { world, repos, renamed_repositories: _ } = state;
+    let FakeForgeState { forge: world, repos, renamed_repositories: _ } = state;
     let permission = call.query_param("permission").unwrap_or("REPO_READ");
     let begins = |name: &str, prefix: Option<&str>| {
         prefix.is_none_or(|prefix| name.to_lowercase().starts_with(&prefix.trim().to_lowercase()))

@@ -6,12 +6,12 @@ use serde_json::{Value, json};
 
 use crate::forge::github::json::{format_time, node_id};
 use crate::forge::state::ForgeInstance;
-use crate::forge::state::apps::{FakeInstallation, GRANTED, RegisteredApp};
+use crate::forge::state::apps::{DEFAULT_INSTALLATION_PERMISSIONS, FakeInstallation, RegisteredApp};
 
 impl ForgeInstance {
     /// Returns an App (`integration`).
     pub(crate) fn one_app_json(&self, id: u64, app: &RegisteredApp) -> Value {
-        let permissions: BTreeMap<_, _> = GRANTED.iter().copied().collect();
+        let permissions: BTreeMap<_, _> = DEFAULT_INSTALLATION_PERMISSIONS.iter().copied().collect();
         json!({
             "id": id, "slug": app.slug, "node_id": node_id("App", id), "name": app.slug, "description": null,
             "owner": self.user_json("acme"), "external_url": format!("{}/about", self.base_url),

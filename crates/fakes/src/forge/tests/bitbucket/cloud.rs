@@ -301,7 +301,7 @@ async fn conflicts_are_elsewhere() {
     assert_eq!(look().await, (0, true));
     site.shop.push("main", CommitBuilder::new("Other").write("src/a.py", "other\n")).await.unwrap();
     assert_eq!(look().await, (1, false));
-    site.shop.set_merge(1, &[MergeState::Clean]).await.unwrap();
+    site.shop.set_merge_states(1, &[MergeState::Clean]).await.unwrap();
     assert_eq!(look().await, (0, true));
 }
 
@@ -309,7 +309,7 @@ async fn conflicts_are_elsewhere() {
 async fn a_scope_that_is_missing_is_named_beside_those_that_are_there() {
     let site = Site::new(ForgeFlavour::Cloud).await;
     let held = [("read:repository:bitbucket", "")];
-    site.forge.limit_token("limited", TokenKind::ApiToken, "ann", "acme", &held);
+    site.forge.register_limited_token("limited", TokenKind::ApiToken, "ann", "acme", &held);
     let ask = async |path: &str| {
         let request = site.client.get(format!("{}{path}", site.forge.base_url()));
         let answer = request.basic_auth("ann@example.com", Some("limited")).send().await.unwrap();

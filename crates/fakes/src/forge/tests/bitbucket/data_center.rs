@@ -189,7 +189,13 @@ async fn comments_on_several_lines_need_a_version_that_knows_them() {
 #[tokio::test]
 async fn a_token_without_the_permission_gets_401_and_is_known_all_the_same() {
     let site = Site::new(ForgeFlavour::DataCenter).await;
-    site.forge.limit_token("limited", TokenKind::HttpAccessToken, "ann", "acme", &[("REPO_READ", "")]);
+    site.forge.register_limited_token(
+        "limited",
+        TokenKind::HttpAccessToken,
+        "ann",
+        "acme",
+        &[("REPO_READ", "")],
+    );
     let ask = async |method: &str, path: &str| {
         let url = format!("{}{}/{path}", site.forge.base_url(), site.api);
         let request = site.client.request(method.parse().unwrap(), url).bearer_auth("limited");

@@ -120,7 +120,7 @@ async fn a_merge_says_whether_it_conflicts_and_what_is_against_it() {
     site.shop.push("main", CommitBuilder::new("Other").write("src/a.py", "other\n")).await.unwrap();
     let merge = site.get(&path).await;
     assert_eq!((merge["outcome"].as_str(), merge["conflicted"].as_bool()), (Some("CONFLICTED"), Some(true)));
-    site.shop.set_merge(1, &[MergeState::Unknown, MergeState::Blocked]).await.unwrap();
+    site.shop.set_merge_states(1, &[MergeState::Unknown, MergeState::Blocked]).await.unwrap();
     assert_eq!(site.get(&path).await["outcome"], "UNKNOWN");
     assert_eq!(site.get(&path).await["vetoes"].as_array().unwrap().len(), 1);
 }

@@ -28,7 +28,7 @@ use truing_core::money::MicroUsd;
 use truing_core::policy::{AgentPolicy, PolicySet, ProfileName};
 use truing_core::port::RecordStore;
 use truing_core::switch::RepositoryRef;
-use truing_fakes::model::{AnswerCondition, FakeModel, KEY, ModelScript, ScriptedAnswer};
+use truing_fakes::model::{AnswerCondition, DEFAULT_API_KEY, FakeModel, ModelScript, ScriptedAnswer};
 use truing_loops::machine::SystemClock;
 use truing_loops::reader::{ChildProcessReader, ReaderTools};
 use truing_loops::run_gate::{RunGate, SwitchReader};
@@ -76,7 +76,7 @@ impl CaseRunner {
         let folder = tempfile::tempdir().map_err(failed)?;
         let fake = FakeModel::start(ModelScript::default()).await.map_err(failed)?;
         let ledger = wiring::store::open_file(&folder.path().join("ledger.db"))?;
-        let (gateway, model) = wiring::agent::scripted_gateway(fake.url(), KEY, ledger.clone())?;
+        let (gateway, model) = wiring::agent::scripted_gateway(fake.url(), DEFAULT_API_KEY, ledger.clone())?;
         // The reader needs no sandbox, because it reads only the files of cases.
         let sandbox = SandboxConfig { level: truing_agent::sandbox::SandboxLevel::None };
         let reader = wiring::child_reader(&RulesConfig::default(), &sandbox)?;
