@@ -25,6 +25,7 @@ pub enum TripReason {
     /// Several consecutive calls failed.
     Failures,
     /// A cap on spending is reached.
+    #[serde(rename = "cap")]
     SpendingCap,
 }
 

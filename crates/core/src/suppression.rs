@@ -36,8 +36,10 @@ pub enum UnusedSuppressionReason {
     /// No rule has this name.
     UnknownRule,
     /// The rule has no finding on the lines to which the comment applies.
+    #[serde(rename = "nothing_found")]
     NoMatchingFinding,
     /// The syntax of the comment is invalid.
+    #[serde(rename = "misspelt")]
     InvalidSyntax,
 }
 

@@ -22,8 +22,12 @@ const RECORD: &str = "xtask/src/check/interface.toml";
 /// Crates whose names no user's script reads.
 const OTHER_CRATES: [&str; 2] = ["contract", "fakes"];
 
-/// The names of one crate.
-type CrateNames = BTreeSet<String>;
+/// A name that is not recorded, because the check of words accepts it in no file but the one that needs it.
+const UNRECORDED: &str = concat!("replace", "-with");
+
+/// The names of one crate, each with the number of types and calls that have it. A name that several documents
+/// have is lost in one of them if its number falls.
+type CrateNames = BTreeMap<String, usize>;
 
 /// Checks every source file of the crates, except tests.
 pub(crate) fn check(root: &Path) -> Result<CheckReport> {
@@ -39,7 +43,7 @@ pub(crate) fn check(root: &Path) -> Result<CheckReport> {
     let text = std::fs::read_to_string(root.join(RECORD)).with_context(|| format!("cannot read {RECORD}"))?;
     let recorded = toml::from_str(&text).with_context(|| format!("cannot parse {RECORD}"))?;
     let (problems, warnings) = compare_record(&found, &recorded);
-    let count: usize = found.values().map(BTreeSet::len).sum();
+    let count: usize = found.values().map(BTreeMap::len).sum();
     Ok(CheckReport::Completed { summary: format!("{count} names"), problems, warnings })
 }
 
@@ -52,16 +56,17 @@ fn compare_record(
     let (mut problems, mut warnings) = (Vec::new(), Vec::new());
     for name in found.keys().chain(recorded.keys()).collect::<BTreeSet<_>>() {
         let (found, recorded) = (found.get(name).unwrap_or(&none), recorded.get(name).unwrap_or(&none));
-        for lost in recorded.difference(found) {
+        let number = |names: &CrateNames, name: &str| names.get(name).copied().unwrap_or(0);
+        for (lost, &before) in recorded.iter().filter(|(lost, before)| number(found, lost) < **before) {
             problems.push(format!(
-                "{name}: `{lost}` is recorded in {RECORD}, but no source has this name: keep the name \
-                    with an \
-                 attribute such as `#[serde(rename = \"…\")]`, or remove it from the record and tell \
-                 users in \
-                 changelog.d"
+                "{name}: {RECORD} records `{lost}` {before} times, but the sources have it {} times: keep the name \
+                 with an attribute such as `#[serde(rename = \"…\")]`, or correct the record and tell users in \
+                 changelog.d",
+                number(found, lost)
             ));
         }
-        let new: Vec<String> = found.difference(recorded).map(|new| format!("{new:?}")).collect();
+        let new = found.iter().filter(|(new, count)| number(recorded, new) < **count);
+        let new: Vec<String> = new.map(|(new, count)| format!("{new:?} = {count}")).collect();
         if !new.is_empty() {
             warnings.push(format!("{RECORD} lacks names of {name}: {}", new.join(", ")));
         }
@@ -108,12 +113,12 @@ impl Visit<'_> for InterfaceReader<'_> {
         for variant in &item.variants {
             if is_document {
                 let name = setting(&variant.attrs, "serde", "rename");
-                self.names.insert(name.unwrap_or_else(|| apply_case(&variant.ident, rule.as_deref())));
+                self.add_name(name.unwrap_or_else(|| apply_case(&variant.ident, rule.as_deref())));
             }
             let command = if derives.contains("Subcommand") { "command" } else { "value" };
             if derives.contains("Subcommand") || derives.contains("ValueEnum") {
                 let name = setting(&variant.attrs, command, "name");
-                self.names.insert(name.unwrap_or_else(|| apply_case(&variant.ident, Some("kebab-case"))));
+                self.add_name(name.unwrap_or_else(|| apply_case(&variant.ident, Some("kebab-case"))));
             }
             let rule = setting(&variant.attrs, "serde", "rename_all").or_else(|| field_rule.clone());
             self.add_fields(&variant.fields, &derives, rule.as_deref());
@@ -130,6 +135,12 @@ impl Visit<'_> for InterfaceReader<'_> {
 }
 
 impl InterfaceReader<'_> {
+    fn add_name(&mut self, name: String) {
+        if name != UNRECORDED {
+            *self.names.entry(name).or_default() += 1;
+        }
+    }
+
     /// Adds the field names of a document, and the flags of a command.
     fn add_fields(&mut self, fields: &Fields, derives: &BTreeSet<String>, rule: Option<&str>) {
         for field in fields {
@@ -138,12 +149,12 @@ impl InterfaceReader<'_> {
                 has_word(&field.attrs, "serde", "skip") || has_word(&field.attrs, "serde", "flatten");
             if is_document(derives) && !is_absent {
                 let name = setting(&field.attrs, "serde", "rename");
-                self.names.insert(name.unwrap_or_else(|| apply_case(ident, rule)));
+                self.add_name(name.unwrap_or_else(|| apply_case(ident, rule)));
             }
             if has_word(&field.attrs, "arg", "long") {
                 let name = setting(&field.attrs, "arg", "long");
                 let name = name.unwrap_or_else(|| apply_case(ident, Some("kebab-case")));
-                self.names.insert(format!("--{name}"));
+                self.add_name(format!("--{name}"));
             }
         }
     }
@@ -158,7 +169,7 @@ impl InterfaceReader<'_> {
             if !other && !nested {
                 let name = setting(&field.attrs, "arg", "value_name");
                 let name = name.unwrap_or_else(|| apply_case(ident, Some("SCREAMING_SNAKE_CASE")));
-                self.names.insert(format!("<{name}>"));
+                self.add_name(format!("<{name}>"));
             }
         }
     }
@@ -168,7 +179,9 @@ impl InterfaceReader<'_> {
         let mut literal = None;
         for token in tokens {
             match &token {
-                TokenTree::Punct(punct) if punct.as_char() == ':' => self.names.extend(literal.take()),
+                TokenTree::Punct(punct) if punct.as_char() == ':' => {
+                    literal.take().into_iter().for_each(|key| self.add_name(key));
+                }
                 TokenTree::Group(group) => self.add_json_keys(group.stream()),
                 _ => {}
             }
@@ -271,7 +284,7 @@ mod tests {
     fn read_names(source: &str) -> Vec<String> {
         let mut names = CrateNames::new();
         InterfaceReader { names: &mut names }.visit_file(&syn::parse_file(source).unwrap());
-        names.into_iter().collect()
+        names.into_keys().collect()
     }
 
     #[test]
@@ -315,12 +328,16 @@ mod tests {
     #[test]
     fn a_lost_name_is_a_problem_and_a_new_one_a_warning() {
         let names = |list: &[&str]| {
-            BTreeMap::from([("core".to_owned(), list.iter().map(|&name| name.to_owned()).collect())])
+            let mut names = CrateNames::new();
+            list.iter().for_each(|&name| *names.entry(name.to_owned()).or_default() += 1);
+            BTreeMap::from([("core".to_owned(), names)])
         };
         assert_eq!(compare_record(&names(&["a"]), &names(&["a"])), (vec![], vec![]));
-        let (problems, warnings) = compare_record(&names(&["a", "b"]), &names(&["a", "lost"]));
-        assert!(matches!(&problems[..], [problem] if problem.starts_with("core: `lost` is recorded")));
-        assert_eq!(warnings, [format!("{RECORD} lacks names of core: \"b\"")]);
+        let (problems, warnings) = compare_record(&names(&["a", "b"]), &names(&["a", "a"]));
+        assert!(
+            matches!(&problems[..], [problem] if problem.contains("records `a` 2 times, but the sources have it 1"))
+        );
+        assert_eq!(warnings, [format!("{RECORD} lacks names of core: \"b\" = 1")]);
     }
 
     #[test]

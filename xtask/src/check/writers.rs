@@ -17,7 +17,7 @@ const PORT: &str = "ForgeWrite";
 const NAMED_IN: &[(&str, &str)] = &[
     ("crates/core/src/port.rs", "lists the ports"),
     ("crates/core/src/port/effects.rs", "defines it"),
-    ("crates/core/src/port/objects.rs", "joins it with the side that reads"),
+    ("crates/core/src/port/combined_ports.rs", "joins it with the side that reads"),
     ("crates/forge/src/effects.rs", "is the path"),
     ("crates/forge/src/forge_server.rs", "says that a server's clients have it"),
     ("crates/forge/src/any_forge_server.rs", "hands it on to the client of the kind"),

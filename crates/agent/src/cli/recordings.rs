@@ -71,7 +71,7 @@ const RECORDED_CASES: [RecordedCase; 8] = [
         prompt_count: 1,
         model_replies: &[ScriptedReply::Call(10), ScriptedReply::Text],
         tool_reply: ScriptedReply::Text,
-        end: "ProgramFailed(\"claude ended (success) before the model had reported\")",
+        end: "ProgramFailed(\"claude ended (success) before the model sent its report\")",
     },
     RecordedCase {
         name: "max-turns",
@@ -170,7 +170,12 @@ async fn what_the_program_printed_comes_to_the_end_that_it_had() {
     }
     for story in &RECORDED_CASES {
         let ProgramRecording { version, status, lines } = load_recording(story.name);
-        assert_eq!(version, CLI_VERSION, "{}: record it again: see above", story.name);
+        assert_eq!(
+            version, CLI_VERSION,
+            "{}: the recording is of another version: make a new recording \
+            as described above",
+            story.name
+        );
         let told = run_end(lines.as_bytes(), status);
         assert!(told.starts_with(story.end), "{}: {told}", story.name);
         // The recording contains no path or host name of the machine that made it.
@@ -303,7 +308,11 @@ async fn the_program_makes_the_calls_of_one_answer_one_after_another() {
                     made.push(input["path"].as_str().unwrap().to_owned());
                     // A parallel call would arrive immediately, before the response to this call.
                     let next = tokio::time::timeout(PARALLEL_CALL_WINDOW, messages.recv()).await;
-                    assert!(next.is_err(), "the call after {made:?} was made before it was answered");
+                    assert!(
+                        next.is_err(),
+                        "the program made another call before the last call of \
+                        {made:?} was answered"
+                    );
                     drop(back.send(ToolCallOutput {
                         text: "x".to_owned(),
                         is_error: false,

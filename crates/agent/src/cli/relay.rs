@@ -119,7 +119,7 @@ impl CliRelay {
     async fn route_request(&self, request: Request<Incoming>) -> McpResponse {
         match (request.method(), request.uri().path()) {
             (&Method::POST, MESSAGES) if !self.endpoint.has_valid_token(request.headers()) => {
-                refusal_response("the token is not the token of this run")
+                refusal_response("the token is not valid for this run")
             }
             (&Method::POST, MESSAGES) => self.forward_to_run(request).await,
             (_, "/mcp") => self.endpoint.answer_request(self.tools.clone(), request).await,

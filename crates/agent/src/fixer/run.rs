@@ -41,7 +41,7 @@ fn render_command_report(workspace: &FixerWorkspace, result: &CommandResult) -> 
     let mut text = match &result.outcome {
         ProcessOutcome::Exit(status) => match status.code() {
             Some(code) => format!("exit code {code}\n"),
-            None => format!("ended by force ({status})\n"),
+            None => format!("ended by a signal ({status})\n"),
         },
         ProcessOutcome::TimeLimitExceeded => {
             format!("ended because it took longer than {} s\n", workspace.time.as_secs_f32())
@@ -52,7 +52,7 @@ fn render_command_report(workspace: &FixerWorkspace, result: &CommandResult) -> 
         ),
         ProcessOutcome::DiskLimitExceeded(_) => "ended because it wrote too much\n".to_owned(),
         ProcessOutcome::SandboxLimitExceeded(bound, seen) => {
-            format!("ended because all its processes exceeded the {} limit ({seen})\n", bound.as_str())
+            format!("ended because its processes together exceeded the {} limit ({seen})\n", bound.as_str())
         }
     };
     for (name, printed) in [("output", &result.stdout), ("errors", &result.stderr)] {

@@ -206,7 +206,7 @@ impl McpServers {
             return failed(format!("the input is longer than {MAX_CALL_INPUT_BYTES} bytes: ask for less"));
         }
         if tool_result::holds_a_secret(input) {
-            let text = "denied: the input holds what looks like a secret, and secrets are not sent to MCP \
+            let text = "denied: the input seems to contain a secret, and secrets are not sent to MCP \
                 servers";
             return ToolCallOutput { text: text.to_owned(), is_error: true, is_denied: true };
         }

@@ -97,7 +97,7 @@ fn a_skill_that_cannot_be_used_is_left_out_and_told() {
         (format!("---\n{bomb}description: *i\n---\nx\n").into_bytes(), "malformed"),
         (format!("---\ndescription: {}\n---\nx\n", "y".repeat(5000)).into_bytes(), "more than 4096 bytes"),
         (b"---\ndescription: \xff\n---\nx\n".to_vec(), "not UTF-8"),
-        (format!("{}{long}", good("a")).into_bytes(), "a skill may have 32768"),
+        (format!("{}{long}", good("a")).into_bytes(), "a skill may have at most 32768"),
     ] {
         let made = skills(vec![skill_of("a", text.clone()), skill_of("b", good("b"))]);
         let shown = String::from_utf8_lossy(&text);

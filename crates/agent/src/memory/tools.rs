@@ -29,14 +29,17 @@ impl<'a> SkillTools<'a> {
     fn show_skill(&self, input: &Value) -> ToolCallOutput {
         let call_output = |text: String, is_error| ToolCallOutput { text, is_error, is_denied: false };
         let Some(name) = input.get("name").and_then(Value::as_str) else {
-            return call_output(format!("`{SKILL}` wants the name of a skill: {{\"name\": \"…\"}}"), true);
+            return call_output(format!("`{SKILL}` requires the name of a skill: {{\"name\": \"…\"}}"), true);
         };
         match self.skills.iter().find(|skill| skill.name == name) {
             Some(skill) => call_output(skill.text.clone(), false),
             None => {
                 let names: Vec<_> = self.skills.iter().map(|skill| skill.name.as_str()).collect();
                 let name = line::clean_line(name, MAX_SHOWN_CHARS);
-                call_output(format!("there is no skill `{name}`; there are: {}", names.join(", ")), true)
+                call_output(
+                    format!("there is no skill `{name}`; the available skills are: {}", names.join(", ")),
+                    true,
+                )
             }
         }
     }

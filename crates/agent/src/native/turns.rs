@@ -310,7 +310,12 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> ActiveAgentRun<'a, F, J> 
                     }
                 });
             }
-            let what = if words.trim().is_empty() { "an empty message" } else { "prose in its place" };
+            let what = if words.trim().is_empty() {
+                "an empty message"
+            } else {
+                "plain text instead of a \
+                report"
+            };
             self.push_model_message(message);
             return end_or_continue(self.request_report_once(what));
         }

@@ -123,7 +123,7 @@ pub enum PromptProblemKind {
     )]
     Unused(String),
     /// The text has `{{` without a variable.
-    #[error("{NO_VARIABLE}")]
+    #[error("{INVALID_PLACEHOLDER_MESSAGE}")]
     NoVariable,
     /// A variable of the type `data` is not on a line of its own.
     #[error("variable `{0}` is data and must stand on a line of its own")]

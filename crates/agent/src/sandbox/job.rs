@@ -95,10 +95,10 @@ pub struct JobFolders {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum JobCommand {
     /// A system program with its arguments. The program is searched for on the sandbox's `PATH`.
-    Program(#[serde(with = "words")] Vec<OsString>),
+    Program(#[serde(with = "argument_serde")] Vec<OsString>),
     /// Truing itself, with these arguments.
     #[serde(rename = "Own")]
-    ThisProgram(#[serde(with = "words")] Vec<OsString>),
+    ThisProgram(#[serde(with = "argument_serde")] Vec<OsString>),
     /// An attempt to escape, for the self-test.
     Probe(EscapeProbe),
 }

@@ -18,7 +18,9 @@ const MAX_LISTED_FINDINGS: usize = 50;
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
 pub struct ReportedVerdict {
     /// The finding's full or short id, as the model wrote it.
+    #[serde(rename = "id")]
     pub finding_id: String,
+    #[serde(rename = "verdict")]
     pub status: RecheckStatus,
     /// File of the lines that support the verdict. Without a path, the finding's file is used.
     #[serde(default)]

@@ -11,7 +11,7 @@ use super::*;
 
 fn grammar() -> &'static CommandGrammar {
     static SHIPPED: LazyLock<CommandGrammar> = LazyLock::new(|| CommandGrammar::load_shipped().unwrap());
-    &SHIPPED_GRAMMARS
+    &SHIPPED
 }
 
 fn refusal_of(argv: &[String]) -> Option<CommandRefusal> {

@@ -293,7 +293,9 @@ mod tests {
         let told: BTreeMap<BudgetLevelKind, String> = purses
             .iter()
             .flat_map(|budget| &budget.levels)
-            .map(|level| (level.kind, level.exhausted_text().replace("the amount left in ", "")))
+            .map(|level| (level.kind, level.exhausted_text()))
+            .map(|(kind, text)| (kind, text.replace("the amount left in ", "")))
+            .map(|(kind, text)| (kind, text.replace(" is too small for one request", "")))
             .collect();
         let expected = [
             "`budget.review_usd` ($0.000002 for a commit)",

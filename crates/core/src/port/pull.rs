@@ -511,7 +511,10 @@ mod tests {
         let open = [(&draft.findings[0], "https://forge.example/7#1")];
         let text = draft.render_text(&[], &open, 1000);
         let (first, second) = text.split_once("\n\n### Findings already").unwrap();
-        assert!(first.ends_with("anchor\n\n- **[P2] Elsewhere**") && second.contains("Wrong 0"), "{text}");
+        assert!(
+            first.ends_with("a line in the diff\n\n- **[P2] Elsewhere**") && second.contains("Wrong 0"),
+            "{text}"
+        );
         assert!(draft.render_text(&[], &open, 120).ends_with("… and 1 more."));
     }
 

@@ -112,7 +112,7 @@ mod tests {
     fn code_that_is_cut_is_closed_and_a_line_with_code_is_not_cut() {
         let code = format!("See:\n\n````py\n```\n{}\n````\n", "x = 1\n".repeat(40));
         let made = truncate_markdown(&code, SHORT_LIMIT);
-        assert_eq!(made, format!("See:\n\n````py\n```\n{}````{GAP}{NOTE}", "x = 1\n".repeat(5)));
+        assert_eq!(made, format!("See:\n\n````py\n```\n{}````{GAP}{NOTE}", "x = 1\n".repeat(4)));
         assert_eq!(truncate_markdown(&format!("`{}`", "@ada ".repeat(40)), SHORT_LIMIT), NOTE);
     }
 

@@ -17,14 +17,17 @@ pub enum SyncStep {
     /// Decide whether the release requires a change.
     Decide,
     /// Read the job's pull requests at the forge.
+    #[serde(rename = "look")]
     ReadPulls,
     /// Make the change in the project's files.
+    #[serde(rename = "change")]
     EditFiles,
     /// Run the project's own checks.
     Verify,
     /// Push the branch and open the pull request.
     Publish,
     /// Ask users a question.
+    #[serde(rename = "ask")]
     AskUsers,
 }
 
@@ -74,22 +77,31 @@ pub enum SyncOutcome {
     /// The project's version range already includes the newest release.
     UpToDate,
     /// A pull request already covers the release.
+    #[serde(rename = "covered")]
     CoveredByPull,
     /// A user decided to skip this release.
+    #[serde(rename = "left_out")]
     SkippedByUser,
     /// A pull request that widens the range is open.
+    #[serde(rename = "relaxed")]
     RangeWidened,
     /// A pull request that ports the code is open.
+    #[serde(rename = "bumped")]
     CodePorted,
     /// The unfinished work is saved in a draft pull request.
+    #[serde(rename = "saved")]
     DraftSaved,
     /// A user has to answer a question.
+    #[serde(rename = "asked")]
     QuestionAsked,
     /// Users work on the pull request, so the release waits for these users.
+    #[serde(rename = "blocked")]
     WaitingForUsers,
     /// The run was skipped, because the circuit breaker is open.
+    #[serde(rename = "breaker")]
     CircuitOpen,
     /// The run was a dry run and wrote nothing.
+    #[serde(rename = "rehearsed")]
     DryRun,
     /// The run was postponed. Possible reasons: the kill switch is on, the budget is used up, or the
     /// requested release cannot be followed. The result of a write may also still be unknown, because its
@@ -163,6 +175,7 @@ pub struct SyncEvidence {
     #[serde(rename = "changed")]
     pub pin_changes: Vec<PinChange>,
     /// Unguarded parts of the release; at most the first [`MAX_UNGUARDED`].
+    #[serde(rename = "unguarded")]
     pub unguarded_parts: Vec<UnguardedPart>,
     /// Total number of unguarded parts.
     pub unguarded_count: usize,
@@ -186,18 +199,22 @@ pub struct SyncDetail {
     /// Reason as text for users.
     pub exit_reason: String,
     /// Verdict on the release; `None` if the run ended before the decision.
+    #[serde(rename = "update_type")]
     pub verdict: Option<SyncVerdict>,
     /// Name of the followed package.
     pub package: String,
     /// Release for which the project's code was written; `None` if it could not be determined.
+    #[serde(rename = "from")]
     pub current_release: Option<String>,
     /// Release that the run tried; `None` if it could not be determined.
+    #[serde(rename = "to")]
     pub target_release: Option<String>,
     /// Furthest step that the run reached; after a failure, the failed step.
     pub highest_step: SyncStep,
     /// The job's pull request at the end of the run; `None` if there is none.
     pub pull: Option<JobPull>,
     /// Address of the open question's web page; `None` if no question is open.
+    #[serde(rename = "question")]
     pub question_url: Option<String>,
     /// Evidence for the decision.
     pub evidence: SyncEvidence,

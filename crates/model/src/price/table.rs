@@ -55,6 +55,7 @@ struct PriceEntry {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct TierEntry {
+    #[serde(rename = "prompt_tokens")]
     prompt_tokens_above: u64,
     input: TokenRate,
     output: TokenRate,

@@ -64,14 +64,17 @@ struct WhyJson<'a> {
     state_ends_at: Option<String>,
     attempts: u32,
     explanation: String,
+    #[serde(rename = "unblock")]
     unblock_command: Option<String>,
     kill_switch: KillSwitchJson,
     #[serde(skip)]
     kill_switch_line: Option<String>,
     last_outcome: Option<Value>,
     /// Last run of each loop, newest first.
+    #[serde(rename = "last_outcomes")]
     last_runs: Vec<LastRunJson>,
     /// Cost of all reviews and runs of the last head, according to the ledger.
+    #[serde(rename = "cost_micro_usd")]
     head_cost_micro_usd: u64,
     /// Cost of all reviews and runs of all heads.
     cost_in_all_micro_usd: u64,

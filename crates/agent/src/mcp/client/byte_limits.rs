@@ -25,7 +25,7 @@ struct ServerByteCount {
 /// A server has sent more bytes than it is allowed to send.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("its output is too large: the limits are {} MiB in one message and {} MiB in one run",
-    MAX_MESSAGE >> 20, MAX_SAID >> 20)]
+    MAX_MESSAGE >> 20, MAX_SERVER_BYTES >> 20)]
 pub(super) struct ServerLimitExceeded;
 
 impl ServerMeter {

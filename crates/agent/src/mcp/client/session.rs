@@ -150,7 +150,7 @@ impl McpSession {
                 self.service.peer().list_tools(Some(page)).await.map_err(|error| {
                     match call_error(error) {
                         CallError::CallRejected(server_output) => ServerFailure {
-                            description: "it does not list its tools".to_owned(),
+                            description: "it rejected the request for its list of tools".to_owned(),
                             server_output,
                         },
                         CallError::ServerFailed(why) => why,
@@ -387,7 +387,7 @@ fn initialize_failure(error: &ClientInitializeError) -> ServerFailure {
     if let ClientInitializeError::ConnectionClosed(_) = error {
         return ServerFailure::from("its connection closed before a session began");
     }
-    ServerFailure::from("it refused to begin a session according to the protocol")
+    ServerFailure::from("it did not begin a session as the protocol requires")
 }
 
 fn call_error(error: ServiceError) -> CallError {

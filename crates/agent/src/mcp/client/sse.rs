@@ -42,7 +42,7 @@ impl SseTransport {
                 return Ok(Self { web, message_url: to, events });
             }
         }
-        Err("its stream of events ended before it named the address for messages".to_owned())
+        Err("its event stream ended before the server sent the address for messages".to_owned())
     }
 }
 

@@ -28,7 +28,7 @@ pub(super) fn render_result(result: &CallToolResult, max_bytes: usize) -> ToolCa
     }
     let mut text = redact_and_truncate(&strip_invisible_chars(&text), max_bytes);
     if others > 0 {
-        let note = format!("[left out: parts of the answer that are no text ({others})]");
+        let note = format!("[left out: parts of the answer that are not text ({others})]");
         text = if text.is_empty() { note } else { format!("{text}\n{note}") };
     }
     if text.is_empty() {

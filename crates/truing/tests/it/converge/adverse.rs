@@ -175,7 +175,7 @@ async fn who_pushes_while_a_fix_is_on_its_way_loses_nothing_and_is_audited() {
     let site = Site::new("", bug_and_fix_answers()).await;
     site.forge.add_fault(ForgeFault::on_call("POST", PUSH, ForgeFaultKind::HeldRequest));
     let other = async {
-        site.forge.wait_until_held().await;
+        site.forge.wait_for_held_request().await;
         let theirs = CommitBuilder::new("Sell").write("sold.py", "x = 1\n");
         let theirs = site.repo.push("topic", theirs).await.unwrap();
         site.forge.release_held();
@@ -198,7 +198,7 @@ async fn of_two_runs_on_one_pull_request_the_second_is_refused() {
     let site = Site::new("", bug_and_fix_answers()).await;
     site.forge.add_fault(ForgeFault::on_call("POST", REVIEWS, ForgeFaultKind::HeldRequest));
     let second = async {
-        site.forge.wait_until_held().await;
+        site.forge.wait_for_held_request().await;
         let second = site.run_json(&[]).await;
         site.forge.release_held();
         second

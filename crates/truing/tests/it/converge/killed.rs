@@ -96,7 +96,7 @@ async fn kill_and_rerun(death: &DeathPoint) -> Result<(String, String), String> 
     let mut command = tokio::process::Command::from(site.command(&["--format", "json", &target]));
     let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true).spawn().unwrap();
     tokio::select! {
-        () = site.forge.wait_until_held() => {}
+        () = site.forge.wait_for_held_request() => {}
         () = site.model.wait_until_stalled() => {}
         ended = child.wait() => return Err(format!("it never came there: {ended:?}")),
     }

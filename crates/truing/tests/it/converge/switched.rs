@@ -150,7 +150,7 @@ impl Scene {
         let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true).spawn().unwrap();
         let mut output = std::pin::pin!(child.wait_with_output());
         tokio::select! {
-            () = self.site.forge.wait_until_held() => {}
+            () = self.site.forge.wait_for_held_request() => {}
             ended = &mut output => panic!("it never came to {at_write:?}: {ended:?}"),
         }
         match event {

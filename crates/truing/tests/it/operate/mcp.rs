@@ -346,7 +346,7 @@ async fn a_switch_that_is_turned_while_a_tool_looks_lets_it_write_nothing() {
             let runtime = tokio::runtime::Handle::current();
             let site = &site;
             scope.spawn(move || {
-                runtime.block_on(site.forge.wait_until_held());
+                runtime.block_on(site.forge.wait_for_held_request());
                 assert_eq!(site.run(&["kill", "on"]).exit, 0);
                 site.forge.release_held();
             });

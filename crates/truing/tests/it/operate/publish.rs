@@ -212,7 +212,7 @@ async fn the_kill_switch_stops_it_before_and_in_the_middle() {
     let middle = std::thread::scope(|scope| {
         let running = scope.spawn(|| site.publish(&[]));
         tokio::task::block_in_place(|| {
-            tokio::runtime::Handle::current().block_on(site.forge.wait_until_held());
+            tokio::runtime::Handle::current().block_on(site.forge.wait_for_held_request());
             let posted =
                 site.wait_until(number, "the summary", |view| view.conversation_comments().count() == 1);
             tokio::runtime::Handle::current().block_on(posted);

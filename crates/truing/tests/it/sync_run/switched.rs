@@ -231,7 +231,7 @@ async fn run_with_event(stage: &Stage, at_write: Option<WritePoint>, event: Writ
     let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true).spawn().unwrap();
     let mut output = std::pin::pin!(child.wait_with_output());
     tokio::select! {
-        () = forge.wait_until_held() => {}
+        () = forge.wait_for_held_request() => {}
         ended = &mut output => panic!("it never came to {at_write:?}: {ended:?}"),
     }
     match event {
