@@ -220,7 +220,8 @@ pub const KEYS: &[ConfigKey] = &[
         path: "store.url",
         kind: ValueKind::StoreAddress(SLOT_STORE_SCHEMES),
         default: KeyDefault::Computed {
-            description: "`truing/truing.db` in the user's state folder (`$XDG_STATE_HOME`, else `~/.local/state`)",
+            description: "`truing/truing.db` in the user's state folder (`$XDG_STATE_HOME`, else \
+                `~/.local/state`)",
             example: "\"sqlite:/var/lib/truing/truing.db\"",
         },
         repository: RepositoryOverride::Forbidden,
@@ -270,7 +271,8 @@ pub const KEYS: &[ConfigKey] = &[
         path: "store.folder",
         kind: ValueKind::Folder,
         default: KeyDefault::Computed {
-            description: "the folder that contains the database file; with Valkey, the folder `truing` in the \
+            description: "the folder that contains the database file; with Valkey, the folder `truing` in \
+                the \
                 user's state folder",
             example: "\"/var/lib/truing\"",
         },
@@ -717,7 +719,8 @@ pub const KEYS: &[ConfigKey] = &[
         path: "model.NAME.api_key",
         kind: ValueKind::SecretLocation,
         default: KeyDefault::Computed {
-            description: "none: this key is required, so that Truing sends each API key only to its own endpoint",
+            description: "none: this key is required, so that Truing sends each API key only to its own \
+                endpoint",
             example: "{ env = \"OTHER_API_KEY\" }",
         },
         repository: RepositoryOverride::Forbidden,
@@ -1648,7 +1651,8 @@ pub const KEYS: &[ConfigKey] = &[
         path: "reviewer.NAME.logins",
         kind: ValueKind::Accounts,
         default: KeyDefault::Computed {
-            description: "the known accounts of `bugbot` and `copilot`; for other reviewers, this key is required",
+            description: "the known accounts of `bugbot` and `copilot`; for other reviewers, this key is \
+                required",
             example: "[\"helper[bot]\"]",
         },
         repository: RepositoryOverride::Forbidden,
@@ -2073,7 +2077,8 @@ pub const KEYS: &[ConfigKey] = &[
         path: "sync.NAME.version.path",
         kind: ValueKind::UnspacedName,
         default: KeyDefault::Computed {
-            description: "`project.version`, `version`, `package.version`, or `__version__` in a Python module",
+            description: "`project.version`, `version`, `package.version`, or `__version__` in a Python \
+                module",
             example: "\"project.version\"",
         },
         repository: RepositoryOverride::Forbidden,
@@ -2141,7 +2146,8 @@ pub const KEYS: &[ConfigKey] = &[
         path: "sync.NAME.title",
         kind: ValueKind::Text,
         default: KeyDefault::Computed {
-            description: "`Admit {{package}} up to {{version}}`, or `Follow {{package}} to {{version}}` for a port",
+            description: "`Admit {{package}} up to {{version}}`, or `Follow {{package}} to {{version}}` \
+                for a port",
             example: "\"Bump {{package}} dependency specification\"",
         },
         repository: RepositoryOverride::Forbidden,
@@ -2153,7 +2159,8 @@ pub const KEYS: &[ConfigKey] = &[
         path: "sync.NAME.body_template",
         kind: ValueKind::Text,
         default: KeyDefault::Computed {
-            description: "the repository's template for pull requests, and then a description of the change and \
+            description: "the repository's template for pull requests, and then a description of the \
+                change and \
                 its reasons",
             example: "\"{{template}}\\n\\n## What it is\\n\\n{{text}}\"",
         },

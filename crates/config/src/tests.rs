@@ -1024,7 +1024,8 @@ fn a_forge_is_told_what_its_kind_does_not_have() {
         "must be an e-mail address",
         "must be a UUID with its braces",
         "`forge.github` has an `account`, which only an access token of Bitbucket Cloud needs",
-        "`forge.work.accounts` must contain UUIDs with their braces, such as `{0f3a9c56-…}`, not `review-bot`",
+        "`forge.work.accounts` must contain UUIDs with their braces, such as `{0f3a9c56-…}`, not \
+            `review-bot`",
     ] {
         assert!(told.contains(expected), "{told}");
     }

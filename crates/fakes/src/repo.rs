@@ -239,7 +239,8 @@ impl FakeGitRepository {
             let author: String = commit.author.chars().filter(|c| !"<>\n\0".contains(*c)).collect();
             let who = format!("{author} <{author}@example.invalid> {date} +0000");
             let head = format!(
-                "reset {FAST_IMPORT_REF}\n\ncommit {FAST_IMPORT_REF}\nmark :1\nauthor {who}\ncommitter {who}\n"
+                "reset {FAST_IMPORT_REF}\n\ncommit {FAST_IMPORT_REF}\nmark :1\nauthor {who}\ncommitter \
+                    {who}\n"
             );
             script.extend(head.bytes());
             write_data(&mut script, commit.message.as_bytes());

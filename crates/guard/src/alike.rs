@@ -81,7 +81,8 @@ impl CodeText {
             if letter == '\n' {
                 is_new = !continues_on_next_line(bare, at);
                 let last = out.last_token();
-                if matches!(last, Some(SourceToken::Word(word)) if !is_indented && STATEMENT_END_KEYWORDS.contains(word))
+                if matches!(last, Some(SourceToken::Word(word))
+            if !is_indented && STATEMENT_END_KEYWORDS.contains(word))
                 {
                     out.push_token(SourceToken::Operator("\n"));
                 }

@@ -383,12 +383,26 @@ mod tests {
         };
         let written = "--- a/.truing.toml\n+++ b/.truing.toml\n@@ -1 +1 @@\n-a\n+b\n";
         let table = [
-            (format!("diff --git a/.truing.toml b/.truing.toml\nindex 1111111..2222222 100644\n{written}"),
-                true),
-            ("diff --git a/.truing.toml b/x\nsimilarity index 100%\nrename from .truing.toml\nrename to x\n".into(), true),
-            ("diff --git a/.truing.toml b/x\nsimilarity index 100%\ncopy from .truing.toml\ncopy to x\n".into(), false),
-            ("diff --git a/x/.truing.toml b/x/.truing.toml\nold mode 100644\nnew mode 100755\n".into(),
-                false),
+            (
+                format!("diff --git a/.truing.toml b/.truing.toml\nindex 1111111..2222222 100644\n{written}"),
+                true,
+            ),
+            (
+                "diff --git a/.truing.toml b/x\nsimilarity index 100%\nrename from .truing.toml\nrename to \
+                x\n"
+                .into(),
+                true,
+            ),
+            (
+                "diff --git a/.truing.toml b/x\nsimilarity index 100%\ncopy from .truing.toml\ncopy to \
+                x\n"
+                .into(),
+                false,
+            ),
+            (
+                "diff --git a/x/.truing.toml b/x/.truing.toml\nold mode 100644\nnew mode 100755\n".into(),
+                false,
+            ),
         ];
         for (diff, counts) in table {
             let expected = if counts { vec![RepoPath::from(REPOSITORY_FILE)] } else { vec![] };

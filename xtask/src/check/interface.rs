@@ -59,8 +59,10 @@ fn compare_record(
         let number = |names: &CrateNames, name: &str| names.get(name).copied().unwrap_or(0);
         for (lost, &before) in recorded.iter().filter(|(lost, before)| number(found, lost) < **before) {
             problems.push(format!(
-                "{name}: {RECORD} records `{lost}` {before} times, but the sources have it {} times: keep the name \
-                 with an attribute such as `#[serde(rename = \"…\")]`, or correct the record and tell users in \
+                "{name}: {RECORD} records `{lost}` {before} times, but the sources have it {} times: keep \
+                    the name \
+                 with an attribute such as `#[serde(rename = \"…\")]`, or correct the record and tell \
+                 users in \
                  changelog.d",
                 number(found, lost)
             ));
@@ -335,7 +337,8 @@ mod tests {
         assert_eq!(compare_record(&names(&["a"]), &names(&["a"])), (vec![], vec![]));
         let (problems, warnings) = compare_record(&names(&["a", "b"]), &names(&["a", "a"]));
         assert!(
-            matches!(&problems[..], [problem] if problem.contains("records `a` 2 times, but the sources have it 1"))
+            matches!(&problems[..], [problem] if problem.contains("records `a` 2 times, but the sources \
+                have it 1"))
         );
         assert_eq!(warnings, [format!("{RECORD} lacks names of core: \"b\" = 1")]);
     }

@@ -197,13 +197,15 @@ mod tests {
                 "sync/common: `max_turns` is called `max_turns_2` in its declaration and its placeholder: \
                     can be read",
                 "sync/common: `max_turns` is declared twice: is noticed",
-                "sync/common: the placeholder of `max_turns` is moved to the end, and `7` replaces the placeholder: can be read",
+                "sync/common: the placeholder of `max_turns` is moved to the end, and `7` replaces the \
+                    placeholder: can be read",
             ]
         );
         let swapped = prompts.mutants("sync/task");
-        assert!(
-            swapped.iter().any(|mutant| mutant.description.contains("the placeholders of `from` and `to` are swapped"))
-        );
+        assert!(swapped.iter().any(|mutant| mutant.description.contains(
+            "the placeholders of `from` and `to` \
+                are swapped"
+        )));
         assert!(prompts.mutants("sync/system-bump").iter().any(|mutant| {
             mutant.description.ends_with("`sync/common` is not included") && mutant.result.is_ok()
         }));

@@ -408,7 +408,8 @@ mod tests {
                 }
                 // This test resets its counts after an answer, because an answer permits a trial run even if
                 // the limits are reached.
-                prop_assert!(unanswered <= LIMITS.job_failures, "{} runs failed without an answer", unanswered);
+                prop_assert!(unanswered <= LIMITS.job_failures, "{} runs failed without an \
+                    answer", unanswered);
                 prop_assert!(of_target <= LIMITS.target_failures, "{} runs of one target", of_target);
                 prop_assert!(breaker.recent_failures().len() <= MAX_STORED_FAILURES);
             }

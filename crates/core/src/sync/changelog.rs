@@ -397,7 +397,8 @@ mod tests {
             prop_assert_eq!(without, Some(text.clone()));
             for entry in [ChangelogPlacement::Newest, ChangelogPlacement::Renamed(version)] {
                 let once = add_line(&text, changelog_line("relax demo to 2", "2026-11-21"), entry).unwrap();
-                prop_assert_eq!(&add_line(&once, changelog_line("relax demo to 2", "2026-12-31"), entry).unwrap(),
+                prop_assert_eq!(&add_line(&once, changelog_line("relax demo to \
+                    2", "2026-12-31"), entry).unwrap(),
                     &once);
             }
         }

@@ -165,7 +165,13 @@ fn rules_of_companions_and_size_are_tested_on_changes() {
         (COMPANION, "[\"a.lock\"]\nvalid", "[\"../a\"]\nvalid", "9:14: rule `p/x`: companions: "),
         (COMPANION, "'^version'", "'('", "8:9: rule `p/x`: added: unclosed group"),
         (COMPANION, "added = ", "pattern = ", "8:1: unknown field `pattern`"),
-        (SIZE, "max_bytes = 10\nmax_lines = 3\n", "", "1:1: rule `p/x`: max_bytes: max_bytes or max_lines is required"),
+        (
+            SIZE,
+            "max_bytes = 10\nmax_lines = 3\n",
+            "",
+            "1:1: rule `p/x`: max_bytes: max_bytes or max_lines \
+            is required",
+        ),
         (SIZE, "\"size\"", "\"sise\"", "2:8: unknown variant `sise`"),
         (SIZE, "[{ bytes = 10, lines = 3 }]", "[\"x\"]", "9:10: "),
         (

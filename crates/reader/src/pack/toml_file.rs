@@ -432,7 +432,8 @@ fn parse_size_rule(source: &RuleFileSource<'_>) -> Result<PackRule, PackError> {
     for (field, examples) in [("valid", &file.valid), ("invalid", &file.invalid)] {
         let small = |example: &SizeExample| example.bytes.max(example.lines) <= MAX_EXAMPLE_BYTES_OR_LINES;
         let message = format!(
-            "an example may have at most {MAX_EXAMPLE_BYTES_OR_LINES} bytes, and at most the same number of lines"
+            "an example may have at most {MAX_EXAMPLE_BYTES_OR_LINES} bytes, and at most the same number \
+                of lines"
         );
         source.ensure_valid(examples.get_ref().iter().all(small), field, examples.span().start, &message)?;
     }

@@ -26,7 +26,8 @@ const COMMENTS: ToolHints =
     ToolHints { read_only: false, destructive: false, idempotent: true, open_world: true };
 
 /// Addition to the description, for forges where the text distinguishes several comments on the same lines.
-const TEXT_IDENTITY_NOTE: &str = " Without a `key`, the same text is posted only once on the same lines (white space \
+const TEXT_IDENTITY_NOTE: &str = " Without a `key`, the same text is posted only once on the same lines \
+    (white space \
     is ignored), and a different text is a further comment.";
 
 impl ForgeTool {

@@ -138,7 +138,8 @@ fn calls_of_tools_are_allowed_or_denied_with_the_reason() {
         (
             "Bash",
             bash("git push"),
-            "the rule that would allow the call: grammar: command \"git push\" (truing's own grammar/git.toml)",
+            "the rule that would allow the call: grammar: command \"git push\" (truing's own \
+                grammar/git.toml)",
         ),
         (
             "Bash",

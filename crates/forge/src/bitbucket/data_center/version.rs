@@ -56,7 +56,8 @@ impl BitbucketDataCenter {
         match DataCenterVersion::parse(&properties.version) {
             Some(version) if version < MIN_SERVER_VERSION => {
                 let message = format!(
-                    "the server is Bitbucket {version}, but {MIN_SERVER_VERSION} is the oldest version that Truing \
+                    "the server is Bitbucket {version}, but {MIN_SERVER_VERSION} is the oldest version \
+                        that Truing \
                         supports"
                 );
                 return Err(rejected_error(what, &message));
