@@ -81,9 +81,8 @@ impl CodeText {
             if letter == '\n' {
                 is_new = !continues_on_next_line(bare, at);
                 let last = out.last_token();
-                if matches!(last, Some(SourceToken::Word(word))
-            if !is_indented && STATEMENT_END_KEYWORDS.contains(word))
-                {
+                let ends_statement = |token: &SourceToken<'_>| matches!(token, SourceToken::Word(word) if STATEMENT_END_KEYWORDS.contains(word));
+                if !is_indented && last.is_some_and(ends_statement) {
                     out.push_token(SourceToken::Operator("\n"));
                 }
                 at += 1;

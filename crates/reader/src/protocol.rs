@@ -163,7 +163,7 @@ pub enum ProtocolError {
     /// The reader's sandbox is weaker than required.
     #[error("the reader's sandbox has the level `{}`, but at least `{}` is required: use a kernel with \
         Landlock (5.13 or later), or accept a reader that could read any file: `sandbox.level = \"none\"` \
-        in the operator's configuration", .reached.as_str(), .weakest.as_str())]
+        in the operator's configuration", .reached.as_str(), .required_level.as_str())]
     TooWeak {
         /// Level that the reader reports.
         reached: SandboxLevel,

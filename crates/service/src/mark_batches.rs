@@ -38,7 +38,7 @@ pub enum MarkError {
     #[error("{QUEUE} deliveries are waiting for the store already")]
     QueueFull,
     /// The store has not answered in time. The slot may still be marked later. A late mark causes no harm.
-    #[error("the store has not answered within {} s", PATIENCE.as_secs())]
+    #[error("the store has not answered within {} s", MARK_TIMEOUT.as_secs())]
     StoreTimeout,
     /// Reading or writing the store failed.
     #[error(transparent)]

@@ -25,8 +25,8 @@ const OTHER_CRATES: [&str; 2] = ["contract", "fakes"];
 /// A name that is not recorded, because the check of words accepts it in no file but the one that needs it.
 const UNRECORDED: &str = concat!("replace", "-with");
 
-/// The names of one crate, each with the number of types and calls that have it. A name that several documents
-/// have is lost in one of them if its number falls.
+/// The names of one crate, each with the number of types and calls that have it. If the number falls, one of
+/// several documents has lost the name.
 type CrateNames = BTreeMap<String, usize>;
 
 /// Checks every source file of the crates, except tests.

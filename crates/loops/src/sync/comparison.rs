@@ -54,8 +54,8 @@ impl<'a> ReleaseComparison<'a> {
             own::load_project_copies(job, project, &pairs, history.sources.reader).await;
         let bases: Vec<String> = used_definitions.inherited.iter().cloned().collect();
         let mirrored: Vec<String> = pairs.iter().map(|(theirs, _)| escape(theirs)).collect();
-        let request = ReleaseQuery { manifest, mirrored: mirrored.clone(), bases: &bases };
-        let before = history.read_sources(&from, &request).await?;
+        let query = ReleaseQuery { manifest, mirrored: mirrored.clone(), bases: &bases };
+        let before = history.read_sources(&from, &query).await?;
         Ok(Self {
             request,
             spec,

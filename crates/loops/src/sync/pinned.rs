@@ -33,7 +33,7 @@ pub enum PinnedError {
         reason: String,
     },
     /// The content of the test cannot be used.
-    #[error("Truing cannot determine what {path} pins: {source}{}", unguarded_lines(.untold))]
+    #[error("Truing cannot determine what {path} pins: {source}{}", unguarded_lines(.unparsed_pins))]
     Content {
         path: PathBuf,
         /// The reason why the content cannot be used.

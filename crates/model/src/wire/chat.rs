@@ -64,7 +64,7 @@ pub struct ChatServer {
     #[serde(default)]
     hosts: Vec<String>,
     /// Name of the request field that limits the number of response tokens.
-    #[serde(default = "max_tokens")]
+    #[serde(default = "default_limit_field")]
     limit: String,
     /// The header that holds the key.
     #[serde(default)]

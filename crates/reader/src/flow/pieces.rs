@@ -103,8 +103,8 @@ impl<'t> BotocoreItemFinder<'_, '_, 't> {
     /// class accepts.
     fn is_wrong_config(&self, call: Node<'t>, callee: Node<'t>) -> bool {
         let is_config = |value: &FlowValue<'t>| {
-            matches!(value,
-            FlowValue::QualifiedName(path) if path == "botocore.config.Config" || path == "botocore.client.Config")
+            let FlowValue::QualifiedName(path) = value else { return false };
+            path == "botocore.config.Config" || path == "botocore.client.Config"
         };
         let arguments = call.child_by_field_name("arguments").map(named_children).unwrap_or_default();
         let mut names = arguments.iter().filter_map(|it| it.child_by_field_name("name"));

@@ -119,7 +119,7 @@ macro_rules! rule_file {
                     enabled: self.enabled,
                     yields_to: None,
                     linters: self.linters,
-                    measured: self.measured,
+                    hit_statistics: self.measured,
                     examples: RuleExamples { valid: examples(self.valid), invalid: examples(self.invalid) },
                 })
             }
@@ -159,7 +159,7 @@ rule_file! {
     /// Fields of a flow rule.
     FlowFile of TextExample {
         follows: FlowKind,
-        #[serde(default = "python_path")]
+        #[serde(default = "default_python_example_path")]
         example_path: String,
     }
 }

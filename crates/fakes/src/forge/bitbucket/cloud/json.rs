@@ -161,7 +161,8 @@ pub(super) fn pull(world: &ForgeInstance, repo: &StoredRepository, pull: &Stored
             "repository": embedded_repository(world, repo),
         },
         "merge_commit": merged, "comment_count": comment_count, "task_count": 0, "close_source_branch": false,
-        "closed_by": pull.closed_at.map(|_| account(world, pull.merged_by.as_deref().unwrap_or(&pull.author))),
+        "closed_by":
+            pull.closed_at.map(|_| account(world, pull.merged_by.as_deref().unwrap_or(&pull.author))),
         "reason": "", "created_on": format_time(pull.created_at), "updated_on": format_time(pull.updated_at),
         "links": links,
     })

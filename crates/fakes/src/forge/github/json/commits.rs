@@ -35,7 +35,8 @@ impl ForgeInstance {
                     "verified_at": null,
                 },
             },
-            "author": self.commit_account_json(&commit.author), "committer": self.commit_account_json(&commit.committer),
+            "author": self.commit_account_json(&commit.author),
+            "committer": self.commit_account_json(&commit.committer),
             "parents": parents.collect::<Vec<_>>(),
         })
     }
