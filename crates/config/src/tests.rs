@@ -171,11 +171,11 @@ fn rules_for_tiers_of_another_shape_are_told_with_their_line() {
     hint: see `review.for.tier` in `truing config schema`
     error: truing.toml:5: `review.for.path` must not be set; the conditions of a rule are repos, paths, only_paths, authors, labels, titles, bases, lines_over, lines_up_to, files_over
     hint: see `review.for.path` in `truing config schema`
-    error: truing.toml:6: `review.for.labels` must be a list of globs: invalid type: string "a", expected a sequence
+    error: truing.toml:6: `review.for.labels` must have a value of the correct type: invalid type: string "a", expected a sequence
     hint: see `review.for.labels` in `truing config schema`
     error: truing.toml:7: `review.for.paths` must contain valid globs: error parsing glob 'a[': unclosed character class; missing ']'
     hint: see `review.for.paths` in `truing config schema`
-    error: truing.toml:8: `review.for.lines_over` must be a list of globs: invalid value: integer `-1`, expected u64
+    error: truing.toml:8: `review.for.lines_over` must have a value of the correct type: invalid value: integer `-1`, expected u64
     hint: see `review.for.lines_over` in `truing config schema`
     "#);
     let own = repository(

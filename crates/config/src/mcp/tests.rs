@@ -74,7 +74,7 @@ fn a_header_that_is_wrong_is_named_with_its_line_and_a_secret_is_not_shown() {
         ("X-API-Key = \"hush\"", "mcp.docs.headers.\"X-API-Key\""),
         ("X-API-Key = 1", "must be { env"),
         ("X-API-Key = {}", "must be { env"),
-        ("X-API-Key = { env = \"hush\" }", "in capitals"),
+        ("X-API-Key = { env = \"hush\" }", "of capital letters"),
         ("X-API-Key = { env = \"A\", file = \"a\" }", "not both"),
         ("X-API-Key = { evn = \"A\" }", "X-API-Key"),
         ("\"X API\" = { env = \"A\" }", "must have header names of letters"),

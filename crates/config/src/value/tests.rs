@@ -162,7 +162,7 @@ fn lists_are_separated_by_commas_and_checked() {
     assert!(parse(ValueKind::Globs, "a[").is_err());
     let wrong = parse(ValueKind::RepositoryGlobs, "acme").unwrap_err();
     assert!(
-        matches!(wrong, ConfigValueError::UnmetRequirement(why) if why.contains("`owner/*`") && why.ends_with("`acme`"))
+        matches!(wrong, ConfigValueError::UnmetRequirement(why) if why.contains("`owner/*`") && why.contains("not `acme`"))
     );
     assert!(
         parse(ValueKind::RepositoryGlobs, "a/b/c").is_err()

@@ -206,7 +206,7 @@ fn a_bad_entry_is_named() {
         ),
         (
             r#"{"a": {"input_cost_per_token": 0, "output_cost_per_token": 0, "input_cost_per_token_above_xk_tokens": 1}}"#,
-            "entry `a`: `input_cost_per_token_above_xk_tokens` has no number",
+            "entry `a`: `input_cost_per_token_above_xk_tokens` does not contain a valid number",
         ),
         (r#"{"a": []}"#, "entry `a`: the entry is not an object"),
         (r#"{"a": {"mode": 3}}"#, "entry `a`: `mode` is 3"),

@@ -227,7 +227,7 @@ fn lists_come_in_pages() {
     let page = stage.call_valid(TreeTool::List, json!({"path": "d/", "skip": 1_199}));
     assert_eq!(page, "d/ has 1200 entries\n1199.txt  (1 bytes)\n");
     let refusal = stage.call_invalid(TreeTool::List, json!({"path": "d", "skip": 1_200}));
-    assert_eq!(refusal, "`skip` is 1200, but the answer has only  entries1200");
+    assert_eq!(refusal, "`skip` is 1200, but the answer has only 1200 entries");
 }
 
 #[test]

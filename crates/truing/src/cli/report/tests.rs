@@ -89,8 +89,8 @@ fn the_screen_tells_totals_reasons_and_days_in_eighty_columns() {
     Repository           found  posted   open  fixed  dismissed  suppressed  outside
       acme/shop           1213     605      5      4       1202           1        1
 
-    Time from the start of a review to its first comment: median 42.0 s, 90th percentile 3.0 min (3
-    heads)
+    Time from the start of a review to its first comment: median 42.0 s, 90th
+    percentile 3.0 min (3 heads)
 
     Why
              4  partial: 1 changed file was not reviewed
