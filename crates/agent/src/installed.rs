@@ -196,8 +196,7 @@ impl MachinePaths {
         } else if let Some(prefix) = prefix.filter(|folder| !self.may_contain_other_files(folder)) {
             add_parts(prefix, read);
         } else {
-            let programs =
-                beside.filter(|folder| folder.ends_with(PROGRAMS) && !self.may_contain_other_files(folder));
+            let programs = beside.filter(|it| it.ends_with(PROGRAMS) && !self.may_contain_other_files(it));
             read.insert(programs.unwrap_or(&file).to_owned());
         }
     }

@@ -81,7 +81,10 @@ impl CodeText {
             if letter == '\n' {
                 is_new = !continues_on_next_line(bare, at);
                 let last = out.last_token();
-                let ends_statement = |token: &SourceToken<'_>| matches!(token, SourceToken::Word(word) if STATEMENT_END_KEYWORDS.contains(word));
+                let ends_statement = |token: &SourceToken<'_>| match token {
+                    SourceToken::Word(word) => STATEMENT_END_KEYWORDS.contains(word),
+                    _ => false,
+                };
                 if !is_indented && last.is_some_and(ends_statement) {
                     out.push_token(SourceToken::Operator("\n"));
                 }

@@ -469,12 +469,8 @@ impl PullReadiness {
         if self.is_updating && matches!(snapshot.merge, MergeableState::Dirty | MergeableState::Behind) {
             // The forge confirms the request before it performs the merge, so the old mergeability may remain
             // visible for some time.
-            self.head_state.wait_within_budget(
-                ReadinessWaitReason::Merge,
-                REPOLL,
-                MERGEABILITY_TIMEOUT,
-                now,
-            )?;
+            let reason = ReadinessWaitReason::Merge;
+            self.head_state.wait_within_budget(reason, REPOLL, MERGEABILITY_TIMEOUT, now)?;
             self.is_updating = false;
         }
         let is_ready = match snapshot.merge {

@@ -94,7 +94,7 @@ impl Slot {
             SlotCommand::Event(of) => slot.add_event(of, limits, now),
             SlotCommand::Request(of) => slot.request(of, limits, now),
             SlotCommand::Audit => Some(slot.request_audit(limits, now)?),
-            SlotCommand::Stop => Some(slot.stop_converge_run(limits, now)?),
+            SlotCommand::Stop => Some(slot.stop_run(limits, now)?),
             SlotCommand::Lease => Some(slot.lease(limits, now)?),
             SlotCommand::Heartbeat(token) => slot.heartbeat(token, limits, now)?,
             SlotCommand::CountReview(token) => Some(slot.count_review(token, limits, now)?),
@@ -211,11 +211,7 @@ impl Slot {
 
     /// Stops a converge run. If the run has begun, its next step becomes due immediately and ends the run. If
     /// the run is only requested, the request is dropped.
-    fn stop_converge_run(
-        &mut self,
-        limits: &SlotLimits,
-        now: UnixMillis,
-    ) -> Result<SlotHistoryEntry, SlotRefusal> {
+    fn stop_run(&mut self, limits: &SlotLimits, now: UnixMillis) -> Result<SlotHistoryEntry, SlotRefusal> {
         if !self.has_converge_work() {
             return Err(SlotRefusal::NotApplicable);
         }

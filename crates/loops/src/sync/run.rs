@@ -19,7 +19,6 @@ use truing_forge::{AnyForgeServer, RepositoryClient};
 use truing_git::{Mirror, PrivateFolder, Remote};
 
 use super::bump::BumpContext;
-use super::change;
 use super::classify::ClassifyContext;
 use super::drafts::{DraftPullRequest, JobDraftState};
 use super::error::SyncRunError;
@@ -28,11 +27,10 @@ use super::pulls::{self, JobBranchState, JobPullRequests};
 use super::question::QuestionDraft;
 use super::run_log::{QuestionUpdate, SyncRunLog, SyncRunResult};
 use super::texts::{self, ReleaseSubject};
-use super::tracking;
 use super::verify::ProjectChecks;
 use super::{
-    AvailableReleases, DecisionRequest, ReleaseDecision, SyncDecisionError, decide_on_release, load_pins,
-    unreported_costs,
+    AvailableReleases, DecisionRequest, ReleaseDecision, SyncDecisionError, change, decide_on_release,
+    load_pins, tracking, unreported_costs,
 };
 use crate::agent::ModelSpend;
 use crate::program_versions;
@@ -272,8 +270,7 @@ impl SyncRun<'_> {
         if let (Some(draft), true) = (&saved.draft, named.is_some() && named != begun) {
             let (url, version) = (&draft.pull.url, &draft.version);
             let why = format!(
-                "{url} ports the project to {version}, and this port must be finished first: run the job \
-                    without `--to`"
+                "{url} ports the project to {version}; finish this port first: run the job without `--to`"
             );
             return Ok(SyncRunResult::new(Outcome::Postponed, why, QuestionUpdate::Keep));
         }
@@ -413,11 +410,8 @@ impl SyncRun<'_> {
     pub(super) fn end_with_question(&self, version: &str, decided: &ReleaseDecision) -> SyncRunResult {
         let (title, text) = texts::release_question(self.release_subject(version), decided);
         let wanted = QuestionDraft { version: version.to_owned(), title, text };
-        SyncRunResult::new(
-            Outcome::QuestionAsked,
-            decided.decision.reason.clone(),
-            QuestionUpdate::Ask(wanted),
-        )
+        let reason = decided.decision.reason.clone();
+        SyncRunResult::new(Outcome::QuestionAsked, reason, QuestionUpdate::Ask(wanted))
     }
 
     /// Makes the change and submits it to the forge.
@@ -562,11 +556,8 @@ impl SyncRun<'_> {
         let body = texts::relax_text(self.release_subject(&version), decided, &files, &checked);
         let shown = pulls.upsert_pull_request(&branch_state, base, verdict, &body).await?;
         let without = self.no_labels_remark();
-        let reason = format!(
-            "the range is widened to {} {version} in \
-            {}{without}",
-            self.job.config.package, shown.url
-        );
+        let package = &self.job.config.package;
+        let reason = format!("the range is widened to {package} {version} in {}{without}", shown.url);
         log.pull = Some(shown);
         Ok(SyncRunResult::new(Outcome::RangeWidened, reason, QuestionUpdate::Close))
     }

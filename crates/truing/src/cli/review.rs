@@ -502,13 +502,8 @@ impl ReviewCommand {
         report_context: ReportContext<'_>,
         packs: &[String],
     ) -> Result<(), CliError> {
-        let ReportContext {
-            head,
-            config_source: configured,
-            remote,
-            published_comments: published,
-            unapplied_fixes,
-        } = report_context;
+        let ReportContext { head, config_source, remote, published_comments, unapplied_fixes } =
+            report_context;
         let format = self.output.format();
         let idle =
             review.record.detail.unused_suppressions.iter().map(|idle| text::visible_text(&idle.to_string()));
@@ -520,24 +515,24 @@ impl ReviewCommand {
         if let (
             Some(from),
             CliFormat::Json | CliFormat::Sarif | CliFormat::Rdjson | CliFormat::Github | CliFormat::Gitlab,
-        ) = (configured, format)
+        ) = (config_source, format)
         {
             self.output.print_note(text::render_config_source(from));
         }
         if let (
-            Some(published),
+            Some(published_comments),
             CliFormat::Sarif
             | CliFormat::Markdown
             | CliFormat::Rdjson
             | CliFormat::Github
             | CliFormat::Gitlab,
-        ) = (published, format)
+        ) = (published_comments, format)
         {
-            self.output.print_note(published.text().trim_end());
+            self.output.print_note(published_comments.text().trim_end());
         }
         let findings: Vec<&Finding> = review.findings.open.iter().collect();
         let printed = match format {
-            CliFormat::Json => json::render_json(review, published, unapplied_fixes)?,
+            CliFormat::Json => json::render_json(review, published_comments, unapplied_fixes)?,
             // CSV and HTML were rejected before.
             CliFormat::Text | CliFormat::Csv | CliFormat::Html => {
                 let flags = if self.args.tools { "--tools --fix" } else { "--fix" };
@@ -555,15 +550,15 @@ impl ReviewCommand {
                 };
                 let commands =
                     SuggestedCommands { fix: self.output.command_line(&fix), list, model: self.model_hint() };
-                text::render_report(review, head, configured, &commands)
-                    + &published.map_or_else(String::new, PublishJson::text)
+                text::render_report(review, head, config_source, &commands)
+                    + &published_comments.map_or_else(String::new, PublishJson::text)
             }
             CliFormat::Rdjson => annotations::render_rdjson(&findings)?,
             CliFormat::Github => annotations::render_github(&findings),
             CliFormat::Gitlab => annotations::render_gitlab(&findings)?,
             CliFormat::Markdown => {
                 let by = truing_loops::text::reviewer_line(&review.record);
-                markdown::render_markdown(&markdown::from_review(review, &findings, head, configured, &by))
+                markdown::render_markdown(&markdown::from_review(review, &findings, head, config_source, &by))
             }
             CliFormat::Sarif => {
                 let all = wiring::load_packs(&self.config.rules).map_err(wiring::reader_error)?;
