@@ -388,7 +388,7 @@ impl ConvergeRun {
                 self.handle_gate_block(output);
             }
             (ConvergeAction::Mend { .. }, ConvergeEvent::GateFixFinished(candidate)) => {
-                self.apply_gate_fix(candidate)
+                self.apply_gate_fix(candidate);
             }
             (
                 ConvergeAction::Audit { auditors, attempt },
@@ -409,7 +409,7 @@ impl ConvergeRun {
             (ConvergeAction::Check, ConvergeEvent::Checked(problems)) => self.apply_check_result(problems),
             (ConvergeAction::Publish, ConvergeEvent::Pushed) => self.apply_push(),
             (ConvergeAction::Publish, ConvergeEvent::HookBlocked(verdicts)) => {
-                self.apply_hook_block(verdicts)
+                self.apply_hook_block(verdicts);
             }
             (ConvergeAction::Reply, ConvergeEvent::Replied) => self.continue_after_replies(),
             (act, _) => return Err(UnexpectedEvent { expected_action: act.as_str() }),

@@ -81,9 +81,9 @@ impl CodeText {
             if letter == '\n' {
                 is_new = !continues_on_next_line(bare, at);
                 let last = out.last_token();
-                let ends_statement = |token: &SourceToken<'_>| match token {
-                    SourceToken::Word(word) => STATEMENT_END_KEYWORDS.contains(word),
-                    _ => false,
+                let ends_statement = |token: &SourceToken<'_>| {
+                    let SourceToken::Word(word) = token else { return false };
+                    STATEMENT_END_KEYWORDS.contains(word)
                 };
                 if !is_indented && last.is_some_and(ends_statement) {
                     out.push_token(SourceToken::Operator("\n"));

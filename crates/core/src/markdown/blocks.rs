@@ -133,7 +133,7 @@ impl BlockWriter {
     fn end_tag(&mut self, tag: TagEnd) {
         match tag {
             TagEnd::BlockQuote(_) | TagEnd::List(_) | TagEnd::Item if self.flattened_depth > 0 => {
-                self.flattened_depth -= 1
+                self.flattened_depth -= 1;
             }
             TagEnd::BlockQuote(_) | TagEnd::List(_) | TagEnd::Item | TagEnd::CodeBlock => self.close(),
             TagEnd::Emphasis => self.push("*"),

@@ -184,7 +184,7 @@ impl ConvergeRunner<'_> {
     ) -> Result<(Vec<FixProblem>, Option<String>), ActError> {
         let touched = self.changed_test_files(head, candidate).await?;
         let Some(verifier) = &self.inspection_tools.verifier else {
-            let none = "`verify.check` is not set, so fixes are checked only by the audit and the gate";
+            let none = "`verify.check` is not set; only the audit and the gate check fixes";
             self.record.warn(none.to_owned());
             return Ok((Vec::new(), untested_change_warning(&touched, "`verify.check` is not set")));
         };

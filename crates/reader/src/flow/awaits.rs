@@ -142,9 +142,9 @@ impl<'t> AwaitFinder<'_, '_, 't> {
         let is_statement = self.model.parent(call).is_some_and(|it| it.kind() == "expression_statement");
         let callee =
             call.child_by_field_name("function").filter(|_| is_statement && self.model.is_in_coroutine(call));
-        let gathers = |value: &FlowValue<'t>| match value {
-            FlowValue::QualifiedName(path) => path == "asyncio.gather",
-            _ => false,
+        let gathers = |value: &FlowValue<'t>| {
+            let FlowValue::QualifiedName(path) = value else { return false };
+            path == "asyncio.gather"
         };
         callee.is_some_and(|it| self.values.may_have_value(it, gathers))
     }

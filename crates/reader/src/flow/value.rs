@@ -331,7 +331,7 @@ impl<'m, 't> FlowValues<'m, 't> {
         for value in self.resolve_values(object, depth) {
             match value {
                 FlowValue::QualifiedName(path) => {
-                    found.push(FlowValue::QualifiedName(format!("{path}.{name}")))
+                    found.push(FlowValue::QualifiedName(format!("{path}.{name}")));
                 }
                 FlowValue::Object(class) | FlowValue::Class(class) => {
                     found.extend(self.member_values(class, name, depth));

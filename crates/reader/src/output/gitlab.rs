@@ -72,7 +72,7 @@ pub(crate) fn read(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport 
         match serde_json::from_str::<GitlabIssue>(entry.get()) {
             Ok(entry) => read_issue(index, entry, &paths, input, &mut collected),
             Err(error) => {
-                collected.add_skipped_entry(ProblemKind::MalformedEntry, &format!("entry {index}: {error}"))
+                collected.add_skipped_entry(ProblemKind::MalformedEntry, &format!("entry {index}: {error}"));
             }
         }
         ControlFlow::Continue(())

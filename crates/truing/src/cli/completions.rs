@@ -39,7 +39,7 @@ enum CompletionSource {
 const VALUES: [(&[&str], &str, CompletionSource); 14] = [
     (&["review"], "base", CompletionSource::Refs),
     (&["review"], "head", CompletionSource::Refs),
-    (&["review"], "path", CompletionSource::Targets),
+    (&["review"], "target_argument", CompletionSource::Targets),
     (&["review"], "packs", CompletionSource::Packs),
     (&["rules", "check"], "packs", CompletionSource::Packs),
     (&["rules", "show"], "name", CompletionSource::Rules),

@@ -107,7 +107,7 @@ pub struct ReviewArgs {
     /// github.com needs no configuration, only a token in GITHUB_TOKEN or GH_TOKEN; configure any other
     /// server as a forge. The repository's own .truing.toml is read from the default branch.
     #[arg(long, value_name = "URL", value_parser = NonEmptyStringValueParser::new(),
-        conflicts_with_all = ["path", "base", "head", "staged", "diff", "fix"])]
+        conflicts_with_all = ["target_argument", "base", "head", "staged", "diff", "fix"])]
     pr: Option<String>,
     /// Publish the review on the pull request, as the service does; a second run posts nothing twice
     #[arg(long, conflicts_with = "no_record")]

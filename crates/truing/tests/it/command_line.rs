@@ -259,7 +259,8 @@ fn init_names_the_repository_of_the_clone_or_says_that_all_are_served() {
     let ran = home.run(&["init"]);
     assert_eq!(ran.exit, 0, "{ran:?}");
     assert!(
-        ran.err.contains("the file serves only ada/shop") && ran.err.contains("every repository"),
+        ran.err.contains("a server with this file serves only ada/shop")
+            && ran.err.contains("every repository"),
         "{ran:?}"
     );
     let written = std::fs::read_to_string(home.path().join("truing.toml")).unwrap();

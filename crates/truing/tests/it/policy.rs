@@ -156,7 +156,7 @@ fn calls_of_tools_are_allowed_or_denied_with_the_reason() {
             json!({"command": "git log", "dangerouslyDisableSandbox": "true"}),
             "no command may run outside the sandbox",
         ),
-        ("Bash", bash("git log src/link"), "leads out of the repository"),
+        ("Bash", bash("git log src/link"), "is a path outside of the repository"),
         ("Write", file("src/up/src/a.py"), "leads through a link"),
         ("Bash", json!({}), "the call has no `command`"),
         ("Write", json!({"file_path": "~/.bashrc"}), "begins with `~`, or begins or ends with white space"),

@@ -112,10 +112,7 @@ pub(super) fn render_unrecorded(cost: MicroUsd) -> String {
     match cost {
         MicroUsd(0) => String::new(),
         MicroUsd(cost) => {
-            format!(
-                "  {:>18} of this cost is from runs that are unrecorded or still running\n",
-                format_dollars(cost)
-            )
+            format!("  {:>18} of this: runs that have no record or are still running\n", format_dollars(cost))
         }
     }
 }

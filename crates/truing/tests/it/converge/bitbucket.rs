@@ -40,7 +40,7 @@ async fn each_audit_is_a_comment_and_each_finding_is_answered_and_resolved() {
         let site = site(flavour, "", two_loop_answers()).await;
         let (told, exit) = site.run_json(&[]).await;
         assert_eq!((exit, &told["exit"], &told["loops"]), (0, &json!("converged"), &json!(2)), "{told}");
-        let unchecked = "`verify.check` is not set, so fixes are checked only by the audit and the gate";
+        let unchecked = "`verify.check` is not set; only the audit and the gate check fixes";
         assert_eq!(told["warnings"], json!([unchecked]), "{flavour:?}");
         let pull = site.pull_view().await;
         let commits = told["commits"].as_array().unwrap();

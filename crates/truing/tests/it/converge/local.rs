@@ -233,7 +233,7 @@ fn a_run_says_where_checks_cannot_be_relied_on() {
         "{told}"
     );
     assert_eq!(warned("[verify]\ncheck = [[\"true\"]]\n"), "[]");
-    assert!(warned("").starts_with("[\"`verify.check` is not set: "));
+    assert!(warned("").starts_with("[\"`verify.check` is not set; "));
 }
 
 #[test]

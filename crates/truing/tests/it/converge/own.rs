@@ -34,7 +34,7 @@ async fn its_checks_count_where_the_operator_lets_it_set_them() {
     let site = create_site_with_check("", two_loop_answers()).await;
     let (told, exit) = site.run_json(&[]).await;
     assert_eq!((exit, &told["exit"], &told["loops"]), (0, &json!("converged"), &json!(2)), "{told}");
-    let none = "`verify.check` is not set, so fixes are checked only by the audit and the gate";
+    let none = "`verify.check` is not set; only the audit and the gate check fixes";
     assert!(told["warnings"].as_array().unwrap().contains(&json!(none)), "{told}");
 }
 

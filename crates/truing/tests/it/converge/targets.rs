@@ -56,7 +56,7 @@ async fn without_a_target_it_is_the_pull_request_of_the_branch() {
     );
     let config = site.home.path().join("truing.toml");
     let said = format!(
-        "using the pull request acme/shop#1 of branch topic(the pull request's head is not the commit \
+        "using the pull request acme/shop#1 of branch topic (the pull request's head is not the commit \
             that is checked out here); to use the local branch: `truing --config {} converge .`\n",
         config.display()
     );

@@ -340,9 +340,9 @@ async fn the_people_on_call_are_told_and_the_webhooks_url_is_shown_nowhere() {
     assert_eq!(site.run_as("ada", &["kill", "on", "--reason", "a storm"]).exit, 0);
     let server = site.serve();
     let mut next = async || tokio::time::timeout(PATIENCE, texts.recv()).await.unwrap().unwrap();
-    assert!(next().await.starts_with("Truing: Kill switch on, by ada (mode finish: a storm)"));
+    assert!(next().await.starts_with("Truing: The kill switch is on, set by ada (mode finish: a storm)"));
     assert_eq!(site.run_as("bob", &["kill", "off"]).exit, 0);
-    assert!(next().await.starts_with("Truing: Kill switch off, by bob"));
+    assert!(next().await.starts_with("Truing: The kill switch is off, set by bob"));
     site.forge.revoke(TOKEN);
     site.open("one").await;
     assert_eq!(site.deliver().await, [202]);

@@ -248,7 +248,7 @@ async fn at_the_soft_limit_one_comment_asks_and_models_go_on_when_a_writer_allow
         "{reason}"
     );
     assert!(reason.contains("`/spend` by ada@github was not run: models may still spend"), "{reason}");
-    assert!(!reason.contains("eve"), "{reason}");
+    assert!(!reason.contains("eve@"), "{reason}");
     // At the next limit, the service asks again. A `/spend` comment cannot raise the hard limit
     // `budget.pr_usd`.
     push_until("`budget.pr_ask_usd` ($0.60 ").await;

@@ -141,9 +141,9 @@ fn a_program_that_fails_leaves_a_review_by_the_rules_that_says_so() {
         ("words", "echo 'out of luck' >&2; exit 3".to_owned(), "out of luck"),
         ("cut", "printf '{\"type\":\"result\",\"is_err'".to_owned(), "without a result"),
         ("turns", over, "turn limit"),
-        ("done", completed.clone(), "before the model had reported"),
-        ("two", format!("{completed}\n{completed}"), "before the model had reported"),
-        ("unread", format!("exec 0<&-\n{completed}"), "before the model had reported"),
+        ("done", completed.clone(), "before the model sent its report"),
+        ("two", format!("{completed}\n{completed}"), "before the model sent its report"),
+        ("unread", format!("exec 0<&-\n{completed}"), "before the model sent its report"),
     ] {
         let scene = Scene::from_answers([]);
         scene.place.write("b.py", STOPS);

@@ -103,7 +103,7 @@ fn what_reviews_cost_that_were_not_recorded_is_told() {
         "{told}"
     );
     let text = Ran::from(scene.place.command(&["report"]).output().unwrap()).out;
-    assert!(text.contains(" of this cost is from runs that are unrecorded"), "{text}");
+    assert!(text.contains(" of this: runs that have no record"), "{text}");
     assert_every_format_has(&scene, spent);
     // After a recorded review, the sums still agree.
     scene.model.set_script(ModelScript::from_answers([report_answer(&[])]));
