@@ -208,7 +208,7 @@ impl LeaseHeartbeats {
             match tokio::time::timeout_at(acknowledged + patience, beat).await {
                 Ok(Ok(_)) => acknowledged = sent,
                 Ok(Err(SlotCommandError::SlotRefused(_))) if ending.load(Ordering::Relaxed) => {
-                    acknowledged = sent
+                    acknowledged = sent;
                 }
                 Ok(Err(SlotCommandError::SlotRefused(_))) | Err(_) => return,
                 Ok(Err(SlotCommandError::Store(error))) => {

@@ -244,7 +244,7 @@ impl RunningWorkers {
     ) {
         let token = lease.token;
         let task = async move {
-            drop(worker::drive_lease(&context, lease, heartbeat_interval, return_requested).await)
+            drop(worker::drive_lease(&context, lease, heartbeat_interval, return_requested).await);
         };
         self.leases.insert(self.tasks.spawn(task).id(), token);
     }

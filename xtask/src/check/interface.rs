@@ -185,7 +185,7 @@ impl InterfaceReader<'_> {
                     literal.take().into_iter().for_each(|key| self.add_name(key));
                 }
                 TokenTree::Group(group) => self.add_json_keys(group.stream()),
-                _ => {}
+                TokenTree::Ident(_) | TokenTree::Punct(_) | TokenTree::Literal(_) => {}
             }
             literal = string_value(&token);
         }
@@ -209,7 +209,7 @@ fn derive_names(attributes: &[Attribute]) -> BTreeSet<String> {
 fn attribute_tokens(attribute: &Attribute, name: &str) -> Vec<TokenTree> {
     match &attribute.meta {
         Meta::List(list) if list.path.is_ident(name) => list.tokens.clone().into_iter().collect(),
-        _ => Vec::new(),
+        Meta::Path(_) | Meta::List(_) | Meta::NameValue(_) => Vec::new(),
     }
 }
 

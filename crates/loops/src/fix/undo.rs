@@ -34,7 +34,7 @@ pub fn save_patch(folder: &Path, stamp: &str, patch: &[u8]) -> io::Result<PathBu
         match OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path) {
             Ok(file) => break (path, file),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists && tries < MAX_PATCHES_PER_STAMP => {
-                tries += 1
+                tries += 1;
             }
             Err(error) => return Err(error),
         }

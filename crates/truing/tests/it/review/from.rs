@@ -190,9 +190,9 @@ fn what_is_not_understood_or_has_no_file_makes_the_review_partial() {
         (
             "flake8",
             "Traceback (most recent call last):\nImportError: boom\n",
-            "none of 2 lines is understood",
+            "none of 2 lines could be parsed",
         ),
-        ("yamllint", "b.py\n  3:1  error  ambiguous  (x)\n", "none of 2 lines is understood"),
+        ("yamllint", "b.py\n  3:1  error  ambiguous  (x)\n", "none of 2 lines could be parsed"),
         ("flake8", "/elsewhere/gone.py:3:1: E741 ambiguous\n", "1 result refers to no file of the tree"),
         ("flake8", "gone/b.py:3:1: E741 ambiguous\n", "1 result refers to no file of the tree: gone/b.py"),
     ] {
