@@ -591,7 +591,7 @@ async fn one_issue_tells_of_the_last_runs_if_it_is_wanted() {
     let ran = site.run(&["sync", "run", "demo"]).await;
     assert_eq!((ran.exit, &ran.json["result"]), (0, &json!("covered")), "{ran:?}");
     assert!(
-        ran.json["exit_reason"].as_str().unwrap().contains("was deleted, and Truing opens no new one"),
+        ran.json["exit_reason"].as_str().unwrap().contains("was deleted, and Truing does not open it again"),
         "{ran:?}"
     );
     assert_eq!(site.questions().await.len(), 0);

@@ -212,7 +212,7 @@ fn servers_are_the_operators_and_what_cannot_be_is_refused_before_anything_is_as
             "url = \"https://example.org\"\ntools = [\"a\"]\ntransport = \"stdio\"\n".into(),
             "mcp.docs.transport",
         ),
-        ("url = \"http://example.org\"\ntools = [\"a\"]\n".to_owned(), "must be https"),
+        ("url = \"http://example.org\"\ntools = [\"a\"]\n".to_owned(), "must be an https URL"),
         (
             format!("{command}tools = [\"a\"]\nenv = [\"ANTHROPIC_API_KEY\"]\n"),
             "which Truing passes to no MCP server",

@@ -93,7 +93,7 @@ fn a_hash_test_becomes_a_manifest() {
     let site = default_registry(&PYTHON);
     let test = site.read("tests/test_patches.py");
     for (digest, told) in
-        [(sha1(HELPER), None), ("a".repeat(40), Some("a digest that demo 1.0.0 does not have"))]
+        [(sha1(HELPER), None), ("a".repeat(40), Some("the pinned digest differs from the definition in demo 1.0.0"))]
     {
         site.write("tests/test_patches.py", test.replace("HASH", &digest));
         let file = format!("{digest}.json");
