@@ -67,7 +67,7 @@ fn a_comment_that_suppresses_nothing_is_a_warning() {
             bracket",
         "b.py:2: `truing: ignore[core/nothing]` has no effect: there is no such rule",
         "b.py:3: `truing: ignore[core/python-debugger]` has no effect: the rule has no finding on the \
-            lines of the comment",
+            lines to which the comment applies",
     ] {
         assert!(ran.err.contains(line), "{}", ran.err);
     }
