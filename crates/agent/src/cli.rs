@@ -102,7 +102,7 @@ pub enum ClaudeCliError {
 
 impl ClaudeCli {
     /// Runs the program in the sandbox, checks that it prints this version, and returns the checked program.
-    /// `start_timeout` bounds the check and a run's first request, as [`START_TIME`] does.
+    /// `start_timeout` bounds the check and a run's first request, as [`START_TIMEOUT`] does.
     ///
     /// # Errors
     /// [`ClaudeCliError`]. Returns [`SandboxError::TooWeak`] below [`SandboxLevel::Full`], even where weaker

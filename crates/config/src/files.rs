@@ -42,8 +42,8 @@ pub fn operator_file_path(environment: &Environment) -> Option<PathBuf> {
 /// local runs call this function. A server reads the file from the tip of the default branch.
 ///
 /// # Errors
-/// [`ConfigProblem::RepositoryFile`] if the file cannot be read or is not a regular file. A link is not a
-/// regular file.
+/// [`ConfigProblem::UnreadableRepositoryFile`] if the file cannot be read or is not a regular file. A link is
+/// not a regular file.
 pub fn read_repository_file(root: &Path) -> Result<Option<SourceFile>, ConfigError> {
     let path = root.join(REPOSITORY_FILE);
     let name = path.display().to_string();

@@ -515,7 +515,7 @@ const MODEL_KEY_PREFIX: &str = "model.";
 /// Switch variables of other programs, each with the provider that it selects.
 pub const PROVIDER_SWITCH_VARIABLES: [(&str, &str); 2] =
     [("CLAUDE_CODE_USE_ANTHROPIC_AWS", "aws"), ("CLAUDE_CODE_USE_BEDROCK", "bedrock")];
-/// Key that the variables in `USE` set.
+/// Key that the variables in `PROVIDER_SWITCH_VARIABLES` set.
 pub(crate) const PROVIDER: &str = "model.provider";
 
 /// Returns true if another program's switch variable is set to a value that means on.

@@ -138,7 +138,8 @@ impl CircuitBreaker {
         };
     }
 
-    /// Records that a cap is reached. The circuit opens for `span`, or for [`CAPPED`] if `span` is not known.
+    /// Records that a cap is reached. The circuit opens for `span`, or for [`DEFAULT_CAP_PERIOD`] if `span`
+    /// is not known.
     pub fn record_cap_reached(&mut self, now: UnixMillis, span: Option<TimeSpan>) {
         self.state = open_circuit(TripReason::SpendingCap, now, span.unwrap_or(DEFAULT_CAP_PERIOD));
     }

@@ -178,8 +178,8 @@ pub struct ConvergeRun {
     /// Number of reports by other reviewers.
     #[serde(rename = "heard")]
     pub feedback_rounds: u32,
-    /// Number of heads that others have pushed. Audits of the first [`MAX_MOVES`] of these heads do not count
-    /// against the limit of audits.
+    /// Number of heads that others have pushed. Audits of the first [`MAX_FOREIGN_HEADS`] of these heads do
+    /// not count against the limit of audits.
     #[serde(rename = "moves")]
     pub foreign_heads: u32,
     /// Number of heads that the forge created by merging the base on Truing's request. Audits of these heads

@@ -332,7 +332,8 @@ impl Slot {
     }
 
     /// Returns the time of the slot's next automatic step: [`SlotCommand::Lease`] if the slot waits,
-    /// [`SlotCommand::Expire`] if it is leased, and [`SlotCommand::Tidy`] if it is idle with a storm.
+    /// [`SlotCommand::ExpireLease`] if it is leased, and [`SlotCommand::RemoveEndedStorm`] if it is idle with
+    /// a storm.
     pub fn wake_time(&self) -> Option<UnixMillis> {
         match &self.state {
             SlotState::Waiting { due_at: at, .. } => Some(*at),

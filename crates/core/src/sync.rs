@@ -42,7 +42,7 @@ pub struct DefinitionDigests {
     /// SHA-1 of the definition's lines as they are in the file, including the last line end.
     pub raw: String,
     /// SHA-256 of the definition's syntax tree, without comments and docstrings. For Python, the prefix
-    /// [`TREE_FORM`] precedes the digest.
+    /// [`TREE_DIGEST_PREFIX`] precedes the digest.
     pub tree: String,
     /// SHA-256 of the Python syntax tree in an earlier serialization, which gives some different trees the
     /// same digest.

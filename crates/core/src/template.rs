@@ -88,7 +88,8 @@ impl TextTemplate {
 }
 
 /// Splits a text at its placeholders; `\{{` stands for a literal `{{`. Calls `report_error` with the line
-/// number of each `{{` that does not begin a placeholder. The message for this error is [`NO_VARIABLE`].
+/// number of each `{{` that does not begin a placeholder. The message for this error is
+/// [`INVALID_PLACEHOLDER_MESSAGE`].
 pub fn parse_parts(text: &str, first_line: usize, report_error: &mut impl FnMut(usize)) -> Vec<TemplatePart> {
     let (mut line, mut rest) = (first_line, text);
     let (mut pieces, mut words) = (Vec::new(), String::new());

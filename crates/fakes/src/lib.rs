@@ -4,7 +4,7 @@
 //!
 //! [`forge::FakeForge`] is a forge on loopback. The fake forge answers the calls that a reviewer makes, and
 //! rejects the same calls as the real forge. A test can define faults, and can perform the actions of people
-//! on a pull request. [`repo::RepoBuilder`] creates the forge's repositories; [`checkout`] clones
+//! on a pull request. [`repo::FakeGitRepository`] creates the forge's repositories; [`checkout`] clones
 //! repositories and lists their commits. [`model::FakeModel`] follows a script, [`registry::FakeRegistry`]
 //! lists configured releases, and [`aws::FakeAws`] issues AWS credentials. [`common::FakeSharedState`] stores
 //! the state that processes share. This crate does not depend on the tested code; git produces the contents

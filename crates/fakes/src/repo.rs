@@ -224,7 +224,7 @@ impl FakeGitRepository {
         made.pop().ok_or_else(process_gone_error)
     }
 
-    /// Creates several commits as [`RepoBuilder::commit`] does, but much faster than with one call per
+    /// Creates several commits as [`FakeGitRepository::commit`] does, but much faster than with one call per
     /// commit. No commit of the batch may be the parent of another commit of the batch. Returns the ids of
     /// the commits, in order.
     pub fn commit_batch(&mut self, requests: &[CommitRequest<'_>]) -> Result<Vec<String>, FakeGitError> {

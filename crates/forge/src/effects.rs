@@ -55,8 +55,8 @@ pub enum EffectError {
     Unanswered {
         /// Error that occurred instead of a response.
         error: ForgeError,
-        /// True if this was the last attempt: [`MAX_LOST`] responses were lost, and the effect has no
-        /// fallback.
+        /// True if this was the last attempt: [`MAX_LOST_RESPONSES`] responses were lost, and the effect has
+        /// no fallback.
         is_last: bool,
     },
     /// A write on the same topic was made or begun, and the forge may not show it yet.

@@ -315,7 +315,7 @@ fn escape_value(text: &str) -> String {
     word
 }
 
-/// Returns the item that a word spells; `None` for words that [`word_of`] never makes.
+/// Returns the item that a word spells; `None` for words that [`encode_subject`] never makes.
 fn decode_subject(word: &str) -> Option<CommentSubject> {
     if word == SUMMARY {
         return Some(CommentSubject::Summary);

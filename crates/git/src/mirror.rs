@@ -317,7 +317,7 @@ impl Mirror {
             "--no-show-forced-updates",
         ]);
         // In a local fetch, `git upload-pack` serves the objects. `git upload-pack` does not receive our
-        // settings, so `LOCAL_END` passes the only setting that it needs.
+        // settings, so `LOCAL_UPLOAD_PACK_FLAG` passes the only setting that it needs.
         let call = match self.remote.protocol() {
             "file" => call.arg(LOCAL_UPLOAD_PACK_FLAG),
             _ => call,

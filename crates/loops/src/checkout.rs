@@ -351,7 +351,8 @@ pub fn configuring_files(change: &ReviewedChange, by_model: bool) -> Vec<RepoPat
 /// Returns the repository's own file from the exported files of a commit, if the commit has this file.
 ///
 /// # Errors
-/// [`ConfigProblem::RepositoryFile`] if the path is a link or anything else that is not a plain file.
+/// [`ConfigProblem::UnreadableRepositoryFile`] if the path is a link or anything else that is not a plain
+/// file.
 pub fn read_exported_config(
     exported: &ExportSummary,
     folder: &PrivateFolder,

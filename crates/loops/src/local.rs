@@ -400,7 +400,7 @@ impl LocalReviewRequest<'_> {
 }
 
 /// Runs the rules on the files that git does not read from the working tree: their content in the index is
-/// reviewed ([`ReviewedChange::unseen`]). Linters and models do not see this content.
+/// reviewed ([`ReviewedChange::index_content_paths`]). Linters and models do not see this content.
 ///
 /// # Errors
 /// [`LocalReviewError`]

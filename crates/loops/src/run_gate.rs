@@ -47,9 +47,9 @@ pub struct SwitchSnapshot {
 pub enum SwitchFreshness {
     /// The store has just answered.
     Current,
-    /// The store does not answer now, but has answered within [`REMEMBERED`].
+    /// The store does not answer now, but has answered within [`CACHED_ANSWER_LIFETIME`].
     Cached,
-    /// The store has not answered within [`REMEMBERED`], or has never answered.
+    /// The store has not answered within [`CACHED_ANSWER_LIFETIME`], or has never answered.
     Unknown,
 }
 

@@ -24,7 +24,7 @@ pub enum SlotCommandError {
 /// the slot as stored.
 ///
 /// # Errors
-/// [`StepError`]
+/// [`SlotCommandError`]
 #[truing_core::boxed_future]
 pub async fn apply_slot_command(
     store: &dyn RecordStore,
@@ -39,7 +39,7 @@ pub async fn apply_slot_command(
 /// If the slot refuses one command, none of the commands is applied. Returns the last decision.
 ///
 /// # Errors
-/// [`StepError`]
+/// [`SlotCommandError`]
 #[truing_core::boxed_future]
 pub async fn apply_slot_commands(
     store: &dyn RecordStore,

@@ -36,7 +36,7 @@ impl DutyLeaseExpiry {
     }
 }
 
-/// Renews the lease, or tries to get the lease, at intervals of `RENEW`. Never returns.
+/// Renews the lease, or tries to get the lease, at intervals of `RENEWAL_INTERVAL`. Never returns.
 #[truing_core::boxed_future]
 pub async fn renew_lease_forever(store: Arc<dyn RecordStore>, lease_expiry: DutyLeaseExpiry) {
     loop {

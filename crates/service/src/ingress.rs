@@ -4,7 +4,8 @@
 //! Some webhooks are refused before the body is read: webhooks from a source above its rate limit, and
 //! webhooks for a forge that is not configured. Webhooks with a malformed signature, a wrong content type or
 //! a too large announced length are also refused before the body is read. All other checks are made while the
-//! body arrives (`body`). The acknowledgement is sent after the mark is durable ([`marks`](super::marks)).
+//! body arrives (`body`). The acknowledgement is sent after the mark is durable
+//! ([`mark_batches`](super::mark_batches)).
 
 mod body;
 mod bounds;

@@ -81,7 +81,7 @@ impl LeaseDriver<'_> {
     /// blocks its thread delays no heartbeat.
     ///
     /// # Errors
-    /// [`StepError`] if the end of the lease could not be recorded. The lease then expires.
+    /// [`SlotCommandError`] if the end of the lease could not be recorded. The lease then expires.
     pub(crate) async fn drive<L: LeasedStep>(
         &self,
         lease: &Lease,

@@ -1,7 +1,7 @@
 //! The service: webhooks mark slots ([`ingress`]), the scheduler leases due slots ([`scheduler`]), and a
-//! worker does the step of each lease ([`worker`], through [`drive`]). [`ReviewService::run`] does this work
-//! until a stop is requested. One process does all of it, or only the work of its [`ProcessRole`]. [`mcp`]
-//! serves tools to agents.
+//! worker does the step of each lease ([`worker`], through [`lease_driver`]). [`ReviewService::run`] does
+//! this work until a stop is requested. One process does all of it, or only the work of its [`ProcessRole`].
+//! [`mcp`] serves tools to agents.
 
 // The futures of a review are nested deeper than the compiler's default limit.
 #![recursion_limit = "256"]
@@ -55,7 +55,7 @@ use self::scheduler::Scheduler;
 
 /// Time that a stopping service gives its workers to finish. The whole stop may take 60 s.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(40);
-/// Time for unfinished workers to give back their leases, after `DRAIN` is over.
+/// Time for unfinished workers to give back their leases, after `DRAIN_TIMEOUT` is over.
 const LEASE_RETURN_TIME: Duration = Duration::from_secs(5);
 /// Timeout for ending the remaining leases in the store when the service stops. Leases that are not ended in
 /// this time are ended at the next start.

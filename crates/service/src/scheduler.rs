@@ -1,5 +1,5 @@
 //! The scheduler ends expired leases, removes finished slots, and leases due slots. The choice of slots is
-//! fair between repositories ([`truing_core::fair`]).
+//! fair between repositories ([`truing_core::lease_fairness`]).
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -79,7 +79,7 @@ pub async fn drive_lease(
 /// Does the step and ends the lease, without sending heartbeats. Returns the outcome of the step.
 ///
 /// # Errors
-/// [`StepError`] if the end of the lease could not be recorded.
+/// [`SlotCommandError`] if the end of the lease could not be recorded.
 #[truing_core::boxed_future]
 pub async fn run_step(
     context: &ServiceContext,

@@ -29,7 +29,7 @@ pub enum ReportKind {
     Judgements,
     /// Findings about a change, or evidence that there are none: [`crate::schema::audit::AuditReport`].
     Audit,
-    /// Report of the fixes made on a clone: [`crate::schema::mended::FixReport`].
+    /// Report of the fixes made on a clone: [`crate::schema::fix_report::FixReport`].
     Mended,
     /// Description of a change: [`crate::schema::description::DescriptionReport`].
     Described,

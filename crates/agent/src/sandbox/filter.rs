@@ -250,7 +250,7 @@ const READER_CALLS: &[i64] = &[
     libc::SYS_prctl,
 ];
 
-/// Older variants of the calls in `READING`, which some libraries use.
+/// Older variants of the calls in `READER_CALLS`, which some libraries use.
 #[cfg(target_arch = "x86_64")]
 const LEGACY_READER_CALLS: &[i64] = &[
     libc::SYS_stat,

@@ -37,7 +37,7 @@ pub(crate) const HELPER_MESSAGE_PREFIX: &str = "truing sandbox: ";
 pub const NOT_STARTED_EXIT_CODE: u8 = 127;
 
 /// Exit code of the helper if it killed the job for exceeding a limit; a shell reports the same code for a
-/// killed program. The last line of the error stream names the limit; see [`super::bound_passed`].
+/// killed program. The last line of the error stream names the limit; see [`super::exceeded_limit`].
 pub const LIMIT_EXCEEDED_EXIT_CODE: u8 = 128 + 9;
 
 /// A command, with its permissions and limits.

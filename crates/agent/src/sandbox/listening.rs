@@ -70,8 +70,8 @@ impl SocketHandoff {
         }
     }
 
-    /// Returns the other end of the job's standard input ([`SandboxJob::hears`]). The caller can write to it
-    /// while the job runs. Call this after [`Self::wait_for_socket`].
+    /// Returns the other end of the job's standard input ([`SandboxJob::has_input_stream`]). The caller can
+    /// write to it while the job runs. Call this after [`Self::wait_for_socket`].
     ///
     /// # Errors
     /// An I/O error of the system.
@@ -80,7 +80,7 @@ impl SocketHandoff {
         tokio::net::UnixStream::from_std(self.0)
     }
 
-    /// Writes the whole standard input of a job ([`SandboxJob::hears`]), for at most one minute.
+    /// Writes the whole standard input of a job ([`SandboxJob::has_input_stream`]), for at most one minute.
     ///
     /// # Errors
     /// An I/O error if the process no longer reads.

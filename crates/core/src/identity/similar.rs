@@ -141,8 +141,8 @@ pub fn similarity(a: &ComparableFinding, b: &ComparableFinding) -> f64 {
     score
 }
 
-/// Returns true if [`TextAlignment::verbatim`] may exceed [`VERBATIM`]. This check avoids the expensive
-/// alignment of the texts.
+/// Returns true if [`TextAlignment::verbatim`] may exceed [`MIN_VERBATIM_SHARE`]. This check avoids the
+/// expensive alignment of the texts.
 fn may_exceed_verbatim(a: &ComparableFinding, b: &ComparableFinding) -> bool {
     let (few, many) = if a.tokens.len() < b.tokens.len() { (a, b) } else { (b, a) };
     let found = few
@@ -178,7 +178,7 @@ fn agreement_score(a: &ComparableFinding, b: &ComparableFinding, code: Option<f6
 }
 
 /// Sums, for each text, the weight of the names that only this text mentions, and returns the smaller sum.
-/// The sum is multiplied by `FAMILY` if different names have a word in common.
+/// The sum is multiplied by `RELATED_NAME_FACTOR` if different names have a word in common.
 fn contradiction_weight(a: &ComparableFinding, b: &ComparableFinding, same_code: bool) -> f64 {
     let (one, other) = (a.unmatched_names(b, same_code), b.unmatched_names(a, same_code));
     let weight = |names: &[&NameMention]| names.iter().map(|name| name.weight).sum::<f64>();

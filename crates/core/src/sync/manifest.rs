@@ -23,8 +23,8 @@ pub struct ManifestRow {
     #[serde(default)]
     #[serde(rename = "raw")]
     pub line_digests: BTreeSet<String>,
-    /// SHA-256 digests of the definition's syntax tree. Digests with and without the prefix `TREE_FORM` are
-    /// accepted.
+    /// SHA-256 digests of the definition's syntax tree. Digests with and without the prefix
+    /// `TREE_DIGEST_PREFIX` are accepted.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     #[serde(rename = "tree")]
     pub tree_digests: BTreeSet<String>,

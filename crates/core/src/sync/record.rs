@@ -174,7 +174,7 @@ pub struct SyncEvidence {
     /// Pinned definitions that differ.
     #[serde(rename = "changed")]
     pub pin_changes: Vec<PinChange>,
-    /// Unguarded parts of the release; at most the first [`MAX_UNGUARDED`].
+    /// Unguarded parts of the release; at most the first [`MAX_UNGUARDED_PARTS`].
     #[serde(rename = "unguarded")]
     pub unguarded_parts: Vec<UnguardedPart>,
     /// Total number of unguarded parts.

@@ -398,7 +398,8 @@ fn sorted_words(text: &[u8]) -> Vec<&[u8]> {
     words
 }
 
-/// Returns the percentage of words that two lines share, or 0 if the percentage is less than [`MIN_SHARED`].
+/// Returns the percentage of words that two lines share, or 0 if the percentage is less than
+/// [`MIN_SHARED_WORD_PERCENT`].
 fn shared_word_percent(first: &[&[u8]], second: &[&[u8]]) -> u32 {
     let (mut i, mut j, mut common) = (0, 0, 0_usize);
     while let (Some(left), Some(right)) = (first.get(i), second.get(j)) {

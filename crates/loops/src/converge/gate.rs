@@ -69,7 +69,7 @@ pub struct GateResult {
 /// The blocking findings, or the advisory findings.
 #[derive(Debug, Default)]
 pub struct GateFindings {
-    /// The findings that were found first, in order; at most [`MAX_KEPT`].
+    /// The findings that were found first, in order; at most [`MAX_KEPT_FINDINGS`].
     pub findings: Vec<GateFinding>,
     /// Number of further findings that are not kept.
     pub omitted_count: usize,

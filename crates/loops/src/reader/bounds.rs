@@ -10,7 +10,7 @@ use std::time::Duration;
 use rustix::process::Pid;
 
 /// Number of bytes of memory that reading a file may use in addition to the allowance by size
-/// ([`FILE_BYTES`]).
+/// ([`MEMORY_PER_FILE_BYTE`]).
 pub const FILE_MEMORY: u64 = 64 << 20;
 /// Number of bytes of memory that reading a file may use per byte of the file.
 pub const MEMORY_PER_FILE_BYTE: u64 = 20;

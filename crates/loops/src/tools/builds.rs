@@ -40,8 +40,8 @@ const MAX_UNUSED_TIME: Duration = Duration::from_secs(14 * 24 * 60 * 60);
 const MIN_FREE_BYTES: u64 = 3 << 30;
 /// The subfolder of a build folder that a run may write to.
 const BUILD_OUTPUT_FOLDER_NAME: &str = "built";
-/// The file with the size of the subfolder [`BUILT`] in bytes. The file is missing while a run uses the
-/// folder.
+/// The file with the size of the subfolder [`BUILD_OUTPUT_FOLDER_NAME`] in bytes. The file is missing while a
+/// run uses the folder.
 const SIZE_FILE_NAME: &str = "bytes";
 
 /// All build folders, which are subfolders of one folder.

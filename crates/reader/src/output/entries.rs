@@ -22,9 +22,9 @@ static GOLANGCI_TOTALS_PATTERN: LazyLock<Option<Regex>> =
     LazyLock::new(|| Regex::new(r"^(?:(?P<total>\d+) issues?[.:]|\* [\w-]+: \d+)$").ok());
 
 /// Parses a whole JSON document. If lines of text follow the document, lines with totals are used, and all
-/// others are recorded as not understood ([`DiagnosticReport::other_lines`]).
+/// others are recorded as not understood ([`DiagnosticReport::unparsed_lines`]).
 ///
-/// [`DiagnosticReport::other_lines`]: crate::output::report::DiagnosticReport::other_lines
+/// [`DiagnosticReport::unparsed_lines`]: crate::output::report::DiagnosticReport::other_lines
 ///
 /// # Errors
 ///

@@ -53,7 +53,7 @@ pub struct AbsolutePath {
 pub struct PathResolver {
     roots: Vec<AbsolutePath>,
     folder: Vec<Vec<u8>>,
-    /// Unusual names of files, as in [`OutputContext::unusual`].
+    /// Unusual names of files, as in [`OutputContext::unusual_paths`].
     unusual_paths: BTreeSet<RepoPath>,
     /// True if the tool may have run on another machine.
     is_foreign: bool,

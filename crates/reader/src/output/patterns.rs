@@ -89,7 +89,7 @@ impl LinePattern {
 
     /// Reads an output. The report contains a problem if no line is understood, or if the tool states a
     /// higher number of diagnostics than are understood. Lines that are not understood are listed in
-    /// [`DiagnosticReport::other_lines`].
+    /// [`DiagnosticReport::unparsed_lines`].
     pub fn read(&self, bytes: &[u8], context: &OutputContext<'_>) -> DiagnosticReport {
         let mut collected = DiagnosticCollector::new();
         let text = decode::decode_lines(bytes, &mut collected);

@@ -43,13 +43,13 @@ pub struct DiagnosticReport {
     /// tree, and entries beyond a limit. If an output is damaged, entries after the damage are not counted,
     /// because their boundaries are unknown.
     pub left_out_count: u64,
-    /// Lines of text that are not understood: the first [`MAX_OTHER_LINES`].
+    /// Lines of text that are not understood: the first [`MAX_UNPARSED_LINES`].
     pub unparsed_lines: Vec<String>,
     /// Number of further lines that are not understood.
     pub more_unparsed_lines: u64,
-    /// The first [`MAX_OUTSIDE`] paths outside of the tree, as the tool wrote them.
+    /// The first [`MAX_OUTSIDE_PATHS`] paths outside of the tree, as the tool wrote them.
     pub outside_paths: Vec<String>,
-    /// The first [`MAX_IGNORED`] files that the tool reports as not examined.
+    /// The first [`MAX_IGNORED_FILES`] files that the tool reports as not examined.
     pub ignored_files: BTreeSet<RepoPath>,
 }
 

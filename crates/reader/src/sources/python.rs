@@ -21,7 +21,8 @@ use scope::{BindingTarget, PropertyRole, PythonClass, PythonScope, StatementBran
 /// Maximum number of names that are looked up for one symbol. The number is limited because aliases may form
 /// a cycle.
 const MAX_LOOKUPS: u32 = 300;
-/// Folders in which import paths may begin: `ROOTS` for a source archive, `ROOT` for an installed tree.
+/// Folders in which import paths may begin: `ARCHIVE_IMPORT_ROOTS` for a source archive, `ROOT` for an
+/// installed tree.
 const ARCHIVE_IMPORT_ROOTS: &[&str] = &["", "src/"];
 const INSTALLED_IMPORT_ROOTS: &[&str] = &[""];
 /// Attributes at the end of a symbol that select one function of a decorated name, such as the setter of a

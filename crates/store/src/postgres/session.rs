@@ -17,8 +17,8 @@ use crate::sql::{
     column_names,
 };
 
-/// The longest time of a statement, as [`PREPARE`] sets it. The server cancels a statement that takes longer.
-/// If the server does not respond at all, the client stops waiting a little later.
+/// The longest time of a statement, as [`SESSION_SETUP_SQL`] sets it. The server cancels a statement that
+/// takes longer. If the server does not respond at all, the client stops waiting a little later.
 const STATEMENT_TIMEOUT_SECONDS: u64 = 30;
 
 /// Settings of a new session. The search path contains only Truing's schema, and the server enforces the

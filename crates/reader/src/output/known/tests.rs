@@ -54,8 +54,8 @@ fn each_tool_is_whole() {
         for page in tool.page.values() {
             assert!(page.starts_with("https://"), "{name}: {page}");
         }
-        // If the command contains the placeholder `SIGN`, each sign that identifies the tool must be a file
-        // or a folder.
+        // If the command contains the placeholder `SIGN_PLACEHOLDER`, each sign that identifies the tool must
+        // be a file or a folder.
         if tool.command.iter().any(|part| part == SIGN_PLACEHOLDER) {
             let is_place = |sign: &ToolSign| matches!(sign, ToolSign::File(_) | ToolSign::Folder(_));
             assert!(tool.recognised.iter().all(is_place), "{name}");

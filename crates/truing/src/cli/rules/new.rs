@@ -94,8 +94,8 @@ struct NewRuleName<'a> {
 }
 
 impl<'a> NewRuleName<'a> {
-    /// Parses `PACK/RULE` or `RULE`. Accepts only names that the configuration and the loader of rule packs
-    /// accept.
+    /// Parses `PACK/RULE` or `RULE_PLACEHOLDER`. Accepts only names that the configuration and the loader of
+    /// rule packs accept.
     fn parse(text: &'a str) -> Result<Self, CliError> {
         let (pack, rule) = text.split_once('/').unwrap_or((OWN_PACK, text));
         if is_valid_pack_name(pack) && is_valid_rule_name(rule) {

@@ -92,9 +92,10 @@ fn what_a_python_project_overrides_and_copies_is_pinned() {
 fn a_hash_test_becomes_a_manifest() {
     let site = default_registry(&PYTHON);
     let test = site.read("tests/test_patches.py");
-    for (digest, told) in
-        [(sha1(HELPER), None), ("a".repeat(40), Some("the pinned digest differs from the definition in demo 1.0.0"))]
-    {
+    for (digest, told) in [
+        (sha1(HELPER), None),
+        ("a".repeat(40), Some("the pinned digest differs from the definition in demo 1.0.0")),
+    ] {
         site.write("tests/test_patches.py", test.replace("HASH", &digest));
         let file = format!("{digest}.json");
         let arguments =
