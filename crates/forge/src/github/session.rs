@@ -73,11 +73,7 @@ impl GitHub {
                 return Ok(());
             };
             if seen.contains(&next) {
-                return Err(unavailable_error(
-                    purpose,
-                    "a page of the list refers to an earlier page as \
-                    the next page",
-                ));
+                return Err(unavailable_error(purpose, "the forge's pages form a loop"));
             }
             if seen.len() == MAX_PAGES {
                 return Err(unavailable_error(purpose, &format!("the list has more than {MAX_PAGES} pages")));

@@ -177,11 +177,7 @@ impl GitHubClient {
                 return Ok(threads);
             }
             if next == after {
-                return Err(unavailable_error(
-                    &request,
-                    "a page of the list refers to itself as the next \
-                    page",
-                ));
+                return Err(unavailable_error(&request, "the forge's pages form a loop"));
             }
             after = next;
         }

@@ -32,8 +32,8 @@ async fn a_list_that_leads_astray_is_an_error_not_an_end() {
         (vec![page(r#"<https://elsewhere.example/x>; rel="next""#)], "https://elsewhere.example", 1),
         (vec![page(r#"<https://127.0.0.1/x>; rel="next""#)], "on another server", 1),
         (vec![page(r#"<http://[>; rel="next""#)], "address is invalid", 1),
-        (vec![page(r#"</x?page=1>; rel="next""#)], "as the next page", 1),
-        (vec![page(r#"</y>; rel="next""#), page(r#"</x?page=1>; rel="next""#)], "as the next page", 2),
+        (vec![page(r#"</x?page=1>; rel="next""#)], "form a loop", 1),
+        (vec![page(r#"</y>; rel="next""#), page(r#"</x?page=1>; rel="next""#)], "form a loop", 2),
         (vec![page(r#"</y>; rel="next""#), ScriptedHttpReply::new(500, "")], "status 500", 2),
         (vec![page(r#"</y>; rel="next""#), ScriptedHttpReply::new(200, "{}")], "not as expected", 2),
     ];
