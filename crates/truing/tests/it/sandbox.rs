@@ -126,7 +126,7 @@ fn the_text_of_a_check_fits_a_terminal_and_says_who_counts_memory() {
     let here = folder();
     let output = run_truing(here.path(), &["sandbox", "check"]);
     let told = text(&output.stdout);
-    assert!(told.contains("memory of all processes: watcher"), "{told}");
+    assert!(told.contains("memory of all processes: measured by the watcher"), "{told}");
     assert!(told.lines().all(|line| line.len() <= 80), "{told}");
 }
 
