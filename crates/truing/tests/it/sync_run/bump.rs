@@ -90,7 +90,7 @@ async fn a_port_that_is_whole_becomes_one_pull_request_with_range_and_digests() 
     let [pull] = pulls.as_slice() else { panic!("{pulls:?}") };
     assert_eq!((pull.title.as_str(), pull.draft, drafts.len()), ("Follow demo to 1.0.4", false, 0));
     assert!(
-        pull.body.contains("Ports pinned.") && pull.body.contains("checks (1) newly fails"),
+        pull.body.contains("Ports pinned.") && pull.body.contains("checks (1) have no new failures"),
         "{}",
         pull.body
     );
