@@ -117,7 +117,7 @@ impl RawFinding {
     /// If `content` is `None`, such a finding gets no digest, and no dismissal applies to it.
     ///
     /// ```
-    /// # use truing_core::code::LinesKey;
+    /// # use truing_core::code_digest::LinesKey;
     /// # use truing_core::finding::{CodeLocation, DefectCategory, DiffSide, FindingSource, RawFinding};
     /// # use truing_core::finding::Severity;
     /// # let location = CodeLocation { path: "a".into(), side: DiffSide::New, start_line: 1, end_line: 1 };
