@@ -189,7 +189,7 @@ async fn doubt_asks_people_whatever_it_is() {
             "",
             "excerpt",
         ),
-        ("prose", ScriptedAnswer::text("None of them matters."), "", "prose"),
+        ("prose", ScriptedAnswer::text("None of them matters."), "", "plain text"),
         ("no model", dead, "", "no access to the provider"),
         ("a refusal", ScriptedAnswer::text("").with_stop_reason("refusal"), "", "declines"),
         (
