@@ -157,7 +157,7 @@ fn calls_of_tools_are_allowed_or_denied_with_the_reason() {
             "no command may run outside the sandbox",
         ),
         ("Bash", bash("git log src/link"), "is a path outside of the repository"),
-        ("Write", file("src/up/src/a.py"), "leads through a link"),
+        ("Write", file("src/up/src/a.py"), "contains a symbolic link"),
         ("Bash", json!({}), "the call has no `command`"),
         ("Write", json!({"file_path": "~/.bashrc"}), "begins with `~`, or begins or ends with white space"),
         (
@@ -180,7 +180,7 @@ fn calls_of_tools_are_allowed_or_denied_with_the_reason() {
         ("Glob", json!({"pattern": "~/.ssh/*"}), "must not begin with `~`, begin or end with white space"),
         ("Read", json!({"file_path": "/etc/passwd"}), "is outside of the repository"),
         ("Read", file("src/link"), "is outside of the repository"),
-        ("Write", file("src/dangling"), "leads through a link"),
+        ("Write", file("src/dangling"), "contains a symbolic link"),
         ("Edit", file("../outside.txt"), "contains `..`"),
         ("Edit", file("README.md"), "`fixer` may not edit \"README.md\""),
         ("Write", file(".git/hooks/pre-commit"), "is not a path of a file in the tree"),

@@ -113,7 +113,7 @@ async fn what_cannot_be_counted_or_said_is_told_and_nothing_is_pushed() {
     site.repo.push("main", again()).await.unwrap();
     site.replace_in_config("patch-on-relax-minor-on-bump", "none");
     let ran = site.run(&["sync", "run", "demo", "--dry-run"]).await;
-    assert!(ran.exit == 3 && exit_reason(&ran).contains("is released"), "{ran:?}");
+    assert!(ran.exit == 3 && exit_reason(&ran).contains("is already released"), "{ran:?}");
     site.replace_in_config("changelog.file", "changelog.entry = \"{{rage}}\"\nchangelog.file");
     let wrong = site.run(&["sync", "status"]).await;
     assert!(wrong.exit == 2 && wrong.err.contains("changelog.entry"), "{wrong:?}");
