@@ -297,6 +297,6 @@ mod ledger {
         );
         other.execute("UPDATE level SET spent = 0, kind = 'week' WHERE kind = 'repo_day'", []).unwrap();
         let error = store.current_usage().await.unwrap_err();
-        assert!(error.to_string().contains("`week` of github/1"), "{error}");
+        assert!(error.to_string().contains("`week` for github/1"), "{error}");
     }
 }
