@@ -51,7 +51,7 @@ pub struct FixerWorkspace {
 }
 
 impl FixerWorkspace {
-    /// Returns a workspace with the system's programs and the time limit [`TIME`].
+    /// Returns a workspace with the system's programs and the time limit [`DEFAULT_COMMAND_TIME_LIMIT`].
     pub fn new(clone: PathBuf, policy: Arc<AgentPolicy>) -> Self {
         Self { clone, programs: Vec::new(), time: DEFAULT_COMMAND_TIME_LIMIT, policy }
     }

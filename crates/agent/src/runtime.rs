@@ -20,7 +20,7 @@ pub enum AgentRuntime {
 
 impl AgentRuntime {
     /// Runs a model until it submits its report or reaches a limit: see [`native::run_with_report_check`].
-    /// Secrets and paths of this machine are removed from the model's input ([`crate::outgoing`]).
+    /// Secrets and paths of this machine are removed from the model's input ([`crate::outgoing_text`]).
     ///
     /// The future is boxed to erase its type. The future is large, and would otherwise become part of each
     /// caller's future.

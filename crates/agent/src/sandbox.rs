@@ -2,11 +2,11 @@
 //! other processes. On request, the sandbox kills an untrusted program and every process that the program
 //! started.
 //!
-//! The sandbox is a helper mode of the running program, started under another name ([`NAME`]). The outer
-//! stage (`enter`) makes namespaces. The inner stage is the first process in these namespaces. This process
-//! builds the file system (`mounts`), drops all capabilities, and adds two more restrictions, Landlock
-//! (`fence`) and seccomp (`filter`). Only then does the helper start the command. Because the restrictions
-//! are set up in the helper, the multi-threaded parent runs no code between fork and exec.
+//! The sandbox is a helper mode of the running program, started under another name ([`HELPER_NAME`]). The
+//! outer stage (`enter`) makes namespaces. The inner stage is the first process in these namespaces. This
+//! process builds the file system (`mounts`), drops all capabilities, and adds two more restrictions,
+//! Landlock (`fence`) and seccomp (`filter`). Only then does the helper start the command. Because the
+//! restrictions are set up in the helper, the multi-threaded parent runs no code between fork and exec.
 //!
 //! A process that reads hostile data and starts no other process confines itself instead of using the helper
 //! ([`ReadAccess`]).
@@ -113,8 +113,8 @@ impl SandboxJob {
     }
 }
 
-/// Runs the helper if the first argument is [`NAME`], and returns the helper's exit code. Otherwise returns
-/// `None`. Call this function first in `main`, while there is only one thread.
+/// Runs the helper if the first argument is [`HELPER_NAME`], and returns the helper's exit code. Otherwise
+/// returns `None`. Call this function first in `main`, while there is only one thread.
 pub fn run_if_helper(arguments: &[OsString]) -> Option<ExitCode> {
     let (name, stage) = arguments.split_first()?;
     if name != HELPER_NAME || stage.is_empty() {

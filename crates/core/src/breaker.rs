@@ -84,8 +84,8 @@ impl Default for CircuitState {
 
 impl CircuitBreaker {
     /// Requests permission to make a call. A caller whose call is admitted must report the result with
-    /// [`Self::record_success`], [`Self::record_failure`] or [`Self::trip`]. If a trial ends without a
-    /// result, the caller must call [`Self::abandon_trial`].
+    /// [`Self::record_success`], [`Self::record_failure`] or [`Self::record_cap_reached`]. If a trial ends
+    /// without a result, the caller must call [`Self::abandon_trial`].
     ///
     /// # Errors
     /// [`OpenCircuit`] if the call must not be made.

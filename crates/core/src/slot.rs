@@ -1,8 +1,8 @@
 //! The slot: the unit of work that all loops use. The slots together are the work queue.
 //!
 //! A slot belongs to one pull request or one sync job. It records events, decides when a loop may act, and
-//! grants a lease to one worker at a time. One pure function, [`Slot::step`], makes all these decisions;
-//! stores only persist the resulting slot.
+//! grants a lease to one worker at a time. One pure function, [`Slot::apply_command`], makes all these
+//! decisions; stores only persist the resulting slot.
 //!
 //! ```text
 //!            event, request                  due: lease

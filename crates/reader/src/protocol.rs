@@ -190,7 +190,7 @@ pub enum ProtocolError {
 /// build.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct ReaderHello {
-    /// Version of the protocol, [`PROTOCOL`].
+    /// Version of the protocol, [`PROTOCOL_VERSION`].
     pub protocol: u32,
     /// Version of the program.
     pub version: String,
@@ -392,7 +392,7 @@ pub fn check_reply(expected_number: u64, replied: NumberedReply) -> Result<ToolR
 ///
 /// # Errors
 ///
-/// [`ProtocolError::Sources`]
+/// [`ProtocolError::InvalidSourcesAnswer`]
 pub fn check_sources(query: &SourcesQuery, answer: SourcesAnswer) -> Result<SourcesAnswer, ProtocolError> {
     query.check_answer(&answer).map_err(ProtocolError::InvalidSourcesAnswer)?;
     Ok(answer)

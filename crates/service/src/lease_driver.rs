@@ -231,7 +231,7 @@ impl HeartbeatTask {
         Self(tokio::spawn(async move { beats.send_until_lost(interval).await }.in_current_span()))
     }
 
-    /// Returns when [`LeaseHeartbeats::wait_for_loss`] returns or the task ends otherwise, for example by a
+    /// Returns when [`LeaseHeartbeats::send_until_lost`] returns or the task ends otherwise, for example by a
     /// panic.
     async fn wait_for_loss(&mut self) {
         let _ = (&mut self.0).await;

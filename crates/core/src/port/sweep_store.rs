@@ -111,7 +111,7 @@ pub struct ReviewProgress {
     /// Revision of the newest run, regardless of its outcome; `None` if there was no run.
     pub last_attempted: Option<PullRevision>,
     /// Revision of the newest run after which no further review was needed
-    /// ([`is_review_settled`](crate::settled::is_review_settled)).
+    /// ([`is_review_settled`](crate::review_settlement::is_review_settled)).
     pub last_settled: Option<PullRevision>,
     /// True if the pull request was skipped without a review. In this case, a new head leads to a review, but
     /// a new base commit does not.

@@ -1,4 +1,4 @@
-//! The transitions of a slot for each command: [`Slot::step`].
+//! The transitions of a slot for each command: [`Slot::apply_command`].
 
 use super::history_entry::{SlotHistoryEntry, SlotRefusal};
 use super::{

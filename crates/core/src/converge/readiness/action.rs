@@ -27,7 +27,7 @@ impl UnansweredFeedback {
 pub enum ReadinessAction {
     /// Our own audit must clear the head, so the run continues. If the run had converged or does not know the
     /// head, it first gets a [`ConvergeEvent::HeadChanged`](crate::converge::ConvergeEvent::HeadChanged) or
-    /// [`ConvergeEvent::BaseMerged`](crate::converge::ConvergeEvent::Updated)
+    /// [`ConvergeEvent::BaseMerged`](crate::converge::ConvergeEvent::BaseMerged)
     /// ([`PullReadiness::is_requested_base_merge`](super::PullReadiness::is_requested_base_merge)). After the
     /// run has converged, the caller must call
     /// [`PullReadiness::record_clearance`](super::PullReadiness::record_clearance).

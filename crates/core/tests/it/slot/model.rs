@@ -1,6 +1,6 @@
 //! A model of two workers, one forge and two pushes. `stateright` checks all states of the model, with the
-//! real [`Slot::step`]. Within these bounds, the model covers every order of pushes, repeated and lost
-//! deliveries, leases, missed heartbeats, crashes and finished steps.
+//! real [`Slot::apply_command`]. Within these bounds, the model covers every order of pushes, repeated and
+//! lost deliveries, leases, missed heartbeats, crashes and finished steps.
 
 use async_trait::async_trait;
 use stateright::{Checker, Model, Property};

@@ -48,7 +48,7 @@ pub struct KnownTool {
     /// Command with which a person can install the tool; `None` if the command depends on the system.
     #[serde(default)]
     pub install: Option<String>,
-    /// Arguments of the command, with [`FILES`] and [`SIGN_PLACEHOLDER`] as placeholders.
+    /// Arguments of the command, with [`FILES_PLACEHOLDER`] and [`SIGN_PLACEHOLDER`] as placeholders.
     pub command: Vec<String>,
     /// Options that are added if the file that is the tool's sign contains another sign.
     #[serde(default)]
@@ -314,9 +314,9 @@ pub fn is_empty_without_findings(format: &str) -> bool {
     !format.ends_with("json") || EMPTY_OUTPUT_JSON_FORMATS.contains(&format)
 }
 
-/// Returns the arguments of `template`, with `files` in place of [`FILES`] and `sign` in place of
+/// Returns the arguments of `template`, with `files` in place of [`FILES_PLACEHOLDER`] and `sign` in place of
 /// [`SIGN_PLACEHOLDER`]. A path that begins with `-` or `@` gets the prefix `./`. `extra_arguments` are
-/// inserted before the first [`FILES`] or `--`, or at the end if the template contains neither.
+/// inserted before the first [`FILES_PLACEHOLDER`] or `--`, or at the end if the template contains neither.
 pub fn fill_arguments(
     template: &[String],
     extra_arguments: &[String],
