@@ -81,7 +81,7 @@ fn a_header_that_is_wrong_is_named_with_its_line_and_a_secret_is_not_shown() {
         ("\"\" = { env = \"A\" }", "must have header names of letters"),
         ("\"X\\r\\nY\" = { env = \"A\" }", "must have header names of letters"),
         (&format!("{long} = {{ env = \"A\" }}"), "must have header names of letters"),
-        ("HOST = { env = \"A\" }", "must not set `HOST`"),
+        ("HOST = { env = \"A\" }", "must not set the header `HOST`"),
         ("Content-Length = { env = \"A\" }", "must not set"),
         ("Mcp-Session-Id = { env = \"A\" }", "must not set"),
         ("Proxy-Authorization = { env = \"A\" }", "must not set"),
