@@ -21,12 +21,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut list = String::from("[\n");
     for file in files {
         if file.extension().is_none_or(|extension| extension != "toml" && extension != "yml") {
-            return Err(format!(
-                "{}: a rules folder may contain only .toml and .yml \
-                files",
-                file.display()
-            )
-            .into());
+            return Err(
+                format!("{}: a rules folder may contain only .toml and .yml files", file.display()).into()
+            );
         }
         let name = file.strip_prefix(&packs)?.to_str().ok_or("the path of a rule file is not UTF-8")?;
         // The generated code contains no absolute path, because several checkouts may share a target folder.

@@ -59,7 +59,8 @@ pub(crate) fn read_program_texts(file: &TrackedFile) -> Result<Vec<ProgramText>>
     Ok(texts)
 }
 
-fn is_program_source(path: &str) -> bool {
+/// Returns true if the file at this path is a Rust source of the program, and not a test.
+pub(crate) fn is_program_source(path: &str) -> bool {
     let is_test = path.contains("/tests/") || path.ends_with("tests.rs") || path.contains("/benches/");
     path.ends_with(".rs") && !is_test && !OTHER_FOLDERS.iter().any(|folder| path.starts_with(folder))
 }

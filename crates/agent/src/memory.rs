@@ -323,11 +323,7 @@ impl MemoryBuilder {
                 Ok(skill) => {
                     self.add_omitted_file(
                         &file.path,
-                        format!(
-                            "another {kind} already has the name \
-                        `{}`",
-                            skill.name
-                        ),
+                        format!("another {kind} already has the name `{}`", skill.name),
                     );
                 }
                 Err(why) => self.add_omitted_file(&file.path, why),
@@ -349,13 +345,8 @@ impl MemoryBuilder {
                 return;
             }
             let first = first.clone();
-            return self.add_omitted_file(
-                &path,
-                format!(
-                    "`{first}` is already used as the repository's \
-                memory"
-                ),
-            );
+            return self
+                .add_omitted_file(&path, format!("`{first}` is already used as the repository's memory"));
         }
         let text = match file_text(file) {
             Ok(text) => text,

@@ -92,9 +92,8 @@ impl ReportSchema for UncheckedFindings {
         `report` now, with all your findings, or with an empty list if there are none.";
     const BE_BRIEF: &str = "Your last answer was cut off because it was too long. Go on, more briefly: \
          report a few findings at a time, with `more` set to true until the last call.";
-    const LAST_TURN_MESSAGE: &str = "This is your last turn. Call the tool `report` now with all findings \
-        that you \
-         have not reported yet. No other tool will be called.";
+    const LAST_TURN_MESSAGE: &str = "This is your last turn. Call the tool `report` now with all \
+        findings that you have not reported yet. No other tool will be called.";
 
     // A report that the check rejected is kept. Its findings therefore count even if a verdict is missing, or
     // if one of the findings does not match its file.

@@ -544,9 +544,9 @@ fn type_in_words(kind: ValueKind) -> String {
         ValueKind::RepositoryGlobs => "list of globs of `owner/name`".to_owned(),
         ValueKind::RulePacks => "list of names of rule packs".to_owned(),
         ValueKind::Rules => "list of names of rules, `PACK/RULE`".to_owned(),
-        ValueKind::RuleSeverities => "table of rules and severities (in a variable: a JSON \
-            object)"
-            .to_owned(),
+        ValueKind::RuleSeverities => {
+            "table of rules and severities (in a variable: a JSON object)".to_owned()
+        }
         ValueKind::ExternalNames => "list of names".to_owned(),
         ValueKind::Accounts => "list of names, numbers or UUIDs of accounts".to_owned(),
         ValueKind::Networks => "list of networks and addresses".to_owned(),

@@ -172,10 +172,7 @@ impl LayerBuilder<'_> {
                 self.report_bad_value(
                     start,
                     &[TOOL],
-                    format!(
-                        "must contain only tables; one entry is of \
-                    type {of}"
-                    ),
+                    format!("must contain only tables; one entry is of type {of}"),
                 );
                 continue;
             };
@@ -342,9 +339,7 @@ pub(crate) fn read_variable_layer(
         let folder = environment.directory();
         let value = match (text.to_str(), secret) {
             _ if layer.entries.contains_key(&path.join(".")) => Err(ConfigValueError::UnmetRequirement(
-                "must be set by only one variable, with the suffix \
-                    __ENV or __FILE"
-                    .into(),
+                "must be set by only one variable, with the suffix __ENV or __FILE".into(),
             )),
             (Some(text), Some(SecretLocation::Variable)) => {
                 value::secret_variable(text).map(ConfigValue::Secret)
@@ -354,9 +349,7 @@ pub(crate) fn read_variable_layer(
             }
             (Some(text), None) if value::is_relative_program(key.kind, text) => {
                 Err(ConfigValueError::UnmetRequirement(
-                    "must be the absolute path or the name of a \
-                    program"
-                        .into(),
+                    "must be the absolute path or the name of a program".into(),
                 ))
             }
             (Some(text), None) => ConfigValue::from_text(key.kind, text, folder),

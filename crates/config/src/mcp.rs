@@ -138,8 +138,7 @@ pub(super) fn read_section(settings: &TypedSettings<'_>, name: &str) -> Result<M
         (None, Some(_), None) => {
             return Err(requirement(
                 "transport",
-                "must be \"http\" or \"sse\", because the server has a \
-                `url`",
+                "must be \"http\" or \"sse\", because the server has a `url`",
             ));
         }
         (Some(_), Some(_), _) => {

@@ -194,10 +194,9 @@ impl ConfigValue {
             ValueKind::Email if is_email(text) => Ok(Self::Text(text.to_owned())),
             ValueKind::Email => Err(requirement_error("be an e-mail address, `name@host`")),
             ValueKind::ModelSection => Err(requirement_error("be the NAME of a `[model.NAME]`")),
-            ValueKind::UnspacedName => Err(requirement_error(
-                "be a name: letters, digits and signs, \
-                without blanks",
-            )),
+            ValueKind::UnspacedName => {
+                Err(requirement_error("be a name: letters, digits and signs, without blanks"))
+            }
             ValueKind::Repository if is_repository(text) => Ok(Self::Text(text.to_owned())),
             ValueKind::Branch if is_branch_name(text) => Ok(Self::Text(text.to_owned())),
             ValueKind::Repository => Err(requirement_error("be a repository's name, `owner/name`")),
@@ -527,8 +526,7 @@ fn parse_list(kind: ValueKind, items: Vec<&str>, folder: &Path) -> Result<Config
         }
         if kind == ValueKind::Accounts && !is_account(item) {
             return Err(requirement_error(format_args!(
-                "contain the numbers or names of accounts, not \
-                `{item}`"
+                "contain the numbers or names of accounts, not `{item}`"
             )));
         }
         if kind == ValueKind::PathPairs && parse_mirror_pair(item).is_none() {
@@ -559,8 +557,7 @@ fn parse_list(kind: ValueKind, items: Vec<&str>, folder: &Path) -> Result<Config
     let items: Vec<String> = remove_duplicates(items.into_iter().map(named));
     if kind == ValueKind::HostPorts && items.len() > MAX_HOSTS {
         return Err(requirement_error(format_args!(
-            "contain at most {MAX_HOSTS} entries, not \
-            {}",
+            "contain at most {MAX_HOSTS} entries, not {}",
             items.len()
         )));
     }
@@ -576,10 +573,7 @@ fn parse_list(kind: ValueKind, items: Vec<&str>, folder: &Path) -> Result<Config
     }
     if kind == ValueKind::RepositoryGlobs {
         compile_repository_globs(&items).map_err(|error| {
-            requirement_error(format_args!(
-                "contain valid globs of repositories, \
-                `owner/name`: {error}"
-            ))
+            requirement_error(format_args!("contain valid globs of repositories, `owner/name`: {error}"))
         })?;
     }
     Ok(ConfigValue::StringList(items))

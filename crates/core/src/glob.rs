@@ -13,8 +13,7 @@ pub const MAX_OPEN_BRACES: usize = 16;
 pub fn check_bounds(pattern: &str) -> Result<(), String> {
     if pattern.len() > MAX_BYTES {
         return Err(format!(
-            "a pattern may have at most {MAX_BYTES} bytes, but this pattern has \
-            {}",
+            "a pattern may have at most {MAX_BYTES} bytes, but this pattern has {}",
             pattern.len()
         ));
     }

@@ -173,10 +173,7 @@ impl KillSwitch {
             name => (format!(" of {name}"), " there"),
         };
         let text = match &switch {
-            Self::Off => format!(
-                "The kill switch{of} is off, set by {operator}: due work{there} \
-                continues."
-            ),
+            Self::Off => format!("The kill switch{of} is off, set by {operator}: due work{there} continues."),
             Self::On(_) => {
                 format!(
                     "The kill switch{of} is on, set by {operator} ({detail}): no work starts{there} until \

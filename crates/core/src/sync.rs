@@ -353,21 +353,17 @@ pub fn decide_sync(input: &SyncDecisionInput<'_>) -> SyncDecision {
         let reason = "the project's version range already includes the release";
         let reason = match differs() {
             nothing if nothing.is_empty() => reason.to_owned(),
-            differs => format!(
-                "{reason}, though {differs}: an installation of the project may include the \
-                release"
-            ),
+            differs => {
+                format!("{reason}, though {differs}: an installation of the project may include the release")
+            }
         };
         (SyncVerdict::Skip, false, reason)
     } else if input.is_major {
         (SyncVerdict::Ask, false, "the release is a new major version, which may break anything".to_owned())
     } else if !bases.is_empty() {
         let what = if bases.len() == 1 { "a class" } else { "classes" };
-        let reason = format!(
-            "the release no longer has {what} that the project inherits from: \
-            {}",
-            bases.join(", ")
-        );
+        let reason =
+            format!("the release no longer has {what} that the project inherits from: {}", bases.join(", "));
         (SyncVerdict::Ask, false, reason)
     } else if trees + gone > 0 {
         (SyncVerdict::Bump, false, differs())

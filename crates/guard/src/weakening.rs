@@ -127,18 +127,13 @@ impl WeakeningKind {
             }
             Self::AssembledName => "a name is assembled from pieces, so a search does not find the name",
             Self::CustomComparison => {
-                "a type has a custom comparison, and no finding is about this \
-                comparison"
+                "a type has a custom comparison, and no finding is about this comparison"
             }
             Self::AutomaticExecution => "code runs automatically when the program begins or ends",
             Self::IncomparableValue => {
-                "the code contains a value that is not equal to any value, such as \
-                NaN"
+                "the code contains a value that is not equal to any value, such as NaN"
             }
-            Self::TestValueDecision => {
-                "the code makes a decision that depends on a value that the tests \
-                use"
-            }
+            Self::TestValueDecision => "the code makes a decision that depends on a value that the tests use",
             Self::SpecialCasedInput => {
                 "the code treats an input of the fix's own tests as a special case, and returns the \
                 result that these tests expect"

@@ -368,10 +368,7 @@ fn stream_failure(wire: &WireFormat, error: StreamError, head: &[u8]) -> FailedA
             let cause = FailureCause::Event(wire.error_kind(name.as_deref().unwrap_or_default(), &words));
             return FailedAttempt {
                 cause,
-                message: format!(
-                    "the provider returned an error instead of an \
-                answer: {words}"
-                ),
+                message: format!("the provider returned an error instead of an answer: {words}"),
             };
         }
     }

@@ -146,13 +146,9 @@ fn secret_prefix(secret: &str) -> String {
 
 /// Returns the ranges of secrets in a text.
 pub(crate) fn find_secrets(text: &str) -> Result<SecretRanges, ReaderError> {
-    let rules = RULES.as_ref().ok_or_else(|| {
-        ReaderError::Failed(
-            "the built-in rules for secrets cannot be \
-        read"
-                .to_owned(),
-        )
-    })?;
+    let rules = RULES
+        .as_ref()
+        .ok_or_else(|| ReaderError::Failed("the built-in rules for secrets cannot be read".to_owned()))?;
     let mut ranges = rules.find_secrets(text.as_bytes())?;
     let decoded = DecodedWords::from_text(text);
     if !decoded.text.is_empty() {

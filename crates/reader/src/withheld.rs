@@ -40,8 +40,7 @@ impl WithheldFix {
         match self {
             Self::Unsafe => "The tool offers a fix, but does not mark the fix as safe.",
             Self::UnknownSafety => {
-                "The tool offers a fix, but the tool's output does not say whether the \
-                fix is safe."
+                "The tool offers a fix, but the tool's output does not say whether the fix is safe."
             }
             Self::Unproven => {
                 "The tool offers a fix, but Truing could not prove that the fix leaves the \

@@ -102,11 +102,9 @@ impl ServiceContext {
         let mode = engaged.mode.as_str();
         let of = match switch.repository {
             None => String::new(),
-            Some(name) => format!(
-                " by the kill switch of {name} until someone runs `truing \
-                {}`",
-                switch.off_command()
-            ),
+            Some(name) => {
+                format!(" by the kill switch of {name} until someone runs `truing {}`", switch.off_command())
+            }
         };
         let description =
             format!("KillSwitchEngaged: {description}{of} (mode {mode}, by {}{reason})", engaged.operator);

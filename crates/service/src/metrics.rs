@@ -283,12 +283,8 @@ struct MetricsBuilder(Registry);
 
 impl MetricsBuilder {
     fn metric(name: &str) -> prometheus::Result<&'static MetricDefinition> {
-        let unknown = || {
-            prometheus::Error::Msg(format!(
-                "the metric {name} is missing from the table of \
-            metrics"
-            ))
-        };
+        let unknown =
+            || prometheus::Error::Msg(format!("the metric {name} is missing from the table of metrics"));
         METRICS.iter().find(|metric| metric.name == name).ok_or_else(unknown)
     }
 

@@ -106,8 +106,7 @@ impl NoticeSinks {
         match self.sinks.as_slice() {
             [] => tracing::info!(
                 kind = notice.kind,
-                "this notice is only logged, because no sink of \
-                `[notify]` is configured: {}",
+                "this notice is only logged, because no sink of `[notify]` is configured: {}",
                 notice.text
             ),
             [one] => self.try_sink(one, notice).await,

@@ -132,8 +132,7 @@ impl PostgresDatabase {
                 tokio::task::spawn_blocking(move || (run_with_retries(session, begin, &work), work)).await;
             let Ok((done, given_back)) = done else {
                 return Err(StoreError::Unavailable(format!(
-                    "{}: the database operation was \
-                    interrupted",
+                    "{}: the database operation was interrupted",
                     self.name
                 )));
             };

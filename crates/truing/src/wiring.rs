@@ -165,8 +165,7 @@ pub fn load_prompts(config: &PromptsConfig) -> Result<PromptLibrary, CliError> {
 pub fn prompt_error(error: &PromptError) -> CliError {
     match error {
         PromptError::Unknown { .. } => CliError::usage("unknown_prompt", error.to_string()).hint(
-            "`truing prompts list` shows all prompts; `prompts.dir` names a folder of your own \
-                prompts",
+            "`truing prompts list` shows all prompts; `prompts.dir` names a folder of your own prompts",
         ),
         PromptError::Invalid(_) => CliError::usage("bad_prompt", error.to_string()).hint(
             "fix the prompt, or set `prompts.dir` to another folder; then test the prompts: `truing \

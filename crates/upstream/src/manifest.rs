@@ -158,10 +158,9 @@ fn edit_json(text: &str, symbol: &str, digest: &str, edit: DigestEdit) -> Result
         return Ok(text.to_owned());
     }
     // The list is a slice of the text, so its position is the difference of the two addresses.
-    let start = (list.as_ptr() as usize).checked_sub(text.as_ptr() as usize).ok_or(
-        "the list of its entry is not \
-            in the file",
-    )?;
+    let start = (list.as_ptr() as usize)
+        .checked_sub(text.as_ptr() as usize)
+        .ok_or("the list of its entry is not in the file")?;
     let inner = list.strip_suffix(']').ok_or("its entry has no list")?;
     if edit == DigestEdit::Replace {
         // The white space before the first item and after the last item is kept.

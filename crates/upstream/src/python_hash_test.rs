@@ -31,8 +31,8 @@ pub(crate) fn add_digests(text: &str, updates: &[DigestUpdate<'_>]) -> Result<St
         for at in places {
             let (end, insert) = insertion_point(text, at, old, first.new).ok_or_else(|| {
                 refused(
-                    "the digest that the test accepts for this definition is not an \
-                    item of a set or a list",
+                    "the digest that the test accepts for this definition is not an item of a set or a \
+                    list",
                 )
             })?;
             inserts.insert(end, insert);

@@ -9,19 +9,19 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use anyhow::{Context, Result};
+use heck::{
+    ToKebabCase as _, ToLowerCamelCase as _, ToShoutySnakeCase as _, ToSnakeCase as _, ToUpperCamelCase as _,
+};
 use proc_macro2::{TokenStream, TokenTree};
 use syn::punctuated::Punctuated;
 use syn::visit::{self, Visit};
 use syn::{Attribute, Fields, Ident, LitStr, Meta, Token};
 
 use super::report::CheckReport;
-use crate::workspace;
+use crate::{texts, workspace};
 
 /// Path of the file that records the names, relative to the root.
 const RECORD: &str = "xtask/src/check/interface.toml";
-/// Crates whose names no user's script reads.
-const OTHER_CRATES: [&str; 2] = ["contract", "fakes"];
-
 /// A name that is not recorded, because the check of words accepts it in no file but the one that needs it.
 const UNRECORDED: &str = concat!("replace", "-with");
 
@@ -33,7 +33,8 @@ type CrateNames = BTreeMap<String, usize>;
 pub(crate) fn check(root: &Path) -> Result<CheckReport> {
     let mut found = BTreeMap::<String, CrateNames>::new();
     for file in workspace::tracked_files(root)? {
-        if let Some(name) = crate_of_source(&file.path) {
+        let name = file.path.strip_prefix("crates/").and_then(|path| path.split('/').next());
+        if let Some(name) = name.filter(|_| texts::is_program_source(&file.path)) {
             let syntax =
                 syn::parse_file(&file.text).with_context(|| format!("cannot parse {}", file.path))?;
             let mut reader = InterfaceReader { names: found.entry(name.to_owned()).or_default() };
@@ -60,10 +61,8 @@ fn compare_record(
         for (lost, &before) in recorded.iter().filter(|(lost, before)| number(found, lost) < **before) {
             problems.push(format!(
                 "{name}: {RECORD} records `{lost}` {before} times, but the sources have it {} times: keep \
-                    the name \
-                 with an attribute such as `#[serde(rename = \"…\")]`, or correct the record and tell \
-                 users in \
-                 changelog.d",
+                    the name with an attribute such as `#[serde(rename = \"…\")]`, or correct the record \
+                    and tell users in changelog.d",
                 number(found, lost)
             ));
         }
@@ -74,13 +73,6 @@ fn compare_record(
         }
     }
     (problems, warnings)
-}
-
-/// Returns the crate of a source file whose names users read. `None` for tests and other files.
-fn crate_of_source(path: &str) -> Option<&str> {
-    let (name, file) = path.strip_prefix("crates/")?.split_once("/src/")?;
-    let is_test = file.starts_with("tests/") || file.contains("/tests/") || file.ends_with("tests.rs");
-    (file.ends_with(".rs") && !is_test && !OTHER_CRATES.contains(&name)).then_some(name)
 }
 
 /// Collects the names of a source file.
@@ -243,38 +235,14 @@ fn string_value(token: &TokenTree) -> Option<String> {
 fn apply_case(ident: &Ident, rule: Option<&str>) -> String {
     let name = ident.to_string();
     let name = name.strip_prefix("r#").unwrap_or(&name);
-    let is_variant = name.starts_with(char::is_uppercase);
-    let mut words: Vec<String> = Vec::new();
-    for part in name.split('_') {
-        let mut starts = true;
-        for letter in part.chars() {
-            if starts || is_variant && letter.is_uppercase() {
-                words.push(String::new());
-            }
-            starts = false;
-            if let Some(word) = words.last_mut() {
-                word.extend(letter.to_lowercase());
-            }
-        }
-    }
-    let capital = |word: &String| {
-        let mut letters = word.chars();
-        letters
-            .next()
-            .map(|first| first.to_uppercase().chain(letters).collect::<String>())
-            .unwrap_or_default()
-    };
     match rule {
-        Some("snake_case") => words.join("_"),
-        Some("kebab-case") => words.join("-"),
-        Some("SCREAMING_SNAKE_CASE") => words.join("_").to_uppercase(),
-        Some("lowercase") => words.concat(),
-        Some("UPPERCASE") => words.concat().to_uppercase(),
-        Some("PascalCase") => words.iter().map(capital).collect(),
-        Some("camelCase") => {
-            let mut words = words.iter();
-            words.next().cloned().into_iter().chain(words.map(capital)).collect()
-        }
+        Some("snake_case") => name.to_snake_case(),
+        Some("kebab-case") => name.to_kebab_case(),
+        Some("SCREAMING_SNAKE_CASE") => name.to_shouty_snake_case(),
+        Some("PascalCase") => name.to_upper_camel_case(),
+        Some("camelCase") => name.to_lower_camel_case(),
+        Some("lowercase") => name.to_lowercase(),
+        Some("UPPERCASE") => name.to_uppercase(),
         _ => name.to_owned(),
     }
 }
@@ -341,20 +309,5 @@ mod tests {
                 have it 1"))
         );
         assert_eq!(warnings, [format!("{RECORD} lacks names of core: \"b\" = 1")]);
-    }
-
-    #[test]
-    fn sources_are_the_files_of_the_crates_without_tests() {
-        assert_eq!(crate_of_source("crates/core/src/a/b.rs"), Some("core"));
-        for other in [
-            "crates/core/tests/it/a.rs",
-            "crates/core/src/tests.rs",
-            "crates/core/src/a/tests/b.rs",
-            "crates/fakes/src/a.rs",
-            "xtask/src/a.rs",
-            "crates/core/src/a.sql",
-        ] {
-            assert_eq!(crate_of_source(other), None, "{other}");
-        }
     }
 }

@@ -172,8 +172,7 @@ async fn what_the_program_printed_comes_to_the_end_that_it_had() {
         let ProgramRecording { version, status, lines } = load_recording(story.name);
         assert_eq!(
             version, CLI_VERSION,
-            "{}: the recording is of another version: make a new recording \
-            as described above",
+            "{}: the recording is of another version: make a new recording as described above",
             story.name
         );
         let told = run_end(lines.as_bytes(), status);
@@ -310,8 +309,7 @@ async fn the_program_makes_the_calls_of_one_answer_one_after_another() {
                     let next = tokio::time::timeout(PARALLEL_CALL_WINDOW, messages.recv()).await;
                     assert!(
                         next.is_err(),
-                        "the program made another call before the last call of \
-                        {made:?} was answered"
+                        "the program made another call before the last call of {made:?} was answered"
                     );
                     drop(back.send(ToolCallOutput {
                         text: "x".to_owned(),

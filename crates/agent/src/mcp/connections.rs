@@ -232,8 +232,7 @@ mod tests {
         assert_eq!([&known, &alone, &first, &second, &newest].map(is_open), [true, true, false, true, true]);
         assert!(
             !first.try_authenticate() && !first.is_authenticated(),
-            "who was ended is not let in \
-            afterwards"
+            "who was ended is not let in afterwards"
         );
     }
 

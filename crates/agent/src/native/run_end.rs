@@ -173,12 +173,9 @@ impl fmt::Display for AgentRunEnd {
                     BudgetLevelKind::Month => "for this installation this month (`budget.month_usd`)",
                 };
                 match level.limit {
-                    MicroUsd(0) => write!(
-                        f,
-                        "budget: no money is allowed {whose}: \
-                        {}",
-                        level.exhausted_text()
-                    ),
+                    MicroUsd(0) => {
+                        write!(f, "budget: no money is allowed {whose}: {}", level.exhausted_text())
+                    }
                     limit => {
                         write!(f, "budget: the money left {whose} does not cover a request (limit {limit})")
                     }

@@ -310,12 +310,8 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> ActiveAgentRun<'a, F, J> 
                     }
                 });
             }
-            let what = if words.trim().is_empty() {
-                "an empty message"
-            } else {
-                "plain text instead of a \
-                report"
-            };
+            let what =
+                if words.trim().is_empty() { "an empty message" } else { "plain text instead of a report" };
             self.push_model_message(message);
             return end_or_continue(self.request_report_once(what));
         }

@@ -202,10 +202,11 @@ mod tests {
             ]
         );
         let swapped = prompts.mutants("sync/task");
-        assert!(swapped.iter().any(|mutant| mutant.description.contains(
-            "the placeholders of `from` and `to` \
-                are swapped"
-        )));
+        assert!(
+            swapped
+                .iter()
+                .any(|mutant| mutant.description.contains("the placeholders of `from` and `to` are swapped"))
+        );
         assert!(prompts.mutants("sync/system-bump").iter().any(|mutant| {
             mutant.description.ends_with("`sync/common` is not included") && mutant.result.is_ok()
         }));

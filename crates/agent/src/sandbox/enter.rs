@@ -58,10 +58,7 @@ const OOM_SCORE_SETTING: (&str, &str) = ("/proc/self/oom_score_adj", "1000");
 pub(super) fn run_outer_helper(job: &SandboxJob, parent: i32) -> io::Result<u8> {
     let watched = Pid::from_raw(parent).filter(|parent| getppid() == Some(*parent));
     let Some(watched) = watched else {
-        return Err(io::Error::other(
-            "the parent process of the sandbox \
-        helper has exited",
-        ));
+        return Err(io::Error::other("the parent process of the sandbox helper has exited"));
     };
     let watched = pidfd_open(watched, PidfdFlags::empty())?;
     refuse_terminal()?;
@@ -113,8 +110,7 @@ pub(super) fn run_outer_helper(job: &SandboxJob, parent: i32) -> io::Result<u8> 
 fn refuse_terminal() -> io::Result<()> {
     if io::stdin().is_terminal() || io::stdout().is_terminal() || io::stderr().is_terminal() {
         return Err(io::Error::other(
-            "the standard streams of the sandbox helper include a terminal; use \
-            pipes or files instead",
+            "the standard streams of the sandbox helper include a terminal; use pipes or files instead",
         ));
     }
     Ok(())

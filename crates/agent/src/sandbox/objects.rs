@@ -144,8 +144,7 @@ pub(super) const OBJECTS: &[KernelObject] = &[
     ),
     denied_object(
         "huge pages, for which the machine reserves memory",
-        "`mmap` with \
-        `MAP_HUGETLB`",
+        "`mmap` with `MAP_HUGETLB`",
         "huge_pages",
     ),
     counted_object("page tables", "`VmPTE`", "page_tables"),

@@ -248,9 +248,8 @@ impl ReportSchema for AuditReport {
          has none.";
     const BE_BRIEF: &str = "Your last answer was cut off because it was too long. Go on, more briefly: \
          report a few categories at a time, with `more` set to true until the last call.";
-    const LAST_TURN_MESSAGE: &str = "This is your last turn. Call the tool `report` now, with findings or \
-        an absence \
-         for each category. No other tool will be called.";
+    const LAST_TURN_MESSAGE: &str = "This is your last turn. Call the tool `report` now, with findings \
+        or an absence for each category. No other tool will be called.";
 
     fn tool() -> ToolDefinition {
         let text = |field_description: &str| json!({ "type": "string", "description": field_description });

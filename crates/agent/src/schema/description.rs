@@ -170,8 +170,7 @@ impl ReportSchema for DescriptionReport {
     const BE_BRIEF: &str =
         "Your last answer was cut off because it was too long. Write a shorter description.";
     const LAST_TURN_MESSAGE: &str = "This is your last turn. Call the tool `report` now, with the whole \
-        description \
-         as `body`. No other tool will be called.";
+        description as `body`. No other tool will be called.";
 
     fn tool() -> ToolDefinition {
         ToolDefinition {
@@ -290,10 +289,9 @@ mod tests {
         assert_eq!(DescriptionReport::parse_tool_input(&json!({ "body": "a" })), Ok((described("a"), false)));
         for wrong in [json!({}), json!({ "body": 1 }), json!({ "body": "a", "title": "b" }), json!("a")] {
             assert!(
-                DescriptionReport::parse_tool_input(&wrong).unwrap_err().starts_with(
-                    "the input of \
-                    `report` is wrong"
-                ),
+                DescriptionReport::parse_tool_input(&wrong)
+                    .unwrap_err()
+                    .starts_with("the input of `report` is wrong"),
                 "{wrong}"
             );
         }

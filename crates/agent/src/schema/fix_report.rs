@@ -55,8 +55,7 @@ impl ReportSchema for FixReport {
     const BE_BRIEF: &str = "Your last answer was cut off because it was too long. Go on, more briefly: \
          change one place at a time.";
     const LAST_TURN_MESSAGE: &str = "This is your last turn. Call the tool `report` now, with one entry \
-        for each \
-         finding that you were given. No other tool will be called.";
+        for each finding that you were given. No other tool will be called.";
 
     fn tool() -> ToolDefinition {
         let text = |field_description: &str| json!({ "type": "string", "description": field_description });
@@ -149,10 +148,11 @@ mod tests {
         ];
         assert_eq!(said, expected);
         for wrong in [json!({}), json!({ "summary": "", "findings": [{ "id": "x", "status": "done" }] })] {
-            assert!(FixReport::parse_tool_input(&wrong).unwrap_err().starts_with(
-                "the input of `report` \
-                is wrong"
-            ));
+            assert!(
+                FixReport::parse_tool_input(&wrong)
+                    .unwrap_err()
+                    .starts_with("the input of `report` is wrong")
+            );
         }
     }
 }

@@ -78,8 +78,7 @@ impl ReportSchema for JudgementReport {
     const BE_BRIEF: &str = "Your last answer was cut off because it was too long. Go on, more briefly: one \
          sentence a reason, one line an excerpt.";
     const LAST_TURN_MESSAGE: &str = "This is your last turn. Call the tool `report` now, with every \
-        function of the \
-         list; what you cannot tell is `ambiguous`. No other tool will be called.";
+        function of the list; what you cannot tell is `ambiguous`. No other tool will be called.";
 
     fn tool() -> ToolDefinition {
         let text = |field_description: &str| json!({ "type": "string", "description": field_description });

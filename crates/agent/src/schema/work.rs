@@ -53,8 +53,7 @@ impl ReportSchema for WorkReport {
     const BE_BRIEF: &str = "Your last answer was cut off because it was too long. Go on, more briefly: \
          change one place at a time.";
     const LAST_TURN_MESSAGE: &str = "This is your last turn. Call the tool `report` now; name under \
-        `remaining` \
-         whatever is not done. No other tool will be called.";
+        `remaining` whatever is not done. No other tool will be called.";
 
     fn tool() -> ToolDefinition {
         let lines = |field_description: &str| {

@@ -206,9 +206,7 @@ impl LayerBuilder<'_> {
                 Err(ConfigValueError::UnmetRequirement("must have either `env` or `file`, not both".into()))
             }
             (None, _) => Err(ConfigValueError::UnmetRequirement(
-                "must be { env = \"VARIABLE\" } or { file = \
-                    \"PATH\" }"
-                    .into(),
+                "must be { env = \"VARIABLE\" } or { file = \"PATH\" }".into(),
             )),
         }
     }

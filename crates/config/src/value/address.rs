@@ -27,10 +27,7 @@ pub(super) fn parse_endpoint(text: &str) -> Result<String, ConfigValueError> {
         "https" => {}
         "http" if url.host_str().is_some_and(is_loopback) => {}
         "http" => {
-            return Err(requirement_error(
-                "be an https URL: http is allowed for loopback addresses \
-            only",
-            ));
+            return Err(requirement_error("be an https URL: http is allowed for loopback addresses only"));
         }
         _ => return Err(requirement_error("be a URL that begins with https://")),
     }
@@ -63,8 +60,7 @@ pub(super) fn parse_secret_url(text: &str, schemes: &[&str]) -> Result<SecretSou
     }
     if url.password().is_some() {
         return Err(requirement_error(
-            "be a URL without a password: configure the password as a separate \
-            secret",
+            "be a URL without a password: configure the password as a separate secret",
         ));
     }
     Ok(SecretSource::PlainText(SecretText::new(text)))

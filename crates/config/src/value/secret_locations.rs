@@ -126,8 +126,7 @@ pub(crate) fn add_header(
     }
     if headers.keys().any(|other| other.eq_ignore_ascii_case(name)) {
         return Err(requirement_error(format_args!(
-            "set the header `{name}` only once: header names are \
-            case-insensitive"
+            "set the header `{name}` only once: header names are case-insensitive"
         )));
     }
     headers.insert(name.to_owned(), secret);

@@ -44,10 +44,8 @@ impl ConvergeRun {
                 1 => "1 finding was declined and remains unchanged".to_owned(),
                 many => format!("{many} findings were declined and remain unchanged"),
             };
-            let reason = format!(
-                "{stand}: fix or dismiss each declined finding manually, or set \
-                `allow_declined`"
-            );
+            let reason =
+                format!("{stand}: fix or dismiss each declined finding manually, or set `allow_declined`");
             self.cleared_head = None;
             return self.set_exit(ConvergeExitCode::Declined, reason);
         }

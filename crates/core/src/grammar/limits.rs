@@ -317,11 +317,9 @@ fn normalized_flag(name: &str) -> String {
 /// Returns the reason why values of this type are not permitted; `None` if they are.
 fn value_type_violation(kind: &ValueType) -> Option<String> {
     match kind {
-        ValueType::OneOf(words) if words.is_empty() => Some(
-            "a list of values must contain at least one \
-            value"
-                .to_owned(),
-        ),
+        ValueType::OneOf(words) if words.is_empty() => {
+            Some("a list of values must contain at least one value".to_owned())
+        }
         ValueType::OneOf(words) => {
             let wrong = words.iter().find(|word| !is_plain_value(word))?;
             Some(format!(

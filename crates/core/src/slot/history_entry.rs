@@ -39,11 +39,9 @@ impl fmt::Display for SlotHistoryEntry {
             Self::Computed(1) => write!(f, "computed: the first review in a series of events"),
             Self::Computed(_) => write!(f, "computed: a later review in a series of events"),
             Self::Finished(StepOutcome::Done) => write!(f, "finished"),
-            Self::Finished(StepOutcome::DueAgain) => write!(
-                f,
-                "finished; due again, because the head has \
-                changed"
-            ),
+            Self::Finished(StepOutcome::DueAgain) => {
+                write!(f, "finished; due again, because the head has changed")
+            }
             Self::Finished(StepOutcome::DueAt(_, why)) => write!(f, "continues later ({})", why.as_str()),
             Self::Finished(StepOutcome::Held(why)) => write!(f, "held ({})", why.as_str()),
             Self::Failed(attempts, _) => write!(f, "attempt {attempts} failed; Truing will try again"),

@@ -69,8 +69,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         }
         Err(rejected_error(
             &self.describe_repository_operation("reading a pull request"),
-            "no pull request is \
-            specified",
+            "no pull request is specified",
         ))
     }
 

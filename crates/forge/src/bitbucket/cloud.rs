@@ -106,10 +106,8 @@ impl BitbucketCloud {
         }
         let ForgeError::Forbidden { request, message } = error else { return error };
         let name = &options.name;
-        let message = format!(
-            "{message}; if the token is an access token, set forge.{name}.{key} to \
-            {value}"
-        );
+        let message =
+            format!("{message}; if the token is an access token, set forge.{name}.{key} to {value}");
         ForgeError::Forbidden { request, message }
     }
 

@@ -127,8 +127,7 @@ fn forge_rows(forge: &ForgeCapability) -> Vec<(&'static str, String)> {
     let lines = match forge.commentable_lines {
         CommentableLines::OneHunk => "one or more lines of one hunk: added, removed or context lines",
         CommentableLines::OneLine => {
-            "one added, removed or context line; if a finding has several lines, \
-            its last line"
+            "one added, removed or context line; if a finding has several lines, its last line"
         }
     };
     let suggestions = if forge.suggestions {
@@ -228,8 +227,7 @@ fn forge_rows(forge: &ForgeCapability) -> Vec<(&'static str, String)> {
         ("Reactions to comments can be read", yes(forge.reactions)),
         ("The forge can merge a base into a branch", yes(forge.can_update_branch)),
         (
-            "Commits of pull requests from forks can be fetched from the base \
-            repository",
+            "Commits of pull requests from forks can be fetched from the base repository",
             yes(forge.fork_heads),
         ),
         ("Token needed to read which accounts have write access", permission.to_owned()),

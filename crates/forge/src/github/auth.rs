@@ -393,11 +393,7 @@ impl GitHubAuth {
         let url = match scope {
             TokenScope::Installation(id) => return Ok(AppInstallation { id, permissions: HashMap::new() }),
             TokenScope::App => {
-                return Err(unavailable_error(
-                    request_description,
-                    "the App itself has no \
-                token",
-                ));
+                return Err(unavailable_error(request_description, "the App itself has no token"));
             }
             TokenScope::RepositoryId(id) => append_segments(&self.api, ["repositories", id, "installation"]),
             TokenScope::RepositoryName(name)
@@ -414,10 +410,7 @@ impl GitHubAuth {
             },
         };
         let call = ForgeRequest::get(
-            format!(
-                "{request_description} (is the App installed for this \
-            repository?)"
-            ),
+            format!("{request_description} (is the App installed for this repository?)"),
             url,
         );
         self.send_as_app(http, call).await?.json()

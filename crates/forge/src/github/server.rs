@@ -332,8 +332,7 @@ impl GitHub {
         seen.ok_or_else(|| {
             unavailable_error(
                 &purpose,
-                "the repository's name in the response does not \
-            have the form `owner/name`",
+                "the repository's name in the response does not have the form `owner/name`",
             )
         })
     }

@@ -201,13 +201,11 @@ impl GitHubClient {
             Some(now) if now.id == thread.as_str() && now.is_resolved == resolved => Ok(()),
             Some(_) => Err(unavailable_error(
                 &what,
-                "the forge reports success, but the state of the thread has \
-                    not changed",
+                "the forge reports success, but the state of the thread has not changed",
             )),
             None => Err(unavailable_error(
                 &what,
-                "the forge reports success, but the response contains no \
-                thread",
+                "the forge reports success, but the response contains no thread",
             )),
         }
     }

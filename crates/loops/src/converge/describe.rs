@@ -137,11 +137,9 @@ impl PullRequestRunner<'_> {
             made = self.workspace.effects.perform(&describe).await;
         }
         match made {
-            Ok(EffectOutcome::Superseded) => Err(ActError::NoAnswer(
-                "the description was changed \
-                meanwhile"
-                    .to_owned(),
-            )),
+            Ok(EffectOutcome::Superseded) => {
+                Err(ActError::NoAnswer("the description was changed meanwhile".to_owned()))
+            }
             Ok(_) => Ok(()),
             Err(error) => Err(effect_error(error)),
         }

@@ -137,8 +137,7 @@ impl ConvergeRunner<'_> {
         if !refused.is_empty() {
             let refused: Vec<&RepoPath> = refused.iter().collect();
             self.record.warn(format!(
-                "the fixer changed unexpected files, which Truing left out of the commit: \
-                    {}",
+                "the fixer changed unexpected files, which Truing left out of the commit: {}",
                 summarise_paths(&refused)
             ));
         }

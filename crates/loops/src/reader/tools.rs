@@ -107,7 +107,7 @@ impl ReaderTools {
 
 impl ReaderToolsState {
     fn record_failure(&mut self, message: String) -> ToolReply {
-        tracing::warn!(message, "a call of a tool failed");
+        tracing::warn!(what = message, "a call of a tool failed");
         self.failures.push(message);
         ToolReply::error(
             "this call could not be carried out: what it looks at may be too much for the reader. Try \

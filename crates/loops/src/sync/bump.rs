@@ -98,8 +98,7 @@ impl SyncRun<'_> {
         }
         if self.job.dry_run {
             let why = format!(
-                "a model would port the code to {version}; in this dry run, the model was \
-                not called"
+                "a model would port the code to {version}; in this dry run, the model was not called"
             );
             return Ok(SyncRunResult::new(Outcome::DryRun, why, QuestionUpdate::Keep));
         }
@@ -182,11 +181,8 @@ impl SyncRun<'_> {
         let body = texts::migration_text(about, decided, ported, checked);
         let shown = pulls.upsert_pull_request(branch_state, base, SyncVerdict::Bump, &body).await?;
         let without = self.no_labels_remark();
-        let reason = format!(
-            "the port to {} {version} is in \
-            {}{without}",
-            self.job.config.package, shown.url
-        );
+        let reason =
+            format!("the port to {} {version} is in {}{without}", self.job.config.package, shown.url);
         if let Some(draft) = &draft_state.draft {
             self.job_drafts().close(draft, &format!("Finished in {}", shown.url)).await?;
         }

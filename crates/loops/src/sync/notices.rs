@@ -19,9 +19,8 @@ use super::job::SyncJob;
 
 /// The text that is added to a notice if the notice is a pull request.
 const EMPTY_PULL_REQUEST_NOTE: &str = "Do not merge this pull request: it changes nothing, and exists \
-    only for \
-    the discussion in its comments. Declining this pull request has the same effect as closing a question \
-    without an answer.";
+    only for the discussion in its comments. Declining this pull request has the same effect as closing \
+    a question without an answer.";
 
 /// The notices of one kind: either the job's questions, or the results of the job's runs.
 #[derive(Debug)]

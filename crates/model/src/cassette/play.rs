@@ -103,10 +103,7 @@ impl LanguageModel for CassettePlayer {
     async fn request_answer(&self, request: &ModelRequest) -> Result<ModelAnswer, ModelError> {
         let asked = CanonicalRequest::from_request(request, &self.cassette.redactor);
         let asked = asked.map_err(|error| ModelError::InvalidRequest {
-            message: format!(
-                "the request cannot be encoded \
-                as JSON: {error}"
-            ),
+            message: format!("the request cannot be encoded as JSON: {error}"),
         })?;
         let sequence = self.next_sequence.fetch_add(1, Ordering::SeqCst);
         let key = (self.run.clone(), self.agent.clone(), sequence);

@@ -86,10 +86,7 @@ impl LanguageModel for CassetteRecorder<'_> {
         let hide = &self.recording.hide;
         let canonical = CanonicalRequest::from_request(request, hide);
         let canonical = canonical.map_err(|error| ModelError::InvalidRequest {
-            message: format!(
-                "the request cannot be encoded \
-                as JSON: {error}"
-            ),
+            message: format!("the request cannot be encoded as JSON: {error}"),
         })?;
         let mut last = self.last_request.lock().await;
         let result = self.model.request_answer(request).await;

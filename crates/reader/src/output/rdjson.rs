@@ -98,10 +98,7 @@ pub(crate) fn read(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport 
         Err(error) => {
             collected.add_problem(
                 ProblemKind::Unreadable,
-                &format!(
-                    "the output is not an rdjson result: \
-                {error}"
-                ),
+                &format!("the output is not an rdjson result: {error}"),
             );
             return collected.finish();
         }
@@ -130,10 +127,7 @@ pub(crate) fn read(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport 
         if let Err(error) = read {
             collected.add_problem(
                 ProblemKind::Unreadable,
-                &format!(
-                    "the list of diagnostics is malformed: \
-                {error}"
-                ),
+                &format!("the list of diagnostics is malformed: {error}"),
             );
         }
     }
@@ -169,13 +163,8 @@ fn read_diagnostic(
     let entry: RdjsonDiagnostic = match serde_json::from_str(text) {
         Ok(entry) => entry,
         Err(error) => {
-            return collected.add_skipped_entry(
-                ProblemKind::MalformedEntry,
-                &format!(
-                    "{entry_label}: \
-                {error}"
-                ),
-            );
+            return collected
+                .add_skipped_entry(ProblemKind::MalformedEntry, &format!("{entry_label}: {error}"));
         }
     };
     let (written, span) = entry.location.map_or((None, None), |location| (location.path, location.range));

@@ -233,10 +233,7 @@ impl DiagnosticCollector {
             }
             self.add_problem(
                 ProblemKind::LimitReached,
-                &format!(
-                    "{beyond} left out: the first {kept} are \
-                kept"
-                ),
+                &format!("{beyond} left out: the first {kept} are kept"),
             );
             self.report.left_out_count += self.excess_count;
         }

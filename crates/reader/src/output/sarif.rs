@@ -57,23 +57,16 @@ pub(crate) fn read(bytes: &[u8], context: &OutputContext<'_>) -> DiagnosticRepor
             if let Err(error) = read {
                 collected.add_problem(
                     ProblemKind::Unreadable,
-                    &format!(
-                        "the SARIF log is malformed after \
-                    run {number}: {error}"
-                    ),
+                    &format!("the SARIF log is malformed after run {number}: {error}"),
                 );
             }
         }
         Ok(SarifLog { runs: None, .. }) => {
             collected.add_problem(ProblemKind::Unreadable, "the SARIF log has no runs");
         }
-        Err(error) => collected.add_problem(
-            ProblemKind::Unreadable,
-            &format!(
-                "the output is not a SARIF \
-            log: {error}"
-            ),
-        ),
+        Err(error) => {
+            collected.add_problem(ProblemKind::Unreadable, &format!("the output is not a SARIF log: {error}"))
+        }
     }
     collected.finish()
 }
@@ -156,13 +149,8 @@ impl SarifReader<'_> {
         let result: SarifResult<'_> = match serde_json::from_str(result.get()) {
             Ok(result) => result,
             Err(error) => {
-                return collected.add_skipped_entry(
-                    ProblemKind::MalformedEntry,
-                    &format!(
-                        "result {index}: \
-                    {error}"
-                    ),
-                );
+                return collected
+                    .add_skipped_entry(ProblemKind::MalformedEntry, &format!("result {index}: {error}"));
             }
         };
         // Results of these kinds are not findings (section 3.27.9). An `absent` result was in the baseline

@@ -316,8 +316,7 @@ fn parse_text_rule(source: &RuleFileSource<'_>, is_secret: bool) -> Result<PackR
     let long_enough =
         !keywords.is_empty() && keywords.iter().all(|keyword| keyword.len() >= MIN_KEYWORD_BYTES);
     let message = format!(
-        "at least one keyword is required, and each keyword must have \
-        {MIN_KEYWORD_BYTES} bytes or more"
+        "at least one keyword is required, and each keyword must have {MIN_KEYWORD_BYTES} bytes or more"
     );
     source.ensure_valid(long_enough, "keywords", file.keywords.span().start, &message)?;
     if let Some(entropy) = &file.entropy {
@@ -325,8 +324,7 @@ fn parse_text_rule(source: &RuleFileSource<'_>, is_secret: bool) -> Result<PackR
             is_secret,
             "entropy",
             entropy.span().start,
-            "this field is allowed only in \
-            rules for secrets",
+            "this field is allowed only in rules for secrets",
         )?;
     }
     if let Some(counterpart) = &file.counterpart {
@@ -334,8 +332,7 @@ fn parse_text_rule(source: &RuleFileSource<'_>, is_secret: bool) -> Result<PackR
             is_secret,
             "counterpart",
             counterpart.span().start,
-            "this field is allowed \
-            only in rules for secrets",
+            "this field is allowed only in rules for secrets",
         )?;
     }
     if let Some(fix) = &file.fix {

@@ -67,10 +67,7 @@ impl<'packs> TextRules<'packs> {
             .unzip();
         let keywords =
             AhoCorasick::builder().ascii_case_insensitive(true).build(keywords).map_err(|error| {
-                ReaderError::Failed(format!(
-                    "the keywords of the rules cannot be compiled: \
-                {error}"
-                ))
+                ReaderError::Failed(format!("the keywords of the rules cannot be compiled: {error}"))
             })?;
         Ok(Self { rules: of_text, keywords, keyword_rules })
     }

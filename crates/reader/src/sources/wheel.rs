@@ -99,8 +99,7 @@ impl WheelTree {
         {
             return Err(WheelFault::new(
                 &format!("{info}/WHEEL"),
-                "has a wheel version that pip does not \
-                install",
+                "has a wheel version that pip does not install",
             )
             .into());
         }

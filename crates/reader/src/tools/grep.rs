@@ -165,14 +165,12 @@ impl UnsearchedFileCounts {
         let mut text = String::new();
         if unreadable > 0 {
             text.push_str(&format!(
-                "; files not searched because they are binary or too large: \
-                {unreadable}"
+                "; files not searched because they are binary or too large: {unreadable}"
             ));
         }
         if long > 0 {
             text.push_str(&format!(
-                "; files not searched to the end because some lines are too long: \
-                {long}"
+                "; files not searched to the end because some lines are too long: {long}"
             ));
         }
         if timed_out > 0 {

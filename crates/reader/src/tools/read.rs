@@ -84,8 +84,7 @@ pub(super) fn read_file(
         let next = column + MAX_LINE_CHARS;
         let _ = writeln!(
             answer,
-            "[some lines were cut: to show the rest of them, call again with \
-            \"column\": {next}]"
+            "[some lines were cut: to show the rest of them, call again with \"column\": {next}]"
         );
     }
     Ok(answer)

@@ -52,10 +52,9 @@ pub(super) fn hidden_dismissal_reason(slot: &Slot) -> Option<&'static str> {
         SlotState::Held { reason: HoldReason::Cancelled } => {
             Some("the decision becomes visible when the pull request is open again")
         }
-        SlotState::Held { reason: HoldReason::Paused } => Some(
-            "the decision becomes visible when reviews \
-            are resumed",
-        ),
+        SlotState::Held { reason: HoldReason::Paused } => {
+            Some("the decision becomes visible when reviews are resumed")
+        }
         SlotState::Held { reason: HoldReason::Draft } => {
             Some("the decision becomes visible when the pull request is no longer a draft")
         }

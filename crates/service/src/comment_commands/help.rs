@@ -13,8 +13,8 @@ const REVIEW: [(&str, &str); 6] = [
     ("/dismiss REASON", "in reply to the comment of a finding: dismisses it until its code changes"),
     (
         "/dismiss ID REASON",
-        "in any comment: dismisses the finding with this ID until its code changes; \
-        the summary shows the IDs",
+        "in any comment: dismisses the finding with this ID until its code changes; the summary shows \
+        the IDs",
     ),
     ("/undismiss", "in reply to a finding's comment, or with the finding's ID: withdraws the dismissal"),
 ];
@@ -25,8 +25,7 @@ const SPEND: (&str, &str) =
 const CONVERGE: [(&str, &str); 3] = [
     (
         "/converge",
-        "audits the pull request and fixes the findings until an audit finds nothing; never \
-        merges",
+        "audits the pull request and fixes the findings until an audit finds nothing; never merges",
     ),
     ("/converge stop", "stops the converge run before its next step"),
     ("/audit", "audits the head once and posts a review; fixes nothing"),

@@ -86,8 +86,7 @@ async fn judge_label(
     let Some(set) = set else { return Ok(CommandVerdict::Ignore("its label is no longer set".into())) };
     let Some(author) = set.set_by.filter(|_| set.trusted) else {
         return Ok(CommandVerdict::Ignore(format!(
-            "the label was not set by an account with write access \
-            to {}",
+            "the label was not set by an account with write access to {}",
             repository.name
         )));
     };
@@ -126,8 +125,7 @@ async fn judge_check_rerun(
     };
     if !server.may_write(&repository.name, &author).await? {
         return Ok(CommandVerdict::Ignore(format!(
-            "{} has no write access to \
-            {}",
+            "{} has no write access to {}",
             author.login, repository.name
         )));
     }
@@ -206,8 +204,7 @@ async fn judge_comment(
     }
     if !server.may_write(&repository.name, &author).await? {
         return Ok(CommandVerdict::Ignore(format!(
-            "{} has no write access to \
-            {}",
+            "{} has no write access to {}",
             author.login, repository.name
         )));
     }

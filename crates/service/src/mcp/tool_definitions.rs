@@ -27,8 +27,7 @@ const COMMENTS: ToolHints =
 
 /// Addition to the description, for forges where the text distinguishes several comments on the same lines.
 const TEXT_IDENTITY_NOTE: &str = " Without a `key`, the same text is posted only once on the same lines \
-    (white space \
-    is ignored), and a different text is a further comment.";
+    (white space is ignored), and a different text is a further comment.";
 
 impl ForgeTool {
     pub(super) const ALL: [Self; 6] = [

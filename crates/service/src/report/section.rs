@@ -99,8 +99,7 @@ impl LoopSection {
         let MicroUsd(cost) = self.unrecorded_cost;
         (cost > 0).then(|| {
             format!(
-                "Includes {} for runs that have no record or are still \
-                running.",
+                "Includes {} for runs that have no record or are still running.",
                 amount::format_dollars(cost)
             )
         })

@@ -161,8 +161,8 @@ impl PreviewRun<'_> {
                 return Ok(());
             }
             self.preview.problem = Some(format!(
-                "the repositories cannot be listed, so only repositories \
-                that webhooks have reported are swept: {error}"
+                "the repositories cannot be listed, so only repositories that webhooks have reported \
+                are swept: {error}"
             ));
         }
         self.preview.is_complete = listed.is_err() || list.is_complete();

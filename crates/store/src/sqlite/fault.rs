@@ -34,8 +34,7 @@ const HINTS: [(ErrorCode, &str); 7] = [
     (ErrorCode::DiskFull, "the disk is full: free some space and try again; acknowledged writes are safe"),
     (
         ErrorCode::ReadOnly,
-        "the file cannot be written: give this user write permission on the file and its \
-        folder",
+        "the file cannot be written: give this user write permission on the file and its folder",
     ),
     (
         ErrorCode::PermissionDenied,
@@ -48,8 +47,7 @@ const HINTS: [(ErrorCode, &str); 7] = [
     ),
     (
         ErrorCode::NotADatabase,
-        "the file is not a database: move the file away, or set `store.url` to \
-        another file",
+        "the file is not a database: move the file away, or set `store.url` to another file",
     ),
     (
         ErrorCode::DatabaseCorrupt,

@@ -131,9 +131,7 @@ where
             (_, Err(common)) => Err(common.clone()),
             (Some(Ok(value)), Ok(())) => Ok(value),
             (None, Ok(())) => Err(StoreError::Unavailable(
-                "a write was not executed, although its \
-                transaction was committed"
-                    .into(),
+                "a write was not executed, although its transaction was committed".into(),
             )),
         };
         let _ = self.caller.send(answer);

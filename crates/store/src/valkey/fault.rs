@@ -101,8 +101,7 @@ pub(super) fn server_name(client: &Client) -> String {
 const HINTS: &[(&str, &str)] = &[
     (
         "NOAUTH",
-        "the server requires a password; write the password into `store.url`: \
-        valkey://:PASSWORD@HOST",
+        "the server requires a password; write the password into `store.url`: valkey://:PASSWORD@HOST",
     ),
     ("WRONGPASS", "the server does not accept the password; correct the password in `store.url`"),
     (

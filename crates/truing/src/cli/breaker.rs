@@ -68,8 +68,7 @@ pub(crate) fn run(args: &BreakerArgs, context: &CommandContext) -> Result<Comman
                 let _at_work = acquire_command_lock(store, &limits).await?;
                 reset_breaker(store, key, &limits, &actor_name(&context.environment)).await?;
                 context.output.print_note(format_args!(
-                    "{key}: the circuit breaker is closed; the next run starts \
-                        without recorded failures"
+                    "{key}: the circuit breaker is closed; the next run starts without recorded failures"
                 ));
             }
         }

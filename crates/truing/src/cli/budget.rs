@@ -287,10 +287,7 @@ fn show_prices(model: Option<&str>, context: &CommandContext) -> Result<(), CliE
         let hint = format!("declare a price: [price.\"{model}\"] with `input` and `output` (may be 0)");
         return Err(CliError::usage(
             "unknown_model",
-            format!(
-                "`{model}` has no price, so Truing does not use this \
-                model"
-            ),
+            format!("`{model}` has no price, so Truing does not use this model"),
         )
         .hint(hint));
     }

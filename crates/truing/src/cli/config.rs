@@ -220,10 +220,8 @@ fn warn_of_unknown_rules(config: &Config, packs: &RulePacks, output: &OutputPrin
     for (key, rule) in named.chain(severity.keys().map(|rule| ("rules.severity", rule))) {
         let pack = rule.split_once('/').map_or(rule.as_str(), |(pack, _)| pack);
         if packs.pack_names().contains(&pack) && matches!(packs.find_rule(rule), Ok(None)) {
-            output.warn(format_args!(
-                "{key}: there is no rule `{rule}` (`truing rules list` shows all \
-                rules)"
-            ));
+            output
+                .warn(format_args!("{key}: there is no rule `{rule}` (`truing rules list` shows all rules)"));
         }
     }
 }

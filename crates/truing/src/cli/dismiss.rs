@@ -168,10 +168,9 @@ impl DismissArgs {
         wiring::conceal::conceal_secrets(&config, &context.environment);
         let reason = redact_line(self.reason.as_deref().unwrap_or_default(), MAX_STORED_TEXT_CHARS);
         if reason != given {
-            context.output.warn(
-                "the reason contains a secret: only the secret's first four characters are \
-                recorded",
-            );
+            context
+                .output
+                .warn("the reason contains a secret: only the secret's first four characters are recorded");
         }
         let changed = self.record_dismissals(context, &config, ids, &folder, &reason).await?;
         let word = if self.undo { "open again" } else { "dismissed" };

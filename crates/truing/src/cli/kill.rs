@@ -427,8 +427,7 @@ pub(super) fn render_hold_line(switch: EngagedSwitch<'_>, output: OutputPrinter)
     let there = if switch.repository.is_some() { " there" } else { "" };
     let off = output.command_line(&switch.off_command());
     format!(
-        "{switch} is on, {}: no run begins{there} until you run \
-        `{off}`",
+        "{switch} is on, {}: no run begins{there} until you run `{off}`",
         render_engagement(switch.engaged)
     )
 }

@@ -43,13 +43,7 @@ pub struct OutputPrinter {
 pub(super) fn json_line(value: &impl Serialize) -> Result<String, CliError> {
     let mut line = Vec::new();
     write_json(&mut line, value).map_err(|error| {
-        CliError::failure(
-            "write_failed",
-            format!(
-                "the output cannot be written as JSON: \
-            {error}"
-            ),
-        )
+        CliError::failure("write_failed", format!("the output cannot be written as JSON: {error}"))
     })?;
     line.push(b'\n');
     Ok(String::from_utf8_lossy(&line).into_owned())

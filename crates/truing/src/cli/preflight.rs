@@ -240,13 +240,9 @@ fn check_models(config: &Config, context: &CommandContext, results: &mut Preflig
     }
     match wiring::converge::check_fixer_ready(config, &context.environment) {
         Ok(None) => {}
-        Ok(Some(name)) => results.add_ok(
-            "fixer",
-            format!(
-                "{name}: the key of this model is set; nothing \
-            was sent"
-            ),
-        ),
+        Ok(Some(name)) => {
+            results.add_ok("fixer", format!("{name}: the key of this model is set; nothing was sent"))
+        }
         Err(error) => results.add_error("fixer", error),
     }
 }
@@ -365,10 +361,7 @@ async fn check_pull_at_forge(
         (None, _) => {
             results.add_unknown(
                 "push",
-                format!(
-                    "the forge does not report whether the token may push to \
-                {branch}"
-                ),
+                format!("the forge does not report whether the token may push to {branch}"),
             );
         }
     }
@@ -379,10 +372,7 @@ async fn check_pull_at_forge(
             Err(ForgeError::NotFound { .. } | ForgeError::Forbidden { .. }) if is_fork => {
                 results.add_unknown(
                     "protection",
-                    format!(
-                        "the forge does not report the protection rules \
-                    of {branch}"
-                    ),
+                    format!("the forge does not report the protection rules of {branch}"),
                 );
             }
             Err(error) => return Err(error),

@@ -179,10 +179,8 @@ impl OperatorStep<'_> {
                     return Err(CliError::refusal("refused", format!("{name}: {refused}")));
                 };
                 let until = format_instant(until);
-                let message = format!(
-                    "{name}: {refused} (lease until {until}, renewed while the worker \
-                    runs)"
-                );
+                let message =
+                    format!("{name}: {refused} (lease until {until}, renewed while the worker runs)");
                 return Err(CliError::refusal("leased", message).hint(format!(
                     "wait for the run: `truing why {key}` shows its progress; then try again"
                 )));

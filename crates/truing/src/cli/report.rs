@@ -145,8 +145,7 @@ pub(crate) fn run(args: &ReportArgs, context: &CommandContext) -> Result<Command
                 for section in report.sections.iter().filter(|section| section.is_truncated) {
                     let (of, most) = (section.loop_kind.as_str(), max_report_runs(section.loop_kind));
                     context.output.warn(format_args!(
-                        "the CSV output contains only the last {most} runs of \
-                        the {of} loop"
+                        "the CSV output contains only the last {most} runs of the {of} loop"
                     ));
                 }
                 context.output.print_data(table::render_csv(&report.sections).map_err(csv_error)?)?;

@@ -231,10 +231,8 @@ fn watch_child(mut child: Child, time: Duration) -> Result<CommandExit, CliError
     }
     if let Some((bound, seen)) = exceeded_limit(status.code(), &errors) {
         let message = format!("the command exceeded the {} limit of the sandbox ({seen})", bound.as_str());
-        return Err(CliError::failure("sandbox_limit", message).hint(
-            "reduce the resources that the command uses \
-                at the same time",
-        ));
+        return Err(CliError::failure("sandbox_limit", message)
+            .hint("reduce the resources that the command uses at the same time"));
     }
     match status.code().and_then(|code| u8::try_from(code).ok()) {
         Some(HELPER_FAILED) | None => Err(failed(io::Error::other(format!("its helper failed ({status})")))),

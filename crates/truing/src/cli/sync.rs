@@ -172,8 +172,8 @@ impl SyncDecideArgs {
                 return self.with_manifest_hint(usage_error, &path);
             }
             usage_error.hint(
-                "a manifest is an object of definitions and their digests, \
-                 {\"module:Class.method\": [\"SHA-1\"]}, or a Python test with pairs of objects and digests",
+                "a manifest is an object of definitions and their digests, {\"module:Class.method\": \
+                [\"SHA-1\"]}, or a Python test with pairs of objects and digests",
             )
         })?;
         let environment = &context.environment;

@@ -37,9 +37,8 @@ const MAX_SUMMED_RUNS: usize = 200;
 /// Maximum number of runs, newest first, whose budget limits are shown.
 const MAX_RUN_BUDGET_ROWS: usize = 2;
 /// Message for a head that was not reviewed and whose review is not queued.
-const AWAITS_SWEEP_MESSAGE: &str = "the last commit was not reviewed, and no review of it is queued: the \
-    next \
-    sweep of `truing serve` queues a review";
+const AWAITS_SWEEP_MESSAGE: &str = "the last commit was not reviewed, and no review of it is queued: \
+    the next sweep of `truing serve` queues a review";
 /// Maximum characters of a reason.
 const MAX_REASON_CHARS: usize = 200;
 

@@ -313,14 +313,12 @@ fn claude_error(error: &ClaudeCliError, version: &str, role: ModelRole) -> CliEr
     let cli_error = role.refusal("claude", format!("the runtime \"cli\": {error}"));
     let install = format!("install Claude Code: npm install --global @anthropic-ai/claude-code@{version}");
     match error {
-        ClaudeCliError::Missing { .. } => cli_error.hint(install).hint(
-            "or set `review.claude` to the path \
-            of the program",
-        ),
-        ClaudeCliError::Version { found_version: found, .. } => cli_error.hint(install).hint(format!(
-            "or allow the installed version: review.claude_version = \
-                \"{found}\""
-        )),
+        ClaudeCliError::Missing { .. } => {
+            cli_error.hint(install).hint("or set `review.claude` to the path of the program")
+        }
+        ClaudeCliError::Version { found_version: found, .. } => cli_error
+            .hint(install)
+            .hint(format!("or allow the installed version: review.claude_version = \"{found}\"")),
         ClaudeCliError::Silent { .. } => cli_error
             .hint(
                 "`review.claude` must name the program itself, not a script that starts it: npm installs \
@@ -331,10 +329,9 @@ fn claude_error(error: &ClaudeCliError, version: &str, role: ModelRole) -> CliEr
             CliError::failure("sandbox_weak", format!("the runtime \"cli\": {error}"))
                 .hint("allow user namespaces, or review with `--runtime native`")
         }
-        ClaudeCliError::Sandbox(_) => cli_error.hint(
-            "run `truing sandbox check` to see what this machine \
-            allows",
-        ),
+        ClaudeCliError::Sandbox(_) => {
+            cli_error.hint("run `truing sandbox check` to see what this machine allows")
+        }
     }
 }
 

@@ -105,10 +105,8 @@ fn check_folders(name: &str, folders: &[PathBuf]) -> Result<Vec<PathBuf>, CliErr
         Some(folder) => {
             let message =
                 format!("mcp.{name}.read: `{}` is not the full path of an existing folder", folder.display());
-            Err(CliError::usage("no_folder", message).hint(
-                "specify the full path of each folder, without \
-                `~`",
-            ))
+            Err(CliError::usage("no_folder", message)
+                .hint("specify the full path of each folder, without `~`"))
         }
         None => Ok(folders.to_owned()),
     }

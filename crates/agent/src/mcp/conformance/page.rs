@@ -60,14 +60,14 @@ const CLIENT_EXEMPTIONS: &[ExemptScenario] = &[
     (
         "request-metadata",
         None,
-        "the suite also checks the initial handshake; the client sends the \
-            handshake because older servers need it",
+        "the suite also checks the initial handshake; the client sends the handshake because older \
+        servers need it",
     ),
     (
         "http-standard-headers",
         None,
-        "the suite also checks the initial handshake; the client sends the \
-            handshake because older servers need it",
+        "the suite also checks the initial handshake; the client sends the handshake because older \
+        servers need it",
     ),
     ("elicitation-", None, "a server may not request anything from a run"),
     ("sep-2322-", None, "a server may not request anything from a run"),

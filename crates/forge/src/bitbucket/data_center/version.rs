@@ -57,8 +57,7 @@ impl BitbucketDataCenter {
             Some(version) if version < MIN_SERVER_VERSION => {
                 let message = format!(
                     "the server is Bitbucket {version}, but {MIN_SERVER_VERSION} is the oldest version \
-                        that Truing \
-                        supports"
+                    that Truing supports"
                 );
                 return Err(rejected_error(what, &message));
             }
@@ -67,8 +66,7 @@ impl BitbucketDataCenter {
             Some(version) => drop(self.inner.cache.version.set(version)),
             None => {
                 tracing::warn!(
-                    "the server reports no valid version number; Truing assumes the oldest \
-                    version"
+                    "the server reports no valid version number; Truing assumes the oldest version"
                 );
             }
         }

@@ -44,8 +44,7 @@ impl GitHubClient {
         made.ok_or_else(|| {
             unavailable_error(
                 &what,
-                "the forge reports success, but the new issue does not have the \
-                requested content",
+                "the forge reports success, but the new issue does not have the requested content",
             )
         })
     }

@@ -60,10 +60,7 @@ impl GitHubClient {
     ) -> Result<bool, ForgeError> {
         let there = self
             .labels_of(
-                &self.repository_purpose(&format!(
-                    "reading the labels of pull request \
-                {number}"
-                )),
+                &self.repository_purpose(&format!("reading the labels of pull request {number}")),
                 number,
             )
             .await?;

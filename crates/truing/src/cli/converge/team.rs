@@ -71,8 +71,7 @@ impl TeamMembership {
             }
             let name = truing_core::line::clean_line(&name, MAX_NAME);
             return Err(refusal_error(ConvergeExitCode::NoTeam, NO_TEAM).hint(format!(
-                "no run leads {name}: `truing converge --team {name}` starts a run that \
-                    leads the team"
+                "no run leads {name}: `truing converge --team {name}` starts a run that leads the team"
             )));
         }
         match RunLock::acquire(folder, &key) {

@@ -123,11 +123,7 @@ impl PolicyHookArgs {
         let root = named.or_else(above).ok_or_else(|| {
             CliError::usage(
                 "hook",
-                format!(
-                    "neither {} nor a parent folder of it contains \
-                `.git`",
-                    cwd.display()
-                ),
+                format!("neither {} nor a parent folder of it contains `.git`", cwd.display()),
             )
             .hint("specify the folder of the repository: `--root DIR`")
         })?;
@@ -292,8 +288,7 @@ impl HookCallPolicy<'_> {
     fn resolve_relative(&self, named_path: &str) -> Result<(PathBuf, bool), String> {
         if !is_plain_path(named_path) {
             return Err(format!(
-                "the path {named_path:?} begins with `~`, or begins or ends with white \
-                space"
+                "the path {named_path:?} begins with `~`, or begins or ends with white space"
             ));
         }
         let whole = self.cwd.join(named_path);

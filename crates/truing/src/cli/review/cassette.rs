@@ -39,10 +39,8 @@ impl RecordedAgent {
     /// Returns a warning if the recording is incomplete, to be printed after the review.
     pub(super) fn incomplete_warning(&self) -> Option<&'static str> {
         let damaged = self.recording.as_ref().is_some_and(|recording| !recording.is_complete());
-        damaged.then_some(
-            "the recording is incomplete: an answer could not be written; record the review \
-            again",
-        )
+        damaged
+            .then_some("the recording is incomplete: an answer could not be written; record the review again")
     }
 }
 

@@ -90,8 +90,7 @@ impl<'a> FixSession<'a> {
             Ok(()) if files > 0 => {
                 let changed = format_count(files, "file");
                 self.output.warn(format_args!(
-                    "an earlier run with --fix was killed after it had changed \
-                    {changed}"
+                    "an earlier run with --fix was killed after it had changed {changed}"
                 ));
                 let command = undo::undo_command(&self.root, &killed.patch);
                 self.output.print_always(format_args!("to undo its fixes:\n  {}\n", visible_text(&command)));

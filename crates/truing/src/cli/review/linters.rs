@@ -74,10 +74,8 @@ impl ReviewCommand {
         if !could.is_empty() {
             let run = self.output.command_line("review --tools");
             let could = could.into_iter().map(|tool| tool.name).collect::<Vec<_>>().join(", ");
-            self.output.print_note(format_args!(
-                "other linters that could check these files: {could} \
-                (`{run}`)"
-            ));
+            self.output
+                .print_note(format_args!("other linters that could check these files: {could} (`{run}`)"));
         }
         if let [first, others @ ..] = missing.as_slice() {
             let reason = line::visible_line(first.missing_reason.as_deref().unwrap_or_default());
@@ -86,8 +84,7 @@ impl ReviewCommand {
                 count => format!(" ({count} more: `{}`)", self.output.command_line("review --tools")),
             };
             self.output.print_note(format_args!(
-                "{} is configured in this repository, but does not run: \
-                {reason}{others}",
+                "{} is configured in this repository, but does not run: {reason}{others}",
                 first.name
             ));
         }

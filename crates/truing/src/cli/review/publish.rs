@@ -233,10 +233,8 @@ impl PublishRequest<'_> {
                 Some(Ok(StepOutcome::Done)) => return Ok(None),
                 Some(Ok(StepOutcome::Held(hold))) => return Ok(Some(hold)),
                 Some(Ok(StepOutcome::DueAgain) | Err(StepStopReason::HeadChanged)) => {
-                    self.output.print_note(format_args!(
-                        "{name}: the head has changed; reviewing the new \
-                        head"
-                    ));
+                    self.output
+                        .print_note(format_args!("{name}: the head has changed; reviewing the new head"));
                 }
                 Some(Err(StepStopReason::Fenced(_))) => {}
                 Some(Err(StepStopReason::Halted)) => {
@@ -308,15 +306,8 @@ impl PublishRequest<'_> {
         key: &SlotKey,
     ) -> Result<LocalReviewOutcome, CliError> {
         let record = store.last_outcome(key).await.map_err(store_error)?;
-        let record = record.ok_or_else(|| {
-            CliError::failure(
-                "store",
-                format!(
-                    "no outcome is recorded for \
-            {key}"
-                ),
-            )
-        })?;
+        let record =
+            record.ok_or_else(|| CliError::failure("store", format!("no outcome is recorded for {key}")))?;
         let findings = store.findings(key).await.map_err(store_error)?;
         let kept = FindingsByStatus::from_records(&findings, record.detail.head.as_ref());
         let against = BaseOrigin::NamedRevision(record.detail.base.short_sha().to_owned());
@@ -393,10 +384,7 @@ async fn lease_error(store: &Store, key: &SlotKey, name: &str, error: LeaseError
         }
         LeaseError::OtherLoop => CliError::refusal(
             "already_running",
-            format!(
-                "{name}: another loop is working on the pull \
-                request"
-            ),
+            format!("{name}: another loop is working on the pull request"),
         )
         .hint(format!(
             "the review starts automatically when that loop ends; `truing why {name}` \

@@ -268,10 +268,7 @@ async fn recognise_format(
     found.ok_or_else(|| match is_bare {
         true => CliError::usage(
             "unknown_format",
-            format!(
-                "{name}: the output contains neither findings nor \
-                the name of a tool"
-            ),
+            format!("{name}: the output contains neither findings nor the name of a tool"),
         )
         .hint(
             "specify the tool, as in `--format-in ruff`: the output then counts as a run without \

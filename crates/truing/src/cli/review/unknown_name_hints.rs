@@ -19,8 +19,7 @@ impl ReviewCommand {
         }
         let command = self.output.command_line(&format!("review {branch}"));
         error.hint(format!(
-            "`{number}` selects a pull request; to review a branch with this name, run \
-            `{command}`"
+            "`{number}` selects a pull request; to review a branch with this name, run `{command}`"
         ))
     }
 

@@ -42,10 +42,7 @@ fn render_files_over_limit(coverage: &ReviewCoverage) -> Option<String> {
     let more = if more.is_empty() { String::new() } else { format!(" and {} more", more.len()) };
     let listed = listed.join(", ");
     (!paths.is_empty()).then(|| {
-        format!(
-            "only the worst findings are shown for files with too many findings: \
-            {listed}{more}"
-        )
+        format!("only the worst findings are shown for files with too many findings: {listed}{more}")
     })
 }
 

@@ -208,10 +208,7 @@ fn render_forge(
         let seen = format_count(found.not_admitted, "repository");
         text += &fold_line(
             "  ",
-            &format!(
-                "`forge.{name}.repositories` does not list {seen} that the token \
-            sees"
-            ),
+            &format!("`forge.{name}.repositories` does not list {seen} that the token sees"),
         );
     }
     for RepositoryPreview { name, problem, pulls } in found.repositories.iter().take(MAX_SHOWN_REPOSITORIES) {

@@ -113,12 +113,12 @@ impl SyncInitArgs {
             );
             let mirror = match (job.mirror.is_empty(), lines) {
                 (true, Some(_)) => {
-                    "specify the files of the package and their counterparts in the \
-                    project: --mirror THEIRS=OURS"
+                    "specify the files of the package and their counterparts in the project: --mirror \
+                    THEIRS=OURS"
                 }
                 (true, None) => {
-                    "set `mirror` of the job to the files of the package and their \
-                    counterparts in the project"
+                    "set `mirror` of the job to the files of the package and their counterparts in the \
+                    project"
                 }
                 (false, _) => {
                     "the files in `mirror` of the job contain no definition of the package: check the pairs"

@@ -19,10 +19,7 @@ pub(in crate::cli) fn missing_job_run_error(name: &str, error: RunFailure) -> Cl
             let until = format_instant(until);
             running_error(
                 name,
-                &format!(
-                    "already running (lease until {until}, renewed while the run \
-                continues)"
-                ),
+                &format!("already running (lease until {until}, renewed while the run continues)"),
             )
         }
         RunConflict::Running(run) => running_error(name, &format!("already running: {run}")),

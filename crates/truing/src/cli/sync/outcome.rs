@@ -109,11 +109,7 @@ pub(super) fn render_text(record: &SyncRecord, dry_run: bool) -> String {
         let _ = write!(text, "a model: {turns}, {}", format_dollars(record.cost().0));
         if record.carried_micro_usd.0 > 0 {
             let carried = format_dollars(record.carried_micro_usd.0);
-            let _ = write!(
-                text,
-                ", {carried} of this cost is from earlier runs that were killed or \
-                stopped"
-            );
+            let _ = write!(text, ", {carried} of this cost is from earlier runs that were killed or stopped");
         }
         text.push('\n');
     }

@@ -339,8 +339,7 @@ fn render_job(
     if records.is_empty() {
         let _ = writeln!(
             text,
-            "  this job has never run; to run the job: \
-            {}",
+            "  this job has never run; to run the job: {}",
             output.command_line(&format!("sync run {name}"))
         );
     }

@@ -106,24 +106,20 @@ pub(super) fn decision_error(error: SyncDecisionError, job: &JobConfig, project:
         SyncDecisionError::UnknownStartingRelease(_) => {
             CliError::usage("no_from", text).hint("name that release: --from V")
         }
-        SyncDecisionError::NoFile { .. } => CliError::usage("no_from", text)
-            .hint(
-                "name that release: \
-            --from V",
-            )
-            .hint(
+        SyncDecisionError::NoFile { .. } => {
+            CliError::usage("no_from", text).hint("name that release: --from V").hint(
                 "or specify the file that requires the package, for example `constraint.file = \
                 \"requirements.txt\"` of the job",
-            ),
+            )
+        }
         SyncDecisionError::NoProject(project) => no_project_error(&project),
         SyncDecisionError::NoRelease { .. } => CliError::usage("no_release", text),
         SyncDecisionError::Yanked { .. } => {
             CliError::usage("yanked", text).hint("choose another release: --to V")
         }
-        SyncDecisionError::AllYanked(_) => CliError::usage("yanked", text).hint(
-            "the package has no \
-            release that could be followed",
-        ),
+        SyncDecisionError::AllYanked(_) => {
+            CliError::usage("yanked", text).hint("the package has no release that could be followed")
+        }
         SyncDecisionError::Excluded { .. } => CliError::usage("excluded", text)
             .hint("choose another release: --to V; or remove the exclusion from the requirement"),
         SyncDecisionError::Older { .. } => CliError::usage("older", text).hint(
