@@ -65,7 +65,8 @@ pub(crate) fn read(bytes: &[u8], context: &OutputContext<'_>) -> DiagnosticRepor
             collected.add_problem(ProblemKind::Unreadable, "the SARIF log has no runs");
         }
         Err(error) => {
-            collected.add_problem(ProblemKind::Unreadable, &format!("the output is not a SARIF log: {error}"))
+            collected
+                .add_problem(ProblemKind::Unreadable, &format!("the output is not a SARIF log: {error}"));
         }
     }
     collected.finish()

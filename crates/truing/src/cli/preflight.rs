@@ -241,7 +241,7 @@ fn check_models(config: &Config, context: &CommandContext, results: &mut Preflig
     match wiring::converge::check_fixer_ready(config, &context.environment) {
         Ok(None) => {}
         Ok(Some(name)) => {
-            results.add_ok("fixer", format!("{name}: the key of this model is set; nothing was sent"))
+            results.add_ok("fixer", format!("{name}: the key of this model is set; nothing was sent"));
         }
         Err(error) => results.add_error("fixer", error),
     }
