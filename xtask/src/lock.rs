@@ -16,9 +16,9 @@ use anyhow::{Context, Result, bail};
 use crate::{say, workspace};
 
 /// The environment variable with which a process passes the path of its lock to its children.
-const HELD: &str = "BUILD_LOCK_HELD";
+const HELD_LOCK_VARIABLE: &str = "BUILD_LOCK_HELD";
 /// Maximum time to wait for another build.
-const PATIENCE: Duration = Duration::from_secs(15 * 60);
+const LOCK_TIMEOUT: Duration = Duration::from_secs(15 * 60);
 
 /// The options of `cargo xtask lock`.
 #[derive(clap::Args)]
@@ -48,8 +48,8 @@ impl BuildLock {
             .map_or_else(|_| root.join("target"), |path| path.trim_end().into());
         Self::acquire_file(
             folder.join("truing-build.lock"),
-            std::env::var_os(HELD).map(PathBuf::from),
-            PATIENCE,
+            std::env::var_os(HELD_LOCK_VARIABLE).map(PathBuf::from),
+            LOCK_TIMEOUT,
         )
     }
 
@@ -78,7 +78,7 @@ impl BuildLock {
 
     /// Allows a command, and the processes that it starts, to run while this process holds the lock.
     fn pass_to(&self, command: &mut Command) {
-        command.env(HELD, &self.path);
+        command.env(HELD_LOCK_VARIABLE, &self.path);
     }
 }
 
@@ -124,7 +124,7 @@ mod tests {
         drop(first);
         // After the failed attempt, the attempt's waiting thread may still acquire the lock for a moment, so
         // this attempt must wait.
-        assert!(BuildLock::acquire_file(path, None, PATIENCE).is_ok());
+        assert!(BuildLock::acquire_file(path, None, LOCK_TIMEOUT).is_ok());
     }
 
     #[test]
@@ -134,7 +134,8 @@ mod tests {
         let first = BuildLock::acquire_file(path.clone(), None, Duration::ZERO).unwrap();
         let mut command = Command::new("true");
         first.pass_to(&mut command);
-        let held = command.get_envs().find(|(name, _)| *name == HELD).and_then(|(_, value)| value);
+        let held =
+            command.get_envs().find(|(name, _)| *name == HELD_LOCK_VARIABLE).and_then(|(_, value)| value);
         assert!(BuildLock::acquire_file(path.clone(), held.map(PathBuf::from), Duration::ZERO).is_ok());
         // If a parent process holds the lock of another repository, this repository's lock must still be
         // acquired.

@@ -29,7 +29,7 @@ struct SoakPart {
     /// Arguments of the cargo command.
     arguments: &'static [&'static str],
     /// The environment variable that sets the amount of work, and its value.
-    size: Option<(&'static str, &'static str)>,
+    workload_variable: Option<(&'static str, &'static str)>,
     /// The beginning of the output line that summarizes the work done.
     summary_prefix: &'static str,
 }
@@ -40,35 +40,35 @@ const PARTS: [SoakPart; 10] = [
         promise: "the slot machine's, under any schedule",
         arguments: &["test", "--package", "truing-core", "--test", "it", "slot::schedules"],
         // 50,000 cases take about ten seconds.
-        size: Some(("PROPTEST_CASES", "50000")),
+        workload_variable: Some(("PROPTEST_CASES", "50000")),
         summary_prefix: "test result",
     },
     SoakPart {
         name: "demo",
         promise: "the service's, in a storm of pushes",
         arguments: &["run", "--package", "truing", "--", "demo", "--storm", "--quiet", "--format", "json"],
-        size: None,
+        workload_variable: None,
         summary_prefix: "{",
     },
     SoakPart {
         name: "days",
         promise: "slots' and records', over seven days of 10,000 pull requests",
         arguments: &["test", "--package", "truing-store", "--test", "it", "--", "--nocapture", "week::"],
-        size: Some(("TRUING_DAYS", "7,10000")),
+        workload_variable: Some(("TRUING_DAYS", "7,10000")),
         summary_prefix: "7 days",
     },
     SoakPart {
         name: "money",
         promise: "the ledger's, over 10,000 runs with parallel calls, deaths and lost answers",
         arguments: &["test", "--package", "truing-store", "--test", "it", "--", "--nocapture", "money::"],
-        size: Some(("TRUING_RUNS", "10000")),
+        workload_variable: Some(("TRUING_RUNS", "10000")),
         summary_prefix: "money:",
     },
     SoakPart {
         name: "storm",
         promise: "the service's, of 500 pull requests with 200 pushes each and 50 times kill -9",
         arguments: &["test", "--package", "truing", "--test", "it", "--", "--nocapture", "storm::a_storm"],
-        size: Some(("TRUING_STORM", "500,200,50")),
+        workload_variable: Some(("TRUING_STORM", "500,200,50")),
         summary_prefix: "storm:",
     },
     SoakPart {
@@ -76,7 +76,7 @@ const PARTS: [SoakPart; 10] = [
         promise: "the service's of eight processes on Valkey and PostgreSQL, of which one after another is \
              killed",
         arguments: &["test", "--package", "truing", "--test", "it", "--", "--nocapture", "storm::fleet::"],
-        size: Some(("TRUING_FLEET", "500,4,4,600")),
+        workload_variable: Some(("TRUING_FLEET", "500,4,4,600")),
         summary_prefix: "fleet:",
     },
     SoakPart {
@@ -92,28 +92,28 @@ const PARTS: [SoakPart; 10] = [
             "--nocapture",
             "crash::stories",
         ],
-        size: Some(("TRUING_TEST_FULL", "1")),
+        workload_variable: Some(("TRUING_TEST_FULL", "1")),
         summary_prefix: "crash:",
     },
     SoakPart {
         name: "large",
         promise: "the memory and the calls of the forge that a pull request of 3,000 files takes",
         arguments: &["test", "--package", "truing", "--test", "it", "--", "--nocapture", "operate::large::"],
-        size: Some(("TRUING_LARGE", "3000,100000")),
+        workload_variable: Some(("TRUING_LARGE", "3000,100000")),
         summary_prefix: "large:",
     },
     SoakPart {
         name: "bombs",
         promise: "what is found beside 60 files that a parser makes very much of, in 150 s",
         arguments: &["test", "--package", "truing", "--test", "it", "--", "--nocapture", "operate::bombs::"],
-        size: Some(("TRUING_BOMBS", "60")),
+        workload_variable: Some(("TRUING_BOMBS", "60")),
         summary_prefix: "bombs:",
     },
     SoakPart {
         name: "agents",
         promise: "the time and memory that 50 runs of a model take side by side",
         arguments: &["test", "--package", "truing", "--test", "it", "--", "--nocapture", "many::runs"],
-        size: Some(("TRUING_AGENTS", "50,10")),
+        workload_variable: Some(("TRUING_AGENTS", "50,10")),
         summary_prefix: "agents:",
     },
 ];
@@ -146,7 +146,7 @@ fn run_part(part: &SoakPart) -> Result<String> {
     let began = Instant::now();
     let mut command = workspace::cargo_command(&workspace::workspace_root()?);
     let (verb, rest) = part.arguments.split_first().context("a part runs something")?;
-    command.args([*verb, "--release", "--locked", "--quiet"]).args(rest).envs(part.size);
+    command.args([*verb, "--release", "--locked", "--quiet"]).args(rest).envs(part.workload_variable);
     let text = workspace::command_output(&mut command)
         .with_context(|| format!("a promise is broken: {}", part.promise))?;
     let summary_line = text.lines().find(|line| line.starts_with(part.summary_prefix));

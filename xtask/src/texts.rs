@@ -9,7 +9,7 @@ use crate::say;
 use crate::workspace::{self, TrackedFile};
 
 /// Folders whose texts are not printed for users.
-const OTHER_FOLDERS: [&str; 4] = ["crates/contract/", "crates/fakes/", "bench/", "xtask/"];
+const EXCLUDED_FOLDERS: [&str; 4] = ["crates/contract/", "crates/fakes/", "bench/", "xtask/"];
 /// Minimum number of words of a text. A shorter string is a name or a label.
 const MIN_WORDS: usize = 3;
 /// First words of SQL statements, which are not texts for people.
@@ -62,7 +62,7 @@ pub(crate) fn read_program_texts(file: &TrackedFile) -> Result<Vec<ProgramText>>
 /// Returns true if the file at this path is a Rust source of the program, and not a test.
 pub(crate) fn is_program_source(path: &str) -> bool {
     let is_test = path.contains("/tests/") || path.ends_with("tests.rs") || path.contains("/benches/");
-    path.ends_with(".rs") && !is_test && !OTHER_FOLDERS.iter().any(|folder| path.starts_with(folder))
+    path.ends_with(".rs") && !is_test && !EXCLUDED_FOLDERS.iter().any(|folder| path.starts_with(folder))
 }
 
 /// Adds the texts in a token stream, except texts in `#[cfg(test)]` items. If `reads_docs` is true, doc

@@ -50,7 +50,7 @@ pub struct PackedTool {
 
 /// All programs that come in archives. Each machine downloads its own copy, because the programs' licence
 /// forbids redistribution.
-pub const PACKED: &[PackedTool] = &[PackedTool {
+pub const NPM_ARCHIVE_TOOLS: &[PackedTool] = &[PackedTool {
     name: "claude",
     package: "@anthropic-ai/claude-code-linux",
     version: "2.1.328",
@@ -122,7 +122,7 @@ pub const NPM: ToolNeed = ToolNeed {
 };
 /// Time limit, in seconds, within which npm must install the packages. On a working network, the installation
 /// takes far less time.
-const NPM_TIME: &str = "240";
+const NPM_TIMEOUT_SECONDS: &str = "240";
 
 /// Finds the packages of `xtask/npm`, or installs them from the registry in npm's configuration. The lock
 /// file determines the versions and the digests of the packages. Scripts of the packages are not run. `Err`
@@ -154,7 +154,7 @@ fn install_npm_packages(wanted: &Path, tools: &Path, folder: &Path) -> Result<()
         std::fs::copy(wanted.join(file), work.path().join(file))?;
     }
     let status = Command::new("timeout")
-        .args([NPM_TIME, "npm", "ci", "--silent", "--ignore-scripts", "--no-audit", "--no-fund"])
+        .args([NPM_TIMEOUT_SECONDS, "npm", "ci", "--silent", "--ignore-scripts", "--no-audit", "--no-fund"])
         .current_dir(work.path())
         .stdin(Stdio::null())
         .status()
@@ -269,7 +269,7 @@ pub fn provide_tools(root: &Path, packages: &[String]) -> ToolSearch {
             found.map_err(|missing| reason.map_or(missing.clone(), |reason| format!("{missing}; {reason}"))),
         );
     }
-    for packed in PACKED.iter().filter(|packed| is_wanted(packed.need)) {
+    for packed in NPM_ARCHIVE_TOOLS.iter().filter(|packed| is_wanted(packed.need)) {
         add(
             packed.need,
             find_or_download(root, packed).map(|_| format!("{} {}", packed.name, packed.version)),

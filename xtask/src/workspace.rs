@@ -109,7 +109,7 @@ pub struct ResolvedPackage {
 }
 
 /// The crate on which only tests depend. Published builds therefore do not contain this crate.
-const FOR_TESTS: &str = "truing-contract";
+const TEST_ONLY_CRATE: &str = "truing-contract";
 
 /// The part of the dependency graph to read. The graph always includes all features and all platforms.
 #[derive(Clone, Copy)]
@@ -126,7 +126,7 @@ pub enum DependencyScope<'a> {
 /// unlike the lock file, the result excludes optional dependencies that no feature enables.
 pub fn dependency_graph(root: &Path, part: DependencyScope<'_>) -> Result<Vec<ResolvedPackage>> {
     let (crates, edges) = match part {
-        DependencyScope::Built => (vec!["--workspace", "--exclude", FOR_TESTS], "normal,build"),
+        DependencyScope::Built => (vec!["--workspace", "--exclude", TEST_ONLY_CRATE], "normal,build"),
         DependencyScope::WithTests => (vec!["--workspace"], "normal,build,dev"),
         DependencyScope::LinkedInto(name) => (vec!["--package", name], "normal"),
     };

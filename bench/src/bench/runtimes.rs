@@ -31,7 +31,9 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
         Some(program) => program.canonicalize().with_context(|| format!("no {}", program.display()))?,
         None => super::program::build_truing(&root)?,
     };
-    let [claude] = tools::PACKED else { bail!("which of the packed tools is the claude program?") };
+    let [claude] = tools::NPM_ARCHIVE_TOOLS else {
+        bail!("which of the packed tools is the claude program?")
+    };
     let claude = tools::find_or_download(&root, claude).map_err(anyhow::Error::msg)?;
     let runtime = tokio::runtime::Runtime::new().context("no threads can be had")?;
     let model = runtime.block_on(FakeModel::start(review_script())).context("the model cannot start")?;

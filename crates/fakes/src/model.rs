@@ -6,10 +6,10 @@
 
 pub mod bedrock;
 mod chat;
+mod compromised_model;
 mod events;
-mod obedient;
-mod play;
 mod script;
+mod scripted_behaviour;
 mod serve;
 pub(crate) mod signature;
 mod state;
@@ -22,11 +22,11 @@ use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio::task::AbortHandle;
 
-pub use play::{KnownBug, PromptRole, ScriptedBehaviour, ScriptedFix, ScriptedToolCall};
 pub use script::{
     AnswerBlock, AnswerCondition, DEFAULT_API_KEY, ModelFault, ModelScript, ScriptError, ScriptedAnswer,
     ScriptedUsage, StreamPosition,
 };
+pub use scripted_behaviour::{KnownBug, PromptRole, ScriptedBehaviour, ScriptedFix, ScriptedToolCall};
 pub use signature::{AWS_KEY_ID, AWS_REGION, AWS_WORKSPACE, aws_secret_key};
 pub use state::{LoggedModelCall, MAX_LOGGED, RequestUsage};
 

@@ -17,7 +17,7 @@ use truing_core::port::{
 use truing_core::publish::{CommentSubject, UnconfirmedComment};
 use truing_git::{GitError, PushOutcome, Remote, UnpushedCommit};
 
-use crate::watch::{WriteMonitor, dry_outcome};
+use crate::write_monitor::{WriteMonitor, dry_outcome};
 
 /// Performs the effects of one writer on one pull request or one repository.
 pub struct EffectExecutor<'a> {

@@ -32,7 +32,7 @@ mod client;
 mod comments;
 mod graphql;
 mod id;
-mod observed;
+mod observed_comments;
 mod repositories;
 mod repository;
 mod server;

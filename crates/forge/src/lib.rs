@@ -13,8 +13,8 @@ pub mod marker;
 pub mod pages;
 pub mod publisher;
 pub mod remote;
-pub mod watch;
 pub mod webhook;
+pub mod write_monitor;
 
 mod body;
 mod http;

@@ -5,11 +5,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::bound::{BindingKind, BindingSide, TestBinding};
 use super::count::missing_items;
 use super::file::FileVersionPair;
 use super::rename::defined_names;
-use super::used::UsedNames;
+use super::test_bindings::{BindingKind, BindingSide, TestBinding};
+use super::used_names::UsedNames;
 use super::version::{AnalyzedVersion, can_affect_tests};
 use super::weakening::{Weakening, WeakeningKind};
 use truing_diff::RepoPath;

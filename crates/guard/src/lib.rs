@@ -22,17 +22,16 @@
 //! The crate compares texts and does not analyse their meaning. An author who wants to cheat can evade these
 //! rules. The fix still has to pass the checks with the original tests (ADR 45, ADR 51) and the next audit.
 
-mod alike;
 mod assertions;
-mod assigned;
 mod bindings;
-mod bound;
+mod code_equivalence;
 mod count;
 mod file;
 mod hardcoded_results;
 mod imports;
 mod ineffective_tests;
 mod language;
+mod name_bindings;
 mod naming;
 mod patterns;
 mod product;
@@ -41,11 +40,12 @@ mod runner;
 mod runner_files;
 mod scan;
 mod settings;
+mod test_bindings;
 #[cfg(test)]
 mod tests;
 mod tokens;
 mod unit;
-mod used;
+mod used_names;
 mod version;
 mod weakening;
 
@@ -53,8 +53,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use truing_diff::RepoPath;
 
-pub use alike::{contains_code, is_equivalent};
 use assertions::AddedAssertions;
+pub use code_equivalence::{contains_code, is_equivalent};
 use count::{count_items, missing_items, take_item};
 use file::{FileVersionPair, added_lines};
 pub use hardcoded_results::{RepositoryFiles, TestSearch, find_hard_coded_answers, texts_to_search};

@@ -40,7 +40,7 @@ use truing_model::gateway::{ModelError, ModelGateway};
 use truing_reader::FileTree;
 use truing_reader::redact::QuotedSecrets;
 
-use super::earlier::{EarlierReviews, UNKNOWN_COMMIT, recheck_findings};
+use super::earlier_reviews::{EarlierReviews, UNKNOWN_COMMIT, recheck_findings};
 use super::reading::{self, ReadingOutcome, ReviewedChange};
 use crate::budget::{BudgetLimits, check_budget};
 use crate::reader::ChildProcessReader;

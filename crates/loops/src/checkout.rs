@@ -27,7 +27,7 @@ use truing_git::{ExportSummary, Git, GitError, Mirror, PrivateFolder, Remote};
 use super::agent::{
     self, AgentError, ContextSources, ModelReviewRequest, ModelReviewRun, ReviewContext, ReviewTree,
 };
-use super::earlier::EarlierReviews;
+use super::earlier_reviews::EarlierReviews;
 use super::fetch;
 use super::ignores;
 use super::reading::{self, ReadingError, ReadingOutcome, ReviewScope, ReviewedChange};

@@ -13,14 +13,14 @@ mod check;
 mod describe;
 mod fix;
 pub mod gate;
-mod heard;
 pub mod local;
 pub mod lock;
+pub mod post_audit;
 pub mod pull;
-pub mod pursue;
+mod reviewer_comments;
+pub mod run_texts;
 mod stop;
 mod update;
-pub mod words;
 
 use std::fmt;
 use std::sync::Arc;

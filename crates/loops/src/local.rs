@@ -23,11 +23,11 @@ use super::agent::{
 };
 use super::attempts::{AttemptRegistry, ReviewAttempt};
 use super::compare::{BaseOrigin, ComparisonRequest, HeadSource};
-use super::earlier::EarlierReviews;
-use super::ignores;
-use super::memory::{
+use super::earlier_reviews::EarlierReviews;
+use super::finding_storage::{
     BranchCommits, FindingStorage, FindingsByStatus, PriorFindings, RecordOpener, encode_name,
 };
+use super::ignores;
 use super::patched_files;
 use super::reading::{self, ReadingError, ReadingOutcome, ReviewScope, ReviewedChange};
 use crate::budget::repository_name_from_url;

@@ -12,11 +12,11 @@ use super::agent::{self, ChangeDescription, GatedModelAgent, ModelReviewOptions}
 use super::attempts::{AttemptRegistry, ReviewAttempt};
 use super::checkout::{CheckoutContext, CheckoutError, PinnedReviewScope, configuring_files, load_change};
 use super::compare::BaseOrigin;
+use super::finding_storage::{FindingStorage, PriorFindings, RecordOpener, encode_name};
+use super::head_comparison;
 use super::local::{HeadKind, LocalReviewOutcome};
-use super::memory::{FindingStorage, PriorFindings, RecordOpener, encode_name};
 use super::reading::ReadingOutcome;
 use super::review::choose_tier;
-use super::since;
 use crate::instructions::add_instructions;
 use crate::machine::new_run_id;
 use crate::telemetry;
@@ -79,8 +79,9 @@ impl PullRequestReview<'_> {
         };
         let PriorFindings { findings, revision: before, unknown_reason, other_branch_findings: _ } =
             memory.recall(&own).await;
-        let since = since::compare_with_previous(&mirror, &change, &revision.head, before.as_ref()).await;
-        let earlier = since::earlier_reviews(findings, before.as_ref(), since.as_ref());
+        let since =
+            head_comparison::compare_with_previous(&mirror, &change, &revision.head, before.as_ref()).await;
+        let earlier = head_comparison::earlier_reviews(findings, before.as_ref(), since.as_ref());
         // A person has requested this review by the command, so the tiers `off` and `rules` both mean a
         // review by rules alone.
         let choice = choose_tier(&pinned.scope.tiers, self.pull, &change, true);

@@ -31,8 +31,8 @@ use truing_git::CommitDiff;
 use truing_reader::FileTree;
 use truing_reader::output::tool_name;
 
+use crate::command_failure::redact_given_values;
 use crate::lfs;
-use crate::said::redact_given_values;
 use crate::severities::RuleSeverities;
 use crate::tools::overlap::{self, FilesByLinter, ReportedFindings};
 use crate::tools::{BaseConfigFiles, ConfiguredLinters, LinterResults, ReviewLinters};

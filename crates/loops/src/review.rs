@@ -4,7 +4,7 @@
 //! [`LeasedReview::run`] is the list of steps. Each step can be repeated: after a crash, the next lease
 //! continues from the stages that the records contain (`prepared`, `computed`, `published`).
 
-mod ask;
+mod budget_request;
 mod tier_skip;
 
 use std::sync::Arc;
@@ -24,22 +24,22 @@ use truing_core::slot::{HoldReason, SlotCommand, SlotLimits, StepOutcome, WaitRe
 use truing_core::tier::{Tier, TierChoice};
 use truing_forge::effects::EffectExecutor;
 use truing_forge::publisher::{CommentPublisher, PublishError, ReconcileOutcome};
-use truing_forge::watch::WriteMonitor;
+use truing_forge::write_monitor::WriteMonitor;
 
 use super::agent::{
     self, ChangeDescription, ModelAgent, ModelReviewOptions, ModelReviewRequest, ReviewContext,
 };
 use super::checkout::{CheckoutContext, configuring_files, load_change};
-use super::earlier::EarlierReviews;
+use super::earlier_reviews::EarlierReviews;
 use super::pull::unpublished_review_key;
 use super::reading::{ReadingOutcome, ReviewedChange};
-use super::{desired_state, since, text};
+use super::{desired_state, head_comparison, text};
 use crate::instructions::add_instructions;
 use crate::slots::apply_slot_command;
-use crate::stopped::StepStopReason;
+use crate::step_stop_reason::StepStopReason;
 use crate::telemetry;
 
-pub use ask::question_topic;
+pub use budget_request::question_topic;
 pub(crate) use tier_skip::choose_tier;
 
 /// Counts the runs that have ended, and the money and time that they used.
@@ -315,8 +315,8 @@ impl LeasedReview<'_> {
         };
         let recalled = recalled
             .map(|recalled| add_instructions(recalled, &pinned.scope, pull.repository_name(), &change));
-        let since = since::compare_with_previous(&mirror, &change, &revision.head, before).await;
-        let earlier = since::earlier_reviews(known_findings, before, since.as_ref());
+        let since = head_comparison::compare_with_previous(&mirror, &change, &revision.head, before).await;
+        let earlier = head_comparison::earlier_reviews(known_findings, before, since.as_ref());
         let form = ModelReviewOptions {
             walkthrough: pinned.scope.walkthrough,
             specialists: choice.tier == Tier::Deep,

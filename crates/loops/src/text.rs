@@ -3,8 +3,8 @@
 
 // long: all texts of summaries and comments, which are proofread together.
 
-mod left;
 mod remarks;
+mod unreviewed_head;
 
 use std::fmt::Write as _;
 
@@ -22,10 +22,10 @@ use truing_core::outcome::{
 use truing_core::suppression::UnusedSuppression;
 use truing_diff::RepoPath;
 
-pub use self::left::{
+pub use self::remarks::collect_remarks;
+pub use self::unreviewed_head::{
     not_reviewed_text, off_tier_reason, once_tier_reason, rules_only_reason, unreviewed_status,
 };
-pub use self::remarks::collect_remarks;
 
 /// Maximum number of findings, and maximum number of files, that a summary lists. Further findings or files
 /// are only counted.

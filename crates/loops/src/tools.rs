@@ -7,7 +7,6 @@
 
 // long: the public interface for linters; the modules below run the linters.
 
-mod alone;
 mod base;
 mod baseline;
 mod builds;
@@ -15,14 +14,15 @@ mod cache;
 mod cached_findings;
 mod configuration;
 mod exposure;
+mod inspected_files;
+mod linter_output;
+mod linter_runner;
+mod linter_tree;
 mod machine;
+mod missing_requirements;
 mod modules;
-mod names;
 pub(crate) mod overlap;
-mod printed;
-mod running;
 mod select;
-mod set_up;
 mod signs;
 
 use futures_util::future::BoxFuture;
@@ -55,15 +55,15 @@ use cached_findings::{LinterFindingCache, ProgramIdentity, ProgramsByLinter};
 pub(crate) use configuration::{BaseConfigFiles, BaseFilesByLinter};
 use configuration::{BaseConfigFolder, BaseConfigOverlay, LinterDifferences, linter_folder, merge_linters};
 pub use exposure::{LinterVisiblePaths, resolve_links};
+use inspected_files::{first_component, inspected_files, split_batches, unlintable_files};
+pub use linter_output::LinterOutput;
+pub use linter_runner::{LinterFiles, LinterRunner};
+use linter_runner::{LinterRunMethod, OWN_FILES_SCOPE};
 use machine::run_in_set_up;
+use missing_requirements::{install_command, not_installed_reason};
 use modules::ModuleLinks;
-use names::{first_component, inspected_files, split_batches, unlintable_files};
-pub use printed::LinterOutput;
-pub use running::{LinterFiles, LinterRunner};
-use running::{LinterRunMethod, OWN_FILES_SCOPE};
 use select::select_nested_linters;
 pub use select::{SelectedLinter, select_linters};
-use set_up::{install_command, not_installed_reason};
 use signs::{used_tools, used_tools_in_subfolders};
 
 /// Maximum number of linters of a review.

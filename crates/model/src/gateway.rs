@@ -2,16 +2,16 @@
 //! calls of this process to one provider.
 
 mod answer;
+mod attempt_reservation;
 mod bound;
 mod call;
 mod circuit;
+mod gateway_state;
 mod session;
 mod settling;
-mod shared;
 mod signed_blocks;
 #[cfg(test)]
 mod tests;
-mod ticket;
 
 use std::fmt;
 use std::sync::Arc;
@@ -25,10 +25,10 @@ use truing_core::port::{Clock, Ledger, SharedStateStore, WriteGate};
 pub use self::answer::{ModelAnswer, ModelError};
 pub use self::call::LEAST_TOKENS;
 use self::circuit::ProviderCircuit;
+use self::gateway_state::GatewayState;
 pub use self::session::ModelSession;
 use self::settling::PendingCallCount;
 pub use self::settling::wait_until_settled;
-use self::shared::GatewayState;
 use crate::client::ProviderClient;
 pub use crate::client::ProviderTimeouts;
 use crate::messages::ModelRequest;

@@ -12,13 +12,13 @@ use truing_core::suppression::{SuppressedFinding, UnusedSuppression};
 use truing_diff::RepoPath;
 
 use crate::content::{ContentKind, DecodedContent};
+use crate::fix_validation::FixValidator;
 use crate::flow::{self, FlowCheck};
 use crate::hit::RuleMatch;
 use crate::lines::{LineIndex, overlaps_any};
 use crate::linter_comments::LinterComments;
 use crate::pack::{PackRule, RuleCheck};
 use crate::part::{RepositoryPart, is_runtime_path};
-use crate::proof::FixValidator;
 use crate::rules::companion::{ChangeContext, CompanionCheck};
 use crate::rules::scanner::is_scanner_file;
 use crate::rules::size::{SizeCheck, is_new_file};

@@ -9,22 +9,22 @@
 //! a finding depends. The other modules implement the rules.
 
 mod awaits;
-mod believe;
 mod blocking;
+mod botocore_items;
 mod callback_types;
 mod callbacks;
 mod cancel;
 mod context;
-mod found;
+mod flow_match;
 mod guess;
 mod imports;
 mod iterate;
+mod library_objects;
 mod model;
-mod pieces;
+mod operation_names;
 mod prefix;
 mod streams;
 mod table;
-mod things;
 mod uses;
 mod value;
 
@@ -34,7 +34,7 @@ use serde::Deserialize;
 use truing_diff::RepoPath;
 
 use crate::syntax::{ComplexityError, MAX_SOURCE_BYTES, ParserPool, SourceLanguage, decode_keeping_offsets};
-pub(crate) use found::FlowMatch;
+pub(crate) use flow_match::FlowMatch;
 use model::FileModel;
 use value::FlowValues;
 
@@ -108,7 +108,7 @@ pub(crate) fn find_matches(
                 FlowKind::Blocking => blocking::find_blocking_calls(&values),
                 FlowKind::Cancellations => cancel::find_swallowed_cancellations(&values),
                 FlowKind::Iterations => iterate::find_wrong_iterations(&values),
-                FlowKind::Pieces => pieces::find_botocore_uses(&values, in_package),
+                FlowKind::Pieces => botocore_items::find_botocore_uses(&values, in_package),
                 FlowKind::Callbacks => callbacks::find_wrong_callback_calls(&values, in_package),
                 FlowKind::Names => prefix::find_misnamed_classes(&values),
             };

@@ -15,10 +15,11 @@ mod content;
 mod engine;
 mod file;
 mod fix;
-mod fixed;
+mod fix_validation;
 mod flow;
 mod hit;
 mod in_process;
+mod line_edits;
 mod lines;
 mod linter_comments;
 mod literal;
@@ -26,7 +27,6 @@ pub mod mask;
 pub mod output;
 pub mod pack;
 mod part;
-mod proof;
 mod proposals;
 pub mod protocol;
 pub mod redact;
@@ -51,8 +51,8 @@ pub fn has_grammar(path: &truing_diff::RepoPath) -> bool {
 }
 
 pub use file::{FileOpenError, FileTree, MAX_FILE_BYTES, open_regular};
-pub use fixed::{AppliedEdits, FixRefusal, LineEdit, apply_line_edits};
 pub use in_process::InProcessReader;
+pub use line_edits::{AppliedEdits, FixRefusal, LineEdit, apply_line_edits};
 pub use pack::{ExampleResults, ListedRule, RulePacks, RuleSource};
 pub use snippet::OMISSION_MARK;
 pub use withheld::WithheldFix;

@@ -10,8 +10,8 @@ use truing_diff::RepoPath;
 use crate::content::BYTE_ORDER_MARK;
 use crate::file::FileTree;
 use crate::fix::{ByteReplacement, LineEdit};
+use crate::fix_validation::FixValidator;
 use crate::lines::LineIndex;
-use crate::proof::FixValidator;
 use crate::syntax::{MAX_FILE_CPU_TIME, ParserPool, SourceLanguage};
 
 /// Maximum number of replacements that are validated in one request. Further replacements are not validated.

@@ -17,7 +17,7 @@
 
 // long: one protocol, with both of its sides.
 
-mod collected;
+mod report_collector;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -30,7 +30,7 @@ use truing_core::port::{ReadReport, ReadRequest, ReaderError};
 use truing_core::sandbox::SandboxLevel;
 use truing_diff::RepoPath;
 
-pub use self::collected::ReportCollector;
+pub use self::report_collector::ReportCollector;
 pub use crate::bounds::{
     MAX_BODY_BYTES, MAX_FINDINGS, MAX_FINDINGS_BYTES, MAX_REASON_BYTES, MAX_RULE_BYTES, MAX_RULES,
     MAX_SNIPPET_BYTES, MAX_SUGGESTION_BYTES, MAX_SUPPRESSED_BYTES, MAX_SUPPRESSIONS, MAX_TITLE_BYTES,

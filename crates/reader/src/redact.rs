@@ -3,9 +3,9 @@
 //! ([`given_secrets::register_secret`]). Text for a third-party server is also searched for secrets without a
 //! known format ([`contains_secret`]). Text with a secret is not sent to such a server.
 
-mod decoded;
-mod disguised;
+mod base64_words;
 mod encoded;
+mod obfuscated_text;
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -15,7 +15,7 @@ use truing_core::given_secrets::{self, MIN_PART};
 use truing_core::line;
 use truing_core::port::ReaderError;
 
-use self::decoded::DecodedWords;
+use self::base64_words::DecodedWords;
 use self::encoded::EncodedSecrets;
 use crate::literal;
 use crate::pack::{PackRule, RuleCheck, RulePacks};
@@ -181,7 +181,7 @@ fn credential_ranges(text: &str) -> Vec<Range<usize>> {
         let mut long = given.values.iter().filter(|value| value.len() >= MIN_PART);
         long.any(|value| reading.contains(value.as_str())) || forms.contains_long_secret(reading)
     };
-    if disguised::decode_alternatives(&rest).iter().any(holds) {
+    if obfuscated_text::decode_alternatives(&rest).iter().any(holds) {
         ranges.push(0..text.len());
     }
     ranges

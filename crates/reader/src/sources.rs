@@ -13,18 +13,18 @@
 //! No part of a release or a project is written, imported, built or run.
 
 mod archive;
-mod asked;
 mod digest;
 mod directory;
 mod items;
-mod outside;
+mod javascript;
+mod non_function_code;
 mod pins;
 mod project;
 mod python;
 mod requirements;
 mod rust;
-mod script;
 mod shadow;
+mod sources_query;
 mod wheel;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -40,9 +40,9 @@ use truing_core::line::clean_line;
 use truing_core::sync::{ReleaseSources, SymbolDefinition, SymbolState};
 
 pub use archive::{ArchiveError, ArchiveFormat};
-pub use asked::{FilesRequest, FormatRequest, SourcesAnswer, SourcesQuery};
 pub use pins::{HashPins, SkippedPin};
 pub use project::{ProjectFacts, ProjectRequest, read_project_facts};
+pub use sources_query::{FilesRequest, FormatRequest, SourcesAnswer, SourcesQuery};
 
 use archive::ArchiveContent;
 use items::{LanguageFamily, ReleaseFiles};

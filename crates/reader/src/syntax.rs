@@ -2,18 +2,18 @@
 //! own YAML (`rule`). `scan` parses a file once and runs all rules on it. `definitions` finds the positions
 //! at which a text defines a name, and `around` describes the code around a position.
 
-mod around;
 mod bindings;
+mod component_scripts;
 mod definitions;
-mod embedded;
 mod kinds;
 mod language;
+mod parsed_file;
 mod rule;
 mod scan;
 
-pub(crate) use around::ParsedFile;
 pub(crate) use definitions::{DefinitionPlace, find_definitions};
 pub(crate) use language::{LANGUAGES, SourceLanguage};
+pub(crate) use parsed_file::ParsedFile;
 pub(crate) use rule::{RuleSyntaxError, SyntaxCheck, from_yaml};
 pub(crate) use scan::{
     ComplexityError, MAX_DEPTH, MAX_FILE_CPU_TIME, MAX_SOURCE_BYTES, ParserPool, SyntaxMatch, SyntaxScan,

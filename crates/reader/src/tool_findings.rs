@@ -21,11 +21,11 @@ use crate::bounds::{
 };
 use crate::file::FileTree;
 use crate::fix::ByteReplacement;
+use crate::fix_validation::FixValidator;
 use crate::lines::{LineIndex, overlaps_any};
 use crate::output::known::{self, KnownTool};
 use crate::output::report::MAX_TOOLS;
 use crate::output::{DiagnosticMapping, FileText, FindingMapper, OutputFormat, tool_name};
-use crate::proof::FixValidator;
 use crate::snippet::OMISSION_MARK;
 use crate::suppress;
 use crate::syntax::{MAX_FILE_CPU_TIME, ParsedFile, ParserPool, SourceLanguage};

@@ -12,11 +12,11 @@ mod diff;
 mod grep;
 mod index;
 mod list;
-mod offered;
 mod page;
 mod read;
 mod symbol;
 mod tool_call_error;
+mod tool_description;
 
 use std::time::{Duration, Instant};
 
@@ -34,7 +34,7 @@ use page::truncate_note;
 use tool_call_error::ToolCallError;
 
 pub use diff::{DIFF, answer_diff_call};
-pub use offered::{ToolDescription, tool_descriptions};
+pub use tool_description::{ToolDescription, tool_descriptions};
 
 /// Longest text of a response, in bytes.
 pub const MAX_REPLY_BYTES: usize = 40 << 10;

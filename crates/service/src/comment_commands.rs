@@ -58,13 +58,13 @@ use truing_loops::machine::new_run_id;
 
 use super::context::ServiceContext;
 use super::wall_clock_wait::WallClockWait;
-pub use asked::UserCommand;
 use judge::{CommandAuthor, CommandRequest, CommandVerdict, judge_request};
+pub use user_command::UserCommand;
 
 mod apply;
-mod asked;
 mod help;
 mod judge;
+mod user_command;
 
 /// Largest number of comments that are served in one pass.
 const BATCH: usize = 64;

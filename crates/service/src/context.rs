@@ -9,7 +9,7 @@ use truing_core::id::{PrId, RunId};
 use truing_core::port::{Clock, ForgePull, RecordStore, RepositoryReader};
 use truing_core::publish::CommentProducer;
 use truing_core::slot::SlotLimits;
-use truing_forge::watch::WriteMonitor;
+use truing_forge::write_monitor::WriteMonitor;
 use truing_forge::{AnyForgeServer, ForgeServer as _};
 use truing_git::Git;
 use truing_loops::agent::ModelAgent;

@@ -5,9 +5,9 @@
 
 mod end;
 mod listener;
+mod operator_run;
 mod progress;
 mod step;
-mod whole;
 
 use std::fmt;
 use std::path::Path;
@@ -29,8 +29,8 @@ use truing_forge::remote::RemotePurpose;
 use truing_forge::{AnyForgeServer, ForgeServer as _, RepositoryClient};
 use truing_git::{Git, GitError, Mirror};
 use truing_loops::checkout::{self, OperatorRules};
+use truing_loops::converge::post_audit::PullRequestRunner;
 use truing_loops::converge::pull::{self, PullRequestWorkspace};
-use truing_loops::converge::pursue::PullRequestRunner;
 use truing_loops::converge::{
     ConvergeAgents, ConvergeContext, ConvergeRunMode, ConvergeRunner, InspectionTools,
 };

@@ -12,7 +12,7 @@ mod bounds;
 pub(super) mod listen;
 mod rate;
 mod refusal;
-mod sampled;
+mod refusal_sampler;
 mod source;
 
 use std::collections::BTreeMap;
@@ -48,7 +48,7 @@ use self::listen::PeerAddress;
 pub use self::listen::{MAX_HEADER_BYTES, MAX_HEADERS};
 use self::rate::{RateLimitExceeded, RateLimiter};
 use self::refusal::DeliveryRefusal;
-use self::sampled::RefusalSampler;
+use self::refusal_sampler::RefusalSampler;
 use super::comment_commands::{self, UserCommand};
 use super::context::ServiceContext;
 use super::mark_batches::{MarkError, MarkQueue};

@@ -18,7 +18,7 @@ use truing_core::sync::job;
 use truing_core::sync::record::SyncRecord;
 use truing_loops::machine::SystemClock;
 use truing_loops::review::RunCounter as _;
-use truing_loops::stopped::StepStopReason;
+use truing_loops::step_stop_reason::StepStopReason;
 
 use super::jobs::JobRun;
 use super::manual_lease::LeaseError;

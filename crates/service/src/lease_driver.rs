@@ -17,7 +17,7 @@ use truing_core::id::{FencingToken, SlotVersion, TimeSpan};
 use truing_core::port::{Clock, RecordStore, StoreError};
 use truing_core::slot::{SlotCommand, SlotLimits, SlotRefusal, StepOutcome, WaitReason};
 use truing_loops::slots::{SlotCommandError, apply_slot_command};
-use truing_loops::stopped::StepStopReason;
+use truing_loops::step_stop_reason::StepStopReason;
 use truing_loops::telemetry;
 
 use super::lease::Lease;

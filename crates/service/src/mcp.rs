@@ -6,7 +6,7 @@
 //! only one comment. Nothing is written while the kill switch is on. No tool creates, approves, merges or
 //! declines a pull request, and no configuration adds such a tool.
 
-mod own;
+mod own_tool_server;
 mod reading;
 mod tool_definitions;
 mod writing;
@@ -32,7 +32,7 @@ use tool_definitions::ForgeTool;
 use truing_loops::machine::SystemClock;
 use truing_loops::run_gate::{RunGate, SwitchReader};
 
-pub use own::OwnToolServer;
+pub use own_tool_server::OwnToolServer;
 
 /// The instructions for a model that uses the tools.
 const INSTRUCTIONS: &str = "Pull requests of one code forge: read them, and comment on them. A repository \

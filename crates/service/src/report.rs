@@ -2,7 +2,6 @@
 //! records, Markdown, CSV and one HTML page. The command line reads the store, and chooses one of the
 //! formats.
 
-mod alike;
 pub mod amount;
 pub mod figures;
 pub mod findings;
@@ -10,6 +9,7 @@ pub mod loops;
 pub mod markdown;
 pub mod outcome;
 pub mod page;
+mod reason_normalization;
 pub mod reviews;
 pub mod run;
 pub mod section;

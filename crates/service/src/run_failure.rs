@@ -8,7 +8,7 @@ use truing_git::GitError;
 use truing_loops::checkout::CheckoutError;
 use truing_loops::machine::SystemClock;
 use truing_loops::slots::SlotCommandError;
-use truing_loops::stopped::StepStopReason;
+use truing_loops::step_stop_reason::StepStopReason;
 
 use super::manual_lease::LeaseError;
 

@@ -25,7 +25,7 @@ use truing_loops::checkout::CheckoutContext;
 use truing_loops::machine::new_run_id;
 use truing_loops::review::{AnnouncedHead, LeasedReview, RunCounter as _};
 use truing_loops::slots::SlotCommandError;
-use truing_loops::stopped::StepStopReason;
+use truing_loops::step_stop_reason::StepStopReason;
 use truing_loops::telemetry;
 
 use super::context::ServiceContext;
@@ -43,7 +43,7 @@ const GIVE_UP_TIME: Duration = Duration::from_mins(2);
 const SETTLE_TIME: Duration = Duration::from_secs(1);
 /// The settle delay for requests that only read. The delay is zero, because after a read no write has to
 /// become visible.
-const NOTHING_MADE: TimeSpan = TimeSpan(0);
+const READ_SETTLE_DELAY: TimeSpan = TimeSpan(0);
 
 /// Does a step under a lease, with heartbeats. The step stops if the lease is lost, or if the service stops
 /// and gives the lease back. Returns the outcome of the step, or `None` if the end of the lease could not be
@@ -342,7 +342,9 @@ async fn resolve_repository_name(
     let (name, pull) = match found.await {
         Ok(found) => found,
         Err(ForgeError::NotFound { .. } | ForgeError::Moved { .. }) => return Ok(None),
-        Err(error) => return Err(StepStopReason::from_forge_error(error, context.clock.now(), NOTHING_MADE)),
+        Err(error) => {
+            return Err(StepStopReason::from_forge_error(error, context.clock.now(), READ_SETTLE_DELAY));
+        }
     };
     let described = SlotDescription { name: pull.name, url: pull.url, head: None };
     context.store.store_descriptions(&[(id.key(), described)]).await?;
@@ -378,7 +380,7 @@ async fn review_at(
     let server = context.forges.servers().get(&id.forge).ok_or_else(unknown)?.with_review_id(run.id.as_str());
     let remote = server.resolve_remote(&id.repository, repo, RemotePurpose::Fetch).await;
     let remote = remote
-        .map_err(|error| StepStopReason::from_remote_error(error, context.clock.now(), NOTHING_MADE))?;
+        .map_err(|error| StepStopReason::from_remote_error(error, context.clock.now(), READ_SETTLE_DELAY))?;
     let lead = lease_driver::clock_lead(&*context.store, &*context.clock).await?;
     let announced_head = head
         .zip(lease.last_event_at)

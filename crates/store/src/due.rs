@@ -7,7 +7,7 @@ use truing_core::id::SlotKey;
 /// Largest number of due slots that are ranked. Among the ranked slots, the first slot of every repository
 /// precedes the second slot of any repository. If more slots are due, only the oldest are ranked, because
 /// ranking all of them would delay the workers.
-pub(crate) const WINDOW: usize = 8_192;
+pub(crate) const MAX_RANKED_SLOTS: usize = 8_192;
 
 /// Orders due slots. `due` contains the key and the wake time of each slot, with the oldest slot first. The
 /// oldest slot of each repository is first, then the second oldest slot of each repository, and so on.

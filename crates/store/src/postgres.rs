@@ -3,7 +3,7 @@
 //! with a conflict is retried. A fencing token that such a transaction reads is therefore still valid when
 //! the transaction writes.
 
-mod alone;
+mod advisory_lock;
 mod fault;
 mod migrate;
 mod session;
@@ -17,7 +17,7 @@ use tokio_postgres::config::{Host, SslMode};
 use tokio_postgres_rustls::MakeRustlsConnect;
 use truing_core::port::StoreError;
 
-pub(crate) use self::alone::AdvisoryLock;
+pub(crate) use self::advisory_lock::AdvisoryLock;
 pub use self::fault::PostgresConnectError;
 
 use self::session::PostgresSession;
@@ -29,7 +29,7 @@ use truing_core::loopback::is_loopback;
 /// Largest number of sessions. If all sessions are in use, further work waits.
 const SESSIONS: usize = 16;
 /// Timeout both of waiting for a free session and of connecting a new session.
-const PATIENCE: Duration = Duration::from_secs(5);
+const SESSION_TIMEOUT: Duration = Duration::from_secs(5);
 /// Timeout of a migration, including the time during which another process migrates.
 const MIGRATION: Duration = Duration::from_mins(10);
 /// Number of attempts at a transaction that conflicts with others. After the last attempt, the error is
@@ -55,7 +55,10 @@ impl PostgresDatabase {
     ) -> Result<Self, PostgresConnectError> {
         let mut config = parse_configuration(url).map_err(PostgresConnectError::Url)?;
         let name: Arc<str> = server_name(&config).into();
-        config.application_name("truing").connect_timeout(PATIENCE).keepalives_idle(Duration::from_secs(30));
+        config
+            .application_name("truing")
+            .connect_timeout(SESSION_TIMEOUT)
+            .keepalives_idle(Duration::from_secs(30));
         let manager = ManagerConfig { recycling_method: RecyclingMethod::Fast };
         let manager = if config.get_ssl_mode() == SslMode::Disable {
             Manager::from_config(config, tokio_postgres::NoTls, manager)
@@ -66,7 +69,9 @@ impl PostgresDatabase {
         };
         let prepare = Hook::async_fn(|client, _| {
             Box::pin(async move {
-                match tokio::time::timeout(PATIENCE, client.batch_execute(session::SESSION_SETUP_SQL)).await {
+                match tokio::time::timeout(SESSION_TIMEOUT, client.batch_execute(session::SESSION_SETUP_SQL))
+                    .await
+                {
                     Ok(done) => done.map_err(HookError::Backend),
                     Err(_) => Err(HookError::message(fault::timeout_message())),
                 }
@@ -75,9 +80,9 @@ impl PostgresDatabase {
         let pool = Pool::builder(manager)
             .max_size(SESSIONS)
             .runtime(Runtime::Tokio1)
-            .wait_timeout(Some(PATIENCE))
-            .create_timeout(Some(PATIENCE))
-            .recycle_timeout(Some(PATIENCE))
+            .wait_timeout(Some(SESSION_TIMEOUT))
+            .create_timeout(Some(SESSION_TIMEOUT))
+            .recycle_timeout(Some(SESSION_TIMEOUT))
             .post_create(prepare)
             .build()
             .map_err(|error| PostgresConnectError::Other {

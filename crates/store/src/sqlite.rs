@@ -4,12 +4,12 @@
 mod backup;
 mod database_file;
 pub(crate) mod fault;
-mod named;
-mod one_table;
+mod integrity_check;
 mod open;
+mod open_file_guard;
 mod readers;
+mod run_table_migration;
 mod statements;
-mod whole;
 mod writer;
 
 use std::path::Path;
@@ -22,7 +22,7 @@ pub use self::open::SqliteOpenError;
 
 pub(crate) use self::database_file::DatabaseFile;
 
-use self::named::OpenFileGuard;
+use self::open_file_guard::OpenFileGuard;
 use self::readers::ReaderPool;
 use self::writer::WriterHandle;
 use crate::clock::StoreClock;

@@ -73,11 +73,11 @@ impl Store {
     /// Every [`PostgresConnectError`] names the server, without the password.
     #[truing_core::boxed_future]
     pub async fn connect(
-        slots: &str,
-        records: &str,
+        valkey_url: &str,
+        postgres_url: &str,
         clock: Option<Arc<dyn Clock>>,
     ) -> Result<Self, PostgresConnectError> {
-        Self::connect_as(StoreOpenPurpose::Use, slots, records, clock).await
+        Self::connect_as(StoreOpenPurpose::Use, valkey_url, postgres_url, clock).await
     }
 
     /// Connects to Valkey and PostgreSQL as the target of [`Store::copy_to`]. The servers may contain an
@@ -87,22 +87,22 @@ impl Store {
     /// The errors of [`Store::connect`].
     #[truing_core::boxed_future]
     pub async fn connect_for_transfer(
-        slots: &str,
-        records: &str,
+        valkey_url: &str,
+        postgres_url: &str,
         clock: Option<Arc<dyn Clock>>,
     ) -> Result<Self, PostgresConnectError> {
-        Self::connect_as(StoreOpenPurpose::Transfer, slots, records, clock).await
+        Self::connect_as(StoreOpenPurpose::Transfer, valkey_url, postgres_url, clock).await
     }
 
     pub(crate) async fn connect_as(
         purpose: StoreOpenPurpose,
-        slots: &str,
-        records: &str,
+        valkey_url: &str,
+        postgres_url: &str,
         clock: Option<Arc<dyn Clock>>,
     ) -> Result<Self, PostgresConnectError> {
         let watch = Arc::new(StoreMonitor::default());
-        let slots = Arc::new(ValkeyServer::open(slots, clock, Arc::clone(&watch)).await?);
-        let records = PostgresDatabase::open(records, purpose, Arc::clone(&watch)).await?;
+        let slots = Arc::new(ValkeyServer::open(valkey_url, clock, Arc::clone(&watch)).await?);
+        let records = PostgresDatabase::open(postgres_url, purpose, Arc::clone(&watch)).await?;
         let clock = Arc::new(StoreClock::new(slots.clock()));
         Ok(Self(Arc::new(StoreInner { clock, watch, engine: StoreEngine::Servers { records, slots } })))
     }

@@ -3,6 +3,7 @@
 
 mod dismissals;
 mod effects;
+mod finding_statistics;
 mod forget;
 mod history;
 mod insight;
@@ -10,18 +11,17 @@ mod ledger;
 mod marks;
 mod operator_tables;
 mod report;
-mod reviewed;
 mod runs;
 mod slots;
 mod watchlist;
 
 pub use self::effects::PostedFinding;
+pub use self::finding_statistics::FindingCount;
 pub use self::forget::RunDeletionCursor;
 pub use self::history::RunEntry;
 pub use self::insight::StoreStatistics;
 pub use self::ledger::KeySpend;
 pub(crate) use self::operator_tables::switch::read as kill_switch;
 pub use self::report::RunEndCount;
-pub use self::reviewed::FindingCount;
 pub(crate) use self::runs::RunEndColumns;
 pub(crate) use self::slots::{last_number, page_of_slots, write_versioned_slots};

@@ -8,7 +8,6 @@
 //! equal.
 
 mod compare;
-mod compared;
 mod copy;
 mod endpoints;
 mod fault;
@@ -17,12 +16,13 @@ mod progress;
 mod row;
 mod single_key;
 mod slots;
+mod table_comparison;
 mod table_list;
 
-pub use self::compared::TableComparison;
 pub use self::copy::CopiedPage;
 pub use self::fault::TransferError;
 pub use self::row::NulPolicy;
+pub use self::table_comparison::TableComparison;
 
 use truing_core::id::SlotKey;
 
@@ -43,10 +43,10 @@ impl Store {
     pub async fn copy_to(
         &self,
         to: &Self,
-        zeros: NulPolicy,
+        nul_policy: NulPolicy,
         on_page: impl FnMut(CopiedPage) + Send,
     ) -> Result<Vec<TableComparison>, TransferError> {
-        box_future(|| copy::copy_all(self, to, zeros, on_page)).await
+        box_future(|| copy::copy_all(self, to, nul_policy, on_page)).await
     }
 
     /// Copies the data of one key, for a dry run, to an SQLite file that contains no data of that key. Other

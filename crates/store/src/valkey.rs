@@ -31,14 +31,14 @@ use self::clock::ServerClock;
 use self::peers::ProcessPeers;
 use self::primary::{PrimaryRoute, PrimaryServer};
 use self::script::ValkeyScripts;
-use crate::due::{WINDOW, interleave_repositories};
+use crate::due::{MAX_RANKED_SLOTS, interleave_repositories};
 use crate::fault::{StoreFault, from_json, to_json};
 use crate::watch::StoreMonitor;
 
 /// Number of slots that one command reads.
 const BATCH: usize = 256;
 /// Seconds for which a carried out request is remembered.
-const OBEYED_SECONDS: u32 = 24 * 60 * 60;
+const IDEMPOTENCY_KEY_TTL_SECONDS: u32 = 24 * 60 * 60;
 
 /// The key by which people turn the kill switch on directly in Valkey.
 const SWITCH: &str = "bot:killswitch:enabled";
@@ -55,17 +55,17 @@ const SLOT_INDEX: &str = "truing:{truing}:slots";
 const STATES: &str = "truing:{truing}:state";
 /// A copy of the value that Truing last set for [`SWITCH`]. If the two values differ, a person has set
 /// [`SWITCH`].
-const OWN_SWITCH: &str = "truing:{truing}:switch";
+const KILL_SWITCH_COPY_KEY: &str = "truing:{truing}:switch";
 /// Prefix of the key that marks a request as carried out.
-const OBEYED: &str = "truing:{truing}:obeyed";
+const IDEMPOTENCY_KEY_PREFIX: &str = "truing:{truing}:obeyed";
 /// The channel on which a process reports that a slot is waiting.
 const CHANGE_CHANNEL: &str = "truing:{truing}:changed";
 /// The key of the duty lease, whose value is the name of its holder.
-const SOLE: &str = "truing:{truing}:sole";
+const DUTY_LEASE_KEY: &str = "truing:{truing}:sole";
 /// The processes that lease slots.
 const WORKERS: &str = "truing:{truing}:workers";
 /// Prefix of the key of a shared state.
-const COMMON: &str = "truing:{truing}:common";
+const SHARED_STATE_KEY_PREFIX: &str = "truing:{truing}:common";
 
 /// Returns the key of the set of slots in one state.
 fn state_set_key(state: &str) -> String {
@@ -192,11 +192,11 @@ impl ValkeyServer {
                     "BYSCORE",
                     "LIMIT",
                     seen,
-                    WINDOW,
+                    MAX_RANKED_SLOTS,
                     "WITHSCORES",
                 )))
                 .await?;
-            let is_last = window.len() < WINDOW;
+            let is_last = window.len() < MAX_RANKED_SLOTS;
             seen += window.len();
             for keys in interleave_repositories(window).chunks(BATCH) {
                 if slots.len() >= limit {
@@ -281,13 +281,15 @@ impl ValkeyServer {
         if changes.is_empty() && !check_kill_switch {
             return Ok(SwapOutcome::PerSlot(Vec::new()));
         }
-        let idempotency_key = idempotency_key
-            .map_or_else(|| COUNTER.to_owned(), |idempotency_key| format!("{OBEYED}:{idempotency_key}"));
+        let idempotency_key = idempotency_key.map_or_else(
+            || COUNTER.to_owned(),
+            |idempotency_key| format!("{IDEMPOTENCY_KEY_PREFIX}:{idempotency_key}"),
+        );
         let mut call = self.scripts.swap.prepare_invoke();
         for key in [SWITCH, COUNTER, DUE, SLOT_INDEX, STATES, CHANGE_CHANNEL, &idempotency_key] {
             call.key(key);
         }
-        call.arg(i32::from(check_kill_switch)).arg(OBEYED_SECONDS);
+        call.arg(i32::from(check_kill_switch)).arg(IDEMPOTENCY_KEY_TTL_SECONDS);
         for (version, slot) in changes {
             let body = if slot.is_deletable() { String::new() } else { self.slot_to_json(slot)? };
             let wakes = slot.wake_time().map(|at| at.0.to_string()).unwrap_or_default();
@@ -381,14 +383,20 @@ impl ValkeyServer {
 
     /// Reads the present value of the kill switch, and the value that Truing last set.
     pub(crate) async fn switch_keys(&self) -> Result<SwitchKeys, StoreError> {
-        let (set, own_copy) = self.query_primary(redis::cmd("MGET").arg((SWITCH, OWN_SWITCH))).await?;
+        let (set, own_copy) =
+            self.query_primary(redis::cmd("MGET").arg((SWITCH, KILL_SWITCH_COPY_KEY))).await?;
         Ok(SwitchKeys { current_value: set, own_copy })
     }
 
     /// Sets the kill switch, and Truing's copy of its value.
     pub(crate) async fn set_switch(&self, is_on: bool) -> Result<(), StoreError> {
-        self.query_primary(redis::cmd("MSET").arg((SWITCH, is_on.to_string(), OWN_SWITCH, is_on.to_string())))
-            .await
+        self.query_primary(redis::cmd("MSET").arg((
+            SWITCH,
+            is_on.to_string(),
+            KILL_SWITCH_COPY_KEY,
+            is_on.to_string(),
+        )))
+        .await
     }
 
     /// Sets the kill switch, but only if its keys still have the values in `keys`.
@@ -398,7 +406,7 @@ impl ValkeyServer {
         is_on: bool,
     ) -> Result<(), StoreError> {
         let mut call = self.scripts.set_switch_if_unchanged.prepare_invoke();
-        call.key(SWITCH).key(OWN_SWITCH);
+        call.key(SWITCH).key(KILL_SWITCH_COPY_KEY);
         call.arg(keys.current_value.as_deref().unwrap_or("")).arg(keys.own_copy.as_deref().unwrap_or(""));
         self.invoke_script::<i64>(call.arg(is_on.to_string())).await.map(drop)
     }

@@ -246,8 +246,8 @@ fn add_format_flags(command: clap::Command, format: &clap::Arg, parent_words: &[
 
 /// Returns the output formats of a command. `words` are the names of the command and its parents, outermost
 /// first. A pattern below that ends in `..` also applies to all subcommands.
-fn command_formats(words: &[&str]) -> &'static [CliFormat] {
-    match words {
+fn command_formats(command_path: &[&str]) -> &'static [CliFormat] {
+    match command_path {
         ["review"] => CliFormat::OF_REVIEWS,
         ["rules"] | ["rules", "check"] => CliFormat::OF_FINDINGS,
         ["report"] => CliFormat::OF_RUNS,
@@ -284,8 +284,8 @@ impl TypedValueParser for FormatParser {
 }
 
 /// Rejects a format that the command does not support. This check runs before the command does anything.
-fn check_format(words: &[&str], format: CliFormat) -> Result<(), CliError> {
-    let formats = command_formats(words);
+fn check_format(command_path: &[&str], format: CliFormat) -> Result<(), CliError> {
+    let formats = command_formats(command_path);
     if formats.contains(&format) {
         return Ok(());
     }

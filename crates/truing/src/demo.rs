@@ -10,8 +10,8 @@
 
 // long: one demonstration, what it does and what it counts.
 
-mod code;
 pub mod converge;
+mod demo_commits;
 mod forge;
 mod linter;
 mod model;
@@ -50,7 +50,7 @@ use truing_service::metrics::ServiceMetrics;
 use truing_service::{ProcessRole, ReviewService, ServeError, ServiceContext, ServiceSettings};
 use truing_store::Store;
 
-use code::{
+use demo_commits::{
     cart_code, first_commit, fixed_commit, problem_commit, refund_code, shifted_commit, storm_commit,
 };
 use forge::DemoForge;
@@ -61,7 +61,7 @@ use truing_service::ConfiguredForges;
 
 /// Owner of the demonstration's repository.
 const OWNER: &str = "wheel";
-const NAME: &str = "spokes";
+const REPOSITORY_NAME: &str = "spokes";
 /// Name of the forge in the demonstrations of the other loops.
 const FORGE: &str = "github";
 const LOGIN: &str = "truing[bot]";
@@ -70,27 +70,27 @@ const TOKEN: &str = "demo-token";
 const WEBHOOK_SECRET: &str = "demo-webhook-secret";
 
 /// Name of the operator's file.
-const CONFIG: &str = "truing.toml";
+const CONFIG_FILE_NAME: &str = "truing.toml";
 
 /// Login of a user who may write to the repository.
 pub const WRITER: &str = "ada";
 /// Reply of the writer that dismisses one finding.
 pub const DISMISSAL: &str = "/dismiss a key of the tests";
 /// Reply of the writer that dismisses the model's finding on the first pull request.
-pub const INTENDED: &str = "/dismiss one order at a time";
+pub const MODEL_FINDING_DISMISSAL_REPLY: &str = "/dismiss one order at a time";
 
 /// Title of the finding that the model reports and later drops.
 const MODEL_FINDING: &str = "One refunded order ends all refunds";
 /// Number of findings on the pull request that the demonstration follows through five pushes.
-pub const PLANTED: usize = 3;
+pub const PLANTED_FINDING_COUNT: usize = 3;
 /// Number of pull requests in the storm; each receives `PUSHES` pushes.
 const PULLS: usize = 20;
 const PUSHES: usize = 50;
 /// Network faults during the storm: lost, repeated and delayed webhooks.
-const CHAOS: UnreliableNetwork =
+const STORM_NETWORK_FAULTS: UnreliableNetwork =
     UnreliableNetwork { seed: 7, lost_percent: 5, repeated_percent: 20, max_delay: 8 };
 /// Time after which the demonstration fails if the storm has not settled.
-const PATIENCE: Duration = Duration::from_secs(120);
+const WAIT_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// Time limits of the service in the demonstration; they are short to finish quickly.
 pub const TIMINGS: SlotLimits = SlotLimits {
@@ -104,7 +104,7 @@ pub const TIMINGS: SlotLimits = SlotLimits {
     attempts: 5,
 };
 /// Maximum time after a failed request for which the fake forge may not yet show the posted comment.
-pub const SETTLE: TimeSpan = TimeSpan(500);
+pub const COMMENT_VISIBILITY_DELAY: TimeSpan = TimeSpan(500);
 const POLL: Duration = Duration::from_millis(50);
 
 /// The result of the demonstration, printed by `truing demo --format json`.
@@ -203,7 +203,7 @@ pub struct ScenarioCounts {
     /// Counts of the comments on the pull request with `PLANTED` findings.
     pub lifecycle: LifecycleCounts,
     /// Counts of the finding that the model dropped.
-    pub forgotten: DroppedFindingCounts,
+    pub dropped_finding: DroppedFindingCounts,
     /// Counts of the comments on the linter's finding.
     pub linted: Option<LinterCounts>,
 }
@@ -297,10 +297,10 @@ impl LifecycleCounts {
     /// dismissed findings as expected.
     pub fn has_passed(&self) -> bool {
         let count = |count_of: fn(&CommentChanges) -> usize| self.pushes.iter().map(count_of).sum::<usize>();
-        self.comments == PLANTED
+        self.comments == PLANTED_FINDING_COUNT
             && self.duplicates == 0
-            && count(|changes| changes.new) == PLANTED
-            && count(|changes| changes.moved) >= PLANTED
+            && count(|changes| changes.new) == PLANTED_FINDING_COUNT
+            && count(|changes| changes.moved) >= PLANTED_FINDING_COUNT
             && (count(|changes| changes.fixed), count(|changes| changes.reopened)) == (1, 1)
             && count(|changes| changes.dismissed) == 1
     }
@@ -316,7 +316,8 @@ pub enum DemoError {
     #[error("the demonstration cannot be set up: {0}")]
     SetUp(String),
     /// The demonstration exceeded its time limit.
-    #[error("the demonstration did not finish within {} s; it was waiting for {waiting}", PATIENCE.as_secs())]
+    #[error("the demonstration did not finish within {} s; it was waiting for \
+        {waiting}", WAIT_TIMEOUT.as_secs())]
     Unsettled {
         /// Work for which the demonstration was waiting when the time limit passed.
         waiting: String,
@@ -324,7 +325,7 @@ pub enum DemoError {
 }
 
 /// Environment variables that select the runtime of the model's conversation, such as the `claude` program.
-const RUNTIME: [&str; 4] =
+const RUNTIME_VARIABLES: [&str; 4] =
     ["RUNTIME_MODE", "TRUING_REVIEW__RUNTIME", "TRUING_REVIEW__CLAUDE", "TRUING_REVIEW__CLAUDE_VERSION"];
 
 /// Returns the environment variables that a demonstration uses. These are `PATH` and, if the `claude` program
@@ -339,7 +340,7 @@ pub fn demo_environment(environment: &Environment) -> Result<Environment, Config
     };
     let here = environment.directory();
     let path = Environment::new(of(&["PATH"]), here);
-    let all = path.clone().with_variables(of(&RUNTIME), here);
+    let all = path.clone().with_variables(of(&RUNTIME_VARIABLES), here);
     match Config::resolve(&all, None, &[])?.review.runtime {
         ConfiguredRuntime::ClaudeCli => Ok(all),
         ConfiguredRuntime::RulesOnly | ConfiguredRuntime::NativeToolLoop => Ok(path),
@@ -370,7 +371,7 @@ pub struct ReviewDemo {
     repository: String,
     address: std::net::SocketAddr,
     stop: oneshot::Sender<()>,
-    serving: JoinHandle<Result<(), ServeError>>,
+    service_task: JoinHandle<Result<(), ServeError>>,
     started_at: Instant,
     folder: tempfile::TempDir,
     has_linter: bool,
@@ -391,17 +392,17 @@ impl ReviewDemo {
         let started_at = Instant::now();
         let folder = tempfile::tempdir().map_err(setup_error)?;
         let forge = DemoForge::start(kind).await?;
-        let repo = forge.fake.create_repository(OWNER, NAME, first_commit()).await?;
+        let repo = forge.fake.create_repository(OWNER, REPOSITORY_NAME, first_commit()).await?;
         let repository = repo.public_id().await?;
         let store =
             Store::open(&folder.path().join("truing.db"), Arc::new(SystemClock)).map_err(setup_error)?;
         let model = ScriptedModel::start(environment, folder.path()).await?;
         let listener = TcpListener::bind("127.0.0.1:0").await.map_err(setup_error)?;
         let address = listener.local_addr().map_err(setup_error)?;
-        std::fs::write(folder.path().join(CONFIG), forge.operator_config(folder.path(), address))
+        std::fs::write(folder.path().join(CONFIG_FILE_NAME), forge.operator_config(folder.path(), address))
             .map_err(setup_error)?;
         std::fs::write(folder.path().join("token"), TOKEN).map_err(setup_error)?;
-        let server = forge.client(folder.path(), SETTLE)?;
+        let server = forge.client(folder.path(), COMMENT_VISIBILITY_DELAY)?;
         forge.grant_permission_lookup(&server, &repo).await?;
         let servers = ConfiguredForges(BTreeMap::from([(forge.name().to_owned(), server)]));
         let context = build_context(servers, &model, git, store.clone(), reader, folder.path())?;
@@ -437,7 +438,7 @@ impl ReviewDemo {
             repository,
             address,
             stop,
-            serving,
+            service_task: serving,
             started_at,
             folder,
             has_linter,
@@ -452,7 +453,7 @@ impl ReviewDemo {
     /// Returns the path of the operator's file for further commands. The file is deleted when this value is
     /// dropped.
     pub fn config_path(&self) -> std::path::PathBuf {
-        self.folder.path().join(CONFIG)
+        self.folder.path().join(CONFIG_FILE_NAME)
     }
 
     /// Returns the model's usage so far.
@@ -546,7 +547,7 @@ impl ReviewDemo {
     ///
     /// # Errors
     /// Returns a [`DemoError`] if the forge fails or a review takes too long.
-    pub async fn run_linter(&self) -> Result<Option<LinterCounts>, DemoError> {
+    pub async fn run_linter_scenario(&self) -> Result<Option<LinterCounts>, DemoError> {
         if !self.has_linter {
             return Ok(None);
         }
@@ -585,7 +586,7 @@ impl ReviewDemo {
     /// Delivers all webhooks and waits until the service has handled the commands in comments.
     async fn deliver_and_wait(&self) -> Result<(), DemoError> {
         self.deliver(UnreliableNetwork::default()).await?;
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + WAIT_TIMEOUT;
         let mut look = tokio::time::interval(POLL);
         while !self.store.unserved_requests(self.forge.name(), 1).await.map_err(setup_error)?.is_empty() {
             if Instant::now() > deadline {
@@ -626,7 +627,7 @@ impl ReviewDemo {
         let of_model =
             |view: &PullView| view.inline_comments().find(|one| one.body.contains(MODEL_FINDING)).cloned();
         if let Some(comment) = views.last().and_then(of_model) {
-            repo.reply(number, WRITER, comment.id, INTENDED).await?;
+            repo.reply(number, WRITER, comment.id, MODEL_FINDING_DISMISSAL_REPLY).await?;
             self.repo.comment(number, WRITER, "/review").await?;
             self.deliver_and_wait().await?;
             let is_done = |view: &PullView| {
@@ -682,10 +683,11 @@ impl ReviewDemo {
             }
             // In the last round, no webhooks are lost. A last commit whose webhook is lost would be reviewed
             // only after the next sweep.
-            let lost_percent = if round + 1 == PUSHES { 0 } else { CHAOS.lost_percent };
-            let seed = CHAOS.seed + round as u64;
+            let lost_percent = if round + 1 == PUSHES { 0 } else { STORM_NETWORK_FAULTS.lost_percent };
+            let seed = STORM_NETWORK_FAULTS.seed + round as u64;
             let before = std::mem::replace(&mut delivering, Instant::now());
-            deliveries += self.deliver(UnreliableNetwork { seed, lost_percent, ..CHAOS }).await?;
+            deliveries +=
+                self.deliver(UnreliableNetwork { seed, lost_percent, ..STORM_NETWORK_FAULTS }).await?;
             // The gap between two webhooks of a pull request is at most the time from the previous round's
             // first webhook to this round's last webhook.
             if round > 0
@@ -711,7 +713,7 @@ impl ReviewDemo {
         for number in &numbers {
             views.push(self.repo.pull(*number).await?);
         }
-        let ScenarioCounts { lifecycle, forgotten, linted } = before_storm;
+        let ScenarioCounts { lifecycle, dropped_finding: forgotten, linted } = before_storm;
         let found = |view: &PullView| own_comments(view).filter(|body| is_inline_comment(view, body)).count();
         Ok(ReviewDemoReport {
             prs: report.prs + PULLS,
@@ -741,7 +743,7 @@ impl ReviewDemo {
     /// Returns [`DemoError::SetUp`] if the service had failed.
     pub async fn stop(self) -> Result<(), DemoError> {
         drop(self.stop);
-        match self.serving.await {
+        match self.service_task.await {
             Ok(served) => served.map_err(setup_error),
             Err(error) => Err(setup_error(error)),
         }
@@ -761,7 +763,7 @@ impl ReviewDemo {
         number: u64,
         condition: impl Fn(&PullView) -> bool,
     ) -> Result<PullView, DemoError> {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + WAIT_TIMEOUT;
         let mut look = tokio::time::interval(POLL);
         loop {
             look.tick().await;
@@ -777,7 +779,7 @@ impl ReviewDemo {
 
     /// Waits until no slot is due: every storm has ended, and no work is left.
     async fn wait_until_idle(&self) -> Result<(), DemoError> {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + WAIT_TIMEOUT;
         let mut look = tokio::time::interval(POLL);
         loop {
             look.tick().await;

@@ -287,12 +287,15 @@ pub fn mirrors_folder(folder: &Path) -> PathBuf {
 }
 
 /// Minimum similarity (0 to 1) at which a known name is suggested for an unknown name.
-const NEAR: f64 = 0.6;
+const MIN_NAME_SIMILARITY: f64 = 0.6;
 
 /// Returns the most similar known name, if its similarity is at least `NEAR`.
 pub fn nearest_name<'a>(name: &str, known_names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let near = |word: &&str| strsim::normalized_damerau_levenshtein(name, word);
-    known_names.into_iter().max_by(|a, b| near(a).total_cmp(&near(b))).filter(|word| near(word) >= NEAR)
+    known_names
+        .into_iter()
+        .max_by(|a, b| near(a).total_cmp(&near(b)))
+        .filter(|word| near(word) >= MIN_NAME_SIMILARITY)
 }
 
 /// Returns the three most similar known names, the most similar first.

@@ -1,6 +1,6 @@
 //! Version ranges in the notation of each registry. Versions of different registries are never compared.
 
-mod keep;
+mod kept_range_style;
 
 use std::cmp::Ordering;
 use std::fmt;
@@ -157,18 +157,18 @@ impl VersionRange {
     fn with_same_form(&self, release: &PackageVersion, floor: Option<&PackageVersion>) -> Option<Self> {
         match (&self.matcher, release, floor) {
             (VersionMatcher::Pypi(range), PackageVersion::Pypi(release), None) => {
-                keep::python_range(range, release, None).map(Self::from_specifiers)
+                kept_range_style::python_range(range, release, None).map(Self::from_specifiers)
             }
             (
                 VersionMatcher::Pypi(range),
                 PackageVersion::Pypi(release),
                 Some(PackageVersion::Pypi(floor)),
-            ) => keep::python_range(range, release, Some(floor)).map(Self::from_specifiers),
+            ) => kept_range_style::python_range(range, release, Some(floor)).map(Self::from_specifiers),
             (VersionMatcher::Npm(_), PackageVersion::Npm(release), floor) => {
-                keep::npm_range(&self.text, release, floor)
+                kept_range_style::npm_range(&self.text, release, floor)
             }
             (VersionMatcher::Crates(range), PackageVersion::Crates(release), floor) => {
-                keep::crates_range(range, release, floor)
+                kept_range_style::crates_range(range, release, floor)
             }
             (
                 VersionMatcher::Pypi(_)

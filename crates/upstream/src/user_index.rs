@@ -16,10 +16,10 @@ use truing_core::registry::PackageRegistry;
 /// The largest settings file, in bytes.
 const MAX_FILE: u64 = 256 << 10;
 /// Variables that name an index of Python packages; the first variable that is set applies.
-const PYTHON: [&str; 3] = ["UV_DEFAULT_INDEX", "UV_INDEX_URL", "PIP_INDEX_URL"];
-const NPM: [&str; 2] = ["npm_config_registry", "NPM_CONFIG_REGISTRY"];
+const PYTHON_INDEX_VARIABLES: [&str; 3] = ["UV_DEFAULT_INDEX", "UV_INDEX_URL", "PIP_INDEX_URL"];
+const NPM_REGISTRY_VARIABLES: [&str; 2] = ["npm_config_registry", "NPM_CONFIG_REGISTRY"];
 /// Maximum length of a chain of crate sources in which each source replaces the previous one.
-const MAX_REPLACED: usize = 10;
+const MAX_SOURCE_REPLACEMENTS: usize = 10;
 
 /// An index from the user's configuration.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -101,7 +101,7 @@ impl UserEnvironment<'_> {
             token: None,
             named_by: Some(named_by),
         };
-        for name in PYTHON {
+        for name in PYTHON_INDEX_VARIABLES {
             if let Some(address) = self.non_empty_variable(name) {
                 return Ok(Some(plain(address, name.to_owned())));
             }
@@ -138,8 +138,9 @@ impl UserEnvironment<'_> {
         }
         let scope = package.split_once('/').map(|(scope, _)| scope).filter(|scope| scope.starts_with('@'));
         let of_scope = scope.and_then(|scope| entries.get(&format!("{scope}:registry")));
-        let variable =
-            NPM.into_iter().find_map(|name| Some((self.non_empty_variable(name)?, name.to_owned())));
+        let variable = NPM_REGISTRY_VARIABLES
+            .into_iter()
+            .find_map(|name| Some((self.non_empty_variable(name)?, name.to_owned())));
         let file = || path.as_ref().map_or(String::new(), |path| path.display().to_string());
         let named = of_scope
             .map(|address| (address.clone(), file()))
@@ -183,7 +184,7 @@ impl UserEnvironment<'_> {
             toml_edit::de::from_str(&text).map_err(|error| wrong(error.message().to_owned()))?;
         let named_by = path.as_ref().map_or(String::new(), |path| path.display().to_string());
         let mut name = "crates-io".to_owned();
-        for _ in 0..MAX_REPLACED {
+        for _ in 0..MAX_SOURCE_REPLACEMENTS {
             let of_source = |key: &str| {
                 self.non_empty_variable(&format!("CARGO_SOURCE_{}_{key}", cargo_variable_name(&name)))
             };

@@ -13,13 +13,13 @@ use super::report::CheckReport;
 use crate::workspace::{self, LockedPackage};
 
 /// Message that explains how to download the database.
-const HOW: &str = "no advisory database (data outside the repository): git clone \
+const DATABASE_DOWNLOAD_HINT: &str = "no advisory database (data outside the repository): git clone \
                    https://github.com/RustSec/advisory-db ~/.cargo/advisory-db, or --advisory-db FOLDER";
 
 /// Checks `Cargo.lock` against the database in `folder`, or in the default folder if `folder` is `None`.
 pub(crate) fn check(root: &Path, folder: Option<&Path>) -> Result<CheckReport> {
     let Some(folder) = folder.map(Path::to_path_buf).or_else(default_folder) else {
-        return Ok(CheckReport::NotRun(HOW.to_owned()));
+        return Ok(CheckReport::NotRun(DATABASE_DOWNLOAD_HINT.to_owned()));
     };
     let database = read_advisories(&folder)?;
     let locked = workspace::read_lock_file(root)?;
@@ -76,7 +76,7 @@ fn read_advisories(folder: &Path) -> Result<Vec<Advisory>> {
         }
     }
     if advisories.is_empty() {
-        bail!("{} holds no advisories: {HOW}", folder.display());
+        bail!("{} holds no advisories: {DATABASE_DOWNLOAD_HINT}", folder.display());
     }
     Ok(advisories)
 }

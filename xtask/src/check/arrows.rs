@@ -10,7 +10,7 @@ use crate::workspace::{self, DependencyScope, LockedPackage, ResolvedPackage, Wo
 
 /// All permitted dependencies between crates of this workspace (ARCHITECTURE.md, "Crates"). Only normal
 /// dependencies count: tests may use the fakes.
-const ARROWS: &[(&str, &[&str])] = &[
+const ALLOWED_DEPENDENCIES: &[(&str, &[&str])] = &[
     (
         "truing",
         &[
@@ -133,7 +133,7 @@ fn unlisted_dependencies(members: &[WorkspaceMember]) -> Vec<String> {
     let ours = |name: &str| members.iter().any(|member| member.name == name);
     let mut problems = Vec::new();
     for member in members {
-        let Some((_, allowed)) = ARROWS.iter().find(|(from, _)| *from == member.name) else {
+        let Some((_, allowed)) = ALLOWED_DEPENDENCIES.iter().find(|(from, _)| *from == member.name) else {
             problems
                 .push(format!("{} is not in the table of arrows (xtask/src/check/arrows.rs)", member.name));
             continue;
@@ -238,16 +238,16 @@ mod tests {
     fn the_listed_arrows_form_no_circle_and_name_only_listed_crates() {
         // Repeatedly removes the crates that depend on no remaining crate. If the dependencies contain a
         // cycle, some crates remain at the end.
-        let mut left: Vec<_> = ARROWS.to_vec();
+        let mut left: Vec<_> = ALLOWED_DEPENDENCIES.to_vec();
         while !left.is_empty() {
             let names: Vec<_> = left.iter().map(|(from, _)| *from).collect();
             let before = left.len();
             left.retain(|(_, to)| to.iter().any(|name| names.contains(name)));
             assert!(left.len() < before, "a circle among {names:?}");
         }
-        for (from, to) in ARROWS {
+        for (from, to) in ALLOWED_DEPENDENCIES {
             for name in *to {
-                assert!(ARROWS.iter().any(|(listed, _)| listed == name), "{from} → {name}");
+                assert!(ALLOWED_DEPENDENCIES.iter().any(|(listed, _)| listed == name), "{from} → {name}");
             }
         }
     }

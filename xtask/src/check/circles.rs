@@ -15,7 +15,7 @@ use std::path::Path;
 
 use anyhow::Result;
 
-use self::tree::FileArrows;
+use self::tree::FileDependencies;
 use super::report::CheckReport;
 use crate::workspace;
 
@@ -86,7 +86,7 @@ struct FileCycle {
 }
 
 impl FileCycle {
-    fn new(files: Vec<String>, arrows: &FileArrows) -> Self {
+    fn new(files: Vec<String>, arrows: &FileDependencies) -> Self {
         let ways = files.iter().filter_map(|file| shortest_cycle(file, arrows));
         let shortest = ways.min_by_key(Vec::len).unwrap_or_default();
         Self { files, shortest }
@@ -105,7 +105,7 @@ impl fmt::Display for FileCycle {
 }
 
 /// Returns the shortest chain of uses from a file back to itself; the file is the first and the last element.
-fn shortest_cycle(from: &str, arrows: &FileArrows) -> Option<Vec<String>> {
+fn shortest_cycle(from: &str, arrows: &FileDependencies) -> Option<Vec<String>> {
     let mut reached = BTreeSet::new();
     let mut ways = VecDeque::from([vec![from.to_owned()]]);
     while let Some(way) = ways.pop_front() {
@@ -123,7 +123,7 @@ fn shortest_cycle(from: &str, arrows: &FileArrows) -> Option<Vec<String>> {
 }
 
 /// Returns the strongly connected components of at least two files (Tarjan's algorithm).
-fn strongly_connected_components(arrows: &FileArrows) -> Vec<Vec<String>> {
+fn strongly_connected_components(arrows: &FileDependencies) -> Vec<Vec<String>> {
     let mut search =
         CycleSearch { arrows, visit_order: BTreeMap::new(), stack: Vec::new(), cycles: Vec::new() };
     for file in arrows.keys() {
@@ -135,7 +135,7 @@ fn strongly_connected_components(arrows: &FileArrows) -> Vec<Vec<String>> {
 }
 
 struct CycleSearch<'a> {
-    arrows: &'a FileArrows,
+    arrows: &'a FileDependencies,
     /// The visit number of each file: 0 for the first visited file, 1 for the second.
     visit_order: BTreeMap<&'a str, usize>,
     stack: Vec<&'a str>,

@@ -11,13 +11,13 @@ use super::report::CheckReport;
 use crate::workspace::{self, TrackedFile};
 
 /// The crates whose files may not name a specific kind of forge.
-const ABOVE: &[&str] = &["config", "loops", "service", "truing"];
+const FORGE_NEUTRAL_CRATES: &[&str] = &["config", "loops", "service", "truing"];
 
 /// The folder of each kind in crate `forge`, and the prefix of its types' names.
 const KINDS: &[(&str, &str)] = &[("github", "GitHub"), ("bitbucket", "Bitbucket")];
 
 /// The files that may name a kind of forge, with the reasons.
-const NAMED_IN: &[(&str, &str)] = &[
+const ALLOWED_FILES: &[(&str, &str)] = &[
     ("crates/truing/src/wiring/forges.rs", "makes clients of a configuration"),
     ("crates/truing/src/demo/forge.rs", "makes the client of the demonstration"),
     ("crates/truing/src/cli/demo.rs", "lists the kinds that a person chooses among"),
@@ -36,7 +36,7 @@ pub(crate) fn check(root: &Path) -> Result<CheckReport> {
 /// permission.
 fn find_forbidden_uses(files: &[TrackedFile]) -> (usize, Vec<String>) {
     let sources: Vec<&TrackedFile> = files.iter().filter(|file| is_source_file(&file.path)).collect();
-    let is_known = |file: &&&TrackedFile| NAMED_IN.iter().any(|(known, _)| *known == file.path);
+    let is_known = |file: &&&TrackedFile| ALLOWED_FILES.iter().any(|(known, _)| *known == file.path);
     let others = sources.iter().filter(|file| !is_known(file));
     let problems = others.flat_map(|file| {
         let code = code::code_only(&file.text);
@@ -50,7 +50,7 @@ fn find_forbidden_uses(files: &[TrackedFile]) -> (usize, Vec<String>) {
 fn is_source_file(path: &str) -> bool {
     let is_test = path.ends_with("/tests.rs") || path.contains("/tests/");
     let is_above = |name: &&str| path.starts_with(&format!("crates/{name}/src/"));
-    path.ends_with(".rs") && !is_test && ABOVE.iter().any(is_above)
+    path.ends_with(".rs") && !is_test && FORGE_NEUTRAL_CRATES.iter().any(is_above)
 }
 
 /// Returns the folders and types of a specific kind of forge that the code names, each once.

@@ -11,10 +11,10 @@ use crate::workspace::{self, TrackedFile};
 const MAX_LINES: usize = 600;
 
 /// Prefix of the comment in which a file of more than `MAX_LINES` lines gives the reason for its length.
-const REASON: &str = "// long: ";
+const LENGTH_REASON_PREFIX: &str = "// long: ";
 
 /// The comment with the reason must be within this number of lines from the beginning of the file.
-const TOP: usize = 30;
+const MAX_REASON_LINE: usize = 30;
 
 /// Checks every tracked Rust file.
 pub(crate) fn check(root: &Path) -> Result<CheckReport> {
@@ -31,11 +31,13 @@ pub(crate) fn check(root: &Path) -> Result<CheckReport> {
 /// Returns a problem if the file is too long and gives no reason.
 fn length_problem(file: &TrackedFile) -> Option<String> {
     let lines = file.text.lines().count();
-    let reason = |line: &str| line.strip_prefix(REASON).is_some_and(|reason| !reason.trim().is_empty());
-    let explained = || file.text.lines().take(TOP).any(reason);
+    let reason =
+        |line: &str| line.strip_prefix(LENGTH_REASON_PREFIX).is_some_and(|reason| !reason.trim().is_empty());
+    let explained = || file.text.lines().take(MAX_REASON_LINE).any(reason);
     (lines > MAX_LINES && !explained()).then(|| {
         format!(
-            "{}: {lines} lines, more than {MAX_LINES}: split it, or say why near its top: `{REASON}…`",
+            "{}: {lines} lines, more than {MAX_LINES}: split it, or say why near its top: \
+                `{LENGTH_REASON_PREFIX}…`",
             file.path
         )
     })
@@ -56,7 +58,11 @@ mod tests {
         assert_eq!(length_problem(&file("// long: one table", MAX_LINES + 1)), None);
         assert!(length_problem(&file("// long:  ", MAX_LINES + 1)).is_some());
         assert!(
-            length_problem(&file(&format!("{}// long: too late", "\n".repeat(TOP)), MAX_LINES + 1)).is_some()
+            length_problem(&file(
+                &format!("{}// long: too late", "\n".repeat(MAX_REASON_LINE)),
+                MAX_LINES + 1
+            ))
+            .is_some()
         );
     }
 }

@@ -28,7 +28,7 @@ pub(crate) fn check(root: &Path) -> Result<CheckReport> {
     let mut problems = find_surplus_programs(&tests, EXCEPTIONS);
     problems.extend(files.iter().flat_map(forbidden_settings));
     problems.extend(untested_examples(&files));
-    let crates: BTreeSet<&str> = tests.iter().map(|test| test.name).collect();
+    let crates: BTreeSet<&str> = tests.iter().map(|test| test.crate_folder).collect();
     let summary = format!("{} files of {} programs", tests.len(), crates.len() + EXCEPTIONS.len());
     Ok(CheckReport::Completed { summary, problems, warnings: Vec::new() })
 }
@@ -59,9 +59,9 @@ struct TestFile<'a> {
     /// Path relative to the root.
     path: &'a str,
     /// Name of the crate's folder.
-    name: &'a str,
+    crate_folder: &'a str,
     /// Components of the path below `tests`.
-    inside: Vec<&'a str>,
+    components_below_tests: Vec<&'a str>,
     text: &'a str,
 }
 
@@ -70,12 +70,17 @@ impl<'a> TestFile<'a> {
         let (name, inside) = file.path.strip_prefix("crates/")?.split_once("/tests/")?;
         let inside: Vec<&str> = inside.split('/').collect();
         let is_source = file.path.ends_with(".rs") && !name.contains('/') && inside.first() != Some(&DATA);
-        is_source.then_some(Self { path: &file.path, name, inside, text: &file.text })
+        is_source.then_some(Self {
+            path: &file.path,
+            crate_folder: name,
+            components_below_tests: inside,
+            text: &file.text,
+        })
     }
 
     /// Returns true if cargo builds a separate program from this file.
     fn is_program(&self) -> bool {
-        matches!(self.inside.as_slice(), [_] | [_, "main.rs"])
+        matches!(self.components_below_tests.as_slice(), [_] | [_, "main.rs"])
     }
 }
 
@@ -85,12 +90,12 @@ fn find_surplus_programs(tests: &[TestFile<'_>], exceptions: &[(&str, &str)]) ->
     let (mut problems, mut reached) = (Vec::new(), BTreeSet::new());
     let texts: BTreeMap<&str, &str> = tests.iter().map(|test| (test.path, test.text)).collect();
     for test in tests.iter().filter(|test| test.is_program()) {
-        if test.inside == [PROGRAM, "main.rs"] || is_exception(test.path) {
+        if test.components_below_tests == [PROGRAM, "main.rs"] || is_exception(test.path) {
             add_reachable_files(test.path, true, &texts, &mut reached);
         } else {
             problems.push(format!(
                 "{}: another program of tests: make it a module of crates/{}/tests/{PROGRAM}/main.rs",
-                test.path, test.name
+                test.path, test.crate_folder
             ));
         }
     }

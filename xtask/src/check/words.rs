@@ -11,7 +11,7 @@ use crate::workspace::{self, TrackedFile};
 
 /// Prefixes of paths or addresses on a developer's machine; no file may contain them. Each prefix has a
 /// reason, and is written in two halves, because this file must not contain the prefix either.
-const IN_ANY_FILE: &[(&str, &str, &str)] = &[
+const FORBIDDEN_PREFIXES: &[(&str, &str, &str)] = &[
     ("/wor", "k/", "a path of one machine"),
     ("/roo", "t/", "a path of one machine"),
     ("/User", "s/", "a path of one machine"),
@@ -21,7 +21,7 @@ const IN_ANY_FILE: &[(&str, &str, &str)] = &[
 ];
 
 /// Words that are forbidden in Rust code (comments and strings may mention them).
-const IN_CODE: &[(&str, &str)] = &[
+const FORBIDDEN_CODE_WORDS: &[(&str, &str)] = &[
     ("#[ignore", "a test that is not run: mend it or remove it"),
     ("todo!", "unfinished"),
     ("unimplemented!", "unfinished"),
@@ -30,7 +30,7 @@ const IN_CODE: &[(&str, &str)] = &[
 
 /// The folder in which tests may be marked as ignored. These tests need the network, and only `cargo xtask
 /// test --online` runs them.
-const ONLINE: &str = "/tests/it/online/";
+const ONLINE_TESTS_FOLDER: &str = "/tests/it/online/";
 
 /// Checks every tracked text file.
 pub(crate) fn check(root: &Path) -> Result<CheckReport> {
@@ -43,7 +43,7 @@ pub(crate) fn check(root: &Path) -> Result<CheckReport> {
 fn find_lines(file: &TrackedFile) -> Vec<String> {
     let mut problems = Vec::new();
     for (number, line) in file.text.lines().enumerate() {
-        for (one, two, why) in IN_ANY_FILE {
+        for (one, two, why) in FORBIDDEN_PREFIXES {
             if contains_word_start(line, &format!("{one}{two}")) {
                 problems.push(format!("{}:{}: {one}{two}: {why}", file.path, number + 1));
             }
@@ -51,8 +51,8 @@ fn find_lines(file: &TrackedFile) -> Vec<String> {
     }
     if file.path.ends_with(".rs") {
         for (number, line) in code::code_only(&file.text).lines().enumerate() {
-            for (word, why) in IN_CODE {
-                let is_online = *word == "#[ignore" && file.path.contains(ONLINE);
+            for (word, why) in FORBIDDEN_CODE_WORDS {
+                let is_online = *word == "#[ignore" && file.path.contains(ONLINE_TESTS_FOLDER);
                 if contains_word_start(line, word) && !is_online {
                     problems.push(format!("{}:{}: {word}: {why}", file.path, number + 1));
                 }

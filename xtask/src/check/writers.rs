@@ -11,10 +11,10 @@ use super::report::CheckReport;
 use crate::workspace::{self, TrackedFile};
 
 /// The trait for writes to a forge.
-const PORT: &str = "ForgeWrite";
+const FORGE_WRITE_TRAIT: &str = "ForgeWrite";
 
 /// The files that may name the trait, with the reasons.
-const NAMED_IN: &[(&str, &str)] = &[
+const ALLOWED_FILES: &[(&str, &str)] = &[
     ("crates/core/src/port.rs", "lists the ports"),
     ("crates/core/src/port/effects.rs", "defines it"),
     ("crates/core/src/port/combined_ports.rs", "joins it with the side that reads"),
@@ -34,19 +34,24 @@ const NAMED_IN: &[(&str, &str)] = &[
 pub(crate) fn check(root: &Path) -> Result<CheckReport> {
     let files = workspace::tracked_files(root)?;
     let (at, problems) = find_writers(&files);
-    Ok(CheckReport::Completed { summary: format!("{at} files name {PORT}"), problems, warnings: Vec::new() })
+    Ok(CheckReport::Completed {
+        summary: format!("{at} files name {FORGE_WRITE_TRAIT}"),
+        problems,
+        warnings: Vec::new(),
+    })
 }
 
 /// Returns the number of files that name the trait, and a problem for each file that names the trait without
 /// permission.
 fn find_writers(files: &[TrackedFile]) -> (usize, Vec<String>) {
     let is_source = |file: &&TrackedFile| file.path.starts_with("crates/") && file.path.contains("/src/");
-    let named = files.iter().filter(is_source).filter(|file| code::code_only(&file.text).contains(PORT));
+    let named =
+        files.iter().filter(is_source).filter(|file| code::code_only(&file.text).contains(FORGE_WRITE_TRAIT));
     let named: Vec<&str> = named.map(|file| file.path.as_str()).collect();
-    let is_known = |path: &str| NAMED_IN.iter().any(|(known, _)| *known == path);
+    let is_known = |path: &str| ALLOWED_FILES.iter().any(|(known, _)| *known == path);
     let problems = named.iter().filter(|path| !is_known(path));
-    let problems =
-        problems.map(|path| format!("{path}: names {PORT}: perform an effect by `forge::effects`"));
+    let problems = problems
+        .map(|path| format!("{path}: names {FORGE_WRITE_TRAIT}: perform an effect by `forge::effects`"));
     (named.len(), problems.collect())
 }
 

@@ -2,10 +2,10 @@
 
 mod apps;
 mod checks;
-mod estate;
 mod issues;
 mod merging;
 mod push;
+mod repository_administration;
 mod reviewers;
 mod snapshot;
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::play::{KnownBug, PromptRole, ScriptedBehaviour, ScriptedFix};
+use super::scripted_behaviour::{KnownBug, PromptRole, ScriptedBehaviour, ScriptedFix};
 
 /// Credential that is accepted if the script lists no credentials.
 pub const DEFAULT_API_KEY: &str = "fake-model-key";

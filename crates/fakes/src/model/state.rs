@@ -11,7 +11,7 @@ use tokio::sync::watch;
 
 use super::events::PreparedAnswer;
 use super::script::{AnswerBlock, AnswerCondition, ModelFault, ModelScript, ScriptedAnswer, ScriptedUsage};
-use super::{obedient, play};
+use super::{compromised_model, scripted_behaviour};
 
 /// Maximum number of logged requests. When the log is full, the oldest request is dropped.
 pub const MAX_LOGGED: usize = 20_000;
@@ -236,7 +236,7 @@ impl FakeModelShared {
             Some(_) | None => (script, given_counts),
         };
         if script.obedient {
-            let orders = obedient::find_instructions(body);
+            let orders = compromised_model::find_instructions(body);
             if !orders.is_empty() {
                 let answer = ScriptedAnswer { blocks: orders, ..ScriptedAnswer::default() };
                 return Some(PickedAnswer { answer: prepare_answer(&answer, body, number), fault: None });
@@ -273,7 +273,7 @@ fn meets_condition(condition: &AnswerCondition, key: &str, headers: &HeaderMap, 
         && condition.headers.iter().all(has)
         && contains.as_ref().is_none_or(|text| value_contains(body, text))
         && role.is_none_or(|role| role.matches_request(body))
-        && fresh.is_none_or(|fresh| fresh == play::is_first_request(body))
+        && fresh.is_none_or(|fresh| fresh == scripted_behaviour::is_first_request(body))
         && prompt_contains(&body["system"], system)
         && prompt_contains(&body["messages"][0]["content"], first)
 }

@@ -6,11 +6,11 @@
 //! A text is trusted only if its marker verifies and one of our accounts wrote it.
 
 mod bodies;
-mod changing;
+mod comments;
 mod effects;
-mod looking;
+mod pull_edits;
+mod pull_queries;
 mod reviewing;
-mod saying;
 
 use std::sync::Arc;
 
@@ -26,7 +26,7 @@ use url::Url;
 
 use super::auth::{GitHubAccounts, OptionalWrite, TokenScope};
 use super::id::GitHubCommentId;
-use super::observed::ObservedComments;
+use super::observed_comments::ObservedComments;
 use super::session::paged_url;
 use super::{GITHUB, GitHub, account_id, wire};
 use crate::http::{ForgeRequest, ForgeResponse, unavailable_error};

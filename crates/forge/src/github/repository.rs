@@ -6,8 +6,8 @@
 //! marker; both are checked before each change. Our pull requests are closed, never merged.
 
 pub(super) mod bodies;
+mod effect_checks;
 mod issues;
-mod observed;
 pub(super) mod pulls;
 mod replies;
 #[cfg(test)]

@@ -16,15 +16,15 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use truing_core::id::{TimeSpan, UnixMillis};
 use truing_core::port::{Clock, ForgeError, SharedStateStore, StateUpdate, update_state};
 
-use self::account::{CreationLimits, OwnerLimitState, RateResource};
+use self::owner_limit_state::{CreationLimits, OwnerLimitState, RateResource};
 use super::classify::{header_text, response_date};
 use super::{ForgeRequest, RetrySafety, unavailable_error};
 
-mod account;
+mod owner_limit_state;
 #[cfg(test)]
 mod tests;
 
-pub(super) use self::account::{DEFAULT_WAIT, MAX_WAIT, MIN_WAIT, SecondaryLimit};
+pub(super) use self::owner_limit_state::{DEFAULT_WAIT, MAX_WAIT, MIN_WAIT, SecondaryLimit};
 
 /// Maximum number of concurrent calls. GitHub allows 100 for all clients of an account together.
 const MAX_CONCURRENT: usize = 24;

@@ -32,7 +32,7 @@ use truing_fakes::repo::CommitBuilder;
 use truing_forge::RepositoryClient;
 use truing_forge::capability::{self, ReviewPosting};
 use truing_forge::effects::{EffectError, EffectExecutor};
-use truing_forge::watch::{EffectRecording, WriteMonitor};
+use truing_forge::write_monitor::{EffectRecording, WriteMonitor};
 use truing_git::{PushOutcome, UnpushedCommit};
 
 use self::doubles::{ClosableGate, Log, ManualTestClock};

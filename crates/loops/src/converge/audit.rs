@@ -32,7 +32,7 @@ use truing_reader::FileTree;
 use truing_reader::protocol::ToolsRequest;
 use truing_reader::redact::redact_secrets;
 
-use super::heard::REVIEWER_RULE_PREFIX;
+use super::reviewer_comments::REVIEWER_RULE_PREFIX;
 use super::{ActError, ConvergeRunner};
 use crate::agent::{
     ModelAgent, ModelSpend, ModelTask, ViewTrackingTools, describe_end, invalid_report_reason, redact_finding,

@@ -22,8 +22,8 @@ use truing_reader::redact::redact_secrets;
 
 use super::ActError;
 use super::audit::{AuditInput, LOOP_NAME};
+use super::post_audit::PullRequestRunner;
 use super::pull::{effect_error, forge_error};
-use super::pursue::PullRequestRunner;
 use crate::agent::{DiffExcerpt, ModelSpend, ModelTask, ViewTrackingTools, invalid_report_reason};
 
 /// The name in traces of the model that writes the description.

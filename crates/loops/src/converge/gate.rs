@@ -22,8 +22,8 @@ use truing_core::verification::CommandEndReason;
 use truing_diff::RepoPath;
 use truing_reader::redact::redact_secrets;
 
+use crate::command_failure::failure_text;
 use crate::reading::{self, ReadingError, ReadingOutcome, ReviewedChange};
-use crate::said::failure_text;
 
 /// Maximum number of blocking findings that are kept. The same maximum applies to advisory findings. ///
 /// Further findings are only counted.

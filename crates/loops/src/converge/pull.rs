@@ -30,8 +30,8 @@ use truing_git::{GitError, Mirror, PushOutcome, PushRefusal, UnpushedCommit};
 mod text;
 
 use self::text::{finding_place, fixed_text, render_answer, render_comment, render_finding_line};
-use super::heard::REVIEWER_RULE_PREFIX;
-use super::words::{format_count, short_sha};
+use super::reviewer_comments::REVIEWER_RULE_PREFIX;
+use super::run_texts::{format_count, short_sha};
 use super::{ActError, BranchWorkspace, PublishOutcome, StopRequests};
 use crate::fetch;
 use crate::machine::SystemClock;

@@ -13,7 +13,7 @@ use truing_forge::publisher::ReconcileOutcome;
 
 use super::LeasedReview;
 use crate::reading::ReviewedChange;
-use crate::stopped::StepStopReason;
+use crate::step_stop_reason::StepStopReason;
 use crate::{desired_state, text};
 
 /// Chooses the tier of a pull request from its metadata and its change.

@@ -11,13 +11,13 @@ use truing_forge::ForgeServer as _;
 use truing_git::{Mirror, NewCommit, PrivateFolder, StagedChanges};
 
 use super::ReleaseDecision;
+use super::deterministic_change::DeterministicChange;
 use super::drafts::{JobDraftState, JobDrafts};
 use super::effects::check_push_outcome;
 use super::error::SyncRunError;
 use super::port::{CodeMigration, CodeMigrationError, UncheckedMigration};
 use super::pulls::{JobBranchState, JobPullRequests};
 use super::question::QuestionDraft;
-use super::recipe::DeterministicChange;
 use super::run::SyncRun;
 use super::run_log::{QuestionUpdate, SyncRunLog, SyncRunResult};
 use super::texts::{self, ReleaseSubject};

@@ -16,7 +16,8 @@ use super::history::{ReleaseHistory, ReleaseQuery};
 use super::patch::{DefinitionPatch, ReleasePair};
 use super::place::requirement_place;
 use super::{
-    DecisionRequest, ReleaseDecision, SyncDecisionError, file_counterparts, is_stable, open_range_reason, own,
+    DecisionRequest, ReleaseDecision, SyncDecisionError, file_counterparts, is_stable, open_range_reason,
+    project_copies,
 };
 
 /// The starting point of comparisons: the release that the project was made for, and the parts of it that the
@@ -51,7 +52,7 @@ impl<'a> ReleaseComparison<'a> {
         let DecisionRequest { job, project, manifest, .. } = *request;
         let pairs = file_counterparts(job, project);
         let (used_definitions, unreported) =
-            own::load_project_copies(job, project, &pairs, history.sources.reader).await;
+            project_copies::load_project_copies(job, project, &pairs, history.sources.reader).await;
         let bases: Vec<String> = used_definitions.inherited.iter().cloned().collect();
         let mirrored: Vec<String> = pairs.iter().map(|(theirs, _)| escape(theirs)).collect();
         let query = ReleaseQuery { manifest, mirrored: mirrored.clone(), bases: &bases };

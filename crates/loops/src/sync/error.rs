@@ -5,8 +5,8 @@ use truing_core::port::{ForgeError, GateHalt, StoreError};
 use truing_git::{GitError, PushRefusal};
 
 use super::change::ChangeError;
+use super::deterministic_change::DeterministicChangeError;
 use super::port::CodeMigrationError;
-use super::recipe::DeterministicChangeError;
 use super::verify::ProjectCheckError;
 use super::{PinnedError, SyncDecisionError, texts};
 

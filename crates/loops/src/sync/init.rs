@@ -11,8 +11,8 @@ use truing_core::version::PackageVersion;
 use truing_reader::sources::ProjectFacts;
 
 use super::history::{ReleaseHistory, ReleaseQuery};
-use super::own::load_project_facts;
 use super::package_sources::PackageSources;
+use super::project_copies::load_project_facts;
 use super::{AvailableReleases, DecisionRequest, SyncDecisionError, file_counterparts, find_releases};
 
 /// A proposal for the pins of a project.

@@ -7,7 +7,7 @@
 //! the port succeeded.
 
 mod clone;
-mod told;
+mod migration_prompt;
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -155,7 +155,7 @@ impl CodeMigration<'_> {
             Some((head, words)) => {
                 let left =
                     clone::apply_saved_changes(self.mirror, self.tip, head, bench.path(), &allowed).await?;
-                Some(told::render_handover(words, &left))
+                Some(migration_prompt::render_handover(words, &left))
             }
             None => None,
         };
@@ -192,7 +192,7 @@ impl CodeMigration<'_> {
         let MigrationAgent { agent, programs, policy } = self.porter;
         let repository = self.job.repo.as_deref().unwrap_or_default();
         let (budget, most) = agent.budgets.sync_budget(self.run.clone(), repository, self.now);
-        let prompt = told::build_port_prompt(self, handover).await?;
+        let prompt = migration_prompt::build_port_prompt(self, handover).await?;
         let request =
             ToolsRequest { tree: workspace.path().to_owned(), readable_files: None, always: Vec::new() };
         let workshop = FixerWorkspace {

@@ -8,7 +8,7 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use truing_core::line;
 use truing_core::money::MicroUsd;
-use truing_forge::watch::{WriteMonitor, WriteSpan};
+use truing_forge::write_monitor::{WriteMonitor, WriteSpan};
 use truing_reader::redact::redact_secrets;
 
 use super::export::can_capture_texts;

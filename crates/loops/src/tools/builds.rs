@@ -19,10 +19,10 @@ use truing_agent::sandbox::SandboxLevel;
 use truing_agent::verify::CommandOutput;
 use truing_core::verification::CommandEndReason;
 
-use super::alone::DigestBuilder;
 use super::cache::ToolCache;
 use super::cached_findings::ProgramIdentity;
-use super::running::{LinterFiles, LinterRunMethod, LinterRunner, OWN_FILES_SCOPE};
+use super::linter_runner::{LinterFiles, LinterRunMethod, LinterRunner, OWN_FILES_SCOPE};
+use super::linter_tree::DigestBuilder;
 use super::select::SelectedLinter;
 
 /// Version of the layout of build folders. The version is part of a folder's name, so folders with an old

@@ -10,8 +10,8 @@ use truing_agent::verify::CommandOutput;
 use truing_core::finding::RawFinding;
 use truing_reader::output::known::KnownTool;
 
-use super::alone::{DigestBuilder, LinterTree, StateDigest};
 use super::cache::{ToolCache, ToolCacheKey};
+use super::linter_tree::{DigestBuilder, LinterTree, StateDigest};
 use super::select::SelectedLinter;
 
 /// Version of the cached findings' format. The version is raised when Truing begins to parse the same linter

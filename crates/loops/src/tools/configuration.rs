@@ -16,13 +16,13 @@ use truing_reader::FileTree;
 use truing_reader::output::known::{self, KnownTool, SignTarget, ToolSign, hooks, sign};
 use truing_reader::output::tool_name;
 
-use super::alone::{
+use super::base::BaseCommit;
+use super::inspected_files::inspected_files;
+use super::linter_runner::LinterFiles;
+use super::linter_tree::{
     MAX_CONFIGURATION, MAX_NAMED, SEARCHED_EXTENSIONS, candidate_names, has_ending, join_inside_tree,
     join_name, parent_folders,
 };
-use super::base::BaseCommit;
-use super::names::inspected_files;
-use super::running::LinterFiles;
 use super::select::SelectedLinter;
 
 /// First parts of the names of tables and sections in shared files that configure no linter. One setting in

@@ -8,7 +8,7 @@ use truing_core::port::{ReaderError, RepositoryReader};
 use truing_diff::RepoPath;
 use truing_reader::output::tool_name;
 
-use super::running::{LinterFiles, LinterRunMethod, LinterRunner};
+use super::linter_runner::{LinterFiles, LinterRunMethod, LinterRunner};
 use super::{ConfiguredLinters, SelectedLinter, select_linters, used_tools};
 
 /// A linter with the paths that the sandbox shows to the linter, in addition to the inspected files.

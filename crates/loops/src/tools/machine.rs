@@ -11,7 +11,7 @@ use truing_agent::verify::{CommandOutput, SANDBOX_TREE_PATH, SetupResult, Verifi
 use truing_core::verification::CommandEndReason;
 
 use super::cached_findings::ProgramIdentity;
-use super::running::{LinterFiles, LinterRunMethod, LinterRunner};
+use super::linter_runner::{LinterFiles, LinterRunMethod, LinterRunner};
 use super::select::SelectedLinter;
 
 /// Time limit for a program to print its version.

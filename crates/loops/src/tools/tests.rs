@@ -4,7 +4,7 @@ use truing_core::port::DetectedTool;
 use truing_core::verification::CommandEndReason;
 use truing_reader::output::known::FILES_PLACEHOLDER;
 
-use super::names::MAX_NAMES_BYTES;
+use super::inspected_files::MAX_NAMES_BYTES;
 use super::*;
 
 fn used_tool(name: &str, sign: &str) -> DetectedTool {

@@ -12,11 +12,11 @@ use truing_core::ledger::{ReservationOutcome, ReservationRequest, RunBudget, Tok
 use truing_core::port::{StoreError, WriteGate};
 
 use super::answer::{ModelAnswer, ModelError};
+use super::attempt_reservation::{AttemptReservation, clamp_usage, describe_overrun};
 use super::bound::{PromptMeasure, PromptSize, TokenHistory, measure_prompt};
 use super::circuit::AdmittedCall;
+use super::gateway_state::GatewayState;
 use super::settling::{PendingCallGuard, SessionSpend};
-use super::shared::GatewayState;
-use super::ticket::{AttemptReservation, clamp_usage, describe_overrun};
 use crate::client::ProviderAnswer;
 use crate::messages::ModelRequest;
 use crate::price::ModelPrice;

@@ -4,8 +4,8 @@
 use tree_sitter::Node;
 
 use super::FlowMatch;
+use super::library_objects::is_loaded_on_access;
 use super::model::{FileModel, FlowBinding, is_field, named_children};
-use super::things::is_loaded_on_access;
 use super::value::{FlowValue, FlowValues, LibraryObject, callee_name, outermost_equal_value};
 use crate::fix::ByteReplacement;
 

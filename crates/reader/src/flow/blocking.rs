@@ -4,8 +4,8 @@
 use tree_sitter::Node;
 
 use super::FlowMatch;
-use super::believe;
 use super::model::{FileModel, FlowBinding};
+use super::operation_names;
 use super::uses::name_uses_after;
 use super::value::{FlowValue, FlowValues, LibraryObject, callee_name};
 
@@ -230,7 +230,7 @@ impl<'t> BlockingFinder<'_, '_, 't> {
         let is_operation_s = |node: Node<'t>| {
             let argument = self.model.parent(node).filter(|it| it.kind() == "keyword_argument");
             let name = argument.and_then(|it| it.child_by_field_name("name"));
-            name.is_some_and(|name| believe::is_operation_argument(self.model.text(name)))
+            name.is_some_and(|name| operation_names::is_operation_argument(self.model.text(name)))
         };
         let kept = self.model.parent(read).filter(|it| it.kind() == "assignment");
         let name = kept.and_then(|it| it.child_by_field_name("left")).filter(|it| it.kind() == "identifier");

@@ -2,9 +2,9 @@
 
 use tree_sitter::Node;
 
-use super::believe;
+use super::library_objects::operation_response;
 use super::model::FlowBinding;
-use super::things::operation_response;
+use super::operation_names;
 use super::value::{FlowValue, FlowValues, LibraryObject};
 
 impl<'t> FlowValues<'_, 't> {
@@ -47,7 +47,7 @@ impl<'t> FlowValues<'_, 't> {
                     LibraryObject::ResourceContext
                 })]
             }
-            _ if self.has_operation_argument(arguments) && believe::may_be_operation_name(name) => {
+            _ if self.has_operation_argument(arguments) && operation_names::may_be_operation_name(name) => {
                 let is_sure = !self.imports_sync_boto && !is_module && !is_super;
                 if is_sure {
                     vec![FlowValue::Coroutine(vec![FlowValue::KnownObject(operation_response(name))])]
@@ -56,7 +56,7 @@ impl<'t> FlowValues<'_, 't> {
                 }
             }
             "read" | "readinto" | "readlines"
-                if !self.imports_sync_boto && believe::is_stream_key(object) =>
+                if !self.imports_sync_boto && operation_names::is_stream_key(object) =>
             {
                 vec![FlowValue::Coroutine(Vec::new())]
             }
@@ -78,7 +78,7 @@ impl<'t> FlowValues<'_, 't> {
     fn has_operation_argument(&self, arguments: &[Node<'t>]) -> bool {
         let named = arguments.iter().filter(|it| it.kind() == "keyword_argument");
         let mut names = named.filter_map(|it| it.child_by_field_name("name"));
-        names.any(|name| believe::is_operation_argument(self.model.text(name)))
+        names.any(|name| operation_names::is_operation_argument(self.model.text(name)))
     }
 
     /// Returns true if the called function belongs to an imported module.
@@ -86,7 +86,7 @@ impl<'t> FlowValues<'_, 't> {
         let object = callee.child_by_field_name("object").filter(|it| it.kind() == "identifier");
         let Some(name) = object.map(|it| self.model.text(it)) else { return false };
         let bound = object.and_then(|it| self.model.find_bindings(name, it));
-        let is_meant = believe::is_client_name(name) || name.ends_with("session");
+        let is_meant = operation_names::is_client_name(name) || name.ends_with("session");
         bound.is_some_and(|(bound, _)| {
             bound
                 .iter()

@@ -9,14 +9,14 @@ use std::collections::{HashMap, HashSet};
 
 use tree_sitter::Node;
 
-use super::believe;
-use super::model::{FileModel, FlowBinding, WithKind, is_field, named_children};
-use super::table;
-pub(super) use super::things::LibraryObject;
-use super::things::{
+pub(super) use super::library_objects::LibraryObject;
+use super::library_objects::{
     await_values, collection_method_values, enter_values, import_call_values, is_resource_collection,
     item_values, method_call_values, object_of_type, unpack_value,
 };
+use super::model::{FileModel, FlowBinding, WithKind, is_field, named_children};
+use super::operation_names;
+use super::table;
 
 /// Maximum number of names and calls through which one value is followed.
 const MAX_DEPTH: u32 = 14;
@@ -352,8 +352,8 @@ impl<'m, 't> FlowValues<'m, 't> {
             }
         }
         if found.is_empty() && self.is_client_by_name(object) {
-            let is_one = self.is_aio && believe::is_operation_name(name);
-            if is_one || believe::is_aws_only_operation(name) {
+            let is_one = self.is_aio && operation_names::is_operation_name(name);
+            if is_one || operation_names::is_aws_only_operation(name) {
                 found.push(FlowValue::Method(LibraryObject::Client, name));
             }
         }
@@ -364,7 +364,7 @@ impl<'m, 't> FlowValues<'m, 't> {
     /// synchronous.
     fn is_client_by_name(&self, object: Node<'t>) -> bool {
         let is_plain = matches!(object.kind(), "identifier" | "attribute");
-        is_plain && !self.imports_sync_boto && believe::is_client_name(self.model.text(object))
+        is_plain && !self.imports_sync_boto && operation_names::is_client_name(self.model.text(object))
     }
 
     /// Returns the values of a class member. Searches the class and those of its bases that this file

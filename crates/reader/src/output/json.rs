@@ -7,10 +7,10 @@
 
 pub(crate) mod cargo;
 pub(crate) mod go;
+pub(crate) mod javascript;
 pub(crate) mod python;
 pub(crate) mod reading;
 pub(crate) mod ruby;
-pub(crate) mod script;
 pub(crate) mod search;
 pub(crate) mod secrets;
 pub(crate) mod shell;

@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use crate::output::format::{NamedFormat, OutputContext};
 use crate::output::json::reading::is_json_with_marks;
-use crate::output::json::{cargo, go, python, ruby, script, search, secrets, shell, sql};
+use crate::output::json::{cargo, go, javascript, python, ruby, search, secrets, shell, sql};
 use crate::output::patterns::table;
 use crate::output::report::DiagnosticReport;
 
@@ -60,7 +60,7 @@ pub static NAMED_FORMATS: &[NamedFormat] = &[
         b'{',
         ["\"errors\"", "\"generated_at\"", "\"metrics\""]
     ),
-    json!("biome-json", "biome", script::read_biome, b'{', ["\"summary\"", "\"suggestedFixesSkipped\""]),
+    json!("biome-json", "biome", javascript::read_biome, b'{', ["\"summary\"", "\"suggestedFixesSkipped\""]),
     json!("cargo-json", "clippy", cargo::read_cargo, b'{', ["\"reason\":", "\"package_id\":"]),
     json!(
         "detect-secrets-json",
@@ -72,7 +72,7 @@ pub static NAMED_FORMATS: &[NamedFormat] = &[
     json!(
         "eslint-json",
         "eslint",
-        script::read_eslint,
+        javascript::read_eslint,
         b'[',
         ["\"filePath\"", "\"messages\"", "\"errorCount\""]
     ),
@@ -102,7 +102,7 @@ pub static NAMED_FORMATS: &[NamedFormat] = &[
     json!(
         "oxlint-json",
         "oxlint",
-        script::read_oxlint,
+        javascript::read_oxlint,
         b'{',
         ["\"diagnostics\"", "\"labels\"", "\"filename\""]
     ),
@@ -122,7 +122,7 @@ pub static NAMED_FORMATS: &[NamedFormat] = &[
     json!(
         "stylelint-json",
         "stylelint",
-        script::read_stylelint,
+        javascript::read_stylelint,
         b'[',
         ["\"source\"", "\"invalidOptionWarnings\""]
     ),

@@ -7,7 +7,7 @@ use super::rule::RuleExample;
 use super::{PackError, RulePacks};
 use crate::content::DecodedContent;
 use crate::engine::RuleSet;
-use crate::fixed::{LineEdit, apply_line_edits};
+use crate::line_edits::{LineEdit, apply_line_edits};
 use crate::rules::companion::ChangeContext;
 use crate::stack::on_large_stack;
 use crate::syntax::ParserPool;

@@ -4,9 +4,9 @@
 //! computes the tree digests of Python code, and `text` the values of Python's literals. `former` computes an
 //! older tree digest, which existing manifests may contain.
 
-mod former;
+mod legacy_tree_digest;
 pub(super) mod python;
-mod text;
+mod python_literals;
 
 use std::collections::BTreeSet;
 
@@ -27,7 +27,7 @@ pub(super) fn digest_definition(
     Ok(DefinitionDigests {
         raw,
         tree: python::digest_tree(&[], &[node], text)?,
-        former: Some(former::digest_tree(node, text)?),
+        former: Some(legacy_tree_digest::digest_tree(node, text)?),
     })
 }
 

@@ -13,7 +13,7 @@ use truing_core::sync::{
 };
 
 use super::digest::{digest_bytes, digest_nodes, digest_remaining_nodes, join_digests};
-use super::{rust, script};
+use super::{javascript, rust};
 use crate::syntax::{ComplexityError, MAX_DEPTH, MAX_SOURCE_BYTES, ParserPool, SourceLanguage};
 
 /// Maximum number of files that are examined for one symbol. The number is limited because re-exports may
@@ -155,7 +155,7 @@ impl<'a> ReleaseFiles<'a> {
             let other = match family {
                 LanguageFamily::Rust => rust::resolve_module(path, &link.module, &has),
                 LanguageFamily::JavaScript => {
-                    script::resolve_module(path, &link.module, &has).map(|path| (path, Vec::new()))
+                    javascript::resolve_module(path, &link.module, &has).map(|path| (path, Vec::new()))
                 }
             };
             let Some((path, within)) = other else {
@@ -237,7 +237,7 @@ fn parse_items(path: &str, bytes: &[u8], parsers: &mut ParserPool) -> Result<Fil
     };
     let walked = match LanguageFamily::from_path(path) {
         Some(LanguageFamily::Rust) => rust::collect_items(tree.root_node(), &mut source),
-        Some(LanguageFamily::JavaScript) => script::collect_items(tree.root_node(), &mut source),
+        Some(LanguageFamily::JavaScript) => javascript::collect_items(tree.root_node(), &mut source),
         None => Ok(()),
     };
     let rest =

@@ -9,7 +9,7 @@ use ignore::WalkBuilder;
 use serde::{Deserialize, Serialize};
 use tree_sitter::Node;
 
-use super::outside::imported_modules;
+use super::non_function_code::imported_modules;
 use super::python::absolute_module;
 use super::{SourcesError, read_source_bytes};
 use crate::stack::on_large_stack;

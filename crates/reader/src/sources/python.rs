@@ -14,7 +14,7 @@ use truing_core::sync::{DefinitionDigests, NamesakeDefinition, SymbolDefinition,
 
 use super::archive::ArchiveFormat;
 use super::digest::digest_definition;
-use super::outside::NonFunctionPieces;
+use super::non_function_code::NonFunctionPieces;
 use crate::syntax::{ComplexityError, MAX_SOURCE_BYTES, ParserPool, SourceLanguage};
 use scope::{BindingTarget, PropertyRole, PythonClass, PythonScope, StatementBranch};
 

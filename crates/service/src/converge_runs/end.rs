@@ -10,7 +10,7 @@ use truing_core::slot::{StepOutcome, WaitReason};
 use truing_forge::effects::{EffectError, EffectExecutor};
 use truing_loops::machine::{SystemClock, new_run_id};
 use truing_loops::program_versions;
-use truing_loops::stopped::StepStopReason;
+use truing_loops::step_stop_reason::StepStopReason;
 
 use crate::lease::Lease;
 use crate::run_failure::{CONVERGE_CLASS, RunFailure};

@@ -9,7 +9,7 @@ use truing_core::money::MicroUsd;
 use truing_core::port::{Clock, HistoryEvent, RecordStore, StoreError};
 use truing_core::run::RunOutcome;
 use truing_git::{GitError, Mirror};
-use truing_loops::converge::{RunObserver, words};
+use truing_loops::converge::{RunObserver, run_texts};
 use truing_loops::machine::SystemClock;
 
 /// The end of a run, in the terms that the metrics count.
@@ -68,7 +68,7 @@ pub(super) struct RunTimeline<'a> {
 #[async_trait]
 impl RunObserver for RunTimeline<'_> {
     fn on_action_start(&self, record: &ConvergeRecord, act: &ConvergeAction) {
-        if let Some(line) = words::describe_action_start(record, act) {
+        if let Some(line) = run_texts::describe_action_start(record, act) {
             (self.report_progress)(ProgressMessage::Step(&line));
         }
     }
@@ -76,7 +76,7 @@ impl RunObserver for RunTimeline<'_> {
     async fn on_log_update(&self, record: &ConvergeRecord, previous_log_length: usize) {
         // If the lines for an action cannot be rendered, the run continues.
         let lines =
-            words::render_progress(self.mirror, record, previous_log_length).await.unwrap_or_default();
+            run_texts::render_progress(self.mirror, record, previous_log_length).await.unwrap_or_default();
         let events: Vec<HistoryEvent> =
             lines.iter().map(|line| run_event(record, format!("converge: {line}"))).collect();
         lines.iter().for_each(|line| (self.report_progress)(ProgressMessage::Line(line)));
@@ -121,6 +121,6 @@ pub(super) async fn render_report(mirror: &Mirror, record: &ConvergeRecord) -> R
         Some(exit) if exit.kind() != ConvergeExitKind::Converged => RETRY_HINT,
         Some(_) | None => "",
     };
-    let report = markdown::code_block("text", &words::render_report(mirror, record).await?);
+    let report = markdown::code_block("text", &run_texts::render_report(mirror, record).await?);
     Ok(format!("## /converge: {kind}\n\n{report}{again}"))
 }

@@ -14,10 +14,10 @@ use truing_core::publish::CommentProducer;
 use truing_core::slot::{ConvergeRequest, StepOutcome, WaitReason};
 use truing_forge::effects::EffectExecutor;
 use truing_forge::{ForgeServer as _, RepositoryClient};
-use truing_loops::converge::pursue::PullRequestRunner;
+use truing_loops::converge::post_audit::PullRequestRunner;
 use truing_loops::converge::{ConvergeCallOutcome, ConvergeRunMode};
 use truing_loops::machine::SystemClock;
-use truing_loops::stopped::StepStopReason;
+use truing_loops::step_stop_reason::StepStopReason;
 use truing_loops::telemetry;
 
 use crate::lease::Lease;

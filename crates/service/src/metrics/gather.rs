@@ -58,7 +58,14 @@ impl ServiceMetrics {
     }
 
     pub(super) fn record_census(&self, census: StoreStatistics) {
-        let StoreStatistics { slots, oldest_due, untold, budgets, unreadable, bytes } = census;
+        let StoreStatistics {
+            slots,
+            oldest_due,
+            pending_notices: untold,
+            used_budget_permille: budgets,
+            unreadable,
+            bytes,
+        } = census;
         // The reset removes the series of states in which no slot is any longer.
         self.0.slots.reset();
         let mut parked = 0;

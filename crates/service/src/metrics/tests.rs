@@ -22,8 +22,8 @@ fn told() -> (ServiceMetrics, String) {
     metrics.record_census(StoreStatistics {
         slots: vec![("held".into(), "parked".into(), 2), ("waiting".into(), "backoff".into(), 3)],
         oldest_due: Some(Duration::from_millis(1500)),
-        untold: 4,
-        budgets: vec![(BudgetLevelKind::RepoDay, 850)],
+        pending_notices: 4,
+        used_budget_permille: vec![(BudgetLevelKind::RepoDay, 850)],
         unreadable: 1,
         bytes: 8192,
     });

@@ -9,9 +9,9 @@ use truing_core::run::RunOutcome;
 use truing_core::slot::LoopKind;
 use truing_loops::text::format_instant;
 
-use super::alike::normalize_reason;
 use super::amount::mean_per_run;
 use super::loops::{self, format_day, utc_day};
+use super::reason_normalization::normalize_reason;
 use super::run::ReportedRun;
 
 /// Largest number of days in a report with one period for each day. A longer time is reported by week.

@@ -12,9 +12,9 @@ use truing_core::run::{LoopStep as _, RunDetail, RunOutcome, RunRecord};
 use truing_loops::text::format_instant;
 use truing_store::RunEndCount;
 
-use super::alike::normalize_reason;
 use super::amount::mean_per_run;
 use super::loops::format_day;
+use super::reason_normalization::normalize_reason;
 
 /// The totals of ended runs, with the number of runs by end.
 #[derive(Serialize, Clone, Default)]

@@ -169,7 +169,7 @@ impl RepositorySnapshot {
             let Some((slot, reviews)) = known else { continue };
             let rouse = pull_mark(&slot, pull, &reviews);
             if rouse == SlotMarkAction::OncePerRevision
-                && !insert_roused(woken_slots, &key, Some(&pull.revision))
+                && !record_woken_slot(woken_slots, &key, Some(&pull.revision))
             {
                 continue;
             }
@@ -186,7 +186,7 @@ impl RepositorySnapshot {
             let closed: Vec<SlotKey> = closed.map(|slot| slot.key).collect();
             woken_slots.retain(|key, _| keys.contains(key) || closed.contains(key));
             for (key, described) in closed.iter().zip(store.descriptions(&closed).await?) {
-                if let (Some(described), true) = (described, insert_roused(woken_slots, key, None)) {
+                if let (Some(described), true) = (described, record_woken_slot(woken_slots, key, None)) {
                     marks.push(slot_mark(key.clone(), SlotDescription { head: None, ..described }));
                 }
             }
@@ -311,12 +311,12 @@ pub(super) enum SlotMarkAction {
 
 /// Records that a held slot is marked for `revision`. `None` means that the pull request is closed. Returns
 /// false if the slot was last marked for the same revision.
-fn insert_roused(
-    roused: &mut HashMap<SlotKey, Option<PullRevision>>,
+fn record_woken_slot(
+    woken_slots: &mut HashMap<SlotKey, Option<PullRevision>>,
     key: &SlotKey,
     revision: Option<&PullRevision>,
 ) -> bool {
-    let before = roused.insert(key.clone(), revision.cloned());
+    let before = woken_slots.insert(key.clone(), revision.cloned());
     before != Some(revision.cloned())
 }
 

@@ -49,16 +49,17 @@ pub enum PostgresConnectError {
     },
     /// A later version has changed the schema so much that this program cannot use it.
     #[error(
-        "{name} has schema version {found_version}, which needs a program with schema version {oldest} or \
+        "{name} has schema version {found_version}, which needs a program with schema version \
+            {min_program_schema_version} or \
             later; this program has {own_version}: upgrade truing"
     )]
-    Newer {
+    SchemaTooNew {
         /// The server and database.
         name: Arc<str>,
         /// The schema version of the database.
         found_version: i64,
         /// The lowest schema version whose program can use the database.
-        oldest: i64,
+        min_program_schema_version: i64,
         /// The schema version that this program uses.
         own_version: i64,
     },
@@ -180,7 +181,7 @@ pub(super) fn missing_session_error(name: &str, error: &PoolError) -> StoreError
 
 /// Returns the message for a server that does not answer.
 pub(super) fn timeout_message() -> String {
-    let seconds = super::PATIENCE.as_secs();
+    let seconds = super::SESSION_TIMEOUT.as_secs();
     format!(
         "the server has not answered within {seconds} s; check that it runs, and check the network to \
         the server"

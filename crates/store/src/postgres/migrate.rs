@@ -17,25 +17,40 @@ const OLDEST_SERVER: i64 = 140_000;
 /// One migration for each schema version; the first is for an empty database. Each migration names the oldest
 /// program version that can use the migrated database.
 const MIGRATIONS: [SchemaMigration; 5] = [
-    SchemaMigration { sql: include_str!("../../migrations/postgres/0001.sql"), oldest: 1 },
-    SchemaMigration { sql: include_str!("../../migrations/postgres/0002.sql"), oldest: 1 },
-    SchemaMigration { sql: include_str!("../../migrations/postgres/0003.sql"), oldest: 1 },
-    SchemaMigration { sql: include_str!("../../migrations/postgres/0004.sql"), oldest: 1 },
-    SchemaMigration { sql: include_str!("../../migrations/postgres/0005.sql"), oldest: 1 },
+    SchemaMigration {
+        sql: include_str!("../../migrations/postgres/0001.sql"),
+        min_program_schema_version: 1,
+    },
+    SchemaMigration {
+        sql: include_str!("../../migrations/postgres/0002.sql"),
+        min_program_schema_version: 1,
+    },
+    SchemaMigration {
+        sql: include_str!("../../migrations/postgres/0003.sql"),
+        min_program_schema_version: 1,
+    },
+    SchemaMigration {
+        sql: include_str!("../../migrations/postgres/0004.sql"),
+        min_program_schema_version: 1,
+    },
+    SchemaMigration {
+        sql: include_str!("../../migrations/postgres/0005.sql"),
+        min_program_schema_version: 1,
+    },
 ];
 
 struct SchemaMigration {
     sql: &'static str,
     /// The lowest schema version whose program can use the database after this migration.
-    oldest: i64,
+    min_program_schema_version: i64,
 }
 
 /// The schema version that this program reads and writes.
-const FORM: i64 = MIGRATIONS.len() as i64;
+const SCHEMA_VERSION: i64 = MIGRATIONS.len() as i64;
 
 /// The key of the lock for migrations, an arbitrary constant. If two servers migrate at the same time, the
 /// second server waits, and then finds that nothing is left to migrate.
-const LOCK: i64 = 0x5472_7565;
+const MIGRATION_LOCK_KEY: i64 = 0x5472_7565;
 
 impl PostgresDatabase {
     /// Migrates the database to this version's schema, in one transaction. Refuses a database with an
@@ -64,7 +79,10 @@ impl PostgresDatabase {
             return Ok(());
         }
         let transaction = client.transaction().await.map_err(to_connect_error)?;
-        transaction.execute("SELECT pg_advisory_xact_lock($1)", &[&LOCK]).await.map_err(to_connect_error)?;
+        transaction
+            .execute("SELECT pg_advisory_xact_lock($1)", &[&MIGRATION_LOCK_KEY])
+            .await
+            .map_err(to_connect_error)?;
         transaction
             .batch_execute(
                 "CREATE SCHEMA IF NOT EXISTS truing;
@@ -77,12 +95,12 @@ impl PostgresDatabase {
             .await
             .map_err(to_connect_error)?;
         let (found, oldest): (i64, i64) = found.map_or((0, 0), |row| (row.get(0), row.get(1)));
-        if oldest > FORM {
-            return Err(PostgresConnectError::Newer {
+        if oldest > SCHEMA_VERSION {
+            return Err(PostgresConnectError::SchemaTooNew {
                 name: Arc::clone(&self.name),
                 found_version: found,
-                oldest,
-                own_version: FORM,
+                min_program_schema_version: oldest,
+                own_version: SCHEMA_VERSION,
             });
         }
         let applied = usize::try_from(found).unwrap_or(0);
@@ -92,7 +110,10 @@ impl PostgresDatabase {
         if let Some(last) = MIGRATIONS.get(applied..).and_then(<[SchemaMigration]>::last) {
             transaction.execute("DELETE FROM truing.form", &[]).await.map_err(to_connect_error)?;
             let sql = "INSERT INTO truing.form VALUES ($1, $2)";
-            transaction.execute(sql, &[&FORM, &last.oldest]).await.map_err(to_connect_error)?;
+            transaction
+                .execute(sql, &[&SCHEMA_VERSION, &last.min_program_schema_version])
+                .await
+                .map_err(to_connect_error)?;
         }
         let half = transaction
             .query_opt("SELECT source FROM truing.transfer LIMIT 1", &[])
@@ -121,14 +142,14 @@ impl PostgresDatabase {
             false => None,
         };
         let (database, oldest): (i64, i64) = database.map_or((0, 0), |row| (row.get(0), row.get(1)));
-        if oldest > FORM {
-            return Err(PostgresConnectError::Newer {
+        if oldest > SCHEMA_VERSION {
+            return Err(PostgresConnectError::SchemaTooNew {
                 name: Arc::clone(&self.name),
                 found_version: database,
-                oldest,
-                own_version: FORM,
+                min_program_schema_version: oldest,
+                own_version: SCHEMA_VERSION,
             });
         }
-        Ok(SchemaVersions { database, program: FORM })
+        Ok(SchemaVersions { database, program: SCHEMA_VERSION })
     }
 }

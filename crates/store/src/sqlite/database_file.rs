@@ -11,13 +11,13 @@ use truing_core::port::StoreError;
 pub(crate) struct DatabaseFile {
     path: Arc<Path>,
     /// Device and inode of the file when it was opened.
-    file: Option<(u64, u64)>,
+    opened_file_identity: Option<(u64, u64)>,
 }
 
 impl DatabaseFile {
     pub(super) fn from_path(path: Arc<Path>) -> Self {
         let file = device_and_inode(&path);
-        Self { path, file }
+        Self { path, opened_file_identity: file }
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -26,7 +26,7 @@ impl DatabaseFile {
 
     /// Returns an error if the file that was opened is no longer at its path.
     pub(crate) fn check_in_place(&self) -> Result<(), StoreError> {
-        if device_and_inode(&self.path) == self.file {
+        if device_and_inode(&self.path) == self.opened_file_identity {
             return Ok(());
         }
         Err(StoreError::Unavailable(format!(

@@ -12,7 +12,7 @@ use rusqlite::{Connection, ErrorCode, MAIN_DB, OpenFlags, OptionalExtension as _
 
 use super::database_file::DatabaseFile;
 use super::fault::sqlite_error_message;
-use super::one_table;
+use super::run_table_migration;
 use crate::fault::StoreFault;
 use crate::lock::{ServeLockHolder, holder_text, serving_process, was_locked};
 use crate::sql::StoreOpenPurpose;
@@ -21,7 +21,7 @@ use crate::sql::StoreOpenPurpose;
 pub(super) const BUSY_SECONDS: u64 = 5;
 
 /// Number of statements that a connection keeps prepared. The default of the `rusqlite` crate is smaller.
-const STATEMENTS: usize = 128;
+const STATEMENT_CACHE_CAPACITY: usize = 128;
 
 /// Number of attempts to turn on the write-ahead log while other processes also try this. Once one process
 /// has succeeded, the others have nothing left to do.
@@ -53,7 +53,7 @@ const MIGRATIONS: [&str; 17] = [
 ];
 
 /// The first schema version with one table for the runs of all loops.
-const ONE_TABLE: i64 = 11;
+const SINGLE_RUN_TABLE_VERSION: i64 = 11;
 
 /// The schema version that this program reads and writes.
 pub(super) const VERSION: i64 = MIGRATIONS.len() as i64;
@@ -108,23 +108,25 @@ pub enum SqliteOpenError {
         found_version: i64,
     },
     /// A server of an earlier version still has the file open.
-    #[error("{} has the older schema version {form}, and is served{}; stop that server, then run this \
+    #[error("{} has the older schema version {schema_version}, and is served{}; stop that server, then \
+        run this \
         command again to upgrade the file to schema version {VERSION}", path.display(), holder_text(server))]
     InUse {
         /// Path of the file.
         path: PathBuf,
-        form: i64,
+        schema_version: i64,
         /// The process that serves the file.
         server: ServeLockHolder,
     },
     /// The file has several names, which are hard links.
-    #[error("{} has {names} names (hard links), but a database must have only one name: remove the other \
+    #[error("{} has {link_count} names (hard links), but a database must have only one name: remove the \
+        other \
         names, or set `store.url` to another file", path.display())]
     Linked {
         /// Path of the file.
         path: PathBuf,
         /// Number of the file's names.
-        names: u64,
+        link_count: u64,
     },
     /// A server has the file open under another name.
     #[error("{} is already served under another name (a mount), or its lock file ({}.lock) was deleted; \
@@ -271,8 +273,8 @@ fn create_file(path: &Path) -> Result<(), SqliteOpenError> {
     // When a process closes any descriptor of a file, it loses all its POSIX locks on that file, including
     // SQLite's. This function opens a descriptor only to create the file. Until the descriptor is closed, the
     // mutex blocks other threads.
-    static MAKING: Mutex<()> = Mutex::new(());
-    let _making = MAKING.lock().unwrap_or_else(PoisonError::into_inner);
+    static FILE_CREATION_LOCK: Mutex<()> = Mutex::new(());
+    let _making = FILE_CREATION_LOCK.lock().unwrap_or_else(PoisonError::into_inner);
     let to_open_error = |source: io::Error| SqliteOpenError::File { path: path.into(), source };
     // A running server would not use the new file, because it still has the deleted file open.
     if let Some(server) = serving_process(path).filter(|_| !path.exists()) {
@@ -298,7 +300,7 @@ fn create_file(path: &Path) -> Result<(), SqliteOpenError> {
     // SQLite keeps its log beside the name under which the file was opened. Writes under another name could
     // therefore be lost.
     if metadata.nlink() > 1 {
-        return Err(SqliteOpenError::Linked { path: path.into(), names: metadata.nlink() });
+        return Err(SqliteOpenError::Linked { path: path.into(), link_count: metadata.nlink() });
     }
     // A file without write permission is refused even if this user could write to it, because the permission
     // was removed on purpose.
@@ -347,7 +349,7 @@ fn enable_write_ahead_log(connection: &Connection) -> rusqlite::Result<String> {
 
 fn configure_connection(connection: &Connection) -> rusqlite::Result<()> {
     connection.busy_timeout(Duration::from_secs(BUSY_SECONDS))?;
-    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    connection.set_prepared_statement_cache_capacity(STATEMENT_CACHE_CAPACITY);
     // The mode is FULL because a webhook is acknowledged only after its mark is on the disk. Without FULL,
     // the mark could be lost in a power failure.
     connection.execute_batch("PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;")
@@ -389,7 +391,7 @@ fn migrate(
         // refused.
         let is_other = |server: &ServeLockHolder| server.pid.is_some_and(|pid| pid != std::process::id());
         if let Some(server) = serving_process(path).filter(|server| form > 0 && is_other(server)) {
-            return Err(SqliteOpenError::InUse { path: path.into(), form, server });
+            return Err(SqliteOpenError::InUse { path: path.into(), schema_version: form, server });
         }
         let applied = usize::try_from(form).unwrap_or(0);
         for migration in MIGRATIONS.iter().skip(applied) {
@@ -401,8 +403,8 @@ fn migrate(
                 to_open_error(error)
             })?;
         }
-        if form < ONE_TABLE {
-            one_table::convert_records(&transaction).map_err(to_open_error)?;
+        if form < SINGLE_RUN_TABLE_VERSION {
+            run_table_migration::convert_records(&transaction).map_err(to_open_error)?;
         }
         transaction.pragma_update(None, "application_id", APPLICATION_ID).map_err(to_open_error)?;
         transaction.pragma_update(None, "user_version", VERSION).map_err(to_open_error)?;

@@ -10,8 +10,8 @@ use truing_core::port::StoreError;
 use crate::sql::SqlTransaction as Statements;
 
 use super::database_file::DatabaseFile;
-use super::named::OpenFileGuard;
 use super::open;
+use super::open_file_guard::OpenFileGuard;
 use crate::fault::StoreFault;
 
 /// Number of connections that read at the same time. Further reads wait.

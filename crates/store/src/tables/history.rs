@@ -112,7 +112,7 @@ impl Store {
     /// [`StoreError`] if the store cannot be read.
     #[truing_core::boxed_future]
     pub async fn find_key(&self, text: &str) -> Result<Option<SlotKey>, StoreError> {
-        let candidates = candidates(text);
+        let candidates = name_and_url_candidates(text);
         self.read(move |connection| {
             // In SQLite, comparisons of these columns already ignore case, because the table defines it.
             let sql = connection.dialect().choose(
@@ -136,7 +136,7 @@ impl Store {
 /// Returns the stored names and URLs to which a user's text may refer. The best match is first. For a URL,
 /// the values are the URL itself and the pages above it (`…/pull/7/files` belongs to `…/pull/7`). For a name,
 /// the value is the name without spaces.
-fn candidates(text: &str) -> Vec<String> {
+fn name_and_url_candidates(text: &str) -> Vec<String> {
     let Some((scheme, rest)) = text.trim().split_once("://") else {
         let name: String = text.split_whitespace().collect();
         // Users write `owner/name/7` in shells where `#` starts a comment.

@@ -24,10 +24,10 @@ pub struct StoreStatistics {
     /// Time for which the oldest due slot has been due; none if no slot is due.
     pub oldest_due: Option<Duration>,
     /// Number of notices that are still to be sent.
-    pub untold: u64,
+    pub pending_notices: u64,
     /// For each kind of budget level, the largest spent fraction of a limit, in thousandths. Only levels of
     /// the current periods are included.
-    pub budgets: Vec<(BudgetLevelKind, u64)>,
+    pub used_budget_permille: Vec<(BudgetLevelKind, u64)>,
     /// Number of slots with an unreadable row. Every function ignores these slots until a user deletes them.
     pub unreadable: u64,
     /// The size in bytes of the database. For an SQLite file, this includes the write-ahead log.
@@ -73,8 +73,8 @@ impl Store {
             return Ok(StoreStatistics {
                 slots: slots.into_iter().map(|(shown, count)| split_state_count(&shown, count)).collect(),
                 oldest_due: oldest.map(|at| elapsed_since(at, now)),
-                untold: untold as u64,
-                budgets,
+                pending_notices: untold as u64,
+                used_budget_permille: budgets,
                 unreadable: unreadable as u64,
                 bytes,
             });
@@ -83,8 +83,8 @@ impl Store {
             Ok(StoreStatistics {
                 slots: slot_counts(connection)?,
                 oldest_due: oldest_due(connection, now)?,
-                untold: super::operator_tables::notice::count_pending_notices(connection)?,
-                budgets: super::ledger::greatest_used_fractions(connection, now)?,
+                pending_notices: super::operator_tables::notice::count_pending_notices(connection)?,
+                used_budget_permille: super::ledger::greatest_used_fractions(connection, now)?,
                 unreadable: count_still_unreadable(&watch, connection),
                 bytes: database_size(connection, path.as_deref())?,
             })

@@ -26,7 +26,7 @@ const BATCH: i64 = 256;
 
 /// Time in milliseconds for which the budget level of a pull request is kept after its last use. Without this
 /// level, an open pull request would again have its full budget.
-const PULL_KEPT: i64 = 400 * 24 * 60 * 60 * 1000;
+const PULL_LEVEL_RETENTION_MS: i64 = 400 * 24 * 60 * 60 * 1000;
 
 #[async_trait]
 impl Ledger for Store {
@@ -124,7 +124,7 @@ impl Store {
                         AND (period = '' OR period < CASE WHEN kind IN ('team_month', 'month') THEN ?3 ELSE \
                  ?2 END)
                         LIMIT ?4)";
-            let pulls = now.0.saturating_sub(PULL_KEPT);
+            let pulls = now.0.saturating_sub(PULL_LEVEL_RETENTION_MS);
             let levels =
                 connection.sql(sql).execute((before.0, utc_day(now), utc_month(now), BATCH, pulls))?;
             Ok(settled + levels)

@@ -180,7 +180,7 @@ impl Store {
             (name.to_owned(), request.clone(), operator.to_owned(), Arc::clone(&self.0.clock));
         self.write(move |connection| {
             let (before, now) = (switch::read(connection)?, clock.now());
-            let repository = switch::find(connection, &name)?;
+            let repository = switch::find_repositories_by_name(connection, &name)?;
             match before.apply_repository_request(&repository, &request, &operator, now) {
                 Some(turned) => {
                     let after = store_switches(connection, &before, turned, now)?;

@@ -114,7 +114,7 @@ impl Store {
     async fn unrecorded_cost_on_levels(
         &self,
         since: UnixMillis,
-        levels: &str,
+        level_condition_sql: &str,
     ) -> Result<MicroUsd, StoreError> {
         // Only a few calls belong to runs without a record. The levels are therefore joined last, and only
         // for these calls.
@@ -127,7 +127,8 @@ impl Store {
              NULL))
              SELECT CAST(coalesce(sum(spent), 0) AS BIGINT) FROM untold
              WHERE EXISTS (SELECT 1 FROM draw JOIN level ON level.id = draw.level
-                           WHERE draw.reservation = untold.id AND level.kind = 'review' AND {levels})"
+                           WHERE draw.reservation = untold.id AND level.kind = 'review' AND \
+                           {level_condition_sql})"
         );
         self.sum_costs_since(since, sql).await
     }

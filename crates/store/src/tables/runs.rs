@@ -54,7 +54,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] if the store cannot be written.
     #[truing_core::boxed_future]
-    pub async fn record_unfinished_end(
+    pub async fn record_slotless_review_end(
         &self,
         run: &RunId,
         key: &SlotKey,
@@ -65,7 +65,15 @@ impl Store {
     ) -> Result<MicroUsd, StoreError> {
         let (run, key, revision, outcome) = (run.clone(), key.clone(), revision.clone(), outcome.clone());
         self.write(move |connection| {
-            reviews::record_unfinished_end(connection, &run, &key, &revision, began, outcome.clone(), now)
+            reviews::record_slotless_review_end(
+                connection,
+                &run,
+                &key,
+                &revision,
+                began,
+                outcome.clone(),
+                now,
+            )
         })
         .await
     }
@@ -284,7 +292,7 @@ impl RunStore for Store {
         let (run, summary, status) = (run.clone(), summary.to_owned(), status.clone());
         self.write(move |connection| {
             reviews::check_fence(connection, &run)?;
-            desired::store_announcement(connection, &run.key, producer, &summary, &status)
+            desired::store_summary_and_status(connection, &run.key, producer, &summary, &status)
         })
         .await
     }
@@ -352,8 +360,8 @@ impl RunStore for Store {
         .await
     }
 
-    async fn mark_published(&self, run: &RunReference, outcome: &ReviewRecord) -> Result<(), StoreError> {
-        let (run, outcome) = (run.clone(), outcome.clone());
+    async fn mark_published(&self, run: &RunReference, record: &ReviewRecord) -> Result<(), StoreError> {
+        let (run, outcome) = (run.clone(), record.clone());
         self.write(move |connection| reviews::mark_published(connection, &run, &outcome)).await
     }
 

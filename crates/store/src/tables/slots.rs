@@ -14,7 +14,7 @@ use truing_core::switch::RepositoryRef;
 use truing_core::worker_group::WorkerGroup;
 
 use super::{marks, operator_tables, watchlist};
-use crate::due::{WINDOW, interleave_repositories};
+use crate::due::{MAX_RANKED_SLOTS, interleave_repositories};
 use crate::fault::{StoreFault, from_json, to_json};
 use crate::lock;
 use crate::store::{Store, box_future};
@@ -42,7 +42,7 @@ impl SlotStore for Store {
             // slots.
             while slots.len() < limit {
                 let window = due_keys_after(connection, now, &after)?;
-                let is_last = window.len() < WINDOW;
+                let is_last = window.len() < MAX_RANKED_SLOTS;
                 if let Some((key, at)) = window.last() {
                     after = (*at, key.clone());
                 }
@@ -183,9 +183,9 @@ impl SlotStore for Store {
         }
     }
 
-    async fn refresh_workers(&self, leases: bool) -> Result<WorkerGroup, StoreError> {
+    async fn refresh_workers(&self, is_leasing: bool) -> Result<WorkerGroup, StoreError> {
         match self.valkey_server() {
-            Some(valkey) => box_future(|| valkey.refresh_workers(leases)).await,
+            Some(valkey) => box_future(|| valkey.refresh_workers(is_leasing)).await,
             None => Ok(WorkerGroup::default()),
         }
     }
@@ -276,7 +276,7 @@ fn due_keys_after(
                ORDER BY wakes_at, key LIMIT ?4";
     let rows = connection
         .sql(sql)
-        .query((now.0, after.0, &after.1, WINDOW), |row| Ok((row.get(0)?, row.get(1)?)))?;
+        .query((now.0, after.0, &after.1, MAX_RANKED_SLOTS), |row| Ok((row.get(0)?, row.get(1)?)))?;
     rows.collect()
 }
 

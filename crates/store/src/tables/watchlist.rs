@@ -78,10 +78,10 @@ impl SweepStore for Store {
     async fn store_requests(
         &self,
         user_requests: &[UserRequest],
-        of: &KnownRepository,
+        repository: &KnownRepository,
         new_cursor: Option<UnixMillis>,
     ) -> Result<(), StoreError> {
-        let (user_requests, of) = (user_requests.to_vec(), of.clone());
+        let (user_requests, of) = (user_requests.to_vec(), repository.clone());
         self.write(move |connection| {
             store_repositories(connection, std::slice::from_ref(&of))?;
             if let Some(new_cursor) = new_cursor {
@@ -162,10 +162,10 @@ impl SweepStore for Store {
     async fn mark_request_served(
         &self,
         user_request: &UserRequest,
-        obeyed: Option<&UserRequestOutcome>,
+        outcome: Option<&UserRequestOutcome>,
     ) -> Result<Result<(), VersionConflict>, StoreError> {
         let is_apart = self.valkey_server().is_some();
-        if let (Some(valkey), Some(UserRequestOutcome { slot, .. })) = (self.valkey_server(), obeyed) {
+        if let (Some(valkey), Some(UserRequestOutcome { slot, .. })) = (self.valkey_server(), outcome) {
             // The slot is written first. The request's name is the idempotency key, so the slot is written
             // only once. If the process exits before the other writes, a later process finds the slot already
             // changed, and does the other writes.
@@ -176,7 +176,7 @@ impl SweepStore for Store {
                 SwapOutcome::PerSlot(_) | SwapOutcome::KillSwitchOn => return Ok(Err(VersionConflict)),
             }
         }
-        let (user_request, obeyed, now) = (user_request.clone(), obeyed.cloned(), self.0.clock.now());
+        let (user_request, obeyed, now) = (user_request.clone(), outcome.cloned(), self.0.clock.now());
         self.write(move |connection| {
             if let Some(UserRequestOutcome {
                 slot: (version, slot),

@@ -6,11 +6,11 @@ use std::collections::VecDeque;
 use crate::sql::{ColumnKind, SqlRow, SqlValue, TableColumn};
 use crate::store::Store;
 
-use super::compared::TableComparison;
 use super::endpoints::is_postgres;
 use super::fault::TransferError;
 use super::progress::StorePart;
 use super::row::{self, UnfitValue};
+use super::table_comparison::TableComparison;
 use super::table_list::TableSchema;
 use super::{page, slots};
 
@@ -100,7 +100,7 @@ fn is_key_before(one: &[SqlValue], other: &[SqlValue]) -> bool {
 struct StorePartRows<'a> {
     store: &'a Store,
     part: StorePart,
-    replace: bool,
+    replaces_nul_chars: bool,
     limit: usize,
     buffered_rows: VecDeque<SqlRow>,
     last_key: Option<Vec<SqlValue>>,
@@ -108,9 +108,17 @@ struct StorePartRows<'a> {
 }
 
 impl<'a> StorePartRows<'a> {
-    fn new(store: &'a Store, part: StorePart, replace: bool) -> Self {
+    fn new(store: &'a Store, part: StorePart, replaces_nul_chars: bool) -> Self {
         let limit = page::FIRST_PAGE_ROWS;
-        Self { store, part, replace, limit, buffered_rows: VecDeque::new(), last_key: None, is_last: false }
+        Self {
+            store,
+            part,
+            replaces_nul_chars,
+            limit,
+            buffered_rows: VecDeque::new(),
+            last_key: None,
+            is_last: false,
+        }
     }
 
     async fn next_row(&mut self) -> Result<Option<SqlRow>, TransferError> {
@@ -129,7 +137,7 @@ impl<'a> StorePartRows<'a> {
             Some([SqlValue::Text(name)]) => Some(name.clone()),
             Some(_) | None => None,
         };
-        let page = slots::read_slot_page(self.store, after, page::SLOTS).await?;
+        let page = slots::read_slot_page(self.store, after, page::SLOTS_PER_PAGE).await?;
         self.is_last = page.is_last;
         self.last_key = page.last_name.map(|name| vec![SqlValue::Text(name)]);
         for slot in &page.slots {
@@ -151,7 +159,7 @@ impl<'a> StorePartRows<'a> {
             if let Some(misfit) = row::find_unfit_value(table, &row, None) {
                 return Err(unfit_value_error(self.store, table, &row, misfit));
             }
-            if self.replace {
+            if self.replaces_nul_chars {
                 row::replace_nul_chars(&mut row);
             }
             self.buffered_rows.push_back(row);

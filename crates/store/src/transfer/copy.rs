@@ -13,13 +13,13 @@ use crate::store::{Store, box_future};
 use crate::tables::{kill_switch, last_number, write_versioned_slots};
 
 use super::compare::{self, unfit_value_error};
-use super::compared::TableComparison;
 use super::endpoints::{SourceLock, TargetLock, is_postgres, share_storage, valkey_server_name};
 use super::fault::TransferError;
 use super::page;
 use super::progress::{self, CopyProgress, StorePart};
 use super::row::{self, NulPolicy};
 use super::slots;
+use super::table_comparison::TableComparison;
 use super::table_list::{self, TABLES, TableSchema};
 
 /// A page that was copied.
@@ -124,8 +124,8 @@ impl StoreCopy<'_> {
             let (source_name, found) = (ours.source, found.source);
             return Err(TransferError::OtherSource { target, source_name, found_source: found });
         }
-        if found.slots != ours.slots {
-            return Err(TransferError::OtherSlots { target, found_slots: found.slots });
+        if found.slot_server_name != ours.slot_server_name {
+            return Err(TransferError::OtherSlots { target, found_slots: found.slot_server_name });
         }
         // If a person turned the kill switch directly in Valkey and no process has read it since, this call
         // records the change. The change is then copied with the records.
@@ -159,7 +159,7 @@ impl StoreCopy<'_> {
             Some([SqlValue::Text(name)]) => Some(name.clone()),
             Some(_) | None => None,
         };
-        let page = slots::read_slot_page(self.from, after, page::SLOTS).await?;
+        let page = slots::read_slot_page(self.from, after, page::SLOTS_PER_PAGE).await?;
         let reached = page.last_name.map(|name| vec![SqlValue::Text(name)]);
         let count = page.slots.len();
         let next = progress.after_page(StorePart::Slots, count, reached.as_deref(), page.is_last);
@@ -282,7 +282,7 @@ impl StoreCopy<'_> {
             None => self.from.read(last_number).await?,
         };
         // If the counter of the source was reset, it may be less than tokens in the records.
-        let known = self.to.read(table_list::greatest_slot_version).await?;
+        let known = self.to.read(table_list::greatest_recorded_token).await?;
         self.to.raise_version(given.max(known)).await?;
         let compared = compare::compare_all(self.from, self.to).await?;
         if let Some(difference) = compared.iter().find(|compared| !compared.is_equal()) {

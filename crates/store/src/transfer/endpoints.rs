@@ -10,7 +10,7 @@ use crate::store::{Store, StoreEngine, box_future};
 use super::fault::TransferError;
 
 /// Text in place of an address that a transferring process writes into the lock file.
-const LISTEN: &str = "truing store migrate";
+const LOCK_ADDRESS_TEXT: &str = "truing store migrate";
 
 /// Returns the name of a store's Valkey server. Returns an empty text for an SQLite file. A continued
 /// transfer requires the same server as before.
@@ -56,7 +56,7 @@ impl SourceLock {
 
 /// Takes the lock of a file, in the same way as a process that serves from the file.
 fn acquire_serve_lock(store: &Store, path: &Path) -> Result<ServeLock, TransferError> {
-    match ServeLock::acquire(path, LISTEN, store.0.clock.now()) {
+    match ServeLock::acquire(path, LOCK_ADDRESS_TEXT, store.0.clock.now()) {
         Ok(lock) => Ok(lock),
         Err(ServeLockError::AlreadyServed { holder, .. }) => {
             Err(TransferError::StoreBusy { store: store.name(), process: lock::holder_text(&holder) })

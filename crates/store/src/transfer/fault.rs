@@ -2,7 +2,7 @@
 
 use truing_core::port::StoreError;
 
-use super::compared::TableComparison;
+use super::table_comparison::TableComparison;
 
 /// Reason why a store was not copied or not compared.
 #[derive(Debug, thiserror::Error)]

@@ -12,7 +12,7 @@ pub(super) struct CopyProgress {
     /// Name of the store that is copied.
     pub(super) source: String,
     /// Name of the target's Valkey server.
-    pub(super) slots: String,
+    pub(super) slot_server_name: String,
     /// Name of the part that is being copied.
     pub(super) part: String,
     /// The key of the last copied row of this part, as JSON.
@@ -64,8 +64,8 @@ impl StorePart {
 
 impl CopyProgress {
     /// Returns the progress of a copy that has just begun.
-    pub(super) fn new(source: String, slots: String) -> Self {
-        Self { source, slots, part: SLOT.to_owned(), last_key: None, copied: 0 }
+    pub(super) fn new(source: String, slot_server_name: String) -> Self {
+        Self { source, slot_server_name, part: SLOT.to_owned(), last_key: None, copied: 0 }
     }
 
     /// Returns the progress after `rows` more rows of this part. `key` is the key of the last of these rows.
@@ -77,11 +77,11 @@ impl CopyProgress {
         key: Option<&[SqlValue]>,
         is_last: bool,
     ) -> Result<Self, StoreFault> {
-        let Self { source, slots, .. } = self.clone();
+        let Self { source, slot_server_name: slots, .. } = self.clone();
         if is_last {
             return Ok(Self {
                 source,
-                slots,
+                slot_server_name: slots,
                 part: part.next_part().name().to_owned(),
                 last_key: None,
                 copied: 0,
@@ -89,7 +89,7 @@ impl CopyProgress {
         }
         let last_key = key.map(key_to_json).transpose()?.or_else(|| self.last_key.clone());
         let copied = self.copied.saturating_add(rows as u64);
-        Ok(Self { source, slots, part: part.name().to_owned(), last_key, copied })
+        Ok(Self { source, slot_server_name: slots, part: part.name().to_owned(), last_key, copied })
     }
 
     /// Returns the key of the last copied row.
@@ -125,7 +125,7 @@ pub(super) fn find(connection: &SqlTransaction) -> Result<Option<CopyProgress>, 
     connection.sql(sql).first_row((), |row| {
         Ok(CopyProgress {
             source: row.get(0)?,
-            slots: row.get(1)?,
+            slot_server_name: row.get(1)?,
             part: row.get(2)?,
             last_key: row.get(3)?,
             copied: row.get(4)?,
@@ -154,7 +154,7 @@ pub(super) fn start_transfer(
     let sql = "INSERT INTO transfer (source, slots, part, copied) VALUES (?1, ?2, ?3, 0)";
     connection.sql(sql).execute((
         &initial_progress.source,
-        &initial_progress.slots,
+        &initial_progress.slot_server_name,
         &initial_progress.part,
     ))?;
     Ok(Ok(initial_progress.clone()))

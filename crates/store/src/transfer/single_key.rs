@@ -32,7 +32,7 @@ pub(super) async fn copy_key(from: &Store, to: &Store, key: &SlotKey) -> Result<
     };
     to.write(write).await?;
     // New tokens in the copy must be greater than the tokens in the copied rows.
-    let known = to.read(super::table_list::greatest_slot_version).await?;
+    let known = to.read(super::table_list::greatest_recorded_token).await?;
     Ok(to.raise_version(known).await?)
 }
 

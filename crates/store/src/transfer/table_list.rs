@@ -33,8 +33,8 @@ const fn text(name: &'static str) -> TableColumn {
     TableColumn { name, kind: ColumnKind::Text }
 }
 
-const fn table(name: &'static str, key: usize, fields: &'static [TableColumn]) -> TableSchema {
-    TableSchema { name, key_len: key, has_generated_key: false, columns: fields }
+const fn table(name: &'static str, key_len: usize, fields: &'static [TableColumn]) -> TableSchema {
+    TableSchema { name, key_len, has_generated_key: false, columns: fields }
 }
 
 const fn numbered_table(name: &'static str, fields: &'static [TableColumn]) -> TableSchema {
@@ -154,9 +154,11 @@ pub(super) static TABLES: [TableSchema; 19] = [
 /// Columns that are not in the list: columns that only one engine has, and the columns of the table
 /// `transfer`. The counter of `store` is transferred separately. The time in `store` is not transferred,
 /// because the target's clock sets it.
-const OF_SQLITE: &str = "switch.only store.only store.counter store.now slot.key slot.version slot.wakes_at \
+const SQLITE_UNLISTED_COLUMNS: &str = "switch.only store.only store.counter store.now slot.key \
+    slot.version slot.wakes_at \
      slot.body slot.shown transfer.source transfer.slots transfer.part transfer.reached transfer.copied";
-const OF_POSTGRES: &str = "form.version form.oldest transfer.source transfer.slots transfer.part \
+const POSTGRES_UNLISTED_COLUMNS: &str = "form.version form.oldest transfer.source transfer.slots \
+    transfer.part \
                            transfer.reached transfer.copied";
 
 /// Returns the first column that is unlisted, or that is listed but missing, as `table.column`. Returns none
@@ -171,8 +173,11 @@ pub(super) fn find_schema_mismatch(connection: &SqlTransaction) -> Result<Option
     );
     let found: BTreeSet<String> =
         connection.sql(sql).query((), |row| row.get(0))?.collect::<Result<_, _>>()?;
-    let mut listed: BTreeSet<String> =
-        dialect.choose(OF_SQLITE, OF_POSTGRES).split_whitespace().map(str::to_owned).collect();
+    let mut listed: BTreeSet<String> = dialect
+        .choose(SQLITE_UNLISTED_COLUMNS, POSTGRES_UNLISTED_COLUMNS)
+        .split_whitespace()
+        .map(str::to_owned)
+        .collect();
     for table in &TABLES {
         listed.extend(table.columns.iter().map(|field| format!("{}.{}", table.name, field.name)));
     }
@@ -295,7 +300,7 @@ impl TableSchema {
 }
 
 /// Returns the greatest token in the records.
-pub(super) fn greatest_slot_version(connection: &SqlTransaction) -> Result<SlotVersion, StoreFault> {
+pub(super) fn greatest_recorded_token(connection: &SqlTransaction) -> Result<SlotVersion, StoreFault> {
     let has_token = |table: &&TableSchema| table.columns.iter().any(|field| field.name == TOKEN);
     let mut greatest = 0;
     for table in TABLES.iter().filter(has_token) {

@@ -7,9 +7,9 @@ use std::time::Duration;
 use redis::{Client, ConnectionAddr, ErrorKind, RedisError};
 
 /// Timeout of a request to the server.
-pub(super) const PATIENCE: Duration = Duration::from_secs(5);
+pub(super) const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 /// Timeout of a request to a Sentinel. All Sentinels are asked in parallel.
-pub(super) const SENTINEL_PATIENCE: Duration = Duration::from_secs(2);
+pub(super) const SENTINEL_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Reason why a server cannot be used for the slots.
 #[derive(Debug, thiserror::Error)]
@@ -152,7 +152,7 @@ pub(super) fn error_text(error: &RedisError) -> String {
                 ({error})"
             )
         }
-        None if error.is_timeout() => timeout_message(PATIENCE),
+        None if error.is_timeout() => timeout_message(REQUEST_TIMEOUT),
         // The client reads the certificate files for each connection. It reports unreadable files only by a
         // message.
         None if error.to_string().contains(" PEM ") => {
@@ -173,7 +173,7 @@ pub(super) fn error_text(error: &RedisError) -> String {
 
 /// Returns a message about a failed connection attempt. `error` is `None` if the server did not answer.
 pub(super) fn connection_error_text(client: &Client, error: Option<&RedisError>) -> String {
-    let message = error.map_or_else(|| timeout_message(PATIENCE), error_text);
+    let message = error.map_or_else(|| timeout_message(REQUEST_TIMEOUT), error_text);
     format!("{message}{}", port_kind_hint(client, error))
 }
 
@@ -211,7 +211,7 @@ fn sentinel_error_text(error: &RedisError) -> String {
             )
         }
         Some("ERR") => format!("the server is not a Sentinel; check its port in `store.url` ({error})"),
-        None if error.is_timeout() => timeout_message(SENTINEL_PATIENCE),
+        None if error.is_timeout() => timeout_message(SENTINEL_TIMEOUT),
         Some(_) | None => error_text(error),
     }
 }

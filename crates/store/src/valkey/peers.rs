@@ -13,16 +13,16 @@ use truing_core::port::StoreError;
 use truing_core::worker_group::WorkerGroup;
 use uuid::Uuid;
 
-use super::fault::PATIENCE;
+use super::fault::REQUEST_TIMEOUT;
 use super::primary::PrimaryServer;
-use super::{CHANGE_CHANNEL, SOLE, ValkeyServer, WORKERS};
+use super::{CHANGE_CHANNEL, DUTY_LEASE_KEY, ValkeyServer, WORKERS};
 
 /// Milliseconds without a message after which a process is removed from the list of processes that lease
 /// slots.
 const SILENT_MILLIS: u32 = 30_000;
 /// Time without a message after which a connection is replaced. It may be broken although no error was
 /// reported.
-const QUIET: Duration = Duration::from_secs(30);
+const CONNECTION_IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 /// Delay before a lost connection is replaced by a new connection.
 const RECONNECT_DELAY: Duration = Duration::from_secs(1);
 
@@ -65,16 +65,16 @@ impl ValkeyServer {
     /// Acquires or renews the duty lease. If `time` is zero, releases the lease.
     pub(crate) async fn lease_sole_duties(&self, time: TimeSpan) -> Result<bool, StoreError> {
         let mut call = self.scripts.take_duty_lease.prepare_invoke();
-        call.key(SOLE).arg(&self.peers.own_name).arg(time.0.max(0));
+        call.key(DUTY_LEASE_KEY).arg(&self.peers.own_name).arg(time.0.max(0));
         Ok(self.invoke_script::<i64>(&call).await? == 1)
     }
 
     /// Adds this process to the processes that lease slots, or removes it if `leases` is false. Returns the
     /// resulting list of these processes.
-    pub(crate) async fn refresh_workers(&self, leases: bool) -> Result<WorkerGroup, StoreError> {
+    pub(crate) async fn refresh_workers(&self, is_leasing: bool) -> Result<WorkerGroup, StoreError> {
         let own_name = self.peers.own_name.clone();
         let mut call = self.scripts.update_workers.prepare_invoke();
-        call.key(WORKERS).arg(&own_name).arg(i32::from(leases)).arg(SILENT_MILLIS);
+        call.key(WORKERS).arg(&own_name).arg(i32::from(is_leasing)).arg(SILENT_MILLIS);
         Ok(WorkerGroup { own_name, all_names: self.invoke_script(&call).await? })
     }
 }
@@ -101,12 +101,12 @@ async fn receive_until_disconnect(
         Ok(listener)
     };
     // If the connection takes longer than `PATIENCE`, the caller retries.
-    let Ok(listener) = tokio::time::timeout(PATIENCE, connecting).await else { return Ok(()) };
+    let Ok(listener) = tokio::time::timeout(REQUEST_TIMEOUT, connecting).await else { return Ok(()) };
     let mut listener = primary.mark_lost_on_error(listener)?;
     let mut messages = listener.on_message();
     loop {
         tokio::select! {
-            message = tokio::time::timeout(QUIET, messages.next()) => match message {
+            message = tokio::time::timeout(CONNECTION_IDLE_TIMEOUT, messages.next()) => match message {
                 Ok(Some(_)) => notify.notify_one(),
                 Ok(None) => {
                     // The next function that needs the primary then asks the Sentinels again.

@@ -10,7 +10,7 @@ use redis::{Client, Cmd, Pipeline, RedisError, RedisFuture, RedisResult, Value};
 use tokio::sync::{Mutex, watch};
 use truing_core::port::StoreError;
 
-use super::fault::{self, PATIENCE, SlotsError};
+use super::fault::{self, REQUEST_TIMEOUT, SlotsError};
 use super::sentinel::SentinelGroup;
 use super::transport::TransportPolicy;
 
@@ -30,11 +30,11 @@ impl PrimaryServer {
     /// Connects to the server, and refuses a server that could lose slots.
     pub(super) async fn connect(client: Client, name: Arc<str>) -> Result<Self, SlotsError> {
         let config = ConnectionManagerConfig::new()
-            .set_connection_timeout(Some(PATIENCE))
-            .set_response_timeout(Some(PATIENCE))
+            .set_connection_timeout(Some(REQUEST_TIMEOUT))
+            .set_response_timeout(Some(REQUEST_TIMEOUT))
             .set_number_of_retries(1);
         let connecting = ConnectionManager::new_with_config(client.clone(), config);
-        let connected = tokio::time::timeout(PATIENCE, connecting).await;
+        let connected = tokio::time::timeout(REQUEST_TIMEOUT, connecting).await;
         let other = |message: String| SlotsError::Other { name: Arc::clone(&name), message };
         let mut connection = connected
             .map_err(|_| other(fault::connection_error_text(&client, None)))?

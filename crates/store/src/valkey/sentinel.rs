@@ -11,7 +11,7 @@ use redis::{
     AsyncConnectionConfig, Client, ConnectionAddr, ConnectionInfo, IntoConnectionInfo as _, RedisError,
 };
 
-use super::fault::{self, PATIENCE, SENTINEL_PATIENCE, SlotsError};
+use super::fault::{self, REQUEST_TIMEOUT, SENTINEL_TIMEOUT, SlotsError};
 use super::primary::PrimaryServer;
 use super::transport::TransportPolicy;
 
@@ -86,9 +86,9 @@ impl SentinelGroup {
     /// delay. The first named server that is actually a primary is used.
     pub(super) async fn connect_primary(&self) -> Result<PrimaryServer, SlotsError> {
         let none = |responses: String| SlotsError::NoPrimary { name: self.name(), responses };
-        match tokio::time::timeout(PATIENCE, self.find()).await {
+        match tokio::time::timeout(REQUEST_TIMEOUT, self.find()).await {
             Ok(found) => found.map_err(|faults| none(faults.join("; "))),
-            Err(_) => Err(none(fault::timeout_message(PATIENCE))),
+            Err(_) => Err(none(fault::timeout_message(REQUEST_TIMEOUT))),
         }
     }
 
@@ -118,8 +118,8 @@ impl SentinelGroup {
             format!("Sentinel {name}: {}", fault::render_sentinel_error(sentinel, &error))
         };
         let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(SENTINEL_PATIENCE))
-            .set_response_timeout(Some(SENTINEL_PATIENCE));
+            .set_connection_timeout(Some(SENTINEL_TIMEOUT))
+            .set_response_timeout(Some(SENTINEL_TIMEOUT));
         let connecting = sentinel.get_multiplexed_async_connection_with_config(&config);
         let mut connection = connecting.await.map_err(sentinel_error)?;
         let asked = redis::cmd("SENTINEL")

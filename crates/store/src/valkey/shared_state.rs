@@ -7,11 +7,11 @@ use async_trait::async_trait;
 use truing_core::id::{TimeSpan, UnixMillis};
 use truing_core::port::{SharedStateStore, StateSnapshot, StoreError};
 
-use super::{COMMON, ValkeyServer};
+use super::{SHARED_STATE_KEY_PREFIX, ValkeyServer};
 
 /// Returns the key of a state.
 fn state_key(name: &str) -> String {
-    format!("{COMMON}:{name}")
+    format!("{SHARED_STATE_KEY_PREFIX}:{name}")
 }
 
 #[async_trait]

@@ -30,7 +30,7 @@ fn write_damaged_row(store: &Store, key: &str, body: &str) {
 async fn the_census_counts_slots_by_what_they_do_and_tells_the_oldest_due() {
     let (_folder, store) = new_file();
     let empty = store.count_content().await.unwrap();
-    assert_eq!((empty.slots.len(), empty.oldest_due, empty.untold), (0, None, 0));
+    assert_eq!((empty.slots.len(), empty.oldest_due, empty.pending_notices), (0, None, 0));
     assert!(empty.bytes > 0);
 
     store
@@ -51,7 +51,7 @@ async fn the_census_counts_slots_by_what_they_do_and_tells_the_oldest_due() {
         [told("held", "parked", 1), told("unreadable", "", 1), told("waiting", "backoff", 3)]
     );
     assert_eq!(census.oldest_due, Some(Duration::from_secs(7)));
-    assert_eq!(census.untold, 1);
+    assert_eq!(census.pending_notices, 1);
 }
 
 #[tokio::test]

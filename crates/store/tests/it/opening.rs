@@ -83,7 +83,7 @@ fn a_file_with_several_names_is_refused_before_anything_is_written_beside_it() {
     let (path, hard) = (folder.path().join("truing.db"), folder.path().join("hard.db"));
     let store = open(&path);
     fs::hard_link(&path, &hard).unwrap();
-    assert!(matches!(open_refused(&hard), SqliteOpenError::Linked { names: 2, .. }));
+    assert!(matches!(open_refused(&hard), SqliteOpenError::Linked { link_count: 2, .. }));
     assert!(!folder.path().join("hard.db-wal").exists());
     drop(store);
     fs::remove_file(&hard).unwrap();

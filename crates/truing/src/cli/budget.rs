@@ -61,7 +61,7 @@ enum SpendGrouping {
 }
 
 /// Maximum number of limits that are listed individually. The limits with the most spent money come first.
-const ROWS: usize = 25;
+const MAX_LISTED_LIMITS: usize = 25;
 
 /// Usage of one budget level in the JSON output.
 #[derive(Serialize)]
@@ -161,14 +161,14 @@ fn render_budget(usages: &[BudgetUsage], names: &BTreeMap<String, String>) -> St
     let mut rows: Vec<&BudgetUsage> = usages.iter().collect();
     rows.sort_by_key(|usages| std::cmp::Reverse((usages.spent, usages.reserved)));
     text += &format!("\nEach limit, the most spent money first\n{heads}");
-    for BudgetUsage { level, spent, reserved } in rows.iter().take(ROWS) {
+    for BudgetUsage { level, spent, reserved } in rows.iter().take(MAX_LISTED_LIMITS) {
         let name = names.get(&level.key).unwrap_or(&level.key);
         let words = [level.kind.as_str(), &level.period, name].into_iter().filter(|word| !word.is_empty());
         let words = words.collect::<Vec<_>>().join(" ");
         text += &fold_line(&render_numbers([*spent, level.limit, *reserved]), &words);
     }
-    if rows.len() > ROWS {
-        text += &format!("and {} more: `--format json` lists all limits\n", rows.len() - ROWS);
+    if rows.len() > MAX_LISTED_LIMITS {
+        text += &format!("and {} more: `--format json` lists all limits\n", rows.len() - MAX_LISTED_LIMITS);
     }
     text
 }

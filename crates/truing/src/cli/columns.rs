@@ -47,11 +47,11 @@ fn split_words(text: &str) -> Vec<String> {
     while let Some(word) = rest.next() {
         let mut code = word.to_owned();
         let mut ahead = rest.clone();
-        while !is_closed(&code) && code.len() < MAX_CODE {
+        while !has_closed_code_spans(&code) && code.len() < MAX_CODE_SPAN_BYTES {
             let Some(next) = ahead.next() else { break };
             code += &format!(" {next}");
         }
-        if is_closed(&code) {
+        if has_closed_code_spans(&code) {
             rest = ahead;
             words.push(code);
         } else {
@@ -62,12 +62,12 @@ fn split_words(text: &str) -> Vec<String> {
 }
 
 /// Returns true if the text contains an even number of backticks.
-fn is_closed(text: &str) -> bool {
+fn has_closed_code_spans(text: &str) -> bool {
     text.matches('`').count().is_multiple_of(2)
 }
 
 /// Maximum length in bytes of a code span that is kept on one line.
-const MAX_CODE: usize = 200;
+const MAX_CODE_SPAN_BYTES: usize = 200;
 
 /// Wraps a text whose first line begins in the column `indent`, for a terminal with `columns` columns.
 /// Continuation lines are indented to the same column. Text between backticks is not broken, because users

@@ -36,7 +36,7 @@ enum CompletionSource {
 }
 
 /// Arguments whose values can be completed: the command, the argument and the source of its values.
-const VALUES: [(&[&str], &str, CompletionSource); 14] = [
+const COMPLETABLE_ARGUMENTS: [(&[&str], &str, CompletionSource); 14] = [
     (&["review"], "base", CompletionSource::Refs),
     (&["review"], "head", CompletionSource::Refs),
     (&["review"], "target_argument", CompletionSource::Targets),
@@ -72,9 +72,10 @@ const BASH_CONFIG: &str = r#"    local i at named=()
 "#;
 
 pub(crate) fn run(args: &CompletionsArgs, context: &CommandContext) -> Result<CommandExit, CliError> {
-    let mut command = VALUES.iter().fold(visible_program(), |command, (words, argument, mark)| {
-        add_value_placeholder(command, words, argument, *mark)
-    });
+    let mut command =
+        COMPLETABLE_ARGUMENTS.iter().fold(visible_program(), |command, (words, argument, mark)| {
+            add_value_placeholder(command, words, argument, *mark)
+        });
     let name = command.get_name().to_owned();
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut command, name, &mut script);

@@ -125,14 +125,14 @@ fn print_table(settings: &[(String, &EffectiveSetting)], output: OutputPrinter) 
 /// Appends the origin to each line. The origins are aligned in one column, as far as the terminal's width
 /// permits. If a line and its origin do not fit in one terminal line, the origin is in the next line.
 fn align_origins(lines: &[(String, String)]) -> String {
-    let whole = |(line, origin): &(String, String)| line.width() + BEFORE_ORIGIN.width() + origin.width();
+    let whole = |(line, origin): &(String, String)| line.width() + ORIGIN_SEPARATOR.width() + origin.width();
     let width = lines.iter().filter(|line| whole(line) <= COLUMNS).map(|(line, _)| line.width()).max();
     let width = width.unwrap_or_default();
     let text = |(line, origin): &(String, String)| {
         if whole(&(line.clone(), origin.clone())) <= COLUMNS {
-            let room = COLUMNS.saturating_sub(BEFORE_ORIGIN.width() + origin.width());
+            let room = COLUMNS.saturating_sub(ORIGIN_SEPARATOR.width() + origin.width());
             let filled = " ".repeat(width.min(room).saturating_sub(line.width()));
-            return format!("{line}{filled}{BEFORE_ORIGIN}{origin}\n");
+            return format!("{line}{filled}{ORIGIN_SEPARATOR}{origin}\n");
         }
         let (key, value) = line.split_once(" = ").unwrap_or((line, ""));
         let value = if line.width() <= COLUMNS {
@@ -140,13 +140,13 @@ fn align_origins(lines: &[(String, String)]) -> String {
         } else {
             fold_line(&format!("{key} = "), value)
         };
-        value + &fold_line(&format!("   {BEFORE_ORIGIN}"), origin)
+        value + &fold_line(&format!("   {ORIGIN_SEPARATOR}"), origin)
     };
     lines.iter().map(text).collect()
 }
 
 /// Separator before the origin of a value.
-const BEFORE_ORIGIN: &str = "  # ";
+const ORIGIN_SEPARATOR: &str = "  # ";
 
 fn value_or_unset(value: &str) -> &str {
     if value.is_empty() { "(not set)" } else { value }

@@ -5,11 +5,11 @@ mod args;
 mod audit;
 mod local;
 pub(in crate::cli) mod outcome;
-mod owners;
 mod pull;
+mod target_run;
 mod targets;
 mod team;
-mod turn;
+mod watch_command;
 
 use truing_config::Config;
 use truing_config::converge::BugteamVariables;
@@ -24,12 +24,12 @@ pub use args::ConvergeArgs;
 use args::{ConvergeRunArgs, converge_exit, parse_severity, refusal_error};
 pub(in crate::cli) use args::{NO_TARGET, UNCOMMITTED};
 pub(in crate::cli) use local::{SHALLOW, branch_write_error};
-pub(in crate::cli) use targets::{ConvergeTarget, resolve_workspace};
+pub(in crate::cli) use targets::{ConvergeTarget, resolve_target};
 
 pub use audit::AuditArgs;
 pub(crate) use audit::run as run_audit;
-pub use owners::WatchArgs;
-pub(crate) use owners::run as run_watch;
+pub use watch_command::WatchArgs;
+pub(crate) use watch_command::run as run_watch;
 
 pub(crate) fn run(args: &ConvergeArgs, context: &CommandContext) -> Result<CommandExit, CliError> {
     args.run(context).or_else(|error| report_refusal(error, context))
@@ -46,8 +46,8 @@ pub(crate) async fn run_on_target(
 ) -> Result<(ConvergeRecord, String), CliError> {
     let args = ConvergeArgs { targets: vec![target.to_owned()], ..ConvergeArgs::default() };
     let workspace =
-        targets::resolve_workspace(target, &wiring::open_git(&context.environment).await?, context).await?;
-    let (record, mirror) = turn::TargetRun::for_single_target(context).run(&args, &workspace).await?;
+        targets::resolve_target(target, &wiring::open_git(&context.environment).await?, context).await?;
+    let (record, mirror) = target_run::TargetRun::for_single_target(context).run(&args, &workspace).await?;
     let text = outcome::render_text(&record, &mirror, &outcome::MergeAdvice::FastForward).await?;
     Ok((record, text))
 }
@@ -64,11 +64,11 @@ impl ConvergeArgs {
     }
 
     async fn run_all(&self, config: &Config, context: &CommandContext) -> Result<CommandExit, CliError> {
-        let folder = config.store.folder()?.join(local::LOCKS);
+        let folder = config.store.folder()?.join(local::LOCK_FOLDER_NAME);
         let _team = team::TeamMembership::lead_or_join(self, context, &folder)?;
         let asked = targets::resolve_targets(&self.targets, context).await?;
-        let ended = turn::run_all(self, &asked, asked.len() > 1, context).await?;
-        Ok(turn::highest_exit(&ended))
+        let ended = target_run::run_all(self, &asked, asked.len() > 1, context).await?;
+        Ok(target_run::highest_exit(&ended))
     }
 }
 

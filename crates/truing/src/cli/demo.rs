@@ -17,9 +17,9 @@ use super::error::{CliError, CommandExit};
 use super::output::OutputPrinter;
 use super::runtime::{self, StopSignal};
 use crate::demo::{
-    self, CommentChanges, DISMISSAL, DemoError, DroppedFindingCounts, FirstReview, FollowedPull, INTENDED,
-    LifecycleCounts, LinterCounts, PLANTED, ReviewDemo, ReviewDemoReport, SETTLE, ScenarioCounts,
-    StormCounts, TIMINGS,
+    self, COMMENT_VISIBILITY_DELAY, CommentChanges, DISMISSAL, DemoError, DroppedFindingCounts, FirstReview,
+    FollowedPull, LifecycleCounts, LinterCounts, MODEL_FINDING_DISMISSAL_REPLY, PLANTED_FINDING_COUNT,
+    ReviewDemo, ReviewDemoReport, ScenarioCounts, StormCounts, TIMINGS,
 };
 use crate::wiring;
 
@@ -117,7 +117,7 @@ async fn run_review_demo(args: &DemoArgs, context: &CommandContext) -> Result<Co
         TIMINGS.debounce.0,
         TIMINGS.max_wait.0 / 1000,
         TIMINGS.storm_quiet_time.0 / 1000,
-        SETTLE.0
+        COMMENT_VISIBILITY_DELAY.0
     );
     output.print_lines(fold_line("", &timings));
     // The demonstration reads only its own files, so its reader needs no sandbox and works on any machine.
@@ -147,7 +147,7 @@ async fn run_review_demo(args: &DemoArgs, context: &CommandContext) -> Result<Co
     if args.stay {
         let (pulls, service) = demo.addresses();
         output.print_note(format_args!("service: {service}"));
-        print_stay_notes(output, &pulls, &demo.config_path(), &LOOK);
+        print_stay_notes(output, &pulls, &demo.config_path(), &INSPECTION_COMMANDS);
         output
             .print_note("at your own forge, the comment `/review` on a pull request requests another review");
         std::future::pending::<()>().await;
@@ -171,7 +171,7 @@ async fn run_scenarios(
     if is_text {
         output.print_data(render_lifecycle(&lifecycle))?;
     }
-    let linted = demo.run_linter().await.map_err(demo_error)?;
+    let linted = demo.run_linter_scenario().await.map_err(demo_error)?;
     if let Some(linted) = linted.as_ref().filter(|_| is_text) {
         output.print_data(self::render_linter(linted))?;
     }
@@ -180,7 +180,7 @@ async fn run_scenarios(
         "A storm: 20 pull requests, 50 pushes each",
         Some(50),
     );
-    let before_storm = ScenarioCounts { lifecycle, forgotten, linted };
+    let before_storm = ScenarioCounts { lifecycle, dropped_finding: forgotten, linted };
     demo.run_storm(report, before_storm, |_| bar.advance(1)).await.map_err(demo_error)
 }
 
@@ -216,7 +216,11 @@ fn render_step(number: usize, changes: &CommentChanges) -> String {
     let titles = ["opened", "lines on top", "rules' findings fixed"];
     match titles.get(number - 1) {
         Some(title) => format!("  push {number}, {title:<22} {}\n", render_changes(changes)),
-        None => format!("  a person answers: {INTENDED}\n  {:<30} {}\n", "a review", render_changes(changes)),
+        None => format!(
+            "  a person answers: {MODEL_FINDING_DISMISSAL_REPLY}\n  {:<30} {}\n",
+            "a review",
+            render_changes(changes)
+        ),
     }
 }
 
@@ -233,14 +237,14 @@ fn is_marker(line: &str) -> bool {
 }
 
 /// Commands that show more of the demonstration while `--stay` keeps it running.
-const LOOK: [&str; 4] = ["status", "queue list", "why wheel/spokes/1", "report"];
+const INSPECTION_COMMANDS: [&str; 4] = ["status", "queue list", "why wheel/spokes/1", "report"];
 
 /// Prints how to inspect a demonstration that keeps running: the address of its pull requests, and some
 /// commands.
-fn print_stay_notes(output: OutputPrinter, pulls: &str, config: &Path, look: &[&str]) {
+fn print_stay_notes(output: OutputPrinter, pulls: &str, config: &Path, inspection_commands: &[&str]) {
     output.print_note(format_args!("pull requests, for a browser: {pulls}"));
     output.print_note("commands, in another terminal:");
-    for words in look {
+    for words in inspection_commands {
         output.print_note(format_args!("  truing --config {} {words}", config.display()));
     }
     output.print_note("stop with Ctrl-C");
@@ -271,7 +275,7 @@ fn render_lifecycle(lifecycle: &LifecycleCounts) -> String {
         text += &format!("  push {}, {title:<13} {}\n", index + 1, render_changes(changes));
     }
     text += &format!(
-        "  {} comments for {PLANTED} findings, {} duplicates\n",
+        "  {} comments for {PLANTED_FINDING_COUNT} findings, {} duplicates\n",
         lifecycle.comments, lifecycle.duplicates
     );
     text

@@ -26,7 +26,7 @@ use crate::wiring;
 /// Maximum characters of a title.
 const MAX_TITLE: usize = 120;
 /// Maximum number of findings that are listed for an ambiguous id. Further findings are only counted.
-const MAX_NAMED: usize = 8;
+const MAX_LISTED_FINDINGS: usize = 8;
 
 /// Dismiss findings of the local branch
 ///
@@ -36,7 +36,7 @@ const MAX_NAMED: usize = 8;
 pub struct DismissArgs {
     /// Ids of findings, then optionally a folder of the repository [default: the current folder]
     #[arg(value_name = "ID|PATH", required_unless_present = "list")]
-    words: Vec<String>,
+    ids_and_folder: Vec<String>,
     /// Why the findings are not defects
     #[arg(long, value_name = "TEXT", required_unless_present_any = ["undo", "list"])]
     reason: Option<String>,
@@ -143,9 +143,9 @@ impl DismissArgs {
         let is_folder = |last: &str| {
             !last.is_empty() && !dismissal::looks_like_finding_id(last) && here.join(last).is_dir()
         };
-        let (ids, folder) = match self.words.split_last() {
+        let (ids, folder) = match self.ids_and_folder.split_last() {
             Some((last, ids)) if is_folder(last) => (ids, here.join(last)),
-            Some(_) | None => (self.words.as_slice(), here.to_owned()),
+            Some(_) | None => (self.ids_and_folder.as_slice(), here.to_owned()),
         };
         if self.list {
             return self.list_dismissed(context, ids, &folder).await;
@@ -334,11 +334,11 @@ fn unknown_finding_error(id: &str, matches: &[&Finding], undo: bool) -> CliError
             }
         });
     }
-    let named = matches.iter().take(MAX_NAMED);
+    let named = matches.iter().take(MAX_LISTED_FINDINGS);
     let error = named.fold(error, |error, finding| {
         error.hint(format!("{} is {}", dismissal::short_id(&finding.id), describe_finding(finding)))
     });
-    match matches.len().checked_sub(MAX_NAMED) {
+    match matches.len().checked_sub(MAX_LISTED_FINDINGS) {
         Some(more @ 1..) => error.hint(format!("{more} more ids begin with this text: give more digits")),
         Some(0) | None => error,
     }

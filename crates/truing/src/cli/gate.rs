@@ -48,11 +48,11 @@ pub struct GateArgs {
 }
 
 /// Prefix of each line of text with the gate's result.
-const NAME: &str = "gate:";
+const OUTPUT_PREFIX: &str = "gate:";
 /// Maximum characters of a command in the output.
 const MAX_COMMAND: usize = 100;
 /// Maximum characters of a path in the output.
-const MAX_SHOWN: usize = 200;
+const MAX_PATH_CHARS: usize = 200;
 
 /// The answer as JSON.
 #[derive(Serialize)]
@@ -220,7 +220,7 @@ fn collect_files(paths: &[PathBuf], current_folder: &Path, root: &Path) -> Resul
     let mut found = Vec::new();
     for path in paths {
         let full = current_folder.join(path);
-        let shown = || truncate_text(visible_line(&path.display().to_string()), MAX_SHOWN);
+        let shown = || truncate_text(visible_line(&path.display().to_string()), MAX_PATH_CHARS);
         let wrong = |reason: &dyn std::fmt::Display| {
             CliError::usage("no_such_path", format!("{}: {reason}", shown()))
                 .hint("specify files and folders of the repository that is checked out here")
@@ -307,7 +307,7 @@ fn render_text(result: &GateResult, compared: Option<(&ReviewedChange, &BaseOrig
             (true, None) => ":",
             (false, _) => " elsewhere in these files (not blocking):",
         };
-        let _ = writeln!(text, "{NAME} {}{what}", format_count(count, "violation"));
+        let _ = writeln!(text, "{OUTPUT_PREFIX} {}{what}", format_count(count, "violation"));
         text += &render_violations(found);
     }
     for GateCommandRun { argv, is_clean, ms: _ } in command_runs {
@@ -315,7 +315,7 @@ fn render_text(result: &GateResult, compared: Option<(&ReviewedChange, &BaseOrig
         let _ =
             writeln!(text, "command {what}: {}", truncate_text(visible_line(&argv.join(" ")), MAX_COMMAND));
     }
-    let _ = write!(text, "{NAME} {} inspected", format_count(*inspected, "file"));
+    let _ = write!(text, "{OUTPUT_PREFIX} {} inspected", format_count(*inspected, "file"));
     if !not_inspected.is_empty() {
         let _ = write!(text, ", {} not", not_inspected.len());
     }

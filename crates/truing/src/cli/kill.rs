@@ -299,7 +299,7 @@ struct SlotList {
     slots: Vec<Slot>,
     read_at: UnixMillis,
     /// For each job, the repository of the job, by the key of the job's slot.
-    jobs: BTreeMap<SlotKey, String>,
+    job_repositories: BTreeMap<SlotKey, String>,
 }
 
 impl SlotList {
@@ -307,12 +307,16 @@ impl SlotList {
         let read_at = store.now().await.map_err(store_error)?;
         let jobs =
             config.sync_jobs.iter().filter_map(|(name, job)| Some((job::job_key(name), job.repo.clone()?)));
-        Ok(Self { slots: store.list_slots().await.map_err(store_error)?, read_at, jobs: jobs.collect() })
+        Ok(Self {
+            slots: store.list_slots().await.map_err(store_error)?,
+            read_at,
+            job_repositories: jobs.collect(),
+        })
     }
 
     /// Returns the repository of a slot.
     fn repository(&self, slot: &Slot) -> RepositoryRef {
-        let name = self.jobs.get(&slot.key).map_or("", String::as_str);
+        let name = self.job_repositories.get(&slot.key).map_or("", String::as_str);
         RepositoryRef::from_key(&slot.key).with_name(name)
     }
 

@@ -1,8 +1,8 @@
 //! Sends the log to stderr, filtered by level.
 
+mod background_writer;
 mod escaped_log;
 mod json;
-mod unhindered;
 
 use tracing::Subscriber;
 use tracing::level_filters::LevelFilter;
@@ -14,8 +14,8 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
+use self::background_writer::BackgroundLogWriter;
 use self::escaped_log::EscapedLogWriter;
-use self::unhindered::BackgroundLogWriter;
 use super::output::OutputPrinter;
 
 /// The format of a log line.
@@ -30,7 +30,7 @@ pub enum LogStyle {
 }
 
 /// The module whose log lines report exhausted budgets.
-const BUDGET: &str = "truing_loops::budget";
+const BUDGET_MODULE: &str = "truing_loops::budget";
 
 /// Levels, from least to most detail.
 const LEVELS: [LevelFilter; 5] =
@@ -56,7 +56,7 @@ pub(crate) fn start(style: LogStyle, output: OutputPrinter) -> LogGuard {
     // The output of a command already reports an exhausted budget. A command therefore logs it only from one
     // `--verbose` more. A service prints no such output, so its filter is not changed.
     let filter = match style {
-        LogStyle::Human => filter.with_target(BUDGET, level(formatter.saturating_sub(1))),
+        LogStyle::Human => filter.with_target(BUDGET_MODULE, level(formatter.saturating_sub(1))),
         LogStyle::Text | LogStyle::Json => filter,
     };
     let lines = match style {

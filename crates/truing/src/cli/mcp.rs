@@ -58,7 +58,7 @@ struct McpServeArgs {
 }
 
 /// Environment variable with the token of the session.
-const TOKEN: &str = "MCP_TOKEN";
+const TOKEN_VARIABLE: &str = "MCP_TOKEN";
 /// Minimum number of bytes of a session's token, so that the token cannot be guessed.
 const MIN_TOKEN: usize = 16;
 /// Header that contains the id of a review.
@@ -67,14 +67,14 @@ const REVIEW_ID: &str = "x-review-id";
 const MAX_REVIEW_ID: usize = 128;
 /// Maximum time that a stopping process waits for an unfinished read from a terminal. Such a read cannot be
 /// interrupted.
-const LEAVE: Duration = Duration::from_millis(100);
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_millis(100);
 
 pub(crate) fn run(args: &McpArgs, context: &CommandContext) -> Result<CommandExit, CliError> {
     match &args.action {
         McpCommand::Serve(serve) => {
             let runtime = runtime::start()?;
             let ended = runtime.block_on(serve.run(context));
-            runtime.shutdown_within(LEAVE);
+            runtime.shutdown_within(SHUTDOWN_TIMEOUT);
             ended
         }
     }
@@ -130,10 +130,10 @@ impl McpServeArgs {
     fn read_token(&self, context: &CommandContext) -> Result<truing_core::secret::SecretString, CliError> {
         let from = match &self.token_file {
             Some(file) => SecretSource::File(context.environment.directory().join(file)),
-            None => SecretSource::Env(TOKEN.to_owned()),
+            None => SecretSource::Env(TOKEN_VARIABLE.to_owned()),
         };
         let hint = format!(
-            "create a token (`openssl rand -hex 32`), and pass the token in {TOKEN} or with \
+            "create a token (`openssl rand -hex 32`), and pass the token in {TOKEN_VARIABLE} or with \
                 --token-file FILE"
         );
         let wrong = |reason: String| {

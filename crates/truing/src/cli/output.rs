@@ -23,7 +23,7 @@ const WARNING: Style = AnsiColor::Yellow.on_default().bold();
 const HINT: Style = AnsiColor::Cyan.on_default().bold();
 
 /// First character of an ANSI sequence.
-const STYLE: char = '\u{1b}';
+const ESCAPE_CHAR: char = '\u{1b}';
 
 /// Destination and style of a command's output. The printer is cheap to copy.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -121,8 +121,9 @@ impl OutputPrinter {
         let apart = (self.format == CliFormat::Markdown).then_some('\u{200b}');
         let mut stdout = AutoStream::new(io::stdout(), self.color);
         let text = text.to_string();
-        let text =
-            escape_hidden(&text, |char| !matches!(char, '\n' | '\t' | '\r' | STYLE) && Some(char) != apart);
+        let text = escape_hidden(&text, |char| {
+            !matches!(char, '\n' | '\t' | '\r' | ESCAPE_CHAR) && Some(char) != apart
+        });
         ignore_broken_pipe(stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()))
     }
 
@@ -157,7 +158,7 @@ impl OutputPrinter {
     /// As [`OutputPrinter::print_data`].
     pub fn print_json_lines<T: Serialize>(self, values: impl IntoIterator<Item = T>) -> Result<(), CliError> {
         // JSON escapes control characters, so the lines contain no ANSI sequences.
-        let mut stdout = BufWriter::with_capacity(LINES_AT_ONCE, io::stdout().lock());
+        let mut stdout = BufWriter::with_capacity(STDOUT_BUFFER_BYTES, io::stdout().lock());
         let write = || -> io::Result<()> {
             for value in values {
                 write_json(&mut stdout, &value)?;
@@ -294,7 +295,7 @@ impl OutputPrinter {
 }
 
 /// Maximum number of bytes of JSON lines that are buffered before a write.
-const LINES_AT_ONCE: usize = 64 << 10;
+const STDOUT_BUFFER_BYTES: usize = 64 << 10;
 
 /// Converts the result of a write to stdout: a reader that stops reading is not an error.
 fn ignore_broken_pipe(result: io::Result<()>) -> Result<(), CliError> {

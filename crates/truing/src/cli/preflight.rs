@@ -27,8 +27,7 @@ use truing_loops::verify::{RepositoryState, check_out_mirror_commit, check_out_s
 
 use super::columns::fold_line;
 use super::converge::{
-    ConvergeTarget, NO_TARGET, SHALLOW, UNCOMMITTED, branch_write_error, check_not_disabled,
-    resolve_workspace,
+    ConvergeTarget, NO_TARGET, SHALLOW, UNCOMMITTED, branch_write_error, check_not_disabled, resolve_target,
 };
 use super::error::{CliError, CommandExit};
 use super::review::{PullTarget, read_repository_config};
@@ -60,7 +59,7 @@ const NO_GATE: &str = "no command is configured; the gate consists only of the r
 const NO_CHECKS: &str = "`verify.check` is not set: nothing shows whether a fix breaks something";
 const NO_CHECKS_HINT: &str = "set `verify.check` to the project's tests";
 /// Shell command that finds a program without starting it.
-const FIND: [&str; 4] = ["sh", "-c", "command -v -- \"$1\" >/dev/null", "sh"];
+const FIND_PROGRAM_COMMAND: [&str; 4] = ["sh", "-c", "command -v -- \"$1\" >/dev/null", "sh"];
 
 /// The answer as JSON.
 #[derive(Serialize)]
@@ -190,7 +189,7 @@ async fn inspect_target(
     results.add_ok("git", "it is installed and recent enough");
     let folder = match target {
         None => context.environment.directory().to_owned(),
-        Some(target) => match resolve_workspace(target, &git, context).await? {
+        Some(target) => match resolve_target(target, &git, context).await? {
             ConvergeTarget::Folder(folder) => folder,
             ConvergeTarget::Pull(pull) => return check_pull_request(&pull, &git, context, results).await,
         },
@@ -544,7 +543,8 @@ async fn check_gate_commands(
     }
     for argv in &config.converge.gate {
         let program = argv.first().map(String::as_str).unwrap_or_default();
-        let find: Vec<String> = FIND.iter().copied().chain([program]).map(str::to_owned).collect();
+        let find: Vec<String> =
+            FIND_PROGRAM_COMMAND.iter().copied().chain([program]).map(str::to_owned).collect();
         match verifier.run_on_copy(set_up, tree, &find).await?.end {
             CommandEndReason::Exit { code: 0 } => {
                 results.add_ok("gate", format!("`{}` can be started", render_argv(argv)));

@@ -17,7 +17,7 @@ use super::error::{CliError, CommandExit};
 use super::kill::render_hold_line;
 use super::status::forge_problems;
 use super::target::{
-    DescribedSlot, actor_name, existing_records, slot_state, store_error, warn_of_missing_store,
+    DescribedSlot, actor_name, open_records_store, slot_state, store_error, warn_of_missing_store,
 };
 use super::{CommandContext, runtime};
 use crate::wiring;
@@ -90,7 +90,7 @@ pub(crate) fn run(args: &QueueArgs, context: &CommandContext) -> Result<CommandE
     let config = context.config(&[])?;
     let limits = wiring::slot_limits(&config.review, config.server.lease);
     runtime::start()?.block_on(async {
-        let store = existing_records(&config, &context.environment).await?;
+        let store = open_records_store(&config, &context.environment).await?;
         warn_of_missing_store(store.as_ref(), &config, context)?;
         if matches!(args.action, QueueCommand::List) {
             for lack in

@@ -28,11 +28,11 @@ use truing_store::{FindingCount, RunEndCount, Store};
 
 use super::error::{CliError, CommandExit};
 use super::period_start::PeriodStart;
-use super::target::{existing_records, store_error, warn_of_missing_store};
+use super::target::{open_records_store, store_error, warn_of_missing_store};
 use super::{CliFormat, CommandContext, runtime, sync};
 
 /// Default number of outcome records that are printed.
-const RECORDS: usize = 1000;
+const DEFAULT_RECORD_LIMIT: usize = 1000;
 /// Show how runs ended: totals, trends and cost
 ///
 /// Covers runs that have ended, including those that failed before a model was asked. Runs are kept for
@@ -55,7 +55,7 @@ pub struct ReportArgs {
     #[arg(long = "loop", value_name = "L", value_enum)]
     loop_flag: Option<LoopFlag>,
     /// With --format json: the maximum number of outcome records. The newest records are printed
-    #[arg(long, value_name = "N", default_value_t = RECORDS)]
+    #[arg(long, value_name = "N", default_value_t = DEFAULT_RECORD_LIMIT)]
     limit: usize,
 }
 
@@ -118,7 +118,7 @@ struct SyncReportJson {
 pub(crate) fn run(args: &ReportArgs, context: &CommandContext) -> Result<CommandExit, CliError> {
     let config = context.config(&[])?;
     runtime::start()?.block_on(async {
-        let store = existing_records(&config, &context.environment).await?;
+        let store = open_records_store(&config, &context.environment).await?;
         warn_of_missing_store(store.as_ref(), &config, context)?;
         let now = match &store {
             Some(store) => store.now().await.map_err(store_error)?,

@@ -14,9 +14,9 @@ use truing_core::line;
 use truing_core::port::{Clock as _, MAX_STORED_TEXT_CHARS, OperatorAction, RunStore as _, SlotDescription};
 use truing_core::publish::{CommentProducer, CommentSubject};
 use truing_core::slot::{StepOutcome, WaitReason};
-use truing_forge::watch::{EffectRecording, WriteMonitor};
+use truing_forge::write_monitor::{EffectRecording, WriteMonitor};
 use truing_loops::machine::SystemClock;
-use truing_loops::stopped::StepStopReason;
+use truing_loops::step_stop_reason::StepStopReason;
 use truing_loops::text::{format_count, format_instant};
 use truing_loops::{redact_line, telemetry};
 use truing_service::ServiceContext;
@@ -76,7 +76,7 @@ struct RetractionTarget {
     described: SlotDescription,
     findings: Vec<Finding>,
     /// Findings that have a separate comment.
-    posted: BTreeSet<FindingId>,
+    commented_finding_ids: BTreeSet<FindingId>,
 }
 
 /// The result for one pull request in the JSON output.
@@ -191,7 +191,7 @@ impl RetractArgs {
                 posted.contains(&finding.id) || finding.is_open() && !has_comment(&finding.id)
             });
             if !posted.is_empty() {
-                targets.push(RetractionTarget { key, described, findings, posted });
+                targets.push(RetractionTarget { key, described, findings, commented_finding_ids: posted });
             }
         }
         Ok(targets)
@@ -302,14 +302,18 @@ impl RetractionTarget {
             path: finding.raw.location.path.to_string(),
             start_line: finding.raw.location.start_line,
             title: finding.raw.title.clone(),
-            posted: self.posted.contains(&finding.id),
+            posted: self.commented_finding_ids.contains(&finding.id),
         };
         RetractionJson {
             pull_request: self.described.name.clone(),
             url: self.described.url.clone(),
             findings: self.findings.iter().map(row).collect(),
             deleted,
-            answered: if result.is_ok() { self.posted.len().saturating_sub(deleted) } else { 0 },
+            answered: if result.is_ok() {
+                self.commented_finding_ids.len().saturating_sub(deleted)
+            } else {
+                0
+            },
             not_done: result.err(),
         }
     }

@@ -41,11 +41,11 @@ use truing_git::{Git, GitError, IndexSnapshot, LocalRepository};
 use truing_loops::attempts::AttemptRegistry;
 use truing_loops::checkout;
 use truing_loops::compare::HeadSource;
+use truing_loops::finding_storage::{RecordOpener, UnopenedRecords};
 use truing_loops::fix::UnappliedSuggestion;
 use truing_loops::ignores;
 use truing_loops::local::{LocalReviewError, LocalReviewOutcome, LocalReviewRequest};
 use truing_loops::machine::{SystemClock, new_run_id};
-use truing_loops::memory::{RecordOpener, UnopenedRecords};
 
 use super::destination::OutputFileArgs;
 use super::error::{CliError, CommandExit};
@@ -343,7 +343,7 @@ impl ReviewCommand {
             model: asked
                 .agent
                 .as_ref()
-                .map(|agent| wiring::agent::model_use(agent, RepositoryRef::default())),
+                .map(|agent| wiring::agent::gated_agent(agent, RepositoryRef::default())),
             attempts: &self.attempts,
             records: self.record_opener(&config),
             clock: &SystemClock,

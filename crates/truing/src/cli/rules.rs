@@ -244,7 +244,7 @@ fn render_sarif(
     sarif::render_sarif(&sarif::SarifReport {
         category: "rules-check",
         id: "",
-        root: "The folder in which the check ran.",
+        root_description: "The folder in which the check ran.",
         rules,
         findings: &sort_worst_first(findings.iter()),
         suppressed: &[],

@@ -3,7 +3,7 @@
 use truing_core::id::{RunId, UnixMillis};
 use truing_core::port::HaltReason;
 use truing_loops::slots::SlotCommandError;
-use truing_loops::stopped::StepStopReason;
+use truing_loops::step_stop_reason::StepStopReason;
 use truing_service::manual_lease::LeaseError;
 use truing_service::run_failure::{RunFailure, SetupError};
 

@@ -13,7 +13,7 @@ use super::error::CliError;
 /// Maximum time that a command, before it exits, waits until cancelled model calls are settled. If a call is
 /// not settled in this time, the call's budget reservation later expires, and the full reserved amount counts
 /// as spent.
-const SETTLE: Duration = Duration::from_millis(800);
+const SETTLE_TIMEOUT: Duration = Duration::from_millis(800);
 
 /// A runtime that waits, before it stops, until cancelled model calls are settled.
 pub(crate) struct CommandRuntime {
@@ -49,7 +49,7 @@ struct SettlementGuard(Handle);
 
 impl Drop for SettlementGuard {
     fn drop(&mut self) {
-        let _ = self.0.block_on(async { timeout(SETTLE, gateway::wait_until_settled()).await });
+        let _ = self.0.block_on(async { timeout(SETTLE_TIMEOUT, gateway::wait_until_settled()).await });
     }
 }
 

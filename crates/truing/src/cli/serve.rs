@@ -107,7 +107,7 @@ impl From<RoleFlag> for ProcessRole {
 
 /// Maximum time that the process, before it exits, waits for blocking threads; a read from a disk may hang,
 /// for example.
-const LEAVE: Duration = Duration::from_secs(1);
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(1);
 
 pub(crate) fn run(args: &ServeArgs, context: &CommandContext) -> Result<CommandExit, CliError> {
     let listen = args.listen.iter().map(|listen| KeyFlag {
@@ -125,7 +125,7 @@ pub(crate) fn run(args: &ServeArgs, context: &CommandContext) -> Result<CommandE
     let traces = wiring::start_telemetry(&config, &context.environment, runtime.handle())?;
     let ended = runtime.block_on(serve(&config, role, secrets, context));
     drop(traces);
-    runtime.shutdown_within(LEAVE);
+    runtime.shutdown_within(SHUTDOWN_TIMEOUT);
     ended
 }
 

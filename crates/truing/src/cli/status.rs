@@ -16,7 +16,7 @@ use super::{CommandContext, OutputPrinter, runtime};
 use crate::wiring::store::StoreLocation;
 
 /// Timeout of the status request.
-const TIME: Duration = Duration::from_secs(10);
+const STATUS_TIMEOUT: Duration = Duration::from_secs(10);
 /// Timeout of the status request in other commands, which print the server's problems in addition to their
 /// own output.
 const SHORT_TIME: Duration = Duration::from_secs(1);
@@ -31,7 +31,7 @@ pub struct StatusArgs {}
 pub(crate) fn run(_: &StatusArgs, context: &CommandContext) -> Result<CommandExit, CliError> {
     let config = context.config(&[])?;
     let address = reachable_address(config.server.listen);
-    let status = runtime::start()?.block_on(fetch_status(address, TIME)).map_err(|error| {
+    let status = runtime::start()?.block_on(fetch_status(address, STATUS_TIMEOUT)).map_err(|error| {
         let message = error.to_string();
         match error {
             StatusError::NotReady(_) => {

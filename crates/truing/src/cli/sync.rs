@@ -3,16 +3,16 @@
 
 mod diff;
 mod init;
-mod leased;
+mod job_run_error;
 mod members;
 pub(super) mod outcome;
 mod package;
 pub(crate) mod run;
-mod wrong;
+mod sync_errors;
 
-pub(super) use leased::missing_job_run_error;
+pub(super) use job_run_error::missing_job_run_error;
 use package::{PackageJob, PackageOptions, PackageSearch};
-use wrong::{check_project_folder, decision_error, parse_version, render_item};
+use sync_errors::{check_project_folder, decision_error, parse_version, render_item};
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};

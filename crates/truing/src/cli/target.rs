@@ -47,7 +47,7 @@ pub(super) fn warn_of_missing_store(
 /// Opens the store for a command that only reads records. Returns an error if the folder of the configured
 /// database file does not exist. In this case, the path is wrong or the database was never used, and an empty
 /// list would mislead the user.
-pub(super) async fn existing_records(
+pub(super) async fn open_records_store(
     config: &Config,
     environment: &Environment,
 ) -> Result<Option<Store>, CliError> {

@@ -14,11 +14,11 @@ use truing_core::port::SlotStore as _;
 use truing_core::tier::{Tier, TierChoice, TierPrice, TierRules, tier_prices};
 
 use super::error::CliError;
-use super::target::{existing_records, store_error};
+use super::target::{open_records_store, store_error};
 use crate::wiring;
 
 /// The prices include the reviews of this number of days.
-const DAYS: i64 = 30;
+const PRICE_PERIOD_DAYS: i64 = 30;
 /// Maximum number of reviews that the prices include. The newest reviews are included first.
 const MAX_REVIEWS: usize = 10_000;
 
@@ -143,9 +143,11 @@ pub(super) fn instructions_text(record: &ReviewRecord) -> String {
 
 fn prices_text(prices: &BTreeMap<Tier, TierPrice>) -> String {
     if prices.is_empty() {
-        return format!("No review of the last {DAYS} days is recorded, so there is no price.\n");
+        return format!(
+            "No review of the last {PRICE_PERIOD_DAYS} days is recorded, so there is no price.\n"
+        );
     }
-    let mut text = format!("Price of a review, last {DAYS} days, all repositories:\n");
+    let mut text = format!("Price of a review, last {PRICE_PERIOD_DAYS} days, all repositories:\n");
     for (tier, price) in prices {
         let TierPrice { reviews, sum_micro_usd, most_micro_usd } = *price;
         let mean = MicroUsd(sum_micro_usd / reviews.max(1));
@@ -160,9 +162,9 @@ pub(super) async fn load_prices(
     config: &Config,
     environment: &Environment,
 ) -> Result<BTreeMap<Tier, TierPrice>, CliError> {
-    let Some(store) = existing_records(config, environment).await? else { return Ok(BTreeMap::new()) };
+    let Some(store) = open_records_store(config, environment).await? else { return Ok(BTreeMap::new()) };
     let now = store.now().await.map_err(store_error)?;
-    let since = UnixMillis(now.0.saturating_sub(TimeSpan::minutes(DAYS * 24 * 60).0));
+    let since = UnixMillis(now.0.saturating_sub(TimeSpan::minutes(PRICE_PERIOD_DAYS * 24 * 60).0));
     let records = store.records::<ReviewDetail>(None, since, MAX_REVIEWS).await.map_err(store_error)?;
     Ok(tier_prices(records.iter().map(|record| (recorded_tier(record), record.cost()))))
 }

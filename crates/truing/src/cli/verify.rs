@@ -161,9 +161,9 @@ impl VerifyArgs {
     }
 }
 
-fn no_checks_error(is_not_used: bool) -> CliError {
+fn no_checks_error(has_unused_repository_checks: bool) -> CliError {
     let error = CliError::usage("no_checks", "no check is configured");
-    match is_not_used {
+    match has_unused_repository_checks {
         true => error.hint("let the repository choose the commands: `from_repository = true` in [verify]"),
         false => error.hint("choose the commands: `check = [[\"cargo\", \"test\"]]` in [verify]"),
     }

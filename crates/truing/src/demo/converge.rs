@@ -19,8 +19,8 @@ use truing_fakes::model::{
 use truing_fakes::repo::CommitBuilder;
 
 use super::{
-    DemoError, DemoModelUsage, FORGE, LOGIN, NAME, OWNER, TOKEN, WRITER, demo_environment, own_comments,
-    setup_error,
+    DemoError, DemoModelUsage, FORGE, LOGIN, OWNER, REPOSITORY_NAME, TOKEN, WRITER, demo_environment,
+    own_comments, setup_error,
 };
 use crate::cli::converge::run_on_target;
 use crate::cli::{CommandContext, GlobalArgs};
@@ -34,14 +34,14 @@ const CODE: &str = "def total(items):\n    sum = 0\n    for i in range(len(items
 const BUGGY_LINE: &str = "    for i in range(len(items) - 1):\n";
 const FIXED_LINE: &str = "    for i in range(len(items)):\n";
 /// Title of the model's finding.
-const BUG: &str = "The last element is left out";
+const FINDING_TITLE: &str = "The last element is left out";
 /// Name of the operator's file.
-const CONFIG: &str = "truing.toml";
+const CONFIG_FILE_NAME: &str = "truing.toml";
 /// Name of the clone's folder.
 const CLONE: &str = "clone";
 /// Expected number of audits. The next constant is the expected number of commits.
-const LOOPS: u32 = 2;
-const FIXES: usize = 1;
+const EXPECTED_AUDIT_COUNT: u32 = 2;
+const EXPECTED_COMMIT_COUNT: usize = 1;
 
 /// The result of a converge run.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
@@ -61,7 +61,7 @@ impl ConvergeDemoEnd {
     }
 
     fn has_passed(&self) -> bool {
-        self.exit == "converged" && self.loops == LOOPS
+        self.exit == "converged" && self.loops == EXPECTED_AUDIT_COUNT
     }
 }
 
@@ -135,8 +135,8 @@ impl PullRequestResult {
         let mut threads = self.reviews.iter().flat_map(|review| &review.threads).peekable();
         self.run_end.has_passed()
             && self.drafts == [true, false]
-            && (self.commits.len(), self.duplicates) == (FIXES, 0)
-            && u32::try_from(self.reviews.len()) == Ok(LOOPS)
+            && (self.commits.len(), self.duplicates) == (EXPECTED_COMMIT_COUNT, 0)
+            && u32::try_from(self.reviews.len()) == Ok(EXPECTED_AUDIT_COUNT)
             && threads.peek().is_some()
             && threads.all(|thread| thread.resolved && thread.answers.len() == 1)
     }
@@ -160,7 +160,9 @@ pub struct LocalBranchResult {
 
 impl LocalBranchResult {
     fn has_passed(&self) -> bool {
-        self.run_end.has_passed() && self.tips[0] == self.tips[1] && self.commits.len() == FIXES
+        self.run_end.has_passed()
+            && self.tips[0] == self.tips[1]
+            && self.commits.len() == EXPECTED_COMMIT_COUNT
     }
 }
 
@@ -208,14 +210,14 @@ impl ConvergeDemo {
         let forge = FakeForge::start(truing_fakes::forge::FakeForgeOptions::default()).await?;
         forge.register_token(TOKEN, LOGIN);
         let first = CommitBuilder::new("Begin").write("README.md", "# spokes\n");
-        let repo = forge.create_repository(OWNER, NAME, first).await?;
+        let repo = forge.create_repository(OWNER, REPOSITORY_NAME, first).await?;
         repo.set_role(LOGIN, "write").await?;
         repo.set_role(WRITER, "write").await?;
         repo.push(BRANCH, CommitBuilder::new("Add totals").with_author(WRITER).write(FILE, CODE)).await?;
         repo.clone_branch(BRANCH, &folder.path().join(CLONE)).await?;
         let number = repo.open_pull(NewPull { draft: true, ..NewPull::from_branch(BRANCH) }).await?;
         let model = FakeModel::start(fix_script()).await.map_err(setup_error)?;
-        let config = folder.path().join(CONFIG);
+        let config = folder.path().join(CONFIG_FILE_NAME);
         std::fs::write(&config, operator_config(folder.path(), forge.base_url(), model.url()))
             .map_err(setup_error)?;
         std::fs::write(folder.path().join("token"), TOKEN).map_err(setup_error)?;
@@ -232,7 +234,7 @@ impl ConvergeDemo {
     /// Returns the path of the operator's file for further commands. The file is deleted when this value is
     /// dropped.
     pub fn config_path(&self) -> PathBuf {
-        self.folder.path().join(CONFIG)
+        self.folder.path().join(CONFIG_FILE_NAME)
     }
 
     /// Returns the address of the forge.
@@ -242,7 +244,7 @@ impl ConvergeDemo {
 
     /// Returns the name by which `truing converge` accepts the pull request.
     pub fn pull_name(&self) -> String {
-        format!("{OWNER}/{NAME}#{}", self.number)
+        format!("{OWNER}/{REPOSITORY_NAME}#{}", self.number)
     }
 
     /// Runs `truing converge` on the pull request and reads the result from the forge.
@@ -315,14 +317,14 @@ impl ConvergeDemo {
 /// each request.
 fn fix_script() -> ModelScript {
     let mend = ScriptedFix {
-        title: Some(BUG.to_owned()),
+        title: Some(FINDING_TITLE.to_owned()),
         calls: vec![ScriptedToolCall::edit(FILE, BUGGY_LINE, FIXED_LINE)],
         declined: None,
     };
     let body = "`range(len(items) - 1)` ends one element too early: the total of a list with one element \
         is 0."
         .to_owned();
-    let bug = KnownBug { body, ..KnownBug::new(FILE, BUGGY_LINE.trim(), BUG) };
+    let bug = KnownBug { body, ..KnownBug::new(FILE, BUGGY_LINE.trim(), FINDING_TITLE) };
     let writer = ScriptedAnswer::for_describer("Totals include every element, also the last element.");
     ModelScript::from_answers(
         ScriptedAnswer::for_auditors([bug]).into_iter().chain([ScriptedAnswer::for_fixer([mend]), writer]),

@@ -16,7 +16,7 @@ use truing_forge::{AnyForgeServer, ForgeServer as _, SecretString};
 use truing_loops::machine::SystemClock;
 use url::Url;
 
-use super::{DemoError, LOGIN, NAME, OWNER, TOKEN, setup_error};
+use super::{DemoError, LOGIN, OWNER, REPOSITORY_NAME, TOKEN, setup_error};
 
 /// A fake forge of one kind, and the addresses for the forge's client.
 pub(super) struct DemoForge {
@@ -138,13 +138,15 @@ impl DemoForge {
         let base = self.fake.base_url();
         match self.kind {
             ForgeKind::Github => pulls_page(base),
-            ForgeKind::Bitbucket => format!("{base}/{OWNER}/{NAME}/pull-requests"),
-            ForgeKind::BitbucketDc => format!("{base}/projects/{OWNER}/repos/{NAME}/pull-requests"),
+            ForgeKind::Bitbucket => format!("{base}/{OWNER}/{REPOSITORY_NAME}/pull-requests"),
+            ForgeKind::BitbucketDc => {
+                format!("{base}/projects/{OWNER}/repos/{REPOSITORY_NAME}/pull-requests")
+            }
         }
     }
 }
 
 /// Returns the URL of the pull requests' page of a fake GitHub.
 pub(crate) fn pulls_page(forge: &str) -> String {
-    format!("{forge}/{OWNER}/{NAME}/pulls")
+    format!("{forge}/{OWNER}/{REPOSITORY_NAME}/pulls")
 }

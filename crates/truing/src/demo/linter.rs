@@ -20,7 +20,7 @@ pub(super) const FILE: &str = "report.py";
 const SCRIPT: &str = "#!/bin/sh\nexec awk '/TODO/ \
      { print FILENAME \":\" FNR \": TODO without a name\"; found = 1 } END { exit found }' \"$@\"\n";
 /// Time limit of the linter.
-const TIME: Duration = Duration::from_secs(60);
+const LINTER_TIME_LIMIT: Duration = Duration::from_secs(60);
 
 /// Writes the linter's script. Returns the configuration with the linter, and the runner of the linter. If
 /// this machine has no sandbox, the linter is left out.
@@ -44,7 +44,7 @@ pub(super) fn install_linter(config: &Config, folder: &Path) -> io::Result<(Conf
         paths: Some(vec![FILE.to_owned()]),
         condition: ToolCondition::FilesChanged,
         success_exit_codes: None,
-        timeout: TIME,
+        timeout: LINTER_TIME_LIMIT,
         scope: ToolScope::Lines,
     };
     let mut config = config.clone();

@@ -5,7 +5,7 @@
 //! The module `plot` defines the events and the expected results. This module executes the events, and counts
 //! the pull requests and issues at the forge.
 
-mod plot;
+mod demo_scenario;
 
 use std::path::Path;
 use std::time::Instant;
@@ -29,21 +29,22 @@ use truing_loops::reader::ChildProcessReader;
 use truing_store::Store;
 
 use super::{
-    DemoError, DemoModelUsage, FORGE, LOGIN, NAME, OWNER, TOKEN, WRITER, demo_environment, setup_error,
+    DemoError, DemoModelUsage, FORGE, LOGIN, OWNER, REPOSITORY_NAME, TOKEN, WRITER, demo_environment,
+    setup_error,
 };
 use crate::cli::sync::run::SyncRunArgs;
-use plot::{
-    CHECK, DemoSection, DemoStep, FIRST_RELEASE, MANIFEST, PACKAGE, PORTED, PROJECT_FILE, THEIRS, TURNS,
-    UNPORTED,
+use demo_scenario::{
+    CHECK, DemoSection, DemoStep, FIRST_RELEASE, MAX_PORT_TURNS, NON_PORTING_SECTIONS, PACKAGE, PACKAGE_FILE,
+    PINNED_DEFINITIONS, PORTING_SECTIONS, PROJECT_FILE,
 };
 
 /// Branch of the job.
 const BRANCH: &str = "truing/sync-rim";
 /// Numbers of pull requests that are read from the forge; the demonstration opens fewer.
-const NUMBERS: std::ops::Range<u64> = 1..30;
+const PULL_NUMBER_RANGE: std::ops::Range<u64> = 1..30;
 /// Name of the operator's file.
-const CONFIG: &str = "truing.toml";
-const NO_CODE: &str = "mode = \"relax\"";
+const CONFIG_FILE_NAME: &str = "truing.toml";
+const RELAX_MODE_SETTING: &str = "mode = \"relax\"";
 
 /// An event of the demonstration, reported at the time of the event.
 #[derive(Debug)]
@@ -164,7 +165,7 @@ pub struct SyncDemo {
     started_at: Instant,
     /// Results of the runs so far.
     runs: Vec<SyncDemoRun>,
-    doubled: usize,
+    duplicate_item_count: usize,
 }
 
 impl SyncDemo {
@@ -186,14 +187,14 @@ impl SyncDemo {
         let (version, code) = FIRST_RELEASE;
         let registry = FakeRegistry::start().await.map_err(setup_error)?;
         registry
-            .set_releases(FakeRegistryKind::Pypi, PACKAGE, &[(version, &[(THEIRS, code)])])
+            .set_releases(FakeRegistryKind::Pypi, PACKAGE, &[(version, &[(PACKAGE_FILE, code)])])
             .map_err(setup_error)?;
-        let repo = forge.create_repository(OWNER, NAME, initial_commit(code)).await?;
+        let repo = forge.create_repository(OWNER, REPOSITORY_NAME, initial_commit(code)).await?;
         repo.set_role(LOGIN, "write").await?;
         repo.set_role(WRITER, "write").await?;
         let model = FakeModel::start(ModelScript::default()).await.map_err(setup_error)?;
         let text = operator_config(folder.path(), forge.base_url(), model.url());
-        std::fs::write(folder.path().join(CONFIG), text).map_err(setup_error)?;
+        std::fs::write(folder.path().join(CONFIG_FILE_NAME), text).map_err(setup_error)?;
         std::fs::write(folder.path().join("token"), TOKEN).map_err(setup_error)?;
         std::fs::write(folder.path().join("key"), DEFAULT_API_KEY).map_err(setup_error)?;
         let mut variables = registry.variables();
@@ -212,13 +213,13 @@ impl SyncDemo {
             folder,
             started_at,
             runs,
-            doubled,
+            duplicate_item_count: doubled,
         })
     }
 
     /// Returns the path of the operator's file for further commands; the file exists as long as this value.
     pub fn config_path(&self) -> std::path::PathBuf {
-        self.folder.path().join(CONFIG)
+        self.folder.path().join(CONFIG_FILE_NAME)
     }
 
     /// Returns the address of the forge.
@@ -236,11 +237,11 @@ impl SyncDemo {
     ) -> Result<SyncDemoReport, E> {
         let mut releases = vec![FIRST_RELEASE];
         for DemoSection { title, release, acts } in
-            if self.sandbox == SandboxLevel::Full { PORTED } else { UNPORTED }
+            if self.sandbox == SandboxLevel::Full { PORTING_SECTIONS } else { NON_PORTING_SECTIONS }
         {
             report_event(SyncDemoEvent::Scene(title))?;
             releases.extend(*release);
-            let files: Vec<_> = releases.iter().map(|(_, code)| [(THEIRS, *code)]).collect();
+            let files: Vec<_> = releases.iter().map(|(_, code)| [(PACKAGE_FILE, *code)]).collect();
             let listed: Vec<_> = releases
                 .iter()
                 .zip(&files)
@@ -266,13 +267,13 @@ impl SyncDemo {
     async fn perform_step(&self, step: DemoStep) -> Result<Option<String>, DemoError> {
         match step {
             DemoStep::Run(_) | DemoStep::Scheduled(_) => Ok(None),
-            DemoStep::Model(work) => {
-                self.model.set_script(ModelScript::from_answers(plot::scripted_answers(work)));
+            DemoStep::SetModelShare(work) => {
+                self.model.set_script(ModelScript::from_answers(demo_scenario::scripted_answers(work)));
                 Ok(None)
             }
-            DemoStep::PortUnasked => {
+            DemoStep::AllowPorting => {
                 let text = std::fs::read_to_string(self.config_path()).map_err(setup_error)?;
-                let text = text.replace(NO_CODE, "mode = \"code\"");
+                let text = text.replace(RELAX_MODE_SETTING, "mode = \"code\"");
                 std::fs::write(self.config_path(), text).map_err(setup_error)?;
                 Ok(None)
             }
@@ -303,7 +304,8 @@ impl SyncDemo {
     /// Runs `truing sync run rim` once.
     async fn run(&mut self, scheduled: bool, expected: Outcome) -> Result<(), DemoError> {
         let text = std::fs::read_to_string(self.config_path()).map_err(setup_error)?;
-        let operator = SourceFile { name: CONFIG.into(), folder: self.folder.path().to_owned(), text };
+        let operator =
+            SourceFile { name: CONFIG_FILE_NAME.into(), folder: self.folder.path().to_owned(), text };
         let config = Config::resolve(&self.environment, Some(&operator), &[]).map_err(setup_error)?;
         let run = SyncRunArgs { job: PACKAGE.to_owned(), to: None, dry_run: false, scheduled, record: None };
         let before: u64 = self.forge.call_counts().values().sum();
@@ -315,7 +317,8 @@ impl SyncDemo {
         let (pulls, questions) = (self.pulls().await, self.questions().await?);
         let open = |draft: bool| pulls.iter().filter(|(_, pull)| pull.open && pull.draft == draft).count();
         let asked = questions.iter().filter(|issue| issue.open).count();
-        self.doubled += [open(false), open(true), asked].iter().filter(|count| **count > 1).count();
+        self.duplicate_item_count +=
+            [open(false), open(true), asked].iter().filter(|count| **count > 1).count();
         self.runs.push(SyncDemoRun {
             release: record.detail.target_release.clone(),
             scheduled,
@@ -346,7 +349,7 @@ impl SyncDemo {
             pull_requests: pulls.iter().filter(|(_, pull)| !drafts(pull)).count(),
             drafts: pulls.iter().filter(|(_, pull)| drafts(pull)).count(),
             questions: questions.len(),
-            doubled: self.doubled,
+            doubled: self.duplicate_item_count,
             left_open: open_drafts + questions.iter().filter(|issue| issue.open).count(),
             breaker: job.1.breaker_state(),
             model: DemoModelUsage::from_model(&self.model)?,
@@ -357,7 +360,7 @@ impl SyncDemo {
     /// Returns all pull requests, open or closed.
     async fn pulls(&self) -> Vec<(u64, PullView)> {
         let mut all = Vec::new();
-        for number in NUMBERS {
+        for number in PULL_NUMBER_RANGE {
             if let Ok(pull) = self.repo.pull(number).await {
                 all.push((number, pull));
             }
@@ -374,7 +377,7 @@ impl SyncDemo {
 fn initial_commit(code: &str) -> CommitBuilder {
     let (one, other) = code.split_once("\n\n\n").unwrap_or((code, ""));
     let digests = [definition_digest(&format!("{one}\n")), definition_digest(other)];
-    let pinned: Vec<String> = MANIFEST
+    let pinned: Vec<String> = PINNED_DEFINITIONS
         .iter()
         .zip(digests)
         .map(|(name, digest)| format!("  {}", manifest_line(name, &digest)))
@@ -383,7 +386,7 @@ fn initial_commit(code: &str) -> CommitBuilder {
     CommitBuilder::new("Begin")
         .write("pyproject.toml", requires)
         .write("upstream.json", format!("{{\n{}\n}}\n", pinned.join(",\n")))
-        .write(PROJECT_FILE, plot::project_code(code))
+        .write(PROJECT_FILE, demo_scenario::project_code(code))
         .write("check.sh", CHECK)
 }
 
@@ -399,8 +402,8 @@ fn operator_config(folder: &Path, forge: &str, model: &str) -> String {
         "[store]\nurl = \"sqlite:{folder}/truing.db\"\n[forge.{FORGE}]\napi_url = \"{forge}\"\ngit_url \
          = \"{forge}\"\ntoken = {{ file = \"{folder}/token\" }}\nsettle = \"0s\"\n[model]\nbase_url \
          = \"{model}\"\napi_key = {{ file = \"{folder}/key\" }}\n[verify]\ncheck = \
-         [[\"sh\", \"check.sh\"]]\n[sync.{PACKAGE}]\nrepo = \"{OWNER}/{NAME}\"\nmirror = \
-         [\"rim/=spokes/\"]\n{NO_CODE}\nlimits.turns = {TURNS}\n"
+         [[\"sh\", \"check.sh\"]]\n[sync.{PACKAGE}]\nrepo = \"{OWNER}/{REPOSITORY_NAME}\"\nmirror = \
+         [\"rim/=spokes/\"]\n{RELAX_MODE_SETTING}\nlimits.turns = {MAX_PORT_TURNS}\n"
     )
 }
 

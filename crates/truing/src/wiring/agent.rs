@@ -40,7 +40,7 @@ use super::{child_reader, invalid_glob_error, load_prompts};
 use crate::cli::error::CliError;
 
 /// Share, in percent, of the time limit of a service's step that the model may use.
-const SHARE: u32 = 80;
+const MODEL_TIME_SHARE_PERCENT: u32 = 80;
 
 /// Returns the agent of the configured model. Nothing is sent.
 ///
@@ -350,7 +350,7 @@ pub fn service_agent(
         ConfiguredRuntime::NativeToolLoop | ConfiguredRuntime::ClaudeCli => {
             let mut agent = configured_agent(config, environment, ledger, ModelRole::Reviewer)?;
             // A step must end within its time limit, so the model may use only a part of the step's time.
-            agent.limits.time = STEP_TIME * SHARE / 100;
+            agent.limits.time = STEP_TIME * MODEL_TIME_SHARE_PERCENT / 100;
             Ok(Some(agent))
         }
     }
@@ -358,7 +358,7 @@ pub fn service_agent(
 
 /// Returns the model for a review that has no slot. Before each request, the kill switches of this repository
 /// are checked.
-pub fn model_use(agent: &ModelAgent, repository: RepositoryRef) -> GatedModelAgent<'_> {
+pub fn gated_agent(agent: &ModelAgent, repository: RepositoryRef) -> GatedModelAgent<'_> {
     GatedModelAgent { agent, gate: gate_for_run(agent, repository) }
 }
 

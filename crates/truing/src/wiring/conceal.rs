@@ -15,7 +15,8 @@ pub(super) const CREDENTIALS: [&str; 5] =
     ["AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "GITHUB_TOKEN", "GH_TOKEN", "MCP_TOKEN"];
 
 /// An environment variable whose name contains one of these words may hold a credential.
-const WORDS: [&str; 7] = ["TOKEN", "SECRET", "PASSWORD", "PASSWD", "API_KEY", "ACCESS_KEY", "PRIVATE_KEY"];
+const CREDENTIAL_NAME_WORDS: [&str; 7] =
+    ["TOKEN", "SECRET", "PASSWORD", "PASSWD", "API_KEY", "ACCESS_KEY", "PRIVATE_KEY"];
 
 /// Registers all credentials, even those that this command does not need. Credentials that cannot be read are
 /// skipped, because they cannot have been passed to a process either.
@@ -29,7 +30,7 @@ pub(crate) fn conceal_secrets(config: &Config, environment: &Environment) {
         environment.get(name).and_then(|value| value.to_str()).into_iter().for_each(register_secret);
     }
     for (name, value) in environment.with_prefix("") {
-        let is_credential = WORDS.iter().any(|word| name.to_ascii_uppercase().contains(word));
+        let is_credential = CREDENTIAL_NAME_WORDS.iter().any(|word| name.to_ascii_uppercase().contains(word));
         // A value that is an absolute path names the file of a credential and is not a credential itself.
         let value = value.to_str().filter(|value| is_credential && !value.starts_with('/'));
         value.into_iter().for_each(register_if_credential);

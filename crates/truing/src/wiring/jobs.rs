@@ -40,7 +40,7 @@ struct ScheduledJob<'a> {
     job: &'a JobConfig,
     index: PackageIndex,
     porter: Option<MigrationAgent>,
-    locker: Option<Verifier>,
+    lock_verifier: Option<Verifier>,
     verifier: Option<Verifier>,
 }
 
@@ -76,7 +76,7 @@ impl<'a> ScheduledJobs<'a> {
                 job,
                 index: package_index(job, environment)?,
                 porter,
-                locker,
+                lock_verifier: locker,
                 verifier,
             });
         }
@@ -89,28 +89,31 @@ impl<'a> ScheduledJobs<'a> {
 
     /// Returns the calendar of the jobs.
     pub fn calendar<'b>(&'b self, context: &'b ServiceContext) -> JobCalendar<'b> {
-        let run = |ScheduledJob { name, job, index, porter, locker, verifier }: &'b ScheduledJob<'a>| {
-            let job = SyncJob {
-                name,
-                config: job,
-                git: &context.git,
-                sources: PackageSources { index, archives: &self.archives, reader: &self.reader },
-                porter: porter.as_ref(),
-                locker: locker.as_ref(),
-                verifier: verifier.as_ref(),
-                to: None,
-                dry_run: false,
+        let run =
+            |ScheduledJob { name, job, index, porter, lock_verifier: locker, verifier }: &'b ScheduledJob<
+                'a,
+            >| {
+                let job = SyncJob {
+                    name,
+                    config: job,
+                    git: &context.git,
+                    sources: PackageSources { index, archives: &self.archives, reader: &self.reader },
+                    porter: porter.as_ref(),
+                    locker: locker.as_ref(),
+                    verifier: verifier.as_ref(),
+                    to: None,
+                    dry_run: false,
+                };
+                Some(JobRun {
+                    repo: job.config.repo.as_deref()?,
+                    forge: context.forges.servers().get(&job.config.forge)?,
+                    job,
+                    mirrors: &self.mirrors,
+                    limits: &context.slot_limits,
+                    switches: &context.switches,
+                    heartbeat: self.heartbeat,
+                })
             };
-            Some(JobRun {
-                repo: job.config.repo.as_deref()?,
-                forge: context.forges.servers().get(&job.config.forge)?,
-                job,
-                mirrors: &self.mirrors,
-                limits: &context.slot_limits,
-                switches: &context.switches,
-                heartbeat: self.heartbeat,
-            })
-        };
         JobCalendar::new(self.jobs.iter().filter_map(run).collect())
     }
 }

@@ -129,19 +129,17 @@ fn model_address(model: &ModelConfig, role: ModelRole) -> Result<String, CliErro
             Err(missing_setting_error(model, "base_url", "https://api.anthropic.com", role))
         }
         #[cfg(feature = "aws")]
-        (None, ProviderKind::Aws) => {
-            AwsLogin::address(region).ok_or_else(|| missing_setting_error(model, "region", REGION, role))
-        }
+        (None, ProviderKind::Aws) => AwsLogin::address(region)
+            .ok_or_else(|| missing_setting_error(model, "region", REGION_VARIABLE_EXAMPLE, role)),
         #[cfg(feature = "aws")]
-        (None, ProviderKind::Bedrock) => {
-            BedrockWire::address(region).ok_or_else(|| missing_setting_error(model, "region", REGION, role))
-        }
+        (None, ProviderKind::Bedrock) => BedrockWire::address(region)
+            .ok_or_else(|| missing_setting_error(model, "region", REGION_VARIABLE_EXAMPLE, role)),
     }
 }
 
 /// Example in hints: the environment variable from which other programs read the AWS region.
 #[cfg(feature = "aws")]
-const REGION: &str = "AWS_REGION=eu-central-1";
+const REGION_VARIABLE_EXAMPLE: &str = "AWS_REGION=eu-central-1";
 
 fn missing_setting_error(model: &ModelConfig, key: &str, sample: &str, role: ModelRole) -> CliError {
     role.refusal("model", format!("[{}]: `{key}` has no value, or an invalid value", model.section)).hint(
@@ -219,7 +217,7 @@ fn provider_credentials(
 #[cfg(feature = "aws")]
 fn region(model: &ModelConfig, role: ModelRole) -> Result<String, CliError> {
     let region = model.region.clone().filter(|region| AwsLogin::address(region).is_some());
-    region.ok_or_else(|| missing_setting_error(model, "region", REGION, role))
+    region.ok_or_else(|| missing_setting_error(model, "region", REGION_VARIABLE_EXAMPLE, role))
 }
 
 /// Returns the AWS credentials from the standard variables, or else from the AWS credential chain. The chain

@@ -33,7 +33,7 @@ pub struct StoreView {
     /// the records on the servers have an older schema.
     pub records: Option<Store>,
     /// Schema versions; none if there is no store.
-    pub form: Option<SchemaVersions>,
+    pub schema_versions: Option<SchemaVersions>,
 }
 
 impl StoreLocation {
@@ -165,7 +165,7 @@ impl StoreLocation {
                 Some(server) => {
                     Err(store_open_error(SqliteOpenError::Deleted { path: path.clone(), server }))
                 }
-                None => Ok(StoreView { records: None, form: None }),
+                None => Ok(StoreView { records: None, schema_versions: None }),
             },
             Self::File(path) => {
                 let (from, to) = (path.clone(), folder.join("records.db"));
@@ -173,12 +173,15 @@ impl StoreLocation {
                 let copied = tokio::task::spawn_blocking(copy).await;
                 let copied = copied.map_err(|stopped| CliError::failure("store", stopped.to_string()))?;
                 let (store, form) = copied.map_err(store_open_error)?;
-                Ok(StoreView { records: Some(store), form: Some(form) })
+                Ok(StoreView { records: Some(store), schema_versions: Some(form) })
             }
             Self::Servers { slots, records } => {
                 let looking = Store::connect_read_only(slots.expose(), records.expose());
                 let (store, form) = Box::pin(looking).await.map_err(|error| connection_error(&error))?;
-                Ok(StoreView { records: Some(store).filter(|_| !form.is_outdated()), form: Some(form) })
+                Ok(StoreView {
+                    records: Some(store).filter(|_| !form.is_outdated()),
+                    schema_versions: Some(form),
+                })
             }
         }
     }

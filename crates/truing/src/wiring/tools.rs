@@ -54,7 +54,7 @@ fn service_runner(config: &Config, environment: &Environment, verifier: Option<V
     LinterRunner {
         machine: MachinePaths::new(environment.get("PATH"), home).with_rustup(environment.get("RUSTUP_HOME")),
         level: truing_loops::machine::sandbox_level(),
-        folders: tool_folders(environment),
+        folders: package_cache_folders(environment),
         python_environment: None,
         is_foreign_code: true,
         verifier,
@@ -99,7 +99,7 @@ fn concealed_paths(config: &Config) -> Vec<PathBuf> {
 }
 
 /// Returns the package cache folders that environment variables name, keyed by the variable's name.
-fn tool_folders(environment: &Environment) -> BTreeMap<String, PathBuf> {
+fn package_cache_folders(environment: &Environment) -> BTreeMap<String, PathBuf> {
     let fetched = known::known_tools().iter().flat_map(|tool| &tool.fetched);
     let named = fetched.filter_map(|fetched| {
         let folder = PathBuf::from(environment.get(&fetched.variable)?);

@@ -19,7 +19,7 @@ use truing_upstream::user_index::UserEnvironment;
 use crate::cli::error::CliError;
 
 /// Folder of cached setups in the user's cache folder.
-const FOLDER: &str = "truing/verify";
+const SETUP_CACHE_FOLDER: &str = "truing/verify";
 
 /// Returns the verifier that runs the configured setup and checks.
 ///
@@ -61,8 +61,12 @@ fn verifier_with_registries(
         memory: config.max_memory_bytes,
         disk: config.max_written_bytes,
     };
-    Verifier::new(plan, SetupCache::new(folder.join(FOLDER), kept), truing_loops::machine::sandbox_level())
-        .map_err(verify_error)
+    Verifier::new(
+        plan,
+        SetupCache::new(folder.join(SETUP_CACHE_FOLDER), kept),
+        truing_loops::machine::sandbox_level(),
+    )
+    .map_err(verify_error)
 }
 
 /// Returns the commands of the gate and the verifier that runs them, or none if no command is configured.

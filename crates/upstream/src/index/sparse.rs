@@ -20,7 +20,8 @@ struct SparseIndexConfig {
 }
 
 /// Placeholders in the address of archives; an address without placeholders is the address of a folder.
-const MARKERS: [&str; 5] = ["{crate}", "{version}", "{prefix}", "{lowerprefix}", "{sha256-checksum}"];
+const URL_PLACEHOLDERS: [&str; 5] =
+    ["{crate}", "{version}", "{prefix}", "{lowerprefix}", "{sha256-checksum}"];
 
 #[derive(Deserialize)]
 struct SparseIndexLine {
@@ -94,7 +95,7 @@ const MAX_NAME: usize = 64;
 
 /// Returns the address of an archive.
 fn archive_url(dl: &str, folder: &str, line: &SparseIndexLine) -> Option<Url> {
-    let address = if MARKERS.iter().any(|marker| dl.contains(marker)) {
+    let address = if URL_PLACEHOLDERS.iter().any(|marker| dl.contains(marker)) {
         dl.replace("{crate}", &line.name)
             .replace("{version}", &line.vers)
             .replace("{prefix}", folder)

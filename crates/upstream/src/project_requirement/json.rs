@@ -61,11 +61,11 @@ pub(super) fn find_requirements(
     text: &str,
     key_path: &str,
     package: &str,
-    is_copy: bool,
+    is_vendored_version: bool,
 ) -> Result<Vec<RequirementText>, String> {
     let root: &RawValue = serde_json::from_str(text).map_err(|error| error.to_string())?;
     let mut values = vec![root];
-    let keys = key_path.split('.').chain((!is_copy).then_some(package));
+    let keys = key_path.split('.').chain((!is_vendored_version).then_some(package));
     for key in keys {
         let mut below = Vec::new();
         for value in values {

@@ -28,7 +28,7 @@ pub(super) struct RequirementText {
 }
 
 /// The maximum depth of nested tables that are searched for requirements.
-pub(super) const MAX_TABLES: usize = 4;
+pub(super) const MAX_TABLE_DEPTH: usize = 4;
 
 /// Returns true if each entry contains the package's name and the range, as in Python projects. In other
 /// projects, an entry's value is only the range.

@@ -6,7 +6,7 @@ use truing_core::nesting::{TOO_DEEP, is_too_deep};
 use truing_core::registry::PackageRegistry;
 use truing_core::version::RangeStyle;
 
-use super::requirement::MAX_TABLES;
+use super::requirement::MAX_TABLE_DEPTH;
 use super::{RequirementPlace, RequirementText, has_whole_requirements, pep508, span_within_quotes};
 
 /// Finds the requirements of the package in the list or table that `place` names.
@@ -68,7 +68,7 @@ pub(super) fn table_paths(text: &str) -> Vec<String> {
     let mut found = Vec::new();
     let mut next = vec![(String::new(), document.as_item(), 0)];
     while let Some((at, item, depth)) = next.pop() {
-        let tables = item.as_table_like().filter(|_| depth < MAX_TABLES);
+        let tables = item.as_table_like().filter(|_| depth < MAX_TABLE_DEPTH);
         for (key, inner) in tables.into_iter().flat_map(TableLike::iter) {
             let is_named = !key.contains('.') && (inner.is_table_like() || inner.is_array());
             if is_named {

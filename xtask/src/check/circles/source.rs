@@ -28,13 +28,13 @@ const ITEMS: &[&str] = &[
 ];
 
 /// Keywords that precede the name of an item.
-const NAMING: &[&str] = &["const", "enum", "fn", "static", "struct", "trait", "type", "union"];
+const NAMED_ITEM_KEYWORDS: &[&str] = &["const", "enum", "fn", "static", "struct", "trait", "type", "union"];
 
 /// One source file after parsing.
 #[derive(Debug, Default)]
 pub(super) struct ParsedSource {
     /// Modules whose code is in other files (`mod a;`).
-    pub(super) files: Vec<Vec<String>>,
+    pub(super) file_modules: Vec<Vec<String>>,
     /// Modules whose code is in this file; the module of the file itself has the empty path.
     pub(super) modules: BTreeSet<Vec<String>>,
     /// Items, each with the module of this file that contains it.
@@ -55,7 +55,7 @@ pub(super) struct ImportedPath {
     /// The imported name; none for a glob (`*`).
     pub(super) alias: Option<String>,
     /// True if the name is re-exported (`pub use`).
-    pub(super) is_shown: bool,
+    pub(super) is_reexported: bool,
 }
 
 /// Parses one source file.
@@ -81,7 +81,7 @@ pub(super) fn parse_source(text: &str) -> ParsedSource {
             "{" => open.push(None),
             "}" => drop(open.pop()),
             "mod" if next(2) == ";" => {
-                source.files.push([within(), vec![strip_raw_prefix(next(1))]].concat());
+                source.file_modules.push([within(), vec![strip_raw_prefix(next(1))]].concat());
                 at += 2;
             }
             "mod" if next(2) == "{" => {
@@ -95,11 +95,19 @@ pub(super) fn parse_source(text: &str) -> ParsedSource {
                 let tree = words.get(at + 1..end).unwrap_or_default();
                 let is_shown = matches!(before, "pub" | ")");
                 collect_imports(tree, &mut Vec::new(), &mut |path, alias| {
-                    source.imports.push(ImportedPath { within: within(), path, alias, is_shown });
+                    source.imports.push(ImportedPath {
+                        within: within(),
+                        path,
+                        alias,
+                        is_reexported: is_shown,
+                    });
                 });
                 at = end;
             }
-            _ if NAMING.contains(&word) && is_name(next(1)) && open.iter().all(Option::is_some) => {
+            _ if NAMED_ITEM_KEYWORDS.contains(&word)
+                && is_name(next(1))
+                && open.iter().all(Option::is_some) =>
+            {
                 source.items.insert((within(), strip_raw_prefix(next(1))));
             }
             "macro_rules" if next(1) == "!" => {

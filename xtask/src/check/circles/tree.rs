@@ -12,14 +12,15 @@ const MAX_STEPS: usize = 32;
 type ModulePath = Vec<String>;
 
 /// The files that each file uses.
-pub(super) type FileArrows = BTreeMap<String, BTreeSet<String>>;
+pub(super) type FileDependencies = BTreeMap<String, BTreeSet<String>>;
 
 /// Returns the files that each file of a crate uses. `root` is the crate's `lib.rs` or `main.rs`; `texts`
 /// contains the text of each file.
-pub(super) fn file_uses(root: &str, texts: &BTreeMap<&str, &str>) -> FileArrows {
+pub(super) fn file_uses(root: &str, texts: &BTreeMap<&str, &str>) -> FileDependencies {
     let mut tree = ModuleTree::default();
     tree.add_file(root, Vec::new(), texts);
-    let mut arrows: FileArrows = tree.files.keys().map(|file| (file.clone(), BTreeSet::new())).collect();
+    let mut arrows: FileDependencies =
+        tree.files.keys().map(|file| (file.clone(), BTreeSet::new())).collect();
     for (file, (own, source)) in &tree.files {
         let used = tree.used_files(own, source);
         arrows.entry(file.clone()).or_default().extend(used.filter(|to| to != file));
@@ -67,7 +68,7 @@ impl ModuleTree {
         for (within, item) in &source.items {
             self.modules.entry(at(within)).or_default().items.insert(item.clone());
         }
-        for ImportedPath { within, path, alias, is_shown: _ } in &source.imports {
+        for ImportedPath { within, path, alias, is_reexported: _ } in &source.imports {
             let module = self.modules.entry(at(within)).or_default();
             match alias {
                 Some(alias) => drop(module.aliases.insert(alias.clone(), path.clone())),
@@ -82,7 +83,7 @@ impl ModuleTree {
         } else {
             file.trim_end_matches(".rs").to_owned()
         };
-        let more = source.files.clone();
+        let more = source.file_modules.clone();
         self.files.insert(file.to_owned(), (module_path.clone(), source));
         for module in more {
             let place = format!("{folder}/{}", module.join("/"));
@@ -104,10 +105,10 @@ impl ModuleTree {
             match (self.resolve_path(&within, &import.path, MAX_STEPS)?, &import.alias) {
                 // A file that only re-exports another module's item does not use the item.
                 (PathTarget::Item(module), Some(alias)) => {
-                    (!import.is_shown || source.names.contains(alias)).then_some(module)
+                    (!import.is_reexported || source.names.contains(alias)).then_some(module)
                 }
                 (PathTarget::Module(module) | PathTarget::Item(module), None) => {
-                    (!import.is_shown).then_some(module)
+                    (!import.is_reexported).then_some(module)
                 }
                 // The import of a module does not count as a use; a path that begins with the module's name
                 // does.

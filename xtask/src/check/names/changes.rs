@@ -9,7 +9,7 @@ use crate::workspace;
 
 /// The commits with which the working tree is compared: the merge base with main and, for work on main, the
 /// parent of the last commit.
-const COMPARED: &[&[&str]] = &[&["--merge-base", "main"], &["HEAD~1"]];
+const DIFF_BASE_ARGUMENTS: &[&[&str]] = &[&["--merge-base", "main"], &["HEAD~1"]];
 
 /// The lines that one comparison reports as added or changed.
 #[derive(Debug, Default)]
@@ -57,7 +57,7 @@ pub(super) fn read_changes(root: &Path) -> Vec<ChangedLines> {
         git.args(["--no-prefix", "--unified=0"]).args(*compared).args(["--", "*.rs"]);
         workspace::command_output(git.current_dir(root)).ok()
     };
-    COMPARED.iter().filter_map(diff_from).map(|diff| ChangedLines::from_diff(&diff)).collect()
+    DIFF_BASE_ARGUMENTS.iter().filter_map(diff_from).map(|diff| ChangedLines::from_diff(&diff)).collect()
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use crate::texts;
 use crate::workspace::TrackedFile;
 
 /// A type name counts as a fault if at least this number of types have the name.
-const SHARED_BY: usize = 5;
+const MIN_SHARING_TYPES: usize = 5;
 
 /// Minimum number of words of a documentation comment.
 const MIN_WORDS: usize = 4;
@@ -22,7 +22,8 @@ const USUAL_NAMES: &str = "Error Result Args Options Config Builder Iter";
 
 /// Words that are not accepted as the name of a type, because they are not nouns: participles, adjectives,
 /// pronouns and adverbs.
-const BARE_NAMES: &str = "Said Asked Kept Went Found Told Shown Seen Made Given Left Read Done Known Lost \
+const NON_NOUN_NAMES: &str = "Said Asked Kept Went Found Told Shown Seen Made Given Left Read Done Known \
+    Lost \
      Taken Begun Ended Heard Tried Held Meant Brought Sent Drawn Put Set Come Gone Chosen Decided Spent \
      Wanted Needed Used Missed Passed Stopped Started Settled Loaded Parsed Looked Traced Watched Bounded \
      Served Printed Identified Recalled Performed Replaced Refused Untold Unread Beside Before After What \
@@ -30,7 +31,7 @@ const BARE_NAMES: &str = "Said Asked Kept Went Found Told Shown Seen Made Given 
      Other Mine Ours";
 
 /// The forms of a verb that hides who does what in a comment.
-const TOLD_WORDS: &str = "told tell tells telling";
+const TELL_VERB_FORMS: &str = "told tell tells telling";
 
 /// Words with which a documentation comment must not begin, because they begin a question instead of a
 /// statement.
@@ -50,13 +51,13 @@ pub(super) enum NamingFault {
     /// At least [`SHARED_BY`] types have the same name.
     SharedType,
     /// The name of a type is not a noun.
-    BareType,
+    NonNounType,
     /// The name of a function is one word.
     OneWordFunction,
     /// A parameter of a function is a tuple pattern.
     TupleParameter,
     /// A comment has one of the [`TOLD_WORDS`].
-    ToldComment,
+    TellVerbComment,
     /// A documentation comment has fewer than [`MIN_WORDS`] words.
     ShortBlock,
     /// A documentation comment begins with one of the [`QUESTION_WORDS`].
@@ -79,10 +80,10 @@ impl NamingFault {
     pub(super) const ALL: [Self; 14] = [
         Self::OneWordType,
         Self::SharedType,
-        Self::BareType,
+        Self::NonNounType,
         Self::OneWordFunction,
         Self::TupleParameter,
-        Self::ToldComment,
+        Self::TellVerbComment,
         Self::ShortBlock,
         Self::QuestionBlock,
         Self::WideLine,
@@ -98,10 +99,10 @@ impl NamingFault {
         match self {
             Self::OneWordType => "one-word-types",
             Self::SharedType => "shared-types",
-            Self::BareType => "bare-types",
+            Self::NonNounType => "bare-types",
             Self::OneWordFunction => "one-word-functions-percent",
             Self::TupleParameter => "tuple-parameters",
-            Self::ToldComment => "told-comments",
+            Self::TellVerbComment => "told-comments",
             Self::ShortBlock => "short-blocks",
             Self::QuestionBlock => "question-blocks",
             Self::WideLine => "wide-lines",
@@ -118,10 +119,10 @@ impl NamingFault {
         match self {
             Self::OneWordType => "name a type with two words",
             Self::SharedType => "add no type of a name that five have",
-            Self::BareType => "name a type with a noun",
+            Self::NonNounType => "name a type with a noun",
             Self::OneWordFunction => "name a function with a verb and its object",
             Self::TupleParameter => "take two parameters or a struct in place of a tuple",
-            Self::ToldComment => "write another verb than `tell`",
+            Self::TellVerbComment => "write another verb than `tell`",
             Self::ShortBlock => "write a sentence of four words or more, or no documentation",
             Self::QuestionBlock => "open documentation with the subject of a sentence",
             Self::WideLine => "break the line",
@@ -230,8 +231,8 @@ impl NamingFaults {
                 if count_capital_letters(name) <= 1 && !has_word(USUAL_NAMES, name) {
                     add_place(NamingFault::OneWordType, line, name);
                 }
-                if has_word(BARE_NAMES, name) {
-                    add_place(NamingFault::BareType, line, name);
+                if has_word(NON_NOUN_NAMES, name) {
+                    add_place(NamingFault::NonNounType, line, name);
                 }
             }
             for name in find_functions(row).map(|function| function.name) {
@@ -240,8 +241,8 @@ impl NamingFaults {
                     add_place(NamingFault::OneWordFunction, line, name);
                 }
             }
-            for word in comment_words(row).filter(|word| has_word(TOLD_WORDS, word)) {
-                add_place(NamingFault::ToldComment, line, word);
+            for word in comment_words(row).filter(|word| has_word(TELL_VERB_FORMS, word)) {
+                add_place(NamingFault::TellVerbComment, line, word);
             }
         }
         for block in doc_blocks(text) {
@@ -270,7 +271,7 @@ impl NamingFaults {
         }
         self.places.retain(|place| {
             place.fault != NamingFault::SharedType
-                || types.get(&place.name).is_some_and(|&count| count >= SHARED_BY)
+                || types.get(&place.name).is_some_and(|&count| count >= MIN_SHARING_TYPES)
         });
     }
 }
@@ -283,7 +284,7 @@ pub(super) fn is_page(path: &str) -> bool {
 
 /// Returns true if the file at this path is a Rust source of the project, and not a test, benchmark or
 /// example.
-pub(super) fn is_measured(path: &str) -> bool {
+pub(super) fn is_checked_source(path: &str) -> bool {
     let (folders, file) = path.rsplit_once('/').unwrap_or(("", path));
     let skipped = |folder: &str| folder.starts_with('.') || has_word(SKIPPED_FOLDERS, folder);
     let of_tests = |folder: &str| matches!(folder, "test" | "tests");
@@ -422,7 +423,7 @@ fn has_word(words: &str, word: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use NamingFault::{
-        BareType, OneWordFunction, OneWordType, QuestionBlock, SharedType, ShortBlock, ToldComment,
+        NonNounType, OneWordFunction, OneWordType, QuestionBlock, SharedType, ShortBlock, TellVerbComment,
         TupleParameter,
     };
 
@@ -453,7 +454,7 @@ mod tests {
     #[test]
     fn a_participle_is_no_name_of_a_type_but_may_be_part_of_one() {
         assert_eq!(
-            find_fault_places(BareType, "struct Kept;\nenum Why {}\nstruct KeptPlan;\nfn Asked() {}"),
+            find_fault_places(NonNounType, "struct Kept;\nenum Why {}\nstruct KeptPlan;\nfn Asked() {}"),
             ["1 Kept", "2 Why"]
         );
     }
@@ -496,7 +497,7 @@ mod tests {
     fn told_words_are_found_in_rows_that_are_comments() {
         let text = "/// It is told, and tells.\n  // telling\n//! tell\nlet told = 1; // told\n// teller \
              untold Told\n";
-        assert_eq!(find_fault_places(ToldComment, text), ["1 told", "1 tells", "2 telling", "3 tell"]);
+        assert_eq!(find_fault_places(TellVerbComment, text), ["1 told", "1 tells", "2 telling", "3 tell"]);
     }
 
     #[test]
@@ -527,14 +528,14 @@ mod tests {
         for before in
             ["#[cfg(test)]\nmod tests;\n", "#[cfg(test)]\nuse a;\n", "#[cfg(test)]\npub(crate) mod a {}\n"]
         {
-            assert_eq!(find_fault_places(BareType, &format!("{before}{code}")).len(), 1, "{before}");
+            assert_eq!(find_fault_places(NonNounType, &format!("{before}{code}")).len(), 1, "{before}");
         }
     }
 
     #[test]
     fn files_of_tests_and_of_others_are_not_measured() {
         for path in ["a.rs", "crates/a/src/b.rs", "examples/a/src/lib.rs", "crates/a/src/contest.rs"] {
-            assert!(is_measured(path), "{path}");
+            assert!(is_checked_source(path), "{path}");
         }
         for path in [
             "crates/a/README.md",
@@ -550,7 +551,7 @@ mod tests {
             "crates/a/src/generated/b.rs",
             ".ci/a.rs",
         ] {
-            assert!(!is_measured(path), "{path}");
+            assert!(!is_checked_source(path), "{path}");
         }
     }
 }

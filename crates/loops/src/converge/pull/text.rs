@@ -7,7 +7,7 @@ use truing_core::finding::{DefectCategory, Finding};
 use truing_core::id::Sha;
 use truing_core::{line, markdown};
 
-use super::super::words::{line_origin, short_sha};
+use super::super::run_texts::{line_origin, short_sha};
 use super::{FIX_REPORT_PREFIX, MAX_LINE};
 
 /// Renders the comment about a finding. The finding's texts come from a model and are data.

@@ -15,7 +15,7 @@ use truing_git::{Mirror, PrivateFolder};
 
 use super::CodeMigrationError;
 use crate::files::{FileContentChange, read_changes, summarise_paths, write_changes};
-use crate::sync::news;
+use crate::sync::release_note;
 
 /// The files that a port may change.
 #[derive(Debug)]
@@ -36,7 +36,7 @@ impl MigrationPathPolicy {
             globs: value::compile_globs(&job.portable_file_globs)?,
             policy,
             lock_file_globs: value::compile_globs(&job.lock_files)?,
-            server_written: own.chain(news::written_paths(job)).collect(),
+            server_written: own.chain(release_note::written_paths(job)).collect(),
         })
     }
 

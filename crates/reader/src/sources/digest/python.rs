@@ -9,7 +9,7 @@ use sha2::{Digest as _, Sha256};
 use tree_sitter::Node;
 use truing_core::sync::TREE_DIGEST_PREFIX;
 
-use super::text;
+use super::python_literals;
 use crate::syntax::{ComplexityError, MAX_DEPTH};
 
 /// Tokens that are left out of the digest, because the kinds of the nodes around them already express their
@@ -90,7 +90,7 @@ impl<'a> PythonTreeHasher<'a> {
             "parenthesized_expression" | "case_pattern" => self.add_children(node, depth),
             "string" | "concatenated_string" => self.add_string(node, depth),
             "integer" | "float" => {
-                self.add_piece(DigestPiece::Token, &text::normalize_number(self.text_of(node)));
+                self.add_piece(DigestPiece::Token, &python_literals::normalize_number(self.text_of(node)));
                 Ok(())
             }
             // The number of dots is the level of a relative import.
@@ -297,12 +297,12 @@ impl<'a> PythonTreeHasher<'a> {
         content: &mut String,
         depth: usize,
     ) -> Result<(), ComplexityError> {
-        let mut form = text::StringPrefix::default();
+        let mut form = python_literals::StringPrefix::default();
         let mut cursor = node.walk();
         for child in node.children(&mut cursor) {
             match child.kind() {
                 "string" => self.read_string_parts(child, content, depth + 1)?,
-                "string_start" => form = text::StringPrefix::parse(self.text_of(child)),
+                "string_start" => form = python_literals::StringPrefix::parse(self.text_of(child)),
                 "string_content" => form.decode(self.text_of(child), content),
                 "interpolation" => self.add_interpolation(child, form, content, depth + 1)?,
                 _ => {}
@@ -315,7 +315,7 @@ impl<'a> PythonTreeHasher<'a> {
     fn add_interpolation(
         &mut self,
         node: Node<'_>,
-        form: text::StringPrefix,
+        form: python_literals::StringPrefix,
         content: &mut String,
         depth: usize,
     ) -> Result<(), ComplexityError> {

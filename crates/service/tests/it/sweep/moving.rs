@@ -7,7 +7,7 @@ use truing_core::slot::{LoopKind, SlotCommand};
 use truing_fakes::forge::{ForgeFault, ForgeFaultKind, NewPull};
 use truing_fakes::repo::CommitBuilder;
 use truing_loops::machine::new_run_id;
-use truing_loops::stopped::StepStopReason;
+use truing_loops::step_stop_reason::StepStopReason;
 use truing_service::{manual_lease, worker};
 
 use crate::sweep::site::{FORGE, Site, limits};

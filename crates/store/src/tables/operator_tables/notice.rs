@@ -25,12 +25,12 @@ pub(in super::super) fn add(
 /// Condition for notices that may be sent. A notice about a parked slot is added before the slot is parked,
 /// so a crash between these two writes cannot lose the notice. The notice is sent only after the slot is
 /// parked.
-const UNTOLD: &str = "sent IS NULL AND (kind <> 'parked' OR EXISTS
+const PENDING_NOTICE_CONDITION: &str = "sent IS NULL AND (kind <> 'parked' OR EXISTS
     (SELECT 1 FROM slot WHERE slot.key = notice.key AND shown = 'held/parked'))";
 
 /// Counts the notices that may be sent.
 pub(in super::super) fn count_pending_notices(connection: &SqlTransaction) -> Result<u64, StoreFault> {
-    let sql = format!("SELECT count(*) FROM notice WHERE {UNTOLD}");
+    let sql = format!("SELECT count(*) FROM notice WHERE {PENDING_NOTICE_CONDITION}");
     connection.sql(&sql).single_row((), |row| row.get(0))
 }
 
@@ -39,7 +39,9 @@ pub(super) fn pending_notices(
     connection: &SqlTransaction,
     limit: usize,
 ) -> Result<Vec<PendingNotice>, StoreFault> {
-    let sql = format!("SELECT id, kind, created, text FROM notice WHERE {UNTOLD} ORDER BY id LIMIT ?1");
+    let sql = format!(
+        "SELECT id, kind, created, text FROM notice WHERE {PENDING_NOTICE_CONDITION} ORDER BY id LIMIT ?1"
+    );
     connection
         .sql(&sql)
         .query([sql_limit(limit)], |row| {

@@ -25,7 +25,10 @@ pub(crate) fn read(connection: &SqlTransaction) -> Result<KillSwitches, StoreFau
 
 /// Finds the repositories with this name, and returns their key prefixes. On each forge, these are the
 /// repositories that the sweep has listed, and the repository of the newest description with that name.
-pub(super) fn find(connection: &SqlTransaction, name: &str) -> Result<RepositoryRef, StoreFault> {
+pub(super) fn find_repositories_by_name(
+    connection: &SqlTransaction,
+    name: &str,
+) -> Result<RepositoryRef, StoreFault> {
     let named = RepositoryRef::from_name(name);
     let mut keys = known_key_prefixes(connection, &named.name)?;
     let heard = connection.sql(connection.dialect().choose(

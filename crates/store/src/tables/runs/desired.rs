@@ -62,7 +62,7 @@ fn replace_rows(
 }
 
 /// Writes only the text of the summary, and the status.
-pub(super) fn store_announcement(
+pub(super) fn store_summary_and_status(
     connection: &SqlTransaction,
     key: &SlotKey,
     producer: CommentProducer,

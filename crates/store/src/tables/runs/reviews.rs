@@ -266,7 +266,7 @@ pub(super) fn mark_interrupted(
 
 /// Records the end of a run that stopped before it recorded its end. Does nothing if the run neither failed
 /// nor has a cost. Returns the cost.
-pub(super) fn record_unfinished_end(
+pub(super) fn record_slotless_review_end(
     connection: &SqlTransaction,
     id: &RunId,
     key: &SlotKey,

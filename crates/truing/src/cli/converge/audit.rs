@@ -12,12 +12,12 @@ use truing_core::finding::{Finding, Severity};
 use truing_core::line;
 use truing_core::line::format_count;
 use truing_core::money::MicroUsd;
-use truing_loops::converge::words::line_origin;
+use truing_loops::converge::run_texts::line_origin;
 
 use super::local::PreparedRun;
 use super::outcome::{self, MODEL_HINT, converge_finding_json};
+use super::target_run::TargetRun;
 use super::targets::{self, ConvergeTarget};
-use super::turn::TargetRun;
 use super::{ConvergeArgs, ConvergeRunArgs, converge_exit, parse_severity, pull, report_refusal};
 use crate::cli::columns::fold_line;
 use crate::cli::error::{CliError, CommandExit};
@@ -95,28 +95,31 @@ impl AuditArgs {
             if *stop_signal.borrow() {
                 return Err(outcome::interrupted_error());
             }
-            let record = Box::pin(audit_target(&asked.workspace?, &turn)).await?;
+            let record = Box::pin(audit_target(&asked.target?, &turn)).await?;
             worst = worst.max(print_audit(&record, self.min_severity, context)?);
         }
         Ok(worst)
     }
 }
 
-async fn audit_target(workspace: &ConvergeTarget, turn: &TargetRun<'_>) -> Result<ConvergeRecord, CliError> {
-    let context = turn.context;
+async fn audit_target(
+    target: &ConvergeTarget,
+    target_run: &TargetRun<'_>,
+) -> Result<ConvergeRecord, CliError> {
+    let context = target_run.context;
     let way = ConvergeRunArgs { max_audits: Some(1), ..ConvergeRunArgs::default() };
     let once = ConvergeArgs { run_args: way, is_audit: true, ..ConvergeArgs::default() };
-    match workspace {
+    match target {
         ConvergeTarget::Pull(target) => {
             let progress = context.output.progress("auditing", None);
-            let record = pull::audit_pull(&once, turn, target).await;
+            let record = pull::audit_pull(&once, target_run, target).await;
             drop(progress);
             record
         }
         ConvergeTarget::Folder(folder) => {
-            let mut ready = PreparedRun::new(&once, turn, folder).await?;
+            let mut ready = PreparedRun::new(&once, target_run, folder).await?;
             let progress = context.output.progress("auditing", None);
-            let record = ready.audit_once(turn).await;
+            let record = ready.audit_once(target_run).await;
             drop(progress);
             record
         }

@@ -19,7 +19,7 @@ use truing_loops::converge::local::{
 use truing_loops::converge::lock::{RunLock, RunLockError};
 use truing_loops::converge::{
     ConvergeAgents, ConvergeCallOutcome, ConvergeContext, ConvergeRunMode, ConvergeRunner, InspectionTools,
-    RunObserver, words,
+    RunObserver, run_texts,
 };
 use truing_loops::machine::{SystemClock, new_run_id};
 use truing_loops::program_versions;
@@ -27,7 +27,7 @@ use truing_loops::telemetry::ConvergeSpan;
 use truing_store::Store;
 
 use super::outcome::interrupted_error;
-use super::turn::TargetRun;
+use super::target_run::TargetRun;
 use super::{ConvergeArgs, NO_TARGET, UNCOMMITTED, refusal_error};
 use crate::cli::error::{CliError, CommandExit};
 use crate::cli::review::read_repository_config;
@@ -35,7 +35,7 @@ use crate::cli::target::{check_kill_switches, store_error};
 use crate::wiring;
 
 /// Name of the folder of run locks, beside the database.
-pub(super) const LOCKS: &str = "converge";
+pub(super) const LOCK_FOLDER_NAME: &str = "converge";
 
 /// The branch that a run works on.
 struct BranchCheckout {
@@ -57,7 +57,7 @@ pub(super) struct PreparedRun {
     gate: Arc<dyn WriteGate>,
     record: ConvergeRecord,
     /// Message about an earlier run on this branch; `None` if there is no message.
-    earlier: Option<String>,
+    earlier_run_message: Option<String>,
     /// Lock that prevents other runs from working on this branch.
     lock: RunLock,
 }
@@ -70,16 +70,17 @@ impl PreparedRun {
     /// if a file, folder or store cannot be opened.
     pub(super) async fn new(
         args: &ConvergeArgs,
-        turn: &TargetRun<'_>,
+        target_run: &TargetRun<'_>,
         path: &Path,
     ) -> Result<Self, CliError> {
-        let context = turn.context;
+        let context = target_run.context;
         let mut config = context.config(&[])?;
         let git = wiring::open_git(&context.environment).await?;
         let repository = git.open(path).await.map_err(wiring::git_error)?;
         if let Some(own) = read_repository_config(&repository, None).await? {
             config = config.with_repository(&own)?;
-            turn.print_note(format_args!("the configuration includes {} from the working tree", own.name));
+            target_run
+                .print_note(format_args!("the configuration includes {} from the working tree", own.name));
         }
         let config = args.run_args.apply_to(config)?;
         let folder = wiring::ensure_machine_folder(&config)?;
@@ -98,13 +99,24 @@ impl PreparedRun {
         looks.toolbox = wiring::tools::local_linters(&config, &context.environment, Vec::new());
         looks.project_programs_folder = Some(checkout.repository.root().to_owned());
         let key = checkout.key();
-        let mut lock = RunLock::acquire(&folder.join(LOCKS), &key).map_err(|error| run_lock_error(&error))?;
+        let mut lock =
+            RunLock::acquire(&folder.join(LOCK_FOLDER_NAME), &key).map_err(|error| run_lock_error(&error))?;
         let (mut record, earlier) =
             checkout.load_or_new_record(&config, &store, key, &looks.name, &agents.auditor.model).await?;
         lock.write_run_id(&record.run).map_err(|error| CliError::failure("lock", error.to_string()))?;
         record.detail.cost_before_resume = record.cost();
         let gate = wiring::agent::gate_for_run(&agents.auditor, RepositoryRef::from_key(&record.key));
-        Ok(Self { checkout, agents, inspection_tools: looks, config, store, gate, record, earlier, lock })
+        Ok(Self {
+            checkout,
+            agents,
+            inspection_tools: looks,
+            config,
+            store,
+            gate,
+            record,
+            earlier_run_message: earlier,
+            lock,
+        })
     }
 
     /// Returns the context of the run: the branch, the agents, the inspection tools and the gate.
@@ -157,15 +169,18 @@ impl PreparedRun {
             record.warn(format!(
                 "{} is now at {}: the commits after {} were not audited",
                 record.detail.name,
-                words::short_sha(&tip),
-                words::short_sha(&record.detail.state.starting_head)
+                run_texts::short_sha(&tip),
+                run_texts::short_sha(&record.detail.state.starting_head)
             ));
         }
         Ok((record, self.checkout.mirror))
     }
 
     /// Audits the checked-out commit once. Findings and branches of earlier runs have no effect.
-    pub(super) async fn audit_once(&mut self, turn: &TargetRun<'_>) -> Result<ConvergeRecord, CliError> {
+    pub(super) async fn audit_once(
+        &mut self,
+        target_run: &TargetRun<'_>,
+    ) -> Result<ConvergeRecord, CliError> {
         let Self { checkout, inspection_tools, config, store, record, .. } = &*self;
         let tree = checkout.mirror.tree_id(&checkout.head).await.map_err(wiring::git_error)?;
         let state =
@@ -183,7 +198,7 @@ impl PreparedRun {
         let span = ConvergeSpan::start(&runner.record, name.as_deref(), None, SystemTime::now());
         let stopped = tokio::select! {
             () = span.wrap(runner.audit_once()) => false,
-            () = turn.wait_for_stop() => true,
+            () = target_run.wait_for_stop() => true,
         };
         runner.finish_audit(stopped).await.map_err(store_error)?;
         let record = runner.record;
@@ -227,14 +242,15 @@ struct RunLogPrinter<'a> {
 #[async_trait]
 impl RunObserver for RunLogPrinter<'_> {
     fn on_action_start(&self, record: &ConvergeRecord, act: &ConvergeAction) {
-        if let Some(line) = words::describe_action_start(record, act) {
+        if let Some(line) = run_texts::describe_action_start(record, act) {
             self.target_run.show_step(line);
         }
     }
 
-    async fn on_log_update(&self, record: &ConvergeRecord, before: usize) {
+    async fn on_log_update(&self, record: &ConvergeRecord, previous_length: usize) {
         // An error in rendering the log entries is ignored, because the step itself succeeded.
-        for line in words::render_progress(self.mirror, record, before).await.unwrap_or_default() {
+        for line in run_texts::render_progress(self.mirror, record, previous_length).await.unwrap_or_default()
+        {
             self.target_run.print_note(line);
         }
     }
@@ -250,8 +266,8 @@ pub(super) async fn run(
         ready = PreparedRun::new(args, target_run, path) => ready?,
         () = target_run.wait_for_stop() => return Err(interrupted_error()),
     };
-    if let Some(earlier) = &ready.earlier {
-        target_run.print_note(earlier);
+    if let Some(earlier_run_message) = &ready.earlier_run_message {
+        target_run.print_note(earlier_run_message);
     }
     if args.dry_run {
         return Ok((ready.record, ready.checkout.mirror));
@@ -259,7 +275,8 @@ pub(super) async fn run(
     ready.checkout.check_branch_writable(&ready.record).await?;
     ready.checkout.prune_branches(&ready.store, &ready.record.run, target_run).await;
     if ready.record.is_unfinished() {
-        for line in words::describe_plan(&ready.record, ready.agents.auditor.budgets.max_converge_cost()) {
+        for line in run_texts::describe_plan(&ready.record, ready.agents.auditor.budgets.max_converge_cost())
+        {
             target_run.print_note(line);
         }
         target_run.print_note("your checkout does not change; fixes are committed to a separate branch:");
@@ -344,7 +361,7 @@ impl BranchCheckout {
     /// Deletes branches of earlier runs that have ended. A branch is deleted only if its tip is the run's
     /// last commit, and if the branch is also merged or old. If this cannot be determined, the branch is
     /// kept.
-    async fn prune_branches(&self, store: &Store, current: &RunId, turn: &TargetRun<'_>) {
+    async fn prune_branches(&self, store: &Store, current: &RunId, target_run: &TargetRun<'_>) {
         let Ok(left) = self.repository.list_branches_in(RUN_BRANCH_PREFIX).await else { return };
         let now = SystemClock.now();
         for (name, tip) in left {
@@ -359,7 +376,7 @@ impl BranchCheckout {
                 matches!(self.repository.merge_base(&tip, &self.head).await, Ok(Some(base)) if base == tip);
             if (is_old || is_merged) && self.repository.delete_branch(&name, &tip).await.unwrap_or(false) {
                 let reason = if is_merged { "merged" } else { "older than 30 days" };
-                turn.print_note(format_args!("deleted {name}, the branch of an earlier run: {reason}"));
+                target_run.print_note(format_args!("deleted {name}, the branch of an earlier run: {reason}"));
             }
         }
     }
@@ -436,7 +453,7 @@ impl BranchCheckout {
                 last.detail.state.commits.is_empty() || tip.as_ref() == Some(&last.detail.state.head);
             if is_there && last.is_stuck_with(&self.base, inspection_digest, model, &dismissals) {
                 let mut record = last.clone();
-                let earlier = words::render_stuck_notice(&record);
+                let earlier = run_texts::render_stuck_notice(&record);
                 record.retry(config.converge.limits.clone());
                 return Ok((record, Some(earlier)));
             }

@@ -11,7 +11,7 @@ use truing_core::line;
 use truing_core::money::MicroUsd;
 use truing_git::Mirror;
 use truing_loops::converge::local::run_branch;
-use truing_loops::converge::words;
+use truing_loops::converge::run_texts;
 use truing_service::report::outcome::audit_counts;
 
 use super::{ConvergeArgs, converge_exit};
@@ -153,11 +153,11 @@ const DRY_RUN: &str = "a dry run: nothing was done";
 
 /// Returns the text of a dry run: the branch, its commits and the size of the change.
 async fn render_dry_run(record: &ConvergeRecord, mirror: &Mirror) -> Result<String, CliError> {
-    let (state, base) = (&record.detail.state, words::short_sha(&record.detail.base));
+    let (state, base) = (&record.detail.state, run_texts::short_sha(&record.detail.base));
     let changed =
-        words::commit_stat(mirror, &record.detail.base, &state.head).await.map_err(wiring::git_error)?;
+        run_texts::commit_stat(mirror, &record.detail.base, &state.head).await.map_err(wiring::git_error)?;
     let name = line::clean_line(&record.detail.name, MAX_NAME);
-    let (head, most) = (words::short_sha(&state.head), state.limits.max_audits);
+    let (head, most) = (run_texts::short_sha(&state.head), state.limits.max_audits);
     Ok(format!(
         "{DRY_RUN}\nBranch: {name}\nBase: {base}\nHead: {head}\nChange: {changed}\nAudits: {most} at most\n"
     ))
@@ -197,7 +197,7 @@ pub(super) async fn render_text(
     mirror: &Mirror,
     merge: &MergeAdvice,
 ) -> Result<String, CliError> {
-    let report = words::render_report(mirror, record).await.map_err(wiring::git_error)?;
+    let report = run_texts::render_report(mirror, record).await.map_err(wiring::git_error)?;
     let mut text: String = report.lines().map(fold_report_line).collect();
     if record.detail.cost_before_resume > MicroUsd(0) {
         // The line about the money paid now is inserted below the line with the run's total cost.
@@ -225,8 +225,8 @@ pub(super) async fn render_text(
                     result:\n  git log -p {}..{branch}\n  git merge {branch}\n  {audit}\n  git branch -D \
                     {branch}\n",
                 line::clean_line(&record.detail.name, MAX_NAME),
-                words::short_sha(tip),
-                words::short_sha(&record.detail.state.starting_head)
+                run_texts::short_sha(tip),
+                run_texts::short_sha(&record.detail.state.starting_head)
             ),
             (true, MergeAdvice::FastForward) => format!(
                 "\nFixes are on branch {branch}.\nTo see, merge or discard them:\n  git log -p \
@@ -274,7 +274,7 @@ pub(super) fn converge_finding_json(record: &ConvergeRecord, finding: &Finding) 
 /// Returns a run as a JSON object.
 fn record_json(record: &ConvergeRecord) -> Value {
     let state = &record.detail.state;
-    let (open, declined) = words::remaining_findings(record);
+    let (open, declined) = run_texts::remaining_findings(record);
     let findings = |findings: Vec<&Finding>| -> Vec<Value> {
         findings.into_iter().map(|finding| converge_finding_json(record, finding)).collect()
     };

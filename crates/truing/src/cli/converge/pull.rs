@@ -21,7 +21,7 @@ use truing_service::run_failure::RunFailure;
 use truing_store::Store;
 
 use super::local::record_failed_start;
-use super::turn::TargetRun;
+use super::target_run::TargetRun;
 use super::{ConvergeArgs, refusal_error};
 use crate::cli::error::CliError;
 use crate::cli::review::PullTarget;
@@ -32,25 +32,25 @@ use crate::wiring;
 /// Begins a run, or resumes the run that was interrupted.
 pub(super) async fn run(
     args: &ConvergeArgs,
-    turn: &TargetRun<'_>,
+    target_run: &TargetRun<'_>,
     target: &PullTarget,
 ) -> Result<(ConvergeRecord, Mirror), CliError> {
-    let place = PullRunContext::open(args, turn, target).await?;
+    let place = PullRunContext::open(args, target_run, target).await?;
     let (store, name) = (&place.store, place.name());
     if args.dry_run {
         return Box::pin(place.run_context().plan_run(store)).await.map_err(|error| run_error(&name, error));
     }
-    let act = OperatorAction::new(&actor_name(&turn.context.environment), "converge", &name, &name);
+    let act = OperatorAction::new(&actor_name(&target_run.context.environment), "converge", &name, &name);
     store.append_audit_log(&[act]).await.map_err(store_error)?;
     let _at_work = acquire_command_lock(store, &place.limits).await?;
     // An interrupted run releases its lease, and its requests end with it.
-    let stop_receiver = turn.interrupt.clone();
+    let stop_receiver = target_run.interrupt.clone();
     let records = store.as_record_store();
     let ended = Box::pin(place.run_context().run_by_operator(
         &records,
         place.heartbeat,
         stop_receiver,
-        &|progress| turn.print_progress(progress),
+        &|progress| target_run.print_progress(progress),
     ))
     .await;
     place.record_early_failure(ended, false).await
@@ -59,12 +59,12 @@ pub(super) async fn run(
 /// Audits the head of the pull request once. Nothing is posted on the pull request.
 pub(super) async fn audit_pull(
     args: &ConvergeArgs,
-    turn: &TargetRun<'_>,
+    target_run: &TargetRun<'_>,
     target: &PullTarget,
 ) -> Result<ConvergeRecord, CliError> {
-    let place = PullRunContext::open(args, turn, target).await?;
+    let place = PullRunContext::open(args, target_run, target).await?;
     let _at_work = acquire_command_lock(&place.store, &place.limits).await?;
-    let ended = Box::pin(place.run_context().audit_once(&place.store, turn.interrupt.clone())).await;
+    let ended = Box::pin(place.run_context().audit_once(&place.store, target_run.interrupt.clone())).await;
     place.record_early_failure(ended, true).await
 }
 
@@ -85,14 +85,14 @@ struct PullRunContext<'a> {
 impl<'a> PullRunContext<'a> {
     async fn open(
         args: &ConvergeArgs,
-        turn: &TargetRun<'_>,
+        target_run: &TargetRun<'_>,
         target: &'a PullTarget,
     ) -> Result<Self, CliError> {
         let config = args.run_args.apply_to(target.config.clone())?;
         let folder = wiring::ensure_machine_folder(&config)?;
-        let store = wiring::open_store(&config, &turn.context.environment).await?;
+        let store = wiring::open_store(&config, &target_run.context.environment).await?;
         check_kill_switches(&store, &RepositoryRef::from_name(&target.repo)).await?;
-        let environment = &turn.context.environment;
+        let environment = &target_run.context.environment;
         let run = new_run_id();
         let client = wiring::forge_client(&config, &target.forge, environment, &folder)?;
         Ok(Self {

@@ -27,13 +27,13 @@ pub(super) struct RequestedTarget {
     /// Name of the target in messages; none if the call names no target.
     pub(super) name: Option<String>,
     /// The resolved target, or the error that prevents a run on the target.
-    pub(super) workspace: Result<ConvergeTarget, CliError>,
+    pub(super) target: Result<ConvergeTarget, CliError>,
 }
 
 impl RequestedTarget {
     /// Returns a text that is the same for two targets if they are the same pull request or branch.
     fn identity(&self) -> String {
-        match &self.workspace {
+        match &self.target {
             // Names at forges do not distinguish upper and lower case.
             Ok(ConvergeTarget::Pull(pull)) => {
                 format!("pull {} {} {}", pull.forge, pull.repo.to_ascii_lowercase(), pull.number)
@@ -58,12 +58,12 @@ pub(super) async fn resolve_targets(
     }
     let mut all: Vec<RequestedTarget> = Vec::new();
     for target in targets {
-        let workspace = resolve_workspace(target, &git, context).await;
+        let workspace = resolve_target(target, &git, context).await;
         let name = match &workspace {
             Ok(ConvergeTarget::Pull(pull)) => format!("{}#{}", pull.repo, pull.number),
             Ok(ConvergeTarget::Folder(_)) | Err(_) => target.clone(),
         };
-        let asked = RequestedTarget { name: Some(name), workspace };
+        let asked = RequestedTarget { name: Some(name), target: workspace };
         if !all.iter().any(|other| other.identity() == asked.identity()) {
             all.push(asked);
         }
@@ -72,7 +72,7 @@ pub(super) async fn resolve_targets(
 }
 
 /// Resolves the text of one target.
-pub(in crate::cli) async fn resolve_workspace(
+pub(in crate::cli) async fn resolve_target(
     target: &str,
     git: &Git,
     context: &CommandContext,
@@ -90,7 +90,7 @@ pub(in crate::cli) async fn resolve_workspace(
         ));
     }
     let config = context.config(&[])?;
-    let pull = PullTarget::find_or_key(target, &config, &context.environment).await?;
+    let pull = PullTarget::resolve_reference(target, &config, &context.environment).await?;
     Ok(ConvergeTarget::Pull(Box::new(pull)))
 }
 
@@ -107,7 +107,7 @@ fn is_path(target: &str) -> bool {
 async fn current_target(git: &Git, context: &CommandContext) -> Result<RequestedTarget, CliError> {
     let folder = context.environment.directory();
     let config = context.config(&[])?;
-    let of_branch = RequestedTarget { name: None, workspace: Ok(ConvergeTarget::Folder(folder.to_owned())) };
+    let of_branch = RequestedTarget { name: None, target: Ok(ConvergeTarget::Folder(folder.to_owned())) };
     // Problems with the folder are reported later, by the run that works on it.
     let Ok(repository) = git.open(folder).await else { return Ok(of_branch) };
     let Some(origin) = repository.remote_url() else { return Ok(of_branch) };
@@ -133,7 +133,7 @@ async fn current_target(git: &Git, context: &CommandContext) -> Result<Requested
         Err(error) => {
             let workspace =
                 Err(error.hint("or work on the local branch without asking a forge: `truing converge .`"));
-            return Ok(RequestedTarget { name: Some(".".to_owned()), workspace });
+            return Ok(RequestedTarget { name: Some(".".to_owned()), target: workspace });
         }
     };
     match pulls.as_slice() {
@@ -155,14 +155,14 @@ async fn current_target(git: &Git, context: &CommandContext) -> Result<Requested
             ));
             let workspace =
                 ConvergeTarget::Pull(Box::new(PullTarget { forge, repo, number: pull.number, config }));
-            Ok(RequestedTarget { name: Some(name), workspace: Ok(workspace) })
+            Ok(RequestedTarget { name: Some(name), target: Ok(workspace) })
         }
         several => {
             let numbers: Vec<String> = several.iter().map(|pull| format!("#{}", pull.number)).collect();
             let message = format!("branch {branch} has several pull requests: {}", numbers.join(", "));
             let error = CliError::usage("which_pull", message)
                 .hint("specify a pull request by its number, or use the local branch: `truing converge .`");
-            Ok(RequestedTarget { name: Some(".".to_owned()), workspace: Err(error) })
+            Ok(RequestedTarget { name: Some(".".to_owned()), target: Err(error) })
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The command `truing demo converge`: a pull request and a branch with a planted bug are audited and fixed
 //! until an audit is clean.
 
-use truing_loops::converge::words::format_count;
+use truing_loops::converge::run_texts::format_count;
 
 use super::{CommandContext, demo_error, print_stay_notes};
 use crate::cli::columns::fold_line;

@@ -17,7 +17,7 @@ use crate::wiring;
 const INDENT: &str = "   ";
 const CONTINUATION_INDENT: &str = "                   ";
 /// Commands that show more of the demonstration while `--stay` keeps it running.
-const LOOK: [&str; 2] = ["sync status rim", "report --loop sync --format html > report.html"];
+const INSPECTION_COMMANDS: [&str; 2] = ["sync status rim", "report --loop sync --format html > report.html"];
 
 pub(super) async fn run_demo(stay: bool, context: &CommandContext) -> Result<CommandExit, CliError> {
     let output = context.output;
@@ -68,7 +68,7 @@ pub(super) async fn run_demo(stay: bool, context: &CommandContext) -> Result<Com
         })?;
     output.print_answer(&report, || render_summary(&report))?;
     if stay {
-        print_stay_notes(output, &pulls_page(story.forge_url()), &story.config_path(), &LOOK);
+        print_stay_notes(output, &pulls_page(story.forge_url()), &story.config_path(), &INSPECTION_COMMANDS);
         std::future::pending::<()>().await;
     }
     Ok(if report.has_passed() { CommandExit::Success } else { CommandExit::NegativeAnswer })
@@ -161,7 +161,7 @@ mod tests {
 
     #[test]
     fn what_is_said_to_show_more_are_commands() {
-        for line in LOOK {
+        for line in INSPECTION_COMMANDS {
             let words = line.split(" > ").next().unwrap().split(' ');
             let command = ["truing", "--config", "truing.toml"].into_iter().chain(words);
             assert!(TruingCli::try_parse_from(command).is_ok(), "{line}");

@@ -21,10 +21,10 @@ pub(super) fn run(file: Option<&Path>, context: &CommandContext) -> Result<Comma
         source,
         piece: vec![0; PIECE_BYTES],
         outlines: OutlineReader::default(),
-        end: None,
+        read_result: None,
     };
     context.output.print_json_lines(&mut reading)?;
-    match reading.end {
+    match reading.read_result {
         Some(Err(error)) => Err(error),
         Some(Ok(())) | None => Ok(CommandExit::Success),
     }
@@ -37,7 +37,7 @@ struct DiffReader {
     piece: Vec<u8>,
     outlines: OutlineReader,
     /// Result of reading the input. The result is set at the end of the input, or at an error.
-    end: Option<Result<(), CliError>>,
+    read_result: Option<Result<(), CliError>>,
 }
 
 impl Iterator for DiffReader {
@@ -47,10 +47,10 @@ impl Iterator for DiffReader {
         loop {
             match self.outlines.pop_file() {
                 Some(Ok(file)) => return Some(file),
-                Some(Err(error)) => self.end = Some(Err(malformed_diff_error(&self.name, &error))),
+                Some(Err(error)) => self.read_result = Some(Err(malformed_diff_error(&self.name, &error))),
                 None => {}
             }
-            if self.end.is_some() {
+            if self.read_result.is_some() {
                 return None;
             }
             self.read();
@@ -64,12 +64,12 @@ impl DiffReader {
         match self.source.read(&mut self.piece) {
             Ok(0) => {
                 self.outlines.finish();
-                self.end = (!self.outlines.has_failed()).then_some(Ok(()));
+                self.read_result = (!self.outlines.has_failed()).then_some(Ok(()));
             }
             Ok(bytes) => self.outlines.push_bytes(self.piece.get(..bytes).unwrap_or_default()),
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) => {
-                self.end =
+                self.read_result =
                     Some(Err(unreadable_error(&self.name, &error, error.kind() == ErrorKind::IsADirectory)));
             }
         }

@@ -28,7 +28,7 @@ const MAX_CALL_BYTES: u64 = 64 << 20;
 const EVENT: &str = "PreToolUse";
 /// Tools that affect only the conversation. This hook does not judge such tools, so Claude Code's own
 /// permissions apply.
-const OF_CONVERSATION: [&str; 11] = [
+const CONVERSATION_TOOLS: [&str; 11] = [
     "TodoWrite",
     "TaskCreate",
     "TaskGet",
@@ -164,7 +164,7 @@ impl HookCallPolicy<'_> {
             "Write" => self.judge_file(input, "file_path", |path| AgentAction::Write(path)),
             "NotebookEdit" => self.judge_file(input, "notebook_path", |path| AgentAction::Edit(path)),
             "Glob" | "Grep" | "LS" => self.judge_folder(tool, input),
-            _ if OF_CONVERSATION.contains(&tool) => return HookAnswer::Abstain,
+            _ if CONVERSATION_TOOLS.contains(&tool) => return HookAnswer::Abstain,
             _ => self.judge_operation(tool),
         };
         result.unwrap_or_else(HookAnswer::Deny)

@@ -32,7 +32,7 @@ const FIX_GRACE: Duration = Duration::from_secs(30);
 pub(super) async fn run_until_interrupted(
     command: ReviewCommand,
     stop_sender: watch::Sender<bool>,
-    changed: &str,
+    interruption_hint: &str,
 ) -> Result<CommandExit, CliError> {
     let mut signals = runtime::StopSignals::new()?;
     let stop = Arc::clone(&command.is_interrupted);
@@ -64,7 +64,7 @@ pub(super) async fn run_until_interrupted(
                 task.abort();
                 let _ = tokio::time::timeout(grace, task).await;
             }
-            Err(unfinished.record_interruption().await.hint(changed))
+            Err(unfinished.record_interruption().await.hint(interruption_hint))
         }
     }
 }
@@ -134,7 +134,7 @@ impl UnfinishedReview {
             let paid: Result<MicroUsd, StoreError> = match self.is_recorded {
                 true => {
                     let of = (&attempt.revision, attempt.started_at);
-                    store.record_unfinished_end(run, &attempt.key, of.0, of.1, &outcome, now).await
+                    store.record_slotless_review_end(run, &attempt.key, of.0, of.1, &outcome, now).await
                 }
                 false => store.run_cost(run).await,
             };

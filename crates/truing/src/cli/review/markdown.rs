@@ -22,7 +22,7 @@ const MAX_BYTES: usize = 1_000_000;
 /// Maximum bytes of the text after the findings. This part of `MAX_BYTES` is reserved for that text.
 const MAX_END_BYTES: usize = 100_000;
 /// Maximum number of unread files that are listed. Further files are only counted.
-const MAX_GAPS: usize = 50;
+const MAX_LISTED_FILES: usize = 50;
 
 /// The parts of a Markdown report.
 pub(in crate::cli) struct MarkdownReport<'a> {
@@ -179,7 +179,7 @@ fn render_footer(report: &MarkdownReport<'_>) -> String {
     }
     let (cut, unread): (Vec<_>, Vec<_>) =
         report.not_reviewed.iter().partition(|gap| gap.reason == SkipReason::MoreFindings);
-    for gap in cut.iter().take(MAX_GAPS) {
+    for gap in cut.iter().take(MAX_LISTED_FILES) {
         let path = code_span(&visible_text(&gap.path.to_string()));
         text +=
             &format!("{path} has more findings than the limit for one file: only the worst are shown.\n\n");
@@ -189,7 +189,7 @@ fn render_footer(report: &MarkdownReport<'_>) -> String {
             unread.iter().partition(|gap| gap.reason.is_by_design());
         text += "### Not reviewed\n\n";
         let mut listed = 0;
-        for gap in missing.iter().chain(&by_design).take(MAX_GAPS) {
+        for gap in missing.iter().chain(&by_design).take(MAX_LISTED_FILES) {
             let reason = gap.reason.as_str().replace('_', " ");
             let line = format!("- {}: {reason}\n", code_span(&visible_text(&gap.path.to_string())));
             if text.len() + line.len() > MAX_END_BYTES {

@@ -13,9 +13,9 @@ use truing_forge::remote::{RemoteError, RemotePurpose};
 use truing_forge::{AnyForgeServer, ForgeServer as _};
 use truing_loops::checkout;
 use truing_loops::checkout::{CheckoutContext, CheckoutError, OperatorRules};
+use truing_loops::finding_storage::RecordOpener;
 use truing_loops::local::LocalReviewError;
 use truing_loops::machine::{SystemClock, new_run_id};
-use truing_loops::memory::RecordOpener;
 use truing_loops::pull::{PullRequestReview, unpublished_review_key};
 use truing_loops::tools::LinterSources;
 use truing_store::Store;
@@ -33,7 +33,7 @@ use crate::wiring::store::StoreLocation;
 impl ReviewCommand {
     pub(super) async fn review_pull(&self, pr: &str) -> Result<CommandExit, CliError> {
         let PullTarget { forge, repo, number, mut config } =
-            PullTarget::find_or_key(pr, &self.config, &self.environment).await?;
+            PullTarget::resolve_reference(pr, &self.config, &self.environment).await?;
         let here = self.environment.directory();
         let reader = wiring::child_reader(&config.rules, &config.sandbox)?;
         let supplied_outputs =
@@ -120,7 +120,7 @@ impl ReviewCommand {
                 let clock = &SystemClock;
                 let asked = self.open_agent().await?;
                 let its = RepositoryRef::from_key(&id.key()).with_name(&repo);
-                let model = asked.agent.as_ref().map(|agent| wiring::agent::model_use(agent, its));
+                let model = asked.agent.as_ref().map(|agent| wiring::agent::gated_agent(agent, its));
                 let attempts = &self.attempts;
                 let reviewing =
                     PullRequestReview { id: &id, pull: &pull, checkout, model, attempts, records, clock };

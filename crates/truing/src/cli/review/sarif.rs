@@ -34,14 +34,14 @@ const MAX_RESULTS: usize = 25_000;
 const MAX_RULES: usize = 25_000;
 /// Maximum total bytes of the paths, snippets and suggestions of all results. GitHub accepts 10 MB after
 /// compression. The other fields of a result are repetitive, so they compress well.
-const MAX_OWN_BYTES: usize = 6 << 20;
+const MAX_RESULT_TEXT_BYTES: usize = 6 << 20;
 /// Maximum number of unread files that are named. Further files are only counted.
-const MAX_GAPS: usize = 1_000;
+const MAX_LISTED_FILES: usize = 1_000;
 /// Maximum total bytes of the paths of unread files.
 const MAX_GAP_BYTES: usize = 1 << 20;
 /// Maximum number of suppressed findings, and of dismissed findings, that are named. Further findings are
 /// only counted.
-const MAX_LEFT_OUT: usize = 1_000;
+const MAX_LISTED_OMITTED_FINDINGS: usize = 1_000;
 /// Maximum characters of a description that GitHub shows.
 const MAX_DESCRIPTION: usize = 1_024;
 
@@ -59,7 +59,7 @@ pub(in crate::cli) struct SarifReport<'a> {
     /// Unique id of this run in its category.
     pub(in crate::cli) id: &'a str,
     /// Description of the folder to which paths are relative.
-    pub(in crate::cli) root: &'static str,
+    pub(in crate::cli) root_description: &'static str,
     /// Rules that were used.
     pub(in crate::cli) rules: &'a [ListedRule<'a>],
     /// Open findings, worst first.
@@ -101,7 +101,7 @@ pub(super) fn from_review<'a>(
     SarifReport {
         category: "review",
         id: record.run.as_str(),
-        root: "The root of the repository.",
+        root_description: "The root of the repository.",
         rules,
         findings,
         suppressed: &review.findings.suppressed,
@@ -134,7 +134,7 @@ pub(in crate::cli) fn render_sarif(run: &SarifReport<'_>) -> Result<String, CliE
             "rules": rules.iter().map(rule_json).collect::<Vec<_>>(),
         } },
         "automationDetails": { "id": format!("truing/{}/{}", run.category, run.id) },
-        "originalUriBaseIds": { ROOT: { "description": { "text": run.root } } },
+        "originalUriBaseIds": { ROOT: { "description": { "text": run.root_description } } },
         "invocations": [invocation_json(run, run.findings.len() - findings.len())],
         "redactionTokens": ["…"],
         "results": findings.iter().map(|finding| result_json(finding, &index)).collect::<Vec<_>>(),
@@ -172,7 +172,7 @@ fn truncate_findings<'a, 'b>(findings: &'a [&'b Finding]) -> &'a [&'b Finding] {
         let raw = &finding.raw;
         let suggested = raw.suggestion.as_ref().map_or(0, |suggestion| suggestion.replacement.len());
         bytes = bytes.saturating_add(2 * raw.location.path.as_bytes().len() + raw.snippet.len() + suggested);
-        bytes <= MAX_OWN_BYTES
+        bytes <= MAX_RESULT_TEXT_BYTES
     };
     let count = findings.iter().take(MAX_RESULTS).take_while(fits).count();
     findings.get(..count).unwrap_or(findings)
@@ -385,7 +385,7 @@ fn notifications_json(run: &SarifReport<'_>, left_out: usize) -> Vec<Value> {
     let named: Vec<Value> = missing
         .iter()
         .chain(&by_design)
-        .take(MAX_GAPS)
+        .take(MAX_LISTED_FILES)
         .take_while(fits)
         .map(|gap| unreviewed_notification(gap))
         .collect();
@@ -399,8 +399,8 @@ fn notifications_json(run: &SarifReport<'_>, left_out: usize) -> Vec<Value> {
         (run.dismissed, "were dismissed by a person and are left out"),
     ];
     for (findings, why) in kinds {
-        all.extend(findings.iter().take(MAX_LEFT_OUT).filter_map(left_out_notification));
-        if let Some(more @ 1..) = findings.len().checked_sub(MAX_LEFT_OUT) {
+        all.extend(findings.iter().take(MAX_LISTED_OMITTED_FINDINGS).filter_map(left_out_notification));
+        if let Some(more @ 1..) = findings.len().checked_sub(MAX_LISTED_OMITTED_FINDINGS) {
             all.push(notification("note", format!("{more} more findings {why}.")));
         }
     }
@@ -483,7 +483,7 @@ mod tests {
         let text = render_sarif(&SarifReport {
             category: "review",
             id: "1",
-            root: "The root.",
+            root_description: "The root.",
             rules,
             findings: &findings,
             suppressed: &[],

@@ -63,7 +63,7 @@ impl PullTarget {
     /// # Errors
     /// Returns the errors of [`PullTarget::find`], and an error if the store or the repository cannot be
     /// read.
-    pub(in crate::cli) async fn find_or_key(
+    pub(in crate::cli) async fn resolve_reference(
         text: &str,
         config: &Config,
         environment: &Environment,

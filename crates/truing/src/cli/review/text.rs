@@ -31,7 +31,7 @@ const NOTE_INDENT: usize = 15;
 /// Maximum number of columns before code: six digits of a line number, and ` | | `.
 const CODE_INDENT: usize = 11;
 /// Number of characters that are kept before the first secret in a line that must be cut.
-const LEAD: usize = 40;
+const CHARS_BEFORE_SECRET: usize = 40;
 /// Maximum number of fixed findings that are listed. Further findings are only counted.
 const MAX_FIXED: usize = 10;
 
@@ -39,7 +39,7 @@ const MAX_FIXED: usize = 10;
 const OMISSION_MARK: char = '…';
 
 /// Maximum number of dismissed findings that are listed.
-const MAX_LEFT_OUT: usize = 5;
+const MAX_LISTED_DISMISSED_FINDINGS: usize = 5;
 const STRONG: Style = Style::new().bold();
 const FAILURE_STYLE: Style = AnsiColor::Red.on_default().bold();
 const SUCCESS_STYLE: Style = AnsiColor::Green.on_default().bold();
@@ -78,14 +78,14 @@ pub(super) fn render_report(
         .map_or_else(String::new, |line| fill_paragraph(&line));
     text += &render_dismissed(&review.findings.dismissed)
         .map_or_else(String::new, |line| fill_paragraph(&format!("{line}; to list: {}", commands.list)));
-    text += &render_left_out(&review.findings.dismissed)
+    text += &render_dismissed_findings(&review.findings.dismissed)
         .iter()
         .map(|line| fill_paragraph(line))
         .collect::<String>();
     text +=
         &render_fixable(review, &commands.fix).iter().map(|line| fill_paragraph(line)).collect::<String>();
     text += &render_walkthrough(record.detail.walkthrough());
-    text += &unreviewed_files::render_gaps(&record.detail.coverage)
+    text += &unreviewed_files::render_coverage_problems(&record.detail.coverage)
         .iter()
         .map(|line| fill_paragraph(line))
         .collect::<String>();
@@ -119,11 +119,11 @@ pub(in crate::cli) fn render_counts(open_counts: &[(Severity, u32)]) -> String {
 }
 
 /// Formats the number of files that were reviewed, and of those that were not.
-pub(in crate::cli) fn render_file_counts(coverage: &ReviewCoverage, looked_at: &str) -> String {
+pub(in crate::cli) fn render_file_counts(coverage: &ReviewCoverage, past_verb: &str) -> String {
     let read = format_count(coverage.reviewed.len(), "file");
     match coverage.unread_files().count() {
-        0 => format!("{read} {looked_at}"),
-        count => format!("{read} {looked_at}, {count} not"),
+        0 => format!("{read} {past_verb}"),
+        count => format!("{read} {past_verb}, {count} not"),
     }
 }
 
@@ -198,7 +198,7 @@ pub(super) fn render_dismissed(dismissed: &[Finding]) -> Option<String> {
 
 /// Lists the most severe dismissed findings, one on each line. The output of a git hook therefore shows which
 /// findings were ignored.
-fn render_left_out(dismissed: &[Finding]) -> Vec<String> {
+fn render_dismissed_findings(dismissed: &[Finding]) -> Vec<String> {
     let line = |finding: &Finding| {
         let Finding { raw, status, .. } = finding;
         let (severity, title) = (raw.severity.as_str(), visible_text(&raw.title));
@@ -207,7 +207,7 @@ fn render_left_out(dismissed: &[Finding]) -> Vec<String> {
             if let FindingStatus::Dismissed(reason) = status { visible_text(reason) } else { String::new() };
         format!("left out: {severity} {title} ({path}:{line}): {reason}")
     };
-    dismissed.iter().take(MAX_LEFT_OUT).map(line).collect()
+    dismissed.iter().take(MAX_LISTED_DISMISSED_FINDINGS).map(line).collect()
 }
 
 /// Formats the number of findings that `--fix` would fix, and the number about which it would ask. Returns no
@@ -296,7 +296,7 @@ pub(in crate::cli) fn render_finding(finding: &Finding) -> String {
     let (whole, rule) = (visible_text(&raw.title), visible_text(&raw.rule));
     // The message of a tool may be too long for a title. The note then contains the whole message.
     let room = WIDTH.saturating_sub(raw.severity.as_str().len() + rule.chars().count() + "[]: ".len());
-    let shown = line::truncate_text(whole.clone(), room.max(LEAD) - 1);
+    let shown = line::truncate_text(whole.clone(), room.max(CHARS_BEFORE_SECRET) - 1);
     let is_cut = shown != whole;
     let title = level.with_name(raw.severity.as_str()).primary_title(shown);
     let title = title.id(rule);
@@ -395,7 +395,7 @@ fn fit_line(line: &str) -> String {
     }
     // The first character is skipped, because a `…` there only shows that the beginning of the line was cut.
     let focus = letters.iter().skip(1).position(|letter| *letter == OMISSION_MARK).map_or(0, |at| at + 1);
-    let begin = if focus < most { 0 } else { focus.saturating_sub(LEAD) };
+    let begin = if focus < most { 0 } else { focus.saturating_sub(CHARS_BEFORE_SECRET) };
     let mut cut = String::new();
     if begin > 0 {
         cut.push(OMISSION_MARK);

@@ -7,10 +7,10 @@ use truing_git::options::MAX_FILE_BYTES;
 use crate::cli::review::text::visible_text;
 
 /// Maximum number of unread files that are listed. Further files are only counted.
-const MAX_GAPS: usize = 5;
+const MAX_LISTED_FILES: usize = 5;
 
 /// Returns the lines that name the unread files and the files with too many findings.
-pub(super) fn render_gaps(coverage: &ReviewCoverage) -> Vec<String> {
+pub(super) fn render_coverage_problems(coverage: &ReviewCoverage) -> Vec<String> {
     [render_unreviewed(coverage), render_files_over_limit(coverage), too_large_hint(&coverage.not_reviewed)]
         .into_iter()
         .flatten()
@@ -25,7 +25,7 @@ fn render_unreviewed(coverage: &ReviewCoverage) -> Option<String> {
     let listed: Vec<String> = missing
         .iter()
         .chain(&by_design)
-        .take(MAX_GAPS)
+        .take(MAX_LISTED_FILES)
         .map(|gap| {
             format!("{} ({})", visible_text(&gap.path.to_string()), gap.reason.as_str().replace('_', " "))
         })
@@ -38,7 +38,7 @@ fn render_unreviewed(coverage: &ReviewCoverage) -> Option<String> {
 /// Lists files with more findings than the maximum for one file.
 fn render_files_over_limit(coverage: &ReviewCoverage) -> Option<String> {
     let paths: Vec<String> = coverage.truncated_files().map(|path| visible_text(&path.to_string())).collect();
-    let (listed, more) = paths.split_at(paths.len().min(MAX_GAPS));
+    let (listed, more) = paths.split_at(paths.len().min(MAX_LISTED_FILES));
     let more = if more.is_empty() { String::new() } else { format!(" and {} more", more.len()) };
     let listed = listed.join(", ");
     (!paths.is_empty()).then(|| {
@@ -74,7 +74,7 @@ mod tests {
     fn a_file_with_more_findings_than_are_kept_counts_as_reviewed() {
         let cut = UnreviewedFile { path: "a.js".into(), reason: SkipReason::MoreFindings };
         assert_eq!(
-            render_gaps(&coverage(&[cut])),
+            render_coverage_problems(&coverage(&[cut])),
             ["only the worst findings are shown for files with too many findings: a.js"]
         );
     }

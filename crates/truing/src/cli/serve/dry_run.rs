@@ -95,7 +95,7 @@ async fn inspect_setup(
     let place = StoreLocation::from_config(config, environment)?;
     // The temporary folder is deleted when this function returns, also after an error.
     let temp = truing_git::PrivateFolder::new().map_err(truing_loops::local::LocalReviewError::NoFolder)?;
-    let StoreView { records, form } = place.open_view(temp.path()).await?;
+    let StoreView { records, schema_versions: form } = place.open_view(temp.path()).await?;
     // A server creates files beside its records. A dry run creates these files in its temporary folder.
     let tried = open_file(&temp.path().join("tried.db"))?;
     let reader = wiring::child_reader(&config.rules, &config.sandbox)?;

@@ -20,7 +20,7 @@ use super::super::init::WRITTEN_FILE;
 use super::super::output::shell_quote;
 use super::super::{CommandContext, runtime};
 use super::package::{PackageJob, PackageOptions, PackageSearch};
-use super::wrong::{check_project_folder, decision_error, parse_version, render_item};
+use super::sync_errors::{check_project_folder, decision_error, parse_version, render_item};
 use crate::wiring::child_reader;
 use crate::wiring::jobs::{archives_folder, package_index};
 

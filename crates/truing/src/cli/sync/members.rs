@@ -6,7 +6,7 @@ use globset::Glob;
 use truing_upstream::project_requirement::{self, WorkspaceMembers};
 
 /// Maximum number of folders that are searched for members.
-const MAX_MEMBERS: usize = 1000;
+const MAX_SEARCHED_FOLDERS: usize = 1000;
 
 /// Returns the paths of the `Cargo.toml` files of the workspace's members, relative to the project and
 /// sorted.
@@ -58,7 +58,7 @@ fn matching_folders(project: &Path, pattern: &str) -> Vec<String> {
             let names = names.filter_map(|entry| entry.file_name().into_string().ok());
             names.filter(|name| glob.is_match(name)).map(|name| below(folder, &name)).collect::<Vec<_>>()
         };
-        found = found.iter().flat_map(inside).take(MAX_MEMBERS).collect();
+        found = found.iter().flat_map(inside).take(MAX_SEARCHED_FOLDERS).collect();
     }
     found.retain(|folder| !folder.is_empty());
     found

@@ -18,7 +18,7 @@ use super::super::output::shell_quote;
 use super::super::review::RepositoryTarget;
 use super::super::runtime;
 use super::members;
-use super::wrong::{check_project_folder, is_in_other_file, unknown_job_error};
+use super::sync_errors::{check_project_folder, is_job_in_current_folder, unknown_job_error};
 use crate::wiring;
 
 #[derive(clap::Args, Debug)]
@@ -142,7 +142,7 @@ impl PackageSearch<'_> {
         if let Some((name, job)) = found {
             return self.configured_job(name, job);
         }
-        if is_in_other_file(self.name, context) {
+        if is_job_in_current_folder(self.name, context) {
             return Err(unknown_job_error(self.name, &config.sync_jobs, context));
         }
         check_project_folder(self.project)?;

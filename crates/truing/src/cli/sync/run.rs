@@ -30,9 +30,9 @@ use truing_service::jobs::JobRun;
 use truing_store::Store;
 use truing_upstream::archives::ArchiveFolder;
 
-use super::leased::missing_job_run_error;
+use super::job_run_error::missing_job_run_error;
 use super::outcome;
-use super::wrong::{parse_version, render_item, unknown_job_error};
+use super::sync_errors::{parse_version, render_item, unknown_job_error};
 use crate::cli::error::{CliError, CommandExit};
 use crate::cli::output::{OutputPrinter, shell_quote};
 use crate::cli::target::{
@@ -45,7 +45,7 @@ use truing_service::report::markdown;
 use truing_service::report::outcome::merge_objects;
 
 /// Maximum time that an interrupted run has to release its lease.
-const GRACE: Duration = Duration::from_secs(2);
+const LEASE_RELEASE_TIMEOUT: Duration = Duration::from_secs(2);
 /// Maximum number of records that `status` shows of each job.
 const MAX_SHOWN_RECORDS: usize = 5;
 /// Environment variable with the path of a CI job's summary.
@@ -129,7 +129,7 @@ impl SyncRunArgs {
                     stop_sender.send_replace(true);
                     // The run gets time to release its lease. The work that is not done by then is stopped
                     // when the run is dropped.
-                    let _ = tokio::time::timeout(GRACE, work).await;
+                    let _ = tokio::time::timeout(LEASE_RELEASE_TIMEOUT, work).await;
                     Err(CliError::new(CommandExit::Interrupted, "interrupted", "interrupted before the run \
                          was done")
                         .hint("run the command again: the run continues where it stopped, and nothing is \

@@ -63,7 +63,7 @@ pub(super) fn unknown_job_error(
 
 /// Returns true if `truing.toml` or the repository file in the current folder contains a job with this name.
 /// The caller has already searched the configuration that the command uses.
-pub(super) fn is_in_other_file(name: &str, context: &CommandContext) -> bool {
+pub(super) fn is_job_in_current_folder(name: &str, context: &CommandContext) -> bool {
     let own = read_repository_file(context.environment.directory()).ok().flatten();
     is_in_operators_file(name, context) || own.is_some_and(|own| has_job(&own, name))
 }

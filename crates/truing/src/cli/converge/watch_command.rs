@@ -13,7 +13,7 @@ use truing_forge::{AnyForgeServer, ForgeServer as _};
 
 use super::outcome::{TargetOutcome, interrupted_error};
 use super::targets::{ConvergeTarget, RequestedTarget};
-use super::{ConvergeArgs, ConvergeRunArgs, check_not_disabled, report_refusal, turn};
+use super::{ConvergeArgs, ConvergeRunArgs, check_not_disabled, report_refusal, target_run};
 use crate::cli::error::{CliError, CommandExit};
 use crate::cli::review::{OwnerTarget, PullTarget};
 use crate::cli::{CommandContext, runtime};
@@ -61,14 +61,14 @@ impl WatchArgs {
         };
         let config = self.run_args.apply_to(context.config(&[])?)?;
         let way = ConvergeArgs { run_args: self.run_args.clone(), ..ConvergeArgs::default() };
-        let ended = turn::run_all(&way, &asked, true, context).await?;
+        let ended = target_run::run_all(&way, &asked, true, context).await?;
         let summary = WatchSummary {
             owner_counts: found,
             outcomes: ended,
             max_audits: config.converge.limits.max_audits,
         };
         context.output.print_answer(&summary.json(), || summary.text())?;
-        Ok(turn::highest_exit(&summary.outcomes))
+        Ok(target_run::highest_exit(&summary.outcomes))
     }
 
     /// Finds all open pull requests. If a repository's pull requests cannot be listed, the repository becomes
@@ -138,7 +138,7 @@ async fn discover_owner(
         if let Err(error) = client.refresh_open_pulls(&seen.name, &mut open, &mut { u64::MAX }).await {
             asked.push(RequestedTarget {
                 name: Some(seen.name.clone()),
-                workspace: Err(wiring::forge_error(error)),
+                target: Err(wiring::forge_error(error)),
             });
             continue;
         }
@@ -157,7 +157,7 @@ async fn discover_owner(
             let name = Some(format!("{repo}#{number}"));
             RequestedTarget {
                 name,
-                workspace: Ok(ConvergeTarget::Pull(Box::new(PullTarget { forge, repo, number, config }))),
+                target: Ok(ConvergeTarget::Pull(Box::new(PullTarget { forge, repo, number, config }))),
             }
         }));
     }

@@ -13,7 +13,7 @@ use tracing_subscriber::fmt::MakeWriter;
 use super::LogStyle;
 
 /// Maximum number of queued lines. Further lines are dropped and counted.
-const LINES: usize = 4096;
+const MAX_QUEUED_LINES: usize = 4096;
 /// Maximum time that an exiting process waits until its last lines are written.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -37,7 +37,7 @@ impl BackgroundLogWriter {
     /// # Errors
     /// Returns an error if the system cannot start a thread.
     pub(super) fn start(out: impl Write + Send + 'static, style: LogStyle) -> io::Result<Self> {
-        let (lines, line_receiver) = sync_channel(LINES);
+        let (lines, line_receiver) = sync_channel(MAX_QUEUED_LINES);
         let lost = Arc::new(AtomicU64::new(0));
         let writer = Self { lines, lost_count: Arc::clone(&lost) };
         std::thread::Builder::new()
@@ -137,12 +137,12 @@ mod tests {
         let reader = Reader::default();
         let mut log = BackgroundLogWriter::start(reader.clone(), LogStyle::Json).unwrap();
         let gate = reader.gate.lock().unwrap();
-        for number in 0..LINES + 10 {
+        for number in 0..MAX_QUEUED_LINES + 10 {
             log.write_all(format!("line {number}\n").as_bytes()).unwrap();
         }
         log.finish();
         drop(gate);
-        while reader.read.lock().unwrap().iter().filter(|byte| **byte == b'\n').count() <= LINES {
+        while reader.read.lock().unwrap().iter().filter(|byte| **byte == b'\n').count() <= MAX_QUEUED_LINES {
             std::thread::yield_now();
         }
         let read = String::from_utf8(reader.read.lock().unwrap().clone()).unwrap();

@@ -9,8 +9,8 @@ use tokio::time::Instant;
 use truing_core::ledger::{CostBasis, ReservationId, TokenUsage};
 use truing_core::money::MicroUsd;
 
+use super::gateway_state::GatewayState;
 use super::settling::{PendingCallGuard, SessionSpend};
-use super::shared::GatewayState;
 use crate::client::CallProgress;
 use crate::price::ModelPrice;
 use crate::stream::UsageSoFar;

@@ -56,6 +56,6 @@ mod tests {
         let shown = String::from_utf8(scripts).unwrap();
         assert_eq!(shown.split_whitespace().collect::<Vec<_>>(), ["a", "b"]);
         assert_eq!((shown.find('a'), language.name()), (text.find("a\n<"), "tsx"));
-        assert_eq!(super::extract_scripts(b"").1.name(), "typescript");
+        assert_eq!(extract_scripts(b"").1.name(), "typescript");
     }
 }

@@ -10,14 +10,14 @@ use truing_fakes::model::ScriptedAnswer;
 /// Name of the package and of the job. The two constants below are the path of a file in the package, and the
 /// path of the project's copy of this file.
 pub(super) const PACKAGE: &str = "rim";
-pub(super) const THEIRS: &str = "rim/spin.py";
+pub(super) const PACKAGE_FILE: &str = "rim/spin.py";
 pub(super) const PROJECT_FILE: &str = "spokes/spin.py";
 /// Check of the project: each call of the wheel must be awaited.
 pub(super) const CHECK: &str = "if grep -nE '(turn|read|zero)\\(' spokes/spin.py | grep -v await\nthen echo \
      'not awaited' && exit 1\nfi\n";
-pub(super) const MANIFEST: [&str; 2] = ["rim.spin:true_up", "rim.spin:measure"];
+pub(super) const PINNED_DEFINITIONS: [&str; 2] = ["rim.spin:true_up", "rim.spin:measure"];
 /// Maximum number of the model's answers in one port.
-pub(super) const TURNS: u32 = 3;
+pub(super) const MAX_PORT_TURNS: u32 = 3;
 
 /// A section of the demonstration.
 pub(super) struct DemoSection {
@@ -39,9 +39,9 @@ pub(super) enum DemoStep {
     /// A person answers the question.
     Answer(&'static str),
     /// From this step on, the model completes this share of a port.
-    Model(PortShare),
+    SetModelShare(PortShare),
     /// The operator allows the job to port code without asking people first.
-    PortUnasked,
+    AllowPorting,
     /// Pushes to the job's branch are forbidden until `Unprotect`.
     Protect,
     Unprotect,
@@ -56,8 +56,8 @@ impl DemoStep {
             Self::Scheduled(result) => Some((true, result)),
             Self::Merge
             | Self::Answer(_)
-            | Self::Model(_)
-            | Self::PortUnasked
+            | Self::SetModelShare(_)
+            | Self::AllowPorting
             | Self::Protect
             | Self::Unprotect => None,
         }
@@ -76,15 +76,15 @@ pub(super) enum PortShare {
 pub(super) const FIRST_RELEASE: (&str, &str) = ("1.0.0", FIRST_CODE);
 
 /// Sections for a machine whose sandbox is strong enough for a model that ports code.
-pub(super) const PORTED: &[DemoSection] = &[
-    RELAX,
+pub(super) const PORTING_SECTIONS: &[DemoSection] = &[
+    RANGE_WIDENING_SECTION,
     DemoSection {
         title: "rim 1.1.0: a pinned function takes a limit. This job may only widen ranges",
-        release: Some(LIMIT),
+        release: Some(LIMIT_RELEASE),
         acts: &[
             DemoStep::Run(QuestionAsked),
             DemoStep::Answer("bump"),
-            DemoStep::Model(PortShare::Whole),
+            DemoStep::SetModelShare(PortShare::Whole),
             DemoStep::Run(CodePorted),
             DemoStep::Merge,
         ],
@@ -93,57 +93,57 @@ pub(super) const PORTED: &[DemoSection] = &[
         title: "rim 1.2.0: two definitions change. The job may now port code without a question, in 3 turns",
         release: Some(("1.2.0", ZERO_CODE)),
         acts: &[
-            DemoStep::PortUnasked,
-            DemoStep::Model(PortShare::Half),
+            DemoStep::AllowPorting,
+            DemoStep::SetModelShare(PortShare::Half),
             DemoStep::Run(DraftSaved),
-            DemoStep::Model(PortShare::Remainder),
+            DemoStep::SetModelShare(PortShare::Remainder),
             DemoStep::Run(CodePorted),
             DemoStep::Merge,
         ],
     },
     DemoSection {
         title: "rim 1.2.1: only comments change, and a person protects the job's branch",
-        release: Some(("1.2.1", ZERO_AGAIN)),
-        acts: FAILING,
+        release: Some(("1.2.1", ZERO_COMMENT_CODE)),
+        acts: FAILING_RUN_STEPS,
     },
-    FREED,
+    UNPROTECTED_BRANCH_SECTION,
 ];
 
 /// Sections for a machine whose sandbox is too weak for a model that ports code.
-pub(super) const UNPORTED: &[DemoSection] = &[
-    RELAX,
+pub(super) const NON_PORTING_SECTIONS: &[DemoSection] = &[
+    RANGE_WIDENING_SECTION,
     DemoSection {
         title: "rim 1.1.0: a pinned function takes a limit",
-        release: Some(LIMIT),
+        release: Some(LIMIT_RELEASE),
         acts: &[DemoStep::Run(QuestionAsked), DemoStep::Answer("skip"), DemoStep::Run(SkippedByUser)],
     },
     DemoSection {
         title: "rim 1.1.1: the limit is removed again, and a person protects the job's branch",
         release: Some(("1.1.1", FIRST_CODE)),
-        acts: FAILING,
+        acts: FAILING_RUN_STEPS,
     },
-    FREED,
+    UNPROTECTED_BRANCH_SECTION,
 ];
 
-const RELAX: DemoSection = DemoSection {
+const RANGE_WIDENING_SECTION: DemoSection = DemoSection {
     title: "rim 1.0.1: other comments, the same code",
     release: Some(("1.0.1", COMMENT_CHANGE_CODE)),
     acts: &[DemoStep::Run(RangeWidened), DemoStep::Merge],
 };
-const FAILING: &[DemoStep] = &[
+const FAILING_RUN_STEPS: &[DemoStep] = &[
     DemoStep::Protect,
     DemoStep::Run(Failed),
     DemoStep::Run(Failed),
     DemoStep::Run(Failed),
     DemoStep::Scheduled(CircuitOpen),
 ];
-const FREED: DemoSection = DemoSection {
+const UNPROTECTED_BRANCH_SECTION: DemoSection = DemoSection {
     title: "the branch is no longer protected, and a person reports that",
     release: None,
     acts: &[DemoStep::Unprotect, DemoStep::Answer("try again"), DemoStep::Run(RangeWidened)],
 };
 
-const LIMIT: (&str, &str) = ("1.1.0", LIMIT_CODE);
+const LIMIT_RELEASE: (&str, &str) = ("1.1.0", LIMIT_CODE);
 const FIRST_CODE: &str = "\
 def true_up(wheel, turns):
     for spoke in wheel.spokes:
@@ -183,7 +183,7 @@ def measure(wheel):
     wheel.gauge.zero()
     return wheel.gauge.read()
 ";
-const ZERO_AGAIN: &str = "\
+const ZERO_COMMENT_CODE: &str = "\
 def true_up(wheel, turns, limit):
     for spoke in wheel.spokes:
         # A broken one has no tension.

@@ -8,7 +8,7 @@ use truing_core::port::{ForgeError, PullRequest};
 use truing_forge::effects::EffectError;
 
 use super::LeasedReview;
-use crate::stopped::StepStopReason;
+use crate::step_stop_reason::StepStopReason;
 
 impl LeasedReview<'_> {
     /// Posts the comment that asks people to raise the budget above `limit`. Each limit has its own comment.

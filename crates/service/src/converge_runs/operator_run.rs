@@ -18,10 +18,10 @@ use truing_core::switch::RepositoryRef;
 use truing_forge::{ForgeServer as _, RepositoryClient};
 use truing_git::Mirror;
 use truing_loops::converge::pull::PullRequestWorkspace;
-use truing_loops::converge::{ConvergeCallOutcome, ConvergeRunMode, words};
+use truing_loops::converge::{ConvergeCallOutcome, ConvergeRunMode, run_texts};
 use truing_loops::machine::SystemClock;
 use truing_loops::slots::apply_slot_command;
-use truing_loops::stopped::StepStopReason;
+use truing_loops::step_stop_reason::StepStopReason;
 
 use crate::lease::Lease;
 use crate::lease_driver::{self, LeaseDriver, LeaseSuccessor, LeasedStep, NextSlotState};
@@ -207,10 +207,10 @@ impl LeasedConvergeRun<'_> {
         (record.detail.cost_before_resume, record.detail.denied_before) =
             (record.cost(), record.denied_tool_calls());
         if let Some(before) = before.filter(|last| last.run == record.run && is_stuck(last)) {
-            report_progress(ProgressMessage::Line(&words::render_stuck_notice(&before)));
+            report_progress(ProgressMessage::Line(&run_texts::render_stuck_notice(&before)));
         }
         let most = pull.setup.agents.auditor.budgets.max_converge_cost();
-        for line in words::describe_plan(&record, most) {
+        for line in run_texts::describe_plan(&record, most) {
             report_progress(ProgressMessage::Line(&line));
         }
         let effects = pull.effect_executor(client, gate, &lease.key, Some(lease.token));

@@ -80,9 +80,9 @@ impl<'a> TargetRun<'a> {
     pub(super) async fn run(
         &self,
         args: &ConvergeArgs,
-        workspace: &ConvergeTarget,
+        target: &ConvergeTarget,
     ) -> Result<(ConvergeRecord, Mirror), CliError> {
-        match workspace {
+        match target {
             ConvergeTarget::Pull(target) => Box::pin(pull::run(args, self, target)).await,
             ConvergeTarget::Folder(folder) => Box::pin(local::run(args, self, folder)).await,
         }
@@ -108,7 +108,7 @@ pub(super) async fn run_all(
     let bar = context.output.start_steps();
     let (room, stop_receiver, bar) = (&room, &stop_receiver, &bar);
     let runs = targets.iter().map(|target| async move {
-        let workspace = target.workspace.as_ref().map_err(CliError::clone)?;
+        let workspace = target.target.as_ref().map_err(CliError::clone)?;
         let name = target.name.as_deref().filter(|_| is_named);
         let turn = TargetRun { context, name, interrupt: stop_receiver.clone(), bar: Some(bar) };
         let _place = tokio::select! {
@@ -130,7 +130,7 @@ pub(super) async fn run_all(
         };
         let (Some(ended), Some(target)) = (ended, names.next()) else { break };
         bar.pause();
-        let folder = match &target.workspace {
+        let folder = match &target.target {
             Ok(ConvergeTarget::Folder(folder)) => Some(folder.as_path()),
             Ok(ConvergeTarget::Pull(_)) | Err(_) => None,
         };

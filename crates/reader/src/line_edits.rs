@@ -7,8 +7,8 @@ use truing_diff::RepoPath;
 use crate::content::BYTE_ORDER_MARK;
 use crate::fix::ByteReplacement;
 pub use crate::fix::LineEdit;
+use crate::fix_validation::{MAX_PARSED_BYTES, apply_replacements, preserves_shape};
 use crate::lines::LineIndex;
-use crate::proof::{MAX_PARSED_BYTES, apply_replacements, preserves_shape};
 use crate::syntax::{ParserPool, SourceLanguage, TreeShape};
 
 /// A file with suggestions applied.

@@ -5,9 +5,9 @@ use std::path::Path;
 
 use truing_agent::verify::{CommandOutput, SetupResult, Verifier};
 
+use super::linter_output::NOT_FETCHED;
+use super::linter_runner::{LinterFiles, LinterRunMethod, LinterRunner};
 use super::machine::run_in_set_up;
-use super::printed::NOT_FETCHED;
-use super::running::{LinterFiles, LinterRunMethod, LinterRunner};
 use super::select::SelectedLinter;
 
 /// Each row has a folder of installed programs, a lock file, and the command that installs the locked

@@ -39,12 +39,12 @@ pub(super) fn fixed_commit() -> CommitBuilder {
 }
 
 /// Returns the file whose refund loop returns too early; `refunded` is the name of the order's flag.
-pub(super) fn refund_code(refunded: &str) -> String {
+pub(super) fn refund_code(flag_name: &str) -> String {
     let key = fake_key();
     format!(
         "def pay(order):\n    breakpoint()\n    key = \"{key}\"\n    return charge(order.total, \
          key)\n\n\ndef refund_all(orders):\n    for order in orders:\n        if \
-         order.{refunded}:\n            return\n        charge(-order.total)\n"
+         order.{flag_name}:\n            return\n        charge(-order.total)\n"
     )
 }
 

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use super::bound::{BindingKind, BindingSide};
 use super::naming::BUILTINS;
+use super::test_bindings::{BindingKind, BindingSide};
 use super::tokens::CodeToken;
 
 /// Names that a file's tests use.

@@ -7,7 +7,7 @@ use truing_core::id::Sha;
 use truing_core::port::{EffectOutcome, ForgeError, PullState};
 
 use super::GitHubClient;
-use super::looking::state_of;
+use super::pull_queries::state_of;
 use crate::github::body::with_marker;
 use crate::http::ForgeRequest;
 use crate::marker::{disable_markers, normalize_text, split_marker};

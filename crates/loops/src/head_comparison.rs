@@ -13,7 +13,7 @@ use truing_core::port::PullRevision;
 use truing_diff::parse;
 use truing_git::{GitError, Mirror};
 
-use super::earlier::EarlierReviews;
+use super::earlier_reviews::EarlierReviews;
 use super::reading::ReviewedChange;
 use super::text::format_count;
 

@@ -7,10 +7,10 @@ use std::time::Duration;
 use deadpool_postgres::Object;
 use truing_core::port::StoreError;
 
-use super::{PATIENCE, PostgresDatabase, fault};
+use super::{PostgresDatabase, SESSION_TIMEOUT, fault};
 
 /// The key of the lock. The key may be any constant other than the key of the migration lock.
-const LOCK: i64 = 0x5472_7566;
+const COPY_LOCK_KEY: i64 = 0x5472_7566;
 /// Number of attempts to take the lock. The server may notice only after a delay that the previous holder has
 /// disconnected.
 const TRIES: u32 = 20;
@@ -36,8 +36,8 @@ impl PostgresDatabase {
         let alone = AdvisoryLock(Some(client));
         let Some(client) = &alone.0 else { return Ok(None) };
         for at in 0..TRIES {
-            let asked = client.query_one("SELECT pg_try_advisory_lock($1)", &[&LOCK]);
-            let row = match tokio::time::timeout(PATIENCE, asked).await {
+            let asked = client.query_one("SELECT pg_try_advisory_lock($1)", &[&COPY_LOCK_KEY]);
+            let row = match tokio::time::timeout(SESSION_TIMEOUT, asked).await {
                 Ok(asked) => asked.map_err(|error| fault::store_error(error.into(), &self.name))?,
                 Err(_) => {
                     return Err(StoreError::Unavailable(format!(

@@ -4,7 +4,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::Range;
 use std::rc::Rc;
 
-use super::bound::{BindingKind, BindingSide, TestBinding, join_tokens, resolve_path};
+use super::test_bindings::{BindingKind, BindingSide, TestBinding, join_tokens, resolve_path};
 use super::tokens::CodeToken;
 
 /// Maximum number of words of a definition that are compared.

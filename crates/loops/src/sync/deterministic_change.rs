@@ -18,7 +18,7 @@ use truing_git::{GitError, Mirror, PathStatus};
 
 use super::ReleaseDecision;
 use super::change::{self, ChangeError};
-use super::news::{ReleaseNoteError, ReleaseNoteWriter};
+use super::release_note::{ReleaseNoteError, ReleaseNoteWriter};
 use crate::files::{FileContentChange, RejectedFile, read_changes, summarise_paths, write_changes};
 
 /// For a failed lock command: the number of output lines that are reported, and the maximum number of

@@ -11,10 +11,10 @@ use truing_core::verification::CommandEndReason;
 use truing_diff::RepoPath;
 use truing_reader::output::known::{OutputStream, is_empty_without_findings};
 
-use super::alone::StateDigest;
 use super::cached_findings::LinterFindingCache;
+use super::linter_tree::StateDigest;
 use super::select::SelectedLinter;
-use crate::said::{failure_cause, redact_given_values};
+use crate::command_failure::{failure_cause, redact_given_values};
 
 /// The reason why a linter could not find the project's dependencies.
 pub(super) const NOT_FETCHED: &str = "the project's dependencies, or its lock file, are not fetched";

@@ -33,10 +33,10 @@ use truing_forge::effects::EffectError;
 mod reviewer_feedback;
 
 use self::reviewer_feedback::{is_own_comment, should_resolve_thread, summarise_feedback, unresolved_thread};
-use super::heard::{MAX_TITLE, REVIEWER_RULE_PREFIX, finding_from_comment};
 use super::pull::{
     PullRequestWorkspace, effect_error, finding_topic, forge_error, retain_own_comments, stops_run_for_now,
 };
+use super::reviewer_comments::{MAX_TITLE, REVIEWER_RULE_PREFIX, finding_from_comment};
 use super::{ActError, ConvergeCallOutcome, ConvergeRunner, RunObserver};
 use crate::machine::SystemClock;
 

@@ -8,8 +8,8 @@ use sha2::{Digest as _, Sha256};
 use tree_sitter::{Node, Tree};
 
 use super::bindings::NameBindings;
+use super::component_scripts;
 use super::definitions::is_function;
-use super::embedded;
 use super::{MAX_DEPTH, MAX_SOURCE_BYTES, ParserPool, SourceLanguage, decode_keeping_offsets};
 
 /// Nodes that contain code within a string.
@@ -39,9 +39,9 @@ pub(crate) struct ParsedFile<'a> {
 impl<'a> ParsedFile<'a> {
     pub(crate) fn new(path: &[u8], bytes: &'a [u8]) -> Self {
         let is_markdown = MARKDOWN.iter().any(|ending| path.ends_with(ending));
-        let is_component = embedded::is_component_file(path);
+        let is_component = component_scripts::is_component_file(path);
         let (bytes, language) = if is_component {
-            let (scripts, language) = embedded::extract_scripts(bytes);
+            let (scripts, language) = component_scripts::extract_scripts(bytes);
             (Cow::Owned(scripts), Some(language))
         } else {
             (Cow::Borrowed(bytes), SourceLanguage::from_path(path))

@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::rc::Rc;
 
-use super::assigned::BindingReader;
 use super::imports::split_imports;
+use super::name_bindings::BindingReader;
 use super::naming::{NAMING_RULES, NamingRules};
 use super::runner_files::is_standard_module;
 use super::tokens::{CodeToken, normalize_tokens};
