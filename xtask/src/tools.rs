@@ -35,7 +35,7 @@ pub struct ToolNeed {
 
 /// A program that no system package contains. It is downloaded as an archive from npm's registry, and
 /// unpacked to the folder in which the tests look for the program.
-pub struct PackedTool {
+pub struct NpmArchiveTool {
     /// Name of the program and of the program's file in the archive.
     pub name: &'static str,
     /// Name of the npm package, without the suffix for the machine's architecture.
@@ -50,7 +50,7 @@ pub struct PackedTool {
 
 /// All programs that come in archives. Each machine downloads its own copy, because the programs' licence
 /// forbids redistribution.
-pub const NPM_ARCHIVE_TOOLS: &[PackedTool] = &[PackedTool {
+pub const NPM_ARCHIVE_TOOLS: &[NpmArchiveTool] = &[NpmArchiveTool {
     name: "claude",
     package: "@anthropic-ai/claude-code-linux",
     version: "2.1.328",
@@ -74,8 +74,8 @@ pub const NPM_ARCHIVE_TOOLS: &[PackedTool] = &[PackedTool {
 
 /// Returns the path of the program. If the program is missing, downloads it from the registry in npm's
 /// configuration. `Err` contains the reason for the failure.
-pub fn find_or_download(root: &Path, packed: &PackedTool) -> Result<PathBuf, String> {
-    let PackedTool { name, package, version, archives, .. } = packed;
+pub fn find_or_download(root: &Path, packed: &NpmArchiveTool) -> Result<PathBuf, String> {
+    let NpmArchiveTool { name, package, version, archives, .. } = packed;
     let folder = root.join("target/tools").join(name).join(version);
     let program = folder.join(name);
     if program.is_file() {

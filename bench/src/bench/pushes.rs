@@ -44,7 +44,7 @@ pub(crate) struct Options {
 }
 
 /// The identity of a finding: its path, and the text of its line without white space.
-type FindingText = (String, String);
+type FindingKey = (String, String);
 
 /// The numbers of comments that Truing or reviewdog makes, summed over all pull requests.
 #[derive(Default)]
@@ -124,7 +124,7 @@ struct PushComparison<'a> {
 }
 
 /// The findings on added lines after a push: for each `FindingText`, the line ranges at which it was found.
-type PushFindings = BTreeMap<FindingText, BTreeSet<(u64, u64)>>;
+type PushFindings = BTreeMap<FindingKey, BTreeSet<(u64, u64)>>;
 
 impl PushComparison<'_> {
     /// Returns the linter's findings after each push, on all lines that the pull request adds up to this
@@ -266,12 +266,12 @@ impl PushComparison<'_> {
 
 /// Counts the comments that reviewdog would post, repeat and delete for these findings.
 fn count_reviewdog_comments(findings: &[PushFindings], totals: &mut CommentTotals) {
-    let (mut there, mut posted) = (BTreeSet::new(), BTreeMap::<FindingText, usize>::new());
+    let (mut there, mut posted) = (BTreeSet::new(), BTreeMap::<FindingKey, usize>::new());
     for push in findings {
-        let one = |(posted, lines): (&FindingText, &BTreeSet<(u64, u64)>)| {
+        let one = |(posted, lines): (&FindingKey, &BTreeSet<(u64, u64)>)| {
             lines.iter().map(|lines| (posted.clone(), *lines)).collect::<Vec<_>>()
         };
-        let now: BTreeSet<(FindingText, (u64, u64))> = push.iter().flat_map(one).collect();
+        let now: BTreeSet<(FindingKey, (u64, u64))> = push.iter().flat_map(one).collect();
         for (text, _) in now.difference(&there) {
             totals.posted += 1;
             let before = posted.entry(text.clone()).or_default();
@@ -303,7 +303,7 @@ fn count_truing_comments(
         .filter(|comment| !comment.resolved)
         .filter_map(|comment| Some((comment.place.as_ref()?.path.clone(), u64::from(comment.line?))))
         .collect();
-    let is_at = |(path, line): &(String, u64), posted: &FindingText, lines: &BTreeSet<(u64, u64)>| {
+    let is_at = |(path, line): &(String, u64), posted: &FindingKey, lines: &BTreeSet<(u64, u64)>| {
         *path == posted.0 && lines.iter().any(|(first, last)| (first..=last).contains(&line))
     };
     totals.stale +=

@@ -59,7 +59,7 @@ pub use rules::{READING_TIME, RulesConfig};
 use secret::SecretSource;
 pub use setting::EffectiveSetting;
 use setting::table_mismatch;
-pub use store::{StoreConfig, StorePlace};
+pub use store::{StoreConfig, StoreLocationConfig};
 use sync::JobConfig;
 use tool::ToolConfig;
 pub use tool::ToolSelection;

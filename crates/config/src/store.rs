@@ -11,14 +11,14 @@ use super::secret::SecretSource;
 pub struct StoreConfig {
     /// Location of the store. `None` if no store is configured and there is no home folder for the default
     /// store.
-    pub(super) place: Option<StorePlace>,
+    pub(super) place: Option<StoreLocationConfig>,
     /// Folder for data of this machine only.
     pub(super) folder: Option<PathBuf>,
 }
 
 /// The location of a store.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum StorePlace {
+pub enum StoreLocationConfig {
     /// A store in a file.
     File(PathBuf),
     /// A store at two servers.
@@ -37,14 +37,14 @@ impl StoreConfig {
     /// folder as the file.
     pub fn from_file(file: PathBuf) -> Self {
         let folder = file.parent().map(Path::to_owned);
-        Self { place: Some(StorePlace::File(file)), folder }
+        Self { place: Some(StoreLocationConfig::File(file)), folder }
     }
 
     /// Returns the location of the store.
     ///
     /// # Errors
     /// [`ConfigProblem::NoStore`] if the store has no location.
-    pub fn place(&self) -> Result<&StorePlace, ConfigError> {
+    pub fn place(&self) -> Result<&StoreLocationConfig, ConfigError> {
         self.place.as_ref().ok_or_else(|| ConfigProblem::NoStore.into())
     }
 

@@ -52,7 +52,7 @@ fn without_anything_the_defaults_hold() {
     let config = Config::resolve(&variables(&[]), None, &[]).unwrap();
     assert_eq!(
         *config.store.place().unwrap(),
-        StorePlace::File("/home/me/.local/state/truing/truing.db".into())
+        StoreLocationConfig::File("/home/me/.local/state/truing/truing.db".into())
     );
     assert_eq!(config.server.listen, "127.0.0.1:8080".parse().unwrap());
     assert_eq!((config.server.concurrency, config.server.concurrency_per_owner), (4, 0));
@@ -762,12 +762,12 @@ fn servers_come_in_pairs_and_with_a_key_for_all_processes() {
     );
     let key = "forge.github.marker_key = { env = \"KEY\" }\n";
     let config = of_file(&format!("{slots}{records}{key}store.folder = \"own\"\n")).unwrap();
-    assert!(matches!(config.store.place().unwrap(), StorePlace::Servers { .. }));
+    assert!(matches!(config.store.place().unwrap(), StoreLocationConfig::Servers { .. }));
     assert_eq!(config.store.folder().unwrap(), Path::new("/etc/truing/own"));
     let shown: String = config.settings().map(|(_, setting)| setting.value.to_string()).collect();
     assert!(shown.contains("postgres://u@h/d") && !shown.contains("hush"), "{shown}");
     let secret = of_file(&format!("{slots}{key}store.records = {{ env = \"RECORDS\" }}\n")).unwrap();
-    assert!(matches!(secret.store.place().unwrap(), StorePlace::Servers { .. }));
+    assert!(matches!(secret.store.place().unwrap(), StoreLocationConfig::Servers { .. }));
 }
 
 #[test]
@@ -775,7 +775,7 @@ fn without_a_home_only_what_needs_the_database_fails() {
     let config = Config::resolve(&Environment::new::<&str, &str>([], "/"), None, &[]).unwrap();
     assert_eq!(config.store.place().unwrap_err().first_problem.code(), "no_store");
     let relative = of_file("store.url = \"sqlite:data/t.db\"").unwrap();
-    assert_eq!(*relative.store.place().unwrap(), StorePlace::File("/etc/truing/data/t.db".into()));
+    assert_eq!(*relative.store.place().unwrap(), StoreLocationConfig::File("/etc/truing/data/t.db".into()));
 }
 
 #[test]

@@ -17,7 +17,7 @@ use super::login;
 use super::problem::{ConfigError, ConfigProblem, ValueOrigin};
 use super::secret::SecretSource;
 use super::value::{self, ConfigValue};
-use super::{EffectiveSetting, ForgeConfig, ForgeKind, StoreConfig, StorePlace, table_mismatch};
+use super::{EffectiveSetting, ForgeConfig, ForgeKind, StoreConfig, StoreLocationConfig, table_mismatch};
 
 /// Typed access to settings. The table of keys guarantees that each used path exists and has the requested
 /// kind. A test verifies this guarantee.
@@ -179,10 +179,14 @@ impl TypedSettings<'_> {
         let [url, records] = ["store.url", "store.records"].map(|key| self.setting(key));
         let (url, records) = (&url?.value, &records?.value);
         let place = match (url, records) {
-            (ConfigValue::DatabasePath(file), _) => Some(StorePlace::File(file.clone())),
+            (ConfigValue::DatabasePath(file), _) => Some(StoreLocationConfig::File(file.clone())),
             (ConfigValue::Secret(slots), ConfigValue::Secret(records)) => {
                 let passwords = [self.secret("store.password")?, self.secret("store.records_password")?];
-                Some(StorePlace::Servers { slots: slots.clone(), records: records.clone(), passwords })
+                Some(StoreLocationConfig::Servers {
+                    slots: slots.clone(),
+                    records: records.clone(),
+                    passwords,
+                })
             }
             (_, _) => None,
         };

@@ -50,9 +50,9 @@ pub use self::pull::{
 };
 pub use self::read::ForgeRead;
 pub use self::reader::{
-    ChangedFile, DetectedTool, DetectedTools, ExternalToolRun, FixValidationRequest, ReadReport, ReadRequest,
-    ReaderError, ReplacementProposal, RepositoryReader, ToolDetectionRequest, ToolFindings, ToolOutput,
-    ToolRequest,
+    ChangedFile, DetectedTool, DetectedTools, ExternalToolRun, ReadReport, ReadRequest, ReaderError,
+    ReplacementCheckRequest, ReplacementProposal, RepositoryReader, ToolDetectionRequest, ToolFindings,
+    ToolOutput, ToolOutputRequest,
 };
 pub use self::repository::{
     Actor, BranchPull, ConversationReply, OwnIssue, PullActivity, PullCommit, PullDraft, PullRequestComment,

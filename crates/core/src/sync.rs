@@ -486,7 +486,7 @@ fn removed_base_classes<'a>(step: &SyncDecisionInput<'a>) -> Vec<&'a str> {
 /// guard nothing.
 fn compare(step: &SyncDecisionInput<'_>) -> (Vec<PinChange>, Vec<UnguardedPart>) {
     let (before, after) =
-        (AcceptedForms::new(step.manifest, step.from), AcceptedForms::new(step.manifest, step.to));
+        (AcceptedDigests::new(step.manifest, step.from), AcceptedDigests::new(step.manifest, step.to));
     let (mut changed, mut unguarded) = (Vec::new(), Vec::new());
     for symbol in step.manifest.rows.keys() {
         let (from, to) = (step.from.symbols.get(symbol), step.to.symbols.get(symbol));
@@ -548,12 +548,12 @@ fn pin_change(
 /// The digests that a manifest accepts for each definition of a release. If several names refer to one
 /// definition, the digests under all these names are accepted. The reason is that the project may list only
 /// one of the names, for example in a Python table with functions as keys.
-struct AcceptedForms<'a> {
+struct AcceptedDigests<'a> {
     manifest: &'a PinManifest,
     by_place: BTreeMap<(&'a str, u32), Vec<&'a ManifestRow>>,
 }
 
-impl<'a> AcceptedForms<'a> {
+impl<'a> AcceptedDigests<'a> {
     fn new(manifest: &'a PinManifest, sources: &'a ReleaseSources) -> Self {
         let mut by_place: BTreeMap<_, Vec<_>> = BTreeMap::new();
         for (symbol, row) in &manifest.rows {

@@ -18,7 +18,7 @@ mod track;
 
 pub use anchor::{AnchorKind, CommentAnchor, DiffSide, InexactAnchorReason, find_anchor};
 pub use apply::{apply, matches_side};
-pub use parse::{DiffFiles, OutlineReader, ParseError, ParsedDiff, parse, parse_files};
+pub use parse::{DiffFiles, DiffSpanReader, ParseError, ParsedDiff, parse, parse_files};
 pub use parsed_diff::{
     DiffEntry, FileDiff, FileDiffSpans, FileStatus, Hunk, HunkLine, HunkLines, HunkSpan, LineKind,
     added_ranges, deleted_ranges,

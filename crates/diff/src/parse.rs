@@ -145,7 +145,7 @@ fn hunk_with_lines(input: &[u8], located: LocatedHunk) -> Hunk<'_> {
 /// assert_eq!((file.added_lines, file.hunks.first().unwrap().new_lines), (1, 2));
 /// ```
 #[derive(Clone, Debug)]
-pub struct OutlineReader {
+pub struct DiffSpanReader {
     scanner: Scanner<HunkSpan>,
     /// Beginning of an incomplete line.
     partial_line: Vec<u8>,
@@ -153,13 +153,13 @@ pub struct OutlineReader {
     partial_line_len: usize,
 }
 
-impl Default for OutlineReader {
+impl Default for DiffSpanReader {
     fn default() -> Self {
         Self { scanner: Scanner::new(), partial_line: Vec::new(), partial_line_len: 0 }
     }
 }
 
-impl OutlineReader {
+impl DiffSpanReader {
     /// Reads the next piece of the input.
     pub fn push_bytes(&mut self, mut piece: &[u8]) {
         while let Some((line, rest)) = split_first_line(piece) {

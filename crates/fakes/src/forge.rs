@@ -38,7 +38,7 @@ use truing_core::port::Clock;
 
 pub use diff::FakeDiffSide;
 pub use error::FakeError;
-pub use fault::{ForgeFault, ForgeFaultKind, ReasonForm};
+pub use fault::{ErrorListFormat, ForgeFault, ForgeFaultKind};
 pub use flavour::ForgeFlavour;
 pub use github::{MAX_ANNOTATIONS, MAX_COMMENT, MAX_OUTPUT_CHARS, MAX_STATUS_DESCRIPTION_CHARS};
 pub use operations::pulls::NewPull;

@@ -79,8 +79,8 @@ impl FakeModel {
 
     /// Stalls the `nth` request: the request gets no answer until `resume` is called. Requests are counted
     /// from the start of the server.
-    pub fn stall(&self, nth: u64) {
-        self.shared.stall(nth);
+    pub fn stall_request(&self, nth: u64) {
+        self.shared.stall_request(nth);
     }
 
     /// Resumes the stalled request.
@@ -105,8 +105,8 @@ impl FakeModel {
 
     /// Returns the number of answers that have stalled ([`ModelFault::Stall`]). An answer is counted after
     /// the events before the stall were written to the client.
-    pub fn hung_answer_count(&self) -> u64 {
-        self.shared.hung_answer_count()
+    pub fn stalled_answer_count(&self) -> u64 {
+        self.shared.stalled_answer_count()
     }
 
     /// Returns the clients' violations: requests without exactly one credential, requests that the API

@@ -76,7 +76,7 @@ impl FakeRegistry {
     }
 
     /// Returns the environment variables that make pip, npm and cargo use these registries.
-    pub fn variables(&self) -> Vec<(String, String)> {
+    pub fn environment_variables(&self) -> Vec<(String, String)> {
         let at = |path: &str| format!("http://{}/{path}/", self.address);
         [
             ("PIP_INDEX_URL", at("simple")),

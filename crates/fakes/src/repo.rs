@@ -85,39 +85,39 @@ impl CommitBuilder {
     /// Writes a file, replacing an existing one.
     #[must_use]
     pub fn write(self, path: impl AsRef<[u8]>, content: impl Into<Vec<u8>>) -> Self {
-        self.change(path, PathChange::Write("100644", content.into()))
+        self.add_change(path, PathChange::Write("100644", content.into()))
     }
 
     /// Writes an executable file.
     #[must_use]
     pub fn write_executable(self, path: impl AsRef<[u8]>, content: impl Into<Vec<u8>>) -> Self {
-        self.change(path, PathChange::Write("100755", content.into()))
+        self.add_change(path, PathChange::Write("100755", content.into()))
     }
 
     /// Writes a symbolic link.
     #[must_use]
     pub fn write_symlink(self, path: impl AsRef<[u8]>, target: impl Into<Vec<u8>>) -> Self {
-        self.change(path, PathChange::Write("120000", target.into()))
+        self.add_change(path, PathChange::Write("120000", target.into()))
     }
 
     /// Points a submodule at a commit of another repository.
     #[must_use]
     pub fn submodule(self, path: impl AsRef<[u8]>, commit: impl Into<String>) -> Self {
-        self.change(path, PathChange::Submodule(commit.into()))
+        self.add_change(path, PathChange::Submodule(commit.into()))
     }
 
     #[must_use]
     pub fn delete(self, path: impl AsRef<[u8]>) -> Self {
-        self.change(path, PathChange::Delete)
+        self.add_change(path, PathChange::Delete)
     }
 
     #[must_use]
     pub fn rename(self, from: impl AsRef<[u8]>, to: impl AsRef<[u8]>) -> Self {
         let to = to.as_ref().to_vec();
-        self.change(from, PathChange::Rename(to))
+        self.add_change(from, PathChange::Rename(to))
     }
 
-    fn change(mut self, path: impl AsRef<[u8]>, change: PathChange) -> Self {
+    fn add_change(mut self, path: impl AsRef<[u8]>, change: PathChange) -> Self {
         self.changes.push((path.as_ref().to_vec(), change));
         self
     }
@@ -147,7 +147,7 @@ pub struct CommitRequest<'a> {
 impl FakeGitRepository {
     /// Creates an empty bare repository with `HEAD` at `branch`. The folder `dir` must be missing or empty.
     pub fn create(dir: &Path, branch: &str) -> Result<Self, FakeGitError> {
-        check_name(branch)?;
+        check_ref_name(branch)?;
         let io = |error| FakeGitError::Io { operation: format!("making {}", dir.display()), error };
         std::fs::create_dir_all(dir).map_err(io)?;
         let head = format!("--initial-branch={branch}");
@@ -230,7 +230,7 @@ impl FakeGitRepository {
     pub fn commit_batch(&mut self, requests: &[CommitRequest<'_>]) -> Result<Vec<String>, FakeGitError> {
         let mut script = Vec::new();
         for (at, CommitRequest { refs, parent, commit }) in requests.iter().enumerate() {
-            refs.iter().try_for_each(|name| check_name(name))?;
+            refs.iter().try_for_each(|name| check_ref_name(name))?;
             if let Some(parent) = parent.filter(|parent| !self.contains(parent)) {
                 return Err(FakeGitError::BadName(parent.to_owned()));
             }
@@ -248,7 +248,7 @@ impl FakeGitRepository {
                 script.extend(format!("from {parent}\n").bytes());
             }
             for (path, change) in &commit.changes {
-                change_line(&mut script, path, change);
+                write_path_change(&mut script, path, change);
             }
             script.extend(b"\nget-mark :1\n");
         }
@@ -265,7 +265,7 @@ impl FakeGitRepository {
     /// Points a ref (full name) at an existing commit. The commit need not be a descendant of the ref's
     /// previous commit.
     pub fn set_ref(&mut self, name: &str, sha: &str) -> Result<(), FakeGitError> {
-        check_name(name)?;
+        check_ref_name(name)?;
         if !self.contains(sha) {
             return Err(FakeGitError::BadName(sha.to_owned()));
         }
@@ -282,7 +282,7 @@ impl FakeGitRepository {
 
     /// Deletes a ref (full name).
     pub fn delete_ref(&mut self, name: &str) -> Result<(), FakeGitError> {
-        check_name(name)?;
+        check_ref_name(name)?;
         if self.refs.remove(name).is_some() {
             let io = |error| FakeGitError::Io { operation: format!("deleting the ref {name}"), error };
             std::fs::remove_file(self.dir.join(name)).map_err(io)?;
@@ -310,7 +310,7 @@ impl FakeGitRepository {
     /// Reads the new commit of a ref (full name) that git may have moved, and records that commit's history.
     /// Returns `None` if the ref still points to the same commit.
     pub(crate) fn reload_ref(&mut self, name: &str) -> Result<Option<String>, FakeGitError> {
-        check_name(name)?;
+        check_ref_name(name)?;
         let tip = run_command(git_command(&self.dir).args([
             "rev-parse",
             "--verify",
@@ -455,7 +455,7 @@ pub(crate) fn run_command(command: &mut Command) -> Result<Vec<u8>, FakeGitError
 }
 
 /// Checks a ref name against some rules of `git check-ref-format`. Git itself checks the remaining rules.
-fn check_name(name: &str) -> Result<(), FakeGitError> {
+fn check_ref_name(name: &str) -> Result<(), FakeGitError> {
     let bad = name.is_empty()
         || name.starts_with(['-', '/', '.'])
         || name.ends_with(['/', '.'])
@@ -467,7 +467,7 @@ fn check_name(name: &str) -> Result<(), FakeGitError> {
 }
 
 /// Writes the fast-import command for the change of one path.
-fn change_line(script: &mut Vec<u8>, path: &[u8], change: &PathChange) {
+fn write_path_change(script: &mut Vec<u8>, path: &[u8], change: &PathChange) {
     let path = quote_path(path);
     match change {
         PathChange::Write(mode, content) => {

@@ -80,9 +80,9 @@ impl AnyForgeServer {
         let Some(shared_state) = shared_state else { return self };
         match self {
             Self::GitHub(github) => Self::GitHub(github.with_shared_limits(shared_state)),
-            Self::BitbucketCloud(cloud) => Self::BitbucketCloud(cloud.with_shared_limits(shared_state)),
+            Self::BitbucketCloud(cloud) => Self::BitbucketCloud(cloud.with_shared_rate_limits(shared_state)),
             Self::BitbucketDataCenter(center) => {
-                Self::BitbucketDataCenter(center.with_shared_limits(shared_state))
+                Self::BitbucketDataCenter(center.with_shared_rate_limits(shared_state))
             }
         }
     }
@@ -192,8 +192,8 @@ impl ForgeServer for AnyForgeServer {
         each!(self, it => it.is_own_account(repo, author).await)
     }
 
-    async fn protection(&self, repo: &str, branch: &str) -> Result<BranchProtection, ForgeError> {
-        each!(self, it => it.protection(repo, branch).await)
+    async fn branch_protection(&self, repo: &str, branch: &str) -> Result<BranchProtection, ForgeError> {
+        each!(self, it => it.branch_protection(repo, branch).await)
     }
 
     fn quota(&self) -> Option<RateQuota> {

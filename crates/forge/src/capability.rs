@@ -31,7 +31,7 @@ pub struct ForgeCapability {
     /// marker.
     pub reserved_marker_length: usize,
     /// Syntax that hides a marker from people.
-    pub marker: MarkerForm,
+    pub marker: MarkerSyntax,
     /// Lines that one comment may cover.
     pub commentable_lines: CommentableLines,
     /// Maximum number of comments that Truing posts in one call.
@@ -62,7 +62,7 @@ pub struct ForgeCapability {
     pub fork_heads: bool,
     /// Permission that Truing's token needs to read which accounts may write. Without this permission, all
     /// commands in comments are ignored. Used by the demo.
-    pub lookup_permission: LookupPermission,
+    pub lookup_permission: WriterLookupPermission,
     /// Kinds of status that Truing sets on a commit, in order of preference.
     pub statuses: &'static [StatusKind],
     /// Maximum length of the one-line description of a commit status, in characters.
@@ -105,7 +105,7 @@ pub enum UpsertRule {
 
 /// The syntax that hides a marker.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum MarkerForm {
+pub enum MarkerSyntax {
     HtmlComment,
     /// An unused link reference, `[//]: # (…)`, for forges that display HTML as text. Markdown renderers do
     /// not display such a reference.
@@ -141,7 +141,7 @@ pub enum ReviewPosting {
 
 /// The permission that Truing's token needs to read which accounts may write.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum LookupPermission {
+pub enum WriterLookupPermission {
     /// Write access to the repository.
     Write,
     /// Administration of the repository.
@@ -182,7 +182,7 @@ pub const GITHUB: ForgeCapability = ForgeCapability {
     page_urls: PageUrlLayout::OfOwners,
     max_comment_length: 65_536,
     reserved_marker_length: 512,
-    marker: MarkerForm::HtmlComment,
+    marker: MarkerSyntax::HtmlComment,
     commentable_lines: CommentableLines::OneHunk,
     max_batch_size: 30,
     anchor_commit: AnchorCommit::NamedCommit,
@@ -195,7 +195,7 @@ pub const GITHUB: ForgeCapability = ForgeCapability {
     reactions: true,
     can_update_branch: true,
     fork_heads: true,
-    lookup_permission: LookupPermission::Write,
+    lookup_permission: WriterLookupPermission::Write,
     statuses: &[StatusKind::CheckRun, StatusKind::CommitStatus],
     max_status_length: 140,
     max_annotations_per_call: 50,
@@ -220,7 +220,7 @@ pub const BITBUCKET_CLOUD: ForgeCapability = ForgeCapability {
     page_urls: PageUrlLayout::OfWorkspaces,
     max_comment_length: 31_000,
     reserved_marker_length: 512,
-    marker: MarkerForm::LinkReference,
+    marker: MarkerSyntax::LinkReference,
     commentable_lines: CommentableLines::OneHunk,
     max_batch_size: 1,
     anchor_commit: AnchorCommit::Head,
@@ -233,7 +233,7 @@ pub const BITBUCKET_CLOUD: ForgeCapability = ForgeCapability {
     reactions: false,
     can_update_branch: false,
     fork_heads: false,
-    lookup_permission: LookupPermission::Admin,
+    lookup_permission: WriterLookupPermission::Admin,
     statuses: &[StatusKind::Report, StatusKind::BuildStatus],
     max_status_length: 255,
     max_annotations_per_call: 100,
@@ -258,7 +258,7 @@ pub const BITBUCKET_DC: ForgeCapability = ForgeCapability {
     page_urls: PageUrlLayout::OfProjects,
     max_comment_length: 32_767,
     reserved_marker_length: 512,
-    marker: MarkerForm::LinkReference,
+    marker: MarkerSyntax::LinkReference,
     commentable_lines: CommentableLines::OneHunk,
     max_batch_size: 1,
     anchor_commit: AnchorCommit::NamedCommit,
@@ -271,7 +271,7 @@ pub const BITBUCKET_DC: ForgeCapability = ForgeCapability {
     reactions: false,
     can_update_branch: false,
     fork_heads: true,
-    lookup_permission: LookupPermission::AnyUserLogin,
+    lookup_permission: WriterLookupPermission::AnyUserLogin,
     statuses: &[StatusKind::Report, StatusKind::BuildStatus],
     max_status_length: 255,
     max_annotations_per_call: 1_000,

@@ -17,7 +17,7 @@ use truing_core::port::{
 use truing_core::publish::{CommentSubject, UnconfirmedComment};
 use truing_git::{GitError, PushOutcome, Remote, UnpushedCommit};
 
-use crate::write_monitor::{WriteMonitor, dry_outcome};
+use crate::write_monitor::{WriteMonitor, dry_run_outcome};
 
 /// Performs the effects of one writer on one pull request or one repository.
 pub struct EffectExecutor<'a> {
@@ -166,7 +166,7 @@ impl EffectExecutor<'_> {
     ) -> Result<EffectOutcome, ForgeError> {
         let span = self.watch.begin_span(effect);
         let answer = if self.watch.dry_run {
-            Ok(dry_outcome(effect))
+            Ok(dry_run_outcome(effect))
         } else {
             self.forge.perform(effect, permit).await
         };
@@ -185,7 +185,10 @@ impl EffectExecutor<'_> {
     /// # Errors
     /// [`EffectError`]
     #[truing_core::boxed_future]
-    pub async fn recover_unfinished(&self, effect: &Effect) -> Result<Option<EffectOutcome>, EffectError> {
+    pub async fn recover_unfinished_effect(
+        &self,
+        effect: &Effect,
+    ) -> Result<Option<EffectOutcome>, EffectError> {
         let intended = effect.intent();
         let entries = self.recorded_entries(&intended).await?;
         let is_open = |entry: &EffectEntry| matches!(entry.state, EffectEntryState::Open { .. });
@@ -307,7 +310,7 @@ impl EffectExecutor<'_> {
                     .map(|entry| EffectEntry { last_event_at: entry.last_event_at.min(now), ..entry })
             };
             let dated = entries.iter().map(dated).collect();
-            self.replace(intended, entries, dated).await?;
+            self.replace_entries(intended, entries, dated).await?;
             return settling(now + settle);
         }
         if let Some(until) = until {
@@ -371,7 +374,7 @@ impl EffectExecutor<'_> {
             })
         };
         let new: Vec<Option<EffectEntry>> = intended.parts.iter().map(open).collect();
-        if self.replace(intended, expected_entries, new.clone()).await? {
+        if self.replace_entries(intended, expected_entries, new.clone()).await? {
             return Ok(new);
         }
         let until = now + intended.kind.settle_time(self.forge.visibility_delay());
@@ -425,10 +428,10 @@ impl EffectExecutor<'_> {
                 state,
             })
         });
-        self.replace(intended, expected_entries, new.collect()).await.map(drop)
+        self.replace_entries(intended, expected_entries, new.collect()).await.map(drop)
     }
 
-    async fn replace(
+    async fn replace_entries(
         &self,
         intended: &EffectIntent,
         expected: Vec<Option<EffectEntry>>,

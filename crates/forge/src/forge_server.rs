@@ -113,7 +113,7 @@ pub trait ForgeServer: Clone + Send + Sync {
     async fn is_own_account(&self, repo: &str, author: &AuthorAccount) -> Result<bool, ForgeError>;
 
     /// Reads the rules that may reject a push to a branch.
-    async fn protection(&self, repo: &str, branch: &str) -> Result<BranchProtection, ForgeError>;
+    async fn branch_protection(&self, repo: &str, branch: &str) -> Result<BranchProtection, ForgeError>;
 
     /// Returns the rate limit from the latest response that contained one. `None` before such a response, and
     /// for forges whose responses do not contain the remaining calls and the end of the limit.

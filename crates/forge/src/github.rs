@@ -190,7 +190,7 @@ impl GitHub {
 
     /// Returns the id of the GitHub App that the client logs in as; `None` if the login is not an App. Only
     /// Apps can create check runs; other logins cannot, even with every permission.
-    fn app(&self) -> Option<u64> {
+    fn app_id(&self) -> Option<u64> {
         self.inner.auth.app_id()
     }
 

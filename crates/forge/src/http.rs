@@ -499,7 +499,7 @@ fn no_response_error(
     error: reqwest::Error,
 ) -> ClassifiedError {
     let (timeout, connect) = (error.is_timeout(), error.is_connect());
-    let cause = authorization.clean.text(&text::format_error_chain(&error.without_url()));
+    let cause = authorization.clean.clean_line(&text::format_error_chain(&error.without_url()));
     let message = match (connect, timeout) {
         (true, _) => format!("cannot connect to {}: {cause}", url_origin(&call.url)),
         (false, true) => "no answer in time".to_owned(),
@@ -543,7 +543,7 @@ impl ForgeResponse {
                     "the next page is on another server, {}, so Truing does not request this page",
                     url_origin(&url)
                 );
-                Err(unavailable_error(&self.purpose, &self.clean.text(&message)))
+                Err(unavailable_error(&self.purpose, &self.clean.clean_line(&message)))
             }
             Err(_) => Err(unavailable_error(&self.purpose, "the next page's address is invalid")),
         }
@@ -561,7 +561,7 @@ impl ForgeResponse {
         } else if problem.is_eof() {
             "the answer's JSON is cut off".to_owned()
         } else {
-            format!("the answer's JSON is not as expected: {}", self.clean.text(&problem.to_string()))
+            format!("the answer's JSON is not as expected: {}", self.clean.clean_line(&problem.to_string()))
         };
         Err(unavailable_error(&self.purpose, &message))
     }
@@ -594,7 +594,7 @@ impl ForgeResponse {
 
     /// Cleans a text of this response, for use in an error message.
     pub(crate) fn clean(&self, text: &str) -> String {
-        self.clean.text(text)
+        self.clean.clean_line(text)
     }
 
     /// Returns the address of the next page of a list; `None` on the last page. The client sends its

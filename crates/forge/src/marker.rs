@@ -29,7 +29,7 @@ use truing_core::code_digest::LinesKey;
 use truing_core::id::{FindingId, PrId};
 use truing_core::publish::{CommentProducer, CommentSubject};
 
-use crate::capability::MarkerForm;
+use crate::capability::MarkerSyntax;
 
 #[cfg(test)]
 mod tests;
@@ -72,7 +72,7 @@ pub struct MarkerKeys {
     current: MarkerKey,
     previous: Vec<MarkerKey>,
     /// Syntax of new markers. Existing markers verify in every syntax.
-    form: MarkerForm,
+    form: MarkerSyntax,
 }
 
 #[derive(Clone, PartialEq, Eq)]
@@ -159,7 +159,7 @@ impl MarkerKeys {
         Self {
             current: MarkerKey::new(current),
             previous: previous.iter().map(|bytes| MarkerKey::new(bytes)).collect(),
-            form: MarkerForm::HtmlComment,
+            form: MarkerSyntax::HtmlComment,
         }
     }
 
@@ -170,7 +170,7 @@ impl MarkerKeys {
 
     /// Returns the same keys. New markers are written in this form.
     #[must_use]
-    pub fn with_marker_syntax(self, form: MarkerForm) -> Self {
+    pub fn with_marker_syntax(self, form: MarkerSyntax) -> Self {
         Self { form, ..self }
     }
 
@@ -191,8 +191,8 @@ impl MarkerKeys {
         let MarkerKind { field, .. } = kind;
         let ([html, link], [html_end, link_end]) = (MARKER_PREFIXES_V1, CLOSING);
         let (opening, closing) = match self.form {
-            MarkerForm::HtmlComment => (html, html_end),
-            MarkerForm::LinkReference => (link, link_end),
+            MarkerSyntax::HtmlComment => (html, html_end),
+            MarkerSyntax::LinkReference => (link, link_end),
         };
         format!("{opening}producer={producer} {field}={word} key={} mac={mac}{closing}", self.current.id)
     }

@@ -52,7 +52,7 @@ impl PageUrlLayout {
 
     /// Returns the API and git addresses of a server whose pages have this layout. `root` is the root address
     /// of the pages.
-    pub fn addresses(self, root: &str) -> (String, String) {
+    pub fn api_and_git_urls(self, root: &str) -> (String, String) {
         match self {
             Self::OfOwners => (format!("{root}/api/v3"), root.to_owned()),
             Self::OfWorkspaces => (format!("{root}/2.0"), root.to_owned()),

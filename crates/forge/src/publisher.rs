@@ -129,7 +129,7 @@ fn list_in_summary(row: &mut DesiredComment) {
 }
 
 /// Returns true if a fixed finding has an open thread.
-fn has_open_fixed(rows: &[DesiredComment], observed: &[ObservedComment]) -> bool {
+fn has_open_fixed_finding(rows: &[DesiredComment], observed: &[ObservedComment]) -> bool {
     let is_open = |item: &CommentSubject| {
         let state = |seen: &ObservedComment| seen.thread.as_ref().map(|thread| thread.state);
         observed.iter().any(|seen| seen.subject == *item && state(seen) == Some(ThreadState::Open))
@@ -185,7 +185,7 @@ impl CommentPublisher<'_> {
             let observed = self.forge.producer_comments(&known.collect::<Vec<_>>()).await?;
             warn_of_unknown_keys(&observed);
             let why_open = self.effects.denial_reason(EffectKind::Resolve);
-            let why_open = why_open.filter(|_| has_open_fixed(&rows, &observed));
+            let why_open = why_open.filter(|_| has_open_fixed_finding(&rows, &observed));
             let why_unset = self.effects.denial_reason(EffectKind::Status).filter(|_| status.is_some());
             why_open.into_iter().chain(why_unset).for_each(|reason| add_to_summary(&mut rows, reason));
             let now = self.effects.clock.now();
@@ -201,8 +201,8 @@ impl CommentPublisher<'_> {
             if placed.checks_head {
                 self.check_head_unchanged().await?;
             }
-            let applied = self.apply_all(&rows, steps, &mut placed).await;
-            let kept = if placed.checks_head { self.record_placed(placed).await } else { Ok(()) };
+            let applied = self.apply_steps(&rows, steps, &mut placed).await;
+            let kept = if placed.checks_head { self.record_round_comments(placed).await } else { Ok(()) };
             let created = match (applied, kept) {
                 (_, Err(ReconcileStopReason::Failed(PublishError::HeadChanged))) => {
                     return Err(PublishError::HeadChanged.into());
@@ -252,7 +252,7 @@ impl CommentPublisher<'_> {
         Ok(self.records.remove_comments(self.run, self.effects.writer.producer, &gone).await?)
     }
 
-    async fn apply_all(
+    async fn apply_steps(
         &self,
         rows: &[DesiredComment],
         steps: Vec<PublishStep>,
@@ -260,12 +260,12 @@ impl CommentPublisher<'_> {
     ) -> Result<CreationOutcome, ReconcileStopReason> {
         let mut created = CreationOutcome::Complete;
         for step in steps {
-            created = created.max(self.apply(rows, step, placed).await?);
+            created = created.max(self.apply_step(rows, step, placed).await?);
         }
         Ok(created)
     }
 
-    async fn apply(
+    async fn apply_step(
         &self,
         rows: &[DesiredComment],
         step: PublishStep,
@@ -294,7 +294,9 @@ impl CommentPublisher<'_> {
                 return self.create_review(rows, items, placed).await;
             }
             PublishStep::CreateFileComment { subject: item } => {
-                let Some(comment) = self.draft(rows, &item) else { return Ok(CreationOutcome::Complete) };
+                let Some(comment) = self.inline_draft(rows, &item) else {
+                    return Ok(CreationOutcome::Complete);
+                };
                 let effect = Effect::FileFinding { commit: self.head.clone(), comment };
                 let items = [item];
                 return match self.create_comments(&effect, &items, Some(placed)).await {
@@ -320,7 +322,7 @@ impl CommentPublisher<'_> {
         let mut outcome = CreationOutcome::Complete;
         while let Some(batch) = bisection.next_batch() {
             let comments: Vec<InlineDraft> =
-                batch.items.iter().filter_map(|item| self.draft(rows, item)).collect();
+                batch.items.iter().filter_map(|item| self.inline_draft(rows, item)).collect();
             let effect = Effect::Findings { commit: self.head.clone(), comments };
             let created = self.create_comments(&effect, &batch.items, Some(placed)).await;
             let refused = created.as_ref().is_err_and(is_rejected);
@@ -336,7 +338,7 @@ impl CommentPublisher<'_> {
     }
 
     /// Returns the comment for the item's row; `None` if the row has no location.
-    fn draft(&self, rows: &[DesiredComment], item: &CommentSubject) -> Option<InlineDraft> {
+    fn inline_draft(&self, rows: &[DesiredComment], item: &CommentSubject) -> Option<InlineDraft> {
         let row = rows.iter().find(|row| row.subject == *item)?;
         let (_, place) = row.location.clone()?;
         Some(InlineDraft {
@@ -387,7 +389,7 @@ impl CommentPublisher<'_> {
     /// Records the comments on code if the head has not changed. If the head has changed, the comments may be
     /// on lines of another commit. The comments are then deleted, and the review of the new head creates them
     /// again.
-    async fn record_placed(&self, placed: RoundComments) -> Result<(), ReconcileStopReason> {
+    async fn record_round_comments(&self, placed: RoundComments) -> Result<(), ReconcileStopReason> {
         let moved = match self.check_head_unchanged().await {
             Ok(()) => return self.record_comments(&placed.comments).await,
             Err(moved) => moved,

@@ -23,7 +23,7 @@ use truing_core::id::{AccountId, PrId, Sha};
 use truing_core::port::CommentKind;
 use url::Url;
 
-pub use self::form::json_of_form;
+pub use self::form::extract_form_payload;
 pub use self::signature::{DeliverySignature, HookSecret, SignatureCheck, SignatureError};
 
 /// Maximum length of an accepted page address, in bytes.
@@ -170,7 +170,7 @@ pub(crate) fn parse_body<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, De
     Err(DeliveryError::NotJson(clean_error(&problem)))
 }
 
-pub(crate) fn is_page(url: &str) -> bool {
+pub(crate) fn is_page_url(url: &str) -> bool {
     let scheme = Url::parse(url).map(|url| url.scheme().to_owned());
     url.len() <= MAX_URL_BYTES
         && scheme.is_ok_and(|scheme| scheme == "https" || scheme == "http")

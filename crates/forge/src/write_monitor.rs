@@ -56,7 +56,7 @@ impl fmt::Debug for WriteMonitor {
 impl WriteMonitor {
     /// Begins the trace span of an effect; `None` if writes are not traced.
     pub(crate) fn begin_span(&self, effect: &Effect) -> Option<Box<dyn WriteSpan>> {
-        let (action, comments) = effect_action(effect);
+        let (action, comments) = trace_name_and_count(effect);
         self.begin_span.map(|begin| begin(action, comments))
     }
 
@@ -74,7 +74,7 @@ impl WriteMonitor {
 }
 
 /// Returns the name of an effect in traces, and the number of its comments.
-fn effect_action(effect: &Effect) -> (&'static str, usize) {
+fn trace_name_and_count(effect: &Effect) -> (&'static str, usize) {
     #[expect(clippy::wildcard_enum_match_arm, reason = "the name of any other effect is that of its kind")]
     match effect {
         Effect::Summary { .. } => ("create_summary", 1),
@@ -88,7 +88,7 @@ fn effect_action(effect: &Effect) -> (&'static str, usize) {
 }
 
 /// Returns an outcome for a dry run: the outcome that the forge would have reported.
-pub(crate) fn dry_outcome(effect: &Effect) -> EffectOutcome {
+pub(crate) fn dry_run_outcome(effect: &Effect) -> EffectOutcome {
     let comment = |item: CommentSubject| {
         let comment = CommentId::new(format!("dry-run/{}", item.as_str()));
         (item, comment)

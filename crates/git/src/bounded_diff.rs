@@ -141,7 +141,7 @@ impl IsolatedGitDir {
         let listing = add_sides(self.command("diff").args(RAW_FLAGS).max_output(limits.listing_bytes))
             .env(OBJECT_STORE_VARIABLE, store)
             .read_output();
-        let mut pairs = parse_pairs(&listing.await?)?;
+        let mut pairs = parse_changed_files(&listing.await?)?;
         if pairs.is_empty() {
             return Ok(WorktreeDiff::default());
         }
@@ -363,7 +363,7 @@ fn with_object_store(call: GitCommand, folder: &PrivateFolder) -> GitCommand {
 }
 
 /// Parses the changed files in the output of `git diff --raw`.
-fn parse_pairs(listing: &[u8]) -> Result<Vec<ChangedFile>, GitError> {
+fn parse_changed_files(listing: &[u8]) -> Result<Vec<ChangedFile>, GitError> {
     let mut fields = split_listing(listing);
     let mut pairs = Vec::new();
     while let Some(facts) = fields.next() {

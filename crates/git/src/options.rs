@@ -67,7 +67,7 @@ impl Default for GitOptions {
     fn default() -> Self {
         Self {
             program: PathBuf::from("git"),
-            search_path: SearchPath::from_path(
+            search_path: SearchPath::from_path_variable(
                 &std::env::var_os("PATH").unwrap_or_else(|| OsString::from("/usr/local/bin:/usr/bin:/bin")),
                 [],
             ),

@@ -70,7 +70,7 @@ impl UnpushedCommit {
             let message = format!("{branch} is the remote's default branch");
             return Ok(PushOutcome::RemoteRefused { reason: PushRefusal::Protected, message });
         }
-        if let Some(settled) = self.outcome_if_settled(&before, expected_tip) {
+        if let Some(settled) = self.outcome_without_push(&before, expected_tip) {
             return Ok(settled);
         }
 
@@ -117,7 +117,7 @@ impl UnpushedCommit {
         // message for this case, so the remote is queried again.
         if rejected.is_some() {
             let now = self.query_remote(remote, reference).await?;
-            if let Some(settled) = self.outcome_if_settled(&now, expected) {
+            if let Some(settled) = self.outcome_without_push(&now, expected) {
                 return Ok(settled);
             }
         }
@@ -128,7 +128,7 @@ impl UnpushedCommit {
 
     /// Returns the final result if the branch is already at the pushed commit, or is no longer at the
     /// expected commit. Otherwise returns `None`.
-    fn outcome_if_settled(&self, remote_refs: &RemoteRefs, expected: Option<&Sha>) -> Option<PushOutcome> {
+    fn outcome_without_push(&self, remote_refs: &RemoteRefs, expected: Option<&Sha>) -> Option<PushOutcome> {
         if remote_refs.tip.as_ref() == Some(self.sha()) {
             return Some(PushOutcome::Pushed);
         }

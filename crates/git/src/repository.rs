@@ -184,7 +184,7 @@ impl LocalRepository {
 
     /// Returns the URL of `origin` without credentials. None if this remote did not exist when the repository
     /// was opened.
-    pub fn remote_url(&self) -> Option<&str> {
+    pub fn origin_url(&self) -> Option<&str> {
         self.settings.origin.as_deref()
     }
 
@@ -206,7 +206,7 @@ impl LocalRepository {
     /// # Errors
     /// As [`LocalRepository::diff`].
     #[truing_core::boxed_future]
-    pub async fn commit_diff(&self, base: &Sha, head: &Sha) -> Result<CommitDiff, GitError> {
+    pub async fn diff_with_omissions(&self, base: &Sha, head: &Sha) -> Result<CommitDiff, GitError> {
         self.isolated_dir.diff(base, head).await
     }
 

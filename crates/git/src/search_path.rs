@@ -24,7 +24,7 @@ impl SearchPath {
     /// Uses the folders of `PATH`, with two exceptions. Relative folders are omitted, because they depend on
     /// the current folder. Folders in a reviewed repository are omitted, even if `PATH` names them through a
     /// link. A repository is reviewed if one of its working trees contains one of the `reviewed_paths`.
-    pub fn from_path<'a>(path: &OsStr, reviewed_paths: impl IntoIterator<Item = &'a Path>) -> Self {
+    pub fn from_path_variable<'a>(path: &OsStr, reviewed_paths: impl IntoIterator<Item = &'a Path>) -> Self {
         let mut excluded_trees: Vec<PathBuf> =
             reviewed_paths.into_iter().flat_map(repository_working_trees).collect();
         excluded_trees.sort();
@@ -127,7 +127,7 @@ mod tests {
                 named => at(named),
             }));
             let reviewed: Vec<PathBuf> = reviewed.iter().map(|name| at(name)).collect();
-            SearchPath::from_path(&path.unwrap(), reviewed.iter().map(PathBuf::as_path))
+            SearchPath::from_path_variable(&path.unwrap(), reviewed.iter().map(PathBuf::as_path))
         };
         let found = |reviewed: &[&str], folders: &[&str]| {
             let file = of(reviewed, folders).find(Path::new("claude"));

@@ -45,7 +45,7 @@ impl<'c> AddedAssertions<'c> {
     /// Returns true if an added assertion asserts at least as much as this removed assertion.
     pub(super) fn asserts_at_least(&self, removed_assertion: &str) -> bool {
         self.has_stricter_assertion(removed_assertion)
-            || self.has_same_with_message(removed_assertion)
+            || self.has_assertion_with_message(removed_assertion)
             || strip_report_message(removed_assertion)
                 .is_some_and(|removed_assertion| self.report_calls.contains(&removed_assertion))
     }
@@ -62,7 +62,7 @@ impl<'c> AddedAssertions<'c> {
     }
 
     /// Returns true if an added assertion is the removed assertion with an added message.
-    fn has_same_with_message(&self, removed_assertion: &str) -> bool {
+    fn has_assertion_with_message(&self, removed_assertion: &str) -> bool {
         let inner = match removed_assertion.strip_suffix(')') {
             Some(inner)
                 if ASSERTIONS_WITH_MESSAGE.iter().any(|begin| removed_assertion.starts_with(begin)) =>

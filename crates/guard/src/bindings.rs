@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::count::missing_items;
 use super::file::FileVersionPair;
 use super::rename::defined_names;
-use super::test_bindings::{BindingKind, BindingSide, TestBinding};
+use super::test_bindings::{BindingKind, TestBinding, TestFileBindings};
 use super::used_names::UsedNames;
 use super::version::{AnalyzedVersion, can_affect_tests};
 use super::weakening::{Weakening, WeakeningKind};
@@ -25,8 +25,8 @@ use NameVerdict::{Allowed, Refused, Reported};
 
 /// Finds the names used in tests whose meaning the fix changes, and adds them to `weakenings`.
 pub(super) fn find_rebound_names(files: &[FileVersionPair<'_>], weakenings: &mut Vec<Weakening>) {
-    let before: Vec<Option<BindingSide<'_>>> =
-        files.iter().map(|file| BindingSide::new(file.before.as_ref())).collect();
+    let before: Vec<Option<TestFileBindings<'_>>> =
+        files.iter().map(|file| TestFileBindings::new(file.before.as_ref())).collect();
     let used: Vec<Option<UsedNames>> = before.iter().map(|side| side.as_ref().map(UsedNames::new)).collect();
     // The used names of all files, by language.
     let mut merged: BTreeMap<&'static [&'static str], UsedNames> = BTreeMap::new();
@@ -35,7 +35,7 @@ pub(super) fn find_rebound_names(files: &[FileVersionPair<'_>], weakenings: &mut
     }
     let none = UsedNames::default();
     for (at, file) in files.iter().enumerate() {
-        let Some(after) = BindingSide::new(file.after.as_ref()) else { continue };
+        let Some(after) = TestFileBindings::new(file.after.as_ref()) else { continue };
         // If tests have moved to a new file, the names in this file are compared with the names in the old
         // file.
         let own = before.get(at).is_some_and(Option::is_some).then_some(at);
@@ -70,13 +70,13 @@ pub(super) fn find_rebound_names(files: &[FileVersionPair<'_>], weakenings: &mut
 fn check_new_file(
     file: &FileVersionPair<'_>,
     files: &[FileVersionPair<'_>],
-    after: &BindingSide<'_>,
+    after: &TestFileBindings<'_>,
     used_names: &UsedNames,
 ) -> Vec<(String, NameVerdict)> {
     let mut words: Vec<(String, NameVerdict)> =
         after.find_patching_statements(|_| false).into_iter().map(|it| (it, Reported)).collect();
     let is_set = |bound: &&TestBinding| {
-        let head = bound.head();
+        let head = bound.root_name();
         bound.name.contains('.') && after.imports_of(head).any(|path| after.is_product(path))
     };
     words.extend(after.bounds.iter().filter(is_set).map(|bound| (after.line_text(bound.line), Reported)));
@@ -118,8 +118,8 @@ fn import_name(path: &str) -> &str {
 /// A file that belongs to tests, before and after the fix.
 struct BindingChange<'c> {
     files: &'c [FileVersionPair<'c>],
-    before: &'c BindingSide<'c>,
-    after: &'c BindingSide<'c>,
+    before: &'c TestFileBindings<'c>,
+    after: &'c TestFileBindings<'c>,
     used_names: &'c UsedNames,
 }
 
@@ -241,7 +241,7 @@ impl BindingChange<'_> {
     }
 
     fn judge_binding(&self, bound: &TestBinding) -> NameVerdict {
-        let head = bound.head();
+        let head = bound.root_name();
         let is_new_test = bound.test.as_ref().is_some_and(|test| !self.before.tests.contains(test));
         if is_new_test && !bound.is_shared {
             return Allowed;
@@ -312,7 +312,7 @@ impl BindingChange<'_> {
     /// Finds new calls that replace a function or value by its name. A call that names no tested code is
     /// reported but not refused.
     fn judge_patching_calls(&self) -> Vec<(String, NameVerdict)> {
-        let of = |side: &BindingSide<'_>| {
+        let of = |side: &TestFileBindings<'_>| {
             side.find_patching_statements(|test| test.is_none_or(|test| self.before.tests.contains(test)))
         };
         let (before, after) = (of(self.before), of(self.after));

@@ -189,7 +189,7 @@ const fn test_opening(words: &'static str, name: &'static str, extent: TestEndRu
     TestStartSyntax { words, name_prefix: name, attributes: &[], extent }
 }
 
-const fn forbidden_mark(
+const fn forbidden_word(
     kind: super::WeakeningKind,
     scope: WordSearchScope,
     words: &'static [&'static str],
@@ -226,7 +226,7 @@ pub(super) static LANGUAGES: &[LanguageRules] = &[
             "self.assertEqual(True,True)",
         ],
         forbidden_words: &[
-            forbidden_mark(
+            forbidden_word(
                 SkippedTest,
                 Tests,
                 &[
@@ -250,15 +250,15 @@ pub(super) static LANGUAGES: &[LanguageRules] = &[
                     "def run(self",
                 ],
             ),
-            forbidden_mark(HookedProcess, Code, &["def pytest_"]),
-            forbidden_mark(HookedProcess, Tests, &["pytest_plugins", "hookimpl"]),
-            forbidden_mark(ReplacedTestedCode, Tests, &["sys.modules"]),
-            forbidden_mark(
+            forbidden_word(HookedProcess, Code, &["def pytest_"]),
+            forbidden_word(HookedProcess, Tests, &["pytest_plugins", "hookimpl"]),
+            forbidden_word(ReplacedTestedCode, Tests, &["sys.modules"]),
+            forbidden_word(
                 ReplacedTestedCode,
                 TopLevel,
                 &["", "setattr(", "patch(", "mock.patch(", "unittest.mock.patch("],
             ),
-            forbidden_mark(
+            forbidden_word(
                 TestDetection,
                 OutsideTests,
                 &[
@@ -281,13 +281,13 @@ pub(super) static LANGUAGES: &[LanguageRules] = &[
                     "traceback.walk_stack",
                 ],
             ),
-            forbidden_mark(ProgramExitInTest, OutsideTests, &["os._exit"]),
-            forbidden_mark(
+            forbidden_word(ProgramExitInTest, OutsideTests, &["os._exit"]),
+            forbidden_word(
                 ProgramExitInTest,
                 Tests,
                 &["sys.exit", "os._exit", "os.kill", "os.exec", "exit(", "quit(", "os.abort", "SystemExit(0"],
             ),
-            forbidden_mark(
+            forbidden_word(
                 UnreportedFailure,
                 ExistingTests,
                 &[
@@ -304,8 +304,8 @@ pub(super) static LANGUAGES: &[LanguageRules] = &[
                     "suppress(Exception",
                 ],
             ),
-            forbidden_mark(UnreportedFailure, ExistingTestStatement, &["return"]),
-            forbidden_mark(
+            forbidden_word(UnreportedFailure, ExistingTestStatement, &["return"]),
+            forbidden_word(
                 SilencedChecker,
                 Comment,
                 &[
@@ -323,7 +323,7 @@ pub(super) static LANGUAGES: &[LanguageRules] = &[
                     "noinspection",
                 ],
             ),
-            forbidden_mark(SilencedChecker, Code, &["@no_type_check", "@typing.no_type_check"]),
+            forbidden_word(SilencedChecker, Code, &["@no_type_check", "@typing.no_type_check"]),
         ],
     },
     LanguageRules {
@@ -377,7 +377,7 @@ pub(super) static LANGUAGES: &[LanguageRules] = &[
             "assert.strictEqual(true,true)",
         ],
         forbidden_words: &[
-            forbidden_mark(
+            forbidden_word(
                 SkippedTest,
                 Tests,
                 &[
@@ -408,12 +408,12 @@ pub(super) static LANGUAGES: &[LanguageRules] = &[
                     "runIf",
                 ],
             ),
-            forbidden_mark(
+            forbidden_word(
                 ProgramExitInTest,
                 Tests,
                 &["process.exit", "process.abort", "process.reallyExit", "process.exitCode", "Deno.exit"],
             ),
-            forbidden_mark(
+            forbidden_word(
                 HookedProcess,
                 Tests,
                 &[
@@ -435,7 +435,7 @@ pub(super) static LANGUAGES: &[LanguageRules] = &[
                     "global.expect",
                 ],
             ),
-            forbidden_mark(
+            forbidden_word(
                 TestDetection,
                 OutsideTests,
                 &[
@@ -466,19 +466,19 @@ pub(super) static LANGUAGES: &[LanguageRules] = &[
                     "global.expect",
                 ],
             ),
-            forbidden_mark(
+            forbidden_word(
                 ProgramExitInTest,
                 OutsideTests,
                 &["process.exitCode = 0", "process.exitCode=0", "process.reallyExit"],
             ),
-            forbidden_mark(
+            forbidden_word(
                 UnreportedFailure,
                 ExistingTests,
                 &["if (false", "if(false", "if (0", "if(0", "catch", ".slice(0, 0)", ".slice(0,0)"],
             ),
-            forbidden_mark(UnreportedFailure, ExistingTestStatement, &["return", "return;"]),
-            forbidden_mark(HookedProcess, Comment, &["@jest-environment", "@vitest-environment"]),
-            forbidden_mark(
+            forbidden_word(UnreportedFailure, ExistingTestStatement, &["return", "return;"]),
+            forbidden_word(HookedProcess, Comment, &["@jest-environment", "@vitest-environment"]),
+            forbidden_word(
                 SilencedChecker,
                 Comment,
                 &[
@@ -536,11 +536,11 @@ pub(super) static LANGUAGES: &[LanguageRules] = &[
         ],
         truisms: &["assert!(true)", "assert_eq!(1,1)", "assert_eq!(true,true)", "assert!(!false)"],
         forbidden_words: &[
-            forbidden_mark(SkippedTest, Code, &["#[ignore", "#[cfg(any())", "#[cfg(all(test,any()))"]),
-            forbidden_mark(SkippedTest, Tests, &["#[should_panic", "#![cfg("]),
-            forbidden_mark(ProgramExitInTest, Tests, &["process::exit", "process::abort"]),
-            forbidden_mark(SkippedTest, ExistingTests, &["#[cfg("]),
-            forbidden_mark(
+            forbidden_word(SkippedTest, Code, &["#[ignore", "#[cfg(any())", "#[cfg(all(test,any()))"]),
+            forbidden_word(SkippedTest, Tests, &["#[should_panic", "#![cfg("]),
+            forbidden_word(ProgramExitInTest, Tests, &["process::exit", "process::abort"]),
+            forbidden_word(SkippedTest, ExistingTests, &["#[cfg("]),
+            forbidden_word(
                 HookedProcess,
                 Code,
                 &[
@@ -553,7 +553,7 @@ pub(super) static LANGUAGES: &[LanguageRules] = &[
                     "macro_rules! panic",
                 ],
             ),
-            forbidden_mark(
+            forbidden_word(
                 TestDetection,
                 OutsideTests,
                 &[
@@ -578,18 +578,18 @@ pub(super) static LANGUAGES: &[LanguageRules] = &[
                     "Backtrace::",
                 ],
             ),
-            forbidden_mark(HookedProcess, OutsideTests, &["panic::set_hook", "set_hook(Box"]),
-            forbidden_mark(
+            forbidden_word(HookedProcess, OutsideTests, &["panic::set_hook", "set_hook(Box"]),
+            forbidden_word(
                 UnreportedFailure,
                 ExistingTests,
                 &["if false", "while false", "catch_unwind", "[..0]"],
             ),
-            forbidden_mark(
+            forbidden_word(
                 UnreportedFailure,
                 ExistingTestStatement,
                 &["return;", "return Ok(());", "return Ok(())"],
             ),
-            forbidden_mark(SilencedChecker, Code, &["#[allow(", "#![allow(", "#[expect(", "#![expect("]),
+            forbidden_word(SilencedChecker, Code, &["#[allow(", "#![allow(", "#[expect(", "#![expect("]),
         ],
     },
     LanguageRules {
@@ -622,12 +622,12 @@ pub(super) static LANGUAGES: &[LanguageRules] = &[
         ],
         truisms: &["assert.True(t,true)", "require.True(t,true)", "assert.Equal(t,1,1)"],
         forbidden_words: &[
-            forbidden_mark(SkippedTest, Tests, &["t.Skip", "b.Skip", "f.Skip", "testing.Short"]),
-            forbidden_mark(SkippedTest, Comment, &["go:build", "+build"]),
-            forbidden_mark(ProgramExitInTest, Tests, &["os.Exit(0", "syscall.Exit", "runtime.Goexit"]),
-            forbidden_mark(HookedProcess, Tests, &["func TestMain(", "func init()", "var _ = func"]),
-            forbidden_mark(UnreportedFailure, Tests, &["new(testing.T)", "&testing.T{"]),
-            forbidden_mark(
+            forbidden_word(SkippedTest, Tests, &["t.Skip", "b.Skip", "f.Skip", "testing.Short"]),
+            forbidden_word(SkippedTest, Comment, &["go:build", "+build"]),
+            forbidden_word(ProgramExitInTest, Tests, &["os.Exit(0", "syscall.Exit", "runtime.Goexit"]),
+            forbidden_word(HookedProcess, Tests, &["func TestMain(", "func init()", "var _ = func"]),
+            forbidden_word(UnreportedFailure, Tests, &["new(testing.T)", "&testing.T{"]),
+            forbidden_word(
                 TestDetection,
                 OutsideTests,
                 &[
@@ -643,10 +643,10 @@ pub(super) static LANGUAGES: &[LanguageRules] = &[
                     "debug.PrintStack",
                 ],
             ),
-            forbidden_mark(UnreportedFailure, ExistingTests, &["if false", "recover(", "[:0]"]),
-            forbidden_mark(UnreportedFailure, ExistingTestStatement, &["return"]),
-            forbidden_mark(SilencedChecker, Comment, &["nolint", "#nosec", "lint:ignore"]),
-            forbidden_mark(HookedProcess, Comment, &["go:linkname"]),
+            forbidden_word(UnreportedFailure, ExistingTests, &["if false", "recover(", "[:0]"]),
+            forbidden_word(UnreportedFailure, ExistingTestStatement, &["return"]),
+            forbidden_word(SilencedChecker, Comment, &["nolint", "#nosec", "lint:ignore"]),
+            forbidden_word(HookedProcess, Comment, &["go:linkname"]),
         ],
     },
     LanguageRules {
@@ -674,7 +674,7 @@ pub(super) static LANGUAGES: &[LanguageRules] = &[
         asserts: &["assert", "expect", "verify", "fail", "should", "Assertions.", "check", "expected"],
         truisms: &["assertTrue(true)", "assertEquals(1,1)", "asserttrue"],
         forbidden_words: &[
-            forbidden_mark(
+            forbidden_word(
                 SkippedTest,
                 Tests,
                 &[
@@ -692,15 +692,15 @@ pub(super) static LANGUAGES: &[LanguageRules] = &[
                     "enabled = false",
                 ],
             ),
-            forbidden_mark(ProgramExitInTest, Tests, &["System.exit", "exitProcess", "Runtime.getRuntime"]),
-            forbidden_mark(UnreportedFailure, ExistingTests, &["if (false", "if(false", "catch"]),
-            forbidden_mark(UnreportedFailure, ExistingTestStatement, &["return;", "return"]),
-            forbidden_mark(
+            forbidden_word(ProgramExitInTest, Tests, &["System.exit", "exitProcess", "Runtime.getRuntime"]),
+            forbidden_word(UnreportedFailure, ExistingTests, &["if (false", "if(false", "catch"]),
+            forbidden_word(UnreportedFailure, ExistingTestStatement, &["return;", "return"]),
+            forbidden_word(
                 SilencedChecker,
                 Code,
                 &["@SuppressWarnings", "@Suppress(", "@SuppressFBWarnings", "@file:Suppress"],
             ),
-            forbidden_mark(
+            forbidden_word(
                 SilencedChecker,
                 Comment,
                 &["nosonar", "noinspection", "checkstyle:off", "nopmd", "ktlint-disable"],
@@ -733,7 +733,7 @@ pub(super) static LANGUAGES: &[LanguageRules] = &[
             "expect(true).toeq(true)",
         ],
         forbidden_words: &[
-            forbidden_mark(
+            forbidden_word(
                 SkippedTest,
                 Tests,
                 &[
@@ -750,14 +750,14 @@ pub(super) static LANGUAGES: &[LanguageRules] = &[
                     ":focus",
                 ],
             ),
-            forbidden_mark(
+            forbidden_word(
                 ProgramExitInTest,
                 Tests,
                 &["exit!", "exit(", "exit ", "Kernel.exit", "Process.exit", "abort"],
             ),
-            forbidden_mark(UnreportedFailure, ExistingTests, &["if false", "unless true", "rescue"]),
-            forbidden_mark(UnreportedFailure, ExistingTestStatement, &["return"]),
-            forbidden_mark(
+            forbidden_word(UnreportedFailure, ExistingTests, &["if false", "unless true", "rescue"]),
+            forbidden_word(UnreportedFailure, ExistingTestStatement, &["return"]),
+            forbidden_word(
                 SilencedChecker,
                 Comment,
                 &["rubocop:disable", "rubocop:todo", ":nocov:", "steep:ignore"],

@@ -4,7 +4,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::Range;
 use std::rc::Rc;
 
-use super::test_bindings::{BindingKind, BindingSide, TestBinding, join_tokens, resolve_path};
+use super::test_bindings::{BindingKind, TestBinding, TestFileBindings, join_tokens, resolve_path};
 use super::tokens::CodeToken;
 
 /// Maximum number of words of a definition that are compared.
@@ -18,12 +18,12 @@ const MAX_DECLARATION_LINES: usize = 20;
 
 /// Reads the bindings of names in a file.
 pub(super) struct BindingReader<'s, 'h> {
-    side: &'s BindingSide<'h>,
+    side: &'s TestFileBindings<'h>,
     bindings: Vec<TestBinding>,
 }
 
 impl<'s, 'h> BindingReader<'s, 'h> {
-    pub(super) fn new(side: &'s BindingSide<'h>) -> Self {
+    pub(super) fn new(side: &'s TestFileBindings<'h>) -> Self {
         Self { side, bindings: Vec::new() }
     }
 

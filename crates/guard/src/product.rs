@@ -30,7 +30,13 @@ pub(super) fn find_new_behaviour(
 ) {
     let products: Vec<_> = files
         .iter()
-        .map(|file| (file, NonTestFile::from_side(&file.before), NonTestFile::from_side(&file.after)))
+        .map(|file| {
+            (
+                file,
+                NonTestFile::from_optional_version(&file.before),
+                NonTestFile::from_optional_version(&file.after),
+            )
+        })
         .collect();
     let mut each = |kind: WeakeningKind,
                     words: &[&str],
@@ -107,7 +113,7 @@ struct NonTestFile<'h> {
 
 impl<'h> NonTestFile<'h> {
     /// Returns none if the file belongs to tests or its language is unknown.
-    fn from_side(side: &'h Option<AnalyzedVersion>) -> Option<Self> {
+    fn from_optional_version(side: &'h Option<AnalyzedVersion>) -> Option<Self> {
         let is_read = |side: &&AnalyzedVersion| {
             side.scanned_file.is_some() && !can_affect_tests(&RepoPath::from_text(&side.path))
         };

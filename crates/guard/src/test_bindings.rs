@@ -51,7 +51,7 @@ pub(super) struct TestBinding {
 }
 
 impl TestBinding {
-    pub(super) fn head(&self) -> &str {
+    pub(super) fn root_name(&self) -> &str {
         self.name.split('.').next().unwrap_or_default()
     }
 
@@ -65,7 +65,7 @@ impl TestBinding {
 type BindingIdentity = (String, Option<Rc<str>>, u64, BindingKind);
 
 /// One version of a test file, with the names and bindings in it.
-pub(super) struct BindingSide<'h> {
+pub(super) struct TestFileBindings<'h> {
     pub version: &'h AnalyzedVersion,
     pub names: &'static NamingRules,
     /// Imported names, each with its import paths.
@@ -85,7 +85,7 @@ pub(super) struct BindingSide<'h> {
     pub tokens: Vec<CodeToken>,
 }
 
-impl<'h> BindingSide<'h> {
+impl<'h> TestFileBindings<'h> {
     /// Returns none if the file does not belong to tests.
     pub(super) fn new(version: Option<&'h AnalyzedVersion>) -> Option<Self> {
         let version = version?;

@@ -327,7 +327,7 @@ impl TokenNormalizer<'_> {
                         self.code.tokens.truncate(open_index.saturating_sub(3));
                         self.push_string(place.with_text(whole, false));
                     }
-                    None => self.restore_inner(inner, token),
+                    None => self.restore_bracketed_tokens(inner, token),
                 }
             }
             (")", _) if name == "getattr" || self.ends_with(&["Reflect", ".", "get", "("]) => {
@@ -336,7 +336,9 @@ impl TokenNormalizer<'_> {
                     .and_then(|comma| inner.get(comma + 1))
                     .and_then(CodeToken::string_content)
                     .map(str::to_owned);
-                let (Some(comma), Some(key)) = (comma, key) else { return self.restore_inner(inner, token) };
+                let (Some(comma), Some(key)) = (comma, key) else {
+                    return self.restore_bracketed_tokens(inner, token);
+                };
                 let back = if name == "getattr" { 1 } else { 3 };
                 self.code.tokens.truncate(open_index.saturating_sub(back));
                 self.code.tokens.extend(inner.into_iter().take(comma));
@@ -362,16 +364,16 @@ impl TokenNormalizer<'_> {
                 let is_call =
                     head.as_ref().is_some_and(|head| head.is_name() && !is_keyword_before_list(&head.text));
                 if is_call {
-                    return self.restore_inner(inner, token);
+                    return self.restore_bracketed_tokens(inner, token);
                 }
                 self.code.tokens.truncate(open_index);
                 self.code.tokens.extend(inner.into_iter().filter(|token| !token.has_text("await")));
             }
-            _ => self.restore_inner(inner, token),
+            _ => self.restore_bracketed_tokens(inner, token),
         }
     }
 
-    fn restore_inner(&mut self, inner: Vec<CodeToken>, close: CodeToken) {
+    fn restore_bracketed_tokens(&mut self, inner: Vec<CodeToken>, close: CodeToken) {
         self.code.tokens.extend(inner);
         self.code.tokens.push(close);
     }
@@ -396,7 +398,7 @@ impl TokenNormalizer<'_> {
         let start = list.iter().rposition(|token| !is_string_or_comma(token)).map_or(0, |at| at + 1);
         let pieces = string_tokens(list.get(start..).unwrap_or_default());
         if pieces.is_empty() || !list.get(start.saturating_sub(1)).is_some_and(|token| token.has_text("[")) {
-            return self.restore_inner(
+            return self.restore_bracketed_tokens(
                 vec![origin_token.with_text(format!("\"{separator}"), false)],
                 origin_token.with_text(")", false),
             );

@@ -32,13 +32,13 @@ pub(super) struct TestUnit {
 
 impl TestUnit {
     /// Returns the part of the test before its name and the part after its name.
-    pub(super) fn ranges(&self) -> [Range<usize>; 2] {
+    pub(super) fn ranges_around_name(&self) -> [Range<usize>; 2] {
         [self.start..self.name_range.start, self.name_range.end..self.end]
     }
 
     /// Returns the whole content of the test, except its name, without white space and comments.
     pub(super) fn content(&self, scanned: &ScannedText) -> String {
-        self.ranges()
+        self.ranges_around_name()
             .into_iter()
             .map(|range| without_blanks(text_slice(&scanned.code_with_strings, range)))
             .collect()
@@ -46,17 +46,17 @@ impl TestUnit {
 
     /// Returns the assertions in the test.
     pub(super) fn assertions(&self, scanned: &ScannedText, language: &LanguageRules) -> Vec<String> {
-        self.ranges().into_iter().flat_map(|range| assertions(scanned, language, range)).collect()
+        self.ranges_around_name().into_iter().flat_map(|range| assertions(scanned, language, range)).collect()
     }
 
     /// Returns the strings and numbers in the test.
     pub(super) fn literals(&self, scanned: &ScannedText) -> Vec<String> {
-        self.ranges().into_iter().flat_map(|range| literals(scanned, &range)).collect()
+        self.ranges_around_name().into_iter().flat_map(|range| literals(scanned, &range)).collect()
     }
 
     /// Returns the number of names in the test's code.
     pub(super) fn count_names(&self, scanned: &ScannedText) -> usize {
-        self.ranges()
+        self.ranges_around_name()
             .into_iter()
             .map(|range| meaningful_names(text_slice(&scanned.code, range)).count())
             .sum()

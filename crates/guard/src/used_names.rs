@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::naming::BUILTINS;
-use super::test_bindings::{BindingKind, BindingSide};
+use super::test_bindings::{BindingKind, TestFileBindings};
 use super::tokens::CodeToken;
 
 /// Names that a file's tests use.
@@ -19,7 +19,7 @@ pub(super) struct UsedNames {
 }
 
 impl UsedNames {
-    pub(super) fn new(side: &BindingSide<'_>) -> Self {
+    pub(super) fn new(side: &TestFileBindings<'_>) -> Self {
         let mut used = Self { endings: side.names.endings, ..Self::default() };
         let is_python = side.names.endings.contains(&".py");
         // Parameters that `parametrize` sets are not fixtures. Their values are in the test's own table.

@@ -38,7 +38,7 @@ use truing_diff::RepoPath;
 use truing_model::cassette::CassetteMode;
 use truing_model::gateway::{ModelError, ModelGateway};
 use truing_reader::FileTree;
-use truing_reader::redact::QuotedSecrets;
+use truing_reader::redact::FileSecrets;
 
 use super::earlier_reviews::{EarlierReviews, UNKNOWN_COMMIT, recheck_findings};
 use super::reading::{self, ReadingOutcome, ReviewedChange};
@@ -182,7 +182,7 @@ pub fn review_outcome(coverage: &ReviewCoverage, model_run: Option<&ModelReviewR
 
 /// Returns the outcome of a review in the server. While the model waits for budget, the outcome shows the
 /// findings of the rules.
-pub fn served_outcome(coverage: &ReviewCoverage, model_run: Option<&ModelReviewRun>) -> ReviewOutcome {
+pub fn server_review_outcome(coverage: &ReviewCoverage, model_run: Option<&ModelReviewRun>) -> ReviewOutcome {
     let Some(ModelReviewRun { status: ModelReviewStatus::Deferred { reason, until }, runtime, .. }) =
         model_run
     else {
@@ -259,7 +259,7 @@ impl ModelReviewRequest<'_> {
     ) -> Result<(ModelReviewRun, Vec<ReviewerReport>), AgentError> {
         // A cassette contains only a review of the change itself. With a cassette, the model therefore does
         // not verify the findings of earlier reviews.
-        let is_told = !self.agent.cassette.is_some();
+        let is_told = !self.agent.cassette.is_enabled();
         let owed = if is_told { earlier.findings_to_recheck() } else { Vec::new() };
         let is_nothing =
             change.diff.is_empty() && change.large_new_files.is_empty() && change.left_out.is_empty();
@@ -285,7 +285,7 @@ impl ModelReviewRequest<'_> {
             }
             BudgetDecision::RulesOnly { level } => {
                 let refused = ModelError::Budget { level };
-                let part = ModelReviewRun::from_refusal(&refused, started_at);
+                let part = ModelReviewRun::from_model_error(&refused, started_at);
                 telemetry::record_model_end(&AgentRunEnd::ModelFailed(refused));
                 return Ok((part, Vec::new()));
             }
@@ -449,7 +449,7 @@ fn add_findings(
 /// rules recognise as a secret. The finding's lines are compared with the file later; this comparison
 /// therefore also removes secrets from the file's text.
 pub(crate) fn redact_finding(raw: RawFinding, text: impl Fn(&RepoPath) -> Option<String>) -> RawFinding {
-    let quoted = text(&raw.location.path).map(|text| QuotedSecrets::from_text(&text)).unwrap_or_default();
+    let quoted = text(&raw.location.path).map(|text| FileSecrets::from_text(&text)).unwrap_or_default();
     let (title, body) = (quoted.hide_secrets(&raw.title), quoted.hide_secrets(&raw.body));
     let snippet = quoted.hide_secrets(&raw.snippet);
     let proposed = raw.suggestion.as_ref().map(|proposed| proposed.replacement.clone());

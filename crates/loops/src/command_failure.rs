@@ -17,7 +17,8 @@ const MAX_LINES: usize = 3;
 
 /// Describes how a command failed, with the end of its output.
 pub(crate) fn failure_text(command_output: &CommandOutput) -> String {
-    let cleaned = [&command_output.errors, &command_output.output].map(|text| clean_output(text.trim_end()));
+    let cleaned =
+        [&command_output.errors, &command_output.output].map(|text| clean_output_tail(text.trim_end()));
     let last = cleaned.iter().find(|text| !text.is_empty()).map(String::as_str).unwrap_or_default();
     let lines: Vec<&str> = last.lines().rev().take(MAX_LINES).collect();
     let words = lines.into_iter().rev().collect::<Vec<_>>().join("; ");
@@ -68,7 +69,7 @@ fn searchable_prefix(text: &str) -> String {
 }
 
 /// Returns the end of a command's output without colours and secrets.
-fn clean_output(text: &str) -> String {
+fn clean_output_tail(text: &str) -> String {
     // Earlier text is never shown, so only the end is processed.
     let start = text.ceil_char_boundary(text.len().saturating_sub(MAX_OUTPUT_TAIL_CHARS * 8));
     redact_secrets(&anstream::adapter::strip_str(text.get(start..).unwrap_or_default()).to_string())
@@ -76,7 +77,7 @@ fn clean_output(text: &str) -> String {
 
 /// Removes the secrets that this process knows, such as credentials, from a finding. A linter may have
 /// printed them in plain or in encoded form. The process that parses the linter's output does not know them.
-pub(crate) fn redact_given_values(raw: RawFinding) -> RawFinding {
+pub(crate) fn redact_known_credentials(raw: RawFinding) -> RawFinding {
     let is_free = |text: &str| redact_credentials(text) == text;
     let suggestion = raw.suggestion.filter(|suggestion| is_free(&suggestion.replacement));
     let rule = match (is_free(&raw.rule), raw.rule.split_once('/')) {

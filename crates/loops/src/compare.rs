@@ -155,7 +155,7 @@ impl ComparisonRequest<'_> {
     async fn change_since(&self, base: Sha) -> Result<ReviewedChange, GitError> {
         let found = match self.head {
             HeadSource::Commit(head) => {
-                let found = self.repository.commit_diff(&base, head).await?;
+                let found = self.repository.diff_with_omissions(&base, head).await?;
                 return Ok(ReviewedChange::from_commit_diff(base, head, found));
             }
             HeadSource::WorkingTree => self.repository.worktree_diff(&base).await?,

@@ -131,7 +131,7 @@ pub trait BranchWorkspace: Sync {
     ) -> Result<PublishOutcome, ActError>;
     /// Returns how often the run has called the reviewer that it calls after each push; `None` if no reviewer
     /// is called after each push.
-    async fn count_calls(&self) -> Result<Option<usize>, ActError> {
+    async fn count_reviewer_calls(&self) -> Result<Option<usize>, ActError> {
         Ok(None)
     }
     /// Calls the reviewer after a push. Does nothing if the run has already made more than `_calls` calls.
@@ -529,7 +529,7 @@ impl ConvergeRunner<'_> {
                 // Calls are counted first: if counting fails, no money is spent on the check. The count is
                 // saved with the check's result. If the process exits after the push, the run can later
                 // determine if the reviewer was called.
-                let calls = self.workspace.count_calls().await?;
+                let calls = self.workspace.count_reviewer_calls().await?;
                 let event = self.check_fix().await?;
                 if let Some(calls) = calls {
                     let head = self.record.detail.state.head.clone();

@@ -16,7 +16,7 @@ use truing_core::recheck::{self, FollowOutcome, HeadView, RecheckSummary, Review
 use truing_diff::{FileStatus, RepoPath, parse};
 use truing_reader::FileTree;
 use truing_reader::mask::{MASK, mask_secrets};
-use truing_reader::redact::QuotedSecrets;
+use truing_reader::redact::FileSecrets;
 
 use super::desired_state::sort_worst_first;
 use super::reading::{self, ReadingOutcome, ReviewedChange};
@@ -232,12 +232,12 @@ impl RedactedFiles {
 
     fn redacted_text(&self, path: &RepoPath) -> Option<String> {
         let raw = self.raw_text(path)?;
-        Some(QuotedSecrets::from_text(&raw).hide_secrets(&raw))
+        Some(FileSecrets::from_text(&raw).hide_secrets(&raw))
     }
 
     fn redact_text(&self, path: &RepoPath, review_text: &str) -> String {
         let Some(text) = self.raw_text(path) else { return review_text.to_owned() };
-        let quoted = QuotedSecrets::from_text(&text);
+        let quoted = FileSecrets::from_text(&text);
         // A model sees fully masked secrets and quotes lines in this form, but stored lines contain the first
         // characters of each secret. The quoted lines are therefore converted to the form of the stored
         // lines.

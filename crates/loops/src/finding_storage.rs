@@ -45,7 +45,7 @@ pub type ReviewFindings<'a> = (&'a [PlacedFinding], &'a FileRenames, &'a Recheck
 
 /// The error for records that cannot be opened.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct UnopenedRecords {
+pub struct RecordsOpenError {
     /// The reason, for people.
     pub reason: String,
     /// True if there may be findings at the records' location, because the location is not empty.
@@ -121,7 +121,7 @@ impl FindingsByStatus {
 
 /// Opens the records when the first result has to be recorded. Returns None if recording is disabled. The
 /// call may block.
-pub type RecordOpener = Arc<dyn Fn() -> Result<Option<Arc<dyn RecordStore>>, UnopenedRecords> + Send + Sync>;
+pub type RecordOpener = Arc<dyn Fn() -> Result<Option<Arc<dyn RecordStore>>, RecordsOpenError> + Send + Sync>;
 
 /// The records and keys with which findings are stored between reviews.
 pub struct FindingStorage<'a> {
@@ -152,20 +152,22 @@ fn retry_pause(run: &RunId, tries: u32) -> Duration {
 
 impl FindingStorage<'_> {
     /// Opens the records on a thread for blocking calls.
-    async fn open_records(&self) -> Result<Result<Option<Arc<dyn RecordStore>>, UnopenedRecords>, JoinError> {
+    async fn open_records(
+        &self,
+    ) -> Result<Result<Option<Arc<dyn RecordStore>>, RecordsOpenError>, JoinError> {
         let open = Arc::clone(&self.records);
         tokio::task::spawn_blocking(move || open()).await
     }
 
     /// Returns the findings and the revision that are known before the review.
     #[truing_core::boxed_future]
-    pub async fn recall(&self, own_key: &SlotKey) -> PriorFindings {
+    pub async fn load_prior_findings(&self, own_key: &SlotKey) -> PriorFindings {
         let unread =
             |reason: String| PriorFindings { unknown_reason: Some(reason), ..PriorFindings::default() };
         let store = match self.open_records().await {
             Ok(Ok(Some(store))) => store,
-            Ok(Err(UnopenedRecords { reason, may_hold_findings: true })) => return unread(reason),
-            Ok(Ok(None) | Err(UnopenedRecords { may_hold_findings: false, .. })) | Err(_) => {
+            Ok(Err(RecordsOpenError { reason, may_hold_findings: true })) => return unread(reason),
+            Ok(Ok(None) | Err(RecordsOpenError { may_hold_findings: false, .. })) | Err(_) => {
                 return PriorFindings::default();
             }
         };
@@ -346,7 +348,7 @@ impl FindingStorage<'_> {
         let fixed: Vec<Finding> = sort_worst_first(fixed).into_iter().cloned().collect();
         if let Some(line) = self.branch_commits {
             for finding in identified.current.iter_mut().filter(|finding| finding.is_open()) {
-                mark_seen(finding, &line.name, filing_commit, &FindingStatus::Open);
+                record_sighting(finding, &line.name, filing_commit, &FindingStatus::Open);
             }
             let over = |id: &FindingId| {
                 is_over(id)
@@ -355,7 +357,7 @@ impl FindingStorage<'_> {
             };
             for finding in identified.missing_findings.iter_mut().filter(|finding| over(&finding.id)) {
                 let status = finding.status.clone();
-                mark_seen(finding, &line.name, filing_commit, &status);
+                record_sighting(finding, &line.name, filing_commit, &status);
                 // A finding that is still open on another line of work stays open.
                 if finding.seen_on.iter().any(|on| on.is_open) {
                     finding.status = FindingStatus::Open;
@@ -368,7 +370,7 @@ impl FindingStorage<'_> {
         };
         record.detail.open_finding_counts = count_by_severity(&kept.open.iter().collect::<Vec<_>>());
         *record = record.clone().with_end_time(self.clock.now());
-        drop_oldest_unmet(&mut identified.missing_findings);
+        drop_oldest_missing_findings(&mut identified.missing_findings);
         (kept, identified.into_findings())
     }
 }
@@ -443,7 +445,7 @@ fn finding_on_branch(finding: Finding, branch_commits: &BranchCommits) -> Option
 }
 
 /// Records that a finding was seen on a line of work.
-fn mark_seen(finding: &mut Finding, line_of_work: &str, commit: &Sha, status: &FindingStatus) {
+fn record_sighting(finding: &mut Finding, line_of_work: &str, commit: &Sha, status: &FindingStatus) {
     let (is_open, is_outside) = (*status == FindingStatus::Open, *status == FindingStatus::OutOfScope);
     finding.seen_on.retain(|on| on.line != line_of_work);
     finding.seen_on.push(BranchSighting {
@@ -458,7 +460,7 @@ fn mark_seen(finding: &mut Finding, line_of_work: &str, commit: &Sha, status: &F
 
 /// Drops the open findings that were found last the longest time ago. Each review records the findings that
 /// it found first and the other findings after them, so the oldest findings are at the end.
-fn drop_oldest_unmet(missing_findings: &mut Vec<Finding>) {
+fn drop_oldest_missing_findings(missing_findings: &mut Vec<Finding>) {
     let mut left = MAX_MISSING_FINDINGS;
     missing_findings.retain(|finding| match finding.status {
         FindingStatus::Declined(_) | FindingStatus::Dismissed(_) => true,
@@ -498,7 +500,7 @@ mod tests {
         let number = u32::try_from(MAX_MISSING_FINDINGS).unwrap() + 2;
         let mut unmet: Vec<Finding> = (1..=number).map(|line| open_finding("1:a-1", "a.py", line)).collect();
         unmet.last_mut().unwrap().status = FindingStatus::Dismissed("wanted".into());
-        drop_oldest_unmet(&mut unmet);
+        drop_oldest_missing_findings(&mut unmet);
         let lines: Vec<u32> = unmet.iter().map(|finding| finding.raw.location.start_line).collect();
         assert_eq!(lines.len(), MAX_MISSING_FINDINGS + 1);
         assert_eq!(lines[..2], [1, 2]);

@@ -22,11 +22,11 @@ use truing_agent::tree::{LostAttribute, ReplaceError, WritableTree};
 use truing_core::excerpt;
 use truing_core::finding::{Finding, FindingSource, RawFinding};
 use truing_core::port::{
-    ChangedFile, FixValidationRequest, ReadRequest, ReplacementProposal, RepositoryReader,
+    ChangedFile, ReadRequest, ReplacementCheckRequest, ReplacementProposal, RepositoryReader,
 };
 use truing_diff::{RepoPath, quote_name};
 use truing_git::write_new_file;
-use truing_reader::redact::QuotedSecrets;
+use truing_reader::redact::FileSecrets;
 use truing_reader::{FixRefusal, LineEdit, WithheldFix, apply_line_edits, has_grammar};
 
 use super::reading::ReadingError;
@@ -111,7 +111,7 @@ pub fn suggestion_paths(open_findings: &[Finding]) -> Vec<RepoPath> {
 }
 
 /// True if the finding's fix is a model's proposal.
-pub fn is_proposed(finding: &Finding) -> bool {
+pub fn is_model_proposal(finding: &Finding) -> bool {
     finding.raw.source == FindingSource::Agent && finding.raw.suggestion.is_some()
 }
 
@@ -127,7 +127,7 @@ pub async fn propose_fixes(
     reader: &dyn RepositoryReader,
 ) -> Result<(Vec<ProposedFix>, Vec<UnappliedSuggestion>), FixError> {
     let (mut offers, mut left) = (Vec::new(), Vec::new());
-    for finding in open_findings.iter().filter(|finding| is_proposed(finding)) {
+    for finding in open_findings.iter().filter(|finding| is_model_proposal(finding)) {
         let plan = plan_fixes(std::slice::from_ref(finding), tree, &[], reader, None).await?;
         match plan.changes.is_empty() {
             true => left.extend(plan.unapplied),
@@ -250,7 +250,7 @@ async fn recheck_suggestions(
             let lines = excerpt::select_lines(&text, raw.location.start_line, raw.location.end_line);
             // A finding stores its lines without secrets, so secrets are removed before the comparison.
             let is_same = lines.is_some_and(|lines| {
-                QuotedSecrets::from_text(&text).hide_secrets(&lines.join("\n")) == raw.snippet
+                FileSecrets::from_text(&text).hide_secrets(&lines.join("\n")) == raw.snippet
             });
             asked.extend(
                 ReplacementProposal::from_finding(raw).filter(|_| is_same).map(|proposal| (*raw, proposal)),
@@ -261,7 +261,7 @@ async fn recheck_suggestions(
         return Ok(Vec::new());
     }
     let proposals = asked.iter().map(|(_, proposal)| proposal.clone()).collect();
-    let request = FixValidationRequest { tree: copy.to_owned(), proposals };
+    let request = ReplacementCheckRequest { tree: copy.to_owned(), proposals };
     let proven = reader.verify_replacements(&request).await.map_err(ReadingError::from)?;
     let proven = asked.into_iter().zip(proven).filter(|(_, is_proven)| *is_proven);
     Ok(proven.map(|((raw, _), _)| raw.clone()).collect())

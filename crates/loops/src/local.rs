@@ -134,7 +134,7 @@ impl LocalReviewRequest<'_> {
         let comparing = ComparisonRequest { repository: self.repository, base: self.base, head: self.head };
         let (change, against) = comparing.compare(checked_out).await?;
         let run = new_run_id();
-        let name = self.repository.remote_url().and_then(repository_name_from_url);
+        let name = self.repository.origin_url().and_then(repository_name_from_url);
         let trace = telemetry::start_review_trace(&run, &key, name.as_deref(), None);
         let reviewed =
             self.review(run, key, change, against, checked_out, started).with_context(trace.clone());
@@ -188,7 +188,7 @@ impl LocalReviewRequest<'_> {
         };
         let (earlier, unknown_reason) = match &line {
             Some(line) => {
-                let recalled = memory.recall(&key).await;
+                let recalled = memory.load_prior_findings(&key).await;
                 let PriorFindings { findings, other_branch_findings, unknown_reason, revision: _ } = recalled;
                 (
                     EarlierReviews { other_branch_findings, ..earlier_reviews(findings, &line.name) },
@@ -199,7 +199,7 @@ impl LocalReviewRequest<'_> {
         };
         let asking = match &self.model {
             Some(model) => {
-                let name = self.repository.remote_url().and_then(repository_name_from_url);
+                let name = self.repository.origin_url().and_then(repository_name_from_url);
                 let budgets = &model.agent.budgets;
                 let budget =
                     budgets.review_budget(run.clone(), &key, filed.as_str(), name.as_deref(), started_at);
@@ -428,7 +428,7 @@ pub fn read_index<'a>(
 /// from, which all clones and worktrees of one person share. If there is no usable URL, the key contains the
 /// path of the repository's main working tree.
 pub fn repository_key(repository: &LocalRepository) -> SlotKey {
-    let remote = repository.remote_url();
+    let remote = repository.origin_url();
     let name = remote.filter(|url| url.len() <= MAX_URL_BYTES && is_absolute(url));
     let name =
         name.map_or_else(|| repository.main_worktree_root().as_os_str().as_encoded_bytes(), str::as_bytes);

@@ -40,7 +40,7 @@ struct OpenedDiffFolders {
 }
 
 impl OpenedDiffFolders {
-    fn bytes(&self, path: &RepoPath) -> Result<Vec<u8>, SkipReason> {
+    fn read_bytes(&self, path: &RepoPath) -> Result<Vec<u8>, SkipReason> {
         self.index.read_bytes(path).or_else(|_| self.root.read_bytes(path))
     }
 }
@@ -70,7 +70,7 @@ pub fn write_patched_files<'a>(
         for path in paths.iter().collect::<BTreeSet<_>>() {
             let made = match changes.get(path) {
                 _ if !path.is_safe_to_write() => Err(SkipReason::Unreadable),
-                None => tree.bytes(path),
+                None => tree.read_bytes(path),
                 Some(changes) => apply_changes(changes, tree),
             };
             let size = made.as_ref().map_or(0, |bytes| u64::try_from(bytes.len()).unwrap_or(u64::MAX));
@@ -111,7 +111,7 @@ fn apply_section(file: &FileDiff<'_>, tree: &OpenedDiffFolders) -> Result<Vec<u8
     if file.status == FileStatus::Added {
         return apply(file, b"").ok_or(SkipReason::DoesNotApply);
     }
-    let found = tree.bytes(&file.path);
+    let found = tree.read_bytes(&file.path);
     if let Ok(bytes) = &found
         && let Some(text) = apply_or_retry_with_lf(bytes, |text| {
             matches_side(file, DiffSide::New, text).then(|| text.to_vec())
@@ -121,7 +121,7 @@ fn apply_section(file: &FileDiff<'_>, tree: &OpenedDiffFolders) -> Result<Vec<u8
     }
     let old = match &file.old_path {
         None => found,
-        Some(old_path) if old_path.is_safe_to_write() => tree.bytes(old_path),
+        Some(old_path) if old_path.is_safe_to_write() => tree.read_bytes(old_path),
         Some(_) => return Err(SkipReason::Unreadable),
     };
     match old {

@@ -78,7 +78,7 @@ impl PullRequestReview<'_> {
             clock: self.clock,
         };
         let PriorFindings { findings, revision: before, unknown_reason, other_branch_findings: _ } =
-            memory.recall(&own).await;
+            memory.load_prior_findings(&own).await;
         let since =
             head_comparison::compare_with_previous(&mirror, &change, &revision.head, before.as_ref()).await;
         let earlier = head_comparison::earlier_reviews(findings, before.as_ref(), since.as_ref());

@@ -24,8 +24,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use truing_config::READING_TIME;
 use truing_core::port::{
-    ChangedFile, DetectedTools, FixValidationRequest, ReadReport, ReadRequest, ReaderError, RepositoryReader,
-    ToolDetectionRequest, ToolFindings, ToolRequest,
+    ChangedFile, DetectedTools, ReadReport, ReadRequest, ReaderError, ReplacementCheckRequest,
+    RepositoryReader, ToolDetectionRequest, ToolFindings, ToolOutputRequest,
 };
 use truing_core::sandbox::SandboxLevel;
 use truing_core::sync::ReleaseSources;
@@ -34,7 +34,7 @@ use truing_reader::protocol::{
     CheckedReport, MAX_SINGLE_REQUEST_BYTES, ToolsRequest, check_sources, encode_line,
 };
 use truing_reader::sources::{
-    FilesRequest, FormatRequest, HashPins, ProjectFacts, ProjectRequest, ReleaseSourcesRequest,
+    HashPins, OutputFormatRequest, ProjectFacts, ProjectRequest, ReleaseFilesRequest, ReleaseSourcesRequest,
     SourcesAnswer, SourcesError, SourcesQuery,
 };
 use truing_reader::{InProcessReader, RulePacks};
@@ -126,7 +126,10 @@ impl ChildProcessReader {
     /// # Errors
     /// [`SourcesError`]; any failure of the child is [`SourcesError::ReaderFailed`].
     #[truing_core::boxed_future]
-    pub async fn sources(&self, request: &ReleaseSourcesRequest) -> Result<ReleaseSources, SourcesError> {
+    pub async fn read_release_sources(
+        &self,
+        request: &ReleaseSourcesRequest,
+    ) -> Result<ReleaseSources, SourcesError> {
         match self.query_child(&SourcesQuery::Release(request.clone())).await? {
             SourcesAnswer::Release(sources) => Ok(sources),
             SourcesAnswer::Pins(_)
@@ -145,7 +148,7 @@ impl ChildProcessReader {
     /// # Errors
     /// As [`Self::sources`].
     #[truing_core::boxed_future]
-    pub async fn pins(&self, test: &Path) -> Result<HashPins, SourcesError> {
+    pub async fn read_hash_pins(&self, test: &Path) -> Result<HashPins, SourcesError> {
         match self.query_child(&SourcesQuery::Pins(test.to_owned())).await? {
             SourcesAnswer::Pins(pins) => Ok(pins),
             SourcesAnswer::Release(_)
@@ -164,7 +167,7 @@ impl ChildProcessReader {
     /// # Errors
     /// As [`Self::sources`].
     #[truing_core::boxed_future]
-    pub async fn project(&self, request: ProjectRequest) -> Result<ProjectFacts, SourcesError> {
+    pub async fn read_project_facts(&self, request: ProjectRequest) -> Result<ProjectFacts, SourcesError> {
         match self.query_child(&SourcesQuery::Project(request)).await? {
             SourcesAnswer::Project(project) => Ok(project),
             SourcesAnswer::Release(_)
@@ -182,7 +185,10 @@ impl ChildProcessReader {
     /// # Errors
     /// As [`Self::sources`].
     #[truing_core::boxed_future]
-    pub async fn files(&self, request: &FilesRequest) -> Result<BTreeMap<String, String>, SourcesError> {
+    pub async fn read_release_files(
+        &self,
+        request: &ReleaseFilesRequest,
+    ) -> Result<BTreeMap<String, String>, SourcesError> {
         match self.query_child(&SourcesQuery::Files(request.clone())).await? {
             SourcesAnswer::Files(files) => Ok(files),
             SourcesAnswer::Release(_)
@@ -202,7 +208,7 @@ impl ChildProcessReader {
     /// As [`Self::sources`].
     #[truing_core::boxed_future]
     pub async fn detect_format(&self, folder: &Path, text: &str) -> Result<Option<String>, SourcesError> {
-        let request = FormatRequest { folder: folder.to_owned(), text: text.to_owned() };
+        let request = OutputFormatRequest { folder: folder.to_owned(), text: text.to_owned() };
         match self.query_child(&SourcesQuery::Format(request)).await? {
             SourcesAnswer::Format(name) => Ok(name),
             SourcesAnswer::Release(_)
@@ -261,7 +267,7 @@ impl RepositoryReader for ChildProcessReader {
         Ok(report)
     }
 
-    async fn tool_findings(&self, request: &ToolRequest) -> Result<ToolFindings, ReaderError> {
+    async fn tool_findings(&self, request: &ToolOutputRequest) -> Result<ToolFindings, ReaderError> {
         match self.query_child(&SourcesQuery::Tool(Box::new(request.clone()))).await {
             Ok(SourcesAnswer::Tool(found)) => Ok(found),
             Ok(
@@ -277,7 +283,7 @@ impl RepositoryReader for ChildProcessReader {
         }
     }
 
-    async fn verify_replacements(&self, request: &FixValidationRequest) -> Result<Vec<bool>, ReaderError> {
+    async fn verify_replacements(&self, request: &ReplacementCheckRequest) -> Result<Vec<bool>, ReaderError> {
         match self.query_child(&SourcesQuery::Proofs(request.clone())).await {
             Ok(SourcesAnswer::Proofs(proven)) => Ok(proven),
             Ok(

@@ -31,7 +31,7 @@ use truing_git::CommitDiff;
 use truing_reader::FileTree;
 use truing_reader::output::tool_name;
 
-use crate::command_failure::redact_given_values;
+use crate::command_failure::redact_known_credentials;
 use crate::lfs;
 use crate::severities::RuleSeverities;
 use crate::tools::overlap::{self, FilesByLinter, ReportedFindings};
@@ -451,10 +451,10 @@ impl<'a> ReadingPlan<'a> {
                 Some(place_finding(&files, raw, old_path))
             };
             let mut found: Vec<PlacedFinding> =
-                report.findings.into_iter().map(redact_given_values).filter_map(place).collect();
+                report.findings.into_iter().map(redact_known_credentials).filter_map(place).collect();
             let suppressed =
                 report.suppressed.into_iter().filter_map(|SuppressedFinding { finding, reason }| {
-                    let placed = place(redact_given_values(finding))?;
+                    let placed = place(redact_known_credentials(finding))?;
                     let sighting = FindingFacts { suppressed: Some(reason), ..FindingFacts::default() };
                     Some(PlacedFinding { sighting, ..placed })
                 });
@@ -499,7 +499,7 @@ impl<'a> ReadingPlan<'a> {
                 }
             }
             tools.extend(skipped);
-            let left_to_linters = overlap::remove_replaced(&mut found, &looked_at);
+            let left_to_linters = overlap::remove_replaced_findings(&mut found, &looked_at);
             let rules = report.rules.into_iter().collect();
             let off = request.disabled_rules.iter().cloned().collect();
             let mut rechecked = RecheckSummary {

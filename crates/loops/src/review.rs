@@ -39,7 +39,7 @@ use crate::slots::apply_slot_command;
 use crate::step_stop_reason::StepStopReason;
 use crate::telemetry;
 
-pub use budget_request::question_topic;
+pub use budget_request::budget_question_topic;
 pub(crate) use tier_skip::choose_tier;
 
 /// Counts the runs that have ended, and the money and time that they used.
@@ -147,7 +147,7 @@ impl LeasedReview<'_> {
                 self.refresh_record((&pull.revision.head, None), outcome, &begun.dismissals).await?
             }
             None => {
-                if let Some(ends) = self.storm_end_if_forbidden().await? {
+                if let Some(ends) = self.next_allowed_review_time().await? {
                     return Ok(StepOutcome::DueAt(ends, WaitReason::Storm));
                 }
                 match Box::pin(self.compute_review(&pull, &begun)).await? {
@@ -241,7 +241,7 @@ impl LeasedReview<'_> {
 
     /// Returns the time at which the next review may be computed. None if a review may be computed now.
     /// During a storm of events, only one review is computed before the storm ends.
-    async fn storm_end_if_forbidden(&self) -> Result<Option<UnixMillis>, StepStopReason> {
+    async fn next_allowed_review_time(&self) -> Result<Option<UnixMillis>, StepStopReason> {
         let now = self.store.now().await?;
         let slots = self.store.load_slots(std::slice::from_ref(&self.run.key)).await?;
         let Some(slot) = slots.first() else { return Ok(None) };
@@ -335,7 +335,7 @@ impl LeasedReview<'_> {
         let ReadingOutcome { coverage, renames, rechecked, unused_suppressions: suppressions, tools, .. } =
             reading;
         let EarlierReviews { known_findings, .. } = earlier;
-        let mut outcome = agent::served_outcome(&coverage, part.as_ref()).with_tool_results(&tools);
+        let mut outcome = agent::server_review_outcome(&coverage, part.as_ref()).with_tool_results(&tools);
         if let (Some(run), ReviewOutcomeKind::Reviewed) = (&cleared, outcome.kind) {
             outcome.reason = Some(text::clean_audit_reason(run));
         }

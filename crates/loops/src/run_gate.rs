@@ -83,7 +83,7 @@ impl SwitchReader {
         let mut known = self.lock_cache();
         let since = *known.failing_since.get_or_insert(self.clock.now());
         let last = known.last_answer.as_ref().map(|(switches, at)| (switches, at.elapsed()));
-        let reading = cached_reading(last, since);
+        let reading = snapshot_from_cache(last, since);
         drop(known);
         tracing::warn!(error, freshness = ?reading.freshness, "the kill switch cannot be read");
         reading
@@ -95,7 +95,7 @@ impl SwitchReader {
 }
 
 /// Returns the switches for the case that the store does not answer, from the last answer and its age.
-fn cached_reading(last_answer: Option<(&KillSwitches, Duration)>, since: UnixMillis) -> SwitchSnapshot {
+fn snapshot_from_cache(last_answer: Option<(&KillSwitches, Duration)>, since: UnixMillis) -> SwitchSnapshot {
     let switches = match last_answer {
         Some((switches, age)) if age < CACHED_ANSWER_LIFETIME => {
             return SwitchSnapshot { switches: switches.clone(), freshness: SwitchFreshness::Cached };

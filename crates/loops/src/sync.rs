@@ -170,7 +170,7 @@ pub struct AvailableReleases {
 
 impl AvailableReleases {
     /// True if the release exists.
-    fn exists(&self) -> bool {
+    fn has_target_release(&self) -> bool {
         self.releases.iter().any(|release| release.version == self.to)
     }
 

@@ -205,7 +205,7 @@ pub fn render_summary(summary: &SummaryContent<'_>) -> String {
             writeln!(text, "\n{} suppressed by a comment in the code.", format_count(*suppressed, "finding"));
     }
     self::append_dismissed(&mut text, dismissed);
-    self::append_idle_suppressions(&mut text, suppressions);
+    self::append_unused_suppressions(&mut text, suppressions);
     append_coverage(&mut text, coverage);
     if !open.is_empty() {
         text.push_str(
@@ -310,7 +310,7 @@ fn append_dismissed(text: &mut String, dismissed: &[&Finding]) {
 }
 
 /// Lists suppression comments that suppress no finding, with a hint for the author of each comment.
-fn append_idle_suppressions(text: &mut String, suppressions: &[UnusedSuppression]) {
+fn append_unused_suppressions(text: &mut String, suppressions: &[UnusedSuppression]) {
     for (index, UnusedSuppression { path, line, rule, problem }) in
         suppressions.iter().take(MAX_LISTED_SUPPRESSIONS).enumerate()
     {

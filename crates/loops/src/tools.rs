@@ -59,7 +59,7 @@ use inspected_files::{first_component, inspected_files, split_batches, unlintabl
 pub use linter_output::LinterOutput;
 pub use linter_runner::{LinterFiles, LinterRunner};
 use linter_runner::{LinterRunMethod, OWN_FILES_SCOPE};
-use machine::run_in_set_up;
+use machine::run_in_project_setup;
 use missing_requirements::{install_command, not_installed_reason};
 use modules::ModuleLinks;
 use select::select_nested_linters;
@@ -374,7 +374,7 @@ impl LinterRunner {
             selected.retain(|tool| {
                 linter_names.is_none_or(|linter_names| linter_names.contains(&tool_name(&tool.name)))
             });
-            let set_up = self.set_up(&selected, files).await;
+            let set_up = self.set_up_dependencies(&selected, files).await;
             let mut ready = Vec::new();
             for tool in &selected {
                 let names = inspected_files(tool, files.changed_files);
@@ -454,7 +454,7 @@ impl LinterRunner {
 
     /// Sets up the project's dependencies if a selected tool needs them. Returns `None` if no tool needs them
     /// or no set-up is configured.
-    async fn set_up(
+    async fn set_up_dependencies(
         &self,
         selected: &[SelectedLinter],
         files: LinterFiles<'_>,
@@ -496,7 +496,7 @@ impl LinterRunner {
         }
         let touched =
             || files.changed_paths.iter().filter(|_| self.is_foreign_code).filter_map(|path| path.as_str());
-        if let Some(path) = self.configuring_code(tool, files) {
+        if let Some(path) = self.changed_configuration_code(tool, files) {
             return Err(format!("its configuration is code that this change modifies: {path}"));
         }
         if self.is_foreign_code && tool.needs_setup() && !tool.folder.is_empty() {
@@ -523,9 +523,9 @@ impl LinterRunner {
                 None => Err("it needs the project's dependencies: set `verify.setup`".to_owned()),
             };
         }
-        let installed = self.find_installed(tool, files.pin_folder, files.project);
+        let installed = self.find_installed_program(tool, files.pin_folder, files.project);
         if let Some((folder, file)) =
-            installed.as_ref().and_then(|installed| self.find_exposed_path(installed))
+            installed.as_ref().and_then(|installed| self.find_hidden_path_overlap(installed))
         {
             let (folder, file) = (folder.display(), file.display());
             return Err(format!(
@@ -553,7 +553,7 @@ impl LinterRunner {
         tool.needs_setup() && is_beside && !tool.is_configured
     }
 
-    fn find_installed(
+    fn find_installed_program(
         &self,
         tool: &SelectedLinter,
         tree: &Path,
@@ -624,9 +624,9 @@ impl LinterRunner {
                 LinterOutput::from_cached_findings(tool, std::mem::take(&mut recalled.findings), &without);
             outputs.push(kept.with_inspected_files(recalled.cached_files.iter().map(String::as_str)));
         }
-        let held = self.acquire_builds(tool, &run_method, files).await;
-        let builds = held.as_ref().map(BuildFolderGuard::builds);
-        let moves_tree = is_copy && self.can_move_tree(&run_method, tree);
+        let held = self.acquire_build_folder(tool, &run_method, files).await;
+        let builds = held.as_ref().map(BuildFolderGuard::output_folder);
+        let moves_tree = is_copy && self.can_use_fixed_tree_path(&run_method, tree);
         let (mut ends, mut lack) = (Vec::new(), None);
         for names in split_batches(tool, &left) {
             let own: Vec<&str> = names.iter().filter_map(|name| tool.relative_path(name)).collect();
@@ -638,7 +638,7 @@ impl LinterRunner {
                     self.run_machine_program(tool, installed, words, base_folder).await
                 }
                 LinterRunMethod::SetUp(verifier, set_up) => {
-                    run_in_set_up(tool, verifier, set_up, words, tree).await
+                    run_in_project_setup(tool, verifier, set_up, words, tree).await
                 }
             };
             ends.extend(ran.iter().map(|printout| printout.end));
@@ -655,7 +655,7 @@ impl LinterRunner {
                     let printed = LinterOutput::from_printout(tool, &printout, &root, &without)
                         .with_inspected_files(given.iter().copied());
                     if printed.failed_without_findings() {
-                        lack = self.missing_part(tool, &run_method, files, &printout).await;
+                        lack = self.missing_requirement(tool, &run_method, files, &printout).await;
                     }
                     match (&recipe, &lack) {
                         (_, Some(reason)) if tool.is_configured => LinterOutput::from_failure(tool, reason),

@@ -78,7 +78,7 @@ pub(crate) enum SignError {
 
 impl AwsLogin {
     /// Returns the address of the Messages API in this region; `None` if the region's name is invalid.
-    pub fn address(region: &str) -> Option<String> {
+    pub fn messages_base_url(region: &str) -> Option<String> {
         let is_plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
         let is_region = !region.is_empty() && region.bytes().all(is_plain);
         is_region.then(|| format!("https://{MESSAGES_SIGNING_NAME}.{region}.api.aws"))
@@ -106,7 +106,7 @@ impl AwsLogin {
         refusal: &ProviderErrorDetail,
     ) -> Result<Option<AwsKeys>, AwsKeyError> {
         match &self.keys {
-            KeySource::Chain(chain) if is_expired(refusal) => {
+            KeySource::Chain(chain) if reports_expired_keys(refusal) => {
                 match chain.replacement_keys(used_keys, &SystemTime::now).await {
                     // If this returns `None`, the caller reports why the service refused the credentials.
                     // That report is more helpful than the reason why no other credentials could be fetched.
@@ -206,7 +206,7 @@ impl AwsLogin {
 }
 
 /// Returns true if a refusal reports that the credentials have expired or are unknown.
-fn is_expired(refusal: &ProviderErrorDetail) -> bool {
+fn reports_expired_keys(refusal: &ProviderErrorDetail) -> bool {
     const CODES: [&str; 4] =
         ["ExpiredToken", "ExpiredTokenException", "InvalidClientTokenId", "UnrecognizedClientException"];
     let code = refusal.kind.as_deref().unwrap_or_default();

@@ -35,7 +35,7 @@ pub enum CassetteMode {
 
 impl CassetteMode {
     /// Returns true if there is a cassette.
-    pub fn is_some(&self) -> bool {
+    pub fn is_enabled(&self) -> bool {
         !matches!(self, Self::Disabled)
     }
 

@@ -166,7 +166,7 @@ impl ProviderClient {
             cause: FailureCause::InvalidResponse,
             message: format!(
                 "the response with the token count is not as expected: {}",
-                self.clean(&error.to_string())
+                self.redact_line(&error.to_string())
             ),
         })
     }
@@ -250,7 +250,7 @@ impl ProviderClient {
 
     fn connection_failure(&self, error: reqwest::Error) -> FailedAttempt {
         let is_connect = error.is_connect();
-        let cause = self.clean(&error_chain(&error.without_url()));
+        let cause = self.redact_line(&error_chain(&error.without_url()));
         if is_connect {
             let message = format!("cannot connect to {}: {cause}", self.provider.origin());
             FailedAttempt { cause: FailureCause::Unsent, message }
@@ -288,18 +288,18 @@ impl ProviderClient {
             retry_after: retry_after(headers),
             retry: header_text(headers, "x-should-retry").and_then(|value| value.parse().ok()),
         });
-        FailedAttempt { cause, message: self.clean(&words) }
+        FailedAttempt { cause, message: self.redact_line(&words) }
     }
 
     fn with_request_id(&self, failure: FailedAttempt, request_id: &str) -> FailedAttempt {
-        let message = self.clean(&failure.message);
+        let message = self.redact_line(&failure.message);
         let message =
             if request_id.is_empty() { message } else { format!("{message} (request {request_id})") };
         FailedAttempt { message, ..failure }
     }
 
     /// Returns a text as one line of visible characters with limited length. The API key is removed.
-    fn clean(&self, text: &str) -> String {
+    fn redact_line(&self, text: &str) -> String {
         // The key is removed before the text is cut, because the cut could leave a part of the key.
         line::truncate_text(self.provider.redact_secrets(&line::visible_line(text)), MAX_QUOTED_CHARS)
     }

@@ -179,17 +179,17 @@ impl ModelPrice {
     /// expensive tier that the prompt can reach is used.
     pub fn max_cost(&self, input: u64, output: u64) -> MicroUsd {
         self.reachable_tiers(input)
-            .map(|(tokens, rates)| sum_costs(&[(tokens, rates.dearest_input()), (output, rates.output)]))
+            .map(|(tokens, rates)| sum_costs(&[(tokens, rates.highest_input_rate()), (output, rates.output)]))
             .max()
             .unwrap_or_default()
     }
 
     /// Returns the maximum number of response tokens that `money` pays for, after a prompt of at most `input`
     /// tokens ([`Self::max_cost`]). Returns `None` if the money does not pay for the prompt.
-    pub fn output_within(&self, input: u64, money: MicroUsd) -> Option<u64> {
+    pub fn max_output_tokens(&self, input: u64, money: MicroUsd) -> Option<u64> {
         self.reachable_tiers(input)
             .map(|(tokens, rates)| {
-                let left = to_picos(money).checked_sub(multiply_rate(tokens, rates.dearest_input()))?;
+                let left = to_picos(money).checked_sub(multiply_rate(tokens, rates.highest_input_rate()))?;
                 let output = u128::from(rates.output.pico_usd_per_token());
                 Some(left.checked_div(output).map_or(u64::MAX, |n| u64::try_from(n).unwrap_or(u64::MAX)))
             })
@@ -215,7 +215,7 @@ impl ModelPrice {
 impl TokenRates {
     /// Returns the highest rate for a prompt token, which may be uncached, read from a cache, or written to a
     /// cache.
-    fn dearest_input(&self) -> TokenRate {
+    fn highest_input_rate(&self) -> TokenRate {
         self.input.max(self.cache_read).max(self.cache_write_5m).max(self.cache_write_1h)
     }
 }

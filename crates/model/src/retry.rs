@@ -154,7 +154,7 @@ pub fn error_kind(name: &str, words: &str) -> ProviderErrorKind {
         "overloaded_error" | "api_error" | "timeout_error" | "conflict_error" => ProviderErrorKind::Temporary,
         "rate_limit_error" => ProviderErrorKind::RateLimit,
         "authentication_error" => ProviderErrorKind::KeyRefused,
-        name if speaks_of_money(name) => ProviderErrorKind::SpendingLimit,
+        name if reports_spending_limit(name) => ProviderErrorKind::SpendingLimit,
         "permission_error" => ProviderErrorKind::KeyRefused,
         "request_too_large" => ProviderErrorKind::TooLong,
         "invalid_request_error" if words.starts_with("prompt is too long") => ProviderErrorKind::TooLong,
@@ -168,7 +168,7 @@ pub fn error_kind(name: &str, words: &str) -> ProviderErrorKind {
 }
 
 /// Returns true if an error type reports a spending limit, of the API or of a gateway in front of the API.
-fn speaks_of_money(name: &str) -> bool {
+fn reports_spending_limit(name: &str) -> bool {
     ["billing", "spend", "budget", "credit", "insufficient_quota"].iter().any(|word| name.contains(word))
 }
 

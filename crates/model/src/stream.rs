@@ -189,7 +189,7 @@ impl AnswerAccumulator {
         UsageSoFar {
             usage: self.usage.known_usage(),
             content_bytes: u64::try_from(self.content_bytes).unwrap_or(u64::MAX),
-            is_final: self.is_done && self.usage.total().is_some(),
+            is_final: self.is_done && self.usage.final_usage().is_some(),
         }
     }
 
@@ -218,7 +218,7 @@ impl AnswerAccumulator {
         Ok(CompleteResponse {
             message: ModelMessage { role: MessageRole::Assistant, content },
             stop_reason: stop,
-            usage: self.usage.total(),
+            usage: self.usage.final_usage(),
             model: self.model.unwrap_or_default(),
         })
     }
@@ -291,7 +291,7 @@ impl AnswerAccumulator {
     }
 
     fn apply_delta(&mut self, index: usize, delta: BlockDelta) -> Result<(), StreamError> {
-        self.add_content_bytes(delta.size())?;
+        self.add_content_bytes(delta.content_bytes())?;
         let block = self.open_block_mut(index)?;
         match delta {
             BlockDelta::TextDelta { text } => block.append("text", &text),

@@ -26,7 +26,7 @@ use crate::rules::text::TextRules;
 use crate::snippet::{SecretRanges, render_snippet};
 use crate::suppress::{self, UsedSuppressions, find_suppression};
 use crate::syntax::{
-    ComplexityError, ParsedFile, ParserPool, SourceLanguage, SyntaxMatch, SyntaxScan, decode_keeping_offsets,
+    ParsedFile, ParserPool, SourceLanguage, SyntaxMatch, SyntaxScan, SyntaxScanError, decode_keeping_offsets,
 };
 
 /// Default maximum number of findings that are reported for one file. If there are more, the most severe ///
@@ -180,9 +180,9 @@ impl<'packs> RuleSet<'packs> {
                     match found {
                         Ok(more) => hits.extend(more),
                         Err(_) if is_foreign => {}
-                        Err(ComplexityError::TooLarge) => incomplete = Some(SkipReason::TooLarge),
-                        Err(ComplexityError::OverLimit) => incomplete = Some(SkipReason::TooComplex),
-                        Err(ComplexityError::Panicked) => incomplete = Some(SkipReason::Unreadable),
+                        Err(SyntaxScanError::TooLarge) => incomplete = Some(SkipReason::TooLarge),
+                        Err(SyntaxScanError::OverLimit) => incomplete = Some(SkipReason::TooComplex),
+                        Err(SyntaxScanError::Panicked) => incomplete = Some(SkipReason::Unreadable),
                     }
                 }
             }
@@ -347,7 +347,7 @@ impl<'packs> RuleSet<'packs> {
         file: &ChangedFile,
         bytes: &[u8],
         parsers: &mut ParserPool,
-    ) -> Result<Vec<RuleMatch<'packs>>, ComplexityError> {
+    ) -> Result<Vec<RuleMatch<'packs>>, SyntaxScanError> {
         let language = SourceLanguage::from_path(file.path.as_bytes());
         let Some(scan) = self.syntax.iter().find(|scan| Some(scan.language()) == language) else {
             return Ok(Vec::new());
@@ -377,7 +377,7 @@ impl<'packs> RuleSet<'packs> {
         file: &ChangedFile,
         bytes: &[u8],
         parsers: &mut ParserPool,
-    ) -> Result<Vec<RuleMatch<'packs>>, ComplexityError> {
+    ) -> Result<Vec<RuleMatch<'packs>>, SyntaxScanError> {
         let applies = |index: usize| self.rules.get(index).is_some_and(|rule| rule.applies_to(&file.path));
         let wanted: Vec<_> = self.flows.iter().filter(|(index, _)| applies(*index)).copied().collect();
         let found = flow::find_matches(&wanted, &file.path, bytes, parsers)?;

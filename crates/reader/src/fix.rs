@@ -50,7 +50,7 @@ impl ByteReplacement {
 
 /// Classes of characters. Adjacent characters of one class form one token.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum LetterKind {
+enum CharClass {
     Word,
     Blank,
     Operator,
@@ -58,7 +58,7 @@ enum LetterKind {
     Single,
 }
 
-impl LetterKind {
+impl CharClass {
     fn from_char(letter: char) -> Self {
         match letter {
             '_' => Self::Word,
@@ -77,10 +77,10 @@ fn is_between_tokens(text: &str, offset: usize) -> bool {
         return true;
     }
     let kinds = (
-        before.chars().next_back().map(LetterKind::from_char),
-        after.chars().next().map(LetterKind::from_char),
+        before.chars().next_back().map(CharClass::from_char),
+        after.chars().next().map(CharClass::from_char),
     );
-    kinds.0 != kinds.1 || kinds.0 == Some(LetterKind::Single)
+    kinds.0 != kinds.1 || kinds.0 == Some(CharClass::Single)
 }
 
 /// A suggestion to replace lines, which can be applied to a file.

@@ -33,10 +33,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use serde::Deserialize;
 use truing_diff::RepoPath;
 
-use crate::syntax::{ComplexityError, MAX_SOURCE_BYTES, ParserPool, SourceLanguage, decode_keeping_offsets};
+use crate::syntax::{MAX_SOURCE_BYTES, ParserPool, SourceLanguage, SyntaxScanError, decode_keeping_offsets};
 pub(crate) use flow_match::FlowMatch;
 use model::FileModel;
-use value::FlowValues;
+use value::FlowValueResolver;
 
 /// A flow rule, which follows values.
 #[derive(Debug)]
@@ -83,7 +83,7 @@ pub(crate) fn find_matches(
     path: &RepoPath,
     bytes: &[u8],
     parsers: &mut ParserPool,
-) -> Result<Vec<(usize, FlowMatch)>, ComplexityError> {
+) -> Result<Vec<(usize, FlowMatch)>, SyntaxScanError> {
     let language = SourceLanguage::from_path(path.as_bytes()).filter(|it| it.name() == FlowCheck::LANGUAGE);
     let holds = |word: &[u8]| memchr::memmem::find(bytes, word).is_some();
     let may_match = is_in_package(path) || holds(b"async") || holds(b"botocore");
@@ -91,15 +91,15 @@ pub(crate) fn find_matches(
         return Ok(Vec::new());
     };
     if bytes.len() > MAX_SOURCE_BYTES {
-        return Err(ComplexityError::TooLarge);
+        return Err(SyntaxScanError::TooLarge);
     }
     let text = decode_keeping_offsets(bytes);
     let is_time = parsers.time_check();
-    let tree = parsers.parse_in_time(language, &text).ok_or(ComplexityError::OverLimit)?;
+    let tree = parsers.parse_in_time(language, &text).ok_or(SyntaxScanError::OverLimit)?;
     let find = || {
-        let model = FileModel::from_tree(&tree, &text, &is_time).ok_or(ComplexityError::OverLimit)?;
+        let model = FileModel::from_tree(&tree, &text, &is_time).ok_or(SyntaxScanError::OverLimit)?;
         let in_package = is_in_package(path);
-        let values = FlowValues::new(&model, in_package);
+        let values = FlowValueResolver::new(&model, in_package);
         let mut all = Vec::new();
         for (index, rule) in rules {
             let found = match rule.kind {
@@ -117,10 +117,10 @@ pub(crate) fn find_matches(
                 (*index, FlowMatch { imports, ..it })
             }));
         }
-        if model.is_exhausted() { Err(ComplexityError::OverLimit) } else { Ok(all) }
+        if model.is_exhausted() { Err(SyntaxScanError::OverLimit) } else { Ok(all) }
     };
     // If a flow rule panics, only this file fails. Panics in syntax rules are handled in the same way.
-    catch_unwind(AssertUnwindSafe(find)).unwrap_or(Err(ComplexityError::Panicked))
+    catch_unwind(AssertUnwindSafe(find)).unwrap_or(Err(SyntaxScanError::Panicked))
 }
 
 /// Returns true if the file belongs to aiobotocore itself.

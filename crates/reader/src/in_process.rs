@@ -15,8 +15,8 @@ use async_trait::async_trait;
 use truing_core::finding::{CodeLocation, RawFinding};
 use truing_core::outcome::{SkipReason, UnreviewedFile};
 use truing_core::port::{
-    ChangedFile, DetectedTools, FixValidationRequest, ReadReport, ReadRequest, ReaderError, RepositoryReader,
-    ToolDetectionRequest, ToolFindings, ToolRequest,
+    ChangedFile, DetectedTools, ReadReport, ReadRequest, ReaderError, ReplacementCheckRequest,
+    RepositoryReader, ToolDetectionRequest, ToolFindings, ToolOutputRequest,
 };
 use truing_core::suppression::UnusedSuppressionReason;
 use truing_diff::RepoPath;
@@ -79,7 +79,7 @@ impl InProcessReader {
     }
 
     /// Returns the sorted names of the packs that a request may use.
-    pub fn known_packs(&self) -> Vec<&str> {
+    pub fn pack_names(&self) -> Vec<&str> {
         self.packs.pack_names()
     }
 
@@ -280,11 +280,11 @@ impl RepositoryReader for InProcessReader {
         self.read_blocking(request)
     }
 
-    async fn tool_findings(&self, request: &ToolRequest) -> Result<ToolFindings, ReaderError> {
+    async fn tool_findings(&self, request: &ToolOutputRequest) -> Result<ToolFindings, ReaderError> {
         tool_findings(request)
     }
 
-    async fn verify_replacements(&self, request: &FixValidationRequest) -> Result<Vec<bool>, ReaderError> {
+    async fn verify_replacements(&self, request: &ReplacementCheckRequest) -> Result<Vec<bool>, ReaderError> {
         validate_replacements(request)
     }
 

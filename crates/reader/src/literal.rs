@@ -106,7 +106,7 @@ fn is_quoted_secret(text: &str) -> bool {
         && !has_code_reference(text)
         && !is_placeholder(text)
         && !looks_like_name(text)
-        && !is_path_or_address(text)
+        && !is_path_or_url(text)
 }
 
 /// Returns true if a text without quotes is a secret value. In code, most texts without quotes are names, so
@@ -123,7 +123,7 @@ fn is_human_chosen_secret(text: &str) -> bool {
     has_mixed_characters(text)
         && !has_code_reference(text)
         && !is_placeholder(text)
-        && !is_path_or_address(text)
+        && !is_path_or_url(text)
         && !text.contains(['.', '_', ':'])
 }
 
@@ -179,7 +179,7 @@ fn looks_like_name(text: &str) -> bool {
 }
 
 /// Returns true for a path or a URL. Credentials in URLs have a separate pattern.
-fn is_path_or_address(text: &str) -> bool {
+fn is_path_or_url(text: &str) -> bool {
     text.contains("://")
         || text.starts_with(['/', '.', '~', '@', '#'])
         || text.matches('/').count() > 1 && !is_base64(text)

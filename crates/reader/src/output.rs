@@ -31,7 +31,7 @@ mod sarif;
 pub mod text;
 mod xml;
 
-pub use choose::{choose_format, is_tool};
+pub use choose::{choose_format, is_known_tool};
 pub use decode::decode_text as text_of;
 pub use diagnostic::{Diagnostic, DiagnosticLevel, ToolEdit, ToolFix};
 pub use finding::{

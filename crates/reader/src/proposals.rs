@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use truing_core::port::{FixValidationRequest, ReaderError, ReplacementProposal};
+use truing_core::port::{ReaderError, ReplacementCheckRequest, ReplacementProposal};
 use truing_diff::RepoPath;
 
 use crate::content::BYTE_ORDER_MARK;
@@ -23,7 +23,7 @@ const MAX_PROPOSALS: usize = 500;
 /// # Errors
 ///
 /// [`ReaderError::Failed`] if the tree cannot be opened.
-pub(crate) fn validate_replacements(request: &FixValidationRequest) -> Result<Vec<bool>, ReaderError> {
+pub(crate) fn validate_replacements(request: &ReplacementCheckRequest) -> Result<Vec<bool>, ReaderError> {
     let tree = FileTree::open(&request.tree)?;
     let mut proven = vec![false; request.proposals.len()];
     let mut files: BTreeMap<&RepoPath, Vec<(usize, &ReplacementProposal)>> = BTreeMap::new();
@@ -101,7 +101,7 @@ mod tests {
         std::fs::write(folder.path().join(name), text).unwrap();
         let proposal =
             ReplacementProposal { path: name.into(), start_line, end_line, replacement: replacement.into() };
-        let request = FixValidationRequest { tree: folder.path().into(), proposals: vec![proposal] };
+        let request = ReplacementCheckRequest { tree: folder.path().into(), proposals: vec![proposal] };
         validate_replacements(&request).unwrap() == [true]
     }
 
@@ -153,9 +153,9 @@ mod tests {
             replacement: "x = 2".into(),
         };
         let proposals = ["a.py", "link.py", "latin.py", "gone.py", "inside", "/a.py"].map(proposal).to_vec();
-        let request = FixValidationRequest { tree: folder.path().into(), proposals };
+        let request = ReplacementCheckRequest { tree: folder.path().into(), proposals };
         assert_eq!(validate_replacements(&request).unwrap(), [true, false, false, false, false, false]);
-        let request = FixValidationRequest { tree: inside, proposals: vec![proposal("../a.py")] };
+        let request = ReplacementCheckRequest { tree: inside, proposals: vec![proposal("../a.py")] };
         assert_eq!(validate_replacements(&request).unwrap(), [false], "another tree's file");
     }
 

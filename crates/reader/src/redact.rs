@@ -66,9 +66,9 @@ impl RegisteredSecrets {
 /// Secrets of one text, which are to be hidden in another text. The other text may contain a secret without
 /// the context by which rules recognise it.
 #[derive(Default)]
-pub struct QuotedSecrets(Vec<String>);
+pub struct FileSecrets(Vec<String>);
 
-impl QuotedSecrets {
+impl FileSecrets {
     /// Finds the secrets in a file.
     pub fn from_text(file: &str) -> Self {
         let mut values: Vec<String> = find_secrets(file)
@@ -257,7 +257,7 @@ mod tests {
         let file = format!("aws_secret_access_key = \"{value}\"\n");
         let said = format!("the value {value} is in the file");
         assert_eq!(redact_secrets(&said), said, "by itself it could be anything");
-        assert_eq!(QuotedSecrets::from_text(&file).hide_secrets(&said), "the value wJal… is in the file");
+        assert_eq!(FileSecrets::from_text(&file).hide_secrets(&said), "the value wJal… is in the file");
     }
 
     #[test]
@@ -277,7 +277,7 @@ mod tests {
         let once = redact_secrets(&text);
         assert_eq!(once, "a \"AKIA…\"");
         assert_eq!(redact_secrets(&once), once);
-        assert_eq!(QuotedSecrets::from_text(&text).hide_secrets(&once), once);
+        assert_eq!(FileSecrets::from_text(&text).hide_secrets(&once), once);
     }
 
     #[test]

@@ -42,7 +42,7 @@ use truing_core::sync::{ReleaseSources, SymbolDefinition, SymbolState};
 pub use archive::{ArchiveError, ArchiveFormat};
 pub use pins::{HashPins, SkippedPin};
 pub use project::{ProjectFacts, ProjectRequest, read_project_facts};
-pub use sources_query::{FilesRequest, FormatRequest, SourcesAnswer, SourcesQuery};
+pub use sources_query::{OutputFormatRequest, ReleaseFilesRequest, SourcesAnswer, SourcesQuery};
 
 use archive::ArchiveContent;
 use items::{LanguageFamily, ReleaseFiles};
@@ -124,7 +124,7 @@ pub fn read_release(request: &ReleaseSourcesRequest) -> Result<ReleaseSources, S
 /// # Errors
 ///
 /// [`SourcesError::Archive`]
-pub fn read_release_files(request: &FilesRequest) -> Result<BTreeMap<String, String>, SourcesError> {
+pub fn read_release_files(request: &ReleaseFilesRequest) -> Result<BTreeMap<String, String>, SourcesError> {
     let known = |path: &str| requirements::requirements_file_name(path).unwrap_or(path).to_owned();
     let wanted = |path: &str| request.files.contains(&known(path));
     let content = archive::read_sources(&request.archive, request.format, &wanted)?;

@@ -14,7 +14,7 @@ use truing_diff::RepoPath;
 
 use crate::lines::LineIndex;
 use crate::output::known;
-use crate::redact::{QuotedSecrets, redact_secrets};
+use crate::redact::{FileSecrets, redact_secrets};
 
 const SUPPRESSION_PREFIX: &str = "truing: ignore[";
 /// Pattern for text that is probably meant as a suppression comment, even if it is misspelt.
@@ -63,7 +63,7 @@ pub(crate) fn find_suppression(lines: &LineIndex<'_>, first_line: u32, rule: &st
 /// characters that end the comment.
 pub(crate) fn clean_reason(lines: &LineIndex<'_>, reason: &str) -> String {
     let text = String::from_utf8_lossy(lines.text());
-    let reason = clean_line(&QuotedSecrets::from_text(&text).hide_secrets(reason), MAX_REASON_CHARS);
+    let reason = clean_line(&FileSecrets::from_text(&text).hide_secrets(reason), MAX_REASON_CHARS);
     let ends = ["-->", "*/", "#}", "%}"];
     let open = ends.iter().find_map(|end| reason.strip_suffix(end)).unwrap_or(&reason);
     open.trim_end().to_owned()

@@ -11,12 +11,12 @@ mod parsed_file;
 mod rule;
 mod scan;
 
-pub(crate) use definitions::{DefinitionPlace, find_definitions};
+pub(crate) use definitions::{DefinitionLocation, find_definitions};
 pub(crate) use language::{LANGUAGES, SourceLanguage};
 pub(crate) use parsed_file::ParsedFile;
 pub(crate) use rule::{RuleSyntaxError, SyntaxCheck, from_yaml};
 pub(crate) use scan::{
-    ComplexityError, MAX_DEPTH, MAX_FILE_CPU_TIME, MAX_SOURCE_BYTES, ParserPool, SyntaxMatch, SyntaxScan,
+    MAX_DEPTH, MAX_FILE_CPU_TIME, MAX_SOURCE_BYTES, ParserPool, SyntaxMatch, SyntaxScan, SyntaxScanError,
     TreeShape, decode_keeping_offsets,
 };
 

@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use truing_core::code_digest::CodeDigests;
 use truing_core::finding::{FindingSource, RawFinding};
 use truing_core::line::format_count;
-use truing_core::port::{ChangedFile, ReaderError, ToolFindings, ToolRequest};
+use truing_core::port::{ChangedFile, ReaderError, ToolFindings, ToolOutputRequest};
 use truing_diff::RepoPath;
 
 use crate::bounds::{
@@ -46,7 +46,7 @@ const MAX_TOOL_NAME_BYTES: usize = 120;
 /// # Errors
 ///
 /// [`ReaderError::Failed`] if the tree cannot be opened, or the format is unknown.
-pub(crate) fn tool_findings(request: &ToolRequest) -> Result<ToolFindings, ReaderError> {
+pub(crate) fn tool_findings(request: &ToolOutputRequest) -> Result<ToolFindings, ReaderError> {
     let tree = FileTree::open(&request.tree)?;
     let mut found = ToolFindings::default();
     match &request.output.cached_findings {
@@ -60,7 +60,7 @@ pub(crate) fn tool_findings(request: &ToolRequest) -> Result<ToolFindings, Reade
 
 /// Adds the findings of a tool's output.
 fn add_output_findings(
-    request: &ToolRequest,
+    request: &ToolOutputRequest,
     tree: &FileTree,
     collected: &mut ToolFindings,
 ) -> Result<(), ReaderError> {
@@ -123,7 +123,7 @@ fn add_output_findings(
 
 /// Adds the findings that were stored in an earlier run.
 fn add_stored_findings(
-    request: &ToolRequest,
+    request: &ToolOutputRequest,
     tree: &FileTree,
     stored: &[RawFinding],
     collected: &mut ToolFindings,
@@ -155,7 +155,7 @@ fn marks_safe_fixes(tool: &str, format: OutputFormat) -> bool {
 /// Returns a changed file with its content. Returns `None` if the file is unchanged, excluded or unreadable;
 /// its findings are only counted. The check by rules already reports unreadable files.
 fn load_changed_file<'a>(
-    request: &'a ToolRequest,
+    request: &'a ToolOutputRequest,
     tree: &FileTree,
     path: &RepoPath,
 ) -> Option<(&'a ChangedFile, Vec<u8>)> {
@@ -168,7 +168,7 @@ fn load_changed_file<'a>(
 /// finding keeps its suggestion only if the suggestion is valid.
 fn add_findings(
     collected: &mut ToolFindings,
-    request: &ToolRequest,
+    request: &ToolOutputRequest,
     file: &ChangedFile,
     content: &[u8],
     file_findings: Vec<RawFinding>,
@@ -268,7 +268,7 @@ fn body_without_title(raw: &RawFinding) -> String {
     }
 }
 
-fn find_changed_file<'a>(request: &'a ToolRequest, path: &RepoPath) -> Option<&'a ChangedFile> {
+fn find_changed_file<'a>(request: &'a ToolOutputRequest, path: &RepoPath) -> Option<&'a ChangedFile> {
     let at = request.files.binary_search_by(|file| file.path.cmp(path)).ok()?;
     request.files.get(at)
 }
@@ -302,7 +302,10 @@ fn limit_findings(collected: &mut ToolFindings) {
 /// # Errors
 ///
 /// Returns the name of the first invalid part of the response.
-pub(crate) fn check_findings(request: &ToolRequest, response: &ToolFindings) -> Result<(), &'static str> {
+pub(crate) fn check_findings(
+    request: &ToolOutputRequest,
+    response: &ToolFindings,
+) -> Result<(), &'static str> {
     let ensure = |is_well: bool, what| if is_well { Ok(()) } else { Err(what) };
     let is_tool =
         |name: &String| is_one_line(name) && name.len() <= MAX_TOOL_NAME_BYTES && !name.contains('/');

@@ -12,7 +12,7 @@ use std::path::Path;
 
 use ignore::WalkBuilder;
 use truing_core::line::{clean_line, format_count};
-use truing_core::port::{ExternalToolRun, ReaderError, ToolOutput, ToolRequest};
+use truing_core::port::{ExternalToolRun, ReaderError, ToolOutput, ToolOutputRequest};
 use truing_diff::RepoPath;
 
 use crate::file::FileTree;
@@ -20,7 +20,7 @@ use crate::output::path::{guess_root, unusual_names};
 use crate::output::report::MAX_PROBLEMS as MAX_NAMED;
 use crate::output::{
     Diagnostic, DiagnosticReport, OutputContext, OutputFormat, ProblemKind, ReportProblem, choose_format,
-    is_tool, read_output, tool_name,
+    is_known_tool, read_output, tool_name,
 };
 
 /// Largest number of problems in a response.
@@ -54,7 +54,7 @@ pub(crate) struct ToolReport {
 /// # Errors
 ///
 /// [`ReaderError::Failed`] if the format is unknown.
-pub(crate) fn tool_report(request: &ToolRequest, tree: &FileTree) -> Result<ToolReport, ReaderError> {
+pub(crate) fn tool_report(request: &ToolOutputRequest, tree: &FileTree) -> Result<ToolReport, ReaderError> {
     let output = &request.output;
     let bytes = output.text.as_bytes();
     let format = choose_format(output.format.as_deref(), bytes).ok_or_else(|| {
@@ -72,9 +72,9 @@ pub(crate) fn tool_report(request: &ToolRequest, tree: &FileTree) -> Result<Tool
     let by_option = output.foreign.as_ref().and_then(|foreign| foreign.tool.as_deref());
     // The caller may pass the name of a tool as the format. The output is then in a format that many tools
     // share, and the findings are attributed to the named tool.
-    let by_format = output.format.as_deref().filter(|name| format.tool().is_none() && is_tool(name));
+    let by_format = output.format.as_deref().filter(|name| format.tool().is_none() && is_known_tool(name));
     let given = by_option.or(by_format);
-    let names_tool = |tool: &String| tool != input.tool_or(format.as_str());
+    let names_tool = |tool: &String| tool != input.tool_name_or(format.as_str());
     let is_named = given.is_some()
         || output.foreign.is_none()
         || format.tool().is_some()
@@ -83,7 +83,7 @@ pub(crate) fn tool_report(request: &ToolRequest, tree: &FileTree) -> Result<Tool
     if let Some(given) = given {
         tools = [tool_name(given)].into();
     } else if tools.is_empty() {
-        tools.insert(tool_name(input.tool_or(format.as_str())));
+        tools.insert(tool_name(input.tool_name_or(format.as_str())));
     }
     let (problems, keeps_open) = collect_problems(output, &report, &absent, format);
     let unnamed = || {

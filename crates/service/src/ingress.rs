@@ -40,7 +40,7 @@ use truing_forge::capability::RejectedDeliveryConsequence;
 use truing_forge::delivery::parse_delivery;
 use truing_forge::webhook::{
     CheckRerun, DeliveryHeaders, HookSecret, RerunTarget, WebhookComment, WebhookEvent, WebhookLabel,
-    json_of_form,
+    extract_form_payload,
 };
 
 pub use self::bounds::{ConnectionLimits, MAX_BODY};
@@ -231,7 +231,7 @@ impl IngressState {
         let body = body::read_verified_body(body, check, &self.settings.bounds, &self.memory).await?;
 
         let hook = if is_form {
-            json_of_form(&body.bytes).and_then(|json| parse_delivery(kind, event, name, &json))
+            extract_form_payload(&body.bytes).and_then(|json| parse_delivery(kind, event, name, &json))
         } else {
             parse_delivery(kind, event, name, &body.bytes)
         };

@@ -33,7 +33,7 @@ const MAX_RETRY_DELAY_MS: i64 = 24 * 60 * 60 * 1000;
 
 /// The jobs of a server that have a cron pattern.
 #[derive(Debug)]
-pub struct JobCalendar<'a> {
+pub struct JobScheduler<'a> {
     /// For each job, the context of its runs and its cron pattern.
     jobs: Vec<(JobRun<'a>, Cron)>,
     /// Time at which the server started.
@@ -42,7 +42,7 @@ pub struct JobCalendar<'a> {
     retry_waits: BTreeMap<String, (UnixMillis, i64)>,
 }
 
-impl<'a> JobCalendar<'a> {
+impl<'a> JobScheduler<'a> {
     /// Creates a calendar of the jobs that have a valid cron pattern. Other jobs are left out.
     pub fn new(jobs: Vec<JobRun<'a>>) -> Self {
         let with_pattern = |run: JobRun<'a>| {

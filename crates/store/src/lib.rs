@@ -28,5 +28,5 @@ pub use self::tables::{
     FindingCount, KeySpend, PostedFinding, RunDeletionCursor, RunEndCount, RunEntry, StoreStatistics,
 };
 pub use self::transfer::{CopiedPage, NulPolicy, TableComparison, TransferError};
-pub use self::valkey::SlotsError;
+pub use self::valkey::ValkeyConnectError;
 pub use self::watch::WriteMetrics;

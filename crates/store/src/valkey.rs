@@ -23,7 +23,7 @@ use truing_core::port::{Clock, LeaseRefusal, StoreError, VersionConflict};
 use truing_core::slot::{Slot, SlotState};
 use truing_core::switch::{KillSwitches, RepositoryRef};
 
-pub use self::fault::SlotsError;
+pub use self::fault::ValkeyConnectError;
 pub(crate) use self::script::SwapOutcome;
 pub(crate) use self::slot_pages::SlotReadResult;
 
@@ -94,14 +94,14 @@ pub(crate) struct ValkeyServer {
 }
 
 /// The values of the two keys of the kill switch.
-pub(crate) struct SwitchKeys {
+pub(crate) struct KillSwitchValues {
     /// The value of the key that people can set directly in Valkey.
     current_value: Option<String>,
     /// The value that Truing last set, from the other key.
     own_copy: Option<String>,
 }
 
-impl SwitchKeys {
+impl KillSwitchValues {
     /// Returns the state that a person has set directly in Valkey. Returns `None` if no person has set the
     /// switch. Every value except `false` means on, because a person who sets an unknown value wants to stop
     /// something.
@@ -125,7 +125,7 @@ impl ValkeyServer {
         url: &str,
         test_clock: Option<Arc<dyn Clock>>,
         monitor: Arc<StoreMonitor>,
-    ) -> Result<Self, SlotsError> {
+    ) -> Result<Self, ValkeyConnectError> {
         let (route, name) = PrimaryRoute::open(url).await?;
         let valkey = Self {
             route,
@@ -136,7 +136,7 @@ impl ValkeyServer {
             greatest_version: AtomicU64::new(0),
             peers: ProcessPeers::new(),
         };
-        valkey.now().await.map_err(|error| SlotsError::Other {
+        valkey.now().await.map_err(|error| ValkeyConnectError::Other {
             name: Arc::clone(&valkey.name),
             message: error.to_string(),
         })?;
@@ -382,10 +382,10 @@ impl ValkeyServer {
     }
 
     /// Reads the present value of the kill switch, and the value that Truing last set.
-    pub(crate) async fn switch_keys(&self) -> Result<SwitchKeys, StoreError> {
+    pub(crate) async fn switch_keys(&self) -> Result<KillSwitchValues, StoreError> {
         let (set, own_copy) =
             self.query_primary(redis::cmd("MGET").arg((SWITCH, KILL_SWITCH_COPY_KEY))).await?;
-        Ok(SwitchKeys { current_value: set, own_copy })
+        Ok(KillSwitchValues { current_value: set, own_copy })
     }
 
     /// Sets the kill switch, and Truing's copy of its value.
@@ -402,7 +402,7 @@ impl ValkeyServer {
     /// Sets the kill switch, but only if its keys still have the values in `keys`.
     pub(crate) async fn set_switch_if_unchanged(
         &self,
-        keys: &SwitchKeys,
+        keys: &KillSwitchValues,
         is_on: bool,
     ) -> Result<(), StoreError> {
         let mut call = self.scripts.set_switch_if_unchanged.prepare_invoke();

@@ -33,9 +33,9 @@ pub struct PromptCase {
     /// The kind of request that is tested.
     pub route: &'static PromptRoute,
     /// Prompt and values of the system message.
-    pub system: PromptPart,
+    pub system: CasePrompt,
     /// Prompt and values of the first message.
-    pub task: PromptPart,
+    pub task: CasePrompt,
     /// The files that the model's tools can read: path and content.
     pub files: BTreeMap<String, String>,
     /// Calls that the scripted model makes if the prompts contain all texts in `needs`.
@@ -48,7 +48,7 @@ pub struct PromptCase {
 
 /// One of the two prompts of a request.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct PromptPart {
+pub struct CasePrompt {
     /// Name of the prompt, which the case gives; without this name, the route's prompt is used.
     pub prompt: String,
     /// Values of the prompt's variables.
@@ -74,9 +74,9 @@ struct CaseFile {
     description: String,
     route: String,
     #[serde(default)]
-    system: CasePart,
+    system: CasePromptInput,
     #[serde(default)]
-    task: CasePart,
+    task: CasePromptInput,
     #[serde(default)]
     files: BTreeMap<String, String>,
     #[serde(rename = "right")]
@@ -88,7 +88,7 @@ struct CaseFile {
 
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields)]
-struct CasePart {
+struct CasePromptInput {
     prompt: Option<String>,
     #[serde(default)]
     values: BTreeMap<String, String>,
@@ -158,7 +158,7 @@ impl PromptCase {
                 PromptProblemKind::Case(format!("there is no route `{route}` (known: {known})")),
             )
         })?;
-        let part = |part: CasePart, of_route: &str| PromptPart {
+        let part = |part: CasePromptInput, of_route: &str| CasePrompt {
             prompt: part.prompt.unwrap_or_else(|| of_route.to_owned()),
             values: part
                 .values
@@ -192,7 +192,7 @@ impl PromptCase {
     /// prompt passes. The line is given by its beginning. Returns `None` if there is no such mistake.
     fn find_case_flaw(&self) -> Option<(&'static str, &'static str)> {
         let ends = |calls: &[ScriptedCall]| calls.last().is_some_and(|call| call.tool == REPORT);
-        let is_empty = |part: &PromptPart| part.needs.iter().any(|need| need.trim().is_empty());
+        let is_empty = |part: &CasePrompt| part.needs.iter().any(|need| need.trim().is_empty());
         if self.system.needs.is_empty() && self.task.needs.is_empty() {
             Some(("route", "`needs` is empty in both `system` and `task`, so every prompt would pass"))
         } else if is_empty(&self.system) || is_empty(&self.task) {
@@ -227,7 +227,7 @@ impl PromptCase {
 
     /// Returns the texts in `needs` that the filled prompts lack.
     pub fn missing_texts<'a>(&'a self, filled: &FilledPrompts) -> Vec<&'a str> {
-        let missing_words = |part: &'a PromptPart, text: &str| {
+        let missing_words = |part: &'a CasePrompt, text: &str| {
             let text = fold_whitespace(text);
             part.needs.iter().map(String::as_str).filter(move |need| !text.contains(&fold_whitespace(need)))
         };

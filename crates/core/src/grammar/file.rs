@@ -68,7 +68,7 @@ pub enum CommandClass {
 /// The format of one grammar file.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct ProgramFile {
+struct GrammarFile {
     /// Names of the program. Policy rules use the first name.
     programs: Spanned<Vec<String>>,
     /// Style of the program's short flags.
@@ -114,7 +114,7 @@ struct CommandTable {
     #[serde(default)]
     operands_not: Vec<String>,
     /// Flags and operands permitted after `--`; `None` if nothing may follow `--`.
-    after_dashes: Option<TailFile>,
+    after_dashes: Option<TailTable>,
     /// True if the words from the first operand on are another command line, which the command runs.
     runs: Option<Spanned<bool>>,
 }
@@ -122,7 +122,7 @@ struct CommandTable {
 /// The format of the part after `--`.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct TailFile {
+struct TailTable {
     #[serde(default)]
     flags: FlagTable,
     operands: Option<Spanned<super::ValueType>>,
@@ -138,7 +138,7 @@ pub(super) fn read_commands(
     file: &PolicyFile,
     shipped: Option<&[CommandSpec]>,
 ) -> Result<Vec<CommandSpec>, Vec<PolicyFileError>> {
-    let ProgramFile { programs, short_flag_style: short, class, group, command } =
+    let GrammarFile { programs, short_flag_style: short, class, group, command } =
         file.parse().map_err(|error| vec![error])?;
     let mut problems = Vec::new();
     let mut commands = Vec::new();
@@ -157,7 +157,7 @@ pub(super) fn read_commands(
                 None => wrong(name.span(), format!("the file defines no group {:?}", name.get_ref())),
             }
         }
-        let tail = form.after_dashes.unwrap_or(TailFile { flags: FlagTable::new(), operands: None });
+        let tail = form.after_dashes.unwrap_or(TailTable { flags: FlagTable::new(), operands: None });
         for name in flags.keys().chain(tail.flags.keys()) {
             if !is_flag_name(name.get_ref()) {
                 wrong(name.span(), format!("{:?} is not a valid flag name", name.get_ref()));

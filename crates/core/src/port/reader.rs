@@ -130,7 +130,7 @@ pub struct ExternalToolRun {
 
 /// A request to parse a tool's output. Only findings in the changed files are returned.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct ToolRequest {
+pub struct ToolOutputRequest {
     /// Folder that contains the head's files. Links in it are not followed.
     pub tree: PathBuf,
     /// Changed files, in path order.
@@ -211,7 +211,7 @@ pub struct ToolFindings {
 
 /// A request to verify line replacements that a model proposes. They are verified like replacements by rules.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct FixValidationRequest {
+pub struct ReplacementCheckRequest {
     /// Folder that contains the head's files. Links in it are not followed.
     pub tree: PathBuf,
     /// Replacements, each to be verified separately.
@@ -268,12 +268,12 @@ pub trait RepositoryReader: Send + Sync {
     async fn read(&self, request: &ReadRequest) -> Result<ReadReport, ReaderError>;
 
     /// Parses the output of a tool and reports its findings on added lines.
-    async fn tool_findings(&self, request: &ToolRequest) -> Result<ToolFindings, ReaderError>;
+    async fn tool_findings(&self, request: &ToolOutputRequest) -> Result<ToolFindings, ReaderError>;
 
     /// Verifies replacements, and returns one boolean for each, in order. A boolean is true if two conditions
     /// hold: the file has no more syntax errors than before, and the syntax tree around the replaced lines is
     /// unchanged.
-    async fn verify_replacements(&self, request: &FixValidationRequest) -> Result<Vec<bool>, ReaderError>;
+    async fn verify_replacements(&self, request: &ReplacementCheckRequest) -> Result<Vec<bool>, ReaderError>;
 
     /// Detects the known tools that a repository uses.
     async fn used_tools(&self, request: &ToolDetectionRequest) -> Result<DetectedTools, ReaderError>;

@@ -7,7 +7,7 @@ use diffy::patch_set::{ParseOptions, PatchSet};
 use proptest::prelude::*;
 use proptest::sample::Index;
 use serde_json::Value;
-use truing_diff::{FileDiff, LineKind, OutlineReader, ParseError, ParsedDiff, parse};
+use truing_diff::{DiffSpanReader, FileDiff, LineKind, ParseError, ParsedDiff, parse};
 
 use crate::cases::{NEW, OLD};
 use crate::repo::{Repo, check_hunk};
@@ -49,7 +49,7 @@ static REAL: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
 /// Returns the outlines of a diff, and the error if there is one. The diff is read in pieces of `piece`
 /// bytes.
 fn read_outlines(input: &[u8], piece: usize) -> (Vec<Value>, Option<ParseError>) {
-    let mut outlines = OutlineReader::default();
+    let mut outlines = DiffSpanReader::default();
     input.chunks(piece).for_each(|piece| outlines.push_bytes(piece));
     outlines.finish();
     let (mut files, mut error) = (Vec::new(), None);

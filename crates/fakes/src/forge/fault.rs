@@ -40,7 +40,7 @@ pub enum ForgeFaultKind {
     SingleSignOn,
     /// The call is not performed. The response is 422 with the reasons in this JSON format. Both kinds of
     /// Bitbucket respond with 400 and have only one format.
-    Invalid(ReasonForm),
+    Invalid(ErrorListFormat),
     /// The call is performed, and the response contains its own URL as the URL of the next page.
     SelfLink,
     /// The call is not performed. The response is an HTML page with this status, as from a proxy.
@@ -68,7 +68,7 @@ pub enum ForgeFaultKind {
 
 /// The JSON formats in which GitHub returns the reasons of a rejection.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum ReasonForm {
+pub enum ErrorListFormat {
     /// A list of strings, as for reviews.
     Strings,
     /// A list of objects, as for most calls.

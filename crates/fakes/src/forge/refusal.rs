@@ -131,7 +131,7 @@ pub(crate) struct RefusedFile {
 impl RefusedFile {
     /// Returns the response that rejects the call, if the call contains a comment on this file that must be
     /// rejected.
-    pub(crate) fn refusal_reply(&self, call: &ApiCall) -> Option<ApiResponse> {
+    pub(crate) fn refusal_response(&self, call: &ApiCall) -> Option<ApiResponse> {
         let body = &call.body;
         let several = body["comments"].as_array().map(Vec::as_slice).unwrap_or_default();
         let all = several.iter().chain([body, &body["inline"], &body["anchor"]]);

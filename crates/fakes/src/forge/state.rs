@@ -28,7 +28,7 @@ use crate::forge::state::access::RepositoryAccess;
 use crate::forge::state::apps::{AppRegistry, FakeTokenScope};
 use crate::forge::state::bots::FakeBot;
 use crate::forge::state::checks::FakeCheckRun;
-use crate::forge::state::delivery::{FakeDelivery, HookBreaker, MAX_QUEUED, WebhookTarget};
+use crate::forge::state::delivery::{FakeDelivery, MAX_QUEUED, WebhookCircuitBreaker, WebhookTarget};
 use crate::forge::state::event::{FakeForgeEvent, PullChange};
 use crate::forge::state::issues::StoredIssue;
 use crate::forge::state::notes::StoredComment;
@@ -92,7 +92,7 @@ pub(crate) struct ForgeInstance {
     pub(crate) queued: VecDeque<FakeDelivery>,
     pub(crate) outbox: Sender<(FakeDelivery, WebhookTarget)>,
     /// Count of a Data Center's failed deliveries, after which the webhook is skipped.
-    pub(crate) breaker: HookBreaker,
+    pub(crate) breaker: WebhookCircuitBreaker,
     pub(crate) delivery_count: u64,
     /// Function that creates the delivery of an event, in the format of this kind of forge.
     pub(crate) create_delivery: DeliveryFn,
@@ -301,7 +301,7 @@ impl ForgeInstance {
     }
 
     /// Counts a call towards the primary rate limit. Returns false if no calls are left.
-    pub(crate) fn spend_call(&mut self) -> bool {
+    pub(crate) fn count_call(&mut self) -> bool {
         let hour = self.now().div_euclid(3600);
         if self.hour_and_call_count.0 != hour {
             self.hour_and_call_count = (hour, 0);
@@ -349,7 +349,7 @@ impl StoredRepository {
 
     /// Returns the comments of a conversation, for changes; `None` if the pull request or issue does not
     /// exist.
-    pub(crate) fn notes_mut(&mut self, number: u64) -> Option<&mut Vec<StoredComment>> {
+    pub(crate) fn conversation_comments_mut(&mut self, number: u64) -> Option<&mut Vec<StoredComment>> {
         match self.pulls.get_mut(&number) {
             Some(pull) => Some(&mut pull.conversation_comments),
             None => self.issues.get_mut(&number).map(|issue| &mut issue.notes),
@@ -357,13 +357,13 @@ impl StoredRepository {
     }
 
     /// Returns the numbers of all pull requests and issues.
-    pub(crate) fn numbers(&self) -> Vec<u64> {
+    pub(crate) fn pull_and_issue_numbers(&self) -> Vec<u64> {
         self.pulls.keys().chain(self.issues.keys()).copied().collect()
     }
 
     /// Returns the number of the next pull request or issue.
     pub(crate) fn next_number(&self) -> u64 {
-        self.numbers().into_iter().max().unwrap_or(0) + 1
+        self.pull_and_issue_numbers().into_iter().max().unwrap_or(0) + 1
     }
 
     /// Returns the numbers of changed files and lines of a pull request at this head.

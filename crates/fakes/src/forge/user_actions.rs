@@ -21,7 +21,7 @@ use crate::forge::flavour::ForgeFlavour;
 use crate::forge::operations::branches::{
     branch_tip, open_pulls_from, push_commit, record_push, refs_updated_by_push,
 };
-use crate::forge::operations::comments::{CommentCommits, InlineTarget, add_inline, add_reply};
+use crate::forge::operations::comments::{CommentCommits, InlineTarget, add_inline_comment, add_reply};
 use crate::forge::operations::pulls::{self, NewPull, close_pull, pull_mut};
 use crate::forge::operations::reviewers::trigger_bots;
 use crate::forge::shared::FakeForgeSharedState;
@@ -392,9 +392,15 @@ impl FakeRepo {
         let place = InlinePlace { path: path.to_owned(), line: Some(line), start: None };
         self.with_repository(move |world, repo| {
             let spot = CommentCommits::from_pull(repo, number, None).map_err(FakeError::Refused)?;
-            let hunk = spot.check_place(repo, number, &place).map_err(FakeError::Refused)?;
-            let id =
-                add_inline(world, repo, number, &author, &body, InlineTarget { commits: spot, place, hunk });
+            let hunk = spot.find_commented_hunk(repo, number, &place).map_err(FakeError::Refused)?;
+            let id = add_inline_comment(
+                world,
+                repo,
+                number,
+                &author,
+                &body,
+                InlineTarget { commits: spot, place, hunk },
+            );
             world.deliver_event(repo, &FakeForgeEvent::InlineComment { number, id, is_edit: false })?;
             Ok(id)
         })
@@ -420,7 +426,7 @@ impl FakeRepo {
     }
 
     /// Resolves the thread of a comment as the given account.
-    pub async fn resolve(&self, number: u64, comment: u64, actor: &str) -> Result<(), FakeError> {
+    pub async fn resolve_thread(&self, number: u64, comment: u64, actor: &str) -> Result<(), FakeError> {
         let actor = actor.to_owned();
         self.with_repository(move |world, repo| {
             let pull = pull_mut(repo, number)?;
@@ -489,5 +495,6 @@ impl FakeRepo {
 
 /// Returns the comments in the conversation of a pull request or an issue, for changes.
 fn conversation_mut(repo: &mut StoredRepository, number: u64) -> Result<&mut Vec<StoredComment>, FakeError> {
-    repo.notes_mut(number).ok_or_else(|| FakeError::Missing(format!("pull request or issue {number}")))
+    repo.conversation_comments_mut(number)
+        .ok_or_else(|| FakeError::Missing(format!("pull request or issue {number}")))
 }

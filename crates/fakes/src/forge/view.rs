@@ -72,7 +72,7 @@ pub struct CommentView {
 
 impl CommentView {
     /// Returns the view of a comment in a conversation.
-    pub(crate) fn of_conversation_note(note: &StoredComment) -> Self {
+    pub(crate) fn from_conversation_comment(note: &StoredComment) -> Self {
         Self {
             id: note.id,
             author: note.author.clone(),
@@ -178,6 +178,6 @@ pub(crate) fn issue_view(issue: &StoredIssue) -> IssueView {
         labels: issue.labels.clone(),
         open: issue.open,
         locked: issue.locked,
-        comments: issue.notes.iter().map(CommentView::of_conversation_note).collect(),
+        comments: issue.notes.iter().map(CommentView::from_conversation_comment).collect(),
     }
 }

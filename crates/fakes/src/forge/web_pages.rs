@@ -10,7 +10,7 @@ const PLAIN_TEXT_CONTENT_TYPE: &str = "text/plain; charset=utf-8";
 
 /// Lists every pull request, newest first. The path of a pull request's page is the list's path followed by
 /// the number. At GitHub, the path contains `pull` instead of `pulls`.
-pub(crate) fn pulls(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
+pub(crate) fn list_pulls(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let list = format!("{}{}", state.forge.base_url, call.path);
     let below = list.strip_suffix("/pulls").map(|above| format!("{above}/pull")).unwrap_or(list);
     let (_, repo) = state.repo(call)?;
@@ -24,7 +24,7 @@ pub(crate) fn pulls(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
 }
 
 /// Shows one pull request with its comments.
-pub(crate) fn pull(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
+pub(crate) fn get_pull(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (_, repo, number) = state.pull(call)?;
     let lines = repo.current_lines(number)?;
     let (statuses, checks) = (repo.statuses.clone(), repo.checks.clone());
@@ -53,7 +53,7 @@ fn render_pull(name: &str, pull: &PullView) -> String {
         let _ = writeln!(text, "status {}: {} {description}", status.context, status.state);
     }
     if !pull.body.is_empty() {
-        let _ = write!(text, "\n{}\n", visible_text(&pull.body));
+        let _ = write!(text, "\n{}\n", strip_markdown_comments(&pull.body));
     }
     for review in pull.reviews.iter().filter(|review| !review.body.is_empty()) {
         let _ = write!(
@@ -61,7 +61,7 @@ fn render_pull(name: &str, pull: &PullView) -> String {
             "\n---- {} reviewed {}\n{}\n",
             review.author,
             review.commit,
-            visible_text(&review.body)
+            strip_markdown_comments(&review.body)
         );
     }
     for comment in pull.conversation_comments().chain(pull.inline_comments()) {
@@ -70,13 +70,14 @@ fn render_pull(name: &str, pull: &PullView) -> String {
             let resolved = if comment.resolved { ", resolved" } else { "" };
             format!(" on {}{line}{resolved}", place.path)
         });
-        let _ = write!(text, "\n---- {}{place}\n{}\n", comment.author, visible_text(&comment.body));
+        let _ =
+            write!(text, "\n---- {}{place}\n{}\n", comment.author, strip_markdown_comments(&comment.body));
     }
     text
 }
 
 /// Removes Markdown comments, which a browser does not show.
-fn visible_text(body: &str) -> String {
+fn strip_markdown_comments(body: &str) -> String {
     let is_marker = |line: &&str| line.starts_with("<!--") || line.starts_with("[//]: # (");
     body.lines().filter(|line| !is_marker(line)).collect::<Vec<_>>().join("\n")
 }

@@ -49,11 +49,11 @@ impl FakeDelivery {
     /// Returns the headers of the first attempt, signed with this key. If the key is empty, Bitbucket's
     /// headers have no signature.
     pub fn headers(&self, secret: &str) -> Vec<(&'static str, String)> {
-        self.headers_of(secret, 1)
+        self.attempt_headers(secret, 1)
     }
 
     /// Returns the headers of the attempt with this number, counted from 1.
-    fn headers_of(&self, secret: &str, attempt: u32) -> Vec<(&'static str, String)> {
+    fn attempt_headers(&self, secret: &str, attempt: u32) -> Vec<(&'static str, String)> {
         let json = ("content-type", "application/json".to_owned());
         let signed = format!("sha256={}", sign_sha256(secret, &self.body));
         let mut headers = match self.flavour {
@@ -114,7 +114,7 @@ impl FakeDelivery {
         attempt: u32,
     ) -> Result<reqwest::Response, reqwest::Error> {
         let mut request = client.post(&hook.url).timeout(DELIVERY_TIMEOUT).body(self.body.clone());
-        for (name, value) in self.headers_of(&hook.secret, attempt) {
+        for (name, value) in self.attempt_headers(&hook.secret, attempt) {
             request = request.header(name, value);
         }
         request.send().await

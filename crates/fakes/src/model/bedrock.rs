@@ -40,7 +40,7 @@ fn decode_percent(text: &str) -> Option<String> {
 }
 
 /// Converts the request to a request of the Messages API for this model.
-pub(super) fn messages_request(body: &Value, id: &str, action: BedrockOperation) -> Result<Value, String> {
+pub(super) fn to_messages_request(body: &Value, id: &str, action: BedrockOperation) -> Result<Value, String> {
     let mut body = match action {
         BedrockOperation::Stream => body.clone(),
         BedrockOperation::Count => {

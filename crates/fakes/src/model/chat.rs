@@ -7,7 +7,7 @@ use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value, json};
 
-use super::events::{AnswerEvent, PreparedAnswer, object_or_empty, split_text, tool_id};
+use super::events::{AnswerEvent, PreparedAnswer, object_or_empty, split_text, tool_call_id};
 use super::script::{AnswerBlock, ScriptedUsage, StreamPosition};
 
 /// Data of the last event in a stream.
@@ -36,7 +36,7 @@ pub(super) fn request_credential(head: &Parts) -> Result<String, &'static str> {
 }
 
 /// Converts the request to a request of the Messages API. Returns an error if the request is invalid.
-pub(super) fn messages_request(body: &Value) -> Result<Value, String> {
+pub(super) fn to_messages_request(body: &Value) -> Result<Value, String> {
     let wrong = |what: &str| Err(what.to_owned());
     if body["model"].as_str().is_none_or(str::is_empty) {
         return wrong("you must provide a model parameter");
@@ -58,7 +58,7 @@ pub(super) fn messages_request(body: &Value) -> Result<Value, String> {
         return wrong("[] is too short - 'messages'");
     };
     let tools = body["tools"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let tools = tools.iter().map(checked_tool).collect::<Result<Vec<Value>, String>>()?;
+    let tools = tools.iter().map(convert_tool).collect::<Result<Vec<Value>, String>>()?;
     if tools.is_empty() && body.get("tool_choice").is_some() {
         return wrong("'tool_choice' is only allowed when 'tools' are specified");
     }
@@ -161,7 +161,7 @@ fn add_block(messages: &mut Vec<Value>, role: &str, block: Value) {
     }
 }
 
-fn checked_tool(tool: &Value) -> Result<Value, String> {
+fn convert_tool(tool: &Value) -> Result<Value, String> {
     let function = &tool["function"];
     let name = function["name"].as_str().unwrap_or_default();
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
@@ -232,7 +232,7 @@ pub(super) fn answer_stream(answer: &PreparedAnswer) -> Vec<AnswerEvent> {
             AnswerBlock::RedactedThinking { .. } => {}
             AnswerBlock::ToolUse { name, input, json } => {
                 let function = json!({"name": name, "arguments": ""});
-                let id = tool_id(answer, index);
+                let id = tool_call_id(answer, index);
                 let call = json!({"index": calls, "id": id, "type": "function", "function": function});
                 events.push(event(choice_delta(json!({"tool_calls": [call]})), None, 0));
                 let written = json.clone().unwrap_or_else(|| object_or_empty(input).to_string());
@@ -303,7 +303,7 @@ mod tests {
     fn a_request_that_the_api_refuses_is_refused() {
         let good = json!({"model": "m", "messages": [{"role": "user", "content": "q"}], "stream": true});
         assert_eq!(
-            messages_request(&good).unwrap()["messages"],
+            to_messages_request(&good).unwrap()["messages"],
             json!([{"role": "user", "content": [{"type": "text", "text": "q"}]}])
         );
         let call = json!({"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}});
@@ -319,7 +319,7 @@ mod tests {
             (json!([]), false),
         ] {
             let body = json!({"model": "m", "messages": messages, "stream": true});
-            assert_eq!(messages_request(&body).is_ok(), is_good, "{body}");
+            assert_eq!(to_messages_request(&body).is_ok(), is_good, "{body}");
         }
         for (field, value) in [
             ("system", json!("s")),
@@ -330,7 +330,7 @@ mod tests {
             let mut body =
                 json!({"model": "m", "messages": good["messages"], "stream": true, "stream_options": {}});
             body[field] = value;
-            assert!(messages_request(&body).is_err(), "{field}");
+            assert!(to_messages_request(&body).is_err(), "{field}");
         }
     }
 }

@@ -25,11 +25,11 @@ pub(super) fn find_instructions(body: &Value) -> Vec<AnswerBlock> {
     for field in ["system", "messages", "tools"] {
         visit_texts(&body[field], &mut |text| {
             for reading in text_variants(text) {
-                collect_orders(&reading, &mut found);
+                collect_instructions(&reading, &mut found);
             }
         });
     }
-    let done = completed_orders(&body["messages"]);
+    let done = followed_instructions(&body["messages"]);
     let mut seen = BTreeSet::new();
     found.retain(|block| seen.insert(block_identity(block)) && !done.contains(&block_identity(block)));
     let (tools, words): (Vec<_>, Vec<_>) =
@@ -101,7 +101,7 @@ fn decode_base64(text: &str) -> String {
 
 /// Removes invisible characters and converts full-width letters.
 fn normalise_letters(text: &str) -> String {
-    text.chars().filter(|char| !is_unseen(*char)).map(ascii_lookalike).collect()
+    text.chars().filter(|char| !is_invisible(*char)).map(ascii_lookalike).collect()
 }
 
 /// Returns the ASCII character that looks like this full-width letter or space.
@@ -123,7 +123,7 @@ fn decode_tag_char(char: char) -> Option<char> {
 }
 
 /// Returns true for invisible characters: zero-width characters, directional characters and tag characters.
-fn is_unseen(char: char) -> bool {
+fn is_invisible(char: char) -> bool {
     matches!(char, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}')
         || matches!(char, '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}')
 }
@@ -139,7 +139,7 @@ fn reverse_overrides(text: &str) -> String {
 }
 
 /// Collects the instructions in a text: first `TOOL`, then `FETCH`, then `SAY`.
-fn collect_orders(text: &str, orders: &mut Vec<AnswerBlock>) {
+fn collect_instructions(text: &str, orders: &mut Vec<AnswerBlock>) {
     for (verb, order) in [
         ("TOOL ", parse_tool as fn(&str) -> Option<AnswerBlock>),
         ("FETCH ", parse_fetch),
@@ -184,7 +184,7 @@ fn block_identity(block: &AnswerBlock) -> String {
 }
 
 /// Returns the instructions that the model's earlier answers have followed.
-fn completed_orders(messages: &Value) -> BTreeSet<String> {
+fn followed_instructions(messages: &Value) -> BTreeSet<String> {
     let answers = messages.as_array().into_iter().flatten().filter(|message| message["role"] == "assistant");
     let blocks = answers.flat_map(|message| message["content"].as_array().into_iter().flatten());
     blocks

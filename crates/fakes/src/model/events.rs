@@ -32,7 +32,7 @@ pub(super) enum ModelApi {
 
 impl ModelApi {
     /// Returns the complete stream of an answer.
-    pub(super) fn stream(self, answer: &PreparedAnswer) -> Vec<AnswerEvent> {
+    pub(super) fn answer_events(self, answer: &PreparedAnswer) -> Vec<AnswerEvent> {
         match self {
             Self::Messages | Self::Bedrock => stream_events(answer),
             Self::Chat => chat::answer_stream(answer),
@@ -40,9 +40,9 @@ impl ModelApi {
     }
 
     /// Returns the bytes that begin a text block.
-    pub(super) fn text_block(self) -> Vec<u8> {
+    pub(super) fn encode_text_block_start(self) -> Vec<u8> {
         match self {
-            Self::Messages | Self::Bedrock => self.event(&text_block()),
+            Self::Messages | Self::Bedrock => self.event(&text_block_start()),
             Self::Chat => Vec::new(),
         }
     }
@@ -128,7 +128,7 @@ fn text_delta(text: &str) -> Value {
 }
 
 /// Returns the event that begins a text block.
-fn text_block() -> Value {
+fn text_block_start() -> Value {
     let block = json!({"type": "text", "text": ""});
     json!({"type": "content_block_start", "index": 0, "content_block": block})
 }
@@ -223,7 +223,7 @@ fn opening_block(answer: &PreparedAnswer, index: usize, block: &AnswerBlock) -> 
         AnswerBlock::Thinking { .. } => json!({"type": "thinking", "thinking": "", "signature": ""}),
         AnswerBlock::RedactedThinking { data } => json!({"type": "redacted_thinking", "data": data}),
         AnswerBlock::ToolUse { name, .. } => {
-            json!({"type": "tool_use", "id": tool_id(answer, index), "name": name, "input": {}})
+            json!({"type": "tool_use", "id": tool_call_id(answer, index), "name": name, "input": {}})
         }
     }
 }
@@ -236,14 +236,14 @@ fn complete_block(answer: &PreparedAnswer, index: usize, block: &AnswerBlock) ->
         }
         AnswerBlock::RedactedThinking { data } => json!({"type": "redacted_thinking", "data": data}),
         AnswerBlock::ToolUse { name, input, json: _ } => {
-            json!({"type": "tool_use", "id": tool_id(answer, index), "name": name,
+            json!({"type": "tool_use", "id": tool_call_id(answer, index), "name": name,
                 "input": object_or_empty(input)})
         }
     }
 }
 
 /// Returns a unique id for a tool call.
-pub(super) fn tool_id(answer: &PreparedAnswer, index: usize) -> String {
+pub(super) fn tool_call_id(answer: &PreparedAnswer, index: usize) -> String {
     format!("toolu_{}_{index}", answer.id.trim_start_matches("msg_"))
 }
 

@@ -199,7 +199,8 @@ impl ScriptedBehaviour {
             Self::Audit { bugs, silent } => answer_audit(body, bugs, silent),
             Self::Fix { mends } => answer_fix(body, mends),
             Self::Describe { summary, loses } => {
-                let kept = read_datum(&first_message(body), "kept").filter(|_| !loses).unwrap_or_default();
+                let kept =
+                    read_data_block(&first_message(body), "kept").filter(|_| !loses).unwrap_or_default();
                 vec![report_block(json!({ "body": format!("## Summary\n{summary}\n\n{kept}\n") }))]
             }
         }
@@ -213,9 +214,9 @@ fn report_block(input: Value) -> AnswerBlock {
 /// Reads the files, if the request offers the tool `read`, and then reports the bugs in these files.
 fn answer_audit(body: &Value, bugs: &[KnownBug], silent: &[String]) -> Vec<AnswerBlock> {
     let first = first_message(body);
-    let diff = read_datum(&first, "diff").unwrap_or_default();
+    let diff = read_data_block(&first, "diff").unwrap_or_default();
     let mut lines = changed_lines(&diff);
-    let others = read_datum(&first, "not_shown").unwrap_or_default();
+    let others = read_data_block(&first, "not_shown").unwrap_or_default();
     let paths: BTreeSet<&str> = lines.keys().map(String::as_str).chain(others.lines()).collect();
     let can_read = body["tools"].as_array().into_iter().flatten().any(|tool| tool["name"] == READ);
     let has_read = tool_calls(body).any(|(name, _)| name == READ);
@@ -228,7 +229,7 @@ fn answer_audit(body: &Value, bugs: &[KnownBug], silent: &[String]) -> Vec<Answe
     }
     // For each file that the model has read, the complete content replaces the lines in the diff.
     for answer in tool_results(body) {
-        let Some((path, read)) = parse_read_answer(&answer) else { continue };
+        let Some((path, read)) = parse_read_result(&answer) else { continue };
         lines.insert(path, read);
     }
     let (mut findings, mut found) = (Vec::new(), BTreeSet::new());
@@ -323,7 +324,7 @@ fn changed_lines(diff: &str) -> NumberedLines {
 }
 
 /// Parses the path and the lines of a file in a result of the tool `read`.
-fn parse_read_answer(answer: &str) -> Option<(String, Vec<(u64, String)>)> {
+fn parse_read_result(answer: &str) -> Option<(String, Vec<(u64, String)>)> {
     let (heading, text) = answer.split_once('\n')?;
     let (path, _) = heading.rsplit_once(", lines ")?;
     let line = |line: &str| {
@@ -334,7 +335,7 @@ fn parse_read_answer(answer: &str) -> Option<(String, Vec<(u64, String)>)> {
 }
 
 /// Returns the content of a named data block of a prompt.
-fn read_datum(text: &str, name: &str) -> Option<String> {
+fn read_data_block(text: &str, name: &str) -> Option<String> {
     let (before, rest) = text.split_once(&format!(" name=\"{name}\">"))?;
     let (_, word) = before.rsplit_once("<data-")?;
     let (inside, _) = rest.split_once(&format!("</data-{word}>"))?;

@@ -121,7 +121,7 @@ async fn answer_bedrock(
         shared.record_violation(number, what);
         bedrock::error_response(400, "", what)
     };
-    match credential_of_bedrock(head, body) {
+    match bedrock_credential(head, body) {
         Ok(key) if shared.knows_key(&key) => {}
         Ok(_) => {
             return bedrock::error_response(
@@ -136,7 +136,7 @@ async fn answer_bedrock(
         }
     }
     let body = serde_json::from_slice(body).map_err(|error| error.to_string());
-    let body = match body.and_then(|body: Value| bedrock::messages_request(&body, id, action)) {
+    let body = match body.and_then(|body: Value| bedrock::to_messages_request(&body, id, action)) {
         Ok(body) => body,
         Err(what) => return wrong(&what),
     };
@@ -172,7 +172,7 @@ async fn answer_chat(
         chat::error_response(400, "", what)
     };
     let body = serde_json::from_slice(body).map_err(|error| error.to_string());
-    let body = match body.and_then(|body: Value| chat::messages_request(&body)) {
+    let body = match body.and_then(|body: Value| chat::to_messages_request(&body)) {
         Ok(body) => body,
         Err(what) => return wrong(&what),
     };
@@ -190,7 +190,7 @@ async fn answer_chat(
 
 /// Returns the credential of a request to Amazon Bedrock: the bearer token, or `KEY` for a signature by the
 /// known key.
-fn credential_of_bedrock(head: &axum::http::request::Parts, body: &[u8]) -> Result<String, &'static str> {
+fn bedrock_credential(head: &axum::http::request::Parts, body: &[u8]) -> Result<String, &'static str> {
     if head.headers.contains_key("x-api-key") || head.headers.contains_key("anthropic-workspace-id") {
         return Err("a header of another service");
     }
@@ -308,7 +308,7 @@ async fn send_answer(
             }
             return response;
         }
-        Some(ModelFault::Reset) => return hang_up(),
+        Some(ModelFault::Reset) => return connection_close_response(),
         Some(ModelFault::EmptyBody) => return StatusCode::OK.into_response(),
         Some(ModelFault::Html) => return axum::response::Html(HTML_ERROR_PAGE).into_response(),
         Some(ModelFault::Slow { millis }) => tokio::time::sleep(Duration::from_millis(*millis)).await,
@@ -326,10 +326,10 @@ async fn send_answer(
     if !is_stream {
         return match fault {
             None | Some(ModelFault::Slow { .. }) => {
-                shared.bill(number, &ready, ready.usage.output, true);
+                shared.record_bill(number, &ready, ready.usage.output, true);
                 axum::Json(events::answer_message(&ready)).into_response()
             }
-            Some(_) => hang_up(),
+            Some(_) => connection_close_response(),
         };
     }
     let (sender, receiver) = channel(MAX_BUFFERED_PIECES);
@@ -344,7 +344,7 @@ async fn send_answer(
     response
 }
 
-fn hang_up() -> Response {
+fn connection_close_response() -> Response {
     let mut response = StatusCode::OK.into_response();
     response.extensions_mut().insert(ConnectionCloseMarker);
     response
@@ -405,7 +405,7 @@ impl AnswerStream {
         if self.apply_fault(&fault, StreamPosition::Headers, &[]).await.is_err() {
             return;
         }
-        let events = self.api.stream(answer);
+        let events = self.api.answer_events(answer);
         for (index, event) in events.iter().enumerate() {
             if let Some(ModelFault::Drip { millis }) = fault {
                 tokio::time::sleep(Duration::from_millis(millis)).await;
@@ -432,7 +432,7 @@ impl AnswerStream {
     fn bill_written(&self, answer: &PreparedAnswer, content_bytes: usize, is_last: bool) {
         let content_bytes = u64::try_from(content_bytes.div_ceil(4)).unwrap_or(u64::MAX);
         let output = if is_last { answer.usage.output } else { content_bytes.min(answer.usage.output) };
-        self.shared.bill(self.number, answer, output, is_last);
+        self.shared.record_bill(self.number, answer, output, is_last);
     }
 
     /// Waits until the connection has written all sent pieces, or until the connection is closed.
@@ -476,12 +476,12 @@ impl AnswerStream {
             }
             Some(ModelFault::Stall { after }) if *after == position => {
                 self.wait_until_flushed().await;
-                self.shared.record_hung_answer();
+                self.shared.record_stalled_answer();
                 self.sender.closed().await;
                 Err(StreamEnd)
             }
             Some(ModelFault::Endless) if position == StreamPosition::Start => {
-                self.send_piece(self.api.text_block()).await?;
+                self.send_piece(self.api.encode_text_block_start()).await?;
                 loop {
                     self.send_piece(self.api.encode_text_delta("and so on, ")).await?;
                 }

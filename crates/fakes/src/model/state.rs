@@ -101,7 +101,7 @@ impl FakeModelShared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn stall(&self, nth: u64) {
+    pub(super) fn stall_request(&self, nth: u64) {
         self.stall.send_replace((Some(nth), false));
     }
 
@@ -199,17 +199,17 @@ impl FakeModelShared {
         self.lock_state().violations.clone()
     }
 
-    pub(super) fn hung_answer_count(&self) -> u64 {
+    pub(super) fn stalled_answer_count(&self) -> u64 {
         self.lock_state().stalled_answer_count
     }
 
     /// Counts an answer that has stalled and sends nothing more.
-    pub(super) fn record_hung_answer(&self) {
+    pub(super) fn record_stalled_answer(&self) {
         self.lock_state().stalled_answer_count += 1;
     }
 
     /// Sets the bill of a request to the output tokens of the part that was sent so far.
-    pub(super) fn bill(&self, number: u64, answer: &PreparedAnswer, output: u64, is_complete: bool) {
+    pub(super) fn record_bill(&self, number: u64, answer: &PreparedAnswer, output: u64, is_complete: bool) {
         let usage = ScriptedUsage { output, ..answer.usage };
         let bill = RequestUsage { number, model: answer.model.clone(), usage, is_complete };
         self.lock_state().bills.insert(number, bill);

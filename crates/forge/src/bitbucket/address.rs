@@ -90,7 +90,7 @@ pub(super) fn quote_text(text: &str) -> String {
 }
 
 /// Caches a value without expiry. If the cache is full, it is cleared first.
-pub(super) fn remember_bounded<V>(cache: &mut HashMap<String, V>, key: String, value: V) {
+pub(super) fn insert_bounded<V>(cache: &mut HashMap<String, V>, key: String, value: V) {
     if cache.len() >= MAX_CACHE_ENTRIES {
         cache.clear();
     }

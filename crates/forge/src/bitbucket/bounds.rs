@@ -18,7 +18,7 @@ pub(super) const MAX_REPOSITORY_PAGES: usize = 100;
 pub(super) const MAX_COMMENT_CHARS: usize = 4096;
 
 /// Returns the error for a list with more than `max_pages` pages.
-pub(super) fn endless_list_error(purpose: &str, max_pages: usize) -> ForgeError {
+pub(super) fn too_many_pages_error(purpose: &str, max_pages: usize) -> ForgeError {
     unavailable_error(purpose, &format!("the list has more than {max_pages} pages, or its pages form a loop"))
 }
 

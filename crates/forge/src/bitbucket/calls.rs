@@ -31,7 +31,7 @@ pub(super) struct BitbucketUser {
 }
 
 impl BitbucketUser {
-    pub(super) fn author(&self) -> AuthorAccount {
+    pub(super) fn to_author_account(&self) -> AuthorAccount {
         AuthorAccount { id: self.id.clone(), login: self.login.clone(), is_person: self.is_person }
     }
 }
@@ -190,7 +190,7 @@ pub trait BitbucketApi: Clone + Send + Sync + std::fmt::Debug {
 
     /// Returns the capabilities and limits of the forge. If the server's version is known, they are those of
     /// this version.
-    fn capability_row(&self) -> &'static ForgeCapability;
+    fn forge_capability(&self) -> &'static ForgeCapability;
 
     /// Returns a copy whose write calls require this permit.
     #[must_use]
@@ -211,7 +211,7 @@ pub trait BitbucketApi: Clone + Send + Sync + std::fmt::Debug {
     ) -> Result<Vec<BitbucketPullRequest>, ForgeError>;
 
     /// Lists all comments of a pull request, oldest first.
-    async fn list_notes(
+    async fn list_comments(
         &self,
         purpose: &str,
         repo: &str,
@@ -219,7 +219,7 @@ pub trait BitbucketApi: Clone + Send + Sync + std::fmt::Debug {
     ) -> Result<Vec<BitbucketComment>, ForgeError>;
 
     /// Reads one comment; [`ForgeError::NotFound`] if the comment no longer exists.
-    async fn load_note(
+    async fn load_comment(
         &self,
         purpose: &str,
         repo: &str,
@@ -228,22 +228,22 @@ pub trait BitbucketApi: Clone + Send + Sync + std::fmt::Debug {
 
     /// Reads one comment, with the number of its thread's first comment. For a reply to a reply, the forge's
     /// response does not contain this number, so all comments are read.
-    async fn load_thread_note(
+    async fn load_thread_comment(
         &self,
         purpose: &str,
         repo: &str,
         number: u64,
         id: u64,
     ) -> Result<BitbucketComment, ForgeError> {
-        let note = self.load_note(purpose, repo, (number, id)).await?;
+        let note = self.load_comment(purpose, repo, (number, id)).await?;
         if note.is_deleted || (note.parent.is_none() && note.location.is_none()) {
             return Ok(note);
         }
-        let notes = self.list_notes(purpose, repo, number).await?;
+        let notes = self.list_comments(purpose, repo, number).await?;
         Ok(notes.into_iter().find(|note| note.id == id).unwrap_or(note))
     }
 
-    async fn create_note(
+    async fn create_comment(
         &self,
         purpose: &str,
         repo: &str,
@@ -252,7 +252,7 @@ pub trait BitbucketApi: Clone + Send + Sync + std::fmt::Debug {
     ) -> Result<BitbucketComment, ForgeError>;
 
     /// Replaces the text of a comment.
-    async fn edit_note(
+    async fn edit_comment(
         &self,
         purpose: &str,
         repo: &str,
@@ -261,7 +261,7 @@ pub trait BitbucketApi: Clone + Send + Sync + std::fmt::Debug {
     ) -> Result<(), ForgeError>;
 
     /// Deletes a comment. Returns no error if the comment no longer exists.
-    async fn delete_note(
+    async fn delete_comment(
         &self,
         purpose: &str,
         repo: &str,
@@ -269,7 +269,7 @@ pub trait BitbucketApi: Clone + Send + Sync + std::fmt::Debug {
     ) -> Result<(), ForgeError>;
 
     /// Resolves or reopens the thread that a comment began.
-    async fn settle_thread(
+    async fn set_thread_resolved(
         &self,
         purpose: &str,
         repo: &str,

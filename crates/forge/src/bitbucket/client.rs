@@ -75,11 +75,11 @@ impl<C: BitbucketApi> BitbucketClient<C> {
 
     /// Returns the id for the marker of a text in pull request `number`. In markers of pull request
     /// descriptions, the number is 0.
-    fn marker_place(&self, number: u64) -> PrId {
+    fn marker_pull_id(&self, number: u64) -> PrId {
         PrId { number, ..self.id.clone() }
     }
 
-    fn markers(&self) -> &MarkerKeys {
+    fn marker_keys(&self) -> &MarkerKeys {
         &self.calls.options().marker_keys
     }
 
@@ -88,7 +88,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         Ok(BitbucketAccounts::new(
             own,
             &self.calls.options().previous_accounts,
-            self.calls.capability_row().unique_names,
+            self.calls.forge_capability().unique_names,
         ))
     }
 
@@ -109,7 +109,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
 
     /// Returns the error for an effect that this forge does not support. No call is made.
     fn unsupported_effect_error(&self, effect: &Effect) -> ForgeError {
-        let (row, intended) = (self.calls.capability_row(), effect.intent());
+        let (row, intended) = (self.calls.forge_capability(), effect.intent());
         let reason = intended.kind.unsupported_reason_at(row.kind).unwrap_or("this effect is not supported");
         rejected_error(
             &self.describe_repository_operation(&intended.description),
@@ -143,9 +143,9 @@ impl<C: BitbucketApi> ForgeRead for BitbucketClient<C> {
 
     async fn reviews(&self) -> Result<Vec<PullReview>, ForgeError> {
         let what = self.require_pull()?.describe_pull_operation("reading the reviews");
-        let notes = self.calls.list_notes(&what, &self.repo, self.id.number).await?;
+        let notes = self.calls.list_comments(&what, &self.repo, self.id.number).await?;
         let pull = self.read_pull(&what, self.id.number).await?;
-        Ok(self.reviews_of(&self.accounts().await?, &pull, &notes))
+        Ok(self.collect_reviews(&self.accounts().await?, &pull, &notes))
     }
 
     async fn threads(&self) -> Result<Vec<ReviewThread>, ForgeError> {
@@ -209,7 +209,7 @@ impl<C: BitbucketApi> ForgeRead for BitbucketClient<C> {
     }
 
     fn publish_limits(&self) -> PublishLimits {
-        self.calls.capability_row().publish_limits(self.settle_delay())
+        self.calls.forge_capability().publish_limits(self.settle_delay())
     }
 }
 

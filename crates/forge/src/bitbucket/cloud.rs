@@ -18,8 +18,8 @@ use truing_core::id::{AccountId, Sha};
 use truing_core::port::{Clock, ForgeError, SharedStateStore};
 use url::Url;
 
-use super::address::{append_segments, remember_bounded, split_repository_name};
-use super::bounds::{MAX_PAGES, endless_list_error};
+use super::address::{append_segments, insert_bounded, split_repository_name};
+use super::bounds::{MAX_PAGES, too_many_pages_error};
 use super::login::{OwnAccount, build_client};
 use super::options::{BitbucketOptions, BitbucketOptionsError};
 use crate::http::{ForgeHttpClient, ForgeRequest, ForgeResponse, HttpTimeouts, RequestAuthorization};
@@ -35,12 +35,12 @@ struct CloudInner {
     options: BitbucketOptions,
     http: ForgeHttpClient,
     login: RequestAuthorization,
-    cache: Arc<CloudFacts>,
+    cache: Arc<CloudCache>,
 }
 
 /// The data that all clones share.
 #[derive(Debug, Default)]
-struct CloudFacts {
+struct CloudCache {
     own_account: OnceCell<OwnAccount>,
     /// Account to which the token belongs; set only if it differs from the configured account.
     token_account: OnceLock<AccountId>,
@@ -54,14 +54,14 @@ impl BitbucketCloud {
     /// # Errors
     /// [`BitbucketOptionsError`] for an invalid address, or a token that cannot be sent.
     pub fn new(options: BitbucketOptions, clock: Arc<dyn Clock>) -> Result<Self, BitbucketOptionsError> {
-        Self::with_patience(options, HttpTimeouts::default(), clock)
+        Self::with_timeouts(options, HttpTimeouts::default(), clock)
     }
 
     /// Builds a client with these limits for waiting times.
     ///
     /// # Errors
     /// As [`BitbucketCloud::new`].
-    pub fn with_patience(
+    pub fn with_timeouts(
         options: BitbucketOptions,
         patience: HttpTimeouts,
         clock: Arc<dyn Clock>,
@@ -79,7 +79,7 @@ impl BitbucketCloud {
     /// Returns a client whose rate limits are shared by all processes with this login. Call this function
     /// before the first request, because the limits that were recorded so far are discarded.
     #[must_use]
-    pub fn with_shared_limits(&self, common: Arc<dyn SharedStateStore>) -> Self {
+    pub fn with_shared_rate_limits(&self, common: Arc<dyn SharedStateStore>) -> Self {
         let CloudInner { options, http, .. } = &*self.inner;
         let login = format!("token/{}", options.token.public_fingerprint());
         self.with_http(http.with_shared_limits(common, &options.api_url, &login))
@@ -99,7 +99,7 @@ impl BitbucketCloud {
 
     /// Adds advice to the error of a request that an access token may not make. The new message names the
     /// configuration key that replaces the request.
-    fn access_token_error(&self, error: ForgeError, key: &str, value: &str) -> ForgeError {
+    fn add_access_token_advice(&self, error: ForgeError, key: &str, value: &str) -> ForgeError {
         let options = &self.inner.options;
         if options.email.is_some() {
             return error;
@@ -127,7 +127,7 @@ impl BitbucketCloud {
             match next {
                 None => return Ok(all),
                 Some(next) if seen.len() == MAX_PAGES || seen.contains(&next) => {
-                    return Err(endless_list_error(purpose, MAX_PAGES));
+                    return Err(too_many_pages_error(purpose, MAX_PAGES));
                 }
                 Some(next) => url = next,
             }
@@ -135,25 +135,25 @@ impl BitbucketCloud {
     }
 
     /// Returns an address below the root of the API.
-    fn root<'a>(&self, tail: impl IntoIterator<Item = &'a str>) -> Url {
+    fn root_url<'a>(&self, tail: impl IntoIterator<Item = &'a str>) -> Url {
         append_segments(&self.inner.options.api_url, tail)
     }
 
     /// Returns an address below a repository's address.
-    fn url(&self, purpose: &str, repo: &str, tail: &[&str]) -> Result<Url, ForgeError> {
+    fn repository_url(&self, purpose: &str, repo: &str, tail: &[&str]) -> Result<Url, ForgeError> {
         let (workspace, slug) = split_repository_name(purpose, repo)?;
-        Ok(self.root(["repositories", workspace, slug].into_iter().chain(tail.iter().copied())))
+        Ok(self.root_url(["repositories", workspace, slug].into_iter().chain(tail.iter().copied())))
     }
 
     /// Returns an address below a pull request's address.
     fn pull_url(&self, purpose: &str, repo: &str, number: u64, tail: &[&str]) -> Result<Url, ForgeError> {
         let number = number.to_string();
         let path: Vec<&str> = ["pullrequests", &number].into_iter().chain(tail.iter().copied()).collect();
-        self.url(purpose, repo, &path)
+        self.repository_url(purpose, repo, &path)
     }
 
     /// Returns the address of a pull request's web page. The address is built without a request.
-    fn page_of(&self, purpose: &str, repo: &str, number: u64) -> Result<Url, ForgeError> {
+    fn pull_page_url(&self, purpose: &str, repo: &str, number: u64) -> Result<Url, ForgeError> {
         let (workspace, slug) = split_repository_name(purpose, repo)?;
         Ok(append_segments(
             &self.inner.options.git_url,
@@ -162,16 +162,12 @@ impl BitbucketCloud {
     }
 
     /// Returns the cached full hash for this key.
-    fn learnt_hash(&self, key: &str) -> Option<Sha> {
+    fn cached_hash(&self, key: &str) -> Option<Sha> {
         self.inner.cache.hashes.lock().unwrap_or_else(PoisonError::into_inner).get(key).cloned()
     }
 
-    fn learn_hash(&self, key: String, sha: Sha) {
-        remember_bounded(
-            &mut self.inner.cache.hashes.lock().unwrap_or_else(PoisonError::into_inner),
-            key,
-            sha,
-        );
+    fn cache_hash(&self, key: String, sha: Sha) {
+        insert_bounded(&mut self.inner.cache.hashes.lock().unwrap_or_else(PoisonError::into_inner), key, sha);
     }
 }
 

@@ -17,8 +17,8 @@ use tokio::sync::OnceCell;
 use truing_core::port::{Clock, ForgeError, SharedStateStore};
 use url::Url;
 
-use super::address::{append_segments, remember_bounded, split_repository_name, with_query};
-use super::bounds::{MAX_PAGES, endless_list_error};
+use super::address::{append_segments, insert_bounded, split_repository_name, with_query};
+use super::bounds::{MAX_PAGES, too_many_pages_error};
 use super::login::{OwnAccount, build_client};
 use super::options::{BitbucketOptions, BitbucketOptionsError};
 use crate::capability::BITBUCKET_DC;
@@ -37,7 +37,7 @@ struct DataCenterInner {
     options: BitbucketOptions,
     http: ForgeHttpClient,
     login: RequestAuthorization,
-    cache: Arc<DataCenterFacts>,
+    cache: Arc<DataCenterCache>,
     /// Cached diff of the pull request of the latest comment. One diff is sufficient, because each run has
     /// its own client.
     diff: Arc<CachedPullDiff>,
@@ -48,7 +48,7 @@ type CachedPullDiff = Mutex<Option<(u64, Arc<PullDiff>)>>;
 
 /// The data that all clones share.
 #[derive(Debug)]
-struct DataCenterFacts {
+struct DataCenterCache {
     own_account: OnceCell<OwnAccount>,
     version: OnceLock<DataCenterVersion>,
     /// Names of repositories by id.
@@ -61,20 +61,20 @@ impl BitbucketDataCenter {
     /// # Errors
     /// [`BitbucketOptionsError`] for an invalid address, or a token that cannot be sent.
     pub fn new(options: BitbucketOptions, clock: Arc<dyn Clock>) -> Result<Self, BitbucketOptionsError> {
-        Self::with_patience(options, HttpTimeouts::default(), clock)
+        Self::with_timeouts(options, HttpTimeouts::default(), clock)
     }
 
     /// Builds a client with these limits for waiting times.
     ///
     /// # Errors
     /// As [`BitbucketDataCenter::new`].
-    pub fn with_patience(
+    pub fn with_timeouts(
         options: BitbucketOptions,
         patience: HttpTimeouts,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, BitbucketOptionsError> {
         let (http, login) = build_client(&options, patience, clock)?;
-        let learnt = DataCenterFacts {
+        let learnt = DataCenterCache {
             own_account: OnceCell::new(),
             version: OnceLock::new(),
             names: Mutex::default(),
@@ -101,7 +101,7 @@ impl BitbucketDataCenter {
     /// Returns a client whose rate limits are shared by all processes with this login. Call this function
     /// before the first request, because the limits that were recorded so far are discarded.
     #[must_use]
-    pub fn with_shared_limits(&self, common: Arc<dyn SharedStateStore>) -> Self {
+    pub fn with_shared_rate_limits(&self, common: Arc<dyn SharedStateStore>) -> Self {
         let DataCenterInner { options, http, .. } = &*self.inner;
         let login = format!("token/{}", options.token.public_fingerprint());
         self.with_http(http.with_shared_limits(common, &options.api_url, &login))
@@ -125,14 +125,15 @@ impl BitbucketDataCenter {
     /// name.
     async fn is_token_valid(&self) -> bool {
         let DataCenterInner { http, login, .. } = &*self.inner;
-        let call = ForgeRequest::get("checking whether the token is valid", self.properties());
+        let call =
+            ForgeRequest::get("checking whether the token is valid", self.application_properties_url());
         let answer = http.send(login, &call).await;
         answer.is_ok_and(|answer| answer.header(ACCOUNT_NAME_HEADER).is_some_and(|name| !name.is_empty()))
     }
 
     /// Returns the address at which the server reports its version.
-    fn properties(&self) -> Url {
-        self.root(["api", "latest", "application-properties"])
+    fn application_properties_url(&self) -> Url {
+        self.root_url(["api", "latest", "application-properties"])
     }
 
     async fn get<T: DeserializeOwned>(&self, purpose: &str, url: Url) -> Result<T, ForgeError> {
@@ -144,20 +145,20 @@ impl BitbucketDataCenter {
     async fn get_all<T: DeserializeOwned>(&self, purpose: &str, list_url: Url) -> Result<Vec<T>, ForgeError> {
         let (mut all, mut start) = (Vec::new(), 0);
         for _ in 0..MAX_PAGES {
-            let page: wire::DataCenterPage<T> = self.get(purpose, page_url(&list_url, start)).await?;
+            let page: wire::DataCenterPage<T> = self.get(purpose, list_page_url(&list_url, start)).await?;
             let next = page.next_start();
             all.extend(page.values);
             match next {
                 None => return Ok(all),
-                Some(next) if next <= start => return Err(endless_list_error(purpose, MAX_PAGES)),
+                Some(next) if next <= start => return Err(too_many_pages_error(purpose, MAX_PAGES)),
                 Some(next) => start = next,
             }
         }
-        Err(endless_list_error(purpose, MAX_PAGES))
+        Err(too_many_pages_error(purpose, MAX_PAGES))
     }
 
     /// Returns an address below the root of the server.
-    fn root<'a>(&self, tail: impl IntoIterator<Item = &'a str>) -> Url {
+    fn root_url<'a>(&self, tail: impl IntoIterator<Item = &'a str>) -> Url {
         append_segments(&self.inner.options.api_url, ["rest"].into_iter().chain(tail))
     }
 
@@ -171,11 +172,11 @@ impl BitbucketDataCenter {
     ) -> Result<Url, ForgeError> {
         let (key, slug) = split_repository_name(purpose, repo)?;
         let path = [api, "latest", "projects", key, "repos", slug];
-        Ok(self.root(path.into_iter().chain(tail.iter().copied())))
+        Ok(self.root_url(path.into_iter().chain(tail.iter().copied())))
     }
 
     /// Returns an address below a repository's address in the main API.
-    fn url(&self, purpose: &str, repo: &str, tail: &[&str]) -> Result<Url, ForgeError> {
+    fn repository_url(&self, purpose: &str, repo: &str, tail: &[&str]) -> Result<Url, ForgeError> {
         self.repository_api_url(purpose, "api", repo, tail)
     }
 
@@ -183,22 +184,22 @@ impl BitbucketDataCenter {
     fn pull_url(&self, purpose: &str, repo: &str, number: u64, tail: &[&str]) -> Result<Url, ForgeError> {
         let number = number.to_string();
         let path: Vec<&str> = ["pull-requests", &number].into_iter().chain(tail.iter().copied()).collect();
-        self.url(purpose, repo, &path)
+        self.repository_url(purpose, repo, &path)
     }
 
     /// Returns the address of a pull request's web page.
-    fn page_of(&self, purpose: &str, repo: &str, number: u64) -> Result<Url, ForgeError> {
+    fn pull_page_url(&self, purpose: &str, repo: &str, number: u64) -> Result<Url, ForgeError> {
         let (key, slug) = split_repository_name(purpose, repo)?;
         let path = ["projects", key, "repos", slug, "pull-requests", &number.to_string()];
         Ok(append_segments(&self.inner.options.api_url, path))
     }
 
-    fn remember_name(&self, id: &str, name: &str) {
+    fn cache_repository_name(&self, id: &str, name: &str) {
         let mut names = self.inner.cache.names.lock().unwrap_or_else(PoisonError::into_inner);
-        remember_bounded(&mut names, id.to_owned(), name.to_owned());
+        insert_bounded(&mut names, id.to_owned(), name.to_owned());
     }
 
-    fn name_of(&self, id: &str) -> Option<String> {
+    fn cached_repository_name(&self, id: &str) -> Option<String> {
         self.inner.cache.names.lock().unwrap_or_else(PoisonError::into_inner).get(id).cloned()
     }
 }
@@ -228,7 +229,7 @@ pub(super) fn required_permission(method: &str, path: &str) -> &'static str {
 }
 
 /// Returns the address of the list page that begins at this item, with the maximum page size.
-fn page_url(list_url: &Url, start: u64) -> Url {
+fn list_page_url(list_url: &Url, start: u64) -> Url {
     let (start, limit) = (start.to_string(), BITBUCKET_DC.max_page_size.to_string());
     with_query(list_url.clone(), &[("start", &start), ("limit", &limit)])
 }

@@ -41,13 +41,13 @@ pub(super) fn to_pull_list_item(pull: BitbucketPullRequest) -> PullListItem {
     }
 }
 
-fn kind_of(note: &BitbucketComment) -> CommentKind {
+fn comment_kind(note: &BitbucketComment) -> CommentKind {
     if note.location.is_some() { CommentKind::Diff } else { CommentKind::Conversation }
 }
 
-pub(super) fn pull_comment(number: u64, url: &str, note: BitbucketComment) -> PullComment {
+pub(super) fn to_pull_comment(number: u64, url: &str, note: BitbucketComment) -> PullComment {
     PullComment {
-        kind: kind_of(&note),
+        kind: comment_kind(&note),
         id: note.id,
         first_comment: note
             .parent
@@ -55,7 +55,7 @@ pub(super) fn pull_comment(number: u64, url: &str, note: BitbucketComment) -> Pu
             .map(|_| CommentId::new(note.first_comment.to_string())),
         number,
         url: url.to_owned(),
-        author: note.author.map(|user| user.author()),
+        author: note.author.map(|user| user.to_author_account()),
         body: note.text.chars().take(MAX_COMMENT_CHARS).collect(),
         created: note.created,
         updated: note.updated,
@@ -63,14 +63,14 @@ pub(super) fn pull_comment(number: u64, url: &str, note: BitbucketComment) -> Pu
 }
 
 /// Returns a pull request's comments that were written or changed at or after `since`, oldest change first.
-pub(super) fn new_comments(
+pub(super) fn pull_comments_since(
     number: u64,
     url: &str,
     notes: Vec<BitbucketComment>,
     since: UnixMillis,
 ) -> Vec<PullComment> {
     let new = notes.into_iter().filter(|note| !note.is_deleted && note.updated >= since);
-    let mut comments: Vec<PullComment> = new.map(|note| pull_comment(number, url, note)).collect();
+    let mut comments: Vec<PullComment> = new.map(|note| to_pull_comment(number, url, note)).collect();
     comments.sort_by_key(|comment| (comment.updated, comment.id));
     comments
 }

@@ -63,14 +63,14 @@ impl<'a> BitbucketAccounts<'a> {
     }
 
     /// Returns true if this is an account of Truing. Returns false for a deleted account.
-    pub(super) fn is_ours(&self, user: Option<&BitbucketUser>) -> bool {
+    pub(super) fn is_own_account(&self, user: Option<&BitbucketUser>) -> bool {
         user.is_some_and(|user| self.account_kind(user).is_some())
     }
 
     /// Converts an account to an actor. The field `ours` is true for an account of Truing.
     pub(super) fn actor(&self, user: &BitbucketUser) -> Actor {
         let (id, login) = (user.id.clone(), user.login.clone());
-        Actor { id, login, is_own_account: self.is_ours(Some(user)), person: user.is_person }
+        Actor { id, login, is_own_account: self.is_own_account(Some(user)), person: user.is_person }
     }
 }
 

@@ -17,7 +17,7 @@ use truing_core::publish::{
 use truing_git::SecretString;
 
 use super::*;
-use crate::capability::MarkerForm;
+use crate::capability::MarkerSyntax;
 use crate::forge_server::ForgeServer as _;
 use crate::listing::CachedListing;
 use crate::marker::MarkerKeys;
@@ -43,7 +43,7 @@ fn pr(repository: &str) -> PrId {
 }
 
 fn keys() -> MarkerKeys {
-    MarkerKeys::new(b"test key", &[]).with_marker_syntax(MarkerForm::LinkReference)
+    MarkerKeys::new(b"test key", &[]).with_marker_syntax(MarkerSyntax::LinkReference)
 }
 
 fn options(server: &Server) -> BitbucketOptions {
@@ -66,11 +66,11 @@ fn hand() -> ManualClock {
 }
 
 fn cloud(server: &Server) -> BitbucketCloud {
-    BitbucketCloud::with_patience(options(server), test_timeouts(), Arc::new(hand())).unwrap()
+    BitbucketCloud::with_timeouts(options(server), test_timeouts(), Arc::new(hand())).unwrap()
 }
 
 fn center(server: &Server) -> BitbucketDataCenter {
-    BitbucketDataCenter::with_patience(options(server), test_timeouts(), Arc::new(hand())).unwrap()
+    BitbucketDataCenter::with_timeouts(options(server), test_timeouts(), Arc::new(hand())).unwrap()
 }
 
 fn pull(server: &Server) -> BitbucketCloudClient {

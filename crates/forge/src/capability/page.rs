@@ -121,8 +121,8 @@ fn render_page() -> String {
 
 fn forge_rows(forge: &ForgeCapability) -> Vec<(&'static str, String)> {
     let marker = match forge.marker {
-        MarkerForm::HtmlComment => "an HTML comment on the last line",
-        MarkerForm::LinkReference => "an unused link reference on the last line",
+        MarkerSyntax::HtmlComment => "an HTML comment on the last line",
+        MarkerSyntax::LinkReference => "an unused link reference on the last line",
     };
     let lines = match forge.commentable_lines {
         CommentableLines::OneHunk => "one or more lines of one hunk: added, removed or context lines",
@@ -165,9 +165,9 @@ fn forge_rows(forge: &ForgeCapability) -> Vec<(&'static str, String)> {
         ReviewPosting::Comment => "a comment, and separate comments on lines",
     };
     let permission = match forge.lookup_permission {
-        LookupPermission::Write => "the token of any account with write access to the repository",
-        LookupPermission::Admin => "the token of an administrator of the repository",
-        LookupPermission::AnyUserLogin => "the token of a user",
+        WriterLookupPermission::Write => "the token of any account with write access to the repository",
+        WriterLookupPermission::Admin => "the token of an administrator of the repository",
+        WriterLookupPermission::AnyUserLogin => "the token of a user",
     };
     let refused = match forge.refusal_consequence {
         RejectedDeliveryConsequence::DeliveryLost => {

@@ -44,7 +44,7 @@ struct CheckRunOutput {
 }
 
 /// Returns the pull request that the `external_id` of our check run names.
-pub(super) fn pull_of_check(external_id: &str) -> Option<PrId> {
+pub(super) fn parse_check_external_id(external_id: &str) -> Option<PrId> {
     let (whose, _) = external_id.split_once('#')?;
     PrId::from_key(&SlotKey::new(whose))
 }
@@ -59,7 +59,7 @@ impl GitHubClient {
         let all: Vec<Value> = status.check.annotations.iter().filter_map(build_annotation).collect();
         let whose = self.id.key();
         let name = format!("{whose}#{}", annotations_digest(&all));
-        let runs = self.our_checks(&what, app, status, whose.as_str()).await?;
+        let runs = self.list_own_check_runs(&what, app, status, whose.as_str()).await?;
         let begun = runs.iter().find(|run| run.external_id.as_deref() == Some(name.as_str()));
         let blank = || runs.iter().find(|run| run.output.annotations_count == 0);
         let mut rest = all.as_slice();
@@ -96,7 +96,7 @@ impl GitHubClient {
 
     /// Lists our check runs for this pull request on the commit. Check runs for another pull request with the
     /// same commit are omitted.
-    async fn our_checks(
+    async fn list_own_check_runs(
         &self,
         purpose: &str,
         app: u64,

@@ -135,12 +135,12 @@ impl GitHubClient {
     }
 
     /// Returns true if the write is known to be rejected in this repository.
-    pub(super) fn is_refused(&self, extra: OptionalWrite) -> bool {
+    pub(super) fn is_write_refused(&self, extra: OptionalWrite) -> bool {
         self.github.inner.auth.refusals.is_refused(&self.id.repository, extra)
     }
 
     /// Returns true unless the forge rejected the write in this repository within the last 24 hours.
-    pub(super) fn may_try(&self, extra: OptionalWrite) -> bool {
+    pub(super) fn may_try_write(&self, extra: OptionalWrite) -> bool {
         self.github.inner.auth.refusals.may_try(&self.id.repository, extra, self.github.inner.http.now())
     }
 
@@ -148,14 +148,17 @@ impl GitHubClient {
         self.id.number.to_string()
     }
 
-    pub(super) fn markers(&self) -> &MarkerKeys {
+    pub(super) fn marker_keys(&self) -> &MarkerKeys {
         &self.github.inner.options.markers
     }
 
     /// Returns the item that a comment shows, the text without the marker, and true if a known key signed the
     /// marker. Returns `None` if the marker is not for this pull request and this producer.
-    pub(super) fn item_of(&self, comment: &wire::GitHubComment) -> Option<(CommentSubject, String, bool)> {
-        match self.markers().find_marker(&self.id, comment.body.as_deref().unwrap_or_default()) {
+    pub(super) fn parse_comment_subject(
+        &self,
+        comment: &wire::GitHubComment,
+    ) -> Option<(CommentSubject, String, bool)> {
+        match self.marker_keys().find_marker(&self.id, comment.body.as_deref().unwrap_or_default()) {
             MarkerMatch::Verified { producer: whose, item, body } if whose == self.producer => {
                 Some((item, body, true))
             }
@@ -183,7 +186,7 @@ impl GitHubClient {
         let url = self.comment_url(&what, comment)?;
         let read: wire::GitHubComment = self.send(&ForgeRequest::get(what.as_str(), url)).await?.json()?;
         let ours = read.user.as_ref().is_some_and(|user| accounts.account_kind(user).is_some());
-        Ok(self.item_of(&read).filter(|_| ours).map(|(item, ..)| item))
+        Ok(self.parse_comment_subject(&read).filter(|_| ours).map(|(item, ..)| item))
     }
 
     /// Finds the topic of the comment of ours that began a thread on the diff.

@@ -57,16 +57,16 @@ impl GitHubClient {
         let mut drafts = Vec::with_capacity(comments.len());
         for draft in comments {
             let mut comment = location_fields(&what, &draft.location)?;
-            comment["body"] = self.marked_item(&draft.item, &draft.body).into();
+            comment["body"] = self.add_subject_marker(&draft.item, &draft.body).into();
             drafts.push(comment);
         }
-        let body = self.marked_item(&CommentSubject::from_word(REVIEW_BODY_WORD), REVIEW_BODY);
+        let body = self.add_subject_marker(&CommentSubject::from_word(REVIEW_BODY_WORD), REVIEW_BODY);
         let review =
             json!({ "commit_id": commit.as_str(), "event": "COMMENT", "body": body, "comments": drafts });
         let url = self.url(&what, &["pulls", &self.number(), "reviews"])?;
         let made: wire::CreatedItem =
             self.send(&ForgeRequest::create(what, url, review).for_diff_comment()).await?.json()?;
-        Ok(self.comments_of_review(made.id).await)
+        Ok(self.find_review_comments(made.id).await)
     }
 
     /// Posts one comment on a file of the diff.
@@ -80,7 +80,7 @@ impl GitHubClient {
             "commit_id": commit.as_str(),
             "path": path_text(&what, &comment.location.path)?,
             "subject_type": "file",
-            "body": self.marked_item(&comment.item, &comment.body),
+            "body": self.add_subject_marker(&comment.item, &comment.body),
         });
         let url = self.url(&what, &["pulls", &self.number(), "comments"])?;
         let made: wire::CreatedItem =
@@ -90,7 +90,7 @@ impl GitHubClient {
 
     pub(super) async fn create_summary(&self, body: &str) -> Result<CommentId, ForgeError> {
         let what = self.pull_purpose("posting the summary");
-        let body = json!({ "body": self.marked_item(&CommentSubject::Summary, body) });
+        let body = json!({ "body": self.add_subject_marker(&CommentSubject::Summary, body) });
         let url = self.url(&what, &["issues", &self.number(), "comments"])?;
         let made: wire::CreatedItem = self.send(&ForgeRequest::create(what, url, body)).await?.json()?;
         Ok(GitHubCommentId::Issue(made.id).to_comment_id())
@@ -105,7 +105,7 @@ impl GitHubClient {
     ) -> Result<(), ForgeError> {
         let what = self.pull_purpose(&format!("rewriting comment {comment}"));
         let url = self.comment_url(&what, comment)?;
-        let body = json!({ "body": self.marked_item(item, body) });
+        let body = json!({ "body": self.add_subject_marker(item, body) });
         self.send(&ForgeRequest::set(what, Method::PATCH, url, Some(body))).await?.check_body()
     }
 
@@ -123,10 +123,11 @@ impl GitHubClient {
 
     /// Sets the commit's status under our context.
     pub(super) async fn set_status(&self, status: &DesiredStatus) -> Result<(), ForgeError> {
-        if let Some(app) = self.github.app().filter(|_| self.may_try(OptionalWrite::Checks)) {
+        if let Some(app) = self.github.app_id().filter(|_| self.may_try_write(OptionalWrite::Checks)) {
             match self.record_write_result(OptionalWrite::Checks, self.set_check(app, status).await) {
-                Err(_) if self.is_refused(OptionalWrite::Checks) && self.may_try(OptionalWrite::Statuses) => {
-                }
+                Err(_)
+                    if self.is_write_refused(OptionalWrite::Checks)
+                        && self.may_try_write(OptionalWrite::Statuses) => {}
                 set => return set,
             }
         }
@@ -143,7 +144,7 @@ impl GitHubClient {
     /// Returns true if the commit has this status under our context. Check runs are not searched, because
     /// setting a check run again only updates the existing check run.
     pub(super) async fn has_status(&self, status: &DesiredStatus) -> Result<bool, ForgeError> {
-        if self.github.app().is_some() && !self.is_refused(OptionalWrite::Checks) {
+        if self.github.app_id().is_some() && !self.is_write_refused(OptionalWrite::Checks) {
             return Ok(false);
         }
         let what = self.pull_purpose(&format!("reading the status of commit {}", status.sha.short_sha()));
@@ -179,7 +180,7 @@ impl GitHubClient {
     }
 
     /// Returns true if this thread is open.
-    pub(super) async fn is_open(&self, thread: &ThreadId) -> Result<bool, ForgeError> {
+    pub(super) async fn is_thread_open(&self, thread: &ThreadId) -> Result<bool, ForgeError> {
         let threads = self.thread_states().await?;
         let mut these = threads.iter().filter(|one| one.thread.id == *thread);
         Ok(these.any(|one| one.thread.state == ThreadState::Open))
@@ -197,20 +198,20 @@ impl GitHubClient {
     }
 
     /// Returns a text with the marker of an item as its last line, ready to post.
-    fn marked_item(&self, item: &CommentSubject, text: &str) -> String {
-        with_marker(text, &self.markers().sign(&self.id, self.producer, item))
+    fn add_subject_marker(&self, item: &CommentSubject, text: &str) -> String {
+        with_marker(text, &self.marker_keys().sign(&self.id, self.producer, item))
     }
 
     /// Returns the ids of the comments of a new review, found by their markers. A comment that cannot be
     /// listed now is found by its marker later, so errors are ignored.
-    async fn comments_of_review(&self, review: u64) -> Vec<(CommentSubject, CommentId)> {
+    async fn find_review_comments(&self, review: u64) -> Vec<(CommentSubject, CommentId)> {
         let what = self.pull_purpose("listing the comments of a new review");
         let mut known = Vec::new();
         let url =
             self.list_url(&what, &["pulls", &self.number(), "reviews", &review.to_string(), "comments"], &[]);
         if let Ok(url) = url {
             let each = |comment: wire::GitHubComment| {
-                if let Some((item, ..)) = self.item_of(&comment) {
+                if let Some((item, ..)) = self.parse_comment_subject(&comment) {
                     known.push((item, GitHubCommentId::Review(comment.id).to_comment_id()));
                 }
             };

@@ -70,7 +70,7 @@ impl<'a> ObservedComments<'a> {
         let whose = comment.user.as_ref().and_then(|user| self.accounts.account_kind(user));
         let (true, Some(whose)) = (self.seen_ids.insert(id), whose) else { return };
         let known = self.recorded_items.get(&id).map(|item| (*item).clone());
-        let marked = match (self.pull.item_of(&comment), known) {
+        let marked = match (self.pull.parse_comment_subject(&comment), known) {
             // The records contain this comment, so its item is known even if an unknown key signed the
             // marker.
             (Some((_, body, false)), Some(item)) => Some((item, body, true)),

@@ -52,7 +52,7 @@ impl GitHub {
         calls: &mut u64,
     ) -> Result<(), ForgeError> {
         let root = &self.inner.options.api_url;
-        if self.app().is_none() {
+        if self.app_id().is_none() {
             let list = listing.lists.entry(String::new()).or_default();
             if !self.inner.auth.is_identity_known() {
                 *calls = calls.saturating_sub(1);

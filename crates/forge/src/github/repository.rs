@@ -36,13 +36,16 @@ impl GitHubClient {
     /// request or issue whose conversation contains the comment. For the description of a pull request or an
     /// issue, `number` is 0.
     pub(super) fn add_topic_marker(&self, number: u64, topic: &Topic, text: &str) -> String {
-        with_marker(text, &self.markers().sign_topic(&self.marker_pr_id(number), self.producer, topic))
+        with_marker(text, &self.marker_keys().sign_topic(&self.marker_pr_id(number), self.producer, topic))
     }
 
     /// Returns the text without its marker, and the topic if one of our accounts wrote the text.
     fn read_topic(&self, number: u64, is_ours: bool, text: Option<&str>) -> (Option<Topic>, String) {
-        let (topic, body) =
-            self.markers().find_topic(&self.marker_pr_id(number), self.producer, text.unwrap_or_default());
+        let (topic, body) = self.marker_keys().find_topic(
+            &self.marker_pr_id(number),
+            self.producer,
+            text.unwrap_or_default(),
+        );
         (topic.filter(|_| is_ours), body)
     }
 
@@ -55,7 +58,7 @@ impl GitHubClient {
     ) -> (Option<Topic>, String) {
         let text = text.unwrap_or_default();
         let (topic, body) =
-            self.markers().find_verified_topic(&self.marker_pr_id(number), self.producer, text);
+            self.marker_keys().find_verified_topic(&self.marker_pr_id(number), self.producer, text);
         (topic.filter(|_| is_ours), body)
     }
 
@@ -111,7 +114,7 @@ impl GitHubClient {
     /// Returns true if we may push to the repository; `None` if the permission is unknown.
     /// `reported_permission` is the permission that the repository reports for the requesting account.
     async fn may_push(&self, reported_permission: Option<bool>) -> Result<Option<bool>, ForgeError> {
-        if self.github.app().is_none() {
+        if self.github.app_id().is_none() {
             // A repository reports the permission of an account. An installation's token has no account, so
             // its reported permission is ignored.
             let installation = self.github.identity(self.scope()).await?.is_installation;

@@ -111,7 +111,7 @@ struct PermissionBody {
 }
 
 #[derive(Deserialize)]
-struct ProtectedBody {
+struct BranchProtectionBody {
     protected: bool,
 }
 
@@ -167,19 +167,19 @@ impl ForgeServer for GitHub {
     }
 
     fn app_id_for_checks(&self) -> Option<u64> {
-        self.app()
+        self.app_id()
     }
 
     async fn repository(&self, repo: &str) -> Result<ForgeRepository, ForgeError> {
         let what = format!("{repo}: reading the repository");
         let url = self.repository_url(&what, repo, &[])?;
-        self.one_repository(TokenScope::RepositoryName(repo), what, url).await
+        self.read_repository(TokenScope::RepositoryName(repo), what, url).await
     }
 
     async fn repository_by_id(&self, id: &str) -> Result<ForgeRepository, ForgeError> {
         let what = format!("reading the repository with id {id}");
         let url = append_segments(&self.inner.options.api_url, ["repositories", id]);
-        self.one_repository(TokenScope::RepositoryId(id), what, url).await
+        self.read_repository(TokenScope::RepositoryId(id), what, url).await
     }
 
     async fn refresh_open_pulls(
@@ -283,7 +283,7 @@ impl ForgeServer for GitHub {
         let url = self.repository_url(&what, repo, &[comment_segment(kind), "comments", &id.to_string()])?;
         let read =
             self.send(TokenScope::RepositoryName(repo), &ForgeRequest::get(what.as_str(), url)).await?;
-        pull_comment(&what, kind, read.json()?)
+        to_pull_comment(&what, kind, read.json()?)
     }
 
     async fn may_write(&self, repo: &str, author: &AuthorAccount) -> Result<bool, ForgeError> {
@@ -301,11 +301,11 @@ impl ForgeServer for GitHub {
         Ok(may && answer.user.is_some_and(|user| account_id(user.id) == author.id))
     }
 
-    async fn protection(&self, repo: &str, branch: &str) -> Result<BranchProtection, ForgeError> {
+    async fn branch_protection(&self, repo: &str, branch: &str) -> Result<BranchProtection, ForgeError> {
         let what = format!("{repo}: reading the protection of {branch}");
         let scope = TokenScope::RepositoryName(repo);
         let url = self.repository_url(&what, repo, &["branches", branch])?;
-        let ProtectedBody { protected } =
+        let BranchProtectionBody { protected } =
             self.send(scope, &ForgeRequest::get(what.as_str(), url)).await?.json()?;
         let url = self.repository_url(&what, repo, &["rules", "branches", branch])?;
         let rules: Vec<RuleBody> = self.send(scope, &ForgeRequest::get(what.as_str(), url)).await?.json()?;
@@ -320,7 +320,7 @@ impl ForgeServer for GitHub {
 }
 
 impl GitHub {
-    async fn one_repository(
+    async fn read_repository(
         &self,
         scope: TokenScope<'_>,
         purpose: String,
@@ -353,7 +353,7 @@ impl GitHub {
         let url = paged_url(self.repository_url(&what, repo, &[comment_segment(kind), "comments"])?, &query);
         let read = |answer: &ForgeResponse| {
             let bodies = answer.json::<Vec<GitHubCommentBody>>()?.into_iter();
-            bodies.filter_map(|body| pull_comment(&what, kind, body).transpose()).collect()
+            bodies.filter_map(|body| to_pull_comment(&what, kind, body).transpose()).collect()
         };
         listing
             .refresh(
@@ -424,7 +424,7 @@ fn comment_segment(kind: CommentKind) -> &'static str {
 }
 
 /// Returns the comment; `None` if the address of its page shows that the comment is not on a pull request.
-fn pull_comment(
+fn to_pull_comment(
     purpose: &str,
     kind: CommentKind,
     body: GitHubCommentBody,

@@ -109,7 +109,7 @@ struct CommentNode {
 }
 
 #[derive(Deserialize)]
-struct ChangeData {
+struct ThreadChangeData {
     #[serde(alias = "resolveReviewThread", alias = "unresolveReviewThread")]
     change: Option<ThreadChange>,
 }
@@ -195,7 +195,7 @@ impl GitHubClient {
         let (scope, variables) =
             (TokenScope::RepositoryWrite(&self.id.repository, &self.repo), json!({ "thread": thread }));
         let changed = self.github.mutate(scope, &what, mutation, variables).await;
-        let data: ChangeData = self.record_write_result(OptionalWrite::ThreadResolution, changed)?;
+        let data: ThreadChangeData = self.record_write_result(OptionalWrite::ThreadResolution, changed)?;
         // GitHub reports success even if nothing was changed, so the returned state is checked.
         match data.change.and_then(|change| change.thread) {
             Some(now) if now.id == thread.as_str() && now.is_resolved == resolved => Ok(()),

@@ -6,11 +6,11 @@ use truing_core::id::{PrId, Sha};
 use truing_core::port::CommentKind;
 
 use super::address::is_repository_name;
-use super::checks::pull_of_check;
+use super::checks::parse_check_external_id;
 use super::{STATUS_CONTEXT, account_id};
 use crate::webhook::{
     CheckRerun, DeliveryError, DeliveryHeaders, DeliverySignature, RerunTarget, WebhookComment, WebhookEvent,
-    WebhookLabel, clean_event_name, invalid_field, is_page, missing_field, parse_body,
+    WebhookLabel, clean_event_name, invalid_field, is_page_url, missing_field, parse_body,
 };
 
 /// Header that names the event.
@@ -179,7 +179,7 @@ fn parse_pull(forge_name: &str, body: &[u8]) -> Result<WebhookEvent, DeliveryErr
     let (repository, repo) = parse_repository(event.repository)?;
     let pull = event.pull_request.ok_or_else(|| missing_field("pull_request"))?;
     let url = pull.html_url.ok_or_else(|| missing_field("pull_request.html_url"))?;
-    if !is_page(&url) {
+    if !is_page_url(&url) {
         return Err(invalid_field("pull_request.html_url", "is not a valid http or https URL"));
     }
     let head = parse_head_sha("pull_request.head.sha", pull.head)?;
@@ -204,7 +204,7 @@ fn parse_check(name: &str, forge_name: &str, body: &[u8]) -> Result<WebhookEvent
     let (repository, repo) = parse_repository(event.repository)?;
     let (app, target) = match (event.check_run, event.check_suite) {
         (Some(run), None) => {
-            let named = run.external_id.as_deref().and_then(pull_of_check);
+            let named = run.external_id.as_deref().and_then(parse_check_external_id);
             let here = |pr: &PrId| pr.forge == forge_name && pr.repository == repository;
             let Some(pr) = named.filter(here).filter(|_| run.name.as_deref() == Some(STATUS_CONTEXT)) else {
                 return ignored("of a check that is not Truing's");

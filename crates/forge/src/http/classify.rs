@@ -41,13 +41,13 @@ pub(super) fn classify_error_response(
     now: UnixMillis,
 ) -> (ClassifiedError, Option<SecondaryLimit>) {
     let request = forge_request.purpose.clone();
-    let words = cleaner.text(&join_error_reasons(body));
+    let words = cleaner.clean_line(&join_error_reasons(body));
     if let Some((wait, secondary_limit)) = rate_limit_wait(status, headers, &words, now) {
         return (ClassifiedError::permanent(ForgeError::RateLimited { request, wait }), secondary_limit);
     }
     let message = if words.is_empty() { "the forge gives no reason".to_owned() } else { words };
     let error = match status.as_u16() {
-        code if forge_request.comments_on_diff && may_reject_place(code) => {
+        code if forge_request.comments_on_diff && may_reject_location(code) => {
             ForgeError::Rejected { request, message: format!("status {code}: {message}") }
         }
         // Data Center responds with 401 if the login is valid but a permission is missing.
@@ -87,7 +87,7 @@ pub(super) fn classify_error_response(
                 "status {code} redirects to {to}: redirects are not followed, because they would disclose \
                     the token. Was the repository renamed or moved, or is api_url wrong?"
             );
-            unavailable_error(&request, &cleaner.text(&message))
+            unavailable_error(&request, &cleaner.clean_line(&message))
         }
         code => {
             let is_temporary = matches!(code, 502..=504);
@@ -101,7 +101,7 @@ pub(super) fn classify_error_response(
 /// Returns true if the forge may use this status to reject the location of a comment on a diff. The statuses
 /// differ: GitHub uses 422, Bitbucket Cloud uses 400, and Data Center uses 400, 404 and 409. Other statuses
 /// are about login, permissions, payment, a slow client or limits.
-fn may_reject_place(status: u16) -> bool {
+fn may_reject_location(status: u16) -> bool {
     matches!(status, 400..500) && !matches!(status, 401..=403 | 407 | 408 | 425 | 429 | 451)
 }
 
@@ -116,10 +116,10 @@ fn add_required_permission(
     if let Some(accepted) =
         header_text(headers, "x-accepted-github-permissions").filter(|accepted| !accepted.is_empty())
     {
-        return format!("{message} (the call requires the permission {})", cleaner.text(accepted));
+        return format!("{message} (the call requires the permission {})", cleaner.clean_line(accepted));
     }
     match required_scopes(body) {
-        Some(scopes) => format!("{message} (the call requires the scopes {})", cleaner.text(&scopes)),
+        Some(scopes) => format!("{message} (the call requires the scopes {})", cleaner.clean_line(&scopes)),
         None => message,
     }
 }

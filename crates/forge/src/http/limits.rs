@@ -169,7 +169,7 @@ impl RateLimits {
         }
         let is_spent = quota.remaining == 0;
         let note = |account: &mut OwnerLimitState, now: UnixMillis| {
-            account.record_spent(resource, is_spent.then_some(now + wait));
+            account.record_exhausted_resource(resource, is_spent.then_some(now + wait));
         };
         self.update_own(limit_owner, |own, now| note(&mut own.limit_state, now));
         if is_spent {
@@ -221,7 +221,7 @@ impl RateLimits {
         let now = self.clock.now();
         let mut state = self.state();
         if state.owner_entries.len() >= MAX_WINDOWS && !state.owner_entries.contains_key(&limit_owner) {
-            state.owner_entries.retain(|_, own| own.limit_state.is_relevant(now));
+            state.owner_entries.retain(|_, own| own.limit_state.has_active_limits(now));
         }
         decide(state.owner_entries.entry(limit_owner).or_default(), now)
     }

@@ -26,7 +26,7 @@ impl TextCleaner {
     }
 
     /// Returns one line of visible text without the tokens, truncated with `…`.
-    pub(super) fn text(&self, text: &str) -> String {
+    pub(super) fn clean_line(&self, text: &str) -> String {
         let mut line = line::visible_line(text);
         // Tokens are removed after the white space is normalised and before the text is truncated, so neither
         // step can leave a part of a token.
@@ -62,9 +62,9 @@ mod tests {
     #[test]
     fn foreign_words_are_one_visible_bounded_line_without_the_token() {
         let clean = TextCleaner::new(&SecretString::new("canary"));
-        assert_eq!(clean.text("a\r\n b\u{1b}[31m\u{202e}c\0"), "a b [31m c");
-        assert_eq!(clean.text("bad token canary."), "bad token [token].");
-        let cut = clean.text(&format!("{}canary", "é".repeat(MAX_MESSAGE_CHARS - 3)));
+        assert_eq!(clean.clean_line("a\r\n b\u{1b}[31m\u{202e}c\0"), "a b [31m c");
+        assert_eq!(clean.clean_line("bad token canary."), "bad token [token].");
+        let cut = clean.clean_line(&format!("{}canary", "é".repeat(MAX_MESSAGE_CHARS - 3)));
         assert_eq!(cut.chars().count(), MAX_MESSAGE_CHARS + 1);
         assert!(cut.ends_with("[to…"), "{cut}");
     }

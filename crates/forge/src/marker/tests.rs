@@ -249,7 +249,7 @@ fn topics_hold_against_what_items_hold_against() {
 
 #[test]
 fn both_forms_are_read_whatever_is_written() {
-    let (html, link) = (keys(), keys().with_marker_syntax(MarkerForm::LinkReference));
+    let (html, link) = (keys(), keys().with_marker_syntax(MarkerSyntax::LinkReference));
     for item in [finding("1:0f3a)-0"), CommentSubject::Summary] {
         let marker = link.sign(&pr(7), CommentProducer::Review, &item);
         assert!(marker.starts_with("[//]: # (truing:1 producer=review item="), "{marker}");
@@ -274,7 +274,7 @@ fn both_forms_are_read_whatever_is_written() {
 
 #[test]
 fn a_marker_of_one_form_with_the_end_of_the_other_is_none() {
-    let marker = keys().with_marker_syntax(MarkerForm::LinkReference).sign(
+    let marker = keys().with_marker_syntax(MarkerSyntax::LinkReference).sign(
         &pr(7),
         CommentProducer::Review,
         &CommentSubject::Summary,

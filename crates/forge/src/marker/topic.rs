@@ -24,7 +24,7 @@ impl MarkerKeys {
     /// if the text has no such marker. A marker of any kind is removed from the text; line ends and trailing
     /// white space are normalised ([`normalize_text`]). Also accepts a marker whose key is not configured.
     pub fn find_topic(&self, pr: &PrId, producer: CommentProducer, text: &str) -> (Option<Topic>, String) {
-        self.topic_of(pr, producer, text, true)
+        self.split_topic(pr, producer, text, true)
     }
 
     /// Returns the topic and the text as `find_topic` does, but accepts only a marker that verifies. Callers
@@ -36,10 +36,10 @@ impl MarkerKeys {
         producer: CommentProducer,
         text: &str,
     ) -> (Option<Topic>, String) {
-        self.topic_of(pr, producer, text, false)
+        self.split_topic(pr, producer, text, false)
     }
 
-    fn topic_of(
+    fn split_topic(
         &self,
         pr: &PrId,
         producer: CommentProducer,

@@ -13,7 +13,7 @@ const FIELD: &str = "payload";
 ///
 /// # Errors
 /// [`DeliveryError::NotJson`] if the form has no such field, or more than one.
-pub fn json_of_form(body: &[u8]) -> Result<Cow<'_, [u8]>, DeliveryError> {
+pub fn extract_form_payload(body: &[u8]) -> Result<Cow<'_, [u8]>, DeliveryError> {
     let mut payloads = form_urlencoded::parse(body).filter(|(name, _)| name == FIELD);
     match (payloads.next(), payloads.next()) {
         (Some((_, Cow::Borrowed(json))), None) => Ok(Cow::Borrowed(json.as_bytes())),

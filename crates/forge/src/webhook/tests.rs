@@ -443,10 +443,10 @@ fn a_field_that_is_read_comes_once_and_others_may_be_anything() {
 fn a_form_holds_its_json_once() {
     let json = event("opened").to_string();
     let form = url::form_urlencoded::Serializer::new(String::new()).append_pair("payload", &json).finish();
-    assert_eq!(json_of_form(form.as_bytes()).unwrap(), json.as_bytes());
-    assert_eq!(json_of_form(b"payload=7&other=8").unwrap(), b"7".as_slice());
+    assert_eq!(extract_form_payload(form.as_bytes()).unwrap(), json.as_bytes());
+    assert_eq!(extract_form_payload(b"payload=7&other=8").unwrap(), b"7".as_slice());
     for wrong in ["", "other=7", "payload=7&payload=8", &json] {
-        assert!(matches!(json_of_form(wrong.as_bytes()), Err(DeliveryError::NotJson(_))), "{wrong}");
+        assert!(matches!(extract_form_payload(wrong.as_bytes()), Err(DeliveryError::NotJson(_))), "{wrong}");
     }
 }
 
@@ -458,7 +458,7 @@ proptest! {
         let _ = parse_github("issue_comment", "github", &body);
         let _ = parse_github("pull_request_review_comment", "github", &body);
         let _ = parse_github("check_run", "github", &body);
-        let _ = json_of_form(&body);
+        let _ = extract_form_payload(&body);
         prop_assert!(verify(SECRET, &body, Some(&header)).is_err());
     }
 

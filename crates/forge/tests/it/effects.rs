@@ -27,7 +27,7 @@ use truing_core::port::{
 };
 use truing_core::publish::CommentProducer;
 use truing_diff::RepoPath;
-use truing_fakes::forge::{ForgeFault, ForgeFaultKind, ForgeFlavour, ReasonForm};
+use truing_fakes::forge::{ErrorListFormat, ForgeFault, ForgeFaultKind, ForgeFlavour};
 use truing_fakes::repo::CommitBuilder;
 use truing_forge::RepositoryClient;
 use truing_forge::capability::{self, ReviewPosting};
@@ -384,7 +384,7 @@ async fn cell(flavour: ForgeFlavour, kind: EffectKind, case: EffectIncident) {
             let refusal = if kind == EffectKind::Push {
                 ForgeFaultKind::Status(403, None)
             } else {
-                ForgeFaultKind::Invalid(ReasonForm::Objects)
+                ForgeFaultKind::Invalid(ErrorListFormat::Objects)
             };
             scene.fault(kind, refusal);
             let ended = scene.perform().await;

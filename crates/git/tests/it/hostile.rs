@@ -156,7 +156,7 @@ async fn run_all_operations(place: &Place, repo: &Repo) {
     let base = repository.default_branch_base(&head).await.unwrap().commit;
     let last = repository.parent_base(&head).await.unwrap().commit;
     repository.current_branch().await.unwrap();
-    let _ = repository.remote_url();
+    let _ = repository.origin_url();
     repository.resolve_commit("main").await.unwrap();
     repository.resolve_commit("nearly-main").await.unwrap_err();
     // Some traps remove objects, so these calls may fail; the test ignores their results.

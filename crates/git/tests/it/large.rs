@@ -31,7 +31,7 @@ async fn open_with_limits(place: &Place, repo: &Repo, limits: GitLimits) -> Loca
 async fn last_commit_diff(place: &Place, repo: &Repo, limits: GitLimits) -> CommitDiff {
     let repository = open_with_limits(place, repo, limits).await;
     let (base, head) = (repo.sha("HEAD~1"), repo.sha("HEAD"));
-    let found = repository.commit_diff(&base, &head).await.unwrap();
+    let found = repository.diff_with_omissions(&base, &head).await.unwrap();
     assert_eq!(repository.diff(&base, &head).await.unwrap(), found.diff);
     let staged = repository.snapshot_index(None).await.unwrap().diff(&base).await.unwrap();
     assert_eq!(
@@ -108,7 +108,7 @@ async fn each_way_to_change_a_large_file_stays_that_way() {
     let repository =
         open_with_limits(&place, &repo, GitLimits { file_bytes: 1000, ..GitLimits::default() }).await;
     let (base, head) = (repo.sha("HEAD~1"), repo.sha("HEAD"));
-    let found = repository.commit_diff(&base, &head).await.unwrap();
+    let found = repository.diff_with_omissions(&base, &head).await.unwrap();
     assert_eq!(
         paths_and_reasons(&found.skipped_files),
         too_large_entries(&["changed", "folder", "grown", "new-text", "shrunk"])
@@ -145,7 +145,7 @@ async fn two_large_files_are_not_compared_to_find_a_rename() {
     repo.commit("new");
     let repository =
         open_with_limits(&place, &repo, GitLimits { memory_bytes: 32 * MIB, ..GitLimits::default() }).await;
-    let found = repository.commit_diff(&repo.sha("HEAD~1"), &repo.sha("HEAD")).await.unwrap();
+    let found = repository.diff_with_omissions(&repo.sha("HEAD~1"), &repo.sha("HEAD")).await.unwrap();
     let diff = diff_text(&found.diff);
     assert_eq!(section_headers(&diff), ["new.bin b/new.bin", "old.bin b/old.bin"]);
     assert_eq!(paths_and_reasons(&found.skipped_files), [], "it is binary");
@@ -220,7 +220,7 @@ async fn paths_that_no_index_has_are_named_beside_a_large_file() {
     let head = truing_core::id::Sha::parse(&head).unwrap();
     let repository =
         open_with_limits(&place, &repo, GitLimits { file_bytes: 1000, ..GitLimits::default() }).await;
-    let found = repository.commit_diff(&repo.sha("HEAD"), &head).await.unwrap();
+    let found = repository.diff_with_omissions(&repo.sha("HEAD"), &head).await.unwrap();
     let expected = [
         (".git/config".to_owned(), SkipReason::Unreadable),
         (".gitmodules".to_owned(), SkipReason::Unreadable),
@@ -240,6 +240,6 @@ async fn names_alone_can_be_too_many() {
     repo.commit("head");
     let repository =
         open_with_limits(&place, &repo, GitLimits { diff_bytes: 500, ..GitLimits::default() }).await;
-    let error = repository.commit_diff(&repo.sha("HEAD~1"), &repo.sha("HEAD")).await.unwrap_err();
+    let error = repository.diff_with_omissions(&repo.sha("HEAD~1"), &repo.sha("HEAD")).await.unwrap_err();
     assert!(matches!(error, truing_git::GitError::TooLarge { call: "diff", limit: 500 }), "{error}");
 }

@@ -95,10 +95,10 @@ async fn the_branch_and_the_origin_are_known() {
     let repo = place.create_repo("r");
     let git = place.git().await;
     let repository = git.open(&repo.root).await.unwrap();
-    assert_eq!(repository.remote_url(), None);
+    assert_eq!(repository.origin_url(), None);
     repo.run(["remote", "add", "origin", "https://user:canary@example.com/a/b.git"]);
     let repository = git.open(&repo.root).await.unwrap();
-    assert_eq!(repository.remote_url().unwrap(), "https://example.com/a/b.git");
+    assert_eq!(repository.origin_url().unwrap(), "https://example.com/a/b.git");
 
     repo.run(["checkout", "--quiet", "-b", "feature/x"]);
     assert_eq!(repository.current_branch().await.unwrap().unwrap(), "feature/x");

@@ -97,7 +97,7 @@ async fn the_environment_is_made_from_nothing() {
     let mut options = fake_git(&place, &format!("env > {}; exit 128", seen.display()));
     let mut path = std::ffi::OsString::from(".:relative::");
     path.push(options.search_path.path_variable());
-    options.search_path = truing_git::SearchPath::from_path(&path, []);
+    options.search_path = truing_git::SearchPath::from_path_variable(&path, []);
     assert!(std::env::var_os("CARGO_PKG_NAME").is_some(), "this test shows that nothing is inherited");
     let git = Git::new(options).await.unwrap();
     git.open(&place.path("")).await.unwrap_err();

@@ -26,7 +26,7 @@ use truing_model::messages::ToolDefinition;
 use truing_reader::tools::{DIFF, TreeTool, answer_diff_call};
 
 use super::ModelAgent;
-use super::task::{BuiltPrompt, data_fence};
+use super::task::{BuiltPrompt, data_boundary};
 use crate::reading::{ReadingOutcome, ReviewedChange};
 use crate::telemetry;
 
@@ -229,7 +229,7 @@ pub(super) fn build_first_prompt(
         [earlier_reviews.later_changes.as_bytes(), earlier_reviews.open_findings.as_bytes()]
     });
     let data = std::iter::once(change.diff.as_slice()).chain(texts.map(str::as_bytes)).chain(earlier_texts);
-    let fence = data_fence(data)?;
+    let fence = data_boundary(data)?;
     let filled = agent.prompts.fill_prompts(names.0, names.1, &system, &task, &fence)?;
     let FilledPrompts { system, task, hash } = filled;
     Ok((

@@ -47,7 +47,7 @@ impl ModelReviewRun {
     }
 
     /// Returns the model's part of a review that made no call, because this error prevented it.
-    pub fn from_refusal(error: &ModelError, now: UnixMillis) -> Self {
+    pub fn from_model_error(error: &ModelError, now: UnixMillis) -> Self {
         let partial =
             |error: String| Self { status: ModelReviewStatus::Partial(error), ..Self::nothing_to_review() };
         match error {
@@ -85,7 +85,7 @@ impl ModelReviewRun {
     pub fn from_run(run: &AgentRunResult, now: UnixMillis) -> Self {
         match &run.end {
             AgentRunEnd::Reported => Self::nothing_to_review(),
-            AgentRunEnd::ModelFailed(reason) if run.turns == 0 => Self::from_refusal(reason, now),
+            AgentRunEnd::ModelFailed(reason) if run.turns == 0 => Self::from_model_error(reason, now),
             AgentRunEnd::ProgramFailed(reason) if run.turns == 0 => {
                 let reason = format!("minimal: rules only, because {}", redact_secrets(reason));
                 Self { status: ModelReviewStatus::Partial(reason), ..Self::nothing_to_review() }

@@ -9,10 +9,10 @@ use truing_core::finding::{AnchorKind, DiffSide, FindingSource, RawFinding};
 use truing_core::identity::PlacedFinding;
 use truing_core::markdown;
 use truing_core::outcome::{ReviewCoverage, WalkthroughLine};
-use truing_core::port::{FixValidationRequest, ReplacementProposal, RepositoryReader};
+use truing_core::port::{ReplacementCheckRequest, ReplacementProposal, RepositoryReader};
 use truing_diff::RepoPath;
 use truing_reader::FileTree;
-use truing_reader::redact::QuotedSecrets;
+use truing_reader::redact::FileSecrets;
 
 /// Verifies the replacements that models propose, including those of earlier reviews. If verification fails,
 /// the replacement becomes text in the finding's body. Verification fails if the diff does not show the
@@ -33,7 +33,7 @@ pub(super) async fn check_suggestions(
     let proven = if proposals.is_empty() {
         Vec::new()
     } else {
-        let request = FixValidationRequest { tree: tree.to_owned(), proposals };
+        let request = ReplacementCheckRequest { tree: tree.to_owned(), proposals };
         reader.verify_replacements(&request).await.unwrap_or_else(|error| {
             tracing::warn!(%error, "could not verify the replacements that a model proposed; the \
                 replacements are shown as text");
@@ -73,8 +73,7 @@ pub(super) fn collect_walkthrough<'a>(
     let changed: BTreeSet<&RepoPath> = coverage.reviewed.iter().chain(left).collect();
     let lines = schema::walkthrough::walkthrough_lines(&reported, |path| changed.contains(path));
     let files = if lines.is_empty() { None } else { FileTree::open(tree).ok() };
-    let quoted =
-        |path: &RepoPath| files.as_ref()?.read_text(path).map(|text| QuotedSecrets::from_text(&text));
+    let quoted = |path: &RepoPath| files.as_ref()?.read_text(path).map(|text| FileSecrets::from_text(&text));
     let hidden = |line: WalkthroughLine| {
         let text = quoted(&line.path).unwrap_or_default().hide_secrets(&line.text);
         WalkthroughLine { text, ..line }

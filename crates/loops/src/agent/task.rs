@@ -70,7 +70,7 @@ impl ModelAgent {
         task_prompt: &str,
         values: &[(&str, String)],
     ) -> Result<BuiltPrompt, PromptError> {
-        let fence = data_fence(values.iter().map(|(_, value)| value.as_bytes()))?;
+        let fence = data_boundary(values.iter().map(|(_, value)| value.as_bytes()))?;
         let task =
             values.iter().fold(PromptValues::default(), |all, (name, value)| all.with_value(name, value));
         let FilledPrompts { system, task, hash } =
@@ -219,7 +219,9 @@ pub(crate) fn describe_end(end: &AgentRunEnd) -> String {
 
 /// Returns the word in the marks around data. The word is derived from all the data that the prompt shows.
 /// The same data therefore gives the same prompt. No author can predict the word and write it into the data.
-pub(super) fn data_fence<'a>(data: impl IntoIterator<Item = &'a [u8]>) -> Result<DataBoundary, PromptError> {
+pub(super) fn data_boundary<'a>(
+    data: impl IntoIterator<Item = &'a [u8]>,
+) -> Result<DataBoundary, PromptError> {
     let mut word = hash_values(data);
     word.truncate(FENCE_CHARS);
     DataBoundary::new(&word)

@@ -38,7 +38,7 @@ impl ConvergeRunner<'_> {
         let head = self.record.detail.state.head.clone();
         let candidate = self.record.detail.state.candidate.as_ref().map(|candidate| candidate.commit.clone());
         let Some(candidate) = candidate else { return Ok(ConvergeEvent::Checked(Vec::new())) };
-        let (mut problems, told) = self.check_rewrites(&head, &candidate).await?;
+        let (mut problems, told) = self.check_changed_files(&head, &candidate).await?;
         let mut warnings = told;
         if problems.is_empty() {
             let (failing, unproved) = self.failing_checks(&head, &candidate).await?;
@@ -56,7 +56,7 @@ impl ConvergeRunner<'_> {
             problems = says.into_iter().map(|text| FixProblem { kind: FixProblemKind::Gate, text }).collect();
         }
         if problems.is_empty() {
-            problems = self.self_audit(&head, &candidate).await?;
+            problems = self.audit_fix(&head, &candidate).await?;
         }
         self.add_fix_warnings(warnings, &problems);
         Ok(ConvergeEvent::Checked(problems))
@@ -77,13 +77,13 @@ impl ConvergeRunner<'_> {
 
     /// Returns the problems in the files that the fix changes: unreadable content, deleted or weakened tests,
     /// and changes that have no effect. Also returns warnings for people, which apply if the fix is accepted.
-    async fn check_rewrites(
+    async fn check_changed_files(
         &mut self,
         head: &Sha,
         candidate: &Sha,
     ) -> Result<(Vec<FixProblem>, Vec<String>), ActError> {
         let mut files = Vec::new();
-        for (old, new) in self.rewritten_paths(head, candidate).await? {
+        for (old, new) in self.changed_file_paths(head, candidate).await? {
             let before = self.mirror.read_file(head, &old).await?;
             let after = self.mirror.read_file(candidate, &new).await?;
             files.push(((old, before), (new, after)));
@@ -250,13 +250,13 @@ impl ConvergeRunner<'_> {
         head: &Sha,
         candidate: &Sha,
     ) -> Result<BTreeSet<RepoPath>, ActError> {
-        let paths = self.rewritten_paths(head, candidate).await?;
+        let paths = self.changed_file_paths(head, candidate).await?;
         Ok(paths.into_iter().flat_map(|(old, new)| [old, new]).filter(can_affect_tests).collect())
     }
 
     /// Returns the files that a fix changes, each with its old and its new path. The diff may omit a path
     /// that git does not permit in an index; such a path is included here.
-    async fn rewritten_paths(
+    async fn changed_file_paths(
         &mut self,
         head: &Sha,
         candidate: &Sha,
@@ -373,7 +373,7 @@ impl ConvergeRunner<'_> {
 
     /// Returns the findings of a fresh auditor that sees only the fix. If the auditor gives no valid answer,
     /// the audit is repeated. A fix without an audit is not pushed.
-    async fn self_audit(&mut self, head: &Sha, candidate: &Sha) -> Result<Vec<FixProblem>, ActError> {
+    async fn audit_fix(&mut self, head: &Sha, candidate: &Sha) -> Result<Vec<FixProblem>, ActError> {
         let mends = render_findings(&self.record.detail.state.findings);
         let audited = AuditInput::load(self, head, candidate).await?.with_fixed_findings(mends);
         let problems = self.find_fix_problems(&audited, candidate).await;

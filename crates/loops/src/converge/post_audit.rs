@@ -34,7 +34,7 @@ mod reviewer_feedback;
 
 use self::reviewer_feedback::{is_own_comment, should_resolve_thread, summarise_feedback, unresolved_thread};
 use super::pull::{
-    PullRequestWorkspace, effect_error, finding_topic, forge_error, retain_own_comments, stops_run_for_now,
+    PullRequestWorkspace, effect_error, finding_topic, forge_error, pauses_run, retain_own_comments,
 };
 use super::reviewer_comments::{MAX_TITLE, REVIEWER_RULE_PREFIX, finding_from_comment};
 use super::{ActError, ConvergeCallOutcome, ConvergeRunner, RunObserver};
@@ -134,7 +134,7 @@ impl PullRequestRunner<'_> {
                 // If a check fails, earlier results remain valid.
                 Err(stop) => {
                     self.runner.closed_gate_exit(&stop)?;
-                    match self.state_after_error(stop) {
+                    match self.outcome_after_error(stop) {
                         Ok(left) => {
                             store.store_converge(token, &self.runner.record).await?;
                             return Ok(left);
@@ -149,7 +149,7 @@ impl PullRequestRunner<'_> {
             match next {
                 NextAction::AuditHead(head) => {
                     if let Err(stop) = self.record_head_to_audit(head).await {
-                        match self.state_after_error(stop) {
+                        match self.outcome_after_error(stop) {
                             Ok(left) => return Ok(left),
                             Err(exit) => {
                                 self.runner.record.detail.state.exit = Some(exit);
@@ -207,7 +207,7 @@ impl PullRequestRunner<'_> {
 
     /// Returns the outcome of the call after an error. If the error ends the run, returns the run's exit
     /// instead.
-    fn state_after_error(&mut self, error: ActError) -> Result<ConvergeCallOutcome, ConvergeExit> {
+    fn outcome_after_error(&mut self, error: ActError) -> Result<ConvergeCallOutcome, ConvergeExit> {
         if let Some(left) = self.runner.temporary_error_wait(&error) {
             return Ok(left);
         }
@@ -257,7 +257,7 @@ impl PullRequestRunner<'_> {
     /// [`ActError`]
     async fn next_action(&mut self, now: UnixMillis) -> Result<NextAction, ActError> {
         self.runner.check_write_gate().await?;
-        let others: Vec<&ReviewerConfig> = other_reviewers(self.runner.config).collect();
+        let others: Vec<&ReviewerConfig> = external_reviewers(self.runner.config).collect();
         let mut rules = readiness_rules(self.runner.config);
         let mut look = None;
         for _ in 0..MAX_CONSECUTIVE_CHECKS {
@@ -303,7 +303,7 @@ impl PullRequestRunner<'_> {
                         readiness.record_request(&name, now);
                         NextAction::CheckAgain
                     }
-                    Err(error) if stops_run_for_now(&error) => return Err(effect_error(error)),
+                    Err(error) if pauses_run(&error) => return Err(effect_error(error)),
                     Err(error @ EffectError::Refused(_)) => {
                         readiness.mark_unreachable(&name, error_line(&error));
                         NextAction::CheckAgain
@@ -384,7 +384,7 @@ impl PullRequestRunner<'_> {
             };
             match resolved {
                 Ok(()) => observation.snapshot.threads.retain(|seen| seen.id != known.id),
-                Err(error @ EffectError::Refused(_)) if !stops_run_for_now(&error) => {
+                Err(error @ EffectError::Refused(_)) if !pauses_run(&error) => {
                     self.runner.record.warn(format!("could not resolve a thread: {error}"));
                 }
                 Err(error) => return Err(effect_error(error)),
@@ -460,7 +460,7 @@ impl PullRequestRunner<'_> {
                     let asked = self.runner.record.detail.wakes.entry(other.name.clone()).or_insert(begun);
                     match pending_review_request(&matching, answered, asked, many, &pull.head.sha) {
                         Some(newest) => {
-                            self.workspace.has_started_reviewer(&newest.id).await.map_err(forge_error)?
+                            self.workspace.has_reviewer_started(&newest.id).await.map_err(forge_error)?
                         }
                         None => false,
                     }
@@ -500,7 +500,7 @@ impl PullRequestRunner<'_> {
         observation: &PullRequestObservation,
     ) -> Result<Vec<AuditorFinding>, ActError> {
         let mut claims = Vec::new();
-        let listed: Vec<&ReviewerConfig> = other_reviewers(self.runner.config).collect();
+        let listed: Vec<&ReviewerConfig> = external_reviewers(self.runner.config).collect();
         let unique = self.workspace.server.capability().unique_names;
         for thread in &observation.threads {
             if !thread.thread.as_ref().is_some_and(|known| feedback.threads.contains(&known.id)) {
@@ -564,7 +564,7 @@ impl ConvergeRunner<'_> {
     }
 }
 
-fn other_reviewers(config: &ConvergeConfig) -> impl Iterator<Item = &ReviewerConfig> {
+fn external_reviewers(config: &ConvergeConfig) -> impl Iterator<Item = &ReviewerConfig> {
     config.reviewers.iter().filter_map(|reviewer| match reviewer {
         ConfiguredReviewer::Internal => None,
         ConfiguredReviewer::External(other) => Some(other),

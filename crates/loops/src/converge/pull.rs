@@ -197,7 +197,7 @@ impl PullRequestWorkspace<'_> {
 
     /// True if the reactions to a comment show that the reviewer has started. On forges without reactions,
     /// returns false.
-    pub(super) async fn has_started_reviewer(&self, comment: &CommentId) -> Result<bool, ForgeError> {
+    pub(super) async fn has_reviewer_started(&self, comment: &CommentId) -> Result<bool, ForgeError> {
         Ok(self.server.capability().reactions && !self.forge.eye_reactions(comment).await?.is_empty())
     }
 
@@ -206,7 +206,7 @@ impl PullRequestWorkspace<'_> {
     async fn trigger_if_idle(&self, text: &str, calls: usize) -> Result<(), EffectError> {
         let matching = self.forge.matching_comments(text).await?;
         if let Some(newest) = matching.last()
-            && self.has_started_reviewer(&newest.id).await?
+            && self.has_reviewer_started(&newest.id).await?
         {
             return Ok(());
         }
@@ -394,7 +394,7 @@ impl BranchWorkspace for PullRequestWorkspace<'_> {
         let mut warnings = match self.effects.perform(&Effect::Review(draft)).await {
             Ok(_) => Vec::new(),
             Err(error @ (EffectError::Refused(_) | EffectError::Unanswered { is_last: true, .. }))
-                if !stops_run_for_now(&error) =>
+                if !pauses_run(&error) =>
             {
                 vec![format!(
                     "could not post the review of audit {}: {error}",
@@ -426,7 +426,7 @@ impl BranchWorkspace for PullRequestWorkspace<'_> {
         self.push(record, &commit, &record.detail.state.head).await
     }
 
-    async fn count_calls(&self) -> Result<Option<usize>, ActError> {
+    async fn count_reviewer_calls(&self) -> Result<Option<usize>, ActError> {
         let Some(text) = self.post_push_comment else { return Ok(None) };
         let matching = self.forge.matching_comments(text).await.map_err(forge_error)?;
         Ok(Some(retain_own_comments(matching).len()))
@@ -441,7 +441,7 @@ impl BranchWorkspace for PullRequestWorkspace<'_> {
         }
         match self.trigger_if_idle(text, calls).await {
             Ok(()) => Ok(Vec::new()),
-            Err(error @ EffectError::Refused(_)) if !stops_run_for_now(&error) => {
+            Err(error @ EffectError::Refused(_)) if !pauses_run(&error) => {
                 Ok(vec![format!("could not post the comment `{text}`: {error}")])
             }
             Err(error) => Err(effect_error(error)),
@@ -496,7 +496,7 @@ fn fix_number(record: &ConvergeRecord) -> usize {
 }
 
 /// True if the error pauses the whole run. A later call repeats the act and its write.
-pub(super) fn stops_run_for_now(error: &EffectError) -> bool {
+pub(super) fn pauses_run(error: &EffectError) -> bool {
     match error {
         EffectError::Refused(error) => matches!(error, ForgeError::RateLimited { .. }),
         EffectError::Halted(_) | EffectError::Settling { .. } | EffectError::Store(_) => true,
@@ -507,7 +507,7 @@ pub(super) fn stops_run_for_now(error: &EffectError) -> bool {
 /// True if the thread was not resolved because the login lacks the permission.
 fn is_resolve_denied(error: &EffectError, effects: &EffectExecutor<'_>) -> bool {
     matches!(error, EffectError::Refused(_))
-        && !stops_run_for_now(error)
+        && !pauses_run(error)
         && effects.denial_reason(EffectKind::Resolve).is_some()
 }
 

@@ -135,7 +135,7 @@ impl ActError {
     }
 
     /// If the run has lost its lease, returns the newest fencing token that was issued to any holder.
-    pub(super) fn newest_token(&self) -> Option<FencingToken> {
+    pub(super) fn superseding_token(&self) -> Option<FencingToken> {
         if let Self::Halted(halt) = self { halt.superseding_token() } else { None }
     }
 
@@ -179,7 +179,7 @@ impl ConvergeRunner<'_> {
     /// # Errors
     /// [`StoreError::Fenced`]: another process has taken the lease, and nothing more is written.
     pub(super) fn closed_gate_exit(&self, error: &ActError) -> Result<ConvergeExit, StoreError> {
-        match error.newest_token() {
+        match error.superseding_token() {
             Some(last) => Err(StoreError::Fenced { key: self.record.key.clone(), greatest_token: last }),
             None => Ok(error.exit()),
         }

@@ -184,7 +184,7 @@ impl SharedReadQueue<'_> {
             session.send_line(&line).await;
             for (done, file) in turn.iter().enumerate() {
                 let lost = match self.read_reply(session).await {
-                    Ok(Ok(read)) => match self.collect(file.index, read) {
+                    Ok(Ok(read)) => match self.add_report(file.index, read) {
                         Ok(()) => continue,
                         Err(error) => ReadFailure::ChildEnded(SessionError::Child(error)),
                     },
@@ -247,7 +247,7 @@ impl SharedReadQueue<'_> {
         }
     }
 
-    fn collect(&self, index: usize, report: ReadReport) -> Result<(), ChildError> {
+    fn add_report(&self, index: usize, report: ReadReport) -> Result<(), ChildError> {
         let Some(file) = self.request.files.get(index) else { return Ok(()) };
         let mut state = self.state();
         state.collected.add(&file.path, report)?;

@@ -59,10 +59,10 @@ fn budget_question(limit: MicroUsd, increase: MicroUsd, max_limit: Option<MicroU
             comment allows {increase} more{all}, and reviews the head. A converge run that ended because \
             its budget was used up continues with `/converge`."
     );
-    Effect::Comment { topic: question_topic(limit), body }
+    Effect::Comment { topic: budget_question_topic(limit), body }
 }
 
 /// Returns the topic of the comment that asks for a budget above this limit.
-pub fn question_topic(limit: MicroUsd) -> Topic {
+pub fn budget_question_topic(limit: MicroUsd) -> Topic {
     Topic::new(format!("spend/{}", limit.0))
 }

@@ -26,8 +26,9 @@ fn an_unreadable_switch_is_as_it_was_for_thirty_seconds_and_then_on() {
         KillSwitches { global_switch: all, repositories: vec![shop_switch()] }
     };
     let off = KillSwitches { global_switch: KillSwitch::Off, repositories: vec![shop_switch()] };
-    let after =
-        |switches, seconds| cached_reading(Some((switches, Duration::from_secs(seconds))), UnixMillis(9));
+    let after = |switches, seconds| {
+        snapshot_from_cache(Some((switches, Duration::from_secs(seconds))), UnixMillis(9))
+    };
     let first = after(&off, 29);
     assert_eq!((first.switches, first.freshness), (off.clone(), SwitchFreshness::Cached));
     let then = after(&off, 30);
@@ -43,7 +44,7 @@ fn an_unreadable_switch_is_as_it_was_for_thirty_seconds_and_then_on() {
         "a switch that was on stays as it was"
     );
     assert!(
-        cached_reading(None, UnixMillis(9)).switches.global_switch.engagement().is_some(),
+        snapshot_from_cache(None, UnixMillis(9)).switches.global_switch.engagement().is_some(),
         "never read: not known to be off"
     );
 }
@@ -111,7 +112,7 @@ async fn without_an_answer_of_the_store_no_write_is_made_and_a_run_goes_on_for_t
     let (run, caller) = (scene.run_gate(), scene.caller_gate());
     let off = scene.switches.read().await;
     assert_eq!(off.freshness, SwitchFreshness::Current);
-    let after = |age| cached_reading(Some((&off.switches, age)), UnixMillis(9));
+    let after = |age| snapshot_from_cache(Some((&off.switches, age)), UnixMillis(9));
     let soon = after(CACHED_ANSWER_LIFETIME - Duration::from_millis(1));
     assert_eq!((run.check_switches(&soon, true), run.check_switches(&soon, false)), (SILENT, Ok(())));
     assert_eq!(caller.check_switches(&soon, true), SILENT);
@@ -119,7 +120,7 @@ async fn without_an_answer_of_the_store_no_write_is_made_and_a_run_goes_on_for_t
     assert_eq!((run.check_switches(&late, true), run.check_switches(&late, false)), (SILENT, SILENT));
     scene.turn_switch_on(HaltMode::Stop).await;
     let stopped = scene.switches.read().await.switches;
-    let soon = cached_reading(Some((&stopped, Duration::ZERO)), UnixMillis(9));
+    let soon = snapshot_from_cache(Some((&stopped, Duration::ZERO)), UnixMillis(9));
     assert_eq!(run.check_switches(&soon, false), HALTED);
 }
 

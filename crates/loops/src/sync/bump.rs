@@ -150,14 +150,14 @@ impl SyncRun<'_> {
             && work.questions.is_empty()
             && checked.failing.is_empty();
         if is_done {
-            self.finish(job, log, &context, decision, &ported, &checked).await
+            self.publish_finished_port(job, log, &context, decision, &ported, &checked).await
         } else {
-            self.save(job, log, &context, decision, &ported, &checked).await
+            self.save_draft(job, log, &context, decision, &ported, &checked).await
         }
     }
 
     /// Opens the pull request of the finished port, and closes the draft.
-    async fn finish(
+    async fn publish_finished_port(
         &self,
         job: &mut JobState,
         log: &mut SyncRunLog,
@@ -176,7 +176,8 @@ impl SyncRun<'_> {
             // a pull request.
             None => mirror.branch_tip(&self.job.config.branch).await?,
         };
-        self.push(staged, &self.job.config.branch, expected.as_ref(), &self.message(about, decided)).await?;
+        self.push(staged, &self.job.config.branch, expected.as_ref(), &self.commit_message(about, decided))
+            .await?;
         self.check_write_gate().await?;
         let body = texts::migration_text(about, decided, ported, checked);
         let shown = pulls.upsert_pull_request(branch_state, base, SyncVerdict::Bump, &body).await?;
@@ -192,7 +193,7 @@ impl SyncRun<'_> {
     }
 
     /// Saves the unfinished port in the draft pull request.
-    async fn save(
+    async fn save_draft(
         &self,
         job: &mut JobState,
         log: &mut SyncRunLog,
@@ -211,7 +212,7 @@ impl SyncRun<'_> {
             Some(draft) => Some(draft.pull.head.clone()),
             None => mirror.branch_tip(&branch).await?,
         };
-        self.push(staged, &branch, expected.as_ref(), &self.message(about, decided)).await?;
+        self.push(staged, &branch, expected.as_ref(), &self.commit_message(about, decided)).await?;
         self.check_write_gate().await?;
         let (title, body) = texts::draft_title_and_body(about, decided, ported, checked);
         let shown = drafts.upsert_draft(draft_state.draft.as_ref(), base, &version, &title, &body).await?;
@@ -254,7 +255,7 @@ impl SyncRun<'_> {
         Ok(ended)
     }
 
-    pub(super) fn message(&self, subject: ReleaseSubject<'_>, decided: &ReleaseDecision) -> String {
+    pub(super) fn commit_message(&self, subject: ReleaseSubject<'_>, decided: &ReleaseDecision) -> String {
         format!("{}\n\n{}\n", texts::pull_title(subject, decided.decision.verdict), decided.decision.reason)
     }
 

@@ -76,7 +76,7 @@ impl ReleaseHistory<'_> {
         let archive: PathBuf = self.sources.archives.fetch(self.sources.index, &release.archive).await?;
         let request =
             ReleaseSourcesRequest { archive, format: release.archive.format, symbols, mirrored, bases };
-        let read = self.sources.reader.sources(&request).await;
+        let read = self.sources.reader.read_release_sources(&request).await;
         read.map_err(|source| SyncDecisionError::Sources { name: release.archive.name.clone(), source })
     }
 

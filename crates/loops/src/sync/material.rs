@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use truing_config::sync::JobConfig;
 use truing_core::version::PackageVersion;
-use truing_reader::sources::FilesRequest;
+use truing_reader::sources::ReleaseFilesRequest;
 
 use super::SyncDecisionError;
 use super::package_sources::PackageSources;
@@ -50,9 +50,9 @@ pub(super) async fn read_release_files(
         newest: releases.last().map(|release| release.version.to_string()).unwrap_or_default(),
     })?;
     let archive = archives.fetch(index, &release.archive).await?;
-    let request = FilesRequest { archive, format: release.archive.format, files: files.to_vec() };
+    let request = ReleaseFilesRequest { archive, format: release.archive.format, files: files.to_vec() };
     let name = release.archive.name.clone();
-    reader.files(&request).await.map_err(|source| SyncDecisionError::Sources { name, source })
+    reader.read_release_files(&request).await.map_err(|source| SyncDecisionError::Sources { name, source })
 }
 
 /// Returns the text, unless it is too long. The end of a text that is too long is removed, and a note

@@ -129,7 +129,7 @@ impl JobNotices<'_> {
         if self.forge_capability().issues {
             return Ok(self
                 .executor
-                .recover_unfinished(&self.issue_effect(topic.clone(), "", ""))
+                .recover_unfinished_effect(&self.issue_effect(topic.clone(), "", ""))
                 .await?
                 .is_some());
         }

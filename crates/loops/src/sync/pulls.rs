@@ -169,7 +169,7 @@ impl JobPullRequests<'_> {
         pull: &BranchPull,
     ) -> Result<JobPull, SyncRunError> {
         let reason = branch_state.activity.as_ref().map(BranchActivity::activity_text).unwrap_or_default();
-        let text = texts::waiting_port_comment(self.subject, &reason);
+        let text = texts::waiting_release_comment(self.subject, &reason);
         let shown = JobPull { kind: JobPullKind::Final, url: pull.url.clone() };
         if branch_state.blocked_comments.iter().any(|remark| remark.body.trim() == text.trim()) {
             return Ok(shown);

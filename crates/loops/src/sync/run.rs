@@ -120,7 +120,7 @@ impl SyncRun<'_> {
         let now = self.effects.clock.now();
         job.breaker.record_end(ended.to_breaker_outcome(), self.job.config.breaker, now);
         let asked = if self.job.dry_run {
-            Ok(self.open_question_page(&job, &ended))
+            Ok(self.open_question_url(&job, &ended))
         } else {
             Box::pin(self.open_question(&mut job, &mut log, &ended)).await
         };
@@ -375,7 +375,7 @@ impl SyncRun<'_> {
         available: &Result<AvailableReleases, SyncDecisionError>,
     ) -> Option<String> {
         match available {
-            Ok(available) if available.exists() => None,
+            Ok(available) if available.has_target_release() => None,
             Ok(AvailableReleases { to, newest, .. }) => {
                 let package = &self.job.config.package;
                 Some(format!("{package} has no release {to}; the newest is {newest}"))
@@ -548,7 +548,7 @@ impl SyncRun<'_> {
                 // opened a pull request.
                 None => mirror.branch_tip(&self.job.config.branch).await?,
             };
-            let message = self.message(self.release_subject(&version), decided);
+            let message = self.commit_message(self.release_subject(&version), decided);
             self.push(staged, &self.job.config.branch, expected.as_ref(), &message).await?;
         }
         self.check_write_gate().await?;
@@ -588,7 +588,7 @@ fn is_port_obsolete(
     available: &Result<AvailableReleases, SyncDecisionError>,
 ) -> bool {
     match available {
-        Ok(available) => port_version.is_none() || available.is_in_range() || !available.exists(),
+        Ok(available) => port_version.is_none() || available.is_in_range() || !available.has_target_release(),
         Err(
             SyncDecisionError::Yanked { .. }
             | SyncDecisionError::Excluded { .. }

@@ -72,7 +72,7 @@ impl SyncRun<'_> {
         let version = log.to_version.clone().unwrap_or_default();
         let open = job.breaker.trip().is_some().then(|| {
             let version = job.breaker.target().map_or(version.as_str(), |target| target.version.as_str());
-            let (title, text) = texts::open_breaker_question(self.release_subject(version), &job.breaker);
+            let (title, text) = texts::tripped_breaker_question(self.release_subject(version), &job.breaker);
             QuestionDraft { version: version.to_owned(), title, text }
         });
         // If the caller named a release, the run does not close a question about another release.
@@ -101,7 +101,7 @@ impl SyncRun<'_> {
 
     /// Returns the URL of the open question about the same release. Dry runs use this function, because they
     /// do not ask questions.
-    pub(super) fn open_question_page(&self, job: &JobState, run_end: &SyncRunResult) -> Option<String> {
+    pub(super) fn open_question_url(&self, job: &JobState, run_end: &SyncRunResult) -> Option<String> {
         let QuestionUpdate::Ask(wanted) = &run_end.question_update else { return None };
         let known = job.question.as_ref()?;
         known.url.clone().filter(|_| !known.is_closed && known.version == wanted.version)

@@ -380,7 +380,10 @@ fn render_answer_options(is_bump: bool) -> String {
 
 /// Returns the title and the body of the question that a job asks while its circuit breaker blocks further
 /// runs.
-pub(super) fn open_breaker_question(subject: ReleaseSubject<'_>, breaker: &JobBreaker) -> (String, String) {
+pub(super) fn tripped_breaker_question(
+    subject: ReleaseSubject<'_>,
+    breaker: &JobBreaker,
+) -> (String, String) {
     let ReleaseSubject { job, package, version, .. } = subject;
     let reason = match breaker.trip().map(|open| open.reason) {
         Some(breaker::JobTripReason::Streak) => {
@@ -420,7 +423,7 @@ pub(super) fn open_breaker_question(subject: ReleaseSubject<'_>, breaker: &JobBr
 }
 
 /// Returns the comment that a release has to wait, because a person is using the pull request.
-pub(super) fn waiting_port_comment(subject: ReleaseSubject<'_>, reason: &str) -> String {
+pub(super) fn waiting_release_comment(subject: ReleaseSubject<'_>, reason: &str) -> String {
     format!(
         "{} {} is out and requires changes in the code. The port waits for this pull request, because {}.\n",
         escape_text(subject.package),

@@ -98,17 +98,17 @@ impl ConvergeSpan {
         self.record_usage(record);
         // If the run continues with another step, it has no outcome yet.
         if let Some(end) = record.run_outcome() {
-            record_run_end(&self.context, end, record.reason().unwrap_or_default(), self.turns(record));
+            record_run_end(&self.context, end, record.reason().unwrap_or_default(), self.step_turns(record));
         }
     }
 
     /// Records the cost and turns of a step that stopped before its end.
     pub fn record_usage(&self, record: &Converged) {
         let cost = record.cost().0.saturating_sub(self.previous_usage.0.0);
-        record_spend(&self.context, MicroUsd(cost), self.turns(record));
+        record_spend(&self.context, MicroUsd(cost), self.step_turns(record));
     }
 
-    fn turns(&self, record: &Converged) -> u32 {
+    fn step_turns(&self, record: &Converged) -> u32 {
         record.turns().saturating_sub(self.previous_usage.1)
     }
 

@@ -16,7 +16,7 @@ pub fn once_tier_reason(reviewed: &Sha) -> String {
 
 /// Returns the reason why a head with the tier `off` is not reviewed.
 pub fn off_tier_reason(choice: &TierChoice, pull: &PullRequest) -> String {
-    let at = public_rule_place(&choice.origin);
+    let at = public_rule_location(&choice.origin);
     let what = if choice.is_of_pull {
         format!("not reviewed: {} ({at})", choice.because)
     } else {
@@ -45,12 +45,12 @@ pub fn not_reviewed_text(head: &Sha, reason: &str) -> String {
 
 /// Removes the folder from the path in a tier rule's location, because pull requests must not show the folder
 /// of the operator's configuration.
-fn public_rule_place(place: &str) -> &str {
+fn public_rule_location(place: &str) -> &str {
     place.rsplit('/').next().unwrap_or(place)
 }
 
 /// Returns the reason why a review used only rules, although a model was available.
 pub fn rules_only_reason(choice: &TierChoice) -> String {
     let because = if choice.because.is_empty() { String::new() } else { format!(": {}", choice.because) };
-    format!("only rules, because of a tier rule ({}{because})", public_rule_place(&choice.origin))
+    format!("only rules, because of a tier rule ({}{because})", public_rule_location(&choice.origin))
 }

@@ -63,7 +63,7 @@ pub(super) struct BuildFolderGuard {
 
 impl BuildFolderGuard {
     /// Returns the subfolder that the linter may write to in the sandbox.
-    pub(super) fn builds(&self) -> &BuildFolder {
+    pub(super) fn output_folder(&self) -> &BuildFolder {
         &self.builds
     }
 
@@ -219,7 +219,7 @@ impl BuildCacheKey<'_> {
 impl LinterRunner {
     /// Returns the folder with the build output of a tool's earlier runs. `None` if the tool cannot reuse
     /// build output, if another run uses the folder now, or if the folder cannot be used.
-    pub(super) async fn acquire_builds(
+    pub(super) async fn acquire_build_folder(
         &self,
         tool: &SelectedLinter,
         method: &LinterRunMethod<'_>,

@@ -122,11 +122,11 @@ impl ToolCache {
             return;
         }
         if std::fs::write(&mark, "").is_ok() {
-            self.remove_old();
+            self.remove_old_entries();
         }
     }
 
-    fn remove_old(&self) {
+    fn remove_old_entries(&self) {
         let mut left = 0;
         let mut entries: Vec<(SystemTime, u64, PathBuf)> = Vec::new();
         let folders = std::fs::read_dir(&self.folder).into_iter().flatten().flatten();

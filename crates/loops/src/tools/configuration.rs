@@ -20,7 +20,7 @@ use super::base::BaseCommit;
 use super::inspected_files::inspected_files;
 use super::linter_runner::LinterFiles;
 use super::linter_tree::{
-    MAX_CONFIGURATION, MAX_NAMED, SEARCHED_EXTENSIONS, candidate_names, has_ending, join_inside_tree,
+    MAX_CONFIGURATION, MAX_NAMED, SEARCHED_EXTENSIONS, candidate_names, has_extension, join_inside_tree,
     join_name, parent_folders,
 };
 use super::select::SelectedLinter;
@@ -234,7 +234,7 @@ impl<'a> BaseConfigOverlay<'a> {
     async fn files_named_by_config(&self, tool: &SelectedLinter) -> Result<BTreeSet<&'a str>, String> {
         let (mut named, mut known) = (BTreeSet::new(), BTreeSet::new());
         let Some(row) = tool.known_tool() else { return Ok(named) };
-        let others = self.touched.iter().copied().filter(|path| !tool.is_meant_for(Path::new(path)));
+        let others = self.touched.iter().copied().filter(|path| !tool.inspects_file_kind(Path::new(path)));
         let others: BTreeSet<&str> = others.collect();
         if others.is_empty() {
             return Ok(named);
@@ -254,13 +254,15 @@ impl<'a> BaseConfigOverlay<'a> {
                 continue;
             };
             let own = match tool_lines(row, &bytes) {
-                Ok(lines) if is_shared_by(row, &path) => lines.join("\n").into_bytes(),
+                Ok(lines) if is_shared_config_file(row, &path) => lines.join("\n").into_bytes(),
                 Ok(_) | Err(_) => bytes.clone(),
             };
             let beside = path.rsplit_once('/').map_or("", |(folder, _)| folder);
             for word in candidate_names(&own) {
                 let found = [join_inside_tree(beside, word), join_inside_tree("", word)];
-                for file in found.into_iter().flatten().filter(|file| has_ending(file, SEARCHED_EXTENSIONS)) {
+                for file in
+                    found.into_iter().flatten().filter(|file| has_extension(file, SEARCHED_EXTENSIONS))
+                {
                     named.extend(others.get(file.as_str()));
                     left.push(file);
                 }
@@ -285,7 +287,7 @@ impl<'a> BaseConfigOverlay<'a> {
         let base = self.base.read_file(&inside).await?;
         let (Some(head), Some(base)) = (head, base) else { return Ok(false) };
         Ok(head == base
-            || is_shared_by(known_tool, path)
+            || is_shared_config_file(known_tool, path)
                 && tool_lines(known_tool, &head) == tool_lines(known_tool, &base))
     }
 }
@@ -381,7 +383,7 @@ fn may_configure_as_data(tool: &KnownTool, path: &str) -> bool {
 }
 
 /// True if the file may contain the configuration of this tool and of other tools.
-fn is_shared_by(tool: &KnownTool, path: &str) -> bool {
+fn is_shared_config_file(tool: &KnownTool, path: &str) -> bool {
     let is_its = |glob: &str| glob_matches(glob, path);
     let is_own = tool.recognised.iter().any(|sign| matches!(sign, ToolSign::File(glob) if is_its(glob)));
     (path.ends_with(".toml") || path.ends_with(".cfg") || path.ends_with(".ini"))

@@ -49,7 +49,7 @@ impl LinterRunner {
         let used = used_tools(project, reviewed.iter(), reader).await?.tools;
         let files = project_files(project);
         let selected =
-            select_linters(&used, configured).into_iter().filter(|tool| inspects_any(tool, reviewed));
+            select_linters(&used, configured).into_iter().filter(|tool| inspects_any_file(tool, reviewed));
         let all = selected.filter_map(|tool| {
             let missing_reason = self.run_method(&tool, files, None).err();
             (missing_reason.is_none() || !tool.is_guessed)
@@ -64,7 +64,7 @@ impl LinterRunner {
     /// # Errors
     /// [`ReaderError`]
     #[truing_core::boxed_future]
-    pub async fn list_exposures(
+    pub async fn list_visible_paths(
         &self,
         project: &Path,
         reviewed: &[RepoPath],
@@ -74,8 +74,8 @@ impl LinterRunner {
         let used = used_tools(project, reviewed.iter(), reader).await?.tools;
         let files = project_files(project);
         let selected = select_linters(&used, &configured_linters.configured).into_iter();
-        let configured_linters =
-            selected.filter(|tool| tool.condition == ToolCondition::Always || inspects_any(tool, reviewed));
+        let configured_linters = selected
+            .filter(|tool| tool.condition == ToolCondition::Always || inspects_any_file(tool, reviewed));
         let exposures = configured_linters.map(|tool| {
             let visible_paths = self.run_method(&tool, files, None).map(|by| match by {
                 LinterRunMethod::Machine(InstalledProgram { file, readable_paths: mut read, .. }) => {
@@ -90,7 +90,7 @@ impl LinterRunner {
     }
 
     /// Returns a path that a program needs and a hidden path, if one of these paths contains the other.
-    pub(super) fn find_exposed_path<'i>(
+    pub(super) fn find_hidden_path_overlap<'i>(
         &'i self,
         installed: &'i InstalledProgram,
     ) -> Option<(&'i Path, &'i Path)> {
@@ -126,7 +126,7 @@ fn project_files(project: &Path) -> LinterFiles<'_> {
     }
 }
 
-fn inspects_any(tool: &SelectedLinter, reviewed: &[RepoPath]) -> bool {
+fn inspects_any_file(tool: &SelectedLinter, reviewed: &[RepoPath]) -> bool {
     reviewed.iter().filter_map(RepoPath::as_str).any(|path| tool.inspects(path))
 }
 

@@ -23,7 +23,7 @@ pub(super) fn inspected_files<'a>(tool: &SelectedLinter, files: &'a [ChangedFile
 pub(super) fn unlintable_files(tool: &SelectedLinter, files: &[ChangedFile]) -> Vec<RepoPath> {
     let paths = files.iter().map(|file| &file.path).filter(|path| path.as_str().is_none());
     let as_path = |path: &RepoPath| Path::new(std::ffi::OsStr::from_bytes(path.as_bytes())).to_owned();
-    paths.filter(|path| tool.is_meant_for(&as_path(path))).cloned().collect()
+    paths.filter(|path| tool.inspects_file_kind(&as_path(path))).cloned().collect()
 }
 
 /// Splits the files into batches whose names fit on one command line. A tool without file arguments gets a

@@ -6,7 +6,9 @@ use std::path::Path;
 use truing_agent::verify::CommandOutput;
 use truing_core::finding::RawFinding;
 use truing_core::line::clean_line;
-use truing_core::port::{ChangedFile, ReaderError, RepositoryReader, ToolFindings, ToolOutput, ToolRequest};
+use truing_core::port::{
+    ChangedFile, ReaderError, RepositoryReader, ToolFindings, ToolOutput, ToolOutputRequest,
+};
 use truing_core::verification::CommandEndReason;
 use truing_diff::RepoPath;
 use truing_reader::output::known::{OutputStream, is_empty_without_findings};
@@ -14,7 +16,7 @@ use truing_reader::output::known::{OutputStream, is_empty_without_findings};
 use super::cached_findings::LinterFindingCache;
 use super::linter_tree::StateDigest;
 use super::select::SelectedLinter;
-use crate::command_failure::{failure_cause, redact_given_values};
+use crate::command_failure::{failure_cause, redact_known_credentials};
 
 /// The reason why a linter could not find the project's dependencies.
 pub(super) const NOT_FETCHED: &str = "the project's dependencies, or its lock file, are not fetched";
@@ -75,10 +77,11 @@ impl LinterOutput {
             | CommandEndReason::DiskFull
             | CommandEndReason::NoProgram => Some(failure_cause(command_output)),
         };
-        let with_fetch = |reason: String| match tool.fetch_command().filter(|_| tool.is_unfetched(errors)) {
-            Some(fetch) => format!("{reason}; {NOT_FETCHED}: run `{fetch}`"),
-            None => reason,
-        };
+        let with_fetch =
+            |reason: String| match tool.fetch_command().filter(|_| tool.reports_unfetched_files(errors)) {
+                Some(fetch) => format!("{reason}; {NOT_FETCHED}: run `{fetch}`"),
+                None => reason,
+            };
         let for_people = |reason: String| with_fetch(to_project_paths(&reason, root));
         let (failed, unnamed) = (failed.map(for_people), unnamed.map(for_people));
         Self::from(ToolOutput {
@@ -159,9 +162,9 @@ impl LinterOutput {
         reader: &dyn RepositoryReader,
     ) -> Result<(ToolFindings, ToolOutput), ReaderError> {
         let Self { output, cache_and_states: keeping, .. } = self;
-        let request = ToolRequest { tree: tree.to_owned(), files: changed_files.to_vec(), output };
+        let request = ToolOutputRequest { tree: tree.to_owned(), files: changed_files.to_vec(), output };
         let mut found = reader.tool_findings(&request).await?;
-        found.findings = found.findings.into_iter().map(redact_given_values).collect();
+        found.findings = found.findings.into_iter().map(redact_known_credentials).collect();
         let is_empty = found.findings.is_empty() && found.outside_count == 0 && found.suppressed == 0;
         let is_whole = request.output.unnamed.is_none() || !is_empty;
         if let (Some((recipe, mut states)), Some(findings)) =
@@ -170,7 +173,7 @@ impl LinterOutput {
             // Findings are not cached for files that the linter ignored, because a later run would treat such
             // files as inspected.
             states.retain(|path, _| !found.ignored.contains(&RepoPath::from(path.as_str())));
-            recipe.store_findings(states, findings.into_iter().map(redact_given_values).collect()).await;
+            recipe.store_findings(states, findings.into_iter().map(redact_known_credentials).collect()).await;
         }
         Ok((found, request.output))
     }

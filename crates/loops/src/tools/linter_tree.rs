@@ -117,7 +117,7 @@ impl<'a> LinterTree<'a> {
             if self.configures_joint_analysis(option.as_bytes()) {
                 return None;
             }
-            self.add_named(option.as_bytes(), folder, &mut named, &mut parts)?;
+            self.add_named_files(option.as_bytes(), folder, &mut named, &mut parts)?;
         }
         Some(parts.into_state())
     }
@@ -143,14 +143,14 @@ impl<'a> LinterTree<'a> {
                 PathContent::Nothing => continue,
             };
             parts.add(path.as_bytes()).add(&bytes);
-            self.add_named(&bytes, folder, &mut named, &mut parts)?;
+            self.add_named_files(&bytes, folder, &mut named, &mut parts)?;
         }
         Some(parts.into_state())
     }
 
     /// Adds the files that `text` names to the digest. The names may be relative to `folder` or to the root.
     /// If an added file may itself name files, these are added, too.
-    fn add_named(
+    fn add_named_files(
         &self,
         text: &[u8],
         folder: &str,
@@ -162,7 +162,7 @@ impl<'a> LinterTree<'a> {
             return None;
         }
         for word in words {
-            if is_outside_file(word) {
+            if is_existing_absolute_file(word) {
                 return None;
             }
             for path in [join_inside_tree(folder, word), join_inside_tree("", word)].into_iter().flatten() {
@@ -181,12 +181,12 @@ impl<'a> LinterTree<'a> {
                 }
                 let (beside, name) = path.rsplit_once('/').unwrap_or(("", &path));
                 if bytes.len() <= MAX_CONFIGURATION
-                    && (has_ending(name, SEARCHED_EXTENSIONS) || name.starts_with('.'))
+                    && (has_extension(name, SEARCHED_EXTENSIONS) || name.starts_with('.'))
                 {
                     if self.configures_joint_analysis(&bytes) {
                         return None;
                     }
-                    self.add_named(&bytes, beside, known_paths, digest)?;
+                    self.add_named_files(&bytes, beside, known_paths, digest)?;
                 }
             }
         }
@@ -310,11 +310,11 @@ pub(super) fn join_inside_tree(folder: &str, word: &str) -> Option<String> {
 
 /// True if the word is the absolute path of an existing file. The state of a file that names such a file is
 /// uncertain.
-fn is_outside_file(word: &str) -> bool {
+fn is_existing_absolute_file(word: &str) -> bool {
     word.starts_with('/') && std::fs::metadata(word).is_ok_and(|found| !found.is_dir())
 }
 
-pub(super) fn has_ending(name: &str, endings: &[&str]) -> bool {
+pub(super) fn has_extension(name: &str, endings: &[&str]) -> bool {
     let end = Path::new(name).extension().and_then(OsStr::to_str);
     end.is_some_and(|end| endings.contains(&end))
 }

@@ -49,7 +49,7 @@ impl LinterRunner {
 
     /// True if the sandbox may show the tree at [`SANDBOX_TREE_PATH`]. False if the program needs a folder in
     /// the tree, whose path would change, or a folder below [`SANDBOX_TREE_PATH`], which the tree would hide.
-    pub(super) fn can_move_tree(&self, method: &LinterRunMethod<'_>, tree: &Path) -> bool {
+    pub(super) fn can_use_fixed_tree_path(&self, method: &LinterRunMethod<'_>, tree: &Path) -> bool {
         match method {
             LinterRunMethod::Machine(installed) => {
                 self.level == SandboxLevel::Full
@@ -91,7 +91,7 @@ impl LinterRunner {
 
 /// Runs a tool in the project's set-up. Uses the program that the set-up has installed, or else the system's
 /// program.
-pub(super) async fn run_in_set_up(
+pub(super) async fn run_in_project_setup(
     tool: &SelectedLinter,
     verifier: &Verifier,
     set_up: &SetupResult,

@@ -7,7 +7,7 @@ use truing_agent::verify::{CommandOutput, SetupResult, Verifier};
 
 use super::linter_output::NOT_FETCHED;
 use super::linter_runner::{LinterFiles, LinterRunMethod, LinterRunner};
-use super::machine::run_in_set_up;
+use super::machine::run_in_project_setup;
 use super::select::SelectedLinter;
 
 /// Each row has a folder of installed programs, a lock file, and the command that installs the locked
@@ -41,7 +41,7 @@ const RUST_INSTALL_COMMAND: &str = "curl --proto '=https' --tlsv1.2 -sSf https:/
 impl LinterRunner {
     /// Returns the path of a changed file that contains code and configures the linter. `None` if the change
     /// comes from the user, because then this code may run.
-    pub(super) fn configuring_code<'a>(
+    pub(super) fn changed_configuration_code<'a>(
         &self,
         tool: &SelectedLinter,
         files: LinterFiles<'a>,
@@ -61,15 +61,15 @@ impl LinterRunner {
     ) -> bool {
         let would_look = || match tool.needs_setup() {
             true => matches!(set_up, Some(Ok(_))),
-            false => self.find_installed(tool, files.pin_folder, files.project).is_some(),
+            false => self.find_installed_program(tool, files.pin_folder, files.project).is_some(),
         };
-        !tool.is_guessed && self.configuring_code(tool, files).is_some() && would_look()
+        !tool.is_guessed && self.changed_configuration_code(tool, files).is_some() && would_look()
     }
 
     /// After a program failed, checks whether dependencies are missing on this machine or the program's
     /// version is too old, and describes the problem. The caller then treats the linter as not installed
     /// instead of failed.
-    pub(super) async fn missing_part(
+    pub(super) async fn missing_requirement(
         &self,
         tool: &SelectedLinter,
         method: &LinterRunMethod<'_>,
@@ -80,7 +80,7 @@ impl LinterRunner {
         // dependencies that do not exist.
         if let Some(fetch) = tool.fetch_command()
             && !self.is_foreign_code
-            && tool.is_unfetched(&command_output.errors)
+            && tool.reports_unfetched_files(&command_output.errors)
         {
             return Some(format!("{NOT_FETCHED}: run `{fetch}`"));
         }
@@ -91,7 +91,7 @@ impl LinterRunner {
                 self.version_output(tool, installed, &known.version, files).await?.1
             }
             LinterRunMethod::SetUp(verifier, set_up) => {
-                run_in_set_up(tool, verifier, set_up, known.version.clone(), files.tree).await.ok()?
+                run_in_project_setup(tool, verifier, set_up, known.version.clone(), files.tree).await.ok()?
             }
         };
         let version_text = find_version(&version.output)?;

@@ -43,7 +43,7 @@ impl ReportedFindings {
         let before = self.max_counts.entry(key).or_default();
         let is_first = *count > *before;
         *before = (*before).max(*count);
-        let Some((tool, of_line)) = rule_meaning(raw) else { return is_first };
+        let Some((tool, of_line)) = defect_key(raw) else { return is_first };
         let (first, others) =
             self.reporters.entry(of_line).or_insert_with(|| (tool.to_owned(), BTreeSet::new()));
         if first != tool {
@@ -59,7 +59,7 @@ impl ReportedFindings {
         for raw in
             findings.iter_mut().map(|placed| &mut placed.raw).filter(|raw| raw.source == FindingSource::Tool)
         {
-            let others = rule_meaning(raw).and_then(|(tool, of_line)| {
+            let others = defect_key(raw).and_then(|(tool, of_line)| {
                 self.reporters.get(&of_line).filter(|(first, others)| first == tool && !others.is_empty())
             });
             let Some((_, others)) = others else { continue };
@@ -72,7 +72,7 @@ impl ReportedFindings {
 
 /// Returns the linter that reported a finding, and a key for the defect: the path, the line and the canonical
 /// rule name. `None` if the linter did not report a rule.
-fn rule_meaning(raw: &RawFinding) -> Option<(&str, (RepoPath, u32, String))> {
+fn defect_key(raw: &RawFinding) -> Option<(&str, (RepoPath, u32, String))> {
     let (tool, rule) = raw.rule.split_once('/').filter(|(_, rule)| *rule != NO_RULE)?;
     let meaning = find_known_tool(tool).map_or_else(|| rule.to_owned(), |known| known.canonical_rule(rule));
     Some((tool, (raw.location.path.clone(), raw.location.start_line, meaning)))
@@ -85,7 +85,7 @@ pub(crate) type FilesByLinter = BTreeMap<String, BTreeSet<RepoPath>>;
 /// Removes a finding of one of Truing's own rules if a linter that implements the rule better has inspected
 /// the file. Returns the rule and the path of each removed finding. If the file was renamed, the rule is also
 /// returned with the old path.
-pub(crate) fn remove_replaced(
+pub(crate) fn remove_replaced_findings(
     findings: &mut Vec<PlacedFinding>,
     inspected: &FilesByLinter,
 ) -> BTreeSet<(String, RepoPath)> {
@@ -205,12 +205,12 @@ mod tests {
             [FilesByLinter::default(), looked_at("ruff", &[]), looked_at("eslint", &["a.py", "other/a.py"])]
         {
             let mut found = all();
-            assert!(remove_replaced(&mut found, &looked).is_empty());
+            assert!(remove_replaced_findings(&mut found, &looked).is_empty());
             assert_eq!(found.len(), 4, "{looked:?}");
         }
         let mut found = all();
         found[0].old_path = Some("before.py".into());
-        let taken = remove_replaced(&mut found, &looked_at("ruff", &["a.py", "b.py"]));
+        let taken = remove_replaced_findings(&mut found, &looked_at("ruff", &["a.py", "b.py"]));
         assert_eq!(taken, [(rule.to_owned(), "a.py".into()), (rule.to_owned(), "before.py".into())].into());
         let left: Vec<_> =
             found.iter().map(|one| (one.raw.rule.as_str(), one.raw.location.path.to_string())).collect();

@@ -99,7 +99,7 @@ impl SelectedLinter {
     }
 
     /// True if the linter's error output says that the files fetched for the project are missing.
-    pub(super) fn is_unfetched(&self, errors: &str) -> bool {
+    pub(super) fn reports_unfetched_files(&self, errors: &str) -> bool {
         self.known_tool.is_some_and(|known| known.unfetched.iter().any(|words| errors.contains(words)))
     }
 
@@ -119,12 +119,12 @@ impl SelectedLinter {
     /// True if the linter inspects this file.
     pub fn inspects(&self, path: &str) -> bool {
         let is_told = self.relative_path(path).is_some_and(|own| !self.excluded_scripts.contains(own));
-        is_told && self.is_meant_for(Path::new(path))
+        is_told && self.inspects_file_kind(Path::new(path))
     }
 
     /// True if the linter inspects files of this kind. Also true for a file that a hook or the configuration
     /// excludes.
-    pub(super) fn is_meant_for(&self, path: &Path) -> bool {
+    pub(super) fn inspects_file_kind(&self, path: &Path) -> bool {
         let is_nested = self.nested.iter().any(|folder| path.starts_with(folder));
         let is_script = |relative_path: &Path| {
             relative_path.to_str().is_some_and(|relative_path| self.scripts.contains(relative_path))

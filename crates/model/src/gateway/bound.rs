@@ -68,7 +68,7 @@ fn measure_message(message: &ModelMessage) -> (u64, u64) {
 impl TokenHistory {
     /// Returns the size of a prompt.
     pub(super) fn prompt_size(&self, prompt: &PromptMeasure) -> PromptSize {
-        let same = if self.head == prompt.head.0 { self.count_matching(prompt) } else { 0 };
+        let same = if self.head == prompt.head.0 { self.count_unchanged_messages(prompt) } else { 0 };
         let counted = self.token_counts.iter().rfind(|(messages, _)| *messages <= same);
         let (known, from) = counted.map_or((None, 0), |(messages, tokens)| (Some(*tokens), *messages));
         let new: u64 =
@@ -85,7 +85,7 @@ impl TokenHistory {
 
     /// Records the provider's count of a prompt.
     pub(super) fn record_count(&mut self, prompt: &PromptMeasure, tokens: u64) {
-        let same = if self.head == prompt.head.0 { self.count_matching(prompt) } else { 0 };
+        let same = if self.head == prompt.head.0 { self.count_unchanged_messages(prompt) } else { 0 };
         self.head = prompt.head.0;
         self.token_counts.retain(|(messages, _)| *messages <= same && *messages < prompt.messages.len());
         self.token_counts.push((prompt.messages.len(), tokens));
@@ -94,7 +94,7 @@ impl TokenHistory {
 
     /// Returns the number of messages at the beginning of the prompt that are unchanged since the last
     /// request.
-    fn count_matching(&self, prompt: &PromptMeasure) -> usize {
+    fn count_unchanged_messages(&self, prompt: &PromptMeasure) -> usize {
         let pairs = self.messages.iter().zip(&prompt.messages);
         pairs.take_while(|(known, (identity, _))| *known == identity).count()
     }

@@ -108,7 +108,7 @@ impl GatewayCall<'_> {
                     return Err(self.final_error(other, failure.message).await);
                 }
             };
-            let wait = retry::retry_delay(timeouts.retry_delay, tries, after, self.seed());
+            let wait = retry::retry_delay(timeouts.retry_delay, tries, after, self.retry_seed());
             if tries >= timeouts.tries || Instant::now() + wait >= begin_deadline {
                 let what = format!("{} ({tries} tries)", failure.message);
                 return Err(self.final_error(RetryDecision::Unavailable(after), what).await);
@@ -146,7 +146,7 @@ impl GatewayCall<'_> {
             }
         }
         let mut reservation = reserved.map_err(AttemptError::Fatal)?;
-        let paid = price.output_within(bound.max_tokens, reservation.amount).unwrap_or(0);
+        let paid = price.max_output_tokens(bound.max_tokens, reservation.amount).unwrap_or(0);
         let max_tokens = u32::try_from(paid).unwrap_or(u32::MAX).min(request.max_tokens);
         let call = match self.gateway.client.wire().build_answer_call(request, max_tokens) {
             Ok(call) => call,
@@ -316,7 +316,7 @@ impl GatewayCall<'_> {
     }
 
     /// Returns a seed for the random part of retry delays. The seed differs between runs.
-    fn seed(&self) -> u64 {
+    fn retry_seed(&self) -> u64 {
         self.budget
             .run
             .as_str()

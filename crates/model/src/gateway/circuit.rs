@@ -48,7 +48,7 @@ impl ProviderCircuit {
     /// Admits a call, or returns an error if the circuit is open. The error contains the time, by this
     /// process's clock, until which the circuit is open.
     pub(super) async fn admit(&self) -> Result<AdmittedCall, OpenCircuit> {
-        let pass = self.decide(|breaker, now| breaker.admit(now).map_err(|open| (open, now))).await;
+        let pass = self.update_breaker(|breaker, now| breaker.admit(now).map_err(|open| (open, now))).await;
         let pass = pass.map_err(|open| self.to_local_clock(open.0, open.1))?;
         Ok(AdmittedCall { circuit: self.clone(), is_trial: pass == CallAdmission::Trial })
     }
@@ -56,19 +56,19 @@ impl ProviderCircuit {
     /// Returns until when the circuit is open, by this process's clock, if another call has opened the
     /// circuit. Admitted calls check this before each attempt.
     pub(super) async fn open_state(&self) -> Option<OpenCircuit> {
-        let open = self.decide(|breaker, now| breaker.open_state(now).map(|open| (open, now))).await;
+        let open = self.update_breaker(|breaker, now| breaker.open_state(now).map(|open| (open, now))).await;
         open.map(|open| self.to_local_clock(open.0, open.1))
     }
 
     /// Opens the circuit because a spending cap is reached. No call is admitted for the time `span`, or for
     /// the default time if `span` is `None`.
     pub(super) async fn trip(&self, span: Option<TimeSpan>) {
-        self.decide(|breaker, now| breaker.record_cap_reached(now, span)).await;
+        self.update_breaker(|breaker, now| breaker.record_cap_reached(now, span)).await;
     }
 
     /// Applies a decision to the shared state and copies the new state to this process. If the shared state
     /// is unreachable, applies the decision to the copy.
-    async fn decide<T>(&self, decide: impl Fn(&mut CircuitBreaker, UnixMillis) -> T) -> T {
+    async fn update_breaker<T>(&self, decide: impl Fn(&mut CircuitBreaker, UnixMillis) -> T) -> T {
         let CircuitInner { clock, common, .. } = &*self.0;
         if let Some((common, name)) = common {
             match update_state(&**common, name, SHARED_STATE_LIFETIME, &decide).await {
@@ -97,13 +97,13 @@ impl ProviderCircuit {
 impl AdmittedCall {
     /// Reports that the call succeeded.
     pub(super) async fn record_success(mut self) {
-        self.circuit.decide(|breaker, _| breaker.record_success()).await;
+        self.circuit.update_breaker(|breaker, _| breaker.record_success()).await;
         self.is_trial = false;
     }
 
     /// Reports a failure that would also affect other calls.
     pub(super) async fn record_failure(mut self) {
-        self.circuit.decide(CircuitBreaker::record_failure).await;
+        self.circuit.update_breaker(CircuitBreaker::record_failure).await;
         self.is_trial = false;
     }
 
@@ -127,7 +127,7 @@ impl Drop for AdmittedCall {
             let under_way = PendingCallGuard::new(&SessionSpend::default(), settling);
             let circuit = self.circuit.clone();
             runtime.spawn(async move {
-                circuit.decide(CircuitBreaker::abandon_trial).await;
+                circuit.update_breaker(CircuitBreaker::abandon_trial).await;
                 drop(under_way);
             });
         }

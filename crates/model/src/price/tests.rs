@@ -92,10 +92,10 @@ fn a_reservation_is_at_the_dearest_rate_that_the_prompt_can_have() {
 #[test]
 fn money_that_is_left_says_how_long_an_answer_may_be() {
     let price = builtin("claude-sonnet-5-5"); // 4 and 10 micro-dollars a token
-    assert_eq!(price.output_within(1000, MicroUsd(3_999)), None);
-    assert_eq!(price.output_within(1000, MicroUsd(4_000)), Some(0));
-    assert_eq!(price.output_within(1000, MicroUsd(4_019)), Some(1));
-    assert_eq!(ModelPrice::free().output_within(u64::MAX, MicroUsd(0)), Some(u64::MAX));
+    assert_eq!(price.max_output_tokens(1000, MicroUsd(3_999)), None);
+    assert_eq!(price.max_output_tokens(1000, MicroUsd(4_000)), Some(0));
+    assert_eq!(price.max_output_tokens(1000, MicroUsd(4_019)), Some(1));
+    assert_eq!(ModelPrice::free().max_output_tokens(u64::MAX, MicroUsd(0)), Some(u64::MAX));
 }
 
 #[test]
@@ -106,7 +106,7 @@ fn a_cheaper_tier_for_long_prompts_does_not_make_the_bound_too_small() {
     };
     let price = ModelPrice::from_rates(rates(10.0)).with_tier(1000, rates(1.0));
     assert_eq!(price.max_cost(2000, 0), MicroUsd(10_000));
-    assert_eq!(price.output_within(2000, MicroUsd(10_010)), Some(1));
+    assert_eq!(price.max_output_tokens(2000, MicroUsd(10_010)), Some(1));
 }
 
 #[test]
@@ -261,7 +261,7 @@ proptest! {
     fn an_answer_within_the_money_costs_no_more_and_a_longer_one_would(
         price in price(), input in 0..3000_u64, money in 0..100_000_u64,
     ) {
-        match price.output_within(input, MicroUsd(money)) {
+        match price.max_output_tokens(input, MicroUsd(money)) {
             None => prop_assert!(price.max_cost(input, 0) > MicroUsd(money)),
             Some(u64::MAX) => {}
             Some(output) => {

@@ -31,7 +31,7 @@ pub(super) enum ChunkError {
 
 /// Converts the chunks of one response to events.
 #[derive(Debug, Default)]
-pub(super) struct ChatChunks {
+pub(super) struct ChatChunkDecoder {
     framing: SseSplitter,
     has_begun: bool,
     /// Index of the text block, while it is open.
@@ -125,7 +125,7 @@ struct ChatUsage {
     cache_writes: u64,
 }
 
-impl ChatChunks {
+impl ChatChunkDecoder {
     /// Adds more bytes, and returns the events that these bytes complete.
     pub(super) fn push(&mut self, bytes: &[u8]) -> Vec<Result<StreamEvent, ChunkError>> {
         let Ok(all) = self.framing.push(bytes) else { return vec![Err(ChunkError::TooLong)] };
@@ -142,7 +142,7 @@ impl ChatChunks {
             }
             match serde_json::from_slice::<ChatChunk>(&data) {
                 Ok(chunk) => {
-                    if let Err(fault) = self.take_chunk(chunk, &mut events) {
+                    if let Err(fault) = self.apply_chunk(chunk, &mut events) {
                         events.push(Err(fault));
                     }
                 }
@@ -179,7 +179,7 @@ impl ChatChunks {
         events
     }
 
-    fn take_chunk(
+    fn apply_chunk(
         &mut self,
         chunk: ChatChunk,
         events: &mut Vec<Result<StreamEvent, ChunkError>>,
@@ -201,14 +201,14 @@ impl ChatChunks {
                 events.push(Ok(StreamEvent::MessageStart { message }));
             }
             if let Some(delta) = delta {
-                self.take_delta(delta, events)?;
+                self.apply_delta(delta, events)?;
             }
             self.stop = finish_reason.filter(|reason| !reason.is_empty()).or(self.stop.take());
         }
         Ok(())
     }
 
-    fn take_delta(
+    fn apply_delta(
         &mut self,
         delta: ChatDelta,
         events: &mut Vec<Result<StreamEvent, ChunkError>>,
@@ -233,14 +233,14 @@ impl ChatChunks {
             events.push(Ok(StreamEvent::ContentBlockDelta { index, delta: BlockDelta::TextDelta { text } }));
         }
         for call in tool_calls.unwrap_or_default() {
-            self.take_call(call, events)?;
+            self.apply_tool_call(call, events)?;
         }
         Ok(())
     }
 
     /// Adds a part to a tool call. The call is identified by its index, otherwise by its id; a part without
     /// both belongs to the last call.
-    fn take_call(
+    fn apply_tool_call(
         &mut self,
         call: ToolCall,
         events: &mut Vec<Result<StreamEvent, ChunkError>>,

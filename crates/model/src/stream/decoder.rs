@@ -3,7 +3,7 @@
 //! all formats.
 
 use super::StreamError;
-use super::chat::{ChatChunks, ChunkError};
+use super::chat::{ChatChunkDecoder, ChunkError};
 use super::event::StreamEvent;
 #[cfg(feature = "aws")]
 use super::event_stream::FrameBuffer;
@@ -28,7 +28,7 @@ pub(super) enum EventDecoder {
     Messages(SseSplitter),
     #[cfg(feature = "aws")]
     EventStream(FrameBuffer),
-    Chat(ChatChunks),
+    Chat(ChatChunkDecoder),
 }
 
 impl EventDecoder {
@@ -37,7 +37,7 @@ impl EventDecoder {
             StreamFormat::Messages => Self::Messages(SseSplitter::default()),
             #[cfg(feature = "aws")]
             StreamFormat::EventStream => Self::EventStream(FrameBuffer::default()),
-            StreamFormat::Chat => Self::Chat(ChatChunks::default()),
+            StreamFormat::Chat => Self::Chat(ChatChunkDecoder::default()),
         }
     }
 

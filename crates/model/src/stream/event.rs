@@ -77,7 +77,7 @@ pub(super) enum BlockDelta {
 
 impl BlockDelta {
     /// Returns the number of bytes of content in the addition.
-    pub(super) fn size(&self) -> usize {
+    pub(super) fn content_bytes(&self) -> usize {
         match self {
             Self::TextDelta { text } => text.len(),
             Self::InputJsonDelta { partial_json } => partial_json.len(),
@@ -183,7 +183,7 @@ impl CountedUsage {
     }
 
     /// Returns the final usage; `None` if the provider reports no usage.
-    pub(super) fn total(&self) -> Option<TokenUsage> {
+    pub(super) fn final_usage(&self) -> Option<TokenUsage> {
         self.output?;
         self.known_usage()
     }

@@ -160,7 +160,7 @@ impl BedrockWire {
     }
 
     /// Returns the address of Bedrock in this region; `None` if the region's name is invalid.
-    pub fn address(region: &str) -> Option<String> {
+    pub fn base_url(region: &str) -> Option<String> {
         let is_plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
         let is_region = !region.is_empty() && region.bytes().all(is_plain);
         let domains = DOMAINS.iter().find(|(begin, _)| region.starts_with(begin));
@@ -336,7 +336,7 @@ mod tests {
             ("", None),
             ("evil.example/", None),
         ] {
-            assert_eq!(BedrockWire::address(region).as_deref(), expected, "{region}");
+            assert_eq!(BedrockWire::base_url(region).as_deref(), expected, "{region}");
         }
     }
 

@@ -179,7 +179,7 @@ fn request_body(request: &ModelRequest) -> Map<String, Value> {
     if !tools.is_empty() {
         body.insert("tools".to_owned(), tools.iter().map(function_tool).collect());
         if let Some(choice) = tool_choice {
-            body.extend(choice_fields(choice));
+            body.extend(tool_choice_fields(choice));
         }
     }
     let format = output_config.as_ref().and_then(|config| config.get("format"));
@@ -197,7 +197,7 @@ fn function_tool(tool: &ToolDefinition) -> Value {
 }
 
 /// Converts a tool choice to the fields that state which tools the model may or must call.
-fn choice_fields(choice: &Value) -> Vec<(String, Value)> {
+fn tool_choice_fields(choice: &Value) -> Vec<(String, Value)> {
     let wanted = match choice["type"].as_str() {
         Some("any") => json!("required"),
         Some("none") => json!("none"),

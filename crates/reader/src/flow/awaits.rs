@@ -6,7 +6,7 @@ use tree_sitter::Node;
 use super::FlowMatch;
 use super::library_objects::is_loaded_on_access;
 use super::model::{FileModel, FlowBinding, is_field, named_children};
-use super::value::{FlowValue, FlowValues, LibraryObject, callee_name, outermost_equal_value};
+use super::value::{FlowValue, FlowValueResolver, LibraryObject, callee_name, outermost_equal_value};
 use crate::fix::ByteReplacement;
 
 /// Functions that use their arguments as plain values and never await them.
@@ -74,7 +74,7 @@ const AWAITABLE_NAME_WORDS: &[&str] = &[
 ];
 
 /// Finds each coroutine that is never awaited.
-pub(super) fn find_lost_coroutines(values: &FlowValues<'_, '_>) -> Vec<FlowMatch> {
+pub(super) fn find_lost_coroutines(values: &FlowValueResolver<'_, '_>) -> Vec<FlowMatch> {
     let model = values.model;
     let look = AwaitFinder { values, model };
     let calls = model.nodes_of_kinds(&["call"]).into_iter();
@@ -92,7 +92,7 @@ pub(super) fn find_lost_coroutines(values: &FlowValues<'_, '_>) -> Vec<FlowMatch
 }
 
 struct AwaitFinder<'v, 'm, 't> {
-    values: &'v FlowValues<'m, 't>,
+    values: &'v FlowValueResolver<'m, 't>,
     model: &'m FileModel<'t>,
 }
 

@@ -7,7 +7,7 @@ use super::FlowMatch;
 use super::model::{FileModel, FlowBinding};
 use super::operation_names;
 use super::uses::name_uses_after;
-use super::value::{FlowValue, FlowValues, LibraryObject, callee_name};
+use super::value::{FlowValue, FlowValueResolver, LibraryObject, callee_name};
 
 /// Maximum depth to which calls within the file are followed.
 const MAX_CALL_DEPTH: u32 = 3;
@@ -64,7 +64,7 @@ const REQUESTS: &[&str] =
 const CERTIFICATE_FILE_METHODS: &[&str] = &["load_cert_chain", "load_default_certs", "load_verify_locations"];
 
 /// Finds each blocking call.
-pub(super) fn find_blocking_calls(values: &FlowValues<'_, '_>) -> Vec<FlowMatch> {
+pub(super) fn find_blocking_calls(values: &FlowValueResolver<'_, '_>) -> Vec<FlowMatch> {
     let model = values.model;
     let look = BlockingFinder { values, model };
     let calls = model.nodes_of_kinds(&["call"]).into_iter();
@@ -81,7 +81,7 @@ pub(super) fn find_blocking_calls(values: &FlowValues<'_, '_>) -> Vec<FlowMatch>
 }
 
 struct BlockingFinder<'v, 'm, 't> {
-    values: &'v FlowValues<'m, 't>,
+    values: &'v FlowValueResolver<'m, 't>,
     model: &'m FileModel<'t>,
 }
 

@@ -6,7 +6,7 @@ use super::FlowMatch;
 use super::model::{FileModel, is_field, named_children};
 use super::table::{BOTOCORE_ITEMS, BotocoreItem};
 use super::uses::name_uses_after;
-use super::value::{FlowValue, FlowValues, LibraryObject, callee_name, outermost_equal_value};
+use super::value::{FlowValue, FlowValueResolver, LibraryObject, callee_name, outermost_equal_value};
 
 /// Classes that are often used only as containers of values.
 const VALUE_CONTAINER_CLASSES: &[&str] =
@@ -39,7 +39,10 @@ const MAX_BASES: u32 = 5;
 
 /// Finds each use of a botocore class or function where aiobotocore's version is required. `in_package` is
 /// true for a file of aiobotocore itself.
-pub(super) fn find_botocore_uses(values: &FlowValues<'_, '_>, is_aiobotocore_file: bool) -> Vec<FlowMatch> {
+pub(super) fn find_botocore_uses(
+    values: &FlowValueResolver<'_, '_>,
+    is_aiobotocore_file: bool,
+) -> Vec<FlowMatch> {
     let model = values.model;
     let look = BotocoreItemFinder { values, model, is_aiobotocore_file };
     let calls = model.nodes_of_kinds(&["call"]).into_iter().filter(|call| look.is_wrong_call(*call));
@@ -50,7 +53,7 @@ pub(super) fn find_botocore_uses(values: &FlowValues<'_, '_>, is_aiobotocore_fil
 }
 
 struct BotocoreItemFinder<'v, 'm, 't> {
-    values: &'v FlowValues<'m, 't>,
+    values: &'v FlowValueResolver<'m, 't>,
     model: &'m FileModel<'t>,
     is_aiobotocore_file: bool,
 }
@@ -150,7 +153,7 @@ impl<'t> BotocoreItemFinder<'_, '_, 't> {
         if self.is_aiobotocore_file {
             return self.has_original_name(node, name);
         }
-        let to_aio = place.kind() == "argument_list" && self.is_aio_call_argument(place);
+        let to_aio = place.kind() == "argument_list" && self.is_aio_argument_list(place);
         let in_class = self.values.is_aio && piece.is_async && self.is_in_aio_class(node);
         !VALUE_CONTAINER_CLASSES.contains(&name) && (to_aio || in_class)
     }
@@ -227,8 +230,8 @@ impl<'t> BotocoreItemFinder<'_, '_, 't> {
         match parent.kind() {
             "attribute" if is_field(parent, "object", node) => self.is_awaited(parent),
             "list" | "tuple" => self.is_used_by_aio(parent, hops),
-            "argument_list" => self.is_aio_call_argument(parent),
-            "keyword_argument" => self.model.parent(parent).is_some_and(|it| self.is_aio_call_argument(it)),
+            "argument_list" => self.is_aio_argument_list(parent),
+            "keyword_argument" => self.model.parent(parent).is_some_and(|it| self.is_aio_argument_list(it)),
             "assignment" if is_field(parent, "right", node) => {
                 let Some(left) = parent.child_by_field_name("left") else { return false };
                 match left.kind() {
@@ -296,7 +299,7 @@ impl<'t> BotocoreItemFinder<'_, '_, 't> {
     }
 
     /// Returns true if the list contains arguments of a call to aiobotocore.
-    fn is_aio_call_argument(&self, list: Node<'t>) -> bool {
+    fn is_aio_argument_list(&self, list: Node<'t>) -> bool {
         let call = self.model.parent(list).filter(|it| it.kind() == "call");
         let Some(callee) = call.and_then(|it| it.child_by_field_name("function")) else { return false };
         if self.values.is_aio && self.model.text(callee).ends_with(".register_component") {

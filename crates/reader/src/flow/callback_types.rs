@@ -81,7 +81,7 @@ fn resolve_alias(model: &FileModel<'_>, name: &str, max_names: u32) -> Option<St
 }
 
 /// Returns the kind of result of the callbacks in a type, or `None` if the type contains no callback.
-pub(super) fn callback_result(type_text: &str) -> Option<CallbackResultKind> {
+pub(super) fn callback_result_kind(type_text: &str) -> Option<CallbackResultKind> {
     let mut found: Option<CallbackResultKind> = None;
     for (at, _) in type_text.match_indices("Callable[") {
         let inner = type_text.get(at + "Callable[".len()..).and_then(before_closing_bracket)?;
@@ -181,7 +181,7 @@ mod tests {
             ("Callable[", None),
             ("str|None", None),
         ] {
-            assert_eq!(callback_result(written), expected, "{written}");
+            assert_eq!(callback_result_kind(written), expected, "{written}");
         }
     }
 }

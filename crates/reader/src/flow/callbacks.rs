@@ -6,7 +6,7 @@ use tree_sitter::Node;
 use super::FlowMatch;
 use super::callback_types;
 use super::model::{FileModel, FlowBinding, is_field, named_children};
-use super::value::{FlowValues, callee_name, outermost_equal_value};
+use super::value::{FlowValueResolver, callee_name, outermost_equal_value};
 
 /// Functions that handle a coroutine and a plain value correctly, and functions that pass a callback on.
 const RESOLVERS: &[&str] = &[
@@ -38,7 +38,7 @@ const MAX_NAMES: u32 = 4;
 
 /// Finds each wrong call of a callback. `in_package` is true for a file of aiobotocore itself.
 pub(super) fn find_wrong_callback_calls(
-    values: &FlowValues<'_, '_>,
+    values: &FlowValueResolver<'_, '_>,
     is_aiobotocore_file: bool,
 ) -> Vec<FlowMatch> {
     let model = values.model;
@@ -76,7 +76,7 @@ enum CallbackKind {
 }
 
 struct CallbackFinder<'v, 'm, 't> {
-    values: &'v FlowValues<'m, 't>,
+    values: &'v FlowValueResolver<'m, 't>,
     model: &'m FileModel<'t>,
     is_aiobotocore_file: bool,
     is_botocore_file: bool,
@@ -102,7 +102,7 @@ impl<'t> CallbackFinder<'_, '_, 't> {
             return None;
         }
         let types = self.declared_types(callee, MAX_NAMES);
-        if let Some(result) = types.iter().find_map(|it| callback_types::callback_result(it)) {
+        if let Some(result) = types.iter().find_map(|it| callback_types::callback_result_kind(it)) {
             return match result {
                 callback_types::CallbackResultKind::Mixed => Some(CallbackKind::Mixed),
                 callback_types::CallbackResultKind::Awaitable => Some(CallbackKind::LostCoroutine),

@@ -5,7 +5,7 @@ use tree_sitter::Node;
 
 use super::FlowMatch;
 use super::model::{FileModel, FlowBinding, is_field, named_children};
-use super::value::{FlowValue, FlowValues, callee_name};
+use super::value::{FlowValue, FlowValueResolver, callee_name};
 
 /// Exception classes that match a cancellation.
 const CANCELLATIONS: &[&str] = &[
@@ -22,7 +22,7 @@ const CANCELLATIONS: &[&str] = &[
 const MAX_NAMES: u32 = 8;
 
 /// Finds each handler, block or statement that swallows a cancellation.
-pub(super) fn find_swallowed_cancellations(values: &FlowValues<'_, '_>) -> Vec<FlowMatch> {
+pub(super) fn find_swallowed_cancellations(values: &FlowValueResolver<'_, '_>) -> Vec<FlowMatch> {
     let model = values.model;
     let look = CancellationFinder { values, model };
     let mut found = Vec::new();
@@ -31,7 +31,7 @@ pub(super) fn find_swallowed_cancellations(values: &FlowValues<'_, '_>) -> Vec<F
             && model.is_in_coroutine(statement)
             && look.contains_await(body)
         {
-            found.extend(look.find_handler(statement, body).map(FlowMatch::from_node));
+            found.extend(look.find_swallowing_handler(statement, body).map(FlowMatch::from_node));
             found.extend(look.find_exit_in_finally(statement).map(FlowMatch::from_node));
         }
     }
@@ -54,7 +54,7 @@ pub(super) fn find_swallowed_cancellations(values: &FlowValues<'_, '_>) -> Vec<F
 }
 
 struct CancellationFinder<'v, 'm, 't> {
-    values: &'v FlowValues<'m, 't>,
+    values: &'v FlowValueResolver<'m, 't>,
     model: &'m FileModel<'t>,
 }
 
@@ -97,7 +97,7 @@ impl<'t> CancellationFinder<'_, '_, 't> {
 
     /// Returns the first handler that catches a cancellation. Returns `None` if this handler raises the
     /// cancellation again, or if only a task that the file cancels is awaited.
-    fn find_handler(&self, statement: Node<'t>, body: Node<'t>) -> Option<Node<'t>> {
+    fn find_swallowing_handler(&self, statement: Node<'t>, body: Node<'t>) -> Option<Node<'t>> {
         for clause in named_children(statement)
             .into_iter()
             .filter(|it| matches!(it.kind(), "except_clause" | "except_group_clause"))

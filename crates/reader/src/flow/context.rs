@@ -5,14 +5,14 @@ use tree_sitter::Node;
 use super::FlowMatch;
 use super::model::is_field;
 use super::uses::{ContextTracker, ContextUses, name_uses_after};
-use super::value::{FlowValue, FlowValues, LibraryObject};
+use super::value::{FlowValue, FlowValueResolver, LibraryObject};
 
 /// Words in the names of variables whose context other code may enter.
 const CONTEXT_WORDS: [&str; 7] = ["context", "ctx", "cm", "manager", "creator", "factory", "opener"];
 
 /// Finds expressions that create a client or session that is not entered, and uses of clients that are
 /// already closed.
-pub(super) fn find_misused_contexts(values: &FlowValues<'_, '_>) -> Vec<FlowMatch> {
+pub(super) fn find_misused_contexts(values: &FlowValueResolver<'_, '_>) -> Vec<FlowMatch> {
     let model = values.model;
     let mut found = Vec::new();
     for node in model.nodes_of_kinds(&["call", "await"]) {
@@ -38,7 +38,7 @@ pub(super) fn find_misused_contexts(values: &FlowValues<'_, '_>) -> Vec<FlowMatc
 
 /// Finds uses of clients after an `async with` block has closed them. Either the block returns or stores the
 /// client, or code after the block uses it.
-fn find_closed_clients<'t>(values: &FlowValues<'_, 't>) -> Vec<FlowMatch> {
+fn find_closed_clients<'t>(values: &FlowValueResolver<'_, 't>) -> Vec<FlowMatch> {
     let model = values.model;
     let mut found = Vec::new();
     for pattern in model.nodes_of_kinds(&["as_pattern"]) {
@@ -69,7 +69,7 @@ fn find_closed_clients<'t>(values: &FlowValues<'_, 't>) -> Vec<FlowMatch> {
             let is_called = parent.kind() == "attribute"
                 && used.start_byte() >= with.end_byte()
                 && model.parent(parent).is_some_and(|it| is_field(it, "function", parent));
-            if is_returned || is_called && !is_in_expected_failure(values, used) {
+            if is_returned || is_called && !is_in_raises_block(values, used) {
                 found.push(FlowMatch::from_node(parent));
             } else if used.end_byte() <= with.end_byte()
                 && let Some(lost) = find_outliving_node(values, used, with)
@@ -84,7 +84,7 @@ fn find_closed_clients<'t>(values: &FlowValues<'_, 't>) -> Vec<FlowMatch> {
 /// Returns the node by which a value of a closed client leaves the block. The block either returns a value
 /// that calls the service later, or its last statement stores the client in an attribute or an item.
 fn find_outliving_node<'t>(
-    values: &FlowValues<'_, 't>,
+    values: &FlowValueResolver<'_, 't>,
     use_node: Node<'t>,
     with_statement: Node<'t>,
 ) -> Option<Node<'t>> {
@@ -120,7 +120,7 @@ enum OpenedContext {
 
 /// Returns the kind of the new context that an expression creates, by a call or by awaiting a call. Returns
 /// `None` if it creates none.
-fn opened_context<'t>(values: &FlowValues<'_, 't>, node: Node<'t>) -> Option<OpenedContext> {
+fn opened_context<'t>(values: &FlowValueResolver<'_, 't>, node: Node<'t>) -> Option<OpenedContext> {
     let is_context = |value: &FlowValue<'_>| {
         matches!(value, FlowValue::KnownObject(LibraryObject::ClientContext | LibraryObject::ResourceContext))
     };
@@ -156,7 +156,7 @@ fn opened_context<'t>(values: &FlowValues<'_, 't>, node: Node<'t>) -> Option<Ope
 
 /// Returns true if the called function returns a value that existed before: an item of a collection, or one
 /// of its arguments.
-fn returns_existing_value<'t>(values: &FlowValues<'_, 't>, callee: Node<'t>) -> bool {
+fn returns_existing_value<'t>(values: &FlowValueResolver<'_, 't>, callee: Node<'t>) -> bool {
     let gives = |value: &FlowValue<'_>| match value {
         FlowValue::QualifiedName(path) => matches!(
             path.as_str(),
@@ -192,12 +192,12 @@ fn returns_existing_value<'t>(values: &FlowValues<'_, 't>, callee: Node<'t>) -> 
     values.may_have_value(callee, gives)
 }
 
-fn is_misused_context<'t>(values: &FlowValues<'_, 't>, node: Node<'t>, uses: ContextUses) -> bool {
+fn is_misused_context<'t>(values: &FlowValueResolver<'_, 't>, node: Node<'t>, uses: ContextUses) -> bool {
     if uses.entered {
         return false;
     }
     if uses.is_used_unentered {
-        return !is_in_expected_failure(values, node);
+        return !is_in_raises_block(values, node);
     }
     if (uses.returned || uses.dropped) && !uses.stored {
         return false;
@@ -212,13 +212,13 @@ fn is_misused_context<'t>(values: &FlowValues<'_, 't>, node: Node<'t>, uses: Con
 }
 
 /// Returns the target of the assignment that stores the value of an expression.
-fn storing_target_name<'t>(values: &FlowValues<'_, 't>, node: Node<'t>) -> Option<&'t str> {
+fn storing_target_name<'t>(values: &FlowValueResolver<'_, 't>, node: Node<'t>) -> Option<&'t str> {
     let assignment = values.model.ancestors(node).find(|it| it.kind() == "assignment")?;
     assignment.child_by_field_name("left").map(|it| values.model.text(it))
 }
 
 /// Returns true if the node is in a block that expects an exception.
-fn is_in_expected_failure<'t>(values: &FlowValues<'_, 't>, node: Node<'t>) -> bool {
+fn is_in_raises_block<'t>(values: &FlowValueResolver<'_, 't>, node: Node<'t>) -> bool {
     let mut blocks = values.model.ancestors(node).filter(|it| it.kind() == "with_statement");
     blocks.any(|block| {
         let head = values.model.nodes_within(block, &["with_clause"]);

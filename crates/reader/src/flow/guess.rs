@@ -5,9 +5,9 @@ use tree_sitter::Node;
 use super::library_objects::operation_response;
 use super::model::FlowBinding;
 use super::operation_names;
-use super::value::{FlowValue, FlowValues, LibraryObject};
+use super::value::{FlowValue, FlowValueResolver, LibraryObject};
 
-impl<'t> FlowValues<'_, 't> {
+impl<'t> FlowValueResolver<'_, 't> {
     /// Returns the values that a call is assumed to return, judging by the called name. Some names are
     /// trusted only in files that use aiobotocore.
     pub(super) fn guess_values(

@@ -5,10 +5,10 @@ use tree_sitter::Node;
 
 use super::FlowMatch;
 use super::model::named_children;
-use super::value::{FlowValue, FlowValues, LibraryObject};
+use super::value::{FlowValue, FlowValueResolver, LibraryObject};
 
 /// Finds each wrong `for`, `with`, `await` or call.
-pub(super) fn find_wrong_iterations(values: &FlowValues<'_, '_>) -> Vec<FlowMatch> {
+pub(super) fn find_wrong_iterations(values: &FlowValueResolver<'_, '_>) -> Vec<FlowMatch> {
     let model = values.model;
     let mut found = Vec::new();
     for node in model.nodes_of_kinds(&["for_statement", "for_in_clause"]) {
@@ -75,7 +75,7 @@ pub(super) fn find_wrong_iterations(values: &FlowValues<'_, '_>) -> Vec<FlowMatc
 
 /// Returns true if the call passes a value that requires `async for` to a synchronous function, such as
 /// `list`.
-fn iterates_synchronously<'t>(values: &FlowValues<'_, 't>, call: Node<'t>) -> bool {
+fn iterates_synchronously<'t>(values: &FlowValueResolver<'_, 't>, call: Node<'t>) -> bool {
     let Some(callee) = call.child_by_field_name("function").filter(|it| it.kind() == "identifier") else {
         return false;
     };
@@ -89,7 +89,7 @@ fn iterates_synchronously<'t>(values: &FlowValues<'_, 't>, call: Node<'t>) -> bo
 
 /// Returns true if `async for` certainly cannot iterate over the value, because it is a coroutine of a
 /// client, a paginator, or a response or one of its lists.
-fn is_not_async_iterable<'t>(values: &FlowValues<'_, 't>, node: Node<'t>) -> bool {
+fn is_not_async_iterable<'t>(values: &FlowValueResolver<'_, 't>, node: Node<'t>) -> bool {
     let found = values.node_values(node);
     let of_client = |value: &FlowValue<'t>| {
         matches!(value.method(), Some((LibraryObject::Client | LibraryObject::ClientContext, _)))
@@ -110,7 +110,7 @@ fn is_not_async_iterable<'t>(values: &FlowValues<'_, 't>, node: Node<'t>) -> boo
 
 /// Returns true if the value supports only `async for`, such as pages, a resource's collection, or a stream
 /// of events.
-fn needs_async_iteration<'t>(values: &FlowValues<'_, 't>, node: Node<'t>) -> bool {
+fn needs_async_iteration<'t>(values: &FlowValueResolver<'_, 't>, node: Node<'t>) -> bool {
     if values.may_be_object(node, &[LibraryObject::Pages, LibraryObject::Collection, LibraryObject::Events]) {
         return true;
     }

@@ -213,7 +213,7 @@ impl<'t> FileModel<'t> {
     fn bind_parameters(&mut self, function: Node<'t>) {
         for parameter in self.parameters(function) {
             if let Some(name) = self.parameter_name(parameter) {
-                self.insert(function.id(), name, FlowBinding::Parameter(parameter));
+                self.insert_binding(function.id(), name, FlowBinding::Parameter(parameter));
             }
         }
     }
@@ -239,7 +239,7 @@ impl<'t> FileModel<'t> {
             };
             // `import a.b` binds `a`.
             let is_head = alias.is_none() && from.is_none();
-            self.insert(scope, bound, FlowBinding::Import(name, from, is_head));
+            self.insert_binding(scope, bound, FlowBinding::Import(name, from, is_head));
         }
     }
 
@@ -252,7 +252,7 @@ impl<'t> FileModel<'t> {
                 if matches!(bound, FlowBinding::Definition(node) if node.id() == scope.id()) {
                     scope = self.enclosing_scope(scope);
                 }
-                self.insert(scope.id(), self.text(target), bound);
+                self.insert_binding(scope.id(), self.text(target), bound);
             }
             "attribute" => {
                 let (Some(object), Some(name)) =
@@ -314,7 +314,7 @@ impl<'t> FileModel<'t> {
         }
     }
 
-    fn insert(&mut self, scope: usize, name: &'t str, bound: FlowBinding<'t>) {
+    fn insert_binding(&mut self, scope: usize, name: &'t str, bound: FlowBinding<'t>) {
         if let Some(scope) = self.scopes.get_mut(&scope) {
             scope.names.entry(name).or_default().push(bound);
         }

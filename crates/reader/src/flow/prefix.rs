@@ -5,7 +5,7 @@ use tree_sitter::Node;
 
 use super::FlowMatch;
 use super::table;
-use super::value::{FlowValue, FlowValues};
+use super::value::{FlowValue, FlowValueResolver};
 
 /// Prefixes for the names of classes that override botocore's classes.
 const BOTOCORE_OVERRIDE_PREFIXES: &[&str] = &["Aio", "AIO", "Anyio"];
@@ -14,12 +14,12 @@ const BOTOCORE_OVERRIDE_PREFIXES: &[&str] = &["Aio", "AIO", "Anyio"];
 const AIOBOTOCORE_OVERRIDE_PREFIXES: &[&str] = &["Aio", "AIO", "Anyio", "Httpx"];
 
 /// Finds the names of classes that do not have the required prefix.
-pub(super) fn find_misnamed_classes(values: &FlowValues<'_, '_>) -> Vec<FlowMatch> {
+pub(super) fn find_misnamed_classes(values: &FlowValueResolver<'_, '_>) -> Vec<FlowMatch> {
     let classes = values.model.nodes_of_kinds(&["class_definition"]).into_iter();
     classes.filter_map(|class| find_wrong_name(values, class)).map(FlowMatch::from_node).collect()
 }
 
-fn find_wrong_name<'t>(values: &FlowValues<'_, 't>, class: Node<'t>) -> Option<Node<'t>> {
+fn find_wrong_name<'t>(values: &FlowValueResolver<'_, 't>, class: Node<'t>) -> Option<Node<'t>> {
     let name = class.child_by_field_name("name")?;
     let written = values.model.text(name);
     let begins =
@@ -49,7 +49,7 @@ fn is_botocore_class(value: &FlowValue<'_>) -> bool {
 }
 
 /// Returns true if the base class has an override's name, such as `AioSession`.
-fn is_override_name<'t>(values: &FlowValues<'_, 't>, base: Node<'t>) -> bool {
+fn is_override_name<'t>(values: &FlowValueResolver<'_, 't>, base: Node<'t>) -> bool {
     let name = values.model.text(base);
     let name = name.rsplit('.').next().unwrap_or(name);
     let is_named = |rest: &str| rest.starts_with(char::is_uppercase);

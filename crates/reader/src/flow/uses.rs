@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use tree_sitter::Node;
 
 use super::model::{FileModel, FlowBinding, is_field, named_children};
-use super::value::{FlowValue, FlowValues, callee_name, outermost_equal_value};
+use super::value::{FlowValue, FlowValueResolver, callee_name, outermost_equal_value};
 
 /// Maximum number of names through which a context is followed.
 const MAX_HOPS: u32 = 6;
@@ -46,13 +46,13 @@ impl ContextUses {
 
 /// Follows one context through its uses.
 pub(super) struct ContextTracker<'v, 'm, 't> {
-    values: &'v FlowValues<'m, 't>,
+    values: &'v FlowValueResolver<'m, 't>,
     model: &'m FileModel<'t>,
     visited: BTreeSet<usize>,
 }
 
 impl<'v, 'm, 't> ContextTracker<'v, 'm, 't> {
-    pub(super) fn new(values: &'v FlowValues<'m, 't>) -> Self {
+    pub(super) fn new(values: &'v FlowValueResolver<'m, 't>) -> Self {
         Self { values, model: values.model, visited: BTreeSet::new() }
     }
 

@@ -65,7 +65,7 @@ impl<'t> FlowValue<'t> {
 }
 
 /// Determines the values of a file's expressions, and caches them.
-pub(super) struct FlowValues<'m, 't> {
+pub(super) struct FlowValueResolver<'m, 't> {
     pub(super) model: &'m FileModel<'t>,
     /// True if the file imports aiobotocore, aioboto3 or their types, belongs to aiobotocore, or defines a
     /// class whose name begins like an override's name.
@@ -78,7 +78,7 @@ pub(super) struct FlowValues<'m, 't> {
     active: RefCell<HashSet<usize>>,
 }
 
-impl<'m, 't> FlowValues<'m, 't> {
+impl<'m, 't> FlowValueResolver<'m, 't> {
     /// Creates a resolver for the values of a file. `in_package` is true for a file of aiobotocore.
     pub(super) fn new(model: &'m FileModel<'t>, is_aiobotocore_file: bool) -> Self {
         let (mut is_aio, mut is_sync) = (is_aiobotocore_file, false);

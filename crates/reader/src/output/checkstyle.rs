@@ -38,7 +38,7 @@ pub(crate) fn read(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport 
                 let text = text.trim().lines().next().unwrap_or_default();
                 collected.add_problem(
                     ProblemKind::ToolFailed,
-                    &format!("{}: {file}: {text}", input.tool_or("checkstyle")),
+                    &format!("{}: {file}: {text}", input.tool_name_or("checkstyle")),
                 );
                 is_crash = false;
             }
@@ -82,7 +82,7 @@ fn read_error_element(
     };
     let range = DiagnosticRange::from_position(line, column, ColumnUnit::CodePoint);
     let message = element.get("message").unwrap_or_default();
-    let mut diagnostic = Diagnostic::new(input.tool_or("checkstyle"), path, range, message);
+    let mut diagnostic = Diagnostic::new(input.tool_name_or("checkstyle"), path, range, message);
     diagnostic.rule = element.get("source").map(rule_name);
     diagnostic.level = match element.get("severity").unwrap_or_default() {
         "error" | "fatal" => DiagnosticLevel::Error,

@@ -20,7 +20,7 @@ pub fn choose_format(name: Option<&str>, bytes: &[u8]) -> Option<OutputFormat> {
     let Some(name) = name else { return recognize_format(bytes).or_else(|| detect_line_format(bytes)) };
     let named = OutputFormat::parse(name);
     let found = recognize_format(bytes);
-    let tool = named.map_or_else(|| Some(name), |format| format.tool()).filter(|tool| is_tool(tool));
+    let tool = named.map_or_else(|| Some(name), |format| format.tool()).filter(|tool| is_known_tool(tool));
     let Some(tool) = tool else { return named };
     match found {
         // The recognised format is used if it belongs to this tool. It is also used if it belongs to no
@@ -32,14 +32,14 @@ pub fn choose_format(name: Option<&str>, bytes: &[u8]) -> Option<OutputFormat> {
             .or_else(|| {
                 best_format(line_formats().filter(|format| is_format_of_tool(*format, tool)), bytes).or(named)
             })
-            .or_else(|| tool_line_format(tool).filter(|_| !begins_as_document(bytes)))
+            .or_else(|| tool_line_format(tool).filter(|_| !starts_as_json_or_xml(bytes)))
             .or_else(|| OutputFormat::all_formats().find(|format| is_format_of_tool(*format, tool)))
             .or_else(|| OutputFormat::parse(&known::find_tool(tool)?.format)),
     }
 }
 
 /// Returns true if the name is the name of a tool with known formats.
-pub fn is_tool(name: &str) -> bool {
+pub fn is_known_tool(name: &str) -> bool {
     OutputFormat::all_formats().any(|format| is_format_of_tool(format, name))
         || known::find_tool(name).is_some()
 }
@@ -72,14 +72,14 @@ fn tool_line_format(tool: &str) -> Option<OutputFormat> {
 }
 
 /// Returns true if the text begins as JSON or XML.
-fn begins_as_document(bytes: &[u8]) -> bool {
+fn starts_as_json_or_xml(bytes: &[u8]) -> bool {
     bytes.iter().find(|byte| !byte.is_ascii_whitespace()).is_some_and(|byte| b"[{<".contains(byte))
 }
 
 /// Returns the first of the tool's document formats that can parse the output. This is used for documents
 /// whose content does not reveal their format, such as an empty list. Returns `None` for plain text.
 fn detect_document_format(tool: &str, bytes: &[u8]) -> Option<OutputFormat> {
-    if !begins_as_document(bytes) {
+    if !starts_as_json_or_xml(bytes) {
         return None;
     }
     let mut documents = OutputFormat::all_formats()

@@ -60,17 +60,17 @@ pub(crate) fn for_each_entry<'de>(
     text: &'de str,
     take: impl FnMut(usize, &'de RawValue) -> ControlFlow<()>,
 ) -> serde_json::Result<()> {
-    let mut walk = ArrayWalk { take, is_stopped: false };
+    let mut walk = ArrayVisitor { take, is_stopped: false };
     let read = serde_json::Deserializer::from_str(text).deserialize_seq(&mut walk);
     if walk.is_stopped { Ok(()) } else { read }
 }
 
-struct ArrayWalk<F> {
+struct ArrayVisitor<F> {
     take: F,
     is_stopped: bool,
 }
 
-impl<'de, F: FnMut(usize, &'de RawValue) -> ControlFlow<()>> Visitor<'de> for &mut ArrayWalk<F> {
+impl<'de, F: FnMut(usize, &'de RawValue) -> ControlFlow<()>> Visitor<'de> for &mut ArrayVisitor<F> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

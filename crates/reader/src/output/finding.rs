@@ -12,7 +12,7 @@ use crate::output::known::{self, KnownTool};
 use crate::output::range::DiagnosticRange;
 use crate::output::resolve::{ByteEdit, FileText, RangeError, resolve_fix};
 use crate::output::text;
-use crate::redact::QuotedSecrets;
+use crate::redact::FileSecrets;
 use crate::snippet::{SecretRanges, render_snippet};
 
 /// Maximum number of bytes of a suggestion.
@@ -85,14 +85,14 @@ impl Default for DiagnosticMapping {
 /// once.
 pub struct FindingMapper<'a> {
     file: &'a FileText<'a>,
-    quoted: QuotedSecrets,
+    quoted: FileSecrets,
     mapping: &'a DiagnosticMapping,
 }
 
 impl<'a> FindingMapper<'a> {
     /// Creates a mapper for a file. The file is searched for secrets only once, for all diagnostics.
     pub fn new(file: &'a FileText<'a>, mapping: &'a DiagnosticMapping) -> Self {
-        Self { file, quoted: QuotedSecrets::from_text(&String::from_utf8_lossy(file.bytes())), mapping }
+        Self { file, quoted: FileSecrets::from_text(&String::from_utf8_lossy(file.bytes())), mapping }
     }
 
     /// Converts a diagnostic of this file to a finding. Secrets that occur in the file, and secrets with a

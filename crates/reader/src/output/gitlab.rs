@@ -100,7 +100,7 @@ fn read_issue(
         Err(error) => return collected.skip_unplaced_entry(&error, &format!("entry {index}: {error}")),
     };
     let engine = entry.engine_name.filter(|name| !name.trim().is_empty());
-    let tool = engine.unwrap_or_else(|| input.tool_or("gitlab").to_owned());
+    let tool = engine.unwrap_or_else(|| input.tool_name_or("gitlab").to_owned());
     let range = location.as_ref().map_or(DiagnosticRange::File, location_range);
     let mut diagnostic = Diagnostic::new(tool, path, range, entry.description.unwrap_or_default());
     diagnostic.rule = entry.check_name;

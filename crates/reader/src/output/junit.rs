@@ -99,7 +99,7 @@ struct JunitSuite {
 pub(crate) fn read(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
     let mut collected = DiagnosticCollector::new();
     let Some(text) = decode::decode_document(bytes, &mut collected) else { return collected.finish() };
-    let places = FailurePlaces { paths: PathResolver::new(input), files: FileNames::new(input.files) };
+    let places = FailureLocator { paths: PathResolver::new(input), files: FileNames::new(input.files) };
     let mut parts = XmlParts::new(&text);
     let (mut suites, mut case, mut failure): (Vec<JunitSuite>, _, Option<JunitFailure>) =
         (vec![], JunitCase::default(), None);
@@ -190,18 +190,18 @@ fn read_failure(element: &XmlElement) -> JunitFailure {
 }
 
 /// Determines the locations of failures.
-struct FailurePlaces<'a> {
+struct FailureLocator<'a> {
     paths: PathResolver,
     files: FileNames<'a>,
 }
 
 /// Location of a failure (path and line), or the reason why the location is unknown.
-type FailurePlace = Result<(RepoPath, u32), PathError>;
+type FailureLocation = Result<(RepoPath, u32), PathError>;
 
 fn report_failure(
     case: &JunitCase,
     failure: &JunitFailure,
-    places: &FailurePlaces<'_>,
+    places: &FailureLocator<'_>,
     input: &OutputContext<'_>,
     collected: &mut DiagnosticCollector,
 ) {
@@ -210,9 +210,9 @@ fn report_failure(
         ("", name) | (name, "") => name,
         (class, name) => &format!("{class}.{name}"),
     };
-    let linted = places.linter_place(case, failure);
+    let linted = places.linter_failure_location(case, failure);
     let is_linted = linted.is_some();
-    let (path, line) = match linted.unwrap_or_else(|| places.test_place(case, failure)) {
+    let (path, line) = match linted.unwrap_or_else(|| places.test_failure_location(case, failure)) {
         Ok(place) => place,
         Err(PathError::Missing) => {
             return collected
@@ -231,7 +231,7 @@ fn report_failure(
     };
     let package =
         case.package.split('.').next().filter(|package| !matches!(*package, "" | COPIED_ESLINT_PACKAGE));
-    let tool = package.filter(|_| is_linted).unwrap_or_else(|| input.tool_or("junit"));
+    let tool = package.filter(|_| is_linted).unwrap_or_else(|| input.tool_name_or("junit"));
     let mut diagnostic = Diagnostic::new(tool, path, DiagnosticRange::from_lines(line, line), message);
     diagnostic.level = DiagnosticLevel::Error;
     diagnostic.rule =
@@ -253,11 +253,11 @@ fn failure_rule(case: &JunitCase, failure: &JunitFailure) -> String {
     of_case.or(of_kind).unwrap_or(&failure.element_name).to_owned()
 }
 
-impl FailurePlaces<'_> {
+impl FailureLocator<'_> {
     /// Returns the location of a linter's failure. Returns `None` if the failure is not from a linter. A
     /// failure comes from a linter if the name of its suite is a file name, and neither the test case nor the
     /// failure has a file.
-    fn linter_place(&self, case: &JunitCase, failure: &JunitFailure) -> Option<FailurePlace> {
+    fn linter_failure_location(&self, case: &JunitCase, failure: &JunitFailure) -> Option<FailureLocation> {
         if case.file.is_some() || failure.file.is_some() || !is_file_name(&case.suite) {
             return None;
         }
@@ -271,7 +271,7 @@ impl FailurePlaces<'_> {
     /// Returns the place of a test's failure. A location in the failure's own attributes takes precedence.
     /// Otherwise, the last location in the failure's text that is in the test's file is used, or else the
     /// location of the test. If the test's file is unknown, the first location in the text is used.
-    fn test_place(&self, case: &JunitCase, failure: &JunitFailure) -> FailurePlace {
+    fn test_failure_location(&self, case: &JunitCase, failure: &JunitFailure) -> FailureLocation {
         let mut wrong = PathError::Missing;
         let mut known = |file: &Option<String>| match self.paths.resolve(file.as_deref()?) {
             Ok(path) => Some(self.files.match_longest_suffix(&path).unwrap_or(path)),
@@ -286,8 +286,11 @@ impl FailurePlaces<'_> {
         }
         let own = own.or_else(|| self.find_class_file(&case.class));
         let texts = [failure.message.as_str(), failure.text.as_str()];
-        let in_text: Vec<(RepoPath, u32)> =
-            texts.iter().flat_map(|text| self.places_in_text(text, &case.class)).take(MAX_PLACES).collect();
+        let in_text: Vec<(RepoPath, u32)> = texts
+            .iter()
+            .flat_map(|text| self.locations_in_text(text, &case.class))
+            .take(MAX_PLACES)
+            .collect();
         if let Some(path) = own {
             let last = in_text.into_iter().rfind(|(known, _)| *known == path);
             return Ok(last.unwrap_or((path, case.line)));
@@ -297,7 +300,7 @@ impl FailurePlaces<'_> {
 
     /// Returns the locations in a text, in the order of the text: paths with a line number, and stack frames
     /// of the JVM.
-    fn places_in_text(&self, text: &str, class: &str) -> Vec<(RepoPath, u32)> {
+    fn locations_in_text(&self, text: &str, class: &str) -> Vec<(RepoPath, u32)> {
         let mut found: Vec<(usize, RepoPath, u32)> = Vec::new();
         for place in FILE_LOCATION_PATTERN.captures_iter(text).take(MAX_PLACES) {
             let one = |names: [&str; 3]| names.into_iter().find_map(|name| place.name(name));

@@ -94,7 +94,7 @@ impl LinePattern {
         let mut collected = DiagnosticCollector::new();
         let text = decode::decode_lines(bytes, &mut collected);
         let paths = PathResolver::new(context);
-        let tool = context.tool_or(if self.tool.is_empty() { self.name } else { self.tool });
+        let tool = context.tool_name_or(if self.tool.is_empty() { self.name } else { self.tool });
         let (expressions, failure) = (self.compile_line_expressions(), self.failure_expression());
         let (others, quotes, marker) = (
             compile_expressions(self.summary_expressions),

@@ -176,7 +176,7 @@ fn read_diagnostic(
         source.as_ref()?.name.as_deref().map(|name| text_start(name, MAX_NAME_CHARS).to_owned())
     };
     let tool = name(&entry.source).or_else(|| name(&defaults.source)).filter(|name| !name.trim().is_empty());
-    let tool = tool.unwrap_or_else(|| input.tool_or("rdjson").to_owned());
+    let tool = tool.unwrap_or_else(|| input.tool_name_or("rdjson").to_owned());
     let range = span.as_ref().map_or(DiagnosticRange::File, diagnostic_range);
     let mut diagnostic = Diagnostic::new(tool, path.clone(), range, entry.message.unwrap_or_default());
     diagnostic.level = severity_level(entry.severity.as_ref())

@@ -16,7 +16,7 @@ use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 use truing_core::line::format_count;
 
-use self::location::SarifPlaces;
+use self::location::SarifLocationResolver;
 use self::log::{
     SarifConfiguration, SarifFix, SarifInvocation, SarifLog, SarifProperties, SarifResult, SarifRun,
 };
@@ -81,8 +81,8 @@ fn read_run(run: &RawValue, input: &OutputContext<'_>, number: usize, collected:
     };
     let name = run.tool.driver.name.as_deref().filter(|name| !name.trim().is_empty());
     let reader = SarifReader {
-        tool: text_start(name.unwrap_or_else(|| input.tool_or("sarif")), MAX_NAME_CHARS),
-        places: SarifPlaces::new(&run, input),
+        tool: text_start(name.unwrap_or_else(|| input.tool_name_or("sarif")), MAX_NAME_CHARS),
+        places: SarifLocationResolver::new(&run, input),
         rules: SarifRules::new(&run),
         run: &run,
     };
@@ -141,7 +141,7 @@ fn report_failures(tool: &str, invocation: &SarifInvocation, collected: &mut Dia
 struct SarifReader<'a> {
     tool: &'a str,
     run: &'a SarifRun<'a>,
-    places: SarifPlaces<'a>,
+    places: SarifLocationResolver<'a>,
     rules: SarifRules<'a>,
 }
 

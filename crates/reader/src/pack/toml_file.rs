@@ -30,7 +30,7 @@ const MAX_EXAMPLE_BYTES_OR_LINES: u32 = 32 << 20;
 /// The field `kind` of a rule file. This field is parsed first, because it determines which other fields the
 /// file may contain.
 #[derive(Deserialize)]
-struct RuleHead {
+struct RuleKindField {
     kind: TomlRuleKind,
 }
 
@@ -297,7 +297,7 @@ impl RuleFileSource<'_> {
 /// Parses the rule `name` in a file. The field `id` in the file must equal the parameter `id`.
 pub(super) fn parse(file: &str, text: &str, id: &str, name: &str) -> Result<PackRule, PackError> {
     let source = RuleFileSource { file, text, id, name };
-    match source.deserialize::<RuleHead>()?.kind {
+    match source.deserialize::<RuleKindField>()?.kind {
         TomlRuleKind::Text => parse_text_rule(&source, false),
         TomlRuleKind::Secret => parse_text_rule(&source, true),
         TomlRuleKind::Flow => {

@@ -15,14 +15,14 @@ use sha2::Sha256;
 use tree_sitter::Node;
 use truing_core::sync::DefinitionDigests;
 
-use crate::syntax::{ComplexityError, MAX_DEPTH};
+use crate::syntax::{MAX_DEPTH, SyntaxScanError};
 
 /// Computes the digests of a definition's lines and its tree.
 pub(super) fn digest_definition(
     lines: &str,
     node: Node<'_>,
     text: &str,
-) -> Result<DefinitionDigests, ComplexityError> {
+) -> Result<DefinitionDigests, SyntaxScanError> {
     let raw = hex::encode(Sha1::digest(lines.as_bytes()));
     Ok(DefinitionDigests {
         raw,
@@ -49,7 +49,7 @@ pub(super) fn digest_nodes(
     lines: &str,
     nodes: &[Node<'_>],
     text: &str,
-) -> Result<DefinitionDigests, ComplexityError> {
+) -> Result<DefinitionDigests, SyntaxScanError> {
     let nothing = BTreeSet::new();
     let mut tree = TreeHasher { hash: Sha256::new(), text, left_out: &nothing };
     for node in nodes {
@@ -64,7 +64,7 @@ pub(super) fn digest_remaining_nodes(
     root: Node<'_>,
     left_out: &BTreeSet<usize>,
     text: &str,
-) -> Result<String, ComplexityError> {
+) -> Result<String, SyntaxScanError> {
     let mut tree = TreeHasher { hash: Sha256::new(), text, left_out };
     tree.add_node(root, 0)?;
     Ok(hex::encode(tree.hash.finalize()))
@@ -125,9 +125,9 @@ impl<'a> TreeHasher<'a> {
         self.text.get(node.byte_range()).unwrap_or_default()
     }
 
-    fn add_node(&mut self, node: Node<'_>, depth: usize) -> Result<(), ComplexityError> {
+    fn add_node(&mut self, node: Node<'_>, depth: usize) -> Result<(), SyntaxScanError> {
         if depth > MAX_DEPTH {
-            return Err(ComplexityError::OverLimit);
+            return Err(SyntaxScanError::OverLimit);
         }
         let kind = node.kind();
         if kind.ends_with("comment") || self.left_out.contains(&node.id()) {

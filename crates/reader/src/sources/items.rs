@@ -14,7 +14,7 @@ use truing_core::sync::{
 
 use super::digest::{digest_bytes, digest_nodes, digest_remaining_nodes, join_digests};
 use super::{javascript, rust};
-use crate::syntax::{ComplexityError, MAX_DEPTH, MAX_SOURCE_BYTES, ParserPool, SourceLanguage};
+use crate::syntax::{MAX_DEPTH, MAX_SOURCE_BYTES, ParserPool, SourceLanguage, SyntaxScanError};
 
 /// Maximum number of files that are examined for one symbol. The number is limited because re-exports may
 /// form a cycle.
@@ -32,7 +32,7 @@ pub(super) struct ReleaseFiles<'a> {
 #[derive(Default)]
 pub(super) struct FileItems {
     definitions: BTreeMap<String, FileItem>,
-    links: Vec<ItemLink>,
+    links: Vec<ItemAlias>,
     /// Digest of the code outside of all innermost definitions.
     outside_digest: String,
 }
@@ -45,7 +45,7 @@ struct FileItem {
 
 /// A name that a file re-exports from another module, or an alias for another name in the file.
 #[derive(Debug)]
-pub(super) struct ItemLink {
+pub(super) struct ItemAlias {
     /// Name in this file; `None` if the file re-exports all names of the other module.
     pub(super) name: Option<String>,
     /// Other module, in the notation of the language; empty for this file.
@@ -268,7 +268,7 @@ impl<'a> ItemCollector<'a> {
     pub(super) fn add_alias(&mut self, name: Option<&str>, module: &str, original_name: Option<&str>) {
         let (name, module, original_name) =
             (name.map(str::to_owned), module.to_owned(), original_name.map(str::to_owned));
-        self.items.links.push(ItemLink { name, module, target_name: original_name });
+        self.items.links.push(ItemAlias { name, module, target_name: original_name });
     }
 
     /// Adds a definition, from its first node (such as an attribute or a decorator) to its last node.
@@ -278,7 +278,7 @@ impl<'a> ItemCollector<'a> {
         name: String,
         nodes: &[Node<'_>],
         has_nested_definitions: bool,
-    ) -> Result<(), ComplexityError> {
+    ) -> Result<(), SyntaxScanError> {
         let (Some(first), Some(last)) = (nodes.first(), nodes.last()) else { return Ok(()) };
         if !has_nested_definitions {
             self.definition_nodes.extend(nodes.iter().map(Node::id));
@@ -309,6 +309,6 @@ pub(super) fn qualified_name(prefix: &str, name: &str) -> String {
 }
 
 /// Returns the next nesting depth, or an error if that depth exceeds the limit.
-pub(super) fn next_depth(depth: usize) -> Result<usize, ComplexityError> {
-    if depth >= MAX_DEPTH { Err(ComplexityError::OverLimit) } else { Ok(depth + 1) }
+pub(super) fn next_depth(depth: usize) -> Result<usize, SyntaxScanError> {
+    if depth >= MAX_DEPTH { Err(SyntaxScanError::OverLimit) } else { Ok(depth + 1) }
 }

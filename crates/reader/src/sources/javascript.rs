@@ -5,7 +5,7 @@
 use tree_sitter::Node;
 
 use super::items::{ItemCollector, next_depth, qualified_name};
-use crate::syntax::ComplexityError;
+use crate::syntax::SyntaxScanError;
 
 /// Kinds of declarations with a name.
 const NAMED_DECLARATION_KINDS: [&str; 9] = [
@@ -49,7 +49,7 @@ const ENDINGS: [&str; 14] = [
 pub(super) fn collect_items(
     root: Node<'_>,
     collector: &mut ItemCollector<'_>,
-) -> Result<(), ComplexityError> {
+) -> Result<(), SyntaxScanError> {
     visit_body(root, "", collector, 0)
 }
 
@@ -58,7 +58,7 @@ fn visit_body(
     prefix: &str,
     source: &mut ItemCollector<'_>,
     depth: usize,
-) -> Result<(), ComplexityError> {
+) -> Result<(), SyntaxScanError> {
     let depth = next_depth(depth)?;
     let mut cursor = body.walk();
     for node in body.named_children(&mut cursor) {
@@ -74,7 +74,7 @@ fn visit_statement(
     prefix: &str,
     source: &mut ItemCollector<'_>,
     depth: usize,
-) -> Result<(), ComplexityError> {
+) -> Result<(), SyntaxScanError> {
     let depth = next_depth(depth)?;
     match node.kind() {
         "export_statement" => visit_export(node, prefix, source, depth),
@@ -133,7 +133,7 @@ fn collect_members(
     body: Node<'_>,
     prefix: &str,
     source: &mut ItemCollector<'_>,
-) -> Result<(), ComplexityError> {
+) -> Result<(), SyntaxScanError> {
     let mut before = Vec::new();
     let mut cursor = body.walk();
     for node in body.named_children(&mut cursor) {
@@ -159,7 +159,7 @@ fn visit_export(
     prefix: &str,
     source: &mut ItemCollector<'_>,
     depth: usize,
-) -> Result<(), ComplexityError> {
+) -> Result<(), SyntaxScanError> {
     if let Some(declaration) = node.child_by_field_name("declaration") {
         visit_statement(declaration, node, prefix, source, depth)?;
         if is_default_export(node)
@@ -248,7 +248,7 @@ fn visit_assignment(
     outer: Node<'_>,
     prefix: &str,
     source: &mut ItemCollector<'_>,
-) -> Result<(), ComplexityError> {
+) -> Result<(), SyntaxScanError> {
     let (Some(left), Some(right)) = (node.child_by_field_name("left"), node.child_by_field_name("right"))
     else {
         return Ok(());

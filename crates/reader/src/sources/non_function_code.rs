@@ -9,7 +9,7 @@ use truing_core::sync::{NonFunctionCode, ReleasePartKind};
 
 use super::digest::python::{digest_tree, docstring_id};
 use super::python::absolute_module;
-use crate::syntax::{ComplexityError, MAX_DEPTH};
+use crate::syntax::{MAX_DEPTH, SyntaxScanError};
 
 /// Maximum number of a statement's characters that are used as the statement's name.
 const MAX_STATEMENT_NAME_CHARS: usize = 80;
@@ -27,7 +27,7 @@ pub(super) struct NonFunctionPieces {
 
 impl NonFunctionPieces {
     /// Collects the pieces of a whole file. Relative imports in the file are resolved from `package`.
-    pub(super) fn from_root(root: Node<'_>, text: &str, package: &str) -> Result<Self, ComplexityError> {
+    pub(super) fn from_root(root: Node<'_>, text: &str, package: &str) -> Result<Self, SyntaxScanError> {
         let mut file = PieceCollector { text, package, pieces: Self::default() };
         file.collect_modules(root, 0)?;
         let mut scope = StatementScope {
@@ -45,7 +45,7 @@ pub(super) fn imported_modules(
     root: Node<'_>,
     text: &str,
     package: &str,
-) -> Result<BTreeSet<String>, ComplexityError> {
+) -> Result<BTreeSet<String>, SyntaxScanError> {
     let mut file = PieceCollector { text, package, pieces: NonFunctionPieces::default() };
     file.collect_modules(root, 0)?;
     Ok(file.pieces.modules)
@@ -82,7 +82,7 @@ impl<'a> PieceCollector<'a> {
         name: &str,
         words: &[&str],
         nodes: &[Node<'_>],
-    ) -> Result<(), ComplexityError> {
+    ) -> Result<(), SyntaxScanError> {
         let words: Vec<&str> =
             scope.conditions.iter().map(String::as_str).chain(words.iter().copied()).collect();
         let tree = digest_tree(&words, nodes, self.text)?;
@@ -96,9 +96,9 @@ impl<'a> PieceCollector<'a> {
         body: Node<'_>,
         scope: &mut StatementScope,
         depth: usize,
-    ) -> Result<(), ComplexityError> {
+    ) -> Result<(), SyntaxScanError> {
         if depth > MAX_DEPTH {
-            return Err(ComplexityError::OverLimit);
+            return Err(SyntaxScanError::OverLimit);
         }
         let documentation = docstring_id(body, self.text);
         let mut cursor = body.walk();
@@ -115,7 +115,7 @@ impl<'a> PieceCollector<'a> {
         node: Node<'_>,
         scope: &mut StatementScope,
         depth: usize,
-    ) -> Result<(), ComplexityError> {
+    ) -> Result<(), SyntaxScanError> {
         match node.kind() {
             "comment" | "pass_statement" | "line_continuation" => Ok(()),
             "function_definition" | "class_definition" | "decorated_definition" => {
@@ -145,7 +145,7 @@ impl<'a> PieceCollector<'a> {
 
     /// Adds a statement that is not a definition, an import, an assignment or a compound statement with
     /// reported branches.
-    fn visit_other(&mut self, node: Node<'_>, scope: &StatementScope) -> Result<(), ComplexityError> {
+    fn visit_other(&mut self, node: Node<'_>, scope: &StatementScope) -> Result<(), SyntaxScanError> {
         self.add_piece(scope, ReleasePartKind::Statement, self.text_of(node), &[], &[node])
     }
 
@@ -154,7 +154,7 @@ impl<'a> PieceCollector<'a> {
         outer: Node<'_>,
         scope: &mut StatementScope,
         depth: usize,
-    ) -> Result<(), ComplexityError> {
+    ) -> Result<(), SyntaxScanError> {
         let inner = outer.child_by_field_name("definition").unwrap_or(outer);
         let Some(name) = inner.child_by_field_name("name").map(|name| self.text_of(name)) else {
             return self.visit_other(outer, scope);
@@ -191,7 +191,7 @@ impl<'a> PieceCollector<'a> {
         node: Node<'_>,
         assignment: Node<'_>,
         scope: &StatementScope,
-    ) -> Result<(), ComplexityError> {
+    ) -> Result<(), SyntaxScanError> {
         let mut names: Vec<&str> = Vec::new();
         let mut next = Some(assignment);
         while let Some(one) = next.filter(|one| matches!(one.kind(), "assignment" | "augmented_assignment")) {
@@ -217,7 +217,7 @@ impl<'a> PieceCollector<'a> {
 
     /// Adds each imported name with the module or name from which it is imported. It does not matter how
     /// names are grouped into import statements.
-    fn visit_import(&mut self, node: Node<'_>, scope: &StatementScope) -> Result<(), ComplexityError> {
+    fn visit_import(&mut self, node: Node<'_>, scope: &StatementScope) -> Result<(), SyntaxScanError> {
         let from = match node.kind() {
             "future_import_statement" => Some("__future__".to_owned()),
             _ => node
@@ -256,7 +256,7 @@ impl<'a> PieceCollector<'a> {
         node: Node<'_>,
         scope: &mut StatementScope,
         depth: usize,
-    ) -> Result<(), ComplexityError> {
+    ) -> Result<(), SyntaxScanError> {
         let (known, outer) = (self.pieces.pieces.len(), scope.conditions.len());
         let mut branches = Vec::new();
         let mut cursor = node.walk();
@@ -285,9 +285,9 @@ impl<'a> PieceCollector<'a> {
     }
 
     /// Collects every module that is imported, including imports in functions.
-    fn collect_modules(&mut self, node: Node<'_>, depth: usize) -> Result<(), ComplexityError> {
+    fn collect_modules(&mut self, node: Node<'_>, depth: usize) -> Result<(), SyntaxScanError> {
         if depth > MAX_DEPTH {
-            return Err(ComplexityError::OverLimit);
+            return Err(SyntaxScanError::OverLimit);
         }
         if matches!(node.kind(), "import_statement" | "import_from_statement") {
             let from = node.child_by_field_name("module_name");

@@ -15,7 +15,7 @@ use truing_core::sync::{DefinitionDigests, NamesakeDefinition, SymbolDefinition,
 use super::archive::ArchiveFormat;
 use super::digest::digest_definition;
 use super::non_function_code::NonFunctionPieces;
-use crate::syntax::{ComplexityError, MAX_SOURCE_BYTES, ParserPool, SourceLanguage};
+use crate::syntax::{MAX_SOURCE_BYTES, ParserPool, SourceLanguage, SyntaxScanError};
 use scope::{BindingTarget, PropertyRole, PythonClass, PythonScope, StatementBranch};
 
 /// Maximum number of names that are looked up for one symbol. The number is limited because aliases may form
@@ -308,7 +308,7 @@ impl<'a> ScopeCollector<'a> {
         body: Node<'_>,
         branch: StatementBranch,
         scope: &mut PythonScope,
-    ) -> Result<(), ComplexityError> {
+    ) -> Result<(), SyntaxScanError> {
         let mut cursor = body.walk();
         for statement in body.named_children(&mut cursor) {
             self.visit_statement(statement, branch, scope)?;
@@ -321,7 +321,7 @@ impl<'a> ScopeCollector<'a> {
         node: Node<'_>,
         branch: StatementBranch,
         scope: &mut PythonScope,
-    ) -> Result<(), ComplexityError> {
+    ) -> Result<(), SyntaxScanError> {
         match node.kind() {
             "function_definition" | "class_definition" | "decorated_definition" => {
                 self.visit_definition(node, branch, scope)
@@ -378,7 +378,7 @@ impl<'a> ScopeCollector<'a> {
         node: Node<'_>,
         branch: StatementBranch,
         scope: &mut PythonScope,
-    ) -> Result<(), ComplexityError> {
+    ) -> Result<(), SyntaxScanError> {
         if node.kind() == "block" {
             return self.visit_statements(node, branch, scope);
         }
@@ -394,7 +394,7 @@ impl<'a> ScopeCollector<'a> {
         outer: Node<'_>,
         branch: StatementBranch,
         scope: &mut PythonScope,
-    ) -> Result<(), ComplexityError> {
+    ) -> Result<(), SyntaxScanError> {
         let inner = outer.child_by_field_name("definition").unwrap_or(outer);
         let Some(name) = inner.child_by_field_name("name").map(|name| self.text_of(name)) else {
             return Ok(());

@@ -5,7 +5,7 @@
 use tree_sitter::Node;
 
 use super::items::{ItemCollector, next_depth, qualified_name};
-use crate::syntax::ComplexityError;
+use crate::syntax::SyntaxScanError;
 
 /// Kinds of items with a name.
 const NAMED_ITEM_KINDS: [&str; 12] = [
@@ -23,7 +23,7 @@ const NAMED_ITEM_KINDS: [&str; 12] = [
     "macro_definition",
 ];
 
-pub(super) fn collect_items(root: Node<'_>, source: &mut ItemCollector<'_>) -> Result<(), ComplexityError> {
+pub(super) fn collect_items(root: Node<'_>, source: &mut ItemCollector<'_>) -> Result<(), SyntaxScanError> {
     visit_body(root, "", source, 0)
 }
 
@@ -32,7 +32,7 @@ fn visit_body(
     prefix: &str,
     source: &mut ItemCollector<'_>,
     depth: usize,
-) -> Result<(), ComplexityError> {
+) -> Result<(), SyntaxScanError> {
     let depth = next_depth(depth)?;
     let mut attributes = Vec::new();
     let mut cursor = body.walk();
@@ -92,7 +92,7 @@ fn visit_use(
     prefix: &str,
     source: &mut ItemCollector<'_>,
     depth: usize,
-) -> Result<(), ComplexityError> {
+) -> Result<(), SyntaxScanError> {
     let depth = next_depth(depth)?;
     let joined = |path: &str| if prefix.is_empty() { path.to_owned() } else { format!("{prefix}::{path}") };
     match node.kind() {

@@ -24,7 +24,7 @@ const IMPORT_PATHS: [&str; 2] = ["site-packages", "dist-packages"];
 
 /// Kind of file that contains a module.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum ModuleForm {
+enum ModuleFileKind {
     Source,
     Native,
     /// Bytecode outside of `__pycache__`. Python imports it only if the folder contains no source for the
@@ -35,7 +35,7 @@ enum ModuleForm {
 }
 
 struct ModuleFile<'a> {
-    form: ModuleForm,
+    form: ModuleFileKind,
     path: &'a str,
 }
 
@@ -43,11 +43,11 @@ struct ModuleFile<'a> {
 /// native module.
 pub(super) fn native_module(path: &str) -> Option<String> {
     let (base, form) = parse_module_path(path)?;
-    (form == ModuleForm::Native).then(|| format!("{base}.so"))
+    (form == ModuleFileKind::Native).then(|| format!("{base}.so"))
 }
 
 /// Returns the module of a file, as a path without an ending.
-fn parse_module_path(path: &str) -> Option<(String, ModuleForm)> {
+fn parse_module_path(path: &str) -> Option<(String, ModuleFileKind)> {
     let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
     let at = |folder: &str, name: &str| {
         if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") }
@@ -55,15 +55,15 @@ fn parse_module_path(path: &str) -> Option<(String, ModuleForm)> {
     let lower = name.to_lowercase();
     let stem = name.split('.').next().unwrap_or(name);
     if NATIVE_MODULE_EXTENSIONS.iter().any(|end| lower.ends_with(end)) {
-        Some((at(folder, stem), ModuleForm::Native))
+        Some((at(folder, stem), ModuleFileKind::Native))
     } else if lower.ends_with(".pyc") {
         let parent = folder.strip_suffix("__pycache__").filter(|up| up.is_empty() || up.ends_with('/'));
         Some(match parent {
-            Some(up) => (at(up.trim_end_matches('/'), stem), ModuleForm::Cache),
-            None => (at(folder, stem), ModuleForm::Bytecode),
+            Some(up) => (at(up.trim_end_matches('/'), stem), ModuleFileKind::Cache),
+            None => (at(folder, stem), ModuleFileKind::Bytecode),
         })
     } else if lower.ends_with(".py") || lower.ends_with(".pyw") {
-        Some((at(folder, stem), ModuleForm::Source))
+        Some((at(folder, stem), ModuleFileKind::Source))
     } else {
         None
     }
@@ -109,16 +109,16 @@ impl<'a> WheelFiles<'a> {
     /// Returns the files that Python may run in place of this source. The source must exist in the release.
     fn files_preceding_source(&self, module_path: &str, path: &str) -> impl Iterator<Item = &'a str> {
         let is_other = move |one: &&ModuleFile<'a>| match one.form {
-            ModuleForm::Native | ModuleForm::Cache => true,
-            ModuleForm::Source => one.path != path,
-            ModuleForm::Bytecode => false,
+            ModuleFileKind::Native | ModuleFileKind::Cache => true,
+            ModuleFileKind::Source => one.path != path,
+            ModuleFileKind::Bytecode => false,
         };
         self.modules_at(module_path).filter(is_other).map(|one| one.path)
     }
 
     /// Returns all files that Python imports under this name.
     fn importable_files(&self, module_path: &str) -> impl Iterator<Item = &'a str> {
-        self.modules_at(module_path).filter(|one| one.form != ModuleForm::Cache).map(|one| one.path)
+        self.modules_at(module_path).filter(|one| one.form != ModuleFileKind::Cache).map(|one| one.path)
     }
 }
 
@@ -134,7 +134,7 @@ pub(super) fn find_shadows(
     for path in compared {
         found.extend(content.duplicate_paths.get(path).map(String::as_str));
         found.extend(files.files_at_path(path));
-        let Some((base, ModuleForm::Source)) = parse_module_path(path) else { continue };
+        let Some((base, ModuleFileKind::Source)) = parse_module_path(path) else { continue };
         if content.paths.contains(path) {
             found.extend(files.files_preceding_source(&base, path));
         } else {

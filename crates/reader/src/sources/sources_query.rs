@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use truing_core::port::{
-    DetectedTools, FixValidationRequest, ToolDetectionRequest, ToolFindings, ToolRequest,
+    DetectedTools, ReplacementCheckRequest, ToolDetectionRequest, ToolFindings, ToolOutputRequest,
 };
 use truing_core::sync::{
     DefinitionDigests, LINE_DIGEST_HEX_DIGITS, ReleaseSources, SymbolState, TREE_DIGEST_PREFIX, TREE_DIGITS,
@@ -26,7 +26,7 @@ const MAX_NAME: usize = 16 << 10;
 
 /// Query for the texts of certain files in a release.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct FilesRequest {
+pub struct ReleaseFilesRequest {
     /// Path of the downloaded archive.
     pub archive: PathBuf,
     /// Format of the archive.
@@ -37,7 +37,7 @@ pub struct FilesRequest {
 
 /// Query for the name of the format of a tool's output.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct FormatRequest {
+pub struct OutputFormatRequest {
     /// Folder that the process may access, although this query reads no file in the folder.
     pub folder: PathBuf,
     /// Text of the output.
@@ -55,15 +55,15 @@ pub enum SourcesQuery {
     /// Definitions that a project takes from the packages that it follows.
     Project(ProjectRequest),
     /// Files of a release.
-    Files(FilesRequest),
+    Files(ReleaseFilesRequest),
     /// Findings of a tool on the lines of a change, parsed from the tool's output.
-    Tool(Box<ToolRequest>),
+    Tool(Box<ToolOutputRequest>),
     /// Known tools that a repository uses.
     UsedTools(ToolDetectionRequest),
     /// Format of a tool's output.
-    Format(FormatRequest),
+    Format(OutputFormatRequest),
     /// Validation of replacements that a model proposes.
-    Proofs(FixValidationRequest),
+    Proofs(ReplacementCheckRequest),
 }
 
 /// Response to a query.

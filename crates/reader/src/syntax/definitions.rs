@@ -7,7 +7,7 @@ use tree_sitter::Node;
 
 use super::kinds::DefinitionKind;
 use super::scan::{MAX_DEPTH, MAX_SOURCE_BYTES, node_lines};
-use super::{ComplexityError, ParserPool, SourceLanguage};
+use super::{ParserPool, SourceLanguage, SyntaxScanError};
 
 /// A syntax node counts as a function if its kind contains one of these words.
 const FUNCTION_KIND_WORDS: [&str; 6] =
@@ -15,7 +15,7 @@ const FUNCTION_KIND_WORDS: [&str; 6] =
 
 /// Kind and lines of a definition.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct DefinitionPlace {
+pub(crate) struct DefinitionLocation {
     /// Name of the node's kind in the grammar.
     pub(crate) kind: &'static str,
     /// First line of the definition, from 1.
@@ -32,17 +32,17 @@ pub(crate) fn find_definitions(
     name: &str,
     parsers: &mut ParserPool,
     deadline: Instant,
-) -> Result<Vec<DefinitionPlace>, ComplexityError> {
+) -> Result<Vec<DefinitionLocation>, SyntaxScanError> {
     if text.len() > MAX_SOURCE_BYTES {
-        return Err(ComplexityError::TooLarge);
+        return Err(SyntaxScanError::TooLarge);
     }
     // A bug in a grammar must affect only one file, not the reader.
     catch_unwind(AssertUnwindSafe(|| {
         let tree =
-            parsers.parse(language, text, || Instant::now() < deadline).ok_or(ComplexityError::OverLimit)?;
+            parsers.parse(language, text, || Instant::now() < deadline).ok_or(SyntaxScanError::OverLimit)?;
         collect_definitions(language, text, name, tree.root_node())
     }))
-    .unwrap_or(Err(ComplexityError::Panicked))
+    .unwrap_or(Err(SyntaxScanError::Panicked))
 }
 
 fn collect_definitions(
@@ -50,7 +50,7 @@ fn collect_definitions(
     text: &str,
     name: &str,
     root: Node<'_>,
-) -> Result<Vec<DefinitionPlace>, ComplexityError> {
+) -> Result<Vec<DefinitionLocation>, SyntaxScanError> {
     let mut found = Vec::new();
     let mut cursor = root.walk();
     // One boolean for each ancestor of the current node, from the root: true if the ancestor is a function.
@@ -62,12 +62,12 @@ fn collect_definitions(
             && defines_name(&node, kind, text, name)
         {
             let (first, last) = node_lines(&node);
-            found.push(DefinitionPlace { kind: kind.node, first_line: first, last_line: last });
+            found.push(DefinitionLocation { kind: kind.node, first_line: first, last_line: last });
         }
         if cursor.goto_first_child() {
             functions.push(is_function(&node));
             if functions.len() > MAX_DEPTH {
-                return Err(ComplexityError::OverLimit);
+                return Err(SyntaxScanError::OverLimit);
             }
             continue;
         }

@@ -93,13 +93,13 @@ impl SyntaxCheck {
 /// Part of a rule's YAML file that determines the required word.
 #[derive(Deserialize)]
 struct RuleFile {
-    rule: TopRulePart,
+    rule: RootRulePattern,
 }
 
 /// The rule's own pattern, without patterns nested in other operators. Every match of the rule matches this
 /// pattern.
 #[derive(Deserialize)]
-struct TopRulePart {
+struct RootRulePattern {
     #[serde(default)]
     pattern: Option<PatternText>,
 }

@@ -38,7 +38,7 @@ pub(crate) const MAX_FILE_CPU_TIME: Duration = Duration::from_millis(1_500);
 
 /// Reasons why the syntax rules did not examine a file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum ComplexityError {
+pub(crate) enum SyntaxScanError {
     /// The file has more than [`MAX_SOURCE_BYTES`].
     TooLarge,
     /// The file exceeds [`MAX_DEPTH`], [`MAX_CHILDREN`] or [`MAX_TIME`].
@@ -227,17 +227,17 @@ impl<'rules> SyntaxScan<'rules> {
         parsers: &mut ParserPool,
         is_wanted_rule: &dyn Fn(usize) -> bool,
         wanted_lines: &dyn Fn(u32, u32) -> bool,
-    ) -> Result<Vec<SyntaxMatch>, ComplexityError> {
+    ) -> Result<Vec<SyntaxMatch>, SyntaxScanError> {
         let active: Vec<bool> = self.rules.iter().map(|rule| is_wanted_rule(rule.index)).collect();
         if !active.contains(&true) {
             return Ok(Vec::new());
         }
         if text.len() > MAX_SOURCE_BYTES {
-            return Err(ComplexityError::TooLarge);
+            return Err(SyntaxScanError::TooLarge);
         }
         // A bug in a grammar must affect only one file, not the whole scan.
         catch_unwind(AssertUnwindSafe(|| self.match_nodes(text, parsers, &active, wanted_lines)))
-            .unwrap_or(Err(ComplexityError::Panicked))
+            .unwrap_or(Err(SyntaxScanError::Panicked))
     }
 
     fn match_nodes(
@@ -246,11 +246,11 @@ impl<'rules> SyntaxScan<'rules> {
         parsers: &mut ParserPool,
         active: &[bool],
         wanted_lines: &dyn Fn(u32, u32) -> bool,
-    ) -> Result<Vec<SyntaxMatch>, ComplexityError> {
+    ) -> Result<Vec<SyntaxMatch>, SyntaxScanError> {
         let until = parsers.deadline();
         let tree = parsers
             .parse(self.language, &text, || thread_cpu_time() < until)
-            .ok_or(ComplexityError::OverLimit)?;
+            .ok_or(SyntaxScanError::OverLimit)?;
         let root = AstGrep::doc(StrDoc { src: text, lang: self.language.grammar, tree });
 
         let candidates = self.candidate_nodes(root.root().get_inner_node(), active, wanted_lines)?;
@@ -261,7 +261,7 @@ impl<'rules> SyntaxScan<'rules> {
                     continue;
                 };
                 if thread_cpu_time() >= until || (rule.has_ellipsis && has_many_children(&node)) {
-                    return Err(ComplexityError::OverLimit);
+                    return Err(SyntaxScanError::OverLimit);
                 }
                 let matcher = &rule.config.matcher;
                 let Some(matched) = matcher.match_node(root.adopt(node)) else { continue };
@@ -282,7 +282,7 @@ impl<'rules> SyntaxScan<'rules> {
         root: Node<'tree>,
         active: &[bool],
         wanted_lines: &dyn Fn(u32, u32) -> bool,
-    ) -> Result<Vec<Node<'tree>>, ComplexityError> {
+    ) -> Result<Vec<Node<'tree>>, SyntaxScanError> {
         let looked_at: Vec<bool> =
             self.by_kind.iter().map(|rules| rules.iter().any(|at| active.get(*at) == Some(&true))).collect();
         let mut found = Vec::new();
@@ -299,7 +299,7 @@ impl<'rules> SyntaxScan<'rules> {
             if cursor.goto_first_child() {
                 depth += 1;
                 if depth > MAX_DEPTH {
-                    return Err(ComplexityError::OverLimit);
+                    return Err(SyntaxScanError::OverLimit);
                 }
                 continue;
             }

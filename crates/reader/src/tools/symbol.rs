@@ -12,7 +12,9 @@ use super::page::{ReplyPage, reply_line, visible_text};
 use super::{ToolCallError, read};
 use crate::file::FileTree;
 use crate::lines::LineIndex;
-use crate::syntax::{DefinitionPlace, ParserPool, SourceLanguage, decode_keeping_offsets, find_definitions};
+use crate::syntax::{
+    DefinitionLocation, ParserPool, SourceLanguage, decode_keeping_offsets, find_definitions,
+};
 
 /// Largest number of definitions in one response.
 const MAX_DEFINITIONS: usize = 20;
@@ -96,8 +98,8 @@ pub(super) fn find_symbol(
     }
 }
 
-fn render_definition(path: &RepoPath, definition: &DefinitionPlace, lines: &LineIndex<'_>) -> String {
-    let DefinitionPlace { kind, first_line: first, last_line: last } = *definition;
+fn render_definition(path: &RepoPath, definition: &DefinitionLocation, lines: &LineIndex<'_>) -> String {
+    let DefinitionLocation { kind, first_line: first, last_line: last } = *definition;
     let mut text =
         format!("{}:{first}-{last} ({})\n", visible_text(&path.to_string()), kind.replace('_', " "));
     let end = last.min(first.saturating_add(MAX_LINES - 1));

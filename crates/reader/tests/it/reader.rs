@@ -432,7 +432,7 @@ fn the_port_answers_at_once_and_says_what_it_cannot_do() {
         }
     }
     let reader = InProcessReader::new().unwrap();
-    assert_eq!(reader.known_packs(), ["aiobotocore", "code-rules", "code-rules-strict", "core"]);
+    assert_eq!(reader.pack_names(), ["aiobotocore", "code-rules", "code-rules-strict", "core"]);
     let tree = tree(&[("a.rs", b"dbg!(1);\n")]);
     let request = |packs: &[&str]| ReadRequest {
         tree: tree.path().to_owned(),

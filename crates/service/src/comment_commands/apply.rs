@@ -12,7 +12,7 @@ use truing_core::slot::{
     HoldReason, LoopKind, Slot, SlotCommand, SlotLimits, SlotRefusal, SlotState, SlotTransition,
 };
 use truing_loops::redact_line;
-use truing_loops::review::question_topic;
+use truing_loops::review::budget_question_topic;
 
 use super::UserCommand;
 use crate::context::ServiceContext;
@@ -100,7 +100,7 @@ pub(super) async fn check_budget_raise(
     // The server posts one question about each limit. `/spend` raises the limit, so a second `/spend` in
     // reply to the same question is not accepted because of that question.
     let writer = EffectOwner { key, producer: CommentProducer::Review, token: None };
-    let asked = context.store.entries(&writer, &[question_topic(ask.level.limit)]).await?;
+    let asked = context.store.entries(&writer, &[budget_question_topic(ask.level.limit)]).await?;
     // If the server posted no question, `/spend` is accepted only if at most half of the level's initial
     // limit is left. There may be no question, because none is posted after the end of a converge run, and
     // questions are deleted with their runs.

@@ -8,14 +8,14 @@ use tokio_postgres::error::SqlState;
 use truing_core::port::StoreError;
 
 use crate::fault::StoreFault;
-use crate::valkey::SlotsError;
+use crate::valkey::ValkeyConnectError;
 
 /// Reason why the servers cannot be used as the store.
 #[derive(Debug, thiserror::Error)]
 pub enum PostgresConnectError {
     /// The server for the slots cannot be used.
     #[error(transparent)]
-    Slots(#[from] SlotsError),
+    Slots(#[from] ValkeyConnectError),
     /// The address is not valid.
     #[error(
         "`store.records` is not a valid PostgreSQL URL: {0}; write postgres://USER@HOST/DATABASE; for TLS, \

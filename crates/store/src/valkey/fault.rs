@@ -13,7 +13,7 @@ pub(super) const SENTINEL_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Reason why a server cannot be used for the slots.
 #[derive(Debug, thiserror::Error)]
-pub enum SlotsError {
+pub enum ValkeyConnectError {
     /// The address is not valid.
     #[error("`store.url` is not a valid Valkey URL: {0}; write valkey://HOST:6379/0")]
     Url(String),
@@ -217,24 +217,24 @@ fn sentinel_error_text(error: &RedisError) -> String {
 }
 
 /// Returns an error if the server could lose slots, according to the information that the server reports.
-pub(super) fn check_durability(name: &Arc<str>, info: &str) -> Result<(), SlotsError> {
+pub(super) fn check_durability(name: &Arc<str>, info: &str) -> Result<(), ValkeyConnectError> {
     let of = |field: &str| {
         info.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':')).map(str::trim).unwrap_or("")
     };
     let version = if of("valkey_version").is_empty() { of("redis_version") } else { of("valkey_version") };
     let major = version.split('.').next().and_then(|major| major.parse::<u32>().ok());
     if major.is_none_or(|major| major < 7) {
-        return Err(SlotsError::TooOld { name: Arc::clone(name), version: version.to_owned() });
+        return Err(ValkeyConnectError::TooOld { name: Arc::clone(name), version: version.to_owned() });
     }
     if of("cluster_enabled") == "1" {
-        return Err(SlotsError::Cluster { name: Arc::clone(name) });
+        return Err(ValkeyConnectError::Cluster { name: Arc::clone(name) });
     }
     if of("role") == "slave" {
-        return Err(SlotsError::Replica { name: Arc::clone(name) });
+        return Err(ValkeyConnectError::Replica { name: Arc::clone(name) });
     }
     let (most, policy) = (of("maxmemory"), of("maxmemory_policy"));
     if !matches!(most, "" | "0") && policy != "noeviction" {
-        return Err(SlotsError::Evicts { name: Arc::clone(name), policy: policy.to_owned() });
+        return Err(ValkeyConnectError::Evicts { name: Arc::clone(name), policy: policy.to_owned() });
     }
     if of("aof_enabled") == "0" {
         tracing::warn!(

@@ -10,7 +10,7 @@ use redis::{Client, Cmd, Pipeline, RedisError, RedisFuture, RedisResult, Value};
 use tokio::sync::{Mutex, watch};
 use truing_core::port::StoreError;
 
-use super::fault::{self, REQUEST_TIMEOUT, SlotsError};
+use super::fault::{self, REQUEST_TIMEOUT, ValkeyConnectError};
 use super::sentinel::SentinelGroup;
 use super::transport::TransportPolicy;
 
@@ -28,14 +28,14 @@ pub(super) struct PrimaryServer {
 
 impl PrimaryServer {
     /// Connects to the server, and refuses a server that could lose slots.
-    pub(super) async fn connect(client: Client, name: Arc<str>) -> Result<Self, SlotsError> {
+    pub(super) async fn connect(client: Client, name: Arc<str>) -> Result<Self, ValkeyConnectError> {
         let config = ConnectionManagerConfig::new()
             .set_connection_timeout(Some(REQUEST_TIMEOUT))
             .set_response_timeout(Some(REQUEST_TIMEOUT))
             .set_number_of_retries(1);
         let connecting = ConnectionManager::new_with_config(client.clone(), config);
         let connected = tokio::time::timeout(REQUEST_TIMEOUT, connecting).await;
-        let other = |message: String| SlotsError::Other { name: Arc::clone(&name), message };
+        let other = |message: String| ValkeyConnectError::Other { name: Arc::clone(&name), message };
         let mut connection = connected
             .map_err(|_| other(fault::connection_error_text(&client, None)))?
             .map_err(|error| other(fault::connection_error_text(&client, Some(&error))))?;
@@ -105,13 +105,13 @@ pub(super) struct PrimaryRoute {
 impl PrimaryRoute {
     /// Connects to the server in the address, or to the primary that the Sentinels in the address name.
     /// Returns the route, and a name for it that does not change later.
-    pub(super) async fn open(url: &str) -> Result<(Self, Arc<str>), SlotsError> {
+    pub(super) async fn open(url: &str) -> Result<(Self, Arc<str>), ValkeyConnectError> {
         let (url, transport) = TransportPolicy::split_from_url(url);
         let sentinels = SentinelGroup::parse(&url, transport)?;
         let (primary, name) = match &sentinels {
             Some(sentinels) => (sentinels.connect_primary().await?, sentinels.name()),
             None => {
-                let client = Client::open(url).map_err(|error| SlotsError::Url(error.to_string()))?;
+                let client = Client::open(url).map_err(|error| ValkeyConnectError::Url(error.to_string()))?;
                 transport.check(client.get_connection_info().addr())?;
                 let name: Arc<str> = fault::server_name(&client).into();
                 (PrimaryServer::connect(client, Arc::clone(&name)).await?, name)

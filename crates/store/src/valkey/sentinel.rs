@@ -11,7 +11,7 @@ use redis::{
     AsyncConnectionConfig, Client, ConnectionAddr, ConnectionInfo, IntoConnectionInfo as _, RedisError,
 };
 
-use super::fault::{self, REQUEST_TIMEOUT, SENTINEL_TIMEOUT, SlotsError};
+use super::fault::{self, REQUEST_TIMEOUT, SENTINEL_TIMEOUT, ValkeyConnectError};
 use super::primary::PrimaryServer;
 use super::transport::TransportPolicy;
 
@@ -33,8 +33,8 @@ pub(super) struct SentinelGroup {
 
 impl SentinelGroup {
     /// Parses an address. Returns `None` if the address names a single server.
-    pub(super) fn parse(url: &str, transport: TransportPolicy) -> Result<Option<Self>, SlotsError> {
-        let wrong = |reason: String| SlotsError::SentinelUrl(reason);
+    pub(super) fn parse(url: &str, transport: TransportPolicy) -> Result<Option<Self>, ValkeyConnectError> {
+        let wrong = |reason: String| ValkeyConnectError::SentinelUrl(reason);
         let Some((scheme, rest)) = url.split_once("://") else { return Ok(None) };
         let scheme = match scheme {
             "valkey+sentinel" | "redis+sentinel" => "redis",
@@ -84,8 +84,8 @@ impl SentinelGroup {
 
     /// Connects to the primary. All Sentinels are asked in parallel, so an unreachable Sentinel causes no
     /// delay. The first named server that is actually a primary is used.
-    pub(super) async fn connect_primary(&self) -> Result<PrimaryServer, SlotsError> {
-        let none = |responses: String| SlotsError::NoPrimary { name: self.name(), responses };
+    pub(super) async fn connect_primary(&self) -> Result<PrimaryServer, ValkeyConnectError> {
+        let none = |responses: String| ValkeyConnectError::NoPrimary { name: self.name(), responses };
         match tokio::time::timeout(REQUEST_TIMEOUT, self.find()).await {
             Ok(found) => found.map_err(|faults| none(faults.join("; "))),
             Err(_) => Err(none(fault::timeout_message(REQUEST_TIMEOUT))),
@@ -135,7 +135,7 @@ impl SentinelGroup {
         })
     }
 
-    async fn connect(&self, host: String, port: u16) -> Result<PrimaryServer, SlotsError> {
+    async fn connect(&self, host: String, port: u16) -> Result<PrimaryServer, ValkeyConnectError> {
         let mut address = ConnectionAddr::Tcp(host.clone(), port);
         if let ConnectionAddr::TcpTls { insecure, tls_params, .. } = self.login.addr() {
             let (insecure, tls_params) = (*insecure, tls_params.clone());
@@ -143,7 +143,7 @@ impl SentinelGroup {
         }
         self.transport.check(&address)?;
         let client = Client::open(self.login.clone().set_addr(address));
-        let client = client.map_err(|error| SlotsError::SentinelUrl(error.to_string()))?;
+        let client = client.map_err(|error| ValkeyConnectError::SentinelUrl(error.to_string()))?;
         let name = format!("{}, the primary `{}`", fault::server_name(&client), self.primary_name);
         PrimaryServer::connect(client, name.into()).await
     }

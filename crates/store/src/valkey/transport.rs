@@ -3,7 +3,7 @@
 
 use redis::ConnectionAddr;
 
-use super::fault::SlotsError;
+use super::fault::ValkeyConnectError;
 use truing_core::loopback::is_loopback;
 
 /// The option in an address that allows a connection without TLS to another machine.
@@ -37,10 +37,10 @@ impl TransportPolicy {
     ///
     /// # Errors
     /// [`SlotsError::NoTls`] if TLS is required and missing.
-    pub(super) fn check(self, address: &ConnectionAddr) -> Result<(), SlotsError> {
+    pub(super) fn check(self, address: &ConnectionAddr) -> Result<(), ValkeyConnectError> {
         match (self, address) {
             (Self::Safe, ConnectionAddr::Tcp(host, _)) if !is_loopback(host) => {
-                Err(SlotsError::NoTls { address: address.to_string() })
+                Err(ValkeyConnectError::NoTls { address: address.to_string() })
             }
             (Self::Safe | Self::Any, _) => Ok(()),
         }

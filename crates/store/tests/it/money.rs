@@ -327,7 +327,7 @@ fn simulate_provider(
     let cache_read = part(random, prompt);
     let cache_write_5m = part(random, prompt - cache_read);
     let cache_write_1h = part(random, prompt - cache_read - cache_write_5m);
-    let most = price.output_within(bytes, amount).unwrap().min(wanted);
+    let most = price.max_output_tokens(bytes, amount).unwrap().min(wanted);
     assert!(most >= FLOOR, "it was begun with less than the floor");
     let share = prompt * 1000 / bytes;
     let mut tally = world.tally.lock().unwrap();

@@ -131,7 +131,7 @@ impl CliError {
     /// Returns the object that `--format json` prints on stdout.
     pub(crate) fn to_json(&self) -> impl Serialize {
         let more = self.other_errors.iter().map(Self::to_error_json).collect();
-        ErrorObject {
+        ErrorOutputJson {
             error: self.to_error_json(),
             other_errors: more,
             cost_micro_usd: Some(self.cost).filter(|cost| *cost > MicroUsd(0)),
@@ -152,7 +152,7 @@ impl CliError {
 /// The JSON object `{"error":{…}}`. The field `more` exists only if there are several errors. The field
 /// `cost_micro_usd` exists only if money was spent.
 #[derive(Serialize)]
-struct ErrorObject {
+struct ErrorOutputJson {
     error: ErrorJson,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[serde(rename = "more")]

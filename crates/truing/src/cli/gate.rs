@@ -65,12 +65,12 @@ struct GateReport<'a> {
     blocking: Vec<GateFindingJson<'a>>,
     advisory: Vec<GateFindingJson<'a>>,
     /// Number of findings that the report does not list.
-    left_out: LeftOutJson,
+    left_out: OmittedCountsJson,
     commands: Vec<GateCommandJson<'a>>,
 }
 
 #[derive(Serialize)]
-struct LeftOutJson {
+struct OmittedCountsJson {
     blocking: usize,
     advisory: usize,
 }
@@ -274,7 +274,7 @@ fn gate_report<'a>(result: &'a GateResult, change: Option<&ReviewedChange>) -> G
         not_inspected: &result.not_inspected,
         blocking: findings(&result.blocking),
         advisory: findings(&result.advisory),
-        left_out: LeftOutJson {
+        left_out: OmittedCountsJson {
             blocking: result.blocking.omitted_count,
             advisory: result.advisory.omitted_count,
         },

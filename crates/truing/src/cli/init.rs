@@ -96,7 +96,7 @@ fn origin_url(environment: &Environment) -> Result<Option<String>, CliError> {
     let find = async {
         let git = wiring::open_git(environment).await.ok()?;
         let repository = git.open_without_commits(environment.directory()).await.ok()?;
-        repository.remote_url().map(str::to_owned)
+        repository.origin_url().map(str::to_owned)
     };
     Ok(runtime::start()?.block_on(find))
 }

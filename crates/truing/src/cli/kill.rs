@@ -53,7 +53,7 @@ enum KillCommand {
         reason: Option<String>,
         /// Effect on reviews in progress [default: the present mode if the switch is already on, else finish]
         #[arg(long, value_enum)]
-        mode: Option<ModeFlag>,
+        mode: Option<HaltModeFlag>,
         /// Only for this repository; for an unknown repository, a warning is printed
         #[arg(long, value_name = "OWNER/NAME", value_parser = parse_repository)]
         repo: Option<String>,
@@ -72,7 +72,7 @@ enum KillCommand {
 
 /// The mode for reviews in progress.
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
-enum ModeFlag {
+enum HaltModeFlag {
     /// They complete
     Finish,
     /// They stop before their next step and publish nothing new
@@ -171,8 +171,8 @@ async fn turn_switch(args: &KillArgs, context: &CommandContext) -> Result<Comman
         // switch on.
         KillCommand::On { reason, mode, repo } => {
             let mode = mode.map(|mode| match mode {
-                ModeFlag::Finish => HaltMode::Finish,
-                ModeFlag::Stop => HaltMode::Stop,
+                HaltModeFlag::Finish => HaltMode::Finish,
+                HaltModeFlag::Stop => HaltMode::Stop,
             });
             let place = StoreLocation::from_config(&config, &context.environment)?;
             let is_new = place.file_path().is_some_and(|path| !path.exists());

@@ -186,7 +186,7 @@ async fn find_local_clone(
     context: &CommandContext,
 ) -> Option<LocalClone> {
     let repository = git.open_without_commits(context.environment.directory()).await.ok()?;
-    let home = RepositoryTarget::from_remote(repository.remote_url()?, config, &context.environment)?;
+    let home = RepositoryTarget::from_remote(repository.origin_url()?, config, &context.environment)?;
     let branch = repository.current_branch().await.ok().flatten();
     (home.forge == forge).then_some(LocalClone { repository: home.repo, branch })
 }

@@ -365,7 +365,7 @@ async fn check_pull_at_forge(
         }
     }
     if let Some(repository) = head.repository.as_ref().filter(|_| head.push != Some(false)) {
-        match client.protection(&repository.name, &head.branch).await {
+        match client.branch_protection(&repository.name, &head.branch).await {
             Ok(protection) => check_protection(&branch, &protection, results),
             // The forge may not report branch protection for a fork of another owner.
             Err(ForgeError::NotFound { .. } | ForgeError::Forbidden { .. }) if is_fork => {

@@ -108,11 +108,11 @@ pub(crate) fn run(args: &QueueArgs, context: &CommandContext) -> Result<CommandE
             }
             QueueCommand::Show { key } => vec![DescribedSlot::find(store.as_ref(), key).await?],
             QueueCommand::Retry { key } => {
-                let act = OperatorStep { action: "queue retry", command: SlotCommand::Retry, context };
+                let act = QueueEntryChange { action: "queue retry", command: SlotCommand::Retry, context };
                 vec![act.apply_to(store.as_ref(), key, &limits).await?]
             }
             QueueCommand::Drop { key } => {
-                let act = OperatorStep { action: "queue drop", command: SlotCommand::Drop, context };
+                let act = QueueEntryChange { action: "queue drop", command: SlotCommand::Drop, context };
                 match act.drop_unreadable(store.as_ref(), key).await? {
                     Some(target) => vec![target],
                     None => vec![act.apply_to(store.as_ref(), key, &limits).await?],
@@ -144,13 +144,13 @@ async fn list_slots(store: Option<&Store>) -> Result<(Vec<DescribedSlot>, Vec<(S
 
 /// A change of an entry by an operator. The change is recorded in the audit log before it is applied. A
 /// refused change is recorded as well.
-struct OperatorStep<'a> {
+struct QueueEntryChange<'a> {
     action: &'static str,
     command: SlotCommand,
     context: &'a CommandContext,
 }
 
-impl OperatorStep<'_> {
+impl QueueEntryChange<'_> {
     async fn apply_to(
         &self,
         store: Option<&Store>,

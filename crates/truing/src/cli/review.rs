@@ -41,7 +41,7 @@ use truing_git::{Git, GitError, IndexSnapshot, LocalRepository};
 use truing_loops::attempts::AttemptRegistry;
 use truing_loops::checkout;
 use truing_loops::compare::HeadSource;
-use truing_loops::finding_storage::{RecordOpener, UnopenedRecords};
+use truing_loops::finding_storage::{RecordOpener, RecordsOpenError};
 use truing_loops::fix::UnappliedSuggestion;
 use truing_loops::ignores;
 use truing_loops::local::{LocalReviewError, LocalReviewOutcome, LocalReviewRequest};
@@ -376,7 +376,7 @@ impl ReviewCommand {
             self.output.warn(why);
         }
         let is_sarif = self.output.format() == CliFormat::Sarif;
-        let remote = if is_sarif { repository.remote_url() } else { None };
+        let remote = if is_sarif { repository.origin_url() } else { None };
         let diff = self.args.diff.as_deref().map(diff::input_name);
         let configured = own.map(|_| match &review.record.detail.head {
             Some(head) => format!("commit {}", head.short_sha()),
@@ -482,14 +482,14 @@ impl ReviewCommand {
             }
             let place = place
                 .as_ref()
-                .map_err(|reason| UnopenedRecords { reason: reason.clone(), may_hold_findings: false })?;
+                .map_err(|reason| RecordsOpenError { reason: reason.clone(), may_hold_findings: false })?;
             // A database server may contain findings. Only an empty or missing file is certain to contain
             // none.
             let is_empty = |file: &Path| file.metadata().map_or(true, |file| file.len() == 0);
             let may_hold_findings = !place.file_path().is_some_and(is_empty);
             let opened = place.open_blocking();
             let opened =
-                opened.map_err(|error| UnopenedRecords { reason: error.message, may_hold_findings })?;
+                opened.map_err(|error| RecordsOpenError { reason: error.message, may_hold_findings })?;
             Ok(Some(opened.as_record_store()))
         })
     }

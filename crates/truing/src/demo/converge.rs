@@ -45,7 +45,7 @@ const EXPECTED_COMMIT_COUNT: usize = 1;
 
 /// The result of a converge run.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
-pub struct ConvergeDemoEnd {
+pub struct ConvergeDemoResult {
     /// Result in one word.
     pub exit: &'static str,
     /// Number of the run's audits.
@@ -54,7 +54,7 @@ pub struct ConvergeDemoEnd {
     pub report: String,
 }
 
-impl ConvergeDemoEnd {
+impl ConvergeDemoResult {
     fn from_record(record: &ConvergeRecord, report: String) -> Self {
         let exit = record.detail.state.exit.as_ref().map_or("unfinished", |exit| exit.kind().as_str());
         Self { exit, loops: record.detail.state.audit_count, report }
@@ -121,7 +121,7 @@ pub struct PullRequestResult {
     pub drafts: [bool; 2],
     /// Result of the run.
     #[serde(flatten)]
-    pub run_end: ConvergeDemoEnd,
+    pub run_end: ConvergeDemoResult,
     /// Commits that the run added.
     pub commits: Vec<FixCommit>,
     /// Reviews of the pull request, oldest first.
@@ -153,7 +153,7 @@ pub struct LocalBranchResult {
     pub run_branch: String,
     /// Result of the run.
     #[serde(flatten)]
-    pub run_end: ConvergeDemoEnd,
+    pub run_end: ConvergeDemoResult,
     /// Commits that are only on the run's branch.
     pub commits: Vec<FixCommit>,
 }
@@ -306,10 +306,10 @@ impl ConvergeDemo {
     }
 
     /// Runs the command on a target. Returns the result of the run, and the branch that the run worked on.
-    async fn run(&self, target: &str) -> Result<(ConvergeDemoEnd, String), DemoError> {
+    async fn run(&self, target: &str) -> Result<(ConvergeDemoResult, String), DemoError> {
         let ended = Box::pin(run_on_target(target, &self.context)).await;
         let (record, report) = ended.map_err(|error| setup_error(error.message))?;
-        Ok((ConvergeDemoEnd::from_record(&record, report), record.detail.branch))
+        Ok((ConvergeDemoResult::from_record(&record, report), record.detail.branch))
     }
 }
 

@@ -9,7 +9,7 @@ use truing_core::id::TimeSpan;
 use truing_core::port::ForgeKind;
 use truing_fakes::forge::{FakeError, FakeForge, FakeForgeOptions, FakeRepo, ForgeFlavour};
 use truing_forge::bitbucket::{BitbucketCloud, BitbucketDataCenter, BitbucketOptions};
-use truing_forge::capability::{BITBUCKET_CLOUD, BITBUCKET_DC, LookupPermission};
+use truing_forge::capability::{BITBUCKET_CLOUD, BITBUCKET_DC, WriterLookupPermission};
 use truing_forge::github::{GitHub, GitHubCredentials, GitHubOptions};
 use truing_forge::marker::MarkerKeys;
 use truing_forge::{AnyForgeServer, ForgeServer as _, SecretString};
@@ -111,8 +111,8 @@ impl DemoForge {
         repo: &FakeRepo,
     ) -> Result<(), FakeError> {
         match server.capability().lookup_permission {
-            LookupPermission::Admin => repo.set_role(LOGIN, "admin").await,
-            LookupPermission::Write | LookupPermission::AnyUserLogin => Ok(()),
+            WriterLookupPermission::Admin => repo.set_role(LOGIN, "admin").await,
+            WriterLookupPermission::Write | WriterLookupPermission::AnyUserLogin => Ok(()),
         }
     }
 

@@ -197,7 +197,7 @@ impl SyncDemo {
         std::fs::write(folder.path().join(CONFIG_FILE_NAME), text).map_err(setup_error)?;
         std::fs::write(folder.path().join("token"), TOKEN).map_err(setup_error)?;
         std::fs::write(folder.path().join("key"), DEFAULT_API_KEY).map_err(setup_error)?;
-        let mut variables = registry.variables();
+        let mut variables = registry.environment_variables();
         variables.push(("HOME".to_owned(), folder.path().display().to_string()));
         let environment =
             demo_environment(environment).map_err(setup_error)?.with_variables(variables, folder.path());

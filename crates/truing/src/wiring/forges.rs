@@ -8,11 +8,11 @@ use std::sync::Arc;
 use truing_config::environment::Environment;
 use truing_config::login::ForgeLogin;
 use truing_config::secret::SecretSource;
-use truing_config::{Config, ForgeConfig, ForgeKind, StorePlace};
+use truing_config::{Config, ForgeConfig, ForgeKind, StoreLocationConfig};
 use truing_core::id::TimeSpan;
 use truing_forge::AnyForgeServer;
 use truing_forge::bitbucket::{BitbucketCloud, BitbucketDataCenter, BitbucketOptions, BitbucketOptionsError};
-use truing_forge::capability::{BITBUCKET_CLOUD, BITBUCKET_DC, MarkerForm};
+use truing_forge::capability::{BITBUCKET_CLOUD, BITBUCKET_DC, MarkerSyntax};
 use truing_forge::github::{AppKey, GitHub, GitHubCredentials, GitHubOptions};
 use truing_forge::marker::MarkerKeys;
 use truing_loops::machine::SystemClock;
@@ -44,7 +44,7 @@ pub(super) fn forge_server(
     environment: &Environment,
     folder: &Path,
 ) -> Result<AnyForgeServer, CliError> {
-    let is_shared = matches!(config.store.place()?, StorePlace::Servers { .. });
+    let is_shared = matches!(config.store.place()?, StoreLocationConfig::Servers { .. });
     let configured = ConfiguredForge { name, forge, environment, folder, is_shared };
     let clock = Arc::new(SystemClock);
     let wrong = |error: BitbucketOptionsError| CliError::usage("forge", error.to_string());
@@ -112,7 +112,7 @@ impl ConfiguredForge<'_> {
     }
 
     /// Returns the options for Bitbucket Cloud or Bitbucket Data Center, with markers in this form.
-    fn bitbucket_options(&self, marker: MarkerForm) -> Result<BitbucketOptions, CliError> {
+    fn bitbucket_options(&self, marker: MarkerSyntax) -> Result<BitbucketOptions, CliError> {
         let forge = self.forge;
         let token = match &forge.login {
             ForgeLogin::Token(token) => self.read_token(
@@ -183,7 +183,7 @@ pub(super) fn service_marker_keys(
     environment: &Environment,
     folder: &Path,
 ) -> Result<MarkerKeys, CliError> {
-    let is_shared = matches!(config.store.place()?, StorePlace::Servers { .. });
+    let is_shared = matches!(config.store.place()?, StoreLocationConfig::Servers { .. });
     let mut keyed = config.forges.iter().filter(|(_, forge)| is_shared && forge.marker_key.is_some());
     if let Some((name, forge)) = keyed.next() {
         return ConfiguredForge { name, forge, environment, folder, is_shared }.load_marker_keys();

@@ -12,7 +12,7 @@ use truing_loops::sync::PackageSources;
 use truing_loops::sync::job::SyncJob;
 use truing_loops::sync::port::MigrationAgent;
 use truing_service::ServiceContext;
-use truing_service::job_scheduler::JobCalendar;
+use truing_service::job_scheduler::JobScheduler;
 use truing_service::jobs::JobRun;
 use truing_store::Store;
 use truing_upstream::archives::ArchiveFolder;
@@ -88,7 +88,7 @@ impl<'a> ScheduledJobs<'a> {
     }
 
     /// Returns the calendar of the jobs.
-    pub fn calendar<'b>(&'b self, context: &'b ServiceContext) -> JobCalendar<'b> {
+    pub fn calendar<'b>(&'b self, context: &'b ServiceContext) -> JobScheduler<'b> {
         let run =
             |ScheduledJob { name, job, index, porter, lock_verifier: locker, verifier }: &'b ScheduledJob<
                 'a,
@@ -114,7 +114,7 @@ impl<'a> ScheduledJobs<'a> {
                     heartbeat: self.heartbeat,
                 })
             };
-        JobCalendar::new(self.jobs.iter().filter_map(run).collect())
+        JobScheduler::new(self.jobs.iter().filter_map(run).collect())
     }
 }
 

@@ -129,10 +129,10 @@ fn model_address(model: &ModelConfig, role: ModelRole) -> Result<String, CliErro
             Err(missing_setting_error(model, "base_url", "https://api.anthropic.com", role))
         }
         #[cfg(feature = "aws")]
-        (None, ProviderKind::Aws) => AwsLogin::address(region)
+        (None, ProviderKind::Aws) => AwsLogin::messages_base_url(region)
             .ok_or_else(|| missing_setting_error(model, "region", REGION_VARIABLE_EXAMPLE, role)),
         #[cfg(feature = "aws")]
-        (None, ProviderKind::Bedrock) => BedrockWire::address(region)
+        (None, ProviderKind::Bedrock) => BedrockWire::base_url(region)
             .ok_or_else(|| missing_setting_error(model, "region", REGION_VARIABLE_EXAMPLE, role)),
     }
 }
@@ -216,7 +216,7 @@ fn provider_credentials(
 
 #[cfg(feature = "aws")]
 fn region(model: &ModelConfig, role: ModelRole) -> Result<String, CliError> {
-    let region = model.region.clone().filter(|region| AwsLogin::address(region).is_some());
+    let region = model.region.clone().filter(|region| AwsLogin::messages_base_url(region).is_some());
     region.ok_or_else(|| missing_setting_error(model, "region", REGION_VARIABLE_EXAMPLE, role))
 }
 

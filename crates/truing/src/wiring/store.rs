@@ -7,7 +7,7 @@ use std::sync::Arc;
 use tokio::runtime::Handle;
 use truing_config::environment::Environment;
 use truing_config::secret::{SecretSource, SecretText};
-use truing_config::{Config, StorePlace};
+use truing_config::{Config, StoreLocationConfig};
 use truing_loops::machine::SystemClock;
 use truing_store::{PostgresConnectError, SchemaVersions, SqliteOpenError, Store, serving_process};
 
@@ -49,8 +49,8 @@ impl StoreLocation {
             })
         };
         match config.store.place()? {
-            StorePlace::File(path) => Ok(Self::File(path.clone())),
-            StorePlace::Servers { slots, records, passwords: [of_slots, of_records] } => {
+            StoreLocationConfig::File(path) => Ok(Self::File(path.clone())),
+            StoreLocationConfig::Servers { slots, records, passwords: [of_slots, of_records] } => {
                 let url =
                     |key: &str, url: &SecretSource, password_key: &str, password: &Option<SecretSource>| {
                         let url = read(key, url)?;

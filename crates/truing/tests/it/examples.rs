@@ -18,7 +18,11 @@ type Files<'a> = &'a [(&'a str, &'a str)];
 /// Runs a command from a README; the package is fetched from this fake registry.
 fn run(registry: &FakeRegistry, home: &TempDir, arguments: &[String]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_truing"));
-    command.env_clear().env("HOME", home.path()).envs(registry.variables()).current_dir(repository_root());
+    command
+        .env_clear()
+        .env("HOME", home.path())
+        .envs(registry.environment_variables())
+        .current_dir(repository_root());
     command.args(arguments).output().unwrap()
 }
 

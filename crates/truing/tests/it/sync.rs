@@ -59,7 +59,7 @@ impl Site {
 
     fn decide(&self, arguments: &[&str]) -> Output {
         let mut command = self.home.command(&[&["sync", "decide", "demo"], arguments].concat());
-        command.envs(self.registry.variables()).output().unwrap()
+        command.envs(self.registry.environment_variables()).output().unwrap()
     }
 
     fn run_json(&self, arguments: &[&str]) -> (Value, Option<i32>) {

@@ -3,7 +3,7 @@
 
 use crate::forge::operations::comments::{CommentCommits, add_reply};
 use crate::forge::operations::reviewers::trigger_bots;
-use crate::forge::state::notes::{StoredComment, visible_ids};
+use crate::forge::state::notes::{StoredComment, list_visible_comment_ids};
 use crate::forge::state::pulls::{StoredInlineComment, StoredPull};
 use crate::forge::state::{ForgeInstance, StoredRepository};
 
@@ -66,7 +66,7 @@ pub(super) fn is_answered(pull: &StoredPull, id: u64) -> bool {
 /// number of lists; each call of this function counts as one list.
 pub(super) fn list_comment_ids(pull: &mut StoredPull) -> Vec<u64> {
     let inline = pull.inline_comments.iter_mut().map(|comment| &mut comment.comment);
-    let mut ids = visible_ids(pull.conversation_comments.iter_mut().chain(inline));
+    let mut ids = list_visible_comment_ids(pull.conversation_comments.iter_mut().chain(inline));
     ids.sort_unstable();
     ids
 }

@@ -4,7 +4,7 @@ use crate::forge::github::call::{ApiCall, ApiResponse, CallResult, PageRequest};
 use crate::forge::github::rest_handlers::{BODY_TOO_LONG_MESSAGE, check_comment_text};
 use crate::forge::github::reviewers::bot_failure;
 use crate::forge::operations::reviewers::trigger_bots;
-use crate::forge::state::notes::visible_ids;
+use crate::forge::state::notes::list_visible_comment_ids;
 use crate::forge::state::{FakeForgeState, ForgeInstance, StoredRepository};
 
 impl FakeForgeState {
@@ -23,7 +23,7 @@ impl FakeForgeState {
 /// Handles `GET …/issues/{number}/comments`, oldest first.
 pub(crate) fn list(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo, number) = state.conversation(call)?;
-    let ids = visible_ids(repo.notes_mut(number).into_iter().flatten());
+    let ids = list_visible_comment_ids(repo.conversation_comments_mut(number).into_iter().flatten());
     let page = PageRequest::from_call(call);
     let shown = page.page_items(&ids).iter().filter_map(|id| {
         let comment = repo.conversation_comments(number).iter().find(|comment| comment.id == *id)?;
@@ -43,7 +43,7 @@ pub(crate) fn create(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     }
     let comment = world.new_comment(&call.login, body);
     repo.touch(number, comment.created);
-    repo.notes_mut(number).into_iter().for_each(|notes| notes.push(comment.clone()));
+    repo.conversation_comments_mut(number).into_iter().for_each(|notes| notes.push(comment.clone()));
     trigger_bots(world, repo, number, comment.id).map_err(|words| bot_failure(&words))?;
     Ok(ApiResponse::json(201, world.conversation_comment_json(repo, number, &comment)))
 }
@@ -66,7 +66,7 @@ pub(crate) fn update(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo) = state.repo(call)?;
     let body = comment_body(call)?.to_owned();
     let now = world.now();
-    let mut notes = repo.notes_mut(number).into_iter().flatten();
+    let mut notes = repo.conversation_comments_mut(number).into_iter().flatten();
     let comment = notes.find(|comment| comment.id == id).ok_or_else(ApiResponse::not_found)?;
     comment.set_body(&body, now);
     let comment = comment.clone();
@@ -77,7 +77,7 @@ pub(crate) fn update(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
 pub(crate) fn delete(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (number, id) = find_comment(state, call)?;
     let (_, repo) = state.repo(call)?;
-    let mut notes = repo.notes_mut(number).into_iter().flatten();
+    let mut notes = repo.conversation_comments_mut(number).into_iter().flatten();
     notes.find(|comment| comment.id == id).ok_or_else(ApiResponse::not_found)?.deleted = true;
     Ok(ApiResponse::no_content())
 }
@@ -87,7 +87,7 @@ pub(crate) fn delete(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
 fn find_comment(state: &mut FakeForgeState, call: &ApiCall) -> Result<(u64, u64), ApiResponse> {
     let id = call.require_number("id")?;
     let (world, repo) = state.repo(call)?;
-    let found = repo.numbers().into_iter().find_map(|number| {
+    let found = repo.pull_and_issue_numbers().into_iter().find_map(|number| {
         let mut notes = repo.conversation_comments(number).iter();
         notes.find(|note| note.id == id && !note.deleted).map(|note| (number, note))
     });

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::forge::github::call::{ApiCall, ApiResponse, CallResult, PageRequest};
 use crate::forge::operations::branches::branch_tip;
-use crate::forge::state::notes::{StoredComment, visible_ids};
+use crate::forge::state::notes::{StoredComment, list_visible_comment_ids};
 use crate::forge::state::{FakeForgeState, StoredRepository};
 
 /// Handles `GET /repositories/{id}`, the target of every redirect.
@@ -50,8 +50,12 @@ pub(crate) fn repository_comments(state: &mut FakeForgeState, call: &ApiCall) ->
     let (world, repo) = state.repo(call)?;
     let order = CommentListQuery::from_call(call, "IssueComment")?;
     let mut found: Vec<(i64, u64, u64)> = Vec::new();
-    for number in repo.numbers() {
-        order.collect_comments(number, repo.notes_mut(number).into_iter().flatten(), &mut found);
+    for number in repo.pull_and_issue_numbers() {
+        order.collect_comments(
+            number,
+            repo.conversation_comments_mut(number).into_iter().flatten(),
+            &mut found,
+        );
     }
     order.sort(&mut found);
     let page = PageRequest::from_call(call);
@@ -117,7 +121,7 @@ impl CommentListQuery {
         comment_keys: &mut Vec<(i64, u64, u64)>,
     ) {
         let mut notes: Vec<&mut StoredComment> = notes.collect();
-        let ids = visible_ids(notes.iter_mut().map(|note| &mut **note));
+        let ids = list_visible_comment_ids(notes.iter_mut().map(|note| &mut **note));
         for note in notes.iter().filter(|note| ids.contains(&note.id) && note.updated >= self.since) {
             let by = if self.by_update { note.updated } else { note.created };
             comment_keys.push((by, note.id, number));
@@ -136,7 +140,7 @@ impl CommentListQuery {
 pub(crate) fn get_conversation_comment(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let id = call.require_number("id")?;
     let (world, repo) = state.repo(call)?;
-    let found = repo.numbers().into_iter().find_map(|number| {
+    let found = repo.pull_and_issue_numbers().into_iter().find_map(|number| {
         let mut there = repo.conversation_comments(number).iter().filter(|comment| !comment.deleted);
         there.find(|comment| comment.id == id).map(|comment| (number, comment))
     });

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::forge::github::call::{ApiCall, ApiResponse};
 use crate::forge::github::json::{format_time, node_id};
 use crate::forge::github::pulls;
-use crate::forge::state::notes::visible_ids;
+use crate::forge::state::notes::list_visible_comment_ids;
 use crate::forge::state::pulls::{CurrentLines, StoredInlineComment, StoredPull};
 use crate::forge::state::{FakeForgeState, ForgeInstance, StoredRepository};
 
@@ -77,7 +77,7 @@ fn merge_state(state: &mut FakeForgeState, query: &str, variables: &Value, call:
         let message = format!("Could not resolve to a Repository with the name '{owner}/{name}'.");
         return error_json("NOT_FOUND", &message);
     };
-    let told = repo.ask_merge_state(number);
+    let told = repo.next_merge_state(number);
     let Some((told, pull)) = told.zip(repo.pulls.get(&number)) else {
         return error_json(
             "NOT_FOUND",
@@ -110,7 +110,7 @@ fn review_threads(
         let message = format!("Could not resolve to a PullRequest with the number of {number}.");
         return Ok(error_json("NOT_FOUND", &message));
     };
-    let shown = visible_ids(pull.inline_comments.iter_mut().map(|comment| &mut comment.comment));
+    let shown = list_visible_comment_ids(pull.inline_comments.iter_mut().map(|comment| &mut comment.comment));
     let lines = repo.current_lines(number)?;
     let Some(pull) = repo.pulls.get(&number) else { return Ok(Value::Null) };
     // A thread consists of its first comment and the replies. The first comment may be deleted.

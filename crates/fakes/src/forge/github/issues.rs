@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::forge::github::call::{ApiCall, ApiResponse, CallResult, PageRequest};
 use crate::forge::github::json::{format_time, node_id};
 use crate::forge::github::rest_handlers::check_comment_text;
-use crate::forge::operations::issues::{make_labels, open_issue, set_label};
+use crate::forge::operations::issues::{create_missing_labels, open_issue, set_label};
 use crate::forge::state::{FakeForgeState, ForgeInstance, StoredRepository};
 
 /// Maximum length of the title of an issue or a pull request, in characters.
@@ -154,7 +154,7 @@ pub(crate) fn add_labels(state: &mut FakeForgeState, call: &ApiCall) -> CallResu
         return Err(ApiResponse::error(403, "Must have triage rights to Repository.", Value::Null));
     }
     let added = label_names(&call.body["labels"]);
-    make_labels(world, repo, &added);
+    create_missing_labels(world, repo, &added);
     let labels = match (repo.pulls.get_mut(&number), repo.issues.get_mut(&number)) {
         (Some(pull), _) => {
             for name in &added {

@@ -5,8 +5,8 @@ use serde_json::Value;
 
 use crate::forge::diff::FakeDiffSide;
 use crate::forge::github::call::{ApiCall, ApiResponse, CallResult, PageRequest};
-use crate::forge::operations::comments::{CommentCommits, InlineTarget, add_inline, add_reply};
-use crate::forge::state::notes::visible_ids;
+use crate::forge::operations::comments::{CommentCommits, InlineTarget, add_inline_comment, add_reply};
+use crate::forge::state::notes::list_visible_comment_ids;
 use crate::forge::state::pulls::{
     FakeReviewVerdict, InlinePlace, StoredInlineComment, StoredPull, StoredReview,
 };
@@ -100,8 +100,9 @@ fn list_inline_comments(state: &mut FakeForgeState, call: &ApiCall, review: Opti
     let of_review =
         |comment: &&mut StoredInlineComment| review.is_none_or(|review| comment.review_id == review);
     let pull = repo.pulls.get_mut(&number).ok_or_else(ApiResponse::not_found)?;
-    let ids =
-        visible_ids(pull.inline_comments.iter_mut().filter(of_review).map(|comment| &mut comment.comment));
+    let ids = list_visible_comment_ids(
+        pull.inline_comments.iter_mut().filter(of_review).map(|comment| &mut comment.comment),
+    );
     let lines = repo.current_lines(number)?;
     let pull = repo.pulls.get(&number).ok_or_else(ApiResponse::not_found)?;
     let page = PageRequest::from_call(call);
@@ -172,7 +173,7 @@ pub(crate) fn create_review(state: &mut FakeForgeState, call: &ApiCall) -> CallR
         let checked = check_comment_text(body)
             .and_then(|()| place_of(comment).map_err(str::to_owned))
             .and_then(|place| {
-                let hunk = spot.check_place(repo, number, &place)?;
+                let hunk = spot.find_commented_hunk(repo, number, &place)?;
                 Ok((place, hunk))
             });
         match checked {
@@ -233,10 +234,16 @@ pub(crate) fn create_inline_comment(state: &mut FakeForgeState, call: &ApiCall) 
     };
     let place = place.map_err(|message| invalid("pull_request_review_thread", message.to_owned()))?;
     let hunk = spot
-        .check_place(repo, number, &place)
+        .find_commented_hunk(repo, number, &place)
         .map_err(|message| invalid("pull_request_review_thread.line", message))?;
-    let comment =
-        add_inline(world, repo, number, &call.login, body, InlineTarget { commits: spot, place, hunk });
+    let comment = add_inline_comment(
+        world,
+        repo,
+        number,
+        &call.login,
+        body,
+        InlineTarget { commits: spot, place, hunk },
+    );
     inline_comment_response(world, repo, number, comment)
 }
 

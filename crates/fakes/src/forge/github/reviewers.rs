@@ -12,7 +12,8 @@ use crate::forge::state::notes::FakeReaction;
 pub(crate) fn reactions(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let id = call.require_number("id")?;
     let (world, repo) = state.repo(call)?;
-    let mut notes = repo.numbers().into_iter().flat_map(|number| repo.conversation_comments(number));
+    let mut notes =
+        repo.pull_and_issue_numbers().into_iter().flat_map(|number| repo.conversation_comments(number));
     let note = notes.find(|note| note.id == id && !note.deleted).ok_or_else(ApiResponse::not_found)?;
     let wanted = |reaction: &&FakeReaction| {
         call.query.get("content").is_none_or(|content| *content == reaction.content)

@@ -5,12 +5,12 @@ use axum::routing::MethodFilter;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use crate::forge::fault::{ForgeFaultKind, ReasonForm};
+use crate::forge::fault::{ErrorListFormat, ForgeFaultKind};
 use crate::forge::github::call::{ApiResponse, DOCS};
 use crate::forge::github::{
     app, checks, conversation, estate, graphql, issues, merging, pulls, rest_handlers, reviewers,
 };
-use crate::forge::http::call::ReplyBody;
+use crate::forge::http::call::ResponseBody;
 use crate::forge::http::git_call;
 use crate::forge::http::serve::{
     ApiRoute, CallRefusal, ForgeProtocol, HeaderContext, RouteAction, http_date, with_headers,
@@ -96,8 +96,8 @@ const ROUTES: &[ApiRoute] = {
         (PATCH, "/repos/{owner}/{repo}/check-runs/{id}", RestCall(checks::update)),
         (GET, "/repos/{owner}/{repo}/commits/{sha}/check-runs", RestCall(checks::list)),
         (POST, "/graphql", RestCall(graphql::answer_query)),
-        (GET, "/{owner}/{repo}/pulls", Page(web_pages::pulls)),
-        (GET, "/{owner}/{repo}/pull/{number}", Page(web_pages::pull)),
+        (GET, "/{owner}/{repo}/pulls", Page(web_pages::list_pulls)),
+        (GET, "/{owner}/{repo}/pull/{number}", Page(web_pages::get_pull)),
         (GET, "/{owner}/{repo}/info/refs", GitRefs),
         (POST, "/{owner}/{repo}/git-upload-pack", GitPack),
         (POST, "/{owner}/{repo}/git-receive-pack", GitPush),
@@ -155,11 +155,11 @@ fn apply_etag(
     mut reply: ApiResponse,
     cached_etag: Option<&HeaderValue>,
 ) -> ApiResponse {
-    if let (200, ReplyBody::Json(value)) = (reply.status, &reply.body) {
+    if let (200, ResponseBody::Json(value)) = (reply.status, &reply.body) {
         let digest = Sha256::digest(value.to_string().as_bytes());
         let etag = format!("W/\"{}\"", hex::encode(digest));
         if cached_etag.is_some_and(|cached_etag| cached_etag.as_bytes() == etag.as_bytes()) {
-            (reply.status, reply.body) = (304, ReplyBody::Empty);
+            (reply.status, reply.body) = (304, ResponseBody::Empty);
             world.hour_and_call_count.1 = world.hour_and_call_count.1.saturating_sub(1);
         }
         reply.headers.push(("etag", etag));
@@ -220,11 +220,11 @@ fn fault_reply(kind: &ForgeFaultKind, now: i64) -> Option<ApiResponse> {
                 "required; url=https://github.com/orgs/acme/sso?authorization_request=A",
             ))
         }
-        ForgeFaultKind::Invalid(ReasonForm::Strings) => {
+        ForgeFaultKind::Invalid(ErrorListFormat::Strings) => {
             let reasons = json!(["Something about it is not as it should be"]);
             Some(ApiResponse::error(422, "Unprocessable Entity", reasons))
         }
-        ForgeFaultKind::Invalid(ReasonForm::Objects) => {
+        ForgeFaultKind::Invalid(ErrorListFormat::Objects) => {
             Some(ApiResponse::invalid("Something", "field", "custom", "it is not as it should be"))
         }
         ForgeFaultKind::Html(status) => {

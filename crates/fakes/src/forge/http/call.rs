@@ -47,19 +47,19 @@ impl ApiCall {
 pub(crate) struct ApiResponse {
     pub(crate) status: u16,
     pub(crate) headers: Vec<(&'static str, String)>,
-    pub(crate) body: ReplyBody,
+    pub(crate) body: ResponseBody,
 }
 
 /// The body of a response.
 #[derive(Debug)]
-pub(crate) enum ReplyBody {
+pub(crate) enum ResponseBody {
     Empty,
     Json(Value),
     /// Bytes of this media type.
     Bytes(&'static str, Bytes),
 }
 
-impl ReplyBody {
+impl ResponseBody {
     pub(crate) fn json(&self) -> Option<&Value> {
         match self {
             Self::Json(value) => Some(value),
@@ -70,16 +70,16 @@ impl ReplyBody {
 
 impl ApiResponse {
     pub(crate) fn json(status: u16, body: Value) -> Self {
-        Self { status, headers: Vec::new(), body: ReplyBody::Json(body) }
+        Self { status, headers: Vec::new(), body: ResponseBody::Json(body) }
     }
 
     /// Returns 204 with an empty body.
     pub(crate) fn no_content() -> Self {
-        Self { status: 204, headers: Vec::new(), body: ReplyBody::Empty }
+        Self { status: 204, headers: Vec::new(), body: ResponseBody::Empty }
     }
 
     pub(crate) fn bytes(status: u16, kind: &'static str, bytes: impl Into<Bytes>) -> Self {
-        Self { status, headers: Vec::new(), body: ReplyBody::Bytes(kind, bytes.into()) }
+        Self { status, headers: Vec::new(), body: ResponseBody::Bytes(kind, bytes.into()) }
     }
 
     /// Returns 500 with a message, because an operation of the fake itself has failed.

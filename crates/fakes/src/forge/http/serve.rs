@@ -14,7 +14,7 @@ use bytes::Bytes;
 use serde_json::Value;
 
 use crate::forge::fault::ForgeFaultKind;
-use crate::forge::http::call::{ApiCall, ApiResponse, ReplyBody};
+use crate::forge::http::call::{ApiCall, ApiResponse, ResponseBody};
 use crate::forge::http::{git_http, push};
 use crate::forge::shared::FakeForgeSharedState;
 use crate::forge::state::apps::FakeTokenScope;
@@ -148,7 +148,7 @@ async fn answer_call(
         *world.calls.entry(format!("{method} {route}")).or_default() += 1;
         world.request_count += 1;
         let bearer = (protocol.authenticate)(world, &parts.headers, resource);
-        let spent = resource == "core" && bearer.is_some() && !world.spend_call();
+        let spent = resource == "core" && bearer.is_some() && !world.count_call();
         (world.faults.take(&method, &path, route), bearer, spent)
     };
     let (login, pass) = bearer.unzip();
@@ -310,7 +310,7 @@ async fn carry_out(
             Err(_) => return (protocol.refusal_response)(CallRefusal::BadJson),
         }
     }
-    let refusal = shared.lock().forge.refused_files.iter().find_map(|file| file.refusal_reply(&call));
+    let refusal = shared.lock().forge.refused_files.iter().find_map(|file| file.refusal_response(&call));
     if let Some(refusal) = refusal {
         return refusal;
     }
@@ -330,11 +330,11 @@ async fn run_handler(shared: &Arc<FakeForgeSharedState>, handler: CallHandler, c
 /// Converts a reply to an HTTP response.
 fn build_response(reply: ApiResponse, truncated: bool) -> Response {
     let (kind, mut bytes) = match reply.body {
-        ReplyBody::Empty => (None, Bytes::new()),
-        ReplyBody::Json(value) => {
+        ResponseBody::Empty => (None, Bytes::new()),
+        ResponseBody::Json(value) => {
             (Some("application/json; charset=utf-8"), value.to_string().into_bytes().into())
         }
-        ReplyBody::Bytes(kind, bytes) => (Some(kind), bytes),
+        ResponseBody::Bytes(kind, bytes) => (Some(kind), bytes),
     };
     if truncated {
         bytes.truncate(bytes.len() / 2);

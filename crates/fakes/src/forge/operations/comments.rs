@@ -27,7 +27,7 @@ impl CommentCommits {
 
     /// Checks, as GitHub does, that the file and lines are part of the diff. Returns the hunk that a forge
     /// shows with the comment.
-    pub(crate) fn check_place(
+    pub(crate) fn find_commented_hunk(
         &self,
         repo: &mut StoredRepository,
         number: u64,
@@ -86,7 +86,7 @@ pub(crate) struct InlineTarget {
 }
 
 /// Adds a comment on code in a separate review, as GitHub does, and returns the id of the comment.
-pub(crate) fn add_inline(
+pub(crate) fn add_inline_comment(
     forge: &mut ForgeInstance,
     repo: &mut StoredRepository,
     number: u64,
@@ -129,7 +129,7 @@ pub(crate) fn add_reply(
     let began = pull.comment_mut(first_comment).filter(|comment| comment.in_reply_to.is_none())?.clone();
     let spot = CommentCommits { commit: began.commit, merge_base: began.merge_base };
     let target = InlineTarget { commits: spot, place: began.place, hunk: began.diff_hunk };
-    let id = add_inline(forge, repo, number, author, body, target);
+    let id = add_inline_comment(forge, repo, number, author, body, target);
     repo.pulls.get_mut(&number)?.comment_mut(id)?.in_reply_to = Some(first_comment);
     Some(id)
 }

@@ -14,7 +14,7 @@ pub(crate) fn open_issue(
     labels: Vec<String>,
 ) -> u64 {
     forge.ensure_account(author);
-    make_labels(forge, repo, &labels);
+    create_missing_labels(forge, repo, &labels);
     let (id, number, now) = (forge.next_id(), repo.next_number(), forge.now());
     let issue = StoredIssue {
         id,
@@ -37,7 +37,11 @@ pub(crate) fn open_issue(
 }
 
 /// Creates the labels that do not exist yet.
-pub(crate) fn make_labels(forge: &mut ForgeInstance, repo: &mut StoredRepository, names: &[String]) {
+pub(crate) fn create_missing_labels(
+    forge: &mut ForgeInstance,
+    repo: &mut StoredRepository,
+    names: &[String],
+) {
     for name in names {
         if !repo.labels.contains_key(name) {
             repo.labels.insert(name.clone(), forge.next_id());

@@ -46,7 +46,7 @@ impl StoredRepository {
     }
 
     /// Returns the merge state, and advances to the next merge state that a test has scripted.
-    pub(crate) fn ask_merge_state(&mut self, number: u64) -> Option<MergeState> {
+    pub(crate) fn next_merge_state(&mut self, number: u64) -> Option<MergeState> {
         let state = self.merge_state(self.pulls.get(&number)?);
         let merge = &mut self.pulls.get_mut(&number)?.merge_conditions.scripted_merge_states;
         if merge.len() > 1 {

@@ -73,7 +73,7 @@ pub(crate) fn add_reaction(
 ) {
     forge.ensure_account(actor);
     let (id, at) = (forge.next_id(), forge.now());
-    let note = repo.notes_mut(number).into_iter().flatten().find(|note| note.id == comment);
+    let note = repo.conversation_comments_mut(number).into_iter().flatten().find(|note| note.id == comment);
     let Some(note) = note else { return };
     if !note.reactions.iter().any(|known| known.account == actor && known.content == content) {
         note.reactions.push(FakeReaction { id, account: actor.to_owned(), content: content.to_owned(), at });
@@ -97,7 +97,7 @@ pub(crate) fn post_review(
     let mut comments = Vec::new();
     for (path, line, body) in &review.comments {
         let place = InlinePlace { path: path.clone(), line: Some((FakeDiffSide::Right, *line)), start: None };
-        let hunk = spot.check_place(repo, number, &place)?;
+        let hunk = spot.find_commented_hunk(repo, number, &place)?;
         comments.push(spot.new_comment(forge.new_comment(line_comment_author, body), id, place, hunk));
     }
     let pull = repo.pulls.get_mut(&number).ok_or("there is no such pull request")?;

@@ -43,13 +43,13 @@ const SKIP_SECONDS: (i64, i64) = (10, 36_000);
 
 /// The delivery failures of a webhook at a Data Center.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct HookBreaker {
+pub(crate) struct WebhookCircuitBreaker {
     failures: u32,
     /// Time until which the webhook is skipped, in seconds since 1970.
     skipped_until: i64,
 }
 
-impl HookBreaker {
+impl WebhookCircuitBreaker {
     /// Returns true if the webhook is skipped at this time.
     pub(crate) fn is_skipping(&self, now: i64) -> bool {
         now < self.skipped_until
@@ -75,7 +75,7 @@ mod tests {
 
     #[test]
     fn the_breaker_opens_after_five_failures_and_waits_longer_each_time() {
-        let mut breaker = HookBreaker::default();
+        let mut breaker = WebhookCircuitBreaker::default();
         for _ in 0..4 {
             breaker.record_delivery(false, 100);
         }

@@ -147,7 +147,7 @@ async fn comments_of_a_repository_are_listed_by_change_since_an_instant() {
 async fn what_has_not_changed_is_not_sent_again_and_costs_nothing() {
     let clock = SettableClock(Arc::new(AtomicI64::new(7_200)));
     let stage = stage_at(&clock).await;
-    stage.forge.rate_limit(3);
+    stage.forge.set_rate_limit(3);
     let ask = async |etag: Option<&str>| {
         let request = stage.client.get(format!("{}{PULLS}", stage.forge.base_url()));
         let request = request.header("user-agent", "truing").bearer_auth(TOKEN);

@@ -126,7 +126,7 @@ async fn stale_heads_show_a_push_late() {
 #[tokio::test]
 async fn too_many_new_comments_in_a_minute_are_refused_with_the_time_to_wait() {
     let stage = Stage::new().await;
-    stage.forge.creation_limit(2);
+    stage.forge.set_creation_limit(2);
     let post = async || stage.send("POST", ISSUE, json!({"body": "new"})).await.unwrap();
     let mut statuses = Vec::new();
     for _ in 0..2 {

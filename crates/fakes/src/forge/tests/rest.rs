@@ -332,7 +332,7 @@ async fn threads_are_listed_resolved_and_opened_again_by_graphql() {
         set("unresolveReviewThread").await["data"]["unresolveReviewThread"]["thread"]["isResolved"],
         false
     );
-    stage.shop.resolve(1, second, "reader").await.unwrap();
+    stage.shop.resolve_thread(1, second, "reader").await.unwrap();
     assert_eq!(
         threads(page["pageInfo"]["endCursor"].clone()).await["nodes"][0]["resolvedBy"]["login"],
         "reader"

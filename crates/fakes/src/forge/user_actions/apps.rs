@@ -70,7 +70,7 @@ impl FakeForge {
     }
 
     /// Removes a permission from an installation.
-    pub fn ungrant(&self, installation: u64, permission: &str) {
+    pub fn revoke_permission(&self, installation: u64, permission: &str) {
         let world = &mut self.shared.lock().forge;
         if let Some(one) = world.apps.installations.get_mut(&installation) {
             one.permissions.remove(permission);

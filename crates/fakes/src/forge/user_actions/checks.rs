@@ -8,7 +8,7 @@ use crate::forge::user_actions::FakeRepo;
 impl FakeRepo {
     /// As the given account, requests a rerun of one check run, or of all check runs of this check run's
     /// suite.
-    pub async fn rerun(&self, run: u64, actor: &str, button: RerunButton) -> Result<(), FakeError> {
+    pub async fn request_rerun(&self, run: u64, actor: &str, button: RerunButton) -> Result<(), FakeError> {
         let actor = actor.to_owned();
         self.with_repository(move |world, repo| {
             world.ensure_account(&actor);

@@ -1,7 +1,7 @@
 //! Simulates the actions of people on issues and labels.
 
 use crate::forge::error::FakeError;
-use crate::forge::operations::issues::{make_labels, open_issue, set_label};
+use crate::forge::operations::issues::{create_missing_labels, open_issue, set_label};
 use crate::forge::operations::pulls::pull_mut;
 use crate::forge::state::event::PullChange;
 use crate::forge::state::issues::StoredIssue;
@@ -34,7 +34,7 @@ impl FakeRepo {
         let (label, actor) = (label.to_owned(), actor.to_owned());
         self.with_repository(move |world, repo| {
             world.ensure_account(&actor);
-            make_labels(world, repo, std::slice::from_ref(&label));
+            create_missing_labels(world, repo, std::slice::from_ref(&label));
             if set_label(world, pull_mut(repo, number)?, &actor, &label, is_added) {
                 world.record_change(repo, number, &actor, PullChange::Labelled { label, is_added })?;
             }

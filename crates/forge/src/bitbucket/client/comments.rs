@@ -60,14 +60,14 @@ pub(super) fn is_same_text(read: &str, expected_text: &str) -> bool {
 
 impl<C: BitbucketApi> BitbucketClient<C> {
     async fn list_comments(&self, purpose: &str, number: u64) -> Result<Vec<BitbucketComment>, ForgeError> {
-        self.calls.list_notes(purpose, &self.repo, number).await
+        self.calls.list_comments(purpose, &self.repo, number).await
     }
 
     /// Returns the subject of a text according to its marker, the text without the marker, and a flag. The
     /// flag is true if one of the configured keys signed the marker. Returns `None` unless the marker is for
     /// this pull request and this producer.
     fn find_marked_subject(&self, text: &str) -> Option<(CommentSubject, String, bool)> {
-        match self.markers().find_marker(&self.id, text) {
+        match self.marker_keys().find_marker(&self.id, text) {
             MarkerMatch::Verified { producer, item, body } if producer == self.producer => {
                 Some((item, body, true))
             }
@@ -98,7 +98,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         let seen: HashSet<u64> = notes.iter().map(|note| note.id).collect();
         for id in recorded_comments.keys().filter(|id| !seen.contains(id)) {
             let what = self.describe_pull_operation(&format!("reading comment {id}"));
-            match self.calls.load_note(&what, &self.repo, (self.id.number, *id)).await {
+            match self.calls.load_comment(&what, &self.repo, (self.id.number, *id)).await {
                 Ok(note) => notes.push(note),
                 Err(ForgeError::NotFound { .. }) => {} // A person deleted it.
                 Err(error) => return Err(error),
@@ -151,8 +151,8 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         let accounts = self.accounts().await?;
         let what = self.describe_pull_operation(&format!("reading comment {comment}"));
         let id = parse_comment_number(&what, comment)?;
-        let note = self.calls.load_note(&what, &self.repo, (self.id.number, id)).await?;
-        let is_ours = accounts.is_ours(note.author.as_ref());
+        let note = self.calls.load_comment(&what, &self.repo, (self.id.number, id)).await?;
+        let is_ours = accounts.is_own_account(note.author.as_ref());
         Ok(self.find_marked_subject(&note.text).filter(|_| is_ours).map(|(item, ..)| item))
     }
 
@@ -194,7 +194,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         let author = to_actor(accounts, note.author.as_ref());
         let is_ours = author.as_ref().is_some_and(|author| author.is_own_account);
         let (topic, body) = self.read_verified_topic(self.id.number, is_ours, &note.text);
-        let reviewed = match self.markers().find_marker(&self.id, &note.text) {
+        let reviewed = match self.marker_keys().find_marker(&self.id, &note.text) {
             MarkerMatch::Verified {
                 producer: CommentProducer::Review,
                 item: CommentSubject::Finding(id),
@@ -223,12 +223,12 @@ impl<C: BitbucketApi> BitbucketClient<C> {
     /// Appends the marker of a topic to a text. `number` is the pull request that contains the comment; for
     /// the description of a pull request, it is 0.
     pub(super) fn add_topic_marker(&self, number: u64, topic: &Topic, text: &str) -> String {
-        with_marker(text, &self.markers().sign_topic(&self.marker_place(number), self.producer, topic))
+        with_marker(text, &self.marker_keys().sign_topic(&self.marker_pull_id(number), self.producer, topic))
     }
 
     /// Appends the marker of a subject to a text.
     fn add_subject_marker(&self, item: &CommentSubject, text: &str) -> String {
-        with_marker(text, &self.markers().sign(&self.id, self.producer, item))
+        with_marker(text, &self.marker_keys().sign(&self.id, self.producer, item))
     }
 
     pub(super) async fn find_comments_with_text(
@@ -272,7 +272,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         let accounts = self.accounts().await?;
         let what = self.describe_pull_operation("triggering a reviewer");
         let new = NewBitbucketComment { text, parent: None, location: None };
-        let note = self.calls.create_note(&what, &self.repo, self.id.number, new).await?;
+        let note = self.calls.create_comment(&what, &self.repo, self.id.number, new).await?;
         Ok(conversation_comment(&accounts, &note))
     }
 
@@ -324,16 +324,16 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         let what = self.describe_repository_operation(&format!("commenting in {number}"));
         let text = self.add_topic_marker(number, topic, body);
         let new = NewBitbucketComment { text: &text, parent: None, location: None };
-        Ok(comment_id(self.calls.create_note(&what, &self.repo, number, new).await?.id))
+        Ok(comment_id(self.calls.create_comment(&what, &self.repo, number, new).await?.id))
     }
 
     pub(super) async fn rewrite_comment(&self, id: u64, text: &str) -> Result<(), ForgeError> {
         let what = self.describe_pull_operation(&format!("rewriting comment {id}"));
-        self.calls.edit_note(&what, &self.repo, (self.id.number, id), text).await
+        self.calls.edit_comment(&what, &self.repo, (self.id.number, id), text).await
     }
 
     /// Returns Truing's reply on this topic in the thread that begins with `first_comment`.
-    pub(super) async fn find_answer(
+    pub(super) async fn find_thread_reply(
         &self,
         purpose: &str,
         first_comment: &CommentId,
@@ -345,7 +345,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         let mut answers =
             notes.iter().filter(|note| note.first_comment == first_comment && note.id != first_comment);
         let found = answers.find(|note| {
-            let is_ours = accounts.is_ours(note.author.as_ref());
+            let is_ours = accounts.is_own_account(note.author.as_ref());
             !note.is_deleted
                 && self.read_verified_topic(self.id.number, is_ours, &note.text).0.as_ref() == Some(topic)
         });
@@ -359,7 +359,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         body: &str,
     ) -> Result<CommentId, ForgeError> {
         let what = self.describe_pull_operation(&format!("answering comment {first_comment}"));
-        if let Some(comment) = self.find_answer(&what, first_comment, topic).await? {
+        if let Some(comment) = self.find_thread_reply(&what, first_comment, topic).await? {
             return Ok(comment);
         }
         let text = self.add_topic_marker(self.id.number, topic, body);
@@ -368,14 +368,14 @@ impl<C: BitbucketApi> BitbucketClient<C> {
             parent: Some(parse_comment_number(&what, first_comment)?),
             location: None,
         };
-        Ok(comment_id(self.calls.create_note(&what, &self.repo, self.id.number, new).await?.id))
+        Ok(comment_id(self.calls.create_comment(&what, &self.repo, self.id.number, new).await?.id))
     }
 
     pub(super) async fn create_summary(&self, body: &str) -> Result<EffectOutcome, ForgeError> {
         let what = self.describe_pull_operation("posting the summary");
         let text = self.add_subject_marker(&CommentSubject::Summary, body);
         let new = NewBitbucketComment { text: &text, parent: None, location: None };
-        let made = self.calls.create_note(&what, &self.repo, self.id.number, new).await?;
+        let made = self.calls.create_comment(&what, &self.repo, self.id.number, new).await?;
         Ok(EffectOutcome::Comments(vec![(CommentSubject::Summary, comment_id(made.id))]))
     }
 
@@ -417,7 +417,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
     ) -> Result<CommentId, ForgeError> {
         let text = self.add_subject_marker(&draft.item, &draft.body);
         let new = NewBitbucketComment { text: &text, parent: None, location: Some(diff_place) };
-        Ok(comment_id(self.calls.create_note(purpose, &self.repo, self.id.number, new).await?.id))
+        Ok(comment_id(self.calls.create_comment(purpose, &self.repo, self.id.number, new).await?.id))
     }
 
     /// Returns Truing's comments on these subjects; `None` if there are none.
@@ -443,10 +443,10 @@ impl<C: BitbucketApi> BitbucketClient<C> {
     }
 
     /// Returns the text of a comment, including its marker; `None` if the comment no longer exists.
-    async fn text_of(&self, comment: &CommentId) -> Result<Option<String>, ForgeError> {
+    async fn read_comment_text(&self, comment: &CommentId) -> Result<Option<String>, ForgeError> {
         let what = self.describe_pull_operation(&format!("reading comment {comment}"));
         let id = parse_comment_number(&what, comment)?;
-        match self.calls.load_note(&what, &self.repo, (self.id.number, id)).await {
+        match self.calls.load_comment(&what, &self.repo, (self.id.number, id)).await {
             Ok(note) => Ok(Some(note.text).filter(|_| !note.is_deleted)),
             Err(ForgeError::NotFound { .. }) => Ok(None),
             Err(error) => Err(error),
@@ -455,18 +455,21 @@ impl<C: BitbucketApi> BitbucketClient<C> {
 
     /// Returns true if this comment has this text, apart from the marker.
     pub(super) async fn comment_has_text(&self, comment: &CommentId, text: &str) -> Result<bool, ForgeError> {
-        Ok(self.text_of(comment).await?.is_some_and(|read| is_same_text(&split_marker(&read).0, text)))
+        Ok(self
+            .read_comment_text(comment)
+            .await?
+            .is_some_and(|read| is_same_text(&split_marker(&read).0, text)))
     }
 
     /// Returns true if this comment no longer exists.
     pub(super) async fn is_comment_deleted(&self, comment: &CommentId) -> Result<bool, ForgeError> {
-        Ok(self.text_of(comment).await?.is_none())
+        Ok(self.read_comment_text(comment).await?.is_none())
     }
 
     pub(super) async fn delete_comment(&self, comment: &CommentId) -> Result<(), ForgeError> {
         let what = self.describe_pull_operation(&format!("deleting comment {comment}"));
         let id = parse_comment_number(&what, comment)?;
-        self.calls.delete_note(&what, &self.repo, (self.id.number, id)).await
+        self.calls.delete_comment(&what, &self.repo, (self.id.number, id)).await
     }
 
     pub(super) async fn set_thread_resolved(
@@ -477,14 +480,14 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         let doing = if resolved { "resolving" } else { "reopening" };
         let what = self.describe_pull_operation(&format!("{doing} the thread {thread}"));
         let first = first_comment_number(&what, thread)?;
-        self.calls.settle_thread(&what, &self.repo, self.id.number, first, resolved).await
+        self.calls.set_thread_resolved(&what, &self.repo, self.id.number, first, resolved).await
     }
 
     /// Returns true if this thread is open; `None` if the thread does not exist.
     pub(super) async fn is_thread_open(&self, thread: &ThreadId) -> Result<Option<bool>, ForgeError> {
         let what = self.describe_pull_operation(&format!("reading the thread {thread}"));
         let first = first_comment_number(&what, thread)?;
-        match self.calls.load_note(&what, &self.repo, (self.id.number, first)).await {
+        match self.calls.load_comment(&what, &self.repo, (self.id.number, first)).await {
             Ok(note) => Ok(Some(note.resolution == ThreadResolution::Open)),
             Err(ForgeError::NotFound { .. }) => Ok(None),
             Err(error) => Err(error),
@@ -504,7 +507,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         let notes = self.list_comments(&what, number).await?;
         let talk = notes.iter().filter(|note| note.location.is_none() && !note.is_deleted);
         let newest = talk.filter_map(|note| {
-            let is_ours = accounts.is_ours(note.author.as_ref());
+            let is_ours = accounts.is_own_account(note.author.as_ref());
             let (about, text) = self.read_verified_topic(number, is_ours, &note.text);
             Some((note.id, about?, text))
         });
@@ -535,7 +538,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
     ) -> Result<Option<u64>, ForgeError> {
         let id = parse_comment_number(purpose, comment)?;
         let accounts = self.accounts().await?;
-        let note = match self.calls.load_note(purpose, &self.repo, (number, id)).await {
+        let note = match self.calls.load_comment(purpose, &self.repo, (number, id)).await {
             Ok(note) if note.is_deleted => return Ok(None),
             Ok(note) => note,
             Err(ForgeError::NotFound { .. }) => return Ok(None),
@@ -544,7 +547,11 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         // The current account cannot change a comment by a former account.
         let whose = note.author.as_ref().and_then(|user| accounts.account_kind(user));
         let (topic, _) = self.read_topic(number, whose == Some(BitbucketAccountKind::Present), &note.text);
-        if topic.is_some() && note.location.is_none() { Ok(Some(id)) } else { Err(not_ours_error(purpose)) }
+        if topic.is_some() && note.location.is_none() {
+            Ok(Some(id))
+        } else {
+            Err(foreign_object_error(purpose))
+        }
     }
 
     pub(super) async fn delete_own_comment(
@@ -554,7 +561,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
     ) -> Result<(), ForgeError> {
         let what = self.describe_repository_operation(&format!("deleting comment {comment} in {number}"));
         let Some(id) = self.own_comment_number(&what, number, comment).await? else { return Ok(()) };
-        self.calls.delete_note(&what, &self.repo, (number, id)).await
+        self.calls.delete_comment(&what, &self.repo, (number, id)).await
     }
 
     /// Returns true if this comment no longer exists. Returns an error if Truing did not write it.
@@ -577,6 +584,6 @@ fn conversation_comment(accounts: &BitbucketAccounts<'_>, note: &BitbucketCommen
 }
 
 /// Returns the error for changing a comment or pull request that Truing did not create.
-pub(super) fn not_ours_error(purpose: &str) -> ForgeError {
+pub(super) fn foreign_object_error(purpose: &str) -> ForgeError {
     rejected_error(purpose, "Truing did not write this text: the author or the marker is not Truing's")
 }

@@ -79,7 +79,9 @@ impl<C: BitbucketApi> ForgeWrite for BitbucketClient<C> {
 
     async fn find_effect(&self, effect: &Effect) -> Result<Option<EffectOutcome>, ForgeError> {
         let is_so = match effect {
-            Effect::Review(draft) => return Ok(self.sent_review(draft).await?.map(EffectOutcome::Review)),
+            Effect::Review(draft) => {
+                return Ok(self.find_sent_review(draft).await?.map(EffectOutcome::Review));
+            }
             Effect::ReviewAsComment(draft) => {
                 return Ok(self.find_review_or_comment(draft).await?.map(EffectOutcome::Review));
             }
@@ -91,7 +93,7 @@ impl<C: BitbucketApi> ForgeWrite for BitbucketClient<C> {
             }
             Effect::Reply { first_comment: first, topic, .. } => {
                 let what = self.describe_pull_operation(&format!("looking for an answer to comment {first}"));
-                return Ok(self.find_answer(&what, first, topic).await?.map(EffectOutcome::Comment));
+                return Ok(self.find_thread_reply(&what, first, topic).await?.map(EffectOutcome::Comment));
             }
             Effect::Trigger { text, since } => {
                 return Ok(self
@@ -124,10 +126,10 @@ impl<C: BitbucketApi> ForgeWrite for BitbucketClient<C> {
                 self.pull_has_text(*number, topic, title, body).await?
             }
             Effect::SetDraft { number, draft } => {
-                (self.state_of(*number).await? == PullState::Draft) == *draft
+                (self.own_pull_state(*number).await? == PullState::Draft) == *draft
             }
             Effect::ClosePull { number } => {
-                matches!(self.state_of(*number).await?, PullState::Merged | PullState::Closed)
+                matches!(self.own_pull_state(*number).await?, PullState::Merged | PullState::Closed)
             }
             // Bitbucket does not support these effects, so none of them can exist.
             Effect::UpdateBranch { .. }
@@ -154,7 +156,7 @@ impl<C: BitbucketApi> ForgeWrite for BitbucketClient<C> {
     }
 
     fn unsupported_reason(&self, kind: EffectKind) -> Option<&'static str> {
-        kind.unsupported_reason_at(self.calls.capability_row().kind)
+        kind.unsupported_reason_at(self.calls.forge_capability().kind)
     }
 }
 

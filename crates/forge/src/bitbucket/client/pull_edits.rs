@@ -7,7 +7,7 @@ use truing_core::port::{BranchPull, EffectOutcome, ForgeError, PullDraft, PullSt
 use super::super::address::rejected_error;
 use super::super::calls::{BitbucketApi, BitbucketPullRequest, PullRequestEdit};
 use super::BitbucketClient;
-use super::comments::{is_same_text, not_ours_error};
+use super::comments::{foreign_object_error, is_same_text};
 use crate::body::with_marker;
 use crate::marker::{disable_markers, normalize_text, split_marker};
 
@@ -17,7 +17,7 @@ const MAX_TRIES: u32 = 3;
 impl<C: BitbucketApi> BitbucketClient<C> {
     /// Returns an error if the forge has no drafts.
     fn require_draft_support(&self, purpose: &str) -> Result<(), ForgeError> {
-        let row = self.calls.capability_row();
+        let row = self.calls.forge_capability();
         if row.drafts { Ok(()) } else { Err(rejected_error(purpose, &format!("{} has no drafts", row.name))) }
     }
 
@@ -78,7 +78,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
             }
             // If Truing opened the pull request, its marker is kept, because loops recognise their pull
             // requests by the marker. A marker in another account's text is removed.
-            let is_ours = accounts.is_ours(pull.author.as_ref());
+            let is_ours = accounts.is_own_account(pull.author.as_ref());
             let new = match marker.filter(|_| is_ours) {
                 Some(marker) => with_marker(body, &marker),
                 None => new,
@@ -144,10 +144,10 @@ impl<C: BitbucketApi> BitbucketClient<C> {
     async fn read_own_pull(&self, purpose: &str, number: u64) -> Result<BitbucketPullRequest, ForgeError> {
         let accounts = self.accounts().await?;
         let pull = self.read_pull(purpose, number).await?;
-        let is_ours = accounts.is_ours(pull.author.as_ref());
+        let is_ours = accounts.is_own_account(pull.author.as_ref());
         match self.read_topic(0, is_ours, &pull.text) {
             (Some(_), _) => Ok(pull),
-            (None, _) => Err(not_ours_error(purpose)),
+            (None, _) => Err(foreign_object_error(purpose)),
         }
     }
 
@@ -194,7 +194,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
     }
 
     /// Returns the state of Truing's pull request `number`.
-    pub(super) async fn state_of(&self, number: u64) -> Result<PullState, ForgeError> {
+    pub(super) async fn own_pull_state(&self, number: u64) -> Result<PullState, ForgeError> {
         let what = self.describe_repository_operation(&format!("reading pull request {number}"));
         Ok(self.read_own_pull(&what, number).await?.state)
     }
@@ -221,7 +221,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         let mut tries = 0;
         loop {
             let pull = self.read_pull(&what, self.id.number).await?;
-            if is_requested_reviewer(&pull, login, self.calls.capability_row().unique_names) {
+            if is_requested_reviewer(&pull, login, self.calls.forge_capability().unique_names) {
                 return Ok(());
             }
             tries += 1;
@@ -237,7 +237,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         let what =
             self.describe_pull_operation(&format!("checking whether a review is requested from {login}"));
         let pull = self.read_pull(&what, self.id.number).await?;
-        Ok(is_requested_reviewer(&pull, login, self.calls.capability_row().unique_names))
+        Ok(is_requested_reviewer(&pull, login, self.calls.forge_capability().unique_names))
     }
 }
 

@@ -38,9 +38,9 @@ impl<C: BitbucketApi> BitbucketClient<C> {
             url: pull.url,
             title: pull.title,
             description: pull.text,
-            author: pull.author.map(|user| user.author()),
+            author: pull.author.map(|user| user.to_author_account()),
             labels: None,
-            has_unique_names: self.calls.capability_row().unique_names,
+            has_unique_names: self.calls.forge_capability().unique_names,
             branch: pull.head.branch,
             head_repository,
         })
@@ -54,7 +54,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
             id,
             name,
             is_target_repository: is_same,
-            is_only_source: !is_same && !self.calls.capability_row().fork_heads,
+            is_only_source: !is_same && !self.calls.forge_capability().fork_heads,
         })
     }
 
@@ -108,7 +108,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
     /// Returns the reviews of a pull request. Each comment by Truing with the marker of an audit is a review,
     /// and so is each other account's verdict. Reviews without a time are first, followed by the others,
     /// oldest first.
-    pub(super) fn reviews_of(
+    pub(super) fn collect_reviews(
         &self,
         accounts: &BitbucketAccounts<'_>,
         pull: &BitbucketPullRequest,
@@ -116,7 +116,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
     ) -> Vec<PullReview> {
         let audits =
             notes.iter().filter(|note| note.location.is_none() && !note.is_deleted).filter_map(|note| {
-                let is_ours = accounts.is_ours(note.author.as_ref());
+                let is_ours = accounts.is_own_account(note.author.as_ref());
                 let (topic, body) = self.read_verified_topic(pull.number, is_ours, &note.text);
                 let mark = AuditMark::from_topic(topic.as_ref()?)?;
                 Some(PullReview {
@@ -129,7 +129,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
                     topic,
                 })
             });
-        let verdicts = pull.reviewers.iter().filter(|one| !accounts.is_ours(Some(&one.user)));
+        let verdicts = pull.reviewers.iter().filter(|one| !accounts.is_own_account(Some(&one.user)));
         let verdicts = verdicts.filter_map(|one| {
             Some(PullReview {
                 id: ReviewId::new(format!("verdict/{}", one.user.id)),
@@ -211,15 +211,15 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         // If the response gives no commit for a comment or verdict that is not older than the head, the head
         // is assumed. The age of the head comes from the committer's clock. If Truing committed, this is
         // Truing's clock. If another user committed, the branch has other users' work in any case.
-        let no_commit = self.calls.capability_row().anchor_commit == AnchorCommit::Head;
+        let no_commit = self.calls.forge_capability().anchor_commit == AnchorCommit::Head;
         let newest = commits.iter().find(|commit| no_commit && commit.sha == *head);
         let since = newest.map(|commit| commit.committed).filter(|since| *since > UnixMillis(0));
         let on_head = |at: Option<UnixMillis>| {
             let is_since = at.zip(since).is_some_and(|(at, since)| at >= since);
             is_since.then(|| head.clone())
         };
-        let notes = self.calls.list_notes(&what, &self.repo, number).await?;
-        let mut reviews = self.reviews_of(&accounts, &pull, &notes);
+        let notes = self.calls.list_comments(&what, &self.repo, number).await?;
+        let mut reviews = self.collect_reviews(&accounts, &pull, &notes);
         for review in reviews.iter_mut().filter(|review| review.commit.is_none()) {
             review.commit = on_head(review.submitted_at);
         }
@@ -255,7 +255,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
             .transpose()?
             .unwrap_or(0);
         let accounts = self.accounts().await?;
-        let notes = self.calls.list_notes(&what, &self.repo, number).await?.into_iter();
+        let notes = self.calls.list_comments(&what, &self.repo, number).await?.into_iter();
         let notes =
             notes.filter(|note| note.location.is_none() && !note.is_deleted && note.id > after_comment);
         let mut known: HashMap<AccountId, bool> = HashMap::new();
@@ -269,7 +269,8 @@ impl<C: BitbucketApi> BitbucketClient<C> {
                 Some(user) => match known.get(&user.id) {
                     Some(trusted) => *trusted,
                     None => {
-                        let trusted = self.calls.has_write_access(&self.repo, &user.author()).await?;
+                        let trusted =
+                            self.calls.has_write_access(&self.repo, &user.to_author_account()).await?;
                         known.insert(user.id, trusted);
                         trusted
                     }
@@ -290,7 +291,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
     /// Returns the topic of a text by this producer, and the text without the marker. If `is_ours` is false,
     /// the topic is `None`.
     pub(super) fn read_topic(&self, number: u64, is_ours: bool, text: &str) -> (Option<Topic>, String) {
-        let (topic, body) = self.markers().find_topic(&self.marker_place(number), self.producer, text);
+        let (topic, body) = self.marker_keys().find_topic(&self.marker_pull_id(number), self.producer, text);
         (topic.filter(|_| is_ours), body)
     }
 
@@ -302,7 +303,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         text: &str,
     ) -> (Option<Topic>, String) {
         let (topic, body) =
-            self.markers().find_verified_topic(&self.marker_place(number), self.producer, text);
+            self.marker_keys().find_verified_topic(&self.marker_pull_id(number), self.producer, text);
         (topic.filter(|_| is_ours), body)
     }
 }

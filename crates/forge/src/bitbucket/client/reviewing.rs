@@ -47,7 +47,7 @@ fn is_open(thread: &ReviewThread) -> bool {
 /// Returns the address of the open thread in which Truing's review loop shows this finding on these lines. A
 /// thread on other lines does not count: a file may contain the same text twice, so it may concern another
 /// finding.
-fn open_thread_page<'a>(threads: &'a [ReviewThread], finding: &LineDraft) -> Option<&'a str> {
+fn open_thread_url<'a>(threads: &'a [ReviewThread], finding: &LineDraft) -> Option<&'a str> {
     let LineDraft { location: place, topic, .. } = finding;
     let is_here = |first: &&LineComment| {
         let is_there = |line: u32| (place.start_line..=place.end_line).contains(&line);
@@ -71,7 +71,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
     pub(super) async fn send_review(&self, draft: &ReviewDraft) -> Result<PostedReview, ForgeError> {
         let what = self.describe_pull_operation(&format!("posting the review of audit {}", draft.mark.audit));
         let accounts = self.accounts().await?;
-        let notes = self.calls.list_notes(&what, &self.repo, self.id.number).await?;
+        let notes = self.calls.list_comments(&what, &self.repo, self.id.number).await?;
         let threads = self.group_into_threads(&accounts, &notes);
         let own = own_threads_by_topic(&threads);
         let mut there: HashMap<Topic, CommentId> =
@@ -83,7 +83,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         // that thread. If its thread is resolved, a new comment is posted.
         let page = |finding: &LineDraft| {
             let own = own.get(&finding.topic).filter(|own| own.is_open).map(|own| own.url.as_str());
-            own.or_else(|| open_thread_page(&threads, finding))
+            own.or_else(|| open_thread_url(&threads, finding))
         };
         let open: Vec<(&LineDraft, &str)> =
             draft.findings.iter().filter_map(|finding| Some((finding, page(finding)?))).collect();
@@ -106,7 +106,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         let text = draft.render_text(&refused, &open, self.max_text_length());
         let text = self.add_topic_marker(self.id.number, &draft.mark.topic(), &text);
         let new = NewBitbucketComment { text: &text, parent: None, location: None };
-        let made = self.calls.create_note(&what, &self.repo, self.id.number, new).await?;
+        let made = self.calls.create_comment(&what, &self.repo, self.id.number, new).await?;
         Ok(PostedReview::Review {
             id: ReviewId::new(made.id.to_string()),
             comments: finding_comments(draft, &there),
@@ -127,7 +127,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
             ReviewEvent::RequestChanges => {
                 let pull = self.read_pull(purpose, number).await?;
                 // An account cannot give a verdict on its own pull request.
-                if accounts.is_ours(pull.author.as_ref()) {
+                if accounts.is_own_account(pull.author.as_ref()) {
                     return Ok(());
                 }
                 self.calls.request_changes(purpose, &self.repo, number, commit).await
@@ -154,11 +154,14 @@ impl<C: BitbucketApi> BitbucketClient<C> {
     }
 
     /// Returns the posted review of this audit; `None` if it is not posted.
-    pub(super) async fn sent_review(&self, draft: &ReviewDraft) -> Result<Option<PostedReview>, ForgeError> {
+    pub(super) async fn find_sent_review(
+        &self,
+        draft: &ReviewDraft,
+    ) -> Result<Option<PostedReview>, ForgeError> {
         let what =
             self.describe_pull_operation(&format!("looking for the review of audit {}", draft.mark.audit));
         let accounts = self.accounts().await?;
-        let notes = self.calls.list_notes(&what, &self.repo, self.id.number).await?;
+        let notes = self.calls.list_comments(&what, &self.repo, self.id.number).await?;
         let own = own_threads_by_topic(&self.group_into_threads(&accounts, &notes));
         let there = own.into_iter().map(|(topic, own)| (topic, own.id)).collect();
         Ok(self.find_posted_review(&accounts, &notes, draft, &there))
@@ -173,7 +176,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
     ) -> Option<PostedReview> {
         let talk = notes.iter().filter(|note| note.location.is_none() && !note.is_deleted);
         let mut marked = talk.filter(|note| {
-            let is_ours = accounts.is_ours(note.author.as_ref());
+            let is_ours = accounts.is_own_account(note.author.as_ref());
             let (topic, _) = self.read_verified_topic(self.id.number, is_ours, &note.text);
             topic
                 .and_then(|topic| AuditMark::from_topic(&topic))
@@ -193,7 +196,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
     ) -> Result<Option<PostedReview>, ForgeError> {
         // One search finds both: the marker of the audit is in the final comment of a review and in a comment
         // with the whole review.
-        let posted = self.sent_review(draft).await?;
+        let posted = self.find_sent_review(draft).await?;
         Ok(posted.map(|posted| match posted {
             PostedReview::Review { id, comments } if comments.is_empty() => match id.as_str().parse() {
                 Ok(number) => PostedReview::Comment(comment_id(number)),
@@ -216,6 +219,6 @@ impl<C: BitbucketApi> BitbucketClient<C> {
 
     /// Returns the maximum length of a comment without its marker.
     fn max_text_length(&self) -> usize {
-        self.calls.capability_row().publish_limits(self.settle_delay()).max_body_length
+        self.calls.forge_capability().publish_limits(self.settle_delay()).max_body_length
     }
 }

@@ -66,7 +66,7 @@ impl BitbucketCloud {
     /// Returns true if this login may push; `None` if the forge does not report the permission.
     async fn may_push(&self, purpose: &str, repo: &str, id: &str) -> Option<bool> {
         let (workspace, slug) = split_repository_name(purpose, repo).ok()?;
-        let url = self.root(["user", "workspaces", workspace, "permissions", "repositories"]);
+        let url = self.root_url(["user", "workspaces", workspace, "permissions", "repositories"]);
         let query = format!("repository.name={}", quote_text(slug));
         let listed: Vec<wire::CloudPermission> =
             self.get_all(purpose, with_query(url, &[("q", &query)])).await.ok()?;
@@ -87,7 +87,7 @@ impl BitbucketCloud {
     ) -> Result<Option<bool>, ForgeError> {
         let first = ForgeRequest::get(purpose, self.pull_url(purpose, repo, number, &["conflicts"])?)
             .allow_redirect();
-        let below = self.url(purpose, repo, &["file-conflicts", ""])?;
+        let below = self.repository_url(purpose, repo, &["file-conflicts", ""])?;
         let asked = async {
             let answer = self.send(&first).await?;
             let answer = match answer.location() {
@@ -114,7 +114,7 @@ impl BitbucketCloud {
 
     /// Returns the address of Truing's own request for changes. A request for changes applies to the pull
     /// request, not to a commit.
-    fn changes_url(&self, purpose: &str, repo: &str, number: u64) -> Result<Url, ForgeError> {
+    fn request_changes_url(&self, purpose: &str, repo: &str, number: u64) -> Result<Url, ForgeError> {
         self.pull_url(purpose, repo, number, &["request-changes"])
     }
 
@@ -129,7 +129,7 @@ impl BitbucketApi for BitbucketCloud {
         &self.inner.options
     }
 
-    fn capability_row(&self) -> &'static ForgeCapability {
+    fn forge_capability(&self) -> &'static ForgeCapability {
         &BITBUCKET_CLOUD
     }
 
@@ -148,8 +148,8 @@ impl BitbucketApi for BitbucketCloud {
                 let user = BitbucketUser { id, login: String::new(), slug: String::new(), is_person: false };
                 return Ok(OwnAccount { user });
             }
-            let asked: Result<wire::CloudAccount, _> = self.get(what, self.root(["user"])).await;
-            let own = asked.map_err(|error| self.access_token_error(error, "account", "its UUID"))?;
+            let asked: Result<wire::CloudAccount, _> = self.get(what, self.root_url(["user"])).await;
+            let own = asked.map_err(|error| self.add_access_token_advice(error, "account", "its UUID"))?;
             own.user().map(|user| OwnAccount { user }).ok_or_else(|| no_account_error(what))
         };
         self.inner.cache.own_account.get_or_try_init(ask).await.cloned()
@@ -157,7 +157,7 @@ impl BitbucketApi for BitbucketCloud {
 
     async fn pull(&self, purpose: &str, repo: &str, number: u64) -> Result<BitbucketPullRequest, ForgeError> {
         let body: wire::CloudPull = self.get(purpose, self.pull_url(purpose, repo, number, &[])?).await?;
-        self.read_pull(purpose, repo, body, true).await
+        self.convert_pull(purpose, repo, body, true).await
     }
 
     async fn list_pulls_from_branch(
@@ -168,28 +168,28 @@ impl BitbucketApi for BitbucketCloud {
     ) -> Result<Vec<BitbucketPullRequest>, ForgeError> {
         let query = format!("source.branch.name={}", quote_text(branch));
         let states = ["OPEN", "MERGED", "DECLINED", "SUPERSEDED"].map(|state| ("state", state));
-        let url = with_query(self.url(purpose, repo, &["pullrequests"])?, &states);
+        let url = with_query(self.repository_url(purpose, repo, &["pullrequests"])?, &states);
         let url = with_query(url, &[("q", &query), ("sort", "-created_on"), ("pagelen", "50")]);
         let mut pulls = Vec::new();
         let bodies: Vec<wire::CloudPull> = self.get_all(purpose, url).await?;
         // A fork can have a branch with the same name.
         for body in bodies.into_iter().filter(wire::CloudPull::is_from_same_repository) {
-            pulls.extend(self.read_listed(purpose, repo, body, false).await?);
+            pulls.extend(self.convert_listed_pull(purpose, repo, body, false).await?);
         }
         pulls.sort_by_key(|pull| std::cmp::Reverse((pull.created, pull.number)));
         Ok(pulls)
     }
 
-    async fn list_notes(
+    async fn list_comments(
         &self,
         purpose: &str,
         repo: &str,
         number: u64,
     ) -> Result<Vec<BitbucketComment>, ForgeError> {
-        self.read_notes(purpose, repo, number).await
+        self.read_comments(purpose, repo, number).await
     }
 
-    async fn load_note(
+    async fn load_comment(
         &self,
         purpose: &str,
         repo: &str,
@@ -198,10 +198,10 @@ impl BitbucketApi for BitbucketCloud {
         let comment: wire::CloudComment = self
             .get(purpose, self.comment_url(purpose, repo, pull_and_comment.0, pull_and_comment.1)?)
             .await?;
-        comment.into_note(purpose)
+        comment.into_comment(purpose)
     }
 
-    async fn create_note(
+    async fn create_comment(
         &self,
         purpose: &str,
         repo: &str,
@@ -219,7 +219,7 @@ impl BitbucketApi for BitbucketCloud {
         let url = self.pull_url(purpose, repo, number, &["comments"])?;
         let call = ForgeRequest::create(purpose, url, body);
         let call = if is_on_diff { call.for_diff_comment() } else { call };
-        let made = self.send(&call).await?.json::<wire::CloudComment>()?.into_note(purpose)?;
+        let made = self.send(&call).await?.json::<wire::CloudComment>()?.into_comment(purpose)?;
         let (Some(configured_account), Some(author)) = (&self.inner.options.account_uuid, &made.author)
         else {
             return Ok(made);
@@ -231,11 +231,11 @@ impl BitbucketApi for BitbucketCloud {
         // The comment is deleted, and later calls fail. The call to `set` fails if another call has already
         // set the account.
         drop(self.inner.cache.token_account.set(author.id.clone()));
-        self.delete_note(purpose, repo, (number, made.id)).await?;
+        self.delete_comment(purpose, repo, (number, made.id)).await?;
         Err(self.wrong_account_error(purpose).unwrap_or_else(|| no_account_error(purpose)))
     }
 
-    async fn edit_note(
+    async fn edit_comment(
         &self,
         purpose: &str,
         repo: &str,
@@ -247,7 +247,7 @@ impl BitbucketApi for BitbucketCloud {
         self.send(&ForgeRequest::set(purpose, Method::PUT, url, Some(body))).await?.check_body()
     }
 
-    async fn delete_note(
+    async fn delete_comment(
         &self,
         purpose: &str,
         repo: &str,
@@ -262,7 +262,7 @@ impl BitbucketApi for BitbucketCloud {
         }
     }
 
-    async fn settle_thread(
+    async fn set_thread_resolved(
         &self,
         purpose: &str,
         repo: &str,
@@ -279,7 +279,7 @@ impl BitbucketApi for BitbucketCloud {
             // Either the thread is already open, or the comment no longer exists. In the second case, loading
             // the comment returns an error.
             Err(ForgeError::NotFound { .. }) if !resolved => {
-                self.load_note(purpose, repo, (number, first_comment)).await.map(drop)
+                self.load_comment(purpose, repo, (number, first_comment)).await.map(drop)
             }
             Err(error) => Err(error),
         }
@@ -310,9 +310,9 @@ impl BitbucketApi for BitbucketCloud {
             "draft": draft.draft,
             "close_source_branch": false,
         });
-        let url = self.url(purpose, repo, &["pullrequests"])?;
+        let url = self.repository_url(purpose, repo, &["pullrequests"])?;
         let made: wire::CloudPull = self.send(&ForgeRequest::create(purpose, url, body)).await?.json()?;
-        self.read_pull(purpose, repo, made, false).await
+        self.convert_pull(purpose, repo, made, false).await
     }
 
     async fn decline(
@@ -348,7 +348,7 @@ impl BitbucketApi for BitbucketCloud {
         number: u64,
         _: &Sha,
     ) -> Result<(), ForgeError> {
-        let url = self.changes_url(purpose, repo, number)?;
+        let url = self.request_changes_url(purpose, repo, number)?;
         self.send(&ForgeRequest::set(purpose, Method::POST, url, None)).await?.check_body()
     }
 
@@ -359,7 +359,7 @@ impl BitbucketApi for BitbucketCloud {
         number: u64,
         _: &Sha,
     ) -> Result<(), ForgeError> {
-        let url = self.changes_url(purpose, repo, number)?;
+        let url = self.request_changes_url(purpose, repo, number)?;
         match self.send(&ForgeRequest::set(purpose, Method::DELETE, url, None)).await {
             // `NotFound` is a success: an earlier attempt whose response was lost may have removed the
             // request for changes.
@@ -407,7 +407,7 @@ impl BitbucketApi for BitbucketCloud {
     }
 
     async fn checks(&self, purpose: &str, repo: &str, commit: &Sha) -> Result<Vec<CommitCheck>, ForgeError> {
-        let url = self.url(purpose, repo, &["commit", commit.as_str(), "statuses"])?;
+        let url = self.repository_url(purpose, repo, &["commit", commit.as_str(), "statuses"])?;
         let statuses: Vec<wire::CloudStatus> =
             self.get_all(purpose, with_query(url, &[("pagelen", "100")])).await?;
         // Each key has only one status, because a new status replaces the old status.
@@ -431,7 +431,7 @@ impl BitbucketApi for BitbucketCloud {
         status: &DesiredStatus,
     ) -> Result<(), ForgeError> {
         self.set_report(purpose, repo, number, status).await?;
-        self.set_build(purpose, repo, number, status).await
+        self.set_build_status(purpose, repo, number, status).await
     }
 
     async fn has_status(
@@ -441,7 +441,7 @@ impl BitbucketApi for BitbucketCloud {
         number: u64,
         status: &DesiredStatus,
     ) -> Result<bool, ForgeError> {
-        self.has_build(purpose, repo, number, status).await
+        self.has_build_status(purpose, repo, number, status).await
     }
 
     async fn load_repository(
@@ -464,7 +464,7 @@ impl BitbucketApi for BitbucketCloud {
     async fn has_write_access(&self, repo: &str, author: &AuthorAccount) -> Result<bool, ForgeError> {
         let what = format!("{repo}: reading the permissions of {}", author.login);
         let (workspace, slug) = split_repository_name(&what, repo)?;
-        let url = self.root(["workspaces", workspace, "permissions", "repositories", slug]);
+        let url = self.root_url(["workspaces", workspace, "permissions", "repositories", slug]);
         let query = format!("user.uuid={}", quote_text(author.id.as_str()));
         let listed: Vec<wire::CloudPermission> =
             match self.get_all(&what, with_query(url, &[("q", &query)])).await {

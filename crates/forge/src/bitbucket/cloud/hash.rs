@@ -13,7 +13,7 @@ use crate::http::{ForgeRequest, unavailable_error};
 const MIN_DIGITS: usize = 7;
 
 /// Returns the key under which a head is cached. The key changes when the pull request changes.
-fn head_key(repo: &str, number: u64, updated: &str, digits: &str) -> String {
+fn head_cache_key(repo: &str, number: u64, updated: &str, digits: &str) -> String {
     format!("{repo}/{number}/{updated}/{digits}")
 }
 
@@ -35,25 +35,27 @@ impl BitbucketCloud {
             return Err(unavailable_error(purpose, "a commit's hash is not a hexadecimal number"));
         }
         let key = format!("{repo}/{digits}");
-        if let Some(known) = self.learnt_hash(&key) {
+        if let Some(known) = self.cached_hash(&key) {
             return Ok(known);
         }
-        let commit: wire::CloudCommitHash = match (self.commit(purpose, repo, digits).await, fork) {
-            (Err(ForgeError::NotFound { .. }), Some(fork)) => self.commit(purpose, fork, digits).await?,
+        let commit: wire::CloudCommitHash = match (self.read_commit_hash(purpose, repo, digits).await, fork) {
+            (Err(ForgeError::NotFound { .. }), Some(fork)) => {
+                self.read_commit_hash(purpose, fork, digits).await?
+            }
             (read, _) => read?,
         };
         let full = parse_sha(purpose, &commit.hash)?;
         if !full.as_str().starts_with(&digits.to_ascii_lowercase()) {
             return Err(unavailable_error(purpose, "the forge returned another commit than requested"));
         }
-        self.learn_hash(key, full.clone());
+        self.cache_hash(key, full.clone());
         Ok(full)
     }
 
     /// Returns the full hash of a pull request's newest commit. Returns an error if the hash does not begin
     /// with these digits. The digits alone do not identify the commit, because an attacker can create two
     /// commits with the same first digits. The result is cached until the pull request changes.
-    pub(super) async fn head_of(
+    pub(super) async fn full_head_hash(
         &self,
         purpose: &str,
         repo: &str,
@@ -64,8 +66,8 @@ impl BitbucketCloud {
         if let Ok(sha) = Sha::parse(digits) {
             return Ok(sha);
         }
-        let key = head_key(repo, number, updated, digits);
-        if let Some(known) = self.learnt_hash(&key) {
+        let key = head_cache_key(repo, number, updated, digits);
+        if let Some(known) = self.cached_hash(&key) {
             return Ok(known);
         }
         let url = with_query(self.pull_url(purpose, repo, number, &["commits"])?, &[("pagelen", "1")]);
@@ -77,7 +79,7 @@ impl BitbucketCloud {
         if !full.as_str().starts_with(&digits.to_ascii_lowercase()) {
             return Err(unavailable_error(purpose, "the pull request changed while it was read"));
         }
-        self.learn_hash(key, full.clone());
+        self.cache_hash(key, full.clone());
         Ok(full)
     }
 
@@ -85,21 +87,21 @@ impl BitbucketCloud {
     /// that is not cached.
     pub(super) fn hash_lookup_calls(&self, repo: &str, pull: &wire::CloudPull) -> u64 {
         let is_unknown =
-            |digits: &str, key: String| Sha::parse(digits).is_err() && self.learnt_hash(&key).is_none();
+            |digits: &str, key: String| Sha::parse(digits).is_err() && self.cached_hash(&key).is_none();
         let head = pull.source.commit.as_ref().is_some_and(|head| {
-            is_unknown(&head.hash, head_key(repo, pull.id, &pull.updated_on, &head.hash))
+            is_unknown(&head.hash, head_cache_key(repo, pull.id, &pull.updated_on, &head.hash))
         });
         let base = pull.destination.commit.as_ref();
         let base = base.is_some_and(|base| is_unknown(&base.hash, format!("{repo}/{}", base.hash)));
         u64::from(head) + u64::from(base)
     }
 
-    async fn commit(
+    async fn read_commit_hash(
         &self,
         purpose: &str,
         repo: &str,
         digits: &str,
     ) -> Result<wire::CloudCommitHash, ForgeError> {
-        self.get(purpose, self.url(purpose, repo, &["commit", digits])?).await
+        self.get(purpose, self.repository_url(purpose, repo, &["commit", digits])?).await
     }
 }

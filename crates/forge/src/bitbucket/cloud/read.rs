@@ -13,7 +13,7 @@ use super::{BitbucketCloud, wire};
 impl BitbucketCloud {
     /// Converts a pull request from a response. If `with_base` is true, the full hash of the base is read
     /// from the cache or with a call. If it is false, the hash is [`Sha::null`].
-    pub(super) async fn read_pull(
+    pub(super) async fn convert_pull(
         &self,
         purpose: &str,
         repo: &str,
@@ -30,8 +30,8 @@ impl BitbucketCloud {
         let asked = (body.id, body.updated_on.as_str());
         let head = match &body.source.commit {
             Some(commit) if is_open => {
-                let read = self.head_of(purpose, repo, asked.0, asked.1, &commit.hash).await;
-                Some(read.map_err(|error| fork_commit_error(error, fork_of(repo, &body.source)))?)
+                let read = self.full_head_hash(purpose, repo, asked.0, asked.1, &commit.hash).await;
+                Some(read.map_err(|error| fork_commit_error(error, fork_name(repo, &body.source)))?)
             }
             Some(_) | None => None,
         };
@@ -42,7 +42,7 @@ impl BitbucketCloud {
         Ok(BitbucketPullRequest {
             number: body.id,
             version: 0,
-            url: body.links.page(),
+            url: body.links.into_page_url(),
             title: body.title,
             text: body.description.unwrap_or_default(),
             state,
@@ -58,7 +58,7 @@ impl BitbucketCloud {
     /// Reads one pull request of a list. If the commits of an open pull request are gone or in a fork that
     /// the token cannot read, logs a warning and returns `None`. The other pull requests of the list can then
     /// still be read.
-    pub(super) async fn read_listed(
+    pub(super) async fn convert_listed_pull(
         &self,
         purpose: &str,
         repo: &str,
@@ -66,7 +66,7 @@ impl BitbucketCloud {
         with_base: bool,
     ) -> Result<Option<BitbucketPullRequest>, ForgeError> {
         let number = body.id;
-        match self.read_pull(purpose, repo, body, with_base).await {
+        match self.convert_pull(purpose, repo, body, with_base).await {
             Err(error @ (ForgeError::NotFound { .. } | ForgeError::Forbidden { .. })) => {
                 tracing::warn!(repo, number, %error, "a pull request is left out of a list: its commits \
                      cannot be read");
@@ -85,7 +85,7 @@ impl BitbucketCloud {
         body: wire::CloudPullRef,
         is_open: bool,
     ) -> Result<PullRequestRef, ForgeError> {
-        let fork = fork_of(repo, &body);
+        let fork = fork_name(repo, &body);
         let commit = match &body.commit {
             None if is_open => {
                 return Err(ForgeError::NotFound { request: format!("{purpose} (commit of the branch)") });
@@ -99,7 +99,7 @@ impl BitbucketCloud {
         Ok(build_pull_ref(body, commit))
     }
 
-    pub(super) async fn read_notes(
+    pub(super) async fn read_comments(
         &self,
         purpose: &str,
         repo: &str,
@@ -108,8 +108,9 @@ impl BitbucketCloud {
         let url = with_query(self.pull_url(purpose, repo, number, &["comments"])?, &[("pagelen", "100")]);
         let comments: Vec<wire::CloudComment> = self.get_all(purpose, url).await?;
         let seen = comments.into_iter().filter(|comment| !comment.pending);
-        let mut notes =
-            seen.map(|comment| comment.into_note(purpose)).collect::<Result<Vec<BitbucketComment>, _>>()?;
+        let mut notes = seen
+            .map(|comment| comment.into_comment(purpose))
+            .collect::<Result<Vec<BitbucketComment>, _>>()?;
         notes.sort_by_key(|note| note.id);
         assign_threads(&mut notes);
         Ok(notes)
@@ -125,7 +126,7 @@ fn build_pull_ref(body: wire::CloudPullRef, commit: Sha) -> PullRequestRef {
 }
 
 /// Returns the name of the fork that contains a head or base; `None` if the repository itself contains it.
-fn fork_of<'a>(repo: &str, end: &'a wire::CloudPullRef) -> Option<&'a str> {
+fn fork_name<'a>(repo: &str, end: &'a wire::CloudPullRef) -> Option<&'a str> {
     let name = end.repository.as_ref().map(|of| of.full_name.as_str());
     name.filter(|name| *name != repo && is_repository_name(name))
 }

@@ -106,7 +106,7 @@ impl BitbucketCloud {
 
     /// Returns true if the account is closed. An account that the token cannot read counts as open.
     async fn is_closed(&self, purpose: &str, user: &BitbucketUser) -> Result<bool, ForgeError> {
-        match self.get::<wire::CloudAccount>(purpose, self.root(["users", user.id.as_str()])).await {
+        match self.get::<wire::CloudAccount>(purpose, self.root_url(["users", user.id.as_str()])).await {
             Ok(account) => Ok(account.is_closed()),
             Err(
                 ForgeError::NotFound { .. } | ForgeError::Forbidden { .. } | ForgeError::Unauthorized { .. },
@@ -123,7 +123,7 @@ impl BitbucketCloud {
         workspace: &str,
         user: &BitbucketUser,
     ) -> Result<Option<bool>, ForgeError> {
-        let url = self.root(["workspaces", workspace, "members", user.id.as_str()]);
+        let url = self.root_url(["workspaces", workspace, "members", user.id.as_str()]);
         match self.get::<Value>(purpose, url).await {
             Ok(_) => Ok(Some(true)),
             Err(ForgeError::NotFound { .. }) => Ok(Some(false)),

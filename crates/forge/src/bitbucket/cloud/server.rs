@@ -18,7 +18,8 @@ use super::super::bounds::{MAX_PULL_PAGES, MAX_REPOSITORY_PAGES, format_instant,
 use super::super::calls::BitbucketApi as _;
 use super::super::client::BitbucketClient;
 use super::super::lists::{
-    is_from_own_branch, new_comments, pull_comment, replace_cached_comments, to_open_pull, to_pull_list_item,
+    is_from_own_branch, pull_comments_since, replace_cached_comments, to_open_pull, to_pull_comment,
+    to_pull_list_item,
 };
 use super::super::login::git_remote;
 use super::{BitbucketCloud, parse_page, wire};
@@ -52,7 +53,7 @@ impl BitbucketCloud {
     /// Returns the address of the repository with this id. In the address, `{}` stands for the workspace.
     /// <https://developer.atlassian.com/cloud/bitbucket/rest/intro/#repository-object-and-uuid>
     pub(super) fn repository_id_url(&self, id: &str) -> Url {
-        self.root(["repositories", "{}", id])
+        self.root_url(["repositories", "{}", id])
     }
 
     async fn read_repository(&self, purpose: &str, url: Url) -> Result<ForgeRepository, ForgeError> {
@@ -64,7 +65,7 @@ impl BitbucketCloud {
 
     fn pulls_url(&self, purpose: &str, repo: &str, query: &str) -> Result<Url, ForgeError> {
         let query = [("q", query), ("sort", "-updated_on"), ("pagelen", "50")];
-        Ok(with_query(self.url(purpose, repo, &["pullrequests"])?, &query))
+        Ok(with_query(self.repository_url(purpose, repo, &["pullrequests"])?, &query))
     }
 
     /// Lists pull requests page by page, until the calls are used up or the list contains `max_pulls` items.
@@ -122,7 +123,7 @@ impl ForgeServer for BitbucketCloud {
 
     async fn repository(&self, repo: &str) -> Result<ForgeRepository, ForgeError> {
         let request = format!("{repo}: reading the repository");
-        let seen = self.read_repository(&request, self.url(&request, repo, &[])?).await?;
+        let seen = self.read_repository(&request, self.repository_url(&request, repo, &[])?).await?;
         // If the repository was renamed, the forge may redirect the old name to the new name.
         if seen.name.eq_ignore_ascii_case(repo) { Ok(seen) } else { Err(ForgeError::Moved { request }) }
     }
@@ -143,7 +144,7 @@ impl ForgeServer for BitbucketCloud {
             let slugs = all.into_iter().filter_map(|one| one.workspace.map(|workspace| workspace.slug));
             Ok((slugs.collect(), next))
         };
-        let first = with_query(self.root(["user", "workspaces"]), &[("pagelen", "100")]);
+        let first = with_query(self.root_url(["user", "workspaces"]), &[("pagelen", "100")]);
         let send = |call| self.send_owned(call);
         let configured_workspaces = &self.inner.options.workspaces;
         // An access token's account has no role in the repositories that it can list, so the list must not be
@@ -157,7 +158,7 @@ impl ForgeServer for BitbucketCloud {
                 .list_names
                 .refresh_with_body_links(send, what, first, MAX_REPOSITORY_PAGES, calls, read)
                 .await;
-            listed.map_err(|error| self.access_token_error(error, "repositories", "`WORKSPACE/*`"))?;
+            listed.map_err(|error| self.add_access_token_advice(error, "repositories", "`WORKSPACE/*`"))?;
             listing.list_names.items().cloned().collect()
         };
         listing.lists.retain(|name, _| names.contains(name));
@@ -166,7 +167,7 @@ impl ForgeServer for BitbucketCloud {
             let what = format!("listing the repositories of {name}");
             let role = (!is_told).then_some(("role", "contributor"));
             let query: Vec<_> = role.into_iter().chain([("pagelen", "100")]).collect();
-            let first = with_query(self.root(["repositories", &name]), &query);
+            let first = with_query(self.root_url(["repositories", &name]), &query);
             let read = |answer: &ForgeResponse| {
                 let (all, next) = parse_page::<wire::CloudRepository>(answer)?;
                 Ok((all.into_iter().filter_map(convert_repository).collect(), next))
@@ -204,7 +205,7 @@ impl ForgeServer for BitbucketCloud {
                 continue;
             }
             *calls -= cost;
-            match self.read_listed(&what, repo, body, true).await? {
+            match self.convert_listed_pull(&what, repo, body, true).await? {
                 Some(pull) => pulls.push(to_open_pull(repo, pull)),
                 None => complete = false,
             }
@@ -220,7 +221,7 @@ impl ForgeServer for BitbucketCloud {
         let mut pulls = Vec::new();
         // A fork can have a branch with the same name.
         for body in bodies.into_iter().filter(wire::CloudPull::is_from_same_repository) {
-            let Some(pull) = self.read_listed(&what, repo, body, true).await? else { continue };
+            let Some(pull) = self.convert_listed_pull(&what, repo, body, true).await? else { continue };
             // The forge may have ignored the filter, so the branch name is compared here, too.
             if is_from_own_branch(&pull, branch) {
                 pulls.push(to_open_pull(repo, pull));
@@ -239,7 +240,7 @@ impl ForgeServer for BitbucketCloud {
         let (bodies, complete) = self.list_pulls(&what, url, &mut { u64::MAX }, max_pulls).await?;
         let (mut is_all, mut lines) = (complete && bodies.len() <= max_pulls, Vec::new());
         for body in bodies.into_iter().take(max_pulls) {
-            match self.read_listed(&what, repo, body, false).await? {
+            match self.convert_listed_pull(&what, repo, body, false).await? {
                 Some(pull) => lines.push(to_pull_list_item(pull)),
                 None => is_all = false,
             }
@@ -260,9 +261,9 @@ impl ForgeServer for BitbucketCloud {
         listings[0].mark_stale();
         if let Some(number) = number {
             *calls = calls.saturating_sub(1);
-            let page = self.page_of(&what, repo, number)?;
-            let notes = self.read_notes(&what, repo, number).await?;
-            let comments = new_comments(number, page.as_str(), notes, since);
+            let page = self.pull_page_url(&what, repo, number)?;
+            let notes = self.read_comments(&what, repo, number).await?;
+            let comments = pull_comments_since(number, page.as_str(), notes, since);
             replace_cached_comments(listings, vec![(page, comments)], true);
             return Ok(());
         }
@@ -272,7 +273,7 @@ impl ForgeServer for BitbucketCloud {
         let (bodies, mut complete) = self.list_pulls(&what, url, calls, usize::MAX).await?;
         let mut parts = Vec::with_capacity(bodies.len());
         for body in bodies {
-            let (number, page) = (body.id, body.links.page());
+            let (number, page) = (body.id, body.links.into_page_url());
             let url = self.pull_url(&what, repo, number, &["comments"])?;
             let part = with_query(url.clone(), &[("updated_on", &body.updated_on)]);
             let is_settled = now - parse_instant(&what, &body.updated_on)? >= COMMENTS_SETTLE_TIME;
@@ -287,8 +288,8 @@ impl ForgeServer for BitbucketCloud {
                 continue;
             }
             *calls -= 1;
-            let notes = self.read_notes(&what, repo, number).await?;
-            let comments = new_comments(number, &page, notes, since);
+            let notes = self.read_comments(&what, repo, number).await?;
+            let comments = pull_comments_since(number, &page, notes, since);
             // The comment list of a pull request that has just changed may be incomplete, so it is read again
             // next time.
             parts.push((if is_settled { part } else { url }, comments));
@@ -305,12 +306,12 @@ impl ForgeServer for BitbucketCloud {
         comment: u64,
     ) -> Result<Option<PullComment>, ForgeError> {
         let request = format!("{repo}: reading comment {comment} ({})", kind.as_str());
-        let note = self.load_thread_note(&request, repo, id.number, comment).await?;
+        let note = self.load_thread_comment(&request, repo, id.number, comment).await?;
         if note.is_deleted {
             return Err(ForgeError::NotFound { request });
         }
-        let page = self.page_of(&request, repo, id.number)?;
-        Ok(Some(pull_comment(id.number, page.as_str(), note)))
+        let page = self.pull_page_url(&request, repo, id.number)?;
+        Ok(Some(to_pull_comment(id.number, page.as_str(), note)))
     }
 
     async fn may_write(&self, repo: &str, author: &AuthorAccount) -> Result<bool, ForgeError> {
@@ -321,9 +322,9 @@ impl ForgeServer for BitbucketCloud {
         Ok(self.own_account().await?.user.id == author.id)
     }
 
-    async fn protection(&self, repo: &str, branch: &str) -> Result<BranchProtection, ForgeError> {
+    async fn branch_protection(&self, repo: &str, branch: &str) -> Result<BranchProtection, ForgeError> {
         let what = format!("{repo}: reading the protection of {branch}");
-        let url = self.url(&what, repo, &["branch-restrictions"])?;
+        let url = self.repository_url(&what, repo, &["branch-restrictions"])?;
         let rules: Vec<wire::CloudRestriction> =
             self.get_all(&what, with_query(url, &[("pattern", branch)])).await?;
         let rules: Vec<String> = rules.into_iter().map(|rule| rule.kind).collect();

@@ -60,7 +60,7 @@ fn annotation_json(key: &str, index: usize, annotation: &CheckAnnotation) -> Opt
 impl BitbucketCloud {
     fn report_url(&self, purpose: &str, repo: &str, commit: &str, tail: &[&str]) -> Result<Url, ForgeError> {
         let path: Vec<&str> = ["commit", commit, "reports"].into_iter().chain(tail.iter().copied()).collect();
-        self.url(purpose, repo, &path)
+        self.repository_url(purpose, repo, &path)
     }
 
     /// Sets the report. If the login may not set reports, or the report is rejected, only the build status is
@@ -110,7 +110,7 @@ impl BitbucketCloud {
             "details": truncate_text(details.map_or(STATUS_NAME, String::as_str), MAX_DETAILS, "…"),
             "report_type": "BUG",
             "reporter": "Truing",
-            "link": self.page_of(purpose, repo, number)?.as_str(),
+            "link": self.pull_page_url(purpose, repo, number)?.as_str(),
             "result": result,
         });
         let url = self.report_url(purpose, repo, commit, &[&key])?;
@@ -134,7 +134,7 @@ impl BitbucketCloud {
         Ok(())
     }
 
-    pub(super) async fn set_build(
+    pub(super) async fn set_build_status(
         &self,
         purpose: &str,
         repo: &str,
@@ -147,14 +147,15 @@ impl BitbucketCloud {
             "state": state,
             "name": STATUS_NAME,
             "description": description,
-            "url": self.page_of(purpose, repo, number)?.as_str(),
+            "url": self.pull_page_url(purpose, repo, number)?.as_str(),
         });
-        let url = self.url(purpose, repo, &["commit", status.sha.as_str(), "statuses", "build"])?;
+        let url =
+            self.repository_url(purpose, repo, &["commit", status.sha.as_str(), "statuses", "build"])?;
         self.send(&ForgeRequest::set(purpose, Method::POST, url, Some(body))).await?.check_body()
     }
 
     /// Returns true if the commit has this build status, set by Truing.
-    pub(super) async fn has_build(
+    pub(super) async fn has_build_status(
         &self,
         purpose: &str,
         repo: &str,
@@ -162,7 +163,8 @@ impl BitbucketCloud {
         status: &DesiredStatus,
     ) -> Result<bool, ForgeError> {
         let key = status_key(number);
-        let url = self.url(purpose, repo, &["commit", status.sha.as_str(), "statuses", "build", &key])?;
+        let url =
+            self.repository_url(purpose, repo, &["commit", status.sha.as_str(), "statuses", "build", &key])?;
         let there: wire::CloudStatus = match self.get(purpose, url).await {
             Ok(there) => there,
             Err(ForgeError::NotFound { .. }) => return Ok(false),

@@ -10,7 +10,7 @@ use truing_core::port::CommentKind;
 use super::super::address::is_repository_name;
 use super::super::bounds::MAX_COMMENT_CHARS;
 use crate::webhook::{
-    DeliveryError, WebhookComment, WebhookEvent, clean_event_name, invalid_field, is_page, missing_field,
+    DeliveryError, WebhookComment, WebhookEvent, clean_event_name, invalid_field, is_page_url, missing_field,
     parse_body,
 };
 
@@ -94,7 +94,7 @@ fn parse_pull(forge_name: &str, body: &[u8]) -> Result<WebhookEvent, DeliveryErr
     let number = pull.id.ok_or_else(|| missing_field("pullrequest.id"))?;
     let url = pull.links.and_then(|links| links.html).and_then(|html| html.href);
     let url = url.ok_or_else(|| missing_field("pullrequest.links.html.href"))?;
-    if !is_page(&url) {
+    if !is_page_url(&url) {
         return Err(invalid_field("pullrequest.links.html.href", "is not a valid http or https URL"));
     }
     let hash = pull.source.and_then(|source| source.commit).and_then(|commit| commit.hash);

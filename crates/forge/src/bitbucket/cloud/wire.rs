@@ -59,7 +59,7 @@ pub(super) struct CloudLinks {
 }
 
 impl CloudLinks {
-    pub(super) fn page(self) -> String {
+    pub(super) fn into_page_url(self) -> String {
         self.html.map(|html| html.href).unwrap_or_default()
     }
 }
@@ -231,7 +231,7 @@ pub(super) struct CloudComment {
 impl CloudComment {
     /// Converts a comment that was read without its thread. If the comment has a parent, the parent is
     /// assumed to be the first comment of the thread.
-    pub(super) fn into_note(self, purpose: &str) -> Result<BitbucketComment, ForgeError> {
+    pub(super) fn into_comment(self, purpose: &str) -> Result<BitbucketComment, ForgeError> {
         let created = parse_instant(purpose, &self.created_on)?;
         let parent = self.parent.map(|parent| parent.id);
         Ok(BitbucketComment {
@@ -243,7 +243,7 @@ impl CloudComment {
             created,
             updated: self.updated_on.map_or(Ok(created), |at| parse_instant(purpose, &at))?,
             text: self.content.raw.unwrap_or_default(),
-            url: self.links.page(),
+            url: self.links.into_page_url(),
             location: self.inline.map(|inline| CommentLines {
                 path: inline.path,
                 line: inline.to.or(inline.from),

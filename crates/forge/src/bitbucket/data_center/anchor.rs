@@ -66,7 +66,7 @@ impl DataCenterFileDiff {
         self.destination.as_ref().or(self.source.as_ref()).map(path_text).is_none_or(|there| there == path)
     }
 
-    fn is_cut(&self) -> bool {
+    fn is_truncated(&self) -> bool {
         let is_cut =
             |hunk: &DataCenterHunk| hunk.truncated || hunk.segments.iter().any(|segment| segment.truncated);
         self.truncated || self.hunks.iter().any(is_cut)
@@ -80,11 +80,11 @@ impl PullDiff {
     }
 
     /// Returns true if the diff may lack lines of the file because it is truncated.
-    fn is_cut(&self, path: &str) -> bool {
+    fn is_truncated(&self, path: &str) -> bool {
         let mut files = self.file_diffs(path).peekable();
         match files.peek() {
             None => self.truncated,
-            Some(_) => files.any(DataCenterFileDiff::is_cut),
+            Some(_) => files.any(DataCenterFileDiff::is_truncated),
         }
     }
 
@@ -114,7 +114,7 @@ impl PullDiff {
             }
         }
         match side {
-            _ if !self.is_cut(path) => {
+            _ if !self.is_truncated(path) => {
                 Err(rejected_error(purpose, "the line is not in the server's diff of the file"))
             }
             DiffSide::New => Ok("ADDED"),
@@ -133,7 +133,7 @@ impl PullDiff {
 impl BitbucketDataCenter {
     /// Returns the JSON object for the position of a comment. Returns an error if the commit of `diff_place`
     /// is not the head.
-    pub(super) async fn anchor(
+    pub(super) async fn build_anchor(
         &self,
         purpose: &str,
         repo: &str,
@@ -144,7 +144,7 @@ impl BitbucketDataCenter {
         let Some(path) = place.path.as_str() else {
             return Err(rejected_error(purpose, "Bitbucket does not accept a path that is not UTF-8"));
         };
-        let diff = self.diff_of(purpose, repo, number, commit, path).await?;
+        let diff = self.load_diff_for_file(purpose, repo, number, commit, path).await?;
         let (from, to) = match (&diff.from_hash, &diff.to_hash) {
             (Some(from), Some(to)) => (from.clone(), to.clone()),
             (_, _) => {
@@ -196,7 +196,7 @@ impl BitbucketDataCenter {
 
     /// Returns the server's diff of the pull request, which is read once for each head. If this diff is
     /// truncated for the file, returns the server's diff of the file alone.
-    async fn diff_of(
+    async fn load_diff_for_file(
         &self,
         purpose: &str,
         repo: &str,
@@ -224,7 +224,7 @@ impl BitbucketDataCenter {
                 whole
             }
         };
-        if !whole.is_cut(path) {
+        if !whole.is_truncated(path) {
             return Ok(whole);
         }
         // For a renamed file, the request needs both paths. With the new path alone, the server returns the
@@ -305,7 +305,11 @@ mod tests {
     #[test]
     fn a_file_that_a_cut_diff_may_have_left_out_is_read_alone() {
         for (path, is_cut) in [("src/new.py", true), ("other.py", false), ("none.py", true)] {
-            assert_eq!((diff(true).is_cut(path), diff(false).is_cut(path)), (is_cut, false), "{path}");
+            assert_eq!(
+                (diff(true).is_truncated(path), diff(false).is_truncated(path)),
+                (is_cut, false),
+                "{path}"
+            );
         }
     }
 

@@ -67,7 +67,7 @@ impl BitbucketDataCenter {
     /// Returns true if the server's list of repositories with push permission for this login contains the
     /// repository.
     async fn may_push(&self, purpose: &str, body: &wire::DataCenterRepository) -> Option<bool> {
-        let url = self.root(["api", "latest", "repos"]);
+        let url = self.root_url(["api", "latest", "repos"]);
         let url = with_query(url, &[("permission", "REPO_WRITE"), ("name", &body.name)]);
         let listed: Vec<wire::DataCenterRepository> = self.get_all(purpose, url).await.ok()?;
         Some(listed.iter().any(|one| one.id() == body.id()))
@@ -75,7 +75,9 @@ impl BitbucketDataCenter {
 
     /// Returns the default branch; an empty text if the repository is empty.
     async fn default_branch(&self, purpose: &str, repo: &str) -> Result<String, ForgeError> {
-        match self.get::<wire::DataCenterBranch>(purpose, self.url(purpose, repo, &["default-branch"])?).await
+        match self
+            .get::<wire::DataCenterBranch>(purpose, self.repository_url(purpose, repo, &["default-branch"])?)
+            .await
         {
             Ok(branch) => Ok(branch.display_id),
             Err(ForgeError::NotFound { .. }) => Ok(String::new()),
@@ -90,7 +92,7 @@ impl BitbucketApi for BitbucketDataCenter {
         &self.inner.options
     }
 
-    fn capability_row(&self) -> &'static ForgeCapability {
+    fn forge_capability(&self) -> &'static ForgeCapability {
         self.version_capability()
     }
 
@@ -108,7 +110,7 @@ impl BitbucketApi for BitbucketDataCenter {
     async fn pull(&self, purpose: &str, repo: &str, number: u64) -> Result<BitbucketPullRequest, ForgeError> {
         let body: wire::DataCenterPull =
             self.get(purpose, self.pull_url(purpose, repo, number, &[])?).await?;
-        self.read_pull(purpose, repo, body)
+        self.convert_pull(purpose, repo, body)
     }
 
     async fn list_pulls_from_branch(
@@ -119,24 +121,24 @@ impl BitbucketApi for BitbucketDataCenter {
     ) -> Result<Vec<BitbucketPullRequest>, ForgeError> {
         let at = format!("{BRANCH_REF_PREFIX}{branch}");
         let query = [("state", "ALL"), ("direction", "OUTGOING"), ("at", at.as_str())];
-        let url = with_query(self.url(purpose, repo, &["pull-requests"])?, &query);
+        let url = with_query(self.repository_url(purpose, repo, &["pull-requests"])?, &query);
         let bodies: Vec<wire::DataCenterPull> = self.get_all(purpose, url).await?;
-        let pulls = bodies.into_iter().map(|body| self.read_pull(purpose, repo, body));
+        let pulls = bodies.into_iter().map(|body| self.convert_pull(purpose, repo, body));
         let mut pulls = pulls.collect::<Result<Vec<BitbucketPullRequest>, _>>()?;
         pulls.sort_by_key(|pull| std::cmp::Reverse((pull.created, pull.number)));
         Ok(pulls)
     }
 
-    async fn list_notes(
+    async fn list_comments(
         &self,
         purpose: &str,
         repo: &str,
         number: u64,
     ) -> Result<Vec<BitbucketComment>, ForgeError> {
-        self.read_notes(purpose, repo, number).await
+        self.read_comments(purpose, repo, number).await
     }
 
-    async fn load_note(
+    async fn load_comment(
         &self,
         purpose: &str,
         repo: &str,
@@ -145,10 +147,10 @@ impl BitbucketApi for BitbucketDataCenter {
         let comment: wire::DataCenterComment = self
             .get(purpose, self.comment_url(purpose, repo, pull_and_comment.0, pull_and_comment.1)?)
             .await?;
-        self.read_note(purpose, repo, pull_and_comment.0, comment)
+        self.convert_comment(purpose, repo, pull_and_comment.0, comment)
     }
 
-    async fn create_note(
+    async fn create_comment(
         &self,
         purpose: &str,
         repo: &str,
@@ -160,7 +162,7 @@ impl BitbucketApi for BitbucketDataCenter {
             body["parent"] = json!({ "id": parent });
         }
         if let Some(on) = new.location {
-            body["anchor"] = self.anchor(purpose, repo, number, on).await?;
+            body["anchor"] = self.build_anchor(purpose, repo, number, on).await?;
         }
         let anchor = body.get("anchor").cloned();
         let url = self.pull_url(purpose, repo, number, &["comments"])?;
@@ -170,17 +172,17 @@ impl BitbucketApi for BitbucketDataCenter {
         if let Some(anchor) = anchor {
             self.warn_if_anchor_differs(repo, &anchor, made.anchor.as_ref());
         }
-        self.read_note(purpose, repo, number, made)
+        self.convert_comment(purpose, repo, number, made)
     }
 
-    async fn edit_note(
+    async fn edit_comment(
         &self,
         purpose: &str,
         repo: &str,
         pull_and_comment: (u64, u64),
         text: &str,
     ) -> Result<(), ForgeError> {
-        let first = self.load_note(purpose, repo, pull_and_comment).await?;
+        let first = self.load_comment(purpose, repo, pull_and_comment).await?;
         let (mut version, mut tries) = (first.version, 0);
         loop {
             let url = self.comment_url(purpose, repo, pull_and_comment.0, pull_and_comment.1)?;
@@ -190,7 +192,7 @@ impl BitbucketApi for BitbucketDataCenter {
                 Err(stale @ ForgeError::Stale { .. }) => stale,
                 sent => return sent?.check_body(),
             };
-            let now = self.load_note(purpose, repo, pull_and_comment).await?;
+            let now = self.load_comment(purpose, repo, pull_and_comment).await?;
             if now.text == text {
                 // An earlier attempt whose response was lost has made this change.
                 return Ok(());
@@ -203,7 +205,7 @@ impl BitbucketApi for BitbucketDataCenter {
         }
     }
 
-    async fn delete_note(
+    async fn delete_comment(
         &self,
         request: &str,
         repo: &str,
@@ -211,7 +213,7 @@ impl BitbucketApi for BitbucketDataCenter {
     ) -> Result<(), ForgeError> {
         let mut tries = 0;
         loop {
-            let version = match self.load_note(request, repo, pull_and_comment).await {
+            let version = match self.load_comment(request, repo, pull_and_comment).await {
                 Ok(note) => note.version,
                 Err(ForgeError::NotFound { .. }) => return Ok(()),
                 Err(error) => return Err(error),
@@ -236,7 +238,7 @@ impl BitbucketApi for BitbucketDataCenter {
         }
     }
 
-    async fn settle_thread(
+    async fn set_thread_resolved(
         &self,
         purpose: &str,
         repo: &str,
@@ -246,7 +248,7 @@ impl BitbucketApi for BitbucketDataCenter {
     ) -> Result<(), ForgeError> {
         let mut tries = 0;
         loop {
-            let note = self.load_note(purpose, repo, (number, first_comment)).await?;
+            let note = self.load_comment(purpose, repo, (number, first_comment)).await?;
             if (note.resolution != ThreadResolution::Open) == resolved {
                 return Ok(());
             }
@@ -317,10 +319,10 @@ impl BitbucketApi for BitbucketDataCenter {
         if draft.draft {
             body["draft"] = true.into();
         }
-        let url = self.url(purpose, repo, &["pull-requests"])?;
+        let url = self.repository_url(purpose, repo, &["pull-requests"])?;
         let made: wire::DataCenterPull =
             self.send(&ForgeRequest::create(purpose, url, body)).await?.json()?;
-        self.read_pull(purpose, repo, made)
+        self.convert_pull(purpose, repo, made)
     }
 
     async fn decline(
@@ -487,7 +489,7 @@ impl BitbucketApi for BitbucketDataCenter {
             ("permission.1.projectKey", key),
             ("permission.1.repositorySlug", slug),
         ];
-        let url = with_query(self.root(["api", "latest", "users"]), &query);
+        let url = with_query(self.root_url(["api", "latest", "users"]), &query);
         let listed: Vec<wire::DataCenterUser> = self.get_all(&what, url).await?;
         // The filter also matches parts of names, so the ids are compared here.
         Ok(listed.into_iter().filter_map(wire::DataCenterUser::into_account).any(|user| user.id == author.id))

@@ -21,7 +21,7 @@ const PENDING: &str = "PENDING";
 
 impl BitbucketDataCenter {
     /// Parses a pull request from a response.
-    pub(super) fn read_pull(
+    pub(super) fn convert_pull(
         &self,
         purpose: &str,
         repo: &str,
@@ -34,7 +34,7 @@ impl BitbucketDataCenter {
         Ok(BitbucketPullRequest {
             number: body.id,
             version: body.version,
-            url: self.page_of(purpose, repo, body.id)?.to_string(),
+            url: self.pull_page_url(purpose, repo, body.id)?.to_string(),
             title: body.title,
             text: body.description.unwrap_or_default(),
             state,
@@ -49,13 +49,13 @@ impl BitbucketDataCenter {
 
     /// Lists all comments, oldest first. The server has no list of comments, so the comments are read from
     /// the activities of the pull request.
-    pub(super) async fn read_notes(
+    pub(super) async fn read_comments(
         &self,
         purpose: &str,
         repo: &str,
         number: u64,
     ) -> Result<Vec<BitbucketComment>, ForgeError> {
-        let page = self.page_of(purpose, repo, number)?.to_string();
+        let page = self.pull_page_url(purpose, repo, number)?.to_string();
         let activities: Vec<DataCenterActivity> =
             self.get_all(purpose, self.pull_url(purpose, repo, number, &["activities"])?).await?;
         let mut notes: BTreeMap<u64, BitbucketComment> = BTreeMap::new();
@@ -83,18 +83,18 @@ impl BitbucketDataCenter {
     }
 
     /// Converts a comment that the server returned without its thread.
-    pub(super) fn read_note(
+    pub(super) fn convert_comment(
         &self,
         purpose: &str,
         repo: &str,
         number: u64,
         comment: DataCenterComment,
     ) -> Result<BitbucketComment, ForgeError> {
-        let page = self.page_of(purpose, repo, number)?.to_string();
+        let page = self.pull_page_url(purpose, repo, number)?.to_string();
         let on = comment.anchor.as_ref().map(wire::DataCenterAnchor::to_comment_lines);
         let parent = comment.parent.as_ref().map(|parent| parent.id);
         let first = parent.unwrap_or(comment.id);
-        Ok(build_note(&page, comment, parent, first, on))
+        Ok(build_comment(&page, comment, parent, first, on))
     }
 }
 
@@ -130,13 +130,13 @@ fn collect_comments(
         if comment.state.as_deref() == Some(PENDING) {
             continue;
         }
-        let mut read = build_note(page, comment, parent, root, location.clone());
+        let mut read = build_comment(page, comment, parent, root, location.clone());
         read.is_deleted = is_gone && parent.is_none();
         notes.insert(id, read);
     }
 }
 
-fn build_note(
+fn build_comment(
     page: &str,
     comment: DataCenterComment,
     parent: Option<u64>,

@@ -12,15 +12,16 @@ use truing_git::Remote;
 use url::Url;
 
 use super::super::address::{append_segments, is_repository_name, split_repository_name, with_query};
-use super::super::bounds::{MAX_PULL_PAGES, MAX_REPOSITORY_PAGES, endless_list_error};
+use super::super::bounds::{MAX_PULL_PAGES, MAX_REPOSITORY_PAGES, too_many_pages_error};
 use super::super::calls::{BitbucketApi as _, BitbucketPullRequest};
 use super::super::client::BitbucketClient;
 use super::super::lists::{
-    is_from_own_branch, new_comments, pull_comment, replace_cached_comments, to_open_pull, to_pull_list_item,
+    is_from_own_branch, pull_comments_since, replace_cached_comments, to_open_pull, to_pull_comment,
+    to_pull_list_item,
 };
 use super::super::login::git_remote;
 use super::wire::BRANCH_REF_PREFIX;
-use super::{BitbucketDataCenter, page_url, wire};
+use super::{BitbucketDataCenter, list_page_url, wire};
 use crate::capability::ForgeCapability;
 use crate::forge_server::ForgeServer;
 use crate::http::ForgeResponse;
@@ -40,21 +41,26 @@ impl BitbucketDataCenter {
         id: &str,
         repo: &str,
     ) -> Result<wire::DataCenterRepository, ForgeError> {
-        match self.get::<wire::DataCenterRepository>(purpose, self.url(purpose, repo, &[])?).await {
+        match self.get::<wire::DataCenterRepository>(purpose, self.repository_url(purpose, repo, &[])?).await
+        {
             Ok(body) if body.id() == id => Ok(body),
             // The name now belongs to another repository, or no repository has this name.
-            Ok(_) | Err(ForgeError::NotFound { .. }) => self.find_by_id(purpose, id).await,
+            Ok(_) | Err(ForgeError::NotFound { .. }) => self.find_repository_by_id(purpose, id).await,
             Err(error) => Err(error),
         }
     }
 
     /// Searches all repositories, because the API cannot look up a repository by its id.
-    async fn find_by_id(&self, purpose: &str, id: &str) -> Result<wire::DataCenterRepository, ForgeError> {
-        let first = self.root(["api", "latest", "repos"]);
+    async fn find_repository_by_id(
+        &self,
+        purpose: &str,
+        id: &str,
+    ) -> Result<wire::DataCenterRepository, ForgeError> {
+        let first = self.root_url(["api", "latest", "repos"]);
         let mut start = 0;
         for _ in 0..MAX_REPOSITORY_PAGES {
             let page: wire::DataCenterPage<wire::DataCenterRepository> =
-                self.get(purpose, page_url(&first, start)).await?;
+                self.get(purpose, list_page_url(&first, start)).await?;
             let next = page.next_start();
             if let Some(body) = page.values.into_iter().find(|body| body.id() == id) {
                 return Ok(body);
@@ -64,7 +70,7 @@ impl BitbucketDataCenter {
                 None => return Err(ForgeError::NotFound { request: purpose.to_owned() }),
             }
         }
-        Err(endless_list_error(purpose, MAX_REPOSITORY_PAGES))
+        Err(too_many_pages_error(purpose, MAX_REPOSITORY_PAGES))
     }
 
     /// Converts a repository and caches its name.
@@ -77,7 +83,7 @@ impl BitbucketDataCenter {
         let seen = seen.ok_or_else(|| {
             crate::http::unavailable_error(purpose, "the forge returned an invalid repository name")
         })?;
-        self.remember_name(&seen.id, &seen.name);
+        self.cache_repository_name(&seen.id, &seen.name);
         Ok(seen)
     }
 
@@ -98,10 +104,10 @@ impl BitbucketDataCenter {
             }
             *calls -= 1;
             let page: wire::DataCenterPage<wire::DataCenterPull> =
-                self.get(purpose, page_url(list_url, start)).await?;
+                self.get(purpose, list_page_url(list_url, start)).await?;
             let next = page.next_start();
             for body in page.values {
-                all.push(self.read_pull(purpose, repo, body)?);
+                all.push(self.convert_pull(purpose, repo, body)?);
             }
             match next.filter(|next| *next > start) {
                 Some(next) => start = next,
@@ -113,7 +119,7 @@ impl BitbucketDataCenter {
 
     fn open_pulls_url(&self, purpose: &str, repo: &str) -> Result<Url, ForgeError> {
         let query = [("state", "OPEN"), ("order", "NEWEST")];
-        Ok(with_query(self.url(purpose, repo, &["pull-requests"])?, &query))
+        Ok(with_query(self.repository_url(purpose, repo, &["pull-requests"])?, &query))
     }
 }
 
@@ -147,7 +153,8 @@ impl ForgeServer for BitbucketDataCenter {
 
     async fn repository(&self, repo: &str) -> Result<ForgeRepository, ForgeError> {
         let request = format!("{repo}: reading the repository");
-        let body: wire::DataCenterRepository = self.get(&request, self.url(&request, repo, &[])?).await?;
+        let body: wire::DataCenterRepository =
+            self.get(&request, self.repository_url(&request, repo, &[])?).await?;
         let seen = self.cache_repository(&request, &body)?;
         // If the repository was renamed, the server may redirect the old name to the new name.
         if seen.name.eq_ignore_ascii_case(repo) { Ok(seen) } else { Err(ForgeError::Moved { request }) }
@@ -155,9 +162,9 @@ impl ForgeServer for BitbucketDataCenter {
 
     async fn repository_by_id(&self, id: &str) -> Result<ForgeRepository, ForgeError> {
         let what = format!("reading the repository with id {id}");
-        let body = match self.name_of(id) {
+        let body = match self.cached_repository_name(id) {
             Some(name) => self.read_repository_by_id(&what, id, &name).await?,
-            None => self.find_by_id(&what, id).await?,
+            None => self.find_repository_by_id(&what, id).await?,
         };
         self.cache_repository(&what, &body)
     }
@@ -168,18 +175,18 @@ impl ForgeServer for BitbucketDataCenter {
         calls: &mut u64,
     ) -> Result<(), ForgeError> {
         let what = "listing the repositories";
-        let url = with_query(self.root(["api", "latest", "repos"]), &[("permission", "REPO_WRITE")]);
-        let first = page_url(&url, 0);
+        let url = with_query(self.root_url(["api", "latest", "repos"]), &[("permission", "REPO_WRITE")]);
+        let first = list_page_url(&url, 0);
         let read = |answer: &ForgeResponse| {
             let page: wire::DataCenterPage<wire::DataCenterRepository> = answer.json()?;
-            let next = page.next_start().map(|start| page_url(&url, start));
+            let next = page.next_start().map(|start| list_page_url(&url, start));
             Ok((page.values.iter().filter_map(convert_repository).collect(), next))
         };
         // A Data Center has only one list of repositories. It is cached under an empty name.
         let list = listing.lists.entry(String::new()).or_default();
         let send = |call| async move { self.send(&call).await };
         list.refresh_with_body_links(send, what, first, MAX_REPOSITORY_PAGES, calls, read).await?;
-        list.items().for_each(|seen| self.remember_name(&seen.id, &seen.name));
+        list.items().for_each(|seen| self.cache_repository_name(&seen.id, &seen.name));
         Ok(())
     }
 
@@ -201,7 +208,7 @@ impl ForgeServer for BitbucketDataCenter {
         let what = format!("{repo}: looking for the pull request of {branch}");
         let at = format!("{BRANCH_REF_PREFIX}{branch}");
         let query = [("state", "OPEN"), ("direction", "OUTGOING"), ("at", at.as_str())];
-        let url = with_query(self.url(&what, repo, &["pull-requests"])?, &query);
+        let url = with_query(self.repository_url(&what, repo, &["pull-requests"])?, &query);
         let (pulls, _) = self.list_pulls(&what, repo, &url, &mut { u64::MAX }, usize::MAX).await?;
         // The results are filtered again: the server ignores filters that it does not support, and a fork can
         // have a branch with the same name.
@@ -249,9 +256,9 @@ impl ForgeServer for BitbucketDataCenter {
                 break;
             }
             *calls -= 1;
-            let page = self.page_of(&what, repo, number)?;
-            let notes = self.read_notes(&what, repo, number).await?;
-            let comments = new_comments(number, page.as_str(), notes, since);
+            let page = self.pull_page_url(&what, repo, number)?;
+            let notes = self.read_comments(&what, repo, number).await?;
+            let comments = pull_comments_since(number, page.as_str(), notes, since);
             parts.push((page, comments));
         }
         replace_cached_comments(listings, parts, complete);
@@ -266,9 +273,9 @@ impl ForgeServer for BitbucketDataCenter {
         comment: u64,
     ) -> Result<Option<PullComment>, ForgeError> {
         let what = format!("{repo}: reading comment {comment} ({})", kind.as_str());
-        let note = self.load_thread_note(&what, repo, id.number, comment).await?;
-        let page = self.page_of(&what, repo, id.number)?;
-        Ok(Some(pull_comment(id.number, page.as_str(), note)))
+        let note = self.load_thread_comment(&what, repo, id.number, comment).await?;
+        let page = self.pull_page_url(&what, repo, id.number)?;
+        Ok(Some(to_pull_comment(id.number, page.as_str(), note)))
     }
 
     async fn may_write(&self, repo: &str, author: &AuthorAccount) -> Result<bool, ForgeError> {
@@ -279,7 +286,7 @@ impl ForgeServer for BitbucketDataCenter {
         Ok(self.own_account().await?.user.id == author.id)
     }
 
-    async fn protection(&self, repo: &str, branch: &str) -> Result<BranchProtection, ForgeError> {
+    async fn branch_protection(&self, repo: &str, branch: &str) -> Result<BranchProtection, ForgeError> {
         let what = format!("{repo}: reading the protection of {branch}");
         let at = format!("{BRANCH_REF_PREFIX}{branch}");
         let url = self.repository_api_url(&what, "branch-permissions", repo, &["restrictions"])?;

@@ -109,7 +109,7 @@ impl BitbucketDataCenter {
             "title": STATUS_NAME,
             "details": truncate_text(&status.check.summary, MAX_DETAILS, "…"),
             "reporter": "Truing",
-            "link": self.page_of(purpose, repo, number)?.as_str(),
+            "link": self.pull_page_url(purpose, repo, number)?.as_str(),
             "data": [],
         });
         // The API has no value for a neutral result, so the field is omitted in this case.
@@ -175,18 +175,23 @@ impl BitbucketDataCenter {
         purpose: &str,
         commit: &Sha,
     ) -> Result<Vec<wire::BuildStatus>, ForgeError> {
-        self.get_all(purpose, self.root(["build-status", "latest", "commits", commit.as_str()])).await
+        self.get_all(purpose, self.root_url(["build-status", "latest", "commits", commit.as_str()])).await
     }
 
     /// Returns the web address for a build status: that of the pull request, or that of the server if the
     /// address would be too long.
     fn build_page_url(&self, purpose: &str, repo: &str, number: u64) -> Result<String, ForgeError> {
-        let page = self.page_of(purpose, repo, number)?.to_string();
+        let page = self.pull_page_url(purpose, repo, number)?.to_string();
         Ok(if page.len() <= MAX_URL { page } else { self.inner.options.api_url.to_string() })
     }
 
-    fn builds_url(&self, purpose: &str, repo: &str, status: &DesiredStatus) -> Result<Url, ForgeError> {
-        self.url(purpose, repo, &["commits", status.sha.as_str(), "builds"])
+    fn build_statuses_url(
+        &self,
+        purpose: &str,
+        repo: &str,
+        status: &DesiredStatus,
+    ) -> Result<Url, ForgeError> {
+        self.repository_url(purpose, repo, &["commits", status.sha.as_str(), "builds"])
     }
 
     pub(super) async fn set_build_status(
@@ -205,7 +210,7 @@ impl BitbucketDataCenter {
             "description": description,
             "url": self.build_page_url(purpose, repo, number)?,
         });
-        let url = self.builds_url(purpose, repo, status)?;
+        let url = self.build_statuses_url(purpose, repo, status)?;
         self.send(&ForgeRequest::set(purpose, Method::POST, url, Some(body))).await?.check_body()
     }
 
@@ -217,7 +222,8 @@ impl BitbucketDataCenter {
         number: u64,
         status: &DesiredStatus,
     ) -> Result<bool, ForgeError> {
-        let url = with_query(self.builds_url(purpose, repo, status)?, &[("key", &status_key(number))]);
+        let url =
+            with_query(self.build_statuses_url(purpose, repo, status)?, &[("key", &status_key(number))]);
         let there: wire::BuildStatus = match self.get(purpose, url).await {
             Ok(there) => there,
             Err(ForgeError::NotFound { .. }) => return Ok(false),

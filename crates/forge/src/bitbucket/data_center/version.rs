@@ -51,7 +51,7 @@ impl BitbucketDataCenter {
 
     async fn read_own_account(&self) -> Result<OwnAccount, ForgeError> {
         let what = "reading the server's version";
-        let answer = self.send(&ForgeRequest::get(what, self.properties())).await?;
+        let answer = self.send(&ForgeRequest::get(what, self.application_properties_url())).await?;
         let properties: wire::ApplicationProperties = answer.json()?;
         match DataCenterVersion::parse(&properties.version) {
             Some(version) if version < MIN_SERVER_VERSION => {
@@ -85,7 +85,7 @@ impl BitbucketDataCenter {
     /// name.
     async fn user_named(&self, purpose: &str, name: &str) -> Result<Option<BitbucketUser>, ForgeError> {
         let is_it = |user: &BitbucketUser| user.login.eq_ignore_ascii_case(name);
-        let guessed = self.root(["api", "latest", "users", &slug_of(name)]);
+        let guessed = self.root_url(["api", "latest", "users", &account_slug(name)]);
         match self.get::<wire::DataCenterUser>(purpose, guessed).await {
             Ok(user) => {
                 if let Some(user) = user.into_account().filter(is_it) {
@@ -95,7 +95,7 @@ impl BitbucketDataCenter {
             Err(ForgeError::NotFound { .. }) => {}
             Err(error) => return Err(error),
         }
-        let like = with_query(self.root(["api", "latest", "users"]), &[("filter", name)]);
+        let like = with_query(self.root_url(["api", "latest", "users"]), &[("filter", name)]);
         let all: Vec<wire::DataCenterUser> = self.get_all(purpose, like).await?;
         Ok(all.into_iter().filter_map(wire::DataCenterUser::into_account).find(is_it))
     }
@@ -110,7 +110,7 @@ fn decode_name(value: &str) -> Option<String> {
 
 /// Returns the slug that a server derives from a name: lower case, with `_` for every character that an
 /// address cannot contain.
-fn slug_of(name: &str) -> String {
+fn account_slug(name: &str) -> String {
     let keeps = |letter: char| letter.is_alphanumeric() || matches!(letter, '-' | '_' | '.');
     name.to_lowercase().chars().map(|letter| if keeps(letter) { letter } else { '_' }).collect()
 }
@@ -128,7 +128,7 @@ mod tests {
             ("A+B", "A+B", "a_b"),
         ] {
             assert_eq!(decode_name(header).as_deref(), Some(name));
-            assert_eq!(slug_of(name), slug);
+            assert_eq!(account_slug(name), slug);
         }
         assert_eq!(decode_name(""), None);
     }

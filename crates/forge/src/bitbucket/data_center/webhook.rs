@@ -9,7 +9,7 @@ use truing_core::port::CommentKind;
 use super::super::address::is_repository_name;
 use super::super::bounds::MAX_COMMENT_CHARS;
 use crate::webhook::{
-    DeliveryError, WebhookComment, WebhookEvent, clean_event_name, invalid_field, is_page, missing_field,
+    DeliveryError, WebhookComment, WebhookEvent, clean_event_name, invalid_field, is_page_url, missing_field,
     parse_body,
 };
 
@@ -98,7 +98,7 @@ fn parse_pull(forge_name: &str, body: &[u8]) -> Result<WebhookEvent, DeliveryErr
     let url = links.into_iter().flatten().find_map(|link| link.href).unwrap_or_default();
     // An empty address is accepted, because the pull request is read again before Truing posts anything on
     // it.
-    if !url.is_empty() && !is_page(&url) {
+    if !url.is_empty() && !is_page_url(&url) {
         return Err(invalid_field("pullRequest.links.self", "is not a valid http or https URL"));
     }
     let head = match pull.from_ref.and_then(|from| from.latest_commit) {

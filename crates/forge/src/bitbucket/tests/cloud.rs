@@ -152,7 +152,7 @@ async fn an_access_token_is_sent_as_bearer_and_an_api_token_as_basic() {
         AuthorAccount { id: super::super::address::account_id(ME), login: "x".into(), is_person: true };
     assert!(cloud(&server).is_own_account("acme/demo", &author).await.unwrap());
     let with = BitbucketOptions { email: Some("me@example.com".into()), ..options(&server) };
-    let basic = BitbucketCloud::with_patience(with, test_timeouts(), Arc::new(hand())).unwrap();
+    let basic = BitbucketCloud::with_timeouts(with, test_timeouts(), Arc::new(hand())).unwrap();
     assert!(basic.is_own_account("acme/demo", &author).await.unwrap());
     let sent: Vec<String> = server
         .requests()
@@ -218,7 +218,7 @@ async fn a_former_account_is_known_by_its_uuid_and_by_no_name() {
         let note = comment(21, Some("{abc}"), &marked(&CommentSubject::Summary, "made up"));
         let server = Server::new([me(), page(&json!([note]), None)]).await;
         let with = BitbucketOptions { previous_accounts: vec![former.into()], ..options(&server) };
-        let cloud = BitbucketCloud::with_patience(with, test_timeouts(), Arc::new(hand())).unwrap();
+        let cloud = BitbucketCloud::with_timeouts(with, test_timeouts(), Arc::new(hand())).unwrap();
         let client =
             cloud.client(&pr(UUID), "acme/demo", CommentProducer::Review).with_permit(&open_gate_permit());
         assert_eq!(client.producer_comments(&[]).await.unwrap().len(), expected, "{former}");

@@ -110,7 +110,7 @@ async fn a_former_account_is_known_by_its_number_or_its_name() {
         let notes = json!([commented(&comment(21, 0, 9, &marked(&CommentSubject::Summary, "old")), None)]);
         let server = Server::new(me("9.3.2").into_iter().chain([page(&notes, None)])).await;
         let with = BitbucketOptions { previous_accounts: vec![former.into()], ..options(&server) };
-        let center = BitbucketDataCenter::with_patience(with, test_timeouts(), Arc::new(hand())).unwrap();
+        let center = BitbucketDataCenter::with_timeouts(with, test_timeouts(), Arc::new(hand())).unwrap();
         let client =
             center.client(&pr("101"), "ACME/demo", CommentProducer::Review).with_permit(&open_gate_permit());
         assert_eq!(client.producer_comments(&[]).await.unwrap().len(), expected, "{former}");

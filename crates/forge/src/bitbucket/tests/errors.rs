@@ -111,7 +111,7 @@ async fn a_refusal_that_repeats_the_token_does_not_show_it() {
     let server =
         Server::new([ScriptedHttpReply::new(400, cloud_body(&format!("{CANARY} and {pair}")))]).await;
     let with = BitbucketOptions { email: Some("me@example.com".into()), ..options(&server) };
-    let client = BitbucketCloud::with_patience(with, test_timeouts(), Arc::new(hand())).unwrap();
+    let client = BitbucketCloud::with_timeouts(with, test_timeouts(), Arc::new(hand())).unwrap();
     let error = client.repository("acme/demo").await.unwrap_err().to_string();
     assert!(!error.contains(CANARY) && !error.contains(&pair), "{error}");
 }

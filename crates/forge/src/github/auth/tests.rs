@@ -77,7 +77,7 @@ fn bearer(request: &Request) -> String {
 async fn an_app_gets_a_token_for_the_one_repository_and_what_reviews_need() {
     let server = Server::new([installed(9), minted("ghs_one", 5), pull_body(5), pull_body(5)]).await;
     let github = app_at(&server, &ManualClock::new(NOW));
-    assert_eq!(github.app(), Some(APP));
+    assert_eq!(github.app_id(), Some(APP));
     let pull = github.client(&pr(), "octo/demo", CommentProducer::Review).with_permit(&open_gate_permit());
     pull.pull_request().await.unwrap();
     pull.pull_request().await.unwrap();

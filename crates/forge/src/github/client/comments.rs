@@ -17,7 +17,7 @@ use crate::http::ForgeRequest;
 use crate::marker::normalize_text;
 
 impl GitHubClient {
-    pub(super) async fn answer(
+    pub(super) async fn reply_to_thread(
         &self,
         first_comment: &CommentId,
         topic: &Topic,
@@ -28,7 +28,7 @@ impl GitHubClient {
             let message = "the comment is not the first of a thread".to_owned();
             return Err(ForgeError::Rejected { request, message });
         };
-        if let Some(comment) = self.find_answer(&request, id, topic).await? {
+        if let Some(comment) = self.find_thread_reply(&request, id, topic).await? {
             return Ok(comment);
         }
         let tail = ["pulls", &self.number(), "comments", &id.to_string(), "replies"];
@@ -39,7 +39,7 @@ impl GitHubClient {
     }
 
     /// Returns our answer on this topic in the thread that `first_comment` began.
-    pub(super) async fn find_answer(
+    pub(super) async fn find_thread_reply(
         &self,
         purpose: &str,
         first_comment: u64,

@@ -30,7 +30,7 @@ impl ForgeWrite for GitHubClient {
                 client.upsert_line_comment(commit, place, topic, body).await.map(EffectOutcome::Comment)
             }
             Effect::Reply { first_comment: first, topic, body } => {
-                client.answer(first, topic, body).await.map(EffectOutcome::Comment)
+                client.reply_to_thread(first, topic, body).await.map(EffectOutcome::Comment)
             }
             Effect::Resolve { thread } => {
                 client.set_resolved(thread, true).await.map(|()| EffectOutcome::Applied)
@@ -45,7 +45,7 @@ impl ForgeWrite for GitHubClient {
                 client.merge_base_into(head).await.map(|()| EffectOutcome::Applied)
             }
             Effect::MarkReady => client.mark_ready().await.map(|()| EffectOutcome::Applied),
-            Effect::Describe { read, body } => client.redescribe(read, body).await,
+            Effect::Describe { read, body } => client.update_description(read, body).await,
             Effect::OpenPull(draft) => {
                 client.create_pull(draft).await.map(|pull| EffectOutcome::Pull(Box::new(pull)))
             }
@@ -66,7 +66,9 @@ impl ForgeWrite for GitHubClient {
             Effect::EditIssue { number, topic, title, body } => {
                 client.rewrite_issue(*number, topic, title, body).await.map(|()| EffectOutcome::Applied)
             }
-            Effect::CloseIssue { number } => client.end_issue(*number).await.map(|()| EffectOutcome::Applied),
+            Effect::CloseIssue { number } => {
+                client.close_issue(*number).await.map(|()| EffectOutcome::Applied)
+            }
             Effect::NewComment { number, topic, body } => {
                 client.create_comment_if_new(*number, topic, body).await.map(EffectOutcome::Comment)
             }
@@ -99,7 +101,9 @@ impl ForgeWrite for GitHubClient {
 
     async fn find_effect(&self, effect: &Effect) -> Result<Option<EffectOutcome>, ForgeError> {
         let is_so = match effect {
-            Effect::Review(draft) => return Ok(self.sent_review(draft).await?.map(EffectOutcome::Review)),
+            Effect::Review(draft) => {
+                return Ok(self.find_sent_review(draft).await?.map(EffectOutcome::Review));
+            }
             Effect::ReviewAsComment(draft) => {
                 return Ok(self.find_review_or_comment(draft).await?.map(EffectOutcome::Review));
             }
@@ -114,7 +118,7 @@ impl ForgeWrite for GitHubClient {
                 let GitHubCommentId::Review(first) = GitHubCommentId::parse(&what, first)? else {
                     return Ok(None);
                 };
-                return Ok(self.find_answer(&what, first, topic).await?.map(EffectOutcome::Comment));
+                return Ok(self.find_thread_reply(&what, first, topic).await?.map(EffectOutcome::Comment));
             }
             Effect::Trigger { text, since } => {
                 return Ok(self
@@ -140,7 +144,7 @@ impl ForgeWrite for GitHubClient {
                     == normalize_text(&disable_markers(body))
             }
             Effect::OpenPull(PullDraft { branch, base, .. }) => {
-                let there = self.opened_pull(branch, base).await?;
+                let there = self.find_open_pull(branch, base).await?;
                 return Ok(there.map(|pull| EffectOutcome::Pull(Box::new(pull))));
             }
             Effect::EditPull { number, topic, title, body } => {
@@ -150,7 +154,7 @@ impl ForgeWrite for GitHubClient {
             Effect::ClosePull { number } => !self.is_open_pull(*number).await?,
             Effect::Label { number, labels } => self.has_labels(*number, labels).await?,
             Effect::OpenIssue { topic, label, .. } => {
-                let there = self.opened_issue(topic, label).await?;
+                let there = self.find_open_issue(topic, label).await?;
                 return Ok(there.map(|issue| EffectOutcome::Issue(Box::new(issue))));
             }
             Effect::EditIssue { number, topic, title, body } => {
@@ -158,9 +162,14 @@ impl ForgeWrite for GitHubClient {
             }
             Effect::CloseIssue { number } => !self.is_open_issue(*number).await?,
             Effect::NewComment { number, topic, body } => {
-                return Ok(self.newest_comment(*number, topic, body).await?.map(EffectOutcome::Comment));
+                return Ok(self
+                    .newest_comment_if_matching(*number, topic, body)
+                    .await?
+                    .map(EffectOutcome::Comment));
             }
-            Effect::DeleteComment { number, comment } => self.is_deleted(*number, comment).await?,
+            Effect::DeleteComment { number, comment } => {
+                self.is_own_comment_deleted(*number, comment).await?
+            }
             Effect::Summary { .. } => return self.find_item_comments(&[&CommentSubject::Summary]).await,
             Effect::Findings { comments, .. } => {
                 let items: Vec<&CommentSubject> = comments.iter().map(|draft| &draft.item).collect();
@@ -169,7 +178,7 @@ impl ForgeWrite for GitHubClient {
             Effect::FileFinding { comment, .. } => return self.find_item_comments(&[&comment.item]).await,
             Effect::EditComment { comment, body, .. } => self.has_text(comment, body).await?,
             Effect::DeleteDuplicate { comment, .. } => self.is_comment_deleted(comment).await?,
-            Effect::Reopen { thread } => self.is_open(thread).await?,
+            Effect::Reopen { thread } => self.is_thread_open(thread).await?,
             Effect::Status(status) => self.has_status(status).await?,
         };
         Ok(is_so.then_some(EffectOutcome::Applied))
@@ -181,14 +190,14 @@ impl ForgeWrite for GitHubClient {
 
     fn unsupported_reason(&self, kind: EffectKind) -> Option<&'static str> {
         self.denial_reason(kind)
-            .filter(|_| !self.required_optional_writes(kind).iter().any(|extra| self.may_try(*extra)))
+            .filter(|_| !self.required_optional_writes(kind).iter().any(|extra| self.may_try_write(*extra)))
     }
 
     fn denial_reason(&self, kind: EffectKind) -> Option<&'static str> {
         let extras = self.required_optional_writes(kind);
         extras
             .first()
-            .filter(|_| extras.iter().all(|extra| self.is_refused(*extra)))
+            .filter(|_| extras.iter().all(|extra| self.is_write_refused(*extra)))
             .map(|extra| extra.omission_reason())
     }
 }
@@ -201,7 +210,7 @@ impl GitHubClient {
             &[OptionalWrite::ThreadResolution]
         } else if kind != EffectKind::Status {
             &[]
-        } else if self.github.app().is_some() {
+        } else if self.github.app_id().is_some() {
             &[OptionalWrite::Checks, OptionalWrite::Statuses]
         } else {
             &[OptionalWrite::Statuses]

@@ -7,7 +7,7 @@ use truing_core::id::Sha;
 use truing_core::port::{EffectOutcome, ForgeError, PullState};
 
 use super::GitHubClient;
-use super::pull_queries::state_of;
+use super::pull_queries::pull_state;
 use crate::github::body::with_marker;
 use crate::http::ForgeRequest;
 use crate::marker::{disable_markers, normalize_text, split_marker};
@@ -32,7 +32,7 @@ impl GitHubClient {
     pub(super) async fn mark_ready(&self) -> Result<(), ForgeError> {
         let request = self.pull_purpose("marking the pull request as ready for review");
         let pull = self.read_raw_pull(&request).await?;
-        match state_of(&pull) {
+        match pull_state(&pull) {
             PullState::Open => Ok(()),
             PullState::Draft => self.send_draft_state(&request, &pull.node_id, false).await,
             PullState::Merged | PullState::Closed => {
@@ -42,7 +42,7 @@ impl GitHubClient {
         }
     }
 
-    pub(super) async fn redescribe(
+    pub(super) async fn update_description(
         &self,
         expected_body: &str,
         body: &str,

@@ -49,7 +49,7 @@ impl GitHubClient {
         let accounts = self.accounts().await?;
         let pull = self.read_raw_pull(&what).await?;
         let author = pull.user.as_ref().map(|user| to_actor(&accounts, user));
-        let state = state_of(&pull);
+        let state = pull_state(&pull);
         let head = self.head(&what, &pull, author.as_ref()).await?;
         let requested = pull.requested_reviewers.iter().filter(|user| user.login.is_some());
         let requested = requested.map(|user| to_actor(&accounts, user)).collect();
@@ -82,7 +82,7 @@ impl GitHubClient {
             Some(repository) if repository.is_target_repository => self.can_push_repository().await?,
             // An installation's token is valid only for the repositories of one owner. A fork belongs to
             // another owner, so the App cannot push to the fork.
-            Some(_) if self.github.app().is_some() => Some(false),
+            Some(_) if self.github.app_id().is_some() => Some(false),
             Some(_) if pull.maintainer_can_modify => self.can_push_repository().await?,
             // If we opened the pull request, the fork may be ours, so the permission is unknown.
             Some(_) => author.is_none_or(|author| !author.is_own_account).then_some(false),
@@ -230,7 +230,7 @@ impl GitHubClient {
         let author = comment.user.as_ref().map(|user| to_actor(accounts, user));
         let is_ours = author.as_ref().is_some_and(|author| author.is_own_account);
         let (topic, body) = self.read_verified_topic(self.id.number, is_ours, comment.body.as_deref());
-        let reviewed = self.reviewed_finding(comment.body.as_deref()).filter(|_| is_ours);
+        let reviewed = self.finding_topic(comment.body.as_deref()).filter(|_| is_ours);
         let read = LineComment {
             id: GitHubCommentId::Review(comment.id).to_comment_id(),
             url: comment.html_url,
@@ -247,8 +247,8 @@ impl GitHubClient {
     }
 
     /// Returns the topic of the finding that the text of a review comment shows.
-    fn reviewed_finding(&self, text: Option<&str>) -> Option<Topic> {
-        match self.markers().find_marker(&self.marker_pr_id(self.id.number), text?) {
+    fn finding_topic(&self, text: Option<&str>) -> Option<Topic> {
+        match self.marker_keys().find_marker(&self.marker_pr_id(self.id.number), text?) {
             MarkerMatch::Verified {
                 producer: CommentProducer::Review,
                 item: CommentSubject::Finding(id),
@@ -308,7 +308,7 @@ impl GitHubClient {
 }
 
 /// Returns the state of a pull request.
-pub(super) fn state_of(pull: &bodies::GitHubPullDetails) -> PullState {
+pub(super) fn pull_state(pull: &bodies::GitHubPullDetails) -> PullState {
     match (pull.state.as_str(), pull.draft) {
         _ if pull.merged_at.is_some() => PullState::Merged,
         ("open", true) => PullState::Draft,

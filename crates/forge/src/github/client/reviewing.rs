@@ -59,7 +59,7 @@ fn is_open(thread: &ReviewThread) -> bool {
 
 /// Returns the address of the open thread in which one of our reviews shows this finding on these lines. A
 /// thread on other lines is about another occurrence of the same text in the file.
-fn open_thread_page<'a>(threads: &'a [ReviewThread], finding: &LineDraft) -> Option<&'a str> {
+fn open_thread_url<'a>(threads: &'a [ReviewThread], finding: &LineDraft) -> Option<&'a str> {
     let LineDraft { location: place, topic, .. } = finding;
     let is_here = |first: &&LineComment| {
         let is_there = |line: u32| (place.start_line..=place.end_line).contains(&line);
@@ -79,12 +79,12 @@ impl GitHubClient {
         if let Some(posted) = self.find_posted_review(&what, draft, &there).await? {
             return Ok(posted);
         }
-        let event = self.event(&what, draft.event).await?;
+        let event = self.review_event_name(&what, draft.event).await?;
         // A finding whose thread was resolved gets a new comment if it is found again. A finding whose thread
         // is open gets no new comment, because the open thread already contains the discussion.
         let page = |finding: &LineDraft| {
             let own = own.get(&finding.topic).filter(|own| own.is_open).map(|own| own.url.as_str());
-            own.or_else(|| open_thread_page(&threads, finding))
+            own.or_else(|| open_thread_url(&threads, finding))
         };
         let open: Vec<(&LineDraft, &str)> =
             draft.findings.iter().filter_map(|finding| Some((finding, page(finding)?))).collect();
@@ -119,7 +119,10 @@ impl GitHubClient {
     }
 
     /// Returns the review of the draft's audit, if the review was posted.
-    pub(super) async fn sent_review(&self, draft: &ReviewDraft) -> Result<Option<PostedReview>, ForgeError> {
+    pub(super) async fn find_sent_review(
+        &self,
+        draft: &ReviewDraft,
+    ) -> Result<Option<PostedReview>, ForgeError> {
         let what = self.pull_purpose(&format!("looking for the review of audit {}", draft.mark.audit));
         let there = first_comments(&own_threads_by_topic(&self.list_threads().await?));
         self.find_posted_review(&what, draft, &there).await
@@ -131,7 +134,7 @@ impl GitHubClient {
         &self,
         draft: &ReviewDraft,
     ) -> Result<Option<PostedReview>, ForgeError> {
-        if let Some(posted) = self.sent_review(draft).await? {
+        if let Some(posted) = self.find_sent_review(draft).await? {
             return Ok(Some(posted));
         }
         let text = draft.render_as_comment(self.max_text_length());
@@ -142,7 +145,7 @@ impl GitHubClient {
         &self,
         draft: &ReviewDraft,
     ) -> Result<PostedReview, ForgeError> {
-        if let Some(posted) = self.sent_review(draft).await? {
+        if let Some(posted) = self.find_sent_review(draft).await? {
             return Ok(posted);
         }
         let text = draft.render_as_comment(self.max_text_length());
@@ -172,7 +175,7 @@ impl GitHubClient {
 
     /// Returns GitHub's name for the event of a review. On our own pull request, the event is `COMMENT`,
     /// because GitHub does not let authors request changes on their own pull request.
-    async fn event(&self, purpose: &str, event: ReviewEvent) -> Result<&'static str, ForgeError> {
+    async fn review_event_name(&self, purpose: &str, event: ReviewEvent) -> Result<&'static str, ForgeError> {
         let own = match event {
             // A verdict is withdrawn by dismissing its review. This client cannot dismiss a review, so it
             // posts only a comment.

@@ -12,7 +12,7 @@ use crate::marker::normalize_text;
 
 impl GitHubClient {
     /// Returns the open pull request from a branch to a base, no matter which account opened it.
-    pub(in crate::github) async fn opened_pull(
+    pub(in crate::github) async fn find_open_pull(
         &self,
         branch: &str,
         base: &str,
@@ -33,7 +33,7 @@ impl GitHubClient {
             .read_own_pull(&self.repository_purpose(&format!("reading pull request {number}")), number)
             .await?;
         let (about, text) = self.read_topic(0, true, pull.body.as_deref());
-        Ok(pull.title == title && about.as_ref() == Some(topic) && is_same(&text, body))
+        Ok(pull.title == title && about.as_ref() == Some(topic) && is_same_text(&text, body))
     }
 
     /// Returns true if our pull request is a draft.
@@ -69,7 +69,7 @@ impl GitHubClient {
     }
 
     /// Returns the newest open issue of ours on this topic, with this label.
-    pub(in crate::github) async fn opened_issue(
+    pub(in crate::github) async fn find_open_issue(
         &self,
         topic: &Topic,
         label: &str,
@@ -88,7 +88,7 @@ impl GitHubClient {
     ) -> Result<bool, ForgeError> {
         let issue =
             self.read_own_issue(&self.repository_purpose(&format!("reading issue {number}")), number).await?;
-        Ok(issue.title == title && issue.topic == *topic && is_same(&issue.body, body))
+        Ok(issue.title == title && issue.topic == *topic && is_same_text(&issue.body, body))
     }
 
     /// Returns true if our issue is open.
@@ -100,7 +100,7 @@ impl GitHubClient {
     }
 
     /// Returns our newest comment in a conversation, if it is on this topic and has this text.
-    pub(in crate::github) async fn newest_comment(
+    pub(in crate::github) async fn newest_comment_if_matching(
         &self,
         number: u64,
         topic: &Topic,
@@ -115,12 +115,12 @@ impl GitHubClient {
             about.map(|about| (comment.id, about, text))
         };
         let newest = comments.filter_map(read).next_back();
-        let newest = newest.filter(|(_, about, text)| about == topic && is_same(text, body));
+        let newest = newest.filter(|(_, about, text)| about == topic && is_same_text(text, body));
         Ok(newest.map(|(id, ..)| GitHubCommentId::Issue(id).to_comment_id()))
     }
 
     /// Returns true if a comment of ours is gone.
-    pub(in crate::github) async fn is_deleted(
+    pub(in crate::github) async fn is_own_comment_deleted(
         &self,
         number: u64,
         comment: &CommentId,
@@ -135,6 +135,6 @@ impl GitHubClient {
 }
 
 /// Returns true if a text read from GitHub equals a given text after normalisation.
-fn is_same(posted_text: &str, expected_text: &str) -> bool {
+fn is_same_text(posted_text: &str, expected_text: &str) -> bool {
     normalize_text(posted_text) == normalize_text(&with_marker(expected_text, ""))
 }

@@ -32,7 +32,7 @@ impl GitHubClient {
         body: &str,
         label: &str,
     ) -> Result<OwnIssue, ForgeError> {
-        if let Some(issue) = self.opened_issue(topic, label).await? {
+        if let Some(issue) = self.find_open_issue(topic, label).await? {
             return Ok(issue);
         }
         let what = self.repository_purpose("opening an issue");
@@ -63,7 +63,7 @@ impl GitHubClient {
         self.send_set(what, Method::PATCH, url, Some(new)).await
     }
 
-    pub(in crate::github) async fn end_issue(&self, number: u64) -> Result<(), ForgeError> {
+    pub(in crate::github) async fn close_issue(&self, number: u64) -> Result<(), ForgeError> {
         let what = self.repository_purpose(&format!("closing issue {number}"));
         if !self.read_own_issue(&what, number).await?.open {
             return Ok(());

@@ -88,7 +88,7 @@ impl GitHubClient {
         };
         // GitHub allows only one open pull request from a branch to a base, so an existing one may be the
         // reason for the rejection.
-        self.opened_pull(branch, base).await?.ok_or(refused)
+        self.find_open_pull(branch, base).await?.ok_or(refused)
     }
 
     pub(in crate::github) async fn rewrite_pull(

@@ -97,7 +97,7 @@ impl GitHubClient {
         topic: &Topic,
         body: &str,
     ) -> Result<CommentId, ForgeError> {
-        match self.newest_comment(number, topic, body).await? {
+        match self.newest_comment_if_matching(number, topic, body).await? {
             Some(comment) => Ok(comment),
             None => self.create_comment(number, topic, body).await,
         }

@@ -30,7 +30,7 @@ fn client(server: &Server) -> GitHubClient {
 /// Returns a pull request by Truing from a branch of this repository.
 fn pull(number: u64, repository: &Value, server: &Server) -> Value {
     let place = PrId { forge: "github".into(), repository: "1296269".into(), number: 0 };
-    let marker = client(server).markers().sign_topic(&place, CommentProducer::Sync, &Topic::new("t"));
+    let marker = client(server).marker_keys().sign_topic(&place, CommentProducer::Sync, &Topic::new("t"));
     json!({
         "number": number, "node_id": "PR_x", "html_url": "u", "title": "t", "body": format!("b\n\n{marker}"),
         "state": "open", "draft": false, "merged_at": null, "created_at": "2026-11-21T00:00:00Z",

@@ -65,7 +65,7 @@ impl OwnerLimitState {
         now: UnixMillis,
     ) -> Option<TimeSpan> {
         let spent = self.spent.get(&resource).and_then(|until| remaining_wait(*until, now));
-        let wait = self.pause(now).max(spent);
+        let wait = self.remaining_pause(now).max(spent);
         wait.or_else(|| creations.and_then(|creations| self.count_creation(creations, now)))
     }
 
@@ -86,7 +86,7 @@ impl OwnerLimitState {
             SecondaryLimit::WithoutWait => {
                 // Several calls may be in progress when the limit is hit. Their rejections together count as
                 // one strike.
-                if self.pause(now).is_none() {
+                if self.remaining_pause(now).is_none() {
                     self.strikes = self.strikes.saturating_add(1);
                 }
                 let times = self.strikes.saturating_sub(1).min(16);
@@ -99,7 +99,7 @@ impl OwnerLimitState {
 
     /// Records a successful call. Returns true if the success has reset the number of strikes.
     pub(super) fn record_success(&mut self, now: UnixMillis) -> bool {
-        let ends = self.strikes > 0 && self.pause(now).is_none();
+        let ends = self.strikes > 0 && self.remaining_pause(now).is_none();
         if ends {
             self.strikes = 0;
         }
@@ -107,7 +107,11 @@ impl OwnerLimitState {
     }
 
     /// Records the time at which calls of this kind are available again; `None` if some calls are left.
-    pub(super) fn record_spent(&mut self, resource: RateResource, available_at: Option<UnixMillis>) {
+    pub(super) fn record_exhausted_resource(
+        &mut self,
+        resource: RateResource,
+        available_at: Option<UnixMillis>,
+    ) {
         match available_at {
             Some(until) => self.spent.insert(resource, until),
             None => self.spent.remove(&resource),
@@ -127,13 +131,13 @@ impl OwnerLimitState {
     }
 
     /// Returns true if the state contains a wait, a strike or a counted creation that still applies.
-    pub(super) fn is_relevant(&self, now: UnixMillis) -> bool {
+    pub(super) fn has_active_limits(&self, now: UnixMillis) -> bool {
         let ahead = |until: &UnixMillis| remaining_wait(*until, now).is_some();
         let last = self.created.back().is_some_and(|last| remaining_wait(*last + MAX_WAIT, now).is_some());
         last || self.strikes > 0 || self.paused.iter().chain(self.spent.values()).any(ahead)
     }
 
-    fn pause(&self, now: UnixMillis) -> Option<TimeSpan> {
+    fn remaining_pause(&self, now: UnixMillis) -> Option<TimeSpan> {
         self.paused.and_then(|until| remaining_wait(until, now))
     }
 

@@ -114,7 +114,7 @@ async fn comments_of_ours_are_those_with_our_marker() {
         site.shop.comment(number, "ann", &marked).await.unwrap();
         let first = view.inline_comments().next().unwrap().id;
         site.shop.reply(number, "ann", first, "Why?").await.unwrap();
-        site.shop.resolve(number, first, "ann").await.unwrap();
+        site.shop.resolve_thread(number, first, "ann").await.unwrap();
         let seen = open.producer_comments(&[]).await.unwrap();
         let told: Vec<_> =
             seen.iter().map(|one| (one.subject.as_str(), one.rights, one.has_replies)).collect();

@@ -138,11 +138,11 @@ async fn who_may_write_is_asked_as_each_forge_tells_it() {
 #[tokio::test]
 async fn a_protected_branch_is_told_to_administrators() {
     for (site, ..) in Site::bitbuckets().await {
-        let hidden = site.server.protection("acme/shop", "main").await;
+        let hidden = site.server.branch_protection("acme/shop", "main").await;
         assert!(matches!(hidden, Err(ForgeError::Forbidden { .. })), "{hidden:?}");
         site.shop.set_role(BOT, "admin").await.unwrap();
-        assert!(site.server.protection("acme/shop", "main").await.unwrap().is_protected);
-        assert!(!site.server.protection("acme/shop", "feature").await.unwrap().is_protected);
+        assert!(site.server.branch_protection("acme/shop", "main").await.unwrap().is_protected);
+        assert!(!site.server.branch_protection("acme/shop", "feature").await.unwrap().is_protected);
     }
 }
 

@@ -135,15 +135,15 @@ async fn what_was_begun_is_looked_for_and_not_made() {
     for (fault, there) in [(ForgeFaultKind::LostAnswer, true), (ForgeFaultKind::Drop, false)] {
         let scene = Scene::of(EffectKind::OpenIssue).await;
         let effects = scene.effects();
-        assert_eq!(effects.recover_unfinished(&question()).await.unwrap(), None, "nothing was begun");
+        assert_eq!(effects.recover_unfinished_effect(&question()).await.unwrap(), None, "nothing was begun");
         scene.fault(EffectKind::OpenIssue, fault);
         scene.perform().await.unwrap_err();
-        let early = effects.recover_unfinished(&question()).await.unwrap_err();
+        let early = effects.recover_unfinished_effect(&question()).await.unwrap_err();
         assert!(matches!(early, EffectError::Settling { .. }), "{early:?}");
         scene.pass(SETTLE);
-        let found = effects.recover_unfinished(&question()).await.unwrap();
+        let found = effects.recover_unfinished_effect(&question()).await.unwrap();
         assert_eq!(matches!(found, Some(EffectOutcome::Issue(_))), there, "{found:?}");
-        assert_eq!(effects.recover_unfinished(&question()).await.unwrap(), None, "its end is known");
+        assert_eq!(effects.recover_unfinished_effect(&question()).await.unwrap(), None, "its end is known");
         assert_eq!(scene.count(EffectKind::OpenIssue).await, usize::from(there));
     }
 }

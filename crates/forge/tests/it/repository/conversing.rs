@@ -238,7 +238,9 @@ async fn reviews_and_comments_of_anybody_are_seen_whole() {
     assert_eq!(held.state, ThreadState::Open);
     pull.resolve(&held.id).await.unwrap();
     pull.resolve(&held.id).await.unwrap();
-    shop.resolve(number, threads[0].comments[0].id.as_str()[7..].parse().unwrap(), "ann").await.unwrap();
+    shop.resolve_thread(number, threads[0].comments[0].id.as_str()[7..].parse().unwrap(), "ann")
+        .await
+        .unwrap();
     let threads = pull.threads().await.unwrap();
     let state = |at: usize| threads[at].thread.as_ref().map(|thread| thread.state);
     assert_eq!(

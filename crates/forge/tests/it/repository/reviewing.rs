@@ -9,7 +9,7 @@ use truing_core::port::{
 };
 use truing_core::publish::CommentProducer;
 use truing_diff::RepoPath;
-use truing_fakes::forge::{FakeReviewVerdict, ForgeFaultKind, ReasonForm};
+use truing_fakes::forge::{ErrorListFormat, FakeReviewVerdict, ForgeFaultKind};
 use truing_forge::ForgeServer as _;
 use truing_forge::any_forge_server::RepositoryClient;
 
@@ -106,7 +106,7 @@ async fn a_review_is_posted_once_and_found_again() {
     named(&pull.reviews().await.unwrap().last().unwrap().body, &[0, 1]);
 
     // A finding whose thread was resolved is posted again, but only once.
-    site.shop.resolve(number, began[0], BOT).await.unwrap();
+    site.shop.resolve_thread(number, began[0], BOT).await.unwrap();
     next.mark.audit = 3;
     for _ in 0..2 {
         let posted = pull.post_review(&next).await.unwrap();
@@ -234,7 +234,7 @@ async fn what_cannot_be_a_review_is_one_comment_with_all_of_it() {
     let draft = draft(&site, &[3, 7]).await;
     for path in [REVIEWS, LINES] {
         for _ in 0..6 {
-            site.fault("POST", path, ForgeFaultKind::Invalid(ReasonForm::Strings));
+            site.fault("POST", path, ForgeFaultKind::Invalid(ErrorListFormat::Strings));
         }
     }
     refused(pull.post_review(&draft).await);

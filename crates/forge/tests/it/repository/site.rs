@@ -198,9 +198,9 @@ pub(crate) fn server(forge: &FakeForge, token: &str) -> AnyForgeServer {
     let options = || bitbucket(forge, token);
     let server: AnyForgeServer = match forge.flavour() {
         ForgeFlavour::GitHub => github(forge, GitHubCredentials::Token(SecretString::new(token))),
-        ForgeFlavour::Cloud => BitbucketCloud::with_patience(options(), patience(), clock).unwrap().into(),
+        ForgeFlavour::Cloud => BitbucketCloud::with_timeouts(options(), patience(), clock).unwrap().into(),
         ForgeFlavour::DataCenter => {
-            BitbucketDataCenter::with_patience(options(), patience(), clock).unwrap().into()
+            BitbucketDataCenter::with_timeouts(options(), patience(), clock).unwrap().into()
         }
     };
     server.with_review_id(RUN)
@@ -217,7 +217,7 @@ pub(crate) fn with_access_token(
     let options =
         BitbucketOptions { email: None, account_uuid: account, workspaces, ..bitbucket(forge, TOKEN) };
     let server: AnyForgeServer =
-        BitbucketCloud::with_patience(options, patience(), Arc::new(SystemTestClock)).unwrap().into();
+        BitbucketCloud::with_timeouts(options, patience(), Arc::new(SystemTestClock)).unwrap().into();
     server.with_review_id(RUN)
 }
 
@@ -235,7 +235,7 @@ fn bitbucket(forge: &FakeForge, token: &str) -> BitbucketOptions {
         workspaces: Vec::new(),
         previous_accounts: Vec::new(),
         marker_keys: MarkerKeys::new(b"key", &[])
-            .with_marker_syntax(truing_forge::capability::MarkerForm::LinkReference),
+            .with_marker_syntax(truing_forge::capability::MarkerSyntax::LinkReference),
         settle_delay: TimeSpan::seconds(30),
     }
 }

@@ -37,7 +37,7 @@ fn build_cache(folder: &tempfile::TempDir) -> BuildCache {
 /// `end`.
 async fn create_build_folder(cache: &BuildCache, name: &str, kib: usize, end: CommandEndReason) -> PathBuf {
     let held = cache.acquire(name, &[]).unwrap().unwrap();
-    let built = held.builds().folder.clone();
+    let built = held.output_folder().folder.clone();
     std::fs::write(built.join("file"), vec![1; kib << 10]).unwrap();
     held.release(vec![end]).await;
     built
@@ -83,17 +83,17 @@ async fn one_run_uses_a_folder_at_a_time_and_the_next_finds_what_it_left() {
     let folder = tempfile::tempdir().unwrap();
     let cache = build_cache(&folder);
     let held = cache.acquire("a", &["GOCACHE".to_owned()]).unwrap().unwrap();
-    assert_eq!(held.builds().variables, ["GOCACHE"]);
+    assert_eq!(held.output_folder().variables, ["GOCACHE"]);
     assert!(cache.acquire("a", &[]).unwrap().is_none(), "it is in use");
     assert!(cache.acquire("b", &[]).unwrap().is_some());
-    let built = held.builds().folder.clone();
+    let built = held.output_folder().folder.clone();
     for folder in [&built, built.parent().unwrap()] {
         assert_eq!(folder.metadata().unwrap().permissions().mode() & 0o777, 0o700);
     }
     std::fs::write(built.join("file"), "").unwrap();
     drop(held);
     let next = cache.acquire("a", &[]).unwrap().unwrap();
-    assert!(next.builds().folder.join("file").exists());
+    assert!(next.output_folder().folder.join("file").exists());
 }
 
 #[test]
@@ -149,7 +149,7 @@ async fn a_run_has_room_for_what_it_adds_and_one_that_wrote_too_much_leaves_noth
     let folder = tempfile::tempdir().unwrap();
     let cache = BuildCache { bytes: 200 << 10, ..build_cache(&folder) };
     let is_there =
-        |name: &str| cache.acquire(name, &[]).unwrap().unwrap().builds().folder.join("file").exists();
+        |name: &str| cache.acquire(name, &[]).unwrap().unwrap().output_folder().folder.join("file").exists();
     create_build_folder(&cache, "a", 100, CommandEndReason::Exit { code: 0 }).await;
     assert!(is_there("a"));
     create_build_folder(&cache, "a", 180, CommandEndReason::Time).await;

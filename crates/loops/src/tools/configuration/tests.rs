@@ -79,8 +79,10 @@ fn tables_of_others_are_no_part_of_a_linter() {
     let before = "[codespell]\nskip =\n  b\n";
     let hidden = "[codespell]\nskip =\n  b\n  [metadata]\nignore-words-list = teh\n";
     assert_ne!(ini(before), ini(hidden));
-    assert!(is_shared_by(ruff, "pyproject.toml") && !is_shared_by(ruff, "ruff.toml"));
-    assert!(is_shared_by(codespell, "setup.cfg") && !is_shared_by(codespell, ".codespellrc"));
+    assert!(is_shared_config_file(ruff, "pyproject.toml") && !is_shared_config_file(ruff, "ruff.toml"));
+    assert!(
+        is_shared_config_file(codespell, "setup.cfg") && !is_shared_config_file(codespell, ".codespellrc")
+    );
 }
 
 #[test]

@@ -74,7 +74,7 @@ fn a_request_names_its_workspace_and_its_temporary_key_and_shows_no_secret() {
         HeaderName::from_static("anthropic-version"),
         HeaderValue::from_static("2023-06-01"),
     )]);
-    let url = Url::parse(&(AwsLogin::address("eu-central-1").unwrap() + "/v1/messages")).unwrap();
+    let url = Url::parse(&(AwsLogin::messages_base_url("eu-central-1").unwrap() + "/v1/messages")).unwrap();
     assert_eq!(url.host_str(), Some("aws-external-anthropic.eu-central-1.api.aws"));
     login.authorize_headers(keys(&login), &url, &mut headers, b"{}", then()).unwrap();
     let opened = headers["authorization"].to_str().unwrap();
@@ -91,6 +91,6 @@ fn a_request_names_its_workspace_and_its_temporary_key_and_shows_no_secret() {
     login.authorize_headers(keys(&login), &url, &mut other, b"[]", then()).unwrap();
     assert_ne!(other["authorization"], headers["authorization"]);
     for wrong in ["", "eu central", "evil.example/", "EU"] {
-        assert_eq!(AwsLogin::address(wrong), None, "{wrong}");
+        assert_eq!(AwsLogin::messages_base_url(wrong), None, "{wrong}");
     }
 }

@@ -188,7 +188,7 @@ async fn who_goes_away_in_the_middle_of_an_answer_pays_for_it() {
     // After many polls, the gateway has certainly read all data that has arrived.
     let reads = std::cell::Cell::new(0);
     let has_read = |stage: &Stage| {
-        reads.set(reads.get() + u32::from(stage.model.hung_answer_count() == 1));
+        reads.set(reads.get() + u32::from(stage.model.stalled_answer_count() == 1));
         reads.get() > 1000
     };
     leave(&stage, has_read).await;
@@ -203,7 +203,7 @@ async fn who_goes_away_in_the_middle_of_an_answer_pays_for_it() {
 async fn who_goes_away_before_the_stream_has_told_anything_pays_for_the_prompt_by_its_text() {
     let says = Says::fault(ModelFault::Stall { after: StreamPosition::Headers }).usage(300, 20);
     let stage = Stage::new(ModelScript::from_answers([says])).await;
-    leave(&stage, |stage| stage.model.hung_answer_count() == 1).await;
+    leave(&stage, |stage| stage.model.stalled_answer_count() == 1).await;
     stage.gateway.wait_until_idle().await;
     // The cost covers only the prompt, at the price per token of one-hour cache writes. The number of prompt
     // tokens is estimated as one per three bytes, plus an allowance for the request's other parts.

@@ -28,7 +28,7 @@ impl<'a> OutputReader<'a> {
     /// Creates a reader. `tool` is used as the tool's name if the caller's context contains no name.
     pub(crate) fn new(tool: &'a str, input: &OutputContext<'a>) -> Self {
         Self {
-            tool: input.tool_or(tool),
+            tool: input.tool_name_or(tool),
             paths: PathResolver::new(input),
             collected: DiagnosticCollector::new(),
         }

@@ -19,7 +19,7 @@ const MAX_COMPILED_REGEX_BYTES: usize = 1 << 20;
 /// A list of excluded files in a configuration file.
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct ExcludeRule {
+pub struct ExcludeList {
     /// Path of the file from the root of the tree.
     pub file: String,
     /// Key of the list in a TOML, JSON or YAML file, as names separated by dots. If neither `key` nor
@@ -30,13 +30,13 @@ pub struct ExcludeRule {
     /// Option in the section of the INI file.
     pub option: Option<String>,
     /// Syntax of the patterns in the list.
-    pub form: ExcludeForm,
+    pub form: ExcludeSyntax,
 }
 
 /// Syntaxes of exclude patterns. If a pattern matches a folder, all files in the folder are excluded.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum ExcludeForm {
+pub enum ExcludeSyntax {
     /// Regular expressions, which may match any part of a path from the root. For the match, a slash is added
     /// to the path of a folder.
     Regex,
@@ -54,7 +54,7 @@ pub enum ExcludeForm {
 /// Returns the files that the lists in these configuration files exclude. Like the tools, uses only one
 /// configuration file: the first file that contains the section or the table.
 pub fn select_excluded<'a>(
-    exclude_rules: &[ExcludeRule],
+    exclude_rules: &[ExcludeList],
     read: &dyn Fn(&str) -> Option<Vec<u8>>,
     files: &[&'a str],
 ) -> Vec<&'a str> {
@@ -72,7 +72,7 @@ pub fn select_excluded<'a>(
     files.iter().copied().filter(|file| patterns.iter().any(|pattern| pattern.excludes(file))).collect()
 }
 
-impl ExcludeRule {
+impl ExcludeList {
     /// Returns the values in the list, or `None` if the file does not configure the tool.
     fn read_values(&self, text: &str) -> Option<Vec<String>> {
         match (&self.key, &self.section, &self.option) {
@@ -152,31 +152,31 @@ enum ExcludePattern {
 }
 
 /// Compiles the patterns in these values. A malformed pattern excludes nothing.
-fn compile_patterns(form: ExcludeForm, values: &[String]) -> Vec<ExcludePattern> {
+fn compile_patterns(form: ExcludeSyntax, values: &[String]) -> Vec<ExcludePattern> {
     let pieces = || values.iter().flat_map(|value| value.split([',', '\n'])).map(str::trim);
     let pieces = || pieces().filter(|piece| !piece.is_empty()).take(MAX_PATTERNS);
     match form {
-        ExcludeForm::Regex => {
+        ExcludeSyntax::Regex => {
             let values = values.iter().filter(|value| !value.trim().is_empty()).take(MAX_PATTERNS);
             let expression =
                 |value: &String| RegexBuilder::new(value.trim()).size_limit(MAX_COMPILED_REGEX_BYTES).build();
             values.filter_map(|value| Some(ExcludePattern::Regex(expression(value).ok()?))).collect()
         }
-        ExcludeForm::Paths => pieces()
+        ExcludeSyntax::Paths => pieces()
             .filter_map(|piece| {
                 let plain = piece.strip_prefix("./").unwrap_or(piece).trim_end_matches('/');
                 Some(ExcludePattern::Paths(compile_path_glob(plain)?, piece.contains('/')))
             })
             .collect(),
-        ExcludeForm::Globs => {
+        ExcludeSyntax::Globs => {
             pieces().filter_map(|piece| Some(ExcludePattern::Globs(compile_path_glob(piece)?))).collect()
         }
-        ExcludeForm::Negated => {
+        ExcludeSyntax::Negated => {
             let negated = values.iter().filter_map(|value| value.strip_prefix('!')).take(MAX_PATTERNS);
             let globs = negated.filter_map(|value| sign::compile_glob(value.trim_end_matches('/')));
             globs.map(|glob| ExcludePattern::Paths(glob, true)).collect()
         }
-        ExcludeForm::Gitignore => {
+        ExcludeSyntax::Gitignore => {
             let mut builder = GitignoreBuilder::new("");
             for line in values.iter().flat_map(|value| value.lines()).take(MAX_PATTERNS) {
                 if check_bounds(line).is_ok() {

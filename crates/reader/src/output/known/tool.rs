@@ -6,7 +6,7 @@ use serde::Deserialize;
 use truing_core::finding::{DefectCategory, Severity};
 
 use crate::output::diagnostic::DiagnosticLevel;
-use crate::output::known::exclude::ExcludeRule;
+use crate::output::known::exclude::ExcludeList;
 use crate::output::known::sign::{MAX_BYTES, ToolSign, find_toml_value};
 
 /// Placeholder for the changed files in a command.
@@ -69,7 +69,7 @@ pub struct KnownTool {
     /// excluded files that are passed as arguments. Only the first configuration file that contains such a
     /// list is used.
     #[serde(default)]
-    pub excludes: Vec<ExcludeRule>,
+    pub excludes: Vec<ExcludeList>,
     /// Ids of pre-commit hooks that run the tool. The tool's signs may contain further hooks.
     #[serde(default)]
     pub hooks: Vec<String>,

@@ -13,7 +13,7 @@ use crate::output::range::{ColumnUnit, DiagnosticRange, LinePosition, LineSpan};
 const MAX_BASE_URIS: usize = 20;
 
 /// Resolver of the locations in one run.
-pub(super) struct SarifPlaces<'a> {
+pub(super) struct SarifLocationResolver<'a> {
     run: &'a SarifRun<'a>,
     paths: PathResolver,
     /// Unit of columns and of character offsets in the run.
@@ -22,14 +22,14 @@ pub(super) struct SarifPlaces<'a> {
 
 /// The path of a URI after all known base URIs have been applied.
 #[derive(Debug)]
-enum UriBase {
+enum ResolvedUri {
     Absolute(AbsolutePath),
     /// Decoded path relative to a folder whose URI is not in the log. That folder is assumed to be the root
     /// of the tree.
     Relative(Vec<u8>),
 }
 
-impl<'a> SarifPlaces<'a> {
+impl<'a> SarifLocationResolver<'a> {
     pub(super) fn new(run: &'a SarifRun<'a>, input: &OutputContext<'_>) -> Self {
         // Section 3.14.17 names two units, and the drafts of version 2.2 add bytes.
         let unit = match run.column_kind.as_deref() {
@@ -48,8 +48,8 @@ impl<'a> SarifPlaces<'a> {
     /// in the log is mapped, or else the deepest folder that contains all absolute base URIs.
     fn tree_root(&self) -> Option<AbsolutePath> {
         let absolute = |location: &ArtifactLocation| match self.resolve_address(location)? {
-            UriBase::Absolute(path) => Some(path),
-            UriBase::Relative(_) => None,
+            ResolvedUri::Absolute(path) => Some(path),
+            ResolvedUri::Relative(_) => None,
         };
         let checked_out = self.run.version_control_provenance.iter();
         let mut checked_out = checked_out.filter_map(|control| absolute(control.mapped_to.as_ref()?));
@@ -64,7 +64,7 @@ impl<'a> SarifPlaces<'a> {
 
     /// Applies the base URIs of a URI. Returns `None` if there are too many base URIs, or if the path is too
     /// long.
-    fn resolve_address(&self, location: &ArtifactLocation) -> Option<UriBase> {
+    fn resolve_address(&self, location: &ArtifactLocation) -> Option<ResolvedUri> {
         let mut location = location;
         let mut relative: Vec<u8> = Vec::new();
         for _ in 0..MAX_BASE_URIS {
@@ -73,7 +73,7 @@ impl<'a> SarifPlaces<'a> {
                 return None;
             }
             if let Some(base) = AbsolutePath::from_uri(uri) {
-                return base.join(&relative).map(UriBase::Absolute);
+                return base.join(&relative).map(ResolvedUri::Absolute);
             }
             let decoded = percent_decode(uri.as_bytes());
             relative = [decoded.as_slice(), b"/", &relative].concat();
@@ -81,7 +81,7 @@ impl<'a> SarifPlaces<'a> {
                 return None;
             }
             let base = location.uri_base_id.as_deref().and_then(|id| self.run.original_uri_base_ids.get(id));
-            let Some(base) = base else { return Some(UriBase::Relative(relative)) };
+            let Some(base) = base else { return Some(ResolvedUri::Relative(relative)) };
             location = base;
         }
         None
@@ -110,8 +110,8 @@ impl<'a> SarifPlaces<'a> {
         };
         let relative = percent_decode(uri.as_bytes());
         match self.resolve_address(base).ok_or_else(|| PathError::OutsideTree(uri.to_owned()))? {
-            UriBase::Absolute(base) => self.paths.resolve_below(&base, &relative, uri),
-            UriBase::Relative(base) => self.paths.resolve_relative(&base, &relative, uri),
+            ResolvedUri::Absolute(base) => self.paths.resolve_below(&base, &relative, uri),
+            ResolvedUri::Relative(base) => self.paths.resolve_relative(&base, &relative, uri),
         }
     }
 

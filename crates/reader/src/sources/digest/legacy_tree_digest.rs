@@ -6,10 +6,10 @@ use sha2::{Digest as _, Sha256};
 use tree_sitter::Node;
 
 use super::python::{EQUIVALENT_NODE_KINDS, LAYOUT};
-use crate::syntax::{ComplexityError, MAX_DEPTH};
+use crate::syntax::{MAX_DEPTH, SyntaxScanError};
 
 /// Computes the digest of a tree in the old format.
-pub(super) fn digest_tree(node: Node<'_>, text: &str) -> Result<String, ComplexityError> {
+pub(super) fn digest_tree(node: Node<'_>, text: &str) -> Result<String, SyntaxScanError> {
     let mut tree = FormerTreeHasher { hash: Sha256::new(), text };
     tree.add_node(node, 0)?;
     Ok(hex::encode(tree.hash.finalize()))
@@ -31,9 +31,9 @@ impl<'a> FormerTreeHasher<'a> {
         self.text.get(node.byte_range()).unwrap_or_default()
     }
 
-    fn add_node(&mut self, node: Node<'_>, depth: usize) -> Result<(), ComplexityError> {
+    fn add_node(&mut self, node: Node<'_>, depth: usize) -> Result<(), SyntaxScanError> {
         if depth > MAX_DEPTH {
-            return Err(ComplexityError::OverLimit);
+            return Err(SyntaxScanError::OverLimit);
         }
         match node.kind() {
             "comment" | "line_continuation" => Ok(()),
@@ -72,7 +72,7 @@ impl<'a> FormerTreeHasher<'a> {
         }
     }
 
-    fn add_children(&mut self, node: Node<'_>, depth: usize) -> Result<(), ComplexityError> {
+    fn add_children(&mut self, node: Node<'_>, depth: usize) -> Result<(), SyntaxScanError> {
         let docstring = docstring_id(node);
         let mut cursor = node.walk();
         for child in node.children(&mut cursor) {
@@ -85,7 +85,7 @@ impl<'a> FormerTreeHasher<'a> {
     }
 
     /// Adds a string by its content. Adjacent strings are treated as one string.
-    fn add_string(&mut self, node: Node<'_>, depth: usize) -> Result<(), ComplexityError> {
+    fn add_string(&mut self, node: Node<'_>, depth: usize) -> Result<(), SyntaxScanError> {
         self.add_piece("(");
         let mut so_far = String::new();
         self.read_string_parts(node, &mut so_far, depth)?;
@@ -99,7 +99,7 @@ impl<'a> FormerTreeHasher<'a> {
         node: Node<'_>,
         content: &mut String,
         depth: usize,
-    ) -> Result<(), ComplexityError> {
+    ) -> Result<(), SyntaxScanError> {
         let mut prefix = String::new();
         let mut cursor = node.walk();
         for child in node.children(&mut cursor) {

@@ -10,7 +10,7 @@ use tree_sitter::Node;
 use truing_core::sync::TREE_DIGEST_PREFIX;
 
 use super::python_literals;
-use crate::syntax::{ComplexityError, MAX_DEPTH};
+use crate::syntax::{MAX_DEPTH, SyntaxScanError};
 
 /// Tokens that are left out of the digest, because the kinds of the nodes around them already express their
 /// meaning.
@@ -31,10 +31,10 @@ pub(in crate::sources) fn digest_tree(
     context_words: &[&str],
     nodes: &[Node<'_>],
     text: &str,
-) -> Result<String, ComplexityError> {
+) -> Result<String, SyntaxScanError> {
     let mut tree = PythonTreeHasher { hash: Sha256::new(), text };
     for word in context_words {
-        tree.add_piece(DigestPiece::Token, word);
+        tree.add_piece(DigestPieceKind::Token, word);
     }
     for node in nodes {
         tree.add_node(*node, 0)?;
@@ -45,7 +45,7 @@ pub(in crate::sources) fn digest_tree(
 /// Kind of a piece of a digest's input. The kind and the length of a piece precede the piece, so different
 /// trees never have the same input.
 #[derive(Clone, Copy)]
-enum DigestPiece {
+enum DigestPieceKind {
     Open = 1,
     Close = 2,
     Token = 3,
@@ -59,7 +59,7 @@ struct PythonTreeHasher<'a> {
 }
 
 impl<'a> PythonTreeHasher<'a> {
-    fn add_piece(&mut self, piece_kind: DigestPiece, piece: &str) {
+    fn add_piece(&mut self, piece_kind: DigestPieceKind, piece: &str) {
         self.hash.update([piece_kind as u8]);
         self.hash.update((piece.len() as u64).to_le_bytes());
         self.hash.update(piece.as_bytes());
@@ -69,11 +69,11 @@ impl<'a> PythonTreeHasher<'a> {
     fn add_enclosed(
         &mut self,
         kind: &str,
-        add_content: impl FnOnce(&mut Self) -> Result<(), ComplexityError>,
-    ) -> Result<(), ComplexityError> {
-        self.add_piece(DigestPiece::Open, kind);
+        add_content: impl FnOnce(&mut Self) -> Result<(), SyntaxScanError>,
+    ) -> Result<(), SyntaxScanError> {
+        self.add_piece(DigestPieceKind::Open, kind);
         add_content(self)?;
-        self.add_piece(DigestPiece::Close, "");
+        self.add_piece(DigestPieceKind::Close, "");
         Ok(())
     }
 
@@ -81,22 +81,25 @@ impl<'a> PythonTreeHasher<'a> {
         self.text.get(node.byte_range()).unwrap_or_default()
     }
 
-    fn add_node(&mut self, node: Node<'_>, depth: usize) -> Result<(), ComplexityError> {
+    fn add_node(&mut self, node: Node<'_>, depth: usize) -> Result<(), SyntaxScanError> {
         if depth > MAX_DEPTH {
-            return Err(ComplexityError::OverLimit);
+            return Err(SyntaxScanError::OverLimit);
         }
         match node.kind() {
             "comment" | "line_continuation" => Ok(()),
             "parenthesized_expression" | "case_pattern" => self.add_children(node, depth),
             "string" | "concatenated_string" => self.add_string(node, depth),
             "integer" | "float" => {
-                self.add_piece(DigestPiece::Token, &python_literals::normalize_number(self.text_of(node)));
+                self.add_piece(
+                    DigestPieceKind::Token,
+                    &python_literals::normalize_number(self.text_of(node)),
+                );
                 Ok(())
             }
             // The number of dots is the level of a relative import.
             "import_prefix" => {
                 let dots: String = self.text_of(node).chars().filter(|dot| *dot == '.').collect();
-                self.add_piece(DigestPiece::Token, &dots);
+                self.add_piece(DigestPieceKind::Token, &dots);
                 Ok(())
             }
             "argument_list" => self.add_arguments(node, depth),
@@ -122,7 +125,7 @@ impl<'a> PythonTreeHasher<'a> {
             kind if node.child_count() == 0 => {
                 let colon = kind == ":" && node.parent().is_none_or(|parent| parent.kind() != "slice");
                 if !colon && !LAYOUT.contains(&kind) {
-                    self.add_piece(DigestPiece::Token, self.text_of(node));
+                    self.add_piece(DigestPieceKind::Token, self.text_of(node));
                 }
                 Ok(())
             }
@@ -134,7 +137,7 @@ impl<'a> PythonTreeHasher<'a> {
         }
     }
 
-    fn add_children(&mut self, node: Node<'_>, depth: usize) -> Result<(), ComplexityError> {
+    fn add_children(&mut self, node: Node<'_>, depth: usize) -> Result<(), SyntaxScanError> {
         let docstring = docstring_id(node, self.text);
         let mut cursor = node.walk();
         for child in node.children(&mut cursor) {
@@ -148,7 +151,7 @@ impl<'a> PythonTreeHasher<'a> {
 
     /// Adds arguments, with positional arguments first. A class without arguments has the same digest with or
     /// without brackets.
-    fn add_arguments(&mut self, node: Node<'_>, depth: usize) -> Result<(), ComplexityError> {
+    fn add_arguments(&mut self, node: Node<'_>, depth: usize) -> Result<(), SyntaxScanError> {
         let is_of_class = node.parent().is_some_and(|parent| parent.kind() == "class_definition");
         let mut cursor = node.walk();
         let arguments: Vec<_> =
@@ -167,7 +170,7 @@ impl<'a> PythonTreeHasher<'a> {
 
     /// Adds a call. If a generator expression is the only argument, its own brackets do not affect the
     /// digest.
-    fn add_call(&mut self, node: Node<'_>, depth: usize) -> Result<(), ComplexityError> {
+    fn add_call(&mut self, node: Node<'_>, depth: usize) -> Result<(), SyntaxScanError> {
         let parts = node.child_by_field_name("function").zip(node.child_by_field_name("arguments"));
         let Some((function, arguments)) = parts.filter(|(_, of)| of.kind() == "generator_expression") else {
             return self.add_enclosed("call", |tree| tree.add_children(node, depth));
@@ -184,9 +187,9 @@ impl<'a> PythonTreeHasher<'a> {
         node: Node<'_>,
         remaining: &[Node<'_>],
         depth: usize,
-    ) -> Result<(), ComplexityError> {
+    ) -> Result<(), SyntaxScanError> {
         if depth > MAX_DEPTH {
-            return Err(ComplexityError::OverLimit);
+            return Err(SyntaxScanError::OverLimit);
         }
         let parts = [node.child_by_field_name("condition"), node.child_by_field_name("consequence")];
         self.add_enclosed("if", |tree| {
@@ -206,7 +209,7 @@ impl<'a> PythonTreeHasher<'a> {
 
     /// Adds a slice such as `a[1:]` with all three bounds, including omitted bounds. If the step is omitted,
     /// its colon does not affect the digest.
-    fn add_slice(&mut self, node: Node<'_>, depth: usize) -> Result<(), ComplexityError> {
+    fn add_slice(&mut self, node: Node<'_>, depth: usize) -> Result<(), SyntaxScanError> {
         let mut bounds = [None; 3];
         let mut at = 0;
         let mut cursor = node.walk();
@@ -231,7 +234,7 @@ impl<'a> PythonTreeHasher<'a> {
     }
 
     /// Adds a subscript. `a[1, 2]` and `a[(1, 2)]` have the same digest.
-    fn add_subscript(&mut self, node: Node<'_>, depth: usize) -> Result<(), ComplexityError> {
+    fn add_subscript(&mut self, node: Node<'_>, depth: usize) -> Result<(), SyntaxScanError> {
         let mut cursor = node.walk();
         let keys: Vec<_> = node.children_by_field_name("subscript", &mut cursor).collect();
         self.add_enclosed("subscript", |tree| {
@@ -243,13 +246,13 @@ impl<'a> PythonTreeHasher<'a> {
 
     /// Adds a deletion. `del a, b`, which deletes two values, and `del (a, b)`, which deletes a tuple, have
     /// different digests.
-    fn add_deletion(&mut self, node: Node<'_>, depth: usize) -> Result<(), ComplexityError> {
+    fn add_deletion(&mut self, node: Node<'_>, depth: usize) -> Result<(), SyntaxScanError> {
         let list = node.named_child(0).filter(|list| list.kind() == "expression_list");
         self.add_enclosed("delete_statement", |tree| tree.add_children(list.unwrap_or(node), depth))
     }
 
     /// Adds a `match a, b:` as a match of a tuple, and a `case a, b:` as a case of a sequence.
-    fn add_match(&mut self, node: Node<'_>, depth: usize) -> Result<(), ComplexityError> {
+    fn add_match(&mut self, node: Node<'_>, depth: usize) -> Result<(), SyntaxScanError> {
         let is_part = |child: &Node<'_>| match node.kind() {
             "case_clause" => child.kind() == "case_pattern",
             _ => !matches!(child.kind(), "block" | "comment" | "line_continuation"),
@@ -269,7 +272,7 @@ impl<'a> PythonTreeHasher<'a> {
     }
 
     /// Adds a string by its content. Adjacent strings are treated as one string.
-    fn add_string(&mut self, node: Node<'_>, depth: usize) -> Result<(), ComplexityError> {
+    fn add_string(&mut self, node: Node<'_>, depth: usize) -> Result<(), SyntaxScanError> {
         let prefixes = string_prefixes(node, self.text);
         let kind = match () {
             () if prefixes.contains(['f', 't']) => "f-string",
@@ -286,7 +289,7 @@ impl<'a> PythonTreeHasher<'a> {
 
     fn flush_text(&mut self, content: &mut String) {
         if !content.is_empty() {
-            self.add_piece(DigestPiece::Text, content);
+            self.add_piece(DigestPieceKind::Text, content);
             content.clear();
         }
     }
@@ -296,7 +299,7 @@ impl<'a> PythonTreeHasher<'a> {
         node: Node<'_>,
         content: &mut String,
         depth: usize,
-    ) -> Result<(), ComplexityError> {
+    ) -> Result<(), SyntaxScanError> {
         let mut form = python_literals::StringPrefix::default();
         let mut cursor = node.walk();
         for child in node.children(&mut cursor) {
@@ -318,7 +321,7 @@ impl<'a> PythonTreeHasher<'a> {
         form: python_literals::StringPrefix,
         content: &mut String,
         depth: usize,
-    ) -> Result<(), ComplexityError> {
+    ) -> Result<(), SyntaxScanError> {
         let expression = node.child_by_field_name("expression");
         let conversion = node.child_by_field_name("type_conversion");
         let specifier = node.child_by_field_name("format_specifier");
@@ -337,7 +340,7 @@ impl<'a> PythonTreeHasher<'a> {
         self.add_enclosed("interpolation", |tree| {
             expression.map_or(Ok(()), |expression| tree.add_node(expression, depth + 1))?;
             if let Some(conversion) = conversion {
-                tree.add_piece(DigestPiece::Token, conversion);
+                tree.add_piece(DigestPieceKind::Token, conversion);
             }
             let Some(specifier) = specifier else { return Ok(()) };
             tree.add_enclosed("format", |tree| {

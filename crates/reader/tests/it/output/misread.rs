@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use truing_core::port::{ChangedFile, ExternalToolRun, ToolFindings, ToolOutput, ToolRequest};
+use truing_core::port::{ChangedFile, ExternalToolRun, ToolFindings, ToolOutput, ToolOutputRequest};
 use truing_diff::RepoPath;
 use truing_reader::output::OutputFormat;
 use truing_reader::sources::{SourcesAnswer, SourcesQuery};
@@ -38,7 +38,7 @@ impl Tree {
     }
 
     pub(super) fn read(&self, output: ToolOutput) -> Result<ToolFindings, String> {
-        let request = ToolRequest { tree: self.path(), files: self.files.clone(), output };
+        let request = ToolOutputRequest { tree: self.path(), files: self.files.clone(), output };
         match SourcesQuery::Tool(Box::new(request)).execute() {
             Ok(SourcesAnswer::Tool(found)) => Ok(found),
             other => Err(format!("{other:?}")),

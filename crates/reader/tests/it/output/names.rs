@@ -5,7 +5,7 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 
 use serde_json::{Value, json};
-use truing_core::port::{ChangedFile, ToolFindings, ToolRequest};
+use truing_core::port::{ChangedFile, ToolFindings, ToolOutputRequest};
 use truing_diff::RepoPath;
 use truing_reader::sources::{SourcesAnswer, SourcesQuery};
 
@@ -51,7 +51,7 @@ fn read(output: &Value, format: &str) -> ToolFindings {
     let mut files: Vec<ChangedFile> = NAMES.iter().map(changed).collect();
     files.sort_by(|one, two| one.path.cmp(&two.path));
     let output = foreign_output(format, "", &output.to_string());
-    let request = ToolRequest { tree: folder.path().to_owned(), files, output };
+    let request = ToolOutputRequest { tree: folder.path().to_owned(), files, output };
     match SourcesQuery::Tool(Box::new(request)).execute() {
         Ok(SourcesAnswer::Tool(found)) => found,
         other => panic!("{other:?}"),

@@ -368,7 +368,7 @@ impl Stage {
             Act::Resolve(nth) => {
                 let id = self.ours().await[nth].id;
                 self.resolved.insert(id);
-                self.repo.resolve(self.number, id, PERSON).await.unwrap();
+                self.repo.resolve_thread(self.number, id, PERSON).await.unwrap();
             }
             Act::Close => {
                 self.open = false;
@@ -381,7 +381,7 @@ impl Stage {
             Act::DeleteFork => self.repo.delete_fork(FORKER).await.unwrap(),
             Act::RotateKey => self.site.sign_with(MarkerKeys::new(b"a newer key of the tests", &[KEY])),
             Act::Forget => self.site.forget(),
-            Act::Limit(a_minute) => self.site.forge.creation_limit(a_minute),
+            Act::Limit(a_minute) => self.site.forge.set_creation_limit(a_minute),
         }
     }
 

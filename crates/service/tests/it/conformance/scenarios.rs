@@ -4,7 +4,7 @@
 use truing_fakes::forge::ForgeFaultKind::{
     self, Html, Invalid, PrimaryLimit, Redirect, SecondaryLimit, SelfLink, SingleSignOn, Status, Truncated,
 };
-use truing_fakes::forge::{ForgeFlavour, ReasonForm};
+use truing_fakes::forge::{ErrorListFormat, ForgeFlavour};
 
 use crate::conformance::tree::Tree;
 
@@ -281,7 +281,11 @@ const WRONG: &[Scenario] = &[
         files: 3,
         acts: &[
             Open(three),
-            Answered { by: |_| Invalid(ReasonForm::Strings), told: "not as it should be (hint: ", step: 3 },
+            Answered {
+                by: |_| Invalid(ErrorListFormat::Strings),
+                told: "not as it should be (hint: ",
+                step: 3,
+            },
         ],
     },
     Scenario {
@@ -289,7 +293,11 @@ const WRONG: &[Scenario] = &[
         files: 3,
         acts: &[
             Open(three),
-            Answered { by: |_| Invalid(ReasonForm::Objects), told: "not as it should be (hint: ", step: 5 },
+            Answered {
+                by: |_| Invalid(ErrorListFormat::Objects),
+                told: "not as it should be (hint: ",
+                step: 5,
+            },
         ],
     },
     Scenario {

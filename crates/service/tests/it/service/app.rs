@@ -118,7 +118,7 @@ async fn an_app_sweeps_what_it_is_installed_for_and_finds_what_was_renamed() {
 async fn what_the_app_may_not_is_told_by_why_with_what_it_needs() {
     let mut site = Site::new().await;
     let (_, installation) = site.log_in_as_app("truing");
-    site.forge.ungrant(installation, "pull_requests");
+    site.forge.revoke_permission(installation, "pull_requests");
     let service = site.serve_with(once()).await;
     let opened = site.open("change").await;
     site.deliver().await;

@@ -116,7 +116,7 @@ async fn our_own_failure_is_never_red_and_becomes_what_was_found() {
 /// Presses a button of the check run on the head, and delivers the resulting event to the service.
 async fn press(site: &Site, opened: &Opened, by: &str, again: RerunButton) {
     let view = site.view(opened).await;
-    site.repo.rerun(only(&view).id, by, again).await.unwrap();
+    site.repo.request_rerun(only(&view).id, by, again).await.unwrap();
     site.deliver().await;
 }
 
@@ -159,7 +159,7 @@ async fn the_buttons_of_our_check_review_again_for_those_who_may_write() {
     // pull request is closed.
     press(&site, &opened, "rea", RerunButton::Run).await;
     served().await;
-    site.repo.rerun(only(&site.view(&opened).await).id, "ada", RerunButton::Suite).await.unwrap();
+    site.repo.request_rerun(only(&site.view(&opened).await).id, "ada", RerunButton::Suite).await.unwrap();
     let mut other = site.forge.take_deliveries().remove(0);
     let body = std::str::from_utf8(&other.body).unwrap();
     let own = format!("\"id\":{},", app.id);

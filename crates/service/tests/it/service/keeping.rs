@@ -99,7 +99,7 @@ async fn a_regression_reopens_the_thread_that_we_resolved_and_no_other() {
     };
     let (mended, stays) = (on(11), on(10));
     for comment in [mended, stays] {
-        site.repo.resolve(opened.number, comment, "ada").await.unwrap();
+        site.repo.resolve_thread(opened.number, comment, "ada").await.unwrap();
     }
 
     site.push_second(&mut opened).await;

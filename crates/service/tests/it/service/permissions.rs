@@ -161,13 +161,13 @@ async fn without_each_permission_of_an_app_a_review_is_degraded_and_says_so_or_s
     ] {
         let mut site = Site::new().await;
         let (_, installation) = site.log_in_as_app("truing");
-        site.forge.ungrant(installation, name);
+        site.forge.revoke_permission(installation, name);
         assert_without(site, name, expected).await;
     }
     let mut site = Site::new().await;
     let (_, installation) = site.log_in_as_app("truing");
-    site.forge.ungrant(installation, "checks");
-    site.forge.ungrant(installation, "statuses");
+    site.forge.revoke_permission(installation, "checks");
+    site.forge.revoke_permission(installation, "statuses");
     assert_without(site, "checks and statuses", MissingPermissionResult::NoStatus).await;
 }
 

@@ -7,7 +7,7 @@ use truing_core::id::TimeSpan;
 use truing_core::port::Clock;
 use truing_fakes::forge::ForgeFlavour;
 use truing_forge::bitbucket::{BitbucketCloud, BitbucketDataCenter, BitbucketOptions};
-use truing_forge::capability::MarkerForm;
+use truing_forge::capability::MarkerSyntax;
 use truing_forge::github::{GitHub, GitHubCredentials, GitHubOptions};
 use truing_forge::marker::MarkerKeys;
 use truing_forge::{AnyForgeServer, HttpTimeouts, SecretString};
@@ -49,7 +49,7 @@ impl Login {
             account_uuid: None,
             workspaces: Vec::new(),
             previous_accounts: Vec::new(),
-            marker_keys: self.markers.clone().with_marker_syntax(MarkerForm::LinkReference),
+            marker_keys: self.markers.clone().with_marker_syntax(MarkerSyntax::LinkReference),
             settle_delay: self.settle,
         }
     }
@@ -75,11 +75,11 @@ impl Watched {
             }
             ForgeFlavour::Cloud => {
                 let options = login.bitbucket((&format!("{url}/2.0"), url), true);
-                BitbucketCloud::with_patience(options, patience(), clock).unwrap().into()
+                BitbucketCloud::with_timeouts(options, patience(), clock).unwrap().into()
             }
             ForgeFlavour::DataCenter => {
                 let options = login.bitbucket((url, &format!("{url}/scm")), false);
-                BitbucketDataCenter::with_patience(options, patience(), clock).unwrap().into()
+                BitbucketDataCenter::with_timeouts(options, patience(), clock).unwrap().into()
             }
         }
     }

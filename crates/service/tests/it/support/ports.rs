@@ -25,12 +25,12 @@ use truing_core::outcome::{ReviewOutcome, ReviewRecord};
 use truing_core::port::{
     Actor, AppliedLabel, BranchPull, ChangedFile, Clock, CommitCheck, ComputedReview, ConversationComment,
     ConversationReply, DetectedTools, EffectEntry, EffectEntryChange, EffectLog, EffectOutcome, EffectOwner,
-    FixValidationRequest, ForgeError, ForgePull, ForgeRead, ForgeWrite, HaltPolicy, HistoryEvent,
-    InlineDraft, KnownRepository, LeaseRefusal, Ledger, MarkOutcome, MergeSummary, NewNotice, OperatorAction,
-    OperatorStore, OwnIssue, PendingNotice, PullActivity, PullDetails, PullRequest, PullReview, PullRevision,
-    ReadReport, ReadRequest, ReaderError, RepositoryDetails, RepositoryReader, ReviewProgress, ReviewThread,
+    ForgeError, ForgePull, ForgeRead, ForgeWrite, HaltPolicy, HistoryEvent, InlineDraft, KnownRepository,
+    LeaseRefusal, Ledger, MarkOutcome, MergeSummary, NewNotice, OperatorAction, OperatorStore, OwnIssue,
+    PendingNotice, PullActivity, PullDetails, PullRequest, PullReview, PullRevision, ReadReport, ReadRequest,
+    ReaderError, ReplacementCheckRequest, RepositoryDetails, RepositoryReader, ReviewProgress, ReviewThread,
     RunReference, RunStart, RunStore, SkippedHead, SlotDescription, SlotMark, SlotStore, StoreError,
-    SweepStore, ToolDetectionRequest, ToolFindings, ToolRequest, UserRequest, UserRequestOutcome,
+    SweepStore, ToolDetectionRequest, ToolFindings, ToolOutputRequest, UserRequest, UserRequestOutcome,
     VersionConflict, WritePermit,
 };
 use truing_core::publish::{
@@ -522,11 +522,11 @@ impl RepositoryReader for FaultyReader {
         self.script.call("read", no_reader, counted).await
     }
 
-    async fn tool_findings(&self, request: &ToolRequest) -> Result<ToolFindings, ReaderError> {
+    async fn tool_findings(&self, request: &ToolOutputRequest) -> Result<ToolFindings, ReaderError> {
         self.inner.inner.tool_findings(request).await
     }
 
-    async fn verify_replacements(&self, request: &FixValidationRequest) -> Result<Vec<bool>, ReaderError> {
+    async fn verify_replacements(&self, request: &ReplacementCheckRequest) -> Result<Vec<bool>, ReaderError> {
         self.inner.inner.verify_replacements(request).await
     }
 

@@ -2,8 +2,8 @@
 
 use async_trait::async_trait;
 use truing_core::port::{
-    ChangedFile, DetectedTools, FixValidationRequest, ReadReport, ReadRequest, ReaderError, RepositoryReader,
-    ToolDetectionRequest, ToolFindings, ToolRequest,
+    ChangedFile, DetectedTools, ReadReport, ReadRequest, ReaderError, ReplacementCheckRequest,
+    RepositoryReader, ToolDetectionRequest, ToolFindings, ToolOutputRequest,
 };
 use truing_diff::RepoPath;
 use truing_reader::InProcessReader;
@@ -28,11 +28,11 @@ impl RepositoryReader for ThreadedReader {
             .unwrap_or_else(|error| Err(ReaderError::Failed(error.to_string())))
     }
 
-    async fn tool_findings(&self, request: &ToolRequest) -> Result<ToolFindings, ReaderError> {
+    async fn tool_findings(&self, request: &ToolOutputRequest) -> Result<ToolFindings, ReaderError> {
         self.0.tool_findings(request).await
     }
 
-    async fn verify_replacements(&self, request: &FixValidationRequest) -> Result<Vec<bool>, ReaderError> {
+    async fn verify_replacements(&self, request: &ReplacementCheckRequest) -> Result<Vec<bool>, ReaderError> {
         self.0.verify_replacements(request).await
     }
 

@@ -110,7 +110,7 @@ async fn a_round_that_is_too_dear_takes_longer_and_reaches_everybody() {
         site.forge.create_repository("acme", &name, CommitBuilder::new("Begin")).await.unwrap();
     }
     let mut swept = SweepStage::of(&site);
-    site.forge.rate_limit(100);
+    site.forge.set_rate_limit(100);
     let mut spent = Vec::new();
     let mut rounds = 0;
     while swept.context.sweep_times.swept_repositories().len() < 13 {
@@ -133,7 +133,7 @@ async fn a_round_that_is_too_dear_takes_longer_and_reaches_everybody() {
 async fn reviews_that_are_short_of_calls_are_left_all_of_them() {
     let site = Site::new().await;
     let mut swept = SweepStage::of(&site);
-    site.forge.rate_limit(100);
+    site.forge.set_rate_limit(100);
     swept.look().await;
     // Another client with the same token uses most of the calls.
     for _ in 0..88 {

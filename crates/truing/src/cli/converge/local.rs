@@ -404,7 +404,7 @@ impl BranchCheckout {
 
     /// Returns the `owner/name` of the repository from which this repository was cloned.
     fn origin_name(&self) -> Option<String> {
-        self.repository.remote_url().and_then(repository_name_from_url)
+        self.repository.origin_url().and_then(repository_name_from_url)
     }
 
     fn key(&self) -> SlotKey {

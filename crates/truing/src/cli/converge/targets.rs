@@ -110,7 +110,7 @@ async fn current_target(git: &Git, context: &CommandContext) -> Result<Requested
     let of_branch = RequestedTarget { name: None, target: Ok(ConvergeTarget::Folder(folder.to_owned())) };
     // Problems with the folder are reported later, by the run that works on it.
     let Ok(repository) = git.open(folder).await else { return Ok(of_branch) };
-    let Some(origin) = repository.remote_url() else { return Ok(of_branch) };
+    let Some(origin) = repository.origin_url() else { return Ok(of_branch) };
     let Some(branch) = repository.current_branch().await.map_err(wiring::git_error)? else {
         return Ok(of_branch);
     };

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{ErrorKind, Read, stdin};
 use std::path::Path;
 
-use truing_diff::{FileDiffSpans, OutlineReader};
+use truing_diff::{DiffSpanReader, FileDiffSpans};
 
 use super::malformed_diff_error;
 use crate::cli::CommandContext;
@@ -20,7 +20,7 @@ pub(super) fn run(file: Option<&Path>, context: &CommandContext) -> Result<Comma
         name,
         source,
         piece: vec![0; PIECE_BYTES],
-        outlines: OutlineReader::default(),
+        outlines: DiffSpanReader::default(),
         read_result: None,
     };
     context.output.print_json_lines(&mut reading)?;
@@ -35,7 +35,7 @@ struct DiffReader {
     name: String,
     source: Box<dyn Read>,
     piece: Vec<u8>,
-    outlines: OutlineReader,
+    outlines: DiffSpanReader,
     /// Result of reading the input. The result is set at the end of the input, or at an error.
     read_result: Option<Result<(), CliError>>,
 }

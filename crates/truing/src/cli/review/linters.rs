@@ -49,7 +49,7 @@ impl ReviewCommand {
             let reviewed = &review.record.detail.coverage.reviewed;
             let running = wiring::tools::local_runner(config, &self.environment);
             let wanted = ConfiguredLinters::from_config(config);
-            let exposures = running.list_exposures(repository.root(), reviewed, &wanted, reader).await;
+            let exposures = running.list_visible_paths(repository.root(), reviewed, &wanted, reader).await;
             match exposures {
                 Ok(all) => {
                     all.iter().for_each(|exposure| self.output.print_always(render_exposure(exposure)));
@@ -125,7 +125,7 @@ impl ReviewCommand {
             proposed_fixes::ask_consent(offers, FixConsent::from_flag(self.args.yes), self.output).await;
         let declined = proposals.iter().filter(|finding| !agreed.iter().any(|one| one.id == finding.id));
         unfixed.extend(declined.map(|finding| proposed_fixes::declined_suggestion(&finding.raw)));
-        let others = open.iter().filter(|finding| !truing_loops::fix::is_proposed(finding));
+        let others = open.iter().filter(|finding| !truing_loops::fix::is_model_proposal(finding));
         let open: Vec<Finding> = others.cloned().chain(agreed).collect();
         let plan = truing_loops::fix::plan_fixes(&open, tree, packs, reader, linters).await?;
         let FixOutcome { has_changed, unfixed: others } = session.apply_plan(plan, SystemClock.now())?;

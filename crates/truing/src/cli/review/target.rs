@@ -96,7 +96,7 @@ impl PullTarget {
             CliError::usage("bad_target", format!("`{number}`: {reason}"))
                 .hint("specify the pull request in full: OWNER/NAME#NUMBER, or its URL")
         };
-        let origin = repository.remote_url().ok_or_else(|| {
+        let origin = repository.origin_url().ok_or_else(|| {
             unknown(
                 "a number without a repository name requires the remote `origin`, but this repository \
                 has no such remote",
@@ -307,7 +307,7 @@ fn find_forge(
     let (row, path) = guess_forge(url);
     let name = unused_forge_name(url.host_str().unwrap_or_default(), config);
     let message = format!("no configured forge is at {at}");
-    let (api_url, git_url) = row.page_urls.addresses(&format!("{at}{path}"));
+    let (api_url, git_url) = row.page_urls.api_and_git_urls(&format!("{at}{path}"));
     Err(unconfigured_forge_error(message, &name, row, &api_url, &git_url))
 }
 

@@ -17,7 +17,7 @@ use truing_core::id::Sha;
 use truing_core::line;
 use truing_core::outcome::{ReviewCoverage, ReviewOutcome, ReviewOutcomeKind, WalkthroughLine};
 use truing_loops::compare::BaseOrigin;
-use truing_loops::fix::is_proposed;
+use truing_loops::fix::is_model_proposal;
 use truing_loops::local::{HeadKind, LocalReviewOutcome};
 use truing_loops::text::{collect_remarks, format_count, reviewer_line};
 
@@ -217,7 +217,7 @@ fn render_fixable(review: &LocalReviewOutcome, fix: &str) -> Vec<String> {
         return Vec::new();
     }
     let fixes = review.findings.open.iter().filter(|finding| finding.raw.suggestion.is_some());
-    let (proposed, sure): (Vec<_>, Vec<_>) = fixes.partition(|finding| is_proposed(finding));
+    let (proposed, sure): (Vec<_>, Vec<_>) = fixes.partition(|finding| is_model_proposal(finding));
     let are = |count: usize| if count == 1 { "is" } else { "are" };
     let count_text = |count: usize, description: &str| {
         (count > 0).then(|| format!("{} {} {description}", format_count(count, "finding"), are(count)))
@@ -340,7 +340,7 @@ fn suggestion_group(finding: &Finding) -> Option<Group<'_>> {
     }
     let first = usize::try_from(raw.location.start_line).ok()?;
     let patch = Patch::new(0..old.len(), new);
-    let what = if is_proposed(finding) { "fix that the model proposes" } else { "suggested fix" };
+    let what = if is_model_proposal(finding) { "fix that the model proposes" } else { "suggested fix" };
     let title = Level::HELP.secondary_title(what);
     Some(title.element(Snippet::source(old).line_start(first).patch(patch)))
 }

@@ -9,7 +9,7 @@ use truing_diff::RepoPath;
 use truing_loops::reader::ChildProcessReader;
 use truing_reader::output::path::AbsolutePath;
 use truing_reader::output::report::MAX_INPUT_BYTES;
-use truing_reader::output::{OutputFormat, is_tool, text_of};
+use truing_reader::output::{OutputFormat, is_known_tool, text_of};
 
 use crate::cli::diff;
 use crate::cli::error::CliError;
@@ -282,7 +282,7 @@ async fn recognise_format(
 }
 
 fn parse_format_name(name: &str) -> Result<String, String> {
-    if OutputFormat::parse(name).is_some() || is_tool(name) {
+    if OutputFormat::parse(name).is_some() || is_known_tool(name) {
         return Ok(name.to_owned());
     }
     let tools = OutputFormat::all_formats().filter_map(OutputFormat::tool);

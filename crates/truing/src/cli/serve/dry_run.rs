@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde::Serialize;
 use truing_config::secret::SecretSource;
-use truing_config::{Config, StoreConfig, StorePlace};
+use truing_config::{Config, StoreConfig, StoreLocationConfig};
 use truing_core::port::{OperatorStore as _, RecordStore};
 use truing_loops::text::format_count;
 use truing_service::ProcessRole;
@@ -148,7 +148,7 @@ async fn inspect_setup(
 /// Returns a copy of the configuration in which the paths of all files that a server creates are in `temp`.
 /// Existing marker keys are still read from their original files.
 fn isolate_config(config: &Config, temp: &Path) -> Result<Config, CliError> {
-    let is_shared = matches!(config.store.place()?, StorePlace::Servers { .. });
+    let is_shared = matches!(config.store.place()?, StoreLocationConfig::Servers { .. });
     let own_key = config.store.folder()?.join(wiring::MARKER_KEY);
     let mut apart = config.clone();
     apart.store = StoreConfig::from_file(temp.join("tried.db"));

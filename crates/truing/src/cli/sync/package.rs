@@ -443,7 +443,7 @@ fn origin_repository(
     let find = async {
         let git = wiring::open_git(environment).await.ok()?;
         let repository = git.open_without_commits(&environment.directory().join(project)).await.ok()?;
-        let home = RepositoryTarget::from_remote(repository.remote_url()?, config, environment)?;
+        let home = RepositoryTarget::from_remote(repository.origin_url()?, config, environment)?;
         let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "-_./".contains(letter);
         home.repo.chars().all(is_plain).then_some(home)
     };

@@ -3,8 +3,8 @@
 
 use serde_json::json;
 use truing_fakes::forge::{
-    BotReview, BotStep, FakeBot, FakeDiffSide, FakeReviewVerdict, ForgeFault, ForgeFaultKind, MergeState,
-    NewPull, ReasonForm,
+    BotReview, BotStep, ErrorListFormat, FakeBot, FakeDiffSide, FakeReviewVerdict, ForgeFault,
+    ForgeFaultKind, MergeState, NewPull,
 };
 use truing_fakes::model::{KnownBug, ModelScript, ScriptedAnswer, ScriptedFix, ScriptedToolCall};
 use truing_fakes::repo::CommitBuilder;
@@ -122,7 +122,11 @@ async fn a_finding_off_the_diff_stands_in_the_body_of_the_review() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_review_that_the_forge_does_not_take_at_once_is_there_once() {
     let site = Site::new("", bug_and_fix_answers()).await;
-    site.forge.add_fault(ForgeFault::on_call("POST", REVIEWS, ForgeFaultKind::Invalid(ReasonForm::Strings)));
+    site.forge.add_fault(ForgeFault::on_call(
+        "POST",
+        REVIEWS,
+        ForgeFaultKind::Invalid(ErrorListFormat::Strings),
+    ));
     site.forge.add_fault(ForgeFault::on_call("POST", REVIEWS, ForgeFaultKind::Status(502, None)));
     let (told, exit) = site.run_json(&[]).await;
     assert!(site.forge.is_faultless(), "not both were met");

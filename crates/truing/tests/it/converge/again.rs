@@ -197,7 +197,7 @@ fn reverted_fix_answer() -> ScriptedAnswer {
 fn a_branch_that_has_moved_is_not_told_to_merge_by_fast_forward() {
     let scene = Scene::new([planted_bug_answer()].into_iter().chain(fix_run_answers()));
     let mut command = scene.command(&[]);
-    scene.model.stall(1);
+    scene.model.stall_request(1);
     let child =
         command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).spawn().unwrap();
     let deadline = std::time::Instant::now() + crate::support::HANGS;

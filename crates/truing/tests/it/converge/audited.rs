@@ -52,7 +52,7 @@ fn an_audit_looks_at_the_branch_as_it_is_and_not_at_a_fix_that_a_run_has_left() 
 #[test]
 fn an_audit_after_a_run_that_was_interrupted_in_its_own_audit_looks_itself() {
     let scene = Scene::new(fixed_run_answers());
-    scene.model.stall(5);
+    scene.model.stall_request(5);
     let child = scene.command(&["--format", "json"]).stdout(Stdio::piped()).spawn().unwrap();
     let began = Instant::now();
     while scene.request_count() < 5 {

@@ -62,7 +62,7 @@ async fn nothing_is_pushed_to_a_pull_request_that_is_over_before_its_fix_is_made
         let site = Site::new("", two_loop_answers()).await;
         let before = site.pull_view().await;
         // The model stalls at the second request, which is the request of the fixer.
-        site.model.stall(2);
+        site.model.stall_request(2);
         let over = async {
             site.model.wait_until_stalled().await;
             word.close_or_merge(&site).await;
@@ -133,7 +133,7 @@ async fn a_pull_request_that_is_over_gets_no_description() {
     let site = Site::new("", [clean_audit_answer()]).await;
     let before = site.pull_view().await.body;
     // The model stalls at the second request, which is the request for a description.
-    site.model.stall(2);
+    site.model.stall_request(2);
     let over = async {
         site.model.wait_until_stalled().await;
         PullEnding::Merge.close_or_merge(&site).await;

@@ -90,7 +90,7 @@ async fn kill_and_rerun(death: &DeathPoint) -> Result<(String, String), String> 
     match death {
         DeathPoint::Call(nth, kind) => site.forge.add_fault(ForgeFault::nth_write(*nth, kind.clone())),
         DeathPoint::Push(kind) => site.forge.add_fault(ForgeFault::on_call("POST", PUSH, kind.clone())),
-        DeathPoint::Asks(nth) => site.model.stall(*nth),
+        DeathPoint::Asks(nth) => site.model.stall_request(*nth),
     }
     let target = format!("acme/shop#{}", site.number);
     let mut command = tokio::process::Command::from(site.command(&["--format", "json", &target]));

@@ -13,7 +13,7 @@ async fn a_run_by_hand_ends_before_its_next_act_when_a_maintainer_says_stop_and_
     site.repo.comment(site.number, "ann", "/converge stop").await.unwrap();
     let before = site.pull_view().await;
     // The model stalls at the second request, which is the request of the fixer.
-    site.model.stall(2);
+    site.model.stall_request(2);
     let stopping = async {
         site.model.wait_until_stalled().await;
         site.repo.comment(site.number, "ann", "/converge stop\nI want to look at it first.").await.unwrap();
@@ -49,7 +49,7 @@ async fn a_run_by_hand_ends_before_its_next_act_when_a_maintainer_says_stop_and_
 async fn strangers_bots_other_words_and_what_is_taken_back_stop_no_run() {
     let site = Site::new("", two_loop_answers()).await;
     site.repo.set_role("eve", "read").await.unwrap();
-    site.model.stall(2);
+    site.model.stall_request(2);
     let talking = async {
         site.model.wait_until_stalled().await;
         for (by, text) in [

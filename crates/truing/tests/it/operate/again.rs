@@ -153,13 +153,13 @@ async fn a_summary_names_the_commit_that_was_pushed_while_the_model_looked() {
     let page = site.page(number);
     let mut command = site.command(&["review", "--pr", &page, "--runtime", "native", "--publish"]);
     command.env("TRUING_MODEL__BASE_URL", model.url()).env("ANTHROPIC_API_KEY", DEFAULT_API_KEY);
-    model.stall(1);
+    model.stall_request(1);
     let running = tokio::task::spawn_blocking(move || Ran::from(command.output().unwrap()));
     model.wait_until_stalled().await;
     let second = push(&FIRST.replace("order", "purchase")).await;
     // The second request is part of the review of the new head. Before that review starts, the first one is
     // published.
-    model.stall(2);
+    model.stall_request(2);
     model.wait_until_stalled().await;
     let summary = async || {
         let view = site.repo.pull(number).await.unwrap();

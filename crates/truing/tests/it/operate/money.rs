@@ -304,7 +304,7 @@ async fn a_review_that_was_paid_for_is_not_paid_for_again_when_the_forge_comes_b
 async fn a_switch_between_two_turns_stops_the_run_or_lets_it_finish() {
     let (site, model) = Site::with_model([read_answer(100), report_answer()], "").await;
     let _server = site.serve();
-    model.stall(1);
+    model.stall_request(1);
     let asked = async |count: usize| {
         let deadline = Instant::now() + PATIENCE;
         while count_requests(&model) < count {
@@ -322,7 +322,7 @@ async fn a_switch_between_two_turns_stops_the_run_or_lets_it_finish() {
     assert_eq!(site.run(&["kill", "off"]).exit, 0);
 
     model.set_script(ModelScript::from_answers([read_answer(100), report_answer().times(0)]));
-    model.stall(3);
+    model.stall_request(3);
     let number = site.open_clean("two").await;
     site.deliver().await;
     asked(3).await;

@@ -17,7 +17,7 @@ async fn what_is_written_to_the_forge_is_traced_and_so_is_the_switch_that_ends_a
     let view = site.wait_until(number, "reviewed", is_reviewed).await;
 
     model.set_script(ModelScript::from_answers([report_answer().times(0)]));
-    model.stall(2);
+    model.stall_request(2);
     site.open_clean("two").await;
     site.deliver().await;
     site.wait_until_slots("at work", |slots| slots.iter().any(|slot| slot["state"] == "leased")).await;

@@ -293,7 +293,7 @@ fn test_misbehaviour(row: Row, runs: &impl Fn(Scene) -> Scene, receiver: &Receiv
 fn a_reader_that_is_killed_in_a_models_run_is_replaced_and_the_review_is_not_whole() {
     let scene =
         Scene::from_answers([read_answer("pay.py"), read_answer("pay.py"), report_answer(&[finding()])]);
-    scene.model.stall(2);
+    scene.model.stall_request(2);
     let mut command = scene.command(&["--format", "json"]);
     let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let deadline = Instant::now() + crate::support::HANGS;

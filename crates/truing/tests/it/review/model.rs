@@ -409,7 +409,7 @@ fn assert_interrupted_review_costs(place: At, runs: impl Fn(Scene) -> Scene + Sy
             let mut command = scene.command(&["--format", "json"]);
             let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
             let deadline = Instant::now() + crate::support::HANGS;
-            while scene.model.hung_answer_count() < times {
+            while scene.model.stalled_answer_count() < times {
                 assert!(Instant::now() < deadline, "no request came");
                 std::thread::yield_now();
             }

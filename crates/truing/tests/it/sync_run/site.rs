@@ -121,7 +121,9 @@ impl Site {
 
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = self.home.command(&[&["--format", "json"], arguments].concat());
-        command.env("GITHUB_STEP_SUMMARY", self.home.file("summary.md")).envs(self.registry.variables());
+        command
+            .env("GITHUB_STEP_SUMMARY", self.home.file("summary.md"))
+            .envs(self.registry.environment_variables());
         if let Some(program) = &self.program {
             command.env("RUNTIME_MODE", "cli").env("TRUING_REVIEW__CLAUDE", program);
         }

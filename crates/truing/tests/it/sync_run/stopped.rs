@@ -36,7 +36,7 @@ impl Scene {
         let mut command = self.site.command(&["sync", "run", "demo"]);
         let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let deadline = Instant::now() + crate::support::HANGS;
-        while self.model.hung_answer_count() == 0 {
+        while self.model.stalled_answer_count() == 0 {
             assert!(Instant::now() < deadline, "the model is not asked");
             tokio::task::yield_now().await;
         }

@@ -8,7 +8,7 @@ use super::{json, pagination};
 use crate::forge::bitbucket::{MAX_COMMENT, pull_comments};
 use crate::forge::diff::FakeDiffSide;
 use crate::forge::http::call::{ApiCall, ApiResponse, CallResult};
-use crate::forge::operations::comments::{InlineTarget, add_inline};
+use crate::forge::operations::comments::{InlineTarget, add_inline_comment};
 use crate::forge::state::event::FakeForgeEvent;
 use crate::forge::state::pulls::InlinePlace;
 use crate::forge::state::{FakeForgeState, ForgeInstance, StoredRepository};
@@ -120,9 +120,15 @@ pub(super) fn create(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     if let (None, Some(place)) = (parent, parse_place(&call.body)?) {
         let spot = pull_comments::commits_at_head(repo, number).map_err(|words| error_reply(400, &words))?;
         // Cloud accepts every line. A comment on a line outside the diff is shown as outdated.
-        let hunk = spot.check_place(repo, number, &place).unwrap_or_default();
-        let id =
-            add_inline(world, repo, number, &call.login, text, InlineTarget { commits: spot, place, hunk });
+        let hunk = spot.find_commented_hunk(repo, number, &place).unwrap_or_default();
+        let id = add_inline_comment(
+            world,
+            repo,
+            number,
+            &call.login,
+            text,
+            InlineTarget { commits: spot, place, hunk },
+        );
         return comment_response(world, repo, number, id, 201);
     }
     let comment = pull_comments::add_comment(world, repo, number, &call.login, parent, text)

@@ -81,7 +81,7 @@ pub(super) fn reply_with_page(
 
 /// Sets the address of a list's next page to `to`.
 pub(super) fn set_next_page(reply: &mut ApiResponse, next_url: &str) {
-    if let crate::forge::http::call::ReplyBody::Json(Value::Object(body)) = &mut reply.body {
+    if let crate::forge::http::call::ResponseBody::Json(Value::Object(body)) = &mut reply.body {
         body.insert("next".into(), next_url.into());
     }
 }

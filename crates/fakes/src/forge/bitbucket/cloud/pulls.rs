@@ -209,7 +209,7 @@ pub(super) fn conflicts(state: &mut FakeForgeState, call: &ApiCall) -> CallResul
     let number = call.query_param("from_pullrequest_id").and_then(|number| number.parse().ok()).unwrap_or(0);
     let forced_state =
         repo.pulls.get(&number).and_then(|pull| pull.merge_conditions.scripted_merge_states.front()).copied();
-    repo.ask_merge_state(number);
+    repo.next_merge_state(number);
     let paths = match forced_state {
         Some(MergeState::Dirty) => vec!["a file".to_owned()],
         Some(_) => Vec::new(),

@@ -59,7 +59,7 @@ pub(super) fn parse_anchor(
     let Some(line) = number_of(&anchor["line"]) else {
         let place = InlinePlace { path: path.to_owned(), line: None, start: None };
         let hunk = commits
-            .check_place(repo, pull_number, &place)
+            .find_commented_hunk(repo, pull_number, &place)
             .map_err(|words| invalid_field("anchor.path", &words))?;
         return Ok((commits, place, hunk));
     };
@@ -82,7 +82,7 @@ pub(super) fn parse_anchor(
         .filter(|start| *start != (side, line));
     let place = InlinePlace { path: path.to_owned(), line: Some((side, line)), start };
     let hunk = commits
-        .check_place(repo, pull_number, &place)
+        .find_commented_hunk(repo, pull_number, &place)
         .map_err(|words| invalid_field("anchor.line", &words))?;
     let kind = diff.line_kind(path, side, line);
     if kind.map(line_type) != text("lineType") {

@@ -10,7 +10,7 @@ use super::errors::{error_reply, invalid_field, no_comment, no_pull, not_permitt
 use super::{anchor, json};
 use crate::forge::bitbucket::{MAX_COMMENT, pull_comments};
 use crate::forge::http::call::{ApiCall, ApiResponse, CallResult};
-use crate::forge::operations::comments::{InlineTarget, add_inline};
+use crate::forge::operations::comments::{InlineTarget, add_inline_comment};
 use crate::forge::state::event::FakeForgeEvent;
 use crate::forge::state::pulls::StoredPull;
 use crate::forge::state::{FakeForgeState, ForgeInstance, StoredRepository};
@@ -134,8 +134,14 @@ pub(super) fn create(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     };
     if let (None, false) = (parent, call.body["anchor"].is_null()) {
         let (spot, place, hunk) = anchor::parse_anchor(repo, number, &world.version, &call.body["anchor"])?;
-        let id =
-            add_inline(world, repo, number, &call.login, text, InlineTarget { commits: spot, place, hunk });
+        let id = add_inline_comment(
+            world,
+            repo,
+            number,
+            &call.login,
+            text,
+            InlineTarget { commits: spot, place, hunk },
+        );
         return comment_response(world, repo, number, id, 201);
     }
     let comment = pull_comments::add_comment(world, repo, number, &call.login, parent, text)

@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 use super::errors::invalid_field;
-use crate::forge::http::call::{ApiCall, ApiResponse, CallResult, ReplyBody};
+use crate::forge::http::call::{ApiCall, ApiResponse, CallResult, ResponseBody};
 
 /// Default number of items on a page.
 const DEFAULT_PAGE_LENGTH: usize = 25;
@@ -34,7 +34,7 @@ pub(super) fn reply_with_page(call: &ApiCall, items: &[Value]) -> CallResult {
 
 /// Changes a page: the page's next page is then the same page again.
 pub(super) fn set_next_page(reply: &mut ApiResponse, _: &str) {
-    if let ReplyBody::Json(Value::Object(body)) = &mut reply.body {
+    if let ResponseBody::Json(Value::Object(body)) = &mut reply.body {
         let start = body.get("start").cloned().unwrap_or_default();
         body.insert("nextPageStart".into(), start);
         body.insert("isLastPage".into(), false.into());

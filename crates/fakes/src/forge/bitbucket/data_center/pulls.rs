@@ -174,7 +174,7 @@ pub(super) fn merge_status(state: &mut FakeForgeState, call: &ApiCall) -> CallRe
         return Err(error_reply(409, words, "pull.IllegalPullRequestStateException"));
     }
     let conflicted = repo.has_conflicts(of)?;
-    let state = repo.ask_merge_state(number).ok_or_else(no_pull)?;
+    let state = repo.next_merge_state(number).ok_or_else(no_pull)?;
     let veto = |summary: &str, detail: &str| json!([{"summaryMessage": summary, "detailedMessage": detail}]);
     let none = json!([]);
     let (outcome, vetoes) = match state {

@@ -102,7 +102,7 @@ async fn a_list_may_lead_to_itself() {
 #[tokio::test]
 async fn a_limit_is_answered_by_429_and_other_hours_have_calls_again() {
     for site in Site::both().await {
-        site.forge.rate_limit(1);
+        site.forge.set_rate_limit(1);
         site.get(&site.pull()).await;
         assert_eq!(site.ask("GET", &site.pull(), Value::Null).await.0, 429);
     }

@@ -15,7 +15,7 @@ async fn played(flavour: ForgeFlavour) -> (String, Vec<String>) {
     shop.edit_comment(number, said, "Oh.").await.unwrap();
     let on = shop.comment_on_line(number, "ann", "a", (FakeDiffSide::Right, 3), "Why?").await.unwrap();
     let answer = shop.reply(number, "author", on, "So.").await.unwrap();
-    shop.resolve(number, on, "author").await.unwrap();
+    shop.resolve_thread(number, on, "author").await.unwrap();
     shop.push("feature", CommitBuilder::new("3").write("b", "1\n")).await.unwrap();
     shop.retitle(number, "Better").await.unwrap();
     shop.set_draft(number, true).await.unwrap();
