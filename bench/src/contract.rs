@@ -19,7 +19,7 @@ use serde_json::Value;
 use crate::{say, workspace};
 
 /// The folder with the lists of operations and types to keep, and with the generated files.
-const DATA: &str = "crates/contract/data";
+const DATA_FOLDER: &str = "crates/contract/data";
 
 /// The location of the packages.
 #[derive(Args)]
@@ -60,7 +60,7 @@ struct PackageDocument {
 
 /// Reduces the descriptions. Returns `true` on success; a failure is an error.
 pub(crate) fn run(options: &Options) -> Result<bool> {
-    let data = workspace::workspace_root()?.join(DATA);
+    let data = workspace::workspace_root()?.join(DATA_FOLDER);
     let list = data.join("github.toml");
     let text = std::fs::read_to_string(&list).with_context(|| format!("cannot read {}", list.display()))?;
     let kept: StoredApiDescriptions =

@@ -15,7 +15,7 @@ use crate::{say, workspace};
 use random::SeededRandom;
 
 /// Time after which a round counts as a hang.
-const MAX_ROUND: Duration = Duration::from_secs(120);
+const ROUND_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// The parser to feed.
 #[derive(Args)]
@@ -110,7 +110,7 @@ impl BombFuzzArgs {
 fn run_rounds(
     seed: u64,
     should_continue: impl Fn(u64) -> bool + Send + 'static,
-    round: impl Fn(&mut SeededRandom) + Send + 'static,
+    run_round: impl Fn(&mut SeededRandom) + Send + 'static,
 ) -> Result<u64> {
     // The thread announces each round before the round starts. A round counts as a hang if the next
     // announcement does not arrive in time.
@@ -121,17 +121,17 @@ fn run_rounds(
             if begin.send(done).is_err() {
                 break;
             }
-            round(&mut SeededRandom::new(seed + done));
+            run_round(&mut SeededRandom::new(seed + done));
             done += 1;
         }
         done
     });
     let mut last = 0;
     loop {
-        match begun.recv_timeout(MAX_ROUND) {
+        match begun.recv_timeout(ROUND_TIMEOUT) {
             Ok(round) => last = round,
             Err(RecvTimeoutError::Timeout) => {
-                bail!("seed {} has not ended after {} s", seed + last, MAX_ROUND.as_secs())
+                bail!("seed {} has not ended after {} s", seed + last, ROUND_TIMEOUT.as_secs())
             }
             Err(RecvTimeoutError::Disconnected) => break,
         }

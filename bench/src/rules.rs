@@ -23,7 +23,7 @@ use labels::{
 /// The pack that is measured.
 const PACK: &str = "core";
 /// The folder of the pack and of its labels.
-const FOLDER: &str = "crates/reader/packs/core";
+const PACK_FOLDER: &str = "crates/reader/packs/core";
 /// Required precision of each group in [`page::GROUPS`]: first for P0 and P1 together, then for P2.
 const MIN_PRECISIONS: [f64; 2] = [0.95, 0.8];
 
@@ -58,7 +58,7 @@ pub(crate) struct Options {
 /// or P1 has no verdict.
 pub(crate) fn run(options: &Options) -> Result<bool> {
     let root = workspace::workspace_root()?;
-    let folder = options.pack.clone().unwrap_or_else(|| root.join(FOLDER));
+    let folder = options.pack.clone().unwrap_or_else(|| root.join(PACK_FOLDER));
     let packs = RulePacks::from_folder(&folder)?;
     let rules = InProcessReader::with_packs(packs).with_max_findings(usize::MAX);
     let pack = folder.file_name().and_then(|name| name.to_str()).context("the pack has no name")?;
@@ -75,7 +75,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
             || known.current_severity.is_some()
     });
     if options.write {
-        fs::write(root.join(FOLDER).join("labels.csv"), labels::render_labels(&labels)?)?;
+        fs::write(root.join(PACK_FOLDER).join("labels.csv"), labels::render_labels(&labels)?)?;
         for (page, text) in render_pages(&root, &labels, &repositories)? {
             fs::write(page, text)?;
         }
@@ -86,7 +86,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
 /// Reads the labels and the list of the repositories to which they belong.
 fn read_labels(root: &Path) -> Result<(HitLabels, RepositoryList)> {
     let text = |name: &str| {
-        let file = root.join(FOLDER).join(name);
+        let file = root.join(PACK_FOLDER).join(name);
         fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))
     };
     let repositories = toml::from_str(&text("repositories.toml")?)?;
@@ -100,7 +100,7 @@ fn render_pages(
     repositories: &RepositoryList,
 ) -> Result<Vec<(PathBuf, String)>> {
     let folder = root.join("docs/rules");
-    let packs = RulePacks::from_folder(&root.join(FOLDER))?;
+    let packs = RulePacks::from_folder(&root.join(PACK_FOLDER))?;
     let pack = packs.render_page(PACK, &page::verdicts_by_rule(labels))?;
     Ok(vec![
         (folder.join("core.md"), pack),

@@ -18,10 +18,10 @@ use crate::workspace;
 use value::{ConstantValue, SourceConstant};
 
 /// The file from which the page is generated.
-const TABLE: &str = "docs/reference/limits.toml";
+const TABLE_PATH: &str = "docs/reference/limits.toml";
 /// The path of the page.
 #[cfg(test)]
-const PAGE: &str = "docs/reference/limits.md";
+const PAGE_PATH: &str = "docs/reference/limits.md";
 
 #[derive(Deserialize)]
 struct LimitsTable {
@@ -94,8 +94,9 @@ fn default_field(text: &str, name: &str) -> Result<SourceConstant> {
 
 /// Renders the page of limits.
 pub(crate) fn render_page(root: &Path) -> Result<String> {
-    let table = std::fs::read_to_string(root.join(TABLE)).with_context(|| format!("cannot read {TABLE}"))?;
-    let table: LimitsTable = toml::from_str(&table).with_context(|| format!("{TABLE} is wrong"))?;
+    let table = std::fs::read_to_string(root.join(TABLE_PATH))
+        .with_context(|| format!("cannot read {TABLE_PATH}"))?;
+    let table: LimitsTable = toml::from_str(&table).with_context(|| format!("{TABLE_PATH} is wrong"))?;
     let sources = WorkspaceSources::read(root)?;
     let mut page = format!(
         "# Limits\n\n<!-- Generated from {} and the constants. To update it: UPDATE_DOCS=1 cargo test -p \
@@ -105,7 +106,7 @@ pub(crate) fn render_page(root: &Path) -> Result<String> {
         (`generated_bombs_cost_a_bounded_amount_whatever_reads_them`). Limits that can be configured are \
         in [config.md](config.md). `cargo xtask fuzz bombs` generates small texts that cost parsers much \
         time or memory, and prints the worst texts.\n",
-        TABLE.rsplit('/').next().unwrap_or(TABLE),
+        TABLE_PATH.rsplit('/').next().unwrap_or(TABLE_PATH),
     );
     let mut rendered = BTreeSet::new();
     for input in &table.input {
@@ -116,12 +117,13 @@ pub(crate) fn render_page(root: &Path) -> Result<String> {
             input.name, input.by
         )?;
         for [of, constant, unit, beyond, test] in &input.bounds {
-            let value = sources.constant_value(constant).with_context(|| format!("{TABLE}: {constant}"))?;
+            let value =
+                sources.constant_value(constant).with_context(|| format!("{TABLE_PATH}: {constant}"))?;
             if !test.is_empty() && !sources.is_test(test) {
-                bail!("{TABLE}: {of}: there is no test `{test}`");
+                bail!("{TABLE_PATH}: {of}: there is no test `{test}`");
             }
             let test = if test.is_empty() { "no test of its own".to_owned() } else { format!("`{test}`") };
-            let value = format_value(value, unit).with_context(|| format!("{TABLE}: {constant}"))?;
+            let value = format_value(value, unit).with_context(|| format!("{TABLE_PATH}: {constant}"))?;
             writeln!(page, "| {of} | {value} | {beyond} | {test} |")?;
             rendered.insert(constant.as_str());
         }
@@ -190,10 +192,10 @@ mod tests {
         let root = workspace::workspace_root().unwrap();
         let page = render_page(&root).unwrap();
         if std::env::var_os("UPDATE_DOCS").is_some() {
-            std::fs::write(root.join(PAGE), &page).unwrap();
+            std::fs::write(root.join(PAGE_PATH), &page).unwrap();
         }
-        let written = std::fs::read_to_string(root.join(PAGE)).unwrap_or_default();
-        assert!(written == page, "{PAGE}: update it: UPDATE_DOCS=1 cargo test -p xtask");
+        let written = std::fs::read_to_string(root.join(PAGE_PATH)).unwrap_or_default();
+        assert!(written == page, "{PAGE_PATH}: update it: UPDATE_DOCS=1 cargo test -p xtask");
     }
 
     #[test]

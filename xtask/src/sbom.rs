@@ -13,7 +13,7 @@ use crate::workspace::{self, DependencyScope, ResolvedPackage};
 use crate::{say, workspace::workspace_root};
 
 /// Name of the program.
-const NAME: &str = "truing";
+const PROGRAM_NAME: &str = "truing";
 
 /// The options of `cargo xtask sbom`.
 #[derive(clap::Args)]
@@ -55,12 +55,13 @@ fn render_sbom() -> Result<String> {
     let lock: SbomLockFile = toml::from_str(&lock).context("cannot understand Cargo.lock")?;
     let checksums: BTreeMap<_, _> =
         lock.package.into_iter().map(|locked| ((locked.name, locked.version), locked.checksum)).collect();
-    let packages = workspace::dependency_graph(&root, DependencyScope::LinkedInto(NAME))?;
+    let packages = workspace::dependency_graph(&root, DependencyScope::LinkedInto(PROGRAM_NAME))?;
     let of_registry = |package: &&ResolvedPackage| {
         checksums.get(&(package.name.clone(), package.version.clone())).is_some_and(Option::is_some)
     };
     let component = |package: &ResolvedPackage| library_component(package, &checksums);
-    let itself = packages.iter().find(|package| package.name == NAME).context("the program is no package")?;
+    let itself =
+        packages.iter().find(|package| package.name == PROGRAM_NAME).context("the program is no package")?;
     let components: Vec<Value> = packages.iter().filter(of_registry).map(component).collect();
     let bill = json!({
         "bomFormat": "CycloneDX",
@@ -102,7 +103,7 @@ mod tests {
     #[test]
     fn every_linked_package_is_told_with_its_checksum_and_its_licence() {
         let bill: Value = serde_json::from_str(&render_sbom().unwrap()).unwrap();
-        assert_eq!(bill["metadata"]["component"]["name"], NAME);
+        assert_eq!(bill["metadata"]["component"]["name"], PROGRAM_NAME);
         let components = bill["components"].as_array().unwrap();
         let names: Vec<&str> = components.iter().filter_map(|it| it["name"].as_str()).collect();
         assert!(names.contains(&"tokio") && names.contains(&"rustls"), "{names:?}");

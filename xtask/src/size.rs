@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 use crate::{say, workspace};
 
 /// Number of starts of the binary; the median of their times is printed.
-const STARTS: usize = 20;
+const START_COUNT: usize = 20;
 
 /// Builds the release binary in an empty target folder, and prints the three figures.
 pub(crate) fn run() -> Result<bool> {
@@ -29,8 +29,8 @@ pub(crate) fn run() -> Result<bool> {
     let binary = target.path().join("release").join(format!("truing{}", std::env::consts::EXE_SUFFIX));
     let bytes = std::fs::metadata(&binary).context("the release binary is not where cargo puts it")?.len();
 
-    let mut starts = Vec::with_capacity(STARTS);
-    for _ in 0..STARTS {
+    let mut starts = Vec::with_capacity(START_COUNT);
+    for _ in 0..START_COUNT {
         let start = Instant::now();
         let status =
             Command::new(&binary).arg("--version").stdin(Stdio::null()).stdout(Stdio::null()).status();
@@ -43,7 +43,7 @@ pub(crate) fn run() -> Result<bool> {
     say::print_line(&format!("release build from clean: {:.0} s", build.as_secs_f64()));
     say::print_line(&format!("binary: {bytes} bytes"));
     say::print_line(&format!(
-        "truing --version: {:.1} ms (median of {STARTS})",
+        "truing --version: {:.1} ms (median of {START_COUNT})",
         median(starts).as_secs_f64() * 1000.0
     ));
     Ok(true)

@@ -11,7 +11,7 @@ use crate::workspace::{self, TrackedFile};
 /// Folders whose texts are not printed for users.
 const EXCLUDED_FOLDERS: [&str; 4] = ["crates/contract/", "crates/fakes/", "bench/", "xtask/"];
 /// Minimum number of words of a text. A shorter string is a name or a label.
-const MIN_WORDS: usize = 3;
+const MIN_TEXT_WORDS: usize = 3;
 /// First words of SQL statements, which are not texts for people.
 const SQL: [&str; 8] = ["SELECT", "INSERT", "UPDATE", "DELETE", "CREATE", "ALTER", "DROP", "WITH"];
 
@@ -102,7 +102,8 @@ fn collect_texts(tokens: TokenStream, reads_docs: bool, texts: &mut Vec<ProgramT
 fn readable_text(literal: &proc_macro2::Literal) -> Option<String> {
     let text = syn::parse_str::<syn::LitStr>(&literal.to_string()).ok()?.value();
     let words: Vec<&str> = text.split_whitespace().collect();
-    let are_words = words.iter().filter(|word| word.chars().any(char::is_alphabetic)).count() >= MIN_WORDS;
+    let are_words =
+        words.iter().filter(|word| word.chars().any(char::is_alphabetic)).count() >= MIN_TEXT_WORDS;
     let is_sql = words.first().is_some_and(|word| SQL.contains(word));
     (are_words && !is_sql).then(|| words.join(" "))
 }

@@ -129,7 +129,7 @@ const NPM_TIMEOUT_SECONDS: &str = "240";
 /// contains the reason for the failure.
 fn find_or_install_npm(root: &Path) -> Result<(), String> {
     let (wanted, tools) = (root.join("xtask/npm"), root.join("target/tools"));
-    let lock = |folder: &Path| std::fs::read(folder.join(LOCK)).ok();
+    let lock = |folder: &Path| std::fs::read(folder.join(LOCK_FILE_NAME)).ok();
     let folder = tools.join("npm");
     if lock(&folder).is_some_and(|is| lock(&wanted) == Some(is)) {
         return Ok(());
@@ -143,15 +143,15 @@ fn find_or_install_npm(root: &Path) -> Result<(), String> {
 }
 
 /// Name of npm's lock file. The copy of the lock file in the installation shows which packages are installed.
-const LOCK: &str = "package-lock.json";
+const LOCK_FILE_NAME: &str = "package-lock.json";
 
 /// Installs the packages into a temporary folder, and then renames this folder, so an incomplete installation
 /// is never used.
-fn install_npm_packages(wanted: &Path, tools: &Path, folder: &Path) -> Result<()> {
-    std::fs::create_dir_all(tools)?;
-    let work = tempfile::tempdir_in(tools)?;
-    for file in ["package.json", LOCK] {
-        std::fs::copy(wanted.join(file), work.path().join(file))?;
+fn install_npm_packages(source_folder: &Path, tools_folder: &Path, folder: &Path) -> Result<()> {
+    std::fs::create_dir_all(tools_folder)?;
+    let work = tempfile::tempdir_in(tools_folder)?;
+    for file in ["package.json", LOCK_FILE_NAME] {
+        std::fs::copy(source_folder.join(file), work.path().join(file))?;
     }
     let status = Command::new("timeout")
         .args([NPM_TIMEOUT_SECONDS, "npm", "ci", "--silent", "--ignore-scripts", "--no-audit", "--no-fund"])
@@ -214,16 +214,16 @@ pub const TOOLS: &[TestTool] = &[
 
 const fn test_tool(
     name: &'static str,
-    debian: &'static str,
-    minimum: Version,
-    shows: &'static str,
+    debian_package: &'static str,
+    minimum_version: Version,
+    untested_promise: &'static str,
 ) -> TestTool {
     TestTool {
         name,
         probe: &[],
-        minimum,
-        debian,
-        need: ToolNeed { packages: &["truing"], untested_promise: Some(shows) },
+        minimum: minimum_version,
+        debian: debian_package,
+        need: ToolNeed { packages: &["truing"], untested_promise: Some(untested_promise) },
     }
 }
 

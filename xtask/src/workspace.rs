@@ -124,8 +124,8 @@ pub enum DependencyScope<'a> {
 
 /// Returns the packages of a part of the graph, sorted and without duplicates. Like cargo's builds, and
 /// unlike the lock file, the result excludes optional dependencies that no feature enables.
-pub fn dependency_graph(root: &Path, part: DependencyScope<'_>) -> Result<Vec<ResolvedPackage>> {
-    let (crates, edges) = match part {
+pub fn dependency_graph(root: &Path, scope: DependencyScope<'_>) -> Result<Vec<ResolvedPackage>> {
+    let (crates, edges) = match scope {
         DependencyScope::Built => (vec!["--workspace", "--exclude", TEST_ONLY_CRATE], "normal,build"),
         DependencyScope::WithTests => (vec!["--workspace"], "normal,build,dev"),
         DependencyScope::LinkedInto(name) => (vec!["--package", name], "normal"),

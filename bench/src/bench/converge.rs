@@ -16,13 +16,13 @@ use super::meter;
 use crate::{say, workspace};
 
 /// Maximum duration of a loop in seconds.
-const MOST_SECONDS: f64 = 0.3;
+const MAX_LOOP_SECONDS: f64 = 0.3;
 /// Number of loops in a run. The first loop finds and fixes the bug, and the second loop finds nothing.
 const LOOPS: f64 = 2.0;
 /// The line with the bug. The next constants are the fixed line and the title of the finding.
 const BUGGY_LINE: &str = "    for i in range(len(xs) - 1):\n";
 const FIXED_LINE: &str = "    for i in range(len(xs)):\n";
-const TITLE: &str = "The last element is left out";
+const FINDING_TITLE: &str = "The last element is left out";
 
 /// The size of the repository, and the number of measurements.
 #[derive(Args)]
@@ -77,16 +77,17 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     ));
     say::print_line("start: `--dry-run`, with the first copy of the commits; a loop: half of what is left");
     say::print_line(&format!(
-        "promised: less than {MOST_SECONDS:.1} s a loop; git: `git checkout-index --all` of the same files"
+        "promised: less than {MAX_LOOP_SECONDS:.1} s a loop; git: `git checkout-index --all` of the same \
+            files"
     ));
-    Ok(each < MOST_SECONDS)
+    Ok(each < MAX_LOOP_SECONDS)
 }
 
 /// Returns a script for the model: auditors report the bug until it is fixed, and a fixer fixes it.
 fn bug_fix_script() -> ModelScript {
     let calls = vec![ScriptedToolCall::edit("total.py", BUGGY_LINE, FIXED_LINE)];
-    let mend = ScriptedFix { title: Some(TITLE.to_owned()), calls, declined: None };
-    let audits = ScriptedAnswer::for_auditors([KnownBug::new("total.py", BUGGY_LINE.trim(), TITLE)]);
+    let mend = ScriptedFix { title: Some(FINDING_TITLE.to_owned()), calls, declined: None };
+    let audits = ScriptedAnswer::for_auditors([KnownBug::new("total.py", BUGGY_LINE.trim(), FINDING_TITLE)]);
     ModelScript::from_answers(audits.into_iter().chain([ScriptedAnswer::for_fixer([mend])]))
 }
 

@@ -15,7 +15,7 @@ use super::{hard_diffs, meter};
 use crate::{say, workspace};
 
 /// Number of files in the generated diff. Each file changes by one line.
-const TINY_FILES: usize = 5_000;
+const GENERATED_DIFF_FILES: usize = 5_000;
 
 /// Number of mismatches that are printed as examples.
 const MAX_PRINTED_MISMATCHES: usize = 5;
@@ -26,7 +26,7 @@ const MIN_PROCESS_BYTES: usize = 20 << 20;
 
 /// The script that runs npm's `diff`. It parses a file with diffs, and prints a line of JSON with the name
 /// and the line counts of each changed file.
-const NPM_DIFF: &str = "
+const NPM_DIFF_SCRIPT: &str = "
 const { parsePatch } = require(process.argv[1] + '/node_modules/diff')
 const out = []
 for (const f of parsePatch(require('fs').readFileSync(process.argv[2], 'utf8'))) {
@@ -68,7 +68,8 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     let diffs: Vec<&[u8]> = commits.iter().map(|commit| commit.diff.as_slice()).collect();
     let in_process = compare_parsers("real commits", &diffs, Some(0.8));
     let tiny = generate_one_line_changes();
-    let in_process_tiny = self::compare_parsers(&format!("{TINY_FILES} tiny files"), &[&tiny], None);
+    let in_process_tiny =
+        self::compare_parsers(&format!("{GENERATED_DIFF_FILES} tiny files"), &[&tiny], None);
     let whole = compare_programs(&root, &diffs, options)?;
     Ok(real && cases && in_process && in_process_tiny && whole)
 }
@@ -133,8 +134,8 @@ fn report_wrong_counts(label: &str, diffs: &[DiffWithNumstat]) -> bool {
 }
 
 /// Returns true if our counts of this diff equal git's.
-pub(crate) fn matches_git_counts(counted: &DiffWithNumstat) -> bool {
-    let parsed = truing_diff::parse(&counted.diff);
+pub(crate) fn matches_git_counts(diff_with_numstat: &DiffWithNumstat) -> bool {
+    let parsed = truing_diff::parse(&diff_with_numstat.diff);
     let mut ours = NumstatCounts::new();
     for file in &parsed.files {
         let entry = ours.entry(file.path.as_bytes().to_vec()).or_default();
@@ -142,7 +143,7 @@ pub(crate) fn matches_git_counts(counted: &DiffWithNumstat) -> bool {
         entry.1 += u64::from(file.added_lines);
         entry.2 += u64::from(file.deleted_lines);
     }
-    parsed.error.is_none() && ours == parse_git_numstat(&counted.numstat)
+    parsed.error.is_none() && ours == parse_git_numstat(&diff_with_numstat.numstat)
 }
 
 /// Parses the output of `--numstat -z`: `ADDED⇥DELETED⇥PATH`. For a renamed file, the path is empty, and the
@@ -169,12 +170,12 @@ fn parse_git_numstat(numstat: &[u8]) -> NumstatCounts {
 }
 
 /// Compares the speed of our parser and of `diffy` on all diffs, in this process.
-fn compare_parsers(label: &str, diffs: &[&[u8]], promised: Option<f64>) -> bool {
+fn compare_parsers(label: &str, diffs: &[&[u8]], min_speed_ratio: Option<f64>) -> bool {
     let bytes: usize = diffs.iter().map(|diff| diff.len()).sum();
     let ours = || diffs.iter().map(|diff| count_with_truing(diff)).sum::<usize>();
     let theirs = || diffs.iter().map(|diff| count_with_diffy(diff)).sum::<usize>();
     let (ours, theirs) = meter::measure_alternately(ours, theirs);
-    print_speed_ratio(&format!("in process, {label}"), "diffy", ours, theirs, bytes, promised)
+    print_speed_ratio(&format!("in process, {label}"), "diffy", ours, theirs, bytes, min_speed_ratio)
 }
 
 /// Counts changed lines with our parser. Our parser parses lines only on request, so this function requests
@@ -207,7 +208,7 @@ fn generate_one_line_changes() -> Vec<u8> {
             at % 100
         )
     };
-    (0..TINY_FILES).map(file).collect::<String>().into_bytes()
+    (0..GENERATED_DIFF_FILES).map(file).collect::<String>().into_bytes()
 }
 
 /// Compares the speed of `truing diff parse` and of npm's `diff` on a file that contains all diffs.
@@ -238,7 +239,7 @@ fn compare_programs(root: &Path, diffs: &[&[u8]], options: &Options) -> Result<b
     let mut ours = Command::new(program);
     ours.args(["diff", "parse"]).arg(&file);
     let mut theirs = Command::new("node");
-    theirs.args(["-e", NPM_DIFF]).arg(fs::canonicalize(npm)?).arg(&file);
+    theirs.args(["-e", NPM_DIFF_SCRIPT]).arg(fs::canonicalize(npm)?).arg(&file);
     let (ours, theirs) = meter::measure_processes_alternately(&mut ours, &mut theirs)?;
     Ok(print_speed_ratio("whole process, JSON printed", "npm diff", ours, theirs, corpus.len(), Some(3.0)))
 }
@@ -247,19 +248,19 @@ fn compare_programs(root: &Path, diffs: &[&[u8]], options: &Options) -> Result<b
 fn print_speed_ratio(
     label: &str,
     peer: &str,
-    ours: f64,
-    theirs: f64,
+    our_seconds: f64,
+    peer_seconds: f64,
     bytes: usize,
-    promised: Option<f64>,
+    min_speed_ratio: Option<f64>,
 ) -> bool {
-    let ratio = theirs / ours;
-    let holds = promised.is_none_or(|promised| ratio >= promised);
-    let promise = promised
+    let ratio = peer_seconds / our_seconds;
+    let holds = min_speed_ratio.is_none_or(|promised| ratio >= promised);
+    let promise = min_speed_ratio
         .map(|promised| format!(" (promised: {promised}x, {})", if holds { "kept" } else { "MISSED" }));
     say::print_line(&format!(
         "{label}: {:.0} MB/s, {peer} {:.0} MB/s: {ratio:.2}x{}",
-        megabytes(bytes) / ours,
-        megabytes(bytes) / theirs,
+        megabytes(bytes) / our_seconds,
+        megabytes(bytes) / peer_seconds,
         promise.unwrap_or_default()
     ));
     holds

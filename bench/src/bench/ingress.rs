@@ -245,14 +245,14 @@ fn find_highest_rate(
 fn print_report(
     kinds: &[IngressService],
     fixed_rate_figures: &[Vec<IngressFigures>],
-    highest: &[Vec<f64>],
+    highest_rates: &[Vec<f64>],
     promises: &PeerRatioLimits,
 ) -> bool {
     let of = |at: usize, part: fn(&IngressFigures) -> f64| {
         median(fixed_rate_figures[at].iter().map(part).collect())
     };
     for (at, kind) in kinds.iter().enumerate() {
-        let rate = median(highest[at].clone());
+        let rate = median(highest_rates[at].clone());
         let sustained = if rate.is_nan() { String::new() } else { format!(", sustains {rate:.0}/s") };
         say::print_line(&format!(
             "{:<6} medians: CPU {:.1} µs, p50 {:.2} ms, p99 {:.2} ms, memory {:.1} MB{sustained}",
@@ -268,14 +268,14 @@ fn print_report(
         return kept;
     }
     let ratio = |part: fn(&IngressFigures) -> f64| of(0, part) / of(1, part);
-    let rates = median(highest[0].clone()) / median(highest[1].clone());
+    let rates = median(highest_rates[0].clone()) / median(highest_rates[1].clone());
     for (what, ratio, promised, at_most) in [
         ("CPU", ratio(|figures| figures.cpu), Some(promises.cpu), true),
         ("p99", ratio(|figures| figures.p99), promises.p99, true),
         ("memory", ratio(|figures| figures.memory), Some(promises.memory), true),
         ("highest rate", rates, Some(promises.highest), false),
     ] {
-        if ratio.is_nan() && highest.iter().all(Vec::is_empty) {
+        if ratio.is_nan() && highest_rates.iter().all(Vec::is_empty) {
             continue; // the search was not requested
         }
         if !ratio.is_finite() {

@@ -324,12 +324,16 @@ impl LinterComparison<'_> {
 
     /// Runs `truing review`, and returns the locations of the linter's findings in Truing's report. Returns
     /// `None` if the linter did not run or failed.
-    fn find_with_truing(&self, tools: bool, times: &mut Vec<f64>) -> Result<Option<Vec<LinterPlace>>> {
+    fn find_with_truing(
+        &self,
+        is_linter_enabled: bool,
+        times: &mut Vec<f64>,
+    ) -> Result<Option<Vec<LinterPlace>>> {
         let base = format!("{}~1", self.commit);
         let mut command = Command::new(self.program);
         command.args(["--config", "../truing.toml", "review", "--quiet", "--no-record", "--format", "json"]);
         command.args(["--base", &base, "--head", self.commit, "--fail-on", "never", "--allow-partial"]);
-        if tools {
+        if is_linter_enabled {
             command.arg("--tools");
         }
         command.current_dir(self.truing_clone).stdin(Stdio::null());

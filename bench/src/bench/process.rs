@@ -49,16 +49,16 @@ impl Drop for ChildProcess {
 
 impl ChildProcess {
     /// Starts a command that reads no input, and whose output is discarded; its error stream is shown.
-    pub(super) fn start(part: &'static str, command: &mut Command) -> Result<Self> {
+    pub(super) fn start(label: &'static str, command: &mut Command) -> Result<Self> {
         let command = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::inherit());
         let child = command.spawn().with_context(|| format!("cannot start {command:?}"))?;
-        Ok(Self { label: part, id: child.id(), child })
+        Ok(Self { label, id: child.id(), child })
     }
 
     /// Wraps a child process that exits when its standard input is closed. The measured process is not the
     /// child itself, but the process `id`, which the child has started.
-    pub(super) fn from_child(part: &'static str, child: Child, id: u32) -> Self {
-        Self { label: part, child, id }
+    pub(super) fn from_child(label: &'static str, child: Child, measured_id: u32) -> Self {
+        Self { label, child, id: measured_id }
     }
 
     pub(super) fn label(&self) -> &'static str {

@@ -243,8 +243,8 @@ impl PushComparison<'_> {
 
     /// Returns a commit with the files that the linter checks and its configuration, as they are at `commit`.
     /// If `before` is given, the new commit contains only the files that differ between the two commits.
-    fn stage_linter_files(&self, before: Option<&str>, commit: &str) -> Result<CommitBuilder> {
-        let named = match before {
+    fn stage_linter_files(&self, previous_commit: Option<&str>, commit: &str) -> Result<CommitBuilder> {
+        let named = match previous_commit {
             None => git(self.clone, &["ls-tree", "-r", "--name-only", commit])?,
             Some(before) => git(self.clone, &["diff", "--no-renames", "--name-only", before, commit])?,
         };
@@ -288,7 +288,7 @@ fn count_reviewdog_comments(findings: &[PushFindings], totals: &mut CommentTotal
 fn count_truing_comments(
     view: &PullView,
     findings: &[PushFindings],
-    old: &BTreeSet<String>,
+    base_line_texts: &BTreeSet<String>,
     totals: &mut CommentTotals,
 ) {
     let comments: Vec<_> = view.inline_comments().filter(|comment| comment.author == LOGIN).collect();
@@ -308,7 +308,7 @@ fn count_truing_comments(
     };
     totals.stale +=
         open.iter().filter(|place| !last.iter().any(|(posted, lines)| is_at(place, posted, lines))).count();
-    let news = last.iter().filter(|((_, text), _)| !old.contains(text));
+    let news = last.iter().filter(|((_, text), _)| !base_line_texts.contains(text));
     // For an open comment that has no line, no finding counts as lost: the diff no longer contains the
     // comment's line, or the file was renamed.
     let hidden = comments.iter().filter(|comment| !comment.resolved && comment.line.is_none()).count();

@@ -106,11 +106,11 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
 }
 
 /// Prints a figure and its promised limit. Returns true if the figure keeps to the limit.
-fn print_figure(label: &str, value: f64, promised: f64, unit: &str, note: &str) -> bool {
-    let kept = value < promised;
+fn print_figure(label: &str, value: f64, limit: f64, unit: &str, note: &str) -> bool {
+    let kept = value < limit;
     let word = if kept { "ok" } else { "MISSED" };
     say::print_line(&format!(
-        "{label:<34} {value:>9.2} {unit:<3} promised < {promised} {unit}: {word:<7} {note}"
+        "{label:<34} {value:>9.2} {unit:<3} promised < {limit} {unit}: {word:<7} {note}"
     ));
     kept
 }
@@ -173,10 +173,10 @@ struct DueQueryLatency {
 }
 
 /// Measures queries for due slots with the store's own benchmark, which runs all queries in one process.
-fn measure_due_queries(served: &MeasuredStore, tools: &BenchPrograms<'_>) -> Result<DueQueryLatency> {
+fn measure_due_queries(store: &MeasuredStore, tools: &BenchPrograms<'_>) -> Result<DueQueryLatency> {
     let mut bench = workspace::cargo_command(tools.root);
     bench.args(["bench", "--locked", "--quiet", "--package", "truing-store", "--bench", "due", "--"]);
-    bench.arg(DUE_QUERY_COUNT.to_string()).args(served.addresses()).current_dir(tools.root);
+    bench.arg(DUE_QUERY_COUNT.to_string()).args(store.addresses()).current_dir(tools.root);
     let bench_output = workspace::command_output(&mut bench)?;
     serde_json::from_str(bench_output.trim()).with_context(|| format!("no figures in {bench_output}"))
 }

@@ -19,12 +19,12 @@ use project::GeneratedProject;
 
 /// Promised maximum difference, in seconds, between the time of a review and that of `git diff` for the same
 /// change.
-const MOST_SECONDS: f64 = 1.0;
+const MAX_EXTRA_SECONDS: f64 = 1.0;
 /// Promised maximum memory, in megabytes, of a review together with the processes that it starts.
-const MOST_MEGABYTES: f64 = 200.0;
+const MAX_MEMORY_MB: f64 = 200.0;
 
 /// Age of the base's files. The files must be older than git's index, because git reads newer files again.
-const AGE: Duration = Duration::from_secs(3600);
+const BASE_FILE_AGE: Duration = Duration::from_secs(3600);
 
 /// The size of the repository and of the change, and the number of measurements.
 #[derive(Args)]
@@ -107,7 +107,9 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     measure("--head", &["--base", "main", "--head", "change"], &diff(&["main", "change"]))?;
 
     say::print_line("");
-    say::print_line(&format!("promised: less than {MOST_SECONDS:.1} s beyond git, {MOST_MEGABYTES:.0} MB"));
+    say::print_line(&format!(
+        "promised: less than {MAX_EXTRA_SECONDS:.1} s beyond git, {MAX_MEMORY_MB:.0} MB"
+    ));
     say::print_line("MB: the largest resident size of truing (VmHWM), and of it with its processes");
     say::print_line("(the sum of VmRSS, looked at every 2 ms), in a run that is not timed");
     Ok(kept)
@@ -131,7 +133,7 @@ impl ReviewBenchPaths {
         fs::create_dir_all(&self.root)?;
         fs::create_dir_all(&self.home)?;
         for (path, text) in project.files_with_text() {
-            self.write(&path, &text, AGE)?;
+            self.write(&path, &text, BASE_FILE_AGE)?;
         }
         self.git(&["init", "--quiet", "--initial-branch=main"])?;
         // Without this setting, git could run its maintenance in the background during a measurement.
@@ -165,7 +167,7 @@ impl ReviewBenchPaths {
         for entry in fs::read_dir(folder)? {
             let entry = entry?;
             if entry.file_type()?.is_file() {
-                set_file_age(&entry.path(), AGE / 2)?;
+                set_file_age(&entry.path(), BASE_FILE_AGE / 2)?;
             } else if entry.file_name() != ".git" {
                 self.touch_all(&entry.path())?;
             }
@@ -231,7 +233,7 @@ impl ReviewBenchPaths {
         if kind != "reviewed" {
             say::print_line(&format!("  the review ended as {kind:?}"));
         }
-        Ok(more < MOST_SECONDS && tree < MOST_MEGABYTES && found > 0 && kind == "reviewed")
+        Ok(more < MAX_EXTRA_SECONDS && tree < MAX_MEMORY_MB && found > 0 && kind == "reviewed")
     }
 }
 

@@ -171,14 +171,14 @@ impl RuntimeBenchPaths {
         workspace::command_output(&mut command).map(drop)
     }
 
-    fn review_command(&self, measured: MeasuredRuntime) -> Command {
+    fn review_command(&self, measured_runtime: MeasuredRuntime) -> Command {
         let review = |runtime| {
             let mut command = Command::new(&self.program);
             command.args(["review", "--quiet", "--no-record", "--format", "json", "--config", "../op.toml"]);
             command.args(["--runtime", runtime]);
             command
         };
-        let mut command = match measured {
+        let mut command = match measured_runtime {
             MeasuredRuntime::Native => review("native"),
             MeasuredRuntime::Cli => review("cli"),
             MeasuredRuntime::Claude => {

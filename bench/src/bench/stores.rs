@@ -142,13 +142,13 @@ pub(super) struct DatabaseStats {
 }
 
 /// Reads the statistics of one of our databases.
-pub(super) fn read_database_stats(records: &str) -> Result<DatabaseStats> {
+pub(super) fn read_database_stats(records_address: &str) -> Result<DatabaseStats> {
     let sql = "SELECT sum((xpath('/row/n/text()', query_to_xml(format('SELECT count(*) AS n FROM truing.%I', \
          tablename), false, true, '')))[1]::text::bigint), pg_database_size(current_database()), (SELECT \
          xact_commit FROM pg_stat_database WHERE datname = current_database()), (SELECT xact_rollback FROM \
          pg_stat_database WHERE datname = current_database()) FROM pg_tables WHERE schemaname = 'truing'";
     let mut ask = Command::new(find_postgres_programs()?.join("psql"));
-    ask.args(["-X", "-q", "-A", "-t", "-F", " ", "-v", "ON_ERROR_STOP=1", "-c", sql, "-d", records]);
+    ask.args(["-X", "-q", "-A", "-t", "-F", " ", "-v", "ON_ERROR_STOP=1", "-c", sql, "-d", records_address]);
     let stats_text = workspace::command_output(&mut ask)?;
     let numbers: Vec<u64> = stats_text.split_whitespace().filter_map(|number| number.parse().ok()).collect();
     let [rows, bytes, commits, rollbacks] = numbers[..] else {

@@ -32,7 +32,7 @@ const SECRET: &str = "a secret of the bench";
 const CHANGE: &str = "def pay(x):\n    try:\n        charge(x)\n    except Exception:\n        return None\n";
 /// The components whose CPU time is shown. The last component is this process with the git processes that it
 /// starts; it contains both fakes.
-const PARTS: [&str; 5] = ["workers", "ingress", "redis", "postgres", "doubles"];
+const COMPONENTS: [&str; 5] = ["workers", "ingress", "redis", "postgres", "doubles"];
 /// Maximum time in which all pull requests of one measurement must be reviewed.
 const REVIEWS_TIMEOUT: Duration = Duration::from_secs(30 * 60);
 /// Minimum share of used processor time at which the processors count as saturated.
@@ -85,7 +85,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
          processors",
         options.pulls, options.repositories, options.concurrency, options.model_ms
     ));
-    let parts: String = PARTS.iter().map(|part| format!(" {part:>9}")).collect();
+    let parts: String = COMPONENTS.iter().map(|part| format!(" {part:>9}")).collect();
     say::print_line(&format!("workers reviews/min  ratio{parts}   busy  conflicts"));
     let (mut first, mut last, mut kept) = (None, None, true);
     for workers in &options.workers {
@@ -116,12 +116,12 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
 
 /// Describes whether the processors were saturated in the measurement with this number of workers, and which
 /// component used the most CPU time.
-fn describe_bottleneck(workers: usize, row: &WorkersRow, busy: f64) -> String {
+fn describe_bottleneck(workers: usize, row: &WorkersRow, cpu_share: f64) -> String {
     let all: f64 = row.cpu.iter().sum();
-    let greatest = PARTS.iter().zip(&row.cpu).max_by(|one, other| one.1.total_cmp(other.1));
+    let greatest = COMPONENTS.iter().zip(&row.cpu).max_by(|one, other| one.1.total_cmp(other.1));
     let (part, cpu) = greatest.map_or(("nothing", 0.0), |(part, cpu)| (*part, *cpu));
     let share = cpu / all * 100.0;
-    if busy < MIN_SATURATED_CPU_SHARE {
+    if cpu_share < MIN_SATURATED_CPU_SHARE {
         return format!(
             "with {workers} workers the processors are not used up: runs wait for the model; of the time \
              that was used, {part} took the most ({share:.0} %)"
@@ -168,7 +168,7 @@ impl ReviewsCost {
 /// One measurement, which becomes a row of the table.
 struct WorkersRow {
     duration: Duration,
-    /// CPU seconds of each component in [`PARTS`].
+    /// CPU seconds of each component in [`COMPONENTS`].
     cpu: Vec<f64>,
     /// Share of slot writes that failed because the slot's version had changed; `None` if the share is
     /// unavailable.
@@ -263,13 +263,13 @@ fn is_reviewed(view: &PullView) -> Result<bool> {
     Ok(true)
 }
 
-/// Returns the CPU seconds that each component in [`PARTS`] has used so far.
+/// Returns the CPU seconds that each component in [`COMPONENTS`] has used so far.
 fn cpu_seconds_by_part(processes: &[ChildProcess]) -> Result<Vec<f64>> {
     let of = |part: &str| -> Result<f64> {
         let of_part = processes.iter().filter(|process| process.label() == part);
         of_part.map(|process| Ok(process.usage()?.cpu)).sum()
     };
-    let mut used: Vec<f64> = PARTS.iter().map(|part| of(part)).collect::<Result<_>>()?;
+    let mut used: Vec<f64> = COMPONENTS.iter().map(|part| of(part)).collect::<Result<_>>()?;
     // The last component is this process. Its CPU time includes child processes that have exited, but no
     // running ones, because those belong to the other components.
     if let Some(doubles) = used.last_mut() {

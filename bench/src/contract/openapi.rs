@@ -28,12 +28,12 @@ const COMPONENTS: &str = "#/components/";
 
 /// Returns the document with only these operations (such as `GET /user`) and the components to which they
 /// refer.
-pub(super) fn extract_operations(whole: &Value, operations: &[String]) -> Result<Value> {
+pub(super) fn extract_operations(document: &Value, operations: &[String]) -> Result<Value> {
     let mut paths = Map::new();
     for operation in operations {
         let (method, path) = operation.split_once(' ').context("an operation is a method and a path")?;
         let method = method.to_lowercase();
-        let found = &whole["paths"][path];
+        let found = &document["paths"][path];
         let there = found.get(&method).with_context(|| format!("the document has no {operation}"))?;
         let kept = paths.entry(path).or_insert_with(|| json!({}));
         kept[&method] = strip_descriptions(there, false);
@@ -51,13 +51,15 @@ pub(super) fn extract_operations(whole: &Value, operations: &[String]) -> Result
             continue;
         }
         let (kind, own) = name.split_once('/').context("a component has a kind and a name")?;
-        let there = whole["components"][kind].get(own);
+        let there = document["components"][kind].get(own);
         let there = there.with_context(|| format!("the document refers to {name} and has none"))?;
         let component = strip_descriptions(there, false);
         collect_references(&component, &mut open);
         components[kind][own] = component;
     }
-    Ok(json!({"openapi": whole["openapi"], "info": whole["info"], "paths": paths, "components": components}))
+    Ok(json!({
+        "openapi": document["openapi"], "info": document["info"], "paths": paths, "components": components,
+    }))
 }
 
 fn strip_descriptions(value: &Value, is_name_map: bool) -> Value {

@@ -7,10 +7,10 @@ use super::random::{SeededRandom, damage};
 use crate::bench::hard_diffs;
 
 /// Maximum size in bytes of a diff in the corpus. Larger diffs would only slow down the rounds.
-const MAX_BYTES: usize = 20_000;
+const MAX_DIFF_BYTES: usize = 20_000;
 
 /// The byte sequences with a meaning in a diff.
-const WORDS: &[&[u8]] = &[
+const DIFF_TOKENS: &[&[u8]] = &[
     b"diff --git a/x b/x\n",
     b"diff --cc x\n",
     b"--- a/x\n+++ b/x\n",
@@ -41,7 +41,7 @@ const WORDS: &[&[u8]] = &[
 pub(super) fn corpus() -> Result<Vec<Vec<u8>>> {
     let mut corpus: Vec<Vec<u8>> =
         hard_diffs::produce_case_diffs()?.into_iter().map(|case| case.diff).collect();
-    corpus.retain(|diff| diff.len() <= MAX_BYTES);
+    corpus.retain(|diff| diff.len() <= MAX_DIFF_BYTES);
     let mail = b"From 0123456789012345678901234567890123456789 Mon\nSubject: x\n\n---\n a | 2 +-\n\n";
     let mails: Vec<_> =
         corpus.iter().take(20).map(|diff| [&mail[..], diff, b"-- \n2.0\n\n"].concat()).collect();
@@ -55,7 +55,7 @@ pub(super) fn corpus() -> Result<Vec<Vec<u8>>> {
 /// Damages a random diff of the corpus, parses it, and checks the result.
 pub(super) fn run_round(corpus: &[Vec<u8>], random: &mut SeededRandom) {
     let mut input = random.choose(corpus).cloned().unwrap_or_default();
-    damage(&mut input, corpus, WORDS, random);
+    damage(&mut input, corpus, DIFF_TOKENS, random);
     let parsed = truing_diff::parse(&input);
     if let Some(error) = &parsed.error {
         assert!(error.byte <= input.len() && error.line >= 1, "an error outside of its input: {error}");

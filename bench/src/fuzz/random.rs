@@ -38,7 +38,7 @@ impl SeededRandom {
 
 /// Damages bytes at random: truncates, changes, drops, repeats or inserts bytes, or replaces the end with the
 /// end of another input. `words` are the byte sequences that have a meaning in this format.
-pub(crate) fn damage(bytes: &mut Vec<u8>, others: &[Vec<u8>], words: &[&[u8]], random: &mut SeededRandom) {
+pub(crate) fn damage(bytes: &mut Vec<u8>, others: &[Vec<u8>], tokens: &[&[u8]], random: &mut SeededRandom) {
     for _ in 0..=random.below(4) {
         match random.below(7) {
             0 => bytes.truncate(random.below(bytes.len() + 1)),
@@ -55,7 +55,7 @@ pub(crate) fn damage(bytes: &mut Vec<u8>, others: &[Vec<u8>], words: &[&[u8]], r
                 insert(bytes, &part, random);
             }
             4 => {
-                let word = random.choose(words).copied().unwrap_or_default();
+                let word = random.choose(tokens).copied().unwrap_or_default();
                 insert(bytes, word, random);
             }
             5 => {

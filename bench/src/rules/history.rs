@@ -15,7 +15,7 @@ use truing_diff::{FileDiff, FileStatus, RepoPath, added_ranges, parse};
 use truing_reader::InProcessReader;
 
 /// The arguments of git with which a review computes a diff.
-const DIFF: &[&str] = &["diff", "--no-color", "--no-ext-diff", "--no-textconv", "-M", "--full-index"];
+const DIFF_ARGS: &[&str] = &["diff", "--no-color", "--no-ext-diff", "--no-textconv", "-M", "--full-index"];
 /// The range of all lines of a file.
 const WHOLE_FILE_LINES: (u32, u32) = (1, u32::MAX);
 
@@ -64,7 +64,7 @@ impl GitHistory {
     ) -> Result<Option<Vec<RawFinding>>> {
         let parent = format!("{commit}^");
         let mut command = git_command(&self.dir);
-        command.args(DIFF).args([&parent, commit]).stderr(Stdio::null());
+        command.args(DIFF_ARGS).args([&parent, commit]).stderr(Stdio::null());
         let Ok(diff) = run_for_output(&mut command) else { return Ok(None) };
         let parsed = parse(&diff);
         if let Some(error) = parsed.error {

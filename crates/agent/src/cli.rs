@@ -51,7 +51,7 @@ const MESSAGE_QUEUE_CAPACITY: usize = 16;
 /// version.
 const MAX_QUOTED_CHARS: usize = 200;
 /// Maximum number of characters of a wrong version that an error quotes.
-const MAX_VERSION: usize = 40;
+const MAX_VERSION_CHARS: usize = 40;
 /// Random bytes in a run's token.
 const TOKEN_BYTES: usize = 32;
 
@@ -143,7 +143,7 @@ impl ClaudeCli {
             )));
         }
         if found != version {
-            let (found, required_version) = (clean_line(found, MAX_VERSION), version.to_owned());
+            let (found, required_version) = (clean_line(found, MAX_VERSION_CHARS), version.to_owned());
             return Err(ClaudeCliError::Version {
                 program: cli.program.clone(),
                 found_version: found,
@@ -204,13 +204,15 @@ impl ClaudeCli {
         &self,
         model: &dyn LanguageModel,
         tools: &dyn RunTools,
-        brief: &AgentRunInput,
+        run_input: &AgentRunInput,
         limits: &RunLimits,
-        judge: impl Fn(&F) -> Option<String> + Send,
+        check_report: impl Fn(&F) -> Option<String> + Send,
     ) -> AgentRunResult<F> {
-        let mut conversation =
-            CliConversation::new(ActiveAgentRun::new(model, tools, brief, *limits, judge), brief);
-        let end = match self.run_conversation(&mut conversation, brief, limits).await {
+        let mut conversation = CliConversation::new(
+            ActiveAgentRun::new(model, tools, run_input, *limits, check_report),
+            run_input,
+        );
+        let end = match self.run_conversation(&mut conversation, run_input, limits).await {
             Ok(end) => end,
             Err(error) => AgentRunEnd::ProgramFailed(error.to_string()),
         };
@@ -222,16 +224,16 @@ impl ClaudeCli {
     async fn run_conversation<F: ReportSchema, J: Fn(&F) -> Option<String> + Send>(
         &self,
         conversation: &mut CliConversation<'_, F, J>,
-        brief: &AgentRunInput,
+        run_input: &AgentRunInput,
         limits: &RunLimits,
     ) -> Result<AgentRunEnd, CommandError> {
         let token = SecretString::new(random_token()?);
         let (message_sender, message_receiver) = mpsc::channel(MESSAGE_QUEUE_CAPACITY);
         let relay = CliRelay::new(&token, conversation.offers(), message_sender);
-        let mut job = self.job(invocation::program_arguments(&brief.model, limits))?;
+        let mut job = self.job(invocation::program_arguments(&run_input.model, limits))?;
         job.variables = self.environment_variables(token.expose());
         let bounds = CommandLimits { time: limits.time, write_limit: None, keeps_whole_output: false };
-        let input = Some(wire::encode_task(&brief.review_text));
+        let input = Some(wire::encode_task(&run_input.review_text));
         let around =
             CommandIo { address_variables: &[BASE_URL_VARIABLE], input, output: CliStream::default() };
         // The result is always a permit, because the semaphore is never closed.

@@ -32,7 +32,7 @@ pub const EDIT: &str = "edit";
 /// Name of the tool that writes a whole file.
 pub const WRITE: &str = "write";
 /// Name of the tool that runs a command.
-const RUN: &str = "run";
+const RUN_TOOL: &str = "run";
 
 /// Default time limit of a command.
 pub const DEFAULT_COMMAND_TIME_LIMIT: Duration = Duration::from_secs(20 * 60);
@@ -134,12 +134,12 @@ impl FixerTools {
     /// # Errors
     /// [`FixerError`], most often because the sandbox is too weak.
     pub fn new(
-        reading: Box<dyn RunTools>,
+        read_tools: Box<dyn RunTools>,
         workspace: FixerWorkspace,
         sandbox_level: SandboxLevel,
     ) -> Result<Self, FixerError> {
         require_level(SandboxLevel::Full, sandbox_level)?;
-        Ok(Self { has_run_tool: true, ..Self::without_commands(reading, workspace)? })
+        Ok(Self { has_run_tool: true, ..Self::without_commands(read_tools, workspace)? })
     }
 
     /// Builds the tools without `run`, which need no sandbox.
@@ -189,7 +189,7 @@ impl FixerTools {
     }
 
     async fn run(&self, input: &Value) -> Result<String, FixerCallError> {
-        let RunInput { argv } = parse_input(RUN, input)?;
+        let RunInput { argv } = parse_input(RUN_TOOL, input)?;
         self.check_action(AgentAction::Run(&argv.iter().map(String::as_str).collect::<Vec<_>>()))?;
         self.search_secrets().await?;
         let printed = run::run_command(&self.workspace, &argv).await;
@@ -213,7 +213,7 @@ impl FixerTools {
 impl RunTools for FixerTools {
     fn tool_definitions(&self) -> Vec<ToolDefinition> {
         let mut offered = self.read_tools.tool_definitions();
-        offered.extend(own_tools().into_iter().filter(|tool| self.has_run_tool || tool.name != RUN));
+        offered.extend(own_tools().into_iter().filter(|tool| self.has_run_tool || tool.name != RUN_TOOL));
         offered
     }
 
@@ -227,7 +227,7 @@ impl RunTools for FixerTools {
                 let _turn = self.change_lock.lock().await;
                 self.write(input)
             }
-            RUN if self.has_run_tool => {
+            RUN_TOOL if self.has_run_tool => {
                 let _turn = self.change_lock.lock().await;
                 self.run(input).await
             }
@@ -283,7 +283,7 @@ fn own_tools() -> [ToolDefinition; 3] {
             json!(["path", "content"]),
         ),
         tool(
-            RUN,
+            RUN_TOOL,
             "Runs a command in the root of the repository and shows its exit code and the beginning and end \
              of what it prints. There is no shell and no network. Only some commands are allowed, such as \
              `git diff`, tests, and linters; a refusal says why.",

@@ -19,26 +19,25 @@ use crate::sandbox::SYSTEM;
 /// Maximum length of a chain of interpreters. The interpreter of a script may itself be a script.
 const MAX_INTERPRETERS: usize = 4;
 /// Maximum number of bytes that are read from the beginning of a script or a settings file.
-const MAX_HEAD: u64 = 4 << 10;
+const MAX_HEAD_BYTES: u64 = 4 << 10;
 /// The file that marks a folder as a virtual environment of Python.
 const VENV_FILE: &str = "pyvenv.cfg";
 /// Name of the folder of programs in an installation.
-const PROGRAMS: &str = "bin";
+const BIN_FOLDER: &str = "bin";
 /// The folders and files of an installation below its prefix (FHS 3.0, section 4).
 const INSTALLATION_PARTS: &[&str] =
-    &[PROGRAMS, "lib", "lib32", "lib64", "libexec", "include", "share", VENV_FILE];
-/// Further folders and files of a Go installation. The file [`GO_VERSION`] identifies such an installation.
-const GO_PARTS: &[&str] = &["src", "pkg", "misc", GO_VERSION, "go.env"];
+    &[BIN_FOLDER, "lib", "lib32", "lib64", "libexec", "include", "share", VENV_FILE];
+/// Further folders and files of a Go installation, which contains [`GO_VERSION_FILE`].
+const GO_PARTS: &[&str] = &["src", "pkg", "misc", GO_VERSION_FILE, "go.env"];
 /// The file that holds the version of a Go toolchain; its text begins with `go`.
-const GO_VERSION: &str = "VERSION";
+const GO_VERSION_FILE: &str = "VERSION";
 /// The users of this machine, with their homes in the sixth field (passwd(5)).
-const USERS: &str = "/etc/passwd";
-/// The folders whose subfolders are treated as users' home folders, even if [`USERS`] does not list them.
-const HOMES: [&str; 2] = ["/home", "/Users"];
-/// The manager of Rust toolchains.
+const USERS_FILE: &str = "/etc/passwd";
+/// Folders whose subfolders are treated as users' home folders, even if [`USERS_FILE`] lists none of them.
+const HOME_PARENTS: [&str; 2] = ["/home", "/Users"];
 const RUSTUP: &str = "rustup";
 /// The folder of Node.js modules.
-const MODULES: &str = "node_modules";
+const NODE_MODULES: &str = "node_modules";
 
 /// The machine's search path and home folder.
 #[derive(Clone, Debug, Default)]
@@ -107,9 +106,9 @@ impl MachinePaths {
             environment: virtual_environment(&file).map(Path::to_owned),
         };
         self.add_program_paths(&file, &mut installed.readable_paths, MAX_INTERPRETERS);
-        let programs = installed.readable_paths.iter().filter_map(|shown| match shown.ends_with(PROGRAMS) {
-            true => Some(shown.as_path()),
-            false => shown.parent().filter(|_| shown.is_symlink() && is_program(shown)),
+        let programs = installed.readable_paths.iter().filter_map(|path| match path.ends_with(BIN_FOLDER) {
+            true => Some(path.as_path()),
+            false => path.parent().filter(|_| path.is_symlink() && is_program(path)),
         });
         installed.path.extend(programs.map(Path::to_owned));
         // A link outside the shown folders is replaced by its target. The Python of a virtual environment
@@ -157,47 +156,47 @@ impl MachinePaths {
     }
 
     /// Adds the paths that a program needs.
-    fn add_program_paths(&self, file: &Path, read: &mut BTreeSet<PathBuf>, steps: usize) {
+    fn add_program_paths(&self, file: &Path, readable_paths: &mut BTreeSet<PathBuf>, steps: usize) {
         let Ok(real) = file.canonicalize() else { return };
         let environment = virtual_environment(file).and_then(|root| Some((root, root.canonicalize().ok()?)));
         if let Some((name, root)) = environment.filter(|(_, root)| !self.homes.contains(root)) {
-            add_links(name, read);
-            add_parts(&root, read);
+            add_links(name, readable_paths);
+            add_parts(&root, readable_paths);
             if let Some(home) = config_value(&read_file_start(&root.join(VENV_FILE)), "home") {
-                self.add_install_folder(&Path::new(&home).join("python3"), read);
+                self.add_install_folder(&Path::new(&home).join("python3"), readable_paths);
             }
         }
-        self.add_install_folder(&real, read);
+        self.add_install_folder(&real, readable_paths);
         let Some(interpreter) = script_interpreter(&real).filter(|_| steps > 0) else { return };
         let program = if interpreter.is_absolute() {
             Some(interpreter)
         } else {
             let named = interpreter.to_str().and_then(|name| self.find_program(name));
-            named.inspect(|program| add_interpreter_links(program, read))
+            named.inspect(|program| add_interpreter_links(program, readable_paths))
         };
         if let Some(program) = program {
-            self.add_program_paths(&program, read, steps - 1);
+            self.add_program_paths(&program, readable_paths, steps - 1);
         }
     }
 
     /// Adds the folder that a file was installed into, or the parts of it that belong to the installation.
-    fn add_install_folder(&self, file: &Path, read: &mut BTreeSet<PathBuf>) {
+    fn add_install_folder(&self, file: &Path, readable_paths: &mut BTreeSet<PathBuf>) {
         let Ok(file) = file.canonicalize() else { return };
         // A link in the project's tree may lead to any file of the machine, so a file that is not a program
         // is not shown.
         if !is_program(&file) || SYSTEM.iter().any(|folder| file.starts_with(folder)) {
             return;
         }
-        let modules = file.ancestors().filter(|folder| folder.file_name() == Some(OsStr::new(MODULES)));
+        let modules = file.ancestors().filter(|folder| folder.file_name() == Some(OsStr::new(NODE_MODULES)));
         let beside = file.parent();
-        let prefix = beside.filter(|folder| folder.ends_with(PROGRAMS)).and_then(Path::parent);
+        let prefix = beside.filter(|folder| folder.ends_with(BIN_FOLDER)).and_then(Path::parent);
         if let Some(modules) = modules.last().filter(|folder| !self.may_contain_other_files(folder)) {
-            read.insert(modules.to_owned());
+            readable_paths.insert(modules.to_owned());
         } else if let Some(prefix) = prefix.filter(|folder| !self.may_contain_other_files(folder)) {
-            add_parts(prefix, read);
+            add_parts(prefix, readable_paths);
         } else {
-            let programs = beside.filter(|it| it.ends_with(PROGRAMS) && !self.may_contain_other_files(it));
-            read.insert(programs.unwrap_or(&file).to_owned());
+            let programs = beside.filter(|it| it.ends_with(BIN_FOLDER) && !self.may_contain_other_files(it));
+            readable_paths.insert(programs.unwrap_or(&file).to_owned());
         }
     }
 
@@ -211,7 +210,7 @@ impl MachinePaths {
             .iter()
             .any(|home| home.starts_with(folder) || (folder.parent() == Some(home) && !is_environment));
         let is_home =
-            folder.parent().is_some_and(|parent| HOMES.iter().any(|homes| parent == Path::new(homes)));
+            folder.parent().is_some_and(|parent| HOME_PARENTS.iter().any(|homes| parent == Path::new(homes)));
         is_of_home || is_home || is_near_root
     }
 }
@@ -222,15 +221,15 @@ fn virtual_environment(file: &Path) -> Option<&Path> {
 }
 
 /// Adds the symbolic links in a folder's path, because scripts in the folder may refer to this path.
-fn add_links(folder: &Path, read: &mut BTreeSet<PathBuf>) {
+fn add_links(folder: &Path, readable_paths: &mut BTreeSet<PathBuf>) {
     for path in folder.ancestors().filter(|path| path.is_symlink()) {
-        read.insert(path.to_owned());
+        readable_paths.insert(path.to_owned());
     }
 }
 
 /// Adds the chain of symbolic links from an interpreter's name, such as `python`, to its file. If the file
 /// has the same name, adds nothing.
-fn add_interpreter_links(program: &Path, read: &mut BTreeSet<PathBuf>) {
+fn add_interpreter_links(program: &Path, readable_paths: &mut BTreeSet<PathBuf>) {
     if program.canonicalize().is_ok_and(|real| real.file_name() == program.file_name()) {
         return;
     }
@@ -241,20 +240,21 @@ fn add_interpreter_links(program: &Path, read: &mut BTreeSet<PathBuf>) {
         let Some(link) = link else { return };
         next = std::fs::read_link(&link).ok().and_then(|to| Some(link.parent()?.join(to)));
         if !SYSTEM.iter().any(|folder| link.starts_with(folder)) {
-            read.insert(link);
+            readable_paths.insert(link);
         }
     }
 }
 
 /// Adds the folders below a prefix that belong to an installation, but no other content of the prefix.
-fn add_parts(root: &Path, read: &mut BTreeSet<PathBuf>) {
+fn add_parts(root: &Path, readable_paths: &mut BTreeSet<PathBuf>) {
     let go: &[&str] = if is_go(root) { GO_PARTS } else { &[] };
-    read.extend(INSTALLATION_PARTS.iter().chain(go).map(|part| root.join(part)).filter(|part| part.exists()));
+    let parts = INSTALLATION_PARTS.iter().chain(go).map(|part| root.join(part));
+    readable_paths.extend(parts.filter(|part| part.exists()));
 }
 
 /// Returns true for a Go toolchain: a folder with its version, its program and the sources of its runtime.
 fn is_go(root: &Path) -> bool {
-    let version = read_file_start(&root.join(GO_VERSION));
+    let version = read_file_start(&root.join(GO_VERSION_FILE));
     let is_version = version
         .strip_prefix("go")
         .is_some_and(|version| version.starts_with(|digit: char| digit.is_ascii_digit()));
@@ -263,7 +263,7 @@ fn is_go(root: &Path) -> bool {
 
 /// Returns the home folders in `/etc/passwd`, except `/` and folders of the system.
 fn list_home_folders() -> Vec<PathBuf> {
-    let users = std::fs::read_to_string(USERS).unwrap_or_default();
+    let users = std::fs::read_to_string(USERS_FILE).unwrap_or_default();
     let homes = users.lines().filter_map(|line| line.split(':').nth(5)).map(PathBuf::from);
     let homes =
         homes.filter(|home| home.parent().is_some() && !SYSTEM.iter().any(|folder| home.starts_with(folder)));
@@ -303,7 +303,7 @@ fn read_file_start(file: &Path) -> String {
     if file.metadata().is_ok_and(|found| found.is_file())
         && let Ok(file) = File::open(file)
     {
-        let _ = file.take(MAX_HEAD).read_to_end(&mut bytes);
+        let _ = file.take(MAX_HEAD_BYTES).read_to_end(&mut bytes);
     }
     String::from_utf8_lossy(&bytes).into_owned()
 }

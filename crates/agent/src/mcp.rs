@@ -233,11 +233,11 @@ impl ServerHandler for ToolsetHandler {
 }
 
 /// Converts a tool to the type of `rmcp`.
-fn to_rmcp_tool(offer: McpTool) -> Tool {
-    let ToolHints { read_only, destructive, idempotent, open_world } = offer.hints;
-    let mut tool = Tool::new(offer.name, offer.description, schema_object(offer.input_schema));
-    tool.title = Some(offer.title);
-    tool.output_schema = offer.output_schema.map(|schema| schema_object(schema).into());
+fn to_rmcp_tool(mcp_tool: McpTool) -> Tool {
+    let ToolHints { read_only, destructive, idempotent, open_world } = mcp_tool.hints;
+    let mut tool = Tool::new(mcp_tool.name, mcp_tool.description, schema_object(mcp_tool.input_schema));
+    tool.title = Some(mcp_tool.title);
+    tool.output_schema = mcp_tool.output_schema.map(|schema| schema_object(schema).into());
     tool.annotations = Some(ToolAnnotations::from_raw(
         None,
         Some(read_only),

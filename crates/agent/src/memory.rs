@@ -45,9 +45,9 @@ const MAX_NAME_CHARS: usize = 64;
 const MAX_DESCRIPTION_CHARS: usize = 300;
 /// Maximum number of notes that are shown; the others are counted.
 const MAX_NOTES: usize = 10;
-/// Maximum number of characters of a note. `MAX_SHOWN_CHARS` is the maximum for a name in a note.
+/// Maximum number of characters of a note. `MAX_QUOTED_NAME_CHARS` is the maximum for a name in a note.
 const MAX_NOTE_CHARS: usize = 200;
-const MAX_SHOWN_CHARS: usize = 80;
+const MAX_QUOTED_NAME_CHARS: usize = 80;
 
 /// The possible files of a repository's memory; the first that exists is used.
 pub const MEMORY_FILES: [&str; 3] = ["CLAUDE.md", ".claude/CLAUDE.md", AGENTS_FILE];
@@ -235,7 +235,7 @@ impl LayeredMemory {
         let mut memory = self.clone();
         let (mut bytes, mut own) = (0, 0);
         for PathInstruction { origin, owner, repos: _, paths, text } in instructions {
-            let origin = line::clean_line(origin, MAX_SHOWN_CHARS);
+            let origin = line::clean_line(origin, MAX_QUOTED_NAME_CHARS);
             if bytes + text.len() > MAX_INSTRUCTIONS_BYTES {
                 let most = MAX_INSTRUCTIONS_BYTES;
                 let note = format!(
@@ -339,7 +339,7 @@ impl MemoryBuilder {
     }
 
     fn add_memory_file(&mut self, file: &MemoryFile) {
-        let path = line::clean_line(&file.path, MAX_SHOWN_CHARS);
+        let path = line::clean_line(&file.path, MAX_QUOTED_NAME_CHARS);
         if let Some((first, _)) = &self.memory {
             if path == AGENTS_FILE {
                 return;
@@ -353,7 +353,7 @@ impl MemoryBuilder {
             Err(why) => return self.add_omitted_file(&path, why),
         };
         for import in import_paths(text) {
-            let import = line::clean_line(import, MAX_SHOWN_CHARS);
+            let import = line::clean_line(import, MAX_QUOTED_NAME_CHARS);
             self.notes.push(format!(
                 "`{path}`: the import `{import}` is not followed: only the text of the file itself is used"
             ));
@@ -370,7 +370,7 @@ impl MemoryBuilder {
     }
 
     fn add_omitted_file(&mut self, path: &str, reason: impl fmt::Display) {
-        let path = line::clean_line(path, MAX_SHOWN_CHARS);
+        let path = line::clean_line(path, MAX_QUOTED_NAME_CHARS);
         self.notes.push(line::clean_line(&format!("`{path}` is left out: {reason}"), MAX_NOTE_CHARS));
     }
 }
@@ -388,7 +388,7 @@ fn parse_skill(layer: MemoryLayer, folder: &str, file: &MemoryFile) -> Result<Sk
     if name.is_empty() || name.len() > MAX_NAME_CHARS || !name.chars().all(is_letter) {
         return Err(format!(
             "its name `{}` is invalid: use letters, digits, `-` and `_`",
-            line::clean_line(&name, MAX_SHOWN_CHARS)
+            line::clean_line(&name, MAX_QUOTED_NAME_CHARS)
         ));
     }
     let description = line::clean_line(&description.unwrap_or_default(), MAX_DESCRIPTION_CHARS);

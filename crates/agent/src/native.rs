@@ -41,11 +41,11 @@ pub async fn run(
 pub async fn run_with_report_check<F: ReportSchema>(
     model: &dyn LanguageModel,
     tools: &dyn RunTools,
-    brief: &AgentRunInput,
+    run_input: &AgentRunInput,
     limits: &RunLimits,
     check_report: impl Fn(&F) -> Option<String> + Send,
 ) -> AgentRunResult<F> {
-    let mut turns = turns::ActiveAgentRun::new(model, tools, brief, *limits, check_report);
+    let mut turns = turns::ActiveAgentRun::new(model, tools, run_input, *limits, check_report);
     let end = tokio::time::timeout(limits.time, turns.run_turns()).await;
     turns.finish_run(end.unwrap_or(AgentRunEnd::Limit(RunLimit::Time))).await
 }

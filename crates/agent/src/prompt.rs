@@ -206,22 +206,22 @@ impl PromptLibrary {
     fn add_parts<'a>(
         &'a self,
         module: &'a PromptModule,
-        parts: &mut Vec<&'a PromptModule>,
+        collected_modules: &mut Vec<&'a PromptModule>,
     ) -> Result<(), PromptProblem> {
         // The limit also bounds the depth of the recursion, because the list contains every module on the
         // current include path.
-        if parts.len() >= MAX_MODULES_PER_PROMPT {
+        if collected_modules.len() >= MAX_MODULES_PER_PROMPT {
             return Err(module.problem(1, PromptProblemKind::TooManyParts(MAX_MODULES_PER_PROMPT)));
         }
-        parts.push(module);
+        collected_modules.push(module);
         for name in &module.includes {
             let wrong = |what| module.problem(module.includes_line, what);
             let included =
                 self.modules.get(name).ok_or_else(|| wrong(PromptProblemKind::NoSuchModule(name.clone())))?;
-            if parts.iter().any(|part| part.name == *name) {
+            if collected_modules.iter().any(|part| part.name == *name) {
                 return Err(wrong(PromptProblemKind::IncludedTwice(name.clone())));
             }
-            self.add_parts(included, parts)?;
+            self.add_parts(included, collected_modules)?;
         }
         Ok(())
     }
@@ -252,7 +252,7 @@ impl ComposedPrompt<'_> {
     ///
     /// # Errors
     /// [`PromptError::Values`], with every value that is missing, unknown or of the wrong type.
-    pub fn render(&self, values: &PromptValues, fence: &DataBoundary) -> Result<String, PromptError> {
+    pub fn render(&self, values: &PromptValues, boundary: &DataBoundary) -> Result<String, PromptError> {
         let mut problems = Vec::new();
         let mut filled = BTreeMap::new();
         for part in &self.modules {
@@ -260,7 +260,7 @@ impl ComposedPrompt<'_> {
                 let given = values.get(name).or(variable.default.as_deref());
                 let shown = match given {
                     None => Err(PromptProblemKind::NotGiven(name.clone())),
-                    Some(value) => fence.render_value(name, variable.kind, value),
+                    Some(value) => boundary.render_value(name, variable.kind, value),
                 };
                 match shown {
                     Ok(shown) => drop(filled.insert(name.as_str(), shown)),

@@ -39,17 +39,17 @@ use meter::{ByteMeter, MeteredStream};
 /// Maximum number of connections at once.
 const MAX_CONNECTIONS: usize = 128;
 /// Maximum number of bytes transferred by all connections together, in both directions.
-const MAX_BYTES: u64 = 16 << 30;
+const MAX_TRANSFERRED_BYTES: u64 = 16 << 30;
 /// Timeout for resolving a name, and timeout for establishing a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
 /// Timeout for reading the head of a request.
 const REQUEST_HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 /// Maximum number of bytes of a request's head.
-const MAX_HEAD: usize = 32 << 10;
+const MAX_REQUEST_HEAD_BYTES: usize = 32 << 10;
 /// Maximum number of entries in the report of attempts.
 const MAX_RECORDED_ATTEMPTS: usize = 256;
 /// Maximum number of characters of a host's name.
-const MAX_HOST: usize = 255;
+const MAX_HOST_CHARS: usize = 255;
 /// Hop-by-hop headers, which are not passed on.
 const HOP_BY_HOP_HEADERS: [HeaderName; 7] =
     [CONNECTION, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE];
@@ -80,14 +80,14 @@ pub enum ConnectionRefusal {
 impl ConnectionRefusal {
     /// Describes the refusal as the end of a sentence whose subject is the host. `key` is the configuration
     /// key that lists the allowed hosts.
-    pub fn to_message(&self, key: &str) -> String {
+    pub fn to_message(&self, config_key: &str) -> String {
         match self {
-            Self::NotListed => format!("is not listed in `{key}`"),
+            Self::NotListed => format!("is not listed in `{config_key}`"),
             Self::NotTls => "may be reached only by TLS".to_owned(),
             Self::NotPublic => "has no public address".to_owned(),
             Self::OtherHost => "does not match the host in the client's TLS handshake".to_owned(),
             Self::Method => "may receive only read requests (GET or HEAD)".to_owned(),
-            Self::TooMuch => format!("would have sent more than {} GiB in all", MAX_BYTES >> 30),
+            Self::TooMuch => format!("would have sent more than {} GiB in all", MAX_TRANSFERRED_BYTES >> 30),
             Self::Unreachable(why) => format!("cannot be reached: {why}"),
         }
     }
@@ -139,12 +139,12 @@ struct ProxyState {
 impl EgressProxy {
     /// Returns a proxy that connects only to these hosts. `key` is the configuration key that lists the
     /// hosts.
-    pub(crate) fn new(allowed_hosts: Vec<AllowedHost>, key: impl Into<String>) -> Self {
+    pub(crate) fn new(allowed_hosts: Vec<AllowedHost>, config_key: impl Into<String>) -> Self {
         Self(Arc::new(ProxyState {
             allowed_hosts,
-            key: key.into(),
+            key: config_key.into(),
             connections: Arc::new(Semaphore::new(MAX_CONNECTIONS)),
-            meter: Arc::new(ByteMeter::new(MAX_BYTES)),
+            meter: Arc::new(ByteMeter::new(MAX_TRANSFERRED_BYTES)),
             attempts: Mutex::default(),
         }))
     }
@@ -192,7 +192,7 @@ impl EgressProxy {
         let served = server::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(REQUEST_HEAD_TIMEOUT)
-            .max_buf_size(MAX_HEAD)
+            .max_buf_size(MAX_REQUEST_HEAD_BYTES)
             .serve_connection(TokioIo::new(stream), service)
             .with_upgrades();
         // The error is ignored, because it is usually caused by a client that does not use HTTP. Such a
@@ -316,7 +316,7 @@ impl EgressProxy {
     /// Counts an attempt to connect, and returns the meter that counts the bytes of this host and port.
     fn record_access(&self, host: &str, port: u16, refusal: Option<ConnectionRefusal>) -> Arc<ByteMeter> {
         let mut seen = self.0.attempts.lock().unwrap_or_else(PoisonError::into_inner);
-        let key = (host.chars().take(MAX_HOST).collect(), port, refusal);
+        let key = (host.chars().take(MAX_HOST_CHARS).collect(), port, refusal);
         let key = match seen.len() {
             0..MAX_RECORDED_ATTEMPTS => key,
             _ if seen.contains_key(&key) => key,

@@ -30,16 +30,16 @@ impl AgentRuntime {
         tools: &'a dyn RunTools,
         brief: &'a AgentRunInput,
         limits: &'a RunLimits,
-        judge: impl Fn(&F) -> Option<String> + Send + 'a,
+        check_report: impl Fn(&F) -> Option<String> + Send + 'a,
     ) -> Pin<Box<dyn Future<Output = AgentRunResult<F>> + Send + 'a>> {
         Box::pin(async move {
             let (brief, tools) = (outgoing_text::redact_brief(brief), outgoing_text::SanitizedTools(tools));
             match self {
                 Self::Native => {
-                    Box::pin(native::run_with_report_check(model, &tools, &brief, limits, judge)).await
+                    Box::pin(native::run_with_report_check(model, &tools, &brief, limits, check_report)).await
                 }
                 Self::Cli(cli) => {
-                    Box::pin(cli.run_with_report_check(model, &tools, &brief, limits, judge)).await
+                    Box::pin(cli.run_with_report_check(model, &tools, &brief, limits, check_report)).await
                 }
             }
         })

@@ -153,11 +153,11 @@ pub fn detect_level(folder: &Path) -> SandboxLevel {
 /// `None` if the job was not killed for a limit. The limit and the value are read from the helper's exit code
 /// and the end of its error stream. A program inside the sandbox can forge this report, but the forged report
 /// affects only the program's own job.
-pub fn exceeded_limit(code: Option<i32>, errors: &[u8]) -> Option<(SandboxLimit, String)> {
+pub fn exceeded_limit(code: Option<i32>, stderr: &[u8]) -> Option<(SandboxLimit, String)> {
     if code != Some(i32::from(LIMIT_EXCEEDED_EXIT_CODE)) {
         return None;
     }
-    let errors = String::from_utf8_lossy(errors);
+    let errors = String::from_utf8_lossy(stderr);
     let (_, line) = errors.trim_end().rsplit_once(HELPER_MESSAGE_PREFIX)?;
     let (bound, seen) = watch::parse_exceeded(line)?;
     Some((bound, seen.to_owned()))

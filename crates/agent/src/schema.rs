@@ -45,7 +45,7 @@ pub const MAX_CODE_BYTES: usize = 4 << 10;
 pub const MAX_NAME_CHARS: usize = 60;
 /// Maximum number of findings in all reports of a run together. The same limit applies to verdicts on ///
 /// findings of earlier reviews. Further findings are only counted. Further verdicts are ignored.
-const MAX_ITEMS: usize = 200;
+const MAX_REPORTED_ITEMS: usize = 200;
 
 /// One call of `report`.
 #[derive(Clone, PartialEq, Debug, Default)]
@@ -74,16 +74,16 @@ pub struct UncheckedFindings {
 impl UncheckedFindings {
     /// Adds the items of another report.
     pub fn add(&mut self, report: Self) {
-        let room = MAX_ITEMS.saturating_sub(self.findings.len());
+        let room = MAX_REPORTED_ITEMS.saturating_sub(self.findings.len());
         let beyond = report.findings.len().saturating_sub(room);
         self.findings.extend(report.findings.into_iter().take(room));
         self.malformed = self.malformed.saturating_add(report.malformed);
         let beyond = u32::try_from(beyond).unwrap_or(u32::MAX);
         self.excess_count = self.excess_count.saturating_add(report.excess_count).saturating_add(beyond);
         self.verdicts.extend(report.verdicts);
-        self.verdicts.truncate(MAX_ITEMS);
+        self.verdicts.truncate(MAX_REPORTED_ITEMS);
         self.walkthrough.extend(report.walkthrough);
-        self.walkthrough.truncate(MAX_ITEMS);
+        self.walkthrough.truncate(MAX_REPORTED_ITEMS);
     }
 }
 
@@ -249,7 +249,7 @@ pub fn read_findings(input: &Value) -> Result<FindingsReport, MalformedReport> {
     };
     let mut first_wrong = None;
     for value in found {
-        if items.findings.len() >= MAX_ITEMS {
+        if items.findings.len() >= MAX_REPORTED_ITEMS {
             items.excess_count = items.excess_count.saturating_add(1);
             continue;
         }

@@ -21,8 +21,8 @@ use truing_reader::{FileOpenError, MAX_FILE_BYTES, open_regular};
 /// is complete. If the machine stops before that, the temporary file remains and `git status` lists it.
 const TEMPORARY_FILE_PREFIX: &str = ".truing-fix-";
 /// Mode of new files, before the process's umask; the next constant is the mode of new folders.
-const NEW_FILE: u32 = 0o666;
-const NEW_FOLDER: u32 = 0o777;
+const NEW_FILE_MODE: u32 = 0o666;
+const NEW_FOLDER_MODE: u32 = 0o777;
 
 /// The reason that a file stays unchanged.
 #[derive(Debug, thiserror::Error)]
@@ -147,7 +147,7 @@ impl WritableTree {
         self.create_folders(path)?;
         let (folder, name) = self.open_parent(path)?;
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let mut file = File::from(openat(&folder, name, flags, Mode::from_raw_mode(NEW_FILE))?);
+        let mut file = File::from(openat(&folder, name, flags, Mode::from_raw_mode(NEW_FILE_MODE))?);
         let written = file.write_all(bytes);
         if written.is_err() {
             // Removes the partial file, because it is useless.
@@ -163,7 +163,7 @@ impl WritableTree {
         for end in ends {
             let above = RepoPath::from_bytes(bytes.get(..end).unwrap_or_default());
             let (folder, name) = self.open_parent(&above)?;
-            match mkdirat(&folder, name, Mode::from_raw_mode(NEW_FOLDER)) {
+            match mkdirat(&folder, name, Mode::from_raw_mode(NEW_FOLDER_MODE)) {
                 Ok(()) | Err(Errno::EXIST) => {}
                 Err(error) => return Err(error.into()),
             }
@@ -173,10 +173,10 @@ impl WritableTree {
 
     /// Removes the temporary file that a killed process has left in the folder of the file `path`. The name
     /// identifies the temporary file, because no other file has it.
-    pub fn remove_temporary(&self, path: &RepoPath, process: u32) {
+    pub fn remove_temporary(&self, path: &RepoPath, process_id: u32) {
         if let Ok((folder, _)) = self.open_parent(path) {
             // The error is ignored, because usually there is no such file, and a leftover is harmless.
-            let _ = unlinkat(&folder, temporary_name(process).as_str(), AtFlags::empty());
+            let _ = unlinkat(&folder, temporary_name(process_id).as_str(), AtFlags::empty());
         }
     }
 
@@ -207,8 +207,8 @@ impl WritableTree {
 }
 
 /// Returns the name that a process gives to a file until it is complete.
-fn temporary_name(process: u32) -> String {
-    format!("{TEMPORARY_FILE_PREFIX}{process}")
+fn temporary_name(process_id: u32) -> String {
+    format!("{TEMPORARY_FILE_PREFIX}{process_id}")
 }
 
 /// Returns true for the name of a temporary file whose process does not exist, or is this process.

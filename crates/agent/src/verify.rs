@@ -216,8 +216,12 @@ impl Verifier {
     /// [`SandboxError::TooWeak`] if the level is below [`SandboxLevel::Full`], even if the configuration
     /// accepts weaker levels elsewhere. Only this level has a separate network, which is needed to restrict
     /// the network access of the setup and the checks.
-    pub fn new(plan: VerifyPlan, cache: SetupCache, reached: SandboxLevel) -> Result<Self, VerifyError> {
-        require_level(SandboxLevel::Full, reached)?;
+    pub fn new(
+        plan: VerifyPlan,
+        cache: SetupCache,
+        reached_level: SandboxLevel,
+    ) -> Result<Self, VerifyError> {
+        require_level(SandboxLevel::Full, reached_level)?;
         Ok(Self { plan, cache })
     }
 

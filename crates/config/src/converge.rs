@@ -115,11 +115,11 @@ pub enum ReviewerDetector {
 /// Value of `trigger` for reviewers that start by themselves.
 const NO_TRIGGER: &str = "none";
 /// Value of `trigger` that makes Truing request a review.
-const REQUEST: &str = "request";
+const REQUEST_TRIGGER: &str = "request";
 /// Value of `detector` with which Truing looks for reviews.
-const REVIEW: &str = "review";
+const REVIEW_DETECTOR: &str = "review";
 /// Prefix of a `detector` value that names a check run.
-const CHECK_RUN: &str = "check:";
+const CHECK_RUN_PREFIX: &str = "check:";
 
 /// A reviewer with built-in settings.
 struct KnownReviewer {
@@ -141,7 +141,7 @@ const KNOWN_REVIEWERS: [KnownReviewer; 2] = [
         // Copilot posts reviews and comments from different accounts. The first login is the account from
         // which a review must be requested.
         logins: &["copilot-pull-request-reviewer[bot]", "copilot-pull-request-reviewer", "Copilot"],
-        trigger: REQUEST,
+        trigger: REQUEST_TRIGGER,
         findings_pattern: None,
     },
 ];
@@ -155,7 +155,7 @@ fn known_reviewer(name: &str) -> Option<&'static KnownReviewer> {
 pub(super) fn reviewers_without_section(
     settings: &BTreeMap<String, EffectiveSetting>,
 ) -> impl Iterator<Item = String> {
-    let list = match settings.get(REVIEWERS).map(|setting| &setting.value) {
+    let list = match settings.get(REVIEWERS_KEY).map(|setting| &setting.value) {
         Some(ConfigValue::StringList(names)) => names.as_slice(),
         Some(_) | None => &[],
     };
@@ -178,7 +178,7 @@ pub(super) fn reviewer_default(name: &str, key: &str) -> ConfigValue {
 }
 
 /// Key that lists the reviewers in their order.
-const REVIEWERS: &str = "converge.reviewers";
+const REVIEWERS_KEY: &str = "converge.reviewers";
 
 pub(super) fn read_section(
     settings: &TypedSettings<'_>,
@@ -189,9 +189,9 @@ pub(super) fn read_section(
     // `converge.reviewers` does not list it.
     let others = section_names.into_iter().flatten().map(|name| read_reviewer(settings, name));
     let others: Vec<ReviewerConfig> = others.collect::<Result<_, _>>()?;
-    let listed = settings.list(REVIEWERS)?;
+    let listed = settings.list(REVIEWERS_KEY)?;
     if listed.is_empty() {
-        return Err(bad_value(settings, REVIEWERS, "must list at least one reviewer".to_owned()));
+        return Err(bad_value(settings, REVIEWERS_KEY, "must list at least one reviewer".to_owned()));
     }
     let reviewers = listed.into_iter().map(|name| match others.iter().find(|other| other.name == name) {
         _ if name == INTERNAL => Ok(ConfiguredReviewer::Internal),
@@ -201,7 +201,7 @@ pub(super) fn read_section(
                 "may contain only `{INTERNAL}`, `{}` and the NAME of each `[reviewer.NAME]`, not `{name}`",
                 KNOWN_REVIEWERS.map(|known| known.name).join("`, `")
             );
-            Err(bad_value(settings, REVIEWERS, wrong))
+            Err(bad_value(settings, REVIEWERS_KEY, wrong))
         }
     });
     let fixer = super::model::read_model_name(settings, FIXER, models)?;
@@ -271,11 +271,12 @@ fn read_reviewer(settings: &TypedSettings<'_>, name: &str) -> Result<ReviewerCon
             bad_value(settings, &path("logins"), "must list the accounts that the reviewer uses".to_owned())
         })?;
     let detector = match settings.name(&path("detector"))?.as_str() {
-        REVIEW => ReviewerDetector::Review,
-        text => match text.strip_prefix(CHECK_RUN).map(str::trim).filter(|run| !run.is_empty()) {
+        REVIEW_DETECTOR => ReviewerDetector::Review,
+        text => match text.strip_prefix(CHECK_RUN_PREFIX).map(str::trim).filter(|run| !run.is_empty()) {
             Some(run) => ReviewerDetector::CheckRun(run.to_owned()),
             None => {
-                let wrong = format!("must be `{REVIEW}`, or `{CHECK_RUN}` and a check run's name");
+                let wrong =
+                    format!("must be `{REVIEW_DETECTOR}`, or `{CHECK_RUN_PREFIX}` and a check run's name");
                 return Err(bad_value(settings, &path("detector"), wrong));
             }
         },
@@ -290,7 +291,7 @@ fn read_reviewer(settings: &TypedSettings<'_>, name: &str) -> Result<ReviewerCon
         logins,
         trigger: match settings.name(&path("trigger"))?.as_str() {
             NO_TRIGGER => ReviewerTrigger::Nothing,
-            REQUEST => ReviewerTrigger::Request,
+            REQUEST_TRIGGER => ReviewerTrigger::Request,
             text => ReviewerTrigger::Comment(text.to_owned()),
         },
         detector,
@@ -362,11 +363,11 @@ impl BugteamVariables {
             let text = environment.get(name).map(|text| text.to_string_lossy().trim().to_owned());
             text.filter(|text| !text.is_empty())
         };
-        let lifecycle = text(LIFECYCLE).map(|word| {
+        let lifecycle = text(LIFECYCLE_VARIABLE).map(|word| {
             let word = word.to_lowercase();
             WorkspaceOwnership::ALL.into_iter().find(|one| one.as_str() == word).ok_or_else(|| {
                 let wrong = format!("must be \"owned\", \"attach\" or \"auto\", not `{word}`");
-                let origin = ValueOrigin::ForeignVariable(LIFECYCLE.to_owned());
+                let origin = ValueOrigin::ForeignVariable(LIFECYCLE_VARIABLE.to_owned());
                 ConfigError::from(ConfigProblem::BadValue {
                     origin,
                     key: "--lifecycle".to_owned(),
@@ -385,7 +386,7 @@ impl BugteamVariables {
 }
 
 /// Variable with the [`WorkspaceOwnership`].
-const LIFECYCLE: &str = "BUGTEAM_TEAM_LIFECYCLE";
+const LIFECYCLE_VARIABLE: &str = "BUGTEAM_TEAM_LIFECYCLE";
 
 #[cfg(test)]
 mod tests;

@@ -45,7 +45,7 @@ pub(super) fn default_value(
                 Some(kind.map_err(|_| Box::new(ConfigProblem::KindMissing { name: name().to_owned() }))?)
             }
             ["forge", _, "token"] if has_token_of_gh(name(), environment, settings) => {
-                Some(ConfigValue::Secret(SecretSource::Env(TOKEN_OF_GH.to_owned())))
+                Some(ConfigValue::Secret(SecretSource::Env(GH_TOKEN_VARIABLE.to_owned())))
             }
             ["forge", _, of @ ("api_url" | "git_url" | "token" | "webhook_secret")] => {
                 Some(forge_default(name(), of, kind_of(name(), settings))?)
@@ -78,7 +78,7 @@ fn kind_of(name: &str, settings: &BTreeMap<String, EffectiveSetting>) -> ForgeKi
 }
 
 /// Variable that GitHub's own program `gh` reads its token from.
-const TOKEN_OF_GH: &str = "GH_TOKEN";
+const GH_TOKEN_VARIABLE: &str = "GH_TOKEN";
 
 /// Returns true if the forge is github.com, `GH_TOKEN` is set, and `GITHUB_TOKEN` is not. `gh` uses
 /// `GH_TOKEN` only for github.com. Therefore, Truing sends this token to another server only if the
@@ -95,7 +95,7 @@ fn has_token_of_gh(
     };
     kind_of(name, settings) == ForgeKind::Github
         && !["api_url", "git_url"].into_iter().any(is_elsewhere)
-        && is_set(TOKEN_OF_GH)
+        && is_set(GH_TOKEN_VARIABLE)
         && !is_set("GITHUB_TOKEN")
 }
 

@@ -14,12 +14,12 @@ use super::value::{FormattedDuration, MAX_HOSTS, NAME_PATTERN};
 use super::value_kind::scheme_prefix;
 
 /// Maximum width of a comment line in the commented file.
-const WIDTH: usize = 100;
+const MAX_COMMENT_WIDTH: usize = 100;
 
 /// Key that both generated files always set, because a server requires a forge.
 const FORGE_KIND_KEY: &str = "forge.NAME.kind";
 /// Key that both generated files set if a repository is given.
-const REPOSITORIES: &str = "forge.NAME.repositories";
+const REPOSITORIES_KEY: &str = "forge.NAME.repositories";
 
 /// Renders a configuration file with github.com as the forge. If `repository` (`owner/name`) is given, the
 /// file limits the server to this repository. All other keys are commented out, with their defaults.
@@ -40,7 +40,7 @@ pub fn commented_file(repository: Option<&str>) -> String {
         for (name, key) in keys::section_keys(section) {
             let (line_prefix, value) = match (key.path, repository) {
                 (FORGE_KIND_KEY, _) => ("", default_as_toml(key)),
-                (REPOSITORIES, Some(repository)) => ("", format!("[\"{repository}\"]")),
+                (REPOSITORIES_KEY, Some(repository)) => ("", format!("[\"{repository}\"]")),
                 _ => ("# ", default_as_toml(key)),
             };
             text += &format!("{}{line_prefix}{path}.{name} = {value}\n", render_comment(key.doc));
@@ -50,11 +50,11 @@ pub fn commented_file(repository: Option<&str>) -> String {
 }
 
 /// Keys in the short file, which must fit on one screen.
-const FIRST_KEYS: [&str; 10] = [
+const STARTER_FILE_KEYS: [&str; 10] = [
     FORGE_KIND_KEY,
     "forge.NAME.token",
     "forge.NAME.webhook_secret",
-    REPOSITORIES,
+    REPOSITORIES_KEY,
     "server.listen",
     "store.url",
     "review.runtime",
@@ -74,14 +74,14 @@ pub fn starter_file(repository: Option<&str>) -> String {
     for (section, _) in SECTIONS {
         let path = section.replace("NAME", named_section(section).map_or("", NamedSection::example));
         let keys: Vec<_> =
-            keys::section_keys(section).filter(|(_, key)| FIRST_KEYS.contains(&key.path)).collect();
+            keys::section_keys(section).filter(|(_, key)| STARTER_FILE_KEYS.contains(&key.path)).collect();
         if !keys.is_empty() {
             text.push('\n');
         }
         for (name, key) in keys {
             let (off, value) = match (key.path, repository) {
                 (FORGE_KIND_KEY, _) => ("", default_as_toml(key)),
-                (REPOSITORIES, Some(repository)) => ("", format!("[\"{repository}\"]")),
+                (REPOSITORIES_KEY, Some(repository)) => ("", format!("[\"{repository}\"]")),
                 _ => ("# ", default_as_toml(key)),
             };
             let first = key.doc.split_once(". ").map_or(key.doc, |(first, _)| first);
@@ -311,7 +311,7 @@ fn render_comment(text: &str) -> String {
     let mut lines = vec![String::from("#")];
     for word in text.split(' ') {
         match lines.last_mut() {
-            Some(line) if line.chars().count() + 1 + word.chars().count() <= WIDTH => {
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= MAX_COMMENT_WIDTH => {
                 *line += &format!(" {word}");
             }
             Some(_) | None => lines.push(format!("# {word}")),
@@ -571,7 +571,7 @@ fn type_in_words(kind: ValueKind) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{FIRST_KEYS, commented_file, starter_file};
+    use super::{STARTER_FILE_KEYS, commented_file, starter_file};
 
     #[test]
     fn the_commented_file_serves_the_repository_that_is_given_alone() {
@@ -581,7 +581,7 @@ mod tests {
         assert_eq!(with, without.replace(line, "forge.github.repositories = [\"ada/shop\"]\n"));
         for file in [starter_file(None), starter_file(Some("ada/shop"))] {
             let keys = file.lines().filter(|line| line.contains(" = ")).count();
-            assert_eq!(keys, FIRST_KEYS.len(), "{file}");
+            assert_eq!(keys, STARTER_FILE_KEYS.len(), "{file}");
             assert!(file.lines().count() < 40, "{file}");
         }
         assert!(starter_file(Some("ada/shop")).contains("\nforge.github.repositories = [\"ada/shop\"]\n"));

@@ -174,22 +174,23 @@ const PLANNED_PROVIDERS: &[&str] = &["aws", "bedrock"];
 /// Greatest id of a GitHub App: the largest integer that JSON numbers represent exactly.
 const MAX_APP_ID: i64 = (1 << 53) - 1;
 /// Range of retention times.
-const RETENTION_TIME: ValueKind =
+const RETENTION_RANGE: ValueKind =
     ValueKind::Duration(Duration::from_secs(24 * 60 * 60), Duration::from_secs(10 * 366 * 24 * 60 * 60));
 /// Range of prices per million tokens.
-const PRICE: ValueKind = ValueKind::Usd(truing_core::price::MAX_USD_PER_MILLION);
+const PRICE_RANGE: ValueKind = ValueKind::Usd(truing_core::price::MAX_USD_PER_MILLION);
 /// Range of budgets in dollars.
-const BUDGET: ValueKind = ValueKind::Usd(1_000_000);
+const BUDGET_RANGE: ValueKind = ValueKind::Usd(1_000_000);
 /// Range of delays, which may be zero.
-const DELAY: ValueKind = ValueKind::Duration(Duration::ZERO, Duration::from_secs(24 * 60 * 60));
+const DELAY_RANGE: ValueKind = ValueKind::Duration(Duration::ZERO, Duration::from_secs(24 * 60 * 60));
 /// Range of polling periods. A shorter period would make a process run in a busy loop.
-const PERIOD: ValueKind = ValueKind::Duration(Duration::from_millis(10), Duration::from_secs(60 * 60));
+const POLL_INTERVAL_RANGE: ValueKind =
+    ValueKind::Duration(Duration::from_millis(10), Duration::from_secs(60 * 60));
 
 /// Range of timeouts for programs and servers that a model depends on.
 const CALL_TIMEOUT_RANGE: ValueKind =
     ValueKind::Duration(Duration::from_millis(10), Duration::from_secs(10 * 60));
 /// Maximum number of bytes of a tool's output that a model receives.
-const MAX_OUTPUT: i64 = truing_core::agent::MAX_OUTPUT_BYTES as i64;
+const MAX_TOOL_OUTPUT_BYTES: i64 = truing_core::agent::MAX_OUTPUT_BYTES as i64;
 
 /// Range of timeouts for one task of an agent.
 const AGENT_TIMEOUT_RANGE: ValueKind =
@@ -323,7 +324,7 @@ pub const KEYS: &[ConfigKey] = &[
     },
     ConfigKey {
         path: "server.lease",
-        kind: PERIOD,
+        kind: POLL_INTERVAL_RANGE,
         default: KeyDefault::Text("60s"),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
@@ -332,7 +333,7 @@ pub const KEYS: &[ConfigKey] = &[
     },
     ConfigKey {
         path: "server.heartbeat",
-        kind: PERIOD,
+        kind: POLL_INTERVAL_RANGE,
         default: KeyDefault::Text("10s"),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
@@ -342,7 +343,7 @@ pub const KEYS: &[ConfigKey] = &[
     },
     ConfigKey {
         path: "server.poll",
-        kind: PERIOD,
+        kind: POLL_INTERVAL_RANGE,
         default: KeyDefault::Text("2s"),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
@@ -360,7 +361,7 @@ pub const KEYS: &[ConfigKey] = &[
     },
     ConfigKey {
         path: "server.sweep",
-        kind: PERIOD,
+        kind: POLL_INTERVAL_RANGE,
         default: KeyDefault::Text("5m"),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
@@ -531,7 +532,7 @@ pub const KEYS: &[ConfigKey] = &[
     },
     ConfigKey {
         path: "forge.NAME.settle",
-        kind: DELAY,
+        kind: DELAY_RANGE,
         default: KeyDefault::Text("30s"),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
@@ -855,7 +856,7 @@ pub const KEYS: &[ConfigKey] = &[
     },
     ConfigKey {
         path: "review.debounce",
-        kind: DELAY,
+        kind: DELAY_RANGE,
         default: KeyDefault::Text("15s"),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
@@ -864,7 +865,7 @@ pub const KEYS: &[ConfigKey] = &[
     },
     ConfigKey {
         path: "review.max_wait",
-        kind: DELAY,
+        kind: DELAY_RANGE,
         default: KeyDefault::Text("2m"),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
@@ -873,7 +874,7 @@ pub const KEYS: &[ConfigKey] = &[
     },
     ConfigKey {
         path: "review.quiet",
-        kind: DELAY,
+        kind: DELAY_RANGE,
         default: KeyDefault::Text("60s"),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
@@ -882,7 +883,7 @@ pub const KEYS: &[ConfigKey] = &[
     },
     ConfigKey {
         path: "review.storm_max",
-        kind: DELAY,
+        kind: DELAY_RANGE,
         default: KeyDefault::Text("30m"),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
@@ -891,7 +892,7 @@ pub const KEYS: &[ConfigKey] = &[
     },
     ConfigKey {
         path: "review.backoff",
-        kind: DELAY,
+        kind: DELAY_RANGE,
         default: KeyDefault::Text("30s"),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
@@ -900,7 +901,7 @@ pub const KEYS: &[ConfigKey] = &[
     },
     ConfigKey {
         path: "review.backoff_max",
-        kind: DELAY,
+        kind: DELAY_RANGE,
         default: KeyDefault::Text("30m"),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
@@ -1121,7 +1122,7 @@ pub const KEYS: &[ConfigKey] = &[
     },
     ConfigKey {
         path: "mcp.NAME.max_output",
-        kind: ValueKind::Integer(256, MAX_OUTPUT),
+        kind: ValueKind::Integer(256, MAX_TOOL_OUTPUT_BYTES),
         default: KeyDefault::Text("16384"),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
@@ -1729,7 +1730,7 @@ pub const KEYS: &[ConfigKey] = &[
     },
     ConfigKey {
         path: "budget.review_usd",
-        kind: BUDGET,
+        kind: BUDGET_RANGE,
         default: KeyDefault::Text("2.0"),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
@@ -1737,7 +1738,7 @@ pub const KEYS: &[ConfigKey] = &[
     },
     ConfigKey {
         path: "budget.pr_usd",
-        kind: BUDGET,
+        kind: BUDGET_RANGE,
         default: KeyDefault::Text("0.0"),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
@@ -1747,7 +1748,7 @@ pub const KEYS: &[ConfigKey] = &[
     },
     ConfigKey {
         path: "budget.pr_ask_usd",
-        kind: BUDGET,
+        kind: BUDGET_RANGE,
         default: KeyDefault::Text("0.0"),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
@@ -1759,7 +1760,7 @@ pub const KEYS: &[ConfigKey] = &[
     },
     ConfigKey {
         path: "budget.repo_day_usd",
-        kind: BUDGET,
+        kind: BUDGET_RANGE,
         default: KeyDefault::Text("5.0"),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
@@ -1769,7 +1770,7 @@ pub const KEYS: &[ConfigKey] = &[
     },
     ConfigKey {
         path: "budget.converge_usd",
-        kind: BUDGET,
+        kind: BUDGET_RANGE,
         default: KeyDefault::Text("10.0"),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
@@ -1778,7 +1779,7 @@ pub const KEYS: &[ConfigKey] = &[
     },
     ConfigKey {
         path: "budget.converge_day_usd",
-        kind: BUDGET,
+        kind: BUDGET_RANGE,
         default: KeyDefault::Text("0.0"),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
@@ -1787,7 +1788,7 @@ pub const KEYS: &[ConfigKey] = &[
     },
     ConfigKey {
         path: "budget.sync_usd",
-        kind: BUDGET,
+        kind: BUDGET_RANGE,
         default: KeyDefault::Text("5.0"),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
@@ -1796,7 +1797,7 @@ pub const KEYS: &[ConfigKey] = &[
     },
     ConfigKey {
         path: "budget.sync_day_usd",
-        kind: BUDGET,
+        kind: BUDGET_RANGE,
         default: KeyDefault::Text("0.0"),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
@@ -1805,7 +1806,7 @@ pub const KEYS: &[ConfigKey] = &[
     },
     ConfigKey {
         path: "budget.month_usd",
-        kind: BUDGET,
+        kind: BUDGET_RANGE,
         default: KeyDefault::Text("0.0"),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
@@ -1834,7 +1835,7 @@ pub const KEYS: &[ConfigKey] = &[
     },
     ConfigKey {
         path: "team.NAME.month_usd",
-        kind: BUDGET,
+        kind: BUDGET_RANGE,
         default: KeyDefault::Computed { description: "none: no limit", example: "200.0" },
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
@@ -1843,7 +1844,7 @@ pub const KEYS: &[ConfigKey] = &[
     },
     ConfigKey {
         path: "repo.NAME.day_usd",
-        kind: BUDGET,
+        kind: BUDGET_RANGE,
         default: KeyDefault::Computed { description: "`budget.repo_day_usd`", example: "10.0" },
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
@@ -1851,7 +1852,7 @@ pub const KEYS: &[ConfigKey] = &[
     },
     ConfigKey {
         path: "price.NAME.input",
-        kind: PRICE,
+        kind: PRICE_RANGE,
         default: KeyDefault::Computed {
             description: "none: this key is required, even if the price is \
             0",
@@ -1863,7 +1864,7 @@ pub const KEYS: &[ConfigKey] = &[
     },
     ConfigKey {
         path: "price.NAME.output",
-        kind: PRICE,
+        kind: PRICE_RANGE,
         default: KeyDefault::Computed {
             description: "none: this key is required, even if the price is \
             0",
@@ -1875,7 +1876,7 @@ pub const KEYS: &[ConfigKey] = &[
     },
     ConfigKey {
         path: "price.NAME.cache_read",
-        kind: PRICE,
+        kind: PRICE_RANGE,
         default: KeyDefault::Computed { description: "the price in `price.NAME.input`", example: "0" },
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
@@ -1883,7 +1884,7 @@ pub const KEYS: &[ConfigKey] = &[
     },
     ConfigKey {
         path: "price.NAME.cache_write_5m",
-        kind: PRICE,
+        kind: PRICE_RANGE,
         default: KeyDefault::Computed { description: "the price in `price.NAME.input`", example: "0" },
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
@@ -1891,7 +1892,7 @@ pub const KEYS: &[ConfigKey] = &[
     },
     ConfigKey {
         path: "price.NAME.cache_write_1h",
-        kind: PRICE,
+        kind: PRICE_RANGE,
         default: KeyDefault::Computed {
             description: "the price in `price.NAME.cache_write_5m`",
             example: "0",
@@ -2044,7 +2045,7 @@ pub const KEYS: &[ConfigKey] = &[
     ConfigKey {
         path: "sync.NAME.relax.lock_files",
         kind: ValueKind::Globs,
-        default: KeyDefault::Text(LOCK_FILES),
+        default: KeyDefault::Text(LOCK_FILE_GLOBS),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "Globs of the files that the commands of `relax.lock` may change. The job's change includes \
@@ -2368,7 +2369,7 @@ pub const KEYS: &[ConfigKey] = &[
     },
     ConfigKey {
         path: "retention.runs",
-        kind: RETENTION_TIME,
+        kind: RETENTION_RANGE,
         default: KeyDefault::Text("90d"),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
@@ -2378,7 +2379,7 @@ pub const KEYS: &[ConfigKey] = &[
     },
     ConfigKey {
         path: "retention.audit",
-        kind: RETENTION_TIME,
+        kind: RETENTION_RANGE,
         default: KeyDefault::Text("400d"),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
@@ -2404,7 +2405,7 @@ pub(crate) fn section_keys(section: &str) -> impl Iterator<Item = (&'static str,
 }
 
 /// Globs of files in which package managers record the selected versions.
-const LOCK_FILES: &str = "**/Cargo.lock,**/package-lock.json,**/npm-shrinkwrap.json,**/yarn.lock,\
+const LOCK_FILE_GLOBS: &str = "**/Cargo.lock,**/package-lock.json,**/npm-shrinkwrap.json,**/yarn.lock,\
     **/pnpm-lock.yaml,**/bun.lock,**/bun.lockb,\
     **/uv.lock,**/poetry.lock,**/pdm.lock,**/Pipfile.lock,**/pylock.toml";
 
@@ -2438,18 +2439,18 @@ pub(crate) fn nearest_key(path: &[&str]) -> String {
     let score = |candidate: &str| {
         // A key with the same number of parts gets a bonus, because an unknown path is most likely a
         // misspelled path of the same length.
-        let same_depth = if candidate.split('.').count() == path.len() { SAME_DEPTH } else { 0.0 };
+        let same_depth = if candidate.split('.').count() == path.len() { SAME_DEPTH_BONUS } else { 0.0 };
         let last = candidate.rsplit('.').next();
-        let misplaced = if last == path.last().copied() { SAME_NAME } else { 0.0 };
+        let misplaced = if last == path.last().copied() { SAME_NAME_SIMILARITY } else { 0.0 };
         same_depth + strsim::normalized_damerau_levenshtein(&given, candidate).max(misplaced)
     };
     named.max_by(|a, b| score(a).total_cmp(&score(b))).unwrap_or_default()
 }
 
 /// Minimum similarity, from 0 to 1, of a known key whose last part equals the last part of the unknown path.
-const SAME_NAME: f64 = 0.9;
+const SAME_NAME_SIMILARITY: f64 = 0.9;
 /// Bonus of a known path that has as many parts as the unknown path.
-const SAME_DEPTH: f64 = 0.2;
+const SAME_DEPTH_BONUS: f64 = 0.2;
 
 /// The sections whose path contains `NAME`. It stands for a user-defined name, or a name that exists
 /// elsewhere, such as a repository's.

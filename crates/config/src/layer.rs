@@ -113,7 +113,7 @@ pub(crate) fn read_file_layer(
 const MAX_NAME_CHARS: usize = 60;
 
 /// First part of the path of a tool's section.
-const TOOL: &str = "tool";
+const TOOL_SECTION: &str = "tool";
 /// Key of a `[[tool]]` that contains the tool's name. In a `[tool.NAME]`, this key is invalid.
 const TOOL_NAME_KEY: &str = "name";
 
@@ -142,18 +142,21 @@ impl LayerBuilder<'_> {
         match (keys::find_node(&path), value.get_ref()) {
             (Some(KeyNode::Key(key)), _) => self.read_key(&path, key, start, value),
             (Some(KeyNode::Section), DeValue::Table(section)) => self.read_section(&path, start, section),
-            (Some(KeyNode::Section), DeValue::Array(tools)) if path == [TOOL] => self.read_tools(tools),
+            (Some(KeyNode::Section), DeValue::Array(tools)) if path == [TOOL_SECTION] => {
+                self.read_tools(tools)
+            }
             // An unknown name in `[model]` is a section `[model.NAME]` only if its value is a table.
             // Otherwise it is a misspelt key.
             (Some(KeyNode::Section), _) if matches!(path.as_slice(), ["model", _]) => {
                 self.report_unknown(&path, start, None);
             }
             (Some(KeyNode::Section), value) => {
-                let forms = if path.first() == Some(&TOOL) { ", as `[[tool]]` or `[tool.NAME]`" } else { "" };
+                let forms =
+                    if path.first() == Some(&TOOL_SECTION) { ", as `[[tool]]` or `[tool.NAME]`" } else { "" };
                 let wrong = format!("must be a table{forms}; it is of type {}", value.type_str());
                 self.report_bad_value(start, &path, wrong);
             }
-            (None, _) if matches!(path.as_slice(), [TOOL, _, TOOL_NAME_KEY]) => {
+            (None, _) if matches!(path.as_slice(), [TOOL_SECTION, _, TOOL_NAME_KEY]) => {
                 let wrong = "must not be set: the header `[tool.NAME]` gives the name; only a `[[tool]]` \
                     has the key `name`";
                 self.report_bad_value(start, &path, wrong.to_owned());
@@ -171,7 +174,7 @@ impl LayerBuilder<'_> {
                 let of = tool.get_ref().type_str();
                 self.report_bad_value(
                     start,
-                    &[TOOL],
+                    &[TOOL_SECTION],
                     format!("must contain only tables; one entry is of type {of}"),
                 );
                 continue;
@@ -185,7 +188,7 @@ impl LayerBuilder<'_> {
                 let of = written.get_ref().type_str();
                 self.report_bad_value(
                     origin,
-                    &[TOOL, TOOL_NAME_KEY],
+                    &[TOOL_SECTION, TOOL_NAME_KEY],
                     format!("must be a string; it is of type {of}"),
                 );
                 continue;
@@ -207,12 +210,18 @@ impl LayerBuilder<'_> {
                 let word = key.get_ref().as_ref();
                 // If a `[tool.NAME]` follows a `[[tool]]`, TOML reads it as a table inside the last
                 // `[[tool]]`.
-                if value.get_ref().as_table().is_some() && keys::find_node(&[TOOL, name, word]).is_none() {
+                if value.get_ref().as_table().is_some()
+                    && keys::find_node(&[TOOL_SECTION, name, word]).is_none()
+                {
                     let wrong = "belongs to the last `[[tool]]` in TOML: write all tools of a file as \
                         `[[tool]]`, or all as `[tool.NAME]`";
-                    self.report_bad_value(key.span().start, &[TOOL, truncate_name(word)], wrong.to_owned());
+                    self.report_bad_value(
+                        key.span().start,
+                        &[TOOL_SECTION, truncate_name(word)],
+                        wrong.to_owned(),
+                    );
                 } else {
-                    self.read_entry(&[TOOL, name], key, value);
+                    self.read_entry(&[TOOL_SECTION, name], key, value);
                 }
             }
         }
@@ -438,21 +447,21 @@ fn nearest_variable(name: &str) -> String {
 }
 
 /// Variable with an app password of Bitbucket Cloud. Bitbucket Cloud discontinued app passwords in July 2026.
-const APP_PASSWORD: &str = "BITBUCKET_APP_PASSWORD";
+const APP_PASSWORD_VARIABLE: &str = "BITBUCKET_APP_PASSWORD";
 
 /// Reads variables of other programs. A key for which `decided` returns true is skipped, because one of
 /// Truing's own variables or flags sets it. An empty variable counts as unset. The address of a model is not
 /// checked here, but only when the model is called ([`foreign_model_address_problem`]).
 pub(crate) fn read_foreign_layer(
     environment: &Environment,
-    decided: impl Fn(&str) -> bool,
+    is_already_set: impl Fn(&str) -> bool,
     problems: &mut Vec<ConfigProblem>,
 ) -> ConfigLayer {
     let mut layer = ConfigLayer::default();
-    if environment.get(APP_PASSWORD).is_some_and(|password| !password.is_empty()) {
-        problems.push(ConfigProblem::AppPassword { name: APP_PASSWORD });
+    if environment.get(APP_PASSWORD_VARIABLE).is_some_and(|password| !password.is_empty()) {
+        problems.push(ConfigProblem::AppPassword { name: APP_PASSWORD_VARIABLE });
     }
-    for (variable, key) in FOREIGN_VARIABLE_KEYS.into_iter().filter(|(_, key)| !decided(key)) {
+    for (variable, key) in FOREIGN_VARIABLE_KEYS.into_iter().filter(|(_, key)| !is_already_set(key)) {
         let Some(text) = environment.get(variable).filter(|text| !text.is_empty()) else { continue };
         let (origin, mut wrong) = (ValueOrigin::ForeignVariable(variable.to_owned()), Vec::new());
         set_text(&mut layer, key, &text.to_string_lossy(), origin, environment.directory(), &mut wrong);
@@ -460,7 +469,7 @@ pub(crate) fn read_foreign_layer(
             problems.extend(wrong);
         }
     }
-    for (variable, provider) in PROVIDER_SWITCH_VARIABLES.into_iter().filter(|_| !decided(PROVIDER)) {
+    for (variable, provider) in PROVIDER_SWITCH_VARIABLES.into_iter().filter(|_| !is_already_set(PROVIDER)) {
         if is_variable_on(environment, variable) {
             let origin = ValueOrigin::ForeignVariable(variable.to_owned());
             // The error of an unsupported provider is reported only when a model is called. The same applies

@@ -94,26 +94,26 @@ pub const BEDROCK_TOKEN_VARIABLE: &str = "AWS_BEARER_TOKEN_BEDROCK";
 pub const OPENAI_KEY_VARIABLE: &str = "OPENAI_API_KEY";
 
 /// Key that names the fallback, which is called if the model of `[model]` is unavailable.
-const FALLBACK: &str = "model.fallback";
+const MODEL_FALLBACK_KEY: &str = "model.fallback";
 
 /// Reads the section `model`; `models` contains the names of the sections `model.NAME`.
 pub(super) fn read_section(
     settings: &TypedSettings<'_>,
-    models: Option<&BTreeSet<String>>,
+    model_names: Option<&BTreeSet<String>>,
 ) -> Result<ModelConfig, ConfigError> {
-    let fallback = read_model_name(settings, FALLBACK, models)?;
+    let fallback = read_model_name(settings, MODEL_FALLBACK_KEY, model_names)?;
     Ok(ModelConfig { fallback, ..read_model(settings, "model")? })
 }
 
 /// Reads the keys that assign a model to one kind of work. `models` contains the existing names.
 pub(super) fn read_roles(
     settings: &TypedSettings<'_>,
-    models: Option<&BTreeSet<String>>,
+    model_names: Option<&BTreeSet<String>>,
 ) -> Result<ModelNamesByRole, ConfigError> {
     Ok(ModelNamesByRole {
-        reviewer: read_model_name(settings, "review.model", models)?,
-        auditor: read_model_name(settings, "converge.auditor", models)?,
-        sync_writer: read_model_name(settings, "sync.model", models)?,
+        reviewer: read_model_name(settings, "review.model", model_names)?,
+        auditor: read_model_name(settings, "converge.auditor", model_names)?,
+        sync_writer: read_model_name(settings, "sync.model", model_names)?,
     })
 }
 
@@ -122,14 +122,14 @@ pub(super) fn read_roles(
 pub(super) fn read_model_name(
     settings: &TypedSettings<'_>,
     key: &str,
-    models: Option<&BTreeSet<String>>,
+    model_names: Option<&BTreeSet<String>>,
 ) -> Result<Option<String>, ConfigError> {
     let name = settings.name_if_any(key)?;
     if let Some(name) = &name
-        && !models.is_some_and(|models| models.contains(name))
+        && !model_names.is_some_and(|models| models.contains(name))
     {
         let origin = settings.setting(key)?.origin.clone();
-        let wrong = unknown_model_message(name, models.into_iter().flatten());
+        let wrong = unknown_model_message(name, model_names.into_iter().flatten());
         return Err(ConfigProblem::BadValue { origin, key: key.to_owned(), requirement: wrong }.into());
     }
     Ok(name)

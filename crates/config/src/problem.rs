@@ -428,14 +428,14 @@ impl ConfigError {
     /// section.
     pub(crate) fn with_section_origin(
         self,
-        first_set: impl Fn(&str) -> Option<(String, ValueOrigin)>,
+        first_set_origin: impl Fn(&str) -> Option<(String, ValueOrigin)>,
     ) -> Self {
         let placed = |problem: ConfigProblem| {
             let ConfigProblem::BadValue { origin: ValueOrigin::Default, key, requirement: wrong } = &problem
             else {
                 return problem;
             };
-            let set = key.rsplit_once('.').and_then(|(section, _)| first_set(section));
+            let set = key.rsplit_once('.').and_then(|(section, _)| first_set_origin(section));
             let Some((other, origin)) = set else { return problem };
             ConfigProblem::BadValue {
                 origin,

@@ -20,7 +20,7 @@ pub enum SecretSource {
 }
 
 /// Maximum size of a secret in bytes. The limit is far above the size of a private key, which is about 4 KiB.
-const MAX_BYTES: u64 = 64 * 1024;
+const MAX_SECRET_BYTES: u64 = 64 * 1024;
 
 impl SecretSource {
     /// Returns the path of the file that contains the secret. Returns `None` if the secret is not in a file.
@@ -53,7 +53,7 @@ impl SecretSource {
                 let mut text = String::new();
                 let file = super::open_regular_file(path)
                     .map_err(|error| fail(format!("cannot be read: {error}")))?;
-                let mut bounded = file.take(MAX_BYTES + 1);
+                let mut bounded = file.take(MAX_SECRET_BYTES + 1);
                 bounded
                     .read_to_string(&mut text)
                     .map_err(|error| fail(format!("cannot be read: {error}")))?;
@@ -64,11 +64,11 @@ impl SecretSource {
         let text = text.strip_suffix('\r').unwrap_or(text);
         match text.len() as u64 {
             0 => Err(fail("is empty".to_owned())),
-            1..=MAX_BYTES => {
+            1..=MAX_SECRET_BYTES => {
                 given_secrets::register_secret(text);
                 Ok(SecretText(text.to_owned()))
             }
-            _ => Err(fail(format!("is longer than {MAX_BYTES} bytes"))),
+            _ => Err(fail(format!("is longer than {MAX_SECRET_BYTES} bytes"))),
         }
     }
 }

@@ -143,7 +143,7 @@ const NO_MANIFEST: &str = "none";
 /// Value of the target for the newest release.
 const NEWEST: &str = "newest";
 /// Value of the target for the newest release that requires only a wider range.
-const SAFE: &str = "safe";
+const SAFE_TARGET: &str = "safe";
 
 pub(super) fn read_section(settings: &TypedSettings<'_>, name: &str) -> Result<JobConfig, ConfigError> {
     let path = |key: &str| format!("sync.{name}.{key}");
@@ -259,7 +259,7 @@ fn parse_target(registry: PackageRegistry, text: &str) -> Result<ReleaseSelector
     if text == NEWEST {
         return Ok(ReleaseSelector::Newest);
     }
-    if text == SAFE {
+    if text == SAFE_TARGET {
         return Ok(ReleaseSelector::Safe);
     }
     if let Some(ahead) = text.strip_prefix('+') {
@@ -269,7 +269,7 @@ fn parse_target(registry: PackageRegistry, text: &str) -> Result<ReleaseSelector
             .ok_or_else(|| format!("must have a positive number after `+`, as in `+3`, not `{text}`"));
     }
     let version = PackageVersion::parse(registry, text).map(ReleaseSelector::Exact);
-    version.map_err(|error| format!("must be `{NEWEST}`, `{SAFE}`, `+3` or a version: {error}"))
+    version.map_err(|error| format!("must be `{NEWEST}`, `{SAFE_TARGET}`, `+3` or a version: {error}"))
 }
 
 /// Reads commands whose words may contain placeholders.

@@ -31,9 +31,9 @@ impl TypedSettings<'_> {
     pub(super) fn get<T>(
         &self,
         path: &str,
-        take: impl FnOnce(&ConfigValue) -> Option<T>,
+        extract: impl FnOnce(&ConfigValue) -> Option<T>,
     ) -> Result<T, ConfigError> {
-        take(&self.setting(path)?.value).ok_or_else(|| table_mismatch(path))
+        extract(&self.setting(path)?.value).ok_or_else(|| table_mismatch(path))
     }
 
     pub(super) fn duration(&self, path: &str) -> Result<Duration, ConfigError> {
@@ -197,12 +197,12 @@ impl TypedSettings<'_> {
     pub(super) fn get_if_any<T>(
         &self,
         path: &str,
-        take: impl FnOnce(&ConfigValue) -> Option<T>,
+        extract: impl FnOnce(&ConfigValue) -> Option<T>,
     ) -> Result<Option<T>, ConfigError> {
         if self.setting(path)?.value == ConfigValue::Unset {
             Ok(None)
         } else {
-            self.get(path, take).map(Some)
+            self.get(path, extract).map(Some)
         }
     }
 

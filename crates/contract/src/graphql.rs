@@ -15,7 +15,7 @@ use crate::{ContractError, ContractViolation, ExchangePart, WireExchange};
 /// The operation that a violation names for every GraphQL request.
 const GRAPHQL_OPERATION: &str = "POST /graphql";
 /// The fields that the body of a request may contain.
-const FIELDS: &[&str] = &["operationName", "query", "variables"];
+const REQUEST_FIELDS: &[&str] = &["operationName", "query", "variables"];
 
 /// The parsed and validated schema of GitHub.
 #[derive(Debug)]
@@ -40,7 +40,7 @@ impl GraphqlSchema {
         };
         let empty = Map::new();
         let request = exchange.request_body.and_then(Value::as_object).unwrap_or(&empty);
-        for name in request.keys().filter(|name| !FIELDS.contains(&name.as_str())) {
+        for name in request.keys().filter(|name| !REQUEST_FIELDS.contains(&name.as_str())) {
             wrong(ExchangePart::Request, &format!("/{name}"), "not a field of a GraphQL request".into());
         }
         let query = request.get("query").and_then(Value::as_str).unwrap_or_default();
@@ -138,13 +138,13 @@ impl ResponseChecker<'_> {
     fn collect_fields<'b>(
         &'b self,
         set: &'b SelectionSet,
-        always: bool,
+        is_required: bool,
         fields: &mut Vec<(&'b Field, bool)>,
     ) {
         for selection in &set.selections {
             let (inner, on) = match selection {
                 Selection::Field(field) => {
-                    fields.push((field, always && field.directives.is_empty()));
+                    fields.push((field, is_required && field.directives.is_empty()));
                     continue;
                 }
                 Selection::InlineFragment(fragment) => {
@@ -156,7 +156,7 @@ impl ResponseChecker<'_> {
                     None => continue,
                 },
             };
-            self.collect_fields(inner, always && on.is_none_or(|on| *on == set.ty), fields);
+            self.collect_fields(inner, is_required && on.is_none_or(|on| *on == set.ty), fields);
         }
     }
 

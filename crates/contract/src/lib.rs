@@ -27,7 +27,7 @@ use exemptions::{ContractExemption, GITHUB_EXEMPTIONS};
 /// GitHub's OpenAPI document, reduced to the used operations, and compressed.
 const OPENAPI: &[u8] = include_bytes!("../data/github-openapi.json.gz");
 /// GitHub's GraphQL schema, reduced to the used types.
-const GRAPHQL: &str = include_str!("../data/github.graphql");
+const GITHUB_GRAPHQL_SCHEMA: &str = include_str!("../data/github.graphql");
 /// The path of all GraphQL requests.
 const GRAPHQL_PATH: &str = "/graphql";
 
@@ -54,7 +54,7 @@ impl ForgeContract {
         Ok(Self {
             path_prefix: "",
             rest: openapi::OpenapiDocument::new(serde_json::from_str(&text)?, true)?,
-            graphql: Some(graphql::GraphqlSchema::new(GRAPHQL)?),
+            graphql: Some(graphql::GraphqlSchema::new(GITHUB_GRAPHQL_SCHEMA)?),
             exemptions: GITHUB_EXEMPTIONS,
             undescribed_calls: &[],
         })

@@ -267,8 +267,8 @@ pub struct UnexpectedEvent {
 impl ConvergeRun {
     /// Begins a run on a branch. `clean_at` is the head that an earlier run found clean, according to the
     /// records or to one of Truing's reviews.
-    pub fn new(limits: ConvergeLimits, head: Sha, tree: Sha, clean_at: Option<&Sha>) -> Self {
-        let exit = (clean_at == Some(&head)).then(|| {
+    pub fn new(limits: ConvergeLimits, head: Sha, tree: Sha, clean_head: Option<&Sha>) -> Self {
+        let exit = (clean_head == Some(&head)).then(|| {
             ConvergeExit::new(
                 ConvergeExitCode::AlreadyClean,
                 format!("{} was already clean", head.short_sha()),

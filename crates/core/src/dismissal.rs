@@ -11,9 +11,9 @@ use crate::id::{FindingId, UnixMillis};
 use crate::line::MAX_STORED_TEXT_CHARS;
 
 /// Number of hexadecimal digits of a finding's id that are displayed.
-const SHOWN_DIGITS: usize = 10;
+const DISPLAYED_ID_DIGITS: usize = 10;
 /// Minimum number of digits with which a user can identify a finding.
-const FEWEST_DIGITS: usize = 4;
+const MIN_ID_DIGITS: usize = 4;
 
 /// A person's dismissal of one finding.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -225,11 +225,12 @@ pub enum MalformedFindingId {
     #[error("an id is empty")]
     Empty,
     /// The word has too few digits.
-    #[error("this id is too short: give at least the first {FEWEST_DIGITS} digits")]
+    #[error("this id is too short: give at least the first {MIN_ID_DIGITS} digits")]
     TooShort,
     /// The word has an ordinal, but not all displayed digits before it.
     #[error(
-        "this id is too short: give all {SHOWN_DIGITS} digits that are shown before `-`, or leave out `-` \
+        "this id is too short: give all {DISPLAYED_ID_DIGITS} digits that are shown before `-`, or leave \
+            out `-` \
             and the number after it"
     )]
     TooShortWithOrdinal,
@@ -242,9 +243,9 @@ pub enum MalformedFindingId {
 /// the version is kept, because the digits alone could be an ordinary word.
 pub fn short_id(id: &FindingId) -> String {
     let Some((Some(version), digest, ordinal)) = split_id(id.as_str()) else { return id.to_string() };
-    let digest = digest.get(..SHOWN_DIGITS).unwrap_or(digest);
+    let digest = digest.get(..DISPLAYED_ID_DIGITS).unwrap_or(digest);
     match ordinal {
-        Some(ordinal) if digest.len() >= SHOWN_DIGITS => format!("{digest}-{ordinal}"),
+        Some(ordinal) if digest.len() >= DISPLAYED_ID_DIGITS => format!("{digest}-{ordinal}"),
         Some(ordinal) => format!("{version}:{digest}-{ordinal}"),
         None => format!("{version}:{digest}"),
     }
@@ -315,7 +316,7 @@ fn matches_id_parts(finding: &Finding, (version, begins, ordinal): FindingIdPart
 
 /// Returns true for a word that consists of hexadecimal digits and is long enough to identify a finding.
 fn has_enough_hex_digits(word: &str) -> bool {
-    word.len() >= FEWEST_DIGITS && word.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+    word.len() >= MIN_ID_DIGITS && word.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
 /// The version, the digest and the ordinal of an id.
@@ -331,7 +332,7 @@ fn split_id(id: &str) -> Option<FindingIdParts<'_>> {
         rest.split_once('-').map_or((rest, None), |(digest, ordinal)| (digest, Some(ordinal)));
     let is_begun = match version {
         Some(version) => is_number(version),
-        None => digest.len() >= SHOWN_DIGITS && ordinal.is_some(),
+        None => digest.len() >= DISPLAYED_ID_DIGITS && ordinal.is_some(),
     };
     (is_begun && has_enough_hex_digits(digest) && ordinal.is_none_or(is_number))
         .then_some((version, digest, ordinal))

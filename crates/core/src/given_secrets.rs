@@ -10,7 +10,7 @@ const MIN_SECRET_BYTES: usize = 8;
 /// Minimum length in bytes of a part of a credential that is registered as a separate value.
 pub const MIN_PART: usize = 16;
 
-static VALUES: LazyLock<RwLock<Arc<BTreeSet<String>>>> = LazyLock::new(RwLock::default);
+static REGISTERED_SECRETS: LazyLock<RwLock<Arc<BTreeSet<String>>>> = LazyLock::new(RwLock::default);
 
 /// Registers the value of a variable whose name denotes a credential. Only a value of at least `MIN_PART`
 /// bytes with letters and digits is registered. A test database's password, for example, is often a word that
@@ -26,7 +26,7 @@ pub fn register_if_credential(value: &str) {
 /// after `Bearer`) are then removed from all displayed text.
 pub fn register_secret(secret: &str) {
     let all = secret_parts(secret);
-    let mut values = VALUES.write().unwrap_or_else(PoisonError::into_inner);
+    let mut values = REGISTERED_SECRETS.write().unwrap_or_else(PoisonError::into_inner);
     if all.iter().any(|value| !values.contains(*value)) {
         Arc::make_mut(&mut values).extend(all.into_iter().map(str::to_owned));
     }
@@ -35,7 +35,7 @@ pub fn register_secret(secret: &str) {
 /// Unregisters an expired credential. Long-running processes would otherwise accumulate expired credentials.
 pub fn unregister_secret(secret: &str) {
     let all = secret_parts(secret);
-    let mut values = VALUES.write().unwrap_or_else(PoisonError::into_inner);
+    let mut values = REGISTERED_SECRETS.write().unwrap_or_else(PoisonError::into_inner);
     if all.iter().any(|value| values.contains(*value)) {
         Arc::make_mut(&mut values).retain(|value| !all.contains(&value.as_str()));
     }
@@ -57,7 +57,7 @@ fn secret_parts(secret: &str) -> Vec<&str> {
 
 /// Returns all registered values. All calls return the same object ([`Arc::ptr_eq`]) until the values change.
 pub fn secret_values() -> Arc<BTreeSet<String>> {
-    VALUES.read().unwrap_or_else(PoisonError::into_inner).clone()
+    REGISTERED_SECRETS.read().unwrap_or_else(PoisonError::into_inner).clone()
 }
 
 #[cfg(test)]

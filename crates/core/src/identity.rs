@@ -180,18 +180,21 @@ fn match_by_code<'a>(
     known_findings: &[&'a Finding],
     current_findings: &[PlacedFinding],
     fingerprints: &[Fingerprint],
-    reduce: fn(&CodeDigests) -> CodeDigests,
-    order: &[usize],
+    reduce_digests: fn(&CodeDigests) -> CodeDigests,
+    sorted_indices: &[usize],
     matches: &mut [Option<&'a Finding>],
 ) {
     let taken: BTreeSet<&FindingId> = matches.iter().flatten().map(|finding| &finding.id).collect();
     let mut yesterday: BTreeMap<(&Fingerprint, CodeDigests), Vec<&'a Finding>> = BTreeMap::new();
     for finding in known_findings.iter().filter(|finding| !taken.contains(&finding.id)) {
-        yesterday.entry((&finding.fingerprint, reduce(&finding.raw.code))).or_default().push(finding);
+        yesterday.entry((&finding.fingerprint, reduce_digests(&finding.raw.code))).or_default().push(finding);
     }
     let mut today: BTreeMap<(&Fingerprint, CodeDigests), Vec<usize>> = BTreeMap::new();
-    for &at in order.iter().filter(|&&at| matches[at].is_none()) {
-        today.entry((&fingerprints[at], reduce(&current_findings[at].raw.code))).or_default().push(at);
+    for &at in sorted_indices.iter().filter(|&&at| matches[at].is_none()) {
+        today
+            .entry((&fingerprints[at], reduce_digests(&current_findings[at].raw.code)))
+            .or_default()
+            .push(at);
     }
     for (print, rows) in today {
         let Some(columns) = yesterday.get(&print) else { continue };
@@ -221,11 +224,11 @@ fn match_by_similarity<'a>(
     known_findings: &[&'a Finding],
     current_findings: &[PlacedFinding],
     renames: &FileRenames,
-    order: &[usize],
+    sorted_indices: &[usize],
     matches: &mut [Option<&'a Finding>],
 ) {
     let mut today: BTreeMap<&RepoPath, Vec<usize>> = BTreeMap::new();
-    for &at in order.iter().filter(|&&at| matches[at].is_none()) {
+    for &at in sorted_indices.iter().filter(|&&at| matches[at].is_none()) {
         today.entry(&current_findings[at].raw.location.path).or_default().push(at);
     }
     for (path, rows) in today {
@@ -369,10 +372,14 @@ fn update_missing_finding(
 /// Returns `{fingerprint}-{ordinal}` with the first free ordinal from `next` on. The caller passes the same
 /// `next` for all findings with this fingerprint. The search therefore does not restart at 1 for each of
 /// them.
-fn first_free_id(fingerprint: &Fingerprint, taken_ids: &BTreeSet<FindingId>, next: &mut u64) -> FindingId {
+fn first_free_id(
+    fingerprint: &Fingerprint,
+    taken_ids: &BTreeSet<FindingId>,
+    next_ordinal: &mut u64,
+) -> FindingId {
     loop {
-        let id = FindingId::new(format!("{fingerprint}-{next}"));
-        *next += 1;
+        let id = FindingId::new(format!("{fingerprint}-{next_ordinal}"));
+        *next_ordinal += 1;
         if !taken_ids.contains(&id) {
             return id;
         }

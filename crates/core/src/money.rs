@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 pub struct MicroUsd(pub u64);
 
 /// Number of digits kept after the point.
-const DIGITS: usize = 6;
+const FRACTION_DIGITS: usize = 6;
 
 impl MicroUsd {
     /// Parses dollars as people write them: `2`, `0.25`, with at most six digits after the point. Returns
@@ -16,10 +16,10 @@ impl MicroUsd {
     pub fn from_dollars(text: &str) -> Option<Self> {
         let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
         let is_digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
-        if !is_digits(whole) || !is_digits(fraction) || fraction.len() > DIGITS {
+        if !is_digits(whole) || !is_digits(fraction) || fraction.len() > FRACTION_DIGITS {
             return None;
         }
-        format!("{whole}{fraction:0<DIGITS$}").parse().ok().map(Self)
+        format!("{whole}{fraction:0<FRACTION_DIGITS$}").parse().ok().map(Self)
     }
 
     /// Returns the sum, saturating at the maximum.

@@ -106,8 +106,10 @@ impl PolicySet {
     pub fn new(files: &[PolicyFile]) -> Result<Self, Vec<PolicyFileError>> {
         let mut problems: Vec<_> =
             files.iter().filter(|file| !is_file_name(&file.name)).map(unknown_file_error).collect();
-        let grammars: Vec<&PolicyFile> =
-            files.iter().filter(|file| file.name.starts_with(GRAMMAR) && is_file_name(&file.name)).collect();
+        let grammars: Vec<&PolicyFile> = files
+            .iter()
+            .filter(|file| file.name.starts_with(GRAMMAR_FOLDER) && is_file_name(&file.name))
+            .collect();
         let shipped = CommandGrammar::load_shipped()?;
         let grammar = shipped.with_files(&grammars).map_err(|more| problems.extend(more)).unwrap_or(shipped);
         let grammar = Arc::new(grammar);
@@ -178,12 +180,12 @@ fn shipped_files() -> impl Iterator<Item = PolicyFile> {
 }
 
 /// Folder of grammars within a policy's folder.
-const GRAMMAR: &str = "grammar/";
+const GRAMMAR_FOLDER: &str = "grammar/";
 
 /// Returns true if `name` is a valid name of a policy file.
 fn is_file_name(name: &str) -> bool {
     let is_grammar =
-        name.strip_prefix(GRAMMAR).is_some_and(|rest| rest.ends_with(".toml") && !rest.contains('/'));
+        name.strip_prefix(GRAMMAR_FOLDER).is_some_and(|rest| rest.ends_with(".toml") && !rest.contains('/'));
     is_grammar
         || name == protected_paths::FILE
         || ProfileName::ALL.iter().any(|profile| profile.file_name() == name)
@@ -262,8 +264,10 @@ impl AgentPolicy {
             let program = whole.rsplit('/').next().unwrap_or_default();
             let find = |name: &str| self.grammar.commands().iter().find(|command| command.is_program(name));
             let listed = find(whole).or_else(|| find(program));
-            let file = listed
-                .map_or_else(|| format!("{GRAMMAR}{program}.toml"), |command| command.file().to_owned());
+            let file = listed.map_or_else(
+                || format!("{GRAMMAR_FOLDER}{program}.toml"),
+                |command| command.file().to_owned(),
+            );
             let rule = refusal.required_grammar_rule().map(|text| PolicyRule { text, file });
             deny(refusal.to_string(), rule)
         })?;
@@ -285,20 +289,20 @@ impl AgentPolicy {
         self.rule(format!("run {command:?}"))
     }
 
-    fn judge_file(&self, verb: FileAccess, path: &str) -> PolicyVerdict {
+    fn judge_file(&self, access: FileAccess, path: &str) -> PolicyVerdict {
         let inside = path.chars().all(|letter| !letter.is_control());
         let as_file = RepoPath::from_bytes(path);
         if !inside || !as_file.is_safe_to_write() {
             return deny(format!("{path:?} is not a path of a file in the tree"), None);
         }
-        let (profile, does) = (self.name.as_str(), verb.as_str());
+        let (profile, does) = (self.name.as_str(), access.as_str());
         let rule = |glob: &str| self.rule(format!("{does} {glob:?}"));
-        if verb != FileAccess::Read
+        if access != FileAccess::Read
             && let Some((class, entry)) = self.protected_paths.protecting_entry(&as_file)
         {
             return deny(format!("no agent may {does} {path:?}: the path {class} ({entry:?})"), None);
         }
-        match self.profile.matching_glob(verb, path) {
+        match self.profile.matching_glob(access, path) {
             Some(glob) => allow(rule(glob)),
             None => deny(format!("`{profile}` may not {does} {path:?}"), Some(rule(path))),
         }

@@ -135,7 +135,7 @@ pub trait SlotStore: Send + Sync {
         &self,
         marks: &[SlotMark],
         limits: &SlotLimits,
-        halted: HaltPolicy,
+        halt_policy: HaltPolicy,
     ) -> Result<MarkOutcome, StoreError>;
 
     /// Sets the counter for slot versions to a value above `version`. The caller does this after the records
@@ -162,8 +162,8 @@ pub trait SlotStore: Send + Sync {
 
     /// Acquires or renews, for the duration `time`, the exclusive right to the tasks that only one process
     /// may perform. A `time` of zero releases the right. Returns true if this process holds the right.
-    async fn lease_sole_duties(&self, time: TimeSpan) -> Result<bool, StoreError> {
-        let _ = time;
+    async fn lease_sole_duties(&self, duration: TimeSpan) -> Result<bool, StoreError> {
+        let _ = duration;
         Ok(true)
     }
 

@@ -43,7 +43,7 @@ impl CommentProducer {
 }
 
 /// Prefix of the topics of comment subjects.
-const TOPICS: &str = "item/";
+const TOPIC_PREFIX: &str = "item/";
 
 /// Subject of one comment; each subject has at most one comment.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
@@ -65,13 +65,13 @@ impl CommentSubject {
 
     /// Returns the idempotency key of the comment on this subject.
     pub fn topic(&self) -> Topic {
-        Topic::new(format!("{TOPICS}{}", self.as_str()))
+        Topic::new(format!("{TOPIC_PREFIX}{}", self.as_str()))
     }
 
     /// Parses the topic of a comment subject; returns `None` for other topics. The inverse of
     /// [`CommentSubject::topic`].
     pub fn from_topic(topic: &Topic) -> Option<Self> {
-        topic.as_str().strip_prefix(TOPICS).map(Self::from_word)
+        topic.as_str().strip_prefix(TOPIC_PREFIX).map(Self::from_word)
     }
 
     /// Parses a word; the inverse of [`CommentSubject::as_str`].
@@ -406,16 +406,16 @@ pub fn plan_publish(
 /// A thread is resolved or reopened only if the text of its comment changes, too. The thread is changed
 /// before the text. If only the thread's state differs, a person has changed the state, and it is kept.
 fn plan_comment_update(
-    row: &DesiredComment,
+    desired_comment: &DesiredComment,
     body: impl Fn(Option<&ObservedComment>) -> String,
     observed: &[&ObservedComment],
     bounds: &PublishLimits,
     steps: &mut Vec<PublishStep>,
 ) -> bool {
-    let item = &row.subject;
+    let item = &desired_comment.subject;
     let mut seen: Vec<&ObservedComment> =
         observed.iter().copied().filter(|seen| seen.subject == *item).collect();
-    if let Some(retraction) = row.retraction {
+    if let Some(retraction) = desired_comment.retraction {
         let is_retracted = |seen: &&ObservedComment| {
             seen.rights == CommentRights::CurrentAccount
                 && (retraction == RetractionScope::Answered || !seen.has_replies)
@@ -429,18 +429,18 @@ fn plan_comment_update(
             return true;
         }
     }
-    let known = |seen: &ObservedComment| row.comment.as_ref() == Some(&seen.id);
+    let known = |seen: &ObservedComment| desired_comment.comment.as_ref() == Some(&seen.id);
     seen.sort_by_key(|seen| (!known(seen), seen.rights, seen.created, &seen.id));
     let Some((keep, others)) = seen.split_first() else {
         // A recorded comment that is not observed was deleted by a person, so no new comment is posted.
-        return row.comment.is_some();
+        return desired_comment.comment.is_some();
     };
-    if is_on_wrong_line(row, keep, bounds) {
+    if is_on_wrong_line(desired_comment, keep, bounds) {
         let astray = PublishStep::Delete { comment: keep.id.clone(), subject: item.clone() };
         steps.push(astray);
         return false;
     }
-    if row.comment.is_none() && keep.rights == CommentRights::CurrentAccount {
+    if desired_comment.comment.is_none() && keep.rights == CommentRights::CurrentAccount {
         steps.push(PublishStep::Adopt { subject: item.clone(), comment: keep.id.clone() });
     }
     for other in others {
@@ -451,19 +451,24 @@ fn plan_comment_update(
             steps.push(PublishStep::Delete { comment: other.id.clone(), subject: item.clone() });
         }
     }
-    if row.resolved && keep.thread.is_none() && row.location.is_some() {
+    if desired_comment.resolved && keep.thread.is_none() && desired_comment.location.is_some() {
         return true; // its thread is not in the list yet, and both change together
     }
     let body = body(Some(keep));
     let changes = !is_same_text(&keep.body, &body);
     if let Some(thread) = &keep.thread {
         let changes_thread = match thread.state {
-            ThreadState::Open => row.resolved,
-            ThreadState::ResolvedByUs => !row.resolved && keep.rights == CommentRights::CurrentAccount,
+            ThreadState::Open => desired_comment.resolved,
+            ThreadState::ResolvedByUs => {
+                !desired_comment.resolved && keep.rights == CommentRights::CurrentAccount
+            }
             ThreadState::ResolvedByOthers => false,
         };
         if changes && changes_thread {
-            steps.push(PublishStep::SetResolved { thread: thread.id.clone(), resolved: row.resolved });
+            steps.push(PublishStep::SetResolved {
+                thread: thread.id.clone(),
+                resolved: desired_comment.resolved,
+            });
         }
     }
     if changes && keep.rights == CommentRights::CurrentAccount {
@@ -475,11 +480,15 @@ fn plan_comment_update(
 /// Returns true for an unrecorded comment on a wrong line, which may be deleted. Such a comment exists if the
 /// forge placed it on a newer head after a push, and the response to the create request was lost. A comment
 /// with replies is kept.
-fn is_on_wrong_line(row: &DesiredComment, observed: &ObservedComment, bounds: &PublishLimits) -> bool {
-    let Some((AnchorKind::Inline, place)) = &row.location else { return false };
+fn is_on_wrong_line(
+    desired_comment: &DesiredComment,
+    observed: &ObservedComment,
+    bounds: &PublishLimits,
+) -> bool {
+    let Some((AnchorKind::Inline, place)) = &desired_comment.location else { return false };
     let is_open = observed.thread.as_ref().is_some_and(|thread| thread.state == ThreadState::Open);
     bounds.follows_head
-        && row.comment.is_none()
+        && desired_comment.comment.is_none()
         && observed.rights == CommentRights::CurrentAccount
         && !observed.has_replies
         && is_open
@@ -488,7 +497,7 @@ fn is_on_wrong_line(row: &DesiredComment, observed: &ObservedComment, bounds: &P
 
 /// Maximum number of findings without a comment that the summary lists. If there are more such findings, the
 /// summary gives only their number.
-const MAX_LISTED: usize = 300;
+const MAX_LISTED_FINDINGS: usize = 300;
 
 /// Share of the summary's maximum length that the list of findings without a comment may use.
 const LISTED_SHARE: (usize, usize) = (3, 4);
@@ -522,7 +531,7 @@ fn render_summary_body(
     let mut list = "### Findings without a comment of their own\n".to_owned();
     let room = bounds.max_body_length * LISTED_SHARE.0 / LISTED_SHARE.1;
     let mut listed = 0;
-    for line in unplaced.iter().take(MAX_LISTED) {
+    for line in unplaced.iter().take(MAX_LISTED_FINDINGS) {
         if utf16_length(&list) + utf16_length(line) > room {
             break;
         }

@@ -458,14 +458,14 @@ pub(crate) fn summarize_changes(pin_changes: &[PinChange], unguarded: &[Unguarde
 }
 
 /// Returns the reason why no check is needed, also if the releases differ.
-fn unchanged_reason(step: &SyncDecisionInput<'_>) -> &'static str {
-    let same = step.manifest.rows.keys().all(|symbol| {
+fn unchanged_reason(input: &SyncDecisionInput<'_>) -> &'static str {
+    let same = input.manifest.rows.keys().all(|symbol| {
         let digests = |sources: &'_ ReleaseSources| {
             sources.symbols.get(symbol).and_then(SymbolState::definition).map(|found| found.digests.clone())
         };
-        digests(step.from) == digests(step.to)
+        digests(input.from) == digests(input.to)
     });
-    match (same, step.from.files == step.to.files) {
+    match (same, input.from.files == input.to.files) {
         (true, true) => "no pinned or mirrored code changed",
         (true, false) => "only comments, docstrings or layout changed",
         (false, _) => "the changed definitions are already pinned with their new digests",
@@ -473,23 +473,23 @@ fn unchanged_reason(step: &SyncDecisionInput<'_>) -> &'static str {
 }
 
 /// Returns the base classes of the project's classes that the new release no longer has.
-fn removed_base_classes<'a>(step: &SyncDecisionInput<'a>) -> Vec<&'a str> {
+fn removed_base_classes<'a>(input: &SyncDecisionInput<'a>) -> Vec<&'a str> {
     let is_gone = |class: &&String| {
-        let old = step.from.symbols.get(*class).and_then(SymbolState::definition);
-        let is_read = old.is_some_and(|old| !step.to.unreadable.contains_key(&old.file));
-        is_read && step.to.symbols.get(*class) == Some(&SymbolState::Absent)
+        let old = input.from.symbols.get(*class).and_then(SymbolState::definition);
+        let is_read = old.is_some_and(|old| !input.to.unreadable.contains_key(&old.file));
+        is_read && input.to.symbols.get(*class) == Some(&SymbolState::Absent)
     };
-    step.inherited_classes.iter().filter(is_gone).map(String::as_str).collect()
+    input.inherited_classes.iter().filter(is_gone).map(String::as_str).collect()
 }
 
 /// Compares the pinned definitions of both releases. Returns their changes, and the definitions whose pins
 /// guard nothing.
-fn compare(step: &SyncDecisionInput<'_>) -> (Vec<PinChange>, Vec<UnguardedPart>) {
+fn compare(input: &SyncDecisionInput<'_>) -> (Vec<PinChange>, Vec<UnguardedPart>) {
     let (before, after) =
-        (AcceptedDigests::new(step.manifest, step.from), AcceptedDigests::new(step.manifest, step.to));
+        (AcceptedDigests::new(input.manifest, input.from), AcceptedDigests::new(input.manifest, input.to));
     let (mut changed, mut unguarded) = (Vec::new(), Vec::new());
-    for symbol in step.manifest.rows.keys() {
-        let (from, to) = (step.from.symbols.get(symbol), step.to.symbols.get(symbol));
+    for symbol in input.manifest.rows.keys() {
+        let (from, to) = (input.from.symbols.get(symbol), input.to.symbols.get(symbol));
         let old = from.and_then(SymbolState::definition);
         let Some(new) = to.and_then(SymbolState::definition) else {
             let file = old.map(|old| old.file.clone());
@@ -497,7 +497,7 @@ fn compare(step: &SyncDecisionInput<'_>) -> (Vec<PinChange>, Vec<UnguardedPart>)
             // only if the old release did not define it either.
             if to == Some(&SymbolState::OtherPackage) && old.is_none() {
                 unguarded.push(UnguardedPart::new(symbol.clone(), file, UnguardedReason::OtherPackage));
-            } else if file.as_ref().is_some_and(|file| step.to.unreadable.contains_key(file)) {
+            } else if file.as_ref().is_some_and(|file| input.to.unreadable.contains_key(file)) {
                 // The definition may exist, but its file cannot be read.
                 unguarded.push(UnguardedPart::new(symbol.clone(), file, UnguardedReason::Unreadable));
             } else if old.is_some() || from.is_none() {
@@ -574,7 +574,7 @@ impl<'a> AcceptedDigests<'a> {
     ) -> bool {
         let shared = self.by_place.get(&(definition.file.as_str(), definition.line));
         let rows = self.manifest.rows.get(symbol).into_iter().chain(shared.into_iter().flatten().copied());
-        let before = before.map(|before| &before.digests);
-        rows.into_iter().any(|row| row.accepts(&definition.digests, before))
+        let old_definition = before.map(|before| &before.digests);
+        rows.into_iter().any(|row| row.accepts(&definition.digests, old_definition))
     }
 }

@@ -278,11 +278,11 @@ impl TierRules {
 
     /// Chooses the tier of a pull request. `is_asked` is true if a person requested the review. In this case,
     /// a rule with the tier `off` is ignored if it has a condition other than `repos`.
-    pub fn choose(&self, facts: &PullFacts<'_>, is_asked: bool) -> TierChoice {
+    pub fn choose(&self, facts: &PullFacts<'_>, is_requested: bool) -> TierChoice {
         let find = |owner: RuleOwner| {
             let mut of_owner = self.rules.iter().filter(|rule| rule.rule.owner == owner);
             of_owner.find_map(|compiled| {
-                let is_passed_over = is_asked
+                let is_passed_over = is_requested
                     && compiled.rule.tier == Tier::Off
                     && compiled.rule.condition.has_pull_condition();
                 let because = if is_passed_over { None } else { compiled.matched_conditions(facts) }?;
@@ -426,12 +426,12 @@ impl GlobOptions {
     const TEXT: Self = Self { has_literal_separator: false, ignores_case: true };
 }
 
-fn compile_globs(patterns: &[String], form: GlobOptions) -> Result<GlobSet, globset::Error> {
+fn compile_globs(patterns: &[String], options: GlobOptions) -> Result<GlobSet, globset::Error> {
     let mut set = GlobSetBuilder::new();
     for pattern in patterns {
         let glob = GlobBuilder::new(pattern)
-            .literal_separator(form.has_literal_separator)
-            .case_insensitive(form.ignores_case)
+            .literal_separator(options.has_literal_separator)
+            .case_insensitive(options.ignores_case)
             .build()?;
         set.add(glob);
     }

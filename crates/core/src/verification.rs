@@ -153,7 +153,7 @@ impl VerificationReport {
     /// Returns the verdict on each check of `now`, in order. A check that is missing from the baseline counts
     /// as passed before the change. If one of two executions in the baseline passed, the check also counts as
     /// passed.
-    pub fn compare(baseline: Option<&Self>, now: &Self) -> Vec<CheckVerdict> {
+    pub fn compare(baseline: Option<&Self>, current: &Self) -> Vec<CheckVerdict> {
         let mut before: BTreeMap<&[String], Vec<bool>> = BTreeMap::new();
         // A command may occur several times. Each comparison takes the last of its results, so the results
         // are stored in reverse order.
@@ -161,12 +161,12 @@ impl VerificationReport {
             before.entry(&check.ran.argv).or_default().push(check.passes());
         }
         let mut passed_before = |argv: &[String]| before.get_mut(argv).and_then(Vec::pop);
-        now.checks.iter().map(|check| check_verdict(passed_before(&check.ran.argv), check)).collect()
+        current.checks.iter().map(|check| check_verdict(passed_before(&check.ran.argv), check)).collect()
     }
 }
 
-fn check_verdict(passed_before: Option<bool>, now: &CheckAttempts) -> CheckVerdict {
-    match (now.ran.end.is_success(), passed_before, &now.retry) {
+fn check_verdict(passed_before: Option<bool>, current: &CheckAttempts) -> CheckVerdict {
+    match (current.ran.end.is_success(), passed_before, &current.retry) {
         (true, Some(false), _) => CheckVerdict::Fixed,
         (true, Some(true) | None, _) => CheckVerdict::Passed,
         (false, Some(false), _) => CheckVerdict::FailedBefore,

@@ -185,10 +185,10 @@ impl FileHeader {
 
     /// Reads a header line of a diff that is not a merge diff. Returns false if the line is not a header
     /// line.
-    fn read_header_line(&mut self, row: &InputLine<'_>, text: &[u8]) -> Result<bool, MalformedLine> {
+    fn read_header_line(&mut self, line: &InputLine<'_>, text: &[u8]) -> Result<bool, MalformedLine> {
         if text.starts_with(b"--- ") {
             self.has_name_lines = true;
-            self.old_name = parse_side_name(row, b"--- ")?;
+            self.old_name = parse_side_name(line, b"--- ")?;
             self.stage = HeaderStage::NewName;
         } else if text.starts_with(b"Binary files ") {
             self.is_binary = true;
@@ -197,19 +197,19 @@ impl FileHeader {
             self.is_binary = true;
             self.stage = HeaderStage::BinaryBlockStart { is_first: true };
         } else {
-            return self.read_extended_line(row, text);
+            return self.read_extended_line(line, text);
         }
         Ok(true)
     }
 
     /// Reads one of git's extended header lines; returns false if the line is not such a line.
-    fn read_extended_line(&mut self, row: &InputLine<'_>, text: &[u8]) -> Result<bool, MalformedLine> {
+    fn read_extended_line(&mut self, line: &InputLine<'_>, text: &[u8]) -> Result<bool, MalformedLine> {
         let name = |rest| match file_name::parse_rename_line_name(rest) {
             Some(name) => Ok(name.into_owned()),
-            None => Err(row.malformed_line(BAD_QUOTES)),
+            None => Err(line.malformed_line(BAD_QUOTES)),
         };
         let mode =
-            |rest| parse_octal(rest).ok_or_else(|| row.malformed_line("the mode is not an octal number"));
+            |rest| parse_octal(rest).ok_or_else(|| line.malformed_line("the mode is not an octal number"));
         if let Some(rest) = text.strip_prefix(b"index ") {
             // The line is `index OLD..NEW MODE` if the mode is the same before and after the change, and
             // otherwise `index OLD..NEW`.
@@ -307,9 +307,9 @@ fn compare_blob_ids(ids_and_mode: &[u8]) -> ContentDifference {
 }
 
 /// Returns the name in a `---` or `+++` line; `None` for `/dev/null`.
-fn parse_side_name(row: &InputLine<'_>, mark: &[u8]) -> Result<Option<Vec<u8>>, MalformedLine> {
-    let rest = trim_line_end(row.text).strip_prefix(mark).unwrap_or_default();
-    let name = file_name::parse_header_name(rest).ok_or_else(|| row.malformed_line(BAD_QUOTES))?;
+fn parse_side_name(line: &InputLine<'_>, prefix: &[u8]) -> Result<Option<Vec<u8>>, MalformedLine> {
+    let rest = trim_line_end(line.text).strip_prefix(prefix).unwrap_or_default();
+    let name = file_name::parse_header_name(rest).ok_or_else(|| line.malformed_line(BAD_QUOTES))?;
     Ok(Some(name.into_owned()).filter(|name| name != b"/dev/null"))
 }
 

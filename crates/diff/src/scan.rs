@@ -14,7 +14,7 @@ use crate::parse;
 use crate::parsed_diff::{DiffEntry, HunkSpan};
 
 /// Minimum number of digits of an abbreviated commit id in git's default settings.
-const MIN_ID_DIGITS: usize = 7;
+const MIN_COMMIT_ID_DIGITS: usize = 7;
 
 /// A hunk with its position in the input.
 #[derive(Clone, Debug)]
@@ -199,35 +199,35 @@ impl<H: From<LocatedHunk>> Scanner<H> {
     }
 
     /// Passes a line to the section that it belongs to.
-    fn dispatch_line(&mut self, row: &InputLine<'_>) -> Result<(), MalformedLine> {
+    fn dispatch_line(&mut self, line: &InputLine<'_>) -> Result<(), MalformedLine> {
         loop {
             let is_taken = match &mut self.state {
-                ScanState::Hunks(reading) => reading.read_line(row)?,
-                ScanState::Header(section) => section.header.read_line(row)?,
-                ScanState::PlainHeader(names) => names.read_line(row),
-                ScanState::Text => return self.read_text_line(row),
+                ScanState::Hunks(reading) => reading.read_line(line)?,
+                ScanState::Header(section) => section.header.read_line(line)?,
+                ScanState::PlainHeader(names) => names.read_line(line),
+                ScanState::Text => return self.read_text_line(line),
             };
             if is_taken {
                 return Ok(());
             }
-            self.end_section(Some(row))?;
+            self.end_section(Some(line))?;
         }
     }
 
     /// Handles a line outside of a section. The line may begin a section.
-    fn read_text_line(&mut self, row: &InputLine<'_>) -> Result<(), MalformedLine> {
-        let text = row.text;
+    fn read_text_line(&mut self, line: &InputLine<'_>) -> Result<(), MalformedLine> {
+        let text = line.text;
         if !self.has_file {
             self.is_git_output |=
                 is_commit_line(text) || mail::is_mail_start(text) || text.starts_with(b"* Unmerged path ");
             if self.first_text.is_none() && !text.trim_ascii().is_empty() {
-                self.first_text = Some(row.position);
+                self.first_text = Some(line.position);
             }
         }
         let header = |names: &[u8], header| {
-            row.ensure_complete()?;
+            line.ensure_complete()?;
             Ok(ScanState::Header(Box::new(GitHeader {
-                position: row.position,
+                position: line.position,
                 names: names.to_owned(),
                 header,
             })))
@@ -242,19 +242,19 @@ impl<H: From<LocatedHunk>> Scanner<H> {
                     self.state = header(name, FileHeader::for_merge())?;
                 }
             }
-            Some(b'-') if text.starts_with(b"--- ") && !row.is_truncated() => {
+            Some(b'-') if text.starts_with(b"--- ") && !line.is_truncated() => {
                 self.state = ScanState::PlainHeader(Box::new(PlainDiffHeader {
-                    old: (row.position, text.to_owned()),
+                    old: (line.position, text.to_owned()),
                     new: None,
                 }));
             }
             Some(b'@') if looks_like_hunk_header(text) => {
-                return Err(row.malformed_line("no file header precedes this hunk"));
+                return Err(line.malformed_line("no file header precedes this hunk"));
             }
             Some(b'S') if is_submodule_line(text) => {
                 let what = "a submodule change is not in the format of a diff: run `git diff` with \
                     `--submodule=short`";
-                return Err(row.malformed_line(what));
+                return Err(line.malformed_line(what));
             }
             Some(b'F') if mail::is_mail_start(text) => self.mail = Some(MailScanState::new()),
             Some(_) | None => {}
@@ -264,11 +264,11 @@ impl<H: From<LocatedHunk>> Scanner<H> {
 
     /// Ends the current section. `next` is the first line after the section, or `None` at the end of the
     /// input.
-    fn end_section(&mut self, next: Option<&InputLine<'_>>) -> Result<(), MalformedLine> {
-        let at = next.map_or(self.next_position, |row| row.position);
+    fn end_section(&mut self, next_line: Option<&InputLine<'_>>) -> Result<(), MalformedLine> {
+        let at = next_line.map_or(self.next_position, |row| row.position);
         self.state = match std::mem::take(&mut self.state) {
             ScanState::Text => ScanState::Text,
-            ScanState::PlainHeader(names) => match names.build_file(next)? {
+            ScanState::PlainHeader(names) => match names.build_file(next_line)? {
                 Some(file) => ScanState::Hunks(Box::new(FileInProgress::new(file))),
                 None => ScanState::Text,
             },
@@ -276,12 +276,12 @@ impl<H: From<LocatedHunk>> Scanner<H> {
                 if let Some(missing) = section.header.missing_line_message() {
                     return Err(MalformedLine::new(at, missing));
                 }
-                if next.is_none() && !section.header.is_complete() {
+                if next_line.is_none() && !section.header.is_complete() {
                     return Err(MalformedLine::new(at, "the input ends inside the header of a file"));
                 }
-                match section.build_file(next.is_none().then_some(at))? {
+                match section.build_file(next_line.is_none().then_some(at))? {
                     None => ScanState::Text,
-                    Some(file) if section.has_hunks(next) => {
+                    Some(file) if section.has_hunks(next_line) => {
                         ScanState::Hunks(Box::new(FileInProgress::new(file)))
                     }
                     Some(file) if section.header.has_name_lines => {
@@ -304,19 +304,24 @@ impl<H: From<LocatedHunk>> Scanner<H> {
 }
 
 impl PlainDiffHeader {
-    fn read_line(&mut self, row: &InputLine<'_>) -> bool {
-        let is_new = self.new.is_none() && row.text.starts_with(b"+++ ") && !row.is_truncated();
+    fn read_line(&mut self, line: &InputLine<'_>) -> bool {
+        let is_new = self.new.is_none() && line.text.starts_with(b"+++ ") && !line.is_truncated();
         if is_new {
-            self.new = Some((row.position, row.text.to_owned()));
+            self.new = Some((line.position, line.text.to_owned()));
         }
         is_new
     }
 
     /// Returns the file if the two lines begin a plain diff. This requires that `next` begins a hunk;
     /// otherwise returns `None`.
-    fn build_file<H>(&self, next: Option<&InputLine<'_>>) -> Result<Option<DiffEntry<H>>, MalformedLine> {
-        let Some(new) =
-            self.new.as_ref().filter(|_| next.is_some_and(|row| hunks::is_two_way_hunk_header(row.text)))
+    fn build_file<H>(
+        &self,
+        next_line: Option<&InputLine<'_>>,
+    ) -> Result<Option<DiffEntry<H>>, MalformedLine> {
+        let Some(new) = self
+            .new
+            .as_ref()
+            .filter(|_| next_line.is_some_and(|row| hunks::is_two_way_hunk_header(row.text)))
         else {
             return Ok(None);
         };
@@ -331,7 +336,7 @@ impl PlainDiffHeader {
 impl GitHeader {
     /// Returns the file; `None` if the text only looked like a header. If the input ends directly after the
     /// header, `end` is the position of this end; otherwise `end` is `None`.
-    fn build_file<H>(&self, end: Option<InputPosition>) -> Result<Option<DiffEntry<H>>, MalformedLine> {
+    fn build_file<H>(&self, input_end: Option<InputPosition>) -> Result<Option<DiffEntry<H>>, MalformedLine> {
         let names = trim_line_end(&self.names);
         if self.header.is_combined {
             let name = file_name::parse_rename_line_name(names)
@@ -344,7 +349,7 @@ impl GitHeader {
         if self.header.has_lines {
             return Err(MalformedLine::new(self.position, "the header does not determine the file's name"));
         }
-        match end {
+        match input_end {
             Some(end) if !self.names.ends_with(b"\n") => {
                 Err(MalformedLine::new(end, "the input ends inside the header of a file"))
             }
@@ -353,9 +358,10 @@ impl GitHeader {
     }
 
     /// Returns true if the next line begins a hunk.
-    fn has_hunks(&self, next: Option<&InputLine<'_>>) -> bool {
+    fn has_hunks(&self, next_line: Option<&InputLine<'_>>) -> bool {
         let is_merge = self.header.is_combined;
-        next.is_some_and(|row| (is_merge || self.header.has_name_lines) && begins_hunk(row.text, is_merge))
+        next_line
+            .is_some_and(|row| (is_merge || self.header.has_name_lines) && begins_hunk(row.text, is_merge))
     }
 }
 
@@ -365,18 +371,19 @@ impl<H: From<LocatedHunk>> FileInProgress<H> {
     }
 
     /// Reads the next line; returns false if the line does not belong to the file.
-    fn read_line(&mut self, row: &InputLine<'_>) -> Result<bool, MalformedLine> {
-        let of_file = |file: &DiffEntry<H>, message: String| add_file_name(file, row.malformed_line(message));
+    fn read_line(&mut self, line: &InputLine<'_>) -> Result<bool, MalformedLine> {
+        let of_file =
+            |file: &DiffEntry<H>, message: String| add_file_name(file, line.malformed_line(message));
         if let Some(reader) = &mut self.hunk_reader {
-            reader.read_line(row.text).map_err(|message| of_file(&self.file, message))?;
-        } else if begins_hunk(row.text, self.file.is_combined) {
+            reader.read_line(line.text).map_err(|message| of_file(&self.file, message))?;
+        } else if begins_hunk(line.text, self.file.is_combined) {
             self.end_hunk();
-            self.begin_hunk(row).map_err(|message| of_file(&self.file, message))?;
-        } else if !(self.hunk.is_some() && row.text.starts_with(b"\\")) {
+            self.begin_hunk(line).map_err(|message| of_file(&self.file, message))?;
+        } else if !(self.hunk.is_some() && line.text.starts_with(b"\\")) {
             return Ok(false);
         }
         if let Some(hunk) = &mut self.hunk {
-            hunk.body.end = row.end_offset();
+            hunk.body.end = line.end_offset();
         }
         if let Some(reader) = self.hunk_reader.take_if(|reader| reader.is_done()) {
             self.trailing_context = reader.trailing_context;
@@ -392,8 +399,8 @@ impl<H: From<LocatedHunk>> FileInProgress<H> {
     }
 
     /// Reads the header of a hunk.
-    fn begin_hunk(&mut self, row: &InputLine<'_>) -> Result<(), String> {
-        let ranges = hunks::parse_hunk_header(row.text).ok_or(if self.file.is_combined {
+    fn begin_hunk(&mut self, line: &InputLine<'_>) -> Result<(), String> {
+        let ranges = hunks::parse_hunk_header(line.text).ok_or(if self.file.is_combined {
             "a hunk header of a merge must read `@@@ -LINE,COUNT -LINE,COUNT +LINE,COUNT @@@`"
         } else {
             "a hunk header must read `@@ -LINE,COUNT +LINE,COUNT @@`"
@@ -404,7 +411,7 @@ impl<H: From<LocatedHunk>> FileInProgress<H> {
         self.hunk_reader = Some(HunkReader::new(&ranges, shared));
         // `end_line` has checked that the sum of start and count fits in 32 bits, so both numbers fit, too.
         let fit = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
-        let section = row.text.len() - line_end_len(row.text) - ranges.heading.len();
+        let section = line.text.len() - line_end_len(line.text) - ranges.heading.len();
         self.hunk = Some(LocatedHunk {
             span: HunkSpan {
                 old_start: fit(ranges.old.start),
@@ -413,8 +420,8 @@ impl<H: From<LocatedHunk>> FileInProgress<H> {
                 new_lines: fit(ranges.new.count),
             },
             marks: ranges.mark_count,
-            heading: row.position.byte + section..row.position.byte + section + ranges.heading.len(),
-            body: row.end_offset()..row.end_offset(),
+            heading: line.position.byte + section..line.position.byte + section + ranges.heading.len(),
+            body: line.end_offset()..line.end_offset(),
         });
         Ok(())
     }
@@ -422,9 +429,9 @@ impl<H: From<LocatedHunk>> FileInProgress<H> {
     /// Returns the number of lines that the hunk shares with the previous hunk. With `-W`, git prints the
     /// whole function around a change, so a hunk may begin with the last unchanged lines of the previous
     /// hunk.
-    fn count_shared_lines(&self, ranges: &HunkHeader<'_>) -> Result<u64, &'static str> {
-        let old = self.next_lines.0.saturating_sub(ranges.old.start);
-        let new = self.next_lines.1.saturating_sub(ranges.new.start);
+    fn count_shared_lines(&self, header: &HunkHeader<'_>) -> Result<u64, &'static str> {
+        let old = self.next_lines.0.saturating_sub(header.old.start);
+        let new = self.next_lines.1.saturating_sub(header.new.start);
         if old == 0 && new == 0 {
             Ok(0)
         } else if old == new && old <= self.trailing_context {
@@ -497,5 +504,5 @@ fn is_submodule_line(line: &[u8]) -> bool {
 fn is_commit_line(line: &[u8]) -> bool {
     let Some(rest) = trim_line_end(line).strip_prefix(b"commit ") else { return false };
     let hex = rest.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
-    (MIN_ID_DIGITS..=64).contains(&hex) && matches!(rest.get(hex), None | Some(b' '))
+    (MIN_COMMIT_ID_DIGITS..=64).contains(&hex) && matches!(rest.get(hex), None | Some(b' '))
 }

@@ -32,7 +32,7 @@ pub const CONTAINER_TOKEN: &str = "container-canary-7";
 /// Name of the role whose credentials the instance metadata service issues.
 const INSTANCE_ROLE: &str = "instance-role";
 /// Maximum size of a request's body, in bytes.
-const MAX_BODY: usize = 64 * 1024;
+const MAX_BODY_BYTES: usize = 64 * 1024;
 
 /// The behaviour of the services.
 #[derive(Clone, Debug)]
@@ -136,7 +136,7 @@ fn lock_services(services: &Mutex<AwsServices>) -> MutexGuard<'_, AwsServices> {
 
 async fn handle_request(State(shared): State<Arc<Mutex<AwsServices>>>, request: Request) -> Response {
     let (head, body) = request.into_parts();
-    let body = to_bytes(body, MAX_BODY).await.unwrap_or_default();
+    let body = to_bytes(body, MAX_BODY_BYTES).await.unwrap_or_default();
     let fields: Vec<(String, String)> = parse_form_fields(&body);
     let field = |field_name: &str| {
         let found = fields.iter().find(|(name, _)| name == field_name);
@@ -267,15 +267,16 @@ fn answer_container(services: &Mutex<AwsServices>, head: &Parts) -> Response {
 /// Answers as version 2 of the instance metadata service does. A `PUT` request with a lifetime creates a
 /// token. Every other request must contain this token.
 fn answer_metadata(services: &Mutex<AwsServices>, head: &Parts) -> Response {
-    const TTL: &str = "x-aws-ec2-metadata-token-ttl-seconds";
+    const TTL_HEADER: &str = "x-aws-ec2-metadata-token-ttl-seconds";
     let text = |name: &str| head.headers.get(name).and_then(|value| value.to_str().ok());
     if (head.method.as_str(), head.uri.path()) == ("PUT", "/latest/api/token") {
-        let ttl = text(TTL).filter(|ttl| ttl.parse().is_ok_and(|ttl: u32| (1..=21_600).contains(&ttl)));
+        let ttl =
+            text(TTL_HEADER).filter(|ttl| ttl.parse().is_ok_and(|ttl: u32| (1..=21_600).contains(&ttl)));
         let Some(ttl) = ttl else { return StatusCode::BAD_REQUEST.into_response() };
         let mut services = lock_services(services);
         let token = format!("metadata-canary-{}", services.log.len());
         services.metadata_token = Some(token.clone());
-        return ([(TTL, ttl.to_owned())], token).into_response();
+        return ([(TTL_HEADER, ttl.to_owned())], token).into_response();
     }
     let token = text("x-aws-ec2-metadata-token");
     if token.is_none() || lock_services(services).metadata_token.as_deref() != token {

@@ -29,8 +29,8 @@ impl FakeSharedState {
     }
 
     /// Makes the store unreachable, or reachable again.
-    pub fn set_gone(&self, is_gone: bool) {
-        self.lock_texts().is_unreachable = is_gone;
+    pub fn set_gone(&self, is_unreachable: bool) {
+        self.lock_texts().is_unreachable = is_unreachable;
     }
 
     /// Returns the names of the stored states, in order.

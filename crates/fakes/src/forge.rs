@@ -322,9 +322,9 @@ impl FakeForge {
 
     /// Sends the queued deliveries through an unreliable network. Returns the statuses in the order of
     /// arrival.
-    pub async fn deliver_all(&self, chaos: UnreliableNetwork) -> Result<Vec<u16>, FakeError> {
+    pub async fn deliver_all(&self, network: UnreliableNetwork) -> Result<Vec<u16>, FakeError> {
         let mut statuses = Vec::new();
-        for delivery in chaos.apply(self.take_deliveries()) {
+        for delivery in network.apply(self.take_deliveries()) {
             statuses.push(self.deliver(&delivery).await?);
         }
         Ok(statuses)

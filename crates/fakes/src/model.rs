@@ -79,8 +79,8 @@ impl FakeModel {
 
     /// Stalls the `nth` request: the request gets no answer until `resume` is called. Requests are counted
     /// from the start of the server.
-    pub fn stall_request(&self, nth: u64) {
-        self.shared.stall_request(nth);
+    pub fn stall_request(&self, request_number: u64) {
+        self.shared.stall_request(request_number);
     }
 
     /// Resumes the stalled request.

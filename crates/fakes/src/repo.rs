@@ -13,9 +13,9 @@ use std::sync::OnceLock;
 pub(crate) use self::history::{CommitObject, FakeCommitIdentity};
 
 /// Date of the first commit, in seconds since 1970. Each later commit of a repository is a minute later.
-const FIRST_COMMIT: i64 = 1_700_000_000;
+const FIRST_COMMIT_TIME: i64 = 1_700_000_000;
 /// Seconds between two commits.
-const COMMIT_STEP: i64 = 60;
+const COMMIT_INTERVAL_SECONDS: i64 = 60;
 /// The only ref that fast-import updates. At every checkpoint, fast-import rewrites all refs that it has
 /// updated. All other refs are therefore written directly as files (loose refs), which is a hundred times
 /// faster.
@@ -234,7 +234,8 @@ impl FakeGitRepository {
             if let Some(parent) = parent.filter(|parent| !self.contains(parent)) {
                 return Err(FakeGitError::BadName(parent.to_owned()));
             }
-            let date = FIRST_COMMIT + COMMIT_STEP * i64::try_from(self.commits.len() + at).unwrap_or(0);
+            let date = FIRST_COMMIT_TIME
+                + COMMIT_INTERVAL_SECONDS * i64::try_from(self.commits.len() + at).unwrap_or(0);
             // In the author line, these characters would end the name or the line.
             let author: String = commit.author.chars().filter(|c| !"<>\n\0".contains(*c)).collect();
             let who = format!("{author} <{author}@example.invalid> {date} +0000");
@@ -358,21 +359,21 @@ impl FakeGitRepository {
 
     /// Runs fast-import commands, and waits until the created objects are in the repository. `marks` is the
     /// number of `get-mark` commands in the script. Returns the output of each `get-mark`.
-    fn run_fast_import(&mut self, script: &[u8], marks: usize) -> Result<Vec<String>, FakeGitError> {
+    fn run_fast_import(&mut self, script: &[u8], mark_count: usize) -> Result<Vec<String>, FakeGitError> {
         let io = |error| FakeGitError::Io { operation: "git fast-import".into(), error };
         let (_, input, output) = self.import.as_mut().ok_or_else(process_gone_error)?;
         input.write_all(script).map_err(io)?;
         input.write_all(b"checkpoint\nprogress done\n").map_err(io)?;
         input.flush().map_err(io)?;
         let mut lines = Vec::new();
-        for _ in 0..=marks {
+        for _ in 0..=mark_count {
             let mut line = String::new();
             if output.read_line(&mut line).map_err(io)? == 0 {
                 return Err(process_gone_error());
             }
             lines.push(line.trim_end().to_owned());
         }
-        lines.truncate(marks);
+        lines.truncate(mark_count);
         Ok(lines)
     }
 }

@@ -324,7 +324,7 @@ pub fn data_center_capability(version: Option<(u32, u32)>) -> &'static ForgeCapa
 
 impl ForgeCapability {
     /// Returns the limits that a publish plan needs, with the configured settle delay.
-    pub fn publish_limits(&self, settle: TimeSpan) -> PublishLimits {
+    pub fn publish_limits(&self, settle_delay: TimeSpan) -> PublishLimits {
         let follows_head = match self.anchor_commit {
             AnchorCommit::NamedCommit => false,
             AnchorCommit::Head => true,
@@ -332,7 +332,7 @@ impl ForgeCapability {
         let (body, batch, suggestions) =
             (self.max_comment_length - self.reserved_marker_length, self.max_batch_size, self.suggestions);
         PublishLimits {
-            settle_delay: settle,
+            settle_delay,
             max_body_length: body,
             max_batch_size: batch,
             offers_suggestions: suggestions,

@@ -237,10 +237,13 @@ impl EffectExecutor<'_> {
         commit: &UnpushedCommit,
         remote: &Remote,
         branch: &str,
-        expected: Option<&Sha>,
+        expected_tip: Option<&Sha>,
     ) -> Result<PushOutcome, EffectError> {
-        let push =
-            BranchPush { branch: branch.into(), commit: commit.sha().clone(), expected: expected.cloned() };
+        let push = BranchPush {
+            branch: branch.into(),
+            commit: commit.sha().clone(),
+            expected: expected_tip.cloned(),
+        };
         let intended = push.intent();
         // The forge is not searched for the result, because the push itself checks the current commit of the
         // branch.
@@ -254,7 +257,7 @@ impl EffectExecutor<'_> {
         let pushed = if self.watch.dry_run {
             Ok(PushOutcome::Pushed)
         } else {
-            commit.push(remote, branch, expected, &permit).await
+            commit.push(remote, branch, expected_tip, &permit).await
         };
         match (&span, &pushed) {
             (Some(span), Ok(PushOutcome::BranchMoved { .. })) => span.record_failure("the branch has moved"),
@@ -281,20 +284,19 @@ impl EffectExecutor<'_> {
     /// this, searches the forge.
     async fn check_presence<F>(
         &self,
-        intended: &EffectIntent,
+        intent: &EffectIntent,
         observe: impl FnOnce() -> F,
     ) -> Result<EffectPresence, EffectError>
     where
         F: Future<Output = Result<Option<EffectOutcome>, ForgeError>>,
     {
-        let halted = |reason| EffectError::Halted(GateHalt::before_write(&intended.description, reason));
+        let halted = |reason| EffectError::Halted(GateHalt::before_write(&intent.description, reason));
         let permit = WritePermit::request_from(self.gate, self.clock.now()).await.map_err(halted)?;
-        let entries = self.recorded_entries(intended).await?;
-        let (now, settle) = (self.clock.now(), intended.kind.settle_time(self.forge.visibility_delay()));
-        let settling =
-            |until| Err(EffectError::Settling { until, description: intended.description.clone() });
+        let entries = self.recorded_entries(intent).await?;
+        let (now, settle) = (self.clock.now(), intent.kind.settle_time(self.forge.visibility_delay()));
+        let settling = |until| Err(EffectError::Settling { until, description: intent.description.clone() });
         let (mut made, mut until, mut begun, mut is_ahead) = (Vec::new(), None, None, false);
-        for (part, entry) in intended.parts.iter().zip(&entries) {
+        for (part, entry) in intent.parts.iter().zip(&entries) {
             match part_state(part, entry.as_ref(), now, settle) {
                 EffectPartState::NoRecentEntry => {}
                 EffectPartState::JustWritten(comment) => made.push((part, comment)),
@@ -310,7 +312,7 @@ impl EffectExecutor<'_> {
                     .map(|entry| EffectEntry { last_event_at: entry.last_event_at.min(now), ..entry })
             };
             let dated = entries.iter().map(dated).collect();
-            self.replace_entries(intended, entries, dated).await?;
+            self.replace_entries(intent, entries, dated).await?;
             return settling(now + settle);
         }
         if let Some(until) = until {
@@ -319,10 +321,10 @@ impl EffectExecutor<'_> {
         if !made.is_empty() {
             let shown =
                 entries.iter().flatten().map(|entry| entry.last_event_at + settle).max().unwrap_or(now);
-            if made.len() < intended.parts.len() {
+            if made.len() < intent.parts.len() {
                 return settling(shown);
             }
-            if intended.kind.needs_assigned_number() {
+            if intent.kind.needs_assigned_number() {
                 return observe()
                     .await?
                     .map_or_else(|| settling(shown), |found| Ok(EffectPresence::Present(found)));
@@ -338,29 +340,26 @@ impl EffectExecutor<'_> {
         };
         // The comment that was found may have a different text, so the effect does not count as performed.
         // The next publish plan observes the comment and adopts it.
-        if intended.kind.is_observed_by_plan() {
+        if intent.kind.is_observed_by_plan() {
             return settling(now);
         }
         let end = EffectEntryState::Done { comment: found.comment().cloned() };
         let ends = vec![Some(end); entries.len()];
-        self.record_part_states(intended, entries, ends).await?;
+        self.record_part_states(intent, entries, ends).await?;
         Ok(EffectPresence::Present(found))
     }
 
     /// Returns the log entries of the effect's parts.
-    async fn recorded_entries(
-        &self,
-        intended: &EffectIntent,
-    ) -> Result<Vec<Option<EffectEntry>>, EffectError> {
-        let topics: Vec<Topic> = intended.parts.iter().map(|part| part.topic.clone()).collect();
-        self.log.entries(&self.writer, &topics).await.map_err(|error| convert_store_error(intended, error))
+    async fn recorded_entries(&self, intent: &EffectIntent) -> Result<Vec<Option<EffectEntry>>, EffectError> {
+        let topics: Vec<Topic> = intent.parts.iter().map(|part| part.topic.clone()).collect();
+        self.log.entries(&self.writer, &topics).await.map_err(|error| convert_store_error(intent, error))
     }
 
     /// Records the intent in the log. If two processes do this for the same effect, only one succeeds and
     /// makes the call.
     async fn record_intent(
         &self,
-        intended: &EffectIntent,
+        intent: &EffectIntent,
         expected_entries: Vec<Option<EffectEntry>>,
         lost_responses: u32,
     ) -> Result<Vec<Option<EffectEntry>>, EffectError> {
@@ -373,41 +372,41 @@ impl EffectExecutor<'_> {
                 state: EffectEntryState::Open { lost_responses },
             })
         };
-        let new: Vec<Option<EffectEntry>> = intended.parts.iter().map(open).collect();
-        if self.replace_entries(intended, expected_entries, new.clone()).await? {
+        let new: Vec<Option<EffectEntry>> = intent.parts.iter().map(open).collect();
+        if self.replace_entries(intent, expected_entries, new.clone()).await? {
             return Ok(new);
         }
-        let until = now + intended.kind.settle_time(self.forge.visibility_delay());
-        Err(EffectError::Settling { until, description: intended.description.clone() })
+        let until = now + intent.kind.settle_time(self.forge.visibility_delay());
+        Err(EffectError::Settling { until, description: intent.description.clone() })
     }
 
     /// Records the result of a call. If a publish plan requested a comment, its log entry stays open until
     /// `RunStore::store_comments` stores the comment's id. Until then, the comment counts as pending.
     async fn record_result(
         &self,
-        intended: &EffectIntent,
+        intent: &EffectIntent,
         entries: Vec<Option<EffectEntry>>,
         lost_responses: u32,
-        answer: Result<EffectOutcome, ForgeError>,
+        result: Result<EffectOutcome, ForgeError>,
     ) -> Result<EffectOutcome, EffectError> {
         let lost_responses = lost_responses.saturating_add(1);
         let every = |end: Option<EffectEntryState>| vec![end; entries.len()];
-        let ends = match &answer {
-            Ok(_) if intended.kind.is_observed_by_plan() => return Ok(answer?),
+        let ends = match &result {
+            Ok(_) if intent.kind.is_observed_by_plan() => return Ok(result?),
             Ok(EffectOutcome::Superseded) => every(None),
             Ok(made) => every(Some(EffectEntryState::Done { comment: made.comment().cloned() })),
             // The effect consists of several calls, and earlier calls may have succeeded.
             Err(ForgeError::RateLimited { .. } | ForgeError::Halted(_))
-                if intended.kind.takes_several_calls() =>
+                if intent.kind.takes_several_calls() =>
             {
                 every(Some(EffectEntryState::Open { lost_responses: lost_responses.saturating_sub(1) }))
             }
             Err(error) if error.has_no_effect() => every(None),
             Err(_) => every(Some(EffectEntryState::Open { lost_responses })),
         };
-        self.record_part_states(intended, entries, ends).await?;
-        let is_last = lost_responses >= MAX_LOST_RESPONSES && intended.kind.fallback().is_none();
-        answer.map_err(|error| convert_forge_error(error, is_last))
+        self.record_part_states(intent, entries, ends).await?;
+        let is_last = lost_responses >= MAX_LOST_RESPONSES && intent.kind.fallback().is_none();
+        result.map_err(|error| convert_forge_error(error, is_last))
     }
 
     /// Replaces `expected_entries` by the results of the parts, with the current time. The value `None` for a
@@ -415,12 +414,12 @@ impl EffectExecutor<'_> {
     /// nothing is changed, because that process records the result.
     async fn record_part_states(
         &self,
-        intended: &EffectIntent,
+        intent: &EffectIntent,
         expected_entries: Vec<Option<EffectEntry>>,
         part_states: Vec<Option<EffectEntryState>>,
     ) -> Result<(), EffectError> {
         let at = self.clock.now();
-        let new = intended.parts.iter().zip(part_states);
+        let new = intent.parts.iter().zip(part_states);
         let new = new.map(|(part, end)| {
             end.map(|state| EffectEntry {
                 content_digest: part.content_digest.clone(),
@@ -428,16 +427,16 @@ impl EffectExecutor<'_> {
                 state,
             })
         });
-        self.replace_entries(intended, expected_entries, new.collect()).await.map(drop)
+        self.replace_entries(intent, expected_entries, new.collect()).await.map(drop)
     }
 
     async fn replace_entries(
         &self,
-        intended: &EffectIntent,
-        expected: Vec<Option<EffectEntry>>,
-        new: Vec<Option<EffectEntry>>,
+        intent: &EffectIntent,
+        expected_entries: Vec<Option<EffectEntry>>,
+        new_entries: Vec<Option<EffectEntry>>,
     ) -> Result<bool, EffectError> {
-        let entries = intended.parts.iter().zip(expected).zip(new);
+        let entries = intent.parts.iter().zip(expected_entries).zip(new_entries);
         let changes: Vec<EffectEntryChange> = entries
             .map(|((part, expected), new)| EffectEntryChange {
                 topic: part.topic.clone(),
@@ -446,7 +445,7 @@ impl EffectExecutor<'_> {
             })
             .collect();
         let replaced = self.log.compare_and_set_entries(&self.writer, &changes).await;
-        replaced.map_err(|error| convert_store_error(intended, error))
+        replaced.map_err(|error| convert_store_error(intent, error))
     }
 }
 
@@ -455,14 +454,14 @@ fn part_state(
     part: &IntentPart,
     entry: Option<&EffectEntry>,
     now: UnixMillis,
-    settle: TimeSpan,
+    settle_delay: TimeSpan,
 ) -> EffectPartState {
     let Some(entry) = entry else { return EffectPartState::NoRecentEntry };
     // The clock that set the entry's time was ahead. The settle delay therefore begins now.
-    if entry.last_event_at > now && settle > TimeSpan(0) {
+    if entry.last_event_at > now && settle_delay > TimeSpan(0) {
         return EffectPartState::InFuture;
     }
-    let shown = entry.last_event_at + settle;
+    let shown = entry.last_event_at + settle_delay;
     let is_recent = entry.last_event_at <= now && now < shown;
     match &entry.state {
         // The forge's lists may not show a recent write yet.
@@ -509,10 +508,10 @@ fn convert_forge_error(error: ForgeError, is_last: bool) -> EffectError {
 
 /// Converts an error of the store. If a newer lease caused the error, the result is a halt because this lease
 /// is lost.
-fn convert_store_error(intended: &EffectIntent, error: StoreError) -> EffectError {
+fn convert_store_error(intent: &EffectIntent, error: StoreError) -> EffectError {
     match error {
         StoreError::Fenced { greatest_token: last, .. } => EffectError::Halted(GateHalt::before_write(
-            &intended.description,
+            &intent.description,
             HaltReason::LeaseLost { greatest_token: last },
         )),
         error @ (StoreError::Unavailable(_) | StoreError::Corrupt(_)) => EffectError::Store(error),

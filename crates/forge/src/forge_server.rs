@@ -60,7 +60,7 @@ pub trait ForgeServer: Clone + Send + Sync {
     async fn refresh_repositories(
         &self,
         listing: &mut RepositoryListing,
-        calls: &mut u64,
+        calls_left: &mut u64,
     ) -> Result<(), ForgeError>;
 
     /// Updates the list of a repository's open pull requests, newest activity first.
@@ -68,7 +68,7 @@ pub trait ForgeServer: Clone + Send + Sync {
         &self,
         repo: &str,
         listing: &mut CachedListing<OpenPull>,
-        calls: &mut u64,
+        calls_left: &mut u64,
     ) -> Result<(), ForgeError>;
 
     /// Lists the open pull requests from a branch of the repository itself: at most one for each base.
@@ -89,10 +89,10 @@ pub trait ForgeServer: Clone + Send + Sync {
     /// too.
     async fn refresh_comments_since(
         &self,
-        scope: (&str, Option<u64>),
+        repo_and_pull: (&str, Option<u64>),
         since: UnixMillis,
         listings: &mut [CachedListing<PullComment>; 2],
-        calls: &mut u64,
+        calls_left: &mut u64,
     ) -> Result<(), ForgeError>;
 
     /// Reads the current state of a comment that was seen on this pull request; `None` if the comment is not
@@ -102,7 +102,7 @@ pub trait ForgeServer: Clone + Send + Sync {
         id: &PrId,
         repo: &str,
         kind: CommentKind,
-        comment: u64,
+        comment_number: u64,
     ) -> Result<Option<PullComment>, ForgeError>;
 
     /// Returns true if this account may write to the repository. The account is identified by its id, because

@@ -49,7 +49,7 @@ pub use client::GitHubClient;
 /// Context of our commit statuses, and name of our checks.
 const STATUS_CONTEXT: &str = "truing/review";
 /// Maximum length of the description of a commit status, in characters.
-const MAX_STATUS_CHARS: usize = GITHUB.max_status_length;
+const MAX_STATUS_DESCRIPTION_CHARS: usize = GITHUB.max_status_length;
 /// Hosts of GitHub's own service, including all subdomains. Other servers limit the creation of objects only
 /// if a response reports such a limit.
 const GITHUB_CLOUD_HOSTS: [&str; 2] = ["github.com", "ghe.com"];

@@ -41,9 +41,9 @@ pub use limits::RateQuota;
 
 /// Maximum size of a decompressed response: enough for 100 comments of 65,536 characters with four bytes
 /// each.
-const MAX_ANSWER_BYTES: usize = 32 * 1024 * 1024;
+const MAX_RESPONSE_BYTES: usize = 32 * 1024 * 1024;
 /// Maximum size of the body of an error response that is read.
-const MAX_REFUSAL_BYTES: usize = 64 * 1024;
+const MAX_ERROR_BODY_BYTES: usize = 64 * 1024;
 /// Maximum number of retries of a call that is safe to repeat.
 const MAX_RETRIES: u32 = 2;
 const X_REVIEW_ID: HeaderName = HeaderName::from_static("x-review-id");
@@ -295,7 +295,7 @@ impl ForgeHttpClient {
     /// Builds a client for the server at `api`.
     pub(crate) fn new(
         api: &Url,
-        wire: HttpDialect,
+        dialect: HttpDialect,
         timeouts: HttpTimeouts,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, HttpClientError> {
@@ -313,8 +313,8 @@ impl ForgeHttpClient {
         }
         let client =
             client.build().map_err(|error| HttpClientError::Client(text::format_error_chain(&error)))?;
-        let limits = Arc::new(RateLimits::new(wire.creations, clock.clone()));
-        Ok(Self { client, wire, timeouts, limits, clock, review: None, permit: None })
+        let limits = Arc::new(RateLimits::new(dialect.creations, clock.clone()));
+        Ok(Self { client, wire: dialect, timeouts, limits, clock, review: None, permit: None })
     }
 
     /// Returns a client with the same limits that sends the id of this review in each call.
@@ -433,7 +433,7 @@ impl ForgeHttpClient {
         self.limits.record_headers(authorization.limit_owner, response.headers()).await;
         let unchanged = status == StatusCode::NOT_MODIFIED && call.etag.is_some();
 
-        let limit = if status.is_success() { MAX_ANSWER_BYTES } else { MAX_REFUSAL_BYTES };
+        let limit = if status.is_success() { MAX_RESPONSE_BYTES } else { MAX_ERROR_BODY_BYTES };
         let mut body = Vec::new();
         loop {
             match response.chunk().await {
@@ -443,7 +443,7 @@ impl ForgeHttpClient {
                 // the body.
                 Ok(Some(_)) | Err(_) if !status.is_success() => break,
                 Ok(Some(_)) => {
-                    let message = format!("the answer is larger than {MAX_ANSWER_BYTES} bytes");
+                    let message = format!("the answer is larger than {MAX_RESPONSE_BYTES} bytes");
                     return Err(ClassifiedError::permanent(unavailable_error(&call.purpose, &message)));
                 }
                 Err(error) => return Err(no_response_error(authorization, call, error)),

@@ -87,12 +87,12 @@ impl<T> CachedListing<T> {
         first_url: Url,
         max_pages: usize,
         calls_left: &mut u64,
-        read: impl Fn(&ForgeResponse) -> Result<Vec<T>, ForgeError>,
+        parse_items: impl Fn(&ForgeResponse) -> Result<Vec<T>, ForgeError>,
     ) -> Result<(), ForgeError>
     where
         F: Future<Output = Result<ForgeResponse, ForgeError>>,
     {
-        let read = |answer: &ForgeResponse| Ok((read(answer)?, answer.next_page()?));
+        let read = |answer: &ForgeResponse| Ok((parse_items(answer)?, answer.next_page()?));
         self.refresh_with_body_links(send, purpose, first_url, max_pages, calls_left, read).await
     }
 
@@ -103,9 +103,9 @@ impl<T> CachedListing<T> {
         send: impl Fn(ForgeRequest) -> F,
         purpose: &str,
         first_url: Url,
-        pages: usize,
-        calls: &mut u64,
-        read: impl Fn(&ForgeResponse) -> Result<(Vec<T>, Option<Url>), ForgeError>,
+        max_pages: usize,
+        calls_left: &mut u64,
+        parse_page: impl Fn(&ForgeResponse) -> Result<(Vec<T>, Option<Url>), ForgeError>,
     ) -> Result<(), ForgeError>
     where
         F: Future<Output = Result<ForgeResponse, ForgeError>>,
@@ -113,7 +113,7 @@ impl<T> CachedListing<T> {
         self.complete = false;
         let (mut url, mut at) = (first_url, 0);
         loop {
-            if at == pages || *calls == 0 {
+            if at == max_pages || *calls_left == 0 {
                 self.pages.truncate(at);
                 return Ok(());
             }
@@ -121,12 +121,12 @@ impl<T> CachedListing<T> {
             let call = ForgeRequest::get(purpose, url.clone())
                 .if_none_match(known.and_then(|page| page.etag.clone()));
             // The call is counted before it is sent, so a call without a response also counts.
-            *calls -= 1;
+            *calls_left -= 1;
             let answer = send(call).await?;
             if answer.is_unchanged() {
-                *calls += 1;
+                *calls_left += 1;
             } else {
-                let (etag, (items, next)) = (answer.etag(), read(&answer)?);
+                let (etag, (items, next)) = (answer.etag(), parse_page(&answer)?);
                 self.pages.splice(
                     at..self.pages.len().min(at + 1),
                     [ListingPage { url, etag, items, next_url: next }],

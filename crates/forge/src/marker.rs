@@ -38,17 +38,17 @@ mod topic;
 pub use topic::split_marker;
 
 /// Prefixes of the markers of every version, in each form.
-const OPENINGS: [&str; 2] = ["<!-- truing:", "[//]: # (truing:"];
+const MARKER_PREFIXES: [&str; 2] = ["<!-- truing:", "[//]: # (truing:"];
 /// Prefixes of the markers of this version, in each form.
 const MARKER_PREFIXES_V1: [&str; 2] = ["<!-- truing:1 ", "[//]: # (truing:1 "];
 /// Suffixes of markers, in each form.
-const CLOSING: [&str; 2] = [" -->", ")"];
+const MARKER_SUFFIXES: [&str; 2] = [" -->", ")"];
 /// Text before and after the hash in a marker of the tool that Truing replaces. That tool put its marker into
 /// its inline comments.
 const LEGACY_MARKER_AFFIXES: (&str, &str) = ("<!-- claude-reviewer:inline:", " -->");
 /// Word for the summary in a marker. A finding whose id is this word is escaped, so the unescaped word always
 /// means the summary.
-const SUMMARY: &str = "summary";
+const SUMMARY_WORD: &str = "summary";
 /// The kind of marker in a comment that shows an item of a pull request: a finding or the summary.
 const ITEM_MARKER_KIND: MarkerKind = MarkerKind { field: "item", domain: b"truing marker 1" };
 /// Length of a new key, in bytes.
@@ -134,7 +134,7 @@ impl MarkerKey {
 
     /// Computes the HMAC over all parts of a marker. Each part is preceded by its length, so different parts
     /// never produce the same input.
-    fn mac(&self, domain: &[u8], pr: &PrId, producer: &str, word: &str) -> Option<Hmac<Sha256>> {
+    fn mac(&self, domain: &[u8], pr: &PrId, producer: &str, subject_word: &str) -> Option<Hmac<Sha256>> {
         let mut mac = Hmac::<Sha256>::new_from_slice(&self.bytes).ok()?;
         let number = pr.number.to_string();
         let parts = [
@@ -143,7 +143,7 @@ impl MarkerKey {
             pr.repository.as_bytes(),
             number.as_bytes(),
             producer.as_bytes(),
-            word.as_bytes(),
+            subject_word.as_bytes(),
         ];
         for part in parts {
             mac.update(&(part.len() as u64).to_be_bytes());
@@ -179,22 +179,31 @@ impl MarkerKeys {
         self.marker_line(&ITEM_MARKER_KIND, pr, producer, &encode_subject(item))
     }
 
-    fn marker_line(&self, kind: &MarkerKind, pr: &PrId, producer: CommentProducer, word: &str) -> String {
+    fn marker_line(
+        &self,
+        kind: &MarkerKind,
+        pr: &PrId,
+        producer: CommentProducer,
+        subject_word: &str,
+    ) -> String {
         let producer = producer.as_str();
         // HMAC accepts keys of any length, so this call does not fail. If it failed, the only consequence
         // would be a marker that does not verify.
         let mac = self
             .current
-            .mac(kind.domain, pr, producer, word)
+            .mac(kind.domain, pr, producer, subject_word)
             .map(|mac| hex::encode(mac.finalize().into_bytes()))
             .unwrap_or_default();
         let MarkerKind { field, .. } = kind;
-        let ([html, link], [html_end, link_end]) = (MARKER_PREFIXES_V1, CLOSING);
+        let ([html, link], [html_end, link_end]) = (MARKER_PREFIXES_V1, MARKER_SUFFIXES);
         let (opening, closing) = match self.form {
             MarkerSyntax::HtmlComment => (html, html_end),
             MarkerSyntax::LinkReference => (link, link_end),
         };
-        format!("{opening}producer={producer} {field}={word} key={} mac={mac}{closing}", self.current.id)
+        format!(
+            "{opening}producer={producer} {field}={subject_word} key={} mac={mac}{closing}",
+            self.current.id
+        )
     }
 
     /// Returns true if the marker's HMAC verifies, and `None` if the marker's key is not configured.
@@ -228,7 +237,7 @@ impl MarkerKeys {
 
 /// Returns true if a line begins like a marker of any form.
 fn is_marker(line: &str) -> bool {
-    OPENINGS.iter().any(|opening| line.starts_with(opening))
+    MARKER_PREFIXES.iter().any(|opening| line.starts_with(opening))
 }
 
 /// Returns the text of an inline comment of the tool that Truing replaces, without the marker in its first or
@@ -263,7 +272,7 @@ struct MarkerParts<'a> {
 impl<'a> MarkerParts<'a> {
     /// Parses a marker line; `None` if the line differs in any way from the line that we would write.
     fn read(kind: &MarkerKind, line: &'a str) -> Option<Self> {
-        let mut forms = MARKER_PREFIXES_V1.iter().zip(CLOSING);
+        let mut forms = MARKER_PREFIXES_V1.iter().zip(MARKER_SUFFIXES);
         let inside =
             forms.find_map(|(opening, closing)| line.strip_prefix(opening)?.strip_suffix(closing))?;
         let mut fields = inside.split(' ');
@@ -294,8 +303,8 @@ fn is_unescaped_byte(byte: u8) -> bool {
 /// Returns the word that stands for the item in a marker.
 fn encode_subject(item: &CommentSubject) -> String {
     match item {
-        CommentSubject::Summary => SUMMARY.to_owned(),
-        CommentSubject::Finding(id) if id.as_str() == SUMMARY => format!("%{:02x}{}", b's', "ummary"),
+        CommentSubject::Summary => SUMMARY_WORD.to_owned(),
+        CommentSubject::Finding(id) if id.as_str() == SUMMARY_WORD => format!("%{:02x}{}", b's', "ummary"),
         CommentSubject::Finding(id) => escape_value(id.as_str()),
     }
 }
@@ -316,17 +325,17 @@ fn escape_value(text: &str) -> String {
 }
 
 /// Returns the item that a word spells; `None` for words that [`encode_subject`] never makes.
-fn decode_subject(word: &str) -> Option<CommentSubject> {
-    if word == SUMMARY {
+fn decode_subject(subject_word: &str) -> Option<CommentSubject> {
+    if subject_word == SUMMARY_WORD {
         return Some(CommentSubject::Summary);
     }
-    let item = CommentSubject::Finding(FindingId::new(unescape_value(word)?));
-    (encode_subject(&item) == word).then_some(item)
+    let item = CommentSubject::Finding(FindingId::new(unescape_value(subject_word)?));
+    (encode_subject(&item) == subject_word).then_some(item)
 }
 
-fn unescape_value(word: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(word.len());
-    let mut rest = word.bytes();
+fn unescape_value(value: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(value.len());
+    let mut rest = value.bytes();
     while let Some(byte) = rest.next() {
         if byte == b'%' {
             let digits = [rest.next()?, rest.next()?];
@@ -464,8 +473,8 @@ impl MarkerKeys {
 
     /// Adds former keys, whose signatures are also recognised.
     #[must_use]
-    pub fn with_former_keys(mut self, former: impl IntoIterator<Item = Self>) -> Self {
-        for Self { current, previous, .. } in former {
+    pub fn with_former_keys(mut self, former_keys: impl IntoIterator<Item = Self>) -> Self {
+        for Self { current, previous, .. } in former_keys {
             for key in std::iter::once(current).chain(previous) {
                 if key != self.current && !self.previous.contains(&key) {
                     self.previous.push(key);

@@ -108,11 +108,11 @@ struct RoundComments {
 }
 
 impl RoundComments {
-    fn new(bounds: &PublishLimits, steps: &[PublishStep]) -> Self {
+    fn new(limits: &PublishLimits, steps: &[PublishStep]) -> Self {
         let on_code = |step: &PublishStep| {
             matches!(step, PublishStep::CreateReview { .. } | PublishStep::CreateFileComment { .. })
         };
-        Self { checks_head: bounds.follows_head && steps.iter().any(on_code), comments: Vec::new() }
+        Self { checks_head: limits.follows_head && steps.iter().any(on_code), comments: Vec::new() }
     }
 }
 
@@ -256,11 +256,11 @@ impl CommentPublisher<'_> {
         &self,
         rows: &[DesiredComment],
         steps: Vec<PublishStep>,
-        placed: &mut RoundComments,
+        round_comments: &mut RoundComments,
     ) -> Result<CreationOutcome, ReconcileStopReason> {
         let mut created = CreationOutcome::Complete;
         for step in steps {
-            created = created.max(self.apply_step(rows, step, placed).await?);
+            created = created.max(self.apply_step(rows, step, round_comments).await?);
         }
         Ok(created)
     }
@@ -269,7 +269,7 @@ impl CommentPublisher<'_> {
         &self,
         rows: &[DesiredComment],
         step: PublishStep,
-        placed: &mut RoundComments,
+        round_comments: &mut RoundComments,
     ) -> Result<CreationOutcome, ReconcileStopReason> {
         match step {
             PublishStep::Adopt { subject: item, comment } => self.record_comments(&[(item, comment)]).await?,
@@ -291,7 +291,7 @@ impl CommentPublisher<'_> {
                     .await;
             }
             PublishStep::CreateReview { subjects: items } => {
-                return self.create_review(rows, items, placed).await;
+                return self.create_review(rows, items, round_comments).await;
             }
             PublishStep::CreateFileComment { subject: item } => {
                 let Some(comment) = self.inline_draft(rows, &item) else {
@@ -299,7 +299,7 @@ impl CommentPublisher<'_> {
                 };
                 let effect = Effect::FileFinding { commit: self.head.clone(), comment };
                 let items = [item];
-                return match self.create_comments(&effect, &items, Some(placed)).await {
+                return match self.create_comments(&effect, &items, Some(round_comments)).await {
                     Err(error) if is_rejected(&error) => {
                         self.use_coarser_anchor(&items, AnchorKind::Summary).await
                     }
@@ -316,7 +316,7 @@ impl CommentPublisher<'_> {
         &self,
         rows: &[DesiredComment],
         items: Vec<CommentSubject>,
-        placed: &mut RoundComments,
+        round_comments: &mut RoundComments,
     ) -> Result<CreationOutcome, ReconcileStopReason> {
         let mut bisection = Bisection::new(items);
         let mut outcome = CreationOutcome::Complete;
@@ -324,7 +324,7 @@ impl CommentPublisher<'_> {
             let comments: Vec<InlineDraft> =
                 batch.items.iter().filter_map(|item| self.inline_draft(rows, item)).collect();
             let effect = Effect::Findings { commit: self.head.clone(), comments };
-            let created = self.create_comments(&effect, &batch.items, Some(placed)).await;
+            let created = self.create_comments(&effect, &batch.items, Some(round_comments)).await;
             let refused = created.as_ref().is_err_and(is_rejected);
             if bisection.record_response(&batch, refused) {
                 self.check_head_unchanged().await?;
@@ -373,13 +373,13 @@ impl CommentPublisher<'_> {
         &self,
         effect: &Effect,
         items: &[CommentSubject],
-        placed: Option<&mut RoundComments>,
+        round_comments: Option<&mut RoundComments>,
     ) -> Result<CreationOutcome, ReconcileStopReason> {
         let EffectOutcome::Comments(made) = self.perform(effect).await? else {
             return Ok(CreationOutcome::Partial);
         };
         let all = items.iter().all(|item| made.iter().any(|(shown, _)| shown == item));
-        match placed.filter(|placed| placed.checks_head) {
+        match round_comments.filter(|placed| placed.checks_head) {
             Some(placed) => placed.comments.extend(made),
             None => self.record_comments(&made).await?,
         }
@@ -389,13 +389,13 @@ impl CommentPublisher<'_> {
     /// Records the comments on code if the head has not changed. If the head has changed, the comments may be
     /// on lines of another commit. The comments are then deleted, and the review of the new head creates them
     /// again.
-    async fn record_round_comments(&self, placed: RoundComments) -> Result<(), ReconcileStopReason> {
+    async fn record_round_comments(&self, round_comments: RoundComments) -> Result<(), ReconcileStopReason> {
         let moved = match self.check_head_unchanged().await {
-            Ok(()) => return self.record_comments(&placed.comments).await,
+            Ok(()) => return self.record_comments(&round_comments.comments).await,
             Err(moved) => moved,
         };
         if matches!(moved, ReconcileStopReason::Failed(PublishError::HeadChanged)) {
-            for (item, comment) in placed.comments {
+            for (item, comment) in round_comments.comments {
                 self.perform_change(&Effect::DeleteDuplicate { item, comment }).await?;
             }
         }

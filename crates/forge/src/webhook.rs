@@ -29,9 +29,9 @@ pub use self::signature::{DeliverySignature, HookSecret, SignatureCheck, Signatu
 /// Maximum length of an accepted page address, in bytes.
 const MAX_URL_BYTES: usize = 2048;
 /// Maximum length of an event or action name in a log line, in characters.
-const MAX_WORD_CHARS: usize = 60;
+const MAX_EVENT_NAME_CHARS: usize = 60;
 /// Maximum number of characters of a parser's error that Truing's own error quotes.
-const MAX_REASON_CHARS: usize = 200;
+const MAX_PARSER_ERROR_CHARS: usize = 200;
 
 /// The fields of a delivery that are read.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -188,11 +188,11 @@ pub(crate) fn invalid_field(field: &str, problem: &str) -> DeliveryError {
 /// Cleans a name from a delivery for a log entry: keeps only visible ASCII characters, and truncates the
 /// name.
 pub(crate) fn clean_event_name(text: &str) -> String {
-    text.chars().filter(char::is_ascii_graphic).take(MAX_WORD_CHARS).collect()
+    text.chars().filter(char::is_ascii_graphic).take(MAX_EVENT_NAME_CHARS).collect()
 }
 
 /// Cleans a parser's message, which may quote the body: removes control characters, and truncates the
 /// message.
 fn clean_error(text: &str) -> String {
-    text.chars().filter(|char| !char.is_control()).take(MAX_REASON_CHARS).collect()
+    text.chars().filter(|char| !char.is_control()).take(MAX_PARSER_ERROR_CHARS).collect()
 }

@@ -33,7 +33,7 @@ const RAW_FLAGS: &[&str] = &[
 ];
 
 /// File mode of a submodule.
-const GITLINK: &str = "160000";
+const GITLINK_MODE: &str = "160000";
 /// File mode of a symbolic link.
 const SYMLINK_MODE: &str = "120000";
 
@@ -46,7 +46,7 @@ const PROBE_BYTES: u64 = 8000;
 /// text.
 const MAX_PROBES: usize = 200;
 /// Maximum size of a file's section in the diff without its lines and its path, in bytes.
-const SECTION_BYTES: u64 = 500;
+const MAX_SECTION_HEADER_BYTES: u64 = 500;
 
 /// The old or the new version of a changed file.
 #[derive(Debug)]
@@ -64,7 +64,7 @@ impl FileSide {
     }
 
     fn is_submodule(&self) -> bool {
-        self.mode == GITLINK
+        self.mode == GITLINK_MODE
     }
 }
 
@@ -77,8 +77,8 @@ struct ChangedFile {
 }
 
 impl ChangedFile {
-    fn from_raw_entry(facts: &[u8], path: &[u8]) -> Option<Self> {
-        let facts = std::str::from_utf8(facts.strip_prefix(b":")?).ok()?;
+    fn from_raw_entry(entry_header: &[u8], path: &[u8]) -> Option<Self> {
+        let facts = std::str::from_utf8(entry_header.strip_prefix(b":")?).ok()?;
         let mut facts = facts.split(' ');
         let (old_mode, new_mode, old, new) = (facts.next()?, facts.next()?, facts.next()?, facts.next()?);
         Some(Self {
@@ -107,7 +107,7 @@ impl ChangedFile {
     fn max_section_bytes(&self) -> u64 {
         let sides = if self.has_same_blob() { 0 } else { self.blobs().map(|blob| blob.size).sum() };
         let name = u64::try_from(self.path.as_bytes().len()).unwrap_or(u64::MAX);
-        sides.saturating_add(name.saturating_mul(4)).saturating_add(SECTION_BYTES)
+        sides.saturating_add(name.saturating_mul(4)).saturating_add(MAX_SECTION_HEADER_BYTES)
     }
 
     /// Returns true if git permits this path in an index.
@@ -192,9 +192,9 @@ impl IsolatedGitDir {
 
     /// Queries the size of each blob. A missing blob gets the size 0; git reports the missing blob when it
     /// computes the diff.
-    async fn load_blob_sizes(&self, store: &Path, pairs: &mut [ChangedFile]) -> Result<(), GitError> {
+    async fn load_blob_sizes(&self, store: &Path, changed_files: &mut [ChangedFile]) -> Result<(), GitError> {
         let ids: Vec<String> = {
-            let blobs = pairs.iter().flat_map(ChangedFile::blobs).filter(|blob| !blob.is_submodule());
+            let blobs = changed_files.iter().flat_map(ChangedFile::blobs).filter(|blob| !blob.is_submodule());
             blobs.map(|blob| blob.id.clone()).collect()
         };
         if ids.is_empty() {
@@ -211,7 +211,7 @@ impl IsolatedGitDir {
             return Err(unknown_output_error("cat-file", &response));
         }
         let sizes: HashMap<&String, u64> = ids.iter().zip(sizes).collect();
-        for blob in pairs.iter_mut().flat_map(|pair| pair.old.iter_mut().chain(&mut pair.new)) {
+        for blob in changed_files.iter_mut().flat_map(|pair| pair.old.iter_mut().chain(&mut pair.new)) {
             blob.size = sizes.get(&blob.id).copied().unwrap_or(0);
         }
         Ok(())
@@ -222,17 +222,17 @@ impl IsolatedGitDir {
     async fn diff_with_placeholders(
         &self,
         store: &Path,
-        pairs: &[ChangedFile],
+        changed_files: &[ChangedFile],
         shown_count: usize,
     ) -> Result<(Vec<u8>, Vec<UnreviewedFile>), GitError> {
         let folder = self.git().create_private_folder()?;
         create_object_store(folder.path())?;
         write_alternates(folder.path(), store)?;
-        let marked = pairs.get(shown_count..).unwrap_or_default();
+        let marked = changed_files.get(shown_count..).unwrap_or_default();
         let placeholders = self.write_placeholders(&folder, marked).await?;
         let mut skipped = Vec::new();
         let (mut old, mut new) = (Vec::new(), Vec::new());
-        for (number, pair) in pairs.iter().enumerate() {
+        for (number, pair) in changed_files.iter().enumerate() {
             if !pair.has_safe_path() {
                 if pair.new.is_some() {
                     skipped.push(UnreviewedFile { path: pair.path.clone(), reason: SkipReason::Unreadable });
@@ -259,9 +259,9 @@ impl IsolatedGitDir {
     async fn write_placeholders(
         &self,
         folder: &PrivateFolder,
-        pairs: &[ChangedFile],
+        changed_files: &[ChangedFile],
     ) -> Result<BTreeMap<String, String>, GitError> {
-        let blobs = pairs.iter().flat_map(ChangedFile::blobs).filter(|blob| !blob.is_submodule());
+        let blobs = changed_files.iter().flat_map(ChangedFile::blobs).filter(|blob| !blob.is_submodule());
         let mut ids: Vec<String> = blobs.map(|blob| blob.id.clone()).collect();
         ids.sort();
         ids.dedup();
@@ -314,14 +314,14 @@ impl IsolatedGitDir {
     async fn find_omitted_text_files<'a>(
         &self,
         store: &Path,
-        pairs: &'a [ChangedFile],
+        changed_files: &'a [ChangedFile],
         shown_count: usize,
     ) -> Vec<&'a ChangedFile> {
-        let gone = pairs.iter().filter(|pair| pair.new.is_none()).flat_map(|pair| &pair.old);
+        let gone = changed_files.iter().filter(|pair| pair.new.is_none()).flat_map(|pair| &pair.old);
         let gone: HashSet<&String> = gone.map(|blob| &blob.id).collect();
         let mut texts = Vec::new();
         let mut probes = 0;
-        for pair in pairs.get(shown_count..).unwrap_or_default() {
+        for pair in changed_files.get(shown_count..).unwrap_or_default() {
             let is_other = |new: &FileSide| !new.is_submodule() && !gone.contains(&new.id);
             if pair.has_same_blob() || !pair.new.as_ref().is_some_and(is_other) || !pair.has_safe_path() {
                 continue;
@@ -375,8 +375,8 @@ fn parse_changed_files(listing: &[u8]) -> Result<Vec<ChangedFile>, GitError> {
 
 /// From the end of the first `shown_count` files, drops files until at most half of the estimated size is
 /// left. Returns the number of files left.
-fn count_within_half_size(pairs: &[ChangedFile], shown_count: usize) -> usize {
-    let first = pairs.get(..shown_count).unwrap_or_default();
+fn count_within_half_size(changed_files: &[ChangedFile], shown_count: usize) -> usize {
+    let first = changed_files.get(..shown_count).unwrap_or_default();
     let whole = first.iter().fold(0_u64, |sum, pair| sum.saturating_add(pair.max_section_bytes()));
     let mut left = whole;
     let mut count = shown_count;

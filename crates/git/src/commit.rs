@@ -26,7 +26,7 @@ use crate::repository::special_files::refuse_special_files_in_worktree;
 use crate::{GitError, Mirror, PrivateFolder};
 
 /// Mode of an index entry for a submodule or another repository inside the folder.
-const GITLINK: &[u8] = b"160000";
+const GITLINK_MODE: &[u8] = b"160000";
 
 /// Maximum number of nested repositories without a commit in a folder. If there are more, nothing is ///
 /// committed, because each such repository needs another git call.
@@ -136,10 +136,10 @@ impl Mirror {
         &self,
         parent: &Sha,
         folder: &Path,
-        checked_out: &CheckoutIndex,
+        checkout_index: &CheckoutIndex,
     ) -> Result<StagedChanges, GitError> {
         let mut staged = self.prepare_staging(parent)?;
-        checked_out.write_to(&staged.folder.path().join("index"))?;
+        checkout_index.write_to(&staged.folder.path().join("index"))?;
         staged.add_folder(folder).await?;
         staged.select_paths(None).await?;
         Ok(staged)
@@ -185,7 +185,12 @@ impl Mirror {
     /// [`GitError::CommandFailed`] if a commit is not in the mirror or the two histories have no common
     /// commit, [`GitError::TooOldToMerge`].
     #[truing_core::boxed_future]
-    pub async fn merge(&self, into: &Sha, other: &Sha, new: &NewCommit) -> Result<MergeOutcome, GitError> {
+    pub async fn merge(
+        &self,
+        into: &Sha,
+        other: &Sha,
+        new_commit: &NewCommit,
+    ) -> Result<MergeOutcome, GitError> {
         let found = self.isolated_dir().git().version();
         if found < MIN_VERSION_TO_MERGE {
             return Err(GitError::TooOldToMerge { found_version: found });
@@ -204,7 +209,7 @@ impl Mirror {
         let tree = parse_sha("merge-tree", answer.strip_suffix(b"\0").unwrap_or(&answer))?;
         let call = view.command("commit-tree").args(["--no-gpg-sign", "-p", parent.as_str()]);
         let call = call.args(["-p", other.as_str(), "-F", "-"]).arg(tree.as_str());
-        let sha = create_commit(with_identity(call, new), new).await?;
+        let sha = create_commit(with_identity(call, new_commit), new_commit).await?;
         Ok(MergeOutcome::Merged(UnpushedCommit {
             isolated_dir: view,
             _folder: Some(folder),
@@ -332,7 +337,7 @@ impl StagedChanges {
     /// # Errors
     /// [`GitError::CommandFailed`] for a message with a NUL byte, or an author or committer without a name.
     #[truing_core::boxed_future]
-    pub async fn commit(self, new: &NewCommit) -> Result<UnpushedCommit, GitError> {
+    pub async fn commit(self, new_commit: &NewCommit) -> Result<UnpushedCommit, GitError> {
         let tree = parse_sha("write-tree", &self.isolated_dir.command("write-tree").read_output().await?)?;
         let call = self.isolated_dir.command("commit-tree").args([
             "--no-gpg-sign",
@@ -341,7 +346,7 @@ impl StagedChanges {
             "-F",
             "-",
         ]);
-        let sha = create_commit(with_identity(call.arg(tree.as_str()), new), new).await?;
+        let sha = create_commit(with_identity(call.arg(tree.as_str()), new_commit), new_commit).await?;
         let header = Some(CommitHeader { parent: self.parent, tree });
         Ok(UnpushedCommit { isolated_dir: self.isolated_dir, _folder: Some(self.folder), sha, header })
     }
@@ -368,18 +373,21 @@ impl UnpushedCommit {
 }
 
 /// Runs the call that creates a commit.
-async fn create_commit(call: GitCommand, new: &NewCommit) -> Result<Sha, GitError> {
-    let message = format!("{}\n", new.message.trim_end());
+async fn create_commit(call: GitCommand, new_commit: &NewCommit) -> Result<Sha, GitError> {
+    let message = format!("{}\n", new_commit.message.trim_end());
     let call = call.config("i18n.commitEncoding", "UTF-8").with_input(message.into_bytes());
     parse_sha("commit-tree", &call.read_output().await?)
 }
 
 /// Sets author, committer and date.
-fn with_identity(call: GitCommand, new: &NewCommit) -> GitCommand {
-    let date = format!("@{} +0000", new.commit_time.0.div_euclid(1000));
-    let call = call.env("GIT_AUTHOR_NAME", &new.author.name).env("GIT_AUTHOR_EMAIL", &new.author.email);
-    let call =
-        call.env("GIT_COMMITTER_NAME", &new.committer.name).env("GIT_COMMITTER_EMAIL", &new.committer.email);
+fn with_identity(call: GitCommand, new_commit: &NewCommit) -> GitCommand {
+    let date = format!("@{} +0000", new_commit.commit_time.0.div_euclid(1000));
+    let call = call
+        .env("GIT_AUTHOR_NAME", &new_commit.author.name)
+        .env("GIT_AUTHOR_EMAIL", &new_commit.author.email);
+    let call = call
+        .env("GIT_COMMITTER_NAME", &new_commit.committer.name)
+        .env("GIT_COMMITTER_EMAIL", &new_commit.committer.email);
     call.env("GIT_AUTHOR_DATE", &date).env("GIT_COMMITTER_DATE", &date)
 }
 
@@ -388,9 +396,9 @@ fn with_identity(call: GitCommand, new: &NewCommit) -> GitCommand {
 fn parse_raw_entries(listing: &[u8]) -> impl Iterator<Item = Option<ChangedEntry>> {
     let mut fields = split_listing(listing);
     std::iter::from_fn(move || {
-        let facts = fields.next()?;
+        let entry_header = fields.next()?;
         let path = fields.next();
-        Some(path.and_then(|path| parse_raw_entry(facts, path)))
+        Some(path.and_then(|path| parse_raw_entry(entry_header, path)))
     })
 }
 
@@ -402,7 +410,7 @@ fn parse_raw_entry(facts: &[u8], path: &[u8]) -> Option<ChangedEntry> {
         b"D" => PathStatus::Deleted,
         _ => PathStatus::Modified,
     };
-    let gitlink = mode == GITLINK || now == GITLINK;
+    let gitlink = mode == GITLINK_MODE || now == GITLINK_MODE;
     // The commit does not contain an added path, so mode 0 removes the path from the index.
     let mode = if edited == PathStatus::Added { b"0" } else { mode };
     Some(ChangedEntry {

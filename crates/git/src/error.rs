@@ -327,7 +327,7 @@ impl GitError {
             Self::Io { .. } => "check that the folder exists, is writable and has free space".into(),
             Self::TimedOut { .. } => "try again; if this persists, run the same git command manually".into(),
             Self::HugeFile { path, .. } if path.file_name().is_some_and(|name| name == "index") => {
-                REMAKE_INDEX.into()
+                INVALID_INDEX_ADVICE.into()
             }
             Self::HugeFile { .. } => "remove the file, or clone the repository again".into(),
             Self::OutOfMemory { .. } => {
@@ -409,25 +409,28 @@ impl GitError {
 const ADVICE_BY_MESSAGE: &[(&str, &str)] = &[
     ("bad config", "fix the line that git names in the repository's configuration"),
     ("config value", "fix the value that git names in the repository's configuration"),
-    ("git repo version", NEWER_GIT),
-    ("unknown repository extension", NEWER_GIT),
-    ("index file", BROKEN_INDEX),
-    ("bad signature", BROKEN_INDEX),
-    ("cache entry", BROKEN_INDEX),
+    ("git repo version", NEWER_GIT_ADVICE),
+    ("unknown repository extension", NEWER_GIT_ADVICE),
+    ("index file", BROKEN_INDEX_ADVICE),
+    ("bad signature", BROKEN_INDEX_ADVICE),
+    ("cache entry", BROKEN_INDEX_ADVICE),
     (
         "encod",
         "save the file in the encoding that .gitattributes sets for it (`working-tree-encoding`), or \
         set the file's actual encoding there",
     ),
-    ("unable to read", LOST_OBJECT),
-    ("bad object", LOST_OBJECT),
+    ("unable to read", LOST_OBJECT_ADVICE),
+    ("bad object", LOST_OBJECT_ADVICE),
 ];
-const NEWER_GIT: &str = "the repository's format is too new for this git: put a newer git in PATH";
-const BROKEN_INDEX: &str = "git's index is damaged, or GIT_INDEX_FILE is not the path of an index; run `rm \
+const NEWER_GIT_ADVICE: &str = "the repository's format is too new for this git: put a newer git in PATH";
+const BROKEN_INDEX_ADVICE: &str = "git's index is damaged, or GIT_INDEX_FILE is not the path of an index; \
+    run `rm \
     .git/index && git reset` to recreate the index without changing your files";
-const REMAKE_INDEX: &str = "the file is not an index that git wrote: run `rm .git/index && git reset` to \
+const INVALID_INDEX_ADVICE: &str = "the file is not an index that git wrote: run `rm .git/index && git \
+    reset` to \
     recreate the index without changing your files";
-const LOST_OBJECT: &str = "the repository lacks objects: `git fsck` lists them; run `git fetch --refetch \
+const LOST_OBJECT_ADVICE: &str = "the repository lacks objects: `git fsck` lists them; run `git fetch \
+    --refetch \
     origin` to fetch the objects that were pushed";
 
 /// Returns the advice for git's message.

@@ -30,8 +30,8 @@ pub(crate) enum ObjectFormat {
 
 impl ObjectFormat {
     /// Parses git's name of a hash algorithm.
-    pub(crate) fn parse(word: &str) -> Option<Self> {
-        match word {
+    pub(crate) fn parse(name: &str) -> Option<Self> {
+        match name {
             "sha1" => Some(Self::Sha1),
             "sha256" => Some(Self::Sha256),
             _ => None,
@@ -212,12 +212,12 @@ pub(crate) async fn merge_base(call: GitCommand, a: &Sha, b: &Sha) -> Result<Opt
 }
 
 /// Parses an output that consists of one id.
-pub(crate) fn parse_sha(call: &'static str, answer: &[u8]) -> Result<Sha, GitError> {
-    let text = std::str::from_utf8(answer).unwrap_or_default();
-    Sha::parse(text.trim_end()).map_err(|_| unknown_output_error(call, answer))
+pub(crate) fn parse_sha(call: &'static str, output: &[u8]) -> Result<Sha, GitError> {
+    let text = std::str::from_utf8(output).unwrap_or_default();
+    Sha::parse(text.trim_end()).map_err(|_| unknown_output_error(call, output))
 }
 
 /// Returns the error for output in an unknown format.
-pub(crate) fn unknown_output_error(call: &'static str, answer: &[u8]) -> GitError {
-    GitError::UnknownOutput { call, answer: clean_message(answer, None) }
+pub(crate) fn unknown_output_error(call: &'static str, output: &[u8]) -> GitError {
+    GitError::UnknownOutput { call, answer: clean_message(output, None) }
 }

@@ -35,7 +35,7 @@ const SHA1_DIGITS: usize = 40;
 
 /// Value of `core.fsync`: new objects and refs are synced to disk. Without `reference`, a power failure could
 /// leave empty refs.
-const FSYNC: &str = "committed,reference";
+const FSYNC_CONFIG: &str = "committed,reference";
 
 /// Flag for a fetch from a local repository: the repository is served even if another user owns it. This is
 /// safe, because git runs no program from that repository's configuration.
@@ -188,8 +188,8 @@ impl Mirror {
         let (sha, from) = (commit.sha(), commit.isolated_dir().dir().join("objects"));
         let revisions: Vec<String> =
             [sha.to_string()].into_iter().chain(commit.parent().map(|parent| format!("^{parent}"))).collect();
-        self.isolated_dir.copy_objects(&from, &self.dir().join("objects"), FSYNC, &revisions).await?;
-        let call = self.isolated_dir.command("update-ref").config("core.fsync", FSYNC);
+        self.isolated_dir.copy_objects(&from, &self.dir().join("objects"), FSYNC_CONFIG, &revisions).await?;
+        let call = self.isolated_dir.command("update-ref").config("core.fsync", FSYNC_CONFIG);
         call.args([format!("refs/truing/{sha}").as_str(), sha.as_str()]).read_output().await?;
         self.consolidate_packs_and_refs().await
     }
@@ -224,7 +224,7 @@ impl Mirror {
         self.isolated_dir
             .command("pack-refs")
             .arg("--all")
-            .config("core.fsync", FSYNC)
+            .config("core.fsync", FSYNC_CONFIG)
             .read_output()
             .await
             .map(drop)
@@ -246,7 +246,7 @@ impl Mirror {
             .command("update-ref")
             .arg("--stdin")
             .with_input(old)
-            .config("core.fsync", FSYNC);
+            .config("core.fsync", FSYNC_CONFIG);
         call.read_output().await.map(drop)
     }
 
@@ -322,7 +322,7 @@ impl Mirror {
             "file" => call.arg(LOCAL_UPLOAD_PACK_FLAG),
             _ => call,
         };
-        let call = call.config("core.fsync", FSYNC);
+        let call = call.config("core.fsync", FSYNC_CONFIG);
         // With the limit 1, git keeps the fetched objects in a pack. If git unpacked the objects, a commit
         // could become visible before its tree.
         call.config("fetch.unpackLimit", "1")
@@ -375,10 +375,10 @@ impl Mirror {
     #[truing_core::boxed_future]
     pub async fn branch_history(
         &self,
-        previous: (&Sha, &Sha),
-        current: (&Sha, &Sha),
+        old_range: (&Sha, &Sha),
+        new_range: (&Sha, &Sha),
     ) -> Result<Option<BranchHistory>, GitError> {
-        self.isolated_dir.branch_history(previous, current).await
+        self.isolated_dir.branch_history(old_range, new_range).await
     }
 
     /// Returns the diff between two commits in git's own format: with renames, without colours, programs or

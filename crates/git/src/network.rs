@@ -40,9 +40,9 @@ pub(crate) async fn read_remote_output(
 
 /// Returns the commit that `ls-remote` lists for a ref; `None` if the ref is not listed. The full name is
 /// compared, because git also lists refs whose names end in the requested name.
-pub(crate) fn parse_listed_ref(answer: &[u8], reference: &str) -> Result<Option<Sha>, GitError> {
+pub(crate) fn parse_listed_ref(output: &[u8], reference: &str) -> Result<Option<Sha>, GitError> {
     let asked = format!("\t{reference}");
-    let mut lines = answer.split(|byte| *byte == b'\n').filter(|line| !line.starts_with(b"ref: "));
+    let mut lines = output.split(|byte| *byte == b'\n').filter(|line| !line.starts_with(b"ref: "));
     let line = lines.find_map(|line| line.strip_suffix(asked.as_bytes()));
     line.map(|id| parse_sha("ls-remote", id)).transpose()
 }

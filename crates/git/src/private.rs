@@ -11,17 +11,17 @@ use rustix::process::geteuid;
 use tempfile::TempDir;
 
 /// Prefix of the names of private folders.
-const PREFIX: &str = "truing-git-";
+const FOLDER_NAME_PREFIX: &str = "truing-git-";
 /// Folder of the system's shared memory.
 pub(crate) const SHARED_MEMORY_FOLDER: &str = "/dev/shm";
 /// Magic number of a file system in memory: `TMPFS_MAGIC` of statfs(2).
 const TMPFS: FsWord = 0x0102_1994;
 /// Maximum bytes of files that are kept in memory.
-const MAX_IN_MEMORY: u64 = 64 << 20;
+const MAX_IN_MEMORY_BYTES: u64 = 64 << 20;
 /// Minimum free space of the shared memory in bytes, because other programs use the shared memory too.
-const MIN_FREE_MEMORY_BYTES: u64 = 4 * MAX_IN_MEMORY;
+const MIN_FREE_MEMORY_BYTES: u64 = 4 * MAX_IN_MEMORY_BYTES;
 /// Page size in bytes; a file in memory takes whole pages.
-const PAGE: u64 = 4 << 10;
+const PAGE_BYTES: u64 = 4 << 10;
 /// Maximum number of attempts to create a folder. An attempt fails if another process removes the new ///
 /// folder before it is locked. The other process assumes that an unlocked folder is stale.
 const MAX_TRIES: u32 = 100;
@@ -56,7 +56,8 @@ impl PrivateFolder {
     pub(crate) fn new_in(temp: &Path) -> io::Result<Self> {
         for _ in 0..MAX_TRIES {
             let alone = Permissions::from_mode(0o700);
-            let folder = tempfile::Builder::new().prefix(PREFIX).permissions(alone).tempdir_in(temp)?;
+            let folder =
+                tempfile::Builder::new().prefix(FOLDER_NAME_PREFIX).permissions(alone).tempdir_in(temp)?;
             if let Some(lock) = try_lock_folder(folder.path())? {
                 return Ok(Self { folder, _lock: lock });
             }
@@ -91,8 +92,8 @@ impl Drop for PrivateFolder {
 
 /// Returns true if files of these sizes are small enough together to be kept in memory.
 fn fits_in_memory(sizes: impl Iterator<Item = u64>) -> bool {
-    sizes.map(|size| size.div_ceil(PAGE).max(1).saturating_mul(PAGE)).fold(0, u64::saturating_add)
-        <= MAX_IN_MEMORY
+    sizes.map(|size| size.div_ceil(PAGE_BYTES).max(1).saturating_mul(PAGE_BYTES)).fold(0, u64::saturating_add)
+        <= MAX_IN_MEMORY_BYTES
 }
 
 /// Returns true if this folder is in memory and has enough free space.
@@ -133,7 +134,8 @@ fn grant_owner_access(folder: &Path) -> io::Result<()> {
 pub(crate) fn remove_stale_folders(temp: &Path) {
     let Ok(entries) = std::fs::read_dir(temp) else { return };
     let is_private = |path: &PathBuf| {
-        path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(PREFIX.as_bytes()))
+        path.file_name()
+            .is_some_and(|name| name.as_encoded_bytes().starts_with(FOLDER_NAME_PREFIX.as_bytes()))
     };
     for path in entries.filter_map(|entry| Some(entry.ok()?.path())).filter(is_private) {
         if let Ok(Some(_lock)) = try_lock_folder(&path) {
@@ -183,9 +185,10 @@ mod tests {
     #[test]
     fn few_and_small_files_fit_into_memory_and_a_disk_is_none() {
         assert!(
-            fits_in_memory([MAX_IN_MEMORY].into_iter()) && !fits_in_memory([MAX_IN_MEMORY, 0].into_iter())
+            fits_in_memory([MAX_IN_MEMORY_BYTES].into_iter())
+                && !fits_in_memory([MAX_IN_MEMORY_BYTES, 0].into_iter())
         );
-        let pages = usize::try_from(MAX_IN_MEMORY / PAGE).unwrap();
+        let pages = usize::try_from(MAX_IN_MEMORY_BYTES / PAGE_BYTES).unwrap();
         assert!(
             fits_in_memory(std::iter::repeat_n(1, pages))
                 && !fits_in_memory(std::iter::repeat_n(1, pages + 1))

@@ -103,36 +103,40 @@ impl UnpushedCommit {
         &self,
         remote: &Remote,
         reference: &str,
-        expected: Option<&Sha>,
-        finished: GitOutput,
+        expected_tip: Option<&Sha>,
+        output: GitOutput,
     ) -> Result<PushOutcome, GitError> {
-        let rejected = rejection_reason(&finished.stdout, reference);
+        let rejected = rejection_reason(&output.stdout, reference);
         let why = match &rejected {
-            Some(reason) => classify_refusal(&format!("{reason}; {}", finished.stderr_message)),
+            Some(reason) => classify_refusal(&format!("{reason}; {}", output.stderr_message)),
             // If the output names no rejected ref, the remote refused access before it processed the push.
-            None if finished.stderr_message.contains("error: 403") => PushRefusal::Permission,
-            None => return Err(network::classify_failure(remote, "push", finished)),
+            None if output.stderr_message.contains("error: 403") => PushRefusal::Permission,
+            None => return Err(network::classify_failure(remote, "push", output)),
         };
         // Another client may have moved the branch between our query and our push. Git has no reliable
         // message for this case, so the remote is queried again.
         if rejected.is_some() {
             let now = self.query_remote(remote, reference).await?;
-            if let Some(settled) = self.outcome_without_push(&now, expected) {
+            if let Some(settled) = self.outcome_without_push(&now, expected_tip) {
                 return Ok(settled);
             }
         }
         let reason = rejected.unwrap_or_default();
-        let message = [reason, finished.stderr_message].into_iter().filter(|words| !words.is_empty());
+        let message = [reason, output.stderr_message].into_iter().filter(|words| !words.is_empty());
         Ok(PushOutcome::RemoteRefused { reason: why, message: message.collect::<Vec<_>>().join("; ") })
     }
 
     /// Returns the final result if the branch is already at the pushed commit, or is no longer at the
     /// expected commit. Otherwise returns `None`.
-    fn outcome_without_push(&self, remote_refs: &RemoteRefs, expected: Option<&Sha>) -> Option<PushOutcome> {
+    fn outcome_without_push(
+        &self,
+        remote_refs: &RemoteRefs,
+        expected_tip: Option<&Sha>,
+    ) -> Option<PushOutcome> {
         if remote_refs.tip.as_ref() == Some(self.sha()) {
             return Some(PushOutcome::Pushed);
         }
-        (remote_refs.tip.as_ref() != expected)
+        (remote_refs.tip.as_ref() != expected_tip)
             .then(|| PushOutcome::BranchMoved { current_commit: remote_refs.tip.clone() })
     }
 
@@ -160,9 +164,9 @@ struct RemoteRefs {
 
 /// Extracts the reason from the line of git's porcelain output that reports the rejected ref. The line
 /// consists of `!`, a tab, `FROM:TO`, a tab, and the reason.
-fn rejection_reason(answer: &[u8], reference: &str) -> Option<String> {
+fn rejection_reason(output: &[u8], reference: &str) -> Option<String> {
     let to = format!(":{reference}");
-    answer.split(|byte| *byte == b'\n').find_map(|line| {
+    output.split(|byte| *byte == b'\n').find_map(|line| {
         let line = std::str::from_utf8(line).ok()?;
         let (refs, reason) = line.strip_prefix("!\t")?.split_once('\t')?;
         refs.ends_with(&to).then(|| clean_message(reason.as_bytes(), None))

@@ -29,7 +29,7 @@ pub use worktree::WorktreeDiff;
 /// not suggested.
 const MIN_NAME_SIMILARITY: f64 = 0.8;
 /// Maximum number of known names that are compared with an unknown name to find a suggestion.
-const MAX_NAMES: &str = "5000";
+const MAX_COMPARED_NAMES: &str = "5000";
 
 /// A repository with a working tree.
 #[derive(Clone, Debug)]
@@ -306,7 +306,11 @@ impl LocalRepository {
     }
 
     async fn find_similar_ref(&self, ref_name: &str) -> Result<Option<String>, GitError> {
-        let call = self.command("for-each-ref").args(["--format=%(refname:lstrip=2)", "--count", MAX_NAMES]);
+        let call = self.command("for-each-ref").args([
+            "--format=%(refname:lstrip=2)",
+            "--count",
+            MAX_COMPARED_NAMES,
+        ]);
         let names = call.args(["refs/heads", "refs/remotes", "refs/tags"]).read_output().await?;
         let names = String::from_utf8_lossy(&names);
         let likeness = names.lines().map(|name| (strsim::jaro_winkler(ref_name, name), name));

@@ -50,14 +50,14 @@ impl<'c> AddedAssertions<'c> {
                 .is_some_and(|removed_assertion| self.report_calls.contains(&removed_assertion))
     }
 
-    fn has_stricter_assertion(&self, before: &str) -> bool {
-        let is_negated = before.contains(".not.") || before.contains("not.to");
+    fn has_stricter_assertion(&self, removed_assertion: &str) -> bool {
+        let is_negated = removed_assertion.contains(".not.") || removed_assertion.contains("not.to");
         // Negated matchers are excluded: the negation of a stricter matcher asserts less, because values that
         // are not strictly equal may still be equal.
         !is_negated
             && STRICTER_MATCHERS.iter().any(|(weak, strict)| {
-                before.matches(weak).count() == 1
-                    && self.assertions.contains(before.replacen(weak, strict, 1).as_str())
+                removed_assertion.matches(weak).count() == 1
+                    && self.assertions.contains(removed_assertion.replacen(weak, strict, 1).as_str())
             })
     }
 

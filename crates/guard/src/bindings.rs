@@ -197,9 +197,9 @@ impl BindingChange<'_> {
 
     fn file_versions<'s>(
         &'s self,
-        side: impl Fn(&'s FileVersionPair<'s>) -> Option<&'s AnalyzedVersion>,
+        select_version: impl Fn(&'s FileVersionPair<'s>) -> Option<&'s AnalyzedVersion>,
     ) -> impl Iterator<Item = &'s AnalyzedVersion> {
-        self.files.iter().filter_map(side)
+        self.files.iter().filter_map(select_version)
     }
 
     /// Returns true if the fix moved or renamed `old_target` in the product to `new_target`.
@@ -240,46 +240,46 @@ impl BindingChange<'_> {
         words
     }
 
-    fn judge_binding(&self, bound: &TestBinding) -> NameVerdict {
-        let head = bound.root_name();
-        let is_new_test = bound.test.as_ref().is_some_and(|test| !self.before.tests.contains(test));
-        if is_new_test && !bound.is_shared {
+    fn judge_binding(&self, binding: &TestBinding) -> NameVerdict {
+        let head = binding.root_name();
+        let is_new_test = binding.test.as_ref().is_some_and(|test| !self.before.tests.contains(test));
+        if is_new_test && !binding.is_shared {
             return Allowed;
         }
-        let was: Vec<&TestBinding> = self.before.bindings_in_test(&bound.name, &bound.test).collect();
-        if bound.name.contains('.') {
-            return self.judge_field_assignment(bound, head, &was);
+        let was: Vec<&TestBinding> = self.before.bindings_in_test(&binding.name, &binding.test).collect();
+        if binding.name.contains('.') {
+            return self.judge_field_assignment(binding, head, &was);
         }
-        if bound.test.is_some() && !is_new_test && !was.is_empty() {
-            return self.judge_new_target(bound, &was);
+        if binding.test.is_some() && !is_new_test && !was.is_empty() {
+            return self.judge_new_target(binding, &was);
         }
-        if !self.used_names.free_names.contains(&bound.name) {
-            let is_others = bound.is_shared && self.after.names.sets_foreign_values;
+        if !self.used_names.free_names.contains(&binding.name) {
+            let is_others = binding.is_shared && self.after.names.sets_foreign_values;
             return if is_others { if is_new_test { Reported } else { Refused } } else { Allowed };
         }
-        if was.is_empty() { Refused } else { self.judge_new_target(bound, &was) }
+        if was.is_empty() { Refused } else { self.judge_new_target(binding, &was) }
     }
 
     /// Judges an assignment to a field, such as `NAME.field = …`.
     fn judge_field_assignment(
         &self,
-        bound: &TestBinding,
-        head: &str,
+        binding: &TestBinding,
+        root_name: &str,
         old_bindings: &[&TestBinding],
     ) -> NameVerdict {
-        if matches!(head, "self" | "this" | "cls") {
-            let is_read = self.used_names.chains.contains(&bound.name);
+        if matches!(root_name, "self" | "this" | "cls") {
+            let is_read = self.used_names.chains.contains(&binding.name);
             return if !is_read {
                 Allowed
             } else if old_bindings.is_empty() {
                 Refused
             } else {
-                self.judge_new_target(bound, old_bindings)
+                self.judge_new_target(binding, old_bindings)
             };
         }
-        if self.after.is_local(head, &bound.test) {
-            let is_called = self.used_names.chains.contains(&bound.name);
-            let is_new_test = bound.test.as_ref().is_some_and(|test| !self.before.tests.contains(test));
+        if self.after.is_local(root_name, &binding.test) {
+            let is_called = self.used_names.chains.contains(&binding.name);
+            let is_new_test = binding.test.as_ref().is_some_and(|test| !self.before.tests.contains(test));
             if !is_called || is_new_test {
                 return Allowed;
             }
@@ -288,25 +288,29 @@ impl BindingChange<'_> {
             let is_kept_apart = [".go", ".rs"].iter().any(|ending| self.after.names.endings.contains(ending));
             return if is_kept_apart { Reported } else { Refused };
         }
-        if self.after.imports_of(head).any(|path| self.after.is_product(path)) {
+        if self.after.imports_of(root_name).any(|path| self.after.is_product(path)) {
             return Refused;
         }
-        if self.used_names.free_names.contains(head) { Reported } else { Allowed }
+        if self.used_names.free_names.contains(root_name) { Reported } else { Allowed }
     }
 
     /// Judges a name that still exists but has another target.
-    fn judge_new_target(&self, bound: &TestBinding, old_bindings: &[&TestBinding]) -> NameVerdict {
-        if bound.kind == BindingKind::Parameter {
+    fn judge_new_target(&self, binding: &TestBinding, old_bindings: &[&TestBinding]) -> NameVerdict {
+        if binding.kind == BindingKind::Parameter {
             return Allowed;
         }
-        if old_bindings.iter().any(|old_bindings| old_bindings.origin == bound.origin) {
-            return if bound.test.is_some() { Allowed } else { Reported };
+        if old_bindings.iter().any(|old_bindings| old_bindings.origin == binding.origin) {
+            return if binding.test.is_some() { Allowed } else { Reported };
         }
         let was_value = old_bindings.iter().any(|old_bindings| old_bindings.is_literal);
-        let root = bound.origin.split([' ', '.']).next().unwrap_or_default();
-        let is_product = self.after.is_product(&bound.origin)
+        let root = binding.origin.split([' ', '.']).next().unwrap_or_default();
+        let is_product = self.after.is_product(&binding.origin)
             && !self.after.bindings_in_test(root, &None).any(|own| own.kind == BindingKind::Definition);
-        if (bound.is_literal && was_value) || (is_product && !bound.is_literal) { Reported } else { Refused }
+        if (binding.is_literal && was_value) || (is_product && !binding.is_literal) {
+            Reported
+        } else {
+            Refused
+        }
     }
 
     /// Finds new calls that replace a function or value by its name. A call that names no tested code is
@@ -337,7 +341,7 @@ fn last_segment(path: &str) -> &str {
 }
 
 /// Returns true if a segment of the path is the name that an import of the file uses.
-fn is_module_file(side: &AnalyzedVersion, path: &str) -> bool {
-    let stem = import_name(&side.path);
+fn is_module_file(version: &AnalyzedVersion, path: &str) -> bool {
+    let stem = import_name(&version.path);
     path.split([' ', '.', '/', ':']).any(|part| part == stem)
 }

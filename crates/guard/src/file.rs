@@ -15,20 +15,20 @@ pub(super) struct FileVersionPair<'a> {
 }
 
 impl<'a> FileVersionPair<'a> {
-    pub(super) fn new(rewrite: &FileChange<'a>) -> Option<Self> {
-        let path = rewrite.before.or(rewrite.after)?.path;
+    pub(super) fn new(change: &FileChange<'a>) -> Option<Self> {
+        let path = change.before.or(change.after)?.path;
         Some(Self {
-            before: rewrite.before.map(AnalyzedVersion::new),
-            after: rewrite.after.map(AnalyzedVersion::new),
+            before: change.before.map(AnalyzedVersion::new),
+            after: change.after.map(AnalyzedVersion::new),
             path,
         })
     }
 
-    pub(super) fn new_weakening(&self, kind: WeakeningKind, subject: &str) -> Weakening {
+    pub(super) fn new_weakening(&self, kind: WeakeningKind, quoted_text: &str) -> Weakening {
         Weakening {
             path: self.path.clone(),
             kind,
-            quoted_text: clean_line(subject, MAX_QUOTE),
+            quoted_text: clean_line(quoted_text, MAX_QUOTE),
             is_report_only: false,
         }
     }

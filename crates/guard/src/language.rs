@@ -512,13 +512,28 @@ pub(super) static LANGUAGES: &[LanguageRules] = &[
             CHAR_LITERAL,
         ],
         openings: &[
-            TestStartSyntax { words: "fn ", name_prefix: "", attributes: RUST_TESTS, extent: Braces },
-            TestStartSyntax { words: "async fn ", name_prefix: "", attributes: RUST_TESTS, extent: Braces },
-            TestStartSyntax { words: "pub fn ", name_prefix: "", attributes: RUST_TESTS, extent: Braces },
+            TestStartSyntax {
+                words: "fn ",
+                name_prefix: "",
+                attributes: RUST_TEST_ATTRIBUTES,
+                extent: Braces,
+            },
+            TestStartSyntax {
+                words: "async fn ",
+                name_prefix: "",
+                attributes: RUST_TEST_ATTRIBUTES,
+                extent: Braces,
+            },
+            TestStartSyntax {
+                words: "pub fn ",
+                name_prefix: "",
+                attributes: RUST_TEST_ATTRIBUTES,
+                extent: Braces,
+            },
             TestStartSyntax {
                 words: "pub async fn ",
                 name_prefix: "",
-                attributes: RUST_TESTS,
+                attributes: RUST_TEST_ATTRIBUTES,
                 extent: Braces,
             },
         ],
@@ -669,7 +684,12 @@ pub(super) static LANGUAGES: &[LanguageRules] = &[
             string_literal("\""),
             CHAR_LITERAL,
         ],
-        openings: &[TestStartSyntax { words: "", name_prefix: "", attributes: JVM_TESTS, extent: Braces }],
+        openings: &[TestStartSyntax {
+            words: "",
+            name_prefix: "",
+            attributes: JVM_TEST_ANNOTATIONS,
+            extent: Braces,
+        }],
         has_shadowing: false,
         asserts: &["assert", "expect", "verify", "fail", "should", "Assertions.", "check", "expected"],
         truisms: &["assertTrue(true)", "assertEquals(1,1)", "asserttrue"],
@@ -766,6 +786,7 @@ pub(super) static LANGUAGES: &[LanguageRules] = &[
     },
 ];
 
-const RUST_TESTS: &[&str] =
+const RUST_TEST_ATTRIBUTES: &[&str] =
     &["test]", "::test(", "rstest", "test_case", "proptest", "quickcheck", "wasm_bindgen_test"];
-const JVM_TESTS: &[&str] = &["@Test", "@ParameterizedTest", "@RepeatedTest", "@Property", "@TestFactory"];
+const JVM_TEST_ANNOTATIONS: &[&str] =
+    &["@Test", "@ParameterizedTest", "@RepeatedTest", "@Property", "@TestFactory"];

@@ -73,11 +73,11 @@ pub const MAX_WEAKENINGS: usize = 20;
 /// `finding_subjects` are the subjects of the findings to fix. The fixer may change the code that these
 /// subjects name, even if this code is otherwise protected.
 pub fn find_weakenings(
-    rewrites: &[FileChange<'_>],
+    changes: &[FileChange<'_>],
     finding_subjects: &BTreeSet<FindingSubject>,
 ) -> Vec<Weakening> {
     let (large, rewrites): (Vec<&FileChange>, Vec<&FileChange>) =
-        rewrites.iter().partition(|it| it.is_large());
+        changes.iter().partition(|it| it.is_large());
     let mut files: Vec<FileVersionPair> = rewrites.into_iter().filter_map(FileVersionPair::new).collect();
     rename::apply_rename_to_tests(&mut files);
     let mut found: Vec<Weakening> = large.into_iter().filter_map(judge_large_file).collect();
@@ -108,8 +108,8 @@ pub fn find_weakenings(
 
 /// Judges a file that is too large to examine. If the file is code or can affect tests, the change is
 /// refused; otherwise, it is only reported.
-fn judge_large_file(rewrite: &FileChange<'_>) -> Option<Weakening> {
-    let path = rewrite.before.or(rewrite.after)?.path;
+fn judge_large_file(change: &FileChange<'_>) -> Option<Weakening> {
+    let path = change.before.or(change.after)?.path;
     let name = String::from_utf8_lossy(path.as_bytes());
     let guards = can_affect_tests(path) || language_of(name.rsplit('/').next().unwrap_or_default()).is_some();
     Some(Weakening {
@@ -208,10 +208,10 @@ struct FoundTest<'f> {
 
 fn collect_tests<'f>(
     files: &'f [FileVersionPair<'_>],
-    side: impl Fn(&'f FileVersionPair<'_>) -> Option<&'f AnalyzedVersion>,
+    select_version: impl Fn(&'f FileVersionPair<'_>) -> Option<&'f AnalyzedVersion>,
 ) -> Vec<FoundTest<'f>> {
     let mut found = Vec::new();
-    for (file, half) in files.iter().map(side).enumerate() {
+    for (file, half) in files.iter().map(select_version).enumerate() {
         for (scanned_file, unit) in half.into_iter().flat_map(AnalyzedVersion::test_units) {
             found.push(FoundTest {
                 file,
@@ -296,13 +296,13 @@ fn compare_kept_tests(files: &[FileVersionPair<'_>], weakenings: &mut Vec<Weaken
 /// weakened.
 fn compare_tests(
     file: &FileVersionPair<'_>,
-    test: &FoundTest<'_>,
-    after: &FoundTest<'_>,
+    old_test: &FoundTest<'_>,
+    new_test: &FoundTest<'_>,
 ) -> Option<Weakening> {
-    let name = &test.unit.name;
-    let (scanned, language) = (&test.scanned_file.scanned, test.scanned_file.language);
-    let claims = test.unit.assertions(scanned, language);
-    let still = after.unit.assertions(&after.scanned_file.scanned, after.scanned_file.language);
+    let name = &old_test.unit.name;
+    let (scanned, language) = (&old_test.scanned_file.scanned, old_test.scanned_file.language);
+    let claims = old_test.unit.assertions(scanned, language);
+    let still = new_test.unit.assertions(&new_test.scanned_file.scanned, new_test.scanned_file.language);
     let come = missing_items(&still, &claims);
     let added = AddedAssertions::new(come.iter().map(|claim| claim.as_str()));
     let mut gone = missing_items(&claims, &still);
@@ -315,12 +315,13 @@ fn compare_tests(
             if is_hollow { WeakeningKind::AlwaysTrueAssertion } else { WeakeningKind::ChangedAssertion };
         return Some(file.new_weakening(kind, &format!("{name}: {gone}")));
     }
-    let (values, left) = (test.unit.literals(scanned), after.unit.literals(&after.scanned_file.scanned));
+    let (values, left) =
+        (old_test.unit.literals(scanned), new_test.unit.literals(&new_test.scanned_file.scanned));
     if let Some(gone) = missing_items(&values, &left).first() {
         return Some(file.new_weakening(WeakeningKind::RemovedTestValue, &format!("{name}: {gone}")));
     }
-    let is_emptied = after.unit.count_names(&after.scanned_file.scanned).saturating_mul(2)
-        < test.unit.count_names(scanned);
+    let is_emptied = new_test.unit.count_names(&new_test.scanned_file.scanned).saturating_mul(2)
+        < old_test.unit.count_names(scanned);
     is_emptied.then(|| file.new_weakening(WeakeningKind::EmptiedTest, name))
 }
 

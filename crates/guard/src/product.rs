@@ -113,11 +113,11 @@ struct NonTestFile<'h> {
 
 impl<'h> NonTestFile<'h> {
     /// Returns none if the file belongs to tests or its language is unknown.
-    fn from_optional_version(side: &'h Option<AnalyzedVersion>) -> Option<Self> {
+    fn from_optional_version(version: &'h Option<AnalyzedVersion>) -> Option<Self> {
         let is_read = |side: &&AnalyzedVersion| {
             side.scanned_file.is_some() && !can_affect_tests(&RepoPath::from_text(&side.path))
         };
-        side.as_ref().filter(is_read).map(Self::new)
+        version.as_ref().filter(is_read).map(Self::new)
     }
 
     fn new(version: &'h AnalyzedVersion) -> Self {

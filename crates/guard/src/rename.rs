@@ -14,7 +14,7 @@ use super::scan::{is_word_byte, text_slice};
 use super::version::AnalyzedVersion;
 
 /// Words that precede the name in a definition.
-const DEFINES: &[&str] =
+const DEFINITION_WORDS: &[&str] =
     &["def ", "function ", "fn ", "func ", "class ", "struct ", "const ", "let ", "var ", "type ", "enum "];
 
 /// If the fix renames a function, replaces the old name by the new name in the old tests.
@@ -66,9 +66,9 @@ fn find_rename(files: &[FileVersionPair<'_>]) -> Option<(String, String)> {
 /// Returns the names that the product defines.
 fn product_definitions<'f>(
     files: &'f [FileVersionPair<'_>],
-    side: impl Fn(&'f FileVersionPair<'_>) -> Option<&'f AnalyzedVersion>,
+    select_version: impl Fn(&'f FileVersionPair<'_>) -> Option<&'f AnalyzedVersion>,
 ) -> BTreeSet<String> {
-    let halves = files.iter().filter_map(side).filter(|half| !half.is_test);
+    let halves = files.iter().filter_map(select_version).filter(|half| !half.is_test);
     halves.flat_map(|half| defined_names(half, false)).collect()
 }
 
@@ -88,7 +88,7 @@ pub(super) fn defined_names(version: &AnalyzedVersion, includes_tests: bool) -> 
         let bare = ["export ", "default ", "pub(crate) ", "pub ", "async ", "unsafe "]
             .iter()
             .fold(bare, |text, word| text.strip_prefix(word).unwrap_or(text));
-        let rest = DEFINES.iter().find_map(|word| bare.strip_prefix(word))?;
+        let rest = DEFINITION_WORDS.iter().find_map(|word| bare.strip_prefix(word))?;
         // A destructuring pattern is not a definition, because its names come from another value.
         let is_name = rest.bytes().next().is_some_and(is_word_byte);
         split_words(rest).next().filter(|_| is_name).map(str::to_owned)
@@ -97,9 +97,9 @@ pub(super) fn defined_names(version: &AnalyzedVersion, includes_tests: bool) -> 
 
 /// Returns true if the product calls this name. Another use of the name, such as the name of a module, does
 /// not count.
-fn calls_name(side: &AnalyzedVersion, name: &str) -> bool {
-    let code = side.scanned_file.as_ref().map_or("", |read| read.scanned.code.as_str());
-    side.ranges_outside_tests().into_iter().any(|range| {
+fn calls_name(version: &AnalyzedVersion, name: &str) -> bool {
+    let code = version.scanned_file.as_ref().map_or("", |read| read.scanned.code.as_str());
+    version.ranges_outside_tests().into_iter().any(|range| {
         let text = text_slice(code, range);
         text.match_indices(name).any(|(at, _)| {
             let before = at.checked_sub(1).and_then(|before| text.as_bytes().get(before));
@@ -129,9 +129,9 @@ fn replace_in_line(line: &str, old: &str, new: &str) -> String {
 }
 
 /// Replaces the name in the code of a file and in the names of its tests. Strings stay unchanged.
-fn replace_name(side: &AnalyzedVersion, old: &str, new: &str) -> String {
-    let Some(read) = &side.scanned_file else { return side.text.clone() };
-    let (code, text) = (read.scanned.code.as_str(), side.text.as_str());
+fn replace_name(version: &AnalyzedVersion, old: &str, new: &str) -> String {
+    let Some(read) = &version.scanned_file else { return version.text.clone() };
+    let (code, text) = (read.scanned.code.as_str(), version.text.as_str());
     let mut made = String::new();
     let mut at = 0;
     while let Some(found) = code.get(at..).and_then(|rest| rest.find(old)).map(|found| at + found) {

@@ -35,7 +35,7 @@ const RUNNER_FILE_NAMES: &[&str] = &[
 ];
 
 /// Prefixes of the names of files that runners load.
-const PREFIXES: &[&str] = &[
+const RUNNER_FILE_PREFIXES: &[&str] = &[
     "jest.",
     "jest-",
     "vitest.",
@@ -58,13 +58,13 @@ const PREFIXES: &[&str] = &[
 ];
 
 /// Suffixes of the names of files that runners load.
-const ENDINGS: &[&str] = &[".pth"];
+const RUNNER_FILE_SUFFIXES: &[&str] = &[".pth"];
 
 /// Folders from which a runner or interpreter can load any file by its name.
-const FOLDERS: &[&str] = &["__mocks__", "node_modules", "site-packages"];
+const LOADABLE_FOLDERS: &[&str] = &["__mocks__", "node_modules", "site-packages"];
 
 /// The folder that contains cargo's configuration, and the names of the configuration files.
-const CARGO: (&str, [&str; 2]) = (".cargo", ["config", "config.toml"]);
+const CARGO_CONFIG_FILES: (&str, [&str; 2]) = (".cargo", ["config", "config.toml"]);
 
 /// The folder for vendored modules, and parts of the paths that assertion libraries have in this folder.
 const VENDORED_ASSERTION_LIBRARIES: (&str, &[&str]) =
@@ -72,7 +72,7 @@ const VENDORED_ASSERTION_LIBRARIES: (&str, &[&str]) =
 
 /// Python modules that tests import. A file with such a name at the root, or one folder below the root,
 /// replaces the module.
-const MODULES: &[&str] =
+const PYTHON_TEST_MODULES: &[&str] =
     &["pytest", "_pytest", "unittest", "mock", "hypothesis", "pluggy", "doctest", "nose", "tox", "nox"];
 
 /// Folders that are usually on the interpreter's search path, in addition to the root.
@@ -189,10 +189,10 @@ pub(super) fn is_loaded_by_runner(path: &str) -> bool {
     let parts: Vec<&str> = path.split('/').collect();
     let Some((name, folders)) = parts.split_last() else { return false };
     RUNNER_FILE_NAMES.contains(name)
-        || PREFIXES.iter().any(|prefix| name.starts_with(prefix))
-        || ENDINGS.iter().any(|ending| name.ends_with(ending))
-        || folders.iter().any(|folder| FOLDERS.contains(folder))
-        || (folders.last() == Some(&CARGO.0) && CARGO.1.contains(name))
+        || RUNNER_FILE_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+        || RUNNER_FILE_SUFFIXES.iter().any(|ending| name.ends_with(ending))
+        || folders.iter().any(|folder| LOADABLE_FOLDERS.contains(folder))
+        || (folders.last() == Some(&CARGO_CONFIG_FILES.0) && CARGO_CONFIG_FILES.1.contains(name))
         || (folders.contains(&VENDORED_ASSERTION_LIBRARIES.0)
             && VENDORED_ASSERTION_LIBRARIES.1.iter().any(|asserts| path.contains(asserts)))
         || shadows_python_module(&parts)
@@ -210,6 +210,6 @@ fn shadows_python_module(components: &[&str]) -> bool {
     };
     let is_on_path = folder.is_none_or(|folder| PYTHON_PATH_FOLDERS.contains(&folder));
     module.is_some_and(|module| {
-        MODULES.contains(&module) || is_on_path && STANDARD_LIBRARY_MODULES.contains(&module)
+        PYTHON_TEST_MODULES.contains(&module) || is_on_path && STANDARD_LIBRARY_MODULES.contains(&module)
     })
 }

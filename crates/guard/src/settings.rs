@@ -47,19 +47,19 @@ const TEST_COMMAND_WORDS: &[&str] = &[
 ];
 
 /// Scripts that npm runs automatically.
-const LIFECYCLE: &[&str] = &["prepare", "preinstall", "install", "postinstall", "prepublish"];
+const NPM_LIFECYCLE_SCRIPTS: &[&str] = &["prepare", "preinstall", "install", "postinstall", "prepublish"];
 
 /// Prefixes of a dependency's version that show that the dependency does not come from a registry.
 const NON_REGISTRY_PREFIXES: &[&str] = &["file:", "link:", "portal:", "npm:", "./", "../", "git", "http"];
 
 /// Keys in a cargo dependency that determine where the dependency comes from.
-const SOURCES: &[&str] = &["path", "git", "package", "registry"];
+const DEPENDENCY_SOURCE_KEYS: &[&str] = &["path", "git", "package", "registry"];
 
 /// Returns the test settings of this file. Returns `None` if the file's name is unknown or the file cannot be
 /// parsed.
-pub(super) fn parse_settings(name: &str, text: &str) -> Option<TestSettings> {
+pub(super) fn parse_settings(file_name: &str, text: &str) -> Option<TestSettings> {
     let mut settings = TestSettings::new();
-    match name {
+    match file_name {
         "Cargo.toml" | "pyproject.toml" if is_too_deep(text) => return None,
         "Cargo.toml" => add_cargo_settings(&toml::from_str(text).ok()?, &mut settings),
         "pyproject.toml" => add_pyproject_settings(&toml::from_str(text).ok()?, &mut settings),
@@ -78,7 +78,9 @@ pub(super) fn parse_settings(name: &str, text: &str) -> Option<TestSettings> {
         "Taskfile.yml" | "Taskfile.yaml" | "taskfile.yml" | "taskfile.yaml" => {
             add_task_settings(text, &mut settings);
         }
-        _ if name.ends_with(".mk") || name.ends_with(".just") => add_make_targets(text, &mut settings),
+        _ if file_name.ends_with(".mk") || file_name.ends_with(".just") => {
+            add_make_targets(text, &mut settings)
+        }
         "go.mod" => add_replaced_modules(text, &mut settings),
         _ => return None,
     }
@@ -87,7 +89,12 @@ pub(super) fn parse_settings(name: &str, text: &str) -> Option<TestSettings> {
 
 /// Returns true if a finding concerns this setting. Either the finding's lines contain the setting, or the
 /// finding's text quotes the setting's name. A finding on the whole file concerns every setting.
-pub(super) fn concerns_setting(name: &str, text: &str, setting: &str, subjects: &[&FindingSubject]) -> bool {
+pub(super) fn concerns_setting(
+    file_name: &str,
+    text: &str,
+    setting: &str,
+    subjects: &[&FindingSubject],
+) -> bool {
     let last =
         setting.trim_matches(['[', ']']).rsplit(['.', ':']).find(|part| !part.is_empty()).unwrap_or(setting);
     let has_word = |text: &str, word: &str| {
@@ -102,7 +109,7 @@ pub(super) fn concerns_setting(name: &str, text: &str, setting: &str, subjects: 
         let mut setting_lines: Vec<&str> = lines.get(from..to).unwrap_or_default().to_vec();
         // If the finding's lines are inside a target or section, the head line of this target or section is
         // also searched.
-        let is_ini = name.ends_with(".ini") || name.ends_with(".cfg");
+        let is_ini = file_name.ends_with(".ini") || file_name.ends_with(".cfg");
         let is_head =
             |line: &&&str| if is_ini { line.starts_with('[') } else { !line.starts_with([' ', '\t', '#']) };
         let is_below = setting_lines.first().is_some_and(|first| is_ini || first.starts_with([' ', '\t']));
@@ -135,8 +142,8 @@ fn add_setting(settings: &mut TestSettings, name: String, value: String, is_addi
 }
 
 /// Adds the value at this path of keys as one setting.
-fn add_whole_value(from: &Value, key_path: &[&str], settings: &mut TestSettings) {
-    let found = key_path.iter().try_fold(from, |value, key| value.get(key));
+fn add_whole_value(document: &Value, key_path: &[&str], settings: &mut TestSettings) {
+    let found = key_path.iter().try_fold(document, |value, key| value.get(key));
     if let Some(value) = found {
         add_setting(settings, key_path.join("."), value.to_string(), false);
     }
@@ -145,12 +152,12 @@ fn add_whole_value(from: &Value, key_path: &[&str], settings: &mut TestSettings)
 /// Adds each value of the table at this path of keys as a separate setting. `is_free` returns true if a fix
 /// may add the value, and `None` if the value is omitted.
 fn add_table_values(
-    from: &Value,
+    document: &Value,
     key_path: &[&str],
     settings: &mut TestSettings,
     is_addition_allowed: impl Fn(&str, &Value) -> Option<bool>,
 ) {
-    let found = key_path.iter().try_fold(from, |value, key| value.get(key)).and_then(Value::as_object);
+    let found = key_path.iter().try_fold(document, |value, key| value.get(key)).and_then(Value::as_object);
     for (name, value) in found.into_iter().flatten() {
         if let Some(is_free) = is_addition_allowed(name, value) {
             add_setting(settings, format!("{}.{name}", key_path.join(".")), value.to_string(), is_free);
@@ -182,8 +189,9 @@ fn add_cargo_settings(manifest: &Value, settings: &mut TestSettings) {
     for member in members.into_iter().flatten() {
         add_setting(settings, format!("workspace.members {member}"), String::new(), true);
     }
-    let elsewhere =
-        |_: &str, value: &Value| SOURCES.iter().any(|key| value.get(key).is_some()).then_some(false);
+    let elsewhere = |_: &str, value: &Value| {
+        DEPENDENCY_SOURCE_KEYS.iter().any(|key| value.get(key).is_some()).then_some(false)
+    };
     add_table_values(manifest, &["dev-dependencies"], settings, elsewhere);
     for (target, _) in manifest.get("target").and_then(Value::as_object).into_iter().flatten() {
         add_table_values(manifest, &["target", target, "dev-dependencies"], settings, elsewhere);
@@ -216,7 +224,7 @@ fn add_package_settings(manifest: &Value, settings: &mut TestSettings) {
         let runs_beside = ["pre", "post"].iter().any(|when| {
             name.strip_prefix(when).is_some_and(|of| known.is_some_and(|known| known.contains_key(of)))
         });
-        if runs_beside || LIFECYCLE.contains(&name) {
+        if runs_beside || NPM_LIFECYCLE_SCRIPTS.contains(&name) {
             return Some(false);
         }
         let command = value.as_str().unwrap_or_default();
@@ -266,10 +274,11 @@ const TOOL_VARIABLE_SUBSTRINGS: &[&str] = &[
 ];
 
 /// Names of variables that make and its shells read.
-const READ_BY_MAKE: &[&str] = &["SHELL", "PATH", "VPATH", "BASH_ENV", "ENV", "export"];
+const MAKE_VARIABLES: &[&str] = &["SHELL", "PATH", "VPATH", "BASH_ENV", "ENV", "export"];
 
 /// Substrings of a name that mark a target that runs checks other than tests.
-const CHECKS: &[&str] = &["lint", "type", "format", "fmt", "ci", "all", "build", "static", "audit"];
+const CHECK_TARGET_WORDS: &[&str] =
+    &["lint", "type", "format", "fmt", "ci", "all", "build", "static", "audit"];
 
 /// Adds targets that run tests, the variables that these targets use, and lines that affect all targets.
 fn add_make_targets(text: &str, settings: &mut TestSettings) {
@@ -315,7 +324,7 @@ fn add_make_targets(text: &str, settings: &mut TestSettings) {
     for (target, block) in &blocks {
         let ignored =
             block.lines().skip(1).filter(|line| line.trim_start_matches(['@', '+', ' ']).starts_with('-'));
-        for line in ignored.filter(|_| contains_any(target, CHECKS)) {
+        for line in ignored.filter(|_| contains_any(target, CHECK_TARGET_WORDS)) {
             add_setting(settings, format!("ignored errors of {target}"), line.to_owned(), false);
         }
     }
@@ -340,7 +349,7 @@ fn add_make_targets(text: &str, settings: &mut TestSettings) {
             .any(|used| block.contains(used.as_str()))
         });
         let is_read = TOOL_VARIABLE_SUBSTRINGS.iter().any(|part| name.contains(part));
-        if is_used || is_read || READ_BY_MAKE.contains(&name) || name.starts_with('.') {
+        if is_used || is_read || MAKE_VARIABLES.contains(&name) || name.starts_with('.') {
             add_setting(settings, name.to_owned(), value.to_owned(), false);
         }
     }
@@ -366,7 +375,7 @@ fn add_task_settings(text: &str, settings: &mut TestSettings) {
         if section != "tasks" && section != "version" {
             add_setting(settings, section.to_owned(), line.trim().to_owned(), false);
         } else if contains_any(task, TEST_TARGET_WORDS)
-            || (contains_any(task, CHECKS) && line.contains("ignore_error"))
+            || (contains_any(task, CHECK_TARGET_WORDS) && line.contains("ignore_error"))
         {
             add_setting(settings, task.to_owned(), line.trim().to_owned(), true);
         }

@@ -20,7 +20,7 @@ const MAX_TEST_ITEM_HEAD_CHARS: usize = 400;
 const MAX_BINDINGS: usize = 200;
 
 /// Maximum number of words of a statement that are examined.
-const MAX_STATEMENT: usize = 200;
+const MAX_STATEMENT_TOKENS: usize = 200;
 
 /// The kind of statement that binds a name.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -164,8 +164,8 @@ impl<'h> TestFileBindings<'h> {
         all.take(MAX_BINDINGS).filter_map(|at| self.bounds.get(*at))
     }
 
-    pub(super) fn has_binding(&self, bound: &TestBinding) -> bool {
-        self.identities.contains(&bound.identity())
+    pub(super) fn has_binding(&self, binding: &TestBinding) -> bool {
+        self.identities.contains(&binding.identity())
     }
 
     /// Returns the text of a line for display.
@@ -239,8 +239,8 @@ impl<'h> TestFileBindings<'h> {
         self.tokens.get(token_index).is_some_and(|token| token.has_text(text))
     }
 
-    pub(super) fn matches_tokens_at(&self, token_index: usize, words: &str) -> bool {
-        words.split(' ').enumerate().all(|(step, word)| self.has_token_at(token_index + step, word))
+    pub(super) fn matches_tokens_at(&self, token_index: usize, pattern: &str) -> bool {
+        pattern.split(' ').enumerate().all(|(step, word)| self.has_token_at(token_index + step, word))
     }
 
     fn line_of(&self, token_index: usize) -> usize {
@@ -251,7 +251,9 @@ impl<'h> TestFileBindings<'h> {
     /// leave the line of this word.
     pub(super) fn statement_start(&self, token_index: usize) -> usize {
         let mut start = token_index;
-        while let Some(before) = start.checked_sub(1).filter(|before| token_index - before < MAX_STATEMENT) {
+        while let Some(before) =
+            start.checked_sub(1).filter(|before| token_index - before < MAX_STATEMENT_TOKENS)
+        {
             let is_end = self.tokens.get(before).is_some_and(|token| matches!(&*token.text, ";" | "{" | "}"));
             if is_end || self.line_of(before) != self.line_of(token_index) {
                 break;
@@ -265,7 +267,7 @@ impl<'h> TestFileBindings<'h> {
     pub(super) fn statement_end(&self, token_index: usize) -> usize {
         let mut depth = 0_usize;
         let mut end = token_index;
-        while let Some(token) = self.tokens.get(end).filter(|_| end - token_index < MAX_STATEMENT) {
+        while let Some(token) = self.tokens.get(end).filter(|_| end - token_index < MAX_STATEMENT_TOKENS) {
             let is_next = end > token_index && token.line > self.line_of(end - 1) && depth == 0;
             if is_next
                 && !token.has_text(".")
@@ -293,8 +295,8 @@ impl<'h> TestFileBindings<'h> {
 
     /// Formats a dotted path of names as a text. If an import binds the first name, the imported path
     /// replaces this name.
-    pub(super) fn resolved_path(&self, words: &[CodeToken]) -> String {
-        let path = join_tokens(words);
+    pub(super) fn resolved_path(&self, tokens: &[CodeToken]) -> String {
+        let path = join_tokens(tokens);
         let (head, rest) = path.split_once(' ').unwrap_or((path.as_str(), ""));
         let known = self.imports_of(head).next().unwrap_or(head);
         format!("{known} {rest}").trim_end().to_owned()
@@ -302,8 +304,8 @@ impl<'h> TestFileBindings<'h> {
 }
 
 /// Returns the ranges of the items marked `#[cfg(test)]` in a Rust file.
-fn test_module_ranges(side: &AnalyzedVersion) -> Vec<Range<usize>> {
-    let Some(read) = side.scanned_file.as_ref().filter(|_| side.path.ends_with(".rs")) else {
+fn test_module_ranges(version: &AnalyzedVersion) -> Vec<Range<usize>> {
+    let Some(read) = version.scanned_file.as_ref().filter(|_| version.path.ends_with(".rs")) else {
         return Vec::new();
     };
     let code = &read.scanned.code;

@@ -64,7 +64,7 @@ const KEYWORDS_BEFORE_LIST: &[&str] =
     &["return", "in", "of", "case", "await", "else", "and", "or", "not", "if", "yield"];
 
 /// Calls that import the module named in their string argument.
-const IMPORTS: &[&str] = &["__import__", "import_module", "require", "import"];
+const IMPORT_CALLS: &[&str] = &["__import__", "import_module", "require", "import"];
 
 /// Methods of `__dict__`, the table of names in Python. After `__dict__`, these words are methods and not
 /// names in the table.
@@ -77,7 +77,7 @@ pub(super) const MAX_BRACKETED_TOKENS: usize = 256;
 const NAME_STRING_CALLS: &[&str] = &["getattr", "setattr", "hasattr", "defineProperty"];
 
 /// Functions that build a string that cannot be read in their arguments.
-const BUILDERS: &[&str] = &[
+const STRING_BUILDER_CALLS: &[&str] = &[
     "chr",
     "decode",
     "b64decode",
@@ -91,7 +91,7 @@ const BUILDERS: &[&str] = &[
 ];
 
 /// Maximum length of a string that is joined with other strings.
-const MAX_TEXT: usize = 120;
+const MAX_JOINED_STRING_BYTES: usize = 120;
 
 /// Maximum length of an assembled name.
 const MAX_ASSEMBLED_NAME_BYTES: usize = 48;
@@ -229,7 +229,7 @@ impl TokenNormalizer<'_> {
         }
         // A long string is not joined with other strings, because it is not a name, and each join would copy
         // it again.
-        let is_long = |text: &CodeToken| text.text.len() > MAX_TEXT;
+        let is_long = |text: &CodeToken| text.text.len() > MAX_JOINED_STRING_BYTES;
         if is_long(&token)
             || self.token_from_end(1).is_some_and(is_long)
             || (self.ends_with(&["+"]) && self.token_from_end(2).is_some_and(is_long))
@@ -272,25 +272,25 @@ impl TokenNormalizer<'_> {
 
     /// Simplifies the bracketed expression that begins at `open_index`. `token` is the closing bracket of
     /// this expression.
-    fn simplify_brackets(&mut self, open_index: usize, token: CodeToken) {
+    fn simplify_brackets(&mut self, open_index: usize, closing_bracket: CodeToken) {
         let inner: Vec<CodeToken> = self.code.tokens.split_off(open_index + 1);
         let head = open_index.checked_sub(1).and_then(|at| self.code.tokens.get(at)).cloned();
         let name = head.as_ref().map_or("", |head| &*head.text).to_owned();
         let one =
             inner.first().filter(|_| inner.len() == 1).and_then(CodeToken::string_content).map(str::to_owned);
-        let place = head.clone().unwrap_or_else(|| token.clone());
-        let takes_name = IMPORTS.contains(&name.as_str()) || NAME_STRING_CALLS.contains(&name.as_str());
+        let place = head.clone().unwrap_or_else(|| closing_bracket.clone());
+        let takes_name = IMPORT_CALLS.contains(&name.as_str()) || NAME_STRING_CALLS.contains(&name.as_str());
         let is_backwards = |(at, token): (usize, &CodeToken)| {
             token.has_text("[")
                 && inner.get(at + 1..at + 4).is_some_and(|row| row.iter().any(|token| token.has_text("-")))
         };
         if takes_name
-            && (inner.iter().any(|token| BUILDERS.contains(&&*token.text))
+            && (inner.iter().any(|token| STRING_BUILDER_CALLS.contains(&&*token.text))
                 || inner.iter().enumerate().any(is_backwards))
         {
             self.code.assembled_name_lines.push(place.line);
         }
-        match (&*token.text, one) {
+        match (&*closing_bracket.text, one) {
             ("]", Some(key))
                 if self.is_index_bracket(&name) && key.bytes().all(is_word_byte) && !key.is_empty() =>
             {
@@ -307,7 +307,7 @@ impl TokenNormalizer<'_> {
                 self.code.tokens.truncate(open_index.saturating_sub(3));
                 self.push_import(&place, &key);
             }
-            (")", Some(key)) if IMPORTS.contains(&name.as_str()) => {
+            (")", Some(key)) if IMPORT_CALLS.contains(&name.as_str()) => {
                 self.code.tokens.truncate(open_index.saturating_sub(1));
                 if self.ends_with(&["importlib", "."]) {
                     self.code.tokens.truncate(open_index.saturating_sub(3));
@@ -327,7 +327,7 @@ impl TokenNormalizer<'_> {
                         self.code.tokens.truncate(open_index.saturating_sub(3));
                         self.push_string(place.with_text(whole, false));
                     }
-                    None => self.restore_bracketed_tokens(inner, token),
+                    None => self.restore_bracketed_tokens(inner, closing_bracket),
                 }
             }
             (")", _) if name == "getattr" || self.ends_with(&["Reflect", ".", "get", "("]) => {
@@ -337,7 +337,7 @@ impl TokenNormalizer<'_> {
                     .and_then(CodeToken::string_content)
                     .map(str::to_owned);
                 let (Some(comma), Some(key)) = (comma, key) else {
-                    return self.restore_bracketed_tokens(inner, token);
+                    return self.restore_bracketed_tokens(inner, closing_bracket);
                 };
                 let back = if name == "getattr" { 1 } else { 3 };
                 self.code.tokens.truncate(open_index.saturating_sub(back));
@@ -364,12 +364,12 @@ impl TokenNormalizer<'_> {
                 let is_call =
                     head.as_ref().is_some_and(|head| head.is_name() && !is_keyword_before_list(&head.text));
                 if is_call {
-                    return self.restore_bracketed_tokens(inner, token);
+                    return self.restore_bracketed_tokens(inner, closing_bracket);
                 }
                 self.code.tokens.truncate(open_index);
                 self.code.tokens.extend(inner.into_iter().filter(|token| !token.has_text("await")));
             }
-            _ => self.restore_bracketed_tokens(inner, token),
+            _ => self.restore_bracketed_tokens(inner, closing_bracket),
         }
     }
 
@@ -379,10 +379,10 @@ impl TokenNormalizer<'_> {
     }
 
     /// Returns true if a square bracket after the word `before` begins an index.
-    fn is_index_bracket(&self, before: &str) -> bool {
-        let is_name =
-            before.bytes().next().is_some_and(is_word_byte) && !KEYWORDS_BEFORE_LIST.contains(&before);
-        is_name || matches!(before, ")" | "]")
+    fn is_index_bracket(&self, previous_word: &str) -> bool {
+        let is_name = previous_word.bytes().next().is_some_and(is_word_byte)
+            && !KEYWORDS_BEFORE_LIST.contains(&previous_word);
+        is_name || matches!(previous_word, ")" | "]")
     }
 
     /// Returns true if a list at this position is joined by a call such as `["a", "b"].join("")`.

@@ -12,11 +12,11 @@ const MAX_ATTRIBUTES: usize = 64;
 
 /// Maximum size in bytes of the text between a test's name and its parameters. The same maximum applies to
 /// the text between the parameters and the body.
-const MAX_HEADER: usize = 400;
+const MAX_TEST_HEADER_BYTES: usize = 400;
 
 /// Maximum bytes of a class name that are kept. The class name is copied into the name of each test of the
 /// class.
-const MAX_CLASS_NAME: usize = 400;
+const MAX_CLASS_NAME_BYTES: usize = 400;
 
 /// One test of a file.
 #[derive(Debug)]
@@ -86,7 +86,10 @@ pub(super) fn find_test_units(
         }
         if let Some(rest) = scanned.code.get(start..).and_then(|rest| rest.strip_prefix("class ")) {
             let name = meaningful_names(first_line(rest)).next().unwrap_or_default();
-            class = Some((indent, text_slice(name, 0..name.floor_char_boundary(MAX_CLASS_NAME)).to_owned()));
+            class = Some((
+                indent,
+                text_slice(name, 0..name.floor_char_boundary(MAX_CLASS_NAME_BYTES)).to_owned(),
+            ));
         }
         let begin = skip_attributes(scanned, start);
         let attributes = start..begin;
@@ -217,7 +220,7 @@ fn indented_end(scanned: &ScannedText, begin: usize) -> usize {
 fn opening_brace(scanned: &ScannedText, paren: usize) -> Option<usize> {
     let code = scanned.code.as_bytes();
     let mut at = scanned.closing_bracket(paren)? + 1;
-    let last = at + MAX_HEADER;
+    let last = at + MAX_TEST_HEADER_BYTES;
     while at < last {
         match code.get(at)? {
             b'{' => return Some(at),
@@ -376,8 +379,10 @@ fn first_line(text: &str) -> &str {
 /// Returns the position of the bracket that opens the parameters of a declaration. Returns `None` if a brace,
 /// an assignment or the end of the statement comes first.
 fn find_parameter_bracket(bytes: &[u8]) -> Option<usize> {
-    let found =
-        bytes.iter().take(MAX_HEADER).position(|byte| matches!(byte, b'(' | b'{' | b'}' | b';' | b'='))?;
+    let found = bytes
+        .iter()
+        .take(MAX_TEST_HEADER_BYTES)
+        .position(|byte| matches!(byte, b'(' | b'{' | b'}' | b';' | b'='))?;
     (bytes.get(found) == Some(&b'(')).then_some(found)
 }
 

@@ -159,7 +159,7 @@ impl AnalyzedVersion {
     pub(super) fn forbidden_word_lines(
         &self,
         forbidden_word: &ForbiddenWord,
-        existing: &BTreeSet<&str>,
+        existing_test_names: &BTreeSet<&str>,
     ) -> Vec<String> {
         let Some(read) = &self.scanned_file else { return Vec::new() };
         let scanned = &read.scanned;
@@ -176,7 +176,7 @@ impl AnalyzedVersion {
             WordSearchScope::OutsideTests if self.is_test => (&scanned.code_with_strings, Vec::new()),
             WordSearchScope::OutsideTests => (&scanned.code_with_strings, self.ranges_outside_tests()),
             WordSearchScope::ExistingTests | WordSearchScope::ExistingTestStatement => {
-                (&scanned.code, of_units(&|unit| existing.contains(unit.name.as_str())))
+                (&scanned.code, of_units(&|unit| existing_test_names.contains(unit.name.as_str())))
             }
         };
         let mut found = Vec::new();

@@ -101,7 +101,7 @@ impl<'a> GatedModelAgent<'a> {
     pub fn review_request(
         &self,
         budget: RunBudget,
-        subject: ChangeDescription,
+        change_description: ChangeDescription,
         context: ReviewContext,
         options: ModelReviewOptions,
         started_at: UnixMillis,
@@ -109,7 +109,7 @@ impl<'a> GatedModelAgent<'a> {
         ModelReviewRequest {
             agent: self.agent,
             budget,
-            change_description: subject,
+            change_description,
             context,
             options,
             gate: Arc::clone(&self.gate),
@@ -380,7 +380,7 @@ impl ModelAgent {
         &self,
         prompt_names: (&str, &str),
         findings: Option<&str>,
-        dismissed: Option<&str>,
+        dismissed_findings: Option<&str>,
         change: &ReviewedChange,
         rule_results: &ReadingOutcome,
     ) -> Result<(BuiltPrompt, BTreeSet<RepoPath>), PromptError> {
@@ -392,7 +392,7 @@ impl ModelAgent {
             earlier_reviews: None,
             memory: None,
             findings,
-            dismissed,
+            dismissed: dismissed_findings,
         };
         change_view::build_first_prompt(self, prompt_names, shown)
     }
@@ -448,8 +448,8 @@ fn add_findings(
 /// Removes secrets from a finding's text: the secrets in the finding's file, and any other text that the
 /// rules recognise as a secret. The finding's lines are compared with the file later; this comparison
 /// therefore also removes secrets from the file's text.
-pub(crate) fn redact_finding(raw: RawFinding, text: impl Fn(&RepoPath) -> Option<String>) -> RawFinding {
-    let quoted = text(&raw.location.path).map(|text| FileSecrets::from_text(&text)).unwrap_or_default();
+pub(crate) fn redact_finding(raw: RawFinding, file_text: impl Fn(&RepoPath) -> Option<String>) -> RawFinding {
+    let quoted = file_text(&raw.location.path).map(|text| FileSecrets::from_text(&text)).unwrap_or_default();
     let (title, body) = (quoted.hide_secrets(&raw.title), quoted.hide_secrets(&raw.body));
     let snippet = quoted.hide_secrets(&raw.snippet);
     let proposed = raw.suggestion.as_ref().map(|proposed| proposed.replacement.clone());

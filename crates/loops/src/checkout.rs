@@ -89,9 +89,9 @@ impl OperatorRules {
         git: &Git,
         mirror: &Mirror,
         forge: &str,
-        base: &str,
+        base_branch: &str,
     ) -> Result<Config, CheckoutError> {
-        for tip in self.configuring_tips(mirror, forge, base).await? {
+        for tip in self.configuring_tips(mirror, forge, base_branch).await? {
             mirror.fetch(std::slice::from_ref(&tip.commit)).await?;
             if let Some(own) = read_repository_config(git, mirror, &tip.commit).await? {
                 return Ok(self.config.with_repository(&own)?);
@@ -105,10 +105,10 @@ impl OperatorRules {
         &self,
         mirror: &Mirror,
         forge: &str,
-        base: &str,
+        base_branch: &str,
     ) -> Result<Vec<ConfigBranchTip>, GitError> {
-        let of_base = match self.can_configure(forge, base) {
-            true => mirror.branch_tip(base).await?,
+        let of_base = match self.can_configure(forge, base_branch) {
+            true => mirror.branch_tip(base_branch).await?,
             false => None,
         };
         let of_base = of_base.map(|commit| ConfigBranchTip { branch: ConfigBranch::Base, commit });
@@ -327,11 +327,11 @@ pub async fn load_change(mirror: &Mirror, revision: &PullRevision) -> Result<Rev
 
 /// Returns the changed files that would configure reviews once they are merged into the branch that
 /// configures reviews. With `by_model`, these files include memory and skills, because both instruct a model.
-pub fn configuring_files(change: &ReviewedChange, by_model: bool) -> Vec<RepoPath> {
+pub fn configuring_files(change: &ReviewedChange, has_model: bool) -> Vec<RepoPath> {
     let tells = |path: &str| {
         let of_model = MEMORY_FILES.contains(&path)
             || path.strip_prefix(FOLDER).is_some_and(|below| below.is_empty() || below.starts_with('/'));
-        path == REPOSITORY_FILE || (by_model && of_model)
+        path == REPOSITORY_FILE || (has_model && of_model)
     };
     let mut paths: Vec<RepoPath> = parse(&change.diff)
         .files

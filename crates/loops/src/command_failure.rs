@@ -13,14 +13,14 @@ const MAX_SEARCHED_BYTES: usize = 64 << 10;
 /// The character that programs use to draw lines in headings.
 const HEADING_LINE_CHAR: char = '━';
 /// Maximum number of output lines in an error.
-const MAX_LINES: usize = 3;
+const MAX_ERROR_LINES: usize = 3;
 
 /// Describes how a command failed, with the end of its output.
 pub(crate) fn failure_text(command_output: &CommandOutput) -> String {
     let cleaned =
         [&command_output.errors, &command_output.output].map(|text| clean_output_tail(text.trim_end()));
     let last = cleaned.iter().find(|text| !text.is_empty()).map(String::as_str).unwrap_or_default();
-    let lines: Vec<&str> = last.lines().rev().take(MAX_LINES).collect();
+    let lines: Vec<&str> = last.lines().rev().take(MAX_ERROR_LINES).collect();
     let words = lines.into_iter().rev().collect::<Vec<_>>().join("; ");
     let words = line::clean_line(&words, MAX_OUTPUT_TAIL_CHARS);
     if words.is_empty() { command_output.end.to_string() } else { format!("{}: {words}", command_output.end) }
@@ -38,7 +38,7 @@ pub(crate) fn failure_cause(command_output: &CommandOutput) -> String {
         let heading = lines.get(start).filter(|line| line.ends_with(HEADING_LINE_CHAR)).copied();
         let mut causes: Vec<&str> = heading.into_iter().collect();
         for line in lines.into_iter().skip(first) {
-            if causes.len() < MAX_LINES && !causes.contains(&line) {
+            if causes.len() < MAX_ERROR_LINES && !causes.contains(&line) {
                 causes.push(line);
             }
         }

@@ -136,7 +136,11 @@ pub trait BranchWorkspace: Sync {
     }
     /// Calls the reviewer after a push. Does nothing if the run has already made more than `_calls` calls.
     /// Returns notices for people.
-    async fn call_reviewer(&self, _record: &ConvergeRecord, _calls: usize) -> Result<Vec<String>, ActError> {
+    async fn call_reviewer(
+        &self,
+        _record: &ConvergeRecord,
+        _known_calls: usize,
+    ) -> Result<Vec<String>, ActError> {
         Ok(Vec::new())
     }
     /// Answers the findings of the newest audit in comments. Returns notices for people.
@@ -150,14 +154,14 @@ pub trait StopRequests: fmt::Debug + Sync {
     fn stop_requester(&self) -> BoxFuture<'_, Result<Option<String>, ForgeError>>;
 }
 
-/// Number of cached diffs, each of at most `MAX_KEPT_DIFF` bytes. The cached diffs are the change before a
-/// fix, the change after the fix, the fix itself, and all fixes together.
-const KEPT_DIFFS: usize = 4;
-const MAX_KEPT_DIFF: usize = 1 << 20;
+/// Number of cached diffs, each of at most `MAX_CACHED_DIFF_BYTES` bytes. The cached diffs are the change
+/// before a fix, the change after the fix, the fix itself, and all fixes together.
+const MAX_CACHED_DIFFS: usize = 4;
+const MAX_CACHED_DIFF_BYTES: usize = 1 << 20;
 
 /// Number of cached results of the rules: one for the change before a fix, and one for the change after the
 /// fix.
-const KEPT_READINGS: usize = 2;
+const MAX_CACHED_READINGS: usize = 2;
 
 /// Maximum wait for the model calls of an interrupted act to be settled.
 const SETTLE_TIME: Duration = Duration::from_secs(1);
@@ -390,8 +394,8 @@ impl ConvergeRunner<'_> {
     }
 
     /// Adds the time and cost of an act to the record.
-    fn record_step_cost(&mut self, step: ConvergeStep, began: Instant) {
-        let ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+    fn record_step_cost(&mut self, step: ConvergeStep, started_at: Instant) {
+        let ms = u64::try_from(started_at.elapsed().as_millis()).unwrap_or(u64::MAX);
         let taken = StepCost { duration_ms: ms, ..std::mem::take(&mut self.model_cost) };
         self.record.add_step_cost(step, &taken);
         self.record.ended_at = SystemClock.now();
@@ -598,8 +602,8 @@ impl ConvergeRunner<'_> {
             return Ok(found.clone());
         }
         let found = self.mirror.diff_with_omissions(base, head).await?;
-        if found.diff.len() <= MAX_KEPT_DIFF {
-            self.diffs.truncate(KEPT_DIFFS - 1);
+        if found.diff.len() <= MAX_CACHED_DIFF_BYTES {
+            self.diffs.truncate(MAX_CACHED_DIFFS - 1);
             self.diffs.insert(0, ((base.clone(), head.clone()), found.clone()));
         }
         Ok(found)
@@ -651,7 +655,7 @@ impl ConvergeRunner<'_> {
         let tree = self.exported_commit.insert(laid).path();
         let mut reading = reading.map_err(GateError::Reading)?;
         reading.add_line_digests(tree, &scope.lines_key);
-        self.cached_readings.truncate(KEPT_READINGS - 1);
+        self.cached_readings.truncate(MAX_CACHED_READINGS - 1);
         self.cached_readings.insert(0, ((change.base.clone(), head.clone()), reading.clone()));
         Ok(reading)
     }

@@ -24,11 +24,11 @@ use super::reading::{self, ReadingOutcome, ReviewedChange};
 /// Maximum number of open findings in a model's prompt. Further findings get no verdict and stay open.
 pub const MAX_PROMPT_FINDINGS: usize = 100;
 /// Maximum size of the open findings in the prompt, in bytes.
-const MAX_OPEN_BYTES: usize = 48 << 10;
+const MAX_OPEN_FINDINGS_BYTES: usize = 48 << 10;
 /// Maximum number of characters of a finding's body in the prompt.
 const MAX_BODY_CHARS: usize = 600;
 /// Maximum number of characters of a path or a title.
-const MAX_LINE_CHARS: usize = 300;
+const MAX_PATH_OR_TITLE_CHARS: usize = 300;
 
 /// Text that replaces the id of an unknown commit.
 pub const UNKNOWN_COMMIT: &str = "unknown";
@@ -113,7 +113,7 @@ impl EarlierReviews {
         let mut text = String::new();
         for finding in self.findings_to_recheck() {
             let one = render_earlier_finding(finding, &recheck::locate_at_head(finding, &head));
-            if text.len() + one.len() > MAX_OPEN_BYTES {
+            if text.len() + one.len() > MAX_OPEN_FINDINGS_BYTES {
                 break;
             }
             text.push_str(&one);
@@ -125,7 +125,7 @@ impl EarlierReviews {
 /// Formats one finding: its id, its description, its current location, and its lines as they were seen last.
 fn render_earlier_finding(finding: &Finding, outcome: &FollowOutcome) -> String {
     let raw = &finding.raw;
-    let name = |path: &RepoPath| line::clean_line(&path.to_string(), MAX_LINE_CHARS);
+    let name = |path: &RepoPath| line::clean_line(&path.to_string(), MAX_PATH_OR_TITLE_CHARS);
     let place = match outcome {
         FollowOutcome::Found { path, start, end } => {
             format!("{}, lines {start} to {end}: as they were; look at what is around them, too", name(path))
@@ -140,7 +140,7 @@ fn render_earlier_finding(finding: &Finding, outcome: &FollowOutcome) -> String 
         FollowOutcome::NoFile => format!("{}: the file is not there any more", name(&raw.location.path)),
     };
     let severity = raw.severity.as_str();
-    let title = line::clean_line(&raw.title, MAX_LINE_CHARS);
+    let title = line::clean_line(&raw.title, MAX_PATH_OR_TITLE_CHARS);
     let body = line::clean_line(&raw.body, MAX_BODY_CHARS);
     let was: String = raw.snippet.lines().map(|line| format!("    | {line}\n")).collect();
     format!(

@@ -25,12 +25,12 @@ use super::text::count_by_severity;
 
 /// Maximum number of restarts when a review records its findings. The recording restarts if another review
 /// of the same repository began in the meantime.
-const MAX_TRIES: u32 = 32;
+const MAX_RECORDING_RESTARTS: u32 = 32;
 /// Maximum pause before the first restart. For each further restart, the maximum pause is doubled, up to
-/// [`MAX_DOUBLINGS`] times.
-const FIRST_PAUSE: Duration = Duration::from_millis(25);
+/// [`MAX_BACKOFF_DOUBLINGS`] times.
+const INITIAL_BACKOFF: Duration = Duration::from_millis(25);
 /// Maximum number of times that the maximum pause doubles.
-const MAX_DOUBLINGS: u32 = 6;
+const MAX_BACKOFF_DOUBLINGS: u32 = 6;
 
 /// Maximum number of remembered open findings that the current review did not find again. Such findings may
 /// be on other branches. Findings that people dismissed or declined are always remembered.
@@ -146,7 +146,7 @@ pub struct FindingStorage<'a> {
 fn retry_pause(run: &RunId, tries: u32) -> Duration {
     let mut hasher = DefaultHasher::new();
     (run.as_str(), tries).hash(&mut hasher);
-    let longest = FIRST_PAUSE * (1 << tries.min(MAX_DOUBLINGS));
+    let longest = INITIAL_BACKOFF * (1 << tries.min(MAX_BACKOFF_DOUBLINGS));
     longest / 256 * u32::from(hasher.finish().to_be_bytes()[7])
 }
 
@@ -204,13 +204,13 @@ impl FindingStorage<'_> {
         &'a self,
         review_findings: ReviewFindings<'a>,
         record: &'a mut ReviewRecord,
-        filing_commit: &'a Sha,
+        recorded_commit: &'a Sha,
     ) -> BoxFuture<'a, (FindingsByStatus, Option<String>)> {
         Box::pin(async move {
-            match self.record_with_retries(review_findings, record, filing_commit).await {
+            match self.record_with_retries(review_findings, record, recorded_commit).await {
                 Ok(kept) => (kept, None),
                 Err(why) => {
-                    (self.identify_findings(&[], &[], review_findings, record, filing_commit).0, Some(why))
+                    (self.identify_findings(&[], &[], review_findings, record, recorded_commit).0, Some(why))
                 }
             }
         })
@@ -222,18 +222,18 @@ impl FindingStorage<'_> {
         &self,
         review_findings: ReviewFindings<'_>,
         record: &mut ReviewRecord,
-        filing_commit: &Sha,
+        recorded_commit: &Sha,
     ) -> Result<FindingsByStatus, String> {
         let opened = self.open_records().await;
         let opened = opened.map_err(|stopped| stopped.to_string())?;
         let Some(store) = opened.map_err(|unopened| unopened.reason)? else {
-            return Ok(self.identify_findings(&[], &[], review_findings, record, filing_commit).0);
+            return Ok(self.identify_findings(&[], &[], review_findings, record, recorded_commit).0);
         };
         let mut tries = 0;
         loop {
-            match self.record_once(&*store, review_findings, record, filing_commit).await {
+            match self.record_once(&*store, review_findings, record, recorded_commit).await {
                 Ok(kept) => return Ok(kept),
-                Err(StoreError::Fenced { .. }) if tries < MAX_TRIES => {
+                Err(StoreError::Fenced { .. }) if tries < MAX_RECORDING_RESTARTS => {
                     tokio::time::sleep(retry_pause(&record.run, tries)).await;
                     tries += 1;
                 }
@@ -250,16 +250,16 @@ impl FindingStorage<'_> {
         store: &dyn RunStore,
         review_findings: ReviewFindings<'_>,
         record: &mut ReviewRecord,
-        filing_commit: &Sha,
+        recorded_commit: &Sha,
     ) -> Result<FindingsByStatus, StoreError> {
         let token = store.fresh_token().await?;
         let run = RunReference { id: record.run.clone(), key: record.key.clone(), token };
-        let revision = PullRevision { head: filing_commit.clone(), base: record.detail.base.clone() };
+        let revision = PullRevision { head: recorded_commit.clone(), base: record.detail.base.clone() };
         let begun = store.begin_run(&run, &revision, record.started_at).await?;
         let (mut known, _) = self.known_findings(store, &run.key).await?;
         let applied = self.apply_dismissals(store, &mut known, begun.dismissals).await?;
         let (kept, findings) =
-            self.identify_findings(&known, &applied, review_findings, record, filing_commit);
+            self.identify_findings(&known, &applied, review_findings, record, recorded_commit);
         let outcome = record.clone();
         let producer = CommentProducer::Review;
         let computed =
@@ -311,18 +311,18 @@ impl FindingStorage<'_> {
         &self,
         known_findings: &[Finding],
         dismissals: &[Dismissal],
-        (found, renames, rechecked): ReviewFindings<'_>,
+        (placed_findings, renames, recheck_summary): ReviewFindings<'_>,
         record: &mut ReviewRecord,
-        filing_commit: &Sha,
+        recorded_commit: &Sha,
     ) -> (FindingsByStatus, Vec<Finding>) {
         let mut identified = assign_finding_ids(
             known_findings,
-            found.to_vec(),
+            placed_findings.to_vec(),
             self.fixed_in_commit,
             &record.detail.coverage,
             renames,
         );
-        rechecked.update_statuses(&mut identified.missing_findings, known_findings, filing_commit);
+        recheck_summary.update_statuses(&mut identified.missing_findings, known_findings, recorded_commit);
         dismissal::apply_dismissals(&mut identified.current, dismissals);
         record.detail.outdated_dismissals =
             dismissal::count_outdated(&identified.current, known_findings, dismissals);
@@ -333,12 +333,12 @@ impl FindingStorage<'_> {
             mark_fixed_on_branch(
                 &mut identified.missing_findings,
                 line,
-                rechecked,
+                recheck_summary,
                 &record.detail.coverage,
-                filing_commit,
+                recorded_commit,
             );
         }
-        let is_over = |id: &FindingId| rechecked.fixed.contains_key(id);
+        let is_over = |id: &FindingId| recheck_summary.fixed.contains_key(id);
         let fixed = identified.missing_findings.iter().filter(|finding| match self.branch_commits {
             Some(_) => {
                 is_over(&finding.id) || !is_model_finding(finding) && is_fixed(finding) && was_open(finding)
@@ -348,16 +348,16 @@ impl FindingStorage<'_> {
         let fixed: Vec<Finding> = sort_worst_first(fixed).into_iter().cloned().collect();
         if let Some(line) = self.branch_commits {
             for finding in identified.current.iter_mut().filter(|finding| finding.is_open()) {
-                record_sighting(finding, &line.name, filing_commit, &FindingStatus::Open);
+                record_sighting(finding, &line.name, recorded_commit, &FindingStatus::Open);
             }
             let over = |id: &FindingId| {
                 is_over(id)
-                    || rechecked.out_of_scope.contains(id)
+                    || recheck_summary.out_of_scope.contains(id)
                     || fixed.iter().any(|finding| finding.id == *id)
             };
             for finding in identified.missing_findings.iter_mut().filter(|finding| over(&finding.id)) {
                 let status = finding.status.clone();
-                record_sighting(finding, &line.name, filing_commit, &status);
+                record_sighting(finding, &line.name, recorded_commit, &status);
                 // A finding that is still open on another line of work stays open.
                 if finding.seen_on.iter().any(|on| on.is_open) {
                     finding.status = FindingStatus::Open;
@@ -380,9 +380,9 @@ impl FindingStorage<'_> {
 fn mark_fixed_on_branch(
     missing_findings: &mut [Finding],
     branch_commits: &BranchCommits,
-    rechecked: &RecheckSummary,
+    recheck_summary: &RecheckSummary,
     coverage: &ReviewCoverage,
-    filing_commit: &Sha,
+    recorded_commit: &Sha,
 ) {
     let is_of_line =
         |finding: &Finding| finding.seen_on.iter().any(|on| on.line == branch_commits.name && on.is_open);
@@ -392,11 +392,12 @@ fn mark_fixed_on_branch(
             coverage.not_reviewed.iter().any(|gap| gap.reason.hides_findings() && gap.path == place.path);
         let is_used = match finding.raw.tool() {
             Some(tool) => {
-                rechecked.tools.contains(tool) && !rechecked.base_fingerprints.contains(&finding.fingerprint)
+                recheck_summary.tools.contains(tool)
+                    && !recheck_summary.base_fingerprints.contains(&finding.fingerprint)
             }
             None => {
-                rechecked.rules.contains(rule)
-                    && !rechecked.left_to_linters.contains(&(rule.clone(), place.path.clone()))
+                recheck_summary.rules.contains(rule)
+                    && !recheck_summary.left_to_linters.contains(&(rule.clone(), place.path.clone()))
             }
         };
         is_used && !is_unread
@@ -404,10 +405,10 @@ fn mark_fixed_on_branch(
     for finding in
         missing_findings.iter_mut().filter(|finding| !is_model_finding(finding) && finding.is_open())
     {
-        let Some(instead) = rechecked.fixed_unless_reported.get(&finding.id) else { continue };
+        let Some(instead) = recheck_summary.fixed_unless_reported.get(&finding.id) else { continue };
         if is_of_line(finding) && has_looked(finding) {
             finding.evidence = Some(instead.clone());
-            finding.status = FindingStatus::Fixed(filing_commit.clone());
+            finding.status = FindingStatus::Fixed(recorded_commit.clone());
         }
     }
 }

@@ -110,12 +110,12 @@ pub fn describe_new_commits(comparison: Option<&HeadComparison>) -> String {
 /// Builds the results of earlier reviews; `before` is the revision of the last review.
 pub fn earlier_reviews(
     known_findings: Vec<Finding>,
-    before: Option<&PullRevision>,
+    previous_revision: Option<&PullRevision>,
     comparison: Option<&HeadComparison>,
 ) -> EarlierReviews {
     EarlierReviews {
         known_findings,
-        head: before.map(|before| before.head.clone()),
+        head: previous_revision.map(|before| before.head.clone()),
         later_changes: describe_new_commits(comparison),
         renames: comparison.map(|comparison| comparison.renames.clone()).unwrap_or_default(),
         ..EarlierReviews::default()
@@ -129,9 +129,9 @@ pub async fn compare_with_previous(
     mirror: &Mirror,
     change: &ReviewedChange,
     head: &Sha,
-    before: Option<&PullRevision>,
+    previous_revision: Option<&PullRevision>,
 ) -> Option<HeadComparison> {
-    let before = before?;
+    let before = previous_revision?;
     if before.head == *head {
         return Some(HeadComparison { increment: None, diff: Vec::new(), renames: FileRenames::default() });
     }
@@ -148,25 +148,33 @@ async fn compare_commits(
     mirror: &Mirror,
     change: &ReviewedChange,
     head: &Sha,
-    before: &PullRevision,
+    previous_revision: &PullRevision,
 ) -> Result<Option<HeadComparison>, GitError> {
     // A new mirror contains only the commits that were requested, so the commits of the previous review may
     // be missing.
-    if !(mirror.has_commit(&before.head).await? && mirror.has_commit(&before.base).await?) {
+    if !(mirror.has_commit(&previous_revision.head).await?
+        && mirror.has_commit(&previous_revision.base).await?)
+    {
         return Ok(None);
     }
-    let diff = mirror.diff(&before.head, head).await?;
+    let diff = mirror.diff(&previous_revision.head, head).await?;
     let (whole, part) = (parse(&change.diff), parse(&diff));
     let mut renames = FileRenames::default();
     renames.add_diff(&part.files);
     let lines = new_lines(&whole.files, &part.files);
-    let left = mirror.merge_base(&before.base, &before.head).await?.unwrap_or_else(|| before.base.clone());
-    let history =
-        mirror.branch_history((&left, &before.head), (&change.base, head)).await.unwrap_or_else(|error| {
-            tracing::warn!(%error, since = %before.head, "cannot list the commits since the last review");
+    let left = mirror
+        .merge_base(&previous_revision.base, &previous_revision.head)
+        .await?
+        .unwrap_or_else(|| previous_revision.base.clone());
+    let history = mirror
+        .branch_history((&left, &previous_revision.head), (&change.base, head))
+        .await
+        .unwrap_or_else(|error| {
+            tracing::warn!(%error, since = %previous_revision.head, "cannot list the commits since the \
+                last review");
             None
         });
-    let (since, findings) = (before.head.clone(), FindingTally::default());
+    let (since, findings) = (previous_revision.head.clone(), FindingTally::default());
     let increment = Some(ReviewIncrement { last_reviewed_head: since, history, lines, findings });
     Ok(Some(HeadComparison { increment, diff, renames }))
 }

@@ -11,28 +11,28 @@ use truing_git::GitError;
 use super::reading::ReviewScope;
 
 /// Maximum number of characters that a warning shows of a pattern.
-const MAX_CHARS: usize = 200;
+const MAX_PATTERN_CHARS: usize = 200;
 
 /// Returns the patterns that match neither a changed file nor a file of `list`. The result is empty if the
 /// files cannot be listed.
 pub(crate) async fn unused_patterns(
     scope: &ReviewScope,
     coverage: &ReviewCoverage,
-    list: impl Future<Output = Result<Vec<RepoPath>, GitError>>,
+    tree_files: impl Future<Output = Result<Vec<RepoPath>, GitError>>,
 ) -> Vec<String> {
     let changed = coverage.not_reviewed.iter().map(|gap| &gap.path);
     // The files are listed only if a pattern matches no changed file.
     if scope.unused_ignore_patterns(changed.clone()).is_empty() {
         return Vec::new();
     }
-    let Ok(files) = list.await else { return Vec::new() };
+    let Ok(files) = tree_files.await else { return Vec::new() };
     scope.unused_ignore_patterns(changed.chain(&files))
 }
 
 /// Returns a warning for each pattern.
 pub fn unused_pattern_warnings(patterns: &[String]) -> impl Iterator<Item = String> {
     patterns.iter().map(|pattern| {
-        let pattern = clean_line(pattern, MAX_CHARS);
+        let pattern = clean_line(pattern, MAX_PATTERN_CHARS);
         let meant = likely_meaning(&pattern);
         format!("rules.ignore: `{pattern}` matches no file of the repository{meant}")
     })

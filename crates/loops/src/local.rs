@@ -152,14 +152,15 @@ impl LocalReviewRequest<'_> {
         key: SlotKey,
         change: ReviewedChange,
         base_origin: BaseOrigin,
-        checked_out: Option<&Sha>,
+        checked_out_commit: Option<&Sha>,
         started_at: UnixMillis,
     ) -> Result<LocalReviewOutcome, LocalReviewError> {
         // A state without a commit has no commit id, so the run is recorded under the id of the commit that
         // is checked out.
-        let filed = change.head.clone().or_else(|| checked_out.cloned()).unwrap_or(change.base.clone());
+        let filed =
+            change.head.clone().or_else(|| checked_out_commit.cloned()).unwrap_or(change.base.clone());
         telemetry::record_head(filed.as_str());
-        let name = self.line_of_work(checked_out).await?;
+        let name = self.line_of_work(checked_out_commit).await?;
         let branch = match &name {
             Some(name) => line_of_work_branch(name).to_owned(),
             None => converge::local::checked_out_branch(self.repository).await?,
@@ -167,7 +168,7 @@ impl LocalReviewRequest<'_> {
         let branch = branch_key(self.repository, &branch);
         let line = match name {
             Some(name) => {
-                let commits = match change.head.as_ref().or(checked_out) {
+                let commits = match change.head.as_ref().or(checked_out_commit) {
                     // If the base is a tree and not a commit, there are no commits to list.
                     Some(head) => self.repository.commits_since(&change.base, head).await.unwrap_or_default(),
                     None => Vec::new(),
@@ -284,9 +285,9 @@ impl LocalReviewRequest<'_> {
     /// Returns the name of the line of work that the review's findings belong to. A line of work is a
     /// checked-out branch, the index on a branch, or a single commit that is not the tip of a named branch. A
     /// given diff has no line of work, so `None` is returned.
-    async fn line_of_work(&self, checked_out: Option<&Sha>) -> Result<Option<String>, GitError> {
+    async fn line_of_work(&self, checked_out_commit: Option<&Sha>) -> Result<Option<String>, GitError> {
         let here = async || -> Result<String, GitError> {
-            Ok(match (self.repository.current_branch().await?, checked_out) {
+            Ok(match (self.repository.current_branch().await?, checked_out_commit) {
                 (Some(branch), _) => format!("branch {branch}"),
                 (None, Some(commit)) => format!("commit {commit}"),
                 (None, None) => "no branch".to_owned(),
@@ -296,7 +297,7 @@ impl LocalReviewRequest<'_> {
             HeadSource::WorkingTree => Some(here().await?),
             HeadSource::Index(_) => Some(format!("index of {}", here().await?)),
             HeadSource::Diff(_) => None,
-            HeadSource::Commit(commit) if checked_out == Some(commit) => Some(here().await?),
+            HeadSource::Commit(commit) if checked_out_commit == Some(commit) => Some(here().await?),
             HeadSource::Commit(commit) => {
                 let named = self.head_name.filter(|name| is_branch_name(name));
                 let tip = match named {

@@ -48,7 +48,7 @@ pub use self::tools::{CALL_TIME, MAX_CHILDREN, ReaderTools};
 const DEFAULT_TIME_LIMIT: Duration = READING_TIME;
 
 /// The path of the running program. This path stays valid even if the program's file is replaced or removed.
-const THIS_PROGRAM: &str = "/proc/self/exe";
+const CURRENT_PROGRAM_PATH: &str = "/proc/self/exe";
 
 /// Returns the embedded rule packs and, if `folder` is given, the packs in this folder.
 ///
@@ -77,7 +77,7 @@ impl ChildProcessReader {
     /// # Errors
     /// Fails if the system cannot return the program's path.
     pub fn from_current_program() -> std::io::Result<Self> {
-        let stable = Path::new(THIS_PROGRAM);
+        let stable = Path::new(CURRENT_PROGRAM_PATH);
         Ok(Self::new(if stable.exists() { stable.to_owned() } else { std::env::current_exe()? }))
     }
 

@@ -363,8 +363,8 @@ impl<'a> ReadingPlan<'a> {
     /// `too_large` contains the path and the size in bytes of each file. For each of these files that git
     /// treats as binary, a sparse file of the same size is created. If the file system does not support
     /// sparse files, the size is not checked.
-    pub fn add_oversized_files(&mut self, too_large: &[(RepoPath, u64)], tree: &Path) {
-        for (path, bytes) in too_large.iter().filter(|(path, _)| path.is_safe_to_write()) {
+    pub fn add_oversized_files(&mut self, oversized_files: &[(RepoPath, u64)], tree: &Path) {
+        for (path, bytes) in oversized_files.iter().filter(|(path, _)| path.is_safe_to_write()) {
             let is_wanted = self.to_read.binary_search_by(|file| file.path.cmp(path)).is_ok();
             // No sparse file is created for a text file, because the rules would report the lines of the
             // sparse file. If the type of a file changed, the last section in the diff describes the current
@@ -403,7 +403,7 @@ impl<'a> ReadingPlan<'a> {
         tree: PathBuf,
         scope: &'a ReviewScope,
         reader: &'a dyn RepositoryReader,
-        tooling: Option<ReviewLinters<'a>>,
+        linters: Option<ReviewLinters<'a>>,
     ) -> BoxFuture<'a, Result<ReadingOutcome, ReadingError>> {
         Box::pin(async move {
             let Self { mut files, to_read, mut coverage, placeholder_files: _, other_plan_files: elsewhere } =
@@ -417,7 +417,7 @@ impl<'a> ReadingPlan<'a> {
             let touched = of_diff.chain(request.files.iter().map(|file| &file.path));
             let touched: Vec<RepoPath> = touched.cloned().collect();
             let look = async {
-                match tooling {
+                match linters {
                     Some(tooling) => {
                         let files = (request.files.as_slice(), touched.as_slice());
                         tooling.collect_outputs(&request.tree, files.0, files.1, &scope.tools, reader).await
@@ -518,7 +518,7 @@ impl<'a> ReadingPlan<'a> {
             suppressions.retain(|idle| {
                 idle.problem != UnusedSuppressionReason::UnknownRule || !is_of_a_tool(&idle.rule)
             });
-            if let Some(tooling) = tooling {
+            if let Some(tooling) = linters {
                 let head = (request.tree.as_path(), &programs);
                 let changes = (files.as_slice(), head);
                 rechecked.base_fingerprints = tooling
@@ -544,7 +544,7 @@ fn add_runs(
     runs: &mut Vec<ToolRunResult>,
     tool_findings: &ToolFindings,
     output: &ToolOutput,
-    disabled: &[String],
+    disabled_rules: &[String],
 ) -> bool {
     let (first, more) =
         tool_findings.problems.split_at(tool_findings.problems.len().min(MAX_LISTED_PROBLEMS));
@@ -564,7 +564,8 @@ fn add_runs(
     if names.is_empty() {
         names.insert(tool_name(&output.tool));
     }
-    let counts = |raw: &&RawFinding, name: &str| raw.tool() == Some(name) && !disabled.contains(&raw.rule);
+    let counts =
+        |raw: &&RawFinding, name: &str| raw.tool() == Some(name) && !disabled_rules.contains(&raw.rule);
     let of = |name: &String| tool_findings.findings.iter().filter(|raw| counts(raw, name)).count();
     for (at, name) in names.iter().enumerate() {
         let findings = u32::try_from(of(name)).unwrap_or(u32::MAX);

@@ -434,11 +434,11 @@ impl LeasedReview<'_> {
     /// then.
     async fn refresh_record(
         &self,
-        heads: (&Sha, Option<&Sha>),
+        reviewed_and_current_head: (&Sha, Option<&Sha>),
         record: ReviewRecord,
         dismissals: &[Dismissal],
     ) -> Result<ReviewRecord, StepStopReason> {
-        let restated = self.review_from_record(heads, record, dismissals).await?;
+        let restated = self.review_from_record(reviewed_and_current_head, record, dismissals).await?;
         self.store.store_computed_review(self.run, &restated).await?;
         Ok(restated.record)
     }
@@ -446,7 +446,7 @@ impl LeasedReview<'_> {
     /// Returns the comments and the status that the pull request should now show for this record.
     async fn review_from_record(
         &self,
-        heads: (&Sha, Option<&Sha>),
+        reviewed_and_current_head: (&Sha, Option<&Sha>),
         record: ReviewRecord,
         dismissals: &[Dismissal],
     ) -> Result<ComputedReview, StepStopReason> {
@@ -462,7 +462,13 @@ impl LeasedReview<'_> {
             ..record.detail
         };
         let record = ReviewRecord { detail, ..record };
-        Ok(self.desired_review(heads.0, heads.1, findings, &record, dismissals))
+        Ok(self.desired_review(
+            reviewed_and_current_head.0,
+            reviewed_and_current_head.1,
+            findings,
+            &record,
+            dismissals,
+        ))
     }
 
     fn build_record(
@@ -531,14 +537,18 @@ impl LeasedReview<'_> {
         EffectExecutor { forge, log, gate, clock, writer, watch: self.write_monitor }
     }
 
-    async fn publish(&self, head: &Sha, may_create: bool) -> Result<ReconcileOutcome, StepStopReason> {
+    async fn publish(
+        &self,
+        head: &Sha,
+        may_create_comments: bool,
+    ) -> Result<ReconcileOutcome, StepStopReason> {
         let publisher = CommentPublisher {
             effects: self.effect_executor(),
             forge: self.forge,
             records: self.store,
             run: self.run,
             head,
-            may_create,
+            may_create: may_create_comments,
         };
         publisher.reconcile().await.map_err(|error| match error {
             PublishError::Store(error) => error.into(),
@@ -557,13 +567,16 @@ impl LeasedReview<'_> {
     /// [`StepStopReason`], if publishing also fails; in that case, only `truing why` shows that the head is
     /// not reviewed.
     #[truing_core::boxed_future]
-    pub async fn publish_abandonment(&self, class: &'static str) -> Result<ReconcileOutcome, StepStopReason> {
+    pub async fn publish_abandonment(
+        &self,
+        failure_class: &'static str,
+    ) -> Result<ReconcileOutcome, StepStopReason> {
         self.check_write_gate().await?;
         let pull = self.load_pull_request().await?;
         let head = &pull.revision.head;
         self.store.begin_run(self.run, &pull.revision, self.clock.now()).await?;
-        let summary = text::unavailable_summary(head, class);
-        let status = desired_state::unavailable_status(head, class, &summary);
+        let summary = text::unavailable_summary(head, failure_class);
+        let status = desired_state::unavailable_status(head, failure_class, &summary);
         self.store.store_summary_and_status(self.run, CommentProducer::Review, &summary, &status).await?;
         self.publish(head, true).await
     }

@@ -15,7 +15,7 @@ use truing_core::switch::{HaltMode, KillSwitch, KillSwitches, RepositoryRef, Swi
 /// Time for which the store's last answer remains valid. A write always requires a new answer.
 pub const CACHED_ANSWER_LIFETIME: Duration = Duration::from_secs(30);
 /// Time limit for reading the kill switches or a lease once.
-const READ_TIME: Duration = Duration::from_secs(5);
+const READ_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Reads the kill switches from a store before each decision, and caches the last answer.
 pub struct SwitchReader {
@@ -69,7 +69,7 @@ impl SwitchReader {
     /// result.
     #[truing_core::boxed_future]
     pub async fn read(&self) -> SwitchSnapshot {
-        let error = match tokio::time::timeout(READ_TIME, self.store.kill_switches()).await {
+        let error = match tokio::time::timeout(READ_TIMEOUT, self.store.kill_switches()).await {
             Ok(Ok(switches)) => {
                 *self.lock_cache() = SwitchCache {
                     last_answer: Some((switches.clone(), Instant::now())),
@@ -78,7 +78,7 @@ impl SwitchReader {
                 return SwitchSnapshot { switches, freshness: SwitchFreshness::Current };
             }
             Ok(Err(error)) => error.to_string(),
-            Err(_) => format!("no answer within {} s", READ_TIME.as_secs()),
+            Err(_) => format!("no answer within {} s", READ_TIMEOUT.as_secs()),
         };
         let mut known = self.lock_cache();
         let since = *known.failing_since.get_or_insert(self.clock.now());
@@ -95,7 +95,10 @@ impl SwitchReader {
 }
 
 /// Returns the switches for the case that the store does not answer, from the last answer and its age.
-fn snapshot_from_cache(last_answer: Option<(&KillSwitches, Duration)>, since: UnixMillis) -> SwitchSnapshot {
+fn snapshot_from_cache(
+    last_answer: Option<(&KillSwitches, Duration)>,
+    failing_since: UnixMillis,
+) -> SwitchSnapshot {
     let switches = match last_answer {
         Some((switches, age)) if age < CACHED_ANSWER_LIFETIME => {
             return SwitchSnapshot { switches: switches.clone(), freshness: SwitchFreshness::Cached };
@@ -106,7 +109,7 @@ fn snapshot_from_cache(last_answer: Option<(&KillSwitches, Duration)>, since: Un
     let all = match switches.global_switch {
         KillSwitch::On(engaged) => engaged,
         KillSwitch::Off => SwitchEngagement {
-            since,
+            since: failing_since,
             operator: "truing".into(),
             reason: Some("the switch cannot be read".into()),
             mode: HaltMode::Finish,
@@ -183,16 +186,16 @@ impl RunGate {
 
     /// Rejects an action if the switches in `reading` stop it. A write requires a current answer of the
     /// store.
-    fn check_switches(&self, reading: &SwitchSnapshot, is_write: bool) -> Result<(), HaltReason> {
-        match (reading.freshness, is_write) {
+    fn check_switches(&self, snapshot: &SwitchSnapshot, is_write: bool) -> Result<(), HaltReason> {
+        match (snapshot.freshness, is_write) {
             (SwitchFreshness::Current, _) | (SwitchFreshness::Cached, false) => {}
             (SwitchFreshness::Cached, true) | (SwitchFreshness::Unknown, _) => {
                 return Err(HaltReason::NoAnswer);
             }
         }
         let is_stopped = match self.authority {
-            WriteAuthority::Run => reading.switches.stops_runs(&self.repository),
-            WriteAuthority::Caller => reading.switches.switch_for(&self.repository).is_some(),
+            WriteAuthority::Run => snapshot.switches.stops_runs(&self.repository),
+            WriteAuthority::Caller => snapshot.switches.switch_for(&self.repository).is_some(),
             WriteAuthority::Retraction => false,
         };
         if is_stopped { Err(HaltReason::KillSwitch) } else { Ok(()) }
@@ -201,7 +204,7 @@ impl RunGate {
     /// Returns an error if the run no longer holds its lease.
     async fn check_lease(&self) -> Result<(), HaltReason> {
         let Some(WriteLease { store, key, token }) = &self.lease else { return Ok(()) };
-        let loading = tokio::time::timeout(READ_TIME, store.load_slots(std::slice::from_ref(key)));
+        let loading = tokio::time::timeout(READ_TIMEOUT, store.load_slots(std::slice::from_ref(key)));
         let slots = loading
             .await
             .map_err(|_| lease_read_failure("no answer in time"))?

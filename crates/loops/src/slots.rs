@@ -7,7 +7,7 @@ use truing_core::slot::{SlotCommand, SlotLimits, SlotRefusal, SlotTransition};
 
 /// Maximum number of attempts to apply a command. An attempt fails if another process has committed a change
 /// to the slot in the meantime.
-const MAX_TRIES: u32 = 16;
+const MAX_COMMIT_ATTEMPTS: u32 = 16;
 
 /// The reason why a command was not applied.
 #[derive(Debug, thiserror::Error)]
@@ -48,7 +48,7 @@ pub async fn apply_slot_commands(
     rest: &[SlotCommand],
     limits: &SlotLimits,
 ) -> Result<SlotTransition, SlotCommandError> {
-    for _ in 0..MAX_TRIES {
+    for _ in 0..MAX_COMMIT_ATTEMPTS {
         let now = store.now().await?;
         let Some(slot) = store.load_slots(std::slice::from_ref(key)).await?.pop() else { break };
         let before = slot.version;

@@ -132,7 +132,7 @@ pub struct DecisionDetails {
 pub fn decide_release<'a>(
     request: DecisionRequest<'a>,
     sources: PackageSources<'a>,
-    has_patches: bool,
+    includes_patches: bool,
 ) -> BoxFuture<'a, Result<DecisionDetails, SyncDecisionError>> {
     Box::pin(async move {
         let AvailableReleases { releases, newest, spec, from, to } =
@@ -145,7 +145,7 @@ pub fn decide_release<'a>(
         let is_more = matches!(compared.decision.verdict, SyncVerdict::Bump | SyncVerdict::Ask);
         let relax_up_to =
             if is_more { comparison.newest_range_only_release(&history, &to).await } else { None };
-        let patches = match has_patches {
+        let patches = match includes_patches {
             true => comparison.patches(&history, &to, &compared).await?,
             false => Vec::new(),
         };

@@ -29,15 +29,15 @@ pub use self::unreviewed_head::{
 
 /// Maximum number of findings, and maximum number of files, that a summary lists. Further findings or files
 /// are only counted.
-const MAX_LISTED: usize = 50;
+const MAX_LISTED_ENTRIES: usize = 50;
 /// Maximum number of characters of a model's name.
-const MAX_MODEL_CHARS: usize = 80;
+const MAX_MODEL_NAME_CHARS: usize = 80;
 /// Maximum number of characters of a tool's name.
-const MAX_TOOL_CHARS: usize = 40;
+const MAX_TOOL_NAME_CHARS: usize = 40;
 /// Maximum number of unused suppression comments that are listed. Further comments are only counted.
 const MAX_LISTED_SUPPRESSIONS: usize = 5;
 /// Maximum number of commits named in a summary.
-const MAX_COMMITS: usize = 10;
+const MAX_LISTED_COMMITS: usize = 10;
 
 /// Formats an instant as RFC 3339 in UTC, to the second. An instant outside of the calendar's range is
 /// printed as its number of seconds since 1970.
@@ -88,7 +88,7 @@ pub struct SummaryContent<'a> {
 /// Returns the reviewers and the cost, as the last line of every report.
 pub fn reviewer_line(record: &ReviewRecord) -> String {
     let tools = record.detail.tools.iter().filter(|tool| tool.skip_reason.is_none());
-    let tools: Vec<String> = tools.map(|tool| clean_line(&tool.name, MAX_TOOL_CHARS)).collect();
+    let tools: Vec<String> = tools.map(|tool| clean_line(&tool.name, MAX_TOOL_NAME_CHARS)).collect();
     let Some(ModelReviewDetail { replayed, .. }) = &record.detail.model_review else {
         return match tools.as_slice() {
             [] => "rules only: no model was called".to_owned(),
@@ -100,7 +100,7 @@ pub fn reviewer_line(record: &ReviewRecord) -> String {
     let of = if *replayed { "a recording of " } else { "" };
     let tools =
         if tools.is_empty() { String::new() } else { format!(", the output of {}", tools.join(", ")) };
-    format!("rules{tools} and {of}{}: {turns}, {}", clean_line(model, MAX_MODEL_CHARS), record.cost())
+    format!("rules{tools} and {of}{}: {turns}, {}", clean_line(model, MAX_MODEL_NAME_CHARS), record.cost())
 }
 
 /// Returns the reason why no model reviewed a head: a converge run has audited the head and found nothing.
@@ -180,7 +180,7 @@ pub fn render_summary(summary: &SummaryContent<'_>) -> String {
             let _ = writeln!(text, "| {} | {count} |", severity.as_str());
         }
         text.push('\n');
-        for finding in open.iter().take(MAX_LISTED) {
+        for finding in open.iter().take(MAX_LISTED_ENTRIES) {
             let raw = &finding.raw;
             let line = raw.location.start_line;
             let _ = writeln!(
@@ -193,8 +193,8 @@ pub fn render_summary(summary: &SummaryContent<'_>) -> String {
                 finding.unverified.map(|why| format!(", not verified: {}", why.reason())).unwrap_or_default()
             );
         }
-        if open.len() > MAX_LISTED {
-            let _ = writeln!(text, "- and {} more", open.len() - MAX_LISTED);
+        if open.len() > MAX_LISTED_ENTRIES {
+            let _ = writeln!(text, "- and {} more", open.len() - MAX_LISTED_ENTRIES);
         }
     }
     if *fixed > 0 {
@@ -217,8 +217,10 @@ pub fn render_summary(summary: &SummaryContent<'_>) -> String {
         text.push_str("\nTo undo a dismissal, answer its comment with `/undismiss`.\n");
     }
     if !retracted.is_empty() {
-        let ids =
-            retracted.iter().take(MAX_LISTED).map(|finding| code_span(&dismissal::short_id(&finding.id)));
+        let ids = retracted
+            .iter()
+            .take(MAX_LISTED_ENTRIES)
+            .map(|finding| code_span(&dismissal::short_id(&finding.id)));
         let ids = ids.collect::<Vec<_>>().join(", ");
         let what = "To restore a finding that an operator retracted, comment here with `/undismiss` and \
             the finding's id";
@@ -274,8 +276,8 @@ fn append_increment(text: &mut String, increment: &ReviewIncrement) {
 /// Formats a list such as `2 new commits (…, …)`.
 fn format_commits(commits: &[Sha], noun: &str) -> String {
     let listed: Vec<String> =
-        commits.iter().take(MAX_COMMITS).map(|commit| format!("`{}`", commit.short_sha())).collect();
-    let more = if commits.len() > MAX_COMMITS { ", …" } else { "" };
+        commits.iter().take(MAX_LISTED_COMMITS).map(|commit| format!("`{}`", commit.short_sha())).collect();
+    let more = if commits.len() > MAX_LISTED_COMMITS { ", …" } else { "" };
     let names = if listed.is_empty() { String::new() } else { format!(" ({}{more})", listed.join(", ")) };
     format!("{}{names}", format_count(commits.len(), &format!("{noun} commit")))
 }
@@ -288,7 +290,7 @@ fn append_dismissed(text: &mut String, dismissed: &[&Finding]) {
     }
     let _ = writeln!(text, "\n{} dismissed.", format_count(dismissed.len(), "finding"));
     let worst = dismissed.iter().filter(|finding| finding.raw.severity == Severity::P0);
-    for (index, finding) in worst.take(MAX_LISTED).enumerate() {
+    for (index, finding) in worst.take(MAX_LISTED_ENTRIES).enumerate() {
         let raw = &finding.raw;
         let reason = match &finding.status {
             FindingStatus::Dismissed(reason) => escape_text(reason),
@@ -331,14 +333,14 @@ fn append_coverage(text: &mut String, coverage: &ReviewCoverage) {
         text.push_str(".\n");
     } else {
         let _ = writeln!(text, ", {} not:\n", unread.len());
-        for gap in unread.iter().take(MAX_LISTED) {
+        for gap in unread.iter().take(MAX_LISTED_ENTRIES) {
             let _ = writeln!(text, "- {}: {}", code_path(&gap.path), gap.reason.as_str());
         }
-        if unread.len() > MAX_LISTED {
-            let _ = writeln!(text, "- and {} more", unread.len() - MAX_LISTED);
+        if unread.len() > MAX_LISTED_ENTRIES {
+            let _ = writeln!(text, "- and {} more", unread.len() - MAX_LISTED_ENTRIES);
         }
     }
-    for cut in coverage.truncated_files().take(MAX_LISTED) {
+    for cut in coverage.truncated_files().take(MAX_LISTED_ENTRIES) {
         let _ = writeln!(
             text,
             "\n{} exceeds the maximum number of findings for one file: only the worst findings are shown.",
@@ -363,9 +365,10 @@ pub fn render_headline(outcome: &ReviewOutcome, open_findings: &[&Finding]) -> S
 
 /// Renders the summary of a pull request that could not be reviewed. The summary contains the class of the
 /// failure, but no details.
-pub fn unavailable_summary(head: &Sha, class: &str) -> String {
+pub fn unavailable_summary(head: &Sha, failure_class: &str) -> String {
     format!(
-        "## Truing: review temporarily unavailable\n\nCommit `{}` has not been reviewed: {class}. Truing \
+        "## Truing: review temporarily unavailable\n\nCommit `{}` has not been reviewed: {failure_class}. \
+            Truing \
             tries again with the next push, or when an operator retries the review.",
         head.short_sha()
     )

@@ -69,7 +69,7 @@ use signs::{used_tools, used_tools_in_subfolders};
 /// Maximum number of linters of a review.
 const MAX_TOOLS: usize = 50;
 /// Maximum number of characters of a reason.
-const MAX_REASON: usize = 600;
+const MAX_REASON_CHARS: usize = 600;
 /// The tool name in reports that the repository's hooks could not be read.
 const HOOKS_TOOL_NAME: &str = "pre-commit";
 /// The warning that findings of a linter may already exist at the base, because its program was replaced
@@ -206,7 +206,7 @@ impl<'a> ReviewLinters<'a> {
         placed_findings: &mut Vec<PlacedFinding>,
         runs: &mut [ToolRunResult],
         changes: &[FileDiff<'_>],
-        head: (&Path, &ProgramsByLinter),
+        head_tree_and_programs: (&Path, &ProgramsByLinter),
         configured_linters: &ConfiguredLinters,
         reader: &dyn RepositoryReader,
     ) -> Result<BTreeSet<Fingerprint>, ReaderError> {
@@ -225,7 +225,7 @@ impl<'a> ReviewLinters<'a> {
         let tree = folder.path();
         let files = LinterFiles {
             tree,
-            pin_folder: head.0,
+            pin_folder: head_tree_and_programs.0,
             project,
             changed_files: &removed,
             changed_paths: &[],
@@ -235,7 +235,9 @@ impl<'a> ReviewLinters<'a> {
         let LinterResults { mut outputs, programs, .. } =
             running.run_linters(files, configured_linters, reader, Some(&only)).await?;
         let is_other = |name: &str| {
-            programs.get(name).is_some_and(|now| head.1.get(name).is_none_or(|before| !now.is_subset(before)))
+            programs.get(name).is_some_and(|now| {
+                head_tree_and_programs.1.get(name).is_none_or(|before| !now.is_subset(before))
+            })
         };
         for run in runs.iter_mut().filter(|run| run.failure_reason.is_none() && is_other(&run.name)) {
             run.failure_reason = Some(PROGRAM_REPLACED_REASON.to_owned());
@@ -301,7 +303,7 @@ enum LinterRunOutcome {
 fn skipped_run(name: &str, reason: &str) -> ToolRunResult {
     ToolRunResult {
         name: name.to_owned(),
-        skip_reason: Some(clean_line(reason, MAX_REASON)),
+        skip_reason: Some(clean_line(reason, MAX_REASON_CHARS)),
         ..ToolRunResult::default()
     }
 }
@@ -481,7 +483,7 @@ impl LinterRunner {
         &self,
         tool: &SelectedLinter,
         files: LinterFiles<'_>,
-        set_up: Option<&'a Result<(&'a Verifier, SetupResult), String>>,
+        setup_result: Option<&'a Result<(&'a Verifier, SetupResult), String>>,
     ) -> Result<LinterRunMethod<'a>, String> {
         match self.level {
             SandboxLevel::Full => {}
@@ -517,7 +519,7 @@ impl LinterRunner {
             if let Some(path) = touched().find(|path| decides_set_up(Path::new(path))) {
                 return Err(format!("this change affects what `verify.setup` installs: {path}"));
             }
-            return match set_up {
+            return match setup_result {
                 Some(Ok((verifier, set_up))) => Ok(LinterRunMethod::SetUp(verifier, set_up)),
                 Some(Err(reason)) => Err(reason.clone()),
                 None => Err("it needs the project's dependencies: set `verify.setup`".to_owned()),

@@ -15,7 +15,7 @@ use truing_core::verification::{CheckVerdict, VerificationReport};
 use truing_git::{Git, GitError, IndexSnapshot, LocalRepository, Mirror, PrivateFolder, Remote};
 
 /// The folder with git's own data, which is not copied.
-const GIT: &str = ".git";
+const GIT_FOLDER: &str = ".git";
 
 /// A request to run a repository's checks on one state.
 #[derive(Debug)]
@@ -192,14 +192,18 @@ async fn apply_working_tree(repository: &LocalRepository, tree: &Path) -> Result
 
 /// Replaces each file in `tree` by the file with the same path in `root`, and adds the files in `new`. The
 /// paths in `new` are relative to `root`.
-fn apply_folder_changes(root: &Path, new: Vec<PathBuf>, tree: &Path) -> Result<(), RepositoryVerifyError> {
+fn apply_folder_changes(
+    root: &Path,
+    new_paths: Vec<PathBuf>,
+    tree: &Path,
+) -> Result<(), RepositoryVerifyError> {
     for below in list_files(tree) {
         let (from, to) = (root.join(&below), tree.join(&below));
         let failed = |source| RepositoryVerifyError::Copy { path: from.clone(), source };
         std::fs::remove_file(&to).map_err(failed)?;
         copy_entry(&from, &to).map_err(failed)?;
     }
-    for below in new {
+    for below in new_paths {
         let (from, to) = (root.join(&below), tree.join(&below));
         if to.symlink_metadata().is_err() {
             copy_entry(&from, &to).map_err(|source| RepositoryVerifyError::Copy { path: from, source })?;
@@ -211,7 +215,8 @@ fn apply_folder_changes(root: &Path, new: Vec<PathBuf>, tree: &Path) -> Result<(
 /// Returns the paths of files and links below a folder, except those in `.git`.
 fn list_files(root: &Path) -> Vec<PathBuf> {
     let mut walk = WalkBuilder::new(root);
-    let found = walk.standard_filters(false).filter_entry(|entry| entry.file_name() != GIT).build().flatten();
+    let found =
+        walk.standard_filters(false).filter_entry(|entry| entry.file_name() != GIT_FOLDER).build().flatten();
     found
         .filter(|entry| entry.file_type().is_some_and(|kind| !kind.is_dir()))
         .filter_map(|entry| entry.path().strip_prefix(root).ok().map(Path::to_owned))

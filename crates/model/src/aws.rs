@@ -28,9 +28,9 @@ use crate::wire::ProviderErrorDetail;
 /// AWS's name for the Messages API in signatures.
 const MESSAGES_SIGNING_NAME: &str = "aws-external-anthropic";
 /// AWS's name for Amazon Bedrock in signatures.
-const BEDROCK: &str = "bedrock";
+const BEDROCK_SIGNING_NAME: &str = "bedrock";
 /// The header with the workspace's id, which every call to the Messages API on AWS requires.
-const WORKSPACE: &str = "anthropic-workspace-id";
+const WORKSPACE_HEADER: &str = "anthropic-workspace-id";
 /// The name by which the AWS library's messages identify the source of the credentials.
 const CREDENTIALS_PROVIDER_NAME: &str = "truing";
 
@@ -152,10 +152,10 @@ impl AwsLogin {
             AwsService::Messages { workspace_id } => {
                 let workspace =
                     HeaderValue::from_str(workspace_id).map_err(|_| SignError::Header("workspace_id"))?;
-                headers.insert(HeaderName::from_static(WORKSPACE), workspace);
+                headers.insert(HeaderName::from_static(WORKSPACE_HEADER), workspace);
                 MESSAGES_SIGNING_NAME
             }
-            AwsService::Bedrock => BEDROCK,
+            AwsService::Bedrock => BEDROCK_SIGNING_NAME,
         };
         self.sign(keys, service, url, headers, body, now)
     }
@@ -207,8 +207,9 @@ impl AwsLogin {
 
 /// Returns true if a refusal reports that the credentials have expired or are unknown.
 fn reports_expired_keys(refusal: &ProviderErrorDetail) -> bool {
-    const CODES: [&str; 4] =
+    const EXPIRED_KEY_CODES: [&str; 4] =
         ["ExpiredToken", "ExpiredTokenException", "InvalidClientTokenId", "UnrecognizedClientException"];
     let code = refusal.kind.as_deref().unwrap_or_default();
-    CODES.contains(&code) || refusal.message.contains("security token included in the request is expired")
+    EXPIRED_KEY_CODES.contains(&code)
+        || refusal.message.contains("security token included in the request is expired")
 }

@@ -25,7 +25,7 @@ const MAX_CREDENTIAL_ERROR_CHARS: usize = 900;
 const USER_AGENT: &str = concat!("truing/", env!("CARGO_PKG_VERSION"));
 /// Time for which an idle connection is kept. Servers keep idle connections longer, so a request never uses a
 /// connection that the server is about to close.
-const IDLE: Duration = Duration::from_secs(20);
+const IDLE_CONNECTION_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// The timeouts and the number of attempts of one call.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -120,7 +120,7 @@ impl ProviderClient {
             .user_agent(USER_AGENT)
             .redirect(reqwest::redirect::Policy::none())
             .retry(reqwest::retry::never())
-            .pool_idle_timeout(IDLE)
+            .pool_idle_timeout(IDLE_CONNECTION_TIMEOUT)
             .connect_timeout(timeouts.connect)
             .timeout(timeouts.total.saturating_add(timeouts.begin));
         // The environment's proxy is only for other machines, so a server on this machine is called directly.
@@ -142,11 +142,11 @@ impl ProviderClient {
         &self,
         call: ProviderCall,
         begin_deadline: Instant,
-        mut note: impl FnMut(CallProgress) + Send,
+        mut on_progress: impl FnMut(CallProgress) + Send,
     ) -> Result<ProviderAnswer, FailedAttempt> {
-        let mut response = self.post(call, begin_deadline, || note(CallProgress::BeforeSend)).await?;
+        let mut response = self.post(call, begin_deadline, || on_progress(CallProgress::BeforeSend)).await?;
         let request_id = request_id(response.headers());
-        let meter = |meter| note(CallProgress::Metered(meter));
+        let meter = |meter| on_progress(CallProgress::Metered(meter));
         let complete = read_answer(&mut response, self.wire(), &self.timeouts, begin_deadline, meter).await;
         match complete {
             Ok(complete) => Ok(ProviderAnswer { complete, request_id }),
@@ -226,7 +226,7 @@ impl ProviderClient {
     async fn send(
         &self,
         call: &ProviderCall,
-        access: &AttemptKeys,
+        attempt_keys: &AttemptKeys,
         begin_deadline: Instant,
         on_send: &mut (impl FnMut() + Send),
     ) -> Result<Response, FailedAttempt> {
@@ -234,7 +234,7 @@ impl ProviderClient {
         let (url, mut headers) = (self.provider.url(path), headers.clone());
         let unsent = |message| FailedAttempt { cause: FailureCause::Unsent, message };
         self.provider
-            .authorize_headers(access, &url, &mut headers, body, SystemTime::now())
+            .authorize_headers(attempt_keys, &url, &mut headers, body, SystemTime::now())
             .map_err(unsent)?;
         let request = self.http.post(url).headers(headers).body(body.clone());
         on_send();
@@ -307,20 +307,20 @@ impl ProviderClient {
 
 /// Reads a response from its chunks as they arrive.
 pub(crate) async fn read_answer(
-    pieces: &mut impl ChunkStream,
+    chunks: &mut impl ChunkStream,
     wire: &WireFormat,
-    patience: &ProviderTimeouts,
+    timeouts: &ProviderTimeouts,
     begin_deadline: Instant,
-    mut note: impl FnMut(UsageSoFar) + Send,
+    mut on_usage: impl FnMut(UsageSoFar) + Send,
 ) -> Result<CompleteResponse, FailedAttempt> {
     // The first bytes of the response. If the response is not a stream, they may contain an error message.
     let mut head = Vec::new();
     let mut fold = AnswerAccumulator::new(wire.stream_format());
-    let end = Instant::now() + patience.total;
+    let end = Instant::now() + timeouts.total;
     let mut moved = None;
     let mut deadline = begin_deadline.min(end);
     loop {
-        let piece = match timeout_at(deadline, pieces.next_chunk()).await {
+        let piece = match timeout_at(deadline, chunks.next_chunk()).await {
             Ok(Ok(Some(piece))) => piece,
             Ok(Ok(None)) => return fold.finish().map_err(|broken| stream_failure(wire, broken, &head)),
             Ok(Err(message)) => {
@@ -330,7 +330,7 @@ pub(crate) async fn read_answer(
             Err(_) => return Err(stall_failure(deadline == end, moved.is_some())),
         };
         let progress = fold.push(&piece);
-        note(fold.usage_so_far());
+        on_usage(fold.usage_so_far());
         if !fold.has_begun() && head.len() + piece.len() <= MAX_REFUSAL_BYTES {
             head.extend_from_slice(&piece);
         }
@@ -342,13 +342,13 @@ pub(crate) async fn read_answer(
             StreamProgress::Advanced => moved = Some(now),
             StreamProgress::Idle => moved = moved.or(Some(now)),
         }
-        let progress = moved.unwrap_or(now) + patience.progress;
-        deadline = (now + patience.piece).min(progress).min(end);
+        let progress = moved.unwrap_or(now) + timeouts.progress;
+        deadline = (now + timeouts.piece).min(progress).min(end);
     }
 }
 
-fn stall_failure(is_end: bool, has_begun: bool) -> FailedAttempt {
-    let (cause, what) = match (is_end, has_begun) {
+fn stall_failure(is_total_timeout: bool, has_begun: bool) -> FailedAttempt {
+    let (cause, what) = match (is_total_timeout, has_begun) {
         (true, _) => (FailureCause::TotalTimeout, "the answer exceeds the time limit"),
         (false, true) => (FailureCause::Truncated, "the answer stalled for too long"),
         (false, false) => (FailureCause::NoResponse, "no part of the answer came in time"),
@@ -358,12 +358,12 @@ fn stall_failure(is_end: bool, has_begun: bool) -> FailedAttempt {
 
 /// Classifies the failure of a stream. `head` is the beginning of the response. If the response is not a
 /// stream, `head` is parsed as an error.
-fn stream_failure(wire: &WireFormat, error: StreamError, head: &[u8]) -> FailedAttempt {
+fn stream_failure(wire: &WireFormat, error: StreamError, first_bytes: &[u8]) -> FailedAttempt {
     let what = error.to_string();
     // Some servers send an error response with a success status.
     if error == StreamError::NotAStream {
         let ProviderErrorDetail { kind: name, message: words } =
-            wire.parse_error_response(&HeaderMap::new(), head);
+            wire.parse_error_response(&HeaderMap::new(), first_bytes);
         if !words.is_empty() {
             let cause = FailureCause::Event(wire.error_kind(name.as_deref().unwrap_or_default(), &words));
             return FailedAttempt {

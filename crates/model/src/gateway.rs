@@ -82,13 +82,13 @@ impl ModelGateway {
         prices: ModelPrices,
         ledger: Arc<dyn Ledger>,
         clock: Arc<dyn Clock>,
-        common: Option<Arc<dyn SharedStateStore>>,
-        patience: ProviderTimeouts,
+        shared_state: Option<Arc<dyn SharedStateStore>>,
+        timeouts: ProviderTimeouts,
     ) -> Result<Self, ProviderError> {
         let (settling, retries) = (PendingCallCount::default(), AtomicU64::new(0));
-        let common = common.map(|common| (common, format!("circuit:{}", provider.name())));
+        let common = shared_state.map(|common| (common, format!("circuit:{}", provider.name())));
         let circuit = ProviderCircuit::new(Arc::clone(&clock), common, settling.clone());
-        let client = ProviderClient::new(provider, patience)?;
+        let client = ProviderClient::new(provider, timeouts)?;
         let shared = GatewayState { client, prices, ledger, clock, circuit, settling, retries };
         Ok(Self { shared: Arc::new(shared), fallback: None })
     }

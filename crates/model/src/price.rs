@@ -145,9 +145,9 @@ impl ModelPrice {
     /// Sets the rates for requests whose prompts have more than `min_tokens` tokens. These rates replace the
     /// rates of an existing tier with the same `min_tokens`.
     #[must_use]
-    pub fn with_tier(mut self, min_tokens: u64, rates: TokenRates) -> Self {
-        self.tiers.retain(|tier| tier.min_tokens != min_tokens);
-        self.tiers.push(PriceTier { min_tokens, rates });
+    pub fn with_tier(mut self, token_threshold: u64, rates: TokenRates) -> Self {
+        self.tiers.retain(|tier| tier.min_tokens != token_threshold);
+        self.tiers.push(PriceTier { min_tokens: token_threshold, rates });
         self.tiers.sort_by_key(|tier| tier.min_tokens);
         self
     }
@@ -177,17 +177,19 @@ impl ModelPrice {
     /// Returns the highest cost of a call with at most `input` tokens in the prompt and `output` in the
     /// response. Each prompt token is assumed to cost the tier's highest rate for prompt tokens, and the most
     /// expensive tier that the prompt can reach is used.
-    pub fn max_cost(&self, input: u64, output: u64) -> MicroUsd {
-        self.reachable_tiers(input)
-            .map(|(tokens, rates)| sum_costs(&[(tokens, rates.highest_input_rate()), (output, rates.output)]))
+    pub fn max_cost(&self, input_tokens: u64, output_tokens: u64) -> MicroUsd {
+        self.reachable_tiers(input_tokens)
+            .map(|(tokens, rates)| {
+                sum_costs(&[(tokens, rates.highest_input_rate()), (output_tokens, rates.output)])
+            })
             .max()
             .unwrap_or_default()
     }
 
     /// Returns the maximum number of response tokens that `money` pays for, after a prompt of at most `input`
     /// tokens ([`Self::max_cost`]). Returns `None` if the money does not pay for the prompt.
-    pub fn max_output_tokens(&self, input: u64, money: MicroUsd) -> Option<u64> {
-        self.reachable_tiers(input)
+    pub fn max_output_tokens(&self, input_tokens: u64, money: MicroUsd) -> Option<u64> {
+        self.reachable_tiers(input_tokens)
             .map(|(tokens, rates)| {
                 let left = to_picos(money).checked_sub(multiply_rate(tokens, rates.highest_input_rate()))?;
                 let output = u128::from(rates.output.pico_usd_per_token());
@@ -197,8 +199,11 @@ impl ModelPrice {
             .flatten()
     }
 
-    fn rates(&self, prompt: u64) -> &TokenRates {
-        self.tiers.iter().rfind(|tier| prompt > tier.min_tokens).map_or(&self.base_rates, |tier| &tier.rates)
+    fn rates(&self, prompt_tokens: u64) -> &TokenRates {
+        self.tiers
+            .iter()
+            .rfind(|tier| prompt_tokens > tier.min_tokens)
+            .map_or(&self.base_rates, |tier| &tier.rates)
     }
 
     /// Returns the tiers that a prompt of at most `input` tokens can reach. Each tier's rates are returned

@@ -139,8 +139,9 @@ impl ModelProvider {
 
     /// Returns the URL of a call: the provider's address with the call's path, such as `/v1/messages`. The
     /// path may end in a query.
-    pub(crate) fn url(&self, call: &str) -> Url {
-        let (path, query) = call.split_once('?').map_or((call, None), |(path, query)| (path, Some(query)));
+    pub(crate) fn url(&self, call_path: &str) -> Url {
+        let (path, query) =
+            call_path.split_once('?').map_or((call_path, None), |(path, query)| (path, Some(query)));
         let mut url = self.base.clone();
         url.set_path(&format!("{}{path}", self.base.path().trim_end_matches('/')));
         url.set_query(query);
@@ -221,7 +222,7 @@ impl ModelProvider {
     #[cfg_attr(not(feature = "aws"), expect(unused_variables, reason = "nothing is signed"))]
     pub(crate) fn authorize_headers(
         &self,
-        access: &AttemptKeys,
+        attempt_keys: &AttemptKeys,
         url: &Url,
         headers: &mut HeaderMap,
         body: &[u8],
@@ -230,7 +231,7 @@ impl ModelProvider {
         if let Some((name, value)) = &self.header {
             headers.insert(name.clone(), value.clone());
         }
-        match (&self.login, access) {
+        match (&self.login, attempt_keys) {
             #[cfg(feature = "aws")]
             (ProviderCredentials::Aws(login), AttemptKeys::Keys(keys)) => {
                 login.authorize_headers(keys, url, headers, body, now).map_err(|error| error.to_string())
@@ -278,10 +279,10 @@ impl fmt::Debug for ModelProvider {
 
 /// Returns the failure of an attempt for which no credentials are available.
 #[cfg(feature = "aws")]
-fn key_failure(fault: crate::aws::AwsKeyError) -> FailedAttempt {
+fn key_failure(error: crate::aws::AwsKeyError) -> FailedAttempt {
     FailedAttempt {
-        cause: if fault.is_transient { FailureCause::Unsent } else { FailureCause::NoKeys },
-        message: fault.message,
+        cause: if error.is_transient { FailureCause::Unsent } else { FailureCause::NoKeys },
+        message: error.message,
     }
 }
 

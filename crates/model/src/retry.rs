@@ -149,7 +149,7 @@ fn decide_transient(response: &ErrorResponse, is_transient_by_default: bool) -> 
 }
 
 /// Classifies an error by its type and message.
-pub fn error_kind(name: &str, words: &str) -> ProviderErrorKind {
+pub fn error_kind(name: &str, message: &str) -> ProviderErrorKind {
     match name {
         "overloaded_error" | "api_error" | "timeout_error" | "conflict_error" => ProviderErrorKind::Temporary,
         "rate_limit_error" => ProviderErrorKind::RateLimit,
@@ -157,9 +157,9 @@ pub fn error_kind(name: &str, words: &str) -> ProviderErrorKind {
         name if reports_spending_limit(name) => ProviderErrorKind::SpendingLimit,
         "permission_error" => ProviderErrorKind::KeyRefused,
         "request_too_large" => ProviderErrorKind::TooLong,
-        "invalid_request_error" if words.starts_with("prompt is too long") => ProviderErrorKind::TooLong,
+        "invalid_request_error" if message.starts_with("prompt is too long") => ProviderErrorKind::TooLong,
         // This is the only billing error whose type does not identify it as a billing error.
-        "invalid_request_error" if words.starts_with("Your credit balance is too low") => {
+        "invalid_request_error" if message.starts_with("Your credit balance is too low") => {
             ProviderErrorKind::SpendingLimit
         }
         "invalid_request_error" | "not_found_error" => ProviderErrorKind::InvalidRequest,
@@ -177,12 +177,12 @@ fn reports_spending_limit(name: &str) -> bool {
 /// the same time. The result is at least the wait that the provider requests.
 pub fn retry_delay(
     initial_delay: Duration,
-    tries: u32,
+    failed_attempts: u32,
     requested_delay: Option<Duration>,
     seed: u64,
 ) -> Duration {
-    let doubled = initial_delay.saturating_mul(1 << tries.saturating_sub(1).min(MAX_DOUBLINGS));
-    let spread = u32::try_from(mix_seed(seed, u64::from(tries)) % 256).unwrap_or(0);
+    let doubled = initial_delay.saturating_mul(1 << failed_attempts.saturating_sub(1).min(MAX_DOUBLINGS));
+    let spread = u32::try_from(mix_seed(seed, u64::from(failed_attempts)) % 256).unwrap_or(0);
     let own = doubled.saturating_sub(doubled / 1024 * spread);
     own.max(requested_delay.unwrap_or_default())
 }

@@ -86,9 +86,9 @@ fn decode_utf16(bytes: &[u8]) -> Option<Vec<u8>> {
     }
 }
 
-fn decode_lossy(bytes: &[u8], unit: fn([u8; 2]) -> u16) -> Vec<u8> {
+fn decode_lossy(bytes: &[u8], decode_unit: fn([u8; 2]) -> u16) -> Vec<u8> {
     let (pairs, odd) = bytes.as_chunks::<2>();
-    let characters = char::decode_utf16(pairs.iter().map(|pair| unit(*pair)));
+    let characters = char::decode_utf16(pairs.iter().map(|pair| decode_unit(*pair)));
     let mut text: String = characters.map(|read| read.unwrap_or(char::REPLACEMENT_CHARACTER)).collect();
     if !odd.is_empty() {
         text.push(char::REPLACEMENT_CHARACTER);
@@ -99,13 +99,13 @@ fn decode_lossy(bytes: &[u8], unit: fn([u8; 2]) -> u16) -> Vec<u8> {
 /// Decodes UTF-16 without a byte order mark. Requires that all bytes are well-formed UTF-16 without control
 /// characters and that at least half of the characters are ASCII. Binary data almost never meets these
 /// conditions, but text with code usually does.
-fn decode_without_bom(bytes: &[u8], unit: fn([u8; 2]) -> u16) -> Option<Vec<u8>> {
+fn decode_without_bom(bytes: &[u8], decode_unit: fn([u8; 2]) -> u16) -> Option<Vec<u8>> {
     let (pairs, odd) = bytes.as_chunks::<2>();
     if !odd.is_empty() {
         return None;
     }
     let (mut text, mut all, mut ascii) = (String::new(), 0_usize, 0_usize);
-    for read in char::decode_utf16(pairs.iter().map(|pair| unit(*pair))) {
+    for read in char::decode_utf16(pairs.iter().map(|pair| decode_unit(*pair))) {
         let character = read.ok()?;
         if character.is_control() && !matches!(character, '\t' | '\n' | '\r' | '\x0c') {
             return None;

@@ -42,7 +42,7 @@ const FILES_PER_THREAD: usize = 8;
 
 /// Maximum number of returned companion paths of changed files. A hostile change with files in deep folders
 /// could cause very many such paths.
-const MAX_COMPANIONS: usize = 10_000;
+const MAX_COMPANION_PATHS: usize = 10_000;
 
 /// A reader that runs in the calling process. Cloning the reader is cheap; each pattern is compiled at most
 /// once for all clones.
@@ -109,11 +109,11 @@ impl InProcessReader {
         }
         for file in files {
             paths.extend(companion_paths(&rules, &file.path));
-            if paths.len() > MAX_COMPANIONS {
+            if paths.len() > MAX_COMPANION_PATHS {
                 break;
             }
         }
-        Ok(paths.into_iter().take(MAX_COMPANIONS).collect())
+        Ok(paths.into_iter().take(MAX_COMPANION_PATHS).collect())
     }
 
     /// Does the same as [`RepositoryReader::read`], but blocks the calling thread. Equal requests for equal
@@ -187,9 +187,9 @@ impl<'a> RequestReader<'a> {
         file: &ChangedFile,
         change: &ChangeContext<'_>,
         parsers: &mut ParserPool,
-        time: Duration,
+        parse_time_limit: Duration,
     ) -> Result<ReadReport, ReaderError> {
-        parsers.begin_file(time);
+        parsers.begin_file(parse_time_limit);
         let mut report = ReadReport::default();
         let skipped = match self.tree.read(&file.path) {
             Ok(content) => {

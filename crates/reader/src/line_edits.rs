@@ -60,13 +60,13 @@ struct EditCandidate<'a> {
 impl EditCandidate<'_> {
     /// Returns the reason why this edit cannot be combined with `before`, an edit whose change begins earlier
     /// in the file.
-    fn conflict_with(&self, before: &Self) -> Option<FixRefusal> {
+    fn conflict_with(&self, earlier: &Self) -> Option<FixRefusal> {
         let is_apart =
-            before.edit.last_line < self.edit.first_line || self.edit.last_line < before.edit.first_line;
-        if self.fix == before.fix {
-            return Some(FixRefusal::SameChange(before.index));
+            earlier.edit.last_line < self.edit.first_line || self.edit.last_line < earlier.edit.first_line;
+        if self.fix == earlier.fix {
+            return Some(FixRefusal::SameChange(earlier.index));
         }
-        (!is_apart && before.fix.conflicts_with(&self.fix)).then_some(FixRefusal::Overlap(before.index))
+        (!is_apart && earlier.fix.conflicts_with(&self.fix)).then_some(FixRefusal::Overlap(earlier.index))
     }
 }
 

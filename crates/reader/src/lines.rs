@@ -50,15 +50,15 @@ impl<'text> LineIndex<'text> {
 
     /// Returns true if `line` belongs to the block that begins at the line `opens`, because all lines after
     /// `opens` up to `line` are indented more deeply.
-    pub(crate) fn is_in_indented_block(&self, line: u32, opens: u32) -> bool {
+    pub(crate) fn is_in_indented_block(&self, line: u32, opening_line: u32) -> bool {
         let indent = |number: u32| {
             let bytes = self.bytes(self.line_range(number));
             let at = bytes.iter().position(|byte| !byte.is_ascii_whitespace())?;
             // A line that begins with `)` is skipped, because it ends the head of the block.
             (bytes.get(at) != Some(&b')')).then_some(at)
         };
-        let Some(outer) = indent(opens) else { return false };
-        opens < line && (opens + 1..=line).filter_map(indent).all(|inner| inner > outer)
+        let Some(outer) = indent(opening_line) else { return false };
+        opening_line < line && (opening_line + 1..=line).filter_map(indent).all(|inner| inner > outer)
     }
 
     /// Returns the bytes at `range`. The result is empty if `range` is outside of the text.

@@ -19,20 +19,21 @@ static ESLINT_LINE_PATTERN: LazyLock<Regex> = LazyLock::new(|| {
 static ESLINT_BLOCK_PATTERN: LazyLock<Regex> =
     LazyLock::new(|| compile_pattern(r"/\*\s*(?:eslint|oxlint)-(disable|enable)((?:\s[^*]*)?)\*/"));
 /// A comment for Biome that applies to the next line, and the rule name in the comment.
-static BIOME: LazyLock<Regex> = LazyLock::new(|| compile_pattern(r"biome-ignore[ \t]+(lint[\w/]*)"));
+static BIOME_IGNORE_PATTERN: LazyLock<Regex> =
+    LazyLock::new(|| compile_pattern(r"biome-ignore[ \t]+(lint[\w/]*)"));
 /// A comment for flake8 or Ruff that applies to its own line, and the codes in the comment.
-static NOQA: LazyLock<Regex> = LazyLock::new(|| {
+static NOQA_PATTERN: LazyLock<Regex> = LazyLock::new(|| {
     compile_pattern(r"(?i)#[ \t]*noqa\b(?:[ \t]*:[ \t]*([A-Z]+[0-9]+(?:[ \t,]+[A-Z]+[0-9]+)*))?")
 });
 /// A comment for flake8 or Ruff that applies to the whole file, and the codes in the comment.
-static FILE_NOQA: LazyLock<Regex> = LazyLock::new(|| {
+static FILE_NOQA_PATTERN: LazyLock<Regex> = LazyLock::new(|| {
     compile_pattern(concat!(
         r"(?im)^[ \t]*#[ \t]*(?:ruff|flake8)[ \t]*:[ \t]*noqa\b(?:[ \t]*:[ \t]*([A-Z]+[0-9]+",
         r"(?:[ \t,]+[A-Z]+[0-9]+)*))?"
     ))
 });
 /// A comment for pylint that applies to its own line or to the next line.
-static PYLINT: LazyLock<Regex> =
+static PYLINT_DISABLE_PATTERN: LazyLock<Regex> =
     LazyLock::new(|| compile_pattern(r"#[ \t]*pylint:[ \t]*(disable|disable-next)[ \t]*=[ \t]*([\w, \t-]+)"));
 
 fn compile_pattern(pattern: &str) -> Regex {
@@ -108,10 +109,11 @@ impl<'a> LinterComments<'a> {
 
     fn is_disabled_by_ruff(&self, line_text: &[u8], rule: &str) -> bool {
         let files = self.file_noqa_codes.get_or_init(|| {
-            let comments = FILE_NOQA.captures_iter(self.lines.text()).take(MAX_COMMENTS);
+            let comments = FILE_NOQA_PATTERN.captures_iter(self.lines.text()).take(MAX_COMMENTS);
             comments.map(|comment| comment.get(1).map(|codes| codes.as_bytes())).collect()
         });
-        NOQA.captures_iter(line_text)
+        NOQA_PATTERN
+            .captures_iter(line_text)
             .any(|comment| codes_cover_rule(comment.get(1).map(|it| it.as_bytes()), rule))
             || files.iter().any(|codes| codes_cover_rule(*codes, rule))
     }
@@ -121,8 +123,8 @@ impl<'a> LinterComments<'a> {
 fn is_disabled_by_eslint(text: &[u8], kinds: &[&[u8]], rule: &str) -> bool {
     ESLINT_LINE_PATTERN.captures_iter(text).any(|comment| {
         let kind = comment.get(1).or(comment.get(3)).map(|kind| kind.as_bytes()).unwrap_or_default();
-        let names = comment.get(2).or(comment.get(4)).map(|names| names.as_bytes()).unwrap_or_default();
-        kinds.contains(&kind) && names_rule_or_all(names, rule)
+        let rule_names = comment.get(2).or(comment.get(4)).map(|names| names.as_bytes()).unwrap_or_default();
+        kinds.contains(&kind) && names_rule_or_all(rule_names, rule)
     })
 }
 
@@ -137,7 +139,7 @@ fn names_rule_or_all(names: &[u8], rule: &str) -> bool {
 }
 
 fn is_disabled_by_biome(previous_line: &[u8], rule: &str) -> bool {
-    BIOME.captures_iter(previous_line).any(|comment| {
+    BIOME_IGNORE_PATTERN.captures_iter(previous_line).any(|comment| {
         let named = comment.get(1).map(|named| String::from_utf8_lossy(named.as_bytes())).unwrap_or_default();
         // If a comment names only a group (`lint`, `lint/suspicious`), it applies to all rules of the group.
         named.split('/').nth(2).is_none_or(|name| name == rule)
@@ -153,7 +155,7 @@ fn codes_cover_rule(codes: Option<&[u8]>, rule: &str) -> bool {
 }
 
 fn is_disabled_by_pylint(text: &[u8], kind: &[u8], rule: &str) -> bool {
-    PYLINT.captures_iter(text).any(|comment| {
+    PYLINT_DISABLE_PATTERN.captures_iter(text).any(|comment| {
         let named = comment.get(2).map(|named| String::from_utf8_lossy(named.as_bytes()));
         comment.get(1).is_some_and(|it| it.as_bytes() == kind)
             && named.is_some_and(|named| named.split(',').any(|name| name.trim() == rule))

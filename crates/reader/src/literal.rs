@@ -28,7 +28,7 @@ const SECRET_NAME_PATTERN: &str = concat!(
 const PASSWORD_NAME_PATTERN: &str = "(?:password|passwd|passphrase|pwd)";
 /// Pattern for the text between a name and its value in an assignment, a field or a comparison. This text may
 /// contain a type annotation.
-const NAME_VALUE_SEPARATOR: &str =
+const NAME_VALUE_SEPARATOR_PATTERN: &str =
     r#"["'\x60]?\]?[ \t]*(?::[ \t]*[A-Za-z_][A-Za-z0-9_.\[\]|&<>?, ]{0,40}=|===?|!==?|=>|:=|[:=])[ \t]*"#;
 
 /// Patterns of secrets. The group `value` matches the secret value. An invalid pattern is left out; a test
@@ -41,7 +41,10 @@ static LITERAL_PATTERNS: LazyLock<Vec<LiteralPattern>> = LazyLock::new(|| {
     let quoted = |name: &'static str, least: usize, is_value: fn(&str) -> bool| {
         marks.map(|mark| {
             let value = format!(r"(?P<value>[^{mark}\\\s]{{{least},{MAX_VALUE_CHARS}}})");
-            of(&format!(r"(?i-u){name}{NAME_VALUE_SEPARATOR}(?:[bfru]{{1,2}})?{mark}{value}{mark}"), is_value)
+            of(
+                &format!(r"(?i-u){name}{NAME_VALUE_SEPARATOR_PATTERN}(?:[bfru]{{1,2}})?{mark}{value}{mark}"),
+                is_value,
+            )
         })
     };
     // Format of environment variables and URL parameters: no space is next to `=`, and a space, a quote or
@@ -53,7 +56,7 @@ static LITERAL_PATTERNS: LazyLock<Vec<LiteralPattern>> = LazyLock::new(|| {
     let others = [
         of(
             &format!(
-                r#"(?im-u){SECRET_NAME_PATTERN}{NAME_VALUE_SEPARATOR}{value}[ \t\r]*(?:#.*|//.*)?$"#,
+                r#"(?im-u){SECRET_NAME_PATTERN}{NAME_VALUE_SEPARATOR_PATTERN}{value}[ \t\r]*(?:#.*|//.*)?$"#,
                 value = format_args!(
                     r#"(?P<value>[A-Za-z0-9!#%+/=@^_~-]{{{MIN_VALUE_CHARS},{MAX_VALUE_CHARS}}})"#
                 ),

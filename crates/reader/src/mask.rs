@@ -66,11 +66,11 @@ fn find_mask_ranges(text: &str) -> Result<SecretRanges, ReaderError> {
 /// Returns a copy of the text in which spaces replace escapes. Returns the text itself if it contains no
 /// escapes. `measure` returns the length of the escape with which a text begins, or 0. Offsets in the copy
 /// are the same as in the text.
-fn blank_escapes(text: &str, measure: fn(&[u8]) -> usize) -> Cow<'_, str> {
+fn blank_escapes(text: &str, measure_escape: fn(&[u8]) -> usize) -> Cow<'_, str> {
     let bytes = text.as_bytes();
     let (mut reading, mut at) = (None::<Vec<u8>>, 0);
     while let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty()) {
-        let length = measure(rest);
+        let length = measure_escape(rest);
         if length > 0 {
             let reading = reading.get_or_insert_with(|| bytes.to_vec());
             reading.iter_mut().skip(at).take(length).for_each(|byte| *byte = b' ');
@@ -87,7 +87,7 @@ const MAX_ENTITY_BYTES: usize = 8;
 /// `old_ghp_…`, a token follows a name and an underscore.
 const MAX_WORD_UNDERSCORES: usize = 6;
 /// Minimum number of bytes of a word that may be a name joined to a token.
-const MIN_JOINED_BYTES: usize = 24;
+const MIN_JOINED_WORD_BYTES: usize = 24;
 
 /// Returns a copy of the text. In each long word that contains a digit, a space replaces the `nth`
 /// underscore. Offsets in the copy are the same as in the text.
@@ -97,7 +97,7 @@ fn blank_underscore(text: &str, nth: usize) -> Cow<'_, str> {
     for word in text.as_bytes().split(|byte| !is_word(byte)) {
         let joint = word.iter().enumerate().filter(|(_, byte)| **byte == b'_').map(|(at, _)| at).nth(nth);
         if let Some(joint) = joint
-            && word.len() >= MIN_JOINED_BYTES
+            && word.len() >= MIN_JOINED_WORD_BYTES
             && word.iter().any(u8::is_ascii_digit)
         {
             let reading = reading.get_or_insert_with(|| text.as_bytes().to_vec());
@@ -238,11 +238,11 @@ pub fn mask_command_output(text: &str) -> String {
 /// possibly with other line beginnings. Each line with a secret is replaced by the masked line of `searched`.
 /// Lines with masks are not searched again, because a mask would prevent the recognition of a private key
 /// with several lines.
-pub(crate) fn mask_lines<'a>(lines: impl IntoIterator<Item = &'a mut String>, searched: &[&str]) {
-    let whole = searched.join("\n");
+pub(crate) fn mask_lines<'a>(lines: impl IntoIterator<Item = &'a mut String>, unmasked_lines: &[&str]) {
+    let whole = unmasked_lines.join("\n");
     let Cow::Owned(masked) = mask_secrets(&whole) else { return };
     let mut masked = masked.split('\n');
-    for (line, before) in lines.into_iter().zip(searched) {
+    for (line, before) in lines.into_iter().zip(unmasked_lines) {
         // If the search fails, `masked` has only one line, and the other lines become empty.
         let shown = masked.next().unwrap_or_default();
         if shown != *before {

@@ -128,7 +128,7 @@ const NON_TEST_WORDS: &[&str] = &[
 ];
 
 /// Names that identify a part of the repository only as the complete name of a folder.
-const FOLDERS: &[(RepositoryPart, &[&str])] = &[
+const PART_FOLDERS: &[(RepositoryPart, &[&str])] = &[
     (RepositoryPart::Test, &["spec", "specs", "cypress", "golden", "cassettes"]),
     (RepositoryPart::Document, &["doc", "docs", "documentation", "website"]),
     (RepositoryPart::Foreign, &["vendor", "vendored", "node_modules", "third_party", "thirdparty", "dist"]),
@@ -140,7 +140,7 @@ const FOREIGN_FOLDERS: &[&str] = &[".yarn/releases", ".yarn/plugins", ".yarn/sdk
 const FOREIGN_FILES: &[&str] = &[".pnp.cjs", ".pnp.loader.mjs"];
 
 /// Words that identify a test directly before the extension of a file name, as in `a.spec.ts`.
-const INFIXES: &[&str] = &["spec", "cy"];
+const TEST_FILE_INFIXES: &[&str] = &["spec", "cy"];
 
 /// Extensions of files with text for people.
 const DOCUMENT_EXTENSIONS: &[&str] = &["md", "mdx", "markdown", "rst", "adoc", "asciidoc"];
@@ -152,7 +152,7 @@ impl RepositoryPart {
         let (folders, name) = path.rsplit_once('/').unwrap_or(("", &path));
         let (stem, ending) = name.rsplit_once('.').unwrap_or((name, ""));
         let folder = |part: Self| {
-            let names = FOLDERS.iter().find(|(of, _)| *of == part).map_or(&[][..], |(_, names)| names);
+            let names = PART_FOLDERS.iter().find(|(of, _)| *of == part).map_or(&[][..], |(_, names)| names);
             folders.split('/').any(|folder| names.contains(&folder.trim_matches('_')))
         };
         let is_of_tests = |folder: &str| folder.ends_with("test") && !NON_TEST_WORDS.contains(&folder);
@@ -175,7 +175,7 @@ impl RepositoryPart {
         let is_test = folder(Self::Test)
             || word(Self::Test, &path)
             || folders.split('/').any(is_of_tests)
-            || INFIXES.contains(&infix);
+            || TEST_FILE_INFIXES.contains(&infix);
         if is_test {
             let is_data =
                 folders.split('/').any(|folder| TEST_DATA_FOLDERS.contains(&folder.trim_matches('_')));
@@ -195,7 +195,7 @@ const JAVASCRIPT_EXTENSIONS: &[&str] = &["js", "jsx", "mjs", "cjs", "ts", "tsx",
 const TEST_SCRIPT_INFIXES: &[&str] = &["spec", "test", "cy", "e2e"];
 
 /// Pattern for an import or an export in a script.
-static IMPORTS: LazyLock<Regex> = LazyLock::new(|| {
+static IMPORT_EXPORT_PATTERN: LazyLock<Regex> = LazyLock::new(|| {
     #[expect(clippy::expect_used, reason = "a constant, which the tests of this file compile")]
     Regex::new(r"(?m)^[ \t]*(?:import|export)\b|\b(?:require|import|importScripts)[ \t]*\(")
         .expect("the pattern")
@@ -212,7 +212,7 @@ impl RepositoryPart {
         let is_named = stem.rsplit_once('.').is_some_and(|(_, infix)| TEST_SCRIPT_INFIXES.contains(&infix))
             || stem.split('/').any(|folder| folder == "__tests__");
         let may_be_data = part == Some(Self::Test) && JAVASCRIPT_EXTENSIONS.contains(&ending) && !is_named;
-        if may_be_data && !IMPORTS.is_match(text) { Some(Self::Fixture) } else { part }
+        if may_be_data && !IMPORT_EXPORT_PATTERN.is_match(text) { Some(Self::Fixture) } else { part }
     }
 }
 

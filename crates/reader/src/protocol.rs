@@ -234,14 +234,14 @@ impl std::fmt::Display for ReaderHello {
 ///
 /// [`ProtocolError::TooLong`] over `max_bytes` bytes, [`ProtocolError::Unserializable`].
 pub fn encode_line(
-    label: &'static str,
+    message_kind: &'static str,
     value: &impl Serialize,
     max_bytes: usize,
 ) -> Result<Vec<u8>, ProtocolError> {
-    let mut line = serde_json::to_vec(value)
-        .map_err(|source| ProtocolError::Unserializable { message_kind: label, source })?;
+    let mut line =
+        serde_json::to_vec(value).map_err(|source| ProtocolError::Unserializable { message_kind, source })?;
     line.push(b'\n');
-    check_length(label, line.len(), max_bytes)?;
+    check_length(message_kind, line.len(), max_bytes)?;
     Ok(line)
 }
 
@@ -251,20 +251,16 @@ pub fn encode_line(
 ///
 /// [`ProtocolError::TooLong`] over `max_bytes` bytes, [`ProtocolError::Malformed`].
 pub fn decode_line<T: DeserializeOwned>(
-    label: &'static str,
+    message_kind: &'static str,
     line: &[u8],
     max_bytes: usize,
 ) -> Result<T, ProtocolError> {
-    check_length(label, line.len(), max_bytes)?;
-    serde_json::from_slice(line).map_err(|source| ProtocolError::Malformed { message_kind: label, source })
+    check_length(message_kind, line.len(), max_bytes)?;
+    serde_json::from_slice(line).map_err(|source| ProtocolError::Malformed { message_kind, source })
 }
 
-fn check_length(label: &'static str, bytes: usize, max_bytes: usize) -> Result<(), ProtocolError> {
-    if bytes <= max_bytes {
-        Ok(())
-    } else {
-        Err(ProtocolError::TooLong { message_kind: label, bytes, max_bytes })
-    }
+fn check_length(message_kind: &'static str, bytes: usize, max_bytes: usize) -> Result<(), ProtocolError> {
+    if bytes <= max_bytes { Ok(()) } else { Err(ProtocolError::TooLong { message_kind, bytes, max_bytes }) }
 }
 
 /// A report that was compared with its request and cleaned.
@@ -379,8 +375,8 @@ fn retain_most_severe(findings: &mut Vec<RawFinding>) -> Vec<RawFinding> {
 /// # Errors
 ///
 /// [`ProtocolError::CallMismatch`], [`ProtocolError::TooLong`]
-pub fn check_reply(expected_number: u64, replied: NumberedReply) -> Result<ToolReply, ProtocolError> {
-    let NumberedReply { number, reply } = replied;
+pub fn check_reply(expected_number: u64, numbered_reply: NumberedReply) -> Result<ToolReply, ProtocolError> {
+    let NumberedReply { number, reply } = numbered_reply;
     if number != expected_number {
         return Err(ProtocolError::CallMismatch { called: expected_number, replied: number });
     }

@@ -23,16 +23,16 @@ use crate::rules::text::TextRules;
 use crate::snippet::{OMISSION_MARK, REDACTED_PREFIX_BYTES, SecretRanges};
 
 /// Pack whose rules recognise the forms of secrets.
-const PACK: &str = "core";
+const SECRET_RULE_PACK: &str = "core";
 /// Minimum length in bytes of a line that is hidden by itself if the secret has several lines. Shorter lines
 /// are hidden only as a part of the whole secret.
 const MIN_SECRET_LINE_BYTES: usize = 8;
 /// Placeholder for a text that cannot be searched.
 pub(crate) const UNSEARCHABLE_PLACEHOLDER: &str = "[not shown: this text cannot be searched for secrets]";
 
-static PACKS: LazyLock<Option<RulePacks>> = LazyLock::new(|| RulePacks::load_embedded().ok());
-static RULES: LazyLock<Option<TextRules<'static>>> = LazyLock::new(|| {
-    let rules = PACKS.as_ref()?.select_rules(&[PACK.to_owned()]).ok()?;
+static EMBEDDED_PACKS: LazyLock<Option<RulePacks>> = LazyLock::new(|| RulePacks::load_embedded().ok());
+static SECRET_RULES: LazyLock<Option<TextRules<'static>>> = LazyLock::new(|| {
+    let rules = EMBEDDED_PACKS.as_ref()?.select_rules(&[SECRET_RULE_PACK.to_owned()]).ok()?;
     let secrets: Vec<&PackRule> =
         rules.into_iter().filter(|rule| matches!(rule.check, RuleCheck::Secret(_))).collect();
     TextRules::new(&secrets).ok()
@@ -70,12 +70,12 @@ pub struct FileSecrets(Vec<String>);
 
 impl FileSecrets {
     /// Finds the secrets in a file.
-    pub fn from_text(file: &str) -> Self {
-        let mut values: Vec<String> = find_secrets(file)
+    pub fn from_text(file_text: &str) -> Self {
+        let mut values: Vec<String> = find_secrets(file_text)
             .unwrap_or_default()
             .0
             .into_iter()
-            .filter_map(|range| file.get(range))
+            .filter_map(|range| file_text.get(range))
             .flat_map(str::lines)
             .map(|line| line.trim().to_owned())
             .filter(|line| line.len() >= MIN_SECRET_LINE_BYTES)
@@ -146,7 +146,7 @@ fn secret_prefix(secret: &str) -> String {
 
 /// Returns the ranges of secrets in a text.
 pub(crate) fn find_secrets(text: &str) -> Result<SecretRanges, ReaderError> {
-    let rules = RULES
+    let rules = SECRET_RULES
         .as_ref()
         .ok_or_else(|| ReaderError::Failed("the built-in rules for secrets cannot be read".to_owned()))?;
     let mut ranges = rules.find_secrets(text.as_bytes())?;

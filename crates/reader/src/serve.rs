@@ -232,11 +232,11 @@ fn read_line(input: &mut impl io::BufRead, max_bytes: usize) -> io::Result<Vec<u
 
 fn write_line(
     output: &mut impl Write,
-    label: &'static str,
+    message_kind: &'static str,
     value: &impl Serialize,
     max_bytes: usize,
 ) -> Result<(), ServeError> {
-    output.write_all(&encode_line(label, value, max_bytes)?)?;
+    output.write_all(&encode_line(message_kind, value, max_bytes)?)?;
     Ok(output.flush()?)
 }
 

@@ -12,7 +12,7 @@ const MAX_LINES: usize = 8;
 /// Maximum number of bytes of one line in a snippet.
 const MAX_LINE_BYTES: usize = 400;
 /// Number of bytes before the match that are shown if the line is longer than [`MAX_LINE_BYTES`].
-const LEAD_BYTES: usize = 80;
+const BYTES_BEFORE_MATCH: usize = 80;
 /// Number of bytes of a secret that remain visible. They are sufficient to recognise the kind of the secret
 /// and to distinguish secrets.
 pub(crate) const REDACTED_PREFIX_BYTES: usize = 4;
@@ -58,7 +58,7 @@ pub(crate) fn render_snippet(
     lines: &LineIndex<'_>,
     first_line: u32,
     last_line: u32,
-    focus: usize,
+    match_offset: usize,
     secrets: &SecretRanges,
 ) -> String {
     let mut shown = Vec::new();
@@ -70,15 +70,20 @@ pub(crate) fn render_snippet(
         let hidden =
             secrets.ranges_in(&line).any(|secret| secret.start < line.start && secret.end >= line.end);
         if !hidden {
-            shown.push(render_line(lines, line, focus, secrets));
+            shown.push(render_line(lines, line, match_offset, secrets));
         }
     }
     shown.join("\n")
 }
 
 /// Returns one line, cut to a window and redacted.
-fn render_line(lines: &LineIndex<'_>, line: Range<usize>, focus: usize, secrets: &SecretRanges) -> String {
-    let window = line_window(lines, &line, focus);
+fn render_line(
+    lines: &LineIndex<'_>,
+    line: Range<usize>,
+    match_offset: usize,
+    secrets: &SecretRanges,
+) -> String {
+    let window = line_window(lines, &line, match_offset);
     let mut text = String::new();
     let mut at = window.start;
     if at > line.start {
@@ -104,12 +109,15 @@ fn render_line(lines: &LineIndex<'_>, line: Range<usize>, focus: usize, secrets:
 
 /// Returns the part of a line that is shown: the whole line, or [`MAX_LINE_BYTES`] bytes that begin shortly
 /// before the match.
-fn line_window(lines: &LineIndex<'_>, line: &Range<usize>, focus: usize) -> Range<usize> {
+fn line_window(lines: &LineIndex<'_>, line: &Range<usize>, match_offset: usize) -> Range<usize> {
     if line.len() <= MAX_LINE_BYTES {
         return line.clone();
     }
-    let start =
-        if line.contains(&focus) { focus.saturating_sub(LEAD_BYTES).max(line.start) } else { line.start };
+    let start = if line.contains(&match_offset) {
+        match_offset.saturating_sub(BYTES_BEFORE_MATCH).max(line.start)
+    } else {
+        line.start
+    };
     let end = start.saturating_add(MAX_LINE_BYTES).min(line.end);
     // The window must not begin or end within a character.
     let next_character = |offset: usize| {

@@ -9,7 +9,7 @@ use crate::syntax::STACK_BYTES;
 
 thread_local! {
     /// True on a thread that [`on_large_stack`] started.
-    static IS_LARGE: Cell<bool> = const { Cell::new(false) };
+    static HAS_LARGE_STACK: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Runs `work` on a thread with a large stack, and waits for the result. If the current thread already has a
@@ -20,12 +20,12 @@ thread_local! {
 ///
 /// No thread can be started.
 pub(crate) fn on_large_stack<T: Send>(work: impl FnOnce() -> T + Send) -> io::Result<T> {
-    if IS_LARGE.get() {
+    if HAS_LARGE_STACK.get() {
         return Ok(work());
     }
     thread::scope(|scope| {
         let running = large_stack().spawn_scoped(scope, || {
-            IS_LARGE.set(true);
+            HAS_LARGE_STACK.set(true);
             work()
         })?;
         Ok(running.join().unwrap_or_else(|panic| resume_unwind(panic)))

@@ -62,19 +62,20 @@ pub(crate) fn tool_findings(request: &ToolOutputRequest) -> Result<ToolFindings,
 fn add_output_findings(
     request: &ToolOutputRequest,
     tree: &FileTree,
-    collected: &mut ToolFindings,
+    collected_findings: &mut ToolFindings,
 ) -> Result<(), ReaderError> {
     let keep = &request.output.keep;
     let ToolReport { format, diagnostics, tools, problems, keep_open_reason: keeps_open, ignored } =
         tool_report(request, tree)?;
-    (collected.tools, collected.problems, collected.keeps_open) = (tools, problems, keeps_open);
-    collected.ignored =
+    (collected_findings.tools, collected_findings.problems, collected_findings.keeps_open) =
+        (tools, problems, keeps_open);
+    collected_findings.ignored =
         ignored.into_iter().filter(|path| find_changed_file(request, path).is_some()).collect();
     let mapping = DiagnosticMapping::default();
     let mut by_file: BTreeMap<&RepoPath, Vec<_>> = BTreeMap::new();
     for diagnostic in &diagnostics {
         if diagnostic.suppressed {
-            collected.suppressed += 1;
+            collected_findings.suppressed += 1;
         } else {
             by_file.entry(&diagnostic.path).or_default().push(diagnostic);
         }
@@ -82,7 +83,7 @@ fn add_output_findings(
     let mut to_keep = Vec::new();
     for (path, diagnostics) in by_file {
         let Some((file, content)) = load_changed_file(request, tree, path) else {
-            collected.outside_count += diagnostics.len() as u64;
+            collected_findings.outside_count += diagnostics.len() as u64;
             continue;
         };
         let text = FileText::new(&content);
@@ -90,7 +91,7 @@ fn add_output_findings(
         let (mut placed, mut texts) = (Vec::new(), BTreeSet::new());
         for diagnostic in diagnostics {
             let Ok(raw) = finder.map_diagnostic(diagnostic) else {
-                collected.outside_count += 1;
+                collected_findings.outside_count += 1;
                 continue;
             };
             let raw = RawFinding { body: body_without_title(&raw), ..raw };
@@ -113,11 +114,12 @@ fn add_output_findings(
         if path.as_str().is_some_and(|path| keep.contains(path)) {
             to_keep.extend(placed.iter().cloned());
         }
-        add_findings(collected, request, file, &content, placed);
+        add_findings(collected_findings, request, file, &content, placed);
     }
     let bytes: usize = to_keep.iter().map(count_text_bytes).sum();
     let fits = to_keep.len() <= MAX_CACHED_FINDINGS && bytes <= MAX_CACHED_FINDINGS_BYTES;
-    collected.keep = (fits && !keep.is_empty() && collected.problems.is_empty()).then_some(to_keep);
+    collected_findings.keep =
+        (fits && !keep.is_empty() && collected_findings.problems.is_empty()).then_some(to_keep);
     Ok(())
 }
 
@@ -125,21 +127,21 @@ fn add_output_findings(
 fn add_stored_findings(
     request: &ToolOutputRequest,
     tree: &FileTree,
-    stored: &[RawFinding],
-    collected: &mut ToolFindings,
+    stored_findings: &[RawFinding],
+    collected_findings: &mut ToolFindings,
 ) {
-    collected.tools.insert(tool_name(&request.output.tool));
+    collected_findings.tools.insert(tool_name(&request.output.tool));
     let mut by_file: BTreeMap<&RepoPath, Vec<_>> = BTreeMap::new();
-    for raw in stored {
-        collected.tools.extend(raw.tool().map(str::to_owned));
+    for raw in stored_findings {
+        collected_findings.tools.extend(raw.tool().map(str::to_owned));
         by_file.entry(&raw.location.path).or_default().push(raw);
     }
     for (path, findings) in by_file {
         let Some((file, content)) = load_changed_file(request, tree, path) else {
-            collected.outside_count += findings.len() as u64;
+            collected_findings.outside_count += findings.len() as u64;
             continue;
         };
-        add_findings(collected, request, file, &content, findings.into_iter().cloned().collect());
+        add_findings(collected_findings, request, file, &content, findings.into_iter().cloned().collect());
     }
 }
 
@@ -167,7 +169,7 @@ fn load_changed_file<'a>(
 /// Adds the findings of a file. Suppressed findings and findings outside of the change are only counted. A
 /// finding keeps its suggestion only if the suggestion is valid.
 fn add_findings(
-    collected: &mut ToolFindings,
+    collected_findings: &mut ToolFindings,
     request: &ToolOutputRequest,
     file: &ChangedFile,
     content: &[u8],
@@ -188,11 +190,11 @@ fn add_findings(
     for raw in file_findings {
         let (first, last) = (raw.location.start_line, raw.location.end_line);
         if is_without(&raw) {
-            collected.suppressed += 1;
+            collected_findings.suppressed += 1;
         } else if !request.output.everywhere && !overlaps_any(&file.added_lines, first, last) {
-            collected.outside_count += 1;
+            collected_findings.outside_count += 1;
         } else if suppress::find_suppression(&lines, first, &raw.rule).is_some() {
-            collected.suppressed += 1;
+            collected_findings.suppressed += 1;
         } else {
             suggested += usize::from(raw.suggestion.is_some());
             let suggestion = raw.suggestion.clone().filter(|_| suggested <= MAX_SUGGESTIONS);
@@ -201,7 +203,7 @@ fn add_findings(
                     .definition_digest(first_nonblank_offset(&lines, content, first), &mut place_parsers),
                 ..raw.code.clone()
             };
-            collected.findings.push(prove_suggestion(
+            collected_findings.findings.push(prove_suggestion(
                 RawFinding { suggestion, code, ..raw },
                 &lines,
                 prover.as_mut(),
@@ -224,9 +226,9 @@ fn first_nonblank_offset(lines: &LineIndex<'_>, content: &[u8], line: u32) -> us
 fn prove_suggestion(
     raw: RawFinding,
     lines: &LineIndex<'_>,
-    prover: Option<&mut FixValidator<'_>>,
+    fix_validator: Option<&mut FixValidator<'_>>,
 ) -> RawFinding {
-    let (Some(suggestion), Some(prover)) = (&raw.suggestion, prover) else { return raw };
+    let (Some(suggestion), Some(prover)) = (&raw.suggestion, fix_validator) else { return raw };
     let (first, last) = (raw.location.start_line, raw.location.end_line);
     let range = lines.line_range(first).start..lines.line_range(last).end;
     let fix = ByteReplacement { range, replacement: suggestion.replacement.clone() };
@@ -283,18 +285,18 @@ fn title_key(raw: &RawFinding) -> String {
 }
 
 /// Keeps the most severe findings, at most `MAX_FINDINGS`.
-fn limit_findings(collected: &mut ToolFindings) {
-    let over = collected.findings.len().saturating_sub(MAX_FINDINGS);
+fn limit_findings(collected_findings: &mut ToolFindings) {
+    let over = collected_findings.findings.len().saturating_sub(MAX_FINDINGS);
     if over == 0 {
         return;
     }
-    collected.findings.sort_by(|a, b| (a.severity, &a.location).cmp(&(b.severity, &b.location)));
-    collected.findings.truncate(MAX_FINDINGS);
-    collected.findings.sort_by(|a, b| (&a.location, &a.rule).cmp(&(&b.location, &b.rule)));
-    collected
+    collected_findings.findings.sort_by(|a, b| (a.severity, &a.location).cmp(&(b.severity, &b.location)));
+    collected_findings.findings.truncate(MAX_FINDINGS);
+    collected_findings.findings.sort_by(|a, b| (&a.location, &a.rule).cmp(&(&b.location, &b.rule)));
+    collected_findings
         .problems
         .push(format!("{} left out: only the first {MAX_FINDINGS} are kept", format_count(over, "finding")));
-    collected.problems.truncate(MAX_PROBLEMS);
+    collected_findings.problems.truncate(MAX_PROBLEMS);
 }
 
 /// Checks that the response answers the request and contains only valid values.

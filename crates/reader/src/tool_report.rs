@@ -30,7 +30,7 @@ pub(crate) const MAX_PROBLEM_CHARS: usize = 400;
 /// Maximum number of files in a tree. In a larger tree, no file is searched for by the end of its path.
 const MAX_FILES: usize = 200_000;
 /// Maximum number of examples in a message about results whose files are not in the tree.
-const MAX_NAMES: usize = 3;
+const MAX_EXAMPLE_PATHS: usize = 3;
 
 /// Parsed output of a tool.
 #[derive(Debug)]
@@ -149,7 +149,7 @@ impl MissingFiles {
             }
             absent.count += 1;
             let name = path.to_string();
-            if absent.first_paths.len() < MAX_NAMES && !absent.first_paths.contains(&name) {
+            if absent.first_paths.len() < MAX_EXAMPLE_PATHS && !absent.first_paths.contains(&name) {
                 absent.first_paths.push(name);
             }
         }
@@ -178,19 +178,20 @@ fn read_foreign_output(
         report = read_output(format, bytes, &OutputContext { roots: &roots, ..input });
     }
     let input = OutputContext { roots: &roots, ..input };
-    let mut absent = MissingFiles::from_report(&report, tree);
+    let mut missing_files = MissingFiles::from_report(&report, tree);
     if let (Some(folder), None) = (&external_run.folder, &output.folder) {
         let there = read_output(format, bytes, &OutputContext { folder: Some(folder), ..input });
         let absent_there = MissingFiles::from_report(&there, tree);
-        let is_better = (there.left_out_count, absent_there.count) <= (report.left_out_count, absent.count);
+        let is_better =
+            (there.left_out_count, absent_there.count) <= (report.left_out_count, missing_files.count);
         if is_better && !there.diagnostics.is_empty() {
-            (report, absent) = (there, absent_there);
+            (report, missing_files) = (there, absent_there);
         }
     }
     if !external_run.is_tree_whole {
-        absent = MissingFiles::default();
+        missing_files = MissingFiles::default();
     }
-    (report, absent)
+    (report, missing_files)
 }
 
 /// Returns the reasons why findings may be missing, and the reason, if any, why earlier findings must stay
@@ -246,7 +247,8 @@ fn collect_problems(
         } else {
             unplaced.len() as u64
         };
-        let first: Vec<&str> = unplaced.iter().take(MAX_NAMES).map(|problem| problem.text.as_str()).collect();
+        let first: Vec<&str> =
+            unplaced.iter().take(MAX_EXAMPLE_PATHS).map(|problem| problem.text.as_str()).collect();
         let text = format!("{} no file of the tree: {}", result_count_phrase(count), first.join("; "));
         problems.push(clean_line(&text, MAX_PROBLEM_CHARS));
     }

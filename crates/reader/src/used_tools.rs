@@ -19,7 +19,7 @@ use crate::output::known::tool::KnownTool;
 const MAX_PATH_LISTS_BYTES: usize = 8 << 20;
 
 /// Longest first line of a script, in bytes.
-const MAX_SHEBANG: usize = 256;
+const MAX_SHEBANG_BYTES: usize = 256;
 
 /// Finds the tools that a repository uses, by their signs among the paths of the request.
 ///
@@ -99,17 +99,17 @@ fn files_checked_by<'a>(
 /// file is the program's name without its version.
 fn find_scripts<'a>(
     changed_paths: &'a [String],
-    read: &dyn Fn(&str) -> Option<Vec<u8>>,
+    read_file: &dyn Fn(&str) -> Option<Vec<u8>>,
 ) -> BTreeMap<&'a str, String> {
     let has_no_ending = |path: &&str| !path.rsplit('/').next().unwrap_or(path).contains('.');
     let plain = changed_paths.iter().map(String::as_str).filter(has_no_ending);
-    plain.filter_map(|path| Some((path, script_interpreter(&read(path)?)?))).collect()
+    plain.filter_map(|path| Some((path, script_interpreter(&read_file(path)?)?))).collect()
 }
 
 /// Returns the program that the first line of a script names.
 fn script_interpreter(bytes: &[u8]) -> Option<String> {
     let line = bytes.strip_prefix(b"#!")?.split(|byte| *byte == b'\n').next()?;
-    let line = std::str::from_utf8(line.get(..MAX_SHEBANG).unwrap_or(line)).ok()?;
+    let line = std::str::from_utf8(line.get(..MAX_SHEBANG_BYTES).unwrap_or(line)).ok()?;
     let mut words = line.split_whitespace();
     let name = |word: &'_ str| word.rsplit('/').next().unwrap_or_default().to_owned();
     let mut program = name(words.next()?);

@@ -67,9 +67,9 @@ mod judge;
 mod user_command;
 
 /// Largest number of comments that are served in one pass.
-const BATCH: usize = 64;
+const REQUESTS_PER_PASS: usize = 64;
 /// Number of attempts to carry out a command. Each attempt fails if another process changes the slot first.
-const MAX_TRIES: u32 = 16;
+const MAX_COMMAND_ATTEMPTS: u32 = 16;
 /// Age at which a comment that the forge does not show counts as deleted. The forge may show a new comment
 /// late.
 const COMMENT_SETTLE_TIME: TimeSpan = TimeSpan::minutes(2);
@@ -82,11 +82,11 @@ const MAX_COMMAND_AGE: TimeSpan = TimeSpan::minutes(30 * 24 * 60);
 /// again. They exceed `MAX_COMMAND_AGE`, even if the forge's clock differs.
 pub(super) const SERVED_COMMENT_RETENTION: TimeSpan = TimeSpan::minutes(31 * 24 * 60);
 /// The first wait after a failure; each further failure doubles it.
-const FIRST_WAIT: TimeSpan = TimeSpan::seconds(15);
+const INITIAL_RETRY_DELAY: TimeSpan = TimeSpan::seconds(15);
 /// Maximum number of characters of a label's name that messages show.
 const MAX_LABEL_CHARS: usize = 60;
 /// The longest wait after repeated failures.
-const LONGEST_WAIT: TimeSpan = TimeSpan::minutes(10);
+const MAX_RETRY_DELAY: TimeSpan = TimeSpan::minutes(10);
 
 /// Records a command for each pull request in `pulls`. All these pull requests are in the repository whose
 /// present name is `name`. `name` is the present name of the repository of these pull requests. The commands
@@ -98,7 +98,7 @@ const LONGEST_WAIT: TimeSpan = TimeSpan::minutes(10);
 pub async fn store_requests(
     store: &dyn RecordStore,
     pulls: &[PrId],
-    name: &str,
+    repository_name: &str,
     origin: &RequestOrigin,
 ) -> Result<(), StoreError> {
     let Some(PrId { forge, repository, .. }) = pulls.first().cloned() else { return Ok(()) };
@@ -106,7 +106,7 @@ pub async fn store_requests(
     let of = KnownRepository {
         forge,
         id: repository,
-        name: name.to_owned(),
+        name: repository_name.to_owned(),
         cursor: at,
         missing_since: None,
         onboarded: false,
@@ -120,9 +120,9 @@ pub async fn store_requests(
 
 /// Serves commands until this future is dropped.
 #[truing_core::boxed_future]
-pub async fn run(context: Arc<ServiceContext>, poll: Duration) {
+pub async fn run(context: Arc<ServiceContext>, poll_interval: Duration) {
     let (mut commands, mut failing) = (CommandProcessor::default(), false);
-    let mut poll = tokio::time::interval(poll);
+    let mut poll = tokio::time::interval(poll_interval);
     poll.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         poll.tick().await;
@@ -208,7 +208,7 @@ impl CommandProcessor {
             if self.is_waiting(&(forge.clone(), String::new()), context.clock.now()) {
                 continue;
             }
-            let unserved = context.store.unserved_requests(forge, BATCH).await?;
+            let unserved = context.store.unserved_requests(forge, REQUESTS_PER_PASS).await?;
             if unserved.is_empty() {
                 continue;
             }
@@ -275,7 +275,7 @@ impl CommandProcessor {
         &mut self,
         wait_key: (String, String),
         now: UnixMillis,
-        wait: Option<TimeSpan>,
+        retry_after: Option<TimeSpan>,
         reason: &str,
     ) {
         let failures = self.waiting.get(&wait_key).map_or(0, |wait| wait.failures);
@@ -286,8 +286,8 @@ impl CommandProcessor {
                 "commands in comments are delayed: {reason}"
             );
         }
-        let doubled = FIRST_WAIT.0.saturating_mul(1 << failures.min(16)).min(LONGEST_WAIT.0);
-        let pause = WallClockWait::new(now, wait.unwrap_or(TimeSpan(doubled)));
+        let doubled = INITIAL_RETRY_DELAY.0.saturating_mul(1 << failures.min(16)).min(MAX_RETRY_DELAY.0);
+        let pause = WallClockWait::new(now, retry_after.unwrap_or(TimeSpan(doubled)));
         self.waiting.insert(wait_key, RetryWait { pause, failures: failures.saturating_add(1) });
     }
 
@@ -382,7 +382,7 @@ async fn execute_command(
     context: &ServiceContext,
     user_request: &UserRequest,
     CommandRequest { command, author: who, url, thread }: &CommandRequest,
-    name: String,
+    pull_name: String,
 ) -> Result<(), StoreError> {
     let (store, key) = (&*context.store, user_request.pr.key());
     let login = &who.login;
@@ -394,9 +394,12 @@ async fn execute_command(
     let mut allowed = None;
     // The repository's name is stored before the slot is changed, because a worker needs the name to work on
     // the slot.
-    let repository = name.split('#').next().unwrap_or_default().to_owned();
+    let repository = pull_name.split('#').next().unwrap_or_default().to_owned();
     store
-        .store_descriptions(&[(key.clone(), SlotDescription { name, url: url.clone(), head: None })])
+        .store_descriptions(&[(
+            key.clone(),
+            SlotDescription { name: pull_name, url: url.clone(), head: None },
+        )])
         .await?;
     let word = match command {
         UserCommand::Spend => match apply::check_budget_raise(context, user_request, &repository).await? {
@@ -435,7 +438,7 @@ async fn execute_command(
             return record_declined_command(store, user_request, command, &who, &reason).await;
         }
     };
-    for _ in 0..MAX_TRIES {
+    for _ in 0..MAX_COMMAND_ATTEMPTS {
         let now = store.now().await?;
         let Some(slot) = store.load_slots(std::slice::from_ref(&key)).await?.pop() else { break };
         let version = slot.version;

@@ -112,8 +112,8 @@ impl ConvergeRunContext<'_> {
     }
 
     /// Begins a trace span for the part of the run since `began`.
-    fn span(&self, record: &ConvergeRecord, began: SystemTime) -> ConvergeSpan {
-        ConvergeSpan::start(record, Some(self.repo), Some(self.number), began)
+    fn span(&self, record: &ConvergeRecord, started_at: SystemTime) -> ConvergeSpan {
+        ConvergeSpan::start(record, Some(self.repo), Some(self.number), started_at)
     }
 
     /// Returns the pull request's id, which contains the repository's id at the forge.

@@ -17,7 +17,7 @@ const ROUND_INTERVAL: Duration = Duration::from_secs(60 * 60);
 /// Interval at which a process without the duty lease checks whether it now holds this lease.
 const LEASE_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 /// Pause between two batches, in which other writers can write.
-const PAUSE: Duration = Duration::from_millis(100);
+const BATCH_PAUSE: Duration = Duration::from_millis(100);
 
 /// The time for which each kind of row is kept.
 #[derive(Clone, Copy, Debug)]
@@ -38,7 +38,7 @@ pub async fn run(store: &Store, retention: RetentionPeriods, duty_lease: &DutyLe
         while !duty_lease.is_held() {
             tokio::time::sleep(LEASE_CHECK_INTERVAL).await;
         }
-        match delete_expired(store, retention, PAUSE).await {
+        match delete_expired(store, retention, BATCH_PAUSE).await {
             Ok(gone) if gone == DeletedCounts::default() => {}
             Ok(DeletedCounts {
                 audit_entries: acts,

@@ -59,11 +59,11 @@ pub const RATE_LIMIT: u32 = 5000;
 /// is five poll intervals if they are longer.
 const SCHEDULER_STALE_AGE: Duration = Duration::from_secs(30);
 /// Timeout of a test write for `/readyz`.
-const READY_TIME: Duration = Duration::from_secs(5);
+const READINESS_TIMEOUT: Duration = Duration::from_secs(5);
 /// Time for which a response of `/readyz` or `/metrics` is reused for other requests.
 const RESPONSE_CACHE_TTL: Duration = Duration::from_secs(1);
 /// Largest number of characters of a delivery's id in the log. GitHub's ids have 36 characters.
-const MAX_ID_CHARS: usize = 64;
+const MAX_DELIVERY_ID_CHARS: usize = 64;
 
 /// The settings of webhook processing.
 #[derive(Clone, Debug)]
@@ -121,9 +121,9 @@ pub struct IngressRoutes {
 pub fn routes(
     context: Arc<ServiceContext>,
     settings: IngressSettings,
-    last_look: Arc<AtomicI64>,
-    poll: Duration,
-    separate_metrics: bool,
+    slots_read_at: Arc<AtomicI64>,
+    poll_interval: Duration,
+    has_metrics_listener: bool,
 ) -> IngressRoutes {
     let ingress = IngressState {
         marks: MarkQueue::start(context.clone()),
@@ -132,8 +132,8 @@ pub fn routes(
         memory: Arc::new(Semaphore::new(settings.bounds.memory)),
         context,
         settings,
-        last_look,
-        poll,
+        last_look: slots_read_at,
+        poll: poll_interval,
         test_write_result: CachedResponse::new(),
         scraped: CachedResponse::new(),
     };
@@ -143,7 +143,7 @@ pub fn routes(
         .route("/readyz", get(readyz));
     let metrics = Router::new().route("/metrics", get(metrics));
     let (main, metrics) =
-        if separate_metrics { (main, metrics) } else { (main.merge(metrics), Router::new()) };
+        if has_metrics_listener { (main, metrics) } else { (main.merge(metrics), Router::new()) };
     let state = Arc::new(ingress);
     IngressRoutes { main: main.with_state(state.clone()), metrics: metrics.with_state(state) }
 }
@@ -152,11 +152,11 @@ pub fn routes(
 /// [`DeliveryRefusal`] defines, and logs the refusal.
 async fn webhook(
     State(ingress): SharedIngress,
-    name: Result<Path<String>, PathRejection>,
+    forge_name: Result<Path<String>, PathRejection>,
     request: Request,
 ) -> Response {
     // If the forge name in the path is not valid UTF-8, the name is left empty. No forge has an empty name.
-    let name = name.map_or_else(|_| String::new(), |Path(name)| name);
+    let name = forge_name.map_or_else(|_| String::new(), |Path(name)| name);
     let peer =
         request.extensions().get::<PeerAddress>().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.0);
     let source = source::client_address(peer, request.headers(), &ingress.settings.trusted_proxies);
@@ -211,15 +211,15 @@ impl IngressState {
     /// Processes one delivery, and returns the response body.
     async fn accept_delivery(
         &self,
-        name: &str,
+        forge_name: &str,
         request: Request,
     ) -> Result<serde_json::Value, DeliveryRefusal> {
         let (parts, body) = request.into_parts();
         let headers = parts.headers;
-        let unknown = || DeliveryRefusal::UnknownForge(visible_ascii(name, MAX_ID_CHARS));
-        let secret = self.settings.secrets.get(name).ok_or_else(unknown)?;
-        let server = self.context.forges.servers().get(name).ok_or_else(unknown)?;
-        let halt_response = self.settings.halt_policies.get(name).copied();
+        let unknown = || DeliveryRefusal::UnknownForge(visible_ascii(forge_name, MAX_DELIVERY_ID_CHARS));
+        let secret = self.settings.secrets.get(forge_name).ok_or_else(unknown)?;
+        let server = self.context.forges.servers().get(forge_name).ok_or_else(unknown)?;
+        let halt_response = self.settings.halt_policies.get(forge_name).copied();
         let (kind, halted) = (
             server.kind(),
             halt_response.unwrap_or_else(|| default_halt_policy(server.capability().refusal_consequence)),
@@ -231,9 +231,9 @@ impl IngressState {
         let body = body::read_verified_body(body, check, &self.settings.bounds, &self.memory).await?;
 
         let hook = if is_form {
-            extract_form_payload(&body.bytes).and_then(|json| parse_delivery(kind, event, name, &json))
+            extract_form_payload(&body.bytes).and_then(|json| parse_delivery(kind, event, forge_name, &json))
         } else {
-            parse_delivery(kind, event, name, &body.bytes)
+            parse_delivery(kind, event, forge_name, &body.bytes)
         };
         drop(body);
         match hook.map_err(DeliveryRefusal::Unparsable)? {
@@ -243,13 +243,13 @@ impl IngressState {
             | WebhookEvent::Pull { repo, .. }
             | WebhookEvent::Rerun(CheckRerun { repo, .. })
             | WebhookEvent::Label(WebhookLabel { repo, .. })
-                if !self.context.repository_filter.has(name, &repo) =>
+                if !self.context.repository_filter.has(forge_name, &repo) =>
             {
                 Ok(json!({ "status": "ignored",
-                        "what": format!("{repo} is not in forge.{name}.repositories") }))
+                        "what": format!("{repo} is not in forge.{forge_name}.repositories") }))
             }
             WebhookEvent::Comment(comment) => self.accept_comment(comment, halted).await,
-            WebhookEvent::Rerun(rerun) => self.accept_rerun(name, rerun, halted).await,
+            WebhookEvent::Rerun(rerun) => self.accept_rerun(forge_name, rerun, halted).await,
             WebhookEvent::Label(label) => self.accept_label(label, halted).await,
             WebhookEvent::Pull { pr, name, url, head, .. } => {
                 let key = pr.key();
@@ -266,20 +266,20 @@ impl IngressState {
     async fn accept_comment(
         &self,
         comment: WebhookComment,
-        halted: HaltPolicy,
+        halt_policy: HaltPolicy,
     ) -> Result<serde_json::Value, DeliveryRefusal> {
         if UserCommand::parse(&comment.body).is_none() {
             return Ok(json!({ "status": "ignored", "what": "a comment that is not a command" }));
         }
         let origin = RequestOrigin::Comment { kind: comment.kind, id: comment.id };
-        self.store_requests(&[comment.pr], &comment.repo, &origin, halted).await
+        self.store_requests(&[comment.pr], &comment.repo, &origin, halt_policy).await
     }
 
     /// Records a label, if the label starts converge runs.
     async fn accept_label(
         &self,
         label: WebhookLabel,
-        halted: HaltPolicy,
+        halt_policy: HaltPolicy,
     ) -> Result<serde_json::Value, DeliveryRefusal> {
         let converging = match &self.context.converge_setup {
             Ok(converging) => converging,
@@ -290,7 +290,7 @@ impl IngressState {
             return Ok(json!({ "status": "ignored", "what": "a label that does not start a converge run" }));
         }
         let origin = RequestOrigin::Label { name: label.name };
-        self.store_requests(&[label.pr], &label.repo, &origin, halted).await
+        self.store_requests(&[label.pr], &label.repo, &origin, halt_policy).await
     }
 
     /// Records a request for a rerun, if the button belongs to a check of Truing.
@@ -298,7 +298,7 @@ impl IngressState {
         &self,
         forge: &str,
         rerun: CheckRerun,
-        halted: HaltPolicy,
+        halt_policy: HaltPolicy,
     ) -> Result<serde_json::Value, DeliveryRefusal> {
         let ignored = |subject: &str| Ok(json!({ "status": "ignored", "what": subject }));
         if self.context.forges.servers().get(forge).and_then(ForgeServer::app_id_for_checks)
@@ -319,7 +319,7 @@ impl IngressState {
             return ignored("a commit that was not reviewed");
         }
         let origin = RequestOrigin::Check { account: rerun.account, login: rerun.login };
-        self.store_requests(&pulls, &rerun.repo, &origin, halted).await
+        self.store_requests(&pulls, &rerun.repo, &origin, halt_policy).await
     }
 
     /// Records a command. While a kill switch is on for the repository, `halted` determines whether the
@@ -329,14 +329,14 @@ impl IngressState {
         pulls: &[PrId],
         repo: &str,
         origin: &RequestOrigin,
-        halted: HaltPolicy,
+        halt_policy: HaltPolicy,
     ) -> Result<serde_json::Value, DeliveryRefusal> {
         // A refused command is not lost: the next sweep finds the comment, and a label can be set again. A
         // command that arrives just before the switch is on only marks a slot. No run begins while the switch
         // is on.
         let keys = pulls.iter().flat_map(|pull| RepositoryRef::from_key(&pull.key()).keys).collect();
         let repository = RepositoryRef { keys, ..RepositoryRef::from_name(repo) };
-        if halted == HaltPolicy::Refuse
+        if halt_policy == HaltPolicy::Refuse
             && self.context.kill_switches().await.switch_for(&repository).is_some()
         {
             return Err(DeliveryRefusal::NotMarked(MarkError::KillSwitch));
@@ -371,7 +371,7 @@ fn is_form(headers: &HeaderMap) -> Result<bool, DeliveryRefusal> {
 
 /// Returns the id that the forge gave to the delivery. The id is empty if the forge sends none.
 fn delivery_id(kind: ForgeKind, headers: &HeaderMap) -> String {
-    visible_ascii(DeliveryHeaders::read(kind, headers).id, MAX_ID_CHARS)
+    visible_ascii(DeliveryHeaders::read(kind, headers).id, MAX_DELIVERY_ID_CHARS)
 }
 
 /// Removes all characters but visible ASCII, and returns at most `max_chars` characters.
@@ -402,13 +402,13 @@ async fn readyz(State(ingress): SharedIngress, RawQuery(query): RawQuery) -> Res
         ingress.context.store.check_in_place()?;
         ingress.test_write_result.get_or_refresh(ingress.context.store.check_writable()).await
     };
-    let error = match tokio::time::timeout(READY_TIME, tried).await {
+    let error = match tokio::time::timeout(READINESS_TIMEOUT, tried).await {
         Ok(Ok(())) if query.as_deref() == Some("verbose") => {
             return json_response(StatusCode::OK, json!(ingress.context.status().await));
         }
         Ok(Ok(())) => return json_response(StatusCode::OK, json!({"status": "ready"})),
         Ok(Err(error)) => error.to_string(),
-        Err(_) => format!("the store has not answered within {} s", READY_TIME.as_secs()),
+        Err(_) => format!("the store has not answered within {} s", READINESS_TIMEOUT.as_secs()),
     };
     tracing::error!(error, "not ready");
     json_response(StatusCode::SERVICE_UNAVAILABLE, json!({"error": "store_unavailable"}))

@@ -153,7 +153,7 @@ fn is_due(
     slot: Option<&Slot>,
     last_run: Option<&SyncRecord>,
     cron: &Cron,
-    began: UnixMillis,
+    started_at: UnixMillis,
     now: UnixMillis,
 ) -> bool {
     match slot.map(|slot| &slot.state) {
@@ -163,7 +163,7 @@ fn is_due(
         Some(SlotState::Held { .. }) => return false,
         Some(SlotState::Waiting { .. } | SlotState::Idle) | None => {}
     }
-    let since = last_run.map_or(began, |record| record.started_at);
+    let since = last_run.map_or(started_at, |record| record.started_at);
     next_run_time(cron, since).is_some_and(|next| next <= now)
 }
 

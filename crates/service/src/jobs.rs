@@ -68,7 +68,7 @@ impl JobRun<'_> {
     pub async fn run(
         &self,
         store: &Arc<dyn RecordStore>,
-        give_back: watch::Receiver<bool>,
+        return_requested: watch::Receiver<bool>,
     ) -> Result<SyncRecord, RunFailure> {
         let key = job::job_key(self.job.name);
         let lease = manual_lease::lease_slot(&**store, &key, LoopKind::Sync, self.limits).await?;
@@ -86,7 +86,7 @@ impl JobRun<'_> {
         let job = &JobRun { forge: &forge, ..*self };
         let leased = LeasedJob { job, store, run: &run, trace: &trace };
         let driver = LeaseDriver { store, clock: &SystemClock, limits: self.limits };
-        let stop = lease_driver::wait_for_return_request(give_back);
+        let stop = lease_driver::wait_for_return_request(return_requested);
         let ended = driver.drive(&lease, LeaseSuccessor::Nobody, self.heartbeat, stop, &leased).await?;
         ended.unwrap_or_else(|stopped| {
             trace_stop(&trace, &stopped);
@@ -154,11 +154,12 @@ impl JobRun<'_> {
         &self,
         store: &Arc<dyn RecordStore>,
         run: &RunReference,
-        id: &str,
+        repository_id: &str,
         remote: &Remote,
     ) -> Result<(SyncRecord, Option<UnixMillis>), StoreError> {
         let watch = WriteMonitor { dry_run: self.job.dry_run, ..telemetry::WRITES.clone() };
-        let place = PrId { forge: self.job.config.forge.clone(), repository: id.to_owned(), number: 0 };
+        let place =
+            PrId { forge: self.job.config.forge.clone(), repository: repository_id.to_owned(), number: 0 };
         let repository = RepositoryRef::from_key(&place.key()).with_name(self.repo);
         let gate = RunGate::for_run(self.switches, repository);
         let gate: Arc<dyn WriteGate> = Arc::new(gate.with_lease(store, &run.key, run.token));
@@ -216,13 +217,13 @@ impl JobRun<'_> {
         &self,
         store: &Arc<dyn RecordStore>,
         run: &RunReference,
-        began: UnixMillis,
+        started_at: UnixMillis,
         error: &RemoteError,
     ) -> Result<UnixMillis, StoreError> {
         let mut job = store.begin_job_run(run).await?;
         let ended = SystemClock.now();
         job.breaker.record_lost_run(self.job.config.breaker, ended);
-        let duration_ms = u64::try_from(ended.0.saturating_sub(began.0)).unwrap_or_default();
+        let duration_ms = u64::try_from(ended.0.saturating_sub(started_at.0)).unwrap_or_default();
         let detail = SyncDetail {
             job: self.job.name.to_owned(),
             result: Outcome::Failed,
@@ -237,7 +238,7 @@ impl JobRun<'_> {
             evidence: SyncEvidence::default(),
         };
         let steps = vec![StepCost { duration_ms, ..StepCost::zero(SyncStep::Detect) }];
-        let begun = SyncRecord::new(run.id.clone(), run.key.clone(), detail, began);
+        let begun = SyncRecord::new(run.id.clone(), run.key.clone(), detail, started_at);
         let record = SyncRecord { steps, versions: program_versions(), ended_at: ended, ..begun };
         store.end_job_run(run, &job, &record).await?;
         Ok(ended)

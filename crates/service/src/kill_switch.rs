@@ -26,8 +26,8 @@ impl HeldSlots {
 
     /// Records that this engagement of a kill switch holds the slot back. Returns false if this engagement
     /// was already recorded for the slot.
-    fn add_slot(&self, key: &SlotKey, engaged: &SwitchEngagement) -> bool {
-        self.lock_slots().insert(key.clone(), engaged.since) != Some(engaged.since)
+    fn add_slot(&self, key: &SlotKey, engagement: &SwitchEngagement) -> bool {
+        self.lock_slots().insert(key.clone(), engagement.since) != Some(engagement.since)
     }
 
     /// Removes the slots that no kill switch holds back any longer.

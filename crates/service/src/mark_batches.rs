@@ -16,15 +16,15 @@ use super::context::ServiceContext;
 
 /// Largest number of waiting marks. If more marks arrive, the forge receives an error, after which it should
 /// retry.
-const QUEUE: usize = 1024;
+const MAX_QUEUED_MARKS: usize = 1024;
 /// Largest number of marks in one transaction. A larger batch would delay the acknowledgement of its first
 /// mark.
-const BATCH: usize = 256;
+const MAX_BATCH_MARKS: usize = 256;
 /// Minimum time between the starts of two batches, if the first of them has several marks. During this delay,
 /// more marks arrive for the next transaction. One transaction takes as long as many marks, regardless of its
 /// size. After a batch with a single mark, there is no delay. Timers round up to whole milliseconds, so the
 /// delay may be twice as long.
-const GATHER: Duration = Duration::from_millis(1);
+const MIN_BATCH_INTERVAL: Duration = Duration::from_millis(1);
 /// Timeout of one mark. GitHub waits only 10 s for the response to a delivery.
 const MARK_TIMEOUT: Duration = Duration::from_secs(9);
 
@@ -35,7 +35,7 @@ pub enum MarkError {
     #[error("the kill switch is on: `truing kill status` shows which one, and how to turn it off")]
     KillSwitch,
     /// Too many marks are waiting.
-    #[error("{QUEUE} deliveries are waiting for the store already")]
+    #[error("{MAX_QUEUED_MARKS} deliveries are waiting for the store already")]
     QueueFull,
     /// The store has not answered in time. The slot may still be marked later. A late mark causes no harm.
     #[error("the store has not answered within {} s", MARK_TIMEOUT.as_secs())]
@@ -50,13 +50,18 @@ pub enum MarkError {
 pub trait BatchMarker: Send + Sync + 'static {
     /// Marks all slots of the batch; after an error, no slot is marked. The marks are durable when the method
     /// returns. Returns the keys of the slots that are not marked because a kill switch is on.
-    async fn mark(&self, batch: &[SlotMark], halted: HaltPolicy) -> Result<BTreeSet<SlotKey>, MarkError>;
+    async fn mark(&self, batch: &[SlotMark], halt_policy: HaltPolicy)
+    -> Result<BTreeSet<SlotKey>, MarkError>;
 }
 
 #[async_trait]
 impl BatchMarker for ServiceContext {
-    async fn mark(&self, batch: &[SlotMark], halted: HaltPolicy) -> Result<BTreeSet<SlotKey>, MarkError> {
-        let refused = match self.store.mark_slots(batch, &self.slot_limits, halted).await? {
+    async fn mark(
+        &self,
+        batch: &[SlotMark],
+        halt_policy: HaltPolicy,
+    ) -> Result<BTreeSet<SlotKey>, MarkError> {
+        let refused = match self.store.mark_slots(batch, &self.slot_limits, halt_policy).await? {
             MarkOutcome::AllStored => BTreeSet::new(),
             MarkOutcome::BlockedByKillSwitch(refused) => refused,
         };
@@ -82,7 +87,7 @@ struct PendingMark {
 impl MarkQueue {
     /// Starts the marking task.
     pub fn start<M: BatchMarker>(marker: Arc<M>) -> Self {
-        let (sender, waiting) = mpsc::channel(QUEUE);
+        let (sender, waiting) = mpsc::channel(MAX_QUEUED_MARKS);
         tokio::spawn(run(marker, waiting));
         Self(sender)
     }
@@ -93,9 +98,11 @@ impl MarkQueue {
     /// # Errors
     /// [`MarkError`] if the slot is not marked.
     #[truing_core::boxed_future]
-    pub async fn mark(&self, slot_mark: SlotMark, halted: HaltPolicy) -> Result<(), MarkError> {
+    pub async fn mark(&self, slot_mark: SlotMark, halt_policy: HaltPolicy) -> Result<(), MarkError> {
         let (answer, answered) = oneshot::channel();
-        self.0.try_send(PendingMark { slot_mark, halted, answer }).map_err(|_| MarkError::QueueFull)?;
+        self.0
+            .try_send(PendingMark { slot_mark, halted: halt_policy, answer })
+            .map_err(|_| MarkError::QueueFull)?;
         match tokio::time::timeout(MARK_TIMEOUT, answered).await {
             Ok(Ok(marked)) => marked,
             Ok(Err(_)) | Err(_) => Err(MarkError::StoreTimeout),
@@ -103,9 +110,9 @@ impl MarkQueue {
     }
 }
 
-async fn run<M: BatchMarker>(marker: Arc<M>, mut waiting: mpsc::Receiver<PendingMark>) {
-    let mut batch = Vec::with_capacity(BATCH);
-    while waiting.recv_many(&mut batch, BATCH).await > 0 {
+async fn run<M: BatchMarker>(marker: Arc<M>, mut pending_marks: mpsc::Receiver<PendingMark>) {
+    let mut batch = Vec::with_capacity(MAX_BATCH_MARKS);
+    while pending_marks.recv_many(&mut batch, MAX_BATCH_MARKS).await > 0 {
         let (begun, taken) = (Instant::now(), batch.len());
         // Marks whose caller no longer waits are dropped. The forge already counts these deliveries as
         // failed.
@@ -114,26 +121,29 @@ async fn run<M: BatchMarker>(marker: Arc<M>, mut waiting: mpsc::Receiver<Pending
             batch.drain(..).partition(|waiting| waiting.halted == HaltPolicy::Refuse);
         mark_batch(&*marker, refused, HaltPolicy::Refuse).await;
         mark_batch(&*marker, marked, HaltPolicy::Mark).await;
-        if taken > 1 && waiting.len() < BATCH {
-            tokio::time::sleep_until(begun + GATHER).await;
+        if taken > 1 && pending_marks.len() < MAX_BATCH_MARKS {
+            tokio::time::sleep_until(begun + MIN_BATCH_INTERVAL).await;
         }
     }
 }
 
 /// Writes a batch of marks that all have the same `halted` policy, and sends the results.
-async fn mark_batch<M: BatchMarker>(marker: &M, waiting: Vec<PendingMark>, halted: HaltPolicy) {
-    if waiting.is_empty() {
+async fn mark_batch<M: BatchMarker>(marker: &M, pending_marks: Vec<PendingMark>, halt_policy: HaltPolicy) {
+    if pending_marks.is_empty() {
         return;
     }
     let (marks, answers): (Vec<_>, Vec<_>) =
-        waiting.into_iter().map(|waiting| (waiting.slot_mark, waiting.answer)).unzip();
-    let marked = marker.mark(&marks, halted).await;
+        pending_marks.into_iter().map(|waiting| (waiting.slot_mark, waiting.answer)).unzip();
+    let marked = marker.mark(&marks, halt_policy).await;
     let unreadable = matches!(marked, Err(MarkError::Store(StoreError::Corrupt(_))));
     for (mark, answer) in marks.into_iter().zip(answers) {
         // If the batch failed because of an unreadable row, each slot is marked separately. Only the mark of
         // the unreadable slot then fails.
-        let own =
-            if unreadable { marker.mark(std::slice::from_ref(&mark), halted).await } else { marked.clone() };
+        let own = if unreadable {
+            marker.mark(std::slice::from_ref(&mark), halt_policy).await
+        } else {
+            marked.clone()
+        };
         let is_free = |refused_keys: BTreeSet<SlotKey>| !refused_keys.contains(&mark.key);
         let own =
             own.and_then(|refused_keys| is_free(refused_keys).then_some(()).ok_or(MarkError::KillSwitch));
@@ -248,13 +258,13 @@ mod tests {
         let gate = Gate::closed();
         let marks = MarkQueue::start(gate.clone());
         let mut waiting = tokio::task::JoinSet::new();
-        for number in 0..QUEUE + BATCH + 1 {
+        for number in 0..MAX_QUEUED_MARKS + MAX_BATCH_MARKS + 1 {
             let marks = marks.clone();
             waiting.spawn(async move { marks.mark(mark(&number.to_string()), HaltPolicy::Refuse).await });
         }
         let answers = waiting.join_all().await;
         let full = answers.iter().filter(|answer| **answer == Err(MarkError::QueueFull)).count();
-        assert!((1..=BATCH + 1).contains(&full), "{full}");
+        assert!((1..=MAX_BATCH_MARKS + 1).contains(&full), "{full}");
         assert_eq!(
             answers.len() - full,
             answers.iter().filter(|a| **a == Err(MarkError::StoreTimeout)).count()

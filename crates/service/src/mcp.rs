@@ -100,8 +100,8 @@ impl ForgeTools {
 
     /// Returns the tools for the session of a review. Each request of this session to the forge contains
     /// `id`.
-    pub fn for_review(&self, id: &str) -> Self {
-        Self { forge: self.forge.clone(), server: self.server.with_review_id(id) }
+    pub fn for_review(&self, review_id: &str) -> Self {
+        Self { forge: self.forge.clone(), server: self.server.with_review_id(review_id) }
     }
 
     /// Returns the id of a pull request, and the present name of its repository.

@@ -31,27 +31,28 @@ pub const CONTENT_TYPE: &str = prometheus::TEXT_FORMAT;
 
 /// Buckets in seconds for webhooks. The first buckets are about as long as a disk flush. The last bucket is
 /// ten seconds, after which the forge gives up.
-const WEBHOOK_SECONDS: &[f64] =
+const WEBHOOK_BUCKETS_SECONDS: &[f64] =
     &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 /// Buckets in seconds for transactions.
-const COMMIT_SECONDS: &[f64] = &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0];
+const COMMIT_BUCKETS_SECONDS: &[f64] =
+    &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0];
 /// Buckets in seconds for runs. The last bucket is the longest time that a run may take.
-const RUN_SECONDS: &[f64] = &[0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1200.0];
+const RUN_BUCKETS_SECONDS: &[f64] = &[0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1200.0];
 
 /// Buckets in dollars for runs. The default limit of a review is one dollar, and the last bucket is several
 /// times as much.
-const COST_USD: &[f64] = &[0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 1.5, 2.0, 5.0, 10.0];
+const COST_BUCKETS_USD: &[f64] = &[0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 1.5, 2.0, 5.0, 10.0];
 /// The outcomes of converge and sync runs.
-const ENDS: [RunOutcome; 5] =
+const LOOP_RUN_OUTCOMES: [RunOutcome; 5] =
     [RunOutcome::Done, RunOutcome::Partial, RunOutcome::Skipped, RunOutcome::Deferred, RunOutcome::Failed];
 /// Kinds of model tokens.
-const TOKENS: [&str; 4] = ["input", "output", "cache_read", "cache_write"];
+const TOKEN_KINDS: [&str; 4] = ["input", "output", "cache_read", "cache_write"];
 
 /// Millionths of a dollar in a dollar.
-const MICRO: f64 = 1e6;
+const MICRO_USD_PER_USD: f64 = 1e6;
 
 /// Results of webhooks. Their series exist from the start, so a rate counts the first event.
-const RESULTS: [&str; 10] = [
+const WEBHOOK_RESULTS: [&str; 10] = [
     "accepted",
     "ignored",
     "unauthorized",
@@ -116,7 +117,7 @@ impl ServiceMetrics {
         let made = MetricsBuilder(Registry::new());
         let inner = MetricsInner {
             runs: made.register_vec("truing_runs_total", IntCounterVec::new)?,
-            run_seconds: made.register_histogram("truing_run_seconds", RUN_SECONDS)?,
+            run_seconds: made.register_histogram("truing_run_seconds", RUN_BUCKETS_SECONDS)?,
             model_tokens: made.register_vec("truing_model_tokens_total", IntCounterVec::new)?,
             model_denials: made.register_metric("truing_model_denials_total", IntCounter::with_opts)?,
             model_ends: made.register_vec("truing_model_ends_total", IntCounterVec::new)?,
@@ -124,13 +125,13 @@ impl ServiceMetrics {
             mcp_failures: made.register_vec("truing_mcp_failures_total", IntCounterVec::new)?,
             linter_runs: made.register_vec("truing_linter_runs_total", IntCounterVec::new)?,
             linter_findings: made.register_vec("truing_linter_findings_total", IntCounterVec::new)?,
-            run_cost: made.register_histogram_vec("truing_run_cost_usd", COST_USD)?,
+            run_cost: made.register_histogram_vec("truing_run_cost_usd", COST_BUCKETS_USD)?,
             failures: made.register_vec("truing_attempts_failed_total", IntCounterVec::new)?,
             parked: made.register_vec("truing_parked_total", IntCounterVec::new)?,
             webhooks: made.register_vec("truing_webhooks_total", IntCounterVec::new)?,
-            webhook_seconds: made.register_histogram("truing_webhook_seconds", WEBHOOK_SECONDS)?,
+            webhook_seconds: made.register_histogram("truing_webhook_seconds", WEBHOOK_BUCKETS_SECONDS)?,
             meter: WriteMetrics {
-                commit: made.register_histogram("truing_store_commit_seconds", COMMIT_SECONDS)?,
+                commit: made.register_histogram("truing_store_commit_seconds", COMMIT_BUCKETS_SECONDS)?,
                 swaps: made.register_metric("truing_slot_commits_total", IntCounter::with_opts)?,
                 conflicts: made.register_metric("truing_slot_conflicts_total", IntCounter::with_opts)?,
                 failures: made.register_metric("truing_store_write_failures_total", IntCounter::with_opts)?,
@@ -161,14 +162,16 @@ impl ServiceMetrics {
         for kind in ReviewOutcomeKind::ALL {
             inner.runs.with_label_values(&["review", kind.as_str()]);
         }
-        for (of, kind) in ["converge", "sync"].into_iter().flat_map(|of| ENDS.map(|kind| (of, kind))) {
+        for (of, kind) in
+            ["converge", "sync"].into_iter().flat_map(|of| LOOP_RUN_OUTCOMES.map(|kind| (of, kind)))
+        {
             inner.runs.with_label_values(&[of, kind.as_str()]);
         }
         for of in LoopKind::ALL {
             inner.parked.with_label_values(&[of.as_str()]);
             inner.run_cost.with_label_values(&[of.as_str()]);
         }
-        for kind in TOKENS {
+        for kind in TOKEN_KINDS {
             inner.model_tokens.with_label_values(&[kind]);
         }
         // All series are created at the start. A rate does not count the first event of a series that did not
@@ -176,7 +179,7 @@ impl ServiceMetrics {
         for end in native::AgentRunEnd::LABELS {
             inner.model_ends.with_label_values(&[end]);
         }
-        for result in RESULTS {
+        for result in WEBHOOK_RESULTS {
             inner.webhooks.with_label_values(&[result]);
         }
         Ok(Self(Arc::new(inner)))
@@ -194,14 +197,14 @@ impl ServiceMetrics {
     }
 
     /// Sets the number of retried model calls since the start of the service.
-    pub(super) fn set_model_retries(&self, times: u64) {
-        self.0.model_retries.inc_by(times.saturating_sub(self.0.model_retries.get()));
+    pub(super) fn set_model_retries(&self, total_retries: u64) {
+        self.0.model_retries.inc_by(total_retries.saturating_sub(self.0.model_retries.get()));
     }
 
     /// Counts a failed attempt of a loop. `class` is the class of the failure, as shown on the pull request.
-    pub fn attempt_failed(&self, loop_kind: LoopKind, class: &str, parked: bool) {
+    pub fn attempt_failed(&self, loop_kind: LoopKind, class: &str, is_parked: bool) {
         self.0.failures.with_label_values(&[loop_kind.as_str(), class]).inc();
-        self.0.parked.with_label_values(&[loop_kind.as_str()]).inc_by(u64::from(parked));
+        self.0.parked.with_label_values(&[loop_kind.as_str()]).inc_by(u64::from(is_parked));
     }
 
     /// Counts the cost of an ended run, and the denied tool calls of its models. A run without cost called no
@@ -214,10 +217,10 @@ impl ServiceMetrics {
     }
 
     fn record_run_cost(&self, loop_kind: LoopKind, cost: MicroUsd) {
-        self.0.run_cost.with_label_values(&[loop_kind.as_str()]).observe(cost.0 as f64 / MICRO);
+        self.0.run_cost.with_label_values(&[loop_kind.as_str()]).observe(cost.0 as f64 / MICRO_USD_PER_USD);
     }
 
-    /// Counts a delivery and its duration. `result` is one of `RESULTS`.
+    /// Counts a delivery and its duration. `result` is one of `WEBHOOK_RESULTS`.
     pub fn record_webhook(&self, result: &str, took: Duration) {
         self.0.webhooks.with_label_values(&[result]).inc();
         self.0.webhook_seconds.observe(took.as_secs_f64());
@@ -263,7 +266,7 @@ impl RunCounter for ServiceMetrics {
         let Some(modelled) = &record.detail.model_review else { return };
         let TokenUsage { input, output, cache_read, cache_write_5m, cache_write_1h } = modelled.tokens;
         let written = cache_write_5m.saturating_add(cache_write_1h);
-        for (kind, count) in TOKENS.into_iter().zip([input, output, cache_read, written]) {
+        for (kind, count) in TOKEN_KINDS.into_iter().zip([input, output, cache_read, written]) {
             self.0.model_tokens.with_label_values(&[kind]).inc_by(count);
         }
         let denials = modelled.denials.values().map(|count| u64::from(*count)).sum();

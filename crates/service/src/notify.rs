@@ -22,13 +22,13 @@ use super::duty_lease::DutyLeaseExpiry;
 use super::metrics::ServiceMetrics;
 
 /// Number of notices that one query reads.
-const BATCH: usize = 64;
+const NOTICES_PER_QUERY: usize = 64;
 /// Number of attempts to send one notice to a sink.
-const TRIES: u32 = 5;
+const MAX_SEND_ATTEMPTS: u32 = 5;
 /// The wait after the first attempt. The wait doubles after each further attempt.
-const FIRST_WAIT: Duration = Duration::from_secs(1);
+const INITIAL_RETRY_DELAY: Duration = Duration::from_secs(1);
 /// Timeout of one attempt.
-const TRY_TIME: Duration = Duration::from_secs(10);
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);
 /// The sinks that notices are sent to.
 pub struct NoticeSinks {
     sinks: Vec<NoticeSink>,
@@ -74,8 +74,8 @@ impl NoticeSinks {
 
     /// Sets another wait after the first attempt.
     #[must_use]
-    pub fn with_first_wait(self, first_wait: Duration) -> Self {
-        Self { first_wait: Some(first_wait), ..self }
+    pub fn with_first_wait(self, initial_retry_delay: Duration) -> Self {
+        Self { first_wait: Some(initial_retry_delay), ..self }
     }
 
     /// Returns the number of notices since the start that a sink did not accept.
@@ -90,12 +90,12 @@ impl NoticeSinks {
     #[truing_core::boxed_future]
     pub async fn deliver_pending(&self, store: &dyn RecordStore) -> Result<(), StoreError> {
         loop {
-            let notices = store.pending_notices(BATCH).await?;
+            let notices = store.pending_notices(NOTICES_PER_QUERY).await?;
             for notice in &notices {
                 self.deliver(notice).await;
                 store.finish_notice(notice.id).await?;
             }
-            if notices.len() < BATCH {
+            if notices.len() < NOTICES_PER_QUERY {
                 return Ok(());
             }
         }
@@ -117,10 +117,10 @@ impl NoticeSinks {
     }
 
     async fn try_sink(&self, sink: &NoticeSink, notice: &PendingNotice) {
-        let tries = if sink.is_down.load(Ordering::Relaxed) { 1 } else { TRIES };
-        let mut wait = self.first_wait.unwrap_or(FIRST_WAIT);
+        let tries = if sink.is_down.load(Ordering::Relaxed) { 1 } else { MAX_SEND_ATTEMPTS };
+        let mut wait = self.first_wait.unwrap_or(INITIAL_RETRY_DELAY);
         for left in (0..tries).rev() {
-            let tried = tokio::time::timeout(TRY_TIME, sink.to.send(notice)).await;
+            let tried = tokio::time::timeout(ATTEMPT_TIMEOUT, sink.to.send(notice)).await;
             let error = match tried {
                 Ok(Ok(())) => {
                     sink.is_down.store(false, Ordering::Relaxed);
@@ -129,7 +129,7 @@ impl NoticeSinks {
                 }
                 Ok(Err(error)) => error,
                 Err(_) => {
-                    let message = format!("no answer within {} s", TRY_TIME.as_secs());
+                    let message = format!("no answer within {} s", ATTEMPT_TIMEOUT.as_secs());
                     SinkError { message, is_permanent: false }
                 }
             };
@@ -168,10 +168,10 @@ impl SinkTransport {
 pub async fn send_notices_forever(
     store: &dyn RecordStore,
     sinks: &NoticeSinks,
-    every: Duration,
+    interval: Duration,
     duty_lease: &DutyLeaseExpiry,
 ) -> Infallible {
-    let mut tick = tokio::time::interval(every);
+    let mut tick = tokio::time::interval(interval);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         tick.tick().await;

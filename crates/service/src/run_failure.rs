@@ -79,12 +79,14 @@ impl RunFailure {
 
     /// Converts the failure to a worker's [`StepStopReason`]. `settle` is the longest time that the forge
     /// takes to show a write.
-    pub(super) fn into_stop_reason(self, settle: TimeSpan) -> StepStopReason {
+    pub(super) fn into_stop_reason(self, settle_delay: TimeSpan) -> StepStopReason {
         match self {
             Self::StepStopped(stopped) => stopped,
             Self::Store(error) => error.into(),
-            Self::Forge(error) => StepStopReason::from_remote_error(error.into(), SystemClock.now(), settle),
-            Self::Remote(error) => StepStopReason::from_remote_error(error, SystemClock.now(), settle),
+            Self::Forge(error) => {
+                StepStopReason::from_remote_error(error.into(), SystemClock.now(), settle_delay)
+            }
+            Self::Remote(error) => StepStopReason::from_remote_error(error, SystemClock.now(), settle_delay),
             Self::Git(error) => error.into(),
             Self::Checkout(error) => error.into(),
             Self::InspectionTools(error) => {

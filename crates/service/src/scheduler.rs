@@ -19,12 +19,12 @@ use super::scheduler_waker::MIN_WAKE_DELAY;
 
 /// Number of slots that are read at a time. The oldest slot of each repository is read before the second
 /// oldest slot of any repository.
-const BATCH: usize = 256;
+const INITIAL_BATCH_SLOTS: usize = 256;
 /// Factor by which the number of slots to read grows if too few of the read slots may be leased. For example,
 /// the read slots may all belong to an owner whose lease limit is reached.
 const BATCH_GROWTH_FACTOR: usize = 4;
 /// Maximum number of slots that are read. Further slots are newer. They are leased after older slots.
-const MAX_BATCH: usize = 16_384;
+const MAX_BATCH_SLOTS: usize = 16_384;
 
 /// The lease limits of this process, its active leases, and the time of its last read of the due slots.
 #[derive(Debug)]
@@ -42,14 +42,14 @@ impl Scheduler {
     }
 
     /// Removes the lease of a worker that has ended, so that another lease can be granted.
-    pub fn release_place(&mut self, lease: FencingToken) {
-        self.active_leases.remove_lease(lease);
+    pub fn release_place(&mut self, lease_token: FencingToken) {
+        self.active_leases.remove_lease(lease_token);
     }
 
     /// Returns the time until the due slots should be read again, at most `poll`. The next read should be
     /// when another slot becomes due.
     #[truing_core::boxed_future]
-    pub async fn time_until_next(&self, context: &ServiceContext, poll: Duration) -> Duration {
+    pub async fn time_until_next(&self, context: &ServiceContext, poll_interval: Duration) -> Duration {
         let until_due = async {
             let next = context.store.next_due(self.looked_until).await?;
             Ok::<_, StoreError>((next, context.store.now().await?))
@@ -57,10 +57,10 @@ impl Scheduler {
         match until_due.await {
             Ok((Some(at), now)) => {
                 let wait = u64::try_from((at - now).0).unwrap_or(0);
-                Duration::from_millis(wait).max(MIN_WAKE_DELAY).min(poll)
+                Duration::from_millis(wait).max(MIN_WAKE_DELAY).min(poll_interval)
             }
             // The error is not reported here, because the next read of the due slots reports it.
-            Ok((None, _)) | Err(_) => poll,
+            Ok((None, _)) | Err(_) => poll_interval,
         }
     }
 
@@ -82,7 +82,8 @@ impl Scheduler {
         // Held slots that are already recorded must not use up the batch. The batch is larger by their
         // number, so that it contains other held slots.
         let is_on = switches.engaged_switches().next().is_some();
-        let batch = if is_on { BATCH + context.held_slots.count() } else { BATCH };
+        let batch =
+            if is_on { INITIAL_BATCH_SLOTS + context.held_slots.count() } else { INITIAL_BATCH_SLOTS };
         let workers = store.refresh_workers(self.lease_limits.total > 0).await?;
         let LeaseSelection { due, leased, oldest } =
             self.pick(context, &switches, places, batch, &workers, now).await?;
@@ -208,14 +209,14 @@ impl Scheduler {
             });
             let chosen = chosen.unwrap_or_default();
             let seen_all = due.len() < batch;
-            if chosen.len() == free || seen_all || batch >= MAX_BATCH {
+            if chosen.len() == free || seen_all || batch >= MAX_BATCH_SLOTS {
                 let leased = chosen.into_iter().filter_map(|index| waiting.get(index).cloned()).collect();
                 // The first due slot is the oldest, because due slots are sorted by rank, and slots of equal
                 // rank by age.
                 let oldest = due.first().and_then(Slot::wake_time);
                 return Ok(LeaseSelection { due, leased, oldest });
             }
-            batch = (batch * BATCH_GROWTH_FACTOR).min(MAX_BATCH);
+            batch = (batch * BATCH_GROWTH_FACTOR).min(MAX_BATCH_SLOTS);
         }
     }
 }

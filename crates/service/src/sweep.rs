@@ -32,9 +32,9 @@ const MISSING_REPOSITORY_RECHECK: TimeSpan = TimeSpan::minutes(24 * 60);
 /// Number of consecutive failed calls after which a forge counts as down.
 const FAILURES_UNTIL_DOWN: u32 = 3;
 /// The first wait for a forge that is down. Each further failure doubles the wait.
-const FIRST_WAIT: TimeSpan = TimeSpan::minutes(1);
+const INITIAL_RETRY_DELAY: TimeSpan = TimeSpan::minutes(1);
 /// The longest wait for a forge that is down.
-const LONGEST_WAIT: TimeSpan = TimeSpan::minutes(10);
+const MAX_RETRY_DELAY: TimeSpan = TimeSpan::minutes(10);
 
 /// The results of the sweep, for the status and the metrics of a running server.
 #[derive(Clone, Debug, Default)]
@@ -196,9 +196,9 @@ enum SweepError {
 
 /// Sweeps all forges. Never returns.
 #[truing_core::boxed_future]
-pub async fn run(context: Arc<ServiceContext>, every: Duration, poll: Duration) {
-    let mut sweep = ForgeSweeps::new(every);
-    let mut poll = tokio::time::interval(poll);
+pub async fn run(context: Arc<ServiceContext>, sweep_interval: Duration, poll_interval: Duration) {
+    let mut sweep = ForgeSweeps::new(sweep_interval);
+    let mut poll = tokio::time::interval(poll_interval);
     poll.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         // During a round, each turn begins immediately after the previous turn.
@@ -270,11 +270,11 @@ impl ForgeSweepRound {
         context: &ServiceContext,
         forge: &str,
         server: &AnyForgeServer,
-        every: TimeSpan,
+        sweep_interval: TimeSpan,
     ) -> Result<(), StoreError> {
         let now = context.clock.now();
         self.pause = None;
-        let mut calls = self.allowed_calls(server, every, now);
+        let mut calls = self.allowed_calls(server, sweep_interval, now);
         if calls == 0 {
             self.run_short(forge, now);
             return Ok(());
@@ -328,7 +328,7 @@ impl ForgeSweepRound {
         // A sweep request is stored with the store's clock, which may be slightly ahead of the wall clock.
         // The later of both times is used here.
         self.started_at = Some(cursor.max(now));
-        self.period = Some(WallClockWait::new(now, every));
+        self.period = Some(WallClockWait::new(now, sweep_interval));
         self.queue = queue;
         Ok(())
     }
@@ -345,7 +345,7 @@ impl ForgeSweepRound {
         context: &ServiceContext,
         switches: &KillSwitches,
         server: &AnyForgeServer,
-        every: TimeSpan,
+        sweep_interval: TimeSpan,
     ) -> Result<(), StoreError> {
         let now = context.clock.now();
         if self.pause.is_some_and(|pause| pause.is_active(now)) {
@@ -358,7 +358,7 @@ impl ForgeSweepRound {
             self.queue.pop_front();
             return Ok(());
         }
-        let mut calls = self.allowed_calls(server, every, now);
+        let mut calls = self.allowed_calls(server, sweep_interval, now);
         if calls == 0 {
             self.run_short(&forge, now);
             return Ok(());
@@ -412,8 +412,8 @@ impl ForgeSweepRound {
     }
 
     /// Returns the number of requests that the sweep may send now.
-    fn allowed_calls(&mut self, server: &AnyForgeServer, every: TimeSpan, now: UnixMillis) -> u64 {
-        let untold = AssumedQuota::from_hourly_rate(server.capability().max_calls_per_hour, every);
+    fn allowed_calls(&mut self, server: &AnyForgeServer, sweep_interval: TimeSpan, now: UnixMillis) -> u64 {
+        let untold = AssumedQuota::from_hourly_rate(server.capability().max_calls_per_hour, sweep_interval);
         self.share.allowed_calls(server.quota(), untold, now)
     }
 
@@ -433,7 +433,7 @@ impl ForgeSweepRound {
     }
 
     /// Records a failed request whose cause is the forge as a whole.
-    fn record_failure(&mut self, forge: &str, error: &ForgeError, swept: &SweepResults, now: UnixMillis) {
+    fn record_failure(&mut self, forge: &str, error: &ForgeError, results: &SweepResults, now: UnixMillis) {
         if let ForgeError::RateLimited { wait, .. } = error {
             tracing::debug!(forge, %error, "the sweep waits");
             self.pause = Some(WallClockWait::new(now, *wait));
@@ -445,9 +445,9 @@ impl ForgeSweepRound {
             return; // the reason may be one repository
         }
         let times = self.failures.saturating_sub(FAILURES_UNTIL_DOWN).min(16);
-        let wait = FIRST_WAIT.0.saturating_mul(1 << times).min(LONGEST_WAIT.0);
+        let wait = INITIAL_RETRY_DELAY.0.saturating_mul(1 << times).min(MAX_RETRY_DELAY.0);
         self.pause = Some(WallClockWait::new(now, TimeSpan(wait)));
-        swept.set_health(forge, if refused { ForgeHealth::TokenRefused } else { ForgeHealth::Unreachable });
+        results.set_health(forge, if refused { ForgeHealth::TokenRefused } else { ForgeHealth::Unreachable });
         if !self.is_down {
             tracing::warn!(forge, %error, "could not sweep the forge; the sweep is retried from time to \
                 time");
@@ -456,8 +456,8 @@ impl ForgeSweepRound {
     }
 
     /// Records that the forge has answered a request.
-    fn record_success(&mut self, forge: &str, swept: &SweepResults) {
-        swept.set_health(forge, ForgeHealth::Up);
+    fn record_success(&mut self, forge: &str, results: &SweepResults) {
+        results.set_health(forge, ForgeHealth::Up);
         if self.is_down {
             tracing::info!(forge, "the forge can be swept again");
         }

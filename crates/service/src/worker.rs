@@ -38,9 +38,9 @@ use super::lease_driver::{
 /// The longest time of one review step, by the wall clock.
 pub const STEP_TIME: Duration = Duration::from_mins(20);
 /// The longest time to update the pull request after the last attempt at a review has failed.
-const GIVE_UP_TIME: Duration = Duration::from_mins(2);
+const GIVE_UP_TIMEOUT: Duration = Duration::from_mins(2);
 /// Timeout of the wait until the aborted model calls of a run are settled.
-const SETTLE_TIME: Duration = Duration::from_secs(1);
+const MODEL_CALLS_SETTLE_TIMEOUT: Duration = Duration::from_secs(1);
 /// The settle delay for requests that only read. The delay is zero, because after a read no write has to
 /// become visible.
 const READ_SETTLE_DELAY: TimeSpan = TimeSpan(0);
@@ -55,7 +55,7 @@ pub async fn drive_lease(
     context: &ServiceContext,
     lease: Lease,
     heartbeat: Duration,
-    give_back: watch::Receiver<bool>,
+    return_requested: watch::Receiver<bool>,
 ) -> Option<Result<StepOutcome, StepStopReason>> {
     let run = RunReference { id: new_run_id(), key: lease.key.clone(), token: lease.token };
     // Every log line of the run contains the key and the id of the run.
@@ -67,7 +67,7 @@ pub async fn drive_lease(
         let given = (&lease, LeaseSuccessor::Server);
         let ended = context
             .driver()
-            .drive(given.0, given.1, heartbeat, wait_for_return_request(give_back), &work)
+            .drive(given.0, given.1, heartbeat, wait_for_return_request(return_requested), &work)
             .await;
         ended.inspect_err(|error| tracing::error!(%error, "cannot end the lease")).ok()
     };
@@ -175,7 +175,7 @@ async fn record_interrupted(
 /// a time limit, because calls of other runs use the same gateway.
 async fn wait_for_settlement(context: &ServiceContext) {
     if let Some(agent) = &context.agent {
-        let _ = tokio::time::timeout(SETTLE_TIME, agent.gateway.wait_until_idle()).await;
+        let _ = tokio::time::timeout(MODEL_CALLS_SETTLE_TIMEOUT, agent.gateway.wait_until_idle()).await;
     }
 }
 
@@ -424,7 +424,7 @@ async fn review_at(
         return ended;
     }
     match with_time_limit(
-        context.max_step_time.min(GIVE_UP_TIME),
+        context.max_step_time.min(GIVE_UP_TIMEOUT),
         Box::pin(served.publish_abandonment(class)),
     )
     .await

@@ -13,7 +13,7 @@ use super::fault::StoreFault;
 /// Maximum time by which the store's clock may be ahead of the wall clock. If the difference is greater ///
 /// because the wall clock was set back, the store's clock is set back as well. Otherwise slots would become
 /// due noticeably early.
-const MAX_LEAD: TimeSpan = TimeSpan::minutes(1);
+const MAX_CLOCK_LEAD: TimeSpan = TimeSpan::minutes(1);
 
 /// The present time is stored if it differs from the stored time by at least this much. The present time is
 /// stored only as part of another write.
@@ -27,19 +27,19 @@ pub(super) struct StoreClock {
 }
 
 impl StoreClock {
-    pub(super) fn new(wall: Arc<dyn Clock>) -> Self {
-        Self { wall, last_instant: AtomicI64::new(i64::MIN) }
+    pub(super) fn new(wall_clock: Arc<dyn Clock>) -> Self {
+        Self { wall: wall_clock, last_instant: AtomicI64::new(i64::MIN) }
     }
 
     /// Returns the present time: the wall clock's time, or the last returned time if that is later. The
-    /// result is at most [`MAX_LEAD`] ahead of the wall clock.
+    /// result is at most [`MAX_CLOCK_LEAD`] ahead of the wall clock.
     pub(super) fn now(&self) -> UnixMillis {
         self.now_not_before(UnixMillis(i64::MIN))
     }
 
     fn now_not_before(&self, floor: UnixMillis) -> UnixMillis {
         let wall = self.wall.now();
-        let next = |last: i64| wall.max(UnixMillis(last)).max(floor).min(wall + MAX_LEAD).0;
+        let next = |last: i64| wall.max(UnixMillis(last)).max(floor).min(wall + MAX_CLOCK_LEAD).0;
         let mut last = self.last_instant.load(Ordering::Acquire);
         loop {
             let now = next(last);

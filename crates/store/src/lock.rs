@@ -12,12 +12,12 @@ use std::time::Duration;
 use truing_core::id::UnixMillis;
 
 /// Largest number of bytes that are read from the lock file. The file contains three short lines.
-const MAX_BYTES: u64 = 1024;
+const MAX_LOCK_FILE_BYTES: u64 = 1024;
 
 /// Number of attempts to take a lock that another process may hold for a moment, and the pause between two
 /// attempts.
-const TRIES: u32 = 5;
-const PAUSE: Duration = Duration::from_millis(20);
+const MAX_LOCK_ATTEMPTS: u32 = 5;
+const LOCK_RETRY_DELAY: Duration = Duration::from_millis(20);
 
 /// The exclusive right of this process to serve from one database file. The right ends when this value is
 /// dropped or the process exits.
@@ -130,7 +130,7 @@ pub(crate) fn lock_state(database: &Path) -> ServeLockState {
     };
     // A server that starts or stops briefly holds only one of the two locks, so the state is read several
     // times.
-    for _ in 1..TRIES {
+    for _ in 1..MAX_LOCK_ATTEMPTS {
         if read_state() == ServeLockState::NoConflict {
             return ServeLockState::NoConflict;
         }
@@ -141,7 +141,7 @@ pub(crate) fn lock_state(database: &Path) -> ServeLockState {
 
 /// Pauses before another attempt, because the holder of a lock does not report when it releases the lock.
 fn pause() {
-    std::thread::park_timeout(PAUSE);
+    std::thread::park_timeout(LOCK_RETRY_DELAY);
 }
 
 fn is_locked(file: &File) -> bool {
@@ -152,7 +152,7 @@ fn is_locked(file: &File) -> bool {
 /// are a process that reads the state of the locks, and a forked process that has not yet executed its
 /// program.
 fn lock_exclusively(file: &File) -> Result<(), TryLockError> {
-    for _ in 1..TRIES {
+    for _ in 1..MAX_LOCK_ATTEMPTS {
         match file.try_lock() {
             Err(TryLockError::WouldBlock) => pause(),
             done => return done,
@@ -216,7 +216,7 @@ impl ServeLock {
     ///
     /// # Errors
     /// [`ServeLockError::AlreadyServed`] names the process that has the lock.
-    pub fn acquire(database: &Path, listen: &str, now: UnixMillis) -> Result<Self, ServeLockError> {
+    pub fn acquire(database: &Path, listen_address: &str, now: UnixMillis) -> Result<Self, ServeLockError> {
         let path = lock_file_path(database, ".lock");
         let to_lock_error = |source: io::Error| ServeLockError::Io { path: path.clone(), source };
         let mut file = open_lock_file(&path).map_err(to_lock_error)?;
@@ -240,7 +240,7 @@ impl ServeLock {
             }
             Err(TryLockError::Error(source)) => return Err(of_database(source)),
         }
-        write_holder(&mut file, listen, now).map_err(to_lock_error)?;
+        write_holder(&mut file, listen_address, now).map_err(to_lock_error)?;
         Ok(Self { file, database: database_file })
     }
 
@@ -265,15 +265,17 @@ impl Drop for ServeLock {
     }
 }
 
-fn write_holder(file: &mut File, listen: &str, now: UnixMillis) -> io::Result<()> {
+fn write_holder(file: &mut File, listen_address: &str, now: UnixMillis) -> io::Result<()> {
     file.set_len(0)?;
     file.rewind()?;
-    file.write_all(format!("pid {}\nlisten {listen}\nsince {}\n", std::process::id(), now.0).as_bytes())
+    file.write_all(
+        format!("pid {}\nlisten {listen_address}\nsince {}\n", std::process::id(), now.0).as_bytes(),
+    )
 }
 
 fn read_holder(file: &mut File) -> io::Result<ServeLockHolder> {
     let mut text = Vec::new();
-    file.take(MAX_BYTES).read_to_end(&mut text)?;
+    file.take(MAX_LOCK_FILE_BYTES).read_to_end(&mut text)?;
     let text = String::from_utf8_lossy(&text);
     let line = |name: &str| {
         text.lines()

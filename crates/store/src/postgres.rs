@@ -27,16 +27,16 @@ use crate::watch::StoreMonitor;
 use truing_core::loopback::is_loopback;
 
 /// Largest number of sessions. If all sessions are in use, further work waits.
-const SESSIONS: usize = 16;
+const MAX_SESSIONS: usize = 16;
 /// Timeout both of waiting for a free session and of connecting a new session.
 const SESSION_TIMEOUT: Duration = Duration::from_secs(5);
 /// Timeout of a migration, including the time during which another process migrates.
-const MIGRATION: Duration = Duration::from_mins(10);
+const MIGRATION_TIMEOUT: Duration = Duration::from_mins(10);
 /// Number of attempts at a transaction that conflicts with others. After the last attempt, the error is
 /// returned to the caller.
-const TRIES: u32 = 20;
+const MAX_TRANSACTION_ATTEMPTS: u32 = 20;
 /// Largest number of times that the pause between attempts, which is 1 ms, is doubled.
-const MOST_DOUBLINGS: u32 = 6;
+const MAX_BACKOFF_DOUBLINGS: u32 = 6;
 
 /// A database with a pool of sessions.
 pub(crate) struct PostgresDatabase {
@@ -51,7 +51,7 @@ impl PostgresDatabase {
     pub(crate) async fn open(
         url: &str,
         purpose: StoreOpenPurpose,
-        watch: Arc<StoreMonitor>,
+        monitor: Arc<StoreMonitor>,
     ) -> Result<Self, PostgresConnectError> {
         let mut config = parse_configuration(url).map_err(PostgresConnectError::Url)?;
         let name: Arc<str> = server_name(&config).into();
@@ -78,7 +78,7 @@ impl PostgresDatabase {
             })
         });
         let pool = Pool::builder(manager)
-            .max_size(SESSIONS)
+            .max_size(MAX_SESSIONS)
             .runtime(Runtime::Tokio1)
             .wait_timeout(Some(SESSION_TIMEOUT))
             .create_timeout(Some(SESSION_TIMEOUT))
@@ -89,13 +89,13 @@ impl PostgresDatabase {
                 name: Arc::clone(&name),
                 message: error.to_string(),
             })?;
-        let database = Self { pool, name, watch };
-        match tokio::time::timeout(MIGRATION, database.migrate(purpose)).await {
+        let database = Self { pool, name, watch: monitor };
+        match tokio::time::timeout(MIGRATION_TIMEOUT, database.migrate(purpose)).await {
             Ok(done) => done.map(|()| database),
             Err(_) => {
                 let message = format!(
                     "the upgrade of the tables to this version did not finish within {} s",
-                    MIGRATION.as_secs()
+                    MIGRATION_TIMEOUT.as_secs()
                 );
                 Err(PostgresConnectError::Other { name: Arc::clone(&database.name), message })
             }
@@ -122,7 +122,7 @@ impl PostgresDatabase {
         done
     }
 
-    async fn transact<T>(&self, begin: &'static str, mut work: BoxedWork<T>) -> Result<T, StoreError>
+    async fn transact<T>(&self, begin_sql: &'static str, mut work: BoxedWork<T>) -> Result<T, StoreError>
     where
         T: Send + 'static,
     {
@@ -134,7 +134,8 @@ impl PostgresDatabase {
             // The work runs on a separate thread. A transaction that has begun therefore ends normally, even
             // if the caller stops waiting.
             let done =
-                tokio::task::spawn_blocking(move || (run_with_retries(session, begin, &work), work)).await;
+                tokio::task::spawn_blocking(move || (run_with_retries(session, begin_sql, &work), work))
+                    .await;
             let Ok((done, given_back)) = done else {
                 return Err(StoreError::Unavailable(format!(
                     "{}: the database operation was interrupted",
@@ -144,7 +145,7 @@ impl PostgresDatabase {
             match done {
                 // The server had closed the session while it was idle. The transaction was not begun, so the
                 // work can be done in another session.
-                Err(fault) if fault::is_session_lost(&fault) && sessions < SESSIONS => {
+                Err(fault) if fault::is_session_lost(&fault) && sessions < MAX_SESSIONS => {
                     (work, sessions) = (given_back, sessions + 1);
                 }
                 done => return done.map_err(|fault| fault::store_error(fault, &self.name)),
@@ -160,16 +161,16 @@ type BoxedWork<T> = Box<dyn Fn(&SqlTransaction) -> Result<T, StoreFault> + Send>
 /// Runs work in a session, and retries after a conflict with another transaction.
 fn run_with_retries<T>(
     session: PostgresSession,
-    begin: &str,
+    begin_sql: &str,
     work: impl Fn(&SqlTransaction) -> Result<T, StoreFault>,
 ) -> Result<T, StoreFault> {
     let mut tries = 1;
     let done = loop {
-        match session.try_transaction(begin, &work) {
-            Err(fault) if fault::is_conflict(&fault) && tries < TRIES => {
+        match session.try_transaction(begin_sql, &work) {
+            Err(fault) if fault::is_conflict(&fault) && tries < MAX_TRANSACTION_ATTEMPTS => {
                 // One of two conflicting transactions always succeeds. If many transactions conflict, the
                 // growing pauses make them run at different times.
-                let pause = 1_u64 << tries.min(MOST_DOUBLINGS);
+                let pause = 1_u64 << tries.min(MAX_BACKOFF_DOUBLINGS);
                 std::thread::park_timeout(Duration::from_millis(pause));
                 tries += 1;
             }

@@ -20,7 +20,7 @@ pub(crate) trait SqlEngine {
 
     /// Inserts rows into a table as fast as the engine can. Each row has a value for each field, in order.
     /// The values are inserted even into columns whose numbers the engine would normally generate.
-    fn insert(&self, table: &str, fields: &[TableColumn], rows: &[SqlRow]) -> Result<(), StoreFault>;
+    fn insert(&self, table: &str, columns: &[TableColumn], rows: &[SqlRow]) -> Result<(), StoreFault>;
 }
 
 /// A column of a table.
@@ -40,13 +40,13 @@ pub(crate) enum ColumnKind {
 }
 
 /// Lists the names of columns for a statement.
-pub(crate) fn column_names(fields: &[TableColumn]) -> String {
-    fields.iter().map(|field| field.name).collect::<Vec<_>>().join(", ")
+pub(crate) fn column_names(columns: &[TableColumn]) -> String {
+    columns.iter().map(|field| field.name).collect::<Vec<_>>().join(", ")
 }
 
 /// Lists `count` placeholders for a statement, numbered from `first`: `?3, ?4`.
-pub(crate) fn placeholders(first: usize, count: usize) -> String {
-    (first..first + count).map(|place| format!("?{place}")).collect::<Vec<_>>().join(", ")
+pub(crate) fn placeholders(first_number: usize, count: usize) -> String {
+    (first_number..first_number + count).map(|place| format!("?{place}")).collect::<Vec<_>>().join(", ")
 }
 
 /// The purpose for which a store is opened.

@@ -46,7 +46,7 @@ impl SqliteFile {
         path: &Path,
         purpose: StoreOpenPurpose,
         clock: &Arc<StoreClock>,
-        watch: &Arc<StoreMonitor>,
+        monitor: &Arc<StoreMonitor>,
     ) -> Result<Self, SqliteOpenError> {
         let path = open::prepare_path(path)?;
         let named = Arc::new(OpenFileGuard::acquire(&path)?);
@@ -56,7 +56,7 @@ impl SqliteFile {
             .map_err(|fault| SqliteOpenError::Sqlite(fault.into_store_error(&path).to_string()))?;
         let opened = Arc::new(DatabaseFile::from_path(Arc::clone(&path)));
         let readers = Arc::new(ReaderPool::new(Arc::clone(&opened), Arc::clone(&named)));
-        let writer = WriterHandle::start(connection, path, Arc::clone(clock), Arc::clone(watch))?;
+        let writer = WriterHandle::start(connection, path, Arc::clone(clock), Arc::clone(monitor))?;
         Ok(Self { database_file: opened, readers, writer, _open_file_guard: named })
     }
 

@@ -36,25 +36,25 @@ use crate::fault::{StoreFault, from_json, to_json};
 use crate::watch::StoreMonitor;
 
 /// Number of slots that one command reads.
-const BATCH: usize = 256;
+const SLOTS_PER_READ: usize = 256;
 /// Seconds for which a carried out request is remembered.
 const IDEMPOTENCY_KEY_TTL_SECONDS: u32 = 24 * 60 * 60;
 
 /// The key by which people turn the kill switch on directly in Valkey.
-const SWITCH: &str = "bot:killswitch:enabled";
+const KILL_SWITCH_KEY: &str = "bot:killswitch:enabled";
 
 // The names of all keys. The hash tag in braces keeps all keys on one node of a cluster.
 /// The last number that was issued.
-const COUNTER: &str = "truing:{truing}:counter";
+const COUNTER_KEY: &str = "truing:{truing}:counter";
 /// The index of slots with a wake time, ordered by that time.
-const DUE: &str = "truing:{truing}:due";
+const DUE_INDEX_KEY: &str = "truing:{truing}:due";
 /// The index of all slots, by name.
 const SLOT_INDEX: &str = "truing:{truing}:slots";
 /// The set of all states in which slots are. With a state appended, the name is the key of the set of slots
 /// in that state.
-const STATES: &str = "truing:{truing}:state";
-/// A copy of the value that Truing last set for [`SWITCH`]. If the two values differ, a person has set
-/// [`SWITCH`].
+const STATES_KEY: &str = "truing:{truing}:state";
+/// A copy of the value that Truing last set for [`KILL_SWITCH_KEY`]. If the two values differ, a person has
+/// set [`KILL_SWITCH_KEY`].
 const KILL_SWITCH_COPY_KEY: &str = "truing:{truing}:switch";
 /// Prefix of the key that marks a request as carried out.
 const IDEMPOTENCY_KEY_PREFIX: &str = "truing:{truing}:obeyed";
@@ -63,13 +63,13 @@ const CHANGE_CHANNEL: &str = "truing:{truing}:changed";
 /// The key of the duty lease, whose value is the name of its holder.
 const DUTY_LEASE_KEY: &str = "truing:{truing}:sole";
 /// The processes that lease slots.
-const WORKERS: &str = "truing:{truing}:workers";
+const WORKERS_KEY: &str = "truing:{truing}:workers";
 /// Prefix of the key of a shared state.
 const SHARED_STATE_KEY_PREFIX: &str = "truing:{truing}:common";
 
 /// Returns the key of the set of slots in one state.
 fn state_set_key(state: &str) -> String {
-    format!("{STATES}:{state}")
+    format!("{STATES_KEY}:{state}")
 }
 
 /// Returns the key of a slot's row: `review:slot:{truing}:github:1:7` for `pr/github/1/7`.
@@ -186,7 +186,7 @@ impl ValkeyServer {
         while slots.len() < limit {
             let window: Vec<(String, i64)> = self
                 .query_primary(redis::cmd("ZRANGE").arg((
-                    DUE,
+                    DUE_INDEX_KEY,
                     "-inf",
                     now.0,
                     "BYSCORE",
@@ -198,7 +198,7 @@ impl ValkeyServer {
                 .await?;
             let is_last = window.len() < MAX_RANKED_SLOTS;
             seen += window.len();
-            for keys in interleave_repositories(window).chunks(BATCH) {
+            for keys in interleave_repositories(window).chunks(SLOTS_PER_READ) {
                 if slots.len() >= limit {
                     break;
                 }
@@ -221,7 +221,7 @@ impl ValkeyServer {
     pub(crate) async fn next_due(&self, from: UnixMillis) -> Result<Option<UnixMillis>, StoreError> {
         let next: Vec<(String, i64)> = self
             .query_primary(redis::cmd("ZRANGE").arg((
-                DUE,
+                DUE_INDEX_KEY,
                 from.0,
                 "+inf",
                 "BYSCORE",
@@ -250,7 +250,7 @@ impl ValkeyServer {
     /// left out.
     pub(crate) async fn slots_with_prefix(&self, prefix: &str) -> Result<Vec<Slot>, StoreError> {
         let mut slots = Vec::new();
-        for keys in self.keys_with_prefix(prefix).await?.chunks(BATCH) {
+        for keys in self.keys_with_prefix(prefix).await?.chunks(SLOTS_PER_READ) {
             for (key, found) in keys.iter().zip(self.read_rows(keys).await?) {
                 match found {
                     Ok(slot) => slots.push(slot),
@@ -282,11 +282,19 @@ impl ValkeyServer {
             return Ok(SwapOutcome::PerSlot(Vec::new()));
         }
         let idempotency_key = idempotency_key.map_or_else(
-            || COUNTER.to_owned(),
+            || COUNTER_KEY.to_owned(),
             |idempotency_key| format!("{IDEMPOTENCY_KEY_PREFIX}:{idempotency_key}"),
         );
         let mut call = self.scripts.swap.prepare_invoke();
-        for key in [SWITCH, COUNTER, DUE, SLOT_INDEX, STATES, CHANGE_CHANNEL, &idempotency_key] {
+        for key in [
+            KILL_SWITCH_KEY,
+            COUNTER_KEY,
+            DUE_INDEX_KEY,
+            SLOT_INDEX,
+            STATES_KEY,
+            CHANGE_CHANNEL,
+            &idempotency_key,
+        ] {
             call.key(key);
         }
         call.arg(i32::from(check_kill_switch)).arg(IDEMPOTENCY_KEY_TTL_SECONDS);
@@ -349,7 +357,7 @@ impl ValkeyServer {
 
     /// Returns the next number, which is greater than all versions and tokens that were issued before.
     pub(crate) async fn next_counter_value(&self) -> Result<u64, StoreError> {
-        let number = self.query_primary(redis::cmd("INCR").arg(COUNTER)).await?;
+        let number = self.query_primary(redis::cmd("INCR").arg(COUNTER_KEY)).await?;
         self.greatest_version.fetch_max(number, Ordering::Relaxed);
         Ok(number)
     }
@@ -373,25 +381,25 @@ impl ValkeyServer {
 
     async fn raise_counter_at(&self, primary: &mut PrimaryServer, number: u64) -> Result<(), RedisError> {
         let mut call = self.scripts.raise_counter.prepare_invoke();
-        call.key(COUNTER).arg(number).invoke_async::<i64>(primary).await.map(drop)
+        call.key(COUNTER_KEY).arg(number).invoke_async::<i64>(primary).await.map(drop)
     }
 
     /// Returns an error if the server cannot be written.
     pub(crate) async fn check_writable(&self) -> Result<(), StoreError> {
-        self.query_primary::<i64>(redis::cmd("INCRBY").arg((COUNTER, 0))).await.map(drop)
+        self.query_primary::<i64>(redis::cmd("INCRBY").arg((COUNTER_KEY, 0))).await.map(drop)
     }
 
     /// Reads the present value of the kill switch, and the value that Truing last set.
     pub(crate) async fn switch_keys(&self) -> Result<KillSwitchValues, StoreError> {
         let (set, own_copy) =
-            self.query_primary(redis::cmd("MGET").arg((SWITCH, KILL_SWITCH_COPY_KEY))).await?;
+            self.query_primary(redis::cmd("MGET").arg((KILL_SWITCH_KEY, KILL_SWITCH_COPY_KEY))).await?;
         Ok(KillSwitchValues { current_value: set, own_copy })
     }
 
     /// Sets the kill switch, and Truing's copy of its value.
     pub(crate) async fn set_switch(&self, is_on: bool) -> Result<(), StoreError> {
         self.query_primary(redis::cmd("MSET").arg((
-            SWITCH,
+            KILL_SWITCH_KEY,
             is_on.to_string(),
             KILL_SWITCH_COPY_KEY,
             is_on.to_string(),
@@ -406,14 +414,14 @@ impl ValkeyServer {
         is_on: bool,
     ) -> Result<(), StoreError> {
         let mut call = self.scripts.set_switch_if_unchanged.prepare_invoke();
-        call.key(SWITCH).key(KILL_SWITCH_COPY_KEY);
+        call.key(KILL_SWITCH_KEY).key(KILL_SWITCH_COPY_KEY);
         call.arg(keys.current_value.as_deref().unwrap_or("")).arg(keys.own_copy.as_deref().unwrap_or(""));
         self.invoke_script::<i64>(call.arg(is_on.to_string())).await.map(drop)
     }
 
     /// Counts the slots in each state. The states are named as by `state_label`.
     pub(crate) async fn state_counts(&self) -> Result<Vec<(String, u64)>, StoreError> {
-        let mut states: Vec<String> = self.query_primary(redis::cmd("SMEMBERS").arg(STATES)).await?;
+        let mut states: Vec<String> = self.query_primary(redis::cmd("SMEMBERS").arg(STATES_KEY)).await?;
         states.sort();
         let mut counts = redis::pipe();
         for state in &states {
@@ -436,13 +444,13 @@ impl ValkeyServer {
     pub(crate) async fn oldest_due(&self, now: UnixMillis) -> Result<Option<UnixMillis>, StoreError> {
         let due: Vec<(String, i64)> = self
             .query_primary(redis::cmd("ZRANGE").arg((
-                DUE,
+                DUE_INDEX_KEY,
                 "-inf",
                 now.0,
                 "BYSCORE",
                 "LIMIT",
                 0,
-                BATCH,
+                SLOTS_PER_READ,
                 "WITHSCORES",
             )))
             .await?;
@@ -459,7 +467,7 @@ impl ValkeyServer {
         &self,
     ) -> Result<(Vec<Slot>, Vec<(SlotKey, String)>), StoreError> {
         let (mut slots, mut unreadable) = (Vec::new(), Vec::new());
-        for keys in self.keys_with_prefix("").await?.chunks(BATCH) {
+        for keys in self.keys_with_prefix("").await?.chunks(SLOTS_PER_READ) {
             for (key, found) in keys.iter().zip(self.read_rows(keys).await?) {
                 match found {
                     Ok(slot) => slots.push(slot),
@@ -478,7 +486,7 @@ impl ValkeyServer {
         let states: Vec<String> = self.state_counts().await?.into_iter().map(|(state, _)| state).collect();
         let mut forget = redis::pipe();
         forget.atomic().del(slot_row_key(key)).ignore();
-        forget.zrem(DUE, key.as_str()).ignore();
+        forget.zrem(DUE_INDEX_KEY, key.as_str()).ignore();
         forget.zrem(SLOT_INDEX, key.as_str()).ignore();
         for state in states {
             forget.srem(state_set_key(&state), key.as_str()).ignore();

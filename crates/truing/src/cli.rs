@@ -221,7 +221,7 @@ impl CliCommand {
 /// Returns clap's definition of the program. Each command lists only the output formats that it supports.
 fn build_program() -> clap::Command {
     let all = TruingCli::command();
-    let format = all.get_arguments().find(|argument| argument.get_id() == FORMAT).cloned();
+    let format = all.get_arguments().find(|argument| argument.get_id() == FORMAT_FLAG).cloned();
     let all = match format {
         Some(format) => all.mut_subcommands(|command| add_format_flags(command, &format, &[])),
         None => all,
@@ -230,15 +230,15 @@ fn build_program() -> clap::Command {
 }
 
 /// Name of the flag for the path of the operator's file.
-const CONFIG: &str = "config";
+const CONFIG_FLAG: &str = "config";
 /// Name of the flag whose values differ between commands.
-const FORMAT: &str = "format";
+const FORMAT_FLAG: &str = "format";
 
 /// Adds `--format` to a command and its subcommands. The flag's help lists only the formats that the command
 /// supports.
-fn add_format_flags(command: clap::Command, format: &clap::Arg, parent_words: &[&str]) -> clap::Command {
+fn add_format_flags(command: clap::Command, format: &clap::Arg, parent_names: &[&str]) -> clap::Command {
     let name = command.get_name().to_owned();
-    let words: Vec<&str> = parent_words.iter().copied().chain([name.as_str()]).collect();
+    let words: Vec<&str> = parent_names.iter().copied().chain([name.as_str()]).collect();
     let formats = command_formats(&words);
     let own = format.clone().value_parser(FormatParser(formats)).hide(formats == CliFormat::TEXT);
     command.arg(own).mut_subcommands(|below| add_format_flags(below, format, &words))
@@ -311,7 +311,7 @@ fn argument_paths(matches: &ArgMatches) -> Vec<PathBuf> {
     let mut paths = Vec::new();
     let mut at = Some(matches);
     while let Some(matches) = at {
-        let ids = matches.ids().map(clap::Id::as_str).filter(|id| *id != CONFIG);
+        let ids = matches.ids().map(clap::Id::as_str).filter(|id| *id != CONFIG_FLAG);
         // A group of arguments also has an id, but no values.
         let values = ids.filter_map(|id| matches.try_get_raw(id).ok().flatten()).flatten();
         paths.extend(values.map(PathBuf::from));

@@ -60,13 +60,13 @@ use model::ScriptedModel;
 use truing_service::ConfiguredForges;
 
 /// Owner of the demonstration's repository.
-const OWNER: &str = "wheel";
+const REPOSITORY_OWNER: &str = "wheel";
 const REPOSITORY_NAME: &str = "spokes";
 /// Name of the forge in the demonstrations of the other loops.
-const FORGE: &str = "github";
-const LOGIN: &str = "truing[bot]";
+const FORGE_NAME: &str = "github";
+const BOT_LOGIN: &str = "truing[bot]";
 /// Token that only the fake forge accepts.
-const TOKEN: &str = "demo-token";
+const FORGE_TOKEN: &str = "demo-token";
 const WEBHOOK_SECRET: &str = "demo-webhook-secret";
 
 /// Name of the operator's file.
@@ -80,12 +80,12 @@ pub const DISMISSAL: &str = "/dismiss a key of the tests";
 pub const MODEL_FINDING_DISMISSAL_REPLY: &str = "/dismiss one order at a time";
 
 /// Title of the finding that the model reports and later drops.
-const MODEL_FINDING: &str = "One refunded order ends all refunds";
+const MODEL_FINDING_TITLE: &str = "One refunded order ends all refunds";
 /// Number of findings on the pull request that the demonstration follows through five pushes.
 pub const PLANTED_FINDING_COUNT: usize = 3;
-/// Number of pull requests in the storm; each receives `PUSHES` pushes.
-const PULLS: usize = 20;
-const PUSHES: usize = 50;
+/// Number of pull requests in the storm; each receives `PUSHES_PER_PULL` pushes.
+const STORM_PULL_COUNT: usize = 20;
+const PUSHES_PER_PULL: usize = 50;
 /// Network faults during the storm: lost, repeated and delayed webhooks.
 const STORM_NETWORK_FAULTS: UnreliableNetwork =
     UnreliableNetwork { seed: 7, lost_percent: 5, repeated_percent: 20, max_delay: 8 };
@@ -105,7 +105,7 @@ pub const TIMINGS: SlotLimits = SlotLimits {
 };
 /// Maximum time after a failed request for which the fake forge may not yet show the posted comment.
 pub const COMMENT_VISIBILITY_DELAY: TimeSpan = TimeSpan(500);
-const POLL: Duration = Duration::from_millis(50);
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 /// The result of the demonstration, printed by `truing demo --format json`.
 #[derive(Clone, PartialEq, Debug, Serialize)]
@@ -275,7 +275,7 @@ pub struct CommentChanges {
 impl CommentChanges {
     fn from_views(before: &PullView, after: &PullView) -> Self {
         let mut changes = Self::default();
-        for comment in after.inline_comments().filter(|comment| comment.author == LOGIN) {
+        for comment in after.inline_comments().filter(|comment| comment.author == BOT_LOGIN) {
             let Some(was) = before.inline_comments().find(|was| was.id == comment.id) else {
                 changes.new += 1;
                 continue;
@@ -392,7 +392,7 @@ impl ReviewDemo {
         let started_at = Instant::now();
         let folder = tempfile::tempdir().map_err(setup_error)?;
         let forge = DemoForge::start(kind).await?;
-        let repo = forge.fake.create_repository(OWNER, REPOSITORY_NAME, first_commit()).await?;
+        let repo = forge.fake.create_repository(REPOSITORY_OWNER, REPOSITORY_NAME, first_commit()).await?;
         let repository = repo.public_id().await?;
         let store =
             Store::open(&folder.path().join("truing.db"), Arc::new(SystemClock)).map_err(setup_error)?;
@@ -401,7 +401,7 @@ impl ReviewDemo {
         let address = listener.local_addr().map_err(setup_error)?;
         std::fs::write(folder.path().join(CONFIG_FILE_NAME), forge.operator_config(folder.path(), address))
             .map_err(setup_error)?;
-        std::fs::write(folder.path().join("token"), TOKEN).map_err(setup_error)?;
+        std::fs::write(folder.path().join("token"), FORGE_TOKEN).map_err(setup_error)?;
         let server = forge.client(folder.path(), COMMENT_VISIBILITY_DELAY)?;
         forge.grant_permission_lookup(&server, &repo).await?;
         let servers = ConfiguredForges(BTreeMap::from([(forge.name().to_owned(), server)]));
@@ -418,7 +418,7 @@ impl ReviewDemo {
             settings: ServiceSettings {
                 role: ProcessRole::All,
                 lease_limits: LeaseLimits::new(4),
-                poll_interval: POLL,
+                poll_interval: POLL_INTERVAL,
                 heartbeat_interval: Duration::from_secs(5),
                 sweep_interval: None,
             },
@@ -493,7 +493,7 @@ impl ReviewDemo {
         self.wait_until_reviewed(number).await?;
         push("is_refunded").await?;
         let view = self.request_review(number).await?;
-        let shown = view.inline_comments().filter(|comment| comment.body.contains(MODEL_FINDING));
+        let shown = view.inline_comments().filter(|comment| comment.body.contains(MODEL_FINDING_TITLE));
         let comments: Vec<_> = shown.collect();
         let is_open = |status: &CommitStatus| status.state != "success";
         Ok(DroppedFindingCounts {
@@ -537,7 +537,7 @@ impl ReviewDemo {
         let Some(last) = views.last() else { return Err(setup_error("no review")) };
         Ok(LifecycleCounts {
             pushes: views.windows(2).map(|pair| CommentChanges::from_views(&pair[0], &pair[1])).collect(),
-            comments: last.inline_comments().filter(|comment| comment.author == LOGIN).count(),
+            comments: last.inline_comments().filter(|comment| comment.author == BOT_LOGIN).count(),
             duplicates: count_duplicates(last),
         })
     }
@@ -571,7 +571,7 @@ impl ReviewDemo {
         let Some(last) = views.last() else { return Err(setup_error("no review")) };
         Ok(Some(LinterCounts {
             pushes: views.windows(2).map(|pair| CommentChanges::from_views(&pair[0], &pair[1])).collect(),
-            comments: last.inline_comments().filter(|comment| comment.author == LOGIN).count(),
+            comments: last.inline_comments().filter(|comment| comment.author == BOT_LOGIN).count(),
             duplicates: count_duplicates(last),
         }))
     }
@@ -587,7 +587,7 @@ impl ReviewDemo {
     async fn deliver_and_wait(&self) -> Result<(), DemoError> {
         self.deliver(UnreliableNetwork::default()).await?;
         let deadline = Instant::now() + WAIT_TIMEOUT;
-        let mut look = tokio::time::interval(POLL);
+        let mut look = tokio::time::interval(POLL_INTERVAL);
         while !self.store.unserved_requests(self.forge.name(), 1).await.map_err(setup_error)?.is_empty() {
             if Instant::now() > deadline {
                 return Err(DemoError::Unsettled { waiting: "a command in a comment".into() });
@@ -624,8 +624,9 @@ impl ReviewDemo {
             views.push(self.request_review(number).await?);
             step(&views)?;
         }
-        let of_model =
-            |view: &PullView| view.inline_comments().find(|one| one.body.contains(MODEL_FINDING)).cloned();
+        let of_model = |view: &PullView| {
+            view.inline_comments().find(|one| one.body.contains(MODEL_FINDING_TITLE)).cloned()
+        };
         if let Some(comment) = views.last().and_then(of_model) {
             repo.reply(number, WRITER, comment.id, MODEL_FINDING_DISMISSAL_REPLY).await?;
             self.repo.comment(number, WRITER, "/review").await?;
@@ -637,7 +638,7 @@ impl ReviewDemo {
             step(&views)?;
         }
         let Some(last) = views.last() else { return Err(setup_error("no review")) };
-        let comments: Vec<_> = last.inline_comments().filter(|comment| comment.author == LOGIN).collect();
+        let comments: Vec<_> = last.inline_comments().filter(|comment| comment.author == BOT_LOGIN).collect();
         Ok(ReviewDemoReport {
             prs: 1,
             pushes: 3,
@@ -673,8 +674,8 @@ impl ReviewDemo {
         let mut deliveries = 0;
         let mut storms_each = 1;
         let mut delivering = began;
-        for round in 0..PUSHES {
-            for pull in 0..PULLS {
+        for round in 0..PUSHES_PER_PULL {
+            for pull in 0..STORM_PULL_COUNT {
                 let branch = format!("storm-{pull}");
                 self.repo.push(&branch, storm_commit(pull, round)).await?;
                 if round == 0 {
@@ -683,7 +684,8 @@ impl ReviewDemo {
             }
             // In the last round, no webhooks are lost. A last commit whose webhook is lost would be reviewed
             // only after the next sweep.
-            let lost_percent = if round + 1 == PUSHES { 0 } else { STORM_NETWORK_FAULTS.lost_percent };
+            let lost_percent =
+                if round + 1 == PUSHES_PER_PULL { 0 } else { STORM_NETWORK_FAULTS.lost_percent };
             let seed = STORM_NETWORK_FAULTS.seed + round as u64;
             let before = std::mem::replace(&mut delivering, Instant::now());
             deliveries +=
@@ -716,8 +718,8 @@ impl ReviewDemo {
         let ScenarioCounts { lifecycle, dropped_finding: forgotten, linted } = before_storm;
         let found = |view: &PullView| own_comments(view).filter(|body| is_inline_comment(view, body)).count();
         Ok(ReviewDemoReport {
-            prs: report.prs + PULLS,
-            pushes: report.pushes + PULLS * PUSHES,
+            prs: report.prs + STORM_PULL_COUNT,
+            pushes: report.pushes + STORM_PULL_COUNT * PUSHES_PER_PULL,
             reviews: report.reviews + reviews.iter().sum::<usize>(),
             findings: report.findings + views.iter().map(found).sum::<usize>(),
             duplicates: report.duplicates + views.iter().map(count_duplicates).sum::<usize>(),
@@ -749,8 +751,8 @@ impl ReviewDemo {
         }
     }
 
-    async fn deliver(&self, chaos: UnreliableNetwork) -> Result<usize, DemoError> {
-        Ok(self.forge.fake.deliver_all(chaos).await?.len())
+    async fn deliver(&self, network_faults: UnreliableNetwork) -> Result<usize, DemoError> {
+        Ok(self.forge.fake.deliver_all(network_faults).await?.len())
     }
 
     async fn wait_until_reviewed(&self, number: u64) -> Result<PullView, DemoError> {
@@ -764,7 +766,7 @@ impl ReviewDemo {
         condition: impl Fn(&PullView) -> bool,
     ) -> Result<PullView, DemoError> {
         let deadline = Instant::now() + WAIT_TIMEOUT;
-        let mut look = tokio::time::interval(POLL);
+        let mut look = tokio::time::interval(POLL_INTERVAL);
         loop {
             look.tick().await;
             let view = self.repo.pull(number).await?;
@@ -780,7 +782,7 @@ impl ReviewDemo {
     /// Waits until no slot is due: every storm has ended, and no work is left.
     async fn wait_until_idle(&self) -> Result<(), DemoError> {
         let deadline = Instant::now() + WAIT_TIMEOUT;
-        let mut look = tokio::time::interval(POLL);
+        let mut look = tokio::time::interval(POLL_INTERVAL);
         loop {
             look.tick().await;
             let waiting =
@@ -806,7 +808,7 @@ impl ReviewDemo {
 }
 
 fn build_context(
-    servers: ConfiguredForges,
+    forges: ConfiguredForges,
     model: &ScriptedModel,
     git: Git,
     store: Store,
@@ -821,7 +823,7 @@ fn build_context(
         converge_setup: Err("this demo does not converge: use `truing demo converge`".to_owned()),
         switches: truing_loops::run_gate::SwitchReader::new(store.as_record_store(), Arc::new(SystemClock)),
         store: store.as_record_store(),
-        forges: Box::new(servers),
+        forges: Box::new(forges),
         reader: Box::new(reader),
         clock: Arc::new(SystemClock),
         git,
@@ -860,7 +862,7 @@ fn has_success_status(view: &PullView) -> bool {
 fn own_comments(view: &PullView) -> impl Iterator<Item = &str> {
     view.comments
         .iter()
-        .filter(|comment| comment.author == LOGIN && !comment.deleted)
+        .filter(|comment| comment.author == BOT_LOGIN && !comment.deleted)
         .map(|comment| comment.body.as_str())
 }
 

@@ -184,13 +184,13 @@ pub fn prompt_error(error: &PromptError) -> CliError {
 }
 
 /// Returns the time limits and the attempt limit of slots.
-pub fn slot_limits(review: &ReviewConfig, lease: Duration) -> SlotLimits {
+pub fn slot_limits(review: &ReviewConfig, lease_duration: Duration) -> SlotLimits {
     SlotLimits {
         debounce: to_time_span(review.debounce),
         max_wait: to_time_span(review.max_debounce_delay),
         storm_quiet_time: to_time_span(review.burst_quiet_period),
         storm_max: to_time_span(review.max_burst_duration),
-        lease: to_time_span(lease),
+        lease: to_time_span(lease_duration),
         backoff: to_time_span(review.initial_backoff),
         backoff_max: to_time_span(review.backoff_max),
         attempts: review.max_attempts,

@@ -27,7 +27,7 @@ use truing_core::registry::PackageRegistry;
 use truing_core::version::{PackageVersion, RangeStyle, VersionError};
 
 /// The largest file, in bytes.
-const MAX_FILE: u64 = 512 << 10;
+const MAX_FILE_BYTES: u64 = 512 << 10;
 
 /// The reasons why a project's requirement of a package cannot be determined.
 #[derive(Debug, thiserror::Error)]
@@ -252,8 +252,8 @@ pub(crate) fn read_file(path: &Path) -> Result<String, RequirementError> {
     if !found.is_file() {
         return Err(unread("it is not a regular file".to_owned()));
     }
-    if found.len() > MAX_FILE {
-        return Err(unread(format!("it is longer than {} KiB", MAX_FILE >> 10)));
+    if found.len() > MAX_FILE_BYTES {
+        return Err(unread(format!("it is longer than {} KiB", MAX_FILE_BYTES >> 10)));
     }
     std::fs::read_to_string(path).map_err(|error| unread(error.to_string()))
 }

@@ -14,7 +14,7 @@ use truing_core::secret::SecretString;
 use truing_core::registry::PackageRegistry;
 
 /// The largest settings file, in bytes.
-const MAX_FILE: u64 = 256 << 10;
+const MAX_SETTINGS_FILE_BYTES: u64 = 256 << 10;
 /// Variables that name an index of Python packages; the first variable that is set applies.
 const PYTHON_INDEX_VARIABLES: [&str; 3] = ["UV_DEFAULT_INDEX", "UV_INDEX_URL", "PIP_INDEX_URL"];
 const NPM_REGISTRY_VARIABLES: [&str; 2] = ["npm_config_registry", "NPM_CONFIG_REGISTRY"];
@@ -245,8 +245,8 @@ fn cargo_variable_name(name: &str) -> String {
 
 /// Returns true if an address begins with this key and the key ends at the end of one of the address's path
 /// segments.
-fn has_url_prefix(address: &str, key: &str) -> bool {
-    let key = key.trim_end_matches('/');
+fn has_url_prefix(address: &str, url_prefix: &str) -> bool {
+    let key = url_prefix.trim_end_matches('/');
     address.strip_prefix(key).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
@@ -256,8 +256,8 @@ fn read_optional_file(path: &Path) -> Result<Option<String>, IndexConfigError> {
     match std::fs::metadata(path) {
         // Only regular files are read, because reading a pipe may never end.
         Ok(found) if !found.is_file() => Err(wrong("it is not a regular file".to_owned())),
-        Ok(found) if found.len() > MAX_FILE => {
-            Err(wrong(format!("it is longer than {} KiB", MAX_FILE >> 10)))
+        Ok(found) if found.len() > MAX_SETTINGS_FILE_BYTES => {
+            Err(wrong(format!("it is longer than {} KiB", MAX_SETTINGS_FILE_BYTES >> 10)))
         }
         Ok(_) => std::fs::read_to_string(path).map(Some).map_err(|error| wrong(error.to_string())),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
@@ -392,7 +392,7 @@ mod tests {
 
     #[test]
     fn settings_are_read_up_to_their_bound() {
-        let most = usize::try_from(MAX_FILE).unwrap();
+        let most = usize::try_from(MAX_SETTINGS_FILE_BYTES).unwrap();
         let of = |bytes: usize| {
             find_index_with(
                 PackageRegistry::Npm,

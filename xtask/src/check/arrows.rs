@@ -77,11 +77,11 @@ const ALLOWED_DEPENDENCIES: &[(&str, &[&str])] = &[
 
 /// The pure crates. A pure crate only computes decisions; it may not use a clock, randomness, the
 /// environment, the file system or the network.
-const PURE: &[&str] = &["truing-core", "truing-diff", "truing-guard"];
+const PURE_CRATES: &[&str] = &["truing-core", "truing-diff", "truing-guard"];
 
 /// External crates that use a clock, randomness, the environment, the file system or the network. A pure
 /// crate must not depend on these crates, not even indirectly.
-const IMPURE: &[&str] = &[
+const IMPURE_CRATES: &[&str] = &[
     "async-std",
     "axum",
     "chrono",
@@ -103,7 +103,7 @@ const IMPURE: &[&str] = &[
 ];
 
 /// The only permitted implementations of TLS and of cryptography for TLS; deny.toml bans all others.
-const TLS: &[&str] = &["rustls", "aws-lc-rs"];
+const TLS_CRATES: &[&str] = &["rustls", "aws-lc-rs"];
 
 /// Checks the dependency graph of this workspace.
 pub(crate) fn check(root: &Path) -> Result<CheckReport> {
@@ -112,14 +112,14 @@ pub(crate) fn check(root: &Path) -> Result<CheckReport> {
     let graph = workspace::dependency_graph(root, DependencyScope::WithTests)?;
 
     let mut problems = unlisted_dependencies(&members);
-    for pure in PURE {
+    for pure in PURE_CRATES {
         problems.extend(forbidden_packages(
             pure,
             &workspace::dependency_graph(root, DependencyScope::LinkedInto(pure))?,
         ));
     }
     problems.extend(banned_packages(&graph, &deny.bans.deny));
-    problems.extend(duplicate_versions(&graph, TLS));
+    problems.extend(duplicate_versions(&graph, TLS_CRATES));
     problems.extend(foreign_packages(&workspace::read_lock_file(root)?, &deny.sources.allow_registry));
     Ok(CheckReport::Completed {
         summary: format!("{} crates of ours, {} packages in all", members.len(), graph.len()),
@@ -148,12 +148,12 @@ fn unlisted_dependencies(members: &[WorkspaceMember]) -> Vec<String> {
 }
 
 /// Returns a problem for each forbidden package that a pure crate is linked with.
-fn forbidden_packages(pure: &str, linked: &[ResolvedPackage]) -> Vec<String> {
-    let impure = linked.iter().filter(|package| IMPURE.contains(&package.name.as_str()));
+fn forbidden_packages(pure_crate: &str, linked: &[ResolvedPackage]) -> Vec<String> {
+    let impure = linked.iter().filter(|package| IMPURE_CRATES.contains(&package.name.as_str()));
     impure
         .map(|package| {
             format!(
-                "{pure} must stay pure, but is linked with {0} (cargo tree -p {pure} -i {0})",
+                "{pure_crate} must stay pure, but is linked with {0} (cargo tree -p {pure_crate} -i {0})",
                 package.name
             )
         })
@@ -172,9 +172,9 @@ fn banned_packages(graph: &[ResolvedPackage], bans: &[BannedCrate]) -> Vec<Strin
 }
 
 /// Returns a problem for each package in `single` that the graph contains in more than one version.
-fn duplicate_versions(graph: &[ResolvedPackage], single: &[&str]) -> Vec<String> {
+fn duplicate_versions(graph: &[ResolvedPackage], single_version_crates: &[&str]) -> Vec<String> {
     let mut problems = Vec::new();
-    for name in single {
+    for name in single_version_crates {
         let versions: Vec<_> = graph.iter().filter(|p| p.name == *name).map(|p| p.version.as_str()).collect();
         if versions.len() > 1 {
             problems.push(format!("one TLS stack: {name} is there as {}", versions.join(" and ")));
@@ -271,7 +271,10 @@ mod tests {
     #[test]
     fn two_versions_of_the_tls_stack_are_a_problem() {
         let graph = [package("rustls", "0.22.0"), package("rustls", "0.23.0"), package("aws-lc-rs", "1.0.0")];
-        assert_eq!(duplicate_versions(&graph, TLS), ["one TLS stack: rustls is there as 0.22.0 and 0.23.0"]);
+        assert_eq!(
+            duplicate_versions(&graph, TLS_CRATES),
+            ["one TLS stack: rustls is there as 0.22.0 and 0.23.0"]
+        );
     }
 
     #[test]

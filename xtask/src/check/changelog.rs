@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use super::report::CheckReport;
 
 /// The kinds of change, as Keep a Changelog names them.
-const KINDS: &[&str] = &["added", "changed", "fixed", "removed"];
+const CHANGE_KINDS: &[&str] = &["added", "changed", "fixed", "removed"];
 
 /// Checks the fragments in `changelog.d`.
 pub(crate) fn check(root: &Path) -> Result<CheckReport> {
@@ -34,9 +34,12 @@ fn fragment_fault(name: &str, text: &str) -> Option<String> {
     let named = name
         .strip_suffix(".md")
         .and_then(|name| name.split_once('.'))
-        .is_some_and(|(change, kind)| is_slug(change) && KINDS.contains(&kind));
+        .is_some_and(|(change, kind)| is_slug(change) && CHANGE_KINDS.contains(&kind));
     if !named {
-        return Some(format!("not named `<change>.<{}>.md`, the change in a-z, 0-9 and -", KINDS.join("|")));
+        return Some(format!(
+            "not named `<change>.<{}>.md`, the change in a-z, 0-9 and -",
+            CHANGE_KINDS.join("|")
+        ));
     }
     text.trim().is_empty().then(|| "it says nothing".to_owned())
 }

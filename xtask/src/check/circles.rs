@@ -20,11 +20,11 @@ use super::report::CheckReport;
 use crate::workspace;
 
 /// Maximum number of files in a cycle.
-const MAX_FILES: usize = 3;
+const MAX_CYCLE_FILES: usize = 3;
 
 /// Larger cycles that are accepted for now, each with one of its files and its size. No cycle may grow or be
 /// added. If a cycle becomes smaller, its new size must be entered here.
-const EXCEPTIONS: &[(&str, usize)] = &[("crates/loops/src/agent.rs", 5)];
+const CYCLE_EXCEPTIONS: &[(&str, usize)] = &[("crates/loops/src/agent.rs", 5)];
 
 /// Checks the modules of every crate.
 pub(crate) fn check(root: &Path) -> Result<CheckReport> {
@@ -34,7 +34,7 @@ pub(crate) fn check(root: &Path) -> Result<CheckReport> {
         .filter(|file| file.path.ends_with(".rs"))
         .map(|file| (file.path.as_str(), file.text.as_str()))
         .collect();
-    Ok(find_cycles(&texts, EXCEPTIONS))
+    Ok(find_cycles(&texts, CYCLE_EXCEPTIONS))
 }
 
 /// Finds the cycles in every crate whose root is among these files.
@@ -48,7 +48,7 @@ fn find_cycles(texts: &BTreeMap<&str, &str>, exceptions: &[(&str, usize)]) -> Ch
             strongly_connected_components(&arrows).into_iter().map(|files| FileCycle::new(files, &arrows)),
         );
     }
-    circles.retain(|circle| circle.files.len() > MAX_FILES);
+    circles.retain(|circle| circle.files.len() > MAX_CYCLE_FILES);
     circles.sort_by_key(|circle| std::cmp::Reverse(circle.files.len()));
     let (mut problems, mut warnings) = (Vec::new(), Vec::new());
     for circle in &circles {
@@ -62,7 +62,7 @@ fn find_cycles(texts: &BTreeMap<&str, &str>, exceptions: &[(&str, usize)]) -> Ch
             Some((_, allowed)) => {
                 problems.push(format!("a circle of {size} files, and the list allows {allowed}: {circle}"));
             }
-            None => problems.push(format!("a circle of {size} files, more than {MAX_FILES}: {circle}")),
+            None => problems.push(format!("a circle of {size} files, more than {MAX_CYCLE_FILES}: {circle}")),
         }
     }
     let holds = |file: &str| circles.iter().any(|circle| circle.files.iter().any(|known| known == file));
@@ -86,8 +86,8 @@ struct FileCycle {
 }
 
 impl FileCycle {
-    fn new(files: Vec<String>, arrows: &FileDependencies) -> Self {
-        let ways = files.iter().filter_map(|file| shortest_cycle(file, arrows));
+    fn new(files: Vec<String>, dependencies: &FileDependencies) -> Self {
+        let ways = files.iter().filter_map(|file| shortest_cycle(file, dependencies));
         let shortest = ways.min_by_key(Vec::len).unwrap_or_default();
         Self { files, shortest }
     }
@@ -105,11 +105,11 @@ impl fmt::Display for FileCycle {
 }
 
 /// Returns the shortest chain of uses from a file back to itself; the file is the first and the last element.
-fn shortest_cycle(from: &str, arrows: &FileDependencies) -> Option<Vec<String>> {
+fn shortest_cycle(from: &str, dependencies: &FileDependencies) -> Option<Vec<String>> {
     let mut reached = BTreeSet::new();
     let mut ways = VecDeque::from([vec![from.to_owned()]]);
     while let Some(way) = ways.pop_front() {
-        for next in way.last().and_then(|last| arrows.get(last)).into_iter().flatten() {
+        for next in way.last().and_then(|last| dependencies.get(last)).into_iter().flatten() {
             let further = [way.as_slice(), std::slice::from_ref(next)].concat();
             if next == from {
                 return Some(further);
@@ -123,10 +123,14 @@ fn shortest_cycle(from: &str, arrows: &FileDependencies) -> Option<Vec<String>> 
 }
 
 /// Returns the strongly connected components of at least two files (Tarjan's algorithm).
-fn strongly_connected_components(arrows: &FileDependencies) -> Vec<Vec<String>> {
-    let mut search =
-        CycleSearch { arrows, visit_order: BTreeMap::new(), stack: Vec::new(), cycles: Vec::new() };
-    for file in arrows.keys() {
+fn strongly_connected_components(dependencies: &FileDependencies) -> Vec<Vec<String>> {
+    let mut search = CycleSearch {
+        arrows: dependencies,
+        visit_order: BTreeMap::new(),
+        stack: Vec::new(),
+        cycles: Vec::new(),
+    };
+    for file in dependencies.keys() {
         if !search.visit_order.contains_key(file.as_str()) {
             search.visit(file);
         }

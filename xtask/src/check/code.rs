@@ -31,20 +31,24 @@ pub(crate) fn code_only(source: &str) -> String {
 
 /// Returns true if the character before `at` belongs to a name. The prefixes of byte strings and C strings do
 /// not count as names.
-fn follows_name(chars: &[char], at: usize) -> bool {
+fn follows_name(chars: &[char], position: usize) -> bool {
     let is_name = |at: Option<usize>| {
         at.and_then(|at| chars.get(at)).is_some_and(|char| char.is_alphanumeric() || *char == '_')
     };
-    let before = at.checked_sub(1);
+    let before = position.checked_sub(1);
     let prefix = before.and_then(|at| chars.get(at)).is_some_and(|char| matches!(char, 'b' | 'c'));
-    is_name(if prefix { at.checked_sub(2) } else { before })
+    is_name(if prefix { position.checked_sub(2) } else { before })
 }
 
-fn end_of_comment(chars: &[char], at: usize) -> Option<usize> {
-    match chars.get(at + 1)? {
-        '/' => Some((at..).find(|&at| chars.get(at).is_none_or(|&char| char == '\n')).unwrap_or(chars.len())),
+fn end_of_comment(chars: &[char], comment_start: usize) -> Option<usize> {
+    match chars.get(comment_start + 1)? {
+        '/' => Some(
+            (comment_start..)
+                .find(|&at| chars.get(at).is_none_or(|&char| char == '\n'))
+                .unwrap_or(chars.len()),
+        ),
         '*' => {
-            let (mut depth, mut at) = (1_usize, at + 2);
+            let (mut depth, mut at) = (1_usize, comment_start + 2);
             while depth > 0 {
                 match (chars.get(at), chars.get(at + 1)) {
                     (Some('*'), Some('/')) => (depth, at) = (depth - 1, at + 2),
@@ -60,32 +64,32 @@ fn end_of_comment(chars: &[char], at: usize) -> Option<usize> {
 }
 
 /// Returns the end of a string; `at` is the position of the first character inside the quotes.
-fn end_of_string(chars: &[char], mut at: usize) -> usize {
+fn end_of_string(chars: &[char], mut position: usize) -> usize {
     loop {
-        match chars.get(at) {
-            None => return at,
-            Some('"') => return at + 1,
-            Some('\\') => at += 2,
-            Some(_) => at += 1,
+        match chars.get(position) {
+            None => return position,
+            Some('"') => return position + 1,
+            Some('\\') => position += 2,
+            Some(_) => position += 1,
         }
     }
 }
 
 /// Returns the end of a character literal, or `None` if the quote opens a lifetime.
-fn end_of_character(chars: &[char], at: usize) -> Option<usize> {
-    match (chars.get(at + 1)?, chars.get(at + 2)?) {
+fn end_of_character(chars: &[char], quote_position: usize) -> Option<usize> {
+    match (chars.get(quote_position + 1)?, chars.get(quote_position + 2)?) {
         // The escaped character may be a quote, so the search for the closing quote begins after the escaped
         // character.
-        ('\\', _) => Some((at + 3..chars.len()).find(|&at| chars.get(at) == Some(&'\''))? + 1),
-        (_, '\'') => Some(at + 3),
+        ('\\', _) => Some((quote_position + 3..chars.len()).find(|&at| chars.get(at) == Some(&'\''))? + 1),
+        (_, '\'') => Some(quote_position + 3),
         _ => None,
     }
 }
 
 /// Returns the end of a raw string, or `None` if the `r` at `at` does not open a raw string.
-fn end_of_raw_string(chars: &[char], at: usize) -> Option<usize> {
-    let hashes = chars.get(at + 1..)?.iter().take_while(|char| **char == '#').count();
-    let open = at + 1 + hashes;
+fn end_of_raw_string(chars: &[char], prefix_position: usize) -> Option<usize> {
+    let hashes = chars.get(prefix_position + 1..)?.iter().take_while(|char| **char == '#').count();
+    let open = prefix_position + 1 + hashes;
     if chars.get(open) != Some(&'"') {
         return None;
     }

@@ -14,7 +14,7 @@ use crate::workspace::{self, TrackedFile};
 const FORGE_NEUTRAL_CRATES: &[&str] = &["config", "loops", "service", "truing"];
 
 /// The folder of each kind in crate `forge`, and the prefix of its types' names.
-const KINDS: &[(&str, &str)] = &[("github", "GitHub"), ("bitbucket", "Bitbucket")];
+const FORGE_KINDS: &[(&str, &str)] = &[("github", "GitHub"), ("bitbucket", "Bitbucket")];
 
 /// The files that may name a kind of forge, with the reasons.
 const ALLOWED_FILES: &[(&str, &str)] = &[
@@ -62,7 +62,7 @@ fn named_forge_kinds(code: &str) -> Vec<String> {
         let is_kinds = |(folder, types): &(&str, &str)| {
             word.starts_with(types) || (word == *folder && rest.trim_start().starts_with("::"))
         };
-        if KINDS.iter().any(is_kinds) && !named.iter().any(|known| known == word) {
+        if FORGE_KINDS.iter().any(is_kinds) && !named.iter().any(|known| known == word) {
             named.push(word.to_owned());
         }
     }

@@ -21,7 +21,7 @@ use super::report::CheckReport;
 use crate::{texts, workspace};
 
 /// Path of the file that records the names, relative to the root.
-const RECORD: &str = "xtask/src/check/interface.toml";
+const RECORD_PATH: &str = "xtask/src/check/interface.toml";
 /// A name that is not recorded, because the check of words accepts it in no file but the one that needs it.
 const UNRECORDED: &str = concat!("replace", "-with");
 
@@ -41,8 +41,9 @@ pub(crate) fn check(root: &Path) -> Result<CheckReport> {
             reader.visit_file(&syntax);
         }
     }
-    let text = std::fs::read_to_string(root.join(RECORD)).with_context(|| format!("cannot read {RECORD}"))?;
-    let recorded = toml::from_str(&text).with_context(|| format!("cannot parse {RECORD}"))?;
+    let text = std::fs::read_to_string(root.join(RECORD_PATH))
+        .with_context(|| format!("cannot read {RECORD_PATH}"))?;
+    let recorded = toml::from_str(&text).with_context(|| format!("cannot parse {RECORD_PATH}"))?;
     let (problems, warnings) = compare_record(&found, &recorded);
     let count: usize = found.values().map(BTreeMap::len).sum();
     Ok(CheckReport::Completed { summary: format!("{count} names"), problems, warnings })
@@ -60,7 +61,8 @@ fn compare_record(
         let number = |names: &CrateNames, name: &str| names.get(name).copied().unwrap_or(0);
         for (lost, &before) in recorded.iter().filter(|(lost, before)| number(found, lost) < **before) {
             problems.push(format!(
-                "{name}: {RECORD} records `{lost}` {before} times, but the sources have it {} times: keep \
+                "{name}: {RECORD_PATH} records `{lost}` {before} times, but the sources have it {} times: \
+                    keep \
                     the name with an attribute such as `#[serde(rename = \"…\")]`, or correct the record \
                     and tell users in changelog.d",
                 number(found, lost)
@@ -69,7 +71,7 @@ fn compare_record(
         let new = found.iter().filter(|(new, count)| number(recorded, new) < **count);
         let new: Vec<String> = new.map(|(new, count)| format!("{new:?} = {count}")).collect();
         if !new.is_empty() {
-            warnings.push(format!("{RECORD} lacks names of {name}: {}", new.join(", ")));
+            warnings.push(format!("{RECORD_PATH} lacks names of {name}: {}", new.join(", ")));
         }
     }
     (problems, warnings)
@@ -136,14 +138,14 @@ impl InterfaceReader<'_> {
     }
 
     /// Adds the field names of a document, and the flags of a command.
-    fn add_fields(&mut self, fields: &Fields, derives: &BTreeSet<String>, rule: Option<&str>) {
+    fn add_fields(&mut self, fields: &Fields, derives: &BTreeSet<String>, rename_rule: Option<&str>) {
         for field in fields {
             let Some(ident) = &field.ident else { continue };
             let is_absent =
                 has_word(&field.attrs, "serde", "skip") || has_word(&field.attrs, "serde", "flatten");
             if is_document(derives) && !is_absent {
                 let name = setting(&field.attrs, "serde", "rename");
-                self.add_name(name.unwrap_or_else(|| apply_case(ident, rule)));
+                self.add_name(name.unwrap_or_else(|| apply_case(ident, rename_rule)));
             }
             if has_word(&field.attrs, "arg", "long") {
                 let name = setting(&field.attrs, "arg", "long");
@@ -232,10 +234,10 @@ fn string_value(token: &TokenTree) -> Option<String> {
 
 /// Returns the name of a field or variant under a rule of serde's `rename_all`. Without a rule, the name
 /// stays as it is.
-fn apply_case(ident: &Ident, rule: Option<&str>) -> String {
+fn apply_case(ident: &Ident, rename_rule: Option<&str>) -> String {
     let name = ident.to_string();
     let name = name.strip_prefix("r#").unwrap_or(&name);
-    match rule {
+    match rename_rule {
         Some("snake_case") => name.to_snake_case(),
         Some("kebab-case") => name.to_kebab_case(),
         Some("SCREAMING_SNAKE_CASE") => name.to_shouty_snake_case(),
@@ -308,6 +310,6 @@ mod tests {
             matches!(&problems[..], [problem] if problem.contains("records `a` 2 times, but the sources \
                 have it 1"))
         );
-        assert_eq!(warnings, [format!("{RECORD} lacks names of core: \"b\" = 1")]);
+        assert_eq!(warnings, [format!("{RECORD_PATH} lacks names of core: \"b\" = 1")]);
     }
 }

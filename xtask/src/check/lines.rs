@@ -8,9 +8,9 @@ use super::report::CheckReport;
 use crate::workspace::{self, TrackedFile};
 
 /// Maximum number of lines of a source file.
-const MAX_LINES: usize = 600;
+const MAX_FILE_LINES: usize = 600;
 
-/// Prefix of the comment in which a file of more than `MAX_LINES` lines gives the reason for its length.
+/// Prefix of the comment in which a file of more than `MAX_FILE_LINES` lines gives the reason for its length.
 const LENGTH_REASON_PREFIX: &str = "// long: ";
 
 /// The comment with the reason must be within this number of lines from the beginning of the file.
@@ -34,9 +34,9 @@ fn length_problem(file: &TrackedFile) -> Option<String> {
     let reason =
         |line: &str| line.strip_prefix(LENGTH_REASON_PREFIX).is_some_and(|reason| !reason.trim().is_empty());
     let explained = || file.text.lines().take(MAX_REASON_LINE).any(reason);
-    (lines > MAX_LINES && !explained()).then(|| {
+    (lines > MAX_FILE_LINES && !explained()).then(|| {
         format!(
-            "{}: {lines} lines, more than {MAX_LINES}: split it, or say why near its top: \
+            "{}: {lines} lines, more than {MAX_FILE_LINES}: split it, or say why near its top: \
                 `{LENGTH_REASON_PREFIX}…`",
             file.path
         )
@@ -53,14 +53,14 @@ mod tests {
 
     #[test]
     fn a_long_file_needs_a_reason_near_its_top() {
-        assert_eq!(length_problem(&file("", MAX_LINES)), None);
-        assert!(length_problem(&file("", MAX_LINES + 1)).is_some());
-        assert_eq!(length_problem(&file("// long: one table", MAX_LINES + 1)), None);
-        assert!(length_problem(&file("// long:  ", MAX_LINES + 1)).is_some());
+        assert_eq!(length_problem(&file("", MAX_FILE_LINES)), None);
+        assert!(length_problem(&file("", MAX_FILE_LINES + 1)).is_some());
+        assert_eq!(length_problem(&file("// long: one table", MAX_FILE_LINES + 1)), None);
+        assert!(length_problem(&file("// long:  ", MAX_FILE_LINES + 1)).is_some());
         assert!(
             length_problem(&file(
                 &format!("{}// long: too late", "\n".repeat(MAX_REASON_LINE)),
-                MAX_LINES + 1
+                MAX_FILE_LINES + 1
             ))
             .is_some()
         );

@@ -19,17 +19,18 @@ use super::report::CheckReport;
 use crate::workspace;
 
 /// Path of the file that records the counts, relative to the root.
-const RECORD: &str = "xtask/src/check/names.toml";
+const RECORD_PATH: &str = "xtask/src/check/names.toml";
 
 /// Maximum number of faults that one problem message lists.
-const MAX_PLACES: usize = 20;
+const MAX_LISTED_FAULTS: usize = 20;
 
 /// Checks every tracked Rust file outside of tests, and every page of documentation.
 pub(crate) fn check(root: &Path) -> Result<CheckReport> {
     let mut files = workspace::tracked_files(root)?;
     files.retain(|file| faults::is_checked_source(&file.path) || faults::is_page(&file.path));
-    let text = std::fs::read_to_string(root.join(RECORD)).with_context(|| format!("cannot read {RECORD}"))?;
-    let record = toml::from_str(&text).with_context(|| format!("cannot understand {RECORD}"))?;
+    let text = std::fs::read_to_string(root.join(RECORD_PATH))
+        .with_context(|| format!("cannot read {RECORD_PATH}"))?;
+    let record = toml::from_str(&text).with_context(|| format!("cannot understand {RECORD_PATH}"))?;
     let faults = NamingFaults::from_files(&files);
     let (problems, warnings) = compare_record(&faults, &record, &changes::read_changes(root));
     Ok(CheckReport::Completed { summary: format!("{} files", files.len()), problems, warnings })
@@ -45,27 +46,30 @@ fn compare_record(
     for fault in NamingFault::ALL {
         let (key, number) = (fault.record_key(), faults.recorded_number(fault));
         match record.get(key) {
-            None => problems.push(format!("{RECORD} has no {key}: write `{key} = {number}`")),
+            None => problems.push(format!("{RECORD_PATH} has no {key}: write `{key} = {number}`")),
             Some(&recorded) if number > recorded => problems.push(format!(
-                "{key}: {number}, and {RECORD} records {recorded}: {}; {}",
+                "{key}: {number}, and {RECORD_PATH} records {recorded}: {}; {}",
                 fault.remedy_text(),
                 list_places(&faults.fault_places(fault), changes)
             )),
             Some(&recorded) if number < recorded => {
-                warnings.push(format!("{RECORD} can be lowered: `{key} = {number}`, in place of {recorded}"));
+                warnings.push(format!(
+                    "{RECORD_PATH} can be lowered: `{key} = {number}`, in place of {recorded}"
+                ));
             }
             Some(_) => {}
         }
     }
     let is_known = |key: &str| NamingFault::ALL.iter().any(|fault| fault.record_key() == key);
     let unknown = record.keys().filter(|key| !is_known(key));
-    problems.extend(unknown.map(|key| format!("{RECORD}: {key} is no fault that is counted: remove it")));
+    problems
+        .extend(unknown.map(|key| format!("{RECORD_PATH}: {key} is no fault that is counted: remove it")));
     (problems, warnings)
 }
 
 /// Lists the faults on the lines that a comparison in `changes` reports as changed, because a new fault is
 /// probably among these. Uses the first comparison whose lines have a fault. If no changed line has a fault,
-/// lists the first `MAX_PLACES` faults.
+/// lists the first `MAX_LISTED_FAULTS` faults.
 fn list_places(places: &[&FaultPlace], changes: &[ChangedLines]) -> String {
     let on_lines = |lines: &ChangedLines| -> Vec<&FaultPlace> {
         places.iter().filter(|place| lines.contains_line(&place.path, place.line)).copied().collect()
@@ -76,11 +80,11 @@ fn list_places(places: &[&FaultPlace], changes: &[ChangedLines]) -> String {
         None => ("no changed line has one, so of all", places),
     };
     let mut list = format!("{title}:");
-    for place in listed.iter().take(MAX_PLACES) {
+    for place in listed.iter().take(MAX_LISTED_FAULTS) {
         list.push_str(&format!("\n  {place}"));
     }
-    if listed.len() > MAX_PLACES {
-        list.push_str(&format!("\n  … and {} more", listed.len() - MAX_PLACES));
+    if listed.len() > MAX_LISTED_FAULTS {
+        list.push_str(&format!("\n  … and {} more", listed.len() - MAX_LISTED_FAULTS));
     }
     list
 }
@@ -130,7 +134,7 @@ mod tests {
 
     #[test]
     fn a_long_list_is_cut() {
-        let text: String = (0..MAX_PLACES + 2).map(|number| format!("struct T{number};\n")).collect();
+        let text: String = (0..MAX_LISTED_FAULTS + 2).map(|number| format!("struct T{number};\n")).collect();
         let faults = NamingFaults::from_files(&[TrackedFile { path: "a.rs".into(), text }]);
         let (problems, _) = compare_record(&faults, &record_of(0), &[]);
         assert!(problems[0].ends_with("\n  a.rs:20 T19\n  … and 2 more"), "{problems:?}");

@@ -7,13 +7,13 @@ use anyhow::{Context, Result};
 use super::report::CheckReport;
 
 /// The document that is checked.
-const DOCUMENT: &str = "ARCHITECTURE.md";
+const DOCUMENT_PATH: &str = "ARCHITECTURE.md";
 
 /// Checks every path between backquotes that begins with `crates/`, `docs/` or `xtask/`. Also checks paths
 /// that end in `.rs` and begin with a crate's name. The document may leave out the folder `src`:
 /// `core/slot.rs` instead of `core/src/slot.rs`.
 pub(crate) fn check(root: &Path) -> Result<CheckReport> {
-    let text = read_text(&root.join(DOCUMENT))?;
+    let text = read_text(&root.join(DOCUMENT_PATH))?;
     let mut looked = 0;
     let mut problems = Vec::new();
     for (number, line) in text.lines().enumerate() {
@@ -21,12 +21,12 @@ pub(crate) fn check(root: &Path) -> Result<CheckReport> {
             let Some(places) = candidate_paths(root, path) else { continue };
             looked += 1;
             if !places.iter().any(|place| root.join(place).exists()) {
-                problems.push(format!("{DOCUMENT}:{}: `{path}` is not there", number + 1));
+                problems.push(format!("{DOCUMENT_PATH}:{}: `{path}` is not there", number + 1));
             }
         }
     }
     Ok(CheckReport::Completed {
-        summary: format!("{looked} paths in {DOCUMENT}"),
+        summary: format!("{looked} paths in {DOCUMENT_PATH}"),
         problems,
         warnings: Vec::new(),
     })
@@ -65,7 +65,7 @@ mod tests {
         std::fs::write(root.path().join("crates/core/src/slot.rs"), "").unwrap();
         let text = "`crates/core/src/slot.rs`, `core/slot.rs`, `core/src/slot.rs`, `crates/core/`\n\
                     `core/gone.rs`, a/b.rs, `crates/gone` and `owner/name`, `other/slot.rs`, `git log a/b`\n";
-        std::fs::write(root.path().join(DOCUMENT), text).unwrap();
+        std::fs::write(root.path().join(DOCUMENT_PATH), text).unwrap();
         let CheckReport::Completed { summary, problems, .. } = check(root.path()).unwrap() else {
             panic!("it can run")
         };

@@ -12,24 +12,24 @@ use super::report::CheckReport;
 use crate::workspace::{self, TrackedFile};
 
 /// The folder below `tests` that contains a crate's program.
-const PROGRAM: &str = "it";
+const TEST_PROGRAM_FOLDER: &str = "it";
 
 /// The subfolder of a program's folder that contains only test data, no source files.
-const DATA: &str = "data";
+const TEST_DATA_FOLDER: &str = "data";
 
 /// Files that are permitted as additional test programs, with the reasons.
-const EXCEPTIONS: &[(&str, &str)] =
+const EXTRA_TEST_PROGRAMS: &[(&str, &str)] =
     &[("crates/truing/tests/bombs.rs", "it measures the memory and time of its own process")];
 
 /// Checks the tests of every crate.
 pub(crate) fn check(root: &Path) -> Result<CheckReport> {
     let files = workspace::tracked_files(root)?;
     let tests: Vec<TestFile> = files.iter().filter_map(TestFile::new).collect();
-    let mut problems = find_surplus_programs(&tests, EXCEPTIONS);
+    let mut problems = find_surplus_programs(&tests, EXTRA_TEST_PROGRAMS);
     problems.extend(files.iter().flat_map(forbidden_settings));
     problems.extend(untested_examples(&files));
     let crates: BTreeSet<&str> = tests.iter().map(|test| test.crate_folder).collect();
-    let summary = format!("{} files of {} programs", tests.len(), crates.len() + EXCEPTIONS.len());
+    let summary = format!("{} files of {} programs", tests.len(), crates.len() + EXTRA_TEST_PROGRAMS.len());
     Ok(CheckReport::Completed { summary, problems, warnings: Vec::new() })
 }
 
@@ -69,7 +69,8 @@ impl<'a> TestFile<'a> {
     fn new(file: &'a TrackedFile) -> Option<Self> {
         let (name, inside) = file.path.strip_prefix("crates/")?.split_once("/tests/")?;
         let inside: Vec<&str> = inside.split('/').collect();
-        let is_source = file.path.ends_with(".rs") && !name.contains('/') && inside.first() != Some(&DATA);
+        let is_source =
+            file.path.ends_with(".rs") && !name.contains('/') && inside.first() != Some(&TEST_DATA_FOLDER);
         is_source.then_some(Self {
             path: &file.path,
             crate_folder: name,
@@ -90,11 +91,12 @@ fn find_surplus_programs(tests: &[TestFile<'_>], exceptions: &[(&str, &str)]) ->
     let (mut problems, mut reached) = (Vec::new(), BTreeSet::new());
     let texts: BTreeMap<&str, &str> = tests.iter().map(|test| (test.path, test.text)).collect();
     for test in tests.iter().filter(|test| test.is_program()) {
-        if test.components_below_tests == [PROGRAM, "main.rs"] || is_exception(test.path) {
+        if test.components_below_tests == [TEST_PROGRAM_FOLDER, "main.rs"] || is_exception(test.path) {
             add_reachable_files(test.path, true, &texts, &mut reached);
         } else {
             problems.push(format!(
-                "{}: another program of tests: make it a module of crates/{}/tests/{PROGRAM}/main.rs",
+                "{}: another program of tests: make it a module of \
+                    crates/{}/tests/{TEST_PROGRAM_FOLDER}/main.rs",
                 test.path, test.crate_folder
             ));
         }
@@ -230,11 +232,15 @@ fn forbidden_settings(file: &TrackedFile) -> Vec<String> {
     for test in tests.filter_map(toml::Value::as_table) {
         let program = test.get("name").and_then(toml::Value::as_str).unwrap_or_default();
         let alone = format!("crates/{name}/tests/{program}.rs");
-        let is_known = program == PROGRAM || EXCEPTIONS.iter().any(|(path, _)| *path == alone);
+        let is_known =
+            program == TEST_PROGRAM_FOLDER || EXTRA_TEST_PROGRAMS.iter().any(|(path, _)| *path == alone);
         let moves = ["path", "test", "required-features"].into_iter().find(|key| test.contains_key(*key));
         if !is_known || moves.is_some() {
             let key = moves.map(|key| format!(" with `{key}`")).unwrap_or_default();
-            problems.push(format!("{}: the test `{program}`{key}: there is `{PROGRAM}` alone", file.path));
+            problems.push(format!(
+                "{}: the test `{program}`{key}: there is `{TEST_PROGRAM_FOLDER}` alone",
+                file.path
+            ));
         }
     }
     problems

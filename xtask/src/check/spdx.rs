@@ -12,18 +12,18 @@ impl std::fmt::Display for SpdxError {
 }
 
 /// Maximum nesting depth of parentheses.
-const MAX_DEPTH: usize = 32;
+const MAX_PARENTHESIS_DEPTH: usize = 32;
 
 /// Returns true if the licences for which `allowed` returns true satisfy `expression`. A licence with an
 /// exception is passed to `allowed` as one text: `Apache-2.0 WITH LLVM-exception`. `AND` binds tighter than
 /// `OR`; `/` is an old way to write `OR`.
 pub(crate) fn is_satisfied(
     expression: &str,
-    allowed: &mut dyn FnMut(&str) -> bool,
+    is_allowed: &mut dyn FnMut(&str) -> bool,
 ) -> Result<bool, SpdxError> {
     let spaced = expression.replace('/', " OR ").replace('(', " ( ").replace(')', " ) ");
     let words: Vec<&str> = spaced.split_whitespace().collect();
-    let mut parser = SpdxParser { words: &words, allowed };
+    let mut parser = SpdxParser { words: &words, allowed: is_allowed };
     let result = parser.parse_or(0)?;
     match parser.words {
         [] => Ok(result),
@@ -58,7 +58,7 @@ impl<'a> SpdxParser<'a> {
 
     fn parse_operand(&mut self, depth: usize) -> Result<bool, SpdxError> {
         if self.consume("(") {
-            if depth == MAX_DEPTH {
+            if depth == MAX_PARENTHESIS_DEPTH {
                 return Err(SpdxError("too many parentheses".into()));
             }
             let result = self.parse_or(depth + 1)?;

@@ -84,13 +84,13 @@ fn parse_declaration(line: &str) -> Option<(&str, String)> {
 ///
 /// Returns an error if the constant does not exist, or if this module does not support its value's
 /// expression.
-pub(crate) fn evaluate_constant(name: &str, all: &[SourceConstant]) -> Result<ConstantValue> {
-    evaluate_nested(name, all, 8)
+pub(crate) fn evaluate_constant(name: &str, constants: &[SourceConstant]) -> Result<ConstantValue> {
+    evaluate_nested(name, constants, 8)
 }
 
-fn evaluate_nested(name: &str, all: &[SourceConstant], remaining_depth: u32) -> Result<ConstantValue> {
-    let constant = all.iter().find(|it| it.name == name).context("there is no such constant")?;
-    let mut reader = ExpressionReader { rest: &constant.expression, all, remaining_depth };
+fn evaluate_nested(name: &str, constants: &[SourceConstant], remaining_depth: u32) -> Result<ConstantValue> {
+    let constant = constants.iter().find(|it| it.name == name).context("there is no such constant")?;
+    let mut reader = ExpressionReader { rest: &constant.expression, all: constants, remaining_depth };
     let value = reader.parse_shift().with_context(|| format!("its value is `{}`", constant.expression))?;
     if reader.rest.trim().is_empty() { Ok(value) } else { bail!("`{}` is not read", constant.expression) }
 }
@@ -160,8 +160,8 @@ impl<'a> ExpressionReader<'a> {
         }
     }
 
-    fn consume(&mut self, sign: &str) -> bool {
-        let rest = self.rest.trim_start().strip_prefix(sign);
+    fn consume(&mut self, token: &str) -> bool {
+        let rest = self.rest.trim_start().strip_prefix(token);
         self.rest = rest.unwrap_or(self.rest);
         rest.is_some()
     }

@@ -130,9 +130,9 @@ struct LoadConnection {
 
 impl LoadConnection {
     /// Sends one webhook and reads its response. Returns an error if the response's status is not 202.
-    fn post(&mut self, run: u128, number: u64, payload: &RequestPayload) -> Result<()> {
+    fn post(&mut self, run_id: u128, number: u64, payload: &RequestPayload) -> Result<()> {
         let head = format!(
-            "POST /webhooks/github HTTP/1.1\r\nhost: localhost\r\nx-github-delivery: {run}-{number}\r\n"
+            "POST /webhooks/github HTTP/1.1\r\nhost: localhost\r\nx-github-delivery: {run_id}-{number}\r\n"
         );
         let (head, body) = (head.as_bytes(), payload.bytes());
         let sent = self.stream.write_vectored(&[IoSlice::new(head), IoSlice::new(body)])?;

@@ -12,7 +12,7 @@ use sha2::Sha256;
 /// The secret with which webhooks are signed.
 pub(super) const SECRET: &str = "a secret of the bench";
 /// The file with GitHub's published examples, a list of `{ name, examples }`.
-const EXAMPLES: &str = "crates/forge/tests/data/webhooks-examples.json.gz";
+const EXAMPLES_PATH: &str = "crates/forge/tests/data/webhooks-examples.json.gz";
 
 /// The payload of a request: all headers after the first lines, such as signature and length, and the body.
 pub(super) struct RequestPayload(Vec<u8>);
@@ -29,7 +29,8 @@ impl RequestPayload {
 
 /// Returns one payload for each pull request.
 pub(super) fn signed_payloads(root: &Path, pulls: usize) -> Result<Vec<RequestPayload>> {
-    let packed = std::fs::read(root.join(EXAMPLES)).with_context(|| format!("cannot read {EXAMPLES}"))?;
+    let packed =
+        std::fs::read(root.join(EXAMPLES_PATH)).with_context(|| format!("cannot read {EXAMPLES_PATH}"))?;
     let mut json = String::new();
     flate2::read::GzDecoder::new(packed.as_slice()).read_to_string(&mut json)?;
     let events: Vec<Value> = serde_json::from_str(&json)?;

@@ -105,14 +105,20 @@ impl RunningService {
 
 /// Builds the command of `truing serve`. `store` is the configuration's section `[store]`, and `marker_key`
 /// is a line for its section of the forge.
-fn truing_command(program: &Path, data: &Path, port: u16, store: &str, marker_key: &str) -> Result<Command> {
+fn truing_command(
+    program: &Path,
+    data: &Path,
+    port: u16,
+    store: &str,
+    marker_key_line: &str,
+) -> Result<Command> {
     let config = data.join("truing.toml");
     let seconds = DEBOUNCE.as_secs();
     fs::write(
         &config,
         format!(
             "{store}[server]\nlisten = \"127.0.0.1:{port}\"\nrate_limit = 0\n[forge.github]\n\
-             api_url = \"http://127.0.0.1:9\"\n{marker_key}\
+             api_url = \"http://127.0.0.1:9\"\n{marker_key_line}\
              [review]\ndebounce = \"{seconds}s\"\nmax_wait = \"{seconds}s\"\n"
         ),
     )?;

@@ -18,14 +18,14 @@ pub(super) const DAYS: u64 = 90;
 const DAY_MS: i64 = 86_400_000;
 /// Number of reviews of each pull request. The next constants are the numbers of rows that each pull request
 /// has in the other tables.
-const REVIEWS: u64 = 2;
-const FINDINGS: u64 = 3;
-const EFFECTS: u64 = 5;
-const EVENTS: u64 = 12;
+const REVIEWS_PER_PULL: u64 = 2;
+const FINDINGS_PER_PULL: u64 = 3;
+const EFFECTS_PER_PULL: u64 = 5;
+const EVENTS_PER_PULL: u64 = 12;
 /// Number of model calls in each review; the next constant is the number of budget levels to which each call
 /// is charged.
-const CALLS: u64 = 3;
-const LEVELS: u64 = 3;
+const CALLS_PER_REVIEW: u64 = 3;
+const LEVELS_PER_CALL: u64 = 3;
 /// Number of pull requests for each row in the tables with few rows; the next constant is the same for the
 /// table of comments.
 const PULLS_PER_RARE_ROW: u64 = 20;
@@ -33,8 +33,14 @@ const PULLS_PER_COMMENT_ROW: u64 = 5;
 
 /// Number of rows that each pull request has in all tables together. Tables with rows for only some pull
 /// requests are not counted.
-const ROWS: u64 =
-    REVIEWS + FINDINGS + (FINDINGS + 1) + EFFECTS + EVENTS + REVIEWS * CALLS * (1 + LEVELS) + REVIEWS + 2;
+const ROWS_PER_PULL: u64 = REVIEWS_PER_PULL
+    + FINDINGS_PER_PULL
+    + (FINDINGS_PER_PULL + 1)
+    + EFFECTS_PER_PULL
+    + EVENTS_PER_PULL
+    + REVIEWS_PER_PULL * CALLS_PER_REVIEW * (1 + LEVELS_PER_CALL)
+    + REVIEWS_PER_PULL
+    + 2;
 
 /// The size of a store, as a number of pull requests, and the current time.
 #[derive(Clone, Copy)]
@@ -46,7 +52,7 @@ pub(super) struct StoreSize {
 impl StoreSize {
     /// Returns the size of a store with about this number of records.
     pub(super) fn from_row_count(rows: u64, now: UnixMillis) -> Self {
-        Self { pulls: (rows / ROWS).max(1), now }
+        Self { pulls: (rows / ROWS_PER_PULL).max(1), now }
     }
 
     fn start_millis(&self) -> i64 {
@@ -63,8 +69,8 @@ impl StoreSize {
     /// an hour after the first.
     fn review_start_sql(&self, review: &str) -> String {
         format!(
-            "({} + ({review}) % {REVIEWS} * 3600000 + 15000)",
-            self.pull_time_sql(&format!("({review}) / {REVIEWS}"))
+            "({} + ({review}) % {REVIEWS_PER_PULL} * 3600000 + 15000)",
+            self.pull_time_sql(&format!("({review}) / {REVIEWS_PER_PULL}"))
         )
     }
 
@@ -148,7 +154,7 @@ pub(super) fn fill_statements(size: &StoreSize) -> Result<String> {
     Ok(all.iter().map(|insert| format!("{insert};\n")).collect())
 }
 
-fn run_rows_sql(size: &StoreSize, shapes: &RowTexts) -> Vec<String> {
+fn run_rows_sql(size: &StoreSize, row_texts: &RowTexts) -> Vec<String> {
     let columns =
         "key, loop, token, id, stage, head, base, began, kept, ended, kind, reason, cost, computed, record";
     let (key_of, began, id) =
@@ -164,7 +170,7 @@ fn run_rows_sql(size: &StoreSize, shapes: &RowTexts) -> Vec<String> {
         (&began_text, &began),
         (&ended_text, &ended),
     ];
-    let record = replace_marks_sql(&shapes.review, &marks);
+    let record = replace_marks_sql(&row_texts.review, &marks);
     let review = format!(
         "{key_of}, 'review', value + 1, {id}, 'published', {head}, {base}, {began}, {ended}, {ended}, \
          'reviewed', NULL, {COST}, {record}, {record}"
@@ -173,36 +179,36 @@ fn run_rows_sql(size: &StoreSize, shapes: &RowTexts) -> Vec<String> {
     let pull = format!("(value * {PULLS_PER_RARE_ROW})");
     let (key_of, at, id) = (pull_key_sql(&pull), size.pull_time_sql(&pull), run_id_sql("900000000 + value"));
     let record = replace_marks_sql(
-        &shapes.converge,
+        &row_texts.converge,
         &[(RUN_ID_PLACEHOLDER, &id), (KEY_PLACEHOLDER, &key_of), (&ended_text, &at)],
     );
     let none = quote_sql(&"0".repeat(40));
-    let (kind, reason) = (quote_sql(&shapes.converge_kind), quote_sql(&shapes.converge_reason));
+    let (kind, reason) = (quote_sql(&row_texts.converge_kind), quote_sql(&row_texts.converge_reason));
     let converge = format!(
         "{key_of}, 'converge', {pull} + 1, {id}, 'ended', {none}, {none}, {at}, {at}, {at}, {kind}, \
          {reason}, 0, NULL, {record}"
     );
     vec![
-        insert_sql("run", columns, size.pulls * REVIEWS, &review),
+        insert_sql("run", columns, size.pulls * REVIEWS_PER_PULL, &review),
         insert_sql("run", columns, size.pulls / PULLS_PER_RARE_ROW, &converge),
     ]
 }
 
 /// Returns the statements that add the findings of pull requests, the comments to publish for them, and the
 /// published comments.
-fn published_rows_sql(size: &StoreSize, shapes: &RowTexts) -> Vec<String> {
-    let of_pull = format!("value / {FINDINGS}");
+fn published_rows_sql(size: &StoreSize, row_texts: &RowTexts) -> Vec<String> {
+    let of_pull = format!("value / {FINDINGS_PER_PULL}");
     let id = finding_id_sql("value");
-    let body = replace_marks_sql(&shapes.finding, &[(FINDING_ID_PLACEHOLDER, &id)]);
-    let findings = format!("{}, {id}, value % {FINDINGS}, {body}", pull_key_sql(&of_pull));
+    let body = replace_marks_sql(&row_texts.finding, &[(FINDING_ID_PLACEHOLDER, &id)]);
+    let findings = format!("{}, {id}, value % {FINDINGS_PER_PULL}, {body}", pull_key_sql(&of_pull));
 
     // The first item of a pull request is its summary, and the other items are its findings.
-    let items = FINDINGS + 1;
+    let items = FINDINGS_PER_PULL + 1;
     let (pull, at) = (format!("value / {items}"), format!("value % {items}"));
-    let id = finding_id_sql(&format!("({pull}) * {FINDINGS} + {at} - 1"));
+    let id = finding_id_sql(&format!("({pull}) * {FINDINGS_PER_PULL} + {at} - 1"));
     let (summary, line) = (
-        replace_marks_sql(&shapes.summary, &[]),
-        replace_marks_sql(&shapes.inline_comment, &[(FINDING_ID_PLACEHOLDER, &id)]),
+        replace_marks_sql(&row_texts.summary, &[]),
+        replace_marks_sql(&row_texts.inline_comment, &[(FINDING_ID_PLACEHOLDER, &id)]),
     );
     let desired = format!(
         "{}, 'review', CASE WHEN {at} = 0 THEN 'summary' ELSE {id} END, {at}, CASE WHEN {at} = 0 THEN \
@@ -211,17 +217,18 @@ fn published_rows_sql(size: &StoreSize, shapes: &RowTexts) -> Vec<String> {
     );
 
     let status = replace_marks_sql(
-        &shapes.status,
-        &[(HEAD_SHA_PLACEHOLDER, &sha_sql(&format!("value * {REVIEWS} + 1")))],
+        &row_texts.status,
+        &[(HEAD_SHA_PLACEHOLDER, &sha_sql(&format!("value * {REVIEWS_PER_PULL} + 1")))],
     );
     let status = format!("{}, {status}, 1", pull_key_sql("value"));
 
     // The first effect of a pull request is its status, and the other effects are its items.
-    let (pull, at) = (format!("value / {EFFECTS}"), format!("value % {EFFECTS}"));
-    let id = finding_id_sql(&format!("({pull}) * {FINDINGS} + {at} - 2"));
+    let (pull, at) = (format!("value / {EFFECTS_PER_PULL}"), format!("value % {EFFECTS_PER_PULL}"));
+    let id = finding_id_sql(&format!("({pull}) * {FINDINGS_PER_PULL} + {at} - 2"));
     let effect = format!(
         "{}, 'review', CASE {at} WHEN 0 THEN 'status' WHEN 1 THEN 'item/summary' ELSE 'item/' || {id} END, \
-         ({pull}) * {REVIEWS} + 2, {} || '0a1b2c3d4e5f60718293a4b5', {}, NULL, CAST(3000000000 + value AS \
+         ({pull}) * {REVIEWS_PER_PULL} + 2, {} || '0a1b2c3d4e5f60718293a4b5', {}, NULL, CAST(3000000000 + \
+         value AS \
          TEXT)",
         pull_key_sql(&pull),
         sha_sql("value"),
@@ -236,10 +243,10 @@ fn published_rows_sql(size: &StoreSize, shapes: &RowTexts) -> Vec<String> {
         "{}, {}, {url}, {}",
         pull_key_sql("value"),
         pull_name_sql("value"),
-        sha_sql(&format!("value * {REVIEWS} + 1"))
+        sha_sql(&format!("value * {REVIEWS_PER_PULL} + 1"))
     );
     vec![
-        insert_sql("finding", "key, id, position, body", size.pulls * FINDINGS, &findings),
+        insert_sql("finding", "key, id, position, body", size.pulls * FINDINGS_PER_PULL, &findings),
         insert_sql(
             "desired",
             "key, producer, item, position, body, lowered, comment",
@@ -250,7 +257,7 @@ fn published_rows_sql(size: &StoreSize, shapes: &RowTexts) -> Vec<String> {
         insert_sql(
             "effect",
             "key, producer, topic, token, content, at, lost, comment",
-            size.pulls * EFFECTS,
+            size.pulls * EFFECTS_PER_PULL,
             &effect,
         ),
         insert_sql("described", "key, name, url, head", size.pulls, &described),
@@ -259,9 +266,9 @@ fn published_rows_sql(size: &StoreSize, shapes: &RowTexts) -> Vec<String> {
 
 /// Returns the statements that add the events of all pull requests, and records such as comments and
 /// dismissals for some of them.
-fn history_rows_sql(size: &StoreSize, shapes: &RowTexts) -> Vec<String> {
-    let (pull, at) = (format!("value / {EVENTS}"), format!("value % {EVENTS}"));
-    let review = format!("({pull}) * {REVIEWS} + {at} / 6");
+fn history_rows_sql(size: &StoreSize, row_texts: &RowTexts) -> Vec<String> {
+    let (pull, at) = (format!("value / {EVENTS_PER_PULL}"), format!("value % {EVENTS_PER_PULL}"));
+    let review = format!("({pull}) * {REVIEWS_PER_PULL} + {at} / 6");
     let event = format!(
         "{}, {} + {at} % 6 * 1000, CASE WHEN {at} % 6 < 2 THEN '' ELSE {} END, CASE {at} % 6 WHEN 0 THEN \
          'webhook: pull request synchronized at ' || {} WHEN 1 THEN 'due for a review after the debounce' \
@@ -283,10 +290,10 @@ fn history_rows_sql(size: &StoreSize, shapes: &RowTexts) -> Vec<String> {
         size.pull_time_sql(&commented)
     );
     let few = format!("value * {PULLS_PER_RARE_ROW}");
-    let id = finding_id_sql(&format!("{few} * {FINDINGS}"));
+    let id = finding_id_sql(&format!("{few} * {FINDINGS_PER_PULL}"));
     let at = size.pull_time_sql(&few);
     let body = replace_marks_sql(
-        &shapes.dismissal,
+        &row_texts.dismissal,
         &[(FINDING_ID_PLACEHOLDER, &id), (&END_MS_PLACEHOLDER.to_string(), &at)],
     );
     let dismissal = format!("{}, {id}, value + 1, {body}", pull_key_sql(&few));
@@ -300,7 +307,7 @@ fn history_rows_sql(size: &StoreSize, shapes: &RowTexts) -> Vec<String> {
     );
     let some = size.pulls / PULLS_PER_RARE_ROW;
     vec![
-        insert_sql("event", "key, at, run, what", size.pulls * EVENTS, &event),
+        insert_sql("event", "key, at, run, what", size.pulls * EVENTS_PER_PULL, &event),
         insert_sql("repository", "forge, id, name, cursor, gone", REPOSITORIES, &repository_row),
         insert_sql(
             "comment_seen",
@@ -317,11 +324,11 @@ fn history_rows_sql(size: &StoreSize, shapes: &RowTexts) -> Vec<String> {
 /// Returns the statements that add the budget levels and the charges on them. The database numbers the levels
 /// from 1 on, in the order of these statements.
 fn budget_rows_sql(size: &StoreSize) -> Vec<String> {
-    let (reviews, calls) = (size.pulls * REVIEWS, size.pulls * REVIEWS * CALLS);
+    let (reviews, calls) = (size.pulls * REVIEWS_PER_PULL, size.pulls * REVIEWS_PER_PULL * CALLS_PER_REVIEW);
     let columns = "kind, key, period, cap, spent, reserved, touched";
     let review = format!(
         "'review', {} || '@' || {}, '', 2000000, {COST}, 0, {}",
-        pull_key_sql(&format!("value / {REVIEWS}")),
+        pull_key_sql(&format!("value / {REVIEWS_PER_PULL}")),
         sha_sql("value"),
         size.review_start_sql("value")
     );
@@ -344,15 +351,15 @@ fn budget_rows_sql(size: &StoreSize) -> Vec<String> {
         .collect();
     let of_month = format!("INSERT INTO level ({columns}) VALUES {}", listed.join(", "));
 
-    let paid = format!("value / {CALLS}");
+    let paid = format!("value / {CALLS_PER_REVIEW}");
     let reservation = format!(
         "{}, 120000, {} + 600000, {}, 'metered'",
         run_id_sql(&paid),
         size.review_start_sql(&paid),
-        COST / CALLS
+        COST / CALLS_PER_REVIEW
     );
     // A call is charged to approximately the day and the month in which its pull request was created.
-    let pull = format!("value / {}", REVIEWS * CALLS);
+    let pull = format!("value / {}", REVIEWS_PER_PULL * CALLS_PER_REVIEW);
     let per_day = (size.pulls / DAYS).max(1);
     let per_month = (size.pulls / months.len() as u64).max(1);
     let first_day = reviews + 1;
@@ -400,9 +407,9 @@ mod tests {
     #[test]
     fn the_rows_of_a_pull_request_are_as_many_as_are_counted() {
         let size = StoreSize::from_row_count(54_000, UnixMillis(1_790_000_000_000));
-        assert_eq!(size.pulls, 54_000 / ROWS);
+        assert_eq!(size.pulls, 54_000 / ROWS_PER_PULL);
         let sum: u64 = fill_statements(&size).unwrap().lines().filter_map(count_rows).sum();
-        let counted = size.pulls * ROWS;
+        let counted = size.pulls * ROWS_PER_PULL;
         // The sum also contains a few rows of tables that have rows for only some pull requests.
         assert!(sum >= counted && sum < counted + counted / 50, "{sum} {counted}");
     }

@@ -68,7 +68,7 @@ pub(super) fn build_row_texts() -> Result<RowTexts> {
         finding: json(&sample_finding())?,
         summary: json(&DesiredComment::for_summary(format!(
             "**Truing** reviewed {HEAD_SHA_PLACEHOLDER}.\n\n{}",
-            TEXT.repeat(3)
+            FINDING_TEXT.repeat(3)
         )))?,
         inline_comment: json(&sample_comment())?,
         status: json(&DesiredStatus {
@@ -96,7 +96,8 @@ pub(super) fn build_row_texts() -> Result<RowTexts> {
 }
 
 /// A text with the length of a typical finding's text.
-const TEXT: &str = "The connection is taken from the pool and not given back when the statement fails, so \
+const FINDING_TEXT: &str = "The connection is taken from the pool and not given back when the statement \
+    fails, so \
      that each failed request leaves one less. Give it back in `finally`, or hold it in a context. ";
 const SNIPPET: &str =
     "    connection = await pool.acquire()\n    row = await connection.fetchrow(statement, key)";
@@ -123,7 +124,7 @@ fn sample_finding() -> Finding {
             category: DefectCategory::C,
             rule: "agent/resource".to_owned(),
             title: "A connection is not given back when a statement fails".to_owned(),
-            body: TEXT.to_owned(),
+            body: FINDING_TEXT.to_owned(),
             snippet: SNIPPET.to_owned(),
             code: CodeDigests::default(),
             suggestion: None,
@@ -144,7 +145,7 @@ fn sample_comment() -> DesiredComment {
     DesiredComment {
         subject: CommentSubject::Finding(FindingId::new(FINDING_ID_PLACEHOLDER)),
         location: Some((AnchorKind::Inline, sample_location())),
-        body: format!("**P1** A connection is not given back when a statement fails\n\n{TEXT}"),
+        body: format!("**P1** A connection is not given back when a statement fails\n\n{FINDING_TEXT}"),
         suggestion: None,
         falls_back_to_code_block: false,
         resolved: false,

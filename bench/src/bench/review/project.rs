@@ -18,7 +18,7 @@ const LANGUAGES: &[(&str, &str, &str)] = &[
 ];
 
 /// Nouns for names and sentences.
-const WORDS: &[&str] = &[
+const NOUNS: &[&str] = &[
     "account", "address", "archive", "batch", "branch", "bucket", "cache", "channel", "cluster", "column",
     "commit", "cursor", "customer", "device", "digest", "document", "domain", "event", "filter", "folder",
     "gateway", "header", "index", "invoice", "journal", "label", "ledger", "message", "metric", "model",
@@ -219,7 +219,7 @@ impl GeneratedProject {
     }
 
     fn word(&mut self) -> &'static str {
-        self.random.choose(WORDS).copied().unwrap_or_default()
+        self.random.choose(NOUNS).copied().unwrap_or_default()
     }
 
     fn sentence(&mut self) -> String {

@@ -50,10 +50,10 @@ pub(super) struct CliConversation<'a, F, J> {
 }
 
 impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> CliConversation<'a, F, J> {
-    pub(super) fn new(turns: ActiveAgentRun<'a, F, J>, brief: &'a AgentRunInput) -> Self {
+    pub(super) fn new(agent_run: ActiveAgentRun<'a, F, J>, run_input: &'a AgentRunInput) -> Self {
         Self {
-            agent_run: turns,
-            model: &brief.model,
+            agent_run,
+            model: &run_input.model,
             end: None,
             report_error: None,
             unknown_tool_results: BTreeMap::new(),
@@ -83,10 +83,10 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> CliConversation<'a, F, J>
     pub(super) async fn serve_program(
         &mut self,
         mut messages: mpsc::Receiver<ProgramMessage>,
-        start: Option<OwnedSemaphorePermit>,
+        start_permit: Option<OwnedSemaphorePermit>,
         request_timeout: Duration,
     ) {
-        let mut start = start;
+        let mut start = start_permit;
         let latest = Instant::now() + request_timeout;
         let mut has_asked = false;
         while self.end.is_none() {

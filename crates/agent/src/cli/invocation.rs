@@ -18,7 +18,7 @@ pub(super) const SERVER: &str = "truing";
 const TOKEN_VARIABLES: [&str; 2] = ["ANTHROPIC_AUTH_TOKEN", "TRUING_RUN_TOKEN"];
 /// The program's own turn limit is this much higher than the run's limit, because the program counts turns
 /// differently. The program's limit is only a second safeguard.
-const MORE_TURNS: u32 = 4;
+const EXTRA_TURNS: u32 = 4;
 /// Prefix of the models whose prices the program knows. The program prices any other model like the most
 /// expensive model that it knows.
 const PRICED_MODEL_PREFIX: &str = "claude-";
@@ -68,7 +68,7 @@ pub(super) fn program_arguments(model: &str, limits: &RunLimits) -> Vec<OsString
         "url": format!("${{{BASE_URL_VARIABLE}}}/mcp"),
         "headers": {"Authorization": format!("Bearer ${{{token}}}")},
     }}});
-    let turns = limits.turns.saturating_add(MORE_TURNS).to_string();
+    let turns = limits.turns.saturating_add(EXTRA_TURNS).to_string();
     let (server, allowed) = (server.to_string(), format!("mcp__{SERVER}"));
     let mut arguments = vec![
         "--print",

@@ -27,11 +27,11 @@ use crate::native::ToolCallOutput;
 use crate::schema::MAX_NAME_CHARS;
 
 /// Maximum number of bytes of a model request; the API accepts no more.
-const MAX_BODY: usize = 32 << 20;
+const MAX_BODY_BYTES: usize = 32 << 20;
 /// Path of model requests.
-const MESSAGES: &str = "/v1/messages";
+const MESSAGES_PATH: &str = "/v1/messages";
 /// Header that names the program's subagent; absent on requests of the main agent.
-const SUBAGENT: &str = "x-claude-code-agent-id";
+const SUBAGENT_HEADER: &str = "x-claude-code-agent-id";
 
 /// A message from the program to the run.
 pub(super) enum ProgramMessage {
@@ -95,12 +95,12 @@ impl CliRelay {
     /// Builds a server that accepts only this token, and that sends the program's messages to `run`.
     pub(super) fn new(
         token: &SecretString,
-        offers: Vec<McpTool>,
+        mcp_tools: Vec<McpTool>,
         message_sender: mpsc::Sender<ProgramMessage>,
     ) -> Self {
         Self {
             endpoint: McpEndpoint::new(Some(token)),
-            tools: Arc::new(ToolBridge { offers, message_sender }),
+            tools: Arc::new(ToolBridge { offers: mcp_tools, message_sender }),
         }
     }
 
@@ -118,10 +118,10 @@ impl CliRelay {
 
     async fn route_request(&self, request: Request<Incoming>) -> McpResponse {
         match (request.method(), request.uri().path()) {
-            (&Method::POST, MESSAGES) if !self.endpoint.has_valid_token(request.headers()) => {
+            (&Method::POST, MESSAGES_PATH) if !self.endpoint.has_valid_token(request.headers()) => {
                 refusal_response("the token is not valid for this run")
             }
-            (&Method::POST, MESSAGES) => self.forward_to_run(request).await,
+            (&Method::POST, MESSAGES_PATH) => self.forward_to_run(request).await,
             (_, "/mcp") => self.endpoint.answer_request(self.tools.clone(), request).await,
             (&Method::HEAD, _) => build_response(StatusCode::OK, "text/plain", Vec::new()),
             (_, _) => build_response(
@@ -134,7 +134,7 @@ impl CliRelay {
 
     async fn forward_to_run(&self, request: Request<Incoming>) -> McpResponse {
         let subagent = subagent_id(request.headers());
-        let body = match Limited::new(request.into_body(), MAX_BODY).collect().await {
+        let body = match Limited::new(request.into_body(), MAX_BODY_BYTES).collect().await {
             Ok(body) => body.to_bytes(),
             Err(_) => return refusal_response("the request is too long or incomplete"),
         };
@@ -162,17 +162,17 @@ impl CliRelay {
 }
 
 fn subagent_id(headers: &HeaderMap) -> Option<String> {
-    headers.get(SUBAGENT).map(|id| clean_line(&String::from_utf8_lossy(id.as_bytes()), MAX_NAME_CHARS))
+    headers.get(SUBAGENT_HEADER).map(|id| clean_line(&String::from_utf8_lossy(id.as_bytes()), MAX_NAME_CHARS))
 }
 
 fn refusal_response(reason: &str) -> McpResponse {
     build_response(StatusCode::FORBIDDEN, "application/json", wire::encode_refusal(reason))
 }
 
-fn build_response(status: StatusCode, kind: &'static str, body: Vec<u8>) -> McpResponse {
+fn build_response(status: StatusCode, media_type: &'static str, body: Vec<u8>) -> McpResponse {
     let never = |never: Infallible| match never {};
     let mut answer = Response::new(Full::new(Bytes::from(body)).map_err(never).boxed());
     *answer.status_mut() = status;
-    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
     answer
 }

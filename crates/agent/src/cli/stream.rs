@@ -12,11 +12,11 @@ use crate::command::{OutputOverflow, OutputSink};
 use crate::native::{AgentRunEnd, RunLimit};
 
 /// Maximum number of bytes of a line; longer lines are skipped.
-const MAX_LINE: usize = 8 << 20;
+const MAX_LINE_BYTES: usize = 8 << 20;
 /// Maximum number of bytes of the program's whole output, including all tool results.
 const MAX_PROGRAM_OUTPUT_BYTES: u64 = 1 << 30;
 /// Bytes read at once.
-const CHUNK: usize = 64 << 10;
+const CHUNK_BYTES: usize = 64 << 10;
 /// Maximum number of characters shown of the program's own error text.
 const MAX_QUOTED_CHARS: usize = 300;
 
@@ -47,7 +47,7 @@ impl OutputSink for CliStream {
         stream: Option<impl AsyncRead + Unpin + Send>,
     ) -> Result<(), OutputOverflow> {
         let Some(mut stream) = stream else { return Ok(()) };
-        let mut part = vec![0; CHUNK];
+        let mut part = vec![0; CHUNK_BYTES];
         while let Ok(count @ 1..) = stream.read(&mut part).await {
             self.read(part.get(..count).unwrap_or_default());
             if self.bytes > MAX_PROGRAM_OUTPUT_BYTES {
@@ -64,7 +64,7 @@ impl CliStream {
         self.bytes = self.bytes.saturating_add(u64::try_from(chunk.len()).unwrap_or(u64::MAX));
         let mut lines = chunk.split(|byte| *byte == b'\n').peekable();
         while let Some(piece) = lines.next() {
-            if self.line.len() + piece.len() > MAX_LINE {
+            if self.line.len() + piece.len() > MAX_LINE_BYTES {
                 self.is_long = true;
                 self.line.clear();
             } else if !self.is_long {
@@ -196,10 +196,10 @@ mod tests {
     #[test]
     fn a_line_without_end_is_passed_over() {
         let mut stream = CliStream::default();
-        for _ in 0..(MAX_LINE / CHUNK + 2) {
-            stream.read(&[b'x'; CHUNK]);
+        for _ in 0..(MAX_LINE_BYTES / CHUNK_BYTES + 2) {
+            stream.read(&[b'x'; CHUNK_BYTES]);
         }
-        assert!(stream.line.len() <= MAX_LINE);
+        assert!(stream.line.len() <= MAX_LINE_BYTES);
         stream.read(b"\n{\"type\":\"result\",\"terminal_reason\":\"max_turns\"}\n");
         assert_eq!(format!("{:?}", stream.run_end(ExitStatus::from_raw(0), "")), "Limit(Turns)");
     }

@@ -31,10 +31,10 @@ pub(super) async fn run_command(workspace: &FixerWorkspace, argv: &[String]) -> 
 
 /// Returns a limit for the size of the clone: the present size plus the number of bytes that one command may
 /// write.
-async fn clone_write_limit(clone: PathBuf, disk: u64) -> WriteLimit {
+async fn clone_write_limit(clone: PathBuf, max_written_bytes: u64) -> WriteLimit {
     let folders = vec![clone.clone()];
     let now = tokio::task::spawn_blocking(move || usage::measure_folder(&clone)).await.unwrap_or_default();
-    WriteLimit { folders, limit: now.plus(DiskUsage::with_max_bytes(disk)) }
+    WriteLimit { folders, limit: now.plus(DiskUsage::with_max_bytes(max_written_bytes)) }
 }
 
 fn render_command_report(workspace: &FixerWorkspace, result: &CommandResult) -> String {

@@ -32,7 +32,7 @@ use super::{MAX_MESSAGE, Toolset, ToolsetHandler};
 /// Time within which a client with the token must send its request.
 pub(crate) const REQUEST_READ_TIMEOUT: Duration = Duration::from_secs(30);
 /// The host names under which programs on this machine reach this machine.
-const LOOPBACK: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
+const LOOPBACK_HOSTS: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
 
 /// An HTTP response of the server.
 pub type McpResponse = Response<BoxBody<Bytes, Infallible>>;
@@ -54,7 +54,7 @@ impl McpEndpoint {
     pub fn new(token: Option<&SecretString>) -> Self {
         Self {
             token: token.map(|token| Sha256::digest(token.expose()).into()),
-            hosts: LOOPBACK.map(str::to_owned).into(),
+            hosts: LOOPBACK_HOSTS.map(str::to_owned).into(),
             // Pages from any port of this machine are allowed, because a program on this machine serves them.
             origins: ["localhost", "127.0.0.1", "[::1]"]
                 .iter()
@@ -180,8 +180,8 @@ impl McpEndpoint {
 }
 
 /// Builds a response with this status and a text.
-pub(crate) fn refusal_response(status: StatusCode, words: &'static str) -> McpResponse {
-    let mut answer = Response::new(Full::new(Bytes::from_static(words.as_bytes())).boxed());
+pub(crate) fn refusal_response(status: StatusCode, text: &'static str) -> McpResponse {
+    let mut answer = Response::new(Full::new(Bytes::from_static(text.as_bytes())).boxed());
     *answer.status_mut() = status;
     answer
 }

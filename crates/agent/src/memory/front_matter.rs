@@ -4,7 +4,7 @@ use serde::Deserialize;
 use truing_core::line;
 
 /// Maximum number of bytes of front matter.
-const MAX_FRONT_BYTES: usize = 4 << 10;
+const MAX_FRONT_MATTER_BYTES: usize = 4 << 10;
 /// Maximum number of characters of a parser's error message.
 const MAX_MESSAGE_CHARS: usize = 120;
 
@@ -34,8 +34,8 @@ pub(super) fn split_front_matter(text: &str) -> Result<(SkillFrontMatter, &str),
     };
     let (front, body) = (text.get(start..end), text.get(end + mark.len()..));
     let (front, body) = (front.unwrap_or_default(), body.unwrap_or_default());
-    if front.len() > MAX_FRONT_BYTES {
-        return Err(format!("its front matter has more than {MAX_FRONT_BYTES} bytes"));
+    if front.len() > MAX_FRONT_MATTER_BYTES {
+        return Err(format!("its front matter has more than {MAX_FRONT_MATTER_BYTES} bytes"));
     }
     let wrong = |error: serde_saphyr::Error| {
         let message = error.to_string();

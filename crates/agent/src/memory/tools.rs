@@ -12,7 +12,7 @@ use crate::native::{RunTools, ToolCallOutput};
 pub const SKILL: &str = "skill";
 
 /// Maximum number of characters of an unknown skill name that an error quotes.
-const MAX_SHOWN_CHARS: usize = 80;
+const MAX_QUOTED_NAME_CHARS: usize = 80;
 
 /// A run's tools, combined with the tool that shows skills.
 pub struct SkillTools<'a> {
@@ -35,7 +35,7 @@ impl<'a> SkillTools<'a> {
             Some(skill) => call_output(skill.text.clone(), false),
             None => {
                 let names: Vec<_> = self.skills.iter().map(|skill| skill.name.as_str()).collect();
-                let name = line::clean_line(name, MAX_SHOWN_CHARS);
+                let name = line::clean_line(name, MAX_QUOTED_NAME_CHARS);
                 call_output(
                     format!("there is no skill `{name}`; the available skills are: {}", names.join(", ")),
                     true,

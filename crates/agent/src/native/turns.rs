@@ -23,11 +23,11 @@ use crate::schema::{self, REPORT};
 
 /// Maximum number of consecutive responses that are cut off or stop because the context is full. One more
 /// such response ends the run.
-const MAX_CUT: u32 = 2;
+const MAX_CUT_RESPONSES: u32 = 2;
 /// Separator between the names of two models that have answered in one run.
 const MODEL_SEPARATOR: &str = ", then ";
 /// Maximum number of repeated requests for a valid report.
-const MAX_REPAIRS: u32 = 1;
+const MAX_REPORT_RETRIES: u32 = 1;
 /// The model is asked to conclude when this percentage of the wall-clock time is left.
 const CONCLUDE_PERCENT: u32 = 15;
 
@@ -90,24 +90,24 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> ActiveAgentRun<'a, F, J> 
     pub(crate) fn new(
         model: &'a dyn LanguageModel,
         tools: &'a dyn RunTools,
-        brief: &AgentRunInput,
+        run_input: &AgentRunInput,
         limits: RunLimits,
-        judge: J,
+        check_report: J,
     ) -> Self {
         let mut offered: Vec<ToolDefinition> = tools.tool_definitions();
         offered.retain(|tool| tool.name != REPORT);
         offered.push(ToolDefinition { cache_control: Some(window::ephemeral_cache_control()), ..F::tool() });
         let system = KnownBlock::Text {
-            text: brief.system_prompt.clone(),
+            text: run_input.system_prompt.clone(),
             cache_control: Some(window::ephemeral_cache_control()),
         };
         let request = ModelRequest {
-            model: brief.model.clone(),
+            model: run_input.model.clone(),
             max_tokens: limits.max_response_tokens,
             system: vec![MessageBlock::Known(system)],
             messages: vec![ModelMessage {
                 role: MessageRole::User,
-                content: vec![MessageBlock::text(brief.review_text.clone())],
+                content: vec![MessageBlock::text(run_input.review_text.clone())],
             }],
             tools: offered,
             tool_choice: None,
@@ -116,9 +116,18 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> ActiveAgentRun<'a, F, J> 
         };
         let mut window = ContextWindow::new(limits.context_tokens);
         let tools_bytes: usize = request.tools.iter().map(|tool| tool.input_schema.to_string().len()).sum();
-        window.add_bytes(brief.system_prompt.len() + brief.review_text.len() + tools_bytes);
-        let progress = AgentRunProgress { model: brief.model.clone(), ..AgentRunProgress::default() };
-        Self { model, tools, limits, started_at: Instant::now(), request, window, progress, judge }
+        window.add_bytes(run_input.system_prompt.len() + run_input.review_text.len() + tools_bytes);
+        let progress = AgentRunProgress { model: run_input.model.clone(), ..AgentRunProgress::default() };
+        Self {
+            model,
+            tools,
+            limits,
+            started_at: Instant::now(),
+            request,
+            window,
+            progress,
+            judge: check_report,
+        }
     }
 
     /// Runs turns until the run ends.
@@ -287,7 +296,7 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> ActiveAgentRun<'a, F, J> 
             StopReason::ModelContextWindowExceeded => {
                 self.progress.cut_responses += 1;
                 end_or_continue(
-                    (self.progress.cut_responses > MAX_CUT || !self.drop_old_results())
+                    (self.progress.cut_responses > MAX_CUT_RESPONSES || !self.drop_old_results())
                         .then_some(AgentRunEnd::ContextExceeded),
                 )
             }
@@ -451,7 +460,7 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> ActiveAgentRun<'a, F, J> 
         match (reached_limit, is_partial) {
             (Some(limit), _) => Ok(Some(AgentRunEnd::Limit(limit))),
             (None, true) => Ok(None),
-            (None, false) if self.progress.repairs < MAX_REPAIRS => {
+            (None, false) if self.progress.repairs < MAX_REPORT_RETRIES => {
                 match (self.judge)(&self.progress.report) {
                     None => Ok(Some(AgentRunEnd::Reported)),
                     Some(wrong) => {
@@ -471,7 +480,7 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> ActiveAgentRun<'a, F, J> 
     /// Asks for a valid report. If the model was already asked once, returns the end of the run instead.
     fn request_report_once(&mut self, problem: &str) -> Option<AgentRunEnd> {
         self.progress.repairs += 1;
-        if self.progress.repairs > MAX_REPAIRS {
+        if self.progress.repairs > MAX_REPORT_RETRIES {
             return Some(AgentRunEnd::Unreadable(problem.to_owned()));
         }
         self.push_user_text(F::RETRY_MESSAGE);
@@ -482,7 +491,7 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> ActiveAgentRun<'a, F, J> 
     /// outcome of the run instead.
     fn continue_after_cut(&mut self, message: &ModelMessage) -> Option<AgentRunEnd> {
         self.progress.cut_responses += 1;
-        if self.progress.cut_responses > MAX_CUT {
+        if self.progress.cut_responses > MAX_CUT_RESPONSES {
             return Some(AgentRunEnd::ResponseTooLong);
         }
         // The input of a call may be cut off, so a response with a call is not added to the conversation.
@@ -510,16 +519,16 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> ActiveAgentRun<'a, F, J> 
 
     /// Adds a user text to the conversation. If the last message is already a user message, appends the text
     /// to it.
-    fn push_user_text(&mut self, words: &str) {
-        self.window.add_bytes(words.len());
+    fn push_user_text(&mut self, text: &str) {
+        self.window.add_bytes(text.len());
         match self.request.messages.last_mut() {
             Some(ModelMessage { role: MessageRole::User, content }) => {
-                content.push(MessageBlock::text(words));
+                content.push(MessageBlock::text(text));
             }
             Some(_) | None => {
                 self.request
                     .messages
-                    .push(ModelMessage { role: MessageRole::User, content: vec![MessageBlock::text(words)] });
+                    .push(ModelMessage { role: MessageRole::User, content: vec![MessageBlock::text(text)] });
             }
         }
     }

@@ -8,7 +8,7 @@ use truing_core::ledger::TokenUsage;
 use truing_model::messages::{KnownBlock, MessageBlock, MessageRole, ModelMessage, ModelRequest};
 
 /// Results are removed when this percentage of the context is used.
-const FULL_PERCENT: u64 = 75;
+const TRIM_START_PERCENT: u64 = 75;
 /// Results are removed until about this percentage of the context is used. Removals are large and rare,
 /// because everything after the first removed result must be cached again.
 const TRIM_TARGET_PERCENT: u64 = 45;
@@ -51,7 +51,7 @@ impl ContextWindow {
 
     /// Removes old results if the context is nearly full. Returns the number of removed results.
     pub(super) fn trim_messages(&mut self, messages: &mut [ModelMessage]) -> u32 {
-        if self.estimated_tokens() <= self.size / 100 * FULL_PERCENT {
+        if self.estimated_tokens() <= self.size / 100 * TRIM_START_PERCENT {
             return 0;
         }
         let mut over = self.estimated_tokens().saturating_sub(self.size / 100 * TRIM_TARGET_PERCENT);

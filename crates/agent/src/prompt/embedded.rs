@@ -1,7 +1,7 @@
 //! The modules and cases that are part of the program.
 
 /// Name and text of each file in `prompts/`.
-const FILES: &[(&str, &str)] = &[
+const MODULE_FILES: &[(&str, &str)] = &[
     ("converge/auditor", include_str!("../../prompts/converge/auditor.md")),
     ("converge/contract", include_str!("../../prompts/converge/contract.md")),
     ("converge/describer", include_str!("../../prompts/converge/describer.md")),
@@ -63,7 +63,9 @@ const CASES: &[(&str, &str)] = &[
 
 /// Returns the name, path and text of each module.
 pub(super) fn files() -> impl Iterator<Item = (String, String, String)> {
-    FILES.iter().map(|(name, text)| ((*name).to_owned(), format!("prompts/{name}.md"), (*text).to_owned()))
+    MODULE_FILES
+        .iter()
+        .map(|(name, text)| ((*name).to_owned(), format!("prompts/{name}.md"), (*text).to_owned()))
 }
 
 /// Returns the name, path and text of each case.
@@ -95,7 +97,7 @@ mod tests {
     #[test]
     fn every_file_is_part_of_the_program() {
         for (known, found) in
-            [(FILES, find_files("prompts", ".md")), (CASES, find_files("prompts/cases", ".toml"))]
+            [(MODULE_FILES, find_files("prompts", ".md")), (CASES, find_files("prompts/cases", ".toml"))]
         {
             let mut known: Vec<&str> = known.iter().map(|(name, _)| *name).collect();
             known.sort_unstable();

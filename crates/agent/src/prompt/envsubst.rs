@@ -40,7 +40,7 @@ static VARIABLE_PATTERN: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"\$(?:([A-Za-z_]\w*)|\{([A-Za-z_]\w*)\})").unwrap());
 /// Matches a call of `envsubst`, with its argument in single or double quotes, or bare.
 #[expect(clippy::unwrap_used, reason = "the pattern is ours, and a test uses it")]
-static CALL: LazyLock<Regex> =
+static ENVSUBST_CALL_PATTERN: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r#"\benvsubst\b(?:[ \t]+('[^']*'|"[^"]*"|[^\s<>|;&]+))?"#).unwrap());
 /// Matches `echo "name<<END"`, which begins a multi-line value with a fixed end word. The value itself may
 /// also contain this word.
@@ -98,7 +98,7 @@ pub fn check_envsubst(files: &EnvsubstFiles<'_>) -> Vec<EnvsubstProblem> {
 /// Returns true if a script runs `envsubst` on the prompt.
 fn runs_envsubst(files: &EnvsubstFiles<'_>, script: &str) -> bool {
     let file = files.prompt_name.rsplit('/').next().unwrap_or(files.prompt_name);
-    CALL.is_match(script) && script.contains(file)
+    ENVSUBST_CALL_PATTERN.is_match(script) && script.contains(file)
 }
 
 /// Returns the variables in a text, with their line numbers.
@@ -131,11 +131,11 @@ fn workflow_problem(
 fn variable_problem(
     files: &EnvsubstFiles<'_>,
     step: &WorkflowStep,
-    words: &str,
+    searched_text: &str,
     message: String,
 ) -> EnvsubstProblem {
     let script = u32::try_from(step.line()).unwrap_or(1);
-    let lines = (1_u32..).zip(files.workflow_text.lines()).filter(|(_, text)| text.contains(words));
+    let lines = (1_u32..).zip(files.workflow_text.lines()).filter(|(_, text)| text.contains(searched_text));
     let line = lines.map(|(line, _)| line).min_by_key(|line| line.abs_diff(script)).unwrap_or(script);
     EnvsubstProblem { file: files.workflow_name.to_owned(), line, message }
 }
@@ -158,7 +158,7 @@ fn check_render_step(
     let used = find_variables(files.prompt_text);
     let in_text: BTreeSet<&str> = used.iter().map(|(name, _)| *name).collect();
     let script = step.script();
-    for call in CALL.captures_iter(script) {
+    for call in ENVSUBST_CALL_PATTERN.captures_iter(script) {
         let argument =
             call.get(1).map(|argument| argument.as_str()).filter(|argument| argument.contains('$'));
         if argument.is_some_and(|list| list.starts_with('"') && !list.contains("\\$")) {
@@ -224,7 +224,7 @@ fn check_render_step(
         // A use of the variable only in the list of `envsubst` does not count, because the list reads the
         // variable's name but not its value.
         let is_read = in_script.contains(name)
-            && !CALL
+            && !ENVSUBST_CALL_PATTERN
                 .captures_iter(script)
                 .any(|call| call.get(1).is_some_and(|list| list.as_str().contains(name)));
         if !in_text.contains(name) && !is_read {

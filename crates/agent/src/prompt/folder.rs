@@ -9,7 +9,7 @@ use super::problem::{PromptError, PromptProblem, PromptProblemKind};
 /// Maximum number of bytes of a case.
 pub(super) const MAX_CASE_BYTES: usize = 256 << 10;
 /// Maximum number of files and folders that are read.
-const MAX_FILES: usize = 1_000;
+const MAX_FOLDER_ENTRIES: usize = 1_000;
 
 /// The files that were read from a folder, each as name, path and text, and the problems that were found.
 pub(super) struct PromptFolder {
@@ -47,8 +47,11 @@ fn read_by_ending(folder: &Path, ending: &str, max_bytes: usize) -> Result<Promp
         let mut entries = Vec::new();
         for entry in std::fs::read_dir(&inner).map_err(unreadable(&inner))? {
             seen += 1;
-            if seen > MAX_FILES {
-                return Err(PromptError::TooManyFiles { path: folder.to_owned(), max_files: MAX_FILES });
+            if seen > MAX_FOLDER_ENTRIES {
+                return Err(PromptError::TooManyFiles {
+                    path: folder.to_owned(),
+                    max_files: MAX_FOLDER_ENTRIES,
+                });
             }
             entries.push(entry.map_err(unreadable(&inner))?);
         }

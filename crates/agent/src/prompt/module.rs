@@ -178,14 +178,14 @@ fn parse_template(
 }
 
 /// Returns true if the variable at this index is alone on its line.
-fn is_alone(pieces: &[TemplatePart], index: usize) -> bool {
-    let before = index.checked_sub(1).and_then(|before| pieces.get(before));
+fn is_alone(template_parts: &[TemplatePart], index: usize) -> bool {
+    let before = index.checked_sub(1).and_then(|before| template_parts.get(before));
     let begins = match before {
         None => true,
         Some(TemplatePart::Text(words)) => words.ends_with('\n'),
         Some(TemplatePart::Variable { .. }) => false,
     };
-    let ends = match pieces.get(index + 1) {
+    let ends = match template_parts.get(index + 1) {
         None => true,
         Some(TemplatePart::Text(words)) => words.starts_with('\n'),
         Some(TemplatePart::Variable { .. }) => false,

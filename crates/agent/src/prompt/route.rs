@@ -145,9 +145,9 @@ impl PromptLibrary {
         &self,
         system: &str,
         task: &str,
-        of_system: &PromptValues,
-        of_task: &PromptValues,
-        fence: &DataBoundary,
+        system_values: &PromptValues,
+        task_values: &PromptValues,
+        boundary: &DataBoundary,
     ) -> Result<FilledPrompts, PromptError> {
         let (frame, about) = (self.compose(system)?, self.compose(task)?);
         let mut hash = Sha256::new();
@@ -156,8 +156,8 @@ impl PromptLibrary {
             hash.update(part);
         }
         Ok(FilledPrompts {
-            system: frame.render(of_system, fence)?,
-            task: about.render(of_task, fence)?,
+            system: frame.render(system_values, boundary)?,
+            task: about.render(task_values, boundary)?,
             hash: hex::encode(hash.finalize()),
         })
     }

@@ -14,7 +14,7 @@ const MAX_WORD_BYTES: usize = 200;
 const MAX_VALUE_BYTES: usize = 512 << 10;
 /// Allowed length of the fence word in bytes: long enough that it cannot be guessed, and short enough to be
 /// readable.
-const FENCE_BYTES: std::ops::RangeInclusive<usize> = 16..=64;
+const BOUNDARY_WORD_BYTES: std::ops::RangeInclusive<usize> = 16..=64;
 
 /// The type of a variable.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
@@ -85,7 +85,7 @@ impl DataBoundary {
     /// # Errors
     /// [`PromptError::BadFence`]
     pub fn new(word: &str) -> Result<Self, PromptError> {
-        let fits = FENCE_BYTES.contains(&word.len())
+        let fits = BOUNDARY_WORD_BYTES.contains(&word.len())
             && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
         if fits { Ok(Self(word.to_owned())) } else { Err(PromptError::BadFence) }
     }

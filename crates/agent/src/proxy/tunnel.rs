@@ -14,9 +14,9 @@ use super::{ConnectionRefusal, normalize_host};
 /// Timeout of the client's first message.
 const CLIENT_HELLO_TIMEOUT: Duration = Duration::from_secs(30);
 /// Maximum number of bytes of the first message.
-const MAX_HELLO: usize = 64 << 10;
+const MAX_CLIENT_HELLO_BYTES: usize = 64 << 10;
 /// Bytes read at once.
-const CHUNK: usize = 4 << 10;
+const CHUNK_BYTES: usize = 4 << 10;
 
 /// Checks the client's first message, and then copies bytes in both directions until one side ends.
 pub(super) async fn relay_bytes(
@@ -44,7 +44,7 @@ async fn read_client_hello(
     client_stream: &mut (impl AsyncRead + Unpin),
     host: &str,
 ) -> Result<Option<Vec<u8>>, ConnectionRefusal> {
-    let (mut acceptor, mut received, mut part) = (Acceptor::default(), Vec::new(), vec![0; CHUNK]);
+    let (mut acceptor, mut received, mut part) = (Acceptor::default(), Vec::new(), vec![0; CHUNK_BYTES]);
     loop {
         let count = client_stream.read(&mut part).await.unwrap_or(0);
         let more = part.get(..count).unwrap_or_default();
@@ -52,7 +52,7 @@ async fn read_client_hello(
         if count == 0 && received.is_empty() {
             return Ok(None);
         }
-        if count == 0 || received.len() > MAX_HELLO {
+        if count == 0 || received.len() > MAX_CLIENT_HELLO_BYTES {
             return Err(ConnectionRefusal::OtherHost);
         }
         let mut more = more;

@@ -25,11 +25,11 @@ const LIMITS: JobLimits = JobLimits { memory: 64 << 20, processes: 320, disk: 32
 /// Factor by which an attempt tries to exceed a limit.
 const EXCESS_FACTOR: u64 = 2;
 /// Maximum number of files for a job with these limits; the next constant is the maximum number of sockets.
-const FILES: u64 = 4096;
-const SOCKETS: u64 = 256;
+const MAX_FILES: u64 = 4096;
+const MAX_SOCKETS: u64 = 256;
 /// Total number of pipes, which together exceed the memory limit. The next constant is the number of pipes of
 /// one process, which is below the limit of open files.
-const PIPES: u64 = 7200;
+const TOTAL_PIPES: u64 = 7200;
 const PIPES_PER_PROCESS: u64 = 900;
 /// Number of the watcher's checks during which an attempt must hold its resources, regardless of the duration
 /// of the checks.
@@ -38,11 +38,11 @@ const CHECKS_BEFORE_RELEASE: u32 = 10;
 /// hold their resources forever.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(120);
 /// Path of the temporary folder inside the sandbox.
-const TEMPORARY: &str = "/tmp";
+const TEMPORARY_FOLDER: &str = "/tmp";
 /// Attempts that use the system calls of other ABIs, which not every kernel supports.
 const OTHER_ABI_ATTEMPTS: [&str; 2] = ["x32_calls", "i386_calls"];
 /// Attempts that fail because of a process's resource limits, which apply at each level.
-const RESOURCE_LIMITS: [&str; 3] = ["signals", "timers", "files_in_flight"];
+const RESOURCE_LIMIT_ATTEMPTS: [&str; 3] = ["signals", "timers", "files_in_flight"];
 /// An address at which no memory is mapped.
 const SCRATCH_ADDRESS: u64 = 0x2000_0000;
 /// A program that every system has, and that does nothing.
@@ -361,7 +361,7 @@ impl EscapeTestTree {
             && matches!(escape.actor, EscapeActor::Command(JobCommand::Program(_)));
         let folder = tempfile::tempdir_in(self.folder.path())?;
         let private = folder.path().canonicalize()?;
-        let is_limit = RESOURCE_LIMITS.contains(&name);
+        let is_limit = RESOURCE_LIMIT_ATTEMPTS.contains(&name);
         let has_control = is_program && !is_limit || OTHER_ABI_ATTEMPTS.contains(&name);
         let note = if has_control && !self.works_outside(name, &private)? {
             Some("not possible on this machine even without a sandbox")
@@ -423,7 +423,7 @@ impl EscapeTestTree {
 /// Waits until all processes of an attempt hold their resources and the watcher has checked them, or until
 /// the attempt has ended. Then releases the resources. Returns the number of objects that the processes
 /// report.
-fn watch_attempt(holders: u32, input: ChildStdin, mut output: ChildStdout) -> io::Result<u64> {
+fn watch_attempt(holder_count: u32, input: ChildStdin, mut output: ChildStdout) -> io::Result<u64> {
     let (begun, mut holding, mut looks, mut mark) = (Instant::now(), 0, 0, [0]);
     let mut made = 0_u64;
     while looks < CHECKS_BEFORE_RELEASE && begun.elapsed() < ATTEMPT_TIMEOUT && output.read(&mut mark)? > 0 {
@@ -435,7 +435,7 @@ fn watch_attempt(holders: u32, input: ChildStdin, mut output: ChildStdout) -> io
                 made = made.saturating_add(u64::from_le_bytes(count));
             }
             // An attempt that holds no resources ends by itself.
-            [watch::CHECK_DONE_MARK] if holders > 0 && holding >= holders => looks += 1,
+            [watch::CHECK_DONE_MARK] if holder_count > 0 && holding >= holder_count => looks += 1,
             _ => {}
         }
     }
@@ -467,17 +467,17 @@ fn usage_attempts() -> impl Iterator<Item = EscapeAttempt> {
             EscapeProbe::ChildProcesses(2 * EXCESS_FACTOR, Box::new(hold(EscapeProbe::Memory(half)))),
         ),
         ("memory_and_files", {
-            let files = EscapeProbe::UnlinkedFiles(TEMPORARY.into(), LIMITS.disk * 3 / 4);
+            let files = EscapeProbe::UnlinkedFiles(TEMPORARY_FOLDER.into(), LIMITS.disk * 3 / 4);
             hold(EscapeProbe::Both(Box::new(files), Box::new(EscapeProbe::Memory(LIMITS.memory * 3 / 4))))
         }),
         ("memfd", hold(EscapeProbe::MemoryFile(LIMITS.memory * EXCESS_FACTOR))),
         ("shared_folder", hold(EscapeProbe::UnlinkedFiles("/dev/shm".into(), LIMITS.disk * EXCESS_FACTOR))),
-        ("empty_files", EscapeProbe::Files(FILES * EXCESS_FACTOR)),
-        ("sockets", hold(EscapeProbe::Sockets(SOCKETS * EXCESS_FACTOR / 2))),
+        ("empty_files", EscapeProbe::Files(MAX_FILES * EXCESS_FACTOR)),
+        ("sockets", hold(EscapeProbe::Sockets(MAX_SOCKETS * EXCESS_FACTOR / 2))),
         (
             "pipes",
             EscapeProbe::ChildProcesses(
-                PIPES / PIPES_PER_PROCESS,
+                TOTAL_PIPES / PIPES_PER_PROCESS,
                 Box::new(hold(EscapeProbe::Pipes(PIPES_PER_PROCESS))),
             ),
         ),

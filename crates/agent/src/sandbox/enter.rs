@@ -25,7 +25,7 @@ use super::{
 };
 
 /// User id of the command inside. Outside, this id is that of the user who started the helper.
-const USER_INSIDE: u32 = 1000;
+const SANDBOX_USER_ID: u32 = 1000;
 /// Search path of the system's programs.
 pub(crate) const SYSTEM_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 /// Environment variables that prevent tools from writing into a read-only tree and from running programs that
@@ -41,7 +41,7 @@ const READ_ONLY_VARIABLES: &[(&str, &str)] = &[
 /// The number that a shell adds to a signal's number to form the exit code of a killed program.
 const SIGNAL_EXIT_CODE_BASE: i32 = 128;
 /// Capabilities that the inner stage needs to set up the sandbox; they are dropped before the command starts.
-const RIGHTS: [CapabilitySet; 4] = [
+const SETUP_CAPABILITIES: [CapabilitySet; 4] = [
     CapabilitySet::SYS_ADMIN,
     CapabilitySet::SETPCAP,
     CapabilitySet::NET_ADMIN,
@@ -55,8 +55,8 @@ const OOM_SCORE_SETTING: (&str, &str) = ("/proc/self/oom_score_adj", "1000");
 
 /// Runs the outer stage: makes the namespaces, starts the first process inside, and waits until this process
 /// or the parent exits. Kills the job when it exceeds a limit, and reports the limit.
-pub(super) fn run_outer_helper(job: &SandboxJob, parent: i32) -> io::Result<u8> {
-    let watched = Pid::from_raw(parent).filter(|parent| getppid() == Some(*parent));
+pub(super) fn run_outer_helper(job: &SandboxJob, parent_pid: i32) -> io::Result<u8> {
+    let watched = Pid::from_raw(parent_pid).filter(|parent| getppid() == Some(*parent));
     let Some(watched) = watched else {
         return Err(io::Error::other("the parent process of the sandbox helper has exited"));
     };
@@ -153,13 +153,13 @@ fn unshare_namespaces() -> io::Result<()> {
     )]
     rustix::thread::unshare(all)?;
     std::fs::write("/proc/self/setgroups", "deny")?;
-    std::fs::write("/proc/self/uid_map", format!("{USER_INSIDE} {user} 1"))?;
-    std::fs::write("/proc/self/gid_map", format!("{USER_INSIDE} {group} 1"))?;
+    std::fs::write("/proc/self/uid_map", format!("{SANDBOX_USER_ID} {user} 1"))?;
+    std::fs::write("/proc/self/gid_map", format!("{SANDBOX_USER_ID} {group} 1"))?;
     // The capabilities are also made ambient. Otherwise, a user other than root would lose them when the
     // helper starts the next stage.
-    let rights = RIGHTS.into_iter().fold(CapabilitySet::empty(), CapabilitySet::union);
+    let rights = SETUP_CAPABILITIES.into_iter().fold(CapabilitySet::empty(), CapabilitySet::union);
     set_capabilities(None, CapabilitySets { effective: rights, permitted: rights, inheritable: rights })?;
-    for right in RIGHTS {
+    for right in SETUP_CAPABILITIES {
         configure_capability_in_ambient_set(right, true)?;
     }
     Ok(())

@@ -63,7 +63,7 @@ const DENIED_CALLS: &[i64] = &[
 
 /// Calls that make the kernel hold memory that the watcher cannot count, because no process maps it and no
 /// file system contains it.
-const UNCOUNTED: &[i64] = &[
+const UNCOUNTED_MEMORY_CALLS: &[i64] = &[
     libc::SYS_memfd_create,
     libc::SYS_memfd_secret,
     libc::SYS_msgget,
@@ -82,9 +82,10 @@ const UNCOUNTED: &[i64] = &[
 ];
 /// Calls that set an attribute of a file. An access list can take 64 KiB, which the file system in memory
 /// does not count as used. Programs get the error that the file system supports no attributes.
-const ATTRIBUTES: &[i64] = &[libc::SYS_setxattr, libc::SYS_lsetxattr, libc::SYS_fsetxattr, SETXATTRAT];
+const SET_ATTRIBUTE_CALLS: &[i64] =
+    &[libc::SYS_setxattr, libc::SYS_lsetxattr, libc::SYS_fsetxattr, SETXATTRAT];
 /// Default limit of the kernel for the number of shared memory segments in a namespace.
-const SEGMENTS: u64 = 4096;
+const MAX_SHARED_SEGMENTS: u64 = 4096;
 
 /// Applies the filters to this process and to all processes that it starts.
 pub(super) fn apply_job_filter(job: &SandboxJob) -> io::Result<()> {
@@ -103,7 +104,7 @@ pub(super) fn apply_job_filter(job: &SandboxJob) -> io::Result<()> {
     let pairs = compare_condition(0, u64::from(libc::AF_UNIX.unsigned_abs()), Op::Ne)?;
     denied.insert(libc::SYS_socketpair, vec![seccomp_rule(vec![pairs])?]);
     install_filter(denied, SeccompAction::Allow, errno_action(libc::EPERM))?;
-    let attributes = ATTRIBUTES.iter().map(|call| (*call, Vec::new())).collect();
+    let attributes = SET_ATTRIBUTE_CALLS.iter().map(|call| (*call, Vec::new())).collect();
     install_filter(attributes, SeccompAction::Allow, errno_action(libc::EOPNOTSUPP))?;
     install_filter(unsupported_request_rules()?, SeccompAction::Allow, errno_action(libc::EINVAL))?;
     install_filter(buffer_sizes()?, SeccompAction::Allow, SeccompAction::Errno(0))?;
@@ -112,11 +113,13 @@ pub(super) fn apply_job_filter(job: &SandboxJob) -> io::Result<()> {
 
 /// Refuses calls that make the kernel hold memory that the watcher cannot count.
 fn deny_uncounted(job: &SandboxJob) -> io::Result<()> {
-    let mut absent: SeccompRules = UNCOUNTED.iter().map(|call| (*call, Vec::new())).collect();
+    let mut absent: SeccompRules = UNCOUNTED_MEMORY_CALLS.iter().map(|call| (*call, Vec::new())).collect();
     let shared = match job.level {
         // The limit on the size of a segment ensures that the maximum number of segments fits into the job's
         // memory limit.
-        SandboxLevel::Full => vec![seccomp_rule(vec![greater_condition(1, job.limits.memory / SEGMENTS)?])?],
+        SandboxLevel::Full => {
+            vec![seccomp_rule(vec![greater_condition(1, job.limits.memory / MAX_SHARED_SEGMENTS)?])?]
+        }
         // All segments are refused at these levels, because the machine's namespace would contain a segment
         // even after the end of the job.
         SandboxLevel::Landlock | SandboxLevel::None => Vec::new(),
@@ -392,7 +395,7 @@ fn install_filter(
 #[cfg(target_arch = "x86_64")]
 fn architecture_prelude() -> BpfProgram {
     /// The bit that x32 calls have in their numbers; no other call number of x86-64 is as high.
-    const X32: u32 = 0x4000_0000;
+    const X32_CALL_BIT: u32 = 0x4000_0000;
     let step = |code: u32, jt, jf, k| seccompiler::sock_filter {
         code: u16::try_from(code).unwrap_or_default(),
         jt,
@@ -402,7 +405,7 @@ fn architecture_prelude() -> BpfProgram {
     vec![
         // The first word of a filter's input is the number of the system call.
         step(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0, 0),
-        step(libc::BPF_JMP | libc::BPF_JGE | libc::BPF_K, 0, 1, X32),
+        step(libc::BPF_JMP | libc::BPF_JGE | libc::BPF_K, 0, 1, X32_CALL_BIT),
         step(libc::BPF_RET | libc::BPF_K, 0, 0, libc::SECCOMP_RET_ERRNO | libc::ENOSYS.unsigned_abs()),
     ]
 }

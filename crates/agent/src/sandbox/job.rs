@@ -28,7 +28,7 @@ pub const BUILDS: &str = "/builds";
 
 /// Maximum number of bytes in one argument of the helper. The system accepts fewer than 128 KiB in one
 /// argument, but far more in all arguments together, so a longer text is split.
-const PART_BYTES: usize = 64 << 10;
+const MAX_ARGUMENT_BYTES: usize = 64 << 10;
 
 /// Prefix of all messages of the helper.
 pub(crate) const HELPER_MESSAGE_PREFIX: &str = "truing sandbox: ";
@@ -175,7 +175,7 @@ impl HelperStage {
     /// Returns the arguments that encode the stage.
     pub(super) fn to_arguments(&self) -> std::io::Result<Vec<OsString>> {
         let text = serde_json::to_vec(self)?;
-        Ok(text.chunks(PART_BYTES).map(|part| OsStr::from_bytes(part).to_owned()).collect())
+        Ok(text.chunks(MAX_ARGUMENT_BYTES).map(|part| OsStr::from_bytes(part).to_owned()).collect())
     }
 
     /// Decodes a stage from arguments. Returns `None` if the arguments do not encode a stage.
@@ -199,8 +199,8 @@ mod argument_serde {
         Bytes(Vec<u8>),
     }
 
-    pub(super) fn serialize<S: Serializer>(words: &[OsString], serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(words.iter().map(|word| match word.to_str() {
+    pub(super) fn serialize<S: Serializer>(arguments: &[OsString], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(arguments.iter().map(|word| match word.to_str() {
             Some(text) => JobArgument::Text(text.to_owned()),
             None => JobArgument::Bytes(word.as_bytes().to_owned()),
         }))
@@ -222,7 +222,7 @@ mod tests {
 
     #[test]
     fn words_of_any_bytes_and_length_come_through_arguments() {
-        let long = "é\"\n".repeat(PART_BYTES);
+        let long = "é\"\n".repeat(MAX_ARGUMENT_BYTES);
         let words = vec!["ls".into(), long.into(), OsString::from_vec(vec![b'a', 0xff])];
         let job = SandboxJob::new(
             SandboxLevel::None,
@@ -230,7 +230,7 @@ mod tests {
             JobCommand::Program(words.clone()),
         );
         let arguments = HelperStage::OuterHelper { job: job.unwrap(), parent: 1 }.to_arguments().unwrap();
-        assert!(arguments.iter().all(|part| part.len() <= PART_BYTES));
+        assert!(arguments.iter().all(|part| part.len() <= MAX_ARGUMENT_BYTES));
         let Some(HelperStage::OuterHelper { job, parent: 1 }) = HelperStage::from_arguments(&arguments)
         else {
             panic!("{arguments:?}")

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 /// The lowest limit of the number of processes that the kernel accepts for a namespace, because it reserves
 /// 300 process ids.
-const FEWEST_PROCESSES: u64 = 301;
+const MIN_NAMESPACE_PROCESSES: u64 = 301;
 /// Maximum number of open files of one process.
 pub(super) const OPEN_FILES: u64 = 4096;
 /// Maximum number of pending signals and timers of all processes together.
@@ -21,7 +21,8 @@ pub(super) const FILE_WATCH: u64 = 2 << 10;
 /// Smallest, default and largest size of a connection's receive and send buffers, in bytes. With these sizes,
 /// the limit on the number of sockets also limits the sum of all buffers. The kernel's own maximum is several
 /// megabytes.
-const BUFFERS: [(&str, &str); 2] = [("tcp_rmem", "4096 65536 262144"), ("tcp_wmem", "4096 65536 262144")];
+const SOCKET_BUFFER_SETTINGS: [(&str, &str); 2] =
+    [("tcp_rmem", "4096 65536 262144"), ("tcp_wmem", "4096 65536 262144")];
 
 /// The resource limits of one job.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -69,14 +70,14 @@ impl JobLimits {
     /// process's own limit on processes does not suffice, because it does not apply to a user who is root
     /// outside. Kernels before Linux 6.14 do not support a namespace's limit on processes.
     pub(super) fn apply_to_namespace(&self, proc: &std::path::Path) {
-        let most = self.processes.max(FEWEST_PROCESSES).to_string();
+        let most = self.processes.max(MIN_NAMESPACE_PROCESSES).to_string();
         let _ = std::fs::write(proc.join("sys/kernel/pid_max"), most);
         for (setting, most) in
             [("max_inotify_instances", self.event_queues()), ("max_inotify_watches", self.file_watches())]
         {
             let _ = std::fs::write(proc.join("sys/user").join(setting), most.to_string());
         }
-        for (setting, sizes) in BUFFERS {
+        for (setting, sizes) in SOCKET_BUFFER_SETTINGS {
             let _ = std::fs::write(proc.join("sys/net/ipv4").join(setting), sizes);
         }
     }

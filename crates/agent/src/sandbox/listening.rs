@@ -84,9 +84,9 @@ impl SocketHandoff {
     ///
     /// # Errors
     /// An I/O error if the process no longer reads.
-    pub fn send_input(&self, words: &[u8]) -> io::Result<()> {
+    pub fn send_input(&self, input: &[u8]) -> io::Result<()> {
         self.0.set_write_timeout(Some(SOCKET_TIMEOUT))?;
-        (&self.0).write_all(words)?;
+        (&self.0).write_all(input)?;
         self.0.shutdown(Shutdown::Write)
     }
 }

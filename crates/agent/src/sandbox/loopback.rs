@@ -10,9 +10,10 @@ use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, 
 ///
 /// `nlmsghdr`: length, type `RTM_NEWLINK`, flags `NLM_F_REQUEST | NLM_F_ACK`, sequence, sender.
 /// `ifinfomsg`: family and type, index, flags `IFF_UP`, and the mask of changed flags.
-const MESSAGE: [(u32, usize); 9] = [(32, 4), (16, 2), (5, 2), (1, 4), (0, 4), (0, 4), (1, 4), (1, 4), (1, 4)];
+const LINK_UP_MESSAGE: [(u32, usize); 9] =
+    [(32, 4), (16, 2), (5, 2), (1, 4), (0, 4), (0, 4), (1, 4), (1, 4), (1, 4)];
 /// Offset of the error code in a response, after the header.
-const ERROR_AT: usize = 16;
+const ERROR_CODE_OFFSET: usize = 16;
 
 /// Enables the interface. The socket is opened without a protocol number, because the default protocol of a
 /// netlink socket is the needed one (`NETLINK_ROUTE`).
@@ -22,7 +23,7 @@ pub(super) fn enable_loopback() -> io::Result<()> {
     sendto(&socket, &message_bytes(), SendFlags::empty(), &kernel)?;
     let mut answer = [0; 256];
     let (received, _) = recv(&socket, &mut answer, RecvFlags::empty())?;
-    match answer.get(..received).and_then(|received| received.get(ERROR_AT..ERROR_AT + 4)) {
+    match answer.get(..received).and_then(|received| received.get(ERROR_CODE_OFFSET..ERROR_CODE_OFFSET + 4)) {
         Some([0, 0, 0, 0]) => Ok(()),
         Some(_) | None => Err(io::Error::other("the kernel does not turn the loopback interface on")),
     }
@@ -34,5 +35,5 @@ fn message_bytes() -> Vec<u8> {
         2 => u16::try_from(value).unwrap_or_default().to_ne_bytes().to_vec(),
         _ => value.to_ne_bytes().to_vec(),
     };
-    MESSAGE.into_iter().flat_map(word).collect()
+    LINK_UP_MESSAGE.into_iter().flat_map(word).collect()
 }

@@ -60,12 +60,12 @@ const EXIT_GROUP: u32 = 231;
 const PAUSE: u32 = 34;
 const FORK: u32 = 57;
 /// Address of the program in memory.
-const BASE: u64 = 0x40_0000;
+const BASE_ADDRESS: u64 = 0x40_0000;
 /// Length of the two headers of the file. In the file, the mark that [`ProgramStep::Hold`] writes follows the
 /// headers, and the code follows the mark.
-const HEADERS: u64 = 64 + 56;
+const ELF_HEADERS_BYTES: u64 = 64 + 56;
 /// The mark of `ProgramStep::Hold`, repeated to keep the code aligned.
-const MARK: [u8; 16] = [HOLDING; 16];
+const ALIGNED_HOLDING_MARK: [u8; 16] = [HOLDING; 16];
 
 /// Returns a call with up to six numbers.
 pub(super) fn call_step(number: u32, values: &[u64]) -> ProgramStep {
@@ -109,13 +109,13 @@ pub(super) fn build_program(steps: &[ProgramStep]) -> Vec<u8> {
                     &mut code,
                     SyscallMethod::Syscall,
                     WRITE,
-                    &values_of(&[1, BASE + HEADERS, 1]),
+                    &values_of(&[1, BASE_ADDRESS + ELF_HEADERS_BYTES, 1]),
                 );
                 push_checked_call(
                     &mut code,
                     SyscallMethod::Syscall,
                     READ,
-                    &values_of(&[0, BASE + HEADERS, 1]),
+                    &values_of(&[0, BASE_ADDRESS + ELF_HEADERS_BYTES, 1]),
                 );
             }
         }
@@ -293,13 +293,13 @@ fn push_processes(code: &mut Vec<u8>, count: u32) {
 
 /// Builds an ELF file with one segment, which is readable, writable and executable.
 fn elf_file(code: &[u8]) -> Vec<u8> {
-    let start = HEADERS + MARK.len() as u64;
+    let start = ELF_HEADERS_BYTES + ALIGNED_HOLDING_MARK.len() as u64;
     let length = start + code.len() as u64;
     let mut file = Vec::new();
     file.extend(*b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0");
     // A program for x86-64, version 1.
     file.extend([2, 0, 62, 0, 1, 0, 0, 0]);
-    for word in [BASE + start, 64, 0] {
+    for word in [BASE_ADDRESS + start, 64, 0] {
         file.extend(word.to_le_bytes());
     }
     file.extend([0, 0, 0, 0]);
@@ -310,10 +310,10 @@ fn elf_file(code: &[u8]) -> Vec<u8> {
     for word in [1_u32, 7] {
         file.extend(word.to_le_bytes());
     }
-    for word in [0, BASE, BASE, length, length, 0x1000] {
+    for word in [0, BASE_ADDRESS, BASE_ADDRESS, length, length, 0x1000] {
         file.extend(word.to_le_bytes());
     }
-    file.extend(MARK);
+    file.extend(ALIGNED_HOLDING_MARK);
     file.extend(code);
     file
 }

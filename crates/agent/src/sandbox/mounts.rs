@@ -42,7 +42,7 @@ const NEW_ROOT_FOLDER: &str = "/tmp";
 /// Path of the home folder inside the sandbox.
 const HOME: &str = "/home/agent";
 /// Path of the temporary folder inside the sandbox.
-const TEMPORARY: &str = "/tmp";
+const TEMPORARY_FOLDER: &str = "/tmp";
 /// Name of the command's user inside the sandbox.
 pub(super) const USER: &str = "agent";
 /// Files with the names of the user and the hosts, for a job with private folders.
@@ -54,17 +54,17 @@ pub(super) const USER_AND_HOST_FILES: &[(&str, &str)] = &[
 ];
 /// Maximum size of the job's file system in memory, which contains all files outside the tree and the job's
 /// private folders.
-const MAX_MEMORY: u64 = 2 << 30;
+const MAX_FILE_SYSTEM_BYTES: u64 = 2 << 30;
 
 /// The job may have one file for each of this number of bytes in the limit of its file system.
 const BYTES_PER_FILE: u64 = 8 << 10;
 /// Minimum number of files that a job may have, even if its byte limit is low.
-const FEWEST_FILES: u64 = 4096;
+const MIN_FILES: u64 = 4096;
 
 /// Returns the home and temporary folder of a job.
 pub(super) fn private_folders(job: &SandboxJob) -> (PathBuf, PathBuf) {
     match job.level {
-        SandboxLevel::Full => (HOME.into(), TEMPORARY.into()),
+        SandboxLevel::Full => (HOME.into(), TEMPORARY_FOLDER.into()),
         SandboxLevel::Landlock | SandboxLevel::None => (job.private.clone(), job.private.clone()),
     }
 }
@@ -91,9 +91,9 @@ pub(super) fn build_mounts(job: &SandboxJob) -> io::Result<()> {
     pivot_root(workspace, workspace.join("old"))?;
     chdir("/")?;
     let space = MountRoots { old: Path::new("/old"), new: Path::new("/new") };
-    let size = job.limits.disk.min(MAX_MEMORY);
+    let size = job.limits.disk.min(MAX_FILE_SYSTEM_BYTES);
     // The number of files is limited too, because even an empty file takes kernel memory.
-    let files = size.div_euclid(BYTES_PER_FILE).max(FEWEST_FILES);
+    let files = size.div_euclid(BYTES_PER_FILE).max(MIN_FILES);
     mount_file_system("tmpfs", space.new, &format!("size={size},nr_inodes={files},mode=755"))?;
     space.mount_contents(job)?;
     // The new root is mounted over the old one, which is then detached.
@@ -120,7 +120,7 @@ impl MountRoots {
         for path in SYSTEM {
             self.mount_path(Path::new(path), false)?;
         }
-        for folder in [HOME, TEMPORARY, "/dev/shm"] {
+        for folder in [HOME, TEMPORARY_FOLDER, "/dev/shm"] {
             std::fs::create_dir_all(path_in_root(self.new, Path::new(folder)))?;
         }
         for device in DEVICES {
@@ -141,7 +141,7 @@ impl MountRoots {
         }
         if let Some(room) = &job.persistent_folders {
             self.bind_as(&room.home, Path::new(HOME))?;
-            self.bind_as(&room.temporary, Path::new(TEMPORARY))?;
+            self.bind_as(&room.temporary, Path::new(TEMPORARY_FOLDER))?;
             for (path, text) in USER_AND_HOST_FILES {
                 let inside = path_in_root(self.new, Path::new(path));
                 create_parent(&inside)?;

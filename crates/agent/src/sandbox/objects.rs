@@ -53,12 +53,12 @@ const fn unbounded_object(name: &'static str, description: &'static str) -> Kern
 }
 
 /// Bytes of kernel memory for a pending signal, and for a timer together with its signal.
-const SIGNAL: u64 = 512;
+const SIGNAL_BYTES: u64 = 512;
 /// Bytes of kernel memory for a thread: its stack and its record.
-const THREAD: u64 = 32 << 10;
+const THREAD_BYTES: u64 = 32 << 10;
 /// Maximum number of bytes of all filters of a thread. A thread has at most 32768 instructions, which the
 /// kernel stores in original and in translated form.
-const FILTERS: u64 = 1 << 20;
+const MAX_FILTER_BYTES: u64 = 1 << 20;
 /// Maximum number of bytes of all files in flight through sockets. The kernel allows at most as many files in
 /// flight as one process may open.
 const MAX_IN_FLIGHT_BYTES: u64 = OPEN_FILES * open_files::OPEN_FILE_BYTES;
@@ -123,13 +123,13 @@ pub(super) const OBJECTS: &[KernelObject] = &[
     bounded_object(
         "POSIX timers",
         "`RLIMIT_SIGPENDING`, for all processes together",
-        |_| SIGNALS * SIGNAL,
+        |_| SIGNALS * SIGNAL_BYTES,
         "timers",
     ),
     bounded_object(
         "pending signals",
         "`RLIMIT_SIGPENDING`, for all processes together",
-        |_| SIGNALS * SIGNAL,
+        |_| SIGNALS * SIGNAL_BYTES,
         "signals",
     ),
     denied_object("`io_uring`", "`io_uring_setup`", "io_uring"),
@@ -158,7 +158,7 @@ pub(super) const OBJECTS: &[KernelObject] = &[
     bounded_object(
         "seccomp filters of threads",
         "32768 instructions (1 MiB) for each process",
-        |limits| limits.processes * FILTERS,
+        |limits| limits.processes * MAX_FILTER_BYTES,
         "processes",
     ),
     denied_object(
@@ -169,7 +169,7 @@ pub(super) const OBJECTS: &[KernelObject] = &[
     bounded_object(
         "kernel stacks and records of threads",
         "the maximum number of processes",
-        |limits| limits.processes * THREAD,
+        |limits| limits.processes * THREAD_BYTES,
         "fork_bomb",
     ),
     denied_object("terminals", "the sandbox at `full` has no `/dev/ptmx`", "terminals"),
@@ -241,8 +241,8 @@ const LOCKED_FILES: u32 = 24;
 const HALF_MAX_MAPPINGS: u32 = 32_000;
 /// Kernel memory in bytes, measured, for a mapping; the next two constants are the same for a lock and for an
 /// `epoll` entry.
-const MAPPING: u64 = 190;
-const LOCK: u64 = 190;
+const MAPPING_BYTES: u64 = 190;
+const LOCK_BYTES: u64 = 190;
 const EPOLL_ENTRY_BYTES: u64 = 200;
 
 /// Returns machine-code programs that each try to exceed the memory limit of a job with one kind of object.
@@ -519,8 +519,8 @@ pub(super) fn object_programs(limits: &JobLimits) -> Vec<ObjectProgram> {
                 ),
             ],
         ),
-        row("timers", &[page], 222, &[1, 0, SCRATCH_ADDRESS], more(SIGNALS), SIGNAL),
-        ObjectProgram { name: "signals", steps: [&blocked[..], &[signals]].concat(), size: SIGNAL },
+        row("timers", &[page], 222, &[1, 0, SCRATCH_ADDRESS], more(SIGNALS), SIGNAL_BYTES),
+        ObjectProgram { name: "signals", steps: [&blocked[..], &[signals]].concat(), size: SIGNAL_BYTES },
         one("io_uring", &[page, call_step(425, &[1, SCRATCH_ADDRESS])]),
         one(
             "bpf",
@@ -551,10 +551,10 @@ pub(super) fn object_programs(limits: &JobLimits) -> Vec<ObjectProgram> {
         ObjectProgram {
             name: "mappings",
             steps: [&forks[..4], &[apart, parts, ProgramStep::Hold]].concat(),
-            size: 2 * MAPPING,
+            size: 2 * MAPPING_BYTES,
         },
         ObjectProgram { name: "epoll", steps: polled, size: EPOLL_ENTRY_BYTES },
-        ObjectProgram { name: "file_locks", steps: locked, size: LOCK },
+        ObjectProgram { name: "file_locks", steps: locked, size: LOCK_BYTES },
         ObjectProgram { name: "read_proc_files", steps: read, size: PAGE + 512 },
         one("mbind", &[page, call_step(237, &[SCRATCH_ADDRESS, PAGE, 0, 0, 0, 0])]),
         one("futex_table", &[call_step(157, &[78, 1, 1 << 10, 0, 0])]),

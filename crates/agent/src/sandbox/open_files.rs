@@ -15,10 +15,10 @@ pub(super) const FEW_PIPES: u64 = 256;
 pub(super) const OPEN_FILE_BYTES: u64 = 1536;
 /// Maximum number of bytes, including overhead, that the kernel keeps for a pipe once the user's pipes have
 /// exceeded 64 MiB in total. Each pipe created after that has only two pages.
-const PIPE: u64 = 12 << 10;
+const LIMITED_PIPE_BYTES: u64 = 12 << 10;
 /// Maximum number of bytes that the kernel keeps for a pipe of root, to which the limit of 64 MiB does not
 /// apply: 16 pages, including overhead.
-const PIPE_WITHOUT_LIMIT: u64 = 68 << 10;
+const UNLIMITED_PIPE_BYTES: u64 = 68 << 10;
 
 /// The open files of a process.
 pub(super) struct OpenFiles {
@@ -33,25 +33,25 @@ pub(super) fn max_pipe_bytes(level: SandboxLevel) -> u64 {
     // Only root may exceed the limit for all pipes of a user. Inside a user namespace, even root may not
     // exceed it.
     if level != SandboxLevel::Full && rustix::process::geteuid().is_root() {
-        PIPE_WITHOUT_LIMIT
+        UNLIMITED_PIPE_BYTES
     } else {
-        PIPE
+        LIMITED_PIPE_BYTES
     }
 }
 
 /// Returns the number of open files in this folder of `/proc`. Returns `None` if the folder is empty or
 /// cannot be read.
-pub(super) fn count_files(proc: &OwnedFd, table: &str) -> Option<u64> {
+pub(super) fn count_files(proc: &OwnedFd, fd_folder: &str) -> Option<u64> {
     // Since Linux 6.2, the folder's size is the number of files in it. Older kernels report the size 0.
-    let size = u64::try_from(statat(proc, table, AtFlags::empty()).ok()?.st_size).ok()?;
-    let count = if size > 0 { size } else { table_names(proc, table)?.1.count() as u64 };
+    let size = u64::try_from(statat(proc, fd_folder, AtFlags::empty()).ok()?.st_size).ok()?;
+    let count = if size > 0 { size } else { table_names(proc, fd_folder)?.1.count() as u64 };
     (count > 0).then_some(count)
 }
 
 /// Reads the type of each open file in this folder of `/proc`. Returns `None` if the folder is empty or
 /// cannot be read.
-pub(super) fn read_open_files(proc: &OwnedFd, table: &str) -> Option<OpenFiles> {
-    let (folder, names) = table_names(proc, table)?;
+pub(super) fn read_open_files(proc: &OwnedFd, fd_folder: &str) -> Option<OpenFiles> {
+    let (folder, names) = table_names(proc, fd_folder)?;
     let mut open = OpenFiles { pipes: BTreeSet::new(), other_files: 0 };
     for name in names {
         // The flag avoids requests to a network file system. A file that was closed since the folder was
@@ -72,15 +72,15 @@ pub(super) fn read_open_files(proc: &OwnedFd, table: &str) -> Option<OpenFiles> 
 
 /// Returns the numbers of the open files in this folder of `/proc`. Returns `None` if the folder is empty or
 /// cannot be read.
-pub(super) fn file_numbers(proc: &OwnedFd, table: &str) -> Option<Vec<String>> {
-    let numbers: Vec<String> = table_names(proc, table)?.1.collect();
+pub(super) fn file_numbers(proc: &OwnedFd, fd_folder: &str) -> Option<Vec<String>> {
+    let numbers: Vec<String> = table_names(proc, fd_folder)?.1.collect();
     (!numbers.is_empty()).then_some(numbers)
 }
 
 /// Opens this folder of `/proc`, and returns it with the names of the files in it.
-fn table_names(proc: &OwnedFd, table: &str) -> Option<(OwnedFd, impl Iterator<Item = String> + use<>)> {
+fn table_names(proc: &OwnedFd, fd_folder: &str) -> Option<(OwnedFd, impl Iterator<Item = String> + use<>)> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let folder = openat(proc, table, flags, Mode::empty()).ok()?;
+    let folder = openat(proc, fd_folder, flags, Mode::empty()).ok()?;
     let entries = Dir::read_from(&folder).ok()?;
     let names = entries.flatten().filter_map(|entry| {
         let name = entry.file_name().to_str().ok()?;

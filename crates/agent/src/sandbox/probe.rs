@@ -25,14 +25,14 @@ use super::machine_code;
 /// on a busy machine the process may wait long for the processor.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(120);
 /// Bytes written at once.
-const CHUNK: usize = 1 << 20;
+const CHUNK_BYTES: usize = 1 << 20;
 /// Size of a page in bytes, which is the least memory that a pipe with data takes.
 const PAGE: usize = 4096;
 /// Stack size of an idle thread in bytes.
-const SMALL_STACK: usize = 64 << 10;
+const IDLE_STACK_BYTES: usize = 64 << 10;
 /// Number of files among which the written bytes are divided. No file therefore exceeds the size limit of a
 /// single file.
-const FILES: u64 = 8;
+const FILLED_FILES: u64 = 8;
 /// Number of files in one message, somewhat below the kernel's maximum.
 pub(super) const FILES_OF_MESSAGE: u64 = 250;
 
@@ -157,11 +157,11 @@ impl EscapeProbe {
                 let file = rustix::fs::memfd_create("filled", rustix::fs::MemfdFlags::CLOEXEC)?;
                 resources.fill(std::fs::File::from(file), *bytes)
             }
-            Self::UnlinkedFiles(folder, bytes) => (0..FILES).try_for_each(|number| {
+            Self::UnlinkedFiles(folder, bytes) => (0..FILLED_FILES).try_for_each(|number| {
                 let path = folder.join(format!("truing-{}-{number}", std::process::id()));
                 let file = std::fs::File::create_new(&path)?;
                 std::fs::remove_file(path)?;
-                resources.fill(file, bytes / FILES)
+                resources.fill(file, bytes / FILLED_FILES)
             }),
             Self::Sockets(pairs) => {
                 (0..*pairs).try_for_each(|_| UnixStream::pair().map(|pair| resources.sockets.push(pair)))
@@ -220,8 +220,8 @@ struct AttemptResources {
 
 impl AttemptResources {
     fn fill(&mut self, mut file: std::fs::File, bytes: u64) -> io::Result<()> {
-        let chunk = vec![1; CHUNK];
-        for _ in 0..bytes / CHUNK as u64 {
+        let chunk = vec![1; CHUNK_BYTES];
+        for _ in 0..bytes / CHUNK_BYTES as u64 {
             file.write_all(&chunk)?;
         }
         self.files.push(file);
@@ -279,12 +279,12 @@ fn find_canary(canary: &str) -> io::Result<()> {
 }
 
 /// Starts threads. Each thread waits until a channel is closed. Dropping the resources closes the channels.
-fn start_threads(count: u64, ends: &mut Vec<mpsc::Sender<()>>) -> io::Result<()> {
+fn start_threads(count: u64, stop_senders: &mut Vec<mpsc::Sender<()>>) -> io::Result<()> {
     for _ in 0..count {
         let (end, waits) = mpsc::channel::<()>();
-        let thread = std::thread::Builder::new().stack_size(SMALL_STACK);
+        let thread = std::thread::Builder::new().stack_size(IDLE_STACK_BYTES);
         thread.spawn(move || waits.recv())?;
-        ends.push(end);
+        stop_senders.push(end);
     }
     Ok(())
 }
@@ -301,10 +301,10 @@ fn fill_memory(bytes: u64) -> io::Result<Vec<u8>> {
 }
 
 fn fill_disk(folder: &Path, bytes: u64) -> io::Result<()> {
-    let chunk = vec![1; CHUNK];
-    for number in 0..FILES {
+    let chunk = vec![1; CHUNK_BYTES];
+    for number in 0..FILLED_FILES {
         let mut file = std::fs::File::create(folder.join(format!("filled-{number}")))?;
-        for _ in 0..bytes / FILES / CHUNK as u64 {
+        for _ in 0..bytes / FILLED_FILES / CHUNK_BYTES as u64 {
             file.write_all(&chunk)?;
         }
     }

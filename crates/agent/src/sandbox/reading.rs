@@ -10,9 +10,9 @@ use super::read_only::ReadAccess;
 use super::{JobLimits, enter, filter, landlock_rules};
 
 /// Number of threads by which the total on the machine may grow before a reader can no longer start threads.
-const MORE_THREADS: u64 = 512;
+const MAX_ADDITIONAL_THREADS: u64 = 512;
 /// File that contains the number of all threads of the machine.
-const LOAD: &str = "/proc/loadavg";
+const LOAD_AVERAGE_FILE: &str = "/proc/loadavg";
 /// Capabilities that allow root to read the files of other users. A reader that has these capabilities keeps
 /// them, but Landlock still restricts the files that it can read.
 const READER_CAPABILITIES: CapabilitySet = CapabilitySet::DAC_OVERRIDE.union(CapabilitySet::DAC_READ_SEARCH);
@@ -29,7 +29,8 @@ impl ReadAccess {
         if std::fs::read_dir("/proc/self/task")?.count() != 1 {
             return Err(io::Error::other("a process with several threads cannot confine itself"));
         }
-        let limits = JobLimits { memory: self.memory, processes: count_threads() + MORE_THREADS, disk: 0 };
+        let limits =
+            JobLimits { memory: self.memory, processes: count_threads() + MAX_ADDITIONAL_THREADS, disk: 0 };
         limits.apply()?;
         enter::drop_capabilities(READER_CAPABILITIES)?;
         set_no_new_privs(true)?;
@@ -42,7 +43,7 @@ impl ReadAccess {
 /// Returns the number of all threads on the machine. A reader's limit is based on this number, because the
 /// kernel's limit counts all threads of the user, and no user can have more threads than the machine.
 fn count_threads() -> u64 {
-    let told = std::fs::read_to_string(LOAD).unwrap_or_default();
+    let told = std::fs::read_to_string(LOAD_AVERAGE_FILE).unwrap_or_default();
     let all = told.split_whitespace().nth(3).and_then(|load| load.split_once('/')?.1.parse().ok());
     all.unwrap_or(JobLimits::default().processes)
 }

@@ -3,7 +3,7 @@
 
 /// Prefix of shared memory segments in `smaps`. The segments are not counted from `smaps`, but from the table
 /// of segments in the job's namespace.
-const SEGMENT: &str = "/SYSV";
+const SEGMENT_NAME_PREFIX: &str = "/SYSV";
 /// Unit of the values, in bytes.
 const KIB: u64 = 1 << 10;
 
@@ -51,7 +51,7 @@ struct MemoryMapping<'a> {
 
 /// Adds up the mappings in a process's `smaps`. `nameless` is the device number of the kernel's internal file
 /// system for shared memory without a name.
-pub(super) fn sum_mappings(text: &str, nameless: Option<u64>) -> MappedMemory {
+pub(super) fn sum_mappings(text: &str, unnamed_memory_device: Option<u64>) -> MappedMemory {
     let mut all = MappedMemory::default();
     let mut now = MemoryMapping::default();
     for line in text.lines() {
@@ -60,12 +60,12 @@ pub(super) fn sum_mappings(text: &str, nameless: Option<u64>) -> MappedMemory {
             // comes later, in the device number: `00400000-00452000 r-xp 00000000 08:02 173521 /bin/sh`.
             Some((name, value)) if !name.contains(' ') => now.set_field(name, value),
             _ => {
-                all.add(&now, nameless);
+                all.add(&now, unnamed_memory_device);
                 now = MemoryMapping::from_line(line);
             }
         }
     }
-    all.add(&now, nameless);
+    all.add(&now, unnamed_memory_device);
     all
 }
 
@@ -90,9 +90,9 @@ impl<'a> MemoryMapping<'a> {
     }
 
     /// Returns the process's share, in KiB, of the mapping's memory outside files.
-    fn anonymous_kib(&self, nameless: Option<u64>) -> u64 {
-        let share = match (self.device, self.is_nameless(nameless)) {
-            (_, true) if self.name.starts_with(SEGMENT) => return 0,
+    fn anonymous_kib(&self, unnamed_memory_device: Option<u64>) -> u64 {
+        let share = match (self.device, self.is_nameless(unnamed_memory_device)) {
+            (_, true) if self.name.starts_with(SEGMENT_NAME_PREFIX) => return 0,
             (0, _) | (_, true) => self.share,
             // In a private mapping of a file, only the changed pages count. The process's share of them is
             // estimated by its share of the whole mapping.
@@ -101,15 +101,16 @@ impl<'a> MemoryMapping<'a> {
         share.saturating_add(self.swapped)
     }
 
-    fn is_nameless(&self, nameless: Option<u64>) -> bool {
-        nameless == Some(self.device)
+    fn is_nameless(&self, unnamed_memory_device: Option<u64>) -> bool {
+        unnamed_memory_device == Some(self.device)
     }
 }
 
 impl MappedMemory {
-    fn add(&mut self, mapping: &MemoryMapping<'_>, nameless: Option<u64>) {
-        self.bytes = self.bytes.saturating_add(mapping.anonymous_kib(nameless).saturating_mul(KIB));
-        self.shares |= mapping.is_nameless(nameless);
+    fn add(&mut self, mapping: &MemoryMapping<'_>, unnamed_memory_device: Option<u64>) {
+        self.bytes =
+            self.bytes.saturating_add(mapping.anonymous_kib(unnamed_memory_device).saturating_mul(KIB));
+        self.shares |= mapping.is_nameless(unnamed_memory_device);
     }
 }
 

@@ -28,23 +28,23 @@ pub const PERIOD: Duration = Duration::from_millis(20);
 /// The mark that the helper writes to its output after each check; the self-test reads it.
 pub(super) const CHECK_DONE_MARK: u8 = b'L';
 /// Minimum interval between two measurements of the folders on a disk.
-const DISK_PERIOD: Duration = Duration::from_secs(1);
+const DISK_MEASUREMENT_INTERVAL: Duration = Duration::from_secs(1);
 /// Minimum ratio of the pause after a measurement of the folders to the duration of the measurement.
-const DISK_PAUSE: u32 = 20;
+const DISK_MEASUREMENT_PAUSE_RATIO: u32 = 20;
 /// Kernel memory in bytes for a file in the file system in memory, without its content.
-const INODE: u64 = 1 << 10;
+const INODE_BYTES: u64 = 1 << 10;
 /// Maximum number of bytes in the send and receive buffers of one socket.
-const SOCKET: u64 = 1 << 20;
+const MAX_SOCKET_BUFFER_BYTES: u64 = 1 << 20;
 /// Number of sockets that every job may have, even with a low memory limit.
-const FEW_SOCKETS: u64 = 256;
+const MIN_ALLOWED_SOCKETS: u64 = 256;
 /// Maximum processor time of the exact memory count in one check; the next constant is the maximum wall-clock
 /// time. Without these limits, a job with very many mappings could delay the next check for a long time.
 const EXACT_COUNT_PROCESSOR_LIMIT: Duration = Duration::from_secs(1);
 const EXACT_COUNT_TIME_LIMIT: Duration = Duration::from_secs(5);
 /// Number of bytes that are read at once from a file of `/proc`.
-const CHUNK: usize = 64 << 10;
+const CHUNK_BYTES: usize = 64 << 10;
 /// Separator between the name of a limit and the measured value.
-const EXCEEDED: &str = " limit exceeded by all processes together: ";
+const EXCEEDED_SEPARATOR: &str = " limit exceeded by all processes together: ";
 /// Unit of the kernel's memory values, in bytes.
 const KIB: u64 = 1 << 10;
 
@@ -62,13 +62,19 @@ impl fmt::Display for ExceededLimit {
             SandboxLimit::Memory | SandboxLimit::Disk => format!("{} MiB", amount.div_ceil(1 << 20)),
             SandboxLimit::Processes | SandboxLimit::Sockets => amount.to_string(),
         };
-        write!(f, "{}{EXCEEDED}{} of {}", self.bound.as_str(), size(self.measured), size(self.limit))
+        write!(
+            f,
+            "{}{EXCEEDED_SEPARATOR}{} of {}",
+            self.bound.as_str(),
+            size(self.measured),
+            size(self.limit)
+        )
     }
 }
 
 /// Parses an error line of the helper. Returns the exceeded limit, and the measured value as text.
 pub(super) fn parse_exceeded(line: &str) -> Option<(SandboxLimit, &str)> {
-    let (bound, seen) = line.split_once(EXCEEDED)?;
+    let (bound, seen) = line.split_once(EXCEEDED_SEPARATOR)?;
     Some((SandboxLimit::from_name(bound)?, seen))
 }
 
@@ -81,7 +87,7 @@ struct JobUsage {
 
 /// Returns the number of sockets that a job may have.
 pub(super) fn most_sockets(memory: u64) -> u64 {
-    memory.div_euclid(SOCKET).max(FEW_SOCKETS)
+    memory.div_euclid(MAX_SOCKET_BUFFER_BYTES).max(MIN_ALLOWED_SOCKETS)
 }
 
 /// Watches the descendants of this process.
@@ -181,7 +187,7 @@ impl JobWatcher {
             min_kernel_memory: [0; 2],
             disk_before: folders.iter().map(|folder| usage::measure_folder(folder).bytes).sum(),
             folders,
-            next_disk: Instant::now() + DISK_PERIOD,
+            next_disk: Instant::now() + DISK_MEASUREMENT_INTERVAL,
         };
         watch.has_memory_summaries = watch
             .read_proc("self/smaps_rollup")
@@ -246,7 +252,7 @@ impl JobWatcher {
     fn file_memory(
         &self,
         processes: &BTreeMap<u32, ProcessStatus>,
-        pipe: u64,
+        pipe_bytes: u64,
         budget: &CountingBudget,
     ) -> u64 {
         let (mut pipes, mut others, mut unread) = (BTreeSet::new(), 0_u64, 0_u64);
@@ -265,7 +271,7 @@ impl JobWatcher {
             }
         }
         let pipes = unread.saturating_add(pipes.len() as u64).saturating_sub(FEW_PIPES);
-        pipes.saturating_mul(pipe).saturating_add(others.saturating_mul(open_files::OPEN_FILE_BYTES))
+        pipes.saturating_mul(pipe_bytes).saturating_add(others.saturating_mul(open_files::OPEN_FILE_BYTES))
     }
 
     /// Computes the exact memory from the kernel's sums for each process. Reads single mappings only if these
@@ -275,12 +281,12 @@ impl JobWatcher {
         &self,
         processes: &BTreeMap<u32, ProcessStatus>,
         counted_bytes: u64,
-        hidden: u64,
+        unaccounted_bytes: u64,
         budget: &CountingBudget,
     ) -> u64 {
         let limit = self.limits.memory;
         if !self.has_memory_summaries {
-            return self.mapping_memory(processes, counted_bytes, hidden, budget).0;
+            return self.mapping_memory(processes, counted_bytes, unaccounted_bytes, budget).0;
         }
         let mut all = MappedMemoryTotals::default();
         for (pid, process) in processes {
@@ -300,14 +306,14 @@ impl JobWatcher {
         }
         let most = all.anonymous.saturating_add(all.shared).saturating_add(counted_bytes);
         let least = all.anonymous.saturating_add(all.shared.max(counted_bytes));
-        if hidden <= limit && (most <= limit || least > limit) {
+        if unaccounted_bytes <= limit && (most <= limit || least > limit) {
             return if most <= limit { most } else { least };
         }
-        match self.mapping_memory(processes, counted_bytes, hidden, budget) {
+        match self.mapping_memory(processes, counted_bytes, unaccounted_bytes, budget) {
             (exact, true) => exact,
             // The count exceeded its time budget, so a lower bound is returned. A job that may be within the
             // limit is therefore not killed, but a job can never use more than twice the limit.
-            (_, false) if hidden > limit => least.max(hidden),
+            (_, false) if unaccounted_bytes > limit => least.max(unaccounted_bytes),
             (_, false) => least,
         }
     }
@@ -317,7 +323,7 @@ impl JobWatcher {
         &self,
         processes: &BTreeMap<u32, ProcessStatus>,
         counted_bytes: u64,
-        hidden: u64,
+        unaccounted_bytes: u64,
         budget: &CountingBudget,
     ) -> (u64, bool) {
         let (mut all, mut shares) = (counted_bytes, false);
@@ -339,7 +345,8 @@ impl JobWatcher {
         // A process can fill shared memory and then unmap all its pages except one. Only the shared memory of
         // the whole machine shows such memory. Growth of the machine's shared memory therefore counts as the
         // job's, if the job shares memory and the growth exceeds the memory limit.
-        let all = if shares && hidden > self.limits.memory { all.max(hidden) } else { all };
+        let all =
+            if shares && unaccounted_bytes > self.limits.memory { all.max(unaccounted_bytes) } else { all };
         (all, !budget.is_spent())
     }
 
@@ -423,7 +430,7 @@ impl JobWatcher {
         }
         let Ok(held) = rustix::fs::statvfs("/") else { return 0 };
         let blocks = held.f_blocks.saturating_sub(held.f_bfree).saturating_mul(held.f_frsize);
-        blocks.saturating_add(held.f_files.saturating_sub(held.f_ffree).saturating_mul(INODE))
+        blocks.saturating_add(held.f_files.saturating_sub(held.f_ffree).saturating_mul(INODE_BYTES))
     }
 
     /// Returns the bytes of the shared memory segments in the job's own namespace.
@@ -456,7 +463,8 @@ impl JobWatcher {
             return None;
         }
         let passed = self.check_disk();
-        self.next_disk = Instant::now() + DISK_PERIOD.max(began.elapsed() * DISK_PAUSE);
+        self.next_disk =
+            Instant::now() + DISK_MEASUREMENT_INTERVAL.max(began.elapsed() * DISK_MEASUREMENT_PAUSE_RATIO);
         passed
     }
 
@@ -481,7 +489,7 @@ impl JobWatcher {
     fn read_within(&self, path: &str, budget: Option<&CountingBudget>) -> Option<String> {
         let file = openat(&self.proc, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()?;
         let (mut file, mut text) = (std::fs::File::from(file), Vec::new());
-        while (&mut file).take(CHUNK as u64).read_to_end(&mut text).ok()? > 0 {
+        while (&mut file).take(CHUNK_BYTES as u64).read_to_end(&mut text).ok()? > 0 {
             if budget.is_some_and(CountingBudget::is_spent) {
                 return None;
             }

@@ -21,7 +21,7 @@ use super::{MAX_FINDINGS, MAX_TITLE_CHARS, REPORT, ReportedFinding, finding_form
 use crate::native::ReportSchema;
 
 /// Maximum distance, in lines, between the reported position of an excerpt and its actual position.
-const DRIFT: u32 = 3;
+const MAX_LINE_DISTANCE: u32 = 3;
 /// Maximum number of entries of each list in a report.
 const MAX_ENTRIES: usize = 100;
 /// Maximum number of errors that one message to the auditor lists.
@@ -32,7 +32,7 @@ const CATEGORIES: [DefectCategory; 10] = {
     [A, B, C, D, E, F, G, H, I, J]
 };
 /// Phrases that are rejected as evidence, because they do not state an attempt to find a defect.
-const EMPTY_WORDS: [&str; 6] = [
+const REJECTED_EVIDENCE_PHRASES: [&str; 6] = [
     "verified clean",
     "no issues found",
     "pattern appears correct",
@@ -108,12 +108,15 @@ impl AuditReport {
     /// # Errors
     /// The errors of the report, as messages to the auditor. One error is enough to make the whole report
     /// invalid. A single error makes the whole report invalid.
-    pub fn check(&self, tree: impl Fn(&RepoPath) -> Option<String>) -> Result<Vec<RawFinding>, Vec<String>> {
+    pub fn check(
+        &self,
+        read_file: impl Fn(&RepoPath) -> Option<String>,
+    ) -> Result<Vec<RawFinding>, Vec<String>> {
         let mut files: BTreeMap<RepoPath, Option<String>> = BTreeMap::new();
         let mut text = |name: &str| {
             let path = RepoPath::from_bytes(name.as_bytes());
             let inside = path.stays_within_folder();
-            files.entry(path).or_insert_with_key(|path| if inside { tree(path) } else { None }).clone()
+            files.entry(path).or_insert_with_key(|path| if inside { read_file(path) } else { None }).clone()
         };
         let (mut found, mut wrong, mut done) = (Vec::new(), Vec::new(), BTreeSet::new());
         if self.findings.len() > MAX_FINDINGS {
@@ -147,8 +150,8 @@ impl AuditReport {
     }
 
     /// Returns all errors of the report as one message to the auditor, or `None` if there is no error.
-    pub fn complaint(&self, tree: impl Fn(&RepoPath) -> Option<String>) -> Option<String> {
-        let mut wrong = self.check(tree).err()?;
+    pub fn complaint(&self, read_file: impl Fn(&RepoPath) -> Option<String>) -> Option<String> {
+        let mut wrong = self.check(read_file).err()?;
         let more = wrong.len().saturating_sub(MAX_LISTED_ERRORS);
         wrong.truncate(MAX_LISTED_ERRORS);
         wrong.extend((more > 0).then(|| format!("and {more} more")));
@@ -163,7 +166,7 @@ impl AuditDefect {
         let text =
             text.ok_or_else(|| format!("there is no file `{}`", line::clean_line(path, MAX_TITLE_CHARS)))?;
         let (first, last) = locate_snippet(&mask_secrets(text), &blank_hidden_escapes(excerpt), *start_line)
-            .filter(|(first, _)| first.abs_diff(*start_line) <= DRIFT)
+            .filter(|(first, _)| first.abs_diff(*start_line) <= MAX_LINE_DISTANCE)
             .ok_or_else(|| format!("the excerpt is not at line {start_line} of the file, nor near it"))?;
         for (name, value) in [("fix", &self.fix), ("validation", &self.validation)] {
             if value.trim().is_empty() {
@@ -188,7 +191,7 @@ impl AuditDefect {
 
 impl CategoryAbsence {
     /// Returns an error if evidence is missing or does not match the files.
-    fn check_evidence(&self, text: &mut impl FnMut(&str) -> Option<String>) -> Result<(), String> {
+    fn check_evidence(&self, read_file: &mut impl FnMut(&str) -> Option<String>) -> Result<(), String> {
         for (name, count) in [
             ("files_opened", self.files_opened.len()),
             ("lines_quoted", self.lines_quoted.len()),
@@ -201,12 +204,12 @@ impl CategoryAbsence {
                 return Err(format!("`{name}` has more than {MAX_ENTRIES} entries"));
             }
         }
-        if let Some(file) = self.files_opened.iter().find(|file| text(file).is_none()) {
+        if let Some(file) = self.files_opened.iter().find(|file| read_file(file).is_none()) {
             return Err(format!("there is no file `{}`", line::clean_line(file, MAX_TITLE_CHARS)));
         }
         for LineQuote { file, line: at, text: said } in &self.lines_quoted {
             let name = line::clean_line(file, MAX_TITLE_CHARS);
-            let Some(lines) = text(file) else { return Err(format!("there is no file `{name}`")) };
+            let Some(lines) = read_file(file) else { return Err(format!("there is no file `{name}`")) };
             // The quote is compared with the masked text, because secrets are masked in the text that the
             // model sees.
             if !has_text_near(&mask_secrets(&lines), *at, said) {
@@ -216,7 +219,7 @@ impl CategoryAbsence {
         let empty = |probe: &&String| {
             let probe = probe.to_lowercase();
             let words = probe.trim_matches(|letter: char| !letter.is_alphanumeric());
-            words.is_empty() || EMPTY_WORDS.contains(&words)
+            words.is_empty() || REJECTED_EVIDENCE_PHRASES.contains(&words)
         };
         match self.probes.iter().find(empty) {
             Some(probe) => {
@@ -235,8 +238,8 @@ impl CategoryAbsence {
 fn has_text_near(text: &str, line_number: u32, quote: &str) -> bool {
     let quote = fold_whitespace(blank_hidden_escapes(quote).lines());
     let place = |line: u32| usize::try_from(line).unwrap_or(usize::MAX);
-    let from = place(line_number.saturating_sub(DRIFT)).saturating_sub(1);
-    let near = text.lines().take(place(line_number.saturating_add(DRIFT))).skip(from);
+    let from = place(line_number.saturating_sub(MAX_LINE_DISTANCE)).saturating_sub(1);
+    let near = text.lines().take(place(line_number.saturating_add(MAX_LINE_DISTANCE))).skip(from);
     line_number > 0
         && !quote.is_empty()
         && near.map(|line| fold_whitespace([line].into_iter())).any(|line| line.contains(&quote))

@@ -89,7 +89,7 @@ pub fn category_rule(category: DefectCategory) -> &'static str {
 /// exists.
 pub fn check_findings(
     items: UncheckedFindings,
-    tree: impl Fn(&RepoPath) -> Option<String>,
+    read_file: impl Fn(&RepoPath) -> Option<String>,
 ) -> CheckedFindings {
     let UncheckedFindings { mut findings, malformed, excess_count, verdicts: _, walkthrough: _ } = items;
     // The findings are sorted by severity, so the least severe findings are dropped if there are too many.
@@ -101,7 +101,7 @@ pub fn check_findings(
     let (mut seen, mut unfit) = (BTreeSet::new(), Vec::new());
     for item in findings {
         let path = RepoPath::from_bytes(item.path.as_bytes());
-        let text = files.entry(path.clone()).or_insert_with(|| tree(&path));
+        let text = files.entry(path.clone()).or_insert_with(|| read_file(&path));
         let title = line::clean_line(&item.title, MAX_TITLE_CHARS);
         match verify_finding(item, path, text.as_deref()) {
             Err(why) => {
@@ -123,12 +123,12 @@ pub fn check_findings(
 /// lines again and correct these findings. Returns `None` if all findings match.
 pub fn mismatch_message(
     items: &UncheckedFindings,
-    tree: impl Fn(&RepoPath) -> Option<String>,
+    read_file: impl Fn(&RepoPath) -> Option<String>,
 ) -> Option<String> {
     let mut lines = Vec::new();
     for item in &items.findings {
         let path = RepoPath::from_bytes(item.path.as_bytes());
-        let text = tree(&path);
+        let text = read_file(&path);
         let complaint =
             verify_finding(item.clone(), path, text.as_deref()).err().and_then(DropReason::complaint);
         if let Some(complaint) = complaint.filter(|_| lines.len() < MAX_LISTED_MISMATCHES) {

@@ -14,7 +14,7 @@ use crate::native::ReportSchema;
 /// text.
 pub const MAX_DESCRIPTION_CHARS: usize = 20_000;
 /// Maximum number of characters that a message shows of a missing section or of a parser error.
-const MAX_TOLD_CHARS: usize = 120;
+const MAX_QUOTED_CHARS: usize = 120;
 /// Headings of the sections that the model rewrites. Sections with any other heading are treated as written
 /// by people.
 const GENERATED_HEADINGS: [&str; 4] = ["summary", "production code changes", "test changes", "verification"];
@@ -50,7 +50,7 @@ impl DescriptionReport {
         // A part matches only as whole lines, because the same words may also occur within other text.
         let has = |part: &str| format!("\n{body}\n").contains(&format!("\n{part}\n"));
         for part in kept_parts.iter().filter(|part| !has(part)) {
-            let part = line::clean_line(part, MAX_TOLD_CHARS);
+            let part = line::clean_line(part, MAX_QUOTED_CHARS);
             wrong.push(format!("this text must stay unchanged, but `body` changes or omits it: {part}"));
         }
         let own = kept_parts.iter().fold(body.clone(), |body, part| body.replace(part.as_str(), ""));
@@ -195,7 +195,7 @@ impl ReportSchema for DescriptionReport {
         let described = Self::deserialize(input).map_err(|error| {
             format!(
                 "the input of `report` is wrong: {}",
-                line::clean_line(&error.to_string(), MAX_TOLD_CHARS)
+                line::clean_line(&error.to_string(), MAX_QUOTED_CHARS)
             )
         })?;
         Ok((described, false))

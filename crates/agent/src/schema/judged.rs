@@ -48,7 +48,7 @@ impl JudgementReport {
     ///
     /// # Errors
     /// A description of the errors, for the model.
-    pub fn check(&self, text: impl Fn(ReleaseSide, &str) -> Option<String>) -> Result<(), String> {
+    pub fn check(&self, read_file: impl Fn(ReleaseSide, &str) -> Option<String>) -> Result<(), String> {
         for one in &self.functions {
             let FunctionJudgement {
                 function: MirroredFunction { file, symbol },
@@ -61,7 +61,7 @@ impl JudgementReport {
             if one.reason.is_empty() {
                 return Err(format!("{name}: the answer gives no reason"));
             }
-            let text = text(*release, file);
+            let text = read_file(*release, file);
             find_quoted_lines(text.as_deref(), *start_line, *end_line, &one.excerpt).map_err(|reason| {
                 let at = format!("lines {start_line} to {end_line} {} the change", release.as_str());
                 format!("{name}: the excerpt differs from {at} ({})", reason.as_str())

@@ -8,8 +8,8 @@ use truing_core::recheck::MAX_SNIPPET_LINES;
 use truing_reader::mask::MASK;
 
 /// Maximum number of bytes of a replacement; the next constant is the maximum number of lines.
-const MAX_BYTES: usize = 4 << 10;
-const MAX_LINES: usize = 50;
+const MAX_REPLACEMENT_BYTES: usize = 4 << 10;
+const MAX_REPLACEMENT_LINES: usize = 50;
 /// Maximum number of bytes that are shown of a replacement that is only text. The next constant is the ///
 /// maximum number of lines.
 const MAX_SHOWN_BYTES: usize = 2 << 10;
@@ -19,7 +19,11 @@ const MAX_SHOWN_LINES: usize = 20;
 /// `is_whole` must be true if the excerpt contains all lines of the finding. Otherwise the replacement is
 /// added as text, because it could replace lines that the model has not read. An empty replacement is
 /// ignored, because models leave unused fields empty.
-pub(super) fn with_proposal(raw: RawFinding, replacement_text: &str, is_whole: bool) -> RawFinding {
+pub(super) fn with_proposal(
+    raw: RawFinding,
+    replacement_text: &str,
+    is_excerpt_complete: bool,
+) -> RawFinding {
     let text = replacement_text.replace("\r\n", "\n");
     let text = text.trim_end_matches('\n');
     if text.trim().is_empty() {
@@ -29,10 +33,10 @@ pub(super) fn with_proposal(raw: RawFinding, replacement_text: &str, is_whole: b
     // A replacement that contains a mask is not applied, because it would replace the secret in the file with
     // the mask.
     let is_plain = !text.contains(is_unseen) && !text.contains(MASK);
-    let is_bounded = text.len() <= MAX_BYTES
-        && text.lines().count() <= MAX_LINES
+    let is_bounded = text.len() <= MAX_REPLACEMENT_BYTES
+        && text.lines().count() <= MAX_REPLACEMENT_LINES
         && usize::try_from(lines).is_ok_and(|lines| lines <= MAX_SNIPPET_LINES);
-    if is_whole && is_plain && is_bounded {
+    if is_excerpt_complete && is_plain && is_bounded {
         let suggestion = Some(SuggestedFix { replacement: text.to_owned() });
         return RawFinding { suggestion, ..raw };
     }

@@ -9,7 +9,7 @@ use truing_core::finding::Finding;
 pub use truing_core::recheck::RecheckStatus;
 use truing_core::recheck::RecheckVerdict;
 
-use super::{MAX_CODE_BYTES, MAX_ITEMS};
+use super::{MAX_CODE_BYTES, MAX_REPORTED_ITEMS};
 
 /// Maximum number of findings without a verdict that one message to the model lists.
 const MAX_LISTED_FINDINGS: usize = 50;
@@ -66,7 +66,7 @@ pub(super) fn read_verdicts(value: Option<&Value>) -> Vec<ReportedVerdict> {
         .filter_map(|one| ReportedVerdict::deserialize(one).ok())
         .filter(|entry| entry.excerpt.len() <= MAX_CODE_BYTES)
         .filter(|entry| entry.path.as_ref().is_none_or(|path| path.len() <= MAX_CODE_BYTES))
-        .take(MAX_ITEMS)
+        .take(MAX_REPORTED_ITEMS)
         .collect()
 }
 

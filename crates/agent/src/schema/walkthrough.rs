@@ -12,8 +12,8 @@ use truing_core::outcome::WalkthroughLine;
 use truing_model::messages::ToolDefinition;
 
 use super::{
-    MAX_ITEMS, ReportedWalkthroughLine, UncheckedFindings, findings_tool, object_in, parse_report_text,
-    read_findings,
+    MAX_REPORTED_ITEMS, ReportedWalkthroughLine, UncheckedFindings, findings_tool, object_in,
+    parse_report_text, read_findings,
 };
 use crate::native::ReportSchema;
 
@@ -22,7 +22,7 @@ pub const MAX_LINES: usize = 8;
 /// Maximum number of characters of a line.
 const MAX_LINE_CHARS: usize = 200;
 /// Words that express a verdict.
-const VERDICTS: &[&str] = &[
+const VERDICT_WORDS: &[&str] = &[
     "lgtm",
     "approve",
     "approved",
@@ -116,8 +116,10 @@ impl ReportSchema for WalkthroughReport {
 /// Adds the valid walkthrough lines of the input to a report.
 fn with_walkthrough(items: UncheckedFindings, input: &Value) -> UncheckedFindings {
     let lines = input.get("walkthrough").and_then(Value::as_array).into_iter().flatten();
-    let walkthrough =
-        lines.filter_map(|line| ReportedWalkthroughLine::deserialize(line).ok()).take(MAX_ITEMS).collect();
+    let walkthrough = lines
+        .filter_map(|line| ReportedWalkthroughLine::deserialize(line).ok())
+        .take(MAX_REPORTED_ITEMS)
+        .collect();
     UncheckedFindings { walkthrough, ..items }
 }
 
@@ -145,7 +147,7 @@ fn is_verdict(text: &str) -> bool {
         .filter(|word| !word.is_empty())
         .collect();
     let joined = format!(" {} ", words.join(" "));
-    words.iter().any(|word| VERDICTS.contains(word))
+    words.iter().any(|word| VERDICT_WORDS.contains(word))
         || VERDICT_PHRASES.iter().any(|phrase| joined.contains(&format!(" {phrase} ")))
         || text.contains(VERDICT_SIGNS)
 }

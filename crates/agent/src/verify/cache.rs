@@ -21,7 +21,7 @@ use crate::proxy::HostAccess;
 
 /// Prefix of the names of temporary folders. The process that creates such a folder also removes it at the
 /// end.
-const HELD_PREFIX: &str = "held-";
+const LOCKED_FOLDER_PREFIX: &str = "held-";
 /// Maximum number of attempts to create a folder. An attempt fails if another process removes the folder ///
 /// before it is locked. The other process assumes that an unlocked folder is a leftover.
 const MAX_TRIES: u32 = 100;
@@ -31,7 +31,7 @@ const METADATA_FILE: &str = "about.json";
 /// Folders of an entry: the files that the setup added to the tree, and the home folder.
 const ENTRY_FOLDERS: [&str; 2] = ["tree", "home"];
 /// Maximum accepted difference between two clocks that should show the same time.
-const SKEW: Duration = Duration::from_secs(60);
+const MAX_CLOCK_SKEW: Duration = Duration::from_secs(60);
 
 /// The name under which a setup's results are stored, and the other names whose results the setup may use.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -157,7 +157,7 @@ impl SetupCache {
         for _ in 0..MAX_TRIES {
             let alone = Permissions::from_mode(0o700);
             let folder = tempfile::Builder::new()
-                .prefix(HELD_PREFIX)
+                .prefix(LOCKED_FOLDER_PREFIX)
                 .permissions(alone)
                 .tempdir_in(&self.folder)
                 .map_err(named)?;
@@ -203,11 +203,11 @@ impl SetupCache {
         key: &str,
         locked_folder: LockedFolder,
         commands: Vec<CommandRun>,
-        reached: Vec<HostAccess>,
+        contacted_hosts: Vec<HostAccess>,
         now: SystemTime,
     ) -> io::Result<SetupCacheEntry> {
         let usage::DiskUsage { bytes, files } = usage_of(locked_folder.path());
-        let metadata = SetupMetadata { commands, reached, bytes, files, created: now };
+        let metadata = SetupMetadata { commands, reached: contacted_hosts, bytes, files, created: now };
         std::fs::write(locked_folder.path().join(METADATA_FILE), serde_json::to_vec(&metadata)?)?;
         let folder = self.folder.join(entry_name(&scope.own_scope, key));
         // An invalid entry with the same key is removed first.
@@ -260,12 +260,16 @@ impl SetupCache {
     /// Returns true if the entry is too old, or if its creation time is in the future because the clock was
     /// changed.
     fn is_old(&self, metadata: &SetupMetadata, now: SystemTime) -> bool {
-        (now + SKEW).duration_since(metadata.created).map_or(true, |age| age > self.retention.age + SKEW)
+        (now + MAX_CLOCK_SKEW)
+            .duration_since(metadata.created)
+            .map_or(true, |age| age > self.retention.age + MAX_CLOCK_SKEW)
     }
 }
 
 fn is_held(folder: &Path) -> bool {
-    folder.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(HELD_PREFIX.as_bytes()))
+    folder
+        .file_name()
+        .is_some_and(|name| name.as_encoded_bytes().starts_with(LOCKED_FOLDER_PREFIX.as_bytes()))
 }
 
 /// Returns the name of an entry's folder.

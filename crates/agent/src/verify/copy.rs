@@ -12,7 +12,7 @@ use rustix::fs::SeekFrom;
 use super::usage::BLOCK;
 
 /// Mode bits that are copied. The mask excludes set-user-id and set-group-id.
-const MODE: u32 = 0o777;
+const COPIED_MODE_BITS: u32 = 0o777;
 /// Mode bits that the owner of a folder needs to work in it.
 const OWNER_ACCESS_MODE: u32 = 0o700;
 /// Maximum number of bytes of a path that an error message shows.
@@ -74,7 +74,7 @@ impl FolderCopy {
             // The folder's mode is set last, because it may forbid the creation of files.
             std::fs::set_permissions(
                 target,
-                Permissions::from_mode(metadata.mode() & MODE | OWNER_ACCESS_MODE),
+                Permissions::from_mode(metadata.mode() & COPIED_MODE_BITS | OWNER_ACCESS_MODE),
             )?;
             return File::open(target)?.set_times(file_times(metadata)?);
         }
@@ -114,7 +114,7 @@ fn copy_file(source: &Path, target: &Path, metadata: &Metadata) -> io::Result<()
             io::copy(&mut &from, &mut &to)?;
         }
     }
-    to.set_permissions(Permissions::from_mode(metadata.mode() & MODE))?;
+    to.set_permissions(Permissions::from_mode(metadata.mode() & COPIED_MODE_BITS))?;
     to.set_times(file_times(metadata)?)
 }
 
@@ -169,7 +169,10 @@ pub(crate) fn make_accessible(folder: &Path) -> io::Result<()> {
     while let Some(folder) = folders.pop() {
         let mode = folder.symlink_metadata()?.mode();
         if mode & OWNER_ACCESS_MODE != OWNER_ACCESS_MODE {
-            std::fs::set_permissions(&folder, Permissions::from_mode(mode & MODE | OWNER_ACCESS_MODE))?;
+            std::fs::set_permissions(
+                &folder,
+                Permissions::from_mode(mode & COPIED_MODE_BITS | OWNER_ACCESS_MODE),
+            )?;
         }
         for entry in std::fs::read_dir(&folder).map_err(|error| error_at_path(&folder, error))? {
             let entry = entry?;

@@ -13,7 +13,7 @@ use crate::sandbox::SYSTEM_PATH;
 
 /// Version of the cache entries' format and of the sandbox for setups. Increase it when either of them
 /// changes.
-const FORMAT: u32 = 1;
+const CACHE_FORMAT_VERSION: u32 = 1;
 /// Names of files that decide which packages are installed. Such files are part of the key in every folder of
 /// the tree.
 const LOCK_FILE_NAMES: &[&str] = &[
@@ -46,7 +46,7 @@ const LOCK_FILE_NAMES: &[&str] = &[
 /// Words that identify Python requirement lists, in the names of the files or of their folders.
 const REQUIREMENT_LIST_NAMES: [&str; 2] = ["requirements", "constraints"];
 /// Extensions of Python requirement lists.
-const LIST_ENDS: [&str; 2] = ["txt", "in"];
+const REQUIREMENT_LIST_EXTENSIONS: [&str; 2] = ["txt", "in"];
 
 /// Returns the key of a setup, in hexadecimal.
 ///
@@ -56,7 +56,7 @@ pub(super) fn setup_key(tree: &Path, plan: &VerifyPlan) -> io::Result<String> {
     // Links are resolved, because the path of a temporary folder may contain one.
     let tree = &tree.canonicalize()?;
     let mut key = KeyHasher(Sha256::new());
-    key.add(&FORMAT.to_le_bytes());
+    key.add(&CACHE_FORMAT_VERSION.to_le_bytes());
     for argv in &plan.setup {
         key.add_list(argv);
         key.add_program(argv.first().map_or("", String::as_str), plan)?;
@@ -84,9 +84,9 @@ impl KeyHasher {
         self.0.update(part);
     }
 
-    fn add_list(&mut self, words: &[impl AsRef<str>]) {
-        self.add(&(words.len() as u64).to_le_bytes());
-        for word in words {
+    fn add_list(&mut self, parts: &[impl AsRef<str>]) {
+        self.add(&(parts.len() as u64).to_le_bytes());
+        for word in parts {
             self.add(word.as_ref().as_bytes());
         }
     }
@@ -170,7 +170,10 @@ pub fn decides_set_up(path: &Path) -> bool {
         let name = path.and_then(name).unwrap_or_default();
         REQUIREMENT_LIST_NAMES.iter().any(|list| name.contains(list))
     };
-    let ends = path.extension().and_then(|end| end.to_str()).is_some_and(|end| LIST_ENDS.contains(&end));
+    let ends = path
+        .extension()
+        .and_then(|end| end.to_str())
+        .is_some_and(|end| REQUIREMENT_LIST_EXTENSIONS.contains(&end));
     name(path).is_some_and(|name| LOCK_FILE_NAMES.contains(&name.as_str()))
         || ends && (is_list(Some(path)) || is_list(path.parent()))
 }

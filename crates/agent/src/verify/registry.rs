@@ -30,7 +30,7 @@ fn index_variables(registry: PackageRegistry) -> &'static [&'static str] {
 
 /// Environment variables with paths of CA certificates. A variable is passed on only if its path belongs to
 /// the system's certificates, because no other certificates exist inside the sandbox.
-const CERTIFICATES: &[&str] = &[
+const CERTIFICATE_VARIABLES: &[&str] = &[
     "SSL_CERT_FILE",
     "SSL_CERT_DIR",
     "PIP_CERT",
@@ -65,11 +65,11 @@ pub struct RegistryIndex {
 
 /// Path of Cargo's configuration file. The file is needed, because no environment variable can replace
 /// crates.io with another index.
-const CARGO: &str = ".cargo/config.toml";
+const CARGO_CONFIG_PATH: &str = ".cargo/config.toml";
 /// Prefix of the URL of a sparse Cargo index.
-const SPARSE: &str = "sparse+";
+const SPARSE_PREFIX: &str = "sparse+";
 /// Name, in Cargo's configuration, of the source that replaces crates.io.
-const OWN_SOURCE: &str = "own";
+const REPLACEMENT_SOURCE: &str = "own";
 
 /// A source of crates in Cargo's configuration.
 #[derive(Serialize)]
@@ -148,7 +148,7 @@ impl RegistryAccess {
             SYSTEM_CERTIFICATE_PATHS.iter().any(|shown| path.starts_with(shown)) && !path.contains("..")
         };
         let certificates =
-            CERTIFICATES.iter().filter_map(|name| Some((*name, variable(name).filter(is_shown)?)));
+            CERTIFICATE_VARIABLES.iter().filter_map(|name| Some((*name, variable(name).filter(is_shown)?)));
         all.environment.extend(certificates.map(|(name, path)| (name.to_owned(), path.to_owned())));
         Ok(all)
     }
@@ -169,10 +169,11 @@ impl RegistryAccess {
                 self.environment.push(("npm_config_registry".to_owned(), address.clone()));
             }
             PackageRegistry::Crates => {
-                let sparse = format!("{SPARSE}{}", address.strip_prefix(SPARSE).unwrap_or(address));
+                let sparse =
+                    format!("{SPARSE_PREFIX}{}", address.strip_prefix(SPARSE_PREFIX).unwrap_or(address));
                 let sources = [
-                    ("crates-io", CargoSource::ReplaceWith(OWN_SOURCE)),
-                    (OWN_SOURCE, CargoSource::Registry(sparse)),
+                    ("crates-io", CargoSource::ReplaceWith(REPLACEMENT_SOURCE)),
+                    (REPLACEMENT_SOURCE, CargoSource::Registry(sparse)),
                 ];
                 let config = BTreeMap::from([("source", BTreeMap::from(sources))]);
                 let no = |error: toml::ser::Error| RegistryError::NoAddress {
@@ -180,7 +181,7 @@ impl RegistryAccess {
                     reason: error.to_string(),
                 };
                 let text = toml::to_string(&config).map_err(no)?;
-                self.files.push((CARGO, text));
+                self.files.push((CARGO_CONFIG_PATH, text));
             }
         }
         Ok(self)
@@ -193,7 +194,7 @@ fn parse_index(variable: &str, index: &str) -> Result<AllowedHost, RegistryError
     let no = |reason: String| RegistryError::NoAddress { variable: variable.to_owned(), reason };
     let named = index.split_once('=').filter(|(name, _)| !name.contains([':', '/']));
     let index = named.map_or(index, |(_, index)| index);
-    let index = index.strip_prefix(SPARSE).unwrap_or(index);
+    let index = index.strip_prefix(SPARSE_PREFIX).unwrap_or(index);
     let url = Url::parse(index).map_err(|error| no(error.to_string()))?;
     if !url.username().is_empty() || url.password().is_some() {
         return Err(RegistryError::Password(variable.to_owned()));
@@ -297,7 +298,7 @@ mod tests {
         let config: toml::Table = text.parse().unwrap();
         assert_eq!(*path, ".cargo/config.toml");
         assert_eq!(config["source"]["crates-io"][concat!("replace", "-with")].as_str(), Some("own"));
-        let sparse = format!("{SPARSE}https://three.example.org/index/");
+        let sparse = format!("{SPARSE_PREFIX}https://three.example.org/index/");
         assert_eq!(config["source"]["own"]["registry"].as_str(), Some(sparse.as_str()));
         let secret = RegistryIndex {
             registry: PackageRegistry::Crates,

@@ -12,9 +12,9 @@ use rustix::fs::{Mode, OFlags};
 /// Maximum number of files, regardless of their size.
 pub(crate) const MAX_FILES: u64 = 2_000_000;
 /// Minimum interval between two measurements.
-const PERIOD: Duration = Duration::from_secs(1);
+const MEASUREMENT_INTERVAL: Duration = Duration::from_secs(1);
 /// Minimum ratio of the pause after a measurement to the duration of the measurement.
-const PAUSE: u32 = 20;
+const MEASUREMENT_PAUSE_RATIO: u32 = 20;
 /// Bytes that must stay free on a disk.
 const MIN_FREE_BYTES: u64 = 512 << 20;
 /// Size in bytes of the blocks in which the kernel reports a file's disk usage. The size is equal for all
@@ -121,7 +121,7 @@ pub(crate) async fn wait_for_excess(folders: &[PathBuf], limit: DiskUsage) -> Ex
         if let Some(over) = find_exceeded_limit(folders, limit).await {
             return over;
         }
-        tokio::time::sleep(PERIOD.max(began.elapsed() * PAUSE)).await;
+        tokio::time::sleep(MEASUREMENT_INTERVAL.max(began.elapsed() * MEASUREMENT_PAUSE_RATIO)).await;
     }
 }
 

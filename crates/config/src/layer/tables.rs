@@ -21,10 +21,10 @@ impl LayerBuilder<'_> {
     pub(super) fn read_secrets(
         &mut self,
         path: &[&str],
-        places: &[Spanned<DeValue<'_>>],
+        locations: &[Spanned<DeValue<'_>>],
     ) -> Result<Option<ConfigValue>, ConfigValueError> {
         let mut all = Vec::new();
-        for place in places {
+        for place in locations {
             match place.get_ref() {
                 DeValue::Table(table) => match self.read_secret(path, table)? {
                     Some(ConfigValue::Secret(secret)) => all.push(secret),
@@ -75,7 +75,7 @@ impl LayerBuilder<'_> {
         &mut self,
         path: &[&str],
         tables: &[Spanned<DeValue<'_>>],
-        form: &str,
+        requirement: &str,
         read: EntryReader<T>,
     ) -> Result<Option<Vec<T>>, ConfigValueError> {
         let owner = match self.owner {
@@ -86,7 +86,7 @@ impl LayerBuilder<'_> {
         for entry in tables {
             let start = entry.span().start;
             let DeValue::Table(table) = entry.get_ref() else {
-                return Err(ConfigValueError::UnmetRequirement(format!("must {form}")));
+                return Err(ConfigValueError::UnmetRequirement(format!("must {requirement}")));
             };
             let place = self.origin(start).to_string();
             match read(table, &place, owner) {

@@ -87,8 +87,8 @@ pub(super) fn redacted_url(text: &SecretText) -> String {
 /// Removes passwords from `rest`, the part of a store's URL after `://`. This function does not use the URL
 /// parser, because a store's URL may contain several hosts.
 fn without_passwords(rest: &str) -> String {
-    let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
-    let (login, place) = rest.rsplit_once('@').unwrap_or(("", rest));
+    let (url_without_scheme, query) = rest.split_once('?').unwrap_or((rest, ""));
+    let (login, place) = url_without_scheme.rsplit_once('@').unwrap_or(("", url_without_scheme));
     let user = login.split(':').next().filter(|user| !user.is_empty());
     let query: Vec<&str> =
         query.split('&').filter(|pair| !pair.is_empty() && !pair.contains("pass")).collect();

@@ -7,12 +7,12 @@ use toml::de::DeValue;
 use super::{ConfigValue, ConfigValueError, ValueKind, requirement_error};
 
 /// Maximum length of a model's name in characters.
-const MAX_NAME: usize = 200;
+const MAX_MODEL_NAME_CHARS: usize = 200;
 
 /// Returns true for a text of visible ASCII characters, because all providers' model ids consist of such
 /// characters.
 pub(super) fn is_model(text: &str) -> bool {
-    !text.is_empty() && text.len() <= MAX_NAME && text.bytes().all(|byte| byte.is_ascii_graphic())
+    !text.is_empty() && text.len() <= MAX_MODEL_NAME_CHARS && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 /// Reads a table from names to ids in a file.

@@ -7,7 +7,7 @@ use truing_core::linter::{FORMATS, linter_output_format};
 use super::{ConfigValue, ConfigValueError, ValueKind, requirement_error};
 
 /// Highest exit code that a program can have.
-const LAST_CODE: i32 = 255;
+const MAX_EXIT_CODE: i32 = 255;
 
 /// Parses the name of an output format, in any letter case.
 pub(super) fn parse_output_format(text: &str) -> Result<ConfigValue, ConfigValueError> {
@@ -33,10 +33,10 @@ pub(super) fn exit_codes_from_toml(value: &DeValue<'_>) -> Result<ConfigValue, C
 /// of integers.
 pub(super) fn check_exit_codes(exit_codes: Option<Vec<i32>>) -> Result<ConfigValue, ConfigValueError> {
     let exit_codes = exit_codes.unwrap_or_default();
-    if exit_codes.is_empty() || exit_codes.iter().any(|code| !(0..=LAST_CODE).contains(code)) {
+    if exit_codes.is_empty() || exit_codes.iter().any(|code| !(0..=MAX_EXIT_CODE).contains(code)) {
         let sample = ValueKind::ExitCodes.sample();
         return Err(requirement_error(format_args!(
-            "be a list of exit codes from 0 to {LAST_CODE}, such as {sample}"
+            "be a list of exit codes from 0 to {MAX_EXIT_CODE}, such as {sample}"
         )));
     }
     let mut codes = Vec::new();

@@ -10,7 +10,7 @@ use super::tiers::bad_globs;
 use super::{ConfigValueError, ValueKind, compile_globs, requirement_error};
 
 /// Maximum length of a rule's name in characters.
-const MAX_NAME: usize = 200;
+const MAX_RULE_NAME_CHARS: usize = 200;
 /// Maximum number of severities of one rule.
 const MAX_SEVERITIES: usize = 20;
 
@@ -20,7 +20,8 @@ pub(super) fn is_rule(text: &str) -> bool {
         let is_letter = |letter: u8| letter.is_ascii_alphanumeric() || matches!(letter, b'-' | b'_' | b'.');
         !part.is_empty() && part.bytes().all(is_letter)
     };
-    text.len() <= MAX_NAME && text.split_once('/').is_some_and(|(pack, rule)| is_part(pack) && is_part(rule))
+    text.len() <= MAX_RULE_NAME_CHARS
+        && text.split_once('/').is_some_and(|(pack, rule)| is_part(pack) && is_part(rule))
 }
 
 /// Returns a description of valid severities, as the text of an error after the word `must`.

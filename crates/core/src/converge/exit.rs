@@ -183,8 +183,8 @@ const MODEL_FAILURE_REASONS: &[&str] = &[
 ];
 
 /// Returns the message that a number of auditors gave no valid answer.
-pub fn missing_answers_text(silent: u32) -> String {
-    match silent {
+pub fn missing_answers_text(silent_auditors: u32) -> String {
+    match silent_auditors {
         1 => SILENT_AUDITOR_REASON.to_owned(),
         many => format!("{many} auditors gave no valid answer"),
     }

@@ -78,8 +78,8 @@ pub(super) fn merge_findings(answers: BTreeMap<u32, Vec<AuditorFinding>>) -> Vec
 
 /// Returns true if both findings describe the same defect. Findings of one auditor stay separate, unless they
 /// are on the same line.
-fn is_same_finding(merged_finding: &MergedFinding, auditor: u32, claim: &AuditorFinding) -> bool {
-    let (was, is) = (&merged_finding.finding.placed.raw, &claim.placed.raw);
+fn is_same_finding(merged_finding: &MergedFinding, auditor: u32, finding: &AuditorFinding) -> bool {
+    let (was, is) = (&merged_finding.finding.placed.raw, &finding.placed.raw);
     let near = was.location.start_line.abs_diff(is.location.start_line);
     let same_kind = was.location.path == is.location.path
         && was.location.side == is.location.side

@@ -13,9 +13,9 @@ use crate::id::{FindingId, Sha};
 use crate::identity::{FindingFacts, PlacedFinding};
 
 /// The run ends when the same finding was found again this number of times after claimed fixes.
-const MAX_RETURNS: u32 = 3;
+const MAX_RECURRENCES: u32 = 3;
 /// Number of consecutive fixes without a resolved finding after which the run ends.
-const PLATEAU: usize = 3;
+const PLATEAU_FIX_COUNT: usize = 3;
 
 /// All findings of a run, and its audits.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
@@ -107,7 +107,7 @@ impl FindingHistory {
     /// are left out.
     pub(super) fn unfixed_findings(
         &self,
-        standing: BTreeMap<FindingId, PlacedFinding>,
+        standing_findings: BTreeMap<FindingId, PlacedFinding>,
         reported_findings: &[PlacedFinding],
     ) -> Vec<(PlacedFinding, LineOrigin)> {
         let is_claimed = |finding: &&Finding| finding.status == FindingStatus::Claimed;
@@ -123,7 +123,8 @@ impl FindingHistory {
             };
             reported_findings.iter().any(is_there)
         };
-        let held = standing.into_iter().filter(|(id, placed)| claimed.contains(id) && !is_found(placed));
+        let held =
+            standing_findings.into_iter().filter(|(id, placed)| claimed.contains(id) && !is_found(placed));
         held.map(|(id, placed)| {
             let origin = self.origin(&id).unwrap_or(LineOrigin::Change);
             let sighting = FindingFacts { earlier_id: Some(id), ..placed.sighting };
@@ -136,12 +137,13 @@ impl FindingHistory {
     /// until its code is gone, even if no audit finds it again.
     pub(super) fn update_missing_findings(
         &mut self,
-        missing: Vec<Finding>,
-        standing: &BTreeSet<FindingId>,
+        missing_findings: Vec<Finding>,
+        standing_ids: &BTreeSet<FindingId>,
         head: &Sha,
     ) {
-        for mut finding in missing {
-            if let (FindingStatus::Declined(_), false) = (&finding.status, standing.contains(&finding.id)) {
+        for mut finding in missing_findings {
+            if let (FindingStatus::Declined(_), false) = (&finding.status, standing_ids.contains(&finding.id))
+            {
                 finding.status = FindingStatus::Fixed(head.clone());
             }
             if let Some(known) = self.findings.iter_mut().find(|known| known.id == finding.id) {
@@ -200,11 +202,12 @@ impl FindingHistory {
         &self,
         mut finding_ids: impl Iterator<Item = &'a FindingId>,
     ) -> Option<(ConvergeExitCode, String)> {
-        let worn = finding_ids.find(|id| self.returns.get(*id).is_some_and(|many| *many >= MAX_RETURNS))?;
+        let worn =
+            finding_ids.find(|id| self.returns.get(*id).is_some_and(|many| *many >= MAX_RECURRENCES))?;
         let finding = self.findings.iter().find(|finding| finding.id == *worn)?;
         let place = &finding.raw.location;
         let reason = format!(
-            "a finding does not converge: {}:{} ({}) was found again after {MAX_RETURNS} fixes",
+            "a finding does not converge: {}:{} ({}) was found again after {MAX_RECURRENCES} fixes",
             place.path, place.start_line, finding.raw.title
         );
         Some((ConvergeExitCode::NotConverging, reason))
@@ -225,14 +228,16 @@ impl FindingHistory {
                 format!("audits {} to {} alternate between two sets of findings", one.number, four.number);
             return Some((ConvergeExitCode::Oscillation, reason));
         }
-        let last = self.marks.len().checked_sub(PLATEAU + 1).and_then(|from| self.marks.get(from..))?;
+        let last =
+            self.marks.len().checked_sub(PLATEAU_FIX_COUNT + 1).and_then(|from| self.marks.get(from..))?;
         let resolves_nothing = last.windows(2).all(|pair| match pair {
             [before, after] => {
                 !before.finding_ids.is_empty() && before.finding_ids.is_subset(&after.finding_ids)
             }
             _ => false,
         });
-        resolves_nothing
-            .then(|| (ConvergeExitCode::Plateau, format!("the last {PLATEAU} fixes resolved no findings")))
+        resolves_nothing.then(|| {
+            (ConvergeExitCode::Plateau, format!("the last {PLATEAU_FIX_COUNT} fixes resolved no findings"))
+        })
     }
 }

@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{ConvergeExit, ConvergeExitCode, MAX_FOREIGN_HEADS};
 use crate::id::{Sha, TimeSpan, UnixMillis};
-use crate::line::format_count;
+use crate::line::{clean_line, format_count};
 use crate::port::PullState;
 pub use action::{ReadinessAction, ReadinessWaitReason, UnansweredFeedback};
 use pull_snapshot::ReviewerVerdict;
@@ -45,13 +45,13 @@ pub const CHECKS_BUDGET: TimeSpan = TimeSpan::minutes(60);
 /// Maximum number of merges of the base into the branch that one run requests.
 pub const MAX_BASE_MERGES: u32 = 3;
 /// A reviewer counts as unreachable after this number of requests with an unknown outcome at one head.
-const MAX_FAILED: u32 = 3;
+const MAX_FAILED_REQUESTS: u32 = 3;
 /// Minimum length of a wait.
-const LEAST_WAIT: TimeSpan = TimeSpan::seconds(1);
+const MIN_WAIT: TimeSpan = TimeSpan::seconds(1);
 /// Maximum number of check names in a message.
 const MAX_LISTED_CHECKS: usize = 5;
 /// Maximum number of displayed characters of a name that other people chose.
-const MAX_NAME: usize = 80;
+const MAX_NAME_CHARS: usize = 80;
 
 /// The state of one pull request that is stored between two checks.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -140,19 +140,19 @@ impl HeadReadiness {
     fn wait_within_budget(
         &mut self,
         reason: ReadinessWaitReason,
-        poll: TimeSpan,
-        budget: TimeSpan,
+        poll_interval: TimeSpan,
+        timeout: TimeSpan,
         now: UnixMillis,
     ) -> Result<(), ReadinessAction> {
         let since = self.waiting_since(&reason).unwrap_or(now);
         self.start_wait(reason.clone(), since);
-        let end = since + budget;
-        if now < end { Err(wait_action((now + poll).min(end), reason, now)) } else { Ok(()) }
+        let end = since + timeout;
+        if now < end { Err(wait_action((now + poll_interval).min(end), reason, now)) } else { Ok(()) }
     }
 }
 
 fn wait_action(until: UnixMillis, reason: ReadinessWaitReason, now: UnixMillis) -> ReadinessAction {
-    ReadinessAction::Wait { until: until.max(now + LEAST_WAIT), reason }
+    ReadinessAction::Wait { until: until.max(now + MIN_WAIT), reason }
 }
 
 fn exit_with<T>(code: ConvergeExitCode, reason: impl Into<String>) -> Result<T, ReadinessAction> {
@@ -208,12 +208,12 @@ impl PullReadiness {
         self.head_state.start_wait(ReadinessWaitReason::Answer(name.to_owned()), now);
     }
 
-    /// Records a request with unknown outcome. The request is retried until `MAX_FAILED` requests have
-    /// failed; then the reviewer counts as unreachable.
+    /// Records a request with unknown outcome. The request is retried until `MAX_FAILED_REQUESTS` requests
+    /// have failed; then the reviewer counts as unreachable.
     pub fn record_request_failure(&mut self, name: &str, reason: impl Into<String>) {
         let failed = self.head_state.failed_request_counts.entry(name.to_owned()).or_default();
         *failed = failed.saturating_add(1);
-        if *failed >= MAX_FAILED {
+        if *failed >= MAX_FAILED_REQUESTS {
             self.mark_unreachable(name, reason);
         }
     }
@@ -431,8 +431,8 @@ impl PullReadiness {
         &mut self,
         rules: &ReadinessRules,
         rule: &ExternalReviewer,
-        at_once: bool,
-        after_wait: bool,
+        may_request_now: bool,
+        may_request_after_wait: bool,
         now: UnixMillis,
     ) -> Result<Option<String>, ReadinessAction> {
         let name = &rule.name;
@@ -443,10 +443,12 @@ impl PullReadiness {
         let asked = self.head_state.request_counts.get(name).copied().unwrap_or(0);
         let is_left = asked < rule.requests;
         match self.head_state.waiting_since(&reason) {
-            None if at_once && is_left => return Err(ReadinessAction::RequestReview(name.clone())),
+            None if may_request_now && is_left => return Err(ReadinessAction::RequestReview(name.clone())),
             None => self.head_state.start_wait(reason.clone(), now),
             Some(since) if now < since + rule.budget => {}
-            Some(_) if after_wait && is_left => return Err(ReadinessAction::RequestReview(name.clone())),
+            Some(_) if may_request_after_wait && is_left => {
+                return Err(ReadinessAction::RequestReview(name.clone()));
+            }
             Some(_) => {
                 return skip_reviewer(
                     rule,
@@ -542,7 +544,7 @@ impl PullReadiness {
     }
 
     fn base_name(&self) -> String {
-        crate::line::clean_line(&self.base, MAX_NAME)
+        crate::line::clean_line(&self.base, MAX_NAME_CHARS)
     }
 
     /// Returns the step that marks the pull request ready, if the mark is missing. If a user has converted
@@ -591,7 +593,7 @@ fn check_threads(rules: &ReadinessRules, snapshot: &PullSnapshot) -> Result<(), 
 /// Joins names that others chose. Cleans each name, and limits the number of names.
 fn join_names(names: &[String]) -> String {
     let shown_names: Vec<String> =
-        names.iter().take(MAX_LISTED_CHECKS).map(|name| crate::line::clean_line(name, MAX_NAME)).collect();
+        names.iter().take(MAX_LISTED_CHECKS).map(|name| clean_line(name, MAX_NAME_CHARS)).collect();
     let rest = names.len().saturating_sub(shown_names.len());
     let more = if rest > 0 { format!(" and {rest} more") } else { String::new() };
     format!("{}{more}", shown_names.join(", "))

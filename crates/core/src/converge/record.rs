@@ -200,14 +200,19 @@ impl ConvergeRecord {
     /// resumed ([`ConvergeRecord::has_begun`]).
     pub fn from_early_failure(
         run_and_key: (RunId, SlotKey),
-        names: (String, String),
+        name_and_branch: (String, String),
         exit: ConvergeExit,
         now: UnixMillis,
     ) -> Self {
         let mut state = ConvergeRun::new(ConvergeLimits::default(), Sha::null(), Sha::null(), None);
         state.exit = Some(exit);
         let (run, key) = run_and_key;
-        Self::new(run, key, ConvergeDetail::new(names.0, names.1, Sha::null(), state), now)
+        Self::new(
+            run,
+            key,
+            ConvergeDetail::new(name_and_branch.0, name_and_branch.1, Sha::null(), state),
+            now,
+        )
     }
 
     /// Returns true if the base and head of the run are known.

@@ -326,14 +326,14 @@ impl CommandSpec {
 
     /// Returns the required type of the operand at index `preceding`; `None` if the command accepts no
     /// operand at this index.
-    fn operand_type(&self, preceding: usize, seen_flags: &[String]) -> Option<&ValueType> {
+    fn operand_type(&self, operand_index: usize, seen_flags: &[String]) -> Option<&ValueType> {
         if !self.operand_enabling_flags.is_empty()
             && !seen_flags.iter().any(|flag| self.operand_enabling_flags.contains(flag))
         {
             return None;
         }
         let pattern = self.leading_operand.as_ref().filter(|pattern| {
-            preceding == 0 && !seen_flags.iter().any(|flag| pattern.excluding_flags.contains(flag))
+            operand_index == 0 && !seen_flags.iter().any(|flag| pattern.excluding_flags.contains(flag))
         });
         pattern.map(|pattern| &pattern.is).or(self.operands.as_ref())
     }

@@ -204,9 +204,13 @@ fn loosened_parts(command: &CommandSpec, shipped: &CommandSpec) -> Vec<(CommandP
 }
 
 /// Returns the reason why operands must not have this type; `None` if the type is permitted.
-fn operand_violation(kind: Option<&ValueType>, own_kind: Option<&ValueType>, reads: bool) -> Option<String> {
-    let kind = kind.filter(|kind| own_kind != Some(*kind))?;
-    match reads {
+fn operand_violation(
+    kind: Option<&ValueType>,
+    shipped_kind: Option<&ValueType>,
+    is_read_only: bool,
+) -> Option<String> {
+    let kind = kind.filter(|kind| shipped_kind != Some(*kind))?;
+    match is_read_only {
         true => Some(
             "Truing's own grammar has operands of another type: a command with these operands needs the \
                 class `runs_code`"

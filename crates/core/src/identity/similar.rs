@@ -21,7 +21,7 @@ pub const MIN_SAME_SCORE: f64 = 0.5;
 /// Value of the combined agreement at which the score equals [`MIN_SAME_SCORE`].
 const AGREEMENT_AT_MIN_SCORE: f64 = 0.347;
 /// Exponent of "where" in the product of both aspects; the exponent of "what" is 1 minus this value.
-const WHERE_EXPONENT: f64 = 0.6;
+const LOCATION_EXPONENT: f64 = 0.6;
 /// Weight of the lighter text's common share in the average with the common share of both texts: first for
 /// names, then for words. The lighter text is weighted separately because a longer text may contain all its
 /// names and many others.
@@ -33,7 +33,7 @@ const HALF_TRUST_WORD_WEIGHT: f64 = 4.0;
 /// First the minimum value of "where" if the code is the same, then the value of "where" if neither text has
 /// names. Both values are low, so the words must agree more strongly.
 const MIN_SAME_CODE_LOCATION: f64 = 0.4;
-const NAMELESS_PLACE: f64 = 0.3;
+const NAMELESS_LOCATION_SCORE: f64 = 0.3;
 /// Value of "what" for texts that share no words. The value is not 0, because the names alone are also
 /// evidence of the subject.
 const NO_SHARED_WORDS_SCORE: f64 = 0.1;
@@ -52,7 +52,7 @@ const MIN_REPEATED_SHARE: f64 = 0.9;
 /// against a match.
 const MIN_LONG_TEXT_TOKENS: usize = 40;
 /// Minimum share of equal code at which two snippets count as the same code.
-const SAME_CODE: f64 = 0.9;
+const MIN_SAME_CODE_SHARE: f64 = 0.9;
 /// Share of equal code below which nearly equal texts count as statements about different code.
 const MIN_SIMILAR_CODE_SHARE: f64 = 0.75;
 
@@ -156,7 +156,7 @@ fn may_exceed_verbatim(a: &ComparableFinding, b: &ComparableFinding) -> bool {
 fn agreement_score(a: &ComparableFinding, b: &ComparableFinding, code: Option<f64>) -> f64 {
     let names = OverlapWeights::from_names(a, b);
     let words = OverlapWeights::from_words(a, b);
-    let same_code = code.is_some_and(|code| code >= SAME_CODE);
+    let same_code = code.is_some_and(|code| code >= MIN_SAME_CODE_SHARE);
     let against = contradiction_weight(a, b, same_code);
     let doubt = if against > 0.0 {
         let common = names.defect_shared_sum + words.min_found();
@@ -168,13 +168,13 @@ fn agreement_score(a: &ComparableFinding, b: &ComparableFinding, code: Option<f6
         names.shared_part(NAME_CONTAINMENT_WEIGHT, 2.0) * names.weight_trust(HALF_TRUST_NAME_WEIGHT) * doubt;
     let place = match names.sums {
         _ if same_code && against == 0.0 => named.max(MIN_SAME_CODE_LOCATION),
-        [0.0, 0.0] => NAMELESS_PLACE,
+        [0.0, 0.0] => NAMELESS_LOCATION_SCORE,
         [_, _] => named,
     };
     let matter = words.shared_part(WORD_CONTAINMENT_WEIGHT, 3.0) * words.weight_trust(HALF_TRUST_WORD_WEIGHT)
         + NO_SHARED_WORDS_SCORE;
     let other_code = code.map_or(1.0, |code| (0.5 + code).min(1.0));
-    place.powf(WHERE_EXPONENT) * matter.powf(1.0 - WHERE_EXPONENT) * other_code
+    place.powf(LOCATION_EXPONENT) * matter.powf(1.0 - LOCATION_EXPONENT) * other_code
 }
 
 /// Sums, for each text, the weight of the names that only this text mentions, and returns the smaller sum.

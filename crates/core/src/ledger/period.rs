@@ -3,9 +3,9 @@
 use crate::id::UnixMillis;
 
 /// Milliseconds of a day. Leap seconds are not counted, because computer clocks do not count them.
-const DAY: i64 = 24 * 60 * 60 * 1000;
+const MILLIS_PER_DAY: i64 = 24 * 60 * 60 * 1000;
 /// Days from 1 March of the year 0 to 1970-01-01.
-const EPOCH: i64 = 719_468;
+const UNIX_EPOCH_DAYS: i64 = 719_468;
 /// Number of days in 400 years. After this period, the calendar repeats.
 const DAYS_PER_400_YEARS: i64 = 146_097;
 
@@ -23,13 +23,13 @@ pub fn utc_month(time: UnixMillis) -> String {
 
 /// Returns the time at which the next day begins in UTC.
 pub fn next_midnight(time: UnixMillis) -> UnixMillis {
-    UnixMillis(time.0.div_euclid(DAY).saturating_add(1).saturating_mul(DAY))
+    UnixMillis(time.0.div_euclid(MILLIS_PER_DAY).saturating_add(1).saturating_mul(MILLIS_PER_DAY))
 }
 
 /// Returns year, month and day of the Gregorian calendar. In the calculation, a year begins in March, so the
 /// leap day is the last day of the year.
 fn date(time: UnixMillis) -> (i64, i64, i64) {
-    let days = time.0.div_euclid(DAY) + EPOCH;
+    let days = time.0.div_euclid(MILLIS_PER_DAY) + UNIX_EPOCH_DAYS;
     let (era, in_era) = (days.div_euclid(DAYS_PER_400_YEARS), days.rem_euclid(DAYS_PER_400_YEARS));
     let year_of_era = (in_era - in_era / 1_460 + in_era / 36_524 - in_era / 146_096) / 365;
     let in_year = in_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
@@ -65,12 +65,13 @@ mod tests {
     fn every_day_follows_the_one_before() {
         let mut last = utc_day(UnixMillis(0));
         for number in 1..200_000 {
-            let (at, next) = (UnixMillis(number * DAY), utc_day(UnixMillis(number * DAY)));
+            let (at, next) =
+                (UnixMillis(number * MILLIS_PER_DAY), utc_day(UnixMillis(number * MILLIS_PER_DAY)));
             assert!(next > last, "{next} after {last}");
             let first = next.ends_with("-01");
             assert_eq!(first, last[..7] != next[..7], "{next}");
             assert_eq!(next_midnight(UnixMillis(at.0 - 1)), at);
-            assert_eq!(next_midnight(at), UnixMillis(at.0 + DAY));
+            assert_eq!(next_midnight(at), UnixMillis(at.0 + MILLIS_PER_DAY));
             last = next;
         }
         assert_eq!(last, "2517-07-31");

@@ -10,7 +10,7 @@ use crate::line::is_invisible_char;
 const MAX_DEPTH: usize = 6;
 /// Level of every heading. The level is low, so that untrusted text cannot imitate the headings of Truing's
 /// own text.
-const HEADING: &str = "##### ";
+const HEADING_PREFIX: &str = "##### ";
 
 /// Rewrites untrusted Markdown: keeps its paragraphs, lists, quotations, emphasis and code, and removes
 /// active content. A link or an image becomes its text, followed by its address as code; HTML is shown as
@@ -95,7 +95,7 @@ impl BlockWriter {
             Tag::Paragraph | Tag::HtmlBlock => self.begin_block(),
             Tag::Heading { .. } => {
                 self.begin_block();
-                self.push(HEADING);
+                self.push(HEADING_PREFIX);
             }
             Tag::BlockQuote(_) => self.open(BlockKind::Quote),
             Tag::List(number) => self.open(BlockKind::List(number)),

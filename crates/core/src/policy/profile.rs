@@ -157,8 +157,8 @@ impl AgentProfile {
     }
 
     /// Returns the glob that permits this kind of access to `path`.
-    pub(super) fn matching_glob(&self, verb: FileAccess, path: &str) -> Option<&str> {
-        match verb {
+    pub(super) fn matching_glob(&self, access: FileAccess, path: &str) -> Option<&str> {
+        match access {
             FileAccess::Read => self.read.first_match(path),
             FileAccess::Edit => self.edit.first_match(path),
             FileAccess::Write => self.write.first_match(path),

@@ -69,7 +69,7 @@ pub trait EffectLog: Send + Sync {
     ) -> Result<Vec<Option<EffectEntry>>, StoreError>;
 
     /// Returns the topics on which `writer` has an open effect, with the log entries, oldest first.
-    async fn open_entries(&self, writer: &EffectOwner) -> Result<Vec<(Topic, EffectEntry)>, StoreError>;
+    async fn open_entries(&self, owner: &EffectOwner) -> Result<Vec<(Topic, EffectEntry)>, StoreError>;
 
     /// Makes all of these changes durably in one transaction and returns true. Returns false and changes
     /// nothing if an entry differs from the expected entry. If two processes announce the same effect, only
@@ -79,7 +79,7 @@ pub trait EffectLog: Send + Sync {
     /// token than `writer`.
     async fn compare_and_set_entries(
         &self,
-        writer: &EffectOwner,
+        owner: &EffectOwner,
         changes: &[EffectEntryChange],
     ) -> Result<bool, StoreError>;
 }

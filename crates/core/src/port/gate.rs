@@ -102,7 +102,7 @@ pub trait WriteGate: Debug + Send + Sync {
 }
 
 /// Maximum age of a gate's permission when the first call of an effect is made.
-const PERMIT_AGE: TimeSpan = TimeSpan::seconds(1);
+const MAX_PERMIT_AGE: TimeSpan = TimeSpan::seconds(1);
 
 /// A gate's permission to make the calls of one effect. Only a gate can grant a permit.
 #[derive(Debug)]
@@ -132,7 +132,7 @@ impl WritePermit {
     /// [`HaltReason`] if the gate refuses.
     pub async fn confirm_write(&self, now: UnixMillis) -> Result<(), HaltReason> {
         let age = now.0.saturating_sub(self.permitted_at_ms.swap(USED_MARKER, Ordering::Relaxed));
-        if (0..=PERMIT_AGE.0).contains(&age) { Ok(()) } else { self.recheck_gate().await }
+        if (0..=MAX_PERMIT_AGE.0).contains(&age) { Ok(()) } else { self.recheck_gate().await }
     }
 
     /// Asks the gate again, even if the gate's last permission is recent.

@@ -43,7 +43,7 @@ pub trait OperatorStore: Send + Sync {
     async fn pending_notices(&self, limit: usize) -> Result<Vec<PendingNotice>, StoreError>;
 
     /// Marks a notice as finished: it was delivered, or no recipient can be reached.
-    async fn finish_notice(&self, notice: i64) -> Result<(), StoreError>;
+    async fn finish_notice(&self, notice_id: i64) -> Result<(), StoreError>;
 
     /// Deletes a batch of audit log entries and finished notices that are older than `before`. Returns the
     /// number of deleted entries; 0 means that no entry older than `before` is left.

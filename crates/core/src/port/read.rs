@@ -91,7 +91,7 @@ pub trait ForgeRead: Send + Sync {
     async fn replies(
         &self,
         number: u64,
-        since: Option<&CommentId>,
+        after_comment: Option<&CommentId>,
     ) -> Result<Vec<ConversationReply>, ForgeError>;
 
     /// Returns the forge's limits and capabilities that affect publishing.

@@ -123,7 +123,8 @@ pub trait RunStore: Send + Sync {
 
     /// Stores the descriptions of these keys, which replace earlier descriptions. If a new description has no
     /// head, the stored head is kept.
-    async fn store_descriptions(&self, described: &[(SlotKey, SlotDescription)]) -> Result<(), StoreError>;
+    async fn store_descriptions(&self, descriptions: &[(SlotKey, SlotDescription)])
+    -> Result<(), StoreError>;
 
     /// Records, in one transaction, that these heads are skipped without a review because of `reason`. A head
     /// is not recorded if any run has already begun on its pull request.
@@ -225,7 +226,7 @@ pub trait RunStore: Send + Sync {
         &self,
         run: &RunReference,
         producer: CommentProducer,
-        items: &[CommentSubject],
+        subjects: &[CommentSubject],
     ) -> Result<(), StoreError>;
 
     /// Changes the anchors of these comments, for example from a line to the file, because the forge refuses
@@ -234,7 +235,7 @@ pub trait RunStore: Send + Sync {
         &self,
         run: &RunReference,
         producer: CommentProducer,
-        rows: &[(CommentSubject, AnchorKind)],
+        anchors: &[(CommentSubject, AnchorKind)],
     ) -> Result<(), StoreError>;
 
     /// Marks the status as set at the forge.

@@ -25,9 +25,9 @@ use crate::id::FindingId;
 
 /// Maximum number of lines that a verdict may quote. A longer quote does not show which lines contain the ///
 /// fix.
-const MAX_QUOTED: u32 = 20;
+const MAX_QUOTED_LINES: u32 = 20;
 /// Minimum length in bytes of a name; shorter names are not compared.
-const MIN_NAME: usize = 3;
+const MIN_NAME_BYTES: usize = 3;
 /// Key words of the supported languages. They are not names, even if a bracket follows.
 const CONTROL_KEYWORDS: [&str; 20] = [
     "if", "elif", "else", "for", "while", "loop", "with", "match", "switch", "case", "try", "catch",
@@ -90,7 +90,7 @@ pub(super) fn find_new_evidence<T: Fn(&RepoPath) -> Option<String>>(
 ) -> Option<FixEvidence> {
     let seen = finding.surrounding_lines.as_ref()?.change_snapshot.as_ref()?;
     let (first, last) = verdict.lines?;
-    if last.saturating_sub(first) >= MAX_QUOTED {
+    if last.saturating_sub(first) >= MAX_QUOTED_LINES {
         return None;
     }
     let own_path = outcome.path().unwrap_or(&finding.raw.location.path);
@@ -200,8 +200,8 @@ struct FileComparison<'a> {
 }
 
 impl<'a> FileComparison<'a> {
-    fn new(snapshot: &'a ChangeSnapshot, page: &'a ComparedFile) -> Self {
-        Self { snapshot, nearby_tokens: TokenSequence::from_code(&snapshot.near), file: page }
+    fn new(snapshot: &'a ChangeSnapshot, file: &'a ComparedFile) -> Self {
+        Self { snapshot, nearby_tokens: TokenSequence::from_code(&snapshot.near), file }
     }
 
     /// Returns true if only the line breaks of the statement have changed. In this case, the stored text near
@@ -250,7 +250,8 @@ fn referenced_names(snippet: &str) -> BTreeSet<&str> {
             let is_called = behind.starts_with('(') || behind.starts_with("!(") || behind.starts_with("::");
             let inner = word.trim_matches('_').chars().skip(1);
             let is_compound = inner.into_iter().any(|char| char == '_' || char.is_uppercase());
-            if word.len() >= MIN_NAME && (is_called || is_compound) && !CONTROL_KEYWORDS.contains(&word) {
+            if word.len() >= MIN_NAME_BYTES && (is_called || is_compound) && !CONTROL_KEYWORDS.contains(&word)
+            {
                 names.insert(word);
             }
         }
@@ -276,12 +277,12 @@ fn defined_name(line: &str) -> Option<&str> {
         // The receiver of a Go method is skipped.
         let behind = rest.strip_prefix('(').and_then(|rest| rest.split_once(')'));
         let name = line_words(behind.map_or(rest, |(_, rest)| rest)).next()?;
-        return (name.len() >= MIN_NAME).then_some(name);
+        return (name.len() >= MIN_NAME_BYTES).then_some(name);
     }
     let begins = line_words(line).next()?;
     let end = line.find(['(', '=', ':', '{', '<'])?;
     let name = line_words(line.get(..end)?).last()?;
-    (!CONTROL_KEYWORDS.contains(&begins) && name.len() >= MIN_NAME).then_some(name)
+    (!CONTROL_KEYWORDS.contains(&begins) && name.len() >= MIN_NAME_BYTES).then_some(name)
 }
 
 /// Returns the name that a statement defines, or `None` if it has no body and is no assignment. Also returns

@@ -17,11 +17,11 @@ use super::compared_file::{ComparedFile, StableHash};
 
 /// Maximum number of lines that are joined into one statement while a bracket is open. The limit is needed
 /// because a bracket in a string may have no closing bracket.
-const MAX_JOINED: u32 = 20;
+const MAX_JOINED_LINES: u32 = 20;
 /// Bit mask for marks, which have six hexadecimal digits.
-const MARK_BITS: u64 = 0x00ff_ffff;
+const STATEMENT_HASH_MASK: u64 = 0x00ff_ffff;
 /// Number of hexadecimal digits of a mark.
-const DIGITS: usize = 6;
+const HASH_HEX_DIGITS: usize = 6;
 /// Number of lines above and below a finding whose marks are stored, even if the change did not add the
 /// lines.
 const STORED_NEARBY_LINES: u32 = 200;
@@ -66,18 +66,18 @@ impl fmt::Debug for StatementHashes {
 }
 
 impl StatementHashes {
-    pub(super) fn has(&self, mark: u32) -> bool {
-        self.0.binary_search(&mark).is_ok()
+    pub(super) fn has(&self, statement_hash: u32) -> bool {
+        self.0.binary_search(&statement_hash).is_ok()
     }
 
     pub(super) fn len(&self) -> usize {
         self.0.len()
     }
 
-    pub(super) fn new(mut marks: Vec<u32>) -> Self {
-        marks.sort_unstable();
-        marks.dedup();
-        Self(marks)
+    pub(super) fn new(mut hashes: Vec<u32>) -> Self {
+        hashes.sort_unstable();
+        hashes.dedup();
+        Self(hashes)
     }
 
     /// Returns the marks of both sets.
@@ -96,7 +96,8 @@ impl StatementHashes {
 
 impl From<String> for StatementHashes {
     fn from(text: String) -> Self {
-        let digits = text.as_bytes().chunks(DIGITS).filter_map(|digits| std::str::from_utf8(digits).ok());
+        let digits =
+            text.as_bytes().chunks(HASH_HEX_DIGITS).filter_map(|digits| std::str::from_utf8(digits).ok());
         Self::new(digits.filter_map(|digits| u32::from_str_radix(digits, 16).ok()).collect())
     }
 }
@@ -120,7 +121,7 @@ pub(super) fn split_statements(text: &str) -> Vec<CodeStatement> {
             .take()
             .unwrap_or_else(|| UnfinishedStatement::new(number, line.len() - line.trim_start().len()));
         now.add(code, number);
-        if now.depth > 0 && number - now.first_line < MAX_JOINED {
+        if now.depth > 0 && number - now.first_line < MAX_JOINED_LINES {
             open = Some(now);
         } else {
             all.push(now.into_statement(all.last()));
@@ -163,8 +164,8 @@ impl UnfinishedStatement {
         }
     }
 
-    fn add(&mut self, code: &str, number: u32) {
-        self.last_line = number;
+    fn add(&mut self, code: &str, line_number: u32) {
+        self.last_line = line_number;
         self.has_trailing_space = true;
         let mut quote = None;
         for &byte in code.as_bytes() {
@@ -230,7 +231,7 @@ const fn can_precede_word(byte: u8) -> bool {
 
 fn statement_mark(hash: StableHash) -> u32 {
     let hash = hash.get();
-    u32::try_from((hash ^ (hash >> 32)) & MARK_BITS).unwrap_or_default()
+    u32::try_from((hash ^ (hash >> 32)) & STATEMENT_HASH_MASK).unwrap_or_default()
 }
 
 /// Returns a line without its comment. Returns an empty text if the whole line is a comment.
@@ -357,6 +358,6 @@ mod tests {
         let marks = StatementHashes::from_surroundings(&page, 1, 1);
         let text = serde_json::to_string(&marks).unwrap();
         assert_eq!(serde_json::from_str::<StatementHashes>(&text).unwrap(), marks);
-        assert_eq!((marks.len(), text.len()), (4, 4 * DIGITS + 2));
+        assert_eq!((marks.len(), text.len()), (4, 4 * HASH_HEX_DIGITS + 2));
     }
 }

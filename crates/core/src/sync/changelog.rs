@@ -67,7 +67,7 @@ struct ChangelogSection<'a> {
 /// Word in the heading of an unreleased entry, compared case-insensitively.
 const UNRELEASED: &str = "unreleased";
 /// Markers of list lines.
-const MARKS: [&str; 3] = ["* ", "- ", "+ "];
+const LIST_MARKERS: [&str; 3] = ["* ", "- ", "+ "];
 
 /// Returns the newest entry.
 ///
@@ -282,7 +282,7 @@ fn find_version(head: &str) -> Option<(VersionTriple, Range<usize>)> {
 
 /// Returns the list marker that a line begins with.
 fn list_marker(line: &str) -> Option<&'static str> {
-    MARKS.into_iter().find(|mark| line.starts_with(mark))
+    LIST_MARKERS.into_iter().find(|mark| line.starts_with(mark))
 }
 
 #[cfg(test)]

@@ -125,8 +125,8 @@ pub const MAX_ANSWERS: usize = 20;
 impl MigrationProgress {
     /// Returns true if the port has advanced since `before`: more items are completed, or fewer checks fail.
     /// Also returns true if `before` is `None` or concerns another release.
-    pub fn has_advanced_since(&self, before: Option<&Self>) -> bool {
-        before
+    pub fn has_advanced_since(&self, previous: Option<&Self>) -> bool {
+        previous
             .filter(|before| before.version == self.version)
             .is_none_or(|before| self.completed > before.completed || self.failing < before.failing)
     }

@@ -138,11 +138,11 @@ fn is_symbol_name(symbol: &str) -> bool {
     };
     let (place, names) = symbol.split_once(':').map_or((symbol, None), |(place, names)| (place, Some(names)));
     let is_module = names.is_some() || place.contains(['/', '.']);
-    symbol.len() <= MAX_NAME
+    symbol.len() <= MAX_SYMBOL_NAME_BYTES
         && is_module
         && is_place(place)
         && names.is_none_or(|names| names.split('.').all(is_word))
 }
 
 /// Maximum length of a definition's name, in bytes.
-const MAX_NAME: usize = 1_000;
+const MAX_SYMBOL_NAME_BYTES: usize = 1_000;

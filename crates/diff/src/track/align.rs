@@ -40,7 +40,7 @@ const MAX_WORD_COMPARISONS: usize = 1_000_000;
 const MIN_SHARED_WORD_PERCENT: u32 = 50;
 
 /// Maximum number of words of a line that are compared.
-const MAX_WORDS: usize = 64;
+const MAX_COMPARED_LINE_WORDS: usize = 64;
 
 /// The match of an old line.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -62,16 +62,20 @@ pub(super) struct LineAlignment {
 
 impl LineAlignment {
     /// Matches the lines. `pairs` contains the old and the new index of each file that exists on both sides.
-    pub(super) fn new(old: &SideText<'_>, new: &SideText<'_>, pairs: &[(usize, usize)]) -> Self {
+    pub(super) fn new(old: &SideText<'_>, new: &SideText<'_>, file_pairs: &[(usize, usize)]) -> Self {
         let mut alignment = Self {
             new_by_old_line: vec![None; old.line_count()],
             old_by_new_line: vec![None; new.line_count()],
         };
-        let mut work =
-            AlignmentBuilder { old, new, pairs: pairs.iter().copied().collect(), alignment: &mut alignment };
+        let mut work = AlignmentBuilder {
+            old,
+            new,
+            pairs: file_pairs.iter().copied().collect(),
+            alignment: &mut alignment,
+        };
         work.match_unique_lines(0..old.line_count(), 0..new.line_count());
         work.match_equal_neighbours();
-        for (old_file, new_file) in pairs {
+        for (old_file, new_file) in file_pairs {
             if let (Some(old_file), Some(new_file)) = (old.file(*old_file), new.file(*new_file)) {
                 work.match_unique_lines(old_file.lines.clone(), new_file.lines.clone());
             }
@@ -183,8 +187,8 @@ impl AlignmentBuilder<'_, '_> {
         self.alignment.old_by_new_line.get(new).is_some_and(Option::is_none)
     }
 
-    fn match_lines(&mut self, old: usize, new: usize, likeness: MatchKind) {
-        let edited = likeness == MatchKind::SharedWords;
+    fn match_lines(&mut self, old: usize, new: usize, match_kind: MatchKind) {
+        let edited = match_kind == MatchKind::SharedWords;
         if let (Some(to), Some(from)) =
             (self.alignment.new_by_old_line.get_mut(old), self.alignment.old_by_new_line.get_mut(new))
         {
@@ -253,7 +257,7 @@ impl AlignmentBuilder<'_, '_> {
     /// Steps 4 and 6: aligns each run of unmatched old lines with two runs of unmatched new lines. The old
     /// line above the run matches a new line; the first new run begins below that new line. The old line
     /// below the run matches another new line; the second new run ends above that new line.
-    fn align_unmatched_runs(&mut self, budget: &mut ComparisonBudget, likeness: MatchKind) {
+    fn align_unmatched_runs(&mut self, budget: &mut ComparisonBudget, match_kind: MatchKind) {
         let files: Vec<_> = self.old.files().iter().map(|file| file.lines.clone()).enumerate().collect();
         for (file, lines) in files {
             let pair =
@@ -279,10 +283,10 @@ impl AlignmentBuilder<'_, '_> {
                             .and_then(|partner| self.new.previous_line(partner.line))
                     };
                     let down = self.unmatched_run(above, |text, line| text.next_line(line));
-                    self.align_runs(start..end, &down, budget, likeness);
+                    self.align_runs(start..end, &down, budget, match_kind);
                     let mut up = self.unmatched_run(below, |text, line| text.previous_line(line));
                     up.reverse();
-                    self.align_runs(start..end, &up, budget, likeness);
+                    self.align_runs(start..end, &up, budget, match_kind);
                 }
                 start = end + 1;
             }
@@ -306,30 +310,30 @@ impl AlignmentBuilder<'_, '_> {
         old: Range<usize>,
         new: &[usize],
         budget: &mut ComparisonBudget,
-        likeness: MatchKind,
+        match_kind: MatchKind,
     ) {
         let old: Vec<usize> = old.filter(|line| self.is_old_unmatched(*line)).collect();
         let (mut old, mut new) = (old.as_slice(), new);
-        if likeness == MatchKind::Equal {
+        if match_kind == MatchKind::Equal {
             // Equal lines at the beginning or the end of both runs are matched directly, which avoids a
             // comparison of all pairs.
             while let (Some((a, rest_old)), Some((b, rest_new))) = (old.split_first(), new.split_first())
                 && self.old.text_id(*a) == self.new.text_id(*b)
             {
-                self.match_lines(*a, *b, likeness);
+                self.match_lines(*a, *b, match_kind);
                 (old, new) = (rest_old, rest_new);
             }
             while let (Some((a, rest_old)), Some((b, rest_new))) = (old.split_last(), new.split_last())
                 && self.old.text_id(*a) == self.new.text_id(*b)
             {
-                self.match_lines(*a, *b, likeness);
+                self.match_lines(*a, *b, match_kind);
                 (old, new) = (rest_old, rest_new);
             }
         }
         if old.is_empty() || new.is_empty() || !budget.try_spend(old.len(), new.len()) {
             return;
         }
-        let weights: Vec<u32> = match likeness {
+        let weights: Vec<u32> = match match_kind {
             MatchKind::Equal => {
                 let weight = |a: &usize, b: &usize| {
                     if self.old.text_id(*a) == self.new.text_id(*b) { self.old.line_weight(*a) } else { 0 }
@@ -346,7 +350,7 @@ impl AlignmentBuilder<'_, '_> {
         };
         for (a, b) in max_weight_pairs(old.len(), new.len(), &weights) {
             if let (Some(a), Some(b)) = (old.get(a), new.get(b)) {
-                self.match_lines(*a, *b, likeness);
+                self.match_lines(*a, *b, match_kind);
             }
         }
     }
@@ -393,7 +397,7 @@ fn max_weight_pairs(rows: usize, columns: usize, weights: &[u32]) -> Vec<(usize,
 fn sorted_words(text: &[u8]) -> Vec<&[u8]> {
     let is_letter = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_' || !byte.is_ascii();
     let words = text.split(|byte| !is_letter(byte)).filter(|word| !word.is_empty());
-    let mut words: Vec<_> = words.take(MAX_WORDS).collect();
+    let mut words: Vec<_> = words.take(MAX_COMPARED_LINE_WORDS).collect();
     words.sort_unstable();
     words
 }

@@ -14,7 +14,7 @@ pub(super) const WORDLESS_LINE_WEIGHT: u32 = 1;
 const WORD_LINE_WEIGHT: u32 = 4;
 
 /// Minimum number of letters and digits in a line with words. For example, `L1` is a line with words.
-const MIN_LETTERS: usize = 2;
+const MIN_WORD_LINE_ALPHANUMERICS: usize = 2;
 
 /// Assigns a number to each distinct text of a line. Texts are numbered in the order of their first
 /// occurrence.
@@ -93,7 +93,7 @@ impl<'a> SideText<'a> {
         while let Some((line, after)) = split_first_line(rest) {
             let text = line.trim_ascii();
             let letters = text.iter().filter(|byte| byte.is_ascii_alphanumeric() || !byte.is_ascii());
-            let has_words = letters.take(MIN_LETTERS).count() == MIN_LETTERS;
+            let has_words = letters.take(MIN_WORD_LINE_ALPHANUMERICS).count() == MIN_WORD_LINE_ALPHANUMERICS;
             let (number, file) = (interner.intern(text), u32::try_from(file).unwrap_or(u32::MAX));
             self.lines.push(SideLine { text, text_id: number, file, has_words });
             rest = after;

@@ -32,8 +32,8 @@ fn is_bot_account(login: &str) -> bool {
 }
 
 /// Returns the number of an account; 0 if the account does not exist.
-fn account_number(world: &ForgeInstance, login: &str) -> u64 {
-    world.accounts.get(login).copied().unwrap_or_default()
+fn account_number(forge: &ForgeInstance, login: &str) -> u64 {
+    forge.accounts.get(login).copied().unwrap_or_default()
 }
 
 /// Returns the owner and the branch of a pull request's head. Returns no owner if the fork was deleted.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::repo::{FakeGitError, FakeGitRepository, git_command, run_command};
 
 /// Maximum number of cached diffs. If this number is exceeded, the whole cache is cleared.
-const MAX_CACHED: usize = 256;
+const MAX_CACHED_DIFFS: usize = 256;
 
 /// A side of a diff; GitHub names the sides `LEFT` and `RIGHT`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -362,19 +362,19 @@ impl DiffCache {
         repo: &FakeGitRepository,
         from: &str,
         to: &str,
-        context: u8,
+        context_lines: u8,
     ) -> Result<Arc<FakeDiff>, FakeGitError> {
-        let key = (from.to_owned(), to.to_owned(), context);
+        let key = (from.to_owned(), to.to_owned(), context_lines);
         if let Some(diff) = self.cached.get(&key) {
             return Ok(Arc::clone(diff));
         }
         let output = run_command(
             git_command(repo.dir())
                 .args(["diff", "-z", "--raw", "-p", "-M", "--no-color", "--no-ext-diff", "--no-textconv"])
-                .args([&format!("-U{context}"), from, to, "--"]),
+                .args([&format!("-U{context_lines}"), from, to, "--"]),
         )?;
         let diff = Arc::new(FakeDiff::parse(&output));
-        if self.cached.len() >= MAX_CACHED {
+        if self.cached.len() >= MAX_CACHED_DIFFS {
             self.cached.clear();
         }
         self.cached.insert(key, Arc::clone(&diff));

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 /// Method of a rule that applies to every API call that may write.
-const WRITES: &str = "anything but GET";
+const ANY_WRITE_METHOD: &str = "anything but GET";
 
 /// A rule for a fault: the fault, and the calls to which the rule applies.
 #[derive(Clone, Debug)]
@@ -88,7 +88,7 @@ impl ForgeFault {
 
     /// Makes the `nth` API call that may write fail once.
     pub fn nth_write(nth: u32, kind: ForgeFaultKind) -> Self {
-        Self::on_call(WRITES, "", kind).nth(nth)
+        Self::on_call(ANY_WRITE_METHOD, "", kind).nth(nth)
     }
 
     /// Makes the rule begin at the `nth` matching call.
@@ -112,7 +112,7 @@ impl ForgeFault {
         };
         let method = match self.method.as_str() {
             "" => true,
-            WRITES => method != "GET" && !route.contains("/git-"),
+            ANY_WRITE_METHOD => method != "GET" && !route.contains("/git-"),
             one => one == method,
         };
         method && (begins(path) || begins(route))

@@ -41,7 +41,7 @@ pub const MAX_LOGGED: usize = 50_000;
 /// Maximum number of recorded violations. Further violations are dropped.
 const MAX_VIOLATIONS: usize = 1_000;
 /// Time window, in seconds, of the secondary rate limit on new comments.
-const MINUTE: i64 = 60;
+const SECONDARY_LIMIT_WINDOW_SECONDS: i64 = 60;
 /// First id that the forge assigns. The id exceeds 32 bits, because GitHub's new ids will soon exceed 32
 /// bits.
 const FIRST_ID: u64 = 5_000_000_001;
@@ -288,11 +288,13 @@ impl ForgeInstance {
         let now = self.now();
         let makes = ["/comments", "/replies", "/reviews"].iter().any(|end| route.ends_with(end));
         let (limit, made) = self.secondary_rate_limit.as_mut().filter(|_| method == "POST" && makes)?;
-        while made.front().is_some_and(|at| now - at >= MINUTE) {
+        while made.front().is_some_and(|at| now - at >= SECONDARY_LIMIT_WINDOW_SECONDS) {
             made.pop_front();
         }
         match made.front() {
-            Some(first) if made.len() >= *limit => Some((first + MINUTE - now).unsigned_abs()),
+            Some(first) if made.len() >= *limit => {
+                Some((first + SECONDARY_LIMIT_WINDOW_SECONDS - now).unsigned_abs())
+            }
             Some(_) | None => {
                 made.push_back(now);
                 None

@@ -274,8 +274,8 @@ impl FakeRepo {
     }
 
     /// Opens a pull request and returns its number.
-    pub async fn open_pull(&self, new: NewPull) -> Result<u64, FakeError> {
-        self.with_repository(move |world, repo| pulls::open_pull(world, repo, new)).await
+    pub async fn open_pull(&self, new_pull: NewPull) -> Result<u64, FakeError> {
+        self.with_repository(move |world, repo| pulls::open_pull(world, repo, new_pull)).await
     }
 
     /// Closes a pull request without merging.
@@ -470,11 +470,11 @@ impl FakeRepo {
     async fn change_pull(
         &self,
         number: u64,
-        work: impl FnOnce(&mut StoredRepository, u64) -> Result<PullChange, FakeError> + Send + 'static,
+        change: impl FnOnce(&mut StoredRepository, u64) -> Result<PullChange, FakeError> + Send + 'static,
     ) -> Result<(), FakeError> {
         self.with_repository(move |world, repo| {
             let author = pull_mut(repo, number)?.author.clone();
-            let change = work(repo, number)?;
+            let change = change(repo, number)?;
             Ok(world.record_change(repo, number, &author, change)?)
         })
         .await

@@ -72,18 +72,18 @@ pub struct CommentView {
 
 impl CommentView {
     /// Returns the view of a comment in a conversation.
-    pub(crate) fn from_conversation_comment(note: &StoredComment) -> Self {
+    pub(crate) fn from_conversation_comment(comment: &StoredComment) -> Self {
         Self {
-            id: note.id,
-            author: note.author.clone(),
-            body: note.body.clone(),
+            id: comment.id,
+            author: comment.author.clone(),
+            body: comment.body.clone(),
             place: None,
             line: None,
             resolved: false,
             in_reply_to: None,
             review: None,
-            deleted: note.deleted,
-            created: note.created,
+            deleted: comment.deleted,
+            created: comment.created,
         }
     }
 }

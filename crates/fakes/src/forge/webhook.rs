@@ -16,19 +16,19 @@ pub const DELIVERY_TIMEOUT: Duration = Duration::from_secs(10);
 const HOOK_ID: u64 = 4_200_000_001;
 /// Maximum number of attempts by Bitbucket Cloud to send a delivery. After a 5xx response, Cloud retries
 /// immediately, at most twice.
-const CLOUD_ATTEMPTS: u32 = 3;
+const MAX_CLOUD_ATTEMPTS: u32 = 3;
 /// Name of the event with which a Data Center tests a webhook.
 pub(crate) const PING: &str = "diagnostics:ping";
 
 impl FakeDelivery {
     /// Creates the delivery of an event in GitHub's format.
-    pub(crate) fn new(serial: u64, event: &str, action: &str, number: u64, payload: &Value) -> Self {
+    pub(crate) fn new(serial: u64, event: &str, action: &str, pull_number: u64, payload: &Value) -> Self {
         Self {
             flavour: ForgeFlavour::GitHub,
             id: delivery_guid(serial),
             event: event.into(),
             action: action.into(),
-            pull_number: number,
+            pull_number,
             body: payload.to_string().into_bytes().into(),
         }
     }
@@ -39,11 +39,11 @@ impl FakeDelivery {
         flavour: ForgeFlavour,
         serial: u64,
         event: &str,
-        number: u64,
+        pull_number: u64,
         payload: &Value,
     ) -> Self {
         let action = event.rsplit(':').next().unwrap_or_default();
-        Self { flavour, ..Self::new(serial, event, action, number, payload) }
+        Self { flavour, ..Self::new(serial, event, action, pull_number, payload) }
     }
 
     /// Returns the headers of the first attempt, signed with this key. If the key is empty, Bitbucket's
@@ -95,7 +95,7 @@ impl FakeDelivery {
     /// Posts the delivery and returns the status of the last response. For Cloud, the delivery is retried
     /// after a 5xx response, with at most three attempts.
     pub async fn send(&self, client: &reqwest::Client, hook: &WebhookTarget) -> Result<u16, reqwest::Error> {
-        let attempts = if self.flavour == ForgeFlavour::Cloud { CLOUD_ATTEMPTS } else { 1 };
+        let attempts = if self.flavour == ForgeFlavour::Cloud { MAX_CLOUD_ATTEMPTS } else { 1 };
         let mut attempt = 1;
         loop {
             let status = self.post_attempt(client, hook, attempt).await?.status().as_u16();

@@ -9,7 +9,7 @@ use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
 
 /// Value of `anthropic_version` that the body of a request must contain.
-const VERSION: &str = "bedrock-2023-05-31";
+const ANTHROPIC_VERSION: &str = "bedrock-2023-05-31";
 
 /// The operation of a request.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -40,8 +40,12 @@ fn decode_percent(text: &str) -> Option<String> {
 }
 
 /// Converts the request to a request of the Messages API for this model.
-pub(super) fn to_messages_request(body: &Value, id: &str, action: BedrockOperation) -> Result<Value, String> {
-    let mut body = match action {
+pub(super) fn to_messages_request(
+    body: &Value,
+    model_id: &str,
+    operation: BedrockOperation,
+) -> Result<Value, String> {
+    let mut body = match operation {
         BedrockOperation::Stream => body.clone(),
         BedrockOperation::Count => {
             let inner = body["input"]["invokeModel"]["body"].as_str().unwrap_or_default();
@@ -49,7 +53,7 @@ pub(super) fn to_messages_request(body: &Value, id: &str, action: BedrockOperati
             serde_json::from_slice(&inner).map_err(|error| error.to_string())?
         }
     };
-    if body["anthropic_version"] != VERSION {
+    if body["anthropic_version"] != ANTHROPIC_VERSION {
         return Err("anthropic_version: required".to_owned());
     }
     let Some(fields) = body.as_object_mut() else { return Err("not an object".to_owned()) };
@@ -58,7 +62,7 @@ pub(super) fn to_messages_request(body: &Value, id: &str, action: BedrockOperati
             return Err(format!("{field}: extraneous key is not permitted"));
         }
     }
-    fields.insert("model".to_owned(), id.into());
+    fields.insert("model".to_owned(), model_id.into());
     fields.insert("stream".to_owned(), true.into());
     Ok(body)
 }

@@ -13,7 +13,7 @@ use super::script::{AnswerBlock, ScriptedUsage, StreamPosition};
 /// Data of the last event in a stream.
 pub(super) const STREAM_END: &str = "[DONE]";
 /// Maximum length of a function's name.
-const MAX_NAME: usize = 64;
+const MAX_FUNCTION_NAME_CHARS: usize = 64;
 
 /// Returns true if the path ends with `/chat/completions`. The first part of the path differs between
 /// servers.
@@ -165,7 +165,11 @@ fn convert_tool(tool: &Value) -> Result<Value, String> {
     let function = &tool["function"];
     let name = function["name"].as_str().unwrap_or_default();
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
-    if tool["type"] != "function" || name.is_empty() || name.len() > MAX_NAME || !name.bytes().all(is_plain) {
+    if tool["type"] != "function"
+        || name.is_empty()
+        || name.len() > MAX_FUNCTION_NAME_CHARS
+        || !name.bytes().all(is_plain)
+    {
         return Err(format!("tools: invalid function '{name}'"));
     }
     if !function["parameters"].is_object() {
@@ -285,8 +289,8 @@ fn usage_json(usage: &ScriptedUsage) -> Value {
     })
 }
 
-fn finish_reason(stop: &str) -> &str {
-    match stop {
+fn finish_reason(stop_reason: &str) -> &str {
+    match stop_reason {
         "end_turn" | "stop_sequence" => "stop",
         "tool_use" => "tool_calls",
         "max_tokens" => "length",

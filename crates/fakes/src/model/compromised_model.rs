@@ -16,7 +16,7 @@ use super::script::AnswerBlock;
 /// Maximum number of instructions that one answer follows.
 const MAX_INSTRUCTIONS_PER_ANSWER: usize = 16;
 /// Minimum number of consecutive base64 characters that the model tries to decode.
-const MIN_BASE64: usize = 16;
+const MIN_BASE64_CHARS: usize = 16;
 
 /// Returns the instructions in a request's texts that the model has not followed yet. Returns tool calls
 /// first. Returns the words of `SAY` only after all tools were called.
@@ -39,13 +39,13 @@ pub(super) fn find_instructions(body: &Value) -> Vec<AnswerBlock> {
 }
 
 /// Visits every text in a value, except for the model's own answers.
-fn visit_texts(value: &Value, take: &mut impl FnMut(&str)) {
+fn visit_texts(value: &Value, visitor: &mut impl FnMut(&str)) {
     match value {
-        Value::String(text) => take(text),
-        Value::Array(values) => values.iter().for_each(|value| visit_texts(value, take)),
+        Value::String(text) => visitor(text),
+        Value::Array(values) => values.iter().for_each(|value| visit_texts(value, visitor)),
         Value::Object(fields) => {
             if fields.get("role").and_then(Value::as_str) != Some("assistant") {
-                fields.values().for_each(|value| visit_texts(value, take));
+                fields.values().for_each(|value| visit_texts(value, visitor));
             }
         }
         Value::Null | Value::Bool(_) | Value::Number(_) => {}
@@ -90,7 +90,7 @@ fn unescape_unicode(text: &str) -> String {
 /// Decodes all parts of a text that are base64 in either alphabet, and returns one line per part.
 fn decode_base64(text: &str) -> String {
     let is_letter = |char: char| char.is_ascii_alphanumeric() || "+/-_".contains(char);
-    let runs = text.split(|char| !is_letter(char)).filter(|run| run.len() >= MIN_BASE64);
+    let runs = text.split(|char| !is_letter(char)).filter(|run| run.len() >= MIN_BASE64_CHARS);
     let parts = runs.flat_map(|run| std::iter::once(run).chain(run.split('/')));
     let texts = parts.filter_map(|part| {
         let bytes = URL_SAFE_NO_PAD.decode(part.replace('+', "-").replace('/', "_")).ok()?;
@@ -139,7 +139,7 @@ fn reverse_overrides(text: &str) -> String {
 }
 
 /// Collects the instructions in a text: first `TOOL`, then `FETCH`, then `SAY`.
-fn collect_instructions(text: &str, orders: &mut Vec<AnswerBlock>) {
+fn collect_instructions(text: &str, instructions: &mut Vec<AnswerBlock>) {
     for (verb, order) in [
         ("TOOL ", parse_tool as fn(&str) -> Option<AnswerBlock>),
         ("FETCH ", parse_fetch),
@@ -149,7 +149,7 @@ fn collect_instructions(text: &str, orders: &mut Vec<AnswerBlock>) {
             let before = text.get(..at).and_then(|before| before.chars().next_back());
             let rest = text.get(at + verb.len()..).unwrap_or_default();
             if before.is_none_or(|char| !char.is_alphanumeric()) {
-                orders.extend(order(rest));
+                instructions.extend(order(rest));
             }
         }
     }

@@ -48,10 +48,10 @@ impl ModelApi {
     }
 
     /// Returns the bytes of an event with more text.
-    pub(super) fn encode_text_delta(self, more: &str) -> Vec<u8> {
+    pub(super) fn encode_text_delta(self, text: &str) -> Vec<u8> {
         match self {
-            Self::Messages | Self::Bedrock => self.event(&text_delta(more)),
-            Self::Chat => self.event(&chat::text_chunk(more)),
+            Self::Messages | Self::Bedrock => self.event(&text_delta(text)),
+            Self::Chat => self.event(&chat::text_chunk(text)),
         }
     }
 
@@ -179,8 +179,8 @@ pub(super) fn answer_message(answer: &PreparedAnswer) -> Value {
     })
 }
 
-fn answer_event(data: Value, position: Option<StreamPosition>, content: usize) -> AnswerEvent {
-    AnswerEvent { data, position, content }
+fn answer_event(data: Value, position: Option<StreamPosition>, content_bytes: usize) -> AnswerEvent {
+    AnswerEvent { data, position, content: content_bytes }
 }
 
 fn delta_event(index: usize, delta: Value) -> Value {
@@ -210,8 +210,8 @@ fn usage_json(usage: &ScriptedUsage, output: u64) -> Value {
     })
 }
 
-fn stop_details(stop: &str) -> Value {
-    if stop != "refusal" {
+fn stop_details(stop_reason: &str) -> Value {
+    if stop_reason != "refusal" {
         return Value::Null;
     }
     json!({"type": "refusal", "category": "cyber", "explanation": "the script says so"})

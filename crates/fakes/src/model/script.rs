@@ -350,8 +350,8 @@ impl ScriptedAnswer {
     }
 
     /// Returns the answer of a fixer that makes these fixes. The answer applies to any number of requests.
-    pub fn for_fixer(mends: impl IntoIterator<Item = ScriptedFix>) -> Self {
-        Self::from_behaviour(ScriptedBehaviour::Fix { mends: mends.into_iter().collect() })
+    pub fn for_fixer(fixes: impl IntoIterator<Item = ScriptedFix>) -> Self {
+        Self::from_behaviour(ScriptedBehaviour::Fix { mends: fixes.into_iter().collect() })
             .for_role(PromptRole::Fix)
             .times(0)
     }
@@ -363,8 +363,8 @@ impl ScriptedAnswer {
     }
 
     /// Returns an answer that depends on the request.
-    pub fn from_behaviour(play: ScriptedBehaviour) -> Self {
-        Self { play: Some(play), ..Self::default() }
+    pub fn from_behaviour(behaviour: ScriptedBehaviour) -> Self {
+        Self { play: Some(behaviour), ..Self::default() }
     }
 
     /// Returns an answer with this fault.
@@ -414,8 +414,8 @@ impl ScriptedAnswer {
 
     /// Sets the stop reason.
     #[must_use]
-    pub fn with_stop_reason(mut self, stop: impl Into<String>) -> Self {
-        self.stop = Some(stop.into());
+    pub fn with_stop_reason(mut self, stop_reason: impl Into<String>) -> Self {
+        self.stop = Some(stop_reason.into());
         self
     }
 

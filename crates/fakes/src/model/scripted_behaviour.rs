@@ -13,11 +13,11 @@ use serde_json::{Value, json};
 use super::script::AnswerBlock;
 
 /// Tool that ends a run.
-const REPORT: &str = "report";
+const REPORT_TOOL: &str = "report";
 /// Tool that returns the content of a file.
-const READ: &str = "read";
+const READ_TOOL: &str = "read";
 /// Maximum number of files that an auditor reads.
-const MAX_READ: usize = 20;
+const MAX_READ_FILES: usize = 20;
 /// Categories of an audit.
 const CATEGORIES: [&str; 10] = ["A", "B", "C", "D", "E", "F", "G", "H", "I", "J"];
 
@@ -208,24 +208,24 @@ impl ScriptedBehaviour {
 }
 
 fn report_block(input: Value) -> AnswerBlock {
-    AnswerBlock::ToolUse { name: REPORT.to_owned(), input, json: None }
+    AnswerBlock::ToolUse { name: REPORT_TOOL.to_owned(), input, json: None }
 }
 
 /// Reads the files, if the request offers the tool `read`, and then reports the bugs in these files.
-fn answer_audit(body: &Value, bugs: &[KnownBug], silent: &[String]) -> Vec<AnswerBlock> {
+fn answer_audit(body: &Value, bugs: &[KnownBug], omitted_categories: &[String]) -> Vec<AnswerBlock> {
     let first = first_message(body);
     let diff = read_data_block(&first, "diff").unwrap_or_default();
     let mut lines = changed_lines(&diff);
     let others = read_data_block(&first, "not_shown").unwrap_or_default();
     let paths: BTreeSet<&str> = lines.keys().map(String::as_str).chain(others.lines()).collect();
-    let can_read = body["tools"].as_array().into_iter().flatten().any(|tool| tool["name"] == READ);
-    let has_read = tool_calls(body).any(|(name, _)| name == READ);
+    let can_read = body["tools"].as_array().into_iter().flatten().any(|tool| tool["name"] == READ_TOOL);
+    let has_read = tool_calls(body).any(|(name, _)| name == READ_TOOL);
     if can_read && !has_read && !paths.is_empty() {
         let read = |path: &&str| {
             let input = json!({ "path": path });
-            AnswerBlock::ToolUse { name: READ.to_owned(), input, json: None }
+            AnswerBlock::ToolUse { name: READ_TOOL.to_owned(), input, json: None }
         };
-        return paths.iter().take(MAX_READ).map(read).collect();
+        return paths.iter().take(MAX_READ_FILES).map(read).collect();
     }
     // For each file that the model has read, the complete content replaces the lines in the diff.
     for answer in tool_results(body) {
@@ -253,7 +253,7 @@ fn answer_audit(body: &Value, bugs: &[KnownBug], silent: &[String]) -> Vec<Answe
     });
     let absences = CATEGORIES.into_iter().filter(|category| !found.contains(category));
     let absences: Vec<Value> = absences
-        .filter(|category| !silent.iter().any(|one| one == category))
+        .filter(|category| !omitted_categories.iter().any(|one| one == category))
         .filter_map(|category| {
             let (path, number, text) = quoted?;
             Some(json!({
@@ -268,10 +268,10 @@ fn answer_audit(body: &Value, bugs: &[KnownBug], silent: &[String]) -> Vec<Answe
 }
 
 /// Returns the first tool call that the model has not made yet, or the report after all calls.
-fn answer_fix(body: &Value, mends: &[ScriptedFix]) -> Vec<AnswerBlock> {
+fn answer_fix(body: &Value, fixes: &[ScriptedFix]) -> Vec<AnswerBlock> {
     let first = first_message(body);
     let asked = |mend: &&ScriptedFix| mend.title.as_ref().is_none_or(|title| first.contains(title));
-    let mends: Vec<&ScriptedFix> = mends.iter().filter(asked).collect();
+    let mends: Vec<&ScriptedFix> = fixes.iter().filter(asked).collect();
     let made = tool_calls(body).count();
     if let Some(next) = mends.iter().flat_map(|mend| &mend.calls).nth(made) {
         return vec![next.to_answer_block()];

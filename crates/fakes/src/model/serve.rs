@@ -27,7 +27,7 @@ use super::state::{FakeModelShared, PickedAnswer};
 use crate::server::ConnectionCloseMarker;
 
 /// Maximum size of a request's body; the API accepts 32 MB.
-const MAX_BODY: usize = 32 * 1024 * 1024;
+const MAX_BODY_BYTES: usize = 32 * 1024 * 1024;
 /// Maximum number of pieces of an answer in the channel to the connection.
 const MAX_BUFFERED_PIECES: usize = 16;
 /// HTML error page, as a proxy would send.
@@ -44,7 +44,7 @@ async fn handle_request(State(shared): State<Arc<FakeModelShared>>, request: Req
     if head.method == Method::HEAD {
         return StatusCode::OK.into_response();
     }
-    let Ok(body) = to_bytes(body, MAX_BODY).await else {
+    let Ok(body) = to_bytes(body, MAX_BODY_BYTES).await else {
         return error_response(413, "request_too_large", "Request exceeds the maximum size");
     };
     let number = shared.log_request(&head, &body);
@@ -115,7 +115,7 @@ async fn answer_bedrock(
     body: &Bytes,
     number: u64,
     id: &str,
-    action: BedrockOperation,
+    operation: BedrockOperation,
 ) -> Response {
     let wrong = |what: &str| {
         shared.record_violation(number, what);
@@ -136,14 +136,14 @@ async fn answer_bedrock(
         }
     }
     let body = serde_json::from_slice(body).map_err(|error| error.to_string());
-    let body = match body.and_then(|body: Value| bedrock::to_messages_request(&body, id, action)) {
+    let body = match body.and_then(|body: Value| bedrock::to_messages_request(&body, id, operation)) {
         Ok(body) => body,
         Err(what) => return wrong(&what),
     };
     if let Err(what) = check_request(&body, false) {
         return wrong(&what);
     }
-    if action == BedrockOperation::Count {
+    if operation == BedrockOperation::Count {
         return axum::Json(json!({"inputTokens": shared.count_tokens(&body)})).into_response();
     }
     match shared.pick_answer(DEFAULT_API_KEY, &head.headers, &body, number) {
@@ -220,11 +220,11 @@ fn request_credential(head: &axum::http::request::Parts, body: &[u8]) -> Result<
 }
 
 /// Checks a request as the API does. Accepts unknown keys and betas, as the API does.
-fn check_request(body: &Value, is_count: bool) -> Result<(), String> {
+fn check_request(body: &Value, is_token_count: bool) -> Result<(), String> {
     if body["model"].as_str().is_none_or(str::is_empty) {
         return Err("model: Field required".to_owned());
     }
-    if !is_count && body["max_tokens"].as_u64().is_none_or(|tokens| tokens == 0) {
+    if !is_token_count && body["max_tokens"].as_u64().is_none_or(|tokens| tokens == 0) {
         return Err("max_tokens: Field required".to_owned());
     }
     let Some(messages) = body["messages"].as_array().filter(|messages| !messages.is_empty()) else {

@@ -35,7 +35,7 @@ pub(crate) const STS: SignatureRequirements =
     SignatureRequirements { name: "sts", workspace: None, signed_headers: &["host", "x-amz-date"] };
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 /// Maximum age of a signature, in seconds.
-const MAX_AGE: i64 = 5 * 60;
+const MAX_SIGNATURE_AGE_SECONDS: i64 = 5 * 60;
 
 /// Returns the secret key of AWS's own examples. The key is assembled from parts, because secret scanners
 /// would report the whole key as leaked.
@@ -71,7 +71,7 @@ pub(crate) fn is_signed_by_known_key(
     let date = header_text(head, "x-amz-date").ok_or("x-amz-date: missing")?;
     let at = jiff::civil::DateTime::strptime("%Y%m%dT%H%M%SZ", date).map_err(|_| "x-amz-date: no time")?;
     let at = at.to_zoned(jiff::tz::TimeZone::UTC).map_err(|_| "x-amz-date: no time")?.timestamp();
-    if (Timestamp::now().as_second() - at.as_second()).abs() > MAX_AGE {
+    if (Timestamp::now().as_second() - at.as_second()).abs() > MAX_SIGNATURE_AGE_SECONDS {
         return Err("x-amz-date: too old");
     }
     let day = date.get(..8).unwrap_or_default();

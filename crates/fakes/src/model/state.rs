@@ -101,8 +101,8 @@ impl FakeModelShared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn stall_request(&self, nth: u64) {
-        self.stall.send_replace((Some(nth), false));
+    pub(super) fn stall_request(&self, request_number: u64) {
+        self.stall.send_replace((Some(request_number), false));
     }
 
     pub(super) fn resume(&self) {
@@ -169,9 +169,9 @@ impl FakeModelShared {
         self.update_log_entry(number, |logged| logged.status = Some(status));
     }
 
-    fn update_log_entry(&self, number: u64, note: impl FnOnce(&mut LoggedModelCall)) {
+    fn update_log_entry(&self, number: u64, update: impl FnOnce(&mut LoggedModelCall)) {
         if let Some(logged) = self.lock_state().log.iter_mut().rev().find(|logged| logged.number == number) {
-            note(logged);
+            update(logged);
         }
     }
 
@@ -209,8 +209,14 @@ impl FakeModelShared {
     }
 
     /// Sets the bill of a request to the output tokens of the part that was sent so far.
-    pub(super) fn record_bill(&self, number: u64, answer: &PreparedAnswer, output: u64, is_complete: bool) {
-        let usage = ScriptedUsage { output, ..answer.usage };
+    pub(super) fn record_bill(
+        &self,
+        number: u64,
+        answer: &PreparedAnswer,
+        output_tokens: u64,
+        is_complete: bool,
+    ) {
+        let usage = ScriptedUsage { output: output_tokens, ..answer.usage };
         let bill = RequestUsage { number, model: answer.model.clone(), usage, is_complete };
         self.lock_state().bills.insert(number, bill);
     }

@@ -2,7 +2,9 @@
 
 use std::process::Stdio;
 
-use super::{COMMIT_STEP, FIRST_COMMIT, FakeGitError, FakeGitRepository, git_command, run_command};
+use super::{
+    COMMIT_INTERVAL_SECONDS, FIRST_COMMIT_TIME, FakeGitError, FakeGitRepository, git_command, run_command,
+};
 
 impl FakeGitRepository {
     /// Returns the files that would conflict if `theirs` were merged into `ours`. Creates no commit.
@@ -56,7 +58,8 @@ impl FakeGitRepository {
             }
         }
         let tree = String::from_utf8_lossy(&output.stdout).trim().to_owned();
-        let date = FIRST_COMMIT + COMMIT_STEP * i64::try_from(self.commits.len()).unwrap_or(0);
+        let date =
+            FIRST_COMMIT_TIME + COMMIT_INTERVAL_SECONDS * i64::try_from(self.commits.len()).unwrap_or(0);
         let mut command = git_command(&self.dir);
         for who in ["AUTHOR", "COMMITTER"] {
             command

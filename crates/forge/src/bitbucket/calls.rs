@@ -248,7 +248,7 @@ pub trait BitbucketApi: Clone + Send + Sync + std::fmt::Debug {
         purpose: &str,
         repo: &str,
         number: u64,
-        new: NewBitbucketComment<'_>,
+        new_comment: NewBitbucketComment<'_>,
     ) -> Result<BitbucketComment, ForgeError>;
 
     /// Replaces the text of a comment.
@@ -295,7 +295,7 @@ pub trait BitbucketApi: Clone + Send + Sync + std::fmt::Debug {
         purpose: &str,
         repo: &str,
         draft: &PullDraft,
-        text: &str,
+        description: &str,
     ) -> Result<BitbucketPullRequest, ForgeError>;
 
     /// Declines a pull request if it still has the version that was read.

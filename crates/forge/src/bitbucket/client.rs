@@ -52,13 +52,13 @@ impl<C: BitbucketApi> BitbucketClient<C> {
     }
 
     /// Returns the beginning of an error message: the name of the pull request, and the operation.
-    fn describe_pull_operation(&self, doing: &str) -> String {
-        format!("{}#{}: {doing}", self.repo, self.id.number)
+    fn describe_pull_operation(&self, operation: &str) -> String {
+        format!("{}#{}: {operation}", self.repo, self.id.number)
     }
 
     /// Returns the beginning of an error message: the name of the repository, and the operation.
-    fn describe_repository_operation(&self, doing: &str) -> String {
-        format!("{}: {doing}", self.repo)
+    fn describe_repository_operation(&self, operation: &str) -> String {
+        format!("{}: {operation}", self.repo)
     }
 
     /// Returns the client if it is for a pull request. Returns an error if the client is for a repository
@@ -94,13 +94,13 @@ impl<C: BitbucketApi> BitbucketClient<C> {
 
     /// Reads a pull request and checks by its id that the name still belongs to this repository. Another
     /// repository may reuse the name, but not the id.
-    async fn read_pull(&self, request: &str, number: u64) -> Result<BitbucketPullRequest, ForgeError> {
-        split_repository_name(request, &self.repo)?;
-        let pull = self.calls.pull(request, &self.repo, number).await?;
+    async fn read_pull(&self, purpose: &str, number: u64) -> Result<BitbucketPullRequest, ForgeError> {
+        split_repository_name(purpose, &self.repo)?;
+        let pull = self.calls.pull(purpose, &self.repo, number).await?;
         match &pull.base.repository {
             Some((id, _)) if *id != self.id.repository => {
                 let request =
-                    format!("{request} (the name {} now belongs to a different repository)", self.repo);
+                    format!("{purpose} (the name {} now belongs to a different repository)", self.repo);
                 Err(ForgeError::NotFound { request })
             }
             Some(_) | None => Ok(pull),

@@ -63,10 +63,10 @@ impl BitbucketCloud {
     /// As [`BitbucketCloud::new`].
     pub fn with_timeouts(
         options: BitbucketOptions,
-        patience: HttpTimeouts,
+        timeouts: HttpTimeouts,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, BitbucketOptionsError> {
-        let (http, login) = build_client(&options, patience, clock)?;
+        let (http, login) = build_client(&options, timeouts, clock)?;
         Ok(Self { inner: Arc::new(CloudInner { options, http, login, cache: Arc::default() }) })
     }
 
@@ -79,10 +79,10 @@ impl BitbucketCloud {
     /// Returns a client whose rate limits are shared by all processes with this login. Call this function
     /// before the first request, because the limits that were recorded so far are discarded.
     #[must_use]
-    pub fn with_shared_rate_limits(&self, common: Arc<dyn SharedStateStore>) -> Self {
+    pub fn with_shared_rate_limits(&self, shared_state: Arc<dyn SharedStateStore>) -> Self {
         let CloudInner { options, http, .. } = &*self.inner;
         let login = format!("token/{}", options.token.public_fingerprint());
-        self.with_http(http.with_shared_limits(common, &options.api_url, &login))
+        self.with_http(http.with_shared_limits(shared_state, &options.api_url, &login))
     }
 
     async fn send(&self, call: &ForgeRequest) -> Result<ForgeResponse, ForgeError> {
@@ -135,20 +135,27 @@ impl BitbucketCloud {
     }
 
     /// Returns an address below the root of the API.
-    fn root_url<'a>(&self, tail: impl IntoIterator<Item = &'a str>) -> Url {
-        append_segments(&self.inner.options.api_url, tail)
+    fn root_url<'a>(&self, path_segments: impl IntoIterator<Item = &'a str>) -> Url {
+        append_segments(&self.inner.options.api_url, path_segments)
     }
 
     /// Returns an address below a repository's address.
-    fn repository_url(&self, purpose: &str, repo: &str, tail: &[&str]) -> Result<Url, ForgeError> {
+    fn repository_url(&self, purpose: &str, repo: &str, path_segments: &[&str]) -> Result<Url, ForgeError> {
         let (workspace, slug) = split_repository_name(purpose, repo)?;
-        Ok(self.root_url(["repositories", workspace, slug].into_iter().chain(tail.iter().copied())))
+        Ok(self.root_url(["repositories", workspace, slug].into_iter().chain(path_segments.iter().copied())))
     }
 
     /// Returns an address below a pull request's address.
-    fn pull_url(&self, purpose: &str, repo: &str, number: u64, tail: &[&str]) -> Result<Url, ForgeError> {
+    fn pull_url(
+        &self,
+        purpose: &str,
+        repo: &str,
+        number: u64,
+        path_segments: &[&str],
+    ) -> Result<Url, ForgeError> {
         let number = number.to_string();
-        let path: Vec<&str> = ["pullrequests", &number].into_iter().chain(tail.iter().copied()).collect();
+        let path: Vec<&str> =
+            ["pullrequests", &number].into_iter().chain(path_segments.iter().copied()).collect();
         self.repository_url(purpose, repo, &path)
     }
 

@@ -70,10 +70,10 @@ impl BitbucketDataCenter {
     /// As [`BitbucketDataCenter::new`].
     pub fn with_timeouts(
         options: BitbucketOptions,
-        patience: HttpTimeouts,
+        timeouts: HttpTimeouts,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, BitbucketOptionsError> {
-        let (http, login) = build_client(&options, patience, clock)?;
+        let (http, login) = build_client(&options, timeouts, clock)?;
         let learnt = DataCenterCache {
             own_account: OnceCell::new(),
             version: OnceLock::new(),
@@ -101,10 +101,10 @@ impl BitbucketDataCenter {
     /// Returns a client whose rate limits are shared by all processes with this login. Call this function
     /// before the first request, because the limits that were recorded so far are discarded.
     #[must_use]
-    pub fn with_shared_rate_limits(&self, common: Arc<dyn SharedStateStore>) -> Self {
+    pub fn with_shared_rate_limits(&self, shared_state: Arc<dyn SharedStateStore>) -> Self {
         let DataCenterInner { options, http, .. } = &*self.inner;
         let login = format!("token/{}", options.token.public_fingerprint());
-        self.with_http(http.with_shared_limits(common, &options.api_url, &login))
+        self.with_http(http.with_shared_limits(shared_state, &options.api_url, &login))
     }
 
     /// Sends a request. Data Center responds with 401 if the token is invalid, but also if a permission is
@@ -150,7 +150,9 @@ impl BitbucketDataCenter {
             all.extend(page.values);
             match next {
                 None => return Ok(all),
-                Some(next) if next <= start => return Err(too_many_pages_error(purpose, MAX_PAGES)),
+                Some(next) if next <= start => {
+                    return Err(too_many_pages_error(purpose, MAX_PAGES));
+                }
                 Some(next) => start = next,
             }
         }
@@ -158,8 +160,8 @@ impl BitbucketDataCenter {
     }
 
     /// Returns an address below the root of the server.
-    fn root_url<'a>(&self, tail: impl IntoIterator<Item = &'a str>) -> Url {
-        append_segments(&self.inner.options.api_url, ["rest"].into_iter().chain(tail))
+    fn root_url<'a>(&self, path_segments: impl IntoIterator<Item = &'a str>) -> Url {
+        append_segments(&self.inner.options.api_url, ["rest"].into_iter().chain(path_segments))
     }
 
     /// Returns an address below a repository's address, in one of the server's APIs.
@@ -168,22 +170,29 @@ impl BitbucketDataCenter {
         purpose: &str,
         api: &str,
         repo: &str,
-        tail: &[&str],
+        path_segments: &[&str],
     ) -> Result<Url, ForgeError> {
         let (key, slug) = split_repository_name(purpose, repo)?;
         let path = [api, "latest", "projects", key, "repos", slug];
-        Ok(self.root_url(path.into_iter().chain(tail.iter().copied())))
+        Ok(self.root_url(path.into_iter().chain(path_segments.iter().copied())))
     }
 
     /// Returns an address below a repository's address in the main API.
-    fn repository_url(&self, purpose: &str, repo: &str, tail: &[&str]) -> Result<Url, ForgeError> {
-        self.repository_api_url(purpose, "api", repo, tail)
+    fn repository_url(&self, purpose: &str, repo: &str, path_segments: &[&str]) -> Result<Url, ForgeError> {
+        self.repository_api_url(purpose, "api", repo, path_segments)
     }
 
     /// Returns an address below a pull request's address.
-    fn pull_url(&self, purpose: &str, repo: &str, number: u64, tail: &[&str]) -> Result<Url, ForgeError> {
+    fn pull_url(
+        &self,
+        purpose: &str,
+        repo: &str,
+        number: u64,
+        path_segments: &[&str],
+    ) -> Result<Url, ForgeError> {
         let number = number.to_string();
-        let path: Vec<&str> = ["pull-requests", &number].into_iter().chain(tail.iter().copied()).collect();
+        let path: Vec<&str> =
+            ["pull-requests", &number].into_iter().chain(path_segments.iter().copied()).collect();
         self.repository_url(purpose, repo, &path)
     }
 

@@ -41,24 +41,24 @@ pub(super) fn to_pull_list_item(pull: BitbucketPullRequest) -> PullListItem {
     }
 }
 
-fn comment_kind(note: &BitbucketComment) -> CommentKind {
-    if note.location.is_some() { CommentKind::Diff } else { CommentKind::Conversation }
+fn comment_kind(comment: &BitbucketComment) -> CommentKind {
+    if comment.location.is_some() { CommentKind::Diff } else { CommentKind::Conversation }
 }
 
-pub(super) fn to_pull_comment(number: u64, url: &str, note: BitbucketComment) -> PullComment {
+pub(super) fn to_pull_comment(number: u64, url: &str, comment: BitbucketComment) -> PullComment {
     PullComment {
-        kind: comment_kind(&note),
-        id: note.id,
-        first_comment: note
+        kind: comment_kind(&comment),
+        id: comment.id,
+        first_comment: comment
             .parent
-            .filter(|_| note.location.is_some())
-            .map(|_| CommentId::new(note.first_comment.to_string())),
+            .filter(|_| comment.location.is_some())
+            .map(|_| CommentId::new(comment.first_comment.to_string())),
         number,
         url: url.to_owned(),
-        author: note.author.map(|user| user.to_author_account()),
-        body: note.text.chars().take(MAX_COMMENT_CHARS).collect(),
-        created: note.created,
-        updated: note.updated,
+        author: comment.author.map(|user| user.to_author_account()),
+        body: comment.text.chars().take(MAX_COMMENT_CHARS).collect(),
+        created: comment.created,
+        updated: comment.updated,
     }
 }
 
@@ -66,10 +66,10 @@ pub(super) fn to_pull_comment(number: u64, url: &str, note: BitbucketComment) ->
 pub(super) fn pull_comments_since(
     number: u64,
     url: &str,
-    notes: Vec<BitbucketComment>,
+    comments: Vec<BitbucketComment>,
     since: UnixMillis,
 ) -> Vec<PullComment> {
-    let new = notes.into_iter().filter(|note| !note.is_deleted && note.updated >= since);
+    let new = comments.into_iter().filter(|note| !note.is_deleted && note.updated >= since);
     let mut comments: Vec<PullComment> = new.map(|note| to_pull_comment(number, url, note)).collect();
     comments.sort_by_key(|comment| (comment.updated, comment.id));
     comments
@@ -78,10 +78,10 @@ pub(super) fn pull_comments_since(
 /// Replaces both cached lists. The first list gets these comments, grouped by pull request, from
 /// conversations and diffs. The second list becomes empty.
 pub(super) fn replace_cached_comments(
-    [all, none]: &mut [CachedListing<PullComment>; 2],
-    parts: Vec<(Url, Vec<PullComment>)>,
+    [comment_listing, none]: &mut [CachedListing<PullComment>; 2],
+    comments_by_url: Vec<(Url, Vec<PullComment>)>,
     complete: bool,
 ) {
-    all.replace_parts(parts, complete);
+    comment_listing.replace_parts(comments_by_url, complete);
     *none = CachedListing::empty();
 }

@@ -40,8 +40,12 @@ pub(super) struct BitbucketAccounts<'a> {
 }
 
 impl<'a> BitbucketAccounts<'a> {
-    pub(super) fn new(own_account: OwnAccount, former: &'a [String], unique_names: bool) -> Self {
-        Self { own_account, former, unique_names }
+    pub(super) fn new(
+        own_account: OwnAccount,
+        previous_accounts: &'a [String],
+        has_unique_account_names: bool,
+    ) -> Self {
+        Self { own_account, former: previous_accounts, unique_names: has_unique_account_names }
     }
 
     /// Returns the kind of the account, current or former; `None` if it is not an account of Truing.

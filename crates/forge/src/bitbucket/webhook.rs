@@ -6,20 +6,21 @@ use reqwest::header::HeaderMap;
 use crate::webhook::{DeliveryHeaders, DeliverySignature};
 
 /// Header that names the event.
-const EVENT: &str = "x-event-key";
+const EVENT_HEADER: &str = "x-event-key";
 /// Header with the signature: HMAC-SHA-256 at both Bitbuckets. At GitHub, a header with the same name
 /// contains a SHA-1 signature.
-const SIGNATURE: &str = "x-hub-signature";
+const SIGNATURE_HEADER: &str = "x-hub-signature";
 /// Header with the number of this delivery attempt, from 1 (Cloud only).
-const ATTEMPT: &str = "x-attempt-number";
+const ATTEMPT_HEADER: &str = "x-attempt-number";
 
 /// Reads the headers of a delivery; `id` is the name of the header with the id of the delivery.
 pub(super) fn parse_headers<'a>(headers: &'a HeaderMap, delivery_id_header: &str) -> DeliveryHeaders<'a> {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let signature =
-        DeliverySignature::from_values(headers.get_all(SIGNATURE).iter().map(|value| value.as_bytes()));
-    let attempt = text(ATTEMPT).trim().parse().unwrap_or(1);
-    DeliveryHeaders { event: text(EVENT), id: text(delivery_id_header), signature, attempt }
+    let signature = DeliverySignature::from_values(
+        headers.get_all(SIGNATURE_HEADER).iter().map(|value| value.as_bytes()),
+    );
+    let attempt = text(ATTEMPT_HEADER).trim().parse().unwrap_or(1);
+    DeliveryHeaders { event: text(EVENT_HEADER), id: text(delivery_id_header), signature, attempt }
 }
 
 /// Reads the headers of a delivery of Bitbucket Cloud.

@@ -387,13 +387,13 @@ impl GitHubAuth {
     async fn find_installation(
         &self,
         http: &ForgeHttpClient,
-        request_description: &str,
+        purpose: &str,
         scope: TokenScope<'_>,
     ) -> Result<AppInstallation, ForgeError> {
         let url = match scope {
             TokenScope::Installation(id) => return Ok(AppInstallation { id, permissions: HashMap::new() }),
             TokenScope::App => {
-                return Err(unavailable_error(request_description, "the App itself has no token"));
+                return Err(unavailable_error(purpose, "the App itself has no token"));
             }
             TokenScope::RepositoryId(id) => append_segments(&self.api, ["repositories", id, "installation"]),
             TokenScope::RepositoryName(name)
@@ -405,14 +405,11 @@ impl GitHubAuth {
                 }
                 Some(_) | None => {
                     let message = "the repository's name does not have the form `owner/name`".to_owned();
-                    return Err(ForgeError::Rejected { request: request_description.to_owned(), message });
+                    return Err(ForgeError::Rejected { request: purpose.to_owned(), message });
                 }
             },
         };
-        let call = ForgeRequest::get(
-            format!("{request_description} (is the App installed for this repository?)"),
-            url,
-        );
+        let call = ForgeRequest::get(format!("{purpose} (is the App installed for this repository?)"), url);
         self.send_as_app(http, call).await?.json()
     }
 
@@ -457,9 +454,9 @@ impl GitHubAuth {
 }
 
 /// Parses the numeric id of a repository.
-fn parse_repository_id(request_description: &str, id: &str) -> Result<u64, ForgeError> {
+fn parse_repository_id(purpose: &str, id: &str) -> Result<u64, ForgeError> {
     id.parse().map_err(|_| {
         let message = "the repository id is not a number, so it is not from this forge".to_owned();
-        ForgeError::Rejected { request: request_description.to_owned(), message }
+        ForgeError::Rejected { request: purpose.to_owned(), message }
     })
 }

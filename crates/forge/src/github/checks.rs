@@ -54,12 +54,12 @@ impl GitHubClient {
     /// annotations, it is updated, and missing annotations are added. Otherwise, an existing check run
     /// without annotations is updated. If neither exists, a new check run is created; GitHub shows it in
     /// place of the older check runs.
-    pub(super) async fn set_check(&self, app: u64, status: &DesiredStatus) -> Result<(), ForgeError> {
+    pub(super) async fn set_check(&self, app_id: u64, status: &DesiredStatus) -> Result<(), ForgeError> {
         let what = self.pull_purpose(&format!("setting the check run of commit {}", status.sha.short_sha()));
         let all: Vec<Value> = status.check.annotations.iter().filter_map(build_annotation).collect();
         let whose = self.id.key();
         let name = format!("{whose}#{}", annotations_digest(&all));
-        let runs = self.list_own_check_runs(&what, app, status, whose.as_str()).await?;
+        let runs = self.list_own_check_runs(&what, app_id, status, whose.as_str()).await?;
         let begun = runs.iter().find(|run| run.external_id.as_deref() == Some(name.as_str()));
         let blank = || runs.iter().find(|run| run.output.annotations_count == 0);
         let mut rest = all.as_slice();
@@ -99,14 +99,14 @@ impl GitHubClient {
     async fn list_own_check_runs(
         &self,
         purpose: &str,
-        app: u64,
+        app_id: u64,
         status: &DesiredStatus,
         external_id_prefix: &str,
     ) -> Result<Vec<ListedCheckRun>, ForgeError> {
         let mut url = self.url(purpose, &["commits", status.sha.as_str(), "check-runs"])?;
         url.query_pairs_mut()
             .append_pair("check_name", STATUS_CONTEXT)
-            .append_pair("app_id", &app.to_string())
+            .append_pair("app_id", &app_id.to_string())
             .append_pair("filter", "all")
             .append_pair("per_page", &GITHUB.max_page_size.to_string());
         let mut runs = self.send(&ForgeRequest::get(purpose, url)).await?.json::<CheckRunList>()?.check_runs;

@@ -60,13 +60,13 @@ impl GitHubClient {
     }
 
     /// Returns the beginning of an error message: the name of the pull request, and the operation.
-    pub(super) fn pull_purpose(&self, doing: &str) -> String {
-        format!("{}: {doing}", self.name())
+    pub(super) fn pull_purpose(&self, operation: &str) -> String {
+        format!("{}: {operation}", self.name())
     }
 
     /// Returns the beginning of an error message: the name of the repository, and the operation.
-    pub(super) fn repository_purpose(&self, doing: &str) -> String {
-        format!("{}: {doing}", self.repo)
+    pub(super) fn repository_purpose(&self, operation: &str) -> String {
+        format!("{}: {operation}", self.repo)
     }
 
     /// Returns the client if it is for a pull request, and an error if it is for a repository alone.
@@ -88,18 +88,18 @@ impl GitHubClient {
     }
 
     /// Returns the API address of the repository, followed by the segments in `tail`.
-    pub(super) fn url(&self, purpose: &str, tail: &[&str]) -> Result<Url, ForgeError> {
-        self.github.repository_url(purpose, &self.repo, tail)
+    pub(super) fn url(&self, purpose: &str, path_segments: &[&str]) -> Result<Url, ForgeError> {
+        self.github.repository_url(purpose, &self.repo, path_segments)
     }
 
     /// Returns the address of a list with this query and the maximum page size.
     pub(super) fn list_url(
         &self,
         purpose: &str,
-        tail: &[&str],
+        path_segments: &[&str],
         query: &[(&str, &str)],
     ) -> Result<Url, ForgeError> {
-        Ok(paged_url(self.url(purpose, tail)?, query))
+        Ok(paged_url(self.url(purpose, path_segments)?, query))
     }
 
     /// Returns the address of one comment, in the conversation or on the diff.
@@ -111,37 +111,37 @@ impl GitHubClient {
     }
 
     /// Records the forge's report that it allows or rejects the write in this repository.
-    pub(super) fn record_permission(&self, extra: OptionalWrite, is_allowed: bool) {
+    pub(super) fn record_permission(&self, write: OptionalWrite, is_allowed: bool) {
         let now = self.github.inner.http.now();
-        self.github.inner.auth.refusals.record_permission(&self.id.repository, extra, is_allowed, now);
+        self.github.inner.auth.refusals.record_permission(&self.id.repository, write, is_allowed, now);
     }
 
     /// Records the write as allowed if `answer` is a success, and as rejected if a permission is missing.
     /// Returns `answer`.
     pub(super) fn record_write_result<T>(
         &self,
-        extra: OptionalWrite,
-        answer: Result<T, ForgeError>,
+        write: OptionalWrite,
+        result: Result<T, ForgeError>,
     ) -> Result<T, ForgeError> {
-        match &answer {
-            Ok(_) => self.record_permission(extra, true),
+        match &result {
+            Ok(_) => self.record_permission(write, true),
             Err(ForgeError::Forbidden { message, .. }) if lacks_permission(message) => {
                 let now = self.github.inner.http.now();
-                self.github.inner.auth.refusals.record_refusal(&self.id.repository, extra, now);
+                self.github.inner.auth.refusals.record_refusal(&self.id.repository, write, now);
             }
             Err(_) => {}
         }
-        answer
+        result
     }
 
     /// Returns true if the write is known to be rejected in this repository.
-    pub(super) fn is_write_refused(&self, extra: OptionalWrite) -> bool {
-        self.github.inner.auth.refusals.is_refused(&self.id.repository, extra)
+    pub(super) fn is_write_refused(&self, write: OptionalWrite) -> bool {
+        self.github.inner.auth.refusals.is_refused(&self.id.repository, write)
     }
 
     /// Returns true unless the forge rejected the write in this repository within the last 24 hours.
-    pub(super) fn may_try_write(&self, extra: OptionalWrite) -> bool {
-        self.github.inner.auth.refusals.may_try(&self.id.repository, extra, self.github.inner.http.now())
+    pub(super) fn may_try_write(&self, write: OptionalWrite) -> bool {
+        self.github.inner.auth.refusals.may_try(&self.id.repository, write, self.github.inner.http.now())
     }
 
     pub(super) fn number(&self) -> String {

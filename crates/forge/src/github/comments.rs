@@ -12,7 +12,7 @@ use super::auth::OptionalWrite;
 use super::body::with_marker;
 use super::client::GitHubClient;
 use super::id::GitHubCommentId;
-use super::{MAX_STATUS_CHARS, STATUS_CONTEXT, body, location_fields, path_text, wire};
+use super::{MAX_STATUS_DESCRIPTION_CHARS, STATUS_CONTEXT, body, location_fields, path_text, wire};
 use crate::http::ForgeRequest;
 use crate::marker::{disable_markers, normalize_text, split_marker};
 
@@ -39,7 +39,7 @@ fn status_fields(status: &DesiredStatus) -> (&'static str, String) {
         StatusState::Failure => "failure",
         StatusState::Pending => "pending",
     };
-    (state, body::truncate_text(&status.description, MAX_STATUS_CHARS, "…"))
+    (state, body::truncate_text(&status.description, MAX_STATUS_DESCRIPTION_CHARS, "…"))
 }
 
 impl GitHubClient {

@@ -74,8 +74,8 @@ impl GitHub {
 }
 
 /// Converts an error in a GraphQL response. GraphQL reports errors with HTTP status 200.
-fn graphql_error(request: &str, kind: &str, message: String, wait: TimeSpan) -> ForgeError {
-    let request = request.to_owned();
+fn graphql_error(purpose: &str, kind: &str, message: String, wait: TimeSpan) -> ForgeError {
+    let request = purpose.to_owned();
     match kind {
         "RATE_LIMITED" | "RATE_LIMIT" => ForgeError::RateLimited { request, wait },
         "NOT_FOUND" => ForgeError::NotFound { request },

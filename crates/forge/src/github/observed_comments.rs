@@ -59,14 +59,14 @@ impl<'a> ObservedComments<'a> {
     /// Adds a listed comment if it is ours. A reply is not added; its thread is recorded as answered.
     pub(super) fn add_comment(
         &mut self,
-        kind: impl Fn(u64) -> GitHubCommentId,
+        to_comment_id: impl Fn(u64) -> GitHubCommentId,
         comment: wire::GitHubComment,
     ) {
         if let Some(first) = comment.in_reply_to_id {
             self.answered_review_comments.insert(first);
             return;
         }
-        let id = kind(comment.id);
+        let id = to_comment_id(comment.id);
         let whose = comment.user.as_ref().and_then(|user| self.accounts.account_kind(user));
         let (true, Some(whose)) = (self.seen_ids.insert(id), whose) else { return };
         let known = self.recorded_items.get(&id).map(|item| (*item).clone());

@@ -49,16 +49,16 @@ impl GitHub {
     pub(super) async fn list_repositories(
         &self,
         listing: &mut RepositoryListing,
-        calls: &mut u64,
+        calls_left: &mut u64,
     ) -> Result<(), ForgeError> {
         let root = &self.inner.options.api_url;
         if self.app_id().is_none() {
             let list = listing.lists.entry(String::new()).or_default();
             if !self.inner.auth.is_identity_known() {
-                *calls = calls.saturating_sub(1);
+                *calls_left = calls_left.saturating_sub(1);
             }
             return if self.identity(TokenScope::App).await?.is_installation {
-                self.list_installation(TokenScope::App, list, calls).await
+                self.list_installation(TokenScope::App, list, calls_left).await
             } else {
                 let what = "listing the token's repositories";
                 let url = paged_url(append_segments(root, ["user", "repos"]), &[("sort", "pushed")]);
@@ -70,7 +70,7 @@ impl GitHub {
                     what,
                     url,
                     MAX_REPOSITORY_PAGES,
-                    calls,
+                    calls_left,
                     read,
                 )
                 .await
@@ -92,7 +92,7 @@ impl GitHub {
                 what,
                 url,
                 MAX_INSTALLATION_PAGES,
-                calls,
+                calls_left,
                 read,
             )
             .await?;
@@ -102,7 +102,7 @@ impl GitHub {
         for name in names {
             let Ok(id) = name.parse() else { continue };
             let list = listing.lists.entry(name).or_default();
-            match self.list_installation(TokenScope::Installation(id), list, calls).await {
+            match self.list_installation(TokenScope::Installation(id), list, calls_left).await {
                 // If one installation rejects the request, the others are still read.
                 Err(error @ (ForgeError::Forbidden { .. } | ForgeError::NotFound { .. })) => {
                     refused = Err(error);
@@ -117,7 +117,7 @@ impl GitHub {
         &self,
         scope: TokenScope<'_>,
         list: &mut CachedListing<ForgeRepository>,
-        calls: &mut u64,
+        calls_left: &mut u64,
     ) -> Result<(), ForgeError> {
         let what = "listing the installation's repositories";
         let url: Url =
@@ -125,6 +125,7 @@ impl GitHub {
         let read = |answer: &ForgeResponse| {
             Ok(convert_repositories(answer.json::<InstallationRepositories>()?.repositories))
         };
-        list.refresh(|call| self.send_owned(scope, call), what, url, MAX_REPOSITORY_PAGES, calls, read).await
+        list.refresh(|call| self.send_owned(scope, call), what, url, MAX_REPOSITORY_PAGES, calls_left, read)
+            .await
     }
 }

@@ -40,26 +40,26 @@ impl GitHubClient {
     }
 
     /// Returns the text without its marker, and the topic if one of our accounts wrote the text.
-    fn read_topic(&self, number: u64, is_ours: bool, text: Option<&str>) -> (Option<Topic>, String) {
+    fn read_topic(&self, number: u64, is_own_text: bool, text: Option<&str>) -> (Option<Topic>, String) {
         let (topic, body) = self.marker_keys().find_topic(
             &self.marker_pr_id(number),
             self.producer,
             text.unwrap_or_default(),
         );
-        (topic.filter(|_| is_ours), body)
+        (topic.filter(|_| is_own_text), body)
     }
 
     /// Returns the topic and the text as `read_topic` does, but accepts only a marker that verifies.
     pub(super) fn read_verified_topic(
         &self,
         number: u64,
-        is_ours: bool,
+        is_own_text: bool,
         text: Option<&str>,
     ) -> (Option<Topic>, String) {
         let text = text.unwrap_or_default();
         let (topic, body) =
             self.marker_keys().find_verified_topic(&self.marker_pr_id(number), self.producer, text);
-        (topic.filter(|_| is_ours), body)
+        (topic.filter(|_| is_own_text), body)
     }
 
     /// Sends a call that sets a value.

@@ -157,9 +157,9 @@ impl ForgeServer for GitHub {
     async fn refresh_repositories(
         &self,
         listing: &mut RepositoryListing,
-        calls: &mut u64,
+        calls_left: &mut u64,
     ) -> Result<(), ForgeError> {
-        self.list_repositories(listing, calls).await
+        self.list_repositories(listing, calls_left).await
     }
 
     fn quota(&self) -> Option<RateQuota> {
@@ -186,7 +186,7 @@ impl ForgeServer for GitHub {
         &self,
         repo: &str,
         listing: &mut CachedListing<OpenPull>,
-        calls: &mut u64,
+        calls_left: &mut u64,
     ) -> Result<(), ForgeError> {
         let what = format!("{repo}: listing its open pull requests");
         let query = [("state", "open"), ("sort", "updated"), ("direction", "desc")];
@@ -200,7 +200,7 @@ impl ForgeServer for GitHub {
                 &what,
                 url,
                 MAX_PULL_PAGES,
-                calls,
+                calls_left,
                 read,
             )
             .await
@@ -257,10 +257,10 @@ impl ForgeServer for GitHub {
         (repo, _): (&str, Option<u64>),
         since: UnixMillis,
         listings: &mut [CachedListing<PullComment>; 2],
-        calls: &mut u64,
+        calls_left: &mut u64,
     ) -> Result<(), ForgeError> {
         for (kind, list) in CommentKind::ALL.into_iter().zip(listings) {
-            match self.list_comments(repo, kind, since, list, calls).await {
+            match self.list_comments(repo, kind, since, list, calls_left).await {
                 Ok(()) => {}
                 // The list is missing because issues are disabled in the repository.
                 Err(ForgeError::NotFound { .. }) if kind == CommentKind::Conversation => {
@@ -345,7 +345,7 @@ impl GitHub {
         kind: CommentKind,
         since: UnixMillis,
         listing: &mut CachedListing<PullComment>,
-        calls: &mut u64,
+        calls_left: &mut u64,
     ) -> Result<(), ForgeError> {
         let what = format!("{repo}: listing new comments ({})", kind.as_str());
         let since = jiff::Timestamp::from_second(since.0.div_euclid(1000)).unwrap_or_default().to_string();
@@ -361,20 +361,28 @@ impl GitHub {
                 &what,
                 url,
                 MAX_COMMENT_PAGES,
-                calls,
+                calls_left,
                 read,
             )
             .await
     }
 
     /// Returns an address below a repository's address.
-    pub(super) fn repository_url(&self, purpose: &str, repo: &str, tail: &[&str]) -> Result<Url, ForgeError> {
+    pub(super) fn repository_url(
+        &self,
+        purpose: &str,
+        repo: &str,
+        path_segments: &[&str],
+    ) -> Result<Url, ForgeError> {
         if !is_repository_name(repo) {
             let message = "the repository's name does not have the form `owner/name`".to_owned();
             return Err(ForgeError::Rejected { request: purpose.to_owned(), message });
         }
         let root = &self.inner.options.api_url;
-        Ok(append_segments(root, ["repos"].into_iter().chain(repo.split('/')).chain(tail.iter().copied())))
+        Ok(append_segments(
+            root,
+            ["repos"].into_iter().chain(repo.split('/')).chain(path_segments.iter().copied()),
+        ))
     }
 }
 

@@ -17,7 +17,7 @@ const MAX_THREAD_PAGES: usize = 100;
 
 /// Query for threads. `fullDatabaseId` is the number that REST calls `id`; the older `databaseId` is limited
 /// to 31 bits.
-const THREADS: &str = "
+const THREADS_QUERY: &str = "
 query($owner: String!, $name: String!, $number: Int!, $after: String) {
   viewer { login }
   repository(owner: $owner, name: $name) {
@@ -32,11 +32,11 @@ query($owner: String!, $name: String!, $number: Int!, $after: String) {
     }
   }
 }";
-const RESOLVE: &str = "
+const RESOLVE_THREAD_MUTATION: &str = "
 mutation($thread: ID!) {
   resolveReviewThread(input: { threadId: $thread }) { thread { id isResolved } }
 }";
-const UNRESOLVE: &str = "
+const UNRESOLVE_THREAD_MUTATION: &str = "
 mutation($thread: ID!) {
   unresolveReviewThread(input: { threadId: $thread }) { thread { id isResolved } }
 }";
@@ -155,7 +155,8 @@ impl GitHubClient {
         let mut after = None;
         for _ in 0..MAX_THREAD_PAGES {
             let variables = json!({ "owner": owner, "name": name, "number": self.id.number, "after": after });
-            let data: ThreadsData = self.github.graphql(self.scope(), &request, THREADS, variables).await?;
+            let data: ThreadsData =
+                self.github.graphql(self.scope(), &request, THREADS_QUERY, variables).await?;
             let pull = data.repository.and_then(|repository| repository.pull_request);
             let Some(PullData { review_threads: page }) = pull else {
                 return Err(ForgeError::NotFound { request });
@@ -191,7 +192,7 @@ impl GitHubClient {
     pub(super) async fn set_resolved(&self, thread: &ThreadId, resolved: bool) -> Result<(), ForgeError> {
         let doing = if resolved { "resolving" } else { "reopening" };
         let what = self.pull_purpose(&format!("{doing} the thread {thread}"));
-        let mutation = if resolved { RESOLVE } else { UNRESOLVE };
+        let mutation = if resolved { RESOLVE_THREAD_MUTATION } else { UNRESOLVE_THREAD_MUTATION };
         let (scope, variables) =
             (TokenScope::RepositoryWrite(&self.id.repository, &self.repo), json!({ "thread": thread }));
         let changed = self.github.mutate(scope, &what, mutation, variables).await;

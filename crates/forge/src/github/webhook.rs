@@ -14,11 +14,11 @@ use crate::webhook::{
 };
 
 /// Header that names the event.
-const EVENT: &str = "x-github-event";
+const EVENT_HEADER: &str = "x-github-event";
 /// Header with the id of the delivery.
-const DELIVERY: &str = "x-github-delivery";
+const DELIVERY_ID_HEADER: &str = "x-github-delivery";
 /// Header with the signature. An older header with SHA-1 is not read.
-const SIGNATURE: &str = "x-hub-signature-256";
+const SIGNATURE_HEADER: &str = "x-hub-signature-256";
 /// Maximum length of a comment that is kept, in characters. Commands are at the beginning of a comment.
 pub(crate) const MAX_COMMENT_CHARS: usize = 4096;
 /// Maximum length of a label's name that is kept, in characters. GitHub's names are shorter.
@@ -131,9 +131,10 @@ struct SenderBody {
 /// Reads the headers of a delivery.
 pub(crate) fn parse_headers(headers: &HeaderMap) -> DeliveryHeaders<'_> {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let signature =
-        DeliverySignature::from_values(headers.get_all(SIGNATURE).iter().map(|value| value.as_bytes()));
-    DeliveryHeaders { event: text(EVENT), id: text(DELIVERY), signature, attempt: 1 }
+    let signature = DeliverySignature::from_values(
+        headers.get_all(SIGNATURE_HEADER).iter().map(|value| value.as_bytes()),
+    );
+    DeliveryHeaders { event: text(EVENT_HEADER), id: text(DELIVERY_ID_HEADER), signature, attempt: 1 }
 }
 
 /// Parses a delivery whose signature was verified.

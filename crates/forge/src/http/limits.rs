@@ -27,9 +27,9 @@ mod tests;
 pub(super) use self::owner_limit_state::{DEFAULT_WAIT, MAX_WAIT, MIN_WAIT, SecondaryLimit};
 
 /// Maximum number of concurrent calls. GitHub allows 100 for all clients of an account together.
-const MAX_CONCURRENT: usize = 24;
+const MAX_CONCURRENT_CALLS: usize = 24;
 /// Maximum number of primary limits that are kept. Each installation has one limit for each kind of call.
-const MAX_WINDOWS: usize = 4096;
+const MAX_PRIMARY_LIMITS: usize = 4096;
 /// Time for which a read of the shared state stays valid. A call that creates something reads the shared
 /// state each time.
 const SHARED_STATE_TTL: TimeSpan = TimeSpan::seconds(1);
@@ -92,9 +92,9 @@ struct OwnerLimitEntry {
 }
 
 impl RateLimits {
-    pub(super) fn new(creations: &'static CreationLimits, clock: Arc<dyn Clock>) -> Self {
-        let (request_permits, state) = (Semaphore::new(MAX_CONCURRENT), Mutex::default());
-        Self { clock, request_permits, creations, state, shared_state: None }
+    pub(super) fn new(creation_limits: &'static CreationLimits, clock: Arc<dyn Clock>) -> Self {
+        let (request_permits, state) = (Semaphore::new(MAX_CONCURRENT_CALLS), Mutex::default());
+        Self { clock, request_permits, creations: creation_limits, state, shared_state: None }
     }
 
     /// Shares the limits with other processes that use this login.
@@ -102,8 +102,8 @@ impl RateLimits {
         Self { shared_state: Some((shared_state, login)), ..self }
     }
 
-    /// Waits until fewer than `MAX_CONCURRENT` calls are in progress, then checks the rate limits. Returns a
-    /// permit if the call may be sent now.
+    /// Waits until fewer than `MAX_CONCURRENT_CALLS` calls are in progress, then checks the rate limits.
+    /// Returns a permit if the call may be sent now.
     ///
     /// # Errors
     /// [`ForgeError::RateLimited`] with the wait if the call must not be sent.
@@ -137,17 +137,18 @@ impl RateLimits {
         &self,
         limit_owner: RateLimitOwner,
         resource: RateResource,
-        creations: Option<&CreationLimits>,
+        creation_limits: Option<&CreationLimits>,
     ) -> Option<TimeSpan> {
-        if !self.update_own(limit_owner, |own, now| own.is_shared_read_due(now)) && creations.is_none() {
+        if !self.update_own(limit_owner, |own, now| own.is_shared_read_due(now)) && creation_limits.is_none()
+        {
             return None;
         }
         let wait = self
-            .update_shared(limit_owner, |account, now| account.admit(resource, creations, now))
+            .update_shared(limit_owner, |account, now| account.admit(resource, creation_limits, now))
             .await
             .flatten()?;
         // The call is not sent, so its creation is removed from this process's count.
-        if creations.is_some() {
+        if creation_limits.is_some() {
             self.update_own(limit_owner, |own, _| own.limit_state.uncount_creation());
         }
         Some(wait)
@@ -162,7 +163,7 @@ impl RateLimits {
         };
         {
             let mut state = self.state();
-            if state.windows.len() >= MAX_WINDOWS {
+            if state.windows.len() >= MAX_PRIMARY_LIMITS {
                 state.windows.retain(|_, (_, until)| *until > now);
             }
             state.windows.insert((limit_owner, resource), (quota, now + wait));
@@ -220,7 +221,8 @@ impl RateLimits {
     ) -> T {
         let now = self.clock.now();
         let mut state = self.state();
-        if state.owner_entries.len() >= MAX_WINDOWS && !state.owner_entries.contains_key(&limit_owner) {
+        if state.owner_entries.len() >= MAX_PRIMARY_LIMITS && !state.owner_entries.contains_key(&limit_owner)
+        {
             state.owner_entries.retain(|_, own| own.limit_state.has_active_limits(now));
         }
         decide(state.owner_entries.entry(limit_owner).or_default(), now)

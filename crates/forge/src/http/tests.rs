@@ -230,7 +230,7 @@ async fn a_server_that_is_not_there_is_named() {
 
 #[tokio::test]
 async fn an_answer_without_end_is_not_read_to_its_end() {
-    let big = "x".repeat(MAX_ANSWER_BYTES + 1);
+    let big = "x".repeat(MAX_RESPONSE_BYTES + 1);
     let error = get(ScriptedHttpReply::new(200, big.clone())).await;
     assert!(error.to_string().contains("larger than"), "{error}");
     assert_eq!(get(ScriptedHttpReply::new(422, big)).await, rejected("the forge gives no reason"));

@@ -7,14 +7,14 @@ use url::form_urlencoded;
 use super::DeliveryError;
 
 /// Name of the field that contains the JSON.
-const FIELD: &str = "payload";
+const PAYLOAD_FIELD: &str = "payload";
 
 /// Returns the JSON in the field `payload` of a form.
 ///
 /// # Errors
 /// [`DeliveryError::NotJson`] if the form has no such field, or more than one.
 pub fn extract_form_payload(body: &[u8]) -> Result<Cow<'_, [u8]>, DeliveryError> {
-    let mut payloads = form_urlencoded::parse(body).filter(|(name, _)| name == FIELD);
+    let mut payloads = form_urlencoded::parse(body).filter(|(name, _)| name == PAYLOAD_FIELD);
     match (payloads.next(), payloads.next()) {
         (Some((_, Cow::Borrowed(json))), None) => Ok(Cow::Borrowed(json.as_bytes())),
         (Some((_, Cow::Owned(json))), None) => Ok(Cow::Owned(json.into_bytes())),

@@ -83,9 +83,9 @@ impl IndexSnapshot {
     }
 
     /// Returns the entries of the index.
-    async fn list_entries(&self, selection: &[&str]) -> Result<Vec<ListedFile>, GitError> {
+    async fn list_entries(&self, pathspecs: &[&str]) -> Result<Vec<ListedFile>, GitError> {
         let call = self.work.with_scratch_index(self.repository.isolated_dir.command("ls-files"));
-        let call = call.args(["--stage", "-z"]).args(selection).max_output(self.work.max_listing_bytes());
+        let call = call.args(["--stage", "-z"]).args(pathspecs).max_output(self.work.max_listing_bytes());
         let listing = call.read_output().await?;
         split_listing(&listing)
             .map(|line| {

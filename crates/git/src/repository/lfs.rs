@@ -17,13 +17,13 @@ use crate::GitError;
 use crate::isolated_git_dir::unknown_output_error;
 
 /// Maximum size of a pointer in bytes, as set by the specification.
-const MAX_POINTER: u64 = 1024;
+const MAX_POINTER_BYTES: u64 = 1024;
 /// Maximum number of bytes that are read from a file at a time.
-const CHUNK: usize = 256 << 10;
+const READ_CHUNK_BYTES: usize = 256 << 10;
 /// First line of every pointer.
-const VERSION: &[u8] = b"version https://git-lfs.github.com/spec/v1\n";
+const POINTER_VERSION_LINE: &[u8] = b"version https://git-lfs.github.com/spec/v1\n";
 /// Value of the attribute that assigns a file to Git LFS.
-const FILTER: &[u8] = b"lfs";
+const LFS_FILTER_VALUE: &[u8] = b"lfs";
 
 /// A pointer of Git LFS, as git stores it.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -36,7 +36,7 @@ struct LfsPointer {
 
 impl LfsPointer {
     fn parse(text: &[u8]) -> Option<Self> {
-        let lines = std::str::from_utf8(text.strip_prefix(VERSION)?).ok()?;
+        let lines = std::str::from_utf8(text.strip_prefix(POINTER_VERSION_LINE)?).ok()?;
         let value = |key: &str| lines.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(' '));
         let oid = value("oid")?.strip_prefix("sha256:")?;
         let is_digest = oid.len() == 64 && oid.bytes().all(|byte| byte.is_ascii_hexdigit());
@@ -51,7 +51,7 @@ impl LfsPointer {
         }
         let mut digest = Sha256::new();
         // The file may grow while it is read, so no more than the expected size is read.
-        let mut content = io::BufReader::with_capacity(CHUNK, file.take(self.size));
+        let mut content = io::BufReader::with_capacity(READ_CHUNK_BYTES, file.take(self.size));
         loop {
             let bytes = content.fill_buf()?;
             if bytes.is_empty() {
@@ -81,7 +81,7 @@ impl LfsPointerMatch {
             return Ok(Self::Same);
         }
         let mut text = Vec::new();
-        std::fs::File::open(file)?.take(MAX_POINTER).read_to_end(&mut text)?;
+        std::fs::File::open(file)?.take(MAX_POINTER_BYTES).read_to_end(&mut text)?;
         Ok(if LfsPointer::parse(&text).is_some() { Self::Pointer } else { Self::Different })
     }
 }
@@ -134,7 +134,7 @@ impl ScratchIndex {
         let listing = call.max_output(self.max_listing_bytes()).read_output().await?;
         // Fields for each path: the path, the attribute's name, its value.
         let fields: Vec<&[u8]> = listing.split(|byte| *byte == 0).collect();
-        let of_lfs = fields.chunks_exact(3).filter(|line| line.get(2) == Some(&FILTER));
+        let of_lfs = fields.chunks_exact(3).filter(|line| line.get(2) == Some(&LFS_FILTER_VALUE));
         let of_lfs: HashSet<&[u8]> = of_lfs.filter_map(|line| line.first().copied()).collect();
         Ok(files.into_iter().filter(|(path, _)| of_lfs.contains(path.as_bytes())).collect())
     }
@@ -155,7 +155,7 @@ impl ScratchIndex {
         let sizes = call.max_output(self.max_listing_bytes()).read_output().await?;
         let sizes = String::from_utf8_lossy(&sizes);
         // For a missing blob, git prints a message instead of the size.
-        let is_short = |size: &str| size.parse().is_ok_and(|size: u64| size <= MAX_POINTER);
+        let is_short = |size: &str| size.parse().is_ok_and(|size: u64| size <= MAX_POINTER_BYTES);
         let short = files.into_iter().zip(sizes.lines()).filter(|(_, size)| is_short(size));
         let files: Vec<(RepoPath, Vec<u8>)> = short.map(|(file, _)| file).collect();
         let call = view.command("cat-file").arg("--batch=%(objectsize)").with_input(ids(&files));
@@ -171,12 +171,12 @@ impl ScratchIndex {
 
 /// Returns the next blob in git's output, and removes it from the output. A blob is written as its size, a
 /// line end, its bytes, and a line end.
-fn split_next_blob<'a>(answer: &mut &'a [u8]) -> Option<&'a [u8]> {
-    let end = answer.iter().position(|byte| *byte == b'\n')?;
-    let (size, rest) = answer.split_at_checked(end)?;
+fn split_next_blob<'a>(batch_output: &mut &'a [u8]) -> Option<&'a [u8]> {
+    let end = batch_output.iter().position(|byte| *byte == b'\n')?;
+    let (size, rest) = batch_output.split_at_checked(end)?;
     let size = std::str::from_utf8(size).ok()?.parse().ok()?;
     let (blob, rest) = rest.get(1..)?.split_at_checked(size)?;
-    *answer = rest.get(1..)?;
+    *batch_output = rest.get(1..)?;
     Some(blob)
 }
 

@@ -19,16 +19,16 @@ const PATH_SEPARATOR: &str = "--truing-next";
 /// Pattern of the settings to read: the URL of `origin`, the promisor remotes of a partial clone, the hooks
 /// folder, and the conversion settings. Conversion settings determine how git converts a file to its stored
 /// content. If they were ignored, unchanged files could look changed. None of these settings runs a program.
-const SETTINGS: &str = "^(remote\\.origin\\.url|remote\\..*\\.promisor|\
+const REPOSITORY_SETTINGS_PATTERN: &str = "^(remote\\.origin\\.url|remote\\..*\\.promisor|\
      core\\.(autocrlf|eol|filemode|symlinks|ignorecase|precomposeunicode|hookspath))$";
 
 /// Keys of the pattern's settings that are not conversion settings.
-const ORIGIN: &str = "remote.origin.url";
-const PROMISOR: &str = ".promisor";
-const HOOKS: &str = "core.hookspath";
+const ORIGIN_URL_KEY: &str = "remote.origin.url";
+const PROMISOR_KEY_SUFFIX: &str = ".promisor";
+const HOOKS_PATH_KEY: &str = "core.hookspath";
 
 /// Pattern of the conversion settings of the system and of the user. None of these settings runs a program.
-const USER_SETTINGS: &str = "^core\\.(autocrlf|eol|ignorecase)$";
+const USER_SETTINGS_PATTERN: &str = "^core\\.(autocrlf|eol|ignorecase)$";
 
 /// Paths and properties of a repository.
 #[derive(Clone, Debug)]
@@ -92,13 +92,13 @@ impl RepositoryLayout {
         }
     }
 
-    fn from_output(answer: GitOutput, path: &Path) -> Result<Self, GitError> {
-        let stdout = answer.stdout.clone();
+    fn from_output(git_output: GitOutput, path: &Path) -> Result<Self, GitError> {
+        let stdout = git_output.stdout.clone();
         let between = format!("\n{PATH_SEPARATOR}\n");
         let parts = split_bytes(&stdout, between.as_bytes());
         let facts = parts.first().map(|facts| String::from_utf8_lossy(facts)).unwrap_or_default();
         let [inside, shallow, format] = facts.lines().collect::<Vec<_>>()[..] else {
-            return Err(answer.into_error("rev-parse"));
+            return Err(git_output.into_error("rev-parse"));
         };
         if inside != "true" {
             return Err(GitError::NoWorkTree(path.to_owned()));
@@ -106,10 +106,10 @@ impl RepositoryLayout {
         let [_, git_dir, objects, index, excludes, root, head] = parts[..] else {
             return Err(unknown_output_error("rev-parse", &stdout));
         };
-        let head = match answer.code() {
+        let head = match git_output.code() {
             Some(0) => Some(parse_sha("rev-parse", head.strip_suffix(b"--\n").unwrap_or(head))?),
             Some(128) => None,
-            Some(_) | None => return Err(answer.into_error("rev-parse")),
+            Some(_) | None => return Err(git_output.into_error("rev-parse")),
         };
         Ok(Self {
             git_dir: parse_path(git_dir),
@@ -148,7 +148,8 @@ impl RepositorySettings {
         config_command: impl Fn() -> GitCommand,
         reads_user_config: bool,
     ) -> Result<Self, GitError> {
-        let own = read_config_entries(config_command().args(["-z", "--get-regexp", SETTINGS]));
+        let own =
+            read_config_entries(config_command().args(["-z", "--get-regexp", REPOSITORY_SETTINGS_PATTERN]));
         let of_user = async {
             if !reads_user_config {
                 return Ok((Vec::new(), None));
@@ -157,7 +158,7 @@ impl RepositorySettings {
                 "-z",
                 "--includes",
                 "--get-regexp",
-                USER_SETTINGS,
+                USER_SETTINGS_PATTERN,
             ]));
             let excludes = config_command().with_user_configuration().args([
                 "-z",
@@ -172,10 +173,11 @@ impl RepositorySettings {
         };
         let (own, (user_content, excludes)) = tokio::try_join!(own, of_user)?;
 
-        let (origins, others): (Vec<_>, Vec<_>) = own.into_iter().partition(|(key, _)| key == ORIGIN);
+        let (origins, others): (Vec<_>, Vec<_>) = own.into_iter().partition(|(key, _)| key == ORIGIN_URL_KEY);
         let (promisors, others): (Vec<_>, Vec<_>) =
-            others.into_iter().partition(|(key, _)| key.ends_with(PROMISOR));
-        let (hooks, mut content): (Vec<_>, Vec<_>) = others.into_iter().partition(|(key, _)| key == HOOKS);
+            others.into_iter().partition(|(key, _)| key.ends_with(PROMISOR_KEY_SUFFIX));
+        let (hooks, mut content): (Vec<_>, Vec<_>) =
+            others.into_iter().partition(|(key, _)| key == HOOKS_PATH_KEY);
         // `user_content` ends with the repository's own settings, which follow the user's settings. The last
         // value of a key applies, as in git.
         content.extend(user_content);
@@ -231,6 +233,6 @@ fn split_bytes<'a>(mut bytes: &'a [u8], separator: &[u8]) -> Vec<&'a [u8]> {
 }
 
 /// Converts a part of git's output to a path.
-fn parse_path(answer: &[u8]) -> PathBuf {
-    PathBuf::from(OsStr::from_bytes(answer))
+fn parse_path(bytes: &[u8]) -> PathBuf {
+    PathBuf::from(OsStr::from_bytes(bytes))
 }

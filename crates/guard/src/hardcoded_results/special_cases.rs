@@ -14,16 +14,16 @@ use super::super::version::{AnalyzedVersion, FileChange, can_affect_tests};
 use super::{find_numbers, is_distinctive_value, normalize_literal, text_slice};
 
 /// Maximum size of an examined line in bytes.
-const MAX_LINE: usize = 400;
+const MAX_LINE_BYTES: usize = 400;
 
 /// Number of lines after a condition that are searched for the return value of the condition's branch.
-const MAX_BRANCH: usize = 2;
+const MAX_BRANCH_LINES: usize = 2;
 
 /// A whole number with fewer digits counts as a typical boundary result.
-const LEAST_DIGITS: usize = 2;
+const MIN_SPECIFIC_DIGITS: usize = 2;
 
 /// Calls that compare lists, in lower case.
-const EQUALITIES: &[&str] = &["equal(", "equals(", "eq("];
+const LIST_COMPARISON_CALLS: &[&str] = &["equal(", "equals(", "eq("];
 
 /// Tests in the files of a fix, in the version after the fix.
 pub(super) struct FixTests {
@@ -44,9 +44,9 @@ pub(super) struct SpecialCase {
 }
 
 impl FixTests {
-    pub(super) fn new(rewrites: &[FileChange<'_>]) -> Self {
+    pub(super) fn new(changes: &[FileChange<'_>]) -> Self {
         let mut own = Self { values: BTreeSet::new(), code: String::new() };
-        for after in rewrites.iter().filter_map(|rewrite| rewrite.after) {
+        for after in changes.iter().filter_map(|rewrite| rewrite.after) {
             let version = AnalyzedVersion::new(after);
             let Some(read) = &version.scanned_file else { continue };
             let scanned = &read.scanned;
@@ -94,7 +94,7 @@ impl SpecialCase {
     pub(super) fn from_compared_value(scanned: &ScannedText, value: &Range<usize>) -> Option<Self> {
         let first = scanned.line_of(value.start);
         let line = scanned.line_range(first);
-        if line.len() > MAX_LINE {
+        if line.len() > MAX_LINE_BYTES {
             return None;
         }
         let is_telling = is_distinctive_value(text_slice(&scanned.code_with_strings, value.clone()));
@@ -110,7 +110,7 @@ impl SpecialCase {
 /// Returns true if a call on this line compares lists.
 pub(super) fn compares_lists(code: &str) -> bool {
     let code = code.to_ascii_lowercase();
-    EQUALITIES.iter().any(|call| code.contains(call))
+    LIST_COMPARISON_CALLS.iter().any(|call| code.contains(call))
 }
 
 /// Returns the list that contains this value, if the code compares the whole list with another value. The
@@ -158,9 +158,9 @@ fn result_values(scanned: &ScannedText, first_line: usize, value: &Range<usize>)
     };
     let of_first = scanned.line_range(first_line);
     let depth = indent(&of_first);
-    let branch = (first_line + 1..=first_line + MAX_BRANCH)
+    let branch = (first_line + 1..=first_line + MAX_BRANCH_LINES)
         .map(|line| scanned.line_range(line))
-        .take_while(|line| line.len() <= MAX_LINE && indent(line) > depth);
+        .take_while(|line| line.len() <= MAX_LINE_BYTES && indent(line) > depth);
     std::iter::once(of_first)
         .chain(branch)
         .flat_map(|line| {
@@ -201,7 +201,7 @@ fn is_specific_result(text: &str) -> bool {
         return normalize_literal(text).chars().count() > 1;
     }
     let number = normalize_literal(text);
-    number.contains('.') || number.len() >= LEAST_DIGITS
+    number.contains('.') || number.len() >= MIN_SPECIFIC_DIGITS
 }
 
 /// Returns true for typical boundary values: zero, one, or an empty text.

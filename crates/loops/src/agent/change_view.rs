@@ -31,7 +31,7 @@ use crate::reading::{ReadingOutcome, ReviewedChange};
 use crate::telemetry;
 
 /// Prefix of the names of repositories without a forge.
-const LOCAL: &str = "local/";
+const LOCAL_REPOSITORY_PREFIX: &str = "local/";
 /// Maximum size of the change in the first prompt, in bytes: about a quarter of a model's context.
 const MAX_SHOWN_BYTES: usize = 160 << 10;
 /// If the change of one file is larger than this number of bytes, the prompt does not show it. The model must
@@ -150,10 +150,10 @@ impl DiffExcerpt {
 /// Returns the name of a repository as the model sees it. If a path on this machine identifies the
 /// repository, only the name of its folder is returned.
 fn repository_name(repository: &str) -> String {
-    let Some(place) = repository.strip_prefix(LOCAL) else { return repository.to_owned() };
+    let Some(place) = repository.strip_prefix(LOCAL_REPOSITORY_PREFIX) else { return repository.to_owned() };
     let is_elsewhere = place.contains("://") && !place.starts_with("file:");
     let name = if is_elsewhere { place } else { place.rsplit('/').next().unwrap_or_default() };
-    format!("{LOCAL}{name}")
+    format!("{LOCAL_REPOSITORY_PREFIX}{name}")
 }
 
 /// Builds the first prompt of a run. Also returns the files whose change the prompt contains.
@@ -162,7 +162,7 @@ fn repository_name(repository: &str) -> String {
 /// [`PromptError`], if the operator's own prompts require other values.
 pub(super) fn build_first_prompt(
     agent: &ModelAgent,
-    names: (&str, &str),
+    prompt_names: (&str, &str),
     input: ReviewPromptInput<'_>,
 ) -> Result<(BuiltPrompt, BTreeSet<RepoPath>), PromptError> {
     let ReviewPromptInput {
@@ -230,7 +230,7 @@ pub(super) fn build_first_prompt(
     });
     let data = std::iter::once(change.diff.as_slice()).chain(texts.map(str::as_bytes)).chain(earlier_texts);
     let fence = data_boundary(data)?;
-    let filled = agent.prompts.fill_prompts(names.0, names.1, &system, &task, &fence)?;
+    let filled = agent.prompts.fill_prompts(prompt_names.0, prompt_names.1, &system, &task, &fence)?;
     let FilledPrompts { system, task, hash } = filled;
     Ok((
         BuiltPrompt {

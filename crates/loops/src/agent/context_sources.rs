@@ -33,12 +33,12 @@ const MAX_FILE_BYTES: u64 = {
     (most as u64) * 8
 };
 /// Maximum number of entries of a folder that are examined.
-const MAX_ENTRIES: usize = 1_000;
+const MAX_FOLDER_ENTRIES: usize = 1_000;
 /// Maximum number of specialist files that are read from a repository. This number is greater than the ///
 /// maximum number of specialists, because some files may be invalid.
 const MAX_SPECIALIST_FILES: usize = 16;
 /// The reason why a link or a submodule is skipped.
-const NOT_FOLLOWED: &str = "it is a link or a submodule, which is not followed";
+const LINK_SKIP_REASON: &str = "it is a link or a submodule, which is not followed";
 /// Maximum number of characters of git's message about a file.
 const MAX_GIT_MESSAGE_CHARS: usize = 100;
 
@@ -132,8 +132,8 @@ impl ContextSources {
 
     /// Enables or disables specialists, which replace the single reviewer of each change.
     #[must_use]
-    pub fn with_specialists(self, specialists: bool) -> Self {
-        Self { specialists, ..self }
+    pub fn with_specialists(self, has_specialists: bool) -> Self {
+        Self { specialists: has_specialists, ..self }
     }
 
     /// Combines the operator's context with the repository's files at a commit. Without a commit, the
@@ -173,7 +173,7 @@ impl ContextSources {
                 MemoryPath::Memory | MemoryPath::Skill(_) | MemoryPath::Specialist(_) => {}
             }
             let content = if !file.is_plain {
-                Err(NOT_FOLLOWED.to_owned())
+                Err(LINK_SKIP_REASON.to_owned())
             } else if file.size > MAX_FILE_BYTES {
                 Err(format!("it has {} bytes", file.size))
             } else {
@@ -225,7 +225,7 @@ impl ContextSources {
             let path = format!("{FOLDER}/agents");
             let folder = root.join(&path);
             if folder.is_symlink() {
-                let file = MemoryFile { path: path.clone(), content: Err(NOT_FOLLOWED.to_owned()) };
+                let file = MemoryFile { path: path.clone(), content: Err(LINK_SKIP_REASON.to_owned()) };
                 add_file(&mut found, MemoryPath::Specialist(&path), file);
             } else {
                 let (names, more) = list_markdown_files(&folder);
@@ -296,7 +296,7 @@ fn sort_files(files: &mut LayerFiles) {
 /// Returns the sorted names of the first folders in a folder, and the number of further folders.
 fn list_folders(folder: &Path) -> std::io::Result<(Vec<String>, usize)> {
     let mut names = Vec::new();
-    for entry in std::fs::read_dir(folder)?.take(MAX_ENTRIES) {
+    for entry in std::fs::read_dir(folder)?.take(MAX_FOLDER_ENTRIES) {
         let entry = entry?;
         if entry.path().is_dir()
             && let Ok(name) = entry.file_name().into_string()
@@ -314,7 +314,7 @@ fn list_folders(folder: &Path) -> std::io::Result<(Vec<String>, usize)> {
 /// Returns the sorted names of the first Markdown files in a folder, without extensions, and the number of
 /// files that were not returned. Returns no names if the folder does not exist.
 fn list_markdown_files(folder: &Path) -> (Vec<String>, usize) {
-    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten().take(MAX_ENTRIES);
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten().take(MAX_FOLDER_ENTRIES);
     let name = |entry: std::fs::DirEntry| Some(entry.file_name().to_str()?.strip_suffix(".md")?.to_owned());
     let mut names: Vec<String> = entries.filter_map(name).collect();
     names.sort();

@@ -140,13 +140,14 @@ impl ModelReviewRun {
     /// Marks the part as incomplete if `failures` is not zero. `failures` is the number of files that the
     /// reader failed to read. These files may contain findings that the model could not see.
     #[must_use]
-    pub fn with_read_failures(self, failures: usize) -> Self {
-        if failures == 0 || self.status != ModelReviewStatus::Complete {
+    pub fn with_read_failures(self, failure_count: usize) -> Self {
+        if failure_count == 0 || self.status != ModelReviewStatus::Complete {
             return self;
         }
-        let attempts = if failures == 1 { "attempt" } else { "attempts" };
+        let attempts = if failure_count == 1 { "attempt" } else { "attempts" };
         let reason = format!(
-            "reader: {failures} {attempts} to read files failed, so the model did not see every requested \
+            "reader: {failure_count} {attempts} to read files failed, so the model did not see every \
+                requested \
             file"
         );
         Self { status: ModelReviewStatus::Partial(reason), ..self }
@@ -154,7 +155,7 @@ impl ModelReviewRun {
 }
 
 /// Maximum number of server problems in an outcome.
-const MAX_PROBLEMS: usize = 3;
+const MAX_SERVER_PROBLEMS: usize = 3;
 
 impl ModelReviewRun {
     /// Marks the part as incomplete if some of the operator's servers failed.
@@ -165,9 +166,9 @@ impl ModelReviewRun {
         }
         let problem_texts = problems
             .iter()
-            .take(MAX_PROBLEMS)
+            .take(MAX_SERVER_PROBLEMS)
             .map(|problem| format!("`{}`: {}", problem.server, problem.description));
-        let more = match problems.len().saturating_sub(MAX_PROBLEMS) {
+        let more = match problems.len().saturating_sub(MAX_SERVER_PROBLEMS) {
             0 => String::new(),
             more => format!(" (and {more} more)"),
         };

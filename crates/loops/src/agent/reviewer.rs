@@ -31,9 +31,9 @@ use crate::reading::{ReadingOutcome, ReviewedChange};
 
 /// The names that identify a review and its only agent in a cassette.
 const LOOP_NAME: &str = "review";
-const AGENT: &str = "reviewer";
+const AGENT_NAME: &str = "reviewer";
 /// Maximum cost of one specialist.
-const SPECIALIST_MONEY: MicroUsd = MicroUsd(500_000);
+const MAX_SPECIALIST_COST: MicroUsd = MicroUsd(500_000);
 
 /// The input of a review: the change, the model and the tools.
 #[derive(Clone, Copy)]
@@ -158,7 +158,7 @@ impl<'a> ReviewInput<'a> {
         let max_cost = specialist.map_or(whole, |_| Some(budget_share(whole, parallel_reviewer_count)));
         // The pull request's money limits a specialist only if the specialist's share is smaller than the
         // usual maximum.
-        let is_bounded = specialist.is_none() || max_cost < Some(SPECIALIST_MONEY);
+        let is_bounded = specialist.is_none() || max_cost < Some(MAX_SPECIALIST_COST);
         let bound = left.filter(|left| is_bounded && whole == Some(left.unspent()));
         let bound = bound.map(|left| left.level.clone());
         let limits = RunLimits { max_cost, ..agent.limits };
@@ -172,7 +172,7 @@ impl<'a> ReviewInput<'a> {
         });
         let levels = budget.levels.iter().cloned().chain(own).collect();
         let drawn = RunBudget { run: budget.run.clone(), levels };
-        let who = (LOOP_NAME, name.as_deref().unwrap_or(AGENT));
+        let who = (LOOP_NAME, name.as_deref().unwrap_or(AGENT_NAME));
         let task = ModelTask { budget: drawn, loop_and_agent_names: who, prompt: &prompt, limits, gate };
         let files = FileTree::open(review_tree.tree).ok();
         let text = |path: &RepoPath| files.as_ref()?.read_text(path);
@@ -212,7 +212,7 @@ impl<'a> ReviewInput<'a> {
 
 /// Returns the share of a review's money that one reviewer may spend.
 fn budget_share(review_budget: Option<MicroUsd>, parallel_reviewer_count: usize) -> MicroUsd {
-    let most = SPECIALIST_MONEY.0;
+    let most = MAX_SPECIALIST_COST.0;
     let reviewers = u64::try_from(parallel_reviewer_count.max(1)).unwrap_or(u64::MAX);
     MicroUsd(review_budget.map_or(most, |review_budget| most.min(review_budget.0 / reviewers)))
 }

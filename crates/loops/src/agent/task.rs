@@ -26,7 +26,7 @@ use crate::budget;
 use crate::telemetry::{self, TracedModel};
 
 /// Number of characters of the unpredictable word in the marks that enclose data.
-const FENCE_CHARS: usize = 32;
+const BOUNDARY_CHARS: usize = 32;
 
 /// The task of a model.
 pub(crate) struct ModelTask<'a> {
@@ -65,7 +65,7 @@ impl ModelAgent {
     /// [`PromptError`], if the operator's own prompts require other values.
     pub(crate) fn build_prompt(
         &self,
-        frame: &str,
+        system_prompt: &str,
         system: &PromptValues,
         task_prompt: &str,
         values: &[(&str, String)],
@@ -74,7 +74,7 @@ impl ModelAgent {
         let task =
             values.iter().fold(PromptValues::default(), |all, (name, value)| all.with_value(name, value));
         let FilledPrompts { system, task, hash } =
-            self.prompts.fill_prompts(frame, task_prompt, system, &task, &fence)?;
+            self.prompts.fill_prompts(system_prompt, task_prompt, system, &task, &fence)?;
         Ok(BuiltPrompt {
             brief: AgentRunInput { model: self.model.clone(), system_prompt: system, review_text: task },
             hash,
@@ -92,10 +92,10 @@ impl ModelAgent {
         task: ModelTask<'_>,
         tools: &dyn RunTools,
         spent: &mut ModelSpend,
-        judge: impl Fn(&F) -> Option<String> + Send,
+        check_report: impl Fn(&F) -> Option<String> + Send,
     ) -> Result<AgentRunResult<F>, HaltReason> {
         (spent.model, spent.prompt_hash) = (Some(self.model.clone()), Some(task.prompt.hash.clone()));
-        let ran = self.run_conversation(task, tools, judge).await;
+        let ran = self.run_conversation(task, tools, check_report).await;
         if ran.turns > 0 {
             // The model that answered may be the fallback model and not the requested model.
             spent.model = Some(ran.model.clone());
@@ -118,13 +118,13 @@ impl ModelAgent {
         &self,
         task: ModelTask<'_>,
         tools: &dyn RunTools,
-        judge: impl Fn(&F) -> Option<String> + Send,
+        check_report: impl Fn(&F) -> Option<String> + Send,
     ) -> AgentRunResult<F> {
         let ModelTask { budget: purse, loop_and_agent_names: (run, who), prompt, limits, gate } = task;
         let id = purse.run.clone();
         let session = self.gateway.open_session(purse, [self.model.clone()], gate);
         let model = TracedModel(self.cassette.wrap_model(Box::new(session), run, who));
-        let ran = self.runtime.run_judged(&model, tools, &prompt.brief, &limits, judge).await;
+        let ran = self.runtime.run_judged(&model, tools, &prompt.brief, &limits, check_report).await;
         telemetry::record_model_end(&ran.end);
         if let AgentRunEnd::ModelFailed(ModelError::Budget { level }) = &ran.end {
             budget::log_exceeded(&id, level);
@@ -223,7 +223,7 @@ pub(super) fn data_boundary<'a>(
     data: impl IntoIterator<Item = &'a [u8]>,
 ) -> Result<DataBoundary, PromptError> {
     let mut word = hash_values(data);
-    word.truncate(FENCE_CHARS);
+    word.truncate(BOUNDARY_CHARS);
     DataBoundary::new(&word)
 }
 

@@ -113,7 +113,7 @@ impl AuditInput {
         &self,
         runner: &mut ConvergeRunner<'_>,
         auditors: &BTreeSet<u32>,
-        starting: &Sha,
+        starting_commit: &Sha,
     ) -> Result<ConvergeEvent, ActError> {
         if let Some(why) = self.unaudited_reason() {
             return Err(ActError::from_exit_code(
@@ -162,7 +162,7 @@ impl AuditInput {
             let warning = format!("not audited: {path} ({why})");
             runner.record.warn(line::clean_line(&warning, MAX_QUESTION_CHARS));
         }
-        let origins = LineOrigins::load(runner, &self.change, starting).await?;
+        let origins = LineOrigins::load(runner, &self.change, starting_commit).await?;
         for (index, answer, questions) in answered {
             for question in questions.into_iter().take(MAX_QUESTIONS) {
                 let AuditQuestion { file, line, question } = question;
@@ -362,17 +362,17 @@ impl AuditInput {
     fn placed_findings(
         &self,
         audit: &AuditReport,
-        text: impl Fn(&RepoPath) -> Option<String> + Copy,
+        file_text: impl Fn(&RepoPath) -> Option<String> + Copy,
         lines_key: &LinesKey,
     ) -> Vec<AuditorFinding> {
         let sections = reading::diff_sections(&self.change.diff);
-        let found = audit.check(text).unwrap_or_default();
+        let found = audit.check(file_text).unwrap_or_default();
         let (changed, renames) = (&self.rule_results.coverage.reviewed, &self.rule_results.renames);
-        let head = HeadView::new(text, changed, Default::default(), Default::default(), renames);
+        let head = HeadView::new(file_text, changed, Default::default(), Default::default(), renames);
         let claim = |raw: RawFinding| {
-            let content = text(&raw.location.path);
+            let content = file_text(&raw.location.path);
             let content = content.as_deref().map(str::as_bytes);
-            let raw = redact_finding(raw, text).with_lines_digest(content, lines_key);
+            let raw = redact_finding(raw, file_text).with_lines_digest(content, lines_key);
             let old_path = reading::old_path(&sections, &raw.location.path);
             let mut placed = reading::place_finding(&sections, raw, old_path);
             let CodeLocation { path, start_line, end_line, .. } = &placed.raw.location;
@@ -386,10 +386,10 @@ impl AuditInput {
 
 /// Converts the absences in a valid report to proofs of absence that can be stored. Secrets are removed from
 /// the model's quotes, because the files may contain secrets.
-fn storable_absences(audit: &AuditReport, number: u32, auditor: u32) -> Vec<AbsenceProof> {
+fn storable_absences(audit: &AuditReport, audit_number: u32, auditor: u32) -> Vec<AbsenceProof> {
     let text = |text: &str| line::clean_line(&redact_secrets(text), MAX_QUESTION_CHARS);
     let kept = |absence: &truing_agent::schema::audit::CategoryAbsence| AbsenceProof {
-        r#loop: number,
+        r#loop: audit_number,
         auditor,
         category: absence.category,
         files_opened: absence.files_opened.iter().take(MAX_PROOF_ENTRIES).map(|file| text(file)).collect(),
@@ -414,14 +414,17 @@ impl LineOrigins {
     async fn load(
         runner: &mut ConvergeRunner<'_>,
         change: &ReviewedChange,
-        starting: &Sha,
+        starting_commit: &Sha,
     ) -> Result<Self, ActError> {
         let lines = |files: &[FileDiff<'_>]| {
             files.iter().map(|file| (file.path.clone(), added_ranges(file))).collect::<BTreeMap<_, _>>()
         };
-        let head = change.head.as_ref().unwrap_or(starting);
-        let fixes =
-            if head == starting { Vec::new() } else { runner.commit_diff(starting, head).await?.diff };
+        let head = change.head.as_ref().unwrap_or(starting_commit);
+        let fixes = if head == starting_commit {
+            Vec::new()
+        } else {
+            runner.commit_diff(starting_commit, head).await?.diff
+        };
         Ok(Self { change: lines(&parse(&change.diff).files), fixes: lines(&parse(&fixes).files) })
     }
 
@@ -441,12 +444,13 @@ impl LineOrigins {
 
 /// Lists the dismissed findings whose lines still exist, for an auditor's prompt. The list has one line for
 /// each finding. If the auditor repeats a dismissed finding, Truing drops the repeated finding later.
-fn list_dismissed(dismissals: &[Dismissal], text: impl Fn(&RepoPath) -> Option<String>) -> String {
+fn list_dismissed(dismissals: &[Dismissal], file_text: impl Fn(&RepoPath) -> Option<String>) -> String {
     let mut told = String::new();
     for dismissal in dismissals.iter().filter(|dismissal| !dismissal.withdrawn) {
         let Some(raw) = dismissal.finding_snapshot.as_ref().map(|finding| &finding.raw) else { continue };
         let (path, was) = (&raw.location.path, raw.location.start_line);
-        let at = text(path).and_then(|text| truing_core::excerpt::locate_snippet(&text, &raw.snippet, was));
+        let at =
+            file_text(path).and_then(|text| truing_core::excerpt::locate_snippet(&text, &raw.snippet, was));
         let Some((line, _)) = at else { continue };
         let cleaned = |text: &str| line::clean_line(&redact_secrets(text), MAX_QUESTION_CHARS);
         let (path, title, reason) =

@@ -27,10 +27,10 @@ use super::{ActError, ConvergeRunner};
 use crate::files::{FileContentChange, summarise_paths, write_changes};
 
 /// Maximum number of test files in which values of a fix are searched for.
-const MAX_TESTS: usize = 64;
+const MAX_SEARCHED_TEST_FILES: usize = 64;
 
 /// Maximum number of lines of a failing check's output in a fixer's prompt.
-const MAX_LINES: usize = 60;
+const MAX_OUTPUT_LINES: usize = 60;
 
 impl ConvergeRunner<'_> {
     /// Performs all checks of the fix, and returns the problems of the fix.
@@ -117,10 +117,10 @@ impl ConvergeRunner<'_> {
     async fn hard_coded_results(
         &self,
         head: &Sha,
-        rewrites: &[FileChange<'_>],
+        changes: &[FileChange<'_>],
         subjects: &BTreeSet<FindingSubject>,
     ) -> Result<Vec<Weakening>, ActError> {
-        let sought = texts_to_search(rewrites);
+        let sought = texts_to_search(changes);
         if !sought.has_new_values {
             return Ok(Vec::new());
         }
@@ -128,13 +128,13 @@ impl ConvergeRunner<'_> {
             self.mirror.list_files(head, &[]).await?.into_iter().map(|file| file.path).collect();
         let mut files = Vec::new();
         let having = self.mirror.files_containing(head, &sought.texts).await?;
-        for path in having.into_iter().filter(can_affect_tests).take(MAX_TESTS) {
+        for path in having.into_iter().filter(can_affect_tests).take(MAX_SEARCHED_TEST_FILES) {
             files.extend(self.mirror.read_file(head, &path).await?.map(|bytes| (path, bytes)));
         }
         let files: Vec<FileVersion<'_>> =
             files.iter().map(|(path, bytes)| FileVersion { path, bytes }).collect();
         Ok(find_hard_coded_answers(
-            rewrites,
+            changes,
             subjects,
             &RepositoryFiles { paths: &paths, matching_files: &files },
         ))
@@ -145,10 +145,10 @@ impl ConvergeRunner<'_> {
     async fn cosmetic_fix_problem(
         &self,
         head: &Sha,
-        rewrites: &[FileChange<'_>],
+        changes: &[FileChange<'_>],
     ) -> Result<Option<FixProblem>, ActError> {
         let state = &self.record.detail.state;
-        if state.is_fixing_gate_report() || rewrites.is_empty() || !rewrites.iter().all(is_equivalent) {
+        if state.is_fixing_gate_report() || changes.is_empty() || !changes.iter().all(is_equivalent) {
             return Ok(None);
         }
         let mut ids = Vec::new();
@@ -332,21 +332,23 @@ impl ConvergeRunner<'_> {
     async fn verify_with_tests(
         &self,
         verifier: &Verifier,
-        code: &Sha,
+        code_commit: &Sha,
         tests_commit: &Sha,
         tests: &BTreeSet<RepoPath>,
         baseline: &VerificationReport,
     ) -> Result<Option<VerificationReport>, ActError> {
         let mut changes = Vec::new();
         for path in tests {
-            let (there, content) =
-                (self.mirror.read_file(code, path).await?, self.mirror.read_file(tests_commit, path).await?);
+            let (there, content) = (
+                self.mirror.read_file(code_commit, path).await?,
+                self.mirror.read_file(tests_commit, path).await?,
+            );
             if there != content {
                 changes.push(FileContentChange { path: path.clone(), content });
             }
         }
         let tree = PrivateFolder::new().map_err(ActError::Folder)?;
-        self.mirror.check_out_private_clone(code, &[], tree.path()).await?;
+        self.mirror.check_out_private_clone(code_commit, &[], tree.path()).await?;
         write_changes(tree.path(), &changes).await?;
         let verified = verifier.verify_tree(tree.path(), &self.fix_cache_scope(), Some(baseline)).await?;
         Ok(verified.verification)
@@ -438,16 +440,16 @@ fn fix_problem(finding: &AuditorFinding) -> FixProblem {
 /// Returns the command line and, below it, the last lines of the command's output.
 fn output_tail(argv: &[String], output: &str, errors: &str) -> String {
     let lines: Vec<&str> = output.lines().chain(errors.lines()).collect();
-    let last = lines.get(lines.len().saturating_sub(MAX_LINES)..).unwrap_or_default();
+    let last = lines.get(lines.len().saturating_sub(MAX_OUTPUT_LINES)..).unwrap_or_default();
     format!("{}\n{}", argv.join(" "), last.join("\n"))
 }
 
 /// Returns a problem if the fix turns a text file into a binary file, because audits cannot read binary
 /// files.
-fn binary_file_problem(rewrite: &FileChange<'_>) -> Option<FixProblem> {
+fn binary_file_problem(change: &FileChange<'_>) -> Option<FixProblem> {
     let has_nul = |version: &FileVersion<'_>| version.bytes.contains(&0);
-    let after = rewrite.after.as_ref().filter(|after| has_nul(after))?;
-    if rewrite.before.as_ref().is_some_and(has_nul) {
+    let after = change.after.as_ref().filter(|after| has_nul(after))?;
+    if change.before.as_ref().is_some_and(has_nul) {
         return None;
     }
     let path = after.path;

@@ -27,9 +27,9 @@ use super::pull::{effect_error, forge_error};
 use crate::agent::{DiffExcerpt, ModelSpend, ModelTask, ViewTrackingTools, invalid_report_reason};
 
 /// The name in traces of the model that writes the description.
-const WRITER: &str = "describer";
+const AGENT_NAME: &str = "describer";
 /// Maximum number of characters of a title and of a warning.
-const MAX_LINE: usize = 300;
+const MAX_LINE_CHARS: usize = 300;
 
 impl PullRequestRunner<'_> {
     /// Describes the change, if this is configured and the head has not been described yet. If the gate of
@@ -59,7 +59,7 @@ impl PullRequestRunner<'_> {
                 }
                 let is_sure = !matches!(reason, ActError::Unanswered(_));
                 let stays = if is_sure { "stays" } else { "may be" };
-                let reason = line::clean_line(&redact_secrets(&reason.to_string()), MAX_LINE);
+                let reason = line::clean_line(&redact_secrets(&reason.to_string()), MAX_LINE_CHARS);
                 self.runner.record.warn(format!("the description {stays} unchanged: {reason}"));
             }
         }
@@ -85,7 +85,7 @@ impl PullRequestRunner<'_> {
             ("repository", self.runner.repository.unwrap_or_default().to_owned()),
             ("head", head.as_str().to_owned()),
             ("base", base.as_str().to_owned()),
-            ("title", line::clean_line(&now.title, MAX_LINE)),
+            ("title", line::clean_line(&now.title, MAX_LINE_CHARS)),
             ("description", now.body.clone()),
             ("kept", kept.join("\n\n")),
             ("diff", diffs.text),
@@ -106,7 +106,7 @@ impl PullRequestRunner<'_> {
             RunLimits { time: self.runner.config.audit_timeout, max_cost: Some(most), ..agent.limits };
         let task = ModelTask {
             budget,
-            loop_and_agent_names: (LOOP_NAME, WRITER),
+            loop_and_agent_names: (LOOP_NAME, AGENT_NAME),
             prompt: &prompt,
             limits,
             gate: Arc::clone(self.runner.gate),

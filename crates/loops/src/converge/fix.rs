@@ -35,13 +35,13 @@ use crate::machine::SystemClock;
 
 /// The name of a fixer's runs in traces.
 const LOOP_NAME: &str = "converge";
-const FIXER: &str = "fixer";
+const AGENT_NAME: &str = "fixer";
 /// Maximum number of bytes of the findings, problems or gate output in a fixer's prompt.
 const MAX_PROMPT_TEXT_BYTES: usize = 96 << 10;
 /// Maximum number of characters of the summary in a commit's first line.
-const MAX_SUBJECT: usize = 72;
+const MAX_COMMIT_SUBJECT_CHARS: usize = 72;
 /// Maximum number of paths that a fixer's prompt lists as files that the fixer may change.
-const MAX_PATHS: usize = 500;
+const MAX_LISTED_PATHS: usize = 500;
 
 /// The task of a fixer.
 #[derive(Clone, Copy, Debug)]
@@ -214,7 +214,7 @@ impl ConvergeRunner<'_> {
             .filter(|path| path_policy.allows_path(path))
             .map(RepoPath::to_string)
             .collect();
-        paths.truncate(MAX_PATHS);
+        paths.truncate(MAX_LISTED_PATHS);
         let paths = paths.join("\n");
         let system = PromptValues::default().with_value("max_turns", agent.limits.turns.to_string());
         let head = state.head.to_string();
@@ -261,7 +261,7 @@ impl ConvergeRunner<'_> {
         let limits = RunLimits { time, max_cost: Some(most), ..agent.limits };
         let task = ModelTask {
             budget,
-            loop_and_agent_names: (LOOP_NAME, FIXER),
+            loop_and_agent_names: (LOOP_NAME, AGENT_NAME),
             prompt: &task_text,
             limits,
             gate: Arc::clone(self.gate),
@@ -303,7 +303,7 @@ impl ConvergeRunner<'_> {
         // or references.
         let summary: String =
             redact_secrets(summary).chars().filter(|letter| !"[]#@".contains(*letter)).collect();
-        let summary = line::clean_line(&summary, MAX_SUBJECT);
+        let summary = line::clean_line(&summary, MAX_COMMIT_SUBJECT_CHARS);
         let summary = if summary.trim().is_empty() { without } else { summary.trim() };
         let number = match task {
             FixerTask::Findings(_) => self.record.detail.state.audit_count,

@@ -31,12 +31,12 @@ pub const MAX_KEPT_FINDINGS: usize = 500;
 /// Maximum number of characters of one finding.
 const MAX_FINDING_CHARS: usize = 500;
 /// Maximum number of characters of a command's name in findings and messages.
-const MAX_COMMAND: usize = 100;
+const MAX_COMMAND_NAME_CHARS: usize = 100;
 /// Maximum number of findings in one prompt of a fixer.
 const MAX_PROMPT_FINDINGS: usize = 100;
 /// Maximum number of bytes of a path at the start of an output line. This is the operating system's limit for
 /// a path.
-const MAX_PATH: usize = 4096;
+const MAX_PATH_BYTES: usize = 4096;
 /// Maximum number of colons in an output line that are examined as a possible end of a path.
 const MAX_COLONS: usize = 8;
 /// The exit code of a command that has findings.
@@ -154,7 +154,7 @@ impl GateCommands {
         let set_up = verifier.set_up(tree, trust).await?;
         let mut places = ChangedPlaces { lines, tree, path_cache: BTreeMap::new() };
         for words in argv {
-            let command = redact_secrets(&line::clean_line(&words.join(" "), MAX_COMMAND));
+            let command = redact_secrets(&line::clean_line(&words.join(" "), MAX_COMMAND_NAME_CHARS));
             let printout = verifier.run_on_copy(&set_up, tree, words).await?;
             let is_clean = match printout.end {
                 CommandEndReason::Exit { code: 0 } => true,
@@ -333,7 +333,7 @@ impl ChangedPlaces<'_> {
     /// Parses `path:line: text` or `path:line:column: text`. The path must be a file of the tree.
     fn parse_place<'t>(&mut self, text: &'t str) -> Option<(RepoPath, u32, &'t str)> {
         let colons = text.match_indices(':').map(|(at, _)| at).take(MAX_COLONS);
-        for at in colons.take_while(|at| *at <= MAX_PATH) {
+        for at in colons.take_while(|at| *at <= MAX_PATH_BYTES) {
             let (path, rest) = (text.get(..at)?, text.get(at + 1..)?);
             let Some((line, rest)) = parse_number(rest).filter(|(line, _)| *line > 0) else { continue };
             let Some(path) = self.resolve_file(path) else { continue };

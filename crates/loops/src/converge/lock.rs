@@ -10,7 +10,7 @@ use sha2::{Digest as _, Sha256};
 use truing_core::id::{RunId, SlotKey};
 
 /// Maximum number of bytes that are read from a lock file. The file contains only the id of a run.
-const MAX_BYTES: u64 = 256;
+const MAX_LOCK_FILE_BYTES: u64 = 256;
 
 /// The reason why the lock cannot be acquired.
 #[derive(Debug, thiserror::Error)]
@@ -46,7 +46,7 @@ impl RunLock {
             Ok(()) => Ok(Self { file }),
             Err(TryLockError::WouldBlock) => {
                 let mut run = String::new();
-                (&mut file).take(MAX_BYTES).read_to_string(&mut run).map_err(to_lock_error)?;
+                (&mut file).take(MAX_LOCK_FILE_BYTES).read_to_string(&mut run).map_err(to_lock_error)?;
                 Err(RunLockError::AlreadyRunning(if run.is_empty() {
                     "it has just started".to_owned()
                 } else {

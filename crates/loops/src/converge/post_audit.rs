@@ -236,9 +236,9 @@ impl PullRequestRunner<'_> {
 
     /// Records a new head. If `is_update` is true, the forge created the head at our request; otherwise,
     /// another person pushed the head.
-    async fn record_new_head(&mut self, head: Sha, is_update: bool) -> Result<(), ActError> {
+    async fn record_new_head(&mut self, head: Sha, is_requested_base_merge: bool) -> Result<(), ActError> {
         let tree = self.runner.record_head_base(&head).await?;
-        let event = if is_update {
+        let event = if is_requested_base_merge {
             ConvergeEvent::BaseMerged { head, tree }
         } else {
             ConvergeEvent::HeadChanged { head, tree }
@@ -419,13 +419,13 @@ impl PullRequestRunner<'_> {
     /// the read.
     async fn load_observation(
         &mut self,
-        other_reviewers: &[&ReviewerConfig],
+        external_reviewers: &[&ReviewerConfig],
         now: UnixMillis,
     ) -> Result<Option<PullRequestObservation>, ActError> {
         let client = self.workspace.forge;
         // Settle time for a new head is needed only if there are other reviewers to wait for. If the operator
         // has set a short `poll`, there is no settle time.
-        let settles = !other_reviewers.is_empty() && to_time_span(self.runner.config.poll) >= SETTLE;
+        let settles = !external_reviewers.is_empty() && to_time_span(self.runner.config.poll) >= SETTLE;
         let unique = self.workspace.server.capability().unique_names;
         let pull = client.pull_details().await.map_err(forge_error)?;
         self.workspace.check_details_open(&self.runner.record, &pull).await?;
@@ -433,13 +433,13 @@ impl PullRequestRunner<'_> {
         let merge = client.merge_state().await.map_err(forge_error)?;
         let checks = client.checks(&pull.head.sha).await.map_err(forge_error)?;
         let threads = client.threads().await.map_err(forge_error)?;
-        let reviews = if other_reviewers.is_empty() {
+        let reviews = if external_reviewers.is_empty() {
             Vec::new()
         } else {
             client.reviews().await.map_err(forge_error)?
         };
         let mut views = BTreeMap::new();
-        for other in other_reviewers {
+        for other in external_reviewers {
             let newest = reviews.iter().rfind(|review| {
                 review.commit.as_ref() == Some(&pull.head.sha)
                     && is_by_reviewer(review.author.as_ref(), other, unique)
@@ -483,7 +483,7 @@ impl PullRequestRunner<'_> {
             reviewer_feedback: views,
             threads: threads
                 .iter()
-                .filter_map(|thread| unresolved_thread(thread, other_reviewers, unique))
+                .filter_map(|thread| unresolved_thread(thread, external_reviewers, unique))
                 .collect(),
             merge: if merge.conflicts == Some(true) { Mergeable::Dirty } else { merge.state },
             pending: named(CheckState::Pending),
@@ -580,11 +580,11 @@ fn is_reviewer_account(actor: &Actor, reviewer: &ReviewerConfig, has_unique_name
 /// True if the comment is by Truing or by a configured reviewer. Comments by other accounts are ignored.
 fn is_relevant_comment(
     comment: &LineComment,
-    other_reviewers: &[&ReviewerConfig],
+    external_reviewers: &[&ReviewerConfig],
     has_unique_names: bool,
 ) -> bool {
     is_own_comment(comment)
-        || other_reviewers
+        || external_reviewers
             .iter()
             .any(|other| is_by_reviewer(comment.author.as_ref(), other, has_unique_names))
 }
@@ -597,12 +597,12 @@ fn pending_review_request<'a>(
     comments: &'a [ConversationComment],
     last_answered_at: Option<UnixMillis>,
     last_request: &(usize, Sha),
-    call_count: usize,
+    request_count: usize,
     head: &Sha,
 ) -> Option<&'a ConversationComment> {
     let newest = comments.last()?;
     let is_known =
-        newest.author.as_ref().is_some_and(|author| author.is_own_account) && call_count <= last_request.0;
+        newest.author.as_ref().is_some_and(|author| author.is_own_account) && request_count <= last_request.0;
     let is_old =
         last_answered_at.is_some_and(|at| at >= newest.created) || is_known && last_request.1 != *head;
     (!is_old).then_some(newest)

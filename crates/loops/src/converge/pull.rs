@@ -42,7 +42,7 @@ pub(crate) const FINDING: &str = Topic::FINDING;
 pub(super) const ANSWER: &str = "answer/";
 pub(super) const FIX_REPORT_PREFIX: &str = "Fixed";
 /// Maximum number of characters of a title and of a reason.
-const MAX_LINE: usize = 300;
+const MAX_LINE_CHARS: usize = 300;
 
 /// The pull request that a run works on.
 #[derive(Debug)]
@@ -77,7 +77,7 @@ pub struct PullRequestWorkspace<'a> {
 }
 
 /// The comment that makes Bugbot start a review. The comment must contain no other text.
-const BUGBOT: &str = "bugbot run";
+const BUGBOT_TRIGGER_COMMENT: &str = "bugbot run";
 
 /// Returns the comment that is written after each push; `None` if no such comment is configured. Also returns
 /// `None` if the run already calls a configured reviewer with the same text.
@@ -85,11 +85,11 @@ pub fn comment_after_push(config: &ConvergeConfig) -> Option<&'static str> {
     let is_asked = config.reviewers.iter().any(|reviewer| match reviewer {
         ConfiguredReviewer::Internal => false,
         ConfiguredReviewer::External(other) => match &other.trigger {
-            ReviewerTrigger::Comment(text) => text.trim() == BUGBOT,
+            ReviewerTrigger::Comment(text) => text.trim() == BUGBOT_TRIGGER_COMMENT,
             ReviewerTrigger::Nothing | ReviewerTrigger::Request => false,
         },
     });
-    (config.bugbot_retrigger && !is_asked).then_some(BUGBOT)
+    (config.bugbot_retrigger && !is_asked).then_some(BUGBOT_TRIGGER_COMMENT)
 }
 
 /// The answer to a finding.
@@ -144,7 +144,7 @@ impl PullRequestWorkspace<'_> {
             let how = if is_merged { "without" } else { "with" };
             reason += &format!(", {how} {commits} of this run that are not merged: {}", named.join(", "));
         }
-        let exit = ConvergeExit::new(ConvergeExitCode::Closed, line::clean_line(&reason, MAX_LINE));
+        let exit = ConvergeExit::new(ConvergeExitCode::Closed, line::clean_line(&reason, MAX_LINE_CHARS));
         Err(ActError::CannotContinue { exit, unmerged_commits: unreached })
     }
 
@@ -203,14 +203,14 @@ impl PullRequestWorkspace<'_> {
 
     /// Writes a trigger comment, unless the reviewer has already started because of the newest trigger
     /// comment. The author of that comment may be anyone.
-    async fn trigger_if_idle(&self, text: &str, calls: usize) -> Result<(), EffectError> {
+    async fn trigger_if_idle(&self, text: &str, known_calls: usize) -> Result<(), EffectError> {
         let matching = self.forge.matching_comments(text).await?;
         if let Some(newest) = matching.last()
             && self.has_reviewer_started(&newest.id).await?
         {
             return Ok(());
         }
-        self.trigger_reviewer(text, &retain_own_comments(matching), calls).await
+        self.trigger_reviewer(text, &retain_own_comments(matching), known_calls).await
     }
 
     /// Answers the findings that fixers declined, and the findings of other reviewers. Our own findings that
@@ -281,7 +281,7 @@ impl PullRequestWorkspace<'_> {
                 let why = format!(
                     "cannot push to {}: {}",
                     record.detail.branch,
-                    line::clean_line(&message, MAX_LINE)
+                    line::clean_line(&message, MAX_LINE_CHARS)
                 );
                 return Err(ActError::from_exit_code(ConvergeExitCode::ReadOnly, why));
             }
@@ -374,7 +374,7 @@ impl BranchWorkspace for PullRequestWorkspace<'_> {
                 format!("the base of {} is now {}: run converge again", record.detail.name, now.base_branch);
             return Err(ActError::from_exit_code(
                 ConvergeExitCode::HeadMoved,
-                line::clean_line(&reason, MAX_LINE),
+                line::clean_line(&reason, MAX_LINE_CHARS),
             ));
         }
         Ok(now.head.sha)
@@ -432,14 +432,18 @@ impl BranchWorkspace for PullRequestWorkspace<'_> {
         Ok(Some(retain_own_comments(matching).len()))
     }
 
-    async fn call_reviewer(&self, record: &ConvergeRecord, calls: usize) -> Result<Vec<String>, ActError> {
+    async fn call_reviewer(
+        &self,
+        record: &ConvergeRecord,
+        known_calls: usize,
+    ) -> Result<Vec<String>, ActError> {
         let Some(text) = self.post_push_comment else { return Ok(Vec::new()) };
         // If the pull request is closed or merged, no reviewer is called. The next act writes the answers,
         // and reports that the pull request is closed or merged.
         if matches!(self.ensure_open(record).await, Err(ActError::CannotContinue { .. })) {
             return Ok(Vec::new());
         }
-        match self.trigger_if_idle(text, calls).await {
+        match self.trigger_if_idle(text, known_calls).await {
             Ok(()) => Ok(Vec::new()),
             Err(error @ EffectError::Refused(_)) if !pauses_run(&error) => {
                 Ok(vec![format!("could not post the comment `{text}`: {error}")])

@@ -15,11 +15,11 @@ use truing_git::{GitError, Mirror};
 /// Maximum number of unresolved findings that the report names.
 const MAX_NAMED_FINDINGS: usize = 20;
 /// Maximum number of characters of a title.
-const MAX_TITLE: usize = 120;
+const MAX_TITLE_CHARS: usize = 120;
 /// Maximum number of characters of a reason.
-const MAX_REASON: usize = 600;
+const MAX_REASON_CHARS: usize = 600;
 /// Maximum number of characters of the name of the branch or pull request.
-const MAX_NAME: usize = 200;
+const MAX_BRANCH_NAME_CHARS: usize = 200;
 /// Number of digits of an abbreviated commit id, as in git.
 const SHORT_SHA_DIGITS: usize = 7;
 
@@ -69,7 +69,7 @@ pub fn describe_plan(record: &ConvergeRecord, max_cost: MicroUsd) -> Vec<String>
     let (head, base) = (short_sha(&state.head), short_sha(&record.detail.base));
     let audits = format_count(state.limits.max_audits, "audit");
     vec![
-        format!("{}: head {head}, base {base}", line::clean_line(&record.detail.name, MAX_NAME)),
+        format!("{}: head {head}, base {base}", line::clean_line(&record.detail.name, MAX_BRANCH_NAME_CHARS)),
         format!("at most {audits} (converge.max_audits) and {max_cost} (budget.converge_usd)"),
     ]
 }
@@ -82,7 +82,7 @@ pub fn render_stuck_notice(record: &ConvergeRecord) -> String {
         "run {} got stuck here ({}). Nothing has changed since, so Truing retries the fix of the open \
          findings, without another audit. A new commit or dismissal leads to a new audit.",
         record.run,
-        line::clean_line(reason, MAX_REASON)
+        line::clean_line(reason, MAX_REASON_CHARS)
     )
 }
 
@@ -118,10 +118,10 @@ pub fn describe_action_start(record: &ConvergeRecord, action: &ConvergeAction) -
 pub async fn render_progress(
     mirror: &Mirror,
     record: &ConvergeRecord,
-    from: usize,
+    first_line_index: usize,
 ) -> Result<Vec<String>, GitError> {
     let mut lines = Vec::new();
-    for (line, changed) in log_lines_with_stats(mirror, record, from).await? {
+    for (line, changed) in log_lines_with_stats(mirror, record, first_line_index).await? {
         lines.push(match line {
             ConvergeLogLine::Audit { number, counts: [a, b, c], silent_auditors: silent } => {
                 let end = if a + b + c + silent == 0 { " → clean" } else { "" };
@@ -143,8 +143,8 @@ pub async fn render_progress(
     Ok(lines)
 }
 
-fn degraded_suffix(silent: u32) -> String {
-    match silent {
+fn degraded_suffix(silent_auditor_count: u32) -> String {
+    match silent_auditor_count {
         0 => String::new(),
         many => format!(" (degraded: {} gave no valid answer)", format_count(many, "auditor")),
     }
@@ -165,7 +165,7 @@ fn describe_fix(commit: Option<&Sha>, commit_stat: CommitStat, fixed: u32, decli
 async fn log_lines_with_stats<'a>(
     mirror: &Mirror,
     record: &'a ConvergeRecord,
-    from: usize,
+    first_line_index: usize,
 ) -> Result<Vec<(&'a ConvergeLogLine, CommitStat)>, GitError> {
     let (mut head, mut lines) = (&record.detail.state.starting_head, Vec::new());
     for (at, line) in record.detail.state.log.iter().enumerate() {
@@ -180,12 +180,12 @@ async fn log_lines_with_stats<'a>(
         };
         let mut changed = CommitStat::default();
         if let Some(next) = next {
-            if at >= from && !matches!(line, ConvergeLogLine::HeadChange { .. }) {
+            if at >= first_line_index && !matches!(line, ConvergeLogLine::HeadChange { .. }) {
                 changed = commit_stat(mirror, head, next).await?;
             }
             head = next;
         }
-        if at >= from {
+        if at >= first_line_index {
             lines.push((line, changed));
         }
     }
@@ -237,7 +237,7 @@ pub async fn render_report(mirror: &Mirror, record: &ConvergeRecord) -> Result<S
     let reason = state.exit.as_ref().map(|exit| exit.reason.as_str()).unwrap_or_default();
     let net = commit_stat(mirror, &state.starting_head, &state.head).await?;
     let mut text = format!("converge: {kind}\n");
-    let _ = writeln!(text, "Reason: {}", line::clean_line(reason, MAX_REASON));
+    let _ = writeln!(text, "Reason: {}", line::clean_line(reason, MAX_REASON_CHARS));
     let _ = writeln!(text, "Loops: {}", count_audits(record));
     let _ = writeln!(text, "Starting commit: {}", short_sha(&state.starting_head));
     let _ = writeln!(text, "Final commit: {}", short_sha(&state.head));
@@ -289,7 +289,7 @@ fn render_exit_details(record: &ConvergeRecord) -> String {
             let raw = &finding.raw;
             let reason = match &finding.status {
                 FindingStatus::Declined(reason) => {
-                    format!("; declined: {}", line::clean_line(reason, MAX_TITLE))
+                    format!("; declined: {}", line::clean_line(reason, MAX_TITLE_CHARS))
                 }
                 FindingStatus::Open
                 | FindingStatus::Claimed
@@ -305,7 +305,7 @@ fn render_exit_details(record: &ConvergeRecord) -> String {
                 line::visible_line(&raw.location.path.to_string()),
                 raw.location.start_line,
                 raw.severity.as_str(),
-                line::clean_line(&raw.title, MAX_TITLE),
+                line::clean_line(&raw.title, MAX_TITLE_CHARS),
             );
         }
         if let Some(more @ 1..) = unresolved.len().checked_sub(MAX_NAMED_FINDINGS) {
@@ -326,7 +326,7 @@ fn render_exit_details(record: &ConvergeRecord) -> String {
         );
     }
     for warning in &record.detail.warnings {
-        let _ = writeln!(text, "warning: {}", line::clean_line(warning, 3 * MAX_TITLE));
+        let _ = writeln!(text, "warning: {}", line::clean_line(warning, 3 * MAX_TITLE_CHARS));
     }
     text
 }

@@ -19,7 +19,7 @@ use truing_diff::RepoPath;
 use super::FixPlan;
 
 /// Maximum size of a journal that is read, in bytes (64 MiB). Truing does not write longer journals.
-const MAX_BYTES: u64 = 64 << 20;
+const MAX_JOURNAL_BYTES: u64 = 64 << 20;
 
 /// The reason why the lock cannot be acquired.
 #[derive(Debug, thiserror::Error)]
@@ -77,7 +77,7 @@ impl FixLock {
     pub fn interrupted_fix(&mut self) -> io::Result<Option<InterruptedFix>> {
         self.file.rewind()?;
         let mut text = Vec::new();
-        (&self.file).take(MAX_BYTES).read_to_end(&mut text)?;
+        (&self.file).take(MAX_JOURNAL_BYTES).read_to_end(&mut text)?;
         Ok(parse_journal(&String::from_utf8_lossy(&text)))
     }
 

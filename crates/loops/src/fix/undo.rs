@@ -101,12 +101,12 @@ fn delete_old_patches(folder: &Path) -> io::Result<()> {
 /// The git command that applies bytes unchanged. This command ignores the repository, because the attributes
 /// of the repository could convert line ends. The option overrides the user's `core.autocrlf` setting, which
 /// could also convert line ends.
-const GIT: &str = "git --git-dir=/dev/null -c core.autocrlf=false";
+const GIT_COMMAND: &str = "git --git-dir=/dev/null -c core.autocrlf=false";
 
 /// Returns the shell command that applies a patch in reverse; it works from any folder.
 pub fn undo_command(root: &Path, patch: &Path) -> String {
     let (root, patch) = (quote_word(root.as_os_str().as_bytes()), quote_word(patch.as_os_str().as_bytes()));
-    format!("{GIT} -C {root} apply -R --whitespace=nowarn {patch}")
+    format!("{GIT_COMMAND} -C {root} apply -R --whitespace=nowarn {patch}")
 }
 
 /// Formats one word of a shell command. Plain text stays unchanged, and a word with special characters is

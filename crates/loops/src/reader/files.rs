@@ -40,7 +40,7 @@ const BYTES_PER_READER: u64 = 1 << 20;
 const FILES_PER_READER: usize = 512;
 /// Maximum total size in bytes of the files that a child process reads in one turn. The memory limit of the
 /// largest file applies to the whole turn.
-const MAX_TURN_SIZE: u64 = 256 << 10;
+const MAX_TURN_BYTES: u64 = 256 << 10;
 
 /// A file that no child has begun to read.
 #[derive(Clone, Copy, Debug)]
@@ -213,7 +213,7 @@ impl SharedReadQueue<'_> {
         let (mut turn, mut bytes) = (Vec::new(), 0_u64);
         while let Some(next) = state.waiting.front().copied().filter(|_| turn.len() < most) {
             bytes = bytes.saturating_add(next.size);
-            if !turn.is_empty() && (bytes > MAX_TURN_SIZE || next.as_text) {
+            if !turn.is_empty() && (bytes > MAX_TURN_BYTES || next.as_text) {
                 break;
             }
             turn.extend(state.waiting.pop_front());
@@ -257,8 +257,8 @@ impl SharedReadQueue<'_> {
 
     /// Handles the failure of a child on a file. If the child tried to parse the file, the file is queued
     /// again to be read as text. If the file was read only as text, it is reported as not read.
-    async fn handle_lost_child(&self, session: ReaderSession, waiting: QueuedFile, failure: ReadFailure) {
-        let Some(file) = self.request.files.get(waiting.index) else { return };
+    async fn handle_lost_child(&self, session: ReaderSession, queued_file: QueuedFile, failure: ReadFailure) {
+        let Some(file) = self.request.files.get(queued_file.index) else { return };
         let (reason, what) = match failure {
             ReadFailure::OutOfTime => {
                 session.close().await;
@@ -279,11 +279,11 @@ impl SharedReadQueue<'_> {
                 }
             }
         };
-        tracing::warn!(file = %file.path, as_text = waiting.as_text, what, "a reader failed on a file");
+        tracing::warn!(file = %file.path, as_text = queued_file.as_text, what, "a reader failed on a file");
         let mut state = self.state();
         state.crash_count += 1;
-        match waiting.as_text {
-            false => state.waiting.push_front(QueuedFile { as_text: true, ..waiting }),
+        match queued_file.as_text {
+            false => state.waiting.push_front(QueuedFile { as_text: true, ..queued_file }),
             true => state.collected.record_skipped(&file.path, reason),
         }
     }

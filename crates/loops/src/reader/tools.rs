@@ -95,7 +95,7 @@ impl ReaderTools {
                 reply
             }
             Err(SessionError::Child(ChildError::Protocol(
-                error @ ProtocolError::TooLong { message_kind: THE_CALL, .. },
+                error @ ProtocolError::TooLong { message_kind: CALL_LABEL, .. },
             ))) => {
                 state.call_process = Some(caller); // no line was sent yet
                 ToolReply::error(&error.to_string())
@@ -117,7 +117,7 @@ impl ReaderToolsState {
 }
 
 /// The name that error messages use for a call.
-const THE_CALL: &str = "the call";
+const CALL_LABEL: &str = "the call";
 
 #[async_trait]
 impl RunTools for ReaderTools {
@@ -187,7 +187,7 @@ impl ToolCallProcess {
             }
         };
         let call = TreeToolCall { number, tool, input: input.clone() };
-        let line = encode_line(THE_CALL, &call, MAX_CALL_BYTES).map_err(ChildError::from)?;
+        let line = encode_line(CALL_LABEL, &call, MAX_CALL_BYTES).map_err(ChildError::from)?;
         self.call_count = Some(number);
         let replied: NumberedReply =
             self.session.send_and_read(&line, "its reply", MAX_NUMBERED_REPLY_BYTES).await?;

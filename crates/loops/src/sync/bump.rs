@@ -42,11 +42,17 @@ impl SyncRun<'_> {
     pub(super) fn deterministic_change<'b>(
         &'b self,
         mirror: &'b Mirror,
-        decided: &'b ReleaseDecision,
+        release_decision: &'b ReleaseDecision,
     ) -> DeterministicChange<'b> {
         let now = Timestamp::from_millisecond(self.effects.clock.now().0).unwrap_or_default();
         let date = now.strftime("%Y-%m-%d").to_string();
-        DeterministicChange { job: self.job.config, decided, mirror, date, locker: self.job.locker }
+        DeterministicChange {
+            job: self.job.config,
+            decided: release_decision,
+            mirror,
+            date,
+            locker: self.job.locker,
+        }
     }
 
     pub(super) fn job_drafts(&self) -> JobDrafts<'_> {
@@ -162,24 +168,29 @@ impl SyncRun<'_> {
         job: &mut JobState,
         log: &mut SyncRunLog,
         context: &BumpContext<'_>,
-        decided: &ReleaseDecision,
-        ported: &UncheckedMigration,
-        checked: &CheckResults,
+        release_decision: &ReleaseDecision,
+        migration: &UncheckedMigration,
+        check_results: &CheckResults,
     ) -> Result<SyncRunResult, SyncRunError> {
         let BumpContext { mirror, tip, base, branch_state, draft_state, pulls } = *context;
-        let version = decided.to.to_string();
+        let version = release_decision.to.to_string();
         let about = self.release_subject(&version);
-        let staged = mirror.stage_folder(tip, ported.folder.path(), None).await?;
+        let staged = mirror.stage_folder(tip, migration.folder.path(), None).await?;
         let expected = match branch_state.head() {
             Some(head) => Some(head.clone()),
             // The branch may exist from a closed pull request, or from a run that was killed before it opened
             // a pull request.
             None => mirror.branch_tip(&self.job.config.branch).await?,
         };
-        self.push(staged, &self.job.config.branch, expected.as_ref(), &self.commit_message(about, decided))
-            .await?;
+        self.push(
+            staged,
+            &self.job.config.branch,
+            expected.as_ref(),
+            &self.commit_message(about, release_decision),
+        )
+        .await?;
         self.check_write_gate().await?;
-        let body = texts::migration_text(about, decided, ported, checked);
+        let body = texts::migration_text(about, release_decision, migration, check_results);
         let shown = pulls.upsert_pull_request(branch_state, base, SyncVerdict::Bump, &body).await?;
         let without = self.no_labels_remark();
         let reason =
@@ -198,25 +209,25 @@ impl SyncRun<'_> {
         job: &mut JobState,
         log: &mut SyncRunLog,
         context: &BumpContext<'_>,
-        decided: &ReleaseDecision,
-        ported: &UncheckedMigration,
-        checked: &CheckResults,
+        release_decision: &ReleaseDecision,
+        migration: &UncheckedMigration,
+        check_results: &CheckResults,
     ) -> Result<SyncRunResult, SyncRunError> {
         let BumpContext { mirror, tip, base, draft_state, .. } = *context;
-        let version = decided.to.to_string();
+        let version = release_decision.to.to_string();
         let about = self.release_subject(&version);
         let drafts = self.job_drafts();
-        let staged = mirror.stage_folder(tip, ported.folder.path(), None).await?;
+        let staged = mirror.stage_folder(tip, migration.folder.path(), None).await?;
         let branch = drafts.branch();
         let expected = match &draft_state.draft {
             Some(draft) => Some(draft.pull.head.clone()),
             None => mirror.branch_tip(&branch).await?,
         };
-        self.push(staged, &branch, expected.as_ref(), &self.commit_message(about, decided)).await?;
+        self.push(staged, &branch, expected.as_ref(), &self.commit_message(about, release_decision)).await?;
         self.check_write_gate().await?;
-        let (title, body) = texts::draft_title_and_body(about, decided, ported, checked);
+        let (title, body) = texts::draft_title_and_body(about, release_decision, migration, check_results);
         let shown = drafts.upsert_draft(draft_state.draft.as_ref(), base, &version, &title, &body).await?;
-        let questions = &ported.work.questions;
+        let questions = &migration.work.questions;
         let asks = if questions.is_empty() {
             QuestionUpdate::Keep
         } else {
@@ -227,12 +238,12 @@ impl SyncRun<'_> {
         let now = MigrationProgress {
             answers: known.map(|port| port.answers.clone()).unwrap_or_default(),
             version,
-            completed: ported.work.completed.len(),
-            failing: checked.failing.len(),
+            completed: migration.work.completed.len(),
+            failing: check_results.failing.len(),
             waits: !questions.is_empty(),
             questions: questions.clone(),
         };
-        let what = texts::remaining_obstacles(ported, checked);
+        let what = texts::remaining_obstacles(migration, check_results);
         // If the run waits for an answer from people, it does not count as failed.
         let ended =
             if now.waits || now.has_advanced_since(draft_state.draft.as_ref().and(job.progress.as_ref())) {
@@ -255,8 +266,16 @@ impl SyncRun<'_> {
         Ok(ended)
     }
 
-    pub(super) fn commit_message(&self, subject: ReleaseSubject<'_>, decided: &ReleaseDecision) -> String {
-        format!("{}\n\n{}\n", texts::pull_title(subject, decided.decision.verdict), decided.decision.reason)
+    pub(super) fn commit_message(
+        &self,
+        subject: ReleaseSubject<'_>,
+        release_decision: &ReleaseDecision,
+    ) -> String {
+        format!(
+            "{}\n\n{}\n",
+            texts::pull_title(subject, release_decision.decision.verdict),
+            release_decision.decision.reason
+        )
     }
 
     /// Commits the staged changes and pushes them to a branch, if the branch is still at the expected commit.

@@ -39,16 +39,16 @@ use crate::agent::{BuiltPrompt, ModelSpend, ModelTask, TracedTools, hash_values,
 use truing_core::port::GateHalt;
 
 /// The names of the run and of the model in traces.
-const RUN: &str = "sync";
-const AGENT: &str = "classifier";
+const RUN_NAME: &str = "sync";
+const AGENT_NAME: &str = "classifier";
 /// The name of the folder with the project's files, among the files that the model reads. It is next to the
 /// folders of the releases.
-const PROJECT: &str = "project";
+const PROJECT_FOLDER: &str = "project";
 /// Maximum number of characters that are kept of the cited lines of one answer.
-const MAX_EXCERPT: usize = 400;
+const MAX_EXCERPT_CHARS: usize = 400;
 /// Maximum number of functions that a dry run names. The next constant limits definitions in a prompt.
 const MAX_NAMED_FUNCTIONS: usize = 10;
-const MAX_PINNED: usize = 400;
+const MAX_PINNED_DEFINITIONS: usize = 400;
 
 /// The project whose counterparts the model reads.
 #[derive(Clone, Copy)]
@@ -90,21 +90,21 @@ impl SyncRun<'_> {
         job: &mut JobState,
         log: &mut SyncRunLog,
         context: ClassifyContext<'_>,
-        decided: &mut ReleaseDecision,
+        release_decision: &mut ReleaseDecision,
     ) -> Result<Option<SyncRunResult>, SyncRunError> {
         let Some(porter) = self.job.porter.filter(|_| self.job.config.classifies) else { return Ok(None) };
-        let functions = match functions_to_classify(&decided.decision) {
+        let functions = match functions_to_classify(&release_decision.decision) {
             Ok(functions) => functions,
             Err(why) => {
-                self.apply_classification(decided, &[], ReleaseClassification::without_answer(why));
+                self.apply_classification(release_decision, &[], ReleaseClassification::without_answer(why));
                 return Ok(None);
             }
         };
-        let material = match self.collect_material(porter, context, &functions, decided).await {
+        let material = match self.collect_material(porter, context, &functions, release_decision).await {
             Ok(material) => material,
             Err(error) => {
                 self.apply_classification(
-                    decided,
+                    release_decision,
                     &functions,
                     ReleaseClassification::without_answer(error.to_string()),
                 );
@@ -145,20 +145,20 @@ impl SyncRun<'_> {
                 classification
             }
         };
-        self.apply_classification(decided, &functions, classification);
+        self.apply_classification(release_decision, &functions, classification);
         Ok(None)
     }
 
     fn apply_classification(
         &self,
-        decided: &mut ReleaseDecision,
+        release_decision: &mut ReleaseDecision,
         functions: &[MirroredFunction],
         report: ReleaseClassification,
     ) {
         let verdict = report.verdict(functions);
-        let reason = report.reason(verdict, &decided.decision);
-        decided.apply_verdict(self.job.config, verdict, reason);
-        decided.classification = Some(report);
+        let reason = report.reason(verdict, &release_decision.decision);
+        release_decision.apply_verdict(self.job.config, verdict, reason);
+        release_decision.classification = Some(report);
     }
 
     /// Collects all files and texts that the model may see.
@@ -167,7 +167,7 @@ impl SyncRun<'_> {
         migration_agent: &MigrationAgent,
         context: ClassifyContext<'_>,
         functions: &[MirroredFunction],
-        decided: &ReleaseDecision,
+        release_decision: &ReleaseDecision,
     ) -> Result<ClassifyMaterial, ClassifyError> {
         let ClassifyContext { project, manifest, .. } = context;
         let sources = self.job.sources;
@@ -179,8 +179,8 @@ impl SyncRun<'_> {
         let theirs: BTreeSet<String> =
             pairs.iter().map(|(theirs, _)| theirs).chain(&files).cloned().collect();
         let theirs: Vec<String> = theirs.into_iter().collect();
-        let before = read_release_files(self.job.config, sources, &decided.from, &theirs).await?;
-        let after = read_release_files(self.job.config, sources, &decided.to, &theirs).await?;
+        let before = read_release_files(self.job.config, sources, &release_decision.from, &theirs).await?;
+        let after = read_release_files(self.job.config, sources, &release_decision.to, &theirs).await?;
         let mut project_files = BTreeMap::new();
         for (_, path) in &pairs {
             // A tracked symbolic link is skipped, because it could lead out of the project.
@@ -190,21 +190,22 @@ impl SyncRun<'_> {
         }
         let what = |one: &MirroredFunction| {
             let found =
-                decided.decision.unguarded.iter().find(|known| {
+                release_decision.decision.unguarded.iter().find(|known| {
                     known.symbol == one.symbol && known.file.as_deref() == Some(one.file.as_str())
                 });
             let reason = found.map(UnguardedPart::change_text).unwrap_or_default();
             format!("{} {}: {reason}", one.file, one.symbol)
         };
         let mirror = pairs.iter().filter(|(theirs, _)| files.contains(theirs));
-        let pinned = manifest.rows.iter().take(MAX_PINNED).map(|(symbol, row)| match &row.counterpart {
-            Some(own) => format!("{symbol} = {own}"),
-            None => symbol.clone(),
-        });
+        let pinned =
+            manifest.rows.iter().take(MAX_PINNED_DEFINITIONS).map(|(symbol, row)| match &row.counterpart {
+                Some(own) => format!("{symbol} = {own}"),
+                None => symbol.clone(),
+            });
         let values = [
             ("package", self.job.config.package.clone()),
-            ("from", decided.from.to_string()),
-            ("to", decided.to.to_string()),
+            ("from", release_decision.from.to_string()),
+            ("to", release_decision.to.to_string()),
             ("functions", functions.iter().map(what).collect::<Vec<_>>().join("\n")),
             (
                 "mirror",
@@ -213,7 +214,13 @@ impl SyncRun<'_> {
             ("pinned", pinned.collect::<Vec<_>>().join("\n")),
             (
                 "changes",
-                truncate_with_note(&release_patches(&files, &decided.from, &before, &decided.to, &after)),
+                truncate_with_note(&release_patches(
+                    &files,
+                    &release_decision.from,
+                    &before,
+                    &release_decision.to,
+                    &after,
+                )),
             ),
         ];
         let system = PromptValues::default().with_value("max_turns", self.job.config.turns.to_string());
@@ -233,7 +240,7 @@ impl SyncRun<'_> {
         migration_agent: &MigrationAgent,
         functions: &[MirroredFunction],
         material: &ClassifyMaterial,
-        spent: &mut ModelSpend,
+        model_spend: &mut ModelSpend,
     ) -> Result<ReleaseClassification, SyncRunError> {
         let agent = &migration_agent.agent;
         let repository = self.job.config.repo.as_deref().unwrap_or_default();
@@ -266,9 +273,14 @@ impl SyncRun<'_> {
             whole.and_then(|()| there()).err()
         };
         let gate = Arc::clone(self.effects.gate);
-        let task =
-            ModelTask { budget, loop_and_agent_names: (RUN, AGENT), prompt: &material.prompt, limits, gate };
-        let ran = agent.run_task(task, &tools, spent, wrong).await.map_err(GateHalt::from)?;
+        let task = ModelTask {
+            budget,
+            loop_and_agent_names: (RUN_NAME, AGENT_NAME),
+            prompt: &material.prompt,
+            limits,
+            gate,
+        };
+        let ran = agent.run_task(task, &tools, model_spend, wrong).await.map_err(GateHalt::from)?;
         let wrong = wrong(&ran.report).map(|reason| format!("its report is invalid: {reason}"));
         Ok(match invalid_report_reason(&ran.end, wrong) {
             None => {
@@ -303,7 +315,7 @@ fn write_material(material: &ClassifyMaterial) -> io::Result<PrivateFolder> {
     let theirs = releases.into_iter().flat_map(|(release, files)| {
         files.iter().map(move |(path, text)| (release.as_str(), path, text.as_bytes()))
     });
-    let ours = material.project_files.iter().map(|(path, bytes)| (PROJECT, path, bytes.as_slice()));
+    let ours = material.project_files.iter().map(|(path, bytes)| (PROJECT_FOLDER, path, bytes.as_slice()));
     for (top, path, bytes) in
         theirs.chain(ours).filter(|(_, path, _)| RepoPath::from(path.as_str()).stays_within_folder())
     {
@@ -318,7 +330,7 @@ fn write_material(material: &ClassifyMaterial) -> io::Result<PrivateFolder> {
 fn storable_judgements(answers: JudgementReport) -> Vec<FunctionJudgement> {
     let one = |one: FunctionJudgement| FunctionJudgement {
         reason: redact_secrets(&one.reason),
-        excerpt: line::truncate_text(redact_secrets(&one.excerpt), MAX_EXCERPT),
+        excerpt: line::truncate_text(redact_secrets(&one.excerpt), MAX_EXCERPT_CHARS),
         ..one
     };
     answers.functions.into_iter().map(one).collect()

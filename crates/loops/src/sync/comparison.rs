@@ -111,9 +111,9 @@ impl<'a> ReleaseComparison<'a> {
         &self,
         history: &mut ReleaseHistory<'_>,
         to: PackageVersion,
-        compared: ComparedRelease,
+        compared_release: ComparedRelease,
     ) -> Result<ReleaseDecision, SyncDecisionError> {
-        let ComparedRelease { mut decision, new_sources: after } = compared;
+        let ComparedRelease { mut decision, new_sources: after } = compared_release;
         let is_open = |spec: &VersionRange| spec.contains(&to) && spec.contains_next_patch(&to);
         if self.spec.as_ref().is_some_and(is_open) {
             decision.reason += &open_range_reason(&to);
@@ -136,16 +136,16 @@ impl<'a> ReleaseComparison<'a> {
         &self,
         history: &ReleaseHistory<'_>,
         to: &PackageVersion,
-        compared: &ComparedRelease,
+        compared_release: &ComparedRelease,
     ) -> Result<Vec<DefinitionPatch>, SyncDecisionError> {
         let releases = ReleasePair {
             history,
             from: &self.from,
             old_sources: &self.old_sources,
             to,
-            new_sources: &compared.new_sources,
+            new_sources: &compared_release.new_sources,
         };
-        releases.patches(&compared.decision).await
+        releases.patches(&compared_release.decision).await
     }
 
     /// Returns the newest release before `to` that requires only a wider range. The binary search assumes

@@ -69,13 +69,18 @@ impl ReleaseHistory<'_> {
         &self,
         release_index: usize,
         symbols: Vec<String>,
-        mirrored: Vec<String>,
-        bases: Vec<String>,
+        mirrored_globs: Vec<String>,
+        base_classes: Vec<String>,
     ) -> Result<ReleaseSources, SyncDecisionError> {
         let Some(release) = self.releases.get(release_index) else { return Ok(ReleaseSources::default()) };
         let archive: PathBuf = self.sources.archives.fetch(self.sources.index, &release.archive).await?;
-        let request =
-            ReleaseSourcesRequest { archive, format: release.archive.format, symbols, mirrored, bases };
+        let request = ReleaseSourcesRequest {
+            archive,
+            format: release.archive.format,
+            symbols,
+            mirrored: mirrored_globs,
+            bases: base_classes,
+        };
         let read = self.sources.reader.read_release_sources(&request).await;
         read.map_err(|source| SyncDecisionError::Sources { name: release.archive.name.clone(), source })
     }
@@ -116,20 +121,20 @@ impl ReleaseHistory<'_> {
     /// index of a later release for which `holds` must return true.
     async fn find_first_release_where(
         &mut self,
-        mut before: usize,
+        mut preceding_index: usize,
         mut matching_index: usize,
         symbols: &[String],
         holds: impl Fn(&ReleaseSources) -> bool,
     ) -> Result<usize, SyncDecisionError> {
-        while matching_index - before > 1 {
-            let middle = before + (matching_index - before) / 2;
+        while matching_index - preceding_index > 1 {
+            let middle = preceding_index + (matching_index - preceding_index) / 2;
             if !self.read_releases.contains_key(&middle) {
                 let sources = self.read_release(middle, symbols.to_vec(), Vec::new(), Vec::new()).await?;
                 self.read_releases.insert(middle, sources);
             }
             match self.read_releases.get(&middle) {
                 Some(sources) if holds(sources) => matching_index = middle,
-                Some(_) | None => before = middle,
+                Some(_) | None => preceding_index = middle,
             }
         }
         Ok(matching_index)

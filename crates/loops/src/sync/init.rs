@@ -149,7 +149,7 @@ fn manifest_rows(facts: &ProjectFacts, pairs: &[(String, String)]) -> BTreeMap<S
             rows.entry(format!("{module}:{name}")).or_insert_with(row);
         }
         for (name, methods) in facts.classes.get(ours).into_iter().flatten() {
-            let theirs = PREFIXES.iter().filter_map(|prefix| name.strip_prefix(prefix));
+            let theirs = CLASS_NAME_PREFIXES.iter().filter_map(|prefix| name.strip_prefix(prefix));
             for theirs in theirs.filter(|theirs| !theirs.is_empty()) {
                 let members = methods.iter().map(|method| format!(".{method}"));
                 let whole = methods.is_empty().then(String::new);
@@ -167,7 +167,7 @@ fn manifest_rows(facts: &ProjectFacts, pairs: &[(String, String)]) -> BTreeMap<S
 /// the definition, the definition belongs to the project.
 const UNCERTAIN_ORIGIN_REASON: &str = "of the same name, or inherited under it";
 /// The prefixes that a project may put before a class name in its own copy of the class.
-const PREFIXES: [&str; 4] = ["", "Aio", "AIO", "Async"];
+const CLASS_NAME_PREFIXES: [&str; 4] = ["", "Aio", "AIO", "Async"];
 
 fn manifest_row(counterpart: &str, reason: &str) -> ManifestRow {
     ManifestRow {

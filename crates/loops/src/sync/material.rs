@@ -14,7 +14,7 @@ use super::package_sources::PackageSources;
 /// Maximum size in bytes of a package's changes in a prompt. It also limits an earlier run's handover.
 const MAX_MATERIAL_BYTES: usize = 160 << 10;
 /// Number of context lines around a change. The number is large enough to show most functions completely.
-const CONTEXT: usize = 40;
+const CONTEXT_LINES: usize = 40;
 
 /// Returns the differences of files between two releases.
 pub(super) fn release_patches(
@@ -28,7 +28,7 @@ pub(super) fn release_patches(
     for file in files {
         let (old, new) = (before.get(file).unwrap_or(&empty), after.get(file).unwrap_or(&empty));
         let mut options = diffy::DiffOptions::new();
-        let lines = options.set_context_len(CONTEXT).create_patch(old, new).to_string();
+        let lines = options.set_context_len(CONTEXT_LINES).create_patch(old, new).to_string();
         text += &format!("\n=== {file}, {from} to {to}\n{lines}");
     }
     text

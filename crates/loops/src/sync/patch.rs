@@ -16,7 +16,7 @@ use super::history::ReleaseHistory;
 use super::material::read_release_files;
 
 /// Number of context lines around a change.
-const CONTEXT: usize = 3;
+const CONTEXT_LINES: usize = 3;
 
 /// A definition that changed. Its lines come from the package and are data.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -75,7 +75,7 @@ impl ReleasePair<'_> {
             let (before, after) = (lines(&old, &old_texts), lines(&new, &new_texts));
             let Some(at) = new.or(old).filter(|_| before != after) else { continue };
             let mut options = diffy::DiffOptions::new();
-            let patch = options.set_context_len(CONTEXT).create_patch(&before, &after).to_string();
+            let patch = options.set_context_len(CONTEXT_LINES).create_patch(&before, &after).to_string();
             // The diff begins with two lines that contain file names. These two lines are removed, because
             // only a part of a file is compared.
             let Some(start) = patch.find("@@") else { continue };

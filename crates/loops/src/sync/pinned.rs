@@ -44,10 +44,10 @@ pub enum PinnedError {
 }
 
 /// Maximum number of rows of a test that an error message quotes.
-const MAX_ROWS: usize = 3;
+const MAX_QUOTED_ROWS: usize = 3;
 
 fn unguarded_lines(parts: &[UnguardedPart]) -> String {
-    parts.iter().take(MAX_ROWS).map(|row| format!("; {}", row.symbol)).collect()
+    parts.iter().take(MAX_QUOTED_ROWS).map(|row| format!("; {}", row.symbol)).collect()
 }
 
 /// Returns the pins of the job's project; empty if the job has no pins.

@@ -39,8 +39,8 @@ use crate::files::{FileContentChange, RejectedFile, write_changes};
 pub(super) use clone::MigrationPathPolicy;
 
 /// The names of the run and of the model in traces.
-const RUN: &str = "sync";
-const AGENT: &str = "porter";
+const RUN_NAME: &str = "sync";
+const AGENT_NAME: &str = "porter";
 
 /// A model that ports code to a new release.
 pub struct MigrationAgent {
@@ -145,13 +145,13 @@ impl CodeMigration<'_> {
     /// [`CodeMigrationError`]. The cost until the error is still reported in `spent`.
     pub(super) async fn run_model(
         &self,
-        saved: Option<(&Sha, &str)>,
-        spent: &mut ModelSpend,
+        saved_migration: Option<(&Sha, &str)>,
+        model_spend: &mut ModelSpend,
     ) -> Result<UncheckedMigration, CodeMigrationError> {
         let allowed = MigrationPathPolicy::new(self.job, Arc::clone(&self.porter.policy))?;
         let bench = PrivateFolder::new()?;
         self.mirror.check_out_private_clone(self.tip, &[], bench.path()).await?;
-        let handover = match saved {
+        let handover = match saved_migration {
             Some((head, words)) => {
                 let left =
                     clone::apply_saved_changes(self.mirror, self.tip, head, bench.path(), &allowed).await?;
@@ -159,7 +159,7 @@ impl CodeMigration<'_> {
             }
             None => None,
         };
-        let ran = self.ask_model(&bench, &allowed, handover.as_deref(), spent).await?;
+        let ran = self.ask_model(&bench, &allowed, handover.as_deref(), model_spend).await?;
         let cut_off = (!ran.end.is_complete()).then(|| redact_secrets(&describe_end(&ran.end)));
         let changes = clone::collect_changes(self.mirror, self.tip, bench.path(), &allowed).await?;
         if changes.is_empty() {
@@ -187,7 +187,7 @@ impl CodeMigration<'_> {
         workspace: &PrivateFolder,
         path_policy: &MigrationPathPolicy,
         handover: Option<&str>,
-        spent: &mut ModelSpend,
+        model_spend: &mut ModelSpend,
     ) -> Result<AgentRunResult<WorkReport>, CodeMigrationError> {
         let MigrationAgent { agent, programs, policy } = self.porter;
         let repository = self.job.repo.as_deref().unwrap_or_default();
@@ -219,9 +219,10 @@ impl CodeMigration<'_> {
             ..agent.limits
         };
         let gate = Arc::clone(self.gate);
-        let task = ModelTask { budget, loop_and_agent_names: (RUN, AGENT), prompt: &prompt, limits, gate };
+        let task =
+            ModelTask { budget, loop_and_agent_names: (RUN_NAME, AGENT_NAME), prompt: &prompt, limits, gate };
         let ran = agent
-            .run_task(task, &tools, spent, |_: &WorkReport| None)
+            .run_task(task, &tools, model_spend, |_: &WorkReport| None)
             .await
             .map_err(CodeMigrationError::Halted)?;
         if ran.turns == 0 && matches!(ran.end, AgentRunEnd::ModelFailed(ModelError::Budget { .. })) {

@@ -189,11 +189,11 @@ fn has_label(pull: &BranchPull, label: &str) -> bool {
 /// Returns the repository's template for pull requests; empty if there is none, or if the template is too
 /// long.
 pub(super) fn read_pull_template(project: &Path) -> String {
-    let found = FOLDERS.iter().flat_map(|folder| {
+    let found = TEMPLATE_FOLDERS.iter().flat_map(|folder| {
         let entries = std::fs::read_dir(project.join(folder)).into_iter().flatten().flatten();
         let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
         names
-            .filter(|name| TEMPLATES.contains(&name.to_lowercase().as_str()))
+            .filter(|name| TEMPLATE_FILE_NAMES.contains(&name.to_lowercase().as_str()))
             .map(move |name| format!("{folder}{name}"))
     });
     let text = found
@@ -201,16 +201,16 @@ pub(super) fn read_pull_template(project: &Path) -> String {
         .next()
         .unwrap_or_default();
     let text = String::from_utf8(text).unwrap_or_default().replace("\r\n", "\n");
-    if text.len() > MAX_TEMPLATE { String::new() } else { text.trim().to_owned() }
+    if text.len() > MAX_TEMPLATE_BYTES { String::new() } else { text.trim().to_owned() }
 }
 
 /// The folders in which a repository may have its template, and the file names that a template may have.
-const FOLDERS: [&str; 3] = [".github/", "", "docs/"];
-const TEMPLATES: [&str; 3] =
+const TEMPLATE_FOLDERS: [&str; 3] = [".github/", "", "docs/"];
+const TEMPLATE_FILE_NAMES: [&str; 3] =
     ["pull_request_template.md", "pull_request_template.txt", "pull_request_template"];
 /// Maximum number of bytes of a template. The text of the pull request must also have space for the ///
 /// description of the change.
-const MAX_TEMPLATE: usize = 16 << 10;
+const MAX_TEMPLATE_BYTES: usize = 16 << 10;
 
 /// True if this pull request contains a finished port: it is merged or ready to be merged.
 fn is_finished_port(pull: &BranchPull) -> bool {

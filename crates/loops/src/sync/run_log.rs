@@ -50,20 +50,20 @@ impl SyncRunLog {
     }
 
     /// Returns the evidence of a decision.
-    pub(super) fn evidence(decided: &ReleaseDecision) -> SyncEvidence {
-        let decision = &decided.decision;
+    pub(super) fn evidence(release_decision: &ReleaseDecision) -> SyncEvidence {
+        let decision = &release_decision.decision;
         SyncEvidence {
             reason: decision.reason.clone(),
             pin_changes: decision.pin_changes.clone(),
             unguarded_parts: decision.unguarded.iter().take(MAX_UNGUARDED_PARTS).cloned().collect(),
             unguarded_count: decision.unguarded.len(),
-            classification: decided.classification.clone(),
+            classification: release_decision.classification.clone(),
         }
     }
 
     /// Sets the cost of the model in the current step.
-    pub(super) fn set_spend(&mut self, spent: ModelSpend) {
-        self.model_spend = spent;
+    pub(super) fn set_spend(&mut self, model_spend: ModelSpend) {
+        self.model_spend = model_spend;
     }
 
     /// Returns the cost of the earlier steps.

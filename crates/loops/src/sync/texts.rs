@@ -22,7 +22,7 @@ use super::verify::CheckResults;
 const MAX_SHOWN_ROWS: usize = 40;
 
 /// Maximum number of characters of the reason why a run ended.
-const MAX_WHY_CHARS: usize = 300;
+const MAX_REASON_CHARS: usize = 300;
 
 /// The job, package and release that a text is about.
 #[derive(Clone, Copy, Debug)]
@@ -85,18 +85,22 @@ pub(super) fn pull_body(
 /// Renders the text of a final pull request that widens a range.
 pub(super) fn relax_text(
     subject: ReleaseSubject<'_>,
-    release: &ReleaseDecision,
+    release_decision: &ReleaseDecision,
     files: &[String],
     check_results: &CheckResults,
 ) -> String {
-    common_pull_text(subject, release, files) + &render_checks(check_results)
+    common_pull_text(subject, release_decision, files) + &render_checks(check_results)
 }
 
 /// Renders the beginning of the body, which is the same for pull requests that widen a range and for pull
 /// requests that port code.
-fn common_pull_text(subject: ReleaseSubject<'_>, decided: &ReleaseDecision, files: &[String]) -> String {
+fn common_pull_text(
+    subject: ReleaseSubject<'_>,
+    release_decision: &ReleaseDecision,
+    files: &[String],
+) -> String {
     let ReleaseSubject { package, version, .. } = subject;
-    let ReleaseDecision { from, spec_before, spec_after, decision, .. } = decided;
+    let ReleaseDecision { from, spec_before, spec_after, decision, .. } = release_decision;
     let mut text = format!(
         "{} {} is out; the project was made for {}.\n\n",
         escape_text(package),
@@ -119,12 +123,12 @@ fn common_pull_text(subject: ReleaseSubject<'_>, decided: &ReleaseDecision, file
             code_span(&before.to_string()),
             code_span(&after.to_string())
         );
-        if after.contains_next_patch(&decided.to) {
+        if after.contains_next_patch(&release_decision.to) {
             text += "The range also admits later releases, which are not checked.\n";
         }
     }
     text += &render_changes_table(decision);
-    text += &render_classification(decided);
+    text += &render_classification(release_decision);
     if !files.is_empty() {
         text += "\nChanged files:\n\n";
         for file in files.iter().take(MAX_SHOWN_ROWS) {
@@ -143,27 +147,27 @@ fn common_pull_text(subject: ReleaseSubject<'_>, decided: &ReleaseDecision, file
 /// Renders the text of a final pull request that ports code.
 pub(super) fn migration_text(
     subject: ReleaseSubject<'_>,
-    decided: &ReleaseDecision,
+    release_decision: &ReleaseDecision,
     migration: &UncheckedMigration,
-    checked: &CheckResults,
+    check_results: &CheckResults,
 ) -> String {
-    let mut text = common_pull_text(subject, decided, &migration.files);
-    if decided.decision.pin_changes.iter().any(|change| change.kind == PinChangeKind::Removed) {
+    let mut text = common_pull_text(subject, release_decision, &migration.files);
+    if release_decision.decision.pin_changes.iter().any(|change| change.kind == PinChangeKind::Removed) {
         text += "- [ ] Each definition that no longer exists is removed from the manifest, or is pinned \
             under its new name.\n";
     }
     let WorkReport { summary, completed, .. } = &migration.work;
     text += &format!("\n## What a model ported\n\n{}\n", escape_text(summary));
     text += &render_list("Ported", completed);
-    text + &render_checks(checked)
+    text + &render_checks(check_results)
 }
 
 /// Returns the title and the text of a port in progress.
 pub(super) fn draft_title_and_body(
     subject: ReleaseSubject<'_>,
-    decided: &ReleaseDecision,
+    release_decision: &ReleaseDecision,
     migration: &UncheckedMigration,
-    checked: &CheckResults,
+    check_results: &CheckResults,
 ) -> (String, String) {
     let ReleaseSubject { job, package, version, .. } = subject;
     let WorkReport { summary, completed, remaining, questions } = &migration.work;
@@ -174,7 +178,7 @@ pub(super) fn draft_title_and_body(
         escape_text(package),
         code_span(version),
         code_span(job),
-        escape_text(&decided.decision.reason),
+        escape_text(&release_decision.decision.reason),
         escape_text(summary)
     );
     if let Some(why) = &migration.incomplete_reason {
@@ -183,20 +187,20 @@ pub(super) fn draft_title_and_body(
     text += &render_list("Done", completed);
     text += &render_list("Not done", remaining);
     text += &render_list("To be decided by people", questions);
-    text += &render_checks(checked);
-    text += &render_changes_table(&decided.decision);
-    text += &render_classification(decided);
+    text += &render_checks(check_results);
+    text += &render_changes_table(&release_decision.decision);
+    text += &render_classification(release_decision);
     (format!("{} (in progress)", pull_title(subject, SyncVerdict::Bump)), text)
 }
 
 /// Summarises why a port is not finished: unfinished work, open questions and failing checks.
-pub(super) fn remaining_obstacles(migration: &UncheckedMigration, checked: &CheckResults) -> String {
+pub(super) fn remaining_obstacles(migration: &UncheckedMigration, check_results: &CheckResults) -> String {
     let count = |count: usize, label: &str| (count > 0).then(|| format!("{count} {label}"));
     let ends = [
         migration.incomplete_reason.clone(),
         count(migration.work.remaining.len(), "not done"),
         count(migration.work.questions.len(), "to be decided by people"),
-        count(checked.failing.len(), "failing checks"),
+        count(check_results.failing.len(), "failing checks"),
     ];
     ends.into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
@@ -217,9 +221,10 @@ fn render_list(title: &str, lines: &[String]) -> String {
 }
 
 /// Lists the project's own checks that fail with the change but did not fail before.
-fn render_checks(checked: &CheckResults) -> String {
-    let failing: String = checked.failing.iter().map(|check| format!("* {}\n", code_span(check))).collect();
-    match (checked.count, failing.is_empty()) {
+fn render_checks(check_results: &CheckResults) -> String {
+    let failing: String =
+        check_results.failing.iter().map(|check| format!("* {}\n", code_span(check))).collect();
+    match (check_results.count, failing.is_empty()) {
         (None, _) => "\nNo checks are configured (`verify.check`): the project's tests were not run on this \
                 change.\n"
             .to_owned(),
@@ -257,8 +262,10 @@ fn render_changes_table(decision: &SyncDecision) -> String {
 }
 
 /// Renders a model's verdicts on functions that no pinned definition guards.
-fn render_classification(decided: &ReleaseDecision) -> String {
-    let Some(ReleaseClassification { functions, no_answer_reason: in_vain }) = &decided.classification else {
+fn render_classification(release_decision: &ReleaseDecision) -> String {
+    let Some(ReleaseClassification { functions, no_answer_reason: in_vain }) =
+        &release_decision.classification
+    else {
         return String::new();
     };
     let mut text = String::new();
@@ -304,9 +311,12 @@ fn omitted_rows_note(count: usize) -> String {
 }
 
 /// Returns the title and the body of a question about the change that a release requires in the project.
-pub(super) fn release_question(subject: ReleaseSubject<'_>, decided: &ReleaseDecision) -> (String, String) {
+pub(super) fn release_question(
+    subject: ReleaseSubject<'_>,
+    release_decision: &ReleaseDecision,
+) -> (String, String) {
     let ReleaseSubject { job, package, version, .. } = subject;
-    let decision = &decided.decision;
+    let decision = &release_decision.decision;
     let mut text = format!(
         "{} {} is out, and Truing cannot decide by itself what the release requires of this project: {}.\n",
         escape_text(package),
@@ -314,10 +324,12 @@ pub(super) fn release_question(subject: ReleaseSubject<'_>, decided: &ReleaseDec
         escape_text(&decision.reason)
     );
     text += &render_changes_table(decision);
-    text += &render_classification(decided);
+    text += &render_classification(release_decision);
     // The answer `relax` is omitted only if Truing itself decided on a port; people may correct a model's
     // classification.
-    text += &render_answer_options(decision.verdict == SyncVerdict::Bump && decided.classification.is_none());
+    text += &render_answer_options(
+        decision.verdict == SyncVerdict::Bump && release_decision.classification.is_none(),
+    );
     (question_title(job, version), text)
 }
 
@@ -325,8 +337,8 @@ pub(super) fn release_question(subject: ReleaseSubject<'_>, decided: &ReleaseDec
 /// fail.
 pub(super) fn failing_checks_question(
     subject: ReleaseSubject<'_>,
-    decided: &ReleaseDecision,
-    checked: &CheckResults,
+    release_decision: &ReleaseDecision,
+    check_results: &CheckResults,
 ) -> (String, String) {
     let ReleaseSubject { job, package, version, .. } = subject;
     let mut text = format!(
@@ -334,11 +346,11 @@ pub(super) fn failing_checks_question(
         project's checks fail with the wider range.\n",
         escape_text(package),
         code_span(version),
-        escape_text(&decided.decision.reason)
+        escape_text(&release_decision.decision.reason)
     );
-    text += &render_checks(checked);
-    text += &render_changes_table(&decided.decision);
-    text += &render_classification(decided);
+    text += &render_checks(check_results);
+    text += &render_changes_table(&release_decision.decision);
+    text += &render_classification(release_decision);
     text += &render_answer_options(false);
     (question_title(job, version), text)
 }
@@ -347,12 +359,12 @@ pub(super) fn failing_checks_question(
 /// decide.
 pub(super) fn model_questions(
     subject: ReleaseSubject<'_>,
-    draft: &str,
+    draft_url: &str,
     questions: &[String],
 ) -> (String, String) {
     let ReleaseSubject { job, package, version, .. } = subject;
     let text = format!(
-        "The port of this project to {} {} is in progress in {draft}, and people must decide these \
+        "The port of this project to {} {} is in progress in {draft_url}, and people must decide these \
             questions:\n{}\nAnswer with a comment, in your own words: the next run continues with your \
             answer. A comment that begins with `skip` leaves this release out. Only answers of people with \
             write access count.\n",
@@ -449,7 +461,7 @@ pub(super) fn render_recent_runs(job: &str, records: &[SyncRecord]) -> (String, 
     for record in records {
         let at = jiff::Timestamp::from_millisecond(record.ended_at.0).unwrap_or_default();
         let reason =
-            line::clean_line(record.detail.exit_reason.lines().next().unwrap_or_default(), MAX_WHY_CHARS);
+            line::clean_line(record.detail.exit_reason.lines().next().unwrap_or_default(), MAX_REASON_CHARS);
         text += &format!(
             "| {} | {} | {} | {} | {} | {} |\n",
             at.strftime("%Y-%m-%d %H:%M"),

@@ -24,24 +24,24 @@ use truing_config::environment::Environment;
 use truing_config::secret::SecretError;
 
 /// Time limit of one export.
-const EXPORT_TIME: Duration = Duration::from_secs(10);
+const EXPORT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Time limit of the last export, for which the process waits before it exits.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(2);
 /// The URL path for traces, which the OTLP protocol appends to the address of an endpoint.
-const TRACES: &str = "/v1/traces";
+const OTLP_TRACES_PATH: &str = "/v1/traces";
 /// The URL path for traces, which is appended to the address of a Langfuse server.
-const LANGFUSE_TRACES: &str = "/api/public/otel/v1/traces";
+const LANGFUSE_TRACES_PATH: &str = "/api/public/otel/v1/traces";
 /// Address of the Langfuse server that is used if no other address is configured.
-const LANGFUSE: &str = "https://cloud.langfuse.com";
+const DEFAULT_LANGFUSE_URL: &str = "https://cloud.langfuse.com";
 /// Maximum number of bytes of the endpoint's response that are read. The content of the response is not used.
 const MAX_ANSWER_BYTES: usize = 64 << 10;
 
 /// True if traces may contain the texts of prompts, answers and tools.
-static CAPTURE: AtomicBool = AtomicBool::new(false);
+static CAPTURES_TEXTS: AtomicBool = AtomicBool::new(false);
 
 thread_local! {
     /// The id for the next trace that begins on this thread.
-    static NEXT: Cell<Option<TraceId>> = const { Cell::new(None) };
+    static NEXT_TRACE_ID: Cell<Option<TraceId>> = const { Cell::new(None) };
 }
 
 /// The reason why traces cannot be exported.
@@ -71,12 +71,12 @@ impl Drop for TraceExport {
 
 /// True if traces may contain the texts of prompts, answers and tools.
 pub(super) fn can_capture_texts() -> bool {
-    CAPTURE.load(Ordering::Relaxed)
+    CAPTURES_TEXTS.load(Ordering::Relaxed)
 }
 
 /// Sets the id of the next trace on this thread.
 pub(super) fn set_next_trace_id(id: TraceId) {
-    NEXT.set(Some(id));
+    NEXT_TRACE_ID.set(Some(id));
 }
 
 /// Starts the export of traces, if an endpoint is configured.
@@ -91,7 +91,7 @@ pub fn start_trace_export(
     let Some((endpoint, headers)) = export_target(config, environment)? else { return Ok(None) };
     let set_up = |error: &dyn std::fmt::Display| TelemetryError::SetUp(error.to_string());
     let mut http =
-        reqwest::Client::builder().timeout(EXPORT_TIME).redirect(reqwest::redirect::Policy::none());
+        reqwest::Client::builder().timeout(EXPORT_TIMEOUT).redirect(reqwest::redirect::Policy::none());
     // No proxy is used for addresses of this machine, because proxies are for external hosts.
     let host = Url::parse(&endpoint).ok().and_then(|url| url.host_str().map(str::to_owned));
     if host.is_some_and(|host| matches!(host.as_str(), "localhost" | "127.0.0.1" | "[::1]")) {
@@ -105,7 +105,7 @@ pub fn start_trace_export(
         .with_protocol(Protocol::HttpBinary)
         .with_endpoint(endpoint)
         .with_headers(headers)
-        .with_timeout(EXPORT_TIME)
+        .with_timeout(EXPORT_TIMEOUT)
         .build()
         .map_err(|error| set_up(&error))?;
     let provider = SdkTracerProvider::builder()
@@ -113,7 +113,7 @@ pub fn start_trace_export(
         .with_id_generator(TraceIdGenerator::default())
         .with_resource(Resource::builder().with_service_name("truing").build())
         .build();
-    CAPTURE.store(config.capture_content, Ordering::Relaxed);
+    CAPTURES_TEXTS.store(config.capture_content, Ordering::Relaxed);
     global::set_tracer_provider(provider.clone());
     Ok(Some(TraceExport(provider)))
 }
@@ -138,7 +138,9 @@ fn export_target(
     };
     let foreign = variable("OTEL_EXPORTER_OTLP_TRACES_HEADERS").or(variable("OTEL_EXPORTER_OTLP_HEADERS"));
     let given = own.or_else(|| parse_headers(foreign?)).unwrap_or_default();
-    let below = |base: &str| format!("{}{TRACES}", base.trim_end_matches('/').trim_end_matches(TRACES));
+    let below = |base: &str| {
+        format!("{}{OTLP_TRACES_PATH}", base.trim_end_matches('/').trim_end_matches(OTLP_TRACES_PATH))
+    };
     let endpoint = config
         .otlp_endpoint
         .as_deref()
@@ -149,9 +151,12 @@ fn export_target(
     Ok(match (endpoint, langfuse) {
         (Some(endpoint), _) => Some((endpoint, given)),
         (None, Some((public, secret))) => {
-            let base = variable("LANGFUSE_BASE_URL").unwrap_or(LANGFUSE).trim_end_matches('/');
+            let base = variable("LANGFUSE_BASE_URL").unwrap_or(DEFAULT_LANGFUSE_URL).trim_end_matches('/');
             let login = format!("Basic {}", STANDARD.encode(format!("{public}:{secret}")));
-            Some((format!("{base}{LANGFUSE_TRACES}"), HashMap::from([("authorization".to_owned(), login)])))
+            Some((
+                format!("{base}{LANGFUSE_TRACES_PATH}"),
+                HashMap::from([("authorization".to_owned(), login)]),
+            ))
         }
         (None, None) => None,
     })
@@ -177,7 +182,7 @@ struct TraceIdGenerator(RandomIdGenerator);
 
 impl IdGenerator for TraceIdGenerator {
     fn new_trace_id(&self) -> TraceId {
-        NEXT.take().unwrap_or_else(|| self.0.new_trace_id())
+        NEXT_TRACE_ID.take().unwrap_or_else(|| self.0.new_trace_id())
     }
 
     fn new_span_id(&self) -> SpanId {

@@ -10,12 +10,12 @@ use truing_model::messages::ModelRequest;
 
 use super::step::{StepSpan, TextAttributeKeys, text_attributes, to_dollars};
 
-const INPUT: TextAttributeKeys = TextAttributeKeys {
+const INPUT_ATTRIBUTE_KEYS: TextAttributeKeys = TextAttributeKeys {
     convention: "gen_ai.input.messages",
     langfuse: "langfuse.observation.input",
     digest: ["truing.model.input.sha256", "truing.model.input.bytes"],
 };
-const OUTPUT: TextAttributeKeys = TextAttributeKeys {
+const OUTPUT_ATTRIBUTE_KEYS: TextAttributeKeys = TextAttributeKeys {
     convention: "gen_ai.output.messages",
     langfuse: "langfuse.observation.output",
     digest: ["truing.model.output.sha256", "truing.model.output.bytes"],
@@ -59,7 +59,7 @@ fn request_attributes(request: &ModelRequest) -> Vec<KeyValue> {
     ];
     // Only the last message is recorded, because the spans of earlier calls contain the earlier messages.
     let last_message = request.messages.last().and_then(|message| serde_json::to_string(message).ok());
-    attributes.extend(text_attributes(INPUT, &last_message.unwrap_or_default()));
+    attributes.extend(text_attributes(INPUT_ATTRIBUTE_KEYS, &last_message.unwrap_or_default()));
     attributes
 }
 
@@ -98,7 +98,7 @@ fn answer_attributes(answer: &ModelAnswer) -> Vec<KeyValue> {
         KeyValue::new("truing.model.request_id", answer.request_id.clone()),
     ];
     let message_json = serde_json::to_string(&answer.message).unwrap_or_default();
-    attributes.extend(text_attributes(OUTPUT, &message_json));
+    attributes.extend(text_attributes(OUTPUT_ATTRIBUTE_KEYS, &message_json));
     attributes
 }
 

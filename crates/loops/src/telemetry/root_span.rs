@@ -24,11 +24,11 @@ pub(super) const OUTCOME: &str = "langfuse.trace.metadata.outcome";
 /// The attribute by which Langfuse filters traces by the cost of the run, in dollars.
 pub(super) const COST: &str = "langfuse.trace.metadata.cost_usd";
 /// The name of a review's span.
-const REVIEW: &str = "pr-review";
+const REVIEW_SPAN_NAME: &str = "pr-review";
 /// The name of the span of a step of a converge run.
-const CONVERGE: &str = "pr-converge";
+const CONVERGE_SPAN_NAME: &str = "pr-converge";
 /// The name of the span of a run of a sync job.
-const SYNC: &str = "sync";
+const SYNC_SPAN_NAME: &str = "sync";
 
 /// Begins the trace of a review. Returns the context in which the future of the traced run must be polled and
 /// dropped.
@@ -40,7 +40,7 @@ pub fn start_review_trace(
 ) -> Context {
     let mut common = vec![KeyValue::new("reviewId", run.as_str().to_owned())];
     common.extend(pull_request_attributes(run, key, repository, number));
-    start_root_span(REVIEW, run, common, None)
+    start_root_span(REVIEW_SPAN_NAME, run, common, None)
 }
 
 /// Begins the trace of a run of a sync job. Returns the context in which the future of the traced run must be
@@ -56,7 +56,12 @@ pub fn start_sync_trace(run: &RunId, key: &SlotKey, repository: &str, job: &str,
         ("langfuse.trace.metadata.job", job),
         ("langfuse.trace.metadata.package", package),
     ];
-    start_root_span(SYNC, run, common.map(|(name, value)| KeyValue::new(name, value.to_owned())).into(), None)
+    start_root_span(
+        SYNC_SPAN_NAME,
+        run,
+        common.map(|(name, value)| KeyValue::new(name, value.to_owned())).into(),
+        None,
+    )
 }
 
 /// The span of one step of a converge run, or of a whole run that has only one step. All steps of a run
@@ -78,7 +83,7 @@ impl ConvergeSpan {
         started_at: SystemTime,
     ) -> Self {
         let common = pull_request_attributes(&record.run, &record.key, repository, number);
-        let context = start_root_span(CONVERGE, &record.run, common, Some(started_at));
+        let context = start_root_span(CONVERGE_SPAN_NAME, &record.run, common, Some(started_at));
         context.span().set_attribute(KeyValue::new("headSha", record.detail.state.head.to_string()));
         Self { context, previous_usage: (record.cost(), record.turns()) }
     }
@@ -125,13 +130,13 @@ pub fn start_failed_converge_trace(
     key: &SlotKey,
     repository: &str,
     number: u64,
-    began: SystemTime,
+    started_at: SystemTime,
 ) -> Context {
     start_root_span(
-        CONVERGE,
+        CONVERGE_SPAN_NAME,
         run,
         pull_request_attributes(run, key, Some(repository), Some(number)),
-        Some(began),
+        Some(started_at),
     )
 }
 
@@ -156,14 +161,14 @@ fn record_spend(context: &Context, cost: MicroUsd, turns: u32) {
 }
 
 /// Records the outcome of a run and the reason for this outcome.
-fn record_run_end(context: &Context, end: RunOutcome, reason: &str, turns: u32) {
+fn record_run_end(context: &Context, outcome: RunOutcome, reason: &str, turns: u32) {
     let span = context.span();
     if !span.is_recording() {
         return;
     }
-    span.set_attribute(KeyValue::new("truing.outcome", end.as_str()));
-    span.set_attribute(KeyValue::new(OUTCOME, end.as_str()));
-    match end {
+    span.set_attribute(KeyValue::new("truing.outcome", outcome.as_str()));
+    span.set_attribute(KeyValue::new(OUTCOME, outcome.as_str()));
+    match outcome {
         RunOutcome::Failed => return record_failure(context, reason),
         RunOutcome::Done | RunOutcome::Partial | RunOutcome::Skipped | RunOutcome::Deferred => {}
     }
@@ -207,10 +212,10 @@ fn pull_request_attributes(
 fn start_root_span(
     name: &'static str,
     run: &RunId,
-    mut common: Vec<KeyValue>,
-    began: Option<SystemTime>,
+    mut common_attributes: Vec<KeyValue>,
+    started_at: Option<SystemTime>,
 ) -> Context {
-    common.extend([
+    common_attributes.extend([
         KeyValue::new("langfuse.trace.name", name),
         KeyValue::new("gen_ai.conversation.id", run.as_str().to_owned()),
         KeyValue::new("runId", run.as_str().to_owned()),
@@ -221,13 +226,13 @@ fn start_root_span(
         KeyValue::new("gen_ai.agent.version", env!("CARGO_PKG_VERSION")),
         KeyValue::new("langfuse.observation.type", "agent"),
     ];
-    let attributes: Vec<KeyValue> = common.iter().cloned().chain(own).collect();
+    let attributes: Vec<KeyValue> = common_attributes.iter().cloned().chain(own).collect();
     let tracer = global::tracer(SCOPE);
     let mut builder = tracer.span_builder(name).with_kind(SpanKind::Internal).with_attributes(attributes);
-    builder.start_time = began;
+    builder.start_time = started_at;
     set_next_trace_id(trace_id(run));
     let span = tracer.build_with_context(builder, &Context::new());
-    Context::new().with_value(CommonSpanAttributes(Arc::from(common))).with_span(span)
+    Context::new().with_value(CommonSpanAttributes(Arc::from(common_attributes))).with_span(span)
 }
 
 /// Returns the trace's id: the run's id if this id is a UUID, otherwise a hash of the run's id.

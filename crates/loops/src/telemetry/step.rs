@@ -18,7 +18,7 @@ pub(super) const SCOPE: &str = "truing";
 /// Maximum number of characters of a text in a span.
 const MAX_TEXT_CHARS: usize = 32 << 10;
 /// Maximum number of characters of the reason for a failure.
-const MAX_WHY_CHARS: usize = 300;
+const MAX_FAILURE_REASON_CHARS: usize = 300;
 
 /// Converts micro-dollars to dollars, the unit in traces.
 #[allow(clippy::cast_precision_loss, reason = "a run costs no billions")]
@@ -64,9 +64,10 @@ impl StepSpan {
     pub fn record_failure(&self, kind: &'static str, reason: &str) {
         if let Some(context) = &self.0 {
             context.span().set_attribute(KeyValue::new("error.type", kind));
-            context
-                .span()
-                .set_status(Status::error(line::clean_line(&redact_secrets(reason), MAX_WHY_CHARS)));
+            context.span().set_status(Status::error(line::clean_line(
+                &redact_secrets(reason),
+                MAX_FAILURE_REASON_CHARS,
+            )));
         }
     }
 }
@@ -105,9 +106,9 @@ impl WriteSpan for StepSpan {
 }
 
 /// Begins the span of a write to a forge.
-fn start_write_span(action: &'static str, items: usize) -> Box<dyn WriteSpan> {
+fn start_write_span(action: &'static str, item_count: usize) -> Box<dyn WriteSpan> {
     let attributes = || {
-        let items = i64::try_from(items).unwrap_or(i64::MAX);
+        let items = i64::try_from(item_count).unwrap_or(i64::MAX);
         vec![
             KeyValue::new("truing.forge.action", action),
             KeyValue::new("truing.forge.items", items),

@@ -3,13 +3,13 @@
 use truing_core::line::{clean_line, format_count};
 use truing_core::outcome::{ModelMemory, ReviewRecord};
 
-use super::MAX_TOOL_CHARS;
+use super::MAX_TOOL_NAME_CHARS;
 
 /// Maximum number of denied tools that are listed.
 const MAX_LISTED_DENIED_TOOLS: usize = 10;
 /// Maximum number of files in a remark about files that Truing cannot pass to a linter. Further files are ///
 /// only counted.
-const MAX_UNLINTED: usize = 10;
+const MAX_LISTED_UNLINTED_FILES: usize = 10;
 /// Maximum number of characters of a listed path.
 const MAX_PATH_CHARS: usize = 200;
 
@@ -23,25 +23,31 @@ pub fn collect_remarks(record: &ReviewRecord) -> Vec<String> {
         own.chain(notes.iter().cloned())
     });
     let skipped = record.detail.tools.iter().filter_map(|tool| {
-        let name = clean_line(&tool.name, MAX_TOOL_CHARS);
+        let name = clean_line(&tool.name, MAX_TOOL_NAME_CHARS);
         Some(format!("{name} did not run: {}", tool.skip_reason.as_ref()?))
     });
     let kept_open = record.detail.tools.iter().filter_map(|tool| {
-        let (name, reason) = (clean_line(&tool.name, MAX_TOOL_CHARS), tool.keeps_open.as_ref()?);
+        let (name, reason) = (clean_line(&tool.name, MAX_TOOL_NAME_CHARS), tool.keeps_open.as_ref()?);
         // Findings of a failed linter also stay open, but the review's outcome already contains the reason.
         tool.failure_reason.is_none().then(|| format!("earlier findings of {name} stay open: {reason}"))
     });
     let unlinted = record.detail.tools.iter().filter(|tool| !tool.unlinted.is_empty()).map(|tool| {
-        let name = clean_line(&tool.name, MAX_TOOL_CHARS);
-        let paths =
-            tool.unlinted.iter().take(MAX_UNLINTED).map(|path| clean_line(&path.to_string(), MAX_PATH_CHARS));
+        let name = clean_line(&tool.name, MAX_TOOL_NAME_CHARS);
+        let paths = tool
+            .unlinted
+            .iter()
+            .take(MAX_LISTED_UNLINTED_FILES)
+            .map(|path| clean_line(&path.to_string(), MAX_PATH_CHARS));
         let paths = paths.collect::<Vec<_>>().join(", ");
         let files = format_count(tool.unlinted.len(), "file");
         format!("{name} did not check {files} with names that are not UTF-8: {paths}")
     });
     let of_base = record.detail.tools.iter().filter(|tool| !tool.base_configuration.is_empty()).map(|tool| {
-        let (name, paths) = (clean_line(&tool.name, MAX_TOOL_CHARS), &tool.base_configuration);
-        let named = paths.iter().take(MAX_UNLINTED).map(|path| clean_line(&path.to_string(), MAX_PATH_CHARS));
+        let (name, paths) = (clean_line(&tool.name, MAX_TOOL_NAME_CHARS), &tool.base_configuration);
+        let named = paths
+            .iter()
+            .take(MAX_LISTED_UNLINTED_FILES)
+            .map(|path| clean_line(&path.to_string(), MAX_PATH_CHARS));
         let named = named.collect::<Vec<_>>().join(", ");
         format!("{name} ran with the configuration of the base, because this change modifies {named}")
     });
@@ -69,7 +75,7 @@ fn denied_calls_remark(record: &ReviewRecord) -> Option<String> {
     let named = denials
         .iter()
         .take(MAX_LISTED_DENIED_TOOLS)
-        .map(|(name, count)| format!("{} ({count})", clean_line(name, MAX_TOOL_CHARS)));
+        .map(|(name, count)| format!("{} ({count})", clean_line(name, MAX_TOOL_NAME_CHARS)));
     let mut named: Vec<String> = named.collect();
     named.extend(
         (denials.len() > MAX_LISTED_DENIED_TOOLS)

@@ -7,7 +7,7 @@ use truing_core::port::PullRequest;
 use truing_core::tier::{Tier, TierChoice};
 
 /// Maximum length of a repository's name in a sentence, in characters.
-const MAX_NAME_CHARS: usize = 120;
+const MAX_REPOSITORY_NAME_CHARS: usize = 120;
 
 /// Returns the reason why a later head is not reviewed, for a pull request that is reviewed only once.
 pub fn once_tier_reason(reviewed: &Sha) -> String {
@@ -20,11 +20,12 @@ pub fn off_tier_reason(choice: &TierChoice, pull: &PullRequest) -> String {
     let what = if choice.is_of_pull {
         format!("not reviewed: {} ({at})", choice.because)
     } else {
-        let repository = line::clean_line(pull.repository_name().unwrap_or(&pull.name), MAX_NAME_CHARS);
+        let repository =
+            line::clean_line(pull.repository_name().unwrap_or(&pull.name), MAX_REPOSITORY_NAME_CHARS);
         format!("reviews are off for {repository} ({at})")
     };
     match &choice.reason {
-        Some(reason) => format!("{what}: {}", line::clean_line(reason, MAX_NAME_CHARS)),
+        Some(reason) => format!("{what}: {}", line::clean_line(reason, MAX_REPOSITORY_NAME_CHARS)),
         None => what,
     }
 }

@@ -46,11 +46,11 @@ pub(super) fn reporting_linters(findings: &[PlacedFinding]) -> BTreeSet<String> 
 /// most one finding on the head. Returns the fingerprints of the removed findings.
 pub(super) fn remove_base_findings(
     placed_findings: &mut Vec<PlacedFinding>,
-    base: &[RawFinding],
+    base_findings: &[RawFinding],
 ) -> BTreeSet<Fingerprint> {
     let mut taken = BTreeSet::new();
     let mut old: BTreeMap<FindingIdentity, usize> = BTreeMap::new();
-    for raw in base.iter().filter(|raw| raw.source == FindingSource::Tool) {
+    for raw in base_findings.iter().filter(|raw| raw.source == FindingSource::Tool) {
         *old.entry(finding_identity(raw)).or_default() += 1;
     }
     placed_findings.retain(|placed| {

@@ -29,7 +29,7 @@ use super::select::SelectedLinter;
 /// layout are not used.
 const BUILD_LAYOUT_VERSION: &str = "1";
 /// The folder that contains all build folders.
-const BUILDS: &str = "builds";
+const BUILDS_FOLDER: &str = "builds";
 /// Maximum total size of all build folders in bytes.
 const MAX_TOTAL_BYTES: u64 = 2 << 30;
 /// Build folders that were not used for this time are removed.
@@ -70,10 +70,11 @@ impl BuildFolderGuard {
     /// Unlocks the folder after the tool's runs. Then removes folders that were unused for long. If all
     /// folders together exceed the size limit, the least recently used folders are also removed. If a run was
     /// stopped because it wrote too much, its build output is removed.
-    pub(super) async fn release(self, ends: Vec<CommandEndReason>) {
+    pub(super) async fn release(self, end_reasons: Vec<CommandEndReason>) {
         let done = tokio::task::spawn_blocking(move || {
-            let is_full =
-                ends.iter().any(|end| matches!(end, CommandEndReason::Disk | CommandEndReason::DiskFull));
+            let is_full = end_reasons
+                .iter()
+                .any(|end| matches!(end, CommandEndReason::Disk | CommandEndReason::DiskFull));
             if is_full {
                 truing_git::remove_folder(&self.builds.folder)?;
             } else {
@@ -94,8 +95,8 @@ impl BuildFolderGuard {
 
 impl BuildCache {
     /// Creates a cache of build folders in the folder that contains the cached findings.
-    fn from_tool_cache(findings: &ToolCache) -> Self {
-        Self::new(findings.folder().join(BUILDS))
+    fn from_tool_cache(tool_cache: &ToolCache) -> Self {
+        Self::new(tool_cache.folder().join(BUILDS_FOLDER))
     }
 
     /// Creates a cache in this folder. The folder itself is created when the cache is first used.

@@ -19,12 +19,12 @@ use truing_core::finding::RawFinding;
 
 /// Maximum number of bytes that are read of an entry. An entry with more than half of this size is not
 /// stored.
-const MAX_ENTRY: u64 = 1 << 20;
+const MAX_ENTRY_BYTES: u64 = 1 << 20;
 /// Minimum time between two updates of an entry's modification time, which records when the entry was last
 /// used.
 const MIN_TOUCH_INTERVAL: Duration = Duration::from_secs(24 * 60 * 60);
 /// Minimum time between two searches for old entries.
-const TIDY_EVERY: Duration = Duration::from_secs(60 * 60);
+const MIN_CLEANUP_INTERVAL: Duration = Duration::from_secs(60 * 60);
 /// The file whose modification time is the time of the last search for old entries.
 const CLEANUP_TIME_FILE_NAME: &str = "tidied";
 /// Maximum total size of all entries in bytes.
@@ -74,7 +74,7 @@ impl ToolCache {
         let place = self.entry_path(key)?;
         let file = File::open(&place).ok()?;
         let mut text = String::new();
-        file.take(MAX_ENTRY + 1).read_to_string(&mut text).ok()?;
+        file.take(MAX_ENTRY_BYTES + 1).read_to_string(&mut text).ok()?;
         let (digest, rest) = text.split_once('\n')?;
         if digest != hex::encode(Sha256::digest(rest)) {
             return None;
@@ -98,7 +98,7 @@ impl ToolCache {
 
     fn write(&self, key: &ToolCacheKey, entry: &ToolCacheEntry) -> io::Result<()> {
         let rest = serde_json::to_string(entry)?;
-        if rest.len() as u64 > MAX_ENTRY / 2 {
+        if rest.len() as u64 > MAX_ENTRY_BYTES / 2 {
             return Ok(());
         }
         let Some(place) = self.entry_path(key) else { return Ok(()) };
@@ -118,7 +118,7 @@ impl ToolCache {
     pub(super) fn remove_expired(&self) {
         let mark = self.folder.join(CLEANUP_TIME_FILE_NAME);
         let since = mark.metadata().and_then(|found| found.modified()).ok();
-        if since.and_then(|since| since.elapsed().ok()).is_some_and(|ago| ago < TIDY_EVERY) {
+        if since.and_then(|since| since.elapsed().ok()).is_some_and(|ago| ago < MIN_CLEANUP_INTERVAL) {
             return;
         }
         if std::fs::write(&mark, "").is_ok() {

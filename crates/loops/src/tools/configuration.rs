@@ -31,7 +31,7 @@ const NON_LINTER_TABLES: &[&str] = &["build-system", "dependency-groups", "proje
 /// Text in the lines that set the oldest supported Python version.
 const PYTHON_VERSION_TEXT: &str = "python";
 /// Quotes that begin multi-line strings. A line of a multi-line string may look like the header of a table.
-const LONG_QUOTES: [&str; 2] = ["\"\"\"", "'''"];
+const MULTILINE_STRING_QUOTES: [&str; 2] = ["\"\"\"", "'''"];
 
 /// Globs of files that configure a linter as data, in addition to the globs in the table of tools.
 const EXTRA_CONFIG_GLOBS: &[(&str, &str)] = &[
@@ -130,10 +130,10 @@ impl BaseConfigFolder<'_> {
 /// not be read.
 pub(super) async fn linter_folder<'a, T>(
     tool: &SelectedLinter,
-    signs: &Result<T, String>,
+    detection_result: &Result<T, String>,
     base: Option<&mut BaseConfigOverlay<'a>>,
 ) -> Result<Option<BaseConfigFolder<'a>>, String> {
-    signs.as_ref().map_err(Clone::clone)?;
+    detection_result.as_ref().map_err(Clone::clone)?;
     match base {
         Some(base) => base.folder_for_linter(tool).await,
         None => Ok(None),
@@ -398,7 +398,7 @@ fn tool_lines<'a>(tool: &KnownTool, bytes: &'a [u8]) -> Result<Vec<&'a str>, &'a
     let Ok(text) = std::str::from_utf8(bytes) else { return Err(bytes) };
     // Python also ends a line at a carriage return, which may split the file differently.
     let has_other_lines = text.replace("\r\n", "").contains('\r');
-    if has_other_lines || LONG_QUOTES.iter().any(|quotes| text.contains(quotes)) {
+    if has_other_lines || MULTILINE_STRING_QUOTES.iter().any(|quotes| text.contains(quotes)) {
         return Err(bytes);
     }
     let mut is_of_others = false;

@@ -42,14 +42,15 @@ impl LinterRunner {
     pub async fn check_tool_availability(
         &self,
         project: &Path,
-        reviewed: &[RepoPath],
-        configured: &[ToolConfig],
+        reviewed_paths: &[RepoPath],
+        tool_configs: &[ToolConfig],
         reader: &dyn RepositoryReader,
     ) -> Result<Vec<ToolAvailability>, ReaderError> {
-        let used = used_tools(project, reviewed.iter(), reader).await?.tools;
+        let used = used_tools(project, reviewed_paths.iter(), reader).await?.tools;
         let files = project_files(project);
-        let selected =
-            select_linters(&used, configured).into_iter().filter(|tool| inspects_any_file(tool, reviewed));
+        let selected = select_linters(&used, tool_configs)
+            .into_iter()
+            .filter(|tool| inspects_any_file(tool, reviewed_paths));
         let all = selected.filter_map(|tool| {
             let missing_reason = self.run_method(&tool, files, None).err();
             (missing_reason.is_none() || !tool.is_guessed)
@@ -67,15 +68,16 @@ impl LinterRunner {
     pub async fn list_visible_paths(
         &self,
         project: &Path,
-        reviewed: &[RepoPath],
+        reviewed_paths: &[RepoPath],
         configured_linters: &ConfiguredLinters,
         reader: &dyn RepositoryReader,
     ) -> Result<Vec<LinterVisiblePaths>, ReaderError> {
-        let used = used_tools(project, reviewed.iter(), reader).await?.tools;
+        let used = used_tools(project, reviewed_paths.iter(), reader).await?.tools;
         let files = project_files(project);
         let selected = select_linters(&used, &configured_linters.configured).into_iter();
-        let configured_linters = selected
-            .filter(|tool| tool.condition == ToolCondition::Always || inspects_any_file(tool, reviewed));
+        let configured_linters = selected.filter(|tool| {
+            tool.condition == ToolCondition::Always || inspects_any_file(tool, reviewed_paths)
+        });
         let exposures = configured_linters.map(|tool| {
             let visible_paths = self.run_method(&tool, files, None).map(|by| match by {
                 LinterRunMethod::Machine(InstalledProgram { file, readable_paths: mut read, .. }) => {
@@ -126,8 +128,8 @@ fn project_files(project: &Path) -> LinterFiles<'_> {
     }
 }
 
-fn inspects_any_file(tool: &SelectedLinter, reviewed: &[RepoPath]) -> bool {
-    reviewed.iter().filter_map(RepoPath::as_str).any(|path| tool.inspects(path))
+fn inspects_any_file(tool: &SelectedLinter, reviewed_paths: &[RepoPath]) -> bool {
+    reviewed_paths.iter().filter_map(RepoPath::as_str).any(|path| tool.inspects(path))
 }
 
 #[cfg(test)]

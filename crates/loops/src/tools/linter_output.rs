@@ -21,7 +21,7 @@ use crate::command_failure::{failure_cause, redact_known_credentials};
 /// The reason why a linter could not find the project's dependencies.
 pub(super) const NOT_FETCHED: &str = "the project's dependencies, or its lock file, are not fetched";
 /// Maximum number of characters of a reason.
-const MAX_REASON: usize = 600;
+const MAX_REASON_CHARS: usize = 600;
 
 /// An output that the reader parses.
 #[derive(Clone, Debug)]
@@ -87,12 +87,12 @@ impl LinterOutput {
         Self::from(ToolOutput {
             roots: vec![root.to_string_lossy().into_owned()],
             text: text.clone(),
-            failure_reason: failed.map(|reason| clean_line(&reason, MAX_REASON)),
+            failure_reason: failed.map(|reason| clean_line(&reason, MAX_REASON_CHARS)),
             // A linter that reports findings with another exit code reports with the exit code 0 that it
             // found nothing.
             is_clean: matches!(end, CommandEndReason::Exit { code: 0 })
                 && tool.exit.iter().any(|code| *code != 0),
-            unnamed: unnamed.map(|reason| clean_line(&reason, MAX_REASON)),
+            unnamed: unnamed.map(|reason| clean_line(&reason, MAX_REASON_CHARS)),
             excluded_rules: excluded_rules.clone(),
             ..empty_output(tool)
         })
@@ -120,7 +120,7 @@ impl LinterOutput {
     /// Creates the output of a tool that could not be run at all.
     pub(super) fn from_failure(tool: &SelectedLinter, reason: &str) -> Self {
         Self::from(ToolOutput {
-            failure_reason: Some(clean_line(reason, MAX_REASON)),
+            failure_reason: Some(clean_line(reason, MAX_REASON_CHARS)),
             everywhere: false,
             ..empty_output(tool)
         })

@@ -30,9 +30,9 @@ const MAX_CANDIDATE_NAME_BYTES: usize = 300;
 /// Maximum number of files that a configuration names, directly or through other named files.
 pub(super) const MAX_NAMED: usize = 500;
 /// Maximum number of names in a folder. If a folder has more names, its state counts as unknown.
-const MAX_NAMES: usize = 20_000;
+const MAX_FOLDER_ENTRIES: usize = 20_000;
 /// Maximum number of bytes of a compiled regular expression.
-const MAX_EXPRESSION: usize = 1 << 20;
+const MAX_REGEX_BYTES: usize = 1 << 20;
 /// Extensions of the files that are searched for names of other files.
 pub(super) const SEARCHED_EXTENSIONS: &[&str] =
     &["toml", "ini", "cfg", "conf", "yml", "yaml", "json", "jsonc", "rc"];
@@ -70,7 +70,7 @@ impl<'a> LinterTree<'a> {
             return None;
         }
         let compiled =
-            |text: &String| RegexBuilder::new(text).multi_line(true).size_limit(MAX_EXPRESSION).build();
+            |text: &String| RegexBuilder::new(text).multi_line(true).size_limit(MAX_REGEX_BYTES).build();
         let joint_pattern = known_tool.together.as_ref().map(compiled).transpose().ok()?;
         let (configured, names) = (BTreeMap::new(), BTreeMap::new());
         let tree = FileTree::open(root).ok()?;
@@ -154,7 +154,7 @@ impl<'a> LinterTree<'a> {
         &self,
         text: &[u8],
         folder: &str,
-        known_paths: &mut BTreeSet<String>,
+        added_paths: &mut BTreeSet<String>,
         digest: &mut DigestBuilder,
     ) -> CertainOption<()> {
         let words = candidate_names(text);
@@ -166,7 +166,7 @@ impl<'a> LinterTree<'a> {
                 return None;
             }
             for path in [join_inside_tree(folder, word), join_inside_tree("", word)].into_iter().flatten() {
-                if known_paths.contains(&path) {
+                if added_paths.contains(&path) {
                     continue;
                 }
                 let bytes = match self.open_path(&path, MAX_FILE_BYTES) {
@@ -175,8 +175,8 @@ impl<'a> LinterTree<'a> {
                     PathContent::Unknown => return None,
                 };
                 digest.add(path.as_bytes()).add(&bytes);
-                known_paths.insert(path.clone());
-                if known_paths.len() > MAX_NAMED {
+                added_paths.insert(path.clone());
+                if added_paths.len() > MAX_NAMED {
                     return None;
                 }
                 let (beside, name) = path.rsplit_once('/').unwrap_or(("", &path));
@@ -186,7 +186,7 @@ impl<'a> LinterTree<'a> {
                     if self.configures_joint_analysis(&bytes) {
                         return None;
                     }
-                    self.add_named_files(&bytes, beside, known_paths, digest)?;
+                    self.add_named_files(&bytes, beside, added_paths, digest)?;
                 }
             }
         }
@@ -214,7 +214,7 @@ impl<'a> LinterTree<'a> {
         for entry in entries {
             let entry = entry.ok()?;
             names.push((entry.file_name(), entry.file_type().ok()?.is_dir()));
-            if names.len() > MAX_NAMES {
+            if names.len() > MAX_FOLDER_ENTRIES {
                 return None;
             }
         }
@@ -278,7 +278,7 @@ pub(super) fn candidate_names(text: &[u8]) -> BTreeSet<&str> {
     });
     let is_around = |letter: char| letter.is_whitespace() || matches!(letter, '"' | '\'' | ',' | '[' | ']');
     let words = plain.chain(values).filter(|word| (1..=MAX_CANDIDATE_NAME_BYTES).contains(&word.len()));
-    let words = words.filter_map(|word| std::str::from_utf8(word).ok());
+    let words = words.filter_map(|relative_path| std::str::from_utf8(relative_path).ok());
     words.map(|word| word.trim_matches(is_around)).filter(|word| !word.is_empty()).collect()
 }
 
@@ -293,9 +293,9 @@ pub(super) fn join_name(folder: &str, name: &str) -> String {
 }
 
 /// Joins a path to a folder of the tree. `None` if the joined path would be outside of the tree.
-pub(super) fn join_inside_tree(folder: &str, word: &str) -> Option<String> {
+pub(super) fn join_inside_tree(folder: &str, path: &str) -> Option<String> {
     let mut parts: Vec<&str> = folder.split('/').filter(|part| !part.is_empty()).collect();
-    for part in word.split('/') {
+    for part in path.split('/') {
         match part {
             "" if parts.is_empty() => return None,
             "" | "." => {}
@@ -314,9 +314,9 @@ fn is_existing_absolute_file(word: &str) -> bool {
     word.starts_with('/') && std::fs::metadata(word).is_ok_and(|found| !found.is_dir())
 }
 
-pub(super) fn has_extension(name: &str, endings: &[&str]) -> bool {
+pub(super) fn has_extension(name: &str, extensions: &[&str]) -> bool {
     let end = Path::new(name).extension().and_then(OsStr::to_str);
-    end.is_some_and(|end| endings.contains(&end))
+    end.is_some_and(|end| extensions.contains(&end))
 }
 
 /// Builds a digest of several values. The length of each value is also part of the digest.

@@ -15,7 +15,7 @@ use super::linter_runner::{LinterFiles, LinterRunMethod, LinterRunner};
 use super::select::SelectedLinter;
 
 /// Time limit for a program to print its version.
-const VERSION_TIME: Duration = Duration::from_secs(20);
+const VERSION_TIME_LIMIT: Duration = Duration::from_secs(20);
 
 /// The settings of one run of a program that is installed on the machine.
 #[derive(Clone, Debug)]
@@ -41,7 +41,7 @@ impl LinterRunner {
         files: LinterFiles<'_>,
     ) -> Option<(ProgramIdentity, CommandOutput)> {
         let program = ProgramIdentity::from_path(&installed.file)?;
-        let time = tool.time.min(VERSION_TIME);
+        let time = tool.time.min(VERSION_TIME_LIMIT);
         let place = LinterRunSettings { tree: files.tree, moves_tree: false, time, builds: None };
         let version = self.run_machine_program(tool, installed, arguments.to_vec(), place).await.ok()?;
         matches!(version.end, CommandEndReason::Exit { code: 0 }).then_some((program, version))
@@ -94,11 +94,11 @@ impl LinterRunner {
 pub(super) async fn run_in_project_setup(
     tool: &SelectedLinter,
     verifier: &Verifier,
-    set_up: &SetupResult,
+    setup_result: &SetupResult,
     arguments: Vec<String>,
     tree: &Path,
 ) -> Result<CommandOutput, String> {
-    let place = tool.install_places.iter().find(|place| set_up.has_file(Path::new(place)));
+    let place = tool.install_places.iter().find(|place| setup_result.has_file(Path::new(place)));
     let program = match place {
         Some(place) => format!("./{place}"),
         // A program path inside the tree is refused, because the reviewed change could have supplied the
@@ -111,7 +111,7 @@ pub(super) async fn run_in_project_setup(
     let argv: Vec<String> = std::iter::once(program).chain(arguments).collect();
     verifier
         .with_time_limit(tool.time)
-        .run_on_copy(set_up, tree, &argv)
+        .run_on_copy(setup_result, tree, &argv)
         .await
         .map_err(|error| error.to_string())
 }

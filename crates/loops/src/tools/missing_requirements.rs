@@ -57,10 +57,10 @@ impl LinterRunner {
         &self,
         tool: &SelectedLinter,
         files: LinterFiles<'_>,
-        set_up: Option<&Result<(&Verifier, SetupResult), String>>,
+        setup_result: Option<&Result<(&Verifier, SetupResult), String>>,
     ) -> bool {
         let would_look = || match tool.needs_setup() {
-            true => matches!(set_up, Some(Ok(_))),
+            true => matches!(setup_result, Some(Ok(_))),
             false => self.find_installed_program(tool, files.pin_folder, files.project).is_some(),
         };
         !tool.is_guessed && self.changed_configuration_code(tool, files).is_some() && would_look()

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 /// The folder in which npm and other package managers install modules.
-const MODULES: &str = "node_modules";
+const NODE_MODULES_FOLDER: &str = "node_modules";
 
 /// Symbolic links to modules in a copy of a commit. The links are removed when this value is dropped, because
 /// other code reads the copy afterwards.
@@ -22,8 +22,8 @@ impl ModuleLinks {
         let link = |folder: &str| {
             // The folder of modules in the user's project may be a symbolic link, so the link points to its
             // real path.
-            let modules = project.join(folder).join(MODULES).canonicalize().ok()?;
-            let link = tree.join(folder).join(MODULES);
+            let modules = project.join(folder).join(NODE_MODULES_FOLDER).canonicalize().ok()?;
+            let link = tree.join(folder).join(NODE_MODULES_FOLDER);
             std::os::unix::fs::symlink(modules, &link).ok()?;
             Some(link)
         };

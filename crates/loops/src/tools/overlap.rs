@@ -87,10 +87,10 @@ pub(crate) type FilesByLinter = BTreeMap<String, BTreeSet<RepoPath>>;
 /// returned with the old path.
 pub(crate) fn remove_replaced_findings(
     findings: &mut Vec<PlacedFinding>,
-    inspected: &FilesByLinter,
+    inspected_files: &FilesByLinter,
 ) -> BTreeSet<(String, RepoPath)> {
     let looked: Vec<(&KnownTool, &BTreeSet<RepoPath>)> =
-        inspected.iter().filter_map(|(name, files)| Some((find_known_tool(name)?, files))).collect();
+        inspected_files.iter().filter_map(|(name, files)| Some((find_known_tool(name)?, files))).collect();
     let mut taken = BTreeSet::new();
     findings.retain(|placed| {
         let RawFinding { rule, location: place, source, .. } = &placed.raw;

@@ -15,7 +15,7 @@ use truing_reader::output::known::{self, FILES_PLACEHOLDER, FetchedFolder, Known
 /// Default time limit of a linter.
 const DEFAULT_TIME_LIMIT: Duration = Duration::from_secs(300);
 /// The folder with the workflows of GitHub Actions.
-const WORKFLOWS: &str = ".github/workflows/";
+const WORKFLOWS_FOLDER: &str = ".github/workflows/";
 /// Exit codes that count as success if neither the configuration nor the table of tools sets any.
 const DEFAULT_SUCCESS_EXIT_CODES: [i32; 2] = [0, 1];
 
@@ -111,8 +111,8 @@ impl SelectedLinter {
     /// True if the linter's configuration and dependencies may be in subfolders. This is possible if the
     /// linter's sign at the root is only a hook or a CI job.
     fn has_nested_configuration(&self) -> bool {
-        let is_run =
-            hooks::PRE_COMMIT_CONFIG_FILES.contains(&self.sign.as_str()) || self.sign.starts_with(WORKFLOWS);
+        let is_run = hooks::PRE_COMMIT_CONFIG_FILES.contains(&self.sign.as_str())
+            || self.sign.starts_with(WORKFLOWS_FOLDER);
         is_run && self.needs_setup() && !self.is_configured
     }
 
@@ -202,12 +202,12 @@ impl SelectedLinter {
 /// Selects the linters to run, sorted by name. Selects the linters in `detected_tools` that the configuration
 /// does not disable, and the linters in the configuration. A known linter in the configuration runs even if
 /// it is not detected.
-pub fn select_linters(detected_tools: &[DetectedTool], configured: &[ToolConfig]) -> Vec<SelectedLinter> {
-    let named = |name: &str| configured.iter().find(|config| config.name == name);
+pub fn select_linters(detected_tools: &[DetectedTool], tool_configs: &[ToolConfig]) -> Vec<SelectedLinter> {
+    let named = |name: &str| tool_configs.iter().find(|config| config.name == name);
     let recognised = detected_tools.iter().filter(|detected_tools| named(&detected_tools.name).is_none());
     let recognised = recognised
         .filter_map(|detected_tools| build_linter(&detected_tools.name, Some(detected_tools), None));
-    let configured = configured.iter().filter(|config| config.condition != ToolCondition::Never);
+    let configured = tool_configs.iter().filter(|config| config.condition != ToolCondition::Never);
     let configured = configured.filter_map(|config| {
         let sign = detected_tools.iter().find(|detected_tools| detected_tools.name == config.name);
         build_linter(&config.name, sign, Some(config))
@@ -224,15 +224,15 @@ pub fn select_linters(detected_tools: &[DetectedTool], configured: &[ToolConfig]
 /// runs separately in each folder that configures it.
 pub(super) fn select_nested_linters(
     nested_tools: &[(String, Vec<DetectedTool>)],
-    root: &mut [SelectedLinter],
-    configured: &[ToolConfig],
+    root_linters: &mut [SelectedLinter],
+    tool_configs: &[ToolConfig],
 ) -> Vec<SelectedLinter> {
     let mut all = Vec::new();
     for (folder, used) in nested_tools {
         for used in used {
-            let at_root = root.iter_mut().find(|tool| tool.name == used.name);
+            let at_root = root_linters.iter_mut().find(|tool| tool.name == used.name);
             let is_roots = at_root.as_ref().is_some_and(|tool| !tool.has_nested_configuration());
-            if is_roots || configured.iter().any(|config| config.name == used.name) {
+            if is_roots || tool_configs.iter().any(|config| config.name == used.name) {
                 continue;
             }
             if let Some(tool) = at_root {

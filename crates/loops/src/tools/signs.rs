@@ -13,12 +13,12 @@ use truing_diff::RepoPath;
 use truing_reader::output::known::{self, ToolSign, hooks, sign};
 
 /// The folders that are searched for signs of tools, relative to the root.
-const FOLDERS: &[&str] = &["", ".github", ".github/workflows", ".semgrep"];
+const SIGN_FOLDERS: &[&str] = &["", ".github", ".github/workflows", ".semgrep"];
 /// Maximum number of possible signs in one folder.
-const MAX_SIGNS: usize = 5_000;
+const MAX_SIGNS_PER_FOLDER: usize = 5_000;
 /// Maximum number of folders below the root that are searched for signs. Each of these folders contains
 /// changed files, directly or in a subfolder.
-const MAX_FOLDERS: usize = 500;
+const MAX_SEARCHED_SUBFOLDERS: usize = 500;
 /// Maximum number of folders with signs below the root that are returned. If there are more, the folders ///
 /// nearest to the root are returned.
 const MAX_SUBFOLDERS_WITH_SIGNS: usize = 20;
@@ -65,7 +65,7 @@ pub(super) async fn used_tools_in_subfolders(
 }
 
 /// Returns the folders below the root that contain possible signs, with the paths of these signs.
-pub(super) fn folders_with_signs(tree: &Path, names: &[String]) -> Vec<(String, Vec<String>)> {
+pub(super) fn folders_with_signs(tree: &Path, file_paths: &[String]) -> Vec<(String, Vec<String>)> {
     let is_own = |folder: &&str| {
         folder.split('/').all(|part| !part.starts_with('.') && !PACKAGE_FOLDERS.contains(&part))
     };
@@ -77,9 +77,9 @@ pub(super) fn folders_with_signs(tree: &Path, names: &[String]) -> Vec<(String, 
             .map(|(depth, folder)| (depth, folder.to_owned()))
             .collect()
     };
-    let folders: BTreeSet<(usize, String)> = names.iter().flat_map(above).collect();
+    let folders: BTreeSet<(usize, String)> = file_paths.iter().flat_map(above).collect();
     let Ok(root) = tree.canonicalize() else { return Vec::new() };
-    let signs = folders.into_iter().take(MAX_FOLDERS).filter_map(|(_, folder)| {
+    let signs = folders.into_iter().take(MAX_SEARCHED_SUBFOLDERS).filter_map(|(_, folder)| {
         let place = root.join(&folder);
         // A folder is skipped if its path contains a symbolic link, because the link may lead out of the tree
         // or to another folder.
@@ -94,7 +94,7 @@ pub(super) fn folders_with_signs(tree: &Path, names: &[String]) -> Vec<(String, 
 /// Returns the sorted paths of regular files that may be signs of tools.
 pub(super) fn possible_sign_paths(tree: &Path) -> Vec<String> {
     let mut paths = BTreeSet::new();
-    for folder in FOLDERS {
+    for folder in SIGN_FOLDERS {
         paths.extend(possible_signs_in(&tree.join(folder), folder));
     }
     paths.into_iter().collect()
@@ -106,13 +106,13 @@ fn possible_signs_in(root: &Path, folder: &str) -> BTreeSet<String> {
     let files = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_file()));
     let names = files.filter_map(|entry| entry.file_name().into_string().ok());
     let all = names.map(|name| if folder.is_empty() { name } else { format!("{folder}/{name}") });
-    all.filter(|path| may_be_sign(path)).take(MAX_SIGNS).collect()
+    all.filter(|path| may_be_sign(path)).take(MAX_SIGNS_PER_FOLDER).collect()
 }
 
 /// True if the path may be a sign of a tool, is in a folder that is a sign, or is a configuration file for
 /// hooks.
 fn may_be_sign(path: &str) -> bool {
-    static GLOBS: LazyLock<(GlobSet, Vec<String>)> = LazyLock::new(|| {
+    static SIGN_GLOBS_AND_FOLDERS: LazyLock<(GlobSet, Vec<String>)> = LazyLock::new(|| {
         let (mut globs, mut folders) = (GlobSetBuilder::new(), Vec::new());
         let signs = known::known_tools().iter().flat_map(|tool| tool.recognised.iter().chain(&tool.selects));
         for found in signs {
@@ -128,6 +128,6 @@ fn may_be_sign(path: &str) -> bool {
         folders.extend(hooks::PRE_COMMIT_CONFIG_FILES.iter().map(|file| (*file).to_owned()));
         (globs.build().unwrap_or_default(), folders)
     });
-    let (globs, folders) = &*GLOBS;
+    let (globs, folders) = &*SIGN_GLOBS_AND_FOLDERS;
     globs.is_match(path) || folders.iter().any(|folder| path.starts_with(folder))
 }

@@ -4,9 +4,9 @@ use serde::Deserialize;
 use truing_core::line;
 
 /// Maximum number of bytes that are parsed if an error response is not JSON. The rest is ignored.
-const MAX_BYTES: usize = 64 * 1024;
+const MAX_PARSED_BYTES: usize = 64 * 1024;
 /// Maximum number of characters that are shown if an error response is neither XML nor JSON.
-const MAX_TEXT: usize = 100;
+const MAX_QUOTED_CHARS: usize = 100;
 
 /// The error code and message in an error response.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -29,10 +29,12 @@ pub(super) fn parse_error_body(body: &[u8]) -> AwsErrorBody {
     if let Ok(JsonRefusal { code, message }) = serde_json::from_slice(body) {
         return AwsErrorBody { code, message };
     }
-    let text = String::from_utf8_lossy(body.get(..MAX_BYTES).unwrap_or(body));
+    let text = String::from_utf8_lossy(body.get(..MAX_PARSED_BYTES).unwrap_or(body));
     match (xml_element_text(&text, "Code"), xml_element_text(&text, "Message")) {
         (None, None) if text.trim_start().starts_with('<') => AwsErrorBody::default(),
-        (None, None) => AwsErrorBody { code: String::new(), message: line::clean_line(&text, MAX_TEXT) },
+        (None, None) => {
+            AwsErrorBody { code: String::new(), message: line::clean_line(&text, MAX_QUOTED_CHARS) }
+        }
         (code, message) => {
             AwsErrorBody { code: code.unwrap_or_default(), message: message.unwrap_or_default() }
         }

@@ -16,7 +16,7 @@ use super::variables::AwsVariables;
 
 /// Largest accepted difference between the clocks of this machine and the service. AWS rejects a signature
 /// whose time differs by more than five minutes.
-const MAX_SKEW: SignedDuration = SignedDuration::from_mins(4);
+const MAX_CLOCK_SKEW: SignedDuration = SignedDuration::from_mins(4);
 /// Maximum number of characters of the AWS library's message that are shown.
 const MAX_QUOTED_CHARS: usize = 300;
 
@@ -106,12 +106,12 @@ fn describe_local_failure(error: &CredentialsError, variables: &AwsVariables) ->
 }
 
 /// Describes a timeout of the fetch.
-pub(super) fn timeout_error(exchanges: &[HttpExchange], after: Duration) -> AwsKeyError {
+pub(super) fn timeout_error(exchanges: &[HttpExchange], timeout: Duration) -> AwsKeyError {
     let last = exchanges.last().map(|exchange| format!("; the last request was to {}", exchange.address));
     let is_passing = last.is_some();
     let last = last.unwrap_or_else(|| ": does the profile's `credential_process` wait for input?".to_owned());
     AwsKeyError {
-        message: format!("no AWS credentials arrived within {} s{last}", after.as_secs()),
+        message: format!("no AWS credentials arrived within {} s{last}", timeout.as_secs()),
         is_transient: is_passing,
     }
 }
@@ -154,7 +154,7 @@ pub(crate) fn clock_skew_hint(
 
 fn describe_clock_skew(date: Option<Timestamp>, now: SystemTime) -> Option<String> {
     let ahead = Timestamp::try_from(now).ok()?.duration_since(date?);
-    if ahead.abs() < MAX_SKEW {
+    if ahead.abs() < MAX_CLOCK_SKEW {
         return None;
     }
     let by = match ahead.abs() {

@@ -26,11 +26,11 @@ use super::error_body::{AwsErrorBody, parse_error_body};
 use crate::text::{error_chain, parse_date};
 
 /// Timeout for opening a connection.
-const CONNECT: Duration = Duration::from_secs(3);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// Timeout of a response, unless the library sets a shorter one.
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Maximum number of bytes of a response.
-const MAX_BYTES: usize = 1024 * 1024;
+const MAX_RESPONSE_BYTES: usize = 1024 * 1024;
 /// Maximum number of failed attempts of the same request. After this number of failures, Truing does not ///
 /// send the library's further retries.
 const MAX_FAILURES: usize = 2;
@@ -103,7 +103,7 @@ impl RecordingHttpClient {
             reqwest::Client::builder()
                 .redirect(reqwest::redirect::Policy::none())
                 .retry(reqwest::retry::never())
-                .connect_timeout(CONNECT)
+                .connect_timeout(CONNECT_TIMEOUT)
                 // Idle connections are not kept, because requests are sent about once an hour.
                 .pool_max_idle_per_host(0)
         };
@@ -125,7 +125,7 @@ impl RecordingHttpClient {
         self.exchanges.lock().unwrap_or_else(PoisonError::into_inner).push(exchange);
     }
 
-    async fn send(self, request: HttpRequest, limit: Duration) -> Result<HttpResponse, ConnectorError> {
+    async fn send(self, request: HttpRequest, time_limit: Duration) -> Result<HttpResponse, ConnectorError> {
         let url = Url::parse(request.uri()).map_err(|error| ConnectorError::user(error.into()))?;
         let asking = PendingExchange::new(&url, &request);
         let failed = |old: &HttpExchange| old.request_line == asking.request_line && old.has_failed();
@@ -136,9 +136,9 @@ impl RecordingHttpClient {
             self.record_exchange(asking.into_exchange(ExchangeResult::Unprotected));
             return Err(ConnectorError::user(UNPROTECTED.into()));
         };
-        let answer = match tokio::time::timeout(limit, send_request(client, &url, &request)).await {
+        let answer = match tokio::time::timeout(time_limit, send_request(client, &url, &request)).await {
             Ok(answer) => answer,
-            Err(_) => Err(format!("no answer within {} s", limit.as_secs())),
+            Err(_) => Err(format!("no answer within {} s", time_limit.as_secs())),
         };
         let seen = match &answer {
             Ok((response, body)) => asking.response_result(response, body),
@@ -166,7 +166,7 @@ impl std::fmt::Debug for RecordingHttpClient {
 
 impl HttpClient for RecordingHttpClient {
     fn http_connector(&self, settings: &HttpConnectorSettings, _: &RuntimeComponents) -> SharedHttpConnector {
-        let connect = settings.connect_timeout().unwrap_or(CONNECT).min(CONNECT);
+        let connect = settings.connect_timeout().unwrap_or(CONNECT_TIMEOUT).min(CONNECT_TIMEOUT);
         let limit = settings.read_timeout().unwrap_or(RESPONSE_TIMEOUT).min(RESPONSE_TIMEOUT) + connect;
         SharedHttpConnector::new(TimedClient { http: self.clone(), limit })
     }
@@ -284,8 +284,8 @@ async fn send_request(
     let mut response: Response = sent.send().await.map_err(failed)?;
     let mut body = Vec::new();
     while let Some(piece) = response.chunk().await.map_err(failed)? {
-        if body.len() + piece.len() > MAX_BYTES {
-            return Err(format!("the response is longer than {MAX_BYTES} bytes"));
+        if body.len() + piece.len() > MAX_RESPONSE_BYTES {
+            return Err(format!("the response is longer than {MAX_RESPONSE_BYTES} bytes"));
         }
         body.extend_from_slice(&piece);
     }

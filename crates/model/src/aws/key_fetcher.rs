@@ -18,7 +18,7 @@ use super::variables::AwsVariables;
 
 /// Timeout of one fetch. The timeout is long enough for chained roles and for a credential program that
 /// prompts for a password.
-const MAX_TIME: Duration = Duration::from_secs(30);
+const FETCH_TIMEOUT: Duration = Duration::from_secs(30);
 /// Maximum number of attempts that the library makes for one request.
 const MAX_ATTEMPTS: u32 = 2;
 
@@ -76,12 +76,12 @@ impl KeyFetcher {
                 None => Ok(None),
             }
         };
-        let found = match timeout(MAX_TIME, pass).await {
+        let found = match timeout(FETCH_TIMEOUT, pass).await {
             Ok(Ok(found)) => found,
             Ok(Err(error)) => {
                 return Err(fault::key_error(&error, &http.exchanges(), &self.variables, had_keys, clock()));
             }
-            Err(_) => return Err(fault::timeout_error(&http.exchanges(), MAX_TIME)),
+            Err(_) => return Err(fault::timeout_error(&http.exchanges(), FETCH_TIMEOUT)),
         };
         let credentials = found.ok_or_else(|| {
             AwsKeyError::new_permanent("AWS's library found no source of credentials".to_owned())

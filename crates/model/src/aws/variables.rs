@@ -6,7 +6,7 @@ use std::path::Path;
 /// The variables that contain the paths of the profile files.
 const PROFILE_FILE_VARIABLES: [&str; 2] = ["AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"];
 /// An empty file. It replaces a profile file for which the environment sets no absolute path.
-const NO_FILE: &str = "/dev/null";
+const EMPTY_FILE_PATH: &str = "/dev/null";
 
 /// The values of AWS's environment variables, by variable.
 pub(super) struct AwsVariables(HashMap<String, String>);
@@ -25,7 +25,7 @@ impl From<HashMap<String, String>> for AwsVariables {
             let is_whole =
                 |file: &String| Path::new(file).is_absolute() || (has_home && file.starts_with("~/"));
             if !variables.get(name).map_or(has_home, is_whole) {
-                variables.insert(name.to_owned(), NO_FILE.to_owned());
+                variables.insert(name.to_owned(), EMPTY_FILE_PATH.to_owned());
             }
         }
         Self(variables)
@@ -70,7 +70,7 @@ mod tests {
             let variables = AwsVariables::from(all.collect::<HashMap<_, _>>());
             variables.profile_files().map(str::to_owned)
         };
-        let none = [NO_FILE, NO_FILE];
+        let none = [EMPTY_FILE_PATH, EMPTY_FILE_PATH];
         assert_eq!(of(&[("HOME", "/home/ann")]), ["~/.aws/config", "~/.aws/credentials"]);
         assert_eq!(of(&[("HOME", "/home/ann"), ("AWS_CONFIG_FILE", "/etc/aws")])[0], "/etc/aws");
         for wrong in [&[][..], &[("HOME", "")], &[("HOME", "here")]] {

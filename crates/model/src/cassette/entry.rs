@@ -11,7 +11,7 @@ use crate::messages::ModelRequest;
 /// Maximum number of bytes of a cassette.
 pub const MAX_CASSETTE_BYTES: u64 = 256 * 1024 * 1024;
 /// Maximum number of characters of a difference between requests that are shown.
-const MAX_DIFF: usize = 4000;
+const MAX_DIFF_CHARS: usize = 4000;
 
 /// The reason why a cassette cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -81,9 +81,9 @@ pub(super) enum RecordedOutcome {
 
 impl RecordedOutcome {
     /// Returns the result with all secrets hidden.
-    pub(super) fn redact(self, hide: &SecretRedactor) -> Self {
-        let kept =
-            serde_json::to_value(&self).and_then(|value| serde_json::from_value(hide.redact_value(value)));
+    pub(super) fn redact(self, redactor: &SecretRedactor) -> Self {
+        let kept = serde_json::to_value(&self)
+            .and_then(|value| serde_json::from_value(redactor.redact_value(value)));
         // Parsing cannot fail as long as hiding secrets changes only texts, not the structure.
         kept.unwrap_or_else(|error| Self::Failure(ModelError::Nonsense { message: error.to_string() }))
     }
@@ -99,9 +99,9 @@ pub(super) struct CanonicalRequest {
 impl CanonicalRequest {
     pub(super) fn from_request(
         request: &ModelRequest,
-        hide: &SecretRedactor,
+        redactor: &SecretRedactor,
     ) -> Result<Self, serde_json::Error> {
-        let mut head = hide.redact_value(serde_json::to_value(request)?);
+        let mut head = redactor.redact_value(serde_json::to_value(request)?);
         let messages = head.as_object_mut().and_then(|fields| fields.remove("messages"));
         let messages = match messages.map(sort_keys) {
             Some(Value::Array(messages)) => messages,
@@ -121,11 +121,11 @@ impl CanonicalRequest {
     }
 
     /// Returns the part of this request that differs from the previous request, `before`.
-    pub(super) fn delta_from(&self, before: &Self) -> RequestDelta {
-        let pairs = self.messages.iter().zip(&before.messages);
+    pub(super) fn delta_from(&self, previous: &Self) -> RequestDelta {
+        let pairs = self.messages.iter().zip(&previous.messages);
         let same = pairs.take_while(|(now, before)| now == before).count();
         RequestDelta {
-            head: (self.head != before.head).then(|| self.head.clone()),
+            head: (self.head != previous.head).then(|| self.head.clone()),
             unchanged_count: same,
             messages: self.messages.iter().skip(same).cloned().collect(),
         }
@@ -133,17 +133,17 @@ impl CanonicalRequest {
 
     /// Returns the request that results from applying the changes in `new` to this request. Returns `None` if
     /// `new` refers to more messages than this request has.
-    pub(super) fn apply_delta(&self, new: &RequestDelta) -> Option<Self> {
-        let mut messages = self.messages.get(..new.unchanged_count)?.to_vec();
-        messages.extend(new.messages.iter().cloned().map(sort_keys));
-        Some(Self { head: new.head.clone().map_or_else(|| self.head.clone(), sort_keys), messages })
+    pub(super) fn apply_delta(&self, delta: &RequestDelta) -> Option<Self> {
+        let mut messages = self.messages.get(..delta.unchanged_count)?.to_vec();
+        messages.extend(delta.messages.iter().cloned().map(sort_keys));
+        Some(Self { head: delta.head.clone().map_or_else(|| self.head.clone(), sort_keys), messages })
     }
 
     /// Returns the line-by-line difference between this request and another one.
     pub(super) fn difference(&self, other: &Self) -> String {
         let (recorded, asked) = (self.render_lines(), other.render_lines());
         let patch = diffy::create_patch(&recorded, &asked).to_string();
-        truing_core::line::truncate_text(patch, MAX_DIFF)
+        truing_core::line::truncate_text(patch, MAX_DIFF_CHARS)
     }
 
     fn render_lines(&self) -> String {

@@ -40,7 +40,7 @@ impl CassetteRecording {
     /// # Errors
     /// [`CassetteError::File`] if the file already exists or cannot be created.
     #[truing_core::boxed_future]
-    pub async fn create(path: &Path, hide: SecretRedactor) -> Result<Arc<Self>, CassetteError> {
+    pub async fn create(path: &Path, redactor: SecretRedactor) -> Result<Arc<Self>, CassetteError> {
         let mut options = tokio::fs::OpenOptions::new();
         options.write(true).create_new(true);
         #[cfg(unix)]
@@ -49,7 +49,7 @@ impl CassetteRecording {
         let file = options.open(path).await;
         let file = file.map_err(|error| CassetteError::File { path: path_text.clone(), error })?;
         let (file, is_damaged) = (Mutex::new(file), AtomicBool::new(false));
-        Ok(Arc::new(Self { path: path_text, file, hide, is_damaged }))
+        Ok(Arc::new(Self { path: path_text, file, hide: redactor, is_damaged }))
     }
 
     /// Returns the model of an agent, whose responses are recorded in this cassette. `run` identifies the

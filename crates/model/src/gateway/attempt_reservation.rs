@@ -20,7 +20,7 @@ const MAX_TOKENS_PER_SECOND: u64 = 300;
 /// Some providers stream events while they generate tokens. For such a provider, Truing assumes that tokens
 /// were generated for at most this number of seconds without an event. A stream begins before the first
 /// token is generated.
-const MAX_UNSEEN_SECONDS: u64 = 5;
+const MAX_EVENTLESS_SECONDS: u64 = 5;
 
 /// Maximum number of tokens of any model's prompt.
 const MAX_PROMPT_TOKENS: u64 = 20_000_000;
@@ -82,8 +82,8 @@ impl AttemptReservation {
         amount: MicroUsd,
         price: ModelPrice,
         estimated_tokens: u64,
-        account: SessionSpend,
-        under_way: PendingCallGuard,
+        spend: SessionSpend,
+        call_guard: PendingCallGuard,
     ) -> Self {
         Self {
             shared: state,
@@ -96,8 +96,8 @@ impl AttemptReservation {
             meter: UsageSoFar::default(),
             settlement: None,
             is_settled: false,
-            account,
-            call_guard: Some(under_way),
+            account: spend,
+            call_guard: Some(call_guard),
         }
     }
 
@@ -146,7 +146,7 @@ impl AttemptReservation {
             None => {
                 let seconds = sent.elapsed().as_secs();
                 let is_seen = self.shared.client.wire().streams_progress();
-                let seconds = if is_seen { seconds.min(MAX_UNSEEN_SECONDS) } else { seconds };
+                let seconds = if is_seen { seconds.min(MAX_EVENTLESS_SECONDS) } else { seconds };
                 let unseen = seconds.saturating_mul(MAX_TOKENS_PER_SECOND);
                 // No count has arrived yet: some providers report token counts only at the end of the stream.
                 self.price.max_cost(self.estimated_tokens, unseen.max(self.meter.content_bytes).min(most))

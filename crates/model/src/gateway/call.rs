@@ -30,7 +30,7 @@ pub const LEAST_TOKENS: u32 = 1024;
 const COUNT_MARGIN_DIVISOR: u64 = 20;
 const COUNT_MARGIN_TOKENS: u64 = 64;
 /// Time for which a reservation remains valid after the latest possible end of its call.
-const GRACE: Duration = Duration::from_secs(60);
+const RESERVATION_GRACE_PERIOD: Duration = Duration::from_secs(60);
 
 /// A call of a run to one provider.
 pub(super) struct GatewayCall<'a> {
@@ -218,16 +218,16 @@ impl GatewayCall<'_> {
     async fn reserve(
         &self,
         request: &ModelRequest,
-        bound: PromptSize,
+        prompt_size: PromptSize,
         price: &ModelPrice,
     ) -> Result<AttemptReservation, ModelError> {
         let floor = min_response_tokens(request);
         let shared = Arc::clone(self.gateway);
         let patience = shared.client.timeouts;
-        let lasts = patience.total.saturating_add(patience.begin).saturating_add(GRACE);
+        let lasts = patience.total.saturating_add(patience.begin).saturating_add(RESERVATION_GRACE_PERIOD);
         let ask = ReservationRequest {
-            min_amount: price.max_cost(bound.max_tokens, u64::from(floor)),
-            max_amount: price.max_cost(bound.max_tokens, u64::from(request.max_tokens)),
+            min_amount: price.max_cost(prompt_size.max_tokens, u64::from(floor)),
+            max_amount: price.max_cost(prompt_size.max_tokens, u64::from(request.max_tokens)),
             expires: shared.clock.now() + to_time_span(lasts),
         };
         let (budget, price) = (self.budget.clone(), price.clone());
@@ -242,7 +242,7 @@ impl GatewayCall<'_> {
                         id,
                         amount,
                         price,
-                        bound.estimated_tokens,
+                        prompt_size.estimated_tokens,
                         paying.0,
                         paying.1,
                     ))
@@ -260,12 +260,12 @@ impl GatewayCall<'_> {
 
     async fn settle_answer(
         &self,
-        answered: ProviderAnswer,
+        answer: ProviderAnswer,
         prompt: &PromptMeasure,
         price: &ModelPrice,
-        ticket: AttemptReservation,
+        reservation: AttemptReservation,
     ) -> ModelAnswer {
-        let ProviderAnswer { complete, request_id } = answered;
+        let ProviderAnswer { complete, request_id } = answer;
         let (usage, cost) = match complete.usage {
             Some(usage) => {
                 let usage = clamp_usage(usage);
@@ -277,10 +277,10 @@ impl GatewayCall<'_> {
                     .then(|| prices.find_price(&complete.model))
                     .flatten();
                 let cost = other.unwrap_or(price).cost(&usage);
-                ticket.settle_metered(cost).await;
+                reservation.settle_metered(cost).await;
                 (usage, cost)
             }
-            None => (TokenUsage::default(), ticket.settle_estimated().await),
+            None => (TokenUsage::default(), reservation.settle_estimated().await),
         };
         ModelAnswer {
             message: complete.message,
@@ -294,8 +294,8 @@ impl GatewayCall<'_> {
     }
 
     /// Returns the error of a call whose last attempt failed.
-    async fn final_error(&self, verdict: RetryDecision, message: String) -> ModelError {
-        match verdict {
+    async fn final_error(&self, decision: RetryDecision, message: String) -> ModelError {
+        match decision {
             RetryDecision::Retry(after) | RetryDecision::Unavailable(after) => {
                 let until = after.map(|after| self.gateway.clock.now() + to_time_span(after));
                 ModelError::Unavailable { message, next_attempt_at: until }

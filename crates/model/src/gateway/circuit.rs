@@ -39,10 +39,15 @@ impl ProviderCircuit {
     /// Returns a closed circuit. `settling` counts writes to the shared state that have not completed.
     pub(super) fn new(
         clock: Arc<dyn Clock>,
-        common: Option<(Arc<dyn SharedStateStore>, String)>,
-        settling: PendingCallCount,
+        shared_state: Option<(Arc<dyn SharedStateStore>, String)>,
+        pending_writes: PendingCallCount,
     ) -> Self {
-        Self(Arc::new(CircuitInner { clock, local: Mutex::default(), common, settling }))
+        Self(Arc::new(CircuitInner {
+            clock,
+            local: Mutex::default(),
+            common: shared_state,
+            settling: pending_writes,
+        }))
     }
 
     /// Admits a call, or returns an error if the circuit is open. The error contains the time, by this
@@ -62,8 +67,8 @@ impl ProviderCircuit {
 
     /// Opens the circuit because a spending cap is reached. No call is admitted for the time `span`, or for
     /// the default time if `span` is `None`.
-    pub(super) async fn trip(&self, span: Option<TimeSpan>) {
-        self.update_breaker(|breaker, now| breaker.record_cap_reached(now, span)).await;
+    pub(super) async fn trip(&self, open_duration: Option<TimeSpan>) {
+        self.update_breaker(|breaker, now| breaker.record_cap_reached(now, open_duration)).await;
     }
 
     /// Applies a decision to the shared state and copies the new state to this process. If the shared state

@@ -66,12 +66,12 @@ impl ModelSession {
     /// Sends a request to the provider or to the fallback.
     async fn ask_provider(
         &self,
-        side: ProviderChoice,
+        provider: ProviderChoice,
         fallback: &FallbackProvider,
         request: &ModelRequest,
     ) -> Result<ModelAnswer, ModelError> {
-        let mut carried = self.lock_provider_history().prepare_request(side, request);
-        let (shared, history) = match side {
+        let mut carried = self.lock_provider_history().prepare_request(provider, request);
+        let (shared, history) = match provider {
             ProviderChoice::Requested => (&self.gateway.shared, &self.first_history),
             ProviderChoice::Fallback => {
                 carried.to_mut().model.clone_from(&fallback.model);
@@ -79,8 +79,8 @@ impl ModelSession {
             }
         };
         let answer = self.gateway_call(shared, history).request_answer(&carried).await?;
-        self.lock_provider_history().record_answer(side, &answer.message);
-        let served_by = (side == ProviderChoice::Fallback).then(|| fallback.name.clone());
+        self.lock_provider_history().record_answer(provider, &answer.message);
+        let served_by = (provider == ProviderChoice::Fallback).then(|| fallback.name.clone());
         Ok(ModelAnswer { served_by, ..answer })
     }
 

@@ -68,8 +68,8 @@ pub(super) struct PendingCallGuard([PendingCallCount; 3]);
 
 impl PendingCallGuard {
     /// Counts a call as pending in its session, in its gateway and in the process.
-    pub(super) fn new(account: &SessionSpend, gateway: &PendingCallCount) -> Self {
-        let counts = [account.settling.clone(), gateway.clone(), PROCESS_PENDING_CALLS.clone()];
+    pub(super) fn new(spend: &SessionSpend, gateway_calls: &PendingCallCount) -> Self {
+        let counts = [spend.settling.clone(), gateway_calls.clone(), PROCESS_PENDING_CALLS.clone()];
         counts.iter().for_each(PendingCallCount::increment);
         Self(counts)
     }

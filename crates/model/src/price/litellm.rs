@@ -16,13 +16,13 @@ use super::{ModelPrice, ModelPrices, PriceError, TokenRates};
 pub const MAX_LITELLM_BYTES: u64 = 32 * 1024 * 1024;
 
 /// Name of the entry that documents the format and is not a model.
-const SAMPLE: &str = "sample_spec";
+const SAMPLE_ENTRY_NAME: &str = "sample_spec";
 
 /// The values of `mode` for models that return text, as reviews require.
-const MODES: &[&str] = &["chat", "completion", "responses"];
+const TEXT_MODES: &[&str] = &["chat", "completion", "responses"];
 
 /// Fees that do not depend on tokens. A model with one of these fees cannot be priced by its tokens alone.
-const OTHER_FEES: &[&str] = &[
+const NON_TOKEN_FEES: &[&str] = &[
     "input_cost_per_request",
     "input_cost_per_query",
     "input_cost_per_character",
@@ -51,7 +51,7 @@ impl ModelPrices {
         let entries: BTreeMap<String, Value> =
             serde_json::from_str(text).map_err(|error| file(error.to_string()))?;
         let mut imported = LitellmImport { prices: Self::default(), skipped_model_count: 0 };
-        for (model, value) in entries.iter().filter(|(model, _)| *model != SAMPLE) {
+        for (model, value) in entries.iter().filter(|(model, _)| *model != SAMPLE_ENTRY_NAME) {
             let price = read_price(value).map_err(|message| PriceError::Entry {
                 source_name: source_name.to_owned(),
                 entry: model.clone(),
@@ -72,7 +72,7 @@ impl ModelPrices {
 /// Returns the price of one entry; `None` if the model is not priced by text tokens alone.
 fn read_price(value: &Value) -> Result<Option<ModelPrice>, String> {
     let entry = LitellmEntry(value.as_object().ok_or("the entry is not an object")?);
-    if !entry.answers_in_text()? || OTHER_FEES.iter().any(|fee| entry.has_fee(fee)) {
+    if !entry.answers_in_text()? || NON_TOKEN_FEES.iter().any(|fee| entry.has_fee(fee)) {
         return Ok(None);
     }
     let (Some(input), Some(output)) = (entry.rate("input_cost_per_token", "")?, entry.output_rate("")?)
@@ -97,7 +97,7 @@ impl LitellmEntry<'_> {
     fn answers_in_text(&self) -> Result<bool, String> {
         match self.0.get("mode") {
             None | Some(Value::Null) => Ok(true),
-            Some(Value::String(mode)) => Ok(MODES.contains(&mode.as_str())),
+            Some(Value::String(mode)) => Ok(TEXT_MODES.contains(&mode.as_str())),
             Some(other) => Err(format!("`mode` is {other}, not a string")),
         }
     }
@@ -109,27 +109,29 @@ impl LitellmEntry<'_> {
 
     /// Returns the entry's rates for a tier (`""`, or `_above_200k_tokens`). Missing rates are taken from
     /// `fallback`.
-    fn rates(&self, tier: &str, fallback: DeclaredPrice) -> Result<DeclaredPrice, String> {
+    fn rates(&self, tier_suffix: &str, fallback: DeclaredPrice) -> Result<DeclaredPrice, String> {
         Ok(DeclaredPrice {
-            input: self.rate("input_cost_per_token", tier)?.unwrap_or(fallback.input),
-            output: self.output_rate(tier)?.unwrap_or(fallback.output),
-            cache_read: self.rate("cache_read_input_token_cost", tier)?.or(fallback.cache_read),
-            cache_write_5m: self.rate("cache_creation_input_token_cost", tier)?.or(fallback.cache_write_5m),
+            input: self.rate("input_cost_per_token", tier_suffix)?.unwrap_or(fallback.input),
+            output: self.output_rate(tier_suffix)?.unwrap_or(fallback.output),
+            cache_read: self.rate("cache_read_input_token_cost", tier_suffix)?.or(fallback.cache_read),
+            cache_write_5m: self
+                .rate("cache_creation_input_token_cost", tier_suffix)?
+                .or(fallback.cache_write_5m),
             cache_write_1h: self
-                .rate("cache_creation_input_token_cost_above_1hr", tier)?
+                .rate("cache_creation_input_token_cost_above_1hr", tier_suffix)?
                 .or(fallback.cache_write_1h),
         })
     }
 
     /// Returns the rate of a response token. Returns the higher of the rates for text and for thinking,
     /// because providers report one token count for both.
-    fn output_rate(&self, tier: &str) -> Result<Option<TokenRate>, String> {
-        let text = self.rate("output_cost_per_token", tier)?;
-        Ok(text.max(self.rate("output_cost_per_reasoning_token", tier)?))
+    fn output_rate(&self, tier_suffix: &str) -> Result<Option<TokenRate>, String> {
+        let text = self.rate("output_cost_per_token", tier_suffix)?;
+        Ok(text.max(self.rate("output_cost_per_reasoning_token", tier_suffix)?))
     }
 
-    fn rate(&self, name: &str, tier: &str) -> Result<Option<TokenRate>, String> {
-        let name = format!("{name}{tier}");
+    fn rate(&self, name: &str, tier_suffix: &str) -> Result<Option<TokenRate>, String> {
+        let name = format!("{name}{tier_suffix}");
         match self.0.get(&name) {
             None | Some(Value::Null) => Ok(None),
             Some(value) => {

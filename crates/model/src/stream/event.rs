@@ -123,12 +123,12 @@ pub(super) struct RawUsage {
 impl RawUsage {
     /// Returns the counts of a whole response. `cache` contains the number of tokens read from caches and the
     /// number of tokens written to caches.
-    pub(super) fn from_counts(input: u64, output: u64, cache: (u64, u64)) -> Self {
+    pub(super) fn from_counts(input: u64, output: u64, cache_reads_and_writes: (u64, u64)) -> Self {
         Self {
             input_tokens: Some(input),
             output_tokens: Some(output),
-            cache_read_input_tokens: Some(cache.0),
-            cache_creation_input_tokens: Some(cache.1),
+            cache_read_input_tokens: Some(cache_reads_and_writes.0),
+            cache_creation_input_tokens: Some(cache_reads_and_writes.1),
             ..Self::default()
         }
     }

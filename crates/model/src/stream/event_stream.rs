@@ -13,11 +13,11 @@ use super::{MAX_EVENT_BYTES, StreamError};
 /// Maximum number of bytes of a frame. A frame contains an event in Base64 and up to 64 KiB of other data.
 const MAX_FRAME_BYTES: usize = MAX_EVENT_BYTES / 3 * 4 + 64 * 1024;
 /// Number of bytes of the two lengths and their checksum.
-const PRELUDE: usize = 12;
+const PRELUDE_BYTES: usize = 12;
 /// Number of bytes of the checksum at the end of a frame.
-const CHECKSUM: usize = 4;
+const CHECKSUM_BYTES: usize = 4;
 /// The event type of frames that contain a part of the response.
-const CHUNK: &str = "chunk";
+const CHUNK_EVENT_TYPE: &str = "chunk";
 
 /// The bytes of an incomplete frame.
 #[derive(Default, Debug)]
@@ -55,7 +55,7 @@ impl FrameBuffer {
         self.bytes.extend_from_slice(bytes);
         let (mut events, mut from) = (Vec::new(), 0);
         while let Some(rest) = self.bytes.get(from..)
-            && rest.len() >= PRELUDE
+            && rest.len() >= PRELUDE_BYTES
         {
             match parse_frame(rest) {
                 Ok(Some((event, length))) => {
@@ -84,16 +84,16 @@ fn parse_frame(bytes: &[u8]) -> Result<Option<(StreamEvent, usize)>, StreamError
         return Err(frame_error("the checksum of the event's lengths is wrong"));
     }
     let (total, headers) = (check_length(total)?, check_length(headers)?);
-    if total < PRELUDE + headers + CHECKSUM {
+    if total < PRELUDE_BYTES + headers + CHECKSUM_BYTES {
         return Err(frame_error("the event's lengths contradict each other"));
     }
     let Some(frame) = bytes.get(..total) else { return Ok(None) };
-    let (body, checksum) = frame.split_at(total - CHECKSUM);
+    let (body, checksum) = frame.split_at(total - CHECKSUM_BYTES);
     if crc32fast::hash(body).to_be_bytes() != checksum {
         return Err(frame_error("the event's checksum is wrong"));
     }
-    let (headers, payload) = body.split_at_checked(PRELUDE + headers).unwrap_or((body, &[]));
-    let kind = parse_headers(headers.get(PRELUDE..).unwrap_or_default())
+    let (headers, payload) = body.split_at_checked(PRELUDE_BYTES + headers).unwrap_or((body, &[]));
+    let kind = parse_headers(headers.get(PRELUDE_BYTES..).unwrap_or_default())
         .ok_or_else(|| frame_error("the event's headers are damaged"))?;
     Ok(Some((decode_event(kind, payload)?, total)))
 }
@@ -104,10 +104,10 @@ fn check_length(bytes: u32) -> Result<usize, StreamError> {
 }
 
 /// Converts a frame's payload to an event.
-fn decode_event(kind: FrameHeaders, payload: &[u8]) -> Result<StreamEvent, StreamError> {
+fn decode_event(headers: FrameHeaders, payload: &[u8]) -> Result<StreamEvent, StreamError> {
     let failure = |kind, message| StreamEvent::Error { error: ErrorEvent { kind, message } };
-    match (kind.message.as_str(), kind.event.as_str()) {
-        ("event", CHUNK) => {
+    match (headers.message.as_str(), headers.event.as_str()) {
+        ("event", CHUNK_EVENT_TYPE) => {
             let chunk: ChunkPayload =
                 serde_json::from_slice(payload).map_err(|error| super::bad_event(&error))?;
             // Some servers send frames without content to keep the connection open.
@@ -121,9 +121,9 @@ fn decode_event(kind: FrameHeaders, payload: &[u8]) -> Result<StreamEvent, Strea
         ("event", _) => Ok(StreamEvent::Other),
         ("exception", _) => {
             let words: ExceptionPayload = serde_json::from_slice(payload).unwrap_or_default();
-            Ok(failure(kind.exception, words.message))
+            Ok(failure(headers.exception, words.message))
         }
-        ("error", _) => Ok(failure(kind.code, kind.error_message)),
+        ("error", _) => Ok(failure(headers.code, headers.error_message)),
         (_, _) => Err(frame_error("the event's type is missing or unknown")),
     }
 }

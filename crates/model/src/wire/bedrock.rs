@@ -20,20 +20,20 @@ use crate::messages::ModelRequest;
 use crate::retry::ProviderErrorKind;
 
 /// The version of the Messages API that Bedrock requires in the body of a request.
-const VERSION: &str = "bedrock-2023-05-31";
+const ANTHROPIC_VERSION: &str = "bedrock-2023-05-31";
 /// The header of an error response that contains the error's type. A URL may follow the type.
-const ERROR_TYPE: &str = "x-amzn-errortype";
+const ERROR_TYPE_HEADER: &str = "x-amzn-errortype";
 /// The media type of streamed responses.
-const EVENT_STREAM: &str = "application/vnd.amazon.eventstream";
-const JSON: &str = "application/json";
+const EVENT_STREAM_MEDIA_TYPE: &str = "application/vnd.amazon.eventstream";
+const JSON_MEDIA_TYPE: &str = "application/json";
 
 /// The domain of Bedrock's addresses.
-const DOMAIN: &str = "amazonaws.com";
+const DEFAULT_DOMAIN: &str = "amazonaws.com";
 /// Domains of separate AWS partitions, by the beginning of the region's name.
-const DOMAINS: &[(&str, &str)] = &[("cn-", "amazonaws.com.cn"), ("eusc-", "amazonaws.eu")];
+const PARTITION_DOMAINS: &[(&str, &str)] = &[("cn-", "amazonaws.com.cn"), ("eusc-", "amazonaws.eu")];
 
 /// The types of Bedrock's errors, in lower case. They occur in error responses and in streams.
-const ERRORS: &[(&str, ProviderErrorKind)] = &[
+const ERROR_KINDS: &[(&str, ProviderErrorKind)] = &[
     ("throttlingexception", ProviderErrorKind::RateLimit),
     ("modelnotreadyexception", ProviderErrorKind::Temporary),
     ("modeltimeoutexception", ProviderErrorKind::Temporary),
@@ -128,7 +128,7 @@ impl BedrockWire {
     ///
     /// # Errors
     /// [`BedrockTableError`]
-    pub fn new(region: &str, configured_id: &BTreeMap<String, String>) -> Result<Self, BedrockTableError> {
+    pub fn new(region: &str, configured_ids: &BTreeMap<String, String>) -> Result<Self, BedrockTableError> {
         let table: BedrockTable = toml::from_str(include_str!("../../data/bedrock.toml"))
             .map_err(|error| BedrockTableError(error.to_string()))?;
         let prefixes = table.region.iter().find(|row| region.starts_with(&row.name_prefix));
@@ -142,17 +142,17 @@ impl BedrockWire {
             supports_counting: counts,
         } in table.model
         {
-            let id = match configured_id.get(&name) {
+            let id = match configured_ids.get(&name) {
                 Some(configured_id) => configured_id.clone(),
                 None => match prefixes.iter().find(|prefix| has.contains(prefix)) {
                     Some(prefix) => format!("{prefix}.{id}"),
                     None => continue,
                 },
             };
-            let base = counting_id(configured_id, &name, &id).filter(|_| counts);
+            let base = counting_id(configured_ids, &name, &id).filter(|_| counts);
             by_name.insert(name, BedrockModel { id, counting_id: base, unsupported_fields: without });
         }
-        for (name, id) in configured_id {
+        for (name, id) in configured_ids {
             let model = BedrockModel { id: id.clone(), counting_id: None, unsupported_fields: Vec::new() };
             by_name.entry(name.clone()).or_insert(model);
         }
@@ -163,8 +163,8 @@ impl BedrockWire {
     pub fn base_url(region: &str) -> Option<String> {
         let is_plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
         let is_region = !region.is_empty() && region.bytes().all(is_plain);
-        let domains = DOMAINS.iter().find(|(begin, _)| region.starts_with(begin));
-        let domain = domains.map_or(DOMAIN, |(_, domain)| domain);
+        let domains = PARTITION_DOMAINS.iter().find(|(begin, _)| region.starts_with(begin));
+        let domain = domains.map_or(DEFAULT_DOMAIN, |(_, domain)| domain);
         is_region.then(|| format!("https://bedrock-runtime.{region}.{domain}"))
     }
 
@@ -188,7 +188,7 @@ impl BedrockWire {
     ) -> Result<ProviderCall, RequestEncodeError> {
         let model = self.model(&request.model)?;
         let body = self.body(model, request, max_tokens)?;
-        Ok(build_call(&model.id, "invoke-with-response-stream", EVENT_STREAM, body))
+        Ok(build_call(&model.id, "invoke-with-response-stream", EVENT_STREAM_MEDIA_TYPE, body))
     }
 
     /// Returns the call that requests the number of tokens.
@@ -196,7 +196,7 @@ impl BedrockWire {
         let model = self.model(&request.model).ok()?;
         let body = BASE64_STANDARD.encode(self.body(model, request, request.max_tokens).ok()?);
         let body = json!({"input": {"invokeModel": {"body": body}}}).to_string();
-        Some(build_call(model.counting_id.as_ref()?, "count-tokens", JSON, Bytes::from(body)))
+        Some(build_call(model.counting_id.as_ref()?, "count-tokens", JSON_MEDIA_TYPE, Bytes::from(body)))
     }
 
     /// Returns the body of a request, without fields that the model rejects.
@@ -219,7 +219,7 @@ impl BedrockWire {
                     fields"
             );
         }
-        body::body_without_model(request, VERSION, max_tokens, &left_out)
+        body::body_without_model(request, ANTHROPIC_VERSION, max_tokens, &left_out)
     }
 }
 
@@ -232,7 +232,8 @@ fn counting_id(configured_ids: &BTreeMap<String, String>, name: &str, id: &str) 
 fn build_call(id: &str, action: &str, accept: &'static str, body: Bytes) -> ProviderCall {
     let id: String = form_urlencoded::byte_serialize(id.as_bytes()).collect();
     let headers = HeaderMap::from_iter(
-        [(CONTENT_TYPE, JSON), (ACCEPT, accept)].map(|(name, value)| (name, HeaderValue::from_static(value))),
+        [(CONTENT_TYPE, JSON_MEDIA_TYPE), (ACCEPT, accept)]
+            .map(|(name, value)| (name, HeaderValue::from_static(value))),
     );
     ProviderCall { path: format!("/model/{id}/{action}"), headers, body }
 }
@@ -248,7 +249,7 @@ pub(super) fn parse_error_detail(headers: &HeaderMap, body: &[u8]) -> ProviderEr
         message: String,
     }
     let BedrockErrorBody { kind, message } = serde_json::from_slice(body).unwrap_or_default();
-    let named = headers.get(ERROR_TYPE).and_then(|value| value.to_str().ok());
+    let named = headers.get(ERROR_TYPE_HEADER).and_then(|value| value.to_str().ok());
     let name = named.or(kind.as_deref()).map(|name| {
         let name = name.split(':').next().unwrap_or(name);
         name.rsplit('#').next().unwrap_or(name).trim().to_owned()
@@ -259,7 +260,7 @@ pub(super) fn parse_error_detail(headers: &HeaderMap, body: &[u8]) -> ProviderEr
 /// Classifies an error of Bedrock. Returns `None` if the error is not specific to Bedrock.
 pub(super) fn error_kind(name: &str, message: &str) -> Option<ProviderErrorKind> {
     let (name, message) = (name.to_ascii_lowercase(), message.to_ascii_lowercase());
-    let (_, kind) = ERRORS.iter().find(|(known, _)| *known == name)?;
+    let (_, kind) = ERROR_KINDS.iter().find(|(known, _)| *known == name)?;
     let is_too_long = *kind == ProviderErrorKind::InvalidRequest
         && INPUT_TOO_LONG_MESSAGES.iter().any(|long| message.contains(long));
     let is_lasting = *kind == ProviderErrorKind::RateLimit && message.contains(DAILY_LIMIT_TEXT);
@@ -368,7 +369,8 @@ mod tests {
         );
         let body: Value = serde_json::from_slice(&call.body).unwrap();
         let messages = json!([{"role": "user", "content": [{"type": "text", "text": "q"}]}]);
-        let expected = json!({"anthropic_version": VERSION, "max_tokens": 2000, "messages": messages});
+        let expected =
+            json!({"anthropic_version": ANTHROPIC_VERSION, "max_tokens": 2000, "messages": messages});
         assert_eq!(body, expected);
 
         let call = bedrock.build_answer_call(&request("claude-opus-5-5"), 2000).unwrap();
@@ -392,7 +394,7 @@ mod tests {
             |name: &str, words: &str| ProviderErrorDetail { kind: Some(name.into()), message: words.into() };
         assert_eq!(parse_error_detail(&headers, body), expected("ThrottlingException", "slow"));
         headers.insert(
-            ERROR_TYPE,
+            ERROR_TYPE_HEADER,
             HeaderValue::from_static("ValidationException:http://internal.amazon.com/coral/"),
         );
         let body = br#"{"message": "Input is too long for requested model."}"#;
@@ -413,7 +415,7 @@ mod tests {
         ] {
             assert_eq!(error_kind(name, words), expected, "{name}");
         }
-        for (name, _) in ERRORS {
+        for (name, _) in ERROR_KINDS {
             assert_eq!(*name, name.to_ascii_lowercase());
         }
     }

@@ -17,7 +17,7 @@ use crate::messages::{KnownBlock, MessageBlock, MessageRole, ModelMessage, Model
 use crate::retry::ProviderErrorKind;
 
 /// Path of a call. It is appended to the provider's address, which ends with `/v1` for most servers.
-const PATH: &str = "/chat/completions";
+const CHAT_COMPLETIONS_PATH: &str = "/chat/completions";
 /// Placeholder text for a message that would otherwise be empty.
 const EMPTY_MESSAGE_TEXT: &str = "(nothing)";
 
@@ -146,7 +146,11 @@ impl ChatWire {
             (ACCEPT, HeaderValue::from_static("text/event-stream, application/json")),
         ]);
         let body = Bytes::from(serde_json::to_vec(&body)?);
-        Ok(ProviderCall { path: format!("{PATH}{}", query.unwrap_or_default()), headers, body })
+        Ok(ProviderCall {
+            path: format!("{CHAT_COMPLETIONS_PATH}{}", query.unwrap_or_default()),
+            headers,
+            body,
+        })
     }
 }
 
@@ -235,7 +239,7 @@ impl ToolCallIds {
 
 /// Converts a message to one or more messages. Each tool result becomes a separate message before the message
 /// with the text.
-fn push_message(message: &ModelMessage, names: &mut ToolCallIds, messages: &mut Vec<Value>) {
+fn push_message(message: &ModelMessage, call_ids: &mut ToolCallIds, messages: &mut Vec<Value>) {
     let ModelMessage { role, content } = message;
     let text = joined_text(content);
     match role {
@@ -245,7 +249,8 @@ fn push_message(message: &ModelMessage, names: &mut ToolCallIds, messages: &mut 
         MessageRole::User => {
             let before = messages.len();
             for (id, content) in content.iter().filter_map(tool_result) {
-                messages.push(json!({"role": "tool", "tool_call_id": names.find(&id), "content": content}));
+                messages
+                    .push(json!({"role": "tool", "tool_call_id": call_ids.find(&id), "content": content}));
             }
             if !text.is_empty() {
                 messages.push(json!({"role": "user", "content": text}));
@@ -254,8 +259,9 @@ fn push_message(message: &ModelMessage, names: &mut ToolCallIds, messages: &mut 
             }
         }
         MessageRole::Assistant => {
-            names.last_message_ids.clear();
-            let calls: Vec<Value> = content.iter().filter_map(|block| function_call(block, names)).collect();
+            call_ids.last_message_ids.clear();
+            let calls: Vec<Value> =
+                content.iter().filter_map(|block| function_call(block, call_ids)).collect();
             let mut message = json!({"role": "assistant", "content": text});
             if calls.is_empty() {
                 if text.is_empty() {
@@ -289,11 +295,11 @@ fn tool_result(block: &MessageBlock) -> Option<(String, String)> {
 }
 
 /// Converts a block to a function call, if the block is a tool call.
-fn function_call(block: &MessageBlock, names: &mut ToolCallIds) -> Option<Value> {
+fn function_call(block: &MessageBlock, call_ids: &mut ToolCallIds) -> Option<Value> {
     match block {
         MessageBlock::Known(KnownBlock::ToolUse { id, name, input }) => {
             let function = json!({"name": name, "arguments": input.to_string()});
-            Some(json!({"id": names.add(id), "type": "function", "function": function}))
+            Some(json!({"id": call_ids.add(id), "type": "function", "function": function}))
         }
         MessageBlock::Known(KnownBlock::Text { .. } | KnownBlock::ToolResult { .. })
         | MessageBlock::Other(_) => None,
@@ -324,8 +330,8 @@ pub(super) fn parse_refusal(body: &[u8]) -> ProviderErrorDetail {
 }
 
 /// Classifies an error. Returns `None` if neither its message nor its name is known.
-pub(super) fn error_kind(name: &str, words: &str) -> Option<ProviderErrorKind> {
-    let (name, words) = (name.to_ascii_lowercase(), words.to_ascii_lowercase());
+pub(super) fn error_kind(name: &str, message: &str) -> Option<ProviderErrorKind> {
+    let (name, words) = (name.to_ascii_lowercase(), message.to_ascii_lowercase());
     if INPUT_TOO_LONG_MESSAGES.iter().any(|long| words.contains(long)) {
         return Some(ProviderErrorKind::TooLong);
     }

@@ -48,7 +48,7 @@ const NON_AWAITING_FUNCTIONS: &[&str] = &[
     "StringIO",
 ];
 /// Names of functions and methods that await coroutines in their arguments.
-const GATHERS: &[&str] = &[
+const GATHERING_FUNCTIONS: &[&str] = &[
     "gather",
     "wait",
     "as_completed",
@@ -235,8 +235,8 @@ impl<'t> AwaitFinder<'_, '_, 't> {
 
     /// Returns true if the value at `node` is never awaited. The value is a coroutine or a collection of
     /// coroutines. `expression` is the complete expression that creates the coroutine.
-    fn is_never_awaited_at(&self, node: Node<'t>, expression: Node<'t>, hops: u32) -> bool {
-        let Some(hops) = hops.checked_sub(1).filter(|_| self.model.spend_step()) else { return false };
+    fn is_never_awaited_at(&self, node: Node<'t>, expression: Node<'t>, max_hops: u32) -> bool {
+        let Some(hops) = max_hops.checked_sub(1).filter(|_| self.model.spend_step()) else { return false };
         let node = outermost_equal_value(self.model, node);
         let Some(parent) = self.model.parent(node) else { return false };
         let is_many = node.id() != expression.id();
@@ -313,8 +313,8 @@ impl<'t> AwaitFinder<'_, '_, 't> {
         })
     }
 
-    fn is_await_result(&self, node: Node<'t>, hops: u32) -> bool {
-        let Some(hops) = hops.checked_sub(1) else { return false };
+    fn is_await_result(&self, node: Node<'t>, max_hops: u32) -> bool {
+        let Some(hops) = max_hops.checked_sub(1) else { return false };
         match node.kind() {
             "await" => true,
             "parenthesized_expression" => {
@@ -355,13 +355,18 @@ impl<'t> AwaitFinder<'_, '_, 't> {
         is_end && !self.is_in_gathering_function(expression)
     }
 
-    fn is_comprehension_unawaited(&self, comprehension: Node<'t>, expression: Node<'t>, hops: u32) -> bool {
+    fn is_comprehension_unawaited(
+        &self,
+        comprehension: Node<'t>,
+        expression: Node<'t>,
+        max_hops: u32,
+    ) -> bool {
         match self.model.parent(comprehension).map(|it| it.kind()) {
             Some("return_statement") => {
                 self.model.is_in_coroutine(expression) && !self.is_in_gathering_function(expression)
             }
             Some("assignment" | "expression_statement") => {
-                self.is_never_awaited_at(comprehension, expression, hops)
+                self.is_never_awaited_at(comprehension, expression, max_hops)
                     && !self.is_in_gathering_function(expression)
             }
             _ => false,
@@ -378,18 +383,18 @@ impl<'t> AwaitFinder<'_, '_, 't> {
             let object = callee.child_by_field_name("object").map(|it| self.model.text(it));
             // Only asyncio's `wait` and `run` await coroutines; the `wait` of a client's waiter does not.
             let is_other = matches!(name, "wait" | "run") && object.is_some_and(|it| it != "asyncio");
-            GATHERS.contains(&name) && !is_other
+            GATHERING_FUNCTIONS.contains(&name) && !is_other
         })
     }
 
-    fn is_argument_unawaited(&self, list: Node<'t>, is_many: bool) -> bool {
+    fn is_argument_unawaited(&self, list: Node<'t>, is_collection: bool) -> bool {
         let call = self.model.parent(list).filter(|it| it.kind() == "call");
         let Some(callee) = call.and_then(|it| it.child_by_field_name("function")) else { return false };
         let name = callee_name(self.model, callee);
         let object = callee.child_by_field_name("object").map(|it| self.model.text(it)).unwrap_or_default();
         let logs = matches!(name, "debug" | "info" | "warning" | "error" | "exception" | "critical")
             && object.rsplit('.').next().is_some_and(|it| it.to_ascii_lowercase().contains("log"));
-        !is_many && (logs || NON_AWAITING_FUNCTIONS.contains(&name))
+        !is_collection && (logs || NON_AWAITING_FUNCTIONS.contains(&name))
     }
 
     /// Returns true if the coroutine is assigned to a name or an attribute and never awaited there.
@@ -397,7 +402,7 @@ impl<'t> AwaitFinder<'_, '_, 't> {
         &self,
         target: Node<'t>,
         assignment: Node<'t>,
-        is_many: bool,
+        is_collection: bool,
         expression: Node<'t>,
     ) -> bool {
         let (name, within) = match target.kind() {
@@ -410,7 +415,7 @@ impl<'t> AwaitFinder<'_, '_, 't> {
                 let Some(class) = class else { return false };
                 (callee_name(self.model, target), class)
             }
-            "pattern_list" | "tuple_pattern" | "list_pattern" => return !is_many,
+            "pattern_list" | "tuple_pattern" | "list_pattern" => return !is_collection,
             _ => return false,
         };
         let is_name = target.kind() == "identifier";
@@ -441,15 +446,16 @@ impl<'t> AwaitFinder<'_, '_, 't> {
             && !self.is_certainly_coroutine(expression);
         // Callers await the enclosing coroutine and use its result as a plain value. A coroutine that is this
         // result is never awaited, even if it is also stored elsewhere.
-        let is_answer = !is_many && !is_meant && whole.iter().any(|use_node| self.is_returned(*use_node));
+        let is_answer =
+            !is_collection && !is_meant && whole.iter().any(|use_node| self.is_returned(*use_node));
         let is_kept = |use_node: Node<'t>| {
             self.model
                 .parent(use_node)
                 .is_some_and(|it| it.kind() == "assignment" && is_field(it, "right", use_node))
         };
-        !whole
-            .into_iter()
-            .any(|use_node| self.may_await(use_node, is_many, is_meant) && !(is_answer && is_kept(use_node)))
+        !whole.into_iter().any(|use_node| {
+            self.may_await(use_node, is_collection, is_meant) && !(is_answer && is_kept(use_node))
+        })
     }
 
     /// Returns true if a coroutine returns exactly this node.
@@ -475,15 +481,15 @@ impl<'t> AwaitFinder<'_, '_, 't> {
 
     /// Returns true if this use of a name may await the name's value: a coroutine or a collection of
     /// coroutines.
-    fn may_await(&self, use_node: Node<'t>, is_many: bool, is_likely_awaitable: bool) -> bool {
+    fn may_await(&self, use_node: Node<'t>, is_collection: bool, is_likely_awaitable: bool) -> bool {
         let use_node = outermost_equal_value(self.model, use_node);
         let Some(parent) = self.model.parent(use_node) else { return false };
         match parent.kind() {
             "await" | "yield" | "list_splat" | "dictionary_splat" | "lambda" => true,
             "list" | "tuple" | "set" | "pair" | "expression_list" => {
-                is_many || is_likely_awaitable || self.is_in_gathering_function(use_node)
+                is_collection || is_likely_awaitable || self.is_in_gathering_function(use_node)
             }
-            "return_statement" => is_many || !self.model.is_in_coroutine(parent) || is_likely_awaitable,
+            "return_statement" => is_collection || !self.model.is_in_coroutine(parent) || is_likely_awaitable,
             "assignment" => is_field(parent, "right", use_node),
             "argument_list" | "keyword_argument" => {
                 let list =
@@ -495,28 +501,33 @@ impl<'t> AwaitFinder<'_, '_, 't> {
                 let name = callee_name(self.model, callee);
                 let is_class = name.starts_with(char::is_uppercase);
                 let collects = ["append", "add", "put", "push", "insert", "extend", "await", "iscoroutine"];
-                let takes = GATHERS.contains(&name) || collects.iter().any(|word| name.contains(word));
+                let takes =
+                    GATHERING_FUNCTIONS.contains(&name) || collects.iter().any(|word| name.contains(word));
                 takes
-                    || (is_many || is_likely_awaitable)
+                    || (is_collection || is_likely_awaitable)
                         && !NON_AWAITING_FUNCTIONS.contains(&name)
                         && !is_class
             }
-            "for_statement" | "for_in_clause" => is_many && self.may_await_items(parent),
-            "subscript" => is_many,
+            "for_statement" | "for_in_clause" => is_collection && self.may_await_items(parent),
+            "subscript" => is_collection,
             "attribute" => {
-                is_many || matches!(callee_name(self.model, parent), "__await__" | "send" | "close")
+                is_collection || matches!(callee_name(self.model, parent), "__await__" | "send" | "close")
             }
             _ => false,
         }
     }
 
     /// Returns true if the body of a loop may await the items of the loop.
-    fn may_await_items(&self, head: Node<'t>) -> bool {
-        let Some(target) = head.child_by_field_name("left").filter(|it| it.kind() == "identifier") else {
+    fn may_await_items(&self, for_clause: Node<'t>) -> bool {
+        let Some(target) = for_clause.child_by_field_name("left").filter(|it| it.kind() == "identifier")
+        else {
             return true;
         };
-        let Some(body) = (if head.kind() == "for_statement" { Some(head) } else { self.model.parent(head) })
-        else {
+        let Some(body) = (if for_clause.kind() == "for_statement" {
+            Some(for_clause)
+        } else {
+            self.model.parent(for_clause)
+        }) else {
             return true;
         };
         let uses = self.model.identifier_nodes(self.model.text(target)).iter().copied();

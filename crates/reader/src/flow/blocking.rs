@@ -57,7 +57,7 @@ const BLOCKING_FUNCTIONS: &[&str] = &[
 ];
 /// Modules whose functions for HTTP requests block.
 const HTTP_MODULES: &[&str] = &["requests", "httpx", "requests.api"];
-const REQUESTS: &[&str] =
+const HTTP_REQUEST_FUNCTIONS: &[&str] =
     &["delete", "get", "head", "options", "patch", "post", "put", "request", "send", "stream", "urlopen"];
 
 /// Methods of an `ssl.SSLContext` that read files. Only this class has methods with these names.
@@ -117,8 +117,8 @@ impl<'t> BlockingFinder<'_, '_, 't> {
 
     /// Returns true if the client was created in the same coroutine. The call that creates the client is
     /// reported instead, because it is the first call that blocks.
-    fn is_created_in_coroutine(&self, object: Node<'t>, hops: u32) -> bool {
-        let Some(hops) = hops.checked_sub(1) else { return false };
+    fn is_created_in_coroutine(&self, object: Node<'t>, max_hops: u32) -> bool {
+        let Some(hops) = max_hops.checked_sub(1) else { return false };
         let mut root = object;
         loop {
             if root.kind() == "call" {
@@ -259,9 +259,9 @@ impl<'t> BlockingFinder<'_, '_, 't> {
 }
 
 fn is_blocking_function(path: &str) -> bool {
-    let of_http = path
-        .rsplit_once('.')
-        .is_some_and(|(module, name)| HTTP_MODULES.contains(&module) && REQUESTS.contains(&name));
+    let of_http = path.rsplit_once('.').is_some_and(|(module, name)| {
+        HTTP_MODULES.contains(&module) && HTTP_REQUEST_FUNCTIONS.contains(&name)
+    });
     of_http || BLOCKING_FUNCTIONS.contains(&path)
 }
 
@@ -288,7 +288,7 @@ fn is_blocking_method(object: LibraryObject, name: &str) -> bool {
         LibraryObject::SyncSession => {
             matches!(name, "client" | "resource" | "create_client" | "get_credentials")
         }
-        LibraryObject::SyncHttp => REQUESTS.contains(&name),
+        LibraryObject::SyncHttp => HTTP_REQUEST_FUNCTIONS.contains(&name),
         LibraryObject::ThreadLock => name == "acquire",
         LibraryObject::ThreadEvent => name == "wait",
         LibraryObject::Thread => name == "join",

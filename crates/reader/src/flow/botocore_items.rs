@@ -13,7 +13,7 @@ const VALUE_CONTAINER_CLASSES: &[&str] =
     &["botocore.credentials.Credentials", "botocore.hooks.HierarchicalEmitter"];
 /// Session classes. In coroutines, this rule does not report session classes, because the rule
 /// `blocking-call` already reports their creation.
-const SESSIONS: &[&str] = &[
+const SESSION_CLASSES: &[&str] = &[
     "boto3.Session",
     "boto3.client",
     "boto3.resource",
@@ -35,7 +35,7 @@ const THREAD_LOCK_TYPES: &[&str] = &[
 const AIO_CONFIG_OPTIONS: &[&str] = &["connector_args", "http_session_cls"];
 
 /// Maximum number of levels of base classes that are followed.
-const MAX_BASES: u32 = 5;
+const MAX_BASE_CLASS_DEPTH: u32 = 5;
 
 /// Finds each use of a botocore class or function where aiobotocore's version is required. `in_package` is
 /// true for a file of aiobotocore itself.
@@ -87,7 +87,7 @@ impl<'t> BotocoreItemFinder<'_, '_, 't> {
                 && (self.is_aiobotocore_file || self.is_in_aio_class(call));
         }
         let Some((name, piece)) = self.find_botocore_item(callee) else { return false };
-        if SESSIONS.contains(&name) {
+        if SESSION_CLASSES.contains(&name) {
             return !self.model.is_in_coroutine(call) && self.is_used_by_aio(call, 3);
         }
         let is_as_written = self.has_original_name(callee, name);
@@ -144,7 +144,9 @@ impl<'t> BotocoreItemFinder<'_, '_, 't> {
         else {
             return false;
         };
-        if place.kind() == "argument_list" && (!self.is_argument_list(place) || SESSIONS.contains(&name)) {
+        if place.kind() == "argument_list"
+            && (!self.is_argument_list(place) || SESSION_CLASSES.contains(&name))
+        {
             return false;
         }
         if self.is_only_compared(node) {
@@ -209,11 +211,11 @@ impl<'t> BotocoreItemFinder<'_, '_, 't> {
     }
 
     fn is_aio_class(&self, class: Node<'t>) -> bool {
-        self.is_aio_class_within(class, MAX_BASES)
+        self.is_aio_class_within(class, MAX_BASE_CLASS_DEPTH)
     }
 
-    fn is_aio_class_within(&self, class: Node<'t>, bases: u32) -> bool {
-        let Some(left) = bases.checked_sub(1) else { return false };
+    fn is_aio_class_within(&self, class: Node<'t>, max_bases: u32) -> bool {
+        let Some(left) = max_bases.checked_sub(1) else { return false };
         self.values.base_classes(class).into_iter().any(|base| {
             self.values.may_have_value(base, |value| {
                 value.qualified_name().is_some_and(is_aio_path)
@@ -223,13 +225,15 @@ impl<'t> BotocoreItemFinder<'_, '_, 't> {
     }
 
     /// Returns true if a value is passed to aiobotocore, or code awaits the value's methods.
-    fn is_used_by_aio(&self, node: Node<'t>, hops: u32) -> bool {
-        let Some(hops) = hops.checked_sub(1).filter(|_| self.model.spend_step()) else { return false };
+    fn is_used_by_aio(&self, node: Node<'t>, max_hops: u32) -> bool {
+        let Some(max_hops) = max_hops.checked_sub(1).filter(|_| self.model.spend_step()) else {
+            return false;
+        };
         let node = outermost_equal_value(self.model, node);
         let Some(parent) = self.model.parent(node) else { return false };
         match parent.kind() {
             "attribute" if is_field(parent, "object", node) => self.is_awaited(parent),
-            "list" | "tuple" => self.is_used_by_aio(parent, hops),
+            "list" | "tuple" => self.is_used_by_aio(parent, max_hops),
             "argument_list" => self.is_aio_argument_list(parent),
             "keyword_argument" => self.model.parent(parent).is_some_and(|it| self.is_aio_argument_list(it)),
             "assignment" if is_field(parent, "right", node) => {
@@ -238,9 +242,9 @@ impl<'t> BotocoreItemFinder<'_, '_, 't> {
                     "identifier" => {
                         let scope = self.model.enclosing_function(left);
                         let uses = name_uses_after(self.model, left, scope);
-                        uses.into_iter().any(|it| self.is_used_by_aio(it, hops))
+                        uses.into_iter().any(|it| self.is_used_by_aio(it, max_hops))
                     }
-                    "attribute" => self.is_stored_for_aio(left, hops),
+                    "attribute" => self.is_stored_for_aio(left, max_hops),
                     _ => false,
                 }
             }

@@ -6,7 +6,7 @@ use tree_sitter::Node;
 use super::model::{FileModel, FlowBinding};
 
 /// Maximum length of a type that is parsed, in bytes.
-const MAX_BYTES: usize = 2_000;
+const MAX_TYPE_BYTES: usize = 2_000;
 
 /// Types of values that must be awaited.
 const AWAITABLE_TYPES: &[&str] = &["Awaitable", "Coroutine", "Future", "Task"];
@@ -26,7 +26,7 @@ pub(super) fn expand_type(model: &FileModel<'_>, node: Node<'_>, max_alias_depth
     let text = model.text(node);
     let mut out = String::new();
     let mut rest = text.trim_matches(['"', '\'']);
-    while !rest.is_empty() && out.len() < MAX_BYTES {
+    while !rest.is_empty() && out.len() < MAX_TYPE_BYTES {
         let is_name = |c: char| c.is_alphanumeric() || matches!(c, '_' | '.');
         let end = rest.find(|c| !is_name(c)).unwrap_or(rest.len());
         if end == 0 {

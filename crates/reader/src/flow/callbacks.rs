@@ -9,7 +9,7 @@ use super::model::{FileModel, FlowBinding, is_field, named_children};
 use super::value::{FlowValueResolver, callee_name, outermost_equal_value};
 
 /// Functions that handle a coroutine and a plain value correctly, and functions that pass a callback on.
-const RESOLVERS: &[&str] = &[
+const AWAITABLE_RESOLVERS: &[&str] = &[
     "async_any",
     "create_task",
     "ensure_future",
@@ -34,7 +34,7 @@ const COROUTINE_CALLBACK_NAMES: &[&str] = &["callback", "cb", "refresh_using"];
 const CALLBACK_COLLECTION_NAMES: &[&str] = &["handlers", "hooks", "checkers", "callbacks"];
 
 /// Maximum number of names through which a callback is followed.
-const MAX_NAMES: u32 = 4;
+const MAX_FOLLOWED_NAMES: u32 = 4;
 
 /// Finds each wrong call of a callback. `in_package` is true for a file of aiobotocore itself.
 pub(super) fn find_wrong_callback_calls(
@@ -101,7 +101,7 @@ impl<'t> CallbackFinder<'_, '_, 't> {
         if self.is_defined_in_file(callee) {
             return None;
         }
-        let types = self.declared_types(callee, MAX_NAMES);
+        let types = self.declared_types(callee, MAX_FOLLOWED_NAMES);
         if let Some(result) = types.iter().find_map(|it| callback_types::callback_result_kind(it)) {
             return match result {
                 callback_types::CallbackResultKind::Mixed => Some(CallbackKind::Mixed),
@@ -290,9 +290,9 @@ impl<'t> CallbackFinder<'_, '_, 't> {
             "append" => {
                 let calls = self.model.nodes_within(self.model.enclosing_function(list), &["call"]);
                 let mut callees = calls.into_iter().filter_map(|it| it.child_by_field_name("function"));
-                callees.any(|it| RESOLVERS.contains(&callee_name(self.model, it)))
+                callees.any(|it| AWAITABLE_RESOLVERS.contains(&callee_name(self.model, it)))
             }
-            name => RESOLVERS.contains(&name),
+            name => AWAITABLE_RESOLVERS.contains(&name),
         }
     }
 
@@ -305,7 +305,7 @@ impl<'t> CallbackFinder<'_, '_, 't> {
         let bound: Vec<FlowBinding<'t>> = match node.kind() {
             "identifier" => {
                 let bound = self.model.find_bindings(self.model.text(node), node);
-                bound.map(|(bound, _)| bound.to_vec()).unwrap_or_default()
+                bound.map(|(binding, _)| binding.to_vec()).unwrap_or_default()
             }
             "attribute" => {
                 let class = node.child_by_field_name("object").and_then(|it| self.model.class_of_self(it));
@@ -319,7 +319,8 @@ impl<'t> CallbackFinder<'_, '_, 't> {
 
     fn binding_types(&self, bound: FlowBinding<'t>, max_names: u32) -> Vec<String> {
         let written = |node: Node<'t>| {
-            node.child_by_field_name("type").map(|it| callback_types::expand_type(self.model, it, MAX_NAMES))
+            node.child_by_field_name("type")
+                .map(|it| callback_types::expand_type(self.model, it, MAX_FOLLOWED_NAMES))
         };
         match bound {
             FlowBinding::Parameter(node) => written(node).into_iter().collect(),

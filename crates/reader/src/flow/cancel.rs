@@ -8,7 +8,7 @@ use super::model::{FileModel, FlowBinding, is_field, named_children};
 use super::value::{FlowValue, FlowValueResolver, callee_name};
 
 /// Exception classes that match a cancellation.
-const CANCELLATIONS: &[&str] = &[
+const CANCELLATION_CLASSES: &[&str] = &[
     "BaseException",
     "asyncio.CancelledError",
     "asyncio.exceptions.CancelledError",
@@ -19,7 +19,7 @@ const CANCELLATIONS: &[&str] = &[
 ];
 
 /// Maximum number of names and tuples that are followed to find the exception classes of a handler.
-const MAX_NAMES: u32 = 8;
+const MAX_FOLLOWED_NAMES: u32 = 8;
 
 /// Finds each handler, block or statement that swallows a cancellation.
 pub(super) fn find_swallowed_cancellations(values: &FlowValueResolver<'_, '_>) -> Vec<FlowMatch> {
@@ -115,44 +115,47 @@ impl<'t> CancellationFinder<'_, '_, 't> {
     }
 
     /// Returns true if a handler catches a cancellation.
-    fn includes_cancellation(&self, caught: Node<'t>) -> bool {
-        self.includes_cancellation_within(caught, MAX_NAMES)
+    fn includes_cancellation(&self, exception_classes: Node<'t>) -> bool {
+        self.includes_cancellation_within(exception_classes, MAX_FOLLOWED_NAMES)
     }
 
-    fn includes_cancellation_within(&self, caught: Node<'t>, max_names: u32) -> bool {
+    fn includes_cancellation_within(&self, exception_classes: Node<'t>, max_names: u32) -> bool {
         let Some(names) = max_names.checked_sub(1) else { return false };
-        match caught.kind() {
-            "as_pattern" => {
-                caught.named_child(0).is_some_and(|it| self.includes_cancellation_within(it, names))
-            }
-            "tuple" | "parenthesized_expression" | "expression_list" => {
-                named_children(caught).into_iter().any(|it| self.includes_cancellation_within(it, names))
-            }
+        match exception_classes.kind() {
+            "as_pattern" => exception_classes
+                .named_child(0)
+                .is_some_and(|it| self.includes_cancellation_within(it, names)),
+            "tuple" | "parenthesized_expression" | "expression_list" => named_children(exception_classes)
+                .into_iter()
+                .any(|it| self.includes_cancellation_within(it, names)),
             "call" => {
-                let callee = caught.child_by_field_name("function");
+                let callee = exception_classes.child_by_field_name("function");
                 callee.is_some_and(|it| callee_name(self.model, it) == "get_cancelled_exc_class")
             }
-            "identifier" => match self.model.find_bindings(self.model.text(caught), caught) {
-                Some((bound, _)) => bound.iter().any(|bound| match bound {
-                    FlowBinding::Value(value) => self.includes_cancellation_within(*value, names),
-                    FlowBinding::Import(..) => self.is_cancellation_class(caught),
-                    FlowBinding::ValuePart(_)
-                    | FlowBinding::Entered(..)
-                    | FlowBinding::Parameter(_)
-                    | FlowBinding::Definition(_)
-                    | FlowBinding::Unknown => false,
-                }),
-                None => self.is_cancellation_class(caught),
-            },
-            "attribute" => self.is_cancellation_class(caught),
+            "identifier" => {
+                match self.model.find_bindings(self.model.text(exception_classes), exception_classes) {
+                    Some((bound, _)) => bound.iter().any(|bound| match bound {
+                        FlowBinding::Value(value) => self.includes_cancellation_within(*value, names),
+                        FlowBinding::Import(..) => self.is_cancellation_class(exception_classes),
+                        FlowBinding::ValuePart(_)
+                        | FlowBinding::Entered(..)
+                        | FlowBinding::Parameter(_)
+                        | FlowBinding::Definition(_)
+                        | FlowBinding::Unknown => false,
+                    }),
+                    None => self.is_cancellation_class(exception_classes),
+                }
+            }
+            "attribute" => self.is_cancellation_class(exception_classes),
             _ => false,
         }
     }
 
     fn is_cancellation_class(&self, exception: Node<'t>) -> bool {
+        let is_cancellation = |path: &str| CANCELLATION_CLASSES.contains(&path);
         self.values.may_have_value(
             exception,
-            |value| matches!(value, FlowValue::QualifiedName(path) if CANCELLATIONS.contains(&path.as_str())),
+            |value| matches!(value, FlowValue::QualifiedName(path) if is_cancellation(path)),
         )
     }
 
@@ -192,9 +195,9 @@ impl<'t> CancellationFinder<'_, '_, 't> {
 
     /// Returns true if a `raise` statement in a handler may run when the handler has caught a cancellation.
     /// Conditions with an unknown value are assumed to let it run.
-    fn is_raise_reachable(&self, raised: Node<'t>, clause: Node<'t>, block: Node<'t>) -> bool {
-        let mut inner = raised;
-        for outer in self.model.ancestors(raised).take_while(|it| it.id() != block.id()) {
+    fn is_raise_reachable(&self, raise_statement: Node<'t>, clause: Node<'t>, block: Node<'t>) -> bool {
+        let mut inner = raise_statement;
+        for outer in self.model.ancestors(raise_statement).take_while(|it| it.id() != block.id()) {
             match outer.kind() {
                 "if_statement" | "elif_clause" if is_field(outer, "consequence", inner) => {
                     let is_open = self.evaluate_if(outer, clause) != Some(false);
@@ -219,7 +222,8 @@ impl<'t> CancellationFinder<'_, '_, 't> {
             inner = outer;
         }
         // An earlier statement may leave the handler before the `raise`.
-        let earlier = named_children(block).into_iter().take_while(|it| it.end_byte() <= raised.start_byte());
+        let earlier =
+            named_children(block).into_iter().take_while(|it| it.end_byte() <= raise_statement.start_byte());
         let leaves = |statement: Node<'t>| {
             let ends = ["return_statement", "continue_statement", "break_statement"];
             let body = statement.child_by_field_name("consequence");
@@ -233,7 +237,7 @@ impl<'t> CancellationFinder<'_, '_, 't> {
     /// Returns the value that an `if` condition has when the caught exception is a cancellation, or `None` if
     /// the value is unknown.
     fn evaluate_if(&self, statement: Node<'t>, clause: Node<'t>) -> Option<bool> {
-        self.evaluate_condition(statement.child_by_field_name("condition")?, clause, MAX_NAMES)
+        self.evaluate_condition(statement.child_by_field_name("condition")?, clause, MAX_FOLLOWED_NAMES)
     }
 
     fn evaluate_condition(&self, condition: Node<'t>, clause: Node<'t>, depth: u32) -> Option<bool> {
@@ -283,7 +287,7 @@ impl<'t> CancellationFinder<'_, '_, 't> {
         if self.includes_cancellation(*classes) {
             return Some(true);
         }
-        self.excludes_cancellation(*classes, MAX_NAMES).then_some(false)
+        self.excludes_cancellation(*classes, MAX_FOLLOWED_NAMES).then_some(false)
     }
 
     /// Returns true if a cancellation is certainly not an instance of these exception classes.

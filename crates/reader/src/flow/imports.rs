@@ -8,12 +8,12 @@ use tree_sitter::Node;
 use super::model::{FileModel, FlowBinding};
 
 /// Maximum number of names that are followed to find an import.
-const MAX_NAMES: u32 = 3;
+const MAX_FOLLOWED_NAMES: u32 = 3;
 
 /// Returns the imports on which the leftmost name of the expression at `range` depends.
 pub(super) fn find_imports(model: &FileModel<'_>, range: &Range<usize>) -> Vec<Range<usize>> {
     let node = model.root().descendant_for_byte_range(range.start, range.end);
-    node.map(|node| collect_imports(model, node, MAX_NAMES)).unwrap_or_default()
+    node.map(|node| collect_imports(model, node, MAX_FOLLOWED_NAMES)).unwrap_or_default()
 }
 
 fn collect_imports<'t>(model: &FileModel<'t>, node: Node<'t>, max_names: u32) -> Vec<Range<usize>> {

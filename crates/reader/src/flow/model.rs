@@ -15,9 +15,9 @@ const MAX_STEPS: usize = 20_000_000;
 const STEPS_PER_TIME_CHECK: usize = 10_000;
 
 /// Kinds of nodes that create a scope.
-const FUNCTION: &str = "function_definition";
-const LAMBDA: &str = "lambda";
-const CLASS: &str = "class_definition";
+const FUNCTION_NODE_KIND: &str = "function_definition";
+const LAMBDA_NODE_KIND: &str = "lambda";
+const CLASS_NODE_KIND: &str = "class_definition";
 
 /// One binding of a name or an attribute. A name or an attribute may have several bindings.
 #[derive(Clone, Copy, Debug)]
@@ -90,9 +90,9 @@ impl<'t> FileModel<'t> {
             "for_statement",
             "for_in_clause",
             "except_clause",
-            FUNCTION,
-            LAMBDA,
-            CLASS,
+            FUNCTION_NODE_KIND,
+            LAMBDA_NODE_KIND,
+            CLASS_NODE_KIND,
             "import_statement",
             "import_from_statement",
             "augmented_assignment",
@@ -112,7 +112,7 @@ impl<'t> FileModel<'t> {
             if node.is_named() {
                 self.by_kind.entry(node.kind()).or_default().push(node);
                 match node.kind() {
-                    FUNCTION | LAMBDA | CLASS => self.add_scope(node),
+                    FUNCTION_NODE_KIND | LAMBDA_NODE_KIND | CLASS_NODE_KIND => self.add_scope(node),
                     "identifier" => {
                         let name = self.text(node);
                         self.identifier_nodes.entry(name).or_default().push(node);
@@ -198,13 +198,13 @@ impl<'t> FileModel<'t> {
                     self.bind_target(alias.named_child(0).unwrap_or(alias), FlowBinding::Unknown);
                 }
             }
-            FUNCTION | CLASS => {
+            FUNCTION_NODE_KIND | CLASS_NODE_KIND => {
                 if let Some(name) = node.child_by_field_name("name") {
                     self.bind_target(name, FlowBinding::Definition(node));
                 }
                 self.bind_parameters(node);
             }
-            LAMBDA => self.bind_parameters(node),
+            LAMBDA_NODE_KIND => self.bind_parameters(node),
             "import_statement" | "import_from_statement" => self.bind_import(node),
             _ => {}
         }
@@ -243,16 +243,16 @@ impl<'t> FileModel<'t> {
         }
     }
 
-    fn bind_target(&mut self, target: Node<'t>, bound: FlowBinding<'t>) {
+    fn bind_target(&mut self, target: Node<'t>, binding: FlowBinding<'t>) {
         match target.kind() {
             "identifier" => {
                 let mut scope = self.enclosing_scope(target);
                 // The name of a definition belongs to the scope around the definition. Comprehensions belong
                 // to the scope of their function.
-                if matches!(bound, FlowBinding::Definition(node) if node.id() == scope.id()) {
+                if matches!(binding, FlowBinding::Definition(node) if node.id() == scope.id()) {
                     scope = self.enclosing_scope(scope);
                 }
-                self.insert_binding(scope.id(), self.text(target), bound);
+                self.insert_binding(scope.id(), self.text(target), binding);
             }
             "attribute" => {
                 let (Some(object), Some(name)) =
@@ -264,7 +264,7 @@ impl<'t> FileModel<'t> {
                     && let Some(scope) = self.scopes.get_mut(&class.id())
                 {
                     let name = self.text.get(name.byte_range()).unwrap_or_default();
-                    scope.attributes.entry(name).or_default().push(bound);
+                    scope.attributes.entry(name).or_default().push(binding);
                 }
             }
             "pattern_list"
@@ -273,16 +273,16 @@ impl<'t> FileModel<'t> {
             | "tuple"
             | "list"
             | "parenthesized_expression"
-            | "list_splat_pattern" => self.bind_unpacked_targets(target, bound),
+            | "list_splat_pattern" => self.bind_unpacked_targets(target, binding),
             _ => {}
         }
     }
 
     /// Binds each target of `a, b = …` to the corresponding expression, if the right side is a list or tuple
     /// with an expression for each target.
-    fn bind_unpacked_targets(&mut self, target: Node<'t>, bound: FlowBinding<'t>) {
+    fn bind_unpacked_targets(&mut self, target: Node<'t>, binding: FlowBinding<'t>) {
         let targets = named_children(target);
-        let values = match bound {
+        let values = match binding {
             FlowBinding::Value(value) if matches!(value.kind(), "expression_list" | "tuple" | "list") => {
                 named_children(value)
             }
@@ -296,7 +296,7 @@ impl<'t> FileModel<'t> {
         };
         let is_matched = values.len() == targets.len();
         for (index, target) in targets.into_iter().enumerate() {
-            let part = match (values.get(index).filter(|_| is_matched), bound) {
+            let part = match (values.get(index).filter(|_| is_matched), binding) {
                 (Some(value), _) => FlowBinding::Value(*value),
                 (None, FlowBinding::Value(value) | FlowBinding::ValuePart(value)) => {
                     FlowBinding::ValuePart(value)
@@ -314,9 +314,9 @@ impl<'t> FileModel<'t> {
         }
     }
 
-    fn insert_binding(&mut self, scope: usize, name: &'t str, bound: FlowBinding<'t>) {
+    fn insert_binding(&mut self, scope: usize, name: &'t str, binding: FlowBinding<'t>) {
         if let Some(scope) = self.scopes.get_mut(&scope) {
-            scope.names.entry(name).or_default().push(bound);
+            scope.names.entry(name).or_default().push(binding);
         }
     }
 
@@ -391,11 +391,11 @@ impl<'t> FileModel<'t> {
         let mut inner = node;
         for outer in self.ancestors(node) {
             let is_inside = match outer.kind() {
-                FUNCTION | LAMBDA => {
+                FUNCTION_NODE_KIND | LAMBDA_NODE_KIND => {
                     let body = outer.child_by_field_name("body").map(|it| it.id());
                     Some(inner.id()) == body
                 }
-                CLASS => outer.child_by_field_name("body").map(|it| it.id()) == Some(inner.id()),
+                CLASS_NODE_KIND => outer.child_by_field_name("body").map(|it| it.id()) == Some(inner.id()),
                 _ => false,
             };
             if is_inside {
@@ -409,7 +409,7 @@ impl<'t> FileModel<'t> {
     /// Returns the innermost function, lambda or module around a node.
     pub(super) fn enclosing_function(&self, node: Node<'t>) -> Node<'t> {
         let mut scope = self.enclosing_scope(node);
-        while scope.kind() == CLASS {
+        while scope.kind() == CLASS_NODE_KIND {
             scope = self.enclosing_scope(scope);
         }
         scope
@@ -418,7 +418,7 @@ impl<'t> FileModel<'t> {
     /// Returns the innermost class around a node. The node may be in a method or in a function within a
     /// method.
     pub(super) fn enclosing_class(&self, node: Node<'t>) -> Option<Node<'t>> {
-        self.ancestors(node).find(|it| it.kind() == CLASS)
+        self.ancestors(node).find(|it| it.kind() == CLASS_NODE_KIND)
     }
 
     /// Returns the class that `self` or `cls` refers to, if the node is one of these names.
@@ -434,7 +434,7 @@ impl<'t> FileModel<'t> {
         let mut is_first = true;
         loop {
             if let Some(known) = self.scopes.get(&scope.id())
-                && (is_first || scope.kind() != CLASS)
+                && (is_first || scope.kind() != CLASS_NODE_KIND)
                 && let Some(bound) = known.names.get(name)
             {
                 return Some((bound, known.node));
@@ -468,7 +468,7 @@ impl<'t> FileModel<'t> {
     /// nested in a coroutine does not.
     pub(super) fn is_in_coroutine(&self, node: Node<'t>) -> bool {
         let function = self.enclosing_function(node);
-        function.kind() == FUNCTION && self.is_async(function)
+        function.kind() == FUNCTION_NODE_KIND && self.is_async(function)
     }
 
     fn with_kind(&self, item: Node<'t>) -> WithKind {
@@ -499,7 +499,7 @@ impl<'t> FileModel<'t> {
     /// Returns the values that a function returns, or the value of a lambda. Values that nested functions
     /// return are not included.
     pub(super) fn returned_values(&self, function: Node<'t>) -> Vec<Node<'t>> {
-        if function.kind() == LAMBDA {
+        if function.kind() == LAMBDA_NODE_KIND {
             return function.child_by_field_name("body").into_iter().collect();
         }
         let all = self.nodes_within(function, &["return_statement"]);

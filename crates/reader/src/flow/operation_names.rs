@@ -2,7 +2,7 @@
 //! meanings are assumed only in files that do not use boto3.
 
 /// Names of AWS services, which are common names of clients.
-const SERVICES: &[&str] = &[
+const AWS_SERVICE_NAMES: &[&str] = &[
     "athena",
     "aws",
     "boto",
@@ -41,7 +41,7 @@ const SERVICES: &[&str] = &[
 ];
 
 /// Verbs with which the names of client operations begin.
-const VERBS: &[&str] = &[
+const OPERATION_NAME_PREFIXES: &[&str] = &[
     "abort_",
     "assume_",
     "batch_",
@@ -71,7 +71,8 @@ const VERBS: &[&str] = &[
     "upload_part",
 ];
 /// Names of operations that consist of one word.
-const OPERATIONS: &[&str] = &["close", "decrypt", "encrypt", "invoke", "publish", "query", "scan"];
+const SINGLE_WORD_OPERATIONS: &[&str] =
+    &["close", "decrypt", "encrypt", "invoke", "publish", "query", "scan"];
 /// Methods of an asynchronous client that do not return a coroutine.
 const SYNC_CLIENT_METHODS: &[&str] = &["can_paginate", "get_paginator", "get_waiter"];
 
@@ -79,13 +80,13 @@ const SYNC_CLIENT_METHODS: &[&str] = &["can_paginate", "get_paginator", "get_wai
 pub(super) fn is_client_name(object: &str) -> bool {
     let last = object.rsplit('.').next().unwrap_or(object).trim_start_matches('_');
     let service = last.strip_suffix("_client").or_else(|| last.strip_prefix("client_")).unwrap_or(last);
-    last == "client" || SERVICES.contains(&service)
+    last == "client" || AWS_SERVICE_NAMES.contains(&service)
 }
 
 /// Returns true if the name of a client's method is the name of an operation.
 pub(super) fn is_operation_name(name: &str) -> bool {
-    let begins = VERBS.iter().any(|verb| name.starts_with(verb));
-    (begins || OPERATIONS.contains(&name)) && !SYNC_CLIENT_METHODS.contains(&name)
+    let begins = OPERATION_NAME_PREFIXES.iter().any(|verb| name.starts_with(verb));
+    (begins || SINGLE_WORD_OPERATIONS.contains(&name)) && !SYNC_CLIENT_METHODS.contains(&name)
 }
 
 /// Returns true for the name of an operation that only AWS clients have. A method with this name on a client

@@ -1,7 +1,7 @@
 //! Streams in the responses of operations, from a table extracted from botocore's service models.
 
 /// Table of streams. The comment at the beginning of the file describes the table.
-const TABLE: &str = include_str!("streams.csv");
+const STREAMS_CSV: &str = include_str!("streams.csv");
 
 /// The kinds of streams.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -13,7 +13,7 @@ pub(super) enum StreamKind {
 }
 
 fn stream_table_rows() -> impl Iterator<Item = (&'static str, &'static str, StreamKind)> {
-    TABLE.lines().filter(|line| !line.starts_with('#')).filter_map(|row| {
+    STREAMS_CSV.lines().filter(|line| !line.starts_with('#')).filter_map(|row| {
         let mut fields = row.split(',');
         let (operation, member, kind) = (fields.next()?, fields.next()?, fields.next()?);
         Some((operation, member, if kind == "events" { StreamKind::Events } else { StreamKind::Body }))

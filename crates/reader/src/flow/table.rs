@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 /// Table of these classes and functions. The comment at the beginning of the file describes the table.
-const TABLE: &str = include_str!("pieces.csv");
+const BOTOCORE_ITEMS_CSV: &str = include_str!("pieces.csv");
 
 /// A class or function of botocore.
 pub(super) struct BotocoreItem {
@@ -13,7 +13,7 @@ pub(super) struct BotocoreItem {
 }
 
 pub(super) static BOTOCORE_ITEMS: LazyLock<BTreeMap<&'static str, BotocoreItem>> = LazyLock::new(|| {
-    let rows = TABLE.lines().filter(|line| !line.starts_with('#'));
+    let rows = BOTOCORE_ITEMS_CSV.lines().filter(|line| !line.starts_with('#'));
     let piece = |row: &'static str| {
         let mut fields = row.split(',');
         let (name, _, coroutines) = (fields.next()?, fields.next()?, fields.next()?);
@@ -34,5 +34,5 @@ pub(super) fn has_coroutine(class: &str, name: &str) -> bool {
         !row.starts_with('#') && own == Some(class)
     };
     let coroutines = |row: &'static str| row.split(',').nth(2).unwrap_or_default().split(' ');
-    TABLE.lines().filter(is_of).flat_map(coroutines).any(|it| it == name)
+    BOTOCORE_ITEMS_CSV.lines().filter(is_of).flat_map(coroutines).any(|it| it == name)
 }

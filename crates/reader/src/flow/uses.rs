@@ -61,9 +61,9 @@ impl<'v, 'm, 't> ContextTracker<'v, 'm, 't> {
         self.uses_at(expression, MAX_HOPS)
     }
 
-    fn uses_at(&mut self, node: Node<'t>, hops: u32) -> ContextUses {
+    fn uses_at(&mut self, node: Node<'t>, max_hops: u32) -> ContextUses {
         let mut fate = ContextUses::default();
-        let Some(hops) = hops.checked_sub(1).filter(|_| self.model.spend_step()) else { return fate };
+        let Some(hops) = max_hops.checked_sub(1).filter(|_| self.model.spend_step()) else { return fate };
         if !self.visited.insert(node.id()) {
             return fate;
         }
@@ -142,14 +142,16 @@ impl<'v, 'm, 't> ContextTracker<'v, 'm, 't> {
 
     /// Follows one value of `a, b = one, two` to the corresponding target. In other statements, the whole
     /// list is followed as a tuple.
-    fn uses_of_part(&mut self, list: Node<'t>, node: Node<'t>, hops: u32) -> ContextUses {
+    fn uses_of_part(&mut self, list: Node<'t>, node: Node<'t>, max_hops: u32) -> ContextUses {
         let left = self.model.parent(list).filter(|it| it.kind() == "assignment");
         let left = left.and_then(|it| it.child_by_field_name("left"));
         let targets = left.filter(|it| it.kind() == "pattern_list").map(named_children).unwrap_or_default();
         let index = named_children(list).iter().position(|it| it.id() == node.id());
         match index.and_then(|index| targets.get(index)) {
-            Some(target) if targets.len() == named_children(list).len() => self.uses_of_target(*target, hops),
-            _ => self.uses_at(list, hops),
+            Some(target) if targets.len() == named_children(list).len() => {
+                self.uses_of_target(*target, max_hops)
+            }
+            _ => self.uses_at(list, max_hops),
         }
     }
 
@@ -161,7 +163,7 @@ impl<'v, 'm, 't> ContextTracker<'v, 'm, 't> {
 
     /// Follows a returned value. A context that an async fixture returns counts as wrongly used, because
     /// tests do not enter it. For a property, the attributes that access the property are followed.
-    fn uses_in_return(&mut self, statement: Node<'t>, hops: u32) -> ContextUses {
+    fn uses_in_return(&mut self, statement: Node<'t>, max_hops: u32) -> ContextUses {
         let mut fate = ContextUses::default();
         let function = self.model.enclosing_function(statement);
         let decorators = self.model.decorators(function);
@@ -174,7 +176,7 @@ impl<'v, 'm, 't> ContextTracker<'v, 'm, 't> {
                 let used = self.model.parent(node).filter(|it| is_field(*it, "attribute", node));
                 let is_inside = (class.start_byte()..class.end_byte()).contains(&node.start_byte());
                 if let Some(used) = used.filter(|_| is_inside) {
-                    fate.merge(self.uses_at(used, hops));
+                    fate.merge(self.uses_at(used, max_hops));
                 }
             }
         }
@@ -189,7 +191,7 @@ impl<'v, 'm, 't> ContextTracker<'v, 'm, 't> {
         ContextUses { returned: !is_generator, stored: is_generator, ..ContextUses::default() }
     }
 
-    fn uses_in_attribute(&mut self, attribute: Node<'t>, hops: u32) -> ContextUses {
+    fn uses_in_attribute(&mut self, attribute: Node<'t>, max_hops: u32) -> ContextUses {
         let name = callee_name(self.model, attribute);
         let call = self.model.parent(attribute).filter(|it| is_field(*it, "function", attribute));
         let fate = ContextUses::default();
@@ -206,9 +208,9 @@ impl<'v, 'm, 't> ContextTracker<'v, 'm, 't> {
                         .values
                         .may_have_value(call, |value| matches!(value, FlowValue::ManyValues(_))) =>
                 {
-                    self.uses_at(call, hops)
+                    self.uses_at(call, max_hops)
                 }
-                Some(call) if name == "get" || name == "pop" => self.uses_at(call, hops),
+                Some(call) if name == "get" || name == "pop" => self.uses_at(call, max_hops),
                 _ => ContextUses { is_used_unentered: true, ..fate },
             },
             // The arguments of these methods are followed separately, as items of the list.
@@ -219,23 +221,23 @@ impl<'v, 'm, 't> ContextTracker<'v, 'm, 't> {
 
     /// Returns true if code exits the context explicitly. If `__aenter__` is called in a class, only this
     /// class is searched; otherwise the whole file is searched.
-    fn is_exited_explicitly(&self, entered: Node<'t>) -> bool {
-        let around = self.model.enclosing_class(entered).unwrap_or(self.model.root());
+    fn is_exited_explicitly(&self, enter_node: Node<'t>) -> bool {
+        let around = self.model.enclosing_class(enter_node).unwrap_or(self.model.root());
         let within = |node: &&Node<'t>| (around.start_byte()..around.end_byte()).contains(&node.start_byte());
         let leaves = |node: &Node<'t>| {
             let parent = self.model.parent(*node);
             parent.is_some_and(|it| it.kind() == "attribute" && is_field(it, "attribute", *node))
         };
         let ways = ["__aexit__", "push_async_exit", "push_async_callback"];
-        if self.is_closed_explicitly(entered) {
+        if self.is_closed_explicitly(enter_node) {
             return true;
         }
         ways.iter().any(|way| self.model.identifier_nodes(way).iter().filter(within).any(leaves))
     }
 
     /// Returns true if the file calls `close()` or `aclose()` of the variable that stores the entered value.
-    fn is_closed_explicitly(&self, entered: Node<'t>) -> bool {
-        let kept = self.model.ancestors(entered).find(|it| it.kind() == "assignment");
+    fn is_closed_explicitly(&self, enter_node: Node<'t>) -> bool {
+        let kept = self.model.ancestors(enter_node).find(|it| it.kind() == "assignment");
         let kept = kept.and_then(|it| it.child_by_field_name("left")).map(|it| self.model.text(it));
         let closes = |node: &Node<'t>| {
             let attribute = self.model.parent(*node).filter(|it| is_field(*it, "attribute", *node));
@@ -251,7 +253,7 @@ impl<'v, 'm, 't> ContextTracker<'v, 'm, 't> {
         list: Node<'t>,
         argument: Node<'t>,
         name: Option<&str>,
-        hops: u32,
+        max_hops: u32,
     ) -> ContextUses {
         let fate = ContextUses::default();
         let Some(call) = self.model.parent(list).filter(|it| it.kind() == "call") else { return fate };
@@ -273,14 +275,14 @@ impl<'v, 'm, 't> ContextTracker<'v, 'm, 't> {
                 return ContextUses { is_used_unentered: true, ..fate };
             }
             "nullcontext" | "list" | "tuple" | "dict" | "zip" | "enumerate" | "reversed" | "cast" => {
-                return self.uses_at(call, hops);
+                return self.uses_at(call, max_hops);
             }
             "isinstance" | "repr" | "print" | "len" | "type" | "id" | "bool" | "hasattr" | "callable" => {
                 return fate;
             }
             "append" | "add" | "insert" | "appendleft" | "setdefault" => {
                 let object = callee.child_by_field_name("object");
-                let kept = object.map(|it| self.uses_of_target(it, hops)).unwrap_or_default();
+                let kept = object.map(|it| self.uses_of_target(it, max_hops)).unwrap_or_default();
                 return ContextUses { passed: true, ..kept };
             }
             _ => {}
@@ -303,7 +305,7 @@ impl<'v, 'm, 't> ContextTracker<'v, 'm, 't> {
                 | FlowValue::ManyValues(_) => continue,
             };
             if let Some(parameter) = self.parameter_of_argument(function, list, argument, name, skipped) {
-                fate.merge(self.uses_of_name(parameter, function, hops));
+                fate.merge(self.uses_of_name(parameter, function, max_hops));
             }
         }
         fate
@@ -342,27 +344,27 @@ impl<'v, 'm, 't> ContextTracker<'v, 'm, 't> {
         }
     }
 
-    fn uses_in_assignment(&mut self, assignment: Node<'t>, hops: u32) -> ContextUses {
+    fn uses_in_assignment(&mut self, assignment: Node<'t>, max_hops: u32) -> ContextUses {
         let mut fate = ContextUses::default();
         if let Some(left) = assignment.child_by_field_name("left") {
-            fate.merge(self.uses_of_target(left, hops));
+            fate.merge(self.uses_of_target(left, max_hops));
         }
         // In `a = b = …`, the syntax tree contains the assignment to `b` as the value of the assignment to
         // `a`.
         if let Some(outer) = self.model.parent(assignment).filter(|it| it.kind() == "assignment") {
-            fate.merge(self.uses_in_assignment(outer, hops));
+            fate.merge(self.uses_in_assignment(outer, max_hops));
         }
         fate
     }
 
     /// Returns the uses of the value that is stored in an assignment target.
-    fn uses_of_target(&mut self, target: Node<'t>, hops: u32) -> ContextUses {
+    fn uses_of_target(&mut self, target: Node<'t>, max_hops: u32) -> ContextUses {
         match target.kind() {
             "identifier" => {
                 let name = self.model.text(target);
                 let scope = self.model.find_bindings(name, target).map(|(_, scope)| scope);
                 let scope = scope.unwrap_or(self.model.root());
-                let mut fate = self.uses_of_name(name, scope, hops);
+                let mut fate = self.uses_of_name(name, scope, max_hops);
                 fate.stored |= matches!(scope.kind(), "module" | "class_definition");
                 fate
             }
@@ -376,7 +378,7 @@ impl<'v, 'm, 't> ContextTracker<'v, 'm, 't> {
                     let used = self.model.parent(node).filter(|it| is_field(*it, "attribute", node));
                     let is_inside = (within.start_byte()..within.end_byte()).contains(&node.start_byte());
                     if let Some(used) = used.filter(|it| is_inside && !self.is_binding_target(*it)) {
-                        fate.merge(self.uses_at(used, hops));
+                        fate.merge(self.uses_at(used, max_hops));
                     }
                 }
                 fate
@@ -388,11 +390,11 @@ impl<'v, 'm, 't> ContextTracker<'v, 'm, 't> {
                 for used in self.model.nodes_of_kinds(&["subscript"]) {
                     let its = used.child_by_field_name("subscript").map(|it| self.model.text(it));
                     if its == key && !self.is_binding_target(used) {
-                        fate.merge(self.uses_at(used, hops));
+                        fate.merge(self.uses_at(used, max_hops));
                     }
                 }
                 if let Some(object) = object.filter(|it| it.kind() == "identifier") {
-                    let elsewhere = self.uses_of_target(object, hops);
+                    let elsewhere = self.uses_of_target(object, max_hops);
                     fate.entered |= elsewhere.entered;
                 }
                 fate
@@ -400,7 +402,7 @@ impl<'v, 'm, 't> ContextTracker<'v, 'm, 't> {
             "pattern_list" | "tuple_pattern" | "list_pattern" | "tuple" | "parenthesized_expression" => {
                 let mut fate = ContextUses::default();
                 for part in named_children(target) {
-                    fate.merge(self.uses_of_target(part, hops));
+                    fate.merge(self.uses_of_target(part, max_hops));
                 }
                 fate
             }
@@ -409,7 +411,7 @@ impl<'v, 'm, 't> ContextTracker<'v, 'm, 't> {
     }
 
     /// Returns the uses of the value of `name`, which is bound in `scope`.
-    fn uses_of_name(&mut self, name: &str, scope: Node<'t>, hops: u32) -> ContextUses {
+    fn uses_of_name(&mut self, name: &str, scope: Node<'t>, max_hops: u32) -> ContextUses {
         let mut fate = ContextUses::default();
         for used in self.model.identifier_nodes(name).to_vec() {
             let is_inside = (scope.start_byte()..scope.end_byte()).contains(&used.start_byte());
@@ -429,7 +431,7 @@ impl<'v, 'm, 't> ContextTracker<'v, 'm, 't> {
             let is_own = node.kind() == "attribute"
                 || self.model.find_bindings(name, node).is_some_and(|(_, found)| found.id() == scope.id());
             if is_own {
-                fate.merge(self.uses_at(node, hops));
+                fate.merge(self.uses_at(node, max_hops));
             }
         }
         fate

@@ -198,8 +198,8 @@ impl<'m, 't> FlowValueResolver<'m, 't> {
     }
 
     /// Returns the values that a name with this binding may have.
-    pub(super) fn binding_values(&self, bound: FlowBinding<'t>, depth: u32) -> Vec<FlowValue<'t>> {
-        match bound {
+    pub(super) fn binding_values(&self, binding: FlowBinding<'t>, depth: u32) -> Vec<FlowValue<'t>> {
+        match binding {
             FlowBinding::Value(node) => self.resolve_values(node, depth),
             FlowBinding::ValuePart(node) => {
                 self.resolve_values(node, depth).into_iter().flat_map(unpack_value).collect()
@@ -270,9 +270,14 @@ impl<'m, 't> FlowValueResolver<'m, 't> {
         found
     }
 
-    fn imported_path(&self, name: Node<'t>, from: Option<Node<'t>>, binds_first_segment: bool) -> String {
+    fn imported_path(
+        &self,
+        name: Node<'t>,
+        from_module: Option<Node<'t>>,
+        binds_first_segment: bool,
+    ) -> String {
         let name = self.model.text(name);
-        match from {
+        match from_module {
             Some(from) => format!("{}.{name}", self.model.text(from)),
             None if binds_first_segment => name.split('.').next().unwrap_or(name).to_owned(),
             None => name.to_owned(),

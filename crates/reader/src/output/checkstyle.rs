@@ -17,10 +17,10 @@ use crate::output::xml::{XmlElement, XmlPart, XmlParts};
 const SOURCE_PREFIXES: [&str; 2] = ["com.puppycrawl.tools.checkstyle.", "eslint.rules."];
 
 /// Reads a report. It does not panic on any bytes.
-pub(crate) fn read(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
+pub(crate) fn read(bytes: &[u8], context: &OutputContext<'_>) -> DiagnosticReport {
     let mut collected = DiagnosticCollector::new();
     let Some(text) = decode::decode_document(bytes, &mut collected) else { return collected.finish() };
-    let paths = PathResolver::new(input);
+    let paths = PathResolver::new(context);
     let mut parts = XmlParts::new(&text);
     let (mut file, mut is_seen) = (String::new(), false);
     let mut is_crash = false;
@@ -29,7 +29,7 @@ pub(crate) fn read(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport 
             Ok(Some(XmlPart::Start(element))) => match element.name.as_str() {
                 "checkstyle" => is_seen = true,
                 "file" => file = element.get("name").unwrap_or_default().to_owned(),
-                "error" => read_error_element(&file, &element, &paths, input, &mut collected),
+                "error" => read_error_element(&file, &element, &paths, context, &mut collected),
                 "exception" => is_crash = true,
                 _ => {}
             },
@@ -38,7 +38,7 @@ pub(crate) fn read(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport 
                 let text = text.trim().lines().next().unwrap_or_default();
                 collected.add_problem(
                     ProblemKind::ToolFailed,
-                    &format!("{}: {file}: {text}", input.tool_name_or("checkstyle")),
+                    &format!("{}: {file}: {text}", context.tool_name_or("checkstyle")),
                 );
                 is_crash = false;
             }
@@ -67,8 +67,8 @@ fn read_error_element(
     file: &str,
     element: &XmlElement,
     paths: &PathResolver,
-    input: &OutputContext<'_>,
-    collected: &mut DiagnosticCollector,
+    context: &OutputContext<'_>,
+    collector: &mut DiagnosticCollector,
 ) {
     // Checkstyle uses the severity `ignore` for findings of disabled rules.
     if element.get("severity") == Some("ignore") {
@@ -78,18 +78,18 @@ fn read_error_element(
     let written = Some(file).filter(|file| !file.is_empty()).ok_or(PathError::Missing);
     let path = match written.and_then(|file| paths.resolve(file)) {
         Ok(path) => path,
-        Err(error) => return collected.skip_unplaced_entry(&error, &format!("line {line}: {error}")),
+        Err(error) => return collector.skip_unplaced_entry(&error, &format!("line {line}: {error}")),
     };
     let range = DiagnosticRange::from_position(line, column, ColumnUnit::CodePoint);
     let message = element.get("message").unwrap_or_default();
-    let mut diagnostic = Diagnostic::new(input.tool_name_or("checkstyle"), path, range, message);
+    let mut diagnostic = Diagnostic::new(context.tool_name_or("checkstyle"), path, range, message);
     diagnostic.rule = element.get("source").map(rule_name);
     diagnostic.level = match element.get("severity").unwrap_or_default() {
         "error" | "fatal" => DiagnosticLevel::Error,
         "info" | "note" | "refactor" | "convention" => DiagnosticLevel::Note,
         _ => DiagnosticLevel::Warning,
     };
-    collected.push(diagnostic);
+    collector.push(diagnostic);
 }
 
 /// Returns the rule name that Checkstyle's configuration uses, such as `ConstantName` for the class

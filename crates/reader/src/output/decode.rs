@@ -9,11 +9,11 @@ use crate::output::report::{DiagnosticCollector, MAX_INPUT_BYTES, ProblemKind};
 /// problem and returns `None`, because the beginning of a document cannot be parsed.
 pub(crate) fn decode_document<'a>(
     bytes: &'a [u8],
-    collected: &mut DiagnosticCollector,
+    collector: &mut DiagnosticCollector,
 ) -> Option<Cow<'a, str>> {
     if bytes.len() > MAX_INPUT_BYTES {
         let (size, most) = (bytes.len(), MAX_INPUT_BYTES);
-        collected.add_problem(
+        collector.add_problem(
             ProblemKind::LimitReached,
             &format!("the output has {size} bytes, but Truing reads at most {most} bytes"),
         );
@@ -24,12 +24,12 @@ pub(crate) fn decode_document<'a>(
 
 /// Returns the text of an output whose lines are independent. If the output has more than
 /// [`MAX_INPUT_BYTES`], records a problem and returns only the whole lines within the limit.
-pub(crate) fn decode_lines<'a>(bytes: &'a [u8], collected: &mut DiagnosticCollector) -> Cow<'a, str> {
+pub(crate) fn decode_lines<'a>(bytes: &'a [u8], collector: &mut DiagnosticCollector) -> Cow<'a, str> {
     let Some(kept) = bytes.get(..MAX_INPUT_BYTES).filter(|kept| kept.len() < bytes.len()) else {
         return decode_text(bytes);
     };
     let (size, most) = (bytes.len(), MAX_INPUT_BYTES);
-    collected.add_problem(
+    collector.add_problem(
         ProblemKind::LimitReached,
         &format!("the output has {size} bytes: Truing reads only the lines in the first {most} bytes"),
     );

@@ -31,7 +31,7 @@ static GOLANGCI_TOTALS_PATTERN: LazyLock<Option<Regex>> =
 /// Returns an error if the document is not JSON, or cannot be parsed as a `T`.
 pub(crate) fn parse_document<'de, T: Deserialize<'de>>(
     text: &'de str,
-    collected: &mut DiagnosticCollector,
+    collector: &mut DiagnosticCollector,
 ) -> serde_json::Result<T> {
     let mut documents = serde_json::Deserializer::from_str(text).into_iter::<T>();
     let Some(document) = documents.next() else { return Err(serde_json::Error::custom("it is empty")) };
@@ -41,10 +41,10 @@ pub(crate) fn parse_document<'de, T: Deserialize<'de>>(
         match GOLANGCI_TOTALS_PATTERN.as_ref().and_then(|totals| totals.captures(line)) {
             Some(groups) => {
                 if let Some(total) = groups.name("total").and_then(|total| total.as_str().parse().ok()) {
-                    collected.record_expected_total(total);
+                    collector.record_expected_total(total);
                 }
             }
-            None => collected.record_unparsed_line(line),
+            None => collector.record_unparsed_line(line),
         }
     }
     Ok(document)
@@ -58,9 +58,9 @@ pub(crate) fn parse_document<'de, T: Deserialize<'de>>(
 /// have already been passed.
 pub(crate) fn for_each_entry<'de>(
     text: &'de str,
-    take: impl FnMut(usize, &'de RawValue) -> ControlFlow<()>,
+    visit_entry: impl FnMut(usize, &'de RawValue) -> ControlFlow<()>,
 ) -> serde_json::Result<()> {
-    let mut walk = ArrayVisitor { take, is_stopped: false };
+    let mut walk = ArrayVisitor { take: visit_entry, is_stopped: false };
     let read = serde_json::Deserializer::from_str(text).deserialize_seq(&mut walk);
     if walk.is_stopped { Ok(()) } else { read }
 }
@@ -93,15 +93,15 @@ impl<'de, F: FnMut(usize, &'de RawValue) -> ControlFlow<()>> Visitor<'de> for &m
 /// The first `MOST` entries of an array. A malformed entry is stored as `None`, so the other entries keep
 /// their index. `null` is parsed as an empty array.
 #[derive(Debug)]
-pub(crate) struct BoundedList<T, const MOST: usize>(pub(crate) Vec<Option<T>>);
+pub(crate) struct BoundedList<T, const MAX_ENTRIES: usize>(pub(crate) Vec<Option<T>>);
 
-impl<T, const MOST: usize> Default for BoundedList<T, MOST> {
+impl<T, const MAX_ENTRIES: usize> Default for BoundedList<T, MAX_ENTRIES> {
     fn default() -> Self {
         Self(Vec::new())
     }
 }
 
-impl<T, const MOST: usize> BoundedList<T, MOST> {
+impl<T, const MAX_ENTRIES: usize> BoundedList<T, MAX_ENTRIES> {
     /// Returns the entry at this index. Returns `None` for a negative index, which means "not set" in SARIF.
     pub(crate) fn get(&self, index: i64) -> Option<&T> {
         self.0.get(usize::try_from(index).ok()?)?.as_ref()
@@ -113,16 +113,16 @@ impl<T, const MOST: usize> BoundedList<T, MOST> {
     }
 }
 
-impl<'de, T: Deserialize<'de>, const MOST: usize> Deserialize<'de> for BoundedList<T, MOST> {
+impl<'de, T: Deserialize<'de>, const MAX_ENTRIES: usize> Deserialize<'de> for BoundedList<T, MAX_ENTRIES> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(ListVisitor::<T, MOST>(PhantomData))
+        deserializer.deserialize_any(ListVisitor::<T, MAX_ENTRIES>(PhantomData))
     }
 }
 
-struct ListVisitor<T, const MOST: usize>(PhantomData<T>);
+struct ListVisitor<T, const MAX_ENTRIES: usize>(PhantomData<T>);
 
-impl<'de, T: Deserialize<'de>, const MOST: usize> Visitor<'de> for ListVisitor<T, MOST> {
-    type Value = BoundedList<T, MOST>;
+impl<'de, T: Deserialize<'de>, const MAX_ENTRIES: usize> Visitor<'de> for ListVisitor<T, MAX_ENTRIES> {
+    type Value = BoundedList<T, MAX_ENTRIES>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an array")
@@ -134,7 +134,7 @@ impl<'de, T: Deserialize<'de>, const MOST: usize> Visitor<'de> for ListVisitor<T
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut entries: A) -> Result<Self::Value, A::Error> {
         let mut list = Vec::new();
-        while list.len() < MOST {
+        while list.len() < MAX_ENTRIES {
             let Some(entry) = entries.next_element::<&RawValue>()? else { return Ok(BoundedList(list)) };
             list.push(serde_json::from_str(entry.get()).ok());
         }
@@ -146,31 +146,31 @@ impl<'de, T: Deserialize<'de>, const MOST: usize> Visitor<'de> for ListVisitor<T
 /// At most `MOST` fields of an object, in order. Malformed fields are left out. `null` is parsed as an empty
 /// object.
 #[derive(Debug)]
-pub(crate) struct BoundedFields<T, const MOST: usize>(pub(crate) Vec<(String, T)>);
+pub(crate) struct BoundedFields<T, const MAX_FIELDS: usize>(pub(crate) Vec<(String, T)>);
 
-impl<T, const MOST: usize> Default for BoundedFields<T, MOST> {
+impl<T, const MAX_FIELDS: usize> Default for BoundedFields<T, MAX_FIELDS> {
     fn default() -> Self {
         Self(Vec::new())
     }
 }
 
-impl<T, const MOST: usize> BoundedFields<T, MOST> {
+impl<T, const MAX_FIELDS: usize> BoundedFields<T, MAX_FIELDS> {
     /// Returns the field with this name.
     pub(crate) fn get(&self, name: &str) -> Option<&T> {
         self.0.iter().find(|(known, _)| known == name).map(|(_, value)| value)
     }
 }
 
-impl<'de, T: Deserialize<'de>, const MOST: usize> Deserialize<'de> for BoundedFields<T, MOST> {
+impl<'de, T: Deserialize<'de>, const MAX_FIELDS: usize> Deserialize<'de> for BoundedFields<T, MAX_FIELDS> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(FieldVisitor::<T, MOST>(PhantomData))
+        deserializer.deserialize_any(FieldVisitor::<T, MAX_FIELDS>(PhantomData))
     }
 }
 
-struct FieldVisitor<T, const MOST: usize>(PhantomData<T>);
+struct FieldVisitor<T, const MAX_FIELDS: usize>(PhantomData<T>);
 
-impl<'de, T: Deserialize<'de>, const MOST: usize> Visitor<'de> for FieldVisitor<T, MOST> {
-    type Value = BoundedFields<T, MOST>;
+impl<'de, T: Deserialize<'de>, const MAX_FIELDS: usize> Visitor<'de> for FieldVisitor<T, MAX_FIELDS> {
+    type Value = BoundedFields<T, MAX_FIELDS>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object")
@@ -182,7 +182,7 @@ impl<'de, T: Deserialize<'de>, const MOST: usize> Visitor<'de> for FieldVisitor<
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let mut fields = Vec::new();
-        while fields.len() < MOST {
+        while fields.len() < MAX_FIELDS {
             let Some((name, value)) = map.next_entry::<String, &RawValue>()? else {
                 return Ok(BoundedFields(fields));
             };

@@ -22,7 +22,7 @@ const MAX_SUGGESTED_EDITS: usize = 20;
 /// Maximum number of bytes of a title. The value is below the limit of the reader protocol.
 const MAX_TITLE_BYTES: usize = 480;
 /// Maximum number of bytes of each part of a finding's rule name: the tool's part and the rule's part.
-const MAX_PART_BYTES: usize = 90;
+const MAX_RULE_PART_BYTES: usize = 90;
 /// Prefix for the name of a tool in findings if a pack has the same name.
 const TOOL_PREFIX: &str = "tool-";
 /// Rule name for a diagnostic without a rule.
@@ -214,17 +214,17 @@ fn tool_in_rule_name(rule: &str) -> &str {
 /// `.`, as in the rule names of packs. The tool's part is in lower case. A separator in the rule's own name
 /// (`/`, `:`) becomes a dot: `eslint/typescript-eslint.no-shadow` for `@typescript-eslint/no-shadow`,
 /// `clippy/clippy.unwrap_used` for `clippy::unwrap_used`.
-pub fn rule_name(tool: &str, rule: Option<&str>, reserved: &[String]) -> String {
+pub fn rule_name(tool: &str, rule: Option<&str>, reserved_names: &[String]) -> String {
     let tool = known::find_tool(tool).map_or(tool, |known| known.name.as_str());
     let tool = sanitize_word(&tool.to_lowercase());
     let tool = if tool.is_empty() { "tool".to_owned() } else { tool };
-    let prefix = if reserved.contains(&tool) { TOOL_PREFIX } else { "" };
+    let prefix = if reserved_names.contains(&tool) { TOOL_PREFIX } else { "" };
     let rule = rule.map(sanitize_word).filter(|rule| !rule.is_empty()).unwrap_or_else(|| NO_RULE.to_owned());
     format!("{prefix}{tool}/{rule}")
 }
 
 fn sanitize_word(text: &str) -> String {
-    let mut word = String::with_capacity(text.len().min(MAX_PART_BYTES));
+    let mut word = String::with_capacity(text.len().min(MAX_RULE_PART_BYTES));
     for letter in text.chars() {
         let letter = match letter {
             letter if letter.is_ascii_alphanumeric() || matches!(letter, '-' | '_' | '.') => letter,
@@ -237,7 +237,7 @@ fn sanitize_word(text: &str) -> String {
         if is_mark(letter) && !text.contains(letter) && word.ends_with(is_mark) {
             continue;
         }
-        if word.len() == MAX_PART_BYTES {
+        if word.len() == MAX_RULE_PART_BYTES {
             break;
         }
         word.push(letter);

@@ -110,7 +110,7 @@ pub struct OutputContext<'a> {
 
 impl<'a> OutputContext<'a> {
     /// Returns the name of the tool, or `format` if the name is unknown.
-    pub fn tool_name_or(&self, format: &'a str) -> &'a str {
-        if self.tool.trim().is_empty() { format } else { self.tool }
+    pub fn tool_name_or(&self, default_name: &'a str) -> &'a str {
+        if self.tool.trim().is_empty() { default_name } else { self.tool }
     }
 }

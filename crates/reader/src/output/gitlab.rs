@@ -64,13 +64,13 @@ struct GitlabContent {
 }
 
 /// Reads a report. It does not panic on any bytes.
-pub(crate) fn read(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
+pub(crate) fn read(bytes: &[u8], context: &OutputContext<'_>) -> DiagnosticReport {
     let mut collected = DiagnosticCollector::new();
     let Some(text) = decode::decode_document(bytes, &mut collected) else { return collected.finish() };
-    let paths = PathResolver::new(input);
+    let paths = PathResolver::new(context);
     let read = entries::for_each_entry(&text, |index, entry| {
         match serde_json::from_str::<GitlabIssue>(entry.get()) {
-            Ok(entry) => read_issue(index, entry, &paths, input, &mut collected),
+            Ok(entry) => read_issue(index, entry, &paths, context, &mut collected),
             Err(error) => {
                 collected.add_skipped_entry(ProblemKind::MalformedEntry, &format!("entry {index}: {error}"));
             }
@@ -87,8 +87,8 @@ fn read_issue(
     index: usize,
     entry: GitlabIssue,
     paths: &PathResolver,
-    input: &OutputContext<'_>,
-    collected: &mut DiagnosticCollector,
+    context: &OutputContext<'_>,
+    collector: &mut DiagnosticCollector,
 ) {
     if entry.kind.as_deref().is_some_and(|kind| !kind.eq_ignore_ascii_case("issue")) {
         return;
@@ -97,10 +97,10 @@ fn read_issue(
     let written = location.as_ref().and_then(|location| location.path.as_deref());
     let path = match written.ok_or(PathError::Missing).and_then(|path| paths.resolve(path)) {
         Ok(path) => path,
-        Err(error) => return collected.skip_unplaced_entry(&error, &format!("entry {index}: {error}")),
+        Err(error) => return collector.skip_unplaced_entry(&error, &format!("entry {index}: {error}")),
     };
     let engine = entry.engine_name.filter(|name| !name.trim().is_empty());
-    let tool = engine.unwrap_or_else(|| input.tool_name_or("gitlab").to_owned());
+    let tool = engine.unwrap_or_else(|| context.tool_name_or("gitlab").to_owned());
     let range = location.as_ref().map_or(DiagnosticRange::File, location_range);
     let mut diagnostic = Diagnostic::new(tool, path, range, entry.description.unwrap_or_default());
     diagnostic.rule = entry.check_name;
@@ -108,7 +108,7 @@ fn read_issue(
     diagnostic.level = severity_level(entry.severity.as_deref());
     diagnostic.help = entry.content.and_then(|content| content.body);
     diagnostic.tags = entry.categories.0.into_iter().flatten().collect();
-    collected.push(diagnostic);
+    collector.push(diagnostic);
 }
 
 fn location_range(location: &GitlabLocation) -> DiagnosticRange {

@@ -24,7 +24,7 @@ use crate::output::text;
 use crate::output::xml::{MAX_TEXT_BYTES, XmlElement, XmlPart, XmlParts};
 
 /// Maximum number of locations that are examined in the text of a failure.
-const MAX_PLACES: usize = 200;
+const MAX_TEXT_LOCATIONS: usize = 200;
 /// Maximum number of bytes of a failure's text that are shown.
 const MAX_FAILURE_TEXT_BYTES: usize = 4 << 10;
 
@@ -60,7 +60,7 @@ static LINE_NUMBER_PATTERN: LazyLock<Regex> = LazyLock::new(|| {
 });
 
 /// Endings of test files in languages that run on the JVM.
-const CLASS_ENDINGS: [&str; 4] = ["java", "kt", "groovy", "scala"];
+const JVM_SOURCE_EXTENSIONS: [&str; 4] = ["java", "kt", "groovy", "scala"];
 /// Package name that ESLint writes. Other tools copied this name, so it does not identify the tool.
 const COPIED_ESLINT_PACKAGE: &str = "eslint";
 
@@ -96,10 +96,10 @@ struct JunitSuite {
 }
 
 /// Reads a report. Never panics, for any input bytes.
-pub(crate) fn read(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
+pub(crate) fn read(bytes: &[u8], context: &OutputContext<'_>) -> DiagnosticReport {
     let mut collected = DiagnosticCollector::new();
     let Some(text) = decode::decode_document(bytes, &mut collected) else { return collected.finish() };
-    let places = FailureLocator { paths: PathResolver::new(input), files: FileNames::new(input.files) };
+    let places = FailureLocator { paths: PathResolver::new(context), files: FileNames::new(context.files) };
     let mut parts = XmlParts::new(&text);
     let (mut suites, mut case, mut failure): (Vec<JunitSuite>, _, Option<JunitFailure>) =
         (vec![], JunitCase::default(), None);
@@ -127,7 +127,7 @@ pub(crate) fn read(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport 
                 "testcase" => case = JunitCase::default(),
                 "failure" | "error" => {
                     if let Some(failure) = failure.take() {
-                        report_failure(&case, &failure, &places, input, &mut collected);
+                        report_failure(&case, &failure, &places, context, &mut collected);
                     }
                 }
                 _ => {}
@@ -150,14 +150,14 @@ fn file_attribute(element: &XmlElement) -> Option<String> {
     element.get("file").or_else(|| element.get("filepath")).map(str::to_owned)
 }
 
-fn read_suite(element: &XmlElement, outer: Option<&JunitSuite>) -> JunitSuite {
+fn read_suite(element: &XmlElement, outer_suite: Option<&JunitSuite>) -> JunitSuite {
     let is_pytest = element.get("name") == Some("pytest");
     let named = |attribute: &str| element.get(attribute).map(str::to_owned);
     JunitSuite {
         name: named("name").unwrap_or_default(),
-        package: named("package").or_else(|| Some(outer?.package.clone())).unwrap_or_default(),
-        file: file_attribute(element).or_else(|| outer?.file.clone()),
-        is_zero_based: is_pytest || outer.is_some_and(|outer| outer.is_zero_based),
+        package: named("package").or_else(|| Some(outer_suite?.package.clone())).unwrap_or_default(),
+        file: file_attribute(element).or_else(|| outer_suite?.file.clone()),
+        is_zero_based: is_pytest || outer_suite.is_some_and(|outer| outer.is_zero_based),
     }
 }
 
@@ -201,24 +201,24 @@ type FailureLocation = Result<(RepoPath, u32), PathError>;
 fn report_failure(
     case: &JunitCase,
     failure: &JunitFailure,
-    places: &FailureLocator<'_>,
-    input: &OutputContext<'_>,
-    collected: &mut DiagnosticCollector,
+    locator: &FailureLocator<'_>,
+    context: &OutputContext<'_>,
+    collector: &mut DiagnosticCollector,
 ) {
     let name = match (case.class.as_str(), case.name.as_str()) {
         ("", "") => "a test",
         ("", name) | (name, "") => name,
         (class, name) => &format!("{class}.{name}"),
     };
-    let linted = places.linter_failure_location(case, failure);
+    let linted = locator.linter_failure_location(case, failure);
     let is_linted = linted.is_some();
-    let (path, line) = match linted.unwrap_or_else(|| places.test_failure_location(case, failure)) {
+    let (path, line) = match linted.unwrap_or_else(|| locator.test_failure_location(case, failure)) {
         Ok(place) => place,
         Err(PathError::Missing) => {
-            return collected
+            return collector
                 .add_skipped_entry(ProblemKind::NoFile, &format!("{name}: no location in the tree"));
         }
-        Err(error) => return collected.skip_unplaced_entry(&error, &format!("{name}: {error}")),
+        Err(error) => return collector.skip_unplaced_entry(&error, &format!("{name}: {error}")),
     };
     let first = |text: &str| text.lines().map(str::trim).find(|line| !line.is_empty()).map(str::to_owned);
     let reason = first(&failure.message).or_else(|| first(&failure.text));
@@ -231,18 +231,18 @@ fn report_failure(
     };
     let package =
         case.package.split('.').next().filter(|package| !matches!(*package, "" | COPIED_ESLINT_PACKAGE));
-    let tool = package.filter(|_| is_linted).unwrap_or_else(|| input.tool_name_or("junit"));
+    let tool = package.filter(|_| is_linted).unwrap_or_else(|| context.tool_name_or("junit"));
     let mut diagnostic = Diagnostic::new(tool, path, DiagnosticRange::from_lines(line, line), message);
     diagnostic.level = DiagnosticLevel::Error;
     diagnostic.rule =
         Some(if is_linted { failure_rule(case, failure) } else { failure.element_name.clone() });
     if is_linted {
-        return collected.push(diagnostic);
+        return collector.push(diagnostic);
     }
     let shown = text::clean_markdown(&failure.text);
     let shown = shown.get(..shown.floor_char_boundary(MAX_FAILURE_TEXT_BYTES)).unwrap_or_default();
     diagnostic.help = (!shown.is_empty()).then(|| markdown::code_block("", shown));
-    collected.push(diagnostic);
+    collector.push(diagnostic);
 }
 
 /// Returns the rule that a linter's failure reports. This is the part of the test case's name after the
@@ -289,7 +289,7 @@ impl FailureLocator<'_> {
         let in_text: Vec<(RepoPath, u32)> = texts
             .iter()
             .flat_map(|text| self.locations_in_text(text, &case.class))
-            .take(MAX_PLACES)
+            .take(MAX_TEXT_LOCATIONS)
             .collect();
         if let Some(path) = own {
             let last = in_text.into_iter().rfind(|(known, _)| *known == path);
@@ -302,14 +302,14 @@ impl FailureLocator<'_> {
     /// of the JVM.
     fn locations_in_text(&self, text: &str, class: &str) -> Vec<(RepoPath, u32)> {
         let mut found: Vec<(usize, RepoPath, u32)> = Vec::new();
-        for place in FILE_LOCATION_PATTERN.captures_iter(text).take(MAX_PLACES) {
+        for place in FILE_LOCATION_PATTERN.captures_iter(text).take(MAX_TEXT_LOCATIONS) {
             let one = |names: [&str; 3]| names.into_iter().find_map(|name| place.name(name));
             let (Some(file), Some(line)) = (one(["a", "c", "e"]), one(["b", "d", "f"])) else { continue };
             if let (Some(path), Ok(line)) = (self.find_file(file.as_str(), class), line.as_str().parse()) {
                 found.push((file.start(), path, line));
             }
         }
-        for frame in JVM_FRAME_PATTERN.captures_iter(text).take(MAX_PLACES) {
+        for frame in JVM_FRAME_PATTERN.captures_iter(text).take(MAX_TEXT_LOCATIONS) {
             let (Some(class), Some(file), Some(line)) =
                 (frame.name("class"), frame.name("file"), frame.name("line"))
             else {
@@ -340,7 +340,9 @@ impl FailureLocator<'_> {
     /// Returns the file that contains a class of the JVM (`com.acme.CartTest$Inner`).
     fn find_class_file(&self, class: &str) -> Option<RepoPath> {
         let outer = class.split('$').next().filter(|outer| outer.contains('.'))?.replace('.', "/");
-        CLASS_ENDINGS.iter().find_map(|ending| self.files.match_whole_suffix(&format!("{outer}.{ending}")))
+        JVM_SOURCE_EXTENSIONS
+            .iter()
+            .find_map(|ending| self.files.match_whole_suffix(&format!("{outer}.{ending}")))
     }
 }
 

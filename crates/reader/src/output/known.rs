@@ -23,7 +23,7 @@ pub use tool::{
 };
 
 /// Table of the tools.
-const TOOLS: &str = include_str!("../../tools.toml");
+const TOOLS_TOML: &str = include_str!("../../tools.toml");
 
 /// Creates the entry of a format whose lines are read by a pattern. Such a format is never recognised by
 /// content, because the lines of different formats are too similar.
@@ -151,7 +151,7 @@ pub static NAMED_FORMATS: &[NamedFormat] = &[
 /// Returns the tools of `tools.toml`, in the order of their names. A malformed file would result in an empty
 /// list; a test ensures that the file is well-formed.
 pub fn known_tools() -> &'static [KnownTool] {
-    static KNOWN_TOOLS: LazyLock<Vec<KnownTool>> = LazyLock::new(|| parse(TOOLS).unwrap_or_default());
+    static KNOWN_TOOLS: LazyLock<Vec<KnownTool>> = LazyLock::new(|| parse(TOOLS_TOML).unwrap_or_default());
     &KNOWN_TOOLS
 }
 

@@ -4,7 +4,7 @@ use crate::output::diagnostic::DiagnosticLevel;
 
 /// Words in lower case, and their levels. RuboCop and Pylint print a letter instead of a word. A letter that
 /// both tools use has the same meaning in both.
-const WORDS: &[(&str, DiagnosticLevel)] = &[
+const LEVEL_WORDS: &[(&str, DiagnosticLevel)] = &[
     ("blocker", DiagnosticLevel::Error),
     ("c", DiagnosticLevel::Note),
     ("convention", DiagnosticLevel::Note),
@@ -43,7 +43,7 @@ const WORDS: &[(&str, DiagnosticLevel)] = &[
 /// Returns the level for a word, in upper or lower case. Returns `None` for an unknown word.
 pub(crate) fn parse_level(word: &str) -> Option<DiagnosticLevel> {
     let word = word.trim();
-    WORDS.iter().find(|(known, _)| known.eq_ignore_ascii_case(word)).map(|(_, level)| *level)
+    LEVEL_WORDS.iter().find(|(known, _)| known.eq_ignore_ascii_case(word)).map(|(_, level)| *level)
 }
 
 /// Returns the level that a word stands for, or a warning if the word is unknown or missing.
@@ -57,8 +57,10 @@ mod tests {
 
     #[test]
     fn words_are_sorted_and_found_in_any_case() {
-        assert!(WORDS.is_sorted_by(|one, two| one.0 < two.0));
-        assert!(WORDS.iter().all(|(word, level)| self::parse_level(&word.to_uppercase()) == Some(*level)));
+        assert!(LEVEL_WORDS.is_sorted_by(|one, two| one.0 < two.0));
+        assert!(
+            LEVEL_WORDS.iter().all(|(word, level)| self::parse_level(&word.to_uppercase()) == Some(*level))
+        );
         assert_eq!(level_or_warning(Some("horrible")), DiagnosticLevel::Warning);
         assert_eq!(level_or_warning(None), DiagnosticLevel::Warning);
     }

@@ -14,7 +14,7 @@ use crate::output::format::OutputContext;
 pub const MAX_PATH_BYTES: usize = 4096;
 
 /// Maximum number of parts of a path that is compared with the files of the tree.
-const MAX_PARTS: usize = 100;
+const MAX_PATH_COMPONENTS: usize = 100;
 
 /// Reasons why a path is not in the tree.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -61,19 +61,19 @@ pub struct PathResolver {
 
 impl PathResolver {
     /// Creates a resolver with the known roots and folder. A root that is not an absolute path is ignored.
-    pub fn new(input: &OutputContext<'_>) -> Self {
+    pub fn new(context: &OutputContext<'_>) -> Self {
         let mut roots: Vec<AbsolutePath> =
-            input.roots.iter().filter_map(|root| AbsolutePath::from_text(root.as_bytes())).collect();
+            context.roots.iter().filter_map(|root| AbsolutePath::from_text(root.as_bytes())).collect();
         roots.sort_by_key(|root| std::cmp::Reverse(root.components.len()));
-        let folder = input.folder.filter(|folder| folder.stays_within_folder());
+        let folder = context.folder.filter(|folder| folder.stays_within_folder());
         let folder =
             folder.map(|folder| folder.as_bytes().split(|byte| *byte == b'/').map(<[u8]>::to_vec).collect());
-        let unusual = input.unusual_paths.iter().cloned().collect();
+        let unusual = context.unusual_paths.iter().cloned().collect();
         Self {
             roots,
             folder: folder.unwrap_or_default(),
             unusual_paths: unusual,
-            is_foreign: input.is_foreign,
+            is_foreign: context.is_foreign,
         }
     }
 
@@ -271,7 +271,8 @@ pub fn guess_root(outside_paths: &[String], is_file: impl Fn(&RepoPath) -> bool)
     let mut files: BTreeMap<AbsolutePath, usize> = BTreeMap::new();
     let paths: BTreeSet<&String> = outside_paths.iter().collect();
     for path in paths {
-        let Some(path) = AbsolutePath::from_uri(path).filter(|path| path.components.len() <= MAX_PARTS)
+        let Some(path) =
+            AbsolutePath::from_uri(path).filter(|path| path.components.len() <= MAX_PATH_COMPONENTS)
         else {
             continue;
         };

@@ -58,7 +58,7 @@ pub struct LinePattern {
 }
 
 /// Expression for a line such as ` ^~~~`, with which compilers mark a part of the preceding line.
-const MARKER: &str = r"^[\s|\d]*[\^~][\s^~|-]*$";
+const MARKER_LINE_EXPRESSION: &str = r"^[\s|\d]*[\^~][\s^~|-]*$";
 
 /// Compiles expressions. A malformed expression is left out; a test of the table detects this.
 fn compile_expressions(expressions: &[&str]) -> Vec<Regex> {
@@ -99,7 +99,7 @@ impl LinePattern {
         let (others, quotes, marker) = (
             compile_expressions(self.summary_expressions),
             compile_expressions(self.excerpt_expressions),
-            Regex::new(MARKER).ok(),
+            Regex::new(MARKER_LINE_EXPRESSION).ok(),
         );
         let is_marker = |line: &str| marker.as_ref().is_some_and(|marker| marker.is_match(line.trim_end()));
         let mut counts = LineCounts::default();
@@ -139,7 +139,7 @@ impl LinePattern {
         groups: &Captures<'_>,
         tool: &str,
         paths: &PathResolver,
-        collected: &mut DiagnosticCollector,
+        collector: &mut DiagnosticCollector,
     ) -> bool {
         let group =
             |name: &str| groups.name(name).map(|found| found.as_str().trim()).filter(|text| !text.is_empty());
@@ -153,7 +153,7 @@ impl LinePattern {
         let path = match paths.resolve(written) {
             Ok(path) => path,
             Err(error) => {
-                collected.skip_unplaced_entry(&error, &error.to_string());
+                collector.skip_unplaced_entry(&error, &error.to_string());
                 return true;
             }
         };
@@ -162,7 +162,7 @@ impl LinePattern {
         diagnostic.rule = rule.map(str::to_owned);
         diagnostic.title = group("title").map(str::to_owned);
         diagnostic.level = level;
-        collected.push(diagnostic);
+        collector.push(diagnostic);
         true
     }
 
@@ -205,13 +205,13 @@ impl LineCounts {
     }
 
     /// Adds problems for diagnostics that may be missing.
-    fn report_missing(&self, collected: &mut DiagnosticCollector) {
-        let entries = collected.entry_count().saturating_add(self.notes);
+    fn report_missing(&self, collector: &mut DiagnosticCollector) {
+        let entries = collector.entry_count().saturating_add(self.notes);
         if let Some(total) = self.total.filter(|total| *total > entries) {
             let text = format!("the tool reports {total} findings, but only {entries} could be parsed");
-            collected.add_problem(ProblemKind::Unreadable, &text);
+            collector.add_problem(ProblemKind::Unreadable, &text);
         } else if self.parsed_lines == 0 {
-            collected.report_unparsed_output();
+            collector.report_unparsed_output();
         }
     }
 }

@@ -90,7 +90,7 @@ enum RdjsonSeverity {
 }
 
 /// Reads a result. Never panics, for any input bytes.
-pub(crate) fn read(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
+pub(crate) fn read(bytes: &[u8], context: &OutputContext<'_>) -> DiagnosticReport {
     let mut collected = DiagnosticCollector::new();
     let Some(text) = decode::decode_document(bytes, &mut collected) else { return collected.finish() };
     let result: RdjsonResult<'_> = match entries::parse_document(&text, &mut collected) {
@@ -107,7 +107,7 @@ pub(crate) fn read(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport 
     if result.diagnostics.is_none() && result.source.is_none() && result.severity.is_none() {
         collected.add_problem(ProblemKind::Unreadable, "the rdjson result has no diagnostics");
     }
-    let paths = PathResolver::new(input);
+    let paths = PathResolver::new(context);
     let whole = RdjsonDefaults { source: result.source, severity: result.severity };
     if let Some(name) = whole.source.as_ref().and_then(|source| source.name.as_ref()) {
         collected.add_tool(name);
@@ -119,7 +119,7 @@ pub(crate) fn read(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport 
                 entry.get(),
                 &whole,
                 &paths,
-                input,
+                context,
                 &mut collected,
             );
             ControlFlow::Continue(())
@@ -135,13 +135,13 @@ pub(crate) fn read(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport 
 }
 
 /// Reads diagnostics, one on each line. Never panics, for any input bytes.
-pub(crate) fn read_lines(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
+pub(crate) fn read_lines(bytes: &[u8], context: &OutputContext<'_>) -> DiagnosticReport {
     let mut collected = DiagnosticCollector::new();
     let text = decode::decode_lines(bytes, &mut collected);
-    let paths = PathResolver::new(input);
+    let paths = PathResolver::new(context);
     let whole = RdjsonDefaults { source: None, severity: None };
     for (index, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
-        read_diagnostic(&format!("line {}", index + 1), line, &whole, &paths, input, &mut collected);
+        read_diagnostic(&format!("line {}", index + 1), line, &whole, &paths, context, &mut collected);
     }
     collected.finish()
 }
@@ -157,26 +157,26 @@ fn read_diagnostic(
     text: &str,
     defaults: &RdjsonDefaults,
     paths: &PathResolver,
-    input: &OutputContext<'_>,
-    collected: &mut DiagnosticCollector,
+    context: &OutputContext<'_>,
+    collector: &mut DiagnosticCollector,
 ) {
     let entry: RdjsonDiagnostic = match serde_json::from_str(text) {
         Ok(entry) => entry,
         Err(error) => {
-            return collected
+            return collector
                 .add_skipped_entry(ProblemKind::MalformedEntry, &format!("{entry_label}: {error}"));
         }
     };
     let (written, span) = entry.location.map_or((None, None), |location| (location.path, location.range));
     let path = match written.as_deref().ok_or(PathError::Missing).and_then(|path| paths.resolve(path)) {
         Ok(path) => path,
-        Err(error) => return collected.skip_unplaced_entry(&error, &format!("{entry_label}: {error}")),
+        Err(error) => return collector.skip_unplaced_entry(&error, &format!("{entry_label}: {error}")),
     };
     let name = |source: &Option<RdjsonSource>| {
         source.as_ref()?.name.as_deref().map(|name| text_start(name, MAX_NAME_CHARS).to_owned())
     };
     let tool = name(&entry.source).or_else(|| name(&defaults.source)).filter(|name| !name.trim().is_empty());
-    let tool = tool.unwrap_or_else(|| input.tool_name_or("rdjson").to_owned());
+    let tool = tool.unwrap_or_else(|| context.tool_name_or("rdjson").to_owned());
     let range = span.as_ref().map_or(DiagnosticRange::File, diagnostic_range);
     let mut diagnostic = Diagnostic::new(tool, path.clone(), range, entry.message.unwrap_or_default());
     diagnostic.level = severity_level(entry.severity.as_ref())
@@ -191,13 +191,13 @@ fn read_diagnostic(
             let edit = ToolEdit { path: path.clone(), range, new_text: text.unwrap_or_default() };
             diagnostic.fixes.push(ToolFix { message: None, edits: vec![edit] });
         } else {
-            collected.add_problem(
+            collector.add_problem(
                 ProblemKind::MalformedEntry,
                 &format!("{entry_label}: suggestion {index} has no valid range"),
             );
         }
     }
-    collected.push(diagnostic);
+    collector.push(diagnostic);
 }
 
 /// Returns the range of a diagnostic. If the range is invalid, only its lines are used.

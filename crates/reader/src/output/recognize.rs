@@ -16,7 +16,7 @@ use crate::output::xml::{XmlPart, XmlParts};
 const MAX_FIELDS: usize = 100;
 /// Maximum number of parts of an XML document that are searched for the first element, which determines the
 /// format.
-const MAX_PARTS: usize = 100;
+const MAX_XML_PARTS: usize = 100;
 
 type FieldNames = BoundedFields<IgnoredAny, MAX_FIELDS>;
 
@@ -97,7 +97,7 @@ fn is_gitlab(text: &str) -> bool {
 
 fn recognize_xml(text: &str) -> Option<OutputFormat> {
     let mut parts = XmlParts::new(text);
-    for _ in 0..MAX_PARTS {
+    for _ in 0..MAX_XML_PARTS {
         if let XmlPart::Start(element) = parts.next_part().ok()?? {
             return match element.name.as_str() {
                 "checkstyle" => Some(OutputFormat::Checkstyle),

@@ -12,7 +12,7 @@ use crate::output::range::{ColumnUnit, DiagnosticRange, LinePosition, LineSpan, 
 
 /// Approximate distance in bytes between two entries of the index of character counts. To find a position,
 /// characters are counted within approximately this number of bytes.
-const STRIDE: usize = 4 << 10;
+const INDEX_STRIDE_BYTES: usize = 4 << 10;
 
 /// The content of a file as the tool examined it.
 #[derive(Debug)]
@@ -274,8 +274,8 @@ fn is_boundary(text: &[u8], offset: usize) -> bool {
 /// only from the nearest of these offsets.
 #[derive(Debug)]
 struct CharacterIndex {
-    /// Offsets about every [`STRIDE`] bytes, each with the numbers of UTF-16 code units and of code points
-    /// before the offset. The first offset is 0.
+    /// Offsets about every [`INDEX_STRIDE_BYTES`] bytes, each with the numbers of UTF-16 code units and of
+    /// code points before the offset. The first offset is 0.
     offsets: Vec<(usize, u64, u64)>,
 }
 
@@ -284,11 +284,11 @@ impl CharacterIndex {
     fn from_text(text: &[u8]) -> Option<Self> {
         let text = std::str::from_utf8(text).ok()?;
         let (mut offsets, mut utf16, mut points) = (vec![(0, 0, 0)], 0_u64, 0_u64);
-        let mut next = STRIDE;
+        let mut next = INDEX_STRIDE_BYTES;
         for (at, letter) in text.char_indices() {
             if at >= next {
                 offsets.push((at, utf16, points));
-                next = at + STRIDE;
+                next = at + INDEX_STRIDE_BYTES;
             }
             utf16 += letter.len_utf16() as u64;
             points += 1;
@@ -304,10 +304,10 @@ impl CharacterIndex {
         }
     }
 
-    fn char_units(letter: char, unit: ColumnUnit) -> u64 {
+    fn char_units(character: char, unit: ColumnUnit) -> u64 {
         match unit {
-            ColumnUnit::Byte => letter.len_utf8() as u64,
-            ColumnUnit::Utf16 => letter.len_utf16() as u64,
+            ColumnUnit::Byte => character.len_utf8() as u64,
+            ColumnUnit::Utf16 => character.len_utf16() as u64,
             ColumnUnit::CodePoint => 1,
         }
     }

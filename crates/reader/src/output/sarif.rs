@@ -34,7 +34,7 @@ use crate::output::text::text_start;
 
 /// Beginning of the SARIF versions that can be parsed. Drafts of 2.1.0, which have the same beginning, are
 /// similar enough.
-const VERSION: &str = "2.1";
+const VERSION_PREFIX: &str = "2.1";
 /// Name of a partial fingerprint. Most tools write it, and GitHub uses it to recognise results.
 const PRIMARY_FINGERPRINT_NAME: &str = "primaryLocationLineHash";
 
@@ -43,7 +43,7 @@ pub(crate) fn read(bytes: &[u8], context: &OutputContext<'_>) -> DiagnosticRepor
     let mut collected = DiagnosticCollector::new();
     let Some(text) = decode::decode_document(bytes, &mut collected) else { return collected.finish() };
     match entries::parse_document::<SarifLog<'_>>(&text, &mut collected) {
-        Ok(SarifLog { version: Some(version), .. }) if !version.starts_with(VERSION) => {
+        Ok(SarifLog { version: Some(version), .. }) if !version.starts_with(VERSION_PREFIX) => {
             let text = format!("SARIF {version} is not supported: let the tool print SARIF 2.1.0");
             collected.add_problem(ProblemKind::Unreadable, &text);
         }
@@ -72,39 +72,44 @@ pub(crate) fn read(bytes: &[u8], context: &OutputContext<'_>) -> DiagnosticRepor
     collected.finish()
 }
 
-fn read_run(run: &RawValue, input: &OutputContext<'_>, number: usize, collected: &mut DiagnosticCollector) {
+fn read_run(
+    run: &RawValue,
+    context: &OutputContext<'_>,
+    run_number: usize,
+    collector: &mut DiagnosticCollector,
+) {
     let run: SarifRun<'_> = match serde_json::from_str(run.get()) {
         Ok(run) => run,
         Err(error) => {
-            return collected.add_problem(ProblemKind::Unreadable, &format!("run {number}: {error}"));
+            return collector.add_problem(ProblemKind::Unreadable, &format!("run {run_number}: {error}"));
         }
     };
     let name = run.tool.driver.name.as_deref().filter(|name| !name.trim().is_empty());
     let reader = SarifReader {
-        tool: text_start(name.unwrap_or_else(|| input.tool_name_or("sarif")), MAX_NAME_CHARS),
-        places: SarifLocationResolver::new(&run, input),
+        tool: text_start(name.unwrap_or_else(|| context.tool_name_or("sarif")), MAX_NAME_CHARS),
+        places: SarifLocationResolver::new(&run, context),
         rules: SarifRules::new(&run),
         run: &run,
     };
-    collected.add_tool(reader.tool);
+    collector.add_tool(reader.tool);
     for invocation in run.invocations.iter() {
-        report_failures(reader.tool, invocation, collected);
+        report_failures(reader.tool, invocation, collector);
     }
     let Some(results) = run.results else {
         // By section 3.14.23, a missing list of results means that the tool did not begin its analysis.
-        return collected
+        return collector
             .add_problem(ProblemKind::ToolFailed, &format!("{} reports no list of results", reader.tool));
     };
     if results.get() == "null" {
-        return collected
+        return collector
             .add_problem(ProblemKind::ToolFailed, &format!("{} did not begin its analysis", reader.tool));
     }
     let read = entries::for_each_entry(results.get(), |index, result| {
-        reader.read_result(index, result, collected);
+        reader.read_result(index, result, collector);
         ControlFlow::Continue(())
     });
     if let Err(error) = read {
-        collected.add_problem(
+        collector.add_problem(
             ProblemKind::Unreadable,
             &format!("the results of {} are malformed: {error}", reader.tool),
         );
@@ -112,20 +117,20 @@ fn read_run(run: &RawValue, input: &OutputContext<'_>, number: usize, collected:
 }
 
 /// Adds problems for the failures that an invocation reports.
-fn report_failures(tool: &str, invocation: &SarifInvocation, collected: &mut DiagnosticCollector) {
+fn report_failures(tool: &str, invocation: &SarifInvocation, collector: &mut DiagnosticCollector) {
     let notifications = invocation.tool_execution_notifications.iter();
     let notifications = notifications.chain(invocation.tool_configuration_notifications.iter());
     let mut is_told = false;
     for notification in notifications.filter(|notification| notification.level.as_deref() == Some("error")) {
         let text = notification.message.as_ref().and_then(|message| message.text.as_deref());
-        collected.add_problem(
+        collector.add_problem(
             ProblemKind::ToolFailed,
             &format!("{tool}: {}", text.unwrap_or("an error without message")),
         );
         is_told = true;
     }
     if let Some(text) = &invocation.process_start_failure_message {
-        collected.add_problem(ProblemKind::ToolFailed, &format!("{tool} did not start: {text}"));
+        collector.add_problem(ProblemKind::ToolFailed, &format!("{tool} did not start: {text}"));
     } else if invocation.execution_successful == Some(false) && !is_told {
         let code = invocation
             .exit_code
@@ -133,7 +138,7 @@ fn report_failures(tool: &str, invocation: &SarifInvocation, collected: &mut Dia
             .unwrap_or_default();
         let text =
             invocation.exit_code_description.as_ref().map(|text| format!(": {text}")).unwrap_or_default();
-        collected.add_problem(ProblemKind::ToolFailed, &format!("{tool} failed{code}{text}"));
+        collector.add_problem(ProblemKind::ToolFailed, &format!("{tool} failed{code}{text}"));
     }
 }
 
@@ -146,11 +151,11 @@ struct SarifReader<'a> {
 }
 
 impl SarifReader<'_> {
-    fn read_result(&self, index: usize, result: &RawValue, collected: &mut DiagnosticCollector) {
+    fn read_result(&self, index: usize, result: &RawValue, collector: &mut DiagnosticCollector) {
         let result: SarifResult<'_> = match serde_json::from_str(result.get()) {
             Ok(result) => result,
             Err(error) => {
-                return collected
+                return collector
                     .add_skipped_entry(ProblemKind::MalformedEntry, &format!("result {index}: {error}"));
             }
         };
@@ -167,7 +172,7 @@ impl SarifReader<'_> {
         let named =
             || name.map_or_else(|| format!("result {index}"), |name| format!("result {index} ({name})"));
         let Some(message) = self.message(&result, &rule) else {
-            return collected
+            return collector
                 .add_skipped_entry(ProblemKind::MalformedEntry, &format!("{}: no message", named()));
         };
         let locations = result.locations.iter().filter_map(|location| location.physical_location.as_ref());
@@ -176,10 +181,10 @@ impl SarifReader<'_> {
             .filter_map(|place| self.places.resolve_location(place).map_err(|error| wrong = error).ok());
         let place = { place }.next();
         let Some((path, range)) = place else {
-            return collected.skip_unplaced_entry(&wrong, &format!("{}: {wrong}", named()));
+            return collector.skip_unplaced_entry(&wrong, &format!("{}: {wrong}", named()));
         };
-        if collected.is_full() {
-            return collected.count_beyond_limit();
+        if collector.is_full() {
+            return collector.count_beyond_limit();
         }
         let descriptor = rule.descriptor;
         let title = descriptor.and_then(|rule| rule.short_description.as_ref()?.text.as_deref());
@@ -194,9 +199,9 @@ impl SarifReader<'_> {
         diagnostic.tags = tags(result.properties, descriptor.and_then(|rule| rule.properties.as_ref()));
         diagnostic.suppressed = is_suppressed(&result);
         if let Some(fixes) = result.fixes {
-            diagnostic.fixes = self.read_fixes(fixes, &named, collected);
+            diagnostic.fixes = self.read_fixes(fixes, &named, collector);
         }
-        collected.push(diagnostic);
+        collector.push(diagnostic);
     }
 
     /// Returns the message of a result (section 3.11.7): the text in the result, or the text of the rule or
@@ -241,7 +246,7 @@ impl SarifReader<'_> {
         &self,
         fixes: &RawValue,
         result_label: &dyn Fn() -> String,
-        collected: &mut DiagnosticCollector,
+        collector: &mut DiagnosticCollector,
     ) -> Vec<ToolFix> {
         let mut read = Vec::new();
         let walked = entries::for_each_entry(fixes.get(), |index, fix| {
@@ -249,7 +254,7 @@ impl SarifReader<'_> {
             match fix.and_then(|fix| self.read_fix(fix)) {
                 Ok(fix) => read.push(fix),
                 Err(error) => {
-                    collected.add_problem(
+                    collector.add_problem(
                         ProblemKind::MalformedEntry,
                         &format!("{}: fix {index}: {error}", result_label()),
                     );
@@ -258,7 +263,7 @@ impl SarifReader<'_> {
             ControlFlow::Continue(())
         });
         if walked.is_err() && fixes.get() != "null" {
-            collected.add_problem(
+            collector.add_problem(
                 ProblemKind::MalformedEntry,
                 &format!("{}: the value of `fixes` is not an array", result_label()),
             );
@@ -316,7 +321,7 @@ fn is_suppressed(result: &SarifResult<'_>) -> bool {
 /// the only partial fingerprint, or a digest of all partial fingerprints.
 fn fingerprint<const A: usize, const B: usize>(
     complete_fingerprints: &BoundedFields<String, A>,
-    partial: &BoundedFields<String, B>,
+    partial_fingerprints: &BoundedFields<String, B>,
 ) -> Option<String> {
     let version = |name: &str| {
         let (name, version) = name.rsplit_once("/v").unwrap_or((name, "0"));
@@ -329,11 +334,11 @@ fn fingerprint<const A: usize, const B: usize>(
         name == PRIMARY_FINGERPRINT_NAME
             || name.rsplit_once("/v").is_some_and(|(name, _)| name == PRIMARY_FINGERPRINT_NAME)
     };
-    let primary = partial.0.iter().find(|(name, _)| is_primary(name));
+    let primary = partial_fingerprints.0.iter().find(|(name, _)| is_primary(name));
     if let Some((_, mark)) = primary {
         return Some(mark.clone());
     }
-    match partial.0.as_slice() {
+    match partial_fingerprints.0.as_slice() {
         [] => None,
         [(_, mark)] => Some(mark.clone()),
         several => {

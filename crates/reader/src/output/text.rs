@@ -110,11 +110,11 @@ pub fn clean_markdown(text: &str) -> String {
 
 /// Returns true if the URL of a page may be shown: it begins with `https://`, has a host, and consists of
 /// visible ASCII without quotes and brackets.
-fn is_displayable_url(page: &str) -> bool {
-    let host = page.strip_prefix("https://").and_then(|rest| rest.split(['/', '?', '#']).next());
+fn is_displayable_url(url: &str) -> bool {
+    let host = url.strip_prefix("https://").and_then(|rest| rest.split(['/', '?', '#']).next());
     let plain = |byte: u8| byte.is_ascii_graphic() && !b"\"'<>[]()\\`{}|^".contains(&byte);
-    page.len() <= MAX_PAGE_URL_BYTES
-        && page.bytes().all(plain)
+    url.len() <= MAX_PAGE_URL_BYTES
+        && url.bytes().all(plain)
         // In a URL with a user name, people could mistake the user name for the host.
         && host.is_some_and(|host| host.contains('.') && !host.contains('@'))
 }

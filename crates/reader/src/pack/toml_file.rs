@@ -295,8 +295,8 @@ impl RuleFileSource<'_> {
 }
 
 /// Parses the rule `name` in a file. The field `id` in the file must equal the parameter `id`.
-pub(super) fn parse(file: &str, text: &str, id: &str, name: &str) -> Result<PackRule, PackError> {
-    let source = RuleFileSource { file, text, id, name };
+pub(super) fn parse(file: &str, text: &str, file_stem: &str, name: &str) -> Result<PackRule, PackError> {
+    let source = RuleFileSource { file, text, id: file_stem, name };
     match source.deserialize::<RuleKindField>()?.kind {
         TomlRuleKind::Text => parse_text_rule(&source, false),
         TomlRuleKind::Secret => parse_text_rule(&source, true),

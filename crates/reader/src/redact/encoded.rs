@@ -15,7 +15,7 @@ const MIN_PREFIX_MATCH_LETTERS: usize = 15;
 /// automaton finds these letters, the remaining letters are then compared.
 const MAX_NEEDLE_LETTERS: usize = 64;
 /// Minimum number of letters of an encoded secret. Shorter encoded secrets are not searched for.
-const MIN_FORM_LETTERS: usize = 8;
+const MIN_ENCODED_SECRET_LETTERS: usize = 8;
 
 /// Alphabet of an encoding that converts each group of bytes to letters.
 struct ByteAlphabet {
@@ -70,12 +70,12 @@ struct NormalizedLetters {
 
 impl NormalizedLetters {
     /// Extracts the letters. `leaves_out` returns true for two consecutive characters that are both omitted.
-    fn from_text(text: &str, leaves_out: impl Fn(char, char) -> bool) -> Self {
+    fn from_text(text: &str, is_omitted_pair: impl Fn(char, char) -> bool) -> Self {
         let mut plain =
             Self { letters: String::with_capacity(text.len()), positions: Vec::with_capacity(text.len()) };
         let mut chars = text.char_indices().peekable();
         while let Some((at, char)) = chars.next() {
-            if chars.next_if(|(_, next)| leaves_out(char, *next)).is_some() {
+            if chars.next_if(|(_, next)| is_omitted_pair(char, *next)).is_some() {
                 continue;
             }
             if char.is_ascii() {
@@ -117,7 +117,7 @@ struct EncodedSecretSearch {
 
 impl EncodedSecretSearch {
     fn from_forms(mut forms: Vec<EncodedSecret>) -> Option<Self> {
-        forms.retain(|form| form.letters.len() >= MIN_FORM_LETTERS);
+        forms.retain(|form| form.letters.len() >= MIN_ENCODED_SECRET_LETTERS);
         let needles = forms.iter().map(EncodedSecret::needle);
         let needles = AhoCorasick::builder().ascii_case_insensitive(true).build(needles).ok()?;
         Some(Self { forms, needles })

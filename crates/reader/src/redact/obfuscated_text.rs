@@ -6,14 +6,14 @@ use std::sync::LazyLock;
 use regex::Regex;
 
 /// Minimum length of a sequence of numbers that is decoded as text.
-const MIN_NUMBERS: usize = 16;
+const MIN_SEQUENCE_NUMBERS: usize = 16;
 /// Maximum length in bytes of a text for which alternative readings are created. No finding or response is
 /// longer.
-const MAX_BYTES: usize = 1 << 20;
+const MAX_INPUT_BYTES: usize = 1 << 20;
 
 /// Pattern for an escape of one character: `\u0074`, `\u{74}`, `\x74`, `%74`, `&#x74;`, `&#116;`, `\164`.
 /// Names such as `&sol;` also match, because they can separate letters.
-static ESCAPE: LazyLock<Option<Regex>> = LazyLock::new(|| {
+static CHAR_ESCAPE_PATTERN: LazyLock<Option<Regex>> = LazyLock::new(|| {
     let (hex, decimal, octal) = (
         r"\\u\{?0*([0-9a-fA-F]{2})\}?|\\x([0-9a-fA-F]{2})|%([0-9a-fA-F]{2})|&#[xX]0*([0-9a-fA-F]{2});?",
         r"&#0*([0-9]{2,3});?",
@@ -23,7 +23,7 @@ static ESCAPE: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(&format!("{hex}|{decimal}|{octal}|{name}")).ok()
 });
 /// Number at the beginning of a line, as `nl`, `cat -n`, `grep -n` and diffs write it.
-static LINE_NUMBER: LazyLock<Option<Regex>> =
+static LINE_NUMBER_PATTERN: LazyLock<Option<Regex>> =
     LazyLock::new(|| Regex::new(r"(?m)^[ \t]*[0-9]+[:.)|\t -]*").ok());
 /// Line of `xxd`, `hexdump -C` or `od`: the offset, the bytes, and their characters.
 static HEX_DUMP_LINE_PATTERN: LazyLock<Option<Regex>> = LazyLock::new(|| {
@@ -32,7 +32,7 @@ static HEX_DUMP_LINE_PATTERN: LazyLock<Option<Regex>> = LazyLock::new(|| {
 
 /// Returns the alternative readings of a text. The list is empty if nothing can be decoded.
 pub(super) fn decode_alternatives(text: &str) -> Vec<String> {
-    if text.len() > MAX_BYTES {
+    if text.len() > MAX_INPUT_BYTES {
         return Vec::new();
     }
     let once = decode_escapes(text);
@@ -53,7 +53,7 @@ pub(super) fn decode_alternatives(text: &str) -> Vec<String> {
 }
 
 fn decode_escapes(text: &str) -> Option<String> {
-    let escape = ESCAPE.as_ref().filter(|escape| escape.is_match(text))?;
+    let escape = CHAR_ESCAPE_PATTERN.as_ref().filter(|escape| escape.is_match(text))?;
     let read = |captures: &regex::Captures<'_>| {
         let group = (1..captures.len()).find_map(|at| captures.get(at).map(|group| (at, group.as_str())));
         let number = group.and_then(|(at, digits)| {
@@ -77,11 +77,11 @@ fn decode_numbers(text: &str, base: u32) -> Option<String> {
     let words = text.split(|letter: char| !letter.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
     let number = |word: &str| u8::from_str_radix(word, base).ok().filter(|byte| (b' '..=b'~').contains(byte));
     let read: String = words.map(|word| number(word).map_or('\n', char::from)).collect();
-    read.split('\n').any(|run| run.len() >= MIN_NUMBERS).then_some(read)
+    read.split('\n').any(|run| run.len() >= MIN_SEQUENCE_NUMBERS).then_some(read)
 }
 
 fn strip_line_numbers(text: &str) -> Option<String> {
-    let number = LINE_NUMBER.as_ref()?;
+    let number = LINE_NUMBER_PATTERN.as_ref()?;
     number.is_match(text).then(|| number.replace_all(text, "").into_owned())
 }
 

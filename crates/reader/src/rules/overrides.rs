@@ -7,7 +7,7 @@
 use crate::lines::LineIndex;
 
 /// Prefixes in the names of classes that override another class. The name may have a leading `_`.
-const PREFIXES: [&str; 4] = ["Aio", "AIO", "Anyio", "Async"];
+const OVERRIDE_CLASS_PREFIXES: [&str; 4] = ["Aio", "AIO", "Anyio", "Async"];
 
 /// Maximum number of lines in the head of a class.
 const MAX_HEAD_LINES: u32 = 12;
@@ -76,17 +76,17 @@ pub(super) fn override_heads(
 pub(super) fn find_missing_name(
     lines: &LineIndex<'_>,
     added_lines: &[(u32, u32)],
-    heads: &[u32],
+    head_lines: &[u32],
     table: &LineIndex<'_>,
-    table_added: &[(u32, u32)],
+    table_added_lines: &[(u32, u32)],
 ) -> Option<u32> {
     let whole = String::from_utf8_lossy(table.text());
     let last = table.line_count();
-    let numbers = table_added.iter().flat_map(|(first, end)| *first..=(*end).min(last));
+    let numbers = table_added_lines.iter().flat_map(|(first, end)| *first..=(*end).min(last));
     let new: String = numbers.map(|number| format!("{}\n", line_text(table, number))).collect();
     let code = mark_code_lines(lines);
     let is_added = |number: u32| added_lines.iter().any(|(first, end)| (*first..=*end).contains(&number));
-    heads.iter().copied().find(|number| {
+    head_lines.iter().copied().find(|number| {
         let Some(name) = function_name(line_text(lines, *number)) else { return false };
         let own = entry_names(lines, &code, *number);
         let is_of_another = class_line(lines, *number).is_some_and(is_added)
@@ -107,19 +107,19 @@ fn contains_name(table: &str, name: &str) -> bool {
 }
 
 /// Returns the line in which the class of a method begins.
-fn class_line(lines: &LineIndex<'_>, method: u32) -> Option<u32> {
-    let bound = indent(line_text(lines, method));
+fn class_line(lines: &LineIndex<'_>, method_line: u32) -> Option<u32> {
+    let bound = indent(line_text(lines, method_line));
     let is_class = |number: &u32| {
         let line = line_text(lines, *number);
         line.trim_start().starts_with("class ") && indent(line) < bound
     };
-    (1..method).rev().find(is_class)
+    (1..method_line).rev().find(is_class)
 }
 
 /// Returns true if the entry is for this method or function. The name in the entry may begin with module
 /// names.
-fn entry_matches_name(entry: &str, piece: &str) -> bool {
-    entry.strip_suffix(piece).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+fn entry_matches_name(entry: &str, wanted_name: &str) -> bool {
+    entry.strip_suffix(wanted_name).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
 }
 
 /// Returns the entries of a table. An entry is a tuple whose first element is a name. For each entry, returns
@@ -175,13 +175,13 @@ fn mark_code_lines(lines: &LineIndex<'_>) -> Vec<bool> {
 
 /// Returns the names that an entry for this line may have. The list is empty if the line is outside of
 /// methods and functions, or in a class whose bases are all overrides themselves.
-fn entry_names(lines: &LineIndex<'_>, code: &[bool], number: u32) -> Vec<String> {
-    let line = line_text(lines, number);
+fn entry_names(lines: &LineIndex<'_>, is_code_line: &[bool], line_number: u32) -> Vec<String> {
+    let line = line_text(lines, line_number);
     let mut piece = function_name(line);
     let mut bound = indent(line) + usize::from(is_closing_bracket_line(line));
-    for above in (1..number).rev() {
+    for above in (1..line_number).rev() {
         let line = line_text(lines, above);
-        if code.get(above as usize - 1) != Some(&true)
+        if is_code_line.get(above as usize - 1) != Some(&true)
             || is_closing_bracket_line(line)
             || indent(line) >= bound
         {
@@ -227,7 +227,7 @@ fn method_entry_names(lines: &LineIndex<'_>, number: u32, method: &str) -> Vec<S
 
 /// Returns the name of a class without the prefix of an override.
 fn strip_override_prefix(name: &str) -> &str {
-    let without = PREFIXES.iter().find_map(|prefix| name.strip_prefix(prefix));
+    let without = OVERRIDE_CLASS_PREFIXES.iter().find_map(|prefix| name.strip_prefix(prefix));
     without.filter(|rest| rest.starts_with(char::is_uppercase)).unwrap_or(name)
 }
 

@@ -11,7 +11,7 @@ use crate::part::RepositoryPart;
 /// keys contain fewer kinds of keys in one file.
 const MIN_KEY_KINDS: usize = 4;
 /// Minimum number of different words that identify a file with many kinds of keys as a file of a scanner.
-const MIN_WORDS: usize = 2;
+const MIN_SCANNER_WORDS: usize = 2;
 
 /// Fields by which rules are declared, each at the beginning of a line: `id = `, `"regex": `, `Keywords: `.
 static RULE_FIELD_PATTERNS: LazyLock<[Regex; 3]> = LazyLock::new(|| {
@@ -61,18 +61,18 @@ pub(crate) const MANIFESTS: [&str; 8] = [
 ];
 
 /// Names of scanner projects.
-const SCANNERS: &str = "gitleaks|trufflehog|detect[_-]secrets|secrets?[_-](?:scan|detect)(?:ner|or|ion)?\
-     |keydetector|ripsecrets|noseyparker|ggshield";
+const SCANNER_NAMES: &str = "gitleaks|trufflehog|detect[_-]secrets|\
+    secrets?[_-](?:scan|detect)(?:ner|or|ion)?|keydetector|ripsecrets|noseyparker|ggshield";
 
 /// Patterns for a manifest's line that gives the project one of these names. There are patterns for Go, for
 /// formats with a field `name`, and for a project's hooks that other projects can use.
 static PROJECT_NAME_PATTERNS: LazyLock<[Regex; 3]> = LazyLock::new(|| {
     [
-        compile_pattern(&format!(r"(?im)^module[ \t]+(?:\S*/)?(?:{SCANNERS})(?:/v\d+)?[ \t\r]*$")),
+        compile_pattern(&format!(r"(?im)^module[ \t]+(?:\S*/)?(?:{SCANNER_NAMES})(?:/v\d+)?[ \t\r]*$")),
         compile_pattern(&format!(
-            r#"(?im)^[ \t]*["']?name["']?[ \t]*[=:][ \t]*["']?(?:@[\w.-]+/)?(?:{SCANNERS})["',\s]"#
+            r#"(?im)^[ \t]*["']?name["']?[ \t]*[=:][ \t]*["']?(?:@[\w.-]+/)?(?:{SCANNER_NAMES})["',\s]"#
         )),
-        compile_pattern(&format!(r#"(?im)^[ \t]*-[ \t]+id:[ \t]*["']?(?:{SCANNERS})["'\s]"#)),
+        compile_pattern(&format!(r#"(?im)^[ \t]*-[ \t]+id:[ \t]*["']?(?:{SCANNER_NAMES})["'\s]"#)),
     ]
 });
 
@@ -106,7 +106,7 @@ pub(crate) fn is_scanner_file(
         || (path.as_bytes().ends_with(b".rego") && REGO_REGEX_PATTERN.is_match(text))
         || (is_test && SCANNER_MENTION_PATTERN.is_match(text))
         || (key_kind_count >= MIN_KEY_KINDS
-            && SCANNER_WORD_PATTERNS.iter().filter(|word| word.is_match(text)).count() >= MIN_WORDS)
+            && SCANNER_WORD_PATTERNS.iter().filter(|word| word.is_match(text)).count() >= MIN_SCANNER_WORDS)
 }
 
 #[cfg(test)]

@@ -9,18 +9,18 @@ pub(crate) struct SizeCheck {
 
 impl SizeCheck {
     /// Returns true if a file is over a limit. `lines` is `None` if the file is too large to be read.
-    pub(crate) fn is_exceeded(&self, bytes: u64, lines: Option<u32>) -> bool {
+    pub(crate) fn is_exceeded(&self, bytes: u64, line_count: Option<u32>) -> bool {
         self.max_bytes.is_some_and(|most| bytes > most)
-            || self.max_lines.zip(lines).is_some_and(|(most, lines)| lines > most)
+            || self.max_lines.zip(line_count).is_some_and(|(most, lines)| lines > most)
     }
 }
 
 /// Returns true if the added lines show that the file is new. This is the case if all lines of the file were
 /// added. If the number of the file's lines is unknown, the file counts as new if the added lines begin at
 /// line 1.
-pub(crate) fn is_new_file(added_lines: &[(u32, u32)], lines: Option<u32>) -> bool {
+pub(crate) fn is_new_file(added_lines: &[(u32, u32)], line_count: Option<u32>) -> bool {
     match added_lines {
-        [(1, last)] => lines.is_none_or(|lines| *last >= lines),
+        [(1, last)] => line_count.is_none_or(|lines| *last >= lines),
         _ => false,
     }
 }

@@ -78,9 +78,9 @@ impl<'packs> TextRules<'packs> {
         &self,
         path: &RepoPath,
         bytes: &[u8],
-        form: ContentKind,
+        content_kind: ContentKind,
     ) -> Result<Vec<RuleMatch<'packs>>, ReaderError> {
-        self.find_rule_matches(self.candidate_rules(Some(path), bytes), bytes, form)
+        self.find_rule_matches(self.candidate_rules(Some(path), bytes), bytes, content_kind)
     }
 
     /// Returns the ranges of secrets in a text that is not a file. Paths are ignored, so rules that are
@@ -94,12 +94,12 @@ impl<'packs> TextRules<'packs> {
         &self,
         candidates: Vec<&'packs PackRule>,
         bytes: &[u8],
-        form: ContentKind,
+        content_kind: ContentKind,
     ) -> Result<Vec<RuleMatch<'packs>>, ReaderError> {
         let mut hits = Vec::new();
         for rule in candidates {
             let Some((check, is_secret)) = text_check(rule) else { continue };
-            if form == ContentKind::Binary && !is_secret {
+            if content_kind == ContentKind::Binary && !is_secret {
                 continue;
             }
             for pattern in std::iter::once(&check.pattern).chain(&check.second_pattern) {

@@ -19,7 +19,7 @@ use crate::syntax::MAX_SOURCE_BYTES;
 const MAX_ENTRIES: usize = 100_000;
 /// Maximum total size in bytes of the sources that are kept, and of a decompressed tar stream.
 const MAX_KEPT_SOURCE_BYTES: u64 = 64 << 20;
-const MAX_STREAM: u64 = 2 << 30;
+const MAX_STREAM_BYTES: u64 = 2 << 30;
 
 /// Format of a release's archive.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -105,7 +105,7 @@ pub(super) fn read_sources(
     };
     match format {
         ArchiveFormat::Wheel => read_zip(file, &mut taken)?,
-        ArchiveFormat::TarGz => read_tar(BufReader::new(file), MAX_STREAM, &mut taken)?,
+        ArchiveFormat::TarGz => read_tar(BufReader::new(file), MAX_STREAM_BYTES, &mut taken)?,
     }
     Ok(taken.content)
 }
@@ -129,8 +129,8 @@ impl ArchiveCollector<'_> {
         ArchiveError::ForbiddenEntry { path, entry, reason }
     }
 
-    fn too_large_error(&self, subject: String) -> ArchiveError {
-        ArchiveError::TooLarge { path: self.archive.to_owned(), limit: subject }
+    fn too_large_error(&self, limit: String) -> ArchiveError {
+        ArchiveError::TooLarge { path: self.archive.to_owned(), limit }
     }
 
     /// Checks an entry's name.
@@ -287,7 +287,7 @@ mod tests {
         // Each file consists of a header and one block of content. The first limit is therefore the end of
         // the first file.
         assert!(matches!(read(1024), Err(ArchiveError::TooLarge { .. })));
-        assert_eq!(read(MAX_STREAM), Ok(2));
+        assert_eq!(read(MAX_STREAM_BYTES), Ok(2));
     }
 
     #[test]

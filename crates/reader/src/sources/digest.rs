@@ -62,18 +62,18 @@ pub(super) fn digest_nodes(
 /// Computes the digest of a tree without these nodes, in a language other than Python.
 pub(super) fn digest_remaining_nodes(
     root: Node<'_>,
-    left_out: &BTreeSet<usize>,
+    omitted_node_ids: &BTreeSet<usize>,
     text: &str,
 ) -> Result<String, SyntaxScanError> {
-    let mut tree = TreeHasher { hash: Sha256::new(), text, left_out };
+    let mut tree = TreeHasher { hash: Sha256::new(), text, left_out: omitted_node_ids };
     tree.add_node(root, 0)?;
     Ok(hex::encode(tree.hash.finalize()))
 }
 
 /// Computes the digests of a file from its bytes and from the digest of its tree, if there is one. Without a
 /// tree, only line ends are normalised, because any other whitespace may be significant in an unknown format.
-pub(super) fn digest_bytes(bytes: &[u8], tree: Option<String>) -> DefinitionDigests {
-    let tree = tree.unwrap_or_else(|| {
+pub(super) fn digest_bytes(bytes: &[u8], tree_digest: Option<String>) -> DefinitionDigests {
+    let tree = tree_digest.unwrap_or_else(|| {
         let mut hash = Sha256::new();
         for line in bytes.split(|byte| *byte == b'\n') {
             hash.update(line.strip_suffix(b"\r").unwrap_or(line));

@@ -6,13 +6,13 @@ use std::fs::File;
 use std::io::{self, Read as _, Seek as _, SeekFrom};
 
 /// Signature of an entry in the directory, and the length of the entry's fixed part.
-const ENTRY: (&[u8], usize) = (b"PK\x01\x02", 46);
+const DIRECTORY_ENTRY_HEADER: (&[u8], usize) = (b"PK\x01\x02", 46);
 const LOCAL_FILE_HEADER: (&[u8], usize) = (b"PK\x03\x04", 30);
 const END_OF_DIRECTORY_RECORD: (&[u8], usize) = (b"PK\x05\x06", 22);
 /// Signature of the ZIP64 end record, which follows the entries of a very long directory.
 const ZIP64_END_SIGNATURE: &[u8] = b"PK\x06\x06";
 /// Flag of an entry whose name is UTF-8.
-const IS_UTF8: u16 = 1 << 11;
+const UTF8_NAME_FLAG: u16 = 1 << 11;
 
 /// The end of a zip file and the location of the directory, as determined by the zip library.
 pub(super) struct ZipDirectoryEnd<'a> {
@@ -48,13 +48,18 @@ pub(super) fn read_entry_names(
     }
     let (mut names, mut at) = (Vec::new(), end_record.start);
     while at < end && names.len() <= max_entries {
-        let head = read_bytes(file, at, ENTRY.1.min(usize::try_from(end - at).unwrap_or(ENTRY.1)))
-            .map_err(failed)?;
+        let head = read_bytes(
+            file,
+            at,
+            DIRECTORY_ENTRY_HEADER.1.min(usize::try_from(end - at).unwrap_or(DIRECTORY_ENTRY_HEADER.1)),
+        )
+        .map_err(failed)?;
         if head.starts_with(ZIP64_END_SIGNATURE) {
             break;
         }
         let entry = ZipEntry::parse(&head).ok_or("the archive's directory is damaged")?;
-        let name = read_bytes(file, at + ENTRY.1 as u64, entry.name_length).map_err(failed)?;
+        let name =
+            read_bytes(file, at + DIRECTORY_ENTRY_HEADER.1 as u64, entry.name_length).map_err(failed)?;
         let name = entry.decode_name(name)?;
         let local =
             read_bytes(file, entry.local_header_offset, LOCAL_FILE_HEADER.1 + name.len()).map_err(failed)?;
@@ -65,7 +70,7 @@ pub(super) fn read_entry_names(
             return Err(format!("the entry {name:?} has a different name in its local header"));
         }
         names.push(name);
-        at += (ENTRY.1 + entry.name_length + entry.rest_length) as u64;
+        at += (DIRECTORY_ENTRY_HEADER.1 + entry.name_length + entry.rest_length) as u64;
     }
     Ok(names)
 }
@@ -82,13 +87,13 @@ struct ZipEntry {
 
 impl ZipEntry {
     fn parse(head: &[u8]) -> Option<Self> {
-        if !head.starts_with(ENTRY.0) {
+        if !head.starts_with(DIRECTORY_ENTRY_HEADER.0) {
             return None;
         }
         let length = |at| read_u16(head, at).map(usize::from);
         let (low, high) = (read_u16(head, 42)?, read_u16(head, 44)?);
         Some(Self {
-            is_utf8: read_u16(head, 8)? & IS_UTF8 != 0,
+            is_utf8: read_u16(head, 8)? & UTF8_NAME_FLAG != 0,
             name_length: length(28)?,
             rest_length: length(30)? + length(32)?,
             local_header_offset: u64::from(low) | (u64::from(high) << 16),

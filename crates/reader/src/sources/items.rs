@@ -122,9 +122,9 @@ impl<'a> ReleaseFiles<'a> {
         self.find_item(path, &names, &mut left)
     }
 
-    fn find_item(&mut self, path: &str, names: &[&str], remaining_steps: &mut u32) -> SymbolState {
-        let Some(fewer) = remaining_steps.checked_sub(1) else { return SymbolState::Absent };
-        *remaining_steps = fewer;
+    fn find_item(&mut self, path: &str, names: &[&str], remaining_lookups: &mut u32) -> SymbolState {
+        let Some(fewer) = remaining_lookups.checked_sub(1) else { return SymbolState::Absent };
+        *remaining_lookups = fewer;
         let (Some(family), Some(items)) = (LanguageFamily::from_path(path), self.load_items(path)) else {
             return SymbolState::Absent;
         };
@@ -144,7 +144,7 @@ impl<'a> ReleaseFiles<'a> {
             if link.module.is_empty() {
                 // The name is an alias of another name in this file.
                 if there != Some(*head) {
-                    match self.find_item(path, &names, remaining_steps) {
+                    match self.find_item(path, &names, remaining_lookups) {
                         SymbolState::Absent => {}
                         found @ (SymbolState::Defined(_) | SymbolState::OtherPackage) => return found,
                     }
@@ -167,7 +167,7 @@ impl<'a> ReleaseFiles<'a> {
                 continue;
             };
             let names: Vec<&str> = within.iter().map(String::as_str).chain(names).collect();
-            match self.find_item(&path, &names, remaining_steps) {
+            match self.find_item(&path, &names, remaining_lookups) {
                 SymbolState::Absent => {}
                 found @ (SymbolState::Defined(_) | SymbolState::OtherPackage) => return found,
             }

@@ -29,7 +29,7 @@ const NAMED_MEMBER_KINDS: [(&str, &str); 6] = [
     ("field_definition", "property"),
 ];
 /// Texts that may complete the path of a module, in the order in which compilers try them.
-const ENDINGS: [&str; 14] = [
+const MODULE_PATH_SUFFIXES: [&str; 14] = [
     "",
     ".ts",
     ".tsx",
@@ -56,13 +56,13 @@ pub(super) fn collect_items(
 fn visit_body(
     body: Node<'_>,
     prefix: &str,
-    source: &mut ItemCollector<'_>,
+    collector: &mut ItemCollector<'_>,
     depth: usize,
 ) -> Result<(), SyntaxScanError> {
     let depth = next_depth(depth)?;
     let mut cursor = body.walk();
     for node in body.named_children(&mut cursor) {
-        visit_statement(node, node, prefix, source, depth)?;
+        visit_statement(node, node, prefix, collector, depth)?;
     }
     Ok(())
 }
@@ -70,22 +70,22 @@ fn visit_body(
 /// Reads a statement. `outer` is the node that includes a prefix such as `export`.
 fn visit_statement(
     node: Node<'_>,
-    outer: Node<'_>,
+    outer_node: Node<'_>,
     prefix: &str,
-    source: &mut ItemCollector<'_>,
+    collector: &mut ItemCollector<'_>,
     depth: usize,
 ) -> Result<(), SyntaxScanError> {
     let depth = next_depth(depth)?;
     match node.kind() {
-        "export_statement" => visit_export(node, prefix, source, depth),
+        "export_statement" => visit_export(node, prefix, collector, depth),
         "import_statement" => {
-            visit_import(node, source);
+            visit_import(node, collector);
             Ok(())
         }
         "ambient_declaration" | "expression_statement" => {
             let mut cursor = node.walk();
             node.named_children(&mut cursor)
-                .try_for_each(|child| visit_statement(child, outer, prefix, source, depth))
+                .try_for_each(|child| visit_statement(child, outer_node, prefix, collector, depth))
         }
         "lexical_declaration" | "variable_declaration" => {
             let mut cursor = node.walk();
@@ -95,33 +95,34 @@ fn visit_statement(
                 .collect();
             let is_one = declarators.len() == 1;
             for declarator in declarators {
-                let Some(name) = source.field(declarator, "name") else { continue };
-                if let Some(module) =
-                    declarator.child_by_field_name("value").and_then(|value| required_module(value, source))
+                let Some(name) = collector.field(declarator, "name") else { continue };
+                if let Some(module) = declarator
+                    .child_by_field_name("value")
+                    .and_then(|value| required_module(value, collector))
                 {
-                    source.add_alias(Some(name), &module, None);
+                    collector.add_alias(Some(name), &module, None);
                 }
-                let node = if is_one { outer } else { declarator };
-                source.define(qualified_name(prefix, name), &[node], false)?;
+                let node = if is_one { outer_node } else { declarator };
+                collector.define(qualified_name(prefix, name), &[node], false)?;
             }
             Ok(())
         }
-        "assignment_expression" => visit_assignment(node, outer, prefix, source),
+        "assignment_expression" => visit_assignment(node, outer_node, prefix, collector),
         "module" => {
             // The names in `declare module 'x'` belong to the file.
-            node.child_by_field_name("body").map_or(Ok(()), |body| visit_body(body, prefix, source, depth))
+            node.child_by_field_name("body").map_or(Ok(()), |body| visit_body(body, prefix, collector, depth))
         }
         kind if NAMED_DECLARATION_KINDS.contains(&kind) => {
-            let Some(name) = source.field(node, "name") else { return Ok(()) };
+            let Some(name) = collector.field(node, "name") else { return Ok(()) };
             let name = qualified_name(prefix, name);
             let body = node.child_by_field_name("body");
             let is_scope = kind == "internal_module";
             let members =
                 body.filter(|body| matches!(body.kind(), "class_body" | "interface_body" | "object_type"));
-            source.define(name.clone(), &[outer], is_scope || members.is_some())?;
+            collector.define(name.clone(), &[outer_node], is_scope || members.is_some())?;
             match (members, body.filter(|_| is_scope)) {
-                (Some(body), _) => collect_members(body, &name, source),
-                (None, Some(body)) => visit_body(body, &name, source, depth),
+                (Some(body), _) => collect_members(body, &name, collector),
+                (None, Some(body)) => visit_body(body, &name, collector, depth),
                 (None, None) => Ok(()),
             }
         }
@@ -132,7 +133,7 @@ fn visit_statement(
 fn collect_members(
     body: Node<'_>,
     prefix: &str,
-    source: &mut ItemCollector<'_>,
+    collector: &mut ItemCollector<'_>,
 ) -> Result<(), SyntaxScanError> {
     let mut before = Vec::new();
     let mut cursor = body.walk();
@@ -145,9 +146,9 @@ fn collect_members(
             continue;
         }
         let field = NAMED_MEMBER_KINDS.iter().find(|(kind, _)| *kind == node.kind()).map(|(_, field)| *field);
-        if let Some(name) = field.and_then(|field| source.field(node, field)) {
+        if let Some(name) = field.and_then(|field| collector.field(node, field)) {
             let nodes: Vec<_> = before.iter().copied().chain([node]).collect();
-            source.define(qualified_name(prefix, name), &nodes, false)?;
+            collector.define(qualified_name(prefix, name), &nodes, false)?;
         }
         before.clear();
     }
@@ -157,19 +158,19 @@ fn collect_members(
 fn visit_export(
     node: Node<'_>,
     prefix: &str,
-    source: &mut ItemCollector<'_>,
+    collector: &mut ItemCollector<'_>,
     depth: usize,
 ) -> Result<(), SyntaxScanError> {
     if let Some(declaration) = node.child_by_field_name("declaration") {
-        visit_statement(declaration, node, prefix, source, depth)?;
+        visit_statement(declaration, node, prefix, collector, depth)?;
         if is_default_export(node)
-            && let Some(name) = source.field(declaration, "name")
+            && let Some(name) = collector.field(declaration, "name")
         {
-            source.add_alias(Some("default"), "", Some(name));
+            collector.add_alias(Some("default"), "", Some(name));
         }
         return Ok(());
     }
-    let module = node.child_by_field_name("source").map(|of| strip_quotes(source.text_of(of)).to_owned());
+    let module = node.child_by_field_name("source").map(|of| strip_quotes(collector.text_of(of)).to_owned());
     let mut cursor = node.walk();
     let mut reexports_all = module.is_some();
     for child in node.named_children(&mut cursor) {
@@ -178,30 +179,30 @@ fn visit_export(
                 reexports_all = false;
                 let mut cursor = child.walk();
                 for one in child.named_children(&mut cursor) {
-                    let (name, alias) = (source.field(one, "name"), source.field(one, "alias"));
+                    let (name, alias) = (collector.field(one, "name"), collector.field(one, "alias"));
                     if let Some(name) = name {
                         let module = module.as_deref().unwrap_or_default();
-                        source.add_alias(Some(alias.unwrap_or(name)), module, Some(name));
+                        collector.add_alias(Some(alias.unwrap_or(name)), module, Some(name));
                     }
                 }
             }
             "namespace_export" => {
                 reexports_all = false;
                 if let (Some(name), Some(module)) = (child.named_child(0), &module) {
-                    source.add_alias(Some(source.text_of(name)), module, None);
+                    collector.add_alias(Some(collector.text_of(name)), module, None);
                 }
             }
             _ => {}
         }
     }
     if let Some(module) = module.filter(|_| reexports_all) {
-        source.add_alias(None, &module, None);
+        collector.add_alias(None, &module, None);
     }
     if let Some(value) = node.child_by_field_name("value").filter(|_| is_default_export(node)) {
         if value.kind() == "identifier" {
-            source.add_alias(Some("default"), "", Some(source.text_of(value)));
+            collector.add_alias(Some("default"), "", Some(collector.text_of(value)));
         } else {
-            source.define(qualified_name(prefix, "default"), &[node], false)?;
+            collector.define(qualified_name(prefix, "default"), &[node], false)?;
         }
     }
     Ok(())
@@ -213,8 +214,10 @@ fn is_default_export(node: Node<'_>) -> bool {
 }
 
 /// Adds the names that an import binds, because the file may export these names.
-fn visit_import(node: Node<'_>, source: &mut ItemCollector<'_>) {
-    let Some(module) = source.field(node, "source").map(|text| strip_quotes(text).to_owned()) else { return };
+fn visit_import(node: Node<'_>, collector: &mut ItemCollector<'_>) {
+    let Some(module) = collector.field(node, "source").map(|text| strip_quotes(text).to_owned()) else {
+        return;
+    };
     let mut cursor = node.walk();
     let Some(clause) = node.named_children(&mut cursor).find(|child| child.kind() == "import_clause") else {
         return;
@@ -222,18 +225,18 @@ fn visit_import(node: Node<'_>, source: &mut ItemCollector<'_>) {
     let mut cursor = clause.walk();
     for child in clause.named_children(&mut cursor) {
         match child.kind() {
-            "identifier" => source.add_alias(Some(source.text_of(child)), &module, Some("default")),
+            "identifier" => collector.add_alias(Some(collector.text_of(child)), &module, Some("default")),
             "namespace_import" => {
                 if let Some(name) = child.named_child(0) {
-                    source.add_alias(Some(source.text_of(name)), &module, None);
+                    collector.add_alias(Some(collector.text_of(name)), &module, None);
                 }
             }
             "named_imports" => {
                 let mut cursor = child.walk();
                 for one in child.named_children(&mut cursor) {
-                    if let Some(name) = source.field(one, "name") {
-                        let alias = source.field(one, "alias").unwrap_or(name);
-                        source.add_alias(Some(alias), &module, Some(name));
+                    if let Some(name) = collector.field(one, "name") {
+                        let alias = collector.field(one, "alias").unwrap_or(name);
+                        collector.add_alias(Some(alias), &module, Some(name));
                     }
                 }
             }
@@ -245,9 +248,9 @@ fn visit_import(node: Node<'_>, source: &mut ItemCollector<'_>) {
 /// Visits the assignments `exports.a = …`, `module.exports = …`, `A.prototype.b = …` and `A.b = …`.
 fn visit_assignment(
     node: Node<'_>,
-    outer: Node<'_>,
+    outer_node: Node<'_>,
     prefix: &str,
-    source: &mut ItemCollector<'_>,
+    collector: &mut ItemCollector<'_>,
 ) -> Result<(), SyntaxScanError> {
     let (Some(left), Some(right)) = (node.child_by_field_name("left"), node.child_by_field_name("right"))
     else {
@@ -256,16 +259,16 @@ fn visit_assignment(
     if left.kind() != "member_expression" {
         return Ok(());
     }
-    let path: String = source.text_of(left).chars().filter(|letter| !letter.is_whitespace()).collect();
+    let path: String = collector.text_of(left).chars().filter(|letter| !letter.is_whitespace()).collect();
     let given_out = path == "module.exports" || path == "exports";
     let path = path.strip_prefix("module.").unwrap_or(&path);
     let path = path.strip_prefix("exports.").unwrap_or(path).replace(".prototype.", ".");
-    let module = required_module(right, source);
+    let module = required_module(right, collector);
     if given_out {
         match (module, right.kind()) {
-            (Some(module), _) => source.add_alias(None, &module, None),
-            (None, "identifier") => source.add_alias(Some("default"), "", Some(source.text_of(right))),
-            (None, _) => source.define(qualified_name(prefix, "default"), &[outer], false)?,
+            (Some(module), _) => collector.add_alias(None, &module, None),
+            (None, "identifier") => collector.add_alias(Some("default"), "", Some(collector.text_of(right))),
+            (None, _) => collector.define(qualified_name(prefix, "default"), &[outer_node], false)?,
         }
         return Ok(());
     }
@@ -273,19 +276,20 @@ fn visit_assignment(
         |name: &str| name.chars().all(|letter| letter.is_alphanumeric() || matches!(letter, '_' | '$'));
     if path.split('.').all(is_plain) {
         match (module, right.kind()) {
-            (Some(module), _) => source.add_alias(Some(&path), &module, None),
-            (None, "identifier") => source.add_alias(Some(&path), "", Some(source.text_of(right))),
-            (None, _) => source.define(qualified_name(prefix, &path), &[outer], false)?,
+            (Some(module), _) => collector.add_alias(Some(&path), &module, None),
+            (None, "identifier") => collector.add_alias(Some(&path), "", Some(collector.text_of(right))),
+            (None, _) => collector.define(qualified_name(prefix, &path), &[outer_node], false)?,
         }
     }
     Ok(())
 }
 
 /// Returns the specifier of `require('…')`.
-fn required_module(value: Node<'_>, source: &ItemCollector<'_>) -> Option<String> {
-    let is_require = value.kind() == "call_expression" && source.field(value, "function") == Some("require");
+fn required_module(value: Node<'_>, collector: &ItemCollector<'_>) -> Option<String> {
+    let is_require =
+        value.kind() == "call_expression" && collector.field(value, "function") == Some("require");
     let argument = value.child_by_field_name("arguments").filter(|_| is_require)?.named_child(0)?;
-    (argument.kind() == "string").then(|| strip_quotes(source.text_of(argument)).to_owned())
+    (argument.kind() == "string").then(|| strip_quotes(collector.text_of(argument)).to_owned())
 }
 
 fn strip_quotes(text: &str) -> &str {
@@ -314,5 +318,5 @@ pub(super) fn resolve_module(
     // A TypeScript specifier may contain the name of the compiled file, such as `a.js` for `a.ts`.
     let compiled = [".js", ".mjs", ".cjs", ".jsx"].into_iter().find_map(|end| path.strip_suffix(end));
     let named = compiled.filter(|_| !file_exists(&path)).unwrap_or(&path);
-    ENDINGS.iter().map(|ending| format!("{named}{ending}")).find(|path| file_exists(path))
+    MODULE_PATH_SUFFIXES.iter().map(|ending| format!("{named}{ending}")).find(|path| file_exists(path))
 }

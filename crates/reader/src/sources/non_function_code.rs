@@ -16,7 +16,7 @@ const MAX_STATEMENT_NAME_CHARS: usize = 80;
 
 /// Name of the attribute with a module's version. The attribute is ignored, because it differs in every
 /// release and the version of the release is already known.
-const VERSION: &str = "__version__";
+const VERSION_ATTRIBUTE: &str = "__version__";
 
 /// Pieces of a file, and all modules that the file imports.
 #[derive(Default)]
@@ -80,11 +80,11 @@ impl<'a> PieceCollector<'a> {
         scope: &StatementScope,
         kind: ReleasePartKind,
         name: &str,
-        words: &[&str],
+        digest_words: &[&str],
         nodes: &[Node<'_>],
     ) -> Result<(), SyntaxScanError> {
         let words: Vec<&str> =
-            scope.conditions.iter().map(String::as_str).chain(words.iter().copied()).collect();
+            scope.conditions.iter().map(String::as_str).chain(digest_words.iter().copied()).collect();
         let tree = digest_tree(&words, nodes, self.text)?;
         let (scope, name) = (scope.name.clone(), first_line(name));
         self.pieces.pieces.push(NonFunctionCode { scope, name, kind, tree });
@@ -151,13 +151,13 @@ impl<'a> PieceCollector<'a> {
 
     fn visit_definition(
         &mut self,
-        outer: Node<'_>,
+        outer_node: Node<'_>,
         scope: &mut StatementScope,
         depth: usize,
     ) -> Result<(), SyntaxScanError> {
-        let inner = outer.child_by_field_name("definition").unwrap_or(outer);
+        let inner = outer_node.child_by_field_name("definition").unwrap_or(outer_node);
         let Some(name) = inner.child_by_field_name("name").map(|name| self.text_of(name)) else {
-            return self.visit_other(outer, scope);
+            return self.visit_other(outer_node, scope);
         };
         *scope.definition_counts.entry(name.to_owned()).or_default() += 1;
         if inner.kind() != "class_definition" {
@@ -172,9 +172,9 @@ impl<'a> PieceCollector<'a> {
         let heads = ["type_parameters", "superclasses"].map(|field| inner.child_by_field_name(field));
         let heads: Vec<Node<'_>> = heads.into_iter().flatten().collect();
         self.add_piece(scope, ReleasePartKind::Class, name, &[], &heads)?;
-        let mut cursor = outer.walk();
+        let mut cursor = outer_node.walk();
         let decorators: Vec<_> =
-            outer.children(&mut cursor).filter(|child| child.kind() == "decorator").collect();
+            outer_node.children(&mut cursor).filter(|child| child.kind() == "decorator").collect();
         if !decorators.is_empty() {
             self.add_piece(scope, ReleasePartKind::Decorators, name, &[], &decorators)?;
         }
@@ -203,7 +203,7 @@ impl<'a> PieceCollector<'a> {
             next = one.child_by_field_name("right");
         }
         let is_text = assignment.child_by_field_name("right").is_some_and(|right| right.kind() == "string");
-        if scope.name.is_empty() && names == [VERSION] && is_text {
+        if scope.name.is_empty() && names == [VERSION_ATTRIBUTE] && is_text {
             return Ok(());
         }
         // The number of earlier definitions is included, because an assignment replaces an earlier function

@@ -18,7 +18,7 @@ use crate::syntax::{MAX_SOURCE_BYTES, ParserPool, SourceLanguage};
 /// Maximum number of files of a project that are read.
 const MAX_FILES: usize = 20_000;
 /// Maximum number of classes that are examined to find all base classes of a class.
-const MAX_BASES: usize = 100;
+const MAX_EXAMINED_CLASSES: usize = 100;
 /// Asynchronous special methods of Python, each with the synchronous method that it replaces.
 const ASYNC_SPECIAL_METHODS: [(&str, &str); 4] = [
     ("__aiter__", "__iter__"),
@@ -142,7 +142,7 @@ fn package_ancestors<'a>(
     let (mut seen, mut found, mut between) = (BTreeSet::new(), BTreeSet::new(), Vec::new());
     let mut next: Vec<&String> = class.bases.iter().collect();
     while let Some(base) = next.pop() {
-        if seen.len() >= MAX_BASES || !seen.insert(base) {
+        if seen.len() >= MAX_EXAMINED_CLASSES || !seen.insert(base) {
             continue;
         }
         let top = base.split(['.', ':']).next().unwrap_or(base);
@@ -235,7 +235,7 @@ impl ProjectModule<'_> {
                 "class_definition" => self.visit_class(inner, facts),
                 // Statements beyond the maximum nesting depth are left out.
                 "if_statement" | "try_statement" | "else_clause" | "except_clause" | "block"
-                    if nesting_depth(inner) < MAX_BASES =>
+                    if nesting_depth(inner) < MAX_EXAMINED_CLASSES =>
                 {
                     self.visit_statements(inner, facts);
                 }
@@ -339,5 +339,5 @@ impl ProjectModule<'_> {
 
 /// Returns the number of nodes around a node, up to the maximum nesting depth.
 fn nesting_depth(node: Node<'_>) -> usize {
-    std::iter::successors(node.parent(), |node| node.parent()).take(MAX_BASES).count()
+    std::iter::successors(node.parent(), |node| node.parent()).take(MAX_EXAMINED_CLASSES).count()
 }

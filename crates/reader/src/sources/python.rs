@@ -27,7 +27,7 @@ const ARCHIVE_IMPORT_ROOTS: &[&str] = &["", "src/"];
 const INSTALLED_IMPORT_ROOTS: &[&str] = &[""];
 /// Attributes at the end of a symbol that select one function of a decorated name, such as the setter of a
 /// property.
-const ACCESSORS: [&str; 5] = ["fget", "fset", "fdel", "__wrapped__", "__func__"];
+const ACCESSOR_ATTRIBUTES: [&str; 5] = ["fget", "fset", "fdel", "__wrapped__", "__func__"];
 
 /// The modules of a release. Each module is parsed when it is used for the first time.
 pub(super) struct PythonPackage<'a> {
@@ -94,7 +94,7 @@ impl<'a> PythonPackage<'a> {
         let mut names: Vec<&str> = qualified.split('.').filter(|part| !part.is_empty()).collect();
         let mut search =
             DefinitionSearch { role: PropertyRole::FunctionOrGetter, remaining_lookups: MAX_LOOKUPS };
-        while let Some(accessor) = names.last().filter(|name| ACCESSORS.contains(name)) {
+        while let Some(accessor) = names.last().filter(|name| ACCESSOR_ATTRIBUTES.contains(name)) {
             match *accessor {
                 "fset" => search.role = PropertyRole::Setter,
                 "fdel" => search.role = PropertyRole::Deleter,
@@ -123,14 +123,14 @@ impl<'a> PythonPackage<'a> {
 
     fn find_in_module(
         &mut self,
-        name: &str,
+        module_name: &str,
         names: &[&str],
         search: &mut DefinitionSearch,
     ) -> NameLookupResult {
         let Some(left) = search.remaining_lookups.checked_sub(1) else { return NameLookupResult::NotFound };
         search.remaining_lookups = left;
-        let Some(module) = self.load_module(name) else {
-            return if self.is_own_module(name) {
+        let Some(module) = self.load_module(module_name) else {
+            return if self.is_own_module(module_name) {
                 NameLookupResult::NotFound
             } else {
                 NameLookupResult::OtherPackage
@@ -140,7 +140,7 @@ impl<'a> PythonPackage<'a> {
         if let Some(binding) = module.scope.get(head, search.role) {
             return self.follow_binding(&module.name, binding, rest, search);
         }
-        let below = format!("{name}.{head}");
+        let below = format!("{module_name}.{head}");
         if self.module_path(&below).is_some() {
             return self.find_in_module(&below, rest, search);
         }
@@ -157,24 +157,26 @@ impl<'a> PythonPackage<'a> {
         &mut self,
         module: &str,
         binding: &BindingTarget,
-        rest: &[&str],
+        remaining_names: &[&str],
         search: &mut DefinitionSearch,
     ) -> NameLookupResult {
         match binding {
-            BindingTarget::Function(_, definition) if rest.is_empty() => {
+            BindingTarget::Function(_, definition) if remaining_names.is_empty() => {
                 NameLookupResult::Function(definition.clone())
             }
             BindingTarget::Function(..) => NameLookupResult::NotFound,
-            BindingTarget::Class(class) if rest.is_empty() => {
+            BindingTarget::Class(class) if remaining_names.is_empty() => {
                 NameLookupResult::Class(class.clone(), module.to_owned())
             }
-            BindingTarget::Class(class) => self.find_in_class(module, class, rest, search),
+            BindingTarget::Class(class) => self.find_in_class(module, class, remaining_names, search),
             BindingTarget::Alias(names) => {
-                let names: Vec<&str> = names.iter().map(String::as_str).chain(rest.iter().copied()).collect();
+                let names: Vec<&str> =
+                    names.iter().map(String::as_str).chain(remaining_names.iter().copied()).collect();
                 self.find_in_module(module, &names, search)
             }
             BindingTarget::Import { module, name } => {
-                let names: Vec<&str> = name.as_deref().into_iter().chain(rest.iter().copied()).collect();
+                let names: Vec<&str> =
+                    name.as_deref().into_iter().chain(remaining_names.iter().copied()).collect();
                 self.find_in_module(module, &names, search)
             }
         }
@@ -391,26 +393,26 @@ impl<'a> ScopeCollector<'a> {
 
     fn visit_definition(
         &self,
-        outer: Node<'_>,
+        outer_node: Node<'_>,
         branch: StatementBranch,
         scope: &mut PythonScope,
     ) -> Result<(), SyntaxScanError> {
-        let inner = outer.child_by_field_name("definition").unwrap_or(outer);
+        let inner = outer_node.child_by_field_name("definition").unwrap_or(outer_node);
         let Some(name) = inner.child_by_field_name("name").map(|name| self.text_of(name)) else {
             return Ok(());
         };
         let body = inner.child_by_field_name("body");
         let is_class = inner.kind() == "class_definition";
-        let first = if is_class { inner } else { outer }.start_position().row;
+        let first = if is_class { inner } else { outer_node }.start_position().row;
         let last = self.last_row(inner, body);
         let lines = self.lines.get(first..=last).unwrap_or_default().concat();
-        let decorators = decorators(outer, |node| self.text_of(node));
+        let decorators = decorators(outer_node, |node| self.text_of(node));
         let qualified = format!("{}{name}", scope.prefix);
         let definition = Rc::new(SymbolDefinition {
             file: self.path.to_owned(),
             name: qualified.clone(),
             line: u32::try_from(first + 1).unwrap_or(u32::MAX),
-            digests: digest_definition(&lines, outer, self.text)?,
+            digests: digest_definition(&lines, outer_node, self.text)?,
             decorated: !decorators.is_empty(),
         });
         let binding = if is_class {
@@ -543,9 +545,9 @@ pub(super) fn native_module_paths(module: &str) -> impl Iterator<Item = String> 
 }
 
 /// Returns the decorators' names without their arguments.
-fn decorators<'a>(outer: Node<'_>, text_of: impl Fn(Node<'_>) -> &'a str) -> Vec<&'a str> {
-    let mut cursor = outer.walk();
-    let decorators = outer.children(&mut cursor).filter(|child| child.kind() == "decorator");
+fn decorators<'a>(outer_node: Node<'_>, text_of: impl Fn(Node<'_>) -> &'a str) -> Vec<&'a str> {
+    let mut cursor = outer_node.walk();
+    let decorators = outer_node.children(&mut cursor).filter(|child| child.kind() == "decorator");
     decorators.map(|decorator| text_of(decorator).trim_start_matches('@').trim()).collect()
 }
 

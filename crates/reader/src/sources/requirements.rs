@@ -57,7 +57,7 @@ type FoundRequirements = BTreeMap<String, BTreeSet<String>>;
 
 /// Parses the metadata of a Python distribution. Returns `None` for a source archive whose metadata does not
 /// list the requirements.
-fn python_requirements(text: &str, is_source: bool) -> Option<FoundRequirements> {
+fn python_requirements(text: &str, is_source_archive: bool) -> Option<FoundRequirements> {
     let mut found = FoundRequirements::new();
     let (mut version, mut is_dynamic) = ((0, 0), false);
     // The fields end at the first blank line, where the description begins.
@@ -80,7 +80,7 @@ fn python_requirements(text: &str, is_source: bool) -> Option<FoundRequirements>
             _ => {}
         }
     }
-    let says_all = !is_source || (version >= COMPLETE_METADATA_VERSION && !is_dynamic);
+    let says_all = !is_source_archive || (version >= COMPLETE_METADATA_VERSION && !is_dynamic);
     (says_all || found.keys().any(|name| name != "Python")).then_some(found)
 }
 

@@ -23,14 +23,17 @@ const NAMED_ITEM_KINDS: [&str; 12] = [
     "macro_definition",
 ];
 
-pub(super) fn collect_items(root: Node<'_>, source: &mut ItemCollector<'_>) -> Result<(), SyntaxScanError> {
-    visit_body(root, "", source, 0)
+pub(super) fn collect_items(
+    root: Node<'_>,
+    collector: &mut ItemCollector<'_>,
+) -> Result<(), SyntaxScanError> {
+    visit_body(root, "", collector, 0)
 }
 
 fn visit_body(
     body: Node<'_>,
     prefix: &str,
-    source: &mut ItemCollector<'_>,
+    collector: &mut ItemCollector<'_>,
     depth: usize,
 ) -> Result<(), SyntaxScanError> {
     let depth = next_depth(depth)?;
@@ -44,27 +47,27 @@ fn visit_body(
             }
             "line_comment" | "block_comment" => continue,
             "impl_item" => {
-                let of = node.child_by_field_name("type").map(|of| type_name(source.text_of(of)));
+                let of = node.child_by_field_name("type").map(|of| type_name(collector.text_of(of)));
                 if let (Some(of), Some(body)) = (of, node.child_by_field_name("body")) {
-                    visit_body(body, &qualified_name(prefix, of), source, depth)?;
+                    visit_body(body, &qualified_name(prefix, of), collector, depth)?;
                 }
             }
             "use_declaration" if is_public(node) => {
                 if let Some(argument) = node.child_by_field_name("argument") {
-                    visit_use(argument, "", source, depth)?;
+                    visit_use(argument, "", collector, depth)?;
                 }
             }
             kind if NAMED_ITEM_KINDS.contains(&kind) => {
-                let Some(name) = source.field(node, "name") else { continue };
+                let Some(name) = collector.field(node, "name") else { continue };
                 let name = qualified_name(prefix, name);
                 let body = node.child_by_field_name("body").filter(|body| body.kind() == "declaration_list");
                 let is_elsewhere = kind == "mod_item" && body.is_none();
                 if !is_elsewhere {
                     let nodes: Vec<_> = attributes.iter().copied().chain([node]).collect();
-                    source.define(name.clone(), &nodes, body.is_some())?;
+                    collector.define(name.clone(), &nodes, body.is_some())?;
                 }
                 if let Some(body) = body {
-                    visit_body(body, &name, source, depth)?;
+                    visit_body(body, &name, collector, depth)?;
                 }
             }
             _ => {}
@@ -90,36 +93,36 @@ fn type_name(text: &str) -> &str {
 fn visit_use(
     node: Node<'_>,
     prefix: &str,
-    source: &mut ItemCollector<'_>,
+    collector: &mut ItemCollector<'_>,
     depth: usize,
 ) -> Result<(), SyntaxScanError> {
     let depth = next_depth(depth)?;
     let joined = |path: &str| if prefix.is_empty() { path.to_owned() } else { format!("{prefix}::{path}") };
     match node.kind() {
         "identifier" | "scoped_identifier" => {
-            let path = joined(source.text_of(node));
+            let path = joined(collector.text_of(node));
             let (module, name) = path.rsplit_once("::").unwrap_or(("self", &path));
-            source.add_alias(Some(name), module, Some(name));
+            collector.add_alias(Some(name), module, Some(name));
         }
         "use_as_clause" => {
-            let (path, alias) = (source.field(node, "path"), source.field(node, "alias"));
+            let (path, alias) = (collector.field(node, "path"), collector.field(node, "alias"));
             if let (Some(path), Some(alias)) = (path.map(joined), alias) {
                 let (module, name) = path.rsplit_once("::").unwrap_or(("self", &path));
-                source.add_alias(Some(alias), module, Some(name));
+                collector.add_alias(Some(alias), module, Some(name));
             }
         }
         "use_wildcard" => {
             if let Some(path) = node.named_child(0) {
-                let path = joined(source.text_of(path));
-                source.add_alias(None, &path, None);
+                let path = joined(collector.text_of(path));
+                collector.add_alias(None, &path, None);
             }
         }
         "scoped_use_list" | "use_list" => {
-            let path = source.field(node, "path").map_or_else(|| prefix.to_owned(), joined);
+            let path = collector.field(node, "path").map_or_else(|| prefix.to_owned(), joined);
             let list = node.child_by_field_name("list").unwrap_or(node);
             let mut cursor = list.walk();
             for child in list.named_children(&mut cursor) {
-                visit_use(child, &path, source, depth)?;
+                visit_use(child, &path, collector, depth)?;
             }
         }
         _ => {}
@@ -130,15 +133,15 @@ fn visit_use(
 /// Resolves the path of a module that the file `from` contains. Returns the file with the module, and the
 /// names of the modules within this file that lead to it.
 pub(super) fn resolve_module(
-    from: &str,
+    from_file: &str,
     module: &str,
     file_exists: &dyn Fn(&str) -> bool,
 ) -> Option<(String, Vec<String>)> {
-    let (folder, name) = from.rsplit_once('/').unwrap_or(("", from));
+    let (folder, name) = from_file.rsplit_once('/').unwrap_or(("", from_file));
     let stem = name.strip_suffix(".rs").unwrap_or(name);
     let is_root = matches!(stem, "lib" | "main");
-    let crate_folder = match from.rfind("src/") {
-        Some(at) => from.get(..at + "src".len())?,
+    let crate_folder = match from_file.rfind("src/") {
+        Some(at) => from_file.get(..at + "src".len())?,
         None => folder,
     };
     // If this file is a crate root or `mod.rs`, its child modules are in the same folder. Otherwise, they are

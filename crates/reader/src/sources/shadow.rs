@@ -13,14 +13,14 @@ use super::archive::{ArchiveContent, ArchiveFormat};
 /// Endings of native modules: on Linux and macOS, on Windows, and on iOS.
 const NATIVE_MODULE_EXTENSIONS: [&str; 3] = [".so", ".pyd", ".fwork"];
 /// Name of the file with a package's own code.
-const INIT: &str = "__init__";
+const PACKAGE_INIT_MODULE: &str = "__init__";
 /// Modules that Python imports at every start, if they exist.
 const STARTUP_MODULES: [&str; 2] = ["sitecustomize", "usercustomize"];
 /// Endings of the files at the root of the import path whose lines run at every start of Python.
-const START_FILES: [&str; 2] = [".pth", ".start"];
+const STARTUP_FILE_EXTENSIONS: [&str; 2] = [".pth", ".start"];
 /// Names of folders on the import path. A file that the scheme `data` installs in such a folder may replace a
 /// file of another scheme.
-const IMPORT_PATHS: [&str; 2] = ["site-packages", "dist-packages"];
+const IMPORT_PATH_FOLDERS: [&str; 2] = ["site-packages", "dist-packages"];
 
 /// Kind of file that contains a module.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -127,11 +127,11 @@ impl<'a> WheelFiles<'a> {
 pub(super) fn find_shadows(
     content: &ArchiveContent,
     format: ArchiveFormat,
-    compared: &BTreeSet<String>,
+    compared_paths: &BTreeSet<String>,
 ) -> BTreeSet<String> {
     let files = WheelFiles::from_paths(&content.paths);
     let mut found: BTreeSet<&str> = BTreeSet::new();
-    for path in compared {
+    for path in compared_paths {
         found.extend(content.duplicate_paths.get(path).map(String::as_str));
         found.extend(files.files_at_path(path));
         let Some((base, ModuleFileKind::Source)) = parse_module_path(path) else { continue };
@@ -140,11 +140,12 @@ pub(super) fn find_shadows(
         } else {
             found.extend(files.modules_at(&base).map(|one| one.path));
         }
-        if !base.ends_with(&format!("/{INIT}")) {
-            found.extend(files.importable_files(&format!("{base}/{INIT}")));
+        if !base.ends_with(&format!("/{PACKAGE_INIT_MODULE}")) {
+            found.extend(files.importable_files(&format!("{base}/{PACKAGE_INIT_MODULE}")));
         }
         for folder in path.match_indices('/').filter_map(|(at, _)| path.get(..at)) {
-            let (base, init) = (format!("{folder}/{INIT}"), format!("{folder}/{INIT}.py"));
+            let (base, init) =
+                (format!("{folder}/{PACKAGE_INIT_MODULE}"), format!("{folder}/{PACKAGE_INIT_MODULE}.py"));
             if content.paths.contains(&init) {
                 found.extend(content.duplicate_paths.get(&init).map(String::as_str));
                 found.extend(files.files_preceding_source(&base, &init));
@@ -163,13 +164,13 @@ pub(super) fn find_shadows(
 fn runs_in_every_install(path: &str) -> bool {
     let folded = fold_path(path);
     let is_at_root = !folded.contains('/');
-    let is_start_file = is_at_root && START_FILES.iter().any(|end| folded.ends_with(end));
+    let is_start_file = is_at_root && STARTUP_FILE_EXTENSIONS.iter().any(|end| folded.ends_with(end));
     let base = parse_module_path(&folded).map(|(base, _)| base).unwrap_or_default();
-    let base = base.strip_suffix(&format!("/{INIT}")).unwrap_or(&base);
+    let base = base.strip_suffix(&format!("/{PACKAGE_INIT_MODULE}")).unwrap_or(&base);
     let is_data = folded.starts_with(".data/data/");
     is_start_file
         || STARTUP_MODULES.contains(&base)
-        || (is_data && folded.split('/').any(|part| IMPORT_PATHS.contains(&part)))
+        || (is_data && folded.split('/').any(|part| IMPORT_PATH_FOLDERS.contains(&part)))
 }
 
 #[cfg(test)]

@@ -22,7 +22,7 @@ use crate::tool_findings::{check_findings, tool_findings};
 use crate::used_tools::{check_detected_tools, find_used_tools};
 
 /// Maximum length of a name or a reason, in bytes.
-const MAX_NAME: usize = 16 << 10;
+const MAX_NAME_BYTES: usize = 16 << 10;
 
 /// Query for the texts of certain files in a release.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -242,12 +242,12 @@ fn check_project(project: &ProjectFacts) -> Result<(), &'static str> {
     ensure(pairs && names && single, "a name")
 }
 
-fn ensure(is_valid: bool, label: &'static str) -> Result<(), &'static str> {
-    if is_valid { Ok(()) } else { Err(label) }
+fn ensure(is_valid: bool, invalid_part: &'static str) -> Result<(), &'static str> {
+    if is_valid { Ok(()) } else { Err(invalid_part) }
 }
 
 fn is_valid_name(text: &str) -> bool {
-    text.len() <= MAX_NAME && !text.chars().any(char::is_control)
+    text.len() <= MAX_NAME_BYTES && !text.chars().any(char::is_control)
 }
 
 fn are_valid_digests(digests: &DefinitionDigests) -> bool {

@@ -12,15 +12,15 @@ const INFO_FOLDER_SUFFIX: &str = ".dist-info";
 /// Ending of the folder with one subfolder for each installation scheme.
 const DATA_FOLDER_SUFFIX: &str = ".data";
 /// Schemes whose files are installed on the import path.
-const LIBRARIES: [&str; 2] = ["purelib", "platlib"];
+const LIBRARY_SCHEMES: [&str; 2] = ["purelib", "platlib"];
 /// Schemes whose files are not installed on the import path. Files of these schemes get paths of the format
 /// `.data/SCHEME/PATH`. No file on the import path has such a path.
 const NON_LIBRARY_SCHEMES: [&str; 3] = ["scripts", "headers", "data"];
-const SCRIPTS: &str = "scripts";
+const SCRIPTS_SCHEME: &str = "scripts";
 /// Highest major version of the format that this module and pip support.
 const MAX_WHEEL_MAJOR_VERSION: u32 = 1;
 /// Maximum length of a file's name on the systems where wheels are installed.
-const MAX_NAME: usize = 255;
+const MAX_FILE_NAME_BYTES: usize = 255;
 
 /// Files of an installed wheel.
 pub(super) struct WheelTree {
@@ -167,21 +167,25 @@ fn generated_scripts(entry_points: &str) -> BTreeSet<&str> {
 }
 
 /// Returns true if the installer generates a script in place of this file.
-fn is_generated_script(path: &str, generated: &BTreeSet<&str>) -> bool {
+fn is_generated_script(path: &str, generated_scripts: &BTreeSet<&str>) -> bool {
     let name = path.rsplit('/').next().unwrap_or(path);
     let lower = name.to_ascii_lowercase();
     let end = [".exe", "-script.py", ".pya"].into_iter().find(|end| lower.ends_with(end));
     let stem = end.and_then(|end| name.get(..name.len() - end.len())).unwrap_or(name);
-    generated.contains(stem)
+    generated_scripts.contains(stem)
 }
 
 /// Assigns the installed paths in the order in which pip writes files: first the files at the root, then
 /// those in `.data`, and finally the scripts. If several files have the same path, pip keeps the last one.
-fn place_files(names: &[String], info: &str, generated: &BTreeSet<&str>) -> Result<WheelTree, WheelFault> {
+fn place_files(
+    names: &[String],
+    info_folder: &str,
+    generated_scripts: &BTreeSet<&str>,
+) -> Result<WheelTree, WheelFault> {
     let mut files = Vec::new();
     for name in names.iter().filter(|name| !name.ends_with('/')) {
-        let place = place_entry(name, info).map_err(|reason| WheelFault::new(name, reason))?;
-        if !(place.write_order == WriteOrder::Script && is_generated_script(&place.path, generated)) {
+        let place = place_entry(name, info_folder).map_err(|reason| WheelFault::new(name, reason))?;
+        if !(place.write_order == WriteOrder::Script && is_generated_script(&place.path, generated_scripts)) {
             files.push((place, name));
         }
     }
@@ -216,9 +220,9 @@ struct InstalledEntryPath {
 
 /// Returns the path at which an entry is installed. Empty components and `.` components of the entry's name
 /// are ignored.
-fn place_entry(name: &str, info: &str) -> Result<InstalledEntryPath, &'static str> {
+fn place_entry(name: &str, info_folder: &str) -> Result<InstalledEntryPath, &'static str> {
     let parts: Vec<&str> = name.split('/').filter(|part| !matches!(*part, "" | ".")).collect();
-    if parts.iter().any(|part| part.len() > MAX_NAME) {
+    if parts.iter().any(|part| part.len() > MAX_FILE_NAME_BYTES) {
         return Err("has a name that is too long for a file");
     }
     let (folder, is_data) = (top_folder(name), top_folder(name).ends_with(DATA_FOLDER_SUFFIX));
@@ -231,12 +235,13 @@ fn place_entry(name: &str, info: &str) -> Result<InstalledEntryPath, &'static st
         [_, scheme, _, ..] => {
             let own = |name: &str, end: &str| canonical_name(name.strip_suffix(end).unwrap_or(name));
             let rest = parts.get(2..).unwrap_or_default().join("/");
-            if own(folder, DATA_FOLDER_SUFFIX) != own(info, INFO_FOLDER_SUFFIX) {
+            if own(folder, DATA_FOLDER_SUFFIX) != own(info_folder, INFO_FOLDER_SUFFIX) {
                 Err("is in a folder of another distribution")
-            } else if LIBRARIES.contains(scheme) {
+            } else if LIBRARY_SCHEMES.contains(scheme) {
                 Ok(InstalledEntryPath { path: rest, write_order: WriteOrder::Data })
             } else if NON_LIBRARY_SCHEMES.contains(scheme) {
-                let write_order = if *scheme == SCRIPTS { WriteOrder::Script } else { WriteOrder::Data };
+                let write_order =
+                    if *scheme == SCRIPTS_SCHEME { WriteOrder::Script } else { WriteOrder::Data };
                 Ok(InstalledEntryPath { path: format!("{DATA_FOLDER_SUFFIX}/{scheme}/{rest}"), write_order })
             } else {
                 Err("belongs to an unknown installation scheme")

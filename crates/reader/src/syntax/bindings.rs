@@ -9,12 +9,12 @@ use tree_sitter::{Node, Tree};
 use super::{MAX_DEPTH, SourceLanguage};
 
 /// Kinds of nodes that are the scope of the names bound in them.
-const SCOPES: &[&str] = &[
+const SCOPE_KINDS: &[&str] = &[
     // Node kinds of Python.
     "module",
     "function_definition",
     "lambda",
-    CLASS,
+    PYTHON_CLASS_KIND,
     "list_comprehension",
     "set_comprehension",
     "dictionary_comprehension",
@@ -33,9 +33,9 @@ const SCOPES: &[&str] = &[
     "for_in_statement",
 ];
 /// Kind of a Python class. Names that are bound in a class are not visible in its methods.
-const CLASS: &str = "class_definition";
+const PYTHON_CLASS_KIND: &str = "class_definition";
 /// Kinds of nodes that are names.
-const NAMES: &[&str] = &["identifier", "shorthand_property_identifier_pattern"];
+const NAME_KINDS: &[&str] = &["identifier", "shorthand_property_identifier_pattern"];
 
 /// One binding of a name.
 #[derive(Debug)]
@@ -69,7 +69,7 @@ impl NameBindings {
         let mut around: Vec<Node<'_>> = Vec::new();
         loop {
             let node = cursor.node();
-            if NAMES.contains(&node.kind()) {
+            if NAME_KINDS.contains(&node.kind()) {
                 let name = NameNode { node, ancestors: &around, text };
                 let bound = if is_python { name.python_origin() } else { name.script_origin() };
                 if let Some(bound) = bound {
@@ -93,16 +93,16 @@ impl NameBindings {
         }
     }
 
-    fn add(&mut self, name: &NameNode<'_, '_>, bound: BoundOrigin) {
+    fn add(&mut self, name: &NameNode<'_, '_>, bound_origin: BoundOrigin) {
         // The name of a definition is visible around the definition, not only inside.
-        let outside = name.ancestors.len().saturating_sub(usize::from(bound.is_bound_in_outer_scope));
+        let outside = name.ancestors.len().saturating_sub(usize::from(bound_origin.is_bound_in_outer_scope));
         let around = name.ancestors.get(..outside).unwrap_or_default();
-        let scope = around.iter().rev().find(|node| SCOPES.contains(&node.kind()));
+        let scope = around.iter().rev().find(|node| SCOPE_KINDS.contains(&node.kind()));
         let (Some(scope), Some(text)) = (scope, name.text.get(name.node.byte_range())) else { return };
         let binding = NameBinding {
             scope: scope.byte_range(),
-            is_class_scoped: scope.kind() == CLASS,
-            origin: bound.origin,
+            is_class_scoped: scope.kind() == PYTHON_CLASS_KIND,
+            origin: bound_origin.origin,
         };
         self.bindings.entry(text.to_vec()).or_default().push(binding);
     }
@@ -118,7 +118,8 @@ impl NameBindings {
         enclosing_nodes: &[Node<'_>],
     ) -> Vec<String> {
         let (first, rest) = name.split_once('.').map_or((name, None), |(first, rest)| (first, Some(rest)));
-        let class = enclosing_nodes.iter().find(|node| SCOPES.contains(&node.kind())).map(Node::byte_range);
+        let class =
+            enclosing_nodes.iter().find(|node| SCOPE_KINDS.contains(&node.kind())).map(Node::byte_range);
         let is_seen = |binding: &&NameBinding| {
             binding.scope.contains(&offset)
                 && (!binding.is_class_scoped || Some(&binding.scope) == class.as_ref())
@@ -188,7 +189,7 @@ impl<'tree> NameNode<'_, 'tree> {
     fn python_origin(&self) -> Option<BoundOrigin> {
         let (parent, above) = (self.ancestor(1)?, self.ancestor(2));
         match parent.kind() {
-            "function_definition" | CLASS if self.is_field(parent, "name") => {
+            "function_definition" | PYTHON_CLASS_KIND if self.is_field(parent, "name") => {
                 Some(BoundOrigin { origin: None, is_bound_in_outer_scope: true })
             }
             "parameters"

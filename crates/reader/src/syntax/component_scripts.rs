@@ -8,17 +8,17 @@ use regex::bytes::Regex;
 use super::SourceLanguage;
 
 /// File extensions of components.
-const COMPONENTS: &[&[u8]] = &[b".vue", b".svelte"];
+const COMPONENT_EXTENSIONS: &[&[u8]] = &[b".vue", b".svelte"];
 
 /// Regular expression for a `<script>` element. It captures the attributes, and the code between the tags.
-static SCRIPT: LazyLock<Regex> = LazyLock::new(|| {
+static SCRIPT_ELEMENT_PATTERN: LazyLock<Regex> = LazyLock::new(|| {
     #[expect(clippy::expect_used, reason = "a constant, which the tests of this folder compile")]
     Regex::new(r"(?is-u)<script\b((?:[^>]|=>)*)>(.*?)(?:</script\s*>|\z)").expect("the pattern of scripts")
 });
 
 /// Returns true if a file is a component.
 pub(super) fn is_component_file(path: &[u8]) -> bool {
-    COMPONENTS.iter().any(|ending| path.ends_with(ending))
+    COMPONENT_EXTENSIONS.iter().any(|ending| path.ends_with(ending))
 }
 
 /// Replaces everything outside a component's scripts with spaces, and keeps the line ends. Returns the
@@ -27,7 +27,7 @@ pub(super) fn extract_scripts(text: &[u8]) -> (Vec<u8>, &'static SourceLanguage)
     let mut scripts: Vec<u8> =
         text.iter().map(|byte| if matches!(byte, b'\n' | b'\r') { *byte } else { b' ' }).collect();
     let mut name = "typescript";
-    for script in SCRIPT.captures_iter(text) {
+    for script in SCRIPT_ELEMENT_PATTERN.captures_iter(text) {
         let (Some(attributes), Some(code)) = (script.get(1), script.get(2)) else { continue };
         let has_markup = [&b"tsx"[..], b"jsx"]
             .iter()

@@ -13,16 +13,16 @@ use super::definitions::is_function;
 use super::{MAX_DEPTH, MAX_SOURCE_BYTES, ParserPool, SourceLanguage, decode_keeping_offsets};
 
 /// Nodes that contain code within a string.
-const CODE_IN_TEXT: &[&str] = &["interpolation", "template_substitution", "jsx_expression"];
+const INTERPOLATION_KINDS: &[&str] = &["interpolation", "template_substitution", "jsx_expression"];
 
 /// Kind of the Rust node that contains the functions of a type.
-const IMPL: &str = "impl_item";
+const RUST_IMPL_KIND: &str = "impl_item";
 /// Number of bytes in the digest of a definition's name.
 const DEFINITION_DIGEST_BYTES: usize = 16;
 /// Minimum number of characters in the fence of a Markdown code block.
 const MIN_FENCE_CHARS: usize = 3;
 /// Endings of Markdown files.
-const MARKDOWN: &[&[u8]] = &[b".md", b".mdx", b".markdown"];
+const MARKDOWN_EXTENSIONS: &[&[u8]] = &[b".md", b".mdx", b".markdown"];
 
 /// A file, which is parsed when the first question about a position in it is asked.
 pub(crate) struct ParsedFile<'a> {
@@ -38,7 +38,7 @@ pub(crate) struct ParsedFile<'a> {
 
 impl<'a> ParsedFile<'a> {
     pub(crate) fn new(path: &[u8], bytes: &'a [u8]) -> Self {
-        let is_markdown = MARKDOWN.iter().any(|ending| path.ends_with(ending));
+        let is_markdown = MARKDOWN_EXTENSIONS.iter().any(|ending| path.ends_with(ending));
         let is_component = component_scripts::is_component_file(path);
         let (bytes, language) = if is_component {
             let (scripts, language) = component_scripts::extract_scripts(bytes);
@@ -62,7 +62,7 @@ impl<'a> ParsedFile<'a> {
         }
         for within in self.nodes_around(offset, parsers).unwrap_or_default() {
             let kind = within.kind();
-            if CODE_IN_TEXT.contains(&kind) {
+            if INTERPOLATION_KINDS.contains(&kind) {
                 return false;
             }
             if kind.contains("string") || kind.contains("comment") || kind == "jsx_text" {
@@ -165,8 +165,9 @@ impl<'a> ParsedFile<'a> {
             // A variable counts as a definition only if the byte is within a function in the variable's
             // value.
             let kind = kind.filter(|kind| in_function || !kind.is_variable);
-            let field =
-                kind.map(|kind| kind.name_field).or_else(|| (within.kind() == IMPL).then_some("type"));
+            let field = kind
+                .map(|kind| kind.name_field)
+                .or_else(|| (within.kind() == RUST_IMPL_KIND).then_some("type"));
             if let Some(name) = field.and_then(|field| within.child_by_field_name(field)) {
                 hash.update(self.bytes.get(name.byte_range()).unwrap_or_default());
                 hash.update([0]);
@@ -199,9 +200,9 @@ impl<'a> ParsedFile<'a> {
 
 /// Returns true if the Markdown text in `before` ends within a fenced code block. A fence is closed only by a
 /// fence of the same character (a backtick or `~`).
-fn ends_in_fence(before: &[u8]) -> bool {
+fn ends_in_fence(preceding_text: &[u8]) -> bool {
     let mut open: Option<u8> = None;
-    for line in before.split(|byte| *byte == b'\n') {
+    for line in preceding_text.split(|byte| *byte == b'\n') {
         let line = line.trim_ascii_start();
         let Some(first) = line.first().copied().filter(|byte| matches!(byte, b'`' | b'~')) else { continue };
         if line.iter().take_while(|byte| **byte == first).count() < MIN_FENCE_CHARS {

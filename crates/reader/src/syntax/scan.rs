@@ -70,8 +70,8 @@ pub(crate) struct ParserPool {
 impl ParserPool {
     /// Starts the time limit for a file. Until the next call, all parsed texts share this time. If the time
     /// is zero, nothing is parsed.
-    pub(crate) fn begin_file(&mut self, time: Duration) {
-        self.deadline = Some(thread_cpu_time() + time);
+    pub(crate) fn begin_file(&mut self, time_limit: Duration) {
+        self.deadline = Some(thread_cpu_time() + time_limit);
     }
 
     /// Returns the deadline, by the clock of [`thread_cpu_time`].
@@ -226,7 +226,7 @@ impl<'rules> SyntaxScan<'rules> {
         text: String,
         parsers: &mut ParserPool,
         is_wanted_rule: &dyn Fn(usize) -> bool,
-        wanted_lines: &dyn Fn(u32, u32) -> bool,
+        are_wanted_lines: &dyn Fn(u32, u32) -> bool,
     ) -> Result<Vec<SyntaxMatch>, SyntaxScanError> {
         let active: Vec<bool> = self.rules.iter().map(|rule| is_wanted_rule(rule.index)).collect();
         if !active.contains(&true) {
@@ -236,7 +236,7 @@ impl<'rules> SyntaxScan<'rules> {
             return Err(SyntaxScanError::TooLarge);
         }
         // A bug in a grammar must affect only one file, not the whole scan.
-        catch_unwind(AssertUnwindSafe(|| self.match_nodes(text, parsers, &active, wanted_lines)))
+        catch_unwind(AssertUnwindSafe(|| self.match_nodes(text, parsers, &active, are_wanted_lines)))
             .unwrap_or(Err(SyntaxScanError::Panicked))
     }
 
@@ -244,8 +244,8 @@ impl<'rules> SyntaxScan<'rules> {
         &self,
         text: String,
         parsers: &mut ParserPool,
-        active: &[bool],
-        wanted_lines: &dyn Fn(u32, u32) -> bool,
+        active_rules: &[bool],
+        are_wanted_lines: &dyn Fn(u32, u32) -> bool,
     ) -> Result<Vec<SyntaxMatch>, SyntaxScanError> {
         let until = parsers.deadline();
         let tree = parsers
@@ -253,11 +253,12 @@ impl<'rules> SyntaxScan<'rules> {
             .ok_or(SyntaxScanError::OverLimit)?;
         let root = AstGrep::doc(StrDoc { src: text, lang: self.language.grammar, tree });
 
-        let candidates = self.candidate_nodes(root.root().get_inner_node(), active, wanted_lines)?;
+        let candidates =
+            self.candidate_nodes(root.root().get_inner_node(), active_rules, are_wanted_lines)?;
         let mut matches = Vec::new();
         for node in candidates {
             for at in self.by_kind.get(usize::from(node.kind_id())).into_iter().flatten() {
-                let Some(rule) = self.rules.get(*at).filter(|_| active.get(*at) == Some(&true)) else {
+                let Some(rule) = self.rules.get(*at).filter(|_| active_rules.get(*at) == Some(&true)) else {
                     continue;
                 };
                 if thread_cpu_time() >= until || (rule.has_ellipsis && has_many_children(&node)) {
@@ -280,11 +281,14 @@ impl<'rules> SyntaxScan<'rules> {
     fn candidate_nodes<'tree>(
         &self,
         root: Node<'tree>,
-        active: &[bool],
-        wanted_lines: &dyn Fn(u32, u32) -> bool,
+        active_rules: &[bool],
+        are_wanted_lines: &dyn Fn(u32, u32) -> bool,
     ) -> Result<Vec<Node<'tree>>, SyntaxScanError> {
-        let looked_at: Vec<bool> =
-            self.by_kind.iter().map(|rules| rules.iter().any(|at| active.get(*at) == Some(&true))).collect();
+        let looked_at: Vec<bool> = self
+            .by_kind
+            .iter()
+            .map(|rules| rules.iter().any(|at| active_rules.get(*at) == Some(&true)))
+            .collect();
         let mut found = Vec::new();
         let mut cursor = root.walk();
         let mut depth = 0_usize;
@@ -292,7 +296,7 @@ impl<'rules> SyntaxScan<'rules> {
             let node = cursor.node();
             if looked_at.get(usize::from(node.kind_id())) == Some(&true) {
                 let (first, last) = node_lines(&node);
-                if wanted_lines(first, last) {
+                if are_wanted_lines(first, last) {
                     found.push(node);
                 }
             }

@@ -30,12 +30,12 @@ pub fn answer_diff_call(diff_bytes: &[u8], input: &Value) -> ToolReply {
     parse_input(DIFF, input).and_then(|input| render_diff(diff_bytes, input)).into()
 }
 
-fn render_diff(change: &[u8], input: DiffToolInput) -> Result<String, ToolCallError> {
+fn render_diff(diff_bytes: &[u8], input: DiffToolInput) -> Result<String, ToolCallError> {
     let wanted = input.path.as_deref().map(|path| FileIndex::parse_path(Some(path))).transpose()?;
     let wanted = wanted.filter(|path| !path.as_bytes().is_empty());
     let is_wanted =
         |file: &FileDiff<'_>| wanted.as_ref().is_none_or(|path| matches_path(file, path.as_bytes()));
-    let chosen: Vec<_> = parse_files(change).filter_map(Result::ok).filter(is_wanted).collect();
+    let chosen: Vec<_> = parse_files(diff_bytes).filter_map(Result::ok).filter(is_wanted).collect();
     let (mut added, mut deleted) = (0_u64, 0_u64);
     for file in &chosen {
         added += u64::from(file.added_lines);

@@ -22,7 +22,7 @@ const MAX_MATCHES: usize = 200;
 /// Largest number of characters that are shown of one line.
 const MAX_LINE_CHARS: usize = 300;
 /// Largest number of context lines before and after a match.
-const MAX_CONTEXT: usize = 10;
+const MAX_CONTEXT_LINES: usize = 10;
 /// Longest regular expression, in bytes.
 const MAX_PATTERN_BYTES: usize = 1_000;
 /// Memory limit in bytes, both for a compiled expression and for its cache during a search.
@@ -33,7 +33,7 @@ const MAX_NESTING: u32 = 50;
 /// first line that exceeds the buffer.
 const MAX_HEAP_BYTES: usize = 1 << 20;
 /// Number of bytes of a file that are searched between two checks of the clock.
-const PART_BYTES: usize = 16 << 10;
+const READ_CHUNK_BYTES: usize = 16 << 10;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -58,8 +58,8 @@ pub(super) fn grep_files(
     let regex = build_matcher(&input)?;
     let only = input.glob.as_deref().map(compile_pattern).transpose()?;
     let context = input.context.unwrap_or(0);
-    if context > MAX_CONTEXT {
-        return Err(ToolCallError::OutOfRange { argument: "context", min: 0, max: MAX_CONTEXT });
+    if context > MAX_CONTEXT_LINES {
+        return Err(ToolCallError::OutOfRange { argument: "context", min: 0, max: MAX_CONTEXT_LINES });
     }
     let files = index.files_at(input.path.as_deref())?;
     let mut searcher = SearcherBuilder::new();
@@ -183,7 +183,7 @@ impl UnsearchedFileCounts {
     }
 }
 
-/// Reader that returns a file's text in parts of at most `PART_BYTES`, and fails after the time limit.
+/// Reader that returns a file's text in parts of at most `READ_CHUNK_BYTES`, and fails after the time limit.
 struct TimeLimitedText<'text> {
     rest: &'text [u8],
     deadline: Instant,
@@ -194,7 +194,7 @@ impl Read for TimeLimitedText<'_> {
         if Instant::now() >= self.deadline {
             return Err(io::ErrorKind::TimedOut.into());
         }
-        let most = into.len().min(PART_BYTES);
+        let most = into.len().min(READ_CHUNK_BYTES);
         self.rest.read(into.get_mut(..most).unwrap_or_default())
     }
 }

@@ -19,7 +19,7 @@ use crate::syntax::{
 /// Largest number of definitions in one response.
 const MAX_DEFINITIONS: usize = 20;
 /// Largest number of lines that are shown of a definition.
-const MAX_LINES: u32 = 25;
+const MAX_DEFINITION_LINES: u32 = 25;
 /// Longest name in bytes.
 const MAX_NAME_BYTES: usize = 200;
 
@@ -102,7 +102,7 @@ fn render_definition(path: &RepoPath, definition: &DefinitionLocation, lines: &L
     let DefinitionLocation { kind, first_line: first, last_line: last } = *definition;
     let mut text =
         format!("{}:{first}-{last} ({})\n", visible_text(&path.to_string()), kind.replace('_', " "));
-    let end = last.min(first.saturating_add(MAX_LINES - 1));
+    let end = last.min(first.saturating_add(MAX_DEFINITION_LINES - 1));
     for number in first..=end {
         text.push_str(&read::render_numbered_line(
             number,

@@ -156,11 +156,11 @@ pub(super) async fn build_withdrawal(
     store: &dyn RecordStore,
     user_request: &UserRequest,
     finding: Option<&str>,
-    thread: Option<&FindingId>,
+    thread_finding: Option<&FindingId>,
     author_login: &str,
 ) -> Result<Result<Dismissal, String>, StoreError> {
     let findings = known_findings(store, user_request).await?;
-    Ok(select_finding(&findings, finding, thread).and_then(|meant| match meant.status {
+    Ok(select_finding(&findings, finding, thread_finding).and_then(|meant| match meant.status {
         FindingStatus::Dismissed(_) => {
             Ok(Dismissal::from_withdrawal(meant, author_login, user_request.noticed_at))
         }
@@ -195,9 +195,9 @@ async fn known_findings(
 fn select_finding<'a>(
     findings: &'a [Finding],
     finding_prefix: Option<&str>,
-    thread: Option<&FindingId>,
+    thread_finding: Option<&FindingId>,
 ) -> Result<&'a Finding, String> {
-    match (finding_prefix, thread) {
+    match (finding_prefix, thread_finding) {
         (Some(word), _) => dismissal::find_by_id(findings, word).map_err(|error| error.to_string()),
         (None, Some(id)) => {
             let known = findings.iter().find(|finding| finding.id == *id);

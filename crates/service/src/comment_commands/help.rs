@@ -6,7 +6,7 @@ use truing_core::id::Topic;
 use truing_core::markdown;
 
 /// Commands for reviews. Each entry contains the first line of the comment, and the command's effect.
-const REVIEW: [(&str, &str); 6] = [
+const REVIEW_COMMANDS: [(&str, &str); 6] = [
     ("/review", "reviews the head now, even if nothing changed; ends a pause"),
     ("/review pause", "pauses reviews until `/review resume`"),
     ("/review resume", "resumes reviews, and includes the changes that were made during the pause"),
@@ -19,10 +19,10 @@ const REVIEW: [(&str, &str); 6] = [
     ("/undismiss", "in reply to a finding's comment, or with the finding's ID: withdraws the dismissal"),
 ];
 /// The command that allows more money, on servers that ask for approval of spending.
-const SPEND: (&str, &str) =
+const SPEND_COMMAND: (&str, &str) =
     ("/spend", "allows models to spend the same amount again on this pull request, and reviews the head");
 /// Commands that need a model.
-const CONVERGE: [(&str, &str); 3] = [
+const CONVERGE_COMMANDS: [(&str, &str); 3] = [
     (
         "/converge",
         "audits the pull request and fixes the findings until an audit finds nothing; never merges",
@@ -53,12 +53,12 @@ fn render_help_text(
     asks_for_approval: bool,
 ) -> String {
     let row = |(line, what): &(&str, &str)| format!("| `{line}` | {what} |\n");
-    let mut rows: String = REVIEW.iter().map(row).collect();
+    let mut rows: String = REVIEW_COMMANDS.iter().map(row).collect();
     if asks_for_approval {
-        rows += &row(&SPEND);
+        rows += &row(&SPEND_COMMAND);
     }
     if converge_unavailable_reason.is_none() {
-        rows += &CONVERGE.iter().map(row).collect::<String>();
+        rows += &CONVERGE_COMMANDS.iter().map(row).collect::<String>();
     }
     let end = converge_unavailable_reason.map(|reason| {
         format!("\n`/converge` and `/audit` are not available here: {}.\n", markdown::escape_text(reason))
@@ -78,7 +78,7 @@ mod tests {
 
     #[test]
     fn every_command_that_is_shown_is_one_and_those_of_a_model_need_one() {
-        let rows = REVIEW.iter().chain([&SPEND]).chain(&CONVERGE);
+        let rows = REVIEW_COMMANDS.iter().chain([&SPEND_COMMAND]).chain(&CONVERGE_COMMANDS);
         for (line, _) in rows {
             let said = line.replace("ID", "1:0a1b").replace("REASON", "because");
             assert!(UserCommand::parse(&said).is_some(), "{line}");

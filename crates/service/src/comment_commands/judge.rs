@@ -73,7 +73,7 @@ async fn judge_label(
     context: &ServiceContext,
     server: &AnyForgeServer,
     user_request: &UserRequest,
-    name: &str,
+    label_name: &str,
     repository: &mut KnownRepository,
 ) -> Result<CommandVerdict, CommentServeError> {
     let pull = match find_open_pull(server, user_request, repository).await? {
@@ -82,7 +82,7 @@ async fn judge_label(
     };
     let client = server.client(&user_request.pr, &repository.name, CommentProducer::Converge);
     // Forges ignore case in the names of labels.
-    let set = client.labels().await?.into_iter().find(|label| label.name.eq_ignore_ascii_case(name));
+    let set = client.labels().await?.into_iter().find(|label| label.name.eq_ignore_ascii_case(label_name));
     let Some(set) = set else { return Ok(CommandVerdict::Ignore("its label is no longer set".into())) };
     let Some(author) = set.set_by.filter(|_| set.trusted) else {
         return Ok(CommandVerdict::Ignore(format!(
@@ -101,9 +101,9 @@ async fn judge_label(
 /// Returns true if an account with write access may also start converge runs. `is_called` returns true for a
 /// configured name of that account. If converge runs are not served, every account passes this check, and the
 /// command is refused later with the reason.
-fn may_converge(context: &ServiceContext, is_called: impl Fn(&String) -> bool) -> bool {
+fn may_converge(context: &ServiceContext, has_name: impl Fn(&String) -> bool) -> bool {
     let askers = context.converge_setup.as_ref().map_or(&[][..], |converging| &converging.config().askers);
-    askers.is_empty() || askers.iter().any(is_called)
+    askers.is_empty() || askers.iter().any(has_name)
 }
 
 fn decline_asker(request: CommandRequest) -> CommandVerdict {

@@ -18,7 +18,7 @@ use crate::run_failure::{CONVERGE_CLASS, RunFailure};
 use super::progress::ConvergeRunEnd;
 
 /// The topic of the comment with the report.
-const REPORT: &str = "converge/report";
+const REPORT_TOPIC: &str = "converge/report";
 /// The topic of the comment that reports a run as given up.
 const GIVE_UP_TOPIC: &str = "converge/given-up";
 
@@ -73,7 +73,7 @@ pub(crate) async fn record_abandonment(
 
 /// Returns the comment with the report of a served run. A pull request has one such comment.
 pub(super) fn report_comment(body: String) -> Effect {
-    Effect::Comment { topic: Topic::new(REPORT), body }
+    Effect::Comment { topic: Topic::new(REPORT_TOPIC), body }
 }
 
 /// Posts the comment that a run is given up, in place of the run's report. If the report was written moments
@@ -91,7 +91,7 @@ pub(super) async fn report_abandoned_run(effects: &EffectExecutor<'_>, body: Str
 /// Returns the outcome of a step that failed to post its report. The report may or may not be at the forge.
 pub(super) fn report_error_outcome(
     error: EffectError,
-    settle: TimeSpan,
+    settle_delay: TimeSpan,
 ) -> Result<StepOutcome, StepStopReason> {
     let reason = error.to_string();
     Err(match error {
@@ -101,7 +101,7 @@ pub(super) fn report_error_outcome(
         }
         EffectError::Halted(halt) => halt.into(),
         EffectError::Refused(error) | EffectError::Unanswered { error, .. } => {
-            RunFailure::Forge(error).into_stop_reason(settle)
+            RunFailure::Forge(error).into_stop_reason(settle_delay)
         }
         EffectError::Store(error) => error.into(),
         EffectError::Git(error) => error.into(),

@@ -21,7 +21,7 @@ use crate::comment_commands::UserCommand;
 const MAX_CLOCK_LAG: TimeSpan = TimeSpan::minutes(10);
 /// Largest number of requests to the forge in one check for new comments. Responses that report no change are
 /// not counted.
-const CALLS: u64 = 20;
+const MAX_CALLS_PER_CHECK: u64 = 20;
 
 /// Finds comments that people write on a pull request after this listener was opened.
 #[derive(Debug)]
@@ -61,9 +61,9 @@ impl<'a> StopListener<'a> {
         Ok(listener)
     }
 
-    async fn listen(&self, lists: &mut [CachedListing<PullComment>; 2]) -> Result<(), ForgeError> {
+    async fn listen(&self, comment_lists: &mut [CachedListing<PullComment>; 2]) -> Result<(), ForgeError> {
         let of = (self.repo, Some(self.number));
-        self.server.refresh_comments_since(of, self.since, lists, &mut { CALLS }).await
+        self.server.refresh_comments_since(of, self.since, comment_lists, &mut { MAX_CALLS_PER_CHECK }).await
     }
 
     /// Finds the newest `/converge` or `/converge stop` of a person with write access. If the command is

@@ -43,7 +43,7 @@ impl ConvergeRunContext<'_> {
         &self,
         store: &Arc<dyn RecordStore>,
         heartbeat: Duration,
-        give_back_request: watch::Receiver<bool>,
+        return_requested: watch::Receiver<bool>,
         report_progress: &(dyn Fn(ProgressMessage<'_>) + Sync),
     ) -> Result<(ConvergeRecord, Mirror), RunFailure> {
         let (forge, id) = (self.forge.1, self.id().await?);
@@ -74,7 +74,7 @@ impl ConvergeRunContext<'_> {
             client: &client,
             pull_details: &now,
             gate: &gate,
-            give_back: give_back_request,
+            give_back: return_requested,
             report_progress,
         };
         // If the server began the unfinished run, the server resumes it.
@@ -113,7 +113,7 @@ impl ConvergeRunContext<'_> {
     pub async fn audit_once(
         &self,
         store: &dyn RecordStore,
-        give_back: watch::Receiver<bool>,
+        return_requested: watch::Receiver<bool>,
     ) -> Result<ConvergeRecord, RunFailure> {
         let (forge, id) = (self.forge.1, self.id().await?);
         let looks = read_only_gate();
@@ -135,7 +135,7 @@ impl ConvergeRunContext<'_> {
         let mut runner = self.runner(&ground, &workspace, &gate, record, ConvergeRunMode::WholeRun).runner;
         let stopped = tokio::select! {
             () = Box::pin(span.wrap(runner.audit_once())) => false,
-            () = lease_driver::wait_for_return_request(give_back) => true,
+            () = lease_driver::wait_for_return_request(return_requested) => true,
         };
         runner.finish_audit(stopped).await?;
         span.record_state(&runner.record);

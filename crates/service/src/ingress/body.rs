@@ -14,7 +14,7 @@ use super::refusal::DeliveryRefusal;
 
 /// Largest number of bytes that are allocated in advance for a body with an announced length. The buffer
 /// grows when more bytes arrive.
-const FIRST_BYTES: usize = 64 * 1024;
+const MAX_PREALLOCATED_BYTES: usize = 64 * 1024;
 
 /// A complete body, with its permits from the shared memory limit.
 pub(super) struct RequestBody {
@@ -29,7 +29,7 @@ pub(super) async fn read_verified_body(
     mut body: Body,
     mut check: SignatureCheck,
     bounds: &ConnectionLimits,
-    memory: &Arc<Semaphore>,
+    memory_permits: &Arc<Semaphore>,
 ) -> Result<RequestBody, DeliveryRefusal> {
     let announced = body.size_hint().lower();
     if announced > MAX_BODY as u64 {
@@ -52,7 +52,8 @@ pub(super) async fn read_verified_body(
             return Err(DeliveryRefusal::TooLarge);
         }
         let bytes = u32::try_from(part.len()).map_err(|_| DeliveryRefusal::TooLarge)?;
-        let more = memory.clone().try_acquire_many_owned(bytes).map_err(|_| DeliveryRefusal::NoMemory)?;
+        let more =
+            memory_permits.clone().try_acquire_many_owned(bytes).map_err(|_| DeliveryRefusal::NoMemory)?;
         match &mut held {
             Some(held) => held.merge(more),
             None => held = Some(more),
@@ -62,7 +63,9 @@ pub(super) async fn read_verified_body(
             first = part;
         } else {
             if all.is_empty() {
-                all.reserve(usize::try_from(announced).unwrap_or(0).clamp(length, FIRST_BYTES.max(length)));
+                all.reserve(
+                    usize::try_from(announced).unwrap_or(0).clamp(length, MAX_PREALLOCATED_BYTES.max(length)),
+                );
                 all.extend_from_slice(&std::mem::take(&mut first));
             }
             all.extend_from_slice(&part);

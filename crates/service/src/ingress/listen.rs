@@ -46,13 +46,13 @@ pub const MAX_HEADERS: usize = 64;
 /// Largest size in bytes of the request line and all headers together.
 pub const MAX_HEADER_BYTES: usize = 16 * 1024;
 /// Maximum size of a connection's buffer in bytes.
-const BUFFER: usize = 64 * 1024;
+const MAX_BUFFER_BYTES: usize = 64 * 1024;
 /// Delay before connections are accepted again, after a lack of file descriptors or memory.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 /// Largest number of open connections on a listener that serves only the metrics.
-const METRICS_CONNECTIONS: usize = 64;
+const MAX_METRICS_CONNECTIONS: usize = 64;
 /// Largest number of bytes that are read and discarded after the response, from a client that still sends.
-const LINGER_BYTES: usize = 1024 * 1024;
+const MAX_LINGER_BYTES: usize = 1024 * 1024;
 
 /// The IP address of the connection's client or proxy.
 #[derive(Clone, Copy, Debug)]
@@ -72,7 +72,7 @@ pub(crate) fn start(
     metrics_listener: Option<TcpListener>,
     routes: impl FnOnce() -> IngressRoutes + Send + 'static,
     bounds: ConnectionLimits,
-    trusted: Vec<IpNet>,
+    trusted_proxies: Vec<IpNet>,
     stop: watch::Receiver<bool>,
 ) -> io::Result<oneshot::Receiver<()>> {
     let runtime = Builder::new_current_thread().enable_all().build()?;
@@ -86,16 +86,17 @@ pub(crate) fn start(
         runtime.block_on(async {
             let IngressRoutes { main, metrics } = routes();
             let few = ConnectionLimits {
-                connections: bounds.connections.min(METRICS_CONNECTIONS),
+                connections: bounds.connections.min(MAX_METRICS_CONNECTIONS),
                 ..bounds.clone()
             };
             let serving = async {
                 if let Some(metrics_listener) = metrics_listener {
-                    serve(metrics_listener, metrics, few, trusted.clone(), stop.clone()).await;
+                    serve(metrics_listener, metrics, few, trusted_proxies.clone(), stop.clone()).await;
                 }
             };
-            let both =
-                async { tokio::join!(serve(listener, main, bounds, trusted.clone(), stop.clone()), serving) };
+            let both = async {
+                tokio::join!(serve(listener, main, bounds, trusted_proxies.clone(), stop.clone()), serving)
+            };
             tokio::select! {
                 ((), ()) = both => {}
                 () = end.closed() => {}
@@ -115,10 +116,10 @@ async fn serve(
     listener: TcpListener,
     router: Router,
     bounds: ConnectionLimits,
-    trusted: Vec<IpNet>,
+    trusted_proxies: Vec<IpNet>,
     mut stop: watch::Receiver<bool>,
 ) {
-    let room = ConnectionQuota::new(bounds.connections, trusted);
+    let room = ConnectionQuota::new(bounds.connections, trusted_proxies);
     let bounds = Arc::new(bounds);
     let mut open = JoinSet::new();
     loop {
@@ -154,12 +155,12 @@ struct ConnectionPermit {
 }
 
 impl ConnectionQuota {
-    fn new(connections: usize, trusted: Vec<IpNet>) -> Self {
+    fn new(connections: usize, trusted_proxies: Vec<IpNet>) -> Self {
         let all = Arc::new(Semaphore::new(connections));
         Self {
             permits: all,
             per_network: (connections / 2).max(1),
-            trusted,
+            trusted: trusted_proxies,
             connection_counts: Arc::default(),
         }
     }
@@ -237,7 +238,7 @@ async fn serve_connection(
         .header_read_timeout(bounds.header)
         .max_headers(MAX_HEADERS)
         .max_header_size(MAX_HEADER_BYTES)
-        .max_buf_size(BUFFER)
+        .max_buf_size(MAX_BUFFER_BYTES)
         .half_close(true)
         .serve_connection(TokioIo::new(stream), service);
     let served = tokio::select! {
@@ -266,11 +267,11 @@ async fn serve_connection(
 
 /// Closes the sending direction, then reads and discards the rest of the request. If the connection were
 /// closed immediately, a client that is still sending would lose the response.
-async fn drain_connection(mut stream: TcpStream, time: Duration) {
+async fn drain_connection(mut stream: TcpStream, time_limit: Duration) {
     let rest = async {
         stream.shutdown().await?;
-        let mut left = LINGER_BYTES;
-        let mut scratch = vec![0; BUFFER];
+        let mut left = MAX_LINGER_BYTES;
+        let mut scratch = vec![0; MAX_BUFFER_BYTES];
         while left > 0 {
             let read = stream.read(&mut scratch).await?;
             if read == 0 {
@@ -280,5 +281,5 @@ async fn drain_connection(mut stream: TcpStream, time: Duration) {
         }
         Ok::<(), io::Error>(())
     };
-    let _ = tokio::time::timeout(time, rest).await;
+    let _ = tokio::time::timeout(time_limit, rest).await;
 }

@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 
 /// Time in which an empty bucket becomes full, which determines the size of a bucket. A full bucket allows a
 /// burst of deliveries, because forges send in bursts.
-const BURST: Duration = Duration::from_secs(2);
+const BUCKET_FILL_TIME: Duration = Duration::from_secs(2);
 /// Largest number of sources that have their own bucket. All other sources share one bucket.
-const SOURCES: usize = 16_384;
+const MAX_SOURCE_BUCKETS: usize = 16_384;
 /// Shortest time between two removals of full buckets, and between two log entries about one limited source.
 const MIN_CLEANUP_AND_LOG_INTERVAL: Duration = Duration::from_secs(1);
 /// The key of the shared bucket.
@@ -59,7 +59,7 @@ impl RateLimiter {
         let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
         let bucket = table.bucket(source_network(source), now);
         let full_at = bucket.full_at.max(now) + interval;
-        let wait = full_at.saturating_duration_since(now + BURST.max(interval));
+        let wait = full_at.saturating_duration_since(now + BUCKET_FILL_TIME.max(interval));
         if wait.is_zero() {
             bucket.full_at = full_at;
             return Ok(());
@@ -77,10 +77,10 @@ impl RateLimiter {
 impl BucketTable {
     fn bucket(&mut self, source: IpAddr, now: Instant) -> &mut RateBucket {
         let known = self.buckets.contains_key(&source);
-        if !known && self.buckets.len() >= SOURCES {
+        if !known && self.buckets.len() >= MAX_SOURCE_BUCKETS {
             self.remove_full_buckets(now);
         }
-        let key = if known || self.buckets.len() < SOURCES { source } else { SHARED_BUCKET_KEY };
+        let key = if known || self.buckets.len() < MAX_SOURCE_BUCKETS { source } else { SHARED_BUCKET_KEY };
         self.buckets.entry(key).or_insert(RateBucket { full_at: now, last_logged: None })
     }
 
@@ -152,16 +152,16 @@ mod tests {
     #[test]
     fn the_table_has_a_bound_and_forgets_whom_it_may() {
         let (rates, start) = (RateLimiter::new(10), Instant::now());
-        for number in 0..u32::try_from(SOURCES).unwrap() {
+        for number in 0..u32::try_from(MAX_SOURCE_BUCKETS).unwrap() {
             assert_eq!(count_taken_tokens(&rates, source(number), start, 1), 1);
         }
-        let more = u32::try_from(SOURCES).unwrap();
+        let more = u32::try_from(MAX_SOURCE_BUCKETS).unwrap();
         assert_eq!(
             count_taken_tokens(&rates, source(more), start, 30)
                 + count_taken_tokens(&rates, source(more + 1), start, 30),
             20
         );
-        assert_eq!(rates.table.lock().unwrap().buckets.len(), SOURCES + 1);
+        assert_eq!(rates.table.lock().unwrap().buckets.len(), MAX_SOURCE_BUCKETS + 1);
         let later = start + Duration::from_secs(2);
         assert_eq!(count_taken_tokens(&rates, source(more), later, 30), 20, "it has its own now");
         assert_eq!(rates.table.lock().unwrap().buckets.len(), 1);

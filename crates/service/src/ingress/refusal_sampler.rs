@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Largest number of refusals of one kind that are logged within [`SPAN`].
+/// Largest number of refusals of one kind that are logged within [`SAMPLE_WINDOW`].
 const MAX_LOGGED_REFUSALS: u32 = 20;
 /// The time span after which the count of logged refusals restarts.
-const SPAN: Duration = Duration::from_secs(10);
+const SAMPLE_WINDOW: Duration = Duration::from_secs(10);
 
 /// The numbers of logged and omitted refusals in the present time span, by kind of refusal.
 #[derive(Debug, Default)]
@@ -28,7 +28,7 @@ impl RefusalSampler {
         let mut kinds = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let known =
             kinds.entry(kind).or_insert(RefusalSample { started_at: now, logged_count: 0, left_out: 0 });
-        if now.duration_since(known.started_at) >= SPAN {
+        if now.duration_since(known.started_at) >= SAMPLE_WINDOW {
             (known.started_at, known.logged_count) = (now, 0);
         }
         if known.logged_count >= MAX_LOGGED_REFUSALS {
@@ -51,7 +51,7 @@ mod tests {
         assert_eq!(told, 20);
         assert_eq!(sampled.sample_refusal("too_large", start), Some(0), "another kind");
         assert_eq!(sampled.sample_refusal("unauthorized", start + Duration::from_secs(9)), None);
-        assert_eq!(sampled.sample_refusal("unauthorized", start + SPAN), Some(981));
-        assert_eq!(sampled.sample_refusal("unauthorized", start + SPAN), Some(0));
+        assert_eq!(sampled.sample_refusal("unauthorized", start + SAMPLE_WINDOW), Some(981));
+        assert_eq!(sampled.sample_refusal("unauthorized", start + SAMPLE_WINDOW), Some(0));
     }
 }

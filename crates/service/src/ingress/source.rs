@@ -7,22 +7,22 @@ use std::net::{IpAddr, SocketAddr};
 use axum::http::{HeaderMap, HeaderValue};
 use ipnet::IpNet;
 
-const FORWARDED_FOR: &str = "x-forwarded-for";
-const FORWARDED: &str = "forwarded";
+const X_FORWARDED_FOR_HEADER: &str = "x-forwarded-for";
+const FORWARDED_HEADER: &str = "forwarded";
 
 /// Returns the address to which a request is attributed: the last hop that is not a trusted proxy.
 ///
 /// If a request contains both forwarding headers, it is attributed to the proxy itself. A proxy sets only one
 /// of the two headers, so the client may have written the other header.
-pub(super) fn client_address(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
-    let is_trusted = |address: IpAddr| trusted.iter().any(|net| net.contains(&address));
+pub(super) fn client_address(peer: IpAddr, headers: &HeaderMap, trusted_proxies: &[IpNet]) -> IpAddr {
+    let is_trusted = |address: IpAddr| trusted_proxies.iter().any(|net| net.contains(&address));
     let mut source = peer.to_canonical();
     if !is_trusted(source) {
         return source;
     }
-    let hops = match (headers.contains_key(FORWARDED_FOR), headers.contains_key(FORWARDED)) {
-        (true, false) => forwarded_hops(headers, FORWARDED_FOR, |hop| Some(hop)),
-        (false, true) => forwarded_hops(headers, FORWARDED, forwarded_for_parameter),
+    let hops = match (headers.contains_key(X_FORWARDED_FOR_HEADER), headers.contains_key(FORWARDED_HEADER)) {
+        (true, false) => forwarded_hops(headers, X_FORWARDED_FOR_HEADER, |hop| Some(hop)),
+        (false, true) => forwarded_hops(headers, FORWARDED_HEADER, forwarded_for_parameter),
         (true, true) | (false, false) => Vec::new(),
     };
     for hop in hops.into_iter().rev() {

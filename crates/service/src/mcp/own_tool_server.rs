@@ -14,7 +14,7 @@ use truing_git::{Git, GitOptions};
 use super::{ForgeTools, ForgeToolsParts, LocalClone};
 
 /// The input field that names the repository.
-const REPOSITORY: &str = "repository";
+const REPOSITORY_FIELD: &str = "repository";
 
 /// A `[mcp.NAME]` server with our own tools, not yet limited to a review.
 #[derive(Clone)]
@@ -35,8 +35,8 @@ pub struct OwnToolServer {
 impl OwnToolServer {
     /// Returns the server for a review of this repository (`owner/name`) at this forge. Returns `None` if the
     /// tools are for another forge. Each request to the forge contains the id `review`.
-    pub fn server_for_review(&self, forge: &str, repository: &str, review: &str) -> Option<McpServer> {
-        let (own, repository, review) = (self.clone(), repository.to_owned(), review.to_owned());
+    pub fn server_for_review(&self, forge: &str, repository: &str, review_id: &str) -> Option<McpServer> {
+        let (own, repository, review) = (self.clone(), repository.to_owned(), review_id.to_owned());
         let make = move || Self::build_tools(own.clone(), repository.clone(), review.clone());
         (self.forge == forge).then(|| McpServer {
             transport: ServerTransport::InProcess(InProcessServer::new(make)),
@@ -44,7 +44,7 @@ impl OwnToolServer {
         })
     }
 
-    async fn build_tools(self, repository: String, review: String) -> Option<RepositoryTools> {
+    async fn build_tools(self, repository: String, review_id: String) -> Option<RepositoryTools> {
         let git = match Git::new(self.git.clone()).await {
             Ok(git) => git,
             Err(error) => {
@@ -55,7 +55,7 @@ impl OwnToolServer {
         let Self { forge: name, forge_client: server, mirrors, store, .. } = self;
         let local_clone = Some(LocalClone { repository, branch: None });
         let tools = ForgeTools::new(ForgeToolsParts { name, server, git, mirrors, store, local_clone });
-        Some(RepositoryTools(tools.for_review(&review)))
+        Some(RepositoryTools(tools.for_review(&review_id)))
     }
 }
 
@@ -77,7 +77,7 @@ impl Toolset for RepositoryTools {
             self.0.tools().into_iter().filter(|offer| offer.hints.read_only).collect();
         for offer in &mut tools {
             if let Some(fields) = offer.input_schema.get_mut("properties").and_then(Value::as_object_mut) {
-                fields.remove(REPOSITORY);
+                fields.remove(REPOSITORY_FIELD);
             }
         }
         tools
@@ -87,7 +87,7 @@ impl Toolset for RepositoryTools {
         if !self.tools().iter().any(|offer| offer.name == name) {
             return ToolCallResult::from_error(format!("there is no tool `{name}` in a review"));
         }
-        if input.get(REPOSITORY).is_some() {
+        if input.get(REPOSITORY_FIELD).is_some() {
             return ToolCallResult::from_error(
                 "a review can read its own repository only: omit `repository`",
             );

@@ -17,10 +17,10 @@ use truing_loops::reading::ReviewedChange;
 use super::{ForgeTools, PullRequestTarget, ToolError, parse_input};
 
 /// Largest size of a diff in one answer, in bytes.
-const MAX_DIFF: usize = 400_000;
+const MAX_DIFF_BYTES: usize = 400_000;
 /// Default number and largest number of pull requests in a list.
-const DEFAULT_LISTED: usize = 50;
-const MAX_LISTED: usize = 300;
+const DEFAULT_LISTED_PULLS: usize = 50;
+const MAX_LISTED_PULLS: usize = 300;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -69,7 +69,7 @@ impl ForgeTools {
     pub(super) async fn list_pull_requests(&self, arguments: Value) -> Result<Value, ToolError> {
         let ListPullsInput { repository, limit } = parse_input(arguments)?;
         let repository = self.resolve_repository(repository.as_deref())?;
-        let most = limit.unwrap_or(DEFAULT_LISTED).clamp(1, MAX_LISTED);
+        let most = limit.unwrap_or(DEFAULT_LISTED_PULLS).clamp(1, MAX_LISTED_PULLS);
         let (pulls, complete) = self.server.list_open_pulls(repository, most).await?;
         let pulls = pulls.into_iter().map(|pull| {
             json!({
@@ -148,7 +148,7 @@ fn diff_excerpt(diff: &[u8], path: Option<&str>) -> Result<(String, Vec<String>)
             continue;
         }
         is_there = true;
-        if text.len() + section.len() > MAX_DIFF {
+        if text.len() + section.len() > MAX_DIFF_BYTES {
             left_out.push(name);
         } else {
             text.push_str(&String::from_utf8_lossy(section));
@@ -157,7 +157,7 @@ fn diff_excerpt(diff: &[u8], path: Option<&str>) -> Result<(String, Vec<String>)
     match path {
         Some(path) if !is_there => Err(ToolError(format!("the pull request changes no file `{path}`"))),
         Some(path) if !left_out.is_empty() => Err(ToolError(format!(
-            "the diff of `{path}` alone has more than {MAX_DIFF} bytes: too large to return"
+            "the diff of `{path}` alone has more than {MAX_DIFF_BYTES} bytes: too large to return"
         ))),
         Some(_) | None => Ok((text, left_out)),
     }
@@ -193,7 +193,7 @@ mod tests {
 
     #[test]
     fn a_diff_is_told_in_whole_files_and_the_others_are_named() {
-        let (small, large, last) = (file("a", 2), file("b", MAX_DIFF / 20 + 1), file("c d", 1));
+        let (small, large, last) = (file("a", 2), file("b", MAX_DIFF_BYTES / 20 + 1), file("c d", 1));
         let diff = format!("{small}{large}{last}");
         let (text, left_out) = diff_excerpt(diff.as_bytes(), None).ok().unwrap();
         assert_eq!((text, left_out), (format!("{small}{last}"), vec!["b".to_owned()]));

@@ -18,11 +18,11 @@ pub(super) enum ForgeTool {
 }
 
 /// Hints for clients about a tool that changes nothing.
-const READS: ToolHints =
+const READ_HINTS: ToolHints =
     ToolHints { read_only: true, destructive: false, idempotent: true, open_world: true };
 /// Hints for clients about a tool that adds a comment or edits its own comment. Repeated calls have no
 /// further effect.
-const COMMENTS: ToolHints =
+const COMMENT_HINTS: ToolHints =
     ToolHints { read_only: false, destructive: false, idempotent: true, open_world: true };
 
 /// Addition to the description, for forges where the text distinguishes several comments on the same lines.
@@ -74,9 +74,9 @@ impl ForgeTool {
         let (prefix, forge) = (forge.tool_prefix, forge.name);
         let hints = match self {
             Self::CurrentRepo | Self::ListPullRequests | Self::GetPullRequest | Self::GetPullRequestDiff => {
-                READS
+                READ_HINTS
             }
-            Self::CommentPullRequest | Self::UpsertInlineComment => COMMENTS,
+            Self::CommentPullRequest | Self::UpsertInlineComment => COMMENT_HINTS,
         };
         McpTool {
             name: format!("{prefix}{}", self.base_name()),

@@ -33,7 +33,7 @@ const MAX_SETTLE_WAITS: usize = 2;
 /// useful. Parsing a much longer text would also take a long time.
 pub(super) const MAX_BODY: usize = 10_000;
 /// Largest number of characters of a comment's key.
-const MAX_KEY: usize = 100;
+const MAX_KEY_CHARS: usize = 100;
 
 /// A comment that should exist on the pull request.
 struct PendingComment {
@@ -268,8 +268,8 @@ fn normalize_whitespace(text: &str) -> String {
 
 fn validate_key(key: Option<&str>) -> Result<Option<&str>, ToolError> {
     match key {
-        Some(key) if key.is_empty() || key.chars().count() > MAX_KEY => {
-            Err(ToolError(format!("`key` must have 1 to {MAX_KEY} characters")))
+        Some(key) if key.is_empty() || key.chars().count() > MAX_KEY_CHARS => {
+            Err(ToolError(format!("`key` must have 1 to {MAX_KEY_CHARS} characters")))
         }
         Some(_) | None => Ok(key),
     }

@@ -16,17 +16,17 @@ use crate::context::ServiceContext;
 use crate::sweep::{ForgeHealth, RepositorySweep};
 
 /// Timeout of the store in a scrape. Prometheus gives up a scrape after ten seconds.
-const STORE_TIME: Duration = Duration::from_secs(2);
+const STORE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Label values of a slot's state.
-const STATES: [&str; 4] = ["idle", "waiting", "leased", "held"];
+const SLOT_STATE_LABELS: [&str; 4] = ["idle", "waiting", "leased", "held"];
 
 impl ServiceContext {
     /// Responds to a scrape. `last_read_at` is the time at which the scheduler last read the slots.
     #[truing_core::boxed_future]
     pub async fn scrape(&self, last_read_at: UnixMillis) -> String {
         let (metrics, now) = (&self.metrics, self.clock.now());
-        let switch = tokio::time::timeout(STORE_TIME, self.kill_switches()).await;
+        let switch = tokio::time::timeout(STORE_TIMEOUT, self.kill_switches()).await;
         // If the store does not answer in time, the switch is reported as on, because it may be on.
         let on = switch.map_or(true, |switches| switches.global_switch.engagement().is_some());
         metrics.0.kill_switch.set(i64::from(on));
@@ -48,7 +48,7 @@ impl ServiceContext {
 impl ServiceMetrics {
     async fn update_store_metrics(&self) {
         let Some(store) = self.0.store.get() else { return };
-        match tokio::time::timeout(STORE_TIME, store.count_content()).await {
+        match tokio::time::timeout(STORE_TIMEOUT, store.count_content()).await {
             Ok(Ok(census)) => {
                 self.0.store_up.set(1);
                 self.record_census(census);
@@ -57,7 +57,7 @@ impl ServiceMetrics {
         }
     }
 
-    pub(super) fn record_census(&self, census: StoreStatistics) {
+    pub(super) fn record_census(&self, statistics: StoreStatistics) {
         let StoreStatistics {
             slots,
             oldest_due,
@@ -65,7 +65,7 @@ impl ServiceMetrics {
             used_budget_permille: budgets,
             unreadable,
             bytes,
-        } = census;
+        } = statistics;
         // The reset removes the series of states in which no slot is any longer.
         self.0.slots.reset();
         let mut parked = 0;
@@ -74,7 +74,7 @@ impl ServiceMetrics {
                 parked = count;
             }
             // An unreadable row may contain arbitrary words, which must not become labels.
-            let known = STATES.contains(&state.as_str());
+            let known = SLOT_STATE_LABELS.contains(&state.as_str());
             let words = if known { [state.as_str(), why.as_str()] } else { ["unreadable", ""] };
             self.0.slots.with_label_values(&words).add(saturating_i64(count));
         }
@@ -107,9 +107,9 @@ impl ServiceMetrics {
     }
 
     /// Reports the values by forge, not by repository, because there may be thousands of repositories.
-    pub(super) fn record_sweeps(&self, swept: &[RepositorySweep], now: UnixMillis) {
+    pub(super) fn record_sweeps(&self, repository_sweeps: &[RepositorySweep], now: UnixMillis) {
         let mut oldest: BTreeMap<&str, (i64, i64)> = BTreeMap::new();
-        for RepositorySweep { forge, swept_at: at, .. } in swept {
+        for RepositorySweep { forge, swept_at: at, .. } in repository_sweeps {
             let (age, count) = oldest.entry(forge).or_default();
             *age = (*age).max(now.0.saturating_sub(at.0).saturating_abs());
             *count += 1;

@@ -14,9 +14,9 @@ use url::Url;
 use super::SinkError;
 
 /// The longest subject, in characters.
-const MAX_SUBJECT: usize = 100;
+const MAX_SUBJECT_CHARS: usize = 100;
 /// Timeout of one step of an SMTP dialogue.
-const STEP_TIME: Duration = Duration::from_secs(5);
+const SMTP_STEP_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A mail server with a sender and recipients.
 #[derive(Debug)]
@@ -66,13 +66,13 @@ impl MailSink {
         url.set_fragment(None);
         let transport = AsyncSmtpTransport::<Tokio1Executor>::from_url(url.as_str())
             .map_err(|error| format!("cannot be used: {error}"))?;
-        Ok(Self { transport: transport.timeout(Some(STEP_TIME)).build(), from, to })
+        Ok(Self { transport: transport.timeout(Some(SMTP_STEP_TIMEOUT)).build(), from, to })
     }
 
     pub(super) async fn send(&self, notice: &PendingNotice) -> Result<(), SinkError> {
         let mut message = Message::builder()
             .from(self.from.clone())
-            .subject(clean_line(&format!("Truing: {}", notice.text), MAX_SUBJECT));
+            .subject(clean_line(&format!("Truing: {}", notice.text), MAX_SUBJECT_CHARS));
         for to in self.to.iter() {
             message = message.to(to.clone());
         }

@@ -26,11 +26,11 @@ pub fn format_duration(ms: u64) -> String {
 }
 
 /// Formats micro-dollars as dollars and cents. An amount below half a cent becomes `<$0.01`.
-pub fn format_dollars(micro: u64) -> String {
-    match micro {
+pub fn format_dollars(micro_usd: u64) -> String {
+    match micro_usd {
         1..5_000 => "<$0.01".to_owned(),
         _ => {
-            let cents = (micro / 1000).saturating_add(5) / 10;
+            let cents = (micro_usd / 1000).saturating_add(5) / 10;
             format!("${}.{:02}", cents / 100, cents % 100)
         }
     }

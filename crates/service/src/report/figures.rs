@@ -15,13 +15,13 @@ use super::reason_normalization::normalize_reason;
 use super::run::ReportedRun;
 
 /// Largest number of days in a report with one period for each day. A longer time is reported by week.
-const MOST_DAYS: i64 = 21;
+const MAX_DAILY_PERIODS: i64 = 21;
 /// Days of a week.
-const WEEK: i64 = 7;
+const DAYS_PER_WEEK: i64 = 7;
 /// Number of days from the last Monday before 1970-01-01 to that day, which was a Thursday.
 const EPOCH_WEEKDAY_OFFSET: i64 = 3;
 /// Largest number of periods in a report. If there are more, only the last periods are reported.
-const MOST_PERIODS: i64 = 104;
+const MAX_PERIODS: i64 = 104;
 
 /// The figures of the runs of one loop.
 #[derive(Serialize, Debug)]
@@ -235,9 +235,9 @@ impl LoopFigures {
 }
 
 /// Counts how often each of these words occurs. The most frequent word is first.
-fn count_words<'a>(words: impl Iterator<Item = &'a str>) -> Vec<LabelCount> {
+fn count_words<'a>(labels: impl Iterator<Item = &'a str>) -> Vec<LabelCount> {
     let mut by_word = BTreeMap::<&str, u64>::new();
-    words.for_each(|word| *by_word.entry(word).or_default() += 1);
+    labels.for_each(|word| *by_word.entry(word).or_default() += 1);
     let mut counts: Vec<LabelCount> =
         by_word.into_iter().map(|(id, runs)| LabelCount { id: id.to_owned(), runs }).collect();
     counts.sort_by_key(|count| std::cmp::Reverse(count.runs));
@@ -287,13 +287,13 @@ fn compute_step_figures(runs: &[ReportedRun]) -> Vec<StepFigures> {
 fn compute_period_figures(runs: &[ReportedRun], now: UnixMillis) -> (i64, Vec<PeriodFigures>) {
     let last = runs.iter().map(|run| utc_day(run.ended_at)).fold(utc_day(now), i64::max);
     let first = runs.iter().map(|run| utc_day(run.ended_at)).min().unwrap_or(last);
-    let length = if last.saturating_sub(first) < MOST_DAYS { 1 } else { WEEK };
+    let length = if last.saturating_sub(first) < MAX_DAILY_PERIODS { 1 } else { DAYS_PER_WEEK };
     let start = |day: i64| match length {
         1 => day,
-        _ => day - (day + EPOCH_WEEKDAY_OFFSET).rem_euclid(WEEK),
+        _ => day - (day + EPOCH_WEEKDAY_OFFSET).rem_euclid(DAYS_PER_WEEK),
     };
     let last = start(last);
-    let first = start(first).max(last - (MOST_PERIODS - 1) * length);
+    let first = start(first).max(last - (MAX_PERIODS - 1) * length);
     let mut periods: Vec<PeriodFigures> = (0..=(last - first) / length)
         .map(|at| PeriodFigures {
             from: first + at * length,

@@ -105,10 +105,12 @@ impl FindingCounts {
 
 impl FirstComment {
     /// Computes the percentiles of times in milliseconds. `times` must be in ascending order.
-    fn from_sorted_times(times: &[u64]) -> Option<Self> {
-        let part = |hundredths: usize| times.get((times.len() * hundredths).div_ceil(100).checked_sub(1)?);
+    fn from_sorted_times(sorted_times_ms: &[u64]) -> Option<Self> {
+        let part = |hundredths: usize| {
+            sorted_times_ms.get((sorted_times_ms.len() * hundredths).div_ceil(100).checked_sub(1)?)
+        };
         let (median_ms, p90_ms) = (*part(50)?, *part(90)?);
-        Some(Self { heads: times.len() as u64, median_ms, p90_ms })
+        Some(Self { heads: sorted_times_ms.len() as u64, median_ms, p90_ms })
     }
 
     /// Renders the times as a sentence.
@@ -135,7 +137,11 @@ pub struct GroupTable<'a> {
 impl FindingReport {
     /// Makes the report from these rows. `names` contains the repositories' display names. `times` contains
     /// the times to the first comments in milliseconds, in ascending order.
-    pub fn from_rows(rows: &[FindingCount], names: &BTreeMap<String, String>, times: &[u64]) -> Self {
+    pub fn from_rows(
+        rows: &[FindingCount],
+        names: &BTreeMap<String, String>,
+        sorted_times_ms: &[u64],
+    ) -> Self {
         let mut all = FindingCounts::default();
         rows.iter().for_each(|row| all.add(row));
         let tool = |row: &FindingCount| row.rule.split('/').next().map(ToOwned::to_owned);
@@ -153,7 +159,7 @@ impl FindingReport {
                 is(row, "agent").then(|| row.model.clone().unwrap_or_else(|| "unknown".to_owned()))
             }),
             by_repository: group_findings(rows, |row| Some(name(row))),
-            first_comment: FirstComment::from_sorted_times(times),
+            first_comment: FirstComment::from_sorted_times(sorted_times_ms),
         }
     }
 

@@ -16,7 +16,7 @@ const MAX_RUNS: usize = 20_000;
 
 /// Largest number of converge runs that are read one by one. The limit is lower because each record contains
 /// all findings of its run.
-const MOST_CONVERGES: usize = 2000;
+const MAX_REPORTED_CONVERGE_RUNS: usize = 2000;
 
 /// Returns the name of a loop for people.
 pub fn loop_title(loop_kind: LoopKind) -> &'static str {
@@ -31,7 +31,7 @@ pub fn loop_title(loop_kind: LoopKind) -> &'static str {
 pub fn max_report_runs(loop_kind: LoopKind) -> usize {
     match loop_kind {
         LoopKind::Review | LoopKind::Sync => MAX_RUNS,
-        LoopKind::Converge => MOST_CONVERGES,
+        LoopKind::Converge => MAX_REPORTED_CONVERGE_RUNS,
     }
 }
 

@@ -19,13 +19,13 @@ use super::run::{ReportedRun, outcome_word, parse_web_url, to_plain_words};
 use super::section::{ActivityReport, LoopSection};
 
 /// Number of reasons that are shown. The most frequent reasons are shown.
-const REASONS: usize = 10;
+const MAX_REASONS: usize = 10;
 /// Number of runs that are shown. The last runs are shown.
-const RUNS: usize = 20;
+const MAX_LISTED_RUNS: usize = 20;
 /// Number of periods that are shown. The last periods are shown.
-const PERIODS: usize = 31;
+const MAX_PERIODS: usize = 31;
 /// Largest number of characters of a reason.
-const REASON_CHARS: usize = 300;
+const MAX_REASON_CHARS: usize = 300;
 
 /// Renders the whole report.
 pub fn render_report(report: &ActivityReport) -> String {
@@ -109,7 +109,7 @@ fn render_section(section: &LoopSection) -> String {
     text += &render_prompts(figures);
     text += &render_table(
         &["Runs", "End", "Why"],
-        figures.reasons.iter().take(REASONS).map(|reason| {
+        figures.reasons.iter().take(MAX_REASONS).map(|reason| {
             vec![
                 reason.runs.to_string(),
                 outcome_word(loop_kind, reason.kind).to_owned(),
@@ -118,7 +118,7 @@ fn render_section(section: &LoopSection) -> String {
         }),
     );
     text += &render_jobs(section);
-    let last = section.runs.iter().take(RUNS).map(|run| {
+    let last = section.runs.iter().take(MAX_LISTED_RUNS).map(|run| {
         let result = to_plain_words(run.result.as_deref().unwrap_or(run.outcome_word()));
         vec![
             format_instant(run.ended_at),
@@ -179,7 +179,7 @@ fn render_periods(section: &LoopSection) -> String {
     let mut heads = vec![head, "Runs"];
     heads.extend(RunOutcome::ALL.map(|kind| outcome_word(section.loop_kind, kind)));
     heads.extend(["Success", "Turns", "Cost"]);
-    let left_out = figures.periods.len().saturating_sub(PERIODS);
+    let left_out = figures.periods.len().saturating_sub(MAX_PERIODS);
     let rows = figures.periods.iter().skip(left_out).map(|period| {
         let mut row = vec![format_day(period.from), period.tally.runs().to_string()];
         row.extend(RunOutcome::ALL.map(|kind| period.tally.get(kind).to_string()));
@@ -232,7 +232,7 @@ fn render_run_reason(run: &ReportedRun) -> String {
 }
 
 fn render_reason(reason: &str) -> String {
-    escape_text(&line::truncate_text(reason.to_owned(), REASON_CHARS))
+    escape_text(&line::truncate_text(reason.to_owned(), MAX_REASON_CHARS))
 }
 
 /// Renders a table. Returns an empty text if there are no rows. Each cell is Markdown on one line.

@@ -90,9 +90,9 @@ pub fn compute_totals(end_counts: &[RunEndCount], includes_loop_outcomes: bool) 
 impl OutcomeTotals {
     /// Adds the cost of runs without a record.
     #[must_use]
-    pub fn with_unrecorded_cost(mut self, unrecorded: MicroUsd) -> Self {
-        self.cost_micro_usd = self.cost_micro_usd.saturating_add(unrecorded.0);
-        self.unrecorded_micro_usd = unrecorded.0;
+    pub fn with_unrecorded_cost(mut self, unrecorded_cost: MicroUsd) -> Self {
+        self.cost_micro_usd = self.cost_micro_usd.saturating_add(unrecorded_cost.0);
+        self.unrecorded_micro_usd = unrecorded_cost.0;
         self
     }
 }

@@ -22,11 +22,11 @@ use super::section::{ActivityReport, JobStatus, LoopSection};
 use markup::{HtmlMarkup, element, link, style, text, void};
 
 /// Number of runs that are listed one by one. The last runs are listed.
-const RUNS: usize = 100;
+const MAX_LISTED_RUNS: usize = 100;
 /// Number of reasons that are listed. The most frequent reasons are listed.
-const REASONS: usize = 12;
+const MAX_REASONS: usize = 12;
 /// Largest number of characters of a reason.
-const REASON_CHARS: usize = 400;
+const MAX_REASON_CHARS: usize = 400;
 
 /// Renders the whole page.
 pub fn render_page(report: &ActivityReport) -> String {
@@ -109,8 +109,8 @@ fn render_card(class: &str, title: &str, content: impl IntoIterator<Item = HtmlM
     element("div", &[("class", &format!("card {class}").trim_end())], std::iter::once(head).chain(content))
 }
 
-fn muted_paragraph(words: impl std::fmt::Display) -> HtmlMarkup {
-    element("p", &[("class", &"soft")], [text(words)])
+fn muted_paragraph(content: impl std::fmt::Display) -> HtmlMarkup {
+    element("p", &[("class", &"soft")], [text(content)])
 }
 
 fn render_tiles(section: &LoopSection) -> HtmlMarkup {
@@ -225,18 +225,18 @@ fn render_steps(figures: &LoopFigures) -> Vec<HtmlMarkup> {
 
 /// Renders a table. A column whose heading begins with `#` contains numbers. A column whose heading begins
 /// with `~` contains long text.
-fn render_table(heads: &[&str], rows: impl IntoIterator<Item = Vec<HtmlMarkup>>) -> HtmlMarkup {
+fn render_table(headings: &[&str], rows: impl IntoIterator<Item = Vec<HtmlMarkup>>) -> HtmlMarkup {
     let class = |head: &str| match head.chars().next() {
         Some('#') => "n",
         Some('~') => "w",
         Some(_) | None => "k",
     };
     let name = |head: &str| head.trim_start_matches(['#', '~']).to_owned();
-    let head = heads
+    let head = headings
         .iter()
         .map(|head| element("th", &[("class", &class(head)), ("scope", &"col")], [text(name(head))]));
     let rows = rows.into_iter().map(|row| {
-        let cells = heads.iter().zip(row);
+        let cells = headings.iter().zip(row);
         element("tr", &[], cells.map(|(head, cell)| element("td", &[("class", &class(head))], [cell])))
     });
     let head = element("thead", &[], [element("tr", &[], head)]);
@@ -351,16 +351,16 @@ fn render_jobs(jobs: &[JobStatus]) -> HtmlMarkup {
 
 fn render_reasons(section: &LoopSection) -> HtmlMarkup {
     let reasons = &section.figures.reasons;
-    let rows = reasons.iter().take(REASONS).map(|reason| {
+    let rows = reasons.iter().take(MAX_REASONS).map(|reason| {
         let kind = element(
             "span",
             &[("class", &"tag")],
             [plot::draw_swatch(reason.kind), text(outcome_word(section.loop_kind, reason.kind))],
         );
-        vec![text(reason.runs), kind, text(line::truncate_text(reason.reason.clone(), REASON_CHARS))]
+        vec![text(reason.runs), kind, text(line::truncate_text(reason.reason.clone(), MAX_REASON_CHARS))]
     });
     let mut parts = vec![render_table(&["#Runs", "End", "~Why"], rows)];
-    let others = reasons.len().saturating_sub(REASONS);
+    let others = reasons.len().saturating_sub(MAX_REASONS);
     if others > 0 {
         parts.push(muted_paragraph(format!(
             "And {}: `--format json` lists all reasons.",
@@ -372,7 +372,7 @@ fn render_reasons(section: &LoopSection) -> HtmlMarkup {
 
 /// Renders the last runs, one by one.
 fn recent_runs_table(section: &LoopSection) -> HtmlMarkup {
-    let rows = section.runs.iter().take(RUNS).map(|run| {
+    let rows = section.runs.iter().take(MAX_LISTED_RUNS).map(|run| {
         let result = to_plain_words(run.result.as_deref().unwrap_or(run.outcome_word()));
         let result = element("span", &[("class", &"tag")], [plot::draw_swatch(run.outcome), text(result)]);
         let result = run
@@ -389,13 +389,13 @@ fn recent_runs_table(section: &LoopSection) -> HtmlMarkup {
             text(run.turns()),
             text(format_dollars(run.cost_micro_usd())),
             text(format_duration(run.duration_ms())),
-            text(line::truncate_text(run.reason_line(), REASON_CHARS)),
+            text(line::truncate_text(run.reason_line(), MAX_REASON_CHARS)),
         ]
     });
     let heads = ["Ended (UTC)", "Of", "Release", "Result", "Step", "#Turns", "#Cost", "#Time", "~Why"];
     let table = render_table(&heads, rows);
     let caption = match section.runs.len() {
-        runs if runs > RUNS => format!("The last {RUNS} of {runs} runs"),
+        runs if runs > MAX_LISTED_RUNS => format!("The last {MAX_LISTED_RUNS} of {runs} runs"),
         runs => format!("All {}", format_count(runs, "run")),
     };
     let card = element("div", &[("class", &"card")], [table]);

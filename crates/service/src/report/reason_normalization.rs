@@ -2,7 +2,7 @@
 //! request.
 
 /// Minimum length of a sequence of letters and digits that counts as an id.
-const ID_CHARS: usize = 7;
+const MIN_ID_CHARS: usize = 7;
 
 /// Replaces ids, digests, timestamps and long numbers in a reason by `#`.
 pub(super) fn normalize_reason(reason: &str) -> String {
@@ -28,10 +28,10 @@ fn without_ids(word: &str) -> String {
     text
 }
 
-/// Returns true for a sequence of at least `ID_CHARS` letters and digits that contains a digit. Words and
+/// Returns true for a sequence of at least `MIN_ID_CHARS` letters and digits that contains a digit. Words and
 /// short numbers are not ids.
 fn is_id(part: &str) -> bool {
-    part.len() >= ID_CHARS && part.contains(|letter: char| letter.is_ascii_digit())
+    part.len() >= MIN_ID_CHARS && part.contains(|letter: char| letter.is_ascii_digit())
 }
 
 /// Returns true for a timestamp such as `2026-11-22T18:00:00Z`, with or without punctuation around it.

@@ -60,9 +60,9 @@ impl LoopSection {
 
     /// Sets the unrecorded cost, and adds it to the total cost.
     #[must_use]
-    pub fn with_unrecorded_cost(mut self, unrecorded: MicroUsd) -> Self {
-        self.figures.cost_micro_usd = self.figures.cost_micro_usd.saturating_add(unrecorded.0);
-        self.unrecorded_cost = unrecorded;
+    pub fn with_unrecorded_cost(mut self, unrecorded_cost: MicroUsd) -> Self {
+        self.figures.cost_micro_usd = self.figures.cost_micro_usd.saturating_add(unrecorded_cost.0);
+        self.unrecorded_cost = unrecorded_cost;
         self
     }
 

@@ -17,7 +17,7 @@ use super::{ForgeHealth, is_the_forges};
 use crate::context::ServiceContext;
 
 /// Largest number of requests to one forge. The sweep's share of the forge's rate limit applies as well.
-const MOST_CALLS: u64 = 500;
+const MAX_PREVIEW_CALLS: u64 = 500;
 
 /// The preview of one forge.
 #[derive(Clone, PartialEq, Eq, Serialize, Debug)]
@@ -115,13 +115,14 @@ impl ServiceContext {
     pub async fn preview(
         &self,
         records: Option<&dyn RecordStore>,
-        every: Duration,
+        sweep_interval: Duration,
     ) -> Result<Vec<ForgePreview>, StoreError> {
-        let every = TimeSpan(i64::try_from(every.as_millis()).unwrap_or(i64::MAX));
+        let every = TimeSpan(i64::try_from(sweep_interval.as_millis()).unwrap_or(i64::MAX));
         let mut forges = Vec::new();
         for (name, server) in self.forges.servers() {
             let assumed_quota = AssumedQuota::from_hourly_rate(server.capability().max_calls_per_hour, every);
-            let calls = CallBudget { remaining: MOST_CALLS, share: CallUsage::default(), assumed_quota };
+            let calls =
+                CallBudget { remaining: MAX_PREVIEW_CALLS, share: CallUsage::default(), assumed_quota };
             let found = ForgePreview {
                 name: name.clone(),
                 state: ForgeHealth::Up.as_str(),

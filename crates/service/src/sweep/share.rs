@@ -9,13 +9,13 @@ use truing_forge::RateQuota;
 /// Divisor of the limit, both for the sweep's share and for the calls that are reserved for reviews.
 const SHARE: u64 = 10;
 /// Largest difference between two reported ends of the same window. Forges round the reported time.
-const SAME_WINDOW: TimeSpan = TimeSpan::minutes(1);
+const WINDOW_END_TOLERANCE: TimeSpan = TimeSpan::minutes(1);
 /// Divisor for the share if the forge does not report the remaining calls.
 const UNTOLD_SHARE: u64 = 2;
 /// The shortest window that the sweep assumes.
-const LEAST_WINDOW: TimeSpan = TimeSpan::minutes(1);
+const MIN_WINDOW: TimeSpan = TimeSpan::minutes(1);
 /// The window of a forge's known limit.
-const HOUR: TimeSpan = TimeSpan::minutes(60);
+const QUOTA_WINDOW: TimeSpan = TimeSpan::minutes(60);
 
 /// Number of calls that the sweep may make in each window of an assumed length. This quota is used for a
 /// forge that has a known limit but does not report the remaining calls.
@@ -29,9 +29,9 @@ impl AssumedQuota {
     /// Computes the quota for a forge that allows `calls_an_hour` calls an hour, if rounds begin at intervals
     /// of `every`. The sweep rounds of one hour use at most half of these calls. Returns `None` if the forge
     /// has no known limit (`calls_an_hour` is 0).
-    pub(super) fn from_hourly_rate(calls_an_hour: u64, every: TimeSpan) -> Option<Self> {
-        let window = every.clamp(LEAST_WINDOW, HOUR);
-        let windows = HOUR.0.unsigned_abs().div_ceil(window.0.unsigned_abs());
+    pub(super) fn from_hourly_rate(calls_an_hour: u64, sweep_interval: TimeSpan) -> Option<Self> {
+        let window = sweep_interval.clamp(MIN_WINDOW, QUOTA_WINDOW);
+        let windows = QUOTA_WINDOW.0.unsigned_abs().div_ceil(window.0.unsigned_abs());
         (calls_an_hour > 0).then(|| Self { calls: calls_an_hour / UNTOLD_SHARE / windows, window })
     }
 }
@@ -69,7 +69,7 @@ impl CallUsage {
         match self.reset {
             // The calls that were counted before the forge's first report belong to the reported window.
             None => self.reset = Some(quota.reset),
-            Some(reset) if quota.reset - reset > SAME_WINDOW => {
+            Some(reset) if quota.reset - reset > WINDOW_END_TOLERANCE => {
                 *self = Self { reset: Some(quota.reset), used_calls: 0 };
             }
             Some(_) => {}
@@ -95,7 +95,7 @@ impl CallUsage {
 
     /// Returns the time at which calls are allowed again.
     pub(super) fn renewal_time(self, now: UnixMillis) -> UnixMillis {
-        self.reset.filter(|reset| *reset > now).unwrap_or(now + SAME_WINDOW)
+        self.reset.filter(|reset| *reset > now).unwrap_or(now + WINDOW_END_TOLERANCE)
     }
 }
 

@@ -19,15 +19,16 @@ use crate::context::ServiceContext;
 
 /// Each turn again reads the comments of this last part of the previously read time. The forge's list may
 /// have lacked the newest comments before.
-const OVERLAP: TimeSpan = TimeSpan::minutes(2);
+const COMMENT_REREAD_OVERLAP: TimeSpan = TimeSpan::minutes(2);
 /// Truing assumes that an earlier list contained every comment of at least this age.
 const MAX_LISTING_DELAY: TimeSpan = TimeSpan::minutes(24 * 60);
 /// Largest number of marks in one transaction.
-const BATCH: usize = 256;
+const MAX_MARKS_PER_TRANSACTION: usize = 256;
 
 /// Reason recorded for a skipped head. Its pull request was already open at the server's first contact with
 /// the repository.
-const FIRST_CONTACT: &str = "the pull request was already open at Truing's first contact with the \
+const FIRST_CONTACT_SKIP_REASON: &str = "the pull request was already open at Truing's first contact with \
+    the \
     repository: it is not reviewed until it changes or a review is requested";
 
 impl RepositorySnapshot {
@@ -41,18 +42,18 @@ impl RepositorySnapshot {
         context: &ServiceContext,
         server: &AnyForgeServer,
         task: &mut SweepTask,
-        calls: &mut u64,
+        remaining_calls: &mut u64,
     ) -> Result<(), SweepError> {
-        if !self.resolve_repository(context, server, task, calls).await? {
+        if !self.resolve_repository(context, server, task, remaining_calls).await? {
             return Ok(());
         }
         let repository = &task.repository;
-        server.refresh_open_pulls(&repository.name, &mut self.pulls, calls).await?;
+        server.refresh_open_pulls(&repository.name, &mut self.pulls, remaining_calls).await?;
         if !repository.onboarded && !self.finish_onboarding(context, repository).await? {
             return Ok(());
         }
         self.mark_pulls(context, repository).await?;
-        self.store_commands(context, server, repository, calls).await
+        self.store_commands(context, server, repository, remaining_calls).await
     }
 
     /// Looks up the repository's present name, and stores it. Returns false if the repository must not be
@@ -62,19 +63,19 @@ impl RepositorySnapshot {
         context: &ServiceContext,
         server: &AnyForgeServer,
         task: &mut SweepTask,
-        calls: &mut u64,
+        remaining_calls: &mut u64,
     ) -> Result<bool, SweepError> {
         let id = task.repository.id.clone();
         let found = match &task.list_entry {
             Some(seen) => Ok(seen.clone()),
             None => {
-                *calls = calls.saturating_sub(1);
+                *remaining_calls = remaining_calls.saturating_sub(1);
                 match server.repository(&task.repository.name).await {
                     Ok(seen) if seen.id == id => Ok(seen),
                     // The repository has another name now. The name is gone, redirects, or belongs to another
                     // repository.
                     Ok(_) | Err(ForgeError::NotFound { .. } | ForgeError::Moved { .. }) => {
-                        *calls = calls.saturating_sub(1);
+                        *remaining_calls = remaining_calls.saturating_sub(1);
                         server.repository_by_id(&id).await
                     }
                     Err(error) => Err(error),
@@ -135,7 +136,7 @@ impl RepositorySnapshot {
             left.push(SkippedHead { run: new_run_id(), key: slot.key, revision });
         }
         context.store.store_descriptions(&described).await?;
-        context.store.skip_heads(&left, FIRST_CONTACT).await?;
+        context.store.skip_heads(&left, FIRST_CONTACT_SKIP_REASON).await?;
         context.store.finish_onboarding(repository).await?;
         tracing::info!(
             repository = %repository.name,
@@ -191,7 +192,7 @@ impl RepositorySnapshot {
                 }
             }
         }
-        for batch in marks.chunks(BATCH) {
+        for batch in marks.chunks(MAX_MARKS_PER_TRANSACTION) {
             let marked = store.mark_slots(batch, &context.slot_limits, HaltPolicy::Refuse).await;
             if marked != Ok(MarkOutcome::AllStored) {
                 woken_slots.clear(); // a later sweep marks them again
@@ -214,11 +215,11 @@ impl RepositorySnapshot {
         context: &ServiceContext,
         server: &AnyForgeServer,
         repository: &KnownRepository,
-        calls: &mut u64,
+        remaining_calls: &mut u64,
     ) -> Result<(), SweepError> {
-        let since = UnixMillis(repository.cursor.0.saturating_sub(OVERLAP.0));
+        let since = UnixMillis(repository.cursor.0.saturating_sub(COMMENT_REREAD_OVERLAP.0));
         let of = (repository.name.as_str(), None);
-        server.refresh_comments_since(of, since, &mut self.comments, calls).await?;
+        server.refresh_comments_since(of, since, &mut self.comments, remaining_calls).await?;
         let mut requests = Vec::new();
         let at = context.store.now().await?;
         for comment in self.comments.iter().flat_map(CachedListing::items) {
@@ -365,8 +366,8 @@ fn is_waiting_for_event(slot: &Slot) -> bool {
 }
 
 /// Returns the slot key of a pull request; `repository` is the id of its repository.
-pub(super) fn key_of(forge: &str, repository: &str, number: u64) -> SlotKey {
-    PrId { forge: forge.to_owned(), repository: repository.to_owned(), number }.key()
+pub(super) fn key_of(forge: &str, repository_id: &str, number: u64) -> SlotKey {
+    PrId { forge: forge.to_owned(), repository: repository_id.to_owned(), number }.key()
 }
 
 fn pull_request_id(repository: &KnownRepository, number: u64) -> PrId {
@@ -377,6 +378,6 @@ fn pull_slot_key(repository: &KnownRepository, number: u64) -> SlotKey {
     pull_request_id(repository, number).key()
 }
 
-fn slot_mark(key: SlotKey, described: SlotDescription) -> SlotMark {
-    SlotMark { key, described, loop_kind: LoopKind::Review }
+fn slot_mark(key: SlotKey, description: SlotDescription) -> SlotMark {
+    SlotMark { key, described: description, loop_kind: LoopKind::Review }
 }

@@ -13,8 +13,8 @@ use super::{PostgresDatabase, SESSION_TIMEOUT, fault};
 const COPY_LOCK_KEY: i64 = 0x5472_7566;
 /// Number of attempts to take the lock. The server may notice only after a delay that the previous holder has
 /// disconnected.
-const TRIES: u32 = 20;
-const PAUSE: Duration = Duration::from_millis(100);
+const MAX_LOCK_ATTEMPTS: u32 = 20;
+const LOCK_RETRY_DELAY: Duration = Duration::from_millis(100);
 
 /// The exclusive right to copy data into the database. The right ends when this value is dropped or the
 /// process exits.
@@ -35,7 +35,7 @@ impl PostgresDatabase {
             self.pool.get().await.map_err(|error| fault::missing_session_error(&self.name, &error))?;
         let alone = AdvisoryLock(Some(client));
         let Some(client) = &alone.0 else { return Ok(None) };
-        for at in 0..TRIES {
+        for at in 0..MAX_LOCK_ATTEMPTS {
             let asked = client.query_one("SELECT pg_try_advisory_lock($1)", &[&COPY_LOCK_KEY]);
             let row = match tokio::time::timeout(SESSION_TIMEOUT, asked).await {
                 Ok(asked) => asked.map_err(|error| fault::store_error(error.into(), &self.name))?,
@@ -50,8 +50,8 @@ impl PostgresDatabase {
             if row.get(0) {
                 return Ok(Some(alone));
             }
-            if at + 1 < TRIES {
-                tokio::time::sleep(PAUSE).await;
+            if at + 1 < MAX_LOCK_ATTEMPTS {
+                tokio::time::sleep(LOCK_RETRY_DELAY).await;
             }
         }
         Ok(None)

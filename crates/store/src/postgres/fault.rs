@@ -86,7 +86,7 @@ pub enum PostgresConnectError {
 }
 
 /// The server's error codes, each with a message and a next step.
-const HINTS: &[(&SqlState, &str)] = &[
+const SQL_STATE_HINTS: &[(&SqlState, &str)] = &[
     (
         &SqlState::INVALID_PASSWORD,
         "the server does not accept the password; correct the password in `store.records`",
@@ -145,7 +145,7 @@ fn error_text(error: &tokio_postgres::Error) -> String {
         return words;
     }
     let message = cause(error);
-    let known = error.code().and_then(|code| HINTS.iter().find(|(known, _)| *known == code));
+    let known = error.code().and_then(|code| SQL_STATE_HINTS.iter().find(|(known, _)| *known == code));
     match known {
         Some((_, hint)) => format!("{hint} ({message})"),
         // The client reports a server without TLS only by its message, so the message is searched.
@@ -192,7 +192,7 @@ fn pool_error_text(error: &PoolError) -> String {
     match error {
         PoolError::Backend(error) => error_text(error),
         PoolError::Timeout(TimeoutType::Wait) => {
-            format!("all {} sessions are busy; try again", super::SESSIONS)
+            format!("all {} sessions are busy; try again", super::MAX_SESSIONS)
         }
         PoolError::Timeout(TimeoutType::Create | TimeoutType::Recycle) => timeout_message(),
         PoolError::PostCreateHook(HookError::Backend(error)) => error_text(error),

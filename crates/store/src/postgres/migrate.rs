@@ -12,7 +12,7 @@ use crate::sql::StoreOpenPurpose;
 
 /// The oldest supported version of the server. From version 14 on, `extract` returns exact numbers. Version
 /// 13 is no longer maintained.
-const OLDEST_SERVER: i64 = 140_000;
+const MIN_SERVER_VERSION: i64 = 140_000;
 
 /// One migration for each schema version; the first is for an empty database. Each migration names the oldest
 /// program version that can use the migrated database.
@@ -69,7 +69,7 @@ impl PostgresDatabase {
             .await
             .map_err(to_connect_error)?;
         let (version, is_replica): (i64, bool) = (row.get(0), row.get(1));
-        if version < OLDEST_SERVER {
+        if version < MIN_SERVER_VERSION {
             return Err(PostgresConnectError::TooOld { name: Arc::clone(&self.name), version: row.get(2) });
         }
         if is_replica {

@@ -30,7 +30,7 @@ impl StoreFault {
 }
 
 /// SQLite's error codes, each with a message and a next step.
-const HINTS: [(ErrorCode, &str); 7] = [
+const ERROR_CODE_HINTS: [(ErrorCode, &str); 7] = [
     (ErrorCode::DiskFull, "the disk is full: free some space and try again; acknowledged writes are safe"),
     (
         ErrorCode::ReadOnly,
@@ -66,7 +66,7 @@ pub(super) fn sqlite_error_message(path: &Path, error: &rusqlite::Error) -> Stri
             path.display()
         );
     }
-    match HINTS.iter().find(|(known, _)| code == Some(*known)) {
+    match ERROR_CODE_HINTS.iter().find(|(known, _)| code == Some(*known)) {
         Some((_, hint)) => format!("{}: {hint} ({error})", path.display()),
         None => format!("{}: the SQLite operation failed: {error}", path.display()),
     }

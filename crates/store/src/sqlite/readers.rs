@@ -15,7 +15,7 @@ use super::open_file_guard::OpenFileGuard;
 use crate::fault::StoreFault;
 
 /// Number of connections that read at the same time. Further reads wait.
-const READERS: usize = 4;
+const MAX_READ_CONNECTIONS: usize = 4;
 
 /// A pool of a few connections. Each connection is opened when it is first needed.
 pub(super) struct ReaderPool {
@@ -32,7 +32,7 @@ type BoxedQuery<T> = Box<dyn FnOnce(&Statements) -> Result<T, StoreFault> + Send
 
 impl ReaderPool {
     pub(super) fn new(database: Arc<DatabaseFile>, file_guard: Arc<OpenFileGuard>) -> Self {
-        let permits = Arc::new(Semaphore::new(READERS));
+        let permits = Arc::new(Semaphore::new(MAX_READ_CONNECTIONS));
         Self { database_file: database, permits, idle: Mutex::new(Vec::new()), _open_file_guard: file_guard }
     }
 

@@ -13,7 +13,7 @@ use truing_core::sync::record::SyncDetail;
 use crate::tables::RunEndColumns;
 
 /// Number of rows that are read at a time. The limit bounds the memory use.
-const BATCH: i64 = 256;
+const ROWS_PER_READ: i64 = 256;
 
 /// The columns of a run: row number, loop, key, stage, computed record, and final record.
 type OldRunRow = (i64, String, String, String, Option<String>, Option<String>);
@@ -26,7 +26,7 @@ pub(super) fn convert_records(connection: &Connection) -> rusqlite::Result<()> {
     let mut last = i64::MIN;
     loop {
         let rows: Vec<OldRunRow> = select
-            .query_map((last, BATCH), |row| {
+            .query_map((last, ROWS_PER_READ), |row| {
                 let text = |column: usize| Ok::<_, rusqlite::Error>(text_value(row.get_ref(column)?));
                 let words = (row.get(1)?, row.get(2)?, row.get(3)?);
                 Ok((row.get(0)?, words.0, words.1, words.2, text(4)?, text(5)?))

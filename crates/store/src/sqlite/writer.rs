@@ -18,10 +18,10 @@ use crate::fault::StoreFault;
 use crate::watch::StoreMonitor;
 
 /// Number of jobs that the queue holds. If the queue is full, further callers wait.
-const QUEUE: usize = 1024;
+const QUEUE_CAPACITY: usize = 1024;
 
 /// Largest number of jobs in one transaction. A larger batch would delay the result of its first job.
-const BATCH: usize = 256;
+const MAX_BATCH_JOBS: usize = 256;
 
 /// The queue of the writing thread. When this value is dropped, the waiting jobs are finished and the
 /// connection is closed.
@@ -37,19 +37,19 @@ impl WriterHandle {
         mut connection: Connection,
         path: Arc<Path>,
         clock: Arc<StoreClock>,
-        watch: Arc<StoreMonitor>,
+        monitor: Arc<StoreMonitor>,
     ) -> Result<Self, SqliteOpenError> {
-        let (jobs, mut waiting) = mpsc::channel::<Box<dyn WriteJob>>(QUEUE);
+        let (jobs, mut waiting) = mpsc::channel::<Box<dyn WriteJob>>(QUEUE_CAPACITY);
         let own_path = Arc::clone(&path);
         let work = move || {
             while let Some(first) = waiting.blocking_recv() {
                 let mut batch = vec![first];
-                while batch.len() < BATCH
+                while batch.len() < MAX_BATCH_JOBS
                     && let Ok(next) = waiting.try_recv()
                 {
                     batch.push(next);
                 }
-                commit_and_answer(&mut connection, &own_path, &clock, &watch, batch);
+                commit_and_answer(&mut connection, &own_path, &clock, &monitor, batch);
             }
         };
         let thread = std::thread::Builder::new()
@@ -142,12 +142,12 @@ fn commit_and_answer(
     connection: &mut Connection,
     path: &Path,
     clock: &StoreClock,
-    watch: &StoreMonitor,
+    monitor: &StoreMonitor,
     mut batch: Vec<Box<dyn WriteJob>>,
 ) {
     let began = Instant::now();
     let committed = commit(connection, path, clock, &mut batch).map_err(|fault| fault.into_store_error(path));
-    if let Some(meter) = watch.meter.get() {
+    if let Some(meter) = monitor.meter.get() {
         meter.commit.observe(began.elapsed().as_secs_f64());
         meter.failures.inc_by(u64::from(committed.is_err()));
     }

@@ -18,7 +18,7 @@ use crate::fault::{StoreFault, from_json, skip_unreadable};
 use crate::store::Store;
 
 /// Number of events that are kept for each key. Older events are deleted.
-const EVENTS_KEPT: u32 = 200;
+const MAX_EVENTS_PER_KEY: u32 = 200;
 
 /// Number of runs in which the newest readable record is searched for.
 const MAX_SEARCHED_RUNS: u32 = 3;
@@ -168,7 +168,8 @@ fn parse_run_entry(row: &SqlRow) -> Result<RunEntry, StoreFault> {
     })
 }
 
-/// Adds events to the history. If a key then has more than `EVENTS_KEPT` events, deletes its oldest events.
+/// Adds events to the history. If a key then has more than `MAX_EVENTS_PER_KEY` events, deletes its oldest
+/// events.
 pub(super) fn append_events(connection: &SqlTransaction, events: &[HistoryEvent]) -> Result<(), StoreFault> {
     if events.is_empty() {
         return Ok(());
@@ -188,11 +189,11 @@ pub(super) fn append_events(connection: &SqlTransaction, events: &[HistoryEvent]
         "SELECT key FROM event WHERE key IN (SELECT value ->> 0 FROM {given}) GROUP BY key HAVING count(*) > \
          ?2"
     );
-    let keys = connection.sql(&full).query((&rows, EVENTS_KEPT), |row| row.get::<String>(0))?;
+    let keys = connection.sql(&full).query((&rows, MAX_EVENTS_PER_KEY), |row| row.get::<String>(0))?;
     let bound = "DELETE FROM event WHERE key = ?1 AND id <=
                  (SELECT id FROM event WHERE key = ?1 ORDER BY id DESC LIMIT 1 OFFSET ?2)";
     for key in keys {
-        connection.sql(bound).execute((&key?, EVENTS_KEPT))?;
+        connection.sql(bound).execute((&key?, MAX_EVENTS_PER_KEY))?;
     }
     Ok(())
 }

@@ -124,11 +124,11 @@ impl Store {
 }
 
 /// Counts the reported slots that are still unreadable. Another process may have deleted some of them.
-fn count_still_unreadable(watch: &StoreMonitor, connection: &SqlTransaction) -> u64 {
+fn count_still_unreadable(monitor: &StoreMonitor, connection: &SqlTransaction) -> u64 {
     let is = |key: &str| {
         matches!(super::slots::find(connection, SlotKey::new(key)), Err(StoreFault::Unreadable { .. }))
     };
-    watch.retain_unreadable(is) as u64
+    monitor.retain_unreadable(is) as u64
 }
 
 /// Returns the size of the database in bytes. For an SQLite file, this includes the write-ahead log.

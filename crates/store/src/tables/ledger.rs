@@ -22,7 +22,7 @@ use crate::fault::StoreFault;
 use crate::store::Store;
 
 /// Largest number of rows that one write deletes. The limit bounds how long other writers must wait.
-const BATCH: i64 = 256;
+const DELETE_BATCH_SIZE: i64 = 256;
 
 /// Time in milliseconds for which the budget level of a pull request is kept after its last use. Without this
 /// level, an open pull request would again have its full budget.
@@ -116,7 +116,7 @@ impl Store {
             settle_expired_reservations(connection, now)?;
             let sql = "DELETE FROM reservation WHERE id IN
                        (SELECT id FROM reservation WHERE cost IS NOT NULL AND expires < ?1 LIMIT ?2)";
-            let settled = connection.sql(sql).execute((before.0, BATCH))?;
+            let settled = connection.sql(sql).execute((before.0, DELETE_BATCH_SIZE))?;
             let sql = "DELETE FROM level WHERE id IN
                        (SELECT id FROM level WHERE touched < ?1 AND reserved = 0
                         AND (kind NOT IN ('pr', 'pr_ask') OR touched < ?5)
@@ -125,8 +125,13 @@ impl Store {
                  ?2 END)
                         LIMIT ?4)";
             let pulls = now.0.saturating_sub(PULL_LEVEL_RETENTION_MS);
-            let levels =
-                connection.sql(sql).execute((before.0, utc_day(now), utc_month(now), BATCH, pulls))?;
+            let levels = connection.sql(sql).execute((
+                before.0,
+                utc_day(now),
+                utc_month(now),
+                DELETE_BATCH_SIZE,
+                pulls,
+            ))?;
             Ok(settled + levels)
         })
         .await

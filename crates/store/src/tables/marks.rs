@@ -23,10 +23,10 @@ pub(super) fn mark_slots(
     connection: &SqlTransaction,
     marks: &[SlotMark],
     limits: &SlotLimits,
-    halted: HaltPolicy,
+    halt_policy: HaltPolicy,
     now: UnixMillis,
 ) -> Result<MarkOutcome, StoreFault> {
-    let refused = refused_keys(&operator_tables::switch::read(connection)?, marks, halted);
+    let refused = refused_keys(&operator_tables::switch::read(connection)?, marks, halt_policy);
     record_refused_names(connection, marks, &refused)?;
     let (mut changed, mut events) = (Vec::new(), Vec::new());
     for (key, marks) in group_by_key(marks, &refused) {
@@ -51,7 +51,7 @@ pub(super) fn mark_slots(
 }
 
 /// Number of attempts to mark slots that other processes change at the same time.
-const TRIES: u32 = 32;
+const MAX_SWAP_ATTEMPTS: u32 = 32;
 
 /// Marks slots that are kept in Valkey. A slot is written only if its version has not changed since the read.
 /// If it has changed, the core decides again with the new state. Names and history are written separately,
@@ -61,16 +61,16 @@ pub(super) async fn mark_valkey_slots(
     valkey: &ValkeyServer,
     marks: &[SlotMark],
     limits: &SlotLimits,
-    halted: HaltPolicy,
+    halt_policy: HaltPolicy,
 ) -> Result<MarkOutcome, StoreError> {
     let now = SlotStore::now(store).await?;
-    let refused = refused_keys(&store.read(operator_tables::switch::read).await?, marks, halted);
+    let refused = refused_keys(&store.read(operator_tables::switch::read).await?, marks, halt_policy);
     if !refused.is_empty() {
         let (marks, refused) = (marks.to_vec(), refused.clone());
         store.append(move |connection| record_refused_names(connection, &marks, &refused)).await?;
     }
     let (mut left, mut events) = (group_by_key(marks, &refused), Vec::new());
-    for _ in 0..TRIES {
+    for _ in 0..MAX_SWAP_ATTEMPTS {
         let keys: Vec<SlotKey> = left.keys().map(|key| (*key).clone()).collect();
         let (mut changes, mut told) = (Vec::new(), Vec::new());
         for (before, marks) in valkey.load_slots(&keys).await?.into_iter().zip(left.values()) {
@@ -80,7 +80,7 @@ pub(super) async fn mark_valkey_slots(
                 told.push(notes);
             }
         }
-        let swapped = match valkey.swap_slots(&changes, halted == HaltPolicy::Refuse, None).await? {
+        let swapped = match valkey.swap_slots(&changes, halt_policy == HaltPolicy::Refuse, None).await? {
             SwapOutcome::PerSlot(swapped) => swapped,
             SwapOutcome::KillSwitchOn | SwapOutcome::AlreadyDone => {
                 return Ok(MarkOutcome::BlockedByKillSwitch(marked_keys(marks)));
@@ -103,7 +103,7 @@ pub(super) async fn mark_valkey_slots(
     }
     let key = left.keys().next().map_or("", |key| key.as_str());
     Err(StoreError::Unavailable(format!(
-        "other processes changed slot {key} during each of {TRIES} attempts; try again"
+        "other processes changed slot {key} during each of {MAX_SWAP_ATTEMPTS} attempts; try again"
     )))
 }
 
@@ -125,8 +125,8 @@ fn repository_name(mark: &SlotMark) -> &str {
 
 /// Returns the keys that must not be marked because a kill switch is on for them. A repository's kill switch
 /// is found by the repository's key or name.
-fn refused_keys(switches: &KillSwitches, marks: &[SlotMark], halted: HaltPolicy) -> BTreeSet<SlotKey> {
-    match halted {
+fn refused_keys(switches: &KillSwitches, marks: &[SlotMark], halt_policy: HaltPolicy) -> BTreeSet<SlotKey> {
+    match halt_policy {
         HaltPolicy::Mark => BTreeSet::new(),
         HaltPolicy::Refuse => marks
             .iter()

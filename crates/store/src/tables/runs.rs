@@ -59,7 +59,7 @@ impl Store {
         run: &RunId,
         key: &SlotKey,
         revision: &PullRevision,
-        began: UnixMillis,
+        started_at: UnixMillis,
         outcome: &ReviewOutcome,
         now: UnixMillis,
     ) -> Result<MicroUsd, StoreError> {
@@ -70,7 +70,7 @@ impl Store {
                 &run,
                 &key,
                 &revision,
-                began,
+                started_at,
                 outcome.clone(),
                 now,
             )
@@ -150,9 +150,9 @@ impl RunStore for Store {
     async fn store_dismissals(
         &self,
         new_dismissals: &[(SlotKey, Dismissal)],
-        act: &OperatorAction,
+        action: &OperatorAction,
     ) -> Result<(), StoreError> {
-        let (new_dismissals, act, now) = (new_dismissals.to_vec(), act.clone(), self.0.clock.now());
+        let (new_dismissals, act, now) = (new_dismissals.to_vec(), action.clone(), self.0.clock.now());
         self.write(move |connection| {
             for (key, new_dismissals) in &new_dismissals {
                 dismissals::store_dismissal(connection, key, new_dismissals)?;
@@ -327,9 +327,9 @@ impl RunStore for Store {
         &self,
         run: &RunReference,
         producer: CommentProducer,
-        items: &[CommentSubject],
+        subjects: &[CommentSubject],
     ) -> Result<(), StoreError> {
-        let (run, items) = (run.clone(), items.to_vec());
+        let (run, items) = (run.clone(), subjects.to_vec());
         self.write(move |connection| {
             reviews::check_fence(connection, &run)?;
             desired::remove_comments(connection, &run.key, producer, &items)
@@ -341,9 +341,9 @@ impl RunStore for Store {
         &self,
         run: &RunReference,
         producer: CommentProducer,
-        rows: &[(CommentSubject, AnchorKind)],
+        anchors: &[(CommentSubject, AnchorKind)],
     ) -> Result<(), StoreError> {
-        let (run, rows) = (run.clone(), rows.to_vec());
+        let (run, rows) = (run.clone(), anchors.to_vec());
         self.write(move |connection| {
             reviews::check_fence(connection, &run)?;
             desired::replace_anchors(connection, &run.key, producer, &rows)
@@ -396,8 +396,11 @@ impl RunStore for Store {
         self.append(move |connection| history::append_events(connection, &events)).await
     }
 
-    async fn store_descriptions(&self, described: &[(SlotKey, SlotDescription)]) -> Result<(), StoreError> {
-        let described = described.to_vec();
+    async fn store_descriptions(
+        &self,
+        descriptions: &[(SlotKey, SlotDescription)],
+    ) -> Result<(), StoreError> {
+        let described = descriptions.to_vec();
         self.append(move |connection| {
             history::store_descriptions(connection, described.iter().map(|(key, new)| (key, new)))
         })

@@ -149,13 +149,13 @@ impl SlotStore for Store {
         &self,
         marks: &[SlotMark],
         limits: &SlotLimits,
-        halted: HaltPolicy,
+        halt_policy: HaltPolicy,
     ) -> Result<MarkOutcome, StoreError> {
         if let Some(valkey) = self.valkey_server() {
-            return box_future(|| marks::mark_valkey_slots(self, valkey, marks, limits, halted)).await;
+            return box_future(|| marks::mark_valkey_slots(self, valkey, marks, limits, halt_policy)).await;
         }
         let (marks, limits, now) = (marks.to_vec(), limits.clone(), self.0.clock.now());
-        self.write(move |connection| marks::mark_slots(connection, &marks, &limits, halted, now)).await
+        self.write(move |connection| marks::mark_slots(connection, &marks, &limits, halt_policy, now)).await
     }
 
     async fn raise_version(&self, version: SlotVersion) -> Result<(), StoreError> {
@@ -176,9 +176,9 @@ impl SlotStore for Store {
         }
     }
 
-    async fn lease_sole_duties(&self, time: TimeSpan) -> Result<bool, StoreError> {
+    async fn lease_sole_duties(&self, duration: TimeSpan) -> Result<bool, StoreError> {
         match self.valkey_server() {
-            Some(valkey) => box_future(|| valkey.lease_sole_duties(time)).await,
+            Some(valkey) => box_future(|| valkey.lease_sole_duties(duration)).await,
             None => Ok(true),
         }
     }
@@ -290,10 +290,10 @@ pub(super) fn find(connection: &SqlTransaction, key: SlotKey) -> Result<Slot, St
 pub(super) fn slots_with_prefix(
     connection: &SqlTransaction,
     prefix: &str,
-    watch: &StoreMonitor,
+    monitor: &StoreMonitor,
 ) -> Result<Vec<Slot>, StoreFault> {
     let sql = "SELECT key, version, body FROM slot WHERE key >= ?1 AND key < ?2 ORDER BY key";
-    query_readable(connection, sql, (prefix, watchlist::prefix_end(prefix)), watch)
+    query_readable(connection, sql, (prefix, watchlist::prefix_end(prefix)), monitor)
 }
 
 /// Returns the slots of all readable rows. An unreadable row is reported, and does not make the whole query
@@ -302,12 +302,12 @@ fn query_readable(
     connection: &SqlTransaction,
     sql: &str,
     values: impl SqlParameters,
-    watch: &StoreMonitor,
+    monitor: &StoreMonitor,
 ) -> Result<Vec<Slot>, StoreFault> {
     let rows = connection.sql(sql).query(values, |row| match parse_slot(row) {
         Ok(slot) => Ok(Some(slot)),
         Err(fault @ StoreFault::Unreadable { .. }) => {
-            watch.report_unreadable(row.text(0), &fault);
+            monitor.report_unreadable(row.text(0), &fault);
             Ok(None)
         }
         Err(fault) => Err(fault),

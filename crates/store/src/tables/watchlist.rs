@@ -251,9 +251,9 @@ fn request_name(UserRequest { pr, origin, noticed_at: at }: &UserRequest) -> Str
     }
 }
 
-fn parse_comment_kind(word: &str) -> Result<CommentKind, StoreFault> {
-    let known = CommentKind::ALL.into_iter().find(|kind| kind.as_str() == word);
-    known.ok_or_else(|| StoreError::Corrupt(format!("`{word}` is not a kind of comment")).into())
+fn parse_comment_kind(kind_name: &str) -> Result<CommentKind, StoreFault> {
+    let known = CommentKind::ALL.into_iter().find(|kind| kind.as_str() == kind_name);
+    known.ok_or_else(|| StoreError::Corrupt(format!("`{kind_name}` is not a kind of comment")).into())
 }
 
 /// Returns the prefix of the keys of a repository's pull requests.

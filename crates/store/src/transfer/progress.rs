@@ -33,7 +33,7 @@ pub(super) enum StorePart {
     End,
 }
 
-const END: &str = "end";
+const END_PART_NAME: &str = "end";
 /// The part name of the slots, which are in no table.
 pub(super) const SLOT: &str = "slot";
 
@@ -47,7 +47,7 @@ impl StorePart {
         match self {
             Self::Slots => SLOT,
             Self::Table(table) => table.name,
-            Self::End => END,
+            Self::End => END_PART_NAME,
         }
     }
 
@@ -175,5 +175,5 @@ pub(super) fn advance(
 /// Deletes the progress, so that the store can be opened for normal use. Returns false if the progress was
 /// already deleted or has not reached the end.
 pub(super) fn finish_transfer(connection: &SqlTransaction) -> Result<bool, StoreFault> {
-    Ok(connection.sql("DELETE FROM transfer WHERE part = ?1").execute([END])? == 1)
+    Ok(connection.sql("DELETE FROM transfer WHERE part = ?1").execute([END_PART_NAME])? == 1)
 }

@@ -11,7 +11,7 @@ use super::fault::TransferError;
 use super::table_list::{TABLES, TableSchema};
 
 /// The column by which rows are selected.
-const KEY: &str = "key";
+const KEY_COLUMN: &str = "key";
 /// Tables whose column `key` is not the key of a slot.
 const TABLES_WITH_OTHER_KEY: [&str; 2] = ["notice", "level"];
 
@@ -37,7 +37,7 @@ pub(super) async fn copy_key(from: &Store, to: &Store, key: &SlotKey) -> Result<
 }
 
 fn has_key_column(table: &TableSchema) -> bool {
-    !TABLES_WITH_OTHER_KEY.contains(&table.name) && table.columns.iter().any(|field| field.name == KEY)
+    !TABLES_WITH_OTHER_KEY.contains(&table.name) && table.columns.iter().any(|field| field.name == KEY_COLUMN)
 }
 
 fn rows_of_key(
@@ -45,6 +45,6 @@ fn rows_of_key(
     table: &TableSchema,
     key: &SlotKey,
 ) -> Result<Vec<SqlRow>, crate::fault::StoreFault> {
-    let sql = format!("SELECT {} FROM {} WHERE {KEY} = ?1", column_names(table.columns), table.name);
+    let sql = format!("SELECT {} FROM {} WHERE {KEY_COLUMN} = ?1", column_names(table.columns), table.name);
     connection.sql(&sql).query([key.as_str()], |row| Ok(row.clone()))?.collect()
 }

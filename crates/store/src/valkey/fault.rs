@@ -98,7 +98,7 @@ pub(super) fn server_name(client: &Client) -> String {
 }
 
 /// The server's error codes, each with a message and a next step.
-const HINTS: &[(&str, &str)] = &[
+const ERROR_CODE_HINTS: &[(&str, &str)] = &[
     (
         "NOAUTH",
         "the server requires a password; write the password into `store.url`: valkey://:PASSWORD@HOST",
@@ -130,8 +130,8 @@ const HINTS: &[(&str, &str)] = &[
 ];
 
 /// Returns the message for a server that does not answer.
-pub(super) fn timeout_message(patience: Duration) -> String {
-    let seconds = patience.as_secs();
+pub(super) fn timeout_message(timeout: Duration) -> String {
+    let seconds = timeout.as_secs();
     format!(
         "the server has not answered within {seconds} s; check that it runs, and check the network to \
         the server"
@@ -140,7 +140,7 @@ pub(super) fn timeout_message(patience: Duration) -> String {
 
 /// Renders an error as a message.
 pub(super) fn error_text(error: &RedisError) -> String {
-    let known = error.code().and_then(|code| HINTS.iter().find(|(known, _)| *known == code));
+    let known = error.code().and_then(|code| ERROR_CODE_HINTS.iter().find(|(known, _)| *known == code));
     if let Some(words) = crate::tls::describe_tls_error(error) {
         return words;
     }

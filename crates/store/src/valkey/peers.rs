@@ -15,11 +15,11 @@ use uuid::Uuid;
 
 use super::fault::REQUEST_TIMEOUT;
 use super::primary::PrimaryServer;
-use super::{CHANGE_CHANNEL, DUTY_LEASE_KEY, ValkeyServer, WORKERS};
+use super::{CHANGE_CHANNEL, DUTY_LEASE_KEY, ValkeyServer, WORKERS_KEY};
 
 /// Milliseconds without a message after which a process is removed from the list of processes that lease
 /// slots.
-const SILENT_MILLIS: u32 = 30_000;
+const WORKER_EXPIRY_MILLIS: u32 = 30_000;
 /// Time without a message after which a connection is replaced. It may be broken although no error was
 /// reported.
 const CONNECTION_IDLE_TIMEOUT: Duration = Duration::from_secs(30);
@@ -63,9 +63,9 @@ impl ValkeyServer {
     }
 
     /// Acquires or renews the duty lease. If `time` is zero, releases the lease.
-    pub(crate) async fn lease_sole_duties(&self, time: TimeSpan) -> Result<bool, StoreError> {
+    pub(crate) async fn lease_sole_duties(&self, duration: TimeSpan) -> Result<bool, StoreError> {
         let mut call = self.scripts.take_duty_lease.prepare_invoke();
-        call.key(DUTY_LEASE_KEY).arg(&self.peers.own_name).arg(time.0.max(0));
+        call.key(DUTY_LEASE_KEY).arg(&self.peers.own_name).arg(duration.0.max(0));
         Ok(self.invoke_script::<i64>(&call).await? == 1)
     }
 
@@ -74,7 +74,7 @@ impl ValkeyServer {
     pub(crate) async fn refresh_workers(&self, is_leasing: bool) -> Result<WorkerGroup, StoreError> {
         let own_name = self.peers.own_name.clone();
         let mut call = self.scripts.update_workers.prepare_invoke();
-        call.key(WORKERS).arg(&own_name).arg(i32::from(is_leasing)).arg(SILENT_MILLIS);
+        call.key(WORKERS_KEY).arg(&own_name).arg(i32::from(is_leasing)).arg(WORKER_EXPIRY_MILLIS);
         Ok(WorkerGroup { own_name, all_names: self.invoke_script(&call).await? })
     }
 }

@@ -16,7 +16,7 @@ use super::primary::PrimaryServer;
 use super::transport::TransportPolicy;
 
 /// The default port of a Sentinel.
-const PORT: u16 = 26379;
+const DEFAULT_SENTINEL_PORT: u16 = 26379;
 
 /// The Sentinels of one primary.
 pub(super) struct SentinelGroup {
@@ -152,5 +152,5 @@ impl SentinelGroup {
 /// Returns the host with a port. If there is no port, the default port is added.
 fn with_port(host: &str) -> String {
     let after = host.rsplit_once(']').map_or(host, |(_, after)| after);
-    if after.contains(':') { host.to_owned() } else { format!("{host}:{PORT}") }
+    if after.contains(':') { host.to_owned() } else { format!("{host}:{DEFAULT_SENTINEL_PORT}") }
 }

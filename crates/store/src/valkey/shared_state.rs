@@ -29,11 +29,14 @@ impl SharedStateStore for ValkeyServer {
         &self,
         name: &str,
         expected: Option<&str>,
-        next: Option<&str>,
-        keep: TimeSpan,
+        new_text: Option<&str>,
+        retention: TimeSpan,
     ) -> Result<bool, StoreError> {
         let mut call = self.scripts.swap_shared_text.prepare_invoke();
-        call.key(state_key(name)).arg(expected.unwrap_or("")).arg(next.unwrap_or("")).arg(keep.0.max(1));
+        call.key(state_key(name))
+            .arg(expected.unwrap_or(""))
+            .arg(new_text.unwrap_or(""))
+            .arg(retention.0.max(1));
         Ok(self.invoke_script::<i64>(&call).await? == 1)
     }
 }

@@ -5,7 +5,10 @@ use truing_core::id::{SlotKey, SlotVersion};
 use truing_core::port::StoreError;
 use truing_core::slot::Slot;
 
-use super::{COUNTER, DUE, SLOT_INDEX, STATES, SWITCH, ValkeyServer, slot_row_key, state_label};
+use super::{
+    COUNTER_KEY, DUE_INDEX_KEY, KILL_SWITCH_KEY, SLOT_INDEX, STATES_KEY, ValkeyServer, slot_row_key,
+    state_label,
+};
 use crate::fault::StoreFault;
 
 /// A slot, or the fault in its row.
@@ -40,7 +43,7 @@ impl ValkeyServer {
             return Ok(());
         }
         let mut call = self.scripts.import_slots.prepare_invoke();
-        for key in [COUNTER, DUE, SLOT_INDEX, STATES] {
+        for key in [COUNTER_KEY, DUE_INDEX_KEY, SLOT_INDEX, STATES_KEY] {
             call.key(key);
         }
         for slot in slots {
@@ -54,18 +57,20 @@ impl ValkeyServer {
     /// Describes data on the server that a new store would not contain. Returns none if there is no such
     /// data.
     pub(crate) async fn existing_content(&self) -> Result<Option<String>, StoreError> {
-        let (all, due): (u64, u64) = self.query_pipeline(redis::pipe().zcard(SLOT_INDEX).zcard(DUE)).await?;
+        let (all, due): (u64, u64) =
+            self.query_pipeline(redis::pipe().zcard(SLOT_INDEX).zcard(DUE_INDEX_KEY)).await?;
         let slots = all.max(due);
         if slots > 0 {
             return Ok(Some(format!("{slots} slots in {}", self.name)));
         }
         let is_on = self.switch_keys().await?.manual_state() == Some(true);
-        Ok(is_on.then(|| format!("the kill switch that was set manually in {} ({SWITCH})", self.name)))
+        Ok(is_on
+            .then(|| format!("the kill switch that was set manually in {} ({KILL_SWITCH_KEY})", self.name)))
     }
 
     /// Returns the greatest number that was issued.
     pub(crate) async fn last_slot_version(&self) -> Result<SlotVersion, StoreError> {
-        let number: Option<u64> = self.query_primary(redis::cmd("GET").arg(COUNTER)).await?;
+        let number: Option<u64> = self.query_primary(redis::cmd("GET").arg(COUNTER_KEY)).await?;
         Ok(SlotVersion(number.unwrap_or(0)))
     }
 }

@@ -55,14 +55,15 @@ const COMPLETABLE_ARGUMENTS: [(&[&str], &str, CompletionSource); 14] = [
 
 /// Shell command that lists branches and tags. Names with special characters are omitted, because shells
 /// expand these characters in a completion.
-const LIST_REFS: &str = "git for-each-ref --format='%(refname:lstrip=2)' refs/heads refs/remotes refs/tags \
+const LIST_REFS_COMMAND: &str = "git for-each-ref --format='%(refname:lstrip=2)' refs/heads refs/remotes \
+    refs/tags \
      2>/dev/null | LC_ALL=C grep -E '^[A-Za-z0-9][A-Za-z0-9._/@+-]*$'";
 /// Shell command that lists the jobs of the configuration.
-const LIST_JOBS: &str =
+const LIST_JOBS_COMMAND: &str =
     "truing config show 2>/dev/null | LC_ALL=C sed -n 's/^sync\\.\\([A-Za-z0-9-]*\\)\\..*/\\1/p' | sort -u";
 /// Bash code that finds the value of `--config` among the earlier words. In these words, Bash treats `=` as a
 /// separate word.
-const BASH_CONFIG: &str = r#"    local i at named=()
+const BASH_FIND_CONFIG_SCRIPT: &str = r#"    local i at named=()
     for ((i = 1; i < COMP_CWORD - 1; i++)); do
         [[ ${COMP_WORDS[i]} == --config ]] || continue
         at=$((i + 1))
@@ -129,11 +130,11 @@ fn fill_placeholders(shell: Shell, script: &str) -> Result<String, CliError> {
     }
     Ok(match shell {
         Shell::Bash => {
-            let jobs = LIST_JOBS.replacen("truing", "truing \"${named[@]}\"", 1);
+            let jobs = LIST_JOBS_COMMAND.replacen("truing", "truing \"${named[@]}\"", 1);
             let text: String = text.split_inclusive('\n').map(move_flags_last).collect();
             format!(
-                "_truing_refs() {{\n    {LIST_REFS}\n}}\n_truing_targets() {{\n    _truing_refs\n}}\n\
-                 _truing_jobs() {{\n{BASH_CONFIG}    {jobs}\n}}\n{text}"
+                "_truing_refs() {{\n    {LIST_REFS_COMMAND}\n}}\n_truing_targets() {{\n    _truing_refs\n}}\n\
+                 _truing_jobs() {{\n{BASH_FIND_CONFIG_SCRIPT}    {jobs}\n}}\n{text}"
             )
         }
         Shell::Zsh => {
@@ -143,15 +144,15 @@ fn fill_placeholders(shell: Shell, script: &str) -> Result<String, CliError> {
                      found\n    found=(\"${{(@f)$({lines})}}\")\n    compadd -a found\n}}\n"
                 )
             };
-            let own = list("refs", LIST_REFS)
-                + &list("jobs", LIST_JOBS)
+            let own = list("refs", LIST_REFS_COMMAND)
+                + &list("jobs", LIST_JOBS_COMMAND)
                 + "_truing_targets() {\n    _truing_refs\n    _files -/\n}\n";
             text.replacen("\n_truing() {", &format!("\n{own}\n_truing() {{"), 1)
         }
         Shell::Fish => {
             let list = |found: &str, lines: &str| format!("function __truing_{found}\n    {lines}\nend\n");
-            let refs = list("refs", &LIST_REFS.replace("LC_ALL=C ", ""));
-            refs + &list("jobs", &LIST_JOBS.replace("LC_ALL=C ", "")) + &text
+            let refs = list("refs", &LIST_REFS_COMMAND.replace("LC_ALL=C ", ""));
+            refs + &list("jobs", &LIST_JOBS_COMMAND.replace("LC_ALL=C ", "")) + &text
         }
         Shell::Elvish | Shell::PowerShell | _ => text,
     })

@@ -241,8 +241,8 @@ const INSPECTION_COMMANDS: [&str; 4] = ["status", "queue list", "why wheel/spoke
 
 /// Prints how to inspect a demonstration that keeps running: the address of its pull requests, and some
 /// commands.
-fn print_stay_notes(output: OutputPrinter, pulls: &str, config: &Path, inspection_commands: &[&str]) {
-    output.print_note(format_args!("pull requests, for a browser: {pulls}"));
+fn print_stay_notes(output: OutputPrinter, pulls_url: &str, config: &Path, inspection_commands: &[&str]) {
+    output.print_note(format_args!("pull requests, for a browser: {pulls_url}"));
     output.print_note("commands, in another terminal:");
     for words in inspection_commands {
         output.print_note(format_args!("  truing --config {} {words}", config.display()));
@@ -251,8 +251,8 @@ fn print_stay_notes(output: OutputPrinter, pulls: &str, config: &Path, inspectio
 }
 
 /// Formats the consequence for a finding that the model does not report again.
-fn render_dropped_finding(forgotten: DroppedFindingCounts) -> String {
-    let consequence = if forgotten.has_passed() {
+fn render_dropped_finding(dropped_findings: DroppedFindingCounts) -> String {
+    let consequence = if dropped_findings.has_passed() {
         "it stays open and unverified, keeps its one comment, and the status is not green"
     } else {
         "the finding should still be open, but is not"
@@ -282,13 +282,17 @@ fn render_lifecycle(lifecycle: &LifecycleCounts) -> String {
 }
 
 /// Formats the changes of the comment on a linter's finding, for each push.
-fn render_linter(linted: &LinterCounts) -> String {
+fn render_linter(linter_counts: &LinterCounts) -> String {
     let mut text = "\nA linter, which is a script here, through three pushes:\n".to_owned();
-    for (index, (changes, title)) in linted.pushes.iter().zip(["opened", "lines on top", "fixed"]).enumerate()
+    for (index, (changes, title)) in
+        linter_counts.pushes.iter().zip(["opened", "lines on top", "fixed"]).enumerate()
     {
         text += &format!("  push {}, {title:<13} {}\n", index + 1, render_changes(changes));
     }
-    text + &format!("  {} comment for 1 finding, {} duplicates\n", linted.comments, linted.duplicates)
+    text + &format!(
+        "  {} comment for 1 finding, {} duplicates\n",
+        linter_counts.comments, linter_counts.duplicates
+    )
 }
 
 /// Formats the changes of one push.

@@ -24,7 +24,7 @@ use super::{CommandContext, runtime};
 use crate::wiring;
 
 /// Maximum characters of a title.
-const MAX_TITLE: usize = 120;
+const MAX_TITLE_CHARS: usize = 120;
 /// Maximum number of findings that are listed for an ambiguous id. Further findings are only counted.
 const MAX_LISTED_FINDINGS: usize = 8;
 
@@ -298,7 +298,7 @@ impl DismissArgs {
 
 /// Returns the location and the title of a finding.
 fn describe_finding(finding: &Finding) -> String {
-    let (place, title) = (&finding.raw.location, line::clean_line(&finding.raw.title, MAX_TITLE));
+    let (place, title) = (&finding.raw.location, line::clean_line(&finding.raw.title, MAX_TITLE_CHARS));
     format!("{}:{} {title}", line::visible_line(&place.path.to_string()), place.start_line)
 }
 
@@ -318,15 +318,15 @@ fn check_id(word: &str) -> Result<(), CliError> {
 }
 
 /// Returns the error for a word that is the beginning of no finding's id, or of several.
-fn unknown_finding_error(id: &str, matches: &[&Finding], undo: bool) -> CliError {
-    let what = match (matches, undo) {
+fn unknown_finding_error(id: &str, matches: &[&Finding], is_undo: bool) -> CliError {
+    let what = match (matches, is_undo) {
         ([], true) => "no dismissed finding of this branch has that id".to_owned(),
         ([], false) => "no finding of this branch has that id".to_owned(),
         (matches, _) => format!("{} findings have ids that begin with this text", matches.len()),
     };
     let error = CliError::usage("unknown_finding", format!("`{}`: {what}", line::visible_line(id)));
     if matches.is_empty() {
-        return error.hint(match undo {
+        return error.hint(match is_undo {
             true => "`truing dismiss --list` shows the ids of the dismissed findings",
             false => {
                 "`truing audit --format json` and `truing review --format json` show the ids of \

@@ -3,11 +3,11 @@
 
 /// The examples of all help pages. The examples of a page begin with a line that names the command. Each
 /// example is a comment line and, below it, a command line.
-const PAGES: &str = include_str!("examples.txt");
+const EXAMPLES_TEXT: &str = include_str!("examples.txt");
 
 /// Returns the commands that have examples, with the examples of each.
 pub(super) fn command_examples() -> impl Iterator<Item = (&'static str, &'static str)> {
-    let pages = PAGES.split("== ").filter_map(|page| page.split_once('\n'));
+    let pages = EXAMPLES_TEXT.split("== ").filter_map(|page| page.split_once('\n'));
     pages.map(|(command, examples)| (command, examples.trim_end()))
 }
 

@@ -11,7 +11,7 @@ use super::error::{CliError, CommandExit};
 use super::json_lines::JsonLinesReader;
 
 /// Reader of pairs of findings.
-const PAIRS: JsonLinesReader = JsonLinesReader {
+const FINDING_PAIR_READER: JsonLinesReader = JsonLinesReader {
     example: r#"{"id":"1","a":{"path":"a.py","text":"…","snippet":"…"},"b":{"path":"a.py","text":"…"}}"#,
 };
 
@@ -67,7 +67,7 @@ pub(crate) fn run(args: &FindingsArgs, context: &CommandContext) -> Result<Comma
 
 fn match_findings(context: &CommandContext) -> Result<CommandExit, CliError> {
     let mut error = None;
-    let questions = PAIRS.read(|_: &MatchRequest| Ok(()), &mut error);
+    let questions = FINDING_PAIR_READER.read(|_: &MatchRequest| Ok(()), &mut error);
     context.output.print_json_lines(questions.map(|MatchRequest { id, a, b }| {
         let score = similarity(&comparable_finding(&a), &comparable_finding(&b));
         // The score is rounded down to four decimal places, because rounding up could raise it to the

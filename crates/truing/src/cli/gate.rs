@@ -50,7 +50,7 @@ pub struct GateArgs {
 /// Prefix of each line of text with the gate's result.
 const OUTPUT_PREFIX: &str = "gate:";
 /// Maximum characters of a command in the output.
-const MAX_COMMAND: usize = 100;
+const MAX_COMMAND_CHARS: usize = 100;
 /// Maximum characters of a path in the output.
 const MAX_PATH_CHARS: usize = 200;
 
@@ -296,12 +296,12 @@ impl<'a> From<&'a GateFinding> for GateFindingJson<'a> {
 
 /// Returns the result as text. `compared` is the change and the origin of its base, or `None` if whole files
 /// were checked.
-fn render_text(result: &GateResult, compared: Option<(&ReviewedChange, &BaseOrigin)>) -> String {
+fn render_text(result: &GateResult, comparison: Option<(&ReviewedChange, &BaseOrigin)>) -> String {
     let mut text = String::new();
     let GateResult { blocking, advisory, inspected, not_inspected, command_runs } = result;
     for (found, is_blocking) in [(blocking, true), (advisory, false)] {
         let count = found.findings.len() + found.omitted_count;
-        let what = match (is_blocking, compared) {
+        let what = match (is_blocking, comparison) {
             _ if count == 0 => continue,
             (true, Some(_)) => " on changed lines:",
             (true, None) => ":",
@@ -312,14 +312,17 @@ fn render_text(result: &GateResult, compared: Option<(&ReviewedChange, &BaseOrig
     }
     for GateCommandRun { argv, is_clean, ms: _ } in command_runs {
         let what = if *is_clean { "clean" } else { "findings" };
-        let _ =
-            writeln!(text, "command {what}: {}", truncate_text(visible_line(&argv.join(" ")), MAX_COMMAND));
+        let _ = writeln!(
+            text,
+            "command {what}: {}",
+            truncate_text(visible_line(&argv.join(" ")), MAX_COMMAND_CHARS)
+        );
     }
     let _ = write!(text, "{OUTPUT_PREFIX} {} inspected", format_count(*inspected, "file"));
     if !not_inspected.is_empty() {
         let _ = write!(text, ", {} not", not_inspected.len());
     }
-    if let Some((change, against)) = compared {
+    if let Some((change, against)) = comparison {
         let _ = write!(text, ", against {} ({against})", change.base.short_sha());
     }
     text += "\n";

@@ -18,13 +18,13 @@ pub struct HelpArgs {
 }
 
 /// Name of the program in help pages.
-const PROGRAM: &str = "truing";
+const PROGRAM_NAME: &str = "truing";
 
 /// The title of a task, and its commands in the order in which a user needs them.
 type HelpGroup = (&'static str, &'static [&'static str]);
 
 /// Groups that `--help` shows.
-const GROUPS: [HelpGroup; 6] = [
+const COMMAND_GROUPS: [HelpGroup; 6] = [
     ("Review", &["review", "rules"]),
     ("Converge", &["converge", "audit", "watch", "gate", "preflight", "dismiss"]),
     ("Follow packages", &["sync", "breaker", "verify"]),
@@ -45,7 +45,7 @@ pub(crate) fn run(
     context: &CommandContext,
 ) -> Result<CommandExit, CliError> {
     let mut all = match args.all {
-        true => with_groups(program, &[GROUPS.as_slice(), &[PLUMBING]].concat()),
+        true => with_groups(program, &[COMMAND_GROUPS.as_slice(), &[PLUMBING]].concat()),
         false => program,
     };
     all.build();
@@ -67,11 +67,11 @@ pub(super) const EXIT_CODES: [(&str, &str); 6] = [
 /// Returns the command with the name in `words`.
 pub(super) fn find_command<'a>(
     program: &'a clap::Command,
-    words: &[String],
+    command_path: &[String],
 ) -> Result<&'a clap::Command, CliError> {
-    words.iter().try_fold(program, |command, word| {
+    command_path.iter().try_fold(program, |command, word| {
         command.find_subcommand(word).ok_or_else(|| {
-            CliError::usage("no_command", format!("there is no command `{}`", words.join(" ")))
+            CliError::usage("no_command", format!("there is no command `{}`", command_path.join(" ")))
                 .hint("see the list of commands: `--help`")
         })
     })
@@ -80,15 +80,15 @@ pub(super) fn find_command<'a>(
 /// Returns the program with the help pages of all its commands.
 pub(super) fn with_help_pages(program: clap::Command) -> clap::Command {
     let header = *program.get_styles().get_header();
-    let program = program.mut_subcommands(|command| with_examples(command, PROGRAM, header));
+    let program = program.mut_subcommands(|command| with_examples(command, PROGRAM_NAME, header));
     let codes: String =
         EXIT_CODES.iter().map(|(code, meaning)| format!("  {code:<3}  {meaning}\n")).collect();
     let after = format!(
         "{header}Exit codes:{header:#}\n{codes}\n{}\n\n\
          More: `truing help COMMAND`; commands for scripts: `truing help --all`",
-        examples_section(examples::for_command(PROGRAM).unwrap_or_default(), header)
+        examples_section(examples::for_command(PROGRAM_NAME).unwrap_or_default(), header)
     );
-    with_groups(program.after_help(after), &GROUPS)
+    with_groups(program.after_help(after), &COMMAND_GROUPS)
 }
 
 /// Adds examples to the end of the pages of a command and its subcommands.
@@ -171,14 +171,14 @@ mod tests {
         }
         words.extend(word);
         calls.push(words);
-        calls.retain(|words: &Vec<String>| words.first().is_some_and(|first| first == PROGRAM));
+        calls.retain(|words: &Vec<String>| words.first().is_some_and(|first| first == PROGRAM_NAME));
         calls
     }
 
     #[test]
     fn every_page_has_two_examples_that_the_command_takes() {
         let all = build_program();
-        for name in command_names(&all, PROGRAM) {
+        for name in command_names(&all, PROGRAM_NAME) {
             let examples = examples::for_command(&name).unwrap_or_else(|| panic!("`{name}` has no examples"));
             assert!(examples.lines().all(|line| line.len() <= 78), "{examples}");
             let shown: Vec<&str> = examples.split("# ").skip(1).collect();
@@ -195,14 +195,14 @@ mod tests {
             let section = format!("\nExamples:\n{}", lines.concat());
             let page = page(&name);
             let is_last = page.trim_end().ends_with(section.trim());
-            assert!(is_last || name == PROGRAM && page.contains(&section), "{page}");
+            assert!(is_last || name == PROGRAM_NAME && page.contains(&section), "{page}");
         }
     }
 
     #[test]
     #[cfg(feature = "demo")]
     fn each_example_is_of_a_command_that_there_is() {
-        let names = command_names(&build_program(), PROGRAM);
+        let names = command_names(&build_program(), PROGRAM_NAME);
         for (command, _) in examples::command_examples() {
             assert!(names.iter().any(|name| name == command), "{command}");
         }
@@ -211,7 +211,7 @@ mod tests {
     #[test]
     fn every_command_is_in_one_group() {
         let all = build_program();
-        let groups = GROUPS.iter().chain([&PLUMBING]);
+        let groups = COMMAND_GROUPS.iter().chain([&PLUMBING]);
         let listed: Vec<&str> = groups.flat_map(|(_, names)| *names).copied().collect();
         for command in all.get_subcommands().filter(|command| !command.is_hide_set()) {
             let name = command.get_name();

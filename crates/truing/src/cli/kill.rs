@@ -25,7 +25,8 @@ use super::{CommandContext, runtime};
 use crate::wiring::store::StoreLocation;
 
 /// Pauses between retries if the store is on servers.
-const PAUSES: &[Duration] = &[Duration::from_millis(200), Duration::from_millis(500), Duration::from_secs(1)];
+const RETRY_DELAYS: &[Duration] =
+    &[Duration::from_millis(200), Duration::from_millis(500), Duration::from_secs(1)];
 
 /// Maximum number of known repositories that are suggested if a repository is unknown.
 const MAX_SUGGESTIONS: usize = 5;
@@ -155,7 +156,7 @@ pub(crate) fn run(args: &KillArgs, context: &CommandContext) -> Result<CommandEx
 async fn turn_with_retries(args: &KillArgs, context: &CommandContext) -> Result<CommandExit, CliError> {
     let is_file =
         StoreLocation::from_config(&context.config(&[])?, &context.environment)?.file_path().is_some();
-    for pause in PAUSES.iter().filter(|_| !is_file) {
+    for pause in RETRY_DELAYS.iter().filter(|_| !is_file) {
         match turn_switch(args, context).await {
             Err(error) if error.exit == CommandExit::Failure => tokio::time::sleep(*pause).await,
             turned => return turned,

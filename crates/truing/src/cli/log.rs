@@ -10,7 +10,7 @@ use super::target::{existing_store, store_error, warn_of_missing_store};
 use super::{CommandContext, runtime};
 
 /// Default number of entries that are printed.
-const DEFAULT_ENTRIES: usize = 50;
+const DEFAULT_ENTRY_LIMIT: usize = 50;
 
 /// Show who changed what by commands: the kill switch, the queue, runs
 ///
@@ -18,7 +18,7 @@ const DEFAULT_ENTRIES: usize = 50;
 #[derive(clap::Args, Debug)]
 pub struct LogArgs {
     /// How many entries to show, newest first
-    #[arg(long, value_name = "N", default_value_t = DEFAULT_ENTRIES)]
+    #[arg(long, value_name = "N", default_value_t = DEFAULT_ENTRY_LIMIT)]
     limit: usize,
 }
 

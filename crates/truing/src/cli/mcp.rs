@@ -60,11 +60,11 @@ struct McpServeArgs {
 /// Environment variable with the token of the session.
 const TOKEN_VARIABLE: &str = "MCP_TOKEN";
 /// Minimum number of bytes of a session's token, so that the token cannot be guessed.
-const MIN_TOKEN: usize = 16;
+const MIN_TOKEN_BYTES: usize = 16;
 /// Header that contains the id of a review.
-const REVIEW_ID: &str = "x-review-id";
+const REVIEW_ID_HEADER: &str = "x-review-id";
 /// Maximum characters of a review's id.
-const MAX_REVIEW_ID: usize = 128;
+const MAX_REVIEW_ID_CHARS: usize = 128;
 /// Maximum time that a stopping process waits for an unfinished read from a terminal. Such a read cannot be
 /// interrupted.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_millis(100);
@@ -140,8 +140,8 @@ impl McpServeArgs {
             CliError::usage("no_token", format!("the session's token: {reason}")).hint(&hint)
         };
         let token = from.read(&context.environment).map_err(|error| wrong(error.to_string()))?;
-        if token.expose().len() < MIN_TOKEN {
-            return Err(wrong(format!("{from} has fewer than {MIN_TOKEN} characters")));
+        if token.expose().len() < MIN_TOKEN_BYTES {
+            return Err(wrong(format!("{from} has fewer than {MIN_TOKEN_BYTES} characters")));
         }
         Ok(truing_core::secret::SecretString::new(token.expose()))
     }
@@ -169,7 +169,7 @@ async fn serve_tools(
     let door = McpEndpoint::new(Some(token)).with_hosts([bound.ip().to_string()]);
     let usual = Arc::new(tools);
     let chosen = move |headers: &axum::http::HeaderMap| -> Arc<dyn Toolset> {
-        let named = headers.get(REVIEW_ID).and_then(|id| parse_review_id(id.to_str().ok()?).ok());
+        let named = headers.get(REVIEW_ID_HEADER).and_then(|id| parse_review_id(id.to_str().ok()?).ok());
         match named {
             Some(id) => Arc::new(usual.for_review(&id)),
             None => usual.clone(),
@@ -193,10 +193,11 @@ async fn find_local_clone(
 
 /// Parses a review id. A valid id is also a valid value of a header.
 fn parse_review_id(text: &str) -> Result<String, String> {
-    let right = (1..=MAX_REVIEW_ID).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
+    let right =
+        (1..=MAX_REVIEW_ID_CHARS).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
     if right {
         Ok(text.to_owned())
     } else {
-        Err(format!("the id must have 1 to {MAX_REVIEW_ID} visible ASCII characters"))
+        Err(format!("the id must have 1 to {MAX_REVIEW_ID_CHARS} visible ASCII characters"))
     }
 }

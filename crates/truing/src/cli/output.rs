@@ -18,9 +18,9 @@ use super::columns::{COLUMNS, wrap_line};
 use super::error::CliError;
 use super::{CliFormat, ColorWhen};
 
-const ERROR: Style = AnsiColor::Red.on_default().bold();
-const WARNING: Style = AnsiColor::Yellow.on_default().bold();
-const HINT: Style = AnsiColor::Cyan.on_default().bold();
+const ERROR_STYLE: Style = AnsiColor::Red.on_default().bold();
+const WARNING_STYLE: Style = AnsiColor::Yellow.on_default().bold();
+const HINT_STYLE: Style = AnsiColor::Cyan.on_default().bold();
 
 /// First character of an ANSI sequence.
 const ESCAPE_CHAR: char = '\u{1b}';
@@ -93,10 +93,10 @@ impl OutputPrinter {
 
     /// Returns a command of Truing that users can paste. The command names the operator's file if the user
     /// named it.
-    pub(crate) fn command_line(self, words: &str) -> String {
+    pub(crate) fn command_line(self, arguments: &str) -> String {
         match self.config {
-            Some(file) => format!("truing --config {file} {words}"),
-            None => format!("truing {words}"),
+            Some(file) => format!("truing --config {file} {arguments}"),
+            None => format!("truing {arguments}"),
         }
     }
 
@@ -193,7 +193,7 @@ impl OutputPrinter {
     /// Prints a warning on stderr, even with `--quiet`.
     pub fn warn(self, text: impl Display) {
         let text = add_config_flag(&text.to_string(), self.config);
-        self.write_stderr(render_labelled(WARNING, "warning:", &text, terminal_columns()));
+        self.write_stderr(render_labelled(WARNING_STYLE, "warning:", &text, terminal_columns()));
     }
 
     /// Prints an error: lines on stderr and, with `--format json`, an object on stdout.
@@ -215,12 +215,12 @@ impl OutputPrinter {
     pub(crate) fn print_error_text(self, error: &CliError) {
         let (mut text, columns) = (String::new(), terminal_columns());
         for error in std::iter::once(error).chain(&error.other_errors) {
-            text += &render_labelled(ERROR, "error:", &error.message, columns);
+            text += &render_labelled(ERROR_STYLE, "error:", &error.message, columns);
             for line in &error.illustration {
                 text += &format!("  {}\n", escape_to_one_line(line));
             }
             for hint in &error.hints {
-                text += &render_labelled(HINT, "hint:", &add_config_flag(hint, self.config), columns);
+                text += &render_labelled(HINT_STYLE, "hint:", &add_config_flag(hint, self.config), columns);
             }
         }
         self.write_stderr(text);
@@ -242,7 +242,7 @@ impl OutputPrinter {
             ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()),
         );
         bar.set_message(label);
-        bar.enable_steady_tick(TICK);
+        bar.enable_steady_tick(BAR_UPDATE_INTERVAL);
         ProgressDisplay { bar, output: self }
     }
 
@@ -258,7 +258,7 @@ impl OutputPrinter {
                 .unwrap_or_else(|_| ProgressStyle::default_spinner()),
         );
         bar.set_message("preparing");
-        bar.enable_steady_tick(TICK);
+        bar.enable_steady_tick(BAR_UPDATE_INTERVAL);
         ProgressDisplay { bar, output: self }
     }
 
@@ -309,7 +309,7 @@ fn ignore_broken_pipe(result: io::Result<()>) -> Result<(), CliError> {
 }
 
 /// Interval between updates of a bar on a terminal.
-const TICK: std::time::Duration = std::time::Duration::from_millis(120);
+const BAR_UPDATE_INTERVAL: std::time::Duration = std::time::Duration::from_millis(120);
 
 /// A progress bar, which may be hidden.
 pub struct ProgressDisplay {
@@ -330,7 +330,7 @@ impl ProgressDisplay {
         }
         self.bar.reset();
         self.bar.set_message(escape_to_one_line(label));
-        self.bar.enable_steady_tick(TICK);
+        self.bar.enable_steady_tick(BAR_UPDATE_INTERVAL);
     }
 
     /// Clears the bar until the next step, so that other output can be printed.
@@ -362,20 +362,20 @@ pub(in crate::cli) fn shell_quote(word: &str) -> String {
 }
 
 /// The start of a Truing command in a message.
-const COMMAND: &str = "`truing ";
+const COMMAND_PREFIX: &str = "`truing ";
 /// Commands to which no `--config` is added, because they need no configuration or already name their file.
-const WITHOUT_CONFIG: [&str; 7] =
+const COMMANDS_WITHOUT_CONFIG: [&str; 7] =
     ["init", "completions", "man", "help", "config schema", "config check", "--config"];
 
 /// Adds the operator's file to each Truing command in a text.
-fn add_config_flag(text: &str, config: Option<&str>) -> String {
-    let Some(file) = config else { return text.to_owned() };
-    let mut parts = text.split(COMMAND);
+fn add_config_flag(text: &str, config_path: Option<&str>) -> String {
+    let Some(file) = config_path else { return text.to_owned() };
+    let mut parts = text.split(COMMAND_PREFIX);
     let mut all = parts.next().unwrap_or_default().to_owned();
     for part in parts {
-        all += COMMAND;
+        all += COMMAND_PREFIX;
         let is_named = part.starts_with("--config ");
-        if !is_named && !WITHOUT_CONFIG.iter().any(|words| part.starts_with(words)) {
+        if !is_named && !COMMANDS_WITHOUT_CONFIG.iter().any(|words| part.starts_with(words)) {
             all += &format!("--config {file} ");
         }
         all += part;

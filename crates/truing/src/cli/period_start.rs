@@ -16,7 +16,7 @@ pub(super) enum PeriodStart {
 }
 
 /// Maximum duration in milliseconds. For a longer duration, the start might not be a valid date.
-const MAX_AGO: i64 = 1000 * 366 * 24 * 60 * 60 * 1000;
+const MAX_DURATION_MS: i64 = 1000 * 366 * 24 * 60 * 60 * 1000;
 
 impl PeriodStart {
     /// Parses a duration, a day or an instant, in UTC.
@@ -25,7 +25,7 @@ impl PeriodStart {
     /// Returns an error if the text is neither a duration, a day nor an instant.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
         if let Some(ago) = parse_milliseconds(text) {
-            let ago = i64::try_from(ago).ok().filter(|ago| *ago <= MAX_AGO);
+            let ago = i64::try_from(ago).ok().filter(|ago| *ago <= MAX_DURATION_MS);
             return ago.map(Self::Ago).ok_or_else(|| format!("`{text}` is longer than 1000 years"));
         }
         // A timestamp is tried before a day, because the text of a timestamp begins with a day.

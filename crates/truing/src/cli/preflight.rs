@@ -54,9 +54,9 @@ pub struct PreflightArgs {
 /// Message if a variable disables the checks.
 const SKIPPED_MESSAGE: &str = "preflight: skipped (BUGTEAM_PREFLIGHT_SKIP=1)";
 /// Message for a gate that consists of rules only.
-const NO_GATE: &str = "no command is configured; the gate consists only of the rule packs";
+const NO_GATE_COMMANDS_MESSAGE: &str = "no command is configured; the gate consists only of the rule packs";
 /// Message for runs without checks.
-const NO_CHECKS: &str = "`verify.check` is not set: nothing shows whether a fix breaks something";
+const NO_CHECKS_MESSAGE: &str = "`verify.check` is not set: nothing shows whether a fix breaks something";
 const NO_CHECKS_HINT: &str = "set `verify.check` to the project's tests";
 /// Shell command that finds a program without starting it.
 const FIND_PROGRAM_COMMAND: [&str; 4] = ["sh", "-c", "command -v -- \"$1\" >/dev/null", "sh"];
@@ -387,7 +387,7 @@ fn check_protection(
     results: &mut PreflightResults,
 ) {
     let refused: Vec<&str> =
-        rules.iter().map(String::as_str).filter(|rule| REFUSE_PUSHES.contains(rule)).collect();
+        rules.iter().map(String::as_str).filter(|rule| PUSH_BLOCKING_RULES.contains(rule)).collect();
     match (is_protected, refused.is_empty()) {
         (false, true) => results.add_ok("protection", format!("nothing protects {branch}")),
         (_, false) => results.add_failure(
@@ -404,7 +404,8 @@ fn check_protection(
 }
 
 /// Types of rules in GitHub's rulesets that a push by Truing violates.
-const REFUSE_PUSHES: [&str; 4] = ["update", "pull_request", "required_signatures", "required_status_checks"];
+const PUSH_BLOCKING_RULES: [&str; 4] =
+    ["update", "pull_request", "required_signatures", "required_status_checks"];
 
 /// Checks that there is a change to audit, and that it is committed.
 async fn check_change(
@@ -483,8 +484,8 @@ fn has_commands(config: &Config) -> bool {
 /// reports that.
 fn can_run_commands(config: &Config, level: SandboxLevel, results: &mut PreflightResults) -> bool {
     if !has_commands(config) {
-        results.add_ok("gate", NO_GATE);
-        results.add_warning("checks", NO_CHECKS, NO_CHECKS_HINT);
+        results.add_ok("gate", NO_GATE_COMMANDS_MESSAGE);
+        results.add_warning("checks", NO_CHECKS_MESSAGE, NO_CHECKS_HINT);
         return false;
     }
     // If the sandbox's level is too low, that was already reported.
@@ -517,14 +518,14 @@ async fn check_commands(
     Ok(())
 }
 
-fn report_setup(set_up: &SetupResult, results: &mut PreflightResults) {
-    match set_up.commands.iter().find(|ran| !ran.end.is_success()) {
+fn report_setup(setup_result: &SetupResult, results: &mut PreflightResults) {
+    match setup_result.commands.iter().find(|ran| !ran.end.is_success()) {
         Some(ran) => {
             let hint = "fix `verify.setup`: no check runs until the setup succeeds; `truing verify` shows \
                 the output of the setup";
             results.add_failure("set-up", render_failure(ran), hint);
         }
-        None if set_up.commands.is_empty() => {}
+        None if setup_result.commands.is_empty() => {}
         None => results.add_ok("set-up", "it works"),
     }
 }
@@ -533,19 +534,19 @@ fn report_setup(set_up: &SetupResult, results: &mut PreflightResults) {
 /// here.
 async fn check_gate_commands(
     verifier: &Verifier,
-    set_up: &SetupResult,
+    setup_result: &SetupResult,
     tree: &Path,
     config: &Config,
     results: &mut PreflightResults,
 ) -> Result<(), VerifyError> {
     if config.converge.gate.is_empty() {
-        results.add_ok("gate", NO_GATE);
+        results.add_ok("gate", NO_GATE_COMMANDS_MESSAGE);
     }
     for argv in &config.converge.gate {
         let program = argv.first().map(String::as_str).unwrap_or_default();
         let find: Vec<String> =
             FIND_PROGRAM_COMMAND.iter().copied().chain([program]).map(str::to_owned).collect();
-        match verifier.run_on_copy(set_up, tree, &find).await?.end {
+        match verifier.run_on_copy(setup_result, tree, &find).await?.end {
             CommandEndReason::Exit { code: 0 } => {
                 results.add_ok("gate", format!("`{}` can be started", render_argv(argv)));
             }
@@ -591,7 +592,7 @@ fn report_failing_checks(verified: &VerifiedTree, results: &mut PreflightResults
         }
     }
     if !any && verified.set_up.can_run_checks() {
-        results.add_warning("checks", NO_CHECKS, NO_CHECKS_HINT);
+        results.add_warning("checks", NO_CHECKS_MESSAGE, NO_CHECKS_HINT);
     }
 }
 

@@ -292,7 +292,7 @@ fn format_prompts(
 // -------------------------------------------------------------------------------- check --envsubst
 
 /// Maximum bytes of a file that is checked or wrapped.
-const MAX_FILE: u64 = 1 << 20;
+const MAX_FILE_BYTES: u64 = 1 << 20;
 
 fn check_envsubst(prompt: &Path, workflow: &Path, context: &CommandContext) -> Result<CommandExit, CliError> {
     let (prompt_text, workflow_text) = (read_text(prompt, context)?, read_text(workflow, context)?);
@@ -333,9 +333,9 @@ fn read_text(path: &Path, context: &CommandContext) -> Result<String, CliError> 
         return Err(unread("it is not a regular file".to_owned()));
     }
     let mut text = String::new();
-    file.take(MAX_FILE + 1).read_to_string(&mut text).map_err(|error| unread(error.to_string()))?;
-    if text.len() as u64 > MAX_FILE {
-        return Err(unread(format!("it is longer than {MAX_FILE} bytes")));
+    file.take(MAX_FILE_BYTES + 1).read_to_string(&mut text).map_err(|error| unread(error.to_string()))?;
+    if text.len() as u64 > MAX_FILE_BYTES {
+        return Err(unread(format!("it is longer than {MAX_FILE_BYTES} bytes")));
     }
     Ok(text)
 }

@@ -154,10 +154,10 @@ impl QueueEntryChange<'_> {
     async fn apply_to(
         &self,
         store: Option<&Store>,
-        text: &str,
+        slot_reference: &str,
         limits: &SlotLimits,
     ) -> Result<DescribedSlot, CliError> {
-        let mut target = DescribedSlot::find(store, text).await?;
+        let mut target = DescribedSlot::find(store, slot_reference).await?;
         let Some(store) = store else { return Ok(target) };
         let (key, name) = (target.slot.key.clone(), target.name().to_owned());
         self.record_action(store, self.action, &key, &name).await?;
@@ -193,10 +193,14 @@ impl QueueEntryChange<'_> {
     async fn drop_unreadable(
         &self,
         store: Option<&Store>,
-        text: &str,
+        slot_reference: &str,
     ) -> Result<Option<DescribedSlot>, CliError> {
         let Some(store) = store else { return Ok(None) };
-        let key = store.find_key(text).await.map_err(store_error)?.unwrap_or_else(|| SlotKey::new(text));
+        let key = store
+            .find_key(slot_reference)
+            .await
+            .map_err(store_error)?
+            .unwrap_or_else(|| SlotKey::new(slot_reference));
         let unreadable = store.unreadable_slots().await.map_err(store_error)?;
         let Some((_, reason)) = unreadable.iter().find(|(unreadable, _)| *unreadable == key) else {
             return Ok(None);
@@ -220,14 +224,14 @@ impl QueueEntryChange<'_> {
 
 fn print_slots(
     targets: &[DescribedSlot],
-    unreadable: Vec<(SlotKey, String)>,
+    unreadable_slots: Vec<(SlotKey, String)>,
     context: &CommandContext,
 ) -> Result<(), CliError> {
-    for (key, reason) in &unreadable {
+    for (key, reason) in &unreadable_slots {
         context.output.warn(format_args!("{reason}: to drop the entry, run `truing queue drop {key}`"));
     }
     let mut rows: Vec<QueueRow> = targets.iter().map(queue_row).collect();
-    rows.extend(unreadable.into_iter().map(|(key, _)| QueueRow::from_unreadable(key)));
+    rows.extend(unreadable_slots.into_iter().map(|(key, _)| QueueRow::from_unreadable(key)));
     if context.output.is_json() {
         return context.output.print_json(&rows);
     }

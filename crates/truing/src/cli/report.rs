@@ -358,13 +358,13 @@ impl ReportQuery<'_> {
     /// if there are no converge runs and no unrecorded cost, unless the converge loop is requested.
     async fn converge_section(
         &self,
-        converges: &[DescribedConvergeRun],
+        converge_runs: &[DescribedConvergeRun],
     ) -> Result<Option<LoopSection>, CliError> {
         let Some(store) = self.store.filter(|_| self.includes_loop(LoopKind::Converge)) else {
             let is_asked = self.loop_kind == Some(LoopKind::Converge);
             return Ok(is_asked.then(|| self.section(LoopKind::Converge, Vec::new())));
         };
-        let runs: Vec<ReportedRun> = converges
+        let runs: Vec<ReportedRun> = converge_runs
             .iter()
             .map(|(record, known)| ReportedRun::from_converge(record, known.as_ref()))
             .collect();
@@ -376,7 +376,7 @@ impl ReportQuery<'_> {
 
     /// Returns the totals of served reviews and of local reviews. A group without reviews is omitted. The
     /// served reviews are nevertheless included if the report would otherwise be empty.
-    async fn load_review_totals(&self, has_others: bool) -> Result<Vec<ReviewTotals>, CliError> {
+    async fn load_review_totals(&self, has_other_sections: bool) -> Result<Vec<ReviewTotals>, CliError> {
         if !self.includes_loop(LoopKind::Review) {
             return Ok(Vec::new());
         }
@@ -405,7 +405,7 @@ impl ReportQuery<'_> {
             unrecorded_cost: MicroUsd(all.0.saturating_sub(local_cost.0)),
             findings: FindingReport::from_rows(&served, &names, &times),
         };
-        let is_told = !served.is_empty() || (local.is_empty() && !has_others);
+        let is_told = !served.is_empty() || (local.is_empty() && !has_other_sections);
         let served = is_told.then_some(served);
         Ok(served.into_iter().chain(Some(local).filter(|local| !local.is_empty())).collect())
     }

@@ -34,11 +34,11 @@ use crate::wiring;
 mod names;
 
 /// Default reason for a retraction.
-const REASON: &str = "retracted after an incident";
+const DEFAULT_REASON: &str = "retracted after an incident";
 /// Maximum time to wait until the comments on one pull request are settled.
 const MAX_WAIT: Duration = Duration::from_mins(2);
 /// Maximum number of findings that are listed for one pull request. Further findings are only counted.
-const MAX_LISTED: usize = 10;
+const MAX_LISTED_FINDINGS: usize = 10;
 
 /// Remove comments that reviews have posted since a given time
 ///
@@ -63,7 +63,7 @@ pub struct RetractArgs {
     #[arg(long)]
     answered: bool,
     /// The reason, for the record: one line
-    #[arg(long, value_name = "TEXT", default_value = REASON)]
+    #[arg(long, value_name = "TEXT", default_value = DEFAULT_REASON)]
     reason: String,
     /// Show the comments that would be removed, and change nothing
     #[arg(long)]
@@ -207,7 +207,7 @@ impl RetractArgs {
     ) -> Result<Vec<RetractionJson>, CliError> {
         let (by, now) = (actor_name(&context.environment), SystemClock.now());
         let reason = redact_line(&self.reason, MAX_STORED_TEXT_CHARS);
-        let reason = if reason.is_empty() { REASON.to_owned() } else { reason };
+        let reason = if reason.is_empty() { DEFAULT_REASON.to_owned() } else { reason };
         let kind = if self.answered { RetractionScope::Answered } else { RetractionScope::Unanswered };
         let temp =
             truing_git::PrivateFolder::new().map_err(truing_loops::local::LocalReviewError::NoFolder)?;
@@ -248,13 +248,13 @@ impl RetractArgs {
         let mut text = String::new();
         for RetractionJson { pull_request, url, findings, deleted, answered, not_done } in answers {
             text += &format!("{} {}\n", line::visible_line(pull_request), line::visible_line(url));
-            for row in findings.iter().take(MAX_LISTED) {
+            for row in findings.iter().take(MAX_LISTED_FINDINGS) {
                 let RetractedFindingJson { id, rule, path, start_line, title, .. } = row;
                 let what = line::visible_line(&format!("{path}:{start_line} {title} ({rule})"));
                 text += &fold_line(&format!("  {} ", short_id(id)), &what);
             }
-            if findings.len() > MAX_LISTED {
-                text += &format!("  and {} more\n", findings.len() - MAX_LISTED);
+            if findings.len() > MAX_LISTED_FINDINGS {
+                text += &format!("  and {} more\n", findings.len() - MAX_LISTED_FINDINGS);
             }
             let deleted = format_count(*deleted, "comment");
             text += &match (not_done, answered) {
@@ -295,7 +295,7 @@ impl RetractionTarget {
         RetractionJson { answered: 0, ..self.result_json(0, Ok(())) }
     }
 
-    fn result_json(&self, deleted: usize, result: Result<(), String>) -> RetractionJson {
+    fn result_json(&self, deleted_count: usize, result: Result<(), String>) -> RetractionJson {
         let row = |finding: &Finding| RetractedFindingJson {
             id: finding.id.clone(),
             rule: finding.raw.rule.clone(),
@@ -308,9 +308,9 @@ impl RetractionTarget {
             pull_request: self.described.name.clone(),
             url: self.described.url.clone(),
             findings: self.findings.iter().map(row).collect(),
-            deleted,
+            deleted: deleted_count,
             answered: if result.is_ok() {
-                self.commented_finding_ids.len().saturating_sub(deleted)
+                self.commented_finding_ids.len().saturating_sub(deleted_count)
             } else {
                 0
             },

@@ -238,7 +238,7 @@ fn render_markdown(findings: &[Finding], coverage: &ReviewCoverage) -> String {
 fn render_sarif(
     findings: &[Finding],
     coverage: &ReviewCoverage,
-    complete: bool,
+    is_complete: bool,
     rules: &[ListedRule<'_>],
 ) -> Result<String, CliError> {
     sarif::render_sarif(&sarif::SarifReport {
@@ -250,7 +250,7 @@ fn render_sarif(
         suppressed: &[],
         dismissed: &[],
         coverage,
-        complete,
+        complete: is_complete,
         time: None,
         change: None,
     })

@@ -26,12 +26,12 @@ use super::output::escape_hidden;
 /// Maximum bytes that a command may print on each of its streams.
 const MAX_OUTPUT_BYTES: u64 = 64 << 20;
 /// Greatest time limit that can be set for a command.
-const MAX_TIME: Duration = Duration::from_hours(366 * 24);
+const MAX_TIME_LIMIT: Duration = Duration::from_hours(366 * 24);
 /// Number of bytes at the end of stderr that are kept. If the sandbox stops the command, the reason is
 /// printed at the end of stderr.
 const STDERR_TAIL_BYTES: usize = 1 << 10;
 /// Maximum bytes that are read and forwarded in one step.
-const CHUNK: usize = 64 << 10;
+const CHUNK_BYTES: usize = 64 << 10;
 
 /// Test the sandbox, or run a command inside it
 ///
@@ -101,7 +101,7 @@ impl From<LevelFlag> for SandboxLevel {
 }
 
 /// Name of the process that measures a job's memory and stops the job.
-const WATCHER: &str = "watcher";
+const WATCHER_NAME: &str = "watcher";
 
 /// The answer of `check` as JSON.
 #[derive(Serialize)]
@@ -122,8 +122,11 @@ pub(crate) fn run(args: &SandboxArgs, context: &CommandContext) -> Result<Comman
 impl SandboxCheckArgs {
     fn run(&self, context: &CommandContext) -> Result<CommandExit, CliError> {
         let level = self.level.map_or_else(truing_loops::machine::sandbox_level, SandboxLevel::from);
-        let answer =
-            SandboxCheckJson { level, memory: WATCHER, checks: check_escapes(level).map_err(sandbox_error)? };
+        let answer = SandboxCheckJson {
+            level,
+            memory: WATCHER_NAME,
+            checks: check_escapes(level).map_err(sandbox_error)?,
+        };
         context.output.print_answer(&answer, || answer.text())?;
         let escaped = answer.checks.iter().any(EscapeCheck::has_escaped);
         Ok(if escaped { CommandExit::NegativeAnswer } else { CommandExit::Success })
@@ -194,7 +197,7 @@ fn resolve_folder(folder: &std::path::Path) -> Result<PathBuf, CliError> {
 
 /// Forwards the output of a command until the command ends. Kills the command if it exceeds the time or
 /// output limit.
-fn watch_child(mut child: Child, time: Duration) -> Result<CommandExit, CliError> {
+fn watch_child(mut child: Child, time_limit: Duration) -> Result<CommandExit, CliError> {
     let failed = |error: io::Error| sandbox_error(error.into());
     let (out, err) = (child.stdout.take(), child.stderr.take());
     let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
@@ -205,7 +208,7 @@ fn watch_child(mut child: Child, time: Duration) -> Result<CommandExit, CliError
             scope.spawn(move || forward_output(out, escaping_writer(io::stdout()), pid)),
             scope.spawn(move || forward_output(err, escaping_writer(io::stderr()), pid)),
         );
-        let limit = Timespec::try_from(time).ok();
+        let limit = Timespec::try_from(time_limit).ok();
         let timely =
             poll(&mut [PollFd::new(&end, PollFlags::IN)], limit.as_ref()).is_ok_and(|ended| ended > 0);
         if !timely {
@@ -219,7 +222,7 @@ fn watch_child(mut child: Child, time: Duration) -> Result<CommandExit, CliError
     if !timely {
         let timeout_error = CliError::failure(
             "sandbox_timeout",
-            format!("the command took longer than {} s", time.as_secs_f32()),
+            format!("the command took longer than {} s", time_limit.as_secs_f32()),
         );
         return Err(timeout_error.hint("allow the command more time with --timeout"));
     }
@@ -245,7 +248,7 @@ fn watch_child(mut child: Child, time: Duration) -> Result<CommandExit, CliError
 fn forward_output(from: Option<impl Read>, mut out: Box<dyn Write>, group: Pid) -> Option<Vec<u8>> {
     let mut last = Vec::new();
     let Some(mut from) = from else { return Some(last) };
-    let (mut part, mut left) = (vec![0; CHUNK], MAX_OUTPUT_BYTES);
+    let (mut part, mut left) = (vec![0; CHUNK_BYTES], MAX_OUTPUT_BYTES);
     while let Ok(count @ 1..) = from.read(&mut part) {
         let part = part.get(..count).unwrap_or_default();
         // Write errors are ignored, so the command continues even if the reader of its output stops reading.
@@ -305,7 +308,7 @@ fn kill_group(group: Pid) {
 fn parse_duration(text: &str) -> Result<Duration, String> {
     let time = parse_milliseconds(text).filter(|time| *time > 0).map(Duration::from_millis);
     let time = time.ok_or_else(|| format!("`{text}` is not a length of time such as 90s or 20m"))?;
-    if time > MAX_TIME {
+    if time > MAX_TIME_LIMIT {
         return Err(format!("`{text}` is longer than a year"));
     }
     Ok(time)

@@ -19,7 +19,7 @@ use crate::wiring::store::StoreLocation;
 const STATUS_TIMEOUT: Duration = Duration::from_secs(10);
 /// Timeout of the status request in other commands, which print the server's problems in addition to their
 /// own output.
-const SHORT_TIME: Duration = Duration::from_secs(1);
+const SHORT_STATUS_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Show the connections, the work and the problems of a running server
 ///
@@ -85,7 +85,7 @@ pub(super) async fn forge_problems(config: &Config, location: &StoreLocation) ->
     let Some(address) = address.map(reachable_address).filter(|address| address.port() != 0) else {
         return Vec::new();
     };
-    let Ok(status) = fetch_status(address, SHORT_TIME).await else { return Vec::new() };
+    let Ok(status) = fetch_status(address, SHORT_STATUS_TIMEOUT).await else { return Vec::new() };
     let forge_problem = |forge: &ForgeStatus| match forge.state.as_str() {
         "token_refused" => {
             let what = "refuses the token: no sweep runs; replace the token and restart the server";
@@ -108,7 +108,7 @@ async fn list_halted_repositories(config: &Config, context: &CommandContext) -> 
 
 fn render_text(
     status: &ServerStatus,
-    names: &[String],
+    halted_repositories: &[String],
     address: SocketAddr,
     output: OutputPrinter,
 ) -> String {
@@ -119,7 +119,11 @@ fn render_text(
     }
     if status.kill_switch_repositories > 0 {
         let repositories = format_count(status.kill_switch_repositories, "repository");
-        let names = if names.is_empty() { String::new() } else { format!(" ({})", names.join(", ")) };
+        let names = if halted_repositories.is_empty() {
+            String::new()
+        } else {
+            format!(" ({})", halted_repositories.join(", "))
+        };
         text += &format!("kill switch: on for {repositories}{names}; `{reason}` shows the reason\n");
     }
     if status.forges.is_empty() {

@@ -121,7 +121,7 @@ impl SyncDecideArgs {
 }
 
 /// Maximum number of unguarded definitions that are listed below each heading.
-const MAX_SHOWN_PARTS: usize = 12;
+const MAX_SHOWN_DEFINITIONS: usize = 12;
 
 /// The answer as JSON.
 #[derive(Serialize)]
@@ -150,14 +150,15 @@ pub(crate) fn run(args: &SyncArgs, context: &CommandContext) -> Result<CommandEx
 
 impl SyncDecideArgs {
     fn run(&self, context: &CommandContext) -> Result<CommandExit, CliError> {
-        self.decide(self.repo.join(MANIFEST).exists(), context)
+        self.decide(self.repo.join(DEFAULT_MANIFEST_FILE).exists(), context)
     }
 
     /// Decides which change of the project the release requires. If `is_pinned` is set, a package without a
     /// configured job uses the manifest at the default path.
-    fn decide(&self, is_pinned: bool, context: &CommandContext) -> Result<CommandExit, CliError> {
+    fn decide(&self, uses_default_manifest: bool, context: &CommandContext) -> Result<CommandExit, CliError> {
         let config = context.config(&[])?;
-        let PackageJob { config: job, lines, .. } = &self.search(is_pinned).find_job(&config, context)?;
+        let PackageJob { config: job, lines, .. } =
+            &self.search(uses_default_manifest).find_job(&config, context)?;
         check_project_folder(&self.repo)?;
         let path = self.manifest.clone().unwrap_or_else(|| self.repo.join(&job.manifest));
         let reader = child_reader(&config.rules, &config.sandbox)?;
@@ -197,7 +198,8 @@ impl SyncDecideArgs {
         let is_assumed = lines.is_some() && self.manifest.is_none() && job.has_manifest();
         if is_assumed && matches_no_release(&manifest, &decision.decision) {
             context.output.warn(format_args!(
-                "{MANIFEST} pins nothing of {}, and seems to belong to another package; specify the right \
+                "{DEFAULT_MANIFEST_FILE} pins nothing of {}, and seems to belong to another package; \
+                    specify the right \
                     manifest with `--manifest FILE`",
                 job.package
             ));
@@ -221,11 +223,11 @@ impl SyncDecideArgs {
         Ok(exit)
     }
 
-    fn search(&self, is_pinned: bool) -> PackageSearch<'_> {
+    fn search(&self, uses_default_manifest: bool) -> PackageSearch<'_> {
         PackageSearch {
             name: &self.job,
             project: &self.repo,
-            manifest: (!is_pinned).then(|| "none".to_owned()),
+            manifest: (!uses_default_manifest).then(|| "none".to_owned()),
             command: "decide",
             from: self.from.as_deref(),
             options: &self.options,
@@ -242,7 +244,7 @@ fn matches_no_release(manifest: &PinManifest, decision: &SyncDecision) -> bool {
 }
 
 /// Default path of the manifest in the project's folder.
-const MANIFEST: &str = "upstream.json";
+const DEFAULT_MANIFEST_FILE: &str = "upstream.json";
 
 impl From<ReleaseDecision> for SyncDecisionJson {
     fn from(ReleaseDecision { from, to, spec_before, spec_after, decision, .. }: ReleaseDecision) -> Self {
@@ -297,11 +299,11 @@ fn render_parts(heading: &str, parts: &[&UnguardedPart]) -> String {
         return String::new();
     }
     let mut text = format!("{heading}\n");
-    for one in parts.iter().take(MAX_SHOWN_PARTS) {
+    for one in parts.iter().take(MAX_SHOWN_DEFINITIONS) {
         text += &render_item(&one.name(), &one.change_text());
     }
-    if parts.len() > MAX_SHOWN_PARTS {
-        let _ = writeln!(text, "  and {} more (`--format json`)", parts.len() - MAX_SHOWN_PARTS);
+    if parts.len() > MAX_SHOWN_DEFINITIONS {
+        let _ = writeln!(text, "  and {} more (`--format json`)", parts.len() - MAX_SHOWN_DEFINITIONS);
     }
     text
 }

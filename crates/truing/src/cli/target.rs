@@ -54,10 +54,11 @@ pub(super) async fn open_records_store(
     let place = StoreLocation::from_config(config, environment)?;
     let folder = place.file_path().and_then(Path::parent);
     let is_absent = |folder: &&Path| !folder.as_os_str().is_empty() && !folder.exists();
-    let set =
-        config.settings().find(|(key, setting)| key == STORE_URL && setting.origin != ValueOrigin::Default);
+    let set = config
+        .settings()
+        .find(|(key, setting)| key == STORE_URL_KEY && setting.origin != ValueOrigin::Default);
     if let (Some(folder), Some((_, setting))) = (folder.filter(is_absent), set) {
-        let text = format!("{}: `{STORE_URL}`: there is no folder {}", setting.origin, folder.display());
+        let text = format!("{}: `{STORE_URL_KEY}`: there is no folder {}", setting.origin, folder.display());
         return Err(CliError::usage("no_store", text).hint(
             "set `store.url` to the database that the server uses; the first `truing serve` creates \
                 its folder",
@@ -67,7 +68,7 @@ pub(super) async fn open_records_store(
 }
 
 /// Configuration key of the database.
-const STORE_URL: &str = "store.url";
+const STORE_URL_KEY: &str = "store.url";
 
 /// Copies the records of this slot's key to a new store for a dry run. The slot is not leased in the new
 /// store.
@@ -117,16 +118,16 @@ impl DescribedSlot {
     ///
     /// # Errors
     /// Returns exit 2 if the slot is unknown.
-    pub(super) async fn find(store: Option<&Store>, text: &str) -> Result<Self, CliError> {
+    pub(super) async fn find(store: Option<&Store>, slot_reference: &str) -> Result<Self, CliError> {
         let unknown = || {
-            let error = CliError::usage("unknown_slot", format!("no record of `{text}`"));
-            if is_safe_pull_name(text) {
+            let error = CliError::usage("unknown_slot", format!("no record of `{slot_reference}`"));
+            if is_safe_pull_name(slot_reference) {
                 return error
                     .hint(
                         "no event and no run of this pull request is recorded: `truing queue list` shows \
                         the known entries",
                     )
-                    .hint(format!("`truing review --pr {text}` reviews it now"));
+                    .hint(format!("`truing review --pr {slot_reference}` reviews it now"));
             }
             error.hint(
                 "specify a pull request by its URL, OWNER/NAME#NUMBER or OWNER/NAME/NUMBER, or by a key of \
@@ -134,9 +135,9 @@ impl DescribedSlot {
             )
         };
         let store = store.ok_or_else(unknown)?;
-        let key = match store.find_key(text).await.map_err(store_error)? {
+        let key = match store.find_key(slot_reference).await.map_err(store_error)? {
             Some(key) => key,
-            None => SlotKey::new(text),
+            None => SlotKey::new(slot_reference),
         };
         let slot = store
             .load_slots(std::slice::from_ref(&key))
@@ -195,13 +196,13 @@ pub(super) fn actor_name(environment: &Environment) -> String {
     let named = names.map(str::trim).find(|name| !name.is_empty()).map(str::to_owned);
     named.unwrap_or_else(|| {
         let uid = rustix::process::getuid().as_raw();
-        let accounts = std::fs::read_to_string(ACCOUNTS).unwrap_or_default();
+        let accounts = std::fs::read_to_string(ACCOUNTS_FILE_PATH).unwrap_or_default();
         account_name(&accounts, uid).map_or_else(|| format!("uid {uid}"), str::to_owned)
     })
 }
 
 /// Path of the system's list of accounts.
-const ACCOUNTS: &str = "/etc/passwd";
+const ACCOUNTS_FILE_PATH: &str = "/etc/passwd";
 
 /// Returns the name of an account. The name is the first field of the line whose third field is the account's
 /// number.

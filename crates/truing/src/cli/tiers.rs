@@ -20,7 +20,7 @@ use crate::wiring;
 /// The prices include the reviews of this number of days.
 const PRICE_PERIOD_DAYS: i64 = 30;
 /// Maximum number of reviews that the prices include. The newest reviews are included first.
-const MAX_REVIEWS: usize = 10_000;
+const MAX_PRICED_REVIEWS: usize = 10_000;
 
 /// The answer of `config show --for` as JSON.
 #[derive(Serialize)]
@@ -165,7 +165,8 @@ pub(super) async fn load_prices(
     let Some(store) = open_records_store(config, environment).await? else { return Ok(BTreeMap::new()) };
     let now = store.now().await.map_err(store_error)?;
     let since = UnixMillis(now.0.saturating_sub(TimeSpan::minutes(PRICE_PERIOD_DAYS * 24 * 60).0));
-    let records = store.records::<ReviewDetail>(None, since, MAX_REVIEWS).await.map_err(store_error)?;
+    let records =
+        store.records::<ReviewDetail>(None, since, MAX_PRICED_REVIEWS).await.map_err(store_error)?;
     Ok(tier_prices(records.iter().map(|record| (recorded_tier(record), record.cost()))))
 }
 

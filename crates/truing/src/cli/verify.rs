@@ -37,7 +37,7 @@ pub struct VerifyArgs {
 }
 
 /// Maximum lines of a command's output that are shown.
-const MAX_SHOWN_LINES: usize = 20;
+const MAX_SHOWN_OUTPUT_LINES: usize = 20;
 
 /// The answer as JSON.
 #[derive(Serialize)]
@@ -239,11 +239,11 @@ fn render_text(answer: &VerifyOutcome) -> String {
     text
 }
 
-fn setup_text(verified: &VerifiedTree, label: &str) -> String {
+fn setup_text(verified: &VerifiedTree, line_prefix: &str) -> String {
     let (set_up, mut text) = (&verified.set_up, String::new());
     for ran in &set_up.commands {
         let what = if set_up.is_cached { "done before" } else { status_word(ran) };
-        text += &render_step_line(&format!("{label}set-up"), what, ran);
+        text += &render_step_line(&format!("{line_prefix}set-up"), what, ran);
         if !ran.end.is_success() {
             text += &render_output_tail(ran);
         }
@@ -278,10 +278,10 @@ fn status_word(command_run: &CommandRun) -> &'static str {
     if command_run.end.is_success() { "ok" } else { "FAILS" }
 }
 
-fn render_step_line(step: &str, name: &str, command_run: &CommandRun) -> String {
+fn render_step_line(step: &str, status: &str, command_run: &CommandRun) -> String {
     let how = if command_run.end.is_success() { String::new() } else { format!(", {}", command_run.end) };
     let took = FormattedDuration(Duration::from_millis(command_run.ms));
-    format!("{step} {name}{how} ({took}): {}\n", visible_line(&command_run.argv.join(" ")))
+    format!("{step} {status}{how} ({took}): {}\n", visible_line(&command_run.argv.join(" ")))
 }
 
 /// Removes control characters from untrusted text. The text then stays on one line and cannot control a
@@ -295,7 +295,7 @@ fn render_output_tail(command_run: &CommandRun) -> String {
     let mut text = String::new();
     for stream in [&command_run.output, &command_run.errors] {
         let lines: Vec<&str> = stream.lines().collect();
-        for line in lines.iter().skip(lines.len().saturating_sub(MAX_SHOWN_LINES)) {
+        for line in lines.iter().skip(lines.len().saturating_sub(MAX_SHOWN_OUTPUT_LINES)) {
             let _ = writeln!(text, "  | {}", strip_control(line));
         }
     }

@@ -19,17 +19,18 @@ use truing_fakes::model::{
 use truing_fakes::repo::CommitBuilder;
 
 use super::{
-    DemoError, DemoModelUsage, FORGE, LOGIN, OWNER, REPOSITORY_NAME, TOKEN, WRITER, demo_environment,
-    own_comments, setup_error,
+    BOT_LOGIN, DemoError, DemoModelUsage, FORGE_NAME, FORGE_TOKEN, REPOSITORY_NAME, REPOSITORY_OWNER, WRITER,
+    demo_environment, own_comments, setup_error,
 };
 use crate::cli::converge::run_on_target;
 use crate::cli::{CommandContext, GlobalArgs};
 
 /// Name of the branch with the bug.
-const BRANCH: &str = "totals";
+const BRANCH_NAME: &str = "totals";
 /// File with the bug. The constants below are the file's content, the line with the bug, and the fixed line.
-const FILE: &str = "total.py";
-const CODE: &str = "def total(items):\n    sum = 0\n    for i in range(len(items) - 1):\n        sum += \
+const BUGGY_FILE_NAME: &str = "total.py";
+const BUGGY_CODE: &str = "def total(items):\n    sum = 0\n    for i in range(len(items) - 1):\n        \
+    sum += \
      items[i]\n    return sum\n";
 const BUGGY_LINE: &str = "    for i in range(len(items) - 1):\n";
 const FIXED_LINE: &str = "    for i in range(len(items)):\n";
@@ -38,7 +39,7 @@ const FINDING_TITLE: &str = "The last element is left out";
 /// Name of the operator's file.
 const CONFIG_FILE_NAME: &str = "truing.toml";
 /// Name of the clone's folder.
-const CLONE: &str = "clone";
+const CLONE_FOLDER_NAME: &str = "clone";
 /// Expected number of audits. The next constant is the expected number of commits.
 const EXPECTED_AUDIT_COUNT: u32 = 2;
 const EXPECTED_COMMIT_COUNT: usize = 1;
@@ -208,19 +209,23 @@ impl ConvergeDemo {
         let started_at = Instant::now();
         let folder = tempfile::tempdir().map_err(setup_error)?;
         let forge = FakeForge::start(truing_fakes::forge::FakeForgeOptions::default()).await?;
-        forge.register_token(TOKEN, LOGIN);
+        forge.register_token(FORGE_TOKEN, BOT_LOGIN);
         let first = CommitBuilder::new("Begin").write("README.md", "# spokes\n");
-        let repo = forge.create_repository(OWNER, REPOSITORY_NAME, first).await?;
-        repo.set_role(LOGIN, "write").await?;
+        let repo = forge.create_repository(REPOSITORY_OWNER, REPOSITORY_NAME, first).await?;
+        repo.set_role(BOT_LOGIN, "write").await?;
         repo.set_role(WRITER, "write").await?;
-        repo.push(BRANCH, CommitBuilder::new("Add totals").with_author(WRITER).write(FILE, CODE)).await?;
-        repo.clone_branch(BRANCH, &folder.path().join(CLONE)).await?;
-        let number = repo.open_pull(NewPull { draft: true, ..NewPull::from_branch(BRANCH) }).await?;
+        repo.push(
+            BRANCH_NAME,
+            CommitBuilder::new("Add totals").with_author(WRITER).write(BUGGY_FILE_NAME, BUGGY_CODE),
+        )
+        .await?;
+        repo.clone_branch(BRANCH_NAME, &folder.path().join(CLONE_FOLDER_NAME)).await?;
+        let number = repo.open_pull(NewPull { draft: true, ..NewPull::from_branch(BRANCH_NAME) }).await?;
         let model = FakeModel::start(fix_script()).await.map_err(setup_error)?;
         let config = folder.path().join(CONFIG_FILE_NAME);
         std::fs::write(&config, operator_config(folder.path(), forge.base_url(), model.url()))
             .map_err(setup_error)?;
-        std::fs::write(folder.path().join("token"), TOKEN).map_err(setup_error)?;
+        std::fs::write(folder.path().join("token"), FORGE_TOKEN).map_err(setup_error)?;
         std::fs::write(folder.path().join("key"), DEFAULT_API_KEY).map_err(setup_error)?;
         let variables = vec![("HOME".to_owned(), folder.path().display().to_string())];
         let environment = demo_environment(&context.environment)
@@ -244,7 +249,7 @@ impl ConvergeDemo {
 
     /// Returns the name by which `truing converge` accepts the pull request.
     pub fn pull_name(&self) -> String {
-        format!("{OWNER}/{REPOSITORY_NAME}#{}", self.number)
+        format!("{REPOSITORY_OWNER}/{REPOSITORY_NAME}#{}", self.number)
     }
 
     /// Runs `truing converge` on the pull request and reads the result from the forge.
@@ -273,13 +278,13 @@ impl ConvergeDemo {
     /// # Errors
     /// Returns a [`DemoError`] if the run or git fails.
     pub async fn converge_clone(&self) -> Result<LocalBranchResult, DemoError> {
-        let clone = self.folder.path().join(CLONE);
-        let tip = || checkout::resolve_commit(&clone, BRANCH).map_err(setup_error);
+        let clone = self.folder.path().join(CLONE_FOLDER_NAME);
+        let tip = || checkout::resolve_commit(&clone, BRANCH_NAME).map_err(setup_error);
         let before = tip()?;
-        let (ended, run_branch) = self.run(CLONE).await?;
-        let commits = list_fixes(&clone, BRANCH, &run_branch).await?;
+        let (ended, run_branch) = self.run(CLONE_FOLDER_NAME).await?;
+        let commits = list_fixes(&clone, BRANCH_NAME, &run_branch).await?;
         Ok(LocalBranchResult {
-            branch: BRANCH.to_owned(),
+            branch: BRANCH_NAME.to_owned(),
             tips: [before, tip()?],
             run_branch,
             run_end: ended,
@@ -318,13 +323,13 @@ impl ConvergeDemo {
 fn fix_script() -> ModelScript {
     let mend = ScriptedFix {
         title: Some(FINDING_TITLE.to_owned()),
-        calls: vec![ScriptedToolCall::edit(FILE, BUGGY_LINE, FIXED_LINE)],
+        calls: vec![ScriptedToolCall::edit(BUGGY_FILE_NAME, BUGGY_LINE, FIXED_LINE)],
         declined: None,
     };
     let body = "`range(len(items) - 1)` ends one element too early: the total of a list with one element \
         is 0."
         .to_owned();
-    let bug = KnownBug { body, ..KnownBug::new(FILE, BUGGY_LINE.trim(), FINDING_TITLE) };
+    let bug = KnownBug { body, ..KnownBug::new(BUGGY_FILE_NAME, BUGGY_LINE.trim(), FINDING_TITLE) };
     let writer = ScriptedAnswer::for_describer("Totals include every element, also the last element.");
     ModelScript::from_answers(
         ScriptedAnswer::for_auditors([bug]).into_iter().chain([ScriptedAnswer::for_fixer([mend]), writer]),
@@ -332,12 +337,13 @@ fn fix_script() -> ModelScript {
 }
 
 /// Returns the content of an operator's file that configures these addresses.
-fn operator_config(folder: &Path, forge: &str, model: &str) -> String {
+fn operator_config(folder: &Path, forge_url: &str, model_url: &str) -> String {
     let folder = folder.display();
     format!(
-        "[store]\nurl = \"sqlite:{folder}/truing.db\"\n[forge.{FORGE}]\napi_url = \"{forge}\"\ngit_url \
-         = \"{forge}\"\ntoken = {{ file = \"{folder}/token\" }}\nsettle = \"0s\"\n[model]\nbase_url \
-         = \"{model}\"\napi_key = {{ file = \"{folder}/key\" }}\n"
+        "[store]\nurl = \"sqlite:{folder}/truing.db\"\n[forge.{FORGE_NAME}]\napi_url = \
+            \"{forge_url}\"\ngit_url \
+         = \"{forge_url}\"\ntoken = {{ file = \"{folder}/token\" }}\nsettle = \"0s\"\n[model]\nbase_url \
+         = \"{model_url}\"\napi_key = {{ file = \"{folder}/key\" }}\n"
     )
 }
 
@@ -350,7 +356,7 @@ async fn list_fixes(dir: &Path, base: &str, head: &str) -> Result<Vec<FixCommit>
 /// Returns Truing's reviews, each with its comments on code. Skips reviews without text, because the forge
 /// creates such a review for each reply to a comment.
 fn collect_reviews(pull: &PullView) -> Vec<PublishedReview> {
-    let of = pull.reviews.iter().filter(|review| review.author == LOGIN && !review.body.is_empty());
+    let of = pull.reviews.iter().filter(|review| review.author == BOT_LOGIN && !review.body.is_empty());
     of.map(|review| {
         let begun = |comment: &&truing_fakes::forge::CommentView| {
             comment.review == Some(review.id) && comment.in_reply_to.is_none()
@@ -378,7 +384,7 @@ fn collect_reviews(pull: &PullView) -> Vec<PublishedReview> {
 /// Returns the number of comments, replies and reviews by Truing that repeat another text. A step that ran
 /// twice would create such duplicates.
 fn count_duplicates(pull: &PullView) -> usize {
-    let reviews = pull.reviews.iter().filter(|review| review.author == LOGIN && !review.body.is_empty());
+    let reviews = pull.reviews.iter().filter(|review| review.author == BOT_LOGIN && !review.body.is_empty());
     let all: Vec<&str> = own_comments(pull).chain(reviews.map(|review| review.body.as_str())).collect();
     all.len() - all.iter().collect::<BTreeSet<_>>().len()
 }

@@ -55,10 +55,10 @@ fn fake_key() -> String {
 }
 
 /// Returns a file that begins with `head`, followed by code with [`super::PLANTED`] problems.
-pub(super) fn cart_code(head: &str) -> String {
+pub(super) fn cart_code(leading_text: &str) -> String {
     let key = fake_key();
     format!(
-        "{head}def total(items):\n    breakpoint()\n    return sum(items)\n\n\ndef pay(total):\n    \
+        "{leading_text}def total(items):\n    breakpoint()\n    return sum(items)\n\n\ndef pay(total):\n    \
          key = \"{key}\"\n    return charge(total, key)\n\n\ndef refund(total):\n    pdb.set_trace()\n    \
          return charge(-total)\n"
     )
@@ -66,7 +66,7 @@ pub(super) fn cart_code(head: &str) -> String {
 
 /// Returns the commit of one push in the storm. Each push appends a line to the lines of the previous pushes,
 /// and some pushes add a problem.
-pub(super) fn storm_commit(pull: usize, round: usize) -> CommitBuilder {
+pub(super) fn storm_commit(pull_index: usize, round: usize) -> CommitBuilder {
     let mut text = String::new();
     for line in 0..=round {
         text += &format!("step_{line} = {line}\n");
@@ -74,5 +74,5 @@ pub(super) fn storm_commit(pull: usize, round: usize) -> CommitBuilder {
             text += "breakpoint()\n";
         }
     }
-    CommitBuilder::new(format!("Push {round}")).write(format!("pull_{pull}.py"), text)
+    CommitBuilder::new(format!("Push {round}")).write(format!("pull_{pull_index}.py"), text)
 }

@@ -16,7 +16,7 @@ use truing_forge::{AnyForgeServer, ForgeServer as _, SecretString};
 use truing_loops::machine::SystemClock;
 use url::Url;
 
-use super::{DemoError, LOGIN, OWNER, REPOSITORY_NAME, TOKEN, setup_error};
+use super::{BOT_LOGIN, DemoError, FORGE_TOKEN, REPOSITORY_NAME, REPOSITORY_OWNER, setup_error};
 
 /// A fake forge of one kind, and the addresses for the forge's client.
 pub(super) struct DemoForge {
@@ -35,7 +35,7 @@ impl DemoForge {
             ForgeKind::BitbucketDc => ForgeFlavour::DataCenter,
         };
         let fake = FakeForge::start_as(flavour, FakeForgeOptions::default()).await?;
-        fake.register_token(TOKEN, LOGIN);
+        fake.register_token(FORGE_TOKEN, BOT_LOGIN);
         let base = fake.base_url();
         let (api_url, git_url) = match kind {
             ForgeKind::Github => (base.to_owned(), base.to_owned()),
@@ -59,7 +59,7 @@ impl DemoForge {
     }
 
     /// Returns the client of the forge. The client stores its marker key in `folder`.
-    pub(super) fn client(&self, folder: &Path, settle: TimeSpan) -> Result<AnyForgeServer, DemoError> {
+    pub(super) fn client(&self, folder: &Path, settle_delay: TimeSpan) -> Result<AnyForgeServer, DemoError> {
         let markers = MarkerKeys::load_or_create(&folder.join("marker.key")).map_err(setup_error)?;
         let clock = Arc::new(SystemClock);
         let api_url = Url::parse(&self.api_url).map_err(setup_error)?;
@@ -69,17 +69,17 @@ impl DemoForge {
             name: self.name().to_owned(),
             api_url,
             git_url,
-            token: SecretString::new(TOKEN),
+            token: SecretString::new(FORGE_TOKEN),
             email: self.email().map(str::to_owned),
             account_uuid: None,
             workspaces: Vec::new(),
             previous_accounts: Vec::new(),
             marker_keys: markers,
-            settle_delay: settle,
+            settle_delay,
         };
         match self.kind {
             ForgeKind::Github => {
-                let credentials = GitHubCredentials::Token(SecretString::new(TOKEN));
+                let credentials = GitHubCredentials::Token(SecretString::new(FORGE_TOKEN));
                 let options = GitHubOptions {
                     name,
                     api_url,
@@ -87,7 +87,7 @@ impl DemoForge {
                     credentials,
                     previous_accounts: accounts,
                     markers,
-                    settle,
+                    settle: settle_delay,
                 };
                 GitHub::new(options, clock).map(AnyForgeServer::from).map_err(setup_error)
             }
@@ -111,13 +111,13 @@ impl DemoForge {
         repo: &FakeRepo,
     ) -> Result<(), FakeError> {
         match server.capability().lookup_permission {
-            WriterLookupPermission::Admin => repo.set_role(LOGIN, "admin").await,
+            WriterLookupPermission::Admin => repo.set_role(BOT_LOGIN, "admin").await,
             WriterLookupPermission::Write | WriterLookupPermission::AnyUserLogin => Ok(()),
         }
     }
 
     /// Returns the operator's file for commands that inspect a running demonstration.
-    pub(super) fn operator_config(&self, folder: &Path, service: SocketAddr) -> String {
+    pub(super) fn operator_config(&self, folder: &Path, service_address: SocketAddr) -> String {
         let (folder, name) = (folder.display(), self.name());
         let kind = match self.kind {
             // A forge named `github` has the kind `github` by default.
@@ -127,7 +127,8 @@ impl DemoForge {
         let email = self.email().map(|email| format!("email = \"{email}\"\n")).unwrap_or_default();
         format!(
             "[store]\nurl = \"sqlite:{folder}/truing.db\"\n[server]\nlisten \
-             = \"{service}\"\n[forge.{name}]\n{kind}{email}api_url = \"{}\"\ngit_url = \"{}\"\ntoken = {{ \
+             = \"{service_address}\"\n[forge.{name}]\n{kind}{email}api_url = \"{}\"\ngit_url = \
+             \"{}\"\ntoken = {{ \
              file = \"{folder}/token\" }}\n",
             self.api_url, self.git_url
         )
@@ -138,15 +139,15 @@ impl DemoForge {
         let base = self.fake.base_url();
         match self.kind {
             ForgeKind::Github => pulls_page(base),
-            ForgeKind::Bitbucket => format!("{base}/{OWNER}/{REPOSITORY_NAME}/pull-requests"),
+            ForgeKind::Bitbucket => format!("{base}/{REPOSITORY_OWNER}/{REPOSITORY_NAME}/pull-requests"),
             ForgeKind::BitbucketDc => {
-                format!("{base}/projects/{OWNER}/repos/{REPOSITORY_NAME}/pull-requests")
+                format!("{base}/projects/{REPOSITORY_OWNER}/repos/{REPOSITORY_NAME}/pull-requests")
             }
         }
     }
 }
 
 /// Returns the URL of the pull requests' page of a fake GitHub.
-pub(crate) fn pulls_page(forge: &str) -> String {
-    format!("{forge}/{OWNER}/{REPOSITORY_NAME}/pulls")
+pub(crate) fn pulls_page(forge_url: &str) -> String {
+    format!("{forge_url}/{REPOSITORY_OWNER}/{REPOSITORY_NAME}/pulls")
 }

@@ -13,11 +13,11 @@ use truing_core::sandbox::SandboxLevel;
 use truing_loops::tools::{LinterRunner, LinterSources};
 
 /// Name of the linter.
-const NAME: &str = "no-todo";
+const LINTER_NAME: &str = "no-todo";
 /// File that the linter checks.
 pub(super) const FILE: &str = "report.py";
 /// Script of the linter.
-const SCRIPT: &str = "#!/bin/sh\nexec awk '/TODO/ \
+const LINTER_SCRIPT: &str = "#!/bin/sh\nexec awk '/TODO/ \
      { print FILENAME \":\" FNR \": TODO without a name\"; found = 1 } END { exit found }' \"$@\"\n";
 /// Time limit of the linter.
 const LINTER_TIME_LIMIT: Duration = Duration::from_secs(60);
@@ -34,12 +34,12 @@ pub(super) fn install_linter(config: &Config, folder: &Path) -> io::Result<(Conf
     }
     let bin = folder.join("bin");
     std::fs::create_dir_all(&bin)?;
-    let file = bin.join(NAME);
-    std::fs::write(&file, SCRIPT)?;
+    let file = bin.join(LINTER_NAME);
+    std::fs::write(&file, LINTER_SCRIPT)?;
     std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o755))?;
     let tool = ToolConfig {
-        name: NAME.to_owned(),
-        command: Some(vec![NAME.to_owned(), "{files}".to_owned()]),
+        name: LINTER_NAME.to_owned(),
+        command: Some(vec![LINTER_NAME.to_owned(), "{files}".to_owned()]),
         format: Some("unix".to_owned()),
         paths: Some(vec![FILE.to_owned()]),
         condition: ToolCondition::FilesChanged,

@@ -19,7 +19,7 @@ use super::{DemoError, demo_environment, setup_error};
 use crate::wiring;
 
 /// Script of the answers.
-const SCRIPT: &str = include_str!("script.toml");
+const MODEL_SCRIPT_TOML: &str = include_str!("script.toml");
 
 /// Usage of the model, and the fictitious cost of this usage.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
@@ -45,8 +45,9 @@ impl ScriptedModel {
     /// Starts the model on a free port of this machine. `environment` selects the program that runs the
     /// conversation.
     pub(super) async fn start(environment: &Environment, folder: &Path) -> Result<Self, DemoError> {
-        let model =
-            FakeModel::start(ModelScript::parse(SCRIPT).map_err(setup_error)?).await.map_err(setup_error)?;
+        let model = FakeModel::start(ModelScript::parse(MODEL_SCRIPT_TOML).map_err(setup_error)?)
+            .await
+            .map_err(setup_error)?;
         // This is the configuration that a user with an API key writes, except for the address.
         let text = format!("[review]\nruntime = \"native\"\n[model]\nbase_url = \"{}\"\n", model.url());
         let operator = SourceFile { name: "the demonstration".into(), folder: folder.to_owned(), text };

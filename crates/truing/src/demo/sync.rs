@@ -29,8 +29,8 @@ use truing_loops::reader::ChildProcessReader;
 use truing_store::Store;
 
 use super::{
-    DemoError, DemoModelUsage, FORGE, LOGIN, OWNER, REPOSITORY_NAME, TOKEN, WRITER, demo_environment,
-    setup_error,
+    BOT_LOGIN, DemoError, DemoModelUsage, FORGE_NAME, FORGE_TOKEN, REPOSITORY_NAME, REPOSITORY_OWNER, WRITER,
+    demo_environment, setup_error,
 };
 use crate::cli::sync::run::SyncRunArgs;
 use demo_scenario::{
@@ -39,7 +39,7 @@ use demo_scenario::{
 };
 
 /// Branch of the job.
-const BRANCH: &str = "truing/sync-rim";
+const BRANCH_NAME: &str = "truing/sync-rim";
 /// Numbers of pull requests that are read from the forge; the demonstration opens fewer.
 const PULL_NUMBER_RANGE: std::ops::Range<u64> = 1..30;
 /// Name of the operator's file.
@@ -183,19 +183,19 @@ impl SyncDemo {
         let started_at = Instant::now();
         let folder = tempfile::tempdir().map_err(setup_error)?;
         let forge = FakeForge::start(truing_fakes::forge::FakeForgeOptions::default()).await?;
-        forge.register_token(TOKEN, LOGIN);
+        forge.register_token(FORGE_TOKEN, BOT_LOGIN);
         let (version, code) = FIRST_RELEASE;
         let registry = FakeRegistry::start().await.map_err(setup_error)?;
         registry
             .set_releases(FakeRegistryKind::Pypi, PACKAGE, &[(version, &[(PACKAGE_FILE, code)])])
             .map_err(setup_error)?;
-        let repo = forge.create_repository(OWNER, REPOSITORY_NAME, initial_commit(code)).await?;
-        repo.set_role(LOGIN, "write").await?;
+        let repo = forge.create_repository(REPOSITORY_OWNER, REPOSITORY_NAME, initial_commit(code)).await?;
+        repo.set_role(BOT_LOGIN, "write").await?;
         repo.set_role(WRITER, "write").await?;
         let model = FakeModel::start(ModelScript::default()).await.map_err(setup_error)?;
         let text = operator_config(folder.path(), forge.base_url(), model.url());
         std::fs::write(folder.path().join(CONFIG_FILE_NAME), text).map_err(setup_error)?;
-        std::fs::write(folder.path().join("token"), TOKEN).map_err(setup_error)?;
+        std::fs::write(folder.path().join("token"), FORGE_TOKEN).map_err(setup_error)?;
         std::fs::write(folder.path().join("key"), DEFAULT_API_KEY).map_err(setup_error)?;
         let mut variables = registry.environment_variables();
         variables.push(("HOME".to_owned(), folder.path().display().to_string()));
@@ -278,11 +278,11 @@ impl SyncDemo {
                 Ok(None)
             }
             DemoStep::Protect => {
-                self.repo.protect(BRANCH).await?;
+                self.repo.protect(BRANCH_NAME).await?;
                 Ok(None)
             }
             DemoStep::Unprotect => {
-                self.repo.unprotect(BRANCH).await?;
+                self.repo.unprotect(BRANCH_NAME).await?;
                 Ok(None)
             }
             DemoStep::Merge => {
@@ -369,7 +369,7 @@ impl SyncDemo {
     }
 
     async fn questions(&self) -> Result<Vec<IssueView>, DemoError> {
-        Ok(self.repo.issues().await?.into_iter().filter(|issue| issue.author == LOGIN).collect())
+        Ok(self.repo.issues().await?.into_iter().filter(|issue| issue.author == BOT_LOGIN).collect())
     }
 }
 
@@ -396,13 +396,15 @@ fn manifest_line(name: &str, digest: &str) -> String {
 }
 
 /// Returns the operator's file for these addresses.
-fn operator_config(folder: &Path, forge: &str, model: &str) -> String {
+fn operator_config(folder: &Path, forge_url: &str, model_url: &str) -> String {
     let folder = folder.display();
     format!(
-        "[store]\nurl = \"sqlite:{folder}/truing.db\"\n[forge.{FORGE}]\napi_url = \"{forge}\"\ngit_url \
-         = \"{forge}\"\ntoken = {{ file = \"{folder}/token\" }}\nsettle = \"0s\"\n[model]\nbase_url \
-         = \"{model}\"\napi_key = {{ file = \"{folder}/key\" }}\n[verify]\ncheck = \
-         [[\"sh\", \"check.sh\"]]\n[sync.{PACKAGE}]\nrepo = \"{OWNER}/{REPOSITORY_NAME}\"\nmirror = \
+        "[store]\nurl = \"sqlite:{folder}/truing.db\"\n[forge.{FORGE_NAME}]\napi_url = \
+            \"{forge_url}\"\ngit_url \
+         = \"{forge_url}\"\ntoken = {{ file = \"{folder}/token\" }}\nsettle = \"0s\"\n[model]\nbase_url \
+         = \"{model_url}\"\napi_key = {{ file = \"{folder}/key\" }}\n[verify]\ncheck = \
+         [[\"sh\", \"check.sh\"]]\n[sync.{PACKAGE}]\nrepo = \
+         \"{REPOSITORY_OWNER}/{REPOSITORY_NAME}\"\nmirror = \
          [\"rim/=spokes/\"]\n{RELAX_MODE_SETTING}\nlimits.turns = {MAX_PORT_TURNS}\n"
     )
 }

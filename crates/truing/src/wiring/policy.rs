@@ -19,7 +19,7 @@ const MAX_FILE_BYTES: u64 = 256 << 10;
 const MAX_FILES: usize = 200;
 /// Folders with policy files, relative to the operator's folder; the empty name is the operator's folder
 /// itself.
-const FOLDERS: [&str; 3] = ["", "profiles", "grammar"];
+const POLICY_FOLDERS: [&str; 3] = ["", "profiles", "grammar"];
 
 /// Returns the policies of all profiles.
 ///
@@ -93,7 +93,7 @@ fn read_folder(folder: &Path) -> Result<Vec<PolicyFile>, CliError> {
             )
     };
     let mut files = Vec::new();
-    for below in FOLDERS {
+    for below in POLICY_FOLDERS {
         let path = folder.join(below);
         let entries = match std::fs::read_dir(&path) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound && !below.is_empty() => continue,
@@ -104,7 +104,7 @@ fn read_folder(folder: &Path) -> Result<Vec<PolicyFile>, CliError> {
             let Some(name) = path.file_name().and_then(|name| name.to_str()) else {
                 return Err(unreadable(&path, &"its name is not UTF-8"));
             };
-            let is_known_folder = below.is_empty() && FOLDERS.contains(&name) && path.is_dir();
+            let is_known_folder = below.is_empty() && POLICY_FOLDERS.contains(&name) && path.is_dir();
             if name.starts_with('.') || name == "README.md" || is_known_folder {
                 continue;
             }

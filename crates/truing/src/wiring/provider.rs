@@ -108,11 +108,11 @@ fn wire_format(config: &Config, prices: &mut ModelPrices, role: ModelRole) -> Re
 }
 
 /// Address of OpenAI's own API.
-const OPENAI: &str = "https://api.openai.com/v1";
+const OPENAI_BASE_URL: &str = "https://api.openai.com/v1";
 
 /// Returns the wire format of a Chat Completions server.
 fn chat_wire(model: &ModelConfig) -> Result<ChatWire, CliError> {
-    let address = model.base_url.as_deref().unwrap_or(OPENAI);
+    let address = model.base_url.as_deref().unwrap_or(OPENAI_BASE_URL);
     let host = Url::parse(address).ok().and_then(|url| url.host_str().map(str::to_owned)).unwrap_or_default();
     ChatWire::new(&host, model.api_version.clone(), model.effort.clone())
         .map_err(|error| CliError::failure("model", error.to_string()))
@@ -124,7 +124,7 @@ fn model_address(model: &ModelConfig, role: ModelRole) -> Result<String, CliErro
     let region = model.region.as_deref().unwrap_or_default();
     match (&model.base_url, model.provider) {
         (Some(address), _) => Ok(address.clone()),
-        (None, ProviderKind::OpenAi) => Ok(OPENAI.to_owned()),
+        (None, ProviderKind::OpenAi) => Ok(OPENAI_BASE_URL.to_owned()),
         (None, ProviderKind::Anthropic) => {
             Err(missing_setting_error(model, "base_url", "https://api.anthropic.com", role))
         }

@@ -110,14 +110,17 @@ pub(crate) fn lock_verifier(
 
 /// Returns the access to the registries. If the user's settings name an index for a registry, this index
 /// replaces the registry's public index.
-fn registry_access(kinds: &[PackageRegistry], environment: &Environment) -> Result<RegistryAccess, CliError> {
+fn registry_access(
+    package_registries: &[PackageRegistry],
+    environment: &Environment,
+) -> Result<RegistryAccess, CliError> {
     let wrong = |error: RegistryError| CliError::usage("index", error.to_string()).hint(error.hint());
     let variable = |name: &str| environment.get(name).and_then(|value| value.to_str());
-    let mut registries = RegistryAccess::new(kinds, variable).map_err(wrong)?;
+    let mut registries = RegistryAccess::new(package_registries, variable).map_err(wrong)?;
     let owned = |name: &str| variable(name).map(str::to_owned);
     let home = environment.get("HOME").map(PathBuf::from);
     let user = UserEnvironment { variable: &owned, home: home.as_deref() };
-    for registry in kinds {
+    for registry in package_registries {
         let own =
             user.find_index(*registry, "").map_err(|error| CliError::usage("index", error.to_string()))?;
         let Some(named_by) = own.named_by else { continue };

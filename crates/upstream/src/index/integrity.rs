@@ -19,8 +19,8 @@ pub enum ArchiveDigest {
 
 impl ArchiveDigest {
     /// Parses a SHA-256 digest in hexadecimal digits.
-    pub fn from_sha256(digits: &str) -> Option<Self> {
-        hex::decode(digits).ok()?.try_into().ok().map(Self::Sha256)
+    pub fn from_sha256(hex_digits: &str) -> Option<Self> {
+        hex::decode(hex_digits).ok()?.try_into().ok().map(Self::Sha256)
     }
 
     /// Parses a Subresource Integrity text as npm writes it: `sha512-…`. Spaces separate several digests.

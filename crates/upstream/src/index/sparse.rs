@@ -78,7 +78,7 @@ pub(super) async fn fetch_releases(
 
 /// Returns the folder of a crate's file in the index: `1`, `2`, `3/a` or `ab/cd`.
 fn crate_folder(package: &str) -> Option<String> {
-    let is_name = package.len() <= MAX_NAME
+    let is_name = package.len() <= MAX_CRATE_NAME_BYTES
         && package.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
     match package.len() {
         _ if !is_name => None,
@@ -91,7 +91,7 @@ fn crate_folder(package: &str) -> Option<String> {
 }
 
 /// crates.io's limit for the length of a crate name, in bytes.
-const MAX_NAME: usize = 64;
+const MAX_CRATE_NAME_BYTES: usize = 64;
 
 /// Returns the address of an archive.
 fn archive_url(dl: &str, folder: &str, line: &SparseIndexLine) -> Option<Url> {

@@ -78,13 +78,14 @@ pub(super) fn replace_range(text: &str, range: &VersionRange) -> Result<String, 
 }
 
 /// Renders the new bound with the white space of the replaced bound.
-fn format_bound_like(piece: &str, new: &VersionSpecifier) -> String {
-    let lead = piece.get(..piece.len() - piece.trim_start().len()).unwrap_or_default();
-    let trail = piece.get(piece.trim_end().len()..).unwrap_or_default();
-    let inner = piece.trim();
+fn format_bound_like(replaced_bound: &str, new_bound: &VersionSpecifier) -> String {
+    let lead =
+        replaced_bound.get(..replaced_bound.len() - replaced_bound.trim_start().len()).unwrap_or_default();
+    let trail = replaced_bound.get(replaced_bound.trim_end().len()..).unwrap_or_default();
+    let inner = replaced_bound.trim();
     let sign = inner.trim_start_matches(['<', '>', '=', '!', '~']);
     let blank = sign.get(..sign.len() - sign.trim_start().len()).unwrap_or_default();
-    format!("{lead}{}{blank}{}{trail}", new.operator(), new.version())
+    format!("{lead}{}{blank}{}{trail}", new_bound.operator(), new_bound.version())
 }
 
 fn parse_specifiers(text: &str) -> Result<Vec<VersionSpecifier>, String> {

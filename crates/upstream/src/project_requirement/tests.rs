@@ -313,10 +313,10 @@ fn what_is_too_large_to_be_a_projects_own_file_is_not_read() {
         std::fs::File::create(&path).unwrap().set_len(bytes).unwrap();
         path
     };
-    let project = file("pyproject.toml", MAX_FILE + 1);
+    let project = file("pyproject.toml", MAX_FILE_BYTES + 1);
     let error = read_file(&project).unwrap_err();
     assert!(error.to_string().contains("longer than 512 KiB"), "{error}");
-    assert!(read_file(&file("small.toml", MAX_FILE)).is_ok());
+    assert!(read_file(&file("small.toml", MAX_FILE_BYTES)).is_ok());
     for (name, longest, told) in [
         ("pins.json", crate::manifest::MAX_MANIFEST, "longer than 2048 KiB"),
         ("pins.toml", crate::manifest::MAX_TOML_MANIFEST, "longer than 512 KiB"),

@@ -7,7 +7,7 @@ use crate::check::code;
 
 /// First words of items. An item ends after its first block or semicolon. Code that begins with another word
 /// is a field or variant, which may also end with a comma.
-const ITEMS: &[&str] = &[
+const ITEM_KEYWORDS: &[&str] = &[
     "async",
     "const",
     "enum",
@@ -169,9 +169,9 @@ fn is_test_attribute(attribute: &[&str]) -> bool {
 }
 
 /// Returns the position of the bracket that closes the bracket at `at`.
-fn closing_bracket(words: &[&str], at: usize) -> usize {
+fn closing_bracket(tokens: &[&str], opening_position: usize) -> usize {
     let mut depth = 0_usize;
-    for (place, word) in words.iter().enumerate().skip(at) {
+    for (place, word) in tokens.iter().enumerate().skip(opening_position) {
         match *word {
             "(" | "[" | "{" => depth += 1,
             ")" | "]" | "}" => depth = depth.saturating_sub(1),
@@ -181,35 +181,35 @@ fn closing_bracket(words: &[&str], at: usize) -> usize {
             return place;
         }
     }
-    words.len()
+    tokens.len()
 }
 
 /// Returns the position after the item, field or variant that begins at `at`. The item may begin with further
 /// attributes.
-fn end_of_item(words: &[&str], mut at: usize) -> usize {
-    while words.get(at) == Some(&"#") {
-        at = closing_bracket(words, at + 1) + 1;
+fn end_of_item(tokens: &[&str], mut position: usize) -> usize {
+    while tokens.get(position) == Some(&"#") {
+        position = closing_bracket(tokens, position + 1) + 1;
     }
-    let is_item = words.get(at).is_some_and(|word| ITEMS.contains(word));
-    while let Some(word) = words.get(at) {
+    let is_item = tokens.get(position).is_some_and(|word| ITEM_KEYWORDS.contains(word));
+    while let Some(word) = tokens.get(position) {
         match *word {
-            ";" => return at + 1,
-            "," if !is_item => return at + 1,
-            "}" => return at,
-            "{" => return closing_bracket(words, at) + 1,
-            "(" | "[" => at = closing_bracket(words, at),
+            ";" => return position + 1,
+            "," if !is_item => return position + 1,
+            "}" => return position,
+            "{" => return closing_bracket(tokens, position) + 1,
+            "(" | "[" => position = closing_bracket(tokens, position),
             _ => {}
         }
-        at += 1;
+        position += 1;
     }
-    at
+    position
 }
 
 /// Collects every name that an import tree imports. `path` is the path that precedes the tree.
 fn collect_imports(
     tree: &[&str],
     path: &mut Vec<String>,
-    record: &mut impl FnMut(Vec<String>, Option<String>),
+    add_import: &mut impl FnMut(Vec<String>, Option<String>),
 ) {
     let depth_before = path.len();
     match tree {
@@ -221,30 +221,32 @@ fn collect_imports(
                     "{" => depth += 1,
                     "}" => depth = depth.saturating_sub(1),
                     "," if depth == 0 => {
-                        collect_imports(inner.get(begin..at).unwrap_or_default(), path, record);
+                        collect_imports(inner.get(begin..at).unwrap_or_default(), path, add_import);
                         begin = at + 1;
                     }
                     _ => {}
                 }
             }
-            collect_imports(inner.get(begin..).unwrap_or_default(), path, record);
+            collect_imports(inner.get(begin..).unwrap_or_default(), path, add_import);
         }
-        ["*"] => record(path.clone(), None),
-        ["self"] if depth_before > 0 => record(path.clone(), path.last().cloned()),
-        ["self", "as", alias] if depth_before > 0 => record(path.clone(), Some(strip_raw_prefix(alias))),
+        ["*"] => add_import(path.clone(), None),
+        ["self"] if depth_before > 0 => add_import(path.clone(), path.last().cloned()),
+        ["self", "as", alias] if depth_before > 0 => add_import(path.clone(), Some(strip_raw_prefix(alias))),
         [name, "as", alias] => {
-            record([path.as_slice(), &[strip_raw_prefix(name)]].concat(), Some(strip_raw_prefix(alias)));
+            add_import([path.as_slice(), &[strip_raw_prefix(name)]].concat(), Some(strip_raw_prefix(alias)));
         }
-        [name] => record([path.as_slice(), &[strip_raw_prefix(name)]].concat(), Some(strip_raw_prefix(name))),
+        [name] => {
+            add_import([path.as_slice(), &[strip_raw_prefix(name)]].concat(), Some(strip_raw_prefix(name)))
+        }
         ["::", rest @ ..] => {
             // A path that begins with `::` names an external crate, even if the current module contains a
             // module with the same name.
             path.push(String::new());
-            collect_imports(rest, path, record);
+            collect_imports(rest, path, add_import);
         }
         [name, "::", rest @ ..] => {
             path.push(strip_raw_prefix(name));
-            collect_imports(rest, path, record);
+            collect_imports(rest, path, add_import);
         }
         [_, ..] => {}
     }

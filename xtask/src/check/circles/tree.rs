@@ -6,7 +6,7 @@ use super::source::{self, ImportedPath, ParsedSource};
 
 /// Maximum number of steps to resolve a name. If an import refers to another import, each of the imports
 /// takes a step.
-const MAX_STEPS: usize = 32;
+const MAX_RESOLUTION_STEPS: usize = 32;
 
 /// A module, identified by the names on the path from the crate's root to the module.
 type ModulePath = Vec<String>;
@@ -102,7 +102,7 @@ impl ModuleTree {
     ) -> impl Iterator<Item = String> + 'a {
         let imported = source.imports.iter().filter_map(move |import| {
             let within = [module_path.as_slice(), &import.within].concat();
-            match (self.resolve_path(&within, &import.path, MAX_STEPS)?, &import.alias) {
+            match (self.resolve_path(&within, &import.path, MAX_RESOLUTION_STEPS)?, &import.alias) {
                 // A file that only re-exports another module's item does not use the item.
                 (PathTarget::Item(module), Some(alias)) => {
                     (!import.is_reexported || source.names.contains(alias)).then_some(module)
@@ -116,7 +116,7 @@ impl ModuleTree {
             }
         });
         let named = source.paths.iter().filter_map(move |(within, path)| {
-            match self.resolve_path(&[module_path.as_slice(), within].concat(), path, MAX_STEPS)? {
+            match self.resolve_path(&[module_path.as_slice(), within].concat(), path, MAX_RESOLUTION_STEPS)? {
                 PathTarget::Item(module) => Some(module),
                 PathTarget::Module(_) | PathTarget::Outside => None,
             }
@@ -126,13 +126,18 @@ impl ModuleTree {
 
     /// Returns the target of a path in a module; `None` if the first name of the path is unknown in that
     /// module.
-    fn resolve_path(&self, module_path: &ModulePath, path: &[String], steps: usize) -> Option<PathTarget> {
+    fn resolve_path(
+        &self,
+        module_path: &ModulePath,
+        path: &[String],
+        remaining_steps: usize,
+    ) -> Option<PathTarget> {
         let (first, rest) = path.split_first()?;
         let mut at = match first.as_str() {
             "crate" => PathTarget::Module(Vec::new()),
             "self" => PathTarget::Module(module_path.clone()),
             "super" => PathTarget::Module(module_path.split_last()?.1.to_vec()),
-            name => self.resolve_name(module_path, name, steps)?,
+            name => self.resolve_name(module_path, name, remaining_steps)?,
         };
         for name in rest {
             at = match at {
@@ -140,7 +145,7 @@ impl ModuleTree {
                     PathTarget::Module(module.split_last()?.1.to_vec())
                 }
                 PathTarget::Module(module) => {
-                    self.resolve_name(&module, name, steps).unwrap_or(PathTarget::Item(module))
+                    self.resolve_name(&module, name, remaining_steps).unwrap_or(PathTarget::Item(module))
                 }
                 PathTarget::Item(_) | PathTarget::Outside => return Some(at),
             };
@@ -149,8 +154,8 @@ impl ModuleTree {
     }
 
     /// Resolves a name in a module: a submodule, an item of the module, or an import.
-    fn resolve_name(&self, module: &ModulePath, name: &str, steps: usize) -> Option<PathTarget> {
-        let steps = steps.checked_sub(1)?;
+    fn resolve_name(&self, module: &ModulePath, name: &str, remaining_steps: usize) -> Option<PathTarget> {
+        let steps = remaining_steps.checked_sub(1)?;
         let below = [module.as_slice(), &[name.to_owned()]].concat();
         if self.modules.contains_key(&below) {
             return Some(PathTarget::Module(below));

@@ -12,13 +12,13 @@ use crate::workspace::TrackedFile;
 const MIN_SHARING_TYPES: usize = 5;
 
 /// Minimum number of words of a documentation comment.
-const MIN_WORDS: usize = 4;
+const MIN_DOC_WORDS: usize = 4;
 
 /// Number of words of a documentation comment or sentence that a report shows.
-const SHOWN_WORDS: usize = 10;
+const MAX_REPORTED_WORDS: usize = 10;
 
 /// Type names of one word that are accepted, because every Rust programmer knows them.
-const USUAL_NAMES: &str = "Error Result Args Options Config Builder Iter";
+const ACCEPTED_TYPE_NAMES: &str = "Error Result Args Options Config Builder Iter";
 
 /// Words that are not accepted as the name of a type, because they are not nouns: participles, adjectives,
 /// pronouns and adverbs.
@@ -46,7 +46,7 @@ const SKIPPED_FOLDERS: &str = "target generated node_modules fixtures snapshots"
 /// A kind of fault, which is counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum NamingFault {
-    /// The name of a type is one word, and is not one of the `USUAL_NAMES`.
+    /// The name of a type is one word, and is not one of the `ACCEPTED_TYPE_NAMES`.
     OneWordType,
     /// At least [`SHARED_BY`] types have the same name.
     SharedType,
@@ -58,7 +58,7 @@ pub(super) enum NamingFault {
     TupleParameter,
     /// A comment has one of the [`TOLD_WORDS`].
     TellVerbComment,
-    /// A documentation comment has fewer than [`MIN_WORDS`] words.
+    /// A documentation comment has fewer than [`MIN_DOC_WORDS`] words.
     ShortBlock,
     /// A documentation comment begins with one of the [`QUESTION_WORDS`].
     QuestionBlock,
@@ -199,14 +199,20 @@ impl NamingFaults {
         }
     }
 
-    fn add_prose(&mut self, path: &str, blocks: Vec<ProseBlock>, phrase: NamingFault, sentence: NamingFault) {
+    fn add_prose(
+        &mut self,
+        path: &str,
+        blocks: Vec<ProseBlock>,
+        phrase_fault: NamingFault,
+        sentence_fault: NamingFault,
+    ) {
         for block in blocks {
             for found in find_phrases(&block.text) {
-                self.add_place(phrase, path, block.line, found);
+                self.add_place(phrase_fault, path, block.line, found);
             }
             for found in find_long_sentences(&block.text) {
-                let shown = found.split_whitespace().take(SHOWN_WORDS).collect::<Vec<_>>().join(" ");
-                self.add_place(sentence, path, block.line, &shown);
+                let shown = found.split_whitespace().take(MAX_REPORTED_WORDS).collect::<Vec<_>>().join(" ");
+                self.add_place(sentence_fault, path, block.line, &shown);
             }
         }
     }
@@ -228,7 +234,7 @@ impl NamingFaults {
             }
             if let Some(name) = type_name(row) {
                 add_place(NamingFault::SharedType, line, name);
-                if count_capital_letters(name) <= 1 && !has_word(USUAL_NAMES, name) {
+                if count_capital_letters(name) <= 1 && !has_word(ACCEPTED_TYPE_NAMES, name) {
                     add_place(NamingFault::OneWordType, line, name);
                 }
                 if has_word(NON_NOUN_NAMES, name) {
@@ -246,8 +252,8 @@ impl NamingFaults {
             }
         }
         for block in doc_blocks(text) {
-            let shown = block.words.iter().take(SHOWN_WORDS).copied().collect::<Vec<_>>().join(" ");
-            if block.words.len() < MIN_WORDS {
+            let shown = block.words.iter().take(MAX_REPORTED_WORDS).copied().collect::<Vec<_>>().join(" ");
+            if block.words.len() < MIN_DOC_WORDS {
                 add_place(NamingFault::ShortBlock, block.line, &shown);
             }
             if block.words.first().is_some_and(|word| has_word(QUESTION_WORDS, word)) {
@@ -315,8 +321,8 @@ fn text_before_tests(text: &str) -> &str {
 }
 
 /// Returns the name of the type that a line declares.
-fn type_name(row: &str) -> Option<&str> {
-    let row = row.trim_start();
+fn type_name(line: &str) -> Option<&str> {
+    let row = line.trim_start();
     let in_crate = || row.strip_prefix("pub(")?.split_once(')')?.1.strip_prefix(' ');
     let row = row.strip_prefix("pub ").or_else(in_crate).unwrap_or(row);
     let keywords = ["struct ", "enum ", "trait ", "union "];
@@ -373,8 +379,8 @@ fn count_tuple_parameters(head: &str) -> usize {
 }
 
 /// Returns the words of a line if the line is a comment.
-fn comment_words(row: &str) -> impl Iterator<Item = &str> {
-    let comment = row.trim_start().strip_prefix("//");
+fn comment_words(line: &str) -> impl Iterator<Item = &str> {
+    let comment = line.trim_start().strip_prefix("//");
     comment.into_iter().flat_map(|text| text.split(|char| !is_word_char(char)))
 }
 

@@ -1,7 +1,7 @@
 //! Finds sentences that are hard to read: long sentences, and sentences with certain phrases.
 
 /// Phrases that hide who does what, old words, and metaphors. Upper and lower case are not distinguished.
-const PHRASES: &[&str] = &[
+const FLAGGED_PHRASES: &[&str] = &[
     "told",
     "tell",
     "tells",
@@ -53,10 +53,10 @@ pub(super) fn page_blocks(page: &str) -> Vec<ProseBlock> {
 }
 
 /// Joins consecutive lines to blocks. `None` stands for a line that is not prose, and ends a block.
-fn collect_blocks<'a>(rows: impl Iterator<Item = Option<&'a str>>) -> Vec<ProseBlock> {
+fn collect_blocks<'a>(lines: impl Iterator<Item = Option<&'a str>>) -> Vec<ProseBlock> {
     let mut blocks: Vec<ProseBlock> = Vec::new();
     let (mut is_inside, mut is_code) = (false, false);
-    for (index, row) in rows.enumerate() {
+    for (index, row) in lines.enumerate() {
         let fence = row.is_some_and(|row| row.starts_with("```"));
         is_code = row.is_some() && is_code != fence;
         let Some(row) =
@@ -78,7 +78,7 @@ fn collect_blocks<'a>(rows: impl Iterator<Item = Option<&'a str>>) -> Vec<ProseB
     blocks
 }
 
-/// Returns the [`PHRASES`] that occur in a text, each as often as it occurs.
+/// Returns the [`FLAGGED_PHRASES`] that occur in a text, each as often as it occurs.
 pub(super) fn find_phrases(text: &str) -> Vec<&'static str> {
     let lower = without_code(text).to_lowercase();
     let words: Vec<&str> =
@@ -87,7 +87,7 @@ pub(super) fn find_phrases(text: &str) -> Vec<&'static str> {
         let wanted: Vec<&str> = phrase.split(' ').collect();
         words.windows(wanted.len()).filter(|window| *window == wanted.as_slice()).count()
     };
-    PHRASES.iter().flat_map(|phrase| std::iter::repeat_n(*phrase, count(phrase))).collect()
+    FLAGGED_PHRASES.iter().flat_map(|phrase| std::iter::repeat_n(*phrase, count(phrase))).collect()
 }
 
 /// Returns the sentences of more than [`MAX_SENTENCE_WORDS`] words.

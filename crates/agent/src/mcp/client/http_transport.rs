@@ -21,14 +21,14 @@ use super::ServerAddress;
 use super::byte_limits::{ServerLimitExceeded, ServerMeter};
 
 /// Timeout for establishing a connection.
-const CONNECT: Duration = Duration::from_secs(10);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Timeout of the request that ends a session.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 /// The media types of responses: JSON, and the event stream in the next constant.
-const JSON: &str = "application/json";
+const JSON_MEDIA_TYPE: &str = "application/json";
 pub(super) const EVENTS: &str = "text/event-stream";
 /// The header that names a session.
-const SESSION: &str = "mcp-session-id";
+const SESSION_HEADER: &str = "mcp-session-id";
 
 /// An HTTP client for one server. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -88,7 +88,7 @@ impl WebClient {
             .redirect(reqwest::redirect::Policy::none())
             .retry(reqwest::retry::never())
             .default_headers(address.headers.clone())
-            .connect_timeout(CONNECT);
+            .connect_timeout(CONNECT_TIMEOUT);
         // The environment's proxy is not used for a server on this machine, because the proxy serves only
         // internet requests.
         let url = Url::parse(&address.url).map_err(|error| format!("its address is not a URL: {error}"))?;
@@ -139,11 +139,11 @@ impl WebClient {
 }
 
 /// Returns the number of bytes of the unfinished event after this chunk.
-fn pending_event_bytes(event: usize, chunk: &Bytes) -> usize {
+fn pending_event_bytes(event_bytes: usize, chunk: &Bytes) -> usize {
     let ends = |end: &[u8]| chunk.windows(end.len()).rposition(|part| part == end).map(|at| at + end.len());
     match ends(b"\n\n").max(ends(b"\r\n\r\n")) {
         Some(end) => chunk.len() - end,
-        None => event.saturating_add(chunk.len()),
+        None => event_bytes.saturating_add(chunk.len()),
     }
 }
 
@@ -171,7 +171,7 @@ impl StreamableHttpClient for WebClient {
             request = request.header(name, value);
         }
         if let Some(session) = &session {
-            request = request.header(SESSION, session.as_ref());
+            request = request.header(SESSION_HEADER, session.as_ref());
         }
         let response = request.json(&message).send().await.map_err(WebError::from)?;
         let status = response.status();
@@ -179,11 +179,12 @@ impl StreamableHttpClient for WebClient {
         if status.is_success() && !wants_answer {
             return Ok(StreamableHttpPostResponse::Accepted);
         }
-        let own = response.headers().get(SESSION).and_then(|value| value.to_str().ok()).map(str::to_owned);
+        let own =
+            response.headers().get(SESSION_HEADER).and_then(|value| value.to_str().ok()).map(str::to_owned);
         if status.is_success() && has_media_type(response.headers(), EVENTS) {
             return Ok(StreamableHttpPostResponse::Sse(self.event_stream(response), own));
         }
-        let is_json = has_media_type(response.headers(), JSON);
+        let is_json = has_media_type(response.headers(), JSON_MEDIA_TYPE);
         let body = self.read_body(response).await?;
         let said: Option<ServerJsonRpcMessage> =
             is_json.then(|| serde_json::from_slice(&body).ok()).flatten();
@@ -204,8 +205,8 @@ impl StreamableHttpClient for WebClient {
         headers: HashMap<HeaderName, HeaderValue>,
     ) -> WebResult<()> {
         let mut request = self
-            .build_request(Method::DELETE, &uri, JSON)
-            .header(SESSION, session.as_ref())
+            .build_request(Method::DELETE, &uri, JSON_MEDIA_TYPE)
+            .header(SESSION_HEADER, session.as_ref())
             .timeout(CLOSE_TIMEOUT);
         for (name, value) in headers {
             request = request.header(name, value);

@@ -9,13 +9,13 @@ use serde_json::{Map, Value};
 use super::tool_result;
 
 /// Maximum number of bytes of a schema.
-const MAX_BYTES: usize = 32 << 10;
+const MAX_SCHEMA_BYTES: usize = 32 << 10;
 /// Maximum depth of nested schemas.
 const MAX_DEPTH: usize = 16;
 /// Maximum number of bytes of a text in a schema.
-const MAX_TEXT: usize = 1 << 10;
+const MAX_TEXT_BYTES: usize = 1 << 10;
 /// Maximum number of bytes of a field's name.
-const MAX_NAME: usize = 64;
+const MAX_NAME_BYTES: usize = 64;
 /// The type names of JSON Schema.
 const TYPES: [&str; 7] = ["object", "array", "string", "number", "integer", "boolean", "null"];
 /// The keywords under which a schema defines named subschemas.
@@ -27,8 +27,8 @@ const DEFINITIONS: [&str; 2] = ["$defs", "definitions"];
 /// A description of the error in the schema.
 pub(super) fn rewrite_schema(schema: &Map<String, Value>) -> Result<Value, String> {
     let bytes = serde_json::to_string(schema).map_or(usize::MAX, |text| text.len());
-    if bytes > MAX_BYTES {
-        return Err(format!("its schema has {bytes} bytes; the limit is {MAX_BYTES}"));
+    if bytes > MAX_SCHEMA_BYTES {
+        return Err(format!("its schema has {bytes} bytes; the limit is {MAX_SCHEMA_BYTES}"));
     }
     if schema.get("type").and_then(Value::as_str) != Some("object") {
         return Err("its schema does not describe an object".to_owned());
@@ -120,8 +120,11 @@ impl SchemaRewriter {
             "description" | "title" => {
                 let text = value.as_str().ok_or_else(wrong)?;
                 Some(
-                    tool_result::redact_and_truncate(&tool_result::strip_invisible_chars(text), MAX_TEXT)
-                        .into(),
+                    tool_result::redact_and_truncate(
+                        &tool_result::strip_invisible_chars(text),
+                        MAX_TEXT_BYTES,
+                    )
+                    .into(),
                 )
             }
             "minimum" | "maximum" | "exclusiveMinimum" | "exclusiveMaximum" => {
@@ -142,10 +145,10 @@ impl SchemaRewriter {
                 .map(|(name, schema)| {
                     let may_be =
                         |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
-                    if name.is_empty() || name.len() > MAX_NAME || !name.bytes().all(may_be) {
+                    if name.is_empty() || name.len() > MAX_NAME_BYTES || !name.bytes().all(may_be) {
                         return Err(format!(
                             "a name in its schema is not made of letters, digits, `_`, `-` and `.`, or has \
-                                more than {MAX_NAME} characters"
+                                more than {MAX_NAME_BYTES} characters"
                         ));
                     }
                     Ok((name.clone(), self.rewrite_value(schema, depth)?))
@@ -168,7 +171,8 @@ fn check_types(value: &Value) -> Option<Value> {
 fn check_scalar(value: &Value) -> Option<Value> {
     match value {
         Value::Null | Value::Bool(_) | Value::Number(_) => Some(value.clone()),
-        Value::String(text) => (text.len() <= MAX_TEXT && tool_result::strip_invisible_chars(text) == *text)
+        Value::String(text) => (text.len() <= MAX_TEXT_BYTES
+            && tool_result::strip_invisible_chars(text) == *text)
             .then(|| value.clone()),
         Value::Array(_) | Value::Object(_) => None,
     }

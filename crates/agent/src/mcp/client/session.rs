@@ -41,7 +41,7 @@ const MAX_PAGES: usize = 20;
 /// Time that a server gets to respond when its session is closed.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 /// Capacity, in bytes, of a pipe within this process.
-const PIPE: usize = 64 << 10;
+const PIPE_CAPACITY_BYTES: usize = 64 << 10;
 /// Error of a program that started without standard streams.
 const NO_STREAMS: &str = "its standard streams are missing";
 /// Time to wait for the remaining error output of a program that was killed.
@@ -119,7 +119,7 @@ impl McpSession {
                 (began, ServerHandle::Process(Box::new(process)))
             }
             ServerTransport::InProcess(within) => {
-                let (ours, theirs) = tokio::io::duplex(PIPE);
+                let (ours, theirs) = tokio::io::duplex(PIPE_CAPACITY_BYTES);
                 let task = tokio::spawn((within.0)(theirs));
                 let (reader, writer) = tokio::io::split(ours);
                 (connect_pipe(reader, writer, &meter).await, ServerHandle::Task(task))
@@ -288,7 +288,7 @@ fn not_started(error: impl std::fmt::Display) -> String {
 fn server_job(
     command: &[String],
     folder: &Path,
-    read: &[PathBuf],
+    readable_paths: &[PathBuf],
     variables: &[(String, truing_core::secret::SecretString)],
 ) -> Result<SandboxJob, String> {
     // The folder is read-only for the program. All servers may therefore share it, and a killed server leaves
@@ -299,7 +299,7 @@ fn server_job(
     let mut job = SandboxJob::new(SandboxLevel::Full, folder, run).map_err(not_started)?;
     // Sockets are allowed, because event loops use them to wake themselves.
     job.sockets = true;
-    for folder in read {
+    for folder in readable_paths {
         let missing_folder_error = |error: std::io::Error| {
             format!("cannot find the folder {}, which its program may read: {error}", folder.display())
         };

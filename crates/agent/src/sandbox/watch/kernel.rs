@@ -6,34 +6,35 @@ use std::io::Read as _;
 
 use rustix::fs::{Mode, OFlags, openat, readlinkat};
 
-use super::{CHUNK, JobWatcher, ProcessStatus, kib_field, open_files};
+use super::{CHUNK_BYTES, JobWatcher, ProcessStatus, kib_field, open_files};
 
 /// Maximum number of bytes of kernel memory for a mapping; the next two constants are the same for a file
 /// lock and for an `epoll` entry.
-const MAPPING: u64 = 512;
-const LOCK: u64 = 512;
+const MAX_MAPPING_BYTES: u64 = 512;
+const MAX_LOCK_BYTES: u64 = 512;
 const MAX_EPOLL_ENTRY_BYTES: u64 = 256;
 /// Maximum number of bytes of kernel memory for an open file whose kind is not in `LARGE_FILES`.
-const SMALL_FILE: u64 = 64 << 10;
+const MAX_SMALL_FILE_BYTES: u64 = 64 << 10;
 /// Kinds of open files that can hold much more kernel memory: the beginning of the file's name, and the
 /// maximum number of bytes. A file of `/proc` keeps the data that was read. A socket may keep a whole page
 /// for a single byte. A Landlock ruleset can contain a rule for every file.
 const LARGE_FILES: [(&str, u64); 3] =
     [("/proc/", 16 << 20), ("socket:", 16 << 20), ("anon_inode:[landlock-ruleset]", 16 << 20)];
-const EVENT_POLL: &str = "anon_inode:[eventpoll]";
+const EPOLL_FILE_NAME: &str = "anon_inode:[eventpoll]";
 
 impl JobWatcher {
     /// Returns the maximum total size in bytes of those kernel objects of the job whose actual size is
     /// unknown. Stops counting once the total exceeds the memory limit.
     pub(super) fn object_memory(&self, processes: &BTreeMap<u32, ProcessStatus>) -> u64 {
         let limit = self.limits.memory;
-        let mut all = self.count_lines("locks", limit / LOCK).saturating_mul(LOCK);
+        let mut all = self.count_lines("locks", limit / MAX_LOCK_BYTES).saturating_mul(MAX_LOCK_BYTES);
         for pid in processes.keys() {
             if all > limit {
                 return all;
             }
             all = all.saturating_add(
-                self.count_process_lines(*pid, "maps", limit / MAPPING).saturating_mul(MAPPING),
+                self.count_process_lines(*pid, "maps", limit / MAX_MAPPING_BYTES)
+                    .saturating_mul(MAX_MAPPING_BYTES),
             );
             let open = self.read_open_files(*pid, open_files::file_numbers).unwrap_or_default();
             for number in open {
@@ -51,8 +52,8 @@ impl JobWatcher {
         let Ok(target) = readlinkat(&self.proc, format!("{pid}/fd/{number}"), Vec::new()) else { return 0 };
         let target = target.to_string_lossy();
         let holds = |(begin, _): &&(&str, u64)| target.starts_with(begin);
-        let large = LARGE_FILES.iter().find(holds).map_or(SMALL_FILE, |(_, bytes)| *bytes);
-        if target == EVENT_POLL {
+        let large = LARGE_FILES.iter().find(holds).map_or(MAX_SMALL_FILE_BYTES, |(_, bytes)| *bytes);
+        if target == EPOLL_FILE_NAME {
             let file = format!("{pid}/fdinfo/{number}");
             large.saturating_add(
                 self.count_lines(&file, self.limits.memory / MAX_EPOLL_ENTRY_BYTES)
@@ -82,7 +83,7 @@ impl JobWatcher {
         let Ok(file) = openat(&self.proc, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()) else {
             return 0;
         };
-        let (mut file, mut chunk, mut lines) = (std::fs::File::from(file), vec![0; CHUNK], 0_u64);
+        let (mut file, mut chunk, mut lines) = (std::fs::File::from(file), vec![0; CHUNK_BYTES], 0_u64);
         while lines <= max_lines {
             let read = file.read(&mut chunk).unwrap_or(0);
             let Some(read) = chunk.get(..read).filter(|read| !read.is_empty()) else { break };

@@ -6,8 +6,8 @@ use crate::forge::state::reports::{CommitReport, ReportAnnotation};
 use crate::forge::state::{CommitStatus, ForgeInstance, StoredRepository};
 
 /// Converts Bitbucket's name of a build state to GitHub's name; `None` for an unknown name.
-pub(super) fn parse_build_state(word: &str) -> Option<&'static str> {
-    match word {
+pub(super) fn parse_build_state(state_name: &str) -> Option<&'static str> {
+    match state_name {
         "SUCCESSFUL" => Some("success"),
         "FAILED" => Some("failure"),
         "INPROGRESS" => Some("pending"),
@@ -29,7 +29,7 @@ pub(super) fn status_name(state: &str, stopped_name: &'static str) -> &'static s
 
 /// Sets a status. A status with the same key on the same commit is overwritten and keeps its id.
 pub(super) fn set_status(
-    world: &mut ForgeInstance,
+    forge: &mut ForgeInstance,
     repo: &mut StoredRepository,
     status: CommitStatus,
 ) -> u64 {
@@ -39,7 +39,7 @@ pub(super) fn set_status(
         *known = CommitStatus { id, created, ..status };
         return id;
     }
-    let id = world.next_id();
+    let id = forge.next_id();
     repo.statuses.push(CommitStatus { id, ..status });
     id
 }
@@ -60,20 +60,20 @@ pub(super) fn report_mut<'a>(
 
 /// Creates a report, or replaces the fields of an existing report and keeps the report's annotations.
 pub(super) fn put_report(
-    world: &mut ForgeInstance,
+    forge: &mut ForgeInstance,
     repo: &mut StoredRepository,
     sha: &str,
     key: &str,
     creator: &str,
     fields: Value,
 ) {
-    let now = world.now();
+    let now = forge.now();
     if let Some(known) = report_mut(repo, sha, key) {
         (known.fields, known.updated) = (fields, now);
         return;
     }
     let report = CommitReport {
-        id: world.next_id(),
+        id: forge.next_id(),
         sha: sha.to_owned(),
         key: key.to_owned(),
         fields,
@@ -86,6 +86,6 @@ pub(super) fn put_report(
 }
 
 /// Creates an annotation with a new id.
-pub(super) fn new_annotation(world: &mut ForgeInstance, fields: Value) -> ReportAnnotation {
-    ReportAnnotation { id: world.next_id(), fields, created: world.now() }
+pub(super) fn new_annotation(forge: &mut ForgeInstance, fields: Value) -> ReportAnnotation {
+    ReportAnnotation { id: forge.next_id(), fields, created: forge.now() }
 }

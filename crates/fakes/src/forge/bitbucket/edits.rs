@@ -37,7 +37,7 @@ pub(super) enum EditRefusal {
 /// Checks that the caller is the author of the pull request or has write access. Truing must never change the
 /// title of another account's pull request, and must never make such a pull request a draft.
 pub(super) fn check_edit_permission(
-    world: &mut ForgeInstance,
+    forge: &mut ForgeInstance,
     repo: &StoredRepository,
     number: u64,
     actor: &str,
@@ -56,7 +56,7 @@ pub(super) fn check_edit_permission(
     let retitles = edit.title.as_ref().is_some_and(|title| *title != pull.title);
     let hides = edit.draft == Some(true) && !pull.draft;
     if retitles || hides || !super::may_write(repo, actor) {
-        world.record_violation(format!("{actor} touched pull request {number} of {}", pull.author));
+        forge.record_violation(format!("{actor} touched pull request {number} of {}", pull.author));
         return Err(EditRefusal::NotYours);
     }
     Ok(())
@@ -83,7 +83,7 @@ pub(super) fn check_reviewers(
 /// Makes the change, and records an event for each property with a new value. If a bot's review is requested,
 /// the bot runs the next step of its script.
 pub(super) fn apply_edit(
-    world: &mut ForgeInstance,
+    forge: &mut ForgeInstance,
     repo: &mut StoredRepository,
     number: u64,
     actor: &str,
@@ -105,7 +105,7 @@ pub(super) fn apply_edit(
     });
     let now = pull.merge_conditions.reviewers.clone();
     if title.is_some() || body.is_some() {
-        world
+        forge
             .record_change(
                 repo,
                 number,
@@ -115,10 +115,10 @@ pub(super) fn apply_edit(
             .map_err(failed)?;
     }
     if let Some(draft) = draft {
-        world.record_change(repo, number, actor, PullChange::Draft(draft)).map_err(failed)?;
+        forge.record_change(repo, number, actor, PullChange::Draft(draft)).map_err(failed)?;
     }
     if let Some((branch, commit)) = base {
-        world
+        forge
             .record_change(
                 repo,
                 number,
@@ -131,9 +131,9 @@ pub(super) fn apply_edit(
         let added: Vec<String> = now.iter().filter(|login| !before.contains(login)).cloned().collect();
         let removed = before.into_iter().filter(|login| !now.contains(login)).collect();
         let change = PullChange::Reviewers { added: added.clone(), removed };
-        world.record_change(repo, number, actor, change).map_err(failed)?;
+        forge.record_change(repo, number, actor, change).map_err(failed)?;
         for login in added {
-            run_bots(world, repo, number, |bot| bot.login == login, None)
+            run_bots(forge, repo, number, |bot| bot.login == login, None)
                 .map_err(EditRefusal::InvalidBotScript)?;
         }
     }

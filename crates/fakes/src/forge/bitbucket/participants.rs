@@ -59,12 +59,12 @@ fn last_verdict<'a>(pull: &'a StoredPull, login: &str) -> Option<&'a StoredRevie
 /// Sets the account's verdict on the head to "changes requested". At a Data Center, the account becomes a
 /// reviewer.
 pub(super) fn request_changes(
-    world: &mut ForgeInstance,
+    forge: &mut ForgeInstance,
     repo: &mut StoredRepository,
     number: u64,
     actor: &str,
 ) -> Result<(), FakeGitError> {
-    let (id, created) = (world.next_id(), world.now());
+    let (id, created) = (forge.next_id(), forge.now());
     let Some(pull) = repo.pulls.get_mut(&number) else { return Ok(()) };
     pull.reviews.retain(|review| review.author != actor || review.state == FakeReviewVerdict::Commented);
     let (author, commit, state) = (actor.to_owned(), pull.head.clone(), FakeReviewVerdict::ChangesRequested);
@@ -74,17 +74,17 @@ pub(super) fn request_changes(
     {
         pull.merge_conditions.reviewers.push(actor.to_owned());
     }
-    world.record_change(repo, number, actor, PullChange::WantsChanges)
+    forge.record_change(repo, number, actor, PullChange::WantsChanges)
 }
 
 /// Withdraws the account's own verdict. At a Data Center, the account remains a reviewer.
 pub(super) fn withdraw_verdict(
-    world: &mut ForgeInstance,
+    forge: &mut ForgeInstance,
     repo: &mut StoredRepository,
     number: u64,
     actor: &str,
 ) -> Result<(), FakeGitError> {
     let Some(pull) = repo.pulls.get_mut(&number) else { return Ok(()) };
     pull.reviews.retain(|review| review.author != actor || review.state == FakeReviewVerdict::Commented);
-    world.record_change(repo, number, actor, PullChange::WithdrewChanges)
+    forge.record_change(repo, number, actor, PullChange::WithdrewChanges)
 }

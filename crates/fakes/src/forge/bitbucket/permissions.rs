@@ -8,9 +8,9 @@ use serde::Deserialize;
 
 use crate::forge::state::apps::{FakeTokenScope, TokenKind};
 
-static CLOUD: LazyLock<Vec<BitbucketCallRow>> =
+static CLOUD_PERMISSION_TABLE: LazyLock<Vec<BitbucketCallRow>> =
     LazyLock::new(|| parse_rows(include_str!("../../../../contract/data/bitbucket-cloud-permissions.toml")));
-static DATA_CENTER: LazyLock<Vec<BitbucketCallRow>> =
+static DATA_CENTER_PERMISSION_TABLE: LazyLock<Vec<BitbucketCallRow>> =
     LazyLock::new(|| parse_rows(include_str!("../../../../contract/data/bitbucket-dc-permissions.toml")));
 
 /// Permissions of HTTP access tokens. Each permission includes all permissions before it in this list.
@@ -57,9 +57,11 @@ fn required_permission(kind: TokenKind, verb: &str, path: &str) -> Option<&'stat
         table.iter().find(|row| row.matches_call(verb, path))
     };
     match kind {
-        TokenKind::ApiToken => of(&CLOUD, "/2.0").map(|row| row.api_token.as_str()),
-        TokenKind::AccessToken => of(&CLOUD, "/2.0").map(|row| row.access_token.as_str()),
-        TokenKind::HttpAccessToken => of(&DATA_CENTER, "/rest").map(|row| row.permission.as_str()),
+        TokenKind::ApiToken => of(&CLOUD_PERMISSION_TABLE, "/2.0").map(|row| row.api_token.as_str()),
+        TokenKind::AccessToken => of(&CLOUD_PERMISSION_TABLE, "/2.0").map(|row| row.access_token.as_str()),
+        TokenKind::HttpAccessToken => {
+            of(&DATA_CENTER_PERMISSION_TABLE, "/rest").map(|row| row.permission.as_str())
+        }
         TokenKind::Installation | TokenKind::FineGrained | TokenKind::Actions => None,
     }
 }
@@ -138,9 +140,10 @@ mod tests {
     #[test]
     fn each_call_that_is_answered_has_a_row_and_each_row_is_a_call() {
         use TokenKind::{ApiToken, HttpAccessToken};
-        for (kind, protocol, table) in
-            [(ApiToken, &cloud::PROTOCOL, &CLOUD), (HttpAccessToken, &data_center::PROTOCOL, &DATA_CENTER)]
-        {
+        for (kind, protocol, table) in [
+            (ApiToken, &cloud::PROTOCOL, &CLOUD_PERMISSION_TABLE),
+            (HttpAccessToken, &data_center::PROTOCOL, &DATA_CENTER_PERMISSION_TABLE),
+        ] {
             let served = served_calls(protocol);
             for (verb, path) in &served {
                 assert!(

@@ -75,7 +75,7 @@ pub(super) fn list_comment_ids(pull: &mut StoredPull) -> Vec<u64> {
 /// of the new comment. Returns an error if a bot's script is invalid. Returns `None` if the comment to which
 /// to reply does not exist.
 pub(super) fn add_comment(
-    world: &mut ForgeInstance,
+    forge: &mut ForgeInstance,
     repo: &mut StoredRepository,
     number: u64,
     author: &str,
@@ -87,23 +87,23 @@ pub(super) fn add_comment(
         let Some(answered) = find_comment(pull, parent) else { return Ok(None) };
         if answered.inline.is_some() {
             let first = first_comment_id(pull, parent);
-            return Ok(answer_on_code(world, repo, number, author, first, parent, text));
+            return Ok(answer_on_code(forge, repo, number, author, first, parent, text));
         }
     }
-    let mut note = world.new_comment(author, text);
+    let mut note = forge.new_comment(author, text);
     note.parent = parent;
     let id = note.id;
     if let Some(pull) = repo.pulls.get_mut(&number) {
         pull.updated_at = note.created;
         pull.conversation_comments.push(note);
     }
-    trigger_bots(world, repo, number, id)?;
+    trigger_bots(forge, repo, number, id)?;
     Ok(Some(id))
 }
 
 /// Adds a reply to a thread on code. The thread's first comment may be deleted.
 fn answer_on_code(
-    world: &mut ForgeInstance,
+    forge: &mut ForgeInstance,
     repo: &mut StoredRepository,
     number: u64,
     author: &str,
@@ -116,7 +116,7 @@ fn answer_on_code(
     // `add_reply` accepts only replies to comments that are not deleted, so the first comment is temporarily
     // marked as not deleted.
     let was_deleted = std::mem::replace(&mut began.comment.deleted, false);
-    let id = add_reply(world, repo, number, author, first_comment, text);
+    let id = add_reply(forge, repo, number, author, first_comment, text);
     let pull = repo.pulls.get_mut(&number)?;
     if let Some(began) = pull.inline_comments.iter_mut().find(|comment| comment.comment.id == first_comment) {
         began.comment.deleted = was_deleted;

@@ -16,9 +16,9 @@ use crate::forge::state::apps::{FakeTokenScope, IssuedToken, TokenKind};
 use crate::forge::state::{FakeForgeState, ForgeInstance, StoredRepository};
 
 /// Lifetime of a token, in seconds.
-const TOKEN_LIFE: i64 = 3600;
+const TOKEN_LIFETIME_SECONDS: i64 = 3600;
 /// Maximum time until the expiry of an App's login, in seconds.
-const LOGIN_LIFE: i64 = 600;
+const MAX_LOGIN_LIFETIME_SECONDS: i64 = 600;
 
 impl ForgeInstance {
     /// Returns the account and the scope of a token.
@@ -47,7 +47,8 @@ impl ForgeInstance {
         let key = UnparsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, key);
         key.verify(signed.as_bytes(), &BASE64_URL_SAFE_NO_PAD.decode(signature).ok()?).ok()?;
         let (from, to, now) = (claims["iat"].as_i64()?, claims["exp"].as_i64()?, self.now());
-        (header["alg"] == "RS256" && from <= now && now < to && to <= now + LOGIN_LIFE).then_some(app)
+        (header["alg"] == "RS256" && from <= now && now < to && to <= now + MAX_LOGIN_LIFETIME_SECONDS)
+            .then_some(app)
     }
 }
 
@@ -148,7 +149,7 @@ pub(crate) fn access_token(state: &mut FakeForgeState, call: &ApiCall) -> CallRe
         .filter(|repo| only.as_ref().is_some_and(|only| only.contains(&repo.id)))
         .map(|repo| world.repository_json(repo))
         .collect();
-    let expires = world.now() + TOKEN_LIFE;
+    let expires = world.now() + TOKEN_LIFETIME_SECONDS;
     let apps = &mut state.forge.apps;
     apps.issued_token_count += 1;
     let token = token_text(app, apps.issued_token_count);
@@ -164,9 +165,9 @@ pub(crate) fn access_token(state: &mut FakeForgeState, call: &ApiCall) -> CallRe
 }
 
 /// Returns the text of a token. The lengths of tokens differ.
-fn token_text(app: u64, count: u64) -> String {
-    let pieces = 3 + count % 3;
-    let digests = (0..pieces).map(|piece| Sha512::digest(format!("{app} {count} {piece}")));
+fn token_text(app: u64, token_number: u64) -> String {
+    let pieces = 3 + token_number % 3;
+    let digests = (0..pieces).map(|piece| Sha512::digest(format!("{app} {token_number} {piece}")));
     let words: Vec<String> = digests.map(|digest| BASE64_URL_SAFE_NO_PAD.encode(digest)).collect();
     format!("ghs_{app}_{}", words.join("."))
 }

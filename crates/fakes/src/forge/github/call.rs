@@ -65,7 +65,7 @@ impl PageRequest {
     /// the call's URL only in the page number.
     pub(crate) fn reply(
         &self,
-        world: &ForgeInstance,
+        forge: &ForgeInstance,
         call: &ApiCall,
         total: usize,
         items: Vec<Value>,
@@ -75,7 +75,7 @@ impl PageRequest {
         others.sort();
         let link = |rel: &str, page: usize| {
             let fields: String = others.iter().map(|(name, value)| format!("{name}={value}&")).collect();
-            format!("<{}{}?{fields}page={page}>; rel=\"{rel}\"", world.base_url, call.path)
+            format!("<{}{}?{fields}page={page}>; rel=\"{rel}\"", forge.base_url, call.path)
         };
         let mut links = Vec::new();
         if self.number > 1 {

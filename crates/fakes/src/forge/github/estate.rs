@@ -117,10 +117,10 @@ impl CommentListQuery {
     fn collect_comments<'a>(
         &self,
         number: u64,
-        notes: impl Iterator<Item = &'a mut StoredComment>,
+        comments: impl Iterator<Item = &'a mut StoredComment>,
         comment_keys: &mut Vec<(i64, u64, u64)>,
     ) {
-        let mut notes: Vec<&mut StoredComment> = notes.collect();
+        let mut notes: Vec<&mut StoredComment> = comments.collect();
         let ids = list_visible_comment_ids(notes.iter_mut().map(|note| &mut **note));
         for note in notes.iter().filter(|note| ids.contains(&note.id) && note.updated >= self.since) {
             let by = if self.by_update { note.updated } else { note.created };

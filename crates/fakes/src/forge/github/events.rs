@@ -12,31 +12,31 @@ use crate::repo::FakeGitError;
 /// Returns the delivery of an event; `None` if the event's object no longer exists, or if the fake does not
 /// deliver such an event.
 pub(crate) fn build_delivery(
-    world: &ForgeInstance,
+    forge: &ForgeInstance,
     repo: &mut StoredRepository,
     event: &FakeForgeEvent,
     serial: u64,
 ) -> Result<Option<FakeDelivery>, FakeGitError> {
     match event {
         FakeForgeEvent::Pull { number, change, actor: by } => {
-            pull_delivery(world, repo, *number, change, by, serial)
+            pull_delivery(forge, repo, *number, change, by, serial)
         }
         FakeForgeEvent::Comment { number, id, is_edit } => {
-            Ok(comment_delivery(world, repo, *number, *id, comment_action(*is_edit), serial))
+            Ok(comment_delivery(forge, repo, *number, *id, comment_action(*is_edit), serial))
         }
         FakeForgeEvent::InlineComment { number, id, is_edit } => {
-            inline_delivery(world, repo, *number, *id, comment_action(*is_edit), serial)
+            inline_delivery(forge, repo, *number, *id, comment_action(*is_edit), serial)
         }
         // The fake creates no delivery, because Truing does not subscribe to events of threads.
         FakeForgeEvent::Thread { .. } => Ok(None),
         FakeForgeEvent::RerunRequest { run, button: again, actor: by } => {
             let (name, of) = match again {
-                RerunButton::Run => ("check_run", world.check_json(repo, run)),
-                RerunButton::Suite => ("check_suite", world.suite_json(repo, run)),
+                RerunButton::Run => ("check_run", forge.check_json(repo, run)),
+                RerunButton::Suite => ("check_suite", forge.suite_json(repo, run)),
             };
             let payload = json!({
-                "action": "rerequested", name: of, "repository": world.repository_json(repo),
-                "sender": world.user_json(by), "installation": installation_json(repo),
+                "action": "rerequested", name: of, "repository": forge.repository_json(repo),
+                "sender": forge.user_json(by), "installation": installation_json(repo),
             });
             Ok(Some(FakeDelivery::new(serial, name, "rerequested", 0, &payload)))
         }
@@ -53,7 +53,7 @@ fn installation_json(repo: &StoredRepository) -> Value {
 
 /// Returns the `pull_request` event of a change.
 fn pull_delivery(
-    world: &ForgeInstance,
+    forge: &ForgeInstance,
     repo: &mut StoredRepository,
     number: u64,
     change: &PullChange,
@@ -64,13 +64,13 @@ fn pull_delivery(
     let head = pull.head.clone();
     let stats = repo.pull_sizes(number, &head)?;
     let Some(pull) = repo.pulls.get(&number) else { return Ok(None) };
-    let (action, more) = event_for_change(world, repo, change);
+    let (action, more) = event_for_change(forge, repo, change);
     let mut payload = json!({
         "action": action,
         "number": number,
-        "pull_request": world.pull_json(repo, pull, &head, Some(stats)),
-        "repository": world.repository_json(repo),
-        "sender": world.user_json(actor),
+        "pull_request": forge.pull_json(repo, pull, &head, Some(stats)),
+        "repository": forge.repository_json(repo),
+        "sender": forge.user_json(actor),
         "installation": installation_json(repo),
     });
     if let (Some(payload), Value::Object(more)) = (payload.as_object_mut(), more) {
@@ -81,7 +81,7 @@ fn pull_delivery(
 
 /// Returns GitHub's name of a change, and the other top-level fields of its event.
 fn event_for_change(
-    world: &ForgeInstance,
+    forge: &ForgeInstance,
     repo: &StoredRepository,
     change: &PullChange,
 ) -> (&'static str, Value) {
@@ -110,7 +110,7 @@ fn event_for_change(
             ("review_requested", Value::Null)
         }
         PullChange::Labelled { label, is_added } => {
-            let labels = world.labels_json(repo, std::slice::from_ref(label));
+            let labels = forge.labels_json(repo, std::slice::from_ref(label));
             (if *is_added { "labeled" } else { "unlabeled" }, json!({"label": labels[0]}))
         }
     }
@@ -118,7 +118,7 @@ fn event_for_change(
 
 /// Returns the `issue_comment` event of a comment.
 fn comment_delivery(
-    world: &ForgeInstance,
+    forge: &ForgeInstance,
     repo: &StoredRepository,
     number: u64,
     id: u64,
@@ -128,10 +128,10 @@ fn comment_delivery(
     let comment = repo.conversation_comments(number).iter().find(|comment| comment.id == id)?;
     let payload = json!({
         "action": action,
-        "issue": world.conversation_json(repo, number),
-        "comment": world.conversation_comment_json(repo, number, comment),
-        "repository": world.repository_json(repo),
-        "sender": world.user_json(&comment.author),
+        "issue": forge.conversation_json(repo, number),
+        "comment": forge.conversation_comment_json(repo, number, comment),
+        "repository": forge.repository_json(repo),
+        "sender": forge.user_json(&comment.author),
         "installation": installation_json(repo),
     });
     Some(FakeDelivery::new(serial, "issue_comment", action, number, &payload))
@@ -139,7 +139,7 @@ fn comment_delivery(
 
 /// Returns the `pull_request_review_comment` event of a comment on the diff.
 fn inline_delivery(
-    world: &ForgeInstance,
+    forge: &ForgeInstance,
     repo: &mut StoredRepository,
     number: u64,
     id: u64,
@@ -153,10 +153,10 @@ fn inline_delivery(
     };
     let payload = json!({
         "action": action,
-        "pull_request": world.pull_json(repo, pull, &pull.head, None),
-        "comment": world.inline_json(repo, pull, comment, lines),
-        "repository": world.repository_json(repo),
-        "sender": world.user_json(&comment.comment.author),
+        "pull_request": forge.pull_json(repo, pull, &pull.head, None),
+        "comment": forge.inline_json(repo, pull, comment, lines),
+        "repository": forge.repository_json(repo),
+        "sender": forge.user_json(&comment.comment.author),
         "installation": installation_json(repo),
     });
     Ok(Some(FakeDelivery::new(serial, "pull_request_review_comment", action, number, &payload)))

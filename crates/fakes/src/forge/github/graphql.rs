@@ -16,15 +16,15 @@ use crate::forge::state::{FakeForgeState, ForgeInstance, StoredRepository};
 /// Default and maximum number of nodes on a page.
 const MAX_NODES: usize = 100;
 /// Operations that a reviewer must never use.
-const FORBIDDEN: &[&str] =
+const FORBIDDEN_OPERATIONS: &[&str] =
     &["mergePullRequest", "addPullRequestReview", "submitPullRequestReview", "closePullRequest", "deleteRef"];
 
 /// Operations that make a pull request a draft, or ready for review.
-const DRAFTS: &[(&str, bool)] =
+const DRAFT_OPERATIONS: &[(&str, bool)] =
     &[("convertPullRequestToDraft", true), ("markPullRequestReadyForReview", false)];
 
 /// Operations for which the token's permissions are checked.
-const OPERATIONS: &[(&str, &str)] = &[
+const CHECKED_OPERATIONS: &[(&str, &str)] = &[
     ("query", "reviewThreads"),
     ("query", "mergeStateStatus"),
     ("mutation", "resolveReviewThread"),
@@ -38,12 +38,12 @@ const OPERATIONS: &[(&str, &str)] = &[
 pub(crate) fn answer_query(state: &mut FakeForgeState, call: &ApiCall) -> Result<ApiResponse, ApiResponse> {
     let (query, variables) = (call.body["query"].as_str().unwrap_or_default(), &call.body["variables"]);
     let asks = |name: &str| texts_after_name(query, name).next().is_some();
-    let drafts = DRAFTS.iter().find(|(name, _)| asks(name));
+    let drafts = DRAFT_OPERATIONS.iter().find(|(name, _)| asks(name));
     let forbidden = || error_json("FORBIDDEN", call.token_scope.refusal_message());
     let is_refused = |(verb, name): &(&str, &str)| asks(name) && !call.token_scope.permits_call(verb, name);
-    let data = if OPERATIONS.iter().any(is_refused) {
+    let data = if CHECKED_OPERATIONS.iter().any(is_refused) {
         forbidden()
-    } else if FORBIDDEN.iter().any(|name| asks(name)) {
+    } else if FORBIDDEN_OPERATIONS.iter().any(|name| asks(name)) {
         state.forge.record_violation(format!("a forbidden GraphQL operation by {}", call.login));
         forbidden()
     } else if asks("resolveReviewThread") {
@@ -183,7 +183,7 @@ fn review_threads(
 /// Returns a thread with every field that a query can select.
 #[expect(clippy::too_many_arguments, reason = "one call, a plain list of facts")]
 fn thread_json(
-    world: &ForgeInstance,
+    forge: &ForgeInstance,
     repo: &StoredRepository,
     pull: &StoredPull,
     thread: u64,
@@ -211,7 +211,7 @@ fn thread_json(
                     "__typename": if note.author == bare_login(&note.author) { "User" } else { "Bot" }},
                 "viewerDidAuthor": note.author == viewer, "isMinimized": false,
                 "replyTo": comment.in_reply_to.map(|id| json!({"databaseId": id})),
-                "url": format!("{}/{}/pull/{}#discussion_r{}", world.base_url, repo.full_name(),
+                "url": format!("{}/{}/pull/{}#discussion_r{}", forge.base_url, repo.full_name(),
                     pull.number, note.id),
             })
         })
@@ -240,9 +240,9 @@ fn set_resolved(
     operation: &str,
     query: &str,
     variables: &Value,
-    resolved: bool,
+    is_resolved: bool,
 ) -> Value {
-    let by = resolved.then_some(call.login.as_str());
+    let by = is_resolved.then_some(call.login.as_str());
     let mut strings = Vec::new();
     strings_in(variables, &mut strings);
     strings.extend(query.split('"').skip(1).step_by(2).map(str::to_owned));
@@ -269,7 +269,7 @@ fn set_draft(
     state: &mut FakeForgeState,
     call: &ApiCall,
     operation: &str,
-    draft: bool,
+    is_draft: bool,
     query: &str,
     variables: &Value,
 ) -> Result<Value, ApiResponse> {
@@ -277,8 +277,8 @@ fn set_draft(
     strings_in(variables, &mut strings);
     strings.extend(query.split('"').skip(1).step_by(2).map(str::to_owned));
     let id = strings.first().cloned().unwrap_or_default();
-    if pulls::set_draft(state, call, &strings, draft)? {
-        let pull = json!({"id": id, "isDraft": draft});
+    if pulls::set_draft(state, call, &strings, is_draft)? {
+        let pull = json!({"id": id, "isDraft": is_draft});
         return Ok(json!({"data": {operation: {"clientMutationId": null, "pullRequest": pull}}}));
     }
     Ok(error_json("NOT_FOUND", &format!("Could not resolve to a node with the global id of '{id}'.")))

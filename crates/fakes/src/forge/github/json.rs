@@ -132,11 +132,11 @@ impl ForgeInstance {
 
     /// Returns a repository in the format of the call that returns a single repository (`full-repository`).
     /// `push` is true if the caller is an account that may push to the repository.
-    pub(crate) fn full_repository_json(&self, repo: &StoredRepository, push: bool) -> Value {
+    pub(crate) fn full_repository_json(&self, repo: &StoredRepository, can_push: bool) -> Value {
         // For an installation, `push` is false, because an installation does not have the permissions of an
         // account.
         let permissions =
-            json!({"admin": false, "maintain": false, "push": push, "triage": push, "pull": true});
+            json!({"admin": false, "maintain": false, "push": can_push, "triage": can_push, "pull": true});
         let more = json!({
             "network_count": repo.forks.len(), "subscribers_count": 1, "permissions": permissions,
         });
@@ -148,7 +148,7 @@ impl ForgeInstance {
         self.named_repository_json(repo, &repo.owner, repo.id, false)
     }
 
-    fn named_repository_json(&self, repo: &StoredRepository, owner: &str, id: u64, fork: bool) -> Value {
+    fn named_repository_json(&self, repo: &StoredRepository, owner: &str, id: u64, is_fork: bool) -> Value {
         let base = &self.base_url;
         let full_name = format!("{owner}/{}", repo.name);
         let open = repo.pulls.values().filter(|pull| pull.open).count();
@@ -156,7 +156,7 @@ impl ForgeInstance {
         let fields = json!({
             "id": id, "node_id": node_id("Repository", id), "name": repo.name, "full_name": full_name,
             "private": true, "owner": self.user_json(owner), "html_url": page, "description": null,
-            "fork": fork,
+            "fork": is_fork,
             "created_at": format_time(repo.created), "updated_at": format_time(repo.pushed),
             "pushed_at": format_time(repo.pushed),
             "git_url": format!("{page}.git"), "ssh_url": format!("git@127.0.0.1:{full_name}.git"),
@@ -277,14 +277,14 @@ impl ForgeInstance {
     }
 
     /// Returns the fields that all kinds of comments have.
-    fn note_json(&self, repo: &StoredRepository, note: &StoredComment, kind: &str, url: String) -> Value {
+    fn note_json(&self, repo: &StoredRepository, comment: &StoredComment, kind: &str, url: String) -> Value {
         json!({
-            "url": url, "id": note.id, "node_id": node_id(kind, note.id),
-            "user": self.user_json(&note.author),
-            "body": note.body, "created_at": format_time(note.created),
-            "updated_at": format_time(note.updated),
-            "author_association": author_association(repo, &note.author),
-            "reactions": reactions_json(&url, &note.reactions),
+            "url": url, "id": comment.id, "node_id": node_id(kind, comment.id),
+            "user": self.user_json(&comment.author),
+            "body": comment.body, "created_at": format_time(comment.created),
+            "updated_at": format_time(comment.updated),
+            "author_association": author_association(repo, &comment.author),
+            "reactions": reactions_json(&url, &comment.reactions),
         })
     }
 
@@ -293,17 +293,17 @@ impl ForgeInstance {
         &self,
         repo: &StoredRepository,
         number: u64,
-        note: &StoredComment,
+        comment: &StoredComment,
     ) -> Value {
         let (base, name) = (&self.base_url, repo.full_name());
-        let url = format!("{base}/repos/{name}/issues/comments/{}", note.id);
+        let url = format!("{base}/repos/{name}/issues/comments/{}", comment.id);
         let kind = if repo.pulls.contains_key(&number) { "pull" } else { "issues" };
         let more = json!({
-            "html_url": format!("{base}/{name}/{kind}/{number}#issuecomment-{}", note.id),
+            "html_url": format!("{base}/{name}/{kind}/{number}#issuecomment-{}", comment.id),
             "issue_url": format!("{base}/repos/{name}/issues/{number}"),
             "performed_via_github_app": null,
         });
-        merge_fields(self.note_json(repo, note, "IssueComment", url), more)
+        merge_fields(self.note_json(repo, comment, "IssueComment", url), more)
     }
 
     /// Returns a comment on code without the fields about lines (`review-comment`). This is the format of the

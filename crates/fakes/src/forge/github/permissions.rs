@@ -11,7 +11,7 @@ use crate::forge::bitbucket;
 use crate::forge::github::call::ApiResponse;
 use crate::forge::state::apps::{FakeTokenScope, TokenKind};
 
-static TABLE: LazyLock<Vec<GitHubCallRow>> = LazyLock::new(|| {
+static PERMISSION_TABLE: LazyLock<Vec<GitHubCallRow>> = LazyLock::new(|| {
     let text = include_str!("../../../../contract/data/github-permissions.toml");
     toml::from_str::<GitHubPermissions>(text).map(|table| table.calls).unwrap_or_default()
 });
@@ -53,7 +53,7 @@ fn find_call_row(verb: &str, path: &str) -> Option<&'static GitHubCallRow> {
             && its_parts.iter().zip(&parts).all(|(its, part)| its.starts_with('{') || its == part);
         fits.then(|| its_parts.iter().filter(|its| !its.starts_with('{')).count())
     };
-    TABLE
+    PERMISSION_TABLE
         .iter()
         .filter_map(|row| Some((named(row)?, row)))
         .max_by_key(|(count, _)| *count)
@@ -61,13 +61,13 @@ fn find_call_row(verb: &str, path: &str) -> Option<&'static GitHubCallRow> {
 }
 
 /// Returns true if these permissions satisfy an entry of the table.
-fn satisfies_need(need: &str, permissions: &BTreeMap<String, String>) -> bool {
+fn satisfies_need(requirement: &str, permissions: &BTreeMap<String, String>) -> bool {
     let has = |permission: &str| {
         permission.split_once(": ").is_some_and(|(name, level)| {
             permissions.get(name).is_some_and(|granted| granted == "write" || granted == level)
         })
     };
-    need == "any" || need.split(" | ").any(|permission| permission.split(" + ").all(has))
+    requirement == "any" || requirement.split(" | ").any(|permission| permission.split(" + ").all(has))
 }
 
 impl FakeTokenScope {

@@ -36,11 +36,11 @@ fn pull_of_caller<'a>(
     Err(ApiResponse::error(403, "Resource not accessible by integration", Value::Null))
 }
 
-fn pull_reply(world: &ForgeInstance, repo: &mut StoredRepository, number: u64, status: u16) -> CallResult {
+fn pull_reply(forge: &ForgeInstance, repo: &mut StoredRepository, number: u64, status: u16) -> CallResult {
     let head = repo.pulls.get(&number).map(|pull| pull.head.clone()).unwrap_or_default();
     let stats = repo.pull_sizes(number, &head)?;
     let pull = repo.pulls.get(&number).ok_or_else(ApiResponse::not_found)?;
-    Ok(ApiResponse::json(status, world.pull_json(repo, pull, &head, Some(stats))))
+    Ok(ApiResponse::json(status, forge.pull_json(repo, pull, &head, Some(stats))))
 }
 
 /// Handles `POST …/pulls`: opens a pull request from a branch of the same repository.
@@ -140,12 +140,12 @@ pub(crate) fn reviews(state: &mut FakeForgeState, call: &ApiCall) -> CallResult 
 pub(crate) fn set_draft(
     state: &mut FakeForgeState,
     call: &ApiCall,
-    ids: &[String],
-    draft: bool,
+    node_ids: &[String],
+    is_draft: bool,
 ) -> Result<bool, ApiResponse> {
     let FakeForgeState { forge: world, repos, renamed_repositories: _ } = state;
     for repo in repos.values_mut().filter(|repo| call.token_scope.includes(repo)) {
-        let is = |pull: &&mut StoredPull| ids.contains(&node_id("PullRequest", pull.id));
+        let is = |pull: &&mut StoredPull| node_ids.contains(&node_id("PullRequest", pull.id));
         let Some(pull) = repo.pulls.values_mut().find(is) else { continue };
         let own = pull.author == call.login;
         let (number, may_push) = (pull.number, repo.may_push(call));
@@ -154,16 +154,16 @@ pub(crate) fn set_draft(
         if !may {
             return Ok(false);
         }
-        if !own && draft {
+        if !own && is_draft {
             world.record_violation(format!(
                 "{} touched pull request {} of {}",
                 call.login, pull.number, pull.author
             ));
             return Ok(false);
         }
-        let (number, was) = (pull.number, std::mem::replace(&mut pull.draft, draft));
-        if was != draft {
-            world.record_change(repo, number, &call.login, PullChange::Draft(draft))?;
+        let (number, was) = (pull.number, std::mem::replace(&mut pull.draft, is_draft));
+        if was != is_draft {
+            world.record_change(repo, number, &call.login, PullChange::Draft(is_draft))?;
         }
         return Ok(true);
     }

@@ -17,7 +17,7 @@ pub const MAX_COMMENT: usize = 65_536;
 /// Maximum length of the description of a status, in characters.
 pub const MAX_STATUS_DESCRIPTION_CHARS: usize = 140;
 /// Maximum number of statuses of one context on one commit.
-const MAX_STATUSES: usize = 1_000;
+const MAX_STATUSES_PER_CONTEXT: usize = 1_000;
 /// Fields that a comment in the body of a new review may have. A new review cannot contain a comment on a
 /// whole file.
 const REVIEW_COMMENT_FIELDS: &[&str] =
@@ -95,10 +95,10 @@ pub(crate) fn review_comments(state: &mut FakeForgeState, call: &ApiCall) -> Cal
     list_inline_comments(state, call, Some(review))
 }
 
-fn list_inline_comments(state: &mut FakeForgeState, call: &ApiCall, review: Option<u64>) -> CallResult {
+fn list_inline_comments(state: &mut FakeForgeState, call: &ApiCall, review_id: Option<u64>) -> CallResult {
     let (world, repo, number) = state.pull(call)?;
     let of_review =
-        |comment: &&mut StoredInlineComment| review.is_none_or(|review| comment.review_id == review);
+        |comment: &&mut StoredInlineComment| review_id.is_none_or(|review| comment.review_id == review);
     let pull = repo.pulls.get_mut(&number).ok_or_else(ApiResponse::not_found)?;
     let ids = list_visible_comment_ids(
         pull.inline_comments.iter_mut().filter(of_review).map(|comment| &mut comment.comment),
@@ -109,7 +109,7 @@ fn list_inline_comments(state: &mut FakeForgeState, call: &ApiCall, review: Opti
     let shown = page.page_items(&ids).iter().filter_map(|id| {
         let comment = pull.inline_comments.iter().find(|comment| comment.comment.id == *id)?;
         let now = lines.get(id).copied().flatten();
-        Some(match review {
+        Some(match review_id {
             Some(_) => world.review_comment_json(repo, pull, comment, now),
             None => world.inline_json(repo, pull, comment, now),
         })
@@ -255,13 +255,13 @@ pub(crate) fn create_comment_reply(state: &mut FakeForgeState, call: &ApiCall) -
 }
 
 fn add_comment_reply(state: &mut FakeForgeState, call: &ApiCall, first_comment: u64) -> CallResult {
-    let (world, repo, number) = state.pull(call)?;
+    let (forge, repo, number) = state.pull(call)?;
     let body = call.body["body"].as_str().unwrap_or_default();
     check_comment_text(body)
         .map_err(|error| ApiResponse::invalid("PullRequestReviewComment", "body", "custom", &error))?;
-    let comment = add_reply(world, repo, number, &call.login, first_comment, body)
+    let comment = add_reply(forge, repo, number, &call.login, first_comment, body)
         .ok_or_else(ApiResponse::not_found)?;
-    inline_comment_response(world, repo, number, comment)
+    inline_comment_response(forge, repo, number, comment)
 }
 
 fn inline_comment_response(
@@ -402,7 +402,7 @@ pub(crate) fn create_status(state: &mut FakeForgeState, call: &ApiCall) -> CallR
     }
     let context = text("context").unwrap_or_else(|| "default".into());
     let same = repo.statuses.iter().filter(|status| status.sha == sha && status.context == context).count();
-    if same >= MAX_STATUSES {
+    if same >= MAX_STATUSES_PER_CONTEXT {
         return Err(invalid("base", "This SHA and context has reached the maximum number of statuses."));
     }
     let status = CommitStatus {

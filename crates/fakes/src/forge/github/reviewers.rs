@@ -75,6 +75,6 @@ pub(crate) fn request_reviewers(state: &mut FakeForgeState, call: &ApiCall) -> C
 }
 
 /// Returns 500, because the test's script contains a step that a bot cannot perform.
-pub(crate) fn bot_failure(words: &str) -> ApiResponse {
-    ApiResponse::error(500, &format!("the script is wrong: {words}"), Value::Null)
+pub(crate) fn bot_failure(message: &str) -> ApiResponse {
+    ApiResponse::error(500, &format!("the script is wrong: {message}"), Value::Null)
 }

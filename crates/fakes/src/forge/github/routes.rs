@@ -120,11 +120,11 @@ pub(crate) static PROTOCOL: ForgeProtocol = ForgeProtocol {
 
 /// Returns the account of a token, and its scope.
 fn authenticate_request(
-    world: &mut ForgeInstance,
+    forge: &mut ForgeInstance,
     headers: &HeaderMap,
     _: &'static str,
 ) -> Option<(String, FakeTokenScope)> {
-    git_call::request_token(headers).and_then(|token| world.identify_token(&token))
+    git_call::request_token(headers).and_then(|token| forge.identify_token(&token))
 }
 
 /// Rejects a request without a User-Agent, which is required.
@@ -151,30 +151,30 @@ fn refusal_reply(refusal: CallRefusal) -> ApiResponse {
 /// Adds an ETag to a JSON response. If the caller sent the same ETag, the response is 304 and the call does
 /// not count against the rate limit.
 fn apply_etag(
-    world: &mut ForgeInstance,
-    mut reply: ApiResponse,
+    forge: &mut ForgeInstance,
+    mut response: ApiResponse,
     cached_etag: Option<&HeaderValue>,
 ) -> ApiResponse {
-    if let (200, ResponseBody::Json(value)) = (reply.status, &reply.body) {
+    if let (200, ResponseBody::Json(value)) = (response.status, &response.body) {
         let digest = Sha256::digest(value.to_string().as_bytes());
         let etag = format!("W/\"{}\"", hex::encode(digest));
         if cached_etag.is_some_and(|cached_etag| cached_etag.as_bytes() == etag.as_bytes()) {
-            (reply.status, reply.body) = (304, ResponseBody::Empty);
-            world.hour_and_call_count.1 = world.hour_and_call_count.1.saturating_sub(1);
+            (response.status, response.body) = (304, ResponseBody::Empty);
+            forge.hour_and_call_count.1 = forge.hour_and_call_count.1.saturating_sub(1);
         }
-        reply.headers.push(("etag", etag));
+        response.headers.push(("etag", etag));
     }
-    reply
+    response
 }
 
 /// Adds GitHub's headers to a response.
-fn add_headers(world: &mut ForgeInstance, reply: ApiResponse, context: &HeaderContext<'_>) -> ApiResponse {
+fn add_headers(forge: &mut ForgeInstance, response: ApiResponse, context: &HeaderContext<'_>) -> ApiResponse {
     let known = context.headers.get(header::IF_NONE_MATCH).filter(|_| context.is_get);
-    let reply = apply_etag(world, reply, known);
-    let (used, now) = (world.request_count, world.now());
-    let (limit, in_hour) = match world.limit {
-        Some(limit) => (limit, world.hour_and_call_count.1.min(limit)),
-        None => (RATE_LIMIT, world.request_count % RATE_LIMIT),
+    let reply = apply_etag(forge, response, known);
+    let (used, now) = (forge.request_count, forge.now());
+    let (limit, in_hour) = match forge.limit {
+        Some(limit) => (limit, forge.hour_and_call_count.1.min(limit)),
+        None => (RATE_LIMIT, forge.request_count % RATE_LIMIT),
     };
     let general = [
         // The date is the time of the forge's clock, not of the machine's clock.

@@ -78,8 +78,8 @@ impl ApiResponse {
         Self { status: 204, headers: Vec::new(), body: ResponseBody::Empty }
     }
 
-    pub(crate) fn bytes(status: u16, kind: &'static str, bytes: impl Into<Bytes>) -> Self {
-        Self { status, headers: Vec::new(), body: ResponseBody::Bytes(kind, bytes.into()) }
+    pub(crate) fn bytes(status: u16, media_type: &'static str, bytes: impl Into<Bytes>) -> Self {
+        Self { status, headers: Vec::new(), body: ResponseBody::Bytes(media_type, bytes.into()) }
     }
 
     /// Returns 500 with a message, because an operation of the fake itself has failed.

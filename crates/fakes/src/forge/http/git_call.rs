@@ -13,7 +13,7 @@ use crate::forge::http::call::{ApiCall, ApiResponse};
 
 /// Maximum size of an unpacked request, in bytes. A request is a list of wanted and known commits; each
 /// commit takes 50 bytes.
-const MAX_REQUEST: u64 = 64 * 1024 * 1024;
+const MAX_UNPACKED_REQUEST_BYTES: u64 = 64 * 1024 * 1024;
 
 /// Returns the token of a request. The `Authorization` header is `Bearer`, GitHub's older `token`, or `Basic`
 /// with the token as the password.
@@ -37,16 +37,16 @@ pub(crate) fn unpack_body(headers: &HeaderMap, body: Bytes) -> Result<Bytes, Api
         return Ok(body);
     }
     let mut plain = Vec::new();
-    match GzDecoder::new(body.as_ref()).take(MAX_REQUEST).read_to_end(&mut plain) {
+    match GzDecoder::new(body.as_ref()).take(MAX_UNPACKED_REQUEST_BYTES).read_to_end(&mut plain) {
         Ok(_) => Ok(plain.into()),
         Err(error) => Err(ApiResponse::bytes(400, "text/plain", format!("the body is not gzip: {error}\n"))),
     }
 }
 
 /// Marks a response that must not be cached.
-pub(crate) fn with_no_cache(mut reply: ApiResponse) -> ApiResponse {
-    reply.headers.push(("cache-control", "no-cache, max-age=0, must-revalidate".into()));
-    reply
+pub(crate) fn with_no_cache(mut response: ApiResponse) -> ApiResponse {
+    response.headers.push(("cache-control", "no-cache, max-age=0, must-revalidate".into()));
+    response
 }
 
 /// Returns the response that rejects a caller without a valid login.

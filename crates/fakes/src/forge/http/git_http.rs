@@ -22,7 +22,7 @@ use crate::forge::shared::FakeForgeSharedState;
 use crate::forge::state::{FakeForgeState, StoredRepository};
 use crate::repo::{git_environment, git_program};
 
-const SERVICE: &str = "git-upload-pack";
+const UPLOAD_PACK_SERVICE: &str = "git-upload-pack";
 
 /// The repository or fork at the URL of a call.
 struct ServedRepository {
@@ -41,7 +41,7 @@ pub(crate) async fn refs(
     call: &ApiCall,
 ) -> ApiResponse {
     match call.query.get("service").map(String::as_str) {
-        Some(SERVICE) => {}
+        Some(UPLOAD_PACK_SERVICE) => {}
         Some(push::SERVICE) => return push::refs(shared, call),
         Some(_) | None => {
             return ApiResponse::bytes(403, "text/plain", "only the smart protocol is served\n");
@@ -56,7 +56,7 @@ pub(crate) async fn refs(
     // of the service.
     let mut answer = Vec::new();
     if version.as_deref().is_none_or(|version| !version.contains("version=2")) {
-        let line = format!("# service={SERVICE}\n");
+        let line = format!("# service={UPLOAD_PACK_SERVICE}\n");
         answer.extend(format!("{:04x}{line}0000", line.len() + 4).bytes());
     }
     match upload_pack(&served, &["--http-backend-info-refs"], version, Bytes::new()).await {

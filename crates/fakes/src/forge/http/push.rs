@@ -20,7 +20,7 @@ pub(crate) const SERVICE: &str = "git-receive-pack";
 /// Number of digits of the length field at the beginning of a packet.
 pub(crate) const PACKET_LENGTH_DIGITS: usize = 4;
 /// Maximum size of the data in one side-band packet, in bytes.
-const MAX_BAND: usize = 900;
+const MAX_SIDE_BAND_BYTES: usize = 900;
 
 /// A requested update of one ref in a push.
 struct RefUpdate {
@@ -185,20 +185,25 @@ pub(crate) fn packet_line(data: &[u8]) -> Vec<u8> {
 }
 
 /// Returns git's report of a rejected push.
-fn rejected_push_report(commands: &[RefUpdate], side_band: bool, reason: &str, words: &str) -> Vec<u8> {
+fn rejected_push_report(
+    commands: &[RefUpdate],
+    uses_side_band: bool,
+    reason: &str,
+    message: &str,
+) -> Vec<u8> {
     let mut report = packet_line(b"unpack ok\n");
     for command in commands {
         report.extend(packet_line(format!("ng {} {reason}\n", command.name).as_bytes()));
     }
     report.extend(b"0000");
-    if !side_band {
+    if !uses_side_band {
         return report;
     }
     let band = |number: u8, data: &[u8]| {
-        let pieces = data.chunks(MAX_BAND).map(|piece| packet_line(&[&[number], piece].concat()));
+        let pieces = data.chunks(MAX_SIDE_BAND_BYTES).map(|piece| packet_line(&[&[number], piece].concat()));
         pieces.collect::<Vec<_>>().concat()
     };
-    let mut answer = band(2, format!("{words}\n").as_bytes());
+    let mut answer = band(2, format!("{message}\n").as_bytes());
     answer.extend(band(1, &report));
     answer.extend(b"0000");
     answer

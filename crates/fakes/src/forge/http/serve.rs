@@ -23,9 +23,9 @@ use crate::forge::witness::ApiExchange;
 use crate::server::ConnectionCloseMarker;
 
 /// Maximum size of a request's body, in bytes.
-const MAX_BODY: usize = 25 * 1024 * 1024;
+const MAX_BODY_BYTES: usize = 25 * 1024 * 1024;
 /// Name of the route of every call that is not in the table of routes.
-const UNKNOWN: &str = "unknown";
+const UNKNOWN_ROUTE: &str = "unknown";
 /// Rate limit resource of git's requests and of requests for web pages, which are not calls of the API.
 pub(crate) const GIT: &str = "git";
 
@@ -107,7 +107,7 @@ pub(crate) fn forge_router(shared: &Arc<FakeForgeSharedState>, protocol: &'stati
     let unknown = {
         let shared = Arc::clone(shared);
         move |request: Request| {
-            answer_call(shared, protocol, UNKNOWN, RouteAction::Unknown, HashMap::new(), request)
+            answer_call(shared, protocol, UNKNOWN_ROUTE, RouteAction::Unknown, HashMap::new(), request)
         }
     };
     protocol
@@ -130,7 +130,7 @@ async fn answer_call(
     request: Request,
 ) -> Response {
     let (parts, body) = request.into_parts();
-    let body = to_bytes(body, MAX_BODY).await;
+    let body = to_bytes(body, MAX_BODY_BYTES).await;
     let (method, path) = (parts.method.as_str().to_owned(), parts.uri.path().to_owned());
     let resource = match action {
         RouteAction::RestCall(_) if route == "/graphql" => "graphql",
@@ -328,22 +328,23 @@ async fn run_handler(shared: &Arc<FakeForgeSharedState>, handler: CallHandler, c
 }
 
 /// Converts a reply to an HTTP response.
-fn build_response(reply: ApiResponse, truncated: bool) -> Response {
-    let (kind, mut bytes) = match reply.body {
+fn build_response(api_response: ApiResponse, is_truncated: bool) -> Response {
+    let (kind, mut bytes) = match api_response.body {
         ResponseBody::Empty => (None, Bytes::new()),
         ResponseBody::Json(value) => {
             (Some("application/json; charset=utf-8"), value.to_string().into_bytes().into())
         }
         ResponseBody::Bytes(kind, bytes) => (Some(kind), bytes),
     };
-    if truncated {
+    if is_truncated {
         bytes.truncate(bytes.len() / 2);
     }
     let mut response = Response::new(Body::from(bytes));
-    *response.status_mut() = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    *response.status_mut() =
+        StatusCode::from_u16(api_response.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let kind = kind.map(|kind| ("content-type", kind.to_owned()));
     // A reply's headers are inserted last and override other headers of the same name.
-    for (name, value) in kind.into_iter().chain(reply.headers) {
+    for (name, value) in kind.into_iter().chain(api_response.headers) {
         if let Ok(value) = HeaderValue::from_str(&value) {
             response.headers_mut().insert(name, value);
         }
@@ -353,12 +354,12 @@ fn build_response(reply: ApiResponse, truncated: bool) -> Response {
 
 /// Adds these headers to a reply. The reply's own headers of the same name take precedence.
 pub(crate) fn with_headers(
-    mut reply: ApiResponse,
-    general: impl IntoIterator<Item = (&'static str, String)>,
+    mut response: ApiResponse,
+    default_headers: impl IntoIterator<Item = (&'static str, String)>,
 ) -> ApiResponse {
-    let own = std::mem::take(&mut reply.headers);
-    reply.headers = general.into_iter().chain(own).collect();
-    reply
+    let own = std::mem::take(&mut response.headers);
+    response.headers = default_headers.into_iter().chain(own).collect();
+    response
 }
 
 /// Formats an instant, in seconds since 1970, in the format of HTTP headers.

@@ -58,15 +58,15 @@ impl CommentCommits {
     /// Returns a comment on this file or these lines.
     pub(crate) fn new_comment(
         &self,
-        note: StoredComment,
-        review: u64,
+        comment: StoredComment,
+        review_id: u64,
         place: InlinePlace,
         diff_hunk: String,
     ) -> StoredInlineComment {
         let (commit, merge_base) = (self.commit.clone(), self.merge_base.clone());
         StoredInlineComment {
-            comment: note,
-            review_id: review,
+            comment,
+            review_id,
             place,
             commit,
             merge_base,

@@ -39,7 +39,7 @@ pub struct FakeDelivery {
 const MAX_FAILURES: u32 = 5;
 /// First and maximum duration for which a failing webhook is skipped, in seconds: 10 s and 10 h. Each further
 /// failure doubles the duration.
-const SKIP_SECONDS: (i64, i64) = (10, 36_000);
+const SKIP_SECONDS_RANGE: (i64, i64) = (10, 36_000);
 
 /// The delivery failures of a webhook at a Data Center.
 #[derive(Clone, Copy, Debug, Default)]
@@ -63,8 +63,9 @@ impl WebhookCircuitBreaker {
         }
         self.failures = self.failures.saturating_add(1);
         if let Some(more) = self.failures.checked_sub(MAX_FAILURES) {
-            let seconds = SKIP_SECONDS.0.saturating_mul(1_i64.checked_shl(more.min(30)).unwrap_or(i64::MAX));
-            self.skipped_until = now.saturating_add(seconds.min(SKIP_SECONDS.1));
+            let seconds =
+                SKIP_SECONDS_RANGE.0.saturating_mul(1_i64.checked_shl(more.min(30)).unwrap_or(i64::MAX));
+            self.skipped_until = now.saturating_add(seconds.min(SKIP_SECONDS_RANGE.1));
         }
     }
 }

@@ -40,9 +40,11 @@ pub(crate) struct FakeReaction {
 
 /// Returns the ids of the comments that a list request returns, without deleted and hidden comments. Each
 /// call of this function decreases the number of lists in which a hidden comment is still missing.
-pub(crate) fn list_visible_comment_ids<'a>(notes: impl Iterator<Item = &'a mut StoredComment>) -> Vec<u64> {
+pub(crate) fn list_visible_comment_ids<'a>(
+    comments: impl Iterator<Item = &'a mut StoredComment>,
+) -> Vec<u64> {
     let mut shown = Vec::new();
-    for note in notes.filter(|note| !note.deleted) {
+    for note in comments.filter(|note| !note.deleted) {
         if note.hidden_for > 0 {
             note.hidden_for -= 1;
         } else {

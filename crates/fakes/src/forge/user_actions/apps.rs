@@ -13,7 +13,7 @@ use crate::forge::state::apps::{
 };
 
 /// Number of bytes that precede the PKCS #1 key in the PKCS #8 encoding of a 2048-bit RSA key.
-const PKCS8_FRAME: usize = 26;
+const PKCS8_HEADER_BYTES: usize = 26;
 
 /// A GitHub App with its private key.
 #[derive(Clone, Debug)]
@@ -32,7 +32,7 @@ impl FakeForge {
         let failed = |_| FakeError::Refused("no key could be made for the App".into());
         let pair = KeyPair::generate(KeySize::Rsa2048).map_err(failed)?;
         let der: Pkcs8V1Der<'_> = pair.as_der().map_err(failed)?;
-        let text = BASE64_STANDARD.encode(der.as_ref().get(PKCS8_FRAME..).unwrap_or_default());
+        let text = BASE64_STANDARD.encode(der.as_ref().get(PKCS8_HEADER_BYTES..).unwrap_or_default());
         let lines: Vec<&str> =
             (0..text.len()).step_by(64).filter_map(|at| text.get(at..text.len().min(at + 64))).collect();
         let private_key =

@@ -34,9 +34,9 @@ impl FakeRepo {
 
     /// Allows or forbids accounts with write access to the repository to push to a pull request's branch in a
     /// fork.
-    pub async fn set_maintainer_can_modify(&self, number: u64, may: bool) -> Result<(), FakeError> {
+    pub async fn set_maintainer_can_modify(&self, number: u64, is_allowed: bool) -> Result<(), FakeError> {
         self.with_repository(move |_, repo| {
-            pull_mut(repo, number)?.merge_conditions.modifiable = may;
+            pull_mut(repo, number)?.merge_conditions.modifiable = is_allowed;
             Ok(())
         })
         .await

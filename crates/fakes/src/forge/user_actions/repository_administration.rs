@@ -8,9 +8,9 @@ use crate::forge::user_actions::{FakeRepo, run_blocking};
 impl FakeForge {
     /// Sets the primary rate limit: the number of calls per hour of the forge's clock. From now on, the forge
     /// rejects calls that exceed the limit.
-    pub fn set_rate_limit(&self, calls: u64) {
+    pub fn set_rate_limit(&self, calls_per_hour: u64) {
         let world = &mut self.shared.lock().forge;
-        world.limit = Some(calls);
+        world.limit = Some(calls_per_hour);
         world.hour_and_call_count = (world.now().div_euclid(3600), 0);
     }
 
@@ -25,8 +25,8 @@ impl FakeForge {
     /// Sets the secondary rate limit: the number of comments and reviews that may be created per minute of
     /// the forge's clock. Calls that exceed the limit are rejected with the time to wait. GitHub's limit is
     /// 80. By default, the fake has no secondary limit.
-    pub fn set_creation_limit(&self, a_minute: usize) {
-        self.shared.lock().forge.secondary_rate_limit = Some((a_minute, Default::default()));
+    pub fn set_creation_limit(&self, max_per_minute: usize) {
+        self.shared.lock().forge.secondary_rate_limit = Some((max_per_minute, Default::default()));
     }
 }
 

@@ -75,10 +75,10 @@ impl FakeRepo {
         &self,
         number: u64,
         author: &str,
-        state: FakeReviewVerdict,
+        verdict: FakeReviewVerdict,
         body: &str,
     ) -> Result<(), FakeError> {
-        let review = BotReview { state, body: body.to_owned(), comments: Vec::new() };
+        let review = BotReview { state: verdict, body: body.to_owned(), comments: Vec::new() };
         self.review_lines(number, author, None, review).await.map(drop)
     }
 

@@ -54,8 +54,8 @@ fn forge_thread(
 }
 
 /// Returns true if a text that was read from the forge equals a text to be sent.
-pub(super) fn is_same_text(read: &str, expected_text: &str) -> bool {
-    normalize_text(read) == normalize_text(&disable_markers(expected_text))
+pub(super) fn is_same_text(actual_text: &str, expected_text: &str) -> bool {
+    normalize_text(actual_text) == normalize_text(&disable_markers(expected_text))
 }
 
 impl<C: BitbucketApi> BitbucketClient<C> {
@@ -168,10 +168,10 @@ impl<C: BitbucketApi> BitbucketClient<C> {
     pub(super) fn group_into_threads(
         &self,
         accounts: &BitbucketAccounts<'_>,
-        notes: &[BitbucketComment],
+        comments: &[BitbucketComment],
     ) -> Vec<ReviewThread> {
         let mut threads: BTreeMap<u64, ReviewThread> = BTreeMap::new();
-        for note in notes {
+        for note in comments {
             let Some(on) = &note.location else { continue };
             let thread = threads.entry(note.first_comment).or_insert_with(|| ReviewThread {
                 thread: None,
@@ -190,11 +190,15 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         threads.into_values().filter(|thread| !thread.comments.is_empty()).collect()
     }
 
-    fn convert_line_comment(&self, accounts: &BitbucketAccounts<'_>, note: &BitbucketComment) -> LineComment {
-        let author = to_actor(accounts, note.author.as_ref());
+    fn convert_line_comment(
+        &self,
+        accounts: &BitbucketAccounts<'_>,
+        comment: &BitbucketComment,
+    ) -> LineComment {
+        let author = to_actor(accounts, comment.author.as_ref());
         let is_ours = author.as_ref().is_some_and(|author| author.is_own_account);
-        let (topic, body) = self.read_verified_topic(self.id.number, is_ours, &note.text);
-        let reviewed = match self.marker_keys().find_marker(&self.id, &note.text) {
+        let (topic, body) = self.read_verified_topic(self.id.number, is_ours, &comment.text);
+        let reviewed = match self.marker_keys().find_marker(&self.id, &comment.text) {
             MarkerMatch::Verified {
                 producer: CommentProducer::Review,
                 item: CommentSubject::Finding(id),
@@ -205,15 +209,15 @@ impl<C: BitbucketApi> BitbucketClient<C> {
             | MarkerMatch::Forged
             | MarkerMatch::NoMarker => None,
         };
-        let on = note.location.as_ref();
+        let on = comment.location.as_ref();
         LineComment {
-            id: comment_id(note.id),
-            url: note.url.clone(),
+            id: comment_id(comment.id),
+            url: comment.url.clone(),
             review: None,
             author,
             commit: on.and_then(|on| on.commit.clone()),
             line: on.filter(|on| !on.is_outdated).and_then(|on| on.line),
-            created: note.created,
+            created: comment.created,
             body,
             topic,
             finding_topic: reviewed,
@@ -227,8 +231,8 @@ impl<C: BitbucketApi> BitbucketClient<C> {
     }
 
     /// Appends the marker of a subject to a text.
-    fn add_subject_marker(&self, item: &CommentSubject, text: &str) -> String {
-        with_marker(text, &self.marker_keys().sign(&self.id, self.producer, item))
+    fn add_subject_marker(&self, subject: &CommentSubject, text: &str) -> String {
+        with_marker(text, &self.marker_keys().sign(&self.id, self.producer, subject))
     }
 
     pub(super) async fn find_comments_with_text(
@@ -423,23 +427,23 @@ impl<C: BitbucketApi> BitbucketClient<C> {
     /// Returns Truing's comments on these subjects; `None` if there are none.
     pub(super) async fn find_item_comments(
         &self,
-        items: &[&CommentSubject],
+        subjects: &[&CommentSubject],
     ) -> Result<Option<EffectOutcome>, ForgeError> {
         let seen = self.list_observed_comments(&[]).await?.into_iter();
         let ours = seen
-            .filter(|seen| seen.rights == CommentRights::CurrentAccount && items.contains(&&seen.subject));
+            .filter(|seen| seen.rights == CommentRights::CurrentAccount && subjects.contains(&&seen.subject));
         let shown: Vec<_> = ours.map(|seen| (seen.subject, seen.id)).collect();
         Ok((!shown.is_empty()).then_some(EffectOutcome::Comments(shown)))
     }
 
     pub(super) async fn update_comment(
         &self,
-        item: &CommentSubject,
+        subject: &CommentSubject,
         comment: &CommentId,
         body: &str,
     ) -> Result<(), ForgeError> {
         let id = parse_comment_number(&self.describe_pull_operation("rewriting a comment"), comment)?;
-        self.rewrite_comment(id, &self.add_subject_marker(item, body)).await
+        self.rewrite_comment(id, &self.add_subject_marker(subject, body)).await
     }
 
     /// Returns the text of a comment, including its marker; `None` if the comment no longer exists.
@@ -575,11 +579,11 @@ impl<C: BitbucketApi> BitbucketClient<C> {
     }
 }
 
-fn conversation_comment(accounts: &BitbucketAccounts<'_>, note: &BitbucketComment) -> ConversationComment {
+fn conversation_comment(accounts: &BitbucketAccounts<'_>, comment: &BitbucketComment) -> ConversationComment {
     ConversationComment {
-        id: comment_id(note.id),
-        author: to_actor(accounts, note.author.as_ref()),
-        created: note.created,
+        id: comment_id(comment.id),
+        author: to_actor(accounts, comment.author.as_ref()),
+        created: comment.created,
     }
 }
 

@@ -12,7 +12,7 @@ use crate::body::with_marker;
 use crate::marker::{disable_markers, normalize_text, split_marker};
 
 /// Maximum number of attempts to make a change that conflicts with other users' changes.
-const MAX_TRIES: u32 = 3;
+const MAX_EDIT_ATTEMPTS: u32 = 3;
 
 impl<C: BitbucketApi> BitbucketClient<C> {
     /// Returns an error if the forge has no drafts.
@@ -27,19 +27,19 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         &self,
         purpose: &str,
         number: u64,
-        is_own_pull: bool,
+        requires_own_pull: bool,
         plan: impl Fn(&BitbucketPullRequest) -> Result<Option<PullRequestEdit<'a>>, ForgeError>,
     ) -> Result<(), ForgeError> {
         let mut tries = 0;
         loop {
-            let pull = match is_own_pull {
+            let pull = match requires_own_pull {
                 true => self.read_own_pull(purpose, number).await?,
                 false => self.read_pull(purpose, number).await?,
             };
             let Some(change) = plan(&pull)? else { return Ok(()) };
             tries += 1;
             match self.calls.change_pull(purpose, &self.repo, &pull, change).await {
-                Err(ForgeError::Stale { .. }) if tries < MAX_TRIES => {}
+                Err(ForgeError::Stale { .. }) if tries < MAX_EDIT_ATTEMPTS => {}
                 changed => return changed,
             }
         }
@@ -87,7 +87,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
             let change = PullRequestEdit { text: Some(&new), ..PullRequestEdit::default() };
             match self.calls.change_pull(&what, &self.repo, &pull, change).await {
                 // Another user has changed the pull request, so it is read again.
-                Err(ForgeError::Stale { .. }) if tries < MAX_TRIES => {}
+                Err(ForgeError::Stale { .. }) if tries < MAX_EDIT_ATTEMPTS => {}
                 changed => return changed.map(|()| EffectOutcome::Applied),
             }
         }
@@ -210,7 +210,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
             }
             tries += 1;
             match self.calls.decline(&what, &self.repo, &pull).await {
-                Err(ForgeError::Stale { .. }) if tries < MAX_TRIES => {}
+                Err(ForgeError::Stale { .. }) if tries < MAX_EDIT_ATTEMPTS => {}
                 declined => return declined,
             }
         }
@@ -226,7 +226,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
             }
             tries += 1;
             match self.calls.request_reviewer(&what, &self.repo, &pull, login).await {
-                Err(ForgeError::Stale { .. }) if tries < MAX_TRIES => {}
+                Err(ForgeError::Stale { .. }) if tries < MAX_EDIT_ATTEMPTS => {}
                 asked => return asked,
             }
         }

@@ -112,10 +112,10 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         &self,
         accounts: &BitbucketAccounts<'_>,
         pull: &BitbucketPullRequest,
-        notes: &[BitbucketComment],
+        comments: &[BitbucketComment],
     ) -> Vec<PullReview> {
         let audits =
-            notes.iter().filter(|note| note.location.is_none() && !note.is_deleted).filter_map(|note| {
+            comments.iter().filter(|note| note.location.is_none() && !note.is_deleted).filter_map(|note| {
                 let is_ours = accounts.is_own_account(note.author.as_ref());
                 let (topic, body) = self.read_verified_topic(pull.number, is_ours, &note.text);
                 let mark = AuditMark::from_topic(topic.as_ref()?)?;
@@ -290,20 +290,20 @@ impl<C: BitbucketApi> BitbucketClient<C> {
 
     /// Returns the topic of a text by this producer, and the text without the marker. If `is_ours` is false,
     /// the topic is `None`.
-    pub(super) fn read_topic(&self, number: u64, is_ours: bool, text: &str) -> (Option<Topic>, String) {
+    pub(super) fn read_topic(&self, number: u64, is_own_text: bool, text: &str) -> (Option<Topic>, String) {
         let (topic, body) = self.marker_keys().find_topic(&self.marker_pull_id(number), self.producer, text);
-        (topic.filter(|_| is_ours), body)
+        (topic.filter(|_| is_own_text), body)
     }
 
     /// Like `read_topic`, but accepts only a marker with a valid signature.
     pub(super) fn read_verified_topic(
         &self,
         number: u64,
-        is_ours: bool,
+        is_own_text: bool,
         text: &str,
     ) -> (Option<Topic>, String) {
         let (topic, body) =
             self.marker_keys().find_verified_topic(&self.marker_pull_id(number), self.producer, text);
-        (topic.filter(|_| is_ours), body)
+        (topic.filter(|_| is_own_text), body)
     }
 }

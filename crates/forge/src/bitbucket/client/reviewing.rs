@@ -170,11 +170,11 @@ impl<C: BitbucketApi> BitbucketClient<C> {
     fn find_posted_review(
         &self,
         accounts: &BitbucketAccounts<'_>,
-        notes: &[BitbucketComment],
+        comments: &[BitbucketComment],
         draft: &ReviewDraft,
         posted_comments: &HashMap<Topic, CommentId>,
     ) -> Option<PostedReview> {
-        let talk = notes.iter().filter(|note| note.location.is_none() && !note.is_deleted);
+        let talk = comments.iter().filter(|note| note.location.is_none() && !note.is_deleted);
         let mut marked = talk.filter(|note| {
             let is_ours = accounts.is_own_account(note.author.as_ref());
             let (topic, _) = self.read_verified_topic(self.id.number, is_ours, &note.text);

@@ -10,11 +10,11 @@ use super::{BitbucketCloud, parse_page, wire};
 use crate::http::{ForgeRequest, unavailable_error};
 
 /// Minimum number of digits of a hash that is looked up, as the API description requires.
-const MIN_DIGITS: usize = 7;
+const MIN_HASH_DIGITS: usize = 7;
 
 /// Returns the key under which a head is cached. The key changes when the pull request changes.
-fn head_cache_key(repo: &str, number: u64, updated: &str, digits: &str) -> String {
-    format!("{repo}/{number}/{updated}/{digits}")
+fn head_cache_key(repo: &str, number: u64, updated_on: &str, abbreviated_hash: &str) -> String {
+    format!("{repo}/{number}/{updated_on}/{abbreviated_hash}")
 }
 
 impl BitbucketCloud {
@@ -24,28 +24,30 @@ impl BitbucketCloud {
         &self,
         purpose: &str,
         repo: &str,
-        digits: &str,
+        abbreviated_hash: &str,
         fork: Option<&str>,
     ) -> Result<Sha, ForgeError> {
-        if let Ok(sha) = Sha::parse(digits) {
+        if let Ok(sha) = Sha::parse(abbreviated_hash) {
             return Ok(sha);
         }
-        let right = digits.len() >= MIN_DIGITS && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let right = abbreviated_hash.len() >= MIN_HASH_DIGITS
+            && abbreviated_hash.bytes().all(|byte| byte.is_ascii_hexdigit());
         if !right {
             return Err(unavailable_error(purpose, "a commit's hash is not a hexadecimal number"));
         }
-        let key = format!("{repo}/{digits}");
+        let key = format!("{repo}/{abbreviated_hash}");
         if let Some(known) = self.cached_hash(&key) {
             return Ok(known);
         }
-        let commit: wire::CloudCommitHash = match (self.read_commit_hash(purpose, repo, digits).await, fork) {
-            (Err(ForgeError::NotFound { .. }), Some(fork)) => {
-                self.read_commit_hash(purpose, fork, digits).await?
-            }
-            (read, _) => read?,
-        };
+        let commit: wire::CloudCommitHash =
+            match (self.read_commit_hash(purpose, repo, abbreviated_hash).await, fork) {
+                (Err(ForgeError::NotFound { .. }), Some(fork)) => {
+                    self.read_commit_hash(purpose, fork, abbreviated_hash).await?
+                }
+                (read, _) => read?,
+            };
         let full = parse_sha(purpose, &commit.hash)?;
-        if !full.as_str().starts_with(&digits.to_ascii_lowercase()) {
+        if !full.as_str().starts_with(&abbreviated_hash.to_ascii_lowercase()) {
             return Err(unavailable_error(purpose, "the forge returned another commit than requested"));
         }
         self.cache_hash(key, full.clone());
@@ -60,13 +62,13 @@ impl BitbucketCloud {
         purpose: &str,
         repo: &str,
         number: u64,
-        updated: &str,
-        digits: &str,
+        updated_on: &str,
+        abbreviated_hash: &str,
     ) -> Result<Sha, ForgeError> {
-        if let Ok(sha) = Sha::parse(digits) {
+        if let Ok(sha) = Sha::parse(abbreviated_hash) {
             return Ok(sha);
         }
-        let key = head_cache_key(repo, number, updated, digits);
+        let key = head_cache_key(repo, number, updated_on, abbreviated_hash);
         if let Some(known) = self.cached_hash(&key) {
             return Ok(known);
         }
@@ -76,7 +78,7 @@ impl BitbucketCloud {
         let newest =
             newest.first().ok_or_else(|| unavailable_error(purpose, "the pull request has no commits"))?;
         let full = parse_sha(purpose, &newest.hash)?;
-        if !full.as_str().starts_with(&digits.to_ascii_lowercase()) {
+        if !full.as_str().starts_with(&abbreviated_hash.to_ascii_lowercase()) {
             return Err(unavailable_error(purpose, "the pull request changed while it was read"));
         }
         self.cache_hash(key, full.clone());
@@ -100,8 +102,8 @@ impl BitbucketCloud {
         &self,
         purpose: &str,
         repo: &str,
-        digits: &str,
+        abbreviated_hash: &str,
     ) -> Result<wire::CloudCommitHash, ForgeError> {
-        self.get(purpose, self.repository_url(purpose, repo, &["commit", digits])?).await
+        self.get(purpose, self.repository_url(purpose, repo, &["commit", abbreviated_hash])?).await
     }
 }

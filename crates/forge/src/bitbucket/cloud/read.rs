@@ -126,8 +126,8 @@ fn build_pull_ref(body: wire::CloudPullRef, commit: Sha) -> PullRequestRef {
 }
 
 /// Returns the name of the fork that contains a head or base; `None` if the repository itself contains it.
-fn fork_name<'a>(repo: &str, end: &'a wire::CloudPullRef) -> Option<&'a str> {
-    let name = end.repository.as_ref().map(|of| of.full_name.as_str());
+fn fork_name<'a>(repo: &str, pull_ref: &'a wire::CloudPullRef) -> Option<&'a str> {
+    let name = pull_ref.repository.as_ref().map(|of| of.full_name.as_str());
     name.filter(|name| *name != repo && is_repository_name(name))
 }
 
@@ -144,12 +144,12 @@ fn fork_commit_error(error: ForgeError, fork: Option<&str>) -> ForgeError {
 }
 
 /// Sets the thread's first comment, and the lines of that comment, in each reply.
-fn assign_threads(notes: &mut [BitbucketComment]) {
+fn assign_threads(comments: &mut [BitbucketComment]) {
     let parents: HashMap<u64, u64> =
-        notes.iter().filter_map(|note| note.parent.map(|parent| (note.id, parent))).collect();
+        comments.iter().filter_map(|note| note.parent.map(|parent| (note.id, parent))).collect();
     let lines: HashMap<u64, CommentLines> =
-        notes.iter().filter_map(|note| note.location.clone().map(|on| (note.id, on))).collect();
-    for note in notes {
+        comments.iter().filter_map(|note| note.location.clone().map(|on| (note.id, on))).collect();
+    for note in comments {
         let mut first = note.id;
         // The limit on the number of steps stops the loop if the forge returns a cycle of parents.
         for _ in 0..=parents.len() {

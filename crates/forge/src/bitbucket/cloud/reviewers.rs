@@ -12,7 +12,7 @@ use crate::http::ForgeRequest;
 
 /// Prefix that `http::classify` adds to a rejection message about reviewers. The message is not parsed,
 /// because it contains names that accounts can choose freely.
-const ABOUT_REVIEWERS: &str = "reviewers: ";
+const REVIEWER_REJECTION_PREFIX: &str = "reviewers: ";
 /// Maximum number of reviewers of one pull request that are checked. Reviewers beyond this number are never
 /// removed.
 const MAX_CHECKED_REVIEWERS: usize = 50;
@@ -33,7 +33,9 @@ impl BitbucketCloud {
         let there: Vec<&BitbucketUser> = there.collect();
         let refused =
             match self.update_pull_with_reviewers(purpose, repo, pull, change, new_reviewer, &there).await {
-                Err(ForgeError::Rejected { message, .. }) if message.contains(ABOUT_REVIEWERS) => message,
+                Err(ForgeError::Rejected { message, .. }) if message.contains(REVIEWER_REJECTION_PREFIX) => {
+                    message
+                }
                 sent => return sent,
             };
         let gone = self.departed_reviewers(purpose, repo, &there).await?;
@@ -50,7 +52,7 @@ impl BitbucketCloud {
         );
         let left: Vec<&BitbucketUser> = there.into_iter().filter(|user| !gone.contains(user)).collect();
         match self.update_pull_with_reviewers(purpose, repo, pull, change, new_reviewer, &left).await {
-            Err(ForgeError::Rejected { message, .. }) if message.contains(ABOUT_REVIEWERS) => {
+            Err(ForgeError::Rejected { message, .. }) if message.contains(REVIEWER_REJECTION_PREFIX) => {
                 Err(rejected_reviewers_error(purpose, &message, new_reviewer))
             }
             sent => sent,

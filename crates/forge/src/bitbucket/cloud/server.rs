@@ -74,16 +74,16 @@ impl BitbucketCloud {
         &self,
         purpose: &str,
         first_url: Url,
-        calls: &mut u64,
+        calls_left: &mut u64,
         max_pulls: usize,
     ) -> Result<(Vec<wire::CloudPull>, bool), ForgeError> {
         let (mut all, mut next) = (Vec::new(), Some(first_url));
         for _ in 0..MAX_PULL_PAGES {
             let Some(url) = next else { return Ok((all, true)) };
-            if *calls == 0 || all.len() >= max_pulls {
+            if *calls_left == 0 || all.len() >= max_pulls {
                 return Ok((all, false));
             }
-            *calls -= 1;
+            *calls_left -= 1;
             let answer = self.send(&ForgeRequest::get(purpose, url)).await?;
             let (items, following) = parse_page::<wire::CloudPull>(&answer)?;
             all.extend(items);
@@ -136,7 +136,7 @@ impl ForgeServer for BitbucketCloud {
     async fn refresh_repositories(
         &self,
         listing: &mut RepositoryListing,
-        calls: &mut u64,
+        calls_left: &mut u64,
     ) -> Result<(), ForgeError> {
         let what = "listing the workspaces";
         let read = |answer: &ForgeResponse| {
@@ -156,7 +156,7 @@ impl ForgeServer for BitbucketCloud {
         } else {
             let listed = listing
                 .list_names
-                .refresh_with_body_links(send, what, first, MAX_REPOSITORY_PAGES, calls, read)
+                .refresh_with_body_links(send, what, first, MAX_REPOSITORY_PAGES, calls_left, read)
                 .await;
             listed.map_err(|error| self.add_access_token_advice(error, "repositories", "`WORKSPACE/*`"))?;
             listing.list_names.items().cloned().collect()
@@ -174,7 +174,10 @@ impl ForgeServer for BitbucketCloud {
             };
             let list = listing.lists.entry(name).or_default();
             let send = |call| self.send_owned(call);
-            match list.refresh_with_body_links(send, &what, first, MAX_REPOSITORY_PAGES, calls, read).await {
+            match list
+                .refresh_with_body_links(send, &what, first, MAX_REPOSITORY_PAGES, calls_left, read)
+                .await
+            {
                 // If one workspace rejects the request, the others are still read.
                 Err(error @ (ForgeError::Forbidden { .. } | ForgeError::NotFound { .. })) => {
                     refused = Err(error);
@@ -189,22 +192,22 @@ impl ForgeServer for BitbucketCloud {
         &self,
         repo: &str,
         listing: &mut CachedListing<OpenPull>,
-        calls: &mut u64,
+        calls_left: &mut u64,
     ) -> Result<(), ForgeError> {
         let what = format!("{repo}: listing its open pull requests");
         listing.mark_stale();
         let url = self.pulls_url(&what, repo, OPEN_PULLS_FILTER)?;
-        let (bodies, mut complete) = self.list_pulls(&what, url.clone(), calls, usize::MAX).await?;
+        let (bodies, mut complete) = self.list_pulls(&what, url.clone(), calls_left, usize::MAX).await?;
         let mut pulls = Vec::with_capacity(bodies.len());
         for body in bodies {
             // Hashes that are read now are cached. If the calls are used up, the next refresh therefore
             // continues with the remaining pull requests.
             let cost = self.hash_lookup_calls(repo, &body);
-            if cost > *calls {
+            if cost > *calls_left {
                 complete = false;
                 continue;
             }
-            *calls -= cost;
+            *calls_left -= cost;
             match self.convert_listed_pull(&what, repo, body, true).await? {
                 Some(pull) => pulls.push(to_open_pull(repo, pull)),
                 None => complete = false,
@@ -255,12 +258,12 @@ impl ForgeServer for BitbucketCloud {
         (repo, number): (&str, Option<u64>),
         since: UnixMillis,
         listings: &mut [CachedListing<PullComment>; 2],
-        calls: &mut u64,
+        calls_left: &mut u64,
     ) -> Result<(), ForgeError> {
         let what = format!("{repo}: listing new comments");
         listings[0].mark_stale();
         if let Some(number) = number {
-            *calls = calls.saturating_sub(1);
+            *calls_left = calls_left.saturating_sub(1);
             let page = self.pull_page_url(&what, repo, number)?;
             let notes = self.read_comments(&what, repo, number).await?;
             let comments = pull_comments_since(number, page.as_str(), notes, since);
@@ -270,7 +273,7 @@ impl ForgeServer for BitbucketCloud {
         let now = self.inner.http.now();
         let changed = format!("updated_on>={}", format_instant(since));
         let url = self.pulls_url(&what, repo, &changed)?;
-        let (bodies, mut complete) = self.list_pulls(&what, url, calls, usize::MAX).await?;
+        let (bodies, mut complete) = self.list_pulls(&what, url, calls_left, usize::MAX).await?;
         let mut parts = Vec::with_capacity(bodies.len());
         for body in bodies {
             let (number, page) = (body.id, body.links.into_page_url());
@@ -283,11 +286,11 @@ impl ForgeServer for BitbucketCloud {
                 parts.push((part, known.to_vec()));
                 continue;
             }
-            if *calls == 0 {
+            if *calls_left == 0 {
                 complete = false;
                 continue;
             }
-            *calls -= 1;
+            *calls_left -= 1;
             let notes = self.read_comments(&what, repo, number).await?;
             let comments = pull_comments_since(number, &page, notes, since);
             // The comment list of a pull request that has just changed may be incomplete, so it is read again

@@ -17,9 +17,9 @@ use crate::capability::BITBUCKET_CLOUD;
 use crate::http::ForgeRequest;
 
 /// Maximum length of a report's text, in characters. Bitbucket's own limit is not published.
-const MAX_DETAILS: usize = 2_000;
+const MAX_REPORT_DETAILS_CHARS: usize = 2_000;
 /// Maximum length of the summary of an annotation, in characters (observed).
-const MAX_SUMMARY: usize = 450;
+const MAX_ANNOTATION_SUMMARY_CHARS: usize = 450;
 
 /// Returns the state and description of a build status in Bitbucket's terms.
 fn status_fields(status: &DesiredStatus) -> (&'static str, String) {
@@ -51,15 +51,22 @@ fn annotation_json(key: &str, index: usize, annotation: &CheckAnnotation) -> Opt
         "annotation_type": "BUG",
         "path": path,
         "line": place.end_line,
-        "summary": truncate_text(&annotation.title, MAX_SUMMARY, "…"),
-        "details": truncate_text(&annotation.message, MAX_DETAILS, "…"),
+        "summary": truncate_text(&annotation.title, MAX_ANNOTATION_SUMMARY_CHARS, "…"),
+        "details": truncate_text(&annotation.message, MAX_REPORT_DETAILS_CHARS, "…"),
         "severity": if annotation.blocks { "HIGH" } else { "MEDIUM" },
     }))
 }
 
 impl BitbucketCloud {
-    fn report_url(&self, purpose: &str, repo: &str, commit: &str, tail: &[&str]) -> Result<Url, ForgeError> {
-        let path: Vec<&str> = ["commit", commit, "reports"].into_iter().chain(tail.iter().copied()).collect();
+    fn report_url(
+        &self,
+        purpose: &str,
+        repo: &str,
+        commit: &str,
+        path_segments: &[&str],
+    ) -> Result<Url, ForgeError> {
+        let path: Vec<&str> =
+            ["commit", commit, "reports"].into_iter().chain(path_segments.iter().copied()).collect();
         self.repository_url(purpose, repo, &path)
     }
 
@@ -105,9 +112,10 @@ impl BitbucketCloud {
         };
         // A report without details is rejected.
         let details = [&status.check.summary, &status.description].into_iter().find(|text| !text.is_empty());
+        let details = details.map_or(STATUS_NAME, String::as_str);
         let report = json!({
             "title": STATUS_NAME,
-            "details": truncate_text(details.map_or(STATUS_NAME, String::as_str), MAX_DETAILS, "…"),
+            "details": truncate_text(details, MAX_REPORT_DETAILS_CHARS, "…"),
             "report_type": "BUG",
             "reporter": "Truing",
             "link": self.pull_page_url(purpose, repo, number)?.as_str(),

@@ -95,7 +95,7 @@ impl PullDiff {
         purpose: &str,
         path: &str,
         side: DiffSide,
-        number: u32,
+        line_number: u32,
     ) -> Result<&'static str, ForgeError> {
         let hunks = self.file_diffs(path).flat_map(|file| &file.hunks);
         for segment in hunks.flat_map(|hunk| &hunk.segments) {
@@ -106,8 +106,8 @@ impl PullDiff {
                 (_, _) => continue,
             };
             let is_it = |line: &SegmentLine| match side {
-                DiffSide::New => line.destination == number,
-                DiffSide::Old => line.source == number,
+                DiffSide::New => line.destination == line_number,
+                DiffSide::Old => line.source == line_number,
             };
             if segment.lines.iter().any(is_it) {
                 return Ok(kind);

@@ -32,7 +32,7 @@ use crate::capability::ForgeCapability;
 use crate::http::{ForgeRequest, unavailable_error};
 
 /// Maximum number of attempts to make a change that conflicts with other accounts' changes.
-const MAX_TRIES: u32 = 3;
+const MAX_EDIT_ATTEMPTS: u32 = 3;
 
 /// The verdicts that Truing can give. The server's third verdict, approval, is intentionally missing.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
@@ -198,7 +198,7 @@ impl BitbucketApi for BitbucketDataCenter {
                 return Ok(());
             }
             // The text has changed since the caller decided on this edit, so the caller must decide again.
-            if now.text != first.text || tries == MAX_TRIES {
+            if now.text != first.text || tries == MAX_EDIT_ATTEMPTS {
                 return Err(stale);
             }
             version = now.version;
@@ -207,27 +207,27 @@ impl BitbucketApi for BitbucketDataCenter {
 
     async fn delete_comment(
         &self,
-        request: &str,
+        purpose: &str,
         repo: &str,
         pull_and_comment: (u64, u64),
     ) -> Result<(), ForgeError> {
         let mut tries = 0;
         loop {
-            let version = match self.load_comment(request, repo, pull_and_comment).await {
+            let version = match self.load_comment(purpose, repo, pull_and_comment).await {
                 Ok(note) => note.version,
                 Err(ForgeError::NotFound { .. }) => return Ok(()),
                 Err(error) => return Err(error),
             };
             let url = with_query(
-                self.comment_url(request, repo, pull_and_comment.0, pull_and_comment.1)?,
+                self.comment_url(purpose, repo, pull_and_comment.0, pull_and_comment.1)?,
                 &[("version", &version.to_string())],
             );
             tries += 1;
-            match self.send(&ForgeRequest::set(request, Method::DELETE, url, None)).await {
+            match self.send(&ForgeRequest::set(purpose, Method::DELETE, url, None)).await {
                 // `NotFound` is a success: an earlier attempt whose response was lost may have deleted the
                 // comment.
                 Ok(_) | Err(ForgeError::NotFound { .. }) => return Ok(()),
-                Err(ForgeError::Stale { request, message }) if tries == MAX_TRIES => {
+                Err(ForgeError::Stale { request, message }) if tries == MAX_EDIT_ATTEMPTS => {
                     // The server has rejected the current version each time. The reason must be that the
                     // comment has replies and cannot be deleted.
                     return Err(ForgeError::Rejected { request, message });
@@ -257,7 +257,7 @@ impl BitbucketApi for BitbucketDataCenter {
             let body = json!({ "threadResolved": resolved, "version": note.version });
             tries += 1;
             match self.send(&ForgeRequest::set(purpose, Method::PUT, url, Some(body))).await {
-                Err(ForgeError::Stale { .. }) if tries < MAX_TRIES => {}
+                Err(ForgeError::Stale { .. }) if tries < MAX_EDIT_ATTEMPTS => {}
                 Ok(answer) if answer.json::<wire::DataCenterComment>()?.thread_resolved == resolved => {
                     return Ok(());
                 }

@@ -13,11 +13,11 @@ use super::wire::{BRANCH_REF_PREFIX, DataCenterActivity, DataCenterComment, to_u
 use super::{BitbucketDataCenter, wire};
 
 /// Action of an activity that contains a comment.
-const COMMENTED: &str = "COMMENTED";
+const COMMENTED_ACTION: &str = "COMMENTED";
 /// Comment action of an activity whose comment was deleted.
-const DELETED: &str = "DELETED";
+const DELETED_COMMENT_ACTION: &str = "DELETED";
 /// State of a comment that only its author can see.
-const PENDING: &str = "PENDING";
+const PENDING_COMMENT_STATE: &str = "PENDING";
 
 impl BitbucketDataCenter {
     /// Parses a pull request from a response.
@@ -67,10 +67,10 @@ impl BitbucketDataCenter {
             else {
                 continue;
             };
-            if action != COMMENTED || notes.contains_key(&comment.id) {
+            if action != COMMENTED_ACTION || notes.contains_key(&comment.id) {
                 continue;
             }
-            let is_gone = comment_action.as_deref() == Some(DELETED);
+            let is_gone = comment_action.as_deref() == Some(DELETED_COMMENT_ACTION);
             let on = comment_anchor
                 .as_ref()
                 .or(comment.anchor.as_ref())
@@ -115,11 +115,11 @@ fn convert_pull_ref(
 
 /// Collects a comment and all replies in its thread. Each reply gets the lines of the first comment.
 fn collect_comments(
-    notes: &mut BTreeMap<u64, BitbucketComment>,
-    page: &str,
+    comments: &mut BTreeMap<u64, BitbucketComment>,
+    pull_page_url: &str,
     first_comment: DataCenterComment,
     location: Option<CommentLines>,
-    is_gone: bool,
+    is_deleted: bool,
 ) {
     let root = first_comment.id;
     let mut left = vec![(first_comment, None)];
@@ -127,17 +127,17 @@ fn collect_comments(
         let answers = std::mem::take(&mut comment.comments);
         let id = comment.id;
         left.extend(answers.into_iter().map(|answer| (answer, Some(id))));
-        if comment.state.as_deref() == Some(PENDING) {
+        if comment.state.as_deref() == Some(PENDING_COMMENT_STATE) {
             continue;
         }
-        let mut read = build_comment(page, comment, parent, root, location.clone());
-        read.is_deleted = is_gone && parent.is_none();
-        notes.insert(id, read);
+        let mut read = build_comment(pull_page_url, comment, parent, root, location.clone());
+        read.is_deleted = is_deleted && parent.is_none();
+        comments.insert(id, read);
     }
 }
 
 fn build_comment(
-    page: &str,
+    pull_page_url: &str,
     comment: DataCenterComment,
     parent: Option<u64>,
     first_comment: u64,
@@ -153,7 +153,7 @@ fn build_comment(
         created,
         updated: comment.updated_date.map_or(created, to_unix_millis),
         text: comment.text,
-        url: format!("{page}/overview?commentId={}", comment.id),
+        url: format!("{pull_page_url}/overview?commentId={}", comment.id),
         location,
         resolution: if comment.thread_resolved {
             ThreadResolution::ResolvedBy(comment.thread_resolver.and_then(wire::DataCenterUser::into_account))

@@ -94,15 +94,15 @@ impl BitbucketDataCenter {
         purpose: &str,
         repo: &str,
         list_url: &Url,
-        calls: &mut u64,
+        calls_left: &mut u64,
         max_pulls: usize,
     ) -> Result<(Vec<BitbucketPullRequest>, bool), ForgeError> {
         let (mut all, mut start) = (Vec::new(), 0);
         for _ in 0..MAX_PULL_PAGES {
-            if *calls == 0 || all.len() >= max_pulls {
+            if *calls_left == 0 || all.len() >= max_pulls {
                 return Ok((all, false));
             }
-            *calls -= 1;
+            *calls_left -= 1;
             let page: wire::DataCenterPage<wire::DataCenterPull> =
                 self.get(purpose, list_page_url(list_url, start)).await?;
             let next = page.next_start();
@@ -172,7 +172,7 @@ impl ForgeServer for BitbucketDataCenter {
     async fn refresh_repositories(
         &self,
         listing: &mut RepositoryListing,
-        calls: &mut u64,
+        calls_left: &mut u64,
     ) -> Result<(), ForgeError> {
         let what = "listing the repositories";
         let url = with_query(self.root_url(["api", "latest", "repos"]), &[("permission", "REPO_WRITE")]);
@@ -185,7 +185,7 @@ impl ForgeServer for BitbucketDataCenter {
         // A Data Center has only one list of repositories. It is cached under an empty name.
         let list = listing.lists.entry(String::new()).or_default();
         let send = |call| async move { self.send(&call).await };
-        list.refresh_with_body_links(send, what, first, MAX_REPOSITORY_PAGES, calls, read).await?;
+        list.refresh_with_body_links(send, what, first, MAX_REPOSITORY_PAGES, calls_left, read).await?;
         list.items().for_each(|seen| self.cache_repository_name(&seen.id, &seen.name));
         Ok(())
     }
@@ -194,12 +194,12 @@ impl ForgeServer for BitbucketDataCenter {
         &self,
         repo: &str,
         listing: &mut CachedListing<OpenPull>,
-        calls: &mut u64,
+        calls_left: &mut u64,
     ) -> Result<(), ForgeError> {
         let what = format!("{repo}: listing its open pull requests");
         listing.mark_stale();
         let url = self.open_pulls_url(&what, repo)?;
-        let (pulls, complete) = self.list_pulls(&what, repo, &url, calls, usize::MAX).await?;
+        let (pulls, complete) = self.list_pulls(&what, repo, &url, calls_left, usize::MAX).await?;
         listing.replace(url, pulls.into_iter().map(|pull| to_open_pull(repo, pull)).collect(), complete);
         Ok(())
     }
@@ -237,7 +237,7 @@ impl ForgeServer for BitbucketDataCenter {
         (repo, number): (&str, Option<u64>),
         since: UnixMillis,
         listings: &mut [CachedListing<PullComment>; 2],
-        calls: &mut u64,
+        calls_left: &mut u64,
     ) -> Result<(), ForgeError> {
         let what = format!("{repo}: listing new comments");
         listings[0].mark_stale();
@@ -245,17 +245,17 @@ impl ForgeServer for BitbucketDataCenter {
             Some(number) => (vec![number], true),
             None => {
                 let url = self.open_pulls_url(&what, repo)?;
-                let (pulls, complete) = self.list_pulls(&what, repo, &url, calls, usize::MAX).await?;
+                let (pulls, complete) = self.list_pulls(&what, repo, &url, calls_left, usize::MAX).await?;
                 (pulls.into_iter().map(|pull| pull.number).collect(), complete)
             }
         };
         let mut parts = Vec::with_capacity(numbers.len());
         for number in numbers {
-            if *calls == 0 {
+            if *calls_left == 0 {
                 complete = false;
                 break;
             }
-            *calls -= 1;
+            *calls_left -= 1;
             let page = self.pull_page_url(&what, repo, number)?;
             let notes = self.read_comments(&what, repo, number).await?;
             let comments = pull_comments_since(number, page.as_str(), notes, since);

@@ -21,14 +21,14 @@ use crate::capability::BITBUCKET_DC;
 use crate::http::ForgeRequest;
 
 /// Key of Truing's report, and parent key of Truing's build statuses.
-const REQUIRED_KEY: &str = "truing-review";
+const REQUIRED_CHECK_KEY: &str = "truing-review";
 /// Maximum length of a report's text, in characters.
-const MAX_DETAILS: usize = 2_000;
+const MAX_REPORT_DETAILS_CHARS: usize = 2_000;
 /// Maximum length of the message of an annotation, in characters.
-const MAX_MESSAGE: usize = 2_000;
+const MAX_ANNOTATION_MESSAGE_CHARS: usize = 2_000;
 /// Maximum length of the web address in a build status, in characters. A build status without an address is
 /// rejected.
-const MAX_URL: usize = 450;
+const MAX_STATUS_URL_CHARS: usize = 450;
 
 /// Returns the state and description of a build status in Bitbucket's terms.
 fn status_fields(status: &DesiredStatus) -> (&'static str, String) {
@@ -48,10 +48,10 @@ fn annotation_json(index: usize, annotation: &CheckAnnotation) -> Option<Value> 
     }
     let message = format!("{}\n{}", annotation.title, annotation.message);
     Some(json!({
-        "externalId": format!("{REQUIRED_KEY}-{index}"),
+        "externalId": format!("{REQUIRED_CHECK_KEY}-{index}"),
         "path": place.path.as_str()?,
         "line": place.end_line,
-        "message": truncate_text(message.trim(), MAX_MESSAGE, "…"),
+        "message": truncate_text(message.trim(), MAX_ANNOTATION_MESSAGE_CHARS, "…"),
         "severity": if annotation.blocks { "HIGH" } else { "MEDIUM" },
         "type": "BUG",
     }))
@@ -64,10 +64,10 @@ impl BitbucketDataCenter {
         purpose: &str,
         repo: &str,
         status: &DesiredStatus,
-        tail: &[&str],
+        path_segments: &[&str],
     ) -> Result<Url, ForgeError> {
-        let path = ["commits", status.sha.as_str(), "reports", REQUIRED_KEY];
-        let path: Vec<&str> = path.into_iter().chain(tail.iter().copied()).collect();
+        let path = ["commits", status.sha.as_str(), "reports", REQUIRED_CHECK_KEY];
+        let path: Vec<&str> = path.into_iter().chain(path_segments.iter().copied()).collect();
         self.repository_api_url(purpose, "insights", repo, &path)
     }
 
@@ -102,18 +102,18 @@ impl BitbucketDataCenter {
         &self,
         purpose: &str,
         repo: &str,
-        numbered_status: (u64, &DesiredStatus),
+        pull_and_status: (u64, &DesiredStatus),
     ) -> Result<(), ForgeError> {
-        let (number, status) = numbered_status;
+        let (number, status) = pull_and_status;
         let mut report = json!({
             "title": STATUS_NAME,
-            "details": truncate_text(&status.check.summary, MAX_DETAILS, "…"),
+            "details": truncate_text(&status.check.summary, MAX_REPORT_DETAILS_CHARS, "…"),
             "reporter": "Truing",
             "link": self.pull_page_url(purpose, repo, number)?.as_str(),
             "data": [],
         });
         // The API has no value for a neutral result, so the field is omitted in this case.
-        match self.worst_conclusion(purpose, repo, numbered_status.0, numbered_status.1).await? {
+        match self.worst_conclusion(purpose, repo, pull_and_status.0, pull_and_status.1).await? {
             CheckConclusion::Success => report["result"] = "PASS".into(),
             CheckConclusion::Failure => report["result"] = "FAIL".into(),
             CheckConclusion::Neutral => {}
@@ -182,7 +182,7 @@ impl BitbucketDataCenter {
     /// address would be too long.
     fn build_page_url(&self, purpose: &str, repo: &str, number: u64) -> Result<String, ForgeError> {
         let page = self.pull_page_url(purpose, repo, number)?.to_string();
-        Ok(if page.len() <= MAX_URL { page } else { self.inner.options.api_url.to_string() })
+        Ok(if page.len() <= MAX_STATUS_URL_CHARS { page } else { self.inner.options.api_url.to_string() })
     }
 
     fn build_statuses_url(
@@ -204,7 +204,7 @@ impl BitbucketDataCenter {
         let (state, description) = status_fields(status);
         let body = json!({
             "key": status_key(number),
-            "parent": REQUIRED_KEY,
+            "parent": REQUIRED_CHECK_KEY,
             "state": state,
             "name": STATUS_NAME,
             "description": description,

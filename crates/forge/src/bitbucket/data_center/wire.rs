@@ -296,6 +296,6 @@ pub(super) struct DataCenterRestriction {
 }
 
 /// Converts a time in milliseconds.
-pub(super) fn to_unix_millis(number: i64) -> UnixMillis {
-    UnixMillis(number)
+pub(super) fn to_unix_millis(millis: i64) -> UnixMillis {
+    UnixMillis(millis)
 }

@@ -12,7 +12,7 @@ use crate::http::{ForgeRequest, unavailable_error};
 
 /// Suffix of the name of an App's account.
 const BOT_LOGIN_SUFFIX: &str = "[bot]";
-const VIEWER: &str = "query { viewer { login } }";
+const VIEWER_QUERY: &str = "query { viewer { login } }";
 
 /// The kind of an account of ours: current or former.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -113,7 +113,7 @@ impl GitHub {
             // GitHub rejects this request if the token is for an installation, so the account is requested
             // with GraphQL.
             Err(ForgeError::Forbidden { .. }) => {
-                let body = json!({ "query": VIEWER });
+                let body = json!({ "query": VIEWER_QUERY });
                 let url = graphql_url(&self.inner.auth.api);
                 let call = ForgeRequest::query(what, url, body);
                 let reply: ViewerReply = self.send(scope, &call).await?.json()?;

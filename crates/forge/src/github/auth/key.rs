@@ -18,7 +18,7 @@ use truing_git::SecretString;
 /// A login becomes valid this long before the present time, because the forge's clock may be behind ours.
 const JWT_BACKDATING: TimeSpan = TimeSpan::seconds(60);
 /// A login expires this long after the present time. GitHub accepts at most ten minutes, by its own clock.
-const LIFETIME: TimeSpan = TimeSpan::minutes(9);
+const JWT_LIFETIME: TimeSpan = TimeSpan::minutes(9);
 
 /// The private key of a GitHub App. Cheap to clone.
 #[derive(Clone)]
@@ -62,12 +62,12 @@ impl AppKey {
     ///
     /// # Errors
     /// [`AppKeyError::Sign`]
-    pub(super) fn sign_jwt(&self, app: u64, now: UnixMillis) -> Result<SecretString, AppKeyError> {
+    pub(super) fn sign_jwt(&self, app_id: u64, now: UnixMillis) -> Result<SecretString, AppKeyError> {
         let second = |instant: UnixMillis| instant.0.div_euclid(1000);
         let claims = json!({
             "iat": second(UnixMillis(now.0.saturating_sub(JWT_BACKDATING.0))),
-            "exp": second(now + LIFETIME),
-            "iss": app.to_string(),
+            "exp": second(now + JWT_LIFETIME),
+            "iss": app_id.to_string(),
         });
         let part = |value: &serde_json::Value| BASE64_URL_SAFE_NO_PAD.encode(value.to_string());
         let signed = format!("{}.{}", part(&json!({ "alg": "RS256", "typ": "JWT" })), part(&claims));

@@ -32,13 +32,13 @@ query($owner: String!, $name: String!, $number: Int!) {
 
 impl GitHubClient {
     /// Reads the pull request, and returns the fields of GitHub's response.
-    pub(super) async fn read_raw_pull(&self, request: &str) -> Result<bodies::GitHubPullDetails, ForgeError> {
-        let url = self.url(request, &["pulls", &self.number()])?;
-        let pull: bodies::GitHubPullDetails = self.send(&ForgeRequest::get(request, url)).await?.json()?;
+    pub(super) async fn read_raw_pull(&self, purpose: &str) -> Result<bodies::GitHubPullDetails, ForgeError> {
+        let url = self.url(purpose, &["pulls", &self.number()])?;
+        let pull: bodies::GitHubPullDetails = self.send(&ForgeRequest::get(purpose, url)).await?.json()?;
         // A name can pass to another repository; an id cannot.
         let there = pull.base.repo.as_ref().map(|repo| repo.id.to_string());
         if there.is_some_and(|id| id != self.id.repository) {
-            let request = format!("{request} (the name {} now belongs to a different repository)", self.repo);
+            let request = format!("{purpose} (the name {} now belongs to a different repository)", self.repo);
             return Err(ForgeError::NotFound { request });
         }
         Ok(pull)

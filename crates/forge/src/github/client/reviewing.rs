@@ -196,11 +196,11 @@ impl GitHubClient {
         purpose: &str,
         mark: &AuditMark,
         event: &str,
-        inline: &[&LineDraft],
+        line_drafts: &[&LineDraft],
         text: String,
     ) -> Result<ReviewId, ForgeError> {
         let body = self.add_topic_marker(self.id.number, &mark.topic(), &text);
-        let comments = inline
+        let comments = line_drafts
             .iter()
             .map(|finding| self.line_comment_body(purpose, &finding.location, &finding.topic, &finding.body));
         let review = json!({
@@ -209,7 +209,7 @@ impl GitHubClient {
         });
         let url = self.url(purpose, &["pulls", &self.number(), "reviews"])?;
         let call = ForgeRequest::create(purpose, url, review);
-        let call = if inline.is_empty() { call } else { call.for_diff_comment() };
+        let call = if line_drafts.is_empty() { call } else { call.for_diff_comment() };
         let made: wire::CreatedItem = self.send(&call).await?.json()?;
         Ok(ReviewId::new(made.id.to_string()))
     }

@@ -18,14 +18,12 @@ impl GitHubClient {
     /// Lists all comments of a conversation, oldest first.
     pub(in crate::github) async fn list_conversation(
         &self,
-        request_description: &str,
+        purpose: &str,
         number: u64,
     ) -> Result<Vec<GitHubCommentItem>, ForgeError> {
-        let url = self.list_url(request_description, &["issues", &number.to_string(), "comments"], &[])?;
+        let url = self.list_url(purpose, &["issues", &number.to_string(), "comments"], &[])?;
         let mut comments = Vec::new();
-        self.github
-            .read_pages(self.scope(), request_description, url, |comment| comments.push(comment))
-            .await?;
+        self.github.read_pages(self.scope(), purpose, url, |comment| comments.push(comment)).await?;
         Ok(comments)
     }
 
@@ -141,21 +139,21 @@ impl GitHubClient {
     /// conversation.
     pub(super) async fn own_comment_number(
         &self,
-        request_description: &str,
+        purpose: &str,
         number: u64,
         comment: &CommentId,
     ) -> Result<String, ForgeError> {
-        let GitHubCommentId::Issue(id) = GitHubCommentId::parse(request_description, comment)? else {
-            return Err(foreign_object_error(request_description));
+        let GitHubCommentId::Issue(id) = GitHubCommentId::parse(purpose, comment)? else {
+            return Err(foreign_object_error(purpose));
         };
         let accounts = self.accounts().await?;
-        let url = self.url(request_description, &["issues", "comments", &id.to_string()])?;
+        let url = self.url(purpose, &["issues", "comments", &id.to_string()])?;
         let read: GitHubCommentItem =
-            self.github.send(self.scope(), &ForgeRequest::get(request_description, url)).await?.json()?;
+            self.github.send(self.scope(), &ForgeRequest::get(purpose, url)).await?.json()?;
         // A comment of a former account of ours is not accepted, because the current account cannot edit it.
         let whose = read.user.as_ref().and_then(|user| accounts.account_kind(user));
         let (topic, _) =
             self.read_topic(number, whose == Some(GitHubAccountKind::Present), read.body.as_deref());
-        if topic.is_some() { Ok(id.to_string()) } else { Err(foreign_object_error(request_description)) }
+        if topic.is_some() { Ok(id.to_string()) } else { Err(foreign_object_error(purpose)) }
     }
 }

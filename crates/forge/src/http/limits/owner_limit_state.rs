@@ -61,12 +61,12 @@ impl OwnerLimitState {
     pub(super) fn admit(
         &mut self,
         resource: RateResource,
-        creations: Option<&CreationLimits>,
+        creation_limits: Option<&CreationLimits>,
         now: UnixMillis,
     ) -> Option<TimeSpan> {
         let spent = self.spent.get(&resource).and_then(|until| remaining_wait(*until, now));
         let wait = self.remaining_pause(now).max(spent);
-        wait.or_else(|| creations.and_then(|creations| self.count_creation(creations, now)))
+        wait.or_else(|| creation_limits.and_then(|creations| self.count_creation(creations, now)))
     }
 
     /// Removes the last counted creation, because the call was not sent.
@@ -142,10 +142,10 @@ impl OwnerLimitState {
     }
 
     /// Counts a call that creates something, or returns the time until such a call is allowed.
-    fn count_creation(&mut self, creations: &CreationLimits, now: UnixMillis) -> Option<TimeSpan> {
-        let longest = creations.iter().map(|(_, window)| *window).max()?;
+    fn count_creation(&mut self, creation_limits: &CreationLimits, now: UnixMillis) -> Option<TimeSpan> {
+        let longest = creation_limits.iter().map(|(_, window)| *window).max()?;
         self.created.retain(|at| (0..longest.0).contains(&(now - *at).0));
-        let waits = creations.iter().filter_map(|(most, window)| {
+        let waits = creation_limits.iter().filter_map(|(most, window)| {
             // A window may contain `most` creations. A new creation is allowed only if the `most`th creation
             // before it is older than the window.
             let oldest = self.created.iter().rev().nth(most.checked_sub(1)?)?;

@@ -189,7 +189,7 @@ async fn other_servers_limit_by_themselves() {
 async fn no_more_calls_are_under_way_than_there_are_places() {
     let (limits, _) = limits("https://api.github.com");
     let mut places = Vec::new();
-    for _ in 0..MAX_CONCURRENT {
+    for _ in 0..MAX_CONCURRENT_CALLS {
         places.push(limits.admit(RateLimitOwner::Token, &read()).await.unwrap());
     }
     let next = read();

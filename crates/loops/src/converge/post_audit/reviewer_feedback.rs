@@ -61,14 +61,14 @@ pub(super) fn summarise_feedback(
 /// and the last comment is ours.
 pub(super) fn should_resolve_thread(
     thread: &ReviewThread,
-    standing_topics: &BTreeSet<Topic>,
-    dismissed: &BTreeSet<Topic>,
+    reported_topics: &BTreeSet<Topic>,
+    dismissed_topics: &BTreeSet<Topic>,
 ) -> bool {
     let is_open = thread.thread.as_ref().is_some_and(|known| known.state == ThreadState::Open);
     let about = thread.comments.first().and_then(|first| first.topic.as_ref());
     let is_gone =
-        about.is_some_and(|about| about.as_str().starts_with(FINDING) && !standing_topics.contains(about));
-    let is_none = about.is_some_and(|about| dismissed.contains(about));
+        about.is_some_and(|about| about.as_str().starts_with(FINDING) && !reported_topics.contains(about));
+    let is_none = about.is_some_and(|about| dismissed_topics.contains(about));
     is_open && (is_none || is_gone && thread.comments.last().is_some_and(is_own_comment))
 }
 
@@ -80,7 +80,7 @@ pub(super) fn is_own_comment(comment: &LineComment) -> bool {
 pub(super) fn unresolved_thread(
     thread: &ReviewThread,
     reviewers: &[&ReviewerConfig],
-    names_are_unique: bool,
+    has_unique_names: bool,
 ) -> Option<UnresolvedThread> {
     let known = thread.thread.as_ref().filter(|known| known.state == ThreadState::Open)?;
     let (first, last) = (thread.comments.first()?, thread.comments.last()?);
@@ -89,7 +89,7 @@ pub(super) fn unresolved_thread(
     let who = if is_own_comment(first) { last } else { first };
     let by = match &who.author {
         Some(author) => {
-            match reviewers.iter().find(|other| is_reviewer_account(author, other, names_are_unique)) {
+            match reviewers.iter().find(|other| is_reviewer_account(author, other, has_unique_names)) {
                 Some(other) => ThreadAuthor::Reviewer(other.name.clone()),
                 // Truing may use a person's token. Its own account therefore does not count as a person.
                 None if author.person && !author.is_own_account => ThreadAuthor::Person,
@@ -103,7 +103,7 @@ pub(super) fn unresolved_thread(
     let last = thread
         .comments
         .iter()
-        .rfind(|comment| is_relevant_comment(comment, reviewers, names_are_unique))
+        .rfind(|comment| is_relevant_comment(comment, reviewers, has_unique_names))
         .unwrap_or(last);
     let is_answer = last.topic.as_ref().is_some_and(|topic| topic.as_str().starts_with(ANSWER));
     let last_comment = match (is_own_comment(last), is_answer) {

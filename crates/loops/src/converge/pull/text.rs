@@ -8,7 +8,7 @@ use truing_core::id::Sha;
 use truing_core::{line, markdown};
 
 use super::super::run_texts::{line_origin, short_sha};
-use super::{FIX_REPORT_PREFIX, MAX_LINE};
+use super::{FIX_REPORT_PREFIX, MAX_LINE_CHARS};
 
 /// Renders the comment about a finding. The finding's texts come from a model and are data.
 pub(super) fn render_comment(record: &ConvergeRecord, finding: &Finding) -> String {
@@ -17,7 +17,7 @@ pub(super) fn render_comment(record: &ConvergeRecord, finding: &Finding) -> Stri
     format!(
         "**[{}] {}**\nCategory: {:?} ({}){origin}\n\n{}\n\n_From converge: audit of loop {}._",
         raw.severity.as_str(),
-        markdown::render_title(&line::clean_line(&raw.title, MAX_LINE)),
+        markdown::render_title(&line::clean_line(&raw.title, MAX_LINE_CHARS)),
         raw.category,
         category_name(raw.category),
         markdown::sanitize_markdown(&raw.body),
@@ -32,9 +32,9 @@ pub(super) fn render_finding_line(record: &ConvergeRecord, finding: &Finding) ->
     format!(
         "**[{}] {}** — {}{origin} — {}",
         raw.severity.as_str(),
-        markdown::render_title(&line::clean_line(&raw.title, MAX_LINE)),
+        markdown::render_title(&line::clean_line(&raw.title, MAX_LINE_CHARS)),
         finding_place(finding),
-        markdown::escape_text(&line::clean_line(first, MAX_LINE))
+        markdown::escape_text(&line::clean_line(first, MAX_LINE_CHARS))
     )
 }
 
@@ -47,7 +47,7 @@ pub(super) fn finding_place(finding: &Finding) -> String {
 pub(super) fn render_answer(record: &ConvergeRecord, finding: &Finding) -> (String, bool) {
     let state = &record.detail.state;
     if let Some(words) = &state.hook_message {
-        let last = line::clean_line(words.lines().last().unwrap_or_default(), MAX_LINE);
+        let last = line::clean_line(words.lines().last().unwrap_or_default(), MAX_LINE_CHARS);
         return (format!("Hook blocked the fix commit: {}", markdown::escape_text(&last)), false);
     }
     // The pushed commit with the fixes of these findings. `None` if this loop pushed no fix: in this case,
@@ -65,7 +65,7 @@ pub(super) fn render_answer(record: &ConvergeRecord, finding: &Finding) -> (Stri
     match (state.fixer_verdicts.get(&finding.id), pushed) {
         (Some(FixerVerdict::Fixed), Some(commit)) => (fixed_text(commit), true),
         (Some(FixerVerdict::Declined(reason)), _) => {
-            let reason = markdown::escape_text(&line::clean_line(reason, MAX_LINE));
+            let reason = markdown::escape_text(&line::clean_line(reason, MAX_LINE_CHARS));
             (format!("Could not address this finding in this loop: {reason}"), false)
         }
         (Some(FixerVerdict::Fixed), None) => {

@@ -17,9 +17,9 @@ use crate::sync::material::{read_release_files, release_patches, truncate_with_n
 const MAX_NAMED_DEFINITIONS: usize = 200;
 
 /// Returns the handover of an earlier run, with a list of the files whose changes could not be applied.
-pub(super) fn render_handover(handover: &str, unapplied: &[RepoPath]) -> String {
+pub(super) fn render_handover(handover: &str, unapplied_paths: &[RepoPath]) -> String {
     let mut text = truncate_with_note(handover);
-    for path in unapplied {
+    for path in unapplied_paths {
         text += &format!("\nnot brought over, since the file has changed meanwhile: {path}");
     }
     text

@@ -21,7 +21,7 @@ const MAX_EXPANSIONS: usize = 100;
 const LINT_PAGE_PREFIX: &str = "for further information visit ";
 
 /// First words of the lines that Cargo prints about its progress.
-const PROGRESS: [&str; 12] = [
+const PROGRESS_LINE_WORDS: [&str; 12] = [
     "Adding",
     "Blocking",
     "Building",
@@ -100,8 +100,8 @@ impl RustcSpan {
 /// object on each line. Only compiler messages are used. If Cargo builds a file several times, repeated
 /// messages are used only once. A suggestion becomes a fix only if all its parts are marked as
 /// machine-applicable.
-pub(crate) fn read_cargo(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
-    let mut reading = OutputReader::new("clippy", input);
+pub(crate) fn read_cargo(bytes: &[u8], context: &OutputContext<'_>) -> DiagnosticReport {
+    let mut reading = OutputReader::new("clippy", context);
     let text = decode::decode_lines(bytes, &mut reading.collected);
     let mut seen = HashSet::new();
     let (mut objects, mut is_finished) = (0, false);
@@ -130,14 +130,14 @@ pub(crate) fn read_cargo(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticR
 /// Returns true for a progress line for people. Cargo prints such lines between the JSON objects.
 fn is_progress(line: &str) -> bool {
     let words = line.trim_start();
-    line.starts_with(' ') && PROGRESS.iter().any(|word| words.starts_with(word))
+    line.starts_with(' ') && PROGRESS_LINE_WORDS.iter().any(|word| words.starts_with(word))
 }
 
 /// The locations and messages of the diagnostics so far, by which repeated diagnostics are recognised.
 type SeenDiagnostics = HashSet<(String, (u32, u32), (u32, u32), String)>;
 
 fn read_message(
-    reading: &mut OutputReader<'_>,
+    reader: &mut OutputReader<'_>,
     message: RustcMessage,
     seen_diagnostics: &mut SeenDiagnostics,
 ) {
@@ -145,16 +145,16 @@ fn read_message(
         // An error without a location means that the build failed. A warning without a location only states
         // the number of warnings.
         if message.level.starts_with("error") && !message.message.starts_with("aborting due to ") {
-            reading.add_tool_failure(&message.message);
+            reader.add_tool_failure(&message.message);
         }
         return;
     };
-    let span = span_in_tree(reading, span);
+    let span = span_in_tree(reader, span);
     if !seen_diagnostics.insert((span.file_name.clone(), span.start(), span.end(), message.message.clone())) {
         return;
     }
     let range = DiagnosticRange::from_positions(span.start(), span.end(), ColumnUnit::CodePoint);
-    let Some(mut diagnostic) = reading.build_diagnostic(&span.file_name, range, &message.message) else {
+    let Some(mut diagnostic) = reader.build_diagnostic(&span.file_name, range, &message.message) else {
         return;
     };
     // The level of an internal compiler error (`error: internal compiler error`) also begins with `error`.
@@ -163,7 +163,7 @@ fn read_message(
     } else {
         level_or_warning(Some(&message.level))
     };
-    diagnostic.fixes = message.children.iter().filter_map(|child| child_fix(reading, child)).collect();
+    diagnostic.fixes = message.children.iter().filter_map(|child| child_fix(reader, child)).collect();
     let has_replacement =
         |child: &RustcChild| child.spans.iter().any(|span| span.suggested_replacement.is_some());
     diagnostic.has_unsafe_fix = diagnostic.fixes.is_empty() && message.children.iter().any(has_replacement);
@@ -172,15 +172,15 @@ fn read_message(
     let rule_page = message.children.iter().find_map(|child| child.message.strip_prefix(LINT_PAGE_PREFIX));
     diagnostic.rule_page =
         rule_page.map(str::to_owned).or_else(|| diagnostic.rule.as_deref().and_then(error_page_url));
-    reading.collected.push(diagnostic);
+    reader.collected.push(diagnostic);
 }
 
 /// Returns a location in the tree to which a diagnostic can be assigned. If the reported location is in
 /// another crate's macro, this is the location of the macro call.
-fn span_in_tree<'a>(reading: &OutputReader<'_>, span: &'a RustcSpan) -> &'a RustcSpan {
+fn span_in_tree<'a>(reader: &OutputReader<'_>, span: &'a RustcSpan) -> &'a RustcSpan {
     let mut place = span;
     for _ in 0..MAX_EXPANSIONS {
-        if reading.is_in_tree(&place.file_name) {
+        if reader.is_in_tree(&place.file_name) {
             return place;
         }
         let Some(expansion) = &place.expansion else { break };
@@ -197,7 +197,7 @@ fn error_page_url(code: &str) -> Option<String> {
 
 /// Returns the fix that a child message proposes. Returns `None` if the message lists alternatives for the
 /// same location.
-fn child_fix(reading: &OutputReader<'_>, child: &RustcChild) -> Option<ToolFix> {
+fn child_fix(reader: &OutputReader<'_>, child: &RustcChild) -> Option<ToolFix> {
     let mut parts: Vec<&RustcSpan> =
         child.spans.iter().filter(|span| span.suggested_replacement.is_some()).collect();
     let is_sure = |span: &&RustcSpan| {
@@ -216,7 +216,7 @@ fn child_fix(reading: &OutputReader<'_>, child: &RustcChild) -> Option<ToolFix> 
     }
     let edits = parts.into_iter().map(|span| {
         let range = DiagnosticRange::from_exact(span.start(), span.end(), ColumnUnit::CodePoint);
-        reading.build_edit(&span.file_name, range, span.suggested_replacement.as_deref()?)
+        reader.build_edit(&span.file_name, range, span.suggested_replacement.as_deref()?)
     });
     Some(ToolFix { message: Some(child.message.clone()), edits: edits.collect::<Option<Vec<_>>>()? })
 }

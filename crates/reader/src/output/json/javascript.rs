@@ -16,7 +16,7 @@ use crate::output::report::DiagnosticReport;
 const MAX_MESSAGES: usize = 20_000;
 /// Beginning of ESLint's messages about files that its configuration excludes by a pattern or a folder, or
 /// does not include.
-const ESLINT_IGNORED: &str = "File ignored ";
+const ESLINT_IGNORED_PREFIX: &str = "File ignored ";
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -63,8 +63,8 @@ impl OffsetFix {
 /// Reads the output of `eslint --format json`. Columns are in UTF-16 units from 1, and ends are exclusive.
 /// The `fix` of a message is used. Its `suggestions` are not used, because ESLint never applies them
 /// automatically.
-pub(crate) fn read_eslint(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
-    let mut reading = OutputReader::new("eslint", input);
+pub(crate) fn read_eslint(bytes: &[u8], context: &OutputContext<'_>) -> DiagnosticReport {
+    let mut reading = OutputReader::new("eslint", context);
     let text = reading.extract_document(bytes);
     reading.for_each_array_entry(&text, "file", |reading, file: EslintFile| {
         for (list, suppressed) in [(&file.messages, false), (&file.suppressed_messages, true)] {
@@ -82,18 +82,18 @@ pub(crate) fn read_eslint(bytes: &[u8], input: &OutputContext<'_>) -> Diagnostic
 }
 
 fn read_eslint_message(
-    reading: &mut OutputReader<'_>,
+    reader: &mut OutputReader<'_>,
     path: &str,
     message: &EslintMessage,
-    suppressed: bool,
+    is_suppressed: bool,
 ) {
     let Some(line) = message.line else {
         let is_ignored =
-            !message.fatal && message.rule_id.is_none() && message.message.starts_with(ESLINT_IGNORED);
+            !message.fatal && message.rule_id.is_none() && message.message.starts_with(ESLINT_IGNORED_PREFIX);
         if is_ignored {
-            reading.add_ignored_file(path);
+            reader.add_ignored_file(path);
         } else {
-            reading.add_tool_failure(&format!("{path}: {}", message.message));
+            reader.add_tool_failure(&format!("{path}: {}", message.message));
         }
         return;
     };
@@ -103,19 +103,19 @@ fn read_eslint_message(
         .zip(message.end_column)
         .map(|(line, column)| (line.to_line_or_column(), column.to_line_or_column()));
     let range = DiagnosticRange::from_positions(start, end.unwrap_or(start), ColumnUnit::Utf16);
-    let Some(mut diagnostic) = reading.build_diagnostic(path, range, &message.message) else { return };
+    let Some(mut diagnostic) = reader.build_diagnostic(path, range, &message.message) else { return };
     diagnostic.level = if message.fatal || message.severity.0 >= 2 {
         DiagnosticLevel::Error
     } else {
         DiagnosticLevel::Warning
     };
-    let fix = message.fix.as_ref().and_then(|fix| reading.build_edit(path, fix.range(), &fix.text));
+    let fix = message.fix.as_ref().and_then(|fix| reader.build_edit(path, fix.range(), &fix.text));
     diagnostic.fixes = fix.map(|edit| ToolFix { message: None, edits: vec![edit] }).into_iter().collect();
     diagnostic.has_unsafe_fix = message.fix.is_none() && message.suggestions.iter().next().is_some();
     diagnostic.rule_page = message.rule_id.as_deref().and_then(eslint_page_url);
     diagnostic.rule.clone_from(&message.rule_id);
-    diagnostic.suppressed = suppressed;
-    reading.collected.push(diagnostic);
+    diagnostic.suppressed = is_suppressed;
+    reader.collected.push(diagnostic);
 }
 
 /// Returns the URL of a rule's page. Such pages are known for ESLint's own rules and for the rules of some
@@ -170,8 +170,8 @@ struct StylelintOption {
 
 /// Reads the output of `stylelint --formatter json` (on standard error since version 16). Columns are in
 /// UTF-16 units from 1, and ends are exclusive. The rule's name is removed from the end of the message.
-pub(crate) fn read_stylelint(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
-    let mut reading = OutputReader::new("stylelint", input);
+pub(crate) fn read_stylelint(bytes: &[u8], context: &OutputContext<'_>) -> DiagnosticReport {
+    let mut reading = OutputReader::new("stylelint", context);
     let text = reading.extract_document(bytes);
     reading.for_each_array_entry(&text, "file", |reading, file: StylelintFile| {
         let path = file.source.unwrap_or_default();
@@ -191,7 +191,7 @@ pub(crate) fn read_stylelint(bytes: &[u8], input: &OutputContext<'_>) -> Diagnos
     reading.finish()
 }
 
-fn read_stylelint_warning(reading: &mut OutputReader<'_>, path: &str, warning: &StylelintWarning) {
+fn read_stylelint_warning(reader: &mut OutputReader<'_>, path: &str, warning: &StylelintWarning) {
     let start = (warning.line.to_line_or_column(), warning.column.to_line_or_column());
     let end = warning
         .end_line
@@ -200,16 +200,16 @@ fn read_stylelint_warning(reading: &mut OutputReader<'_>, path: &str, warning: &
     let range = DiagnosticRange::from_positions(start, end.unwrap_or(start), ColumnUnit::Utf16);
     let rule = warning.rule.as_deref().unwrap_or_default();
     let message = warning.text.trim_end().strip_suffix(&format!(" ({rule})")).unwrap_or(&warning.text);
-    let Some(mut diagnostic) = reading.build_diagnostic(path, range, message) else { return };
+    let Some(mut diagnostic) = reader.build_diagnostic(path, range, message) else { return };
     diagnostic.level = level_or_warning(warning.severity.as_deref());
-    let fix = warning.fix.as_ref().and_then(|fix| reading.build_edit(path, fix.range(), &fix.text));
+    let fix = warning.fix.as_ref().and_then(|fix| reader.build_edit(path, fix.range(), &fix.text));
     diagnostic.fixes = fix.map(|edit| ToolFix { message: None, edits: vec![edit] }).into_iter().collect();
     // Only Stylelint's own rules have a known page. Names of plugins' rules contain a slash.
     let is_own = !rule.is_empty() && rule.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-');
     let page = || is_own.then(|| format!("https://stylelint.io/user-guide/rules/{rule}"));
     diagnostic.rule_page = warning.url.clone().or_else(page);
     diagnostic.rule.clone_from(&warning.rule);
-    reading.collected.push(diagnostic);
+    reader.collected.push(diagnostic);
 }
 
 #[derive(Deserialize)]
@@ -272,8 +272,8 @@ impl BiomePosition {
 /// in all versions. The format is experimental, and has no fixes. (The output of Biome's reporter `rdjson`
 /// contains fixes, but does not mark which of them are safe. Its columns count characters, although the
 /// rdjson format requires bytes.)
-pub(crate) fn read_biome(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
-    let mut reading = OutputReader::new("biome", input);
+pub(crate) fn read_biome(bytes: &[u8], context: &OutputContext<'_>) -> DiagnosticReport {
+    let mut reading = OutputReader::new("biome", context);
     let text = reading.extract_document(bytes);
     let Some(document) = reading.parse_object::<BiomeDocument<'_>>(&text) else { return reading.finish() };
     reading.for_each_entry(document.diagnostics, "diagnostic", |reading, entry: BiomeDiagnostic| {
@@ -362,8 +362,8 @@ struct OxlintSpan {
 
 /// Reads the output of `oxlint --format json`. The first label of a diagnostic is its location, with an
 /// offset and a length in bytes.
-pub(crate) fn read_oxlint(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
-    let mut reading = OutputReader::new("oxlint", input);
+pub(crate) fn read_oxlint(bytes: &[u8], context: &OutputContext<'_>) -> DiagnosticReport {
+    let mut reading = OutputReader::new("oxlint", context);
     let text = reading.extract_document(bytes);
     let Some(document) = reading.parse_object::<OxlintDocument<'_>>(&text) else { return reading.finish() };
     reading.for_each_entry(document.diagnostics, "diagnostic", |reading, entry: OxlintDiagnostic| {

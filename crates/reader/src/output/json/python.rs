@@ -64,8 +64,8 @@ impl RuffPosition {
 /// Parses the output of `ruff check --output-format json`. Ends are exclusive. Only fixes that Ruff marks as
 /// safe are used. For a notebook, the diagnostic refers to the whole file, because Ruff's line numbers refer
 /// to a cell.
-pub(crate) fn read_ruff(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
-    let mut reading = OutputReader::new("ruff", input);
+pub(crate) fn read_ruff(bytes: &[u8], context: &OutputContext<'_>) -> DiagnosticReport {
+    let mut reading = OutputReader::new("ruff", context);
     let text = reading.extract_document(bytes);
     reading.for_each_array_entry(&text, "entry", |reading, entry: RuffDiagnostic| {
         let in_file = entry.cell.is_none();
@@ -90,14 +90,14 @@ pub(crate) fn read_ruff(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticRe
     reading.finish()
 }
 
-fn ruff_fix(reading: &OutputReader<'_>, path: &str, fix: RuffFix) -> Option<ToolFix> {
+fn ruff_fix(reader: &OutputReader<'_>, path: &str, fix: RuffFix) -> Option<ToolFix> {
     let edits = fix.edits.iter().map(|edit| {
         let range = DiagnosticRange::from_exact(
             edit.location.line_column(),
             edit.end_location.line_column(),
             ColumnUnit::CodePoint,
         );
-        reading.build_edit(path, range, &edit.content)
+        reader.build_edit(path, range, &edit.content)
     });
     Some(ToolFix { edits: edits.collect::<Option<Vec<_>>>()?, message: fix.message })
 }
@@ -132,8 +132,8 @@ struct MypyDiagnostic {
 ///
 /// For lines with non-ASCII characters, Mypy 2.4 with its own parser reports columns that are too small.
 /// Columns are therefore exact only in lines that are ASCII.
-pub(crate) fn read_mypy(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
-    let mut reading = OutputReader::new("mypy", input);
+pub(crate) fn read_mypy(bytes: &[u8], context: &OutputContext<'_>) -> DiagnosticReport {
+    let mut reading = OutputReader::new("mypy", context);
     let text = decode::decode_lines(bytes, &mut reading.collected);
     let mut objects = 0;
     for line in text.lines().filter(|line| !line.trim().is_empty()) {
@@ -221,8 +221,8 @@ impl PyrightPosition {
 }
 
 /// Reads the output of `pyright --outputjson` and of basedpyright. Ends are exclusive.
-pub(crate) fn read_pyright(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
-    let mut reading = OutputReader::new("pyright", input);
+pub(crate) fn read_pyright(bytes: &[u8], context: &OutputContext<'_>) -> DiagnosticReport {
+    let mut reading = OutputReader::new("pyright", context);
     let text = reading.extract_document(bytes);
     let Some(document) = reading.parse_object::<PyrightDocument<'_>>(&text) else { return reading.finish() };
     reading.for_each_entry(document.diagnostics, "diagnostic", |reading, entry: PyrightDiagnostic| {
@@ -270,8 +270,8 @@ struct PylintMessage {
 }
 
 /// Reads the output of Pylint's formats `json2` and `json`. Columns are bytes from 0, and ends are exclusive.
-pub(crate) fn read_pylint(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
-    let mut reading = OutputReader::new("pylint", input);
+pub(crate) fn read_pylint(bytes: &[u8], context: &OutputContext<'_>) -> DiagnosticReport {
+    let mut reading = OutputReader::new("pylint", context);
     let text = reading.extract_document(bytes);
     if text.trim_start().starts_with('[') {
         reading.for_each_array_entry(&text, "message", read_pylint_message);
@@ -281,7 +281,7 @@ pub(crate) fn read_pylint(bytes: &[u8], input: &OutputContext<'_>) -> Diagnostic
     reading.finish()
 }
 
-fn read_pylint_message(reading: &mut OutputReader<'_>, entry: PylintMessage) {
+fn read_pylint_message(reader: &mut OutputReader<'_>, entry: PylintMessage) {
     let from_one = |column: WholeNumber| column.to_line_or_column().saturating_add(1);
     let start = (entry.line.to_line_or_column(), from_one(entry.column));
     let end = entry
@@ -294,7 +294,7 @@ fn read_pylint_message(reading: &mut OutputReader<'_>, entry: PylintMessage) {
         None if entry.column.0 <= 0 => DiagnosticRange::from_lines(start.0, start.0),
         None => DiagnosticRange::from_position(start.0, start.1, ColumnUnit::Byte),
     };
-    let Some(mut diagnostic) = reading.build_diagnostic(&entry.path, range, &entry.message) else { return };
+    let Some(mut diagnostic) = reader.build_diagnostic(&entry.path, range, &entry.message) else { return };
     diagnostic.level = level_or_warning(Some(&entry.kind));
     let folder = if entry.kind == "info" { "information" } else { &entry.kind };
     let page =
@@ -302,7 +302,7 @@ fn read_pylint_message(reading: &mut OutputReader<'_>, entry: PylintMessage) {
     diagnostic.rule_page = Some(page);
     diagnostic.rule = Some(entry.message_id);
     diagnostic.title = Some(entry.symbol);
-    reading.collected.push(diagnostic);
+    reader.collected.push(diagnostic);
 }
 
 #[derive(Deserialize)]
@@ -343,8 +343,8 @@ struct BanditWeakness {
 
 /// Reads the output of `bandit -f json`. Columns are bytes from 0. The end column is exclusive and refers to
 /// the last line of the range. The quoted code, and passwords in messages, are left out.
-pub(crate) fn read_bandit(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
-    let mut reading = OutputReader::new("bandit", input);
+pub(crate) fn read_bandit(bytes: &[u8], context: &OutputContext<'_>) -> DiagnosticReport {
+    let mut reading = OutputReader::new("bandit", context);
     let text = reading.extract_document(bytes);
     let Some(document) = reading.parse_object::<BanditDocument<'_>>(&text) else { return reading.finish() };
     for error in document.errors.iter() {

@@ -26,10 +26,10 @@ pub(crate) struct OutputReader<'a> {
 
 impl<'a> OutputReader<'a> {
     /// Creates a reader. `tool` is used as the tool's name if the caller's context contains no name.
-    pub(crate) fn new(tool: &'a str, input: &OutputContext<'a>) -> Self {
+    pub(crate) fn new(tool: &'a str, context: &OutputContext<'a>) -> Self {
         Self {
-            tool: input.tool_name_or(tool),
-            paths: PathResolver::new(input),
+            tool: context.tool_name_or(tool),
+            paths: PathResolver::new(context),
             collected: DiagnosticCollector::new(),
         }
     }
@@ -57,10 +57,10 @@ impl<'a> OutputReader<'a> {
         &mut self,
         array: &'b RawValue,
         entry_label: &str,
-        take: impl FnMut(&mut Self, T),
+        visit_entry: impl FnMut(&mut Self, T),
     ) {
         if array.get() != "null" {
-            self.for_each_array_entry(array.get(), entry_label, take);
+            self.for_each_array_entry(array.get(), entry_label, visit_entry);
         }
     }
 
@@ -70,11 +70,11 @@ impl<'a> OutputReader<'a> {
         &mut self,
         text: &'b str,
         entry_label: &str,
-        mut take: impl FnMut(&mut Self, T),
+        mut visit_entry: impl FnMut(&mut Self, T),
     ) {
         let read = entries::for_each_entry(text, |index, entry| {
             match serde_json::from_str(entry.get()) {
-                Ok(entry) => take(self, entry),
+                Ok(entry) => visit_entry(self, entry),
                 Err(error) => self.add_malformed_entry(&format!("{entry_label} {}: {error}", index + 1)),
             }
             if self.collected.is_full() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
@@ -129,8 +129,8 @@ impl<'a> OutputReader<'a> {
 
     /// Finishes the parsing of an output with one object per line. Adds a problem if the output contains no
     /// objects.
-    pub(crate) fn finish_lines(mut self, objects: u64) -> DiagnosticReport {
-        if objects == 0 {
+    pub(crate) fn finish_lines(mut self, object_count: u64) -> DiagnosticReport {
+        if object_count == 0 {
             self.collected.report_unparsed_output();
         }
         self.finish()

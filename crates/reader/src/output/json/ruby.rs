@@ -53,8 +53,8 @@ struct RubocopLocation {
 
 /// Reads the output of `rubocop --format json`. The output has no fixes. Offenses that RuboCop has already
 /// corrected are left out.
-pub(crate) fn read_rubocop(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
-    let mut reading = OutputReader::new("rubocop", input);
+pub(crate) fn read_rubocop(bytes: &[u8], context: &OutputContext<'_>) -> DiagnosticReport {
+    let mut reading = OutputReader::new("rubocop", context);
     let text = reading.extract_document(bytes);
     let Some(document) = reading.parse_object::<RubocopDocument<'_>>(&text) else { return reading.finish() };
     reading.for_each_entry(document.files, "file", |reading, file: RubocopFile| {
@@ -69,7 +69,7 @@ pub(crate) fn read_rubocop(bytes: &[u8], input: &OutputContext<'_>) -> Diagnosti
     reading.finish()
 }
 
-fn read_offense(reading: &mut OutputReader<'_>, path: &str, offense: &RubocopOffense) {
+fn read_offense(reader: &mut OutputReader<'_>, path: &str, offense: &RubocopOffense) {
     let place = &offense.location;
     let start = (place.start_line.unwrap_or(place.line), place.start_column.unwrap_or(place.column));
     let start = (start.0.to_line_or_column(), start.1.to_line_or_column());
@@ -80,11 +80,11 @@ fn read_offense(reading: &mut OutputReader<'_>, path: &str, offense: &RubocopOff
     // With one of its options, RuboCop puts the rule's name before each message. This name is removed.
     let named = format!("{}: ", offense.cop_name);
     let message = offense.message.strip_prefix(&named).unwrap_or(&offense.message);
-    let Some(mut diagnostic) = reading.build_diagnostic(path, range, message) else { return };
+    let Some(mut diagnostic) = reader.build_diagnostic(path, range, message) else { return };
     diagnostic.level = level_or_warning(Some(&offense.severity));
     diagnostic.rule_page = rule_page_url(&offense.cop_name);
     diagnostic.rule = Some(offense.cop_name.clone());
-    reading.collected.push(diagnostic);
+    reader.collected.push(diagnostic);
 }
 
 /// Returns the URL of a rule's page. For `Style/NilComparison`, the URL ends with

@@ -82,8 +82,8 @@ enum OneOrMore {
 
 /// Reads the output of `semgrep scan --json` and of Opengrep. Columns are bytes from 1, and ends are
 /// exclusive. The `fix` of a rule is the text with which `--autofix` replaces the whole match.
-pub(crate) fn read_semgrep(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
-    let mut reading = OutputReader::new("semgrep", input);
+pub(crate) fn read_semgrep(bytes: &[u8], context: &OutputContext<'_>) -> DiagnosticReport {
+    let mut reading = OutputReader::new("semgrep", context);
     let text = reading.extract_document(bytes);
     let Some(document) = reading.parse_object::<SemgrepDocument<'_>>(&text) else { return reading.finish() };
     for error in document.errors.iter() {
@@ -152,8 +152,8 @@ impl StartEnd {
 /// Reads the output of `ast-grep scan --json=stream` (one object per line) and of `--json=compact` (an array
 /// of the same objects). Locations are offsets in bytes. A replacement is the text that `--update-all` would
 /// write.
-pub(crate) fn read_ast_grep(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
-    let mut reading = OutputReader::new("ast-grep", input);
+pub(crate) fn read_ast_grep(bytes: &[u8], context: &OutputContext<'_>) -> DiagnosticReport {
+    let mut reading = OutputReader::new("ast-grep", context);
     let text = decode::decode_lines(bytes, &mut reading.collected);
     if text.trim_start().starts_with('[') {
         reading.for_each_array_entry(&text, "match", read_ast_grep_match);
@@ -174,21 +174,21 @@ pub(crate) fn read_ast_grep(bytes: &[u8], input: &OutputContext<'_>) -> Diagnost
     reading.finish_lines(objects)
 }
 
-fn read_ast_grep_match(reading: &mut OutputReader<'_>, entry: AstGrepMatch) {
+fn read_ast_grep_match(reader: &mut OutputReader<'_>, entry: AstGrepMatch) {
     let range = entry.range.byte_offset.range();
     let message = entry.message.as_deref().filter(|message| !message.is_empty());
     // A rule may have no message. Its id is then used.
     let message = message.or(entry.rule_id.as_deref()).unwrap_or("a match");
     let Some(mut diagnostic) =
-        reading.build_diagnostic(&entry.file, range.unwrap_or(DiagnosticRange::File), message)
+        reader.build_diagnostic(&entry.file, range.unwrap_or(DiagnosticRange::File), message)
     else {
         return;
     };
     diagnostic.level = level_or_warning(entry.severity.as_deref());
     let offsets = entry.replacement_offsets.as_ref().and_then(StartEnd::range);
-    let edit = entry.replacement.and_then(|text| reading.build_edit(&entry.file, offsets, &text));
+    let edit = entry.replacement.and_then(|text| reader.build_edit(&entry.file, offsets, &text));
     diagnostic.fixes = edit.map(|edit| ToolFix { message: None, edits: vec![edit] }).into_iter().collect();
     diagnostic.rule = entry.rule_id;
     diagnostic.help = entry.note;
-    reading.collected.push(diagnostic);
+    reader.collected.push(diagnostic);
 }

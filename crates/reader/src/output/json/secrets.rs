@@ -35,8 +35,8 @@ struct GitleaksFinding {
 /// following line. Findings in commits are left out, because their line numbers refer to the commit.
 /// `gitleaks dir` reports findings in the tree itself. The fingerprint of a finding is not used, because it
 /// may include a commit.
-pub(crate) fn read_gitleaks(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
-    let mut reading = OutputReader::new("gitleaks", input);
+pub(crate) fn read_gitleaks(bytes: &[u8], context: &OutputContext<'_>) -> DiagnosticReport {
+    let mut reading = OutputReader::new("gitleaks", context);
     let text = reading.extract_document(bytes);
     reading.for_each_array_entry(&text, "finding", |reading, entry: GitleaksFinding| {
         if !entry.commit.is_empty() {
@@ -83,8 +83,8 @@ struct DetectSecretsEntry {
 /// Reads the output of `detect-secrets scan`, which is a baseline, and of `detect-secrets-hook --json`.
 /// Without findings, `detect-secrets-hook` prints nothing. Digests of secrets are not read, because a short
 /// secret can be guessed from its digest.
-pub(crate) fn read_detect_secrets(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
-    let mut reading = OutputReader::new("detect-secrets", input);
+pub(crate) fn read_detect_secrets(bytes: &[u8], context: &OutputContext<'_>) -> DiagnosticReport {
+    let mut reading = OutputReader::new("detect-secrets", context);
     let text = reading.extract_document(bytes);
     if text.trim().is_empty() {
         return reading.finish();

@@ -49,8 +49,8 @@ struct ShellcheckReplacement {
 /// Reads the output of `shellcheck -f json1`. Columns are characters from 1, a tab counts as one character,
 /// and ends are exclusive. ShellCheck's format `json` is an array. In that format, a tab extends to the next
 /// multiple of 8 columns, so only the line numbers are used.
-pub(crate) fn read_shellcheck(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
-    let mut reading = OutputReader::new("shellcheck", input);
+pub(crate) fn read_shellcheck(bytes: &[u8], context: &OutputContext<'_>) -> DiagnosticReport {
+    let mut reading = OutputReader::new("shellcheck", context);
     let text = reading.extract_document(bytes);
     if text.trim_start().starts_with('[') {
         reading.for_each_array_entry(&text, "comment", |reading, entry: ShellcheckComment| {
@@ -83,11 +83,11 @@ pub(crate) fn read_shellcheck(bytes: &[u8], input: &OutputContext<'_>) -> Diagno
 }
 
 fn map_shellcheck_comment(
-    reading: &mut OutputReader<'_>,
+    reader: &mut OutputReader<'_>,
     entry: &ShellcheckComment,
     range: DiagnosticRange,
 ) -> Option<Diagnostic> {
-    let mut diagnostic = reading.build_diagnostic(&entry.file, range, &entry.message)?;
+    let mut diagnostic = reader.build_diagnostic(&entry.file, range, &entry.message)?;
     diagnostic.level = level_or_warning(Some(&entry.level));
     let rule = format!("SC{:04}", entry.code.0);
     diagnostic.rule_page = Some(format!("https://www.shellcheck.net/wiki/{rule}"));
@@ -96,7 +96,7 @@ fn map_shellcheck_comment(
 }
 
 fn shellcheck_fix(
-    reading: &OutputReader<'_>,
+    reader: &OutputReader<'_>,
     path: &str,
     replacements: &[ShellcheckReplacement],
 ) -> Option<ToolFix> {
@@ -107,7 +107,7 @@ fn shellcheck_fix(
             (part.end_line.to_line_or_column(), part.end_column.to_line_or_column()),
             ColumnUnit::CodePoint,
         );
-        reading.build_edit(path, range, &part.replacement)
+        reader.build_edit(path, range, &part.replacement)
     });
     Some(ToolFix { message: None, edits: edits.collect::<Option<Vec<_>>>()? })
 }
@@ -124,8 +124,8 @@ struct HadolintDiagnostic {
 
 /// Reads the output of `hadolint -f json`. Only the line is used, because the column is always 1, except for
 /// a file that cannot be parsed.
-pub(crate) fn read_hadolint(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
-    let mut reading = OutputReader::new("hadolint", input);
+pub(crate) fn read_hadolint(bytes: &[u8], context: &OutputContext<'_>) -> DiagnosticReport {
+    let mut reading = OutputReader::new("hadolint", context);
     let text = reading.extract_document(bytes);
     reading.for_each_array_entry(&text, "entry", |reading, entry: HadolintDiagnostic| {
         let (line, column) = (entry.line.to_line_or_column(), entry.column.to_line_or_column());

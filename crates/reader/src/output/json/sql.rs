@@ -12,7 +12,7 @@ use crate::output::report::DiagnosticReport;
 /// Maximum number of violations that are read from one file.
 const MAX_VIOLATIONS: usize = 20_000;
 /// Codes of violations that report a file which SQLFluff could not split, template or parse.
-const FAILURES: &[&str] = &["LXR", "PRS", "TMP"];
+const FAILURE_CODES: &[&str] = &["LXR", "PRS", "TMP"];
 
 #[derive(Deserialize)]
 struct SqlfluffFile {
@@ -50,8 +50,8 @@ struct SqlfluffEdit {
 /// Reads the output of `sqlfluff lint --format json`. Positions are characters from 1, and ends are
 /// exclusive. All edits of a violation form one fix. Fixes are ignored if SQLFluff could not parse the file,
 /// because SQLFluff does not fix such a file either.
-pub(crate) fn read_sqlfluff(bytes: &[u8], input: &OutputContext<'_>) -> DiagnosticReport {
-    let mut reading = OutputReader::new("sqlfluff", input);
+pub(crate) fn read_sqlfluff(bytes: &[u8], context: &OutputContext<'_>) -> DiagnosticReport {
+    let mut reading = OutputReader::new("sqlfluff", context);
     let text = reading.extract_document(bytes);
     reading.for_each_array_entry(&text, "file", |reading, file: SqlfluffFile| {
         let is_parsed = !file.violations.iter().any(SqlfluffViolation::is_failure);
@@ -67,24 +67,19 @@ pub(crate) fn read_sqlfluff(bytes: &[u8], input: &OutputContext<'_>) -> Diagnost
 
 impl SqlfluffViolation {
     fn is_failure(&self) -> bool {
-        FAILURES.contains(&self.code.as_str()) && !self.warning
+        FAILURE_CODES.contains(&self.code.as_str()) && !self.warning
     }
 }
 
-fn read_violation(
-    reading: &mut OutputReader<'_>,
-    path: &str,
-    violation: &SqlfluffViolation,
-    is_parsed: bool,
-) {
+fn read_violation(reader: &mut OutputReader<'_>, path: &str, violation: &SqlfluffViolation, is_parsed: bool) {
     let start = (violation.start_line_no.to_line_or_column(), violation.start_line_pos.to_line_or_column());
     let end = violation.end_line_no.zip(violation.end_line_pos);
     let end = end.map(|(line, column)| (line.to_line_or_column(), column.to_line_or_column()));
     let range = DiagnosticRange::from_positions(start, end.unwrap_or(start), ColumnUnit::CodePoint);
-    let Some(mut diagnostic) = reading.build_diagnostic(path, range, &violation.description) else { return };
+    let Some(mut diagnostic) = reader.build_diagnostic(path, range, &violation.description) else { return };
     diagnostic.level = if violation.is_failure() { DiagnosticLevel::Error } else { DiagnosticLevel::Warning };
     if is_parsed {
-        diagnostic.fixes = violation_fix(reading, path, &violation.fixes).into_iter().collect();
+        diagnostic.fixes = violation_fix(reader, path, &violation.fixes).into_iter().collect();
     }
     // Each group of rules has one page. The group is the part of the rule's name before the dot.
     let group = violation.name.as_deref().and_then(|name| name.split_once('.'));
@@ -94,10 +89,10 @@ fn read_violation(
         group.map(|group| format!("https://docs.sqlfluff.com/en/stable/reference/rules/{group}"));
     diagnostic.rule = Some(violation.code.clone());
     diagnostic.title = violation.name.clone();
-    reading.collected.push(diagnostic);
+    reader.collected.push(diagnostic);
 }
 
-fn violation_fix(reading: &OutputReader<'_>, path: &str, edits: &[SqlfluffEdit]) -> Option<ToolFix> {
+fn violation_fix(reader: &OutputReader<'_>, path: &str, edits: &[SqlfluffEdit]) -> Option<ToolFix> {
     let edits = edits.iter().map(|edit| {
         let start = (edit.start_line_no.to_line_or_column(), edit.start_line_pos.to_line_or_column());
         let range = DiagnosticRange::from_exact(
@@ -105,7 +100,7 @@ fn violation_fix(reading: &OutputReader<'_>, path: &str, edits: &[SqlfluffEdit])
             (edit.end_line_no.to_line_or_column(), edit.end_line_pos.to_line_or_column()),
             ColumnUnit::CodePoint,
         );
-        reading.build_edit(path, range, &edit.edit)
+        reader.build_edit(path, range, &edit.edit)
     });
     let edits = edits.collect::<Option<Vec<_>>>()?;
     (!edits.is_empty()).then_some(ToolFix { message: None, edits })

@@ -55,7 +55,7 @@ pub enum ExcludeSyntax {
 /// configuration file: the first file that contains the section or the table.
 pub fn select_excluded<'a>(
     exclude_rules: &[ExcludeList],
-    read: &dyn Fn(&str) -> Option<Vec<u8>>,
+    read_file: &dyn Fn(&str) -> Option<Vec<u8>>,
     files: &[&'a str],
 ) -> Vec<&'a str> {
     let mut patterns: Vec<ExcludePattern> = Vec::new();
@@ -64,7 +64,7 @@ pub fn select_excluded<'a>(
         if counts.is_some_and(|file| file != place.file) {
             break;
         }
-        let Some(bytes) = read(&place.file).filter(|bytes| bytes.len() <= MAX_BYTES) else { continue };
+        let Some(bytes) = read_file(&place.file).filter(|bytes| bytes.len() <= MAX_BYTES) else { continue };
         let Some(values) = place.read_values(&String::from_utf8_lossy(&bytes)) else { continue };
         counts = Some(&place.file);
         patterns.extend(compile_patterns(place.form, &values));
@@ -152,10 +152,10 @@ enum ExcludePattern {
 }
 
 /// Compiles the patterns in these values. A malformed pattern excludes nothing.
-fn compile_patterns(form: ExcludeSyntax, values: &[String]) -> Vec<ExcludePattern> {
+fn compile_patterns(syntax: ExcludeSyntax, values: &[String]) -> Vec<ExcludePattern> {
     let pieces = || values.iter().flat_map(|value| value.split([',', '\n'])).map(str::trim);
     let pieces = || pieces().filter(|piece| !piece.is_empty()).take(MAX_PATTERNS);
-    match form {
+    match syntax {
         ExcludeSyntax::Regex => {
             let values = values.iter().filter(|value| !value.trim().is_empty()).take(MAX_PATTERNS);
             let expression =

@@ -9,9 +9,9 @@ use truing_core::nesting::is_too_deep;
 use super::hooks::PreCommitHooks;
 
 /// Files that list the hooks of pre-commit.
-const HOOK_FILES: &str = ".pre-commit-config.{yaml,yml}";
+const HOOK_FILES_GLOB: &str = ".pre-commit-config.{yaml,yml}";
 /// Maximum number of files that are read for one sign.
-const MAX_FILES: usize = 50;
+const MAX_SIGN_FILES: usize = 50;
 /// Maximum size of a file in which a sign is searched for, in bytes. Larger files are ignored.
 pub(super) const MAX_BYTES: usize = 1 << 20;
 
@@ -89,7 +89,7 @@ impl TryFrom<SignEntry> for ToolSign {
             (Some(file), None, None) => Self::File(file),
             (None, Some(folder), None) => Self::Folder(folder),
             (None, None, Some(target @ SignTarget::Hook(_))) => {
-                Self::FileEntry { file: HOOK_FILES.to_owned(), target }
+                Self::FileEntry { file: HOOK_FILES_GLOB.to_owned(), target }
             }
             (Some(file), None, Some(target)) if !matches!(target, SignTarget::Hook(_)) => {
                 Self::FileEntry { file, target }
@@ -102,21 +102,25 @@ impl TryFrom<SignEntry> for ToolSign {
 
 impl ToolSign {
     /// Searches the tracked files for the sign. Returns the file or folder in which the sign was found.
-    pub fn find_path(&self, tracked: &[&str], read: &dyn Fn(&str) -> Option<Vec<u8>>) -> Option<String> {
+    pub fn find_path(
+        &self,
+        tracked_paths: &[&str],
+        read_file: &dyn Fn(&str) -> Option<Vec<u8>>,
+    ) -> Option<String> {
         match self {
-            Self::File(file) => matching_paths(file, tracked).next().map(str::to_owned),
+            Self::File(file) => matching_paths(file, tracked_paths).next().map(str::to_owned),
             Self::Folder(folder) => {
                 let is_in = |path: &&&str| {
                     path.strip_prefix(folder.as_str()).is_some_and(|rest| rest.starts_with('/'))
                 };
-                tracked.iter().find(is_in).map(|_| folder.clone())
+                tracked_paths.iter().find(is_in).map(|_| folder.clone())
             }
             Self::FileEntry { file, target: what } => {
                 let shows = |path: &&str| {
-                    let text = read(path).filter(|bytes| bytes.len() <= MAX_BYTES);
+                    let text = read_file(path).filter(|bytes| bytes.len() <= MAX_BYTES);
                     text.is_some_and(|bytes| what.is_present_in(path, &String::from_utf8_lossy(&bytes)))
                 };
-                matching_paths(file, tracked).take(MAX_FILES).find(shows).map(str::to_owned)
+                matching_paths(file, tracked_paths).take(MAX_SIGN_FILES).find(shows).map(str::to_owned)
             }
         }
     }
@@ -167,11 +171,11 @@ impl SignTarget {
 }
 
 /// Returns the tracked files that a glob matches, in their order.
-fn matching_paths<'a>(glob: &str, tracked: &'a [&'a str]) -> impl Iterator<Item = &'a str> {
+fn matching_paths<'a>(glob: &str, tracked_paths: &'a [&'a str]) -> impl Iterator<Item = &'a str> {
     let has_pattern = glob.contains(['*', '?', '{', '[']);
     let matcher = if has_pattern { compile_glob(glob) } else { None };
     let name = glob.to_owned();
-    tracked.iter().copied().filter(move |path| match &matcher {
+    tracked_paths.iter().copied().filter(move |path| match &matcher {
         Some(matcher) => matcher.is_match(path),
         None => *path == name,
     })

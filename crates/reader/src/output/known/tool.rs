@@ -230,23 +230,23 @@ impl KnownTool {
     /// Returns the first sign that is found in a repository, with the file or folder in which it was found.
     pub fn find_sign(
         &self,
-        tracked: &[&str],
-        read: &dyn Fn(&str) -> Option<Vec<u8>>,
+        tracked_paths: &[&str],
+        read_file: &dyn Fn(&str) -> Option<Vec<u8>>,
     ) -> Option<(&ToolSign, String)> {
-        self.recognised.iter().find_map(|sign| Some((sign, sign.find_path(tracked, read)?)))
+        self.recognised.iter().find_map(|sign| Some((sign, sign.find_path(tracked_paths, read_file)?)))
     }
 
     /// Returns the options that apply because of a sign in the file `sign`.
-    pub fn options(&self, sign_path: &str, read: &dyn Fn(&str) -> Option<Vec<u8>>) -> Vec<String> {
-        let given = self.options.iter().find(|given| given.sign.find_path(&[sign_path], read).is_some());
+    pub fn options(&self, sign_path: &str, read_file: &dyn Fn(&str) -> Option<Vec<u8>>) -> Vec<String> {
+        let given = self.options.iter().find(|given| given.sign.find_path(&[sign_path], read_file).is_some());
         given.map(|given| fill_arguments(&given.args, &[], &[], sign_path)).unwrap_or_default()
     }
 
     /// Returns the tool's options from `table`, which the tool does not read itself. Only options with a
     /// value that `keeps` also permits are returned.
-    pub fn table_options(&self, read: &dyn Fn(&str) -> Option<Vec<u8>>) -> Vec<String> {
+    pub fn table_options(&self, read_file: &dyn Fn(&str) -> Option<Vec<u8>>) -> Vec<String> {
         let table = self.table.as_ref().and_then(|table| {
-            let bytes = read(&table.file).filter(|bytes| bytes.len() <= MAX_BYTES)?;
+            let bytes = read_file(&table.file).filter(|bytes| bytes.len() <= MAX_BYTES)?;
             find_toml_value(&String::from_utf8_lossy(&bytes), &table.name)
         });
         let Some(toml::Value::Table(table)) = table else { return Vec::new() };
@@ -259,8 +259,8 @@ impl KnownTool {
 
     /// Returns true if the configuration in `sign`, the file in which the tool's sign was found, selects the
     /// files to check. The tool's other configuration files are ignored.
-    pub fn config_selects_files(&self, sign_path: &str, read: &dyn Fn(&str) -> Option<Vec<u8>>) -> bool {
-        self.selects.iter().any(|chooses| chooses.find_path(&[sign_path], read).is_some())
+    pub fn config_selects_files(&self, sign_path: &str, read_file: &dyn Fn(&str) -> Option<Vec<u8>>) -> bool {
+        self.selects.iter().any(|chooses| chooses.find_path(&[sign_path], read_file).is_some())
     }
 
     /// Returns the ids of the pre-commit hooks that run the tool.

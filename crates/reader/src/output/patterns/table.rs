@@ -18,13 +18,13 @@ macro_rules! path {
 const fn line_pattern(
     name: &'static str,
     tool: &'static str,
-    lines: &'static [&'static str],
+    line_expressions: &'static [&'static str],
     unit: ColumnUnit,
 ) -> LinePattern {
     LinePattern {
         name,
         tool,
-        line_expressions: lines,
+        line_expressions,
         failure: "",
         summary_expressions: &[],
         excerpt_expressions: &[],

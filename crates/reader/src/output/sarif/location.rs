@@ -30,14 +30,14 @@ enum ResolvedUri {
 }
 
 impl<'a> SarifLocationResolver<'a> {
-    pub(super) fn new(run: &'a SarifRun<'a>, input: &OutputContext<'_>) -> Self {
+    pub(super) fn new(run: &'a SarifRun<'a>, context: &OutputContext<'_>) -> Self {
         // Section 3.14.17 names two units, and the drafts of version 2.2 add bytes.
         let unit = match run.column_kind.as_deref() {
             Some("unicodeCodePoints") => ColumnUnit::CodePoint,
             Some("bytes") => ColumnUnit::Byte,
             Some(_) | None => ColumnUnit::Utf16,
         };
-        let mut places = Self { run, paths: PathResolver::new(input), unit };
+        let mut places = Self { run, paths: PathResolver::new(context), unit };
         if let Some(root) = places.tree_root() {
             places.paths.add_root(root);
         }

@@ -3,12 +3,12 @@
 
 /// Maximum length in bytes of a message with its arguments inserted. When the message is stored, its text ///
 /// is shortened again.
-const MAX_BYTES: usize = 16 << 10;
+const MAX_MESSAGE_BYTES: usize = 16 << 10;
 
 /// Returns a message in which arguments replace `{0}`, `{1}` and so on, and single braces replace `{{` and
 /// `}}`. If there are no arguments, the text is not changed, because many tools write single braces as text.
 pub(super) fn substitute_arguments(text: &str, arguments: &[Option<String>]) -> String {
-    let text = text.get(..text.floor_char_boundary(MAX_BYTES)).unwrap_or(text);
+    let text = text.get(..text.floor_char_boundary(MAX_MESSAGE_BYTES)).unwrap_or(text);
     if arguments.is_empty() {
         return text.to_owned();
     }
@@ -17,7 +17,7 @@ pub(super) fn substitute_arguments(text: &str, arguments: &[Option<String>]) -> 
     while let Some(at) = rest.find(['{', '}']) {
         let (before, brace) = rest.split_at(at);
         shown.push_str(before);
-        if shown.len() > MAX_BYTES {
+        if shown.len() > MAX_MESSAGE_BYTES {
             return shown;
         }
         rest = if let Some(after) = brace.strip_prefix("{{") {
@@ -55,7 +55,7 @@ pub(super) fn replace_links(text: &str) -> String {
     while let Some(at) = rest.find('[') {
         let (before, link) = rest.split_at(at);
         shown.push_str(before);
-        if shown.len() > MAX_BYTES {
+        if shown.len() > MAX_MESSAGE_BYTES {
             return shown;
         }
         let after = match parse_link_text(link) {

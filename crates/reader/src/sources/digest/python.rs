@@ -318,7 +318,7 @@ impl<'a> PythonTreeHasher<'a> {
     fn add_interpolation(
         &mut self,
         node: Node<'_>,
-        form: python_literals::StringPrefix,
+        string_prefix: python_literals::StringPrefix,
         content: &mut String,
         depth: usize,
     ) -> Result<(), SyntaxScanError> {
@@ -349,11 +349,12 @@ impl<'a> PythonTreeHasher<'a> {
                 let mut at = specifier.start_byte() + 1;
                 let mut cursor = specifier.walk();
                 for child in specifier.named_children(&mut cursor) {
-                    form.decode(tree.text.get(at..child.start_byte()).unwrap_or_default(), &mut text);
-                    tree.add_interpolation(child, form, &mut text, depth + 1)?;
+                    string_prefix
+                        .decode(tree.text.get(at..child.start_byte()).unwrap_or_default(), &mut text);
+                    tree.add_interpolation(child, string_prefix, &mut text, depth + 1)?;
                     at = child.end_byte();
                 }
-                form.decode(tree.text.get(at..specifier.end_byte()).unwrap_or_default(), &mut text);
+                string_prefix.decode(tree.text.get(at..specifier.end_byte()).unwrap_or_default(), &mut text);
                 tree.flush_text(&mut text);
                 Ok(())
             })

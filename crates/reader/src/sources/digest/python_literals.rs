@@ -29,7 +29,7 @@ impl StringPrefix {
                 }
                 '\\' if self.is_raw => output.push_str("\\\\"),
                 '\\' => {
-                    let after: String = rest.clone().take(MAX_ESCAPE).collect();
+                    let after: String = rest.clone().take(MAX_ESCAPE_CHARS).collect();
                     let (taken, value) = self.parse_escape(&after);
                     output.push_str(&value);
                     for _ in 0..taken {
@@ -72,12 +72,12 @@ impl StringPrefix {
 }
 
 /// Maximum length of an escape after its backslash, in characters.
-const MAX_ESCAPE: usize = 9;
+const MAX_ESCAPE_CHARS: usize = 9;
 
 /// Returns the length and the value of an escape. The escape consists of `prefix_length` characters and
 /// `digits` digits.
-fn escape_value(escape_text: &str, prefix_length: usize, digits: usize, radix: u32) -> (usize, String) {
-    let text: String = escape_text.chars().skip(prefix_length).take(digits).collect();
+fn escape_value(escape_text: &str, prefix_length: usize, digit_count: usize, radix: u32) -> (usize, String) {
+    let text: String = escape_text.chars().skip(prefix_length).take(digit_count).collect();
     let number = u32::from_str_radix(&text, radix).ok();
     let escaped = match number.and_then(char::from_u32) {
         Some('\\') => "\\\\".to_owned(),
@@ -85,7 +85,7 @@ fn escape_value(escape_text: &str, prefix_length: usize, digits: usize, radix: u
         // Half of a surrogate pair is not a character, so the escape is kept.
         None => format!("\\u{text}"),
     };
-    (prefix_length + digits, escaped)
+    (prefix_length + digit_count, escaped)
 }
 
 /// Returns the normalised text of a number, which depends only on the number's value.

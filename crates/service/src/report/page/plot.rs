@@ -25,12 +25,12 @@ const HEIGHT: f64 = 190.0;
 /// Largest width of a bar.
 const MAX_BAR_WIDTH: f64 = 60.0;
 /// Largest number of labels along the time axis.
-const LABELS: usize = 6;
+const MAX_AXIS_LABELS: usize = 6;
 /// Largest number of prompt changes that are marked by a line. The last changes are marked.
 const MAX_PROMPT_CHANGES: usize = 12;
 /// Number of cells in the strip that shows the last runs, and number of cells in each row of the strip.
-const CELLS: usize = 90;
-const IN_A_ROW: usize = 30;
+const STRIP_CELLS: usize = 90;
+const CELLS_PER_ROW: usize = 30;
 
 /// Makes a picture. The title describes the picture to readers who cannot see it.
 fn draw_picture(width: f64, height: f64, title: &str, children: Vec<HtmlMarkup>) -> HtmlMarkup {
@@ -72,9 +72,9 @@ fn draw_bar(class: &str, x: f64, y: f64, width: f64, height: f64, tooltip: &str)
     )
 }
 
-fn draw_label(class: &str, anchor: &str, x: f64, y: f64, words: &str) -> HtmlMarkup {
+fn draw_label(class: &str, anchor: &str, x: f64, y: f64, label: &str) -> HtmlMarkup {
     let (x, y) = (format_coordinate(x), format_coordinate(y));
-    element("text", &[("class", &class), ("text-anchor", &anchor), ("x", &x), ("y", &y)], [text(words)])
+    element("text", &[("class", &class), ("text-anchor", &anchor), ("x", &x), ("y", &y)], [text(label)])
 }
 
 fn draw_line(class: &str, from: (f64, f64), to: (f64, f64)) -> HtmlMarkup {
@@ -139,7 +139,7 @@ impl TimePlot<'_> {
             parts.push(draw_label("", "end", LEFT_MARGIN - 5.0, y + 3.5, &format_value(value)));
         }
         let periods = &self.figures.periods;
-        let every = periods.len().div_ceil(LABELS).max(1);
+        let every = periods.len().div_ceil(MAX_AXIS_LABELS).max(1);
         for (place, period) in periods.iter().enumerate().step_by(every) {
             let day: String = format_day(period.from).chars().skip(5).collect();
             let x = self.x(place) + self.period_width() / 2.0;
@@ -273,17 +273,17 @@ pub(super) fn draw_cost(figures: &LoopFigures) -> HtmlMarkup {
 pub(super) fn render_step_bars(rows: &[(&str, u64, String)], title: &str) -> HtmlMarkup {
     const ROW: f64 = 22.0;
     const TOTAL_WIDTH: f64 = 320.0;
-    const NAMES: f64 = 56.0;
-    const VALUES: f64 = 56.0;
+    const NAMES_WIDTH: f64 = 56.0;
+    const VALUES_WIDTH: f64 = 56.0;
     let most = rows.iter().map(|(_, value, _)| *value).max().unwrap_or(0).max(1);
     let mut parts = Vec::new();
     for (place, (name, value, shown)) in rows.iter().enumerate() {
         let y = index_to_f64(place) * ROW + 4.0;
-        let width = (TOTAL_WIDTH - NAMES - VALUES) * count_to_f64(*value) / count_to_f64(most);
-        parts.push(draw_label("strong", "end", NAMES - 8.0, y + 11.5, name));
+        let width = (TOTAL_WIDTH - NAMES_WIDTH - VALUES_WIDTH) * count_to_f64(*value) / count_to_f64(most);
+        parts.push(draw_label("strong", "end", NAMES_WIDTH - 8.0, y + 11.5, name));
         // A value of zero gets a thin bar, so the row does not look empty.
-        parts.push(draw_bar("bar", NAMES, y, width.max(1.0), ROW - 7.0, &format!("{name}: {shown}")));
-        parts.push(draw_label("", "start", NAMES + width + 6.0, y + 11.5, shown));
+        parts.push(draw_bar("bar", NAMES_WIDTH, y, width.max(1.0), ROW - 7.0, &format!("{name}: {shown}")));
+        parts.push(draw_label("", "start", NAMES_WIDTH + width + 6.0, y + 11.5, shown));
     }
     draw_picture(TOTAL_WIDTH, index_to_f64(rows.len()) * ROW + 6.0, title, parts)
 }
@@ -291,27 +291,30 @@ pub(super) fn render_step_bars(rows: &[(&str, u64, String)], title: &str) -> Htm
 /// Draws the last runs, the oldest first, each with a symbol for its end. Draws a line at each change of the
 /// prompt.
 pub(super) fn draw_run_strip(runs: &[ReportedRun]) -> HtmlMarkup {
-    const CELL: f64 = WIDTH / 30.0;
-    const ROW: f64 = CELL + 6.0;
-    let shown: Vec<&ReportedRun> = runs.iter().take(CELLS).rev().collect();
+    const CELL_WIDTH: f64 = WIDTH / 30.0;
+    const ROW: f64 = CELL_WIDTH + 6.0;
+    let shown: Vec<&ReportedRun> = runs.iter().take(STRIP_CELLS).rev().collect();
     let mut prompt: Option<&str> = None;
     let mut parts = Vec::new();
     for (place, run) in shown.iter().enumerate() {
-        let (x, y) = (index_to_f64(place % IN_A_ROW) * CELL, index_to_f64(place / IN_A_ROW) * ROW + 4.0);
+        let (x, y) = (
+            index_to_f64(place % CELLS_PER_ROW) * CELL_WIDTH,
+            index_to_f64(place / CELLS_PER_ROW) * ROW + 4.0,
+        );
         let result = to_plain_words(run.result.as_deref().unwrap_or(run.outcome_word()));
         let reason: String = run.reason_line().chars().take(160).collect();
         let release = run.target_release.as_deref().unwrap_or_default();
         let tooltip = format!("{} {} {release}: {result}\n{reason}", format_instant(run.ended_at), run.name);
-        parts.push(draw_bar(run.outcome.as_str(), x + 0.8, y, CELL - 1.6, CELL - 1.6, &tooltip));
-        parts.push(draw_end_sign(run.outcome, x + 0.8, y, CELL - 1.6));
+        parts.push(draw_bar(run.outcome.as_str(), x + 0.8, y, CELL_WIDTH - 1.6, CELL_WIDTH - 1.6, &tooltip));
+        parts.push(draw_end_sign(run.outcome, x + 0.8, y, CELL_WIDTH - 1.6));
         if let Some(hash) = run.prompt_hash.as_deref() {
             if prompt.is_some_and(|before| before != hash) {
-                parts.push(draw_line("mark", (x, y - 3.0), (x, y + CELL + 1.0)));
+                parts.push(draw_line("mark", (x, y - 3.0), (x, y + CELL_WIDTH + 1.0)));
             }
             prompt = Some(hash);
         }
     }
-    let rows = shown.len().div_ceil(IN_A_ROW).max(1);
+    let rows = shown.len().div_ceil(CELLS_PER_ROW).max(1);
     draw_picture(
         WIDTH,
         index_to_f64(rows) * ROW + 4.0,

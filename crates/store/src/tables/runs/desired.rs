@@ -188,12 +188,12 @@ pub(super) fn remove_comments(
     connection: &SqlTransaction,
     key: &SlotKey,
     producer: CommentProducer,
-    items: &[CommentSubject],
+    subjects: &[CommentSubject],
 ) -> Result<(), StoreFault> {
     let forget = "UPDATE desired SET comment = NULL WHERE key = ?1 AND producer = ?2 AND item = ?3";
     let forget = connection.sql(forget);
     let end = connection.sql("DELETE FROM effect WHERE key = ?1 AND producer = ?2 AND topic = ?3");
-    for item in items {
+    for item in subjects {
         forget.execute((key.as_str(), producer.as_str(), item.as_str()))?;
         end.execute((key.as_str(), producer.as_str(), item.topic().as_str()))?;
     }
@@ -205,11 +205,11 @@ pub(super) fn replace_anchors(
     connection: &SqlTransaction,
     key: &SlotKey,
     producer: CommentProducer,
-    rows: &[(CommentSubject, AnchorKind)],
+    anchors: &[(CommentSubject, AnchorKind)],
 ) -> Result<(), StoreFault> {
     let lower = "UPDATE desired SET lowered = ?4 WHERE key = ?1 AND producer = ?2 AND item = ?3";
     let lower = connection.sql(lower);
-    for (item, kind) in rows {
+    for (item, kind) in anchors {
         lower.execute((key.as_str(), producer.as_str(), item.as_str(), to_json(kind)?))?;
     }
     Ok(())

@@ -95,7 +95,8 @@ pub(super) fn take_over_review(
         return Err(fenced_fault(key, newest.token));
     }
     let sql = format!(
-        "SELECT {COLUMNS} FROM run WHERE loop = 'review' AND key = ?1 AND stage IN ('computed', 'published')
+        "SELECT {REVIEW_RUN_COLUMNS} FROM run WHERE loop = 'review' AND key = ?1 AND stage IN \
+            ('computed', 'published')
          ORDER BY token DESC LIMIT 1"
     );
     let found = connection.sql(&sql).query([key.as_str()], parse_run_row)?.next().transpose()?;
@@ -115,7 +116,7 @@ fn write_run(
     revision: &PullRevision,
     now: UnixMillis,
     stage: RunStage,
-    computed: Option<&str>,
+    computed_json: Option<&str>,
 ) -> Result<(), StoreFault> {
     let gone = "DELETE FROM run WHERE loop = 'review' AND key = ?1 AND token = ?2";
     connection.sql(gone).execute((run.key.as_str(), run.token.0))?;
@@ -132,7 +133,7 @@ fn write_run(
             revision.head.as_str(),
             revision.base.as_str(),
             now.0,
-            computed,
+            computed_json,
         ))?;
     Ok(())
 }
@@ -271,14 +272,14 @@ pub(super) fn record_slotless_review_end(
     id: &RunId,
     key: &SlotKey,
     revision: &PullRevision,
-    began: UnixMillis,
+    started_at: UnixMillis,
     outcome: ReviewOutcome,
     now: UnixMillis,
 ) -> Result<MicroUsd, StoreFault> {
     let cost = run_cost(connection, id)?;
     if cost > MicroUsd(0) || outcome.kind == ReviewOutcomeKind::Failed {
         let run = RunReference { id: id.clone(), key: key.clone(), token: next_token(connection)? };
-        begin_run(connection, &run, revision, began)?;
+        begin_run(connection, &run, revision, started_at)?;
         end_run(connection, &run, outcome, now)?;
     }
     Ok(cost)
@@ -390,11 +391,12 @@ fn assign_computed_review(
     Ok(ReviewRecord { run: run.clone(), ..record })
 }
 
-const COLUMNS: &str = "token, id, stage, head, base, began, computed, record IS NOT NULL";
+const REVIEW_RUN_COLUMNS: &str = "token, id, stage, head, base, began, computed, record IS NOT NULL";
 
 fn newest_run(connection: &SqlTransaction, key: &SlotKey) -> Result<Option<ReviewRunRow>, StoreFault> {
-    let sql =
-        format!("SELECT {COLUMNS} FROM run WHERE loop = 'review' AND key = ?1 ORDER BY token DESC LIMIT 1");
+    let sql = format!(
+        "SELECT {REVIEW_RUN_COLUMNS} FROM run WHERE loop = 'review' AND key = ?1 ORDER BY token DESC LIMIT 1"
+    );
     connection.sql(&sql).query([key.as_str()], parse_run_row)?.next().transpose()
 }
 
@@ -403,7 +405,8 @@ fn find_run_by_token(
     key: &SlotKey,
     token: FencingToken,
 ) -> Result<Option<ReviewRunRow>, StoreFault> {
-    let sql = format!("SELECT {COLUMNS} FROM run WHERE loop = 'review' AND key = ?1 AND token = ?2");
+    let sql =
+        format!("SELECT {REVIEW_RUN_COLUMNS} FROM run WHERE loop = 'review' AND key = ?1 AND token = ?2");
     connection.sql(&sql).query((key.as_str(), token.0), parse_run_row)?.next().transpose()
 }
 

@@ -20,21 +20,21 @@ pub(in crate::tables) fn parse_sha(text: String) -> Result<Sha, StoreFault> {
 }
 
 /// Parses a stored stage.
-pub(in crate::tables) fn parse_stage(word: &str) -> Result<RunStage, StoreFault> {
-    let known = RunStage::ALL.into_iter().find(|stage| stage.as_str() == word);
-    known.ok_or_else(|| StoreError::Corrupt(format!("`{word}` is not a stage of a run")).into())
+pub(in crate::tables) fn parse_stage(stage_name: &str) -> Result<RunStage, StoreFault> {
+    let known = RunStage::ALL.into_iter().find(|stage| stage.as_str() == stage_name);
+    known.ok_or_else(|| StoreError::Corrupt(format!("`{stage_name}` is not a stage of a run")).into())
 }
 
 /// Writes the row of a converge or sync run. Replaces an earlier row with the same run id.
 pub(super) fn write_run<D: RunDetail>(
     connection: &SqlTransaction,
     token: FencingToken,
-    revision: Option<(&Sha, &Sha)>,
+    head_and_base: Option<(&Sha, &Sha)>,
     stage: RunStage,
     record: &RunRecord<D>,
 ) -> Result<(), StoreFault> {
     let none = Sha::null();
-    let (head, base) = revision.unwrap_or((&none, &none));
+    let (head, base) = head_and_base.unwrap_or((&none, &none));
     let RunEndColumns { ended_at: ended, kind, reason, cost } = RunEndColumns::from_record(record);
     let gone = "DELETE FROM run WHERE id = ?1 AND loop <> 'review'";
     connection.sql(gone).execute([record.run.as_str()])?;

@@ -25,7 +25,7 @@ use crate::wiring::role::ModelRole;
 /// Maximum cost of one question in micro-dollars.
 const MAX_QUESTION_COST: MicroUsd = MicroUsd(50_000);
 /// Maximum number of tokens in an answer. The number is large, because some models think before they answer.
-const ANSWER_TOKENS: u32 = 1024;
+const MAX_ANSWER_TOKENS: u32 = 1024;
 /// Question that is sent to each model.
 const QUESTION: &str = "Answer with the one word: yes";
 
@@ -79,7 +79,7 @@ fn has_model_settings(config: &Config) -> bool {
 
 /// Asks the model of `[model]`. Like the requests of reviews, the request includes a tool. This detects a
 /// server that does not support tool calls.
-async fn ask_model(config: &Config, ledger: &Store, context: &CommandContext) -> ModelCheck {
+async fn ask_model(config: &Config, store: &Store, context: &CommandContext) -> ModelCheck {
     let ModelConfig { section, provider, name, .. } = &config.model;
     let row = ModelCheck {
         section: section.clone(),
@@ -93,7 +93,7 @@ async fn ask_model(config: &Config, ledger: &Store, context: &CommandContext) ->
     let agent = match wiring::agent::configured_agent(
         config,
         &context.environment,
-        ledger.clone(),
+        store.clone(),
         ModelRole::Checker,
     ) {
         Ok(agent) => agent,
@@ -104,7 +104,7 @@ async fn ask_model(config: &Config, ledger: &Store, context: &CommandContext) ->
     };
     let request = ModelRequest {
         model: name.clone(),
-        max_tokens: ANSWER_TOKENS,
+        max_tokens: MAX_ANSWER_TOKENS,
         system: Vec::new(),
         messages: vec![ModelMessage { role: MessageRole::User, content: vec![MessageBlock::text(QUESTION)] }],
         tools: vec![ToolDefinition {

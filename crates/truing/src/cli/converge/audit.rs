@@ -26,9 +26,9 @@ use crate::cli::{CommandContext, runtime};
 use crate::wiring;
 
 /// Maximum characters of a line in the output.
-const MAX_CHARS: usize = 300;
+const MAX_LINE_CHARS: usize = 300;
 /// Time for an interrupted audit to settle its requests and to record their cost.
-const GRACE: Duration = Duration::from_secs(3);
+const STOP_GRACE_PERIOD: Duration = Duration::from_secs(3);
 
 /// Audit a branch or pull requests once, as `truing converge` does, and change nothing
 ///
@@ -62,7 +62,7 @@ async fn run_until_interrupted(args: &AuditArgs, context: &CommandContext) -> Re
             stop_sender.send_replace(true);
             // After an interruption, the audit has a short time to settle its requests and to record their
             // cost.
-            tokio::time::timeout(GRACE, work).await.unwrap_or_else(|_| {
+            tokio::time::timeout(STOP_GRACE_PERIOD, work).await.unwrap_or_else(|_| {
                 Err(CliError::new(CommandExit::Interrupted, "interrupted", "interrupted before the audit \
                      finished")
                     .hint("nothing was changed; run the command again"))
@@ -156,7 +156,7 @@ fn audit_failure(record: &ConvergeRecord) -> Option<CliError> {
         &record.detail.state.next_action,
         record.detail.state.silent_auditors,
     ) {
-        (Some(exit), ..) => (exit.code, line::clean_line(&exit.reason, MAX_CHARS)),
+        (Some(exit), ..) => (exit.code, line::clean_line(&exit.reason, MAX_LINE_CHARS)),
         (None, ConvergeAction::Post, 0) => return None,
         (None, ConvergeAction::Post, silent) => {
             (ConvergeExitCode::Infrastructure, missing_answers_text(silent))
@@ -236,7 +236,7 @@ fn audit_json(record: &ConvergeRecord, min_severity: Severity) -> Value {
 fn render_text(record: &ConvergeRecord, min_severity: Severity) -> String {
     let [p0, p1, p2] = record.detail.state.severity_counts();
     if let Some(exit) = &record.detail.state.exit {
-        let mut text = fold_line("no audit: ", &line::clean_line(&exit.reason, MAX_CHARS));
+        let mut text = fold_line("no audit: ", &line::clean_line(&exit.reason, MAX_LINE_CHARS));
         if record.cost() > MicroUsd(0) {
             let _ = writeln!(text, "Cost: {}", record.cost());
         }
@@ -245,7 +245,7 @@ fn render_text(record: &ConvergeRecord, min_severity: Severity) -> String {
     let mut dirty: Vec<_> = record.detail.state.findings.iter().map(|finding| finding.raw.category).collect();
     dirty.sort_unstable();
     dirty.dedup();
-    let cleared = CATEGORIES.saturating_sub(dirty.len());
+    let cleared = AUDIT_CATEGORY_COUNT.saturating_sub(dirty.len());
     let mut text = fold_line(
         "",
         &format!(
@@ -265,7 +265,7 @@ fn render_text(record: &ConvergeRecord, min_severity: Severity) -> String {
         text += &fold_line("  = category: ", &format!("{:?}{origin}", finding.raw.category));
     }
     for warning in &record.detail.warnings {
-        text += &fold_line("warning: ", &line::clean_line(warning, MAX_CHARS));
+        text += &fold_line("warning: ", &line::clean_line(warning, MAX_LINE_CHARS));
     }
     let _ = writeln!(
         text,
@@ -291,4 +291,4 @@ fn render_dismissed_suffix(record: &ConvergeRecord) -> String {
 }
 
 /// Number of categories of defects that an audit looks for.
-const CATEGORIES: usize = 10;
+const AUDIT_CATEGORY_COUNT: usize = 10;

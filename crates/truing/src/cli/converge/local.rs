@@ -241,8 +241,8 @@ struct RunLogPrinter<'a> {
 
 #[async_trait]
 impl RunObserver for RunLogPrinter<'_> {
-    fn on_action_start(&self, record: &ConvergeRecord, act: &ConvergeAction) {
-        if let Some(line) = run_texts::describe_action_start(record, act) {
+    fn on_action_start(&self, record: &ConvergeRecord, action: &ConvergeAction) {
+        if let Some(line) = run_texts::describe_action_start(record, action) {
             self.target_run.show_step(line);
         }
     }
@@ -328,7 +328,7 @@ impl BranchCheckout {
         }
         let remote = Remote::from_local_path(repository.root()).map_err(wiring::git_error)?;
         let name = hex::encode(repository.root().as_os_str().as_encoded_bytes());
-        let name = truing_core::line::truncate_text(name, MAX_NAME);
+        let name = truing_core::line::truncate_text(name, MAX_MIRROR_NAME_BYTES);
         let place = wiring::mirrors_folder(folder).join("local").join(format!("{name}.git"));
         let mirror = git.open_mirror(&place, &remote).await.map_err(wiring::git_error)?;
         mirror.fetch(&[base.clone(), head.clone()]).await.map_err(|error| {
@@ -533,7 +533,7 @@ pub(in crate::cli) const SHALLOW: &str = "this clone is shallow, but the full hi
     --unshallow origin` fetches the rest";
 
 /// Maximum length of a mirror's name in bytes, which is half of the file systems' limit.
-const MAX_NAME: usize = 120;
+const MAX_MIRROR_NAME_BYTES: usize = 120;
 
 fn no_target_error() -> CliError {
     refusal_error(ConvergeExitCode::NoTarget, NO_TARGET).hint(

@@ -22,11 +22,11 @@ use crate::cli::review::json::finding_json;
 use crate::wiring;
 
 /// Maximum characters of a reason.
-const MAX_REASON: usize = 600;
+const MAX_REASON_CHARS: usize = 600;
 /// Maximum bytes of the label that begins a line of the report.
-const MAX_LABEL: usize = 20;
+const MAX_LABEL_BYTES: usize = 20;
 /// Maximum characters of a branch's name.
-const MAX_NAME: usize = 72;
+const MAX_BRANCH_NAME_CHARS: usize = 72;
 
 /// The result of one target.
 pub(super) struct TargetOutcome {
@@ -44,13 +44,13 @@ pub(super) struct TargetOutcome {
 pub(super) async fn print_outcome(
     name: Option<&str>,
     folder: Option<&Path>,
-    is_named: bool,
+    includes_target_name: bool,
     args: &ConvergeArgs,
     result: Result<(ConvergeRecord, Mirror), CliError>,
     context: &CommandContext,
 ) -> Result<TargetOutcome, CliError> {
     let output = context.output;
-    let shown = name.filter(|_| is_named);
+    let shown = name.filter(|_| includes_target_name);
     let (record, mirror) = match result {
         Ok(result) => result,
         Err(mut error) => {
@@ -72,15 +72,15 @@ pub(super) async fn print_outcome(
     if output.is_json() {
         let mut answer = record_json(&record);
         if is_dry {
-            answer["reason"] = json!(DRY_RUN);
+            answer["reason"] = json!(DRY_RUN_MESSAGE);
         }
         output.print_json(&answer)?;
     } else if is_dry {
         output.print_data(render_dry_run(&record, &mirror).await?)?;
     } else {
         let title =
-            shown.map(|shown| format!("{}\n", line::clean_line(shown, MAX_REASON))).unwrap_or_default();
-        let end = if is_named { "\n" } else { "" };
+            shown.map(|shown| format!("{}\n", line::clean_line(shown, MAX_REASON_CHARS))).unwrap_or_default();
+        let end = if includes_target_name { "\n" } else { "" };
         let merge = match folder {
             Some(folder) => merge_advice(&record, folder, context).await,
             None => MergeAdvice::FastForward,
@@ -105,10 +105,10 @@ fn print_failure(record: &ConvergeRecord, target_name: Option<&str>, context: &C
     else {
         return;
     };
-    let reason = line::clean_line(&exit.reason, MAX_REASON);
+    let reason = line::clean_line(&exit.reason, MAX_REASON_CHARS);
     let whose = target_name.filter(|target_name| !exit.reason.contains(*target_name));
     let whose = whose
-        .map(|target_name| format!("{}: ", line::clean_line(target_name, MAX_REASON)))
+        .map(|target_name| format!("{}: ", line::clean_line(target_name, MAX_REASON_CHARS)))
         .unwrap_or_default();
     context.output.print_always(format_args!("error: {whose}{reason}\nhint: {}\n", end_hint(exit)));
 }
@@ -149,17 +149,18 @@ fn branch_exists(record: &ConvergeRecord) -> bool {
 }
 
 /// Message of a dry run.
-const DRY_RUN: &str = "a dry run: nothing was done";
+const DRY_RUN_MESSAGE: &str = "a dry run: nothing was done";
 
 /// Returns the text of a dry run: the branch, its commits and the size of the change.
 async fn render_dry_run(record: &ConvergeRecord, mirror: &Mirror) -> Result<String, CliError> {
     let (state, base) = (&record.detail.state, run_texts::short_sha(&record.detail.base));
     let changed =
         run_texts::commit_stat(mirror, &record.detail.base, &state.head).await.map_err(wiring::git_error)?;
-    let name = line::clean_line(&record.detail.name, MAX_NAME);
+    let name = line::clean_line(&record.detail.name, MAX_BRANCH_NAME_CHARS);
     let (head, most) = (run_texts::short_sha(&state.head), state.limits.max_audits);
     Ok(format!(
-        "{DRY_RUN}\nBranch: {name}\nBase: {base}\nHead: {head}\nChange: {changed}\nAudits: {most} at most\n"
+        "{DRY_RUN_MESSAGE}\nBranch: {name}\nBase: {base}\nHead: {head}\nChange: {changed}\nAudits: {most} \
+            at most\n"
     ))
 }
 
@@ -217,14 +218,14 @@ pub(super) async fn render_text(
             (true, MergeAdvice::AlreadyMerged) => format!(
                 "\nFixes are on branch {branch}, and are already on {}.\nTo delete the run's branch:\n  \
                 git branch -D {branch}\n",
-                line::clean_line(&record.detail.name, MAX_NAME)
+                line::clean_line(&record.detail.name, MAX_BRANCH_NAME_CHARS)
             ),
             (true, MergeAdvice::BranchMoved { tip, audit }) => format!(
                 "\nFixes are on branch {branch}.\n{} has moved to {}:\nno audit has covered the fixes and \
                     the newer commits together.\nTo see, merge or discard them, and then to audit the \
                     result:\n  git log -p {}..{branch}\n  git merge {branch}\n  {audit}\n  git branch -D \
                     {branch}\n",
-                line::clean_line(&record.detail.name, MAX_NAME),
+                line::clean_line(&record.detail.name, MAX_BRANCH_NAME_CHARS),
                 run_texts::short_sha(tip),
                 run_texts::short_sha(&record.detail.state.starting_head)
             ),
@@ -247,7 +248,7 @@ pub(super) async fn render_text(
 /// label.
 fn fold_report_line(line: &str) -> String {
     let begin = line.find(": ").map_or(0, |at| at + 2);
-    let begin = if begin > MAX_LABEL { line.len() - line.trim_start().len() } else { begin };
+    let begin = if begin > MAX_LABEL_BYTES { line.len() - line.trim_start().len() } else { begin };
     match line.split_at_checked(begin) {
         Some((label, rest)) => fold_line(label, rest),
         None => format!("{line}\n"),

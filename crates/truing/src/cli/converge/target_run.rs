@@ -19,7 +19,7 @@ use crate::cli::{CommandContext, runtime};
 
 /// Maximum number of concurrent runs of one call. The limit is necessary because each run has its own ///
 /// processes, connections and copies.
-const MAX_AT_ONCE: usize = 20;
+const MAX_CONCURRENT_RUNS: usize = 20;
 
 /// A run for one of the call's targets.
 pub(super) struct TargetRun<'a> {
@@ -99,17 +99,17 @@ impl<'a> TargetRun<'a> {
 pub(super) async fn run_all(
     args: &ConvergeArgs,
     targets: &[RequestedTarget],
-    is_named: bool,
+    includes_target_name: bool,
     context: &CommandContext,
 ) -> Result<Vec<TargetOutcome>, CliError> {
     let mut signals = runtime::StopSignals::new()?;
     let (stop_sender, stop_receiver) = watch::channel(false);
-    let room = Semaphore::new(if args.run_args.serial { 1 } else { MAX_AT_ONCE });
+    let room = Semaphore::new(if args.run_args.serial { 1 } else { MAX_CONCURRENT_RUNS });
     let bar = context.output.start_steps();
     let (room, stop_receiver, bar) = (&room, &stop_receiver, &bar);
     let runs = targets.iter().map(|target| async move {
         let workspace = target.target.as_ref().map_err(CliError::clone)?;
-        let name = target.name.as_deref().filter(|_| is_named);
+        let name = target.name.as_deref().filter(|_| includes_target_name);
         let turn = TargetRun { context, name, interrupt: stop_receiver.clone(), bar: Some(bar) };
         let _place = tokio::select! {
             biased;
@@ -134,7 +134,16 @@ pub(super) async fn run_all(
             Ok(ConvergeTarget::Folder(folder)) => Some(folder.as_path()),
             Ok(ConvergeTarget::Pull(_)) | Err(_) => None,
         };
-        match outcome::print_outcome(target.name.as_deref(), folder, is_named, args, ended, context).await {
+        match outcome::print_outcome(
+            target.name.as_deref(),
+            folder,
+            includes_target_name,
+            args,
+            ended,
+            context,
+        )
+        .await
+        {
             Ok(ended) => all.push(ended),
             Err(error) => printed = Err(error),
         }

@@ -58,7 +58,7 @@ impl TeamMembership {
             .unwrap_or(WorkspaceOwnership::Auto);
         let Some(name) = name else {
             if lifecycle == WorkspaceOwnership::Attach {
-                return Err(refusal_error(ConvergeExitCode::NoTeam, NO_TEAM)
+                return Err(refusal_error(ConvergeExitCode::NoTeam, NO_TEAM_MESSAGE)
                     .hint("specify the team's name: `truing converge --team NAME`"));
             }
             return Ok(Self { _lead: None });
@@ -69,8 +69,8 @@ impl TeamMembership {
             if RunLock::is_held(folder, &key).map_err(io)? {
                 return Ok(Self { _lead: None });
             }
-            let name = truing_core::line::clean_line(&name, MAX_NAME);
-            return Err(refusal_error(ConvergeExitCode::NoTeam, NO_TEAM).hint(format!(
+            let name = truing_core::line::clean_line(&name, MAX_TEAM_NAME_CHARS);
+            return Err(refusal_error(ConvergeExitCode::NoTeam, NO_TEAM_MESSAGE).hint(format!(
                 "no run leads {name}: `truing converge --team {name}` starts a run that leads the team"
             )));
         }
@@ -80,7 +80,7 @@ impl TeamMembership {
                 Ok(Self { _lead: None })
             }
             Err(RunLockError::AlreadyRunning(_)) => {
-                let name = truing_core::line::clean_line(&name, MAX_NAME);
+                let name = truing_core::line::clean_line(&name, MAX_TEAM_NAME_CHARS);
                 let line = format!(
                     "Already leading team {name}; rerun with BUGTEAM_TEAM_LIFECYCLE=attach \
                      BUGTEAM_TEAM_NAME={name}"
@@ -94,6 +94,7 @@ impl TeamMembership {
 }
 
 /// Message for a call that would join a team without a leader (R5).
-const NO_TEAM: &str = "BUGTEAM_TEAM_LIFECYCLE=attach requires BUGTEAM_TEAM_NAME to name an existing team.";
+const NO_TEAM_MESSAGE: &str =
+    "BUGTEAM_TEAM_LIFECYCLE=attach requires BUGTEAM_TEAM_NAME to name an existing team.";
 /// Maximum characters of a name.
-const MAX_NAME: usize = 100;
+const MAX_TEAM_NAME_CHARS: usize = 100;

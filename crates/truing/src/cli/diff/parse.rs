@@ -122,8 +122,14 @@ fn open_file(path: &Path) -> std::io::Result<File> {
 }
 
 /// Reads a source to its end. `size` is the expected size in bytes.
-fn read_bounded(name: &str, source: impl Read, size: u64, max_bytes: u64) -> Result<Vec<u8>, CliError> {
-    let mut bytes = Vec::with_capacity(usize::try_from(size.min(max_bytes)).unwrap_or_default() + 1);
+fn read_bounded(
+    name: &str,
+    source: impl Read,
+    expected_bytes: u64,
+    max_bytes: u64,
+) -> Result<Vec<u8>, CliError> {
+    let mut bytes =
+        Vec::with_capacity(usize::try_from(expected_bytes.min(max_bytes)).unwrap_or_default() + 1);
     source
         .take(max_bytes + 1)
         .read_to_end(&mut bytes)
@@ -135,9 +141,9 @@ fn read_bounded(name: &str, source: impl Read, size: u64, max_bytes: u64) -> Res
     Ok(bytes)
 }
 
-fn unreadable_error(name: &str, error: &std::io::Error, is_wrong_input: bool) -> CliError {
+fn unreadable_error(name: &str, error: &std::io::Error, is_usage_error: bool) -> CliError {
     let message = format!("cannot read {name}: {error}");
-    let cli_error = if is_wrong_input {
+    let cli_error = if is_usage_error {
         CliError::usage("unreadable", message)
     } else {
         CliError::failure("unreadable", message)

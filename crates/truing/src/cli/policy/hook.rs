@@ -25,7 +25,7 @@ use crate::wiring;
 /// Maximum bytes of a call; calls may contain whole files.
 const MAX_CALL_BYTES: u64 = 64 << 20;
 /// Hook event whose calls are judged.
-const EVENT: &str = "PreToolUse";
+const HOOK_EVENT_NAME: &str = "PreToolUse";
 /// Tools that affect only the conversation. This hook does not judge such tools, so Claude Code's own
 /// permissions apply.
 const CONVERSATION_TOOLS: [&str; 11] = [
@@ -91,8 +91,8 @@ impl PolicyHookArgs {
         }
         let call: HookCall = serde_json::from_slice(&text)
             .map_err(|error| wrong(format!("standard input is not a call of a PreToolUse hook: {error}")))?;
-        if call.hook_event_name != EVENT {
-            return Err(wrong(format!("the event {:?} is not {EVENT}", call.hook_event_name)));
+        if call.hook_event_name != HOOK_EVENT_NAME {
+            return Err(wrong(format!("the event {:?} is not {HOOK_EVENT_NAME}", call.hook_event_name)));
         }
         let config = context.config(&[])?;
         let policy = wiring::policy::profile_policy(&config, self.profile.into())?;
@@ -139,10 +139,10 @@ fn is_stdout_null_device() -> std::io::Result<bool> {
     Ok(stdout.file_type().is_char_device() && stdout.rdev() == null.rdev())
 }
 
-fn decision_json(word: &str, reason: &str) -> Value {
+fn decision_json(decision: &str, reason: &str) -> Value {
     json!({"hookSpecificOutput": {
-        "hookEventName": EVENT,
-        "permissionDecision": word,
+        "hookEventName": HOOK_EVENT_NAME,
+        "permissionDecision": decision,
         "permissionDecisionReason": format!("truing policy: {reason}"),
     }})
 }

@@ -20,11 +20,11 @@ use truing_service::report::run::to_plain_words;
 use truing_service::report::section::{JobStatus, LoopSection};
 
 /// Maximum number of reasons that are shown, the most frequent first.
-const REASONS: usize = 8;
+const MAX_SHOWN_REASONS: usize = 8;
 /// Maximum characters of a reason.
-const REASON_CHARS: usize = 200;
+const MAX_REASON_CHARS: usize = 200;
 /// Number of latest periods that are shown.
-const PERIODS: usize = 31;
+const MAX_SHOWN_PERIODS: usize = 31;
 
 pub(super) fn render_section(section: &LoopSection, since: UnixMillis, now: UnixMillis) -> String {
     let figures = &section.figures;
@@ -95,12 +95,12 @@ fn render_reasons(figures: &LoopFigures) -> String {
         return text;
     }
     text += "\nWhy\n";
-    for reason in figures.reasons.iter().take(REASONS) {
-        let words = line::clean_line(&reason.reason, REASON_CHARS);
+    for reason in figures.reasons.iter().take(MAX_SHOWN_REASONS) {
+        let words = line::clean_line(&reason.reason, MAX_REASON_CHARS);
         let label = format!("{:>6}  ", reason.runs);
         text += &fold_line(&label, &format!("{}: {words}", reason.kind.as_str()));
     }
-    let others = figures.reasons.len().saturating_sub(REASONS);
+    let others = figures.reasons.len().saturating_sub(MAX_SHOWN_REASONS);
     if others > 0 {
         let _ = writeln!(
             text,
@@ -133,7 +133,7 @@ fn render_periods(figures: &LoopFigures) -> String {
     let kinds = RunOutcome::ALL.map(|kind| format!("{:>9}", kind.as_str())).concat();
     let mut text = format!("\n{head:<10}{:>6}{kinds}{:>9}{:>9}\n", "runs", "success", "cost");
     let or_dash = |count: u64| if count == 0 { "-".to_owned() } else { count.to_string() };
-    let left_out = figures.periods.len().saturating_sub(PERIODS);
+    let left_out = figures.periods.len().saturating_sub(MAX_SHOWN_PERIODS);
     for period in figures.periods.iter().skip(left_out) {
         let kinds = RunOutcome::ALL.map(|kind| format!("{:>9}", or_dash(period.tally.get(kind)))).concat();
         let _ = writeln!(

@@ -21,15 +21,15 @@ use unicode_width::UnicodeWidthStr as _;
 use crate::cli::columns::{COLUMNS, wrap_line};
 
 /// Maximum number of reasons that are shown, the most frequent first.
-const REASONS: usize = 8;
+const MAX_SHOWN_REASONS: usize = 8;
 /// Number of latest days that are shown.
-const DAYS: usize = 31;
+const MAX_SHOWN_DAYS: usize = 31;
 /// Columns before the numbers of findings.
-const LABEL: usize = 19;
+const LABEL_COLUMNS: usize = 19;
 /// Maximum characters of the name of a rule, a tool, a model or a repository.
-const NAME_CHARS: usize = 76;
+const MAX_NAME_CHARS: usize = 76;
 /// Maximum columns of a reason.
-const REASON_CHARS: usize = 66;
+const MAX_REASON_CHARS: usize = 66;
 
 pub(super) fn render_reviews(reviews: &ReviewTotals, since: UnixMillis, now: UnixMillis) -> String {
     let tally = reviews.tally();
@@ -79,18 +79,18 @@ fn render_findings(findings: &FindingReport) -> String {
 
 fn render_column_heads(title: &str) -> String {
     format!(
-        "\n{title:<LABEL$}{}\n",
+        "\n{title:<LABEL_COLUMNS$}{}\n",
         FindingCounts::HEADS.map(|head| format!("{head:>0$}", column_width(head))).concat()
     )
 }
 
 /// Formats a name and its counts. A long name is on a separate line.
 fn render_row(name: &str, counts: &FindingCounts) -> String {
-    let name = format!("  {}", line::clean_line(name, NAME_CHARS));
+    let name = format!("  {}", line::clean_line(name, MAX_NAME_CHARS));
     let numbers = FindingCounts::HEADS.into_iter().zip(counts.numbers());
     let numbers =
         numbers.map(|(head, number)| format!("{number:>0$}", column_width(head))).collect::<String>();
-    if name.width() <= LABEL {
+    if name.width() <= LABEL_COLUMNS {
         pad_to_columns(&name) + &numbers + "\n"
     } else {
         format!("{name}\n{}{numbers}\n", pad_to_columns(""))
@@ -99,7 +99,7 @@ fn render_row(name: &str, counts: &FindingCounts) -> String {
 
 /// Pads the text with blanks to the column in which numbers begin.
 fn pad_to_columns(text: &str) -> String {
-    format!("{text}{:1$}", "", LABEL.saturating_sub(text.width()))
+    format!("{text}{:1$}", "", LABEL_COLUMNS.saturating_sub(text.width()))
 }
 
 /// Returns the width of the column of numbers with the heading `head`.
@@ -123,12 +123,12 @@ fn render_reasons(totals: &OutcomeTotals) -> String {
         return text;
     }
     text += "\nWhy\n";
-    for reason in totals.reasons.iter().take(REASONS) {
+    for reason in totals.reasons.iter().take(MAX_SHOWN_REASONS) {
         // Line breaks are removed, because untrusted text must stay on one line.
-        let words = line::clean_line(&format!("{}: {}", reason.kind, reason.reason), REASON_CHARS);
+        let words = line::clean_line(&format!("{}: {}", reason.kind, reason.reason), MAX_REASON_CHARS);
         text += &format!("  {:>8}  {words}\n", reason.runs);
     }
-    let others = totals.reasons.len().saturating_sub(REASONS);
+    let others = totals.reasons.len().saturating_sub(MAX_SHOWN_REASONS);
     if others > 0 {
         text +=
             &format!("  and {}: `--format json` lists all reasons\n", format_count(others, "other reason"));
@@ -140,7 +140,7 @@ fn render_days(end_counts: &[RunEndCount]) -> String {
     let heads = ReviewOutcomeKind::ALL.map(|kind| format!("{:>10}", kind.as_str())).concat();
     let mut text = format!("\n{:<10}{:>9}{heads}{:>9}\n", "Day (UTC)", "runs", "mean");
     let days = compute_day_totals(end_counts, false);
-    for day in days.iter().skip(days.len().saturating_sub(DAYS)) {
+    for day in days.iter().skip(days.len().saturating_sub(MAX_SHOWN_DAYS)) {
         let count = |kind: ReviewOutcomeKind| {
             let count = day.kinds.get(kind.as_str()).and_then(serde_json::Value::as_u64).unwrap_or(0);
             format!("{:>10}", if count == 0 { "-".to_owned() } else { count.to_string() })
@@ -148,7 +148,7 @@ fn render_days(end_counts: &[RunEndCount]) -> String {
         let counts = ReviewOutcomeKind::ALL.map(count).concat();
         text += &format!("{:<10}{:>9}{counts}{:>9}\n", day.day, day.runs, format_duration(day.mean_ms));
     }
-    let earlier = days.len().saturating_sub(DAYS);
+    let earlier = days.len().saturating_sub(MAX_SHOWN_DAYS);
     if earlier > 0 {
         let first = end_counts.first().map_or_else(String::new, |row| format_day(row.day));
         text +=

@@ -11,7 +11,7 @@ use truing_loops::machine::SystemClock;
 use truing_loops::text::format_instant;
 use truing_store::Store;
 
-use super::{MAX_LISTED, RetractArgs};
+use super::{MAX_LISTED_FINDINGS, RetractArgs};
 use crate::cli::error::CliError;
 use crate::cli::target::store_error;
 use crate::wiring;
@@ -92,7 +92,8 @@ fn render_names(names: &BTreeSet<String>, plural: &str, since: UnixMillis) -> St
     if names.is_empty() {
         return format!("no comment since {since} is recorded: give an earlier time with --since");
     }
-    let shown: Vec<String> = names.iter().take(MAX_LISTED).map(|name| line::visible_line(name)).collect();
+    let shown: Vec<String> =
+        names.iter().take(MAX_LISTED_FINDINGS).map(|name| line::visible_line(name)).collect();
     let more = match names.len() - shown.len() {
         0 => String::new(),
         more => format!(" and {more} more"),

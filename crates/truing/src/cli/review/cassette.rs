@@ -13,7 +13,7 @@ use crate::cli::error::CliError;
 use crate::wiring;
 
 /// Name of the cassette file in the folder.
-const FILE: &str = "cassette.jsonl";
+const CASSETTE_FILE_NAME: &str = "cassette.jsonl";
 
 /// The folder to record a model's answers in, or the folder to replay recorded answers from.
 #[derive(clap::Args, Clone, Debug)]
@@ -62,7 +62,7 @@ impl ReviewCommand {
         wiring::ensure_machine_folder(&self.config)?;
         let ledger = wiring::open_store(&self.config, &self.environment).await?;
         crate::cli::target::check_kill_switches(&ledger, &RepositoryRef::default()).await?;
-        let file = |folder: &PathBuf| self.environment.directory().join(folder).join(FILE);
+        let file = |folder: &PathBuf| self.environment.directory().join(folder).join(CASSETTE_FILE_NAME);
         let (agent, recording) = match (record, replay) {
             (Some(folder), _) => {
                 let file = file(folder);

@@ -17,12 +17,12 @@ use crate::cli::error::CliError;
 use crate::cli::output::OutputPrinter;
 
 /// Number of context lines around a change in the undo patch, as in git's own diffs.
-const CONTEXT: usize = 3;
+const PATCH_CONTEXT_LINES: usize = 3;
 /// Number of context lines in the shown diff. There are none, because lines beside a fix may contain a
 /// secret.
-const NO_CONTEXT: usize = 0;
+const DISPLAYED_CONTEXT_LINES: usize = 0;
 /// Name of the folder of patches, beside the database.
-const FOLDER: &str = "undo";
+const PATCH_FOLDER_NAME: &str = "undo";
 
 const REMOVED_STYLE: Style = AnsiColor::Red.on_default();
 const ADDED_STYLE: Style = AnsiColor::Green.on_default();
@@ -57,10 +57,10 @@ impl<'a> FixSession<'a> {
     pub(super) fn start(
         root: &Path,
         folder: &Path,
-        stop: &'a AtomicBool,
+        is_interrupted: &'a AtomicBool,
         output: OutputPrinter,
     ) -> Result<Self, CliError> {
-        let folder = folder.join(FOLDER);
+        let folder = folder.join(PATCH_FOLDER_NAME);
         let lock = FixLock::acquire(&folder, root).map_err(|error| match error {
             FixLockError::AlreadyRunning => CliError::refusal(
                 "already_running",
@@ -73,7 +73,7 @@ impl<'a> FixSession<'a> {
             CliError::failure("fix", format!("cannot open the working tree: {error}"))
                 .hint("nothing was changed; check that the folder still exists")
         })?;
-        let mut fixing = Self { root: root.to_owned(), tree, folder, lock, stop, output };
+        let mut fixing = Self { root: root.to_owned(), tree, folder, lock, stop: is_interrupted, output };
         fixing.recover_killed_run().map_err(|error| patch_write_error(&fixing.folder, &error))?;
         Ok(fixing)
     }
@@ -174,7 +174,7 @@ impl<'a> FixSession<'a> {
     fn save_undo_patch(&mut self, plan: &FixPlan, now: UnixMillis) -> Result<PathBuf, CliError> {
         let stamp = jiff::Timestamp::from_millisecond(now.0).unwrap_or_default();
         let stamp = stamp.strftime("%Y%m%dT%H%M%S%.3f").to_string();
-        let kept = undo::save_patch(&self.folder, &stamp, &plan.patch(CONTEXT));
+        let kept = undo::save_patch(&self.folder, &stamp, &plan.patch(PATCH_CONTEXT_LINES));
         let kept = kept.and_then(|kept| self.lock.write_journal(&kept, plan).map(|()| kept));
         kept.map_err(|error| patch_write_error(&self.folder, &error))
     }
@@ -188,7 +188,7 @@ fn patch_write_error(path: &Path, error: &std::io::Error) -> CliError {
 
 /// Formats the plan as a diff of the changed lines only.
 pub(super) fn render_plan(plan: &FixPlan) -> String {
-    let patch = plan.patch(NO_CONTEXT);
+    let patch = plan.patch(DISPLAYED_CONTEXT_LINES);
     let mut text = String::new();
     // The changed lines may look like the header of a file in a diff. Real file headers occur only before the
     // first hunk of a file.

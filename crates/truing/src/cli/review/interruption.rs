@@ -20,13 +20,13 @@ use crate::cli::error::{CliError, CommandExit};
 use crate::cli::runtime;
 
 /// Maximum time to wait until the costs of the model calls are settled.
-const SETTLE_TIME: Duration = Duration::from_secs(1);
+const SETTLE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Maximum time for an interrupted review to stop its child processes and to clean up.
-const GRACE: Duration = Duration::from_secs(2);
+const GRACE_PERIOD: Duration = Duration::from_secs(2);
 
 /// Maximum time for an interrupted `--fix` to complete the file that it is writing; the disk may be slow.
-const FIX_GRACE: Duration = Duration::from_secs(30);
+const FIX_GRACE_PERIOD: Duration = Duration::from_secs(30);
 
 /// Runs the command in a separate task, so that an interruption is handled immediately.
 pub(super) async fn run_until_interrupted(
@@ -36,7 +36,7 @@ pub(super) async fn run_until_interrupted(
 ) -> Result<CommandExit, CliError> {
     let mut signals = runtime::StopSignals::new()?;
     let stop = Arc::clone(&command.is_interrupted);
-    let grace = if command.args.fix { FIX_GRACE } else { GRACE };
+    let grace = if command.args.fix { FIX_GRACE_PERIOD } else { GRACE_PERIOD };
     let publishes = command.args.publish;
     let unfinished = UnfinishedReview::new(&command);
     let mut task = tokio::spawn(command.run());
@@ -116,7 +116,7 @@ impl UnfinishedReview {
         if open.is_empty() {
             return MicroUsd(cost);
         }
-        let _ = tokio::time::timeout(SETTLE_TIME, gateway::wait_until_settled()).await;
+        let _ = tokio::time::timeout(SETTLE_TIMEOUT, gateway::wait_until_settled()).await;
         let is_there = |place: &StoreLocation| place.exists() || self.is_recorded;
         let Some(place) = self.store_location.clone().filter(is_there) else {
             return MicroUsd(cost);

@@ -27,13 +27,13 @@ impl ReviewCommand {
     }
 
     /// Disables the cache of the linters' results if `--no-record` is set.
-    pub(super) fn disable_cache_if_unrecorded(&self, mut toolbox: LinterSources) -> LinterSources {
-        if let Some(running) = &mut toolbox.running
+    pub(super) fn disable_cache_if_unrecorded(&self, mut linter_sources: LinterSources) -> LinterSources {
+        if let Some(running) = &mut linter_sources.running
             && self.args.no_record
         {
             running.cache = None;
         }
-        toolbox
+        linter_sources
     }
 
     /// Prints the available linters if no linter is enabled. With `--explain --tools`, prints for each linter

@@ -18,9 +18,9 @@ use super::text::{
 
 /// Maximum bytes of the text. GitHub accepts a job summary of 1 MiB from a step, and the step may write other
 /// text as well.
-const MAX_BYTES: usize = 1_000_000;
-/// Maximum bytes of the text after the findings. This part of `MAX_BYTES` is reserved for that text.
-const MAX_END_BYTES: usize = 100_000;
+const MAX_REPORT_BYTES: usize = 1_000_000;
+/// Maximum bytes of the text after the findings. This part of `MAX_REPORT_BYTES` is reserved for that text.
+const MAX_FOOTER_BYTES: usize = 100_000;
 /// Maximum number of unread files that are listed. Further files are only counted.
 const MAX_LISTED_FILES: usize = 50;
 
@@ -45,8 +45,8 @@ pub(in crate::cli) struct MarkdownReport<'a> {
 pub(super) fn from_review<'a>(
     review: &'a LocalReviewOutcome,
     findings: &'a [&'a Finding],
-    head: Option<&str>,
-    configured: Option<&str>,
+    head_name: Option<&str>,
+    config_source: Option<&str>,
     reviewer: &'a str,
 ) -> MarkdownReport<'a> {
     let record = &review.record;
@@ -62,8 +62,9 @@ pub(super) fn from_review<'a>(
     };
     let any = !(coverage.reviewed.is_empty() && coverage.not_reviewed.is_empty());
     let looked_at = any.then(|| render_file_counts(coverage, "reviewed"));
-    let configured = configured.map(text::render_config_source);
-    let about = [reason, looked_at, Some(render_comparison(review, head)), configured].into_iter().flatten();
+    let configured = config_source.map(text::render_config_source);
+    let about =
+        [reason, looked_at, Some(render_comparison(review, head_name)), configured].into_iter().flatten();
     let left_out = [
         text::render_suppressed(&review.findings.suppressed),
         text::render_dismissed(&review.findings.dismissed),
@@ -88,7 +89,7 @@ pub(in crate::cli) fn render_markdown(report: &MarkdownReport<'_>) -> String {
     text += "\n\n";
     for (index, finding) in report.findings.iter().enumerate() {
         let section = render_section(finding);
-        if text.len() + section.len() + MAX_END_BYTES > MAX_BYTES {
+        if text.len() + section.len() + MAX_FOOTER_BYTES > MAX_REPORT_BYTES {
             let left = report.findings.len() - index;
             let more = format_count(left, "more finding");
             let verb = if left == 1 { "is" } else { "are" };
@@ -192,7 +193,7 @@ fn render_footer(report: &MarkdownReport<'_>) -> String {
         for gap in missing.iter().chain(&by_design).take(MAX_LISTED_FILES) {
             let reason = gap.reason.as_str().replace('_', " ");
             let line = format!("- {}: {reason}\n", code_span(&visible_text(&gap.path.to_string())));
-            if text.len() + line.len() > MAX_END_BYTES {
+            if text.len() + line.len() > MAX_FOOTER_BYTES {
                 break;
             }
             text += &line;

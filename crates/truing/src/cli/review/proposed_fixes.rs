@@ -64,16 +64,16 @@ impl ConsentAnswer {
 /// Returns the findings whose fixes are to be applied. Each fix is printed with its diff, regardless of the
 /// consent.
 pub(super) async fn ask_consent(
-    offers: Vec<ProposedFix>,
+    proposed_fixes: Vec<ProposedFix>,
     consent: FixConsent,
     output: OutputPrinter,
 ) -> Vec<Finding> {
-    if offers.is_empty() {
+    if proposed_fixes.is_empty() {
         return Vec::new();
     }
     if consent == FixConsent::Never {
-        offers.iter().for_each(|offer| output.print_lines(render_offer(offer)));
-        let fixes = format_count(offers.len(), "fix");
+        proposed_fixes.iter().for_each(|offer| output.print_lines(render_offer(offer)));
+        let fixes = format_count(proposed_fixes.len(), "fix");
         output.print_always(format_args!(
             "not applied: {fixes} proposed by the model. To decide about each, run the command on a \
                 terminal; to apply all, add --yes\n"
@@ -88,7 +88,7 @@ pub(super) async fn ask_consent(
             let mut input = std::io::Read::take(std::io::stdin().lock(), MAX_ANSWER_BYTES);
             matches!(input.read_line(&mut line), Ok(1..)).then_some(line)
         };
-        decide_offers(offers, consent, |text| output.print_always(text), read)
+        decide_offers(proposed_fixes, consent, |text| output.print_always(text), read)
     });
     deciding.await.unwrap_or_default()
 }
@@ -106,13 +106,13 @@ pub(super) fn declined_suggestion(raw: &RawFinding) -> UnappliedSuggestion {
 
 /// Prints each proposal. If the consent is interactive, asks whether to apply each proposal.
 fn decide_offers(
-    offers: Vec<ProposedFix>,
+    proposed_fixes: Vec<ProposedFix>,
     consent: FixConsent,
     mut print: impl FnMut(&str),
     mut read: impl FnMut() -> Option<String>,
 ) -> Vec<Finding> {
     let mut agreed = Vec::new();
-    for offer in offers {
+    for offer in proposed_fixes {
         print(&render_offer(&offer));
         let answer = if consent == FixConsent::Always {
             ConsentAnswer::Yes

@@ -45,11 +45,11 @@ use crate::wiring;
 
 /// Maximum number of times that one command leases the slot. A further lease is needed if the head moved, or
 /// if the records contain a newer run.
-const MAX_ROUNDS: u32 = 3;
+const MAX_LEASES: u32 = 3;
 /// Maximum total time that one command waits, for example until the forge's rate limit resets.
 const MAX_WAIT: Duration = Duration::from_mins(2);
 /// Maximum number of comments that are listed. Further comments are only counted.
-const MAX_LISTED: usize = 20;
+const MAX_LISTED_COMMENTS: usize = 20;
 
 /// The pull request to review and the options of publishing.
 pub(super) struct PublishRequest<'a> {
@@ -196,7 +196,7 @@ impl PublishRequest<'_> {
     ) -> Result<Option<HoldReason>, CliError> {
         let name = &self.pull.name;
         let mut left = MAX_WAIT;
-        for _ in 0..MAX_ROUNDS {
+        for _ in 0..MAX_LEASES {
             let ended = loop {
                 let lease = match manual_lease::lease_slot(store, key, LoopKind::Review, limits).await {
                     Ok(lease) => lease,
@@ -427,9 +427,9 @@ fn render_step(step: &ReviewWrite) -> String {
         ReviewWrite::CreateSummary => "  post the summary\n".to_owned(),
         ReviewWrite::CreateReview { comments } => {
             let mut text = format!("  post a review with {}\n", format_count(comments.len(), "comment"));
-            text += &comments.iter().take(MAX_LISTED).map(render_location).collect::<String>();
-            if comments.len() > MAX_LISTED {
-                text += &format!("    and {} more\n", comments.len() - MAX_LISTED);
+            text += &comments.iter().take(MAX_LISTED_COMMENTS).map(render_location).collect::<String>();
+            if comments.len() > MAX_LISTED_COMMENTS {
+                text += &format!("    and {} more\n", comments.len() - MAX_LISTED_COMMENTS);
             }
             text
         }

@@ -38,18 +38,18 @@ const MAX_RESULT_TEXT_BYTES: usize = 6 << 20;
 /// Maximum number of unread files that are named. Further files are only counted.
 const MAX_LISTED_FILES: usize = 1_000;
 /// Maximum total bytes of the paths of unread files.
-const MAX_GAP_BYTES: usize = 1 << 20;
+const MAX_LISTED_PATHS_BYTES: usize = 1 << 20;
 /// Maximum number of suppressed findings, and of dismissed findings, that are named. Further findings are
 /// only counted.
 const MAX_LISTED_OMITTED_FINDINGS: usize = 1_000;
 /// Maximum characters of a description that GitHub shows.
-const MAX_DESCRIPTION: usize = 1_024;
+const MAX_DESCRIPTION_CHARS: usize = 1_024;
 
 /// URL of the schema that the log conforms to.
-const SCHEMA: &str =
+const SCHEMA_URL: &str =
     "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json";
 /// Name of the base of relative paths.
-const ROOT: &str = "%SRCROOT%";
+const ROOT_URI_BASE_ID: &str = "%SRCROOT%";
 
 /// One run of a command that checks code, for a SARIF log.
 pub(in crate::cli) struct SarifReport<'a> {
@@ -95,7 +95,7 @@ pub(super) fn from_review<'a>(
     review: &'a LocalReviewOutcome,
     findings: &'a [&'a Finding],
     rules: &'a [ListedRule<'a>],
-    remote: Option<&'a str>,
+    remote_url: Option<&'a str>,
 ) -> SarifReport<'a> {
     let record = &review.record;
     SarifReport {
@@ -115,7 +115,7 @@ pub(super) fn from_review<'a>(
         change: Some(SarifComparison {
             base: &record.detail.base,
             head: record.detail.head.as_ref(),
-            remote,
+            remote: remote_url,
             walkthrough: record.detail.walkthrough(),
         }),
     }
@@ -134,7 +134,7 @@ pub(in crate::cli) fn render_sarif(run: &SarifReport<'_>) -> Result<String, CliE
             "rules": rules.iter().map(rule_json).collect::<Vec<_>>(),
         } },
         "automationDetails": { "id": format!("truing/{}/{}", run.category, run.id) },
-        "originalUriBaseIds": { ROOT: { "description": { "text": run.root_description } } },
+        "originalUriBaseIds": { ROOT_URI_BASE_ID: { "description": { "text": run.root_description } } },
         "invocations": [invocation_json(run, run.findings.len() - findings.len())],
         "redactionTokens": ["…"],
         "results": findings.iter().map(|finding| result_json(finding, &index)).collect::<Vec<_>>(),
@@ -146,14 +146,14 @@ pub(in crate::cli) fn render_sarif(run: &SarifReport<'_>) -> Result<String, CliE
         }
         sarif_run.insert("properties".into(), properties);
         if let Some(uri) = change.remote.and_then(repository_uri) {
-            let mut from = json!({ "repositoryUri": uri, "mappedTo": { "uriBaseId": ROOT } });
+            let mut from = json!({ "repositoryUri": uri, "mappedTo": { "uriBaseId": ROOT_URI_BASE_ID } });
             if let Some(head) = change.head {
                 from["revisionId"] = json!(head);
             }
             sarif_run.insert("versionControlProvenance".into(), json!([from]));
         }
     }
-    let log = SarifDocument { schema: SCHEMA, version: "2.1.0", runs: [sarif_run] };
+    let log = SarifDocument { schema: SCHEMA_URL, version: "2.1.0", runs: [sarif_run] };
     json_line(&log)
 }
 
@@ -293,10 +293,10 @@ fn category_tag(category: DefectCategory) -> &'static str {
 }
 
 fn shorten_text(text: &str) -> String {
-    if text.chars().count() <= MAX_DESCRIPTION {
+    if text.chars().count() <= MAX_DESCRIPTION_CHARS {
         return text.to_owned();
     }
-    text.chars().take(MAX_DESCRIPTION - 1).chain(['…']).collect()
+    text.chars().take(MAX_DESCRIPTION_CHARS - 1).chain(['…']).collect()
 }
 
 // -------------------------------------------------------------------------------- places
@@ -313,7 +313,7 @@ fn region_json(location: &CodeLocation, snippet: &str) -> Value {
 fn artifact_json(path: &RepoPath) -> Value {
     match path.as_bytes().starts_with(b"/") {
         true => json!({ "uri": format!("file://{}", encode_path(path)) }),
-        false => json!({ "uri": encode_path(path), "uriBaseId": ROOT }),
+        false => json!({ "uri": encode_path(path), "uriBaseId": ROOT_URI_BASE_ID }),
     }
 }
 
@@ -351,10 +351,10 @@ fn repository_uri(remote: &str) -> Option<String> {
 
 // -------------------------------------------------------------------------------- how it went
 
-fn invocation_json(run: &SarifReport<'_>, left_out: usize) -> Value {
+fn invocation_json(run: &SarifReport<'_>, omitted_result_count: usize) -> Value {
     let mut invocation = json!({
         "executionSuccessful": run.complete,
-        "toolExecutionNotifications": notifications_json(run, left_out),
+        "toolExecutionNotifications": notifications_json(run, omitted_result_count),
     });
     if let Some((began, ended)) = run.time {
         invocation["startTimeUtc"] = json!(try_format_instant(began));
@@ -365,22 +365,24 @@ fn invocation_json(run: &SarifReport<'_>, left_out: usize) -> Value {
 
 /// Returns notifications about files that were not reviewed, and about findings that are not among the
 /// results.
-fn notifications_json(run: &SarifReport<'_>, left_out: usize) -> Vec<Value> {
+fn notifications_json(run: &SarifReport<'_>, omitted_result_count: usize) -> Vec<Value> {
     let coverage = run.coverage;
     let (by_design, missing): (Vec<_>, Vec<_>) =
         coverage.not_reviewed.iter().partition(|gap| gap.reason.is_by_design());
     let notification = |level: &str, text: String| json!({ "level": level, "message": { "text": text } });
     let mut all: Vec<Value> = Vec::new();
-    if left_out > 0 {
+    if omitted_result_count > 0 {
         all.push(notification(
             "error",
-            format!("{left_out} more results are left out: the run has reached its maximum size."),
+            format!(
+                "{omitted_result_count} more results are left out: the run has reached its maximum size."
+            ),
         ));
     }
     let mut bytes = 0_usize;
     let fits = |gap: &&&UnreviewedFile| {
         bytes = bytes.saturating_add(gap.path.as_bytes().len());
-        bytes <= MAX_GAP_BYTES
+        bytes <= MAX_LISTED_PATHS_BYTES
     };
     let named: Vec<Value> = missing
         .iter()
@@ -432,18 +434,18 @@ fn left_out_notification(finding: &Finding) -> Option<Value> {
     }))
 }
 
-fn unreviewed_notification(gap: &UnreviewedFile) -> Value {
-    let why = gap.reason.as_str();
-    let message = if gap.reason == SkipReason::MoreFindings {
+fn unreviewed_notification(file: &UnreviewedFile) -> Value {
+    let why = file.reason.as_str();
+    let message = if file.reason == SkipReason::MoreFindings {
         "The file has more findings than the limit for one file: only the worst are shown.".to_owned()
     } else {
         format!("Not reviewed: {}.", why.replace('_', " "))
     };
     json!({
         "descriptor": { "id": format!("not-reviewed/{why}") },
-        "level": if gap.reason.is_by_design() { "note" } else { "error" },
+        "level": if file.reason.is_by_design() { "note" } else { "error" },
         "message": { "text": message },
-        "locations": [{ "physicalLocation": { "artifactLocation": artifact_json(&gap.path) } }],
+        "locations": [{ "physicalLocation": { "artifactLocation": artifact_json(&file.path) } }],
     })
 }
 

@@ -334,11 +334,11 @@ fn guess_forge(url: &Url) -> (&'static ForgeCapability, String) {
 fn unconfigured_forge_error(
     message: String,
     name: &str,
-    row: &ForgeCapability,
+    capability: &ForgeCapability,
     api_url: &str,
     git_url: &str,
 ) -> CliError {
-    let kind = row.kind.as_str();
+    let kind = capability.kind.as_str();
     let token = format!("{}_TOKEN", name.replace('-', "_").to_ascii_uppercase());
     CliError::usage("unknown_forge", message)
         .with_excerpt(&format!(
@@ -348,7 +348,7 @@ fn unconfigured_forge_error(
         .hint(format!(
             "if this address belongs to a {} server, add these lines to your configuration (`truing \
             config show` names the file) and put a token into {token}",
-            row.name
+            capability.name
         ))
 }
 

@@ -25,7 +25,7 @@ use super::unreviewed_files;
 use crate::cli::columns::fold_line;
 
 /// Width of text in columns.
-const WIDTH: usize = 80;
+const TEXT_COLUMNS: usize = 80;
 /// Maximum number of columns before the text of a note: six digits of a line number, and ` = note: `.
 const NOTE_INDENT: usize = 15;
 /// Maximum number of columns before code: six digits of a line number, and ` | | `.
@@ -33,14 +33,14 @@ const CODE_INDENT: usize = 11;
 /// Number of characters that are kept before the first secret in a line that must be cut.
 const CHARS_BEFORE_SECRET: usize = 40;
 /// Maximum number of fixed findings that are listed. Further findings are only counted.
-const MAX_FIXED: usize = 10;
+const MAX_LISTED_FIXED_FINDINGS: usize = 10;
 
 /// Character that stands for omitted text, here and in snippets.
 const OMISSION_MARK: char = '…';
 
 /// Maximum number of dismissed findings that are listed.
 const MAX_LISTED_DISMISSED_FINDINGS: usize = 5;
-const STRONG: Style = Style::new().bold();
+const BOLD_STYLE: Style = Style::new().bold();
 const FAILURE_STYLE: Style = AnsiColor::Red.on_default().bold();
 const SUCCESS_STYLE: Style = AnsiColor::Green.on_default().bold();
 
@@ -59,8 +59,8 @@ pub(super) struct SuggestedCommands {
 /// the repository's own configuration file, if that file was used.
 pub(super) fn render_report(
     review: &LocalReviewOutcome,
-    head: Option<&str>,
-    configured: Option<&str>,
+    head_name: Option<&str>,
+    config_source: Option<&str>,
     commands: &SuggestedCommands,
 ) -> String {
     let mut text: String =
@@ -89,8 +89,8 @@ pub(super) fn render_report(
         .iter()
         .map(|line| fill_paragraph(line))
         .collect::<String>();
-    text += &fill_paragraph(&render_comparison(review, head));
-    text += &configured.map_or_else(String::new, |from| fill_paragraph(&self::render_config_source(from)));
+    text += &fill_paragraph(&render_comparison(review, head_name));
+    text += &config_source.map_or_else(String::new, |from| fill_paragraph(&self::render_config_source(from)));
     for remark in collect_remarks(record) {
         text += &fill_paragraph(&visible_text(&remark));
     }
@@ -100,7 +100,7 @@ pub(super) fn render_report(
     let reviewers = by.strip_suffix(": no model was called");
     let both =
         reviewers.zip(commands.model.as_ref()).map(|(reviewers, model)| format!("{reviewers}; {model}"));
-    let both = both.filter(|line| line.chars().count() <= WIDTH);
+    let both = both.filter(|line| line.chars().count() <= TEXT_COLUMNS);
     text + &both.map_or_else(|| fill_paragraph(&by), |line| line + "\n")
 }
 
@@ -155,7 +155,7 @@ fn render_headline(
             let why = render_failure("the review is incomplete", &reason);
             format!("{style}{found}{style:#}: {files}, in {seconds:.2} s\n{why}")
         }
-        ReviewOutcomeKind::Skipped => format!("{STRONG}{reason}{STRONG:#}\n"),
+        ReviewOutcomeKind::Skipped => format!("{BOLD_STYLE}{reason}{BOLD_STYLE:#}\n"),
         ReviewOutcomeKind::Deferred => render_failure("the review is deferred", &reason),
         ReviewOutcomeKind::Failed => render_failure("the review failed", &reason),
     }
@@ -173,11 +173,12 @@ fn render_fixed(fixed_findings: &[Finding]) -> Vec<String> {
         let (severity, line) = (raw.severity.as_str(), raw.location.start_line);
         format!("fixed: {severity} {title} ({path}:{line}){}", shown.unwrap_or_default())
     };
-    let mut lines: Vec<String> = fixed_findings.iter().take(MAX_FIXED).map(fixed_line).collect();
+    let mut lines: Vec<String> =
+        fixed_findings.iter().take(MAX_LISTED_FIXED_FINDINGS).map(fixed_line).collect();
     lines.extend(
         fixed_findings
             .len()
-            .checked_sub(MAX_FIXED)
+            .checked_sub(MAX_LISTED_FIXED_FINDINGS)
             .filter(|more| *more > 0)
             .map(|more| format!("fixed: {more} more")),
     );
@@ -212,7 +213,7 @@ fn render_dismissed_findings(dismissed: &[Finding]) -> Vec<String> {
 
 /// Formats the number of findings that `--fix` would fix, and the number about which it would ask. Returns no
 /// lines unless the working tree was reviewed.
-fn render_fixable(review: &LocalReviewOutcome, fix: &str) -> Vec<String> {
+fn render_fixable(review: &LocalReviewOutcome, fix_command: &str) -> Vec<String> {
     if review.head_kind != HeadKind::WorkingTree {
         return Vec::new();
     }
@@ -222,8 +223,9 @@ fn render_fixable(review: &LocalReviewOutcome, fix: &str) -> Vec<String> {
     let count_text = |count: usize, description: &str| {
         (count > 0).then(|| format!("{} {} {description}", format_count(count, "finding"), are(count)))
     };
-    let sure = count_text(sure.len(), &format!("auto-fixable: {fix}"));
-    let proposed = count_text(proposed.len(), &format!("fixable if you accept the model's proposal: {fix}"));
+    let sure = count_text(sure.len(), &format!("auto-fixable: {fix_command}"));
+    let proposed =
+        count_text(proposed.len(), &format!("fixable if you accept the model's proposal: {fix_command}"));
     sure.into_iter().chain(proposed).collect()
 }
 
@@ -237,12 +239,12 @@ fn render_walkthrough(lines: &[WalkthroughLine]) -> String {
 }
 
 /// Formats the compared commits.
-pub(super) fn render_comparison(review: &LocalReviewOutcome, head: Option<&str>) -> String {
+pub(super) fn render_comparison(review: &LocalReviewOutcome, head_name: Option<&str>) -> String {
     let named = |sha: &Sha, name: &str| match sha.as_str().starts_with(name) {
         true => sha.short_sha().to_owned(),
         false => format!("{} ({})", sha.short_sha(), visible_text(name)),
     };
-    let reviewed = match (review.head_kind, &review.record.detail.head, head) {
+    let reviewed = match (review.head_kind, &review.record.detail.head, head_name) {
         (HeadKind::Commit, Some(sha), Some(name)) => format!("commit {}", named(sha, name)),
         (HeadKind::Commit, Some(sha), None) => format!("commit {}", sha.short_sha()),
         (HeadKind::Index, _, _) => "the index".to_owned(),
@@ -295,7 +297,7 @@ pub(in crate::cli) fn render_finding(finding: &Finding) -> String {
     };
     let (whole, rule) = (visible_text(&raw.title), visible_text(&raw.rule));
     // The message of a tool may be too long for a title. The note then contains the whole message.
-    let room = WIDTH.saturating_sub(raw.severity.as_str().len() + rule.chars().count() + "[]: ".len());
+    let room = TEXT_COLUMNS.saturating_sub(raw.severity.as_str().len() + rule.chars().count() + "[]: ".len());
     let shown = line::truncate_text(whole.clone(), room.max(CHARS_BEFORE_SECRET) - 1);
     let is_cut = shown != whole;
     let title = level.with_name(raw.severity.as_str()).primary_title(shown);
@@ -313,19 +315,19 @@ pub(in crate::cli) fn render_finding(finding: &Finding) -> String {
     let body = visible_text(raw.body.trim());
     let shown_body = if is_cut && !body.starts_with(&whole) { format!("{whole}\n\n{body}") } else { body };
     let note = Some(shown_body.trim()).filter(|text| !text.is_empty());
-    let note = note.map(|text| Level::NOTE.message(wrap_words(text, WIDTH - NOTE_INDENT)));
+    let note = note.map(|text| Level::NOTE.message(wrap_words(text, TEXT_COLUMNS - NOTE_INDENT)));
     let unverified = finding.unverified.map(|why| {
         let text = format!("open, but not verified as still present: {}", why.reason());
-        Level::NOTE.message(wrap_words(&text, WIDTH - NOTE_INDENT))
+        Level::NOTE.message(wrap_words(&text, TEXT_COLUMNS - NOTE_INDENT))
     });
     let group = group
         .elements(note)
         .elements(unverified)
         .element(Level::NOTE.with_name("id").message(visible_text(&dismissal::short_id(&finding.id))));
     let groups: Vec<Group<'_>> = [group].into_iter().chain(suggestion_group(finding)).collect();
-    // The lines are already cut to at most `WIDTH` columns. The larger width prevents the renderer from
-    // cutting them again.
-    Renderer::styled().term_width(2 * WIDTH).render(&groups)
+    // The lines are already cut to at most `TEXT_COLUMNS` columns. The larger width prevents the renderer
+    // from cutting them again.
+    Renderer::styled().term_width(2 * TEXT_COLUMNS).render(&groups)
 }
 
 /// Returns the suggested change. Returns `None` if there is none, or if the change cannot be shown
@@ -334,7 +336,7 @@ fn suggestion_group(finding: &Finding) -> Option<Group<'_>> {
     let raw = &finding.raw;
     let old = visible_text(&raw.snippet);
     let new = visible_text(&raw.suggestion.as_ref()?.replacement);
-    let fits = |text: &str| text.lines().all(|line| line.chars().count() <= WIDTH - CODE_INDENT);
+    let fits = |text: &str| text.lines().all(|line| line.chars().count() <= TEXT_COLUMNS - CODE_INDENT);
     if !is_snippet_complete(finding) || !fits(&old) || !fits(&new) {
         return None;
     }
@@ -388,7 +390,7 @@ fn text_span(code: &str) -> Option<Range<usize>> {
 /// Cuts a line to the maximum width. Keeps the beginning of the line. If the first secret is beyond the
 /// maximum width, keeps the text around that secret.
 fn fit_line(line: &str) -> String {
-    let most = WIDTH - CODE_INDENT;
+    let most = TEXT_COLUMNS - CODE_INDENT;
     let letters: Vec<char> = line.chars().collect();
     if letters.len() <= most {
         return line.to_owned();
@@ -411,7 +413,7 @@ fn fit_line(line: &str) -> String {
 
 /// Wraps a paragraph, and adds a line break at its end. Lines after the first are indented.
 pub(super) fn fill_paragraph(paragraph: &str) -> String {
-    wrap_words(paragraph, WIDTH - 2).replace('\n', "\n  ") + "\n"
+    wrap_words(paragraph, TEXT_COLUMNS - 2).replace('\n', "\n  ") + "\n"
 }
 
 /// Wraps text to lines of at most `width` characters. A longer word is not broken.
@@ -569,7 +571,7 @@ mod tests {
           |
         ");
         for (first, last, snippet, replacement) in
-            [(9, 9, "key = 'AKIA…'", "y"), (9, 12, "a\nb", "c"), (9, 9, "x", &*"y".repeat(WIDTH))]
+            [(9, 9, "key = 'AKIA…'", "y"), (9, 12, "a\nb", "c"), (9, 9, "x", &*"y".repeat(TEXT_COLUMNS))]
         {
             let shown = suggests(first, last, snippet, replacement);
             assert!(!shown.contains("help"), "{shown}");
@@ -601,7 +603,7 @@ mod tests {
             finding.raw.body = "word ".repeat(100);
             let plain = render_plain(&finding);
             let widest = plain.lines().map(|line| line.chars().count()).max();
-            assert!(widest <= Some(WIDTH), "{plain}");
+            assert!(widest <= Some(TEXT_COLUMNS), "{plain}");
             assert_eq!(plain.contains(key), line.contains(key), "the secret's place is shown: {plain}");
         }
     }

@@ -48,10 +48,10 @@ fn render_files_over_limit(coverage: &ReviewCoverage) -> Option<String> {
 
 /// Returns a hint for files that are too large. Such files make a review incomplete, although no error
 /// occurred.
-fn too_large_hint(gaps: &[UnreviewedFile]) -> Option<String> {
+fn too_large_hint(unreviewed_files: &[UnreviewedFile]) -> Option<String> {
     let is_too_much =
         |gap: &UnreviewedFile| matches!(gap.reason, SkipReason::TooLarge | SkipReason::TooComplex);
-    gaps.iter().any(is_too_much).then(|| {
+    unreviewed_files.iter().any(is_too_much).then(|| {
         format!(
             "a file is too large (over {} MiB) or too complex to parse: list the file under rules.ignore \
                 in {REPOSITORY_FILE}, or accept a partial review: --allow-partial",

@@ -16,13 +16,13 @@ use crate::cli::output::shell_quote;
 use crate::wiring;
 
 /// Pack of a new rule if the user names the rule without a pack.
-const OWN_PACK: &str = "house";
+const DEFAULT_PACK_NAME: &str = "house";
 
 /// Name of the folder of rules in a pack.
-const RULES: &str = "rules";
+const RULES_FOLDER_NAME: &str = "rules";
 
 /// Possible extensions of a rule's file; the file of a new rule gets the first extension.
-const ENDINGS: [&str; 3] = ["yml", "yaml", "toml"];
+const RULE_FILE_EXTENSIONS: [&str; 3] = ["yml", "yaml", "toml"];
 
 /// The arguments.
 #[derive(clap::Args, Debug)]
@@ -57,14 +57,14 @@ pub(super) fn run(args: &RulesNewArgs, context: &CommandContext) -> Result<Comma
     let whole = name.full_name();
     check_not_builtin(&whole)?;
     let file = |folder: &Path, ending: &str| {
-        folder.join(name.pack).join(RULES).join(format!("{}.{ending}", name.rule))
+        folder.join(name.pack).join(RULES_FOLDER_NAME).join(format!("{}.{ending}", name.rule))
     };
-    for ending in ENDINGS {
+    for ending in RULE_FILE_EXTENSIONS {
         if file(&folder, ending).symlink_metadata().is_ok() {
             return Err(file_exists_error(&file(shown, ending)));
         }
     }
-    let [ending, ..] = ENDINGS;
+    let [ending, ..] = RULE_FILE_EXTENSIONS;
     let (path, shown_path) = (file(&folder, ending), file(shown, ending));
     let text = template::render_template(name.rule, args.language);
     // `AlreadyExists` can also mean that a file has the path of a folder to create. The code therefore checks
@@ -97,7 +97,7 @@ impl<'a> NewRuleName<'a> {
     /// Parses `PACK/RULE` or `RULE_PLACEHOLDER`. Accepts only names that the configuration and the loader of
     /// rule packs accept.
     fn parse(text: &'a str) -> Result<Self, CliError> {
-        let (pack, rule) = text.split_once('/').unwrap_or((OWN_PACK, text));
+        let (pack, rule) = text.split_once('/').unwrap_or((DEFAULT_PACK_NAME, text));
         if is_valid_pack_name(pack) && is_valid_rule_name(rule) {
             return Ok(Self { pack, rule });
         }
@@ -136,7 +136,7 @@ fn is_valid_rule_name(name: &str) -> bool {
 /// Returns the valid name that is closest to an invalid `text`, or none.
 fn suggest_name(text: &str) -> Option<String> {
     let without = |ending: &&str| text.strip_suffix(*ending)?.strip_suffix('.');
-    let text = ENDINGS.iter().find_map(without).unwrap_or(text);
+    let text = RULE_FILE_EXTENSIONS.iter().find_map(without).unwrap_or(text);
     let part = |part: &str| -> String {
         let lower = part.to_ascii_lowercase();
         let plain = |char: char| if char.is_ascii_alphanumeric() { char } else { '-' };
@@ -144,7 +144,7 @@ fn suggest_name(text: &str) -> Option<String> {
     };
     let mended = match text.split_once('/') {
         Some((pack, rule)) => (part(pack), part(rule)),
-        None => (OWN_PACK.to_owned(), part(text)),
+        None => (DEFAULT_PACK_NAME.to_owned(), part(text)),
     };
     let is_right = is_valid_pack_name(&mended.0) && is_valid_rule_name(&mended.1);
     is_right.then(|| if text.contains('/') { format!("{}/{}", mended.0, mended.1) } else { mended.1 })

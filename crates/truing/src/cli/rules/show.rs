@@ -28,7 +28,7 @@ struct RulesShowJson<'a> {
 }
 
 /// Prints the rule of this name: an explanation or, if `source` is set, its file.
-pub(super) fn run(name: &str, source: bool, context: &CommandContext) -> Result<CommandExit, CliError> {
+pub(super) fn run(name: &str, shows_source: bool, context: &CommandContext) -> Result<CommandExit, CliError> {
     let rules = context.config(&[])?.rules;
     let packs = wiring::load_packs(&rules).map_err(wiring::reader_error)?;
     let whole = qualified_rule_name(name, &packs)?;
@@ -45,9 +45,9 @@ pub(super) fn run(name: &str, source: bool, context: &CommandContext) -> Result<
         &rule;
     let answer =
         RulesShowJson { rule: listed, file: &file, built_in, valid: *valid, invalid: *invalid, text };
-    context
-        .output
-        .print_answer(&answer, || if source { text.to_string() } else { explain_rule(&rule, &answer) })?;
+    context.output.print_answer(&answer, || {
+        if shows_source { text.to_string() } else { explain_rule(&rule, &answer) }
+    })?;
     Ok(CommandExit::Success)
 }
 
@@ -84,7 +84,7 @@ fn explain_rule(rule: &RuleSource<'_>, answer: &RulesShowJson<'_>) -> String {
     if let Some(code) = fixed.or(*good) {
         part("Good", &indent_code(code));
     }
-    part("Fix", &fold_line("  ", if *has_fix { FIX } else { "Manual: the rule proposes no fix." }));
+    part("Fix", &fold_line("  ", if *has_fix { FIX_HINT } else { "Manual: the rule proposes no fix." }));
     let suppressed = format!("  truing: ignore[{}] the reason\n", listed.name);
     part("To suppress a finding, put this in a comment on its line or on the line before", &suppressed);
     let valid = format_count(answer.valid, "example");
@@ -96,7 +96,7 @@ fn explain_rule(rule: &RuleSource<'_>, answer: &RulesShowJson<'_>) -> String {
 }
 
 /// Text that explains how to apply a rule's fix.
-const FIX: &str = "`truing review --fix` applies the fix if it is proven that nothing else changes.";
+const FIX_HINT: &str = "`truing review --fix` applies the fix if it is proven that nothing else changes.";
 
 /// Indents lines of code.
 fn indent_code(code: &str) -> String {
@@ -143,13 +143,13 @@ fn rule_id(rule: &str) -> &str {
 
 /// Returns the error for an unknown rule. If the user named the rule without a pack, `ids` contains the rule
 /// names to suggest.
-fn unknown_rule_error(name: &str, packs: &RulePacks, ids: &[&str]) -> CliError {
+fn unknown_rule_error(name: &str, packs: &RulePacks, rule_ids: &[&str]) -> CliError {
     let cli_error = CliError::usage("unknown_rule", format!("there is no rule `{name}`"));
     if packs.pack_names().contains(&name) {
         return cli_error.hint(format!("`{name}` is a pack: `truing rules list` shows its rules"));
     }
     let listed = packs.list_rules().unwrap_or_default();
-    let known = listed.iter().map(|rule| rule.name).chain(ids.iter().copied());
+    let known = listed.iter().map(|rule| rule.name).chain(rule_ids.iter().copied());
     match wiring::nearest_name(name, known) {
         Some(near) => cli_error.hint(format!("did you mean `{near}`?")),
         None => cli_error.hint(

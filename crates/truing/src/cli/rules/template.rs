@@ -2,7 +2,7 @@
 //! of the rule.
 
 /// Words that YAML parses as null or a boolean instead of a string.
-const WORDS_OF_YAML: [&str; 3] = ["null", "true", "false"];
+const YAML_KEYWORDS: [&str; 3] = ["null", "true", "false"];
 
 /// Number of spaces before each line of a test.
 const TEST_INDENT: usize = 8;
@@ -49,7 +49,7 @@ impl RuleLanguage {
     fn sample(self) -> &'static RuleSample {
         match self {
             Self::Python => &PYTHON,
-            Self::TypeScript | Self::Tsx | Self::JavaScript => &SCRIPT,
+            Self::TypeScript | Self::Tsx | Self::JavaScript => &JAVASCRIPT,
             Self::Rust => &RUST,
             Self::Go => &GO,
             Self::Java => &JAVA,
@@ -82,7 +82,7 @@ const PYTHON: RuleSample = RuleSample {
     invalid: ["point = eval(text)\n", "point = eval(text, {}, names)\n"],
 };
 
-const SCRIPT: RuleSample = RuleSample {
+const JAVASCRIPT: RuleSample = RuleSample {
     call: "eval",
     note: "`eval` runs any text that it receives. Parse the expected values instead: `JSON.parse` reads \
         plain values.",
@@ -178,7 +178,7 @@ metadata:
 
 /// Quotes a rule's id for YAML, if needed.
 fn quote_id(id: &str) -> String {
-    let is_plain = id.starts_with(|first: char| first.is_ascii_lowercase()) && !WORDS_OF_YAML.contains(&id);
+    let is_plain = id.starts_with(|first: char| first.is_ascii_lowercase()) && !YAML_KEYWORDS.contains(&id);
     if is_plain { id.to_owned() } else { format!("'{id}'") }
 }
 

@@ -136,7 +136,7 @@ fn collect_files(
     path: &Path,
     root: &Path,
     current_folder: &Path,
-    gaps: &mut Vec<UnreadablePath>,
+    unreadable_paths: &mut Vec<UnreadablePath>,
 ) -> BTreeSet<RepoPath> {
     let walk = WalkBuilder::new(path).hidden(false).filter_entry(|entry| entry.file_name() != ".git").build();
     let mut files = BTreeSet::new();
@@ -144,7 +144,7 @@ fn collect_files(
         let entry = match entry {
             Ok(entry) => entry,
             Err(error) => {
-                gaps.push(UnreadablePath::from_error(error, path, current_folder));
+                unreadable_paths.push(UnreadablePath::from_error(error, path, current_folder));
                 continue;
             }
         };

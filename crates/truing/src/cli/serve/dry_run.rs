@@ -181,7 +181,7 @@ fn render_text(answer: &DryRunJson) -> String {
 
 fn render_forge(
     DryRunForge { preview: found, webhook_path: webhooks, has_repository_list: is_limited }: &DryRunForge,
-    leaves: bool,
+    leaves_existing_pulls: bool,
 ) -> String {
     let name = &found.name;
     let label = format!("{name}: ");
@@ -190,7 +190,10 @@ fn render_forge(
         "away" => fold_line(&label, "does not answer"),
         _ => {
             let repositories = format_count(found.repositories.len(), "repository");
-            fold_line(&label, &format!("{repositories}, {}", render_pulls(found.pulls, leaves)))
+            fold_line(
+                &label,
+                &format!("{repositories}, {}", render_pulls(found.pulls, leaves_existing_pulls)),
+            )
         }
     };
     if let Some(problem) = &found.problem {
@@ -212,7 +215,7 @@ fn render_forge(
         );
     }
     for RepositoryPreview { name, problem, pulls } in found.repositories.iter().take(MAX_SHOWN_REPOSITORIES) {
-        let description = problem.clone().unwrap_or_else(|| render_pulls(*pulls, leaves));
+        let description = problem.clone().unwrap_or_else(|| render_pulls(*pulls, leaves_existing_pulls));
         text += &fold_line("  ", &format!("{name}: {description}"));
     }
     if let Some(more) = found.repositories.len().checked_sub(MAX_SHOWN_REPOSITORIES).filter(|more| *more > 0)
@@ -233,13 +236,13 @@ fn render_forge(
 }
 
 /// Formats the counts of pull requests.
-fn render_pulls(pulls: PullCounts, leaves: bool) -> String {
+fn render_pulls(pulls: PullCounts, leaves_existing_pulls: bool) -> String {
     let PullCounts { open_pull_requests, will_be_reviewed, left_until_changed, already_known, drafts } =
         pulls;
     let mut text = format_count(open_pull_requests, "open pull request");
     // If `leaves` is set, existing pull requests are not reviewed. A count of 0 is then left out, because the
     // other counts explain it.
-    if will_be_reviewed > 0 || !leaves {
+    if will_be_reviewed > 0 || !leaves_existing_pulls {
         text += &format!(", {will_be_reviewed} will be reviewed");
     }
     if left_until_changed > 0 {

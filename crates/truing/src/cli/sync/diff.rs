@@ -10,22 +10,22 @@ use truing_loops::sync::DefinitionPatch;
 use crate::cli::review::text::visible_text;
 
 /// Maximum number of lines shown of each definition's diff.
-const MAX_LINES: usize = 80;
+const MAX_PATCH_LINES: usize = 80;
 /// Maximum number of definitions whose diff is shown.
 const MAX_PATCHES: usize = 20;
 
 const REMOVED_STYLE: Style = AnsiColor::Red.on_default();
 const ADDED_STYLE: Style = AnsiColor::Green.on_default();
 const HUNK_HEADER_STYLE: Style = AnsiColor::Cyan.on_default();
-const NAME: Style = Style::new().bold();
+const NAME_STYLE: Style = Style::new().bold();
 
-/// Formats the diffs of the changed definitions: at most `MAX_PATCHES` definitions, and at most `MAX_LINES`
-/// lines of each.
+/// Formats the diffs of the changed definitions: at most `MAX_PATCHES` definitions, and at most
+/// `MAX_PATCH_LINES` lines of each.
 pub(super) fn render_patches(patches: &[DefinitionPatch]) -> String {
     let mut text = String::new();
     for DefinitionPatch { name, hunks } in patches.iter().take(MAX_PATCHES) {
-        let _ = writeln!(text, "\n{NAME}{}{NAME:#}", visible_text(name));
-        for line in hunks.split_terminator('\n').take(MAX_LINES) {
+        let _ = writeln!(text, "\n{NAME_STYLE}{}{NAME_STYLE:#}", visible_text(name));
+        for line in hunks.split_terminator('\n').take(MAX_PATCH_LINES) {
             let style = match line.as_bytes() {
                 [b'@', ..] => HUNK_HEADER_STYLE,
                 [b'-', ..] => REMOVED_STYLE,
@@ -37,8 +37,8 @@ pub(super) fn render_patches(patches: &[DefinitionPatch]) -> String {
             let _ = writeln!(text, "{style}{line}{style:#}");
         }
         let count = hunks.split_terminator('\n').count();
-        if count > MAX_LINES {
-            let _ = writeln!(text, "… and {}", format_count(count - MAX_LINES, "more line"));
+        if count > MAX_PATCH_LINES {
+            let _ = writeln!(text, "… and {}", format_count(count - MAX_PATCH_LINES, "more line"));
         }
     }
     if patches.len() > MAX_PATCHES {
@@ -61,9 +61,9 @@ mod tests {
         let text = render_patches(&[DefinitionPatch { name: "a.py a:f".to_owned(), hunks }]);
         assert!(text.contains(&format!("{REMOVED_STYLE}-old\u{241b}[2J{REMOVED_STYLE:#}\n")), "{text:?}");
         assert!(text.contains(&format!("{ADDED_STYLE}+new\\u{{202e}}{ADDED_STYLE:#}\n")), "{text:?}");
-        let long = DefinitionPatch { name: "a".to_owned(), hunks: "+x\n".repeat(MAX_LINES + 3) };
+        let long = DefinitionPatch { name: "a".to_owned(), hunks: "+x\n".repeat(MAX_PATCH_LINES + 3) };
         let text = render_plain(&vec![long; MAX_PATCHES + 1]);
-        assert_eq!(text.matches("+x\n").count(), MAX_LINES * MAX_PATCHES);
+        assert_eq!(text.matches("+x\n").count(), MAX_PATCH_LINES * MAX_PATCHES);
         assert!(
             text.contains("… and 3 more lines\n") && text.ends_with("\n… and 1 more definition\n"),
             "{text}"

@@ -7,8 +7,8 @@ use crate::cli::error::CliError;
 use crate::cli::run_failure::{RunConflict, run_failure_error};
 use truing_loops::text::format_instant;
 
-fn running_error(name: &str, work: &str) -> CliError {
-    CliError::refusal("already_running", format!("{name}: {work}"))
+fn running_error(name: &str, reason: &str) -> CliError {
+    CliError::refusal("already_running", format!("{name}: {reason}"))
         .hint(format!("wait until the run ends: `truing sync status {name}` shows its result"))
 }
 

@@ -12,7 +12,7 @@ const MAX_SEARCHED_FOLDERS: usize = 1000;
 /// sorted.
 pub(super) fn member_files(project: &Path) -> Vec<String> {
     let WorkspaceMembers { members, exclude } =
-        project_requirement::read_workspace_members(&project.join(FILE));
+        project_requirement::read_workspace_members(&project.join(MANIFEST_FILE_NAME));
     let mut folders: Vec<String> =
         members.iter().flat_map(|member| matching_folders(project, member)).collect();
     let exclude: Vec<String> = exclude.iter().map(|other| normalize_path(other)).collect();
@@ -22,7 +22,7 @@ pub(super) fn member_files(project: &Path) -> Vec<String> {
     folders.retain(|folder| !exclude.iter().any(|other| is_below(folder, other)));
     folders.sort();
     folders.dedup();
-    let files = folders.into_iter().map(|folder| format!("{folder}/{FILE}"));
+    let files = folders.into_iter().map(|folder| format!("{folder}/{MANIFEST_FILE_NAME}"));
     files.filter(|file| project.join(file).is_file()).collect()
 }
 
@@ -32,7 +32,7 @@ fn normalize_path(path: &str) -> String {
 }
 
 /// Name of a crate's manifest.
-const FILE: &str = "Cargo.toml";
+const MANIFEST_FILE_NAME: &str = "Cargo.toml";
 
 /// Returns the folders in the project that match a pattern.
 fn matching_folders(project: &Path, pattern: &str) -> Vec<String> {

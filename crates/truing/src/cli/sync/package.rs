@@ -71,7 +71,7 @@ struct ProjectFile {
 
 /// Files that are searched for the required package, in this order. The file with the most reliable version
 /// range is first.
-const FILES: [ProjectFile; 5] = [
+const PROJECT_FILES: [ProjectFile; 5] = [
     ProjectFile { registry: PackageRegistry::Pypi, name: "pyproject.toml" },
     ProjectFile { registry: PackageRegistry::Pypi, name: "setup.cfg" },
     ProjectFile { registry: PackageRegistry::Pypi, name: "requirements.txt" },
@@ -86,7 +86,7 @@ const MIN_SIMILARITY: f64 = 0.85;
 const MAX_SUGGESTIONS: usize = 3;
 
 /// Default forge of a job.
-const FORGE: &str = "github";
+const DEFAULT_FORGE: &str = "github";
 
 /// Returns the key under which a file with this name usually lists the required packages.
 fn default_list_key(registry: PackageRegistry, file: &str) -> &'static str {
@@ -108,7 +108,7 @@ struct PackageRequirement {
 impl PackageSearch<'_> {
     /// Returns the command line of another `truing sync` subcommand for the same package, with the options
     /// that the user gave.
-    pub(super) fn sibling_command(&self, word: &str) -> String {
+    pub(super) fn sibling_command(&self, subcommand: &str) -> String {
         let PackageOptions { registry, constraint, mirror } = self.options;
         let project = self.project.display().to_string();
         let flags = [
@@ -119,7 +119,7 @@ impl PackageSearch<'_> {
         ];
         let pairs = mirror.iter().map(|pair| ("--mirror", Some(pair.as_str())));
         flags.into_iter().chain(pairs).fold(
-            format!("truing sync {word} {}", shell_quote(self.name)),
+            format!("truing sync {subcommand} {}", shell_quote(self.name)),
             |command_line, flag| {
                 let (flag, Some(value)) = flag else { return command_line };
                 format!("{command_line} {flag} {}", shell_quote(value))
@@ -192,7 +192,8 @@ impl PackageSearch<'_> {
         let text = |value: &str| Value::from(value).to_string();
         let mut lines = format!("[sync.{name}]\nregistry = {}\n", text(registry.as_str()));
         lines += &format!("package = {}\n", text(self.name));
-        let is_usual = FILES.iter().find(|one| one.registry == *registry).is_some_and(|one| one.name == file);
+        let is_usual =
+            PROJECT_FILES.iter().find(|one| one.registry == *registry).is_some_and(|one| one.name == file);
         if !is_usual {
             lines += &format!("constraint.file = {}\n", text(file));
         }
@@ -213,7 +214,7 @@ impl PackageSearch<'_> {
             return Ok(lines + "# repo = \"owner/name\"\n");
         };
         lines += &format!("repo = {}\n", text(&home.repo));
-        if home.forge != FORGE {
+        if home.forge != DEFAULT_FORGE {
             lines += &format!("forge = {}\n", text(&home.forge));
         }
         // An unknown forge gets an empty section, which is enough to configure the forge.
@@ -253,7 +254,7 @@ impl PackageSearch<'_> {
             let (file, key_path) = constraint
                 .split_once(':')
                 .map_or((constraint.as_str(), None), |(file, key_path)| (file, Some(key_path)));
-            let of_name = FILES.iter().find(|one| file.ends_with(one.name)).map(|one| one.registry);
+            let of_name = PROJECT_FILES.iter().find(|one| file.ends_with(one.name)).map(|one| one.registry);
             let registry = registry.or(of_name).unwrap_or(PackageRegistry::Pypi);
             let key_path = key_path.unwrap_or_else(|| default_list_key(registry, file)).to_owned();
             if !self.project.join(file).is_file() {
@@ -265,7 +266,7 @@ impl PackageSearch<'_> {
             }
             return Ok(PackageRequirement { registry, file: file.to_owned(), key_path });
         }
-        let files: Vec<&ProjectFile> = FILES
+        let files: Vec<&ProjectFile> = PROJECT_FILES
             .iter()
             .filter(|file| registry.is_none_or(|registry| registry == file.registry))
             .filter(|file| self.project.join(file.name).exists())
@@ -360,7 +361,8 @@ impl PackageSearch<'_> {
             files.iter().map(|file| file.registry).chain(registry).collect();
         registries.dedup();
         if let ([registry], true) = (registries.as_slice(), self.from.is_some()) {
-            let usual = FILES.iter().find(|file| file.registry == *registry).map_or("", |file| file.name);
+            let usual =
+                PROJECT_FILES.iter().find(|file| file.registry == *registry).map_or("", |file| file.name);
             let key_path = default_list_key(*registry, usual).to_owned();
             return Ok(PackageRequirement { registry: *registry, file: usual.to_owned(), key_path });
         }

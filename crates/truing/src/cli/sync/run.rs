@@ -49,7 +49,7 @@ const LEASE_RELEASE_TIMEOUT: Duration = Duration::from_secs(2);
 /// Maximum number of records that `status` shows of each job.
 const MAX_SHOWN_RECORDS: usize = 5;
 /// Environment variable with the path of a CI job's summary.
-const SUMMARY: &str = "GITHUB_STEP_SUMMARY";
+const SUMMARY_PATH_VARIABLE: &str = "GITHUB_STEP_SUMMARY";
 
 #[derive(clap::Args, Debug)]
 pub(crate) struct SyncRunArgs {
@@ -234,13 +234,17 @@ impl SyncRunArgs {
 /// Appends the result to the summary of the CI job, if the environment names a summary file. If the summary
 /// cannot be written, the command only warns, because the run is already complete.
 fn append_ci_summary(record: &SyncRecord, context: &CommandContext) {
-    let Some(file) = context.environment.get(SUMMARY).filter(|file| !file.is_empty()) else { return };
+    let Some(file) = context.environment.get(SUMMARY_PATH_VARIABLE).filter(|file| !file.is_empty()) else {
+        return;
+    };
     let file = context.environment.directory().join(file);
     let opened = OpenOptions::new().append(true).create(true).open(&file);
     let written =
         opened.and_then(|mut to| to.write_all(format!("{}\n", markdown::render_job_run(record)).as_bytes()));
     if let Err(error) = written {
-        context.output.warn(format_args!("{SUMMARY}: {} cannot be written: {error}", file.display()));
+        context
+            .output
+            .warn(format_args!("{SUMMARY_PATH_VARIABLE}: {} cannot be written: {error}", file.display()));
     }
 }
 

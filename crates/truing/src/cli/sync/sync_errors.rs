@@ -18,7 +18,7 @@ use crate::cli::columns::{COLUMNS, fold_line};
 use crate::cli::error::CliError;
 
 /// Name of the operator's file in examples.
-const OPERATORS_FILE: &str = "truing.toml";
+const OPERATOR_FILE_NAME: &str = "truing.toml";
 
 /// Checks that the project's folder exists.
 pub(super) fn check_project_folder(project: &Path) -> Result<(), CliError> {
@@ -48,7 +48,8 @@ pub(super) fn unknown_job_error(
     }
     if is_in_operators_file(name, context) {
         error = error.hint(format!(
-            "{OPERATORS_FILE} in this folder has such a job: use this file with `--config {OPERATORS_FILE}`"
+            "{OPERATOR_FILE_NAME} in this folder has such a job: use this file with `--config \
+                {OPERATOR_FILE_NAME}`"
         ));
     }
     let own = read_repository_file(context.environment.directory()).ok().flatten();
@@ -69,8 +70,9 @@ pub(super) fn is_job_in_current_folder(name: &str, context: &CommandContext) -> 
 }
 
 fn is_in_operators_file(name: &str, context: &CommandContext) -> bool {
-    let here = context.environment.directory().join(OPERATORS_FILE);
-    truing_config::read_named_file(Path::new(OPERATORS_FILE), &here).is_ok_and(|file| has_job(&file, name))
+    let here = context.environment.directory().join(OPERATOR_FILE_NAME);
+    truing_config::read_named_file(Path::new(OPERATOR_FILE_NAME), &here)
+        .is_ok_and(|file| has_job(&file, name))
 }
 
 fn has_job(file: &SourceFile, name: &str) -> bool {

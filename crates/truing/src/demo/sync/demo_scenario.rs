@@ -206,14 +206,14 @@ pub(super) fn project_code(release_code: &str) -> String {
 }
 
 /// Returns the model's answers in order.
-pub(super) fn scripted_answers(work: PortShare) -> Vec<ScriptedAnswer> {
+pub(super) fn scripted_answers(port_share: PortShare) -> Vec<ScriptedAnswer> {
     let write =
         |content: String| ScriptedAnswer::tool("write", json!({ "path": PROJECT_FILE, "content": content }));
     let report = |summary: &str, completed: &[&str], remaining: &[&str]| {
         let said = json!({ "summary": summary, "completed": completed, "remaining": remaining });
         ScriptedAnswer::tool("report", said)
     };
-    match work {
+    match port_share {
         PortShare::Whole => vec![
             write(project_code(LIMIT_CODE)),
             report(

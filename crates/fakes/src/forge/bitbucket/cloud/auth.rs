@@ -22,23 +22,23 @@ const GIT_USERS: &[&str] = &["x-token-auth", "x-bitbucket-api-token-auth"];
 /// e-mail address of the token's account. App passwords, which are sent with a user name, are rejected,
 /// because Cloud no longer accepts them since July 2026.
 pub(super) fn authenticate_request(
-    world: &mut ForgeInstance,
+    forge: &mut ForgeInstance,
     headers: &HeaderMap,
-    resource: &'static str,
+    rate_limit_resource: &'static str,
 ) -> Option<(String, FakeTokenScope)> {
     let user = basic_user(headers);
     if let Some(user) = &user {
-        let is_git = resource == GIT && GIT_USERS.contains(&user.as_str());
+        let is_git = rate_limit_resource == GIT && GIT_USERS.contains(&user.as_str());
         if !is_git && !user.contains('@') {
             return None;
         }
     }
     let token = git_call::request_token(headers)?;
-    if let Some(issued) = world.apps.issued.get(&token) {
+    if let Some(issued) = forge.apps.issued.get(&token) {
         return Some((issued.login.clone(), issued.scope.clone()));
     }
     let pass = if user.is_some() { FakeTokenScope::Account } else { FakeTokenScope::AccessToken };
-    Some((world.tokens.get(&token)?.clone(), pass))
+    Some((forge.tokens.get(&token)?.clone(), pass))
 }
 
 /// Rejects a token whose scopes do not suffice.

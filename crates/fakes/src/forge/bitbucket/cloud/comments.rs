@@ -43,7 +43,7 @@ fn comment_id(call: &ApiCall) -> Result<u64, ApiResponse> {
 }
 
 fn comment_response(
-    world: &ForgeInstance,
+    forge: &ForgeInstance,
     repo: &mut StoredRepository,
     number: u64,
     id: u64,
@@ -55,7 +55,7 @@ fn comment_response(
         |comment: &pull_comments::CommentRef<'_>| !comment.note.deleted || pull_comments::is_answered(of, id);
     let comment =
         pull_comments::find_any_comment(of, id).filter(there).ok_or_else(|| not_found("Comment"))?;
-    Ok(ApiResponse::json(status, json::comment(world, repo, of, comment, now)))
+    Ok(ApiResponse::json(status, json::comment(forge, repo, of, comment, now)))
 }
 
 /// Returns the text of a comment. A comment that is too long is rejected with an HTML page, as a server in
@@ -210,15 +210,17 @@ pub(super) fn reopen(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
 }
 
 fn set_resolved(
-    world: &mut ForgeInstance,
+    forge: &mut ForgeInstance,
     repo: &mut StoredRepository,
     number: u64,
     id: u64,
     actor: &str,
-    resolved: bool,
+    is_resolved: bool,
 ) -> Result<(), ApiResponse> {
     let pull = repo.pulls.get_mut(&number).ok_or_else(|| not_found("Pull request"))?;
-    pull.set_resolved(id, resolved.then_some(actor));
-    Ok(world
-        .deliver_event(repo, &FakeForgeEvent::Thread { number, id, resolved, actor: actor.to_owned() })?)
+    pull.set_resolved(id, is_resolved.then_some(actor));
+    Ok(forge.deliver_event(
+        repo,
+        &FakeForgeEvent::Thread { number, id, resolved: is_resolved, actor: actor.to_owned() },
+    )?)
 }

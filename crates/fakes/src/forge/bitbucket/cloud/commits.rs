@@ -21,7 +21,7 @@ const MAX_CALL_ANNOTATIONS: usize = 100;
 /// Maximum number of annotations of a report.
 const MAX_ANNOTATIONS: usize = 1_000;
 /// Maximum length of the summary of an annotation, in characters (observed).
-const MAX_SUMMARY: usize = 450;
+const MAX_SUMMARY_CHARS: usize = 450;
 
 /// Returns the commit that the path names by an id, an abbreviated id, or a branch.
 fn find_commit(repo: &StoredRepository, call: &ApiCall) -> Result<String, ApiResponse> {
@@ -151,7 +151,7 @@ fn annotation_error(annotation: &Value) -> Option<&'static str> {
     if text("summary").is_empty() {
         return Some("The annotation's summary must be provided");
     }
-    if text("summary").chars().count() > MAX_SUMMARY {
+    if text("summary").chars().count() > MAX_SUMMARY_CHARS {
         return Some("The annotation's summary is too long");
     }
     let severities = ["", "CRITICAL", "HIGH", "MEDIUM", "LOW"];

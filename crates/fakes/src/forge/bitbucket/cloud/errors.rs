@@ -29,8 +29,8 @@ pub(super) fn not_found(object: &str) -> ApiResponse {
 }
 
 /// Returns 400 for a request with an invalid field.
-pub(super) fn invalid_field(field: &str, words: &str) -> ApiResponse {
-    let error = json!({"message": "Bad request", "fields": {field: [words]}});
+pub(super) fn invalid_field(field: &str, message: &str) -> ApiResponse {
+    let error = json!({"message": "Bad request", "fields": {field: [message]}});
     ApiResponse::json(400, json!({"type": "error", "error": error}))
 }
 

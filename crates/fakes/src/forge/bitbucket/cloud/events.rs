@@ -11,12 +11,12 @@ use crate::forge::state::{ForgeInstance, StoredRepository};
 use crate::repo::FakeGitError;
 
 /// Maximum size of a delivery, in bytes. Cloud does not send deliveries of more than 256 KB.
-const MAX_DELIVERY: usize = 256 * 1024;
+const MAX_DELIVERY_BYTES: usize = 256 * 1024;
 
 /// Returns the delivery of an event. Returns `None` if the event's object no longer exists, if the delivery
 /// would be too large, or if Cloud has no such event.
 pub(crate) fn build_delivery(
-    world: &ForgeInstance,
+    forge: &ForgeInstance,
     repo: &mut StoredRepository,
     event: &FakeForgeEvent,
     serial: u64,
@@ -48,17 +48,17 @@ pub(crate) fn build_delivery(
     };
     let by = by.or_else(|| comment.map(|comment| comment.note.author.clone())).unwrap_or_default();
     let mut payload = json!({
-        "repository": json::repository(world, repo), "actor": json::account(world, &by),
-        "pullrequest": json::full_pull(world, repo, pull, &pull.head, true),
+        "repository": json::repository(forge, repo), "actor": json::account(forge, &by),
+        "pullrequest": json::full_pull(forge, repo, pull, &pull.head, true),
     });
     if let Some(comment) = comment {
         let now = lines.get(&comment.note.id).copied().flatten();
-        payload["comment"] = json::comment(world, repo, pull, comment, now);
+        payload["comment"] = json::comment(forge, repo, pull, comment, now);
     }
     if let FakeForgeEvent::Pull { change: PullChange::WantsChanges | PullChange::WithdrewChanges, .. } = event
     {
         payload["changes_request"] =
-            json!({"date": json::format_time(world.now()), "user": json::account(world, &by)});
+            json!({"date": json::format_time(forge.now()), "user": json::account(forge, &by)});
     }
     if let FakeForgeEvent::Pull {
         change: PullChange::Edited { previous_title: title, previous_body: body },
@@ -69,7 +69,7 @@ pub(crate) fn build_delivery(
     }
     let key = format!("pullrequest:{key}");
     let delivery = FakeDelivery::from_bitbucket_event(ForgeFlavour::Cloud, serial, &key, number, &payload);
-    Ok((delivery.body.len() <= MAX_DELIVERY).then_some(delivery))
+    Ok((delivery.body.len() <= MAX_DELIVERY_BYTES).then_some(delivery))
 }
 
 /// Returns Cloud's event name for a change; `None` if Cloud has no event for the change.

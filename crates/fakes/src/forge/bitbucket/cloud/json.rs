@@ -40,8 +40,8 @@ pub(super) fn repository_api_url(instance: &ForgeInstance, repo: &StoredReposito
     format!("{}/2.0/repositories/{}", instance.base_url, repo.full_name())
 }
 
-pub(super) fn account(world: &ForgeInstance, login: &str) -> Value {
-    let (number, base) = (account_number(world, login), &world.base_url);
+pub(super) fn account(forge: &ForgeInstance, login: &str) -> Value {
+    let (number, base) = (account_number(forge, login), &forge.base_url);
     let id = uuid_from_id(number);
     json!({
         "type": if is_bot_account(login) { "app_user" } else { "user" },
@@ -51,24 +51,24 @@ pub(super) fn account(world: &ForgeInstance, login: &str) -> Value {
 }
 
 /// Returns the workspace with this name. Every owner of a repository is a workspace.
-pub(super) fn workspace(world: &ForgeInstance, slug: &str) -> Value {
+pub(super) fn workspace(forge: &ForgeInstance, slug: &str) -> Value {
     json!({
-        "type": "workspace", "uuid": uuid_from_id(account_number(world, slug)), "name": slug, "slug": slug,
+        "type": "workspace", "uuid": uuid_from_id(account_number(forge, slug)), "name": slug, "slug": slug,
         "links": {
-            "self": href(format!("{}/2.0/workspaces/{slug}", world.base_url)),
-            "avatar": href(format!("{}/workspaces/{slug}/avatar", world.base_url)),
-            "html": href(format!("{}/{slug}/", world.base_url)),
+            "self": href(format!("{}/2.0/workspaces/{slug}", forge.base_url)),
+            "avatar": href(format!("{}/workspaces/{slug}/avatar", forge.base_url)),
+            "html": href(format!("{}/{slug}/", forge.base_url)),
         },
     })
 }
 
 /// Returns a repository in the format that other objects contain.
-pub(super) fn embedded_repository(world: &ForgeInstance, repo: &StoredRepository) -> Value {
-    repository_with_owner(world, repo, &repo.owner, repo.id)
+pub(super) fn embedded_repository(forge: &ForgeInstance, repo: &StoredRepository) -> Value {
+    repository_with_owner(forge, repo, &repo.owner, repo.id)
 }
 
-fn repository_with_owner(world: &ForgeInstance, repo: &StoredRepository, owner: &str, id: u64) -> Value {
-    let (base, full_name) = (&world.base_url, format!("{owner}/{}", repo.name));
+fn repository_with_owner(forge: &ForgeInstance, repo: &StoredRepository, owner: &str, id: u64) -> Value {
+    let (base, full_name) = (&forge.base_url, format!("{owner}/{}", repo.name));
     json!({
         "type": "repository", "uuid": uuid_from_id(id), "full_name": full_name, "name": repo.name,
         "links": {
@@ -80,19 +80,19 @@ fn repository_with_owner(world: &ForgeInstance, repo: &StoredRepository, owner: 
 }
 
 /// Returns a repository in the format of the call that returns a single repository.
-pub(super) fn repository(world: &ForgeInstance, repo: &StoredRepository) -> Value {
-    let (own, page) = (repository_api_url(world, repo), format!("{}/{}", world.base_url, repo.full_name()));
+pub(super) fn repository(forge: &ForgeInstance, repo: &StoredRepository) -> Value {
+    let (own, page) = (repository_api_url(forge, repo), format!("{}/{}", forge.base_url, repo.full_name()));
     json!({
         "type": "repository", "uuid": uuid_from_id(repo.id), "full_name": repo.full_name(), "name": repo.name,
-        "slug": repo.name, "is_private": world.private_git, "scm": "git",
-        "owner": account(world, &repo.owner),
-        "workspace": workspace(world, &repo.owner), "description": "",
+        "slug": repo.name, "is_private": forge.private_git, "scm": "git",
+        "owner": account(forge, &repo.owner),
+        "workspace": workspace(forge, &repo.owner), "description": "",
         "created_on": format_time(repo.created),
         "updated_on": format_time(repo.pushed), "size": 108, "language": "", "has_issues": false,
         "has_wiki": false,
         "fork_policy": "allow_forks", "mainbranch": {"type": "branch", "name": repo.default_branch},
         "project": {
-            "type": "project", "key": "PROJ", "uuid": uuid_from_id(account_number(world, &repo.owner)),
+            "type": "project", "key": "PROJ", "uuid": uuid_from_id(account_number(forge, &repo.owner)),
             "name": "Project",
             "links": {"html": href(&page), "avatar": href(&page)},
         },
@@ -110,20 +110,20 @@ fn embedded_commit(sha: &str) -> Value {
 }
 
 /// Returns a commit in the format of the call that returns a single commit.
-pub(super) fn commit(world: &ForgeInstance, repo: &StoredRepository, commit: &CommitObject) -> Value {
-    let known = world.accounts.contains_key(&commit.author.name);
+pub(super) fn commit(forge: &ForgeInstance, repo: &StoredRepository, commit: &CommitObject) -> Value {
+    let known = forge.accounts.contains_key(&commit.author.name);
     let mut author = json!({
         "type": "author", "raw": format!("{} <{}>", commit.author.name, commit.author.email),
     });
     if known {
-        author["user"] = account(world, &commit.author.name);
+        author["user"] = account(forge, &commit.author.name);
     }
     let parent = |sha: &String| json!({"type": "commit", "hash": sha});
     json!({
         "type": "commit", "hash": commit.sha, "date": format_time(commit.author.at), "author": author,
         "message": commit.message, "summary": text_json(&commit.message),
         "parents": commit.parents.iter().map(parent).collect::<Vec<_>>(),
-        "repository": embedded_repository(world, repo),
+        "repository": embedded_repository(forge, repo),
     })
 }
 
@@ -136,11 +136,11 @@ fn pull_state(pull: &StoredPull) -> &'static str {
 }
 
 /// Returns a pull request with this head in the format of lists, without reviewers.
-pub(super) fn pull(world: &ForgeInstance, repo: &StoredRepository, pull: &StoredPull, head: &str) -> Value {
-    let own = format!("{}/pullrequests/{}", repository_api_url(world, repo), pull.number);
-    let page = format!("{}/{}/pull-requests/{}", world.base_url, repo.full_name(), pull.number);
+pub(super) fn pull(forge: &ForgeInstance, repo: &StoredRepository, pull: &StoredPull, head: &str) -> Value {
+    let own = format!("{}/pullrequests/{}", repository_api_url(forge, repo), pull.number);
+    let page = format!("{}/{}/pull-requests/{}", forge.base_url, repo.full_name(), pull.number);
     let (from, branch) = parse_head_ref(repo, &pull.head_ref);
-    let source = from.map(|(owner, id)| repository_with_owner(world, repo, owner, id));
+    let source = from.map(|(owner, id)| repository_with_owner(forge, repo, owner, id));
     let merged = (pull_state(pull) == "MERGED").then(|| json!({"hash": short_sha(head)}));
     let comment_count =
         pull_comments::all_comments(pull).into_iter().filter(|comment| !comment.note.deleted).count();
@@ -154,15 +154,15 @@ pub(super) fn pull(world: &ForgeInstance, repo: &StoredRepository, pull: &Stored
         "type": "pullrequest", "id": pull.number, "title": pull.title, "description": pull.body,
         "summary": text_json(&pull.body),
         "rendered": {"title": text_json(&pull.title), "description": text_json(&pull.body)},
-        "state": pull_state(pull), "draft": pull.draft, "author": account(world, &pull.author),
+        "state": pull_state(pull), "draft": pull.draft, "author": account(forge, &pull.author),
         "source": {"branch": {"name": branch}, "commit": embedded_commit(head), "repository": source},
         "destination": {
             "branch": {"name": pull.base_ref}, "commit": embedded_commit(&pull.base),
-            "repository": embedded_repository(world, repo),
+            "repository": embedded_repository(forge, repo),
         },
         "merge_commit": merged, "comment_count": comment_count, "task_count": 0, "close_source_branch": false,
         "closed_by":
-            pull.closed_at.map(|_| account(world, pull.merged_by.as_deref().unwrap_or(&pull.author))),
+            pull.closed_at.map(|_| account(forge, pull.merged_by.as_deref().unwrap_or(&pull.author))),
         "reason": "", "created_on": format_time(pull.created_at), "updated_on": format_time(pull.updated_at),
         "links": links,
     })
@@ -170,65 +170,65 @@ pub(super) fn pull(world: &ForgeInstance, repo: &StoredRepository, pull: &Stored
 
 /// Returns a pull request in the format of the call that returns a single pull request.
 pub(super) fn full_pull(
-    world: &ForgeInstance,
+    forge: &ForgeInstance,
     repo: &StoredRepository,
     stored_pull: &StoredPull,
     head: &str,
-    mergeable: bool,
+    is_mergeable: bool,
 ) -> Value {
-    let mut json = pull(world, repo, stored_pull, head);
+    let mut json = pull(forge, repo, stored_pull, head);
     let all = participants::list_participants(stored_pull);
     json["reviewers"] =
-        stored_pull.merge_conditions.reviewers.iter().map(|login| account(world, login)).collect();
-    json["participants"] = all.iter().map(|one| participant(world, one)).collect();
-    json["mergeable"] = mergeable.into();
+        stored_pull.merge_conditions.reviewers.iter().map(|login| account(forge, login)).collect();
+    json["participants"] = all.iter().map(|one| participant(forge, one)).collect();
+    json["mergeable"] = is_mergeable.into();
     json["queued"] = false.into();
     json
 }
 
-pub(super) fn participant(world: &ForgeInstance, one: &PullParticipant) -> Value {
-    let state = match one.verdict {
+pub(super) fn participant(forge: &ForgeInstance, participant: &PullParticipant) -> Value {
+    let state = match participant.verdict {
         Some(FakeReviewVerdict::Approved) => Some("approved"),
         Some(FakeReviewVerdict::ChangesRequested) => Some("changes_requested"),
         Some(FakeReviewVerdict::Commented) | None => None,
     };
     // If the participant requested changes, Cloud returns only the time of the participant's last comment.
-    let at = if one.verdict == Some(FakeReviewVerdict::Approved) {
-        one.last_activity_at
+    let at = if participant.verdict == Some(FakeReviewVerdict::Approved) {
+        participant.last_activity_at
     } else {
-        one.last_comment_at
+        participant.last_comment_at
     };
     json!({
-        "type": "participant", "user": account(world, &one.login),
-        "role": if one.is_reviewer { "REVIEWER" } else { "PARTICIPANT" },
-        "approved": one.verdict == Some(FakeReviewVerdict::Approved), "state": state,
+        "type": "participant", "user": account(forge, &participant.login),
+        "role": if participant.is_reviewer { "REVIEWER" } else { "PARTICIPANT" },
+        "approved": participant.verdict == Some(FakeReviewVerdict::Approved), "state": state,
         "participated_on": at.map(format_time),
     })
 }
 
 /// Returns the resolution of a thread. Only the thread's first comment has this object.
-pub(super) fn resolution(world: &ForgeInstance, resolver: &str, comment: &StoredComment) -> Value {
-    json!({"type": "comment_resolution", "user": account(world, resolver),
+pub(super) fn resolution(forge: &ForgeInstance, resolver: &str, comment: &StoredComment) -> Value {
+    json!({"type": "comment_resolution", "user": account(forge, resolver),
         "created_on": format_time(comment.updated)})
 }
 
 /// Returns a comment; `current_lines` contains the current numbers of the comment's lines. The text of a
 /// deleted comment is omitted.
 pub(super) fn comment(
-    world: &ForgeInstance,
+    forge: &ForgeInstance,
     repo: &StoredRepository,
     pull: &StoredPull,
     comment_ref: CommentRef<'_>,
     current_lines: CurrentLines,
 ) -> Value {
-    let own = format!("{}/pullrequests/{}", repository_api_url(world, repo), pull.number);
-    let page = format!("{}/{}/pull-requests/{}", world.base_url, repo.full_name(), pull.number);
+    let own = format!("{}/pullrequests/{}", repository_api_url(forge, repo), pull.number);
+    let page = format!("{}/{}/pull-requests/{}", forge.base_url, repo.full_name(), pull.number);
     let CommentRef { note, inline } = comment_ref;
     let mut json = json!({
         "type": "pullrequest_comment", "id": note.id, "created_on": format_time(note.created),
         "updated_on": format_time(note.updated),
         "content": text_json(if note.deleted { "" } else { &note.body }),
-        "user": account(world, &note.author), "deleted": note.deleted, "pending": false,
+        "user": account(forge, &note.author), "deleted": note.deleted, "pending": false,
         "pullrequest": {
             "type": "pullrequest", "id": pull.number, "title": pull.title, "draft": pull.draft,
             "links": {"self": href(&own), "html": href(&page)},
@@ -256,13 +256,13 @@ pub(super) fn comment(
         "outdated": current_lines.is_none() && inline.place.line.is_some(),
     });
     if let Some(by) = inline.resolved_by.as_deref().filter(|_| inline.in_reply_to.is_none()) {
-        json["resolution"] = resolution(world, by, note);
+        json["resolution"] = resolution(forge, by, note);
     }
     json
 }
 
-pub(super) fn status(world: &ForgeInstance, repo: &StoredRepository, status: &CommitStatus) -> Value {
-    let own = format!("{}/commit/{}", repository_api_url(world, repo), status.sha);
+pub(super) fn status(forge: &ForgeInstance, repo: &StoredRepository, status: &CommitStatus) -> Value {
+    let own = format!("{}/commit/{}", repository_api_url(forge, repo), status.sha);
     json!({
         "type": "build", "key": status.context, "state": status_name(&status.state, "STOPPED"),
         "name": status.name,

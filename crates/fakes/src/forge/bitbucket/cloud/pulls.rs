@@ -44,7 +44,7 @@ pub(super) fn get(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     pull_reply(world, repo, number, 200)
 }
 
-fn pull_reply(world: &ForgeInstance, repo: &mut StoredRepository, number: u64, status: u16) -> CallResult {
+fn pull_reply(forge: &ForgeInstance, repo: &mut StoredRepository, number: u64, status: u16) -> CallResult {
     let head = repo.pulls.get_mut(&number).map(StoredPull::read_head).unwrap_or_default();
     let of = repo.pulls.get(&number).ok_or_else(|| not_found("Pull request"))?;
     let mergeable = match repo.merge_state(of) {
@@ -55,16 +55,16 @@ fn pull_reply(world: &ForgeInstance, repo: &mut StoredRepository, number: u64, s
         | MergeState::Draft
         | MergeState::Unknown => false,
     };
-    Ok(ApiResponse::json(status, json::full_pull(world, repo, of, &head, mergeable)))
+    Ok(ApiResponse::json(status, json::full_pull(forge, repo, of, &head, mergeable)))
 }
 
 /// Returns the logins of the reviewers whose ids are in the request's body. Returns an error if a reviewer's
 /// account is closed.
-fn parse_reviewers(world: &ForgeInstance, body: &Value) -> Result<Vec<String>, ApiResponse> {
+fn parse_reviewers(forge: &ForgeInstance, body: &Value) -> Result<Vec<String>, ApiResponse> {
     let none = Vec::new();
     let named = |reviewer: &Value| {
-        let found = login_of(world, reviewer["uuid"].as_str().unwrap_or_default());
-        let open = found.filter(|login| !world.closed_accounts.contains(*login));
+        let found = login_of(forge, reviewer["uuid"].as_str().unwrap_or_default());
+        let open = found.filter(|login| !forge.closed_accounts.contains(*login));
         open.map(str::to_owned).ok_or_else(|| invalid_field("reviewers", "Malformed reviewers list"))
     };
     body["reviewers"].as_array().unwrap_or(&none).iter().map(named).collect()

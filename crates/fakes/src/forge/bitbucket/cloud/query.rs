@@ -73,7 +73,7 @@ fn comparison_holds(field_value: &Value, operator: FilterOperator, value: &Value
 }
 
 /// Maximum depth of nested brackets.
-const MAX_DEPTH: usize = 16;
+const MAX_NESTING_DEPTH: usize = 16;
 
 fn parse_or(rest: &mut &str, depth: usize) -> Option<FilterQuery> {
     let mut query = parse_and(rest, depth)?;
@@ -94,7 +94,7 @@ fn parse_and(rest: &mut &str, depth: usize) -> Option<FilterQuery> {
 fn parse_term(rest: &mut &str, depth: usize) -> Option<FilterQuery> {
     *rest = rest.trim_start();
     if let Some(inner) = rest.strip_prefix('(') {
-        if depth >= MAX_DEPTH {
+        if depth >= MAX_NESTING_DEPTH {
             return None;
         }
         *rest = inner;
@@ -141,15 +141,15 @@ fn parse_value(text: &str) -> Option<(Value, &str)> {
 }
 
 /// If `word` is the next word, in upper or lower case, removes it and returns true; otherwise returns false.
-fn take_word(rest: &mut &str, word: &str) -> bool {
+fn take_word(rest: &mut &str, keyword: &str) -> bool {
     let text = rest.trim_start();
     let ends = |c: char| c.is_whitespace() || c == '(';
-    match text.get(..word.len()) {
+    match text.get(..keyword.len()) {
         Some(found)
-            if found.eq_ignore_ascii_case(word)
-                && text.get(word.len()..).is_some_and(|after| after.starts_with(ends)) =>
+            if found.eq_ignore_ascii_case(keyword)
+                && text.get(keyword.len()..).is_some_and(|after| after.starts_with(ends)) =>
         {
-            *rest = text.get(word.len()..).unwrap_or_default();
+            *rest = text.get(keyword.len()..).unwrap_or_default();
             true
         }
         Some(_) | None => false,

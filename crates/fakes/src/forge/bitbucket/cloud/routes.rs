@@ -154,20 +154,20 @@ pub(crate) static PROTOCOL: ForgeProtocol = ForgeProtocol {
 
 /// Adds Cloud's headers. Only requests with a bearer token get the rate limit headers. These headers contain
 /// neither the number of remaining calls nor the time of the reset.
-fn add_headers(world: &mut ForgeInstance, reply: ApiResponse, context: &HeaderContext<'_>) -> ApiResponse {
-    let now = world.now();
+fn add_headers(forge: &mut ForgeInstance, response: ApiResponse, context: &HeaderContext<'_>) -> ApiResponse {
+    let now = forge.now();
     let mut general = vec![
         ("date", http_date(now)),
-        ("x-request-id", format!("fake-{}", world.request_count)),
+        ("x-request-id", format!("fake-{}", forge.request_count)),
         ("server", "AtlassianEdge".into()),
     ];
     let authorization = context.headers.get("authorization").and_then(|value| value.to_str().ok());
     if authorization.is_some_and(|value| value.to_ascii_lowercase().starts_with("bearer ")) {
-        let limit = world.limit.unwrap_or(RATE_LIMIT);
-        let left = limit.saturating_sub(if world.limit.is_some() { world.hour_and_call_count.1 } else { 0 });
+        let limit = forge.limit.unwrap_or(RATE_LIMIT);
+        let left = limit.saturating_sub(if forge.limit.is_some() { forge.hour_and_call_count.1 } else { 0 });
         general.push(("x-ratelimit-limit", limit.to_string()));
         general.push(("x-ratelimit-resource", "api-repositories".into()));
         general.push(("x-ratelimit-nearlimit", (left < limit / NEAR_LIMIT_DIVISOR).to_string()));
     }
-    with_headers(reply, general)
+    with_headers(response, general)
 }

@@ -18,13 +18,13 @@ use crate::forge::state::{FakeForgeState, ForgeInstance, StoredRepository};
 /// Returns the account of a request. The request contains only a token, or a token and the name of the
 /// token's account.
 pub(super) fn authenticate_request(
-    world: &mut ForgeInstance,
+    forge: &mut ForgeInstance,
     headers: &HeaderMap,
     _: &'static str,
 ) -> Option<(String, FakeTokenScope)> {
     let token = git_call::request_token(headers)?;
-    let issued = world.apps.issued.get(&token);
-    let login = issued.map_or_else(|| world.tokens.get(&token), |issued| Some(&issued.login))?.clone();
+    let issued = forge.apps.issued.get(&token);
+    let login = issued.map_or_else(|| forge.tokens.get(&token), |issued| Some(&issued.login))?.clone();
     // Tokens of projects and repositories have no account name and are therefore rejected in a `Basic` login.
     if basic_user(headers).is_some_and(|user| user != login) {
         return None;
@@ -97,7 +97,7 @@ pub(super) fn request_version(call: &ApiCall) -> Option<u64> {
 
 /// Returns an error with status 409 unless the call contains the current version of the pull request.
 pub(super) fn check_pull_version(
-    world: &ForgeInstance,
+    forge: &ForgeInstance,
     repo: &StoredRepository,
     number: u64,
     call: &ApiCall,
@@ -107,12 +107,12 @@ pub(super) fn check_pull_version(
     if sent == Some(of.version) {
         return Ok(());
     }
-    let now: Value = json::pull(world, repo, of, &of.head);
+    let now: Value = json::pull(forge, repo, of, &of.head);
     Err(stale_version(sent, of.version, Some(now)))
 }
 
 /// Returns the login of the account with this name or slug.
-pub(super) fn find_login(world: &ForgeInstance, name: &str) -> Option<String> {
+pub(super) fn find_login(forge: &ForgeInstance, name: &str) -> Option<String> {
     let is = |login: &&String| login.eq_ignore_ascii_case(name) || json::slug(login) == name;
-    world.accounts.keys().find(is).cloned()
+    forge.accounts.keys().find(is).cloned()
 }

@@ -17,12 +17,12 @@ use crate::forge::state::{CommitStatus, FakeForgeState, StoredRepository};
 /// Maximum lengths, in characters, of a build's key and name. The constants below limit the build's address
 /// and parent.
 const MAX_BUILD_NAME_CHARS: usize = 255;
-const MAX_URL: usize = 450;
+const MAX_BUILD_URL_CHARS: usize = 450;
 const MAX_BUILD_PARENT_CHARS: usize = 1_024;
 /// Maximum length of a report's title, in characters. The constants below limit the lengths of a report's
 /// details and an annotation's message, and the numbers of data fields and annotations of a report.
-const MAX_TITLE: usize = 450;
-const MAX_DETAILS: usize = 2_000;
+const MAX_REPORT_TITLE_CHARS: usize = 450;
+const MAX_REPORT_DETAILS_CHARS: usize = 2_000;
 const MAX_ANNOTATION_MESSAGE_CHARS: usize = 2_000;
 const MAX_REPORT_DATA_FIELDS: usize = 6;
 const MAX_ANNOTATIONS: usize = 1_000;
@@ -92,7 +92,7 @@ pub(super) fn set_build(state: &mut FakeForgeState, call: &ApiCall) -> CallResul
         sha,
         state: state.ok_or_else(|| invalid_field("state", "it is not a known one"))?.to_owned(),
         description: text("description", usize::MAX)?,
-        target_url: Some(needed("url", MAX_URL)?),
+        target_url: Some(needed("url", MAX_BUILD_URL_CHARS)?),
         context: needed("key", MAX_BUILD_NAME_CHARS)?,
         name: text("name", MAX_BUILD_NAME_CHARS)?,
         refname,
@@ -126,7 +126,11 @@ pub(super) fn replace_report(state: &mut FakeForgeState, call: &ApiCall) -> Call
     if text("title").is_empty() {
         return Err(invalid_field("title", "it is required"));
     }
-    for (field, most) in [("title", MAX_TITLE), ("details", MAX_DETAILS), ("reporter", MAX_TITLE)] {
+    for (field, most) in [
+        ("title", MAX_REPORT_TITLE_CHARS),
+        ("details", MAX_REPORT_DETAILS_CHARS),
+        ("reporter", MAX_REPORT_TITLE_CHARS),
+    ] {
         if text(field).chars().count() > most {
             return Err(invalid_field(field, "it is too long"));
         }

@@ -9,7 +9,7 @@ use crate::forge::http::call::ApiResponse;
 use crate::forge::http::serve::CallRefusal;
 
 /// Package of the exception names.
-const PACKAGE: &str = "com.atlassian.bitbucket";
+const EXCEPTION_PACKAGE: &str = "com.atlassian.bitbucket";
 
 /// Returns an error about a request field, whose name is `context`. Adds `extra_fields` to the only error
 /// object of the response.
@@ -21,7 +21,7 @@ pub(super) fn error_with_context(
     extra_fields: Value,
 ) -> ApiResponse {
     let mut error = json!({
-        "context": context, "message": message, "exceptionName": format!("{PACKAGE}.{exception}"),
+        "context": context, "message": message, "exceptionName": format!("{EXCEPTION_PACKAGE}.{exception}"),
     });
     if let (Some(error), Value::Object(extra_fields)) = (error.as_object_mut(), extra_fields) {
         error.extend(extra_fields);

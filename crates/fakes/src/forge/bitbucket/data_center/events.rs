@@ -13,7 +13,7 @@ use crate::repo::FakeGitError;
 /// Returns the delivery of an event; `None` if the event's object no longer exists, or if Data Center has no
 /// such event.
 pub(crate) fn build_delivery(
-    world: &ForgeInstance,
+    forge: &ForgeInstance,
     repo: &mut StoredRepository,
     event: &FakeForgeEvent,
     serial: u64,
@@ -23,7 +23,7 @@ pub(crate) fn build_delivery(
             let Some(pull) = repo.pulls.get(number) else { return Ok(None) };
             let title = pull.title.clone();
             let body = pull.body.clone();
-            let Some((key, more)) = event_for_change(world, repo, change, *number, &title, &body) else {
+            let Some((key, more)) = event_for_change(forge, repo, change, *number, &title, &body) else {
                 return Ok(None);
             };
             (*number, key, by.clone(), more)
@@ -33,7 +33,7 @@ pub(crate) fn build_delivery(
             let anchors = anchor::current_anchors(repo, *number)?;
             let Some(pull) = repo.pulls.get(number) else { return Ok(None) };
             let Some(comment) = pull_comments::find_comment(pull, *id) else { return Ok(None) };
-            let mut more = json!({"comment": comments::single_comment(world, repo, pull, comment, &anchors)});
+            let mut more = json!({"comment": comments::single_comment(forge, repo, pull, comment, &anchors)});
             if let Some(parent) = pull_comments::parent_comment(comment) {
                 more["commentParentId"] = parent.into();
             }
@@ -44,10 +44,10 @@ pub(crate) fn build_delivery(
         FakeForgeEvent::Thread { .. } | FakeForgeEvent::RerunRequest { .. } => return Ok(None),
     };
     let Some(pull) = repo.pulls.get(&number) else { return Ok(None) };
-    let now = jiff::Timestamp::from_second(world.now()).unwrap_or_default();
+    let now = jiff::Timestamp::from_second(forge.now()).unwrap_or_default();
     let mut payload = json!({
         "eventKey": key, "date": now.strftime("%Y-%m-%dT%H:%M:%S+0000").to_string(),
-        "actor": json::user(world, &by), "pullRequest": json::pull(world, repo, pull, &pull.head),
+        "actor": json::user(forge, &by), "pullRequest": json::pull(forge, repo, pull, &pull.head),
     });
     if let (Some(payload), Value::Object(more)) = (payload.as_object_mut(), more) {
         payload.extend(more);
@@ -63,7 +63,7 @@ fn previous_values(title: &str, body: &str, is_draft: bool) -> Value {
 /// Returns Data Center's event name for a change, and the other fields of the event; `None` if Data Center
 /// has no event for the change.
 fn event_for_change(
-    world: &ForgeInstance,
+    forge: &ForgeInstance,
     repo: &StoredRepository,
     change: &PullChange,
     number: u64,
@@ -71,7 +71,7 @@ fn event_for_change(
     new_body: &str,
 ) -> Option<(&'static str, Value)> {
     let draft = repo.pulls.get(&number).is_some_and(|pull| pull.draft);
-    let users = |logins: &[String]| logins.iter().map(|login| json::user(world, login)).collect::<Vec<_>>();
+    let users = |logins: &[String]| logins.iter().map(|login| json::user(forge, login)).collect::<Vec<_>>();
     Some(match change {
         PullChange::Opened => ("pr:opened", Value::Null),
         PullChange::Closed => {

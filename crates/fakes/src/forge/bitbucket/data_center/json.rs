@@ -27,74 +27,75 @@ pub(super) fn slug(login: &str) -> String {
     login.chars().map(plain).collect()
 }
 
-pub(super) fn user(world: &ForgeInstance, login: &str) -> Value {
+pub(super) fn user(forge: &ForgeInstance, login: &str) -> Value {
     let slug = slug(login);
     json!({
         "name": login, "emailAddress": format!("{slug}@example.invalid"), "active": true,
         "displayName": login,
-        "id": account_number(world, login), "slug": slug,
+        "id": account_number(forge, login), "slug": slug,
         "type": if is_bot_account(login) { "SERVICE" } else { "NORMAL" },
-        "links": {"self": [{"href": format!("{}/users/{slug}", world.base_url)}]},
+        "links": {"self": [{"href": format!("{}/users/{slug}", forge.base_url)}]},
     })
 }
 
 /// Returns the URL of a repository's web page.
-fn repository_page_url(world: &ForgeInstance, owner: &str, name: &str) -> String {
-    format!("{}/projects/{owner}/repos/{name}", world.base_url)
+fn repository_page_url(forge: &ForgeInstance, owner: &str, name: &str) -> String {
+    format!("{}/projects/{owner}/repos/{name}", forge.base_url)
 }
 
-pub(super) fn repository(world: &ForgeInstance, repo: &StoredRepository) -> Value {
-    repository_with_owner(world, repo, &repo.owner, repo.id)
+pub(super) fn repository(forge: &ForgeInstance, repo: &StoredRepository) -> Value {
+    repository_with_owner(forge, repo, &repo.owner, repo.id)
 }
 
-fn repository_with_owner(world: &ForgeInstance, repo: &StoredRepository, owner: &str, id: u64) -> Value {
+fn repository_with_owner(forge: &ForgeInstance, repo: &StoredRepository, owner: &str, id: u64) -> Value {
     let kind = if owner.starts_with('~') { "PERSONAL" } else { "NORMAL" };
     let project = json!({
-        "key": owner, "id": account_number(world, owner), "name": owner, "public": false, "type": kind,
-        "links": {"self": [{"href": format!("{}/projects/{owner}", world.base_url)}]},
+        "key": owner, "id": account_number(forge, owner), "name": owner, "public": false, "type": kind,
+        "links": {"self": [{"href": format!("{}/projects/{owner}", forge.base_url)}]},
     });
-    let clone = format!("{}/scm/{owner}/{}.git", world.base_url, repo.name);
+    let clone = format!("{}/scm/{owner}/{}.git", forge.base_url, repo.name);
     let mut json = json!({
         "slug": repo.name, "id": id, "name": repo.name, "hierarchyId": format!("{:020x}", repo.id),
         "scmId": "git",
         "state": "AVAILABLE", "statusMessage": "Available", "forkable": true, "project": project,
-        "public": !world.private_git, "archived": repo.access == RepositoryAccess::Archived,
+        "public": !forge.private_git, "archived": repo.access == RepositoryAccess::Archived,
         "links": {
             "clone": [{"href": clone, "name": "http"}],
-            "self": [{"href": format!("{}/browse", repository_page_url(world, owner, &repo.name))}],
+            "self": [{"href": format!("{}/browse", repository_page_url(forge, owner, &repo.name))}],
         },
     });
     if id != repo.id {
-        json["origin"] = repository(world, repo);
+        json["origin"] = repository(forge, repo);
     }
     json
 }
 
-pub(super) fn participant(world: &ForgeInstance, one: &PullParticipant) -> Value {
-    let status = match one.verdict {
+pub(super) fn participant(forge: &ForgeInstance, participant: &PullParticipant) -> Value {
+    let status = match participant.verdict {
         Some(FakeReviewVerdict::Approved) => "APPROVED",
         Some(FakeReviewVerdict::ChangesRequested) => "NEEDS_WORK",
         Some(FakeReviewVerdict::Commented) | None => "UNAPPROVED",
     };
     let mut json = json!({
-        "user": user(world, &one.login), "role": if one.is_reviewer { "REVIEWER" } else { "PARTICIPANT" },
-        "approved": one.verdict == Some(FakeReviewVerdict::Approved), "status": status,
+        "user": user(forge, &participant.login),
+        "role": if participant.is_reviewer { "REVIEWER" } else { "PARTICIPANT" },
+        "approved": participant.verdict == Some(FakeReviewVerdict::Approved), "status": status,
     });
-    if let Some(commit) = &one.commit {
+    if let Some(commit) = &participant.commit {
         json["lastReviewedCommit"] = commit.as_str().into();
     }
     json
 }
 
 /// Returns a pull request with this head.
-pub(super) fn pull(world: &ForgeInstance, repo: &StoredRepository, pull: &StoredPull, head: &str) -> Value {
+pub(super) fn pull(forge: &ForgeInstance, repo: &StoredRepository, pull: &StoredPull, head: &str) -> Value {
     let state = match (pull.open, &pull.merged_by) {
         (true, _) => "OPEN",
         (false, Some(_)) => "MERGED",
         (false, None) => "DECLINED",
     };
     let (from, branch) = parse_head_ref(repo, &pull.head_ref);
-    let source = from.map(|(owner, id)| repository_with_owner(world, repo, owner, id));
+    let source = from.map(|(owner, id)| repository_with_owner(forge, repo, owner, id));
     let end = |branch: &str, sha: &str, end_repository: Option<Value>| {
         json!({
             "id": format!("refs/heads/{branch}"), "displayId": branch, "latestCommit": sha, "type": "BRANCH",
@@ -104,25 +105,25 @@ pub(super) fn pull(world: &ForgeInstance, repo: &StoredRepository, pull: &Stored
     let all = participants::list_participants(pull);
     let (reviewers, others): (Vec<_>, Vec<_>) = all.iter().partition(|one| one.is_reviewer);
     let shown = |end_repository: Vec<&PullParticipant>| {
-        end_repository.into_iter().map(|one| participant(world, one)).collect::<Vec<_>>()
+        end_repository.into_iter().map(|one| participant(forge, one)).collect::<Vec<_>>()
     };
     let own =
-        format!("{}/pull-requests/{}", repository_page_url(world, &repo.owner, &repo.name), pull.number);
+        format!("{}/pull-requests/{}", repository_page_url(forge, &repo.owner, &repo.name), pull.number);
     let mut json = json!({
         "id": pull.number, "version": pull.version, "title": pull.title, "description": pull.body,
         "state": state,
         "open": pull.open, "closed": !pull.open, "createdDate": epoch_millis(pull.created_at),
         "updatedDate": epoch_millis(pull.updated_at),
         "fromRef": end(branch, head, source),
-        "toRef": end(&pull.base_ref, &pull.base, Some(repository(world, repo))), "locked": false,
-        "author": {"user": user(world, &pull.author), "role": "AUTHOR", "approved": false,
+        "toRef": end(&pull.base_ref, &pull.base, Some(repository(forge, repo))), "locked": false,
+        "author": {"user": user(forge, &pull.author), "role": "AUTHOR", "approved": false,
             "status": "UNAPPROVED"},
         "reviewers": shown(reviewers), "participants": shown(others), "links": {"self": [{"href": own}]},
     });
     if let Some(closed) = pull.closed_at {
         json["closedDate"] = epoch_millis(closed).into();
     }
-    if is_version_at_least(&world.version, DRAFTS_MIN_VERSION) {
+    if is_version_at_least(&forge.version, DRAFTS_MIN_VERSION) {
         json["draft"] = pull.draft.into();
     }
     json

@@ -19,7 +19,7 @@ use crate::forge::state::pulls::StoredPull;
 use crate::forge::state::{FakeForgeState, ForgeInstance, StoredRepository};
 
 /// Maximum length of a description, in characters.
-const MAX_DESCRIPTION: usize = 32_768;
+const MAX_DESCRIPTION_CHARS: usize = 32_768;
 
 /// Handles `GET …/pull-requests`, filtered by `state` (default OPEN) and by the branch `at`. For `direction`
 /// INCOMING (the default), `at` is the base branch; for OUTGOING, `at` is the head branch.
@@ -53,18 +53,18 @@ pub(super) fn get(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     pull_reply(world, repo, number, 200)
 }
 
-fn pull_reply(world: &ForgeInstance, repo: &mut StoredRepository, number: u64, status: u16) -> CallResult {
+fn pull_reply(forge: &ForgeInstance, repo: &mut StoredRepository, number: u64, status: u16) -> CallResult {
     let head = repo.pulls.get_mut(&number).map(StoredPull::read_head).unwrap_or_default();
     let of = repo.pulls.get(&number).ok_or_else(no_pull)?;
-    Ok(ApiResponse::json(status, json::pull(world, repo, of, &head)))
+    Ok(ApiResponse::json(status, json::pull(forge, repo, of, &head)))
 }
 
 /// Returns the logins of the reviewers in the request's body.
-fn parse_reviewers(world: &ForgeInstance, body: &Value) -> Result<Vec<String>, ApiResponse> {
+fn parse_reviewers(forge: &ForgeInstance, body: &Value) -> Result<Vec<String>, ApiResponse> {
     let none = Vec::new();
     let named = |reviewer: &Value| {
         let name = reviewer["user"]["name"].as_str().unwrap_or_default();
-        find_login(world, name).ok_or_else(|| bad_reviewers(&format!("{name} is not a user.")))
+        find_login(forge, name).ok_or_else(|| bad_reviewers(&format!("{name} is not a user.")))
     };
     body["reviewers"].as_array().unwrap_or(&none).iter().map(named).collect()
 }
@@ -77,7 +77,7 @@ fn parse_branch<'a>(body: &'a Value, ref_field: &str) -> Option<&'a str> {
 
 fn parse_description(body: &Value) -> Result<String, ApiResponse> {
     let text = body["description"].as_str().unwrap_or_default();
-    if text.chars().count() > MAX_DESCRIPTION {
+    if text.chars().count() > MAX_DESCRIPTION_CHARS {
         return Err(invalid_field("description", "The description is too long."));
     }
     Ok(text.to_owned())
@@ -205,11 +205,11 @@ pub(super) fn commits(state: &mut FakeForgeState, call: &ApiCall) -> CallResult 
     page::reply_with_page(call, &all.iter().rev().map(json::commit).collect::<Vec<_>>())
 }
 
-fn participant_reply(world: &ForgeInstance, repo: &StoredRepository, number: u64, login: &str) -> CallResult {
+fn participant_reply(forge: &ForgeInstance, repo: &StoredRepository, number: u64, login: &str) -> CallResult {
     let of = repo.pulls.get(&number).ok_or_else(no_pull)?;
     let all = participants::list_participants(of);
     let one = all.iter().find(|one| one.login == login).ok_or_else(no_pull)?;
-    Ok(ApiResponse::json(200, json::participant(world, one)))
+    Ok(ApiResponse::json(200, json::participant(forge, one)))
 }
 
 /// Handles `POST …/pull-requests/{number}/participants`: adds a reviewer; the caller needs write access.

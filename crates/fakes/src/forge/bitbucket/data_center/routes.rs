@@ -169,22 +169,22 @@ pub(crate) static PROTOCOL: ForgeProtocol = ForgeProtocol {
 
 /// Adds Data Center's headers, such as the login name. Adds the rate limit headers only if a test has set a
 /// limit.
-fn add_headers(world: &mut ForgeInstance, reply: ApiResponse, context: &HeaderContext<'_>) -> ApiResponse {
+fn add_headers(forge: &mut ForgeInstance, response: ApiResponse, context: &HeaderContext<'_>) -> ApiResponse {
     let mut general = vec![
-        ("date", http_date(world.now())),
-        ("x-arequestid", format!("@FAKEx{}", world.request_count)),
+        ("date", http_date(forge.now())),
+        ("x-arequestid", format!("@FAKEx{}", forge.request_count)),
         ("cache-control", "no-cache, no-transform".into()),
     ];
     if let Some(login) = context.login {
         general.push(("x-ausername", login.to_owned()));
-        general.push(("x-auserid", super::super::account_number(world, login).to_string()));
+        general.push(("x-auserid", super::super::account_number(forge, login).to_string()));
     }
-    if let Some(limit) = world.limit {
+    if let Some(limit) = forge.limit {
         general.push(("x-ratelimit-limit", limit.to_string()));
         general
-            .push(("x-ratelimit-remaining", limit.saturating_sub(world.hour_and_call_count.1).to_string()));
+            .push(("x-ratelimit-remaining", limit.saturating_sub(forge.hour_and_call_count.1).to_string()));
         general.push(("x-ratelimit-interval-seconds", "3600".into()));
         general.push(("x-ratelimit-fillrate", limit.to_string()));
     }
-    with_headers(reply, general)
+    with_headers(response, general)
 }

@@ -61,13 +61,13 @@ fn query_words(query: &str) -> Vec<String> {
 }
 
 /// Parses the fields up to the closing brace.
-fn parse_selection(words: &mut impl Iterator<Item = String>) -> FieldSelection {
+fn parse_selection(tokens: &mut impl Iterator<Item = String>) -> FieldSelection {
     let mut fields: FieldSelection = Vec::new();
-    while let Some(word) = words.next() {
+    while let Some(word) = tokens.next() {
         match word.as_str() {
             "}" => break,
             "{" => {
-                let inner = parse_selection(words);
+                let inner = parse_selection(tokens);
                 if let Some((_, last)) = fields.last_mut() {
                     *last = SelectedFields(inner);
                 }
