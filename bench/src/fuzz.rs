@@ -157,9 +157,9 @@ mod tests {
 
     #[test]
     fn a_panic_is_told_with_its_seed() {
-        let bad = SeededRandom::new(42).below(1_000_000);
-        let error =
-            run_rounds(40, |_| true, move |random| assert_ne!(random.below(1_000_000), bad)).unwrap_err();
+        let bad = SeededRandom::new(42).next_below(1_000_000);
+        let error = run_rounds(40, |_| true, move |random| assert_ne!(random.next_below(1_000_000), bad))
+            .unwrap_err();
         assert!(error.to_string().starts_with("seed 42 panicked"), "{error}");
     }
 }

@@ -13,7 +13,7 @@ const EXCLUDED_FOLDERS: [&str; 4] = ["crates/contract/", "crates/fakes/", "bench
 /// Minimum number of words of a text. A shorter string is a name or a label.
 const MIN_TEXT_WORDS: usize = 3;
 /// First words of SQL statements, which are not texts for people.
-const SQL: [&str; 8] = ["SELECT", "INSERT", "UPDATE", "DELETE", "CREATE", "ALTER", "DROP", "WITH"];
+const SQL_KEYWORDS: [&str; 8] = ["SELECT", "INSERT", "UPDATE", "DELETE", "CREATE", "ALTER", "DROP", "WITH"];
 
 #[derive(clap::Args)]
 pub(crate) struct TextFilter {
@@ -104,7 +104,7 @@ fn readable_text(literal: &proc_macro2::Literal) -> Option<String> {
     let words: Vec<&str> = text.split_whitespace().collect();
     let are_words =
         words.iter().filter(|word| word.chars().any(char::is_alphabetic)).count() >= MIN_TEXT_WORDS;
-    let is_sql = words.first().is_some_and(|word| SQL.contains(word));
+    let is_sql = words.first().is_some_and(|word| SQL_KEYWORDS.contains(word));
     (are_words && !is_sql).then(|| words.join(" "))
 }
 

@@ -114,7 +114,7 @@ fn install_archive(package: &str, digest: &str, name: &str, folder: &Path) -> Re
 }
 
 /// The tests that need the packages of `xtask/npm`.
-pub const NPM: ToolNeed = ToolNeed {
+pub const NPM_TOOL_NEED: ToolNeed = ToolNeed {
     packages: &["truing", "truing-agent"],
     untested_promise: Some(
         "that the server and the client of the Model Context Protocol are as its suite and its inspector ask",
@@ -127,7 +127,7 @@ const NPM_TIMEOUT_SECONDS: &str = "240";
 /// Finds the packages of `xtask/npm`, or installs them from the registry in npm's configuration. The lock
 /// file determines the versions and the digests of the packages. Scripts of the packages are not run. `Err`
 /// contains the reason for the failure.
-fn find_or_install_npm(root: &Path) -> Result<(), String> {
+fn find_or_install_npm_packages(root: &Path) -> Result<(), String> {
     let (wanted, tools) = (root.join("xtask/npm"), root.join("target/tools"));
     let lock = |folder: &Path| std::fs::read(folder.join(LOCK_FILE_NAME)).ok();
     let folder = tools.join("npm");
@@ -168,7 +168,7 @@ fn install_npm_packages(source_folder: &Path, tools_folder: &Path, folder: &Path
 }
 
 /// Every tool that a test needs.
-pub const TOOLS: &[TestTool] = &[
+pub const TEST_TOOLS: &[TestTool] = &[
     TestTool {
         name: "git",
         probe: &["git", "--version"],
@@ -250,7 +250,7 @@ pub fn provide_tools(root: &Path, packages: &[String]) -> ToolSearch {
     let is_wanted = |requirement: ToolNeed| {
         packages.is_empty() || packages.iter().any(|name| requirement.packages.contains(&name.as_str()))
     };
-    let wanted: Vec<&TestTool> = TOOLS.iter().filter(|tool| is_wanted(tool.need)).collect();
+    let wanted: Vec<&TestTool> = TEST_TOOLS.iter().filter(|tool| is_wanted(tool.need)).collect();
     let lacking: Vec<&str> =
         wanted.iter().filter(|tool| find_tool_version(tool).is_err()).map(|tool| tool.debian).collect();
     let installed = if lacking.is_empty() { Ok(()) } else { install_debian(&lacking) };
@@ -275,8 +275,11 @@ pub fn provide_tools(root: &Path, packages: &[String]) -> ToolSearch {
             find_or_download(root, packed).map(|_| format!("{} {}", packed.name, packed.version)),
         );
     }
-    if is_wanted(NPM) {
-        add(NPM, find_or_install_npm(root).map(|()| "the packages of xtask/npm".to_owned()));
+    if is_wanted(NPM_TOOL_NEED) {
+        add(
+            NPM_TOOL_NEED,
+            find_or_install_npm_packages(root).map(|()| "the packages of xtask/npm".to_owned()),
+        );
     }
     provided
 }

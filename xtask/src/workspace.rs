@@ -115,7 +115,7 @@ const TEST_ONLY_CRATE: &str = "truing-contract";
 #[derive(Clone, Copy)]
 pub enum DependencyScope<'a> {
     /// The packages from which the workspace's crates are built, except packages that only tests use.
-    Built,
+    WithoutTests,
     /// All packages, including packages that only tests use.
     WithTests,
     /// The packages that are linked into the crate with this name.
@@ -126,7 +126,7 @@ pub enum DependencyScope<'a> {
 /// unlike the lock file, the result excludes optional dependencies that no feature enables.
 pub fn dependency_graph(root: &Path, scope: DependencyScope<'_>) -> Result<Vec<ResolvedPackage>> {
     let (crates, edges) = match scope {
-        DependencyScope::Built => (vec!["--workspace", "--exclude", TEST_ONLY_CRATE], "normal,build"),
+        DependencyScope::WithoutTests => (vec!["--workspace", "--exclude", TEST_ONLY_CRATE], "normal,build"),
         DependencyScope::WithTests => (vec!["--workspace"], "normal,build,dev"),
         DependencyScope::LinkedInto(name) => (vec!["--package", name], "normal"),
     };

@@ -56,7 +56,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
         theirs.push(place.measure_checkout()?);
         place.remove_run_state()?;
         // The time of a dry run is the time before the first loop, because a dry run stops there.
-        starts.push(meter::run(place.converge_command().arg("--dry-run"))?.elapsed_seconds);
+        starts.push(meter::measure_run(place.converge_command().arg("--dry-run"))?.elapsed_seconds);
         place.remove_run_state()?;
         let before = model.request_log().len();
         let began = std::time::Instant::now();

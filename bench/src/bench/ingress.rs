@@ -106,7 +106,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
         None => super::program::build_truing(&root)?,
     };
     let mut kinds =
-        vec![IngressService::Ours { program, store: options.store, redis: options.redis.clone() }];
+        vec![IngressService::Truing { program, store: options.store, redis: options.redis.clone() }];
     if !options.alone {
         kinds.push(IngressService::Peer {
             redis: options.redis.clone(),

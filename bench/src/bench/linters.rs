@@ -240,7 +240,7 @@ impl LinterComparison<'_> {
         changed: &BTreeMap<String, BTreeSet<u64>>,
         totals: &mut LinterTotals,
     ) -> Result<()> {
-        let found = self.find_with_tool(self.commit, files, &mut totals.linter_seconds)?;
+        let found = self.find_with_linter(self.commit, files, &mut totals.linter_seconds)?;
         let is_added = |(path, first, last): &&LinterPlace| {
             changed.get(path).is_some_and(|lines| lines.range(*first..=*last).next().is_some())
         };
@@ -298,14 +298,14 @@ impl LinterComparison<'_> {
         if files.is_empty() {
             return Ok(0);
         }
-        let found = self.find_with_tool(&format!("{}~1", self.commit), &files, &mut Vec::new())?;
+        let found = self.find_with_linter(&format!("{}~1", self.commit), &files, &mut Vec::new())?;
         let is_removed = |(path, first, last): &&LinterPlace| {
             removed.get(path).is_some_and(|lines| lines.range(*first..=*last).next().is_some())
         };
         Ok(found.iter().filter(is_removed).count())
     }
 
-    fn find_with_tool(
+    fn find_with_linter(
         &self,
         commit: &str,
         files: &[&String],

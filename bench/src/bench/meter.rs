@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 
 /// Number of clock ticks per second in Linux's `/proc`. The number is equal on all known machines.
-pub(crate) const TICKS: u32 = 100;
+pub(crate) const TICKS_PER_SECOND: u32 = 100;
 
 /// Number of measurements of each of the two functions; the shortest time is used.
 const ROUNDS: usize = 7;
@@ -65,7 +65,9 @@ fn time_process(command: &mut Command) -> Result<f64> {
         runs += 1;
     }
     let all = match (before, child_cpu_ticks()) {
-        (Some(before), Some(after)) if after > before => f64::from(after - before) / f64::from(TICKS),
+        (Some(before), Some(after)) if after > before => {
+            f64::from(after - before) / f64::from(TICKS_PER_SECOND)
+        }
         (Some(_) | None, Some(_) | None) => clock.elapsed().as_secs_f64(),
     };
     Ok(all / f64::from(runs))
@@ -90,7 +92,7 @@ pub(super) struct RunDurations {
 
 /// Runs a command and reads its output. The exit code 1 is accepted, because linters and reviews exit with 1
 /// if they report findings.
-pub(super) fn run(command: &mut Command) -> Result<RunDurations> {
+pub(super) fn measure_run(command: &mut Command) -> Result<RunDurations> {
     let (before, begun) = (child_cpu_ticks(), Instant::now());
     let output = command.output().with_context(|| format!("cannot start {command:?}"))?;
     let clock = begun.elapsed().as_secs_f64();
@@ -98,7 +100,7 @@ pub(super) fn run(command: &mut Command) -> Result<RunDurations> {
         bail!("{command:?} failed ({})", output.status);
     }
     let ticks = before.zip(child_cpu_ticks()).map(|(before, after)| after.saturating_sub(before));
-    let processor = ticks.map_or(clock, |ticks| f64::from(ticks) / f64::from(TICKS));
+    let processor = ticks.map_or(clock, |ticks| f64::from(ticks) / f64::from(TICKS_PER_SECOND));
     Ok(RunDurations { processor, elapsed_seconds: clock })
 }
 

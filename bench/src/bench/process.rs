@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
-use super::meter::TICKS;
+use super::meter::TICKS_PER_SECOND;
 use super::watch::{child_ids, read_status_size};
 
 /// Time limit for a server's first response.
@@ -107,7 +107,7 @@ pub(super) fn process_cpu_seconds(process: &str) -> Result<f64> {
     if ticks.len() < 4 {
         bail!("no times in stat");
     }
-    Ok(ticks.iter().sum::<f64>() / f64::from(TICKS))
+    Ok(ticks.iter().sum::<f64>() / f64::from(TICKS_PER_SECOND))
 }
 
 /// Returns a port that was free when this function checked it.

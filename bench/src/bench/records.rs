@@ -152,8 +152,9 @@ fn measure_engine(engine: RecordsEngine, options: &Options, tools: &BenchProgram
     for (label, runs) in
         [("truing queue list", list), ("truing why", reason), ("truing report --since 30d", report)]
     {
-        let times =
-            runs.iter().map(|arguments| Ok(meter::run(&mut served.command(arguments))?.elapsed_seconds));
+        let times = runs
+            .iter()
+            .map(|arguments| Ok(meter::measure_run(&mut served.command(arguments))?.elapsed_seconds));
         let times: Vec<f64> = times.collect::<Result<_>>()?;
         let worst = times.iter().copied().fold(0.0, f64::max);
         kept &=

@@ -80,7 +80,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     say::print_line(&format!(
         "{} files, {} lines; the change: {}",
         options.files,
-        project.lines(),
+        project.line_count(),
         counts.trim()
     ));
     say::print_line(&format!("{change}; medians of {} pairs", options.rounds));
@@ -217,7 +217,7 @@ impl ReviewBenchPaths {
         let found = report["findings"].as_array().map_or(0, Vec::len);
         let mut pairs = Vec::new();
         for _ in 0..rounds.max(1) {
-            pairs.push((meter::run(&mut theirs)?, meter::run(&mut ours)?));
+            pairs.push((meter::measure_run(&mut theirs)?, meter::measure_run(&mut ours)?));
         }
         let of =
             |part: fn(&(RunDurations, RunDurations)) -> f64| meter::median(pairs.iter().map(part).collect());

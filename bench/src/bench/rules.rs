@@ -85,7 +85,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     );
     let mut rounds = Vec::new();
     for _ in 0..ROUNDS {
-        rounds.push((meter::run(&mut ours)?, meter::run(&mut theirs)?));
+        rounds.push((meter::measure_run(&mut ours)?, meter::measure_run(&mut theirs)?));
     }
     let of =
         |part: fn(&(RunDurations, RunDurations)) -> f64| meter::median(rounds.iter().map(part).collect());

@@ -55,7 +55,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
                     figures.push(parse_review_result(&seen.output)?);
                 }
             } else {
-                row.runs.push(meter::run(&mut place.review_command(row.runtime))?);
+                row.runs.push(meter::measure_run(&mut place.review_command(row.runtime))?);
             }
         }
     }

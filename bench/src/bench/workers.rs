@@ -213,10 +213,10 @@ fn measure_workers(options: &Options, root: &Path, program: &Path, workers: usiz
     let records = servers.records;
     let ingress = ports.first().context("there is no process")?;
     let url = format!("http://127.0.0.1:{ingress}/webhooks/github");
-    doubles.forge.set_hook(WebhookTarget { url, secret: SECRET.to_owned(), automatic: false });
+    doubles.forge.set_hook(WebhookTarget { url, secret: SECRET.to_owned(), is_automatic: false });
 
     let at_first = stores::read_database_stats(&records)?;
-    let (before, began) = (cpu_seconds_by_part(&processes)?, Instant::now());
+    let (before, began) = (cpu_seconds_by_component(&processes)?, Instant::now());
     let statuses = runtime.block_on(doubles.forge.deliver_all(UnreliableNetwork::default()))?;
     if let Some(status) = statuses.iter().find(|status| **status != 202) {
         bail!("a webhook was answered {status}");
@@ -231,7 +231,7 @@ fn measure_workers(options: &Options, root: &Path, program: &Path, workers: usiz
         }
     }
     let duration = began.elapsed();
-    let after = cpu_seconds_by_part(&processes)?;
+    let after = cpu_seconds_by_component(&processes)?;
     let cpu = before.iter().zip(&after).map(|(before, after)| after - before).collect();
     let at_last = stores::read_database_stats(&records)?;
     let (git, calls): (Vec<_>, Vec<_>) =
@@ -264,7 +264,7 @@ fn is_reviewed(view: &PullView) -> Result<bool> {
 }
 
 /// Returns the CPU seconds that each component in [`COMPONENTS`] has used so far.
-fn cpu_seconds_by_part(processes: &[ChildProcess]) -> Result<Vec<f64>> {
+fn cpu_seconds_by_component(processes: &[ChildProcess]) -> Result<Vec<f64>> {
     let of = |part: &str| -> Result<f64> {
         let of_part = processes.iter().filter(|process| process.label() == part);
         of_part.map(|process| Ok(process.usage()?.cpu)).sum()

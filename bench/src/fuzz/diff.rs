@@ -73,7 +73,7 @@ pub(super) fn run_round(corpus: &[Vec<u8>], random: &mut SeededRandom) {
         let json = serde_json::to_string(&file.path).ok();
         let back = json.and_then(|json| serde_json::from_str::<RepoPath>(&json).ok());
         assert_eq!(back.as_ref(), Some(&file.path), "a path does not survive JSON");
-        let content = |random: &mut SeededRandom| (random.below(4) > 0).then(|| random_lines(random));
+        let content = |random: &mut SeededRandom| (random.next_below(4) > 0).then(|| random_lines(random));
         old.push((file.old_path.clone().unwrap_or_else(|| file.path.clone()), content(random)));
         new.push((file.path.clone(), content(random)));
     }
@@ -101,8 +101,8 @@ pub(super) fn run_round(corpus: &[Vec<u8>], random: &mut SeededRandom) {
 
 /// Returns a line number, mostly a small one.
 fn random_line_number(random: &mut SeededRandom) -> u32 {
-    let bound = if random.below(10) == 0 { u32::MAX as usize } else { 50 };
-    u32::try_from(random.below(bound)).unwrap_or(u32::MAX)
+    let bound = if random.next_below(10) == 0 { u32::MAX as usize } else { 50 };
+    u32::try_from(random.next_below(bound)).unwrap_or(u32::MAX)
 }
 
 /// Returns random lines from a small set, so the old and the new content of a file often have common lines.
@@ -110,6 +110,6 @@ fn random_lines(random: &mut SeededRandom) -> Vec<u8> {
     const LINES: [&[u8]; 8] =
         [b"}", b"", b"  x = 1", b"x = 1", b"y = x + 1\r", b"return y", b"\xff", b"fn f() {"];
     let lines: Vec<&[u8]> =
-        (0..random.below(40)).map(|_| random.choose(&LINES).copied().unwrap_or_default()).collect();
+        (0..random.next_below(40)).map(|_| random.choose(&LINES).copied().unwrap_or_default()).collect();
     lines.join(&b'\n')
 }

@@ -19,33 +19,33 @@ impl SeededRandom {
     }
 
     /// Returns a number below `bound`; 0 if `bound` is 0.
-    pub(crate) fn below(&mut self, bound: usize) -> usize {
+    pub(crate) fn next_below(&mut self, bound: usize) -> usize {
         let bound = u64::try_from(bound).unwrap_or(u64::MAX).max(1);
         usize::try_from(self.next() % bound).unwrap_or_default()
     }
 
     /// Returns one of the elements.
     pub(crate) fn choose<'a, T>(&mut self, items: &'a [T]) -> Option<&'a T> {
-        items.get(self.below(items.len()))
+        items.get(self.next_below(items.len()))
     }
 
     /// Returns a random range of positions in `len` bytes.
     pub(crate) fn range_within(&mut self, len: usize) -> std::ops::Range<usize> {
-        let start = self.below(len + 1);
-        start..start + self.below((len - start).min(200) + 1)
+        let start = self.next_below(len + 1);
+        start..start + self.next_below((len - start).min(200) + 1)
     }
 }
 
 /// Damages bytes at random: truncates, changes, drops, repeats or inserts bytes, or replaces the end with the
 /// end of another input. `words` are the byte sequences that have a meaning in this format.
 pub(crate) fn damage(bytes: &mut Vec<u8>, others: &[Vec<u8>], tokens: &[&[u8]], random: &mut SeededRandom) {
-    for _ in 0..=random.below(4) {
-        match random.below(7) {
-            0 => bytes.truncate(random.below(bytes.len() + 1)),
+    for _ in 0..=random.next_below(4) {
+        match random.next_below(7) {
+            0 => bytes.truncate(random.next_below(bytes.len() + 1)),
             1 => {
-                for _ in 0..=random.below(8) {
-                    let at = random.below(bytes.len());
-                    let bit = 1 << random.below(8);
+                for _ in 0..=random.next_below(8) {
+                    let at = random.next_below(bytes.len());
+                    let bit = 1 << random.next_below(8);
                     bytes.iter_mut().skip(at).take(1).for_each(|byte| *byte ^= bit);
                 }
             }
@@ -60,13 +60,13 @@ pub(crate) fn damage(bytes: &mut Vec<u8>, others: &[Vec<u8>], tokens: &[&[u8]], 
             }
             5 => {
                 let other = random.choose(others).map_or(&[][..], Vec::as_slice);
-                let from = random.below(other.len() + 1);
-                bytes.truncate(random.below(bytes.len() + 1));
+                let from = random.next_below(other.len() + 1);
+                bytes.truncate(random.next_below(bytes.len() + 1));
                 bytes.extend_from_slice(other.get(from..).unwrap_or_default());
             }
             _ => {
                 // The rest of a line is removed from a random position on.
-                let start = random.below(bytes.len() + 1);
+                let start = random.next_below(bytes.len() + 1);
                 let line = bytes.iter().skip(start).position(|byte| *byte == b'\n').unwrap_or_default();
                 bytes.drain(start..start + line);
             }
@@ -75,6 +75,6 @@ pub(crate) fn damage(bytes: &mut Vec<u8>, others: &[Vec<u8>], tokens: &[&[u8]], 
 }
 
 fn insert(bytes: &mut Vec<u8>, part: &[u8], random: &mut SeededRandom) {
-    let at = random.below(bytes.len() + 1);
+    let at = random.next_below(bytes.len() + 1);
     bytes.splice(at..at, part.iter().copied());
 }

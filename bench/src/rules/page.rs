@@ -16,15 +16,15 @@ pub(super) const GROUPS: [(&str, &[Severity]); 2] =
 /// The version of the rules: the version before the tests on these histories, or the current version.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum RulesVersion {
-    Before,
-    Now,
+    Earlier,
+    Current,
 }
 
 impl RulesVersion {
     fn severity(self, label: &HitLabel) -> Option<Severity> {
         match self {
-            Self::Before => label.earlier_severity,
-            Self::Now => label.current_severity,
+            Self::Earlier => label.earlier_severity,
+            Self::Current => label.current_severity,
         }
     }
 }
@@ -119,7 +119,7 @@ fn write_severity_table(text: &mut String, labels: &HitLabels, repositories: &Re
                     });
                     render_verdicts(VerdictCounts::count_verdicts(found.map(|(_, known)| known.verdict)))
                 };
-                let (before, now) = (of(RulesVersion::Before), of(RulesVersion::Now));
+                let (before, now) = (of(RulesVersion::Earlier), of(RulesVersion::Current));
                 let _ = writeln!(text, "| {severity} | {place} | {set} | {before} | {now} |");
             }
         }
@@ -150,7 +150,7 @@ fn write_repository_table(text: &mut String, labels: &HitLabels) {
             }
         };
         let right = |figure: VerdictCounts| format_precision(figure).unwrap_or_default();
-        let (before, now) = (of(RulesVersion::Before), of(RulesVersion::Now));
+        let (before, now) = (of(RulesVersion::Earlier), of(RulesVersion::Current));
         let repository = if repository.is_empty() { "**all**" } else { repository };
         let _ = writeln!(
             text,
@@ -180,13 +180,13 @@ fn write_commit_table(text: &mut String, labels: &HitLabels, repositories: &Repo
     for repository in &repositories.repository {
         let JudgedRepository { name, language, held_out, commits, head: _ } = repository;
         let held_out = if *held_out { "yes" } else { "" };
-        let before = row(count(Some(repository), RulesVersion::Before), *commits);
-        let now = row(count(Some(repository), RulesVersion::Now), *commits);
+        let before = row(count(Some(repository), RulesVersion::Earlier), *commits);
+        let now = row(count(Some(repository), RulesVersion::Current), *commits);
         let _ = writeln!(text, "| {name} | {language} | {held_out} | {commits} | {before} | {now} |");
     }
     let commits: usize = repositories.repository.iter().map(|repository| repository.commits).sum();
-    let before = row(count(None, RulesVersion::Before), commits);
-    let now = row(count(None, RulesVersion::Now), commits);
+    let before = row(count(None, RulesVersion::Earlier), commits);
+    let now = row(count(None, RulesVersion::Current), commits);
     let _ = writeln!(text, "| **all** | | | {commits} | {before} | {now} |");
 }
 

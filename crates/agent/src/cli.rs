@@ -81,7 +81,7 @@ pub enum ClaudeCliError {
     },
     /// The program does not print a version.
     #[error("{} does not print its version: {reason}", program.display())]
-    Silent {
+    NoVersion {
         program: PathBuf,
         /// Description of the program's actual behaviour.
         reason: String,
@@ -119,7 +119,7 @@ impl ClaudeCli {
         let program = program.canonicalize().map_err(missing)?;
         let cpus = std::thread::available_parallelism().map_or(1, usize::from);
         let cli = Self { program, starts: Arc::new(Semaphore::new(cpus)), start_timeout, teams: false };
-        let silent = |reason: String| ClaudeCliError::Silent { program: cli.program.clone(), reason };
+        let silent = |reason: String| ClaudeCliError::NoVersion { program: cli.program.clone(), reason };
         let output = cli.query_version()?.map_err(|error| silent(error.to_string()))?;
         let version_output = String::from_utf8_lossy(&output.stdout);
         let found = version_output
@@ -157,12 +157,15 @@ impl ClaudeCli {
     /// if the value is `1`.
     #[must_use]
     pub fn with_teams(self, flag_text: Option<&str>) -> Self {
-        Self { teams: flag_text.is_some_and(|flag_text| flag_text.trim() == invocation::TEAMS.1), ..self }
+        Self {
+            teams: flag_text.is_some_and(|flag_text| flag_text.trim() == invocation::TEAMS_VARIABLE.1),
+            ..self
+        }
     }
 
     /// Returns the environment variables of the program.
     fn environment_variables(&self, token: &str) -> Vec<(String, String)> {
-        let (name, on) = invocation::TEAMS;
+        let (name, on) = invocation::TEAMS_VARIABLE;
         let teams = self.teams.then(|| (name.to_owned(), on.to_owned()));
         invocation::environment_variables(token).chain(teams).collect()
     }
@@ -229,7 +232,7 @@ impl ClaudeCli {
     ) -> Result<AgentRunEnd, CommandError> {
         let token = SecretString::new(random_token()?);
         let (message_sender, message_receiver) = mpsc::channel(MESSAGE_QUEUE_CAPACITY);
-        let relay = CliRelay::new(&token, conversation.offers(), message_sender);
+        let relay = CliRelay::new(&token, conversation.mcp_tools(), message_sender);
         let mut job = self.job(invocation::program_arguments(&run_input.model, limits))?;
         job.variables = self.environment_variables(token.expose());
         let bounds = CommandLimits { time: limits.time, write_limit: None, keeps_whole_output: false };

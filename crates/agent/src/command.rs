@@ -8,8 +8,8 @@ use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::{Child, Command};
 
 use crate::sandbox::{
-    HELPER_FAILED, HELPER_MESSAGE_PREFIX, NOT_STARTED_EXIT_CODE, SandboxError, SandboxJob, SandboxLimit,
-    SocketHandoff, exceeded_limit,
+    HELPER_FAILED_EXIT_CODE, HELPER_MESSAGE_PREFIX, NOT_STARTED_EXIT_CODE, SandboxError, SandboxJob,
+    SandboxLimit, SocketHandoff, exceeded_limit,
 };
 use crate::verify::usage::{self, DiskUsage, ExceededDiskLimit};
 
@@ -200,7 +200,7 @@ async fn wait_for_end<O: OutputSink>(
         && err.beginning.starts_with(HELPER_MESSAGE_PREFIX.as_bytes())
     {
         match status.code() {
-            Some(code) if code == i32::from(HELPER_FAILED) => {
+            Some(code) if code == i32::from(HELPER_FAILED_EXIT_CODE) => {
                 return Err(CommandError::SandboxHelperFailed(err.text().trim_end().to_owned()));
             }
             Some(code) if code == i32::from(NOT_STARTED_EXIT_CODE) => {

@@ -28,9 +28,9 @@ use crate::sandbox::{SandboxError, SandboxLevel, require_level};
 use crate::tree::WritableTree;
 
 /// Name of the tool that replaces text in a file.
-pub const EDIT: &str = "edit";
+pub const EDIT_TOOL: &str = "edit";
 /// Name of the tool that writes a whole file.
-pub const WRITE: &str = "write";
+pub const WRITE_TOOL: &str = "write";
 /// Name of the tool that runs a command.
 const RUN_TOOL: &str = "run";
 
@@ -173,7 +173,7 @@ impl FixerTools {
     }
 
     fn edit(&self, input: &Value) -> Result<String, FixerCallError> {
-        let EditInput { path, old, new, replace_all: all } = parse_input(EDIT, input)?;
+        let EditInput { path, old, new, replace_all: all } = parse_input(EDIT_TOOL, input)?;
         self.check_action(AgentAction::Edit(&path))?;
         Ok(change::edit_file(
             &self.tree,
@@ -183,7 +183,7 @@ impl FixerTools {
     }
 
     fn write(&self, input: &Value) -> Result<String, FixerCallError> {
-        let WriteInput { path, content } = parse_input(WRITE, input)?;
+        let WriteInput { path, content } = parse_input(WRITE_TOOL, input)?;
         self.check_action(AgentAction::Write(&path))?;
         Ok(change::write_file(&self.tree, &path, &content)?)
     }
@@ -219,11 +219,11 @@ impl RunTools for FixerTools {
 
     async fn call(&self, name: &str, input: &Value) -> ToolCallOutput {
         let done = match name {
-            EDIT => {
+            EDIT_TOOL => {
                 let _turn = self.change_lock.lock().await;
                 self.edit(input)
             }
-            WRITE => {
+            WRITE_TOOL => {
                 let _turn = self.change_lock.lock().await;
                 self.write(input)
             }
@@ -265,7 +265,7 @@ fn own_tools() -> [ToolDefinition; 3] {
     let path = || text("The file, relative to the root of the repository");
     [
         tool(
-            EDIT,
+            EDIT_TOOL,
             "Replaces text in a file. `old` must be in it exactly, with its whitespace, and once, unless \
              `all` is true.",
             json!({
@@ -277,7 +277,7 @@ fn own_tools() -> [ToolDefinition; 3] {
             json!(["path", "old", "new"]),
         ),
         tool(
-            WRITE,
+            WRITE_TOOL,
             "Writes a whole file: a new one, with the folders above it, or in place of what it held.",
             json!({ "path": path(), "content": text("All that the file is to hold") }),
             json!(["path", "content"]),

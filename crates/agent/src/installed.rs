@@ -14,7 +14,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
-use crate::sandbox::SYSTEM;
+use crate::sandbox::READABLE_SYSTEM_PATHS;
 
 /// Maximum length of a chain of interpreters. The interpreter of a script may itself be a script.
 const MAX_INTERPRETERS: usize = 4;
@@ -95,7 +95,7 @@ impl MachinePaths {
     pub fn find(&self, program: &str, candidate_paths: &[PathBuf], tree: &Path) -> Option<InstalledProgram> {
         let here = candidate_paths.iter().find(|file| is_program(file)).cloned();
         let file = here.or_else(|| self.find_program(program))?;
-        let file = self.behind_shim(&file, program, tree).unwrap_or(file);
+        let file = self.resolve_shim(&file, program, tree).unwrap_or(file);
         // Links in the folder's path are resolved, but the file itself may remain a link: a program may
         // behave differently if it is started through a link.
         let file = file.parent()?.canonicalize().ok()?.join(file.file_name()?);
@@ -129,7 +129,7 @@ impl MachinePaths {
 
     /// Resolves a shim of pyenv or rustup to the program that the shim starts. Returns none if the file is
     /// not such a shim.
-    fn behind_shim(&self, file: &Path, program: &str, tree: &Path) -> Option<PathBuf> {
+    fn resolve_shim(&self, file: &Path, program: &str, tree: &Path) -> Option<PathBuf> {
         let folder = file.parent()?;
         if folder.file_name() == Some(OsStr::new("shims")) {
             let root = folder.parent()?;
@@ -160,8 +160,8 @@ impl MachinePaths {
         let Ok(real) = file.canonicalize() else { return };
         let environment = virtual_environment(file).and_then(|root| Some((root, root.canonicalize().ok()?)));
         if let Some((name, root)) = environment.filter(|(_, root)| !self.homes.contains(root)) {
-            add_links(name, readable_paths);
-            add_parts(&root, readable_paths);
+            add_folder_links(name, readable_paths);
+            add_installation_parts(&root, readable_paths);
             if let Some(home) = config_value(&read_file_start(&root.join(VENV_FILE)), "home") {
                 self.add_install_folder(&Path::new(&home).join("python3"), readable_paths);
             }
@@ -184,7 +184,7 @@ impl MachinePaths {
         let Ok(file) = file.canonicalize() else { return };
         // A link in the project's tree may lead to any file of the machine, so a file that is not a program
         // is not shown.
-        if !is_program(&file) || SYSTEM.iter().any(|folder| file.starts_with(folder)) {
+        if !is_program(&file) || READABLE_SYSTEM_PATHS.iter().any(|folder| file.starts_with(folder)) {
             return;
         }
         let modules = file.ancestors().filter(|folder| folder.file_name() == Some(OsStr::new(NODE_MODULES)));
@@ -193,7 +193,7 @@ impl MachinePaths {
         if let Some(modules) = modules.last().filter(|folder| !self.may_contain_other_files(folder)) {
             readable_paths.insert(modules.to_owned());
         } else if let Some(prefix) = prefix.filter(|folder| !self.may_contain_other_files(folder)) {
-            add_parts(prefix, readable_paths);
+            add_installation_parts(prefix, readable_paths);
         } else {
             let programs = beside.filter(|it| it.ends_with(BIN_FOLDER) && !self.may_contain_other_files(it));
             readable_paths.insert(programs.unwrap_or(&file).to_owned());
@@ -221,7 +221,7 @@ fn virtual_environment(file: &Path) -> Option<&Path> {
 }
 
 /// Adds the symbolic links in a folder's path, because scripts in the folder may refer to this path.
-fn add_links(folder: &Path, readable_paths: &mut BTreeSet<PathBuf>) {
+fn add_folder_links(folder: &Path, readable_paths: &mut BTreeSet<PathBuf>) {
     for path in folder.ancestors().filter(|path| path.is_symlink()) {
         readable_paths.insert(path.to_owned());
     }
@@ -239,21 +239,21 @@ fn add_interpreter_links(program: &Path, readable_paths: &mut BTreeSet<PathBuf>)
         let link = link.and_then(|link| Some(link.parent()?.canonicalize().ok()?.join(link.file_name()?)));
         let Some(link) = link else { return };
         next = std::fs::read_link(&link).ok().and_then(|to| Some(link.parent()?.join(to)));
-        if !SYSTEM.iter().any(|folder| link.starts_with(folder)) {
+        if !READABLE_SYSTEM_PATHS.iter().any(|folder| link.starts_with(folder)) {
             readable_paths.insert(link);
         }
     }
 }
 
 /// Adds the folders below a prefix that belong to an installation, but no other content of the prefix.
-fn add_parts(root: &Path, readable_paths: &mut BTreeSet<PathBuf>) {
-    let go: &[&str] = if is_go(root) { GO_PARTS } else { &[] };
+fn add_installation_parts(root: &Path, readable_paths: &mut BTreeSet<PathBuf>) {
+    let go: &[&str] = if is_go_toolchain(root) { GO_PARTS } else { &[] };
     let parts = INSTALLATION_PARTS.iter().chain(go).map(|part| root.join(part));
     readable_paths.extend(parts.filter(|part| part.exists()));
 }
 
 /// Returns true for a Go toolchain: a folder with its version, its program and the sources of its runtime.
-fn is_go(root: &Path) -> bool {
+fn is_go_toolchain(root: &Path) -> bool {
     let version = read_file_start(&root.join(GO_VERSION_FILE));
     let is_version = version
         .strip_prefix("go")
@@ -265,8 +265,8 @@ fn is_go(root: &Path) -> bool {
 fn list_home_folders() -> Vec<PathBuf> {
     let users = std::fs::read_to_string(USERS_FILE).unwrap_or_default();
     let homes = users.lines().filter_map(|line| line.split(':').nth(5)).map(PathBuf::from);
-    let homes =
-        homes.filter(|home| home.parent().is_some() && !SYSTEM.iter().any(|folder| home.starts_with(folder)));
+    let is_system = |home: &Path| READABLE_SYSTEM_PATHS.iter().any(|folder| home.starts_with(folder));
+    let homes = homes.filter(|home| home.parent().is_some() && !is_system(home));
     // These folders are compared with resolved paths, so the resolved path of each home folder is listed as
     // well.
     homes.flat_map(|home| [home.canonicalize().ok(), Some(home)]).flatten().collect()

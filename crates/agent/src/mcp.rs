@@ -32,7 +32,7 @@ use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 /// Maximum number of bytes of one message from a client.
-pub const MAX_MESSAGE: usize = 4 << 20;
+pub const MAX_MESSAGE_BYTES: usize = 4 << 20;
 
 /// A set of tools that is offered together.
 #[async_trait]
@@ -107,9 +107,9 @@ pub struct McpServeError(String);
 /// # Errors
 /// [`McpServeError`] if the client never begins a session.
 #[truing_core::boxed_future]
-pub async fn over_stdio(tools: Arc<dyn Toolset>) -> Result<(), McpServeError> {
+pub async fn serve_stdio(tools: Arc<dyn Toolset>) -> Result<(), McpServeError> {
     let (reader, writer) = stdio_pipes();
-    serve_until(tools, reader, writer, pace::hung_up(std::io::stdin())).await
+    serve_until(tools, reader, writer, pace::wait_for_hangup(std::io::stdin())).await
 }
 
 /// Serves a client over a pipe until the client closes its end. A client that closes its end without any
@@ -134,7 +134,7 @@ async fn serve_until(
     writer: impl AsyncWrite + Send + Unpin + 'static,
     client_closed: impl Future<Output = ()> + Send,
 ) -> Result<(), McpServeError> {
-    let pipe = AsyncRwTransport::new_server(reader, writer).with_max_line_length(MAX_MESSAGE);
+    let pipe = AsyncRwTransport::new_server(reader, writer).with_max_line_length(MAX_MESSAGE_BYTES);
     let (pipe, ended) = pace::PacedTransport::new(pipe);
     let session = match serve_server(ToolsetHandler(tools), pipe).await {
         Ok(session) => session,
@@ -146,7 +146,7 @@ async fn serve_until(
             () = ended.notified() => {}
             () = client_closed => {}
         }
-        tokio::time::sleep(pace::LINGER).await;
+        tokio::time::sleep(pace::PENDING_CALLS_TIMEOUT).await;
     };
     tokio::select! {
         waited = session.waiting() => waited.map(|_| ()).map_err(|error| McpServeError(error.to_string())),

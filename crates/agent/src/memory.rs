@@ -25,7 +25,7 @@ use truing_core::tier::RuleOwner;
 use crate::prompt::escape_invisible;
 use front_matter::{SkillFrontMatter, split_front_matter};
 
-pub use tools::{SKILL, SkillTools};
+pub use tools::{SKILL_TOOL, SkillTools};
 
 /// Maximum number of bytes of a repository's memory; the rest is cut at a line end.
 pub const MAX_MEMORY_BYTES: usize = 32 << 10;
@@ -54,7 +54,7 @@ pub const MEMORY_FILES: [&str; 3] = ["CLAUDE.md", ".claude/CLAUDE.md", AGENTS_FI
 /// The memory file that many programs share. Any other memory file in the repository takes precedence.
 const AGENTS_FILE: &str = "AGENTS.md";
 /// The folder of a repository that holds its skills and specialists.
-pub const FOLDER: &str = ".claude";
+pub const CLAUDE_FOLDER: &str = ".claude";
 /// Name of a skill's file in its folder.
 const SKILL_FILE: &str = "SKILL.md";
 
@@ -142,7 +142,7 @@ impl<'a> MemoryPath<'a> {
         if MEMORY_FILES.contains(&path) {
             return Some(Self::Memory);
         }
-        let below = path.strip_prefix(FOLDER)?;
+        let below = path.strip_prefix(CLAUDE_FOLDER)?;
         if let Some(file) = below.strip_prefix("/agents/") {
             return file.strip_suffix(".md").filter(|name| !name.contains('/')).map(Self::Specialist);
         }
@@ -152,7 +152,7 @@ impl<'a> MemoryPath<'a> {
 }
 
 /// Returns the path of a skill's file, relative to an operator's folder or a repository's `.claude/skills`.
-pub fn skill_file(folder: &str) -> String {
+pub fn skill_file_path(folder: &str) -> String {
     format!("{folder}/{SKILL_FILE}")
 }
 

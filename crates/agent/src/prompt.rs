@@ -81,7 +81,7 @@ impl PromptLibrary {
     /// # Errors
     /// [`PromptError::Invalid`] if a module is invalid.
     pub fn load_embedded() -> Result<Self, PromptError> {
-        let (prompts, problems) = Self::parse_files(embedded::files());
+        let (prompts, problems) = Self::parse_files(embedded::module_files());
         prompts.validate(problems)
     }
 
@@ -149,7 +149,7 @@ impl PromptLibrary {
     }
 
     /// Returns the names of the modules that a prompt is composed of; empty if there is no such prompt.
-    pub fn parts_of(&self, name: &str) -> Vec<&str> {
+    pub fn prompt_module_names(&self, name: &str) -> Vec<&str> {
         let parts = self.modules.get(name).and_then(|module| self.resolve_includes(module).ok());
         parts.unwrap_or_default().into_iter().map(|part| part.name.as_str()).collect()
     }
@@ -188,7 +188,7 @@ impl PromptLibrary {
         module: &'a PromptModule,
     ) -> Result<Vec<&'a PromptModule>, PromptProblem> {
         let mut parts = Vec::new();
-        self.add_parts(module, &mut parts)?;
+        self.add_included_modules(module, &mut parts)?;
         let mut declared: BTreeMap<&str, &module::PromptVariable> = BTreeMap::new();
         for part in &parts {
             for (name, variable) in &part.variables {
@@ -203,7 +203,7 @@ impl PromptLibrary {
         Ok(parts)
     }
 
-    fn add_parts<'a>(
+    fn add_included_modules<'a>(
         &'a self,
         module: &'a PromptModule,
         collected_modules: &mut Vec<&'a PromptModule>,
@@ -211,7 +211,7 @@ impl PromptLibrary {
         // The limit also bounds the depth of the recursion, because the list contains every module on the
         // current include path.
         if collected_modules.len() >= MAX_MODULES_PER_PROMPT {
-            return Err(module.problem(1, PromptProblemKind::TooManyParts(MAX_MODULES_PER_PROMPT)));
+            return Err(module.problem(1, PromptProblemKind::TooManyModules(MAX_MODULES_PER_PROMPT)));
         }
         collected_modules.push(module);
         for name in &module.includes {
@@ -221,7 +221,7 @@ impl PromptLibrary {
             if collected_modules.iter().any(|part| part.name == *name) {
                 return Err(wrong(PromptProblemKind::IncludedTwice(name.clone())));
             }
-            self.add_parts(included, collected_modules)?;
+            self.add_included_modules(included, collected_modules)?;
         }
         Ok(())
     }
@@ -239,7 +239,7 @@ impl ComposedPrompt<'_> {
     /// runs with the same prompt.
     pub fn hash(&self) -> String {
         let mut text = Sha256::new();
-        for piece in self.pieces() {
+        for piece in self.template_parts() {
             match piece {
                 TemplatePart::Text(words) => text.update(words),
                 TemplatePart::Variable { name, .. } => text.update(format!("{{{{{name}}}}}")),
@@ -259,7 +259,7 @@ impl ComposedPrompt<'_> {
             for (name, variable) in &part.variables {
                 let given = values.get(name).or(variable.default.as_deref());
                 let shown = match given {
-                    None => Err(PromptProblemKind::NotGiven(name.clone())),
+                    None => Err(PromptProblemKind::MissingValue(name.clone())),
                     Some(value) => boundary.render_value(name, variable.kind, value),
                 };
                 match shown {
@@ -274,7 +274,7 @@ impl ComposedPrompt<'_> {
             return Err(PromptError::Values { name: self.name.to_owned(), problems, unknown });
         }
         let mut text = String::new();
-        for piece in self.pieces() {
+        for piece in self.template_parts() {
             text.push_str(match piece {
                 TemplatePart::Text(words) => words.as_str(),
                 TemplatePart::Variable { name, .. } => filled.get(name.as_str()).map_or("", String::as_str),
@@ -285,7 +285,7 @@ impl ComposedPrompt<'_> {
     }
 
     /// Returns the template parts of all modules, with an empty line between the modules.
-    fn pieces(&self) -> impl Iterator<Item = &TemplatePart> {
+    fn template_parts(&self) -> impl Iterator<Item = &TemplatePart> {
         static PART_SEPARATOR: std::sync::LazyLock<TemplatePart> =
             std::sync::LazyLock::new(|| TemplatePart::Text("\n\n".to_owned()));
         let parts = self.modules.iter().filter(|part| !part.pieces.is_empty());

@@ -10,9 +10,9 @@ use std::time::Duration;
 use truing_core::verification::CommandEndReason;
 
 use crate::command::{self, CommandError, CommandLimits, CommandResult, WriteLimit};
-use crate::sandbox::{BUILDS, JobCommand, SYSTEM_PATH, SandboxJob, SandboxLevel};
+use crate::sandbox::{BUILD_FOLDER, JobCommand, SYSTEM_PATH, SandboxJob, SandboxLevel};
 use crate::verify::usage::{self, DiskUsage};
-use crate::verify::{CommandOutput, OFFLINE, SANDBOX_TREE_PATH, to_command_end, to_milliseconds};
+use crate::verify::{CommandOutput, OFFLINE_VARIABLES, SANDBOX_TREE_PATH, to_command_end, to_milliseconds};
 
 /// A program and the paths that it may read.
 #[derive(Clone, Debug)]
@@ -89,7 +89,7 @@ impl ReadOnlyProgram {
         job.sockets = true;
         job.read = outermost_folders(&read, &job.tree);
         job.variables =
-            OFFLINE.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+            OFFLINE_VARIABLES.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         job.variables.push(("PATH".to_owned(), search_path(&path)));
         job.variables.extend(variables);
         // This file is hidden from the program, because CI systems store tokens in it.
@@ -97,7 +97,7 @@ impl ReadOnlyProgram {
         let mut written = None;
         if let Some(BuildFolder { folder, variables }) = builds.filter(|_| level == SandboxLevel::Full) {
             let own = variables.into_iter().map(|name| {
-                let folder = format!("{BUILDS}/{name}");
+                let folder = format!("{BUILD_FOLDER}/{name}");
                 (name, folder)
             });
             job.variables.extend(own);

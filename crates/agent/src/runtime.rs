@@ -24,7 +24,7 @@ impl AgentRuntime {
     ///
     /// The future is boxed to erase its type. The future is large, and would otherwise become part of each
     /// caller's future.
-    pub fn run_judged<'a, F: ReportSchema + 'a>(
+    pub fn run_with_report_check<'a, F: ReportSchema + 'a>(
         &'a self,
         model: &'a dyn LanguageModel,
         tools: &'a dyn RunTools,

@@ -39,20 +39,21 @@ use std::process::{ExitCode, Stdio};
 pub(crate) use enter::SYSTEM_PATH;
 pub(crate) use job::HELPER_MESSAGE_PREFIX;
 pub use job::{
-    BUILDS, HELPER_NAME, JobCommand, JobFolders, LIMIT_EXCEEDED_EXIT_CODE, NOT_STARTED_EXIT_CODE, SandboxJob,
+    BUILD_FOLDER, HELPER_NAME, JobCommand, JobFolders, LIMIT_EXCEEDED_EXIT_CODE, NOT_STARTED_EXIT_CODE,
+    SandboxJob,
 };
 pub use limits::JobLimits;
-pub use listening::{PROXY, SocketHandoff};
-pub(crate) use mounts::SYSTEM;
+pub use listening::{PROXY_VARIABLES, SocketHandoff};
+pub(crate) use mounts::READABLE_SYSTEM_PATHS;
 pub use probe::EscapeProbe;
-pub use read_only::{READER_MEMORY, ReadAccess};
+pub use read_only::{READER_MEMORY_BYTES, ReadAccess};
 pub use truing_core::sandbox::{SandboxLevel, SandboxLimit};
-pub use watch::PERIOD as WATCH_PERIOD;
+pub use watch::CHECK_INTERVAL as WATCH_PERIOD;
 
-use job::{HelperStage, PROGRAM_INSIDE, THIS_PROGRAM, helper_command};
+use job::{HelperStage, PROGRAM_PATH_IN_SANDBOX, THIS_PROGRAM, helper_command};
 
 /// Exit code of the helper if the helper itself failed. `timeout` and `env` use the same code.
-pub const HELPER_FAILED: u8 = 125;
+pub const HELPER_FAILED_EXIT_CODE: u8 = 125;
 /// The reason that a job cannot run.
 #[derive(Debug, thiserror::Error)]
 pub enum SandboxError {
@@ -131,7 +132,7 @@ pub fn run_if_helper(arguments: &[OsString]) -> Option<ExitCode> {
     };
     Some(ExitCode::from(code.unwrap_or_else(|error| {
         enter::print_error(&error);
-        HELPER_FAILED
+        HELPER_FAILED_EXIT_CODE
     })))
 }
 

@@ -32,7 +32,7 @@ pub use proposed::truncate_replacement;
 pub use recheck_verdicts::{RecheckStatus, ReportedVerdict, missing_verdicts_message, to_recheck_verdicts};
 
 /// Name of the report tool.
-pub const REPORT: &str = "report";
+pub const REPORT_TOOL: &str = "report";
 /// Maximum number of findings of one run.
 pub const MAX_FINDINGS: usize = 50;
 /// Maximum number of characters of a title.
@@ -42,7 +42,7 @@ pub const MAX_BODY_BYTES: usize = 4 << 10;
 /// Maximum number of bytes of an excerpt, and of a path.
 pub const MAX_CODE_BYTES: usize = 4 << 10;
 /// Maximum number of characters of a tool's name that a message shows.
-pub const MAX_NAME_CHARS: usize = 60;
+pub const MAX_QUOTED_NAME_CHARS: usize = 60;
 /// Maximum number of findings in all reports of a run together. The same limit applies to verdicts on ///
 /// findings of earlier reviews. Further findings are only counted. Further verdicts are ignored.
 const MAX_REPORTED_ITEMS: usize = 200;
@@ -174,12 +174,12 @@ pub enum MalformedReport {
     NoFindings,
     /// None of the reported findings matches the schema.
     #[error("no finding matches the schema; the error in the first finding: {0}")]
-    NoneFits(String),
+    NoValidFinding(String),
 }
 
 /// Returns the definition of the report tool.
 pub fn findings_tool() -> ToolDefinition {
-    let mut finding = finding_form();
+    let mut finding = finding_schema();
     finding["properties"]["replacement"] = json!({ "type": "string",
         "description": "Only if these lines alone fix it: their whole new text, with its indentation. \
              `excerpt` is all of the lines then." });
@@ -199,7 +199,7 @@ pub fn findings_tool() -> ToolDefinition {
         "additionalProperties": false,
     });
     ToolDefinition {
-        name: REPORT.to_owned(),
+        name: REPORT_TOOL.to_owned(),
         description:
             "Reports the defects you found in the change, and ends the review. Text outside of this tool \
             is not read by anybody."
@@ -210,7 +210,7 @@ pub fn findings_tool() -> ToolDefinition {
 }
 
 /// Returns the schema of a finding.
-fn finding_form() -> Value {
+fn finding_schema() -> Value {
     let text = |field_description: &str| json!({ "type": "string", "description": field_description });
     let line = |text: &str| json!({ "type": "integer", "minimum": 1, "description": text });
     json!({
@@ -262,7 +262,7 @@ pub fn read_findings(input: &Value) -> Result<FindingsReport, MalformedReport> {
         }
     }
     match first_wrong {
-        Some(wrong) if items.findings.is_empty() => Err(MalformedReport::NoneFits(wrong)),
+        Some(wrong) if items.findings.is_empty() => Err(MalformedReport::NoValidFinding(wrong)),
         Some(_) | None => {
             let has_more = fields.get("more").and_then(Value::as_bool).unwrap_or(false);
             Ok(FindingsReport { items, has_more })
@@ -273,12 +273,12 @@ pub fn read_findings(input: &Value) -> Result<FindingsReport, MalformedReport> {
 /// Parses a report that a model wrote as text instead of a tool call. The text must be a JSON object, or its
 /// last fenced code block must contain one.
 pub fn parse_report_text(text: &str) -> Option<FindingsReport> {
-    read_findings(&object_in(text)?).ok()
+    read_findings(&parse_json_object(text)?).ok()
 }
 
 /// Parses a JSON object in a model's text. The object must be the whole text or the content of its last
 /// fenced code block.
-fn object_in(text: &str) -> Option<Value> {
+fn parse_json_object(text: &str) -> Option<Value> {
     let fenced = || {
         let (before, _) = text.trim_end().rsplit_once("```")?;
         let (_, inside) = before.rsplit_once("```")?;

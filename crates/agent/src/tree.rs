@@ -32,7 +32,7 @@ pub enum ReplaceError {
     ContentChanged,
     /// The path does not lead to a regular file inside the tree, or it contains a link.
     #[error("it is not a regular file inside of the repository")]
-    NotPlain,
+    NotRegularFile,
     /// The file cannot be read or written.
     #[error("{0}")]
     Io(#[from] io::Error),
@@ -47,7 +47,7 @@ impl From<Errno> for ReplaceError {
 impl From<FileOpenError> for ReplaceError {
     fn from(error: FileOpenError) -> Self {
         match error {
-            FileOpenError::Link | FileOpenError::NotRegular => Self::NotPlain,
+            FileOpenError::Link | FileOpenError::NotRegular => Self::NotRegularFile,
             FileOpenError::OsError(Errno::NOENT) => Self::ContentChanged,
             FileOpenError::OsError(other) => Self::Io(other.into()),
         }
@@ -61,14 +61,14 @@ pub enum LostAttribute {
     Owner,
     /// The other hard links to the file. These links still refer to the old content, because a write through
     /// them could change a file outside the repository.
-    OtherNames,
+    HardLinks,
 }
 
 impl fmt::Display for LostAttribute {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Owner => "the file belonged to another user or group, and belongs to you now",
-            Self::OtherNames => "the file's other names (hard links) still have the earlier content",
+            Self::HardLinks => "the file's other names (hard links) still have the earlier content",
         })
     }
 }
@@ -92,7 +92,7 @@ impl WritableTree {
     /// [`ReplaceError`]
     pub fn read(&self, path: &RepoPath) -> Result<Vec<u8>, ReplaceError> {
         let (folder, name) = self.open_parent(path)?;
-        Ok(read_plain_file(&folder, name)?.0)
+        Ok(read_regular_file(&folder, name)?.0)
     }
 
     /// Checks that a regular file holds these bytes.
@@ -115,7 +115,7 @@ impl WritableTree {
         new: &[u8],
     ) -> Result<Vec<LostAttribute>, ReplaceError> {
         let (folder, name) = self.open_parent(path)?;
-        let (bytes, stat) = read_plain_file(&folder, name)?;
+        let (bytes, stat) = read_regular_file(&folder, name)?;
         if bytes != old {
             return Err(ReplaceError::ContentChanged);
         }
@@ -125,11 +125,11 @@ impl WritableTree {
         let replaced = write_new_file(file, new, &stat).and_then(|owned| {
             // The content is compared a second time, because an editor may have saved the file since the
             // first comparison.
-            if read_plain_file(&folder, name)?.0 != old {
+            if read_regular_file(&folder, name)?.0 != old {
                 return Err(ReplaceError::ContentChanged);
             }
             renameat(&folder, temporary.as_str(), &folder, name)?;
-            let lost = [(!owned, LostAttribute::Owner), (stat.st_nlink > 1, LostAttribute::OtherNames)];
+            let lost = [(!owned, LostAttribute::Owner), (stat.st_nlink > 1, LostAttribute::HardLinks)];
             Ok(lost.into_iter().filter_map(|(is_lost, what)| is_lost.then_some(what)).collect())
         });
         if replaced.is_err() {
@@ -200,7 +200,7 @@ impl WritableTree {
     /// error.
     fn open_parent<'path>(&self, path: &'path RepoPath) -> Result<(OwnedFd, &'path [u8]), ReplaceError> {
         if !path.is_safe_to_write() {
-            return Err(ReplaceError::NotPlain);
+            return Err(ReplaceError::NotRegularFile);
         }
         Ok(self.0.open_folder(path)?)
     }
@@ -225,7 +225,7 @@ fn is_leftover(name: &[u8]) -> bool {
 
 /// Returns the bytes and attributes of a regular file. A file above the size limit counts as changed, because
 /// no reviewed file is that large.
-fn read_plain_file(folder: &OwnedFd, name: &[u8]) -> Result<(Vec<u8>, Stat), ReplaceError> {
+fn read_regular_file(folder: &OwnedFd, name: &[u8]) -> Result<(Vec<u8>, Stat), ReplaceError> {
     let file = open_regular(folder, name)?;
     let stat = fstat(&file)?;
     let mut bytes = Vec::new();
@@ -327,7 +327,7 @@ mod tests {
         std::fs::hard_link(&file, &other).unwrap();
         // Only a privileged user can change the owner of a file.
         let is_given = std::os::unix::fs::chown(&file, Some(12345), Some(12345)).is_ok();
-        assert_eq!(tree.replace(&"d/a".into(), b"old", b"new").unwrap(), [LostAttribute::OtherNames]);
+        assert_eq!(tree.replace(&"d/a".into(), b"old", b"new").unwrap(), [LostAttribute::HardLinks]);
         assert_eq!(std::fs::read(&other).unwrap(), b"old");
         let now = file.metadata().unwrap();
         assert_eq!(now.permissions().mode() & 0o7777, 0o444);
@@ -349,7 +349,7 @@ mod tests {
             ["link", "folder/a", "away", "../out", "d/../../out", "d", ".git/a", "git~1/a", "d/a/x", ""]
         {
             let kept = tree.replace(&path.into(), b"old", b"new");
-            assert!(matches!(kept, Err(ReplaceError::NotPlain)), "{path}: {kept:?}");
+            assert!(matches!(kept, Err(ReplaceError::NotRegularFile)), "{path}: {kept:?}");
             assert!(tree.create(&path.into(), b"new").is_err(), "{path}");
             let below = tree.create(&format!("{path}/new").as_str().into(), b"new");
             assert_eq!(below.is_ok(), path == "d", "{path}: {below:?}");

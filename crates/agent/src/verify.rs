@@ -29,24 +29,24 @@ use crate::command::{
 };
 use crate::proxy::{EgressProxy, HostAccess};
 use crate::sandbox::{
-    JobCommand, JobFolders, JobLimits, PROXY, SandboxError, SandboxJob, SandboxLevel, SandboxLimit,
+    JobCommand, JobFolders, JobLimits, PROXY_VARIABLES, SandboxError, SandboxJob, SandboxLevel, SandboxLimit,
     require_level,
 };
 use cache::{LockedFolder, SetupCacheEntry};
 use usage::{DiskUsage, ExceededDiskLimit};
 
 pub use cache::{CacheRetention, CacheScope, SetupCache};
-pub use key::decides_set_up;
+pub use key::affects_setup;
 pub use registry::{RegistryAccess, RegistryError, RegistryIndex};
 
 /// Path of the tree inside the sandbox. The path is equal in all runs, because Python environments and Rust
 /// builds contain the path at which they were created.
 pub const SANDBOX_TREE_PATH: &str = "/work";
 /// Configuration key that lists the registries that a setup may reach.
-pub const REGISTRIES: &str = "verify.registries";
+pub const REGISTRIES_KEY: &str = "verify.registries";
 /// Environment variables that switch tools to offline mode. Without these variables, the tools would try to
 /// use the network and wait for a timeout.
-pub(crate) const OFFLINE: &[(&str, &str)] = &[
+pub(crate) const OFFLINE_VARIABLES: &[(&str, &str)] = &[
     ("GOPROXY", "off"),
     ("GOTOOLCHAIN", "local"),
     ("CARGO_NET_OFFLINE", "true"),
@@ -340,7 +340,7 @@ impl Verifier {
             let (this, tree) = (self.clone(), tree.to_owned());
             run_blocking("cannot create a folder for the set-up", move || this.copy_tree(&tree)).await?
         };
-        let proxy = EgressProxy::new(self.plan.registries.allowed_hosts.clone(), REGISTRIES);
+        let proxy = EgressProxy::new(self.plan.registries.allowed_hosts.clone(), REGISTRIES_KEY);
         let at = copy_folder.path().join("tree");
         let written = self.write_limit(&at, copy_folder.path()).await?;
         let mut ran = Vec::new();
@@ -436,7 +436,7 @@ impl Verifier {
         let written = self.write_limit(&at, held.path()).await?;
         let began = std::time::Instant::now();
         let text = |captured_output: &CapturedOutput| captured_output.text();
-        Ok(match self.run_to_end(argv, &at, held.path(), &written, None, true).await? {
+        Ok(match self.run_sandboxed_command(argv, &at, held.path(), &written, None, true).await? {
             Ok(ended) => CommandOutput {
                 end: to_command_end(&ended.outcome),
                 ms: to_milliseconds(ended.duration),
@@ -498,7 +498,8 @@ impl Verifier {
         proxy: Option<&EgressProxy>,
     ) -> Result<CommandRun, VerifyError> {
         let began = std::time::Instant::now();
-        Ok(match self.run_to_end(argv, tree, limited_folder.0, limited_folder.1, proxy, false).await? {
+        let (folder, limits) = limited_folder;
+        Ok(match self.run_sandboxed_command(argv, tree, folder, limits, proxy, false).await? {
             Ok(ended) => to_command_run(argv, &ended),
             Err(why) => CommandRun {
                 argv: argv.to_vec(),
@@ -512,7 +513,7 @@ impl Verifier {
 
     /// Runs one command. Returns the command's result, or a description of the error if the program was not
     /// found.
-    async fn run_to_end(
+    async fn run_sandboxed_command(
         &self,
         argv: &[String],
         tree: &Path,
@@ -534,13 +535,13 @@ impl Verifier {
         job.limits = JobLimits { memory: self.plan.memory, disk: self.plan.disk, ..JobLimits::default() };
         job.variables = match proxy {
             Some(_) => self.plan.registries.environment.clone(),
-            None => OFFLINE.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
+            None => OFFLINE_VARIABLES.iter().map(|&(name, value)| (name.into(), value.into())).collect(),
         };
         job.persistent_folders = Some(JobFolders { home, temporary });
         let ended = match proxy {
             Some(proxy) => {
                 let output = CapturedOutput::new(&bounds);
-                let around = CommandIo { address_variables: &PROXY, input: None, output };
+                let around = CommandIo { address_variables: &PROXY_VARIABLES, input: None, output };
                 command::run_with_server(job, &bounds, around, |listener| proxy.clone().serve(listener)).await
             }
             None => command::run(job, &bounds).await,
@@ -574,7 +575,7 @@ pub(crate) fn to_command_end(end: &command::ProcessOutcome) -> CommandEndReason 
         },
         command::ProcessOutcome::TimeLimitExceeded => CommandEndReason::Time,
         command::ProcessOutcome::OutputLimitExceeded => CommandEndReason::Output,
-        command::ProcessOutcome::DiskLimitExceeded(ExceededDiskLimit::Limit)
+        command::ProcessOutcome::DiskLimitExceeded(ExceededDiskLimit::FolderLimit)
         | command::ProcessOutcome::SandboxLimitExceeded(SandboxLimit::Disk, _) => CommandEndReason::Disk,
         command::ProcessOutcome::SandboxLimitExceeded(bound, _) => CommandEndReason::Limit { bound: *bound },
         command::ProcessOutcome::DiskLimitExceeded(ExceededDiskLimit::DiskFull) => CommandEndReason::DiskFull,

@@ -8,7 +8,7 @@ use truing_core::converge::ConvergeLimits;
 use truing_core::finding::Severity;
 use truing_core::port::ReviewEvent;
 
-pub use super::keys::INTERNAL;
+pub use super::keys::INTERNAL_REVIEWER;
 use super::problem::{ConfigError, ConfigProblem, ValueOrigin};
 use super::value::ConfigValue;
 use super::{EffectiveSetting, TypedSettings};
@@ -194,20 +194,21 @@ pub(super) fn read_section(
         return Err(bad_value(settings, REVIEWERS_KEY, "must list at least one reviewer".to_owned()));
     }
     let reviewers = listed.into_iter().map(|name| match others.iter().find(|other| other.name == name) {
-        _ if name == INTERNAL => Ok(ConfiguredReviewer::Internal),
+        _ if name == INTERNAL_REVIEWER => Ok(ConfiguredReviewer::Internal),
         Some(other) => Ok(ConfiguredReviewer::External(other.clone())),
         None => {
             let wrong = format!(
-                "may contain only `{INTERNAL}`, `{}` and the NAME of each `[reviewer.NAME]`, not `{name}`",
+                "may contain only `{INTERNAL_REVIEWER}`, `{}` and the NAME of each `[reviewer.NAME]`, not \
+                    `{name}`",
                 KNOWN_REVIEWERS.map(|known| known.name).join("`, `")
             );
             Err(bad_value(settings, REVIEWERS_KEY, wrong))
         }
     });
-    let fixer = super::model::read_model_name(settings, FIXER, models)?;
+    let fixer = super::model::read_model_name(settings, FIXER_KEY, models)?;
     let number = |key: &str| settings.number(&format!("converge.{key}"));
     let time = |key: &str| settings.duration(&format!("converge.{key}"));
-    let flag = |key: &str| settings.flag(&format!("converge.{key}"));
+    let flag = |key: &str| settings.boolean(&format!("converge.{key}"));
     Ok(ConvergeConfig {
         is_enabled: flag("enabled")?,
         limits: ConvergeLimits {
@@ -240,7 +241,7 @@ pub(super) fn read_section(
         update_description: flag("update_description")?,
         allows_base_merge: flag("auto_rebase")?,
         askers: settings.list("converge.askers")?,
-        label: settings.name_if_any("converge.label")?.filter(|label| !label.is_empty()),
+        label: settings.text_if_any("converge.label")?.filter(|label| !label.is_empty()),
         gate: settings.commands("converge.gate")?,
         fixer,
         bugbot_retrigger: false,
@@ -258,7 +259,7 @@ pub fn unknown_model_message<'a>(name: &str, known_names: impl Iterator<Item = &
 }
 
 /// Key that names the model for fixing findings.
-pub(crate) const FIXER: &str = "converge.fixer";
+pub(crate) const FIXER_KEY: &str = "converge.fixer";
 
 fn read_reviewer(settings: &TypedSettings<'_>, name: &str) -> Result<ReviewerConfig, ConfigError> {
     let path = |key: &str| format!("reviewer.{name}.{key}");
@@ -270,7 +271,7 @@ fn read_reviewer(settings: &TypedSettings<'_>, name: &str) -> Result<ReviewerCon
         .ok_or_else(|| {
             bad_value(settings, &path("logins"), "must list the accounts that the reviewer uses".to_owned())
         })?;
-    let detector = match settings.name(&path("detector"))?.as_str() {
+    let detector = match settings.text(&path("detector"))?.as_str() {
         REVIEW_DETECTOR => ReviewerDetector::Review,
         text => match text.strip_prefix(CHECK_RUN_PREFIX).map(str::trim).filter(|run| !run.is_empty()) {
             Some(run) => ReviewerDetector::CheckRun(run.to_owned()),
@@ -281,7 +282,7 @@ fn read_reviewer(settings: &TypedSettings<'_>, name: &str) -> Result<ReviewerCon
             }
         },
     };
-    let dirty = settings.name_if_any(&path("dirty"))?;
+    let dirty = settings.text_if_any(&path("dirty"))?;
     if let Some(Err(error)) = dirty.as_deref().map(Regex::new) {
         let reason = error.to_string().lines().last().unwrap_or_default().to_owned();
         return Err(bad_value(settings, &path("dirty"), format!("must be a regular expression: {reason}")));
@@ -289,7 +290,7 @@ fn read_reviewer(settings: &TypedSettings<'_>, name: &str) -> Result<ReviewerCon
     Ok(ReviewerConfig {
         name: name.to_owned(),
         logins,
-        trigger: match settings.name(&path("trigger"))?.as_str() {
+        trigger: match settings.text(&path("trigger"))?.as_str() {
             NO_TRIGGER => ReviewerTrigger::Nothing,
             REQUEST_TRIGGER => ReviewerTrigger::Request,
             text => ReviewerTrigger::Comment(text.to_owned()),
@@ -298,7 +299,7 @@ fn read_reviewer(settings: &TypedSettings<'_>, name: &str) -> Result<ReviewerCon
         reports_count_only: dirty.is_some()
             && dirty.as_deref() == known_reviewer(name).and_then(|known| known.findings_pattern),
         findings_pattern: dirty,
-        required: settings.flag(&path("required"))?,
+        required: settings.boolean(&path("required"))?,
         response_timeout: settings.duration(&path("budget"))?,
         requests: settings.number(&path("requests"))?,
     })

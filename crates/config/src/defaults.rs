@@ -26,7 +26,7 @@ pub(super) fn default_value(
     let name = || path.split('.').nth(1).unwrap_or_default();
     Ok(match key.default {
         KeyDefault::Text(text) => ConfigValue::from_text(key.kind, text, environment.directory()).ok(),
-        KeyDefault::Variable(name) => Some(ConfigValue::Secret(SecretSource::Env(name.to_owned()))),
+        KeyDefault::SecretVariable(name) => Some(ConfigValue::Secret(SecretSource::Env(name.to_owned()))),
         KeyDefault::Computed { .. } => match key.path.split('.').collect::<Vec<_>>().as_slice() {
             ["store", "url"] => Some(
                 state_path(environment, "truing/truing.db")
@@ -44,11 +44,11 @@ pub(super) fn default_value(
                 let kind = ConfigValue::from_text(key.kind, name(), environment.directory());
                 Some(kind.map_err(|_| Box::new(ConfigProblem::KindMissing { name: name().to_owned() }))?)
             }
-            ["forge", _, "token"] if has_token_of_gh(name(), environment, settings) => {
+            ["forge", _, "token"] if uses_gh_token(name(), environment, settings) => {
                 Some(ConfigValue::Secret(SecretSource::Env(GH_TOKEN_VARIABLE.to_owned())))
             }
             ["forge", _, of @ ("api_url" | "git_url" | "token" | "webhook_secret")] => {
-                Some(forge_default(name(), of, kind_of(name(), settings))?)
+                Some(forge_default(name(), of, forge_kind(name(), settings))?)
             }
             ["sync", _, "package"] => Some(ConfigValue::Text(name().to_owned())),
             ["sync", _, "branch"] => Some(ConfigValue::Text(format!("truing/sync-{}", name()))),
@@ -70,7 +70,7 @@ pub(super) fn default_value(
 }
 
 /// Returns the kind of a forge. For an unknown kind, returns GitHub; other code reports the error.
-fn kind_of(name: &str, settings: &BTreeMap<String, EffectiveSetting>) -> ForgeKind {
+fn forge_kind(name: &str, settings: &BTreeMap<String, EffectiveSetting>) -> ForgeKind {
     match settings.get(&format!("forge.{name}.kind")).map(|setting| &setting.value) {
         Some(ConfigValue::Choice(word)) => ForgeKind::from_word(word).unwrap_or(ForgeKind::Github),
         Some(_) | None => ForgeKind::Github,
@@ -83,7 +83,7 @@ const GH_TOKEN_VARIABLE: &str = "GH_TOKEN";
 /// Returns true if the forge is github.com, `GH_TOKEN` is set, and `GITHUB_TOKEN` is not. `gh` uses
 /// `GH_TOKEN` only for github.com. Therefore, Truing sends this token to another server only if the
 /// configuration explicitly names `GH_TOKEN`.
-fn has_token_of_gh(
+fn uses_gh_token(
     name: &str,
     environment: &Environment,
     settings: &BTreeMap<String, EffectiveSetting>,
@@ -93,7 +93,7 @@ fn has_token_of_gh(
         let setting = settings.get(&format!("forge.{name}.{key}"));
         setting.is_some_and(|setting| setting.origin != ValueOrigin::Default)
     };
-    kind_of(name, settings) == ForgeKind::Github
+    forge_kind(name, settings) == ForgeKind::Github
         && !["api_url", "git_url"].into_iter().any(is_elsewhere)
         && is_set(GH_TOKEN_VARIABLE)
         && !is_set("GITHUB_TOKEN")
@@ -107,7 +107,7 @@ fn forge_default(name: &str, key: &str, kind: ForgeKind) -> Result<ConfigValue, 
         ("api_url", ForgeKind::Github) => url("https://api.github.com"),
         ("api_url", ForgeKind::Bitbucket) => url("https://api.bitbucket.org/2.0"),
         ("api_url", ForgeKind::BitbucketDc) => {
-            Err(Box::new(ConfigProblem::NoAddress { name: name.to_owned() }))
+            Err(Box::new(ConfigProblem::MissingForgeAddress { name: name.to_owned() }))
         }
         ("git_url", ForgeKind::Github) => url("https://github.com"),
         ("git_url", ForgeKind::Bitbucket) => url("https://bitbucket.org"),

@@ -81,7 +81,10 @@ impl Environment {
     }
 
     /// Returns every variable whose name begins with `prefix`, in the order of the names.
-    pub fn with_prefix<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = (&'a str, &'a OsStr)> {
+    pub fn variables_with_prefix<'a>(
+        &'a self,
+        prefix: &'a str,
+    ) -> impl Iterator<Item = (&'a str, &'a OsStr)> {
         self.variables
             .range(prefix.to_owned()..)
             .take_while(move |(name, _)| name.starts_with(prefix))

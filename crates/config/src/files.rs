@@ -4,13 +4,13 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use super::layer::{CONFIG_VARIABLE, SourceFile};
-use super::problem::{ConfigError, ConfigProblem, MAX_REPOSITORY_FILE};
+use super::problem::{ConfigError, ConfigProblem, MAX_REPOSITORY_FILE_BYTES};
 use super::regular_file::open_regular_file;
 use crate::environment::Environment;
 
 /// Maximum size in bytes of the operator's file. Parsing a file may require four hundred times its size in
 /// memory.
-pub(super) const MAX_FILE: u64 = 512 << 10;
+pub(super) const MAX_OPERATOR_FILE_BYTES: u64 = 512 << 10;
 /// Name of a repository's configuration file, which is in the repository's root folder.
 pub const REPOSITORY_FILE: &str = ".truing.toml";
 
@@ -50,7 +50,7 @@ pub fn read_repository_file(root: &Path) -> Result<Option<SourceFile>, ConfigErr
     let unreadable = |reason: String| ConfigProblem::UnreadableRepositoryFile { file: name.clone(), reason };
     match path.symlink_metadata() {
         Ok(metadata) if metadata.is_file() => {
-            let text = text_of(&path, MAX_REPOSITORY_FILE).map_err(unreadable)?;
+            let text = read_regular_file(&path, MAX_REPOSITORY_FILE_BYTES).map_err(unreadable)?;
             Ok(Some(SourceFile { name, folder: root.to_owned(), text }))
         }
         Ok(_) => Err(unreadable("it is not a regular file".to_owned()).into()),
@@ -65,15 +65,15 @@ pub fn read_repository_file(root: &Path) -> Result<Option<SourceFile>, ConfigErr
 /// [`ConfigProblem::Unreadable`] if the file cannot be read.
 pub fn read_named_file(display_path: &Path, path: &Path) -> Result<SourceFile, ConfigError> {
     let name = display_path.display().to_string();
-    let text =
-        text_of(path, MAX_FILE).map_err(|reason| ConfigProblem::Unreadable { file: name.clone(), reason })?;
+    let text = read_regular_file(path, MAX_OPERATOR_FILE_BYTES)
+        .map_err(|reason| ConfigProblem::Unreadable { file: name.clone(), reason })?;
     let folder = path.parent().unwrap_or(Path::new("")).to_owned();
     Ok(SourceFile { name, folder, text })
 }
 
 /// Returns the text of a regular file of at most `max_bytes` bytes, or the reason why the file cannot be
 /// read.
-fn text_of(path: &Path, max_bytes: u64) -> Result<String, String> {
+fn read_regular_file(path: &Path, max_bytes: u64) -> Result<String, String> {
     let mut bytes = Vec::new();
     let file = open_regular_file(path).map_err(|error| error.to_string())?;
     file.take(max_bytes + 1).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
@@ -91,7 +91,7 @@ mod tests {
     fn an_operators_file_is_read_up_to_its_bound() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("truing.toml");
-        let most = usize::try_from(MAX_FILE).unwrap();
+        let most = usize::try_from(MAX_OPERATOR_FILE_BYTES).unwrap();
         std::fs::write(&path, format!("#{}", "x".repeat(most - 1))).unwrap();
         assert_eq!(read_named_file(Path::new("truing.toml"), &path).unwrap().text.len(), most);
         std::fs::write(&path, format!("#{}", "x".repeat(most))).unwrap();

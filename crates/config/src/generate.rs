@@ -97,7 +97,7 @@ pub fn schema() -> Json {
     for (section, about) in SECTIONS {
         let mut keys = Map::new();
         for (name, key) in keys::section_keys(section) {
-            insert_key_schema(&mut keys, name, schema_of(key));
+            insert_key_schema(&mut keys, name, key_schema(key));
         }
         let table = json!({
             "type": "object", "description": about, "additionalProperties": false, "properties": keys
@@ -157,7 +157,7 @@ fn list_item_schema(table: &Json, section: NamedSection) -> Json {
 }
 
 /// Renders the reference page docs/reference/config.md.
-pub fn reference() -> String {
+pub fn reference_page() -> String {
     let mut text = String::from(
         "# Configuration reference\n\n<!-- Generated from crates/config/src/keys.rs. To update it: \
         UPDATE_DOCS=1 cargo test -p truing-config -->\n\nThe value of a key comes from the first of these \
@@ -177,15 +177,15 @@ pub fn reference() -> String {
             let ending = if key.kind == ValueKind::SecretLocation { "__ENV" } else { "" };
             let repository = match key.repository {
                 RepositoryOverride::Forbidden => "no",
-                RepositoryOverride::Sets => "can set the key if the operator does not set it",
-                RepositoryOverride::SetsIfAllowed => {
+                RepositoryOverride::MaySet => "can set the key if the operator does not set it",
+                RepositoryOverride::MaySetIfAllowed => {
                     "can set the key if `verify.from_repository` is true and the operator does not set it"
                 }
-                RepositoryOverride::Adds => "can add entries to those of the operator",
+                RepositoryOverride::MayAdd => "can add entries to those of the operator",
             };
             let default = match key.default {
                 KeyDefault::Computed { description: words, .. } => words.to_owned(),
-                KeyDefault::Text(_) | KeyDefault::Variable(_) => format!("`{}`", default_as_toml(key)),
+                KeyDefault::Text(_) | KeyDefault::SecretVariable(_) => format!("`{}`", default_as_toml(key)),
             };
             let variable =
                 key_variable(key.path).map_or("none".to_owned(), |variable| format!("`{variable}{ending}`"));
@@ -194,7 +194,7 @@ pub fn reference() -> String {
                  {repository}\n- Since: {}\n",
                 key.path,
                 key.doc,
-                type_in_words(key.kind),
+                describe_kind(key.kind),
                 key.since,
             );
         }
@@ -225,7 +225,7 @@ fn insert_key_schema(keys: &mut Map<String, Json>, name: &str, schema: Json) {
 fn default_as_toml(key: &ConfigKey) -> String {
     match (key.default, key.kind) {
         (KeyDefault::Computed { example, .. }, _) => example.to_owned(),
-        (KeyDefault::Variable(name), _) => format!("{{ env = \"{name}\" }}"),
+        (KeyDefault::SecretVariable(name), _) => format!("{{ env = \"{name}\" }}"),
         (KeyDefault::Text(text), ValueKind::Integer(..) | ValueKind::Usd(_) | ValueKind::Flag) => {
             text.to_owned()
         }
@@ -333,7 +333,7 @@ const HEADER_PATTERN: &str = "^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}$";
 /// Regular expression for hosts, `host:port`.
 const HOST_PATTERN: &str = "^([0-9a-z._-]+|\\[[0-9a-f:.]+\\]):[1-9][0-9]{0,4}$";
 
-fn schema_of(key: &ConfigKey) -> Json {
+fn key_schema(key: &ConfigKey) -> Json {
     let mut schema = match key.kind {
         ValueKind::StoreAddress(schemes) => {
             let begins = schemes.iter().map(|scheme| scheme_prefix(scheme).replace('+', "\\+"));
@@ -417,7 +417,7 @@ fn schema_of(key: &ConfigKey) -> Json {
     };
     let default = match (key.default, key.kind) {
         (KeyDefault::Computed { .. }, _) => None,
-        (KeyDefault::Variable(name), _) => Some(json!({ "env": name })),
+        (KeyDefault::SecretVariable(name), _) => Some(json!({ "env": name })),
         (KeyDefault::Text(text), ValueKind::Integer(..)) => {
             text.parse::<i64>().ok().map(|number| json!(number))
         }
@@ -503,7 +503,7 @@ fn secret_schema() -> Json {
     })
 }
 
-fn type_in_words(kind: ValueKind) -> String {
+fn describe_kind(kind: ValueKind) -> String {
     match kind {
         ValueKind::StoreAddress(schemes) => {
             let begins: Vec<String> = schemes.iter().map(|scheme| scheme_prefix(scheme)).collect();

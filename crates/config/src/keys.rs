@@ -32,7 +32,7 @@ pub enum KeyDefault {
     /// A text that is parsed like the value of an environment variable.
     Text(&'static str),
     /// The secret in this environment variable.
-    Variable(&'static str),
+    SecretVariable(&'static str),
     /// A value that is computed from the environment or other settings.
     Computed {
         /// Description of the value.
@@ -48,15 +48,15 @@ pub enum RepositoryOverride {
     /// The file must not set the key, which is reserved to the operator.
     Forbidden,
     /// The file may set the key if the operator does not set it.
-    Sets,
+    MaySet,
     /// The file may set the key if the operator does not set it and `verify.from_repository` is true.
-    SetsIfAllowed,
+    MaySetIfAllowed,
     /// The file may add elements to the operator's value.
-    Adds,
+    MayAdd,
 }
 
 /// Name of Truing's own auditor in the list of reviewers.
-pub const INTERNAL: &str = "internal";
+pub const INTERNAL_REVIEWER: &str = "internal";
 
 /// Key with which the operator permits a repository to choose the commands that Truing runs for it.
 pub(crate) const COMMANDS_PERMISSION_KEY: &str = "verify.from_repository";
@@ -630,7 +630,7 @@ pub const KEYS: &[ConfigKey] = &[
     ConfigKey {
         path: "model.api_key",
         kind: ValueKind::SecretLocation,
-        default: KeyDefault::Variable("ANTHROPIC_API_KEY"),
+        default: KeyDefault::SecretVariable("ANTHROPIC_API_KEY"),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "The API key for the model. For the provider `openai`, the default is the variable \
@@ -835,7 +835,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "review.walkthrough",
         kind: ValueKind::Flag,
         default: KeyDefault::Text("false"),
-        repository: RepositoryOverride::Sets,
+        repository: RepositoryOverride::MaySet,
         since: "0.1.0",
         doc: "If `true`, the model that reviews also writes a walkthrough: up to eight lines in the \
             summary, one per file. The lines describe what the change does and where to look first. The \
@@ -965,7 +965,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "review.for",
         kind: ValueKind::TierRules,
         default: KeyDefault::Text(""),
-        repository: RepositoryOverride::Adds,
+        repository: RepositoryOverride::MayAdd,
         since: "0.1.0",
         doc: "Rules that set the tier of a pull request, as `[[review.for]]` tables. The first rule whose \
             conditions all hold sets the tier. `repos`: one of the globs matches `owner/name`. `paths`: a \
@@ -984,7 +984,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "review.instructions",
         kind: ValueKind::Instructions,
         default: KeyDefault::Text(""),
-        repository: RepositoryOverride::Adds,
+        repository: RepositoryOverride::MayAdd,
         since: "0.1.0",
         doc: "Instructions for the model that reviews, as `[[review.instructions]]` tables. The `text` of \
             a table may have up to 4 KiB, and applies if a changed file matches one of the globs in \
@@ -997,7 +997,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "review.tools",
         kind: ValueKind::Choice { supported: &["off", "auto"], planned: &[] },
         default: KeyDefault::Text("off"),
-        repository: RepositoryOverride::SetsIfAllowed,
+        repository: RepositoryOverride::MaySetIfAllowed,
         since: "0.1.0",
         doc: "Whether each review also runs linters. `auto`: the review runs every `[[tool]]`, and each \
             known tool that the repository configures and that is installed. Truing reports the findings \
@@ -1135,7 +1135,7 @@ pub const KEYS: &[ConfigKey] = &[
             description: "the command of the known tool with this name",
             example: "[\"ruff\", \"check\", \"--output-format\", \"json\", \"{files}\"]",
         },
-        repository: RepositoryOverride::SetsIfAllowed,
+        repository: RepositoryOverride::MaySetIfAllowed,
         since: "0.1.0",
         doc: "The linter's program and its arguments, as a list of words. `{files}` stands for the changed \
             files. Truing runs a command without `{files}` unchanged. A program with a `/` is a path. In \
@@ -1149,7 +1149,7 @@ pub const KEYS: &[ConfigKey] = &[
             description: "the command of the known tool with this name",
             example: "\"ruff-json\"",
         },
-        repository: RepositoryOverride::SetsIfAllowed,
+        repository: RepositoryOverride::MaySetIfAllowed,
         since: "0.1.0",
         doc: "The format of the tool's output. The value is `sarif`, `rdjson`, `rdjsonl`, `checkstyle`, \
             `gitlab`, `junit`, or the format of a single tool, such as `ruff-json`.",
@@ -1161,7 +1161,7 @@ pub const KEYS: &[ConfigKey] = &[
             description: "the globs of the known tool with this name, else all files",
             example: "[\"**/*.py\"]",
         },
-        repository: RepositoryOverride::SetsIfAllowed,
+        repository: RepositoryOverride::MaySetIfAllowed,
         since: "0.1.0",
         doc: "Globs of the files that the tool checks. In a glob, `*` matches names within one folder, and \
             `**` matches across folders.",
@@ -1170,7 +1170,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "tool.NAME.when",
         kind: ValueKind::Choice { supported: &["changed", "always", "never"], planned: &[] },
         default: KeyDefault::Text("changed"),
-        repository: RepositoryOverride::SetsIfAllowed,
+        repository: RepositoryOverride::MaySetIfAllowed,
         since: "0.1.0",
         doc: "The reviews that run the tool. `changed`: a review runs the tool if a changed file matches \
             `paths`. `always`: every review runs the tool. `never`: no review runs the tool. With `never`, \
@@ -1183,7 +1183,7 @@ pub const KEYS: &[ConfigKey] = &[
             description: "the exit codes of the known tool with this name, else `[0, 1]`",
             example: "[0, 1]",
         },
-        repository: RepositoryOverride::SetsIfAllowed,
+        repository: RepositoryOverride::MaySetIfAllowed,
         since: "0.1.0",
         doc: "Exit codes of a successful run, with or without findings. If the tool exits with any other \
             code, the tool has failed.",
@@ -1192,7 +1192,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "tool.NAME.timeout",
         kind: ValueKind::Duration(Duration::from_secs(1), Duration::from_secs(60 * 60)),
         default: KeyDefault::Text("5m"),
-        repository: RepositoryOverride::SetsIfAllowed,
+        repository: RepositoryOverride::MaySetIfAllowed,
         since: "0.1.0",
         doc: "Maximum time of one run of the tool. Truing stops a run that takes longer.",
     },
@@ -1200,7 +1200,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "tool.NAME.scope",
         kind: ValueKind::Choice { supported: &["lines", "files"], planned: &[] },
         default: KeyDefault::Text("lines"),
-        repository: RepositoryOverride::SetsIfAllowed,
+        repository: RepositoryOverride::MaySetIfAllowed,
         since: "0.1.0",
         doc: "The findings that Truing reports. `lines`: Truing reports only findings on changed lines. \
             `files`: Truing reports findings anywhere in changed files.",
@@ -1209,7 +1209,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "rules.ignore",
         kind: ValueKind::Globs,
         default: KeyDefault::Text(""),
-        repository: RepositoryOverride::Sets,
+        repository: RepositoryOverride::MaySet,
         since: "0.1.0",
         doc: "Globs of files that are not reviewed. In a glob, `*` matches names within one folder, and \
             `**` matches across folders.",
@@ -1218,7 +1218,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "rules.packs",
         kind: ValueKind::RulePacks,
         default: KeyDefault::Text("core"),
-        repository: RepositoryOverride::Adds,
+        repository: RepositoryOverride::MayAdd,
         since: "0.1.0",
         doc: "The rule packs that Truing uses. The flag `--pack` also sets this key.",
     },
@@ -1226,7 +1226,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "rules.off",
         kind: ValueKind::Rules,
         default: KeyDefault::Text(""),
-        repository: RepositoryOverride::Adds,
+        repository: RepositoryOverride::MayAdd,
         since: "0.1.0",
         doc: "Names of the rules that are turned off. A finding shows the name of its rule, such as \
             `core/rust-dbg` (a rule of a pack) or `ruff/E501` (a rule of a linter). Earlier findings of \
@@ -1236,7 +1236,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "rules.severity",
         kind: ValueKind::RuleSeverities,
         default: KeyDefault::Text(""),
-        repository: RepositoryOverride::Adds,
+        repository: RepositoryOverride::MayAdd,
         since: "0.1.0",
         doc: "Severities for the findings of single rules of a pack or a linter, such as `{ \
             \"core/rust-dbg\" = \"P2\" }`. To change the severity only in some files, give the rule a list \
@@ -1314,7 +1314,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "verify.setup",
         kind: ValueKind::Commands,
         default: KeyDefault::Text(""),
-        repository: RepositoryOverride::SetsIfAllowed,
+        repository: RepositoryOverride::MaySetIfAllowed,
         since: "0.1.0",
         doc: "Commands that prepare a tree for the checks, in order, such as `[[\"uv\", \"sync\"]]`. \
             Truing caches the results of the commands: new files in the tree and in the home folder. Trees \
@@ -1324,7 +1324,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "verify.registries",
         kind: ValueKind::Choices(&["pypi", "npm", "crates"]),
         default: KeyDefault::Text("pypi,npm,crates"),
-        repository: RepositoryOverride::SetsIfAllowed,
+        repository: RepositoryOverride::MaySetIfAllowed,
         since: "0.1.0",
         doc: "Package registries that the set-up may reach, over https. If the user's own settings name an \
             index, that index replaces the registry. For `pypi`, these settings are `UV_DEFAULT_INDEX`, \
@@ -1337,7 +1337,7 @@ pub const KEYS: &[ConfigKey] = &[
         path: "verify.check",
         kind: ValueKind::Commands,
         default: KeyDefault::Text(""),
-        repository: RepositoryOverride::SetsIfAllowed,
+        repository: RepositoryOverride::MaySetIfAllowed,
         since: "0.1.0",
         doc: "Commands that check a tree, in order. A check passes if its command exits with status 0. If \
             a check fails that passed before the change, Truing runs this check once more.",
@@ -2505,7 +2505,7 @@ impl NamedSection {
         let visible = !name.is_empty() && !name.contains(|c: char| c.is_whitespace() || c.is_control());
         match self {
             Self::Forge | Self::Team | Self::Sync | Self::Model | Self::Mcp => super::value::is_name(name),
-            Self::Reviewer => super::value::is_name(name) && name != INTERNAL,
+            Self::Reviewer => super::value::is_name(name) && name != INTERNAL_REVIEWER,
             Self::Tool => super::value::is_name(name) || LINTERS.contains(&name),
             Self::Repo => {
                 visible
@@ -2545,7 +2545,7 @@ impl NamedSection {
 
     /// Returns true if an environment variable can set the keys of these sections. Names of repositories and
     /// priced models contain dots and slashes, which a variable's name cannot contain.
-    pub(crate) fn has_variables(self) -> bool {
+    pub(crate) fn has_environment_variables(self) -> bool {
         match self {
             Self::Forge | Self::Team | Self::Sync | Self::Reviewer | Self::Model | Self::Mcp | Self::Tool => {
                 true
@@ -2572,7 +2572,7 @@ const TOOL_PATTERN: &str = "^([a-z][a-z0-9-]*|go vet)$";
 /// Returns the environment variable that sets a key. Returns `None` if no variable can set the key.
 pub(crate) fn key_variable(path: &str) -> Option<String> {
     let named = path.split('.').next().and_then(NamedSection::from_word);
-    named.is_none_or(NamedSection::has_variables).then(|| variable_name(path))
+    named.is_none_or(NamedSection::has_environment_variables).then(|| variable_name(path))
 }
 
 /// Returns the environment variable that sets a key: `TRUING_` and the key's path in capitals. Each dot

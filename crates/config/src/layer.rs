@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 
 use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue};
-use truing_core::nesting::{TOO_DEEP, is_too_deep};
+use truing_core::nesting::{TOO_DEEP_REASON, is_too_deep};
 
 use super::keys::{self, ConfigKey, KeyNode, NamedSection, RepositoryOverride, ValueKind};
-use super::problem::{ConfigProblem, DUPLICATE, ValueOrigin};
+use super::problem::{ConfigProblem, DUPLICATE_KEY_MESSAGE, ValueOrigin};
 use super::value::{self, ConfigValue, ConfigValueError};
 use crate::environment::Environment;
 
@@ -85,7 +85,7 @@ pub(crate) fn read_file_layer(
     let mut walk =
         LayerBuilder { file, owner, line_ends, layer: ConfigLayer::default(), problems: Vec::new() };
     if is_too_deep(&file.text) {
-        walk.report_problem(0, |origin| ConfigProblem::Syntax { origin, reason: TOO_DEEP.to_owned() });
+        walk.report_problem(0, |origin| ConfigProblem::Syntax { origin, reason: TOO_DEEP_REASON.to_owned() });
         problems.extend(walk.problems.into_iter().map(|(_, problem)| problem));
         return walk.layer;
     }
@@ -96,11 +96,11 @@ pub(crate) fn read_file_layer(
     for error in errors {
         let start = error.span().map_or(0, |span| span.start);
         let mut reason = error.message().trim().replace('\n', ", ");
-        if reason == DUPLICATE {
+        if reason == DUPLICATE_KEY_MESSAGE {
             // The span of this error contains the duplicate name: a key, or the last part of a table's
             // header.
             let written = error.span().and_then(|span| file.text.get(span)).unwrap_or_default();
-            reason = format!("{DUPLICATE} `{}`", truncate_name(written.trim()));
+            reason = format!("{DUPLICATE_KEY_MESSAGE} `{}`", truncate_name(written.trim()));
         }
         walk.report_problem(start, |origin| ConfigProblem::Syntax { origin, reason });
     }
@@ -334,7 +334,7 @@ pub(crate) fn read_variable_layer(
 ) -> ConfigLayer {
     let mut layer = ConfigLayer::default();
     for (name, text) in
-        environment.with_prefix(keys::VARIABLE_PREFIX).filter(|(name, _)| *name != CONFIG_VARIABLE)
+        environment.variables_with_prefix(keys::VARIABLE_PREFIX).filter(|(name, _)| *name != CONFIG_VARIABLE)
     {
         let origin = ValueOrigin::Variable(name.to_owned());
         let Some(VariableTarget { path, key, secret }) = variable_target(name) else {
@@ -395,12 +395,12 @@ fn variable_target(name: &str) -> Option<VariableTarget> {
         (None, Some(bare)) => (bare, Some(SecretLocation::File)),
         (None, None) => (name, None),
     };
-    let path = path_of(bare);
+    let path = path_from_variable(bare);
     let parts: Vec<&str> = path.iter().map(String::as_str).collect();
     let Some(KeyNode::Key(key)) = keys::find_node(&parts) else { return None };
     let name_fits = match parts.as_slice() {
         [section, name, _, ..] => NamedSection::from_word(section)
-            .is_none_or(|named| named.has_variables() && named.is_valid_name(name)),
+            .is_none_or(|named| named.has_environment_variables() && named.is_valid_name(name)),
         _ => true,
     };
     let fits = name_fits
@@ -411,7 +411,7 @@ fn variable_target(name: &str) -> Option<VariableTarget> {
 
 /// Converts a variable's name to a path. The name of a forge, a team or another named section is converted by
 /// `NamedSection::name_from_variable`.
-fn path_of(name: &str) -> Vec<String> {
+fn path_from_variable(name: &str) -> Vec<String> {
     let name = name.strip_prefix(keys::VARIABLE_PREFIX).unwrap_or(name).to_lowercase();
     let mut path: Vec<String> = name.split("__").map(str::to_owned).collect();
     if let [first, name, _, ..] = path.as_mut_slice()
@@ -423,7 +423,7 @@ fn path_of(name: &str) -> Vec<String> {
 }
 
 fn nearest_variable(name: &str) -> String {
-    let path = path_of(name);
+    let path = path_from_variable(name);
     let parts: Vec<&str> = path.iter().map(String::as_str).collect();
     let capitals = name.to_uppercase();
     let score = |candidate: &str| strsim::normalized_damerau_levenshtein(&capitals, candidate);
@@ -452,14 +452,14 @@ const APP_PASSWORD_VARIABLE: &str = "BITBUCKET_APP_PASSWORD";
 /// Reads variables of other programs. A key for which `decided` returns true is skipped, because one of
 /// Truing's own variables or flags sets it. An empty variable counts as unset. The address of a model is not
 /// checked here, but only when the model is called ([`foreign_model_address_problem`]).
-pub(crate) fn read_foreign_layer(
+pub(crate) fn read_foreign_variable_layer(
     environment: &Environment,
     is_already_set: impl Fn(&str) -> bool,
     problems: &mut Vec<ConfigProblem>,
 ) -> ConfigLayer {
     let mut layer = ConfigLayer::default();
     if environment.get(APP_PASSWORD_VARIABLE).is_some_and(|password| !password.is_empty()) {
-        problems.push(ConfigProblem::AppPassword { name: APP_PASSWORD_VARIABLE });
+        problems.push(ConfigProblem::UnsupportedAppPassword { name: APP_PASSWORD_VARIABLE });
     }
     for (variable, key) in FOREIGN_VARIABLE_KEYS.into_iter().filter(|(_, key)| !is_already_set(key)) {
         let Some(text) = environment.get(variable).filter(|text| !text.is_empty()) else { continue };
@@ -469,12 +469,21 @@ pub(crate) fn read_foreign_layer(
             problems.extend(wrong);
         }
     }
-    for (variable, provider) in PROVIDER_SWITCH_VARIABLES.into_iter().filter(|_| !is_already_set(PROVIDER)) {
+    for (variable, provider) in
+        PROVIDER_SWITCH_VARIABLES.into_iter().filter(|_| !is_already_set(MODEL_PROVIDER_KEY))
+    {
         if is_variable_on(environment, variable) {
             let origin = ValueOrigin::ForeignVariable(variable.to_owned());
             // The error of an unsupported provider is reported only when a model is called. The same applies
             // if both variables are on.
-            set_text(&mut layer, PROVIDER, provider, origin, environment.directory(), &mut Vec::new());
+            set_text(
+                &mut layer,
+                MODEL_PROVIDER_KEY,
+                provider,
+                origin,
+                environment.directory(),
+                &mut Vec::new(),
+            );
         }
     }
     layer
@@ -518,7 +527,7 @@ const MODEL_KEY_PREFIX: &str = "model.";
 pub const PROVIDER_SWITCH_VARIABLES: [(&str, &str); 2] =
     [("CLAUDE_CODE_USE_ANTHROPIC_AWS", "aws"), ("CLAUDE_CODE_USE_BEDROCK", "bedrock")];
 /// Key that the variables in `PROVIDER_SWITCH_VARIABLES` set.
-pub(crate) const PROVIDER: &str = "model.provider";
+pub(crate) const MODEL_PROVIDER_KEY: &str = "model.provider";
 
 /// Returns true if another program's switch variable is set to a value that means on.
 pub fn is_variable_on(environment: &Environment, variable: &str) -> bool {

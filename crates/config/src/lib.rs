@@ -55,7 +55,7 @@ use model::{ModelConfig, ProviderKind};
 use problem::{ConfigError, ConfigProblem, ValueOrigin};
 pub use regular_file::open_regular_file;
 pub use review::{ConfiguredRuntime, ReviewConfig, SkillsDir};
-pub use rules::{READING_TIME, RulesConfig};
+pub use rules::{DEFAULT_READING_TIME_LIMIT, RulesConfig};
 use secret::SecretSource;
 pub use setting::EffectiveSetting;
 use setting::table_mismatch;
@@ -227,11 +227,11 @@ impl Config {
         let variables = layer::read_variable_layer(environment, &mut problems);
         let flags = layer::read_flag_layer(flags, environment, &mut problems);
         let decided = |key: &str| [&variables, &flags].iter().any(|layer| layer.entries.contains_key(key));
-        let mut foreign = layer::read_foreign_layer(environment, decided, &mut problems);
-        ConfigError::if_any(problems)?;
+        let mut foreign = layer::read_foreign_variable_layer(environment, decided, &mut problems);
+        ConfigError::err_if_any(problems)?;
         let provider = [&flags, &variables, &foreign, &file]
             .into_iter()
-            .find_map(|layer| Some(&layer.entries.get(layer::PROVIDER)?.value));
+            .find_map(|layer| Some(&layer.entries.get(layer::MODEL_PROVIDER_KEY)?.value));
         // `ANTHROPIC_BASE_URL` contains the address of the Messages API. If another provider is selected, its
         // code and API keys must not be sent to this address.
         if provider.is_some_and(|provider| *provider != ConfigValue::Choice(ProviderKind::Anthropic.as_str()))
@@ -268,7 +268,7 @@ impl Config {
     pub fn with_repository(&self, file: &SourceFile) -> Result<Self, ConfigError> {
         let mut problems = Vec::new();
         let layer = layer::read_file_layer(file, FileOwner::Repository, &mut problems);
-        ConfigError::if_any(problems)?;
+        ConfigError::err_if_any(problems)?;
         let (mut settings, mut names) = (self.settings.clone(), self.names.clone());
         let allows = settings.get(keys::COMMANDS_PERMISSION_KEY).map(|setting| &setting.value);
         let allows = allows == Some(&ConfigValue::Flag(true));
@@ -288,7 +288,7 @@ impl Config {
             not_used.extend(tools.iter().filter(|name| !has_keys(name)).map(|name| format!("tool.{name}")));
         }
         for (path, entry) in layer.entries {
-            if entry.key.repository == RepositoryOverride::SetsIfAllowed && !allows {
+            if entry.key.repository == RepositoryOverride::MaySetIfAllowed && !allows {
                 not_used.push(path);
                 continue;
             }
@@ -296,12 +296,12 @@ impl Config {
                 return Err(table_mismatch(&path));
             };
             match (entry.key.repository, &mut setting.value, entry.value) {
-                (RepositoryOverride::Adds, ConfigValue::StringList(all), ConfigValue::StringList(more)) => {
+                (RepositoryOverride::MayAdd, ConfigValue::StringList(all), ConfigValue::StringList(more)) => {
                     *all = value::remove_duplicates(all.drain(..).chain(more));
                     setting.addition_origin = Some(entry.origin);
                 }
                 (
-                    RepositoryOverride::Adds,
+                    RepositoryOverride::MayAdd,
                     ConfigValue::RuleSeverities(all),
                     ConfigValue::RuleSeverities(more),
                 ) => {
@@ -310,19 +310,19 @@ impl Config {
                     }
                     setting.addition_origin = Some(entry.origin);
                 }
-                (RepositoryOverride::Adds, ConfigValue::Tiers(all), ConfigValue::Tiers(more)) => {
+                (RepositoryOverride::MayAdd, ConfigValue::Tiers(all), ConfigValue::Tiers(more)) => {
                     all.extend(more);
                     setting.addition_origin = Some(entry.origin);
                 }
                 (
-                    RepositoryOverride::Adds,
+                    RepositoryOverride::MayAdd,
                     ConfigValue::Instructions(all),
                     ConfigValue::Instructions(more),
                 ) => {
                     all.extend(more);
                     setting.addition_origin = Some(entry.origin);
                 }
-                (RepositoryOverride::Sets | RepositoryOverride::SetsIfAllowed, value, own)
+                (RepositoryOverride::MaySet | RepositoryOverride::MaySetIfAllowed, value, own)
                     if setting.origin == ValueOrigin::Default =>
                 {
                     *value = own;
@@ -330,9 +330,9 @@ impl Config {
                 }
                 (
                     RepositoryOverride::Forbidden
-                    | RepositoryOverride::Sets
-                    | RepositoryOverride::SetsIfAllowed
-                    | RepositoryOverride::Adds,
+                    | RepositoryOverride::MaySet
+                    | RepositoryOverride::MaySetIfAllowed
+                    | RepositoryOverride::MayAdd,
                     ..,
                 ) => {}
             }
@@ -465,7 +465,7 @@ impl Config {
             telemetry: TelemetryConfig {
                 otlp_endpoint: typed.url_if_any("telemetry.otlp_endpoint")?,
                 headers: typed.secret("telemetry.headers")?,
-                capture_content: typed.flag("telemetry.capture_content")?,
+                capture_content: typed.boolean("telemetry.capture_content")?,
             },
             retention: RetentionConfig {
                 runs: typed.duration("retention.runs")?,
@@ -475,7 +475,7 @@ impl Config {
             names: SectionNames::new(),
             denied_keys: Vec::new(),
         };
-        ConfigError::if_any(conflict::find_conflicts(&typed, &config.forges)?)?;
+        ConfigError::err_if_any(conflict::find_conflicts(&typed, &config.forges)?)?;
         Ok(Self { settings, names, ..config })
     }
 }
@@ -515,7 +515,7 @@ fn fill_with_defaults(
         if settings.contains_key(&path) {
             continue;
         }
-        if login::has_no_token(&path, settings) {
+        if login::is_token_replaced_by_app(&path, settings) {
             settings.insert(
                 path,
                 EffectiveSetting {
@@ -543,7 +543,7 @@ fn fill_with_defaults(
             None => problems.push(ConfigProblem::KeyTableMismatch { key: path }),
         }
     }
-    ConfigError::if_any(problems)
+    ConfigError::err_if_any(problems)
 }
 
 #[cfg(test)]

@@ -22,7 +22,7 @@ pub enum ForgeLogin {
 }
 
 /// Returns true for the path of a forge's token if a GitHub App is configured for the forge instead.
-pub(super) fn has_no_token(path: &str, settings: &BTreeMap<String, EffectiveSetting>) -> bool {
+pub(super) fn is_token_replaced_by_app(path: &str, settings: &BTreeMap<String, EffectiveSetting>) -> bool {
     let Some(own) = path.strip_suffix("token") else { return false };
     ["app_id", "private_key"].iter().any(|part| settings.contains_key(&format!("{own}{part}")))
 }
@@ -40,7 +40,7 @@ pub(super) fn former_accounts(
     let key = format!("forge.{name}.accounts");
     let accounts = settings.list(&key)?;
     let is_told = |account: &str| match kind {
-        ForgeKind::Bitbucket => value::is_uuid(account),
+        ForgeKind::Bitbucket => value::is_braced_uuid(account),
         ForgeKind::Github | ForgeKind::BitbucketDc => true,
     };
     if let Some(account) = accounts.iter().find(|account| !is_told(account)) {

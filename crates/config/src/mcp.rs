@@ -98,7 +98,7 @@ pub(super) fn read_section(settings: &TypedSettings<'_>, name: &str) -> Result<M
     let hosts = settings.list(&path("hosts"))?;
     let hosts = hosts.iter().map(|text| parse_host(text).map_err(|_| table_mismatch(&path("hosts"))));
     let hosts: Vec<McpHost> = hosts.collect::<Result<_, _>>()?;
-    let forge = settings.name_if_any(&path("forge"))?;
+    let forge = settings.text_if_any(&path("forge"))?;
     // These keys are valid only with certain kinds of transport.
     for (key, is_set, fits, ways) in [
         ("read", !read.is_empty(), !command.is_empty(), "a `command`"),

@@ -124,7 +124,7 @@ pub(super) fn read_model_name(
     key: &str,
     model_names: Option<&BTreeSet<String>>,
 ) -> Result<Option<String>, ConfigError> {
-    let name = settings.name_if_any(key)?;
+    let name = settings.text_if_any(key)?;
     if let Some(name) = &name
         && !model_names.is_some_and(|models| models.contains(name))
     {
@@ -190,12 +190,12 @@ fn read_model(settings: &TypedSettings<'_>, section: &str) -> Result<ModelConfig
         provider,
         base_url: if is_default && has_own_default { None } else { Some(settings.url(&address)?) },
         api_key,
-        region: settings.name_if_any(&path("region"))?,
-        workspace_id: settings.name_if_any(&path("workspace_id"))?,
-        api_version: settings.name_if_any(&path("api_version"))?,
-        effort: settings.name_if_any(&path("effort"))?,
-        name: settings.name_if_any(&path("name"))?.ok_or_else(|| needed("name"))?,
-        model_ids: settings.ids(&path("model_ids"))?,
+        region: settings.text_if_any(&path("region"))?,
+        workspace_id: settings.text_if_any(&path("workspace_id"))?,
+        api_version: settings.text_if_any(&path("api_version"))?,
+        effort: settings.text_if_any(&path("effort"))?,
+        name: settings.text_if_any(&path("name"))?.ok_or_else(|| needed("name"))?,
+        model_ids: settings.id_table(&path("model_ids"))?,
         fallback: None,
     })
 }

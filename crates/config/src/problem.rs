@@ -8,9 +8,9 @@ use super::keys::NamedSection;
 use super::value::ConfigValueError;
 
 /// Maximum size in bytes of a repository's own file, whose author may be unknown.
-pub(super) const MAX_REPOSITORY_FILE: u64 = 128 << 10;
+pub(super) const MAX_REPOSITORY_FILE_BYTES: u64 = 128 << 10;
 /// The parser's message for a key that is already set.
-pub(super) const DUPLICATE: &str = "duplicate key";
+pub(super) const DUPLICATE_KEY_MESSAGE: &str = "duplicate key";
 
 /// The origin of a value, lowest precedence first.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -39,7 +39,7 @@ pub enum ValueOrigin {
 
 impl ValueOrigin {
     /// Returns the kind of the origin as one word, for use by programs.
-    pub fn layer(&self) -> &'static str {
+    pub fn layer_name(&self) -> &'static str {
         match self {
             Self::Default => "default",
             Self::Repository { .. } => "repository",
@@ -102,12 +102,12 @@ pub enum ConfigProblem {
         "variable {name} contains an app password, which no longer works: Bitbucket removed app passwords \
         in July 2026"
     )]
-    AppPassword {
+    UnsupportedAppPassword {
         /// Name of the variable.
         name: &'static str,
     },
     /// A name that is invalid for its section.
-    #[error("{origin}: `{name}` cannot be {}", the_name_of(*section))]
+    #[error("{origin}: `{name}` cannot be {}", section_name_phrase(*section))]
     InvalidName {
         origin: ValueOrigin,
         /// Kind of the named section.
@@ -128,7 +128,7 @@ pub enum ConfigProblem {
     },
     /// A value that requires a feature that this build lacks.
     #[error("{origin}: `{key}`: \"{word}\" is not included in this build of truing")]
-    NotBuilt {
+    UnsupportedByBuild {
         origin: ValueOrigin,
         key: String,
         word: String,
@@ -146,7 +146,7 @@ pub enum ConfigProblem {
     },
     /// A Bitbucket Data Center without an address; no default address exists.
     #[error("`forge.{name}` needs an `api_url`: Bitbucket Data Center has no default address")]
-    NoAddress {
+    MissingForgeAddress {
         /// Name of the forge.
         name: String,
     },
@@ -186,7 +186,7 @@ pub enum ConfigProblem {
         first_origin: ValueOrigin,
     },
     /// An unknown tool that lacks required keys.
-    #[error("{}`tool.{name}` needs {missing}: no tool of this name is known", place_prefix(origin))]
+    #[error("{}`tool.{name}` needs {missing}: no tool of this name is known", origin_prefix(origin))]
     ToolUnknown {
         /// Origin of one of the tool's keys; `Default` if no key is set.
         origin: ValueOrigin,
@@ -217,7 +217,7 @@ impl ConfigProblem {
         match error {
             ConfigValueError::UnmetRequirement(error) => Self::BadValue { origin, key, requirement: error },
             ConfigValueError::UnsupportedWord { word, supported_words: built } => {
-                Self::NotBuilt { origin, key, word, supported_words: built }
+                Self::UnsupportedByBuild { origin, key, word, supported_words: built }
             }
             ConfigValueError::LiteralSecret => Self::LiteralSecret { origin, key },
         }
@@ -230,7 +230,7 @@ impl ConfigProblem {
             Self::Syntax { .. } => "config_syntax",
             Self::UnknownKey { .. } => "unknown_key",
             Self::UnknownVariable { .. } => "unknown_variable",
-            Self::AppPassword { .. } => "app_password",
+            Self::UnsupportedAppPassword { .. } => "app_password",
             Self::InvalidName { section: NamedSection::Forge, .. } => "bad_forge_name",
             Self::InvalidName {
                 section:
@@ -250,11 +250,11 @@ impl ConfigProblem {
             Self::Price { .. } => "price_missing",
             Self::NotForRepository { .. } => "not_for_repository",
             Self::BadValue { .. } => "bad_value",
-            Self::NotBuilt { .. } => "not_built",
+            Self::UnsupportedByBuild { .. } => "not_built",
             Self::LiteralSecret { .. } => "literal_secret",
             Self::KindMissing { .. } => "kind_missing",
             Self::Conflict { .. } => "conflicting_values",
-            Self::NoAddress { .. } => "no_address",
+            Self::MissingForgeAddress { .. } => "no_address",
             Self::Login { .. } => "bad_login",
             Self::NoStore => "no_store",
             Self::KeyTableMismatch { .. } => "bug",
@@ -264,7 +264,7 @@ impl ConfigProblem {
     /// Returns advice on how to correct the problem.
     pub fn hint(&self) -> String {
         match self {
-            Self::AppPassword { .. } => {
+            Self::UnsupportedAppPassword { .. } => {
                 "unset the variable; in the forge's section, set `token` to an access token, or set \
                     `email` and set `token` to an API token"
                     .to_owned()
@@ -276,10 +276,10 @@ impl ConfigProblem {
                 format!(
                     "replace the file with a regular file of UTF-8 text, of at most {} KiB, or delete the \
                         file",
-                    MAX_REPOSITORY_FILE >> 10
+                    MAX_REPOSITORY_FILE_BYTES >> 10
                 )
             }
-            Self::Syntax { reason, .. } if reason.starts_with(DUPLICATE) => {
+            Self::Syntax { reason, .. } if reason.starts_with(DUPLICATE_KEY_MESSAGE) => {
                 "define each key and each table only once".to_owned()
             }
             Self::Syntax { .. } => "the file must be TOML (https://toml.io)".to_owned(),
@@ -297,7 +297,7 @@ impl ConfigProblem {
                 format!("did you mean {nearest}? All keys: `truing config schema`")
             }
             Self::InvalidName { section: NamedSection::Reviewer, name, .. }
-                if name == super::keys::INTERNAL =>
+                if name == super::keys::INTERNAL_REVIEWER =>
             {
                 "this name belongs to Truing's own auditor, which `[converge]` configures: choose another \
                     name"
@@ -339,14 +339,16 @@ impl ConfigProblem {
                 format!("move the key to the operator's file{}", variable.unwrap_or_default())
             }
             Self::BadValue { key, .. } => format!("see `{key}` in `truing config schema`"),
-            Self::NotBuilt { supported_words: built, .. } => format!("use `{}`", built.join("` or `")),
+            Self::UnsupportedByBuild { supported_words: built, .. } => {
+                format!("use `{}`", built.join("` or `"))
+            }
             Self::LiteralSecret { key, .. } => format!(
                 "specify where the secret is stored: {key} = {{ env = \"VARIABLE\" }} or {{ file = \
                     \"PATH\" }}, or set the variable {}__ENV; replace the secret if this file was shared",
                 super::keys::variable_name(key)
             ),
             Self::KindMissing { name } => format!("add `kind = \"github\"` to [forge.{name}]"),
-            Self::NoAddress { name } => {
+            Self::MissingForgeAddress { name } => {
                 format!("add `api_url = \"https://bitbucket.example.com\"` to [forge.{name}]")
             }
             Self::Conflict { .. } => "change one of the two values".to_owned(),
@@ -360,11 +362,11 @@ impl ConfigProblem {
 }
 
 /// Returns the prefix of a message: the origin and a separator. Returns an empty text for the default.
-fn place_prefix(origin: &ValueOrigin) -> String {
+fn origin_prefix(origin: &ValueOrigin) -> String {
     if *origin == ValueOrigin::Default { String::new() } else { format!("{origin}: ") }
 }
 
-fn the_name_of(section: NamedSection) -> &'static str {
+fn section_name_phrase(section: NamedSection) -> &'static str {
     match section {
         NamedSection::Forge => "a forge's name",
         NamedSection::Team => "a team's name",
@@ -400,7 +402,7 @@ pub struct ConfigError {
 
 impl ConfigError {
     /// Returns `Err` if the list contains a problem.
-    pub(crate) fn if_any(problems: Vec<ConfigProblem>) -> Result<(), Self> {
+    pub(crate) fn err_if_any(problems: Vec<ConfigProblem>) -> Result<(), Self> {
         let mut problems = problems.into_iter();
         match problems.next() {
             Some(first) => {

@@ -10,7 +10,7 @@ use super::TypedSettings;
 use super::problem::ConfigError;
 
 /// Default time limit for reading all files of one review.
-pub const READING_TIME: Duration = Duration::from_secs(120);
+pub const DEFAULT_READING_TIME_LIMIT: Duration = Duration::from_secs(120);
 
 /// Section `rules` of the configuration.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -39,7 +39,7 @@ impl Default for RulesConfig {
             disabled_rules: Vec::new(),
             severity_overrides: BTreeMap::new(),
             pack_folder: None,
-            reading_time_limit: READING_TIME,
+            reading_time_limit: DEFAULT_READING_TIME_LIMIT,
         }
     }
 }

@@ -44,7 +44,7 @@ impl StoreConfig {
     ///
     /// # Errors
     /// [`ConfigProblem::NoStore`] if the store has no location.
-    pub fn place(&self) -> Result<&StoreLocationConfig, ConfigError> {
+    pub fn location(&self) -> Result<&StoreLocationConfig, ConfigError> {
         self.place.as_ref().ok_or_else(|| ConfigProblem::NoStore.into())
     }
 
@@ -53,7 +53,7 @@ impl StoreConfig {
     ///
     /// # Errors
     /// [`ConfigProblem::NoStore`] if the store has no location.
-    pub fn folder(&self) -> Result<&Path, ConfigError> {
+    pub fn local_data_folder(&self) -> Result<&Path, ConfigError> {
         let folder = self.folder.as_deref().ok_or(ConfigProblem::NoStore)?;
         Ok(if folder.as_os_str().is_empty() { Path::new(".") } else { folder })
     }

@@ -116,7 +116,7 @@ pub mod placeholders {
     /// The repository's own template for pull requests.
     pub const TEMPLATE: &str = "template";
     /// Report of the changes and their reasons.
-    pub const TEXT: &str = "text";
+    pub const REPORT: &str = "text";
     /// Version range that the project accepts now.
     pub const RANGE: &str = "range";
     /// Placeholders that a changelog entry may contain.
@@ -124,7 +124,7 @@ pub mod placeholders {
     /// Placeholders that a title may contain.
     pub(super) const TITLE_PLACEHOLDERS: [&str; 3] = [PACKAGE, VERSION, DECISION];
     /// Placeholders that a pull request's text may contain.
-    pub(super) const BODY_PLACEHOLDERS: [&str; 5] = [PACKAGE, VERSION, DECISION, TEMPLATE, TEXT];
+    pub(super) const BODY_PLACEHOLDERS: [&str; 5] = [PACKAGE, VERSION, DECISION, TEMPLATE, REPORT];
     /// Placeholders that a lock command may contain.
     pub(super) const LOCK_PLACEHOLDERS: [&str; 3] = [PACKAGE, PACKAGES, VERSION];
 }
@@ -165,7 +165,7 @@ pub(super) fn read_section(settings: &TypedSettings<'_>, name: &str) -> Result<J
         PackageRegistry::Crates => ("Cargo.toml", "dependencies"),
     };
     let constraint_file = given("constraint.file")?.unwrap_or_else(|| file.to_owned());
-    let list = if is_keyed(&constraint_file) { list } else { "" };
+    let list = if has_key_paths(&constraint_file) { list } else { "" };
     let version_file = given("version.file")?.unwrap_or_else(|| file.to_owned());
     let at = match (version_file.ends_with(".py"), registry) {
         (true, _) => "__version__",
@@ -173,8 +173,8 @@ pub(super) fn read_section(settings: &TypedSettings<'_>, name: &str) -> Result<J
         (false, PackageRegistry::Npm) => "version",
         (false, PackageRegistry::Crates) => "package.version",
     };
-    let at = if version_file.ends_with(".py") || is_keyed(&version_file) { at } else { "" };
-    let written = settings.name(&path("target"))?;
+    let at = if version_file.ends_with(".py") || has_key_paths(&version_file) { at } else { "" };
+    let written = settings.text(&path("target"))?;
     let target =
         parse_target(registry, &written).map_err(|wrong| bad_value(settings, &path("target"), wrong))?;
     let mirror: Vec<(String, String)> =
@@ -183,7 +183,7 @@ pub(super) fn read_section(settings: &TypedSettings<'_>, name: &str) -> Result<J
         if let ConfigValue::StringList(globs) = value { Some(globs.clone()) } else { None }
     })?;
     let of_text = |key: &str, known_placeholders: &[&str]| {
-        let text = settings.name_if_any(&path(key))?;
+        let text = settings.text_if_any(&path(key))?;
         text.map(|text| parse_template(settings, &path(key), &text, known_placeholders)).transpose()
     };
     let writes_code = settings.choice(&path("mode"), |word| match word {
@@ -196,7 +196,7 @@ pub(super) fn read_section(settings: &TypedSettings<'_>, name: &str) -> Result<J
     })?;
     Ok(JobConfig {
         registry,
-        package: settings.name(&path("package"))?,
+        package: settings.text(&path("package"))?,
         target,
         min_age: settings.duration(&path("min_age"))?,
         constraint_file,
@@ -204,23 +204,23 @@ pub(super) fn read_section(settings: &TypedSettings<'_>, name: &str) -> Result<J
         style: settings.choice(&path("constraint.style"), |word| {
             RangeStyle::ALL.into_iter().find(|one| one.as_str() == word)
         })?,
-        manifest: settings.name(&path("manifest"))?,
+        manifest: settings.text(&path("manifest"))?,
         portable_file_globs: ports.unwrap_or_else(|| project_side_globs(&mirror)),
         mirror,
-        repo: settings.name_if_any(&path("repo"))?,
-        cron: settings.name_if_any(&path("cron"))?,
-        forge: settings.name(&path("forge"))?,
-        branch: settings.name(&path("branch"))?,
+        repo: settings.text_if_any(&path("repo"))?,
+        cron: settings.text_if_any(&path("cron"))?,
+        forge: settings.text(&path("forge"))?,
+        branch: settings.text(&path("branch"))?,
         title: of_text("title", &placeholders::TITLE_PLACEHOLDERS)?,
         body: of_text("body_template", &placeholders::BODY_PLACEHOLDERS)?,
         labels: settings.list(&path("labels"))?,
         author: GitIdentity {
-            name: settings.name(&path("author_name"))?,
-            email: settings.name(&path("author_email"))?,
+            name: settings.text(&path("author_name"))?,
+            email: settings.text(&path("author_email"))?,
         },
-        question_label: settings.name(&path("question_label"))?,
-        maintains_outcome_issue: settings.flag(&path("outcome.issue"))?,
-        outcome_label: settings.name(&path("outcome.label"))?,
+        question_label: settings.text(&path("question_label"))?,
+        maintains_outcome_issue: settings.boolean(&path("outcome.issue"))?,
+        outcome_label: settings.text(&path("outcome.label"))?,
         breaker: JobBreakerLimits {
             target_failures: settings.number(&path("breaker.failures"))?,
             job_failures: settings.number(&path("breaker.streak"))?,
@@ -243,14 +243,14 @@ pub(super) fn read_section(settings: &TypedSettings<'_>, name: &str) -> Result<J
         changelog_entry: parse_template(
             settings,
             &path("changelog.entry"),
-            &settings.name(&path("changelog.entry"))?,
+            &settings.text(&path("changelog.entry"))?,
             &placeholders::CHANGELOG_PLACEHOLDERS,
         )?,
     })
 }
 
 /// Returns true if positions in this file are identified by keys, as in TOML and JSON.
-fn is_keyed(file: &str) -> bool {
+fn has_key_paths(file: &str) -> bool {
     [".toml", ".json"].iter().any(|end| file.ends_with(end))
 }
 

@@ -51,7 +51,7 @@ fn told_of_variables(given: &[(&str, &str)]) -> String {
 fn without_anything_the_defaults_hold() {
     let config = Config::resolve(&variables(&[]), None, &[]).unwrap();
     assert_eq!(
-        *config.store.place().unwrap(),
+        *config.store.location().unwrap(),
         StoreLocationConfig::File("/home/me/.local/state/truing/truing.db".into())
     );
     assert_eq!(config.server.listen, "127.0.0.1:8080".parse().unwrap());
@@ -737,7 +737,7 @@ fn values_that_do_not_go_together_are_refused_with_both_places() {
 fn a_folder_of_its_own_is_beside_the_database_in_what_is_shown_too() {
     let config = of_file("store.url = \"sqlite:/srv/t.db\"\n").unwrap();
     let shown = config.settings().find(|(key, _)| key == "store.folder").unwrap().1.value.to_string();
-    assert_eq!((config.store.folder().unwrap(), shown.as_str()), (Path::new("/srv"), "\"/srv\""));
+    assert_eq!((config.store.local_data_folder().unwrap(), shown.as_str()), (Path::new("/srv"), "\"/srv\""));
 }
 
 #[test]
@@ -762,20 +762,23 @@ fn servers_come_in_pairs_and_with_a_key_for_all_processes() {
     );
     let key = "forge.github.marker_key = { env = \"KEY\" }\n";
     let config = of_file(&format!("{slots}{records}{key}store.folder = \"own\"\n")).unwrap();
-    assert!(matches!(config.store.place().unwrap(), StoreLocationConfig::Servers { .. }));
-    assert_eq!(config.store.folder().unwrap(), Path::new("/etc/truing/own"));
+    assert!(matches!(config.store.location().unwrap(), StoreLocationConfig::Servers { .. }));
+    assert_eq!(config.store.local_data_folder().unwrap(), Path::new("/etc/truing/own"));
     let shown: String = config.settings().map(|(_, setting)| setting.value.to_string()).collect();
     assert!(shown.contains("postgres://u@h/d") && !shown.contains("hush"), "{shown}");
     let secret = of_file(&format!("{slots}{key}store.records = {{ env = \"RECORDS\" }}\n")).unwrap();
-    assert!(matches!(secret.store.place().unwrap(), StoreLocationConfig::Servers { .. }));
+    assert!(matches!(secret.store.location().unwrap(), StoreLocationConfig::Servers { .. }));
 }
 
 #[test]
 fn without_a_home_only_what_needs_the_database_fails() {
     let config = Config::resolve(&Environment::new::<&str, &str>([], "/"), None, &[]).unwrap();
-    assert_eq!(config.store.place().unwrap_err().first_problem.code(), "no_store");
+    assert_eq!(config.store.location().unwrap_err().first_problem.code(), "no_store");
     let relative = of_file("store.url = \"sqlite:data/t.db\"").unwrap();
-    assert_eq!(*relative.store.place().unwrap(), StoreLocationConfig::File("/etc/truing/data/t.db".into()));
+    assert_eq!(
+        *relative.store.location().unwrap(),
+        StoreLocationConfig::File("/etc/truing/data/t.db".into())
+    );
 }
 
 #[test]
@@ -948,7 +951,7 @@ fn each_commented_key_can_be_enabled_by_itself() {
 #[test]
 fn the_reference_page_is_up_to_date() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference/config.md");
-    let now = generate::reference();
+    let now = generate::reference_page();
     if std::env::var_os("UPDATE_DOCS").is_some() {
         std::fs::write(&path, &now).unwrap();
     }

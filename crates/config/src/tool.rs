@@ -91,7 +91,7 @@ fn read_tool(settings: &TypedSettings<'_>, name: &str) -> Result<ToolConfig, Con
     };
     let list = |key: &str| settings.get_if_any(&path(key), items);
     let command = list("command")?.filter(|words| !words.is_empty());
-    let format = settings.name_if_any(&path("format"))?;
+    let format = settings.text_if_any(&path("format"))?;
     let missing = match (&command, &format) {
         _ if is_known(name) => None,
         (None, None) => Some("a `command` and a `format`"),

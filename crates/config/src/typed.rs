@@ -69,9 +69,9 @@ impl TypedSettings<'_> {
     pub(super) fn tiers(&self) -> Result<TierConfig, ConfigError> {
         let tier = |path: &str| {
             let is_set = self.setting(path)?.value != ConfigValue::Unset;
-            if is_set { self.choice(path, Tier::from_word).map(Some) } else { Ok(None) }
+            if is_set { self.choice(path, Tier::from_name).map(Some) } else { Ok(None) }
         };
-        let (default, at) = match (tier("review.tier")?, self.flag("review.specialists")?) {
+        let (default, at) = match (tier("review.tier")?, self.boolean("review.specialists")?) {
             (Some(tier), _) => (tier, "review.tier"),
             (None, true) => (Tier::Deep, "review.specialists"),
             (None, false) => (Tier::Settled, "review.tier"),
@@ -93,7 +93,7 @@ impl TypedSettings<'_> {
         self.get(path, |value| if let ConfigValue::Commands(all) = value { Some(all.clone()) } else { None })
     }
 
-    pub(super) fn ids(&self, path: &str) -> Result<BTreeMap<String, String>, ConfigError> {
+    pub(super) fn id_table(&self, path: &str) -> Result<BTreeMap<String, String>, ConfigError> {
         self.get(path, |value| if let ConfigValue::NamedIds(ids) = value { Some(ids.clone()) } else { None })
     }
 
@@ -134,15 +134,15 @@ impl TypedSettings<'_> {
         })
     }
 
-    pub(super) fn flag(&self, path: &str) -> Result<bool, ConfigError> {
+    pub(super) fn boolean(&self, path: &str) -> Result<bool, ConfigError> {
         self.get(path, |value| if let ConfigValue::Flag(yes) = value { Some(*yes) } else { None })
     }
 
-    pub(super) fn name(&self, path: &str) -> Result<String, ConfigError> {
+    pub(super) fn text(&self, path: &str) -> Result<String, ConfigError> {
         self.get(path, |value| if let ConfigValue::Text(name) = value { Some(name.clone()) } else { None })
     }
 
-    pub(super) fn name_if_any(&self, path: &str) -> Result<Option<String>, ConfigError> {
+    pub(super) fn text_if_any(&self, path: &str) -> Result<Option<String>, ConfigError> {
         self.get_if_any(
             path,
             |value| if let ConfigValue::Text(name) = value { Some(name.clone()) } else { None },
@@ -263,7 +263,7 @@ impl TypedSettings<'_> {
         let kind = self.choice(&path("kind"), ForgeKind::from_word)?;
         let api_url = self.url(&path("api_url"))?;
         let git_url = self.url_if_any(&path("git_url"))?.unwrap_or_else(|| format!("{api_url}/scm"));
-        let (email, account) = (self.name_if_any(&path("email"))?, self.name_if_any(&path("account"))?);
+        let (email, account) = (self.text_if_any(&path("email"))?, self.text_if_any(&path("account"))?);
         Ok(ForgeConfig {
             kind,
             api_url,

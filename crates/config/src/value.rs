@@ -29,13 +29,13 @@ pub(crate) mod tiers;
 
 use super::secret::{SecretSource, SecretText};
 use super::value_kind::{ValueKind, scheme_prefix};
-use address::{parse_endpoint, parse_secret_url, redacted_url, web_address};
+use address::{parse_base_url, parse_endpoint, parse_secret_url, redacted_url};
 pub use config_value::ConfigValue;
 pub(crate) use config_value::ConfigValueError;
 use config_value::{join_alternatives, requirement_error};
 pub use host::McpHost;
 pub(crate) use host::{MAX_HOSTS, parse_host};
-use ids::{ids_in_toml, is_model, parse_id_table};
+use ids::{ids_from_toml, is_model_id, parse_id_table};
 pub use length::FormattedDuration;
 use length::parse_duration;
 pub use length::parse_milliseconds;
@@ -43,8 +43,8 @@ use linter::{check_exit_codes, exit_codes_from_toml, parse_output_format};
 pub(crate) use name::{NAME_PATTERN, is_name, parse_mirror_pair, parse_network, remove_duplicates};
 pub(super) use program::is_relative_program;
 use program::{command_requirement, commands_requirement, parse_command, parse_commands, parse_program};
-pub(crate) use rule::severities_of;
-use rule::{is_rule, parse_severities, severities_to_json, severity_table_requirement};
+pub(crate) use rule::severities_from_json;
+use rule::{is_rule_id, parse_severities, severities_to_json, severity_table_requirement};
 pub(crate) use secret_locations::add_header;
 use secret_locations::{
     header_table_requirement, location_to_toml, parse_headers, parse_secrets, place_json,
@@ -117,10 +117,10 @@ impl ConfigValue {
             }),
             ValueKind::SecretLocations => Err(requirement_error(secret_list_requirement())),
             ValueKind::SecretHeaders => Err(requirement_error(header_table_requirement())),
-            ValueKind::TierRules => Err(requirement_error(tiers::tier_list_form())),
-            ValueKind::Instructions => Err(requirement_error(instructions::instruction_list_form())),
+            ValueKind::TierRules => Err(requirement_error(tiers::tier_list_requirement())),
+            ValueKind::Instructions => Err(requirement_error(instructions::instruction_list_requirement())),
             ValueKind::ExitCodes => exit_codes_from_toml(value),
-            ValueKind::IdsByName => ids_in_toml(value),
+            ValueKind::IdsByName => ids_from_toml(value),
             ValueKind::RuleSeverities => Err(requirement_error(severity_table_requirement())),
             ValueKind::StoreAddress(_)
             | ValueKind::ListenAddress
@@ -176,9 +176,9 @@ impl ConfigValue {
                 "false" | "0" => Ok(Self::Flag(false)),
                 _ => Err(requirement_error(format_args!("be true or false, not `{text}`"))),
             },
-            ValueKind::Url => web_address(text).map(Self::Url),
+            ValueKind::Url => parse_base_url(text).map(Self::Url),
             ValueKind::VerbatimUrl => parse_endpoint(text).map(Self::Url),
-            ValueKind::UnspacedName if is_model(text) => Ok(Self::Text(text.to_owned())),
+            ValueKind::UnspacedName if is_model_id(text) => Ok(Self::Text(text.to_owned())),
             ValueKind::Program => parse_program(text, folder).map(Self::Text),
             ValueKind::Text if !text.trim().is_empty() && !text.contains('\0') => {
                 Ok(Self::Text(text.to_owned()))
@@ -187,7 +187,7 @@ impl ConfigValue {
             ValueKind::ModelSection if text.is_empty() => Ok(Self::Unset),
             ValueKind::ModelSection if is_name(text) => Ok(Self::Text(text.to_owned())),
             ValueKind::Email | ValueKind::AccountUuid if text.is_empty() => Ok(Self::Unset),
-            ValueKind::AccountUuid if is_uuid(text) => Ok(Self::Text(text.to_owned())),
+            ValueKind::AccountUuid if is_braced_uuid(text) => Ok(Self::Text(text.to_owned())),
             ValueKind::AccountUuid => {
                 Err(requirement_error("be a UUID with its braces, such as `{0f3a9c56-…}`"))
             }
@@ -246,9 +246,9 @@ impl ConfigValue {
             ),
             ValueKind::ToolFormat => parse_output_format(text),
             ValueKind::TierRules if text.trim().is_empty() => Ok(Self::Tiers(Vec::new())),
-            ValueKind::TierRules => tiers::rules_in_text(text).map(Self::Tiers),
+            ValueKind::TierRules => tiers::rules_from_text(text).map(Self::Tiers),
             ValueKind::Instructions if text.trim().is_empty() => Ok(Self::Instructions(Vec::new())),
-            ValueKind::Instructions => instructions::instructions_in_text(text).map(Self::Instructions),
+            ValueKind::Instructions => instructions::instructions_from_text(text).map(Self::Instructions),
             ValueKind::IdsByName if text.trim().is_empty() => Ok(Self::NamedIds(Default::default())),
             ValueKind::IdsByName => parse_id_table(serde_json::from_str(text).ok()),
             ValueKind::RuleSeverities if text.trim().is_empty() => {
@@ -416,7 +416,7 @@ pub fn compile_repository_globs(patterns: &[String]) -> Result<GlobSet, globset:
 }
 
 /// Returns true for a UUID in Bitbucket Cloud's notation, with braces.
-pub(super) fn is_uuid(text: &str) -> bool {
+pub(super) fn is_braced_uuid(text: &str) -> bool {
     let inner = text.strip_prefix('{').and_then(|text| text.strip_suffix('}'));
     inner.is_some_and(|id| id.len() == 36 && id.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-'))
 }
@@ -541,7 +541,7 @@ fn parse_list(kind: ValueKind, items: Vec<&str>, folder: &Path) -> Result<Config
         if kind == ValueKind::HostPorts {
             parse_host(item).map_err(|wrong| requirement_error(format_args!("contain {wrong}")))?;
         }
-        if kind == ValueKind::Rules && !is_rule(item) {
+        if kind == ValueKind::Rules && !is_rule_id(item) {
             return Err(requirement_error(format_args!("contain names of rules, `PACK/RULE`, not `{item}`")));
         }
         if kind == ValueKind::RulePacks && !is_name(item) {

@@ -49,7 +49,7 @@ pub use action::{
     FixerVerdict,
 };
 pub use audit_scope::AuditScopeDigest;
-use exit::NO_AUDITOR;
+use exit::NO_AUDITOR_REASON;
 pub use exit::{ConvergeExit, ConvergeExitCode, ConvergeExitKind, missing_answers_text};
 pub use foreign_changes::SuspendedAudit;
 pub use merge::{AuditorFinding, LineOrigin};
@@ -483,7 +483,7 @@ impl ConvergeRun {
         }
         if self.answers.is_empty() {
             let reason = silent.into_values().next().unwrap_or_default();
-            return self.set_exit(ConvergeExitCode::Infrastructure, format!("{NO_AUDITOR}: {reason}"));
+            return self.set_exit(ConvergeExitCode::Infrastructure, format!("{NO_AUDITOR_REASON}: {reason}"));
         }
         self.silent_auditors = u32::try_from(silent.len()).unwrap_or(u32::MAX);
         let findings = merge_findings(std::mem::take(&mut self.answers));

@@ -134,7 +134,11 @@ fn is_same_snippet(one: &str, other: &str) -> bool {
 /// Counts current findings whose dismissal no longer applies, because its record cannot distinguish the
 /// finding's lines from other lines. `known_findings` are the findings as recorded. A finding whose record
 /// has a digest is not counted, because an earlier review has already reported its outdated dismissal.
-pub fn count_outdated(current: &[Finding], known_findings: &[Finding], dismissals: &[Dismissal]) -> u32 {
+pub fn count_outdated_dismissals(
+    current: &[Finding],
+    known_findings: &[Finding],
+    dismissals: &[Dismissal],
+) -> u32 {
     let is_new = |finding: &Finding| {
         known_findings
             .iter()
@@ -194,7 +198,7 @@ pub fn apply_dismissals(findings: &mut [Finding], dismissals: &[Dismissal]) -> u
 /// Adds dismissed findings to the known ones and applies all dismissals. Any loop that finds a dismissed
 /// finding again therefore recognises it ([`crate::identity::assign_finding_ids`]), even if a different loop
 /// found it first.
-pub fn add_dismissed(known_findings: &mut Vec<Finding>, dismissals: &[Dismissal]) {
+pub fn add_dismissed_findings(known_findings: &mut Vec<Finding>, dismissals: &[Dismissal]) {
     for finding in dismissals
         .iter()
         .filter(|dismissal| !dismissal.withdrawn)
@@ -433,11 +437,17 @@ mod tests {
         let said = Dismissal::new(&old, "wanted", "ada", UnixMillis(5));
         let mut now = [signed("1:abcd-1", Some("1"))];
         assert_eq!(apply_dismissals(&mut now, std::slice::from_ref(&said)), 0);
-        assert_eq!(count_outdated(&now, std::slice::from_ref(&old), std::slice::from_ref(&said)), 1);
-        assert_eq!(count_outdated(&now, &now, std::slice::from_ref(&said)), 0, "it was said");
+        assert_eq!(
+            count_outdated_dismissals(&now, std::slice::from_ref(&old), std::slice::from_ref(&said)),
+            1
+        );
+        assert_eq!(count_outdated_dismissals(&now, &now, std::slice::from_ref(&said)), 0, "it was said");
 
         let again = Dismissal::new(&now[0], "wanted", "ada", UnixMillis(6));
-        assert_eq!(count_outdated(&now, std::slice::from_ref(&old), std::slice::from_ref(&again)), 0);
+        assert_eq!(
+            count_outdated_dismissals(&now, std::slice::from_ref(&old), std::slice::from_ref(&again)),
+            0
+        );
         assert_eq!(apply_dismissals(&mut now, std::slice::from_ref(&again)), 1);
         let mut other = [signed("1:abcd-1", Some("2"))];
         assert_eq!(apply_dismissals(&mut other, &[again]), 0, "it was said of another line");

@@ -8,7 +8,7 @@ use std::sync::{Arc, LazyLock, PoisonError, RwLock};
 /// word.
 const MIN_SECRET_BYTES: usize = 8;
 /// Minimum length in bytes of a part of a credential that is registered as a separate value.
-pub const MIN_PART: usize = 16;
+pub const MIN_SECRET_PART_BYTES: usize = 16;
 
 static REGISTERED_SECRETS: LazyLock<RwLock<Arc<BTreeSet<String>>>> = LazyLock::new(RwLock::default);
 
@@ -17,7 +17,7 @@ static REGISTERED_SECRETS: LazyLock<RwLock<Arc<BTreeSet<String>>>> = LazyLock::n
 /// also occurs in code (`postgres`).
 pub fn register_if_credential(value: &str) {
     let (letters, digits) = (|byte: u8| byte.is_ascii_alphabetic(), |byte: u8| byte.is_ascii_digit());
-    if value.len() >= MIN_PART && value.bytes().any(letters) && value.bytes().any(digits) {
+    if value.len() >= MIN_SECRET_PART_BYTES && value.bytes().any(letters) && value.bytes().any(digits) {
         register_secret(value);
     }
 }
@@ -51,7 +51,8 @@ fn secret_parts(secret: &str) -> Vec<&str> {
     let password =
         address.map(|(_, password)| password).filter(|password| password.len() >= MIN_SECRET_BYTES);
     let parts = secret.split(|letter: char| letter.is_whitespace() || ",;'\"".contains(letter));
-    let is_own = |part: &&str| part.len() >= MIN_PART && part.bytes().any(|byte| byte.is_ascii_digit());
+    let is_own =
+        |part: &&str| part.len() >= MIN_SECRET_PART_BYTES && part.bytes().any(|byte| byte.is_ascii_digit());
     std::iter::once(secret).chain(password).chain(parts.filter(is_own)).collect()
 }
 

@@ -1,7 +1,7 @@
 //! Limits the size of file patterns. A pattern beyond these limits is not compiled.
 
 /// Maximum length of a pattern in bytes.
-pub const MAX_BYTES: usize = 1_000;
+pub const MAX_PATTERN_BYTES: usize = 1_000;
 /// Maximum number of open braces. The glob compiler recurses for each open brace, and thousands of braces
 /// would overflow the stack.
 pub const MAX_OPEN_BRACES: usize = 16;
@@ -11,9 +11,9 @@ pub const MAX_OPEN_BRACES: usize = 16;
 /// # Errors
 /// If the pattern is longer than [`MAX_BYTES`], or nests more than [`MAX_OPEN_BRACES`] braces.
 pub fn check_bounds(pattern: &str) -> Result<(), String> {
-    if pattern.len() > MAX_BYTES {
+    if pattern.len() > MAX_PATTERN_BYTES {
         return Err(format!(
-            "a pattern may have at most {MAX_BYTES} bytes, but this pattern has {}",
+            "a pattern may have at most {MAX_PATTERN_BYTES} bytes, but this pattern has {}",
             pattern.len()
         ));
     }
@@ -43,6 +43,6 @@ mod tests {
         assert!(check_bounds(&"{a,b}".repeat(100)).is_ok());
         assert!(check_bounds(&"{".repeat(MAX_OPEN_BRACES)).is_ok());
         assert!(check_bounds(&"{".repeat(MAX_OPEN_BRACES + 1)).unwrap_err().contains("16 braces"));
-        assert!(check_bounds(&"a".repeat(MAX_BYTES + 1)).unwrap_err().contains("1001"));
+        assert!(check_bounds(&"a".repeat(MAX_PATTERN_BYTES + 1)).unwrap_err().contains("1001"));
     }
 }

@@ -191,17 +191,17 @@ text_id! {
 
 impl Topic {
     /// Prefix of the topics of findings.
-    pub const FINDING: &'static str = "finding/";
+    pub const FINDING_PREFIX: &'static str = "finding/";
 
     /// Returns the topic of a comment on a finding.
     pub fn for_finding(finding: &FindingId) -> Self {
-        Self::new(format!("{}{finding}", Self::FINDING))
+        Self::new(format!("{}{finding}", Self::FINDING_PREFIX))
     }
 }
 
 impl SlotKey {
     /// Prefix of the keys of local reviews, which are not shown on any forge.
-    pub const LOCAL: &'static str = "local/";
+    pub const LOCAL_PREFIX: &'static str = "local/";
 
     /// Returns the key without the number at its end. All pull requests of one repository share this prefix,
     /// `pr/{forge}/{repository id}/`. A key that does not end with a number is returned unchanged.

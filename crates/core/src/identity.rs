@@ -30,7 +30,7 @@ use crate::id::{FindingId, Fingerprint, Sha};
 use crate::increment::FileRenames;
 use crate::outcome::ReviewCoverage;
 use crate::recheck::{SurroundingLines, UnverifiedReason};
-use assign::{MAX_CELLS, assign};
+use assign::{MAX_MATRIX_CELLS, max_weight_assignment};
 
 /// A raw finding with the position of its comment in the diff.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -198,7 +198,7 @@ fn match_by_code<'a>(
     }
     for (print, rows) in today {
         let Some(columns) = yesterday.get(&print) else { continue };
-        if rows.len() * columns.len() > MAX_CELLS {
+        if rows.len() * columns.len() > MAX_MATRIX_CELLS {
             rows.iter().zip(columns).for_each(|(&at, finding)| matches[at] = Some(finding));
             continue;
         }
@@ -211,7 +211,7 @@ fn match_by_code<'a>(
                 .collect()
         };
         let weights: Vec<Vec<i64>> = rows.iter().map(near).collect();
-        for (at, column) in rows.iter().zip(assign(&weights)) {
+        for (at, column) in rows.iter().zip(max_weight_assignment(&weights)) {
             matches[*at] = column.and_then(|column| columns.get(column)).copied();
         }
     }
@@ -246,7 +246,7 @@ fn match_by_similarity<'a>(
         };
         let left = |finding: &&&Finding| is_named(finding) && !taken.contains(&finding.id);
         let columns: Vec<&'a Finding> = known_findings.iter().filter(left).copied().collect();
-        if columns.is_empty() || rows.len() * columns.len() > MAX_CELLS {
+        if columns.is_empty() || rows.len() * columns.len() > MAX_MATRIX_CELLS {
             continue;
         }
         let path = path.to_string();
@@ -269,7 +269,7 @@ fn match_by_similarity<'a>(
                 columns.iter().map(like).collect()
             })
             .collect();
-        for ((at, _), column) in rows.iter().zip(assign(&weights)) {
+        for ((at, _), column) in rows.iter().zip(max_weight_assignment(&weights)) {
             matches[*at] = column.and_then(|column| columns.get(column)).map(|(finding, _)| *finding);
         }
     }
@@ -353,7 +353,7 @@ fn update_missing_finding(
     let unread = coverage
         .not_reviewed
         .iter()
-        .any(|gap| gap.reason.hides_findings() && renames.is_same_file(&gap.path, path));
+        .any(|gap| gap.reason.hides_finding_status() && renames.is_same_file(&gap.path, path));
     let Some(head) = head.filter(|_| !unread) else { return finding };
     let status = match finding.status {
         // A missing dismissed finding becomes fixed, too. If the finding is found again with the same code,

@@ -111,7 +111,7 @@ pub fn new_lines(
     let mut lines = BTreeMap::new();
     for file in change {
         let Some(news) = news.get(&file.path) else { continue };
-        let both = overlap(&added_ranges(file), news);
+        let both = intersect_ranges(&added_ranges(file), news);
         if !both.is_empty() {
             lines.insert(file.path.clone(), both);
         }
@@ -151,14 +151,16 @@ pub fn mark_out_of_scope(
         };
         let mut sections = change.iter().filter(|file| file.path == path);
         // A file that git treats as binary has no lines to compare.
-        if !sections.any(|file| file.is_binary || !overlap(&added_ranges(file), &[(start, end)]).is_empty()) {
+        if !sections
+            .any(|file| file.is_binary || !intersect_ranges(&added_ranges(file), &[(start, end)]).is_empty())
+        {
             finding.status = FindingStatus::OutOfScope;
         }
     }
 }
 
 /// Returns the intersection of two ascending lists of ranges.
-fn overlap(a: &[(u32, u32)], b: &[(u32, u32)]) -> Vec<(u32, u32)> {
+fn intersect_ranges(a: &[(u32, u32)], b: &[(u32, u32)]) -> Vec<(u32, u32)> {
     let (mut i, mut j, mut both) = (0, 0, Vec::new());
     while let (Some(one), Some(other)) = (a.get(i), b.get(j)) {
         let (start, end) = (one.0.max(other.0), one.1.min(other.1));
@@ -239,8 +241,8 @@ mod tests {
             (vec![], vec![(1, 1)], vec![]),
             (vec![(1, u32::MAX)], vec![(7, 7), (9, u32::MAX)], vec![(7, 7), (9, u32::MAX)]),
         ] {
-            assert_eq!(overlap(&a, &b), both);
-            assert_eq!(overlap(&b, &a), both);
+            assert_eq!(intersect_ranges(&a, &b), both);
+            assert_eq!(intersect_ranges(&b, &a), both);
         }
     }
 

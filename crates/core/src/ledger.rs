@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::id::{RunId, UnixMillis};
 use crate::money::MicroUsd;
 
-pub use self::alert::{THRESHOLDS, exhausted_notice, threshold_notice};
+pub use self::alert::{SPENDING_THRESHOLD_PERCENTS, exhausted_notice, threshold_notice};
 pub use self::grant::{ReservationDecision, decide_reservation};
 pub use self::period::{next_midnight, utc_day, utc_month};
 pub use self::run_admission::{BudgetCaps, BudgetDecision, BudgetScope, decide_budget};

@@ -28,7 +28,7 @@ const CODE_BLOCK_LANGUAGES: &[&str] = &[
 /// Renders one line that displays exactly this text.
 pub fn escape_text(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
-    push_plain(&mut out, text);
+    push_literal_text(&mut out, text);
     out
 }
 
@@ -42,7 +42,7 @@ pub fn render_title(title: &str) -> String {
     let mut out = String::new();
     for (at, part) in parts.iter().enumerate() {
         if at.is_multiple_of(2) {
-            push_plain(&mut out, part);
+            push_literal_text(&mut out, part);
         } else {
             push_code(&mut out, part);
         }
@@ -52,7 +52,8 @@ pub fn render_title(title: &str) -> String {
 
 /// Renders text as code on one line.
 pub fn code_span(text: &str) -> String {
-    let text: String = text.chars().map(|c| if c.is_whitespace() { ' ' } else { visible_char(c) }).collect();
+    let text: String =
+        text.chars().map(|c| if c.is_whitespace() { ' ' } else { replace_invisible_char(c) }).collect();
     let longest = longest_backtick_run(&text);
     let fence = "`".repeat(longest + 1);
     // Renderers strip one blank on each side of code, unless the code consists only of blanks.
@@ -64,7 +65,7 @@ pub fn code_span(text: &str) -> String {
 /// language or a file name extension.
 pub fn code_block(language: &str, lines: &str) -> String {
     let lines: String =
-        lines.chars().map(|c| if matches!(c, '\n' | '\t') { c } else { visible_char(c) }).collect();
+        lines.chars().map(|c| if matches!(c, '\n' | '\t') { c } else { replace_invisible_char(c) }).collect();
     let lines = lines.strip_suffix('\n').unwrap_or(&lines);
     let language = CODE_BLOCK_LANGUAGES.iter().find(|known| **known == language).copied().unwrap_or_default();
     let fence = "`".repeat(longest_backtick_run(lines).max(2) + 1);
@@ -104,7 +105,7 @@ fn longest_backtick_run(text: &str) -> usize {
     text.split(|c| c != '`').map(str::len).max().unwrap_or(0)
 }
 
-fn visible_char(c: char) -> char {
+fn replace_invisible_char(c: char) -> char {
     if is_invisible_char(c) { INVISIBLE_CHAR_REPLACEMENT } else { c }
 }
 
@@ -117,7 +118,7 @@ fn push_code(out: &mut String, text: &str) {
 }
 
 /// Appends literal text to the line at the end of `out`. A word that may name a commit is rendered as code.
-fn push_plain(out: &mut String, text: &str) {
+fn push_literal_text(out: &mut String, text: &str) {
     let is_word = |c: char| c.is_alphanumeric() || c == '_';
     let mut rest = text;
     while let Some(c) = rest.chars().next() {

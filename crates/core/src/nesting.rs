@@ -10,7 +10,7 @@ use toml_parser::lexer::TokenKind;
 pub const MAX_NESTING: usize = 100;
 
 /// Reason for refusing a text with more open brackets.
-pub const TOO_DEEP: &str = "more than 100 brackets are open at once";
+pub const TOO_DEEP_REASON: &str = "more than 100 brackets are open at once";
 
 /// Returns true if more than [`MAX_NESTING`] brackets are open at one position of the text. A closing bracket
 /// closes only an open bracket of the same kind.

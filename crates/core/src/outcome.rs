@@ -37,7 +37,7 @@ pub struct ReviewOutcome {
 }
 
 /// Reason that an interrupted review records. The review is deferred until a user runs it again.
-pub const INTERRUPTED: &str = "interrupted";
+pub const INTERRUPTED_REASON: &str = "interrupted";
 
 /// The five kinds of outcome of a review.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -160,7 +160,7 @@ impl ReviewOutcome {
     /// Lowers `reviewed` to `partial` if the open findings of earlier reviews could not be read. `read_error`
     /// is the reason why the findings could not be read.
     #[must_use]
-    pub fn with_unread_findings(self, read_error: Option<&str>) -> Self {
+    pub fn with_findings_read_error(self, read_error: Option<&str>) -> Self {
         match read_error.filter(|_| self.kind == ReviewOutcomeKind::Reviewed) {
             Some(why) => {
                 let reason = format!("records: the findings of earlier reviews could not be read: {why}");
@@ -394,8 +394,9 @@ impl run::RunDetail for ReviewDetail {
     }
 
     fn result_word(&self) -> Option<String> {
-        let is_interrupted = self.outcome.reason.as_deref() == Some(INTERRUPTED);
-        (is_interrupted && self.outcome.kind == ReviewOutcomeKind::Deferred).then(|| INTERRUPTED.to_owned())
+        let is_interrupted = self.outcome.reason.as_deref() == Some(INTERRUPTED_REASON);
+        (is_interrupted && self.outcome.kind == ReviewOutcomeKind::Deferred)
+            .then(|| INTERRUPTED_REASON.to_owned())
     }
 
     fn reason(&self) -> Option<&str> {

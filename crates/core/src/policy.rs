@@ -280,13 +280,13 @@ impl AgentPolicy {
     }
 
     /// Creates the rule that stands for this line of the profile.
-    fn rule(&self, text: String) -> PolicyRule {
+    fn profile_rule(&self, text: String) -> PolicyRule {
         let text = format!("{}: {text}", self.name.as_str());
         PolicyRule { text, file: self.profile.file.clone() }
     }
 
     fn run_rule(&self, command: &str) -> PolicyRule {
-        self.rule(format!("run {command:?}"))
+        self.profile_rule(format!("run {command:?}"))
     }
 
     fn judge_file(&self, access: FileAccess, path: &str) -> PolicyVerdict {
@@ -296,7 +296,7 @@ impl AgentPolicy {
             return deny(format!("{path:?} is not a path of a file in the tree"), None);
         }
         let (profile, does) = (self.name.as_str(), access.as_str());
-        let rule = |glob: &str| self.rule(format!("{does} {glob:?}"));
+        let rule = |glob: &str| self.profile_rule(format!("{does} {glob:?}"));
         if access != FileAccess::Read
             && let Some((class, entry)) = self.protected_paths.protecting_entry(&as_file)
         {
@@ -309,7 +309,7 @@ impl AgentPolicy {
     }
 
     fn judge_mcp(&self, operation: &str) -> PolicyVerdict {
-        let rule = self.rule(format!("mcp {operation:?}"));
+        let rule = self.profile_rule(format!("mcp {operation:?}"));
         if self.profile.may_call(operation) {
             return allow(rule);
         }

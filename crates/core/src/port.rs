@@ -40,8 +40,8 @@ pub use self::forge::{
 pub use self::gate::{GateHalt, HaltReason, WriteGate, WritePermit, read_only_gate};
 pub use self::ledger::Ledger;
 pub use self::operations::{
-    AuditEntry, MAX_NAME, MAX_STORED_TEXT_CHARS, NewNotice, NoticeKind, OperatorAction, OperatorStore,
-    PendingNotice,
+    AuditEntry, MAX_STORED_NAME_CHARS, MAX_STORED_TEXT_CHARS, NewNotice, NoticeKind, OperatorAction,
+    OperatorStore, PendingNotice,
 };
 pub use self::pull::{
     AppliedLabel, AuditMark, CheckState, CommitCheck, ConversationComment, HeadRepository, LineComment,
@@ -147,7 +147,7 @@ pub trait SlotStore: Send + Sync {
     ///
     /// # Errors
     /// If the store was deleted or replaced.
-    fn check_in_place(&self) -> Result<(), StoreError> {
+    fn check_store_file(&self) -> Result<(), StoreError> {
         Ok(())
     }
 
@@ -162,14 +162,14 @@ pub trait SlotStore: Send + Sync {
 
     /// Acquires or renews, for the duration `time`, the exclusive right to the tasks that only one process
     /// may perform. A `time` of zero releases the right. Returns true if this process holds the right.
-    async fn lease_sole_duties(&self, duration: TimeSpan) -> Result<bool, StoreError> {
+    async fn lease_exclusive_tasks(&self, duration: TimeSpan) -> Result<bool, StoreError> {
         let _ = duration;
         Ok(true)
     }
 
     /// Announces that this process leases slots, and returns all processes with such an announcement. Each
     /// polling round calls this method. If `leases` is false, the announcement is withdrawn.
-    async fn refresh_workers(&self, is_leasing: bool) -> Result<WorkerGroup, StoreError> {
+    async fn announce_worker(&self, is_leasing: bool) -> Result<WorkerGroup, StoreError> {
         let _ = is_leasing;
         Ok(WorkerGroup::default())
     }

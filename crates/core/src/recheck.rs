@@ -184,7 +184,7 @@ pub fn recheck<T: Fn(&RepoPath) -> Option<String>>(
                     }
                     (_, _) => overlaps_added_lines(&went, head),
                 };
-                if is_open && !is_among_found(finding, current_findings) {
+                if is_open && !has_current_match(finding, current_findings) {
                     let is_there = matches!(went, FollowOutcome::Found { .. });
                     let reason = (!is_there).then_some(UnverifiedReason::NoVerdict);
                     current_findings.push(move_to_current_place(
@@ -204,7 +204,7 @@ pub fn recheck<T: Fn(&RepoPath) -> Option<String>>(
                 let is_there = matches!(went, FollowOutcome::Found { .. } | FollowOutcome::Changed { .. });
                 let is_outside =
                     decide_outcome(finding, &went, &[], head, &replaced) == RecheckOutcome::OutOfScope;
-                if is_there && !is_outside && !is_among_found(finding, current_findings) {
+                if is_there && !is_outside && !has_current_match(finding, current_findings) {
                     current_findings.push(move_to_current_place(
                         finding,
                         &went,
@@ -473,7 +473,7 @@ fn overlaps_added_lines<T>(outcome: &FollowOutcome, head: &HeadView<'_, T>) -> b
 }
 
 /// Returns true if a finding of a model at this head has the same category and a similar text.
-fn is_among_found(finding: &Finding, current_findings: &[PlacedFinding]) -> bool {
+fn has_current_match(finding: &Finding, current_findings: &[PlacedFinding]) -> bool {
     current_findings.iter().any(|placed| {
         placed.raw.source == FindingSource::Agent && is_same_finding_text(&finding.raw, &placed.raw)
     })

@@ -14,7 +14,7 @@ use crate::line::clean_line;
 use crate::port::{NewNotice, NoticeKind, OperatorAction};
 
 /// Maximum length of a stored reason in characters.
-pub const MAX_REASON: usize = 300;
+pub const MAX_SWITCH_REASON_CHARS: usize = 300;
 
 /// State of a kill switch.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
@@ -148,7 +148,8 @@ impl KillSwitch {
         operator: &str,
         now: UnixMillis,
     ) -> Option<SwitchChange> {
-        let (operator, action) = (clean_line(operator, crate::port::MAX_NAME), request.audit_words());
+        let (operator, action) =
+            (clean_line(operator, crate::port::MAX_STORED_NAME_CHARS), request.audit_words());
         let switch = match (self, request) {
             (Self::Off, SwitchRequest::TurnOff) => return None,
             (Self::On(_), SwitchRequest::TurnOff) => Self::Off,
@@ -291,7 +292,7 @@ impl RepositorySwitch {
 impl RepositoryRef {
     /// Creates a reference by name.
     pub fn from_name(name: &str) -> Self {
-        Self { name: clean_line(name, crate::port::MAX_NAME), keys: BTreeSet::new() }
+        Self { name: clean_line(name, crate::port::MAX_STORED_NAME_CHARS), keys: BTreeSet::new() }
     }
 
     /// Creates a reference to the repository of a slot's key.
@@ -349,7 +350,7 @@ impl SwitchRequest {
 
 /// Reduces a reason to one line of bounded length; returns `None` if the result is empty.
 fn clean_reason(text: &str) -> Option<String> {
-    Some(clean_line(text, MAX_REASON)).filter(|text| !text.is_empty())
+    Some(clean_line(text, MAX_SWITCH_REASON_CHARS)).filter(|text| !text.is_empty())
 }
 
 #[cfg(test)]
@@ -557,7 +558,7 @@ mod tests {
         )
         .switch;
         let engaged = long.engagement().unwrap();
-        assert_eq!(engaged.reason.as_ref().unwrap().chars().count(), MAX_REASON + 1);
-        assert_eq!(engaged.operator.chars().count(), crate::port::MAX_NAME + 1);
+        assert_eq!(engaged.reason.as_ref().unwrap().chars().count(), MAX_SWITCH_REASON_CHARS + 1);
+        assert_eq!(engaged.operator.chars().count(), crate::port::MAX_STORED_NAME_CHARS + 1);
     }
 }

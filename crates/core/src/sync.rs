@@ -24,8 +24,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 pub use manifest::{
-    LINE_DIGEST_HEX_DIGITS, ManifestEntry, ManifestError, ManifestRow, PinManifest, TREE_DIGEST_PREFIX,
-    TREE_DIGITS,
+    LINE_DIGEST_HEX_DIGITS, ManifestEntry, ManifestError, ManifestRow, PinManifest, TREE_DIGEST_HEX_DIGITS,
+    TREE_DIGEST_PREFIX,
 };
 use unguarded_parts::find_unguarded_parts;
 pub use unguarded_parts::{METADATA, NamesakeDefinition, NonFunctionCode, ReleasePartKind};
@@ -34,7 +34,8 @@ pub use unguarded_parts::{METADATA, NamesakeDefinition, NonFunctionCode, Release
 pub const WHOLE_FILE: &str = "*";
 
 /// Reason for the verdict `ask` if nothing is pinned or mirrored.
-pub const NOTHING_PINNED: &str = "nothing is pinned or mirrored, so only the project's own checks can decide";
+pub const NOTHING_PINNED_REASON: &str =
+    "nothing is pinned or mirrored, so only the project's own checks can decide";
 
 /// Digests of a definition, in lower-case hexadecimal digits.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
@@ -332,7 +333,7 @@ pub struct SyncDecision {
 /// definition changed or is gone (`bump`). The pins or the mirrored files guard nothing, or an unguarded part
 /// needs a check (`ask`). If no condition holds, the verdict is `relax`.
 pub fn decide_sync(input: &SyncDecisionInput<'_>) -> SyncDecision {
-    let (changed, mut unguarded) = compare(input);
+    let (changed, mut unguarded) = compare_pinned_definitions(input);
     unguarded.extend(find_unguarded_parts(input));
     let count = |kind: PinChangeKind| changed.iter().filter(|change| change.kind == kind).count();
     let (trees, gone, bytes) =
@@ -375,7 +376,7 @@ pub fn decide_sync(input: &SyncDecisionInput<'_>) -> SyncDecision {
             format!("{what} in neither release, and therefore without effect: fix the manifest"),
         )
     } else if input.manifest.rows.is_empty() && input.from.files.is_empty() && input.to.files.is_empty() {
-        (SyncVerdict::Ask, false, NOTHING_PINNED.to_owned())
+        (SyncVerdict::Ask, false, NOTHING_PINNED_REASON.to_owned())
     } else if elsewhere > 0 && elsewhere == input.manifest.rows.len() {
         (
             SyncVerdict::Ask,
@@ -484,7 +485,7 @@ fn removed_base_classes<'a>(input: &SyncDecisionInput<'a>) -> Vec<&'a str> {
 
 /// Compares the pinned definitions of both releases. Returns their changes, and the definitions whose pins
 /// guard nothing.
-fn compare(input: &SyncDecisionInput<'_>) -> (Vec<PinChange>, Vec<UnguardedPart>) {
+fn compare_pinned_definitions(input: &SyncDecisionInput<'_>) -> (Vec<PinChange>, Vec<UnguardedPart>) {
     let (before, after) =
         (AcceptedDigests::new(input.manifest, input.from), AcceptedDigests::new(input.manifest, input.to));
     let (mut changed, mut unguarded) = (Vec::new(), Vec::new());

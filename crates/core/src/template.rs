@@ -104,7 +104,7 @@ pub fn parse_parts(text: &str, first_line: usize, report_error: &mut impl FnMut(
         }
         words.push_str(before);
         match after.split_once("}}").map(|(name, rest)| (name.trim_matches(' '), rest)) {
-            Some((name, behind)) if is_name(name) => {
+            Some((name, behind)) if is_variable_name(name) => {
                 if !words.is_empty() {
                     pieces.push(TemplatePart::Text(std::mem::take(&mut words)));
                 }
@@ -127,7 +127,7 @@ pub fn parse_parts(text: &str, first_line: usize, report_error: &mut impl FnMut(
 
 /// Returns true for a valid variable name like `max_turns`: a lower-case letter, then lower-case letters,
 /// digits and `_`.
-pub fn is_name(name: &str) -> bool {
+pub fn is_variable_name(name: &str) -> bool {
     name.starts_with(|first: char| first.is_ascii_lowercase())
         && name.chars().all(|letter| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '_')
 }

@@ -50,7 +50,7 @@ impl Tier {
     }
 
     /// Finds the tier with this word.
-    pub fn from_word(word: &str) -> Option<Self> {
+    pub fn from_name(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|tier| tier.as_str() == word)
     }
 

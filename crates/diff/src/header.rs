@@ -5,7 +5,7 @@ use crate::file_name;
 use crate::input_line::{InputLine, MalformedLine, trim_line_end};
 
 /// Message for a name with invalid quoting.
-pub(crate) const BAD_QUOTES: &str = "the name of the file is not quoted as git quotes names";
+pub(crate) const INVALID_QUOTING_MESSAGE: &str = "the name of the file is not quoted as git quotes names";
 
 /// The two names of a rename or copy, without prefixes.
 #[derive(Clone, Default, Debug)]
@@ -206,7 +206,7 @@ impl FileHeader {
     fn read_extended_line(&mut self, line: &InputLine<'_>, text: &[u8]) -> Result<bool, MalformedLine> {
         let name = |rest| match file_name::parse_rename_line_name(rest) {
             Some(name) => Ok(name.into_owned()),
-            None => Err(line.malformed_line(BAD_QUOTES)),
+            None => Err(line.malformed_line(INVALID_QUOTING_MESSAGE)),
         };
         let mode =
             |rest| parse_octal(rest).ok_or_else(|| line.malformed_line("the mode is not an octal number"));
@@ -309,7 +309,8 @@ fn compare_blob_ids(ids_and_mode: &[u8]) -> ContentDifference {
 /// Returns the name in a `---` or `+++` line; `None` for `/dev/null`.
 fn parse_side_name(line: &InputLine<'_>, prefix: &[u8]) -> Result<Option<Vec<u8>>, MalformedLine> {
     let rest = trim_line_end(line.text).strip_prefix(prefix).unwrap_or_default();
-    let name = file_name::parse_header_name(rest).ok_or_else(|| line.malformed_line(BAD_QUOTES))?;
+    let name =
+        file_name::parse_header_name(rest).ok_or_else(|| line.malformed_line(INVALID_QUOTING_MESSAGE))?;
     Ok(Some(name.into_owned()).filter(|name| name != b"/dev/null"))
 }
 

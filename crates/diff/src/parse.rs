@@ -92,7 +92,7 @@ impl<'a> Iterator for DiffFiles<'a> {
         loop {
             if let Some(file) = self.scanner.pop_file() {
                 let input = self.input;
-                return Some(file.map(|file| file.map_hunks(|found| hunk_with_lines(input, found))));
+                return Some(file.map(|file| file.map_hunks(|found| build_hunk(input, found))));
             }
             if self.is_over || self.scanner.has_failed() {
                 return None;
@@ -109,7 +109,7 @@ impl<'a> Iterator for DiffFiles<'a> {
 }
 
 /// Returns a hunk with its lines.
-fn hunk_with_lines(input: &[u8], located: LocatedHunk) -> Hunk<'_> {
+fn build_hunk(input: &[u8], located: LocatedHunk) -> Hunk<'_> {
     let LocatedHunk {
         span: HunkSpan { old_start, old_lines, new_start, new_lines },
         marks,

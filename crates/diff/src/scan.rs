@@ -340,7 +340,7 @@ impl GitHeader {
         let names = trim_line_end(&self.names);
         if self.header.is_combined {
             let name = file_name::parse_rename_line_name(names)
-                .ok_or_else(|| MalformedLine::new(self.position, header::BAD_QUOTES))?;
+                .ok_or_else(|| MalformedLine::new(self.position, header::INVALID_QUOTING_MESSAGE))?;
             return Ok(Some(parse::build_merge_file(&name, &self.header)));
         }
         if let Some(file) = parse::build_git_file(names, &self.header, self.position)? {

@@ -186,7 +186,7 @@ impl<'a> LineTracker<'a> {
                 let status = if last == end { LineStatus::Unmoved } else { LineStatus::Edited };
                 tracked_range(status, path, start, last)
             }
-            Some(TrackingMethod::Hunks(change)) => match hunk_tracking::track(change, start, end) {
+            Some(TrackingMethod::Hunks(change)) => match hunk_tracking::track_range(change, start, end) {
                 Some((first, last, whole)) => {
                     let stayed = change.path == *path && first == start;
                     tracked_range(line_status(whole, stayed), &change.path, first, last)

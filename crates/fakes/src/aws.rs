@@ -26,7 +26,7 @@ use crate::server;
 /// Audience of the tokens that STS accepts.
 pub const AUDIENCE: &str = "sts.amazonaws.com";
 /// Path of a container's credentials.
-pub const CONTAINER_PATH: &str = "/v1/credentials";
+pub const CONTAINER_CREDENTIALS_PATH: &str = "/v1/credentials";
 /// Token of the container credentials service.
 pub const CONTAINER_TOKEN: &str = "container-canary-7";
 /// Name of the role whose credentials the instance metadata service issues.
@@ -155,7 +155,7 @@ async fn handle_request(State(shared): State<Arc<Mutex<AwsServices>>>, request: 
         Some(status) => (status, "down").into_response(),
         None => match (head.method.clone(), head.uri.path()) {
             (Method::POST, "/") => answer_sts(&shared, &head, &body, field, &behaviour),
-            (Method::GET, CONTAINER_PATH) => answer_container(&shared, &head),
+            (Method::GET, CONTAINER_CREDENTIALS_PATH) => answer_container(&shared, &head),
             (_, path) if path.starts_with("/latest/") => answer_metadata(&shared, &head),
             _ => (StatusCode::NOT_FOUND, "no such path").into_response(),
         },

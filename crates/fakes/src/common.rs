@@ -29,28 +29,28 @@ impl FakeSharedState {
     }
 
     /// Makes the store unreachable, or reachable again.
-    pub fn set_gone(&self, is_unreachable: bool) {
-        self.lock_texts().is_unreachable = is_unreachable;
+    pub fn set_unreachable(&self, is_unreachable: bool) {
+        self.lock_entries().is_unreachable = is_unreachable;
     }
 
     /// Returns the names of the stored states, in order.
     pub fn names(&self) -> Vec<String> {
-        let mut names: Vec<String> = self.lock_texts().texts.keys().cloned().collect();
+        let mut names: Vec<String> = self.lock_entries().texts.keys().cloned().collect();
         names.sort();
         names
     }
 
     /// Returns the number of reads.
     pub fn read_count(&self) -> usize {
-        self.lock_texts().reads
+        self.lock_entries().reads
     }
 
-    fn lock_texts(&self) -> MutexGuard<'_, SharedStateEntries> {
+    fn lock_entries(&self) -> MutexGuard<'_, SharedStateEntries> {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn read_snapshot(&self, name: &str) -> Result<StateSnapshot, StoreError> {
-        let mut within = self.lock_texts();
+        let mut within = self.lock_entries();
         within.reads += 1;
         within.check_available()?;
         Ok(StateSnapshot { text: within.texts.get(name).cloned(), time: self.clock.now() })
@@ -62,7 +62,7 @@ impl FakeSharedState {
         expected: Option<&str>,
         next: Option<&str>,
     ) -> Result<bool, StoreError> {
-        let mut within = self.lock_texts();
+        let mut within = self.lock_entries();
         within.check_available()?;
         if within.texts.get(name).map(String::as_str) != expected {
             return Ok(false);

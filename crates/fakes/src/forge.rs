@@ -40,18 +40,18 @@ pub use diff::FakeDiffSide;
 pub use error::FakeError;
 pub use fault::{ErrorListFormat, ForgeFault, ForgeFaultKind};
 pub use flavour::ForgeFlavour;
-pub use github::{MAX_ANNOTATIONS, MAX_COMMENT, MAX_OUTPUT_CHARS, MAX_STATUS_DESCRIPTION_CHARS};
+pub use github::{MAX_ANNOTATIONS, MAX_COMMENT_CHARS, MAX_OUTPUT_CHARS, MAX_STATUS_DESCRIPTION_CHARS};
 pub use operations::pulls::NewPull;
 pub use refusal::{CommentPlaceRefusal, PLACE_REFUSALS, RefusedPlaces};
 pub use state::access::RepositoryAccess;
 pub use state::apps::TokenKind;
 pub use state::bots::{BotReview, BotStep, FakeBot};
 pub use state::checks::{FakeCheckRun, RerunButton};
-pub use state::delivery::{FakeDelivery, MAX_QUEUED, WebhookTarget};
+pub use state::delivery::{FakeDelivery, MAX_QUEUED_DELIVERIES, WebhookTarget};
 pub use state::merging::{MergeState, ReviewDecision};
 pub use state::pulls::{FakeReviewVerdict, InlinePlace};
 pub use state::reports::{CommitReport, ReportAnnotation};
-pub use state::{CommitStatus, LoggedCall, MAX_LOGGED};
+pub use state::{CommitStatus, LoggedCall, MAX_LOGGED_CALLS};
 pub use user_actions::{FakeApp, FakeRepo, FakeRepoSnapshot};
 pub use view::{CommentView, IssueView, PullView, ReviewView};
 pub use webhook::{DELIVERY_TIMEOUT, UnreliableNetwork, sign_sha256};
@@ -144,7 +144,7 @@ impl FakeForge {
         let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await?;
         let base_url = format!("http://{}", listener.local_addr()?);
         let client = reqwest::Client::builder().no_proxy().build()?;
-        let (outbox, deliveries) = channel(MAX_QUEUED);
+        let (outbox, deliveries) = channel(MAX_QUEUED_DELIVERIES);
         let world = ForgeInstance {
             flavour,
             version: DEFAULT_DATA_CENTER_VERSION.into(),
@@ -158,19 +158,19 @@ impl FakeForge {
             next_id: 0,
             faults: Default::default(),
             refused_files: Vec::new(),
-            stale_lists: 0,
-            stale_heads: 0,
-            hook: None,
-            queued: Default::default(),
+            stale_list_reads: 0,
+            stale_head_reads: 0,
+            webhook: None,
+            queued_deliveries: Default::default(),
             outbox,
             breaker: Default::default(),
             delivery_count: 0,
             create_delivery: form,
             request_count: 0,
-            limit: None,
+            primary_rate_limit: None,
             secondary_rate_limit: None,
             hour_and_call_count: (0, 0),
-            calls: BTreeMap::new(),
+            call_counts: BTreeMap::new(),
             log: Default::default(),
             violations: Vec::new(),
         };
@@ -227,7 +227,7 @@ impl FakeForge {
     }
 
     /// Revokes a token: from now on, the forge answers requests with this token with status 401.
-    pub fn revoke(&self, token: &str) {
+    pub fn revoke_token(&self, token: &str) {
         self.shared.lock().forge.tokens.remove(token);
     }
 
@@ -239,14 +239,14 @@ impl FakeForge {
     }
 
     /// From now on, rejects comments on these lines of the file, in the way that `refusal` defines.
-    pub fn refuse_places(&self, path: &str, places: RefusedPlaces, refusal: CommentPlaceRefusal) {
+    pub fn refuse_comment_places(&self, path: &str, places: RefusedPlaces, refusal: CommentPlaceRefusal) {
         let file = RefusedFile { path: path.to_owned(), places, refusal };
         self.shared.lock().forge.refused_files.push(file);
     }
 
     /// Returns true if no fault rule is left. A rule is removed after it was applied to the number of
     /// requests that it defines.
-    pub fn is_faultless(&self) -> bool {
+    pub fn has_no_faults(&self) -> bool {
         self.shared.lock().forge.faults.is_empty()
     }
 
@@ -262,31 +262,31 @@ impl FakeForge {
     }
 
     /// Answers the held requests.
-    pub fn release_held(&self) {
+    pub fn release_held_requests(&self) {
         self.shared.hold_counts.send_modify(|(held, released)| *released = *held);
     }
 
     /// Makes new comments appear late: a comment that is created from now on is missing in the first `calls`
     /// lists that should contain the comment.
     pub fn set_stale_list_reads(&self, calls: u32) {
-        self.shared.lock().forge.stale_lists = calls;
+        self.shared.lock().forge.stale_list_reads = calls;
     }
 
     /// From now on, after each push, the first `reads` reads of the pull request return the previous head.
     pub fn set_stale_head_reads(&self, reads: u32) {
-        self.shared.lock().forge.stale_heads = reads;
+        self.shared.lock().forge.stale_head_reads = reads;
     }
 
     // ------------------------------------------------------------------------------------------- webhooks
 
     /// Sets the webhook: its address, and the mode of delivery (immediate, or only when a test requests it).
     pub fn set_hook(&self, hook: WebhookTarget) {
-        self.shared.lock().forge.hook = Some(hook);
+        self.shared.lock().forge.webhook = Some(hook);
     }
 
     /// Removes the queued deliveries from the queue and returns the deliveries in the order of the events.
     pub fn take_deliveries(&self) -> Vec<FakeDelivery> {
-        self.shared.lock().forge.queued.drain(..).collect()
+        self.shared.lock().forge.queued_deliveries.drain(..).collect()
     }
 
     /// Sends one delivery, for the first time or again. Returns the status of the response. Bitbucket Cloud
@@ -296,7 +296,7 @@ impl FakeForge {
     /// Returns [`FakeError::Refused`] if a Data Center skips the webhook, because the webhook has failed five
     /// times or more.
     pub async fn deliver(&self, delivery: &FakeDelivery) -> Result<u16, FakeError> {
-        let hook = self.shared.lock().forge.hook.clone();
+        let hook = self.shared.lock().forge.webhook.clone();
         let hook = hook.ok_or_else(|| FakeError::Missing("hook".into()))?;
         send_delivery(&self.shared, &self.client, delivery, &hook).await
     }
@@ -316,7 +316,8 @@ impl FakeForge {
             world.delivery_count
         };
         let payload = serde_json::json!({"test": true});
-        let delivery = FakeDelivery::from_bitbucket_event(self.flavour, serial, webhook::PING, 0, &payload);
+        let delivery =
+            FakeDelivery::from_bitbucket_event(self.flavour, serial, webhook::PING_EVENT, 0, &payload);
         self.deliver(&delivery).await
     }
 
@@ -335,7 +336,7 @@ impl FakeForge {
     /// Returns the number of requests per route, such as `METHOD /route/{of}/the/{table}`. Requests to
     /// unknown routes are counted as `METHOD unknown`.
     pub fn call_counts(&self) -> BTreeMap<String, u64> {
-        self.shared.lock().forge.calls.clone()
+        self.shared.lock().forge.call_counts.clone()
     }
 
     /// Returns the forbidden actions of Truing: approvals, merges, pushes without permission or to the

@@ -28,7 +28,7 @@ pub use script::{
 };
 pub use scripted_behaviour::{KnownBug, PromptRole, ScriptedBehaviour, ScriptedFix, ScriptedToolCall};
 pub use signature::{AWS_KEY_ID, AWS_REGION, AWS_WORKSPACE, aws_secret_key};
-pub use state::{LoggedModelCall, MAX_LOGGED, RequestUsage};
+pub use state::{LoggedModelCall, MAX_LOGGED_CALLS, RequestUsage};
 
 use crate::server;
 use state::FakeModelShared;

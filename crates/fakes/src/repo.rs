@@ -127,7 +127,7 @@ impl CommitBuilder {
 #[derive(Debug)]
 pub struct FakeGitRepository {
     dir: PathBuf,
-    import: Option<(Child, ChildStdin, BufReader<ChildStdout>)>,
+    fast_import: Option<(Child, ChildStdin, BufReader<ChildStdout>)>,
     /// All commits that were ever created, each with its first parent.
     commits: HashMap<String, Option<String>>,
     refs: HashMap<String, String>,
@@ -170,7 +170,7 @@ impl FakeGitRepository {
             (Some(input), Some(output)) => Some((child, input, BufReader::new(output))),
             (_, _) => None,
         };
-        Ok(Self { dir: dir.to_owned(), import, commits: HashMap::new(), refs: HashMap::new() })
+        Ok(Self { dir: dir.to_owned(), fast_import: import, commits: HashMap::new(), refs: HashMap::new() })
     }
 
     /// Hides refs with this prefix from clients. Clients can still fetch the commits of these refs by id.
@@ -361,7 +361,7 @@ impl FakeGitRepository {
     /// number of `get-mark` commands in the script. Returns the output of each `get-mark`.
     fn run_fast_import(&mut self, script: &[u8], mark_count: usize) -> Result<Vec<String>, FakeGitError> {
         let io = |error| FakeGitError::Io { operation: "git fast-import".into(), error };
-        let (_, input, output) = self.import.as_mut().ok_or_else(process_gone_error)?;
+        let (_, input, output) = self.fast_import.as_mut().ok_or_else(process_gone_error)?;
         input.write_all(script).map_err(io)?;
         input.write_all(b"checkpoint\nprogress done\n").map_err(io)?;
         input.flush().map_err(io)?;
@@ -388,7 +388,7 @@ impl Drop for FakeGitRepository {
     fn drop(&mut self) {
         // The process exits when its input is closed. The code waits for the exit, because the repository's
         // folder may be deleted afterwards.
-        if let Some((mut child, input, output)) = self.import.take() {
+        if let Some((mut child, input, output)) = self.fast_import.take() {
             drop((input, output));
             let _ = child.wait();
         }

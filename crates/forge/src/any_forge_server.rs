@@ -266,8 +266,8 @@ impl ForgeRead for RepositoryClient {
         each!(self, it => it.repository().await)
     }
 
-    async fn pulls_from(&self, branch: &str) -> Result<Vec<BranchPull>, ForgeError> {
-        each!(self, it => it.pulls_from(branch).await)
+    async fn pulls_from_branch(&self, branch: &str) -> Result<Vec<BranchPull>, ForgeError> {
+        each!(self, it => it.pulls_from_branch(branch).await)
     }
 
     async fn activity(&self, number: u64) -> Result<PullActivity, ForgeError> {

@@ -31,11 +31,11 @@ pub struct ForgeCapability {
     /// marker.
     pub reserved_marker_length: usize,
     /// Syntax that hides a marker from people.
-    pub marker: MarkerSyntax,
+    pub marker_syntax: MarkerSyntax,
     /// Lines that one comment may cover.
     pub commentable_lines: CommentableLines,
     /// Maximum number of comments that Truing posts in one call.
-    pub max_batch_size: usize,
+    pub max_comments_per_call: usize,
     /// Commit to which the forge attaches a comment on lines. Used by the publisher.
     pub anchor_commit: AnchorCommit,
     /// True if readers can apply a replacement of lines. The replacement is a code block of the language
@@ -43,7 +43,7 @@ pub struct ForgeCapability {
     pub suggestions: bool,
     /// False if several accounts can have the same name. Used by converge, and by the client to recognise
     /// Truing's former accounts.
-    pub unique_names: bool,
+    pub has_unique_account_names: bool,
     /// Format in which a loop posts a review. Used by the table of effects.
     pub review_posting: ReviewPosting,
     /// True if a pull request can be a draft. Used by converge and sync before they request a draft.
@@ -59,14 +59,14 @@ pub struct ForgeCapability {
     pub can_update_branch: bool,
     /// True if the heads of pull requests from forks can be fetched from the base repository. Used by the
     /// code that fetches the head.
-    pub fork_heads: bool,
+    pub can_fetch_fork_heads: bool,
     /// Permission that Truing's token needs to read which accounts may write. Without this permission, all
     /// commands in comments are ignored. Used by the demo.
-    pub lookup_permission: WriterLookupPermission,
+    pub writer_lookup_permission: WriterLookupPermission,
     /// Kinds of status that Truing sets on a commit, in order of preference.
-    pub statuses: &'static [StatusKind],
+    pub status_kinds: &'static [StatusKind],
     /// Maximum length of the one-line description of a commit status, in characters.
-    pub max_status_length: usize,
+    pub max_status_description_chars: usize,
     /// Maximum number of annotations on a commit's lines in one call; 0 if the forge has no annotations.
     pub max_annotations_per_call: usize,
     /// Maximum number of annotations in one report; 0 if there is no such limit.
@@ -86,7 +86,7 @@ pub struct ForgeCapability {
     /// Maximum number of diff lines in one response; 0 where the limit is not published.
     pub max_diff_lines: usize,
     /// Forge's reaction to a rejected webhook delivery. Used by the ingress while the kill switch is on.
-    pub refusal_consequence: RejectedDeliveryConsequence,
+    pub rejected_delivery_consequence: RejectedDeliveryConsequence,
     /// Maximum time until the forge shows a new comment, needed if the response to its create request was
     /// lost. Operators can configure another value.
     pub settle_delay: TimeSpan,
@@ -97,10 +97,10 @@ pub struct ForgeCapability {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum UpsertRule {
     /// The comment on the same lines, with any text.
-    ByPlace,
+    ByLocation,
     /// The comment on the same lines with the same text, ignoring white space. A comment with a different
     /// text is not replaced.
-    ByText,
+    ByLocationAndText,
 }
 
 /// The syntax that hides a marker.
@@ -134,7 +134,7 @@ pub enum AnchorCommit {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ReviewPosting {
     /// One review object with its comments on lines, created in one call.
-    Object,
+    ReviewObject,
     /// A comment with Truing's marker, and separate comments on lines.
     Comment,
 }
@@ -178,26 +178,26 @@ pub const GITHUB: ForgeCapability = ForgeCapability {
     kind: ForgeKind::Github,
     name: "GitHub",
     tool_prefix: "gh_",
-    upsert_rule: UpsertRule::ByPlace,
-    page_urls: PageUrlLayout::OfOwners,
+    upsert_rule: UpsertRule::ByLocation,
+    page_urls: PageUrlLayout::OwnerPath,
     max_comment_length: 65_536,
     reserved_marker_length: 512,
-    marker: MarkerSyntax::HtmlComment,
+    marker_syntax: MarkerSyntax::HtmlComment,
     commentable_lines: CommentableLines::OneHunk,
-    max_batch_size: 30,
+    max_comments_per_call: 30,
     anchor_commit: AnchorCommit::NamedCommit,
     suggestions: true,
-    unique_names: true,
-    review_posting: ReviewPosting::Object,
+    has_unique_account_names: true,
+    review_posting: ReviewPosting::ReviewObject,
     drafts: true,
     labels: true,
     issues: true,
     reactions: true,
     can_update_branch: true,
-    fork_heads: true,
-    lookup_permission: WriterLookupPermission::Write,
-    statuses: &[StatusKind::CheckRun, StatusKind::CommitStatus],
-    max_status_length: 140,
+    can_fetch_fork_heads: true,
+    writer_lookup_permission: WriterLookupPermission::Write,
+    status_kinds: &[StatusKind::CheckRun, StatusKind::CommitStatus],
+    max_status_description_chars: 140,
     max_annotations_per_call: 50,
     max_annotations_per_report: 0,
     creation_limits: &[(80, TimeSpan::minutes(1)), (500, TimeSpan::minutes(60))],
@@ -206,7 +206,7 @@ pub const GITHUB: ForgeCapability = ForgeCapability {
     max_listed_files: 3_000,
     max_diff_files: 300,
     max_diff_lines: 20_000,
-    refusal_consequence: RejectedDeliveryConsequence::DeliveryLost,
+    rejected_delivery_consequence: RejectedDeliveryConsequence::DeliveryLost,
     settle_delay: TimeSpan::seconds(30),
 };
 
@@ -216,26 +216,26 @@ pub const BITBUCKET_CLOUD: ForgeCapability = ForgeCapability {
     kind: ForgeKind::Bitbucket,
     name: "Bitbucket Cloud",
     tool_prefix: "bb_",
-    upsert_rule: UpsertRule::ByText,
-    page_urls: PageUrlLayout::OfWorkspaces,
+    upsert_rule: UpsertRule::ByLocationAndText,
+    page_urls: PageUrlLayout::WorkspacePath,
     max_comment_length: 31_000,
     reserved_marker_length: 512,
-    marker: MarkerSyntax::LinkReference,
+    marker_syntax: MarkerSyntax::LinkReference,
     commentable_lines: CommentableLines::OneHunk,
-    max_batch_size: 1,
+    max_comments_per_call: 1,
     anchor_commit: AnchorCommit::Head,
     suggestions: false,
-    unique_names: false,
+    has_unique_account_names: false,
     review_posting: ReviewPosting::Comment,
     drafts: true,
     labels: false,
     issues: false,
     reactions: false,
     can_update_branch: false,
-    fork_heads: false,
-    lookup_permission: WriterLookupPermission::Admin,
-    statuses: &[StatusKind::Report, StatusKind::BuildStatus],
-    max_status_length: 255,
+    can_fetch_fork_heads: false,
+    writer_lookup_permission: WriterLookupPermission::Admin,
+    status_kinds: &[StatusKind::Report, StatusKind::BuildStatus],
+    max_status_description_chars: 255,
     max_annotations_per_call: 100,
     max_annotations_per_report: 1_000,
     creation_limits: &[],
@@ -244,7 +244,7 @@ pub const BITBUCKET_CLOUD: ForgeCapability = ForgeCapability {
     max_listed_files: 0,
     max_diff_files: 0,
     max_diff_lines: 0,
-    refusal_consequence: RejectedDeliveryConsequence::DeliveryLost,
+    rejected_delivery_consequence: RejectedDeliveryConsequence::DeliveryLost,
     settle_delay: TimeSpan::seconds(30),
 };
 
@@ -254,26 +254,26 @@ pub const BITBUCKET_DC: ForgeCapability = ForgeCapability {
     kind: ForgeKind::BitbucketDc,
     name: "Bitbucket Data Center",
     tool_prefix: "bb_",
-    upsert_rule: UpsertRule::ByText,
-    page_urls: PageUrlLayout::OfProjects,
+    upsert_rule: UpsertRule::ByLocationAndText,
+    page_urls: PageUrlLayout::ProjectPath,
     max_comment_length: 32_767,
     reserved_marker_length: 512,
-    marker: MarkerSyntax::LinkReference,
+    marker_syntax: MarkerSyntax::LinkReference,
     commentable_lines: CommentableLines::OneHunk,
-    max_batch_size: 1,
+    max_comments_per_call: 1,
     anchor_commit: AnchorCommit::NamedCommit,
     suggestions: true,
-    unique_names: true,
+    has_unique_account_names: true,
     review_posting: ReviewPosting::Comment,
     drafts: true,
     labels: false,
     issues: false,
     reactions: false,
     can_update_branch: false,
-    fork_heads: true,
-    lookup_permission: WriterLookupPermission::AnyUserLogin,
-    statuses: &[StatusKind::Report, StatusKind::BuildStatus],
-    max_status_length: 255,
+    can_fetch_fork_heads: true,
+    writer_lookup_permission: WriterLookupPermission::AnyUserLogin,
+    status_kinds: &[StatusKind::Report, StatusKind::BuildStatus],
+    max_status_description_chars: 255,
     max_annotations_per_call: 1_000,
     max_annotations_per_report: 1_000,
     creation_limits: &[],
@@ -282,7 +282,7 @@ pub const BITBUCKET_DC: ForgeCapability = ForgeCapability {
     max_listed_files: 0,
     max_diff_files: 0,
     max_diff_lines: 0,
-    refusal_consequence: RejectedDeliveryConsequence::HookSuspended,
+    rejected_delivery_consequence: RejectedDeliveryConsequence::HookSuspended,
     settle_delay: TimeSpan::seconds(30),
 };
 
@@ -297,12 +297,12 @@ pub const BITBUCKET_DC_8_18: ForgeCapability = ForgeCapability {
 
 /// Bitbucket Data Center before 8.18 or of unknown version: the same limits as [`BITBUCKET_DC_8_18`], and no
 /// drafts.
-pub const BITBUCKET_DC_OLD: ForgeCapability =
+pub const BITBUCKET_DC_BEFORE_8_18: ForgeCapability =
     ForgeCapability { name: "Bitbucket Data Center before 8.18", drafts: false, ..BITBUCKET_DC_8_18 };
 
 /// The rows of all forges and versions.
 pub const CAPABILITY_TABLE: &[ForgeCapability] =
-    &[GITHUB, BITBUCKET_CLOUD, BITBUCKET_DC, BITBUCKET_DC_8_18, BITBUCKET_DC_OLD];
+    &[GITHUB, BITBUCKET_CLOUD, BITBUCKET_DC, BITBUCKET_DC_8_18, BITBUCKET_DC_BEFORE_8_18];
 
 /// Returns the row for the newest version of a kind of forge.
 pub fn forge_capability(kind: ForgeKind) -> &'static ForgeCapability {
@@ -318,7 +318,7 @@ pub fn data_center_capability(version: Option<(u32, u32)>) -> &'static ForgeCapa
     match version {
         Some(version) if version >= (9, 3) => &BITBUCKET_DC,
         Some(version) if version >= (8, 18) => &BITBUCKET_DC_8_18,
-        Some(_) | None => &BITBUCKET_DC_OLD,
+        Some(_) | None => &BITBUCKET_DC_BEFORE_8_18,
     }
 }
 
@@ -329,8 +329,11 @@ impl ForgeCapability {
             AnchorCommit::NamedCommit => false,
             AnchorCommit::Head => true,
         };
-        let (body, batch, suggestions) =
-            (self.max_comment_length - self.reserved_marker_length, self.max_batch_size, self.suggestions);
+        let (body, batch, suggestions) = (
+            self.max_comment_length - self.reserved_marker_length,
+            self.max_comments_per_call,
+            self.suggestions,
+        );
         PublishLimits {
             settle_delay,
             max_body_length: body,

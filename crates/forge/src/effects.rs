@@ -29,14 +29,14 @@ pub struct EffectExecutor<'a> {
     pub gate: &'a Arc<dyn WriteGate>,
     pub clock: &'a dyn Clock,
     /// Owner of the effects in the log.
-    pub writer: EffectOwner,
+    pub owner: EffectOwner,
     /// Monitor that records the writes. In a dry run, no write is made.
-    pub watch: &'a WriteMonitor,
+    pub monitor: &'a WriteMonitor,
 }
 
 impl fmt::Debug for EffectExecutor<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("EffectExecutor").field("writer", &self.writer).finish_non_exhaustive()
+        f.debug_struct("EffectExecutor").field("writer", &self.owner).finish_non_exhaustive()
     }
 }
 
@@ -108,7 +108,7 @@ enum EffectPartState {
     InFuture,
     /// The write was begun, and the settle delay has passed, so the forge shows the write if it succeeded.
     /// `lost_responses` is the number of lost responses.
-    Overdue { lost_responses: u32 },
+    SettleDelayPassed { lost_responses: u32 },
 }
 
 impl EffectExecutor<'_> {
@@ -164,14 +164,14 @@ impl EffectExecutor<'_> {
         effect: &Effect,
         permit: &Arc<WritePermit>,
     ) -> Result<EffectOutcome, ForgeError> {
-        let span = self.watch.begin_span(effect);
-        let answer = if self.watch.dry_run {
+        let span = self.monitor.begin_span(effect);
+        let answer = if self.monitor.dry_run {
             Ok(dry_run_outcome(effect))
         } else {
             self.forge.perform(effect, permit).await
         };
         match (&answer, span) {
-            (Ok(_), _) => self.watch.record_effect(effect),
+            (Ok(_), _) => self.monitor.record_effect(effect),
             (Err(error), Some(span)) => span.record_failure(&error.to_string()),
             (Err(_), None) => {}
         }
@@ -213,7 +213,7 @@ impl EffectExecutor<'_> {
     pub async fn pending_comments(&self) -> Result<Vec<UnconfirmedComment>, StoreError> {
         let now = self.clock.now();
         let (mut pending, mut ahead) = (Vec::new(), Vec::new());
-        for (topic, entry) in self.log.open_entries(&self.writer).await? {
+        for (topic, entry) in self.log.open_entries(&self.owner).await? {
             let Some(item) = CommentSubject::from_topic(&topic) else { continue };
             pending.push(UnconfirmedComment { subject: item, last_attempt_at: entry.last_event_at.min(now) });
             if entry.last_event_at > now {
@@ -222,7 +222,7 @@ impl EffectExecutor<'_> {
             }
         }
         if !ahead.is_empty() {
-            self.log.compare_and_set_entries(&self.writer, &ahead).await?;
+            self.log.compare_and_set_entries(&self.owner, &ahead).await?;
         }
         Ok(pending)
     }
@@ -253,8 +253,8 @@ impl EffectExecutor<'_> {
                 EffectPresence::Missing(missing) => missing,
             };
         let entries = self.record_intent(&intended, known, lost_responses).await?;
-        let span = self.watch.begin_push();
-        let pushed = if self.watch.dry_run {
+        let span = self.monitor.begin_push();
+        let pushed = if self.monitor.dry_run {
             Ok(PushOutcome::Pushed)
         } else {
             commit.push(remote, branch, expected_tip, &permit).await
@@ -302,7 +302,9 @@ impl EffectExecutor<'_> {
                 EffectPartState::JustWritten(comment) => made.push((part, comment)),
                 EffectPartState::Settling(shown) => until = until.max(Some(shown)),
                 EffectPartState::InFuture => is_ahead = true,
-                EffectPartState::Overdue { lost_responses } => begun = begun.max(Some(lost_responses)),
+                EffectPartState::SettleDelayPassed { lost_responses } => {
+                    begun = begun.max(Some(lost_responses))
+                }
             }
         }
         if is_ahead {
@@ -352,7 +354,7 @@ impl EffectExecutor<'_> {
     /// Returns the log entries of the effect's parts.
     async fn recorded_entries(&self, intent: &EffectIntent) -> Result<Vec<Option<EffectEntry>>, EffectError> {
         let topics: Vec<Topic> = intent.parts.iter().map(|part| part.topic.clone()).collect();
-        self.log.entries(&self.writer, &topics).await.map_err(|error| convert_store_error(intent, error))
+        self.log.entries(&self.owner, &topics).await.map_err(|error| convert_store_error(intent, error))
     }
 
     /// Records the intent in the log. If two processes do this for the same effect, only one succeeds and
@@ -444,7 +446,7 @@ impl EffectExecutor<'_> {
                 new_entry: new,
             })
             .collect();
-        let replaced = self.log.compare_and_set_entries(&self.writer, &changes).await;
+        let replaced = self.log.compare_and_set_entries(&self.owner, &changes).await;
         replaced.map_err(|error| convert_store_error(intent, error))
     }
 }
@@ -475,7 +477,9 @@ fn part_state(
         }
         EffectEntryState::Done { .. } => EffectPartState::NoRecentEntry,
         EffectEntryState::Open { .. } if is_recent => EffectPartState::Settling(shown),
-        EffectEntryState::Open { lost_responses: lost } => EffectPartState::Overdue { lost_responses: *lost },
+        EffectEntryState::Open { lost_responses: lost } => {
+            EffectPartState::SettleDelayPassed { lost_responses: *lost }
+        }
     }
 }
 

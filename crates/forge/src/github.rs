@@ -49,7 +49,7 @@ pub use client::GitHubClient;
 /// Context of our commit statuses, and name of our checks.
 const STATUS_CONTEXT: &str = "truing/review";
 /// Maximum length of the description of a commit status, in characters.
-const MAX_STATUS_DESCRIPTION_CHARS: usize = GITHUB.max_status_length;
+const MAX_STATUS_DESCRIPTION_CHARS: usize = GITHUB.max_status_description_chars;
 /// Hosts of GitHub's own service, including all subdomains. Other servers limit the creation of objects only
 /// if a response reports such a limit.
 const GITHUB_CLOUD_HOSTS: [&str; 2] = ["github.com", "ghe.com"];
@@ -63,10 +63,10 @@ pub(crate) fn http_dialect(api: &Url) -> HttpDialect {
         .any(|own| host.strip_suffix(own).is_some_and(|before| before.is_empty() || before.ends_with('.')));
     HttpDialect {
         accept: "application/vnd.github+json",
-        version: Some(("x-github-api-version", "2022-11-28")),
+        version_header: Some(("x-github-api-version", "2022-11-28")),
         sso_header: Some("x-github-sso"),
         reports_conflicts: false,
-        creations: if is_own { GITHUB.creation_limits } else { &[] },
+        creation_limits: if is_own { GITHUB.creation_limits } else { &[] },
     }
 }
 
@@ -84,9 +84,9 @@ pub struct GitHubOptions {
     /// Our former accounts, each given as a name or an id. A name can pass to another account; an id cannot.
     pub previous_accounts: Vec<String>,
     /// Keys that sign the markers.
-    pub markers: MarkerKeys,
+    pub marker_keys: MarkerKeys,
     /// Time for which a new comment may stay invisible if the response to its creation was lost.
-    pub settle: TimeSpan,
+    pub settle_delay: TimeSpan,
 }
 
 /// The error for options from which no client can be built.

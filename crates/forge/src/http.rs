@@ -55,7 +55,7 @@ pub(crate) struct HttpDialect {
     /// Media type that requests accept.
     pub(crate) accept: &'static str,
     /// Name and value of the header for the version of the API; `None` if the forge has no such header.
-    pub(crate) version: Option<(&'static str, &'static str)>,
+    pub(crate) version_header: Option<(&'static str, &'static str)>,
     /// Header that is in an error response if the token must be authorized for single sign-on; `None` if the
     /// forge has no such header.
     pub(crate) sso_header: Option<&'static str>,
@@ -63,7 +63,7 @@ pub(crate) struct HttpDialect {
     /// 413 for content that is too long.
     pub(crate) reports_conflicts: bool,
     /// Limits on calls that create something. Each limit is a number of calls and a time span.
-    pub(crate) creations: &'static [(usize, TimeSpan)],
+    pub(crate) creation_limits: &'static [(usize, TimeSpan)],
 }
 
 /// The timeouts for requests to a forge.
@@ -94,7 +94,7 @@ impl Default for HttpTimeouts {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum RetrySafety {
     /// A repetition has the same result as one call.
-    Harmless,
+    Idempotent,
     /// Each repetition creates another object.
     Unsafe,
 }
@@ -108,7 +108,7 @@ pub(crate) struct ForgeRequest {
     pub(crate) body: Option<Value>,
     pub(crate) retry_safety: RetrySafety,
     /// True if the call changes something at the forge.
-    writes: bool,
+    is_write: bool,
     /// Tag of the version that the caller has cached; `None` if the caller has no version. If this version is
     /// still the newest, the forge sends no content.
     etag: Option<HeaderValue>,
@@ -123,14 +123,14 @@ pub(crate) struct ForgeRequest {
 impl ForgeRequest {
     /// Builds a call that only reads.
     pub(crate) fn get(purpose: impl Into<String>, url: Url) -> Self {
-        let (method, retry_safety) = (Method::GET, RetrySafety::Harmless);
+        let (method, retry_safety) = (Method::GET, RetrySafety::Idempotent);
         Self {
             purpose: purpose.into(),
             method,
             url,
             body: None,
             retry_safety,
-            writes: false,
+            is_write: false,
             etag: None,
             allows_redirect: false,
             comments_on_diff: false,
@@ -139,7 +139,7 @@ impl ForgeRequest {
 
     /// Builds a call that only reads and that sends the query as its body.
     pub(crate) fn query(purpose: impl Into<String>, url: Url, body: Value) -> Self {
-        Self { writes: false, ..Self::set(purpose, Method::POST, url, Some(body)) }
+        Self { is_write: false, ..Self::set(purpose, Method::POST, url, Some(body)) }
     }
 
     /// Builds a call that creates something each time it is sent.
@@ -151,7 +151,7 @@ impl ForgeRequest {
             url,
             body: Some(body),
             retry_safety,
-            writes: true,
+            is_write: true,
             etag: None,
             allows_redirect: false,
             comments_on_diff: false,
@@ -176,14 +176,14 @@ impl ForgeRequest {
 
     /// Builds a call that sets a value and can be repeated.
     pub(crate) fn set(purpose: impl Into<String>, method: Method, url: Url, body: Option<Value>) -> Self {
-        let retry_safety = RetrySafety::Harmless;
+        let retry_safety = RetrySafety::Idempotent;
         Self {
             purpose: purpose.into(),
             method,
             url,
             body,
             retry_safety,
-            writes: true,
+            is_write: true,
             etag: None,
             allows_redirect: false,
             comments_on_diff: false,
@@ -210,18 +210,18 @@ pub(crate) struct ForgeResponse {
     url: Url,
     headers: HeaderMap,
     body: Vec<u8>,
-    clean: TextCleaner,
+    cleaner: TextCleaner,
 }
 
 /// A client of one forge. All clones of a client share its limits.
 pub(crate) struct ForgeHttpClient {
     client: reqwest::Client,
-    wire: HttpDialect,
+    dialect: HttpDialect,
     timeouts: HttpTimeouts,
     limits: Arc<RateLimits>,
     clock: Arc<dyn Clock>,
     /// Id of the review, which is sent in each call.
-    review: Option<HeaderValue>,
+    review_id: Option<HeaderValue>,
     /// Permit for calls that write; `None` for a client that only reads.
     permit: Option<Arc<WritePermit>>,
 }
@@ -231,7 +231,7 @@ pub(crate) struct ForgeHttpClient {
 pub(crate) struct RequestAuthorization {
     header: HeaderValue,
     secret: SecretString,
-    clean: TextCleaner,
+    cleaner: TextCleaner,
     limit_owner: RateLimitOwner,
 }
 
@@ -241,7 +241,7 @@ impl RequestAuthorization {
         let mut header = HeaderValue::from_str(&format!("Bearer {}", secret.expose()))
             .map_err(|_| HttpClientError::Token)?;
         header.set_sensitive(true);
-        Ok(Self { header, clean: TextCleaner::new(&secret), secret, limit_owner })
+        Ok(Self { header, cleaner: TextCleaner::new(&secret), secret, limit_owner })
     }
 
     /// Builds a Basic header from a name and a credential. Errors contain neither the plain nor the encoded
@@ -256,7 +256,7 @@ impl RequestAuthorization {
             HeaderValue::from_str(&format!("Basic {pair}")).map_err(|_| HttpClientError::Token)?;
         header.set_sensitive(true);
         let clean = TextCleaner::new(&secret).with_secret(&SecretString::new(pair));
-        Ok(Self { header, clean, secret, limit_owner })
+        Ok(Self { header, cleaner: clean, secret, limit_owner })
     }
 
     pub(crate) fn secret(&self) -> &SecretString {
@@ -313,13 +313,13 @@ impl ForgeHttpClient {
         }
         let client =
             client.build().map_err(|error| HttpClientError::Client(text::format_error_chain(&error)))?;
-        let limits = Arc::new(RateLimits::new(dialect.creations, clock.clone()));
-        Ok(Self { client, wire: dialect, timeouts, limits, clock, review: None, permit: None })
+        let limits = Arc::new(RateLimits::new(dialect.creation_limits, clock.clone()));
+        Ok(Self { client, dialect: dialect, timeouts, limits, clock, review_id: None, permit: None })
     }
 
     /// Returns a client with the same limits that sends the id of this review in each call.
     pub(crate) fn for_review(&self, id: &str) -> Self {
-        Self { review: HeaderValue::from_str(id).ok(), ..self.copy_client() }
+        Self { review_id: HeaderValue::from_str(id).ok(), ..self.copy_client() }
     }
 
     /// Returns a client with the same limits that checks this permit before each write call.
@@ -335,20 +335,20 @@ impl ForgeHttpClient {
         api: &Url,
         login: &str,
     ) -> Self {
-        let limits = RateLimits::new(self.wire.creations, self.clock.clone());
+        let limits = RateLimits::new(self.dialect.creation_limits, self.clock.clone());
         let limits = limits.with_shared_limits(shared_state, format!("limits:{api}:{login}"));
         Self { limits: Arc::new(limits), ..self.copy_client() }
     }
 
     fn copy_client(&self) -> Self {
-        let Self { client, wire, timeouts, limits, clock, review, permit } = self;
+        let Self { client, dialect: wire, timeouts, limits, clock, review_id: review, permit } = self;
         Self {
             client: client.clone(),
-            wire: *wire,
+            dialect: *wire,
             timeouts: *timeouts,
             limits: limits.clone(),
             clock: clock.clone(),
-            review: review.clone(),
+            review_id: review.clone(),
             permit: permit.clone(),
         }
     }
@@ -398,7 +398,7 @@ impl ForgeHttpClient {
         // `_place` makes the call count as one of the concurrent calls until its response has been read.
         let _place =
             self.limits.admit(authorization.limit_owner, call).await.map_err(ClassifiedError::permanent)?;
-        if call.writes {
+        if call.is_write {
             // Each try is a write, so the permit is checked before each try.
             let confirmed = match &self.permit {
                 Some(permit) => permit.confirm_write(self.clock.now()).await,
@@ -414,11 +414,11 @@ impl ForgeHttpClient {
             .client
             .request(call.method.clone(), call.url.clone())
             .header(header::AUTHORIZATION, authorization.header.clone())
-            .header(header::ACCEPT, self.wire.accept);
-        if let Some((name, version)) = self.wire.version {
+            .header(header::ACCEPT, self.dialect.accept);
+        if let Some((name, version)) = self.dialect.version_header {
             request = request.header(name, version);
         }
-        if let Some(review) = &self.review {
+        if let Some(review) = &self.review_id {
             request = request.header(X_REVIEW_ID, review.clone());
         }
         if let Some(body) = &call.body {
@@ -463,7 +463,7 @@ impl ForgeHttpClient {
             url: call.url.clone(),
             headers: response.headers().clone(),
             body,
-            clean: authorization.clean.clone(),
+            cleaner: authorization.cleaner.clone(),
         })
     }
 
@@ -481,8 +481,8 @@ impl ForgeHttpClient {
             answer.0,
             answer.1,
             answer.2,
-            self.wire,
-            &authorization.clean,
+            self.dialect,
+            &authorization.cleaner,
             self.clock.now(),
         );
         if let (ForgeError::RateLimited { wait, .. }, Some(brake)) = (&mut refusal.error, brake) {
@@ -499,7 +499,7 @@ fn no_response_error(
     error: reqwest::Error,
 ) -> ClassifiedError {
     let (timeout, connect) = (error.is_timeout(), error.is_connect());
-    let cause = authorization.clean.clean_line(&text::format_error_chain(&error.without_url()));
+    let cause = authorization.cleaner.clean_line(&text::format_error_chain(&error.without_url()));
     let message = match (connect, timeout) {
         (true, _) => format!("cannot connect to {}: {cause}", url_origin(&call.url)),
         (false, true) => "no answer in time".to_owned(),
@@ -543,7 +543,7 @@ impl ForgeResponse {
                     "the next page is on another server, {}, so Truing does not request this page",
                     url_origin(&url)
                 );
-                Err(unavailable_error(&self.purpose, &self.clean.clean_line(&message)))
+                Err(unavailable_error(&self.purpose, &self.cleaner.clean_line(&message)))
             }
             Err(_) => Err(unavailable_error(&self.purpose, "the next page's address is invalid")),
         }
@@ -561,7 +561,7 @@ impl ForgeResponse {
         } else if problem.is_eof() {
             "the answer's JSON is cut off".to_owned()
         } else {
-            format!("the answer's JSON is not as expected: {}", self.clean.clean_line(&problem.to_string()))
+            format!("the answer's JSON is not as expected: {}", self.cleaner.clean_line(&problem.to_string()))
         };
         Err(unavailable_error(&self.purpose, &message))
     }
@@ -594,7 +594,7 @@ impl ForgeResponse {
 
     /// Cleans a text of this response, for use in an error message.
     pub(crate) fn clean(&self, text: &str) -> String {
-        self.clean.clean_line(text)
+        self.cleaner.clean_line(text)
     }
 
     /// Returns the address of the next page of a list; `None` on the last page. The client sends its

@@ -50,7 +50,7 @@ const LEGACY_MARKER_AFFIXES: (&str, &str) = ("<!-- claude-reviewer:inline:", " -
 /// means the summary.
 const SUMMARY_WORD: &str = "summary";
 /// The kind of marker in a comment that shows an item of a pull request: a finding or the summary.
-const ITEM_MARKER_KIND: MarkerKind = MarkerKind { field: "item", domain: b"truing marker 1" };
+const ITEM_MARKER_KIND: MarkerKind = MarkerKind { field_name: "item", domain: b"truing marker 1" };
 /// Length of a new key, in bytes.
 const KEY_BYTES: usize = 32;
 /// Number of hexadecimal digits of a key's id.
@@ -60,7 +60,7 @@ const MAX_KEY_FILE_BYTES: u64 = 8 * 1024;
 
 struct MarkerKind {
     /// Name of the field that holds the subject of a marker.
-    field: &'static str,
+    field_name: &'static str,
     /// First input of the HMAC, different for each kind of marker. Without this input, an HMAC for another
     /// kind or another purpose could verify as a marker of this kind.
     domain: &'static [u8],
@@ -72,7 +72,7 @@ pub struct MarkerKeys {
     current: MarkerKey,
     previous: Vec<MarkerKey>,
     /// Syntax of new markers. Existing markers verify in every syntax.
-    form: MarkerSyntax,
+    syntax: MarkerSyntax,
 }
 
 #[derive(Clone, PartialEq, Eq)]
@@ -96,7 +96,7 @@ pub enum MarkerMatch {
     /// A marker whose key is not configured. The marker cannot be verified, but its content is readable.
     UnknownKey {
         /// Id of the unknown key.
-        key: String,
+        key_id: String,
         /// Producer that requested the comment, as the marker says.
         producer: CommentProducer,
         /// Subject of the comment, as the marker says.
@@ -159,7 +159,7 @@ impl MarkerKeys {
         Self {
             current: MarkerKey::new(current),
             previous: previous.iter().map(|bytes| MarkerKey::new(bytes)).collect(),
-            form: MarkerSyntax::HtmlComment,
+            syntax: MarkerSyntax::HtmlComment,
         }
     }
 
@@ -171,7 +171,7 @@ impl MarkerKeys {
     /// Returns the same keys. New markers are written in this form.
     #[must_use]
     pub fn with_marker_syntax(self, form: MarkerSyntax) -> Self {
-        Self { form, ..self }
+        Self { syntax: form, ..self }
     }
 
     /// Returns the marker line of an item of a pull request, without a line end.
@@ -194,9 +194,9 @@ impl MarkerKeys {
             .mac(kind.domain, pr, producer, subject_word)
             .map(|mac| hex::encode(mac.finalize().into_bytes()))
             .unwrap_or_default();
-        let MarkerKind { field, .. } = kind;
+        let MarkerKind { field_name: field, .. } = kind;
         let ([html, link], [html_end, link_end]) = (MARKER_PREFIXES_V1, MARKER_SUFFIXES);
-        let (opening, closing) = match self.form {
+        let (opening, closing) = match self.syntax {
             MarkerSyntax::HtmlComment => (html, html_end),
             MarkerSyntax::LinkReference => (link, link_end),
         };
@@ -208,7 +208,7 @@ impl MarkerKeys {
 
     /// Returns true if the marker's HMAC verifies, and `None` if the marker's key is not configured.
     fn verify_mac(&self, kind: &MarkerKind, pr: &PrId, parts: &MarkerParts<'_>) -> Option<bool> {
-        let key = std::iter::once(&self.current).chain(&self.previous).find(|key| key.id == parts.key)?;
+        let key = std::iter::once(&self.current).chain(&self.previous).find(|key| key.id == parts.key_id)?;
         let mac = key.mac(kind.domain, pr, parts.producer.as_str(), parts.subject_word);
         Some(mac.is_some_and(|mac| mac.verify_slice(&parts.mac).is_ok()))
     }
@@ -230,7 +230,7 @@ impl MarkerKeys {
         match self.verify_mac(&ITEM_MARKER_KIND, pr, &parts) {
             Some(true) => MarkerMatch::Verified { producer, item, body },
             Some(false) => MarkerMatch::Forged,
-            None => MarkerMatch::UnknownKey { key: parts.key.to_owned(), producer, item, body },
+            None => MarkerMatch::UnknownKey { key_id: parts.key_id.to_owned(), producer, item, body },
         }
     }
 }
@@ -265,7 +265,7 @@ pub fn strip_legacy_marker(text: &str) -> Option<String> {
 struct MarkerParts<'a> {
     producer: CommentProducer,
     subject_word: &'a str,
-    key: &'a str,
+    key_id: &'a str,
     mac: Vec<u8>,
 }
 
@@ -277,7 +277,7 @@ impl<'a> MarkerParts<'a> {
             forms.find_map(|(opening, closing)| line.strip_prefix(opening)?.strip_suffix(closing))?;
         let mut fields = inside.split(' ');
         let producer = fields.next()?.strip_prefix("producer=")?;
-        let subject_word = fields.next()?.strip_prefix(kind.field)?.strip_prefix('=')?;
+        let subject_word = fields.next()?.strip_prefix(kind.field_name)?.strip_prefix('=')?;
         let key = fields.next()?.strip_prefix("key=")?;
         let mac = fields.next()?.strip_prefix("mac=")?;
         let producer = CommentProducer::ALL.into_iter().find(|one| one.as_str() == producer)?;
@@ -290,7 +290,7 @@ impl<'a> MarkerParts<'a> {
         if !right {
             return None;
         }
-        Some(Self { producer, subject_word, key, mac: hex::decode(mac).ok()? })
+        Some(Self { producer, subject_word, key_id: key, mac: hex::decode(mac).ok()? })
     }
 }
 
@@ -391,12 +391,12 @@ fn begins_like_a_marker(text: &str) -> bool {
 #[derive(Debug, thiserror::Error)]
 pub enum KeyFileError {
     /// The file system returned an error.
-    #[error("marker key file {}: cannot {doing}: {cause}", path.display())]
+    #[error("marker key file {}: cannot {operation}: {cause}", path.display())]
     Io {
         /// Path of the key file.
         path: PathBuf,
         /// Operation on the file that failed.
-        doing: &'static str,
+        operation: &'static str,
         /// Error of the file system.
         cause: std::io::Error,
     },
@@ -423,7 +423,7 @@ impl MarkerKeys {
     /// [`KeyFileError`] if the file cannot be read or created, or contains anything but keys. An existing
     /// file is never overwritten.
     pub fn load_or_create(path: &Path) -> Result<Self, KeyFileError> {
-        let failed = |doing| move |cause| KeyFileError::Io { path: path.to_owned(), doing, cause };
+        let failed = |doing| move |cause| KeyFileError::Io { path: path.to_owned(), operation: doing, cause };
         match read_bounded(path) {
             Ok(text) => return Self::from_lines(path, &text),
             Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => {}
@@ -460,7 +460,7 @@ impl MarkerKeys {
     pub fn load(path: &Path) -> Result<Self, KeyFileError> {
         let text = read_bounded(path);
         let text =
-            text.map_err(|cause| KeyFileError::Io { path: path.to_owned(), doing: "read it", cause })?;
+            text.map_err(|cause| KeyFileError::Io { path: path.to_owned(), operation: "read it", cause })?;
         Self::from_lines(path, &text)
     }
 

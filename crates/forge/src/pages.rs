@@ -4,12 +4,12 @@
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum PageUrlLayout {
     /// `OWNER/NAME/pull/NUMBER`, below the address of git.
-    OfOwners,
+    OwnerPath,
     /// `WORKSPACE/SLUG/pull-requests/NUMBER`, below the address of git.
-    OfWorkspaces,
+    WorkspacePath,
     /// `projects/KEY/repos/SLUG/pull-requests/NUMBER`, below the address of the API; for a person's
     /// repository `users/SLUG/repos/…`.
-    OfProjects,
+    ProjectPath,
 }
 
 impl PageUrlLayout {
@@ -18,15 +18,15 @@ impl PageUrlLayout {
     /// belongs to the same pull request.
     pub fn parse_pull(self, path: &[&str]) -> Option<(String, u64)> {
         let (owner, name, number) = match (self, path) {
-            (Self::OfOwners, [owner, name, "pull", number, ..])
-            | (Self::OfWorkspaces, [owner, name, "pull-requests", number, ..])
-            | (Self::OfProjects, ["projects", owner, "repos", name, "pull-requests", number, ..]) => {
+            (Self::OwnerPath, [owner, name, "pull", number, ..])
+            | (Self::WorkspacePath, [owner, name, "pull-requests", number, ..])
+            | (Self::ProjectPath, ["projects", owner, "repos", name, "pull-requests", number, ..]) => {
                 ((*owner).to_owned(), name, number)
             }
-            (Self::OfProjects, ["users", user, "repos", name, "pull-requests", number, ..]) => {
+            (Self::ProjectPath, ["users", user, "repos", name, "pull-requests", number, ..]) => {
                 (format!("~{user}"), name, number)
             }
-            (Self::OfOwners | Self::OfWorkspaces | Self::OfProjects, _) => return None,
+            (Self::OwnerPath | Self::WorkspacePath | Self::ProjectPath, _) => return None,
         };
         let number = number.parse().ok()?;
         (!owner.is_empty() && !name.is_empty()).then(|| (format!("{owner}/{name}"), number))
@@ -35,9 +35,9 @@ impl PageUrlLayout {
     /// Returns the pattern of a pull request's address, as text for people.
     pub fn url_pattern(self) -> &'static str {
         match self {
-            Self::OfOwners => "https://HOST/OWNER/NAME/pull/NUMBER",
-            Self::OfWorkspaces => "https://bitbucket.org/WORKSPACE/NAME/pull-requests/NUMBER",
-            Self::OfProjects => "SERVER/projects/KEY/repos/NAME/pull-requests/NUMBER",
+            Self::OwnerPath => "https://HOST/OWNER/NAME/pull/NUMBER",
+            Self::WorkspacePath => "https://bitbucket.org/WORKSPACE/NAME/pull-requests/NUMBER",
+            Self::ProjectPath => "SERVER/projects/KEY/repos/NAME/pull-requests/NUMBER",
         }
     }
 
@@ -45,8 +45,8 @@ impl PageUrlLayout {
     /// git.
     pub fn is_under_api_url(self) -> bool {
         match self {
-            Self::OfOwners | Self::OfWorkspaces => false,
-            Self::OfProjects => true,
+            Self::OwnerPath | Self::WorkspacePath => false,
+            Self::ProjectPath => true,
         }
     }
 
@@ -54,9 +54,9 @@ impl PageUrlLayout {
     /// of the pages.
     pub fn api_and_git_urls(self, root: &str) -> (String, String) {
         match self {
-            Self::OfOwners => (format!("{root}/api/v3"), root.to_owned()),
-            Self::OfWorkspaces => (format!("{root}/2.0"), root.to_owned()),
-            Self::OfProjects => (root.to_owned(), format!("{root}/scm")),
+            Self::OwnerPath => (format!("{root}/api/v3"), root.to_owned()),
+            Self::WorkspacePath => (format!("{root}/2.0"), root.to_owned()),
+            Self::ProjectPath => (root.to_owned(), format!("{root}/scm")),
         }
     }
 }
@@ -70,20 +70,21 @@ mod tests {
         let read = |pages: PageUrlLayout, path: &str| pages.parse_pull(&path.split('/').collect::<Vec<_>>());
         let there = Some(("o/r".to_owned(), 7));
         for (pages, path) in [
-            (PageUrlLayout::OfOwners, "o/r/pull/7"),
-            (PageUrlLayout::OfOwners, "o/r/pull/7/files"),
-            (PageUrlLayout::OfWorkspaces, "o/r/pull-requests/7/diff"),
-            (PageUrlLayout::OfProjects, "projects/o/repos/r/pull-requests/7/overview"),
+            (PageUrlLayout::OwnerPath, "o/r/pull/7"),
+            (PageUrlLayout::OwnerPath, "o/r/pull/7/files"),
+            (PageUrlLayout::WorkspacePath, "o/r/pull-requests/7/diff"),
+            (PageUrlLayout::ProjectPath, "projects/o/repos/r/pull-requests/7/overview"),
         ] {
             assert_eq!(read(pages, path), there, "{path}");
-            for other in [PageUrlLayout::OfOwners, PageUrlLayout::OfWorkspaces, PageUrlLayout::OfProjects] {
+            for other in [PageUrlLayout::OwnerPath, PageUrlLayout::WorkspacePath, PageUrlLayout::ProjectPath]
+            {
                 assert!(other == pages || read(other, path).is_none(), "{path}");
             }
         }
-        let own = read(PageUrlLayout::OfProjects, "users/ada/repos/r/pull-requests/7");
+        let own = read(PageUrlLayout::ProjectPath, "users/ada/repos/r/pull-requests/7");
         assert_eq!(own, Some(("~ada/r".to_owned(), 7)));
         for path in ["o/r/pull-requests/x", "o//pull-requests/7", "o/r/pull-requests", "o/r/issues/7"] {
-            assert_eq!(read(PageUrlLayout::OfWorkspaces, path), None, "{path}");
+            assert_eq!(read(PageUrlLayout::WorkspacePath, path), None, "{path}");
         }
     }
 }

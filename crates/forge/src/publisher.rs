@@ -171,7 +171,7 @@ impl CommentPublisher<'_> {
     }
 
     async fn reconcile_rounds(&self) -> Result<ReconcileOutcome, ReconcileStopReason> {
-        let producer = self.effects.writer.producer;
+        let producer = self.effects.owner.producer;
         for _ in 0..MAX_ROUNDS {
             let (mut rows, status) = self.records.desired_state(&self.run.key, producer).await?;
             // The texts of the rows are normalised as for posting, because they are compared with texts that
@@ -249,7 +249,7 @@ impl CommentPublisher<'_> {
         if gone.is_empty() {
             return Ok(());
         }
-        Ok(self.records.remove_comments(self.run, self.effects.writer.producer, &gone).await?)
+        Ok(self.records.remove_comments(self.run, self.effects.owner.producer, &gone).await?)
     }
 
     async fn apply_steps(
@@ -363,7 +363,7 @@ impl CommentPublisher<'_> {
     ) -> Result<CreationOutcome, ReconcileStopReason> {
         self.check_head_unchanged().await?;
         let rows: Vec<(CommentSubject, AnchorKind)> = items.iter().map(|item| (item.clone(), kind)).collect();
-        self.records.replace_anchors(self.run, self.effects.writer.producer, &rows).await?;
+        self.records.replace_anchors(self.run, self.effects.owner.producer, &rows).await?;
         Ok(CreationOutcome::Replan)
     }
 
@@ -406,7 +406,7 @@ impl CommentPublisher<'_> {
         &self,
         comments: &[(CommentSubject, CommentId)],
     ) -> Result<(), ReconcileStopReason> {
-        Ok(self.records.store_comments(self.run, self.effects.writer.producer, comments).await?)
+        Ok(self.records.store_comments(self.run, self.effects.owner.producer, comments).await?)
     }
 
     /// Resolves or reopens a thread. If the login may not change a thread, the thread stays unchanged, and

@@ -101,7 +101,7 @@ pub struct CheckRerun {
     /// `owner/name` at the time of the event.
     pub repo: String,
     /// Id of the App that made the check.
-    pub app: u64,
+    pub app_id: u64,
     /// Target of the request: one pull request or a commit.
     pub target: RerunTarget,
     /// Account that made the request.

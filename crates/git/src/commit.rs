@@ -64,7 +64,7 @@ pub struct StagedChanges {
     pub paths: Vec<(RepoPath, PathStatus)>,
     /// Differing paths that are not committed, in order: submodules, repositories inside the folder, and
     /// paths that were not requested.
-    pub left_out: Vec<RepoPath>,
+    pub omitted_paths: Vec<RepoPath>,
 }
 
 /// A commit that was created locally and is not pushed yet.
@@ -231,7 +231,7 @@ impl Mirror {
             folder: private,
             parent: parent.clone(),
             paths: Vec::new(),
-            left_out: Vec::new(),
+            omitted_paths: Vec::new(),
         })
     }
 }
@@ -249,7 +249,7 @@ struct ChangedEntry {
     path: RepoPath,
     mode: Vec<u8>,
     id: Vec<u8>,
-    edited: PathStatus,
+    status: PathStatus,
     gitlink: bool,
 }
 
@@ -269,7 +269,7 @@ impl StagedChanges {
                 .command_with_attributes("add")
                 .in_folder(folder)
                 .env("GIT_WORK_TREE", folder);
-            let without = self.left_out.iter().map(|path| format!(":(exclude,literal){path}"));
+            let without = self.omitted_paths.iter().map(|path| format!(":(exclude,literal){path}"));
             // The new objects are not synced to disk, because the commit is created again after a power
             // failure.
             let add = add.args(["--all", "--", "."]).args(without).env("GIT_LITERAL_PATHSPECS", "0");
@@ -279,10 +279,10 @@ impl StagedChanges {
             };
             match repository_without_commit(&error) {
                 Some(path)
-                    if self.left_out.len() < MAX_REPOSITORIES_WITHOUT_COMMIT
-                        && !self.left_out.contains(&path) =>
+                    if self.omitted_paths.len() < MAX_REPOSITORIES_WITHOUT_COMMIT
+                        && !self.omitted_paths.contains(&path) =>
                 {
-                    self.left_out.push(path);
+                    self.omitted_paths.push(path);
                 }
                 _ => return Err(error),
             }
@@ -307,14 +307,14 @@ impl StagedChanges {
             let found = found.ok_or_else(|| unknown_output_error("diff-index", &listing))?;
             let asked = paths.as_ref().is_none_or(|paths| paths.contains(&found.path));
             if asked && !found.gitlink {
-                self.paths.push((found.path, found.edited));
+                self.paths.push((found.path, found.status));
             } else {
                 let line = [&found.mode, &b" "[..], &found.id, b"\t", found.path.as_bytes(), b"\0"];
                 back.extend_from_slice(&line.concat());
-                self.left_out.push(found.path);
+                self.omitted_paths.push(found.path);
             }
         }
-        self.left_out.sort();
+        self.omitted_paths.sort();
         if back.is_empty() {
             return Ok(());
         }
@@ -417,7 +417,7 @@ fn parse_raw_entry(facts: &[u8], path: &[u8]) -> Option<ChangedEntry> {
         path: RepoPath::from_bytes(path),
         mode: mode.to_owned(),
         id: id.to_owned(),
-        edited,
+        status: edited,
         gitlink,
     })
 }

@@ -78,11 +78,11 @@ pub enum GitError {
         message: String,
     },
     /// Git's output has an unknown format.
-    #[error("git {call} printed unexpected output: {answer}")]
+    #[error("git {call} printed unexpected output: {output}")]
     UnknownOutput {
         call: &'static str,
         /// Output, cut and cleaned.
-        answer: String,
+        output: String,
     },
 
     #[error("no file or folder exists at {}", .0.display())]

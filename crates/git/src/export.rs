@@ -254,7 +254,7 @@ fn select_entries(
             _ if !entry.path.is_safe_to_write() => Some(SkipReason::Unreadable),
             _ if entry.size > limits.file_bytes
                 || total.saturating_add(entry.size) > limits.total_bytes
-                || entries.len() >= limits.files =>
+                || entries.len() >= limits.file_count =>
             {
                 Some(SkipReason::TooLarge)
             }

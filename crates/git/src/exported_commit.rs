@@ -21,7 +21,7 @@ pub struct ExportedCommit {
     sha: Sha,
     /// Blob id of each file in the folder, by path.
     blobs: HashMap<RepoPath, String>,
-    left_out: Vec<UnreviewedFile>,
+    omitted_files: Vec<UnreviewedFile>,
 }
 
 impl ExportedCommit {
@@ -32,13 +32,13 @@ impl ExportedCommit {
 
     /// Returns the files of the commit that are not in the folder: see [`ExportSummary::omitted_files`].
     pub fn omitted_files(&self) -> &[UnreviewedFile] {
-        &self.left_out
+        &self.omitted_files
     }
 
     /// Returns true if the folder can be updated to another commit. If a file could not be written, the
     /// folder is not updated, because a removed file may have been the cause.
     fn is_updatable(&self) -> bool {
-        self.left_out.iter().all(|gap| gap.reason != SkipReason::Unreadable)
+        self.omitted_files.iter().all(|gap| gap.reason != SkipReason::Unreadable)
     }
 }
 
@@ -63,7 +63,7 @@ impl Mirror {
         let ids = entries.iter().map(|entry| (entry.path.clone(), entry.id.clone()));
         let mut blobs: HashMap<RepoPath, String> = ids.collect();
         let (folder, old) = match previous {
-            Some(ExportedCommit { folder, sha: _, blobs, left_out: _ }) => (folder, blobs),
+            Some(ExportedCommit { folder, sha: _, blobs, omitted_files: _ }) => (folder, blobs),
             None => (view.git().create_private_folder()?, HashMap::new()),
         };
         let gone: Vec<RepoPath> = old
@@ -82,7 +82,7 @@ impl Mirror {
         for gap in &left_out {
             blobs.remove(&gap.path);
         }
-        Ok(ExportedCommit { folder, sha: sha.clone(), blobs, left_out })
+        Ok(ExportedCommit { folder, sha: sha.clone(), blobs, omitted_files: left_out })
     }
 }
 

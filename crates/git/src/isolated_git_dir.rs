@@ -219,5 +219,5 @@ pub(crate) fn parse_sha(call: &'static str, output: &[u8]) -> Result<Sha, GitErr
 
 /// Returns the error for output in an unknown format.
 pub(crate) fn unknown_output_error(call: &'static str, output: &[u8]) -> GitError {
-    GitError::UnknownOutput { call, answer: clean_message(output, None) }
+    GitError::UnknownOutput { call, output: clean_message(output, None) }
 }

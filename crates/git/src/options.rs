@@ -14,13 +14,13 @@ pub const MIN_VERSION: (u32, u32) = (2, 34);
 pub const MIN_VERSION_TO_MERGE: (u32, u32) = (2, 38);
 
 /// Time limit of a local call.
-pub const LOCAL_TIME: Duration = Duration::from_secs(120);
+pub const LOCAL_TIMEOUT: Duration = Duration::from_secs(120);
 /// Time limit of one fetch.
-pub const NETWORK_TIME: Duration = Duration::from_secs(600);
+pub const NETWORK_TIMEOUT: Duration = Duration::from_secs(600);
 /// Maximum bytes of a short output of a few lines.
-pub const OUTPUT_BYTES: usize = 1 << 20;
+pub const MAX_OUTPUT_BYTES: usize = 1 << 20;
 /// Maximum bytes of a listing of a tree, an index or a working tree.
-pub const LISTING_BYTES: usize = 128 << 20;
+pub const MAX_LISTING_BYTES: usize = 128 << 20;
 /// Maximum bytes of a diff.
 pub const MAX_DIFF_BYTES: usize = 64 << 20;
 /// Maximum bytes of one file that is exported, or that is added to the diff of a working tree.
@@ -32,7 +32,7 @@ pub const MAX_FILES: usize = 200_000;
 /// Number of bytes kept from the end of git's error output.
 pub const MAX_STDERR_BYTES: usize = 16 << 10;
 /// Maximum memory of a git process in bytes; memory-mapped files do not count.
-pub const MEMORY_BYTES: u64 = 2 << 30;
+pub const MAX_MEMORY_BYTES: u64 = 2 << 30;
 /// Maximum bytes of an index or of the list of packed refs, enough for two million short entries.
 pub const MAX_INDEX_BYTES: u64 = 256 << 20;
 /// Maximum bytes of other files that git reads as a whole: its configuration, a ref, a list of patterns.
@@ -97,7 +97,7 @@ pub struct GitLimits {
     /// Maximum bytes of all files together.
     pub total_bytes: u64,
     /// Maximum number of files.
-    pub files: usize,
+    pub file_count: usize,
     /// Maximum memory of one git process in bytes.
     pub memory_bytes: u64,
 }
@@ -105,15 +105,15 @@ pub struct GitLimits {
 impl Default for GitLimits {
     fn default() -> Self {
         Self {
-            local_timeout: LOCAL_TIME,
-            network_timeout: NETWORK_TIME,
-            output_bytes: OUTPUT_BYTES,
-            listing_bytes: LISTING_BYTES,
+            local_timeout: LOCAL_TIMEOUT,
+            network_timeout: NETWORK_TIMEOUT,
+            output_bytes: MAX_OUTPUT_BYTES,
+            listing_bytes: MAX_LISTING_BYTES,
             diff_bytes: MAX_DIFF_BYTES,
             file_bytes: MAX_FILE_BYTES,
             total_bytes: MAX_TOTAL_BYTES,
-            files: MAX_FILES,
-            memory_bytes: MEMORY_BYTES,
+            file_count: MAX_FILES,
+            memory_bytes: MAX_MEMORY_BYTES,
         }
     }
 }

@@ -34,10 +34,10 @@ pub enum PushOutcome {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum PushRefusal {
     /// The branch is the default branch, or a rule of the remote protects it.
-    Protected,
+    ProtectedBranch,
     /// The credential lacks the permission to push to this branch, or to change these files (such as
     /// workflows).
-    Permission,
+    MissingPermission,
     /// A hook of the remote declined the push, or Truing does not know the reason.
     HookOrUnknown,
 }
@@ -68,7 +68,7 @@ impl UnpushedCommit {
         let before = self.query_remote(remote, &reference).await?;
         if before.default_branch.as_ref() == Some(&reference) {
             let message = format!("{branch} is the remote's default branch");
-            return Ok(PushOutcome::RemoteRefused { reason: PushRefusal::Protected, message });
+            return Ok(PushOutcome::RemoteRefused { reason: PushRefusal::ProtectedBranch, message });
         }
         if let Some(settled) = self.outcome_without_push(&before, expected_tip) {
             return Ok(settled);
@@ -110,7 +110,7 @@ impl UnpushedCommit {
         let why = match &rejected {
             Some(reason) => classify_refusal(&format!("{reason}; {}", output.stderr_message)),
             // If the output names no rejected ref, the remote refused access before it processed the push.
-            None if output.stderr_message.contains("error: 403") => PushRefusal::Permission,
+            None if output.stderr_message.contains("error: 403") => PushRefusal::MissingPermission,
             None => return Err(network::classify_failure(remote, "push", output)),
         };
         // Another client may have moved the branch between our query and our push. Git has no reliable
@@ -177,12 +177,12 @@ fn rejection_reason(output: &[u8], reference: &str) -> Option<String> {
 /// for protected branches and for rules.
 fn classify_refusal(message: &str) -> PushRefusal {
     const WORDS: &[(&str, PushRefusal)] = &[
-        ("refusing to allow", PushRefusal::Permission),
-        ("ermission", PushRefusal::Permission),
-        ("GH006", PushRefusal::Protected),
-        ("GH013", PushRefusal::Protected),
-        ("rotected branch", PushRefusal::Protected),
-        ("rule violations", PushRefusal::Protected),
+        ("refusing to allow", PushRefusal::MissingPermission),
+        ("ermission", PushRefusal::MissingPermission),
+        ("GH006", PushRefusal::ProtectedBranch),
+        ("GH013", PushRefusal::ProtectedBranch),
+        ("rotected branch", PushRefusal::ProtectedBranch),
+        ("rule violations", PushRefusal::ProtectedBranch),
     ];
     let known = WORDS.iter().find(|(words, _)| message.contains(words));
     known.map_or(PushRefusal::HookOrUnknown, |(_, reason)| *reason)
@@ -195,11 +195,11 @@ mod tests {
     #[test]
     fn what_a_remote_says_is_told_apart() {
         for (said, why) in [
-            ("[remote rejected] (protected branch hook declined)", PushRefusal::Protected),
-            ("remote: error: GH013: Repository rule violations found", PushRefusal::Protected),
+            ("[remote rejected] (protected branch hook declined)", PushRefusal::ProtectedBranch),
+            ("remote: error: GH013: Repository rule violations found", PushRefusal::ProtectedBranch),
             (
                 "refusing to allow a GitHub App to create or update workflow without `workflows` permission",
-                PushRefusal::Permission,
+                PushRefusal::MissingPermission,
             ),
             ("[remote rejected] (pre-receive hook declined)", PushRefusal::HookOrUnknown),
             ("something new", PushRefusal::HookOrUnknown),

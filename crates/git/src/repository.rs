@@ -38,7 +38,7 @@ pub struct LocalRepository {
     layout: RepositoryLayout,
     settings: RepositorySettings,
     /// Candidates for the default branch, best first.
-    branches: Vec<base::BranchCandidate>,
+    default_branch_candidates: Vec<base::BranchCandidate>,
     isolated_dir: IsolatedGitDir,
     /// Folder of the view. The folder is removed when the last clone of this value is dropped.
     _private: Arc<PrivateFolder>,
@@ -104,7 +104,7 @@ impl Git {
             git: self.clone(),
             isolated_dir: view.with_partial_clone(settings.is_partial_clone),
             settings,
-            branches: branches?,
+            default_branch_candidates: branches?,
             layout,
             _private: Arc::new(private),
         })
@@ -127,7 +127,7 @@ impl LocalRepository {
 
     /// Returns true if a part of the history is missing (`git clone --depth`).
     pub fn is_shallow(&self) -> bool {
-        self.layout.shallow
+        self.layout.is_shallow
     }
 
     /// Returns the commit that was checked out when the repository was opened.
@@ -185,7 +185,7 @@ impl LocalRepository {
     /// Returns the URL of `origin` without credentials. None if this remote did not exist when the repository
     /// was opened.
     pub fn origin_url(&self) -> Option<&str> {
-        self.settings.origin.as_deref()
+        self.settings.origin_url.as_deref()
     }
 
     /// Returns the diff between two commits in git's own format: with renames, without colours, programs or

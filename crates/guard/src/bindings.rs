@@ -31,7 +31,7 @@ pub(super) fn find_rebound_names(files: &[FileVersionPair<'_>], weakenings: &mut
     // The used names of all files, by language.
     let mut merged: BTreeMap<&'static [&'static str], UsedNames> = BTreeMap::new();
     for used in used.iter().flatten() {
-        merged.entry(used.endings).or_default().add(used);
+        merged.entry(used.file_suffixes).or_default().add(used);
     }
     let none = UsedNames::default();
     for (at, file) in files.iter().enumerate() {
@@ -42,7 +42,7 @@ pub(super) fn find_rebound_names(files: &[FileVersionPair<'_>], weakenings: &mut
         let from = own.or_else(|| {
             before.iter().position(|side| side.as_ref().is_some_and(|side| side.shares_tests(&after)))
         });
-        let all = merged.get(after.names.endings).unwrap_or(&none);
+        let all = merged.get(after.naming_rules.file_suffixes).unwrap_or(&none);
         let pair = from.and_then(|from| Some((before.get(from)?.as_ref()?, used.get(from)?.as_ref()?)));
         let mut verdicts: Vec<(String, NameVerdict)> = Vec::new();
         match pair {
@@ -79,7 +79,7 @@ fn check_new_file(
         let head = bound.root_name();
         bound.name.contains('.') && after.imports_of(head).any(|path| after.is_product(path))
     };
-    words.extend(after.bounds.iter().filter(is_set).map(|bound| (after.line_text(bound.line), Reported)));
+    words.extend(after.bindings.iter().filter(is_set).map(|bound| (after.line_text(bound.line), Reported)));
     let Some(path) = file.after.as_ref().map(|half| half.path.as_str()) else { return words };
     if !after.tests.is_empty() || !after.version.is_test {
         return words;
@@ -92,7 +92,7 @@ fn check_new_file(
                 && import_name(&half.path) == stem
         })
     };
-    let is_taken = used_names.tested.contains(stem) || files.iter().any(is_product);
+    let is_taken = used_names.tested_names.contains(stem) || files.iter().any(is_product);
     // In Java, tests can use a class of the test folder without an import, so a new class is reported.
     let verdict = if is_taken {
         Refused
@@ -231,7 +231,7 @@ impl BindingChange<'_> {
 
     fn judge_bindings(&self) -> Vec<(String, NameVerdict)> {
         let mut words = Vec::new();
-        for bound in &self.after.bounds {
+        for bound in &self.after.bindings {
             if self.before.has_binding(bound) {
                 continue;
             }
@@ -254,7 +254,7 @@ impl BindingChange<'_> {
             return self.judge_new_target(binding, &was);
         }
         if !self.used_names.free_names.contains(&binding.name) {
-            let is_others = binding.is_shared && self.after.names.sets_foreign_values;
+            let is_others = binding.is_shared && self.after.naming_rules.can_set_foreign_variables;
             return if is_others { if is_new_test { Reported } else { Refused } } else { Allowed };
         }
         if was.is_empty() { Refused } else { self.judge_new_target(binding, &was) }
@@ -268,7 +268,7 @@ impl BindingChange<'_> {
         old_bindings: &[&TestBinding],
     ) -> NameVerdict {
         if matches!(root_name, "self" | "this" | "cls") {
-            let is_read = self.used_names.chains.contains(&binding.name);
+            let is_read = self.used_names.field_accesses.contains(&binding.name);
             return if !is_read {
                 Allowed
             } else if old_bindings.is_empty() {
@@ -278,14 +278,15 @@ impl BindingChange<'_> {
             };
         }
         if self.after.is_local(root_name, &binding.test) {
-            let is_called = self.used_names.chains.contains(&binding.name);
+            let is_called = self.used_names.field_accesses.contains(&binding.name);
             let is_new_test = binding.test.as_ref().is_some_and(|test| !self.before.tests.contains(test));
             if !is_called || is_new_test {
                 return Allowed;
             }
             // In Go and Rust, a field cannot replace a method. The field may be an input or an expected
             // value; the text does not show which of the two it is.
-            let is_kept_apart = [".go", ".rs"].iter().any(|ending| self.after.names.endings.contains(ending));
+            let is_kept_apart =
+                [".go", ".rs"].iter().any(|ending| self.after.naming_rules.file_suffixes.contains(ending));
             return if is_kept_apart { Reported } else { Refused };
         }
         if self.after.imports_of(root_name).any(|path| self.after.is_product(path)) {
@@ -299,12 +300,12 @@ impl BindingChange<'_> {
         if binding.kind == BindingKind::Parameter {
             return Allowed;
         }
-        if old_bindings.iter().any(|old_bindings| old_bindings.origin == binding.origin) {
+        if old_bindings.iter().any(|old_bindings| old_bindings.target_path == binding.target_path) {
             return if binding.test.is_some() { Allowed } else { Reported };
         }
         let was_value = old_bindings.iter().any(|old_bindings| old_bindings.is_literal);
-        let root = binding.origin.split([' ', '.']).next().unwrap_or_default();
-        let is_product = self.after.is_product(&binding.origin)
+        let root = binding.target_path.split([' ', '.']).next().unwrap_or_default();
+        let is_product = self.after.is_product(&binding.target_path)
             && !self.after.bindings_in_test(root, &None).any(|own| own.kind == BindingKind::Definition);
         if (binding.is_literal && was_value) || (is_product && !binding.is_literal) {
             Reported
@@ -323,7 +324,7 @@ impl BindingChange<'_> {
         let new = missing_items(&after, &before).into_iter();
         new.map(|statement| {
             let names = statement.split(|letter: char| !(letter.is_alphanumeric() || letter == '_'));
-            let is_tested = names.into_iter().any(|word| self.used_names.tested.contains(word));
+            let is_tested = names.into_iter().any(|word| self.used_names.tested_names.contains(word));
             (statement.clone(), if is_tested { Refused } else { Reported })
         })
         .collect()

@@ -5,7 +5,7 @@ use truing_diff::RepoPath;
 
 use super::count::{count_items, missing_items, take_item};
 use super::version::{AnalyzedVersion, FileChange};
-use super::weakening::{MAX_QUOTE, Weakening, WeakeningKind};
+use super::weakening::{MAX_QUOTE_CHARS, Weakening, WeakeningKind};
 
 /// The versions of a file before and after a fix.
 pub(super) struct FileVersionPair<'a> {
@@ -28,7 +28,7 @@ impl<'a> FileVersionPair<'a> {
         Weakening {
             path: self.path.clone(),
             kind,
-            quoted_text: clean_line(quoted_text, MAX_QUOTE),
+            quoted_text: clean_line(quoted_text, MAX_QUOTE_CHARS),
             is_report_only: false,
         }
     }

@@ -18,7 +18,7 @@ use truing_diff::RepoPath;
 use self::special_cases::{FixTests, SpecialCase};
 use super::scan::{is_word_byte, occurrences, text_slice};
 use super::unit::literals;
-use super::version::{AnalyzedVersion, FileChange, FileVersion, MAX_BYTES, can_affect_tests};
+use super::version::{AnalyzedVersion, FileChange, FileVersion, MAX_EXAMINED_FILE_BYTES, can_affect_tests};
 use super::weakening::{FindingSubject, Weakening, WeakeningKind};
 use truing_core::glob::check_bounds;
 use truing_core::line::clean_line;
@@ -146,7 +146,8 @@ pub fn find_hard_coded_answers(
 ) -> Vec<Weakening> {
     let rewrites = &select_examined_files(changes);
     let befores = rewrites.iter().filter_map(|rewrite| rewrite.before);
-    let files = tests.matching_files.iter().copied().filter(|file| file.bytes.len() <= MAX_BYTES);
+    let files =
+        tests.matching_files.iter().copied().filter(|file| file.bytes.len() <= MAX_EXAMINED_FILE_BYTES);
     let of_tests = test_values(befores.chain(files));
     let own = FixTests::new(rewrites);
     let mut found = Vec::new();
@@ -216,7 +217,7 @@ fn new_literals(change: &FileChange<'_>) -> Vec<CodeLiteral> {
 
 /// Returns all values of the file that are outside tests.
 fn code_literals(version: &AnalyzedVersion) -> Vec<CodeLiteral> {
-    let Some(scanned) = version.scanned_file.as_ref().map(|read| &read.scanned) else {
+    let Some(scanned) = version.scanned_file.as_ref().map(|read| &read.scanned_text) else {
         return data_words(version);
     };
     let outside = version.ranges_outside_tests();
@@ -252,7 +253,7 @@ fn code_literals(version: &AnalyzedVersion) -> Vec<CodeLiteral> {
             special_case: is_case.then(|| SpecialCase::from_compared_value(scanned, &range)).flatten(),
             is_on_file_search_line: FILE_SEARCH_WORDS.iter().any(|word| code.contains(word)),
             is_clock_compared_date: is_clocked && is_date(text),
-            line: clean_line(bare_text.trim(), super::weakening::MAX_QUOTE),
+            line: clean_line(bare_text.trim(), super::weakening::MAX_QUOTE_CHARS),
             text: text.to_owned(),
         }
     };
@@ -269,7 +270,7 @@ fn data_words(version: &AnalyzedVersion) -> Vec<CodeLiteral> {
     let words = |line: &str| -> Vec<CodeLiteral> {
         let value = |word: &str| CodeLiteral {
             text: format!("\"{word}\""),
-            line: clean_line(line.trim(), super::weakening::MAX_QUOTE),
+            line: clean_line(line.trim(), super::weakening::MAX_QUOTE_CHARS),
             affects_decision: is_distinctive_value(&format!("\"{word}\"")),
             is_on_file_search_line: false,
             is_clock_compared_date: false,
@@ -383,7 +384,7 @@ fn test_values<'v>(versions: impl Iterator<Item = FileVersion<'v>>) -> BTreeSet<
             }
             continue;
         };
-        let scanned = &read.scanned;
+        let scanned = &read.scanned_text;
         let all: Vec<String> = if can_affect_tests(path) {
             literals(scanned, &(0..scanned.code.len()))
         } else {

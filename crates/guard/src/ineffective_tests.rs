@@ -111,7 +111,7 @@ fn test_module_declarations(side: &AnalyzedVersion) -> Vec<String> {
     let is_declaration = |line: &&str| !line.is_empty() && !line.starts_with("#[");
     // The lines are visited from the last to the first, so the declaration below each line is known.
     let (mut lines, mut below) = (Vec::new(), None);
-    for line in read.scanned.code.lines().rev() {
+    for line in read.scanned_text.code.lines().rev() {
         let rests = line.match_indices(FOR_TESTS).filter_map(|(at, _)| line.get(at + FOR_TESTS.len()..));
         lines.extend(rests.filter_map(|rest| Some(rest.trim()).filter(is_declaration).or(below)));
         below = Some(line.trim()).filter(is_declaration).or(below);
@@ -166,7 +166,7 @@ pub(super) fn find_weakened_equality(file: &FileVersionPair<'_>, weakenings: &mu
 
 fn adds_custom_equality(before: Option<&AnalyzedVersion>, after: &AnalyzedVersion) -> bool {
     let counted = |half: &AnalyzedVersion, words: &[&str]| {
-        let code = half.scanned_file.as_ref().map_or("", |read| read.scanned.code.as_str());
+        let code = half.scanned_file.as_ref().map_or("", |read| read.scanned_text.code.as_str());
         words.iter().map(|words| code.matches(words).count()).sum::<usize>()
     };
     OWN.iter().filter(|(ending, ..)| after.path.ends_with(ending)).any(|(ending, own, derived)| {
@@ -205,8 +205,8 @@ fn test_path_strings(side: &AnalyzedVersion) -> Vec<String> {
         return Vec::new();
     };
     let outside = side.ranges_outside_tests();
-    let strings = outside.iter().flat_map(|range| read.scanned.strings_in(range));
-    let texts = strings.filter_map(|string| read.scanned.code_with_strings.get(string.clone()));
+    let strings = outside.iter().flat_map(|range| read.scanned_text.strings_in(range));
+    let texts = strings.filter_map(|string| read.scanned_text.code_with_strings.get(string.clone()));
     let is_of_tests = |text: &&str| {
         let bare =
             text.trim_matches(|letter: char| !letter.is_alphanumeric() && !matches!(letter, '/' | '_' | '.'));
@@ -222,7 +222,7 @@ fn test_path_strings(side: &AnalyzedVersion) -> Vec<String> {
 fn count_always_true_comparisons(side: &AnalyzedVersion) -> usize {
     let Some(read) = &side.scanned_file else { return 0 };
     let lines: Vec<String> =
-        read.scanned.code.lines().map(without_blanks).filter(|line| !line.is_empty()).collect();
+        read.scanned_text.code.lines().map(without_blanks).filter(|line| !line.is_empty()).collect();
     let code = format!("{}\n", lines.join("\n"));
     let hits = COMPARES.iter().filter(|(ending, ..)| side.path.ends_with(ending)).map(|(_, begin, end)| {
         let heads = code.match_indices(begin).filter_map(|(at, _)| code.get(at + begin.len()..));

@@ -24,7 +24,7 @@ pub(super) enum NonCodeKind {
     /// A string in which a backslash escapes the next character.
     EscapedString,
     /// A string without escapes.
-    Raw,
+    RawString,
     /// A literal of one character. If there is no closing quote after this character, the quote does not
     /// begin a literal. In Rust, such a quote begins a lifetime.
     CharLiteral,
@@ -47,7 +47,7 @@ pub(super) enum TestEndRule {
 #[derive(Debug)]
 pub(super) struct TestStartSyntax {
     /// Words that precede the name at the start of a line.
-    pub words: &'static str,
+    pub preceding_words: &'static str,
     /// Prefix that the name must have.
     pub name_prefix: &'static str,
     /// Attributes. At least one of these attributes must precede the test. Empty if no attribute is required.
@@ -105,13 +105,13 @@ pub(super) struct LanguageRules {
     /// Words that begin assertions.
     pub asserts: &'static [&'static str],
     /// Assertions that are always true, without spaces.
-    pub truisms: &'static [&'static str],
+    pub always_true_assertions: &'static [&'static str],
     /// Words that a fix must not add.
     pub forbidden_words: &'static [ForbiddenWord],
 }
 
 /// Folders in which every file belongs to tests.
-pub(super) const FOLDERS: &[&str] = &[
+pub(super) const TEST_FOLDERS: &[&str] = &[
     "test",
     "tests",
     "__tests__",
@@ -133,7 +133,7 @@ pub(super) const FOLDERS: &[&str] = &[
 ];
 
 /// Prefixes of test helper files, in any language.
-pub(super) const HELPERS: &[&str] = &[
+pub(super) const HELPER_FILE_PREFIXES: &[&str] = &[
     "testutil",
     "testUtil",
     "test-util",
@@ -156,7 +156,7 @@ pub(super) const TEST_NAME_PARTS: &[&str] = &["test", "tests", "spec"];
 pub(super) const TEST_STEM_SUFFIXES: &[&str] = &["Test", "Tests", "Spec"];
 
 use super::weakening::WeakeningKind::{
-    HookedProcess, ProgramExitInTest, ReplacedTestedCode, SilencedChecker, SkippedTest, TestDetection,
+    ModifiedTestProcess, ProgramExitInTest, ReplacedTestedCode, SilencedChecker, SkippedTest, TestDetection,
     UnreportedFailure,
 };
 use TestEndRule::{Braces, Call, Indent};
@@ -179,14 +179,14 @@ const fn multiline_string(quote: &'static str) -> NonCodeSyntax {
 }
 
 const fn raw_string(open: &'static str, close: &'static str) -> NonCodeSyntax {
-    NonCodeSyntax { open, close, kind: NonCodeKind::Raw, is_multiline: true }
+    NonCodeSyntax { open, close, kind: NonCodeKind::RawString, is_multiline: true }
 }
 
 const CHAR_LITERAL: NonCodeSyntax =
     NonCodeSyntax { open: "'", close: "'", kind: NonCodeKind::CharLiteral, is_multiline: false };
 
 const fn test_opening(words: &'static str, name: &'static str, extent: TestEndRule) -> TestStartSyntax {
-    TestStartSyntax { words, name_prefix: name, attributes: &[], extent }
+    TestStartSyntax { preceding_words: words, name_prefix: name, attributes: &[], extent }
 }
 
 const fn forbidden_word(
@@ -214,7 +214,7 @@ pub(super) static LANGUAGES: &[LanguageRules] = &[
         openings: &[test_opening("def ", "test", Indent), test_opening("async def ", "test", Indent)],
         has_shadowing: true,
         asserts: &["assert", "raises", "warns", "fail", "deprecated_call"],
-        truisms: &[
+        always_true_assertions: &[
             "assertTrue",
             "assert(True)",
             "assert1",
@@ -250,8 +250,8 @@ pub(super) static LANGUAGES: &[LanguageRules] = &[
                     "def run(self",
                 ],
             ),
-            forbidden_word(HookedProcess, Code, &["def pytest_"]),
-            forbidden_word(HookedProcess, Tests, &["pytest_plugins", "hookimpl"]),
+            forbidden_word(ModifiedTestProcess, Code, &["def pytest_"]),
+            forbidden_word(ModifiedTestProcess, Tests, &["pytest_plugins", "hookimpl"]),
             forbidden_word(ReplacedTestedCode, Tests, &["sys.modules"]),
             forbidden_word(
                 ReplacedTestedCode,
@@ -363,7 +363,7 @@ pub(super) static LANGUAGES: &[LanguageRules] = &[
         ],
         has_shadowing: false,
         asserts: &["expect", "assert", "should", "fail", "t.is", "t.deepEqual", "t.true", "t.throws"],
-        truisms: &[
+        always_true_assertions: &[
             "expect(true).toBe(true)",
             "expect(true).toEqual(true)",
             "expect(true).toBeTruthy()",
@@ -414,7 +414,7 @@ pub(super) static LANGUAGES: &[LanguageRules] = &[
                 &["process.exit", "process.abort", "process.reallyExit", "process.exitCode", "Deno.exit"],
             ),
             forbidden_word(
-                HookedProcess,
+                ModifiedTestProcess,
                 Tests,
                 &[
                     "const expect ",
@@ -477,7 +477,7 @@ pub(super) static LANGUAGES: &[LanguageRules] = &[
                 &["if (false", "if(false", "if (0", "if(0", "catch", ".slice(0, 0)", ".slice(0,0)"],
             ),
             forbidden_word(UnreportedFailure, ExistingTestStatement, &["return", "return;"]),
-            forbidden_word(HookedProcess, Comment, &["@jest-environment", "@vitest-environment"]),
+            forbidden_word(ModifiedTestProcess, Comment, &["@jest-environment", "@vitest-environment"]),
             forbidden_word(
                 SilencedChecker,
                 Comment,
@@ -513,25 +513,25 @@ pub(super) static LANGUAGES: &[LanguageRules] = &[
         ],
         openings: &[
             TestStartSyntax {
-                words: "fn ",
+                preceding_words: "fn ",
                 name_prefix: "",
                 attributes: RUST_TEST_ATTRIBUTES,
                 extent: Braces,
             },
             TestStartSyntax {
-                words: "async fn ",
+                preceding_words: "async fn ",
                 name_prefix: "",
                 attributes: RUST_TEST_ATTRIBUTES,
                 extent: Braces,
             },
             TestStartSyntax {
-                words: "pub fn ",
+                preceding_words: "pub fn ",
                 name_prefix: "",
                 attributes: RUST_TEST_ATTRIBUTES,
                 extent: Braces,
             },
             TestStartSyntax {
-                words: "pub async fn ",
+                preceding_words: "pub async fn ",
                 name_prefix: "",
                 attributes: RUST_TEST_ATTRIBUTES,
                 extent: Braces,
@@ -549,14 +549,19 @@ pub(super) static LANGUAGES: &[LanguageRules] = &[
             "expect_err",
             "should_panic",
         ],
-        truisms: &["assert!(true)", "assert_eq!(1,1)", "assert_eq!(true,true)", "assert!(!false)"],
+        always_true_assertions: &[
+            "assert!(true)",
+            "assert_eq!(1,1)",
+            "assert_eq!(true,true)",
+            "assert!(!false)",
+        ],
         forbidden_words: &[
             forbidden_word(SkippedTest, Code, &["#[ignore", "#[cfg(any())", "#[cfg(all(test,any()))"]),
             forbidden_word(SkippedTest, Tests, &["#[should_panic", "#![cfg("]),
             forbidden_word(ProgramExitInTest, Tests, &["process::exit", "process::abort"]),
             forbidden_word(SkippedTest, ExistingTests, &["#[cfg("]),
             forbidden_word(
-                HookedProcess,
+                ModifiedTestProcess,
                 Code,
                 &[
                     "macro_rules! assert ",
@@ -593,7 +598,7 @@ pub(super) static LANGUAGES: &[LanguageRules] = &[
                     "Backtrace::",
                 ],
             ),
-            forbidden_word(HookedProcess, OutsideTests, &["panic::set_hook", "set_hook(Box"]),
+            forbidden_word(ModifiedTestProcess, OutsideTests, &["panic::set_hook", "set_hook(Box"]),
             forbidden_word(
                 UnreportedFailure,
                 ExistingTests,
@@ -635,12 +640,12 @@ pub(super) static LANGUAGES: &[LanguageRules] = &[
             "cmp.Diff",
             "if ",
         ],
-        truisms: &["assert.True(t,true)", "require.True(t,true)", "assert.Equal(t,1,1)"],
+        always_true_assertions: &["assert.True(t,true)", "require.True(t,true)", "assert.Equal(t,1,1)"],
         forbidden_words: &[
             forbidden_word(SkippedTest, Tests, &["t.Skip", "b.Skip", "f.Skip", "testing.Short"]),
             forbidden_word(SkippedTest, Comment, &["go:build", "+build"]),
             forbidden_word(ProgramExitInTest, Tests, &["os.Exit(0", "syscall.Exit", "runtime.Goexit"]),
-            forbidden_word(HookedProcess, Tests, &["func TestMain(", "func init()", "var _ = func"]),
+            forbidden_word(ModifiedTestProcess, Tests, &["func TestMain(", "func init()", "var _ = func"]),
             forbidden_word(UnreportedFailure, Tests, &["new(testing.T)", "&testing.T{"]),
             forbidden_word(
                 TestDetection,
@@ -661,7 +666,7 @@ pub(super) static LANGUAGES: &[LanguageRules] = &[
             forbidden_word(UnreportedFailure, ExistingTests, &["if false", "recover(", "[:0]"]),
             forbidden_word(UnreportedFailure, ExistingTestStatement, &["return"]),
             forbidden_word(SilencedChecker, Comment, &["nolint", "#nosec", "lint:ignore"]),
-            forbidden_word(HookedProcess, Comment, &["go:linkname"]),
+            forbidden_word(ModifiedTestProcess, Comment, &["go:linkname"]),
         ],
     },
     LanguageRules {
@@ -685,14 +690,14 @@ pub(super) static LANGUAGES: &[LanguageRules] = &[
             CHAR_LITERAL,
         ],
         openings: &[TestStartSyntax {
-            words: "",
+            preceding_words: "",
             name_prefix: "",
             attributes: JVM_TEST_ANNOTATIONS,
             extent: Braces,
         }],
         has_shadowing: false,
         asserts: &["assert", "expect", "verify", "fail", "should", "Assertions.", "check", "expected"],
-        truisms: &["assertTrue(true)", "assertEquals(1,1)", "asserttrue"],
+        always_true_assertions: &["assertTrue(true)", "assertEquals(1,1)", "asserttrue"],
         forbidden_words: &[
             forbidden_word(
                 SkippedTest,
@@ -745,7 +750,7 @@ pub(super) static LANGUAGES: &[LanguageRules] = &[
         ],
         has_shadowing: false,
         asserts: &["assert", "refute", "expect", "should", "must_", "wont_", "flunk", "is_expected"],
-        truisms: &[
+        always_true_assertions: &[
             "asserttrue",
             "assert(true)",
             "expect(true).tobetrue",

@@ -161,8 +161,9 @@ impl FileVersionPair<'_> {
     /// Compares the lines of this file that determine which tests and checks run.
     fn compare_runner_lines(&self, subjects: &[&FindingSubject], weakenings: &mut Vec<Weakening>) {
         let name = file_name(self.path);
-        let Some(runner) =
-            TEST_CONTROL_FILES.iter().find(|runner| runner.names.iter().any(|known| name.starts_with(known)))
+        let Some(runner) = TEST_CONTROL_FILES
+            .iter()
+            .find(|runner| runner.name_prefixes.iter().any(|known| name.starts_with(known)))
         else {
             return;
         };
@@ -199,11 +200,11 @@ fn file_name(path: &RepoPath) -> String {
 
 /// A test, the index of its file, and its content.
 struct FoundTest<'f> {
-    file: usize,
+    file_index: usize,
     scanned_file: &'f ScannedFile,
     unit: &'f TestUnit,
     content: String,
-    is_taken: bool,
+    is_paired: bool,
 }
 
 fn collect_tests<'f>(
@@ -214,11 +215,11 @@ fn collect_tests<'f>(
     for (file, half) in files.iter().map(select_version).enumerate() {
         for (scanned_file, unit) in half.into_iter().flat_map(AnalyzedVersion::test_units) {
             found.push(FoundTest {
-                file,
+                file_index: file,
                 scanned_file,
                 unit,
-                content: unit.content(&scanned_file.scanned),
-                is_taken: false,
+                content: unit.content(&scanned_file.scanned_text),
+                is_paired: false,
             });
         }
     }
@@ -239,13 +240,13 @@ fn compare_kept_tests(files: &[FileVersionPair<'_>], weakenings: &mut Vec<Weaken
               after: &mut Vec<FoundTest<'_>>,
               pairs: &mut Vec<Option<usize>>| {
         let mut free: BTreeMap<_, Vec<usize>> = BTreeMap::new();
-        for (index, test) in after.iter().enumerate().rev().filter(|(_, test)| !test.is_taken) {
+        for (index, test) in after.iter().enumerate().rev().filter(|(_, test)| !test.is_paired) {
             free.entry(key(test)).or_default().push(index);
         }
         for (test, pair) in before.iter().zip(pairs.iter_mut()).filter(|(_, pair)| pair.is_none()) {
             *pair = free.get_mut(&key(test)).and_then(Vec::pop);
             if let Some(taken) = pair.and_then(|index| after.get_mut(index)) {
-                taken.is_taken = true;
+                taken.is_paired = true;
             }
         }
     };
@@ -253,18 +254,18 @@ fn compare_kept_tests(files: &[FileVersionPair<'_>], weakenings: &mut Vec<Weaken
         |test: &FoundTest<'_>| Some(test.unit.name.clone()),
         |test: &FoundTest<'_>| Some(test.content.clone()),
     );
-    by(&|test| (Some(test.file), name(test), content(test)), &mut after, &mut pairs);
+    by(&|test| (Some(test.file_index), name(test), content(test)), &mut after, &mut pairs);
     by(&|test| (None, None, content(test)), &mut after, &mut pairs);
-    by(&|test| (Some(test.file), name(test), None), &mut after, &mut pairs);
+    by(&|test| (Some(test.file_index), name(test), None), &mut after, &mut pairs);
     by(&|test| (None, name(test), None), &mut after, &mut pairs);
     let mut lost: BTreeSet<usize> = BTreeSet::new();
     for (test, pair) in before.iter().zip(&pairs) {
-        let Some(file) = files.get(test.file) else { continue };
+        let Some(file) = files.get(test.file_index) else { continue };
         match pair.and_then(|index| after.get(index)) {
             Some(now) if now.content == test.content => {}
             Some(now) => weakenings.extend(compare_tests(file, test, now)),
             None if file.after.is_none() => {
-                lost.insert(test.file);
+                lost.insert(test.file_index);
             }
             None => weakenings.push(file.new_weakening(WeakeningKind::DeletedTest, &test.unit.name)),
         }
@@ -300,9 +301,9 @@ fn compare_tests(
     new_test: &FoundTest<'_>,
 ) -> Option<Weakening> {
     let name = &old_test.unit.name;
-    let (scanned, language) = (&old_test.scanned_file.scanned, old_test.scanned_file.language);
+    let (scanned, language) = (&old_test.scanned_file.scanned_text, old_test.scanned_file.language);
     let claims = old_test.unit.assertions(scanned, language);
-    let still = new_test.unit.assertions(&new_test.scanned_file.scanned, new_test.scanned_file.language);
+    let still = new_test.unit.assertions(&new_test.scanned_file.scanned_text, new_test.scanned_file.language);
     let come = missing_items(&still, &claims);
     let added = AddedAssertions::new(come.iter().map(|claim| claim.as_str()));
     let mut gone = missing_items(&claims, &still);
@@ -310,17 +311,17 @@ fn compare_tests(
     // assertions.
     gone.dedup();
     if let Some(gone) = gone.into_iter().find(|gone| !added.asserts_at_least(gone)) {
-        let is_hollow = come.iter().any(|one| language.truisms.contains(&one.as_str()));
+        let is_hollow = come.iter().any(|one| language.always_true_assertions.contains(&one.as_str()));
         let kind =
             if is_hollow { WeakeningKind::AlwaysTrueAssertion } else { WeakeningKind::ChangedAssertion };
         return Some(file.new_weakening(kind, &format!("{name}: {gone}")));
     }
     let (values, left) =
-        (old_test.unit.literals(scanned), new_test.unit.literals(&new_test.scanned_file.scanned));
+        (old_test.unit.literals(scanned), new_test.unit.literals(&new_test.scanned_file.scanned_text));
     if let Some(gone) = missing_items(&values, &left).first() {
         return Some(file.new_weakening(WeakeningKind::RemovedTestValue, &format!("{name}: {gone}")));
     }
-    let is_emptied = new_test.unit.count_names(&new_test.scanned_file.scanned).saturating_mul(2)
+    let is_emptied = new_test.unit.count_names(&new_test.scanned_file.scanned_text).saturating_mul(2)
         < old_test.unit.count_names(scanned);
     is_emptied.then(|| file.new_weakening(WeakeningKind::EmptiedTest, name))
 }
@@ -337,7 +338,7 @@ fn compare_kept_assertions(files: &[FileVersionPair<'_>], weakenings: &mut Vec<W
             return Vec::new();
         }
         let all = half.ranges_outside_tests().into_iter();
-        let claims = all.flat_map(|range| assertions(&read.scanned, read.language, range));
+        let claims = all.flat_map(|range| assertions(&read.scanned_text, read.language, range));
         // Imports are skipped here, because `bindings` compares their targets.
         claims.filter(|claim| !claim.starts_with("import{")).collect()
     };

@@ -46,7 +46,10 @@ impl<'s, 'h> BindingReader<'s, 'h> {
                     let is_bracketed = open.last().is_some_and(|open| {
                         self.side.has_token_at(*open, "(") || self.side.has_token_at(*open, "[")
                     });
-                    if !is_bracketed || self.side.names.allows_bracketed_assignment || token.has_text(":=") {
+                    if !is_bracketed
+                        || self.side.naming_rules.allows_bracketed_assignment
+                        || token.has_text(":=")
+                    {
                         self.read_assignment(at, open.last().copied());
                     }
                 }
@@ -67,7 +70,9 @@ impl<'s, 'h> BindingReader<'s, 'h> {
     ) {
         let Some(token) = self.side.tokens.get(token_index) else { return };
         // In Go and Rust, `_` is not a name.
-        if name == "_" && [".go", ".rs"].iter().any(|ending| self.side.names.endings.contains(ending)) {
+        if name == "_"
+            && [".go", ".rs"].iter().any(|ending| self.side.naming_rules.file_suffixes.contains(ending))
+        {
             return;
         }
         let is_literal = origin.is_empty()
@@ -81,7 +86,7 @@ impl<'s, 'h> BindingReader<'s, 'h> {
         self.bindings.push(TestBinding {
             name,
             kind,
-            origin,
+            target_path: origin,
             value_digest: text,
             test,
             is_shared,
@@ -93,7 +98,8 @@ impl<'s, 'h> BindingReader<'s, 'h> {
     /// Reads `def NAME`, `fn NAME`, `as NAME`, and the parameters of functions.
     fn read_definition(&mut self, token_index: usize) {
         let side = self.side;
-        let Some(word) = side.names.defines.iter().find(|word| side.matches_tokens_at(token_index, word))
+        let Some(word) =
+            side.naming_rules.definition_words.iter().find(|word| side.matches_tokens_at(token_index, word))
         else {
             return;
         };
@@ -181,14 +187,14 @@ impl<'s, 'h> BindingReader<'s, 'h> {
     fn definition_body(&self, token_index: usize) -> Range<usize> {
         let side = self.side;
         let Some(read) = &side.version.scanned_file else { return token_index..token_index };
-        let scanned = &read.scanned;
+        let scanned = &read.scanned_text;
         let column = |token: &CodeToken| token.offset - scanned.line_range(token.line).start;
         let Some(first) = side.tokens.get(token_index) else { return token_index..token_index };
         let rest = side
             .tokens
             .get(token_index..(token_index + MAX_BODY_TOKENS).min(side.tokens.len()))
             .unwrap_or_default();
-        let length = if side.names.endings.contains(&".py") {
+        let length = if side.naming_rules.file_suffixes.contains(&".py") {
             rest.iter().position(|token| {
                 token.line > first.line && column(token) <= column(first) && !token.has_text(")")
             })
@@ -227,13 +233,13 @@ impl<'s, 'h> BindingReader<'s, 'h> {
         let close = equals_index
             .checked_sub(1)
             .filter(|close| side.has_token_at(*close, "}") || side.has_token_at(*close, "]"));
-        if let Some(close) = close.filter(|_| !side.names.endings.contains(&".py")) {
+        if let Some(close) = close.filter(|_| !side.naming_rules.file_suffixes.contains(&".py")) {
             let opening = (close.saturating_sub(MAX_PATTERN_TOKENS)..close)
                 .rev()
                 .find(|open_index| side.has_token_at(*open_index, "{") || side.has_token_at(*open_index, "["))
                 .unwrap_or(close);
             // Go has no destructuring: `seen[name] = true` sets an element of `seen`.
-            if side.names.endings.contains(&".go") {
+            if side.naming_rules.file_suffixes.contains(&".go") {
                 self.read_item_assignment(equals_index, start..opening);
                 return;
             }
@@ -247,13 +253,14 @@ impl<'s, 'h> BindingReader<'s, 'h> {
         if is_parameter {
             targets = targets.rsplit(|token| token.has_text(",")).next().unwrap_or_default();
         }
-        let is_declared = (start.saturating_sub(1)..equals_index)
-            .any(|word| side.names.declares.iter().any(|declares| side.has_token_at(word, declares)))
+        let is_declaration =
+            |index| side.naming_rules.declaration_words.iter().any(|word| side.has_token_at(index, word));
+        let is_declared = (start.saturating_sub(1)..equals_index).any(is_declaration)
             || side.has_token_at(equals_index, ":=")
             || is_parameter
             || self.is_declared_before(first, open_index)
             // In Java, a type before the name makes the statement a declaration.
-            || (side.names.endings.contains(&".java")
+            || (side.naming_rules.file_suffixes.contains(&".java")
                 && equals_index >= start + 2
                 && !side.has_token_at(equals_index - 2, "."));
         let end = side.statement_end(equals_index + 1);
@@ -264,10 +271,10 @@ impl<'s, 'h> BindingReader<'s, 'h> {
             let origin = if key.is_empty() { origin.clone() } else { format!("{origin} . {key}") };
             let is_global =
                 join_tokens(target).starts_with("globals ( )") || self.is_global(&name, equals_index);
-            let is_others = side.names.sets_foreign_values
+            let is_others = side.naming_rules.can_set_foreign_variables
                 && !is_declared
                 && !name.contains('.')
-                && !side.declared.contains(name.as_str());
+                && !side.declared_names.contains(name.as_str());
             let is_shared = is_global || is_others || name.contains('.');
             self.push_binding(equals_index, name, BindingKind::Value, origin, &text, is_shared);
         }
@@ -276,7 +283,7 @@ impl<'s, 'h> BindingReader<'s, 'h> {
     /// Returns the tokens `const NAME` of the target `const NAME: TYPE`: the commas in a type do not separate
     /// targets.
     fn strip_target_type<'t>(&self, targets: &'t [CodeToken]) -> Option<&'t [CodeToken]> {
-        let declares = |token: &CodeToken| self.side.names.declares.contains(&&*token.text);
+        let declares = |token: &CodeToken| self.side.naming_rules.declaration_words.contains(&&*token.text);
         let words = targets.iter().take_while(|token| declares(token)).count();
         let is_typed = words > 0
             && targets.get(words).is_some_and(CodeToken::is_name)
@@ -300,7 +307,7 @@ impl<'s, 'h> BindingReader<'s, 'h> {
     /// is the position of the opening bracket.
     fn is_parameter_default(&self, open_index: usize, equals_index: usize) -> bool {
         let side = self.side;
-        if !side.names.endings.contains(&".js") || !side.has_token_at(open_index, "(") {
+        if !side.naming_rules.file_suffixes.contains(&".js") || !side.has_token_at(open_index, "(") {
             return false;
         }
         let is_statement =
@@ -325,7 +332,9 @@ impl<'s, 'h> BindingReader<'s, 'h> {
     /// and `const {NAME = 1} = …`.
     fn is_declared_before(&self, start_index: usize, open_index: Option<usize>) -> bool {
         let side = self.side;
-        let declares = |at: usize| side.names.declares.iter().any(|declares| side.has_token_at(at, declares));
+        let declares = |at: usize| {
+            side.naming_rules.declaration_words.iter().any(|declares| side.has_token_at(at, declares))
+        };
         let is_pattern = open_index
             .filter(|open_index| side.has_token_at(*open_index, "{") || side.has_token_at(*open_index, "["))
             .and_then(|open_index| open_index.checked_sub(1))
@@ -348,7 +357,7 @@ impl<'s, 'h> BindingReader<'s, 'h> {
     /// Returns the name to which a value is assigned. In a destructuring assignment, also returns the key of
     /// the assigned field.
     fn parse_target(&self, target: &[CodeToken], is_destructured: bool) -> Option<(String, String)> {
-        let declares = self.side.names.declares;
+        let declares = self.side.naming_rules.declaration_words;
         let skipped = target
             .iter()
             .take_while(|token| {
@@ -374,7 +383,7 @@ impl<'s, 'h> BindingReader<'s, 'h> {
             target = target.get(rest + 1..)?;
         }
         // In Java, the type precedes the name; in other languages, it follows a colon.
-        let is_typed_before = self.side.names.endings.contains(&".java");
+        let is_typed_before = self.side.naming_rules.file_suffixes.contains(&".java");
         let path = |tokens: &[CodeToken]| -> String {
             let is_next = |(at, token): &(usize, &CodeToken)| {
                 if at % 2 == 0 { token.is_name() } else { token.has_text(".") }

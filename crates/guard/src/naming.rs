@@ -4,29 +4,29 @@
 #[derive(Debug)]
 pub(super) struct NamingRules {
     /// Suffixes of the language's file names.
-    pub endings: &'static [&'static str],
+    pub file_suffixes: &'static [&'static str],
     /// Words that precede the name in a definition.
-    pub defines: &'static [&'static str],
+    pub definition_words: &'static [&'static str],
     /// Words that precede the name in the declaration of a variable.
-    pub declares: &'static [&'static str],
+    pub declaration_words: &'static [&'static str],
     /// Prefixes of import paths that do not belong to the product.
-    pub libraries: &'static [&'static str],
+    pub library_prefixes: &'static [&'static str],
     /// True if an assignment without a declaring word can set a variable of another file.
-    pub sets_foreign_values: bool,
+    pub can_set_foreign_variables: bool,
     /// True if an assignment may be inside round brackets.
     pub allows_bracketed_assignment: bool,
     /// Calls and names that can replace tested code even after the test that uses them has ended.
-    pub lasting_calls: &'static [&'static str],
+    pub permanent_patching_calls: &'static [&'static str],
     /// Calls that replace tested code only until the test with the call ends.
     pub test_scoped_patching_calls: &'static [&'static str],
 }
 
 pub(super) const NAMING_RULES: &[NamingRules] = &[
     NamingRules {
-        endings: &[".py", ".pyi"],
-        defines: &["def", "class", "as", "for"],
-        declares: &[],
-        libraries: &[
+        file_suffixes: &[".py", ".pyi"],
+        definition_words: &["def", "class", "as", "for"],
+        declaration_words: &[],
+        library_prefixes: &[
             "pytest",
             "_pytest",
             "mock",
@@ -36,9 +36,9 @@ pub(super) const NAMING_RULES: &[NamingRules] = &[
             "attr",
             "__future__",
         ],
-        sets_foreign_values: false,
+        can_set_foreign_variables: false,
         allows_bracketed_assignment: false,
-        lasting_calls: &[
+        permanent_patching_calls: &[
             "setattr (",
             "delattr (",
             "__setattr__ (",
@@ -80,16 +80,16 @@ pub(super) const NAMING_RULES: &[NamingRules] = &[
         ],
     },
     NamingRules {
-        endings: &[".js", ".jsx", ".mjs", ".cjs", ".ts", ".tsx", ".mts", ".cts"],
-        defines: &["function", "class", "const", "let", "var", "enum", "namespace"],
-        declares: &["const", "let", "var", "export", "declare"],
-        libraries: &[
+        file_suffixes: &[".js", ".jsx", ".mjs", ".cjs", ".ts", ".tsx", ".mts", ".cts"],
+        definition_words: &["function", "class", "const", "let", "var", "enum", "namespace"],
+        declaration_words: &["const", "let", "var", "export", "declare"],
+        library_prefixes: &[
             "node:", "@jest", "vitest", "@vitest", "jest", "chai", "sinon", "mocha", "assert", "test", "fs",
             "path",
         ],
-        sets_foreign_values: true,
+        can_set_foreign_variables: true,
         allows_bracketed_assignment: true,
-        lasting_calls: &[
+        permanent_patching_calls: &[
             "jest . mock (",
             "jest . doMock (",
             "jest . setMock (",
@@ -148,10 +148,10 @@ pub(super) const NAMING_RULES: &[NamingRules] = &[
         test_scoped_patching_calls: &[],
     },
     NamingRules {
-        endings: &[".go"],
-        defines: &["func", "type", "var", "const"],
-        declares: &["var", "const"],
-        libraries: &[
+        file_suffixes: &[".go"],
+        definition_words: &["func", "type", "var", "const"],
+        declaration_words: &["var", "const"],
+        library_prefixes: &[
             "testing",
             "fmt",
             "errors",
@@ -176,14 +176,14 @@ pub(super) const NAMING_RULES: &[NamingRules] = &[
             "github.com/stretchr",
             "github.com/google/go-cmp",
         ],
-        sets_foreign_values: true,
+        can_set_foreign_variables: true,
         allows_bracketed_assignment: true,
-        lasting_calls: &["monkey .", "gomonkey .", "mpatch .", "unsafe .", "plugin . Open"],
+        permanent_patching_calls: &["monkey .", "gomonkey .", "mpatch .", "unsafe .", "plugin . Open"],
         test_scoped_patching_calls: &["reflect . ValueOf ("],
     },
     NamingRules {
-        endings: &[".rs"],
-        defines: &[
+        file_suffixes: &[".rs"],
+        definition_words: &[
             "fn",
             "struct",
             "enum",
@@ -196,11 +196,11 @@ pub(super) const NAMING_RULES: &[NamingRules] = &[
             "let",
             "macro_rules !",
         ],
-        declares: &["let", "mut", "static", "const", "pub"],
-        libraries: &["std", "core", "alloc", "proptest", "rstest", "pretty_assertions", "mockall"],
-        sets_foreign_values: false,
+        declaration_words: &["let", "mut", "static", "const", "pub"],
+        library_prefixes: &["std", "core", "alloc", "proptest", "rstest", "pretty_assertions", "mockall"],
+        can_set_foreign_variables: false,
         allows_bracketed_assignment: true,
-        lasting_calls: &[
+        permanent_patching_calls: &[
             "# [ path",
             "macro_use",
             "include !",
@@ -216,10 +216,10 @@ pub(super) const NAMING_RULES: &[NamingRules] = &[
         test_scoped_patching_calls: &[],
     },
     NamingRules {
-        endings: &[".java", ".kt", ".kts"],
-        defines: &["class", "interface", "enum", "record", "object", "fun", "val", "var"],
-        declares: &["final", "static", "private", "public", "protected", "val", "var", "lateinit"],
-        libraries: &[
+        file_suffixes: &[".java", ".kt", ".kts"],
+        definition_words: &["class", "interface", "enum", "record", "object", "fun", "val", "var"],
+        declaration_words: &["final", "static", "private", "public", "protected", "val", "var", "lateinit"],
+        library_prefixes: &[
             "java",
             "javax",
             "kotlin",
@@ -229,9 +229,9 @@ pub(super) const NAMING_RULES: &[NamingRules] = &[
             "org . hamcrest",
             "io . mockk",
         ],
-        sets_foreign_values: true,
+        can_set_foreign_variables: true,
         allows_bracketed_assignment: false,
-        lasting_calls: &[
+        permanent_patching_calls: &[
             "@ Mock",
             "@ Spy",
             "@ MockBean",

@@ -4,7 +4,7 @@
 // long: one table, a section for each language.
 
 use super::weakening::WeakeningKind::{
-    self, AutomaticExecution, CustomComparison, HookedProcess, IncomparableValue, ProgramExit,
+    self, AutomaticExecution, CustomComparison, IncomparableValue, ModifiedTestProcess, ProgramExit,
     SelfInspection, StateBetweenCalls, TestDetection,
 };
 
@@ -26,11 +26,11 @@ pub(super) struct ForbiddenBehaviour {
     pub patterns: &'static [&'static str],
 }
 
-pub(super) const PYTHON: &[&str] = &[".py", ".pyi"];
+pub(super) const PYTHON_SUFFIXES: &[&str] = &[".py", ".pyi"];
 pub(super) const JAVASCRIPT_SUFFIXES: &[&str] =
     &[".js", ".jsx", ".mjs", ".cjs", ".ts", ".tsx", ".mts", ".cts"];
-pub(super) const GO: &[&str] = &[".go"];
-pub(super) const RUST: &[&str] = &[".rs"];
+pub(super) const GO_SUFFIXES: &[&str] = &[".go"];
+pub(super) const RUST_SUFFIXES: &[&str] = &[".rs"];
 
 /// Words that occur in findings about the end of a program.
 pub(super) const PROGRAM_END_WORDS: &[&str] =
@@ -66,7 +66,7 @@ pub(super) const STATE_WORDS: &[&str] = &[
 pub(super) const FILE_SEARCH_WORDS: &[&str] =
     &["director", "folder", "file", "path", "docstring", "glob", "scan"];
 /// Words that occur in findings about values that are not numbers.
-pub(super) const NOT_A_NUMBER: &[&str] = &["nan", "not a number", "missing"];
+pub(super) const NAN_WORDS: &[&str] = &["nan", "not a number", "missing"];
 /// Words that occur in findings about environment variables.
 pub(super) const ENVIRONMENT_WORDS: &[&str] = &["environ", "env", "process.env"];
 /// Words that occur in findings about comparisons.
@@ -106,9 +106,9 @@ const fn allowed_in_main(rule: ForbiddenBehaviour) -> ForbiddenBehaviour {
     ForbiddenBehaviour { is_allowed_in_main: true, ..rule }
 }
 
-pub(super) const RULES: &[ForbiddenBehaviour] = &[
+pub(super) const FORBIDDEN_BEHAVIOURS: &[ForbiddenBehaviour] = &[
     forbidden_pattern(
-        PYTHON,
+        PYTHON_SUFFIXES,
         StateBetweenCalls,
         STATE_WORDS,
         &["itertools . count", "itertools . cycle", "global _", "nonlocal _"],
@@ -119,15 +119,20 @@ pub(super) const RULES: &[ForbiddenBehaviour] = &[
         STATE_WORDS,
         &["function * (", "yield *", "new Proxy"],
     ),
-    forbidden_pattern(GO, StateBetweenCalls, STATE_WORDS, &["\"sync/atomic", "import sync / atomic"]),
     forbidden_pattern(
-        RUST,
+        GO_SUFFIXES,
+        StateBetweenCalls,
+        STATE_WORDS,
+        &["\"sync/atomic", "import sync / atomic"],
+    ),
+    forbidden_pattern(
+        RUST_SUFFIXES,
         StateBetweenCalls,
         STATE_WORDS,
         &["AtomicUsize", "AtomicU64", "AtomicU32", "AtomicBool", "static mut", "thread_local"],
     ),
     forbidden_pattern(
-        PYTHON,
+        PYTHON_SUFFIXES,
         SelfInspection,
         FILE_SEARCH_WORDS,
         &[". __doc__", "os . listdir", "os . scandir", "os . walk", ". iterdir"],
@@ -139,13 +144,18 @@ pub(super) const RULES: &[ForbiddenBehaviour] = &[
         &["fs . readdirSync", "fs . readdir", ". readdirSync"],
     ),
     forbidden_pattern(
-        GO,
+        GO_SUFFIXES,
         SelfInspection,
         FILE_SEARCH_WORDS,
         &["os . ReadDir", "filepath . Walk", "filepath . WalkDir", "filepath . Glob"],
     ),
-    forbidden_pattern(RUST, SelfInspection, FILE_SEARCH_WORDS, &["fs :: read_dir"]),
-    forbidden_pattern(RUST, TestDetection, &["location", "caller", "panic"], &["Location :: caller"]),
+    forbidden_pattern(RUST_SUFFIXES, SelfInspection, FILE_SEARCH_WORDS, &["fs :: read_dir"]),
+    forbidden_pattern(
+        RUST_SUFFIXES,
+        TestDetection,
+        &["location", "caller", "panic"],
+        &["Location :: caller"],
+    ),
     forbidden_pattern(
         JAVASCRIPT_SUFFIXES,
         TestDetection,
@@ -153,16 +163,16 @@ pub(super) const RULES: &[ForbiddenBehaviour] = &[
         &["Error . captureStackTrace", "stackTraceLimit"],
     ),
     forbidden_pattern(
-        PYTHON,
+        PYTHON_SUFFIXES,
         IncomparableValue,
-        NOT_A_NUMBER,
+        NAN_WORDS,
         &["math . nan", "float ( \"nan", "float ( \"NaN", "numpy . nan"],
     ),
-    forbidden_pattern(JAVASCRIPT_SUFFIXES, IncomparableValue, NOT_A_NUMBER, &["NaN"]),
-    forbidden_pattern(GO, IncomparableValue, NOT_A_NUMBER, &["math . NaN"]),
-    forbidden_pattern(RUST, IncomparableValue, NOT_A_NUMBER, &["f64 :: NAN", "f32 :: NAN"]),
+    forbidden_pattern(JAVASCRIPT_SUFFIXES, IncomparableValue, NAN_WORDS, &["NaN"]),
+    forbidden_pattern(GO_SUFFIXES, IncomparableValue, NAN_WORDS, &["math . NaN"]),
+    forbidden_pattern(RUST_SUFFIXES, IncomparableValue, NAN_WORDS, &["f64 :: NAN", "f32 :: NAN"]),
     forbidden_pattern(
-        PYTHON,
+        PYTHON_SUFFIXES,
         ProgramExit,
         PROGRAM_END_WORDS,
         &[
@@ -184,7 +194,7 @@ pub(super) const RULES: &[ForbiddenBehaviour] = &[
         ],
     ),
     allowed_in_main(forbidden_pattern(
-        PYTHON,
+        PYTHON_SUFFIXES,
         ProgramExit,
         PROGRAM_END_WORDS,
         &[
@@ -197,14 +207,14 @@ pub(super) const RULES: &[ForbiddenBehaviour] = &[
         ],
     )),
     forbidden_pattern(
-        PYTHON,
+        PYTHON_SUFFIXES,
         AutomaticExecution,
         LIFECYCLE_WORDS,
         &["atexit . register", "atexit . _", "threading . _register_atexit", "sys . excepthook ="],
     ),
     forbidden_pattern(
-        PYTHON,
-        HookedProcess,
+        PYTHON_SUFFIXES,
+        ModifiedTestProcess,
         &["trace", "profil", "import hook", "coverage", "debug"],
         &[
             "sys . settrace",
@@ -219,7 +229,7 @@ pub(super) const RULES: &[ForbiddenBehaviour] = &[
         ],
     ),
     forbidden_pattern(
-        PYTHON,
+        PYTHON_SUFFIXES,
         TestDetection,
         &["frame", "stack", "traceback", "subclass", "garbage", "leak", "thread"],
         &[
@@ -249,7 +259,7 @@ pub(super) const RULES: &[ForbiddenBehaviour] = &[
         ],
     ),
     forbidden_pattern(
-        PYTHON,
+        PYTHON_SUFFIXES,
         TestDetection,
         &["__main__", "module", "plugin", "import"],
         &[
@@ -264,13 +274,13 @@ pub(super) const RULES: &[ForbiddenBehaviour] = &[
         ],
     ),
     allowed_in_main(forbidden_pattern(
-        PYTHON,
+        PYTHON_SUFFIXES,
         TestDetection,
         ARGUMENT_WORDS,
         &["sys . argv", "sys . orig_argv", "os . getppid", "psutil . Process", "\"/proc/self*", "\"/proc/*"],
     )),
     allowed_in_main(forbidden_pattern(
-        PYTHON,
+        PYTHON_SUFFIXES,
         TestDetection,
         ENVIRONMENT_WORDS,
         &[
@@ -288,7 +298,7 @@ pub(super) const RULES: &[ForbiddenBehaviour] = &[
         ],
     )),
     forbidden_pattern(
-        PYTHON,
+        PYTHON_SUFFIXES,
         TestDetection,
         &["cwd", "working directory", "current directory", "folder"],
         &[
@@ -415,9 +425,9 @@ pub(super) const RULES: &[ForbiddenBehaviour] = &[
             "basename ( process . cwd ( ) ) =",
         ],
     ),
-    allowed_in_main(forbidden_pattern(GO, ProgramExit, PROGRAM_END_WORDS, &["os . Exit !"])),
+    allowed_in_main(forbidden_pattern(GO_SUFFIXES, ProgramExit, PROGRAM_END_WORDS, &["os . Exit !"])),
     forbidden_pattern(
-        GO,
+        GO_SUFFIXES,
         ProgramExit,
         PROGRAM_END_WORDS,
         &[
@@ -437,9 +447,9 @@ pub(super) const RULES: &[ForbiddenBehaviour] = &[
             "C . _exit",
         ],
     ),
-    forbidden_pattern(GO, AutomaticExecution, LIFECYCLE_WORDS, &["func init ( )"]),
+    forbidden_pattern(GO_SUFFIXES, AutomaticExecution, LIFECYCLE_WORDS, &["func init ( )"]),
     allowed_in_main(forbidden_pattern(
-        GO,
+        GO_SUFFIXES,
         TestDetection,
         ARGUMENT_WORDS,
         &[
@@ -455,7 +465,7 @@ pub(super) const RULES: &[ForbiddenBehaviour] = &[
         ],
     )),
     forbidden_pattern(
-        GO,
+        GO_SUFFIXES,
         TestDetection,
         &["environ", "stack", "caller", "build info", "version"],
         &[
@@ -470,13 +480,13 @@ pub(super) const RULES: &[ForbiddenBehaviour] = &[
         ],
     ),
     allowed_in_main(forbidden_pattern(
-        RUST,
+        RUST_SUFFIXES,
         ProgramExit,
         PROGRAM_END_WORDS,
         &["std . process . exit !", "std . process . abort", "core . intrinsics . abort"],
     )),
     forbidden_pattern(
-        RUST,
+        RUST_SUFFIXES,
         ProgramExit,
         PROGRAM_END_WORDS,
         &[
@@ -495,13 +505,13 @@ pub(super) const RULES: &[ForbiddenBehaviour] = &[
         ],
     ),
     forbidden_pattern(
-        RUST,
+        RUST_SUFFIXES,
         AutomaticExecution,
         LIFECYCLE_WORDS,
         &["# [ ctor", "# [ dtor", "ctor . ctor", "ctor . dtor"],
     ),
     allowed_in_main(forbidden_pattern(
-        RUST,
+        RUST_SUFFIXES,
         TestDetection,
         ARGUMENT_WORDS,
         &[
@@ -514,7 +524,7 @@ pub(super) const RULES: &[ForbiddenBehaviour] = &[
         ],
     )),
     forbidden_pattern(
-        RUST,
+        RUST_SUFFIXES,
         TestDetection,
         &["thread", "name"],
         &[
@@ -525,7 +535,7 @@ pub(super) const RULES: &[ForbiddenBehaviour] = &[
         ],
     ),
     forbidden_pattern(
-        PYTHON,
+        PYTHON_SUFFIXES,
         CustomComparison,
         COMPARISON_WORDS,
         &["\"__eq__", "\"__ne__", "\"__instancecheck__", "\"__class__", "__class__ ="],
@@ -534,9 +544,9 @@ pub(super) const RULES: &[ForbiddenBehaviour] = &[
 
 /// Patterns of custom comparisons, and of methods that return a replacement for the object in comparisons. If
 /// the type imitates a built-in type of the language, the match is refused; otherwise, it is only reported.
-pub(super) const COMPARISONS: &[ForbiddenBehaviour] = &[
+pub(super) const CUSTOM_COMPARISONS: &[ForbiddenBehaviour] = &[
     forbidden_pattern(
-        PYTHON,
+        PYTHON_SUFFIXES,
         CustomComparison,
         COMPARISON_WORDS,
         &[
@@ -570,9 +580,14 @@ pub(super) const COMPARISONS: &[ForbiddenBehaviour] = &[
             "valueOf :",
         ],
     ),
-    forbidden_pattern(GO, CustomComparison, COMPARISON_WORDS, &[") Equal (", ") Cmp (", ") Compare ("]),
     forbidden_pattern(
-        RUST,
+        GO_SUFFIXES,
+        CustomComparison,
+        COMPARISON_WORDS,
+        &[") Equal (", ") Cmp (", ") Compare ("],
+    ),
+    forbidden_pattern(
+        RUST_SUFFIXES,
         CustomComparison,
         COMPARISON_WORDS,
         &[
@@ -624,9 +639,9 @@ pub(super) const BUILTIN_VALUE_TYPES: &[&str] = &[
 ];
 
 /// Test libraries, by language. The list includes the test libraries that are part of a language.
-pub(super) const LIBRARIES: &[(&[&str], &[&str])] = &[
+pub(super) const TEST_LIBRARIES: &[(&[&str], &[&str])] = &[
     (
-        PYTHON,
+        PYTHON_SUFFIXES,
         &[
             "unittest",
             "pytest",
@@ -682,7 +697,7 @@ pub(super) const LIBRARIES: &[(&[&str], &[&str])] = &[
         ],
     ),
     (
-        GO,
+        GO_SUFFIXES,
         &[
             "testing",
             "github.com/stretchr/testify",
@@ -699,7 +714,7 @@ pub(super) const LIBRARIES: &[(&[&str], &[&str])] = &[
         ],
     ),
     (
-        RUST,
+        RUST_SUFFIXES,
         &[
             "libtest",
             "test",
@@ -745,13 +760,13 @@ pub(super) const NODE_MODULE_NAMES: &[&str] = &[
 ];
 
 /// Names that a script can use without an import.
-pub(super) const GLOBALS: &[&str] = &[
+pub(super) const JAVASCRIPT_GLOBALS: &[&str] = &[
     "Object", "Array", "Number", "String", "Boolean", "JSON", "Math", "Function", "Symbol", "Map", "Set",
     "Date", "Promise", "Reflect", "RegExp", "Error", "BigInt", "Proxy", "process",
 ];
 
 /// Calls that set a field of their first argument.
-pub(super) const SETTERS: &[&str] = &[
+pub(super) const FIELD_SETTER_CALLS: &[&str] = &[
     "setattr (",
     "delattr (",
     "object . __setattr__ (",
@@ -798,7 +813,7 @@ pub(super) const LIBRARY_SETTING_PREFIXES: &[&str] = &[
 ];
 
 /// Functions and variables of the C library that other code and the test runner use.
-pub(super) const SYMBOLS: &[&str] = &[
+pub(super) const C_LIBRARY_SYMBOLS: &[&str] = &[
     "exit",
     "_exit",
     "_Exit",

@@ -18,7 +18,7 @@ use super::tokens::{CodeToken, NormalizedCode};
 use super::version::{AnalyzedVersion, can_affect_tests};
 use super::weakening::{FindingSubject, Weakening, WeakeningKind};
 use WeakeningKind::{
-    AssembledName, HookedProcess, ProgramExit, TestDetection, TestLibraryUse, UnresolvedImports,
+    AssembledName, ModifiedTestProcess, ProgramExit, TestDetection, TestLibraryUse, UnresolvedImports,
 };
 use truing_diff::RepoPath;
 
@@ -60,21 +60,21 @@ pub(super) fn find_new_behaviour(
             weakenings.push(Weakening { is_report_only: is_mild, ..file.new_weakening(kind, &line) });
         }
     };
-    for rule in RULES {
+    for rule in FORBIDDEN_BEHAVIOURS {
         each(rule.kind, rule.exempting_words, rule.kind.is_report_only(), &|product| {
             product.matching_lines(rule)
         });
     }
-    for rule in COMPARISONS {
+    for rule in CUSTOM_COMPARISONS {
         each(rule.kind, rule.exempting_words, false, &|product| product.find_comparisons(rule, true));
         each(rule.kind, rule.exempting_words, true, &|product| product.find_comparisons(rule, false));
     }
-    each(TestLibraryUse, TEST_LIBRARY_WORDS, false, &|product| product.find_test_libraries(LIBRARIES));
+    each(TestLibraryUse, TEST_LIBRARY_WORDS, false, &|product| product.find_test_libraries(TEST_LIBRARIES));
     each(TestLibraryUse, TEST_LIBRARY_WORDS, true, &|product| {
         product.find_test_libraries(&[(JAVASCRIPT_SUFFIXES, ASSERTION_LIBRARIES)])
     });
-    each(HookedProcess, PATCHING_WORDS, false, &|product| product.patched_lines(true));
-    each(HookedProcess, PATCHING_WORDS, true, &|product| product.patched_lines(false));
+    each(ModifiedTestProcess, PATCHING_WORDS, false, &|product| product.patched_lines(true));
+    each(ModifiedTestProcess, PATCHING_WORDS, true, &|product| product.patched_lines(false));
     each(AssembledName, &[], false, &|product| product.assembled_name_lines());
     each(ProgramExit, PROGRAM_END_WORDS, false, &|product| product.find_replaced_symbols());
     for (file, before, after) in &products {
@@ -106,9 +106,9 @@ struct NonTestFile<'h> {
     /// Positions of each word in the code.
     index: BTreeMap<Rc<str>, Vec<usize>>,
     /// Ranges of code that run only when the file is executed directly.
-    main: Vec<Range<usize>>,
+    main_ranges: Vec<Range<usize>>,
     /// Ranges of code that are compiled only for tests.
-    for_tests: Vec<Range<usize>>,
+    test_ranges: Vec<Range<usize>>,
 }
 
 impl<'h> NonTestFile<'h> {
@@ -126,19 +126,19 @@ impl<'h> NonTestFile<'h> {
         for (at, token) in code.tokens.iter().enumerate() {
             index.entry(Rc::clone(&token.text)).or_default().push(at);
         }
-        let mut product = Self { version, code, index, main: Vec::new(), for_tests: Vec::new() };
-        product.main = product.find_regions(&[
+        let mut product = Self { version, code, index, main_ranges: Vec::new(), test_ranges: Vec::new() };
+        product.main_ranges = product.find_regions(&[
             "if @main",
             "def main (",
             "if ( require . main === module )",
             "if ( import . meta . main )",
         ]);
         if version.path.ends_with(".rs") {
-            product.main = product.find_regions(&["fn main ("]);
-            product.for_tests = product.find_regions(&["# [ cfg ( test ) ]"]);
+            product.main_ranges = product.find_regions(&["fn main ("]);
+            product.test_ranges = product.find_regions(&["# [ cfg ( test ) ]"]);
         }
         if version.path.ends_with(".go") && version.text.contains("package main") {
-            product.main = product.find_regions(&["func main ( )"]);
+            product.main_ranges = product.find_regions(&["func main ( )"]);
         }
         product
     }
@@ -160,7 +160,7 @@ impl<'h> NonTestFile<'h> {
     /// Returns the ranges of the blocks that begin with one of these heads, including the bodies.
     fn find_regions(&self, heads: &[&str]) -> Vec<Range<usize>> {
         let Some(read) = &self.version.scanned_file else { return Vec::new() };
-        let scanned = &read.scanned;
+        let scanned = &read.scanned_text;
         let is_python = self.version.path.ends_with(".py");
         let starts = heads.iter().flat_map(|head| self.pattern_positions(head));
         let region = |at: usize| {
@@ -190,7 +190,7 @@ impl<'h> NonTestFile<'h> {
     }
 
     fn line_text(&self, line: usize) -> String {
-        let scanned = self.version.scanned_file.as_ref().map(|read| &read.scanned);
+        let scanned = self.version.scanned_file.as_ref().map(|read| &read.scanned_text);
         let text = scanned.and_then(|scanned| scanned.code_with_strings.get(scanned.line_range(line)));
         text.unwrap_or_default().trim().to_owned()
     }
@@ -243,7 +243,7 @@ impl<'h> NonTestFile<'h> {
         let is_hit = |at: &usize| {
             let Some(token) = self.code.tokens.get(*at) else { return false };
             let is_main =
-                rule.is_allowed_in_main && self.main.iter().any(|main| main.contains(&token.offset));
+                rule.is_allowed_in_main && self.main_ranges.iter().any(|main| main.contains(&token.offset));
             !is_main && !self.is_main_guard(*at)
         };
         let mut lines: Vec<usize> = places
@@ -339,7 +339,7 @@ impl<'h> NonTestFile<'h> {
                 let is_special = text.starts_with('@') || (text.contains("test") && known.contains(&text));
                 module.is_some_and(&is_of) || (is_special && !is_word && is_of(text))
             });
-            let is_for_tests = self.for_tests.iter().any(|range| range.contains(&token.offset));
+            let is_for_tests = self.test_ranges.iter().any(|range| range.contains(&token.offset));
             if (is_import || is_named) && !is_for_tests && lines.last() != Some(&token.line) {
                 lines.push(token.line);
             }
@@ -352,7 +352,7 @@ impl<'h> NonTestFile<'h> {
     fn patched_lines(&self, is_builtin_or_test_module: bool) -> Vec<String> {
         let tokens = &self.code.tokens;
         let mut lines = Vec::new();
-        let targets = SETTERS.iter().flat_map(|setter| {
+        let targets = FIELD_SETTER_CALLS.iter().flat_map(|setter| {
             let length = setter.split(' ').count();
             self.pattern_positions(setter).into_iter().map(move |at| at + length)
         });
@@ -416,13 +416,13 @@ impl<'h> NonTestFile<'h> {
         }
         let name = &*first.text;
         let is_python = self.version.path.ends_with(".py");
-        if !is_python && self.has_ending(JAVASCRIPT_SUFFIXES) && GLOBALS.contains(&name) {
+        if !is_python && self.has_ending(JAVASCRIPT_SUFFIXES) && JAVASCRIPT_GLOBALS.contains(&name) {
             return Some(true);
         }
         if !first.is_imported || !(is_python || self.has_ending(JAVASCRIPT_SUFFIXES)) {
             return None;
         }
-        let is_library = LIBRARIES
+        let is_library = TEST_LIBRARIES
             .iter()
             .filter(|(endings, _)| self.has_ending(endings))
             .any(|(_, names)| names.contains(&name));
@@ -447,14 +447,14 @@ impl<'h> NonTestFile<'h> {
         let is_open = ["no_mangle", "export_name", "extern \"*"]
             .iter()
             .any(|word| !self.pattern_positions(word).is_empty());
-        if !self.has_ending(RUST) || !is_open {
+        if !self.has_ending(RUST_SUFFIXES) || !is_open {
             return Vec::new();
         }
         let is_mangled = !self.pattern_positions("no_mangle").is_empty();
         let mut lines = Vec::new();
         for (at, token) in tokens.iter().enumerate() {
             let next = |count: usize| tokens.get(at + count).map_or("", |token| &*token.text);
-            let is_symbol = |name: &str| SYMBOLS.contains(&name) || name.starts_with("__");
+            let is_symbol = |name: &str| C_LIBRARY_SYMBOLS.contains(&name) || name.starts_with("__");
             let is_function = matches!(&*token.text, "fn" | "static")
                 && is_symbol(next(1))
                 && !(next(1) == "main" && next(3) == ")" && !is_mangled)

@@ -51,7 +51,7 @@ fn find_rename(files: &[FileVersionPair<'_>]) -> Option<(String, String)> {
                     return Vec::new();
                 };
                 let ranges = half.ranges_outside_tests().into_iter();
-                let lines = ranges.flat_map(|range| text_slice(&read.scanned.code, range).lines());
+                let lines = ranges.flat_map(|range| text_slice(&read.scanned_text.code, range).lines());
                 let named = lines.filter(|line| split_words(line).any(|word| word == name));
                 named.map(|line| line.trim().to_owned()).collect()
             };
@@ -73,7 +73,7 @@ fn product_definitions<'f>(
 }
 
 pub(super) fn defined_names(version: &AnalyzedVersion, includes_tests: bool) -> impl Iterator<Item = String> {
-    let code = version.scanned_file.as_ref().map_or("", |read| read.scanned.code.as_str());
+    let code = version.scanned_file.as_ref().map_or("", |read| read.scanned_text.code.as_str());
     let whole = includes_tests.then_some(0..code.len());
     let ranges: Vec<_> =
         if includes_tests { whole.into_iter().collect() } else { version.ranges_outside_tests() };
@@ -98,7 +98,7 @@ pub(super) fn defined_names(version: &AnalyzedVersion, includes_tests: bool) -> 
 /// Returns true if the product calls this name. Another use of the name, such as the name of a module, does
 /// not count.
 fn calls_name(version: &AnalyzedVersion, name: &str) -> bool {
-    let code = version.scanned_file.as_ref().map_or("", |read| read.scanned.code.as_str());
+    let code = version.scanned_file.as_ref().map_or("", |read| read.scanned_text.code.as_str());
     version.ranges_outside_tests().into_iter().any(|range| {
         let text = text_slice(code, range);
         text.match_indices(name).any(|(at, _)| {
@@ -131,7 +131,7 @@ fn replace_in_line(line: &str, old: &str, new: &str) -> String {
 /// Replaces the name in the code of a file and in the names of its tests. Strings stay unchanged.
 fn replace_name(version: &AnalyzedVersion, old: &str, new: &str) -> String {
     let Some(read) = &version.scanned_file else { return version.text.clone() };
-    let (code, text) = (read.scanned.code.as_str(), version.text.as_str());
+    let (code, text) = (read.scanned_text.code.as_str(), version.text.as_str());
     let mut made = String::new();
     let mut at = 0;
     while let Some(found) = code.get(at..).and_then(|rest| rest.find(old)).map(|found| at + found) {

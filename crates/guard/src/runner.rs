@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 #[derive(Debug)]
 pub(super) struct TestControlFile {
     /// Prefixes of the names of the files. A prefix may be the whole name.
-    pub names: &'static [&'static str],
+    pub name_prefixes: &'static [&'static str],
     /// A line that contains one of these words must remain. If the list is empty, every line must remain.
     pub required_words: &'static [&'static str],
     /// Words that an added line must not contain.
@@ -37,7 +37,7 @@ const EXCLUSION_WORDS: &[&str] = &[
 /// All known files that determine which tests and checks run.
 pub(super) const TEST_CONTROL_FILES: &[TestControlFile] = &[
     TestControlFile {
-        names: &[
+        name_prefixes: &[
             "pytest.ini",
             ".pytest.ini",
             "jest.config.",
@@ -58,7 +58,7 @@ pub(super) const TEST_CONTROL_FILES: &[TestControlFile] = &[
         forbidden_words: EXCLUSION_WORDS,
     },
     TestControlFile {
-        names: &[
+        name_prefixes: &[
             "pyproject.toml",
             "setup.cfg",
             "tox.ini",
@@ -131,7 +131,7 @@ pub(super) const TEST_CONTROL_FILES: &[TestControlFile] = &[
         ],
     },
     TestControlFile {
-        names: &[
+        name_prefixes: &[
             ".eslintrc",
             "eslint.config.",
             "tsconfig.json",

@@ -167,7 +167,7 @@ fn non_code_span_at<'l>(
     let inner = offset + span.open.len();
     let end = match span.kind {
         _ if joins => None,
-        NonCodeKind::Comment | NonCodeKind::Raw => Some(span_end(text, inner, span)),
+        NonCodeKind::Comment | NonCodeKind::RawString => Some(span_end(text, inner, span)),
         NonCodeKind::EscapedString => Some(escaped_span_end(text, inner, span)),
         NonCodeKind::CharLiteral => char_literal_end(text, inner),
     };

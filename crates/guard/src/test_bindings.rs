@@ -37,7 +37,7 @@ pub(super) struct TestBinding {
     pub name: String,
     pub kind: BindingKind,
     /// Import path of the value, or another path that the name refers to; empty if the value has no path.
-    pub origin: String,
+    pub target_path: String,
     /// Digest of the whole value.
     pub value_digest: u64,
     /// Test that contains the binding; `None` if the binding is outside tests.
@@ -67,10 +67,10 @@ type BindingIdentity = (String, Option<Rc<str>>, u64, BindingKind);
 /// One version of a test file, with the names and bindings in it.
 pub(super) struct TestFileBindings<'h> {
     pub version: &'h AnalyzedVersion,
-    pub names: &'static NamingRules,
+    pub naming_rules: &'static NamingRules,
     /// Imported names, each with its import paths.
     pub imports: BTreeMap<String, BTreeSet<String>>,
-    pub bounds: Vec<TestBinding>,
+    pub bindings: Vec<TestBinding>,
     /// Indexes into `bounds` by name and test.
     index: BTreeMap<String, BTreeMap<Option<Rc<str>>, Vec<usize>>>,
     identities: BTreeSet<BindingIdentity>,
@@ -79,7 +79,7 @@ pub(super) struct TestFileBindings<'h> {
     /// Names of the file's tests, in the order of the file.
     ordered_test_names: Vec<Rc<str>>,
     /// Names that are defined or declared anywhere in the file.
-    pub declared: BTreeSet<Rc<str>>,
+    pub declared_names: BTreeSet<Rc<str>>,
     /// Names that a test declares as `global` or `nonlocal`, each with that test.
     pub nonlocal_declarations: BTreeSet<(Rc<str>, Rc<str>)>,
     pub tokens: Vec<CodeToken>,
@@ -92,9 +92,9 @@ impl<'h> TestFileBindings<'h> {
         let read = version.scanned_file.as_ref()?;
         let names = NAMING_RULES
             .iter()
-            .find(|names| names.endings.iter().any(|ending| version.path.ends_with(ending)))?;
+            .find(|names| names.file_suffixes.iter().any(|ending| version.path.ends_with(ending)))?;
         let ranges = if version.is_test || version.is_loaded_by_runner {
-            std::iter::once(0..read.scanned.code.len()).collect()
+            std::iter::once(0..read.scanned_text.code.len()).collect()
         } else {
             test_module_ranges(version)
         };
@@ -110,29 +110,29 @@ impl<'h> TestFileBindings<'h> {
         let units: Vec<Rc<str>> = read.units.iter().map(|unit| Rc::from(unit.name.as_str())).collect();
         let mut side = Self {
             version,
-            names,
+            naming_rules: names,
             imports,
-            bounds: Vec::new(),
+            bindings: Vec::new(),
             index: BTreeMap::new(),
             identities: BTreeSet::new(),
             tests: units.iter().cloned().collect(),
             ordered_test_names: units,
-            declared: BTreeSet::new(),
+            declared_names: BTreeSet::new(),
             nonlocal_declarations: BTreeSet::new(),
             tokens,
         };
         for pair in side.tokens.windows(2) {
             let [word, name] = pair else { continue };
             let text = &*word.text;
-            if names.declares.contains(&text) || names.defines.contains(&text) {
-                side.declared.insert(Rc::clone(&name.text));
+            if names.declaration_words.contains(&text) || names.definition_words.contains(&text) {
+                side.declared_names.insert(Rc::clone(&name.text));
             }
             if let Some(test) = side.test_at(name.offset).filter(|_| text == "global" || text == "nonlocal") {
                 side.nonlocal_declarations.insert((Rc::clone(&name.text), test));
             }
         }
-        side.bounds = BindingReader::new(&side).read_bindings();
-        for (at, bound) in side.bounds.iter().enumerate() {
+        side.bindings = BindingReader::new(&side).read_bindings();
+        for (at, bound) in side.bindings.iter().enumerate() {
             let of_name = side.index.entry(bound.name.clone()).or_default();
             of_name.entry(bound.test.clone()).or_default().push(at);
             side.identities.insert(bound.identity());
@@ -141,7 +141,8 @@ impl<'h> TestFileBindings<'h> {
     }
 
     pub(super) fn shares_tests(&self, other: &Self) -> bool {
-        self.names.endings == other.names.endings && !self.tests.is_disjoint(&other.tests)
+        self.naming_rules.file_suffixes == other.naming_rules.file_suffixes
+            && !self.tests.is_disjoint(&other.tests)
     }
 
     pub(super) fn imports_of(&self, name: &str) -> impl Iterator<Item = &str> {
@@ -161,7 +162,7 @@ impl<'h> TestFileBindings<'h> {
         test: &Option<Rc<str>>,
     ) -> impl Iterator<Item = &TestBinding> {
         let all = self.index.get(name).and_then(|of_name| of_name.get(test)).into_iter().flatten();
-        all.take(MAX_BINDINGS).filter_map(|at| self.bounds.get(*at))
+        all.take(MAX_BINDINGS).filter_map(|at| self.bindings.get(*at))
     }
 
     pub(super) fn has_binding(&self, binding: &TestBinding) -> bool {
@@ -170,7 +171,7 @@ impl<'h> TestFileBindings<'h> {
 
     /// Returns the text of a line for display.
     pub(super) fn line_text(&self, line: usize) -> String {
-        let scanned = self.version.scanned_file.as_ref().map(|read| &read.scanned);
+        let scanned = self.version.scanned_file.as_ref().map(|read| &read.scanned_text);
         let text = scanned
             .and_then(|scanned| scanned.code_with_strings.get(scanned.line_range(line)))
             .unwrap_or_default();
@@ -192,11 +193,12 @@ impl<'h> TestFileBindings<'h> {
         let root = path.split(' ').next().unwrap_or_default();
         let is_word =
             root.starts_with(|first: char| first.is_alphabetic() || matches!(first, '.' | '_' | '@' | '/'));
-        let is_library = self.names.libraries.iter().any(|library| {
+        let is_library = self.naming_rules.library_prefixes.iter().any(|library| {
             path.strip_prefix(library)
                 .is_some_and(|rest| library.ends_with(':') || rest.is_empty() || rest.starts_with([' ', '/']))
         });
-        let is_own = self.names.endings.contains(&".py") && (is_standard_module(root) || root == "unittest");
+        let is_own = self.naming_rules.file_suffixes.contains(&".py")
+            && (is_standard_module(root) || root == "unittest");
         is_word && !is_library && !is_own
     }
 
@@ -222,8 +224,8 @@ impl<'h> TestFileBindings<'h> {
         for (at, token) in self.tokens.iter().enumerate() {
             let is_any = |all: &[&str]| all.iter().any(|words| self.matches_tokens_at(at, words));
             let is_hit = at >= end
-                && (is_any(self.names.lasting_calls)
-                    || (is_any(self.names.test_scoped_patching_calls)
+                && (is_any(self.naming_rules.permanent_patching_calls)
+                    || (is_any(self.naming_rules.test_scoped_patching_calls)
                         && accepts_test(self.test_at(token.offset).as_deref())));
             if !is_hit {
                 continue;
@@ -308,7 +310,7 @@ fn test_module_ranges(version: &AnalyzedVersion) -> Vec<Range<usize>> {
     let Some(read) = version.scanned_file.as_ref().filter(|_| version.path.ends_with(".rs")) else {
         return Vec::new();
     };
-    let code = &read.scanned.code;
+    let code = &read.scanned_text.code;
     let mut ranges: Vec<Range<usize>> = Vec::new();
     for (at, attribute) in code.match_indices("#[cfg(test)]") {
         if ranges.last().is_some_and(|last| at < last.end) {
@@ -318,7 +320,7 @@ fn test_module_ranges(version: &AnalyzedVersion) -> Vec<Range<usize>> {
         let mut head = code.get(after..).unwrap_or_default().char_indices().take(MAX_TEST_ITEM_HEAD_CHARS);
         let stop = head.find(|(_, letter)| matches!(letter, '{' | ';')).map(|(stop, _)| after + stop);
         let Some(stop) = stop else { continue };
-        ranges.push(at..read.scanned.closing_bracket(stop).map_or(stop, |close| close + 1));
+        ranges.push(at..read.scanned_text.closing_bracket(stop).map_or(stop, |close| close + 1));
     }
     ranges
 }

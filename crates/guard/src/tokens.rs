@@ -118,7 +118,7 @@ pub(super) fn normalize_tokens(version: &AnalyzedVersion, ranges: Vec<Range<usiz
 fn split_tokens(version: &AnalyzedVersion, ranges: Vec<Range<usize>>) -> Vec<CodeToken> {
     let mut tokens = Vec::new();
     let Some(read) = &version.scanned_file else { return tokens };
-    let scanned = &read.scanned;
+    let scanned = &read.scanned_text;
     let mut known: BTreeMap<&str, Rc<str>> = BTreeMap::new();
     for range in ranges {
         let mut at = range.start;

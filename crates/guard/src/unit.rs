@@ -120,13 +120,13 @@ fn parse_test_unit(
     attributes: Range<usize>,
 ) -> Option<TestUnit> {
     let (start, begin) = (attributes.start, attributes.end);
-    let rest = scanned.code.get(begin..)?.strip_prefix(opening.words)?;
+    let rest = scanned.code.get(begin..)?.strip_prefix(opening.preceding_words)?;
     let attribute_text = text_slice(&scanned.code, attributes);
     if !opening.attributes.is_empty() && !opening.attributes.iter().any(|word| attribute_text.contains(word))
     {
         return None;
     }
-    let after = begin + opening.words.len();
+    let after = begin + opening.preceding_words.len();
     let code = scanned.code.as_bytes();
     let (name_range, end) = match opening.extent {
         TestEndRule::Call => parse_call(scanned, after).map(|(name_range, end)| (name_range, Some(end)))?,

@@ -7,8 +7,8 @@ use std::ops::Range;
 use truing_diff::RepoPath;
 
 use super::language::{
-    FOLDERS, ForbiddenWord, HELPERS, LANGUAGES, LanguageRules, TEST_NAME_PARTS, TEST_STEM_SUFFIXES,
-    WordSearchScope,
+    ForbiddenWord, HELPER_FILE_PREFIXES, LANGUAGES, LanguageRules, TEST_FOLDERS, TEST_NAME_PARTS,
+    TEST_STEM_SUFFIXES, WordSearchScope,
 };
 use super::runner_files;
 use super::scan::{ScannedText, is_word_byte, occurrences, text_slice};
@@ -16,7 +16,7 @@ use super::unit::{TestUnit, find_test_units};
 
 /// Maximum size in bytes of a file that is examined. The analysis of a file may need two hundred times as
 /// much memory as the file.
-pub(super) const MAX_BYTES: usize = 1 << 20;
+pub(super) const MAX_EXAMINED_FILE_BYTES: usize = 1 << 20;
 
 /// One version of a file.
 #[derive(Clone, Copy, Debug)]
@@ -36,7 +36,7 @@ pub struct FileChange<'a> {
 
 impl FileChange<'_> {
     pub(super) fn is_large(&self) -> bool {
-        [self.before, self.after].into_iter().flatten().any(|side| side.bytes.len() > MAX_BYTES)
+        [self.before, self.after].into_iter().flatten().any(|side| side.bytes.len() > MAX_EXAMINED_FILE_BYTES)
     }
 }
 
@@ -53,12 +53,13 @@ pub fn is_test_file(path: &RepoPath) -> bool {
     let path = String::from_utf8_lossy(path.as_bytes());
     let mut parts = path.rsplit('/');
     let name = parts.next().unwrap_or_default();
-    if parts.any(|folder| FOLDERS.contains(&folder)) {
+    if parts.any(|folder| TEST_FOLDERS.contains(&folder)) {
         return true;
     }
     match language_of(name) {
         Some(language) => {
-            language.is_test_file_name(name) || HELPERS.iter().any(|prefix| name.starts_with(prefix))
+            language.is_test_file_name(name)
+                || HELPER_FILE_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
         }
         None => {
             let stem = name.split('.').next().unwrap_or_default();
@@ -100,7 +101,7 @@ pub(super) struct AnalyzedVersion {
 /// The analysed text of a file in a known language.
 pub(super) struct ScannedFile {
     pub(super) language: &'static LanguageRules,
-    pub(super) scanned: ScannedText,
+    pub(super) scanned_text: ScannedText,
     pub(super) units: Vec<TestUnit>,
 }
 
@@ -122,7 +123,7 @@ impl AnalyzedVersion {
         self.scanned_file = language_of(name).map(|language| {
             let scanned = ScannedText::new(&text, language);
             let units = find_test_units(&scanned, language, self.is_test);
-            ScannedFile { language, scanned, units }
+            ScannedFile { language, scanned_text: scanned, units }
         });
         self.text = text;
     }
@@ -139,15 +140,16 @@ impl AnalyzedVersion {
             ranges.push(at..unit.start);
             at = unit.end;
         }
-        ranges.push(at..read.scanned.code.len());
+        ranges.push(at..read.scanned_text.code.len());
         ranges
     }
 
     /// Returns true if a line occurs in new tests and nowhere else in the file.
     pub(super) fn is_in_new_test(&self, line: &str, existing_test_names: &BTreeSet<&str>) -> bool {
         let Some(read) = &self.scanned_file else { return false };
-        let has =
-            |range: Range<usize>| occurrences(text_slice(&read.scanned.code, range), line).next().is_some();
+        let has = |range: Range<usize>| {
+            occurrences(text_slice(&read.scanned_text.code, range), line).next().is_some()
+        };
         let (old, new): (Vec<&TestUnit>, Vec<&TestUnit>) =
             read.units.iter().partition(|unit| existing_test_names.contains(unit.name.as_str()));
         new.into_iter().any(|unit| has(unit.start..unit.end))
@@ -162,7 +164,7 @@ impl AnalyzedVersion {
         existing_test_names: &BTreeSet<&str>,
     ) -> Vec<String> {
         let Some(read) = &self.scanned_file else { return Vec::new() };
-        let scanned = &read.scanned;
+        let scanned = &read.scanned_text;
         let whole = std::slice::from_ref(&(0..scanned.code.len())).to_vec();
         let of_units = |is_wanted: &dyn Fn(&TestUnit) -> bool| {
             read.units.iter().filter(|unit| is_wanted(unit)).map(|unit| unit.start..unit.end).collect()

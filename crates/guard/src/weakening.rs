@@ -7,7 +7,7 @@ use truing_core::finding::RawFinding;
 use truing_core::line::clean_line;
 
 /// Maximum characters of a quoted name or line.
-pub(super) const MAX_QUOTE: usize = 120;
+pub(super) const MAX_QUOTE_CHARS: usize = 120;
 
 /// Kind of a weakening of tests or checks.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -41,7 +41,7 @@ pub enum WeakeningKind {
     /// A setting of a test runner changes.
     ChangedRunnerSetting,
     /// The process that runs the tests is modified.
-    HookedProcess,
+    ModifiedTestProcess,
     /// Tested code is replaced for every test.
     ReplacedTestedCode,
     /// A name that tests use now has another meaning.
@@ -112,7 +112,7 @@ impl WeakeningKind {
             Self::ChangedRunnerSetting => {
                 "this file changes how tests are run, and no finding is about the file"
             }
-            Self::HookedProcess => "the process that runs the tests is modified",
+            Self::ModifiedTestProcess => "the process that runs the tests is modified",
             Self::ReplacedTestedCode => "the code under test is replaced for every test",
             Self::ReboundName => "a name that tests use now has, or may have, another meaning",
             Self::TestDetection => "the code checks whether a test runs it, or which code calls it",
@@ -163,7 +163,7 @@ pub struct Weakening {
 /// Renders a message for the fixer.
 impl std::fmt::Display for Weakening {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let path = clean_line(&String::from_utf8_lossy(self.path.as_bytes()), MAX_QUOTE);
+        let path = clean_line(&String::from_utf8_lossy(self.path.as_bytes()), MAX_QUOTE_CHARS);
         write!(f, "{path}: {}", self.kind.description())?;
         if self.quoted_text.is_empty() { Ok(()) } else { write!(f, ": {}", self.quoted_text) }
     }

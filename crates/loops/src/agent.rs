@@ -79,7 +79,7 @@ pub struct ModelAgent {
     /// Servers whose tools the model may call in reviews.
     pub servers: Vec<McpServer>,
     /// Truing's own tools for reviews at a forge.
-    pub own_tools: Vec<ToolServerFactory>,
+    pub builtin_tool_factories: Vec<ToolServerFactory>,
     /// The cassette that records the model's calls, or from which recorded calls are replayed.
     pub cassette: CassetteMode,
 }
@@ -164,7 +164,8 @@ pub fn run_model_review<'a>(
         // used.
         let reviewers =
             if part.as_ref().is_some_and(ModelReviewRun::is_complete) { reviewers } else { Vec::new() };
-        rule_results.rechecked = recheck_findings(earlier, review_tree.tree, change, rule_results, reviewers);
+        rule_results.recheck_summary =
+            recheck_findings(earlier, review_tree.tree, change, rule_results, reviewers);
         suggestions::check_suggestions(review_tree.tree, reader, &mut rule_results.findings).await;
         Ok(part)
     })
@@ -222,9 +223,9 @@ pub enum AgentError {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct ModelReviewOptions {
     /// True if the model also writes a walkthrough.
-    pub walkthrough: bool,
+    pub has_walkthrough: bool,
     /// True if specialists review the change in parallel.
-    pub specialists: bool,
+    pub has_specialists: bool,
 }
 
 /// A request to the model for one review.
@@ -262,7 +263,7 @@ impl ModelReviewRequest<'_> {
         let is_told = !self.agent.cassette.is_enabled();
         let owed = if is_told { earlier.findings_to_recheck() } else { Vec::new() };
         let is_nothing =
-            change.diff.is_empty() && change.large_new_files.is_empty() && change.left_out.is_empty();
+            change.diff.is_empty() && change.large_new_files.is_empty() && change.omitted_files.is_empty();
         if is_nothing || reading.coverage.reviewed.is_empty() && owed.is_empty() {
             // There is nothing to review: the change is empty or contains only excluded files, and no earlier
             // finding must be verified.
@@ -293,7 +294,7 @@ impl ModelReviewRequest<'_> {
         let memory = context.memory.as_ref();
         let repository = budget.levels.iter().find(|level| level.kind == BudgetLevelKind::RepoDay);
         let repository = repository.map_or("", |level| level.key.as_str());
-        let own = agent.own_tools.iter().filter_map(|own| {
+        let own = agent.builtin_tool_factories.iter().filter_map(|own| {
             // A local review has no forge, so the tools for a forge are not available.
             let (forge, _) = repository.split_once('/')?;
             own(forge, subject.repository.as_deref()?, budget.run.as_str())
@@ -301,7 +302,7 @@ impl ModelReviewRequest<'_> {
         let servers: Vec<McpServer> = agent.servers.iter().cloned().chain(own).collect();
         let servers = McpServers::start(&servers).await;
         let again = (is_told && earlier.has_earlier_review()).then(|| EarlierReviewText {
-            last_head: earlier.head.as_ref().map_or(UNKNOWN_COMMIT, Sha::as_str).to_owned(),
+            last_head: earlier.last_reviewed_head.as_ref().map_or(UNKNOWN_COMMIT, Sha::as_str).to_owned(),
             later_changes: earlier.later_changes.clone(),
             open_findings: earlier.render_open_findings(review_tree.tree, change, reading),
         });
@@ -310,7 +311,7 @@ impl ModelReviewRequest<'_> {
             change,
             review_tree,
             rule_results: &*reading,
-            subject: &subject,
+            change_description: &subject,
             earlier_reviews: again.as_ref(),
             findings_to_verify: &owed,
             options,
@@ -387,12 +388,12 @@ impl ModelAgent {
         let shown = ReviewPromptInput {
             change,
             rule_results,
-            subject: &ChangeDescription::default(),
+            change_description: &ChangeDescription::default(),
             repository: "",
             earlier_reviews: None,
             memory: None,
             findings,
-            dismissed: dismissed_findings,
+            dismissed_findings: dismissed_findings,
         };
         change_view::build_first_prompt(self, prompt_names, shown)
     }

@@ -22,10 +22,10 @@ use crate::telemetry;
 pub struct BudgetLimits {
     /// Limits that are not specific to a repository or a team.
     caps: BudgetCaps,
-    sync: MicroUsd,
-    converge: MicroUsd,
+    max_sync_cost: MicroUsd,
+    max_converge_cost: MicroUsd,
     /// Limits by `owner/name` in lower case.
-    repositories: BTreeMap<String, MicroUsd>,
+    repository_limits: BTreeMap<String, MicroUsd>,
     teams: Vec<TeamBudget>,
 }
 
@@ -33,7 +33,7 @@ pub struct BudgetLimits {
 struct TeamBudget {
     name: String,
     repositories: GlobSet,
-    month: MicroUsd,
+    monthly_limit: MicroUsd,
 }
 
 impl BudgetLimits {
@@ -48,7 +48,7 @@ impl BudgetLimits {
                 teams.push(TeamBudget {
                     name: name.clone(),
                     repositories: value::compile_repository_globs(&team.repositories)?,
-                    month,
+                    monthly_limit: month,
                 });
             }
         }
@@ -76,9 +76,9 @@ impl BudgetLimits {
                 teams: Vec::new(),
                 month,
             },
-            sync,
-            converge,
-            repositories: config.repository_day_limits.iter().map(lower).collect(),
+            max_sync_cost: sync,
+            max_converge_cost: converge,
+            repository_limits: config.repository_day_limits.iter().map(lower).collect(),
             teams,
         })
     }
@@ -86,9 +86,10 @@ impl BudgetLimits {
     /// Returns the limits of the repository `name` (`owner/name`). Without a name, only the general limits
     /// apply.
     pub fn caps(&self, name: Option<&str>) -> BudgetCaps {
-        let own = name.and_then(|name| self.repositories.get(&name.to_lowercase())).copied();
+        let own = name.and_then(|name| self.repository_limits.get(&name.to_lowercase())).copied();
         let is_of = |team: &&TeamBudget| name.is_some_and(|name| team.repositories.is_match(name));
-        let teams = self.teams.iter().filter(is_of).map(|team| (team.name.clone(), team.month)).collect();
+        let teams =
+            self.teams.iter().filter(is_of).map(|team| (team.name.clone(), team.monthly_limit)).collect();
         BudgetCaps { repo_day: own.unwrap_or(self.caps.repo_day), teams, ..self.caps.clone() }
     }
 
@@ -100,7 +101,7 @@ impl BudgetLimits {
 
     /// Returns the budget of a sync run for this repository that begins at `now`, and the run's maximum cost.
     pub fn sync_budget(&self, run: RunId, name: &str, now: UnixMillis) -> (RunBudget, MicroUsd) {
-        (RunBudget::for_sync(run, self.sync, name, &self.caps(Some(name)), now), self.sync)
+        (RunBudget::for_sync(run, self.max_sync_cost, name, &self.caps(Some(name)), now), self.max_sync_cost)
     }
 
     /// Returns the budget of a converge run, and the run's maximum total cost. `key` names the pull request
@@ -113,12 +114,15 @@ impl BudgetLimits {
         now: UnixMillis,
     ) -> (RunBudget, MicroUsd) {
         let scope = budget_scope(key, "");
-        (RunBudget::for_converge(run, self.converge, &scope, &self.caps(name), now), self.converge)
+        (
+            RunBudget::for_converge(run, self.max_converge_cost, &scope, &self.caps(name), now),
+            self.max_converge_cost,
+        )
     }
 
     /// Returns the maximum cost of a converge run.
     pub fn max_converge_cost(&self) -> MicroUsd {
-        self.converge
+        self.max_converge_cost
     }
 
     /// Returns the budget of a review of this commit that begins at `now`. `key` is the key of the pull

@@ -11,7 +11,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use globset::GlobSet;
-use truing_agent::memory::{FOLDER, MEMORY_FILES};
+use truing_agent::memory::{CLAUDE_FOLDER, MEMORY_FILES};
 use truing_agent::verify::CacheScope as Trust;
 use truing_config::layer::SourceFile;
 use truing_config::problem::{ConfigError, ConfigProblem};
@@ -44,7 +44,7 @@ pub struct OperatorRules {
     config: Config,
     scope: ReviewScope,
     /// Base branches that may configure reviews, by forge.
-    branches: BTreeMap<String, GlobSet>,
+    configuring_branches: BTreeMap<String, GlobSet>,
 }
 
 impl OperatorRules {
@@ -58,12 +58,12 @@ impl OperatorRules {
         let branches =
             branches.map(|(name, forge)| Ok((name.clone(), value::compile_globs(&forge.config_branches)?)));
         let branches = branches.collect::<Result<_, globset::Error>>()?;
-        Ok(Self { config, scope, branches })
+        Ok(Self { config, scope, configuring_branches: branches })
     }
 
     /// True if the tip of this branch may configure the reviews of pull requests into the branch.
     fn can_configure(&self, forge: &str, branch: &str) -> bool {
-        self.branches.get(forge).is_some_and(|branches| branches.is_match(branch))
+        self.configuring_branches.get(forge).is_some_and(|branches| branches.is_match(branch))
     }
 
     /// Returns the rules with the settings of the repository's own file.
@@ -145,7 +145,7 @@ pub struct CheckoutContext<'a> {
     /// The isolated processes that parse repository bytes.
     pub reader: &'a dyn RepositoryReader,
     /// Linters whose findings are part of the review.
-    pub toolbox: &'a LinterSources,
+    pub linter_sources: &'a LinterSources,
     /// The scope of dependency set-ups that linters may use.
     pub trust: Trust,
 }
@@ -159,7 +159,7 @@ pub struct PinnedReviewScope {
     pub config_file_tip: Option<ConfigBranchTip>,
     /// The branch tip that provides the other settings: `configured` or, if that is `None`, the first tip
     /// that may configure reviews. `None` if the repository has no tip that may configure reviews.
-    pub tip: Option<ConfigBranchTip>,
+    pub settings_tip: Option<ConfigBranchTip>,
 }
 
 impl PinnedReviewScope {
@@ -173,10 +173,10 @@ impl PinnedReviewScope {
         sources: &ContextSources,
         mirror: &Mirror,
     ) -> Result<ReviewContext, GitError> {
-        let memory = sources.read_commit(mirror, self.tip.as_ref().map(|tip| &tip.commit)).await?;
+        let memory = sources.read_commit(mirror, self.settings_tip.as_ref().map(|tip| &tip.commit)).await?;
         Ok(ReviewContext {
             memory,
-            repository_source: self.tip.as_ref().map(ToString::to_string).unwrap_or_default(),
+            repository_source: self.settings_tip.as_ref().map(ToString::to_string).unwrap_or_default(),
         })
     }
 }
@@ -246,10 +246,16 @@ impl CheckoutContext<'_> {
         for tip in tips {
             if let Some(own) = read_repository_config(self.git, &mirror, &tip.commit).await? {
                 let (scope, tip) = (self.rules.scope_with(&own)?, Some(tip));
-                return Ok((mirror, PinnedReviewScope { scope, config_file_tip: tip.clone(), tip }));
+                return Ok((
+                    mirror,
+                    PinnedReviewScope { scope, config_file_tip: tip.clone(), settings_tip: tip },
+                ));
             }
         }
-        Ok((mirror, PinnedReviewScope { scope: self.rules.scope.clone(), config_file_tip: None, tip: first }))
+        Ok((
+            mirror,
+            PinnedReviewScope { scope: self.rules.scope.clone(), config_file_tip: None, settings_tip: first },
+        ))
     }
 
     /// Returns the `rules.ignore` patterns of the repository's own file that match no file at this head. The
@@ -293,15 +299,19 @@ impl CheckoutContext<'_> {
             paths.extend(earlier.recheck_paths());
             // All files are exported if a model or a linter runs: both may read every file, and a linter's
             // output may name any file.
-            let is_all = model_request.is_some() || self.toolbox.needs_tree(&scope.tools);
+            let is_all = model_request.is_some() || self.linter_sources.needs_tree(&scope.tools);
             let only = if is_all { None } else { Some(paths.as_slice()) };
             let exported = mirror.export(head, folder.path(), only).await?;
             plan.add_oversized_files(&exported.oversized_files, folder.path());
             plan.add_unreviewed_files(exported.omitted_files);
             let tree = folder.path().to_owned();
             let base = BaseCommit::Mirror(mirror, &change.base);
-            let tooling =
-                ReviewLinters { toolbox: self.toolbox, project: None, trust: Some(&self.trust), base };
+            let tooling = ReviewLinters {
+                linter_sources: self.linter_sources,
+                project_programs_folder: None,
+                trust: Some(&self.trust),
+                base,
+            };
             let mut reading = plan.read(tree, scope, self.reader, Some(tooling)).await?;
             let place = ReviewTree { tree: folder.path(), visible_paths: None };
             let part =
@@ -330,7 +340,9 @@ pub async fn load_change(mirror: &Mirror, revision: &PullRevision) -> Result<Rev
 pub fn configuring_files(change: &ReviewedChange, has_model: bool) -> Vec<RepoPath> {
     let tells = |path: &str| {
         let of_model = MEMORY_FILES.contains(&path)
-            || path.strip_prefix(FOLDER).is_some_and(|below| below.is_empty() || below.starts_with('/'));
+            || path
+                .strip_prefix(CLAUDE_FOLDER)
+                .is_some_and(|below| below.is_empty() || below.starts_with('/'));
         path == REPOSITORY_FILE || (has_model && of_model)
     };
     let mut paths: Vec<RepoPath> = parse(&change.diff)
@@ -378,7 +390,7 @@ mod tests {
             base: Sha::parse(&"b".repeat(40)).unwrap(),
             head: None,
             diff: lines.as_bytes().to_vec(),
-            left_out: vec![],
+            omitted_files: vec![],
             large_new_files: vec![],
             index_content_paths: vec![],
         };

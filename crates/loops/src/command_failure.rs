@@ -3,7 +3,7 @@
 use truing_agent::verify::CommandOutput;
 use truing_core::finding::RawFinding;
 use truing_core::line;
-use truing_reader::output::NO_RULE;
+use truing_reader::output::DEFAULT_RULE_NAME;
 use truing_reader::redact::{redact_credentials, redact_secrets};
 
 /// Maximum number of characters of a command's last output in an error.
@@ -82,8 +82,8 @@ pub(crate) fn redact_known_credentials(raw: RawFinding) -> RawFinding {
     let suggestion = raw.suggestion.filter(|suggestion| is_free(&suggestion.replacement));
     let rule = match (is_free(&raw.rule), raw.rule.split_once('/')) {
         (true, _) => raw.rule,
-        (false, Some((tool, _))) if is_free(tool) => format!("{tool}/{NO_RULE}"),
-        (false, _) => format!("tool/{NO_RULE}"),
+        (false, Some((tool, _))) if is_free(tool) => format!("{tool}/{DEFAULT_RULE_NAME}"),
+        (false, _) => format!("tool/{DEFAULT_RULE_NAME}"),
     };
     let [title, body, snippet] = [&raw.title, &raw.body, &raw.snippet].map(|text| redact_credentials(text));
     RawFinding { rule, title, body, snippet, suggestion, ..raw }

@@ -140,7 +140,7 @@ impl ComparisonRequest<'_> {
             DefaultBaseSource::Parent | DefaultBaseSource::EmptyTree => "the default branch".to_owned(),
         };
         let change = self.change_since(base.commit).await?;
-        if !(change.diff.is_empty() && change.left_out.is_empty()) {
+        if !(change.diff.is_empty() && change.omitted_files.is_empty()) {
             return Ok((change, BaseOrigin::MergeBase(branch)));
         }
         let base = self.repository.parent_base(head).await?;
@@ -166,7 +166,7 @@ impl ComparisonRequest<'_> {
             base,
             head: None,
             diff: found.diff,
-            left_out: found.skipped_files,
+            omitted_files: found.skipped_files,
             large_new_files: found.large_new_files,
             index_content_paths: found.changed_unchecked_paths,
         })

@@ -78,14 +78,14 @@ pub struct InspectionTools {
     /// The rules of the gate, and the files that the rules apply to.
     pub scope: ReviewScope,
     /// Linters, whose findings belong to the gate.
-    pub toolbox: LinterSources,
+    pub linter_sources: LinterSources,
     /// The folder in which the owner of the files has installed the project's programs; none if there is no
     /// such folder.
     pub project_programs_folder: Option<std::path::PathBuf>,
     /// Commands of the gate; none if the gate consists of the rules alone.
     pub commands: Option<GateCommands>,
     /// A name that identifies the gate, the checks and the rules.
-    pub name: String,
+    pub configuration_id: String,
 }
 
 impl ConvergeAgents {
@@ -334,13 +334,13 @@ impl ConvergeRunner<'_> {
                 Err(stop @ ActError::Halted(_)) => {
                     let exit = self.closed_gate_exit(&stop)?;
                     self.record_step_cost(act.step(), began);
-                    store.store_converge(token, &self.record).await?;
+                    store.store_converge_record(token, &self.record).await?;
                     return Ok(ConvergeCallOutcome::CannotContinue(exit));
                 }
                 Err(stop) => match self.temporary_error_wait(&stop) {
                     Some(left) => {
                         self.record_step_cost(act.step(), began);
-                        store.store_converge(token, &self.record).await?;
+                        store.store_converge_record(token, &self.record).await?;
                         return Ok(left);
                     }
                     None => self.end_with_error(stop),
@@ -357,7 +357,7 @@ impl ConvergeRunner<'_> {
             }
             self.record_step_cost(act.step(), began);
             self.add_ledger_cost(act.step()).await?;
-            store.store_converge(token, &self.record).await?;
+            store.store_converge_record(token, &self.record).await?;
             observer.on_log_update(&self.record, before).await;
             if self.has_reviewers_before_audit() {
                 break;
@@ -617,7 +617,7 @@ impl ConvergeRunner<'_> {
         let mut gated = GateResult::from_reading(self.read_change(&change, head).await?)?;
         if let Some(commands) = &self.inspection_tools.commands {
             let trust = self.setup_trust();
-            let folder = PrivateFolder::new().map_err(ActError::Folder)?;
+            let folder = PrivateFolder::new().map_err(ActError::TemporaryFolder)?;
             self.mirror
                 .check_out_private_clone(head, std::slice::from_ref(&change.base), folder.path())
                 .await?;
@@ -647,10 +647,15 @@ impl ConvergeRunner<'_> {
         let laid = self.mirror.export_in_place(head, self.exported_commit.take()).await?;
         let (scope, reader) = (&self.inspection_tools.scope, &self.agents.auditor.reader);
         let plan = reading::plan_reading(change, scope).map_err(GateError::Reading)?;
-        let (trust, InspectionTools { toolbox, project_programs_folder: project, .. }) =
+        let (trust, InspectionTools { linter_sources: toolbox, project_programs_folder: project, .. }) =
             (self.setup_trust(), self.inspection_tools);
         let (project, base) = (project.as_deref(), BaseCommit::Mirror(self.mirror, &change.base));
-        let tooling = ReviewLinters { toolbox, project, trust: Some(&trust), base };
+        let tooling = ReviewLinters {
+            linter_sources: toolbox,
+            project_programs_folder: project,
+            trust: Some(&trust),
+            base,
+        };
         let reading = plan.read(laid.path().to_owned(), scope, reader, Some(tooling)).await;
         let tree = self.exported_commit.insert(laid).path();
         let mut reading = reading.map_err(GateError::Reading)?;

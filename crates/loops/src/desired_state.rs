@@ -90,20 +90,20 @@ pub fn summary_text(
     text::render_summary(&SummaryContent {
         outcome,
         head,
-        moved_head: current_head,
+        current_head,
         base,
         increment: since,
         configuration_files: configuring,
-        suppressions,
+        unused_suppressions: suppressions,
         remarks: &remarks,
         open_findings: &open,
-        fixed,
-        suppressed,
-        dismissed,
-        retracted: &retracted,
+        fixed_count: fixed,
+        suppressed_count: suppressed,
+        dismissed_findings: dismissed,
+        retracted_findings: &retracted,
         coverage,
         walkthrough,
-        reviewers: &text::reviewer_line(record),
+        reviewer_line: &text::reviewer_line(record),
     })
 }
 

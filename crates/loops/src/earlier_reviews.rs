@@ -39,7 +39,7 @@ pub struct EarlierReviews {
     /// Every known finding of the change.
     pub known_findings: Vec<Finding>,
     /// The commit that was reviewed last, if there was one.
-    pub head: Option<Sha>,
+    pub last_reviewed_head: Option<Sha>,
     /// A text for the model about the commits and lines that were added since the last review.
     pub later_changes: String,
     /// The names that files had at the last review.
@@ -59,7 +59,8 @@ impl EarlierReviews {
 
     /// True if the model must know about an earlier review.
     pub fn has_earlier_review(&self) -> bool {
-        self.head.is_some() || recheck::findings_to_recheck(&self.known_findings).next().is_some()
+        self.last_reviewed_head.is_some()
+            || recheck::findings_to_recheck(&self.known_findings).next().is_some()
     }
 
     /// Returns the files that are inspected again, even if the change no longer contains them. These are the
@@ -182,7 +183,7 @@ pub(super) fn recheck_findings(
     };
     reading.findings = found;
     let RecheckSummary { rules, disabled_rules: off, left_to_linters, tools, base_fingerprints: old, .. } =
-        std::mem::take(&mut reading.rechecked);
+        std::mem::take(&mut reading.recheck_summary);
     RecheckSummary { rules, disabled_rules: off, left_to_linters, tools, base_fingerprints: old, ..rechecked }
 }
 

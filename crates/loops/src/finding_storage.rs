@@ -126,7 +126,7 @@ pub type RecordOpener = Arc<dyn Fn() -> Result<Option<Arc<dyn RecordStore>>, Rec
 /// The records and keys with which findings are stored between reviews.
 pub struct FindingStorage<'a> {
     /// Opens the records when the first result has to be recorded.
-    pub records: RecordOpener,
+    pub record_opener: RecordOpener,
     /// The key of the findings that the service recorded for the same pull request. If the service has
     /// recorded findings, they take precedence over the findings of unpublished reviews.
     pub service_key: Option<&'a SlotKey>,
@@ -137,7 +137,7 @@ pub struct FindingStorage<'a> {
     pub branch_commits: Option<&'a BranchCommits>,
     /// The key under which people's verdicts on the findings of a branch are recorded. None if the verdicts
     /// are recorded with the findings.
-    pub branch: Option<&'a SlotKey>,
+    pub branch_key: Option<&'a SlotKey>,
     pub clock: &'a dyn Clock,
 }
 
@@ -155,7 +155,7 @@ impl FindingStorage<'_> {
     async fn open_records(
         &self,
     ) -> Result<Result<Option<Arc<dyn RecordStore>>, RecordsOpenError>, JoinError> {
-        let open = Arc::clone(&self.records);
+        let open = Arc::clone(&self.record_opener);
         tokio::task::spawn_blocking(move || open()).await
     }
 
@@ -173,7 +173,7 @@ impl FindingStorage<'_> {
         };
         let findings = async || -> Result<_, StoreError> {
             let (mut findings, key) = self.known_findings(&*store, own_key).await?;
-            let of_all = if self.branch.is_some() { store.dismissals(key).await? } else { Vec::new() };
+            let of_all = if self.branch_key.is_some() { store.dismissals(key).await? } else { Vec::new() };
             self.apply_dismissals(&*store, &mut findings, of_all).await?;
             Ok((findings, key))
         };
@@ -192,7 +192,7 @@ impl FindingStorage<'_> {
                 elsewhere.extend(others.map(|finding| finding.id.clone()));
                 (findings, None)
             }
-            None => (findings, store.known_revision(key).await.unwrap_or_default()),
+            None => (findings, store.findings_revision(key).await.unwrap_or_default()),
         };
         PriorFindings { findings, revision: before, other_branch_findings: elsewhere, unknown_reason: None }
     }
@@ -279,14 +279,14 @@ impl FindingStorage<'_> {
         known_findings: &mut Vec<Finding>,
         general_dismissals: Vec<Dismissal>,
     ) -> Result<Vec<Dismissal>, StoreError> {
-        let Some(branch) = self.branch else {
-            dismissal::add_dismissed(known_findings, &general_dismissals);
+        let Some(branch) = self.branch_key else {
+            dismissal::add_dismissed_findings(known_findings, &general_dismissals);
             return Ok(general_dismissals);
         };
         let mut dismissals = store.dismissals(branch).await?;
         dismissals.extend(general_dismissals);
         dismissal::reopen_uncovered_findings(known_findings, &dismissals);
-        dismissal::add_dismissed(known_findings, &dismissals);
+        dismissal::add_dismissed_findings(known_findings, &dismissals);
         Ok(dismissals)
     }
 
@@ -325,7 +325,7 @@ impl FindingStorage<'_> {
         recheck_summary.update_statuses(&mut identified.missing_findings, known_findings, recorded_commit);
         dismissal::apply_dismissals(&mut identified.current, dismissals);
         record.detail.outdated_dismissals =
-            dismissal::count_outdated(&identified.current, known_findings, dismissals);
+            dismissal::count_outdated_dismissals(&identified.current, known_findings, dismissals);
         let was_open =
             |finding: &Finding| known_findings.iter().any(|was| was.id == finding.id && was.is_open());
         let is_fixed = |finding: &Finding| matches!(finding.status, FindingStatus::Fixed(_));
@@ -388,8 +388,10 @@ fn mark_fixed_on_branch(
         |finding: &Finding| finding.seen_on.iter().any(|on| on.line == branch_commits.name && on.is_open);
     let has_looked = |finding: &Finding| {
         let RawFinding { rule, location: place, .. } = &finding.raw;
-        let is_unread =
-            coverage.not_reviewed.iter().any(|gap| gap.reason.hides_findings() && gap.path == place.path);
+        let is_unread = coverage
+            .not_reviewed
+            .iter()
+            .any(|gap| gap.reason.hides_finding_status() && gap.path == place.path);
         let is_used = match finding.raw.tool() {
             Some(tool) => {
                 recheck_summary.tools.contains(tool)

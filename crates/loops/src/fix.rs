@@ -54,7 +54,7 @@ pub struct FixedFile {
     /// The content after the suggestions are applied.
     pub new: Vec<u8>,
     /// Number of applied suggestions.
-    pub fixes: usize,
+    pub fix_count: usize,
 }
 
 /// A suggestion that is not applied.
@@ -78,7 +78,7 @@ pub struct AppliedFixes {
     /// One flag for each planned change: true if the change was made.
     pub applied_flags: Vec<bool>,
     /// Number of changes that were not begun.
-    pub not_begun: usize,
+    pub unstarted_count: usize,
     /// File attributes, such as the owner, that files lost when they were replaced.
     pub lost_attributes: Vec<(RepoPath, LostAttribute)>,
 }
@@ -152,7 +152,7 @@ pub fn plan_fixes<'a>(
 ) -> BoxFuture<'a, Result<FixPlan, FixError>> {
     Box::pin(async move {
         let root = tree;
-        let linters = linters.filter(|(tooling, wanted)| tooling.toolbox.has_any_linters(wanted));
+        let linters = linters.filter(|(tooling, wanted)| tooling.linter_sources.has_any_linters(wanted));
         let mut files: BTreeMap<&RepoPath, Vec<&RawFinding>> = BTreeMap::new();
         for finding in open_findings.iter().map(|finding| &finding.raw).filter(|raw| raw.suggestion.is_some())
         {
@@ -318,10 +318,10 @@ fn refusal_reason(refusal: FixRefusal, findings: &[&RawFinding]) -> String {
         FixRefusal::Overlap(index) => format!("it overlaps {}, which is applied first", other(index)),
         FixRefusal::SameChange(index) => format!("{} makes the same change", other(index)),
         FixRefusal::SyntaxError => "the file would not parse after the fix".to_owned(),
-        FixRefusal::ChangedCode => {
+        FixRefusal::ChangedMeaning => {
             "together with the other fixes of the file, the fix would change the surrounding code".to_owned()
         }
-        FixRefusal::NoLines => "the file does not contain the lines of the fix".to_owned(),
+        FixRefusal::MissingLines => "the file does not contain the lines of the fix".to_owned(),
         FixRefusal::NoGrammar => NO_GRAMMAR_REASON.to_owned(),
         FixRefusal::NotUtf8 => "the file is not UTF-8".to_owned(),
         FixRefusal::TooLarge => "the file is too large: Truing cannot prove so many fixes in one file of \
@@ -342,7 +342,7 @@ impl FixPlan {
         }
         let fixes = fixed.refusals.iter().filter(|refusal| refusal.is_none()).count();
         if fixes > 0 && fixed.bytes != old {
-            self.changes.push(FixedFile { path: path.clone(), old, new: fixed.bytes, fixes });
+            self.changes.push(FixedFile { path: path.clone(), old, new: fixed.bytes, fix_count: fixes });
         }
     }
 
@@ -375,7 +375,7 @@ impl FixPlan {
             let replaced = (!stopped).then(|| tree.replace(&change.path, &change.old, &change.new));
             made.applied_flags.push(matches!(replaced, Some(Ok(_))));
             match replaced {
-                None => made.not_begun += 1,
+                None => made.unstarted_count += 1,
                 Some(Ok(lost)) => {
                     made.lost_attributes.extend(lost.into_iter().map(|lost| (change.path.clone(), lost)));
                     self.changes.push(change);
@@ -407,7 +407,12 @@ impl FixedFile {
             };
             lines.flat_map(ended).collect()
         };
-        Self { path: self.path.clone(), old: convert(&self.old), new: convert(&self.new), fixes: self.fixes }
+        Self {
+            path: self.path.clone(),
+            old: convert(&self.old),
+            new: convert(&self.new),
+            fix_count: self.fix_count,
+        }
     }
 
     /// Returns the file's section of a patch.
@@ -467,7 +472,7 @@ mod tests {
         plan.add_file(&"a.py".into(), text, &findings.iter().collect::<Vec<_>>());
         let [change] = plan.changes.as_slice() else { panic!("{plan:?}") };
         assert_eq!(String::from_utf8_lossy(&change.new), "if a is None and b is None: f()\nx = f(a)\n");
-        assert_eq!(change.fixes, 2);
+        assert_eq!(change.fix_count, 2);
         let left: Vec<_> =
             plan.unapplied.iter().map(|left| (left.rule.as_str(), left.reason.as_str())).collect();
         assert_eq!(
@@ -492,7 +497,7 @@ mod tests {
             path: RepoPath::from_bytes(path),
             old: old.into(),
             new: new.into(),
-            fixes: 1,
+            fix_count: 1,
         };
         let plan = FixPlan {
             changes: vec![

@@ -115,7 +115,7 @@ pub fn earlier_reviews(
 ) -> EarlierReviews {
     EarlierReviews {
         known_findings,
-        head: previous_revision.map(|before| before.head.clone()),
+        last_reviewed_head: previous_revision.map(|before| before.head.clone()),
         later_changes: describe_new_commits(comparison),
         renames: comparison.map(|comparison| comparison.renames.clone()).unwrap_or_default(),
         ..EarlierReviews::default()

@@ -18,7 +18,7 @@ pub(crate) fn changed_paths(change: &ReviewedChange) -> Vec<String> {
             paths.extend(file.old_path.as_ref().map(ToString::to_string));
         }
     }
-    paths.extend(change.left_out.iter().map(|gap| gap.path.to_string()));
+    paths.extend(change.omitted_files.iter().map(|gap| gap.path.to_string()));
     paths
 }
 

@@ -55,13 +55,13 @@ pub struct LocalReviewRequest<'a> {
     /// The isolated processes that parse repository bytes.
     pub reader: &'a dyn RepositoryReader,
     /// Linters whose findings are part of the review.
-    pub toolbox: &'a LinterSources,
+    pub linter_sources: &'a LinterSources,
     /// The model that reviews in addition to the rules; none if only the rules review.
     pub model: Option<GatedModelAgent<'a>>,
     /// Registry that lists the review as long as it may call a model.
     pub attempts: &'a AttemptRegistry,
     /// Opens the records when the first result has to be recorded.
-    pub records: RecordOpener,
+    pub record_opener: RecordOpener,
     pub clock: &'a dyn Clock,
 }
 
@@ -118,7 +118,7 @@ pub enum LocalReviewError {
     Agent(#[from] AgentError),
     /// No temporary folder could be created for the files of the commit.
     #[error("cannot create a temporary folder: {0}")]
-    NoFolder(#[from] std::io::Error),
+    TemporaryFolder(#[from] std::io::Error),
 }
 
 impl LocalReviewRequest<'_> {
@@ -180,11 +180,11 @@ impl LocalReviewRequest<'_> {
         // If a known finding of a rule is not found again, it is not marked as fixed here. The finding may be
         // on another branch or outside the compared files.
         let memory = FindingStorage {
-            records: self.records.clone(),
+            record_opener: self.record_opener.clone(),
             service_key: None,
             fixed_in_commit: None,
             branch_commits: line.as_ref(),
-            branch: Some(&branch),
+            branch_key: Some(&branch),
             clock: self.clock,
         };
         let (earlier, unknown_reason) = match &line {
@@ -212,8 +212,8 @@ impl LocalReviewRequest<'_> {
                 self.attempts.register_attempt(ReviewAttempt { run, key, revision, started_at, runtime });
                 let description = (ChangeDescription::default(), recalled);
                 let form = ModelReviewOptions {
-                    walkthrough: self.scope.walkthrough,
-                    specialists: self.scope.tiers.default_tier() == Tier::Deep,
+                    has_walkthrough: self.scope.walkthrough,
+                    has_specialists: self.scope.tiers.default_tier() == Tier::Deep,
                 };
                 Some(model.review_request(budget, description.0, description.1, form, started_at))
             }
@@ -221,10 +221,16 @@ impl LocalReviewRequest<'_> {
         };
         let (reading, part) = self.read_and_review(&change, asking, &earlier).await?;
         let found = reading.all_findings();
-        let ReadingOutcome { coverage, renames, rechecked, unused_suppressions: suppressions, tools, .. } =
-            reading;
+        let ReadingOutcome {
+            coverage,
+            renames,
+            recheck_summary: rechecked,
+            unused_suppressions: suppressions,
+            tools,
+            ..
+        } = reading;
         let outcome = agent::review_outcome(&coverage, part.as_ref()).with_tool_results(&tools);
-        let outcome = outcome.with_unread_findings(unknown_reason.as_deref());
+        let outcome = outcome.with_findings_read_error(unknown_reason.as_deref());
         let detail = ReviewDetail {
             unused_ignore_patterns: self.unused_ignore_patterns(&coverage).await,
             coverage,
@@ -322,7 +328,12 @@ impl LocalReviewRequest<'_> {
         let mut plan = reading::plan_reading(change, self.scope)?;
         let project = Some(self.repository.root());
         let base = BaseCommit::Repository(self.repository, &change.base);
-        let tooling = ReviewLinters { toolbox: self.toolbox, project, trust: None, base };
+        let tooling = ReviewLinters {
+            linter_sources: self.linter_sources,
+            project_programs_folder: project,
+            trust: None,
+            base,
+        };
         if let HeadSource::WorkingTree = self.head {
             let tree = self.repository.root();
             let unseen = plan.split_off(&change.index_content_paths);
@@ -346,7 +357,7 @@ impl LocalReviewRequest<'_> {
         paths.extend(earlier.recheck_paths());
         // All files are exported if a model or a linter runs: both may read every file, and a linter's output
         // may name any file.
-        let is_all = model_request.is_some() || self.toolbox.needs_tree(&self.scope.tools);
+        let is_all = model_request.is_some() || self.linter_sources.needs_tree(&self.scope.tools);
         let only = if is_all { None } else { Some(paths.as_slice()) };
         let (folder, exported) = match (self.head, only) {
             (HeadSource::Commit(head), None) => self.repository.export_all(head).await?,
@@ -446,7 +457,7 @@ pub fn branch_key(repository: &LocalRepository, branch: &str) -> SlotKey {
 /// [`converge::local::checked_out_branch`].
 fn line_of_work_branch(line_of_work: &str) -> &str {
     let line = line_of_work.strip_prefix("index of ").unwrap_or(line_of_work);
-    line.strip_prefix("branch ").unwrap_or(converge::local::DETACHED)
+    line.strip_prefix("branch ").unwrap_or(converge::local::DETACHED_HEAD_NAME)
 }
 
 /// Returns the results of earlier reviews of a line of work. An earlier review may have reviewed a state
@@ -457,7 +468,12 @@ fn earlier_reviews(known_findings: Vec<Finding>, line_of_work: &str) -> EarlierR
     let head = seen.next_back().map(|on| on.commit.clone());
     let landed = "A comparison by lines is not possible: the earlier review may have been of a working tree. \
          Compare with the lines of the open findings.";
-    EarlierReviews { known_findings, head, later_changes: landed.to_owned(), ..EarlierReviews::default() }
+    EarlierReviews {
+        known_findings,
+        last_reviewed_head: head,
+        later_changes: landed.to_owned(),
+        ..EarlierReviews::default()
+    }
 }
 
 /// True if the URL of a remote is absolute. A relative URL such as `../upstream` names a different repository

@@ -33,7 +33,7 @@ pub struct PullRequestReview<'a> {
     /// Registry that lists the review as long as it may call a model.
     pub attempts: &'a AttemptRegistry,
     /// Opens the records when the first result has to be recorded.
-    pub records: RecordOpener,
+    pub record_opener: RecordOpener,
     pub clock: &'a dyn Clock,
 }
 
@@ -70,11 +70,11 @@ impl PullRequestReview<'_> {
         let own = unpublished_review_key(&self.pull.url);
         let served = self.id.key();
         let memory = FindingStorage {
-            records: self.records.clone(),
+            record_opener: self.record_opener.clone(),
             service_key: Some(&served),
             fixed_in_commit: Some(&revision.head),
             branch_commits: None,
-            branch: None,
+            branch_key: None,
             clock: self.clock,
         };
         let PriorFindings { findings, revision: before, unknown_reason, other_branch_findings: _ } =
@@ -86,8 +86,8 @@ impl PullRequestReview<'_> {
         // review by rules alone.
         let choice = choose_tier(&pinned.scope.tiers, self.pull, &change, true);
         let form = ModelReviewOptions {
-            walkthrough: pinned.scope.walkthrough,
-            specialists: choice.tier == Tier::Deep,
+            has_walkthrough: pinned.scope.walkthrough,
+            has_specialists: choice.tier == Tier::Deep,
         };
         let asking = match self.model.as_ref().filter(|_| choice.tier.asks_model()) {
             Some(model) => {
@@ -121,10 +121,16 @@ impl PullRequestReview<'_> {
         );
         let (reading, part) = read.await?;
         let found = reading.all_findings();
-        let ReadingOutcome { coverage, renames, rechecked, unused_suppressions: suppressions, tools, .. } =
-            reading;
+        let ReadingOutcome {
+            coverage,
+            renames,
+            recheck_summary: rechecked,
+            unused_suppressions: suppressions,
+            tools,
+            ..
+        } = reading;
         let outcome = agent::review_outcome(&coverage, part.as_ref()).with_tool_results(&tools);
-        let outcome = outcome.with_unread_findings(unknown_reason.as_deref());
+        let outcome = outcome.with_findings_read_error(unknown_reason.as_deref());
         // If the base branch has newer commits, they are not part of the change, so the merge base is the
         // base of the change.
         let against = match change.base == revision.base {

@@ -22,7 +22,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use truing_config::READING_TIME;
+use truing_config::DEFAULT_READING_TIME_LIMIT;
 use truing_core::port::{
     ChangedFile, DetectedTools, ReadReport, ReadRequest, ReaderError, ReplacementCheckRequest,
     RepositoryReader, ToolDetectionRequest, ToolFindings, ToolOutputRequest,
@@ -39,13 +39,13 @@ use truing_reader::sources::{
 };
 use truing_reader::{InProcessReader, RulePacks};
 
-pub use self::bounds::{FILE_MEMORY, FILE_TIME, MEMORY_PER_FILE_BYTE};
+pub use self::bounds::{FILE_BASE_MEMORY_BYTES, FILE_CPU_TIME_LIMIT, MEMORY_PER_FILE_BYTE};
 pub use self::files::MAX_FAILED_CHILDREN;
 use self::reader_process::{ChildError, ReaderProgram, failure_text, to_printable_line};
-pub use self::tools::{CALL_TIME, MAX_CHILDREN, ReaderTools};
+pub use self::tools::{CALL_TIMEOUT, MAX_PROCESSES_PER_RUN, ReaderTools};
 
 /// Time limit for a child to become ready, and for a child to answer a single request.
-const DEFAULT_TIME_LIMIT: Duration = READING_TIME;
+const DEFAULT_TIME_LIMIT: Duration = DEFAULT_READING_TIME_LIMIT;
 
 /// The path of the running program. This path stays valid even if the program's file is replaced or removed.
 const CURRENT_PROGRAM_PATH: &str = "/proc/self/exe";
@@ -65,8 +65,8 @@ pub fn load_packs(folder: Option<&Path>) -> Result<RulePacks, ReaderError> {
 #[derive(Clone, Debug)]
 pub struct ChildProcessReader {
     program: ReaderProgram,
-    rules: Option<PathBuf>,
-    time: Duration,
+    rules_folder: Option<PathBuf>,
+    time_limit: Duration,
     /// Time limit for reading all files of a request.
     reading_time_limit: Duration,
 }
@@ -85,7 +85,12 @@ impl ChildProcessReader {
     pub fn new(program: impl Into<PathBuf>) -> Self {
         let program =
             ReaderProgram { path: program.into(), min_sandbox: SandboxLevel::MAX_REQUIRED_READER_LEVEL };
-        Self { program, rules: None, time: DEFAULT_TIME_LIMIT, reading_time_limit: READING_TIME }
+        Self {
+            program,
+            rules_folder: None,
+            time_limit: DEFAULT_TIME_LIMIT,
+            reading_time_limit: DEFAULT_READING_TIME_LIMIT,
+        }
     }
 
     /// Also accepts children whose sandbox level is lower, down to `weakest`. The required level never
@@ -99,13 +104,13 @@ impl ChildProcessReader {
     /// Adds the rule packs in a folder.
     #[must_use]
     pub fn with_rules(self, rules: Option<PathBuf>) -> Self {
-        Self { rules, ..self }
+        Self { rules_folder: rules, ..self }
     }
 
     /// Replaces the time limit for one task of a child.
     #[must_use]
     pub fn with_time_limit(self, time: Duration) -> Self {
-        Self { time, ..self }
+        Self { time_limit: time, ..self }
     }
 
     /// Replaces [`READING_TIME`] as the time limit for all files of a request. Files that are not read in
@@ -248,8 +253,9 @@ impl ChildProcessReader {
             | SourcesQuery::Proofs(_) => None,
         };
         let talked = running.exchange(&line, file, self.program.min_sandbox, error_output);
-        let answer: Result<SourcesAnswer, SourcesError> =
-            tokio::time::timeout(self.time, talked).await.unwrap_or(Err(ChildError::TimedOut(self.time)))?;
+        let answer: Result<SourcesAnswer, SourcesError> = tokio::time::timeout(self.time_limit, talked)
+            .await
+            .unwrap_or(Err(ChildError::TimedOut(self.time_limit)))?;
         Ok(match answer {
             Ok(sources_answer) => Ok(check_sources(query, sources_answer)?),
             Err(error) => Err(SourcesError::ReaderFailed(to_printable_line(&error.to_string()))),
@@ -299,7 +305,7 @@ impl RepositoryReader for ChildProcessReader {
         }
     }
 
-    async fn used_tools(&self, request: &ToolDetectionRequest) -> Result<DetectedTools, ReaderError> {
+    async fn detect_tools(&self, request: &ToolDetectionRequest) -> Result<DetectedTools, ReaderError> {
         match self.query_child(&SourcesQuery::UsedTools(request.clone())).await {
             Ok(SourcesAnswer::UsedTools(used)) => Ok(used),
             Ok(
@@ -322,7 +328,7 @@ impl RepositoryReader for ChildProcessReader {
         packs: &[String],
         files: &[ChangedFile],
     ) -> Result<Vec<RepoPath>, ReaderError> {
-        let (rules, packs, files) = (self.rules.clone(), packs.to_owned(), files.to_owned());
+        let (rules, packs, files) = (self.rules_folder.clone(), packs.to_owned(), files.to_owned());
         let work = move || {
             InProcessReader::with_packs(load_packs(rules.as_deref())?)
                 .companion_paths_blocking(&packs, &files)

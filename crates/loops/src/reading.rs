@@ -53,7 +53,7 @@ pub struct ReviewedChange {
     /// Git's diff between the base and the head.
     pub diff: Vec<u8>,
     /// Files of the change whose lines are not in the diff, with the reasons.
-    pub left_out: Vec<UnreviewedFile>,
+    pub omitted_files: Vec<UnreviewedFile>,
     /// New files among `left_out` whose complete content is in the reader's tree.
     pub large_new_files: Vec<RepoPath>,
     /// Changed files that are reviewed with their content in the index, even if the working tree has other
@@ -69,7 +69,7 @@ impl ReviewedChange {
             base,
             head: Some(head.clone()),
             diff,
-            left_out: skipped,
+            omitted_files: skipped,
             large_new_files: Vec::new(),
             index_content_paths: Vec::new(),
         }
@@ -79,7 +79,7 @@ impl ReviewedChange {
     /// does not contain.
     fn undiffed_paths(&self) -> BTreeSet<&RepoPath> {
         let large: BTreeSet<&RepoPath> = self.large_new_files.iter().collect();
-        let gaps = self.left_out.iter().filter(|gap| gap.reason == SkipReason::TooLarge);
+        let gaps = self.omitted_files.iter().filter(|gap| gap.reason == SkipReason::TooLarge);
         gaps.map(|gap| &gap.path).filter(|path| !large.contains(path)).collect()
     }
 }
@@ -93,7 +93,7 @@ pub struct ReviewScope {
     pub disabled_rules: Vec<String>,
     /// Severities that replace those of a pack or a tool.
     pub severity: RuleSeverities,
-    pub ignore: GlobSet,
+    pub ignore_globs: GlobSet,
     /// The configured patterns that `ignore` was compiled from.
     pub ignore_patterns: Vec<String>,
     pub tools: ConfiguredLinters,
@@ -128,7 +128,7 @@ impl ReviewScope {
             packs,
             disabled_rules: off,
             severity,
-            ignore,
+            ignore_globs: ignore,
             ignore_patterns,
             tools,
             walkthrough,
@@ -148,7 +148,7 @@ impl ReviewScope {
     pub fn unused_ignore_patterns<'a>(&self, files: impl IntoIterator<Item = &'a RepoPath>) -> Vec<String> {
         let mut used = vec![false; self.ignore_patterns.len()];
         for file in files {
-            for index in self.ignore.matches(as_path(file)) {
+            for index in self.ignore_globs.matches(as_path(file)) {
                 if let Some(used) = used.get_mut(index) {
                     *used = true;
                 }
@@ -169,7 +169,7 @@ pub struct ReadingOutcome {
     /// The names that files had at the base.
     pub renames: FileRenames,
     /// The results of rechecking the findings of earlier reviews.
-    pub rechecked: RecheckSummary,
+    pub recheck_summary: RecheckSummary,
     /// Findings of rules that a comment suppresses.
     pub suppressed: Vec<PlacedFinding>,
     /// Suppression comments on added lines that suppress no finding.
@@ -256,8 +256,8 @@ pub fn plan_reading<'a>(
     scope: &ReviewScope,
 ) -> Result<ReadingPlan<'a>, ReadingError> {
     let files = parse_change(change)?;
-    let is_wanted = |path: &RepoPath| !scope.ignore.is_match(as_path(path));
-    let mut coverage = ReviewCoverage { reviewed: vec![], not_reviewed: change.left_out.clone() };
+    let is_wanted = |path: &RepoPath| !scope.ignore_globs.is_match(as_path(path));
+    let mut coverage = ReviewCoverage { reviewed: vec![], not_reviewed: change.omitted_files.clone() };
     // A file that the configuration ignores is recorded as ignored, so it does not count as missing.
     for gap in coverage.not_reviewed.iter_mut().filter(|gap| !is_wanted(&gap.path)) {
         gap.reason = SkipReason::Ignored;
@@ -431,9 +431,9 @@ impl<'a> ReadingPlan<'a> {
                     outputs,
                     skipped_linters: skipped,
                     programs,
-                    unlinted,
+                    unlinted_files: unlinted,
                     base_files,
-                    folders: _folders,
+                    run_folders: _folders,
                 },
             ) = tokio::try_join!(reader.read(&request), look)?;
             coverage.reviewed = report.reviewed;
@@ -529,7 +529,7 @@ impl<'a> ReadingPlan<'a> {
                 findings: found,
                 coverage,
                 renames,
-                rechecked,
+                recheck_summary: rechecked,
                 suppressed,
                 unused_suppressions: suppressions,
                 tools,
@@ -607,7 +607,7 @@ fn skip_reason(file: &FileDiff<'_>, scope: &ReviewScope) -> Option<SkipReason> {
         FileStatus::Renamed | FileStatus::Copied if file.hunks.is_empty() => Some(SkipReason::Unchanged),
         FileStatus::Added | FileStatus::Modified | FileStatus::Renamed | FileStatus::Copied => None,
     };
-    if scope.ignore.is_match(as_path(&file.path)) {
+    if scope.ignore_globs.is_match(as_path(&file.path)) {
         Some(SkipReason::Ignored)
     } else if file.is_combined && file.status != FileStatus::Deleted {
         // Only a given diff can be a merge diff. Such a diff cannot be applied, because its lines do not come

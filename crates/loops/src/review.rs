@@ -66,7 +66,7 @@ pub struct LeasedReview<'a> {
     /// Limits of the slot's state machine.
     pub limits: &'a SlotLimits,
     /// Maximum number of comments on lines and files.
-    pub max_inline: usize,
+    pub max_inline_comments: usize,
     /// This run, with the lease's token.
     pub run: &'a RunReference,
     /// True if a person requested the review. In that case, a revision is reviewed even if it was already
@@ -96,7 +96,7 @@ pub struct AnnouncedHead {
 enum ReviewComputation {
     Completed(Box<ReviewRecord>),
     /// The tier of the pull request does not allow a review of this head.
-    Disabled(TierChoice),
+    SkippedByTier(TierChoice),
 }
 
 impl LeasedReview<'_> {
@@ -119,7 +119,7 @@ impl LeasedReview<'_> {
         let mut begun = self.store.begin_run(self.run, &pull.revision, self.clock.now()).await?;
         // Outputs of tools that were supplied with this run require a new review, because no earlier run has
         // read them.
-        let is_given = !self.checkout.toolbox.supplied_outputs.is_empty();
+        let is_given = !self.checkout.linter_sources.supplied_outputs.is_empty();
         // A review that waited for budget is repeated, because the model can review when budget is available.
         let is_reviewed = begun.last_published.as_ref() == Some(&pull.revision);
         let waits =
@@ -155,7 +155,7 @@ impl LeasedReview<'_> {
                         self.run_counter.count_review(&record);
                         *record
                     }
-                    ReviewComputation::Disabled(choice) => {
+                    ReviewComputation::SkippedByTier(choice) => {
                         return self.end_without_review(&pull, begun, &choice).await;
                     }
                 }
@@ -191,7 +191,7 @@ impl LeasedReview<'_> {
     #[truing_core::boxed_future]
     pub async fn publish_retractions(&self) -> Result<StepOutcome, StepStopReason> {
         self.check_write_gate().await?;
-        let Some(revision) = self.store.known_revision(&self.run.key).await? else {
+        let Some(revision) = self.store.findings_revision(&self.run.key).await? else {
             return Ok(StepOutcome::Done);
         };
         let pull = self.load_pull_request().await?;
@@ -200,7 +200,7 @@ impl LeasedReview<'_> {
         let reviewed = begun.last_review.filter(|_| begun.last_published.as_ref() == Some(&revision));
         let Some(record) = begun.unpublished_review.or(reviewed) else { return Ok(StepOutcome::Done) };
         let restated = self.review_from_record((&revision.head, now), record, &begun.dismissals).await?;
-        self.store.store_restated_review(self.run, &restated).await?;
+        self.store.replace_computed_review(self.run, &restated).await?;
         Ok(match self.publish(&revision.head, false).await? {
             ReconcileOutcome::Settling { until } => StepOutcome::DueAt(until, WaitReason::Settling),
             ReconcileOutcome::Done => StepOutcome::Done,
@@ -301,7 +301,7 @@ impl LeasedReview<'_> {
             "the tier is chosen"
         );
         if self.is_skipped_by_tier(&choice, run_start, &change) {
-            return Ok(ReviewComputation::Disabled(choice));
+            return Ok(ReviewComputation::SkippedByTier(choice));
         }
         let agent = self.agent.filter(|_| choice.tier.asks_model());
         self.check_write_gate().await?;
@@ -318,8 +318,8 @@ impl LeasedReview<'_> {
         let since = head_comparison::compare_with_previous(&mirror, &change, &revision.head, before).await;
         let earlier = head_comparison::earlier_reviews(known_findings, before, since.as_ref());
         let form = ModelReviewOptions {
-            walkthrough: pinned.scope.walkthrough,
-            specialists: choice.tier == Tier::Deep,
+            has_walkthrough: pinned.scope.walkthrough,
+            has_specialists: choice.tier == Tier::Deep,
         };
         let asking = (self.model_request(pull, recalled, form, started), &earlier);
         let read = self.checkout.read_and_review(
@@ -332,8 +332,14 @@ impl LeasedReview<'_> {
         );
         let (reading, part) = read.await?;
         let found = reading.all_findings();
-        let ReadingOutcome { coverage, renames, rechecked, unused_suppressions: suppressions, tools, .. } =
-            reading;
+        let ReadingOutcome {
+            coverage,
+            renames,
+            recheck_summary: rechecked,
+            unused_suppressions: suppressions,
+            tools,
+            ..
+        } = reading;
         let EarlierReviews { known_findings, .. } = earlier;
         let mut outcome = agent::server_review_outcome(&coverage, part.as_ref()).with_tool_results(&tools);
         if let (Some(run), ReviewOutcomeKind::Reviewed) = (&cleared, outcome.kind) {
@@ -356,7 +362,7 @@ impl LeasedReview<'_> {
         record.detail.unused_ignore_patterns = idle_ignores;
         record.detail.tier = Some(choice);
         record.detail.outdated_dismissals =
-            dismissal::count_outdated(&identified.current, &known_findings, dismissals);
+            dismissal::count_outdated_dismissals(&identified.current, &known_findings, dismissals);
         (record.detail.unused_suppressions, record.detail.tools) = (suppressions, tools);
         record.detail.reached_spending_limit = part.as_ref().and_then(|part| part.reached_spending_limit);
         let mut record = record.with_model_review(agent::model_review(part));
@@ -517,7 +523,7 @@ impl LeasedReview<'_> {
             current_head,
             record,
             dismissals,
-            self.max_inline,
+            self.max_inline_comments,
         );
         let summary = desired_state::summary_text(&findings, head, current_head, record, dismissals, &[]);
         let status = Some(desired_state::desired_status(&findings, &record.detail.outcome, head, &summary));
@@ -534,7 +540,7 @@ impl LeasedReview<'_> {
         let RunReference { key, token, .. } = self.run;
         let writer = EffectOwner { key: key.clone(), producer: CommentProducer::Review, token: Some(*token) };
         let (forge, log, gate, clock) = (self.forge, self.store, self.gate, self.clock);
-        EffectExecutor { forge, log, gate, clock, writer, watch: self.write_monitor }
+        EffectExecutor { forge, log, gate, clock, owner: writer, monitor: self.write_monitor }
     }
 
     async fn publish(

@@ -51,7 +51,7 @@ pub enum StepStopReason {
     #[error("{message}")]
     StepFailed {
         /// The kind of failure, for the people on the pull request.
-        class: &'static str,
+        failure_class: &'static str,
         /// Details for the log and `truing why`.
         message: String,
         /// Earliest time of a retry; set if a posted comment may become visible only at that time.
@@ -100,7 +100,7 @@ impl StepStopReason {
             ForgeError::Stale { .. } => ("the data at the forge was changed meanwhile", None),
             ForgeError::Halted(halt) => return halt.into(),
         };
-        Self::StepFailed { class, message, not_before }
+        Self::StepFailed { failure_class: class, message, not_before }
     }
 }
 
@@ -109,9 +109,11 @@ impl From<GateHalt> for StepStopReason {
         match halt.reason {
             HaltReason::KillSwitch | HaltReason::NoAnswer => Self::Halted,
             HaltReason::LeaseLost { greatest_token: last } => Self::Fenced(last),
-            HaltReason::ReadOnly => {
-                Self::StepFailed { class: "writes are disabled", message: halt.to_string(), not_before: None }
-            }
+            HaltReason::ReadOnly => Self::StepFailed {
+                failure_class: "writes are disabled",
+                message: halt.to_string(),
+                not_before: None,
+            },
         }
     }
 }
@@ -121,7 +123,7 @@ impl From<StoreError> for StepStopReason {
         match error {
             StoreError::Fenced { greatest_token: last, .. } => Self::Fenced(last),
             StoreError::Unavailable(_) | StoreError::Corrupt(_) => Self::StepFailed {
-                class: "the server's records are not available",
+                failure_class: "the server's records are not available",
                 message: error.to_string(),
                 not_before: None,
             },
@@ -135,7 +137,7 @@ impl From<SlotCommandError> for StepStopReason {
             SlotCommandError::Store(error) => error.into(),
             SlotCommandError::SlotRefused(SlotRefusal::LeaseLost) => Self::LeaseLost,
             SlotCommandError::SlotRefused(refused) => Self::StepFailed {
-                class: "the server failed",
+                failure_class: "the server failed",
                 message: refused.to_string(),
                 not_before: None,
             },
@@ -146,7 +148,7 @@ impl From<SlotCommandError> for StepStopReason {
 impl From<GitError> for StepStopReason {
     fn from(error: GitError) -> Self {
         let class = "the repository cannot be fetched or read";
-        Self::StepFailed { class, message: error.with_hint(), not_before: None }
+        Self::StepFailed { failure_class: class, message: error.with_hint(), not_before: None }
     }
 }
 
@@ -165,6 +167,6 @@ impl From<CheckoutError> for StepStopReason {
                 "the repository's own configuration (.truing.toml) is wrong"
             }
         };
-        Self::StepFailed { class, message, not_before: None }
+        Self::StepFailed { failure_class: class, message, not_before: None }
     }
 }

@@ -138,8 +138,13 @@ pub fn decide_release<'a>(
         let AvailableReleases { releases, newest, spec, from, to } =
             find_releases(&request, sources.index).await?;
         let read_releases = BTreeMap::new();
-        let mut history =
-            ReleaseHistory { job: request.job, sources, releases: &releases, newest, read_releases };
+        let mut history = ReleaseHistory {
+            job: request.job,
+            sources,
+            releases: &releases,
+            newest,
+            sources_by_release: read_releases,
+        };
         let comparison = ReleaseComparison::new(&request, &history, spec, from).await?;
         let compared = comparison.compare_with(&history, &to).await?;
         let is_more = matches!(compared.decision.verdict, SyncVerdict::Bump | SyncVerdict::Ask);
@@ -196,11 +201,9 @@ pub async fn find_releases(
     let spec = match declared_range(job, project) {
         // The project declares no range, because the package is only a dependency of another package. In this
         // case, the caller must name the starting release.
-        Err(SyncDecisionError::Constraint(RequirementError::NotExactlyOne { count: 0, .. }))
-            if from.is_some() =>
-        {
-            None
-        }
+        Err(SyncDecisionError::Constraint(RequirementError::NotExactlyOneRequirement {
+            count: 0, ..
+        })) if from.is_some() => None,
         other => other?,
     };
     let releases = index.fetch_releases(&job.package).await?;
@@ -240,7 +243,7 @@ pub async fn find_releases(
     }
     let is_in_range = spec.as_ref().is_some_and(|spec| spec.contains(&to));
     if to < from && !is_in_range {
-        return Err(SyncDecisionError::Older { package: job.package.clone(), to, from });
+        return Err(SyncDecisionError::OlderRelease { package: job.package.clone(), to, from });
     }
     Ok(AvailableReleases { releases, newest, spec, from, to })
 }
@@ -254,7 +257,8 @@ async fn newest_safe_release(
 ) -> Result<Option<PackageVersion>, SyncDecisionError> {
     let AvailableReleases { releases, newest, spec, from, to } = available;
     let (newest, read_releases) = (newest.clone(), BTreeMap::new());
-    let history = ReleaseHistory { job: request.job, sources, releases, newest, read_releases };
+    let history =
+        ReleaseHistory { job: request.job, sources, releases, newest, sources_by_release: read_releases };
     let comparison = ReleaseComparison::new(request, &history, spec.clone(), from.clone()).await?;
     let compared = comparison.compare_with(&history, to).await?;
     Ok(match compared.decision.verdict {
@@ -275,8 +279,13 @@ pub fn decide_on_release<'a>(
     Box::pin(async move {
         let AvailableReleases { releases, newest, spec, from, to } = available;
         let read_releases = BTreeMap::new();
-        let mut history =
-            ReleaseHistory { job: request.job, sources, releases: &releases, newest, read_releases };
+        let mut history = ReleaseHistory {
+            job: request.job,
+            sources,
+            releases: &releases,
+            newest,
+            sources_by_release: read_releases,
+        };
         let comparison = ReleaseComparison::new(&request, &history, spec, from).await?;
         let compared = comparison.compare_with(&history, &to).await?;
         comparison.complete_decision(&mut history, to, compared).await
@@ -298,7 +307,7 @@ fn missing_start_error(job: &JobConfig, project: &Path) -> SyncDecisionError {
     if project.join(&file).exists() {
         SyncDecisionError::UnknownStartingRelease(package)
     } else {
-        SyncDecisionError::NoFile { package, file, folder: project.to_owned() }
+        SyncDecisionError::NoRequirementFile { package, file, folder: project.to_owned() }
     }
 }
 

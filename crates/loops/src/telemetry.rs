@@ -21,4 +21,4 @@ pub use root_span::{
     ConvergeSpan, record_failure, record_sync_result, start_failed_converge_trace, start_review_trace,
     start_sync_trace,
 };
-pub use step::{StepSpan, WRITES, start_tool_span};
+pub use step::{StepSpan, WRITE_MONITOR, start_tool_span};

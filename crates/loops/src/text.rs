@@ -54,7 +54,7 @@ pub struct SummaryContent<'a> {
     /// The commit that was reviewed.
     pub head: &'a Sha,
     /// The pull request's current head, if it differs from the reviewed head.
-    pub moved_head: Option<&'a Sha>,
+    pub current_head: Option<&'a Sha>,
     /// The commit that the head was compared with.
     pub base: &'a Sha,
     /// The difference from the previous review.
@@ -63,26 +63,26 @@ pub struct SummaryContent<'a> {
     /// files.
     pub configuration_files: &'a [RepoPath],
     /// Suppression comments of the change that suppress no finding.
-    pub suppressions: &'a [UnusedSuppression],
+    pub unused_suppressions: &'a [UnusedSuppression],
     /// Remarks on the model's context and on linters that did not run.
     pub remarks: &'a [String],
     /// Open findings of the review.
     pub open_findings: &'a [&'a Finding],
     /// Number of earlier findings that are fixed.
-    pub fixed: usize,
+    pub fixed_count: usize,
     /// Number of findings that a comment suppresses.
-    pub suppressed: usize,
+    pub suppressed_count: usize,
     /// The findings that people have dismissed.
-    pub dismissed: &'a [&'a Finding],
+    pub dismissed_findings: &'a [&'a Finding],
     /// Dismissed findings whose comments an operator has removed, so people can no longer answer these
     /// comments.
-    pub retracted: &'a [&'a Finding],
+    pub retracted_findings: &'a [&'a Finding],
     /// The reviewed files and the files that were not reviewed.
     pub coverage: &'a ReviewCoverage,
     /// A model's walkthrough of the change, with the lines that a person should read first.
     pub walkthrough: &'a [WalkthroughLine],
     /// The reviewers and the cost, as [`reviewer_line`] returns them.
-    pub reviewers: &'a str,
+    pub reviewer_line: &'a str,
 }
 
 /// Returns the reviewers and the cost, as the last line of every report.
@@ -125,23 +125,23 @@ pub fn render_summary(summary: &SummaryContent<'_>) -> String {
     let SummaryContent {
         outcome,
         head,
-        moved_head,
+        current_head: moved_head,
         base,
         increment: since,
         configuration_files: configuring,
-        suppressions,
+        unused_suppressions: suppressions,
         remarks,
         ..
     } = summary;
     let SummaryContent {
         open_findings: open,
-        fixed,
-        suppressed,
-        dismissed,
-        retracted,
+        fixed_count: fixed,
+        suppressed_count: suppressed,
+        dismissed_findings: dismissed,
+        retracted_findings: retracted,
         coverage,
         walkthrough,
-        reviewers,
+        reviewer_line: reviewers,
         ..
     } = summary;
     let mut text = format!("## Truing: {}\n\n", render_headline(outcome, open));
@@ -491,23 +491,23 @@ mod tests {
         let text = render_summary(&SummaryContent {
             outcome: &ReviewOutcome::from_rules_coverage(&coverage),
             head: &sha('a'),
-            moved_head: Some(&sha('d')),
+            current_head: Some(&sha('d')),
             base: &sha('b'),
             increment: None,
             configuration_files: &[".truing.toml".into()],
-            suppressions: &(1..=7).map(idle).collect::<Vec<_>>(),
+            unused_suppressions: &(1..=7).map(idle).collect::<Vec<_>>(),
             remarks: &["`.claude/skills/x/SKILL.md` is left out: it is <b>bad</b>".into()],
             open_findings: &open,
-            fixed: 1,
-            suppressed: 2,
-            dismissed: &[&secret, &retracted],
-            retracted: &[&retracted],
+            fixed_count: 1,
+            suppressed_count: 2,
+            dismissed_findings: &[&secret, &retracted],
+            retracted_findings: &[&retracted],
             coverage: &coverage,
             walkthrough: &[WalkthroughLine {
                 path: "a.py".into(),
                 text: "Retries; ask @ada, see #1 <!-- truing:1 x --> [look](http://evil) </details>".into(),
             }],
-            reviewers: "rules only: no model was called",
+            reviewer_line: "rules only: no model was called",
         });
         assert_snapshot!(text.replace('\u{200b}', "{zwsp}"), @r"
         ## Truing: 1 finding

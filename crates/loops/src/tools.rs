@@ -34,7 +34,7 @@ use futures_util::future::join_all;
 use tokio::sync::Semaphore;
 use truing_agent::installed::InstalledProgram;
 use truing_agent::sandbox::SandboxLevel;
-use truing_agent::verify::{CacheScope as Trust, SANDBOX_TREE_PATH, SetupResult, Verifier, decides_set_up};
+use truing_agent::verify::{CacheScope as Trust, SANDBOX_TREE_PATH, SetupResult, Verifier, affects_setup};
 use truing_config::Config;
 use truing_config::tool::{ToolCondition, ToolConfig, ToolScope, ToolSelection};
 use truing_core::finding::RawFinding;
@@ -85,9 +85,9 @@ const REPOSITORY_CONFIG_REASON: &str =
 #[derive(Clone, Debug, Default)]
 pub struct ConfiguredLinters {
     /// Selects which of the detected linters run.
-    pub tools: ToolSelection,
+    pub tool_selection: ToolSelection,
     /// The linters that the configuration defines or changes.
-    pub configured: Vec<ToolConfig>,
+    pub tool_configs: Vec<ToolConfig>,
     /// Names of linters that the repository's own file configures, although the operator does not permit such
     /// configuration.
     pub refused_linters: BTreeSet<String>,
@@ -98,12 +98,16 @@ impl ConfiguredLinters {
     pub fn from_config(config: &Config) -> Self {
         let name = |key: &String| Some(key.strip_prefix("tool.")?.split('.').next()?.to_owned());
         let refused = config.denied_repository_keys().iter().filter_map(name).collect();
-        Self { tools: config.review.linters, configured: config.linters.clone(), refused_linters: refused }
+        Self {
+            tool_selection: config.review.linters,
+            tool_configs: config.linters.clone(),
+            refused_linters: refused,
+        }
     }
 
     /// True if the configuration permits linters to run.
     pub fn has_linters(&self) -> bool {
-        match self.tools {
+        match self.tool_selection {
             ToolSelection::Off => false,
             ToolSelection::Auto => true,
         }
@@ -116,7 +120,7 @@ pub struct LinterSources {
     /// Outputs of tools that ran on the head, supplied by the caller.
     pub supplied_outputs: Vec<ToolOutput>,
     /// Runs the selected linters. None if no linters run in this review.
-    pub running: Option<LinterRunner>,
+    pub runner: Option<LinterRunner>,
 }
 
 impl LinterSources {
@@ -127,7 +131,7 @@ impl LinterSources {
 
     /// True if this machine can run linters and the configuration permits linters.
     pub fn has_any_linters(&self, configured_linters: &ConfiguredLinters) -> bool {
-        self.running.is_some() && configured_linters.has_linters()
+        self.runner.is_some() && configured_linters.has_linters()
     }
 }
 
@@ -135,9 +139,9 @@ impl LinterSources {
 #[derive(Clone, Copy, Debug)]
 pub struct ReviewLinters<'a> {
     /// The linters of the machine, and the supplied outputs.
-    pub toolbox: &'a LinterSources,
+    pub linter_sources: &'a LinterSources,
     /// The value for [`LinterFiles::project`].
-    pub project: Option<&'a Path>,
+    pub project_programs_folder: Option<&'a Path>,
     /// The value for [`LinterFiles::trust`].
     pub trust: Option<&'a Trust>,
     /// The base commit. Linters that reported findings on the head also run on the base.
@@ -158,17 +162,17 @@ impl<'a> ReviewLinters<'a> {
         reader: &'a dyn RepositoryReader,
     ) -> BoxFuture<'a, Result<LinterResults, ReaderError>> {
         Box::pin(async move {
-            let Self { toolbox, project, trust, base } = self;
+            let Self { linter_sources: toolbox, project_programs_folder: project, trust, base } = self;
             let files = LinterFiles {
                 tree,
                 pin_folder: tree,
-                project,
+                project_programs_folder: project,
                 changed_files,
                 changed_paths,
                 base: Some(base),
                 trust,
             };
-            let mut looked = match &toolbox.running {
+            let mut looked = match &toolbox.runner {
                 Some(running) => running.run_linters(files, configured_linters, reader, None).await?,
                 None => LinterResults::default(),
             };
@@ -210,13 +214,13 @@ impl<'a> ReviewLinters<'a> {
         configured_linters: &ConfiguredLinters,
         reader: &dyn RepositoryReader,
     ) -> Result<BTreeSet<Fingerprint>, ReaderError> {
-        let Self { toolbox, project, trust, base } = self;
+        let Self { linter_sources: toolbox, project_programs_folder: project, trust, base } = self;
         let none = BTreeSet::new();
-        let Some(running) = toolbox.running.as_ref().filter(|_| configured_linters.has_linters()) else {
+        let Some(running) = toolbox.runner.as_ref().filter(|_| configured_linters.has_linters()) else {
             return Ok(none);
         };
         let only = baseline::reporting_linters(placed_findings);
-        let everywhere = configured_linters.configured.iter().any(|tool| tool.scope == ToolScope::Files);
+        let everywhere = configured_linters.tool_configs.iter().any(|tool| tool.scope == ToolScope::Files);
         let removed = baseline::files_with_removed_lines(changes, everywhere);
         if only.is_empty() || removed.is_empty() {
             return Ok(none);
@@ -226,7 +230,7 @@ impl<'a> ReviewLinters<'a> {
         let files = LinterFiles {
             tree,
             pin_folder: head_tree_and_programs.0,
-            project,
+            project_programs_folder: project,
             changed_files: &removed,
             changed_paths: &[],
             base: None,
@@ -282,12 +286,12 @@ pub struct LinterResults {
     /// The programs that ran, grouped by linter.
     pub(crate) programs: ProgramsByLinter,
     /// The changed files that could not be passed to a linter, by the name of the linter.
-    pub(crate) unlinted: BTreeMap<String, Vec<RepoPath>>,
+    pub(crate) unlinted_files: BTreeMap<String, Vec<RepoPath>>,
     /// The configuration files that were taken from the base, grouped by linter.
     pub(crate) base_files: BaseFilesByLinter,
     /// The folders in which the linters ran. The folders are kept until the findings are cached, because a
     /// finding is cached only if its file is unchanged since before the run.
-    pub(crate) folders: Vec<PrivateFolder>,
+    pub(crate) run_folders: Vec<PrivateFolder>,
 }
 
 /// The result of running a linter.
@@ -318,9 +322,9 @@ async fn find_linters(
 ) -> Result<(Vec<SelectedLinter>, Option<String>), ReaderError> {
     let DetectedTools { tools: used, unread_hooks } =
         used_tools(tree, files.changed_files.iter().map(|file| &file.path), reader).await?;
-    let mut selected = select_linters(&used, &configured_linters.configured);
+    let mut selected = select_linters(&used, &configured_linters.tool_configs);
     let below = used_tools_in_subfolders(tree, files.changed_files, reader).await?;
-    let in_folders = select_nested_linters(&below, &mut selected, &configured_linters.configured);
+    let in_folders = select_nested_linters(&below, &mut selected, &configured_linters.tool_configs);
     selected.extend(in_folders);
     Ok((selected, unread_hooks))
 }
@@ -423,14 +427,14 @@ impl LinterRunner {
             let (mut runs, mut folders) = (Vec::new(), Vec::new());
             for ready in ready {
                 folders.push(ready.tool.folder.as_str());
-                if let LinterRunMethod::Machine(installed) = &ready.run_method
+                if let LinterRunMethod::MachineProgram(installed) = &ready.run_method
                     && let Some(program) = ProgramIdentity::from_path(&installed.file)
                 {
                     looked.programs.entry(tool_name(&ready.tool.name)).or_default().insert(program);
                 }
                 let unlinted = unlintable_files(ready.tool, files.changed_files);
                 if !unlinted.is_empty() {
-                    looked.unlinted.entry(tool_name(&ready.tool.name)).or_default().extend(unlinted);
+                    looked.unlinted_files.entry(tool_name(&ready.tool.name)).or_default().extend(unlinted);
                 }
                 let name = tool_name(&ready.tool.name);
                 if let Some(base_folder) = &ready.base_folder {
@@ -439,8 +443,9 @@ impl LinterRunner {
                 runs.push(self.run(ready, files, &places));
             }
             let folders: BTreeSet<&str> = std::iter::once("").chain(folders).collect();
-            let _modules = (!runs.is_empty())
-                .then(|| ModuleLinks::create_links(files.project, files.tree, folders.into_iter()));
+            let _modules = (!runs.is_empty()).then(|| {
+                ModuleLinks::create_links(files.project_programs_folder, files.tree, folders.into_iter())
+            });
             for done in join_all(runs).await {
                 match done {
                     LinterRunOutcome::Ran(outputs) => looked.outputs.extend(outputs),
@@ -449,7 +454,7 @@ impl LinterRunner {
                     LinterRunOutcome::MissingRequirement(run) => looked.skipped_linters.push(run),
                 }
             }
-            looked.folders = base.map(BaseConfigOverlay::into_folders).unwrap_or_default();
+            looked.run_folders = base.map(BaseConfigOverlay::into_folders).unwrap_or_default();
             Ok(looked)
         })
     }
@@ -485,7 +490,7 @@ impl LinterRunner {
         files: LinterFiles<'_>,
         setup_result: Option<&'a Result<(&'a Verifier, SetupResult), String>>,
     ) -> Result<LinterRunMethod<'a>, String> {
-        match self.level {
+        match self.sandbox_level {
             SandboxLevel::Full => {}
             SandboxLevel::Landlock if !tool.is_configured_by_code() => {}
             SandboxLevel::Landlock | SandboxLevel::None => {
@@ -511,21 +516,21 @@ impl LinterRunner {
         if self.is_foreign_code && tool.needs_setup() {
             // True for a changed path in a folder in which the project installs the tool's program.
             let is_brought = |path: &&str| {
-                tool.install_places.iter().any(|place| first_component(place) == first_component(path))
+                tool.install_paths.iter().any(|place| first_component(place) == first_component(path))
             };
             if let Some(path) = touched().find(is_brought) {
                 return Err(format!("this change adds the linter's own programs: {path}"));
             }
-            if let Some(path) = touched().find(|path| decides_set_up(Path::new(path))) {
+            if let Some(path) = touched().find(|path| affects_setup(Path::new(path))) {
                 return Err(format!("this change affects what `verify.setup` installs: {path}"));
             }
             return match setup_result {
-                Some(Ok((verifier, set_up))) => Ok(LinterRunMethod::SetUp(verifier, set_up)),
+                Some(Ok((verifier, set_up))) => Ok(LinterRunMethod::ProjectSetup(verifier, set_up)),
                 Some(Err(reason)) => Err(reason.clone()),
                 None => Err("it needs the project's dependencies: set `verify.setup`".to_owned()),
             };
         }
-        let installed = self.find_installed_program(tool, files.pin_folder, files.project);
+        let installed = self.find_installed_program(tool, files.pin_folder, files.project_programs_folder);
         if let Some((folder, file)) =
             installed.as_ref().and_then(|installed| self.find_hidden_path_overlap(installed))
         {
@@ -535,12 +540,12 @@ impl LinterRunner {
                     elsewhere"
             ));
         }
-        installed.map(LinterRunMethod::Machine).ok_or_else(|| {
-            let project = files.project.unwrap_or(files.tree);
+        installed.map(LinterRunMethod::MachineProgram).ok_or_else(|| {
+            let project = files.project_programs_folder.unwrap_or(files.tree);
             if self.needs_project_installation(tool) {
-                return not_installed_reason(project, &tool.folder, &tool.install_places);
+                return not_installed_reason(project, &tool.folder, &tool.install_paths);
             }
-            let has_rustup = self.machine.find("rustup", &[], project).is_some();
+            let has_rustup = self.machine_paths.find("rustup", &[], project).is_some();
             let command = tool.install_command().map(|command| install_command(command, project, has_rustup));
             let install = command.map(|command| format!(": `{command}`")).unwrap_or_default();
             format!("`{}` is not installed{install}", tool.program)
@@ -551,7 +556,7 @@ impl LinterRunner {
     /// there.
     fn needs_project_installation(&self, tool: &SelectedLinter) -> bool {
         // Tools for Go and Rust find the dependencies even if the tool's program is installed elsewhere.
-        let is_beside = tool.install_places.iter().any(|place| !place.starts_with("bin/"));
+        let is_beside = tool.install_paths.iter().any(|place| !place.starts_with("bin/"));
         tool.needs_setup() && is_beside && !tool.is_configured
     }
 
@@ -565,16 +570,16 @@ impl LinterRunner {
         let inner = own.filter(|_| !tool.folder.is_empty()).map(|project| project.join(&tool.folder));
         let folders = inner.iter().map(PathBuf::as_path).chain(own);
         let in_folder =
-            |folder: &Path| tool.install_places.iter().map(|place| folder.join(place)).collect::<Vec<_>>();
+            |folder: &Path| tool.install_paths.iter().map(|place| folder.join(place)).collect::<Vec<_>>();
         let mut places: Vec<PathBuf> = folders.flat_map(in_folder).collect();
         places.extend(self.python_environment.as_ref().map(|folder| folder.join("bin").join(&tool.program)));
         // A linter that is installed elsewhere would not find the project's dependencies.
         if self.needs_project_installation(tool) && !places.iter().any(|place| place.exists()) {
             return None;
         }
-        let mut installed = self.machine.find(&tool.program, &places, tree)?;
+        let mut installed = self.machine_paths.find(&tool.program, &places, tree)?;
         for program in tool.started_programs() {
-            if let Some(found) = self.machine.find(program, &[], tree) {
+            if let Some(found) = self.machine_paths.find(program, &[], tree) {
                 installed.readable_paths.extend(found.readable_paths);
                 installed.path.extend(found.path);
             }
@@ -590,8 +595,10 @@ impl LinterRunner {
     }
 
     fn find_fetched_folder(&self, fetched: &FetchedFolder) -> Option<PathBuf> {
-        let named = self.folders.get(&fetched.variable).cloned();
-        named.or_else(|| Some(self.machine.home.as_ref()?.join(&fetched.folder))).filter(|it| it.is_dir())
+        let named = self.folders_by_variable.get(&fetched.variable).cloned();
+        named
+            .or_else(|| Some(self.machine_paths.home.as_ref()?.join(&fetched.folder)))
+            .filter(|it| it.is_dir())
     }
 
     /// Waits for a free slot, then runs a tool on the files for which no findings are cached. If the file
@@ -608,7 +615,7 @@ impl LinterRunner {
         let ReadyLinter { tool, files: mut names, run_method, base_folder } = linter;
         let files =
             LinterFiles { tree: base_folder.as_ref().map_or(files.tree, BaseConfigFolder::tree), ..files };
-        let (tree, is_copy) = (files.tree, files.project != Some(files.tree));
+        let (tree, is_copy) = (files.tree, files.project_programs_folder != Some(files.tree));
         // The linter does not inspect configuration files that were copied from the base, because their lines
         // may differ from the head's lines.
         names.retain(|name| base_folder.as_ref().is_none_or(|base_folder| !base_folder.is_from_base(name)));
@@ -632,24 +639,28 @@ impl LinterRunner {
         let (mut ends, mut lack) = (Vec::new(), None);
         for names in split_batches(tool, &left) {
             let own: Vec<&str> = names.iter().filter_map(|name| tool.relative_path(name)).collect();
-            let words = fill_arguments(&tool.arguments, &tool.hook_options, &own, &tool.sign);
+            let words = fill_arguments(&tool.arguments, &tool.hook_options, &own, &tool.sign_path);
             let ran = match &run_method {
-                LinterRunMethod::Machine(installed) => {
-                    let base_folder =
-                        machine::LinterRunSettings { tree, moves_tree, time: tool.time, builds };
+                LinterRunMethod::MachineProgram(installed) => {
+                    let base_folder = machine::LinterRunSettings {
+                        tree,
+                        uses_fixed_tree_path: moves_tree,
+                        time_limit: tool.time_limit,
+                        build_folder: builds,
+                    };
                     self.run_machine_program(tool, installed, words, base_folder).await
                 }
-                LinterRunMethod::SetUp(verifier, set_up) => {
+                LinterRunMethod::ProjectSetup(verifier, set_up) => {
                     run_in_project_setup(tool, verifier, set_up, words, tree).await
                 }
             };
             ends.extend(ran.iter().map(|printout| printout.end));
             let root = match &run_method {
-                LinterRunMethod::Machine(_) if moves_tree => PathBuf::from(SANDBOX_TREE_PATH),
+                LinterRunMethod::MachineProgram(_) if moves_tree => PathBuf::from(SANDBOX_TREE_PATH),
                 // The tool sees this folder at its real path without symbolic links, because the sandbox
                 // requires such a path.
-                LinterRunMethod::Machine(_) => tree.canonicalize().unwrap_or_else(|_| tree.to_owned()),
-                LinterRunMethod::SetUp(..) => PathBuf::from(SANDBOX_TREE_PATH),
+                LinterRunMethod::MachineProgram(_) => tree.canonicalize().unwrap_or_else(|_| tree.to_owned()),
+                LinterRunMethod::ProjectSetup(..) => PathBuf::from(SANDBOX_TREE_PATH),
             };
             outputs.push(match ran {
                 Ok(printout) => {
@@ -694,7 +705,7 @@ impl LinterRunner {
         files: LinterFiles<'_>,
     ) -> Option<LinterFindingCache> {
         let cache = self.cache.as_ref()?;
-        let LinterRunMethod::Machine(installed) = method else { return None };
+        let LinterRunMethod::MachineProgram(installed) = method else { return None };
         let known = tool.cacheable_tool()?;
         let (program, version) = self.version_output(tool, installed, &known.version, files).await?;
         let scopes = match files.trust {

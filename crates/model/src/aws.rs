@@ -73,7 +73,7 @@ pub(crate) enum SignError {
     Library(String),
     /// A header value is invalid.
     #[error("the request cannot be signed: `{0}` contains characters that are invalid in a header")]
-    Header(&'static str),
+    InvalidHeader(&'static str),
 }
 
 impl AwsLogin {
@@ -150,8 +150,8 @@ impl AwsLogin {
     ) -> Result<(), SignError> {
         let service = match &self.service {
             AwsService::Messages { workspace_id } => {
-                let workspace =
-                    HeaderValue::from_str(workspace_id).map_err(|_| SignError::Header("workspace_id"))?;
+                let workspace = HeaderValue::from_str(workspace_id)
+                    .map_err(|_| SignError::InvalidHeader("workspace_id"))?;
                 headers.insert(HeaderName::from_static(WORKSPACE_HEADER), workspace);
                 MESSAGES_SIGNING_NAME
             }
@@ -196,7 +196,7 @@ impl AwsLogin {
         let signed =
             sign(request.map_err(|error| failed(&error))?, &settings).map_err(|error| failed(&error))?;
         for (name, value) in signed.output().headers() {
-            let mut value = HeaderValue::from_str(value).map_err(|_| SignError::Header("a key"))?;
+            let mut value = HeaderValue::from_str(value).map_err(|_| SignError::InvalidHeader("a key"))?;
             value.set_sensitive(true);
             let name = HeaderName::from_bytes(name.as_bytes()).map_err(|error| failed(&error))?;
             headers.insert(name, value);

@@ -8,7 +8,7 @@ use crate::retry::ProviderErrorKind;
 /// Types and codes of errors, in lower case, with their classification. The last codes are HTTP statuses.
 /// Servers send them in a stream after the response has begun. Other errors are classified by their message
 /// and status.
-pub(crate) const ERRORS: &[(&str, ProviderErrorKind)] = &[
+pub(crate) const ERROR_KINDS: &[(&str, ProviderErrorKind)] = &[
     ("insufficient_quota", ProviderErrorKind::SpendingLimit),
     ("rate_limit_exceeded", ProviderErrorKind::RateLimit),
     ("rate_limit_error", ProviderErrorKind::RateLimit),
@@ -54,7 +54,7 @@ pub(crate) fn read_error(error: &Value) -> ChatError {
         Value::String(word) => Some(word.clone()),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => None,
     };
-    let is_known = |name: &String| ERRORS.iter().any(|(known, _)| known.eq_ignore_ascii_case(name));
+    let is_known = |name: &String| ERROR_KINDS.iter().any(|(known, _)| known.eq_ignore_ascii_case(name));
     let number = error["code"].as_u64().map(|code| code.to_string());
     let named = [word("code"), word("type"), number];
     let name = named.iter().flatten().find(|name| is_known(name)).or(named[1].as_ref()).or(named[0].as_ref());

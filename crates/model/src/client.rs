@@ -31,18 +31,18 @@ const IDLE_CONNECTION_TIMEOUT: Duration = Duration::from_secs(20);
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ProviderTimeouts {
     /// Maximum number of attempts of one call.
-    pub tries: u32,
+    pub max_attempts: u32,
     /// Time limit for the start of a response, counted from the first attempt of the call.
-    pub begin: Duration,
+    pub response_start: Duration,
     /// Wait between the first and the second attempt. Each further wait is twice as long as the previous
     /// wait.
     pub retry_delay: Duration,
     /// Timeout for opening a connection.
     pub connect: Duration,
     /// Longest time between two chunks of a response.
-    pub piece: Duration,
+    pub chunk_interval: Duration,
     /// Longest time between two chunks, not counting pings.
-    pub progress: Duration,
+    pub progress_interval: Duration,
     /// Timeout of a whole response.
     pub total: Duration,
 }
@@ -54,9 +54,9 @@ impl ProviderTimeouts {
     pub fn for_chat() -> Self {
         let minutes = |minutes: u64| Duration::from_secs(minutes * 60);
         Self {
-            begin: minutes(10),
-            piece: minutes(5),
-            progress: minutes(10),
+            response_start: minutes(10),
+            chunk_interval: minutes(5),
+            progress_interval: minutes(10),
             total: minutes(20),
             ..Self::default()
         }
@@ -66,13 +66,13 @@ impl ProviderTimeouts {
 impl Default for ProviderTimeouts {
     fn default() -> Self {
         Self {
-            tries: 10,
-            begin: Duration::from_secs(45),
-            retry_delay: retry::FIRST_WAIT,
+            max_attempts: 10,
+            response_start: Duration::from_secs(45),
+            retry_delay: retry::INITIAL_RETRY_DELAY,
             connect: Duration::from_secs(10),
-            piece: Duration::from_secs(60),
+            chunk_interval: Duration::from_secs(60),
             // While a model thinks and its output is hidden, the provider sends only pings.
-            progress: Duration::from_secs(180),
+            progress_interval: Duration::from_secs(180),
             total: Duration::from_secs(15 * 60),
         }
     }
@@ -84,13 +84,13 @@ pub(crate) enum CallProgress {
     /// The request is about to be sent.
     BeforeSend,
     /// The provider has reported this usage so far.
-    Metered(UsageSoFar),
+    UsageReported(UsageSoFar),
 }
 
 /// A response, with the id that the provider gave to the request.
 #[derive(Debug)]
 pub(crate) struct ProviderAnswer {
-    pub(crate) complete: CompleteResponse,
+    pub(crate) response: CompleteResponse,
     pub(crate) request_id: String,
 }
 
@@ -122,12 +122,12 @@ impl ProviderClient {
             .retry(reqwest::retry::never())
             .pool_idle_timeout(IDLE_CONNECTION_TIMEOUT)
             .connect_timeout(timeouts.connect)
-            .timeout(timeouts.total.saturating_add(timeouts.begin));
+            .timeout(timeouts.total.saturating_add(timeouts.response_start));
         // The environment's proxy is only for other machines, so a server on this machine is called directly.
         if provider.is_on_this_machine() {
             http = http.no_proxy();
         }
-        let http = http.build().map_err(|error| ProviderError::Client(error_chain(&error)))?;
+        let http = http.build().map_err(|error| ProviderError::TlsSetup(error_chain(&error)))?;
         Ok(Self { http, provider, timeouts })
     }
 
@@ -146,10 +146,10 @@ impl ProviderClient {
     ) -> Result<ProviderAnswer, FailedAttempt> {
         let mut response = self.post(call, begin_deadline, || on_progress(CallProgress::BeforeSend)).await?;
         let request_id = request_id(response.headers());
-        let meter = |meter| on_progress(CallProgress::Metered(meter));
+        let meter = |meter| on_progress(CallProgress::UsageReported(meter));
         let complete = read_answer(&mut response, self.wire(), &self.timeouts, begin_deadline, meter).await;
         match complete {
-            Ok(complete) => Ok(ProviderAnswer { complete, request_id }),
+            Ok(complete) => Ok(ProviderAnswer { response: complete, request_id }),
             Err(failure) => Err(self.with_request_id(failure, &request_id)),
         }
     }
@@ -282,11 +282,11 @@ impl ProviderClient {
             (None, true) => format!("status {status}"),
         };
         let words = clock.map_or_else(|| words.clone(), |clock| format!("{clock} ({words})"));
-        let cause = FailureCause::Status(ErrorResponse {
+        let cause = FailureCause::ErrorStatus(ErrorResponse {
             status,
             kind,
             retry_after: retry_after(headers),
-            retry: header_text(headers, "x-should-retry").and_then(|value| value.parse().ok()),
+            should_retry: header_text(headers, "x-should-retry").and_then(|value| value.parse().ok()),
         });
         FailedAttempt { cause, message: self.redact_line(&words) }
     }
@@ -342,8 +342,8 @@ pub(crate) async fn read_answer(
             StreamProgress::Advanced => moved = Some(now),
             StreamProgress::Idle => moved = moved.or(Some(now)),
         }
-        let progress = moved.unwrap_or(now) + timeouts.progress;
-        deadline = (now + timeouts.piece).min(progress).min(end);
+        let progress = moved.unwrap_or(now) + timeouts.progress_interval;
+        deadline = (now + timeouts.chunk_interval).min(progress).min(end);
     }
 }
 
@@ -365,7 +365,8 @@ fn stream_failure(wire: &WireFormat, error: StreamError, first_bytes: &[u8]) -> 
         let ProviderErrorDetail { kind: name, message: words } =
             wire.parse_error_response(&HeaderMap::new(), first_bytes);
         if !words.is_empty() {
-            let cause = FailureCause::Event(wire.error_kind(name.as_deref().unwrap_or_default(), &words));
+            let cause =
+                FailureCause::ErrorEvent(wire.error_kind(name.as_deref().unwrap_or_default(), &words));
             return FailedAttempt {
                 cause,
                 message: format!("the provider returned an error instead of an answer: {words}"),
@@ -374,7 +375,9 @@ fn stream_failure(wire: &WireFormat, error: StreamError, first_bytes: &[u8]) -> 
     }
     let cause = match error {
         StreamError::Truncated => FailureCause::Truncated,
-        StreamError::ProviderError { kind, message } => FailureCause::Event(wire.error_kind(&kind, &message)),
+        StreamError::ProviderError { kind, message } => {
+            FailureCause::ErrorEvent(wire.error_kind(&kind, &message))
+        }
         StreamError::EmptyStream
         | StreamError::Html
         | StreamError::NotAStream

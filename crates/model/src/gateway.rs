@@ -23,7 +23,7 @@ use truing_core::money::MicroUsd;
 use truing_core::port::{Clock, Ledger, SharedStateStore, WriteGate};
 
 pub use self::answer::{ModelAnswer, ModelError};
-pub use self::call::LEAST_TOKENS;
+pub use self::call::MIN_USEFUL_RESPONSE_TOKENS;
 use self::circuit::ProviderCircuit;
 use self::gateway_state::GatewayState;
 pub use self::session::ModelSession;
@@ -57,7 +57,7 @@ pub trait LanguageModel: Send + Sync {
 /// this access. Processes with shared state also share the circuit breaker.
 #[derive(Clone)]
 pub struct ModelGateway {
-    shared: Arc<GatewayState>,
+    state: Arc<GatewayState>,
     fallback: Option<Arc<FallbackProvider>>,
 }
 
@@ -89,8 +89,16 @@ impl ModelGateway {
         let common = shared_state.map(|common| (common, format!("circuit:{}", provider.name())));
         let circuit = ProviderCircuit::new(Arc::clone(&clock), common, settling.clone());
         let client = ProviderClient::new(provider, timeouts)?;
-        let shared = GatewayState { client, prices, ledger, clock, circuit, settling, retries };
-        Ok(Self { shared: Arc::new(shared), fallback: None })
+        let shared = GatewayState {
+            client,
+            prices,
+            ledger,
+            clock,
+            circuit,
+            pending_calls: settling,
+            retry_count: retries,
+        };
+        Ok(Self { state: Arc::new(shared), fallback: None })
     }
 
     /// Adds a fallback. While the provider is unavailable, requests are sent through `gateway` with the model
@@ -106,7 +114,7 @@ impl ModelGateway {
     /// fallback.
     pub fn retry_count(&self) -> u64 {
         let fallback = self.fallback.as_ref().map_or(0, |fallback| fallback.gateway.retry_count());
-        self.shared.retries.load(Ordering::Relaxed).saturating_add(fallback)
+        self.state.retry_count.load(Ordering::Relaxed).saturating_add(fallback)
     }
 
     /// Opens a session, through which one run can call its allowed models. The run's budget pays for the
@@ -125,15 +133,15 @@ impl ModelGateway {
     /// counts their full amounts.
     #[truing_core::boxed_future]
     pub async fn wait_until_idle(&self) {
-        self.shared.settling.wait_until_zero().await;
+        self.state.pending_calls.wait_until_zero().await;
         if let Some(fallback) = &self.fallback {
-            fallback.gateway.shared.settling.wait_until_zero().await;
+            fallback.gateway.state.pending_calls.wait_until_zero().await;
         }
     }
 }
 
 impl fmt::Debug for ModelGateway {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ModelGateway").field("client", &self.shared.client).finish_non_exhaustive()
+        f.debug_struct("ModelGateway").field("client", &self.state.client).finish_non_exhaustive()
     }
 }

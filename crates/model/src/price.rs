@@ -34,7 +34,7 @@ pub struct ModelPrice {
 struct PriceTier {
     /// The tier's rates apply to prompts with more tokens than this. Tokens that were read from or written to
     /// caches count, too.
-    min_tokens: u64,
+    token_threshold: u64,
     rates: TokenRates,
 }
 
@@ -146,9 +146,9 @@ impl ModelPrice {
     /// rates of an existing tier with the same `min_tokens`.
     #[must_use]
     pub fn with_tier(mut self, token_threshold: u64, rates: TokenRates) -> Self {
-        self.tiers.retain(|tier| tier.min_tokens != token_threshold);
-        self.tiers.push(PriceTier { min_tokens: token_threshold, rates });
-        self.tiers.sort_by_key(|tier| tier.min_tokens);
+        self.tiers.retain(|tier| tier.token_threshold != token_threshold);
+        self.tiers.push(PriceTier { token_threshold: token_threshold, rates });
+        self.tiers.sort_by_key(|tier| tier.token_threshold);
         self
     }
 
@@ -156,7 +156,7 @@ impl ModelPrice {
     /// rates are the first tier, with the number 0.
     pub fn tiers(&self) -> impl Iterator<Item = (u64, &TokenRates)> {
         std::iter::once((0, &self.base_rates))
-            .chain(self.tiers.iter().map(|tier| (tier.min_tokens, &tier.rates)))
+            .chain(self.tiers.iter().map(|tier| (tier.token_threshold, &tier.rates)))
     }
 
     /// Returns the cost of a response, rounded up.
@@ -202,14 +202,14 @@ impl ModelPrice {
     fn rates(&self, prompt_tokens: u64) -> &TokenRates {
         self.tiers
             .iter()
-            .rfind(|tier| prompt_tokens > tier.min_tokens)
+            .rfind(|tier| prompt_tokens > tier.token_threshold)
             .map_or(&self.base_rates, |tier| &tier.rates)
     }
 
     /// Returns the tiers that a prompt of at most `input` tokens can reach. Each tier's rates are returned
     /// with the maximum number of prompt tokens in this tier, at most `input`.
     fn reachable_tiers(&self, input: u64) -> impl Iterator<Item = (u64, &TokenRates)> {
-        let ends = self.tiers.iter().map(|tier| tier.min_tokens).chain([u64::MAX]);
+        let ends = self.tiers.iter().map(|tier| tier.token_threshold).chain([u64::MAX]);
         self.tiers()
             .zip(ends)
             .filter(move |((above, _), _)| *above == 0 || input > *above)

@@ -56,10 +56,10 @@ pub(crate) enum AttemptKeys {
 /// A provider of models.
 #[derive(Clone)]
 pub struct ModelProvider {
-    base: Url,
-    login: ProviderCredentials,
+    base_url: Url,
+    credentials: ProviderCredentials,
     wire: WireFormat,
-    header: Option<(HeaderName, HeaderValue)>,
+    auth_header: Option<(HeaderName, HeaderValue)>,
 }
 
 /// The reason why an address or a key of a provider is rejected.
@@ -73,11 +73,11 @@ pub enum ProviderError {
         "base_url must begin with https:// (http:// is allowed only for this machine: localhost, \
         127.0.0.1, [::1])"
     )]
-    Unprotected,
+    InsecureUrl,
     /// The address has a user, password, query or fragment. These parts are not supported, because messages
     /// that show the address could disclose a secret.
     #[error("base_url must not contain a user, password, query or fragment")]
-    UnsupportedPart,
+    UnsupportedUrlPart,
     /// The key contains characters that are invalid in a header.
     #[error(
         "the API key contains characters that are invalid in a key, such as a line end: check the \
@@ -86,7 +86,7 @@ pub enum ProviderError {
     InvalidKey,
     /// The TLS stack could not be set up.
     #[error("cannot set up the HTTP client: {0}")]
-    Client(String),
+    TlsSetup(String),
 }
 
 impl ModelProvider {
@@ -99,11 +99,11 @@ impl ModelProvider {
         match base.scheme() {
             "https" => {}
             "http" if base.host_str().is_some_and(is_loopback) => {}
-            _ => return Err(ProviderError::Unprotected),
+            _ => return Err(ProviderError::InsecureUrl),
         }
         let extra = [base.query(), base.fragment(), base.password()].iter().any(Option::is_some);
         if extra || !base.username().is_empty() {
-            return Err(ProviderError::UnsupportedPart);
+            return Err(ProviderError::UnsupportedUrlPart);
         }
         let path = base.path().trim_end_matches('/').to_owned();
         base.set_path(&path);
@@ -123,7 +123,7 @@ impl ModelProvider {
             ProviderCredentials::Aws(_) => None,
             ProviderCredentials::Unauthenticated => None,
         };
-        Ok(Self { base, login: credentials, wire: WireFormat::Messages, header })
+        Ok(Self { base_url: base, credentials, wire: WireFormat::Messages, auth_header: header })
     }
 
     /// Sets the wire format of the provider.
@@ -142,8 +142,8 @@ impl ModelProvider {
     pub(crate) fn url(&self, call_path: &str) -> Url {
         let (path, query) =
             call_path.split_once('?').map_or((call_path, None), |(path, query)| (path, Some(query)));
-        let mut url = self.base.clone();
-        url.set_path(&format!("{}{path}", self.base.path().trim_end_matches('/')));
+        let mut url = self.base_url.clone();
+        url.set_path(&format!("{}{path}", self.base_url.path().trim_end_matches('/')));
         url.set_query(query);
         url
     }
@@ -153,7 +153,7 @@ impl ModelProvider {
     /// # Errors
     /// [`FailedAttempt`] if there are no credentials.
     pub(crate) async fn fetch_keys(&self) -> Result<AttemptKeys, FailedAttempt> {
-        match &self.login {
+        match &self.credentials {
             #[cfg(feature = "aws")]
             ProviderCredentials::Aws(login) => login.keys().await.map(AttemptKeys::Keys).map_err(key_failure),
             ProviderCredentials::XApiKey(_)
@@ -174,7 +174,7 @@ impl ModelProvider {
         used_keys: &AttemptKeys,
         refusal: &ProviderErrorDetail,
     ) -> Result<Option<AttemptKeys>, FailedAttempt> {
-        match (&self.login, used_keys) {
+        match (&self.credentials, used_keys) {
             #[cfg(feature = "aws")]
             (ProviderCredentials::Aws(login), AttemptKeys::Keys(keys)) => {
                 let keys = login.keys_instead_of(keys, refusal).await.map_err(key_failure)?;
@@ -201,7 +201,7 @@ impl ModelProvider {
         date: Option<Timestamp>,
         now: SystemTime,
     ) -> Option<String> {
-        match &self.login {
+        match &self.credentials {
             #[cfg(feature = "aws")]
             ProviderCredentials::Aws(_) => {
                 let code = refusal.kind.as_deref().unwrap_or_default();
@@ -228,10 +228,10 @@ impl ModelProvider {
         body: &[u8],
         now: SystemTime,
     ) -> Result<(), String> {
-        if let Some((name, value)) = &self.header {
+        if let Some((name, value)) = &self.auth_header {
             headers.insert(name.clone(), value.clone());
         }
-        match (&self.login, attempt_keys) {
+        match (&self.credentials, attempt_keys) {
             #[cfg(feature = "aws")]
             (ProviderCredentials::Aws(login), AttemptKeys::Keys(keys)) => {
                 login.authorize_headers(keys, url, headers, body, now).map_err(|error| error.to_string())
@@ -242,7 +242,7 @@ impl ModelProvider {
 
     /// Returns a name that identifies this provider and its credentials without containing a secret.
     pub(crate) fn name(&self) -> String {
-        let login = match &self.login {
+        let login = match &self.credentials {
             ProviderCredentials::XApiKey(secret)
             | ProviderCredentials::Bearer(secret)
             | ProviderCredentials::AzureApiKey(secret) => {
@@ -252,28 +252,28 @@ impl ModelProvider {
             ProviderCredentials::Aws(login) => login.name(),
             ProviderCredentials::Unauthenticated => String::new(),
         };
-        format!("{}{login}", self.base)
+        format!("{}{login}", self.base_url)
     }
 
     /// Returns true if the provider is on this machine.
     pub(crate) fn is_on_this_machine(&self) -> bool {
-        self.base.host_str().is_some_and(is_loopback)
+        self.base_url.host_str().is_some_and(is_loopback)
     }
 
     /// Removes the provider's secrets from a text of another program or service.
     pub(crate) fn redact_secrets(&self, text: &str) -> String {
-        self.login.secrets().iter().fold(text.to_owned(), |text, secret| secret.redact_from(&text))
+        self.credentials.secrets().iter().fold(text.to_owned(), |text, secret| secret.redact_from(&text))
     }
 
     /// Returns scheme, host and port for messages to people.
     pub fn origin(&self) -> String {
-        self.base.origin().ascii_serialization()
+        self.base_url.origin().ascii_serialization()
     }
 }
 
 impl fmt::Debug for ModelProvider {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ModelProvider").field("base", &self.base.as_str()).finish_non_exhaustive()
+        f.debug_struct("ModelProvider").field("base", &self.base_url.as_str()).finish_non_exhaustive()
     }
 }
 
@@ -309,10 +309,10 @@ mod tests {
         }
         for url in ["http://api.anthropic.com", "http://127.0.0.1.example.com", "http://10.0.0.1", "ftp://h"]
         {
-            assert_eq!(provider_error(url), Some(ProviderError::Unprotected), "{url}");
+            assert_eq!(provider_error(url), Some(ProviderError::InsecureUrl), "{url}");
         }
         for url in ["https://u:p@h", "https://u@h", "https://h?a=1", "https://h#a"] {
-            assert_eq!(provider_error(url), Some(ProviderError::UnsupportedPart), "{url}");
+            assert_eq!(provider_error(url), Some(ProviderError::UnsupportedUrlPart), "{url}");
         }
         assert!(matches!(provider_error("api.anthropic.com"), Some(ProviderError::InvalidUrl(_))));
     }

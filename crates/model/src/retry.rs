@@ -7,10 +7,10 @@ use std::time::Duration;
 
 /// If a provider requests a wait of at most this time, Truing assumes an ordinary rate limit, because such
 /// limits apply to one minute. If the requested wait is longer, Truing assumes a spending cap.
-pub const MAX_RETRY_AFTER: Duration = Duration::from_secs(60);
+pub const MAX_RATE_LIMIT_WAIT: Duration = Duration::from_secs(60);
 /// Wait before the second attempt. The wait doubles before each further attempt, up to [`MAX_DOUBLINGS`]
 /// times.
-pub const FIRST_WAIT: Duration = Duration::from_millis(500);
+pub const INITIAL_RETRY_DELAY: Duration = Duration::from_millis(500);
 /// Maximum number of times that a wait is doubled.
 pub const MAX_DOUBLINGS: u32 = 4;
 
@@ -25,11 +25,11 @@ pub enum FailureCause {
     /// The connection was closed, or a timeout passed, before a response began.
     NoResponse,
     /// The response has an error status.
-    Status(ErrorResponse),
+    ErrorStatus(ErrorResponse),
     /// The response began and broke off, or stalled for too long.
     Truncated,
     /// The response began, and then contained an error from the provider.
-    Event(ProviderErrorKind),
+    ErrorEvent(ProviderErrorKind),
     /// The response exceeded its total time limit.
     TotalTimeout,
     /// The response does not conform to the provider's API.
@@ -54,7 +54,7 @@ pub struct ErrorResponse {
     /// Wait that the provider requests.
     pub retry_after: Option<Duration>,
     /// Value of the header `x-should-retry`.
-    pub retry: Option<bool>,
+    pub should_retry: Option<bool>,
 }
 
 /// The kinds of errors that the retry table distinguishes.
@@ -86,9 +86,9 @@ pub enum RetryDecision {
     /// A spending cap is reached. Open the circuit breaker for this time; if `None`, for the default time.
     SpendCap(Option<Duration>),
     /// The key is invalid or lacks a permission.
-    Key,
+    KeyRefused,
     /// The request is invalid.
-    Request,
+    InvalidRequest,
     /// The request is too long.
     TooLong,
     /// The response does not conform to the provider's API.
@@ -102,27 +102,27 @@ pub fn decide_retry(cause: &FailureCause) -> RetryDecision {
             RetryDecision::Retry(None)
         }
         FailureCause::TotalTimeout => RetryDecision::Unavailable(None),
-        FailureCause::NoKeys => RetryDecision::Key,
+        FailureCause::NoKeys => RetryDecision::KeyRefused,
         FailureCause::InvalidResponse => RetryDecision::InvalidResponse,
-        FailureCause::Event(
+        FailureCause::ErrorEvent(
             ProviderErrorKind::Temporary | ProviderErrorKind::RateLimit | ProviderErrorKind::Other,
         ) => RetryDecision::Retry(None),
-        FailureCause::Event(ProviderErrorKind::SpendingLimit) => RetryDecision::SpendCap(None),
-        FailureCause::Event(ProviderErrorKind::KeyRefused) => RetryDecision::Key,
-        FailureCause::Event(ProviderErrorKind::TooLong) => RetryDecision::TooLong,
-        FailureCause::Event(ProviderErrorKind::InvalidRequest) => RetryDecision::Request,
-        FailureCause::Status(status) => decide_refusal(status),
+        FailureCause::ErrorEvent(ProviderErrorKind::SpendingLimit) => RetryDecision::SpendCap(None),
+        FailureCause::ErrorEvent(ProviderErrorKind::KeyRefused) => RetryDecision::KeyRefused,
+        FailureCause::ErrorEvent(ProviderErrorKind::TooLong) => RetryDecision::TooLong,
+        FailureCause::ErrorEvent(ProviderErrorKind::InvalidRequest) => RetryDecision::InvalidRequest,
+        FailureCause::ErrorStatus(status) => decide_refusal(status),
     }
 }
 
 fn decide_refusal(response: &ErrorResponse) -> RetryDecision {
-    let is_long = response.retry_after.is_some_and(|after| after > MAX_RETRY_AFTER);
+    let is_long = response.retry_after.is_some_and(|after| after > MAX_RATE_LIMIT_WAIT);
     match (response.status, response.kind) {
         (402, _) | (400..=499, ProviderErrorKind::SpendingLimit) => {
             RetryDecision::SpendCap(response.retry_after)
         }
         (403 | 429, _) if is_long => RetryDecision::SpendCap(response.retry_after),
-        (401 | 403, _) | (400, ProviderErrorKind::KeyRefused) => RetryDecision::Key,
+        (401 | 403, _) | (400, ProviderErrorKind::KeyRefused) => RetryDecision::KeyRefused,
         (413, _) | (400 | 422, ProviderErrorKind::TooLong) => RetryDecision::TooLong,
         // Amazon Bedrock uses the status 424 for a failure of the model's backend.
         (408 | 409 | 429 | 500..=599, _) | (424, ProviderErrorKind::Temporary) => {
@@ -139,12 +139,12 @@ fn decide_refusal(response: &ErrorResponse) -> RetryDecision {
 /// `x-should-retry` states whether the error is temporary. Without this header, `usually` states whether the
 /// error is temporary.
 fn decide_transient(response: &ErrorResponse, is_transient_by_default: bool) -> RetryDecision {
-    let is_long = response.retry_after.is_some_and(|after| after > MAX_RETRY_AFTER);
-    match (response.retry.unwrap_or(is_transient_by_default), is_transient_by_default) {
+    let is_long = response.retry_after.is_some_and(|after| after > MAX_RATE_LIMIT_WAIT);
+    match (response.should_retry.unwrap_or(is_transient_by_default), is_transient_by_default) {
         (true, _) if is_long => RetryDecision::Unavailable(response.retry_after),
         (true, _) => RetryDecision::Retry(response.retry_after),
         (false, true) => RetryDecision::Unavailable(response.retry_after),
-        (false, false) => RetryDecision::Request,
+        (false, false) => RetryDecision::InvalidRequest,
     }
 }
 
@@ -208,7 +208,12 @@ mod tests {
         retry_after: Option<Duration>,
         retry: Option<bool>,
     ) -> RetryDecision {
-        decide_retry(&FailureCause::Status(ErrorResponse { status, kind, retry_after, retry }))
+        decide_retry(&FailureCause::ErrorStatus(ErrorResponse {
+            status,
+            kind,
+            retry_after,
+            should_retry: retry,
+        }))
     }
 
     #[test]
@@ -225,13 +230,13 @@ mod tests {
         for code in 100..=999 {
             for kind in kinds {
                 let expected = match (code, kind) {
-                    (401 | 403, _) | (400, ProviderErrorKind::KeyRefused) => Key,
+                    (401 | 403, _) | (400, ProviderErrorKind::KeyRefused) => KeyRefused,
                     (402, _) => SpendCap(None),
                     (413, _) | (400 | 422, ProviderErrorKind::TooLong) => TooLong,
                     (408 | 409 | 429, _) | (500..=599, _) | (424, ProviderErrorKind::Temporary) => {
                         Retry(None)
                     }
-                    (400..=499, _) => Request,
+                    (400..=499, _) => InvalidRequest,
                     _ => InvalidResponse,
                 };
                 assert_eq!(status(code, kind, None, None), expected, "{code} {kind:?}");
@@ -258,14 +263,17 @@ mod tests {
             status(429, ProviderErrorKind::RateLimit, SHORT_RETRY_AFTER, None),
             RetryDecision::Retry(SHORT_RETRY_AFTER)
         );
-        assert_eq!(status(403, ProviderErrorKind::KeyRefused, SHORT_RETRY_AFTER, None), RetryDecision::Key);
+        assert_eq!(
+            status(403, ProviderErrorKind::KeyRefused, SHORT_RETRY_AFTER, None),
+            RetryDecision::KeyRefused
+        );
         // A server error with a long requested wait is an outage, not a spending cap.
         assert_eq!(
             status(503, ProviderErrorKind::Temporary, LONG_RETRY_AFTER, None),
             RetryDecision::Unavailable(LONG_RETRY_AFTER)
         );
         assert_eq!(
-            decide_retry(&FailureCause::Event(ProviderErrorKind::SpendingLimit)),
+            decide_retry(&FailureCause::ErrorEvent(ProviderErrorKind::SpendingLimit)),
             RetryDecision::SpendCap(None)
         );
     }
@@ -294,7 +302,7 @@ mod tests {
         for code in [401, 403] {
             assert_eq!(
                 status(code, ProviderErrorKind::KeyRefused, None, Some(true)),
-                RetryDecision::Key,
+                RetryDecision::KeyRefused,
                 "{code}"
             );
         }
@@ -307,23 +315,29 @@ mod tests {
             FailureCause::Unsent,
             FailureCause::NoResponse,
             FailureCause::Truncated,
-            FailureCause::Event(ProviderErrorKind::Temporary),
-            FailureCause::Event(ProviderErrorKind::Other),
+            FailureCause::ErrorEvent(ProviderErrorKind::Temporary),
+            FailureCause::ErrorEvent(ProviderErrorKind::Other),
         ] {
             assert_eq!(decide_retry(&seen), RetryDecision::Retry(None), "{seen:?}");
         }
         assert_eq!(
-            decide_retry(&FailureCause::Event(ProviderErrorKind::RateLimit)),
+            decide_retry(&FailureCause::ErrorEvent(ProviderErrorKind::RateLimit)),
             RetryDecision::Retry(None)
         );
         assert_eq!(
-            decide_retry(&FailureCause::Event(ProviderErrorKind::InvalidRequest)),
-            RetryDecision::Request
+            decide_retry(&FailureCause::ErrorEvent(ProviderErrorKind::InvalidRequest)),
+            RetryDecision::InvalidRequest
         );
-        assert_eq!(decide_retry(&FailureCause::Event(ProviderErrorKind::TooLong)), RetryDecision::TooLong);
-        assert_eq!(decide_retry(&FailureCause::Event(ProviderErrorKind::KeyRefused)), RetryDecision::Key);
+        assert_eq!(
+            decide_retry(&FailureCause::ErrorEvent(ProviderErrorKind::TooLong)),
+            RetryDecision::TooLong
+        );
+        assert_eq!(
+            decide_retry(&FailureCause::ErrorEvent(ProviderErrorKind::KeyRefused)),
+            RetryDecision::KeyRefused
+        );
         assert_eq!(decide_retry(&FailureCause::TotalTimeout), RetryDecision::Unavailable(None));
-        assert_eq!(decide_retry(&FailureCause::NoKeys), RetryDecision::Key);
+        assert_eq!(decide_retry(&FailureCause::NoKeys), RetryDecision::KeyRefused);
         assert_eq!(decide_retry(&FailureCause::InvalidResponse), RetryDecision::InvalidResponse);
     }
 
@@ -360,20 +374,20 @@ mod tests {
         for tries in 1..=40 {
             let most = Duration::from_millis(500 << (tries - 1).min(4));
             for seed in 0..50 {
-                let wait = retry_delay(FIRST_WAIT, tries, None, seed);
+                let wait = retry_delay(INITIAL_RETRY_DELAY, tries, None, seed);
                 assert!(wait <= most && wait >= most * 3 / 4, "{tries} {wait:?}");
             }
         }
         assert!(
             (0..50)
-                .map(|seed| retry_delay(FIRST_WAIT, 3, None, seed))
+                .map(|seed| retry_delay(INITIAL_RETRY_DELAY, 3, None, seed))
                 .collect::<std::collections::BTreeSet<_>>()
                 .len()
                 > 10
         );
-        assert_eq!(retry_delay(FIRST_WAIT, 1, SHORT_RETRY_AFTER, 7), Duration::from_secs(60));
+        assert_eq!(retry_delay(INITIAL_RETRY_DELAY, 1, SHORT_RETRY_AFTER, 7), Duration::from_secs(60));
         // The waits between ten attempts fit into the time limit of 45 seconds.
-        let all: Duration = (1..10).map(|tries| retry_delay(FIRST_WAIT, tries, None, 3)).sum();
+        let all: Duration = (1..10).map(|tries| retry_delay(INITIAL_RETRY_DELAY, tries, None, 3)).sum();
         assert!(all < Duration::from_secs(45), "{all:?}");
     }
 }

@@ -30,7 +30,7 @@ pub const MAX_BLOCKS: usize = 1024;
 const MAX_QUOTED_CHARS: usize = 300;
 /// The field in which a tool's input is wrapped if the model's input is not a JSON object. The API accepts
 /// the wrapped input in later requests.
-pub const INVALID_JSON: &str = "INVALID_JSON";
+pub const INVALID_JSON_FIELD: &str = "INVALID_JSON";
 
 /// The reason why a stream is not a valid response.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -111,13 +111,13 @@ pub struct AnswerAccumulator {
     decoder: EventDecoder,
     /// The first byte of the response that is not white space.
     first_byte: Option<u8>,
-    bytes: usize,
-    events: u64,
+    received_bytes: usize,
+    event_count: u64,
     model: Option<String>,
     blocks: Vec<PartialBlock>,
     usage: CountedUsage,
     content_bytes: usize,
-    stop: Option<Result<StopReason, String>>,
+    stop_reason: Option<Result<StopReason, String>>,
     is_done: bool,
 }
 
@@ -126,7 +126,7 @@ pub struct AnswerAccumulator {
 struct PartialBlock {
     value: Map<String, Value>,
     /// The JSON text of a tool call's input, as received so far.
-    input: Option<String>,
+    input_json: Option<String>,
     is_open: bool,
 }
 
@@ -142,13 +142,13 @@ impl AnswerAccumulator {
         Self {
             decoder: EventDecoder::new(format),
             first_byte: None,
-            bytes: 0,
-            events: 0,
+            received_bytes: 0,
+            event_count: 0,
             model: None,
             blocks: Vec::new(),
             usage: CountedUsage::default(),
             content_bytes: 0,
-            stop: None,
+            stop_reason: None,
             is_done: false,
         }
     }
@@ -160,8 +160,8 @@ impl AnswerAccumulator {
     pub fn push(&mut self, bytes: &[u8]) -> Result<StreamProgress, StreamError> {
         self.first_byte =
             self.first_byte.or_else(|| bytes.iter().find(|byte| !byte.is_ascii_whitespace()).copied());
-        self.bytes = self.bytes.saturating_add(bytes.len());
-        if self.bytes > MAX_STREAM_BYTES {
+        self.received_bytes = self.received_bytes.saturating_add(bytes.len());
+        if self.received_bytes > MAX_STREAM_BYTES {
             return Err(StreamError::TooLarge("so many bytes"));
         }
         let mut moved = false;
@@ -181,7 +181,7 @@ impl AnswerAccumulator {
 
     /// Returns true once an event has arrived.
     pub fn has_begun(&self) -> bool {
-        self.events > 0
+        self.event_count > 0
     }
 
     /// Returns the usage that is known so far.
@@ -204,7 +204,7 @@ impl AnswerAccumulator {
         if !self.is_done {
             return Err(self.not_a_stream_error().unwrap_or(StreamError::Truncated));
         }
-        let stop = match self.stop {
+        let stop = match self.stop_reason {
             Some(Ok(stop)) => stop,
             Some(Err(unknown)) => return Err(StreamError::UnknownStopReason(unknown)),
             None => return Err(StreamError::Contradiction("the answer ended without a stop reason")),
@@ -225,7 +225,7 @@ impl AnswerAccumulator {
 
     /// Returns an error if the body is empty or is not a stream of events.
     fn not_a_stream_error(&self) -> Option<StreamError> {
-        match (self.first_byte, self.events) {
+        match (self.first_byte, self.event_count) {
             (None, _) => Some(StreamError::EmptyStream),
             (Some(b'<'), 0) => Some(StreamError::Html),
             (Some(b'{' | b'['), 0) => Some(StreamError::NotAStream),
@@ -235,7 +235,7 @@ impl AnswerAccumulator {
 
     /// Handles one event. Returns true if the event added to the message.
     fn apply_event(&mut self, event: StreamEvent) -> Result<bool, StreamError> {
-        self.events += 1;
+        self.event_count += 1;
         if self.model.is_none()
             && !matches!(
                 event,
@@ -258,7 +258,7 @@ impl AnswerAccumulator {
             StreamEvent::ContentBlockStop { index } => self.open_block_mut(index)?.is_open = false,
             StreamEvent::MessageDelta { delta, usage } => {
                 if let Some(reason) = delta.stop_reason {
-                    self.stop = Some(parse_stop_reason(&reason));
+                    self.stop_reason = Some(parse_stop_reason(&reason));
                 }
                 self.usage.update(usage);
             }
@@ -286,7 +286,7 @@ impl AnswerAccumulator {
             return Err(StreamError::TooLarge("too many blocks"));
         }
         self.add_content_bytes(block_size(&value))?;
-        self.blocks.push(PartialBlock { value, input: None, is_open: true });
+        self.blocks.push(PartialBlock { value, input_json: None, is_open: true });
         Ok(())
     }
 
@@ -298,7 +298,7 @@ impl AnswerAccumulator {
             BlockDelta::ThinkingDelta { thinking } => block.append("thinking", &thinking),
             BlockDelta::SignatureDelta { signature } => block.append("signature", &signature),
             BlockDelta::InputJsonDelta { partial_json } => {
-                block.input.get_or_insert_default().push_str(&partial_json);
+                block.input_json.get_or_insert_default().push_str(&partial_json);
                 Ok(())
             }
             BlockDelta::CitationsDelta { citation } => block.add_citation(citation),
@@ -353,7 +353,7 @@ impl PartialBlock {
         if self.is_open {
             return Err(StreamError::Contradiction("a block does not end"));
         }
-        if let Some(text) = self.input {
+        if let Some(text) = self.input_json {
             self.value.insert("input".to_owned(), parse_tool_input(text));
         }
         serde_json::from_value(Value::Object(self.value)).map_err(|error| bad_event(&error))
@@ -368,7 +368,9 @@ fn parse_tool_input(text: String) -> Value {
     }
     match serde_json::from_str(&text) {
         Ok(Value::Object(input)) => Value::Object(input),
-        Ok(_) | Err(_) => Value::Object(Map::from_iter([(INVALID_JSON.to_owned(), Value::String(text))])),
+        Ok(_) | Err(_) => {
+            Value::Object(Map::from_iter([(INVALID_JSON_FIELD.to_owned(), Value::String(text))]))
+        }
     }
 }
 

@@ -52,7 +52,7 @@ pub(crate) enum RequestEncodeError {
     /// The provider has no id for the model.
     #[cfg(feature = "aws")]
     #[error(transparent)]
-    Model(#[from] bedrock::UnknownModel),
+    UnknownModel(#[from] bedrock::UnknownModel),
 }
 
 /// The type and message in an error response.

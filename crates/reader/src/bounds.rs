@@ -11,13 +11,13 @@ pub const MAX_FINDINGS_BYTES: usize = 4 << 20;
 /// Maximum number of unused suppression comments in a response. It also limits suppressed findings.
 pub const MAX_SUPPRESSIONS: usize = 500;
 /// Maximum total size of the texts of the suppressed findings of one response, in bytes.
-pub const MAX_SUPPRESSED_BYTES: usize = 1 << 20;
+pub const MAX_SUPPRESSED_FINDINGS_BYTES: usize = 1 << 20;
 /// Maximum length of the reason in a suppression comment, in bytes.
 pub const MAX_REASON_BYTES: usize = 1 << 10;
 /// Maximum number of rule names in a report.
 pub const MAX_RULES: usize = 10_000;
 /// Maximum length of a rule's name, in bytes.
-pub const MAX_RULE_BYTES: usize = 200;
+pub const MAX_RULE_NAME_BYTES: usize = 200;
 /// Maximum length of a finding's title, in bytes.
 pub const MAX_TITLE_BYTES: usize = 500;
 /// Maximum length of a finding's body, in bytes.
@@ -54,7 +54,7 @@ pub(crate) fn check_finding(finding: &RawFinding) -> Result<(), &'static str> {
     let is_prose = !body.chars().any(|letter| letter.is_control() && letter != '\n' && letter != '\t');
     ensure(place.side == DiffSide::New, "a finding's side")?;
     ensure((1..=place.end_line).contains(&place.start_line), "a finding's lines")?;
-    ensure(is_one_line(rule) && rule.len() <= MAX_RULE_BYTES, "a finding's rule")?;
+    ensure(is_one_line(rule) && rule.len() <= MAX_RULE_NAME_BYTES, "a finding's rule")?;
     ensure(is_one_line(title) && title.len() <= MAX_TITLE_BYTES, "a finding's title")?;
     ensure(is_prose && body.len() <= MAX_BODY_BYTES, "a finding's body")?;
     ensure(snippet.len() <= MAX_SNIPPET_BYTES, "a finding's snippet")?;

@@ -31,7 +31,7 @@ use crate::syntax::{
 
 /// Default maximum number of findings that are reported for one file. If there are more, the most severe ///
 /// findings are kept. Among equally severe findings, the first ones are kept.
-pub(crate) const MAX_FINDINGS: usize = 100;
+pub(crate) const DEFAULT_MAX_FILE_FINDINGS: usize = 100;
 
 /// The rules of one run, by kind.
 pub(crate) struct RuleSet<'packs> {
@@ -97,7 +97,7 @@ impl RuleMatch<'_> {
         };
         let names = names.get_or_compile(&self.rule.name)?;
         Ok(!parsed_file
-            .name_meanings(name, at, parsers)
+            .resolve_name(name, at, parsers)
             .iter()
             .any(|meaning| names.is_match(meaning.as_bytes())))
     }
@@ -142,7 +142,7 @@ impl<'packs> RuleSet<'packs> {
                 RuleCheck::Size(check) => sizes.push((*rule, check)),
             }
         }
-        let (syntax, max_findings) = (SyntaxScan::build_per_language(&syntax), MAX_FINDINGS);
+        let (syntax, max_findings) = (SyntaxScan::build_per_language(&syntax), DEFAULT_MAX_FILE_FINDINGS);
         Ok(Self { rules, text, syntax, flows, companions, sizes, max_findings })
     }
 
@@ -262,7 +262,7 @@ impl<'packs> RuleSet<'packs> {
             let is_changed_line = |first, last| overlaps_any(&file.added_lines, first, last);
             let has_finding = |name: &str| self.rules.iter().any(|rule| rule.name == name);
             let is_shown = |at| places.is_in_quoted_code(at, parsers);
-            suppress::find_idle_suppressions(
+            suppress::find_unused_suppressions(
                 &file.path,
                 &lines,
                 &used,
@@ -302,7 +302,7 @@ impl<'packs> RuleSet<'packs> {
             // secret.
             let fix = hit.fix.as_ref().filter(|_| !secrets.overlaps(&shown));
             let suggestion =
-                fix.zip(prover.as_mut()).and_then(|(fix, prover)| prover.prove_fix(first, last, fix));
+                fix.zip(prover.as_mut()).and_then(|(fix, prover)| prover.validate_fix(first, last, fix));
             let snippet = render_snippet(&lines, first, last, hit.matched.start, &secrets);
             let snippet = if form == ContentKind::Binary { replace_control_chars(&snippet) } else { snippet };
             findings.push(RawFinding {

@@ -55,7 +55,7 @@ enum CharClass {
     Blank,
     Operator,
     /// A bracket, a quote or a separator. Each of these characters is a token by itself.
-    Single,
+    Punctuation,
 }
 
 impl CharClass {
@@ -64,7 +64,7 @@ impl CharClass {
             '_' => Self::Word,
             letter if letter.is_alphanumeric() => Self::Word,
             letter if letter.is_whitespace() => Self::Blank,
-            '(' | ')' | '[' | ']' | '{' | '}' | '"' | '\'' | '`' | ',' | ';' => Self::Single,
+            '(' | ')' | '[' | ']' | '{' | '}' | '"' | '\'' | '`' | ',' | ';' => Self::Punctuation,
             _ => Self::Operator,
         }
     }
@@ -80,7 +80,7 @@ fn is_between_tokens(text: &str, offset: usize) -> bool {
         before.chars().next_back().map(CharClass::from_char),
         after.chars().next().map(CharClass::from_char),
     );
-    kinds.0 != kinds.1 || kinds.0 == Some(CharClass::Single)
+    kinds.0 != kinds.1 || kinds.0 == Some(CharClass::Punctuation)
 }
 
 /// A suggestion to replace lines, which can be applied to a file.

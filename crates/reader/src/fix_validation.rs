@@ -45,7 +45,7 @@ impl<'a> FixValidator<'a> {
 
     /// Returns the text that replaces the finding's lines when the fix is applied. Returns `None` if the fix
     /// does not pass the checks. If only blanks remain, the lines are deleted, and the replacement is empty.
-    pub(crate) fn prove_fix(
+    pub(crate) fn validate_fix(
         &mut self,
         first_line: u32,
         last_line: u32,
@@ -126,11 +126,11 @@ mod tests {
         for line in 1..=3 {
             let range = lines.line_range(line);
             let fix = ByteReplacement { range: range.end - 1..range.end, replacement: "0".to_owned() };
-            assert!(prover.prove_fix(line, line, &fix).is_some(), "{line}");
+            assert!(prover.validate_fix(line, line, &fix).is_some(), "{line}");
         }
         let fix = ByteReplacement { range: 0..1, replacement: "d".to_owned() };
         assert_eq!(
-            (prover.remaining_bytes, prover.prove_fix(1, 1, &fix)),
+            (prover.remaining_bytes, prover.validate_fix(1, 1, &fix)),
             (0, None),
             "no more than the bound"
         );

@@ -94,7 +94,7 @@ pub(crate) fn find_matches(
         return Err(SyntaxScanError::TooLarge);
     }
     let text = decode_keeping_offsets(bytes);
-    let is_time = parsers.time_check();
+    let is_time = parsers.deadline_check();
     let tree = parsers.parse_in_time(language, &text).ok_or(SyntaxScanError::OverLimit)?;
     let find = || {
         let model = FileModel::from_tree(&tree, &text, &is_time).ok_or(SyntaxScanError::OverLimit)?;

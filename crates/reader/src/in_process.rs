@@ -21,7 +21,7 @@ use truing_core::port::{
 use truing_core::suppression::UnusedSuppressionReason;
 use truing_diff::RepoPath;
 
-use crate::engine::{MAX_FINDINGS, RuleSet, companion_paths};
+use crate::engine::{DEFAULT_MAX_FILE_FINDINGS, RuleSet, companion_paths};
 use crate::file::FileTree;
 use crate::pack::{RuleCheck, RulePacks};
 use crate::part::RepositoryPart;
@@ -29,7 +29,7 @@ use crate::proposals::validate_replacements;
 use crate::protocol::MAX_SUPPRESSIONS;
 use crate::rules::companion::ChangeContext;
 use crate::rules::scanner::MANIFESTS;
-use crate::stack::large_stack;
+use crate::stack::large_stack_builder;
 use crate::syntax::{MAX_FILE_CPU_TIME, ParserPool};
 use crate::tool_findings::tool_findings;
 use crate::used_tools::find_used_tools;
@@ -64,7 +64,7 @@ impl InProcessReader {
 
     /// Creates a reader with these packs.
     pub fn with_packs(packs: RulePacks) -> Self {
-        Self { packs: Arc::new(packs), max_findings: MAX_FINDINGS }
+        Self { packs: Arc::new(packs), max_findings: DEFAULT_MAX_FILE_FINDINGS }
     }
 
     /// Sets the maximum number of findings per file. The default is 100.
@@ -136,7 +136,7 @@ impl InProcessReader {
         let mut report = ReadReport { rules: one.rules.rule_names(), ..ReadReport::default() };
         thread::scope(|scope| {
             let started: Result<Vec<_>, _> =
-                (0..threads).map(|_| large_stack().spawn_scoped(scope, share)).collect();
+                (0..threads).map(|_| large_stack_builder().spawn_scoped(scope, share)).collect();
             let started =
                 started.map_err(|error| ReaderError::Failed(format!("no thread can be started: {error}")))?;
             for running in started {
@@ -288,7 +288,7 @@ impl RepositoryReader for InProcessReader {
         validate_replacements(request)
     }
 
-    async fn used_tools(&self, request: &ToolDetectionRequest) -> Result<DetectedTools, ReaderError> {
+    async fn detect_tools(&self, request: &ToolDetectionRequest) -> Result<DetectedTools, ReaderError> {
         find_used_tools(request)
     }
 

@@ -34,9 +34,9 @@ pub enum FixRefusal {
     SyntaxError,
     /// Together with the edits applied before, this edit would change the meaning of the surrounding code.
     /// For example, a block would become empty, or an operator would apply to more code.
-    ChangedCode,
+    ChangedMeaning,
     /// The file does not contain the lines of the edit.
-    NoLines,
+    MissingLines,
     /// No grammar is known for the file's language.
     NoGrammar,
     /// The file is not UTF-8.
@@ -86,21 +86,21 @@ pub fn apply_line_edits(path: &RepoPath, bytes: &[u8], edits: &[LineEdit]) -> Ap
     let Some(tree) = parsers.parse_in_time(language, text) else { return none(FixRefusal::TooLarge) };
     let candidates = edit_candidates(rest, text, edits);
     let mut proven = |chosen: &[&EditCandidate<'_>]| {
-        let fixes = combine_line_changes(text, chosen).ok_or(FixRefusal::NoLines)?;
+        let fixes = combine_line_changes(text, chosen).ok_or(FixRefusal::MissingLines)?;
         let ranges: Vec<Range<usize>> = fixes.iter().map(|fix| fix.range.clone()).collect();
-        let (fixed, changed) = apply_replacements(text, &fixes).ok_or(FixRefusal::NoLines)?;
+        let (fixed, changed) = apply_replacements(text, &fixes).ok_or(FixRefusal::MissingLines)?;
         let is = parsers.parse_in_time(language, &fixed).ok_or(FixRefusal::TooLarge)?;
         let (was, is) = (TreeShape::from_tree(&tree, &ranges), TreeShape::from_tree(&is, &changed));
         match preserves_shape(&was, &is) {
             true => Ok(fixed),
             false if is.errors > was.errors => Err(FixRefusal::SyntaxError),
-            false => Err(FixRefusal::ChangedCode),
+            false => Err(FixRefusal::ChangedMeaning),
         }
     };
     let refusal =
         |chosen: &[&EditCandidate<'_>], next: &EditCandidate<'_>| next.conflict_with(chosen.last()?);
 
-    let mut refusals = vec![Some(FixRefusal::NoLines); edits.len()];
+    let mut refusals = vec![Some(FixRefusal::MissingLines); edits.len()];
     let mut set = |candidate: &EditCandidate<'_>, refusal: Option<FixRefusal>| {
         if let Some(kept) = refusals.get_mut(candidate.index) {
             *kept = refusal;
@@ -363,9 +363,13 @@ mod tests {
                 vec![edit(1, 1, "x is None"), edit(1, 1, "x is None")],
                 FixRefusal::SameChange(0),
             ),
-            ("def f():\n    a()\n    b()\n", vec![edit(2, 2, ""), edit(3, 3, "")], FixRefusal::ChangedCode),
+            (
+                "def f():\n    a()\n    b()\n",
+                vec![edit(2, 2, ""), edit(3, 3, "")],
+                FixRefusal::ChangedMeaning,
+            ),
             ("f(a)\n", vec![edit(1, 1, "g(a)"), edit(1, 1, "f(a")], FixRefusal::SyntaxError),
-            ("f()\n", vec![edit(1, 1, "g()"), edit(2, 2, "h()")], FixRefusal::NoLines),
+            ("f()\n", vec![edit(1, 1, "g()"), edit(2, 2, "h()")], FixRefusal::MissingLines),
         ] {
             assert_eq!(refusals(text, &edits), [None, Some(expected)], "{text:?}");
         }

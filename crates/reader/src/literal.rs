@@ -147,7 +147,7 @@ fn has_code_reference(text: &str) -> bool {
 
 /// Returns true if the text contains a word that marks a placeholder, or consists of one repeated character.
 fn is_placeholder(text: &str) -> bool {
-    const WORDS: [&str; 17] = [
+    const PLACEHOLDER_WORDS: [&str; 17] = [
         "example",
         "sample",
         "changeme",
@@ -168,7 +168,7 @@ fn is_placeholder(text: &str) -> bool {
     ];
     let lower = text.to_ascii_lowercase();
     let is_one_letter = lower.bytes().all(|byte| Some(byte) == lower.bytes().next());
-    is_one_letter || WORDS.iter().any(|word| lower.contains(word))
+    is_one_letter || PLACEHOLDER_WORDS.iter().any(|word| lower.contains(word))
 }
 
 /// Returns true if the text consists of words that are joined by signs. Each word may end with a number of at
@@ -195,12 +195,12 @@ fn is_base64(text: &str) -> bool {
 /// Returns true if the text is a password in a URL. Placeholders that are common in documentation do not
 /// count.
 fn is_url_password(text: &str) -> bool {
-    const WORDS: [&str; 10] =
+    const PLACEHOLDER_PASSWORDS: [&str; 10] =
         ["guest", "pass", "passwd", "pwd", "pw", "user", "admin", "root", "test", "postgres"];
     let lower = text.to_ascii_lowercase();
     !has_code_reference(text)
         && !is_placeholder(text)
-        && !WORDS.contains(&lower.as_str())
+        && !PLACEHOLDER_PASSWORDS.contains(&lower.as_str())
         && !text.starts_with('%')
 }
 

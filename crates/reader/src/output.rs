@@ -35,7 +35,8 @@ pub use choose::{choose_format, is_known_tool};
 pub use decode::decode_text as text_of;
 pub use diagnostic::{Diagnostic, DiagnosticLevel, ToolEdit, ToolFix};
 pub use finding::{
-    DiagnosticMapping, FindingMapper, LevelSeverities, NO_RULE, map_diagnostic, rule_name, tool_name,
+    DEFAULT_RULE_NAME, DiagnosticMapping, FindingMapper, LevelSeverities, map_diagnostic, rule_name,
+    tool_name,
 };
 pub use format::{NamedFormat, OutputContext, OutputFormat};
 pub use path::{PathError, PathResolver};

@@ -173,7 +173,7 @@ use serde::Serialize;
 use truing_core::finding::{DefectCategory, Severity};
 use truing_core::port::ReaderError;
 
-use crate::stack::on_large_stack;
+use crate::stack::run_on_large_stack;
 pub use error::PackError;
 pub use examples::ExampleResults;
 pub(crate) use pattern::RulePattern;
@@ -203,7 +203,7 @@ struct RulePack {
 impl RulePack {
     fn rules(&self) -> Result<&[PackRule], PackError> {
         let read = || {
-            on_large_stack(|| {
+            run_on_large_stack(|| {
                 let mut rules: Vec<PackRule> = Vec::with_capacity(self.files.len());
                 for (file, text) in &self.files {
                     let rule = parse_rule(file, text)?;
@@ -326,8 +326,8 @@ impl RulePacks {
                 text,
                 valid_example_count: valid.len(),
                 invalid_example_count: invalid.len(),
-                valid_code: valid.first().and_then(RuleExample::code),
-                invalid_code: bad.and_then(RuleExample::code),
+                valid_code: valid.first().and_then(RuleExample::displayable_code),
+                invalid_code: bad.and_then(RuleExample::displayable_code),
                 fixed_code: bad.and_then(|example| example.fixed_text.as_deref()),
                 has_fix: rule.check.has_fix(),
             }

@@ -45,7 +45,7 @@ pub(crate) fn validate_replacements(request: &ReplacementCheckRequest) -> Result
                 (proven.get_mut(at), to_byte_replacement(proposal, language, &lines))
             {
                 let (first, last) = (proposal.start_line, proposal.end_line);
-                *is_proven = prover.prove_fix(first, last, &fix).is_some();
+                *is_proven = prover.validate_fix(first, last, &fix).is_some();
             }
         }
     }

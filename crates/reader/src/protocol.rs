@@ -32,8 +32,9 @@ use truing_diff::RepoPath;
 
 pub use self::report_collector::ReportCollector;
 pub use crate::bounds::{
-    MAX_BODY_BYTES, MAX_FINDINGS, MAX_FINDINGS_BYTES, MAX_REASON_BYTES, MAX_RULE_BYTES, MAX_RULES,
-    MAX_SNIPPET_BYTES, MAX_SUGGESTION_BYTES, MAX_SUPPRESSED_BYTES, MAX_SUPPRESSIONS, MAX_TITLE_BYTES,
+    MAX_BODY_BYTES, MAX_FINDINGS, MAX_FINDINGS_BYTES, MAX_REASON_BYTES, MAX_RULE_NAME_BYTES, MAX_RULES,
+    MAX_SNIPPET_BYTES, MAX_SUGGESTION_BYTES, MAX_SUPPRESSED_FINDINGS_BYTES, MAX_SUPPRESSIONS,
+    MAX_TITLE_BYTES,
 };
 use crate::bounds::{check_finding, count_text_bytes};
 use crate::sources::{SourcesAnswer, SourcesQuery};
@@ -183,7 +184,7 @@ pub enum ProtocolError {
     InvalidSourcesAnswer(&'static str),
     /// The response refers to a file that the request does not contain.
     #[error("the answer is about {0}, which was not requested")]
-    NotAskedFor(RepoPath),
+    UnrequestedFile(RepoPath),
 }
 
 /// First line that a reader sends, which identifies the reader. A server accepts only readers from the same
@@ -288,7 +289,7 @@ pub fn check_report(request: &ReadRequest, report: ReadReport) -> Result<Checked
             *file = skip_reason;
             Ok(())
         }
-        None => Err(ProtocolError::NotAskedFor(path.clone())),
+        None => Err(ProtocolError::UnrequestedFile(path.clone())),
     };
     for path in &report.reviewed {
         tell(path, None)?;
@@ -322,7 +323,7 @@ pub fn check_report(request: &ReadRequest, report: ReadReport) -> Result<Checked
     let mut bytes = 0_usize;
     let fit = suppressed.iter().take(MAX_SUPPRESSIONS).take_while(|one| {
         bytes = bytes.saturating_add(count_text_bytes(&one.finding));
-        bytes <= MAX_SUPPRESSED_BYTES
+        bytes <= MAX_SUPPRESSED_FINDINGS_BYTES
     });
     let over = suppressed.split_off(fit.count());
     for one in &over {
@@ -334,7 +335,7 @@ pub fn check_report(request: &ReadRequest, report: ReadReport) -> Result<Checked
     let all = findings.iter().chain(suppressed.iter().map(|one| &one.finding));
     for place in all.map(|finding| &finding.location) {
         if !files.contains_key(&place.path) {
-            return Err(ProtocolError::NotAskedFor(place.path.clone()));
+            return Err(ProtocolError::UnrequestedFile(place.path.clone()));
         }
     }
 
@@ -342,12 +343,12 @@ pub fn check_report(request: &ReadRequest, report: ReadReport) -> Result<Checked
     findings.sort_by(|a, b| (&a.location, &a.rule).cmp(&(&b.location, &b.rule)));
     let mut suppressions = report.suppressions;
     suppressions.retain(|idle| {
-        let one_line = !idle.rule.chars().any(char::is_control) && idle.rule.len() <= MAX_RULE_BYTES;
+        let one_line = !idle.rule.chars().any(char::is_control) && idle.rule.len() <= MAX_RULE_NAME_BYTES;
         files.contains_key(&idle.path) && idle.line > 0 && one_line
     });
     suppressions.truncate(MAX_SUPPRESSIONS);
     let mut rules = report.rules;
-    rules.retain(|rule| rule.len() <= MAX_RULE_BYTES);
+    rules.retain(|rule| rule.len() <= MAX_RULE_NAME_BYTES);
     rules.truncate(MAX_RULES);
     let mut report = ReadReport { findings, suppressed, suppressions, rules, ..ReadReport::default() };
     for (path, skip_reason) in files {
@@ -406,7 +407,7 @@ fn is_rule_of_packs(rule: &str, packs: &[String]) -> bool {
     let named = |(pack, name): (&str, &str)| {
         packs.iter().any(|known| known == pack) && !name.is_empty() && name.chars().all(word)
     };
-    rule.len() <= MAX_RULE_BYTES && rule.split_once('/').is_some_and(named)
+    rule.len() <= MAX_RULE_NAME_BYTES && rule.split_once('/').is_some_and(named)
 }
 
 #[cfg(test)]
@@ -480,7 +481,7 @@ mod tests {
             report(vec![malformed]),
         ] {
             let error = check_report(&request(), wrong).unwrap_err();
-            assert!(matches!(error, ProtocolError::NotAskedFor(path) if path == other()));
+            assert!(matches!(error, ProtocolError::UnrequestedFile(path) if path == other()));
         }
     }
 
@@ -522,7 +523,7 @@ mod tests {
             with(&|f| f.rule = "other/leftover".into()),
             with(&|f| f.rule = "core/".into()),
             with(&|f| f.rule = "core/a b".into()),
-            with(&|f| f.rule = format!("core/{}", long(MAX_RULE_BYTES - 5))),
+            with(&|f| f.rule = format!("core/{}", long(MAX_RULE_NAME_BYTES - 5))),
             with(&|f| f.title = String::new()),
             with(&|f| f.title = "two\nlines".into()),
             with(&|f| f.title = long(MAX_TITLE_BYTES)),
@@ -570,7 +571,8 @@ mod tests {
             location: CodeLocation { path: path.clone(), side: DiffSide::New, start_line: n, end_line: n },
             ..finding("", n)
         };
-        let findings = (1..=u32::try_from(crate::engine::MAX_FINDINGS).unwrap()).map(finding).collect();
+        let findings =
+            (1..=u32::try_from(crate::engine::DEFAULT_MAX_FILE_FINDINGS).unwrap()).map(finding).collect();
         let said: FileReply = Ok(ReadReport { findings, reviewed: vec![path], ..ReadReport::default() });
         let line = encode_line("the reply about a file", &said, MAX_ANSWER_BYTES).unwrap();
         assert!(line.len() > MAX_ANSWER_BYTES / 2, "{}", line.len());

@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::{Arc, LazyLock, PoisonError, RwLock};
 
-use truing_core::given_secrets::{self, MIN_PART};
+use truing_core::given_secrets::{self, MIN_SECRET_PART_BYTES};
 use truing_core::line;
 use truing_core::port::ReaderError;
 
@@ -171,14 +171,15 @@ fn credential_ranges(text: &str) -> Vec<Range<usize>> {
         let all = text.match_indices(value.as_str()).map(|(at, value)| at..at + value.len());
         // A long value counts even as a part of a longer word, because such a match cannot be a coincidence.
         // For example, the letter before the value may belong to a control sequence.
-        all.filter(|range| value.len() >= MIN_PART || is_separate_word(text, range)).collect::<Vec<_>>()
+        all.filter(|range| value.len() >= MIN_SECRET_PART_BYTES || is_separate_word(text, range))
+            .collect::<Vec<_>>()
     };
     let mut ranges: Vec<_> = given.values.iter().flat_map(of).chain(forms.find_ranges(text)).collect();
     // Values that were found literally are replaced before the alternative readings are created. Otherwise,
     // each reading would contain these values, and the whole text would be hidden.
     let rest = redact_ranges(text, SecretRanges::new(ranges.clone()));
     let holds = |reading: &String| {
-        let mut long = given.values.iter().filter(|value| value.len() >= MIN_PART);
+        let mut long = given.values.iter().filter(|value| value.len() >= MIN_SECRET_PART_BYTES);
         long.any(|value| reading.contains(value.as_str())) || forms.contains_long_secret(reading)
     };
     if obfuscated_text::decode_alternatives(&rest).iter().any(holds) {

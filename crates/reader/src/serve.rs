@@ -21,7 +21,7 @@ use crate::protocol::{
     check_reply, decode_line, encode_line,
 };
 use crate::sources::SourcesQuery;
-use crate::stack::on_large_stack;
+use crate::stack::run_on_large_stack;
 use crate::syntax::{MAX_FILE_CPU_TIME, ParserPool};
 use crate::tools::TreeToolbox;
 use crate::{InProcessReader, RulePacks};
@@ -31,7 +31,7 @@ use crate::{InProcessReader, RulePacks};
 pub enum ServeError {
     /// Reading from the server or writing to the server failed.
     #[error("cannot communicate with the server: {0}")]
-    Streams(#[from] io::Error),
+    Io(#[from] io::Error),
     /// A message violated the protocol.
     #[error(transparent)]
     Protocol(#[from] ProtocolError),
@@ -49,7 +49,7 @@ pub fn serve_parent(
 ) -> Result<(), ServeError> {
     die_with_parent()?;
     // Syntax trees can be deep and are traversed recursively, so the work needs a large stack.
-    on_large_stack(|| serve_files(io::stdin(), io::stdout(), sandbox, packs, kill_own_process))?
+    run_on_large_stack(|| serve_files(io::stdin(), io::stdout(), sandbox, packs, kill_own_process))?
 }
 
 /// Reports the content of a release's archive to the parent process, over standard input and output. When the
@@ -61,7 +61,7 @@ pub fn serve_parent(
 pub fn serve_sources_to_parent(sandbox: SandboxLevel) -> Result<(), ServeError> {
     die_with_parent()?;
     // The thread starts before the hello is sent, because the parent may limit resources after the hello.
-    on_large_stack(|| {
+    run_on_large_stack(|| {
         serve_one_request(
             io::stdin(),
             io::stdout(),

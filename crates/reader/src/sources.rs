@@ -47,7 +47,7 @@ pub use sources_query::{OutputFormatRequest, ReleaseFilesRequest, SourcesAnswer,
 use archive::ArchiveContent;
 use items::{LanguageFamily, ReleaseFiles};
 
-use crate::stack::on_large_stack;
+use crate::stack::run_on_large_stack;
 use crate::syntax::MAX_SOURCE_BYTES;
 
 /// Query for the definitions in one release.
@@ -113,7 +113,7 @@ pub fn read_release(request: &ReleaseSourcesRequest) -> Result<ReleaseSources, S
             || symbols.iter().any(|symbol| symbol.needs_file(path))
     };
     let content = archive::read_sources(&request.archive, request.format, &wanted)?;
-    on_large_stack(|| build_report(content, request, &mirrored))
+    run_on_large_stack(|| build_report(content, request, &mirrored))
         .map_err(|error| SourcesError::ReaderFailed(error.to_string()))
 }
 
@@ -140,7 +140,7 @@ pub fn read_release_files(request: &ReleaseFilesRequest) -> Result<BTreeMap<Stri
 /// The place in a release to which a symbol refers.
 enum SymbolTarget<'a> {
     /// Name in a Python module.
-    Module(&'a str),
+    PythonName(&'a str),
     /// Item of a file.
     Item(LanguageFamily, &'a str, &'a str),
     /// Whole file in any format.
@@ -153,7 +153,7 @@ impl<'a> SymbolTarget<'a> {
             None => Self::File(symbol),
             Some((place, item)) => match LanguageFamily::from_path(place) {
                 Some(family) => Self::Item(family, place, item),
-                None => Self::Module(symbol),
+                None => Self::PythonName(symbol),
             },
         }
     }
@@ -161,7 +161,7 @@ impl<'a> SymbolTarget<'a> {
     /// Returns true if this file may be needed to find the symbol.
     fn needs_file(&self, path: &str) -> bool {
         match self {
-            Self::Module(_) => path.ends_with(".py"),
+            Self::PythonName(_) => path.ends_with(".py"),
             Self::Item(family, ..) => LanguageFamily::from_path(path) == Some(*family),
             Self::File(file) => path == *file,
         }
@@ -176,7 +176,7 @@ impl<'a> SymbolTarget<'a> {
 pub fn read_pins(path: &Path) -> Result<HashPins, SourcesError> {
     let wrong = |reason: String| SourcesError::File { path: path.to_owned(), reason };
     let bytes = read_source_bytes(path).map_err(wrong)?;
-    on_large_stack(|| pins::parse_hash_test(&bytes))
+    run_on_large_stack(|| pins::parse_hash_test(&bytes))
         .map_err(|error| SourcesError::ReaderFailed(error.to_string()))?
         .map_err(wrong)
 }
@@ -196,14 +196,15 @@ fn build_report(
     mirrored: &GlobSet,
 ) -> ReleaseSources {
     let ArchiveContent { files, paths, .. } = &content;
-    let natives: BTreeSet<String> = paths.iter().filter_map(|path| shadow::native_module(path)).collect();
+    let natives: BTreeSet<String> =
+        paths.iter().filter_map(|path| shadow::native_module_path(path)).collect();
     let mut wanted: BTreeSet<String> = files.keys().filter(|path| mirrored.is_match(path)).cloned().collect();
     let mut items = ReleaseFiles::new(files);
     let mut package = python::PythonPackage::new(files, request.format);
     let mut sources =
         ReleaseSources { requirements: requirements::parse_files(files.iter()), ..ReleaseSources::default() };
     let mut find = |symbol: &String| match SymbolTarget::parse(symbol) {
-        SymbolTarget::Module(name) => package.symbol_state(name),
+        SymbolTarget::PythonName(name) => package.symbol_state(name),
         SymbolTarget::Item(_, file, item) => items.symbol_state(file, item),
         SymbolTarget::File(file) => items.whole_file_state(file),
     };
@@ -241,8 +242,8 @@ fn build_report(
     let compared =
         sources.files.keys().cloned().chain(definitions).chain(package.parsed_files()).chain(told_of);
     let compared = compared.chain(request.mirrored.iter().cloned());
-    sources.shadows = shadow::find_shadows(&content, request.format, &compared.collect());
-    sources.unreadable = package.into_unreadable();
+    sources.shadows = shadow::find_shadowing_files(&content, request.format, &compared.collect());
+    sources.unreadable = package.into_unreadable_files();
     sources.unreadable.extend(items.unreadable);
     sources
 }

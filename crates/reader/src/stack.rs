@@ -19,12 +19,12 @@ thread_local! {
 /// # Errors
 ///
 /// No thread can be started.
-pub(crate) fn on_large_stack<T: Send>(work: impl FnOnce() -> T + Send) -> io::Result<T> {
+pub(crate) fn run_on_large_stack<T: Send>(work: impl FnOnce() -> T + Send) -> io::Result<T> {
     if HAS_LARGE_STACK.get() {
         return Ok(work());
     }
     thread::scope(|scope| {
-        let running = large_stack().spawn_scoped(scope, || {
+        let running = large_stack_builder().spawn_scoped(scope, || {
             HAS_LARGE_STACK.set(true);
             work()
         })?;
@@ -33,6 +33,6 @@ pub(crate) fn on_large_stack<T: Send>(work: impl FnOnce() -> T + Send) -> io::Re
 }
 
 /// Returns the builder of a thread with a large stack.
-pub(crate) fn large_stack() -> thread::Builder {
+pub(crate) fn large_stack_builder() -> thread::Builder {
     thread::Builder::new().name("rules".to_owned()).stack_size(STACK_BYTES)
 }

@@ -97,7 +97,7 @@ pub(crate) struct SuppressionFileFacts<C, F, S> {
 
 /// Returns the comments on lines of the change that suppress nothing. `used_suppressions` contains the
 /// comments that suppressed a finding.
-pub(crate) fn find_idle_suppressions<
+pub(crate) fn find_unused_suppressions<
     C: Fn(u32, u32) -> bool,
     F: Fn(&str) -> bool,
     S: FnMut(usize) -> bool,
@@ -311,7 +311,7 @@ mod tests {
     fn a_comment_that_suppresses_nothing_is_told_with_what_is_wrong() {
         let told = |text: &str, used: &[u32]| {
             let used = used.iter().map(|line| (*line, "core/x".to_owned())).collect();
-            let idle = find_idle_suppressions(
+            let idle = find_unused_suppressions(
                 &RepoPath::from("a"),
                 &LineIndex::new(text.as_bytes()),
                 &used,

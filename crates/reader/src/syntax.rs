@@ -16,8 +16,8 @@ pub(crate) use language::{LANGUAGES, SourceLanguage};
 pub(crate) use parsed_file::ParsedFile;
 pub(crate) use rule::{RuleSyntaxError, SyntaxCheck, from_yaml};
 pub(crate) use scan::{
-    MAX_DEPTH, MAX_FILE_CPU_TIME, MAX_SOURCE_BYTES, ParserPool, SyntaxMatch, SyntaxScan, SyntaxScanError,
-    TreeShape, decode_keeping_offsets,
+    MAX_FILE_CPU_TIME, MAX_SOURCE_BYTES, MAX_TREE_DEPTH, ParserPool, SyntaxMatch, SyntaxScan,
+    SyntaxScanError, TreeShape, decode_keeping_offsets,
 };
 
 /// Size in bytes of the stacks for threads that parse code and compile rules. Matching follows the tree

@@ -96,7 +96,7 @@ fn add_output_findings(
             };
             let raw = RawFinding { body: body_without_title(&raw), ..raw };
             let raw = match &raw.suggestion {
-                Some(_) if !marks_safe_fixes(&diagnostic.tool, format) => {
+                Some(_) if !are_all_fixes_safe(&diagnostic.tool, format) => {
                     WithheldFix::UnknownSafety.withhold_suggestion(raw)
                 }
                 None if diagnostic.has_unsafe_fix => WithheldFix::Unsafe.withhold_suggestion(raw),
@@ -147,7 +147,7 @@ fn add_stored_findings(
 
 /// Returns true if every fix of this tool in this format can be applied safely, according to the tool. For
 /// SARIF, returns false, because SARIF does not mark safe fixes.
-fn marks_safe_fixes(tool: &str, format: OutputFormat) -> bool {
+fn are_all_fixes_safe(tool: &str, format: OutputFormat) -> bool {
     let is_mixed = |known_tool: &'static KnownTool| {
         known_tool.unsafe_fixes_in.iter().any(|name| name == format.as_str())
     };
@@ -203,7 +203,7 @@ fn add_findings(
                     .definition_digest(first_nonblank_offset(&lines, content, first), &mut place_parsers),
                 ..raw.code.clone()
             };
-            collected_findings.findings.push(prove_suggestion(
+            collected_findings.findings.push(validate_suggestion(
                 RawFinding { suggestion, code, ..raw },
                 &lines,
                 prover.as_mut(),
@@ -223,7 +223,7 @@ fn first_nonblank_offset(lines: &LineIndex<'_>, content: &[u8], line: u32) -> us
 /// Validates the suggestion of a finding, and returns the finding. The suggestion is removed if it adds
 /// syntax errors or changes the syntax of the surrounding code. In a file whose language has no grammar, the
 /// suggestion is kept without validation.
-fn prove_suggestion(
+fn validate_suggestion(
     raw: RawFinding,
     lines: &LineIndex<'_>,
     fix_validator: Option<&mut FixValidator<'_>>,
@@ -232,9 +232,9 @@ fn prove_suggestion(
     let (first, last) = (raw.location.start_line, raw.location.end_line);
     let range = lines.line_range(first).start..lines.line_range(last).end;
     let fix = ByteReplacement { range, replacement: suggestion.replacement.clone() };
-    match prover.prove_fix(first, last, &fix) {
+    match prover.validate_fix(first, last, &fix) {
         Some(suggestion) => RawFinding { suggestion: Some(suggestion), ..raw },
-        None => WithheldFix::Unproven.withhold_suggestion(raw),
+        None => WithheldFix::FailedValidation.withhold_suggestion(raw),
     }
 }
 

@@ -66,7 +66,7 @@ pub(crate) fn tool_report(request: &ToolOutputRequest, tree: &FileTree) -> Resul
     let unusual = unusual_names(request.files.iter().map(|file| &file.path));
     let input = OutputContext { files: &files, unusual_paths: &unusual, ..output_context(output) };
     let (report, absent) = match &output.foreign {
-        Some(foreign) => read_foreign_output(output, foreign, format, tree, input),
+        Some(foreign) => read_external_output(output, foreign, format, tree, input),
         None => (read_output(format, bytes, &input), MissingFiles::default()),
     };
     let by_option = output.foreign.as_ref().and_then(|foreign| foreign.tool.as_deref());
@@ -160,7 +160,7 @@ impl MissingFiles {
 
 /// Parses the output of a tool that ran elsewhere. Paths outside the tree are mapped into the tree by
 /// comparison with its files.
-fn read_foreign_output(
+fn read_external_output(
     output: &ToolOutput,
     external_run: &ExternalToolRun,
     format: OutputFormat,

@@ -27,19 +27,19 @@ use truing_core::port::ReaderError;
 
 use crate::file::FileTree;
 use crate::protocol::ToolsRequest;
-use crate::stack::on_large_stack;
+use crate::stack::run_on_large_stack;
 use crate::syntax::ParserPool;
 use index::FileIndex;
 use page::truncate_note;
 use tool_call_error::ToolCallError;
 
-pub use diff::{DIFF, answer_diff_call};
+pub use diff::{DIFF_TOOL_NAME, answer_diff_call};
 pub use tool_description::{ToolDescription, tool_descriptions};
 
 /// Longest text of a response, in bytes.
 pub const MAX_REPLY_BYTES: usize = 40 << 10;
 /// Time limit of one call. A call that reaches the limit returns the results that it has found.
-pub const CALL_TIME: Duration = Duration::from_secs(10);
+pub const CALL_TIME_LIMIT: Duration = Duration::from_secs(10);
 
 /// Tool for files of the tree.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -121,7 +121,7 @@ impl TreeToolbox {
     pub fn open(request: &ToolsRequest) -> Result<Self, ReaderError> {
         let tree = FileTree::open(&request.tree)?;
         let index = FileIndex::new(&request.tree, request.readable_files.as_deref(), &request.always);
-        Ok(Self { tree, index, parsers: ParserPool::default(), time: CALL_TIME })
+        Ok(Self { tree, index, parsers: ParserPool::default(), time: CALL_TIME_LIMIT })
     }
 
     /// Responds to a call.
@@ -129,7 +129,7 @@ impl TreeToolbox {
         let end = Instant::now() + self.time;
         // A large stack is needed because pattern compilation and the walk of a syntax tree are recursive.
         // The depth of the recursion is bounded but large.
-        let done = on_large_stack(|| self.run_tool(tool, input, end));
+        let done = run_on_large_stack(|| self.run_tool(tool, input, end));
         done.unwrap_or_else(|error| Err(ToolCallError::CallFailed(error.to_string()))).into()
     }
 

@@ -65,7 +65,7 @@ pub(crate) fn find_used_tools(request: &ToolDetectionRequest) -> Result<Detected
         // the other options.
         let args = hooks::filter_args(
             &tool.keeps,
-            &[tool.options(&path, &read), tool.table_options(&read), args].concat(),
+            &[tool.sign_options(&path, &read), tool.table_options(&read), args].concat(),
         );
         let whole = tool.config_selects_files(&path, &read);
         Some(DetectedTool {
@@ -130,7 +130,8 @@ pub(crate) fn check_detected_tools(
     detected: &DetectedTools,
 ) -> Result<(), &'static str> {
     let DetectedTools { tools: detected, unread_hooks } = detected;
-    let is_told = |reason: &String| is_one_line(reason) && reason.chars().count() <= hooks::MAX_REASON + 100;
+    let is_told =
+        |reason: &String| is_one_line(reason) && reason.chars().count() <= hooks::MAX_REASON_CHARS + 100;
     if !unread_hooks.as_ref().is_none_or(is_told) {
         return Err("the reason for which hooks are not known");
     }

@@ -13,11 +13,11 @@ pub enum WithheldFix {
     /// The output does not state which fixes are safe.
     UnknownSafety,
     /// The fix would add syntax errors to the file, or change the syntax of the surrounding code.
-    Unproven,
+    FailedValidation,
 }
 
 impl WithheldFix {
-    const ALL: [Self; 3] = [Self::Unsafe, Self::UnknownSafety, Self::Unproven];
+    const ALL: [Self; 3] = [Self::Unsafe, Self::UnknownSafety, Self::FailedValidation];
 
     /// Parses the reason in the last paragraph of the finding's body. Returns `None` if the paragraph
     /// contains no reason.
@@ -32,7 +32,9 @@ impl WithheldFix {
         match self {
             Self::Unsafe => "the tool does not mark the fix as safe",
             Self::UnknownSafety => "the tool's output does not say whether the fix is safe",
-            Self::Unproven => "with the fix, the file would not parse, or the surrounding code would change",
+            Self::FailedValidation => {
+                "with the fix, the file would not parse, or the surrounding code would change"
+            }
         }
     }
 
@@ -42,7 +44,7 @@ impl WithheldFix {
             Self::UnknownSafety => {
                 "The tool offers a fix, but the tool's output does not say whether the fix is safe."
             }
-            Self::Unproven => {
+            Self::FailedValidation => {
                 "The tool offers a fix, but Truing could not prove that the fix leaves the \
                 surrounding code unchanged."
             }

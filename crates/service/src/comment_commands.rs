@@ -356,8 +356,8 @@ async fn answer_help(
         log: &*context.store,
         gate: &gate,
         clock: &*context.clock,
-        writer: EffectOwner { key: user_request.pr.key(), producer: CommentProducer::Review, token: None },
-        watch: &context.write_monitor,
+        owner: EffectOwner { key: user_request.pr.key(), producer: CommentProducer::Review, token: None },
+        monitor: &context.write_monitor,
     };
     let account = author.account.as_ref().map_or(author.login.as_str(), |account| account.as_str());
     let why_not = context.converge_setup.as_ref().err().map(String::as_str);
@@ -451,7 +451,7 @@ async fn execute_command(
         };
         let mut description = format!("`{line}` by {who}");
         let reason = dismissal.as_ref().map(|dismissal| dismissal.reason.clone());
-        let unseen = reason.as_ref().and_then(|_| apply::hidden_dismissal_reason(&slot)).map(str::to_owned);
+        let unseen = reason.as_ref().and_then(|_| apply::dismissal_delay_reason(&slot)).map(str::to_owned);
         let note = decision.note.filter(|_| reason.is_none()).map(|note| note.to_string());
         for more in [reason, note, unseen].into_iter().flatten().filter(|more| !more.is_empty()) {
             description.push_str(&format!(": {more}"));

@@ -149,8 +149,15 @@ impl ConvergeRunContext<'_> {
     ) -> EffectExecutor<'b> {
         let writer = EffectOwner { key: key.clone(), producer: CommentProducer::Converge, token };
         let log = &self.setup.agents.auditor.ledger;
-        let watch = &telemetry::WRITES;
-        EffectExecutor { forge: client, log: &**log, gate, clock: &SystemClock, writer, watch }
+        let watch = &telemetry::WRITE_MONITOR;
+        EffectExecutor {
+            forge: client,
+            log: &**log,
+            gate,
+            clock: &SystemClock,
+            owner: writer,
+            monitor: watch,
+        }
     }
 
     fn workspace<'b>(
@@ -169,9 +176,9 @@ impl ConvergeRunContext<'_> {
             head_repository: head.repository.as_ref(),
             target_branch: &checkout.pull_details.base_branch,
             event: self.config().event,
-            resolves: self.config().resolve_threads,
+            resolves_fixed_threads: self.config().resolve_threads,
             post_push_comment: pull::comment_after_push(self.config()),
-            stops: None,
+            stop_requests: None,
             read_only_reason: (head.push == Some(false)).then(|| {
                 format!(
                     "Truing may not push to {}: the branch is in a fork that does not allow edits by \
@@ -236,7 +243,7 @@ impl ConvergeRunContext<'_> {
         key: &SlotKey,
         ConvergeCheckout { mirror, pull_details, base, inspection_tools, .. }: &ConvergeCheckout,
     ) -> Result<ConvergeRecord, RunFailure> {
-        let (limits, inspection_tools) = (self.config().limits.clone(), &inspection_tools.name);
+        let (limits, inspection_tools) = (self.config().limits.clone(), &inspection_tools.configuration_id);
         let head = pull_details.head.sha.clone();
         let tree = mirror.tree_id(&head).await?;
         if let Some(mut record) = last_record
@@ -309,7 +316,7 @@ impl ConvergeRunContext<'_> {
         ConvergeCheckout { mirror, pull_details, base, inspection_tools, .. }: &ConvergeCheckout,
     ) -> Result<ConvergeRecord, GitError> {
         let (limits, inspection_tools, head) =
-            (self.config().limits.clone(), &inspection_tools.name, pull_details.head.sha.clone());
+            (self.config().limits.clone(), &inspection_tools.configuration_id, pull_details.head.sha.clone());
         let is_same = |last_record: &ConvergeRecord| {
             last_record.detail.state.audits_only
                 && last_record.is_unfinished()

@@ -50,7 +50,7 @@ pub async fn renew_lease_forever(store: Arc<dyn RecordStore>, lease_expiry: Duty
 pub async fn renew_lease(store: &dyn RecordStore, lease_expiry: &DutyLeaseExpiry) {
     let (asked, had) = (Instant::now(), lease_expiry.is_held());
     match store
-        .lease_sole_duties(TimeSpan(i64::try_from(LEASE_DURATION.as_millis()).unwrap_or(i64::MAX)))
+        .lease_exclusive_tasks(TimeSpan(i64::try_from(LEASE_DURATION.as_millis()).unwrap_or(i64::MAX)))
         .await
     {
         Ok(true) => {
@@ -73,6 +73,6 @@ pub async fn renew_lease(store: &dyn RecordStore, lease_expiry: &DutyLeaseExpiry
 pub async fn release_lease(store: &dyn RecordStore, lease_expiry: &DutyLeaseExpiry) {
     if lease_expiry.is_held() {
         lease_expiry.set(None);
-        let _ = tokio::time::timeout(RELEASE_TIMEOUT, store.lease_sole_duties(TimeSpan(0))).await;
+        let _ = tokio::time::timeout(RELEASE_TIMEOUT, store.lease_exclusive_tasks(TimeSpan(0))).await;
     }
 }

@@ -43,7 +43,7 @@ use truing_forge::webhook::{
     extract_form_payload,
 };
 
-pub use self::bounds::{ConnectionLimits, MAX_BODY};
+pub use self::bounds::{ConnectionLimits, MAX_BODY_BYTES};
 use self::listen::PeerAddress;
 pub use self::listen::{MAX_HEADER_BYTES, MAX_HEADERS};
 use self::rate::{RateLimitExceeded, RateLimiter};
@@ -54,7 +54,7 @@ use super::context::ServiceContext;
 use super::mark_batches::{MarkError, MarkQueue};
 
 /// Default limit of deliveries per second from one source.
-pub const RATE_LIMIT: u32 = 5000;
+pub const DEFAULT_RATE_LIMIT: u32 = 5000;
 /// Minimum age of the scheduler's last read of the slots at which the scheduler counts as stopped. The limit
 /// is five poll intervals if they are longer.
 const SCHEDULER_STALE_AGE: Duration = Duration::from_secs(30);
@@ -85,7 +85,13 @@ impl IngressSettings {
     /// Creates settings with these secrets. All other settings have their defaults.
     pub fn new(secrets: BTreeMap<String, HookSecret>) -> Self {
         let (halted, bounds) = (BTreeMap::new(), ConnectionLimits::default());
-        Self { secrets, halt_policies: halted, trusted_proxies: Vec::new(), rate_limit: RATE_LIMIT, bounds }
+        Self {
+            secrets,
+            halt_policies: halted,
+            trusted_proxies: Vec::new(),
+            rate_limit: DEFAULT_RATE_LIMIT,
+            bounds,
+        }
     }
 }
 
@@ -185,7 +191,7 @@ async fn webhook(
     };
     metrics.record_webhook(refusal.metric_label(), began.elapsed());
     let silenced = server.is_some_and(|server| {
-        server.capability().refusal_consequence == RejectedDeliveryConsequence::HookSuspended
+        server.capability().rejected_delivery_consequence == RejectedDeliveryConsequence::HookSuspended
     });
     let answer = match silenced && refusal.is_store_failure() {
         true => {
@@ -222,7 +228,8 @@ impl IngressState {
         let halt_response = self.settings.halt_policies.get(forge_name).copied();
         let (kind, halted) = (
             server.kind(),
-            halt_response.unwrap_or_else(|| default_halt_policy(server.capability().refusal_consequence)),
+            halt_response
+                .unwrap_or_else(|| default_halt_policy(server.capability().rejected_delivery_consequence)),
         );
         let DeliveryHeaders { event, signature, .. } = DeliveryHeaders::read(kind, &headers);
         let check =
@@ -243,7 +250,7 @@ impl IngressState {
             | WebhookEvent::Pull { repo, .. }
             | WebhookEvent::Rerun(CheckRerun { repo, .. })
             | WebhookEvent::Label(WebhookLabel { repo, .. })
-                if !self.context.repository_filter.has(forge_name, &repo) =>
+                if !self.context.repository_filter.admits_repository(forge_name, &repo) =>
             {
                 Ok(json!({ "status": "ignored",
                         "what": format!("{repo} is not in forge.{forge_name}.repositories") }))
@@ -302,7 +309,7 @@ impl IngressState {
     ) -> Result<serde_json::Value, DeliveryRefusal> {
         let ignored = |subject: &str| Ok(json!({ "status": "ignored", "what": subject }));
         if self.context.forges.servers().get(forge).and_then(ForgeServer::app_id_for_checks)
-            != Some(rerun.app)
+            != Some(rerun.app_id)
         {
             return ignored("a check of another app");
         }
@@ -365,7 +372,7 @@ fn is_form(headers: &HeaderMap) -> Result<bool, DeliveryRefusal> {
     } else if kind.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
         Ok(true)
     } else {
-        Err(DeliveryRefusal::MediaType)
+        Err(DeliveryRefusal::UnsupportedMediaType)
     }
 }
 
@@ -399,7 +406,7 @@ async fn readyz(State(ingress): SharedIngress, RawQuery(query): RawQuery) -> Res
     // The existence of the database file is checked at each request. A test write is made at most once per
     // [`RESPONSE_CACHE_TTL`].
     let tried = async {
-        ingress.context.store.check_in_place()?;
+        ingress.context.store.check_store_file()?;
         ingress.test_write_result.get_or_refresh(ingress.context.store.check_writable()).await
     };
     let error = match tokio::time::timeout(READINESS_TIMEOUT, tried).await {

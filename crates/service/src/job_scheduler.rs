@@ -106,7 +106,7 @@ impl<'a> JobScheduler<'a> {
                 Ok(record) => {
                     self.retry_waits.remove(run.job.name);
                     metrics.count_run(LoopKind::Sync.as_str(), record.detail.result.run_outcome().as_str());
-                    metrics.run_cost(LoopKind::Sync, record.cost(), record.denied_tool_calls());
+                    metrics.record_run_usage(LoopKind::Sync, record.cost(), record.denied_tool_calls());
                     tracing::info!(
                         job = run.job.name,
                         result = record.detail.result.as_str(),
@@ -118,7 +118,7 @@ impl<'a> JobScheduler<'a> {
                 // on, or the server stops.
                 Err(
                     RunFailure::NotLeased(
-                        LeaseError::Leased(_) | LeaseError::OtherLoop | LeaseError::SwitchedOff,
+                        LeaseError::Leased(_) | LeaseError::OwnedByOtherLoop | LeaseError::KillSwitchOn,
                     )
                     | RunFailure::StepStopped(StepStopReason::Interrupted),
                 ) => {}

@@ -157,7 +157,7 @@ impl JobRun<'_> {
         repository_id: &str,
         remote: &Remote,
     ) -> Result<(SyncRecord, Option<UnixMillis>), StoreError> {
-        let watch = WriteMonitor { dry_run: self.job.dry_run, ..telemetry::WRITES.clone() };
+        let watch = WriteMonitor { dry_run: self.job.dry_run, ..telemetry::WRITE_MONITOR.clone() };
         let place =
             PrId { forge: self.job.config.forge.clone(), repository: repository_id.to_owned(), number: 0 };
         let repository = RepositoryRef::from_key(&place.key()).with_name(self.repo);
@@ -169,12 +169,12 @@ impl JobRun<'_> {
             log: &**store,
             gate: &gate,
             clock: &SystemClock,
-            writer: EffectOwner {
+            owner: EffectOwner {
                 key: run.key.clone(),
                 producer: CommentProducer::Sync,
                 token: Some(run.token),
             },
-            watch: &watch,
+            monitor: &watch,
         };
         let following = SyncRun {
             job: &self.job,
@@ -260,7 +260,7 @@ impl LeasedStep for LeasedJob<'_> {
 
     async fn step(&self) -> Result<(NextSlotState, Self::Output), StepStopReason> {
         let (then, ended) = Box::pin(self.job.run_under_lease(self.store, self.run, self.trace)).await;
-        let ended = RunFailure::split_fenced(ended)?;
+        let ended = RunFailure::separate_fenced_error(ended)?;
         if let Err(error) = &ended {
             telemetry::record_failure(self.trace, &error.to_string());
         }

@@ -25,7 +25,7 @@ pub struct Lease {
 }
 
 /// Returns the lease of `slot`, or `None` if the slot is not leased.
-pub(super) fn lease_of(slot: Slot, max_attempts: u32) -> Option<Lease> {
+pub(super) fn lease_from_slot(slot: Slot, max_attempts: u32) -> Option<Lease> {
     let SlotState::Leased { token, loop_kind, claimed_events: serving, .. } = slot.state else {
         return None;
     };

@@ -199,7 +199,7 @@ impl LeaseHeartbeats {
     /// heartbeat is ignored, because the lease may just have ended normally.
     async fn send_until_lost(&self, interval: Duration) {
         let Self { store, lease, limits, is_ending: ending } = self;
-        let patience = Duration::from_millis(u64::try_from(limits.self_stop().0).unwrap_or(0));
+        let patience = Duration::from_millis(u64::try_from(limits.self_stop_delay().0).unwrap_or(0));
         let mut acknowledged = Instant::now();
         loop {
             tokio::time::sleep(interval).await;

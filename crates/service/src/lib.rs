@@ -159,7 +159,7 @@ impl ReviewService {
                     continue;
                 }
                 () = tokio::time::sleep_until(next) => {}
-                Some(lease) = workers.join_next() => scheduler.release_place(lease),
+                Some(lease) = workers.join_next() => scheduler.release_lease(lease),
             }
             let look = async {
                 let leases = scheduler.lease_due_slots(&self.context).await;
@@ -221,7 +221,7 @@ impl ReviewService {
         }
         // This process is removed from the list of workers, so that other processes take over its work
         // without waiting for a timeout.
-        let _ = tokio::time::timeout(END_LEASES_TIMEOUT, self.context.store.refresh_workers(false)).await;
+        let _ = tokio::time::timeout(END_LEASES_TIMEOUT, self.context.store.announce_worker(false)).await;
         let _ = tokio::time::timeout(LINGER, http).await;
         Ok(())
     }

@@ -8,7 +8,7 @@ use truing_core::slot::{LoopKind, SlotCommand, SlotLimits, SlotRefusal, SlotStat
 use truing_core::switch::RepositoryRef;
 use truing_loops::slots::{SlotCommandError, apply_slot_command, apply_slot_commands};
 
-use super::lease::{Lease, lease_of};
+use super::lease::{Lease, lease_from_slot};
 
 /// Reasons why a slot cannot be leased.
 #[derive(Debug, thiserror::Error)]
@@ -19,10 +19,10 @@ pub enum LeaseError {
     /// Another loop owns the slot and is between two of its steps. The request of this call stays in the slot
     /// until the other loop ends.
     #[error("another loop is working on the job")]
-    OtherLoop,
+    OwnedByOtherLoop,
     /// The kill switch of the server or of the repository is on.
     #[error("the kill switch is on")]
-    SwitchedOff,
+    KillSwitchOn,
     /// Reading or writing the store failed.
     #[error(transparent)]
     Step(#[from] SlotCommandError),
@@ -44,7 +44,7 @@ pub async fn lease_slot(
 ) -> Result<Lease, LeaseError> {
     let switches = store.kill_switches().await.map_err(SlotCommandError::Store)?;
     if switches.switch_for(&RepositoryRef::from_key(key)).is_some() {
-        return Err(LeaseError::SwitchedOff);
+        return Err(LeaseError::KillSwitchOn);
     }
     lease_slot_ignoring_switches(store, key, loop_kind, limits).await
 }
@@ -87,14 +87,16 @@ pub async fn lease_slot_ignoring_switches(
         }
         Err(SlotCommandError::SlotRefused(SlotRefusal::NotDue)) => {
             apply_slot_command(store, key, SlotCommand::Request(loop_kind), limits).await?;
-            return Err(LeaseError::OtherLoop);
+            return Err(LeaseError::OwnedByOtherLoop);
         }
         Err(error) => return Err(error.into()),
     };
-    let Some(lease) = lease_of(leased.slot, limits.attempts) else { return Err(LeaseError::OtherLoop) };
+    let Some(lease) = lease_from_slot(leased.slot, limits.attempts) else {
+        return Err(LeaseError::OwnedByOtherLoop);
+    };
     if lease.loop_kind != loop_kind {
         apply_slot_command(store, key, SlotCommand::HandBack(lease.token), limits).await?;
-        return Err(LeaseError::OtherLoop);
+        return Err(LeaseError::OwnedByOtherLoop);
     }
     Ok(lease)
 }
@@ -149,7 +151,7 @@ mod tests {
         store.store_descriptions(&called("Acme/Shop")).await.unwrap();
         store.store_descriptions(&called("acme/store")).await.unwrap();
         let refused = lease_slot(&store, &key, LoopKind::Review, &limits).await;
-        assert!(matches!(refused, Err(LeaseError::SwitchedOff)), "{refused:?}");
+        assert!(matches!(refused, Err(LeaseError::KillSwitchOn)), "{refused:?}");
         lease_slot(&store, &SlotKey::new("pr/github/2/1"), LoopKind::Review, &limits).await.unwrap();
         store.turn_repository_switch("acme/shop", &SwitchRequest::TurnOff, "ada").await.unwrap();
         lease_slot(&store, &key, LoopKind::Review, &limits).await.unwrap();

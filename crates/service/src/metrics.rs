@@ -202,14 +202,14 @@ impl ServiceMetrics {
     }
 
     /// Counts a failed attempt of a loop. `class` is the class of the failure, as shown on the pull request.
-    pub fn attempt_failed(&self, loop_kind: LoopKind, class: &str, is_parked: bool) {
+    pub fn record_failed_attempt(&self, loop_kind: LoopKind, class: &str, is_parked: bool) {
         self.0.failures.with_label_values(&[loop_kind.as_str(), class]).inc();
         self.0.parked.with_label_values(&[loop_kind.as_str()]).inc_by(u64::from(is_parked));
     }
 
     /// Counts the cost of an ended run, and the denied tool calls of its models. A run without cost called no
     /// model, so it is not added to the cost histogram.
-    pub fn run_cost(&self, loop_kind: LoopKind, cost: MicroUsd, denied_calls: u32) {
+    pub fn record_run_usage(&self, loop_kind: LoopKind, cost: MicroUsd, denied_calls: u32) {
         self.0.model_denials.inc_by(u64::from(denied_calls));
         if cost > MicroUsd(0) {
             self.record_run_cost(loop_kind, cost);
@@ -232,7 +232,7 @@ impl ServiceMetrics {
     }
 
     /// Returns the number of notices that were not accepted.
-    pub(super) fn notices_failed(&self) -> u64 {
+    pub(super) fn failed_notice_count(&self) -> u64 {
         self.0.notices_failed.get()
     }
 

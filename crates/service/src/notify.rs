@@ -74,13 +74,13 @@ impl NoticeSinks {
 
     /// Sets another wait after the first attempt.
     #[must_use]
-    pub fn with_first_wait(self, initial_retry_delay: Duration) -> Self {
+    pub fn with_initial_retry_delay(self, initial_retry_delay: Duration) -> Self {
         Self { first_wait: Some(initial_retry_delay), ..self }
     }
 
     /// Returns the number of notices since the start that a sink did not accept.
     pub fn failed_count(&self) -> u64 {
-        self.metrics.notices_failed()
+        self.metrics.failed_notice_count()
     }
 
     /// Sends all pending notices in order.
@@ -109,14 +109,14 @@ impl NoticeSinks {
                 "this notice is only logged, because no sink of `[notify]` is configured: {}",
                 notice.text
             ),
-            [one] => self.try_sink(one, notice).await,
+            [one] => self.send_with_retries(one, notice).await,
             [one, two, ..] => {
-                tokio::join!(self.try_sink(one, notice), self.try_sink(two, notice));
+                tokio::join!(self.send_with_retries(one, notice), self.send_with_retries(two, notice));
             }
         }
     }
 
-    async fn try_sink(&self, sink: &NoticeSink, notice: &PendingNotice) {
+    async fn send_with_retries(&self, sink: &NoticeSink, notice: &PendingNotice) {
         let tries = if sink.is_down.load(Ordering::Relaxed) { 1 } else { MAX_SEND_ATTEMPTS };
         let mut wait = self.first_wait.unwrap_or(INITIAL_RETRY_DELAY);
         for left in (0..tries).rev() {

@@ -38,7 +38,7 @@ impl RepositoryFilter {
     }
 
     /// Returns true if the filter admits the repository with this name (`owner/name`).
-    pub fn has(&self, forge: &str, name: &str) -> bool {
+    pub fn admits_repository(&self, forge: &str, name: &str) -> bool {
         self.forges.get(forge).is_none_or(|names| names.is_match(name))
     }
 }

@@ -13,7 +13,7 @@ use truing_loops::step_stop_reason::StepStopReason;
 use super::manual_lease::LeaseError;
 
 /// The class of failures of a converge run, in logs and `truing why`.
-pub(super) const CONVERGE_CLASS: &str = "the converge run cannot work";
+pub(super) const CONVERGE_FAILURE_CLASS: &str = "the converge run cannot work";
 
 /// The reason why a run cannot be set up from the configuration.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -68,7 +68,9 @@ impl RunFailure {
     ///
     /// # Errors
     /// [`StepStopReason::Fenced`] if the store refused a write because of a newer fencing token.
-    pub(super) fn split_fenced<T>(result: Result<T, Self>) -> Result<Result<T, Self>, StepStopReason> {
+    pub(super) fn separate_fenced_error<T>(
+        result: Result<T, Self>,
+    ) -> Result<Result<T, Self>, StepStopReason> {
         match result {
             Err(Self::Store(StoreError::Fenced { greatest_token: last, .. })) => {
                 Err(StepStopReason::Fenced(last))
@@ -91,10 +93,14 @@ impl RunFailure {
             Self::Checkout(error) => error.into(),
             Self::InspectionTools(error) => {
                 let message = [error.message].into_iter().chain(error.hints).collect::<Vec<_>>().join("; ");
-                StepStopReason::StepFailed { class: CONVERGE_CLASS, message, not_before: None }
+                StepStopReason::StepFailed {
+                    failure_class: CONVERGE_FAILURE_CLASS,
+                    message,
+                    not_before: None,
+                }
             }
-            Self::NotLeased(LeaseError::SwitchedOff) => StepStopReason::Halted,
-            Self::NotLeased(LeaseError::Leased(_) | LeaseError::OtherLoop | LeaseError::Step(_))
+            Self::NotLeased(LeaseError::KillSwitchOn) => StepStopReason::Halted,
+            Self::NotLeased(LeaseError::Leased(_) | LeaseError::OwnedByOtherLoop | LeaseError::Step(_))
             | Self::AlreadyRunning(_) => StepStopReason::LeaseLost,
         }
     }

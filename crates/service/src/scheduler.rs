@@ -13,7 +13,7 @@ use truing_core::sync::job;
 use truing_core::worker_group::WorkerGroup;
 
 use super::context::ServiceContext;
-use super::lease::{Lease, lease_of};
+use super::lease::{Lease, lease_from_slot};
 use super::notify;
 use super::scheduler_waker::MIN_WAKE_DELAY;
 
@@ -42,7 +42,7 @@ impl Scheduler {
     }
 
     /// Removes the lease of a worker that has ended, so that another lease can be granted.
-    pub fn release_place(&mut self, lease_token: FencingToken) {
+    pub fn release_lease(&mut self, lease_token: FencingToken) {
         self.active_leases.remove_lease(lease_token);
     }
 
@@ -84,7 +84,7 @@ impl Scheduler {
         let is_on = switches.engaged_switches().next().is_some();
         let batch =
             if is_on { INITIAL_BATCH_SLOTS + context.held_slots.count() } else { INITIAL_BATCH_SLOTS };
-        let workers = store.refresh_workers(self.lease_limits.total > 0).await?;
+        let workers = store.announce_worker(self.lease_limits.total > 0).await?;
         let LeaseSelection { due, leased, oldest } =
             self.pick(context, &switches, places, batch, &workers, now).await?;
         if is_on {
@@ -97,7 +97,9 @@ impl Scheduler {
             let command = match &slot.state {
                 SlotState::Waiting { .. } if chosen.is_none() => continue,
                 SlotState::Waiting { .. } => SlotCommand::Lease,
-                SlotState::Leased { .. } | SlotState::Idle if !may_take(&workers, &slot, now) => continue,
+                SlotState::Leased { .. } | SlotState::Idle if !may_change_slot(&workers, &slot, now) => {
+                    continue;
+                }
                 SlotState::Leased { .. } => SlotCommand::ExpireLease,
                 SlotState::Idle => SlotCommand::RemoveEndedStorm,
                 SlotState::Held { .. } => continue,
@@ -136,7 +138,7 @@ impl Scheduler {
                 run: None,
                 description: note.to_string(),
             }));
-            if let Some(lease) = lease_of(slot, context.slot_limits.attempts) {
+            if let Some(lease) = lease_from_slot(slot, context.slot_limits.attempts) {
                 self.active_leases.add_lease(lease.token, lease.key.repository_prefix(), owner, now);
                 leases.push(lease);
             }
@@ -222,7 +224,7 @@ impl Scheduler {
 }
 
 /// Returns true if this process may end the lease of this slot, or remove the slot.
-fn may_take(workers: &WorkerGroup, slot: &Slot, now: UnixMillis) -> bool {
+fn may_change_slot(workers: &WorkerGroup, slot: &Slot, now: UnixMillis) -> bool {
     workers.may_take(&slot.key, slot.wake_time().unwrap_or(now), now)
 }
 

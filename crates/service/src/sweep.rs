@@ -306,7 +306,7 @@ impl ForgeSweepRound {
         let known = context.store.repositories(forge).await?;
         let mut known: BTreeMap<String, KnownRepository> =
             known.into_iter().map(|repository| (repository.id.clone(), repository)).collect();
-        let wanted = |name: &str| context.repository_filter.has(forge, name);
+        let wanted = |name: &str| context.repository_filter.admits_repository(forge, name);
         let mut queue = VecDeque::new();
         let mut names = HashSet::new();
         for seen in self.listing.items().filter(|seen| wanted(&seen.name)) {

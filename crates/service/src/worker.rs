@@ -36,7 +36,7 @@ use super::lease_driver::{
 };
 
 /// The longest time of one review step, by the wall clock.
-pub const STEP_TIME: Duration = Duration::from_mins(20);
+pub const MAX_STEP_TIME: Duration = Duration::from_mins(20);
 /// The longest time to update the pull request after the last attempt at a review has failed.
 const GIVE_UP_TIMEOUT: Duration = Duration::from_mins(2);
 /// Timeout of the wait until the aborted model calls of a run are settled.
@@ -138,15 +138,15 @@ impl LeasedStep for WorkerStep<'_> {
         let Self { context, lease, run } = self;
         match reason {
             StepStopReason::HeadChanged | StepStopReason::LeaseLost | StepStopReason::Fenced(_) => Ok(()),
-            StepStopReason::Interrupted => record_interrupted(context, lease.loop_kind, run).await,
+            StepStopReason::Interrupted => record_interrupted_cost(context, lease.loop_kind, run).await,
             StepStopReason::Halted => {
                 context.record_halt(run).await?;
-                record_interrupted(context, lease.loop_kind, run).await
+                record_interrupted_cost(context, lease.loop_kind, run).await
             }
             StepStopReason::RateLimited { message, .. } => {
                 record_event(context, run, format!("waiting for the forge's rate limit: {message}")).await
             }
-            StepStopReason::StepFailed { class, message, .. } => {
+            StepStopReason::StepFailed { failure_class: class, message, .. } => {
                 record_failure(context, lease, run, class, message).await
             }
             StepStopReason::NotFound { message } => {
@@ -158,7 +158,7 @@ impl LeasedStep for WorkerStep<'_> {
 
 /// Records the cost of a review that was interrupted. The cost of an interrupted converge run is recorded
 /// when the run is resumed.
-async fn record_interrupted(
+async fn record_interrupted_cost(
     context: &ServiceContext,
     loop_kind: LoopKind,
     run: &RunReference,
@@ -188,7 +188,7 @@ async fn record_failure(
     class: &'static str,
     reason: &str,
 ) -> Result<(), StoreError> {
-    context.metrics.attempt_failed(lease.loop_kind, class, lease.last_attempt);
+    context.metrics.record_failed_attempt(lease.loop_kind, class, lease.last_attempt);
     record_event(context, run, format!("failed: {reason}")).await?;
     match lease.loop_kind {
         LoopKind::Review => {}
@@ -238,7 +238,7 @@ fn count_run_end(
     ConvergeRunEnd { end, cost, denied_calls: denied }: ConvergeRunEnd,
 ) {
     context.metrics.count_run(loop_kind.as_str(), end.as_str());
-    context.metrics.run_cost(loop_kind, cost, denied);
+    context.metrics.record_run_usage(loop_kind, cost, denied);
 }
 
 /// Does one step on a pull request. Finds the repository by its recorded name. If the repository no longer
@@ -255,19 +255,19 @@ async fn run_pull_step(
     let name = described.as_ref().map_or("", |described| described.name.as_str());
     let repo = name.rsplit_once('#').map_or("", |(repo, _)| repo);
     let head = described.as_ref().and_then(|described| described.head.clone());
-    let ended = run_step_at(context, lease, run, &id, repo, head.clone()).await;
+    let ended = run_repository_step(context, lease, run, &id, repo, head.clone()).await;
     let Err(StepStopReason::NotFound { message }) = ended else { return ended };
     match resolve_repository_name(context, run, &id).await? {
         Some(name) if name != repo => {
             record_event(context, run, format!("{repo} was renamed to {name}")).await?;
-            run_step_at(context, lease, run, &id, &name, head).await
+            run_repository_step(context, lease, run, &id, &name, head).await
         }
         Some(_) | None => Err(StepStopReason::NotFound { message }),
     }
 }
 
 /// Does one step on the pull request of the repository with the name `repo`.
-async fn run_step_at(
+async fn run_repository_step(
     context: &ServiceContext,
     lease: &Lease,
     run: &RunReference,
@@ -277,21 +277,21 @@ async fn run_step_at(
 ) -> Result<StepOutcome, StepStopReason> {
     // The operator may have removed the repository from the configuration since the mark, or the repository
     // may have been renamed.
-    if !lease.is_retraction && !context.repository_filter.has(&id.forge, repo) {
+    if !lease.is_retraction && !context.repository_filter.admits_repository(&id.forge, repo) {
         record_event(context, run, format!("skipped: {repo} is not in forge.{}.repositories", id.forge))
             .await?;
         return Ok(StepOutcome::Done);
     }
     match lease.loop_kind {
-        LoopKind::Review => review_at(context, lease, run, id, repo, head).await,
-        LoopKind::Converge => converge_at(context, lease, run, id, repo).await,
+        LoopKind::Review => run_review_step(context, lease, run, id, repo, head).await,
+        LoopKind::Converge => run_converge_step(context, lease, run, id, repo).await,
         // A pull request's slot never has a sync step, because jobs have separate slots.
         LoopKind::Sync => Ok(StepOutcome::Done),
     }
 }
 
 /// Does one step of a converge run.
-async fn converge_at(
+async fn run_converge_step(
     context: &ServiceContext,
     lease: &Lease,
     run: &RunReference,
@@ -306,7 +306,7 @@ async fn converge_at(
         }
     };
     let forge = context.forges.servers().get(&id.forge);
-    let forge = forge.ok_or_else(|| not_configured(id))?.with_review_id(run.id.as_str());
+    let forge = forge.ok_or_else(|| forge_not_configured(id))?.with_review_id(run.id.as_str());
     let pull = ConvergeRunContext {
         run: &run.id,
         repo,
@@ -351,20 +351,20 @@ async fn resolve_repository_name(
     Ok(Some(name))
 }
 
-fn not_configured(id: &PrId) -> StepStopReason {
+fn forge_not_configured(id: &PrId) -> StepStopReason {
     misconfigured_reason(format!("[forge.{}] is not configured", id.forge))
 }
 
 fn misconfigured_reason(message: String) -> StepStopReason {
     StepStopReason::StepFailed {
-        class: "the server is not configured for this review",
+        failure_class: "the server is not configured for this review",
         message,
         not_before: None,
     }
 }
 
 /// Reviews the pull request of the repository with the name `repo`.
-async fn review_at(
+async fn run_review_step(
     context: &ServiceContext,
     lease: &Lease,
     run: &RunReference,
@@ -372,7 +372,7 @@ async fn review_at(
     repo: &str,
     head: Option<Sha>,
 ) -> Result<StepOutcome, StepStopReason> {
-    let unknown = || not_configured(id);
+    let unknown = || forge_not_configured(id);
     let gate = context.gate(RepositoryRef::from_key(&lease.key).with_name(repo));
     let gate = gate.with_lease(&context.store, &lease.key, lease.token);
     let gate: Arc<dyn WriteGate> = Arc::new(if lease.is_retraction { gate.for_retraction() } else { gate });
@@ -397,12 +397,12 @@ async fn review_at(
             remote: &remote,
             rules: &context.rules,
             reader: &*context.reader,
-            toolbox: &context.linter_sources,
+            linter_sources: &context.linter_sources,
             trust: truing_agent::verify::CacheScope::new(format!("review {}", run.key.as_str())),
         },
         agent: context.agent.as_ref(),
         limits: &context.slot_limits,
-        max_inline: context.max_inline_comments,
+        max_inline_comments: context.max_inline_comments,
         run,
         is_requested: lease.is_requested,
         announced_head,
@@ -419,7 +419,7 @@ async fn review_at(
         trace_stop(&trace, stopped);
     }
     drop(trace);
-    let Err(StepStopReason::StepFailed { class, .. }) = &ended else { return ended };
+    let Err(StepStopReason::StepFailed { failure_class: class, .. }) = &ended else { return ended };
     if !lease.last_attempt {
         return ended;
     }
@@ -454,7 +454,11 @@ async fn with_time_limit<T>(
 ) -> Result<T, StepStopReason> {
     tokio::time::timeout(time, work).await.unwrap_or_else(|_| {
         let message = format!("took longer than {} s", time.as_secs());
-        Err(StepStopReason::StepFailed { class: "the review took too long", message, not_before: None })
+        Err(StepStopReason::StepFailed {
+            failure_class: "the review took too long",
+            message,
+            not_before: None,
+        })
     })
 }
 

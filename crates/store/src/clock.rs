@@ -51,7 +51,7 @@ impl StoreClock {
     }
 
     /// Reads the stored time, which another process may have written. Advances the clock to that time.
-    pub(super) fn adopt_persisted(&self, connection: &SqlTransaction) -> Result<(), StoreFault> {
+    pub(super) fn advance_to_stored_time(&self, connection: &SqlTransaction) -> Result<(), StoreFault> {
         self.now_not_before(read_persisted(connection)?);
         Ok(())
     }

@@ -29,7 +29,7 @@ pub(crate) enum StoreFault {
     NoRow,
     /// A column contains a value that this version never writes.
     #[error("column {column} of a row holds an invalid value: {value:?}")]
-    Column {
+    InvalidColumn {
         /// The number of the column, counted from 0.
         column: usize,
         /// The value that was found.
@@ -45,7 +45,7 @@ pub(crate) enum StoreFault {
     },
     /// A value cannot be stored.
     #[error("a value cannot be stored as JSON: {0}")]
-    Unwritable(serde_json::Error),
+    NotSerializable(serde_json::Error),
     /// SQLite rolled back the whole transaction because another write in it failed.
     #[error("the transaction was rolled back because another write in it failed on the disk; try again")]
     RolledBack,
@@ -53,7 +53,7 @@ pub(crate) enum StoreFault {
 
 /// Serializes a value as the JSON that is stored.
 pub(crate) fn to_json<T: Serialize>(value: &T) -> Result<String, StoreFault> {
-    serde_json::to_string(value).map_err(StoreFault::Unwritable)
+    serde_json::to_string(value).map_err(StoreFault::NotSerializable)
 }
 
 /// Parses stored JSON. `row_name` returns the name of the row for the error.
@@ -81,8 +81,8 @@ pub(crate) fn skip_unreadable<T>(
             | StoreFault::TransactionNotBegun(_)
             | StoreFault::NoAnswer(_)
             | StoreFault::NoRow
-            | StoreFault::Column { .. }
-            | StoreFault::Unwritable(_)
+            | StoreFault::InvalidColumn { .. }
+            | StoreFault::NotSerializable(_)
             | StoreFault::RolledBack,
         ) => Some(row),
     };

@@ -101,7 +101,7 @@ pub fn serving_process(database: &Path) -> Option<ServeLockHolder> {
 }
 
 /// Returns true if a server or a command has ever locked the database at this path.
-pub(crate) fn was_locked(database: &Path) -> bool {
+pub(crate) fn has_lock_file(database: &Path) -> bool {
     [".lock", ".commands.lock"].iter().any(|end| lock_file_path(database, end).exists())
 }
 

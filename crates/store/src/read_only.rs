@@ -53,7 +53,8 @@ impl Store {
         slots_url: &str,
         records_url: &str,
     ) -> Result<(Self, SchemaVersions), PostgresConnectError> {
-        let store = Self::connect_as(StoreOpenPurpose::ReadOnly, slots_url, records_url, None).await?;
+        let store =
+            Self::connect_for_purpose(StoreOpenPurpose::ReadOnly, slots_url, records_url, None).await?;
         let form = store.records_schema_versions().await?;
         Ok((store, form))
     }

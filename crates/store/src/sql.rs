@@ -53,7 +53,7 @@ pub(crate) fn placeholders(first_number: usize, count: usize) -> String {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum StoreOpenPurpose {
     /// Normal use. A store that contains an unfinished copy of another store is refused.
-    Use,
+    ReadWrite,
     /// All data of another store is copied into this store.
     Transfer,
     /// The store is only inspected, and its schema is not changed.
@@ -115,7 +115,7 @@ impl SqlRow {
     /// Returns the value of a column, counted from 0.
     pub(crate) fn get<T: FromSqlValue>(&self, column: usize) -> Result<T, StoreFault> {
         let value = self.0.get(column).cloned().unwrap_or(SqlValue::Null);
-        T::read(value).map_err(|value| StoreFault::Column { column, value })
+        T::read(value).map_err(|value| StoreFault::InvalidColumn { column, value })
     }
 
     /// Returns the text of a column; empty if the column holds no text.

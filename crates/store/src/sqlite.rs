@@ -52,7 +52,7 @@ impl SqliteFile {
         let named = Arc::new(OpenFileGuard::acquire(&path)?);
         let connection = open::connect(&path, purpose)?;
         clock
-            .adopt_persisted(&connection)
+            .advance_to_stored_time(&connection)
             .map_err(|fault| SqliteOpenError::Sqlite(fault.into_store_error(&path).to_string()))?;
         let opened = Arc::new(DatabaseFile::from_path(Arc::clone(&path)));
         let readers = Arc::new(ReaderPool::new(Arc::clone(&opened), Arc::clone(&named)));
@@ -65,15 +65,15 @@ impl SqliteFile {
     pub(crate) fn copy_file(from: &Path, to: &Path) -> Result<SchemaVersions, SqliteOpenError> {
         let from = std::path::absolute(from)
             .map_err(|source| SqliteOpenError::File { path: from.into(), source })?;
-        Ok(SchemaVersions { database: open::copy_database(&from, to)?, program: open::VERSION })
+        Ok(SchemaVersions { database: open::copy_database(&from, to)?, program: open::SCHEMA_VERSION })
     }
 
     /// Returns the schema version of an open file.
     pub(crate) fn current_versions() -> SchemaVersions {
-        SchemaVersions { database: open::VERSION, program: open::VERSION }
+        SchemaVersions { database: open::SCHEMA_VERSION, program: open::SCHEMA_VERSION }
     }
 
-    pub(crate) fn prepare(path: &Path) -> Result<(), SqliteOpenError> {
+    pub(crate) fn prepare_database_file(path: &Path) -> Result<(), SqliteOpenError> {
         open::prepare_path(path).map(drop)
     }
 

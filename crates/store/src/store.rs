@@ -45,7 +45,7 @@ impl Store {
     /// # Errors
     /// Every [`SqliteOpenError`] names the path. A file that is refused is not changed.
     pub fn open(path: &Path, clock: Arc<dyn Clock>) -> Result<Self, SqliteOpenError> {
-        Self::open_as(StoreOpenPurpose::Use, path, clock)
+        Self::open_for_purpose(StoreOpenPurpose::ReadWrite, path, clock)
     }
 
     /// Opens an SQLite file as the target of [`Store::copy_to`]. The file may contain an unfinished copy.
@@ -53,10 +53,10 @@ impl Store {
     /// # Errors
     /// The errors of [`Store::open`].
     pub fn open_for_transfer(path: &Path, clock: Arc<dyn Clock>) -> Result<Self, SqliteOpenError> {
-        Self::open_as(StoreOpenPurpose::Transfer, path, clock)
+        Self::open_for_purpose(StoreOpenPurpose::Transfer, path, clock)
     }
 
-    fn open_as(
+    fn open_for_purpose(
         purpose: StoreOpenPurpose,
         path: &Path,
         clock: Arc<dyn Clock>,
@@ -77,7 +77,7 @@ impl Store {
         postgres_url: &str,
         clock: Option<Arc<dyn Clock>>,
     ) -> Result<Self, PostgresConnectError> {
-        Self::connect_as(StoreOpenPurpose::Use, valkey_url, postgres_url, clock).await
+        Self::connect_for_purpose(StoreOpenPurpose::ReadWrite, valkey_url, postgres_url, clock).await
     }
 
     /// Connects to Valkey and PostgreSQL as the target of [`Store::copy_to`]. The servers may contain an
@@ -91,10 +91,10 @@ impl Store {
         postgres_url: &str,
         clock: Option<Arc<dyn Clock>>,
     ) -> Result<Self, PostgresConnectError> {
-        Self::connect_as(StoreOpenPurpose::Transfer, valkey_url, postgres_url, clock).await
+        Self::connect_for_purpose(StoreOpenPurpose::Transfer, valkey_url, postgres_url, clock).await
     }
 
-    pub(crate) async fn connect_as(
+    pub(crate) async fn connect_for_purpose(
         purpose: StoreOpenPurpose,
         valkey_url: &str,
         postgres_url: &str,
@@ -120,8 +120,8 @@ impl Store {
     ///
     /// # Errors
     /// The errors of [`Store::open`].
-    pub fn prepare(path: &Path) -> Result<(), SqliteOpenError> {
-        SqliteFile::prepare(path)
+    pub fn prepare_database_file(path: &Path) -> Result<(), SqliteOpenError> {
+        SqliteFile::prepare_database_file(path)
     }
 
     /// Returns the store as the port that loops use.

@@ -13,7 +13,7 @@ pub(crate) fn describe_tls_error(error: &(dyn Error + 'static)) -> Option<String
     let mut next = Some(error);
     while let Some(error) = next {
         if let Some(known) = find_tls_error(error) {
-            return Some(format!("{} ({known})", hint(known)));
+            return Some(format!("{} ({known})", error_hint(known)));
         }
         next = error.source();
     }
@@ -28,7 +28,7 @@ fn find_tls_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a rustls::Er
     error.downcast_ref::<rustls::Error>().or_else(|| inner?.downcast_ref::<rustls::Error>())
 }
 
-fn hint(error: &rustls::Error) -> &'static str {
+fn error_hint(error: &rustls::Error) -> &'static str {
     if let rustls::Error::InvalidCertificate(wrong) = error {
         if matches!(
             wrong,

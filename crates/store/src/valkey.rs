@@ -441,7 +441,7 @@ impl ValkeyServer {
     }
 
     /// Returns the wake time of the waiting slot that became due first.
-    pub(crate) async fn oldest_due(&self, now: UnixMillis) -> Result<Option<UnixMillis>, StoreError> {
+    pub(crate) async fn oldest_due_time(&self, now: UnixMillis) -> Result<Option<UnixMillis>, StoreError> {
         let due: Vec<(String, i64)> = self
             .query_primary(redis::cmd("ZRANGE").arg((
                 DUE_INDEX_KEY,

@@ -51,7 +51,7 @@ impl StoreMonitor {
     }
 
     /// Returns the slots that were reported as unreadable.
-    pub(crate) fn known_unreadable(&self) -> Vec<SlotKey> {
+    pub(crate) fn known_unreadable_slots(&self) -> Vec<SlotKey> {
         self.lock_unreadable().iter().map(SlotKey::new).collect()
     }
 

@@ -240,7 +240,7 @@ fn add_format_flags(command: clap::Command, format: &clap::Arg, parent_names: &[
     let name = command.get_name().to_owned();
     let words: Vec<&str> = parent_names.iter().copied().chain([name.as_str()]).collect();
     let formats = command_formats(&words);
-    let own = format.clone().value_parser(FormatParser(formats)).hide(formats == CliFormat::TEXT);
+    let own = format.clone().value_parser(FormatParser(formats)).hide(formats == CliFormat::TEXT_ONLY);
     command.arg(own).mut_subcommands(|below| add_format_flags(below, format, &words))
 }
 
@@ -248,11 +248,11 @@ fn add_format_flags(command: clap::Command, format: &clap::Arg, parent_names: &[
 /// first. A pattern below that ends in `..` also applies to all subcommands.
 fn command_formats(command_path: &[&str]) -> &'static [CliFormat] {
     match command_path {
-        ["review"] => CliFormat::OF_REVIEWS,
-        ["rules"] | ["rules", "check"] => CliFormat::OF_FINDINGS,
-        ["report"] => CliFormat::OF_RUNS,
+        ["review"] => CliFormat::FOR_REVIEWS,
+        ["rules"] | ["rules", "check"] => CliFormat::FOR_FINDINGS,
+        ["report"] => CliFormat::FOR_RUN_REPORTS,
         ["completions" | "man" | "mcp" | "help", ..] | ["sandbox", "run"] | ["policy", "hook"] => {
-            CliFormat::TEXT
+            CliFormat::TEXT_ONLY
         }
         _ => CliFormat::TEXT_AND_JSON,
     }

@@ -51,10 +51,10 @@ use truing_service::{ProcessRole, ReviewService, ServeError, ServiceContext, Ser
 use truing_store::Store;
 
 use demo_commits::{
-    cart_code, first_commit, fixed_commit, problem_commit, refund_code, shifted_commit, storm_commit,
+    cart_code, first_commit, fixed_commit, inserted_lines_commit, problem_commit, refund_code, storm_commit,
 };
 use forge::DemoForge;
-pub(crate) use forge::pulls_page;
+pub(crate) use forge::github_pulls_url;
 pub use model::DemoModelUsage;
 use model::ScriptedModel;
 use truing_service::ConfiguredForges;
@@ -73,9 +73,9 @@ const WEBHOOK_SECRET: &str = "demo-webhook-secret";
 const CONFIG_FILE_NAME: &str = "truing.toml";
 
 /// Login of a user who may write to the repository.
-pub const WRITER: &str = "ada";
+pub const WRITER_LOGIN: &str = "ada";
 /// Reply of the writer that dismisses one finding.
-pub const DISMISSAL: &str = "/dismiss a key of the tests";
+pub const DISMISSAL_REPLY: &str = "/dismiss a key of the tests";
 /// Reply of the writer that dismisses the model's finding on the first pull request.
 pub const MODEL_FINDING_DISMISSAL_REPLY: &str = "/dismiss one order at a time";
 
@@ -88,12 +88,12 @@ const STORM_PULL_COUNT: usize = 20;
 const PUSHES_PER_PULL: usize = 50;
 /// Network faults during the storm: lost, repeated and delayed webhooks.
 const STORM_NETWORK_FAULTS: UnreliableNetwork =
-    UnreliableNetwork { seed: 7, lost_percent: 5, repeated_percent: 20, max_delay: 8 };
+    UnreliableNetwork { seed: 7, lost_percent: 5, repeated_percent: 20, max_delay_positions: 8 };
 /// Time after which the demonstration fails if the storm has not settled.
 const WAIT_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// Time limits of the service in the demonstration; they are short to finish quickly.
-pub const TIMINGS: SlotLimits = SlotLimits {
+pub const DEMO_SLOT_LIMITS: SlotLimits = SlotLimits {
     debounce: TimeSpan(150),
     max_wait: TimeSpan::seconds(1),
     storm_quiet_time: TimeSpan::seconds(5),
@@ -318,7 +318,7 @@ pub enum DemoError {
     /// The demonstration exceeded its time limit.
     #[error("the demonstration did not finish within {} s; it was waiting for \
         {waiting}", WAIT_TIMEOUT.as_secs())]
-    Unsettled {
+    TimedOut {
         /// Work for which the demonstration was waiting when the time limit passed.
         waiting: String,
     },
@@ -406,11 +406,11 @@ impl ReviewDemo {
         forge.grant_permission_lookup(&server, &repo).await?;
         let servers = ConfiguredForges(BTreeMap::from([(forge.name().to_owned(), server)]));
         let context = build_context(servers, &model, git, store.clone(), reader, folder.path())?;
-        let has_linter = context.linter_sources.running.is_some();
+        let has_linter = context.linter_sources.runner.is_some();
         forge.fake.set_hook(WebhookTarget {
             url: format!("http://{address}/webhooks/{}", forge.name()),
             secret: WEBHOOK_SECRET.into(),
-            automatic: false,
+            is_automatic: false,
         });
         let (stop, stopped) = oneshot::channel();
         let service = ReviewService {
@@ -446,7 +446,7 @@ impl ReviewDemo {
     }
 
     /// Returns the URL of the pull requests' page and the address of the service, which `--stay` prints.
-    pub fn addresses(&self) -> (String, String) {
+    pub fn page_and_service_urls(&self) -> (String, String) {
         (self.forge.pulls_url(), format!("http://{}", self.address))
     }
 
@@ -471,7 +471,7 @@ impl ReviewDemo {
     pub async fn run_first_review(&self) -> Result<FirstReview, DemoError> {
         self.repo.push("payments", problem_commit()).await?;
         let number = self.repo.open_pull(NewPull::from_branch("payments")).await?;
-        self.deliver(UnreliableNetwork::default()).await?;
+        self.deliver_webhooks(UnreliableNetwork::default()).await?;
         let view = self.wait_until_reviewed(number).await?;
         Ok(FirstReview { number, view, seconds: self.started_at.elapsed().as_secs_f64() })
     }
@@ -481,15 +481,15 @@ impl ReviewDemo {
     ///
     /// # Errors
     /// Returns a [`DemoError`] if the forge fails or the review takes too long.
-    pub async fn run_dropped_finding(&self) -> Result<DroppedFindingCounts, DemoError> {
+    pub async fn run_dropped_finding_scenario(&self) -> Result<DroppedFindingCounts, DemoError> {
         let (repo, branch) = (&self.repo, "refunds");
-        repo.set_role(WRITER, "write").await?;
+        repo.set_role(WRITER_LOGIN, "write").await?;
         let push = async |refunded: &str| {
             repo.push(branch, CommitBuilder::new("Refund").write("pay.py", refund_code(refunded))).await
         };
         push("refunded").await?;
         let number = repo.open_pull(NewPull::from_branch(branch)).await?;
-        self.deliver(UnreliableNetwork::default()).await?;
+        self.deliver_webhooks(UnreliableNetwork::default()).await?;
         self.wait_until_reviewed(number).await?;
         push("is_refunded").await?;
         let view = self.request_review(number).await?;
@@ -509,13 +509,13 @@ impl ReviewDemo {
     ///
     /// # Errors
     /// Returns a [`DemoError`] if the forge fails or a review takes too long.
-    pub async fn run_lifecycle(&self) -> Result<LifecycleCounts, DemoError> {
+    pub async fn run_lifecycle_scenario(&self) -> Result<LifecycleCounts, DemoError> {
         let (repo, branch) = (&self.repo, "cart");
-        repo.set_role(WRITER, "write").await?;
+        repo.set_role(WRITER_LOGIN, "write").await?;
         let commit = |title: &str, text: String| CommitBuilder::new(title).write("cart.py", text);
         repo.push(branch, commit("Add a cart", cart_code(""))).await?;
         let number = repo.open_pull(NewPull::from_branch(branch)).await?;
-        self.deliver(UnreliableNetwork::default()).await?;
+        self.deliver_webhooks(UnreliableNetwork::default()).await?;
         let first = self.wait_until_reviewed(number).await?;
         let mut views = vec![PullView { comments: Vec::new(), ..first.clone() }, first];
         let moved = cart_code("import pdb\n\nfrom shop import charge\n\n\n");
@@ -527,7 +527,7 @@ impl ReviewDemo {
             view.inline_comments().find(|comment| comment.body.starts_with("**P0")).cloned()
         };
         if let Some(secret) = views.last().and_then(secret) {
-            repo.reply(number, WRITER, secret.id, DISMISSAL).await?;
+            repo.reply(number, WRITER_LOGIN, secret.id, DISMISSAL_REPLY).await?;
             self.deliver_and_wait().await?;
         }
         let base = repo.push("main", CommitBuilder::new("Meanwhile").write("CHANGES.md", "More.\n")).await?;
@@ -552,13 +552,13 @@ impl ReviewDemo {
             return Ok(None);
         }
         let (repo, branch) = (&self.repo, "report");
-        repo.set_role(WRITER, "write").await?;
+        repo.set_role(WRITER_LOGIN, "write").await?;
         let push = async |text: &str| {
-            repo.push(branch, CommitBuilder::new("Report").write(linter::FILE, text)).await
+            repo.push(branch, CommitBuilder::new("Report").write(linter::LINTED_FILE_NAME, text)).await
         };
         push("def report():\n    return 1  # TODO round\n").await?;
         let number = repo.open_pull(NewPull::from_branch(branch)).await?;
-        self.deliver(UnreliableNetwork::default()).await?;
+        self.deliver_webhooks(UnreliableNetwork::default()).await?;
         let first = self.wait_until_reviewed(number).await?;
         let mut views = vec![PullView { comments: Vec::new(), ..first.clone() }, first];
         for text in [
@@ -578,19 +578,19 @@ impl ReviewDemo {
 
     /// Requests a review of the pushed commit and waits until the commit is reviewed.
     async fn request_review(&self, number: u64) -> Result<PullView, DemoError> {
-        self.repo.comment(number, WRITER, "/review").await?;
+        self.repo.comment(number, WRITER_LOGIN, "/review").await?;
         self.deliver_and_wait().await?;
         self.wait_until_reviewed(number).await
     }
 
     /// Delivers all webhooks and waits until the service has handled the commands in comments.
     async fn deliver_and_wait(&self) -> Result<(), DemoError> {
-        self.deliver(UnreliableNetwork::default()).await?;
+        self.deliver_webhooks(UnreliableNetwork::default()).await?;
         let deadline = Instant::now() + WAIT_TIMEOUT;
         let mut look = tokio::time::interval(POLL_INTERVAL);
         while !self.store.unserved_requests(self.forge.name(), 1).await.map_err(setup_error)?.is_empty() {
             if Instant::now() > deadline {
-                return Err(DemoError::Unsettled { waiting: "a command in a comment".into() });
+                return Err(DemoError::TimedOut { waiting: "a command in a comment".into() });
             }
             look.tick().await;
         }
@@ -608,7 +608,7 @@ impl ReviewDemo {
         mut report: impl FnMut(&CommentChanges) -> Result<(), DemoError>,
     ) -> Result<ReviewDemoReport, DemoError> {
         let repo = &self.repo;
-        repo.set_role(WRITER, "write").await?;
+        repo.set_role(WRITER_LOGIN, "write").await?;
         let mut views = vec![PullView { comments: Vec::new(), ..first.clone() }, first];
         let mut steps = Vec::new();
         let mut step = |views: &[PullView]| -> Result<(), DemoError> {
@@ -619,7 +619,7 @@ impl ReviewDemo {
             Ok(())
         };
         step(&views)?;
-        for commit in [shifted_commit(), fixed_commit()] {
+        for commit in [inserted_lines_commit(), fixed_commit()] {
             repo.push("payments", commit).await?;
             views.push(self.request_review(number).await?);
             step(&views)?;
@@ -628,8 +628,8 @@ impl ReviewDemo {
             view.inline_comments().find(|one| one.body.contains(MODEL_FINDING_TITLE)).cloned()
         };
         if let Some(comment) = views.last().and_then(of_model) {
-            repo.reply(number, WRITER, comment.id, MODEL_FINDING_DISMISSAL_REPLY).await?;
-            self.repo.comment(number, WRITER, "/review").await?;
+            repo.reply(number, WRITER_LOGIN, comment.id, MODEL_FINDING_DISMISSAL_REPLY).await?;
+            self.repo.comment(number, WRITER_LOGIN, "/review").await?;
             self.deliver_and_wait().await?;
             let is_done = |view: &PullView| {
                 has_success_status(view) && view.inline_comments().all(|comment| comment.resolved)
@@ -688,12 +688,14 @@ impl ReviewDemo {
                 if round + 1 == PUSHES_PER_PULL { 0 } else { STORM_NETWORK_FAULTS.lost_percent };
             let seed = STORM_NETWORK_FAULTS.seed + round as u64;
             let before = std::mem::replace(&mut delivering, Instant::now());
-            deliveries +=
-                self.deliver(UnreliableNetwork { seed, lost_percent, ..STORM_NETWORK_FAULTS }).await?;
+            deliveries += self
+                .deliver_webhooks(UnreliableNetwork { seed, lost_percent, ..STORM_NETWORK_FAULTS })
+                .await?;
             // The gap between two webhooks of a pull request is at most the time from the previous round's
             // first webhook to this round's last webhook.
             if round > 0
-                && before.elapsed().as_millis() >= u128::from(TIMINGS.storm_quiet_time.0.unsigned_abs())
+                && before.elapsed().as_millis()
+                    >= u128::from(DEMO_SLOT_LIMITS.storm_quiet_time.0.unsigned_abs())
             {
                 storms_each += 1;
             }
@@ -751,7 +753,7 @@ impl ReviewDemo {
         }
     }
 
-    async fn deliver(&self, network_faults: UnreliableNetwork) -> Result<usize, DemoError> {
+    async fn deliver_webhooks(&self, network_faults: UnreliableNetwork) -> Result<usize, DemoError> {
         Ok(self.forge.fake.deliver_all(network_faults).await?.len())
     }
 
@@ -774,7 +776,7 @@ impl ReviewDemo {
                 return Ok(view);
             }
             if Instant::now() > deadline {
-                return Err(DemoError::Unsettled { waiting: format!("pull request {number}") });
+                return Err(DemoError::TimedOut { waiting: format!("pull request {number}") });
             }
         }
     }
@@ -792,7 +794,7 @@ impl ReviewDemo {
             }
             if Instant::now() > deadline {
                 let waiting = waiting.iter().map(|slot| slot.key.as_str()).collect::<Vec<_>>().join(", ");
-                return Err(DemoError::Unsettled { waiting });
+                return Err(DemoError::TimedOut { waiting });
             }
         }
     }
@@ -828,19 +830,19 @@ fn build_context(
         clock: Arc::new(SystemClock),
         git,
         mirrors_folder: folder.join("mirrors"),
-        slot_limits: TIMINGS,
+        slot_limits: DEMO_SLOT_LIMITS,
         repository_filter: truing_service::repository_filter::RepositoryFilter::default(),
         rules: OperatorRules::new(config, LinesKey::default()).map_err(setup_error)?,
         max_inline_comments: 30,
         agent,
         held_slots: truing_service::kill_switch::HeldSlots::default(),
-        write_monitor: truing_loops::telemetry::WRITES.clone(),
+        write_monitor: truing_loops::telemetry::WRITE_MONITOR.clone(),
         sweep_times: truing_service::sweep::SweepResults::default(),
         metrics,
         scheduler_waker: truing_service::scheduler_waker::SchedulerWaker::default(),
         linter_sources: toolbox,
         duty_lease_expiry: truing_service::duty_lease::DutyLeaseExpiry::default(),
-        max_step_time: truing_service::worker::STEP_TIME,
+        max_step_time: truing_service::worker::MAX_STEP_TIME,
     })
 }
 

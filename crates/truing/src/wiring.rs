@@ -45,7 +45,7 @@ use truing_service::metrics::ServiceMetrics;
 use truing_service::notify::{MailSink, NoticeSinks, WebhookSink};
 use truing_service::{ProcessRole, ServiceSettings};
 
-pub(crate) use self::forges::MARKER_KEY;
+pub(crate) use self::forges::MARKER_KEY_FILE_NAME;
 use self::forges::forge_server;
 pub use self::store::open_store;
 use crate::cli::error::CliError;
@@ -99,7 +99,7 @@ fn git_options(environment: &Environment) -> GitOptions {
     let here = environment.directory();
     let place = |name: &str| Some((name.to_owned(), here.join(environment.get(name)?).into_os_string()));
     let places = ["HOME", "XDG_CONFIG_HOME"].into_iter().filter_map(place);
-    let variables = environment.with_prefix("GIT_CONFIG_");
+    let variables = environment.variables_with_prefix("GIT_CONFIG_");
     let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
     options.config_variables = places.chain(variables).collect();
     options
@@ -179,7 +179,7 @@ pub fn prompt_error(error: &PromptError) -> CliError {
             CliError::usage("prompts_folder", error.to_string())
                 .hint("`prompts.dir` in the configuration specifies the folder of prompts")
         }
-        PromptError::BadFence => CliError::failure("prompts", error.to_string()),
+        PromptError::BadBoundaryWord => CliError::failure("prompts", error.to_string()),
     }
 }
 
@@ -198,7 +198,7 @@ pub fn slot_limits(review: &ReviewConfig, lease_duration: Duration) -> SlotLimit
 }
 
 /// Returns the intervals and concurrency limits of the service.
-pub fn service_pace(config: &Config, role: ProcessRole) -> ServiceSettings {
+pub fn service_settings(config: &Config, role: ProcessRole) -> ServiceSettings {
     let (all, per_owner) = (config.server.concurrency, config.server.concurrency_per_owner);
     ServiceSettings {
         role,
@@ -215,7 +215,10 @@ pub fn service_pace(config: &Config, role: ProcessRole) -> ServiceSettings {
 /// # Errors
 /// Returns exit 2 if a pack is unknown or the operator's packs are invalid, and exit 3 if the path of this
 /// program is unknown.
-pub fn child_reader(rules: &RulesConfig, sandbox: &SandboxConfig) -> Result<ChildProcessReader, CliError> {
+pub fn child_process_reader(
+    rules: &RulesConfig,
+    sandbox: &SandboxConfig,
+) -> Result<ChildProcessReader, CliError> {
     load_packs(rules).and_then(|packs| packs.check_packs_exist(&rules.packs)).map_err(reader_error)?;
     let reader = ChildProcessReader::from_current_program().map_err(|error| {
         CliError::failure(
@@ -237,7 +240,7 @@ pub fn child_reader(rules: &RulesConfig, sandbox: &SandboxConfig) -> Result<Chil
 /// # Errors
 /// Returns the same errors as [`child_reader`].
 pub fn local_reader(rules: &RulesConfig) -> Result<ChildProcessReader, CliError> {
-    child_reader(rules, &SandboxConfig { level: SandboxLevel::None })
+    child_process_reader(rules, &SandboxConfig { level: SandboxLevel::None })
 }
 
 /// Starts the export of traces, if it is configured. When the returned value is dropped, pending traces are
@@ -350,7 +353,7 @@ pub fn forge_client(
 /// # Errors
 /// Returns exit 2 if no folder is configured, and exit 3 if it cannot be created.
 pub fn ensure_machine_folder(config: &Config) -> Result<PathBuf, CliError> {
-    let folder = config.store.folder()?.to_owned();
+    let folder = config.store.local_data_folder()?.to_owned();
     ensure_database_folder(&folder)?;
     Ok(folder)
 }

@@ -11,14 +11,14 @@ use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use toml_edit::DocumentMut;
-use truing_core::nesting::{TOO_DEEP, is_too_deep};
+use truing_core::nesting::{TOO_DEEP_REASON, is_too_deep};
 use truing_core::sync::{ManifestEntry, ManifestError, PinManifest};
 
 /// The largest manifest in JSON or Python, in bytes.
-pub(crate) const MAX_MANIFEST: u64 = 2 << 20;
+pub(crate) const MAX_MANIFEST_BYTES: u64 = 2 << 20;
 /// The largest manifest in TOML, in bytes. The limit is lower because the TOML parser uses up to 216 bytes of
 /// memory per byte of the file.
-pub(crate) const MAX_TOML_MANIFEST: u64 = 512 << 10;
+pub(crate) const MAX_TOML_MANIFEST_BYTES: u64 = 512 << 10;
 
 /// The reasons why a manifest cannot be read or edited.
 #[derive(Debug, thiserror::Error)]
@@ -186,7 +186,7 @@ fn edit_json(text: &str, symbol: &str, digest: &str, edit: DigestEdit) -> Result
 /// Edits a definition's list in TOML, as [`edit_json`] does in JSON.
 fn edit_toml(text: &str, symbol: &str, digest: &str, edit: DigestEdit) -> Result<String, String> {
     if is_too_deep(text) {
-        return Err(TOO_DEEP.to_owned());
+        return Err(TOO_DEEP_REASON.to_owned());
     }
     let mut document: DocumentMut = text.parse().map_err(|error: toml_edit::TomlError| error.to_string())?;
     let row = document.get_mut(symbol).ok_or("the manifest does not list the definition")?;
@@ -219,7 +219,7 @@ fn read_file(path: &Path) -> Result<String, ManifestFileError> {
     if !found.is_file() {
         return Err(unread("it is not a regular file".to_owned()));
     }
-    let longest = if is_toml(path) { MAX_TOML_MANIFEST } else { MAX_MANIFEST };
+    let longest = if is_toml(path) { MAX_TOML_MANIFEST_BYTES } else { MAX_MANIFEST_BYTES };
     if found.len() > longest {
         return Err(unread(format!("it is longer than {} KiB", longest >> 10)));
     }
@@ -231,7 +231,7 @@ fn parse_manifest(text: &str, is_toml: bool) -> Result<BTreeMap<String, Manifest
         return Err("the file begins with a byte order mark: save the file without this mark".to_owned());
     }
     if is_toml && is_too_deep(text) {
-        return Err(TOO_DEEP.to_owned());
+        return Err(TOO_DEEP_REASON.to_owned());
     }
     let ManifestEntries(rows) = if is_toml {
         toml_edit::de::from_str(text).map_err(|error| error.message().to_owned())?

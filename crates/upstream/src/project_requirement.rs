@@ -20,7 +20,7 @@ mod toml;
 use std::path::{Path, PathBuf};
 
 pub use self::requirement::RequirementPlace;
-use self::requirement::{RequirementText, has_whole_requirements, span_within_quotes};
+use self::requirement::{RequirementText, entries_contain_package_name, span_within_quotes};
 pub(crate) use self::toml::parse_document;
 use crate::range::VersionRange;
 use truing_core::registry::PackageRegistry;
@@ -53,7 +53,7 @@ pub enum RequirementError {
         "{path}: {}requires `{package}` {count} times; exactly one requirement is needed",
         key_prefix(.key_path)
     )]
-    NotExactlyOne {
+    NotExactlyOneRequirement {
         path: PathBuf,
         /// Keys of the searched list or table, with dots between them.
         key_path: String,
@@ -90,7 +90,7 @@ pub fn read_range(place: &RequirementPlace<'_>) -> Result<VersionRange, Requirem
 /// exactly one requirement.
 pub(crate) fn python_requirement(place: &RequirementPlace<'_>) -> Option<String> {
     let found = read_file(place.file).ok().and_then(|text| find_requirement(place, &text).ok());
-    found.filter(|_| has_whole_requirements(place)).map(|(found, _)| found.text)
+    found.filter(|_| entries_contain_package_name(place)).map(|(found, _)| found.text)
 }
 
 /// Returns the key paths (keys with dots between them) of the lists and tables in a TOML or JSON file that
@@ -98,7 +98,7 @@ pub(crate) fn python_requirement(place: &RequirementPlace<'_>) -> Option<String>
 pub fn requiring_key_paths(place: &RequirementPlace<'_>) -> Vec<String> {
     let Ok(text) = read_file(place.file) else { return Vec::new() };
     let is_json = place.file.extension().is_some_and(|extension| extension == "json");
-    let paths = if is_json { json::object_paths(&text) } else { toml::table_paths(&text) };
+    let paths = if is_json { json::object_key_paths(&text) } else { toml::table_paths(&text) };
     let holds = |key_path: &String| {
         let place = RequirementPlace { key_path, ..*place };
         find_requirement(&place, &text).is_ok()
@@ -159,7 +159,7 @@ fn replace_range_in_text(
     range: &VersionRange,
 ) -> Result<String, RequirementError> {
     let (found, _) = find_requirement(place, text)?;
-    let written = if has_whole_requirements(place) {
+    let written = if entries_contain_package_name(place) {
         pep508::replace_range(&found.text, range)
             .map_err(|reason| wrong_range_error(place, &found.text, reason))?
     } else {
@@ -182,7 +182,7 @@ fn find_requirement(
         }
     };
     let found = match place.file.extension().and_then(|extension| extension.to_str()) {
-        _ if place.key_path.is_empty() && has_whole_requirements(place) => {
+        _ if place.key_path.is_empty() && entries_contain_package_name(place) => {
             requirement_lines(text, place.package)
         }
         _ if place.key_path.is_empty() => {
@@ -201,13 +201,13 @@ fn find_requirement(
     let (Some(found), None) = (found.next(), found.next()) else {
         let (path, key_path, package) =
             (place.file.to_owned(), place.key_path.to_owned(), place.package.to_owned());
-        return Err(RequirementError::NotExactlyOne { path, key_path, package, count });
+        return Err(RequirementError::NotExactlyOneRequirement { path, key_path, package, count });
     };
     let range = if is_vendored {
         PackageVersion::parse(place.registry, &found.text)
             .map(VersionRange::from_vendored_version)
             .map_err(|error| version_error_text(&error))
-    } else if has_whole_requirements(place) {
+    } else if entries_contain_package_name(place) {
         pep508::parse_range(&found.text)
     } else {
         VersionRange::parse(place.registry, &found.text).map_err(|error| version_error_text(&error))

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
-use truing_core::nesting::{TOO_DEEP, is_too_deep};
+use truing_core::nesting::{TOO_DEEP_REASON, is_too_deep};
 use truing_core::secret::SecretString;
 
 use truing_core::registry::PackageRegistry;
@@ -37,7 +37,7 @@ pub struct ConfiguredIndex {
 pub enum IndexConfigError {
     /// A settings file cannot be read.
     #[error("{path} cannot be read: {reason}")]
-    File {
+    UnreadableFile {
         path: PathBuf,
         /// The problem with the file.
         reason: String,
@@ -175,10 +175,12 @@ impl UserEnvironment<'_> {
             self.non_empty_variable("CARGO_HOME").map(PathBuf::from).or_else(|| self.path_in_home(".cargo"));
         let path = home.map(|home| home.join("config.toml"));
         let text = path.as_deref().map(read_optional_file).transpose()?.flatten().unwrap_or_default();
-        let wrong =
-            |reason: String| IndexConfigError::File { path: path.clone().unwrap_or_default(), reason };
+        let wrong = |reason: String| IndexConfigError::UnreadableFile {
+            path: path.clone().unwrap_or_default(),
+            reason,
+        };
         if is_too_deep(&text) {
-            return Err(wrong(TOO_DEEP.to_owned()));
+            return Err(wrong(TOO_DEEP_REASON.to_owned()));
         }
         let config: CargoConfig =
             toml_edit::de::from_str(&text).map_err(|error| wrong(error.message().to_owned()))?;
@@ -252,7 +254,7 @@ fn has_url_prefix(address: &str, url_prefix: &str) -> bool {
 
 /// Reads a file's text; none if the file does not exist.
 fn read_optional_file(path: &Path) -> Result<Option<String>, IndexConfigError> {
-    let wrong = |reason: String| IndexConfigError::File { path: path.to_owned(), reason };
+    let wrong = |reason: String| IndexConfigError::UnreadableFile { path: path.to_owned(), reason };
     match std::fs::metadata(path) {
         // Only regular files are read, because reading a pipe may never end.
         Ok(found) if !found.is_file() => Err(wrong("it is not a regular file".to_owned())),
@@ -383,7 +385,7 @@ mod tests {
         }
         let error =
             find_index_with(PackageRegistry::Crates, "a", &[], &[(".cargo/config.toml", "[")]).unwrap_err();
-        assert!(matches!(error, IndexConfigError::File { .. }), "{error}");
+        assert!(matches!(error, IndexConfigError::UnreadableFile { .. }), "{error}");
         let deep = "[".repeat(101);
         let error =
             find_index_with(PackageRegistry::Crates, "a", &[], &[(".cargo/config.toml", &deep)]).unwrap_err();

@@ -71,7 +71,8 @@ fn read_advisories(folder: &Path) -> Result<Vec<Advisory>> {
             }
             let text =
                 std::fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
-            let advisory = parse(&text).with_context(|| format!("cannot understand {}", file.display()))?;
+            let advisory =
+                parse_advisory(&text).with_context(|| format!("cannot understand {}", file.display()))?;
             advisories.extend(advisory);
         }
     }
@@ -91,7 +92,7 @@ fn sorted_entries(folder: &Path) -> Result<Vec<PathBuf>> {
 }
 
 /// Parses one advisory; `None` if it was withdrawn.
-fn parse(text: &str) -> Result<Option<Advisory>> {
+fn parse_advisory(text: &str) -> Result<Option<Advisory>> {
     #[derive(Deserialize)]
     struct AdvisoryFile {
         advisory: AdvisoryHead,

@@ -41,7 +41,7 @@ pub(crate) fn check(root: &Path) -> Result<CheckReport> {
 fn find_cycles(texts: &BTreeMap<&str, &str>, exceptions: &[(&str, usize)]) -> CheckReport {
     let (mut files, mut uses, mut circles) = (0, 0, Vec::new());
     for root in texts.keys().filter(|path| is_crate_root(path)) {
-        let arrows = tree::file_uses(root, texts);
+        let arrows = tree::file_dependencies(root, texts);
         files += arrows.len();
         uses += arrows.values().map(BTreeSet::len).sum::<usize>();
         circles.extend(
@@ -196,7 +196,8 @@ mod tests {
         let paths: Vec<String> = files.iter().map(|(path, _)| format!("src/{path}")).collect();
         let texts = paths.iter().map(String::as_str).zip(files.iter().map(|(_, text)| *text)).collect();
         let plain = |path: &str| path.trim_start_matches("src/").to_owned();
-        let arrows = tree::file_uses("src/lib.rs", &texts).into_iter().filter(|(_, to)| !to.is_empty());
+        let arrows =
+            tree::file_dependencies("src/lib.rs", &texts).into_iter().filter(|(_, to)| !to.is_empty());
         arrows
             .map(|(from, to)| (plain(&from), to.iter().map(|to| plain(to)).collect::<Vec<_>>().join(" ")))
             .map(|(from, to)| format!("{from}: {to}"))

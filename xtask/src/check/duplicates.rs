@@ -12,7 +12,7 @@ use crate::workspace::{self, DependencyScope, ResolvedPackage};
 
 /// Checks the packages that are part of the build on any platform.
 pub(crate) fn check(root: &Path) -> Result<CheckReport> {
-    let packages = workspace::dependency_graph(root, DependencyScope::Built)?;
+    let packages = workspace::dependency_graph(root, DependencyScope::WithoutTests)?;
     let (problems, warnings) = find_problems(&packages, &deny::read_config(root)?.bans.skip);
     Ok(CheckReport::Completed { summary: format!("{} packages", packages.len()), problems, warnings })
 }

@@ -93,7 +93,7 @@ impl Visit<'_> for InterfaceReader<'_> {
 
     fn visit_item_struct(&mut self, item: &syn::ItemStruct) {
         let derives = derive_names(&item.attrs);
-        let rule = setting(&item.attrs, "serde", "rename_all");
+        let rule = attribute_value(&item.attrs, "serde", "rename_all");
         self.add_fields(&item.fields, &derives, rule.as_deref());
         if derives.contains("Args") || derives.contains("Parser") {
             self.add_operands(&item.fields);
@@ -103,20 +103,20 @@ impl Visit<'_> for InterfaceReader<'_> {
 
     fn visit_item_enum(&mut self, item: &syn::ItemEnum) {
         let derives = derive_names(&item.attrs);
-        let is_document = is_document(&derives);
-        let rule = setting(&item.attrs, "serde", "rename_all");
-        let field_rule = setting(&item.attrs, "serde", "rename_all_fields");
+        let is_document = is_serialized_type(&derives);
+        let rule = attribute_value(&item.attrs, "serde", "rename_all");
+        let field_rule = attribute_value(&item.attrs, "serde", "rename_all_fields");
         for variant in &item.variants {
             if is_document {
-                let name = setting(&variant.attrs, "serde", "rename");
+                let name = attribute_value(&variant.attrs, "serde", "rename");
                 self.add_name(name.unwrap_or_else(|| apply_case(&variant.ident, rule.as_deref())));
             }
             let command = if derives.contains("Subcommand") { "command" } else { "value" };
             if derives.contains("Subcommand") || derives.contains("ValueEnum") {
-                let name = setting(&variant.attrs, command, "name");
+                let name = attribute_value(&variant.attrs, command, "name");
                 self.add_name(name.unwrap_or_else(|| apply_case(&variant.ident, Some("kebab-case"))));
             }
-            let rule = setting(&variant.attrs, "serde", "rename_all").or_else(|| field_rule.clone());
+            let rule = attribute_value(&variant.attrs, "serde", "rename_all").or_else(|| field_rule.clone());
             self.add_fields(&variant.fields, &derives, rule.as_deref());
         }
         visit::visit_item_enum(self, item);
@@ -141,14 +141,14 @@ impl InterfaceReader<'_> {
     fn add_fields(&mut self, fields: &Fields, derives: &BTreeSet<String>, rename_rule: Option<&str>) {
         for field in fields {
             let Some(ident) = &field.ident else { continue };
-            let is_absent =
-                has_word(&field.attrs, "serde", "skip") || has_word(&field.attrs, "serde", "flatten");
-            if is_document(derives) && !is_absent {
-                let name = setting(&field.attrs, "serde", "rename");
+            let is_absent = has_attribute_word(&field.attrs, "serde", "skip")
+                || has_attribute_word(&field.attrs, "serde", "flatten");
+            if is_serialized_type(derives) && !is_absent {
+                let name = attribute_value(&field.attrs, "serde", "rename");
                 self.add_name(name.unwrap_or_else(|| apply_case(ident, rename_rule)));
             }
-            if has_word(&field.attrs, "arg", "long") {
-                let name = setting(&field.attrs, "arg", "long");
+            if has_attribute_word(&field.attrs, "arg", "long") {
+                let name = attribute_value(&field.attrs, "arg", "long");
                 let name = name.unwrap_or_else(|| apply_case(ident, Some("kebab-case")));
                 self.add_name(format!("--{name}"));
             }
@@ -159,11 +159,14 @@ impl InterfaceReader<'_> {
     fn add_operands(&mut self, fields: &Fields) {
         for field in fields {
             let Some(ident) = &field.ident else { continue };
-            let other = ["long", "short", "skip"].into_iter().any(|word| has_word(&field.attrs, "arg", word));
-            let nested =
-                ["subcommand", "flatten"].into_iter().any(|word| has_word(&field.attrs, "command", word));
+            let other = ["long", "short", "skip"]
+                .into_iter()
+                .any(|word| has_attribute_word(&field.attrs, "arg", word));
+            let nested = ["subcommand", "flatten"]
+                .into_iter()
+                .any(|word| has_attribute_word(&field.attrs, "command", word));
             if !other && !nested {
-                let name = setting(&field.attrs, "arg", "value_name");
+                let name = attribute_value(&field.attrs, "arg", "value_name");
                 let name = name.unwrap_or_else(|| apply_case(ident, Some("SCREAMING_SNAKE_CASE")));
                 self.add_name(format!("<{name}>"));
             }
@@ -186,7 +189,7 @@ impl InterfaceReader<'_> {
     }
 }
 
-fn is_document(derives: &BTreeSet<String>) -> bool {
+fn is_serialized_type(derives: &BTreeSet<String>) -> bool {
     derives.contains("Serialize") || derives.contains("Deserialize")
 }
 
@@ -212,13 +215,13 @@ fn is_test_word(token: &TokenTree) -> bool {
 }
 
 /// Returns true if an attribute with this name has the word.
-fn has_word(attributes: &[Attribute], name: &str, word: &str) -> bool {
+fn has_attribute_word(attributes: &[Attribute], name: &str, word: &str) -> bool {
     let mut tokens = attributes.iter().flat_map(|attribute| attribute_tokens(attribute, name));
     tokens.any(|token| matches!(token, TokenTree::Ident(ident) if ident == word))
 }
 
 /// Returns the string that an attribute with this name assigns to `key`.
-fn setting(attributes: &[Attribute], name: &str, key: &str) -> Option<String> {
+fn attribute_value(attributes: &[Attribute], name: &str, key: &str) -> Option<String> {
     attributes.iter().find_map(|attribute| {
         attribute_tokens(attribute, name).windows(3).find_map(|window| match window {
             [TokenTree::Ident(ident), TokenTree::Punct(_), value] if ident == key => string_value(value),

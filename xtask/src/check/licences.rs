@@ -13,7 +13,7 @@ use crate::workspace::{self, DependencyScope, ResolvedPackage};
 /// Checks the packages that are part of the build. Packages that only tests use are not checked, because they
 /// are never distributed.
 pub(crate) fn check(root: &Path) -> Result<CheckReport> {
-    let packages = workspace::dependency_graph(root, DependencyScope::Built)?;
+    let packages = workspace::dependency_graph(root, DependencyScope::WithoutTests)?;
     let (problems, warnings) = find_problems(&packages, &deny::read_config(root)?.licenses);
     Ok(CheckReport::Completed { summary: format!("{} packages", packages.len()), problems, warnings })
 }

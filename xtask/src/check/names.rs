@@ -27,7 +27,7 @@ const MAX_LISTED_FAULTS: usize = 20;
 /// Checks every tracked Rust file outside of tests, and every page of documentation.
 pub(crate) fn check(root: &Path) -> Result<CheckReport> {
     let mut files = workspace::tracked_files(root)?;
-    files.retain(|file| faults::is_checked_source(&file.path) || faults::is_page(&file.path));
+    files.retain(|file| faults::is_checked_source(&file.path) || faults::is_documentation_page(&file.path));
     let text = std::fs::read_to_string(root.join(RECORD_PATH))
         .with_context(|| format!("cannot read {RECORD_PATH}"))?;
     let record = toml::from_str(&text).with_context(|| format!("cannot understand {RECORD_PATH}"))?;

@@ -173,7 +173,7 @@ fn module_declarations(source: &str) -> Vec<ModuleDeclaration<'_>> {
     let (mut found, mut open, mut path) = (Vec::new(), Vec::new(), None);
     // The previous word, and the name of the module if a module is being declared.
     let (mut last, mut named): (&str, Option<&str>) = ("", None);
-    for (from, to) in word_ranges(&code) {
+    for (from, to) in token_ranges(&code) {
         let word = original(from, to);
         match word {
             "{" => open.push(named),
@@ -203,7 +203,7 @@ fn module_declarations(source: &str) -> Vec<ModuleDeclaration<'_>> {
 
 /// Returns the ranges of all names and punctuation characters in the code; positions are counted in
 /// characters.
-fn word_ranges(code: &str) -> Vec<(usize, usize)> {
+fn token_ranges(code: &str) -> Vec<(usize, usize)> {
     let is_name = |char: char| char.is_alphanumeric() || char == '_' || char == '#';
     let mut words: Vec<(usize, usize)> = Vec::new();
     let mut in_name = false;

@@ -35,12 +35,12 @@ const ONLINE_TESTS_FOLDER: &str = "/tests/it/online/";
 /// Checks every tracked text file.
 pub(crate) fn check(root: &Path) -> Result<CheckReport> {
     let files = workspace::tracked_files(root)?;
-    let problems = files.iter().flat_map(find_lines).collect();
+    let problems = files.iter().flat_map(find_forbidden_words).collect();
     Ok(CheckReport::Completed { summary: format!("{} files", files.len()), problems, warnings: Vec::new() })
 }
 
 /// Returns a problem for every line of a file that contains a forbidden prefix or word.
-fn find_lines(file: &TrackedFile) -> Vec<String> {
+fn find_forbidden_words(file: &TrackedFile) -> Vec<String> {
     let mut problems = Vec::new();
     for (number, line) in file.text.lines().enumerate() {
         for (one, two, why) in FORBIDDEN_PREFIXES {
@@ -75,7 +75,7 @@ mod tests {
     use super::*;
 
     fn problems(path: &str, text: &str) -> usize {
-        find_lines(&TrackedFile { path: path.into(), text: text.into() }).len()
+        find_forbidden_words(&TrackedFile { path: path.into(), text: text.into() }).len()
     }
 
     #[test]
@@ -94,7 +94,7 @@ mod tests {
     #[test]
     fn the_place_is_named() {
         let file = TrackedFile { path: "a.rs".into(), text: "\nfn a() { todo!() }".into() };
-        assert_eq!(find_lines(&file), ["a.rs:2: todo!: unfinished"]);
+        assert_eq!(find_forbidden_words(&file), ["a.rs:2: todo!: unfinished"]);
     }
 
     #[test]

@@ -22,7 +22,7 @@ const DEBOUNCE: Duration = Duration::from_secs(6 * 60 * 60);
 /// The service to measure, with the programs that it needs.
 pub(super) enum IngressService {
     /// The service `truing serve`.
-    Ours { program: PathBuf, store: IngressStore, redis: PathBuf },
+    Truing { program: PathBuf, store: IngressStore, redis: PathBuf },
     /// The peer service, built from Fastify, BullMQ and Redis.
     Peer { redis: PathBuf, folder: PathBuf },
 }
@@ -30,7 +30,7 @@ pub(super) enum IngressService {
 impl IngressService {
     pub(super) fn name(&self) -> &'static str {
         match self {
-            Self::Ours { .. } => "truing",
+            Self::Truing { .. } => "truing",
             Self::Peer { .. } => "peer",
         }
     }
@@ -49,14 +49,14 @@ impl RunningService {
         let data = create_disk_folder(&workspace::workspace_root()?)?;
         let port = free_port()?;
         let mut processes = match kind {
-            IngressService::Ours { program, store: IngressStore::Sqlite, redis: _ } => {
+            IngressService::Truing { program, store: IngressStore::Sqlite, redis: _ } => {
                 let store = "[store]\nurl = \"sqlite:truing.db\"\n";
                 vec![ChildProcess::start(
                     "truing",
                     &mut truing_command(program, data.path(), port, store, "")?,
                 )?]
             }
-            IngressService::Ours { program, store: IngressStore::Valkey, redis } => {
+            IngressService::Truing { program, store: IngressStore::Valkey, redis } => {
                 let servers = stores::start_servers(redis, data.path())?;
                 let store = format!("{}folder = \"local\"\n", servers.section);
                 let mut command = truing_command(program, data.path(), port, &store, servers.marker_key)?;

@@ -7,8 +7,9 @@ use truing_core::id::UnixMillis;
 use truing_core::ledger::{utc_day, utc_month};
 
 use super::shapes::{
-    BASE_SHA_PLACEHOLDER, COST, END_MS_PLACEHOLDER, FINDING_ID_PLACEHOLDER, HEAD_SHA_PLACEHOLDER,
-    KEY_PLACEHOLDER, RUN_ID_PLACEHOLDER, RowTexts, START_MS_PLACEHOLDER, TOOK_MS, build_row_texts,
+    BASE_SHA_PLACEHOLDER, END_MS_PLACEHOLDER, FINDING_ID_PLACEHOLDER, HEAD_SHA_PLACEHOLDER, KEY_PLACEHOLDER,
+    REVIEW_COST_MICRO_USD, REVIEW_DURATION_MS, RUN_ID_PLACEHOLDER, RowTexts, START_MS_PLACEHOLDER,
+    build_row_texts,
 };
 
 /// Number of repositories among which the pull requests are distributed.
@@ -159,7 +160,7 @@ fn run_rows_sql(size: &StoreSize, row_texts: &RowTexts) -> Vec<String> {
         "key, loop, token, id, stage, head, base, began, kept, ended, kind, reason, cost, computed, record";
     let (key_of, began, id) =
         (pull_key_sql("value / 2"), size.review_start_sql("value"), run_id_sql("value"));
-    let (began_text, ended) = (START_MS_PLACEHOLDER.to_string(), format!("({began} + {TOOK_MS})"));
+    let (began_text, ended) = (START_MS_PLACEHOLDER.to_string(), format!("({began} + {REVIEW_DURATION_MS})"));
     let (ended_text, head) = (END_MS_PLACEHOLDER.to_string(), sha_sql("value"));
     let base = sha_sql("value / 2 % 1000");
     let marks = [
@@ -173,7 +174,7 @@ fn run_rows_sql(size: &StoreSize, row_texts: &RowTexts) -> Vec<String> {
     let record = replace_marks_sql(&row_texts.review, &marks);
     let review = format!(
         "{key_of}, 'review', value + 1, {id}, 'published', {head}, {base}, {began}, {ended}, {ended}, \
-         'reviewed', NULL, {COST}, {record}, {record}"
+         'reviewed', NULL, {REVIEW_COST_MICRO_USD}, {record}, {record}"
     );
 
     let pull = format!("(value * {PULLS_PER_RARE_ROW})");
@@ -327,7 +328,7 @@ fn budget_rows_sql(size: &StoreSize) -> Vec<String> {
     let (reviews, calls) = (size.pulls * REVIEWS_PER_PULL, size.pulls * REVIEWS_PER_PULL * CALLS_PER_REVIEW);
     let columns = "kind, key, period, cap, spent, reserved, touched";
     let review = format!(
-        "'review', {} || '@' || {}, '', 2000000, {COST}, 0, {}",
+        "'review', {} || '@' || {}, '', 2000000, {REVIEW_COST_MICRO_USD}, 0, {}",
         pull_key_sql(&format!("value / {REVIEWS_PER_PULL}")),
         sha_sql("value"),
         size.review_start_sql("value")
@@ -356,7 +357,7 @@ fn budget_rows_sql(size: &StoreSize) -> Vec<String> {
         "{}, 120000, {} + 600000, {}, 'metered'",
         run_id_sql(&paid),
         size.review_start_sql(&paid),
-        COST / CALLS_PER_REVIEW
+        REVIEW_COST_MICRO_USD / CALLS_PER_REVIEW
     );
     // A call is charged to approximately the day and the month in which its pull request was created.
     let pull = format!("value / {}", REVIEWS_PER_PULL * CALLS_PER_REVIEW);

@@ -36,9 +36,9 @@ pub(super) const BASE_SHA_PLACEHOLDER: &str = "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb
 pub(super) const START_MS_PLACEHOLDER: i64 = 1_111_111_111_111;
 pub(super) const END_MS_PLACEHOLDER: i64 = 1_222_222_222_222;
 /// Cost of each review in micro-dollars.
-pub(super) const COST: u64 = 41_250;
+pub(super) const REVIEW_COST_MICRO_USD: u64 = 41_250;
 /// Duration of each review in milliseconds.
-pub(super) const TOOK_MS: i64 = 62_000;
+pub(super) const REVIEW_DURATION_MS: i64 = 62_000;
 
 /// The bodies of rows, each with its marks.
 pub(super) struct RowTexts {
@@ -182,7 +182,7 @@ fn sample_review(head: &Sha, base: &Sha) -> ReviewRecord {
             model: "claude-sonnet-4-5".to_owned(),
             prompt_hash: HEAD_SHA_PLACEHOLDER.to_owned(),
             turns: 3,
-            cost: MicroUsd(COST),
+            cost: MicroUsd(REVIEW_COST_MICRO_USD),
             ms: 48_000,
             detail: ModelReviewDetail {
                 tokens,

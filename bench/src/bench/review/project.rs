@@ -97,7 +97,7 @@ impl GeneratedProject {
     }
 
     /// Returns the number of lines of all files.
-    pub(super) fn lines(&self) -> usize {
+    pub(super) fn line_count(&self) -> usize {
         self.files.iter().map(|file| file.text().lines().count()).sum()
     }
 
@@ -136,7 +136,7 @@ impl GeneratedProject {
     /// Adds about this number of lines at random positions, and then changes one block and removes one.
     fn edit_file(&mut self, file: &mut GeneratedFile, lines: usize) {
         let middle = |random: &mut SeededRandom, file: &GeneratedFile| {
-            1 + random.below(file.blocks.len().saturating_sub(1))
+            1 + random.next_below(file.blocks.len().saturating_sub(1))
         };
         let mut added = 0;
         while added < lines {
@@ -175,7 +175,7 @@ impl GeneratedProject {
         let (_, _, blocks) = LANGUAGES.get(language).copied().unwrap_or_default();
         let parts = split_blocks(blocks);
         let [_, plain @ .., defect] = parts.as_slice() else { return String::new() };
-        let defective = self.random.below(DEFECT_EVERY) == 0;
+        let defective = self.random.next_below(DEFECT_EVERY) == 0;
         let block = if defective { defect } else { self.random.choose(plain).unwrap_or(defect) };
         self.fill_placeholders(block)
     }
@@ -183,7 +183,7 @@ impl GeneratedProject {
     /// Replaces the placeholders in a block: `{x}`, `{X}` and similar ones by names, `{n}` by a number, and
     /// `{T}` by sentences.
     fn fill_placeholders(&mut self, block: &str) -> String {
-        let number = self.random.below(1_000_000).to_string();
+        let number = self.random.next_below(1_000_000).to_string();
         let mut text = String::with_capacity(block.len() * 2);
         let names: [&str; 3] = std::array::from_fn(|_| self.word());
         let [x, y, z] = names;

@@ -15,7 +15,7 @@ use super::wire;
 use crate::mcp::{McpTool, ToolHints};
 use crate::native::turns::{ActiveAgentRun, TurnOutcome};
 use crate::native::{AgentRunEnd, AgentRunInput, AgentRunResult, ReportSchema, ToolCallOutput};
-use crate::schema::{MAX_NAME_CHARS, REPORT};
+use crate::schema::{MAX_QUOTED_NAME_CHARS, REPORT_TOOL};
 
 /// Text that the program gets as the model's last message.
 const FINAL_MESSAGE: &str = "The run is over.";
@@ -65,7 +65,7 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> CliConversation<'a, F, J>
     }
 
     /// Returns the tools of the run as MCP tools.
-    pub(super) fn offers(&self) -> Vec<McpTool> {
+    pub(super) fn mcp_tools(&self) -> Vec<McpTool> {
         let offer = |tool: &ToolDefinition| McpTool {
             name: tool.name.clone(),
             title: tool.name.clone(),
@@ -149,10 +149,10 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> CliConversation<'a, F, J>
             return RelayReply::Refusal("this run may not start subagents".to_owned());
         }
         if asked.model != self.model {
-            let other = clean_line(&asked.model, MAX_NAME_CHARS);
+            let other = clean_line(&asked.model, MAX_QUOTED_NAME_CHARS);
             return RelayReply::Refusal(format!("this run may not use the model `{other}`"));
         }
-        if self.end.is_none() && !asked.tools.iter().any(|name| name == REPORT) {
+        if self.end.is_none() && !asked.tools.iter().any(|name| name == REPORT_TOOL) {
             return RelayReply::Refusal("the tools of this run are not connected".to_owned());
         }
         let reply = match &self.end {
@@ -177,7 +177,7 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> CliConversation<'a, F, J>
         let known = std::mem::replace(&mut self.program_messages, messages.len() + 1);
         if known > 0 && messages.len() > known {
             let mut new: Vec<ModelMessage> = messages.into_iter().skip(known).collect();
-            self.answer_unknown(&mut new);
+            self.replace_unknown_results(&mut new);
             self.agent_run.add_messages(new);
         } else {
             self.agent_run.replace_messages(messages);
@@ -198,7 +198,7 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> CliConversation<'a, F, J>
         None
     }
 
-    fn answer_unknown(&self, messages: &mut [ModelMessage]) {
+    fn replace_unknown_results(&self, messages: &mut [ModelMessage]) {
         for block in messages.iter_mut().flat_map(|message| &mut message.content) {
             if let MessageBlock::Known(KnownBlock::ToolResult { tool_use_id, content, is_error, .. }) = block
                 && let Some(output) = self.unknown_tool_results.get(tool_use_id)

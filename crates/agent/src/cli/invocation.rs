@@ -12,7 +12,7 @@ use crate::native::RunLimits;
 /// run's server.
 pub(super) const BASE_URL_VARIABLE: &str = "ANTHROPIC_BASE_URL";
 /// Name of the run's MCP server. The program uses this name in the prefix of the tools' names.
-pub(super) const SERVER: &str = "truing";
+pub(super) const MCP_SERVER_NAME: &str = "truing";
 /// The variables that hold the run's token: the first for model requests, the second for tool calls. The
 /// program hides the first variable from its own child processes.
 const TOKEN_VARIABLES: [&str; 2] = ["ANTHROPIC_AUTH_TOKEN", "TRUING_RUN_TOKEN"];
@@ -52,7 +52,7 @@ const VARIABLES: &[(&str, &str)] = &[
 
 /// The variable with which a user enables teams of agents. Truing passes the variable on, but it has no
 /// effect, because the run offers no tool for teams.
-pub(super) const TEAMS: (&str, &str) = ("CLAUDE_CODE_EXPERIMENTAL_AGENT_TEAMS", "1");
+pub(super) const TEAMS_VARIABLE: (&str, &str) = ("CLAUDE_CODE_EXPERIMENTAL_AGENT_TEAMS", "1");
 
 /// Returns the environment variables of the program, including this token of the run.
 pub(super) fn environment_variables(token: &str) -> impl Iterator<Item = (String, String)> {
@@ -63,13 +63,13 @@ pub(super) fn environment_variables(token: &str) -> impl Iterator<Item = (String
 /// Returns the command-line arguments of the program.
 pub(super) fn program_arguments(model: &str, limits: &RunLimits) -> Vec<OsString> {
     let [_, token] = TOKEN_VARIABLES;
-    let server = json!({"mcpServers": {SERVER: {
+    let server = json!({"mcpServers": {MCP_SERVER_NAME: {
         "type": "http",
         "url": format!("${{{BASE_URL_VARIABLE}}}/mcp"),
         "headers": {"Authorization": format!("Bearer ${{{token}}}")},
     }}});
     let turns = limits.turns.saturating_add(EXTRA_TURNS).to_string();
-    let (server, allowed) = (server.to_string(), format!("mcp__{SERVER}"));
+    let (server, allowed) = (server.to_string(), format!("mcp__{MCP_SERVER_NAME}"));
     let mut arguments = vec![
         "--print",
         "--input-format",

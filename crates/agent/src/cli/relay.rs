@@ -18,13 +18,13 @@ use tokio::sync::{mpsc, oneshot};
 use truing_core::line::clean_line;
 use truing_core::secret::SecretString;
 
-use super::invocation::SERVER;
+use super::invocation::MCP_SERVER_NAME;
 use super::wire;
 use crate::mcp::connections::{self, ConnectionBounds};
 use crate::mcp::http::{McpEndpoint, McpResponse};
 use crate::mcp::{McpTool, ToolCallResult, Toolset};
 use crate::native::ToolCallOutput;
-use crate::schema::MAX_NAME_CHARS;
+use crate::schema::MAX_QUOTED_NAME_CHARS;
 
 /// Maximum number of bytes of a model request; the API accepts no more.
 const MAX_BODY_BYTES: usize = 32 << 20;
@@ -65,7 +65,7 @@ struct ToolBridge {
 #[async_trait]
 impl Toolset for ToolBridge {
     fn name(&self) -> &str {
-        SERVER
+        MCP_SERVER_NAME
     }
 
     fn instructions(&self) -> Option<&str> {
@@ -162,7 +162,9 @@ impl CliRelay {
 }
 
 fn subagent_id(headers: &HeaderMap) -> Option<String> {
-    headers.get(SUBAGENT_HEADER).map(|id| clean_line(&String::from_utf8_lossy(id.as_bytes()), MAX_NAME_CHARS))
+    headers
+        .get(SUBAGENT_HEADER)
+        .map(|id| clean_line(&String::from_utf8_lossy(id.as_bytes()), MAX_QUOTED_NAME_CHARS))
 }
 
 fn refusal_response(reason: &str) -> McpResponse {

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use truing_core::ledger::TokenUsage;
 use truing_model::messages::{KnownBlock, MessageBlock, MessageRole, ModelMessage};
 
-use super::invocation::SERVER;
+use super::invocation::MCP_SERVER_NAME;
 
 /// The fields that Truing uses from the program's request. The run supplies all other fields of a model
 /// request, such as the system prompt.
@@ -70,11 +70,11 @@ pub(super) fn read_request(body: &[u8]) -> Result<CliRequest, String> {
 
 /// Returns the name of a tool without the server's prefix, or none if the name does not have this prefix.
 pub(super) fn own_tool_name(name: &str) -> Option<&str> {
-    name.strip_prefix("mcp__")?.strip_prefix(SERVER)?.strip_prefix("__")
+    name.strip_prefix("mcp__")?.strip_prefix(MCP_SERVER_NAME)?.strip_prefix("__")
 }
 
 fn mcp_tool_name(name: &str) -> String {
-    format!("mcp__{SERVER}__{name}")
+    format!("mcp__{MCP_SERVER_NAME}__{name}")
 }
 
 fn parse_blocks(content: Value) -> Vec<MessageBlock> {

@@ -25,26 +25,26 @@ pub(super) enum FileChangeError {
         "`{0}` does not contain `old` exactly as given: read the file again, and compare whitespace and \
         line ends too"
     )]
-    Absent(String),
+    OldTextNotFound(String),
     #[error("`old` is in `{path}` {times} times: give more of the text around it, or set `all` to true")]
     MultipleMatches { path: String, times: usize },
     #[error("there is no file `{0}`, or it is too large to be edited")]
     NoFile(String),
     #[error("`{0}` is no text (UTF-8)")]
-    NoText(String),
+    NotUtf8(String),
     #[error("`{path}` would have {bytes} bytes; the limit is {MAX_FILE_BYTES}")]
     TooLarge { path: String, bytes: usize },
     #[error(
         "denied: `{0}` is not a regular file inside of the repository, or a link leads to it; no rule can \
          allow it"
     )]
-    NotPlain(String),
+    NotRegularFile(String),
     #[error(
         "`{0}` contains values that look like secrets; in the text that you see, `{MASK}` replaces each \
         of them. The change is refused, because it would change one of these values or write the mask \
         into the file. Change other lines with `edit`; only a person can replace a secret"
     )]
-    Masked(String),
+    TouchesSecret(String),
     #[error("`{path}` cannot be written: {source}")]
     Io { path: String, source: std::io::Error },
 }
@@ -61,18 +61,18 @@ pub(super) fn edit_file(
     }
     let place = RepoPath::from(path);
     let bytes = tree.read(&place).map_err(|kept| change_error(path, kept))?;
-    let text = std::str::from_utf8(&bytes).map_err(|_| FileChangeError::NoText(path.to_owned()))?;
+    let text = std::str::from_utf8(&bytes).map_err(|_| FileChangeError::NotUtf8(path.to_owned()))?;
     // The model sees only the masked text. If the unmasked text has more matches, the edit fails as if there
     // were no match, because a successful edit would confirm a guessed secret.
     let (in_file, times) = (text.matches(old).count(), mask_secrets(text).matches(old).count());
     if in_file == 0 && old.contains(MASK) && !are_secrets_shown() {
-        return Err(FileChangeError::Masked(path.to_owned()));
+        return Err(FileChangeError::TouchesSecret(path.to_owned()));
     }
     if in_file != times {
-        return Err(FileChangeError::Absent(path.to_owned()));
+        return Err(FileChangeError::OldTextNotFound(path.to_owned()));
     }
     match (times, all) {
-        (0, _) => return Err(FileChangeError::Absent(path.to_owned())),
+        (0, _) => return Err(FileChangeError::OldTextNotFound(path.to_owned())),
         (1, _) | (_, true) => {}
         (_, false) => return Err(FileChangeError::MultipleMatches { path: path.to_owned(), times }),
     }
@@ -119,7 +119,7 @@ fn check_secrets_unchanged(path: &str, before: &str, after: &str) -> Result<(), 
         });
     match is_kept && count_masks(after) <= count_masks(before) {
         true => Ok(()),
-        false => Err(FileChangeError::Masked(path.to_owned())),
+        false => Err(FileChangeError::TouchesSecret(path.to_owned())),
     }
 }
 
@@ -135,7 +135,7 @@ fn change_error(path: &str, error: ReplaceError) -> FileChangeError {
     let path = path.to_owned();
     match error {
         ReplaceError::ContentChanged => FileChangeError::NoFile(path),
-        ReplaceError::NotPlain => FileChangeError::NotPlain(path),
+        ReplaceError::NotRegularFile => FileChangeError::NotRegularFile(path),
         ReplaceError::Io(source) => FileChangeError::Io { path, source },
     }
 }

@@ -27,7 +27,7 @@ use tokio::net::TcpListener;
 use truing_core::secret::SecretString;
 
 use super::connections::{self, ConnectionBounds};
-use super::{MAX_MESSAGE, Toolset, ToolsetHandler};
+use super::{MAX_MESSAGE_BYTES, Toolset, ToolsetHandler};
 
 /// Time within which a client with the token must send its request.
 pub(crate) const REQUEST_READ_TIMEOUT: Duration = Duration::from_secs(30);
@@ -60,7 +60,7 @@ impl McpEndpoint {
                 .iter()
                 .flat_map(|host| [format!("http://{host}:*"), format!("https://{host}:*")])
                 .collect(),
-            max_body: MAX_MESSAGE,
+            max_body: MAX_MESSAGE_BYTES,
         }
     }
 

@@ -14,10 +14,10 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 /// Maximum number of a client's calls in progress, and maximum number of responses that wait until the client
 /// reads them. With messages of `MAX_MESSAGE` bytes, calls and responses together take 128 MiB.
-pub(super) const IN_FLIGHT: usize = 16;
+pub(super) const MAX_IN_FLIGHT_CALLS: usize = 16;
 /// Time that pending calls have to finish after the client has closed its end. A script that writes its calls
 /// and closes the pipe still gets its responses.
-pub(super) const LINGER: Duration = Duration::from_secs(5);
+pub(super) const PENDING_CALLS_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A permit that a request holds until the request has been handled.
 #[derive(Clone)]
@@ -38,7 +38,7 @@ impl<T> PacedTransport<T> {
     /// Returns the transport, and a notification that is sent when the client has closed its end.
     pub(super) fn new(inner: T) -> (Self, Arc<Notify>) {
         let ended = Arc::new(Notify::new());
-        let [call_permits, answer_permits] = [(); 2].map(|()| Arc::new(Semaphore::new(IN_FLIGHT)));
+        let [call_permits, answer_permits] = [(); 2].map(|()| Arc::new(Semaphore::new(MAX_IN_FLIGHT_CALLS)));
         (Self { inner, call_permits, answer_permits, end_of_input: Arc::clone(&ended) }, ended)
     }
 }
@@ -79,7 +79,7 @@ impl<T: Transport<RoleServer>> Transport<RoleServer> for PacedTransport<T> {
 
 /// Completes once the other end of this pipe is closed, even if unread data remains. Never completes for a
 /// file or a terminal.
-pub(super) async fn hung_up(pipe: impl AsFd) {
+pub(super) async fn wait_for_hangup(pipe: impl AsFd) {
     // The descriptor is duplicated, because a descriptor cannot be registered twice.
     let own = pipe.as_fd().try_clone_to_owned();
     #[expect(deprecated, reason = "its successor is unsafe; the descriptor is owned here, and stays open")]
@@ -103,7 +103,7 @@ mod tests {
     #[tokio::test]
     async fn a_pipe_hangs_up_when_its_writer_is_gone_though_not_all_is_read() {
         let (reader, mut writer) = std::io::pipe().unwrap();
-        let gone = tokio::spawn(hung_up(reader));
+        let gone = tokio::spawn(wait_for_hangup(reader));
         for _ in 0..3 {
             writer.write_all(b"more").unwrap();
             tokio::time::sleep(Duration::from_millis(30)).await;

@@ -213,7 +213,7 @@ async fn calling(calls: u64) -> (Arc<UnansweredTool>, DuplexStream, JoinHandle<R
 #[tokio::test(start_paused = true)]
 async fn no_more_calls_are_taken_than_are_worked_on() {
     let (slow, ours, served) = calling(500).await;
-    assert_eq!(slow.0.load(std::sync::atomic::Ordering::Relaxed), pace::IN_FLIGHT);
+    assert_eq!(slow.0.load(std::sync::atomic::Ordering::Relaxed), pace::MAX_IN_FLIGHT_CALLS);
     drop(ours);
     served.abort();
 }
@@ -223,7 +223,7 @@ async fn calls_that_last_do_not_keep_a_server_whose_client_has_left() {
     let (slow, ours, served) = calling(3).await;
     assert_eq!(slow.0.load(std::sync::atomic::Ordering::Relaxed), 3);
     drop(ours);
-    tokio::time::timeout(2 * pace::LINGER, served).await.unwrap().unwrap().unwrap();
+    tokio::time::timeout(2 * pace::PENDING_CALLS_TIMEOUT, served).await.unwrap().unwrap().unwrap();
 }
 
 #[tokio::test]
@@ -378,7 +378,8 @@ async fn pages_and_names_of_elsewhere_are_refused() {
 #[tokio::test]
 async fn a_body_that_is_too_long_or_no_message_is_refused() {
     let served = LoopbackServer::new(door()).await;
-    let long = asks(1, "tools/call", json!({"name": "say", "arguments": {"word": "x".repeat(MAX_MESSAGE)}}));
+    let long =
+        asks(1, "tools/call", json!({"name": "say", "arguments": {"word": "x".repeat(MAX_MESSAGE_BYTES)}}));
     assert_eq!(served.posted(&[], long).await.0, StatusCode::PAYLOAD_TOO_LARGE);
     let (status, _) = served.asked("POST", &[], "no JSON".into()).await;
     assert!(status.is_client_error(), "{status}");

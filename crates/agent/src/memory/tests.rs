@@ -267,15 +267,18 @@ async fn a_skills_text_comes_when_it_is_asked_for_by_its_name() {
     let memory = skills(vec![skill_of("one", good("one"))]);
     let tools = SkillTools::new(&Echo, &memory.skills);
     let names: Vec<String> = tools.tool_definitions().into_iter().map(|tool| tool.name).collect();
-    assert_eq!(names, ["echo", SKILL]);
+    assert_eq!(names, ["echo", SKILL_TOOL]);
     assert_eq!(tools.call("echo", &json!({})).await.text, "echo");
-    assert_eq!(tools.call(SKILL, &json!({ "name": "repo:one" })).await.text, "Look at one.");
+    assert_eq!(tools.call(SKILL_TOOL, &json!({ "name": "repo:one" })).await.text, "Look at one.");
     for wrong in [json!({}), json!({ "name": "one" }), json!({ "name": 7 })] {
-        let said = tools.call(SKILL, &wrong).await;
+        let said = tools.call(SKILL_TOOL, &wrong).await;
         assert!(said.is_error, "{said:?}");
     }
     let none = SkillTools::new(&Echo, &[]);
-    assert_eq!((none.tool_definitions().len(), none.call(SKILL, &json!({})).await.text.as_str()), (1, SKILL));
+    assert_eq!(
+        (none.tool_definitions().len(), none.call(SKILL_TOOL, &json!({})).await.text.as_str()),
+        (1, SKILL_TOOL)
+    );
 }
 
 #[test]

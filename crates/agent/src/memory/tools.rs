@@ -9,7 +9,7 @@ use super::Skill;
 use crate::native::{RunTools, ToolCallOutput};
 
 /// Name of the tool that shows a skill.
-pub const SKILL: &str = "skill";
+pub const SKILL_TOOL: &str = "skill";
 
 /// Maximum number of characters of an unknown skill name that an error quotes.
 const MAX_QUOTED_NAME_CHARS: usize = 80;
@@ -29,7 +29,10 @@ impl<'a> SkillTools<'a> {
     fn show_skill(&self, input: &Value) -> ToolCallOutput {
         let call_output = |text: String, is_error| ToolCallOutput { text, is_error, is_denied: false };
         let Some(name) = input.get("name").and_then(Value::as_str) else {
-            return call_output(format!("`{SKILL}` requires the name of a skill: {{\"name\": \"…\"}}"), true);
+            return call_output(
+                format!("`{SKILL_TOOL}` requires the name of a skill: {{\"name\": \"…\"}}"),
+                true,
+            );
         };
         match self.skills.iter().find(|skill| skill.name == name) {
             Some(skill) => call_output(skill.text.clone(), false),
@@ -51,7 +54,7 @@ impl RunTools for SkillTools<'_> {
         let mut offered = self.tools.tool_definitions();
         if !self.skills.is_empty() {
             offered.push(ToolDefinition {
-                name: SKILL.to_owned(),
+                name: SKILL_TOOL.to_owned(),
                 description:
                     "Shows a skill: how to look at a change for one kind of defect. The task lists them \
                               with what each is for."
@@ -71,7 +74,7 @@ impl RunTools for SkillTools<'_> {
     }
 
     async fn call(&self, name: &str, input: &Value) -> ToolCallOutput {
-        if name == SKILL && !self.skills.is_empty() {
+        if name == SKILL_TOOL && !self.skills.is_empty() {
             self.show_skill(input)
         } else {
             self.tools.call(name, input).await

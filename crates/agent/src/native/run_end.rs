@@ -64,7 +64,7 @@ pub enum AgentRunEnd {
     /// The conversation exceeds the model's context.
     ContextExceeded,
     /// The model gave no valid report, even after a second request.
-    Unreadable(String),
+    InvalidReport(String),
     /// The model request failed.
     ModelFailed(ModelError),
     /// The program that holds the conversation failed ([`crate::cli`]).
@@ -115,7 +115,7 @@ impl AgentRunEnd {
             Self::Declined => "declined",
             Self::ResponseTooLong => "cut",
             Self::ContextExceeded => "context",
-            Self::Unreadable(_) => "unreadable",
+            Self::InvalidReport(_) => "unreadable",
             Self::ModelFailed(ModelError::Budget { .. }) => "budget",
             Self::ModelFailed(ModelError::SpendCap { .. }) => "spend_cap",
             Self::ModelFailed(ModelError::Unavailable { .. }) => "unavailable",
@@ -155,7 +155,7 @@ impl fmt::Display for AgentRunEnd {
                 write!(f, "max_tokens: the model's answers are cut off before their end")
             }
             Self::ContextExceeded => write!(f, "context: the change does not fit into the model's context"),
-            Self::Unreadable(what) => write!(f, "the model's answer is not a report: {what}"),
+            Self::InvalidReport(what) => write!(f, "the model's answer is not a report: {what}"),
             Self::ModelFailed(ModelError::Budget { level }) => {
                 let whose = match level.kind {
                     BudgetLevelKind::Review => "for this review",

@@ -13,7 +13,7 @@ use truing_model::messages::{
 };
 
 use super::*;
-use crate::schema::REPORT;
+use crate::schema::REPORT_TOOL;
 
 /// Returns the scripted response of a model to one request.
 type Reply = Box<dyn Fn(&ModelRequest) -> Result<(Vec<Value>, StopReason), ModelError> + Send + Sync>;
@@ -145,7 +145,7 @@ fn found(title: &str) -> Value {
 
 fn reports(title: &str, more: bool) -> Reply {
     let input = json!({ "findings": [found(title)], "more": more });
-    says(json!([use_of("r", REPORT, input)]), StopReason::ToolUse)
+    says(json!([use_of("r", REPORT_TOOL, input)]), StopReason::ToolUse)
 }
 
 fn brief() -> AgentRunInput {
@@ -271,7 +271,7 @@ async fn prose_is_asked_about_once_and_an_empty_message_is_never_whole() {
 
             let model = Scripted::new(vec![says(content.clone(), stop)]);
             let ended = ran(&model, RunLimits::default()).await;
-            assert!(matches!(ended.end, AgentRunEnd::Unreadable(_)), "{stop:?} {content} {:?}", ended.end);
+            assert!(matches!(ended.end, AgentRunEnd::InvalidReport(_)), "{stop:?} {content} {:?}", ended.end);
             assert_eq!(ended.turns, 2);
         }
     }
@@ -279,13 +279,14 @@ async fn prose_is_asked_about_once_and_an_empty_message_is_never_whole() {
 
 #[tokio::test]
 async fn a_report_off_schema_is_answered_as_a_failed_call_once() {
-    let wrong = || says(json!([use_of("r", REPORT, json!({ "verdict": "approve" }))]), StopReason::ToolUse);
+    let wrong =
+        || says(json!([use_of("r", REPORT_TOOL, json!({ "verdict": "approve" }))]), StopReason::ToolUse);
     let model = Scripted::new(vec![wrong(), reports("one", false)]);
     assert!(ran(&model, RunLimits::default()).await.end.is_complete());
     let answered = results(model.asked()[1].messages.last().unwrap());
     assert!(answered[0].2 && answered[0].1.contains("findings"), "{answered:?}");
     let ended = ran(&Scripted::new(vec![wrong()]), RunLimits::default()).await;
-    assert!(matches!(ended.end, AgentRunEnd::Unreadable(_)));
+    assert!(matches!(ended.end, AgentRunEnd::InvalidReport(_)));
 }
 
 #[tokio::test]

@@ -19,7 +19,7 @@ use super::{
     AgentRunInput, MAX_CALLS_PER_RESPONSE, MAX_DENIALS, MAX_TOOL_CALLS, ReportSchema, RunLimits, RunTools,
     ToolCallOutput,
 };
-use crate::schema::{self, REPORT};
+use crate::schema::{self, REPORT_TOOL};
 
 /// Maximum number of consecutive responses that are cut off or stop because the context is full. One more
 /// such response ends the run.
@@ -95,7 +95,7 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> ActiveAgentRun<'a, F, J> 
         check_report: J,
     ) -> Self {
         let mut offered: Vec<ToolDefinition> = tools.tool_definitions();
-        offered.retain(|tool| tool.name != REPORT);
+        offered.retain(|tool| tool.name != REPORT_TOOL);
         offered.push(ToolDefinition { cache_control: Some(window::ephemeral_cache_control()), ..F::tool() });
         let system = KnownBlock::Text {
             text: run_input.system_prompt.clone(),
@@ -137,7 +137,7 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> ActiveAgentRun<'a, F, J> 
                 TurnOutcome::RunEnded(end) => return end,
                 TurnOutcome::NextTurn => {}
                 TurnOutcome::ToolCalls { message, report_error } => {
-                    if let Some(end) = self.carry_out(message, report_error).await {
+                    if let Some(end) = self.run_tool_calls(message, report_error).await {
                         return end;
                     }
                 }
@@ -326,7 +326,7 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> ActiveAgentRun<'a, F, J> 
         }
         let mut report_error = None;
         let mut done = None;
-        for call in calls.iter().filter(|call| call.name == REPORT) {
+        for call in calls.iter().filter(|call| call.name == REPORT_TOOL) {
             match F::parse_tool_input(call.input) {
                 Ok(report) => match self.accept_report(report.0, report.1, reached_limit) {
                     Ok(end) => done = end.or(done),
@@ -343,7 +343,7 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> ActiveAgentRun<'a, F, J> 
 
     /// Runs the calls of a response and adds their results to the conversation. Returns the end of the run if
     /// a call or its report has ended the run.
-    async fn carry_out(
+    async fn run_tool_calls(
         &mut self,
         message: ModelMessage,
         report_error: Option<String>,
@@ -399,7 +399,7 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> ActiveAgentRun<'a, F, J> 
         report_error: Option<&str>,
     ) -> ToolCallOutput {
         let call_output = |text: String, is_error| ToolCallOutput { text, is_error, is_denied: false };
-        if name == REPORT {
+        if name == REPORT_TOOL {
             return match (F::parse_tool_input(input), report_error) {
                 (Ok((report, _)), None) => call_output(report.acceptance_message(), false),
                 (Ok(_), Some(report_error)) => call_output(report_error.to_owned(), true),
@@ -441,7 +441,7 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> ActiveAgentRun<'a, F, J> 
     }
 
     pub(crate) fn count_denial(&mut self, name: &str) {
-        let name = truing_core::line::clean_line(name, schema::MAX_NAME_CHARS);
+        let name = truing_core::line::clean_line(name, schema::MAX_QUOTED_NAME_CHARS);
         *self.progress.denials.entry(name).or_default() += 1;
     }
 
@@ -481,7 +481,7 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> ActiveAgentRun<'a, F, J> 
     fn request_report_once(&mut self, problem: &str) -> Option<AgentRunEnd> {
         self.progress.repairs += 1;
         if self.progress.repairs > MAX_REPORT_RETRIES {
-            return Some(AgentRunEnd::Unreadable(problem.to_owned()));
+            return Some(AgentRunEnd::InvalidReport(problem.to_owned()));
         }
         self.push_user_text(F::RETRY_MESSAGE);
         None

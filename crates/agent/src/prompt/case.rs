@@ -10,13 +10,13 @@ use std::path::{Component, Path};
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
-use truing_core::nesting::{TOO_DEEP, is_too_deep};
+use truing_core::nesting::{TOO_DEEP_REASON, is_too_deep};
 
 use super::folder::{self, MAX_CASE_BYTES};
 use super::problem::{PromptError, PromptProblem, PromptProblemKind};
 use super::route::{FilledPrompts, PromptRoute};
 use super::{DataBoundary, PromptLibrary, PromptValues, embedded};
-use crate::schema::REPORT;
+use crate::schema::REPORT_TOOL;
 
 /// The fence word that `truing prompts test` and `truing prompts render` use instead of a random word.
 pub const TEST_BOUNDARY_WORD: &str = "0000000000000000";
@@ -130,7 +130,7 @@ impl PromptCase {
             return Err(wrong(1, PromptProblemKind::TooLong(MAX_CASE_BYTES)));
         }
         if is_too_deep(text) {
-            return Err(wrong(1, PromptProblemKind::Case(TOO_DEEP.to_owned())));
+            return Err(wrong(1, PromptProblemKind::Case(TOO_DEEP_REASON.to_owned())));
         }
         let written: CaseFile = toml::from_str(text).map_err(|error| {
             let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
@@ -178,7 +178,7 @@ impl PromptCase {
             wrong_calls: other,
             expect,
         };
-        if let Some(path) = case.files.keys().find(|path| !is_inside(path)) {
+        if let Some(path) = case.files.keys().find(|path| !is_safe_relative_path(path)) {
             let kind = format!("`{path}` must be a relative path without `.` and `..`");
             return Err(wrong(line_of("[files]"), PromptProblemKind::Case(kind)));
         }
@@ -191,7 +191,7 @@ impl PromptCase {
     /// Returns the line and the reason of a mistake that makes the case useless, such as a test that every
     /// prompt passes. The line is given by its beginning. Returns `None` if there is no such mistake.
     fn find_case_flaw(&self) -> Option<(&'static str, &'static str)> {
-        let ends = |calls: &[ScriptedCall]| calls.last().is_some_and(|call| call.tool == REPORT);
+        let ends = |calls: &[ScriptedCall]| calls.last().is_some_and(|call| call.tool == REPORT_TOOL);
         let is_empty = |part: &CasePrompt| part.needs.iter().any(|need| need.trim().is_empty());
         if self.system.needs.is_empty() && self.task.needs.is_empty() {
             Some(("route", "`needs` is empty in both `system` and `task`, so every prompt would pass"))
@@ -201,9 +201,9 @@ impl PromptCase {
             Some(("[[right]]", "`right` has to end with a call of `report`"))
         } else if !ends(&self.wrong_calls) {
             Some(("[[wrong]]", "`wrong` has to end with a call of `report`"))
-        } else if !self.missed_by(&self.correct_calls).is_empty() {
+        } else if !self.missing_calls(&self.correct_calls).is_empty() {
             Some(("[[expect]]", "`right` does not have the expected effect"))
-        } else if self.missed_by(&self.wrong_calls).is_empty() {
+        } else if self.missing_calls(&self.wrong_calls).is_empty() {
             Some(("[[expect]]", "`wrong` does all that is expected: every answer of a model would pass"))
         } else {
             None
@@ -235,7 +235,7 @@ impl PromptCase {
     }
 
     /// Returns the expected calls that were not made.
-    pub fn missed_by(&self, calls: &[ScriptedCall]) -> Vec<&ScriptedCall> {
+    pub fn missing_calls(&self, calls: &[ScriptedCall]) -> Vec<&ScriptedCall> {
         let made = |wanted: &ScriptedCall| {
             calls.iter().any(|call| call.tool == wanted.tool && json_contains(&call.input, &wanted.input))
         };
@@ -244,7 +244,7 @@ impl PromptCase {
 }
 
 /// Returns true for a relative path without `..`.
-fn is_inside(path: &str) -> bool {
+fn is_safe_relative_path(path: &str) -> bool {
     !path.is_empty() && Path::new(path).components().all(|part| matches!(part, Component::Normal(_)))
 }
 

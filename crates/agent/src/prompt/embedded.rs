@@ -62,7 +62,7 @@ const CASES: &[(&str, &str)] = &[
 ];
 
 /// Returns the name, path and text of each module.
-pub(super) fn files() -> impl Iterator<Item = (String, String, String)> {
+pub(super) fn module_files() -> impl Iterator<Item = (String, String, String)> {
     MODULE_FILES
         .iter()
         .map(|(name, text)| ((*name).to_owned(), format!("prompts/{name}.md"), (*text).to_owned()))

@@ -65,7 +65,7 @@ pub fn check_envsubst(files: &EnvsubstFiles<'_>) -> Vec<EnvsubstProblem> {
     };
     let mut wrong = Vec::new();
     for step in workflow.jobs.values().flat_map(|job| &job.steps) {
-        check_fixed_ends(files, step, &mut wrong);
+        check_fixed_delimiters(files, step, &mut wrong);
     }
     let fills_in = |job: &'_ WorkflowJob| -> Vec<usize> {
         let calls = job.steps.iter().enumerate().filter(|(_, step)| runs_envsubst(files, step.script()));
@@ -120,7 +120,7 @@ fn workflow_problem(
     searched_text: &str,
     message: String,
 ) -> EnvsubstProblem {
-    let first = u32::try_from(step.line()).unwrap_or(1);
+    let first = u32::try_from(step.script_line()).unwrap_or(1);
     let mut lines = (1_u32..).zip(files.workflow_text.lines()).filter(|(line, _)| *line >= first);
     let line = lines.find(|(_, text)| text.contains(searched_text)).map_or(first, |(line, _)| line);
     EnvsubstProblem { file: files.workflow_name.to_owned(), line, message }
@@ -134,7 +134,7 @@ fn variable_problem(
     searched_text: &str,
     message: String,
 ) -> EnvsubstProblem {
-    let script = u32::try_from(step.line()).unwrap_or(1);
+    let script = u32::try_from(step.script_line()).unwrap_or(1);
     let lines = (1_u32..).zip(files.workflow_text.lines()).filter(|(_, text)| text.contains(searched_text));
     let line = lines.map(|(line, _)| line).min_by_key(|line| line.abs_diff(script)).unwrap_or(script);
     EnvsubstProblem { file: files.workflow_name.to_owned(), line, message }
@@ -150,8 +150,8 @@ fn check_render_step(
 ) {
     let Some(step) = job.steps.get(step_index) else { return };
     let given = workflow.variables(job, step);
-    let mut passed: BTreeSet<&str> = given.keys().copied().chain(step.sets_in_script()).collect();
-    passed.extend(job.steps.iter().take(step_index).flat_map(WorkflowStep::sets_for_later));
+    let mut passed: BTreeSet<&str> = given.keys().copied().chain(step.script_variables()).collect();
+    passed.extend(job.steps.iter().take(step_index).flat_map(WorkflowStep::exported_variables));
     let from_runner = |name: &str| {
         RUNNER_VARIABLES.contains(&name) || name.starts_with("GITHUB_") || name.starts_with("RUNNER_")
     };
@@ -254,14 +254,18 @@ fn other_step_title(job: &WorkflowJob, step_index: usize, name: &str) -> Option<
     let others = job.steps.iter().enumerate().filter(|(other, _)| *other != step_index);
     let has = |(other, step): &(usize, &WorkflowStep)| {
         step.env.as_ref().is_some_and(|env| env.contains_key(name))
-            || (*other > step_index && step.sets_for_later().contains(name))
+            || (*other > step_index && step.exported_variables().contains(name))
     };
     others.into_iter().find(has).map(|(_, step)| step.title())
 }
 
 /// Reports multi-line values that end at a fixed word. The author of such a value can write this word and
 /// then set further variables or outputs.
-fn check_fixed_ends(files: &EnvsubstFiles<'_>, step: &WorkflowStep, problems: &mut Vec<EnvsubstProblem>) {
+fn check_fixed_delimiters(
+    files: &EnvsubstFiles<'_>,
+    step: &WorkflowStep,
+    problems: &mut Vec<EnvsubstProblem>,
+) {
     let script = step.script();
     if !["GITHUB_OUTPUT", "GITHUB_ENV"].iter().any(|file| script.contains(file)) {
         return;

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use truing_core::nesting::{TOO_DEEP, is_too_deep};
-use truing_core::template::{TemplatePart, is_name, parse_parts};
+use truing_core::nesting::{TOO_DEEP_REASON, is_too_deep};
+use truing_core::template::{TemplatePart, is_variable_name, parse_parts};
 
 use super::problem::{PromptProblem, PromptProblemKind};
 use super::value::VariableKind;
@@ -86,7 +86,7 @@ impl PromptModule {
             return None;
         };
         if is_too_deep(front) {
-            wrong(2, PromptProblemKind::FrontMatter(TOO_DEEP.to_owned()));
+            wrong(2, PromptProblemKind::FrontMatter(TOO_DEEP_REASON.to_owned()));
             return None;
         }
         let FrontMatter { name: front_matter_name, description, variables, includes } =
@@ -112,8 +112,8 @@ impl PromptModule {
         let mut declared = BTreeMap::new();
         for (name, VariableDeclaration { kind, description, required, default }) in variables {
             let line = line_of(&format!("[variables.{name}]"));
-            if !is_name(&name) {
-                wrong(line, PromptProblemKind::BadName(name.clone()));
+            if !is_variable_name(&name) {
+                wrong(line, PromptProblemKind::BadVariableName(name.clone()));
             }
             if required == Some(default.is_some()) {
                 wrong(line, PromptProblemKind::RequiredAndDefault(name.clone()));
@@ -131,8 +131,8 @@ impl PromptModule {
             used.push(name.as_str());
             match declared.get(name) {
                 None => wrong(*line as usize, PromptProblemKind::Undeclared(name.clone())),
-                Some(variable) if variable.kind == VariableKind::Data && !is_alone(&pieces, at) => {
-                    wrong(*line as usize, PromptProblemKind::WithinLine(name.clone()));
+                Some(variable) if variable.kind == VariableKind::Data && !is_alone_on_line(&pieces, at) => {
+                    wrong(*line as usize, PromptProblemKind::DataWithinLine(name.clone()));
                 }
                 Some(_) => {}
             }
@@ -174,11 +174,13 @@ fn parse_template(
 ) -> Vec<TemplatePart> {
     let skipped = body.len() - body.trim_start_matches('\n').len();
     let body = body.trim_start_matches('\n').trim_end();
-    parse_parts(body, first_line + skipped, &mut |line| report_problem(line, PromptProblemKind::NoVariable))
+    parse_parts(body, first_line + skipped, &mut |line| {
+        report_problem(line, PromptProblemKind::InvalidPlaceholder)
+    })
 }
 
 /// Returns true if the variable at this index is alone on its line.
-fn is_alone(template_parts: &[TemplatePart], index: usize) -> bool {
+fn is_alone_on_line(template_parts: &[TemplatePart], index: usize) -> bool {
     let before = index.checked_sub(1).and_then(|before| template_parts.get(before));
     let begins = match before {
         None => true,

@@ -47,7 +47,7 @@ pub enum PromptError {
     },
     /// The fence word is too short, too long, or contains characters that are not allowed.
     #[error("the word that marks data must have 16 to 64 characters, only letters a to z and digits")]
-    BadFence,
+    BadBoundaryWord,
 }
 
 fn join_problems(problems: &[PromptProblem]) -> String {
@@ -106,7 +106,7 @@ pub enum PromptProblemKind {
     TooLong(usize),
     /// The variable's name is invalid.
     #[error("`{0}` is not a valid name of a variable: use lower-case letters, digits and `_`")]
-    BadName(String),
+    BadVariableName(String),
     /// The fields `required` and `default` contradict each other: a required variable must not have a
     /// default, and an optional variable must have one.
     #[error(
@@ -124,10 +124,10 @@ pub enum PromptProblemKind {
     Unused(String),
     /// The text has `{{` without a variable.
     #[error("{INVALID_PLACEHOLDER_MESSAGE}")]
-    NoVariable,
+    InvalidPlaceholder,
     /// A variable of the type `data` is not on a line of its own.
     #[error("variable `{0}` is data and must stand on a line of its own")]
-    WithinLine(String),
+    DataWithinLine(String),
     /// The module has neither text nor includes.
     #[error("it has neither text nor modules that it includes")]
     EmptyModule,
@@ -139,7 +139,7 @@ pub enum PromptProblemKind {
     IncludedTwice(String),
     /// The prompt exceeds the maximum number of modules.
     #[error("it is put together from more than {0} modules")]
-    TooManyParts(usize),
+    TooManyModules(usize),
     /// Two modules of a prompt declare the same variable differently.
     #[error("variable `{0}` is declared with another type or default by another module of the prompt")]
     DeclarationConflict(String),
@@ -148,7 +148,7 @@ pub enum PromptProblemKind {
     Case(String),
     /// A required value is missing.
     #[error("variable `{0}` is not given, and has no default")]
-    NotGiven(String),
+    MissingValue(String),
     /// A value does not have the type of its variable.
     #[error("variable `{name}` must be {expected}")]
     BadValue {

@@ -30,9 +30,9 @@ pub enum ReportKind {
     /// Findings about a change, or evidence that there are none: [`crate::schema::audit::AuditReport`].
     Audit,
     /// Report of the fixes made on a clone: [`crate::schema::fix_report::FixReport`].
-    Mended,
+    Fixes,
     /// Description of a change: [`crate::schema::description::DescriptionReport`].
-    Described,
+    Description,
 }
 
 /// Review of a change.
@@ -77,7 +77,7 @@ pub const CONVERGE_AUDIT: PromptRoute = PromptRoute {
 };
 /// First message of an audit for which dismissed findings exist. It replaces the first message of
 /// [`CONVERGE_AUDIT`].
-pub const AUDIT_TASK_DISMISSED: &str = "converge/task-audit-dismissed";
+pub const AUDIT_TASK_WITH_DISMISSALS: &str = "converge/task-audit-dismissed";
 /// Audit of a single fix before it is committed.
 pub const CONVERGE_CHECK: PromptRoute = PromptRoute {
     name: "converge/check",
@@ -90,21 +90,21 @@ pub const CONVERGE_FIX: PromptRoute = PromptRoute {
     name: "converge/fix",
     system: "converge/fixer",
     task: "converge/task-fix",
-    report: ReportKind::Mended,
+    report: ReportKind::Fixes,
 };
 /// Fix of a failed gate.
 pub const CONVERGE_GATE: PromptRoute = PromptRoute {
     name: "converge/gate",
     system: "converge/fixer",
     task: "converge/task-gate",
-    report: ReportKind::Mended,
+    report: ReportKind::Fixes,
 };
 /// Description of a change.
 pub const CONVERGE_DESCRIBE: PromptRoute = PromptRoute {
     name: "converge/describe",
     system: "converge/describer",
     task: "converge/task-describe",
-    report: ReportKind::Described,
+    report: ReportKind::Description,
 };
 
 impl PromptRoute {

@@ -75,7 +75,7 @@ fn a_value_is_put_in_once_and_cannot_end_its_marks() {
         );
     }
     for bad in ["", "short", "0123456789abcdeF", "0123456789abcdef>", &"a".repeat(65)] {
-        assert!(matches!(DataBoundary::new(bad), Err(PromptError::BadFence)), "{bad}");
+        assert!(matches!(DataBoundary::new(bad), Err(PromptError::BadBoundaryWord)), "{bad}");
     }
 }
 

@@ -87,7 +87,7 @@ impl DataBoundary {
     pub fn new(word: &str) -> Result<Self, PromptError> {
         let fits = BOUNDARY_WORD_BYTES.contains(&word.len())
             && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
-        if fits { Ok(Self(word.to_owned())) } else { Err(PromptError::BadFence) }
+        if fits { Ok(Self(word.to_owned())) } else { Err(PromptError::BadBoundaryWord) }
     }
 
     /// Returns a value as it is inserted into a prompt.

@@ -88,7 +88,7 @@ impl WorkflowStep {
     }
 
     /// Returns the number of the line on which the step's script begins in the workflow's file.
-    pub(super) fn line(&self) -> u64 {
+    pub(super) fn script_line(&self) -> u64 {
         self.run.as_ref().map_or(1, |run| run.referenced.line())
     }
 
@@ -99,7 +99,7 @@ impl WorkflowStep {
     }
 
     /// Returns the variables that the step's script sets for its own commands.
-    pub(super) fn sets_in_script(&self) -> BTreeSet<&str> {
+    pub(super) fn script_variables(&self) -> BTreeSet<&str> {
         ASSIGNMENT_PATTERN
             .captures_iter(self.script())
             .filter_map(|found| Some(found.get(1)?.as_str()))
@@ -107,7 +107,7 @@ impl WorkflowStep {
     }
 
     /// Returns the variables that the step's script sets for later steps.
-    pub(super) fn sets_for_later(&self) -> BTreeSet<&str> {
+    pub(super) fn exported_variables(&self) -> BTreeSet<&str> {
         let lines = self.script().lines().filter(|line| line.contains("GITHUB_ENV"));
         lines
             .flat_map(|line| ENV_WRITE_PATTERN.captures_iter(line))

@@ -16,8 +16,8 @@ use tempfile::TempDir;
 
 use super::machine_code::{self, ProgramStep, SyscallArgument, SyscallMethod as Through, call_step};
 use super::{
-    EscapeProbe, HELPER_FAILED, HelperStage, JobCommand, JobLimits, ReadAccess, SYSTEM_PATH, SandboxError,
-    SandboxJob, SandboxLevel, exceeded_limit, helper_command, objects, watch,
+    EscapeProbe, HELPER_FAILED_EXIT_CODE, HelperStage, JobCommand, JobLimits, ReadAccess, SYSTEM_PATH,
+    SandboxError, SandboxJob, SandboxLevel, exceeded_limit, helper_command, objects, watch,
 };
 
 /// Limits of a job in the self-test, low enough to be exceeded quickly.
@@ -87,7 +87,7 @@ impl EscapeCheck {
 /// [`SandboxError`] if the test folder cannot be created, or the sandbox does not start.
 pub fn check_escapes(level: SandboxLevel) -> Result<Vec<EscapeCheck>, SandboxError> {
     let playground = EscapeTestTree::new()?;
-    playground.escapes().into_iter().map(|escape| playground.try_escape(level, escape)).collect()
+    playground.all_attempts().into_iter().map(|escape| playground.try_escape(level, escape)).collect()
 }
 
 /// The evidence by which the check recognizes a successful attempt.
@@ -185,7 +185,7 @@ impl EscapeTestTree {
         Ok(Self { folder, tree, mark, bystander, tcp, udp, abstract_name, _listeners: listeners })
     }
 
-    fn escapes(&self) -> Vec<EscapeAttempt> {
+    fn all_attempts(&self) -> Vec<EscapeAttempt> {
         let probe = |name, probe| Some(attempt_for_probe(name, probe));
         let marked = |name, words: &[&str]| {
             let argv = words.iter().map(OsString::from).collect();
@@ -223,14 +223,14 @@ impl EscapeTestTree {
                 holders: 0,
                 object_bytes: None,
             }),
-            probe("environment_of_others", EscapeProbe::Environment(CANARY.to_owned())),
+            probe("environment_of_others", EscapeProbe::FindInEnvironment(CANARY.to_owned())),
             marked("git_output", &["git", "diff", "--no-index", &output, "trap.sh", "/dev/null"]),
             marked("git_hook", &with_git(&["hook", "run", "pre-commit"])),
             marked("git_fsmonitor", &with_git(&["status"])),
             marked("rg_preprocessor", &["rg", "--pre", &trap, "x", "."]),
             self.tcp.local_addr().ok().and_then(|address| probe("tcp", EscapeProbe::Tcp(address))),
             udp,
-            probe("abstract_socket", EscapeProbe::Abstract(self.abstract_name.clone())),
+            probe("abstract_socket", EscapeProbe::AbstractSocket(self.abstract_name.clone())),
             probe("unix_socket", EscapeProbe::Socket(outside("socket"))),
             probe("tree_socket", EscapeProbe::Socket(self.tree.join("socket"))),
             probe("signal", EscapeProbe::Signal(pid)),
@@ -243,15 +243,15 @@ impl EscapeTestTree {
             probe("disk", EscapeProbe::Disk(LIMITS.disk * EXCESS_FACTOR)),
         ];
         let all = all.into_iter().flatten().chain(usage_attempts());
-        all.chain(self.escapes_of_code()).chain(self.escapes_of_readers(pid)).collect()
+        all.chain(self.machine_code_attempts()).chain(self.reader_attempts(pid)).collect()
     }
 
     /// Returns the attempts that are machine-code programs. The list is empty if this machine is not x86-64.
-    fn escapes_of_code(&self) -> impl Iterator<Item = EscapeAttempt> {
+    fn machine_code_attempts(&self) -> impl Iterator<Item = EscapeAttempt> {
         let programs = if cfg!(target_arch = "x86_64") { machine_programs() } else { Vec::new() };
         programs.into_iter().map(|MachineProgram { name, steps, object_bytes: object }| {
             let argv = vec![OsString::from(self.tree.join(name))];
-            let holders = machine_code::count_holders(&steps);
+            let holders = machine_code::count_holder_processes(&steps);
             EscapeAttempt {
                 name,
                 actor: EscapeActor::Command(JobCommand::Program(argv)),
@@ -265,7 +265,7 @@ impl EscapeTestTree {
     /// Returns the attempts that must fail from inside a reader, even if hostile input controls the reader. A
     /// reader has fewer permissions than a command: it may not start, write or change anything, and the
     /// kernel follows no links for it.
-    fn escapes_of_readers(&self, pid: i32) -> Vec<EscapeAttempt> {
+    fn reader_attempts(&self, pid: i32) -> Vec<EscapeAttempt> {
         let probe = |name, probe| {
             Some(EscapeAttempt {
                 name,
@@ -290,7 +290,7 @@ impl EscapeTestTree {
             probe("reader_absolute_path", EscapeProbe::Read(outside("secret"))),
             probe("reader_symbolic_link", EscapeProbe::Read(inside("link"))),
             probe("reader_environment", EscapeProbe::Read("/proc/self/environ".into())),
-            probe("reader_environment_of_others", EscapeProbe::Environment(CANARY.to_owned())),
+            probe("reader_environment_of_others", EscapeProbe::FindInEnvironment(CANARY.to_owned())),
             probe("reader_git_folder", EscapeProbe::Read(inside(".git/config"))),
             probe("reader_write_inside", EscapeProbe::Write(inside("written"))),
             Some(EscapeAttempt {
@@ -300,12 +300,12 @@ impl EscapeTestTree {
                 holders: 0,
                 object_bytes: None,
             }),
-            probe("reader_mode", EscapeProbe::Mode(inside("file"))),
+            probe("reader_mode", EscapeProbe::ChangeMode(inside("file"))),
             probe("reader_start", EscapeProbe::Start(program())),
-            probe("reader_become", EscapeProbe::Become(program())),
+            probe("reader_become", EscapeProbe::Exec(program())),
             self.tcp.local_addr().ok().and_then(|address| probe("reader_tcp", EscapeProbe::Tcp(address))),
             udp,
-            probe("reader_abstract_socket", EscapeProbe::Abstract(self.abstract_name.clone())),
+            probe("reader_abstract_socket", EscapeProbe::AbstractSocket(self.abstract_name.clone())),
             probe("reader_unix_socket", EscapeProbe::Socket(outside("socket"))),
             probe("reader_tree_socket", EscapeProbe::Socket(self.tree.join("socket"))),
             probe("reader_signal", EscapeProbe::Signal(pid)),
@@ -363,7 +363,7 @@ impl EscapeTestTree {
         let private = folder.path().canonicalize()?;
         let is_limit = RESOURCE_LIMIT_ATTEMPTS.contains(&name);
         let has_control = is_program && !is_limit || OTHER_ABI_ATTEMPTS.contains(&name);
-        let note = if has_control && !self.works_outside(name, &private)? {
+        let note = if has_control && !self.succeeds_without_sandbox(name, &private)? {
             Some("not possible on this machine even without a sandbox")
         } else if is_limit && level == SandboxLevel::None {
             Some("the kernel limits this resource even without a sandbox")
@@ -389,7 +389,7 @@ impl EscapeTestTree {
             made = watch_attempt(escape.holders, input, output)?;
         }
         let ended = child.wait_with_output()?;
-        if ended.status.code() == Some(i32::from(HELPER_FAILED)) {
+        if ended.status.code() == Some(i32::from(HELPER_FAILED_EXIT_CODE)) {
             let error_text = String::from_utf8_lossy(&ended.stderr).trim().to_owned();
             return Err(SandboxError::Start(io::Error::other(error_text)));
         }
@@ -412,7 +412,7 @@ impl EscapeTestTree {
 
     /// Returns true if the attempt's program succeeds without a sandbox. Returns only after all processes of
     /// the program have exited, because the attempt needs the resources that they hold.
-    fn works_outside(&self, name: &str, private: &Path) -> Result<bool, SandboxError> {
+    fn succeeds_without_sandbox(&self, name: &str, private: &Path) -> Result<bool, SandboxError> {
         let run = JobCommand::Program(vec![OsString::from(self.tree.join(name))]);
         let mut command = self.command(SandboxLevel::None, EscapeActor::Command(run), private)?;
         command.stdout(Stdio::null()).stderr(Stdio::null());
@@ -428,7 +428,7 @@ fn watch_attempt(holder_count: u32, input: ChildStdin, mut output: ChildStdout) 
     let mut made = 0_u64;
     while looks < CHECKS_BEFORE_RELEASE && begun.elapsed() < ATTEMPT_TIMEOUT && output.read(&mut mark)? > 0 {
         match mark {
-            [machine_code::HOLDING] => holding += 1,
+            [machine_code::HOLDING_MARK] => holding += 1,
             [machine_code::OBJECT_COUNT_MARK] => {
                 let mut count = [0; 8];
                 output.read_exact(&mut count)?;
@@ -446,7 +446,7 @@ fn watch_attempt(holder_count: u32, input: ChildStdin, mut output: ChildStdout) 
 /// Returns an attempt that runs this probe as a command in the sandbox. The attempt has succeeded if the
 /// command exits with 0.
 fn attempt_for_probe(name: &'static str, probe: EscapeProbe) -> EscapeAttempt {
-    let holders = probe.holders();
+    let holders = probe.holder_processes();
     EscapeAttempt {
         name,
         actor: EscapeActor::Command(JobCommand::Probe(probe)),
@@ -482,7 +482,7 @@ fn usage_attempts() -> impl Iterator<Item = EscapeAttempt> {
             ),
         ),
     ];
-    let objects = objects::ordinary_probes(&LIMITS).into_iter();
+    let objects = objects::object_probes(&LIMITS).into_iter();
     let objects = objects.map(|(name, probe, size)| EscapeAttempt {
         object_bytes: Some(size),
         ..attempt_for_probe(name, probe)
@@ -501,10 +501,10 @@ fn machine_programs() -> Vec<MachineProgram> {
         let none = SyscallArgument::Number(0);
         ProgramStep::Call { method: Through::Syscall, number, values: [one, two, three, none, none, none] }
     };
-    let (kept, number) = (SyscallArgument::KeptResult, SyscallArgument::Number);
+    let (kept, number) = (SyscallArgument::StoredResult, SyscallArgument::Number);
     let hidden = [
         map(piece, shared),
-        ProgramStep::Keep,
+        ProgramStep::StoreResult,
         // Each shared mapping is unmapped except for one page, but the kernel keeps all its pages in memory.
         given(11, [kept(page), number(piece - page), number(0)]),
     ];
@@ -523,7 +523,7 @@ fn machine_programs() -> Vec<MachineProgram> {
     ];
     let segment = [
         call_step(29, &[0, bytes, 0o1600]),
-        ProgramStep::Keep,
+        ProgramStep::StoreResult,
         given(30, [kept(0), number(SCRATCH_ADDRESS), number(0)]),
         // The segment is removed when this process exits.
         given(31, [kept(0), number(0), number(0)]),
@@ -560,7 +560,7 @@ fn machine_programs() -> Vec<MachineProgram> {
             "shared_memory_dropped",
             &[&[
                 map(bytes, shared),
-                ProgramStep::Keep,
+                ProgramStep::StoreResult,
                 given(28, [kept(0), number(bytes), number(4)]),
                 ProgramStep::Hold,
             ]],
@@ -568,7 +568,7 @@ fn machine_programs() -> Vec<MachineProgram> {
         written("shmget", &[&segment]),
         written("vmsplice", &[&pipe, &[call_step(278, &[4, SCRATCH_ADDRESS, 0, 0])]]),
         written("kernel_aio", &[&page_at, &[call_step(206, &[1, SCRATCH_ADDRESS])]]),
-        written("zero_copy", &[&[call_step(41, &[2, 1, 0]), ProgramStep::Keep], &page_at, &[copies]]),
+        written("zero_copy", &[&[call_step(41, &[2, 1, 0]), ProgramStep::StoreResult], &page_at, &[copies]]),
         // Attempts that give a thread its own table of open files: when the thread is created, or later.
         written("files_of_threads", &[&[call_step(56, &[0x10b00 | 0x40000, 0, 0, 0, 0])]]),
         written("files_unshared", &[&[call_step(436, &[200, 201, 2])]]),

@@ -20,8 +20,9 @@ use rustix::thread::{
 };
 
 use super::{
-    HelperStage, JobCommand, LIMIT_EXCEEDED_EXIT_CODE, NOT_STARTED_EXIT_CODE, PROGRAM_INSIDE, SandboxJob,
-    SandboxLevel, THIS_PROGRAM, filter, helper_command, landlock_rules, listening, loopback, mounts, watch,
+    HelperStage, JobCommand, LIMIT_EXCEEDED_EXIT_CODE, NOT_STARTED_EXIT_CODE, PROGRAM_PATH_IN_SANDBOX,
+    SandboxJob, SandboxLevel, THIS_PROGRAM, filter, helper_command, landlock_rules, listening, loopback,
+    mounts, watch,
 };
 
 /// User id of the command inside. Outside, this id is that of the user who started the helper.
@@ -80,12 +81,12 @@ pub(super) fn run_outer_helper(job: &SandboxJob, parent_pid: i32) -> io::Result<
     loop {
         // The pause is at least as long as the last check. The checks therefore take at most half of the
         // time, even with very many processes.
-        let pause = Timespec::try_from(took.max(watch::PERIOD)).map_err(io::Error::other)?;
+        let pause = Timespec::try_from(took.max(watch::CHECK_INTERVAL)).map_err(io::Error::other)?;
         if poll(&mut both, Some(&pause))? != 0 {
             break;
         }
         let began = Instant::now();
-        passed = watch.check_bounds();
+        passed = watch.check_limits();
         if passed.is_some() {
             break;
         }
@@ -186,7 +187,8 @@ pub(super) fn run_inner_helper(job: &SandboxJob, outer_pid: i32) -> io::Result<u
             rustix::process::setsid()?;
             mounts::build_mounts(job)?;
             loopback::enable_loopback()?;
-            let port = if job.address_variables.is_empty() { None } else { Some(listening::hand_over()?) };
+            let port =
+                if job.address_variables.is_empty() { None } else { Some(listening::hand_over_socket()?) };
             job.limits.apply()?;
             drop_capabilities(CapabilitySet::empty())?;
             port
@@ -255,7 +257,7 @@ fn run_job(job: &SandboxJob, port: Option<u16>) -> io::Result<u8> {
 
 fn build_command(job: &SandboxJob, port: Option<u16>) -> io::Result<Command> {
     let own = match job.level {
-        SandboxLevel::Full => PROGRAM_INSIDE,
+        SandboxLevel::Full => PROGRAM_PATH_IN_SANDBOX,
         SandboxLevel::Landlock | SandboxLevel::None => THIS_PROGRAM,
     };
     let mut command = match &job.run {

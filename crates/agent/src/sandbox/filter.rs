@@ -89,7 +89,7 @@ const MAX_SHARED_SEGMENTS: u64 = 4096;
 
 /// Applies the filters to this process and to all processes that it starts.
 pub(super) fn apply_job_filter(job: &SandboxJob) -> io::Result<()> {
-    deny_uncounted(job)?;
+    deny_uncounted_memory_calls(job)?;
     let mut denied: SeccompRules = DENIED_CALLS.iter().map(|call| (*call, Vec::new())).collect();
     let namespace = seccomp_rule(vec![bits_condition(0, libc::CLONE_NEWUSER, libc::CLONE_NEWUSER)?])?;
     // This rule refuses to create a thread with its own table of open files, because the watcher counts only
@@ -107,12 +107,12 @@ pub(super) fn apply_job_filter(job: &SandboxJob) -> io::Result<()> {
     let attributes = SET_ATTRIBUTE_CALLS.iter().map(|call| (*call, Vec::new())).collect();
     install_filter(attributes, SeccompAction::Allow, errno_action(libc::EOPNOTSUPP))?;
     install_filter(unsupported_request_rules()?, SeccompAction::Allow, errno_action(libc::EINVAL))?;
-    install_filter(buffer_sizes()?, SeccompAction::Allow, SeccompAction::Errno(0))?;
-    without_clone3()
+    install_filter(buffer_size_rules()?, SeccompAction::Allow, SeccompAction::Errno(0))?;
+    deny_clone3()
 }
 
 /// Refuses calls that make the kernel hold memory that the watcher cannot count.
-fn deny_uncounted(job: &SandboxJob) -> io::Result<()> {
+fn deny_uncounted_memory_calls(job: &SandboxJob) -> io::Result<()> {
     let mut absent: SeccompRules = UNCOUNTED_MEMORY_CALLS.iter().map(|call| (*call, Vec::new())).collect();
     let shared = match job.level {
         // The limit on the size of a segment ensures that the maximum number of segments fits into the job's
@@ -166,7 +166,7 @@ fn unsupported_request_rules() -> io::Result<SeccompRules> {
 /// nothing, as the kernel does for a size above its own maximum. The watcher limits only the number of
 /// sockets, so the size of each socket must be limited as well. The kernel's maximum may be too high for this
 /// purpose: an operator may have set 8 MiB or more.
-fn buffer_sizes() -> io::Result<SeccompRules> {
+fn buffer_size_rules() -> io::Result<SeccompRules> {
     let of = |option: i32| {
         seccomp_rule(vec![
             compare_condition(1, SOL_SOCKET, Op::Eq)?,
@@ -180,7 +180,7 @@ fn buffer_sizes() -> io::Result<SeccompRules> {
 
 /// Refuses `clone3`, because a filter cannot read its flags, which are in memory. Programs then use `clone`
 /// instead.
-fn without_clone3() -> io::Result<()> {
+fn deny_clone3() -> io::Result<()> {
     install_filter(
         BTreeMap::from([(libc::SYS_clone3, Vec::new())]),
         SeccompAction::Allow,
@@ -308,7 +308,7 @@ pub(super) fn apply_reader_filter() -> io::Result<()> {
     allowed.insert(libc::SYS_ioctl, own(1, libc::TCGETS)?);
     // The filter for `clone3` is added first, because the next filter also refuses the call that adds
     // filters.
-    without_clone3()?;
+    deny_clone3()?;
     install_filter(allowed, errno_action(libc::EPERM), SeccompAction::Allow)
 }
 

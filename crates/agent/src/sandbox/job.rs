@@ -21,10 +21,10 @@ pub const HELPER_NAME: &str = "truing-sandbox";
 pub(super) const THIS_PROGRAM: &str = "/proc/self/exe";
 
 /// Path of the running program inside the sandbox, for jobs that run this program.
-pub(super) const PROGRAM_INSIDE: &str = "/.truing";
+pub(super) const PROGRAM_PATH_IN_SANDBOX: &str = "/.truing";
 
 /// Path inside the sandbox of the folder with a job's build results ([`SandboxJob::builds`]).
-pub const BUILDS: &str = "/builds";
+pub const BUILD_FOLDER: &str = "/builds";
 
 /// Maximum number of bytes in one argument of the helper. The system accepts fewer than 128 KiB in one
 /// argument, but far more in all arguments together, so a longer text is split.

@@ -9,7 +9,7 @@ use landlock::{
     RulesetCreatedAttr as _, RulesetStatus, Scope, path_beneath_rules,
 };
 
-use super::{BUILDS, PROGRAM_INSIDE, ReadAccess, SandboxJob, SandboxLevel, mounts};
+use super::{BUILD_FOLDER, PROGRAM_PATH_IN_SANDBOX, ReadAccess, SandboxJob, SandboxLevel, mounts};
 
 /// The newest Landlock version supported here; an older kernel enforces only the rules that it knows.
 const NEWEST: ABI = ABI::V6;
@@ -20,10 +20,10 @@ const GIT: &str = ".git";
 /// because Landlock is only a second safeguard.
 pub(super) fn apply_restrictions(job: &SandboxJob) -> io::Result<()> {
     let (home, temporary) = mounts::private_folders(job);
-    let system = mounts::SYSTEM.iter().map(PathBuf::from);
+    let system = mounts::READABLE_SYSTEM_PATHS.iter().map(PathBuf::from);
     let mut read: Vec<PathBuf> = system.chain(job.read.iter().cloned()).collect();
     match job.level {
-        SandboxLevel::Full => read.extend([PathBuf::from(PROGRAM_INSIDE), PathBuf::from("/proc")]),
+        SandboxLevel::Full => read.extend([PathBuf::from(PROGRAM_PATH_IN_SANDBOX), PathBuf::from("/proc")]),
         SandboxLevel::Landlock | SandboxLevel::None => read.push(std::env::current_exe()?),
     }
     if job.persistent_folders.is_some() {
@@ -35,7 +35,7 @@ pub(super) fn apply_restrictions(job: &SandboxJob) -> io::Result<()> {
         // At other levels, `/dev/shm` is the machine's folder. It contains shared memory of other processes,
         // and the job's files would remain in it.
         write.push(PathBuf::from("/dev/shm"));
-        write.extend(job.builds.iter().map(|_| PathBuf::from(BUILDS)));
+        write.extend(job.builds.iter().map(|_| PathBuf::from(BUILD_FOLDER)));
     }
     if job.writable { &mut write } else { &mut read }.push(job.inner_tree().to_owned());
 

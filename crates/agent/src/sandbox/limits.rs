@@ -9,14 +9,14 @@ use serde::{Deserialize, Serialize};
 /// 300 process ids.
 const MIN_NAMESPACE_PROCESSES: u64 = 301;
 /// Maximum number of open files of one process.
-pub(super) const OPEN_FILES: u64 = 4096;
+pub(super) const MAX_OPEN_FILES: u64 = 4096;
 /// Maximum number of pending signals and timers of all processes together.
-pub(super) const SIGNALS: u64 = 4096;
+pub(super) const MAX_PENDING_SIGNALS: u64 = 4096;
 /// Maximum number of bytes of one `inotify` queue: 16384 events, each with a name.
-pub(super) const EVENT_QUEUE: u64 = 16384 * 512;
+pub(super) const EVENT_QUEUE_BYTES: u64 = 16384 * 512;
 /// Kernel memory in bytes for a file that `inotify` watches. This size includes the file's inode, which the
 /// watch keeps in memory.
-pub(super) const FILE_WATCH: u64 = 2 << 10;
+pub(super) const FILE_WATCH_BYTES: u64 = 2 << 10;
 
 /// Smallest, default and largest size of a connection's receive and send buffers, in bytes. With these sizes,
 /// the limit on the number of sockets also limits the sum of all buffers. The kernel's own maximum is several
@@ -48,22 +48,22 @@ impl JobLimits {
     pub(super) fn apply(&self) -> io::Result<()> {
         lower_limit(Resource::Data, self.memory)?;
         lower_limit(Resource::Fsize, self.disk)?;
-        lower_limit(Resource::Nofile, OPEN_FILES)?;
+        lower_limit(Resource::Nofile, MAX_OPEN_FILES)?;
         lower_limit(Resource::Core, 0)?;
-        lower_limit(Resource::Sigpending, SIGNALS)?;
+        lower_limit(Resource::Sigpending, MAX_PENDING_SIGNALS)?;
         lower_limit(Resource::Nproc, self.processes)
     }
 
     /// Returns the maximum number of `inotify` queues. If all queues are full, they take half of the memory
     /// limit.
-    pub(super) fn event_queues(&self) -> u64 {
-        self.memory.div_euclid(EVENT_QUEUE * 2)
+    pub(super) fn max_event_queues(&self) -> u64 {
+        self.memory.div_euclid(EVENT_QUEUE_BYTES * 2)
     }
 
     /// Returns the maximum number of files that `inotify` may watch. Their watches together take a sixteenth
     /// of the memory limit.
-    pub(super) fn file_watches(&self) -> u64 {
-        self.memory.div_euclid(FILE_WATCH * 16)
+    pub(super) fn max_file_watches(&self) -> u64 {
+        self.memory.div_euclid(FILE_WATCH_BYTES * 16)
     }
 
     /// Sets the namespace's limits of connection buffers, `inotify` memory, and the number of processes. The
@@ -72,9 +72,10 @@ impl JobLimits {
     pub(super) fn apply_to_namespace(&self, proc: &std::path::Path) {
         let most = self.processes.max(MIN_NAMESPACE_PROCESSES).to_string();
         let _ = std::fs::write(proc.join("sys/kernel/pid_max"), most);
-        for (setting, most) in
-            [("max_inotify_instances", self.event_queues()), ("max_inotify_watches", self.file_watches())]
-        {
+        for (setting, most) in [
+            ("max_inotify_instances", self.max_event_queues()),
+            ("max_inotify_watches", self.max_file_watches()),
+        ] {
             let _ = std::fs::write(proc.join("sys/user").join(setting), most.to_string());
         }
         for (setting, sizes) in SOCKET_BUFFER_SETTINGS {

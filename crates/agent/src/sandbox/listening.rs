@@ -21,7 +21,7 @@ use super::SandboxJob;
 
 /// The environment variables from which programs read the address of a proxy. Some programs read only the
 /// upper-case names, and some only the lower-case names.
-pub const PROXY: [&str; 4] = ["HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"];
+pub const PROXY_VARIABLES: [&str; 4] = ["HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"];
 /// Maximum time to wait for the job's socket, which the sandbox creates at the end of its setup.
 const SOCKET_TIMEOUT: Duration = Duration::from_secs(60);
 /// The message that carries the socket's descriptor; the kernel requires at least one byte.
@@ -93,7 +93,7 @@ impl SocketHandoff {
 
 /// Creates the socket, inside the sandbox, and hands it to the parent over the standard input. Returns the
 /// socket's port.
-pub(super) fn hand_over() -> io::Result<u16> {
+pub(super) fn hand_over_socket() -> io::Result<u16> {
     let socket = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     let files = [socket.as_fd()];
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];

@@ -16,7 +16,7 @@ pub(super) enum SyscallMethod {
 pub(super) enum SyscallArgument {
     Number(u64),
     /// The result that the last `ProgramStep::Keep` stored, plus this number.
-    KeptResult(u64),
+    StoredResult(u64),
     /// A number that begins at `from`, and grows by `step` with each call of a `ProgramStep::Row`.
     CounterValue {
         from: u64,
@@ -30,7 +30,7 @@ pub(super) enum ProgramStep {
     /// Makes a call; the program exits with 1 if the kernel refuses it.
     Call { method: SyscallMethod, number: u32, values: [SyscallArgument; 6] },
     /// Stores the result of the last call, for use in later arguments.
-    Keep,
+    StoreResult,
     /// Fills this many bytes of memory from `address` on.
     Fill { address: u64, bytes: u64 },
     /// Writes a word to an address.
@@ -49,7 +49,7 @@ pub(super) enum ProgramStep {
 }
 
 /// The mark that a process writes once it holds all its resources.
-pub(super) const HOLDING: u8 = b'H';
+pub(super) const HOLDING_MARK: u8 = b'H';
 /// The mark that a process writes before the number of objects that it has made. The number follows in eight
 /// bytes.
 pub(super) const OBJECT_COUNT_MARK: u8 = b'N';
@@ -65,7 +65,7 @@ const BASE_ADDRESS: u64 = 0x40_0000;
 /// headers, and the code follows the mark.
 const ELF_HEADERS_BYTES: u64 = 64 + 56;
 /// The mark of `ProgramStep::Hold`, repeated to keep the code aligned.
-const ALIGNED_HOLDING_MARK: [u8; 16] = [HOLDING; 16];
+const ALIGNED_HOLDING_MARK: [u8; 16] = [HOLDING_MARK; 16];
 
 /// Returns a call with up to six numbers.
 pub(super) fn call_step(number: u32, values: &[u64]) -> ProgramStep {
@@ -82,7 +82,7 @@ pub(super) fn build_program(steps: &[ProgramStep]) -> Vec<u8> {
                 push_checked_call(&mut code, *by, *number, values);
             }
             // mov r15, rax
-            ProgramStep::Keep => code.extend([0x49, 0x89, 0xc7]),
+            ProgramStep::StoreResult => code.extend([0x49, 0x89, 0xc7]),
             ProgramStep::Fill { address: at, bytes } => {
                 // mov rdi, at; mov rcx, bytes; mov al, 1; rep stosb
                 code.extend([0x48, 0xbf]);
@@ -102,20 +102,20 @@ pub(super) fn build_program(steps: &[ProgramStep]) -> Vec<u8> {
             ProgramStep::RepeatCall { number, values, times, counts } => {
                 push_call_loop(&mut code, *number, values, *times, *counts);
             }
-            ProgramStep::ExitUnlessChild => unless_zero(&mut code, &exit_instructions(EXIT, 0)),
+            ProgramStep::ExitUnlessChild => push_unless_zero(&mut code, &exit_instructions(EXIT, 0)),
             ProgramStep::Processes(count) => push_processes(&mut code, *count),
             ProgramStep::Hold => {
                 push_checked_call(
                     &mut code,
                     SyscallMethod::Syscall,
                     WRITE,
-                    &values_of(&[1, BASE_ADDRESS + ELF_HEADERS_BYTES, 1]),
+                    &number_arguments(&[1, BASE_ADDRESS + ELF_HEADERS_BYTES, 1]),
                 );
                 push_checked_call(
                     &mut code,
                     SyscallMethod::Syscall,
                     READ,
-                    &values_of(&[0, BASE_ADDRESS + ELF_HEADERS_BYTES, 1]),
+                    &number_arguments(&[0, BASE_ADDRESS + ELF_HEADERS_BYTES, 1]),
                 );
             }
         }
@@ -126,12 +126,12 @@ pub(super) fn build_program(steps: &[ProgramStep]) -> Vec<u8> {
 
 /// Returns the number of the program's processes that hold resources at the same time. Each `fork` step
 /// doubles this number.
-pub(super) fn count_holders(steps: &[ProgramStep]) -> u32 {
+pub(super) fn count_holder_processes(steps: &[ProgramStep]) -> u32 {
     let forks = steps.iter().filter(|step| matches!(step, ProgramStep::Call { number: FORK, .. })).count();
     if steps.contains(&ProgramStep::Hold) { 1 << forks } else { 0 }
 }
 
-fn values_of(numbers: &[u64]) -> [SyscallArgument; 6] {
+fn number_arguments(numbers: &[u64]) -> [SyscallArgument; 6] {
     [0, 1, 2, 3, 4, 5].map(|at| SyscallArgument::Number(numbers.get(at).copied().unwrap_or(0)))
 }
 
@@ -179,7 +179,7 @@ fn push_values(code: &mut Vec<u8>, values: &[SyscallArgument; 6]) {
         LOAD_OPCODES.iter().zip(ADD_RESULT_OPCODES).zip(ADD_COUNTER_OPCODES).zip(values)
     {
         let (SyscallArgument::Number(number)
-        | SyscallArgument::KeptResult(number)
+        | SyscallArgument::StoredResult(number)
         | SyscallArgument::CounterValue { from: number, .. }) = value;
         if let SyscallArgument::CounterValue { step, .. } = value {
             // mov r14, step; imul r14, r12
@@ -191,7 +191,7 @@ fn push_values(code: &mut Vec<u8>, values: &[SyscallArgument; 6]) {
         code.extend(number.to_le_bytes());
         match value {
             SyscallArgument::Number(_) => {}
-            SyscallArgument::KeptResult(_) => code.extend(added),
+            SyscallArgument::StoredResult(_) => code.extend(added),
             SyscallArgument::CounterValue { .. } => code.extend(turned),
         }
     }
@@ -267,7 +267,7 @@ fn exit_instructions(number: u32, exit_code: u32) -> Vec<u8> {
 }
 
 /// Adds instructions that are skipped if the last call returned zero.
-fn unless_zero(code: &mut Vec<u8>, bytes: &[u8]) {
+fn push_unless_zero(code: &mut Vec<u8>, bytes: &[u8]) {
     // test rax, rax; jz over them
     code.extend([0x48, 0x85, 0xc0, 0x74, u8::try_from(bytes.len()).unwrap_or_default()]);
     code.extend(bytes);
@@ -278,7 +278,7 @@ fn push_processes(code: &mut Vec<u8>, count: u32) {
     code.extend([0x41, 0xbc]);
     code.extend(count.to_le_bytes());
     let again = code.len();
-    push_checked_call(code, SyscallMethod::Syscall, FORK, &values_of(&[]));
+    push_checked_call(code, SyscallMethod::Syscall, FORK, &number_arguments(&[]));
     // test rax, rax; jnz over the instructions of the child
     let mut waits = Vec::new();
     push_raw_call(&mut waits, SyscallMethod::Syscall, PAUSE);

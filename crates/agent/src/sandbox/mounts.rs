@@ -13,11 +13,11 @@ use rustix::mount::{
 };
 use rustix::process::{chdir, pivot_root};
 
-use super::{BUILDS, PROGRAM_INSIDE, SandboxJob, SandboxLevel};
+use super::{BUILD_FOLDER, PROGRAM_PATH_IN_SANDBOX, SandboxJob, SandboxLevel};
 
 /// The system's files and folders that programs need. From the system's configuration, only the files for
 /// libraries, alternative programs, the time zone and certificates are included.
-pub(crate) const SYSTEM: &[&str] = &[
+pub(crate) const READABLE_SYSTEM_PATHS: &[&str] = &[
     "/usr",
     "/bin",
     "/sbin",
@@ -72,7 +72,7 @@ pub(super) fn private_folders(job: &SandboxJob) -> (PathBuf, PathBuf) {
 /// Returns true if the folder is a system folder, contains one, or is inside a folder with the machine's
 /// state or secrets.
 pub(super) fn touches_system_folder(tree: &Path) -> bool {
-    let known = ["/proc", "/sys", "/dev", "/etc", "/run", "/boot"].iter().chain(SYSTEM);
+    let known = ["/proc", "/sys", "/dev", "/etc", "/run", "/boot"].iter().chain(READABLE_SYSTEM_PATHS);
     // Folders below `/dev/shm` are allowed, because they contain users' files in memory.
     let is_in_memory = tree.starts_with("/dev/shm") && tree != Path::new("/dev/shm");
     known.map(Path::new).any(|system| system.starts_with(tree))
@@ -117,7 +117,7 @@ struct MountRoots {
 
 impl MountRoots {
     fn mount_contents(&self, job: &SandboxJob) -> io::Result<()> {
-        for path in SYSTEM {
+        for path in READABLE_SYSTEM_PATHS {
             self.mount_path(Path::new(path), false)?;
         }
         for folder in [HOME, TEMPORARY_FOLDER, "/dev/shm"] {
@@ -149,7 +149,7 @@ impl MountRoots {
             }
         }
         if let Some(builds) = &job.builds {
-            self.bind_as(builds, Path::new(BUILDS))?;
+            self.bind_as(builds, Path::new(BUILD_FOLDER))?;
         }
         self.mount_path_as(&job.tree, &job.inner_tree, job.writable)?;
         if job.writable && path_in_root(self.old, &job.tree).join(".git").exists() {
@@ -171,7 +171,7 @@ impl MountRoots {
     /// copies the file that is running instead.
     fn mount_this_program(&self) -> io::Result<()> {
         let (running, inside) =
-            (self.old.join("proc/self/exe"), path_in_root(self.new, Path::new(PROGRAM_INSIDE)));
+            (self.old.join("proc/self/exe"), path_in_root(self.new, Path::new(PROGRAM_PATH_IN_SANDBOX)));
         let named = path_in_root(self.old, &std::fs::read_link(&running)?);
         let same = |one: Metadata, other: Metadata| (one.dev(), one.ino()) == (other.dev(), other.ino());
         if !named.metadata().is_ok_and(|file| running.metadata().is_ok_and(|running| same(file, running))) {

@@ -6,7 +6,7 @@
 
 // long: one table of kernel objects, with the page that is generated from it.
 
-use super::limits::{EVENT_QUEUE, FILE_WATCH, OPEN_FILES, SIGNALS};
+use super::limits::{EVENT_QUEUE_BYTES, FILE_WATCH_BYTES, MAX_OPEN_FILES, MAX_PENDING_SIGNALS};
 use super::machine_code::{ProgramStep, SyscallArgument, SyscallMethod, call_step};
 use super::{EscapeProbe, JobLimits, open_files, watch};
 
@@ -61,7 +61,7 @@ const THREAD_BYTES: u64 = 32 << 10;
 const MAX_FILTER_BYTES: u64 = 1 << 20;
 /// Maximum number of bytes of all files in flight through sockets. The kernel allows at most as many files in
 /// flight as one process may open.
-const MAX_IN_FLIGHT_BYTES: u64 = OPEN_FILES * open_files::OPEN_FILE_BYTES;
+const MAX_IN_FLIGHT_BYTES: u64 = MAX_OPEN_FILES * open_files::OPEN_FILE_BYTES;
 
 /// All known kinds of objects.
 pub(super) const OBJECTS: &[KernelObject] = &[
@@ -91,7 +91,7 @@ pub(super) const OBJECTS: &[KernelObject] = &[
     bounded_object(
         "socket buffers",
         "1 MiB for each socket; a request for another size has no effect",
-        |limits| watch::most_sockets(limits.memory) << 20,
+        |limits| watch::max_sockets(limits.memory) << 20,
         "socket_buffers",
     ),
     denied_object("sockets of other families, among them netlink", "`socket`, `socketpair`", "netlink"),
@@ -109,13 +109,13 @@ pub(super) const OBJECTS: &[KernelObject] = &[
     bounded_object(
         "queues of `inotify`",
         "`max_inotify_instances` of the namespace; a full queue uses 8 MiB",
-        |limits| limits.event_queues() * EVENT_QUEUE,
+        |limits| limits.max_event_queues() * EVENT_QUEUE_BYTES,
         "inotify_queues",
     ),
     bounded_object(
         "files that `inotify` watches",
         "`max_inotify_watches` of the namespace",
-        |limits| limits.file_watches() * FILE_WATCH,
+        |limits| limits.max_file_watches() * FILE_WATCH_BYTES,
         "inotify_watches",
     ),
     denied_object("`fanotify`", "`fanotify_init`", "fanotify"),
@@ -123,13 +123,13 @@ pub(super) const OBJECTS: &[KernelObject] = &[
     bounded_object(
         "POSIX timers",
         "`RLIMIT_SIGPENDING`, for all processes together",
-        |_| SIGNALS * SIGNAL_BYTES,
+        |_| MAX_PENDING_SIGNALS * SIGNAL_BYTES,
         "timers",
     ),
     bounded_object(
         "pending signals",
         "`RLIMIT_SIGPENDING`, for all processes together",
-        |_| SIGNALS * SIGNAL_BYTES,
+        |_| MAX_PENDING_SIGNALS * SIGNAL_BYTES,
         "signals",
     ),
     denied_object("`io_uring`", "`io_uring_setup`", "io_uring"),
@@ -209,14 +209,14 @@ pub(super) struct ObjectProgram {
 }
 
 /// Returns the attempts that need no machine code: name, probe, and size of one object in bytes.
-pub(super) fn ordinary_probes(limits: &JobLimits) -> [(&'static str, EscapeProbe, u64); 2] {
+pub(super) fn object_probes(limits: &JobLimits) -> [(&'static str, EscapeProbe, u64); 2] {
     [
         (
             "files_in_flight",
-            EscapeProbe::InFlight(OPEN_FILES + 2 * super::probe::FILES_OF_MESSAGE),
+            EscapeProbe::FilesInFlight(MAX_OPEN_FILES + 2 * super::probe::FILES_PER_MESSAGE),
             open_files::OPEN_FILE_BYTES,
         ),
-        ("inotify_watches", EscapeProbe::Watches(limits.file_watches() + 1), FILE_WATCH),
+        ("inotify_watches", EscapeProbe::Watches(limits.max_file_watches() + 1), FILE_WATCH_BYTES),
     ]
 }
 
@@ -271,7 +271,7 @@ pub(super) fn object_programs(limits: &JobLimits) -> Vec<ObjectProgram> {
         method: SyscallMethod::Syscall,
         number,
         values: [
-            SyscallArgument::KeptResult(0),
+            SyscallArgument::StoredResult(0),
             second,
             third,
             SyscallArgument::Number(0),
@@ -288,33 +288,33 @@ pub(super) fn object_programs(limits: &JobLimits) -> Vec<ObjectProgram> {
         call_step(14, &[0, SCRATCH_ADDRESS, 0, 8]),
         put(SECOND_SCRATCH_ADDRESS + 8, 0xffff_ffff),
         call_step(39, &[]),
-        ProgramStep::Keep,
+        ProgramStep::StoreResult,
     ];
     let signals = ProgramStep::RepeatCall {
         number: 129,
         values: [
-            SyscallArgument::KeptResult(0),
+            SyscallArgument::StoredResult(0),
             number(34),
             number(SECOND_SCRATCH_ADDRESS),
             zero,
             zero,
             zero,
         ],
-        times: more(SIGNALS),
+        times: more(MAX_PENDING_SIGNALS),
         counts: true,
     };
     let file = [
         page,
         text(SCRATCH_ADDRESS, *b"/tmp\0\0\0\0"),
         call_step(257, &[(-100_i64).cast_unsigned(), SCRATCH_ADDRESS, 0x41_0002, 0o600]),
-        ProgramStep::Keep,
+        ProgramStep::StoreResult,
         text(SECOND_SCRATCH_ADDRESS, *b"user.a\0\0"),
     ];
     let attribute = ProgramStep::Call {
         method: SyscallMethod::Syscall,
         number: 190,
         values: [
-            SyscallArgument::KeptResult(0),
+            SyscallArgument::StoredResult(0),
             number(SECOND_SCRATCH_ADDRESS),
             number(SCRATCH_ADDRESS),
             number(4),
@@ -327,14 +327,21 @@ pub(super) fn object_programs(limits: &JobLimits) -> Vec<ObjectProgram> {
         put(SCRATCH_ADDRESS, 4),
         put(SCRATCH_ADDRESS + 8, 3),
         call_step(444, &[SCRATCH_ADDRESS, 16, 0]),
-        ProgramStep::Keep,
+        ProgramStep::StoreResult,
         put(SECOND_SCRATCH_ADDRESS, 1),
         put(SECOND_SCRATCH_ADDRESS + 8, 1),
     ];
     let port = ProgramStep::Call {
         method: SyscallMethod::Syscall,
         number: 445,
-        values: [SyscallArgument::KeptResult(0), number(2), number(SECOND_SCRATCH_ADDRESS), zero, zero, zero],
+        values: [
+            SyscallArgument::StoredResult(0),
+            number(2),
+            number(SECOND_SCRATCH_ADDRESS),
+            zero,
+            zero,
+            zero,
+        ],
     };
     // Closes all files from number 3 on, so the next opened files get the numbers 3, 4 and so on.
     let from_three = call_step(436, &[3, u64::from(u32::MAX), 0]);
@@ -482,8 +489,8 @@ pub(super) fn object_programs(limits: &JobLimits) -> Vec<ObjectProgram> {
         counts: true,
     };
     vec![
-        one("semget", &[call_step(64, &[0, 32000, 0o1600]), ProgramStep::Keep, kept(66, zero, zero)]),
-        one("msgget", &[call_step(68, &[0, 0o1600]), ProgramStep::Keep, kept(71, zero, zero)]),
+        one("semget", &[call_step(64, &[0, 32000, 0o1600]), ProgramStep::StoreResult, kept(66, zero, zero)]),
+        one("msgget", &[call_step(68, &[0, 0o1600]), ProgramStep::StoreResult, kept(71, zero, zero)]),
         one(
             "mq_open",
             &[
@@ -506,7 +513,7 @@ pub(super) fn object_programs(limits: &JobLimits) -> Vec<ObjectProgram> {
             .concat(),
             size: open_files::OPEN_FILE_BYTES,
         },
-        row("inotify_queues", &[], 294, &[0], more(limits.event_queues()), EVENT_QUEUE),
+        row("inotify_queues", &[], 294, &[0], more(limits.max_event_queues()), EVENT_QUEUE_BYTES),
         one("fanotify", &[call_step(300, &[0, 0])]),
         one(
             "add_key",
@@ -519,7 +526,7 @@ pub(super) fn object_programs(limits: &JobLimits) -> Vec<ObjectProgram> {
                 ),
             ],
         ),
-        row("timers", &[page], 222, &[1, 0, SCRATCH_ADDRESS], more(SIGNALS), SIGNAL_BYTES),
+        row("timers", &[page], 222, &[1, 0, SCRATCH_ADDRESS], more(MAX_PENDING_SIGNALS), SIGNAL_BYTES),
         ObjectProgram { name: "signals", steps: [&blocked[..], &[signals]].concat(), size: SIGNAL_BYTES },
         one("io_uring", &[page, call_step(425, &[1, SCRATCH_ADDRESS])]),
         one(
@@ -620,7 +627,7 @@ mod tests {
     #[test]
     fn every_kind_has_its_try_and_no_bound_is_beyond_the_limit() {
         let limits = JobLimits::default();
-        let (programs, probes) = (object_programs(&limits), ordinary_probes(&limits));
+        let (programs, probes) = (object_programs(&limits), object_probes(&limits));
         let own: Vec<&str> =
             programs.iter().map(|program| program.name).chain(probes.map(|(name, _, _)| name)).collect();
         for KernelObject { name, limit, probe } in OBJECTS {

@@ -9,7 +9,7 @@ use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, StatxFlags, openat, stata
 use super::SandboxLevel;
 
 /// Number of pipes whose memory is not counted, so a job with a low memory limit can still use a few pipes.
-pub(super) const FEW_PIPES: u64 = 256;
+pub(super) const UNCOUNTED_PIPES: u64 = 256;
 /// Kernel memory in bytes for an open file other than a pipe: the record of the file, and related records
 /// such as those of the file system.
 pub(super) const OPEN_FILE_BYTES: u64 = 1536;
@@ -44,14 +44,14 @@ pub(super) fn max_pipe_bytes(level: SandboxLevel) -> u64 {
 pub(super) fn count_files(proc: &OwnedFd, fd_folder: &str) -> Option<u64> {
     // Since Linux 6.2, the folder's size is the number of files in it. Older kernels report the size 0.
     let size = u64::try_from(statat(proc, fd_folder, AtFlags::empty()).ok()?.st_size).ok()?;
-    let count = if size > 0 { size } else { table_names(proc, fd_folder)?.1.count() as u64 };
+    let count = if size > 0 { size } else { open_descriptor_folder(proc, fd_folder)?.1.count() as u64 };
     (count > 0).then_some(count)
 }
 
 /// Reads the type of each open file in this folder of `/proc`. Returns `None` if the folder is empty or
 /// cannot be read.
 pub(super) fn read_open_files(proc: &OwnedFd, fd_folder: &str) -> Option<OpenFiles> {
-    let (folder, names) = table_names(proc, fd_folder)?;
+    let (folder, names) = open_descriptor_folder(proc, fd_folder)?;
     let mut open = OpenFiles { pipes: BTreeSet::new(), other_files: 0 };
     for name in names {
         // The flag avoids requests to a network file system. A file that was closed since the folder was
@@ -72,13 +72,16 @@ pub(super) fn read_open_files(proc: &OwnedFd, fd_folder: &str) -> Option<OpenFil
 
 /// Returns the numbers of the open files in this folder of `/proc`. Returns `None` if the folder is empty or
 /// cannot be read.
-pub(super) fn file_numbers(proc: &OwnedFd, fd_folder: &str) -> Option<Vec<String>> {
-    let numbers: Vec<String> = table_names(proc, fd_folder)?.1.collect();
+pub(super) fn descriptor_numbers(proc: &OwnedFd, fd_folder: &str) -> Option<Vec<String>> {
+    let numbers: Vec<String> = open_descriptor_folder(proc, fd_folder)?.1.collect();
     (!numbers.is_empty()).then_some(numbers)
 }
 
 /// Opens this folder of `/proc`, and returns it with the names of the files in it.
-fn table_names(proc: &OwnedFd, fd_folder: &str) -> Option<(OwnedFd, impl Iterator<Item = String> + use<>)> {
+fn open_descriptor_folder(
+    proc: &OwnedFd,
+    fd_folder: &str,
+) -> Option<(OwnedFd, impl Iterator<Item = String> + use<>)> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let folder = openat(proc, fd_folder, flags, Mode::empty()).ok()?;
     let entries = Dir::read_from(&folder).ok()?;

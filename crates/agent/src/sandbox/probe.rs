@@ -34,7 +34,7 @@ const IDLE_STACK_BYTES: usize = 64 << 10;
 /// single file.
 const FILLED_FILES: u64 = 8;
 /// Number of files in one message, somewhat below the kernel's maximum.
-pub(super) const FILES_OF_MESSAGE: u64 = 250;
+pub(super) const FILES_PER_MESSAGE: u64 = 250;
 
 /// One attempt. The attempt has succeeded if the process exits with 0.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -48,19 +48,19 @@ pub enum EscapeProbe {
     /// Writes to the file at this path.
     Write(PathBuf),
     /// Changes the permissions of this file.
-    Mode(PathBuf),
+    ChangeMode(PathBuf),
     /// Starts this program; the attempt succeeds if the program exits with 0.
     Start(PathBuf),
     /// Replaces the process with this program; the attempt succeeds if the program exits with 0.
-    Become(PathBuf),
+    Exec(PathBuf),
     /// Finds this text in the environment of some process.
-    Environment(String),
+    FindInEnvironment(String),
     /// Connects to this address by TCP.
     Tcp(SocketAddr),
     /// Sends a datagram to this address by UDP.
     Udp(SocketAddr),
     /// Connects to an abstract socket.
-    Abstract(String),
+    AbstractSocket(String),
     /// Connects to a socket that is a file.
     Socket(PathBuf),
     /// Sends a signal to a process.
@@ -84,7 +84,7 @@ pub enum EscapeProbe {
     /// Makes this many pipes with data in them.
     Pipes(u64),
     /// Sends this many files through a socket, and receives none of them.
-    InFlight(u64),
+    FilesInFlight(u64),
     /// Watches this many files of the temporary folder.
     Watches(u64),
     /// Starts this many processes of this program, each with this attempt.
@@ -102,9 +102,9 @@ impl EscapeProbe {
     }
 
     /// Returns the number of processes that hold resources of the attempt at the same time.
-    pub(super) fn holders(&self) -> u32 {
+    pub(super) fn holder_processes(&self) -> u32 {
         if let Self::ChildProcesses(count, probe) = self {
-            return u32::try_from(*count).unwrap_or(u32::MAX).saturating_mul(probe.holders());
+            return u32::try_from(*count).unwrap_or(u32::MAX).saturating_mul(probe.holder_processes());
         }
         u32::from(matches!(self, Self::Hold(_)))
     }
@@ -127,16 +127,16 @@ impl EscapeProbe {
             Self::Wait => io::stdin().read_to_end(&mut Vec::new()).map(drop),
             Self::Read(path) => std::fs::read(path).map(drop),
             Self::Write(path) => std::fs::write(path, "written"),
-            Self::Mode(path) => std::fs::set_permissions(path, PermissionsExt::from_mode(0o644)),
+            Self::ChangeMode(path) => std::fs::set_permissions(path, PermissionsExt::from_mode(0o644)),
             Self::Start(program) => match Command::new(program).status()?.success() {
                 true => Ok(()),
                 false => Err(io::Error::other("it failed")),
             },
-            Self::Become(program) => Err(Command::new(program).exec()),
-            Self::Environment(canary) => find_canary(canary),
+            Self::Exec(program) => Err(Command::new(program).exec()),
+            Self::FindInEnvironment(canary) => find_canary(canary),
             Self::Tcp(address) => TcpStream::connect_timeout(address, CONNECT_TIMEOUT).map(drop),
             Self::Udp(address) => UdpSocket::bind("127.0.0.1:0")?.send_to(b"sent", address).map(drop),
-            Self::Abstract(name) => {
+            Self::AbstractSocket(name) => {
                 let address = std::os::unix::net::SocketAddr::from_abstract_name(name)?;
                 UnixStream::connect_addr(&address).map(drop)
             }
@@ -173,7 +173,9 @@ impl EscapeProbe {
                 resources.pipes.push(reads);
                 Ok(())
             }),
-            Self::InFlight(count) => create_objects(*count, FILES_OF_MESSAGE, |_| send_files(resources)),
+            Self::FilesInFlight(count) => {
+                create_objects(*count, FILES_PER_MESSAGE, |_| send_files(resources))
+            }
             Self::Watches(count) => {
                 let queue = inotify::init(inotify::CreateFlags::CLOEXEC)?;
                 let folder = std::env::temp_dir();
@@ -195,7 +197,7 @@ impl EscapeProbe {
             Self::Hold(probe) => {
                 probe.attempt(resources)?;
                 let mut output = io::stdout();
-                output.write_all(&[machine_code::HOLDING])?;
+                output.write_all(&[machine_code::HOLDING_MARK])?;
                 output.flush()?;
                 io::stdin().read_to_end(&mut Vec::new()).map(drop)
             }
@@ -257,9 +259,9 @@ fn create_objects(count: u64, at_once: u64, mut make: impl FnMut(u64) -> io::Res
 fn send_files(resources: &mut AttemptResources) -> io::Result<()> {
     let (from, to) = UnixStream::pair()?;
     {
-        let files = [from.as_fd(); FILES_OF_MESSAGE as usize];
+        let files = [from.as_fd(); FILES_PER_MESSAGE as usize];
         let mut space =
-            vec![MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(FILES_OF_MESSAGE as usize))];
+            vec![MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(FILES_PER_MESSAGE as usize))];
         let mut message = SendAncillaryBuffer::new(&mut space);
         message.push(SendAncillaryMessage::ScmRights(&files));
         sendmsg(&from, &[IoSlice::new(b"x")], &mut message, SendFlags::empty())?;

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// Default memory limit of a reader in bytes. The limit suffices for large stacks and for the syntax tree of
 /// the largest file. A reader for a review has a lower limit.
-pub const READER_MEMORY: u64 = 2 << 30;
+pub const READER_MEMORY_BYTES: u64 = 2 << 30;
 
 /// The files that a read-only process may read.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -22,6 +22,6 @@ pub struct ReadAccess {
 impl ReadAccess {
     /// Returns the permissions for this tree, with the default memory limit of a reader.
     pub fn new(tree: PathBuf, rules: Option<PathBuf>) -> Self {
-        Self { tree, rules, memory: READER_MEMORY }
+        Self { tree, rules, memory: READER_MEMORY_BYTES }
     }
 }

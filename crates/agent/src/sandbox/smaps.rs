@@ -91,7 +91,7 @@ impl<'a> MemoryMapping<'a> {
 
     /// Returns the process's share, in KiB, of the mapping's memory outside files.
     fn anonymous_kib(&self, unnamed_memory_device: Option<u64>) -> u64 {
-        let share = match (self.device, self.is_nameless(unnamed_memory_device)) {
+        let share = match (self.device, self.is_unnamed_shared_memory(unnamed_memory_device)) {
             (_, true) if self.name.starts_with(SEGMENT_NAME_PREFIX) => return 0,
             (0, _) | (_, true) => self.share,
             // In a private mapping of a file, only the changed pages count. The process's share of them is
@@ -101,7 +101,7 @@ impl<'a> MemoryMapping<'a> {
         share.saturating_add(self.swapped)
     }
 
-    fn is_nameless(&self, unnamed_memory_device: Option<u64>) -> bool {
+    fn is_unnamed_shared_memory(&self, unnamed_memory_device: Option<u64>) -> bool {
         unnamed_memory_device == Some(self.device)
     }
 }
@@ -110,7 +110,7 @@ impl MappedMemory {
     fn add(&mut self, mapping: &MemoryMapping<'_>, unnamed_memory_device: Option<u64>) {
         self.bytes =
             self.bytes.saturating_add(mapping.anonymous_kib(unnamed_memory_device).saturating_mul(KIB));
-        self.shares |= mapping.is_nameless(unnamed_memory_device);
+        self.shares |= mapping.is_unnamed_shared_memory(unnamed_memory_device);
     }
 }
 

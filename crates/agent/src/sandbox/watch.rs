@@ -19,12 +19,12 @@ use std::time::{Duration, Instant};
 use rustix::fs::{Dir, Mode, OFlags, openat};
 use truing_core::sandbox::SandboxLimit;
 
-use super::open_files::{self, FEW_PIPES};
+use super::open_files::{self, UNCOUNTED_PIPES};
 use super::{SandboxJob, SandboxLevel, smaps};
 use crate::verify::usage;
 
 /// Interval of the watcher's checks. One check of a few processes takes a tenth of a millisecond.
-pub const PERIOD: Duration = Duration::from_millis(20);
+pub const CHECK_INTERVAL: Duration = Duration::from_millis(20);
 /// The mark that the helper writes to its output after each check; the self-test reads it.
 pub(super) const CHECK_DONE_MARK: u8 = b'L';
 /// Minimum interval between two measurements of the folders on a disk.
@@ -86,7 +86,7 @@ struct JobUsage {
 }
 
 /// Returns the number of sockets that a job may have.
-pub(super) fn most_sockets(memory: u64) -> u64 {
+pub(super) fn max_sockets(memory: u64) -> u64 {
     memory.div_euclid(MAX_SOCKET_BUFFER_BYTES).max(MIN_ALLOWED_SOCKETS)
 }
 
@@ -192,18 +192,18 @@ impl JobWatcher {
         watch.has_memory_summaries = watch
             .read_proc("self/smaps_rollup")
             .is_some_and(|summary| smaps::parse_summary(&summary).is_some());
-        watch.shared_before = watch.shared_of_machine();
+        watch.shared_before = watch.machine_shared_memory();
         watch.min_kernel_memory = watch.machine_kernel_memory().unwrap_or([u64::MAX; 2]);
         Ok(watch)
     }
 
     /// Checks all descendants of this process once. Returns the first limit that the job exceeds.
-    pub(super) fn check_bounds(&mut self) -> Option<ExceededLimit> {
+    pub(super) fn check_limits(&mut self) -> Option<ExceededLimit> {
         let look = self.measure_usage();
         let bounds = [
             (SandboxLimit::Memory, look.memory, self.limits.memory),
             (SandboxLimit::Processes, look.processes, self.limits.processes),
-            (SandboxLimit::Sockets, look.sockets, most_sockets(self.limits.memory)),
+            (SandboxLimit::Sockets, look.sockets, max_sockets(self.limits.memory)),
         ];
         let passed = bounds.into_iter().find(|(_, measured, limit)| measured > limit);
         passed
@@ -216,10 +216,10 @@ impl JobWatcher {
     /// the cheap sum exceeds the limit.
     fn measure_usage(&mut self) -> JobUsage {
         let processes = self.descendants();
-        let (file_system, segments) = (self.file_system(), self.segment_memory());
+        let (file_system, segments) = (self.file_system_memory(), self.segment_memory());
         let sum = |measure: fn(&ProcessStatus) -> u64| processes.values().map(measure).sum::<u64>();
         let counted = file_system.saturating_add(segments);
-        let hidden = self.shared_of_machine().saturating_sub(self.shared_before).saturating_sub(counted);
+        let hidden = self.machine_shared_memory().saturating_sub(self.shared_before).saturating_sub(counted);
         let pipe = open_files::max_pipe_bytes(self.level);
         let files = sum(|process| process.files).saturating_mul(pipe);
         let cheap = sum(|process| process.tables + process.max_own_memory()).saturating_add(counted);
@@ -229,7 +229,7 @@ impl JobWatcher {
             let budget = CountingBudget::new();
             let mapped = self.exact_memory(&processes, counted, hidden, &budget);
             let few = mapped.saturating_add(files) <= self.limits.memory;
-            mapped.saturating_add(if few { files } else { self.file_memory(&processes, pipe, &budget) })
+            mapped.saturating_add(if few { files } else { self.open_file_memory(&processes, pipe, &budget) })
         };
         // The kernel does not report the sizes of some objects. The growth of the machine's kernel memory
         // counts as the job's if it exceeds the memory limit, but only as far as the job's visible objects
@@ -249,7 +249,7 @@ impl JobWatcher {
     }
 
     /// Returns the memory of open files. Each pipe counts once, even if several processes have the pipe open.
-    fn file_memory(
+    fn open_file_memory(
         &self,
         processes: &BTreeMap<u32, ProcessStatus>,
         pipe_bytes: u64,
@@ -270,7 +270,7 @@ impl JobWatcher {
                 None => unread = unread.saturating_add(process.files),
             }
         }
-        let pipes = unread.saturating_add(pipes.len() as u64).saturating_sub(FEW_PIPES);
+        let pipes = unread.saturating_add(pipes.len() as u64).saturating_sub(UNCOUNTED_PIPES);
         pipes.saturating_mul(pipe_bytes).saturating_add(others.saturating_mul(open_files::OPEN_FILE_BYTES))
     }
 
@@ -291,7 +291,7 @@ impl JobWatcher {
         let mut all = MappedMemoryTotals::default();
         for (pid, process) in processes {
             let spent = budget.is_spent();
-            if !spent && self.is_suspended(*pid, processes) {
+            if !spent && self.waits_in_vfork(*pid, processes) {
                 continue;
             }
             let rollup = if spent { None } else { self.read_process_file(*pid, "smaps_rollup", None) };
@@ -329,7 +329,7 @@ impl JobWatcher {
         let (mut all, mut shares) = (counted_bytes, false);
         for (pid, process) in processes {
             let spent = budget.is_spent();
-            if !spent && self.is_suspended(*pid, processes) {
+            if !spent && self.waits_in_vfork(*pid, processes) {
                 continue;
             }
             let smaps_text = if spent { None } else { self.read_process_file(*pid, "smaps", Some(budget)) };
@@ -352,7 +352,7 @@ impl JobWatcher {
 
     /// Returns true if a thread of this process waits in `vfork` while a child uses its memory. Both
     /// processes then use the same memory, so only the child is counted.
-    fn is_suspended(&self, pid: u32, processes: &BTreeMap<u32, ProcessStatus>) -> bool {
+    fn waits_in_vfork(&self, pid: u32, processes: &BTreeMap<u32, ProcessStatus>) -> bool {
         let sizes = |pid| self.read_process_file(pid, "status", None).map(|text| memory_sizes(&text));
         let mut lent = self.threads(pid).into_iter().flat_map(|thread| {
             let children = self.read_proc(&format!("{pid}/task/{thread}/children")).unwrap_or_default();
@@ -363,7 +363,7 @@ impl JobWatcher {
                 && sizes(child).is_some_and(|of_child| sizes(pid) == Some(of_child))
                 && self
                     .read_proc(&format!("{pid}/task/{thread}/status"))
-                    .is_some_and(|text| is_blocked(&text))
+                    .is_some_and(|text| is_uninterruptible(&text))
         })
     }
 
@@ -401,15 +401,16 @@ impl JobWatcher {
     /// Reads a file of a process in `/proc`. If the first thread has exited, reads the file of another
     /// thread, because an exited thread shows no memory.
     fn read_process_file(&self, pid: u32, file: &str, budget: Option<&CountingBudget>) -> Option<String> {
-        let first = self.read_within(&format!("{pid}/{file}"), budget);
+        let first = self.read_proc_within_budget(&format!("{pid}/{file}"), budget);
         let shows =
             |text: &String| if file == "status" { text.contains("\nVmRSS:") } else { !text.is_empty() };
         if first.as_ref().is_some_and(shows) {
             return first;
         }
         let others = self.threads(pid).into_iter().filter(|thread| *thread != pid);
-        let mut others =
-            others.filter_map(|thread| self.read_within(&format!("{pid}/task/{thread}/{file}"), budget));
+        let mut others = others.filter_map(|thread| {
+            self.read_proc_within_budget(&format!("{pid}/task/{thread}/{file}"), budget)
+        });
         others.find(shows).or(first)
     }
 
@@ -424,7 +425,7 @@ impl JobWatcher {
 
     /// Returns the memory used by the job's own file system in memory. It contains the home and temporary
     /// folders, and shared memory with a name.
-    fn file_system(&self) -> u64 {
+    fn file_system_memory(&self) -> u64 {
         if self.level != SandboxLevel::Full || path_device("/").ok() == Some(self.root_device) {
             return 0;
         }
@@ -453,7 +454,7 @@ impl JobWatcher {
             .unwrap_or(0)
     }
 
-    fn shared_of_machine(&self) -> u64 {
+    fn machine_shared_memory(&self) -> u64 {
         self.read_proc("meminfo").map_or(0, |meminfo| kib_field(&meminfo, "Shmem:"))
     }
 
@@ -481,12 +482,12 @@ impl JobWatcher {
     }
 
     fn read_proc(&self, path: &str) -> Option<String> {
-        self.read_within(path, None)
+        self.read_proc_within_budget(path, None)
     }
 
     /// Reads a file of `/proc`. Returns `None` if the file cannot be read, or if reading takes longer than
     /// the budget allows.
-    fn read_within(&self, path: &str, budget: Option<&CountingBudget>) -> Option<String> {
+    fn read_proc_within_budget(&self, path: &str, budget: Option<&CountingBudget>) -> Option<String> {
         let file = openat(&self.proc, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()?;
         let (mut file, mut text) = (std::fs::File::from(file), Vec::new());
         while (&mut file).take(CHUNK_BYTES as u64).read_to_end(&mut text).ok()? > 0 {
@@ -527,7 +528,7 @@ fn memory_sizes(status: &str) -> [u64; 3] {
 }
 
 /// Returns true if the thread waits in a call that cannot be interrupted, as a caller of `vfork` does.
-fn is_blocked(status: &str) -> bool {
+fn is_uninterruptible(status: &str) -> bool {
     status.lines().any(|line| line.starts_with("State:\tD"))
 }
 

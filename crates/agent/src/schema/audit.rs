@@ -17,7 +17,7 @@ use truing_model::messages::ToolDefinition;
 use truing_reader::mask::mask_secrets;
 
 use super::check::verify_finding;
-use super::{MAX_FINDINGS, MAX_TITLE_CHARS, REPORT, ReportedFinding, finding_form, object_in};
+use super::{MAX_FINDINGS, MAX_TITLE_CHARS, REPORT_TOOL, ReportedFinding, finding_schema, parse_json_object};
 use crate::native::ReportSchema;
 
 /// Maximum distance, in lines, between the reported position of an excerpt and its actual position.
@@ -150,7 +150,7 @@ impl AuditReport {
     }
 
     /// Returns all errors of the report as one message to the auditor, or `None` if there is no error.
-    pub fn complaint(&self, read_file: impl Fn(&RepoPath) -> Option<String>) -> Option<String> {
+    pub fn errors_text(&self, read_file: impl Fn(&RepoPath) -> Option<String>) -> Option<String> {
         let mut wrong = self.check(read_file).err()?;
         let more = wrong.len().saturating_sub(MAX_LISTED_ERRORS);
         wrong.truncate(MAX_LISTED_ERRORS);
@@ -260,7 +260,7 @@ impl ReportSchema for AuditReport {
             json!({ "type": "array", "items": items,
             "description": field_description })
         };
-        let mut finding = finding_form();
+        let mut finding = finding_schema();
         let more = [
             ("fix", text("The property that the code must have once it is fixed.")),
             ("validation", text("One check that shows that it is.")),
@@ -291,7 +291,7 @@ impl ReportSchema for AuditReport {
         let question =
             object(json!({ "file": text("The file."), "line": line, "question": text("The question.") }));
         ToolDefinition {
-            name: REPORT.to_owned(),
+            name: REPORT_TOOL.to_owned(),
             description: "Reports the audit, and ends it. Text outside of this tool is not read by anybody."
                 .to_owned(),
             input_schema: json!({
@@ -329,7 +329,7 @@ impl ReportSchema for AuditReport {
     }
 
     fn parse_text(text: &str) -> Option<(Self, bool)> {
-        Self::parse_tool_input(&object_in(text)?).ok()
+        Self::parse_tool_input(&parse_json_object(text)?).ok()
     }
 
     fn add(&mut self, report: Self) {
@@ -408,7 +408,7 @@ mod tests {
             "{}",
             found[0].body
         );
-        assert_eq!(AuditReport::parse_tool_input(&report()).unwrap().0.complaint(tree), None);
+        assert_eq!(AuditReport::parse_tool_input(&report()).unwrap().0.errors_text(tree), None);
     }
 
     #[test]
@@ -465,7 +465,7 @@ mod tests {
         let wrong = checked(&empty).unwrap_err();
         assert_eq!(wrong.len(), 1);
         assert!(wrong[0].ends_with("categories: A, B, C, D, E, F, G, H, I, J"), "{wrong:?}");
-        assert!(AuditReport::default().complaint(tree).is_some());
+        assert!(AuditReport::default().errors_text(tree).is_some());
     }
 
     #[test]

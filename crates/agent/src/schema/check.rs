@@ -47,7 +47,7 @@ pub enum DropReason {
 
 impl DropReason {
     /// Returns the error message for the model; `None` for a reason that the model cannot correct.
-    fn complaint(self) -> Option<&'static str> {
+    fn error_message(self) -> Option<&'static str> {
         match self {
             Self::NoSuchFile => Some("there is no such file at the head"),
             Self::NoSuchLines => Some("the file has no such lines"),
@@ -106,7 +106,7 @@ pub fn check_findings(
         match verify_finding(item, path, text.as_deref()) {
             Err(why) => {
                 checked.count_drop(why, 1);
-                unfit.extend(why.complaint().map(|_| title));
+                unfit.extend(why.error_message().map(|_| title));
             }
             Ok(finding) if !seen.insert(finding_key(&finding)) => checked.count_drop(DropReason::Repeated, 1),
             Ok(_) if checked.findings.len() >= MAX_FINDINGS => checked.count_drop(DropReason::TooMany, 1),
@@ -130,7 +130,7 @@ pub fn mismatch_message(
         let path = RepoPath::from_bytes(item.path.as_bytes());
         let text = read_file(&path);
         let complaint =
-            verify_finding(item.clone(), path, text.as_deref()).err().and_then(DropReason::complaint);
+            verify_finding(item.clone(), path, text.as_deref()).err().and_then(DropReason::error_message);
         if let Some(complaint) = complaint.filter(|_| lines.len() < MAX_LISTED_MISMATCHES) {
             let (path, title) = (
                 line::clean_line(&item.path, MAX_TITLE_CHARS),
@@ -201,7 +201,7 @@ pub(super) fn verify_finding(
         source: FindingSource::Agent,
     };
     Ok(match replacement {
-        Some(said) => proposed::with_proposal(raw, &said, is_whole),
+        Some(said) => proposed::with_replacement(raw, &said, is_whole),
         None => raw,
     })
 }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use truing_core::{line, markdown};
 use truing_model::messages::ToolDefinition;
 
-use super::{REPORT, object_in};
+use super::{REPORT_TOOL, parse_json_object};
 use crate::native::ReportSchema;
 
 /// Maximum number of characters of a description. The forges accept longer descriptions, so Truing can add
@@ -115,7 +115,7 @@ impl DescriptionReport {
 
 /// Returns the parts of a description that people wrote deliberately. These are sections with headings other
 /// than the standard ones, and lines that link the change to issues.
-pub fn curated_parts(description: &str) -> Vec<String> {
+pub fn handwritten_parts(description: &str) -> Vec<String> {
     let description = normalize_text(description);
     let mut kept = Vec::new();
     let mut section: Vec<&str> = Vec::new();
@@ -174,7 +174,7 @@ impl ReportSchema for DescriptionReport {
 
     fn tool() -> ToolDefinition {
         ToolDefinition {
-            name: REPORT.to_owned(),
+            name: REPORT_TOOL.to_owned(),
             description:
                 "Hands the description over, and ends your work. Text outside of this tool is not read by \
                  anybody."
@@ -202,7 +202,7 @@ impl ReportSchema for DescriptionReport {
     }
 
     fn parse_text(text: &str) -> Option<(Self, bool)> {
-        Self::parse_tool_input(&object_in(text)?).ok()
+        Self::parse_tool_input(&parse_json_object(text)?).ok()
     }
 
     fn add(&mut self, report: Self) {
@@ -234,14 +234,14 @@ mod tests {
             "## Test plan\n- [x] paid\n\n```\n## no heading\n```",
             "### Risk\n<!-- none -->",
         ];
-        assert_eq!(curated_parts(OLD_DESCRIPTION), expected);
-        assert_eq!(curated_parts(""), [""; 0]);
-        assert_eq!(curated_parts("Fixes the sum for #hash and 3 others."), [""; 0]);
+        assert_eq!(handwritten_parts(OLD_DESCRIPTION), expected);
+        assert_eq!(handwritten_parts(""), [""; 0]);
+        assert_eq!(handwritten_parts("Fixes the sum for #hash and 3 others."), [""; 0]);
     }
 
     #[test]
     fn a_description_that_loses_nothing_is_taken() {
-        let kept = curated_parts(OLD_DESCRIPTION);
+        let kept = handwritten_parts(OLD_DESCRIPTION);
         let whole = format!("## Summary\nPays in the background.\n\n{}\n", kept.join("\n\n"));
         assert_eq!(described(&whole).check(&kept), Ok(()));
         assert_eq!(described(&whole.replace('\n', "\r\n")).errors_text(&kept), None);
@@ -250,7 +250,7 @@ mod tests {
 
     #[test]
     fn what_people_wrote_is_shown_as_it_is_and_nothing_else_acts() {
-        let kept = curated_parts(OLD_DESCRIPTION);
+        let kept = handwritten_parts(OLD_DESCRIPTION);
         let body = format!(
             "Closes #9 and @ann\n### Summary of it\n[here](https://example.com)\n\n## Own \
              idea\nGH-3\n\n{}\n\n## Verification\n```sh\n# no heading\n```\n",
@@ -264,12 +264,12 @@ mod tests {
              heading\n```\n\n### Risk\n<!-- none -->\n\n## Verification\n\n```sh\n# no heading\n```"
         );
         // A later run must find the same kept parts in the rendered description.
-        assert_eq!(curated_parts(&shown), kept);
+        assert_eq!(handwritten_parts(&shown), kept);
     }
 
     #[test]
     fn each_loss_is_named() {
-        let kept = curated_parts(OLD_DESCRIPTION);
+        let kept = handwritten_parts(OLD_DESCRIPTION);
         let whole = format!("## Summary\nPays in the background.\n\n{}\n", kept.join("\n\n"));
         for (body, expected) in [
             (whole.replace("[x] paid", "[x] it pays"), "but `body` changes or omits it: ## Test plan"),

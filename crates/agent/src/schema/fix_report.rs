@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use truing_core::line;
 use truing_model::messages::ToolDefinition;
 
-use super::{MAX_FINDINGS, REPORT, object_in};
+use super::{MAX_FINDINGS, REPORT_TOOL, parse_json_object};
 use crate::native::ReportSchema;
 
 /// Maximum number of characters of a reason. A longer reason is cut and ends with `…`.
@@ -71,7 +71,7 @@ impl ReportSchema for FixReport {
             "additionalProperties": false,
         });
         ToolDefinition {
-            name: REPORT.to_owned(),
+            name: REPORT_TOOL.to_owned(),
             description:
                 "Ends your work and hands it over. Text outside of this tool is not read by anybody."
                     .to_owned(),
@@ -111,7 +111,7 @@ impl ReportSchema for FixReport {
     }
 
     fn parse_text(text: &str) -> Option<(Self, bool)> {
-        Self::parse_tool_input(&object_in(text)?).ok()
+        Self::parse_tool_input(&parse_json_object(text)?).ok()
     }
 
     fn add(&mut self, report: Self) {

@@ -6,12 +6,12 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use truing_core::line;
 use truing_core::sync::classify::{
-    FunctionJudgement, MAX_FUNCTIONS, MigrationVerdict, MirroredFunction, ReleaseSide,
+    FunctionJudgement, MAX_FUNCTIONS_PER_REQUEST, MigrationVerdict, MirroredFunction, ReleaseSide,
 };
 use truing_model::messages::ToolDefinition;
 
 use super::check::find_quoted_lines;
-use super::{MAX_CODE_BYTES, REPORT, object_in};
+use super::{MAX_CODE_BYTES, REPORT_TOOL, parse_json_object};
 use crate::native::ReportSchema;
 
 /// Maximum number of characters of a reason; the rest is cut off.
@@ -57,7 +57,7 @@ impl JudgementReport {
                 end_line,
                 ..
             } = one;
-            let name = line::clean_line(symbol, super::MAX_NAME_CHARS);
+            let name = line::clean_line(symbol, super::MAX_QUOTED_NAME_CHARS);
             if one.reason.is_empty() {
                 return Err(format!("{name}: the answer gives no reason"));
             }
@@ -105,7 +105,7 @@ impl ReportSchema for JudgementReport {
             "additionalProperties": false,
         });
         ToolDefinition {
-            name: REPORT.to_owned(),
+            name: REPORT_TOOL.to_owned(),
             description:
                 "Tells what each changed function asks of the project, and ends your work. Text outside of \
                 this tool is not read by anybody."
@@ -127,7 +127,9 @@ impl ReportSchema for JudgementReport {
             Ok(JudgementInput { functions }) => functions,
             Err(error) => return wrong(&line::clean_line(&error.to_string(), MAX_REASON_CHARS)),
         };
-        if answers.len() > MAX_FUNCTIONS * 2 || answers.iter().any(|one| one.excerpt.len() > MAX_CODE_BYTES) {
+        if answers.len() > MAX_FUNCTIONS_PER_REQUEST * 2
+            || answers.iter().any(|one| one.excerpt.len() > MAX_CODE_BYTES)
+        {
             return wrong("it is too long");
         }
         let functions = answers.into_iter().map(|one| FunctionJudgement {
@@ -143,7 +145,7 @@ impl ReportSchema for JudgementReport {
     }
 
     fn parse_text(text: &str) -> Option<(Self, bool)> {
-        Self::parse_tool_input(&object_in(text)?).ok()
+        Self::parse_tool_input(&parse_json_object(text)?).ok()
     }
 
     fn add(&mut self, report: Self) {

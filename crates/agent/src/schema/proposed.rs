@@ -19,7 +19,7 @@ const MAX_SHOWN_LINES: usize = 20;
 /// `is_whole` must be true if the excerpt contains all lines of the finding. Otherwise the replacement is
 /// added as text, because it could replace lines that the model has not read. An empty replacement is
 /// ignored, because models leave unused fields empty.
-pub(super) fn with_proposal(
+pub(super) fn with_replacement(
     raw: RawFinding,
     replacement_text: &str,
     is_excerpt_complete: bool,
@@ -32,7 +32,7 @@ pub(super) fn with_proposal(
     let lines = raw.location.end_line.saturating_sub(raw.location.start_line).saturating_add(1);
     // A replacement that contains a mask is not applied, because it would replace the secret in the file with
     // the mask.
-    let is_plain = !text.contains(is_unseen) && !text.contains(MASK);
+    let is_plain = !text.contains(is_hidden_char) && !text.contains(MASK);
     let is_bounded = text.len() <= MAX_REPLACEMENT_BYTES
         && text.lines().count() <= MAX_REPLACEMENT_LINES
         && usize::try_from(lines).is_ok_and(|lines| lines <= MAX_SNIPPET_LINES);
@@ -45,7 +45,7 @@ pub(super) fn with_proposal(
 
 /// Returns the part of a replacement that is shown as text.
 pub fn truncate_replacement(text: &str) -> String {
-    let seen: String = text.chars().map(|char| if is_unseen(char) { ' ' } else { char }).collect();
+    let seen: String = text.chars().map(|char| if is_hidden_char(char) { ' ' } else { char }).collect();
     let mut lines = Vec::new();
     let mut bytes = 0_usize;
     for line in seen.lines() {
@@ -59,6 +59,6 @@ pub fn truncate_replacement(text: &str) -> String {
     lines.join("\n")
 }
 
-fn is_unseen(char: char) -> bool {
+fn is_hidden_char(char: char) -> bool {
     line::is_invisible_char(char) && !matches!(char, '\n' | '\t')
 }

@@ -12,7 +12,7 @@ use truing_core::outcome::WalkthroughLine;
 use truing_model::messages::ToolDefinition;
 
 use super::{
-    MAX_REPORTED_ITEMS, ReportedWalkthroughLine, UncheckedFindings, findings_tool, object_in,
+    MAX_REPORTED_ITEMS, ReportedWalkthroughLine, UncheckedFindings, findings_tool, parse_json_object,
     parse_report_text, read_findings,
 };
 use crate::native::ReportSchema;
@@ -100,7 +100,7 @@ impl ReportSchema for WalkthroughReport {
 
     fn parse_text(text: &str) -> Option<(Self, bool)> {
         let report = parse_report_text(text)?;
-        let input = object_in(text).unwrap_or_default();
+        let input = parse_json_object(text).unwrap_or_default();
         Some((Self(with_walkthrough(report.items, &input)), report.has_more))
     }
 

@@ -7,11 +7,11 @@ use serde_json::{Value, json};
 use truing_core::line;
 use truing_model::messages::ToolDefinition;
 
-use super::{REPORT, object_in};
+use super::{REPORT_TOOL, parse_json_object};
 use crate::native::ReportSchema;
 
 /// Maximum number of lines in each list of the report; further lines are dropped.
-pub const MAX_LINES: usize = 30;
+pub const MAX_LINES_PER_LIST: usize = 30;
 /// Maximum number of characters of a line. A longer line is cut and ends with `…`.
 pub const MAX_LINE_CHARS: usize = 300;
 /// Maximum number of characters of the summary. A longer summary is cut and ends with `…`.
@@ -36,7 +36,7 @@ impl WorkReport {
     fn truncate_entries(self) -> Self {
         let lines = |entries: Vec<String>| {
             let lines = entries.iter().map(|text| line::clean_line(text.trim(), MAX_LINE_CHARS));
-            lines.filter(|text| !text.is_empty()).take(MAX_LINES).collect()
+            lines.filter(|text| !text.is_empty()).take(MAX_LINES_PER_LIST).collect()
         };
         Self {
             summary: line::clean_line(self.summary.trim(), MAX_SUMMARY_CHARS),
@@ -61,7 +61,7 @@ impl ReportSchema for WorkReport {
             "description": field_description })
         };
         ToolDefinition {
-            name: REPORT.to_owned(),
+            name: REPORT_TOOL.to_owned(),
             description:
                 "Ends your work and hands it over. Text outside of this tool is not read by anybody."
                     .to_owned(),
@@ -93,7 +93,7 @@ impl ReportSchema for WorkReport {
     }
 
     fn parse_text(text: &str) -> Option<(Self, bool)> {
-        Self::parse_tool_input(&object_in(text)?).ok()
+        Self::parse_tool_input(&parse_json_object(text)?).ok()
     }
 
     fn add(&mut self, report: Self) {
@@ -113,10 +113,11 @@ mod tests {
     #[test]
     fn a_report_is_bounded_and_what_is_missing_is_named() {
         let long = "x".repeat(MAX_LINE_CHARS * 2);
-        let input = json!({ "summary": "a\nb", "completed": vec![long; MAX_LINES * 2], "remaining": [" "] });
+        let input =
+            json!({ "summary": "a\nb", "completed": vec![long; MAX_LINES_PER_LIST * 2], "remaining": [" "] });
         let (work, more) = WorkReport::parse_tool_input(&input).unwrap();
         assert!(!more && !work.summary.contains('\n') && work.remaining.is_empty(), "{work:?}");
-        assert_eq!(work.completed.len(), MAX_LINES);
+        assert_eq!(work.completed.len(), MAX_LINES_PER_LIST);
         assert!(work.completed.iter().all(|line| line.chars().count() == MAX_LINE_CHARS + 1));
         let wrong = WorkReport::parse_tool_input(&json!({ "summary": "a", "completed": [] })).unwrap_err();
         assert!(wrong.contains("remaining"), "{wrong}");

@@ -185,7 +185,7 @@ impl SetupCache {
         // Another process may have removed the folder before it was locked. In this case, its metadata cannot
         // be read.
         let metadata = read_metadata(&folder)?;
-        if self.is_old(&metadata, now) || !is_entry_complete(&folder, &metadata) {
+        if self.is_expired(&metadata, now) || !is_entry_complete(&folder, &metadata) {
             return None;
         }
         // Stores the time of last use as the modification time of the metadata file. If this fails, the entry
@@ -206,13 +206,13 @@ impl SetupCache {
         contacted_hosts: Vec<HostAccess>,
         now: SystemTime,
     ) -> io::Result<SetupCacheEntry> {
-        let usage::DiskUsage { bytes, files } = usage_of(locked_folder.path());
+        let usage::DiskUsage { bytes, files } = entry_disk_usage(locked_folder.path());
         let metadata = SetupMetadata { commands, reached: contacted_hosts, bytes, files, created: now };
         std::fs::write(locked_folder.path().join(METADATA_FILE), serde_json::to_vec(&metadata)?)?;
         let folder = self.folder.join(entry_name(&scope.own_scope, key));
         // An invalid entry with the same key is removed first.
         if read_metadata(&folder)
-            .is_none_or(|there| self.is_old(&there, now) || !is_entry_complete(&folder, &there))
+            .is_none_or(|there| self.is_expired(&there, now) || !is_entry_complete(&folder, &there))
         {
             remove_if_unused(&folder);
         }
@@ -238,8 +238,8 @@ impl SetupCache {
         let mut entries = Vec::new();
         for folder in folders {
             match read_metadata(&folder) {
-                _ if is_held(&folder) => remove_if_unused(&folder),
-                Some(about) if !self.is_old(&about, now) => {
+                _ if is_temporary_folder(&folder) => remove_if_unused(&folder),
+                Some(about) if !self.is_expired(&about, now) => {
                     let used = folder.join(METADATA_FILE).metadata().and_then(|file| file.modified());
                     entries.push((used.unwrap_or(about.created), about.bytes, folder));
                 }
@@ -259,14 +259,14 @@ impl SetupCache {
 
     /// Returns true if the entry is too old, or if its creation time is in the future because the clock was
     /// changed.
-    fn is_old(&self, metadata: &SetupMetadata, now: SystemTime) -> bool {
+    fn is_expired(&self, metadata: &SetupMetadata, now: SystemTime) -> bool {
         (now + MAX_CLOCK_SKEW)
             .duration_since(metadata.created)
             .map_or(true, |age| age > self.retention.age + MAX_CLOCK_SKEW)
     }
 }
 
-fn is_held(folder: &Path) -> bool {
+fn is_temporary_folder(folder: &Path) -> bool {
     folder
         .file_name()
         .is_some_and(|name| name.as_encoded_bytes().starts_with(LOCKED_FOLDER_PREFIX.as_bytes()))
@@ -288,7 +288,7 @@ fn read_metadata(folder: &Path) -> Option<SetupMetadata> {
 }
 
 /// Returns the disk usage of an entry's folders `tree` and `home`.
-fn usage_of(folder: &Path) -> usage::DiskUsage {
+fn entry_disk_usage(folder: &Path) -> usage::DiskUsage {
     ENTRY_FOLDERS
         .iter()
         .fold(usage::DiskUsage::default(), |all, part| all.plus(usage::measure_folder(&folder.join(part))))
@@ -296,7 +296,8 @@ fn usage_of(folder: &Path) -> usage::DiskUsage {
 
 /// Returns true if an entry has both folders, and the same number of files as when it was stored.
 fn is_entry_complete(folder: &Path, metadata: &SetupMetadata) -> bool {
-    ENTRY_FOLDERS.iter().all(|part| folder.join(part).is_dir()) && usage_of(folder).files == metadata.files
+    ENTRY_FOLDERS.iter().all(|part| folder.join(part).is_dir())
+        && entry_disk_usage(folder).files == metadata.files
 }
 
 /// Removes a folder that no process uses. A folder that cannot be removed stays until the next attempt.

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::SeekFrom;
 
-use super::usage::BLOCK;
+use super::usage::BLOCK_BYTES;
 
 /// Mode bits that are copied. The mask excludes set-user-id and set-group-id.
 const COPIED_MODE_BITS: u32 = 0o777;
@@ -108,8 +108,8 @@ impl FolderCopy {
 fn copy_file(source: &Path, target: &Path, metadata: &Metadata) -> io::Result<()> {
     let (from, to) = (File::open(source)?, File::create_new(target)?);
     if rustix::fs::ioctl_ficlone(&to, &from).is_err() {
-        if metadata.blocks().saturating_mul(BLOCK) < metadata.len() {
-            with_holes(&from, &to, metadata.len())?;
+        if metadata.blocks().saturating_mul(BLOCK_BYTES) < metadata.len() {
+            copy_sparse_file(&from, &to, metadata.len())?;
         } else {
             io::copy(&mut &from, &mut &to)?;
         }
@@ -119,7 +119,7 @@ fn copy_file(source: &Path, target: &Path, metadata: &Metadata) -> io::Result<()
 }
 
 /// Copies a file that has holes, and keeps the holes.
-fn with_holes(from: &File, to: &File, len: u64) -> io::Result<()> {
+fn copy_sparse_file(from: &File, to: &File, len: u64) -> io::Result<()> {
     let mut at = 0;
     while at < len {
         let start = match rustix::fs::seek(from, SeekFrom::Data(at)) {
@@ -252,7 +252,7 @@ mod tests {
             source.write_all_at(b"here", at).unwrap();
         }
         source.set_len(128 << 20).unwrap();
-        with_holes(
+        copy_sparse_file(
             &File::open(from.path().join("holes")).unwrap(),
             &File::create(to.path().join("a")).unwrap(),
             128 << 20,
@@ -262,7 +262,7 @@ mod tests {
         for name in ["a", "holes"] {
             let copy = File::open(to.path().join(name)).unwrap();
             let found = copy.metadata().unwrap();
-            assert!(found.len() == 128 << 20 && found.blocks() * BLOCK < 1 << 20, "{name}: {found:?}");
+            assert!(found.len() == 128 << 20 && found.blocks() * BLOCK_BYTES < 1 << 20, "{name}: {found:?}");
             let mut text = [0; 5];
             copy.read_exact_at(&mut text, 64 << 20).unwrap();
             assert_eq!(&text, b"here\0");

@@ -139,7 +139,7 @@ fn key_files(tree: &Path, plan: &VerifyPlan) -> io::Result<Vec<PathBuf>> {
         [Some(word.as_str()), word.split_once('=').map(|(_, value)| value), behind_a_flag]
     });
     let mut files: Vec<PathBuf> =
-        named.flatten().map(|word| tree.join(word)).filter(|path| is_regular_file_of(tree, path)).collect();
+        named.flatten().map(|word| tree.join(word)).filter(|path| is_regular_file_in(tree, path)).collect();
     let mut folders = vec![tree.to_owned()];
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(&folder)? {
@@ -147,7 +147,7 @@ fn key_files(tree: &Path, plan: &VerifyPlan) -> io::Result<Vec<PathBuf>> {
             let kind = entry.file_type()?;
             if kind.is_dir() && entry.file_name() != ".git" {
                 folders.push(entry.path());
-            } else if kind.is_file() && decides_set_up(&entry.path()) {
+            } else if kind.is_file() && affects_setup(&entry.path()) {
                 files.push(entry.path());
             }
         }
@@ -158,13 +158,13 @@ fn key_files(tree: &Path, plan: &VerifyPlan) -> io::Result<Vec<PathBuf>> {
 }
 
 /// Returns true if the path leads to a regular file in the tree without passing a link.
-fn is_regular_file_of(tree: &Path, path: &Path) -> bool {
+fn is_regular_file_in(tree: &Path, path: &Path) -> bool {
     path.is_file() && path.canonicalize().is_ok_and(|real| real == path && real.starts_with(tree))
 }
 
 /// Returns true if a file with this name decides which packages are installed. Such files are lock files,
 /// lists of requirements and build descriptions.
-pub fn decides_set_up(path: &Path) -> bool {
+pub fn affects_setup(path: &Path) -> bool {
     let name = |path: &Path| path.file_name().and_then(|name| name.to_str()).map(str::to_owned);
     let is_list = |path: Option<&Path>| {
         let name = path.and_then(name).unwrap_or_default();

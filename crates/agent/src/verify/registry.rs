@@ -87,13 +87,13 @@ pub enum RegistryError {
         "{0} names an index whose URL contains a user name or a password, which programs of a set-up \
         would see"
     )]
-    Password(String),
+    UrlCredentials(String),
     /// The connection is not protected by TLS.
     #[error("{0} names an index whose URL does not use https")]
-    Unprotected(String),
+    NotHttps(String),
     /// The URL is invalid.
     #[error("{variable} does not name an index: {reason}")]
-    NoAddress {
+    InvalidUrl {
         /// Variable that holds the URL.
         variable: String,
         reason: String,
@@ -104,15 +104,13 @@ impl RegistryError {
     /// Returns advice on how to correct the error.
     pub fn hint(&self) -> String {
         match self {
-            Self::Password(_) => {
+            Self::UrlCredentials(_) => {
                 "name an index that requires no login (a mirror on this machine or network), or leave its \
                     registry out of `verify.registries`"
                     .to_owned()
             }
-            Self::Unprotected(_) => {
-                "use https; http is allowed only for addresses of this machine".to_owned()
-            }
-            Self::NoAddress { .. } => "give a URL such as https://pypi.example.org/simple".to_owned(),
+            Self::NotHttps(_) => "use https; http is allowed only for addresses of this machine".to_owned(),
+            Self::InvalidUrl { .. } => "give a URL such as https://pypi.example.org/simple".to_owned(),
         }
     }
 }
@@ -176,7 +174,7 @@ impl RegistryAccess {
                     (REPLACEMENT_SOURCE, CargoSource::Registry(sparse)),
                 ];
                 let config = BTreeMap::from([("source", BTreeMap::from(sources))]);
-                let no = |error: toml::ser::Error| RegistryError::NoAddress {
+                let no = |error: toml::ser::Error| RegistryError::InvalidUrl {
                     variable: named_by.clone(),
                     reason: error.to_string(),
                 };
@@ -191,18 +189,18 @@ impl RegistryAccess {
 /// Returns the host of an index. An index is given as a URL, as `sparse+` and a URL (Cargo), or as `NAME=URL`
 /// (uv).
 fn parse_index(variable: &str, index: &str) -> Result<AllowedHost, RegistryError> {
-    let no = |reason: String| RegistryError::NoAddress { variable: variable.to_owned(), reason };
+    let no = |reason: String| RegistryError::InvalidUrl { variable: variable.to_owned(), reason };
     let named = index.split_once('=').filter(|(name, _)| !name.contains([':', '/']));
     let index = named.map_or(index, |(_, index)| index);
     let index = index.strip_prefix(SPARSE_PREFIX).unwrap_or(index);
     let url = Url::parse(index).map_err(|error| no(error.to_string()))?;
     if !url.username().is_empty() || url.password().is_some() {
-        return Err(RegistryError::Password(variable.to_owned()));
+        return Err(RegistryError::UrlCredentials(variable.to_owned()));
     }
     let tls = match url.scheme() {
         "https" => true,
         "http" if url.host_str().is_some_and(is_loopback) => false,
-        _ => return Err(RegistryError::Unprotected(variable.to_owned())),
+        _ => return Err(RegistryError::NotHttps(variable.to_owned())),
     };
     let host = match url.host() {
         Some(Host::Domain(name)) => normalize_host(name),
@@ -305,6 +303,6 @@ mod tests {
             named_by: "~/.cargo/config.toml".to_owned(),
             address: "https://me:hush@example.org".to_owned(),
         };
-        assert!(matches!(all.with_index(&secret), Err(RegistryError::Password(_))));
+        assert!(matches!(all.with_index(&secret), Err(RegistryError::UrlCredentials(_))));
     }
 }

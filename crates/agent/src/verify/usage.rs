@@ -19,7 +19,7 @@ const MEASUREMENT_PAUSE_RATIO: u32 = 20;
 const MIN_FREE_BYTES: u64 = 512 << 20;
 /// Size in bytes of the blocks in which the kernel reports a file's disk usage. The size is equal for all
 /// file systems.
-pub(super) const BLOCK: u64 = 512;
+pub(super) const BLOCK_BYTES: u64 = 512;
 /// Mode bits that the owner of a folder needs to list it.
 const LIST_FOLDER_MODE: u32 = 0o500;
 
@@ -52,7 +52,7 @@ impl DiskUsage {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum ExceededDiskLimit {
     /// The configured limit of the folders.
-    Limit,
+    FolderLimit,
     /// The minimum of free space on the disk.
     DiskFull,
 }
@@ -72,7 +72,7 @@ pub(crate) fn measure_folder(folder: &Path) -> DiskUsage {
             // This is the metadata of the entry itself: a link is not followed.
             let Ok(found) = entry.metadata() else { continue };
             // The size of a file with several hard links is divided among the links.
-            let bytes = found.blocks().saturating_mul(BLOCK) / found.nlink().max(1);
+            let bytes = found.blocks().saturating_mul(BLOCK_BYTES) / found.nlink().max(1);
             usage = usage.plus(DiskUsage { bytes: if found.is_dir() { 0 } else { bytes }, files: 1 });
             if found.is_dir() {
                 folders.push(entry.path());
@@ -132,7 +132,7 @@ pub(crate) async fn find_exceeded_limit(folders: &[PathBuf], limit: DiskUsage) -
     let is_over = tokio::task::spawn_blocking(move || {
         let all = looked.iter().fold(DiskUsage::default(), |all, folder| all.plus(measure_folder(folder)));
         if all.is_over(limit) {
-            return Some(ExceededDiskLimit::Limit);
+            return Some(ExceededDiskLimit::FolderLimit);
         }
         looked.iter().any(|folder| is_full(folder).unwrap_or(false)).then_some(ExceededDiskLimit::DiskFull)
     });

@@ -16,8 +16,8 @@ use std::process::{Command, ExitCode, Output, Stdio};
 use tempfile::TempDir;
 use truing_agent::sandbox::check::{EscapeCheck, check_escapes};
 use truing_agent::sandbox::{
-    EscapeProbe, HELPER_FAILED, JobCommand, LIMIT_EXCEEDED_EXIT_CODE, NOT_STARTED_EXIT_CODE, SandboxError,
-    SandboxJob, SandboxLevel, SandboxLimit, detect_level, exceeded_limit, require_level,
+    EscapeProbe, HELPER_FAILED_EXIT_CODE, JobCommand, LIMIT_EXCEEDED_EXIT_CODE, NOT_STARTED_EXIT_CODE,
+    SandboxError, SandboxJob, SandboxLevel, SandboxLimit, detect_level, exceeded_limit, require_level,
 };
 
 use crate::support::{Test, has_namespaces, until, with_word};
@@ -250,7 +250,7 @@ fn a_terminal_is_not_taken_for_a_stream() {
     let here = folder();
     let mut command = job(here.path(), shell("true")).command().unwrap();
     let refused = command.stdin(terminal).output().unwrap();
-    assert_eq!(refused.status.code(), Some(i32::from(HELPER_FAILED)), "{refused:?}");
+    assert_eq!(refused.status.code(), Some(i32::from(HELPER_FAILED_EXIT_CODE)), "{refused:?}");
     assert!(
         String::from_utf8_lossy(&refused.stderr)
             .contains("the standard streams of the sandbox helper include a terminal"),
@@ -281,7 +281,7 @@ fn a_command_finds_nothing_of_the_environment_and_the_machine() {
     for path in ["/etc/passwd", "/etc/shadow", "/etc/hosts", "/proc/1/root/etc/passwd", "/sys/kernel/notes"] {
         let ended = output(&job(here.path(), shell(&format!("cat {path}"))));
         assert_ne!(ended.status.code(), Some(0), "{path}: {ended:?}");
-        assert_ne!(ended.status.code(), Some(i32::from(HELPER_FAILED)), "{path}: {ended:?}");
+        assert_ne!(ended.status.code(), Some(i32::from(HELPER_FAILED_EXIT_CODE)), "{path}: {ended:?}");
     }
 }
 

@@ -52,7 +52,7 @@ impl LayerBuilder<'_> {
         tables: &[Spanned<DeValue<'_>>],
     ) -> Result<Option<ConfigValue>, ConfigValueError> {
         tiers::refuse_too_many(tables.len())?;
-        let rules = self.read_entries(path, tables, tiers::tier_list_form(), tiers::rule_in_toml)?;
+        let rules = self.read_entries(path, tables, tiers::tier_list_requirement(), tiers::rule_from_toml)?;
         Ok(rules.map(ConfigValue::Tiers))
     }
 
@@ -64,8 +64,8 @@ impl LayerBuilder<'_> {
         tables: &[Spanned<DeValue<'_>>],
     ) -> Result<Option<ConfigValue>, ConfigValueError> {
         instructions::refuse_too_many(tables.len())?;
-        let form = instructions::instruction_list_form();
-        let all = self.read_entries(path, tables, form, instructions::instruction_in_toml)?;
+        let form = instructions::instruction_list_requirement();
+        let all = self.read_entries(path, tables, form, instructions::instruction_from_toml)?;
         Ok(all.map(ConfigValue::Instructions))
     }
 
@@ -158,7 +158,7 @@ impl LayerBuilder<'_> {
         let mut is_whole = true;
         for (rule, severities) in table {
             let (start, rule) = (rule.span().start, rule.get_ref().as_ref());
-            match value::severities_of(rule, &tiers::json_of(severities.get_ref())) {
+            match value::severities_from_json(rule, &tiers::toml_to_json(severities.get_ref())) {
                 Ok(severities) => drop(all.insert(rule.to_owned(), severities)),
                 Err(wrong) => {
                     let key = format!("{}.{:?}", path.join("."), truncate_name(rule));

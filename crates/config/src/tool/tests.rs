@@ -245,7 +245,7 @@ fn the_schema_takes_both_forms() {
     assert_eq!(Some(&keys), by_name["properties"].as_object());
     assert!(keys["format"]["enum"].as_array().unwrap().contains(&"ruff-json".into()));
     for (name, key) in keys::section_keys("tool.NAME") {
-        assert_eq!(key.repository, RepositoryOverride::SetsIfAllowed, "{name}");
+        assert_eq!(key.repository, RepositoryOverride::MaySetIfAllowed, "{name}");
     }
 }
 

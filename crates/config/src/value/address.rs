@@ -9,7 +9,7 @@ use crate::secret::{SecretSource, SecretText};
 
 /// Parses a URL that is the base of other URLs. Unlike [`parse_endpoint`], this function removes slashes at
 /// the end and refuses a query.
-pub(super) fn web_address(text: &str) -> Result<String, ConfigValueError> {
+pub(super) fn parse_base_url(text: &str) -> Result<String, ConfigValueError> {
     let url = parse_endpoint(text)?;
     if url.contains('?') {
         return Err(requirement_error("be a URL without `?` and `#`"));

@@ -11,12 +11,12 @@ const MAX_MODEL_NAME_CHARS: usize = 200;
 
 /// Returns true for a text of visible ASCII characters, because all providers' model ids consist of such
 /// characters.
-pub(super) fn is_model(text: &str) -> bool {
+pub(super) fn is_model_id(text: &str) -> bool {
     !text.is_empty() && text.len() <= MAX_MODEL_NAME_CHARS && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 /// Reads a table from names to ids in a file.
-pub(super) fn ids_in_toml(value: &DeValue<'_>) -> Result<ConfigValue, ConfigValueError> {
+pub(super) fn ids_from_toml(value: &DeValue<'_>) -> Result<ConfigValue, ConfigValueError> {
     let all = value.as_table().map(|table| table.iter());
     parse_id_table(all.and_then(|mut all| {
         all.try_fold(BTreeMap::new(), |mut ids, (name, id)| {
@@ -31,7 +31,7 @@ pub(super) fn parse_id_table(
     table: Option<BTreeMap<String, String>>,
 ) -> Result<ConfigValue, ConfigValueError> {
     match table {
-        Some(ids) if ids.iter().flat_map(|(name, id)| [name, id]).all(|name| is_model(name)) => {
+        Some(ids) if ids.iter().flat_map(|(name, id)| [name, id]).all(|name| is_model_id(name)) => {
             Ok(ConfigValue::NamedIds(ids))
         }
         Some(_) | None => Err(requirement_error(format_args!(

@@ -5,7 +5,7 @@ use toml::de::DeTable;
 use truing_core::instruction::{PathInstruction, PathInstructions};
 use truing_core::tier::RuleOwner;
 
-use super::tiers::{TableEntryError, bad_globs, fields_of};
+use super::tiers::{TableEntryError, invalid_glob_error, table_to_json};
 use super::{ConfigValueError, requirement_error};
 
 /// Maximum number of instructions of one file.
@@ -14,7 +14,7 @@ const MAX_INSTRUCTIONS: usize = 20;
 const MAX_TEXT_BYTES: usize = 4 << 10;
 
 /// Returns a description of a valid list, as the text of an error after the word `must`.
-pub(crate) fn instruction_list_form() -> &'static str {
+pub(crate) fn instruction_list_requirement() -> &'static str {
     "be a list of tables such as { paths = [\"src/db/**\"], text = \"Each query has a limit.\" } (in a \
         variable: a JSON array)"
 }
@@ -32,24 +32,27 @@ pub(crate) fn refuse_too_many(count: usize) -> Result<(), ConfigValueError> {
 ///
 /// # Errors
 /// All errors in the table.
-pub(crate) fn instruction_in_toml(
+pub(crate) fn instruction_from_toml(
     table: &DeTable<'_>,
     origin: &str,
     owner: RuleOwner,
 ) -> Result<PathInstruction, Vec<TableEntryError>> {
-    parse_instruction(&fields_of(table), origin, owner)
+    parse_instruction(&table_to_json(table), origin, owner)
 }
 
 /// Reads instructions from a variable, as JSON.
-pub(super) fn instructions_in_text(text: &str) -> Result<Vec<PathInstruction>, ConfigValueError> {
+pub(super) fn instructions_from_text(text: &str) -> Result<Vec<PathInstruction>, ConfigValueError> {
     let tables: Vec<Map<String, Json>> =
-        serde_json::from_str(text).map_err(|_| requirement_error(instruction_list_form()))?;
+        serde_json::from_str(text).map_err(|_| requirement_error(instruction_list_requirement()))?;
     refuse_too_many(tables.len())?;
     let all = (1_usize..).zip(&tables).map(|(number, fields)| {
         let found =
             parse_instruction(fields, &format!("review.instructions, entry {number}"), RuleOwner::Operator);
         found.map_err(|faults| {
-            faults.into_iter().next().map_or(requirement_error(instruction_list_form()), |fault| fault.error)
+            faults
+                .into_iter()
+                .next()
+                .map_or(requirement_error(instruction_list_requirement()), |fault| fault.error)
         })
     });
     all.collect()
@@ -104,7 +107,7 @@ fn parse_instruction(
 fn parse_globs(value: &Json) -> Result<Vec<String>, ConfigValueError> {
     let globs = serde_json::from_value::<Vec<String>>(value.clone());
     let globs = globs.map_err(|error| requirement_error(format_args!("be a list of globs: {error}")))?;
-    if let Some(fault) = bad_globs(&globs) {
+    if let Some(fault) = invalid_glob_error(&globs) {
         return Err(requirement_error(fault));
     }
     let (origin, text, owner) = (String::new(), String::new(), RuleOwner::Operator);

@@ -6,7 +6,7 @@ use serde_json::{Value as Json, json};
 use truing_core::finding::Severity;
 use truing_core::severity::RuleSeverity;
 
-use super::tiers::bad_globs;
+use super::tiers::invalid_glob_error;
 use super::{ConfigValueError, ValueKind, compile_globs, requirement_error};
 
 /// Maximum length of a rule's name in characters.
@@ -15,7 +15,7 @@ const MAX_RULE_NAME_CHARS: usize = 200;
 const MAX_SEVERITIES: usize = 20;
 
 /// Returns true for `PACK/RULE` or `TOOL/RULE`. Findings name their rules in this notation.
-pub(super) fn is_rule(text: &str) -> bool {
+pub(super) fn is_rule_id(text: &str) -> bool {
     let is_part = |part: &str| {
         let is_letter = |letter: u8| letter.is_ascii_alphanumeric() || matches!(letter, b'-' | b'_' | b'.');
         !part.is_empty() && part.bytes().all(is_letter)
@@ -31,8 +31,8 @@ pub(super) fn severity_table_requirement() -> String {
 }
 
 /// Reads the severities of one rule. For a file, the first severity applies whose path globs match the file.
-pub(crate) fn severities_of(rule: &str, value: &Json) -> Result<Vec<RuleSeverity>, ConfigValueError> {
-    if !is_rule(rule) {
+pub(crate) fn severities_from_json(rule: &str, value: &Json) -> Result<Vec<RuleSeverity>, ConfigValueError> {
+    if !is_rule_id(rule) {
         return Err(requirement_error("name a rule as `PACK/RULE`, as shown in findings"));
     }
     let read = match value {
@@ -56,7 +56,7 @@ pub(crate) fn severities_of(rule: &str, value: &Json) -> Result<Vec<RuleSeverity
         return Err(requirement_error(format_args!("have from 1 to {MAX_SEVERITIES} severities")));
     }
     let patterns: Vec<String> = all.iter().flat_map(|entry| entry.paths.iter().cloned()).collect();
-    if let Some(fault) = bad_globs(&patterns) {
+    if let Some(fault) = invalid_glob_error(&patterns) {
         return Err(requirement_error(fault));
     }
     match compile_globs(&patterns) {
@@ -93,7 +93,7 @@ pub(crate) fn schema_of_severities() -> Json {
 pub(super) fn parse_severities(text: &str) -> Result<BTreeMap<String, Vec<RuleSeverity>>, ConfigValueError> {
     let given: BTreeMap<String, Json> =
         serde_json::from_str(text).map_err(|_| requirement_error(severity_table_requirement()))?;
-    let of = |(rule, value): (String, Json)| match severities_of(&rule, &value) {
+    let of = |(rule, value): (String, Json)| match severities_from_json(&rule, &value) {
         Ok(severities) => Ok((rule, severities)),
         Err(_) => Err(requirement_error(severity_table_requirement())),
     };
@@ -110,11 +110,11 @@ mod tests {
     #[test]
     fn a_rule_has_two_parts_of_letters_and_signs() {
         let all = ["core/rust-dbg", "ruff/E501", "eslint/typescript-eslint.no-shadow"];
-        assert!(all.iter().all(|rule| is_rule(rule)));
+        assert!(all.iter().all(|rule| is_rule_id(rule)));
         for wrong in
             ["", "core", "core/", "/x", "a/b/c", "core/a b", "core/*", &format!("core/{}", "x".repeat(200))]
         {
-            assert!(!is_rule(wrong), "{wrong}");
+            assert!(!is_rule_id(wrong), "{wrong}");
         }
     }
 

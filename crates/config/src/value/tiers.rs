@@ -32,7 +32,7 @@ pub(crate) struct TableEntryError {
 }
 
 /// Returns a description of a valid list, as the text of an error after the word `must`.
-pub(crate) fn tier_list_form() -> &'static str {
+pub(crate) fn tier_list_requirement() -> &'static str {
     "be a list of tables such as { repos = [\"acme/*\"], tier = \"rules\" } (in a variable: a JSON array)"
 }
 
@@ -49,29 +49,29 @@ pub(crate) fn refuse_too_many(count: usize) -> Result<(), ConfigValueError> {
 ///
 /// # Errors
 /// All errors in the table.
-pub(crate) fn rule_in_toml(
+pub(crate) fn rule_from_toml(
     table: &DeTable<'_>,
     origin: &str,
     owner: RuleOwner,
 ) -> Result<TierRule, Vec<TableEntryError>> {
-    parse_rule(&fields_of(table), origin, owner)
+    parse_rule(&table_to_json(table), origin, owner)
 }
 
 /// Returns the fields of a file's table as JSON.
-pub(super) fn fields_of(table: &DeTable<'_>) -> Map<String, Json> {
-    table.iter().map(|(name, value)| (name.get_ref().to_string(), json_of(value.get_ref()))).collect()
+pub(super) fn table_to_json(table: &DeTable<'_>) -> Map<String, Json> {
+    table.iter().map(|(name, value)| (name.get_ref().to_string(), toml_to_json(value.get_ref()))).collect()
 }
 
 /// Reads rules from a variable, as JSON.
-pub(super) fn rules_in_text(text: &str) -> Result<Vec<TierRule>, ConfigValueError> {
+pub(super) fn rules_from_text(text: &str) -> Result<Vec<TierRule>, ConfigValueError> {
     let tables: Vec<Map<String, Json>> =
-        serde_json::from_str(text).map_err(|_| requirement_error(tier_list_form()))?;
+        serde_json::from_str(text).map_err(|_| requirement_error(tier_list_requirement()))?;
     refuse_too_many(tables.len())?;
     let mut rules = Vec::new();
     for (number, fields) in (1_usize..).zip(&tables) {
         let found = parse_rule(fields, &format!("review.for, rule {number}"), RuleOwner::Operator);
         rules.push(found.map_err(|faults| {
-            faults.into_iter().next().map_or(requirement_error(tier_list_form()), |fault| fault.error)
+            faults.into_iter().next().map_or(requirement_error(tier_list_requirement()), |fault| fault.error)
         })?);
     }
     Ok(rules)
@@ -90,8 +90,8 @@ fn parse_rule(
             ("repos" | "most", RuleOwner::Repository) => Err(requirement_error(format_args!(
                 "not be set here: only the operator's file may set `{name}`"
             ))),
-            ("tier", _) => tier_of(value).map(|word| tier = Some(word)),
-            ("most", _) => tier_of(value).map(|word| max_tier = Some(word)),
+            ("tier", _) => parse_tier(value).map(|word| tier = Some(word)),
+            ("most", _) => parse_tier(value).map(|word| max_tier = Some(word)),
             ("reason", _) => match value.as_str() {
                 Some(text) if text.chars().count() <= MAX_REASON_CHARS => {
                     reason = Some(text.to_owned());
@@ -164,7 +164,7 @@ fn condition_fault(name: &str, value: &Json) -> Option<String> {
         &condition.titles,
         &condition.bases,
     ];
-    if let Some(fault) = bad_globs(lists.into_iter().flatten()) {
+    if let Some(fault) = invalid_glob_error(lists.into_iter().flatten()) {
         return Some(fault);
     }
     let rule = TierRule {
@@ -185,13 +185,13 @@ fn condition_fault(name: &str, value: &Json) -> Option<String> {
 }
 
 /// Returns the error of the first invalid glob.
-pub(super) fn bad_globs<'a>(globs: impl IntoIterator<Item = &'a String>) -> Option<String> {
+pub(super) fn invalid_glob_error<'a>(globs: impl IntoIterator<Item = &'a String>) -> Option<String> {
     let fault = globs.into_iter().find_map(|glob| check_bounds(glob).err())?;
     Some(format!("contain valid globs: {fault}"))
 }
 
-fn tier_of(value: &Json) -> Result<Tier, ConfigValueError> {
-    let tier = value.as_str().and_then(Tier::from_word);
+fn parse_tier(value: &Json) -> Result<Tier, ConfigValueError> {
+    let tier = value.as_str().and_then(Tier::from_name);
     tier.ok_or_else(|| requirement_error(format_args!("be one of {}", tier_words())))
 }
 
@@ -200,14 +200,14 @@ fn tier_words() -> String {
 }
 
 /// Converts a value of a file to JSON.
-pub(crate) fn json_of(value: &DeValue<'_>) -> Json {
+pub(crate) fn toml_to_json(value: &DeValue<'_>) -> Json {
     match value {
         DeValue::String(text) => json!(text.as_ref()),
         DeValue::Integer(number) => i64::from_str_radix(number.as_str(), number.radix())
             .map_or_else(|_| json!({}), |number| json!(number)),
         DeValue::Boolean(yes) => json!(yes),
-        DeValue::Array(items) => items.iter().map(|item| json_of(item.get_ref())).collect(),
-        DeValue::Table(table) => Json::Object(fields_of(table)),
+        DeValue::Array(items) => items.iter().map(|item| toml_to_json(item.get_ref())).collect(),
+        DeValue::Table(table) => Json::Object(table_to_json(table)),
         // No key has a value of these types.
         DeValue::Float(_) | DeValue::Datetime(_) => json!({}),
     }

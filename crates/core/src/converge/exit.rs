@@ -169,14 +169,14 @@ impl ConvergeExit {
 
 /// Beginning of the reason if no auditor gave a valid answer; the details follow. The next two constants are
 /// the same for a fixer and for one of several auditors.
-pub(super) const NO_AUDITOR: &str = "no auditor gave a valid answer";
-pub(super) const NO_FIXER: &str = "no fixer finished";
+pub(super) const NO_AUDITOR_REASON: &str = "no auditor gave a valid answer";
+pub(super) const NO_FIXER_REASON: &str = "no fixer finished";
 const SILENT_AUDITOR_REASON: &str = "an auditor gave no valid answer";
 /// The beginnings of all reasons that report missing answers of models, including reasons that earlier
 /// versions stored.
 const MODEL_FAILURE_REASONS: &[&str] = &[
-    NO_AUDITOR,
-    NO_FIXER,
+    NO_AUDITOR_REASON,
+    NO_FIXER_REASON,
     SILENT_AUDITOR_REASON,
     "no auditor gave a proper answer",
     "no fixer finished its work",

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::exit::NO_FIXER;
+use super::exit::NO_FIXER_REASON;
 use super::{
     ConvergeAction, ConvergeExitCode, ConvergeLogLine, ConvergeRun, FixCandidate, FixProblem, FixProblemKind,
     FixerVerdict, MAX_QUOTED_CHARS,
@@ -61,7 +61,7 @@ impl ConvergeRun {
             // If the run is resumed, it has the full number of attempts again.
             self.silent_fixers = 0;
             let reason = line::clean_line(reason, MAX_QUOTED_CHARS);
-            self.set_exit(ConvergeExitCode::Infrastructure, format!("{NO_FIXER}: {reason}"));
+            self.set_exit(ConvergeExitCode::Infrastructure, format!("{NO_FIXER_REASON}: {reason}"));
         }
     }
 

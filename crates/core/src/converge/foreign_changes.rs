@@ -88,7 +88,7 @@ impl ConvergeRun {
         (self.exit, self.suspended_audit, self.candidate) = (None, None, None);
         (self.gate_fix_count, self.hook_blocks, self.silent_fixers) = (0, 0, 0);
         self.fix_problems.clear();
-        self.history.clear_progress_marks();
+        self.history.clear_past_audits();
         self.next_action = ConvergeAction::Gate;
     }
 

@@ -65,7 +65,7 @@ impl FindingHistory {
 
     /// Applies users' dismissals, including dismissals of findings from before this run.
     pub(super) fn add_dismissals(&mut self, dismissals: &[Dismissal]) {
-        dismissal::add_dismissed(&mut self.findings, dismissals);
+        dismissal::add_dismissed_findings(&mut self.findings, dismissals);
     }
 
     /// Copies the current status of each of these findings from the history.
@@ -154,7 +154,7 @@ impl FindingHistory {
 
     /// Forgets the audits after the head has changed, because audits of other code do not show the progress
     /// of fixes.
-    pub(super) fn clear_progress_marks(&mut self) {
+    pub(super) fn clear_past_audits(&mut self) {
         self.marks.clear();
     }
 

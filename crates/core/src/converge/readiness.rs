@@ -32,16 +32,16 @@ pub use pull_snapshot::{
 pub use rules::{ExternalReviewer, ReadinessRules, RequiredReviewer};
 
 /// Minimum age of a head before its state at the forge is trusted.
-pub const SETTLE: TimeSpan = TimeSpan::minutes(1);
+pub const HEAD_SETTLE_TIME: TimeSpan = TimeSpan::minutes(1);
 /// Maximum interval between two checks for comments that a reviewer has announced. A shorter configured poll
 /// interval takes precedence.
 pub const MAX_COMMENT_CHECK_INTERVAL: TimeSpan = TimeSpan::minutes(1);
 /// Poll interval while the forge computes the mergeability.
-pub const REPOLL: TimeSpan = TimeSpan::seconds(10);
+pub const MERGE_POLL_INTERVAL: TimeSpan = TimeSpan::seconds(10);
 /// Timeout for the forge's computation of mergeability.
 pub const MERGEABILITY_TIMEOUT: TimeSpan = TimeSpan::minutes(2);
 /// Timeout for the completion of the head's checks.
-pub const CHECKS_BUDGET: TimeSpan = TimeSpan::minutes(60);
+pub const CHECKS_TIMEOUT: TimeSpan = TimeSpan::minutes(60);
 /// Maximum number of merges of the base into the branch that one run requests.
 pub const MAX_BASE_MERGES: u32 = 3;
 /// A reviewer counts as unreachable after this number of requests with an unknown outcome at one head.
@@ -137,7 +137,7 @@ impl HeadReadiness {
 
     /// Returns `Err` with a wait of at most `poll`, after which the caller checks again. Returns `Ok` if the
     /// run has already waited for `budget` at this head for this reason.
-    fn wait_within_budget(
+    fn wait_up_to(
         &mut self,
         reason: ReadinessWaitReason,
         poll_interval: TimeSpan,
@@ -248,7 +248,7 @@ impl PullReadiness {
         snapshot: &PullSnapshot,
         now: UnixMillis,
     ) -> Result<Vec<String>, ReadinessAction> {
-        self.check_drift(snapshot, now)?;
+        self.check_changes(snapshot, now)?;
         let mut notes = Vec::new();
         for reviewer in &rules.reviewers {
             match reviewer {
@@ -268,7 +268,7 @@ impl PullReadiness {
     }
 
     /// Detects changes to the pull request by other accounts.
-    fn check_drift(&mut self, snapshot: &PullSnapshot, now: UnixMillis) -> Result<(), ReadinessAction> {
+    fn check_changes(&mut self, snapshot: &PullSnapshot, now: UnixMillis) -> Result<(), ReadinessAction> {
         match snapshot.state {
             PullState::Merged => return exit_with(ConvergeExitCode::Closed, "it was merged"),
             PullState::Closed => return exit_with(ConvergeExitCode::Closed, "it was closed"),
@@ -278,10 +278,10 @@ impl PullReadiness {
         if snapshot.head == self.head_state.head && snapshot.base == self.base {
             return Ok(());
         }
-        let is_stale =
-            self.previous_head.as_ref() == Some(&snapshot.head) && now < self.head_state.known_since + SETTLE;
+        let is_stale = self.previous_head.as_ref() == Some(&snapshot.head)
+            && now < self.head_state.known_since + HEAD_SETTLE_TIME;
         if is_stale && snapshot.base == self.base {
-            return Err(wait_action(now + REPOLL, ReadinessWaitReason::Settling, now));
+            return Err(wait_action(now + MERGE_POLL_INTERVAL, ReadinessWaitReason::Settling, now));
         }
         if self.is_updating && snapshot.base == self.base {
             self.record_push(&snapshot.head, now);
@@ -316,7 +316,7 @@ impl PullReadiness {
         now: UnixMillis,
     ) -> Result<(), ReadinessAction> {
         // The earlier of the two times is used, because the committer's clock may be wrong.
-        let settled = snapshot.committed.min(self.head_state.known_since) + SETTLE;
+        let settled = snapshot.committed.min(self.head_state.known_since) + HEAD_SETTLE_TIME;
         if now < settled {
             return Err(wait_action(settled, ReadinessWaitReason::Settling, now));
         }
@@ -472,7 +472,7 @@ impl PullReadiness {
             // The forge confirms the request before it performs the merge, so the old mergeability may remain
             // visible for some time.
             let reason = ReadinessWaitReason::Merge;
-            self.head_state.wait_within_budget(reason, REPOLL, MERGEABILITY_TIMEOUT, now)?;
+            self.head_state.wait_up_to(reason, MERGE_POLL_INTERVAL, MERGEABILITY_TIMEOUT, now)?;
             self.is_updating = false;
         }
         let is_ready = match snapshot.merge {
@@ -512,12 +512,7 @@ impl PullReadiness {
             );
         }
         if snapshot.merge != MergeableState::Unknown && !snapshot.pending.is_empty() {
-            self.head_state.wait_within_budget(
-                ReadinessWaitReason::Checks,
-                rules.poll,
-                CHECKS_BUDGET,
-                now,
-            )?;
+            self.head_state.wait_up_to(ReadinessWaitReason::Checks, rules.poll, CHECKS_TIMEOUT, now)?;
             let reason = format!("checks did not finish within an hour: {}", join_names(&snapshot.pending));
             return exit_with(ConvergeExitCode::Mergeability, reason);
         }
@@ -527,7 +522,12 @@ impl PullReadiness {
                 .then(|| "a review that the rules of the base branch require is missing".to_owned()));
         }
         // No known fact explains this state, but the forge may still update it.
-        self.head_state.wait_within_budget(ReadinessWaitReason::Merge, REPOLL, MERGEABILITY_TIMEOUT, now)?;
+        self.head_state.wait_up_to(
+            ReadinessWaitReason::Merge,
+            MERGE_POLL_INTERVAL,
+            MERGEABILITY_TIMEOUT,
+            now,
+        )?;
         let reason = match snapshot.merge {
             MergeableState::Blocked => "the rules of the base branch do not allow the merge",
             MergeableState::Unstable => {

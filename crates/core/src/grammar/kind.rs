@@ -147,9 +147,9 @@ impl NamedType {
             Self::Number => {
                 (1..=MAX_DIGITS).contains(&value.len()) && value.bytes().all(|byte| byte.is_ascii_digit())
             }
-            Self::SmallNumber => is_count(value),
-            Self::Time => value.strip_suffix(['s', 'm', 'h', 'x']).is_some_and(is_count),
-            Self::Percent => is_count(value.strip_suffix('%').unwrap_or(value)),
+            Self::SmallNumber => is_small_number(value),
+            Self::Time => value.strip_suffix(['s', 'm', 'h', 'x']).is_some_and(is_small_number),
+            Self::Percent => is_small_number(value.strip_suffix('%').unwrap_or(value)),
             Self::Word => is_word(value),
             Self::Text => is_text(value),
             Self::Format => is_text(value) && !has_signature_placeholder(value),
@@ -249,7 +249,7 @@ fn has_signature_placeholder(format: &str) -> bool {
     format.split('%').skip(1).any(|rest| rest.trim_start_matches(['+', '-', ' ']).starts_with('G'))
 }
 
-fn is_count(value: &str) -> bool {
+fn is_small_number(value: &str) -> bool {
     (1..=3).contains(&value.len())
         && value.bytes().all(|byte| byte.is_ascii_digit())
         && value.parse() != Ok(0)

@@ -2,14 +2,14 @@
 
 /// Maximum number of cells of a matrix that callers may pass to `assign`. The time to solve a matrix grows
 /// with the number of cells times the length of the smaller side.
-pub(super) const MAX_CELLS: usize = 40_000;
+pub(super) const MAX_MATRIX_CELLS: usize = 40_000;
 
 /// Returns the column matched with each row, such that the sum of the weights is the greatest. A weight of 0
 /// or less excludes a pair. A row or a column without a partner remains unmatched.
 ///
 /// The result depends only on the matrix. If several assignments have the greatest sum, the order of rows and
 /// columns determines the result. Callers therefore sort rows and columns and use distinct weights.
-pub(super) fn assign(weights: &[Vec<i64>]) -> Vec<Option<usize>> {
+pub(super) fn max_weight_assignment(weights: &[Vec<i64>]) -> Vec<Option<usize>> {
     let rows = weights.len();
     let width = weights.first().map_or(0, Vec::len);
     // Each row has an extra column without cost; a row that is assigned to an extra column is unmatched.
@@ -105,7 +105,7 @@ mod tests {
         ) {
             let weights: Vec<Vec<i64>> =
                 (0..rows).map(|row| cells[row * 5..row * 5 + width].to_vec()).collect();
-            let matched = assign(&weights);
+            let matched = max_weight_assignment(&weights);
             prop_assert_eq!(total(&weights, &matched), greatest(&weights, &mut vec![false; width]));
             let mut columns: Vec<usize> = matched.iter().copied().flatten().collect();
             columns.sort_unstable();

@@ -159,19 +159,19 @@ fn agreement_score(a: &ComparableFinding, b: &ComparableFinding, code: Option<f6
     let same_code = code.is_some_and(|code| code >= MIN_SAME_CODE_SHARE);
     let against = contradiction_weight(a, b, same_code);
     let doubt = if against > 0.0 {
-        let common = names.defect_shared_sum + words.min_found();
+        let common = names.defect_shared_sum + words.min_shared_sum();
         (1.0 - MISMATCH_WEIGHT * against / (against + common)).max(0.0)
     } else {
         1.0
     };
     let named =
-        names.shared_part(NAME_CONTAINMENT_WEIGHT, 2.0) * names.weight_trust(HALF_TRUST_NAME_WEIGHT) * doubt;
+        names.shared_part(NAME_CONTAINMENT_WEIGHT, 2.0) * names.trust_factor(HALF_TRUST_NAME_WEIGHT) * doubt;
     let place = match names.sums {
         _ if same_code && against == 0.0 => named.max(MIN_SAME_CODE_LOCATION),
         [0.0, 0.0] => NAMELESS_LOCATION_SCORE,
         [_, _] => named,
     };
-    let matter = words.shared_part(WORD_CONTAINMENT_WEIGHT, 3.0) * words.weight_trust(HALF_TRUST_WORD_WEIGHT)
+    let matter = words.shared_part(WORD_CONTAINMENT_WEIGHT, 3.0) * words.trust_factor(HALF_TRUST_WORD_WEIGHT)
         + NO_SHARED_WORDS_SCORE;
     let other_code = code.map_or(1.0, |code| (0.5 + code).min(1.0));
     place.powf(LOCATION_EXPONENT) * matter.powf(1.0 - LOCATION_EXPONENT) * other_code
@@ -290,7 +290,7 @@ impl OverlapWeights {
         Self { sums: [sa, sb], shared_sums: [fa, fb], defect_shared_sum: 0.0 }
     }
 
-    fn min_found(self) -> f64 {
+    fn min_shared_sum(self) -> f64 {
         self.shared_sums[0].min(self.shared_sums[1])
     }
 
@@ -309,8 +309,8 @@ impl OverlapWeights {
 
     /// Returns a trust factor from 0 to 1 that increases with the common weight. The factor is one half if
     /// the common weight is `half`.
-    fn weight_trust(self, half_trust_weight: f64) -> f64 {
-        self.min_found() / (self.min_found() + half_trust_weight)
+    fn trust_factor(self, half_trust_weight: f64) -> f64 {
+        self.min_shared_sum() / (self.min_shared_sum() + half_trust_weight)
     }
 }
 
@@ -343,7 +343,7 @@ struct TextAlignment {
 
 impl TextAlignment {
     fn new(a: &ComparableFinding, b: &ComparableFinding) -> Self {
-        let pairs = align(&a.tokens, &b.tokens);
+        let pairs = align_tokens(&a.tokens, &b.tokens);
         let same = pairs.iter().filter(|(one, other)| one.key == other.key).count() as f64;
         // A pair of different names in the same position scores 0.8, because the words around the names
         // match.
@@ -400,7 +400,7 @@ fn is_abbreviation(a: &str, b: &str) -> bool {
 }
 
 /// Returns the longest common sequence of tokens, in which different names may be paired.
-fn align<'a>(a: &'a [TextToken], b: &'a [TextToken]) -> Vec<(&'a TextToken, &'a TextToken)> {
+fn align_tokens<'a>(a: &'a [TextToken], b: &'a [TextToken]) -> Vec<(&'a TextToken, &'a TextToken)> {
     let worth = |one: &TextToken, other: &TextToken| -> u32 {
         let words = one.kind == TextTokenKind::Prose && other.kind == TextTokenKind::Prose;
         match one.key == other.key {

@@ -11,13 +11,13 @@ const DAYS_PER_400_YEARS: i64 = 146_097;
 
 /// Returns the day in UTC, as in `2026-11-20`.
 pub fn utc_day(time: UnixMillis) -> String {
-    let (year, month, day) = date(time);
+    let (year, month, day) = utc_date_parts(time);
     format!("{year:04}-{month:02}-{day:02}")
 }
 
 /// Returns the month in UTC, as in `2026-11`.
 pub fn utc_month(time: UnixMillis) -> String {
-    let (year, month, _) = date(time);
+    let (year, month, _) = utc_date_parts(time);
     format!("{year:04}-{month:02}")
 }
 
@@ -28,7 +28,7 @@ pub fn next_midnight(time: UnixMillis) -> UnixMillis {
 
 /// Returns year, month and day of the Gregorian calendar. In the calculation, a year begins in March, so the
 /// leap day is the last day of the year.
-fn date(time: UnixMillis) -> (i64, i64, i64) {
+fn utc_date_parts(time: UnixMillis) -> (i64, i64, i64) {
     let days = time.0.div_euclid(MILLIS_PER_DAY) + UNIX_EPOCH_DAYS;
     let (era, in_era) = (days.div_euclid(DAYS_PER_400_YEARS), days.rem_euclid(DAYS_PER_400_YEARS));
     let year_of_era = (in_era - in_era / 1_460 + in_era / 36_524 - in_era / 146_096) / 365;

@@ -2,7 +2,7 @@
 
 use pulldown_cmark::{CodeBlockKind, Event, Options, Parser, Tag, TagEnd, TextMergeStream};
 
-use super::{ZERO_WIDTH_SPACE, code_block, code_span, escape_text, push_code, push_plain};
+use super::{ZERO_WIDTH_SPACE, code_block, code_span, escape_text, push_code, push_literal_text};
 use crate::line::is_invisible_char;
 
 /// Maximum nesting of lists and quotations. Lists and quotations that are nested more deeply are shown at
@@ -259,7 +259,7 @@ impl BlockWriter {
 /// command.
 fn push_line(out: &mut String, line: &str) {
     if !(out.is_empty() || out.ends_with('\n')) {
-        return push_plain(out, line);
+        return push_literal_text(out, line);
     }
     let line: String = line.chars().map(|c| if is_invisible_char(c) { ' ' } else { c }).collect();
     let line = line.trim_start();
@@ -267,11 +267,11 @@ fn push_line(out: &mut String, line: &str) {
     let (number, rest) = line.split_at(digits);
     let numbered = digits > 0 && rest.starts_with(['.', ')']);
     if numbered || (digits == 0 && rest.starts_with(['-', '+', '=', '/', ':'])) {
-        push_plain(out, number);
+        push_literal_text(out, number);
         out.push('\\');
         let mut letters = rest.chars();
         out.extend(letters.next());
-        return push_plain(out, letters.as_str());
+        return push_literal_text(out, letters.as_str());
     }
-    push_plain(out, line);
+    push_literal_text(out, line);
 }

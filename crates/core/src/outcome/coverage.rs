@@ -99,7 +99,7 @@ impl SkipReason {
 
     /// Returns true if the review cannot determine the status of earlier findings in the file. The file was
     /// not read, or some of its findings were dropped.
-    pub fn hides_findings(self) -> bool {
+    pub fn hides_finding_status(self) -> bool {
         matches!(self, Self::Ignored | Self::MoreFindings | Self::Lfs) || !self.is_by_design()
     }
 

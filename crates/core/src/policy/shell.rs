@@ -54,7 +54,7 @@ pub fn plain_words(text: &str) -> Result<Vec<&str>, ShellSyntaxError> {
             }
             None => {
                 let (word, after) = rest.split_at(rest.find([' ', '\t']).unwrap_or(rest.len()));
-                check_bare(word, words.is_empty())?;
+                check_unquoted_word(word, words.is_empty())?;
                 (word, after)
             }
         };
@@ -65,7 +65,7 @@ pub fn plain_words(text: &str) -> Result<Vec<&str>, ShellSyntaxError> {
 }
 
 /// Refuses an unquoted word that a shell would interpret.
-fn check_bare(word: &str, is_first: bool) -> Result<(), ShellSyntaxError> {
+fn check_unquoted_word(word: &str, is_first: bool) -> Result<(), ShellSyntaxError> {
     let is_plain = |letter: char| letter.is_alphanumeric() || "_-./,:+@%=~^".contains(letter);
     if let Some(letter) = word.chars().find(|letter| !is_plain(*letter)) {
         return Err(ShellSyntaxError::Character(letter));

@@ -9,7 +9,7 @@ use crate::line::clean_line;
 use crate::switch::{KillSwitch, KillSwitches, SwitchRequest};
 
 /// Maximum length of a stored name, in characters, for example of an actor or a slot.
-pub const MAX_NAME: usize = 200;
+pub const MAX_STORED_NAME_CHARS: usize = 200;
 /// A store of the rows that operators change. Writes to these rows need no fencing token. The store applies
 /// the changes one after the other, and the audit log records each change.
 #[async_trait]
@@ -68,8 +68,8 @@ impl OperatorAction {
     /// Creates an action. Each field is reduced to one line of visible text and truncated.
     pub fn new(actor: &str, action: &str, target: &str, detail: &str) -> Self {
         Self {
-            actor: clean_line(actor, MAX_NAME),
-            action: clean_line(action, MAX_NAME),
+            actor: clean_line(actor, MAX_STORED_NAME_CHARS),
+            action: clean_line(action, MAX_STORED_NAME_CHARS),
             target: clean_line(target, MAX_STORED_TEXT_CHARS),
             detail: clean_line(detail, MAX_STORED_TEXT_CHARS),
         }

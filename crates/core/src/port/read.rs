@@ -77,7 +77,7 @@ pub trait ForgeRead: Send + Sync {
 
     /// Returns the pull requests from a branch of this repository itself (not from forks), in any state,
     /// newest first.
-    async fn pulls_from(&self, branch: &str) -> Result<Vec<BranchPull>, ForgeError>;
+    async fn pulls_from_branch(&self, branch: &str) -> Result<Vec<BranchPull>, ForgeError>;
 
     /// Returns the commits, reviews and comments of the pull request with this number.
     async fn activity(&self, number: u64) -> Result<PullActivity, ForgeError>;

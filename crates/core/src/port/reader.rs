@@ -276,7 +276,7 @@ pub trait RepositoryReader: Send + Sync {
     async fn verify_replacements(&self, request: &ReplacementCheckRequest) -> Result<Vec<bool>, ReaderError>;
 
     /// Detects the known tools that a repository uses.
-    async fn used_tools(&self, request: &ToolDetectionRequest) -> Result<DetectedTools, ReaderError>;
+    async fn detect_tools(&self, request: &ToolDetectionRequest) -> Result<DetectedTools, ReaderError>;
 
     /// Returns the paths that rules read in addition to these changed files. If a file exists at such a path,
     /// the tree of a read request must contain the file. This call opens no file of the repository.

@@ -162,7 +162,7 @@ pub trait RunStore: Send + Sync {
     ) -> Result<RunStart, StoreError>;
 
     /// Returns the revision to which the recorded findings belong; `None` if no findings are recorded.
-    async fn known_revision(&self, key: &SlotKey) -> Result<Option<PullRevision>, StoreError>;
+    async fn findings_revision(&self, key: &SlotKey) -> Result<Option<PullRevision>, StoreError>;
 
     /// Returns all findings recorded for the key.
     async fn findings(&self, key: &SlotKey) -> Result<Vec<Finding>, StoreError>;
@@ -187,7 +187,7 @@ pub trait RunStore: Send + Sync {
 
     /// Replaces the findings, the desired comments, the status and the record of a review that was computed
     /// earlier. The review's run and stage stay the same. Repeating the call changes nothing.
-    async fn store_restated_review(
+    async fn replace_computed_review(
         &self,
         run: &RunReference,
         computed: &ComputedReview,
@@ -278,7 +278,7 @@ pub trait RunStore: Send + Sync {
     ) -> Result<Option<converge::record::ConvergeRecord>, StoreError>;
 
     /// Durably stores the current record of a converge run.
-    async fn store_converge(
+    async fn store_converge_record(
         &self,
         token: FencingToken,
         record: &converge::record::ConvergeRecord,

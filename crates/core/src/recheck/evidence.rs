@@ -124,7 +124,7 @@ pub(super) fn find_new_evidence<T: Fn(&RepoPath) -> Option<String>>(
     };
     let was = FileComparison::new(seen, &page);
     let is_new = |one: &&&CodeStatement| {
-        let was_there = seen.marks.has(one.text_hash) || is_near(one) && was.is_reformatted(one);
+        let was_there = seen.marks.contains_hash(one.text_hash) || is_near(one) && was.is_reformatted(one);
         one.has_words && !was_there && !is_of_another(one)
     };
     let beside = || {
@@ -178,14 +178,14 @@ pub(super) fn has_new_content(quoted: (u32, u32), finding: &Finding, file: &Comp
     };
     let was = FileComparison::new(seen, file);
     let is_told = |one: &CodeStatement| one.touches(quoted);
-    let is_known = |one: &CodeStatement| seen.marks.has(one.text_hash);
+    let is_known = |one: &CodeStatement| seen.marks.contains_hash(one.text_hash);
     let is_new = |one: &CodeStatement| is_told(one) && !is_known(one) && !was.is_reformatted(one);
     // Returns true if a statement between these two statements was removed.
     let is_gone_between = |above: &CodeStatement, below: &CodeStatement| {
         (is_told(above) || is_told(below))
             && is_known(above)
             && is_known(below)
-            && !seen.marks.has(below.pair_hash)
+            && !seen.marks.contains_hash(below.pair_hash)
     };
     let all = file.statements();
     all.iter().any(is_new)
@@ -208,12 +208,12 @@ impl<'a> FileComparison<'a> {
     /// the finding contains the statement's tokens and their direct neighbours in the same order.
     fn is_reformatted(&self, statement: &CodeStatement) -> bool {
         let tokens = self.file.code().tokens_between(statement.first_line, statement.last_line);
-        !self.snapshot.marks.has(statement.text_hash) && self.nearby_tokens.contains_run(tokens)
+        !self.snapshot.marks.contains_hash(statement.text_hash) && self.nearby_tokens.contains_run(tokens)
     }
 
     /// Returns true if two statements are adjacent now and were not adjacent before.
     fn is_new_pair(&self, above: &CodeStatement, below: &CodeStatement) -> bool {
-        !self.snapshot.marks.has(below.pair_hash)
+        !self.snapshot.marks.contains_hash(below.pair_hash)
             && !self.is_reformatted(above)
             && !self.is_reformatted(below)
     }

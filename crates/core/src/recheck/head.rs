@@ -124,8 +124,9 @@ impl<'a, T: Fn(&RepoPath) -> Option<String>> HeadView<'a, T> {
     /// Creates the snapshot that is stored with a finding at these lines.
     pub(super) fn change_snapshot(&self, file: &ComparedFile, lines: (u32, u32)) -> ChangeSnapshot {
         let marks = StatementHashes::from_surroundings(file, lines.0, lines.1);
-        let said = self.added_statement_hashes.get_or_init(|| self.added_statement_marks());
-        let is_whole = said.as_ref().is_some_and(|said| said.len() + marks.len() <= statement::MAX_MARKS);
+        let said = self.added_statement_hashes.get_or_init(|| self.hash_added_statements());
+        let is_whole =
+            said.as_ref().is_some_and(|said| said.len() + marks.len() <= statement::MAX_STATEMENT_HASHES);
         let (first, last) =
             (lines.0.saturating_sub(STORED_NEAR_LINES), lines.1.saturating_add(STORED_NEAR_LINES));
         let near = file.text.lines().zip(1_u32..).filter(|(_, line)| (first..=last).contains(line));
@@ -140,7 +141,7 @@ impl<'a, T: Fn(&RepoPath) -> Option<String>> HeadView<'a, T> {
         ChangeSnapshot { marks, is_whole, near }
     }
 
-    pub(super) fn added_statement_marks(&self) -> Option<StatementHashes> {
+    pub(super) fn hash_added_statements(&self) -> Option<StatementHashes> {
         let mut marks = Vec::new();
         for (path, added) in
             self.changed_paths.iter().filter_map(|path| Some((path, self.added_lines.get(path)?)))
@@ -148,7 +149,7 @@ impl<'a, T: Fn(&RepoPath) -> Option<String>> HeadView<'a, T> {
             let Some(page) = self.compared_file(path) else { continue };
             let is_added = |one: &&statement::CodeStatement| added.iter().any(|lines| one.touches(*lines));
             marks.extend(page.statements().iter().filter(is_added).map(|one| one.text_hash));
-            if marks.len() > statement::MAX_MARKS {
+            if marks.len() > statement::MAX_STATEMENT_HASHES {
                 return None;
             }
         }

@@ -27,7 +27,7 @@ const HASH_HEX_DIGITS: usize = 6;
 const STORED_NEARBY_LINES: u32 = 200;
 /// Maximum number of marks that are stored for one finding. If a change has more marks, a fix is recognized
 /// only near the finding.
-pub(super) const MAX_MARKS: usize = 3_000;
+pub(super) const MAX_STATEMENT_HASHES: usize = 3_000;
 
 /// One statement of a file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -66,7 +66,7 @@ impl fmt::Debug for StatementHashes {
 }
 
 impl StatementHashes {
-    pub(super) fn has(&self, statement_hash: u32) -> bool {
+    pub(super) fn contains_hash(&self, statement_hash: u32) -> bool {
         self.0.binary_search(&statement_hash).is_ok()
     }
 
@@ -120,7 +120,7 @@ pub(super) fn split_statements(text: &str) -> Vec<CodeStatement> {
         let mut now = open
             .take()
             .unwrap_or_else(|| UnfinishedStatement::new(number, line.len() - line.trim_start().len()));
-        now.add(code, number);
+        now.append_line(code, number);
         if now.depth > 0 && number - now.first_line < MAX_JOINED_LINES {
             open = Some(now);
         } else {
@@ -164,7 +164,7 @@ impl UnfinishedStatement {
         }
     }
 
-    fn add(&mut self, code: &str, line_number: u32) {
+    fn append_line(&mut self, code: &str, line_number: u32) {
         self.last_line = line_number;
         self.has_trailing_space = true;
         let mut quote = None;
@@ -198,7 +198,7 @@ impl UnfinishedStatement {
     }
 
     fn into_statement(self, statement_above: Option<&CodeStatement>) -> CodeStatement {
-        let text_hash = statement_mark(self.hash);
+        let text_hash = statement_hash(self.hash);
         let mut joint = StableHash::new();
         joint.bytes(&statement_above.map_or(0, |statement_above| statement_above.text_hash).to_be_bytes());
         // Only the direction of the change in indentation is hashed, because the width depends on the
@@ -214,7 +214,7 @@ impl UnfinishedStatement {
             first_line: first,
             last_line: last,
             text_hash,
-            pair_hash: statement_mark(joint),
+            pair_hash: statement_hash(joint),
             has_words,
             indent,
         }
@@ -229,7 +229,7 @@ const fn can_precede_word(byte: u8) -> bool {
     byte != 0 && is_word_byte(byte)
 }
 
-fn statement_mark(hash: StableHash) -> u32 {
+fn statement_hash(hash: StableHash) -> u32 {
     let hash = hash.get();
     u32::try_from((hash ^ (hash >> 32)) & STATEMENT_HASH_MASK).unwrap_or_default()
 }

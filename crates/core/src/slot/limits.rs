@@ -41,7 +41,7 @@ impl Default for SlotLimits {
 impl SlotLimits {
     /// Returns the time after the last acknowledged heartbeat at which a worker must stop by itself: two
     /// thirds of the lease.
-    pub fn self_stop(&self) -> TimeSpan {
+    pub fn self_stop_delay(&self) -> TimeSpan {
         TimeSpan(self.lease.0 / 3 * 2)
     }
 

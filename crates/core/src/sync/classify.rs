@@ -10,7 +10,7 @@ use super::{SyncDecision, SyncVerdict, UnguardedPart, UnguardedReason, summarize
 
 /// Maximum number of functions in one request to a model. The limit exists because a single report must
 /// contain an answer for each function. If more functions changed, a person decides.
-pub const MAX_FUNCTIONS: usize = 80;
+pub const MAX_FUNCTIONS_PER_REQUEST: usize = 80;
 
 /// The effect of a function's change on the project.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
@@ -117,10 +117,10 @@ pub fn functions_to_classify(decision: &SyncDecision) -> Result<Vec<MirroredFunc
     functions.dedup();
     match functions.len() {
         0 => Err("there is no changed function to classify".to_owned()),
-        1..=MAX_FUNCTIONS => Ok(functions),
-        count => {
-            Err(format!("{count} functions changed, but a model is asked about at most {MAX_FUNCTIONS}"))
-        }
+        1..=MAX_FUNCTIONS_PER_REQUEST => Ok(functions),
+        count => Err(format!(
+            "{count} functions changed, but a model is asked about at most {MAX_FUNCTIONS_PER_REQUEST}"
+        )),
     }
 }
 
@@ -281,7 +281,9 @@ mod tests {
             .is_err()
         );
         assert!(functions_to_classify(&decision(vec![one("s", UnguardedReason::Stale)])).is_err());
-        let many = (0..=MAX_FUNCTIONS).map(|at| one(&format!("f{at}"), UnguardedReason::Changed)).collect();
+        let many = (0..=MAX_FUNCTIONS_PER_REQUEST)
+            .map(|at| one(&format!("f{at}"), UnguardedReason::Changed))
+            .collect();
         assert!(functions_to_classify(&decision(many)).is_err());
     }
 }

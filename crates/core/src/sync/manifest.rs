@@ -70,7 +70,7 @@ pub enum ManifestEntry {
 /// Number of hexadecimal digits in a digest of lines.
 pub const LINE_DIGEST_HEX_DIGITS: usize = 40;
 /// Number of hexadecimal digits in a digest of a tree.
-pub const TREE_DIGITS: usize = 64;
+pub const TREE_DIGEST_HEX_DIGITS: usize = 64;
 /// Prefix of the digest of a Python tree. A digest without this prefix is in the earlier format, or belongs
 /// to a definition in another language.
 pub const TREE_DIGEST_PREFIX: &str = "2:";
@@ -107,7 +107,7 @@ impl PinManifest {
             }
             for (digests, form, digits) in [
                 (&row.line_digests, "", LINE_DIGEST_HEX_DIGITS),
-                (&row.tree_digests, TREE_DIGEST_PREFIX, TREE_DIGITS),
+                (&row.tree_digests, TREE_DIGEST_PREFIX, TREE_DIGEST_HEX_DIGITS),
             ] {
                 let is_one = |digest: &&String| {
                     let digest = digest.strip_prefix(form).unwrap_or(digest);

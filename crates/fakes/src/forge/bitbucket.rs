@@ -13,7 +13,7 @@ mod pull_comments;
 use crate::forge::state::{ForgeInstance, StoredRepository};
 
 /// Maximum length of a comment, in characters. Bitbucket rejects comments of 32,768 or more characters.
-pub(crate) const MAX_COMMENT: usize = 32_767;
+pub(crate) const MAX_COMMENT_CHARS: usize = 32_767;
 
 /// Returns true if this account may see the repository. Every account with a token may see the repository,
 /// unless a test has removed the permission.

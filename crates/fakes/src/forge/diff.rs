@@ -27,7 +27,7 @@ impl FakeDiffSide {
     }
 
     /// Parses GitHub's name of a side.
-    pub fn from_word(word: &str) -> Option<Self> {
+    pub fn from_name(word: &str) -> Option<Self> {
         match word {
             "LEFT" => Some(Self::Left),
             "RIGHT" => Some(Self::Right),
@@ -69,7 +69,7 @@ impl FakeHunk {
             FakeDiffSide::Left => *kind != HunkLineKind::Added && *old == line,
             FakeDiffSide::Right => *kind != HunkLineKind::Removed && *new == line,
         };
-        self.rows().find(is_here).map(|(kind, ..)| kind)
+        self.numbered_lines().find(is_here).map(|(kind, ..)| kind)
     }
 
     /// Returns the hunk's ranges before and after the change, each as start and count.
@@ -79,7 +79,7 @@ impl FakeHunk {
 
     /// Returns the hunk's lines: for each line the kind, the numbers before and after the change, and the
     /// text.
-    pub(crate) fn rows(&self) -> impl Iterator<Item = (HunkLineKind, (u32, u32), &str)> {
+    pub(crate) fn numbered_lines(&self) -> impl Iterator<Item = (HunkLineKind, (u32, u32), &str)> {
         let (mut old, mut new) = (self.old.0, self.new.0);
         self.lines.iter().skip(1).filter_map(move |row| {
             let kind = match row.bytes().next() {
@@ -96,7 +96,7 @@ impl FakeHunk {
     }
 
     /// Returns the hunk's header and the lines up to and including this line (GitHub's `diff_hunk`).
-    fn text_to(&self, side: FakeDiffSide, line: u32) -> String {
+    fn text_through_line(&self, side: FakeDiffSide, line: u32) -> String {
         let (mut old, mut new) = (self.old.0, self.new.0);
         let mut text = Vec::new();
         for (index, row) in self.lines.iter().enumerate() {
@@ -196,7 +196,7 @@ impl FakeDiff {
                 return Err(DiffPlaceError::InvalidStartLine);
             }
         }
-        Ok(hunk.text_to(side, line))
+        Ok(hunk.text_through_line(side, line))
     }
 
     /// Returns the kind of a line, or none if the diff does not contain the line.
@@ -222,7 +222,7 @@ impl FakeDiff {
 
     /// Returns the line's number after the change; `None` if the line was changed or removed. The diff must
     /// have no context lines.
-    pub(crate) fn follow_line(&self, path: &str, line: u32) -> Option<u32> {
+    pub(crate) fn map_old_line(&self, path: &str, line: u32) -> Option<u32> {
         let mut shifted = i64::from(line);
         for hunk in self.files.iter().filter(|file| file.old_path == path).flat_map(|file| &file.hunks) {
             let ((old, removed), (_, added)) = (hunk.old, hunk.new);
@@ -274,7 +274,7 @@ impl FakeDiff {
                 let (old_path, path) = names.next().unwrap_or_default();
                 files.push(FakeFileDiff { old_path, path, ..FakeFileDiff::default() });
             }
-            let (Some(file), Some((old, new))) = (files.last_mut(), hunk_header(line)) else {
+            let (Some(file), Some((old, new))) = (files.last_mut(), parse_hunk_header(line)) else {
                 continue;
             };
             let mut hunk = FakeHunk { old, new, lines: vec![String::from_utf8_lossy(line).into_owned()] };
@@ -306,7 +306,7 @@ impl FakeDiff {
 }
 
 /// Parses the ranges of `@@ -1,2 +3,4 @@`, each as start and count.
-fn hunk_header(line: &[u8]) -> Option<((u32, u32), (u32, u32))> {
+fn parse_hunk_header(line: &[u8]) -> Option<((u32, u32), (u32, u32))> {
     let text = String::from_utf8_lossy(line);
     let (ranges, _) = text.strip_prefix("@@ -")?.split_once(" @@")?;
     let (old, new) = ranges.split_once(" +")?;
@@ -484,9 +484,9 @@ mod tests {
             two_commits(before, CommitBuilder::new("2").write("f", lines.join("\n")));
         let moves = DiffCache::default().diff_without_context(&repo, &one, &two).unwrap();
         assert_eq!(
-            [3, 4, 5, 9, 10, 11].map(|line| moves.follow_line("f", line)),
+            [3, 4, 5, 9, 10, 11].map(|line| moves.map_old_line("f", line)),
             [Some(3), Some(4), Some(6), Some(10), None, Some(12)]
         );
-        assert_eq!(moves.follow_line("g", 1), Some(1), "an unchanged file");
+        assert_eq!(moves.map_old_line("g", 1), Some(1), "an unchanged file");
     }
 }

@@ -140,7 +140,7 @@ impl ForgeFaults {
 
     /// Returns the fault of this call. Counts the call for every matching rule. The oldest rule that has
     /// reached its number of calls determines the fault.
-    pub(crate) fn take(&mut self, method: &str, path: &str, route: &str) -> Option<ForgeFaultKind> {
+    pub(crate) fn take_fault(&mut self, method: &str, path: &str, route: &str) -> Option<ForgeFaultKind> {
         let mut taken = None;
         for rule in self.rules.iter_mut().filter(|rule| rule.matches_call(method, path, route)) {
             if rule.nth > 1 {
@@ -166,7 +166,7 @@ mod tests {
             ForgeFault::on_call("GET", "/repos/a/b/pulls", ForgeFaultKind::Status(500, None)).nth(2).times(2),
         );
         let mut ask = |method| {
-            faults.take(method, "/repos/a/b/pulls/1", "/repos/{owner}/{repo}/pulls/{number}").is_some()
+            faults.take_fault(method, "/repos/a/b/pulls/1", "/repos/{owner}/{repo}/pulls/{number}").is_some()
         };
         assert_eq!(["GET", "POST", "GET", "GET", "GET"].map(&mut ask), [false, false, true, true, false]);
     }
@@ -175,7 +175,7 @@ mod tests {
     fn a_rule_for_writes_counts_no_other_calls() {
         let mut faults = ForgeFaults::default();
         faults.add(ForgeFault::nth_write(2, ForgeFaultKind::Drop));
-        let mut ask = |method, route| faults.take(method, route, route).is_some();
+        let mut ask = |method, route| faults.take_fault(method, route, route).is_some();
         let calls = [
             ("POST", "/graphql"),
             ("GET", "/user"),

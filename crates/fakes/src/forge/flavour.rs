@@ -31,7 +31,7 @@ impl ForgeFlavour {
 
     /// Returns the prefix of refs that are hidden from git clients. The branches of forks are also hidden,
     /// without this prefix.
-    pub(crate) fn hidden_refs(self) -> Option<&'static str> {
+    pub(crate) fn hidden_ref_prefix(self) -> Option<&'static str> {
         match self {
             Self::Cloud => Some("refs/pull"),
             Self::GitHub | Self::DataCenter => None,
@@ -39,7 +39,7 @@ impl ForgeFlavour {
     }
 
     /// Returns true if an account becomes a reviewer when it gives a verdict.
-    pub(crate) fn judges_are_reviewers(self) -> bool {
+    pub(crate) fn verdict_makes_reviewer(self) -> bool {
         self == Self::DataCenter
     }
 

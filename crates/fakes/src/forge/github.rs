@@ -22,5 +22,5 @@ mod routes;
 
 pub use self::checks::{MAX_ANNOTATIONS, MAX_OUTPUT_CHARS};
 pub(crate) use self::events::build_delivery;
-pub use self::rest_handlers::{MAX_COMMENT, MAX_STATUS_DESCRIPTION_CHARS};
+pub use self::rest_handlers::{MAX_COMMENT_CHARS, MAX_STATUS_DESCRIPTION_CHARS};
 pub(crate) use self::routes::PROTOCOL;

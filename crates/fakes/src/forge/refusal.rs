@@ -16,7 +16,7 @@ pub struct CommentPlaceRefusal {
     /// Reason in the response, in the forge's own words.
     pub message: &'static str,
     /// Source of this response, or the reason why the forge is expected to send it.
-    pub source: &'static str,
+    pub evidence: &'static str,
 }
 
 /// Known responses that reject the file or lines of a comment.
@@ -25,62 +25,62 @@ pub const PLACE_REFUSALS: &[CommentPlaceRefusal] = &[
         flavour: ForgeFlavour::GitHub,
         status: 422,
         message: "Line could not be resolved",
-        source: "reviews with a line outside the diff",
+        evidence: "reviews with a line outside the diff",
     },
     CommentPlaceRefusal {
         flavour: ForgeFlavour::GitHub,
         status: 422,
         message: "Pull request review thread line must be part of the diff and Pull request review thread \
              diff hunk can't be blank",
-        source: "The-PR-Agent/pr-agent#592, parkerbxyz/suggest-changes#64",
+        evidence: "The-PR-Agent/pr-agent#592, parkerbxyz/suggest-changes#64",
     },
     CommentPlaceRefusal {
         flavour: ForgeFlavour::GitHub,
         status: 422,
         message: "path diff too large",
-        source: "octokit/octokit.rb#1324",
+        evidence: "octokit/octokit.rb#1324",
     },
     CommentPlaceRefusal {
         flavour: ForgeFlavour::GitHub,
         status: 422,
         message: "Review comments is invalid and Review threads is invalid",
-        source: "actions/github-script#318",
+        evidence: "actions/github-script#318",
     },
     CommentPlaceRefusal {
         flavour: ForgeFlavour::Cloud,
         status: 400,
         message: "\"start_to\" must be less than or equal to \"to\"",
-        source: "The-PR-Agent/pr-agent#3285",
+        evidence: "The-PR-Agent/pr-agent#3285",
     },
     CommentPlaceRefusal {
         flavour: ForgeFlavour::Cloud,
         status: 404,
         message: "Resource not found",
-        source: "no document rules it out: a file that the shown diff no longer has",
+        evidence: "no document rules it out: a file that the shown diff no longer has",
     },
     CommentPlaceRefusal {
         flavour: ForgeFlavour::Cloud,
         status: 409,
         message: "Conflict",
-        source: "no document rules it out: what a thread is refused with",
+        evidence: "no document rules it out: what a thread is refused with",
     },
     CommentPlaceRefusal {
         flavour: ForgeFlavour::DataCenter,
         status: 400,
         message: "The line is not in the diff",
-        source: "the form of a validation error",
+        evidence: "the form of a validation error",
     },
     CommentPlaceRefusal {
         flavour: ForgeFlavour::DataCenter,
         status: 404,
         message: "The path does not exist at this revision",
-        source: "the exception of a path that a commit does not have",
+        evidence: "the exception of a path that a commit does not have",
     },
     CommentPlaceRefusal {
         flavour: ForgeFlavour::DataCenter,
         status: 409,
         message: "The comment's anchor is not valid",
-        source: "what a server was seen to answer to an anchor",
+        evidence: "what a server was seen to answer to an anchor",
     },
 ];
 

@@ -28,7 +28,9 @@ use crate::forge::state::access::RepositoryAccess;
 use crate::forge::state::apps::{AppRegistry, FakeTokenScope};
 use crate::forge::state::bots::FakeBot;
 use crate::forge::state::checks::FakeCheckRun;
-use crate::forge::state::delivery::{FakeDelivery, MAX_QUEUED, WebhookCircuitBreaker, WebhookTarget};
+use crate::forge::state::delivery::{
+    FakeDelivery, MAX_QUEUED_DELIVERIES, WebhookCircuitBreaker, WebhookTarget,
+};
 use crate::forge::state::event::{FakeForgeEvent, PullChange};
 use crate::forge::state::issues::StoredIssue;
 use crate::forge::state::notes::StoredComment;
@@ -37,7 +39,7 @@ use crate::forge::state::reports::CommitReport;
 use crate::repo::{FakeGitError, FakeGitRepository};
 
 /// Maximum number of logged requests. If this number is exceeded, the oldest request is dropped.
-pub const MAX_LOGGED: usize = 50_000;
+pub const MAX_LOGGED_CALLS: usize = 50_000;
 /// Maximum number of recorded violations. Further violations are dropped.
 const MAX_VIOLATIONS: usize = 1_000;
 /// Time window, in seconds, of the secondary rate limit on new comments.
@@ -86,10 +88,10 @@ pub(crate) struct ForgeInstance {
     pub(crate) next_id: u64,
     pub(crate) faults: ForgeFaults,
     pub(crate) refused_files: Vec<RefusedFile>,
-    pub(crate) stale_lists: u32,
-    pub(crate) stale_heads: u32,
-    pub(crate) hook: Option<WebhookTarget>,
-    pub(crate) queued: VecDeque<FakeDelivery>,
+    pub(crate) stale_list_reads: u32,
+    pub(crate) stale_head_reads: u32,
+    pub(crate) webhook: Option<WebhookTarget>,
+    pub(crate) queued_deliveries: VecDeque<FakeDelivery>,
     pub(crate) outbox: Sender<(FakeDelivery, WebhookTarget)>,
     /// Count of a Data Center's failed deliveries, after which the webhook is skipped.
     pub(crate) breaker: WebhookCircuitBreaker,
@@ -99,12 +101,12 @@ pub(crate) struct ForgeInstance {
     pub(crate) request_count: u64,
     /// Primary rate limit; `None` if no limit is enforced. The next field is the hour of the last call, and
     /// the number of calls in this hour.
-    pub(crate) limit: Option<u64>,
+    pub(crate) primary_rate_limit: Option<u64>,
     pub(crate) hour_and_call_count: (i64, u64),
     /// Maximum number of calls per minute that create comments or reviews, and the times of the last such
     /// calls. `None` means no limit.
     pub(crate) secondary_rate_limit: Option<(usize, VecDeque<i64>)>,
-    pub(crate) calls: BTreeMap<String, u64>,
+    pub(crate) call_counts: BTreeMap<String, u64>,
     pub(crate) log: VecDeque<LoggedCall>,
     pub(crate) violations: Vec<String>,
 }
@@ -124,7 +126,7 @@ pub struct LoggedCall {
     /// Login of the caller; `None` if the request contains no valid token.
     pub login: Option<String>,
     /// Id of the review in the request.
-    pub review: Option<String>,
+    pub review_id: Option<String>,
     /// Status of the response; `None` if the connection was closed instead.
     pub status: Option<u16>,
 }
@@ -137,8 +139,8 @@ pub(crate) struct StoredRepository {
     pub(crate) owner: String,
     pub(crate) name: String,
     pub(crate) default_branch: String,
-    pub(crate) created: i64,
-    pub(crate) pushed: i64,
+    pub(crate) created_at: i64,
+    pub(crate) pushed_at: i64,
     pub(crate) git: FakeGitRepository,
     pub(crate) diffs: DiffCache,
     pub(crate) pulls: BTreeMap<u64, StoredPull>,
@@ -146,9 +148,9 @@ pub(crate) struct StoredRepository {
     /// Existing labels with their ids.
     pub(crate) labels: BTreeMap<String, u64>,
     /// Branches that reject every push, in addition to the default branch.
-    pub(crate) protected: BTreeSet<String>,
+    pub(crate) protected_branches: BTreeSet<String>,
     /// Kinds of ruleset rules, by branch.
-    pub(crate) rules: BTreeMap<String, BTreeSet<String>>,
+    pub(crate) branch_rules: BTreeMap<String, BTreeSet<String>>,
     /// Messages with which a hook rejects the next pushes, one message per push.
     pub(crate) push_rejection_messages: VecDeque<String>,
     pub(crate) statuses: Vec<CommitStatus>,
@@ -167,7 +169,7 @@ pub(crate) struct StoredRepository {
     pub(crate) roles: BTreeMap<String, String>,
     pub(crate) access: RepositoryAccess,
     /// True if calls that list the caller's repositories return this repository.
-    pub(crate) listed: bool,
+    pub(crate) is_listed: bool,
 }
 
 /// A status of a commit.
@@ -190,11 +192,11 @@ pub struct CommitStatus {
     /// Branch for which the status was set; only at Bitbucket.
     pub refname: Option<String>,
     /// Parent key, which identifies required builds; only at Bitbucket Data Center.
-    pub parent: Option<String>,
+    pub parent_key: Option<String>,
     /// Account that set the status.
     pub creator: String,
     /// Time of creation, in seconds since 1970.
-    pub created: i64,
+    pub created_at: i64,
 }
 
 impl ForgeInstance {
@@ -225,10 +227,10 @@ impl ForgeInstance {
             id: self.next_id(),
             author: author.to_owned(),
             body: body.to_owned(),
-            created: now,
-            updated: now,
+            created_at: now,
+            updated_at: now,
             deleted: false,
-            hidden_for: self.stale_lists,
+            hidden_list_reads: self.stale_list_reads,
             parent: None,
             version: 0,
             resolved_by: None,
@@ -268,16 +270,16 @@ impl ForgeInstance {
         let form = self.create_delivery;
         let Some(delivery) = form(self, repo, event, self.delivery_count + 1)? else { return Ok(()) };
         self.delivery_count += 1;
-        let automatic = self.hook.as_ref().filter(|hook| hook.automatic);
+        let automatic = self.webhook.as_ref().filter(|hook| hook.is_automatic);
         // If the outbox is full, because the webhook's receiver hangs, the delivery is queued. A test can
         // take deliveries from the queue.
         let sent =
             automatic.is_some_and(|hook| self.outbox.try_send((delivery.clone(), hook.clone())).is_ok());
         if !sent {
-            if self.queued.len() >= MAX_QUEUED {
-                self.queued.pop_front();
+            if self.queued_deliveries.len() >= MAX_QUEUED_DELIVERIES {
+                self.queued_deliveries.pop_front();
             }
-            self.queued.push_back(delivery);
+            self.queued_deliveries.push_back(delivery);
         }
         Ok(())
     }
@@ -309,7 +311,7 @@ impl ForgeInstance {
             self.hour_and_call_count = (hour, 0);
         }
         self.hour_and_call_count.1 += 1;
-        self.limit.is_none_or(|limit| self.hour_and_call_count.1 <= limit)
+        self.primary_rate_limit.is_none_or(|limit| self.hour_and_call_count.1 <= limit)
     }
 }
 
@@ -344,7 +346,7 @@ impl StoredRepository {
     pub(crate) fn conversation_comments(&self, number: u64) -> &[StoredComment] {
         match (self.pulls.get(&number), self.issues.get(&number)) {
             (Some(pull), _) => &pull.conversation_comments,
-            (None, Some(issue)) => &issue.notes,
+            (None, Some(issue)) => &issue.comments,
             (None, None) => &[],
         }
     }
@@ -354,7 +356,7 @@ impl StoredRepository {
     pub(crate) fn conversation_comments_mut(&mut self, number: u64) -> Option<&mut Vec<StoredComment>> {
         match self.pulls.get_mut(&number) {
             Some(pull) => Some(&mut pull.conversation_comments),
-            None => self.issues.get_mut(&number).map(|issue| &mut issue.notes),
+            None => self.issues.get_mut(&number).map(|issue| &mut issue.comments),
         }
     }
 
@@ -396,7 +398,7 @@ impl StoredRepository {
                 Ok::<_, FakeGitError>(
                     self.diffs
                         .diff_without_context(&self.git, from, to)?
-                        .follow_line(path, line)
+                        .map_old_line(path, line)
                         .map(|line| (side, line)),
                 )
             };

@@ -34,7 +34,7 @@ struct ContractObserver;
 
 impl ExchangeObserver for ContractObserver {
     fn observe_exchange(&self, exchange: &ApiExchange<'_>) -> Vec<String> {
-        let ApiExchange { method, target, request, answer } = *exchange;
+        let ApiExchange { method, target, request, response: answer } = *exchange;
         let found = GITHUB.check(&truing_contract::WireExchange {
             method,
             target,

@@ -66,7 +66,7 @@ impl FakeForge {
             let mut git =
                 FakeGitRepository::create(&shared.dir.path().join(format!("{id}.git")), DEFAULT_BRANCH)?;
             git.commit(&[&ref_name(DEFAULT_BRANCH)], None, &commit)?;
-            if let Some(hidden) = world.flavour.hidden_refs() {
+            if let Some(hidden) = world.flavour.hidden_ref_prefix() {
                 git.hide_refs(hidden)?;
             }
             let repository = StoredRepository {
@@ -75,15 +75,15 @@ impl FakeForge {
                 owner,
                 name,
                 default_branch: DEFAULT_BRANCH.into(),
-                created: now,
-                pushed: now,
+                created_at: now,
+                pushed_at: now,
                 git,
                 diffs: DiffCache::default(),
                 pulls: BTreeMap::new(),
                 issues: BTreeMap::new(),
                 labels: BTreeMap::new(),
-                protected: BTreeSet::new(),
-                rules: BTreeMap::new(),
+                protected_branches: BTreeSet::new(),
+                branch_rules: BTreeMap::new(),
                 push_rejection_messages: Default::default(),
                 statuses: Vec::new(),
                 checks: Vec::new(),
@@ -94,7 +94,7 @@ impl FakeForge {
                 bots: Vec::new(),
                 roles: BTreeMap::new(),
                 access: RepositoryAccess::Unrestricted,
-                listed: true,
+                is_listed: true,
             };
             state.renamed_repositories.remove(&key);
             state.repos.insert(key, repository);
@@ -315,7 +315,7 @@ impl FakeRepo {
     pub async fn set_draft(&self, number: u64, draft: bool) -> Result<(), FakeError> {
         self.change_pull(number, move |repo, number| {
             pull_mut(repo, number)?.draft = draft;
-            Ok(PullChange::Draft(draft))
+            Ok(PullChange::DraftChanged(draft))
         })
         .await
     }
@@ -433,7 +433,10 @@ impl FakeRepo {
             let thread = pull.thread_of(comment).filter(|thread| pull.set_resolved(*thread, Some(&actor)));
             let id = thread.ok_or_else(|| FakeError::Missing(format!("thread of comment {comment}")))?;
             world.ensure_account(&actor);
-            Ok(world.deliver_event(repo, &FakeForgeEvent::Thread { number, id, resolved: true, actor })?)
+            Ok(world.deliver_event(
+                repo,
+                &FakeForgeEvent::ThreadResolution { number, id, is_resolved: true, actor },
+            )?)
         })
         .await
     }

@@ -63,11 +63,11 @@ pub struct CommentView {
     /// Comment to which this comment replies.
     pub in_reply_to: Option<u64>,
     /// Review to which the comment belongs.
-    pub review: Option<u64>,
+    pub review_id: Option<u64>,
     /// True if the comment was deleted.
     pub deleted: bool,
     /// Time of creation, in seconds since 1970.
-    pub created: i64,
+    pub created_at: i64,
 }
 
 impl CommentView {
@@ -81,9 +81,9 @@ impl CommentView {
             line: None,
             resolved: false,
             in_reply_to: None,
-            review: None,
+            review_id: None,
             deleted: comment.deleted,
-            created: comment.created,
+            created_at: comment.created_at,
         }
     }
 }
@@ -94,7 +94,7 @@ pub struct ReviewView {
     pub author: String,
     pub body: String,
     /// Verdict of the review.
-    pub state: FakeReviewVerdict,
+    pub verdict: FakeReviewVerdict,
     /// Commit that was reviewed.
     pub commit: String,
 }
@@ -123,9 +123,9 @@ pub(crate) fn pull_view(
             line: lines.get(&note.id).copied().flatten().map(|(line, _)| line),
             resolved: pull.resolved_by(note.id).is_some() || note.resolved_by.is_some(),
             in_reply_to: inline.and_then(|comment| comment.in_reply_to).or(note.parent),
-            review: inline.map(|comment| comment.review_id),
+            review_id: inline.map(|comment| comment.review_id),
             deleted: note.deleted,
-            created: note.created,
+            created_at: note.created_at,
         })
         .collect();
     comments.sort_by_key(|comment| comment.id);
@@ -133,7 +133,7 @@ pub(crate) fn pull_view(
         id: review.id,
         author: review.author.clone(),
         body: review.body.clone(),
-        state: review.state,
+        verdict: review.state,
         commit: review.commit.clone(),
     };
     PullView {
@@ -178,6 +178,6 @@ pub(crate) fn issue_view(issue: &StoredIssue) -> IssueView {
         labels: issue.labels.clone(),
         open: issue.open,
         locked: issue.locked,
-        comments: issue.notes.iter().map(CommentView::from_conversation_comment).collect(),
+        comments: issue.comments.iter().map(CommentView::from_conversation_comment).collect(),
     }
 }

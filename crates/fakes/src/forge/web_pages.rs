@@ -13,7 +13,7 @@ const PLAIN_TEXT_CONTENT_TYPE: &str = "text/plain; charset=utf-8";
 pub(crate) fn list_pulls(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let list = format!("{}{}", state.forge.base_url, call.path);
     let below = list.strip_suffix("/pulls").map(|above| format!("{above}/pull")).unwrap_or(list);
-    let (_, repo) = state.repo(call)?;
+    let (_, repo) = state.find_repository(call)?;
     let mut text = format!("Pull requests of {}/{}\n\n", repo.owner, repo.name);
     for pull in repo.pulls.values().rev() {
         let state = pull_state_text(pull.open, pull.draft);
@@ -25,7 +25,7 @@ pub(crate) fn list_pulls(state: &mut FakeForgeState, call: &ApiCall) -> CallResu
 
 /// Shows one pull request with its comments.
 pub(crate) fn get_pull(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
-    let (_, repo, number) = state.pull(call)?;
+    let (_, repo, number) = state.find_pull(call)?;
     let lines = repo.current_lines(number)?;
     let (statuses, checks) = (repo.statuses.clone(), repo.checks.clone());
     let pull = repo.pulls.get(&number).ok_or_else(ApiResponse::not_found)?;

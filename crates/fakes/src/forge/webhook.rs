@@ -18,7 +18,7 @@ const HOOK_ID: u64 = 4_200_000_001;
 /// immediately, at most twice.
 const MAX_CLOUD_ATTEMPTS: u32 = 3;
 /// Name of the event with which a Data Center tests a webhook.
-pub(crate) const PING: &str = "diagnostics:ping";
+pub(crate) const PING_EVENT: &str = "diagnostics:ping";
 
 impl FakeDelivery {
     /// Creates the delivery of an event in GitHub's format.
@@ -86,7 +86,7 @@ impl FakeDelivery {
             ],
         };
         // The delivery that tests the webhook has no signature.
-        if !secret.is_empty() && self.event != PING {
+        if !secret.is_empty() && self.event != PING_EVENT {
             headers.push(("x-hub-signature", signed));
         }
         headers
@@ -154,7 +154,7 @@ pub struct UnreliableNetwork {
     /// Percentage of deliveries that arrive twice.
     pub repeated_percent: u64,
     /// Maximum number of positions by which a delivery moves back in the order.
-    pub max_delay: u64,
+    pub max_delay_positions: u64,
 }
 
 impl UnreliableNetwork {
@@ -165,7 +165,7 @@ impl UnreliableNetwork {
         for (place, delivery) in (0_u64..).zip(deliveries) {
             let (lost, twice) =
                 (random.next() % 100 < self.lost_percent, random.next() % 100 < self.repeated_percent);
-            let mut at = || place + random.next() % (self.max_delay + 1);
+            let mut at = || place + random.next() % (self.max_delay_positions + 1);
             let (first, second) = (at(), at());
             if lost {
                 continue;
@@ -227,7 +227,8 @@ mod tests {
 
     #[test]
     fn chaos_loses_repeats_and_reorders_the_same_way_every_time() {
-        let chaos = UnreliableNetwork { seed: 7, lost_percent: 20, repeated_percent: 20, max_delay: 3 };
+        let chaos =
+            UnreliableNetwork { seed: 7, lost_percent: 20, repeated_percent: 20, max_delay_positions: 3 };
         let numbers = |chaos: UnreliableNetwork| {
             chaos.apply(deliveries(200)).iter().map(|d| d.pull_number).collect::<Vec<_>>()
         };

@@ -14,7 +14,7 @@ pub struct ApiExchange<'a> {
     pub request: Option<&'a Value>,
     /// Status and JSON of the response, even if the response was lost; `None` if a fault replaced the
     /// response.
-    pub answer: Option<(u16, Option<&'a Value>)>,
+    pub response: Option<(u16, Option<&'a Value>)>,
 }
 
 /// An observer of all API exchanges.

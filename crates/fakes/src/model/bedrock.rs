@@ -15,7 +15,7 @@ const ANTHROPIC_VERSION: &str = "bedrock-2023-05-31";
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum BedrockOperation {
     Stream,
-    Count,
+    CountTokens,
 }
 
 /// Returns the model and the operation in the path of a model call; `None` for any other path.
@@ -23,7 +23,7 @@ pub(super) fn parse_call_path(path: &str) -> Option<(String, BedrockOperation)> 
     let (id, action) = path.strip_prefix("/model/")?.split_once('/')?;
     let action = match action {
         "invoke-with-response-stream" => BedrockOperation::Stream,
-        "count-tokens" => BedrockOperation::Count,
+        "count-tokens" => BedrockOperation::CountTokens,
         _ => return None,
     };
     Some((decode_percent(id)?, action))
@@ -47,7 +47,7 @@ pub(super) fn to_messages_request(
 ) -> Result<Value, String> {
     let mut body = match operation {
         BedrockOperation::Stream => body.clone(),
-        BedrockOperation::Count => {
+        BedrockOperation::CountTokens => {
             let inner = body["input"]["invokeModel"]["body"].as_str().unwrap_or_default();
             let inner = BASE64_STANDARD.decode(inner).map_err(|error| error.to_string())?;
             serde_json::from_slice(&inner).map_err(|error| error.to_string())?
@@ -153,7 +153,7 @@ mod tests {
     fn a_model_is_read_from_the_path() {
         let path = "/model/us.anthropic.claude-sonnet-4-5-20250929-v1%3A0/count-tokens";
         let id = "us.anthropic.claude-sonnet-4-5-20250929-v1:0".to_owned();
-        assert_eq!(parse_call_path(path), Some((id, BedrockOperation::Count)));
+        assert_eq!(parse_call_path(path), Some((id, BedrockOperation::CountTokens)));
         assert_eq!(parse_call_path("/model/x/invoke"), None);
         assert_eq!(parse_call_path("/v1/messages"), None);
     }

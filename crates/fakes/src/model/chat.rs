@@ -211,7 +211,7 @@ pub(super) fn answer_stream(answer: &PreparedAnswer) -> Vec<AnswerEvent> {
     let event = |choice: Value, position: Option<StreamPosition>, content: usize| AnswerEvent {
         data: chat_chunk(answer, &[choice]),
         position,
-        content,
+        content_bytes: content,
     };
     let mut events = vec![event(
         choice_delta(json!({"role": "assistant", "content": ""})),
@@ -252,13 +252,13 @@ pub(super) fn answer_stream(answer: &PreparedAnswer) -> Vec<AnswerEvent> {
         // a fault after a block.
         events.push(event(choice_delta(json!({})), Some(StreamPosition::Block), 0));
     }
-    let end =
-        json!({"index": 0, "delta": {}, "logprobs": null, "finish_reason": finish_reason(&answer.stop)});
+    let finish_reason = finish_reason(&answer.stop_reason);
+    let end = json!({"index": 0, "delta": {}, "logprobs": null, "finish_reason": finish_reason});
     events.push(event(end, Some(StreamPosition::Stop), 0));
     let mut last = chat_chunk(answer, &[]);
     last["usage"] = usage_json(&answer.usage);
-    events.push(AnswerEvent { data: last, position: None, content: 0 });
-    events.push(AnswerEvent { data: STREAM_END.into(), position: None, content: 0 });
+    events.push(AnswerEvent { data: last, position: None, content_bytes: 0 });
+    events.push(AnswerEvent { data: STREAM_END.into(), position: None, content_bytes: 0 });
     events
 }
 

@@ -15,7 +15,7 @@ pub(super) struct PreparedAnswer {
     pub(super) id: String,
     pub(super) model: String,
     pub(super) blocks: Vec<AnswerBlock>,
-    pub(super) stop: String,
+    pub(super) stop_reason: String,
     pub(super) usage: ScriptedUsage,
 }
 
@@ -114,7 +114,7 @@ pub(super) struct AnswerEvent {
     /// Position in the stream after this event.
     pub(super) position: Option<StreamPosition>,
     /// Number of content bytes in the event.
-    pub(super) content: usize,
+    pub(super) content_bytes: usize,
 }
 
 /// Returns a ping event.
@@ -157,8 +157,8 @@ fn stream_events(answer: &PreparedAnswer) -> Vec<AnswerEvent> {
     let usage = json!({"output_tokens": answer.usage.output, "input_tokens": null,
         "cache_read_input_tokens": null,
         "cache_creation_input_tokens": null});
-    let end = json!({"stop_reason": answer.stop, "stop_sequence": null,
-        "stop_details": stop_details(&answer.stop)});
+    let end = json!({"stop_reason": answer.stop_reason, "stop_sequence": null,
+        "stop_details": stop_details(&answer.stop_reason)});
     events.push(answer_event(
         json!({"type": "message_delta", "delta": end, "usage": usage}),
         Some(StreamPosition::Stop),
@@ -174,13 +174,14 @@ pub(super) fn answer_message(answer: &PreparedAnswer) -> Value {
         answer.blocks.iter().enumerate().map(|(index, block)| complete_block(answer, index, block)).collect();
     json!({
         "id": answer.id, "type": "message", "role": "assistant", "model": answer.model, "content": content,
-        "stop_reason": answer.stop, "stop_sequence": null, "stop_details": stop_details(&answer.stop),
+        "stop_reason": answer.stop_reason, "stop_sequence": null,
+        "stop_details": stop_details(&answer.stop_reason),
         "usage": usage_json(&answer.usage, answer.usage.output),
     })
 }
 
 fn answer_event(data: Value, position: Option<StreamPosition>, content_bytes: usize) -> AnswerEvent {
-    AnswerEvent { data, position, content: content_bytes }
+    AnswerEvent { data, position, content_bytes: content_bytes }
 }
 
 fn delta_event(index: usize, delta: Value) -> Value {

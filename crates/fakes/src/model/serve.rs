@@ -143,7 +143,7 @@ async fn answer_bedrock(
     if let Err(what) = check_request(&body, false) {
         return wrong(&what);
     }
-    if operation == BedrockOperation::Count {
+    if operation == BedrockOperation::CountTokens {
         return axum::Json(json!({"inputTokens": shared.count_tokens(&body)})).into_response();
     }
     match shared.pick_answer(DEFAULT_API_KEY, &head.headers, &body, number) {
@@ -334,8 +334,14 @@ async fn send_answer(
     }
     let (sender, receiver) = channel(MAX_BUFFERED_PIECES);
     let (written, seen) = watch::channel(None);
-    let stream =
-        AnswerStream { shared: shared.clone(), api, sender, sent_pieces: 0, written_pieces: seen, number };
+    let stream = AnswerStream {
+        shared: shared.clone(),
+        api,
+        sender,
+        sent_pieces: 0,
+        written_pieces: seen,
+        request_number: number,
+    };
     tokio::spawn(async move { stream.send(&ready, fault).await });
     let pieces = StreamBody { receiver, sent_pieces: 0, last_empty_poll: None, written_pieces: written };
     let mut response = Response::new(Body::new(pieces));
@@ -395,7 +401,7 @@ struct AnswerStream {
     sent_pieces: usize,
     /// Number of pieces that the connection has written.
     written_pieces: watch::Receiver<Option<usize>>,
-    number: u64,
+    request_number: u64,
 }
 
 impl AnswerStream {
@@ -410,7 +416,7 @@ impl AnswerStream {
             if let Some(ModelFault::Drip { millis }) = fault {
                 tokio::time::sleep(Duration::from_millis(millis)).await;
             }
-            written += event.content;
+            written += event.content_bytes;
             let is_last = index + 1 == events.len();
             // The event is billed before it is sent, because the provider has generated its tokens. The
             // provider cannot know whether a client that disconnects has received the event.
@@ -432,7 +438,7 @@ impl AnswerStream {
     fn bill_written(&self, answer: &PreparedAnswer, content_bytes: usize, is_last: bool) {
         let content_bytes = u64::try_from(content_bytes.div_ceil(4)).unwrap_or(u64::MAX);
         let output = if is_last { answer.usage.output } else { content_bytes.min(answer.usage.output) };
-        self.shared.record_bill(self.number, answer, output, is_last);
+        self.shared.record_bill(self.request_number, answer, output, is_last);
     }
 
     /// Waits until the connection has written all sent pieces, or until the connection is closed.

@@ -14,7 +14,7 @@ use super::script::{AnswerBlock, AnswerCondition, ModelFault, ModelScript, Scrip
 use super::{compromised_model, scripted_behaviour};
 
 /// Maximum number of logged requests. When the log is full, the oldest request is dropped.
-pub const MAX_LOGGED: usize = 20_000;
+pub const MAX_LOGGED_CALLS: usize = 20_000;
 /// Number of bytes that are counted as one token.
 const BYTES_PER_TOKEN: usize = 4;
 
@@ -61,19 +61,19 @@ pub(super) struct PickedAnswer {
 pub(super) struct FakeModelShared {
     state: Mutex<FakeModelState>,
     /// Number of the request to stall; the flag is true after this request has arrived.
-    stall: watch::Sender<(Option<u64>, bool)>,
+    stalled_request: watch::Sender<(Option<u64>, bool)>,
 }
 
 struct FakeModelState {
     script: ModelScript,
     /// Number of times that each answer was sent, by credential. If all credentials share the counts, the
     /// map's only key is the empty text.
-    given_counts: BTreeMap<String, Vec<u32>>,
+    answer_use_counts: BTreeMap<String, Vec<u32>>,
     /// Previous script, the counts of the previous script's answers, and the number of the last request
     /// before the script was replaced. Requests up to this number use the previous script, so an aborted
     /// request uses up no answer of the new script.
     previous_script: Option<(ModelScript, BTreeMap<String, Vec<u32>>, u64)>,
-    requests: u64,
+    request_count: u64,
     log: std::collections::VecDeque<LoggedModelCall>,
     bills: BTreeMap<u64, RequestUsage>,
     violations: Vec<String>,
@@ -86,15 +86,15 @@ impl FakeModelShared {
     pub(super) fn new(script: ModelScript) -> Self {
         let state = FakeModelState {
             script,
-            given_counts: BTreeMap::new(),
+            answer_use_counts: BTreeMap::new(),
             previous_script: None,
-            requests: 0,
+            request_count: 0,
             log: Default::default(),
             bills: BTreeMap::new(),
             violations: Vec::new(),
             stalled_answer_count: 0,
         };
-        Self { state: Mutex::new(state), stall: watch::Sender::default() }
+        Self { state: Mutex::new(state), stalled_request: watch::Sender::default() }
     }
 
     fn lock_state(&self) -> MutexGuard<'_, FakeModelState> {
@@ -102,38 +102,38 @@ impl FakeModelShared {
     }
 
     pub(super) fn stall_request(&self, request_number: u64) {
-        self.stall.send_replace((Some(request_number), false));
+        self.stalled_request.send_replace((Some(request_number), false));
     }
 
     pub(super) fn resume(&self) {
-        self.stall.send_replace((None, false));
+        self.stalled_request.send_replace((None, false));
     }
 
     /// Waits until the stalled request may continue.
     pub(super) async fn wait_until_resumed(&self, number: u64) {
         // Waiting cannot fail, because the sender exists as long as this state.
-        let _ = self.stall.subscribe().wait_for(|(nth, _)| *nth != Some(number)).await;
+        let _ = self.stalled_request.subscribe().wait_for(|(nth, _)| *nth != Some(number)).await;
     }
 
     pub(super) async fn wait_until_stalled(&self) {
         // Waiting cannot fail, because the sender exists as long as this state.
-        let _ = self.stall.subscribe().wait_for(|(_, is_there)| *is_there).await;
+        let _ = self.stalled_request.subscribe().wait_for(|(_, is_there)| *is_there).await;
     }
 
     /// Returns true if this request is stalled.
     pub(super) fn is_stalled(&self, number: u64) -> bool {
-        self.stall.send_if_modified(|(nth, is_there)| {
+        self.stalled_request.send_if_modified(|(nth, is_there)| {
             *is_there |= *nth == Some(number);
             *is_there
         });
-        self.stall.borrow().0 == Some(number)
+        self.stalled_request.borrow().0 == Some(number)
     }
 
     pub(super) fn set_script(&self, script: ModelScript) {
         let mut state = self.lock_state();
         let before = std::mem::replace(&mut state.script, script);
-        let given = std::mem::take(&mut state.given_counts);
-        state.previous_script = Some((before, given, state.requests));
+        let given = std::mem::take(&mut state.answer_use_counts);
+        state.previous_script = Some((before, given, state.request_count));
     }
 
     pub(super) fn knows_key(&self, key: &str) -> bool {
@@ -147,9 +147,9 @@ impl FakeModelShared {
         let body = serde_json::from_slice(body)
             .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(body).into_owned()));
         let mut state = self.lock_state();
-        state.requests += 1;
-        let number = state.requests;
-        if state.log.len() == MAX_LOGGED {
+        state.request_count += 1;
+        let number = state.request_count;
+        if state.log.len() == MAX_LOGGED_CALLS {
             state.log.pop_front();
         }
         state.log.push_back(LoggedModelCall {
@@ -236,7 +236,8 @@ impl FakeModelShared {
 
     fn next_answer(&self, key: &str, headers: &HeaderMap, body: &Value, number: u64) -> Option<PickedAnswer> {
         let mut state = self.lock_state();
-        let FakeModelState { script, given_counts, previous_script: before, .. } = &mut *state;
+        let FakeModelState { script, answer_use_counts: given_counts, previous_script: before, .. } =
+            &mut *state;
         let (script, given_counts) = match before {
             Some((script, given_counts, last)) if number <= *last => (script, given_counts),
             Some(_) | None => (script, given_counts),
@@ -323,7 +324,7 @@ fn prepare_answer(answer: &ScriptedAnswer, body: &Value, number: u64) -> Prepare
         stop = "max_tokens".to_owned();
     }
     let model = body["model"].as_str().unwrap_or_default().to_owned();
-    PreparedAnswer { id: format!("msg_{number:06}"), model, blocks, stop, usage }
+    PreparedAnswer { id: format!("msg_{number:06}"), model, blocks, stop_reason: stop, usage }
 }
 
 fn prompt_tokens(body: &Value) -> u64 {

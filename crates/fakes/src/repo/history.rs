@@ -21,7 +21,7 @@ pub(crate) struct CommitObject {
 pub(crate) struct FakeCommitIdentity {
     pub(crate) name: String,
     pub(crate) email: String,
-    pub(crate) at: i64,
+    pub(crate) timestamp: i64,
 }
 
 impl FakeGitRepository {
@@ -49,7 +49,7 @@ impl FakeGitRepository {
             let mut next = || fields.next().unwrap_or_default();
             let (sha, parents, tree) = (next(), next(), next());
             let mut who =
-                || FakeCommitIdentity { name: next(), email: next(), at: next().parse().unwrap_or(0) };
+                || FakeCommitIdentity { name: next(), email: next(), timestamp: next().parse().unwrap_or(0) };
             let (author, committer) = (who(), who());
             let parents = parents.split_whitespace().map(str::to_owned).collect();
             CommitObject { sha, parents, tree, author, committer, message: next().trim_end().to_owned() }

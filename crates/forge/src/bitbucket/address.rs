@@ -17,10 +17,10 @@ const MAX_CACHE_ENTRIES: usize = 4096;
 /// for create calls.
 pub(super) const BITBUCKET_HTTP_DIALECT: HttpDialect = HttpDialect {
     accept: "application/json",
-    version: None,
+    version_header: None,
     sso_header: None,
     reports_conflicts: true,
-    creations: &[],
+    creation_limits: &[],
 };
 
 /// Returns the key of Truing's build status; at Cloud, also the key of Truing's report. Two pull requests may

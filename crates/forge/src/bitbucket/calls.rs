@@ -52,7 +52,7 @@ pub(super) struct PullRequestRef {
 pub(super) struct BitbucketReviewer {
     pub(super) user: BitbucketUser,
     /// True if a review is requested from the account; false if the account took part without a request.
-    pub(super) is_asked: bool,
+    pub(super) is_requested: bool,
     /// Verdict of the reviewer; `None` if the reviewer has not decided yet.
     pub(super) state: Option<ReviewState>,
     /// Commit to which the verdict applies; `None` if the response does not contain the commit.
@@ -70,9 +70,9 @@ pub struct BitbucketPullRequest {
     pub(super) url: String,
     pub(super) title: String,
     /// Description of the pull request, including our marker.
-    pub(super) text: String,
+    pub(super) description: String,
     pub(super) state: PullState,
-    pub(super) created: UnixMillis,
+    pub(super) created_at: UnixMillis,
     pub(super) author: Option<BitbucketUser>,
     pub(super) head: PullRequestRef,
     pub(super) base: PullRequestRef,
@@ -117,8 +117,8 @@ pub struct BitbucketComment {
     /// number.
     pub(super) first_comment: u64,
     pub(super) author: Option<BitbucketUser>,
-    pub(super) created: UnixMillis,
-    pub(super) updated: UnixMillis,
+    pub(super) created_at: UnixMillis,
+    pub(super) updated_at: UnixMillis,
     /// Text of the comment, including our marker.
     pub(super) text: String,
     pub(super) url: String,
@@ -160,7 +160,7 @@ pub struct NewBitbucketComment<'a> {
 pub struct PullRequestEdit<'a> {
     pub(super) title: Option<&'a str>,
     /// New description of the pull request, including our marker.
-    pub(super) text: Option<&'a str>,
+    pub(super) description: Option<&'a str>,
     pub(super) draft: Option<bool>,
 }
 
@@ -168,16 +168,16 @@ pub struct PullRequestEdit<'a> {
 pub struct BitbucketCommit {
     pub(super) sha: Sha,
     pub(super) user: Option<BitbucketUser>,
-    pub(super) name: String,
-    pub(super) email: String,
-    pub(super) committed: UnixMillis,
+    pub(super) author_name: String,
+    pub(super) author_email: String,
+    pub(super) committed_at: UnixMillis,
 }
 
 /// The forge's prediction of whether the pull request can be merged.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct MergePreview {
     /// True if a merge would have conflicts; `None` if this is not known.
-    pub(super) conflicts: Option<bool>,
+    pub(super) has_conflicts: Option<bool>,
     pub(super) state: Mergeable,
 }
 

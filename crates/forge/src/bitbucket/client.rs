@@ -32,7 +32,7 @@ use crate::marker::MarkerKeys;
 /// A repository at a Bitbucket and one of its pull requests, for one producer.
 #[derive(Clone, Debug)]
 pub struct BitbucketClient<C> {
-    calls: C,
+    api: C,
     /// Id that Truing's markers contain. The number is 0 if the client is for a repository without a pull
     /// request.
     id: PrId,
@@ -43,12 +43,12 @@ pub struct BitbucketClient<C> {
 
 impl<C: BitbucketApi> BitbucketClient<C> {
     pub(super) fn new(calls: &C, id: &PrId, repo: &str, producer: CommentProducer) -> Self {
-        Self { calls: calls.clone(), id: id.clone(), repo: repo.to_owned(), producer }
+        Self { api: calls.clone(), id: id.clone(), repo: repo.to_owned(), producer }
     }
 
     /// Returns a copy of the client that makes its write calls under this permit.
     pub(super) fn with_permit(&self, permit: &Arc<WritePermit>) -> Self {
-        Self { calls: self.calls.with_permit(permit), ..self.clone() }
+        Self { api: self.api.with_permit(permit), ..self.clone() }
     }
 
     /// Returns the beginning of an error message: the name of the pull request, and the operation.
@@ -80,15 +80,15 @@ impl<C: BitbucketApi> BitbucketClient<C> {
     }
 
     fn marker_keys(&self) -> &MarkerKeys {
-        &self.calls.options().marker_keys
+        &self.api.options().marker_keys
     }
 
     async fn accounts(&self) -> Result<BitbucketAccounts<'_>, ForgeError> {
-        let own = self.calls.own_account().await?;
+        let own = self.api.own_account().await?;
         Ok(BitbucketAccounts::new(
             own,
-            &self.calls.options().previous_accounts,
-            self.calls.forge_capability().unique_names,
+            &self.api.options().previous_accounts,
+            self.api.forge_capability().has_unique_account_names,
         ))
     }
 
@@ -96,7 +96,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
     /// repository may reuse the name, but not the id.
     async fn read_pull(&self, purpose: &str, number: u64) -> Result<BitbucketPullRequest, ForgeError> {
         split_repository_name(purpose, &self.repo)?;
-        let pull = self.calls.pull(purpose, &self.repo, number).await?;
+        let pull = self.api.pull(purpose, &self.repo, number).await?;
         match &pull.base.repository {
             Some((id, _)) if *id != self.id.repository => {
                 let request =
@@ -109,7 +109,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
 
     /// Returns the error for an effect that this forge does not support. No call is made.
     fn unsupported_effect_error(&self, effect: &Effect) -> ForgeError {
-        let (row, intended) = (self.calls.forge_capability(), effect.intent());
+        let (row, intended) = (self.api.forge_capability(), effect.intent());
         let reason = intended.kind.unsupported_reason_at(row.kind).unwrap_or("this effect is not supported");
         rejected_error(
             &self.describe_repository_operation(&intended.description),
@@ -134,7 +134,7 @@ impl<C: BitbucketApi> ForgeRead for BitbucketClient<C> {
 
     async fn checks(&self, commit: &Sha) -> Result<Vec<CommitCheck>, ForgeError> {
         let what = self.describe_pull_operation(&format!("reading the checks of {}", commit.short_sha()));
-        self.calls.checks(&what, &self.repo, commit).await
+        self.api.checks(&what, &self.repo, commit).await
     }
 
     async fn labels(&self) -> Result<Vec<AppliedLabel>, ForgeError> {
@@ -143,7 +143,7 @@ impl<C: BitbucketApi> ForgeRead for BitbucketClient<C> {
 
     async fn reviews(&self) -> Result<Vec<PullReview>, ForgeError> {
         let what = self.require_pull()?.describe_pull_operation("reading the reviews");
-        let notes = self.calls.list_comments(&what, &self.repo, self.id.number).await?;
+        let notes = self.api.list_comments(&what, &self.repo, self.id.number).await?;
         let pull = self.read_pull(&what, self.id.number).await?;
         Ok(self.collect_reviews(&self.accounts().await?, &pull, &notes))
     }
@@ -184,10 +184,10 @@ impl<C: BitbucketApi> ForgeRead for BitbucketClient<C> {
 
     async fn repository(&self) -> Result<RepositoryDetails, ForgeError> {
         let what = self.describe_repository_operation("reading the repository");
-        self.calls.load_repository(&what, &self.id.repository, &self.repo).await
+        self.api.load_repository(&what, &self.id.repository, &self.repo).await
     }
 
-    async fn pulls_from(&self, branch: &str) -> Result<Vec<BranchPull>, ForgeError> {
+    async fn pulls_from_branch(&self, branch: &str) -> Result<Vec<BranchPull>, ForgeError> {
         self.list_pulls(branch).await
     }
 
@@ -209,7 +209,7 @@ impl<C: BitbucketApi> ForgeRead for BitbucketClient<C> {
     }
 
     fn publish_limits(&self) -> PublishLimits {
-        self.calls.forge_capability().publish_limits(self.settle_delay())
+        self.api.forge_capability().publish_limits(self.settle_delay())
     }
 }
 
@@ -217,6 +217,6 @@ impl<C: BitbucketApi> BitbucketClient<C> {
     /// Returns the maximum time until the forge shows a created object, needed if the response to the create
     /// request was lost.
     fn settle_delay(&self) -> TimeSpan {
-        self.calls.options().settle_delay
+        self.api.options().settle_delay
     }
 }

@@ -34,7 +34,7 @@ pub struct BitbucketCloud {
 struct CloudInner {
     options: BitbucketOptions,
     http: ForgeHttpClient,
-    login: RequestAuthorization,
+    authorization: RequestAuthorization,
     cache: Arc<CloudCache>,
 }
 
@@ -45,7 +45,7 @@ struct CloudCache {
     /// Account to which the token belongs; set only if it differs from the configured account.
     token_account: OnceLock<AccountId>,
     /// Cache of full hashes, by repository and abbreviated hash.
-    hashes: Mutex<HashMap<String, Sha>>,
+    full_hashes: Mutex<HashMap<String, Sha>>,
 }
 
 impl BitbucketCloud {
@@ -67,13 +67,15 @@ impl BitbucketCloud {
         clock: Arc<dyn Clock>,
     ) -> Result<Self, BitbucketOptionsError> {
         let (http, login) = build_client(&options, timeouts, clock)?;
-        Ok(Self { inner: Arc::new(CloudInner { options, http, login, cache: Arc::default() }) })
+        Ok(Self {
+            inner: Arc::new(CloudInner { options, http, authorization: login, cache: Arc::default() }),
+        })
     }
 
     fn with_http(&self, http: ForgeHttpClient) -> Self {
-        let CloudInner { options, login, cache: learnt, .. } = &*self.inner;
+        let CloudInner { options, authorization: login, cache: learnt, .. } = &*self.inner;
         let (options, login, learnt) = (options.clone(), login.clone(), learnt.clone());
-        Self { inner: Arc::new(CloudInner { options, http, login, cache: learnt }) }
+        Self { inner: Arc::new(CloudInner { options, http, authorization: login, cache: learnt }) }
     }
 
     /// Returns a client whose rate limits are shared by all processes with this login. Call this function
@@ -86,7 +88,7 @@ impl BitbucketCloud {
     }
 
     async fn send(&self, call: &ForgeRequest) -> Result<ForgeResponse, ForgeError> {
-        self.inner.http.send(&self.inner.login, call).await
+        self.inner.http.send(&self.inner.authorization, call).await
     }
 
     async fn send_owned(&self, call: ForgeRequest) -> Result<ForgeResponse, ForgeError> {
@@ -170,11 +172,15 @@ impl BitbucketCloud {
 
     /// Returns the cached full hash for this key.
     fn cached_hash(&self, key: &str) -> Option<Sha> {
-        self.inner.cache.hashes.lock().unwrap_or_else(PoisonError::into_inner).get(key).cloned()
+        self.inner.cache.full_hashes.lock().unwrap_or_else(PoisonError::into_inner).get(key).cloned()
     }
 
     fn cache_hash(&self, key: String, sha: Sha) {
-        insert_bounded(&mut self.inner.cache.hashes.lock().unwrap_or_else(PoisonError::into_inner), key, sha);
+        insert_bounded(
+            &mut self.inner.cache.full_hashes.lock().unwrap_or_else(PoisonError::into_inner),
+            key,
+            sha,
+        );
     }
 }
 

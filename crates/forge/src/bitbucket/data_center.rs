@@ -36,7 +36,7 @@ pub struct BitbucketDataCenter {
 struct DataCenterInner {
     options: BitbucketOptions,
     http: ForgeHttpClient,
-    login: RequestAuthorization,
+    authorization: RequestAuthorization,
     cache: Arc<DataCenterCache>,
     /// Cached diff of the pull request of the latest comment. One diff is sufficient, because each run has
     /// its own client.
@@ -52,7 +52,7 @@ struct DataCenterCache {
     own_account: OnceCell<OwnAccount>,
     version: OnceLock<DataCenterVersion>,
     /// Names of repositories by id.
-    names: Mutex<HashMap<String, String>>,
+    repository_names: Mutex<HashMap<String, String>>,
 }
 
 impl BitbucketDataCenter {
@@ -77,13 +77,13 @@ impl BitbucketDataCenter {
         let learnt = DataCenterCache {
             own_account: OnceCell::new(),
             version: OnceLock::new(),
-            names: Mutex::default(),
+            repository_names: Mutex::default(),
         };
         Ok(Self {
             inner: Arc::new(DataCenterInner {
                 options,
                 http,
-                login,
+                authorization: login,
                 cache: Arc::new(learnt),
                 diff: Arc::default(),
             }),
@@ -91,10 +91,16 @@ impl BitbucketDataCenter {
     }
 
     fn with_http(&self, http: ForgeHttpClient) -> Self {
-        let DataCenterInner { options, login, cache: learnt, .. } = &*self.inner;
+        let DataCenterInner { options, authorization: login, cache: learnt, .. } = &*self.inner;
         let (options, login, learnt) = (options.clone(), login.clone(), learnt.clone());
         Self {
-            inner: Arc::new(DataCenterInner { options, http, login, cache: learnt, diff: Arc::default() }),
+            inner: Arc::new(DataCenterInner {
+                options,
+                http,
+                authorization: login,
+                cache: learnt,
+                diff: Arc::default(),
+            }),
         }
     }
 
@@ -110,7 +116,7 @@ impl BitbucketDataCenter {
     /// Sends a request. Data Center responds with 401 if the token is invalid, but also if a permission is
     /// missing. After a 401, a second request checks whether the token is valid.
     async fn send(&self, call: &ForgeRequest) -> Result<ForgeResponse, ForgeError> {
-        let DataCenterInner { http, login, .. } = &*self.inner;
+        let DataCenterInner { http, authorization: login, .. } = &*self.inner;
         match http.send(login, call).await {
             Err(ForgeError::Unauthorized { request }) if self.is_token_valid().await => {
                 Err(forbidden_error(request, "status 401, although the token is valid", call))
@@ -124,7 +130,7 @@ impl BitbucketDataCenter {
     /// the account name. Every caller gets the version, but only a caller that is logged in gets the account
     /// name.
     async fn is_token_valid(&self) -> bool {
-        let DataCenterInner { http, login, .. } = &*self.inner;
+        let DataCenterInner { http, authorization: login, .. } = &*self.inner;
         let call =
             ForgeRequest::get("checking whether the token is valid", self.application_properties_url());
         let answer = http.send(login, &call).await;
@@ -204,12 +210,12 @@ impl BitbucketDataCenter {
     }
 
     fn cache_repository_name(&self, id: &str, name: &str) {
-        let mut names = self.inner.cache.names.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut names = self.inner.cache.repository_names.lock().unwrap_or_else(PoisonError::into_inner);
         insert_bounded(&mut names, id.to_owned(), name.to_owned());
     }
 
     fn cached_repository_name(&self, id: &str) -> Option<String> {
-        self.inner.cache.names.lock().unwrap_or_else(PoisonError::into_inner).get(id).cloned()
+        self.inner.cache.repository_names.lock().unwrap_or_else(PoisonError::into_inner).get(id).cloned()
     }
 }
 

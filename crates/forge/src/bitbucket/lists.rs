@@ -57,8 +57,8 @@ pub(super) fn to_pull_comment(number: u64, url: &str, comment: BitbucketComment)
         url: url.to_owned(),
         author: comment.author.map(|user| user.to_author_account()),
         body: comment.text.chars().take(MAX_COMMENT_CHARS).collect(),
-        created: comment.created,
-        updated: comment.updated,
+        created: comment.created_at,
+        updated: comment.updated_at,
     }
 }
 
@@ -69,7 +69,7 @@ pub(super) fn pull_comments_since(
     comments: Vec<BitbucketComment>,
     since: UnixMillis,
 ) -> Vec<PullComment> {
-    let new = comments.into_iter().filter(|note| !note.is_deleted && note.updated >= since);
+    let new = comments.into_iter().filter(|note| !note.is_deleted && note.updated_at >= since);
     let mut comments: Vec<PullComment> = new.map(|note| to_pull_comment(number, url, note)).collect();
     comments.sort_by_key(|comment| (comment.updated, comment.id));
     comments

@@ -24,7 +24,7 @@ pub struct OwnAccount {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum BitbucketAccountKind {
     /// The account with which Truing writes now.
-    Present,
+    Current,
     /// A former account of Truing. Its texts count as Truing's, but can no longer be changed.
     Former,
 }
@@ -33,10 +33,10 @@ pub(super) enum BitbucketAccountKind {
 #[derive(Clone, Debug)]
 pub(super) struct BitbucketAccounts<'a> {
     own_account: OwnAccount,
-    former: &'a [String],
+    previous_accounts: &'a [String],
     /// False if any account can take the name of another account. Former accounts are then recognised only by
     /// id.
-    unique_names: bool,
+    has_unique_account_names: bool,
 }
 
 impl<'a> BitbucketAccounts<'a> {
@@ -45,25 +45,29 @@ impl<'a> BitbucketAccounts<'a> {
         previous_accounts: &'a [String],
         has_unique_account_names: bool,
     ) -> Self {
-        Self { own_account, former: previous_accounts, unique_names: has_unique_account_names }
+        Self {
+            own_account,
+            previous_accounts: previous_accounts,
+            has_unique_account_names: has_unique_account_names,
+        }
     }
 
     /// Returns the kind of the account, current or former; `None` if it is not an account of Truing.
     pub(super) fn account_kind(&self, user: &BitbucketUser) -> Option<BitbucketAccountKind> {
         if user.id == self.own_account.user.id {
-            return Some(BitbucketAccountKind::Present);
+            return Some(BitbucketAccountKind::Current);
         }
         // If a configured account looks like an id, it is only compared with ids, never with names.
         let is_id =
             |account: &str| account.starts_with('{') || account.bytes().all(|byte| byte.is_ascii_digit());
         let is = |account: &String| {
-            if is_id(account) || !self.unique_names {
+            if is_id(account) || !self.has_unique_account_names {
                 account.eq_ignore_ascii_case(user.id.as_str())
             } else {
                 account.eq_ignore_ascii_case(&user.login)
             }
         };
-        self.former.iter().any(is).then_some(BitbucketAccountKind::Former)
+        self.previous_accounts.iter().any(is).then_some(BitbucketAccountKind::Former)
     }
 
     /// Returns true if this is an account of Truing. Returns false for a deleted account.

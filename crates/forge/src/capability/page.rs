@@ -120,7 +120,7 @@ fn render_page() -> String {
 }
 
 fn forge_rows(forge: &ForgeCapability) -> Vec<(&'static str, String)> {
-    let marker = match forge.marker {
+    let marker = match forge.marker_syntax {
         MarkerSyntax::HtmlComment => "an HTML comment on the last line",
         MarkerSyntax::LinkReference => "an unused link reference on the last line",
     };
@@ -135,7 +135,7 @@ fn forge_rows(forge: &ForgeCapability) -> Vec<(&'static str, String)> {
     } else {
         "none"
     };
-    let names = if forge.unique_names {
+    let names = if forge.has_unique_account_names {
         "each name belongs to one account"
     } else {
         "freely chosen; only the UUID identifies an account"
@@ -146,13 +146,13 @@ fn forge_rows(forge: &ForgeCapability) -> Vec<(&'static str, String)> {
         StatusKind::Report => "a report",
         StatusKind::BuildStatus => "a build status",
     };
-    let statuses: Vec<&str> = forge.statuses.iter().map(status).collect();
+    let statuses: Vec<&str> = forge.status_kinds.iter().map(status).collect();
     // A check run replaces a commit status; a report is set in addition to a build status.
     let statuses =
-        statuses.join(if forge.statuses.contains(&StatusKind::Report) { " and " } else { ", else " });
+        statuses.join(if forge.status_kinds.contains(&StatusKind::Report) { " and " } else { ", else " });
     let upserts = match forge.upsert_rule {
-        UpsertRule::ByPlace => "the same lines",
-        UpsertRule::ByText => "the same lines with the same text, ignoring white space",
+        UpsertRule::ByLocation => "the same lines",
+        UpsertRule::ByLocationAndText => "the same lines with the same text, ignoring white space",
     };
     let anchored = match forge.anchor_commit {
         AnchorCommit::NamedCommit => "the commit that the call specifies",
@@ -161,15 +161,15 @@ fn forge_rows(forge: &ForgeCapability) -> Vec<(&'static str, String)> {
         }
     };
     let reviews = match forge.review_posting {
-        ReviewPosting::Object => "one object that contains all comments of the review",
+        ReviewPosting::ReviewObject => "one object that contains all comments of the review",
         ReviewPosting::Comment => "a comment, and separate comments on lines",
     };
-    let permission = match forge.lookup_permission {
+    let permission = match forge.writer_lookup_permission {
         WriterLookupPermission::Write => "the token of any account with write access to the repository",
         WriterLookupPermission::Admin => "the token of an administrator of the repository",
         WriterLookupPermission::AnyUserLogin => "the token of a user",
     };
-    let refused = match forge.refusal_consequence {
+    let refused = match forge.rejected_delivery_consequence {
         RejectedDeliveryConsequence::DeliveryLost => {
             "503; the forge then drops the delivery, or sends it again"
         }
@@ -217,7 +217,7 @@ fn forge_rows(forge: &ForgeCapability) -> Vec<(&'static str, String)> {
         ("Marker", marker.to_owned()),
         ("Lines that one comment may cover", lines.to_owned()),
         ("Commit to which the forge attaches a comment on lines", anchored.to_owned()),
-        ("Maximum number of comments in one call", forge.max_batch_size.to_string()),
+        ("Maximum number of comments in one call", forge.max_comments_per_call.to_string()),
         ("Suggestions", suggestions.to_owned()),
         ("Names of accounts", names.to_owned()),
         ("Format in which a loop posts a review", reviews.to_owned()),
@@ -228,11 +228,11 @@ fn forge_rows(forge: &ForgeCapability) -> Vec<(&'static str, String)> {
         ("The forge can merge a base into a branch", yes(forge.can_update_branch)),
         (
             "Commits of pull requests from forks can be fetched from the base repository",
-            yes(forge.fork_heads),
+            yes(forge.can_fetch_fork_heads),
         ),
         ("Token needed to read which accounts have write access", permission.to_owned()),
         ("Status on the commit", statuses),
-        ("Maximum length of a status text", format!("{} characters", forge.max_status_length)),
+        ("Maximum length of a status text", format!("{} characters", forge.max_status_description_chars)),
         ("Maximum number of annotations in one call", annotations),
         ("Maximum number of create calls", creations),
         ("Maximum number of calls in an hour", calls),

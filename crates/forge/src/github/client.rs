@@ -149,7 +149,7 @@ impl GitHubClient {
     }
 
     pub(super) fn marker_keys(&self) -> &MarkerKeys {
-        &self.github.inner.options.markers
+        &self.github.inner.options.marker_keys
     }
 
     /// Returns the item that a comment shows, the text without the marker, and true if a known key signed the
@@ -352,7 +352,7 @@ impl ForgeRead for GitHubClient {
         self.read_repository().await
     }
 
-    async fn pulls_from(&self, branch: &str) -> Result<Vec<BranchPull>, ForgeError> {
+    async fn pulls_from_branch(&self, branch: &str) -> Result<Vec<BranchPull>, ForgeError> {
         self.list_pulls(branch).await
     }
 

@@ -22,7 +22,7 @@ pub(super) const REVIEW_BODY: &str =
     "The summary of this review is in Truing's comment on this pull request.";
 /// Id in the marker of a review body. No finding has this id, because the ids of findings begin with a
 /// version and a colon.
-pub(super) const REVIEW_BODY_WORD: &str = "review-body";
+pub(super) const REVIEW_BODY_ID: &str = "review-body";
 
 /// A commit status in GitHub's list.
 #[derive(Deserialize)]
@@ -60,7 +60,7 @@ impl GitHubClient {
             comment["body"] = self.add_subject_marker(&draft.item, &draft.body).into();
             drafts.push(comment);
         }
-        let body = self.add_subject_marker(&CommentSubject::from_word(REVIEW_BODY_WORD), REVIEW_BODY);
+        let body = self.add_subject_marker(&CommentSubject::from_word(REVIEW_BODY_ID), REVIEW_BODY);
         let review =
             json!({ "commit_id": commit.as_str(), "event": "COMMENT", "body": body, "comments": drafts });
         let url = self.url(&what, &["pulls", &self.number(), "reviews"])?;

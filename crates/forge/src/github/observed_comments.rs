@@ -19,7 +19,7 @@ pub(super) struct ObservedComments<'a> {
     accounts: GitHubAccounts<'a>,
     /// Items in our records, by the comment that shows them.
     recorded_items: BTreeMap<GitHubCommentId, &'a CommentSubject>,
-    seen_ids: HashSet<GitHubCommentId>,
+    listed_ids: HashSet<GitHubCommentId>,
     own_comments: Vec<OwnComment>,
     /// Review comments that have answers.
     answered_review_comments: HashSet<u64>,
@@ -50,7 +50,7 @@ impl<'a> ObservedComments<'a> {
             pull,
             accounts,
             recorded_items: recorded_comments?,
-            seen_ids,
+            listed_ids: seen_ids,
             own_comments,
             answered_review_comments: answered,
         })
@@ -68,7 +68,7 @@ impl<'a> ObservedComments<'a> {
         }
         let id = to_comment_id(comment.id);
         let whose = comment.user.as_ref().and_then(|user| self.accounts.account_kind(user));
-        let (true, Some(whose)) = (self.seen_ids.insert(id), whose) else { return };
+        let (true, Some(whose)) = (self.listed_ids.insert(id), whose) else { return };
         let known = self.recorded_items.get(&id).map(|item| (*item).clone());
         let marked = match (self.pull.parse_comment_subject(&comment), known) {
             // The records contain this comment, so its item is known even if an unknown key signed the
@@ -87,7 +87,7 @@ impl<'a> ObservedComments<'a> {
             rights: match (known_key, whose) {
                 (false, _) => CommentRights::UnknownKey,
                 (true, GitHubAccountKind::Former) => CommentRights::FormerAccount,
-                (true, GitHubAccountKind::Present) => CommentRights::CurrentAccount,
+                (true, GitHubAccountKind::Current) => CommentRights::CurrentAccount,
             },
             created: comment.created_at,
         }));
@@ -95,7 +95,7 @@ impl<'a> ObservedComments<'a> {
 
     /// Returns the comments in our records that were not listed.
     pub(super) fn missing_comments(&self) -> Vec<GitHubCommentId> {
-        self.recorded_items.keys().filter(|id| !self.seen_ids.contains(id)).copied().collect()
+        self.recorded_items.keys().filter(|id| !self.listed_ids.contains(id)).copied().collect()
     }
 
     /// Returns true if one of our comments is in a thread.
@@ -110,7 +110,7 @@ impl<'a> ObservedComments<'a> {
         threads: Vec<ListedThread>,
     ) -> Result<Vec<ObservedComment>, ForgeError> {
         let mut threads: HashMap<u64, ForgeThread> =
-            threads.into_iter().filter_map(|of| Some((of.comment?, of.thread))).collect();
+            threads.into_iter().filter_map(|of| Some((of.first_comment?, of.thread))).collect();
         let mut observed = Vec::with_capacity(self.own_comments.len());
         for OwnComment { id, item, body, rights: hold, created } in self.own_comments {
             let (thread, has_replies) = match id {

@@ -93,7 +93,7 @@ fn foreign_object_error(purpose: &str) -> ForgeError {
 impl GitHubClient {
     /// Returns the time for which a new object may stay invisible if the response to its creation was lost.
     pub(super) fn settle_delay(&self) -> TimeSpan {
-        self.github.inner.options.settle
+        self.github.inner.options.settle_delay
     }
 
     /// Reads the current state of the repository.

@@ -15,7 +15,7 @@ mod listing;
 mod refusals;
 
 use super::address::is_repository_name;
-use super::comments::{REVIEW_BODY, REVIEW_BODY_WORD};
+use super::comments::{REVIEW_BODY, REVIEW_BODY_ID};
 use super::*;
 use crate::forge_server::ForgeServer as _;
 use crate::http::unavailable_error;
@@ -47,8 +47,8 @@ pub(super) fn github(server: &Server) -> GitHub {
         git_url: server.url(""),
         credentials: GitHubCredentials::Token(SecretString::new(CANARY)),
         previous_accounts: Vec::new(),
-        markers: keys(),
-        settle: TimeSpan::seconds(30),
+        marker_keys: keys(),
+        settle_delay: TimeSpan::seconds(30),
     };
     GitHub::with_timeouts(options, test_timeouts(), clock()).unwrap()
 }
@@ -312,7 +312,7 @@ async fn a_review_is_one_call_and_its_comments_are_known_by_their_markers() {
         "GET /repos/octo/demo/pulls/7/reviews/5/comments?per_page=100",
     ];
     assert_eq!(lines(&requests), expected);
-    let body_marker = marker(7, CommentProducer::Review, &CommentSubject::from_word(REVIEW_BODY_WORD));
+    let body_marker = marker(7, CommentProducer::Review, &CommentSubject::from_word(REVIEW_BODY_ID));
     let expected = json!({
         "commit_id": HEAD,
         "event": "COMMENT",
@@ -560,8 +560,8 @@ pub(super) fn options(api: &str, git: &str) -> GitHubOptions {
         git_url: Url::parse(git).unwrap(),
         credentials: GitHubCredentials::Token(SecretString::new(CANARY)),
         previous_accounts: Vec::new(),
-        markers: keys(),
-        settle: TimeSpan::seconds(30),
+        marker_keys: keys(),
+        settle_delay: TimeSpan::seconds(30),
     }
 }
 

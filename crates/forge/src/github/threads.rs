@@ -43,7 +43,7 @@ mutation($thread: ID!) {
 
 /// A thread, with the REST number of the comment that began the thread.
 pub(super) struct ListedThread {
-    pub(super) comment: Option<u64>,
+    pub(super) first_comment: Option<u64>,
     /// True if the lines of the thread have changed since the thread began.
     pub(super) outdated: bool,
     pub(super) thread: ForgeThread,
@@ -164,7 +164,7 @@ impl GitHubClient {
             let open = page.nodes.iter().filter(|node| !node.is_resolved);
             may = may.max(open.filter_map(|node| node.viewer_can_resolve).max());
             threads.extend(page.nodes.into_iter().map(|node| ListedThread {
-                comment: node.comments.nodes.first().and_then(|comment| comment.full_database_id),
+                first_comment: node.comments.nodes.first().and_then(|comment| comment.full_database_id),
                 outdated: node.is_outdated,
                 thread: ForgeThread { state: node.state(data.viewer.as_ref()), id: ThreadId::new(node.id) },
             }));

@@ -230,7 +230,14 @@ fn parse_check(name: &str, forge_name: &str, body: &[u8]) -> Result<WebhookEvent
     {
         return Err(invalid_field("sender.login", "is not a login"));
     }
-    Ok(WebhookEvent::Rerun(CheckRerun { repository_id: repository, repo, app, target, account, login }))
+    Ok(WebhookEvent::Rerun(CheckRerun {
+        repository_id: repository,
+        repo,
+        app_id: app,
+        target,
+        account,
+        login,
+    }))
 }
 
 fn parse_comment(forge_name: &str, body: &[u8], kind: CommentKind) -> Result<WebhookEvent, DeliveryError> {

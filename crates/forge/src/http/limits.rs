@@ -70,7 +70,7 @@ pub(super) struct LimitHeaders {
 pub(super) struct RateLimits {
     clock: Arc<dyn Clock>,
     request_permits: Semaphore,
-    creations: &'static CreationLimits,
+    creation_limits: &'static CreationLimits,
     state: Mutex<RateLimitState>,
     /// Store of the shared state, and the name of the login in this store; `None` if no state is shared.
     shared_state: Option<(Arc<dyn SharedStateStore>, String)>,
@@ -94,7 +94,7 @@ struct OwnerLimitEntry {
 impl RateLimits {
     pub(super) fn new(creation_limits: &'static CreationLimits, clock: Arc<dyn Clock>) -> Self {
         let (request_permits, state) = (Semaphore::new(MAX_CONCURRENT_CALLS), Mutex::default());
-        Self { clock, request_permits, creations: creation_limits, state, shared_state: None }
+        Self { clock, request_permits, creation_limits: creation_limits, state, shared_state: None }
     }
 
     /// Shares the limits with other processes that use this login.
@@ -116,7 +116,7 @@ impl RateLimits {
         let place = place.map_err(|_| unavailable_error(&call.purpose, "the HTTP client is closed"))?;
         // The limits are checked only now, because another call may have hit a limit while this call waited.
         let resource = RateResource::from_url(&call.url);
-        let creations = (call.retry_safety == RetrySafety::Unsafe).then_some(self.creations);
+        let creations = (call.retry_safety == RetrySafety::Unsafe).then_some(self.creation_limits);
         let wait =
             match self.update_own(limit_owner, |own, now| own.limit_state.admit(resource, creations, now)) {
                 Some(wait) => Some(wait),

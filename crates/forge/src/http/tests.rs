@@ -365,7 +365,7 @@ async fn processes_that_share_limits_send_together_what_one_may() {
     let (api, clock) = (server.url(""), Arc::new(ManualClock::new(NOW)));
     let common = FakeSharedState::new(clock.clone());
     const THREE: &[(usize, TimeSpan)] = &[(3, TimeSpan::minutes(1))];
-    let wire = HttpDialect { creations: THREE, ..crate::github::http_dialect(&api) };
+    let wire = HttpDialect { creation_limits: THREE, ..crate::github::http_dialect(&api) };
     let process = |login: &str| {
         let http = ForgeHttpClient::new(&api, wire, test_timeouts(), clock.clone()).unwrap();
         http.with_shared_limits(Arc::new(common.clone()), &api, login).with_permit(open_gate_permit())
@@ -378,7 +378,7 @@ async fn processes_that_share_limits_send_together_what_one_may() {
     assert_eq!((sent, server.requests().len()), ([true, true, true, false, false], 3));
     assert!(send(&stranger).await, "another login has its own");
     // From here on, the shared state is unreachable, but calls still succeed.
-    common.set_gone(true);
+    common.set_unreachable(true);
     clock.pass(TimeSpan::minutes(1));
     assert!(send(&one).await && send(&one).await && send(&one).await);
     assert!(!send(&one).await && send(&other).await);

@@ -125,9 +125,9 @@ fn former_keys_verify_and_unknown_ones_are_named() {
         !rotated.sign(&pr(7), CommentProducer::Review, &CommentSubject::Summary).contains(&keys().current.id)
     );
     let without = MarkerKeys::new(b"second key", &[]);
-    let (key, body) = (keys().current.id, String::new());
+    let (key_id, body) = (keys().current.id, String::new());
     let (producer, item) = (CommentProducer::Review, CommentSubject::Summary);
-    assert_eq!(without.find_marker(&pr(7), &old), MarkerMatch::UnknownKey { key, producer, item, body });
+    assert_eq!(without.find_marker(&pr(7), &old), MarkerMatch::UnknownKey { key_id, producer, item, body });
     let no_item = old.replace("item=summary", "item=%zz");
     assert_eq!(without.find_marker(&pr(7), &no_item), MarkerMatch::Forged);
     let newer = old.replace("truing:1", "truing:2");

@@ -12,7 +12,7 @@ use super::{MarkerKeys, MarkerKind, MarkerParts, escape_value, is_marker, normal
 
 /// The kind of marker in the pull requests, issues and comments that loops create. Each marker contains one
 /// topic.
-const TOPIC_MARKER_KIND: MarkerKind = MarkerKind { field: "topic", domain: b"truing topic 1" };
+const TOPIC_MARKER_KIND: MarkerKind = MarkerKind { field_name: "topic", domain: b"truing topic 1" };
 
 impl MarkerKeys {
     /// Returns a marker line for this topic, without a line end.

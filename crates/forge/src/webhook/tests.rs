@@ -341,7 +341,7 @@ fn a_check_of_ours_that_is_wanted_again_names_its_pull_request_and_a_suite_its_c
         let expected = CheckRerun {
             repository_id: "1296269".into(),
             repo: "octo/demo".into(),
-            app: 77,
+            app_id: 77,
             target,
             account: AccountId::new("5"),
             login: "ada".into(),

@@ -158,7 +158,7 @@ impl Scene {
             | EffectKind::DeleteDuplicate
             | EffectKind::Reopen
             | EffectKind::Status => {
-                comments::effect(kind, &open, (&commit, place), site.row().max_batch_size).await
+                comments::effect(kind, &open, (&commit, place), site.row().max_comments_per_call).await
             }
         };
         Self::with(site, (number, 0), PerformedEffect::Effect(effect), head)
@@ -194,8 +194,8 @@ impl Scene {
             log: &self.log,
             gate: &self.asked,
             clock: &self.clock,
-            writer,
-            watch: &self.watch,
+            owner: writer,
+            monitor: &self.watch,
         }
     }
 
@@ -273,7 +273,7 @@ impl Scene {
             | EffectKind::EditComment
             | EffectKind::DeleteDuplicate
             | EffectKind::Reopen
-            | EffectKind::Status => comments::count(kind, &view, self.site.row().max_batch_size),
+            | EffectKind::Status => comments::count(kind, &view, self.site.row().max_comments_per_call),
         }
     }
 
@@ -410,7 +410,7 @@ async fn cell(flavour: ForgeFlavour, kind: EffectKind, case: EffectIncident) {
             let error = scene.perform().await.unwrap_err();
             let is_lost =
                 matches!(error, EffectError::Unanswered { is_last: false, .. } | EffectError::Git(_));
-            assert!(is_lost && scene.site.forge.is_faultless(), "{error:?}");
+            assert!(is_lost && scene.site.forge.has_no_faults(), "{error:?}");
             assert_eq!(scene.count(kind).await, usize::from(is_done));
             scene.performed_later(kind).await;
         }
@@ -461,7 +461,7 @@ async fn cell(flavour: ForgeFlavour, kind: EffectKind, case: EffectIncident) {
             assert_eq!(scene.count(other).await, 1);
             // At a forge without review objects, reviews are comments. Both kinds of effect then count the
             // same comment, so the other count is not checked.
-            if scene.site.row().review_posting == ReviewPosting::Object {
+            if scene.site.row().review_posting == ReviewPosting::ReviewObject {
                 assert_eq!(scene.count(kind).await, 0);
             }
         }

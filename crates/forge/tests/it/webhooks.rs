@@ -118,7 +118,7 @@ fn a_published_button_of_a_check_is_understood_where_the_check_is_ours() {
                     .unwrap();
             let WebhookEvent::Rerun(rerun) = hook else { continue };
             assert_eq!(rerun.repository_id, repository.to_string());
-            assert_eq!(Some(rerun.app), example["check_run"]["app"]["id"].as_u64());
+            assert_eq!(Some(rerun.app_id), example["check_run"]["app"]["id"].as_u64());
             assert_eq!(rerun.login, example["sender"]["login"]);
             let RerunTarget::Pull(pr) = rerun.target else { panic!("it names its pull request") };
             assert_eq!(pr.number, 7);
@@ -139,7 +139,7 @@ fn a_published_suite_is_understood_where_a_person_asks_for_it() {
                     .unwrap();
             let WebhookEvent::Rerun(rerun) = hook else { continue };
             assert_eq!(rerun.repository_id, example["repository"]["id"].to_string());
-            assert_eq!(Some(rerun.app), example["check_suite"]["app"]["id"].as_u64());
+            assert_eq!(Some(rerun.app_id), example["check_suite"]["app"]["id"].as_u64());
             assert_eq!(rerun.account.as_str(), example["sender"]["id"].to_string());
             let RerunTarget::Head(head) = rerun.target else { panic!("it names no pull request of ours") };
             assert_eq!(head.as_str(), example["check_suite"]["head_sha"]);

@@ -83,7 +83,7 @@ impl LocalRepository {
     #[truing_core::boxed_future]
     pub async fn default_branch_base(&self, head: &Sha) -> Result<DefaultBase, GitError> {
         let BranchCandidate { name: branch, tip } =
-            self.branches.first().cloned().ok_or(GitError::NoDefaultBranch)?;
+            self.default_branch_candidates.first().cloned().ok_or(GitError::NoDefaultBranch)?;
         if let Some(commit) = self.merge_base(head, &tip).await? {
             return Ok(DefaultBase { commit, source: DefaultBaseSource::MergeBase(branch) });
         }

@@ -23,7 +23,7 @@ use crate::{ExportSummary, GitError, WorktreeDiff};
 #[derive(Debug)]
 pub struct IndexSnapshot {
     repository: LocalRepository,
-    work: ScratchIndex,
+    scratch_index: ScratchIndex,
     /// Paths in conflict, which the diff omits.
     unmerged: Vec<RepoPath>,
 }
@@ -39,7 +39,7 @@ impl LocalRepository {
     pub async fn snapshot_index(&self, file: Option<&Path>) -> Result<IndexSnapshot, GitError> {
         let file = file.map(|file| self.root().join(file));
         let work = ScratchIndex::from_repository(self.clone(), file.as_deref()).await?;
-        let mut index = IndexSnapshot { repository: self.clone(), work, unmerged: vec![] };
+        let mut index = IndexSnapshot { repository: self.clone(), scratch_index: work, unmerged: vec![] };
         let unmerged = index.list_entries(&["--unmerged"]).await?.into_iter().map(|entry| entry.path);
         // The index has several entries for a path in conflict, so duplicates are removed.
         let unmerged = unmerged.collect::<BTreeSet<_>>().into_iter().collect();
@@ -55,10 +55,10 @@ impl IndexSnapshot {
     /// As [`LocalRepository::diff`].
     #[truing_core::boxed_future]
     pub async fn diff(&self, base: &Sha) -> Result<WorktreeDiff, GitError> {
-        self.work.reset_to_base(base, &self.unmerged).await?;
+        self.scratch_index.reset_to_base(base, &self.unmerged).await?;
         let sides = |call: GitCommand| {
             let flags = ["--cached", "--ita-invisible-in-index", base.as_str(), "--"];
-            self.work.with_scratch_index(call).args(flags)
+            self.scratch_index.with_scratch_index(call).args(flags)
         };
         let view = &self.repository.isolated_dir;
         let found = view.diff_sides(&view.object_store(), sides).await?;
@@ -84,8 +84,9 @@ impl IndexSnapshot {
 
     /// Returns the entries of the index.
     async fn list_entries(&self, pathspecs: &[&str]) -> Result<Vec<ListedFile>, GitError> {
-        let call = self.work.with_scratch_index(self.repository.isolated_dir.command("ls-files"));
-        let call = call.args(["--stage", "-z"]).args(pathspecs).max_output(self.work.max_listing_bytes());
+        let call = self.scratch_index.with_scratch_index(self.repository.isolated_dir.command("ls-files"));
+        let call =
+            call.args(["--stage", "-z"]).args(pathspecs).max_output(self.scratch_index.max_listing_bytes());
         let listing = call.read_output().await?;
         split_listing(&listing)
             .map(|line| {

@@ -72,7 +72,7 @@ enum LfsPointerMatch {
     /// The content does not match the pointer.
     Different,
     /// The file is a pointer itself, because its content was not fetched.
-    Pointer,
+    UnfetchedContent,
 }
 
 impl LfsPointerMatch {
@@ -82,7 +82,7 @@ impl LfsPointerMatch {
         }
         let mut text = Vec::new();
         std::fs::File::open(file)?.take(MAX_POINTER_BYTES).read_to_end(&mut text)?;
-        Ok(if LfsPointer::parse(&text).is_some() { Self::Pointer } else { Self::Different })
+        Ok(if LfsPointer::parse(&text).is_some() { Self::UnfetchedContent } else { Self::Different })
     }
 }
 
@@ -114,7 +114,7 @@ impl ScratchIndex {
                         changed_paths.is_changed_lfs_file = true;
                     }
                 }
-                LfsPointerMatch::Pointer => {}
+                LfsPointerMatch::UnfetchedContent => {}
             }
         }
         Ok(())

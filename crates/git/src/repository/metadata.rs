@@ -42,7 +42,7 @@ pub(super) struct RepositoryLayout {
     pub(super) root: PathBuf,
     pub(super) format: ObjectFormat,
     /// True if a part of the history is missing.
-    pub(super) shallow: bool,
+    pub(super) is_shallow: bool,
     /// Commit that is checked out; none if there is no commit yet.
     pub(super) head: Option<Sha>,
 }
@@ -118,7 +118,7 @@ impl RepositoryLayout {
             info_exclude: parse_path(excludes),
             root: parse_path(root),
             format: ObjectFormat::parse(format).ok_or_else(|| unknown_output_error("rev-parse", &stdout))?,
-            shallow: shallow == "true",
+            is_shallow: shallow == "true",
             head,
         })
     }
@@ -129,7 +129,7 @@ impl RepositoryLayout {
 #[derive(Clone, Debug)]
 pub(super) struct RepositorySettings {
     /// URL of `origin` without credentials.
-    pub(super) origin: Option<String>,
+    pub(super) origin_url: Option<String>,
     /// True if the clone omitted objects (a partial clone).
     pub(super) is_partial_clone: bool,
     /// Keys and values of the settings that determine how files are converted to stored content. If a key
@@ -191,7 +191,7 @@ impl RepositorySettings {
         let origin = origins.last().map(|(_, url)| without_credentials(url.trim_end()));
         let partial = promisors.iter().any(|(_, value)| value == "true");
         Ok(Self {
-            origin,
+            origin_url: origin,
             is_partial_clone: partial,
             conversion_settings: content,
             hooks,

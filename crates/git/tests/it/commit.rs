@@ -123,7 +123,7 @@ async fn what_differs_is_committed_and_what_is_ignored_is_not() {
         (repo_path("deep/b.txt"), PathStatus::Deleted),
         (repo_path("new file"), PathStatus::Added),
     ];
-    assert_eq!((staged.paths.as_slice(), staged.left_out.len()), (expected.as_slice(), 0));
+    assert_eq!((staged.paths.as_slice(), staged.omitted_paths.len()), (expected.as_slice(), 0));
     assert!(diff_text(&staged.diff().await.unwrap()).contains("-two\n-three\n+2\n"));
     let made = staged.commit(&new("Follow\n\nBecause.\n\n")).await.unwrap();
     made.push(&Remote::from_local_path(&repo.root).unwrap(), "ours", None, &*open_permit().await)
@@ -145,7 +145,7 @@ async fn what_differs_is_committed_and_what_is_ignored_is_not() {
     let some =
         mirror.stage_folder(&head, &dest, Some(&[repo_path("new file"), repo_path("absent")])).await.unwrap();
     assert_eq!(some.paths, [(repo_path("new file"), PathStatus::Added)]);
-    assert_eq!(some.left_out, [repo_path("a.txt"), repo_path("deep/b.txt")]);
+    assert_eq!(some.omitted_paths, [repo_path("a.txt"), repo_path("deep/b.txt")]);
     let made = some.commit(&new("Some")).await.unwrap();
     made.push(&Remote::from_local_path(&repo.root).unwrap(), "some", None, &*open_permit().await)
         .await
@@ -215,7 +215,7 @@ async fn repositories_inside_are_left_out_and_modes_and_links_are_kept() {
         staged.paths,
         [(repo_path("link"), PathStatus::Added), (repo_path("tool"), PathStatus::Added)]
     );
-    assert_eq!(staged.left_out, [repo_path("begun"), repo_path("deep/begun too"), repo_path("inner")]);
+    assert_eq!(staged.omitted_paths, [repo_path("begun"), repo_path("deep/begun too"), repo_path("inner")]);
     let made = staged.commit(&new("x")).await.unwrap();
     made.push(&Remote::from_local_path(&repo.root).unwrap(), "ours", None, &*open_permit().await)
         .await
@@ -282,7 +282,7 @@ async fn of_files_that_lie_alone_line_ends_and_modes_are_as_the_commit_has_them_
     let (there, gone) =
         ([repo_path("line.crlf"), repo_path("tool"), repo_path("deep")], [repo_path("deep/goes")]);
     let staged = mirror.stage_changed_files(&head, &alone.root, &there, &gone).await.unwrap();
-    assert_eq!(staged.left_out, []);
+    assert_eq!(staged.omitted_paths, []);
     let made = staged.commit(&new("x")).await.unwrap();
     let tree = made.tree().unwrap().clone();
     mirror.store_commit(&made).await.unwrap();

@@ -168,7 +168,8 @@ async fn each_bound_leaves_files_out_by_name() {
     };
     let export = async |name: &str, file: u64, total: u64, files: usize| {
         let mut options = place.options();
-        (options.limits.file_bytes, options.limits.total_bytes, options.limits.files) = (file, total, files);
+        (options.limits.file_bytes, options.limits.total_bytes, options.limits.file_count) =
+            (file, total, files);
         let repository = Git::new(options).await.unwrap().open(&repo.root).await.unwrap();
         omitted_files(&repository.export(&head, &place.path(name), None).await.unwrap())
     };

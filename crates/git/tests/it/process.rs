@@ -48,7 +48,7 @@ async fn a_call_that_hangs_is_ended_with_all_it_started() {
     let call = tokio::spawn(async move { git.open(&folder).await.map(drop) });
     wait_until("the grandchild has begun", || pid.exists()).await;
     tokio::time::pause();
-    tokio::time::advance(truing_git::options::LOCAL_TIME).await;
+    tokio::time::advance(truing_git::options::LOCAL_TIMEOUT).await;
     let error = call.await.unwrap().unwrap_err();
     tokio::time::resume();
     assert!(matches!(error, GitError::TimedOut { call: "rev-parse", .. }), "{error}");

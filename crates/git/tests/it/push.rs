@@ -113,7 +113,7 @@ async fn the_default_branch_and_what_is_no_branch_are_never_pushed_to() {
     for expected in [Some(&it.base), None] {
         let refused = it.push_commit(&made, "main", expected).await.unwrap();
         assert!(
-            matches!(&refused, PushOutcome::RemoteRefused { reason: PushRefusal::Protected, message } if message.contains("default"))
+            matches!(&refused, PushOutcome::RemoteRefused { reason: PushRefusal::ProtectedBranch, message } if message.contains("default"))
         );
     }
     for bad in ["refs/heads/main", "HEAD", "--mirror", "", "a:main", "a b", "refs/tags/v1"] {
@@ -128,8 +128,11 @@ async fn a_refusal_is_told_with_its_reason() {
     let it = Setting::new().await;
     let made = it.create_commit("one").await;
     for (words, why) in [
-        ("error: GH006: Protected branch update failed for refs/heads/x.", PushRefusal::Protected),
-        ("refusing to allow a token to update a workflow without `workflow` scope", PushRefusal::Permission),
+        ("error: GH006: Protected branch update failed for refs/heads/x.", PushRefusal::ProtectedBranch),
+        (
+            "refusing to allow a token to update a workflow without `workflow` scope",
+            PushRefusal::MissingPermission,
+        ),
         ("the fields are not in season", PushRefusal::HookOrUnknown),
     ] {
         it.install_hook("pre-receive", &format!("echo '{words}' >&2; exit 1"));
@@ -203,7 +206,7 @@ async fn a_hook_that_hangs_ends_with_the_push() {
     let too_late = async {
         wait_until("the hook has begun", || pid.exists()).await;
         tokio::time::pause();
-        tokio::time::advance(truing_git::options::NETWORK_TIME).await;
+        tokio::time::advance(truing_git::options::NETWORK_TIMEOUT).await;
     };
     let (pushed, ()) = tokio::join!(it.push_commit(&made, "x", None), too_late);
     tokio::time::resume();

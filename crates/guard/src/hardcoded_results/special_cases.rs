@@ -38,7 +38,7 @@ pub(super) struct SpecialCase {
     /// True if the value alone is specific enough to identify a test.
     is_distinctive: bool,
     /// If the value is in a list that is compared as a whole: this list without its brackets and white space.
-    list: Option<String>,
+    compared_list: Option<String>,
     /// Values that the code may return in this case.
     results: Vec<String>,
 }
@@ -49,7 +49,7 @@ impl FixTests {
         for after in changes.iter().filter_map(|rewrite| rewrite.after) {
             let version = AnalyzedVersion::new(after);
             let Some(read) = &version.scanned_file else { continue };
-            let scanned = &read.scanned;
+            let scanned = &read.scanned_text;
             let ranges: Vec<Range<usize>> = if can_affect_tests(after.path) {
                 std::iter::once(0..scanned.code.len()).collect()
             } else {
@@ -67,7 +67,7 @@ impl FixTests {
     /// Returns true if these tests use the value or its list, and contain a result of the special case. If
     /// the list consists of specific numbers, the list alone is enough.
     pub(super) fn expects_special_case(&self, value: &str, special: &SpecialCase) -> bool {
-        if special.list.as_ref().is_some_and(|list| self.has_list(list)) {
+        if special.compared_list.as_ref().is_some_and(|list| self.has_list(list)) {
             let is_numbers = special.is_distinctive && !value.contains(|letter: char| letter.is_alphabetic());
             return is_numbers || self.has_any_value(&special.results);
         }
@@ -103,7 +103,7 @@ impl SpecialCase {
             return None;
         }
         let outputs = result_values(scanned, first, value);
-        Some(Self { is_distinctive: is_telling, list, results: outputs })
+        Some(Self { is_distinctive: is_telling, compared_list: list, results: outputs })
     }
 }
 

@@ -74,7 +74,7 @@ fn declarations_of_names_that_tests_use_are_seen() {
         assert!(found.contains(&ReboundName), "{path}: {to}: {found:?}");
     }
     let patched = "import shop\nimport json\nif shop:\n    pass\nelse: json.loads = shop.loads\n";
-    assert_eq!(weakening_kinds("a.py", "import shop\nimport json\n", patched), [HookedProcess]);
+    assert_eq!(weakening_kinds("a.py", "import shop\nimport json\n", patched), [ModifiedTestProcess]);
 }
 
 /// Changes that look the same in an honest fix and in a weakening. The guard reports them, and a person

@@ -23,7 +23,7 @@ use truing_core::outcome::{ReviewCoverage, SkipReason, UnreviewedFile};
 use truing_core::port::PullRequest;
 use truing_diff::RepoPath;
 use truing_model::messages::ToolDefinition;
-use truing_reader::tools::{DIFF, TreeTool, answer_diff_call};
+use truing_reader::tools::{DIFF_TOOL_NAME, TreeTool, answer_diff_call};
 
 use super::ModelAgent;
 use super::task::{BuiltPrompt, data_boundary};
@@ -79,7 +79,7 @@ pub(super) struct ReviewPromptInput<'a> {
     /// The result of the rules.
     pub(super) rule_results: &'a ReadingOutcome,
     /// The description of the change by its author.
-    pub(super) subject: &'a ChangeDescription,
+    pub(super) change_description: &'a ChangeDescription,
     /// The key of the repository in the ledger.
     pub(super) repository: &'a str,
     /// The text about earlier reviews, if there were any.
@@ -90,7 +90,7 @@ pub(super) struct ReviewPromptInput<'a> {
     /// The findings that the change has to fix, if the change is a fix.
     pub(super) findings: Option<&'a str>,
     /// The dismissed findings, if the prompt contains them.
-    pub(super) dismissed: Option<&'a str>,
+    pub(super) dismissed_findings: Option<&'a str>,
 }
 
 /// The text about earlier reviews of a change.
@@ -141,8 +141,9 @@ impl DiffExcerpt {
         }));
         let more = omitted_files.len().saturating_sub(MAX_LISTED_ENTRIES);
         omitted_files.truncate(MAX_LISTED_ENTRIES);
-        omitted_files
-            .extend((more > 0).then(|| format!("and {more} more: `{DIFF}` without a path names them")));
+        omitted_files.extend(
+            (more > 0).then(|| format!("and {more} more: `{DIFF_TOOL_NAME}` without a path names them")),
+        );
         Self { text, omitted_files, shown_paths }
     }
 }
@@ -168,12 +169,12 @@ pub(super) fn build_first_prompt(
     let ReviewPromptInput {
         change,
         rule_results,
-        subject,
+        change_description: subject,
         repository,
         earlier_reviews,
         memory,
         findings,
-        dismissed,
+        dismissed_findings: dismissed,
     } = input;
     let DiffExcerpt { text: diffs, omitted_files, shown_paths } = DiffExcerpt::new(change, rule_results);
     let found = rule_results.findings.iter().chain(&rule_results.suppressed).map(|placed| &placed.raw);
@@ -234,8 +235,8 @@ pub(super) fn build_first_prompt(
     let FilledPrompts { system, task, hash } = filled;
     Ok((
         BuiltPrompt {
-            brief: AgentRunInput { model: agent.model.clone(), system_prompt: system, review_text: task },
-            hash,
+            run_input: AgentRunInput { model: agent.model.clone(), system_prompt: system, review_text: task },
+            prompt_hash: hash,
         },
         shown_paths,
     ))
@@ -298,7 +299,7 @@ impl RunTools for ViewTrackingTools<'_> {
         let output = self.tools.call(name, input).await;
         step.record_output(&output.text, output.is_error);
         drop(step);
-        let looks = name == DIFF || name == TreeTool::Read.name();
+        let looks = name == DIFF_TOOL_NAME || name == TreeTool::Read.name();
         if let (true, false, Some(path)) = (looks, output.is_error, input.get("path").and_then(Value::as_str))
         {
             let path = RepoPath::from_bytes(path.as_bytes());
@@ -319,7 +320,7 @@ mod tests {
             base,
             head: None,
             diff: Vec::new(),
-            left_out: Vec::new(),
+            omitted_files: Vec::new(),
             large_new_files: Vec::new(),
             index_content_paths: Vec::new(),
         };

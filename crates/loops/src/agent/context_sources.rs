@@ -11,8 +11,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use truing_agent::memory::{
-    FOLDER, LayerFiles, LayeredMemory, MAX_MEMORY_BYTES, MAX_SKILL_BYTES, MAX_SKILLS, MEMORY_FILES,
-    MemoryFile, MemoryPath, SkillFile, skill_file,
+    CLAUDE_FOLDER, LayerFiles, LayeredMemory, MAX_MEMORY_BYTES, MAX_SKILL_BYTES, MAX_SKILLS, MEMORY_FILES,
+    MemoryFile, MemoryPath, SkillFile, skill_file_path,
 };
 use truing_core::id::Sha;
 use truing_core::line;
@@ -48,7 +48,7 @@ pub struct ContextSources {
     operator_files: LayerFiles,
     /// True if several specialists review each change. If false, the repository's own specialists are not
     /// read.
-    pub(super) specialists: bool,
+    pub(super) has_specialists: bool,
     /// The cached contexts; the context that was added last is at the end.
     cached_contexts: Mutex<VecDeque<(String, Arc<LayeredMemory>)>>,
 }
@@ -119,7 +119,7 @@ impl ContextSources {
         let (names, more) = list_folders(folder)?;
         operators.more_skills = more;
         for name in names {
-            let path = folder.join(skill_file(&name));
+            let path = folder.join(skill_file_path(&name));
             let content = match read_regular_file(&path) {
                 Err(error) if error.kind() == ErrorKind::NotFound => continue,
                 read => read.map_err(|error| format!("it cannot be read: {error}")),
@@ -133,7 +133,7 @@ impl ContextSources {
     /// Enables or disables specialists, which replace the single reviewer of each change.
     #[must_use]
     pub fn with_specialists(self, has_specialists: bool) -> Self {
-        Self { specialists: has_specialists, ..self }
+        Self { has_specialists: has_specialists, ..self }
     }
 
     /// Combines the operator's context with the repository's files at a commit. Without a commit, the
@@ -149,7 +149,7 @@ impl ContextSources {
     ) -> Result<Arc<LayeredMemory>, GitError> {
         let [memory, _, agents] = MEMORY_FILES;
         let mut listed = match commit_sha {
-            Some(commit) => commits.list_files(commit, &[memory, agents, FOLDER]).await?,
+            Some(commit) => commits.list_files(commit, &[memory, agents, CLAUDE_FOLDER]).await?,
             None => Vec::new(),
         };
         listed.retain(|file| file_role(file).is_some_and(|(_, role)| self.uses_role(role)));
@@ -214,15 +214,15 @@ impl ContextSources {
             Some(MemoryFile { path: path.to_owned(), content })
         };
         found.memory.extend(MEMORY_FILES.iter().filter_map(|path| file(path)));
-        let folder = format!("{FOLDER}/skills");
+        let folder = format!("{CLAUDE_FOLDER}/skills");
         let (names, more) = list_folders(&root.join(&folder)).unwrap_or_default();
         found.more_skills = more;
         for name in names {
-            let skill = file(&format!("{folder}/{}", skill_file(&name)));
+            let skill = file(&format!("{folder}/{}", skill_file_path(&name)));
             found.skills.extend(skill.map(|file| SkillFile { folder: name, file }));
         }
-        if self.specialists {
-            let path = format!("{FOLDER}/agents");
+        if self.has_specialists {
+            let path = format!("{CLAUDE_FOLDER}/agents");
             let folder = root.join(&path);
             if folder.is_symlink() {
                 let file = MemoryFile { path: path.clone(), content: Err(LINK_SKIP_REASON.to_owned()) };
@@ -243,7 +243,7 @@ impl ContextSources {
     fn uses_role(&self, role: MemoryPath<'_>) -> bool {
         match role {
             MemoryPath::Memory | MemoryPath::Skill(_) => true,
-            MemoryPath::Specialist(_) => self.specialists,
+            MemoryPath::Specialist(_) => self.has_specialists,
         }
     }
 
@@ -268,7 +268,7 @@ impl ContextSources {
 fn file_role(file: &TreeFile) -> Option<(&str, MemoryPath<'_>)> {
     let path = file.path.as_str()?;
     // A link or a submodule with the path of one of these folders is reported.
-    let odd = || match path.strip_prefix(FOLDER)? {
+    let odd = || match path.strip_prefix(CLAUDE_FOLDER)? {
         "" => Some(MemoryPath::Skill(path)),
         "/agents" => Some(MemoryPath::Specialist(path)),
         below => {

@@ -103,7 +103,7 @@ impl ModelReviewRun {
             | AgentRunEnd::Declined
             | AgentRunEnd::ResponseTooLong
             | AgentRunEnd::ContextExceeded
-            | AgentRunEnd::Unreadable(_)
+            | AgentRunEnd::InvalidReport(_)
             | AgentRunEnd::ModelFailed(_)
             | AgentRunEnd::ProgramFailed(_)) => Self {
                 status: ModelReviewStatus::Partial(redact_secrets(&end.to_string())),
@@ -123,7 +123,7 @@ impl ModelReviewRun {
             | AgentRunEnd::Declined
             | AgentRunEnd::ResponseTooLong
             | AgentRunEnd::ContextExceeded
-            | AgentRunEnd::Unreadable(_)
+            | AgentRunEnd::InvalidReport(_)
             | AgentRunEnd::ModelFailed(_)
             | AgentRunEnd::ProgramFailed(_) => false,
         };
@@ -233,7 +233,7 @@ mod tests {
             AgentRunEnd::Declined,
             AgentRunEnd::ResponseTooLong,
             AgentRunEnd::ContextExceeded,
-            AgentRunEnd::Unreadable(String::new()),
+            AgentRunEnd::InvalidReport(String::new()),
         ] {
             assert!(matches!(review_status(end, 1), ModelReviewStatus::Partial(_)));
         }

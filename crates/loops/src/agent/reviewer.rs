@@ -42,7 +42,7 @@ pub(super) struct ReviewInput<'a> {
     pub(super) change: &'a ReviewedChange,
     pub(super) review_tree: ReviewTree<'a>,
     pub(super) rule_results: &'a ReadingOutcome,
-    pub(super) subject: &'a ChangeDescription,
+    pub(super) change_description: &'a ChangeDescription,
     /// The text about earlier reviews of the change, if there were any.
     pub(super) earlier_reviews: Option<&'a EarlierReviewText>,
     /// The findings for which each reviewer must report a verdict.
@@ -66,10 +66,10 @@ pub(super) struct ReviewerRun {
     /// The files whose change the reviewer saw.
     pub(super) viewed_paths: BTreeSet<RepoPath>,
     /// Number of files that the reader failed to read.
-    pub(super) failures: usize,
+    pub(super) read_failure_count: usize,
     /// Digest of the prompt.
-    pub(super) hash: String,
-    pub(super) ms: u64,
+    pub(super) prompt_hash: String,
+    pub(super) duration_ms: u64,
     /// The budget level of the pull request that limits the reviewer's cost; `None` if no such level limits
     /// it.
     pub(super) limiting_budget_level: Option<BudgetLevel>,
@@ -78,7 +78,7 @@ pub(super) struct ReviewerRun {
 impl<'a> ReviewInput<'a> {
     /// Returns one entry for each reviewer: the skill of a specialist, or `None` for the only reviewer.
     pub(super) fn reviewers(&self) -> Vec<Option<&'a Skill>> {
-        match self.options.specialists {
+        match self.options.has_specialists {
             true => self.memory.specialists.iter().map(Some).collect(),
             false => vec![None],
         }
@@ -108,7 +108,7 @@ impl<'a> ReviewInput<'a> {
             change,
             review_tree,
             rule_results,
-            subject,
+            change_description: subject,
             earlier_reviews,
             findings_to_verify,
             memory,
@@ -130,12 +130,12 @@ impl<'a> ReviewInput<'a> {
         let shown = ReviewPromptInput {
             change,
             rule_results,
-            subject,
+            change_description: subject,
             repository,
             earlier_reviews,
             memory: recalled,
             findings: None,
-            dismissed: None,
+            dismissed_findings: None,
         };
         let (prompt, viewed_paths) = change_view::build_first_prompt(agent, (REVIEW.system, task), shown)?;
         let request = ToolsRequest {
@@ -184,7 +184,7 @@ impl<'a> ReviewInput<'a> {
             let texts: Vec<String> = both.into_iter().flatten().collect();
             (!texts.is_empty()).then(|| texts.join("\n"))
         };
-        let agent_run: AgentRunResult = if self.options.walkthrough {
+        let agent_run: AgentRunResult = if self.options.has_walkthrough {
             let lacks = |items: &WalkthroughReport| lacks(&items.0);
             agent.run_conversation(task, &looked, lacks).await.map(|WalkthroughReport(items)| items)
         } else {
@@ -202,9 +202,9 @@ impl<'a> ReviewInput<'a> {
             specialist: name,
             agent_run,
             viewed_paths,
-            failures,
-            hash: prompt.hash,
-            ms,
+            read_failure_count: failures,
+            prompt_hash: prompt.prompt_hash,
+            duration_ms: ms,
             limiting_budget_level: bound,
         })
     }
@@ -229,7 +229,15 @@ pub(super) fn combine_runs(
     let (mut parts, mut asks) = (Vec::new(), None);
     for (
         index,
-        ReviewerRun { specialist, agent_run, failures, hash, ms, limiting_budget_level: bound, .. },
+        ReviewerRun {
+            specialist,
+            agent_run,
+            read_failure_count: failures,
+            prompt_hash: hash,
+            duration_ms: ms,
+            limiting_budget_level: bound,
+            ..
+        },
     ) in runs.iter().enumerate()
     {
         asked.turns = asked.turns.saturating_add(agent_run.turns);

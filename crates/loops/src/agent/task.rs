@@ -6,7 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
-use truing_agent::fixer::{EDIT, WRITE};
+use truing_agent::fixer::{EDIT_TOOL, WRITE_TOOL};
 use truing_agent::native::{
     AgentRunEnd, AgentRunInput, AgentRunResult, ReportSchema, RunLimit, RunLimits, RunTools, ToolCallOutput,
 };
@@ -19,7 +19,7 @@ use truing_core::run::StepCost;
 use truing_model::gateway::ModelError;
 use truing_model::messages::ToolDefinition;
 use truing_reader::redact::redact_secrets;
-use truing_reader::tools::DIFF;
+use truing_reader::tools::DIFF_TOOL_NAME;
 
 use super::ModelAgent;
 use crate::budget;
@@ -44,8 +44,8 @@ pub(crate) struct ModelTask<'a> {
 
 /// A prompt and the digest of its parts.
 pub(crate) struct BuiltPrompt {
-    pub(crate) brief: AgentRunInput,
-    pub(crate) hash: String,
+    pub(crate) run_input: AgentRunInput,
+    pub(crate) prompt_hash: String,
 }
 
 /// The cost of calling models, even if a call had no result.
@@ -76,8 +76,8 @@ impl ModelAgent {
         let FilledPrompts { system, task, hash } =
             self.prompts.fill_prompts(system_prompt, task_prompt, system, &task, &fence)?;
         Ok(BuiltPrompt {
-            brief: AgentRunInput { model: self.model.clone(), system_prompt: system, review_text: task },
-            hash,
+            run_input: AgentRunInput { model: self.model.clone(), system_prompt: system, review_text: task },
+            prompt_hash: hash,
         })
     }
 
@@ -94,7 +94,7 @@ impl ModelAgent {
         spent: &mut ModelSpend,
         check_report: impl Fn(&F) -> Option<String> + Send,
     ) -> Result<AgentRunResult<F>, HaltReason> {
-        (spent.model, spent.prompt_hash) = (Some(self.model.clone()), Some(task.prompt.hash.clone()));
+        (spent.model, spent.prompt_hash) = (Some(self.model.clone()), Some(task.prompt.prompt_hash.clone()));
         let ran = self.run_conversation(task, tools, check_report).await;
         if ran.turns > 0 {
             // The model that answered may be the fallback model and not the requested model.
@@ -124,7 +124,8 @@ impl ModelAgent {
         let id = purse.run.clone();
         let session = self.gateway.open_session(purse, [self.model.clone()], gate);
         let model = TracedModel(self.cassette.wrap_model(Box::new(session), run, who));
-        let ran = self.runtime.run_judged(&model, tools, &prompt.brief, &limits, check_report).await;
+        let ran =
+            self.runtime.run_with_report_check(&model, tools, &prompt.run_input, &limits, check_report).await;
         telemetry::record_model_end(&ran.end);
         if let AgentRunEnd::ModelFailed(ModelError::Budget { level }) = &ran.end {
             budget::log_exceeded(&id, level);
@@ -143,7 +144,7 @@ pub(crate) struct TracedTools<T>(pub(crate) T);
 #[async_trait]
 impl<T: RunTools> RunTools for TracedTools<T> {
     fn tool_definitions(&self) -> Vec<ToolDefinition> {
-        self.0.tool_definitions().into_iter().filter(|tool| tool.name != DIFF).collect()
+        self.0.tool_definitions().into_iter().filter(|tool| tool.name != DIFF_TOOL_NAME).collect()
     }
 
     async fn call(&self, name: &str, input: &Value) -> ToolCallOutput {
@@ -158,9 +159,9 @@ impl<T: RunTools> RunTools for TracedTools<T> {
 pub(crate) struct RestrictedTools<T, A> {
     pub(crate) tools: T,
     /// Decides if a file may be changed.
-    pub(crate) admits: A,
+    pub(crate) allows_path: A,
     /// Noun for the model's work in messages to the model, as in "the files that this … may change".
-    pub(crate) purpose: &'static str,
+    pub(crate) work_noun: &'static str,
 }
 
 #[async_trait]
@@ -170,11 +171,11 @@ impl<T: RunTools, A: Fn(&RepoPath) -> bool + Send + Sync> RunTools for Restricte
     }
 
     async fn call(&self, name: &str, input: &Value) -> ToolCallOutput {
-        if let (EDIT | WRITE, Some(path)) = (name, input.get("path").and_then(Value::as_str))
-            && !(self.admits)(&RepoPath::from_bytes(path.as_bytes()))
+        if let (EDIT_TOOL | WRITE_TOOL, Some(path)) = (name, input.get("path").and_then(Value::as_str))
+            && !(self.allows_path)(&RepoPath::from_bytes(path.as_bytes()))
         {
             let text =
-                format!("denied: `{path}` is not among the files that this {} may change", self.purpose);
+                format!("denied: `{path}` is not among the files that this {} may change", self.work_noun);
             return ToolCallOutput { text, is_error: true, is_denied: true };
         }
         self.tools.call(name, input).await
@@ -192,7 +193,7 @@ pub(crate) fn invalid_report_reason(end: &AgentRunEnd, fault: Option<String>) ->
             | AgentRunEnd::Declined
             | AgentRunEnd::ResponseTooLong
             | AgentRunEnd::ContextExceeded
-            | AgentRunEnd::Unreadable(_)
+            | AgentRunEnd::InvalidReport(_)
             | AgentRunEnd::ModelFailed(_)
             | AgentRunEnd::ProgramFailed(_),
             _,
@@ -211,7 +212,7 @@ pub(crate) fn describe_end(end: &AgentRunEnd) -> String {
         AgentRunEnd::Declined => "the model declines".to_owned(),
         AgentRunEnd::ResponseTooLong
         | AgentRunEnd::ContextExceeded
-        | AgentRunEnd::Unreadable(_)
+        | AgentRunEnd::InvalidReport(_)
         | AgentRunEnd::ModelFailed(_)
         | AgentRunEnd::ProgramFailed(_) => end.to_string(),
     }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use futures_util::future::join_all;
 use truing_agent::mcp::client::{McpServers, ServerProblem};
 use truing_agent::native::{AgentRunEnd, RunLimit, RunLimits};
-use truing_agent::prompt::route::{AUDIT_TASK_DISMISSED, CONVERGE_AUDIT, CONVERGE_CHECK};
+use truing_agent::prompt::route::{AUDIT_TASK_WITH_DISMISSALS, CONVERGE_AUDIT, CONVERGE_CHECK};
 use truing_agent::schema::audit::{AuditQuestion, AuditReport};
 use truing_config::REPOSITORY_FILE;
 use truing_core::code_digest::LinesKey;
@@ -237,7 +237,7 @@ impl AuditInput {
         let dismissed =
             (self.findings_to_fix.is_none() && !dismissed.is_empty()).then_some(dismissed.as_str());
         let route = if self.findings_to_fix.is_some() { CONVERGE_CHECK } else { CONVERGE_AUDIT };
-        let task = if dismissed.is_some() { AUDIT_TASK_DISMISSED } else { route.task };
+        let task = if dismissed.is_some() { AUDIT_TASK_WITH_DISMISSALS } else { route.task };
         let (prompt, seen) = agent.build_change_prompt(
             (route.system, task),
             self.findings_to_fix.as_deref(),
@@ -258,7 +258,7 @@ impl AuditInput {
             let unseen = looked.unseen_files(&self.rule_results.coverage);
             let unseen = (!unseen.is_empty())
                 .then(|| format!("these changed files were not reviewed: {}", unseen.join(", ")));
-            let wrong: Vec<String> = audit.complaint(text).into_iter().chain(unseen).collect();
+            let wrong: Vec<String> = audit.errors_text(text).into_iter().chain(unseen).collect();
             (!wrong.is_empty()).then(|| wrong.join("\n"))
         };
         let (budget, most) = runner.model_budget(agent);
@@ -279,7 +279,7 @@ impl AuditInput {
             (AgentRunEnd::ModelFailed(ModelError::Budget { .. }), _)
                 | (AgentRunEnd::Limit(RunLimit::Money), Some(_))
         ) {
-            return Err(ActError::Budget(describe_end(&ran.end)));
+            return Err(ActError::BudgetExhausted(describe_end(&ran.end)));
         }
         match invalid_report_reason(&ran.end, complaint) {
             None => Ok((
@@ -406,8 +406,8 @@ fn storable_absences(audit: &AuditReport, audit_number: u32, auditor: u32) -> Ve
 
 /// The lines that the change added, and the lines that fixes of this run added.
 struct LineOrigins {
-    change: BTreeMap<RepoPath, Vec<(u32, u32)>>,
-    fixes: BTreeMap<RepoPath, Vec<(u32, u32)>>,
+    changed_lines: BTreeMap<RepoPath, Vec<(u32, u32)>>,
+    fix_lines: BTreeMap<RepoPath, Vec<(u32, u32)>>,
 }
 
 impl LineOrigins {
@@ -425,7 +425,7 @@ impl LineOrigins {
         } else {
             runner.commit_diff(starting_commit, head).await?.diff
         };
-        Ok(Self { change: lines(&parse(&change.diff).files), fixes: lines(&parse(&fixes).files) })
+        Ok(Self { changed_lines: lines(&parse(&change.diff).files), fix_lines: lines(&parse(&fixes).files) })
     }
 
     fn finding_origin(&self, raw: &RawFinding) -> LineOrigin {
@@ -434,7 +434,7 @@ impl LineOrigins {
             let ranges = lines.get(&place.path).into_iter().flatten();
             ranges.into_iter().any(|(first, last)| *first <= place.end_line && place.start_line <= *last)
         };
-        match (touches(&self.fixes), touches(&self.change)) {
+        match (touches(&self.fix_lines), touches(&self.changed_lines)) {
             (true, _) => LineOrigin::Fix,
             (false, true) => LineOrigin::Change,
             (false, false) => LineOrigin::PreExisting,

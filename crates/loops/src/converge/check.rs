@@ -347,7 +347,7 @@ impl ConvergeRunner<'_> {
                 changes.push(FileContentChange { path: path.clone(), content });
             }
         }
-        let tree = PrivateFolder::new().map_err(ActError::Folder)?;
+        let tree = PrivateFolder::new().map_err(ActError::TemporaryFolder)?;
         self.mirror.check_out_private_clone(code_commit, &[], tree.path()).await?;
         write_changes(tree.path(), &changes).await?;
         let verified = verifier.verify_tree(tree.path(), &self.fix_cache_scope(), Some(baseline)).await?;
@@ -368,7 +368,7 @@ impl ConvergeRunner<'_> {
         scope: CacheScope,
         baseline: Option<&VerificationReport>,
     ) -> Result<VerifiedTree, ActError> {
-        let tree = PrivateFolder::new().map_err(ActError::Folder)?;
+        let tree = PrivateFolder::new().map_err(ActError::TemporaryFolder)?;
         self.mirror.check_out_private_clone(commit, &[], tree.path()).await?;
         Ok(verifier.verify_tree(tree.path(), &scope, baseline).await?)
     }

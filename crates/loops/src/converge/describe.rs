@@ -11,7 +11,7 @@ use std::time::Instant;
 use truing_agent::native::RunLimits;
 use truing_agent::prompt::PromptValues;
 use truing_agent::prompt::route::CONVERGE_DESCRIBE;
-use truing_agent::schema::description::{DescriptionReport, MAX_DESCRIPTION_CHARS, curated_parts};
+use truing_agent::schema::description::{DescriptionReport, MAX_DESCRIPTION_CHARS, handwritten_parts};
 use truing_core::converge::{ConvergeExit, ConvergeStep};
 use truing_core::effect::Effect;
 use truing_core::line;
@@ -74,7 +74,7 @@ impl PullRequestRunner<'_> {
         if now.head.sha != head {
             return Err(ActError::Model("the head of the branch has changed meanwhile".to_owned()));
         }
-        let kept = curated_parts(&now.body);
+        let kept = handwritten_parts(&now.body);
         let audited = AuditInput::load(&mut self.runner, &base, &head).await?;
         let agent = &self.runner.agents.auditor;
         let diffs = DiffExcerpt::new(&audited.change, &audited.rule_results);

@@ -14,7 +14,7 @@ use truing_agent::native::{AgentRunEnd, RunLimit, RunLimits};
 use truing_agent::prompt::PromptValues;
 use truing_agent::prompt::route::{CONVERGE_FIX, CONVERGE_GATE};
 use truing_agent::schema::fix_report::FixReport;
-use truing_agent::verify::decides_set_up;
+use truing_agent::verify::affects_setup;
 use truing_core::commit::GitIdentity;
 use truing_core::converge::{ConvergeEvent, FixCandidate, FixProblem, FixerVerdict};
 use truing_core::finding::Finding;
@@ -84,7 +84,7 @@ impl FixerPathPolicy {
     fn allows_path(&self, path: &RepoPath) -> bool {
         let Some(text) = path.as_str() else { return false };
         let is_ours = self.paths.contains(path) || truing_guard::is_test_file(path);
-        is_ours && !decides_set_up(Path::new(text)) && self.policy.judge(AgentAction::Edit(text)).is_allowed()
+        is_ours && !affects_setup(Path::new(text)) && self.policy.judge(AgentAction::Edit(text)).is_allowed()
     }
 }
 
@@ -117,7 +117,7 @@ impl ConvergeRunner<'_> {
             (FixerTask::Findings(_) | FixerTask::Gate(_), _) => head.clone(),
         };
         let allowed = self.path_policy(&head).await?;
-        let bench = PrivateFolder::new().map_err(ActError::Folder)?;
+        let bench = PrivateFolder::new().map_err(ActError::TemporaryFolder)?;
         let also = std::slice::from_ref(&head);
         let checked_out = self.mirror.check_out_private_clone(&from, also, bench.path()).await?;
         let mut spent = ModelSpend::default();
@@ -130,7 +130,7 @@ impl ConvergeRunner<'_> {
         };
 
         let staged = self.mirror.stage_clone(&head, bench.path(), &checked_out).await?;
-        let (mut paths, mut refused): (Vec<_>, Vec<RepoPath>) = (Vec::new(), staged.left_out.clone());
+        let (mut paths, mut refused): (Vec<_>, Vec<RepoPath>) = (Vec::new(), staged.omitted_paths.clone());
         for (path, edited) in staged.paths {
             if allowed.allows_path(&path) { paths.push((path, edited)) } else { refused.push(path) }
         }
@@ -162,7 +162,7 @@ impl ConvergeRunner<'_> {
         if changes.is_empty() {
             return Ok(None);
         }
-        let clean = PrivateFolder::new().map_err(ActError::Folder)?;
+        let clean = PrivateFolder::new().map_err(ActError::TemporaryFolder)?;
         let (written, gone): (Vec<FileContentChange>, Vec<FileContentChange>) =
             changes.iter().cloned().partition(|change| change.content.is_some());
         write_changes(clean.path(), &written).await?;
@@ -256,7 +256,7 @@ impl ConvergeRunner<'_> {
         let admits = |path: &RepoPath| path_policy.allows_path(path);
         // The tools do not include the tool that shows the change, because the fixer can see its own changes
         // with `git diff`.
-        let tools = TracedTools(RestrictedTools { tools: fixer, admits, purpose: "fix" });
+        let tools = TracedTools(RestrictedTools { tools: fixer, allows_path: admits, work_noun: "fix" });
         let (budget, most) = self.model_budget(agent);
         let limits = RunLimits { time, max_cost: Some(most), ..agent.limits };
         let task = ModelTask {
@@ -275,7 +275,7 @@ impl ConvergeRunner<'_> {
         Ok(match &ran.end {
             AgentRunEnd::Reported => FixerReport::Complete(ran.report),
             AgentRunEnd::ModelFailed(ModelError::Budget { .. }) | AgentRunEnd::Limit(RunLimit::Money) => {
-                return Err(ActError::Budget(end));
+                return Err(ActError::BudgetExhausted(end));
             }
             // If no call of the model succeeded, the model has not attempted a fix.
             AgentRunEnd::ModelFailed(_) | AgentRunEnd::ProgramFailed(_) if ran.turns == 0 => {
@@ -284,7 +284,7 @@ impl ConvergeRunner<'_> {
             AgentRunEnd::Limit(_) | AgentRunEnd::ContextExceeded => FixerReport::CutOff(end),
             AgentRunEnd::Declined
             | AgentRunEnd::ResponseTooLong
-            | AgentRunEnd::Unreadable(_)
+            | AgentRunEnd::InvalidReport(_)
             | AgentRunEnd::ModelFailed(_)
             | AgentRunEnd::ProgramFailed(_) => FixerReport::NoReport(end),
         })

@@ -59,7 +59,7 @@ pub struct GateResult {
     /// Findings on lines that the change does not modify.
     pub advisory: GateFindings,
     /// Number of changed files that the rules have read.
-    pub inspected: usize,
+    pub inspected_file_count: usize,
     /// Changed files that the rules have not read, with the reasons.
     pub not_inspected: Vec<UnreviewedFile>,
     /// The results of the commands.
@@ -94,7 +94,7 @@ pub struct GateCommandRun {
     /// True if the command found nothing.
     pub is_clean: bool,
     /// Duration of the command in milliseconds.
-    pub ms: u64,
+    pub duration_ms: u64,
 }
 
 /// The reason why the gate has no result. The error is not passed to fixers, because no change of the code
@@ -177,7 +177,11 @@ impl GateCommands {
             if !is_clean {
                 result.add_output(&command, &printout, &mut places);
             }
-            result.command_runs.push(GateCommandRun { argv: words.clone(), is_clean, ms: printout.ms });
+            result.command_runs.push(GateCommandRun {
+                argv: words.clone(),
+                is_clean,
+                duration_ms: printout.ms,
+            });
         }
         Ok(())
     }
@@ -196,7 +200,8 @@ impl GateResult {
         {
             return Err(GateError::Linter { name, reason });
         }
-        let mut gated = Self { inspected: reviewed.len(), not_inspected: not_reviewed, ..Self::default() };
+        let mut gated =
+            Self { inspected_file_count: reviewed.len(), not_inspected: not_reviewed, ..Self::default() };
         for raw in findings.into_iter().map(|placed| placed.raw) {
             let text = line::clean_line(&format!("{}: {}", raw.title, raw.body), MAX_FINDING_CHARS);
             let location = Some((raw.location.path, raw.location.start_line));
@@ -217,7 +222,7 @@ impl GateResult {
     /// [`GateError::NothingRead`]
     pub fn ensure_checked(self) -> Result<Self, GateError> {
         let missed = self.not_inspected.iter().find(|gap| !gap.reason.is_by_design());
-        match missed.filter(|_| self.inspected == 0 && self.command_runs.is_empty()) {
+        match missed.filter(|_| self.inspected_file_count == 0 && self.command_runs.is_empty()) {
             Some(UnreviewedFile { path, reason }) => {
                 let path = line::visible_line(&path.to_string());
                 Err(GateError::NothingRead { path, reason: reason.as_str() })

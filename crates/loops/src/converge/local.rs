@@ -37,7 +37,7 @@ pub fn audit_key(repository: &LocalRepository, branch: &str) -> SlotKey {
 }
 
 /// Name that replaces the branch name if no branch is checked out.
-pub(crate) const DETACHED: &str = "HEAD";
+pub(crate) const DETACHED_HEAD_NAME: &str = "HEAD";
 
 /// Returns the name of the checked-out branch; `HEAD` if no branch is checked out.
 ///
@@ -45,7 +45,7 @@ pub(crate) const DETACHED: &str = "HEAD";
 /// [`GitError`]
 #[truing_core::boxed_future]
 pub async fn checked_out_branch(repository: &LocalRepository) -> Result<String, GitError> {
-    Ok(repository.current_branch().await?.unwrap_or_else(|| DETACHED.to_owned()))
+    Ok(repository.current_branch().await?.unwrap_or_else(|| DETACHED_HEAD_NAME.to_owned()))
 }
 
 impl LocalWorkspace<'_> {

@@ -13,8 +13,8 @@ use std::time::Duration;
 
 use truing_config::converge::{ConfiguredReviewer, ConvergeConfig, ReviewerConfig, ReviewerTrigger};
 use truing_core::converge::readiness::{
-    ExternalReviewer, MergeableState as Mergeable, PullReadiness, PullSnapshot, ReadinessAction,
-    ReadinessRules, RequiredReviewer as Who, SETTLE, UnansweredFeedback,
+    ExternalReviewer, HEAD_SETTLE_TIME, MergeableState as Mergeable, PullReadiness, PullSnapshot,
+    ReadinessAction, ReadinessRules, RequiredReviewer as Who, UnansweredFeedback,
 };
 use truing_core::converge::{AuditorFinding, ConvergeEvent, ConvergeExit, ConvergeExitCode};
 use truing_core::effect::{Effect, EffectKind};
@@ -36,7 +36,7 @@ use self::reviewer_feedback::{is_own_comment, should_resolve_thread, summarise_f
 use super::pull::{
     PullRequestWorkspace, effect_error, finding_topic, forge_error, pauses_run, retain_own_comments,
 };
-use super::reviewer_comments::{MAX_TITLE, REVIEWER_RULE_PREFIX, finding_from_comment};
+use super::reviewer_comments::{MAX_TITLE_CHARS, REVIEWER_RULE_PREFIX, finding_from_comment};
 use super::{ActError, ConvergeCallOutcome, ConvergeRunner, RunObserver};
 use crate::machine::SystemClock;
 
@@ -50,13 +50,13 @@ enum NextAction {
     /// The run's own audit must check this head next.
     AuditHead(Sha),
     /// Apply this event, and continue the run.
-    Continue(Box<ConvergeEvent>),
+    ApplyEvent(Box<ConvergeEvent>),
     /// Check the pull request again, because an action has changed it.
     CheckAgain,
     /// The run has ended.
     End(ConvergeExit),
     /// All reviewers are satisfied, so the pull request can be marked as ready. The notices are for people.
-    Ready(Vec<String>),
+    MarkReady(Vec<String>),
 }
 
 /// Returns the readiness rules that the configuration sets.
@@ -136,7 +136,7 @@ impl PullRequestRunner<'_> {
                     self.runner.closed_gate_exit(&stop)?;
                     match self.outcome_after_error(stop) {
                         Ok(left) => {
-                            store.store_converge(token, &self.runner.record).await?;
+                            store.store_converge_record(token, &self.runner.record).await?;
                             return Ok(left);
                         }
                         Err(exit) => NextAction::End(exit),
@@ -154,7 +154,7 @@ impl PullRequestRunner<'_> {
                             Err(exit) => {
                                 self.runner.record.detail.state.exit = Some(exit);
                                 self.runner.record.detail.is_pursued = false;
-                                store.store_converge(token, &self.runner.record).await?;
+                                store.store_converge_record(token, &self.runner.record).await?;
                                 return Ok(ConvergeCallOutcome::NoFurtherAct);
                             }
                         }
@@ -163,7 +163,7 @@ impl PullRequestRunner<'_> {
                     left = self.runner.run(store, token, observer).await?;
                     continue;
                 }
-                NextAction::Continue(event) => match state.apply_event(*event) {
+                NextAction::ApplyEvent(event) => match state.apply_event(*event) {
                     Ok(()) => {
                         observer.on_log_update(&self.runner.record, before).await;
                         left = self.runner.run(store, token, observer).await?;
@@ -176,14 +176,14 @@ impl PullRequestRunner<'_> {
                 },
                 NextAction::CheckAgain => {}
                 NextAction::Wait(until, what) => {
-                    store.store_converge(token, &self.runner.record).await?;
+                    store.store_converge_record(token, &self.runner.record).await?;
                     return Ok(ConvergeCallOutcome::WaitUntil(until, WaitReason::Reviewer, what));
                 }
                 NextAction::End(exit) => {
                     state.exit = Some(exit);
                     self.runner.record.detail.is_pursued = false;
                 }
-                NextAction::Ready(notes) => {
+                NextAction::MarkReady(notes) => {
                     self.runner.record.detail.is_pursued = false;
                     for note in notes {
                         self.runner.record.warn(note);
@@ -196,11 +196,11 @@ impl PullRequestRunner<'_> {
                         .state
                         .exit
                         .get_or_insert_with(|| ConvergeExit::new(ConvergeExitCode::Clean, clean));
-                    store.store_converge(token, &self.runner.record).await?;
+                    store.store_converge_record(token, &self.runner.record).await?;
                     return Ok(ConvergeCallOutcome::NoFurtherAct);
                 }
             }
-            store.store_converge(token, &self.runner.record).await?;
+            store.store_converge_record(token, &self.runner.record).await?;
         }
         Ok(left)
     }
@@ -297,7 +297,7 @@ impl PullRequestRunner<'_> {
                     Some(other) => self.ask_reviewer(other, &look.snapshot.head).await,
                     None => Ok(()),
                 };
-                let error_line = |error: &EffectError| line::clean_line(&error.to_string(), MAX_TITLE);
+                let error_line = |error: &EffectError| line::clean_line(&error.to_string(), MAX_TITLE_CHARS);
                 match asked {
                     Ok(()) => {
                         readiness.record_request(&name, now);
@@ -329,7 +329,7 @@ impl PullRequestRunner<'_> {
                     // None of these threads is by a configured reviewer. The pull request is checked again,
                     // and the next reviewer is called.
                     findings if findings.is_empty() => NextAction::CheckAgain,
-                    findings => NextAction::Continue(Box::new(ConvergeEvent::FeedbackReceived {
+                    findings => NextAction::ApplyEvent(Box::new(ConvergeEvent::FeedbackReceived {
                         findings,
                         renames: FileRenames::default(),
                     })),
@@ -347,7 +347,7 @@ impl PullRequestRunner<'_> {
                 readiness.record_ready_mark();
                 NextAction::CheckAgain
             }
-            ReadinessAction::Ready { notes } => NextAction::Ready(notes),
+            ReadinessAction::Ready { notes } => NextAction::MarkReady(notes),
             ReadinessAction::End(exit) => NextAction::End(exit),
         };
         self.runner.record.detail.readiness = Some(readiness);
@@ -375,7 +375,7 @@ impl PullRequestRunner<'_> {
             else {
                 continue;
             };
-            let resolved = if self.workspace.resolves {
+            let resolved = if self.workspace.resolves_fixed_threads {
                 self.workspace.ensure_open(&self.runner.record).await?;
                 let resolve = Effect::Resolve { thread: known.id.clone() };
                 self.workspace.effects.perform(&resolve).await.map(drop)
@@ -425,8 +425,9 @@ impl PullRequestRunner<'_> {
         let client = self.workspace.forge;
         // Settle time for a new head is needed only if there are other reviewers to wait for. If the operator
         // has set a short `poll`, there is no settle time.
-        let settles = !external_reviewers.is_empty() && to_time_span(self.runner.config.poll) >= SETTLE;
-        let unique = self.workspace.server.capability().unique_names;
+        let settles =
+            !external_reviewers.is_empty() && to_time_span(self.runner.config.poll) >= HEAD_SETTLE_TIME;
+        let unique = self.workspace.server.capability().has_unique_account_names;
         let pull = client.pull_details().await.map_err(forge_error)?;
         self.workspace.check_details_open(&self.runner.record, &pull).await?;
         self.workspace.check_not_stopped().await?;
@@ -501,7 +502,7 @@ impl PullRequestRunner<'_> {
     ) -> Result<Vec<AuditorFinding>, ActError> {
         let mut claims = Vec::new();
         let listed: Vec<&ReviewerConfig> = external_reviewers(self.runner.config).collect();
-        let unique = self.workspace.server.capability().unique_names;
+        let unique = self.workspace.server.capability().has_unique_account_names;
         for thread in &observation.threads {
             if !thread.thread.as_ref().is_some_and(|known| feedback.threads.contains(&known.id)) {
                 continue;

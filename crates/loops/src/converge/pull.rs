@@ -37,9 +37,9 @@ use crate::fetch;
 use crate::machine::SystemClock;
 
 /// The prefix of the topic of a finding's comment.
-pub(crate) const FINDING: &str = Topic::FINDING;
+pub(crate) const FINDING_TOPIC_PREFIX: &str = Topic::FINDING_PREFIX;
 /// The prefix of the topic of an answer to a finding, and the first word of an answer that reports a fix.
-pub(super) const ANSWER: &str = "answer/";
+pub(super) const ANSWER_TOPIC_PREFIX: &str = "answer/";
 pub(super) const FIX_REPORT_PREFIX: &str = "Fixed";
 /// Maximum number of characters of a title and of a reason.
 const MAX_LINE_CHARS: usize = 300;
@@ -65,7 +65,7 @@ pub struct PullRequestWorkspace<'a> {
     /// The kind of review that is posted if an audit has findings.
     pub event: ReviewEvent,
     /// True if a finding's thread is resolved after the finding is fixed.
-    pub resolves: bool,
+    pub resolves_fixed_threads: bool,
     /// The reason why nothing can be pushed; `None` if pushes are possible.
     pub read_only_reason: Option<String>,
     /// The comment that is written after each push; `None` if no comment is written: see
@@ -73,7 +73,7 @@ pub struct PullRequestWorkspace<'a> {
     pub post_push_comment: Option<&'static str>,
     /// Source of stop requests by people, checked before each act. `None` if the holder of the lease receives
     /// stop requests by other means.
-    pub stops: Option<&'a dyn StopRequests>,
+    pub stop_requests: Option<&'a dyn StopRequests>,
 }
 
 /// The comment that makes Bugbot start a review. The comment must contain no other text.
@@ -99,7 +99,7 @@ struct FindingReply<'a> {
     /// True if the answer reports that the finding is fixed.
     is_fixed: bool,
     /// Number of the fix that the answer refers to.
-    round: usize,
+    fix_number: usize,
 }
 
 impl PullRequestWorkspace<'_> {
@@ -153,7 +153,7 @@ impl PullRequestWorkspace<'_> {
     /// # Errors
     /// [`ActError::StoppedByUser`]: a person has stopped it.
     pub(super) async fn check_not_stopped(&self) -> Result<(), ActError> {
-        let Some(stops) = self.stops else { return Ok(()) };
+        let Some(stops) = self.stop_requests else { return Ok(()) };
         match stops.stop_requester().await.map_err(forge_error)? {
             Some(why) => Err(ActError::StoppedByUser(why)),
             None => Ok(()),
@@ -222,7 +222,12 @@ impl PullRequestWorkspace<'_> {
         let now = said.filter(|(finding, (_, is_fixed))| {
             !is_fixed || finding.raw.rule.starts_with(REVIEWER_RULE_PREFIX)
         });
-        let answers = now.map(|(finding, (text, is_fixed))| FindingReply { finding, text, is_fixed, round });
+        let answers = now.map(|(finding, (text, is_fixed))| FindingReply {
+            finding,
+            text,
+            is_fixed,
+            fix_number: round,
+        });
         let about = Topic::new(format!("answers/{}/{round}", record.run));
         self.reply_all(record, answers.collect(), about).await
     }
@@ -238,7 +243,7 @@ impl PullRequestWorkspace<'_> {
             finding,
             text: fixed_text(commit),
             is_fixed: true,
-            round,
+            fix_number: round,
         });
         let about = Topic::new(format!("upheld/{}/{}", record.run, record.detail.state.audit_count));
         self.reply_all(record, answers.collect(), about).await
@@ -275,7 +280,7 @@ impl PullRequestWorkspace<'_> {
                 PublishOutcome::Blocked(message)
             }
             PushOutcome::RemoteRefused {
-                reason: PushRefusal::Protected | PushRefusal::Permission,
+                reason: PushRefusal::ProtectedBranch | PushRefusal::MissingPermission,
                 message,
             } => {
                 let why = format!(
@@ -301,7 +306,7 @@ impl PullRequestWorkspace<'_> {
         }
         let all = self.forge.threads().await.map_err(forge_error)?;
         let mut unplaced = Vec::new();
-        for FindingReply { finding, text, is_fixed, round } in replies {
+        for FindingReply { finding, text, is_fixed, fix_number: round } in replies {
             let is_here = |thread: &&ReviewThread| {
                 // A finding of another reviewer is answered in the thread that reported the finding.
                 thread.comments.first().is_some_and(|first| {
@@ -331,12 +336,13 @@ impl PullRequestWorkspace<'_> {
                 unplaced.push(format!("- {}: {text}", finding_place(finding)));
                 continue;
             };
-            let reply_topic = Topic::new(format!("{ANSWER}{}/{round}/{}", record.run, finding.id));
+            let reply_topic =
+                Topic::new(format!("{ANSWER_TOPIC_PREFIX}{}/{round}/{}", record.run, finding.id));
             self.ensure_open(record).await?;
             let reply = Effect::Reply { first_comment: first.id.clone(), topic: reply_topic, body: text };
             self.effects.perform(&reply).await.map_err(effect_error)?;
             let ends = is_fixed && is_here(&thread) && is_open(thread);
-            if let (true, true, Some(known)) = (ends, self.resolves, &thread.thread) {
+            if let (true, true, Some(known)) = (ends, self.resolves_fixed_threads, &thread.thread) {
                 self.ensure_open(record).await?;
                 let resolve = Effect::Resolve { thread: known.id.clone() };
                 match self.effects.perform(&resolve).await {

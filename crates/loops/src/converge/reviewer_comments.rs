@@ -17,7 +17,7 @@ pub(super) const REVIEWER_RULE_PREFIX: &str = "reviewer/";
 /// Maximum number of bytes of a reviewer's comment in a fixer's prompt.
 const MAX_COMMENT_BYTES: usize = 4 << 10;
 /// Maximum number of characters of a finding's title.
-pub(super) const MAX_TITLE: usize = 120;
+pub(super) const MAX_TITLE_CHARS: usize = 120;
 
 /// Creates the finding for a comment on a line. `snippet` is the text of this line.
 pub(super) fn finding_from_comment(
@@ -36,7 +36,7 @@ pub(super) fn finding_from_comment(
         severity: Severity::P1,
         category: DefectCategory::J,
         rule,
-        title: line::clean_line(first.trim(), MAX_TITLE),
+        title: line::clean_line(first.trim(), MAX_TITLE_CHARS),
         body,
         snippet: snippet.to_owned(),
         code: CodeDigests::default(),

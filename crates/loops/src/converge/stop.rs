@@ -30,7 +30,7 @@ pub enum ActError {
     NoAnswer(String),
     /// The budget is used up.
     #[error("{0}")]
-    Budget(String),
+    BudgetExhausted(String),
     /// The write gate is closed. This run makes no further writes.
     #[error("{0}: {RESUME_ADVICE}")]
     Halted(GateHalt),
@@ -66,7 +66,7 @@ pub enum ActError {
     Verify(#[from] VerifyError),
     /// A temporary folder could not be created.
     #[error("could not create a temporary folder: {0}")]
-    Folder(io::Error),
+    TemporaryFolder(io::Error),
     /// The forge rejects the request.
     #[error("{0}")]
     Forge(String),
@@ -115,7 +115,7 @@ impl ActError {
             Self::Unanswered(_) => true,
             Self::Git(error) => error.is_temporary(),
             Self::NoAnswer(_)
-            | Self::Budget(_)
+            | Self::BudgetExhausted(_)
             | Self::Halted(_)
             | Self::StoppedByUser(_)
             | Self::Model(_)
@@ -126,7 +126,7 @@ impl ActError {
             | Self::Fixer(_)
             | Self::File(_)
             | Self::Verify(_)
-            | Self::Folder(_)
+            | Self::TemporaryFolder(_)
             | Self::Forge(_)
             | Self::CannotContinue { .. }
             | Self::Wait { .. }
@@ -142,7 +142,7 @@ impl ActError {
     /// Returns the exit with which the error ends the run.
     pub(super) fn exit(&self) -> ConvergeExit {
         let code = match self {
-            Self::Budget(_) => ConvergeExitCode::Budget,
+            Self::BudgetExhausted(_) => ConvergeExitCode::Budget,
             Self::Halted(_) | Self::StoppedByUser(_) => ConvergeExitCode::Interrupted,
             Self::CannotContinue { exit, .. } => exit.code,
             Self::NoAnswer(_)
@@ -155,7 +155,7 @@ impl ActError {
             | Self::Fixer(_)
             | Self::File(_)
             | Self::Verify(_)
-            | Self::Folder(_)
+            | Self::TemporaryFolder(_)
             | Self::Forge(_)
             | Self::Unanswered(_)
             | Self::Wait { .. }

@@ -45,9 +45,9 @@ pub struct InterruptedFix {
     /// The patch that reverts all planned changes. Before it is applied, it must be reduced to the changes
     /// that were completed.
     pub patch: PathBuf,
-    process: u32,
+    process_id: u32,
     /// The files in the patch's order, each with the digest of its new content.
-    files: Vec<(String, RepoPath)>,
+    file_digests: Vec<(String, RepoPath)>,
 }
 
 impl FixLock {
@@ -110,10 +110,10 @@ impl InterruptedFix {
     /// run wrote. Also removes the temporary files of changes that were not completed.
     pub fn completed_files(&self, tree: &WritableTree) -> Vec<bool> {
         let done = |(new, path): &(String, RepoPath)| {
-            tree.remove_temporary(path, self.process);
+            tree.remove_temporary(path, self.process_id);
             tree.read(path).is_ok_and(|bytes| digest(&bytes) == *new)
         };
-        self.files.iter().map(done).collect()
+        self.file_digests.iter().map(done).collect()
     }
 }
 
@@ -131,9 +131,9 @@ fn parse_journal(text: &str) -> Option<InterruptedFix> {
         Some((new.to_owned(), RepoPath::from_bytes(hex::decode(path).ok()?)))
     };
     Some(InterruptedFix {
-        process: process.parse().ok()?,
+        process_id: process.parse().ok()?,
         patch: OsString::from_vec(hex::decode(patch).ok()?).into(),
-        files: rest.lines().map_while(file).collect(),
+        file_digests: rest.lines().map_while(file).collect(),
     })
 }
 
@@ -163,7 +163,7 @@ mod tests {
             path: RepoPath::from_bytes(path),
             old: "old".into(),
             new: "new".into(),
-            fixes: 1,
+            fix_count: 1,
         };
         let changes = vec![change(b"a"), change(b"b\xff\n c"), change(b"gone")];
         let plan = FixPlan { changes, ..FixPlan::default() };

@@ -11,12 +11,12 @@ use rustix::process::Pid;
 
 /// Number of bytes of memory that reading a file may use in addition to the allowance by size
 /// ([`MEMORY_PER_FILE_BYTE`]).
-pub const FILE_MEMORY: u64 = 64 << 20;
+pub const FILE_BASE_MEMORY_BYTES: u64 = 64 << 20;
 /// Number of bytes of memory that reading a file may use per byte of the file.
 pub const MEMORY_PER_FILE_BYTE: u64 = 20;
 /// Limit on the CPU time for reading one file. If the parser checks for cancellation, the reader stops by
 /// itself at this limit.
-pub const FILE_TIME: Duration = Duration::from_secs(2);
+pub const FILE_CPU_TIME_LIMIT: Duration = Duration::from_secs(2);
 /// Limit on the elapsed time for reading one file. It is longer than the CPU time limit, because other
 /// processes may use the processor.
 pub(super) const FILE_ELAPSED_TIME_LIMIT: Duration = Duration::from_secs(20);
@@ -48,13 +48,14 @@ impl ProcessUsage {
     #[cfg(target_os = "linux")]
     pub(super) fn limit_memory_for_file(self, size: u64) -> bool {
         use rustix::process::{Resource, Rlimit, getrlimit, prlimit};
-        use truing_agent::sandbox::READER_MEMORY;
+        use truing_agent::sandbox::READER_MEMORY_BYTES;
 
         let Some(has) = self.data_bytes() else { return false };
-        let more = MEMORY_PER_FILE_BYTE.saturating_mul(size).saturating_add(FILE_MEMORY);
+        let more = MEMORY_PER_FILE_BYTE.saturating_mul(size).saturating_add(FILE_BASE_MEMORY_BYTES);
         // The kernel does not permit a limit above the hard limit of the server process, which a child
         // inherits.
-        let most = getrlimit(Resource::Data).maximum.map_or(READER_MEMORY, |own| own.min(READER_MEMORY));
+        let most =
+            getrlimit(Resource::Data).maximum.map_or(READER_MEMORY_BYTES, |own| own.min(READER_MEMORY_BYTES));
         let limit = Rlimit { current: Some(has.saturating_add(more).min(most)), maximum: Some(most) };
         prlimit(Some(self.0), Resource::Data, limit).is_ok()
     }

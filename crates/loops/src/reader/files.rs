@@ -23,7 +23,7 @@ use truing_reader::protocol::{
 };
 
 use super::ChildProcessReader;
-use super::bounds::{FILE_ELAPSED_TIME_LIMIT, FILE_TIME};
+use super::bounds::{FILE_CPU_TIME_LIMIT, FILE_ELAPSED_TIME_LIMIT};
 use super::reader_process::{ChildError, clean_error, failure_text, limit_memory_for_file};
 use super::session::{ReaderSession, SessionError};
 
@@ -60,18 +60,18 @@ struct SharedReadQueue<'a> {
     /// Time at which reading ends.
     deadline: Instant,
     /// Number of children that share the files.
-    readers: usize,
+    reader_count: usize,
     state: Mutex<ReadState>,
 }
 
 #[derive(Default)]
 struct ReadState {
     /// Files that no child has begun to read, the smallest first.
-    waiting: VecDeque<QueuedFile>,
-    collected: ReportCollector,
-    rules: Vec<String>,
+    waiting_files: VecDeque<QueuedFile>,
+    report_collector: ReportCollector,
+    loaded_rules: Vec<String>,
     /// True if a child has successfully read at least one file.
-    has_read: bool,
+    has_read_file: bool,
     /// Number of failures of children on files.
     crash_count: usize,
     /// The newest failure of a child on a file that was not caused by a limit.
@@ -110,17 +110,17 @@ pub(super) async fn read_files(
     let by_bytes = usize::try_from(bytes / BYTES_PER_READER).unwrap_or(MAX_READERS);
     let worth = 1 + by_bytes.max(request.files.len() / FILES_PER_READER);
     let readers = worth.min(cores).clamp(1, MAX_READERS);
-    let state = ReadState { waiting: waiting.into(), ..ReadState::default() };
+    let state = ReadState { waiting_files: waiting.into(), ..ReadState::default() };
     let deadline = Instant::now() + reader.reading_time_limit;
-    let work = SharedReadQueue { reader, request, deadline, readers, state: Mutex::new(state) };
+    let work = SharedReadQueue { reader, request, deadline, reader_count: readers, state: Mutex::new(state) };
     try_join_all((0..readers).map(|_| work.run_children())).await?;
 
     let state = work.state.into_inner().unwrap_or_else(PoisonError::into_inner);
     match state.last_failure {
         // No file at all could be read, so the cause is not a single file.
-        Some(what) if !state.has_read => Err(ReaderError::Failed(what)),
+        Some(what) if !state.has_read_file => Err(ReaderError::Failed(what)),
         _ => {
-            let checked = state.collected.into_checked(request, state.rules);
+            let checked = state.report_collector.into_checked(request, state.loaded_rules);
             checked.map_err(|error| ReaderError::Failed(failure_text(&error.into(), &[])))
         }
     }
@@ -149,7 +149,7 @@ impl SharedReadQueue<'_> {
 
     /// Starts a child, and waits until the child is ready to read files.
     async fn start_session(&self) -> Result<ReaderSession, ReaderError> {
-        let ChildProcessReader { program, rules, time, .. } = self.reader;
+        let ChildProcessReader { program, rules_folder: rules, time_limit: time, .. } = self.reader;
         let arguments = rules.as_deref().map(|rules| [OsStr::new("--rules"), rules.as_os_str()]);
         let arguments = arguments.iter().flatten().copied();
         let mut session = ReaderSession::start(program, &self.request.tree, arguments)
@@ -158,7 +158,7 @@ impl SharedReadQueue<'_> {
             timeout(*time, session.send_first_request::<ReadyReply>(self.request, MAX_ANSWER_BYTES)).await;
         match opened.unwrap_or(Err(SessionError::Child(ChildError::TimedOut(*time)))) {
             Ok(Ok(rules)) => {
-                self.state().rules = rules;
+                self.state().loaded_rules = rules;
                 Ok(session)
             }
             Ok(Err(error)) => Err(clean_error(error)),
@@ -194,7 +194,7 @@ impl SharedReadQueue<'_> {
                 };
                 let rest = turn.iter().skip(done + 1).copied();
                 let mut state = self.state();
-                rest.rev().for_each(|file| state.waiting.push_front(file));
+                rest.rev().for_each(|file| state.waiting_files.push_front(file));
                 return Ok(Err((*file, lost)));
             }
         }
@@ -209,14 +209,14 @@ impl SharedReadQueue<'_> {
         if Instant::now() >= self.deadline {
             self.skip_remaining_files(&mut state, SkipReason::OutOfTime);
         }
-        let most = (state.waiting.len() / (2 * self.readers)).clamp(1, MAX_BATCH_FILES);
+        let most = (state.waiting_files.len() / (2 * self.reader_count)).clamp(1, MAX_BATCH_FILES);
         let (mut turn, mut bytes) = (Vec::new(), 0_u64);
-        while let Some(next) = state.waiting.front().copied().filter(|_| turn.len() < most) {
+        while let Some(next) = state.waiting_files.front().copied().filter(|_| turn.len() < most) {
             bytes = bytes.saturating_add(next.size);
             if !turn.is_empty() && (bytes > MAX_TURN_BYTES || next.as_text) {
                 break;
             }
-            turn.extend(state.waiting.pop_front());
+            turn.extend(state.waiting_files.pop_front());
             if next.as_text {
                 break;
             }
@@ -230,7 +230,7 @@ impl SharedReadQueue<'_> {
         let worked = || usage.and_then(|usage| usage.cpu_time());
         let (begun, before) = (Instant::now(), worked());
         let mut hearing = pin!(session.read_reply("its reply about a file", MAX_ANSWER_BYTES));
-        let mut look = begun + FILE_TIME;
+        let mut look = begun + FILE_CPU_TIME_LIMIT;
         loop {
             match timeout_at(look.min(self.deadline), &mut hearing).await {
                 Ok(heard) => return heard.map_err(ReadFailure::ChildEnded),
@@ -240,18 +240,18 @@ impl SharedReadQueue<'_> {
             // The limit applies to CPU time: on a busy machine, even a simple file takes a long elapsed time.
             let waited = begun.elapsed();
             let work = worked().zip(before).map_or(waited, |(now, before)| now.saturating_sub(before));
-            if work >= FILE_TIME || waited >= FILE_ELAPSED_TIME_LIMIT {
+            if work >= FILE_CPU_TIME_LIMIT || waited >= FILE_ELAPSED_TIME_LIMIT {
                 return Err(ReadFailure::TooLong(work));
             }
-            look = Instant::now() + (FILE_TIME - work).max(Duration::from_millis(10));
+            look = Instant::now() + (FILE_CPU_TIME_LIMIT - work).max(Duration::from_millis(10));
         }
     }
 
     fn add_report(&self, index: usize, report: ReadReport) -> Result<(), ChildError> {
         let Some(file) = self.request.files.get(index) else { return Ok(()) };
         let mut state = self.state();
-        state.collected.add(&file.path, report)?;
-        state.has_read = true;
+        state.report_collector.add(&file.path, report)?;
+        state.has_read_file = true;
         Ok(())
     }
 
@@ -262,7 +262,7 @@ impl SharedReadQueue<'_> {
         let (reason, what) = match failure {
             ReadFailure::OutOfTime => {
                 session.close().await;
-                self.state().collected.record_skipped(&file.path, SkipReason::OutOfTime);
+                self.state().report_collector.record_skipped(&file.path, SkipReason::OutOfTime);
                 return;
             }
             ReadFailure::TooLong(work) => {
@@ -283,8 +283,8 @@ impl SharedReadQueue<'_> {
         let mut state = self.state();
         state.crash_count += 1;
         match queued_file.as_text {
-            false => state.waiting.push_front(QueuedFile { as_text: true, ..queued_file }),
-            true => state.collected.record_skipped(&file.path, reason),
+            false => state.waiting_files.push_front(QueuedFile { as_text: true, ..queued_file }),
+            true => state.report_collector.record_skipped(&file.path, reason),
         }
     }
 
@@ -298,14 +298,14 @@ impl SharedReadQueue<'_> {
         if Instant::now() >= self.deadline {
             self.skip_remaining_files(&mut state, SkipReason::OutOfTime);
         }
-        !state.waiting.is_empty()
+        !state.waiting_files.is_empty()
     }
 
     fn skip_remaining_files(&self, state: &mut ReadState, reason: SkipReason) {
-        for waiting in std::mem::take(&mut state.waiting) {
+        for waiting in std::mem::take(&mut state.waiting_files) {
             if let Some(file) = self.request.files.get(waiting.index) {
                 let reason = if waiting.as_text { SkipReason::TooComplex } else { reason };
-                state.collected.record_skipped(&file.path, reason);
+                state.report_collector.record_skipped(&file.path, reason);
             }
         }
     }

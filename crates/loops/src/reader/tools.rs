@@ -20,16 +20,18 @@ use truing_reader::protocol::{
     MAX_CALL_BYTES, MAX_NUMBERED_REPLY_BYTES, MAX_TREE_OPEN_REPLY_BYTES, NumberedReply, ProtocolError,
     ToolsRequest, TreeOpenReply, TreeToolCall, check_reply, encode_line,
 };
-use truing_reader::tools::{DIFF, ToolDescription, ToolReply, TreeTool, answer_diff_call, tool_descriptions};
+use truing_reader::tools::{
+    DIFF_TOOL_NAME, ToolDescription, ToolReply, TreeTool, answer_diff_call, tool_descriptions,
+};
 
 use super::reader_process::{ChildError, ReaderProgram, clean_error, failure_text};
 use super::session::{ReaderSession, SessionError};
 
 /// Time limit of one call, including the start of a process. The reader process itself has a shorter limit,
 /// and normally stops the call before this limit is reached.
-pub const CALL_TIME: Duration = Duration::from_secs(30);
+pub const CALL_TIMEOUT: Duration = Duration::from_secs(30);
 /// Maximum number of processes that one run may start.
-pub const MAX_CHILDREN: usize = 4;
+pub const MAX_PROCESSES_PER_RUN: usize = 4;
 
 /// The tools of one run. The calls are performed one after the other.
 #[derive(Debug)]
@@ -37,7 +39,7 @@ pub struct ReaderTools {
     program: ReaderProgram,
     request: ToolsRequest,
     diff: Arc<[u8]>,
-    time: Duration,
+    call_timeout: Duration,
     state: Mutex<ReaderToolsState>,
 }
 
@@ -53,13 +55,13 @@ struct ReaderToolsState {
 
 impl ReaderTools {
     pub(super) fn new(program: ReaderProgram, request: ToolsRequest, diff: Arc<[u8]>) -> Self {
-        Self { program, request, diff, time: CALL_TIME, state: Mutex::default() }
+        Self { program, request, diff, call_timeout: CALL_TIMEOUT, state: Mutex::default() }
     }
 
     /// Replaces [`CALL_TIME`] as the time limit of a call.
     #[must_use]
     pub fn with_time_limit(self, time: Duration) -> Self {
-        Self { time, ..self }
+        Self { call_timeout: time, ..self }
     }
 
     /// Returns the failures of the reader processes so far. A failed call whose cause is the model's input is
@@ -75,7 +77,7 @@ impl ReaderTools {
         // killed, so no later call reads the reply to this call.
         let mut caller = match state.call_process.take() {
             Some(caller) => caller,
-            None if state.process_count >= MAX_CHILDREN => {
+            None if state.process_count >= MAX_PROCESSES_PER_RUN => {
                 return ToolReply::error(
                     "this tool cannot be used any more in this review: go on without it",
                 );
@@ -88,8 +90,8 @@ impl ReaderTools {
                 }
             }
         };
-        let done = timeout(self.time, caller.call(&self.request, tool, input)).await;
-        match done.unwrap_or(Err(SessionError::Child(ChildError::TimedOut(self.time)))) {
+        let done = timeout(self.call_timeout, caller.call(&self.request, tool, input)).await;
+        match done.unwrap_or(Err(SessionError::Child(ChildError::TimedOut(self.call_timeout)))) {
             Ok(reply) => {
                 state.call_process = Some(caller);
                 reply
@@ -134,7 +136,7 @@ impl RunTools for ReaderTools {
     async fn call(&self, name: &str, input: &Value) -> ToolCallOutput {
         let ToolReply { text, is_error } = match (TreeTool::from_name(name), name) {
             (Some(tool), _) => self.call_tool(tool, input).await,
-            (None, DIFF) => answer_diff_call(&self.diff, input),
+            (None, DIFF_TOOL_NAME) => answer_diff_call(&self.diff, input),
             (None, _) => {
                 let names: Vec<_> = tool_descriptions().iter().map(|tool| tool.name).collect();
                 ToolReply::error(&format!("there is no tool `{name}`; there are: {}", names.join(", ")))

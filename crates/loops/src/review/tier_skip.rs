@@ -40,9 +40,9 @@ pub(crate) fn choose_tier(
         lines += u64::from(file.added_lines) + u64::from(file.deleted_lines);
         has_uncounted |= file.is_binary;
     }
-    paths.extend(change.left_out.iter().map(|gap| gap.path.to_string()));
-    counted.extend(change.left_out.iter().map(|gap| gap.path.clone()));
-    has_uncounted |= !change.left_out.is_empty();
+    paths.extend(change.omitted_files.iter().map(|gap| gap.path.to_string()));
+    counted.extend(change.omitted_files.iter().map(|gap| gap.path.clone()));
+    has_uncounted |= !change.omitted_files.is_empty();
     let facts = PullFacts {
         repository: pull.repository_name().unwrap_or_default(),
         author: pull.author.as_ref().map(|author| PullAuthor { id: &author.id, login: &author.login }),
@@ -134,7 +134,7 @@ impl LeasedReview<'_> {
             match shown {
                 Some(shown) => {
                     self.store
-                        .store_restated_review(self.run, &ComputedReview { status: Some(status), ..shown })
+                        .replace_computed_review(self.run, &ComputedReview { status: Some(status), ..shown })
                         .await?;
                 }
                 None => {

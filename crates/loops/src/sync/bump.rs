@@ -48,16 +48,16 @@ impl SyncRun<'_> {
         let date = now.strftime("%Y-%m-%d").to_string();
         DeterministicChange {
             job: self.job.config,
-            decided: release_decision,
+            release_decision: release_decision,
             mirror,
             date,
-            locker: self.job.locker,
+            lock_command_runner: self.job.lock_command_runner,
         }
     }
 
     pub(super) fn job_drafts(&self) -> JobDrafts<'_> {
         let Self { repository_client: forge, server, .. } = *self;
-        JobDrafts { forge, server, executor: &self.effects, job: self.job.config, name: self.job.name }
+        JobDrafts { forge, server, executor: &self.effects, job: self.job.config, job_name: self.job.name }
     }
 
     /// For forges without drafts, returns a remark that the pull request of an unfinished port is open for
@@ -79,7 +79,9 @@ impl SyncRun<'_> {
         decision: &ReleaseDecision,
     ) -> Result<SyncRunResult, SyncRunError> {
         let version = decision.to.to_string();
-        let Some(porter) = self.job.porter else { return Ok(self.end_with_question(&version, decision)) };
+        let Some(porter) = self.job.migration_agent else {
+            return Ok(self.end_with_question(&version, decision));
+        };
         let BumpContext { mirror, tip, draft_state, .. } = context;
         if let Some(url) = draft_state.foreign_pull_url.clone() {
             return Err(SyncRunError::ForeignWork { branch: self.job_drafts().branch(), url });
@@ -111,13 +113,13 @@ impl SyncRun<'_> {
 
         log.begin_step(SyncStep::EditFiles);
         self.check_write_gate().await?;
-        let clone = PrivateFolder::new().map_err(SyncRunError::Folder)?;
+        let clone = PrivateFolder::new().map_err(SyncRunError::TemporaryFolder)?;
         mirror.check_out_private_clone(tip, &[], clone.path()).await?;
         // The range, digests and lock files are written before the model runs. If the lock files cannot be
         // updated, no money is spent. The model's code cannot influence the lock files.
         let written = self.deterministic_change(mirror, decision).apply(tip, clone.path()).await?;
         let port = CodeMigration {
-            porter,
+            migration_agent: porter,
             job: self.job.config,
             run: &self.run.id,
             mirror,
@@ -136,7 +138,7 @@ impl SyncRun<'_> {
         log.set_spend(spent);
         let ported = match ported {
             Ok(ported) => ported,
-            Err(CodeMigrationError::Budget(why)) => {
+            Err(CodeMigrationError::BudgetExhausted(why)) => {
                 return Ok(SyncRunResult::new(Outcome::Postponed, why, QuestionUpdate::Keep));
             }
             Err(CodeMigrationError::Halted(reason)) => return Err(GateHalt::from(reason).into()),
@@ -154,7 +156,7 @@ impl SyncRun<'_> {
         let is_done = ported.incomplete_reason.is_none()
             && work.remaining.is_empty()
             && work.questions.is_empty()
-            && checked.failing.is_empty();
+            && checked.failing_commands.is_empty();
         if is_done {
             self.publish_finished_port(job, log, &context, decision, &ported, &checked).await
         } else {
@@ -239,7 +241,7 @@ impl SyncRun<'_> {
             answers: known.map(|port| port.answers.clone()).unwrap_or_default(),
             version,
             completed: migration.work.completed.len(),
-            failing: check_results.failing.len(),
+            failing: check_results.failing_commands.len(),
             waits: !questions.is_empty(),
             questions: questions.clone(),
         };

@@ -79,7 +79,7 @@ enum ClassifyError {
     #[error(transparent)]
     Prompt(#[from] PromptError),
     #[error("cannot create a folder for the files: {0}")]
-    Folder(#[from] io::Error),
+    TemporaryFolder(#[from] io::Error),
 }
 
 impl SyncRun<'_> {
@@ -92,7 +92,9 @@ impl SyncRun<'_> {
         context: ClassifyContext<'_>,
         release_decision: &mut ReleaseDecision,
     ) -> Result<Option<SyncRunResult>, SyncRunError> {
-        let Some(porter) = self.job.porter.filter(|_| self.job.config.classifies) else { return Ok(None) };
+        let Some(porter) = self.job.migration_agent.filter(|_| self.job.config.classifies) else {
+            return Ok(None);
+        };
         let functions = match functions_to_classify(&release_decision.decision) {
             Ok(functions) => functions,
             Err(why) => {
@@ -228,7 +230,8 @@ impl SyncRun<'_> {
         let prompt = agent.build_prompt(SYNC_CLASSIFY.system, &system, SYNC_CLASSIFY.task, &values)?;
         let own =
             hash_values(project_files.iter().flat_map(|(path, bytes)| [path.as_bytes(), bytes.as_slice()]));
-        let digest = [prompt.hash.as_str(), &agent.model, &prompt.brief.review_text, &own].map(str::as_bytes);
+        let digest = [prompt.prompt_hash.as_str(), &agent.model, &prompt.run_input.review_text, &own]
+            .map(str::as_bytes);
         let digest = hash_values(digest);
         Ok(ClassifyMaterial { before, after, project_files, prompt, digest })
     }

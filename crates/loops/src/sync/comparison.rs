@@ -29,11 +29,11 @@ pub(super) struct ReleaseComparison<'a> {
     from: PackageVersion,
     /// The parts of the release `from` that a comparison requires.
     pub(super) old_sources: ReleaseSources,
-    used_definitions: ProjectFacts,
+    project_facts: ProjectFacts,
     /// The part of the project that cannot be read; none if the whole project can be read.
     unreadable_part: Option<UnguardedPart>,
-    mirrored: Vec<String>,
-    bases: Vec<String>,
+    mirrored_globs: Vec<String>,
+    base_classes: Vec<String>,
 }
 
 /// A release to follow: the decision about it, and its content.
@@ -55,17 +55,17 @@ impl<'a> ReleaseComparison<'a> {
             project_copies::load_project_copies(job, project, &pairs, history.sources.reader).await;
         let bases: Vec<String> = used_definitions.inherited.iter().cloned().collect();
         let mirrored: Vec<String> = pairs.iter().map(|(theirs, _)| escape(theirs)).collect();
-        let query = ReleaseQuery { manifest, mirrored: mirrored.clone(), bases: &bases };
+        let query = ReleaseQuery { manifest, mirrored_globs: mirrored.clone(), base_classes: &bases };
         let before = history.read_sources(&from, &query).await?;
         Ok(Self {
             request,
             spec,
             from,
             old_sources: before,
-            used_definitions,
+            project_facts: used_definitions,
             unreadable_part: unreported,
-            mirrored,
-            bases,
+            mirrored_globs: mirrored,
+            base_classes: bases,
         })
     }
 
@@ -76,25 +76,25 @@ impl<'a> ReleaseComparison<'a> {
         to: &PackageVersion,
     ) -> Result<ComparedRelease, SyncDecisionError> {
         let DecisionRequest { job, project, manifest, .. } = *self.request;
-        let request = ReleaseQuery { manifest, mirrored: self.mirrored.clone(), bases: &self.bases };
+        let request = ReleaseQuery {
+            manifest,
+            mirrored_globs: self.mirrored_globs.clone(),
+            base_classes: &self.base_classes,
+        };
         let after = history.read_sources(to, &request).await?;
         let harmless = match &self.unreadable_part {
             // If the project cannot be read, its imports are unknown, so no change counts as harmless.
             Some(_) => BTreeMap::new(),
             None => {
                 let file = project.join(&job.constraint_file);
-                DependentProject::read(
-                    project,
-                    &requirement_place(job, &file),
-                    &self.used_definitions.imports,
-                )
-                .harmless_changes(&self.old_sources, &after)
+                DependentProject::read(project, &requirement_place(job, &file), &self.project_facts.imports)
+                    .harmless_changes(&self.old_sources, &after)
             }
         };
         let step = SyncDecisionInput {
             in_range: self.spec.as_ref().is_some_and(|spec| spec.contains(to)),
             is_major: self.from.may_break_compatibility(to),
-            inherited_classes: &self.used_definitions.inherited,
+            inherited_classes: &self.project_facts.inherited,
             harmless_requirements: &harmless,
             manifest,
             from: &self.old_sources,

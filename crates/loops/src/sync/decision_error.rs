@@ -58,7 +58,7 @@ pub enum SyncDecisionError {
         "{package} {to} is older than {from}, which the project was made for: only later releases are \
          followed"
     )]
-    Older {
+    OlderRelease {
         package: String,
         /// The requested version of the package.
         to: PackageVersion,
@@ -83,7 +83,7 @@ pub enum SyncDecisionError {
         "{package}: the release that the project was made for is unknown, because there is no {file} \
         in {folder}"
     )]
-    NoFile {
+    NoRequirementFile {
         package: String,
         /// The file that should contain the requirement.
         file: String,

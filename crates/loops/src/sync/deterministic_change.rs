@@ -8,7 +8,7 @@ use std::path::Path;
 use globset::GlobSet;
 use tokio::task::spawn_blocking;
 use truing_agent::proxy::HostAccess;
-use truing_agent::verify::{REGISTRIES, ScratchRunResult, Verifier, VerifyError};
+use truing_agent::verify::{REGISTRIES_KEY, ScratchRunResult, Verifier, VerifyError};
 use truing_config::sync::{JobConfig, placeholders};
 use truing_config::value;
 use truing_core::RepoPath;
@@ -60,7 +60,7 @@ pub enum DeterministicChangeError {
         "the lock command changed files that it must not change: {0}; `relax.lock_files` lists the permitted \
          files"
     )]
-    Paths(String),
+    ForbiddenPaths(String),
     /// A file that cannot be read or written.
     #[error("the change is refused: {0}")]
     File(#[from] RejectedFile),
@@ -70,12 +70,12 @@ pub enum DeterministicChangeError {
 #[derive(Debug)]
 pub(super) struct DeterministicChange<'a> {
     pub(super) job: &'a JobConfig,
-    pub(super) decided: &'a ReleaseDecision,
+    pub(super) release_decision: &'a ReleaseDecision,
     pub(super) mirror: &'a Mirror,
     /// The day of the change, such as `2026-11-21`.
     pub(super) date: String,
     /// Runs the lock commands. None if the job has no lock commands.
-    pub(super) locker: Option<&'a Verifier>,
+    pub(super) lock_command_runner: Option<&'a Verifier>,
 }
 
 impl DeterministicChange<'_> {
@@ -89,12 +89,12 @@ impl DeterministicChange<'_> {
         commit: &Sha,
         folder: &Path,
     ) -> Result<Vec<FileContentChange>, DeterministicChangeError> {
-        let (at, job, decided) = (folder.to_owned(), self.job.clone(), self.decided.clone());
+        let (at, job, decided) = (folder.to_owned(), self.job.clone(), self.release_decision.clone());
         let made = spawn_blocking(move || change::apply_change(&at, &job, &decided)).await;
         let mut written =
             made.map_err(|error| RejectedFile::from_folder_error(folder, std::io::Error::from(error)))??;
-        let Self { job, decided, mirror, date, .. } = self;
-        let note = ReleaseNoteWriter { job, decided, mirror, date }.write(folder).await?;
+        let Self { job, release_decision: decided, mirror, date, .. } = self;
+        let note = ReleaseNoteWriter { job, release_decision: decided, mirror, date }.write(folder).await?;
         // The project's version may be in the same file as the range. If so, only the last content of the
         // file is kept, which contains both changes.
         written.retain(|one| note.iter().all(|later| later.path != one.path));
@@ -113,7 +113,7 @@ impl DeterministicChange<'_> {
         if self.job.lock_commands.is_empty() {
             return Ok(Vec::new());
         }
-        let locker = self.locker.ok_or(DeterministicChangeError::NoSandbox)?;
+        let locker = self.lock_command_runner.ok_or(DeterministicChangeError::NoSandbox)?;
         let worked = locker.run_commands(folder, &self.commands()).await?;
         if let Some(failed) = worked.commands.iter().find(|ran| !ran.end.is_success()) {
             return Err(command_error(failed, &worked.contacted_hosts));
@@ -127,7 +127,7 @@ impl DeterministicChange<'_> {
     /// contains the placeholder for all packages, it is repeated for each package.
     fn commands(&self) -> Vec<Vec<String>> {
         let JobConfig { package, companions, .. } = self.job;
-        let version = self.decided.to.to_string();
+        let version = self.release_decision.to.to_string();
         let of = |name: &str, one: &str| match name {
             placeholders::PACKAGE => package.clone(),
             placeholders::VERSION => version.clone(),
@@ -157,14 +157,14 @@ impl DeterministicChange<'_> {
             own(path) || (is_lock(path) && *edited != PathStatus::Deleted)
         };
         let refused = staged.paths.iter().filter(|found| !may(found)).map(|(path, _)| path);
-        let mut refused: Vec<&RepoPath> = refused.chain(&staged.left_out).collect();
+        let mut refused: Vec<&RepoPath> = refused.chain(&staged.omitted_paths).collect();
         // The commands must leave the files unchanged that this run wrote before.
         let ours = written_files.iter().map(|change| (change.path.clone(), PathStatus::Modified)).collect();
         let kept = read_changes(&run.tree(), ours).await?;
         let changed = written_files.iter().zip(&kept).filter(|(ours, kept)| ours != kept);
         refused.extend(changed.map(|(ours, _)| &ours.path));
         if !refused.is_empty() {
-            return Err(DeterministicChangeError::Paths(summarise_paths(&refused)));
+            return Err(DeterministicChangeError::ForbiddenPaths(summarise_paths(&refused)));
         }
         let locks = staged.paths.into_iter().filter(|(path, _)| !own(path)).collect();
         Ok(read_changes(&run.tree(), locks).await?)
@@ -188,7 +188,7 @@ fn command_error(run: &CommandRun, host_accesses: &[HostAccess]) -> Deterministi
     for HostAccess { host, port, refusal: refused, .. } in host_accesses {
         if let Some(why) = refused {
             command_output +=
-                &format!("\nthe command requested {host}:{port}, which {}", why.to_message(REGISTRIES));
+                &format!("\nthe command requested {host}:{port}, which {}", why.to_message(REGISTRIES_KEY));
         }
     }
     DeterministicChangeError::LockCommandFailed { command: run.argv.join(" "), end: run.end, command_output }

@@ -22,7 +22,7 @@ pub(super) struct JobDrafts<'a> {
     pub(super) server: &'a AnyForgeServer,
     pub(super) executor: &'a EffectExecutor<'a>,
     pub(super) job: &'a JobConfig,
-    pub(super) name: &'a str,
+    pub(super) job_name: &'a str,
 }
 
 /// The state of the job's draft pull request at the forge.
@@ -51,14 +51,16 @@ impl JobDrafts<'_> {
     }
 
     fn topic(&self, version: &str) -> Topic {
-        Topic::new(format!("sync/{}/wip/{version}", self.name))
+        Topic::new(format!("sync/{}/wip/{version}", self.job_name))
     }
 
     /// Reads the state of the job's draft from the forge.
     pub(super) async fn load_state(&self) -> Result<JobDraftState, ForgeError> {
         let prefix = self.topic("");
         let mut saved = JobDraftState::default();
-        for pull in self.forge.pulls_from(&self.branch()).await?.into_iter().filter(BranchPull::is_open) {
+        for pull in
+            self.forge.pulls_from_branch(&self.branch()).await?.into_iter().filter(BranchPull::is_open)
+        {
             let topic = pull.topic.as_ref().map(Topic::as_str).unwrap_or_default();
             match topic.strip_prefix(prefix.as_str()).map(str::to_owned) {
                 Some(version) if saved.draft.is_none() => {

@@ -43,7 +43,7 @@ pub enum SyncRunError {
     Check(#[from] ProjectCheckError),
     /// A temporary folder could not be created.
     #[error("cannot create a folder for the project's files: {0}")]
-    Folder(std::io::Error),
+    TemporaryFolder(std::io::Error),
     /// The branch has changed since the run read it.
     #[error("{branch} was changed by another push meanwhile")]
     BranchMoved { branch: String },

@@ -15,9 +15,9 @@ use super::package_sources::PackageSources;
 /// The parts of a release that are read.
 pub(super) struct ReleaseQuery<'a> {
     pub(super) manifest: &'a PinManifest,
-    pub(super) mirrored: Vec<String>,
+    pub(super) mirrored_globs: Vec<String>,
     /// Additional classes whose definitions are read.
-    pub(super) bases: &'a [String],
+    pub(super) base_classes: &'a [String],
 }
 
 /// The releases of a package, with the content that was already read.
@@ -27,7 +27,7 @@ pub(super) struct ReleaseHistory<'a> {
     pub(super) releases: &'a [PackageRelease],
     pub(super) newest: PackageVersion,
     /// The content of the releases between the two compared releases, by the index of the release.
-    pub(super) read_releases: BTreeMap<usize, ReleaseSources>,
+    pub(super) sources_by_release: BTreeMap<usize, ReleaseSources>,
 }
 
 impl ReleaseHistory<'_> {
@@ -47,7 +47,7 @@ impl ReleaseHistory<'_> {
         request: &ReleaseQuery<'_>,
     ) -> Result<ReleaseSources, SyncDecisionError> {
         let symbols = request.manifest.rows.keys().cloned().collect();
-        let (mirrored, bases) = (request.mirrored.clone(), request.bases.to_vec());
+        let (mirrored, bases) = (request.mirrored_globs.clone(), request.base_classes.to_vec());
         self.read_release(self.version_index(version)?, symbols, mirrored, bases).await
     }
 
@@ -128,11 +128,11 @@ impl ReleaseHistory<'_> {
     ) -> Result<usize, SyncDecisionError> {
         while matching_index - preceding_index > 1 {
             let middle = preceding_index + (matching_index - preceding_index) / 2;
-            if !self.read_releases.contains_key(&middle) {
+            if !self.sources_by_release.contains_key(&middle) {
                 let sources = self.read_release(middle, symbols.to_vec(), Vec::new(), Vec::new()).await?;
-                self.read_releases.insert(middle, sources);
+                self.sources_by_release.insert(middle, sources);
             }
-            match self.read_releases.get(&middle) {
+            match self.sources_by_release.get(&middle) {
                 Some(sources) if holds(sources) => matching_index = middle,
                 Some(_) | None => preceding_index = middle,
             }

@@ -22,7 +22,7 @@ pub struct ProposedManifest {
     pub version: PackageVersion,
     pub manifest: PinManifest,
     /// Definitions that look like counterparts but are not pinned, each with the reason.
-    pub not_guarded: BTreeMap<String, String>,
+    pub unguarded_reasons: BTreeMap<String, String>,
 }
 
 /// Proposes pins for a project. If the manifest in the request already has rows, the function completes only
@@ -58,9 +58,12 @@ pub fn propose_manifest<'a>(
         let is_found = request.manifest.rows.is_empty();
         let mut manifest = PinManifest { rows: wanted };
         let history =
-            ReleaseHistory { job, sources, releases: &releases, newest, read_releases: BTreeMap::new() };
+            ReleaseHistory { job, sources, releases: &releases, newest, sources_by_release: BTreeMap::new() };
         let sources = history
-            .read_sources(&from, &ReleaseQuery { manifest: &manifest, mirrored: Vec::new(), bases: &[] })
+            .read_sources(
+                &from,
+                &ReleaseQuery { manifest: &manifest, mirrored_globs: Vec::new(), base_classes: &[] },
+            )
             .await?;
         manifest.rows.retain(|symbol, row| match sources.symbols.get(symbol) {
             Some(SymbolState::Defined(definition)) => {
@@ -107,7 +110,7 @@ pub fn propose_manifest<'a>(
         if is_found {
             remove_duplicate_rows(&mut manifest, &sources);
         }
-        Ok(ProposedManifest { version: from, manifest, not_guarded })
+        Ok(ProposedManifest { version: from, manifest, unguarded_reasons: not_guarded })
     })
 }
 

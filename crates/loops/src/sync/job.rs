@@ -18,13 +18,13 @@ pub struct SyncJob<'a> {
     /// The index, the archive folder and the reader for the package's releases.
     pub sources: PackageSources<'a>,
     /// The model that ports code. `None` if the job does not permit ports by a model.
-    pub porter: Option<&'a MigrationAgent>,
+    pub migration_agent: Option<&'a MigrationAgent>,
     /// Runs the lock commands. None if the job has no lock commands.
-    pub locker: Option<&'a Verifier>,
+    pub lock_command_runner: Option<&'a Verifier>,
     /// Runs the project's own checks. None if the job has no checks.
     pub verifier: Option<&'a Verifier>,
     /// The release that this run follows. `None` selects the release by the target that the job configures.
-    pub to: Option<&'a PackageVersion>,
+    pub target_version: Option<&'a PackageVersion>,
     /// True if the run writes nothing at the forge, and stores nothing except its record.
     pub dry_run: bool,
 }

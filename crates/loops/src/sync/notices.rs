@@ -30,7 +30,7 @@ pub(super) struct JobNotices<'a> {
     pub(super) executor: &'a EffectExecutor<'a>,
     pub(super) job: &'a SyncJob<'a>,
     /// The path of the repository's mirror, which follows `remote`.
-    pub(super) mirror: &'a Path,
+    pub(super) mirror_path: &'a Path,
     pub(super) remote: &'a Remote,
     /// The label that all issues of this kind have.
     pub(super) label: &'a str,
@@ -66,7 +66,7 @@ impl JobNotices<'_> {
         let mut all = if self.forge_capability().issues {
             self.forge.issues(self.label).await?
         } else {
-            self.forge.pulls_from(&self.branch()).await?.into_iter().filter_map(to_notice).collect()
+            self.forge.pulls_from_branch(&self.branch()).await?.into_iter().filter_map(to_notice).collect()
         };
         all.retain(|notice| notice.topic == *topic);
         Ok(all)
@@ -78,7 +78,7 @@ impl JobNotices<'_> {
             return open_issue(self.executor, self.issue_effect(topic, title, text)).await;
         }
         let branch = self.branch();
-        let there = self.forge.pulls_from(&branch).await?;
+        let there = self.forge.pulls_from_branch(&branch).await?;
         if let Some(foreign) = there.into_iter().find(|pull| pull.is_open() && pull.topic.is_none()) {
             return Err(SyncRunError::ForeignWork { branch, url: foreign.url });
         }
@@ -99,10 +99,10 @@ impl JobNotices<'_> {
 
     /// Pushes an empty commit to the branch, because forges require a commit for a pull request.
     async fn push_empty_commit(&self, branch: &str, title: &str) -> Result<(), SyncRunError> {
-        let mirror = self.job.git.open_mirror(self.mirror, self.remote).await?;
+        let mirror = self.job.git.open_mirror(self.mirror_path, self.remote).await?;
         let tip = mirror.default_tip().await?.ok_or(SyncRunError::NoCommits)?;
         mirror.fetch(std::slice::from_ref(&tip)).await?;
-        let folder = PrivateFolder::new().map_err(SyncRunError::Folder)?;
+        let folder = PrivateFolder::new().map_err(SyncRunError::TemporaryFolder)?;
         let staged = mirror.stage_changed_files(&tip, folder.path(), &[], &[]).await?;
         let author = self.job.config.author.clone();
         let at = self.executor.clock.now();

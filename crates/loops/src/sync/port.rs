@@ -46,7 +46,7 @@ const AGENT_NAME: &str = "porter";
 pub struct MigrationAgent {
     pub agent: ModelAgent,
     /// Folders with programs that the model's commands may run, in addition to the system's folders.
-    pub programs: Vec<std::path::PathBuf>,
+    pub program_folders: Vec<std::path::PathBuf>,
     /// The policy for ports; it permits the project's checks, but only exactly as they are configured.
     pub policy: Arc<AgentPolicy>,
 }
@@ -65,7 +65,7 @@ pub enum CodeMigrationError {
     Git(#[from] GitError),
     /// A temporary folder could not be created.
     #[error("cannot create a folder for the port: {0}")]
-    Folder(#[from] io::Error),
+    TemporaryFolder(#[from] io::Error),
     /// The prompt cannot be built.
     #[error(transparent)]
     Prompt(#[from] PromptError),
@@ -86,13 +86,13 @@ pub enum CodeMigrationError {
     File(#[from] RejectedFile),
     /// The model changed files that a port must not change.
     #[error("the port is refused: it changes files that it must not change: {0}")]
-    Paths(String),
+    ForbiddenPaths(String),
     /// The model has not changed any file.
     #[error("the model changed no relevant file{0}")]
     NoChange(String),
     /// The budget was used up before the first call of the model.
     #[error("{0}")]
-    Budget(String),
+    BudgetExhausted(String),
     /// The write gate was closed during the port.
     #[error(transparent)]
     Halted(HaltReason),
@@ -107,7 +107,7 @@ pub(super) struct UncheckedMigration {
     /// The changes that the model or an earlier run made.
     pub(super) changes: Vec<FileContentChange>,
     /// Every file that differs from the newest commit.
-    pub(super) files: Vec<String>,
+    pub(super) changed_files: Vec<String>,
     /// The model's own report.
     pub(super) work: WorkReport,
     /// The reason why the model did not complete its work; `None` if it did.
@@ -117,7 +117,7 @@ pub(super) struct UncheckedMigration {
 /// One port by a model.
 #[derive(Debug)]
 pub(super) struct CodeMigration<'a> {
-    pub(super) porter: &'a MigrationAgent,
+    pub(super) migration_agent: &'a MigrationAgent,
     pub(super) job: &'a JobConfig,
     pub(super) run: &'a RunId,
     pub(super) mirror: &'a Mirror,
@@ -148,7 +148,7 @@ impl CodeMigration<'_> {
         saved_migration: Option<(&Sha, &str)>,
         model_spend: &mut ModelSpend,
     ) -> Result<UncheckedMigration, CodeMigrationError> {
-        let allowed = MigrationPathPolicy::new(self.job, Arc::clone(&self.porter.policy))?;
+        let allowed = MigrationPathPolicy::new(self.job, Arc::clone(&self.migration_agent.policy))?;
         let bench = PrivateFolder::new()?;
         self.mirror.check_out_private_clone(self.tip, &[], bench.path()).await?;
         let handover = match saved_migration {
@@ -175,7 +175,7 @@ impl CodeMigration<'_> {
         Ok(UncheckedMigration {
             folder,
             changes,
-            files,
+            changed_files: files,
             work: redact_report(ran.report),
             incomplete_reason: cut_off,
         })
@@ -189,7 +189,7 @@ impl CodeMigration<'_> {
         handover: Option<&str>,
         model_spend: &mut ModelSpend,
     ) -> Result<AgentRunResult<WorkReport>, CodeMigrationError> {
-        let MigrationAgent { agent, programs, policy } = self.porter;
+        let MigrationAgent { agent, program_folders: programs, policy } = self.migration_agent;
         let repository = self.job.repo.as_deref().unwrap_or_default();
         let (budget, most) = agent.budgets.sync_budget(self.run.clone(), repository, self.now);
         let prompt = migration_prompt::build_port_prompt(self, handover).await?;
@@ -205,12 +205,12 @@ impl CodeMigration<'_> {
         // the renewal of the lease, continues during the test.
         let level = spawn_blocking(crate::machine::sandbox_level)
             .await
-            .map_err(|error| CodeMigrationError::Folder(error.into()))?;
+            .map_err(|error| CodeMigrationError::TemporaryFolder(error.into()))?;
         let fixer = FixerTools::new(Box::new(reader.tools(request, Vec::new())), workshop, level)?;
         let admits = |path: &RepoPath| path_policy.allows_path(path);
         // The tools do not include the tool that shows the change, because there is no change yet. The model
         // can see its own changes with `git diff`.
-        let tools = TracedTools(RestrictedTools { tools: fixer, admits, purpose: "port" });
+        let tools = TracedTools(RestrictedTools { tools: fixer, allows_path: admits, work_noun: "port" });
         let most = MicroUsd(most.0.saturating_sub(self.previous_cost.0));
         let limits = RunLimits {
             turns: self.job.turns,
@@ -226,7 +226,7 @@ impl CodeMigration<'_> {
             .await
             .map_err(CodeMigrationError::Halted)?;
         if ran.turns == 0 && matches!(ran.end, AgentRunEnd::ModelFailed(ModelError::Budget { .. })) {
-            return Err(CodeMigrationError::Budget(describe_end(&ran.end)));
+            return Err(CodeMigrationError::BudgetExhausted(describe_end(&ran.end)));
         }
         Ok(ran)
     }

@@ -50,11 +50,11 @@ impl JobPullRequests<'_> {
     /// Returns the topic of a final pull request. The topic contains the release. Only Truing can write the
     /// marker that contains the topic.
     fn topic(&self, version: &str) -> Topic {
-        Topic::new(format!("sync/{}/final/{version}", self.subject.job))
+        Topic::new(format!("sync/{}/final/{version}", self.subject.job_name))
     }
 
     fn blocked_topic(&self) -> Topic {
-        Topic::new(format!("sync/{}/blocked", self.subject.job))
+        Topic::new(format!("sync/{}/blocked", self.subject.job_name))
     }
 
     /// Reads the state of the job's branch and pull requests. `reaches_release` returns true for the version
@@ -64,7 +64,7 @@ impl JobPullRequests<'_> {
         reaches_release: impl Fn(&str) -> bool,
     ) -> Result<JobBranchState, ForgeError> {
         let prefix = self.topic("");
-        let all = self.repository_client.pulls_from(&self.job.branch).await?;
+        let all = self.repository_client.pulls_from_branch(&self.job.branch).await?;
         let is_ours = |pull: &&BranchPull| {
             pull.topic.as_ref().is_some_and(|topic| topic.as_str().starts_with(prefix.as_str()))
         };

@@ -34,14 +34,14 @@ impl QuestionDraft {
 #[derive(Debug)]
 pub(super) struct JobQuestions<'a> {
     pub(super) notices: JobNotices<'a>,
-    pub(super) job: &'a str,
+    pub(super) job_name: &'a str,
 }
 
 /// The comments that people have written since the question was asked.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(super) struct QuestionAnswers {
     /// The newest comment by a trusted person.
-    pub(super) newest: Option<CommentId>,
+    pub(super) newest_comment: Option<CommentId>,
     /// The newest ruling in a comment by a trusted person.
     pub(super) ruling: Option<ReleaseRuling>,
     /// Comments by trusted persons, oldest first.
@@ -50,7 +50,7 @@ pub(super) struct QuestionAnswers {
 
 impl JobQuestions<'_> {
     fn topic(&self) -> Topic {
-        Topic::new(format!("sync/{}/question", self.job))
+        Topic::new(format!("sync/{}/question", self.job_name))
     }
 
     /// Returns people's answers since the question was asked. If an answer has caused a retry, this answer
@@ -78,7 +78,7 @@ impl JobQuestions<'_> {
             text: reply.body.chars().take(MAX_ANSWER_CHARS).collect(),
         });
         Ok(QuestionAnswers {
-            newest: trusted.last().map(|reply| reply.id.clone()),
+            newest_comment: trusted.last().map(|reply| reply.id.clone()),
             ruling,
             trusted_comments: answers.collect(),
         })

@@ -61,13 +61,13 @@ pub enum ReleaseNoteError {
     },
     /// The file is missing, or not text.
     #[error("{0}: there is no such file in the repository, or it is not UTF-8")]
-    NoText(String),
+    MissingTextFile(String),
     /// The newest entry is already released.
     #[error(
         "{path}: the newest entry, {version}, is already released: set `version_rule`, or add an entry \
         whose heading says `Unreleased`"
     )]
-    Released {
+    AlreadyReleased {
         path: String,
         /// Version of the entry.
         version: VersionTriple,
@@ -80,7 +80,7 @@ pub enum ReleaseNoteError {
 impl From<RequirementError> for ReleaseNoteError {
     fn from(error: RequirementError) -> Self {
         match error {
-            RequirementError::NotExactlyOne { path, key_path, count, .. } => {
+            RequirementError::NotExactlyOneRequirement { path, key_path, count, .. } => {
                 let path = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
                 Self::AmbiguousVersionLocation { path, location: key_path, count }
             }
@@ -96,7 +96,7 @@ impl From<RequirementError> for ReleaseNoteError {
 #[derive(Debug)]
 pub(super) struct ReleaseNoteWriter<'a> {
     pub(super) job: &'a JobConfig,
-    pub(super) decided: &'a ReleaseDecision,
+    pub(super) release_decision: &'a ReleaseDecision,
     pub(super) mirror: &'a Mirror,
     /// The day of the change, such as `2026-11-21`.
     pub(super) date: &'a str,
@@ -118,7 +118,7 @@ impl ReleaseNoteWriter<'_> {
         if let Some(path) = &self.job.changelog_file {
             let old =
                 change::read_regular_file(project, path)?.and_then(|bytes| String::from_utf8(bytes).ok());
-            let old = old.ok_or_else(|| ReleaseNoteError::NoText(path.clone()))?;
+            let old = old.ok_or_else(|| ReleaseNoteError::MissingTextFile(path.clone()))?;
             let wrong = |reason| ReleaseNoteError::Changelog { path: path.clone(), reason };
             let newest = changelog::newest_entry(&old).map_err(wrong)?;
             let entry = self.changelog_placement(newest, next, path).await?;
@@ -148,7 +148,7 @@ impl ReleaseNoteWriter<'_> {
         let version = VersionTriple::parse(&text)
             .ok_or_else(|| ReleaseNoteError::NotVersionTriple { path: name.clone(), text: text.clone() })?;
         let is_released = self.is_released(version).await?;
-        let next = version.next_version(self.decided.decision.verdict, is_released);
+        let next = version.next_version(self.release_decision.decision.verdict, is_released);
         if next != version {
             let next =
                 VersionRange::from_vendored_version(PackageVersion::parse(*registry, &next.to_string())?);
@@ -175,7 +175,7 @@ impl ReleaseNoteWriter<'_> {
             // People have already prepared an entry for a later version, so the line is added to this entry.
             Some(next) if version > next => Ok(ChangelogPlacement::Newest),
             Some(next) => Ok(ChangelogPlacement::Renamed(next)),
-            None if is_released => Err(ReleaseNoteError::Released { path: path.to_owned(), version }),
+            None if is_released => Err(ReleaseNoteError::AlreadyReleased { path: path.to_owned(), version }),
             None => Ok(ChangelogPlacement::Newest),
         }
     }
@@ -186,12 +186,12 @@ impl ReleaseNoteWriter<'_> {
 
     /// Returns the changelog line for this change.
     fn changelog_line(&self) -> String {
-        let version = self.decided.to.to_string();
-        let range = self.decided.spec_after.as_ref().map(ToString::to_string).unwrap_or_default();
+        let version = self.release_decision.to.to_string();
+        let range = self.release_decision.spec_after.as_ref().map(ToString::to_string).unwrap_or_default();
         let text = self.job.changelog_entry.fill_with(|name| match name {
             placeholders::VERSION => version.clone(),
             placeholders::RANGE => range.clone(),
-            placeholders::DECISION => self.decided.decision.verdict.as_str().to_owned(),
+            placeholders::DECISION => self.release_decision.decision.verdict.as_str().to_owned(),
             _ => self.job.package.clone(),
         });
         text.lines().collect::<Vec<_>>().join(" ")

@@ -12,7 +12,7 @@ use truing_core::sync::branch_plan::BranchPlan;
 use truing_core::sync::breaker::{RunAdmission, SyncTarget};
 use truing_core::sync::job::JobState;
 use truing_core::sync::record::{SyncDetail, SyncEvidence, SyncOutcome as Outcome, SyncRecord, SyncStep};
-use truing_core::sync::{NOTHING_PINNED, SyncVerdict};
+use truing_core::sync::{NOTHING_PINNED_REASON, SyncVerdict};
 use truing_core::version::PackageVersion;
 use truing_forge::effects::EffectExecutor;
 use truing_forge::{AnyForgeServer, RepositoryClient};
@@ -191,7 +191,7 @@ impl SyncRun<'_> {
 
     pub(super) fn release_subject<'b>(&'b self, version: &'b str) -> ReleaseSubject<'b> {
         ReleaseSubject {
-            job: self.job.name,
+            job_name: self.job.name,
             package: &self.job.config.package,
             version,
             title_template: self.job.config.title.as_ref(),
@@ -235,7 +235,7 @@ impl SyncRun<'_> {
         let mirror = self.job.git.open_mirror(self.mirror_path, self.remote).await?;
         let tip = mirror.default_tip().await?.ok_or(SyncRunError::NoCommits)?;
         mirror.fetch(std::slice::from_ref(&tip)).await?;
-        let folder = PrivateFolder::new().map_err(SyncRunError::Folder)?;
+        let folder = PrivateFolder::new().map_err(SyncRunError::TemporaryFolder)?;
         mirror.check_out_private_clone(&tip, &[], folder.path()).await?;
         let project = folder.path();
         // Later calls open the manifest and the requirement by their paths. Both must be plain files, which
@@ -266,7 +266,7 @@ impl SyncRun<'_> {
             .draft
             .as_ref()
             .and_then(|draft| PackageVersion::parse(self.job.config.registry, &draft.version).ok());
-        let named = self.job.to.cloned();
+        let named = self.job.target_version.cloned();
         if let (Some(draft), true) = (&saved.draft, named.is_some() && named != begun) {
             let (url, version) = (&draft.pull.url, &draft.version);
             let why = format!(
@@ -308,7 +308,8 @@ impl SyncRun<'_> {
         if !self.job.dry_run {
             let now = self.effects.clock.now();
             unreported_costs::add_unreported_run(job, &self.run.id);
-            let admission = job.breaker.admit(&target, answers.newest.as_ref(), self.job.config.breaker, now);
+            let answer = answers.newest_comment.as_ref();
+            let admission = job.breaker.admit(&target, answer, self.job.config.breaker, now);
             // The state is saved before the work begins. If the run is killed after this point, the run
             // counts as failed.
             self.store.store_job(self.run, job).await?;
@@ -330,7 +331,7 @@ impl SyncRun<'_> {
             let why = format!("{reason}; {} decided: {}", ruling.author, ruling.verdict.as_str());
             decided.apply_verdict(self.job.config, ruling.verdict, why);
         }
-        if decided.decision.reason == NOTHING_PINNED && self.job.verifier.is_some() {
+        if decided.decision.reason == NOTHING_PINNED_REASON && self.job.verifier.is_some() {
             let why = "nothing is pinned, and the project's own checks decide".to_owned();
             decided.apply_verdict(self.job.config, SyncVerdict::Relax, why);
         }
@@ -339,8 +340,8 @@ impl SyncRun<'_> {
         let may_port =
             self.job.config.writes_code || rules.is_some_and(|ruling| ruling.verdict == SyncVerdict::Bump);
         if unanswered {
-            let about =
-                ClassifyContext { project, manifest: &pins.manifest, newest_answer: answers.newest.as_ref() };
+            let newest_answer = answers.newest_comment.as_ref();
+            let about = ClassifyContext { project, manifest: &pins.manifest, newest_answer };
             let ended = Box::pin(self.classify_functions(job, log, about, &mut decided)).await?;
             if let Some(ended) = ended {
                 (log.verdict, log.evidence) = (Some(SyncVerdict::Ask), SyncRunLog::evidence(&decided));
@@ -383,7 +384,7 @@ impl SyncRun<'_> {
             Err(
                 error @ (SyncDecisionError::Yanked { .. }
                 | SyncDecisionError::Excluded { .. }
-                | SyncDecisionError::Older { .. }),
+                | SyncDecisionError::OlderRelease { .. }),
             ) => Some(error.to_string()),
             Err(_) => None,
         }
@@ -393,7 +394,7 @@ impl SyncRun<'_> {
     /// ports.
     async fn load_draft(&self, job: &JobState) -> Result<JobDraftState, SyncRunError> {
         let ruled = job.ruling.as_ref().is_some_and(|ruling| ruling.verdict == SyncVerdict::Bump);
-        if self.job.porter.is_some() && (self.job.config.writes_code || ruled) {
+        if self.job.migration_agent.is_some() && (self.job.config.writes_code || ruled) {
             Ok(self.job_drafts().load_state().await?)
         } else {
             Ok(JobDraftState::default())
@@ -496,7 +497,7 @@ impl SyncRun<'_> {
         let (at, on) = match (course, branch_state.head()) {
             (BranchPlan::AppendBoundsCommit, Some(head)) => {
                 mirror.fetch(std::slice::from_ref(head)).await?;
-                own = PrivateFolder::new().map_err(SyncRunError::Folder)?;
+                own = PrivateFolder::new().map_err(SyncRunError::TemporaryFolder)?;
                 mirror.check_out_private_clone(head, &[], own.path()).await?;
                 parent = head.clone();
                 (own.path(), &parent)
@@ -526,9 +527,9 @@ impl SyncRun<'_> {
             .ruling
             .as_ref()
             .is_some_and(|ruling| ruling.version == version && ruling.verdict == SyncVerdict::Relax);
-        if !checked.failing.is_empty() && !is_ruled {
+        if !checked.failing_commands.is_empty() && !is_ruled {
             log.verdict = Some(SyncVerdict::Ask);
-            let failing = checked.failing.join("; ");
+            let failing = checked.failing_commands.join("; ");
             let reason = format!("these checks fail only with the wider range: {failing}");
             let (title, text) =
                 texts::failing_checks_question(self.release_subject(&version), decided, &checked);
@@ -592,7 +593,7 @@ fn is_port_obsolete(
         Err(
             SyncDecisionError::Yanked { .. }
             | SyncDecisionError::Excluded { .. }
-            | SyncDecisionError::Older { .. },
+            | SyncDecisionError::OlderRelease { .. },
         ) => true,
         Err(_) => false,
     }

@@ -17,13 +17,22 @@ impl SyncRun<'_> {
     pub(super) fn job_questions(&self) -> JobQuestions<'_> {
         JobQuestions {
             notices: self.job_notices(&self.job.config.question_label, "question"),
-            job: self.job.name,
+            job_name: self.job.name,
         }
     }
 
     fn job_notices<'b>(&'b self, label: &'b str, branch_suffix: &'static str) -> JobNotices<'b> {
         let Self { job, repository_client: forge, server, mirror_path: mirror, remote, .. } = *self;
-        JobNotices { forge, server, executor: &self.effects, job, mirror, remote, label, branch_suffix }
+        JobNotices {
+            forge,
+            server,
+            executor: &self.effects,
+            job,
+            mirror_path: mirror,
+            remote,
+            label,
+            branch_suffix,
+        }
     }
 
     /// Returns a remark if the job sets labels but the forge has no labels for pull requests; otherwise,
@@ -56,7 +65,7 @@ impl SyncRun<'_> {
             key: &self.run.key,
             store: self.store,
             notices: self.outcome_notices(),
-            job: self.job.name,
+            job_name: self.job.name,
         };
         tracking.report_run(job, record).await
     }
@@ -76,7 +85,7 @@ impl SyncRun<'_> {
             QuestionDraft { version: version.to_owned(), title, text }
         });
         // If the caller named a release, the run does not close a question about another release.
-        let is_of_another = self.job.to.is_some()
+        let is_of_another = self.job.target_version.is_some()
             && job.question.as_ref().is_some_and(|question| question.version != version);
         match (open, &run_end.question_update) {
             (Some(wanted), _) => {

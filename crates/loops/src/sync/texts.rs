@@ -27,7 +27,7 @@ const MAX_REASON_CHARS: usize = 300;
 /// The job, package and release that a text is about.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ReleaseSubject<'a> {
-    pub(super) job: &'a str,
+    pub(super) job_name: &'a str,
     pub(super) package: &'a str,
     /// Version of the release.
     pub(super) version: &'a str,
@@ -76,7 +76,7 @@ pub(super) fn pull_body(
         None => format!("{repository_template}\n\n{text}"),
         Some(body_template) => body_template.fill_with(|name| match name {
             placeholders::TEMPLATE => repository_template.to_owned(),
-            placeholders::TEXT => text.to_owned(),
+            placeholders::REPORT => text.to_owned(),
             _ => subject.placeholder_value(name, verdict),
         }),
     }
@@ -151,7 +151,7 @@ pub(super) fn migration_text(
     migration: &UncheckedMigration,
     check_results: &CheckResults,
 ) -> String {
-    let mut text = common_pull_text(subject, release_decision, &migration.files);
+    let mut text = common_pull_text(subject, release_decision, &migration.changed_files);
     if release_decision.decision.pin_changes.iter().any(|change| change.kind == PinChangeKind::Removed) {
         text += "- [ ] Each definition that no longer exists is removed from the manifest, or is pinned \
             under its new name.\n";
@@ -169,7 +169,7 @@ pub(super) fn draft_title_and_body(
     migration: &UncheckedMigration,
     check_results: &CheckResults,
 ) -> (String, String) {
-    let ReleaseSubject { job, package, version, .. } = subject;
+    let ReleaseSubject { job_name: job, package, version, .. } = subject;
     let WorkReport { summary, completed, remaining, questions } = &migration.work;
     let mut text = format!(
         "This pull request ports the project to {} {}. The port is not finished: the next run of {} \
@@ -200,7 +200,7 @@ pub(super) fn remaining_obstacles(migration: &UncheckedMigration, check_results:
         migration.incomplete_reason.clone(),
         count(migration.work.remaining.len(), "not done"),
         count(migration.work.questions.len(), "to be decided by people"),
-        count(check_results.failing.len(), "failing checks"),
+        count(check_results.failing_commands.len(), "failing checks"),
     ];
     ends.into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
@@ -223,7 +223,7 @@ fn render_list(title: &str, lines: &[String]) -> String {
 /// Lists the project's own checks that fail with the change but did not fail before.
 fn render_checks(check_results: &CheckResults) -> String {
     let failing: String =
-        check_results.failing.iter().map(|check| format!("* {}\n", code_span(check))).collect();
+        check_results.failing_commands.iter().map(|check| format!("* {}\n", code_span(check))).collect();
     match (check_results.count, failing.is_empty()) {
         (None, _) => "\nNo checks are configured (`verify.check`): the project's tests were not run on this \
                 change.\n"
@@ -315,7 +315,7 @@ pub(super) fn release_question(
     subject: ReleaseSubject<'_>,
     release_decision: &ReleaseDecision,
 ) -> (String, String) {
-    let ReleaseSubject { job, package, version, .. } = subject;
+    let ReleaseSubject { job_name: job, package, version, .. } = subject;
     let decision = &release_decision.decision;
     let mut text = format!(
         "{} {} is out, and Truing cannot decide by itself what the release requires of this project: {}.\n",
@@ -340,7 +340,7 @@ pub(super) fn failing_checks_question(
     release_decision: &ReleaseDecision,
     check_results: &CheckResults,
 ) -> (String, String) {
-    let ReleaseSubject { job, package, version, .. } = subject;
+    let ReleaseSubject { job_name: job, package, version, .. } = subject;
     let mut text = format!(
         "{} {} is out. According to the pinned definitions, the range could be widened ({}), but the \
         project's checks fail with the wider range.\n",
@@ -362,7 +362,7 @@ pub(super) fn model_questions(
     draft_url: &str,
     questions: &[String],
 ) -> (String, String) {
-    let ReleaseSubject { job, package, version, .. } = subject;
+    let ReleaseSubject { job_name: job, package, version, .. } = subject;
     let text = format!(
         "The port of this project to {} {} is in progress in {draft_url}, and people must decide these \
             questions:\n{}\nAnswer with a comment, in your own words: the next run continues with your \
@@ -396,7 +396,7 @@ pub(super) fn tripped_breaker_question(
     subject: ReleaseSubject<'_>,
     breaker: &JobBreaker,
 ) -> (String, String) {
-    let ReleaseSubject { job, package, version, .. } = subject;
+    let ReleaseSubject { job_name: job, package, version, .. } = subject;
     let reason = match breaker.trip().map(|open| open.reason) {
         Some(breaker::JobTripReason::Streak) => {
             let (_, streak) = breaker.failure_counts();
@@ -483,11 +483,11 @@ pub(super) fn question_settled_comment(reason: &str) -> String {
 /// Explains why a branch cannot be pushed, and how an operator can solve the problem.
 pub(super) fn explain_push_refusal(reason: PushRefusal) -> &'static str {
     match reason {
-        PushRefusal::Protected => {
+        PushRefusal::ProtectedBranch => {
             "because a rule of the repository protects the branch: let this account push to the branch, or \
                 give the job another `branch`"
         }
-        PushRefusal::Permission => {
+        PushRefusal::MissingPermission => {
             "because this account lacks the permission: let the account write contents (and workflows, if \
             a workflow changes), see docs/github.md"
         }

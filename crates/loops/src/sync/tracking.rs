@@ -19,12 +19,12 @@ pub(super) struct TrackingNotice<'a> {
     pub(super) store: &'a dyn RunStore,
     pub(super) key: &'a SlotKey,
     pub(super) notices: JobNotices<'a>,
-    pub(super) job: &'a str,
+    pub(super) job_name: &'a str,
 }
 
 impl TrackingNotice<'_> {
     fn topic(&self) -> Topic {
-        Topic::new(format!("sync/{}/outcome", self.job))
+        Topic::new(format!("sync/{}/outcome", self.job_name))
     }
 
     /// Reports this run and the previous runs in the notice.
@@ -38,7 +38,7 @@ impl TrackingNotice<'_> {
     ) -> Result<(), SyncRunError> {
         let mut records = vec![record.clone()];
         records.extend(self.store.job_records(self.key, MAX_SHOWN_RUNS - 1).await?);
-        let (title, body) = texts::render_recent_runs(self.job, &records);
+        let (title, body) = texts::render_recent_runs(self.job_name, &records);
         let (topic, body) = (self.topic(), self.notices.adapt_text(&body));
         let number = match &job.tracked {
             Some(tracked) => Some(tracked.issue),

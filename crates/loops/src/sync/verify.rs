@@ -16,7 +16,7 @@ pub(super) struct CheckResults {
     /// Number of checks that ran. None if no checks are configured.
     pub(super) count: Option<usize>,
     /// The commands of the checks that pass without the change but fail with the change.
-    pub(super) failing: Vec<String>,
+    pub(super) failing_commands: Vec<String>,
 }
 
 /// The reason why the checks have no result.
@@ -27,7 +27,7 @@ pub enum ProjectCheckError {
     Git(#[from] GitError),
     /// A temporary folder could not be created.
     #[error("cannot create a folder for the checks: {0}")]
-    Folder(#[from] io::Error),
+    TemporaryFolder(#[from] io::Error),
     /// A file of the change cannot be written.
     #[error("cannot check the change: {0}")]
     File(#[from] RejectedFile),
@@ -76,11 +76,11 @@ impl ProjectChecks<'_> {
         let Some(now) = verification else {
             let failed = set_up.commands.iter().filter(|ran| !ran.end.is_success());
             let failing = failed.map(|ran| format!("{} (set-up)", ran.argv.join(" "))).collect();
-            return Ok(CheckResults { count: Some(0), failing });
+            return Ok(CheckResults { count: Some(0), failing_commands: failing });
         };
         let verdicts = VerificationReport::compare(baseline, &now);
         let failing = now.checks.iter().zip(verdicts).filter(|(_, verdict)| verdict.blocks());
         let failing = failing.map(|(check, _)| check.ran.argv.join(" ")).collect();
-        Ok(CheckResults { count: Some(now.checks.len()), failing })
+        Ok(CheckResults { count: Some(now.checks.len()), failing_commands: failing })
     }
 }

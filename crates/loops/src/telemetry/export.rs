@@ -52,7 +52,7 @@ pub enum TelemetryError {
     Secret(#[from] SecretError),
     /// The headers are not in the form `NAME=VALUE`.
     #[error("telemetry.headers must be a list of NAME=VALUE, separated by commas")]
-    Headers,
+    InvalidHeaders,
     /// The exporter cannot be set up.
     #[error("cannot export traces: {0}")]
     SetUp(String),
@@ -132,7 +132,7 @@ fn export_target(
     };
     let own = match &config.headers {
         Some(secret) => {
-            Some(parse_headers(secret.read(environment)?.expose()).ok_or(TelemetryError::Headers)?)
+            Some(parse_headers(secret.read(environment)?.expose()).ok_or(TelemetryError::InvalidHeaders)?)
         }
         None => None,
     };
@@ -275,6 +275,6 @@ mod tests {
         assert_eq!(headers["authorization"], "Basic cGs6c2s=");
         let wrong =
             export_target(&telemetry_config(Some("https://h"), Some("no pair")), &Environment::default());
-        assert_eq!(wrong, Err(TelemetryError::Headers));
+        assert_eq!(wrong, Err(TelemetryError::InvalidHeaders));
     }
 }

@@ -11,14 +11,14 @@ use truing_model::messages::ModelRequest;
 use super::step::{StepSpan, TextAttributeKeys, text_attributes, to_dollars};
 
 const INPUT_ATTRIBUTE_KEYS: TextAttributeKeys = TextAttributeKeys {
-    convention: "gen_ai.input.messages",
-    langfuse: "langfuse.observation.input",
-    digest: ["truing.model.input.sha256", "truing.model.input.bytes"],
+    opentelemetry_key: "gen_ai.input.messages",
+    langfuse_key: "langfuse.observation.input",
+    digest_keys: ["truing.model.input.sha256", "truing.model.input.bytes"],
 };
 const OUTPUT_ATTRIBUTE_KEYS: TextAttributeKeys = TextAttributeKeys {
-    convention: "gen_ai.output.messages",
-    langfuse: "langfuse.observation.output",
-    digest: ["truing.model.output.sha256", "truing.model.output.bytes"],
+    opentelemetry_key: "gen_ai.output.messages",
+    langfuse_key: "langfuse.observation.output",
+    digest_keys: ["truing.model.output.sha256", "truing.model.output.bytes"],
 };
 
 /// A traced model. Each call, with all of its retries, is one span of the current trace.

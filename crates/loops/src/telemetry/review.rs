@@ -12,7 +12,7 @@ use truing_core::outcome::{ReviewOutcome, ReviewOutcomeKind, ReviewRecord, Revie
 use truing_model::gateway::ModelError;
 use truing_reader::redact::redact_secrets;
 
-use super::root_span::{COST, OUTCOME};
+use super::root_span::{COST_ATTRIBUTE, OUTCOME_ATTRIBUTE};
 use super::step::to_dollars;
 
 /// Maximum number of characters of a reason in a span.
@@ -55,7 +55,7 @@ pub fn record_model_end(end: &AgentRunEnd) {
         AgentRunEnd::Declined => ("error_during_execution", "refusal"),
         AgentRunEnd::ResponseTooLong => ("error_during_execution", "max_tokens"),
         AgentRunEnd::ContextExceeded => ("error_during_execution", "model_context_window_exceeded"),
-        AgentRunEnd::Unreadable(_) => ("error_during_execution", "unreadable"),
+        AgentRunEnd::InvalidReport(_) => ("error_during_execution", "unreadable"),
         AgentRunEnd::ModelFailed(_) => ("error_during_execution", "refused"),
         AgentRunEnd::ProgramFailed(_) => ("error_during_execution", "runtime"),
     };
@@ -81,8 +81,8 @@ fn record_review_end(outcome: &ReviewOutcome, turns: u32, cost: MicroUsd, denial
         KeyValue::new("num_turns", i64::from(turns)),
         KeyValue::new("permission_denials", denials),
         KeyValue::new("truing.outcome", outcome.kind.as_str()),
-        KeyValue::new(OUTCOME, outcome.kind.as_str()),
-        KeyValue::new(COST, to_dollars(cost).to_string()),
+        KeyValue::new(OUTCOME_ATTRIBUTE, outcome.kind.as_str()),
+        KeyValue::new(COST_ATTRIBUTE, to_dollars(cost).to_string()),
     ]);
     // In a review with a model, `record_model_end` has already set this attribute.
     if outcome.runtime == ReviewRuntime::Rules {

@@ -17,12 +17,12 @@ use uuid::Uuid;
 
 use super::export::set_next_trace_id;
 use super::review::MAX_REASON_CHARS;
-use super::step::{CommonSpanAttributes, SCOPE, to_dollars};
+use super::step::{CommonSpanAttributes, INSTRUMENTATION_SCOPE_NAME, to_dollars};
 
 /// The attribute by which Langfuse filters traces by the outcome of the run.
-pub(super) const OUTCOME: &str = "langfuse.trace.metadata.outcome";
+pub(super) const OUTCOME_ATTRIBUTE: &str = "langfuse.trace.metadata.outcome";
 /// The attribute by which Langfuse filters traces by the cost of the run, in dollars.
-pub(super) const COST: &str = "langfuse.trace.metadata.cost_usd";
+pub(super) const COST_ATTRIBUTE: &str = "langfuse.trace.metadata.cost_usd";
 /// The name of a review's span.
 const REVIEW_SPAN_NAME: &str = "pr-review";
 /// The name of the span of a step of a converge run.
@@ -157,7 +157,7 @@ pub fn record_failure(context: &Context, reason: &str) {
 fn record_spend(context: &Context, cost: MicroUsd, turns: u32) {
     let took = [KeyValue::new("cost_usd", to_dollars(cost)), KeyValue::new("num_turns", i64::from(turns))];
     context.span().set_attributes(took);
-    context.span().set_attribute(KeyValue::new(COST, to_dollars(cost).to_string()));
+    context.span().set_attribute(KeyValue::new(COST_ATTRIBUTE, to_dollars(cost).to_string()));
 }
 
 /// Records the outcome of a run and the reason for this outcome.
@@ -167,7 +167,7 @@ fn record_run_end(context: &Context, outcome: RunOutcome, reason: &str, turns: u
         return;
     }
     span.set_attribute(KeyValue::new("truing.outcome", outcome.as_str()));
-    span.set_attribute(KeyValue::new(OUTCOME, outcome.as_str()));
+    span.set_attribute(KeyValue::new(OUTCOME_ATTRIBUTE, outcome.as_str()));
     match outcome {
         RunOutcome::Failed => return record_failure(context, reason),
         RunOutcome::Done | RunOutcome::Partial | RunOutcome::Skipped | RunOutcome::Deferred => {}
@@ -227,7 +227,7 @@ fn start_root_span(
         KeyValue::new("langfuse.observation.type", "agent"),
     ];
     let attributes: Vec<KeyValue> = common_attributes.iter().cloned().chain(own).collect();
-    let tracer = global::tracer(SCOPE);
+    let tracer = global::tracer(INSTRUMENTATION_SCOPE_NAME);
     let mut builder = tracer.span_builder(name).with_kind(SpanKind::Internal).with_attributes(attributes);
     builder.start_time = started_at;
     set_next_trace_id(trace_id(run));

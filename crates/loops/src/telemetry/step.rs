@@ -14,7 +14,7 @@ use truing_reader::redact::redact_secrets;
 use super::export::can_capture_texts;
 
 /// Name of the instrumentation scope for all spans.
-pub(super) const SCOPE: &str = "truing";
+pub(super) const INSTRUMENTATION_SCOPE_NAME: &str = "truing";
 /// Maximum number of characters of a text in a span.
 const MAX_TEXT_CHARS: usize = 32 << 10;
 /// Maximum number of characters of the reason for a failure.
@@ -47,7 +47,7 @@ impl StepSpan {
         let mut attributes = attributes();
         attributes
             .extend(current.get::<CommonSpanAttributes>().iter().flat_map(|common| common.0.iter().cloned()));
-        let tracer = global::tracer(SCOPE);
+        let tracer = global::tracer(INSTRUMENTATION_SCOPE_NAME);
         let builder = tracer.span_builder(name()).with_kind(kind).with_attributes(attributes);
         let span = tracer.build_with_context(builder, &current);
         Self(Some(current.with_span(span)))
@@ -96,7 +96,7 @@ pub fn start_tool_span(name: &str, input: &Value) -> StepSpan {
 }
 
 /// Permits writes to a forge, and traces each write below the current span.
-pub static WRITES: WriteMonitor =
+pub static WRITE_MONITOR: WriteMonitor =
     WriteMonitor { dry_run: false, recording: None, begin_span: Some(start_write_span) };
 
 impl WriteSpan for StepSpan {
@@ -121,21 +121,21 @@ fn start_write_span(action: &'static str, item_count: usize) -> Box<dyn WriteSpa
 /// The attribute keys for a text: the key of the OpenTelemetry conventions, the key of Langfuse, and the keys
 /// for the text's hash and size.
 pub(super) struct TextAttributeKeys {
-    pub(super) convention: &'static str,
-    pub(super) langfuse: &'static str,
-    pub(super) digest: [&'static str; 2],
+    pub(super) opentelemetry_key: &'static str,
+    pub(super) langfuse_key: &'static str,
+    pub(super) digest_keys: [&'static str; 2],
 }
 
 const TOOL_INPUT: TextAttributeKeys = TextAttributeKeys {
-    convention: "gen_ai.tool.call.arguments",
-    langfuse: "langfuse.observation.input",
-    digest: ["truing.tool.arguments.sha256", "truing.tool.arguments.bytes"],
+    opentelemetry_key: "gen_ai.tool.call.arguments",
+    langfuse_key: "langfuse.observation.input",
+    digest_keys: ["truing.tool.arguments.sha256", "truing.tool.arguments.bytes"],
 };
 /// The keys of a tool's output.
 pub(crate) const TOOL_OUTPUT: TextAttributeKeys = TextAttributeKeys {
-    convention: "gen_ai.tool.call.result",
-    langfuse: "langfuse.observation.output",
-    digest: ["truing.tool.result.sha256", "truing.tool.result.bytes"],
+    opentelemetry_key: "gen_ai.tool.call.result",
+    langfuse_key: "langfuse.observation.output",
+    digest_keys: ["truing.tool.result.sha256", "truing.tool.result.bytes"],
 };
 
 /// Returns a text without secrets, if traces may contain texts; otherwise returns the hash and the size of
@@ -143,9 +143,12 @@ pub(crate) const TOOL_OUTPUT: TextAttributeKeys = TextAttributeKeys {
 pub(super) fn text_attributes(keys: TextAttributeKeys, text: &str) -> Vec<KeyValue> {
     if can_capture_texts() {
         let shown = line::truncate_text(redact_secrets(text), MAX_TEXT_CHARS);
-        return vec![KeyValue::new(keys.convention, shown.clone()), KeyValue::new(keys.langfuse, shown)];
+        return vec![
+            KeyValue::new(keys.opentelemetry_key, shown.clone()),
+            KeyValue::new(keys.langfuse_key, shown),
+        ];
     }
-    let [hash, bytes] = keys.digest;
+    let [hash, bytes] = keys.digest_keys;
     vec![
         KeyValue::new(hash, hex::encode(Sha256::digest(text))),
         KeyValue::new(bytes, i64::try_from(text.len()).unwrap_or(i64::MAX)),

@@ -48,8 +48,8 @@ const SIZE_FILE_NAME: &str = "bytes";
 #[derive(Clone, Debug)]
 pub(super) struct BuildCache {
     folder: PathBuf,
-    bytes: u64,
-    age: Duration,
+    max_bytes: u64,
+    max_unused_time: Duration,
 }
 
 /// A build folder that is locked for one run. No other run uses or removes the folder at the same time.
@@ -57,14 +57,14 @@ pub(super) struct BuildCache {
 pub(super) struct BuildFolderGuard {
     cache: BuildCache,
     folder: PathBuf,
-    builds: BuildFolder,
+    output_folder: BuildFolder,
     _lock: File,
 }
 
 impl BuildFolderGuard {
     /// Returns the subfolder that the linter may write to in the sandbox.
     pub(super) fn output_folder(&self) -> &BuildFolder {
-        &self.builds
+        &self.output_folder
     }
 
     /// Unlocks the folder after the tool's runs. Then removes folders that were unused for long. If all
@@ -76,9 +76,9 @@ impl BuildFolderGuard {
                 .iter()
                 .any(|end| matches!(end, CommandEndReason::Disk | CommandEndReason::DiskFull));
             if is_full {
-                truing_git::remove_folder(&self.builds.folder)?;
+                truing_git::remove_folder(&self.output_folder.folder)?;
             } else {
-                let bytes = BuildFolder::disk_bytes(&self.builds.folder);
+                let bytes = BuildFolder::disk_bytes(&self.output_folder.folder);
                 std::fs::write(self.folder.join(SIZE_FILE_NAME), bytes.to_string())?;
             }
             let cache = self.cache.clone();
@@ -101,7 +101,7 @@ impl BuildCache {
 
     /// Creates a cache in this folder. The folder itself is created when the cache is first used.
     fn new(folder: PathBuf) -> Self {
-        Self { folder, bytes: MAX_TOTAL_BYTES, age: MAX_UNUSED_TIME }
+        Self { folder, max_bytes: MAX_TOTAL_BYTES, max_unused_time: MAX_UNUSED_TIME }
     }
 
     /// Locks and returns the build folder with this name. Returns `None` if another run uses the folder, or
@@ -117,7 +117,7 @@ impl BuildCache {
         let built = folder.join(BUILD_OUTPUT_FOLDER_NAME);
         // A run that exceeds the size limit is stopped and fails. Builds that use most of the limit are
         // therefore removed before the run.
-        if build_bytes(&folder) > self.bytes / 4 * 3 {
+        if build_bytes(&folder) > self.max_bytes / 4 * 3 {
             truing_git::remove_folder(&built)?;
         }
         // The file with the size is removed now, and written again after the run.
@@ -130,7 +130,7 @@ impl BuildCache {
             Ok(()) | Err(_) => {}
         }
         let builds = BuildFolder { folder: built, variables: variables.to_vec() };
-        Ok(Some(BuildFolderGuard { cache: self.clone(), folder, builds, _lock: lock }))
+        Ok(Some(BuildFolderGuard { cache: self.clone(), folder, output_folder: builds, _lock: lock }))
     }
 
     /// Removes folders that were unused for long. Also removes the least recently used folders if all folders
@@ -151,8 +151,8 @@ impl BuildCache {
         // the size limit and are removed.
         for (used, bytes, place) in all.into_iter().rev() {
             left = left.saturating_add(bytes);
-            let is_old = used.elapsed().is_ok_and(|ago| ago > self.age);
-            if (is_old || left > self.bytes)
+            let is_old = used.elapsed().is_ok_and(|ago| ago > self.max_unused_time);
+            if (is_old || left > self.max_bytes)
                 && let Ok(Some(_lock)) = try_lock_folder(&place)
             {
                 let _ = truing_git::remove_folder(&place);
@@ -191,28 +191,28 @@ fn try_lock_folder(folder: &Path) -> io::Result<Option<File>> {
 #[derive(Clone, Debug)]
 struct BuildCacheKey<'a> {
     /// The name of the level of trust.
-    trust: &'a str,
+    trust_name: &'a str,
     /// The folder of the repository's files.
-    project: PathBuf,
+    project_folder: PathBuf,
     /// The kind of tree: the working tree, a copy of a head, or a copy of a base. Builds are not shared
     /// between kinds, because a head may come from another person.
-    kind: &'a str,
+    tree_kind: &'a str,
     tool: &'a SelectedLinter,
     program: &'a ProgramIdentity,
-    version: &'a CommandOutput,
+    version_output: &'a CommandOutput,
 }
 
 impl BuildCacheKey<'_> {
     /// Returns the name of the build folder: a hash of all properties.
     fn name(&self) -> String {
         let mut parts = DigestBuilder::default();
-        for part in [BUILD_LAYOUT_VERSION, env!("CARGO_PKG_VERSION"), self.trust, self.kind] {
+        for part in [BUILD_LAYOUT_VERSION, env!("CARGO_PKG_VERSION"), self.trust_name, self.tree_kind] {
             parts.add(part.as_bytes());
         }
-        parts.add(self.project.as_os_str().as_encoded_bytes());
+        parts.add(self.project_folder.as_os_str().as_encoded_bytes());
         parts.add(self.tool.name.as_bytes()).add(self.tool.folder.as_bytes());
         self.program.add_to(&mut parts);
-        parts.add(self.version.output.as_bytes()).add(self.version.errors.as_bytes());
+        parts.add(self.version_output.output.as_bytes()).add(self.version_output.errors.as_bytes());
         hex::encode(parts.into_state())
     }
 }
@@ -226,27 +226,35 @@ impl LinterRunner {
         method: &LinterRunMethod<'_>,
         files: LinterFiles<'_>,
     ) -> Option<BuildFolderGuard> {
-        let (LinterRunMethod::Machine(installed), SandboxLevel::Full) = (method, self.level) else {
+        let (LinterRunMethod::MachineProgram(installed), SandboxLevel::Full) = (method, self.sandbox_level)
+        else {
             return None;
         };
         let (cache, known) = (BuildCache::from_tool_cache(self.cache.as_ref()?), tool.build_caching_tool()?);
         let (program, version) = self.version_output(tool, installed, &known.version, files).await?;
-        let is_copy = files.project != Some(files.tree);
+        let is_copy = files.project_programs_folder != Some(files.tree);
         let kind = match (is_copy, files.pin_folder == files.tree) {
             (false, _) => "tree",
             (true, true) => "head",
             (true, false) => "base",
         };
-        let project = match files.project {
+        let project = match files.project_programs_folder {
             Some(project) => project.canonicalize().ok()?,
             None => PathBuf::new(),
         };
         let trust = match files.trust {
             Some(trust) => trust.names().next()?,
-            None if files.project.is_some() => OWN_FILES_SCOPE,
+            None if files.project_programs_folder.is_some() => OWN_FILES_SCOPE,
             None => return None,
         };
-        let origin = BuildCacheKey { trust, project, kind, tool, program: &program, version: &version };
+        let origin = BuildCacheKey {
+            trust_name: trust,
+            project_folder: project,
+            tree_kind: kind,
+            tool,
+            program: &program,
+            version_output: &version,
+        };
         let (name, tree) = (origin.name(), files.tree.to_owned());
         let held = tokio::task::spawn_blocking(move || {
             let held = cache.acquire(&name, &known.builds)?;

@@ -36,8 +36,8 @@ const MAX_UNUSED_TIME: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 #[derive(Clone, Debug)]
 pub struct ToolCache {
     folder: PathBuf,
-    bytes: u64,
-    age: Duration,
+    max_bytes: u64,
+    max_unused_time: Duration,
 }
 
 /// The key of an entry, which is its file name.
@@ -61,7 +61,7 @@ struct ToolCacheEntry {
 impl ToolCache {
     /// Creates a cache in this folder, which is created with the first entry.
     pub fn new(folder: PathBuf) -> Self {
-        Self { folder, bytes: MAX_TOTAL_BYTES, age: MAX_UNUSED_TIME }
+        Self { folder, max_bytes: MAX_TOTAL_BYTES, max_unused_time: MAX_UNUSED_TIME }
     }
 
     /// Returns the folder of all entries.
@@ -142,8 +142,8 @@ impl ToolCache {
         // the size limit and are removed.
         for (used, bytes, file) in entries.into_iter().rev() {
             left += bytes;
-            let is_old = used.elapsed().is_ok_and(|ago| ago > self.age);
-            if is_old || left > self.bytes {
+            let is_old = used.elapsed().is_ok_and(|ago| ago > self.max_unused_time);
+            if is_old || left > self.max_bytes {
                 let _ = std::fs::remove_file(file);
             }
         }
@@ -264,14 +264,15 @@ mod tests {
         };
         cache.remove_expired();
         assert_eq!(kept(&cache), [true, true, true]);
-        cache.age = hour * 2 + hour / 2;
+        cache.max_unused_time = hour * 2 + hour / 2;
         cache.remove_expired();
         assert_eq!(kept(&cache), [true, true, true], "it was tidied just now");
         std::fs::remove_file(folder.path().join(CLEANUP_TIME_FILE_NAME)).unwrap();
         cache.remove_expired();
         assert_eq!(kept(&cache), [true, true, false]);
         std::fs::remove_file(folder.path().join(CLEANUP_TIME_FILE_NAME)).unwrap();
-        cache.bytes = cache.entry_path(&ToolCacheKey::from_digest(b"a1")).unwrap().metadata().unwrap().len();
+        cache.max_bytes =
+            cache.entry_path(&ToolCacheKey::from_digest(b"a1")).unwrap().metadata().unwrap().len();
         cache.remove_expired();
         assert_eq!(kept(&cache), [true, false, false]);
     }

@@ -105,8 +105,8 @@ impl LinterFindingCache {
             CACHE_FORMAT_VERSION,
             env!("CARGO_PKG_VERSION"),
             &linter.name,
-            &linter.format,
-            &linter.sign,
+            &linter.output_format,
+            &linter.sign_path,
             &linter.folder,
         ] {
             parts.add(part.as_bytes());

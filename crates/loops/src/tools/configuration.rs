@@ -20,8 +20,8 @@ use super::base::BaseCommit;
 use super::inspected_files::inspected_files;
 use super::linter_runner::LinterFiles;
 use super::linter_tree::{
-    MAX_CONFIGURATION, MAX_NAMED, SEARCHED_EXTENSIONS, candidate_names, has_extension, join_inside_tree,
-    join_name, parent_folders,
+    MAX_CONFIGURATION_BYTES, MAX_NAMED_FILES, SEARCHED_EXTENSIONS, candidate_names, has_extension,
+    join_inside_tree, join_name, parent_folders,
 };
 use super::select::SelectedLinter;
 
@@ -90,13 +90,13 @@ impl BaseConfigFiles {
 #[derive(Debug)]
 pub(super) struct BaseConfigOverlay<'a> {
     base: BaseCommit<'a>,
-    head: &'a Path,
+    head_folder: &'a Path,
     /// Every path that the change names.
-    touched: BTreeSet<&'a str>,
+    touched_paths: BTreeSet<&'a str>,
     changed_files: &'a [ChangedFile],
     /// The folders created so far, each with the paths of the files that were copied from the base. Linters
     /// share a folder if the same files are copied for them.
-    folders: Vec<(BTreeSet<&'a str>, PrivateFolder)>,
+    created_folders: Vec<(BTreeSet<&'a str>, PrivateFolder)>,
 }
 
 /// A folder with the head's files, in which some configuration files are replaced by the base's versions.
@@ -146,16 +146,16 @@ impl<'a> BaseConfigOverlay<'a> {
         let touched = files.changed_paths.iter().filter_map(|path| path.as_str()).collect();
         Some(Self {
             base: files.base?,
-            head: files.tree,
-            touched,
+            head_folder: files.tree,
+            touched_paths: touched,
             changed_files: files.changed_files,
-            folders: Vec::new(),
+            created_folders: Vec::new(),
         })
     }
 
     /// Returns all folders that were created for linters.
     pub(super) fn into_folders(self) -> Vec<PrivateFolder> {
-        self.folders.into_iter().map(|(_, folder)| folder).collect()
+        self.created_folders.into_iter().map(|(_, folder)| folder).collect()
     }
 
     /// Returns the folder with the base's configuration in which a linter runs. None if the change does not
@@ -168,13 +168,13 @@ impl<'a> BaseConfigOverlay<'a> {
         if replaced.is_empty() {
             return Ok(None);
         }
-        let known = self.folders.iter().find(|(of, _)| *of == replaced);
+        let known = self.created_folders.iter().find(|(of, _)| *of == replaced);
         let tree = match known {
             Some((_, folder)) => folder.path().to_owned(),
             None => {
                 let folder = self.create_folder(&replaced).await?;
                 let tree = folder.path().to_owned();
-                self.folders.push((replaced.clone(), folder));
+                self.created_folders.push((replaced.clone(), folder));
                 tree
             }
         };
@@ -189,7 +189,7 @@ impl<'a> BaseConfigOverlay<'a> {
             let is_of = |tool: &KnownTool| may_reveal_tool(tool, path) || may_configure_as_data(tool, path);
             hooks::PRE_COMMIT_CONFIG_FILES.contains(path) || known::known_tools().iter().any(is_of)
         };
-        let signs: BTreeSet<&str> = self.touched.iter().copied().filter(is_sign).collect();
+        let signs: BTreeSet<&str> = self.touched_paths.iter().copied().filter(is_sign).collect();
         if signs.is_empty() { Ok(None) } else { self.create_folder(&signs).await.map(Some) }
     }
 
@@ -197,7 +197,7 @@ impl<'a> BaseConfigOverlay<'a> {
     /// share if the linter's own settings in it are unchanged.
     async fn changed_config_files(&self, tool: &SelectedLinter) -> Result<BTreeSet<&'a str>, String> {
         let mut replaced = self.files_named_by_config(tool).await?;
-        for path in self.touched.iter().copied() {
+        for path in self.touched_paths.iter().copied() {
             let known = tool.known_tool().filter(|known| may_configure_as_data(known, path));
             let is_other = match known {
                 Some(known) => !self.has_same_tool_settings(known, path).await?,
@@ -215,7 +215,7 @@ impl<'a> BaseConfigOverlay<'a> {
         let paths: Vec<RepoPath> = replaced_paths.iter().copied().map(RepoPath::from).collect();
         let of_base = self.base.export_files(&paths).await?;
         let replaced_paths: BTreeSet<PathBuf> = replaced_paths.iter().map(PathBuf::from).collect();
-        let head = self.head.to_owned();
+        let head = self.head_folder.to_owned();
         let laid_out = tokio::task::spawn_blocking(move || {
             // The folder is created next to the head's folder, because hard links are possible only on the
             // same file system.
@@ -234,22 +234,23 @@ impl<'a> BaseConfigOverlay<'a> {
     async fn files_named_by_config(&self, tool: &SelectedLinter) -> Result<BTreeSet<&'a str>, String> {
         let (mut named, mut known) = (BTreeSet::new(), BTreeSet::new());
         let Some(row) = tool.known_tool() else { return Ok(named) };
-        let others = self.touched.iter().copied().filter(|path| !tool.inspects_file_kind(Path::new(path)));
+        let others =
+            self.touched_paths.iter().copied().filter(|path| !tool.inspects_file_kind(Path::new(path)));
         let others: BTreeSet<&str> = others.collect();
         if others.is_empty() {
             return Ok(named);
         }
         let above = self.changed_files.iter().filter_map(|file| file.path.as_str()).flat_map(parent_folders);
-        let places: BTreeSet<&str> = above.chain([tool.folder.as_str()]).take(MAX_NAMED).collect();
+        let places: BTreeSet<&str> = above.chain([tool.folder.as_str()]).take(MAX_NAMED_FILES).collect();
         let configuration =
             places.iter().flat_map(|folder| row.config_file_names.iter().map(|name| join_name(folder, name)));
-        let mut left: Vec<String> = configuration.chain([tool.to_tree_path(&tool.sign)]).collect();
+        let mut left: Vec<String> = configuration.chain([tool.to_tree_path(&tool.sign_path)]).collect();
         while let Some(path) = left.pop() {
-            if !known.insert(path.clone()) || known.len() > MAX_NAMED {
+            if !known.insert(path.clone()) || known.len() > MAX_NAMED_FILES {
                 continue;
             }
             let Some(bytes) =
-                self.read_base_file(&path).await?.filter(|bytes| bytes.len() <= MAX_CONFIGURATION)
+                self.read_base_file(&path).await?.filter(|bytes| bytes.len() <= MAX_CONFIGURATION_BYTES)
             else {
                 continue;
             };
@@ -275,15 +276,15 @@ impl<'a> BaseConfigOverlay<'a> {
     /// because both versions have the same content.
     async fn read_base_file(&self, path: &str) -> Result<Option<Vec<u8>>, String> {
         let inside = RepoPath::from(path);
-        match self.touched.contains(path) {
+        match self.touched_paths.contains(path) {
             true => self.base.read_file(&inside).await,
-            false => Ok(FileTree::open(self.head).ok().and_then(|tree| tree.read_bytes(&inside).ok())),
+            false => Ok(FileTree::open(self.head_folder).ok().and_then(|tree| tree.read_bytes(&inside).ok())),
         }
     }
 
     async fn has_same_tool_settings(&self, known_tool: &KnownTool, path: &str) -> Result<bool, String> {
         let inside = RepoPath::from(path);
-        let head = FileTree::open(self.head).ok().and_then(|tree| tree.read_bytes(&inside).ok());
+        let head = FileTree::open(self.head_folder).ok().and_then(|tree| tree.read_bytes(&inside).ok());
         let base = self.base.read_file(&inside).await?;
         let (Some(head), Some(base)) = (head, base) else { return Ok(false) };
         Ok(head == base
@@ -318,7 +319,7 @@ pub(super) fn merge_linters(
     };
     for tool in base_linters.iter() {
         let now = head_linters.iter().find(|other| is_same(tool, other));
-        let sign = tool.to_tree_path(&tool.sign);
+        let sign = tool.to_tree_path(&tool.sign_path);
         let by = match now {
             Some(now)
                 if now.hook_options != tool.hook_options || now.excluded_files() != tool.excluded_files() =>
@@ -343,7 +344,7 @@ pub(super) fn merge_linters(
         {
             let reason = format!(
                 "the base does not use this linter: this change adds {}",
-                tool.to_tree_path(&tool.sign)
+                tool.to_tree_path(&tool.sign_path)
             );
             found.new_linters.push((tool_name(&tool.name), reason));
         }
@@ -367,16 +368,20 @@ fn may_reveal_tool(tool: &KnownTool, path: &str) -> bool {
 /// True if a file with this path may configure the tool as data. Excludes files that the tool inspects
 /// anyway, and files that only mention the tool.
 fn may_configure_as_data(tool: &KnownTool, path: &str) -> bool {
-    let is_by_sign = tool.recognised.iter().chain(&tool.selects).any(|sign| match sign {
-        ToolSign::Folder(folder) => Path::new(path).starts_with(folder),
-        ToolSign::File(glob) => !tool.paths.contains(glob) && glob_matches(glob, path),
-        ToolSign::FileEntry { target: SignTarget::Word(_) | SignTarget::Hook(_), .. } => false,
-        ToolSign::FileEntry {
-            file,
-            target:
-                SignTarget::Table(_) | SignTarget::Section(_) | SignTarget::Option(..) | SignTarget::Key(_),
-        } => glob_matches(file, path),
-    });
+    let is_by_sign =
+        tool.recognised.iter().chain(&tool.selects).any(|sign| match sign {
+            ToolSign::Folder(folder) => Path::new(path).starts_with(folder),
+            ToolSign::File(glob) => !tool.paths.contains(glob) && glob_matches(glob, path),
+            ToolSign::FileEntry { target: SignTarget::WholeWords(_) | SignTarget::Hook(_), .. } => false,
+            ToolSign::FileEntry {
+                file,
+                target:
+                    SignTarget::Table(_)
+                    | SignTarget::Section(_)
+                    | SignTarget::SectionOption(..)
+                    | SignTarget::Key(_),
+            } => glob_matches(file, path),
+        });
     let names = tool.config_file_names.iter().chain(tool.excludes.iter().map(|rule| &rule.file));
     let more = EXTRA_CONFIG_GLOBS.iter().filter(|(name, _)| *name == tool.name).map(|(_, glob)| *glob);
     is_by_sign || names.map(String::as_str).chain(more).any(|glob| glob_matches(glob, path))
@@ -429,8 +434,8 @@ fn is_other_tool_header(tool: &KnownTool, line: &str) -> bool {
                 ToolSign::FileEntry {
                     target:
                         SignTarget::Section(_)
-                        | SignTarget::Option(..)
-                        | SignTarget::Word(_)
+                        | SignTarget::SectionOption(..)
+                        | SignTarget::WholeWords(_)
                         | SignTarget::Hook(_),
                     ..
                 }

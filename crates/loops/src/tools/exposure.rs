@@ -15,7 +15,7 @@ use super::{ConfiguredLinters, SelectedLinter, select_linters, used_tools};
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct LinterVisiblePaths {
     /// The name of the linter, as it appears in findings.
-    pub tool: String,
+    pub linter_name: String,
     /// The linter's program, and the folders and files that the linter may read; or the reason why it does
     /// not run.
     pub visible_paths: Result<Vec<PathBuf>, String>,
@@ -74,19 +74,21 @@ impl LinterRunner {
     ) -> Result<Vec<LinterVisiblePaths>, ReaderError> {
         let used = used_tools(project, reviewed_paths.iter(), reader).await?.tools;
         let files = project_files(project);
-        let selected = select_linters(&used, &configured_linters.configured).into_iter();
+        let selected = select_linters(&used, &configured_linters.tool_configs).into_iter();
         let configured_linters = selected.filter(|tool| {
             tool.condition == ToolCondition::Always || inspects_any_file(tool, reviewed_paths)
         });
         let exposures = configured_linters.map(|tool| {
             let visible_paths = self.run_method(&tool, files, None).map(|by| match by {
-                LinterRunMethod::Machine(InstalledProgram { file, readable_paths: mut read, .. }) => {
+                LinterRunMethod::MachineProgram(InstalledProgram {
+                    file, readable_paths: mut read, ..
+                }) => {
                     read.remove(&file);
                     std::iter::once(file).chain(read).collect()
                 }
-                LinterRunMethod::SetUp(..) => Vec::new(),
+                LinterRunMethod::ProjectSetup(..) => Vec::new(),
             });
-            LinterVisiblePaths { tool: tool_name(&tool.name), visible_paths }
+            LinterVisiblePaths { linter_name: tool_name(&tool.name), visible_paths }
         });
         Ok(exposures.collect())
     }
@@ -120,7 +122,7 @@ fn project_files(project: &Path) -> LinterFiles<'_> {
     LinterFiles {
         tree: project,
         pin_folder: project,
-        project: Some(project),
+        project_programs_folder: Some(project),
         changed_files: &[],
         changed_paths: &[],
         base: None,

@@ -11,7 +11,7 @@ use super::select::SelectedLinter;
 
 /// Maximum number of bytes of file names in one command line. Every system accepts at least 128 KiB for
 /// arguments and environment together.
-pub(super) const MAX_NAMES_BYTES: usize = 100_000;
+pub(super) const MAX_BATCH_NAMES_BYTES: usize = 100_000;
 
 /// Returns the changed files that a tool inspects.
 pub(super) fn inspected_files<'a>(tool: &SelectedLinter, files: &'a [ChangedFile]) -> Vec<&'a str> {
@@ -37,7 +37,7 @@ pub(super) fn split_batches<'a, 'b>(tool: &SelectedLinter, files: &'b [&'a str])
         let mut bytes = 0;
         let fits = |file: &&&str| {
             bytes += file.len() + 1;
-            bytes <= MAX_NAMES_BYTES
+            bytes <= MAX_BATCH_NAMES_BYTES
         };
         let count = rest.iter().take_while(fits).count().max(1);
         let (batch, others) = rest.split_at(count);

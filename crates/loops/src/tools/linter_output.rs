@@ -19,7 +19,7 @@ use super::select::SelectedLinter;
 use crate::command_failure::{failure_cause, redact_known_credentials};
 
 /// The reason why a linter could not find the project's dependencies.
-pub(super) const NOT_FETCHED: &str = "the project's dependencies, or its lock file, are not fetched";
+pub(super) const NOT_FETCHED_REASON: &str = "the project's dependencies, or its lock file, are not fetched";
 /// Maximum number of characters of a reason.
 const MAX_REASON_CHARS: usize = 600;
 
@@ -58,10 +58,10 @@ impl LinterOutput {
             OutputStream::Stdout | OutputStream::Either => output,
             OutputStream::Stderr => errors,
         };
-        let is_missing = text.trim().is_empty() && !is_empty_without_findings(&tool.format);
+        let is_missing = text.trim().is_empty() && !is_empty_without_findings(&tool.output_format);
         let mut unnamed = None;
         let failed = match end {
-            CommandEndReason::Exit { code } if !tool.exit.contains(&i32::from(*code)) => {
+            CommandEndReason::Exit { code } if !tool.success_exit_codes.contains(&i32::from(*code)) => {
                 Some(failure_cause(command_output))
             }
             CommandEndReason::Exit { code: 0 } => is_missing.then(|| "it printed nothing".to_owned()),
@@ -79,7 +79,7 @@ impl LinterOutput {
         };
         let with_fetch =
             |reason: String| match tool.fetch_command().filter(|_| tool.reports_unfetched_files(errors)) {
-                Some(fetch) => format!("{reason}; {NOT_FETCHED}: run `{fetch}`"),
+                Some(fetch) => format!("{reason}; {NOT_FETCHED_REASON}: run `{fetch}`"),
                 None => reason,
             };
         let for_people = |reason: String| with_fetch(to_project_paths(&reason, root));
@@ -91,7 +91,7 @@ impl LinterOutput {
             // A linter that reports findings with another exit code reports with the exit code 0 that it
             // found nothing.
             is_clean: matches!(end, CommandEndReason::Exit { code: 0 })
-                && tool.exit.iter().any(|code| *code != 0),
+                && tool.success_exit_codes.iter().any(|code| *code != 0),
             unnamed: unnamed.map(|reason| clean_line(&reason, MAX_REASON_CHARS)),
             excluded_rules: excluded_rules.clone(),
             ..empty_output(tool)
@@ -201,7 +201,7 @@ fn to_project_paths(text: &str, root: &Path) -> String {
 fn empty_output(tool: &SelectedLinter) -> ToolOutput {
     ToolOutput {
         tool: tool.name.clone(),
-        format: Some(tool.format.clone()),
+        format: Some(tool.output_format.clone()),
         everywhere: tool.accepts_unchanged_lines,
         folder: (!tool.folder.is_empty()).then(|| tool.folder.as_str().into()),
         left_out: tool.excluded_files(),

@@ -19,12 +19,12 @@ pub(super) const OWN_FILES_SCOPE: &str = "own";
 #[derive(Clone, Debug)]
 pub struct LinterRunner {
     /// The folders that are searched for programs on this machine.
-    pub machine: MachinePaths,
+    pub machine_paths: MachinePaths,
     /// The level of isolation that this machine's sandbox supports.
-    pub level: SandboxLevel,
+    pub sandbox_level: SandboxLevel,
     /// The paths of folders that environment variables set. The key is the variable (see
     /// [`truing_reader::output::known::FetchedFolder::variable`]).
-    pub folders: BTreeMap<String, PathBuf>,
+    pub folders_by_variable: BTreeMap<String, PathBuf>,
     /// The active Python virtual environment.
     pub python_environment: Option<PathBuf>,
     /// True if the files come from another person. In that case, no program in these files is run. If the
@@ -47,7 +47,7 @@ pub struct LinterFiles<'a> {
     /// inspect the base.
     pub pin_folder: &'a Path,
     /// The folder in which the user has installed the project's programs; `None` if there is no such folder.
-    pub project: Option<&'a Path>,
+    pub project_programs_folder: Option<&'a Path>,
     /// The changed files that exist in the tree.
     pub changed_files: &'a [ChangedFile],
     /// Every path that the change names, including files that are not reviewed.
@@ -62,8 +62,8 @@ pub struct LinterFiles<'a> {
 /// A way to run a linter.
 pub(super) enum LinterRunMethod<'a> {
     /// Runs the linter's program that is installed on the machine.
-    Machine(InstalledProgram),
+    MachineProgram(InstalledProgram),
     /// Runs the linter's program from the project's set-up, or else from the system. The linter runs in a
     /// copy of the files in which the set-up has run.
-    SetUp(&'a Verifier, &'a SetupResult),
+    ProjectSetup(&'a Verifier, &'a SetupResult),
 }

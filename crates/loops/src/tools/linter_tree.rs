@@ -22,13 +22,13 @@ use truing_reader::output::known::KnownTool;
 use truing_reader::{FileOpenError, FileTree, MAX_FILE_BYTES, open_regular};
 
 /// Maximum number of bytes of a configuration file.
-pub(super) const MAX_CONFIGURATION: usize = 1 << 20;
+pub(super) const MAX_CONFIGURATION_BYTES: usize = 1 << 20;
 /// Maximum number of words in a file that are treated as possible names of other files.
 const MAX_CANDIDATE_NAMES: usize = 20_000;
 /// Maximum number of bytes of a word that is treated as a possible file name.
 const MAX_CANDIDATE_NAME_BYTES: usize = 300;
 /// Maximum number of files that a configuration names, directly or through other named files.
-pub(super) const MAX_NAMED: usize = 500;
+pub(super) const MAX_NAMED_FILES: usize = 500;
 /// Maximum number of names in a folder. If a folder has more names, its state counts as unknown.
 const MAX_FOLDER_ENTRIES: usize = 20_000;
 /// Maximum number of bytes of a compiled regular expression.
@@ -47,9 +47,9 @@ pub(super) struct LinterTree<'a> {
     tree: FileTree,
     root: &'a Path,
     known_tool: &'a KnownTool,
-    joint_pattern: Option<Regex>,
+    joint_analysis_pattern: Option<Regex>,
     /// The state of the files that the options name.
-    options: CertainOption<StateDigest>,
+    options_state: CertainOption<StateDigest>,
     /// The state of the linter's configuration files in each folder, as far as computed.
     configuration_states: BTreeMap<String, CertainOption<StateDigest>>,
     /// The state of the names of files and folders in each folder, as far as computed.
@@ -78,25 +78,26 @@ impl<'a> LinterTree<'a> {
             tree,
             root,
             known_tool,
-            joint_pattern,
-            options: None,
+            joint_analysis_pattern: joint_pattern,
+            options_state: None,
             configuration_states: configured,
             folder_name_states: names,
         };
-        alone.options = alone.options_digest(options, folder);
+        alone.options_state = alone.options_digest(options, folder);
         Some(alone)
     }
 
     /// Returns the state of a file.
     pub(super) fn file_state(&mut self, path: &str) -> CertainOption<StateDigest> {
-        let PathContent::File { bytes, is_program } = self.open_path(path, MAX_FILE_BYTES) else {
+        let PathContent::File { bytes, is_executable: is_program } = self.open_path(path, MAX_FILE_BYTES)
+        else {
             return None;
         };
         if self.configures_joint_analysis(&bytes) {
             return None;
         }
         let mut parts = DigestBuilder::default();
-        parts.add(path.as_bytes()).add(&[u8::from(is_program)]).add(&bytes).add(&self.options?);
+        parts.add(path.as_bytes()).add(&[u8::from(is_program)]).add(&bytes).add(&self.options_state?);
         for folder in parent_folders(path) {
             parts.add(&self.configuration_state(folder)?);
             if !self.known_tool.related_folders.is_empty() {
@@ -137,10 +138,10 @@ impl<'a> LinterTree<'a> {
         let (mut parts, mut named) = (DigestBuilder::default(), BTreeSet::new());
         for name in &self.known_tool.config_file_names {
             let path = join_name(folder, name);
-            let bytes = match self.open_path(&path, MAX_CONFIGURATION as u64) {
+            let bytes = match self.open_path(&path, MAX_CONFIGURATION_BYTES as u64) {
                 PathContent::File { bytes, .. } if !self.configures_joint_analysis(&bytes) => bytes,
-                PathContent::File { .. } | PathContent::Unknown => return None,
-                PathContent::Nothing => continue,
+                PathContent::File { .. } | PathContent::Unreadable => return None,
+                PathContent::NoFile => continue,
             };
             parts.add(path.as_bytes()).add(&bytes);
             self.add_named_files(&bytes, folder, &mut named, &mut parts)?;
@@ -171,16 +172,16 @@ impl<'a> LinterTree<'a> {
                 }
                 let bytes = match self.open_path(&path, MAX_FILE_BYTES) {
                     PathContent::File { bytes, .. } => bytes,
-                    PathContent::Nothing => continue,
-                    PathContent::Unknown => return None,
+                    PathContent::NoFile => continue,
+                    PathContent::Unreadable => return None,
                 };
                 digest.add(path.as_bytes()).add(&bytes);
                 added_paths.insert(path.clone());
-                if added_paths.len() > MAX_NAMED {
+                if added_paths.len() > MAX_NAMED_FILES {
                     return None;
                 }
                 let (beside, name) = path.rsplit_once('/').unwrap_or(("", &path));
-                if bytes.len() <= MAX_CONFIGURATION
+                if bytes.len() <= MAX_CONFIGURATION_BYTES
                     && (has_extension(name, SEARCHED_EXTENSIONS) || name.starts_with('.'))
                 {
                     if self.configures_joint_analysis(&bytes) {
@@ -229,19 +230,19 @@ impl<'a> LinterTree<'a> {
     fn open_path(&self, path: &str, max_bytes: u64) -> PathContent {
         let inside = RepoPath::from(path);
         match self.tree.open_folder(&inside).and_then(|(folder, name)| open_regular(&folder, name)) {
-            Ok(file) => read_content(file, max_bytes).unwrap_or(PathContent::Unknown),
-            Err(FileOpenError::OsError(Errno::NOENT)) => PathContent::Nothing,
+            Ok(file) => read_content(file, max_bytes).unwrap_or(PathContent::Unreadable),
+            Err(FileOpenError::OsError(Errno::NOENT)) => PathContent::NoFile,
             Err(FileOpenError::Link | FileOpenError::NotRegular | FileOpenError::OsError(_)) => {
                 match std::fs::symlink_metadata(self.root.join(path)) {
-                    Ok(found) if !found.is_dir() => PathContent::Unknown,
-                    Ok(_) | Err(_) => PathContent::Nothing,
+                    Ok(found) if !found.is_dir() => PathContent::Unreadable,
+                    Ok(_) | Err(_) => PathContent::NoFile,
                 }
             }
         }
     }
 
     fn configures_joint_analysis(&self, bytes: &[u8]) -> bool {
-        self.joint_pattern.as_ref().is_some_and(|together| together.is_match(bytes))
+        self.joint_analysis_pattern.as_ref().is_some_and(|together| together.is_match(bytes))
     }
 }
 
@@ -252,19 +253,19 @@ enum PathContent {
         /// Complete content of the file.
         bytes: Vec<u8>,
         /// True if the file is executable.
-        is_program: bool,
+        is_executable: bool,
     },
     /// There is no file: the path does not exist, or is a folder.
-    Nothing,
+    NoFile,
     /// A symbolic link, or a file that is too large or cannot be read.
-    Unknown,
+    Unreadable,
 }
 
 fn read_content(file: File, max_bytes: u64) -> Option<PathContent> {
     let is_program = file.metadata().ok()?.permissions().mode() & 0o111 != 0;
     let mut bytes = Vec::new();
     let read = file.take(max_bytes + 1).read_to_end(&mut bytes).ok()?;
-    (read as u64 <= max_bytes).then_some(PathContent::File { bytes, is_program })
+    (read as u64 <= max_bytes).then_some(PathContent::File { bytes, is_executable: is_program })
 }
 
 /// Returns each part of a text that may be a file name. Such parts are sequences of characters that are
@@ -464,7 +465,7 @@ mod tests {
         assert!(files.state("ruff", "a.py").is_some());
         std::os::unix::fs::symlink("own.toml", files.0.path().join("base.toml")).unwrap();
         assert_eq!(files.state("ruff", "a.py"), None);
-        files.write("ruff.toml", &"x".repeat(MAX_CONFIGURATION + 1));
+        files.write("ruff.toml", &"x".repeat(MAX_CONFIGURATION_BYTES + 1));
         assert_eq!(files.state("ruff", "a.py"), None);
     }
 }

@@ -23,11 +23,11 @@ pub(super) struct LinterRunSettings<'a> {
     /// The tree that the program inspects.
     pub(super) tree: &'a Path,
     /// True if the sandbox shows the tree at [`SANDBOX_TREE_PATH`] instead of at its real path.
-    pub(super) moves_tree: bool,
+    pub(super) uses_fixed_tree_path: bool,
     /// Time limit of the run.
-    pub(super) time: Duration,
+    pub(super) time_limit: Duration,
     /// The folder with the builds of earlier runs.
-    pub(super) builds: Option<&'a BuildFolder>,
+    pub(super) build_folder: Option<&'a BuildFolder>,
 }
 
 impl LinterRunner {
@@ -41,8 +41,13 @@ impl LinterRunner {
         files: LinterFiles<'_>,
     ) -> Option<(ProgramIdentity, CommandOutput)> {
         let program = ProgramIdentity::from_path(&installed.file)?;
-        let time = tool.time.min(VERSION_TIME_LIMIT);
-        let place = LinterRunSettings { tree: files.tree, moves_tree: false, time, builds: None };
+        let time = tool.time_limit.min(VERSION_TIME_LIMIT);
+        let place = LinterRunSettings {
+            tree: files.tree,
+            uses_fixed_tree_path: false,
+            time_limit: time,
+            build_folder: None,
+        };
         let version = self.run_machine_program(tool, installed, arguments.to_vec(), place).await.ok()?;
         matches!(version.end, CommandEndReason::Exit { code: 0 }).then_some((program, version))
     }
@@ -51,11 +56,11 @@ impl LinterRunner {
     /// the tree, whose path would change, or a folder below [`SANDBOX_TREE_PATH`], which the tree would hide.
     pub(super) fn can_use_fixed_tree_path(&self, method: &LinterRunMethod<'_>, tree: &Path) -> bool {
         match method {
-            LinterRunMethod::Machine(installed) => {
-                self.level == SandboxLevel::Full
+            LinterRunMethod::MachineProgram(installed) => {
+                self.sandbox_level == SandboxLevel::Full
                     && ![tree, Path::new(SANDBOX_TREE_PATH)].iter().any(|it| installed.needs_folder(it))
             }
-            LinterRunMethod::SetUp(..) => false,
+            LinterRunMethod::ProjectSetup(..) => false,
         }
     }
 
@@ -76,14 +81,14 @@ impl LinterRunner {
         let looking = ReadOnlyProgram {
             argv: std::iter::once(program).chain(arguments.into_iter().map(OsString::from)).collect(),
             tree: settings.tree.to_owned(),
-            moves_tree: settings.moves_tree,
+            moves_tree: settings.uses_fixed_tree_path,
             folder: PathBuf::from(&tool.folder),
             readable_paths: installed.readable_paths.clone(),
             path: installed.path.clone(),
             variables: variables.chain(environment).collect(),
-            builds: settings.builds.cloned(),
-            level: self.level,
-            time: settings.time,
+            builds: settings.build_folder.cloned(),
+            level: self.sandbox_level,
+            time: settings.time_limit,
         };
         looking.run().await.map_err(|error| error.to_string())
     }
@@ -98,7 +103,7 @@ pub(super) async fn run_in_project_setup(
     arguments: Vec<String>,
     tree: &Path,
 ) -> Result<CommandOutput, String> {
-    let place = tool.install_places.iter().find(|place| setup_result.has_file(Path::new(place)));
+    let place = tool.install_paths.iter().find(|place| setup_result.has_file(Path::new(place)));
     let program = match place {
         Some(place) => format!("./{place}"),
         // A program path inside the tree is refused, because the reviewed change could have supplied the
@@ -110,7 +115,7 @@ pub(super) async fn run_in_project_setup(
     };
     let argv: Vec<String> = std::iter::once(program).chain(arguments).collect();
     verifier
-        .with_time_limit(tool.time)
+        .with_time_limit(tool.time_limit)
         .run_on_copy(setup_result, tree, &argv)
         .await
         .map_err(|error| error.to_string())

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use truing_agent::verify::{CommandOutput, SetupResult, Verifier};
 
-use super::linter_output::NOT_FETCHED;
+use super::linter_output::NOT_FETCHED_REASON;
 use super::linter_runner::{LinterFiles, LinterRunMethod, LinterRunner};
 use super::machine::run_in_project_setup;
 use super::select::SelectedLinter;
@@ -61,7 +61,9 @@ impl LinterRunner {
     ) -> bool {
         let would_look = || match tool.needs_setup() {
             true => matches!(setup_result, Some(Ok(_))),
-            false => self.find_installed_program(tool, files.pin_folder, files.project).is_some(),
+            false => {
+                self.find_installed_program(tool, files.pin_folder, files.project_programs_folder).is_some()
+            }
         };
         !tool.is_guessed && self.changed_configuration_code(tool, files).is_some() && would_look()
     }
@@ -82,15 +84,15 @@ impl LinterRunner {
             && !self.is_foreign_code
             && tool.reports_unfetched_files(&command_output.errors)
         {
-            return Some(format!("{NOT_FETCHED}: run `{fetch}`"));
+            return Some(format!("{NOT_FETCHED_REASON}: run `{fetch}`"));
         }
         let known = tool.known_tool().filter(|known| known.program == tool.program)?;
         let oldest = known.oldest.as_deref()?;
         let version = match method {
-            LinterRunMethod::Machine(installed) => {
+            LinterRunMethod::MachineProgram(installed) => {
                 self.version_output(tool, installed, &known.version, files).await?.1
             }
-            LinterRunMethod::SetUp(verifier, set_up) => {
+            LinterRunMethod::ProjectSetup(verifier, set_up) => {
                 run_in_project_setup(tool, verifier, set_up, known.version.clone(), files.tree).await.ok()?
             }
         };

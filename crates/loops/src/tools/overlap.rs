@@ -11,7 +11,7 @@ use truing_core::finding::{CodeLocation, FindingSource, RawFinding};
 use truing_core::identity::PlacedFinding;
 use truing_diff::RepoPath;
 use truing_reader::output::known::{self, KnownTool};
-use truing_reader::output::{NO_RULE, tool_name};
+use truing_reader::output::{DEFAULT_RULE_NAME, tool_name};
 
 /// Counts the findings in all outputs of linters so far, to recognise repeated findings.
 #[derive(Debug, Default)]
@@ -73,7 +73,7 @@ impl ReportedFindings {
 /// Returns the linter that reported a finding, and a key for the defect: the path, the line and the canonical
 /// rule name. `None` if the linter did not report a rule.
 fn defect_key(raw: &RawFinding) -> Option<(&str, (RepoPath, u32, String))> {
-    let (tool, rule) = raw.rule.split_once('/').filter(|(_, rule)| *rule != NO_RULE)?;
+    let (tool, rule) = raw.rule.split_once('/').filter(|(_, rule)| *rule != DEFAULT_RULE_NAME)?;
     let meaning = find_known_tool(tool).map_or_else(|| rule.to_owned(), |known| known.canonical_rule(rule));
     Some((tool, (raw.location.path.clone(), raw.location.start_line, meaning)))
 }

@@ -26,25 +26,25 @@ pub struct SelectedLinter {
     /// The folder of the tree in which the linter runs and inspects files; empty for the root.
     pub folder: String,
     /// Folders below `folder` that are left out, because a separate run of the linter inspects their files.
-    pub nested: Vec<String>,
+    pub nested_folders: Vec<String>,
     /// Name or path of the program that runs the linter.
     pub program: String,
     /// The paths, relative to a project, at which the project may have installed the program.
-    pub install_places: Vec<String>,
+    pub install_paths: Vec<String>,
     /// The program's arguments, with placeholders for the names of files.
     pub arguments: Vec<String>,
     /// Options that a pre-commit hook sets. They are inserted before the names of files.
     pub hook_options: Vec<String>,
     /// The file or folder that shows that the linter is used.
-    pub sign: String,
+    pub sign_path: String,
     /// The format of the linter's output.
-    pub format: String,
+    pub output_format: String,
     /// The exit codes that count as success.
-    pub exit: Vec<i32>,
+    pub success_exit_codes: Vec<i32>,
     /// The condition for running the linter: always, or only if files changed that the linter inspects.
     pub condition: ToolCondition,
     /// Time limit of a run.
-    pub time: Duration,
+    pub time_limit: Duration,
     /// True if findings on all lines of changed files are accepted, not only on changed lines.
     pub accepts_unchanged_lines: bool,
     /// True if the only sign of the linter's use is a file that the linter inspects.
@@ -54,9 +54,9 @@ pub struct SelectedLinter {
     /// The row of the table of tools, if the linter is a known tool.
     known_tool: Option<&'static KnownTool>,
     /// Patterns of the files that the linter inspects.
-    paths: GlobSet,
+    inspected_globs: GlobSet,
     /// Scripts without a matching file name that the linter also inspects, relative to its folder.
-    scripts: BTreeSet<String>,
+    extra_scripts: BTreeSet<String>,
     /// Scripts that the hook or the configuration excludes, relative to the linter's folder.
     excluded_scripts: BTreeSet<String>,
 }
@@ -111,8 +111,8 @@ impl SelectedLinter {
     /// True if the linter's configuration and dependencies may be in subfolders. This is possible if the
     /// linter's sign at the root is only a hook or a CI job.
     fn has_nested_configuration(&self) -> bool {
-        let is_run = hooks::PRE_COMMIT_CONFIG_FILES.contains(&self.sign.as_str())
-            || self.sign.starts_with(WORKFLOWS_FOLDER);
+        let is_run = hooks::PRE_COMMIT_CONFIG_FILES.contains(&self.sign_path.as_str())
+            || self.sign_path.starts_with(WORKFLOWS_FOLDER);
         is_run && self.needs_setup() && !self.is_configured
     }
 
@@ -125,11 +125,12 @@ impl SelectedLinter {
     /// True if the linter inspects files of this kind. Also true for a file that a hook or the configuration
     /// excludes.
     pub(super) fn inspects_file_kind(&self, path: &Path) -> bool {
-        let is_nested = self.nested.iter().any(|folder| path.starts_with(folder));
+        let is_nested = self.nested_folders.iter().any(|folder| path.starts_with(folder));
         let is_script = |relative_path: &Path| {
-            relative_path.to_str().is_some_and(|relative_path| self.scripts.contains(relative_path))
+            relative_path.to_str().is_some_and(|relative_path| self.extra_scripts.contains(relative_path))
         };
-        let is_own = |relative_path: &Path| self.paths.is_match(relative_path) || is_script(relative_path);
+        let is_own =
+            |relative_path: &Path| self.inspected_globs.is_match(relative_path) || is_script(relative_path);
         !is_nested && path.strip_prefix(&self.folder).is_ok_and(is_own)
     }
 
@@ -236,7 +237,7 @@ pub(super) fn select_nested_linters(
                 continue;
             }
             if let Some(tool) = at_root {
-                tool.nested.push(folder.clone());
+                tool.nested_folders.push(folder.clone());
             }
             let inside = format!("{folder}/");
             let others = nested_tools.iter().filter(|(other, tools)| {
@@ -244,7 +245,11 @@ pub(super) fn select_nested_linters(
             });
             let nested = others.map(|(other, _)| other.clone()).collect();
             let tool = build_linter(&used.name, Some(used), None);
-            all.extend(tool.map(|tool| SelectedLinter { folder: folder.clone(), nested, ..tool }));
+            all.extend(tool.map(|tool| SelectedLinter {
+                folder: folder.clone(),
+                nested_folders: nested,
+                ..tool
+            }));
         }
     }
     all
@@ -290,16 +295,16 @@ fn build_linter(
     Some(SelectedLinter {
         name: known_tool.map_or(name, |known_tool| &known_tool.name).to_owned(),
         folder: String::new(),
-        nested: Vec::new(),
+        nested_folders: Vec::new(),
         program,
-        install_places,
+        install_paths: install_places,
         arguments,
         hook_options: hook.map(|detected_tool| detected_tool.args.clone()).unwrap_or_default(),
-        sign: detected_tool.map(|detected_tool| detected_tool.sign.clone()).unwrap_or_default(),
-        format,
-        exit: exit.unwrap_or_else(|| DEFAULT_SUCCESS_EXIT_CODES.to_vec()),
+        sign_path: detected_tool.map(|detected_tool| detected_tool.sign.clone()).unwrap_or_default(),
+        output_format: format,
+        success_exit_codes: exit.unwrap_or_else(|| DEFAULT_SUCCESS_EXIT_CODES.to_vec()),
         condition: config.map_or(ToolCondition::FilesChanged, |config| config.condition),
-        time: config.map_or(DEFAULT_TIME_LIMIT, |config| config.timeout),
+        time_limit: config.map_or(DEFAULT_TIME_LIMIT, |config| config.timeout),
         accepts_unchanged_lines: config.is_some_and(|config| config.scope == ToolScope::Files),
         is_guessed: config.is_none()
             && detected_tool
@@ -307,8 +312,8 @@ fn build_linter(
                 .is_some_and(|(detected_tool, known_tool)| is_guessed(detected_tool, known_tool)),
         is_configured: config.is_some(),
         known_tool,
-        paths: compile_globs(&patterns.unwrap_or_else(|| vec!["**".to_owned()])).ok()?,
-        scripts: scripts
+        inspected_globs: compile_globs(&patterns.unwrap_or_else(|| vec!["**".to_owned()])).ok()?,
+        extra_scripts: scripts
             .map(|detected_tool| detected_tool.scripts.iter().cloned().collect())
             .unwrap_or_default(),
         excluded_scripts: left_out

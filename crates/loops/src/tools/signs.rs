@@ -35,7 +35,7 @@ pub(super) async fn used_tools(
     let folder = tree.to_owned();
     let paths = tokio::task::spawn_blocking(move || possible_sign_paths(&folder)).await;
     let paths = paths.map_err(|stopped| ReaderError::Failed(stopped.to_string()))?;
-    reader.used_tools(&ToolDetectionRequest { tree: tree.to_owned(), paths, changed_paths: changed }).await
+    reader.detect_tools(&ToolDetectionRequest { tree: tree.to_owned(), paths, changed_paths: changed }).await
 }
 
 /// Returns the known tools that folders below the root use, grouped by folder. Only folders above changed
@@ -54,7 +54,7 @@ pub(super) async fn used_tools_in_subfolders(
         let inside = |name: &String| name.strip_prefix(&folder)?.strip_prefix('/').map(str::to_owned);
         let changed = names.iter().filter_map(inside).collect();
         let tools = reader
-            .used_tools(&ToolDetectionRequest { tree: tree.join(&folder), paths, changed_paths: changed })
+            .detect_tools(&ToolDetectionRequest { tree: tree.join(&folder), paths, changed_paths: changed })
             .await?
             .tools;
         if !tools.is_empty() {

@@ -4,7 +4,7 @@ use truing_core::port::DetectedTool;
 use truing_core::verification::CommandEndReason;
 use truing_reader::output::known::FILES_PLACEHOLDER;
 
-use super::inspected_files::MAX_NAMES_BYTES;
+use super::inspected_files::MAX_BATCH_NAMES_BYTES;
 use super::*;
 
 fn used_tool(name: &str, sign: &str) -> DetectedTool {
@@ -41,11 +41,15 @@ fn select_one(tools: &[DetectedTool], config: ToolConfig) -> SelectedLinter {
 #[test]
 fn what_a_repository_uses_is_run_as_the_table_says() {
     let all = select_linters(&[used_tool("semgrep", ".semgrep"), used_tool("ruff", "pyproject.toml")], &[]);
-    let names: Vec<_> = all.iter().map(|tool| (tool.name.as_str(), tool.format.as_str())).collect();
+    let names: Vec<_> = all.iter().map(|tool| (tool.name.as_str(), tool.output_format.as_str())).collect();
     assert_eq!(names, [("ruff", "ruff-json"), ("semgrep", "semgrep-json")]);
     let semgrep = all.last().unwrap();
-    let words =
-        fill_arguments(&semgrep.arguments, &semgrep.hook_options, &["a.py", "@c.py", "-b.py"], &semgrep.sign);
+    let words = fill_arguments(
+        &semgrep.arguments,
+        &semgrep.hook_options,
+        &["a.py", "@c.py", "-b.py"],
+        &semgrep.sign_path,
+    );
     assert!(words.ends_with(&["a.py".into(), "./@c.py".into(), "./-b.py".into()]), "{words:?}");
     assert!(words.contains(&".semgrep".to_owned()), "{words:?}");
     assert!(!semgrep.is_configured && semgrep.condition == ToolCondition::FilesChanged);
@@ -70,19 +74,19 @@ fn the_configuration_says_otherwise_adds_and_switches_off() {
     let [own, ruff] = all.as_slice() else { panic!("{all:?}") };
     assert_eq!((own.program.as_str(), &own.arguments[..]), ("make", &["lint".to_owned()][..]));
     assert_eq!(
-        (own.exit.as_slice(), own.condition, own.accepts_unchanged_lines),
+        (own.success_exit_codes.as_slice(), own.condition, own.accepts_unchanged_lines),
         (&[0, 2][..], ToolCondition::Always, true)
     );
     assert!(own.inspects("any/file") && own.is_configured);
     assert!(ruff.inspects("src/a.py") && !ruff.inspects("docs/a.py"));
-    assert_eq!((ruff.program.as_str(), ruff.time.as_secs()), ("ruff", 7));
+    assert_eq!((ruff.program.as_str(), ruff.time_limit.as_secs()), ("ruff", 7));
 }
 
 #[test]
 fn a_command_of_ones_own_is_never_replaced_by_what_the_tree_brings_along() {
     let own = ToolConfig { command: Some(vec!["ruff".into(), "{files}".into()]), ..tool_config("ruff") };
     let own = select_one(&[used_tool("ruff", "ruff.toml")], own);
-    assert!(own.install_places.is_empty(), "{own:?}");
+    assert!(own.install_paths.is_empty(), "{own:?}");
 }
 
 #[test]
@@ -96,7 +100,7 @@ fn a_hook_says_with_which_options_and_over_which_files_a_tool_runs() {
     let all = select_linters(&tools, &[]);
     let eslint = all.first().unwrap();
     assert!(eslint.inspects("src/a.js") && !eslint.inspects("docs/a.js"));
-    let words = fill_arguments(&eslint.arguments, &eslint.hook_options, &["a.js"], &eslint.sign);
+    let words = fill_arguments(&eslint.arguments, &eslint.hook_options, &["a.js"], &eslint.sign_path);
     assert!(words.ends_with(&["--config=./lint/eslint.js".into(), "a.js".into()]), "{words:?}");
     assert!(eslint.is_configured_by("lint/eslint.js"));
     let chosen =
@@ -159,12 +163,14 @@ fn many_files_are_told_in_several_runs_and_none_twice() {
     let batches = split_batches(&tool, &files);
     assert!(batches.len() > 1);
     assert!(
-        batches.iter().all(|batch| batch.iter().map(|name| name.len() + 1).sum::<usize>() <= MAX_NAMES_BYTES)
+        batches
+            .iter()
+            .all(|batch| batch.iter().map(|name| name.len() + 1).sum::<usize>() <= MAX_BATCH_NAMES_BYTES)
     );
     assert_eq!(batches.concat(), files);
     let whole = select_one(&[], tool_config("clippy"));
     assert_eq!(super::split_batches(&whole, &files).len(), 1, "it looks at the whole project");
-    let long = "x".repeat(MAX_NAMES_BYTES + 1);
+    let long = "x".repeat(MAX_BATCH_NAMES_BYTES + 1);
     assert_eq!(super::split_batches(&tool, &[&long, "b.py"]).len(), 2);
 }
 
@@ -213,7 +219,7 @@ fn a_run_that_finds_nothing_may_print_nothing_where_its_format_is_so() {
 fn detect_secrets_is_told_of_a_baseline_where_there_is_one() {
     let run = |used: &[DetectedTool]| {
         let tool = select_one(used, tool_config("detect-secrets"));
-        fill_arguments(&tool.arguments, &tool.hook_options, &["a.py"], &tool.sign)
+        fill_arguments(&tool.arguments, &tool.hook_options, &["a.py"], &tool.sign_path)
     };
     assert_eq!(run(&[]), ["--json", "a.py"]);
     let args = vec!["--baseline".to_owned(), ".secrets.baseline".to_owned()];

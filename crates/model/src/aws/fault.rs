@@ -11,7 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 use truing_core::line;
 
 use super::error_body::AwsErrorBody;
-use super::http::{ExchangeResult, HttpExchange, UNPROTECTED};
+use super::http::{ExchangeResult, HttpExchange, UNPROTECTED_ADDRESS_MESSAGE};
 use super::variables::AwsVariables;
 
 /// Largest accepted difference between the clocks of this machine and the service. AWS rejects a signature
@@ -86,7 +86,7 @@ fn is_transient(exchange: &HttpExchange) -> bool {
             matches!(status, 408 | 429 | 500..=599) || TRANSIENT_STS_CODES.contains(&refusal.code.as_str())
         }
         ExchangeResult::NoResponse(_) => true,
-        ExchangeResult::Unprotected => false,
+        ExchangeResult::UnprotectedAddress => false,
     }
 }
 
@@ -124,7 +124,7 @@ pub(super) fn expired_keys_error(exchanges: &[HttpExchange], now: SystemTime) ->
     );
     let skew = exchanges.iter().rev().find_map(|exchange| match &exchange.result {
         ExchangeResult::Response { date, .. } => describe_clock_skew(*date, now),
-        ExchangeResult::NoResponse(_) | ExchangeResult::Unprotected => None,
+        ExchangeResult::NoResponse(_) | ExchangeResult::UnprotectedAddress => None,
     });
     let clock = skew.map(|words| format!(": {words}")).unwrap_or_default();
     AwsKeyError::new_permanent(format!("{by} expired credentials{clock}"))
@@ -182,7 +182,9 @@ fn describe_exchange(exchange: &HttpExchange, variables: &AwsVariables, now: Sys
     let service = describe_service(exchange);
     let (status, date, refusal) = match &exchange.result {
         ExchangeResult::NoResponse(cause) => return format!("{service} cannot be reached: {cause}"),
-        ExchangeResult::Unprotected => return format!("Truing does not contact {service}: {UNPROTECTED}"),
+        ExchangeResult::UnprotectedAddress => {
+            return format!("Truing does not contact {service}: {UNPROTECTED_ADDRESS_MESSAGE}");
+        }
         ExchangeResult::Response { status, date, refusal } => (*status, *date, refusal),
     };
     let says = describe_refusal(status, refusal);
@@ -249,7 +251,9 @@ fn describe_missing_keys(
                 ExchangeResult::Response { status, refusal, .. } => {
                     format!(" at {} ({})", exchange.address, describe_refusal(*status, refusal))
                 }
-                ExchangeResult::Unprotected => format!(" at {} ({UNPROTECTED})", exchange.address),
+                ExchangeResult::UnprotectedAddress => {
+                    format!(" at {} ({UNPROTECTED_ADDRESS_MESSAGE})", exchange.address)
+                }
             });
             format!("an instance's metadata{}", seen.unwrap_or_default())
         };

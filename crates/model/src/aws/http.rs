@@ -37,7 +37,7 @@ const MAX_FAILURES: usize = 2;
 /// Maximum number of characters that are shown of a message in a response.
 const MAX_QUOTED_CHARS: usize = 200;
 /// The error for a request to an address where other machines could read the traffic.
-pub(super) const UNPROTECTED: &str =
+pub(super) const UNPROTECTED_ADDRESS_MESSAGE: &str =
     "the address does not begin with https:// and is not on this machine, so others could read the traffic";
 
 /// A request, and its result.
@@ -68,21 +68,21 @@ pub(super) enum ExchangeResult {
     /// No response arrived, for this reason.
     NoResponse(String),
     /// The request was not sent, because other machines could read the traffic ([`UNPROTECTED`]).
-    Unprotected,
+    UnprotectedAddress,
 }
 
 impl HttpExchange {
     pub(super) fn has_failed(&self) -> bool {
         match &self.result {
             ExchangeResult::Response { status, .. } => !(200..300).contains(status),
-            ExchangeResult::NoResponse(_) | ExchangeResult::Unprotected => true,
+            ExchangeResult::NoResponse(_) | ExchangeResult::UnprotectedAddress => true,
         }
     }
 
     pub(super) fn has_response(&self) -> bool {
         match &self.result {
             ExchangeResult::Response { .. } => true,
-            ExchangeResult::NoResponse(_) | ExchangeResult::Unprotected => false,
+            ExchangeResult::NoResponse(_) | ExchangeResult::UnprotectedAddress => false,
         }
     }
 }
@@ -133,8 +133,8 @@ impl RecordingHttpClient {
             return Err(ConnectorError::user("this request has already failed too often".into()));
         }
         let Some(client) = select_client(&url, &self) else {
-            self.record_exchange(asking.into_exchange(ExchangeResult::Unprotected));
-            return Err(ConnectorError::user(UNPROTECTED.into()));
+            self.record_exchange(asking.into_exchange(ExchangeResult::UnprotectedAddress));
+            return Err(ConnectorError::user(UNPROTECTED_ADDRESS_MESSAGE.into()));
         };
         let answer = match tokio::time::timeout(time_limit, send_request(client, &url, &request)).await {
             Ok(answer) => answer,
@@ -168,7 +168,7 @@ impl HttpClient for RecordingHttpClient {
     fn http_connector(&self, settings: &HttpConnectorSettings, _: &RuntimeComponents) -> SharedHttpConnector {
         let connect = settings.connect_timeout().unwrap_or(CONNECT_TIMEOUT).min(CONNECT_TIMEOUT);
         let limit = settings.read_timeout().unwrap_or(RESPONSE_TIMEOUT).min(RESPONSE_TIMEOUT) + connect;
-        SharedHttpConnector::new(TimedClient { http: self.clone(), limit })
+        SharedHttpConnector::new(TimedClient { http: self.clone(), time_limit: limit })
     }
 }
 
@@ -176,12 +176,12 @@ impl HttpClient for RecordingHttpClient {
 #[derive(Debug)]
 struct TimedClient {
     http: RecordingHttpClient,
-    limit: Duration,
+    time_limit: Duration,
 }
 
 impl HttpConnector for TimedClient {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        HttpConnectorFuture::new(self.http.clone().send(request, self.limit))
+        HttpConnectorFuture::new(self.http.clone().send(request, self.time_limit))
     }
 }
 

@@ -12,7 +12,7 @@ use std::time::{Duration, SystemTime};
 
 use tempfile::TempDir;
 use truing_core::secret::SecretString;
-use truing_fakes::aws::{AUDIENCE, CONTAINER_PATH, CONTAINER_TOKEN, FakeAws, web_identity_token};
+use truing_fakes::aws::{AUDIENCE, CONTAINER_CREDENTIALS_PATH, CONTAINER_TOKEN, FakeAws, web_identity_token};
 use truing_fakes::model::{AWS_KEY_ID, AWS_REGION, aws_secret_key};
 
 use super::{AwsKeyError, AwsKeys, CredentialChain};
@@ -62,7 +62,7 @@ impl Place {
 
     fn with_container(self) -> Self {
         let path = self.write("container-token", CONTAINER_TOKEN);
-        let url = format!("{}{CONTAINER_PATH}", self.aws.url());
+        let url = format!("{}{CONTAINER_CREDENTIALS_PATH}", self.aws.url());
         self.with("AWS_CONTAINER_CREDENTIALS_FULL_URI", &url)
             .with("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", text(&path))
     }

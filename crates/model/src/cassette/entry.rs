@@ -26,7 +26,7 @@ pub enum CassetteError {
     },
     /// A line cannot be parsed.
     #[error("line {line} of the cassette {path} cannot be read: {message}")]
-    Line {
+    InvalidLine {
         /// Path of the cassette.
         path: String,
         /// Line number, from 1.

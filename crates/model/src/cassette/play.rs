@@ -72,8 +72,11 @@ impl Cassette {
         let mut answers = BTreeMap::new();
         let mut last: BTreeMap<(String, String), CanonicalRequest> = BTreeMap::new();
         for (index, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
-            let fail =
-                |message: String| CassetteError::Line { path: name.to_owned(), line: index + 1, message };
+            let fail = |message: String| CassetteError::InvalidLine {
+                path: name.to_owned(),
+                line: index + 1,
+                message,
+            };
             let entry: CassetteEntry = serde_json::from_str(line).map_err(|error| fail(error.to_string()))?;
             let last = last.entry((entry.run.clone(), entry.agent.clone())).or_default();
             let request = last

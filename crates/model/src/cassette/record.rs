@@ -20,7 +20,7 @@ use truing_core::money::MicroUsd;
 pub struct CassetteRecording {
     path: String,
     file: Mutex<File>,
-    hide: SecretRedactor,
+    redactor: SecretRedactor,
     is_damaged: AtomicBool,
 }
 
@@ -49,7 +49,7 @@ impl CassetteRecording {
         let file = options.open(path).await;
         let file = file.map_err(|error| CassetteError::File { path: path_text.clone(), error })?;
         let (file, is_damaged) = (Mutex::new(file), AtomicBool::new(false));
-        Ok(Arc::new(Self { path: path_text, file, hide: redactor, is_damaged }))
+        Ok(Arc::new(Self { path: path_text, file, redactor: redactor, is_damaged }))
     }
 
     /// Returns the model of an agent, whose responses are recorded in this cassette. `run` identifies the
@@ -83,7 +83,7 @@ impl LanguageModel for CassetteRecorder<'_> {
     /// Sends a request to the model, records the result, and returns it. The requests of one agent are sent
     /// one at a time, so they are recorded in the order in which they were sent.
     async fn request_answer(&self, request: &ModelRequest) -> Result<ModelAnswer, ModelError> {
-        let hide = &self.recording.hide;
+        let hide = &self.recording.redactor;
         let canonical = CanonicalRequest::from_request(request, hide);
         let canonical = canonical.map_err(|error| ModelError::InvalidRequest {
             message: format!("the request cannot be encoded as JSON: {error}"),

@@ -53,7 +53,7 @@ pub(super) fn describe_overrun(usage: &TokenUsage, max_tokens: u32) -> Option<St
 
 /// A reservation for one attempt.
 pub(super) struct AttemptReservation {
-    shared: Arc<GatewayState>,
+    gateway_state: Arc<GatewayState>,
     id: ReservationId,
     pub(super) amount: MicroUsd,
     price: ModelPrice,
@@ -63,11 +63,11 @@ pub(super) struct AttemptReservation {
     pub(super) max_tokens: u32,
     /// Time at which the request was sent; `None` if nothing was sent.
     sent_at: Option<Instant>,
-    meter: UsageSoFar,
+    usage: UsageSoFar,
     /// The cost that the ledger is to record. `None` until the cost is known.
     settlement: Option<(MicroUsd, CostBasis)>,
     is_settled: bool,
-    account: SessionSpend,
+    spend: SessionSpend,
     /// The guard that counts the call as pending; `None` only while the reservation is dropped.
     call_guard: Option<PendingCallGuard>,
 }
@@ -86,17 +86,17 @@ impl AttemptReservation {
         call_guard: PendingCallGuard,
     ) -> Self {
         Self {
-            shared: state,
+            gateway_state: state,
             id,
             amount,
             price,
             estimated_tokens,
             max_tokens: 0,
             sent_at: None,
-            meter: UsageSoFar::default(),
+            usage: UsageSoFar::default(),
             settlement: None,
             is_settled: false,
-            account: spend,
+            spend: spend,
             call_guard: Some(call_guard),
         }
     }
@@ -105,7 +105,7 @@ impl AttemptReservation {
     pub(super) fn record_progress(&mut self, progress: CallProgress) {
         match progress {
             CallProgress::BeforeSend => self.sent_at = Some(Instant::now()),
-            CallProgress::Metered(meter) => self.meter = meter,
+            CallProgress::UsageReported(meter) => self.usage = meter,
         }
     }
 
@@ -131,25 +131,25 @@ impl AttemptReservation {
     /// tokens that were probably generated. An estimate is at most the reserved amount.
     fn estimate(&self) -> (MicroUsd, CostBasis) {
         let Some(sent) = self.sent_at else { return (MicroUsd(0), CostBasis::Metered) };
-        if let (true, Some(usage)) = (self.meter.is_final, self.meter.usage) {
+        if let (true, Some(usage)) = (self.usage.is_final, self.usage.usage) {
             return (self.price.cost(&clamp_usage(usage)), CostBasis::Metered);
         }
         let most = u64::from(self.max_tokens);
-        let cost = match self.meter.usage {
+        let cost = match self.usage.usage {
             // One second of output is assumed to be generated but not yet received. For a long response,
             // counting one token for each received byte results in more tokens, which include this output.
             Some(usage) => {
                 let written = usage.output.saturating_add(MAX_TOKENS_PER_SECOND);
-                let output = written.max(self.meter.content_bytes).min(most);
+                let output = written.max(self.usage.content_bytes).min(most);
                 self.price.cost(&TokenUsage { output, ..usage })
             }
             None => {
                 let seconds = sent.elapsed().as_secs();
-                let is_seen = self.shared.client.wire().streams_progress();
+                let is_seen = self.gateway_state.client.wire().streams_progress();
                 let seconds = if is_seen { seconds.min(MAX_EVENTLESS_SECONDS) } else { seconds };
                 let unseen = seconds.saturating_mul(MAX_TOKENS_PER_SECOND);
                 // No count has arrived yet: some providers report token counts only at the end of the stream.
-                self.price.max_cost(self.estimated_tokens, unseen.max(self.meter.content_bytes).min(most))
+                self.price.max_cost(self.estimated_tokens, unseen.max(self.usage.content_bytes).min(most))
             }
         };
         (cost.min(self.amount), CostBasis::Estimated)
@@ -157,8 +157,8 @@ impl AttemptReservation {
 
     async fn settle_cost(&mut self, cost: MicroUsd, basis: CostBasis) {
         self.settlement = Some((cost, basis));
-        let counted = settle_reservation(&self.shared, self.id, self.amount, cost, basis).await;
-        self.account.add(counted);
+        let counted = settle_reservation(&self.gateway_state, self.id, self.amount, cost, basis).await;
+        self.spend.add(counted);
         self.is_settled = true;
     }
 }
@@ -169,8 +169,8 @@ impl Drop for AttemptReservation {
             return;
         }
         let (cost, known) = self.settlement.unwrap_or_else(|| self.estimate());
-        let (shared, reserved) = (self.shared.clone(), (self.id, self.amount));
-        let (account, under_way) = (self.account.clone(), self.call_guard.take());
+        let (shared, reserved) = (self.gateway_state.clone(), (self.id, self.amount));
+        let (account, under_way) = (self.spend.clone(), self.call_guard.take());
         // Without a runtime, the process is about to exit. The reservation is then not settled, and expires.
         if let Ok(runtime) = Handle::try_current() {
             runtime.spawn(async move {

@@ -24,15 +24,15 @@ pub(super) struct PromptSize {
     /// Estimated number of tokens.
     pub(super) estimated_tokens: u64,
     /// True if the provider has already counted a part of the prompt.
-    pub(super) is_counted: bool,
+    pub(super) is_partly_counted: bool,
 }
 
 /// The provider's counts for the prompts of one conversation.
 #[derive(Debug, Default)]
 pub(super) struct TokenHistory {
-    head: u64,
+    head_hash: u64,
     /// Hash of each message in the last request.
-    messages: Vec<u64>,
+    message_hashes: Vec<u64>,
     /// The provider's counts, each with the number of messages in the counted prompt, in ascending order.
     token_counts: Vec<(usize, u64)>,
 }
@@ -68,7 +68,7 @@ fn measure_message(message: &ModelMessage) -> (u64, u64) {
 impl TokenHistory {
     /// Returns the size of a prompt.
     pub(super) fn prompt_size(&self, prompt: &PromptMeasure) -> PromptSize {
-        let same = if self.head == prompt.head.0 { self.count_unchanged_messages(prompt) } else { 0 };
+        let same = if self.head_hash == prompt.head.0 { self.count_unchanged_messages(prompt) } else { 0 };
         let counted = self.token_counts.iter().rfind(|(messages, _)| *messages <= same);
         let (known, from) = counted.map_or((None, 0), |(messages, tokens)| (Some(*tokens), *messages));
         let new: u64 =
@@ -79,23 +79,23 @@ impl TokenHistory {
         PromptSize {
             max_tokens: known_tokens.saturating_add(new),
             estimated_tokens: known_tokens.saturating_add(new / TYPICAL_BYTES_PER_TOKEN),
-            is_counted: known.is_some(),
+            is_partly_counted: known.is_some(),
         }
     }
 
     /// Records the provider's count of a prompt.
     pub(super) fn record_count(&mut self, prompt: &PromptMeasure, tokens: u64) {
-        let same = if self.head == prompt.head.0 { self.count_unchanged_messages(prompt) } else { 0 };
-        self.head = prompt.head.0;
+        let same = if self.head_hash == prompt.head.0 { self.count_unchanged_messages(prompt) } else { 0 };
+        self.head_hash = prompt.head.0;
         self.token_counts.retain(|(messages, _)| *messages <= same && *messages < prompt.messages.len());
         self.token_counts.push((prompt.messages.len(), tokens));
-        self.messages = prompt.messages.iter().map(|(identity, _)| *identity).collect();
+        self.message_hashes = prompt.messages.iter().map(|(identity, _)| *identity).collect();
     }
 
     /// Returns the number of messages at the beginning of the prompt that are unchanged since the last
     /// request.
     fn count_unchanged_messages(&self, prompt: &PromptMeasure) -> usize {
-        let pairs = self.messages.iter().zip(&prompt.messages);
+        let pairs = self.message_hashes.iter().zip(&prompt.messages);
         pairs.take_while(|(known, (identity, _))| *known == identity).count()
     }
 }
@@ -177,7 +177,10 @@ mod tests {
         let first = request(&[text_message(MessageRole::User, "one")]);
         let prompt = measure_prompt(&first);
         let bound = history.prompt_size(&prompt);
-        assert!(!bound.is_counted && bound.max_tokens > 10_000 && bound.estimated_tokens < 5000, "{bound:?}");
+        assert!(
+            !bound.is_partly_counted && bound.max_tokens > 10_000 && bound.estimated_tokens < 5000,
+            "{bound:?}"
+        );
         history.record_count(&prompt, 2500);
 
         let longer = [
@@ -187,7 +190,7 @@ mod tests {
         ];
         let prompt = measure_prompt(&request(&longer));
         let bound = history.prompt_size(&prompt);
-        assert!(bound.is_counted && (2500..2700).contains(&bound.max_tokens), "{bound:?}");
+        assert!(bound.is_partly_counted && (2500..2700).contains(&bound.max_tokens), "{bound:?}");
         history.record_count(&prompt, 2520);
         assert_eq!(history.prompt_size(&prompt).max_tokens, 2520);
     }
@@ -219,7 +222,7 @@ mod tests {
 
         let mut other = request(&trimmed);
         other.system = vec![MessageBlock::text("another")];
-        assert!(!history.prompt_size(&measure_prompt(&other)).is_counted);
+        assert!(!history.prompt_size(&measure_prompt(&other)).is_partly_counted);
     }
 
     #[test]

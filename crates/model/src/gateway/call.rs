@@ -24,7 +24,7 @@ use crate::retry::{self, FailedAttempt, RetryDecision};
 
 /// Smallest useful `max_tokens` of a response. If the remaining money does not pay for this many tokens, the
 /// call is not made.
-pub const LEAST_TOKENS: u32 = 1024;
+pub const MIN_USEFUL_RESPONSE_TOKENS: u32 = 1024;
 /// The provider's count is an estimate, so two margins are added: a twentieth of the count, and a fixed
 /// number of tokens.
 const COUNT_MARGIN_DIVISOR: u64 = 20;
@@ -83,7 +83,7 @@ impl GatewayCall<'_> {
         price: &ModelPrice,
     ) -> Result<ModelAnswer, ModelError> {
         let timeouts = self.gateway.client.timeouts;
-        let begin_deadline = Instant::now() + timeouts.begin;
+        let begin_deadline = Instant::now() + timeouts.response_start;
         let mut tries = 0;
         loop {
             self.gate.permit_continuation().await.map_err(ModelError::Halted)?;
@@ -101,22 +101,22 @@ impl GatewayCall<'_> {
                 RetryDecision::Retry(after) => after,
                 other @ (RetryDecision::Unavailable(_)
                 | RetryDecision::SpendCap(_)
-                | RetryDecision::Key
-                | RetryDecision::Request
+                | RetryDecision::KeyRefused
+                | RetryDecision::InvalidRequest
                 | RetryDecision::TooLong
                 | RetryDecision::InvalidResponse) => {
                     return Err(self.final_error(other, failure.message).await);
                 }
             };
             let wait = retry::retry_delay(timeouts.retry_delay, tries, after, self.retry_seed());
-            if tries >= timeouts.tries || Instant::now() + wait >= begin_deadline {
+            if tries >= timeouts.max_attempts || Instant::now() + wait >= begin_deadline {
                 let what = format!("{} ({tries} tries)", failure.message);
                 return Err(self.final_error(RetryDecision::Unavailable(after), what).await);
             }
-            self.gateway.retries.fetch_add(1, Ordering::Relaxed);
+            self.gateway.retry_count.fetch_add(1, Ordering::Relaxed);
             if tries == 1 {
                 // A call logs a warning only for its first retry, to explain the delay.
-                let (most, time) = (timeouts.tries, timeouts.begin.as_secs());
+                let (most, time) = (timeouts.max_attempts, timeouts.response_start.as_secs());
                 let what = &failure.message;
                 tracing::warn!(
                     "the provider failed ({what}); Truing retries the call, at most {most} times and for \
@@ -137,7 +137,7 @@ impl GatewayCall<'_> {
     ) -> Result<ModelAnswer, AttemptError> {
         let mut bound = self.lock_history().prompt_size(prompt);
         let mut reserved = self.reserve(request, bound, price).await;
-        if matches!(reserved, Err(ModelError::Budget { .. })) && !bound.is_counted {
+        if matches!(reserved, Err(ModelError::Budget { .. })) && !bound.is_partly_counted {
             // The budget refused the reservation, which was based on one token per byte. The provider's own
             // count is usually far smaller and costs only time, so it is used for a second reservation.
             if let Some(counted) = self.count_prompt(request, prompt, begin_deadline).await {
@@ -163,7 +163,7 @@ impl GatewayCall<'_> {
             .await;
         match answered {
             Ok(answered) => {
-                let over = answered.complete.usage.and_then(|usage| describe_overrun(&usage, max_tokens));
+                let over = answered.response.usage.and_then(|usage| describe_overrun(&usage, max_tokens));
                 let answer = self.settle_answer(answered, prompt, price, reservation).await;
                 // Some servers do not report a model name, so the name in the request is used.
                 let is_named = !answer.model.is_empty();
@@ -180,12 +180,12 @@ impl GatewayCall<'_> {
                 match &failure.cause {
                     retry::FailureCause::Unsent
                     | retry::FailureCause::NoKeys
-                    | retry::FailureCause::Status(_) => {
+                    | retry::FailureCause::ErrorStatus(_) => {
                         reservation.settle_unused().await;
                     }
                     retry::FailureCause::NoResponse
                     | retry::FailureCause::Truncated
-                    | retry::FailureCause::Event(_)
+                    | retry::FailureCause::ErrorEvent(_)
                     | retry::FailureCause::TotalTimeout
                     | retry::FailureCause::InvalidResponse => {
                         reservation.settle_estimated().await;
@@ -224,7 +224,8 @@ impl GatewayCall<'_> {
         let floor = min_response_tokens(request);
         let shared = Arc::clone(self.gateway);
         let patience = shared.client.timeouts;
-        let lasts = patience.total.saturating_add(patience.begin).saturating_add(RESERVATION_GRACE_PERIOD);
+        let lasts =
+            patience.total.saturating_add(patience.response_start).saturating_add(RESERVATION_GRACE_PERIOD);
         let ask = ReservationRequest {
             min_amount: price.max_cost(prompt_size.max_tokens, u64::from(floor)),
             max_amount: price.max_cost(prompt_size.max_tokens, u64::from(request.max_tokens)),
@@ -232,7 +233,7 @@ impl GatewayCall<'_> {
         };
         let (budget, price) = (self.budget.clone(), price.clone());
         let account = self.spend.clone();
-        let under_way = PendingCallGuard::new(&account, &shared.settling);
+        let under_way = PendingCallGuard::new(&account, &shared.pending_calls);
         let task = tokio::spawn(async move {
             Ok::<_, StoreError>(match shared.ledger.reserve(&budget, &ask).await? {
                 ReservationOutcome::Granted { id, amount } => {
@@ -265,7 +266,7 @@ impl GatewayCall<'_> {
         price: &ModelPrice,
         reservation: AttemptReservation,
     ) -> ModelAnswer {
-        let ProviderAnswer { complete, request_id } = answer;
+        let ProviderAnswer { response: complete, request_id } = answer;
         let (usage, cost) = match complete.usage {
             Some(usage) => {
                 let usage = clamp_usage(usage);
@@ -304,8 +305,8 @@ impl GatewayCall<'_> {
                 self.gateway.circuit.trip(after.map(to_time_span)).await;
                 ModelError::SpendCap { message }
             }
-            RetryDecision::Key => ModelError::Unauthorized { message },
-            RetryDecision::Request => ModelError::InvalidRequest { message },
+            RetryDecision::KeyRefused => ModelError::Unauthorized { message },
+            RetryDecision::InvalidRequest => ModelError::InvalidRequest { message },
             RetryDecision::TooLong => ModelError::TooLong { message },
             RetryDecision::InvalidResponse => ModelError::Nonsense { message },
         }
@@ -363,7 +364,7 @@ fn open_circuit_error(circuit: OpenCircuit) -> ModelError {
 fn min_response_tokens(request: &ModelRequest) -> u32 {
     let thinking = request.thinking.as_ref().and_then(|thinking| thinking.get("budget_tokens")?.as_u64());
     let thinking = u32::try_from(thinking.unwrap_or(0)).unwrap_or(u32::MAX);
-    LEAST_TOKENS.saturating_add(thinking).min(request.max_tokens)
+    MIN_USEFUL_RESPONSE_TOKENS.saturating_add(thinking).min(request.max_tokens)
 }
 
 /// Returns the number of all tokens of a prompt, including those that were read from or written to caches.

@@ -24,8 +24,8 @@ struct CircuitInner {
     /// shared state is unreachable, only the copy is used.
     local: Mutex<CircuitBreaker>,
     /// The shared state, and the key under which it stores the provider's circuit breaker.
-    common: Option<(Arc<dyn SharedStateStore>, String)>,
-    settling: PendingCallCount,
+    shared_state: Option<(Arc<dyn SharedStateStore>, String)>,
+    pending_writes: PendingCallCount,
 }
 
 /// A call that was admitted. The holder reports the result of the call, if the result shows whether the
@@ -45,8 +45,8 @@ impl ProviderCircuit {
         Self(Arc::new(CircuitInner {
             clock,
             local: Mutex::default(),
-            common: shared_state,
-            settling: pending_writes,
+            shared_state: shared_state,
+            pending_writes: pending_writes,
         }))
     }
 
@@ -74,7 +74,7 @@ impl ProviderCircuit {
     /// Applies a decision to the shared state and copies the new state to this process. If the shared state
     /// is unreachable, applies the decision to the copy.
     async fn update_breaker<T>(&self, decide: impl Fn(&mut CircuitBreaker, UnixMillis) -> T) -> T {
-        let CircuitInner { clock, common, .. } = &*self.0;
+        let CircuitInner { clock, shared_state: common, .. } = &*self.0;
         if let Some((common, name)) = common {
             match update_state(&**common, name, SHARED_STATE_LIFETIME, &decide).await {
                 Ok(StateUpdate { state, time, result }) => {
@@ -124,7 +124,7 @@ impl Drop for AdmittedCall {
         if !self.is_trial {
             return;
         }
-        let CircuitInner { clock, common, settling, .. } = &*self.circuit.0;
+        let CircuitInner { clock, shared_state: common, pending_writes: settling, .. } = &*self.circuit.0;
         self.circuit.lock_local().abandon_trial(clock.now());
         // The shared state is updated too; otherwise other processes would wait for a trial call that was
         // abandoned.

@@ -17,6 +17,6 @@ pub(super) struct GatewayState {
     pub(super) ledger: Arc<dyn Ledger>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) circuit: ProviderCircuit,
-    pub(super) settling: PendingCallCount,
-    pub(super) retries: AtomicU64,
+    pub(super) pending_calls: PendingCallCount,
+    pub(super) retry_count: AtomicU64,
 }

@@ -26,8 +26,8 @@ pub struct ModelSession {
     budget: RunBudget,
     models: Vec<String>,
     gate: Arc<dyn WriteGate>,
-    account: SessionSpend,
-    first_history: Mutex<TokenHistory>,
+    spend: SessionSpend,
+    requested_history: Mutex<TokenHistory>,
     fallback_history: Mutex<TokenHistory>,
     /// The provider that answered last, and the signatures of the fallback's thinking blocks in the
     /// conversation.
@@ -47,8 +47,8 @@ impl ModelSession {
             budget,
             models,
             gate,
-            account,
-            first_history,
+            spend: account,
+            requested_history: first_history,
             fallback_history,
             provider_history: signed,
         }
@@ -72,10 +72,10 @@ impl ModelSession {
     ) -> Result<ModelAnswer, ModelError> {
         let mut carried = self.lock_provider_history().prepare_request(provider, request);
         let (shared, history) = match provider {
-            ProviderChoice::Requested => (&self.gateway.shared, &self.first_history),
+            ProviderChoice::Requested => (&self.gateway.state, &self.requested_history),
             ProviderChoice::Fallback => {
                 carried.to_mut().model.clone_from(&fallback.model);
-                (&fallback.gateway.shared, &self.fallback_history)
+                (&fallback.gateway.state, &self.fallback_history)
             }
         };
         let answer = self.gateway_call(shared, history).request_answer(&carried).await?;
@@ -90,7 +90,7 @@ impl ModelSession {
         state: &'a Arc<GatewayState>,
         history: &'a Mutex<TokenHistory>,
     ) -> GatewayCall<'a> {
-        GatewayCall { budget: &self.budget, gate: &*self.gate, spend: &self.account, gateway: state, history }
+        GatewayCall { budget: &self.budget, gate: &*self.gate, spend: &self.spend, gateway: state, history }
     }
 
     fn lock_provider_history(&self) -> MutexGuard<'_, ProviderHistory> {
@@ -110,7 +110,7 @@ impl LanguageModel for ModelSession {
         self.check_model(&request.model)?;
         let Some(fallback) = self.gateway.fallback.as_deref() else {
             return self
-                .gateway_call(&self.gateway.shared, &self.first_history)
+                .gateway_call(&self.gateway.state, &self.requested_history)
                 .request_answer(request)
                 .await;
         };
@@ -129,7 +129,7 @@ impl LanguageModel for ModelSession {
     }
 
     async fn cost(&self) -> MicroUsd {
-        self.account.total().await
+        self.spend.total().await
     }
 }
 

@@ -45,7 +45,7 @@ impl PendingCallCount {
 /// The total cost of a session's settled calls, and the number of its unsettled calls.
 #[derive(Clone, Debug, Default)]
 pub(super) struct SessionSpend {
-    settling: PendingCallCount,
+    pending_calls: PendingCallCount,
     /// Total of the settled calls, in micro-dollars.
     settled_cost: Arc<AtomicU64>,
 }
@@ -58,7 +58,7 @@ impl SessionSpend {
 
     /// Waits until no call is in progress, and returns the total cost as the ledger recorded it.
     pub(super) async fn total(&self) -> MicroUsd {
-        self.settling.wait_until_zero().await;
+        self.pending_calls.wait_until_zero().await;
         MicroUsd(self.settled_cost.load(Ordering::Relaxed))
     }
 }
@@ -69,7 +69,7 @@ pub(super) struct PendingCallGuard([PendingCallCount; 3]);
 impl PendingCallGuard {
     /// Counts a call as pending in its session, in its gateway and in the process.
     pub(super) fn new(spend: &SessionSpend, gateway_calls: &PendingCallCount) -> Self {
-        let counts = [spend.settling.clone(), gateway_calls.clone(), PROCESS_PENDING_CALLS.clone()];
+        let counts = [spend.pending_calls.clone(), gateway_calls.clone(), PROCESS_PENDING_CALLS.clone()];
         counts.iter().for_each(PendingCallCount::increment);
         Self(counts)
     }

@@ -26,20 +26,20 @@ pub(super) enum ChunkError {
     /// The chunk is not a valid JSON chat completion chunk.
     Json(serde_json::Error),
     /// The chunk begins a tool call that has no tool name.
-    Nameless,
+    MissingToolName,
 }
 
 /// Converts the chunks of one response to events.
 #[derive(Debug, Default)]
 pub(super) struct ChatChunkDecoder {
-    framing: SseSplitter,
+    sse_splitter: SseSplitter,
     has_begun: bool,
     /// Index of the text block, while it is open.
     open_text_block: Option<usize>,
-    calls: Vec<PartialToolCall>,
+    tool_calls: Vec<PartialToolCall>,
     /// Number of blocks so far.
-    blocks: usize,
-    stop: Option<String>,
+    block_count: usize,
+    stop_reason: Option<String>,
     has_refused: bool,
     /// The last complete usage that was reported. Each report is cumulative, so the last report contains the
     /// total.
@@ -50,7 +50,7 @@ pub(super) struct ChatChunkDecoder {
 /// A tool call that is not yet complete.
 #[derive(Debug)]
 struct PartialToolCall {
-    block: usize,
+    block_index: usize,
     /// Index of the call, as the server sent it.
     index: Option<u64>,
     /// Id of the call, as the server sent it.
@@ -117,18 +117,18 @@ struct FunctionCall {
 #[derive(Clone, Copy, Debug)]
 struct ChatUsage {
     /// Tokens of the prompt, including those that were read from or written to caches.
-    prompt: u64,
-    output: u64,
+    prompt_tokens: u64,
+    output_tokens: u64,
     /// Tokens that were read from a cache.
-    cached: u64,
+    cache_read_tokens: u64,
     /// Tokens that were written to a cache.
-    cache_writes: u64,
+    cache_write_tokens: u64,
 }
 
 impl ChatChunkDecoder {
     /// Adds more bytes, and returns the events that these bytes complete.
     pub(super) fn push(&mut self, bytes: &[u8]) -> Vec<Result<StreamEvent, ChunkError>> {
-        let Ok(all) = self.framing.push(bytes) else { return vec![Err(ChunkError::TooLong)] };
+        let Ok(all) = self.sse_splitter.push(bytes) else { return vec![Err(ChunkError::TooLong)] };
         let mut events = Vec::new();
         for data in all {
             if self.is_over {
@@ -155,25 +155,29 @@ impl ChatChunkDecoder {
     /// Returns the events that end the message, if the server sent a stop reason. This handles servers that
     /// close the connection without sending `[DONE]`.
     pub(super) fn close(&mut self) -> Vec<StreamEvent> {
-        if self.stop.is_some() && !self.is_over { self.end_message() } else { Vec::new() }
+        if self.stop_reason.is_some() && !self.is_over { self.end_message() } else { Vec::new() }
     }
 
     fn end_message(&mut self) -> Vec<StreamEvent> {
         self.is_over = true;
-        let open = self.open_text_block.take().into_iter().chain(self.calls.iter().map(|call| call.block));
+        let open = self
+            .open_text_block
+            .take()
+            .into_iter()
+            .chain(self.tool_calls.iter().map(|call| call.block_index));
         let mut events: Vec<StreamEvent> =
             open.map(|index| StreamEvent::ContentBlockStop { index }).collect();
         let delta = StopDelta {
-            stop_reason: self.stop.take().map(|reason| {
+            stop_reason: self.stop_reason.take().map(|reason| {
                 if self.has_refused {
                     "refusal".to_owned()
                 } else {
-                    stop_reason(reason, !self.calls.is_empty())
+                    stop_reason(reason, !self.tool_calls.is_empty())
                 }
             }),
         };
         // If the response has content, a usage of zero output tokens must be wrong, and is ignored.
-        let usage = self.usage.filter(|usage| usage.output > 0 || self.blocks == 0);
+        let usage = self.usage.filter(|usage| usage.output_tokens > 0 || self.block_count == 0);
         events.push(StreamEvent::MessageDelta { delta, usage: usage.map(ChatUsage::to_raw_usage) });
         events.push(StreamEvent::MessageStop);
         events
@@ -203,7 +207,7 @@ impl ChatChunkDecoder {
             if let Some(delta) = delta {
                 self.apply_delta(delta, events)?;
             }
-            self.stop = finish_reason.filter(|reason| !reason.is_empty()).or(self.stop.take());
+            self.stop_reason = finish_reason.filter(|reason| !reason.is_empty()).or(self.stop_reason.take());
         }
         Ok(())
     }
@@ -251,20 +255,20 @@ impl ChatChunkDecoder {
         let name = name.filter(|name| !name.is_empty());
         let arguments = arguments.filter(|arguments| !arguments.is_null() && *arguments != "");
         let known = match (index, &id) {
-            (Some(_), _) => self.calls.iter().find(|call| call.index == index),
-            (None, Some(_)) => self.calls.iter().find(|call| call.id == id && name.is_none()),
-            (None, None) if name.is_none() => self.calls.last(),
+            (Some(_), _) => self.tool_calls.iter().find(|call| call.index == index),
+            (None, Some(_)) => self.tool_calls.iter().find(|call| call.id == id && name.is_none()),
+            (None, None) if name.is_none() => self.tool_calls.last(),
             (None, None) => None,
         };
         let block = match known {
             // A name is sent only with the first part of a call. A part with a name and another id therefore
             // starts a new call, even if a server reuses the index.
-            Some(call) if name.is_none() || id.is_none() || call.id == id => call.block,
+            Some(call) if name.is_none() || id.is_none() || call.id == id => call.block_index,
             // Some servers announce a call with a chunk that contains neither a name nor arguments. This
             // chunk is ignored.
             None if name.is_none() && arguments.is_none() => return Ok(()),
             Some(_) | None => {
-                let name = name.ok_or(ChunkError::Nameless)?;
+                let name = name.ok_or(ChunkError::MissingToolName)?;
                 if let Some(index) = self.open_text_block.take() {
                     events.push(Ok(StreamEvent::ContentBlockStop { index }));
                 }
@@ -273,11 +277,12 @@ impl ChatChunkDecoder {
                         "input": {}}),
                     events,
                 );
-                if let Some(call) = self.calls.iter_mut().find(|call| index.is_some() && call.index == index)
+                if let Some(call) =
+                    self.tool_calls.iter_mut().find(|call| index.is_some() && call.index == index)
                 {
                     call.index = None;
                 }
-                self.calls.push(PartialToolCall { block, index, id });
+                self.tool_calls.push(PartialToolCall { block_index: block, index, id });
                 block
             }
         };
@@ -295,17 +300,17 @@ impl ChatChunkDecoder {
 
     /// Returns an id that no other call of this response has.
     fn unique_id(&self, id: Option<&str>) -> String {
-        let taken: BTreeSet<&str> = self.calls.iter().filter_map(|call| call.id.as_deref()).collect();
+        let taken: BTreeSet<&str> = self.tool_calls.iter().filter_map(|call| call.id.as_deref()).collect();
         match id {
             Some(id) if !taken.contains(id) => id.to_owned(),
-            Some(id) => format!("{id}-{}", self.calls.len()),
-            None => format!("call-{}", self.calls.len()),
+            Some(id) => format!("{id}-{}", self.tool_calls.len()),
+            None => format!("call-{}", self.tool_calls.len()),
         }
     }
 
     fn start_block(&mut self, block: Value, events: &mut Vec<Result<StreamEvent, ChunkError>>) -> usize {
-        let index = self.blocks;
-        self.blocks += 1;
+        let index = self.block_count;
+        self.block_count += 1;
         let content_block = match block {
             Value::Object(block) => block,
             Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
@@ -344,17 +349,22 @@ impl ChatUsage {
         // the difference from the prompt tokens.
         let total = token_count(&usage["total_tokens"]).unwrap_or(0);
         Some(Self {
-            prompt,
-            output: completion.max(total.saturating_sub(prompt)),
-            cached,
-            cache_writes: written,
+            prompt_tokens: prompt,
+            output_tokens: completion.max(total.saturating_sub(prompt)),
+            cache_read_tokens: cached,
+            cache_write_tokens: written,
         })
     }
 
     /// Converts the counts to those of the Messages API. The API's input count excludes tokens that were read
     /// from or written to a cache.
     fn to_raw_usage(self) -> RawUsage {
-        let Self { prompt, output, cached, cache_writes: written } = self;
+        let Self {
+            prompt_tokens: prompt,
+            output_tokens: output,
+            cache_read_tokens: cached,
+            cache_write_tokens: written,
+        } = self;
         RawUsage::from_counts(prompt - cached - written, output, (cached, written))
     }
 }

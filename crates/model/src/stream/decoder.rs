@@ -72,7 +72,7 @@ fn chunk_fault(fault: ChunkError) -> StreamError {
     match fault {
         ChunkError::TooLong => StreamError::TooLarge("an event"),
         ChunkError::Json(error) => super::bad_event(&error),
-        ChunkError::Nameless => StreamError::Contradiction("the answer calls a tool without a name"),
+        ChunkError::MissingToolName => StreamError::Contradiction("the answer calls a tool without a name"),
     }
 }
 

@@ -28,8 +28,8 @@ pub(super) struct FrameBuffer {
 /// The headers that identify a frame.
 #[derive(Default)]
 struct FrameHeaders {
-    message: String,
-    event: String,
+    message_type: String,
+    event_type: String,
     exception: String,
     code: String,
     error_message: String,
@@ -106,7 +106,7 @@ fn check_length(bytes: u32) -> Result<usize, StreamError> {
 /// Converts a frame's payload to an event.
 fn decode_event(headers: FrameHeaders, payload: &[u8]) -> Result<StreamEvent, StreamError> {
     let failure = |kind, message| StreamEvent::Error { error: ErrorEvent { kind, message } };
-    match (headers.message.as_str(), headers.event.as_str()) {
+    match (headers.message_type.as_str(), headers.event_type.as_str()) {
         ("event", CHUNK_EVENT_TYPE) => {
             let chunk: ChunkPayload =
                 serde_json::from_slice(payload).map_err(|error| super::bad_event(&error))?;
@@ -152,8 +152,8 @@ fn parse_headers(mut bytes: &[u8]) -> Option<FrameHeaders> {
         };
         let value = take_bytes(&mut bytes, length)?;
         let field = match name {
-            b":message-type" => &mut kind.message,
-            b":event-type" => &mut kind.event,
+            b":message-type" => &mut kind.message_type,
+            b":event-type" => &mut kind.event_type,
             b":exception-type" => &mut kind.exception,
             b":error-code" => &mut kind.code,
             b":error-message" => &mut kind.error_message,

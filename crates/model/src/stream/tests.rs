@@ -171,8 +171,8 @@ fn every_reason_to_stop_is_known_or_an_error() {
 #[test]
 fn input_that_is_no_object_is_told_in_a_form_that_goes_back() {
     for (written, expected) in [
-        (r#"th\":1"#, json!({INVALID_JSON: "{\"path\":1"})),
-        (r#"th\":1}}"#, json!({INVALID_JSON: "{\"path\":1}}"})),
+        (r#"th\":1"#, json!({INVALID_JSON_FIELD: "{\"path\":1"})),
+        (r#"th\":1}}"#, json!({INVALID_JSON_FIELD: "{\"path\":1}}"})),
     ] {
         let complete = with(r#"th\":1}"#, written).unwrap();
         let last = serde_json::to_value(complete.message.content.last()).unwrap();

@@ -12,7 +12,7 @@ use truing_core::loopback::is_loopback;
 use url::form_urlencoded;
 
 use super::{ProviderCall, ProviderErrorDetail, RequestEncodeError};
-use crate::chat_error::{ChatError, ERRORS, read_error};
+use crate::chat_error::{ChatError, ERROR_KINDS, read_error};
 use crate::messages::{KnownBlock, MessageBlock, MessageRole, ModelMessage, ModelRequest, ToolDefinition};
 use crate::retry::ProviderErrorKind;
 
@@ -340,7 +340,7 @@ pub(super) fn error_kind(name: &str, message: &str) -> Option<ProviderErrorKind>
     if TOOLS_UNSUPPORTED_MESSAGES.iter().any(|(_, hint)| words.starts_with(&hint.to_ascii_lowercase())) {
         return Some(ProviderErrorKind::InvalidRequest);
     }
-    ERRORS.iter().find(|(known, _)| *known == name).map(|(_, kind)| *kind)
+    ERROR_KINDS.iter().find(|(known, _)| *known == name).map(|(_, kind)| *kind)
 }
 
 #[cfg(test)]
@@ -552,7 +552,7 @@ mod tests {
                 "{body}"
             );
         }
-        for (name, _) in ERRORS {
+        for (name, _) in ERROR_KINDS {
             assert_eq!(*name, name.to_ascii_lowercase());
         }
     }

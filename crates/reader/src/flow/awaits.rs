@@ -328,7 +328,7 @@ impl<'t> AwaitFinder<'_, '_, 't> {
                         FlowBinding::Value(value) | FlowBinding::ValuePart(value) => {
                             self.is_await_result(*value, hops)
                         }
-                        FlowBinding::Entered(..)
+                        FlowBinding::EnteredContext(..)
                         | FlowBinding::Parameter(_)
                         | FlowBinding::Definition(_)
                         | FlowBinding::Import(..)

@@ -147,7 +147,7 @@ impl<'t> BlockingFinder<'_, '_, 't> {
             bound.iter().any(|bound| match bound {
                 FlowBinding::Value(value)
                 | FlowBinding::ValuePart(value)
-                | FlowBinding::Entered(value, _) => self.is_created_in_coroutine(*value, hops),
+                | FlowBinding::EnteredContext(value, _) => self.is_created_in_coroutine(*value, hops),
                 FlowBinding::Parameter(_)
                 | FlowBinding::Definition(_)
                 | FlowBinding::Import(..)
@@ -204,8 +204,8 @@ impl<'t> BlockingFinder<'_, '_, 't> {
                         thing,
                         LibraryObject::SyncSession
                             | LibraryObject::ThreadLock
-                            | LibraryObject::Loop
-                            | LibraryObject::Connection
+                            | LibraryObject::EventLoop
+                            | LibraryObject::BlockingConnection
                     )
                 })
         };
@@ -288,15 +288,15 @@ fn is_blocking_method(object: LibraryObject, name: &str) -> bool {
         LibraryObject::SyncSession => {
             matches!(name, "client" | "resource" | "create_client" | "get_credentials")
         }
-        LibraryObject::SyncHttp => HTTP_REQUEST_FUNCTIONS.contains(&name),
+        LibraryObject::SyncHttpClient => HTTP_REQUEST_FUNCTIONS.contains(&name),
         LibraryObject::ThreadLock => name == "acquire",
         LibraryObject::ThreadEvent => name == "wait",
         LibraryObject::Thread => name == "join",
         LibraryObject::ThreadQueue => matches!(name, "get" | "join"),
         LibraryObject::Process => matches!(name, "wait" | "communicate"),
         LibraryObject::Future => matches!(name, "result" | "exception"),
-        LibraryObject::Loop => matches!(name, "run_until_complete" | "run_forever"),
-        LibraryObject::Connection => matches!(
+        LibraryObject::EventLoop => matches!(name, "run_until_complete" | "run_forever"),
+        LibraryObject::BlockingConnection => matches!(
             name,
             "connect"
                 | "recv"
@@ -329,16 +329,16 @@ fn is_blocking_method(object: LibraryObject, name: &str) -> bool {
         | LibraryObject::ResourceContext
         | LibraryObject::Client
         | LibraryObject::Resource
-        | LibraryObject::Collection
+        | LibraryObject::ResourceCollection
         | LibraryObject::Paginator
-        | LibraryObject::Pages
+        | LibraryObject::PageIterator
         | LibraryObject::Waiter
         | LibraryObject::Response
         | LibraryObject::StreamingResponse(_)
-        | LibraryObject::Body
-        | LibraryObject::Events
+        | LibraryObject::BodyStream
+        | LibraryObject::EventStream
         | LibraryObject::AioCredentials
-        | LibraryObject::HttpSession
+        | LibraryObject::AsyncHttpClient
         | LibraryObject::File
         | LibraryObject::FilePath
         | LibraryObject::AsyncLock => false,

@@ -18,7 +18,7 @@ pub(super) enum CallbackResultKind {
     /// The result must be awaited.
     Awaitable,
     /// The result may or may not have to be awaited.
-    Mixed,
+    MaybeAwaitable,
 }
 
 /// Returns the text of a type without whitespace, with the file's type aliases expanded.
@@ -57,7 +57,7 @@ fn resolve_alias(model: &FileModel<'_>, name: &str, max_names: u32) -> Option<St
                     FlowBinding::Definition(method) => Some(method),
                     FlowBinding::Value(_)
                     | FlowBinding::ValuePart(_)
-                    | FlowBinding::Entered(..)
+                    | FlowBinding::EnteredContext(..)
                     | FlowBinding::Parameter(_)
                     | FlowBinding::Import(..)
                     | FlowBinding::Unknown => None,
@@ -71,7 +71,7 @@ fn resolve_alias(model: &FileModel<'_>, name: &str, max_names: u32) -> Option<St
             }
             FlowBinding::Definition(_)
             | FlowBinding::ValuePart(_)
-            | FlowBinding::Entered(..)
+            | FlowBinding::EnteredContext(..)
             | FlowBinding::Parameter(_)
             | FlowBinding::Import(..)
             | FlowBinding::Unknown => {}
@@ -88,7 +88,7 @@ pub(super) fn callback_result_kind(type_text: &str) -> Option<CallbackResultKind
         let given = split_outside_brackets(inner, ',').last().copied().unwrap_or_default();
         let its = classify_result_type(given);
         found = Some(match found {
-            Some(other) if other != its => CallbackResultKind::Mixed,
+            Some(other) if other != its => CallbackResultKind::MaybeAwaitable,
             Some(_) | None => its,
         });
     }
@@ -100,12 +100,12 @@ fn classify_result_type(type_text: &str) -> CallbackResultKind {
     for one in union_alternatives(type_text) {
         let name = one.split('[').next().unwrap_or(one);
         if name.contains("MaybeAwaitable") || name.contains("OrAwaitable") {
-            return CallbackResultKind::Mixed;
+            return CallbackResultKind::MaybeAwaitable;
         }
         if AWAITABLE_TYPES.contains(&name) { later = true } else { plain = true }
     }
     match (later, plain) {
-        (true, true) => CallbackResultKind::Mixed,
+        (true, true) => CallbackResultKind::MaybeAwaitable,
         (true, false) => CallbackResultKind::Awaitable,
         (false, _) => CallbackResultKind::NotAwaitable,
     }
@@ -170,11 +170,11 @@ mod tests {
     #[test]
     fn the_answers_of_callbacks_are_told_apart() {
         for (written, expected) in [
-            ("Callable[[str,str],None|Awaitable[None]]|None", Some(CallbackResultKind::Mixed)),
-            ("Optional[Callable[...,Union[None,Awaitable[None]]]]", Some(CallbackResultKind::Mixed)),
-            ("list[Callable[[int],Optional[Awaitable[int]]]]", Some(CallbackResultKind::Mixed)),
-            ("Callable[[],None]|Callable[[],Awaitable[None]]", Some(CallbackResultKind::Mixed)),
-            ("Callable[[],MaybeAwaitable[int]]", Some(CallbackResultKind::Mixed)),
+            ("Callable[[str,str],None|Awaitable[None]]|None", Some(CallbackResultKind::MaybeAwaitable)),
+            ("Optional[Callable[...,Union[None,Awaitable[None]]]]", Some(CallbackResultKind::MaybeAwaitable)),
+            ("list[Callable[[int],Optional[Awaitable[int]]]]", Some(CallbackResultKind::MaybeAwaitable)),
+            ("Callable[[],None]|Callable[[],Awaitable[None]]", Some(CallbackResultKind::MaybeAwaitable)),
+            ("Callable[[],MaybeAwaitable[int]]", Some(CallbackResultKind::MaybeAwaitable)),
             ("Callable[[],Awaitable[None]]|None", Some(CallbackResultKind::Awaitable)),
             ("Callable[[],Coroutine[Any,Any,int]]", Some(CallbackResultKind::Awaitable)),
             ("Callable[[Awaitable[int]],None]", Some(CallbackResultKind::NotAwaitable)),

@@ -70,9 +70,9 @@ fn imports_botocore(model: &FileModel<'_>) -> bool {
 enum CallbackKind {
     /// The callback may return either a coroutine or a plain value. Without a test of the result, neither
     /// `await` nor a plain call is correct.
-    Mixed,
+    MaybeAwaitable,
     /// The callback returns a coroutine, which a plain call never awaits.
-    LostCoroutine,
+    Awaitable,
 }
 
 struct CallbackFinder<'v, 'm, 't> {
@@ -91,7 +91,7 @@ impl<'t> CallbackFinder<'_, '_, 't> {
         let Some(kind) = self.callback_kind(callee) else { return false };
         let is_awaited =
             self.model.parent(outermost_equal_value(self.model, call)).is_some_and(|it| it.kind() == "await");
-        let is_right = kind == CallbackKind::LostCoroutine && is_awaited
+        let is_right = kind == CallbackKind::Awaitable && is_awaited
             || self.is_tested_for_awaitable(call)
             || self.is_passed_to_resolver(call);
         !is_right
@@ -104,8 +104,8 @@ impl<'t> CallbackFinder<'_, '_, 't> {
         let types = self.declared_types(callee, MAX_FOLLOWED_NAMES);
         if let Some(result) = types.iter().find_map(|it| callback_types::callback_result_kind(it)) {
             return match result {
-                callback_types::CallbackResultKind::Mixed => Some(CallbackKind::Mixed),
-                callback_types::CallbackResultKind::Awaitable => Some(CallbackKind::LostCoroutine),
+                callback_types::CallbackResultKind::MaybeAwaitable => Some(CallbackKind::MaybeAwaitable),
+                callback_types::CallbackResultKind::Awaitable => Some(CallbackKind::Awaitable),
                 callback_types::CallbackResultKind::NotAwaitable => None,
             };
         }
@@ -134,13 +134,13 @@ impl<'t> CallbackFinder<'_, '_, 't> {
             || name == "is_retryable" && self.is_checker_method(callee)
             || text == "self._refresh_using" && self.is_in_credentials_class(callee)
         {
-            return Some(CallbackKind::Mixed);
+            return Some(CallbackKind::MaybeAwaitable);
         }
         // Only aiobotocore's callbacks are known to be coroutines. In other code, users decide whether their
         // callbacks are plain functions.
         let is_ours = self.is_aiobotocore_file || self.is_in_aio_class(callee);
         (is_ours && (is_variable || is_own(text)) && ends(COROUTINE_CALLBACK_NAMES))
-            .then_some(CallbackKind::LostCoroutine)
+            .then_some(CallbackKind::Awaitable)
     }
 
     /// Returns true if the file defines or imports the called function. The name of such a function does not
@@ -332,7 +332,7 @@ impl<'t> CallbackFinder<'_, '_, 't> {
                 }
             }
             FlowBinding::ValuePart(value) => self.declared_types(value, max_names),
-            FlowBinding::Entered(..)
+            FlowBinding::EnteredContext(..)
             | FlowBinding::Definition(_)
             | FlowBinding::Import(..)
             | FlowBinding::Unknown => Vec::new(),

@@ -138,7 +138,7 @@ impl<'t> CancellationFinder<'_, '_, 't> {
                         FlowBinding::Value(value) => self.includes_cancellation_within(*value, names),
                         FlowBinding::Import(..) => self.is_cancellation_class(exception_classes),
                         FlowBinding::ValuePart(_)
-                        | FlowBinding::Entered(..)
+                        | FlowBinding::EnteredContext(..)
                         | FlowBinding::Parameter(_)
                         | FlowBinding::Definition(_)
                         | FlowBinding::Unknown => false,
@@ -314,7 +314,7 @@ impl<'t> CancellationFinder<'_, '_, 't> {
                             )
                         }
                         FlowBinding::ValuePart(_)
-                        | FlowBinding::Entered(..)
+                        | FlowBinding::EnteredContext(..)
                         | FlowBinding::Parameter(_)
                         | FlowBinding::Unknown => false,
                     };

@@ -92,13 +92,13 @@ fn find_outliving_node<'t>(
     let statement = model.ancestors(use_node).find(|it| it.kind().ends_with("_statement"))?;
     let parent = model.parent(use_node)?;
     let later = [
-        LibraryObject::Pages,
+        LibraryObject::PageIterator,
         LibraryObject::Paginator,
         LibraryObject::Waiter,
-        LibraryObject::Collection,
+        LibraryObject::ResourceCollection,
         LibraryObject::Resource,
-        LibraryObject::Body,
-        LibraryObject::Events,
+        LibraryObject::BodyStream,
+        LibraryObject::EventStream,
     ];
     let is_lazy = statement.kind() == "return_statement"
         && model.enclosing_function(statement).id() == model.enclosing_function(with_statement).id()
@@ -148,7 +148,7 @@ fn opened_context<'t>(values: &FlowValueResolver<'_, 't>, node: Node<'t>) -> Opt
         return Some(OpenedContext::Client);
     }
     let is_session =
-        node.kind() == "call" && found.contains(&FlowValue::KnownObject(LibraryObject::HttpSession));
+        node.kind() == "call" && found.contains(&FlowValue::KnownObject(LibraryObject::AsyncHttpClient));
     let callee = node.child_by_field_name("function").filter(|_| is_session)?;
     let is_made = values.may_have_value(callee, |value| matches!(value, FlowValue::QualifiedName(_)));
     is_made.then_some(OpenedContext::Session)
@@ -176,18 +176,18 @@ fn returns_existing_value<'t>(values: &FlowValueResolver<'_, 't>, callee: Node<'
             callee.kind() == "attribute" && {
                 let object = callee.child_by_field_name("object");
                 object.is_some_and(|it| {
-                    values.may_have_value(it, |value| matches!(value, FlowValue::ManyValues(_)))
+                    values.may_have_value(it, |value| matches!(value, FlowValue::Collection(_)))
                 })
             }
         }
         FlowValue::Function(_)
         | FlowValue::Class(_)
-        | FlowValue::Object(_)
+        | FlowValue::Instance(_)
         | FlowValue::KnownObject(_)
         | FlowValue::Method(..)
         | FlowValue::Coroutine(_)
         | FlowValue::Context(_)
-        | FlowValue::ManyValues(_) => false,
+        | FlowValue::Collection(_) => false,
     };
     values.may_have_value(callee, gives)
 }

@@ -68,9 +68,9 @@ impl<'t> FlowValueResolver<'_, 't> {
             }
             "get_waiter" if !self.imports_sync_boto => vec![FlowValue::KnownObject(LibraryObject::Waiter)],
             "paginate" if !self.imports_sync_boto && self.has_operation_argument(arguments) => {
-                vec![FlowValue::KnownObject(LibraryObject::Pages)]
+                vec![FlowValue::KnownObject(LibraryObject::PageIterator)]
             }
-            "get_event_loop" | "get_running_loop" => vec![FlowValue::KnownObject(LibraryObject::Loop)],
+            "get_event_loop" | "get_running_loop" => vec![FlowValue::KnownObject(LibraryObject::EventLoop)],
             _ => Vec::new(),
         }
     }

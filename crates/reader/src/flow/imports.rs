@@ -30,7 +30,9 @@ fn collect_imports<'t>(model: &FileModel<'t>, node: Node<'t>, max_names: u32) ->
     for bound in bound {
         match bound {
             FlowBinding::Import(name, ..) => found.push(name.byte_range()),
-            FlowBinding::Value(value) | FlowBinding::ValuePart(value) | FlowBinding::Entered(value, _) => {
+            FlowBinding::Value(value)
+            | FlowBinding::ValuePart(value)
+            | FlowBinding::EnteredContext(value, _) => {
                 found.extend(collect_imports(model, *value, left));
             }
             FlowBinding::Parameter(_) | FlowBinding::Definition(_) | FlowBinding::Unknown => {}

@@ -25,14 +25,14 @@ pub(super) fn find_wrong_iterations(values: &FlowValueResolver<'_, '_>) -> Vec<F
     for node in model.nodes_of_kinds(&["await"]) {
         let awaited = node.named_child(0).filter(|it| it.kind() == "call");
         let things = [
-            LibraryObject::Pages,
+            LibraryObject::PageIterator,
             LibraryObject::Paginator,
             LibraryObject::Waiter,
-            LibraryObject::Collection,
-            LibraryObject::Events,
+            LibraryObject::ResourceCollection,
+            LibraryObject::EventStream,
         ];
         let of_answer = node.named_child(0).filter(|it| it.kind() == "subscript");
-        let is_stream = of_answer.is_some_and(|it| values.may_be_object(it, &[LibraryObject::Events]));
+        let is_stream = of_answer.is_some_and(|it| values.may_be_object(it, &[LibraryObject::EventStream]));
         if is_stream || awaited.is_some_and(|it| values.may_be_object(it, &things)) {
             found.push(FlowMatch::from_node(node));
         }
@@ -65,7 +65,7 @@ pub(super) fn find_wrong_iterations(values: &FlowValueResolver<'_, '_>) -> Vec<F
             let is_named = ["['Body']", "[\"Body\"]", "['AudioStream']", "[\"AudioStream\"]"];
             !values.imports_sync_boto && is_named.iter().any(|end| text.ends_with(end))
         };
-        let things = [LibraryObject::Body, LibraryObject::AsyncLock];
+        let things = [LibraryObject::BodyStream, LibraryObject::AsyncLock];
         if entered.into_iter().any(|it| is_body(it) || values.may_be_object(it, &things)) {
             found.push(FlowMatch::from_node(clause));
         }
@@ -82,7 +82,7 @@ fn iterates_synchronously<'t>(values: &FlowValueResolver<'_, 't>, call: Node<'t>
     let plain = ["list", "tuple", "set", "sorted", "enumerate", "iter", "next", "zip", "sum", "any", "all"];
     let is_plain = |value: &FlowValue<'t>| value.qualified_name().is_some_and(|path| plain.contains(&path));
     let arguments = call.child_by_field_name("arguments").map(named_children).unwrap_or_default();
-    let things = [LibraryObject::Pages, LibraryObject::Collection, LibraryObject::Events];
+    let things = [LibraryObject::PageIterator, LibraryObject::ResourceCollection, LibraryObject::EventStream];
     values.may_have_value(callee, is_plain)
         && arguments.into_iter().any(|it| values.may_be_object(it, &things))
 }
@@ -111,7 +111,10 @@ fn is_not_async_iterable<'t>(values: &FlowValueResolver<'_, 't>, node: Node<'t>)
 /// Returns true if the value supports only `async for`, such as pages, a resource's collection, or a stream
 /// of events.
 fn needs_async_iteration<'t>(values: &FlowValueResolver<'_, 't>, node: Node<'t>) -> bool {
-    if values.may_be_object(node, &[LibraryObject::Pages, LibraryObject::Collection, LibraryObject::Events]) {
+    if values.may_be_object(
+        node,
+        &[LibraryObject::PageIterator, LibraryObject::ResourceCollection, LibraryObject::EventStream],
+    ) {
         return true;
     }
     // The item `Body` is treated as a stream only if the operation is known to return a stream. Otherwise, it
@@ -120,7 +123,7 @@ fn needs_async_iteration<'t>(values: &FlowValueResolver<'_, 't>, node: Node<'t>)
     let is_streamed =
         |value: &FlowValue<'t>| matches!(value, FlowValue::KnownObject(LibraryObject::StreamingResponse(_)));
     if answer.is_some_and(|it| values.may_have_value(it, is_streamed))
-        && values.may_be_object(node, &[LibraryObject::Body])
+        && values.may_be_object(node, &[LibraryObject::BodyStream])
     {
         return true;
     }
@@ -142,7 +145,7 @@ fn needs_async_iteration<'t>(values: &FlowValueResolver<'_, 't>, node: Node<'t>)
         values.may_have_value(callee, |value| {
             matches!(
                 value,
-                FlowValue::Method(LibraryObject::Body, "iter_chunks" | "iter_lines" | "iterlines")
+                FlowValue::Method(LibraryObject::BodyStream, "iter_chunks" | "iter_lines" | "iterlines")
             )
         })
     })

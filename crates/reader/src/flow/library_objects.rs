@@ -23,26 +23,26 @@ pub(super) enum LibraryObject {
     /// Asynchronous resource, or a part of a resource.
     Resource,
     /// Collection of all parts of a resource that are of the same kind, such as a bucket's objects.
-    Collection,
+    ResourceCollection,
     Paginator,
-    Pages,
+    PageIterator,
     Waiter,
     /// Response of an operation.
     Response,
     /// Response of an operation that contains a stream.
     StreamingResponse(&'static str),
     /// Byte stream of a response.
-    Body,
+    BodyStream,
     /// Event stream of a response.
-    Events,
+    EventStream,
     AioCredentials,
     /// A client or resource of boto3 or botocore.
     SyncClient,
     SyncResource,
     /// An HTTP client that is asynchronous.
-    HttpSession,
+    AsyncHttpClient,
     /// Synchronous client for HTTP requests.
-    SyncHttp,
+    SyncHttpClient,
     File,
     FilePath,
     ThreadLock,
@@ -54,9 +54,9 @@ pub(super) enum LibraryObject {
     Executor,
     /// Result of submitting work to an executor.
     Future,
-    Loop,
+    EventLoop,
     /// A connection that blocks, such as a connection of `socket`, `smtplib` or `ftplib`.
-    Connection,
+    BlockingConnection,
 }
 
 /// Returns true if the part of a resource with this name is a collection.
@@ -162,12 +162,12 @@ pub(super) fn await_values(values: Vec<FlowValue<'_>>) -> Vec<FlowValue<'_>> {
         FlowValue::QualifiedName(_)
         | FlowValue::Function(_)
         | FlowValue::Class(_)
-        | FlowValue::Object(_)
+        | FlowValue::Instance(_)
         | FlowValue::KnownObject(_)
         | FlowValue::Method(..)
         | FlowValue::Context(_)
         | FlowValue::Factory(_)
-        | FlowValue::ManyValues(_) => Vec::new(),
+        | FlowValue::Collection(_) => Vec::new(),
     };
     values.into_iter().flat_map(one).collect()
 }
@@ -182,7 +182,7 @@ pub(super) fn enter_values(values: Vec<FlowValue<'_>>, with_kind: WithKind) -> V
         (FlowValue::KnownObject(LibraryObject::ResourceContext), _) => {
             vec![FlowValue::KnownObject(LibraryObject::Resource)]
         }
-        (value @ (FlowValue::KnownObject(_) | FlowValue::Object(_)), _) => vec![value],
+        (value @ (FlowValue::KnownObject(_) | FlowValue::Instance(_)), _) => vec![value],
         (
             FlowValue::QualifiedName(_)
             | FlowValue::Function(_)
@@ -190,7 +190,7 @@ pub(super) fn enter_values(values: Vec<FlowValue<'_>>, with_kind: WithKind) -> V
             | FlowValue::Method(..)
             | FlowValue::Coroutine(_)
             | FlowValue::Factory(_)
-            | FlowValue::ManyValues(_),
+            | FlowValue::Collection(_),
             _,
         ) => Vec::new(),
     };
@@ -200,9 +200,11 @@ pub(super) fn enter_values(values: Vec<FlowValue<'_>>, with_kind: WithKind) -> V
 /// Returns the values that the items of `value` may have.
 pub(super) fn unpack_value(value: FlowValue<'_>) -> Vec<FlowValue<'_>> {
     match value {
-        FlowValue::ManyValues(given) => given,
-        FlowValue::KnownObject(LibraryObject::Pages) => vec![FlowValue::KnownObject(LibraryObject::Response)],
-        FlowValue::KnownObject(LibraryObject::Collection) => {
+        FlowValue::Collection(given) => given,
+        FlowValue::KnownObject(LibraryObject::PageIterator) => {
+            vec![FlowValue::KnownObject(LibraryObject::Response)]
+        }
+        FlowValue::KnownObject(LibraryObject::ResourceCollection) => {
             vec![FlowValue::KnownObject(LibraryObject::Resource)]
         }
         FlowValue::KnownObject(LibraryObject::Response | LibraryObject::StreamingResponse(_)) => {
@@ -211,7 +213,7 @@ pub(super) fn unpack_value(value: FlowValue<'_>) -> Vec<FlowValue<'_>> {
         FlowValue::QualifiedName(_)
         | FlowValue::Function(_)
         | FlowValue::Class(_)
-        | FlowValue::Object(_)
+        | FlowValue::Instance(_)
         | FlowValue::KnownObject(_)
         | FlowValue::Method(..)
         | FlowValue::Coroutine(_)
@@ -225,14 +227,14 @@ pub(super) fn item_values<'t>(value: FlowValue<'t>, key: &str) -> Vec<FlowValue<
     let key = key.trim_matches(['"', '\'']);
     if let FlowValue::KnownObject(LibraryObject::StreamingResponse(operation)) = value {
         return match streams::stream_kind(operation, key) {
-            Some(StreamKind::Events) => vec![FlowValue::KnownObject(LibraryObject::Events)],
-            Some(StreamKind::Body) => vec![FlowValue::KnownObject(LibraryObject::Body)],
+            Some(StreamKind::Events) => vec![FlowValue::KnownObject(LibraryObject::EventStream)],
+            Some(StreamKind::Body) => vec![FlowValue::KnownObject(LibraryObject::BodyStream)],
             None => unpack_value(value),
         };
     }
     let is_stream = matches!(key, "Body" | "AudioStream" | "Payload");
     if is_stream && value == FlowValue::KnownObject(LibraryObject::Response) {
-        return vec![FlowValue::KnownObject(LibraryObject::Body)];
+        return vec![FlowValue::KnownObject(LibraryObject::BodyStream)];
     }
     unpack_value(value)
 }
@@ -241,7 +243,7 @@ pub(super) fn item_values<'t>(value: FlowValue<'t>, key: &str) -> Vec<FlowValue<
 /// returns items or a collection. `name` is the method's name.
 pub(super) fn collection_method_values<'t>(name: &str, inner: Vec<FlowValue<'t>>) -> Vec<FlowValue<'t>> {
     match name {
-        "values" | "items" | "copy" => vec![FlowValue::Factory(vec![FlowValue::ManyValues(inner)])],
+        "values" | "items" | "copy" => vec![FlowValue::Factory(vec![FlowValue::Collection(inner)])],
         "get" | "pop" | "setdefault" => vec![FlowValue::Factory(inner)],
         _ => Vec::new(),
     }
@@ -260,11 +262,11 @@ pub(super) fn object_of_type(path: &str) -> Option<LibraryObject> {
         "aiobotocore.client.AioBaseClient" => LibraryObject::Client,
         "aiobotocore.session.ClientCreatorContext" => LibraryObject::ClientContext,
         "botocore.client.BaseClient" => LibraryObject::SyncClient,
-        "requests.Session" | "requests.sessions.Session" | "httpx.Client" => LibraryObject::SyncHttp,
+        "requests.Session" | "requests.sessions.Session" | "httpx.Client" => LibraryObject::SyncHttpClient,
         "pathlib.Path" => LibraryObject::FilePath,
-        "aiohttp.ClientSession" | "httpx.AsyncClient" => LibraryObject::HttpSession,
+        "aiohttp.ClientSession" | "httpx.AsyncClient" => LibraryObject::AsyncHttpClient,
         _ if of_types && last.ends_with("ServiceResource") => LibraryObject::Resource,
-        _ if of_resources && last.ends_with("Collection") => LibraryObject::Collection,
+        _ if of_resources && last.ends_with("Collection") => LibraryObject::ResourceCollection,
         _ if of_resources => LibraryObject::Resource,
         _ if of_types && last.ends_with("Client") => LibraryObject::Client,
         _ if of_sync_types && last.ends_with("ServiceResource") => LibraryObject::SyncResource,
@@ -283,14 +285,14 @@ pub(super) fn import_call_values<'t>(path: &str) -> Vec<FlowValue<'t>> {
         "botocore.session.get_session" => one(LibraryObject::SyncSession),
         "boto3.client" => one(LibraryObject::SyncClient),
         "boto3.resource" => one(LibraryObject::SyncResource),
-        "requests.session" => one(LibraryObject::SyncHttp),
+        "requests.session" => one(LibraryObject::SyncHttpClient),
         "urllib3.PoolManager" | "http.client.HTTPConnection" | "http.client.HTTPSConnection" => {
-            one(LibraryObject::SyncHttp)
+            one(LibraryObject::SyncHttpClient)
         }
         "aiobotocore.httpsession.AIOHTTPSession"
         | "aiobotocore.httpxsession.HttpxSession"
         | "AIOHTTPSession"
-        | "HttpxSession" => one(LibraryObject::HttpSession),
+        | "HttpxSession" => one(LibraryObject::AsyncHttpClient),
         "aiobotocore.utils.create_nested_client" => one(LibraryObject::ClientContext),
         "open" | "io.open" | "gzip.open" | "tempfile.NamedTemporaryFile" => one(LibraryObject::File),
         "threading.Lock"
@@ -313,7 +315,7 @@ pub(super) fn import_call_values<'t>(path: &str) -> Vec<FlowValue<'t>> {
         | "multiprocessing.Pool" => one(LibraryObject::Executor),
         "asyncio.run_coroutine_threadsafe" => one(LibraryObject::Future),
         "asyncio.get_event_loop" | "asyncio.get_running_loop" | "asyncio.new_event_loop" => {
-            one(LibraryObject::Loop)
+            one(LibraryObject::EventLoop)
         }
         "socket.socket"
         | "socket.create_connection"
@@ -328,7 +330,7 @@ pub(super) fn import_call_values<'t>(path: &str) -> Vec<FlowValue<'t>> {
         | "redis.StrictRedis"
         | "redis.from_url"
         | "redis.Redis.from_url"
-        | "paramiko.SSHClient" => one(LibraryObject::Connection),
+        | "paramiko.SSHClient" => one(LibraryObject::BlockingConnection),
         path => object_of_type(path).map(|thing| vec![FlowValue::KnownObject(thing)]).unwrap_or_default(),
     }
 }
@@ -362,12 +364,14 @@ pub(super) fn method_call_values<'t>(object: LibraryObject, name: &str) -> Vec<F
         (LibraryObject::Client | LibraryObject::ClientContext, _) if !is_type && !name.starts_with('_') => {
             later(operation_response(name))
         }
-        (LibraryObject::Paginator, "paginate") => one(LibraryObject::Pages),
-        (LibraryObject::Pages, "build_full_result") | (LibraryObject::Waiter, "wait") => {
+        (LibraryObject::Paginator, "paginate") => one(LibraryObject::PageIterator),
+        (LibraryObject::PageIterator, "build_full_result") | (LibraryObject::Waiter, "wait") => {
             later(LibraryObject::Response)
         }
-        (LibraryObject::Pages, "search") => one(LibraryObject::Pages),
-        (LibraryObject::Body, "read" | "readinto" | "readlines") => vec![FlowValue::Coroutine(Vec::new())],
+        (LibraryObject::PageIterator, "search") => one(LibraryObject::PageIterator),
+        (LibraryObject::BodyStream, "read" | "readinto" | "readlines") => {
+            vec![FlowValue::Coroutine(Vec::new())]
+        }
         (LibraryObject::Response | LibraryObject::StreamingResponse(_), "get" | "pop") => {
             one(LibraryObject::Response)
         }
@@ -377,20 +381,20 @@ pub(super) fn method_call_values<'t>(object: LibraryObject, name: &str) -> Vec<F
         (LibraryObject::Resource, _) if is_type => later(LibraryObject::Resource),
         (LibraryObject::Resource, "get_available_subresources") => Vec::new(),
         (LibraryObject::Resource, "receive_messages") => {
-            vec![FlowValue::Coroutine(vec![FlowValue::ManyValues(one(LibraryObject::Resource))])]
+            vec![FlowValue::Coroutine(vec![FlowValue::Collection(one(LibraryObject::Resource))])]
         }
         (LibraryObject::Resource, "create_bucket" | "create_table" | "create_queue" | "create_topic") => {
             later(LibraryObject::Resource)
         }
         (LibraryObject::Resource, "get_queue_by_name") => later(LibraryObject::Resource),
         (LibraryObject::Resource, _) if !name.starts_with('_') => later(LibraryObject::Response),
-        (LibraryObject::Collection, "all" | "filter" | "limit" | "page_size" | "pages") => {
-            one(LibraryObject::Collection)
+        (LibraryObject::ResourceCollection, "all" | "filter" | "limit" | "page_size" | "pages") => {
+            one(LibraryObject::ResourceCollection)
         }
-        (LibraryObject::Collection, "delete") => later(LibraryObject::Response),
+        (LibraryObject::ResourceCollection, "delete") => later(LibraryObject::Response),
         (LibraryObject::SyncResource, _) if is_type => one(LibraryObject::SyncResource),
         (LibraryObject::Executor, "submit") => one(LibraryObject::Future),
-        (LibraryObject::Connection, "cursor" | "open_sftp") => one(LibraryObject::Connection),
+        (LibraryObject::BlockingConnection, "cursor" | "open_sftp") => one(LibraryObject::BlockingConnection),
         (LibraryObject::FilePath, "open") => one(LibraryObject::File),
         (
             LibraryObject::FilePath,

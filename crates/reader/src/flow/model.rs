@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use tree_sitter::{Node, Tree};
 
-use crate::syntax::MAX_DEPTH;
+use crate::syntax::MAX_TREE_DEPTH;
 
 /// Maximum number of steps for all queries about one file. After this number of steps, queries return no
 /// results.
@@ -27,7 +27,7 @@ pub(super) enum FlowBinding<'t> {
     /// An element of an expression's value is bound, as in `for item in value`.
     ValuePart(Node<'t>),
     /// The result of entering a context is bound, as in `with context as name`.
-    Entered(Node<'t>, WithKind),
+    EnteredContext(Node<'t>, WithKind),
     /// A parameter of a function.
     Parameter(Node<'t>),
     /// A function or a class.
@@ -123,7 +123,7 @@ impl<'t> FileModel<'t> {
             if cursor.goto_first_child() {
                 self.parents.insert(cursor.node().id(), node);
                 depth += 1;
-                if depth > MAX_DEPTH {
+                if depth > MAX_TREE_DEPTH {
                     return None;
                 }
                 continue;
@@ -182,7 +182,7 @@ impl<'t> FileModel<'t> {
                 {
                     let how = self.with_kind(node);
                     let target = alias.named_child(0).unwrap_or(alias);
-                    self.bind_target(target, FlowBinding::Entered(value, how));
+                    self.bind_target(target, FlowBinding::EnteredContext(value, how));
                 }
             }
             "for_statement" | "for_in_clause" => {
@@ -288,7 +288,7 @@ impl<'t> FileModel<'t> {
             }
             FlowBinding::Value(_)
             | FlowBinding::ValuePart(_)
-            | FlowBinding::Entered(..)
+            | FlowBinding::EnteredContext(..)
             | FlowBinding::Parameter(_)
             | FlowBinding::Definition(_)
             | FlowBinding::Import(..)
@@ -303,7 +303,7 @@ impl<'t> FileModel<'t> {
                 }
                 (
                     None,
-                    FlowBinding::Entered(..)
+                    FlowBinding::EnteredContext(..)
                     | FlowBinding::Parameter(_)
                     | FlowBinding::Definition(_)
                     | FlowBinding::Import(..)

@@ -206,7 +206,7 @@ impl<'v, 'm, 't> ContextTracker<'v, 'm, 't> {
                 Some(call)
                     if self
                         .values
-                        .may_have_value(call, |value| matches!(value, FlowValue::ManyValues(_))) =>
+                        .may_have_value(call, |value| matches!(value, FlowValue::Collection(_))) =>
                 {
                     self.uses_at(call, max_hops)
                 }
@@ -296,13 +296,13 @@ impl<'v, 'm, 't> ContextTracker<'v, 'm, 't> {
                     None => continue,
                 },
                 FlowValue::QualifiedName(_)
-                | FlowValue::Object(_)
+                | FlowValue::Instance(_)
                 | FlowValue::KnownObject(_)
                 | FlowValue::Method(..)
                 | FlowValue::Coroutine(_)
                 | FlowValue::Context(_)
                 | FlowValue::Factory(_)
-                | FlowValue::ManyValues(_) => continue,
+                | FlowValue::Collection(_) => continue,
             };
             if let Some(parameter) = self.parameter_of_argument(function, list, argument, name, skipped) {
                 fate.merge(self.uses_of_name(parameter, function, max_hops));

@@ -32,7 +32,7 @@ pub(super) enum FlowValue<'t> {
     Function(Node<'t>),
     Class(Node<'t>),
     /// Instance of a class of this file.
-    Object(Node<'t>),
+    Instance(Node<'t>),
     /// Known object of a library.
     KnownObject(LibraryObject),
     /// Method of a known object.
@@ -44,7 +44,7 @@ pub(super) enum FlowValue<'t> {
     /// Function that returns these values when code calls it.
     Factory(Vec<FlowValue<'t>>),
     /// Collection of these values.
-    ManyValues(Vec<FlowValue<'t>>),
+    Collection(Vec<FlowValue<'t>>),
 }
 
 impl<'t> FlowValue<'t> {
@@ -162,19 +162,19 @@ impl<'m, 't> FlowValueResolver<'m, 't> {
             }
             "list" | "tuple" | "set" => {
                 let parts = named_children(node);
-                vec![FlowValue::ManyValues(
+                vec![FlowValue::Collection(
                     parts.into_iter().flat_map(|it| self.resolve_values(it, depth)).collect(),
                 )]
             }
             "dictionary" => {
                 let pairs = named_children(node).into_iter().filter_map(|it| it.child_by_field_name("value"));
-                vec![FlowValue::ManyValues(pairs.flat_map(|it| self.resolve_values(it, depth)).collect())]
+                vec![FlowValue::Collection(pairs.flat_map(|it| self.resolve_values(it, depth)).collect())]
             }
             "list_comprehension" | "set_comprehension" | "generator_expression" => {
-                vec![FlowValue::ManyValues(of(field("body")))]
+                vec![FlowValue::Collection(of(field("body")))]
             }
             "dictionary_comprehension" => {
-                vec![FlowValue::ManyValues(of(field("body").and_then(|it| it.child_by_field_name("value"))))]
+                vec![FlowValue::Collection(of(field("body").and_then(|it| it.child_by_field_name("value"))))]
             }
             "subscript" => {
                 let key = field("subscript").map(|it| self.model.text(it)).unwrap_or_default();
@@ -192,7 +192,7 @@ impl<'m, 't> FlowValueResolver<'m, 't> {
             return vec![FlowValue::QualifiedName(name.to_owned())];
         };
         if let Some(class) = self.model.class_of_self(node) {
-            return vec![if name == "cls" { FlowValue::Class(class) } else { FlowValue::Object(class) }];
+            return vec![if name == "cls" { FlowValue::Class(class) } else { FlowValue::Instance(class) }];
         }
         bound.iter().flat_map(|bound| self.binding_values(*bound, depth)).collect()
     }
@@ -204,7 +204,7 @@ impl<'m, 't> FlowValueResolver<'m, 't> {
             FlowBinding::ValuePart(node) => {
                 self.resolve_values(node, depth).into_iter().flat_map(unpack_value).collect()
             }
-            FlowBinding::Entered(node, how) => {
+            FlowBinding::EnteredContext(node, how) => {
                 let given = self.resolve_values(node, depth);
                 if given.is_empty() && how == WithKind::Async && self.is_aio && self.is_client_by_name(node) {
                     return vec![FlowValue::KnownObject(LibraryObject::Client)];
@@ -296,15 +296,15 @@ impl<'m, 't> FlowValueResolver<'m, 't> {
             for value in self.resolve_values(name, 3) {
                 match value {
                     FlowValue::QualifiedName(path) => named(&path),
-                    FlowValue::Class(class) => return vec![FlowValue::Object(class)],
+                    FlowValue::Class(class) => return vec![FlowValue::Instance(class)],
                     FlowValue::Function(_)
-                    | FlowValue::Object(_)
+                    | FlowValue::Instance(_)
                     | FlowValue::KnownObject(_)
                     | FlowValue::Method(..)
                     | FlowValue::Coroutine(_)
                     | FlowValue::Context(_)
                     | FlowValue::Factory(_)
-                    | FlowValue::ManyValues(_) => {}
+                    | FlowValue::Collection(_) => {}
                 }
             }
         }
@@ -338,17 +338,17 @@ impl<'m, 't> FlowValueResolver<'m, 't> {
                 FlowValue::QualifiedName(path) => {
                     found.push(FlowValue::QualifiedName(format!("{path}.{name}")));
                 }
-                FlowValue::Object(class) | FlowValue::Class(class) => {
+                FlowValue::Instance(class) | FlowValue::Class(class) => {
                     found.extend(self.member_values(class, name, depth));
                 }
                 FlowValue::KnownObject(LibraryObject::Resource) if is_resource_collection(name) => {
-                    found.push(FlowValue::KnownObject(LibraryObject::Collection));
+                    found.push(FlowValue::KnownObject(LibraryObject::ResourceCollection));
                 }
                 FlowValue::KnownObject(thing) => found.push(FlowValue::Method(thing, name)),
                 FlowValue::Method(LibraryObject::Resource, "meta") if name == "client" => {
                     found.push(FlowValue::KnownObject(LibraryObject::Client));
                 }
-                FlowValue::ManyValues(inner) => found.extend(collection_method_values(name, inner)),
+                FlowValue::Collection(inner) => found.extend(collection_method_values(name, inner)),
                 FlowValue::Method(..)
                 | FlowValue::Function(_)
                 | FlowValue::Coroutine(_)
@@ -385,7 +385,7 @@ impl<'m, 't> FlowValueResolver<'m, 't> {
                 }
                 FlowBinding::Value(_)
                 | FlowBinding::ValuePart(_)
-                | FlowBinding::Entered(..)
+                | FlowBinding::EnteredContext(..)
                 | FlowBinding::Parameter(_)
                 | FlowBinding::Definition(_)
                 | FlowBinding::Import(..)
@@ -407,13 +407,13 @@ impl<'m, 't> FlowValueResolver<'m, 't> {
                         }
                         FlowValue::Class(_)
                         | FlowValue::Function(_)
-                        | FlowValue::Object(_)
+                        | FlowValue::Instance(_)
                         | FlowValue::KnownObject(_)
                         | FlowValue::Method(..)
                         | FlowValue::Coroutine(_)
                         | FlowValue::Context(_)
                         | FlowValue::Factory(_)
-                        | FlowValue::ManyValues(_) => {}
+                        | FlowValue::Collection(_) => {}
                     }
                 }
             }
@@ -454,7 +454,7 @@ impl<'m, 't> FlowValueResolver<'m, 't> {
             let given = yields.into_iter().filter_map(|it| it.named_child(0));
             let given: Vec<FlowValue<'t>> = given.flat_map(|it| self.resolve_values(it, depth)).collect();
             let is_context = self.is_context_manager(function);
-            return vec![if is_context { FlowValue::Context(given) } else { FlowValue::ManyValues(given) }];
+            return vec![if is_context { FlowValue::Context(given) } else { FlowValue::Collection(given) }];
         }
         let returned = self.model.returned_values(function);
         let given: Vec<FlowValue<'t>> =
@@ -527,13 +527,13 @@ impl<'m, 't> FlowValueResolver<'m, 't> {
                         "list_splat" => self.splat_values(*it, depth),
                         _ => self.resolve_values(*it, depth),
                     });
-                    found.push(FlowValue::Coroutine(vec![FlowValue::ManyValues(await_values(
+                    found.push(FlowValue::Coroutine(vec![FlowValue::Collection(await_values(
                         each.collect(),
                     ))]));
                 }
                 "map" => {
                     let made = first().into_iter().flat_map(|it| self.call_values(it, depth));
-                    found.push(FlowValue::ManyValues(made.collect()));
+                    found.push(FlowValue::Collection(made.collect()));
                 }
                 "list" | "tuple" | "sorted" | "reversed" | "iter" => found.extend(first()),
                 "typing.cast" | "cast" => {
@@ -578,14 +578,14 @@ impl<'m, 't> FlowValueResolver<'m, 't> {
         match value {
             FlowValue::QualifiedName(path) => import_call_values(&path),
             FlowValue::Function(function) => self.function_return_values(function, depth),
-            FlowValue::Class(class) => vec![FlowValue::Object(class)],
+            FlowValue::Class(class) => vec![FlowValue::Instance(class)],
             FlowValue::Method(thing, name) => method_call_values(thing, name),
             FlowValue::Factory(values) => values,
-            FlowValue::Object(_)
+            FlowValue::Instance(_)
             | FlowValue::KnownObject(_)
             | FlowValue::Coroutine(_)
             | FlowValue::Context(_)
-            | FlowValue::ManyValues(_) => Vec::new(),
+            | FlowValue::Collection(_) => Vec::new(),
         }
     }
 }

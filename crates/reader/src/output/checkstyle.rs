@@ -28,7 +28,7 @@ pub(crate) fn read(bytes: &[u8], context: &OutputContext<'_>) -> DiagnosticRepor
         match parts.next_part() {
             Ok(Some(XmlPart::Start(element))) => match element.name.as_str() {
                 "checkstyle" => is_seen = true,
-                "file" => file = element.get("name").unwrap_or_default().to_owned(),
+                "file" => file = element.attribute("name").unwrap_or_default().to_owned(),
                 "error" => read_error_element(&file, &element, &paths, context, &mut collected),
                 "exception" => is_crash = true,
                 _ => {}
@@ -71,7 +71,7 @@ fn read_error_element(
     collector: &mut DiagnosticCollector,
 ) {
     // Checkstyle uses the severity `ignore` for findings of disabled rules.
-    if element.get("severity") == Some("ignore") {
+    if element.attribute("severity") == Some("ignore") {
         return;
     }
     let (line, column) = (element.numeric_attribute("line"), element.numeric_attribute("column"));
@@ -81,10 +81,10 @@ fn read_error_element(
         Err(error) => return collector.skip_unplaced_entry(&error, &format!("line {line}: {error}")),
     };
     let range = DiagnosticRange::from_position(line, column, ColumnUnit::CodePoint);
-    let message = element.get("message").unwrap_or_default();
+    let message = element.attribute("message").unwrap_or_default();
     let mut diagnostic = Diagnostic::new(context.tool_name_or("checkstyle"), path, range, message);
-    diagnostic.rule = element.get("source").map(rule_name);
-    diagnostic.level = match element.get("severity").unwrap_or_default() {
+    diagnostic.rule = element.attribute("source").map(rule_name);
+    diagnostic.level = match element.attribute("severity").unwrap_or_default() {
         "error" | "fatal" => DiagnosticLevel::Error,
         "info" | "note" | "refactor" | "convention" => DiagnosticLevel::Note,
         _ => DiagnosticLevel::Warning,

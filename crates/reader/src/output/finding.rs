@@ -26,7 +26,7 @@ const MAX_RULE_PART_BYTES: usize = 90;
 /// Prefix for the name of a tool in findings if a pack has the same name.
 const TOOL_PREFIX: &str = "tool-";
 /// Rule name for a diagnostic without a rule.
-pub const NO_RULE: &str = "diagnostic";
+pub const DEFAULT_RULE_NAME: &str = "diagnostic";
 
 /// The severities and categories that the findings of tools receive.
 #[derive(Clone, Debug)]
@@ -146,7 +146,7 @@ impl<'a> FindingMapper<'a> {
 
     /// Returns the text of the lines. Returns an empty text if the range is the whole file.
     fn snippet(&self, range: &DiagnosticRange, first_line: u32, last_line: u32) -> String {
-        if *range == DiagnosticRange::File {
+        if *range == DiagnosticRange::WholeFile {
             return String::new();
         }
         let lines = self.file.line_index();
@@ -219,7 +219,10 @@ pub fn rule_name(tool: &str, rule: Option<&str>, reserved_names: &[String]) -> S
     let tool = sanitize_word(&tool.to_lowercase());
     let tool = if tool.is_empty() { "tool".to_owned() } else { tool };
     let prefix = if reserved_names.contains(&tool) { TOOL_PREFIX } else { "" };
-    let rule = rule.map(sanitize_word).filter(|rule| !rule.is_empty()).unwrap_or_else(|| NO_RULE.to_owned());
+    let rule = rule
+        .map(sanitize_word)
+        .filter(|rule| !rule.is_empty())
+        .unwrap_or_else(|| DEFAULT_RULE_NAME.to_owned());
     format!("{prefix}{tool}/{rule}")
 }
 

@@ -101,7 +101,7 @@ fn read_issue(
     };
     let engine = entry.engine_name.filter(|name| !name.trim().is_empty());
     let tool = engine.unwrap_or_else(|| context.tool_name_or("gitlab").to_owned());
-    let range = location.as_ref().map_or(DiagnosticRange::File, location_range);
+    let range = location.as_ref().map_or(DiagnosticRange::WholeFile, location_range);
     let mut diagnostic = Diagnostic::new(tool, path, range, entry.description.unwrap_or_default());
     diagnostic.rule = entry.check_name;
     diagnostic.fingerprint = entry.fingerprint;
@@ -118,7 +118,7 @@ fn location_range(location: &GitlabLocation) -> DiagnosticRange {
     }
     let line =
         |position: &Option<GitlabPosition>| count(position.as_ref().and_then(|position| position.line));
-    location.positions.as_ref().map_or(DiagnosticRange::File, |positions| {
+    location.positions.as_ref().map_or(DiagnosticRange::WholeFile, |positions| {
         DiagnosticRange::from_lines(line(&positions.begin), line(&positions.end))
     })
 }

@@ -147,12 +147,12 @@ pub(crate) fn read(bytes: &[u8], context: &OutputContext<'_>) -> DiagnosticRepor
 }
 
 fn file_attribute(element: &XmlElement) -> Option<String> {
-    element.get("file").or_else(|| element.get("filepath")).map(str::to_owned)
+    element.attribute("file").or_else(|| element.attribute("filepath")).map(str::to_owned)
 }
 
 fn read_suite(element: &XmlElement, outer_suite: Option<&JunitSuite>) -> JunitSuite {
-    let is_pytest = element.get("name") == Some("pytest");
-    let named = |attribute: &str| element.get(attribute).map(str::to_owned);
+    let is_pytest = element.attribute("name") == Some("pytest");
+    let named = |attribute: &str| element.attribute(attribute).map(str::to_owned);
     JunitSuite {
         name: named("name").unwrap_or_default(),
         package: named("package").or_else(|| Some(outer_suite?.package.clone())).unwrap_or_default(),
@@ -163,10 +163,10 @@ fn read_suite(element: &XmlElement, outer_suite: Option<&JunitSuite>) -> JunitSu
 
 fn read_case(element: &XmlElement, suite: Option<&JunitSuite>) -> JunitCase {
     let line = element.numeric_attribute("line");
-    let has_line = element.get("line").is_some();
+    let has_line = element.attribute("line").is_some();
     // A test case may contain any number of failures.
     let name = |attribute: &str| {
-        text::strip_line_escapes(element.get(attribute).unwrap_or_default(), MAX_NAME_CHARS)
+        text::strip_line_escapes(element.attribute(attribute).unwrap_or_default(), MAX_NAME_CHARS)
     };
     JunitCase {
         name: name("name"),
@@ -181,8 +181,8 @@ fn read_case(element: &XmlElement, suite: Option<&JunitSuite>) -> JunitCase {
 fn read_failure(element: &XmlElement) -> JunitFailure {
     JunitFailure {
         element_name: element.name.clone(),
-        message: element.get("message").unwrap_or_default().to_owned(),
-        kind: element.get("type").unwrap_or_default().to_owned(),
+        message: element.attribute("message").unwrap_or_default().to_owned(),
+        kind: element.attribute("type").unwrap_or_default().to_owned(),
         file: file_attribute(element),
         line: element.numeric_attribute("line"),
         text: String::new(),

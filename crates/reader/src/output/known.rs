@@ -151,7 +151,8 @@ pub static NAMED_FORMATS: &[NamedFormat] = &[
 /// Returns the tools of `tools.toml`, in the order of their names. A malformed file would result in an empty
 /// list; a test ensures that the file is well-formed.
 pub fn known_tools() -> &'static [KnownTool] {
-    static KNOWN_TOOLS: LazyLock<Vec<KnownTool>> = LazyLock::new(|| parse(TOOLS_TOML).unwrap_or_default());
+    static KNOWN_TOOLS: LazyLock<Vec<KnownTool>> =
+        LazyLock::new(|| parse_tools(TOOLS_TOML).unwrap_or_default());
     &KNOWN_TOOLS
 }
 
@@ -167,7 +168,7 @@ pub fn find_tool(name: &str) -> Option<&'static KnownTool> {
 /// # Errors
 ///
 /// Returns an error if the text is not a table of tools.
-pub fn parse(text: &str) -> Result<Vec<KnownTool>, toml::de::Error> {
+pub fn parse_tools(text: &str) -> Result<Vec<KnownTool>, toml::de::Error> {
     #[derive(Deserialize)]
     #[serde(deny_unknown_fields)]
     struct KnownToolTable {

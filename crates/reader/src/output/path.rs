@@ -33,10 +33,10 @@ pub enum PathError {
     OutsideTree(String),
     /// The path is absolute, and no root is known.
     #[error("{0} is an absolute path, but the root of the tree on the tool's machine is not known")]
-    NoRoot(String),
+    UnknownRoot(String),
     /// The path is the root itself or a git folder, or contains a NUL.
     #[error("{0} is not a file of the tree")]
-    NoFile(String),
+    NotAFile(String),
 }
 
 /// The parts of an absolute path, beginning at the root of the file system.
@@ -177,7 +177,7 @@ impl PathResolver {
 
     fn path_in_tree(&self, absolute: AbsolutePath, written_path: &str) -> Result<RepoPath, PathError> {
         if self.roots.is_empty() {
-            return Err(PathError::NoRoot(written_path.to_owned()));
+            return Err(PathError::UnknownRoot(written_path.to_owned()));
         }
         let below = self.roots.iter().find_map(|root| absolute.strip_root(root));
         to_repo_path(below.ok_or_else(|| PathError::OutsideTree(written_path.to_owned()))?, written_path)
@@ -354,7 +354,7 @@ fn join_parts(mut components: Vec<Vec<u8>>, path: &[u8]) -> Option<Vec<Vec<u8>>>
 
 fn to_repo_path(components: &[Vec<u8>], written_path: &str) -> Result<RepoPath, PathError> {
     let path = RepoPath::from_bytes(components.join(&b'/'));
-    if path.is_safe_to_write() { Ok(path) } else { Err(PathError::NoFile(written_path.to_owned())) }
+    if path.is_safe_to_write() { Ok(path) } else { Err(PathError::NotAFile(written_path.to_owned())) }
 }
 
 /// Decodes percent escapes: `%41` becomes `A`; any other text is unchanged.

@@ -128,7 +128,7 @@ impl LinePattern {
         if let Some(last) = text.lines().next_back().filter(|_| !text.ends_with('\n')) {
             collected.record_unparsed_line(&format!("{last} (without a line end: the text may be cut)"));
         }
-        counts.report_missing(&mut collected);
+        counts.report_missing_diagnostics(&mut collected);
         collected.finish()
     }
 
@@ -170,7 +170,7 @@ impl LinePattern {
     /// too large are ignored.
     fn range<'a>(&self, group: &impl Fn(&str) -> Option<&'a str>, rule: Option<&str>) -> DiagnosticRange {
         let number = |name: &str| group(name).and_then(|digits| digits.parse::<u32>().ok());
-        let Some(line) = number("line") else { return DiagnosticRange::File };
+        let Some(line) = number("line") else { return DiagnosticRange::WholeFile };
         let column0 = || number("column0").map(|column| column.saturating_add(1));
         let column = number("column").or_else(column0).unwrap_or(0);
         let unit = self
@@ -205,7 +205,7 @@ impl LineCounts {
     }
 
     /// Adds problems for diagnostics that may be missing.
-    fn report_missing(&self, collector: &mut DiagnosticCollector) {
+    fn report_missing_diagnostics(&self, collector: &mut DiagnosticCollector) {
         let entries = collector.entry_count().saturating_add(self.notes);
         if let Some(total) = self.total.filter(|total| *total > entries) {
             let text = format!("the tool reports {total} findings, but only {entries} could be parsed");

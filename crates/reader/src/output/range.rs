@@ -17,7 +17,7 @@ pub enum ColumnUnit {
 /// Range of a diagnostic or of an edit in a file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum DiagnosticRange {
-    File,
+    WholeFile,
     /// Lines, with columns if the tool reported columns.
     Lines(LineSpan),
     /// Offsets from the file's beginning.
@@ -122,7 +122,7 @@ impl DiagnosticRange {
         let end = LinePosition { line: last_line.max(first_line), column: None };
         // Whole lines have no columns, so any unit is correct.
         if first_line == 0 {
-            Self::File
+            Self::WholeFile
         } else {
             Self::Lines(LineSpan { start, end, unit: ColumnUnit::Byte })
         }
@@ -146,7 +146,7 @@ impl DiagnosticRange {
             return Self::from_lines(start.0, end.0);
         }
         let position = |(line, column)| LinePosition::new(line, Some(column));
-        let Some(start) = position(start) else { return Self::File };
+        let Some(start) = position(start) else { return Self::WholeFile };
         let end = position(end).unwrap_or(start);
         Self::Lines(LineSpan::new(start, end, unit).unwrap_or(LineSpan { start, end: start, unit }))
     }
@@ -154,7 +154,7 @@ impl DiagnosticRange {
     /// Creates the range of an edit from a start and an exclusive end. Start and end each consist of a line
     /// and a column. Returns `None` if a line or a column is 0, or if the end is before the start. Unlike a
     /// diagnostic, an edit needs an exact range.
-    pub fn from_exact(start: (u32, u32), end: (u32, u32), unit: ColumnUnit) -> Option<Self> {
+    pub fn from_exact_positions(start: (u32, u32), end: (u32, u32), unit: ColumnUnit) -> Option<Self> {
         if start.1 == 0 || end.1 == 0 {
             return None;
         }
@@ -171,7 +171,7 @@ impl DiagnosticRange {
     /// whole lines and the whole file.
     pub fn start_column_or_offset(&self) -> Option<u64> {
         match self {
-            Self::File => None,
+            Self::WholeFile => None,
             Self::Lines(span) => span.start.column.map(u64::from),
             Self::Offsets(offsets) => Some(offsets.start),
         }
@@ -182,7 +182,7 @@ impl DiagnosticRange {
     pub fn first_line(&self) -> Option<u32> {
         match self {
             Self::Lines(span) => Some(span.start.line),
-            Self::File | Self::Offsets(_) => None,
+            Self::WholeFile | Self::Offsets(_) => None,
         }
     }
 }

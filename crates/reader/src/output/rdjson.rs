@@ -177,7 +177,7 @@ fn read_diagnostic(
     };
     let tool = name(&entry.source).or_else(|| name(&defaults.source)).filter(|name| !name.trim().is_empty());
     let tool = tool.unwrap_or_else(|| context.tool_name_or("rdjson").to_owned());
-    let range = span.as_ref().map_or(DiagnosticRange::File, diagnostic_range);
+    let range = span.as_ref().map_or(DiagnosticRange::WholeFile, diagnostic_range);
     let mut diagnostic = Diagnostic::new(tool, path.clone(), range, entry.message.unwrap_or_default());
     diagnostic.level = severity_level(entry.severity.as_ref())
         .or(severity_level(defaults.severity.as_ref()))
@@ -219,9 +219,9 @@ fn exact_range(span: &RdjsonRange) -> Option<DiagnosticRange> {
     match (given(start.column), given(end.column)) {
         (0, 0) => (first > 0 && first <= last).then(|| DiagnosticRange::from_lines(first, last)),
         // Without a start column, the range begins at the start of the first line.
-        (0, column) => DiagnosticRange::from_exact((first, 1), (last, column), ColumnUnit::Byte),
+        (0, column) => DiagnosticRange::from_exact_positions((first, 1), (last, column), ColumnUnit::Byte),
         (_, 0) => None,
-        (start, end) => DiagnosticRange::from_exact((first, start), (last, end), ColumnUnit::Byte),
+        (start, end) => DiagnosticRange::from_exact_positions((first, start), (last, end), ColumnUnit::Byte),
     }
 }
 

@@ -30,7 +30,7 @@ pub fn recognize_format(bytes: &[u8]) -> Option<OutputFormat> {
     let text = text.trim_start();
     let own = match text.as_bytes().first()? {
         b'{' => recognize_object(text),
-        b'[' => is_gitlab(text).then_some(OutputFormat::Gitlab),
+        b'[' => is_gitlab_report(text).then_some(OutputFormat::Gitlab),
         b'<' => recognize_xml(text),
         _ => None,
     };
@@ -77,21 +77,21 @@ fn first_entry(array: &str) -> Option<&str> {
 
 fn is_rdjson_diagnostic(text: &str) -> bool {
     let Ok(fields) = serde_json::from_str::<BoundedFields<&RawValue, MAX_FIELDS>>(text) else { return false };
-    has_path(&fields) && fields.get("message").is_some_and(|message| message.get().starts_with('"'))
+    has_location_path(&fields) && fields.get("message").is_some_and(|message| message.get().starts_with('"'))
 }
 
-fn has_path(fields: &BoundedFields<&RawValue, MAX_FIELDS>) -> bool {
+fn has_location_path(fields: &BoundedFields<&RawValue, MAX_FIELDS>) -> bool {
     let location =
         fields.get("location").and_then(|location| serde_json::from_str::<FieldNames>(location.get()).ok());
     location.is_some_and(|location| location.get("path").is_some())
 }
 
-fn is_gitlab(text: &str) -> bool {
+fn is_gitlab_report(text: &str) -> bool {
     let entry = first_entry(text)
         .and_then(|entry| serde_json::from_str::<BoundedFields<&RawValue, MAX_FIELDS>>(entry).ok());
     entry.is_some_and(|entry| {
         let is_named = entry.get("fingerprint").is_some() || entry.get("check_name").is_some();
-        is_named && entry.get("description").is_some() && has_path(&entry)
+        is_named && entry.get("description").is_some() && has_location_path(&entry)
     })
 }
 

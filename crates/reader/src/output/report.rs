@@ -149,8 +149,10 @@ impl DiagnosticCollector {
     /// Adds a problem for an entry with an unusable path, and counts the entry as left out.
     pub fn skip_unplaced_entry(&mut self, error: &PathError, text: &str) {
         let outside = match error {
-            PathError::OutsideTree(path) | PathError::NoRoot(path) => Some(path),
-            PathError::Missing | PathError::TooLong | PathError::NonFileUrl(_) | PathError::NoFile(_) => None,
+            PathError::OutsideTree(path) | PathError::UnknownRoot(path) => Some(path),
+            PathError::Missing | PathError::TooLong | PathError::NonFileUrl(_) | PathError::NotAFile(_) => {
+                None
+            }
         };
         if let Some(path) = outside.filter(|_| self.report.outside_paths.len() < MAX_OUTSIDE_PATHS) {
             self.report.outside_paths.push(path.clone());

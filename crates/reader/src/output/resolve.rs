@@ -29,7 +29,7 @@ pub struct FileText<'a> {
 pub enum RangeError {
     /// The line is after the file's last line.
     #[error("line {line} is beyond the end of the file, which has {count} lines")]
-    Line {
+    LineOutOfRange {
         /// Line number, from 1.
         line: u32,
         /// Number of lines in the file.
@@ -37,7 +37,7 @@ pub enum RangeError {
     },
     /// The column is after the line's end, or within a character or a line break.
     #[error("column {column} of line {line} is not a position in the file")]
-    Column {
+    InvalidColumn {
         /// Line number, from 1.
         line: u32,
         /// Column, from 1, in the tool's unit.
@@ -45,7 +45,7 @@ pub enum RangeError {
     },
     /// The offset is after the file's end, or within a character.
     #[error("offset {0} is not a position in the file")]
-    Offset(u64),
+    InvalidOffset(u64),
     /// The file is not UTF-8, which is needed to count characters.
     #[error("the file is not UTF-8")]
     NotUtf8,
@@ -68,7 +68,7 @@ pub struct ByteEdit {
 pub enum ToolFixError {
     /// The fix has no edits, or more than [`MAX_EDITS`].
     #[error("the fix has {0} edits, but may have only 1 to {MAX_EDITS}")]
-    EditCount(usize),
+    InvalidEditCount(usize),
     /// The fix changes another file.
     #[error("the fix changes another file: {0}")]
     OtherFile(RepoPath),
@@ -127,11 +127,11 @@ impl<'a> FileText<'a> {
     pub fn range_lines(&self, range: &DiagnosticRange) -> Result<(u32, u32), RangeError> {
         let count = self.line_count().max(1);
         match range {
-            DiagnosticRange::File => Ok((1, 1)),
+            DiagnosticRange::WholeFile => Ok((1, 1)),
             DiagnosticRange::Lines(span) => {
                 let (start, end) = (span.start(), span.end());
                 if start.line() > count.saturating_add(1) {
-                    return Err(RangeError::Line { line: start.line(), count: self.line_count() });
+                    return Err(RangeError::LineOutOfRange { line: start.line(), count: self.line_count() });
                 }
                 let first = start.line().min(count);
                 let ends_before = end.column() == Some(1) && end.line() > start.line();
@@ -154,7 +154,7 @@ impl<'a> FileText<'a> {
     /// The range is the whole file, or one of its positions is outside of the file.
     pub fn byte_range(&self, range: &DiagnosticRange) -> Result<ops::Range<usize>, RangeError> {
         match range {
-            DiagnosticRange::File => Err(RangeError::WholeFile),
+            DiagnosticRange::WholeFile => Err(RangeError::WholeFile),
             DiagnosticRange::Lines(span) => self.span_range(*span),
             DiagnosticRange::Offsets(offsets) => self.offsets_range(*offsets),
         }
@@ -177,7 +177,7 @@ impl<'a> FileText<'a> {
         is_end: bool,
     ) -> Result<usize, RangeError> {
         let (line, text) = (position.line(), self.bytes());
-        let beyond = RangeError::Line { line, count: self.line_count() };
+        let beyond = RangeError::LineOutOfRange { line, count: self.line_count() };
         let is_after = line == self.line_count().saturating_add(1);
         if line > self.line_count() && !is_after {
             return Err(beyond);
@@ -196,7 +196,7 @@ impl<'a> FileText<'a> {
         let Some(column) = position.column() else {
             return Ok(if is_end { content.end.max(start) } else { start });
         };
-        let wrong = RangeError::Column { line, column };
+        let wrong = RangeError::InvalidColumn { line, column };
         let units = (column - 1) as usize;
         let at = match unit {
             ColumnUnit::Byte => start.checked_add(units).ok_or(wrong)?,
@@ -232,7 +232,7 @@ impl<'a> FileText<'a> {
     /// bytes. It does not count in offsets in characters, because these refer to the decoded text.
     fn byte_offset(&self, offset: u64, unit: ColumnUnit) -> Result<usize, RangeError> {
         let text = self.bytes();
-        let wrong = RangeError::Offset(offset);
+        let wrong = RangeError::InvalidOffset(offset);
         match unit {
             ColumnUnit::Byte => {
                 let at = usize::try_from(offset).ok().filter(|at| *at <= text.len());
@@ -354,7 +354,7 @@ pub fn resolve_fix(
     file: &FileText<'_>,
 ) -> Result<Vec<ByteEdit>, ToolFixError> {
     if !(1..=MAX_EDITS).contains(&fix.edits.len()) {
-        return Err(ToolFixError::EditCount(fix.edits.len()));
+        return Err(ToolFixError::InvalidEditCount(fix.edits.len()));
     }
     if let Some(other) = fix.edits.iter().find(|edit| edit.path != *path) {
         return Err(ToolFixError::OtherFile(other.path.clone()));

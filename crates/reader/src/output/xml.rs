@@ -7,7 +7,7 @@ use quick_xml::Reader;
 use quick_xml::events::{BytesStart, Event};
 
 /// Maximum nesting depth of elements.
-pub(crate) const MAX_DEPTH: usize = 128;
+pub(crate) const MAX_ELEMENT_DEPTH: usize = 128;
 /// Maximum number of bytes that are kept of one element's text.
 pub(crate) const MAX_TEXT_BYTES: usize = 32 << 10;
 /// Maximum number of attributes of an element that are examined.
@@ -36,7 +36,7 @@ pub(crate) struct XmlElement {
 
 impl XmlElement {
     /// Returns an attribute that is not empty.
-    pub(crate) fn get(&self, name: &str) -> Option<&str> {
+    pub(crate) fn attribute(&self, name: &str) -> Option<&str> {
         let found = self.attributes.iter().find(|(known, _)| known == name);
         found.map(|(_, value)| value.as_str()).filter(|value| !value.is_empty())
     }
@@ -44,7 +44,7 @@ impl XmlElement {
     /// Returns an attribute as a whole number. Returns 0 if the attribute is not a number, and the largest
     /// `u32` if the number is larger.
     pub(crate) fn numeric_attribute(&self, name: &str) -> u32 {
-        let number = self.get(name).and_then(|value| value.trim().parse::<i64>().ok()).unwrap_or(0);
+        let number = self.attribute(name).and_then(|value| value.trim().parse::<i64>().ok()).unwrap_or(0);
         u32::try_from(number.max(0)).unwrap_or(u32::MAX)
     }
 }
@@ -84,8 +84,8 @@ impl<'a> XmlParts<'a> {
                 Event::Eof => return Ok(None),
                 Event::Start(start) => {
                     self.depth += 1;
-                    if self.depth > MAX_DEPTH {
-                        return Err(format!("at byte {at}: more than {MAX_DEPTH} nested elements"));
+                    if self.depth > MAX_ELEMENT_DEPTH {
+                        return Err(format!("at byte {at}: more than {MAX_ELEMENT_DEPTH} nested elements"));
                     }
                     XmlPart::Start(to_element(&start))
                 }

@@ -9,7 +9,7 @@ use crate::content::DecodedContent;
 use crate::engine::RuleSet;
 use crate::line_edits::{LineEdit, apply_line_edits};
 use crate::rules::companion::ChangeContext;
-use crate::stack::on_large_stack;
+use crate::stack::run_on_large_stack;
 use crate::syntax::ParserPool;
 
 impl RulePacks {
@@ -24,7 +24,7 @@ impl RulePacks {
         let names: Vec<&str> =
             if names.is_empty() { self.pack_names() } else { names.iter().map(String::as_str).collect() };
         let packs = names.into_iter().map(|name| self.pack_rules(name)).collect::<Result<Vec<_>, _>>()?;
-        on_large_stack(|| {
+        run_on_large_stack(|| {
             let mut tested = ExampleResults::default();
             for rule in packs.into_iter().flatten() {
                 tested.rule_count += 1;

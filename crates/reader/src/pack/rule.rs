@@ -218,7 +218,7 @@ impl TextExample {
 
 impl RuleExample {
     /// Returns the example's text, if the example is one short file of text.
-    pub(super) fn code(&self) -> Option<&str> {
+    pub(super) fn displayable_code(&self) -> Option<&str> {
         let [(_, text)] = self.changed_files.as_slice() else { return None };
         str::from_utf8(text)
             .ok()

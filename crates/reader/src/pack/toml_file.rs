@@ -8,7 +8,7 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 use toml::Spanned;
 use truing_core::finding::{DefectCategory, Severity};
 use truing_core::glob::check_bounds;
-use truing_core::nesting::{TOO_DEEP, is_too_deep};
+use truing_core::nesting::{TOO_DEEP_REASON, is_too_deep};
 use truing_diff::RepoPath;
 
 use super::error::{PackError, line_and_column};
@@ -142,7 +142,7 @@ rule_file! {
         both_ends: bool,
         node: Option<String>,
         names: Option<Spanned<String>>,
-        #[serde(default = "example_path")]
+        #[serde(default = "default_example_path")]
         example_path: String,
     }
 }
@@ -193,7 +193,7 @@ rule_file! {
     SizeFile of SizeExample {
         max_bytes: Option<u64>,
         max_lines: Option<u32>,
-        #[serde(default = "example_path")]
+        #[serde(default = "default_example_path")]
         example_path: String,
     }
 }
@@ -216,7 +216,7 @@ struct CompanionExample {
 #[serde(deny_unknown_fields)]
 struct SizeExample {
     bytes: u32,
-    #[serde(default = "default_one")]
+    #[serde(default = "default_line_count")]
     lines: u32,
 }
 
@@ -224,11 +224,11 @@ fn default_true() -> bool {
     true
 }
 
-fn default_one() -> u32 {
+fn default_line_count() -> u32 {
     1
 }
 
-fn example_path() -> String {
+fn default_example_path() -> String {
     "file.txt".to_owned()
 }
 
@@ -247,7 +247,7 @@ struct RuleFileSource<'a> {
 impl RuleFileSource<'_> {
     fn deserialize<T: DeserializeOwned>(&self) -> Result<T, PackError> {
         if is_too_deep(self.text) {
-            let (file, message) = (self.file.to_owned(), TOO_DEEP.to_owned());
+            let (file, message) = (self.file.to_owned(), TOO_DEEP_REASON.to_owned());
             return Err(PackError::Invalid { file, line: 1, column: 1, message });
         }
         toml::from_str(self.text).map_err(|error| {

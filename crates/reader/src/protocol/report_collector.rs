@@ -31,7 +31,7 @@ impl ReportCollector {
         let about = about.chain(&reviewed).chain(not_reviewed.iter().map(|gap| &gap.path));
         let about = about.chain(suppressed.iter().map(|one| &one.finding.location.path));
         if let Some(other) = about.chain(suppressions.iter().map(|idle| &idle.path)).find(|it| *it != path) {
-            return Err(ProtocolError::NotAskedFor(other.clone()));
+            return Err(ProtocolError::UnrequestedFile(other.clone()));
         }
         self.bytes += findings.iter().map(count_text_bytes).sum::<usize>();
         self.report.findings.extend(findings);
@@ -99,7 +99,7 @@ mod tests {
         };
         assert!(collected.is_empty());
         let error = collected.add(&"a.py".into(), many("b.py")).unwrap_err();
-        assert!(matches!(error, ProtocolError::NotAskedFor(path) if path == "b.py".into()));
+        assert!(matches!(error, ProtocolError::UnrequestedFile(path) if path == "b.py".into()));
         for path in ["a.py", "b.py"] {
             collected.add(&path.into(), many(path)).unwrap();
         }

@@ -135,7 +135,7 @@ impl CompanionCheck {
             let under = under.get_or_compile(rule)?;
             asking.retain(|line| block_opening_line(lines, *line).is_some_and(|begin| under.is_match(begin)));
         }
-        asking.extend(overrides::override_heads(lines, added, &self.methods));
+        asking.extend(overrides::override_head_lines(lines, added, &self.methods));
         asking.sort_unstable();
         if asking.is_empty() {
             return Ok(None);

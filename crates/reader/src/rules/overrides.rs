@@ -52,7 +52,7 @@ pub(super) fn find_missing_entry(
 }
 
 /// Returns the added lines that begin an override of one of these methods, given as `Class.method`.
-pub(super) fn override_heads(
+pub(super) fn override_head_lines(
     lines: &LineIndex<'_>,
     added_lines: &[(u32, u32)],
     methods: &[String],
@@ -316,8 +316,8 @@ async def get_response(model, http):
         let lines = LineIndex::new(FILE.as_bytes());
         let all = [(1, 40)];
         let pieces = ["ClientCreator.create_client".to_owned()];
-        assert_eq!(override_heads(&lines, &all, &pieces), [10]);
-        assert_eq!(override_heads(&lines, &all, &[]), [0_u32; 0]);
+        assert_eq!(override_head_lines(&lines, &all, &pieces), [10]);
+        assert_eq!(override_head_lines(&lines, &all, &[]), [0_u32; 0]);
         let named = |table: &str| {
             find_missing_name(&lines, &[], &[4, 10, 32], &LineIndex::new(table.as_bytes()), &[])
         };

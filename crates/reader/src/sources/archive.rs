@@ -120,11 +120,11 @@ struct ArchiveCollector<'a> {
 }
 
 impl ArchiveCollector<'_> {
-    fn broken_error(&self, reason: impl ToString) -> ArchiveError {
+    fn unpack_error(&self, reason: impl ToString) -> ArchiveError {
         ArchiveError::UnpackFailed { path: self.archive.to_owned(), reason: reason.to_string() }
     }
 
-    fn refused_error(&self, entry: &str, reason: &str) -> ArchiveError {
+    fn forbidden_entry_error(&self, entry: &str, reason: &str) -> ArchiveError {
         let (path, entry, reason) = (self.archive.to_owned(), entry.to_owned(), reason.to_owned());
         ArchiveError::ForbiddenEntry { path, entry, reason }
     }
@@ -144,7 +144,7 @@ impl ArchiveCollector<'_> {
             || name.split('/').any(|part| part == "..")
             || name.as_bytes().get(1) == Some(&b':');
         if leads_out {
-            return Err(self.refused_error(name, "leads out of the archive"));
+            return Err(self.forbidden_entry_error(name, "leads out of the archive"));
         }
         Ok(())
     }
@@ -159,7 +159,7 @@ impl ArchiveCollector<'_> {
     fn read_bytes(&self, name: &str, content: impl Read) -> Result<Vec<u8>, ArchiveError> {
         let mut bytes = Vec::new();
         let read = content.take(MAX_SOURCE_BYTES as u64 + 1).read_to_end(&mut bytes);
-        read.map_err(|error| self.broken_error(format!("{name}: {error}")))?;
+        read.map_err(|error| self.unpack_error(format!("{name}: {error}")))?;
         Ok(bytes)
     }
 
@@ -172,46 +172,46 @@ impl ArchiveCollector<'_> {
             return Err(self.too_large_error(format!("{} MiB of sources", MAX_KEPT_SOURCE_BYTES >> 20)));
         }
         if self.content.files.insert(path.to_owned(), bytes).is_some() {
-            return Err(self.refused_error(name, "occurs twice"));
+            return Err(self.forbidden_entry_error(name, "occurs twice"));
         }
         Ok(())
     }
 }
 
 fn read_zip(mut file: File, collector: &mut ArchiveCollector<'_>) -> Result<(), ArchiveError> {
-    let copy = file.try_clone().map_err(|error| collector.broken_error(error))?;
+    let copy = file.try_clone().map_err(|error| collector.unpack_error(error))?;
     let mut archive =
-        zip::ZipArchive::new(BufReader::new(copy)).map_err(|error| collector.broken_error(error))?;
+        zip::ZipArchive::new(BufReader::new(copy)).map_err(|error| collector.unpack_error(error))?;
     let found = directory::ZipDirectoryEnd {
         start: archive.central_directory_start(),
         prefix_length: archive.offset(),
         comment: archive.comment(),
     };
     let names = directory::read_entry_names(&mut file, &found, MAX_ENTRIES)
-        .map_err(|reason| collector.broken_error(reason))?;
+        .map_err(|reason| collector.unpack_error(reason))?;
     names.iter().try_for_each(|name| collector.check_entry(name))?;
     // The zip library keeps only one entry for each name, and reads as many entries as the end record states.
     // If the number of names differs, the archive is therefore rejected.
     if names.iter().collect::<BTreeSet<_>>().len() != archive.len() {
-        return Err(collector.broken_error(
+        return Err(collector.unpack_error(
             "the number of entries in the archive's directory differs from the number in its end record",
         ));
     }
     let read = |name: &str| {
-        let entry = archive.by_name(name).map_err(|error| collector.broken_error(error))?;
+        let entry = archive.by_name(name).map_err(|error| collector.unpack_error(error))?;
         collector.read_bytes(name, entry)
     };
     let tree = WheelTree::from_entries(&names, read).map_err(|failure| match failure {
-        WheelFailure::Fault(fault) => collector.refused_error(&fault.entry, fault.reason),
+        WheelFailure::Fault(fault) => collector.forbidden_entry_error(&fault.entry, fault.reason),
         WheelFailure::Read(error) => error,
     })?;
     for (path, name) in &tree.entries {
         if !collector.is_wanted(path) {
             continue;
         }
-        let entry = archive.by_name(name).map_err(|error| collector.broken_error(error))?;
+        let entry = archive.by_name(name).map_err(|error| collector.unpack_error(error))?;
         if entry.is_symlink() {
-            return Err(collector.refused_error(name, "is a link"));
+            return Err(collector.forbidden_entry_error(name, "is a link"));
         }
         collector.add_source(name, path, entry)?;
     }
@@ -235,8 +235,8 @@ fn read_tar(
 
 fn read_entries(stream: impl Read, collector: &mut ArchiveCollector<'_>) -> Result<(), ArchiveError> {
     let mut archive = tar::Archive::new(stream);
-    for entry in archive.entries().map_err(|error| collector.broken_error(error))? {
-        let entry = entry.map_err(|error| collector.broken_error(error))?;
+    for entry in archive.entries().map_err(|error| collector.unpack_error(error))? {
+        let entry = entry.map_err(|error| collector.unpack_error(error))?;
         let name = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
         // All files are in one folder, whose name is removed from the paths.
         let path = name.trim_start_matches("./").split_once('/').map_or(name.as_str(), |(_, path)| path);
@@ -246,7 +246,7 @@ fn read_entries(stream: impl Read, collector: &mut ArchiveCollector<'_>) -> Resu
             continue;
         }
         if kind.is_symlink() || kind.is_hard_link() {
-            return Err(collector.refused_error(&name, "is a link"));
+            return Err(collector.forbidden_entry_error(&name, "is a link"));
         }
         if kind.is_file() || kind.is_contiguous() || kind.is_gnu_sparse() {
             collector.add_source(&name, path, entry)?;

@@ -15,7 +15,7 @@ use sha2::Sha256;
 use tree_sitter::Node;
 use truing_core::sync::DefinitionDigests;
 
-use crate::syntax::{MAX_DEPTH, SyntaxScanError};
+use crate::syntax::{MAX_TREE_DEPTH, SyntaxScanError};
 
 /// Computes the digests of a definition's lines and its tree.
 pub(super) fn digest_definition(
@@ -126,7 +126,7 @@ impl<'a> TreeHasher<'a> {
     }
 
     fn add_node(&mut self, node: Node<'_>, depth: usize) -> Result<(), SyntaxScanError> {
-        if depth > MAX_DEPTH {
+        if depth > MAX_TREE_DEPTH {
             return Err(SyntaxScanError::OverLimit);
         }
         let kind = node.kind();

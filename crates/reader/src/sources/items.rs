@@ -14,7 +14,7 @@ use truing_core::sync::{
 
 use super::digest::{digest_bytes, digest_nodes, digest_remaining_nodes, join_digests};
 use super::{javascript, rust};
-use crate::syntax::{MAX_DEPTH, MAX_SOURCE_BYTES, ParserPool, SourceLanguage, SyntaxScanError};
+use crate::syntax::{MAX_SOURCE_BYTES, MAX_TREE_DEPTH, ParserPool, SourceLanguage, SyntaxScanError};
 
 /// Maximum number of files that are examined for one symbol. The number is limited because re-exports may
 /// form a cycle.
@@ -310,5 +310,5 @@ pub(super) fn qualified_name(prefix: &str, name: &str) -> String {
 
 /// Returns the next nesting depth, or an error if that depth exceeds the limit.
 pub(super) fn next_depth(depth: usize) -> Result<usize, SyntaxScanError> {
-    if depth >= MAX_DEPTH { Err(SyntaxScanError::OverLimit) } else { Ok(depth + 1) }
+    if depth >= MAX_TREE_DEPTH { Err(SyntaxScanError::OverLimit) } else { Ok(depth + 1) }
 }

@@ -9,7 +9,7 @@ use truing_core::sync::{NonFunctionCode, ReleasePartKind};
 
 use super::digest::python::{digest_tree, docstring_id};
 use super::python::absolute_module;
-use crate::syntax::{MAX_DEPTH, SyntaxScanError};
+use crate::syntax::{MAX_TREE_DEPTH, SyntaxScanError};
 
 /// Maximum number of a statement's characters that are used as the statement's name.
 const MAX_STATEMENT_NAME_CHARS: usize = 80;
@@ -97,7 +97,7 @@ impl<'a> PieceCollector<'a> {
         scope: &mut StatementScope,
         depth: usize,
     ) -> Result<(), SyntaxScanError> {
-        if depth > MAX_DEPTH {
+        if depth > MAX_TREE_DEPTH {
             return Err(SyntaxScanError::OverLimit);
         }
         let documentation = docstring_id(body, self.text);
@@ -134,18 +134,22 @@ impl<'a> PieceCollector<'a> {
                 {
                     Ok(())
                 }
-                _ => self.visit_other(node, scope),
+                _ => self.visit_other_statement(node, scope),
             },
             "if_statement" | "try_statement" | "with_statement" | "for_statement" | "while_statement" => {
                 self.visit_compound(node, scope, depth)
             }
-            _ => self.visit_other(node, scope),
+            _ => self.visit_other_statement(node, scope),
         }
     }
 
     /// Adds a statement that is not a definition, an import, an assignment or a compound statement with
     /// reported branches.
-    fn visit_other(&mut self, node: Node<'_>, scope: &StatementScope) -> Result<(), SyntaxScanError> {
+    fn visit_other_statement(
+        &mut self,
+        node: Node<'_>,
+        scope: &StatementScope,
+    ) -> Result<(), SyntaxScanError> {
         self.add_piece(scope, ReleasePartKind::Statement, self.text_of(node), &[], &[node])
     }
 
@@ -157,7 +161,7 @@ impl<'a> PieceCollector<'a> {
     ) -> Result<(), SyntaxScanError> {
         let inner = outer_node.child_by_field_name("definition").unwrap_or(outer_node);
         let Some(name) = inner.child_by_field_name("name").map(|name| self.text_of(name)) else {
-            return self.visit_other(outer_node, scope);
+            return self.visit_other_statement(outer_node, scope);
         };
         *scope.definition_counts.entry(name.to_owned()).or_default() += 1;
         if inner.kind() != "class_definition" {
@@ -281,12 +285,12 @@ impl<'a> PieceCollector<'a> {
             self.visit_statements(block, scope, depth + 1)?;
         }
         scope.conditions.truncate(outer);
-        if self.pieces.pieces.len() == known { self.visit_other(node, scope) } else { Ok(()) }
+        if self.pieces.pieces.len() == known { self.visit_other_statement(node, scope) } else { Ok(()) }
     }
 
     /// Collects every module that is imported, including imports in functions.
     fn collect_modules(&mut self, node: Node<'_>, depth: usize) -> Result<(), SyntaxScanError> {
-        if depth > MAX_DEPTH {
+        if depth > MAX_TREE_DEPTH {
             return Err(SyntaxScanError::OverLimit);
         }
         if matches!(node.kind(), "import_statement" | "import_from_statement") {

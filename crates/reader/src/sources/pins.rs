@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use tree_sitter::Node;
 use truing_core::sync::LINE_DIGEST_HEX_DIGITS;
 
-use crate::syntax::{MAX_DEPTH, MAX_SOURCE_BYTES, ParserPool, SourceLanguage};
+use crate::syntax::{MAX_SOURCE_BYTES, MAX_TREE_DEPTH, ParserPool, SourceLanguage};
 
 /// The digests that a hash test accepts.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
@@ -49,7 +49,7 @@ pub(super) fn parse_hash_test(bytes: &[u8]) -> Result<HashPins, String> {
     }
     let mut table = PinCollector { text, imports: BTreeMap::new(), pins: HashPins::default() };
     table.collect_imports(tree.root_node());
-    table.collect_rows(tree.root_node(), 0)?;
+    table.collect_pins(tree.root_node(), 0)?;
     Ok(table.pins)
 }
 
@@ -100,8 +100,8 @@ impl<'a> PinCollector<'a> {
     }
 
     /// Collects all pairs of an object and its digests, at any nesting depth.
-    fn collect_rows(&mut self, node: Node<'_>, depth: usize) -> Result<(), String> {
-        if depth > MAX_DEPTH {
+    fn collect_pins(&mut self, node: Node<'_>, depth: usize) -> Result<(), String> {
+        if depth > MAX_TREE_DEPTH {
             return Err("it is nested too deeply".to_owned());
         }
         let mut cursor = node.walk();
@@ -114,13 +114,13 @@ impl<'a> PinCollector<'a> {
                     && matches!(object.kind(), "identifier" | "attribute" | "subscript" | "call")
                     && let Some(digests) = self.parse_digests(*accepted)
                 {
-                    self.add_row(*object, digests);
+                    self.add_pin(*object, digests);
                     return Ok(());
                 }
             }
             _ => {}
         }
-        children.into_iter().try_for_each(|child| self.collect_rows(child, depth + 1))
+        children.into_iter().try_for_each(|child| self.collect_pins(child, depth + 1))
     }
 
     /// Returns the digests in a set, list or tuple that contains only digests, or a single digest.
@@ -149,7 +149,7 @@ impl<'a> PinCollector<'a> {
     /// Adds a row. If several rows have the same object, the last row applies. In a dictionary, Python also
     /// uses the last of several equal keys. In a list, the project's own test checks every pair, so a wrong
     /// digest in an earlier pair makes that test fail.
-    fn add_row(&mut self, object: Node<'_>, digests: BTreeSet<String>) {
+    fn add_pin(&mut self, object: Node<'_>, digests: BTreeSet<String>) {
         match self.symbol_name(object) {
             Ok(name) => drop(self.pins.accepted_digests.insert(name, digests)),
             Err(why) => self.pins.skipped_pins.push(SkippedPin {

@@ -12,7 +12,7 @@ use tree_sitter::Node;
 use super::non_function_code::imported_modules;
 use super::python::absolute_module;
 use super::{SourcesError, read_source_bytes};
-use crate::stack::on_large_stack;
+use crate::stack::run_on_large_stack;
 use crate::syntax::{MAX_SOURCE_BYTES, ParserPool, SourceLanguage};
 
 /// Maximum number of files of a project that are read.
@@ -70,7 +70,8 @@ pub struct ProjectFacts {
 ///
 /// [`SourcesError`]; a single invalid source file is part of the response.
 pub fn read_project_facts(request: &ProjectRequest) -> Result<ProjectFacts, SourcesError> {
-    on_large_stack(|| read_project(request)).map_err(|error| SourcesError::ReaderFailed(error.to_string()))?
+    run_on_large_stack(|| read_project(request))
+        .map_err(|error| SourcesError::ReaderFailed(error.to_string()))?
 }
 
 fn read_project(request: &ProjectRequest) -> Result<ProjectFacts, SourcesError> {

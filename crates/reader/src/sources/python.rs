@@ -84,7 +84,7 @@ impl<'a> PythonPackage<'a> {
             .flat_map(move |root| [format!("{root}{path}/__init__.py"), format!("{root}{path}.py")])
     }
 
-    pub(super) fn into_unreadable(self) -> BTreeMap<String, String> {
+    pub(super) fn into_unreadable_files(self) -> BTreeMap<String, String> {
         self.unreadable
     }
 
@@ -137,7 +137,7 @@ impl<'a> PythonPackage<'a> {
             };
         };
         let Some((head, rest)) = names.split_first() else { return NameLookupResult::NotFound };
-        if let Some(binding) = module.scope.get(head, search.role) {
+        if let Some(binding) = module.scope.effective_binding(head, search.role) {
             return self.follow_binding(&module.name, binding, rest, search);
         }
         let below = format!("{module_name}.{head}");
@@ -192,7 +192,7 @@ impl<'a> PythonPackage<'a> {
         let Some(left) = search.remaining_lookups.checked_sub(1) else { return NameLookupResult::NotFound };
         search.remaining_lookups = left;
         let Some((head, rest)) = names.split_first() else { return NameLookupResult::NotFound };
-        match class.scope.get(head, search.role) {
+        match class.scope.effective_binding(head, search.role) {
             // In a class, an alias refers to a name of the class if there is one, and otherwise to a name of
             // the module.
             Some(BindingTarget::Alias(alias))
@@ -449,7 +449,7 @@ impl<'a> ScopeCollector<'a> {
             leaf = child;
         }
         let mut last = leaf.end_position().row;
-        let Some(column) = body.and_then(|body| first_column(definition, body)) else { return last };
+        let Some(column) = body.and_then(|body| body_start_column(definition, body)) else { return last };
         for (row, line) in self.lines.iter().enumerate().skip(last + 1) {
             let code = line.trim_start_matches([' ', '\t', '\u{c}']);
             let is_comment = code.starts_with('#');
@@ -558,7 +558,7 @@ fn last_code_node(node: Node<'_>) -> Option<Node<'_>> {
 
 /// Returns the column of a body's first statement. Returns `None` if this statement is on the line of the
 /// definition's head.
-fn first_column(definition: Node<'_>, body: Node<'_>) -> Option<usize> {
+fn body_start_column(definition: Node<'_>, body: Node<'_>) -> Option<usize> {
     let mut cursor = definition.walk();
     let colon = definition.children(&mut cursor).filter(|child| child.kind() == ":").last()?;
     let mut cursor = body.walk();

@@ -41,7 +41,7 @@ struct ModuleFile<'a> {
 
 /// Returns the path of a native module, without the platform in the name. Returns `None` if the file is not a
 /// native module.
-pub(super) fn native_module(path: &str) -> Option<String> {
+pub(super) fn native_module_path(path: &str) -> Option<String> {
     let (base, form) = parse_module_path(path)?;
     (form == ModuleFileKind::Native).then(|| format!("{base}.so"))
 }
@@ -124,7 +124,7 @@ impl<'a> WheelFiles<'a> {
 
 /// Returns the files that Python may run in place of the files at the compared paths. A compared path that
 /// does not exist in this release may exist in the other release.
-pub(super) fn find_shadows(
+pub(super) fn find_shadowing_files(
     content: &ArchiveContent,
     format: ArchiveFormat,
     compared_paths: &BTreeSet<String>,
@@ -180,7 +180,7 @@ mod tests {
     fn find_shadows_of(paths: &[&str], compared: &str) -> Vec<String> {
         let paths = paths.iter().chain([&compared]).map(|path| (*path).to_owned()).collect();
         let content = ArchiveContent { paths, ..ArchiveContent::default() };
-        find_shadows(&content, ArchiveFormat::Wheel, &BTreeSet::from([compared.to_owned()]))
+        find_shadowing_files(&content, ArchiveFormat::Wheel, &BTreeSet::from([compared.to_owned()]))
             .into_iter()
             .collect()
     }

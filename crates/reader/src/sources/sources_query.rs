@@ -9,7 +9,8 @@ use truing_core::port::{
     DetectedTools, ReplacementCheckRequest, ToolDetectionRequest, ToolFindings, ToolOutputRequest,
 };
 use truing_core::sync::{
-    DefinitionDigests, LINE_DIGEST_HEX_DIGITS, ReleaseSources, SymbolState, TREE_DIGEST_PREFIX, TREE_DIGITS,
+    DefinitionDigests, LINE_DIGEST_HEX_DIGITS, ReleaseSources, SymbolState, TREE_DIGEST_HEX_DIGITS,
+    TREE_DIGEST_PREFIX,
 };
 
 use super::{
@@ -251,12 +252,13 @@ fn is_valid_name(text: &str) -> bool {
 }
 
 fn are_valid_digests(digests: &DefinitionDigests) -> bool {
-    let is_former = digests.former.as_ref().is_none_or(|former| are_hex_digits(former, TREE_DIGITS));
+    let is_former =
+        digests.former.as_ref().is_none_or(|former| are_hex_digits(former, TREE_DIGEST_HEX_DIGITS));
     are_hex_digits(&digests.raw, LINE_DIGEST_HEX_DIGITS) && is_tree_digest(&digests.tree) && is_former
 }
 
 fn is_tree_digest(text: &str) -> bool {
-    are_hex_digits(text.strip_prefix(TREE_DIGEST_PREFIX).unwrap_or(text), TREE_DIGITS)
+    are_hex_digits(text.strip_prefix(TREE_DIGEST_PREFIX).unwrap_or(text), TREE_DIGEST_HEX_DIGITS)
 }
 
 fn are_hex_digits(text: &str, count: usize) -> bool {

@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use tree_sitter::{Node, Tree};
 
-use super::{MAX_DEPTH, SourceLanguage};
+use super::{MAX_TREE_DEPTH, SourceLanguage};
 
 /// Kinds of nodes that are the scope of the names bound in them.
 const SCOPE_KINDS: &[&str] = &[
@@ -71,14 +71,14 @@ impl NameBindings {
             let node = cursor.node();
             if NAME_KINDS.contains(&node.kind()) {
                 let name = NameNode { node, ancestors: &around, text };
-                let bound = if is_python { name.python_origin() } else { name.script_origin() };
+                let bound = if is_python { name.python_origin() } else { name.javascript_origin() };
                 if let Some(bound) = bound {
                     bindings.add(&name, bound);
                 }
             }
             around.push(node);
             if cursor.goto_first_child() {
-                if around.len() > MAX_DEPTH {
+                if around.len() > MAX_TREE_DEPTH {
                     return None;
                 }
                 continue;
@@ -111,7 +111,7 @@ impl NameBindings {
     /// position, beginning with the smallest. For an imported name, returns the full names of its imports.
     /// For a name that the file does not bind, returns the name itself. For a name that the file defines,
     /// returns an empty list.
-    pub(super) fn name_meanings(
+    pub(super) fn resolve_name(
         &self,
         name: &str,
         offset: usize,
@@ -240,7 +240,7 @@ impl<'tree> NameNode<'_, 'tree> {
     }
 
     /// Returns the origin of the name if JavaScript or TypeScript code binds the name at this node.
-    fn script_origin(&self) -> Option<BoundOrigin> {
+    fn javascript_origin(&self) -> Option<BoundOrigin> {
         let parent = self.ancestor(1)?;
         match parent.kind() {
             "function_declaration"
@@ -268,9 +268,9 @@ impl<'tree> NameNode<'_, 'tree> {
                 Some(module) => BoundOrigin::from_origin(module),
                 None => BoundOrigin::new_local(),
             },
-            "object_pattern" => self.required_part_origin(&self.text(self.node)),
+            "object_pattern" => self.required_member_origin(&self.text(self.node)),
             "pair_pattern" if self.is_field(parent, "value") => {
-                self.required_part_origin(&self.unquoted_field(parent, "key"))
+                self.required_member_origin(&self.unquoted_field(parent, "key"))
             }
             "formal_parameters" | "array_pattern" | "rest_pattern" => BoundOrigin::new_local(),
             "assignment_pattern"
@@ -314,7 +314,7 @@ impl<'tree> NameNode<'_, 'tree> {
 
     /// Returns the origin of a destructured name: a member of the module that the enclosing declaration
     /// loads, or else a local value.
-    fn required_part_origin(&self, member_name: &str) -> Option<BoundOrigin> {
+    fn required_member_origin(&self, member_name: &str) -> Option<BoundOrigin> {
         let is_declared = self.ancestor(2).is_some_and(|above| above.kind() == "variable_declarator")
             || self.ancestor(3).is_some_and(|above| above.kind() == "variable_declarator");
         match self.required_module().filter(|_| is_declared) {
@@ -337,7 +337,7 @@ mod tests {
     fn a_name_stands_for_what_the_file_binds_it_to_around_the_place() {
         let meanings = |path: &str, text: &str, name: &str| {
             let places = ParsedFile::new(path.as_bytes(), text.as_bytes());
-            places.name_meanings(name, text.find("HERE").unwrap(), &mut ParserPool::default())
+            places.resolve_name(name, text.find("HERE").unwrap(), &mut ParserPool::default())
         };
         for (text, name, expected) in [
             ("HERE", "b", &["b"][..]),

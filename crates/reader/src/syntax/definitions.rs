@@ -6,7 +6,7 @@ use std::time::Instant;
 use tree_sitter::Node;
 
 use super::kinds::DefinitionKind;
-use super::scan::{MAX_DEPTH, MAX_SOURCE_BYTES, node_lines};
+use super::scan::{MAX_SOURCE_BYTES, MAX_TREE_DEPTH, node_lines};
 use super::{ParserPool, SourceLanguage, SyntaxScanError};
 
 /// A syntax node counts as a function if its kind contains one of these words.
@@ -66,7 +66,7 @@ fn collect_definitions(
         }
         if cursor.goto_first_child() {
             functions.push(is_function(&node));
-            if functions.len() > MAX_DEPTH {
+            if functions.len() > MAX_TREE_DEPTH {
                 return Err(SyntaxScanError::OverLimit);
             }
             continue;

@@ -27,7 +27,7 @@ pub(super) const PYTHON: &[DefinitionKind] = &[
 
 /// Node kinds that define names in JavaScript, TypeScript, JSX and TSX. A grammar that lacks one of these
 /// kinds never produces a node of that kind.
-pub(super) const SCRIPT: &[DefinitionKind] = &[
+pub(super) const JAVASCRIPT: &[DefinitionKind] = &[
     definition_kind("function_declaration"),
     definition_kind("generator_function_declaration"),
     definition_kind("function_signature"),

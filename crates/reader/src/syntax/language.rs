@@ -29,19 +29,19 @@ pub(crate) const LANGUAGES: &[SourceLanguage] = &[
         names: &["typescript", "ts"],
         extensions: &["ts", "mts", "cts"],
         grammar: SupportLang::TypeScript,
-        definitions: kinds::SCRIPT,
+        definitions: kinds::JAVASCRIPT,
     },
     SourceLanguage {
         names: &["tsx"],
         extensions: &["tsx"],
         grammar: SupportLang::Tsx,
-        definitions: kinds::SCRIPT,
+        definitions: kinds::JAVASCRIPT,
     },
     SourceLanguage {
         names: &["javascript", "js", "jsx"],
         extensions: &["js", "mjs", "cjs", "jsx"],
         grammar: SupportLang::JavaScript,
-        definitions: kinds::SCRIPT,
+        definitions: kinds::JAVASCRIPT,
     },
     SourceLanguage {
         names: &["rust", "rs"],

@@ -10,7 +10,7 @@ use tree_sitter::{Node, Tree};
 use super::bindings::NameBindings;
 use super::component_scripts;
 use super::definitions::is_function;
-use super::{MAX_DEPTH, MAX_SOURCE_BYTES, ParserPool, SourceLanguage, decode_keeping_offsets};
+use super::{MAX_SOURCE_BYTES, MAX_TREE_DEPTH, ParserPool, SourceLanguage, decode_keeping_offsets};
 
 /// Nodes that contain code within a string.
 const INTERPOLATION_KINDS: &[&str] = &["interpolation", "template_substitution", "jsx_expression"];
@@ -60,7 +60,7 @@ impl<'a> ParsedFile<'a> {
         if self.is_component && self.bytes.get(offset).is_none_or(u8::is_ascii_whitespace) {
             return true;
         }
-        for within in self.nodes_around(offset, parsers).unwrap_or_default() {
+        for within in self.enclosing_nodes(offset, parsers).unwrap_or_default() {
             let kind = within.kind();
             if INTERPOLATION_KINDS.contains(&kind) {
                 return false;
@@ -79,7 +79,7 @@ impl<'a> ParsedFile<'a> {
             return ends_in_fence(self.bytes.get(..offset).unwrap_or_default());
         }
         let is_text = |kind: &str| kind.contains("string") || kind == "jsx_text";
-        let nodes = self.nodes_around(offset, parsers).unwrap_or_default();
+        let nodes = self.enclosing_nodes(offset, parsers).unwrap_or_default();
         let inner = nodes.iter().map(Node::kind).find(|kind| kind.contains("comment") || is_text(kind));
         inner.is_some_and(is_text)
     }
@@ -89,20 +89,20 @@ impl<'a> ParsedFile<'a> {
         let begins = |nodes: Vec<Node<'_>>| {
             nodes.iter().any(|within| within.start_byte() == offset && within.kind() == kind)
         };
-        self.language.is_none() || self.nodes_around(offset, parsers).is_some_and(begins)
+        self.language.is_none() || self.enclosing_nodes(offset, parsers).is_some_and(begins)
     }
 
     /// Returns the meanings of a dotted name at this byte. For an imported name, returns the full names of
     /// its imports. For a name that the file defines, returns an empty list. For a name that the file does
     /// not bind, returns the name itself. Also returns the name itself if the language is not known or the
     /// file cannot be parsed.
-    pub(crate) fn name_meanings(&self, name: &str, offset: usize, parsers: &mut ParserPool) -> Vec<String> {
-        let Some(around) = self.nodes_around(offset, parsers) else { return vec![name.to_owned()] };
+    pub(crate) fn resolve_name(&self, name: &str, offset: usize, parsers: &mut ParserPool) -> Vec<String> {
+        let Some(around) = self.enclosing_nodes(offset, parsers) else { return vec![name.to_owned()] };
         let bindings = self.bindings.get_or_init(|| {
             let tree = self.tree.get().and_then(Option::as_ref)?;
             NameBindings::from_tree(tree, self.language?, &self.bytes)
         });
-        bindings.as_ref().map_or_else(|| vec![name.to_owned()], |it| it.name_meanings(name, offset, &around))
+        bindings.as_ref().map_or_else(|| vec![name.to_owned()], |it| it.resolve_name(name, offset, &around))
     }
 
     /// Returns true if this byte is within a Rust item that follows `#[cfg(test)]` or `#[test]`.
@@ -110,7 +110,7 @@ impl<'a> ParsedFile<'a> {
         if self.language != SourceLanguage::from_name("rust") {
             return false;
         }
-        for within in self.nodes_around(offset, parsers).unwrap_or_default() {
+        for within in self.enclosing_nodes(offset, parsers).unwrap_or_default() {
             let mut before = within.prev_sibling();
             while let Some(attribute) = before.filter(|it| it.kind() == "attribute_item") {
                 let text = self.bytes.get(attribute.byte_range()).unwrap_or_default();
@@ -136,7 +136,7 @@ impl<'a> ParsedFile<'a> {
                     .split(|letter: char| !letter.is_alphanumeric() && !"_:".contains(letter))
                     .any(|it| it == lint)
         };
-        self.nodes_around(offset, parsers).unwrap_or_default().iter().any(|within| {
+        self.enclosing_nodes(offset, parsers).unwrap_or_default().iter().any(|within| {
             let mut before = within.prev_sibling();
             while let Some(attribute) = before.filter(|it| it.kind() == "attribute_item") {
                 if allows(&attribute) {
@@ -156,7 +156,7 @@ impl<'a> ParsedFile<'a> {
     /// The digest does not reveal a secret that a name may contain.
     pub(crate) fn definition_digest(&self, offset: usize, parsers: &mut ParserPool) -> Option<String> {
         let language = self.language.filter(|_| !self.is_component)?;
-        let nodes = self.nodes_around(offset, parsers)?;
+        let nodes = self.enclosing_nodes(offset, parsers)?;
         let (mut hash, mut in_function) = (Sha256::new(), false);
         for within in nodes {
             in_function |= is_function(&within);
@@ -178,7 +178,7 @@ impl<'a> ParsedFile<'a> {
     }
 
     /// Returns the nodes around a byte, the smallest first, or `None` if there are more than [`MAX_DEPTH`].
-    fn nodes_around(&self, offset: usize, parsers: &mut ParserPool) -> Option<Vec<Node<'_>>> {
+    fn enclosing_nodes(&self, offset: usize, parsers: &mut ParserPool) -> Option<Vec<Node<'_>>> {
         let parse = || {
             let language = self.language.filter(|_| self.bytes.len() <= MAX_SOURCE_BYTES)?;
             parsers.parse_in_time(language, &decode_keeping_offsets(&self.bytes))
@@ -189,7 +189,7 @@ impl<'a> ParsedFile<'a> {
         let mut nodes = vec![cursor.node()];
         while cursor.goto_first_child_for_byte(offset).is_some() && cursor.node().start_byte() <= offset {
             nodes.push(cursor.node());
-            if nodes.len() > MAX_DEPTH {
+            if nodes.len() > MAX_TREE_DEPTH {
                 return None;
             }
         }
@@ -329,9 +329,9 @@ mod tests {
             let places = ParsedFile::new(b"a.py", text.as_bytes());
             places.definition_digest(text.find("HERE").unwrap(), &mut ParserPool::default())
         };
-        assert!(definition(MAX_DEPTH / 2).is_some());
-        assert_eq!(definition(MAX_DEPTH / 2), definition(1));
-        assert_eq!(definition(MAX_DEPTH), None);
+        assert!(definition(MAX_TREE_DEPTH / 2).is_some());
+        assert_eq!(definition(MAX_TREE_DEPTH / 2), definition(1));
+        assert_eq!(definition(MAX_TREE_DEPTH), None);
     }
 
     #[test]

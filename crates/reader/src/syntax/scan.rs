@@ -22,7 +22,7 @@ use super::{LANGUAGES, SourceLanguage, SyntaxCheck};
 use crate::fix::ByteReplacement;
 
 /// Greatest depth of a syntax tree, in nodes.
-pub(crate) const MAX_DEPTH: usize = 4_000;
+pub(crate) const MAX_TREE_DEPTH: usize = 4_000;
 
 /// A rule with `$$$` is applied only to nodes with at most this number of children. Such a rule tries each
 /// child in turn, and copies its bindings each time.
@@ -81,7 +81,7 @@ impl ParserPool {
 
     /// Returns a function that returns true before the deadline of the current file. Other code that works on
     /// the trees of the file uses this function to respect the time limit.
-    pub(crate) fn time_check(&self) -> impl Fn() -> bool + use<> {
+    pub(crate) fn deadline_check(&self) -> impl Fn() -> bool + use<> {
         let until = self.deadline();
         move || thread_cpu_time() < until
     }
@@ -302,7 +302,7 @@ impl<'rules> SyntaxScan<'rules> {
             }
             if cursor.goto_first_child() {
                 depth += 1;
-                if depth > MAX_DEPTH {
+                if depth > MAX_TREE_DEPTH {
                     return Err(SyntaxScanError::OverLimit);
                 }
                 continue;

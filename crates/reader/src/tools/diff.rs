@@ -11,7 +11,7 @@ use super::{ToolCallError, ToolReply, parse_input};
 use crate::mask::{mask_bytes, mask_lines};
 
 /// Name that the model uses.
-pub const DIFF: &str = "diff";
+pub const DIFF_TOOL_NAME: &str = "diff";
 
 /// Largest number of lines in one response.
 const MAX_LINES: usize = 800;
@@ -27,7 +27,7 @@ struct DiffToolInput {
 
 /// Responds to a call of `diff`. `diff_bytes` is the unified diff, as git printed it.
 pub fn answer_diff_call(diff_bytes: &[u8], input: &Value) -> ToolReply {
-    parse_input(DIFF, input).and_then(|input| render_diff(diff_bytes, input)).into()
+    parse_input(DIFF_TOOL_NAME, input).and_then(|input| render_diff(diff_bytes, input)).into()
 }
 
 fn render_diff(diff_bytes: &[u8], input: DiffToolInput) -> Result<String, ToolCallError> {

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{DIFF, TreeTool};
+use super::{DIFF_TOOL_NAME, TreeTool};
 use crate::syntax::SourceLanguage;
 
 /// Description of a tool for a model.
@@ -92,7 +92,7 @@ fn describe_diff_tool() -> ToolDescription {
         "skip": skip_schema("lines"),
     });
     ToolDescription {
-        name: DIFF,
+        name: DIFF_TOOL_NAME,
         description: description.to_owned(),
         input_schema: object_schema(&json!([]), &properties),
     }

@@ -47,7 +47,7 @@ pub(super) fn decide_transition(
 }
 
 /// Returns the reason why a dismissal is not visible at the forge yet, or `None` if it will be visible soon.
-pub(super) fn hidden_dismissal_reason(slot: &Slot) -> Option<&'static str> {
+pub(super) fn dismissal_delay_reason(slot: &Slot) -> Option<&'static str> {
     match slot.state {
         SlotState::Held { reason: HoldReason::Cancelled } => {
             Some("the decision becomes visible when the pull request is open again")

@@ -90,12 +90,13 @@ async fn judge_label(
             repository.name
         )));
     };
-    let is_called =
-        |configured_name: &String| author.matches_name(configured_name, server.capability().unique_names);
+    let is_called = |configured_name: &String| {
+        author.matches_name(configured_name, server.capability().has_unique_account_names)
+    };
     let is_asker = may_converge(context, is_called);
     let author = CommandAuthor { login: author.login, account: None };
     let request = CommandRequest { command: UserCommand::Converge, author, url: pull.url, thread: None };
-    Ok(if is_asker { CommandVerdict::Accept(request) } else { decline_asker(request) })
+    Ok(if is_asker { CommandVerdict::Accept(request) } else { refuse_unlisted_author(request) })
 }
 
 /// Returns true if an account with write access may also start converge runs. `is_called` returns true for a
@@ -106,7 +107,7 @@ fn may_converge(context: &ServiceContext, has_name: impl Fn(&String) -> bool) ->
     askers.is_empty() || askers.iter().any(has_name)
 }
 
-fn decline_asker(request: CommandRequest) -> CommandVerdict {
+fn refuse_unlisted_author(request: CommandRequest) -> CommandVerdict {
     let reason = format!("{} is not in `converge.askers`", request.author.login);
     CommandVerdict::Refuse(request, reason)
 }
@@ -209,15 +210,15 @@ async fn judge_comment(
         )));
     }
     let is_called = |configured_name: &String| {
-        author.id.matches_name(&author.login, configured_name, server.capability().unique_names)
+        author.id.matches_name(&author.login, configured_name, server.capability().has_unique_account_names)
     };
     if matches!(command, UserCommand::Converge | UserCommand::Audit) && !may_converge(context, is_called) {
         let (by, url) = (author.into(), comment.url);
-        return Ok(decline_asker(CommandRequest { command, author: by, url, thread: None }));
+        return Ok(refuse_unlisted_author(CommandRequest { command, author: by, url, thread: None }));
     }
     let first = comment.first_comment.filter(|_| command.targets_thread_finding());
     let thread = match first {
-        Some(first) => thread_of(server, user_request, repository, first, known_comments).await?,
+        Some(first) => thread_finding(server, user_request, repository, first, known_comments).await?,
         None => None,
     };
     Ok(CommandVerdict::Accept(CommandRequest { command, author: author.into(), url: comment.url, thread }))
@@ -225,7 +226,7 @@ async fn judge_comment(
 
 /// Returns the finding whose thread begins with `first_comment`. Returns `None` if that comment is not about
 /// a finding of Truing.
-async fn thread_of(
+async fn thread_finding(
     server: &AnyForgeServer,
     user_request: &UserRequest,
     repository: &KnownRepository,
@@ -242,7 +243,7 @@ async fn thread_of(
     let client = server.client(&user_request.pr, &repository.name, CommentProducer::Converge);
     match client.comment_topic(&first_comment).await {
         Ok(topic) => {
-            Ok(topic.and_then(|topic| topic.as_str().strip_prefix(Topic::FINDING).map(FindingId::new)))
+            Ok(topic.and_then(|topic| topic.as_str().strip_prefix(Topic::FINDING_PREFIX).map(FindingId::new)))
         }
         Err(ForgeError::NotFound { .. }) => Ok(None),
         Err(error) => Err(error),

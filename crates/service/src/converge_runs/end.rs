@@ -13,7 +13,7 @@ use truing_loops::program_versions;
 use truing_loops::step_stop_reason::StepStopReason;
 
 use crate::lease::Lease;
-use crate::run_failure::{CONVERGE_CLASS, RunFailure};
+use crate::run_failure::{CONVERGE_FAILURE_CLASS, RunFailure};
 
 use super::progress::ConvergeRunEnd;
 
@@ -27,7 +27,11 @@ pub(super) fn step_stop_reason(exit: &ConvergeExit) -> StepStopReason {
     if exit.code == ConvergeExitCode::Interrupted {
         return StepStopReason::Halted;
     }
-    StepStopReason::StepFailed { class: CONVERGE_CLASS, message: exit.reason.clone(), not_before: None }
+    StepStopReason::StepFailed {
+        failure_class: CONVERGE_FAILURE_CLASS,
+        message: exit.reason.clone(),
+        not_before: None,
+    }
 }
 
 /// Records that a run is given up, even if the run has no record yet (ADR 56). Returns the run's end.
@@ -68,7 +72,10 @@ pub(crate) async fn record_abandonment(
             record
         }
     };
-    store.store_converge(lease.token, &record).await.map(|()| ConvergeRunEnd::from_failed_record(&record))
+    store
+        .store_converge_record(lease.token, &record)
+        .await
+        .map(|()| ConvergeRunEnd::from_failed_record(&record))
 }
 
 /// Returns the comment with the report of a served run. A pull request has one such comment.

@@ -54,14 +54,17 @@ impl<'a> StopListener<'a> {
         let since = UnixMillis(SystemClock.now().0.saturating_sub(MAX_CLOCK_LAG.0));
         let listener = Self { server, repo, number, since, received: Mutex::default() };
         let mut heard = listener.received.lock().await;
-        listener.listen(&mut heard.lists).await?;
+        listener.refresh_comments(&mut heard.lists).await?;
         let ReceivedComments { lists, ignored_comments: passed } = &mut *heard;
         passed.extend(lists.iter().flat_map(CachedListing::items).map(|comment| (comment.kind, comment.id)));
         drop(heard);
         Ok(listener)
     }
 
-    async fn listen(&self, comment_lists: &mut [CachedListing<PullComment>; 2]) -> Result<(), ForgeError> {
+    async fn refresh_comments(
+        &self,
+        comment_lists: &mut [CachedListing<PullComment>; 2],
+    ) -> Result<(), ForgeError> {
         let of = (self.repo, Some(self.number));
         self.server.refresh_comments_since(of, self.since, comment_lists, &mut { MAX_CALLS_PER_CHECK }).await
     }
@@ -70,7 +73,7 @@ impl<'a> StopListener<'a> {
     /// `/converge stop`, returns the login of its author.
     async fn find_stop_request(&self) -> Result<Option<String>, ForgeError> {
         let mut heard = self.received.lock().await;
-        self.listen(&mut heard.lists).await?;
+        self.refresh_comments(&mut heard.lists).await?;
         let ReceivedComments { lists, ignored_comments: passed } = &mut *heard;
         let of_run = |comment: &&PullComment| {
             let is_new = comment.number == self.number && !passed.contains(&(comment.kind, comment.id));

@@ -130,7 +130,7 @@ impl ConvergeRunContext<'_> {
         let workspace = self.workspace(&client, self.effect_executor(&client, &looks, &key, None), &ground);
         let mut record = self.resume_or_new_audit(None, &key, &ground).await?;
         record.detail.state.apply_dismissals(store.dismissals(&key).await?);
-        store.store_converge(FencingToken(0), &record.with_abandoned_key()).await?;
+        store.store_converge_record(FencingToken(0), &record.with_abandoned_key()).await?;
         let span = self.span(&record, SystemTime::now());
         let mut runner = self.runner(&ground, &workspace, &gate, record, ConvergeRunMode::WholeRun).runner;
         let stopped = tokio::select! {
@@ -155,7 +155,7 @@ impl ConvergeRunContext<'_> {
         {
             match manual_lease::lease_slot(store, &key, LoopKind::Converge, self.limits).await {
                 Ok(lease) => {
-                    store.store_converge(lease.token, &kept).await?;
+                    store.store_converge_record(lease.token, &kept).await?;
                     apply_slot_command(
                         store,
                         &key,
@@ -167,13 +167,13 @@ impl ConvergeRunContext<'_> {
                 }
                 // For these errors, the audit is only stored outside the runs. A run that holds the slot does
                 // its own audits, and no further run begins while a kill switch is on.
-                Err(LeaseError::Leased(_) | LeaseError::OtherLoop | LeaseError::SwitchedOff) => {}
+                Err(LeaseError::Leased(_) | LeaseError::OwnedByOtherLoop | LeaseError::KillSwitchOn) => {}
                 Err(error @ LeaseError::Step(_)) => return Err(error.into()),
             }
         }
         let mut kept = runner.record.with_abandoned_key();
         kept.detail.state.exit.get_or_insert_with(|| runner.record.detail.state.audit_only_exit());
-        store.store_converge(FencingToken(0), &kept).await?;
+        store.store_converge_record(FencingToken(0), &kept).await?;
         Ok(runner.record)
     }
 }
@@ -207,15 +207,17 @@ impl LeasedConvergeRun<'_> {
         (record.detail.cost_before_resume, record.detail.denied_before) =
             (record.cost(), record.denied_tool_calls());
         if let Some(before) = before.filter(|last| last.run == record.run && is_stuck(last)) {
-            report_progress(ProgressMessage::Line(&run_texts::render_stuck_notice(&before)));
+            report_progress(ProgressMessage::Note(&run_texts::render_stuck_notice(&before)));
         }
         let most = pull.setup.agents.auditor.budgets.max_converge_cost();
         for line in run_texts::describe_plan(&record, most) {
-            report_progress(ProgressMessage::Line(&line));
+            report_progress(ProgressMessage::Note(&line));
         }
         let effects = pull.effect_executor(client, gate, &lease.key, Some(lease.token));
-        let workspace =
-            PullRequestWorkspace { stops: Some(&listener), ..pull.workspace(client, effects, &ground) };
+        let workspace = PullRequestWorkspace {
+            stop_requests: Some(&listener),
+            ..pull.workspace(client, effects, &ground)
+        };
         let span = pull.span(&record, SystemTime::now());
         let mut runner = pull.runner(&ground, &workspace, gate, record, ConvergeRunMode::WholeRun);
         let work = async {
@@ -250,7 +252,7 @@ impl LeasedConvergeRun<'_> {
             record.record_exit(exit.clone());
         }
         record.detail.is_told = true;
-        store.store_converge(lease.token, &record).await?;
+        store.store_converge_record(lease.token, &record).await?;
         if left.is_some() {
             // If our audit found the head clean, the stored record keeps that result. The caller receives
             // this exit in either case.
@@ -269,7 +271,7 @@ impl LeasedStep for LeasedConvergeRun<'_> {
 
     async fn step(&self) -> Result<(NextSlotState, Self::Output), StepStopReason> {
         let ended = Box::pin(self.run_whole()).await;
-        let ended = RunFailure::split_fenced(ended)?;
+        let ended = RunFailure::separate_fenced_error(ended)?;
         let is_over = ended.as_ref().is_ok_and(|(record, _)| !record.is_unfinished());
         let after =
             if is_over { NextSlotState::Outcome(StepOutcome::Done) } else { NextSlotState::Unfinished };

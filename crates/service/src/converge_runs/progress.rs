@@ -47,13 +47,13 @@ pub enum ProgressMessage<'a> {
     /// An action that begins now, and that may take minutes.
     Step(&'a str),
     /// An action that is done, or a fact that people should know.
-    Line(&'a str),
+    Note(&'a str),
 }
 
 impl<'a> ProgressMessage<'a> {
     pub fn text(self) -> &'a str {
         match self {
-            Self::Step(text) | Self::Line(text) => text,
+            Self::Step(text) | Self::Note(text) => text,
         }
     }
 }
@@ -79,7 +79,7 @@ impl RunObserver for RunTimeline<'_> {
             run_texts::render_progress(self.mirror, record, previous_log_length).await.unwrap_or_default();
         let events: Vec<HistoryEvent> =
             lines.iter().map(|line| run_event(record, format!("converge: {line}"))).collect();
-        lines.iter().for_each(|line| (self.report_progress)(ProgressMessage::Line(line)));
+        lines.iter().for_each(|line| (self.report_progress)(ProgressMessage::Note(line)));
         if !events.is_empty()
             && let Err(error) = self.store.append_history(&events).await
         {

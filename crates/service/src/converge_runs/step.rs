@@ -55,7 +55,7 @@ impl ConvergeRunContext<'_> {
         match stepped {
             // The slot is freed, because pending reviews must not wait. The requester may write `/converge`
             // again.
-            Err(StepStopReason::StepFailed { class, message, .. }) if lease.last_attempt => {
+            Err(StepStopReason::StepFailed { failure_class: class, message, .. }) if lease.last_attempt => {
                 tracing::warn!(class, "given up: {message}");
                 let ended = record_abandonment(store, lease, self.display_name(), &message).await?;
                 let gone = format!("converge: given up: {class}: {message}");
@@ -175,7 +175,7 @@ impl ConvergeRunContext<'_> {
         let effects = &runner.workspace.effects;
         let record = &mut runner.runner.record;
         record.ended_at = SystemClock.now();
-        store.store_converge(lease.token, record).await?;
+        store.store_converge_record(lease.token, record).await?;
         match left {
             ConvergeCallOutcome::BeforeNextStep => {
                 return Ok(StepOutcome::DueAt(record.ended_at, WaitReason::Step));
@@ -212,7 +212,7 @@ impl ConvergeRunContext<'_> {
             }
         }
         record.detail.is_told = true;
-        store.store_converge(lease.token, record).await?;
+        store.store_converge_record(lease.token, record).await?;
         Ok(StepOutcome::Done)
     }
 
@@ -243,7 +243,7 @@ impl ConvergeRunContext<'_> {
             )])
             .await?;
         record.detail.is_told = true;
-        store.store_converge(lease.token, &record).await?;
+        store.store_converge_record(lease.token, &record).await?;
         Ok(StepOutcome::Done)
     }
 }

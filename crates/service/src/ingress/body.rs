@@ -9,7 +9,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout_at};
 use truing_forge::webhook::SignatureCheck;
 
-use super::bounds::{ConnectionLimits, MAX_BODY};
+use super::bounds::{ConnectionLimits, MAX_BODY_BYTES};
 use super::refusal::DeliveryRefusal;
 
 /// Largest number of bytes that are allocated in advance for a body with an announced length. The buffer
@@ -32,7 +32,7 @@ pub(super) async fn read_verified_body(
     memory_permits: &Arc<Semaphore>,
 ) -> Result<RequestBody, DeliveryRefusal> {
     let announced = body.size_hint().lower();
-    if announced > MAX_BODY as u64 {
+    if announced > MAX_BODY_BYTES as u64 {
         return Err(DeliveryRefusal::TooLarge);
     }
     let end = Instant::now() + bounds.body;
@@ -43,17 +43,19 @@ pub(super) async fn read_verified_body(
         let part = match timeout_at(end.min(Instant::now() + bounds.body_idle), next).await {
             Err(_) => return Err(DeliveryRefusal::BodyTooSlow),
             Ok(None) => break,
-            Ok(Some(Err(error))) => return Err(DeliveryRefusal::BodyCut(error.to_string())),
+            Ok(Some(Err(error))) => return Err(DeliveryRefusal::BodyUnreadable(error.to_string())),
             // Trailers after the body are ignored.
             Ok(Some(Ok(frame))) => frame.into_data().unwrap_or_default(),
         };
         let length = first.len() + all.len() + part.len();
-        if length > MAX_BODY {
+        if length > MAX_BODY_BYTES {
             return Err(DeliveryRefusal::TooLarge);
         }
         let bytes = u32::try_from(part.len()).map_err(|_| DeliveryRefusal::TooLarge)?;
-        let more =
-            memory_permits.clone().try_acquire_many_owned(bytes).map_err(|_| DeliveryRefusal::NoMemory)?;
+        let more = memory_permits
+            .clone()
+            .try_acquire_many_owned(bytes)
+            .map_err(|_| DeliveryRefusal::BodyMemoryExhausted)?;
         match &mut held {
             Some(held) => held.merge(more),
             None => held = Some(more),

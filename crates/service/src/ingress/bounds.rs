@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// The largest accepted delivery in bytes, which is GitHub's own limit.
-pub const MAX_BODY: usize = 25 * 1024 * 1024;
+pub const MAX_BODY_BYTES: usize = 25 * 1024 * 1024;
 
 /// Limits of the connections, and of the request bodies on these connections. GitHub waits 10 s for the
 /// response to a delivery.

@@ -8,7 +8,7 @@ use axum::response::{IntoResponse as _, Response};
 use serde_json::json;
 use truing_forge::webhook::{DeliveryError, SignatureError};
 
-use super::bounds::MAX_BODY;
+use super::bounds::MAX_BODY_BYTES;
 use crate::mark_batches::MarkError;
 
 /// Number of seconds after which a forge may retry, if the service was too busy to accept the delivery.
@@ -30,20 +30,20 @@ pub(super) enum DeliveryRefusal {
     #[error(transparent)]
     BadSignature(SignatureError),
     /// The body is larger than [`MAX_BODY`].
-    #[error("the body is larger than {MAX_BODY} bytes")]
+    #[error("the body is larger than {MAX_BODY_BYTES} bytes")]
     TooLarge,
     /// The content type is neither JSON nor a form.
     #[error("the content type is neither application/json nor application/x-www-form-urlencoded")]
-    MediaType,
+    UnsupportedMediaType,
     /// All bodies together use too much memory.
     #[error("too many large deliveries are arriving at once")]
-    NoMemory,
+    BodyMemoryExhausted,
     /// The body arrives too slowly.
     #[error("the body did not arrive in time")]
     BodyTooSlow,
     /// The body ended early, or its chunks are malformed.
     #[error("the body cannot be read: {0}")]
-    BodyCut(String),
+    BodyUnreadable(String),
     /// The body cannot be parsed.
     #[error(transparent)]
     Unparsable(DeliveryError),
@@ -62,10 +62,12 @@ impl DeliveryRefusal {
             Self::UnknownForge(_) => (StatusCode::NOT_FOUND, "unknown_forge", None),
             Self::BadSignature(_) => (StatusCode::UNAUTHORIZED, "bad_signature", None),
             Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "too_large", None),
-            Self::MediaType => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", None),
-            Self::NoMemory => (StatusCode::SERVICE_UNAVAILABLE, "busy", later),
+            Self::UnsupportedMediaType => {
+                (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", None)
+            }
+            Self::BodyMemoryExhausted => (StatusCode::SERVICE_UNAVAILABLE, "busy", later),
             Self::BodyTooSlow => (StatusCode::REQUEST_TIMEOUT, "too_slow", None),
-            Self::BodyCut(_) => (StatusCode::BAD_REQUEST, "cut_off", None),
+            Self::BodyUnreadable(_) => (StatusCode::BAD_REQUEST, "cut_off", None),
             Self::Unparsable(_) => (StatusCode::BAD_REQUEST, "bad_payload", None),
             Self::NotMarked(MarkError::KillSwitch) => {
                 (StatusCode::SERVICE_UNAVAILABLE, "killswitch_engaged", None)
@@ -83,10 +85,10 @@ impl DeliveryRefusal {
             Self::RateLimited { .. }
             | Self::UnknownForge(_)
             | Self::TooLarge
-            | Self::MediaType
-            | Self::NoMemory
+            | Self::UnsupportedMediaType
+            | Self::BodyMemoryExhausted
             | Self::BodyTooSlow
-            | Self::BodyCut(_) => true,
+            | Self::BodyUnreadable(_) => true,
             Self::BadSignature(SignatureError::Mismatch) | Self::Unparsable(_) | Self::NotMarked(_) => false,
             Self::BadSignature(
                 SignatureError::NoSecret
@@ -104,8 +106,11 @@ impl DeliveryRefusal {
             Self::UnknownForge(_) => "unknown_forge",
             Self::BadSignature(_) => "unauthorized",
             Self::TooLarge => "too_large",
-            Self::MediaType | Self::BodyTooSlow | Self::BodyCut(_) | Self::Unparsable(_) => "bad",
-            Self::NoMemory | Self::NotMarked(MarkError::QueueFull) => "busy",
+            Self::UnsupportedMediaType
+            | Self::BodyTooSlow
+            | Self::BodyUnreadable(_)
+            | Self::Unparsable(_) => "bad",
+            Self::BodyMemoryExhausted | Self::NotMarked(MarkError::QueueFull) => "busy",
             Self::NotMarked(MarkError::KillSwitch) => "killswitch",
             Self::NotMarked(MarkError::StoreTimeout | MarkError::Store(_)) => "store_down",
         }
@@ -128,10 +133,10 @@ impl DeliveryRefusal {
             | Self::UnknownForge(_)
             | Self::BadSignature(_)
             | Self::TooLarge
-            | Self::MediaType
-            | Self::NoMemory
+            | Self::UnsupportedMediaType
+            | Self::BodyMemoryExhausted
             | Self::BodyTooSlow
-            | Self::BodyCut(_)
+            | Self::BodyUnreadable(_)
             | Self::NotMarked(_) => json!({ "error": word }),
         };
         let mut answer = (status, [(CONTENT_TYPE, "application/json")], body.to_string()).into_response();

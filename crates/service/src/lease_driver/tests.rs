@@ -43,8 +43,11 @@ fn a_step_that_came_to_its_end_says_itself_when_the_slot_is_due() {
 
 #[test]
 fn each_reason_to_stop_tells_the_slot_one_thing() {
-    let failed =
-        |not_before| StepStopReason::StepFailed { class: "class", message: "what".into(), not_before };
+    let failed = |not_before| StepStopReason::StepFailed {
+        failure_class: "class",
+        message: "what".into(),
+        not_before,
+    };
     let limited = StepStopReason::RateLimited { until: UnixMillis(1_000), message: "wait".into() };
     for (stopped, by_server) in [
         (StepStopReason::Fenced(FencingToken(9)), Some(SlotCommand::HandBack(TOKEN))),

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use truing_agent::mcp::{McpTool, ToolHints};
 use truing_forge::capability::{ForgeCapability, UpsertRule};
 
-use super::writing::MAX_BODY;
+use super::writing::MAX_COMMENT_CHARS;
 
 /// All tools that are offered.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -60,8 +60,8 @@ impl ForgeTool {
     pub(super) fn definition(self, forge: &ForgeCapability) -> McpTool {
         let (title, description) = self.title_and_description();
         let apart = match (self, forge.upsert_rule) {
-            (Self::UpsertInlineComment, UpsertRule::ByText) => TEXT_IDENTITY_NOTE,
-            (Self::UpsertInlineComment, UpsertRule::ByPlace)
+            (Self::UpsertInlineComment, UpsertRule::ByLocationAndText) => TEXT_IDENTITY_NOTE,
+            (Self::UpsertInlineComment, UpsertRule::ByLocation)
             | (
                 Self::CurrentRepo
                 | Self::ListPullRequests
@@ -258,7 +258,7 @@ fn number_schema() -> Value {
 }
 
 fn body_schema() -> Value {
-    json!({"type": "string", "minLength": 1, "maxLength": MAX_BODY,
+    json!({"type": "string", "minLength": 1, "maxLength": MAX_COMMENT_CHARS,
         "description": "The text, in Markdown. Links, images, mentions and commands in it are shown, and do \
              nothing"})
 }

@@ -31,7 +31,7 @@ const MAX_SETTLE_WAITS: usize = 2;
 
 /// Maximum number of characters of a comment. People must read the comments, so longer texts are not ///
 /// useful. Parsing a much longer text would also take a long time.
-pub(super) const MAX_BODY: usize = 10_000;
+pub(super) const MAX_COMMENT_CHARS: usize = 10_000;
 /// Largest number of characters of a comment's key.
 const MAX_KEY_CHARS: usize = 100;
 
@@ -144,8 +144,8 @@ impl ForgeTools {
         let body = sanitize_body(&body)?;
         let apart = match (validate_key(key.as_deref())?, self.server.capability().upsert_rule) {
             (Some(key), _) => CommentDistinction::Key(key.to_owned()),
-            (None, UpsertRule::ByPlace) => CommentDistinction::Key(String::new()),
-            (None, UpsertRule::ByText) => CommentDistinction::Text,
+            (None, UpsertRule::ByLocation) => CommentDistinction::Key(String::new()),
+            (None, UpsertRule::ByLocationAndText) => CommentDistinction::Text,
         };
         let on = LineTarget { path, lines: (start_line.unwrap_or(line), line), side, commit };
         self.ensure_line_comment(&PullRequestTarget { repository, number }, on, body, apart).await
@@ -198,8 +198,9 @@ impl ForgeTools {
         }
         let writer = EffectOwner { key: pending.pull.0.key(), producer: CommentProducer::Mcp, token: None };
         let (log, gate) = (&*self.forge.store, &gate);
-        let watch = &telemetry::WRITES;
-        let effects = EffectExecutor { forge: &client, log, gate, clock: &SystemClock, writer, watch };
+        let watch = &telemetry::WRITE_MONITOR;
+        let effects =
+            EffectExecutor { forge: &client, log, gate, clock: &SystemClock, owner: writer, monitor: watch };
         let effect = match pending.diff_location {
             None => Effect::Comment { topic: pending.topic, body: pending.body },
             Some((commit, place)) => {
@@ -233,17 +234,17 @@ impl From<EffectError> for ToolError {
         match error {
             EffectError::Halted(halt) => halt.reason.into(),
             EffectError::Refused(error) => error.into(),
-            EffectError::Unanswered { error, .. } => uncertain_error(&error.to_string()),
+            EffectError::Unanswered { error, .. } => unconfirmed_write_error(&error.to_string()),
             error @ EffectError::Settling { .. } => Self(format!(
                 "{error}. Call this tool again later with the same input: the comment is posted only once"
             )),
-            EffectError::Store(error) => uncertain_error(&error.to_string()),
+            EffectError::Store(error) => unconfirmed_write_error(&error.to_string()),
             EffectError::Git(error) => error.into(),
         }
     }
 }
 
-fn uncertain_error(reason: &str) -> ToolError {
+fn unconfirmed_write_error(reason: &str) -> ToolError {
     ToolError(format!(
         "{reason}; the comment may have been posted anyway. Call this tool again with the same input: the \
             comment is posted only once"
@@ -254,8 +255,10 @@ fn uncertain_error(reason: &str) -> ToolError {
 /// and have no effect.
 fn sanitize_body(body: &str) -> Result<String, ToolError> {
     let long = body.chars().count();
-    if long > MAX_BODY {
-        return Err(ToolError(format!("`body` has {long} characters (limit {MAX_BODY}): shorten it")));
+    if long > MAX_COMMENT_CHARS {
+        return Err(ToolError(format!(
+            "`body` has {long} characters (limit {MAX_COMMENT_CHARS}): shorten it"
+        )));
     }
     let text = markdown::sanitize_markdown(&redact_secrets(body));
     if text.trim().is_empty() { Err(ToolError("`body` is empty: write a text".to_owned())) } else { Ok(text) }

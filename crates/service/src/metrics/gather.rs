@@ -36,7 +36,7 @@ impl ServiceContext {
         let asked =
             self.forges.servers().keys().filter_map(|name| Some((name, self.sweep_times.health(name)?)));
         asked.for_each(|(name, health)| metrics.record_forge_health(name, health));
-        metrics.0.scheduler_age.set(to_seconds(now.0.saturating_sub(last_read_at.0)));
+        metrics.0.scheduler_age.set(absolute_seconds(now.0.saturating_sub(last_read_at.0)));
         if let Some(agent) = &self.agent {
             metrics.set_model_retries(agent.gateway.retry_count());
         }
@@ -48,16 +48,16 @@ impl ServiceContext {
 impl ServiceMetrics {
     async fn update_store_metrics(&self) {
         let Some(store) = self.0.store.get() else { return };
-        match tokio::time::timeout(STORE_TIMEOUT, store.count_content()).await {
+        match tokio::time::timeout(STORE_TIMEOUT, store.collect_statistics()).await {
             Ok(Ok(census)) => {
                 self.0.store_up.set(1);
-                self.record_census(census);
+                self.record_store_statistics(census);
             }
             Ok(Err(_)) | Err(_) => self.0.store_up.set(0),
         }
     }
 
-    pub(super) fn record_census(&self, statistics: StoreStatistics) {
+    pub(super) fn record_store_statistics(&self, statistics: StoreStatistics) {
         let StoreStatistics {
             slots,
             oldest_due,
@@ -118,7 +118,7 @@ impl ServiceMetrics {
         self.0.sweep_age.reset();
         self.0.swept.reset();
         for (forge, (age, count)) in oldest {
-            self.0.sweep_age.with_label_values(&[forge]).set(to_seconds(age));
+            self.0.sweep_age.with_label_values(&[forge]).set(absolute_seconds(age));
             self.0.swept.with_label_values(&[forge]).set(count);
         }
     }
@@ -143,7 +143,7 @@ impl ServiceMetrics {
 
 /// Converts milliseconds to seconds. If the clock was set back, the last event seems to be in the future. The
 /// absolute difference is then used as the event's age.
-fn to_seconds(ms: i64) -> f64 {
+fn absolute_seconds(ms: i64) -> f64 {
     Duration::from_millis(ms.unsigned_abs()).as_secs_f64()
 }
 

@@ -19,7 +19,7 @@ use crate::sweep::{ForgeHealth, RepositorySweep};
 /// Makes metrics in which every metric has a value, and returns them with their rendered text.
 fn told() -> (ServiceMetrics, String) {
     let metrics = ServiceMetrics::new().unwrap();
-    metrics.record_census(StoreStatistics {
+    metrics.record_store_statistics(StoreStatistics {
         slots: vec![("held".into(), "parked".into(), 2), ("waiting".into(), "backoff".into(), 3)],
         oldest_due: Some(Duration::from_millis(1500)),
         pending_notices: 4,
@@ -36,9 +36,9 @@ fn told() -> (ServiceMetrics, String) {
     };
     metrics.record_forge_health("hub", ForgeHealth::TokenRefused);
     metrics.record_sweeps(&[swept("a/b", 4_000), swept("a/c", 9_000)], UnixMillis(10_000));
-    metrics.attempt_failed(LoopKind::Converge, "the forge refuses access", true);
-    metrics.run_cost(LoopKind::Sync, MicroUsd(500_000), 2);
-    metrics.run_cost(LoopKind::Sync, MicroUsd(0), 1);
+    metrics.record_failed_attempt(LoopKind::Converge, "the forge refuses access", true);
+    metrics.record_run_usage(LoopKind::Sync, MicroUsd(500_000), 2);
+    metrics.record_run_usage(LoopKind::Sync, MicroUsd(0), 1);
     metrics.count_run("review", ReviewOutcomeKind::Reviewed.as_str());
     metrics.observe_run_duration(Duration::from_secs(2));
     metrics.count_review(&by_a_model());
@@ -159,7 +159,7 @@ fn figures_are_told_as_they_are() {
     };
     metrics.record_sweeps(&[swept], UnixMillis(2_000));
     assert!(metrics.text().contains("truing_sweep_age_seconds{forge=\"hub\"} 7\n"), "{text}");
-    metrics.record_census(StoreStatistics::default());
+    metrics.record_store_statistics(StoreStatistics::default());
     let text = metrics.text();
     assert!(!text.contains("truing_slots{"), "nothing is told of a state without slots:\n{text}");
     assert!(text.contains("truing_dead_letters 0\n") && text.contains("truing_oldest_due_seconds 0\n"));

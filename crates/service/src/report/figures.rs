@@ -182,7 +182,7 @@ impl RunEndTally {
 
     /// Returns the share of runs that ended as done among the [`Self::attempts`], in thousandths. Returns
     /// `None` if there was no attempt.
-    pub fn success_rate(&self) -> Option<u64> {
+    pub fn success_rate_thousandths(&self) -> Option<u64> {
         (self.get(RunOutcome::Done) * 1000 + self.attempts() / 2).checked_div(self.attempts())
     }
 }
@@ -199,7 +199,7 @@ impl Serialize for RunEndTally {
             success: Option<f64>,
         }
         #[expect(clippy::cast_precision_loss, reason = "0 to 1000")]
-        let success = self.success_rate().map(|thousandths| thousandths as f64 / 1000.0);
+        let success = self.success_rate_thousandths().map(|thousandths| thousandths as f64 / 1000.0);
         let kinds = RunOutcome::ALL.iter().map(|kind| (kind.as_str(), self.get(*kind))).collect();
         FiguresRow { runs: self.runs(), kinds, attempts: self.attempts(), success }.serialize(to)
     }
@@ -220,10 +220,10 @@ impl LoopFigures {
             turns: sum(ReportedRun::turns),
             cost_micro_usd: sum(ReportedRun::cost_micro_usd),
             mean_ms: mean_per_run(sum(ReportedRun::duration_ms), tally.runs()),
-            results: count_words(runs.iter().filter_map(|run| run.result.as_deref())),
+            results: count_labels(runs.iter().filter_map(|run| run.result.as_deref())),
             reasons: count_end_reasons(runs),
-            update_types: count_words(runs.iter().filter_map(|run| run.verdict)),
-            highest_steps: sort_rows(count_words(runs.iter().map(|run| run.furthest_step)), |count| {
+            update_types: count_labels(runs.iter().filter_map(|run| run.verdict)),
+            highest_steps: sort_rows(count_labels(runs.iter().map(|run| run.furthest_step)), |count| {
                 place(&count.id)
             }),
             steps: sort_rows(compute_step_figures(runs), |step| place(step.id)),
@@ -235,7 +235,7 @@ impl LoopFigures {
 }
 
 /// Counts how often each of these words occurs. The most frequent word is first.
-fn count_words<'a>(labels: impl Iterator<Item = &'a str>) -> Vec<LabelCount> {
+fn count_labels<'a>(labels: impl Iterator<Item = &'a str>) -> Vec<LabelCount> {
     let mut by_word = BTreeMap::<&str, u64>::new();
     labels.for_each(|word| *by_word.entry(word).or_default() += 1);
     let mut counts: Vec<LabelCount> =

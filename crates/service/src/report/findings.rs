@@ -79,7 +79,7 @@ pub struct FirstComment {
 
 impl FindingCounts {
     /// The names of the columns of [`Self::numbers`].
-    pub const HEADS: [&'static str; 7] =
+    pub const COLUMN_NAMES: [&'static str; 7] =
         ["found", "posted", "open", "fixed", "dismissed", "suppressed", "outside"];
 
     /// Returns all counts, in the order of the column names in [`Self::HEADS`].
@@ -148,7 +148,7 @@ impl FindingReport {
         let is = |row: &FindingCount, source: &str| row.source == source;
         let name = |row: &FindingCount| {
             let of_local =
-                || row.repository.strip_prefix(SlotKey::LOCAL).unwrap_or(&row.repository).to_owned();
+                || row.repository.strip_prefix(SlotKey::LOCAL_PREFIX).unwrap_or(&row.repository).to_owned();
             names.get(&row.repository).cloned().unwrap_or_else(of_local)
         };
         Self {

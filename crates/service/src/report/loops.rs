@@ -9,7 +9,7 @@ use truing_core::sync::record::SyncStep;
 use truing_loops::text::format_instant;
 
 /// A day, in milliseconds.
-pub const DAY: i64 = 86_400_000;
+pub const DAY_MILLIS: i64 = 86_400_000;
 
 /// Maximum number of runs of a loop that are read one by one. It limits the memory use of a report.
 const MAX_RUNS: usize = 20_000;
@@ -46,10 +46,10 @@ pub fn loop_steps(loop_kind: LoopKind) -> Vec<&'static str> {
 
 /// Returns the UTC day of an instant, in days since 1970.
 pub fn utc_day(instant: UnixMillis) -> i64 {
-    instant.0.div_euclid(DAY)
+    instant.0.div_euclid(DAY_MILLIS)
 }
 
 /// Formats a UTC day, given in days since 1970, as a date.
 pub fn format_day(day: i64) -> String {
-    format_instant(UnixMillis(day.saturating_mul(DAY))).chars().take(10).collect()
+    format_instant(UnixMillis(day.saturating_mul(DAY_MILLIS))).chars().take(10).collect()
 }

@@ -90,7 +90,7 @@ fn render_section(section: &LoopSection) -> String {
         text,
         "{}; success rate {} of the {} with work to do; total cost {}; mean time {} per run; {}.\n",
         format_count(tally.runs(), "run"),
-        format_success_rate(tally.success_rate()),
+        format_success_rate(tally.success_rate_thousandths()),
         format_count(tally.attempts(), "run"),
         format_dollars(figures.cost_micro_usd),
         format_duration(figures.mean_ms),
@@ -135,7 +135,7 @@ fn render_findings(findings: &FindingReport) -> String {
     let row = |name: &str, counts: &FindingCounts| {
         std::iter::once(escape_text(name)).chain(counts.numbers().map(|number| number.to_string())).collect()
     };
-    let heads = |title| std::iter::once(title).chain(FindingCounts::HEADS).collect::<Vec<&str>>();
+    let heads = |title| std::iter::once(title).chain(FindingCounts::COLUMN_NAMES).collect::<Vec<&str>>();
     let mut text = render_table(&heads("Findings"), [row("all", &findings.total_counts)]);
     for groups in findings.tables() {
         let rows = groups.groups.iter().map(|group| row(&group.id, &group.counts));
@@ -184,7 +184,7 @@ fn render_periods(section: &LoopSection) -> String {
         let mut row = vec![format_day(period.from), period.tally.runs().to_string()];
         row.extend(RunOutcome::ALL.map(|kind| period.tally.get(kind).to_string()));
         row.extend([
-            format_success_rate(period.tally.success_rate()),
+            format_success_rate(period.tally.success_rate_thousandths()),
             period.turns.to_string(),
             format_dollars(period.cost_micro_usd),
         ]);
@@ -201,7 +201,7 @@ fn render_prompts(figures: &LoopFigures) -> String {
             format_instant(prompt.first_ended_at),
             format_instant(prompt.last_ended_at),
             runs.to_string(),
-            format_success_rate(prompt.tally.success_rate()),
+            format_success_rate(prompt.tally.success_rate_thousandths()),
             format_mean(prompt.turns, runs),
             format_dollars(mean_per_run(prompt.cost_micro_usd, runs)),
         ]

@@ -61,7 +61,7 @@ pub struct DayTotals {
 
 /// Returns the names of all outcomes that are reported. Outcomes that did not occur are included, so scripts
 /// need not check for missing keys.
-fn outcome_words(includes_loop_outcomes: bool) -> impl Iterator<Item = &'static str> + Clone {
+fn outcome_names(includes_loop_outcomes: bool) -> impl Iterator<Item = &'static str> + Clone {
     let others = includes_loop_outcomes.then_some(RunOutcome::Done.as_str());
     ReviewOutcomeKind::ALL.into_iter().map(ReviewOutcomeKind::as_str).chain(others)
 }
@@ -69,7 +69,7 @@ fn outcome_words(includes_loop_outcomes: bool) -> impl Iterator<Item = &'static 
 fn count_kinds(end_counts: &[RunEndCount], includes_loop_outcomes: bool) -> Map<String, Value> {
     let count =
         |kind: &str| end_counts.iter().filter(|row| row.kind == kind).map(|row| row.runs).sum::<u64>();
-    outcome_words(includes_loop_outcomes).map(|kind| (kind.to_owned(), count(kind).into())).collect()
+    outcome_names(includes_loop_outcomes).map(|kind| (kind.to_owned(), count(kind).into())).collect()
 }
 
 /// Computes the totals of all rows. If `has_others` is true, the outcomes of converge and sync runs are

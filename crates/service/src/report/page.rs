@@ -19,7 +19,7 @@ use super::findings::{FindingCounts, FindingReport};
 use super::loops::{format_day, utc_day};
 use super::run::{ReportedRun, outcome_word, to_plain_words};
 use super::section::{ActivityReport, JobStatus, LoopSection};
-use markup::{HtmlMarkup, element, link, style, text, void};
+use markup::{HtmlMarkup, element, link, style, text, void_element};
 
 /// Number of runs that are listed one by one. The last runs are listed.
 const MAX_LISTED_RUNS: usize = 100;
@@ -36,10 +36,13 @@ pub fn render_page(report: &ActivityReport) -> String {
         "head",
         &[],
         [
-            void("meta", &[("charset", &"utf-8")]),
-            void("meta", &[("name", &"viewport"), ("content", &"width=device-width, initial-scale=1")]),
-            void("meta", &[("http-equiv", &"Content-Security-Policy"), ("content", &policy)]),
-            void("meta", &[("name", &"referrer"), ("content", &"no-referrer")]),
+            void_element("meta", &[("charset", &"utf-8")]),
+            void_element(
+                "meta",
+                &[("name", &"viewport"), ("content", &"width=device-width, initial-scale=1")],
+            ),
+            void_element("meta", &[("http-equiv", &"Content-Security-Policy"), ("content", &policy)]),
+            void_element("meta", &[("name", &"referrer"), ("content", &"no-referrer")]),
             element("title", &[], [text(report.title())]),
             style(include_str!("page/style.css")),
         ],
@@ -131,7 +134,7 @@ fn render_tiles(section: &LoopSection) -> HtmlMarkup {
         tile(
             "",
             "Success",
-            format_success_rate(tally.success_rate()),
+            format_success_rate(tally.success_rate_thousandths()),
             "of the runs with work to do".to_owned(),
         ),
         tile(
@@ -250,7 +253,7 @@ fn render_findings(findings: &FindingReport) -> Vec<HtmlMarkup> {
         std::iter::once(text(name)).chain(counts.numbers().map(text)).collect::<Vec<HtmlMarkup>>()
     };
     let heads = |title: &str| {
-        let numbers = FindingCounts::HEADS.map(|head| format!("#{head}"));
+        let numbers = FindingCounts::COLUMN_NAMES.map(|head| format!("#{head}"));
         std::iter::once(title.to_owned()).chain(numbers).collect::<Vec<String>>()
     };
     let table = |title: &str, rows: Vec<Vec<HtmlMarkup>>| {
@@ -291,7 +294,7 @@ fn render_prompts(figures: &LoopFigures) -> HtmlMarkup {
         .prompts
         .iter()
         .map(|prompt| {
-            let (runs, rate) = (prompt.tally.runs(), prompt.tally.success_rate());
+            let (runs, rate) = (prompt.tally.runs(), prompt.tally.success_rate_thousandths());
             let change = before.zip(rate).map(|(before, rate)| {
                 let sign = if rate < before { "−" } else { "+" };
                 format!("{sign}{}", format_percent(rate.abs_diff(before)).replace(" %", " points"))
@@ -338,7 +341,7 @@ fn render_jobs(jobs: &[JobStatus]) -> HtmlMarkup {
             text(job.breaker_state),
             text(job.breaker_text()),
             text(job.tally.runs()),
-            text(format_success_rate(job.tally.success_rate())),
+            text(format_success_rate(job.tally.success_rate_thousandths())),
             question,
         ]
     });

@@ -57,7 +57,7 @@ impl ReviewTotals {
     }
 
     /// Returns the cost of the reviews in micro-dollars, including the unrecorded cost.
-    pub fn cost(&self) -> u64 {
+    pub fn total_cost_micro_usd(&self) -> u64 {
         self.end_counts.iter().map(|row| row.cost).fold(self.unrecorded_cost.0, u64::saturating_add)
     }
 
@@ -73,7 +73,7 @@ impl ReviewTotals {
     pub fn to_json_totals(&self) -> ReviewTotalsJson {
         ReviewTotalsJson {
             tally: self.tally(),
-            cost_micro_usd: self.cost(),
+            cost_micro_usd: self.total_cost_micro_usd(),
             unrecorded_micro_usd: self.unrecorded_cost.0,
             mean_ms: self.mean_ms(),
             findings: self.findings.clone(),

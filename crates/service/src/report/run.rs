@@ -132,7 +132,7 @@ impl ReportedRun {
     /// Returns the origin of a review: `served` for a review by the service, `local` for a review on a user's
     /// machine. Returns `None` for other loops.
     pub fn origin(&self) -> Option<&'static str> {
-        let origin = if self.key.starts_with(SlotKey::LOCAL) { "local" } else { "served" };
+        let origin = if self.key.starts_with(SlotKey::LOCAL_PREFIX) { "local" } else { "served" };
         (self.loop_kind == LoopKind::Review).then_some(origin)
     }
 

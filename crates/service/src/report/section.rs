@@ -72,7 +72,8 @@ impl LoopSection {
     pub fn with_review_totals(mut self, reviews: ReviewTotals) -> Self {
         let figures = &mut self.figures;
         (figures.tally, figures.mean_ms) = (reviews.tally(), reviews.mean_ms());
-        (figures.cost_micro_usd, self.unrecorded_cost) = (reviews.cost(), reviews.unrecorded_cost);
+        (figures.cost_micro_usd, self.unrecorded_cost) =
+            (reviews.total_cost_micro_usd(), reviews.unrecorded_cost);
         self.reviews = Some(reviews);
         self
     }

@@ -8,7 +8,7 @@ use truing_core::port::SlotDescription;
 use truing_core::run::{RunStage, StepCost};
 use truing_store::RunEndCount;
 
-use super::loops::DAY;
+use super::loops::DAY_MILLIS;
 use super::outcome::{compute_day_totals, compute_totals, review_outcome_json};
 
 /// The instant 2026-09-21T14:13:20Z, in milliseconds.
@@ -16,7 +16,7 @@ const NOW: i64 = 1_790_000_000_000;
 
 fn row(days_ago: i64, kind: &str, reason: &str, runs: u64, ms: u64) -> RunEndCount {
     RunEndCount {
-        day: NOW / DAY - days_ago,
+        day: NOW / DAY_MILLIS - days_ago,
         kind: kind.into(),
         reason: reason.into(),
         runs,

@@ -190,7 +190,7 @@ impl PreviewRun<'_> {
             known_repositories.into_iter().map(|repository| (repository.id.clone(), repository)).collect();
         let (mut admitted, mut ids) = (Vec::new(), BTreeSet::new());
         for seen in list.items().filter(|seen| !seen.archived) {
-            if !self.context.repository_filter.has(&self.preview.name, &seen.name) {
+            if !self.context.repository_filter.admits_repository(&self.preview.name, &seen.name) {
                 self.preview.not_admitted += 1;
             } else if ids.insert(seen.id.clone()) {
                 let onboarded = known_repositories
@@ -201,7 +201,7 @@ impl PreviewRun<'_> {
         }
         known_repositories.retain(|id, repository| repository.missing_since.is_none() && !ids.contains(id));
         for (id, KnownRepository { name, onboarded, .. }) in known_repositories {
-            if !self.context.repository_filter.has(&self.preview.name, &name) {
+            if !self.context.repository_filter.admits_repository(&self.preview.name, &name) {
                 continue;
             }
             if self.calls.allowed_calls(self.context, self.server) == 0 {
@@ -212,7 +212,10 @@ impl PreviewRun<'_> {
             match self.server.repository_by_id(&id).await {
                 Ok(seen)
                     if seen.archived
-                        || !self.context.repository_filter.has(&self.preview.name, &seen.name) => {}
+                        || !self
+                            .context
+                            .repository_filter
+                            .admits_repository(&self.preview.name, &seen.name) => {}
                 Ok(seen) => admitted.push(ListedRepository { id, name: seen.name, onboarded }),
                 Err(ForgeError::NotFound { .. }) => {}
                 Err(error) => self.record_unreadable(name, &error),
@@ -263,11 +266,11 @@ impl PreviewRun<'_> {
     ) -> Result<PullCounts, StoreError> {
         let keys: Vec<_> = open_pulls
             .iter()
-            .map(|pull| turn::key_of(&self.preview.name, &repository.id, pull.number))
+            .map(|pull| turn::slot_key(&self.preview.name, &repository.id, pull.number))
             .collect();
         let known = match self.records {
             Some(records) => turn::load_known_pulls(records, &keys).await?,
-            None => keys.into_iter().map(turn::unknown_pull).map(Some).collect(),
+            None => keys.into_iter().map(turn::unrecorded_pull).map(Some).collect(),
         };
         let leaves = !repository.onboarded && self.context.repository_filter.skips_existing_pulls();
         let mut counts = PullCounts { open_pull_requests: open_pulls.len(), ..PullCounts::default() };
@@ -279,7 +282,7 @@ impl PreviewRun<'_> {
             let is_due = match slot.state {
                 SlotState::Waiting { .. } | SlotState::Leased { .. } => true,
                 SlotState::Idle | SlotState::Held { .. } => {
-                    turn::pull_mark(&slot, pull, &reviews) != SlotMarkAction::NoMark
+                    turn::pull_mark_action(&slot, pull, &reviews) != SlotMarkAction::NoMark
                 }
             };
             if leaves && slot.version.0 == 0 {

@@ -106,7 +106,7 @@ impl RepositorySnapshot {
         context.store.store_repositories(std::slice::from_ref(repository)).await?;
         // An archived repository is skipped because it accepts no comments. The repository may have been
         // renamed to a name that the filter does not admit.
-        Ok(!seen.archived && context.repository_filter.has(&repository.forge, &repository.name))
+        Ok(!seen.archived && context.repository_filter.admits_repository(&repository.forge, &repository.name))
     }
 
     /// Completes the first contact with a repository. If existing pull requests are to be skipped, records
@@ -168,7 +168,7 @@ impl RepositorySnapshot {
         for ((key, pull), known) in open.into_iter().zip(load_known_pulls(store, &keys).await?) {
             // A slot with an unreadable row is skipped until an operator deletes the row.
             let Some((slot, reviews)) = known else { continue };
-            let rouse = pull_mark(&slot, pull, &reviews);
+            let rouse = pull_mark_action(&slot, pull, &reviews);
             if rouse == SlotMarkAction::OncePerRevision
                 && !record_woken_slot(woken_slots, &key, Some(&pull.revision))
             {
@@ -275,7 +275,7 @@ pub(super) async fn load_known_pulls(
 }
 
 /// Returns the state of a pull request without any record.
-pub(super) fn unknown_pull(key: SlotKey) -> KnownPullRequest {
+pub(super) fn unrecorded_pull(key: SlotKey) -> KnownPullRequest {
     (Slot::new(key), ReviewProgress::default())
 }
 
@@ -324,7 +324,7 @@ fn record_woken_slot(
 /// Decides whether to mark the slot of an open pull request. An idle slot without a settled revision has lost
 /// its work, so the slot is marked again. A parked slot is marked only for a revision that no run has
 /// attempted.
-pub(super) fn pull_mark(slot: &Slot, pull: &OpenPull, reviews: &ReviewProgress) -> SlotMarkAction {
+pub(super) fn pull_mark_action(slot: &Slot, pull: &OpenPull, reviews: &ReviewProgress) -> SlotMarkAction {
     let is_unsettled = match &reviews.last_settled {
         Some(left) if reviews.is_skipped => left.head != pull.revision.head,
         settled => settled.as_ref() != Some(&pull.revision),
@@ -366,7 +366,7 @@ fn is_waiting_for_event(slot: &Slot) -> bool {
 }
 
 /// Returns the slot key of a pull request; `repository` is the id of its repository.
-pub(super) fn key_of(forge: &str, repository_id: &str, number: u64) -> SlotKey {
+pub(super) fn slot_key(forge: &str, repository_id: &str, number: u64) -> SlotKey {
     PrId { forge: forge.to_owned(), repository: repository_id.to_owned(), number }.key()
 }
 

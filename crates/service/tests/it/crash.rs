@@ -221,13 +221,13 @@ impl CrashTestForge {
             agent: None,
             converge_setup: Err("it is not tried here".to_owned()),
             held_slots: truing_service::kill_switch::HeldSlots::default(),
-            write_monitor: truing_loops::telemetry::WRITES.clone(),
+            write_monitor: truing_loops::telemetry::WRITE_MONITOR.clone(),
             sweep_times: truing_service::sweep::SweepResults::default(),
             metrics: truing_service::metrics::ServiceMetrics::new().unwrap(),
             scheduler_waker: truing_service::scheduler_waker::SchedulerWaker::default(),
             linter_sources: truing_loops::tools::LinterSources::default(),
             duty_lease_expiry: truing_service::duty_lease::DutyLeaseExpiry::default(),
-            max_step_time: truing_service::worker::STEP_TIME,
+            max_step_time: truing_service::worker::MAX_STEP_TIME,
         };
         Process {
             context: Arc::new(context),
@@ -406,7 +406,7 @@ impl CrashTestForge {
         let is_left = story.review.leaves();
         let head = if is_left { &self.first } else { &view.head };
         let revision = PullRevision { head: sha(head), base: sha(&view.base) };
-        let last = store.last_outcome(key).await.unwrap().map(|last| last.detail);
+        let last = store.last_review_record(key).await.unwrap().map(|last| last.detail);
         let is_last_left = last.as_ref().is_some_and(|last| {
             last.head.as_ref() == Some(&sha(&view.head)) && last.outcome.kind == ReviewOutcomeKind::Skipped
         });

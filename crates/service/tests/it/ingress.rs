@@ -9,7 +9,7 @@ use tokio::net::{TcpSocket, TcpStream};
 use truing_core::port::OperatorStore as _;
 use truing_core::switch::SwitchRequest;
 use truing_fakes::forge::sign_sha256;
-use truing_service::ingress::{IngressSettings, MAX_BODY, MAX_HEADER_BYTES, MAX_HEADERS};
+use truing_service::ingress::{IngressSettings, MAX_BODY_BYTES, MAX_HEADER_BYTES, MAX_HEADERS};
 
 use site::{FORGE, Running, SECRET, Site, limits, settings};
 
@@ -224,7 +224,7 @@ async fn what_can_be_refused_is_refused_before_the_body() {
     let service = site.serve().await;
     let sound = sign_sha256(SECRET, b"");
     let route = format!("/webhooks/{FORGE}");
-    let large = format!("content-length: {}\r\n", MAX_BODY + 1);
+    let large = format!("content-length: {}\r\n", MAX_BODY_BYTES + 1);
     let digits = |count: usize| "0".repeat(count);
     // The service rejects each request because of its header, so the client never has to send the body.
     for (what, path, more, expected, word) in [

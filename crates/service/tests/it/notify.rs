@@ -134,7 +134,8 @@ async fn talk(stream: TcpStream, refuse: Option<&'static str>, tell: mpsc::Sende
 
 fn sinks(webhook: Option<&SecretText>, mail: Option<MailSink>) -> NoticeSinks {
     let webhook = webhook.map(|url| WebhookSink::new(url).unwrap());
-    NoticeSinks::new(webhook, mail, ServiceMetrics::new().unwrap()).with_first_wait(Duration::from_millis(1))
+    NoticeSinks::new(webhook, mail, ServiceMetrics::new().unwrap())
+        .with_initial_retry_delay(Duration::from_millis(1))
 }
 
 fn mail(url: &str, password: Option<&str>) -> MailSink {

@@ -221,7 +221,7 @@ async fn a_storm_of_lost_repeated_and_late_events_is_reviewed_twice_at_most() {
             seed: round,
             lost_percent: 30,
             repeated_percent: 30,
-            max_delay: 4,
+            max_delay_positions: 4,
         })
         .await;
     }

@@ -30,7 +30,7 @@ impl Drop for AdvisoryLock {
 impl PostgresDatabase {
     /// Tries to get the exclusive right to copy data into the database. Returns none if another process has
     /// the right.
-    pub(crate) async fn try_acquire_lock(&self) -> Result<Option<AdvisoryLock>, StoreError> {
+    pub(crate) async fn try_acquire_copy_lock(&self) -> Result<Option<AdvisoryLock>, StoreError> {
         let client =
             self.pool.get().await.map_err(|error| fault::missing_session_error(&self.name, &error))?;
         let alone = AdvisoryLock(Some(client));

@@ -35,7 +35,7 @@ pub enum PostgresConnectError {
         "{name} is PostgreSQL {version}, and 14 or newer is needed; upgrade the server, or set \
             `store.records` to another server"
     )]
-    TooOld {
+    ServerTooOld {
         /// The server and database.
         name: Arc<str>,
         /// The version of the server.
@@ -225,12 +225,12 @@ pub(super) fn store_error(fault: StoreFault, name: &str) -> StoreError {
                 _ => StoreError::Unavailable(message),
             }
         }
-        StoreFault::NoRow | StoreFault::Column { .. } | StoreFault::Unreadable { .. } => {
+        StoreFault::NoRow | StoreFault::InvalidColumn { .. } | StoreFault::Unreadable { .. } => {
             StoreError::Corrupt(format!("{name}: {fault}"))
         }
         StoreFault::Sqlite(_)
         | StoreFault::NoAnswer(_)
-        | StoreFault::Unwritable(_)
+        | StoreFault::NotSerializable(_)
         | StoreFault::RolledBack => StoreError::Unavailable(format!("{name}: {fault}")),
     }
 }

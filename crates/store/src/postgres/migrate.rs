@@ -70,7 +70,10 @@ impl PostgresDatabase {
             .map_err(to_connect_error)?;
         let (version, is_replica): (i64, bool) = (row.get(0), row.get(1));
         if version < MIN_SERVER_VERSION {
-            return Err(PostgresConnectError::TooOld { name: Arc::clone(&self.name), version: row.get(2) });
+            return Err(PostgresConnectError::ServerTooOld {
+                name: Arc::clone(&self.name),
+                version: row.get(2),
+            });
         }
         if is_replica {
             return Err(PostgresConnectError::Replica { name: Arc::clone(&self.name) });
@@ -119,7 +122,7 @@ impl PostgresDatabase {
             .query_opt("SELECT source FROM truing.transfer LIMIT 1", &[])
             .await
             .map_err(to_connect_error)?;
-        if let (StoreOpenPurpose::Use, Some(half)) = (purpose, half) {
+        if let (StoreOpenPurpose::ReadWrite, Some(half)) = (purpose, half) {
             return Err(PostgresConnectError::HalfCopied {
                 name: Arc::clone(&self.name),
                 source_name: half.get(0),

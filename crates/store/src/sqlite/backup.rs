@@ -24,7 +24,7 @@ pub enum BackupError {
     #[error("{} exists already: a copy is being made, or was interrupted; if no copy is in progress, remove \
          the file",
         path.display())]
-    Partial {
+    PartialFileExists {
         /// Path of the unfinished copy.
         path: PathBuf,
     },
@@ -77,7 +77,11 @@ fn copy(from: &DatabaseFile, to: &Path) -> Result<(), BackupError> {
     let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&partial);
     drop(made.map_err(|error| {
         let exists = error.kind() == io::ErrorKind::AlreadyExists;
-        if exists { BackupError::Partial { path: partial.clone() } } else { failed(&partial)(error) }
+        if exists {
+            BackupError::PartialFileExists { path: partial.clone() }
+        } else {
+            failed(&partial)(error)
+        }
     })?);
     let copied = vacuum_into(from, &partial).and_then(|()| {
         File::open(&partial).and_then(|file| file.sync_all()).map_err(failed(&partial))?;

@@ -17,13 +17,13 @@ impl StoreFault {
                 StoreError::Corrupt(sqlite_error_message(path, &error))
             }
             Self::Sqlite(error) => StoreError::Unavailable(sqlite_error_message(path, &error)),
-            Self::NoRow | Self::Column { .. } | Self::Unreadable { .. } => {
+            Self::NoRow | Self::InvalidColumn { .. } | Self::Unreadable { .. } => {
                 StoreError::Corrupt(format!("{}: {self}", path.display()))
             }
             Self::Postgres(_)
             | Self::TransactionNotBegun(_)
             | Self::NoAnswer(_)
-            | Self::Unwritable(_)
+            | Self::NotSerializable(_)
             | Self::RolledBack => StoreError::Unavailable(format!("{}: {self}", path.display())),
         }
     }

@@ -14,7 +14,7 @@ use super::database_file::DatabaseFile;
 use super::fault::sqlite_error_message;
 use super::run_table_migration;
 use crate::fault::StoreFault;
-use crate::lock::{ServeLockHolder, holder_text, serving_process, was_locked};
+use crate::lock::{ServeLockHolder, has_lock_file, holder_text, serving_process};
 use crate::sql::StoreOpenPurpose;
 
 /// Seconds that a connection waits for another process's lock.
@@ -56,7 +56,7 @@ const MIGRATIONS: [&str; 17] = [
 const SINGLE_RUN_TABLE_VERSION: i64 = 11;
 
 /// The schema version that this program reads and writes.
-pub(super) const VERSION: i64 = MIGRATIONS.len() as i64;
+pub(super) const SCHEMA_VERSION: i64 = MIGRATIONS.len() as i64;
 
 /// Reasons why a file cannot be used as the store.
 #[derive(Debug, thiserror::Error)]
@@ -95,13 +95,13 @@ pub enum SqliteOpenError {
     },
     /// The file is an SQLite database of another program.
     #[error("{} is a database of another program; set `store.url` to another file", path.display())]
-    Foreign {
+    ForeignDatabase {
         /// Path of the file.
         path: PathBuf,
     },
     /// A later version has changed the schema.
     #[error("{} was made by a newer truing (schema version {found_version}; this program has version \
-        {VERSION}); upgrade truing, or set `store.url` to another file", path.display())]
+        {SCHEMA_VERSION}); upgrade truing, or set `store.url` to another file", path.display())]
     Newer {
         /// Path of the file.
         path: PathBuf,
@@ -110,8 +110,9 @@ pub enum SqliteOpenError {
     /// A server of an earlier version still has the file open.
     #[error("{} has the older schema version {schema_version}, and is served{}; stop that server, then \
         run this \
-        command again to upgrade the file to schema version {VERSION}", path.display(), holder_text(server))]
-    InUse {
+        command again to upgrade the file to schema version \
+        {SCHEMA_VERSION}", path.display(), holder_text(server))]
+    InUseByOlderServer {
         /// Path of the file.
         path: PathBuf,
         schema_version: i64,
@@ -122,7 +123,7 @@ pub enum SqliteOpenError {
     #[error("{} has {link_count} names (hard links), but a database must have only one name: remove the \
         other \
         names, or set `store.url` to another file", path.display())]
-    Linked {
+    HasHardLinks {
         /// Path of the file.
         path: PathBuf,
         /// Number of the file's names.
@@ -173,7 +174,7 @@ pub enum SqliteOpenError {
     /// The file contains an unfinished copy of another store.
     #[error("{} holds an unfinished copy of {source_name}; to continue, run `truing store migrate` again \
         with the same addresses. To start over, delete this file", path.display())]
-    HalfCopied {
+    UnfinishedCopy {
         /// Path of the file.
         path: PathBuf,
         /// The store that is copied.
@@ -194,7 +195,7 @@ pub enum SqliteOpenError {
     Sqlite(String),
     /// The writing thread could not be started.
     #[error("cannot start the thread that writes {}: {source}", path.display())]
-    Thread {
+    StartWriterThread {
         /// Path of the file.
         path: PathBuf,
         /// The error of the system.
@@ -294,13 +295,13 @@ fn create_file(path: &Path) -> Result<(), SqliteOpenError> {
     }
     // SQLite treats any empty file as a new database. The file is new if it was never locked. It is also new
     // if a process serves it, because that process is still creating the database.
-    if metadata.len() == 0 && serving_process(path).is_none() && was_locked(path) {
+    if metadata.len() == 0 && serving_process(path).is_none() && has_lock_file(path) {
         return Err(SqliteOpenError::Emptied { path: path.into() });
     }
     // SQLite keeps its log beside the name under which the file was opened. Writes under another name could
     // therefore be lost.
     if metadata.nlink() > 1 {
-        return Err(SqliteOpenError::Linked { path: path.into(), link_count: metadata.nlink() });
+        return Err(SqliteOpenError::HasHardLinks { path: path.into(), link_count: metadata.nlink() });
     }
     // A file without write permission is refused even if this user could write to it, because the permission
     // was removed on purpose.
@@ -368,9 +369,9 @@ fn read_schema_version(path: &Path, connection: &Connection) -> Result<i64, Sqli
         .map_err(|error| SqliteOpenError::Sqlite(sqlite_error_message(path, &error)))?;
     let fresh = form == 0 && application == 0 && tables == 0;
     if !fresh && application != APPLICATION_ID {
-        return Err(SqliteOpenError::Foreign { path: path.into() });
+        return Err(SqliteOpenError::ForeignDatabase { path: path.into() });
     }
-    if form > VERSION {
+    if form > SCHEMA_VERSION {
         return Err(SqliteOpenError::Newer { path: path.into(), found_version: form });
     }
     Ok(form)
@@ -386,12 +387,16 @@ fn migrate(
     let transaction =
         connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(to_open_error)?;
     let form = read_schema_version(path, &transaction)?;
-    if form < VERSION {
+    if form < SCHEMA_VERSION {
         // A running server of an earlier version would fail after a change of its tables, so the migration is
         // refused.
         let is_other = |server: &ServeLockHolder| server.pid.is_some_and(|pid| pid != std::process::id());
         if let Some(server) = serving_process(path).filter(|server| form > 0 && is_other(server)) {
-            return Err(SqliteOpenError::InUse { path: path.into(), schema_version: form, server });
+            return Err(SqliteOpenError::InUseByOlderServer {
+                path: path.into(),
+                schema_version: form,
+                server,
+            });
         }
         let applied = usize::try_from(form).unwrap_or(0);
         for migration in MIGRATIONS.iter().skip(applied) {
@@ -407,13 +412,13 @@ fn migrate(
             run_table_migration::convert_records(&transaction).map_err(to_open_error)?;
         }
         transaction.pragma_update(None, "application_id", APPLICATION_ID).map_err(to_open_error)?;
-        transaction.pragma_update(None, "user_version", VERSION).map_err(to_open_error)?;
+        transaction.pragma_update(None, "user_version", SCHEMA_VERSION).map_err(to_open_error)?;
     }
-    if purpose == StoreOpenPurpose::Use {
+    if purpose == StoreOpenPurpose::ReadWrite {
         let half =
             transaction.query_row("SELECT source FROM transfer LIMIT 1", [], |row| row.get(0)).optional();
         if let Some(source_name) = half.map_err(to_open_error)? {
-            return Err(SqliteOpenError::HalfCopied { path: path.into(), source_name });
+            return Err(SqliteOpenError::UnfinishedCopy { path: path.into(), source_name });
         }
     }
     transaction.commit().map_err(to_open_error)
@@ -427,7 +432,8 @@ mod tests {
     fn the_writing_connection_flushes_and_checks() {
         let folder = tempfile::tempdir().unwrap();
         let connection =
-            connect(&prepare_path(&folder.path().join("truing.db")).unwrap(), StoreOpenPurpose::Use).unwrap();
+            connect(&prepare_path(&folder.path().join("truing.db")).unwrap(), StoreOpenPurpose::ReadWrite)
+                .unwrap();
         let pragma = |name: &str| -> String {
             connection
                 .query_row(&format!("SELECT cast({name} AS text) FROM pragma_{name}"), [], |row| row.get(0))
@@ -436,7 +442,7 @@ mod tests {
         assert_eq!(pragma("journal_mode"), "wal");
         assert_eq!(pragma("synchronous"), "2", "FULL");
         assert_eq!(pragma("foreign_keys"), "1");
-        assert_eq!(pragma("user_version"), VERSION.to_string());
+        assert_eq!(pragma("user_version"), SCHEMA_VERSION.to_string());
     }
 
     #[test]
@@ -463,18 +469,18 @@ mod tests {
             let names = std::fs::read_dir(folder.path()).unwrap();
             names.map(|entry| entry.unwrap().file_name()).collect::<std::collections::BTreeSet<_>>()
         };
-        let writer = connect(&path, StoreOpenPurpose::Use).unwrap();
+        let writer = connect(&path, StoreOpenPurpose::ReadWrite).unwrap();
         writer.execute("UPDATE store SET counter = 7", []).unwrap();
         let other = tempfile::tempdir().unwrap();
         // The first copy is made while the file is in use and some of its data is only in the log. The second
         // copy is made while no connection is open.
         let (used, while_used) = (other.path().join("used.db"), names());
-        assert_eq!(copy_database(&path, &used).unwrap(), VERSION);
+        assert_eq!(copy_database(&path, &used).unwrap(), SCHEMA_VERSION);
         assert_eq!(names(), while_used);
         drop(writer);
         let (rest, at_rest) = (other.path().join("rest.db"), names());
         let before = std::fs::read(&path).unwrap();
-        assert_eq!(copy_database(&path, &rest).unwrap(), VERSION);
+        assert_eq!(copy_database(&path, &rest).unwrap(), SCHEMA_VERSION);
         assert_eq!((names(), std::fs::read(&path).unwrap()), (at_rest, before));
         for copy in [used, rest] {
             let copy = Connection::open(copy).unwrap();
@@ -487,7 +493,7 @@ mod tests {
     fn a_reading_connection_cannot_write() {
         let folder = tempfile::tempdir().unwrap();
         let path = prepare_path(&folder.path().join("truing.db")).unwrap();
-        let _writer = connect(&path, StoreOpenPurpose::Use).unwrap();
+        let _writer = connect(&path, StoreOpenPurpose::ReadWrite).unwrap();
         let reader = open_reader(&DatabaseFile::from_path(path)).unwrap();
         reader.execute("UPDATE store SET counter = 9", []).unwrap_err();
     }

@@ -113,7 +113,7 @@ fn parse_object(json: &str) -> Option<Map<String, Value>> {
 }
 
 /// Returns the record of one step in the common format.
-fn step(id: &str, turns: &Value, tokens: u64, cost: &Value, ms: u64) -> Value {
+fn step_record_json(id: &str, turns: &Value, tokens: u64, cost: &Value, ms: u64) -> Value {
     json!({ "id": id, "turns": turns, "tokens": tokens, "cost_micro_usd": cost, "ms": ms })
 }
 
@@ -128,14 +128,14 @@ fn convert_review(json: &str, stage: &str) -> Option<RunRecord<ReviewDetail>> {
             let ms = modelled.get("ms")?.as_u64()?;
             let tokens = modelled.get("tokens")?.as_object()?.values().filter_map(Value::as_u64);
             let tokens = tokens.fold(0, u64::saturating_add);
-            let rules = step("review", &json!(0), 0, &json!(0), whole.saturating_sub(ms));
+            let rules = step_record_json("review", &json!(0), 0, &json!(0), whole.saturating_sub(ms));
             let (model, hash) = (modelled.get("model").cloned(), modelled.get("prompt_hash").cloned());
-            let steps = json!([rules, step("agent", &turns, tokens, &cost, ms)]);
+            let steps = json!([rules, step_record_json("agent", &turns, tokens, &cost, ms)]);
             all.insert("model".to_owned(), model.unwrap_or_default());
             all.insert("prompt_hash".to_owned(), hash.unwrap_or_default());
             steps
         }
-        None => json!([step("review", &turns, 0, &cost, whole)]),
+        None => json!([step_record_json("review", &turns, 0, &cost, whole)]),
     };
     all.insert("stage".to_owned(), json!(stage));
     convert_record(Value::Object(all), steps)

@@ -49,13 +49,13 @@ impl WriterHandle {
                 {
                     batch.push(next);
                 }
-                commit_and_answer(&mut connection, &own_path, &clock, &monitor, batch);
+                commit_and_send_results(&mut connection, &own_path, &clock, &monitor, batch);
             }
         };
         let thread = std::thread::Builder::new()
             .name("store-writer".into())
             .spawn(work)
-            .map_err(|source| SqliteOpenError::Thread { path: path.to_path_buf(), source })?;
+            .map_err(|source| SqliteOpenError::StartWriterThread { path: path.to_path_buf(), source })?;
         Ok(Self { path, jobs: Some(jobs), thread: Some(thread) })
     }
 
@@ -138,7 +138,7 @@ where
     }
 }
 
-fn commit_and_answer(
+fn commit_and_send_results(
     connection: &mut Connection,
     path: &Path,
     clock: &StoreClock,
@@ -167,7 +167,7 @@ fn commit(
     // The transaction is immediate, because SQLite applies no busy timeout when a read transaction starts to
     // write.
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    clock.adopt_persisted(&*transaction)?;
+    clock.advance_to_stored_time(&*transaction)?;
     let before = transaction.total_changes();
     if let [job] = batch {
         // A single job needs no savepoint, because a rollback of the transaction undoes the whole job. A

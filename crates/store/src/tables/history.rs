@@ -71,7 +71,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] if the store cannot be read.
     #[truing_core::boxed_future]
-    pub async fn last_outcome(&self, key: &SlotKey) -> Result<Option<ReviewRecord>, StoreError> {
+    pub async fn last_review_record(&self, key: &SlotKey) -> Result<Option<ReviewRecord>, StoreError> {
         let key = key.clone();
         self.read(move |connection| {
             let sql =
@@ -111,7 +111,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] if the store cannot be read.
     #[truing_core::boxed_future]
-    pub async fn find_key(&self, text: &str) -> Result<Option<SlotKey>, StoreError> {
+    pub async fn find_pull_key(&self, text: &str) -> Result<Option<SlotKey>, StoreError> {
         let candidates = name_and_url_candidates(text);
         self.read(move |connection| {
             // In SQLite, comparisons of these columns already ignore case, because the table defines it.

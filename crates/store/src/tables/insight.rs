@@ -45,14 +45,16 @@ impl Store {
     /// # Errors
     /// [`StoreError`] if the store cannot be read.
     #[truing_core::boxed_future]
-    pub async fn count_content(&self) -> Result<StoreStatistics, StoreError> {
+    pub async fn collect_statistics(&self) -> Result<StoreStatistics, StoreError> {
         let now = self.0.clock.now();
         let watch = Arc::clone(&self.0.watch);
         let path = self.path().map(Path::to_owned);
         if let Some(valkey) = self.valkey_server() {
-            let (slots, oldest) =
-                (box_future(|| valkey.state_counts()).await?, box_future(|| valkey.oldest_due(now)).await?);
-            let known = watch.known_unreadable();
+            let (slots, oldest) = (
+                box_future(|| valkey.state_counts()).await?,
+                box_future(|| valkey.oldest_due_time(now)).await?,
+            );
+            let known = watch.known_unreadable_slots();
             let rows = box_future(|| valkey.read_rows(&known)).await?;
             let bad: HashSet<&str> = known
                 .iter()
@@ -65,7 +67,7 @@ impl Store {
             let (budgets, bytes) = self
                 .read(move |connection| {
                     Ok((
-                        super::ledger::greatest_used_fractions(connection, now)?,
+                        super::ledger::greatest_used_thousandths(connection, now)?,
                         database_size(connection, None)?,
                     ))
                 })
@@ -82,9 +84,9 @@ impl Store {
         self.read(move |connection| {
             Ok(StoreStatistics {
                 slots: slot_counts(connection)?,
-                oldest_due: oldest_due(connection, now)?,
+                oldest_due: longest_overdue(connection, now)?,
                 pending_notices: super::operator_tables::notice::count_pending_notices(connection)?,
-                used_budget_permille: super::ledger::greatest_used_fractions(connection, now)?,
+                used_budget_permille: super::ledger::greatest_used_thousandths(connection, now)?,
                 unreadable: count_still_unreadable(&watch, connection),
                 bytes: database_size(connection, path.as_deref())?,
             })
@@ -151,7 +153,7 @@ fn slot_counts(connection: &SqlTransaction) -> Result<Vec<(String, String, u64)>
 
 /// Returns how long the oldest waiting slot has been due. Leased and idle slots are skipped, because the
 /// scheduler changes their state in its next one or two passes.
-fn oldest_due(connection: &SqlTransaction, now: UnixMillis) -> Result<Option<Duration>, StoreFault> {
+fn longest_overdue(connection: &SqlTransaction, now: UnixMillis) -> Result<Option<Duration>, StoreFault> {
     let by = connection.dialect().choose("INDEXED BY slot_wakes", "");
     let sql = format!(
         "SELECT wakes_at FROM slot {by}

@@ -254,12 +254,12 @@ fn settle_reservation(
         tracing::error!(id, %cost, reserved = %kept.amount, "a call cost more than the amount that was \
             reserved for it");
     }
-    settle_reservation_once(connection, &kept, cost, basis, now)
+    settle_on_better_basis(connection, &kept, cost, basis, now)
 }
 
 /// Settles a reservation. Does nothing if the reservation is already settled on an equal or better basis.
 /// Returns the recorded cost.
-fn settle_reservation_once(
+fn settle_on_better_basis(
     connection: &SqlTransaction,
     reservation: &StoredReservation,
     cost: MicroUsd,
@@ -304,7 +304,7 @@ fn settle_expired_reservations(connection: &SqlTransaction, now: UnixMillis) -> 
     let dead: Vec<StoredReservation> =
         connection.sql(sql).query([now.0], read_reservation)?.collect::<Result<_, _>>()?;
     for kept in dead {
-        settle_reservation_once(connection, &kept, kept.amount, CostBasis::Estimated, now)?;
+        settle_on_better_basis(connection, &kept, kept.amount, CostBasis::Estimated, now)?;
         tracing::warn!(reservation = kept.id, cost = %kept.amount, "the cost of a call was never settled: \
             the whole reservation counts as spent");
     }
@@ -352,7 +352,7 @@ fn find_level(connection: &SqlTransaction, level: &BudgetLevel) -> Result<LevelR
 }
 
 /// Raises the limit of a level by the level's configured limit.
-pub(super) fn raise_allowance(
+pub(super) fn raise_level_limit(
     connection: &SqlTransaction,
     level: &BudgetLevel,
     now: UnixMillis,
@@ -433,7 +433,7 @@ fn current_levels(connection: &SqlTransaction, now: UnixMillis) -> Result<Vec<Bu
 
 /// Returns the largest spent fraction of a limit, in thousandths, for each kind of level. Only levels of the
 /// current day or month are included.
-pub(super) fn greatest_used_fractions(
+pub(super) fn greatest_used_thousandths(
     connection: &SqlTransaction,
     now: UnixMillis,
 ) -> Result<Vec<(BudgetLevelKind, u64)>, StoreFault> {

@@ -38,11 +38,11 @@ pub(super) fn mark_slots(
             changed.push(slot);
         }
     }
-    record_marked(connection, marks, &refused, &events)?;
+    record_marked_slots(connection, marks, &refused, &events)?;
     if changed.is_empty() {
         return Ok(mark_outcome(refused));
     }
-    let versions = slots::next_numbers(connection, changed.len())?;
+    let versions = slots::next_counter_values(connection, changed.len())?;
     for (mut slot, version) in changed.into_iter().zip(versions) {
         slot.version = SlotVersion(version);
         slots::upsert_slot(connection, &slot)?;
@@ -97,7 +97,7 @@ pub(super) async fn mark_valkey_slots(
         if left.is_empty() {
             let marks = marks.to_vec();
             let those = refused.clone();
-            store.append(move |connection| record_marked(connection, &marks, &those, &events)).await?;
+            store.append(move |connection| record_marked_slots(connection, &marks, &those, &events)).await?;
             return Ok(mark_outcome(refused));
         }
     }
@@ -187,7 +187,7 @@ fn apply_marks(
 }
 
 /// Writes the names of the marked slots, and the entries of the history.
-fn record_marked(
+fn record_marked_slots(
     connection: &SqlTransaction,
     marks: &[SlotMark],
     refused_keys: &BTreeSet<SlotKey>,

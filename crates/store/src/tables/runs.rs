@@ -134,7 +134,7 @@ impl RunStore for Store {
             for SkippedHead { run, key, revision } in &heads {
                 if review_progress(connection, key)?.last_attempted.is_none() {
                     let run = RunReference { id: run.clone(), key: key.clone(), token };
-                    reviews::end_without_review(connection, &run, revision, &reason, now)?;
+                    reviews::record_skipped_revision(connection, &run, revision, &reason, now)?;
                 }
             }
             Ok(())
@@ -170,13 +170,13 @@ impl RunStore for Store {
         self.read(move |connection| converges::last_converge(connection, &key)).await
     }
 
-    async fn store_converge(
+    async fn store_converge_record(
         &self,
         token: FencingToken,
         record: &converge::record::ConvergeRecord,
     ) -> Result<(), StoreError> {
         let record = record.clone();
-        self.write(move |connection| converges::store_converge(connection, token, &record)).await?;
+        self.write(move |connection| converges::store_converge_record(connection, token, &record)).await?;
         self.accept_token(token).await
     }
 
@@ -231,9 +231,9 @@ impl RunStore for Store {
         Ok(begun)
     }
 
-    async fn known_revision(&self, key: &SlotKey) -> Result<Option<PullRevision>, StoreError> {
+    async fn findings_revision(&self, key: &SlotKey) -> Result<Option<PullRevision>, StoreError> {
         let key = key.clone();
-        self.read(move |connection| reviews::known_revision(connection, &key)).await
+        self.read(move |connection| reviews::findings_revision(connection, &key)).await
     }
 
     async fn findings(&self, key: &SlotKey) -> Result<Vec<Finding>, StoreError> {
@@ -249,7 +249,7 @@ impl RunStore for Store {
         let (run, computed) = (run.clone(), computed.clone());
         self.write(move |connection| {
             if reviews::store_computed_review(connection, &run, &computed.record)? {
-                desired::replace(connection, &run.key, &computed)?;
+                desired::replace_review_output(connection, &run.key, &computed)?;
             }
             Ok(())
         })
@@ -269,15 +269,15 @@ impl RunStore for Store {
         Ok(run)
     }
 
-    async fn store_restated_review(
+    async fn replace_computed_review(
         &self,
         run: &RunReference,
         computed: &ComputedReview,
     ) -> Result<(), StoreError> {
         let (run, computed) = (run.clone(), computed.clone());
         self.write(move |connection| {
-            reviews::store_restated_review(connection, &run, &computed.record)?;
-            desired::replace(connection, &run.key, &computed)
+            reviews::replace_computed_review(connection, &run, &computed.record)?;
+            desired::replace_review_output(connection, &run.key, &computed)
         })
         .await
     }
@@ -304,7 +304,10 @@ impl RunStore for Store {
     ) -> Result<(Vec<DesiredComment>, Option<DesiredStatus>), StoreError> {
         let key = key.clone();
         self.read(move |connection| {
-            Ok((desired::rows(connection, &key, producer)?, desired::pending_status(connection, &key)?))
+            Ok((
+                desired::comment_rows(connection, &key, producer)?,
+                desired::pending_status(connection, &key)?,
+            ))
         })
         .await
     }

@@ -165,7 +165,7 @@ impl SlotStore for Store {
         self.write(move |connection| raise_counter(connection, version.0)).await
     }
 
-    fn check_in_place(&self) -> Result<(), StoreError> {
+    fn check_store_file(&self) -> Result<(), StoreError> {
         self.check_file_in_place()
     }
 
@@ -176,16 +176,16 @@ impl SlotStore for Store {
         }
     }
 
-    async fn lease_sole_duties(&self, duration: TimeSpan) -> Result<bool, StoreError> {
+    async fn lease_exclusive_tasks(&self, duration: TimeSpan) -> Result<bool, StoreError> {
         match self.valkey_server() {
-            Some(valkey) => box_future(|| valkey.lease_sole_duties(duration)).await,
+            Some(valkey) => box_future(|| valkey.lease_exclusive_tasks(duration)).await,
             None => Ok(true),
         }
     }
 
-    async fn refresh_workers(&self, is_leasing: bool) -> Result<WorkerGroup, StoreError> {
+    async fn announce_worker(&self, is_leasing: bool) -> Result<WorkerGroup, StoreError> {
         match self.valkey_server() {
-            Some(valkey) => box_future(|| valkey.refresh_workers(is_leasing)).await,
+            Some(valkey) => box_future(|| valkey.announce_worker(is_leasing)).await,
             None => Ok(WorkerGroup::default()),
         }
     }
@@ -293,7 +293,7 @@ pub(super) fn slots_with_prefix(
     monitor: &StoreMonitor,
 ) -> Result<Vec<Slot>, StoreFault> {
     let sql = "SELECT key, version, body FROM slot WHERE key >= ?1 AND key < ?2 ORDER BY key";
-    query_readable(connection, sql, (prefix, watchlist::prefix_end(prefix)), monitor)
+    query_readable(connection, sql, (prefix, watchlist::prefix_upper_bound(prefix)), monitor)
 }
 
 /// Returns the slots of all readable rows. An unreadable row is reported, and does not make the whole query
@@ -336,7 +336,7 @@ pub(super) fn write_slot(connection: &SqlTransaction, mut slot: Slot) -> Result<
         connection.sql("DELETE FROM slot WHERE key = ?1").execute([slot.key.as_str()])?;
         return Ok(SlotVersion(0));
     }
-    slot.version = SlotVersion(next_number(connection)?);
+    slot.version = SlotVersion(next_counter_value(connection)?);
     upsert_slot(connection, &slot)?;
     Ok(slot.version)
 }
@@ -362,12 +362,12 @@ pub(super) fn upsert_slot(connection: &SqlTransaction, slot: &Slot) -> Result<()
 
 /// Returns the next version or token. Versions and tokens share one counter, so a token is greater than all
 /// earlier versions and tokens.
-fn next_number(connection: &SqlTransaction) -> Result<u64, StoreFault> {
-    Ok(*next_numbers(connection, 1)?.end())
+fn next_counter_value(connection: &SqlTransaction) -> Result<u64, StoreFault> {
+    Ok(*next_counter_values(connection, 1)?.end())
 }
 
 /// Returns the next `count` numbers of the counter.
-pub(super) fn next_numbers(
+pub(super) fn next_counter_values(
     connection: &SqlTransaction,
     count: usize,
 ) -> Result<RangeInclusive<u64>, StoreFault> {
@@ -380,7 +380,7 @@ pub(super) fn next_numbers(
 
 /// Returns a token for a run without a slot.
 pub(super) fn next_token(connection: &SqlTransaction) -> Result<FencingToken, StoreFault> {
-    next_number(connection).map(FencingToken)
+    next_counter_value(connection).map(FencingToken)
 }
 
 /// Raises the counter to at least `number`, so that later tokens and versions are greater.
@@ -397,7 +397,7 @@ pub(super) fn raise_counter(connection: &SqlTransaction, number: u64) -> Result<
 
 /// Returns at most `limit` slots after the given key, ordered by key. Returns the fault in place of an
 /// unreadable slot.
-pub(crate) fn page_of_slots(
+pub(crate) fn read_slot_page(
     connection: &SqlTransaction,
     after: Option<&str>,
     limit: usize,
@@ -423,7 +423,7 @@ pub(crate) fn write_versioned_slots(connection: &SqlTransaction, slots: &[Slot])
 }
 
 /// Returns the greatest version or token that was issued.
-pub(crate) fn last_number(connection: &SqlTransaction) -> Result<SlotVersion, StoreFault> {
+pub(crate) fn last_counter_value(connection: &SqlTransaction) -> Result<SlotVersion, StoreFault> {
     Ok(SlotVersion(connection.sql("SELECT counter FROM store").single_row((), |row| row.get(0))?))
 }
 

@@ -68,7 +68,8 @@ impl SweepStore for Store {
             let sql = "SELECT DISTINCT key FROM run WHERE loop = 'review' AND key >= ?1 AND key < ?2 AND \
                  head = ?3 ORDER BY key";
             let select = connection.sql(sql);
-            let keys = select.query((&prefix, prefix_end(&prefix), &head), |row| row.get::<String>(0))?;
+            let keys =
+                select.query((&prefix, prefix_upper_bound(&prefix), &head), |row| row.get::<String>(0))?;
             let pulls = keys.map(|key| Ok(PrId::from_key(&SlotKey::new(key?))));
             Ok(pulls.collect::<Result<Vec<_>, StoreFault>>()?.into_iter().flatten().collect())
         })
@@ -200,7 +201,7 @@ impl SweepStore for Store {
                 if let Some(level) = allowed
                     && is_unserved(connection, &user_request)?
                 {
-                    ledger::raise_allowance(connection, level, now)?;
+                    ledger::raise_level_limit(connection, level, now)?;
                 }
             }
             let PrId { forge, repository, number } = &user_request.pr;
@@ -262,7 +263,7 @@ fn pull_key_prefix(forge: &str, repository: &str) -> String {
 }
 
 /// Returns the smallest text that is greater than every text with this prefix. `prefix` ends in `/`.
-pub(super) fn prefix_end(prefix: &str) -> String {
+pub(super) fn prefix_upper_bound(prefix: &str) -> String {
     format!("{}0", prefix.strip_suffix('/').unwrap_or(prefix))
 }
 
@@ -290,7 +291,7 @@ fn repositories(
     let next = "SELECT key, name FROM described WHERE key > ?1 AND key < ?2 ORDER BY key LIMIT 1";
     let find = connection.sql(next);
     let all = format!("pr/{forge}/");
-    let (mut from, end) = (all.clone(), prefix_end(&all));
+    let (mut from, end) = (all.clone(), prefix_upper_bound(&all));
     while let Some((key, name)) =
         find.first_row((&from, &end), |row| Ok((row.get::<String>(0)?, row.get::<String>(1)?)))?
     {
@@ -298,7 +299,7 @@ fn repositories(
             from = key;
             continue;
         };
-        from = prefix_end(&pull_key_prefix(forge, &pr.repository));
+        from = prefix_upper_bound(&pull_key_prefix(forge, &pr.repository));
         if let Some((name, _)) = name.rsplit_once('#') {
             known.entry(pr.repository.clone()).or_insert_with(|| KnownRepository {
                 forge: forge.to_owned(),

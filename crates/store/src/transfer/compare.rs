@@ -137,7 +137,7 @@ impl<'a> StorePartRows<'a> {
             Some([SqlValue::Text(name)]) => Some(name.clone()),
             Some(_) | None => None,
         };
-        let page = slots::read_slot_page(self.store, after, page::SLOTS_PER_PAGE).await?;
+        let page = slots::load_slot_page(self.store, after, page::SLOTS_PER_PAGE).await?;
         self.is_last = page.is_last;
         self.last_key = page.last_name.map(|name| vec![SqlValue::Text(name)]);
         for slot in &page.slots {
@@ -151,7 +151,7 @@ impl<'a> StorePartRows<'a> {
         let read = self.store.read(move |connection| table.read_page(connection, after.as_deref(), limit));
         let rows = read.await?;
         self.is_last = table.key_len == 0 || rows.len() < limit;
-        self.limit = page::next_limit(limit, &rows);
+        self.limit = page::next_page_limit(limit, &rows);
         // The key is saved before zero characters are replaced, because the next page begins after the stored
         // key.
         self.last_key = rows.last().map(|row| table.row_key(row).to_vec());

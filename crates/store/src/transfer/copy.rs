@@ -10,7 +10,7 @@ use truing_core::port::{OperatorStore as _, SlotStore as _, StoreError};
 use crate::fault::StoreFault;
 use crate::sql::{SqlTransaction, SqlValue};
 use crate::store::{Store, box_future};
-use crate::tables::{kill_switch, last_number, write_versioned_slots};
+use crate::tables::{kill_switch, last_counter_value, write_versioned_slots};
 
 use super::compare::{self, unfit_value_error};
 use super::endpoints::{SourceLock, TargetLock, is_postgres, share_storage, valkey_server_name};
@@ -101,7 +101,7 @@ impl StoreCopy<'_> {
         check_schema(self.from).await?;
         check_schema(self.to).await?;
         if let Some(half) = self.from.read(progress::find).await? {
-            return Err(TransferError::HalfSource {
+            return Err(TransferError::UnfinishedSource {
                 source_name: self.from.name(),
                 original_source: half.source,
             });
@@ -125,7 +125,7 @@ impl StoreCopy<'_> {
             return Err(TransferError::OtherSource { target, source_name, found_source: found });
         }
         if found.slot_server_name != ours.slot_server_name {
-            return Err(TransferError::OtherSlots { target, found_slots: found.slot_server_name });
+            return Err(TransferError::OtherSlotServer { target, found_slots: found.slot_server_name });
         }
         // If a person turned the kill switch directly in Valkey and no process has read it since, this call
         // records the change. The change is then copied with the records.
@@ -149,21 +149,21 @@ impl StoreCopy<'_> {
     /// Reads the present progress.
     async fn current_progress(&self) -> Result<CopyProgress, TransferError> {
         let found = self.to.read(progress::find).await?;
-        found.ok_or_else(|| TransferError::TakenOver { target: self.to.name() })
+        found.ok_or_else(|| TransferError::ChangedByOtherProcess { target: self.to.name() })
     }
 
     /// Copies a page of slots. Returns `None` if another process has advanced the copy since `progress` was
     /// read.
     async fn copy_slot_page(&self, progress: &CopyProgress) -> Result<Option<CopyStep>, TransferError> {
-        let after = match progress_store_error(self.to, progress.last_copied_key())?.as_deref() {
+        let after = match progress_read_error(self.to, progress.last_copied_key())?.as_deref() {
             Some([SqlValue::Text(name)]) => Some(name.clone()),
             Some(_) | None => None,
         };
-        let page = slots::read_slot_page(self.from, after, page::SLOTS_PER_PAGE).await?;
+        let page = slots::load_slot_page(self.from, after, page::SLOTS_PER_PAGE).await?;
         let reached = page.last_name.map(|name| vec![SqlValue::Text(name)]);
         let count = page.slots.len();
         let next = progress.after_page(StorePart::Slots, count, reached.as_deref(), page.is_last);
-        let next = progress_store_error(self.to, next)?;
+        let next = progress_read_error(self.to, next)?;
         let (was, will, slots) = (progress.clone(), next.clone(), page.slots);
         let is_ours = match self.to.valkey_server() {
             Some(valkey) => {
@@ -223,7 +223,7 @@ impl StoreCopy<'_> {
         progress: &CopyProgress,
         limit: usize,
     ) -> Result<Result<Option<CopyStep>, (String, StoreError)>, TransferError> {
-        let after = progress_store_error(self.to, progress.last_copied_key())?;
+        let after = progress_read_error(self.to, progress.last_copied_key())?;
         let read = self.from.read(move |connection| table.read_page(connection, after.as_deref(), limit));
         let rows = read.await?;
         let zeros = is_postgres(self.to).then_some(self.nul_policy);
@@ -234,13 +234,16 @@ impl StoreCopy<'_> {
         }
         let is_last = table.key_len == 0 || rows.len() < limit;
         let reached = rows.last().map(|row| table.row_key(row));
-        let next = progress_store_error(
+        let next = progress_read_error(
             self.to,
             progress.after_page(StorePart::Table(table), rows.len(), reached, is_last),
         )?;
         let copied = progress.copied.saturating_add(rows.len() as u64);
-        let step =
-            CopyStep { next_progress: next.clone(), rows: copied, limit: page::next_limit(limit, &rows) };
+        let step = CopyStep {
+            next_progress: next.clone(),
+            rows: copied,
+            limit: page::next_page_limit(limit, &rows),
+        };
         let (was, rows) = (progress.clone(), Arc::new(rows));
         let written = Arc::clone(&rows);
         let work = move |connection: &SqlTransaction| {
@@ -279,7 +282,7 @@ impl StoreCopy<'_> {
             .await?;
         let given = match self.from.valkey_server() {
             Some(valkey) => box_future(|| valkey.last_slot_version()).await?,
-            None => self.from.read(last_number).await?,
+            None => self.from.read(last_counter_value).await?,
         };
         // If the counter of the source was reset, it may be less than tokens in the records.
         let known = self.to.read(table_list::greatest_recorded_token).await?;
@@ -304,7 +307,7 @@ impl StoreCopy<'_> {
         }
         // The row with the progress has changed, perhaps because another process has completed the copy.
         let whole = compare::compare_until_difference(self.from, self.to).await?;
-        whole.ok_or_else(|| TransferError::TakenOver { target: self.to.name() })
+        whole.ok_or_else(|| TransferError::ChangedByOtherProcess { target: self.to.name() })
     }
 }
 
@@ -317,6 +320,6 @@ pub(super) async fn check_schema(store: &Store) -> Result<(), TransferError> {
 }
 
 /// Converts a fault in the row with the progress to an error that names the store.
-fn progress_store_error<T>(store: &Store, result: Result<T, StoreFault>) -> Result<T, TransferError> {
+fn progress_read_error<T>(store: &Store, result: Result<T, StoreFault>) -> Result<T, TransferError> {
     result.map_err(|fault| StoreError::Corrupt(format!("{}: {fault}", store.name())).into())
 }

@@ -79,10 +79,12 @@ impl TargetLock {
             StoreEngine::Sqlite(file) => {
                 Ok(Self::File { _lock: acquire_serve_lock(target, file.database_file().path())? })
             }
-            StoreEngine::Servers { records, .. } => match box_future(|| records.try_acquire_lock()).await? {
-                Some(lock) => Ok(Self::Postgres { _lock: Box::new(lock) }),
-                None => Err(TransferError::StoreBusy { store: target.name(), process: String::new() }),
-            },
+            StoreEngine::Servers { records, .. } => {
+                match box_future(|| records.try_acquire_copy_lock()).await? {
+                    Some(lock) => Ok(Self::Postgres { _lock: Box::new(lock) }),
+                    None => Err(TransferError::StoreBusy { store: target.name(), process: String::new() }),
+                }
+            }
         }
     }
 }

@@ -39,7 +39,7 @@ pub enum TransferError {
     },
     /// The slots of the partly filled target are on another Valkey server.
     #[error("the copy in {target} was begun with its slots in {found_slots}; specify that server after --to")]
-    OtherSlots {
+    OtherSlotServer {
         /// Name of the target.
         target: String,
         /// The server that keeps the slots.
@@ -61,7 +61,7 @@ pub enum TransferError {
         "{source_name} holds only an unfinished copy of {original_source}; first run `truing store \
             migrate` from {original_source} again"
     )]
-    HalfSource {
+    UnfinishedSource {
         /// Name of the source.
         source_name: String,
         /// The store that was being copied to the source.
@@ -153,7 +153,7 @@ pub enum TransferError {
         "another process has finished the copy or emptied {target} meanwhile; compare the stores with \
             `truing store check`"
     )]
-    TakenOver {
+    ChangedByOtherProcess {
         /// Name of the target.
         target: String,
     },

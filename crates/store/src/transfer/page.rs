@@ -16,8 +16,8 @@ const TARGET_PAGE_BYTES: usize = 4 << 20;
 pub(super) const SLOTS_PER_PAGE: usize = 256;
 
 /// Computes the maximum number of rows of the next page. `limit` and `rows` are those of the last page.
-pub(super) fn next_limit(limit: usize, rows: &[SqlRow]) -> usize {
-    let bytes: usize = rows.iter().map(row::size).sum();
+pub(super) fn next_page_limit(limit: usize, rows: &[SqlRow]) -> usize {
+    let bytes: usize = rows.iter().map(row::estimate_bytes).sum();
     let each = bytes / rows.len().max(1);
     // The next rows may be much larger, so the limit grows by at most a factor of 8.
     (TARGET_PAGE_BYTES / each.max(1)).clamp(1, MAX_PAGE_ROWS).min(limit.saturating_mul(8))

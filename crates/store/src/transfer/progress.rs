@@ -35,7 +35,7 @@ pub(super) enum StorePart {
 
 const END_PART_NAME: &str = "end";
 /// The part name of the slots, which are in no table.
-pub(super) const SLOT: &str = "slot";
+pub(super) const SLOT_PART_NAME: &str = "slot";
 
 impl StorePart {
     /// Returns all parts that can have rows, in the order of copying.
@@ -45,7 +45,7 @@ impl StorePart {
 
     pub(super) fn name(self) -> &'static str {
         match self {
-            Self::Slots => SLOT,
+            Self::Slots => SLOT_PART_NAME,
             Self::Table(table) => table.name,
             Self::End => END_PART_NAME,
         }
@@ -65,7 +65,7 @@ impl StorePart {
 impl CopyProgress {
     /// Returns the progress of a copy that has just begun.
     pub(super) fn new(source: String, slot_server_name: String) -> Self {
-        Self { source, slot_server_name, part: SLOT.to_owned(), last_key: None, copied: 0 }
+        Self { source, slot_server_name, part: SLOT_PART_NAME.to_owned(), last_key: None, copied: 0 }
     }
 
     /// Returns the progress after `rows` more rows of this part. `key` is the key of the last of these rows.

@@ -17,7 +17,7 @@ pub enum NulPolicy {
 }
 
 /// The column of a run's fencing token.
-pub(super) const TOKEN: &str = "token";
+pub(super) const TOKEN_COLUMN: &str = "token";
 
 /// A value that cannot be transferred.
 pub(super) struct UnfitValue {
@@ -37,7 +37,9 @@ pub(super) fn find_unfit_value(
     let unfit_value = |(at, (field, value)): (usize, (&TableColumn, &SqlValue))| {
         let is_key = at < table.key_len;
         let (reason, advice) = match (value, field.kind, nul_policy) {
-            (SqlValue::Integer(number), ColumnKind::Integer, _) if field.name == TOKEN && *number < 0 => {
+            (SqlValue::Integer(number), ColumnKind::Integer, _)
+                if field.name == TOKEN_COLUMN && *number < 0 =>
+            {
                 ("is less than zero", correct)
             }
             (SqlValue::Null, _, _) | (SqlValue::Integer(_), ColumnKind::Integer, _) => return None,
@@ -95,7 +97,7 @@ pub(super) fn key_condition(fields: &[TableColumn], key: &[SqlValue]) -> String 
 }
 
 /// Estimates the memory size of a row in bytes.
-pub(super) fn size(row: &SqlRow) -> usize {
+pub(super) fn estimate_bytes(row: &SqlRow) -> usize {
     let of = |value: &SqlValue| match value {
         SqlValue::Text(text) => text.len(),
         SqlValue::Null | SqlValue::Integer(_) | SqlValue::Real(_) | SqlValue::Other => 0,

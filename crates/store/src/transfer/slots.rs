@@ -17,7 +17,7 @@ use truing_core::slot::Slot;
 use crate::fault::to_json;
 use crate::sql::{SqlRow, SqlValue};
 use crate::store::{Store, box_future};
-use crate::tables::page_of_slots;
+use crate::tables::read_slot_page;
 
 use super::fault::TransferError;
 
@@ -31,7 +31,7 @@ pub(super) struct SlotPage {
 }
 
 /// Returns the slots of up to `limit` names after the given name.
-pub(super) async fn read_slot_page(
+pub(super) async fn load_slot_page(
     store: &Store,
     after: Option<String>,
     limit: usize,
@@ -39,7 +39,7 @@ pub(super) async fn read_slot_page(
     let (found, is_last) = match store.valkey_server() {
         Some(valkey) => box_future(|| valkey.slot_page(after.as_deref(), limit)).await?,
         None => {
-            let found = store.read(move |connection| page_of_slots(connection, after.as_deref(), limit));
+            let found = store.read(move |connection| read_slot_page(connection, after.as_deref(), limit));
             let found = found.await?;
             let is_last = found.len() < limit;
             (found, is_last)

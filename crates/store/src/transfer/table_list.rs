@@ -11,7 +11,7 @@ use crate::sql::{
     ColumnKind, SqlDialect, SqlRow, SqlTransaction, SqlValue, TableColumn, column_names, placeholders,
 };
 
-use super::row::TOKEN;
+use super::row::TOKEN_COLUMN;
 
 /// The schema of a table.
 #[derive(PartialEq, Eq, Debug)]
@@ -301,7 +301,7 @@ impl TableSchema {
 
 /// Returns the greatest token in the records.
 pub(super) fn greatest_recorded_token(connection: &SqlTransaction) -> Result<SlotVersion, StoreFault> {
-    let has_token = |table: &&TableSchema| table.columns.iter().any(|field| field.name == TOKEN);
+    let has_token = |table: &&TableSchema| table.columns.iter().any(|field| field.name == TOKEN_COLUMN);
     let mut greatest = 0;
     for table in TABLES.iter().filter(has_token) {
         let sql = format!("SELECT coalesce(max(token), 0) FROM {}", table.name);

@@ -46,7 +46,7 @@ pub enum ValkeyConnectError {
         "{name} has version {version}, and 7 or newer is needed; upgrade the server, or set `store.url` to \
             another server"
     )]
-    TooOld {
+    ServerTooOld {
         /// Name of the server.
         name: Arc<str>,
         /// The version of the server.
@@ -75,7 +75,7 @@ pub enum ValkeyConnectError {
         "{name} drops keys when its memory is full (maxmemory-policy {policy}), and slots would be lost; set \
          maxmemory-policy noeviction"
     )]
-    Evicts {
+    EvictsKeys {
         /// Name of the server.
         name: Arc<str>,
         /// The server's eviction policy, `maxmemory-policy`.
@@ -174,12 +174,12 @@ pub(super) fn error_text(error: &RedisError) -> String {
 /// Returns a message about a failed connection attempt. `error` is `None` if the server did not answer.
 pub(super) fn connection_error_text(client: &Client, error: Option<&RedisError>) -> String {
     let message = error.map_or_else(|| timeout_message(REQUEST_TIMEOUT), error_text);
-    format!("{message}{}", port_kind_hint(client, error))
+    format!("{message}{}", tls_mismatch_hint(client, error))
 }
 
 /// Returns a hint if only one side of the connection seems to use TLS. Signs of this are that the server does
 /// not answer, or that it closes the connection.
-fn port_kind_hint(client: &Client, error: Option<&RedisError>) -> &'static str {
+fn tls_mismatch_hint(client: &Client, error: Option<&RedisError>) -> &'static str {
     let has_tls = matches!(client.get_connection_info().addr(), ConnectionAddr::TcpTls { .. });
     let is_ended = error.is_some_and(|error| error.is_connection_dropped() && !error.is_connection_refusal());
     if has_tls && error.is_none_or(RedisError::is_timeout) {
@@ -193,7 +193,7 @@ fn port_kind_hint(client: &Client, error: Option<&RedisError>) -> &'static str {
 
 /// Renders an error of a Sentinel as a message.
 pub(super) fn render_sentinel_error(sentinel: &Client, error: &RedisError) -> String {
-    format!("{}{}", sentinel_error_text(error), port_kind_hint(sentinel, Some(error)))
+    format!("{}{}", sentinel_error_text(error), tls_mismatch_hint(sentinel, Some(error)))
 }
 
 fn sentinel_error_text(error: &RedisError) -> String {
@@ -224,7 +224,7 @@ pub(super) fn check_durability(name: &Arc<str>, info: &str) -> Result<(), Valkey
     let version = if of("valkey_version").is_empty() { of("redis_version") } else { of("valkey_version") };
     let major = version.split('.').next().and_then(|major| major.parse::<u32>().ok());
     if major.is_none_or(|major| major < 7) {
-        return Err(ValkeyConnectError::TooOld { name: Arc::clone(name), version: version.to_owned() });
+        return Err(ValkeyConnectError::ServerTooOld { name: Arc::clone(name), version: version.to_owned() });
     }
     if of("cluster_enabled") == "1" {
         return Err(ValkeyConnectError::Cluster { name: Arc::clone(name) });
@@ -234,7 +234,7 @@ pub(super) fn check_durability(name: &Arc<str>, info: &str) -> Result<(), Valkey
     }
     let (most, policy) = (of("maxmemory"), of("maxmemory_policy"));
     if !matches!(most, "" | "0") && policy != "noeviction" {
-        return Err(ValkeyConnectError::Evicts { name: Arc::clone(name), policy: policy.to_owned() });
+        return Err(ValkeyConnectError::EvictsKeys { name: Arc::clone(name), policy: policy.to_owned() });
     }
     if of("aof_enabled") == "0" {
         tracing::warn!(

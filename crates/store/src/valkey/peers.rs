@@ -63,7 +63,7 @@ impl ValkeyServer {
     }
 
     /// Acquires or renews the duty lease. If `time` is zero, releases the lease.
-    pub(crate) async fn lease_sole_duties(&self, duration: TimeSpan) -> Result<bool, StoreError> {
+    pub(crate) async fn lease_exclusive_tasks(&self, duration: TimeSpan) -> Result<bool, StoreError> {
         let mut call = self.scripts.take_duty_lease.prepare_invoke();
         call.key(DUTY_LEASE_KEY).arg(&self.peers.own_name).arg(duration.0.max(0));
         Ok(self.invoke_script::<i64>(&call).await? == 1)
@@ -71,7 +71,7 @@ impl ValkeyServer {
 
     /// Adds this process to the processes that lease slots, or removes it if `leases` is false. Returns the
     /// resulting list of these processes.
-    pub(crate) async fn refresh_workers(&self, is_leasing: bool) -> Result<WorkerGroup, StoreError> {
+    pub(crate) async fn announce_worker(&self, is_leasing: bool) -> Result<WorkerGroup, StoreError> {
         let own_name = self.peers.own_name.clone();
         let mut call = self.scripts.update_workers.prepare_invoke();
         call.key(WORKERS_KEY).arg(&own_name).arg(i32::from(is_leasing)).arg(WORKER_EXPIRY_MILLIS);

@@ -53,7 +53,7 @@ impl PrimaryServer {
     /// Returns the response unchanged. If the response is an error that a working primary does not return,
     /// records that the primary may be lost.
     pub(super) fn mark_lost_on_error<T>(&self, answer: RedisResult<T>) -> RedisResult<T> {
-        if answer.as_ref().is_err_and(has_lost_primary) {
+        if answer.as_ref().is_err_and(indicates_lost_primary) {
             self.mark_lost();
         }
         answer
@@ -61,7 +61,7 @@ impl PrimaryServer {
 }
 
 /// Returns true if the error shows that the connection is lost, or that the server is a replica or not ready.
-fn has_lost_primary(error: &RedisError) -> bool {
+fn indicates_lost_primary(error: &RedisError) -> bool {
     error.is_io_error()
         || error.is_unrecoverable_error()
         || matches!(error.code(), Some("READONLY" | "MASTERDOWN" | "LOADING"))

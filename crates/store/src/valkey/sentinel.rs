@@ -86,13 +86,13 @@ impl SentinelGroup {
     /// delay. The first named server that is actually a primary is used.
     pub(super) async fn connect_primary(&self) -> Result<PrimaryServer, ValkeyConnectError> {
         let none = |responses: String| ValkeyConnectError::NoPrimary { name: self.name(), responses };
-        match tokio::time::timeout(REQUEST_TIMEOUT, self.find()).await {
+        match tokio::time::timeout(REQUEST_TIMEOUT, self.find_primary()).await {
             Ok(found) => found.map_err(|faults| none(faults.join("; "))),
             Err(_) => Err(none(fault::timeout_message(REQUEST_TIMEOUT))),
         }
     }
 
-    async fn find(&self) -> Result<PrimaryServer, Vec<String>> {
+    async fn find_primary(&self) -> Result<PrimaryServer, Vec<String>> {
         let mut answers: FuturesUnordered<_> =
             self.sentinels.iter().map(|sentinel| self.query_primary_address(sentinel)).collect();
         let (mut tried, mut faults) = (BTreeSet::new(), Vec::new());

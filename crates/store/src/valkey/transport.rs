@@ -13,24 +13,24 @@ const TLS_OFF_OPTION: &str = "tls=off";
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum TransportPolicy {
     /// TLS is required, except for a server on this machine.
-    Safe,
+    RequireTls,
     /// Any transport is allowed. The scheme of the address determines the transport.
-    Any,
+    AllowPlaintext,
 }
 
 impl TransportPolicy {
     /// Removes the option `tls=off` from an address. Returns the address without the option, and the
     /// transport policy.
     pub(super) fn split_from_url(url: &str) -> (String, Self) {
-        let Some((place, query)) = url.split_once('?') else { return (url.to_owned(), Self::Safe) };
+        let Some((place, query)) = url.split_once('?') else { return (url.to_owned(), Self::RequireTls) };
         let (off, others): (Vec<&str>, Vec<&str>) =
             query.split('&').partition(|option| *option == TLS_OFF_OPTION);
         if off.is_empty() {
-            return (url.to_owned(), Self::Safe);
+            return (url.to_owned(), Self::RequireTls);
         }
         let others = others.join("&");
         let url = if others.is_empty() { place.to_owned() } else { format!("{place}?{others}") };
-        (url, Self::Any)
+        (url, Self::AllowPlaintext)
     }
 
     /// Checks that the policy allows a connection to this address.
@@ -39,10 +39,10 @@ impl TransportPolicy {
     /// [`SlotsError::NoTls`] if TLS is required and missing.
     pub(super) fn check(self, address: &ConnectionAddr) -> Result<(), ValkeyConnectError> {
         match (self, address) {
-            (Self::Safe, ConnectionAddr::Tcp(host, _)) if !is_loopback(host) => {
+            (Self::RequireTls, ConnectionAddr::Tcp(host, _)) if !is_loopback(host) => {
                 Err(ValkeyConnectError::NoTls { address: address.to_string() })
             }
-            (Self::Safe | Self::Any, _) => Ok(()),
+            (Self::RequireTls | Self::AllowPlaintext, _) => Ok(()),
         }
     }
 }

@@ -122,11 +122,11 @@ async fn a_value_that_was_put_there_by_hand_is_named_and_the_rest_goes_on() {
     let named: Vec<SlotKey> =
         store.unreadable_slots().await.unwrap().into_iter().map(|(key, _)| key).collect();
     assert_eq!(named, [mark(1).key, mark(2).key, mark(4).key]);
-    assert_eq!(store.count_content().await.unwrap().unreadable, 3);
+    assert_eq!(store.collect_statistics().await.unwrap().unreadable, 3);
     for key in named {
         assert_eq!(store.delete_unreadable_slot(&key).await, Ok(true));
     }
-    assert_eq!(store.count_content().await.unwrap().unreadable, 0);
+    assert_eq!(store.collect_statistics().await.unwrap().unreadable, 0);
     assert_eq!(store.delete_unreadable_slot(&mark(3).key).await, Ok(false), "it can be read");
     assert_eq!(store.list_slots().await.unwrap().len(), 1);
     store.mark_slots(&[mark(1)], &limits, HaltPolicy::Refuse).await.unwrap();
@@ -223,21 +223,21 @@ async fn one_process_at_a_time_has_the_right_to_sweep_and_it_is_lent_for_a_while
     let other = connect_second_process(slots, &records).await;
     let minute = TimeSpan::minutes(1);
     assert_eq!(
-        (one.lease_sole_duties(minute).await, other.lease_sole_duties(minute).await),
+        (one.lease_exclusive_tasks(minute).await, other.lease_exclusive_tasks(minute).await),
         (Ok(true), Ok(false))
     );
     // The holder renews the lease. The other process cannot release it.
     assert_eq!(
-        (other.lease_sole_duties(TimeSpan(0)).await, one.lease_sole_duties(minute).await),
+        (other.lease_exclusive_tasks(TimeSpan(0)).await, one.lease_exclusive_tasks(minute).await),
         (Ok(false), Ok(true))
     );
     assert_eq!(
-        (one.lease_sole_duties(TimeSpan(0)).await, other.lease_sole_duties(TimeSpan(1)).await),
+        (one.lease_exclusive_tasks(TimeSpan(0)).await, other.lease_exclusive_tasks(TimeSpan(1)).await),
         (Ok(false), Ok(true))
     );
     // The lease expires even if the holder does not release it, because the holder may have crashed.
     let deadline = std::time::Instant::now() + std::time::Duration::from_secs(120);
-    while one.lease_sole_duties(minute).await != Ok(true) {
+    while one.lease_exclusive_tasks(minute).await != Ok(true) {
         assert!(std::time::Instant::now() < deadline, "the right never ends");
     }
 }
@@ -246,9 +246,9 @@ async fn one_process_at_a_time_has_the_right_to_sweep_and_it_is_lent_for_a_while
 async fn processes_that_lease_know_of_each_other_until_they_say_that_they_end() {
     let (one, slots, records) = new_server_store().await;
     let other = connect_second_process(slots, &records).await;
-    assert_eq!(one.refresh_workers(true).await.unwrap().all_names.len(), 1);
+    assert_eq!(one.announce_worker(true).await.unwrap().all_names.len(), 1);
     let (of_other, of_one) =
-        (other.refresh_workers(true).await.unwrap(), one.refresh_workers(true).await.unwrap());
+        (other.announce_worker(true).await.unwrap(), one.announce_worker(true).await.unwrap());
     assert_eq!((of_one.all_names.len(), &of_one.all_names), (2, &of_other.all_names));
     assert_ne!(of_one.own_name, of_other.own_name);
     // For each slot, exactly one of the two processes is the preferred worker.
@@ -258,7 +258,7 @@ async fn processes_that_lease_know_of_each_other_until_they_say_that_they_end() 
             of_other.is_preferred_worker(&mark(number).key)
         );
     }
-    assert_eq!(other.refresh_workers(false).await.unwrap().all_names, [of_one.own_name].into());
+    assert_eq!(other.announce_worker(false).await.unwrap().all_names, [of_one.own_name].into());
 }
 
 #[tokio::test]

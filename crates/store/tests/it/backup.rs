@@ -47,7 +47,7 @@ async fn a_copy_overwrites_nothing_and_leaves_nothing_half_written() {
     let half = folder.path().join("other.partial");
     fs::write(&half, "interrupted").unwrap();
     let error = store.backup(&folder.path().join("other")).await.unwrap_err();
-    assert!(matches!(error, BackupError::Partial { .. }), "{error}");
+    assert!(matches!(error, BackupError::PartialFileExists { .. }), "{error}");
     assert!(
         error.to_string().contains("other.partial") && error.to_string().contains("remove the file"),
         "{error}"

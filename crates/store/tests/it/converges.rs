@@ -18,11 +18,11 @@ fn record(run: &str, key: &str, at: i64) -> ConvergeRecord {
 async fn a_run_is_kept_by_the_newest_lease_alone_and_the_last_one_is_found() {
     let (home, store) = new_store().await;
     let mut first = record("a", "pr/7", NOW);
-    store.store_converge(FencingToken(3), &first).await.unwrap();
-    store.store_converge(FencingToken(4), &record("b", "pr/8", NOW + 1)).await.unwrap();
+    store.store_converge_record(FencingToken(3), &first).await.unwrap();
+    store.store_converge_record(FencingToken(4), &record("b", "pr/8", NOW + 1)).await.unwrap();
     first.detail.state.exit = Some(ConvergeExit::new(ConvergeExitCode::Budget, "used up"));
-    store.store_converge(FencingToken(5), &first).await.unwrap();
-    let late = store.store_converge(FencingToken(4), &record("a", "pr/7", NOW)).await.unwrap_err();
+    store.store_converge_record(FencingToken(5), &first).await.unwrap();
+    let late = store.store_converge_record(FencingToken(4), &record("a", "pr/7", NOW)).await.unwrap_err();
     assert_eq!(late, StoreError::Fenced { key: SlotKey::new("pr/7"), greatest_token: FencingToken(5) });
     drop(store);
 
@@ -34,7 +34,7 @@ async fn a_run_is_kept_by_the_newest_lease_alone_and_the_last_one_is_found() {
     assert!(store.fresh_token().await.unwrap() > FencingToken(5));
 
     let newer = record("c", "pr/7", NOW + 9);
-    store.store_converge(FencingToken(5), &newer).await.unwrap();
+    store.store_converge_record(FencingToken(5), &newer).await.unwrap();
     assert_eq!(store.last_converge(&SlotKey::new("pr/7")).await.unwrap(), Some(newer.clone()));
     let runs = store.records::<ConvergeDetail>(None, UnixMillis(NOW + 1), 9).await.unwrap();
     assert_eq!(runs.iter().map(|run| run.run.as_str()).collect::<Vec<_>>(), ["c", "b"]);
@@ -64,7 +64,7 @@ async fn the_last_word_on_a_finding_counts_on_its_key_and_is_in_the_audit_log() 
     assert_eq!(store.audit_entries(9).await.unwrap()[0].act, act);
 
     let run = record("a", key.as_str(), NOW);
-    store.store_converge(FencingToken(0), &run).await.unwrap();
+    store.store_converge_record(FencingToken(0), &run).await.unwrap();
     assert_eq!(store.converge_run(&run.run).await.unwrap(), Some(run));
     assert_eq!(store.converge_run(&RunId::new("b")).await.unwrap(), None);
 }

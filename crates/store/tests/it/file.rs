@@ -107,7 +107,7 @@ mod operations {
         }
         let store = open(&path);
         assert_eq!(store.kill_switches().await.unwrap().global_switch, KillSwitch::Off);
-        assert!(store.find_key("o/n#1").await.unwrap().is_some());
+        assert!(store.find_pull_key("o/n#1").await.unwrap().is_some());
         let new = rusqlite::Connection::open(&path).unwrap();
         let mut rows = new.prepare("SELECT forge || ' ' || id || ' ' || name FROM repository").unwrap();
         let rows: Vec<String> = rows.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();

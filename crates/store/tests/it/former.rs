@@ -198,7 +198,7 @@ async fn runs_of_the_former_version_are_read_counted_and_gone_on_with() {
     assert_eq!(begun.unpublished_review.map(|record| record.cost()), Some(MicroUsd(7)));
     assert_eq!(store.last_converge(&key()).await.unwrap(), Some(goes_on));
     assert!(
-        store.store_converge(FencingToken(3), &converge_record("e", None)).await.is_err(),
+        store.store_converge_record(FencingToken(3), &converge_record("e", None)).await.is_err(),
         "the newest lease was 4"
     );
 }

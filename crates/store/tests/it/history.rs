@@ -34,7 +34,7 @@ async fn people_find_a_key_by_page_or_name() {
         "Owner/name/7",
         "owner/NAME/7",
     ] {
-        assert_eq!(store.find_key(text).await.unwrap(), Some(key()), "{text}");
+        assert_eq!(store.find_pull_key(text).await.unwrap(), Some(key()), "{text}");
     }
     for text in [
         "",
@@ -49,7 +49,7 @@ async fn people_find_a_key_by_page_or_name() {
         "name#7",
         "Owner/name%",
     ] {
-        assert_eq!(store.find_key(text).await.unwrap(), None, "{text}");
+        assert_eq!(store.find_pull_key(text).await.unwrap(), None, "{text}");
     }
 }
 
@@ -60,11 +60,11 @@ async fn the_key_described_last_has_the_name_and_renames_lose_nothing() {
     store.store_descriptions(&[(old.clone(), slot_description("o/n#7", Some('a')))]).await.unwrap();
     // A pull request in another repository gets the name before the first one gets a new name.
     store.store_descriptions(&[(new.clone(), slot_description("o/n#7", None))]).await.unwrap();
-    assert_eq!(store.find_key("o/n#7").await.unwrap(), Some(new.clone()));
+    assert_eq!(store.find_pull_key("o/n#7").await.unwrap(), Some(new.clone()));
     // The first pull request gets its new name without a head. The store keeps the head that it knows.
     store.store_descriptions(&[(old.clone(), slot_description("o/renamed#7", None))]).await.unwrap();
-    assert_eq!(store.find_key("o/renamed#7").await.unwrap(), Some(old.clone()));
-    assert_eq!(store.find_key("o/n#7").await.unwrap(), Some(new.clone()));
+    assert_eq!(store.find_pull_key("o/renamed#7").await.unwrap(), Some(old.clone()));
+    assert_eq!(store.find_pull_key("o/n#7").await.unwrap(), Some(new.clone()));
     let unknown = SlotKey::new("pr/github/3/7");
     assert_eq!(
         store.descriptions(&[unknown, old, new]).await.unwrap(),
@@ -101,15 +101,15 @@ async fn the_last_two_hundred_events_of_each_key_are_kept() {
 #[tokio::test]
 async fn runs_and_outcomes_are_told_newest_first() {
     let (_home, store) = new_store().await;
-    assert_eq!(store.last_outcome(&key()).await.unwrap(), None);
+    assert_eq!(store.last_review_record(&key()).await.unwrap(), None);
     store.begin_run(&run(1), &revision('a'), UnixMillis(NOW)).await.unwrap();
     store.store_computed_review(&run(1), &computed(&run(1), 'a', vec![])).await.unwrap();
     store.mark_published(&run(1), &record(&run(1), 'a')).await.unwrap();
     store.begin_run(&run(2), &revision('c'), UnixMillis(NOW + 50)).await.unwrap();
-    assert_eq!(store.last_outcome(&key()).await.unwrap(), Some(published(&run(1), 'a')));
+    assert_eq!(store.last_review_record(&key()).await.unwrap(), Some(published(&run(1), 'a')));
     store.end_run(&run(2), &outcome(ReviewOutcomeKind::Failed), UnixMillis(NOW + 60)).await.unwrap();
 
-    let last = store.last_outcome(&key()).await.unwrap().unwrap();
+    let last = store.last_review_record(&key()).await.unwrap().unwrap();
     assert_eq!(last.detail.outcome.kind, ReviewOutcomeKind::Failed);
     assert_eq!((last.run, last.detail.head, last.detail.base), (run(2).id, Some(sha('c')), sha('b')));
     assert_eq!((last.started_at, last.ended_at), (UnixMillis(NOW + 50), UnixMillis(NOW + 60)));

@@ -29,7 +29,7 @@ fn write_damaged_row(store: &Store, key: &str, body: &str) {
 #[tokio::test]
 async fn the_census_counts_slots_by_what_they_do_and_tells_the_oldest_due() {
     let (_folder, store) = new_file();
-    let empty = store.count_content().await.unwrap();
+    let empty = store.collect_statistics().await.unwrap();
     assert_eq!((empty.slots.len(), empty.oldest_due, empty.pending_notices), (0, None, 0));
     assert!(empty.bytes > 0);
 
@@ -44,7 +44,7 @@ async fn the_census_counts_slots_by_what_they_do_and_tells_the_oldest_due() {
         .unwrap();
     store.queue_notices(&[NewNotice::new(NoticeKind::Parked, "d", "day", "parked")]).await.unwrap();
     write_damaged_row(&store, "e", "}");
-    let census = store.count_content().await.unwrap();
+    let census = store.collect_statistics().await.unwrap();
     let told = |state: &str, reason: &str, count| (state.to_owned(), reason.to_owned(), count);
     assert_eq!(
         census.slots,
@@ -65,7 +65,7 @@ async fn a_row_that_cannot_be_read_stops_no_other_and_can_be_forgotten() {
     assert_eq!(keys(store.due_slots(UnixMillis(NOW), 1).await.unwrap()), ["b"], "they take nobody's place");
     assert_eq!(keys(store.due_slots(UnixMillis(NOW), 9).await.unwrap()), ["b", "c"]);
     assert_eq!(keys(store.list_slots().await.unwrap()), ["b", "c"]);
-    assert_eq!(store.count_content().await.unwrap().unreadable, 2);
+    assert_eq!(store.collect_statistics().await.unwrap().unreadable, 2);
 
     let found = store.unreadable_slots().await.unwrap();
     assert_eq!(found.iter().map(|(key, _)| key.as_str()).collect::<Vec<_>>(), ["a", "aa"]);
@@ -80,7 +80,7 @@ async fn a_row_that_cannot_be_read_stops_no_other_and_can_be_forgotten() {
     );
     assert!(store.delete_unreadable_slot(&SlotKey::new("a")).await.unwrap());
     assert_eq!(store.load_slots(&[SlotKey::new("a")]).await.unwrap(), [Slot::new(SlotKey::new("a"))]);
-    assert_eq!(store.count_content().await.unwrap().unreadable, 1);
+    assert_eq!(store.collect_statistics().await.unwrap().unreadable, 1);
     assert_eq!(keys(store.list_slots().await.unwrap()), ["b", "c"]);
 }
 
@@ -118,7 +118,7 @@ async fn slots_of_an_older_form_are_counted_by_what_their_rows_say() {
         .await
         .unwrap();
     write_damaged_row(&store, "d", "no json");
-    let counted = store.count_content().await.unwrap().slots;
+    let counted = store.collect_statistics().await.unwrap().slots;
     drop(store);
     // The test replaces the tables by those of schema version 2.
     rusqlite::Connection::open(&path)
@@ -131,7 +131,7 @@ async fn slots_of_an_older_form_are_counted_by_what_their_rows_say() {
             super::former_tables_sql(2)
         ))
         .unwrap();
-    assert_eq!(super::open(&path).count_content().await.unwrap().slots, counted);
+    assert_eq!(super::open(&path).collect_statistics().await.unwrap().slots, counted);
     assert_eq!(counted.len(), 4);
 }
 

@@ -405,7 +405,7 @@ async fn money_is_forgotten_when_it_is_old_and_its_period_is_over() {
 #[tokio::test]
 async fn the_census_tells_the_greatest_part_that_is_spent_now() {
     let (_home, store) = new_store().await;
-    assert!(store.count_content().await.unwrap().used_budget_permille.is_empty());
+    assert!(store.collect_statistics().await.unwrap().used_budget_permille.is_empty());
     for (all, cost) in [
         (vec![repo(100), team(1000)], 30),
         (vec![level(BudgetLevelKind::RepoDay, "github/2", &utc_day(UnixMillis(NOW)), 100)], 85),
@@ -415,6 +415,6 @@ async fn the_census_tells_the_greatest_part_that_is_spent_now() {
         let (id, _) = reserve_granted(&store, &all, reservation_request(cost, cost)).await;
         store.settle_reservation(id, MicroUsd(cost), CostBasis::Metered).await.unwrap();
     }
-    let budgets = store.count_content().await.unwrap().used_budget_permille;
+    let budgets = store.collect_statistics().await.unwrap().used_budget_permille;
     assert_eq!(budgets, [(BudgetLevelKind::RepoDay, 850), (BudgetLevelKind::TeamMonth, 30)]);
 }

@@ -45,7 +45,7 @@ async fn what_is_deleted_or_replaced_is_written_and_opened_no_more() {
     let store = open(&path);
     store.raise_version(SlotVersion(1)).await.unwrap();
     fs::rename(&path, &aside).unwrap();
-    store.check_in_place().unwrap_err();
+    store.check_store_file().unwrap_err();
     let error = store.raise_version(SlotVersion(2)).await.unwrap_err().to_string();
     assert!(error.contains("truing.db was deleted or replaced"), "{error}");
     fs::write(&path, "").unwrap();
@@ -55,7 +55,7 @@ async fn what_is_deleted_or_replaced_is_written_and_opened_no_more() {
     let error = store.kill_switches().await.unwrap_err().to_string();
     assert!(error.contains("truing.db was deleted or replaced"), "{error}");
     fs::rename(&aside, &path).unwrap();
-    store.check_in_place().unwrap();
+    store.check_store_file().unwrap();
     store.raise_version(SlotVersion(2)).await.unwrap();
     open(&path).raise_version(SlotVersion(3)).await.unwrap();
     store.kill_switches().await.unwrap();
@@ -83,7 +83,7 @@ fn a_file_with_several_names_is_refused_before_anything_is_written_beside_it() {
     let (path, hard) = (folder.path().join("truing.db"), folder.path().join("hard.db"));
     let store = open(&path);
     fs::hard_link(&path, &hard).unwrap();
-    assert!(matches!(open_refused(&hard), SqliteOpenError::Linked { link_count: 2, .. }));
+    assert!(matches!(open_refused(&hard), SqliteOpenError::HasHardLinks { link_count: 2, .. }));
     assert!(!folder.path().join("hard.db-wal").exists());
     drop(store);
     fs::remove_file(&hard).unwrap();
@@ -246,7 +246,7 @@ fn another_programs_database_is_refused_and_left_alone() {
     let path = folder.path().join("other.db");
     rusqlite::Connection::open(&path).unwrap().execute_batch("CREATE TABLE t (x)").unwrap();
     let before = fs::read(&path).unwrap();
-    assert!(matches!(open_refused(&path), SqliteOpenError::Foreign { .. }));
+    assert!(matches!(open_refused(&path), SqliteOpenError::ForeignDatabase { .. }));
     assert_eq!(fs::read(&path).unwrap(), before);
 }
 

@@ -179,7 +179,7 @@ async fn a_new_run_on_the_same_revision_only_has_to_publish() {
     Write::Computed.write_as(&run(1), &store).await.unwrap();
     // The run ends without publishing and records this outcome.
     Write::Ended.write_as(&run(1), &store).await.unwrap();
-    let told = store.last_outcome(&key()).await.unwrap().unwrap();
+    let told = store.last_review_record(&key()).await.unwrap().unwrap();
     assert_eq!((told.detail.outcome.kind, told.turns()), (ReviewOutcomeKind::Deferred, 3));
 
     let known = Some(revision('a'));
@@ -251,7 +251,7 @@ async fn the_outcome_of_a_published_run_is_final() {
     other.add_step_cost(ReviewStep::Model, &StepCost { turns: 1, ..StepCost::<()>::default() });
     store.mark_published(&run(1), &other).await.unwrap();
     Write::Ended.write_as(&run(1), &store).await.unwrap();
-    assert_eq!(store.last_outcome(&key()).await.unwrap(), Some(published(&run(1), 'a')));
+    assert_eq!(store.last_review_record(&key()).await.unwrap(), Some(published(&run(1), 'a')));
 }
 
 #[tokio::test]

@@ -86,7 +86,7 @@ async fn a_damaged_row_hides_no_other() {
     assert_eq!(store.unreadable_ended_runs(LoopKind::Review, UnixMillis(0)).await.unwrap(), [run(5).id]);
     let last = store.records::<ReviewDetail>(None, UnixMillis(0), 9).await.unwrap();
     assert_eq!(last.iter().map(|record| &record.run).collect::<Vec<_>>(), [&run(2).id, &run(1).id]);
-    assert!(store.last_outcome(&key()).await.is_ok());
+    assert!(store.last_review_record(&key()).await.is_ok());
     assert_eq!(store.review_entries(&key(), 9).await.unwrap().len(), 2);
 }
 
@@ -347,7 +347,7 @@ async fn a_review_that_is_restated_is_no_other_run_and_keeps_its_record() {
         Some((run(1).id, UnixMillis(NOW)))
     );
     store
-        .store_restated_review(&again, &ComputedReview { findings: Vec::new(), ..computed.clone() })
+        .replace_computed_review(&again, &ComputedReview { findings: Vec::new(), ..computed.clone() })
         .await
         .unwrap();
     assert_eq!(store.findings(&key()).await.unwrap(), []);

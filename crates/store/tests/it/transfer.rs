@@ -143,7 +143,8 @@ async fn slots_are_due_counted_and_swapped_where_they_are_now_as_they_were() {
     let there = servers.open().await;
     let late = UnixMillis(NOW + 1_000_000_000);
     assert_eq!(there.due_slots(late, 99).await.unwrap(), source.due_slots(late, 99).await.unwrap());
-    let counts = (there.count_content().await.unwrap().slots, source.count_content().await.unwrap().slots);
+    let counts =
+        (there.collect_statistics().await.unwrap().slots, source.collect_statistics().await.unwrap().slots);
     assert_eq!(counts.0, counts.1);
     // The copied slot has the version of the original, so a process that read the original can write the
     // copy.

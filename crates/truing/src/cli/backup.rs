@@ -40,7 +40,7 @@ pub(crate) fn run(args: &BackupArgs, context: &CommandContext) -> Result<Command
                 .hint("`truing config show` shows where `store.url` is set"));
         };
         store.backup(&args.file).await.map_err(|error| match error {
-            BackupError::Exists { .. } | BackupError::Partial { .. } => {
+            BackupError::Exists { .. } | BackupError::PartialFileExists { .. } => {
                 CliError::usage("exists", error.to_string())
             }
             BackupError::NoDatabaseFile => CliError::usage("no_file", error.to_string()),

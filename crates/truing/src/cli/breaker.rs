@@ -17,7 +17,7 @@ use truing_store::Store;
 
 use super::error::{CliError, CommandExit};
 use super::sync::missing_job_run_error;
-use super::target::{acquire_command_lock, actor_name, existing_store, store_error};
+use super::target::{acquire_command_lock, actor_name, open_existing_store, store_error};
 use super::{CommandContext, runtime};
 use crate::wiring;
 
@@ -48,7 +48,7 @@ pub(crate) fn run(args: &BreakerArgs, context: &CommandContext) -> Result<Comman
     let config = context.config(&[])?;
     let limits = wiring::slot_limits(&config.review, config.server.lease);
     runtime::start()?.block_on(async {
-        let store = existing_store(&config, &context.environment).await?;
+        let store = open_existing_store(&config, &context.environment).await?;
         let jobs = match &store {
             Some(store) => store.jobs().await.map_err(store_error)?,
             None => vec![],

@@ -17,7 +17,7 @@ mod spend;
 use super::columns::fold_line;
 use super::error::{CliError, CommandExit};
 use super::period_start::PeriodStart;
-use super::target::{existing_store, store_error};
+use super::target::{open_existing_store, store_error};
 use super::{CommandContext, runtime};
 
 /// Show what models have cost, the limits, and the prices
@@ -102,7 +102,7 @@ fn show_budget(context: &CommandContext) -> Result<(), CliError> {
     let config = context.config(&[])?;
     runtime::start()?.block_on(async {
         let (mut drawn, mut names) = (Vec::new(), BTreeMap::new());
-        if let Some(store) = existing_store(&config, &context.environment).await? {
+        if let Some(store) = open_existing_store(&config, &context.environment).await? {
             drawn = store.current_usage().await.map_err(store_error)?;
             names = level_names(&store, &drawn).await?;
         }
@@ -155,7 +155,7 @@ fn render_budget(usages: &[BudgetUsage], names: &BTreeMap<String, String>) -> St
         if count > 0 {
             let all =
                 [sum(|usages| usages.spent), sum(|usages| usages.level.limit), sum(|usages| usages.reserved)];
-            text += &fold_line(&render_numbers(all), &format!("{} ({count})", kind.as_str()));
+            text += &fold_line(&render_amount_columns(all), &format!("{} ({count})", kind.as_str()));
         }
     }
     let mut rows: Vec<&BudgetUsage> = usages.iter().collect();
@@ -165,7 +165,7 @@ fn render_budget(usages: &[BudgetUsage], names: &BTreeMap<String, String>) -> St
         let name = names.get(&level.key).unwrap_or(&level.key);
         let words = [level.kind.as_str(), &level.period, name].into_iter().filter(|word| !word.is_empty());
         let words = words.collect::<Vec<_>>().join(" ");
-        text += &fold_line(&render_numbers([*spent, level.limit, *reserved]), &words);
+        text += &fold_line(&render_amount_columns([*spent, level.limit, *reserved]), &words);
     }
     if rows.len() > MAX_LISTED_LIMITS {
         text += &format!("and {} more: `--format json` lists all limits\n", rows.len() - MAX_LISTED_LIMITS);
@@ -223,7 +223,7 @@ fn render_limits(config: &Config) -> String {
 
 /// Formats four columns: the spent money, the limit, the percentage, and the money reserved by requests in
 /// flight.
-fn render_numbers([spent, limit, reserved]: [MicroUsd; 3]) -> String {
+fn render_amount_columns([spent, limit, reserved]: [MicroUsd; 3]) -> String {
     let part = (u128::from(spent.0) * 100).checked_div(u128::from(limit.0));
     let part = part.map_or_else(|| "-".to_owned(), |part| format!("{part} %"));
     let flight = if reserved.0 == 0 { "-".to_owned() } else { reserved.to_string() };

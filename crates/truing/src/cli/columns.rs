@@ -3,7 +3,7 @@
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
 /// Width of the narrowest terminal that is supported.
-pub(super) const COLUMNS: usize = 80;
+pub(super) const MIN_TERMINAL_COLUMNS: usize = 80;
 
 /// Formats `text` after `label`, in lines of at most `COLUMNS` columns. Continuation lines are indented to
 /// the column in which `text` begins. A word that does not fit in a line is cut. Words with a `/`, such as
@@ -13,8 +13,11 @@ pub(super) fn fold_line(label: &str, text: &str) -> String {
     let (mut lines, mut column) = (label.to_owned(), indent);
     for word in split_words(text) {
         let width = word.width();
-        let is_cut = indent + width > COLUMNS && !word.contains(['/', ' ']);
-        if column > indent && column + 1 + width > COLUMNS && !(is_cut && column + 2 < COLUMNS) {
+        let is_cut = indent + width > MIN_TERMINAL_COLUMNS && !word.contains(['/', ' ']);
+        if column > indent
+            && column + 1 + width > MIN_TERMINAL_COLUMNS
+            && !(is_cut && column + 2 < MIN_TERMINAL_COLUMNS)
+        {
             lines += &format!("\n{:indent$}", "");
             column = indent;
         } else if column > indent {
@@ -28,7 +31,7 @@ pub(super) fn fold_line(label: &str, text: &str) -> String {
         }
         for letter in word.chars() {
             let width = letter.width().unwrap_or_default();
-            if column > indent && column + width > COLUMNS {
+            if column > indent && column + width > MIN_TERMINAL_COLUMNS {
                 lines += &format!("\n{:indent$}", "");
                 column = indent;
             }
@@ -112,7 +115,7 @@ mod tests {
         let (wide, long) = ("漢字".repeat(60), "x".repeat(200));
         for text in [format!("at {wide} end"), format!("{long} end"), format!("a {long}"), wide] {
             let folded = fold_line("fail gate: ", &text);
-            assert!(folded.lines().all(|line| line.width() <= COLUMNS), "{folded}");
+            assert!(folded.lines().all(|line| line.width() <= MIN_TERMINAL_COLUMNS), "{folded}");
             let letters =
                 |text: &str| text.chars().filter(|letter| !letter.is_whitespace()).collect::<String>();
             assert_eq!(letters(&folded), letters(&format!("fail gate: {text}")));

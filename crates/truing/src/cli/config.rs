@@ -15,9 +15,9 @@ use truing_reader::RulePacks;
 use unicode_width::UnicodeWidthStr as _;
 
 use super::CommandContext;
-use super::columns::{COLUMNS, fold_line};
+use super::columns::{MIN_TERMINAL_COLUMNS, fold_line};
 use super::error::{CliError, CommandExit};
-use super::init::WRITTEN_FILE;
+use super::init::DEFAULT_OUTPUT_FILE;
 use super::output::OutputPrinter;
 use super::runtime;
 use super::tiers::RepositoryTiers;
@@ -126,16 +126,17 @@ fn print_table(settings: &[(String, &EffectiveSetting)], output: OutputPrinter) 
 /// permits. If a line and its origin do not fit in one terminal line, the origin is in the next line.
 fn align_origins(lines: &[(String, String)]) -> String {
     let whole = |(line, origin): &(String, String)| line.width() + ORIGIN_SEPARATOR.width() + origin.width();
-    let width = lines.iter().filter(|line| whole(line) <= COLUMNS).map(|(line, _)| line.width()).max();
+    let width =
+        lines.iter().filter(|line| whole(line) <= MIN_TERMINAL_COLUMNS).map(|(line, _)| line.width()).max();
     let width = width.unwrap_or_default();
     let text = |(line, origin): &(String, String)| {
-        if whole(&(line.clone(), origin.clone())) <= COLUMNS {
-            let room = COLUMNS.saturating_sub(ORIGIN_SEPARATOR.width() + origin.width());
+        if whole(&(line.clone(), origin.clone())) <= MIN_TERMINAL_COLUMNS {
+            let room = MIN_TERMINAL_COLUMNS.saturating_sub(ORIGIN_SEPARATOR.width() + origin.width());
             let filled = " ".repeat(width.min(room).saturating_sub(line.width()));
             return format!("{line}{filled}{ORIGIN_SEPARATOR}{origin}\n");
         }
         let (key, value) = line.split_once(" = ").unwrap_or((line, ""));
-        let value = if line.width() <= COLUMNS {
+        let value = if line.width() <= MIN_TERMINAL_COLUMNS {
             format!("{line}\n")
         } else {
             fold_line(&format!("{key} = "), value)
@@ -159,7 +160,7 @@ fn render_origin(setting: &EffectiveSetting) -> String {
 
 fn setting_row(key: &str, setting: &EffectiveSetting) -> serde_json::Value {
     json!({ "key": key, "value": setting.value.to_json(), "origin": render_origin(setting),
-        "layer": setting.origin.layer() })
+        "layer": setting.origin.layer_name() })
 }
 
 /// Returns the root of the working tree that contains a folder.
@@ -177,10 +178,14 @@ fn check_config(path: Option<&Path>, context: &CommandContext) -> Result<(), Cli
                 Some(file) => file,
                 // This file is only checked. Other commands use a file in the current folder only if
                 // `--config` names that file.
-                None if here.join(WRITTEN_FILE).exists() => {
-                    let file =
-                        truing_config::read_named_file(Path::new(WRITTEN_FILE), &here.join(WRITTEN_FILE))?;
-                    context.output.print_note(format_args!("to use this file: `--config {WRITTEN_FILE}`"));
+                None if here.join(DEFAULT_OUTPUT_FILE).exists() => {
+                    let file = truing_config::read_named_file(
+                        Path::new(DEFAULT_OUTPUT_FILE),
+                        &here.join(DEFAULT_OUTPUT_FILE),
+                    )?;
+                    context
+                        .output
+                        .print_note(format_args!("to use this file: `--config {DEFAULT_OUTPUT_FILE}`"));
                     file
                 }
                 None => return Err(no_config_file_error()),
@@ -203,7 +208,7 @@ fn check_config(path: Option<&Path>, context: &CommandContext) -> Result<(), Cli
             warn_of_unknown_rules(&config, &packs, &context.output);
         }
         match wiring::policy::load_policies(&config) {
-            Err(error) if error.code == wiring::policy::BAD_POLICY => return Err(error),
+            Err(error) if error.code == wiring::policy::BAD_POLICY_CODE => return Err(error),
             Ok(_) | Err(_) => {}
         }
     }
@@ -289,7 +294,7 @@ mod tests {
             (format!("a = {}", "x".repeat(70)), "default".to_owned()),
         ];
         let text = align_origins(&lines);
-        assert!(text.lines().all(|line| line.width() <= COLUMNS), "{text}");
+        assert!(text.lines().all(|line| line.width() <= MIN_TERMINAL_COLUMNS), "{text}");
         assert!(text.starts_with("review.runtime = rules  # default\n"), "{text}");
         let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>().join(" ");
         assert!(words(&text).contains(&words(&format!("{long} # truing.toml:3"))), "{text}");

@@ -22,8 +22,8 @@ use crate::wiring;
 
 pub use args::ConvergeArgs;
 use args::{ConvergeRunArgs, converge_exit, parse_severity, refusal_error};
-pub(in crate::cli) use args::{NO_TARGET, UNCOMMITTED};
-pub(in crate::cli) use local::{SHALLOW, branch_write_error};
+pub(in crate::cli) use args::{NO_TARGET_MESSAGE, UNCOMMITTED_CHANGES_MESSAGE};
+pub(in crate::cli) use local::{SHALLOW_CLONE_HINT, branch_write_error};
 pub(in crate::cli) use targets::{ConvergeTarget, resolve_target};
 
 pub use audit::AuditArgs;
@@ -64,7 +64,7 @@ impl ConvergeArgs {
     }
 
     async fn run_all(&self, config: &Config, context: &CommandContext) -> Result<CommandExit, CliError> {
-        let folder = config.store.folder()?.join(local::LOCK_FOLDER_NAME);
+        let folder = config.store.local_data_folder()?.join(local::LOCK_FOLDER_NAME);
         let _team = team::TeamMembership::lead_or_join(self, context, &folder)?;
         let asked = targets::resolve_targets(&self.targets, context).await?;
         let ended = target_run::run_all(self, &asked, asked.len() > 1, context).await?;

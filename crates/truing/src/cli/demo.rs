@@ -17,9 +17,10 @@ use super::error::{CliError, CommandExit};
 use super::output::OutputPrinter;
 use super::runtime::{self, StopSignal};
 use crate::demo::{
-    self, COMMENT_VISIBILITY_DELAY, CommentChanges, DISMISSAL, DemoError, DroppedFindingCounts, FirstReview,
-    FollowedPull, LifecycleCounts, LinterCounts, MODEL_FINDING_DISMISSAL_REPLY, PLANTED_FINDING_COUNT,
-    ReviewDemo, ReviewDemoReport, ScenarioCounts, StormCounts, TIMINGS,
+    self, COMMENT_VISIBILITY_DELAY, CommentChanges, DEMO_SLOT_LIMITS, DISMISSAL_REPLY, DemoError,
+    DroppedFindingCounts, FirstReview, FollowedPull, LifecycleCounts, LinterCounts,
+    MODEL_FINDING_DISMISSAL_REPLY, PLANTED_FINDING_COUNT, ReviewDemo, ReviewDemoReport, ScenarioCounts,
+    StormCounts,
 };
 use crate::wiring;
 
@@ -114,15 +115,15 @@ async fn run_review_demo(args: &DemoArgs, context: &CommandContext) -> Result<Co
     let timings = format!(
         "Timings of this demo: debounce {} ms, at most {} s; a storm ends after {} s of quiet; comments \
          settle in {} ms.",
-        TIMINGS.debounce.0,
-        TIMINGS.max_wait.0 / 1000,
-        TIMINGS.storm_quiet_time.0 / 1000,
+        DEMO_SLOT_LIMITS.debounce.0,
+        DEMO_SLOT_LIMITS.max_wait.0 / 1000,
+        DEMO_SLOT_LIMITS.storm_quiet_time.0 / 1000,
         COMMENT_VISIBILITY_DELAY.0
     );
     output.print_lines(fold_line("", &timings));
     // The demonstration reads only its own files, so its reader needs no sandbox and works on any machine.
     let sandbox = SandboxConfig { level: SandboxLevel::None };
-    let reader = wiring::child_reader(&RulesConfig::default(), &sandbox)?;
+    let reader = wiring::child_process_reader(&RulesConfig::default(), &sandbox)?;
     let demo =
         ReviewDemo::start(args.forge.into(), git, &context.environment, reader).await.map_err(demo_error)?;
     let first = demo.run_first_review().await.map_err(demo_error)?;
@@ -145,9 +146,9 @@ async fn run_review_demo(args: &DemoArgs, context: &CommandContext) -> Result<Co
     }
     output.print_answer(&report, || render_summary(&report))?;
     if args.stay {
-        let (pulls, service) = demo.addresses();
+        let (pulls, service) = demo.page_and_service_urls();
         output.print_note(format_args!("service: {service}"));
-        print_stay_notes(output, &pulls, &demo.config_path(), &INSPECTION_COMMANDS);
+        print_inspection_notes(output, &pulls, &demo.config_path(), &INSPECTION_COMMANDS);
         output
             .print_note("at your own forge, the comment `/review` on a pull request requests another review");
         std::future::pending::<()>().await;
@@ -163,11 +164,11 @@ async fn run_scenarios(
     output: OutputPrinter,
 ) -> Result<ReviewDemoReport, CliError> {
     let is_text = !output.is_json();
-    let forgotten = demo.run_dropped_finding().await.map_err(demo_error)?;
+    let forgotten = demo.run_dropped_finding_scenario().await.map_err(demo_error)?;
     if is_text {
         output.print_data(render_dropped_finding(forgotten))?;
     }
-    let lifecycle = demo.run_lifecycle().await.map_err(demo_error)?;
+    let lifecycle = demo.run_lifecycle_scenario().await.map_err(demo_error)?;
     if is_text {
         output.print_data(render_lifecycle(&lifecycle))?;
     }
@@ -241,7 +242,12 @@ const INSPECTION_COMMANDS: [&str; 4] = ["status", "queue list", "why wheel/spoke
 
 /// Prints how to inspect a demonstration that keeps running: the address of its pull requests, and some
 /// commands.
-fn print_stay_notes(output: OutputPrinter, pulls_url: &str, config: &Path, inspection_commands: &[&str]) {
+fn print_inspection_notes(
+    output: OutputPrinter,
+    pulls_url: &str,
+    config: &Path,
+    inspection_commands: &[&str],
+) {
     output.print_note(format_args!("pull requests, for a browser: {pulls_url}"));
     output.print_note("commands, in another terminal:");
     for words in inspection_commands {
@@ -270,7 +276,7 @@ fn render_lifecycle(lifecycle: &LifecycleCounts) -> String {
     let titles = ["opened", "lines on top", "one fixed", "as before", "rebased"];
     for (index, (changes, title)) in lifecycle.pushes.iter().zip(titles).enumerate() {
         if title == "rebased" {
-            text += &format!("  a person answers: {DISMISSAL}\n");
+            text += &format!("  a person answers: {DISMISSAL_REPLY}\n");
         }
         text += &format!("  push {}, {title:<13} {}\n", index + 1, render_changes(changes));
     }

@@ -30,9 +30,9 @@ pub(super) struct OutputFileArgs {
 /// The destination of an answer.
 enum OutputTarget {
     /// Standard output of the process.
-    Output,
+    Stdout,
     /// Device or pipe. The answer is written to the existing device or pipe, which is not replaced.
-    Stream(PathBuf),
+    DeviceOrPipe(PathBuf),
     /// Regular file `path` in the folder `folder`. The file may not exist yet.
     File { folder: PathBuf, path: PathBuf },
 }
@@ -58,8 +58,8 @@ impl OutputFileArgs {
             ColorWhen::Auto | ColorWhen::Never => anstream::adapter::strip_str(answer).to_string().into(),
         };
         let written = match self.resolve_target(current_folder)? {
-            OutputTarget::Output => return output.print_data(answer),
-            OutputTarget::Stream(path) => write_stream(&path, plain().as_bytes()),
+            OutputTarget::Stdout => return output.print_data(answer),
+            OutputTarget::DeviceOrPipe(path) => write_stream(&path, plain().as_bytes()),
             OutputTarget::File { folder, path } => write_file(&folder, &path, plain().as_bytes()),
         };
         let name = self.name();
@@ -80,12 +80,12 @@ impl OutputFileArgs {
     /// yet.
     fn resolve_target(&self, current_folder: &Path) -> Result<OutputTarget, CliError> {
         let Some(path) = self.output.as_deref().filter(|path| path.as_os_str() != STDOUT) else {
-            return Ok(OutputTarget::Output);
+            return Ok(OutputTarget::Stdout);
         };
         // `/dev/stdout` is not replaced like a file. The shell may append it to a file (`>>`), and the file's
         // content would then be lost.
         if path == Path::new("/dev/stdout") {
-            return Ok(OutputTarget::Output);
+            return Ok(OutputTarget::Stdout);
         }
         let wrong = |code, reason: &str| {
             let message = format!("cannot write {}: {reason}", self.name());
@@ -94,7 +94,7 @@ impl OutputFileArgs {
         let mut path = current_folder.join(path);
         match path.metadata() {
             Ok(there) if there.is_dir() => return Err(wrong("bad_output", "it is a folder")),
-            Ok(there) if !there.is_file() => return Ok(OutputTarget::Stream(path)),
+            Ok(there) if !there.is_file() => return Ok(OutputTarget::DeviceOrPipe(path)),
             Ok(_) | Err(_) => {}
         }
         for _ in 0..MAX_LINKS {

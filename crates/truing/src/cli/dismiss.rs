@@ -19,7 +19,7 @@ use truing_store::Store;
 
 use super::columns::fold_line;
 use super::error::{CliError, CommandExit};
-use super::target::{actor_name, existing_store, store_error};
+use super::target::{actor_name, open_existing_store, store_error};
 use super::{CommandContext, runtime};
 use crate::wiring;
 
@@ -165,7 +165,7 @@ impl DismissArgs {
                 .hint("state why the finding is not a defect: `--reason TEXT`"));
         }
         let config = context.config(&[])?;
-        wiring::conceal::conceal_secrets(&config, &context.environment);
+        wiring::conceal::register_secrets(&config, &context.environment);
         let reason = redact_line(self.reason.as_deref().unwrap_or_default(), MAX_STORED_TEXT_CHARS);
         if reason != given {
             context
@@ -205,11 +205,11 @@ impl DismissArgs {
         let config = context.config(&[])?;
         // Secrets are also masked when a reason is printed, because older versions stored reasons with
         // secrets.
-        wiring::conceal::conceal_secrets(&config, &context.environment);
+        wiring::conceal::register_secrets(&config, &context.environment);
         let git = wiring::open_git(&context.environment).await?;
         let repository = git.open(folder).await.map_err(wiring::git_error)?;
         let branch = DismissalKeys::from_repository(&repository).await?;
-        let (dismissals, reopened) = match existing_store(&config, &context.environment).await? {
+        let (dismissals, reopened) = match open_existing_store(&config, &context.environment).await? {
             Some(store) => {
                 let dismissals = branch.load_dismissals(&store).await.map_err(store_error)?;
                 let reopened = branch.reopened_findings(&store, &dismissals).await.map_err(store_error)?;
@@ -262,7 +262,7 @@ impl DismissArgs {
         let git = wiring::open_git(&context.environment).await?;
         let repository = git.open(folder).await.map_err(wiring::git_error)?;
         let branch = DismissalKeys::from_repository(&repository).await?;
-        let store = existing_store(config, &context.environment).await?;
+        let store = open_existing_store(config, &context.environment).await?;
         let known = match (&store, self.undo) {
             (None, _) => Vec::new(),
             (Some(store), true) => branch.dismissed_findings(store).await.map_err(store_error)?,

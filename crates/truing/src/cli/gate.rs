@@ -152,7 +152,8 @@ impl GateArgs {
         let toolbox = wiring::tools::local_linters(&config, &context.environment, Vec::new());
         let base = BaseCommit::Repository(&repository, &change.base);
         let project = Some(repository.root());
-        let tooling = ReviewLinters { toolbox: &toolbox, project, trust: None, base };
+        let tooling =
+            ReviewLinters { linter_sources: &toolbox, project_programs_folder: project, trust: None, base };
         let mut reading = plan.read(tree.clone(), &rules, &reader, Some(tooling)).await.map_err(unread)?;
         if !unseen.is_empty() {
             reading.add(read_index(unseen, &repository, &rules, &reader).await?);
@@ -199,7 +200,7 @@ impl GateArgs {
                     base,
                     head: None,
                     diff,
-                    left_out,
+                    omitted_files: left_out,
                     large_new_files: large,
                     index_content_paths: unseen,
                 },
@@ -270,7 +271,7 @@ fn gate_report<'a>(result: &'a GateResult, change: Option<&ReviewedChange>) -> G
         schema: "truing.gate/1",
         ok: result.is_clean(),
         base: change.map(|change| change.base.to_string()),
-        inspected: result.inspected,
+        inspected: result.inspected_file_count,
         not_inspected: &result.not_inspected,
         blocking: findings(&result.blocking),
         advisory: findings(&result.advisory),
@@ -281,7 +282,11 @@ fn gate_report<'a>(result: &'a GateResult, change: Option<&ReviewedChange>) -> G
         commands: result
             .command_runs
             .iter()
-            .map(|GateCommandRun { argv, is_clean, ms }| GateCommandJson { argv, ok: *is_clean, ms: *ms })
+            .map(|GateCommandRun { argv, is_clean, duration_ms: ms }| GateCommandJson {
+                argv,
+                ok: *is_clean,
+                ms: *ms,
+            })
             .collect(),
     }
 }
@@ -298,7 +303,8 @@ impl<'a> From<&'a GateFinding> for GateFindingJson<'a> {
 /// were checked.
 fn render_text(result: &GateResult, comparison: Option<(&ReviewedChange, &BaseOrigin)>) -> String {
     let mut text = String::new();
-    let GateResult { blocking, advisory, inspected, not_inspected, command_runs } = result;
+    let GateResult { blocking, advisory, inspected_file_count: inspected, not_inspected, command_runs } =
+        result;
     for (found, is_blocking) in [(blocking, true), (advisory, false)] {
         let count = found.findings.len() + found.omitted_count;
         let what = match (is_blocking, comparison) {
@@ -310,7 +316,7 @@ fn render_text(result: &GateResult, comparison: Option<(&ReviewedChange, &BaseOr
         let _ = writeln!(text, "{OUTPUT_PREFIX} {}{what}", format_count(count, "violation"));
         text += &render_violations(found);
     }
-    for GateCommandRun { argv, is_clean, ms: _ } in command_runs {
+    for GateCommandRun { argv, is_clean, duration_ms: _ } in command_runs {
         let what = if *is_clean { "clean" } else { "findings" };
         let _ = writeln!(
             text,

@@ -57,17 +57,18 @@ pub enum CliFormat {
 
 impl CliFormat {
     /// Formats of commands that print text only.
-    pub(super) const TEXT: &[Self] = &[Self::Text];
+    pub(super) const TEXT_ONLY: &[Self] = &[Self::Text];
     /// Formats of most commands.
     pub(super) const TEXT_AND_JSON: &[Self] = &[Self::Text, Self::Json];
     /// Formats of commands that print findings.
-    pub(super) const OF_FINDINGS: &[Self] = &[Self::Text, Self::Json, Self::Sarif, Self::Markdown];
+    pub(super) const FOR_FINDINGS: &[Self] = &[Self::Text, Self::Json, Self::Sarif, Self::Markdown];
     /// Formats of a review.
-    pub(super) const OF_REVIEWS: &[Self] =
+    pub(super) const FOR_REVIEWS: &[Self] =
         &[Self::Text, Self::Json, Self::Sarif, Self::Markdown, Self::Rdjson, Self::Github, Self::Gitlab];
 
     /// Formats of reports on many runs.
-    pub(super) const OF_RUNS: &[Self] = &[Self::Text, Self::Json, Self::Csv, Self::Markdown, Self::Html];
+    pub(super) const FOR_RUN_REPORTS: &[Self] =
+        &[Self::Text, Self::Json, Self::Csv, Self::Markdown, Self::Html];
 
     /// Returns the value of `--format`.
     pub(super) fn name(self) -> String {

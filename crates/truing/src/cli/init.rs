@@ -14,7 +14,7 @@ use super::{CommandContext, runtime};
 use crate::wiring;
 
 /// Path of the written file if no other is given.
-pub(super) const WRITTEN_FILE: &str = "truing.toml";
+pub(super) const DEFAULT_OUTPUT_FILE: &str = "truing.toml";
 
 /// Write a configuration file with the keys that a first server needs
 ///
@@ -25,7 +25,7 @@ pub(super) const WRITTEN_FILE: &str = "truing.toml";
 #[derive(clap::Args, Debug)]
 pub struct InitArgs {
     /// The file to write, which must not exist yet. `-`: standard output
-    #[arg(long, short, value_name = "FILE", default_value = WRITTEN_FILE)]
+    #[arg(long, short, value_name = "FILE", default_value = DEFAULT_OUTPUT_FILE)]
     output: PathBuf,
     /// Write every key, as a comment with its default
     #[arg(long)]

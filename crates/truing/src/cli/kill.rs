@@ -20,7 +20,7 @@ use truing_store::Store;
 use super::columns::fold_line;
 use super::error::{CliError, CommandExit};
 use super::output::OutputPrinter;
-use super::target::{actor_name, existing_store, store_error, warn_of_missing_store};
+use super::target::{actor_name, open_existing_store, store_error, warn_of_missing_store};
 use super::{CommandContext, runtime};
 use crate::wiring::store::StoreLocation;
 
@@ -189,11 +189,11 @@ async fn turn_switch(args: &KillArgs, context: &CommandContext) -> Result<Comman
             (Some(store), Some(SwitchRequest::TurnOn { reason: reason.clone(), mode }), repo.as_deref())
         }
         KillCommand::Off { repo } => (
-            existing_store(&config, &context.environment).await?,
+            open_existing_store(&config, &context.environment).await?,
             Some(SwitchRequest::TurnOff),
             repo.as_deref(),
         ),
-        KillCommand::Status => (existing_store(&config, &context.environment).await?, None, None),
+        KillCommand::Status => (open_existing_store(&config, &context.environment).await?, None, None),
     };
     warn_of_missing_store(store.as_ref(), &config, context)?;
     let (switches, held) = match &store {
@@ -238,7 +238,7 @@ async fn turn_switch(args: &KillArgs, context: &CommandContext) -> Result<Comman
     context.output.print_answer(&KillSwitchJson::from_switches(&switches), || {
         match (&args.action, repo) {
             (KillCommand::Off { .. }, Some(repo)) => {
-                render_after_release(repo, &switches, &held, context.output)
+                render_after_turn_off(repo, &switches, &held, context.output)
             }
             (KillCommand::Status, _) => {
                 render_switches(&switches, &held, context.output)
@@ -350,7 +350,7 @@ fn render_repository_switches(switches: &KillSwitches, slots: &SlotList, output:
 
 /// Returns the text that is printed after one repository's switch was turned off. The text lists the switches
 /// that are still on.
-fn render_after_release(
+fn render_after_turn_off(
     repo: &str,
     switches: &KillSwitches,
     slots: &SlotList,
@@ -428,7 +428,7 @@ fn render_switch(switch: &KillSwitch, work: PendingWork, output: OutputPrinter) 
 }
 
 /// Returns a line for the output of other commands about a switch that is on.
-pub(super) fn render_hold_line(switch: EngagedSwitch<'_>, output: OutputPrinter) -> String {
+pub(super) fn render_engaged_switch_notice(switch: EngagedSwitch<'_>, output: OutputPrinter) -> String {
     let there = if switch.repository.is_some() { " there" } else { "" };
     let off = output.command_line(&switch.off_command());
     format!(
@@ -498,7 +498,7 @@ mod tests {
         assert_eq!((&status["enabled"], &status["repos"]), (&false.into(), &its));
         let switch = switches.engaged_switches().next().unwrap();
         assert_eq!(
-            render_hold_line(switch, printer_with_config()),
+            render_engaged_switch_notice(switch, printer_with_config()),
             "the kill switch of acme/shop is on, since 2026-09-21T14:13:20Z by ada: no run begins there \
                 until you run `truing --config ops.toml kill off --repo acme/shop`"
         );

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::net::TcpListener;
 use truing_agent::mcp::http::McpEndpoint;
-use truing_agent::mcp::{Toolset, over_stdio};
+use truing_agent::mcp::{Toolset, serve_stdio};
 use truing_config::Config;
 use truing_config::secret::SecretSource;
 use truing_git::Git;
@@ -111,7 +111,7 @@ impl McpServeArgs {
         let serving = async {
             match (self.listen, token) {
                 (Some(address), Some(token)) => serve_tools(address, &token, tools, context).await,
-                (Some(_) | None, _) => over_stdio(Arc::new(tools)).await.map_err(|error| {
+                (Some(_) | None, _) => serve_stdio(Arc::new(tools)).await.map_err(|error| {
                     CliError::failure("mcp", error.to_string()).hint("start this command from an MCP client")
                 }),
             }

@@ -14,7 +14,7 @@ use serde::Serialize;
 use serde_json::ser::Formatter;
 use truing_core::line::is_invisible_char;
 
-use super::columns::{COLUMNS, wrap_line};
+use super::columns::{MIN_TERMINAL_COLUMNS, wrap_line};
 use super::error::CliError;
 use super::{CliFormat, ColorWhen};
 
@@ -121,7 +121,7 @@ impl OutputPrinter {
         let apart = (self.format == CliFormat::Markdown).then_some('\u{200b}');
         let mut stdout = AutoStream::new(io::stdout(), self.color);
         let text = text.to_string();
-        let text = escape_hidden(&text, |char| {
+        let text = escape_invisible_chars(&text, |char| {
             !matches!(char, '\n' | '\t' | '\r' | ESCAPE_CHAR) && Some(char) != apart
         });
         ignore_broken_pipe(stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()))
@@ -186,7 +186,7 @@ impl OutputPrinter {
     }
 
     /// Prints lines on stderr even with `--quiet`, since the user must see them.
-    pub(crate) fn print_always(self, lines: impl Display) {
+    pub(crate) fn print_even_if_quiet(self, lines: impl Display) {
         self.write_stderr(lines);
     }
 
@@ -248,7 +248,7 @@ impl OutputPrinter {
 
     /// Shows the current step of long work. On a terminal, shows a spinner and the duration of the step.
     /// Elsewhere, prints one line for each step. With `--quiet`, shows nothing.
-    pub(crate) fn start_steps(self) -> ProgressDisplay {
+    pub(crate) fn show_step_progress(self) -> ProgressDisplay {
         if !self.can_draw_bars() {
             return ProgressDisplay { bar: ProgressBar::hidden(), output: self };
         }
@@ -388,7 +388,7 @@ fn add_config_flag(text: &str, config_path: Option<&str>) -> String {
 fn terminal_columns() -> Option<usize> {
     let stderr = io::stderr();
     let size = || tcgetwinsize(&stderr).ok().filter(|size| size.ws_col > 0);
-    stderr.is_terminal().then(|| size().map_or(COLUMNS, |size| size.ws_col.into()))
+    stderr.is_terminal().then(|| size().map_or(MIN_TERMINAL_COLUMNS, |size| size.ws_col.into()))
 }
 
 /// Wraps a remark at the given width. An indented line is a command that users copy, so it is not wrapped.
@@ -412,11 +412,14 @@ fn render_labelled(style: Style, label: &str, text: &str, columns: Option<usize>
 /// Escapes line breaks and characters that could control a terminal. For untrusted text, such as text from a
 /// file or forge.
 fn escape_to_one_line(text: &str) -> String {
-    escape_hidden(text, |_| true).into_owned()
+    escape_invisible_chars(text, |_| true).into_owned()
 }
 
 /// Replaces the invisible characters for which `should_escape` is true by escapes such as `\u{202e}`.
-pub(in crate::cli) fn escape_hidden(text: &str, should_escape: impl Fn(char) -> bool) -> Cow<'_, str> {
+pub(in crate::cli) fn escape_invisible_chars(
+    text: &str,
+    should_escape: impl Fn(char) -> bool,
+) -> Cow<'_, str> {
     let is_escaped = |char: char| is_invisible_char(char) && should_escape(char);
     if !text.contains(is_escaped) {
         return Cow::Borrowed(text);

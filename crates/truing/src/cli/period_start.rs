@@ -10,7 +10,7 @@ use truing_core::id::UnixMillis;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum PeriodStart {
     /// Duration before now, in milliseconds.
-    Ago(i64),
+    MillisBeforeNow(i64),
     /// Fixed instant in milliseconds since 1970.
     At(UnixMillis),
 }
@@ -26,7 +26,9 @@ impl PeriodStart {
     pub(super) fn parse(text: &str) -> Result<Self, String> {
         if let Some(ago) = parse_milliseconds(text) {
             let ago = i64::try_from(ago).ok().filter(|ago| *ago <= MAX_DURATION_MS);
-            return ago.map(Self::Ago).ok_or_else(|| format!("`{text}` is longer than 1000 years"));
+            return ago
+                .map(Self::MillisBeforeNow)
+                .ok_or_else(|| format!("`{text}` is longer than 1000 years"));
         }
         // A timestamp is tried before a day, because the text of a timestamp begins with a day.
         let at = text.parse::<Timestamp>().ok().or_else(|| {
@@ -41,7 +43,7 @@ impl PeriodStart {
     /// Returns the instant relative to `now`.
     pub(super) fn to_instant(self, now: UnixMillis) -> UnixMillis {
         match self {
-            Self::Ago(ago) => UnixMillis(now.0.saturating_sub(ago)),
+            Self::MillisBeforeNow(ago) => UnixMillis(now.0.saturating_sub(ago)),
             Self::At(at) => at,
         }
     }

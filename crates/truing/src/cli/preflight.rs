@@ -27,7 +27,8 @@ use truing_loops::verify::{RepositoryState, check_out_mirror_commit, check_out_s
 
 use super::columns::fold_line;
 use super::converge::{
-    ConvergeTarget, NO_TARGET, SHALLOW, UNCOMMITTED, branch_write_error, check_not_disabled, resolve_target,
+    ConvergeTarget, NO_TARGET_MESSAGE, SHALLOW_CLONE_HINT, UNCOMMITTED_CHANGES_MESSAGE, branch_write_error,
+    check_not_disabled, resolve_target,
 };
 use super::error::{CliError, CommandExit};
 use super::review::{PullTarget, read_repository_config};
@@ -204,7 +205,7 @@ async fn inspect_target(
     let head = repository.head().map_err(wiring::git_error)?;
     results.add_ok("repository", format!("{} at {}", repository.root().display(), head.short_sha()));
     if repository.is_shallow() {
-        results.add_failure("history", "the history of this clone is incomplete", SHALLOW);
+        results.add_failure("history", "the history of this clone is incomplete", SHALLOW_CLONE_HINT);
     }
     check_change(&repository, head, results).await?;
     let branch = run_branch(&new_run_id());
@@ -431,7 +432,7 @@ async fn check_change(
         }
         None => {
             let hint = "check out a branch that differs from the default branch, and commit to it";
-            results.add_failure("difference", NO_TARGET, hint);
+            results.add_failure("difference", NO_TARGET_MESSAGE, hint);
         }
     }
     let work = repository.worktree_diff(head).await.map_err(wiring::git_error)?;
@@ -440,7 +441,7 @@ async fn check_change(
         false => {
             results.add_failure(
                 "tree",
-                UNCOMMITTED,
+                UNCOMMITTED_CHANGES_MESSAGE,
                 "uncommitted changes would be left out: `git status` shows them",
             );
         }
@@ -513,7 +514,7 @@ async fn check_commands(
     report_setup(&set_up, results);
     check_gate_commands(&verifier, &set_up, tree, config, results).await.map_err(failed)?;
     let verified = verifier.verify_tree(tree, trust, None).await.map_err(failed)?;
-    report_failing_checks(&verified, results);
+    report_check_results(&verified, results);
     drop(progress);
     Ok(())
 }
@@ -570,7 +571,7 @@ async fn check_gate_commands(
 
 /// Reports the result of each check on the unchanged files. A check that already fails cannot show whether a
 /// fix breaks the code.
-fn report_failing_checks(verified: &VerifiedTree, results: &mut PreflightResults) {
+fn report_check_results(verified: &VerifiedTree, results: &mut PreflightResults) {
     let checks = verified.verification.iter().flat_map(|verification| &verification.checks);
     let mut any = false;
     for check in checks {

@@ -14,7 +14,7 @@ use truing_loops::text::format_instant;
 use truing_store::Store;
 
 use super::error::{CliError, CommandExit};
-use super::kill::render_hold_line;
+use super::kill::render_engaged_switch_notice;
 use super::status::forge_problems;
 use super::target::{
     DescribedSlot, actor_name, open_records_store, slot_state, store_error, warn_of_missing_store,
@@ -123,8 +123,11 @@ pub(crate) fn run(args: &QueueArgs, context: &CommandContext) -> Result<CommandE
             let switches = store.kill_switches().await.map_err(store_error)?;
             let all = switches.switch_for(&RepositoryRef::default());
             let its = targets.iter().filter_map(|target| switches.switch_for(&target.repository()));
-            let hold_lines: BTreeSet<String> =
-                all.into_iter().chain(its).map(|switch| render_hold_line(switch, context.output)).collect();
+            let hold_lines: BTreeSet<String> = all
+                .into_iter()
+                .chain(its)
+                .map(|switch| render_engaged_switch_notice(switch, context.output))
+                .collect();
             hold_lines.into_iter().for_each(|line| context.output.warn(line));
         }
         print_slots(&targets, unreadable, context)?;
@@ -197,7 +200,7 @@ impl QueueEntryChange<'_> {
     ) -> Result<Option<DescribedSlot>, CliError> {
         let Some(store) = store else { return Ok(None) };
         let key = store
-            .find_key(slot_reference)
+            .find_pull_key(slot_reference)
             .await
             .map_err(store_error)?
             .unwrap_or_else(|| SlotKey::new(slot_reference));

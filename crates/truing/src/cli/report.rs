@@ -273,7 +273,7 @@ impl ReportQuery<'_> {
             let last = reviews.iter().take(max_report_runs(LoopKind::Review));
             let (local, served): (Vec<ReportedRun>, Vec<ReportedRun>) = last
                 .map(|(record, known)| ReportedRun::from_review(record, known.as_ref()))
-                .partition(|run| run.key.starts_with(SlotKey::LOCAL));
+                .partition(|run| run.key.starts_with(SlotKey::LOCAL_PREFIX));
             for reviews in self.load_review_totals(!sections.is_empty()).await? {
                 let runs = if reviews.is_local { &local } else { &served };
                 let section = self.section(LoopKind::Review, runs.clone());
@@ -388,7 +388,7 @@ impl ReportQuery<'_> {
             local_cost = store.unrecorded_local_cost(self.since).await.map_err(store_error)?;
         }
         let names = self.load_repository_names(&found).await?;
-        let is_local = |row: &FindingCount| row.repository.starts_with(SlotKey::LOCAL);
+        let is_local = |row: &FindingCount| row.repository.starts_with(SlotKey::LOCAL_PREFIX);
         let (local, served): (Vec<FindingCount>, Vec<FindingCount>) = found.into_iter().partition(is_local);
         let ended = self.count_runs_by_day(LoopKind::Review).await?;
         let (local_ended, served_ended) = ended.into_iter().partition(|row| row.is_local);

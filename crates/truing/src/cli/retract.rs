@@ -27,7 +27,7 @@ use super::columns::fold_line;
 use super::error::{CliError, CommandExit};
 use super::output::OutputPrinter;
 use super::period_start::PeriodStart;
-use super::target::{actor_name, existing_store, store_error, warn_of_missing_store};
+use super::target::{actor_name, open_existing_store, store_error, warn_of_missing_store};
 use super::{CommandContext, runtime};
 use crate::wiring;
 
@@ -126,8 +126,8 @@ impl RetractArgs {
     async fn run(&self, context: &CommandContext) -> Result<CommandExit, CliError> {
         self.check_since(SystemClock.now())?;
         let config = context.config(&[])?;
-        wiring::conceal::conceal_secrets(&config, &context.environment);
-        let store = existing_store(&config, &context.environment).await?;
+        wiring::conceal::register_secrets(&config, &context.environment);
+        let store = open_existing_store(&config, &context.environment).await?;
         warn_of_missing_store(store.as_ref(), &config, context)?;
         let targets = match &store {
             Some(store) => self.find_targets(store).await?,
@@ -209,9 +209,9 @@ impl RetractArgs {
         let reason = redact_line(&self.reason, MAX_STORED_TEXT_CHARS);
         let reason = if reason.is_empty() { DEFAULT_REASON.to_owned() } else { reason };
         let kind = if self.answered { RetractionScope::Answered } else { RetractionScope::Unanswered };
-        let temp =
-            truing_git::PrivateFolder::new().map_err(truing_loops::local::LocalReviewError::NoFolder)?;
-        let reader = wiring::child_reader(&config.rules, &config.sandbox)?;
+        let temp = truing_git::PrivateFolder::new()
+            .map_err(truing_loops::local::LocalReviewError::TemporaryFolder)?;
+        let reader = wiring::child_process_reader(&config.rules, &config.sandbox)?;
         let stores = (store.clone(), store.clone());
         let mut served = wiring::service::service_context(
             config,
@@ -235,7 +235,7 @@ impl RetractArgs {
             store.store_dismissals(&words, &act).await.map_err(store_error)?;
             let made = EffectRecording::default();
             served.write_monitor =
-                WriteMonitor { recording: Some(made.clone()), ..telemetry::WRITES.clone() };
+                WriteMonitor { recording: Some(made.clone()), ..telemetry::WRITE_MONITOR.clone() };
             let done = target.retract(&served, context.output).await;
             let is_deleted = |effect: &&Effect| matches!(effect, Effect::DeleteDuplicate { .. });
             answers.push(target.result_json(made.list().iter().filter(is_deleted).count(), done));

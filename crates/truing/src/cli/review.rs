@@ -60,7 +60,7 @@ use fix::{FixOutcome, FixSession};
 use interruption::run_until_interrupted;
 use publish::PublishJson;
 pub(super) use target::{
-    OwnerTarget, PullTarget, RepositoryTarget, is_pull_name, is_slot_key, unsupported_origin_text,
+    OwnerTarget, PullTarget, RepositoryTarget, is_pull_name, is_pull_slot_key, unsupported_origin_text,
 };
 use text::SuggestedCommands;
 use tool_outputs::{ReviewFolders, ToolOutputArgs};
@@ -339,13 +339,13 @@ impl ReviewCommand {
             },
             scope: &wiring::review_scope(&config, lines_key)?,
             reader: &reader,
-            toolbox: &self.linter_sources(&config, outputs.into_tool_outputs(start)),
+            linter_sources: &self.linter_sources(&config, outputs.into_tool_outputs(start)),
             model: asked
                 .agent
                 .as_ref()
                 .map(|agent| wiring::agent::gated_agent(agent, RepositoryRef::default())),
             attempts: &self.attempts,
-            records: self.record_opener(&config),
+            record_opener: self.record_opener(&config),
             clock: &SystemClock,
         };
         let mut review = local.run().await?;
@@ -369,7 +369,7 @@ impl ReviewCommand {
         }
         if self.args.explain {
             let tier = "tier: none; the rules of `review.for` apply to pull requests only\n";
-            self.output.print_always(tier.to_owned() + &instructions_text(&review.record));
+            self.output.print_even_if_quiet(tier.to_owned() + &instructions_text(&review.record));
         }
         self.suggest_linters(&review, &config, &repository, &reader).await;
         if let Some(why) = asked.incomplete_warning() {
@@ -464,7 +464,7 @@ impl ReviewCommand {
 
     /// Acquires the right to change files of the working tree.
     fn start_fix_session(&self, root: &Path) -> Result<FixSession<'_>, CliError> {
-        FixSession::start(root, self.config.store.folder()?, &self.is_interrupted, self.output)
+        FixSession::start(root, self.config.store.local_data_folder()?, &self.is_interrupted, self.output)
     }
 
     fn repository_path(&self) -> PathBuf {
@@ -578,7 +578,7 @@ pub(super) async fn read_repository_config(
     let Some(head) = head else {
         return Ok(truing_config::read_repository_file(repository.root())?);
     };
-    let folder = truing_git::PrivateFolder::new().map_err(LocalReviewError::NoFolder)?;
+    let folder = truing_git::PrivateFolder::new().map_err(LocalReviewError::TemporaryFolder)?;
     let only = [REPOSITORY_FILE.into()];
     let exported = repository.export(head, folder.path(), Some(&only)).await.map_err(wiring::git_error)?;
     Ok(checkout::read_exported_config(&exported, &folder, head)?)

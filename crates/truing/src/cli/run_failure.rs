@@ -33,7 +33,7 @@ pub(super) fn run_failure_error(
 ) -> CliError {
     match error {
         RunFailure::NotLeased(LeaseError::Leased(until)) => conflict_error(RunConflict::Leased(until)),
-        RunFailure::NotLeased(LeaseError::OtherLoop) => conflict_error(RunConflict::OtherLoop),
+        RunFailure::NotLeased(LeaseError::OwnedByOtherLoop) => conflict_error(RunConflict::OtherLoop),
         RunFailure::AlreadyRunning(run) => conflict_error(RunConflict::Running(run)),
         RunFailure::StepStopped(StepStopReason::LeaseLost | StepStopReason::Fenced(_)) => {
             conflict_error(RunConflict::TakenOver)
@@ -41,7 +41,7 @@ pub(super) fn run_failure_error(
         RunFailure::StepStopped(StepStopReason::Interrupted) => {
             CliError::new(CommandExit::Interrupted, "interrupted", "interrupted before the run was done")
         }
-        RunFailure::StepStopped(StepStopReason::Halted) | RunFailure::NotLeased(LeaseError::SwitchedOff) => {
+        RunFailure::StepStopped(StepStopReason::Halted) | RunFailure::NotLeased(LeaseError::KillSwitchOn) => {
             let reason = HaltReason::KillSwitch;
             CliError::refusal("killswitch_engaged", format!("{target_name}: {reason}")).hint(reason.hint())
         }

@@ -13,15 +13,15 @@ use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
 use serde::Serialize;
 use truing_agent::sandbox::check::{EscapeCheck, check_escapes};
 use truing_agent::sandbox::{
-    HELPER_FAILED, JobCommand, SandboxError, SandboxJob, SandboxLevel, WATCH_PERIOD, exceeded_limit,
-    require_level,
+    HELPER_FAILED_EXIT_CODE, JobCommand, SandboxError, SandboxJob, SandboxLevel, WATCH_PERIOD,
+    exceeded_limit, require_level,
 };
 use truing_config::value::parse_milliseconds;
 use truing_git::PrivateFolder;
 
 use super::CommandContext;
 use super::error::{CliError, CommandExit};
-use super::output::escape_hidden;
+use super::output::escape_invisible_chars;
 
 /// Maximum bytes that a command may print on each of its streams.
 const MAX_OUTPUT_BYTES: u64 = 64 << 20;
@@ -238,7 +238,9 @@ fn watch_child(mut child: Child, time_limit: Duration) -> Result<CommandExit, Cl
             .hint("reduce the resources that the command uses at the same time"));
     }
     match status.code().and_then(|code| u8::try_from(code).ok()) {
-        Some(HELPER_FAILED) | None => Err(failed(io::Error::other(format!("its helper failed ({status})")))),
+        Some(HELPER_FAILED_EXIT_CODE) | None => {
+            Err(failed(io::Error::other(format!("its helper failed ({status})"))))
+        }
         Some(code) => Ok(CommandExit::Passthrough(code)),
     }
 }
@@ -289,7 +291,7 @@ impl<W: Write> Write for EscapingWriter<W> {
         let whole = self.partial_char.len() - if is_begun { last.len() } else { 0 };
         let text: Vec<u8> = self.partial_char.drain(..whole).collect();
         let text = String::from_utf8_lossy(&text);
-        self.to.write_all(escape_hidden(&text, |char| !matches!(char, '\n' | '\t')).as_bytes())?;
+        self.to.write_all(escape_invisible_chars(&text, |char| !matches!(char, '\n' | '\t')).as_bytes())?;
         Ok(bytes.len())
     }
 

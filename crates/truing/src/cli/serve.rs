@@ -193,7 +193,7 @@ async fn serve(
         // during the check.
         received_signals = signals.next_signal() => return Ok(signal_exit(received_signals)),
     }
-    let reader = wiring::child_reader(&config.rules, &config.sandbox)?;
+    let reader = wiring::child_process_reader(&config.rules, &config.sandbox)?;
     let temp = TempFolder::create(config, &place)?;
     let (stores, shared_reader) = ((store.clone(), store.clone()), Box::new(reader.clone()));
     let shared = tokio::select! {
@@ -248,7 +248,7 @@ async fn serve(
         rate_limit: config.server.rate_limit,
         ..IngressSettings::new(secrets)
     };
-    let connections = ingress.bounds.connections.min(raise_connection_limit());
+    let connections = ingress.bounds.connections.min(raise_open_file_limit());
     let ingress = IngressSettings { bounds: ConnectionLimits { connections, ..ingress.bounds }, ..ingress };
     let every = config.server.slot_poll_interval;
     // These tasks are aborted when this function returns.
@@ -271,7 +271,7 @@ async fn serve(
     let metrics = apart.map(|(listener, _)| listener);
     let service = ReviewService {
         context: Arc::clone(&shared),
-        settings: wiring::service_pace(config, role),
+        settings: wiring::service_settings(config, role),
         ingress,
         metrics,
     };
@@ -346,7 +346,7 @@ fn signal_exit(signal: StopSignal) -> CommandExit {
 
 /// Raises the process's limit of open files as far as possible. Returns half of this limit as the maximum
 /// number of open connections. The other half remains for files that runs and child processes open.
-fn raise_connection_limit() -> usize {
+fn raise_open_file_limit() -> usize {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit { current: limit.maximum, ..limit };
     let limit = if setrlimit(Resource::Nofile, raised).is_ok() { raised } else { limit };

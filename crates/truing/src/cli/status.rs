@@ -11,7 +11,7 @@ use truing_service::status::{ForgeStatus, ServerStatus, StatusError, fetch_statu
 use truing_store::serving_process;
 
 use super::error::{CliError, CommandExit};
-use super::target::existing_store;
+use super::target::open_existing_store;
 use super::{CommandContext, OutputPrinter, runtime};
 use crate::wiring::store::StoreLocation;
 
@@ -101,7 +101,7 @@ pub(super) async fn forge_problems(config: &Config, location: &StoreLocation) ->
 /// the server's status contains only the number of these repositories. The list is empty if the store cannot
 /// be read.
 async fn list_halted_repositories(config: &Config, context: &CommandContext) -> Vec<String> {
-    let Ok(Some(store)) = existing_store(config, &context.environment).await else { return Vec::new() };
+    let Ok(Some(store)) = open_existing_store(config, &context.environment).await else { return Vec::new() };
     let Ok(switches) = store.kill_switches().await else { return Vec::new() };
     switches.repositories.into_iter().map(|switch| switch.repository.name).collect()
 }

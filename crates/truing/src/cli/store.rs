@@ -187,7 +187,7 @@ impl<'a> TableComparisonJson<'a> {
 /// server locks its database file. Processes with the role `ingress` or `sweep` take no leases, so this check
 /// does not detect them.
 async fn ensure_no_workers(store: &Store) -> Result<(), CliError> {
-    let workers = store.refresh_workers(false).await.map_err(store_error)?.all_names;
+    let workers = store.announce_worker(false).await.map_err(store_error)?.all_names;
     if workers.is_empty() {
         return Ok(());
     }
@@ -211,9 +211,9 @@ fn transfer_error(error: &TransferError) -> CliError {
         TransferError::SameStore(_)
         | TransferError::NotNew { .. }
         | TransferError::OtherSource { .. }
-        | TransferError::OtherSlots { .. }
+        | TransferError::OtherSlotServer { .. }
         | TransferError::OtherVersion { .. }
-        | TransferError::HalfSource { .. }
+        | TransferError::UnfinishedSource { .. }
         | TransferError::SchemaMismatch { .. } => CliError::usage("store_mismatch", message),
         TransferError::StoreBusy { .. } | TransferError::CommandRunning { .. } => {
             CliError::refusal("served", message)
@@ -223,7 +223,7 @@ fn transfer_error(error: &TransferError) -> CliError {
         | TransferError::UnfitValue { .. }
         | TransferError::UnreadableSlot { .. }
         | TransferError::RowRefused { .. }
-        | TransferError::TakenOver { .. }
+        | TransferError::ChangedByOtherProcess { .. }
         | TransferError::Difference { .. } => CliError::failure("store", message),
     }
 }

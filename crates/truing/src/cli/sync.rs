@@ -35,7 +35,7 @@ use super::columns::fold_line;
 use super::error::{CliError, CommandExit};
 use super::output::shell_quote;
 use super::{CommandContext, runtime};
-use crate::wiring::child_reader;
+use crate::wiring::child_process_reader;
 use crate::wiring::jobs::{archives_folder, package_index};
 
 /// Follow an upstream package: decide which changes a new release requires, and make them
@@ -101,7 +101,7 @@ impl SyncDecideArgs {
     fn with_manifest_hint(&self, error: CliError, path: &Path) -> CliError {
         let is_json = path.extension().is_some_and(|extension| extension == "json");
         let file = path.with_extension("json");
-        let mut command = self.search(false).sibling_command("init");
+        let mut command = self.package_search(false).sibling_command("init");
         if self.manifest.is_some() || !is_json {
             command += &format!(" --output {}", shell_quote(&file.display().to_string()));
         }
@@ -158,10 +158,10 @@ impl SyncDecideArgs {
     fn decide(&self, uses_default_manifest: bool, context: &CommandContext) -> Result<CommandExit, CliError> {
         let config = context.config(&[])?;
         let PackageJob { config: job, lines, .. } =
-            &self.search(uses_default_manifest).find_job(&config, context)?;
+            &self.package_search(uses_default_manifest).find_job(&config, context)?;
         check_project_folder(&self.repo)?;
         let path = self.manifest.clone().unwrap_or_else(|| self.repo.join(&job.manifest));
-        let reader = child_reader(&config.rules, &config.sandbox)?;
+        let reader = child_process_reader(&config.rules, &config.sandbox)?;
         let runtime = runtime::start()?;
         let pins = match &self.manifest {
             Some(path) => runtime.block_on(read_pins(path, &reader)),
@@ -215,7 +215,7 @@ impl SyncDecideArgs {
         let answer = SyncDecisionJson { relax_up_to, ..SyncDecisionJson::from(decision) };
         context.output.print_answer(&answer, || answer.text(job) + &diff::render_patches(&patches))?;
         if lines.is_some() && self.manifest.is_none() && !job.has_manifest() {
-            let init = self.search(false).sibling_command("init");
+            let init = self.package_search(false).sibling_command("init");
             context.output.print_note(format_args!(
                 "nothing is pinned yet: `{init}` finds definitions that could be pinned"
             ));
@@ -223,7 +223,7 @@ impl SyncDecideArgs {
         Ok(exit)
     }
 
-    fn search(&self, uses_default_manifest: bool) -> PackageSearch<'_> {
+    fn package_search(&self, uses_default_manifest: bool) -> PackageSearch<'_> {
         PackageSearch {
             name: &self.job,
             project: &self.repo,

@@ -20,7 +20,7 @@ use crate::wiring::store::{StoreLocation, open_file};
 
 /// Opens the store, or returns none if the store does not exist. A command that only reads does not create a
 /// database. Returns an error if the database file was deleted while a server uses it.
-pub(super) async fn existing_store(
+pub(super) async fn open_existing_store(
     config: &Config,
     environment: &Environment,
 ) -> Result<Option<Store>, CliError> {
@@ -135,7 +135,7 @@ impl DescribedSlot {
             )
         };
         let store = store.ok_or_else(unknown)?;
-        let key = match store.find_key(slot_reference).await.map_err(store_error)? {
+        let key = match store.find_pull_key(slot_reference).await.map_err(store_error)? {
             Some(key) => key,
             None => SlotKey::new(slot_reference),
         };

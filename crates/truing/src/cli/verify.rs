@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 use truing_agent::proxy::HostAccess;
-use truing_agent::verify::{REGISTRIES, VerifiedTree};
+use truing_agent::verify::{REGISTRIES_KEY, VerifiedTree};
 use truing_config::value::FormattedDuration;
 use truing_core::line::{format_count, visible_line};
 use truing_core::verification::{CheckAttempts, CheckVerdict, CommandEndReason, CommandRun};
@@ -251,7 +251,7 @@ fn setup_text(verified: &VerifiedTree, line_prefix: &str) -> String {
     // A cached setup sent no requests in this run, so the hosts of an earlier run's requests are not listed.
     for reached in set_up.contacted_hosts.iter().filter(|_| !set_up.is_cached) {
         let HostAccess { host, port, refusal: refused, times, sent, received } = reached;
-        let host = strip_control(host);
+        let host = strip_control_chars(host);
         let _ = match refused {
             None => {
                 writeln!(
@@ -266,7 +266,7 @@ fn setup_text(verified: &VerifiedTree, line_prefix: &str) -> String {
                     text,
                     "  REFUSED {host}:{port}, {}: it {}",
                     format_count(times, "time"),
-                    why.to_message(REGISTRIES)
+                    why.to_message(REGISTRIES_KEY)
                 )
             }
         };
@@ -286,7 +286,7 @@ fn render_step_line(step: &str, status: &str, command_run: &CommandRun) -> Strin
 
 /// Removes control characters from untrusted text. The text then stays on one line and cannot control a
 /// terminal.
-fn strip_control(text: &str) -> String {
+fn strip_control_chars(text: &str) -> String {
     text.chars().filter(|c| !c.is_control() || *c == '\t').collect()
 }
 
@@ -296,7 +296,7 @@ fn render_output_tail(command_run: &CommandRun) -> String {
     for stream in [&command_run.output, &command_run.errors] {
         let lines: Vec<&str> = stream.lines().collect();
         for line in lines.iter().skip(lines.len().saturating_sub(MAX_SHOWN_OUTPUT_LINES)) {
-            let _ = writeln!(text, "  | {}", strip_control(line));
+            let _ = writeln!(text, "  | {}", strip_control_chars(line));
         }
     }
     text

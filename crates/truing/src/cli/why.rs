@@ -26,7 +26,7 @@ use super::columns::fold_line;
 use super::error::{CliError, CommandExit};
 use super::kill::{self, KillSwitchJson};
 use super::output::OutputPrinter;
-use super::target::{DescribedSlot, existing_store, slot_state, store_error};
+use super::target::{DescribedSlot, open_existing_store, slot_state, store_error};
 use super::{CommandContext, runtime};
 use truing_service::report::outcome::merge_objects;
 
@@ -116,23 +116,24 @@ struct HistoryLineJson {
 pub(crate) fn run(args: &WhyArgs, context: &CommandContext) -> Result<CommandExit, CliError> {
     let config = context.config(&[])?;
     runtime::start()?.block_on(async {
-        let store = existing_store(&config, &context.environment).await?;
+        let store = open_existing_store(&config, &context.environment).await?;
         let target = DescribedSlot::find(store.as_ref(), &args.target).await?;
         let Some(store) = store else { return Ok(CommandExit::Success) };
         let key = &target.slot.key;
         let events = store.events(key, MAX_EVENTS).await.map_err(store_error)?;
-        let served = store.last_outcome(key).await.map_err(store_error)?;
+        let served = store.last_review_record(key).await.map_err(store_error)?;
         // The key of an unpublished review on this machine is the URL of the pull request.
         let local = match &target.described {
-            Some(described) => {
-                store.last_outcome(&unpublished_review_key(&described.url)).await.map_err(store_error)?
-            }
+            Some(described) => store
+                .last_review_record(&unpublished_review_key(&described.url))
+                .await
+                .map_err(store_error)?,
             None => None,
         };
         let (state, reason, at) = slot_state(&target.slot);
         let switches = store.kill_switches().await.map_err(store_error)?;
         let switch = switches.switch_for(&target.repository());
-        let held_back = switch.map(|switch| kill::render_hold_line(switch, context.output));
+        let held_back = switch.map(|switch| kill::render_engaged_switch_notice(switch, context.output));
         let mut converges: Vec<Converge> = Vec::new();
         for key in [key.clone(), abandoned_key(key)] {
             converges.extend(

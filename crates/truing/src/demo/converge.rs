@@ -19,8 +19,8 @@ use truing_fakes::model::{
 use truing_fakes::repo::CommitBuilder;
 
 use super::{
-    BOT_LOGIN, DemoError, DemoModelUsage, FORGE_NAME, FORGE_TOKEN, REPOSITORY_NAME, REPOSITORY_OWNER, WRITER,
-    demo_environment, own_comments, setup_error,
+    BOT_LOGIN, DemoError, DemoModelUsage, FORGE_NAME, FORGE_TOKEN, REPOSITORY_NAME, REPOSITORY_OWNER,
+    WRITER_LOGIN, demo_environment, own_comments, setup_error,
 };
 use crate::cli::converge::run_on_target;
 use crate::cli::{CommandContext, GlobalArgs};
@@ -213,10 +213,10 @@ impl ConvergeDemo {
         let first = CommitBuilder::new("Begin").write("README.md", "# spokes\n");
         let repo = forge.create_repository(REPOSITORY_OWNER, REPOSITORY_NAME, first).await?;
         repo.set_role(BOT_LOGIN, "write").await?;
-        repo.set_role(WRITER, "write").await?;
+        repo.set_role(WRITER_LOGIN, "write").await?;
         repo.push(
             BRANCH_NAME,
-            CommitBuilder::new("Add totals").with_author(WRITER).write(BUGGY_FILE_NAME, BUGGY_CODE),
+            CommitBuilder::new("Add totals").with_author(WRITER_LOGIN).write(BUGGY_FILE_NAME, BUGGY_CODE),
         )
         .await?;
         repo.clone_branch(BRANCH_NAME, &folder.path().join(CLONE_FOLDER_NAME)).await?;
@@ -261,7 +261,7 @@ impl ConvergeDemo {
         let before = self.repo.pull(self.number).await?;
         let ended = self.run(&name).await?.0;
         let after = self.repo.pull(self.number).await?;
-        let commits = list_fixes(&self.repo.dir().await?, &before.head, &after.head).await?;
+        let commits = list_fix_commits(&self.repo.dir().await?, &before.head, &after.head).await?;
         Ok(PullRequestResult {
             name,
             title: after.title.clone(),
@@ -282,7 +282,7 @@ impl ConvergeDemo {
         let tip = || checkout::resolve_commit(&clone, BRANCH_NAME).map_err(setup_error);
         let before = tip()?;
         let (ended, run_branch) = self.run(CLONE_FOLDER_NAME).await?;
-        let commits = list_fixes(&clone, BRANCH_NAME, &run_branch).await?;
+        let commits = list_fix_commits(&clone, BRANCH_NAME, &run_branch).await?;
         Ok(LocalBranchResult {
             branch: BRANCH_NAME.to_owned(),
             tips: [before, tip()?],
@@ -347,7 +347,7 @@ fn operator_config(folder: &Path, forge_url: &str, model_url: &str) -> String {
     )
 }
 
-async fn list_fixes(dir: &Path, base: &str, head: &str) -> Result<Vec<FixCommit>, DemoError> {
+async fn list_fix_commits(dir: &Path, base: &str, head: &str) -> Result<Vec<FixCommit>, DemoError> {
     let (dir, base, head) = (dir.to_owned(), base.to_owned(), head.to_owned());
     let log = tokio::task::spawn_blocking(move || checkout::commit_log(&dir, &base, &head));
     Ok(log.await.map_err(setup_error)?.map_err(setup_error)?.into_iter().map(FixCommit::from).collect())
@@ -359,7 +359,7 @@ fn collect_reviews(pull: &PullView) -> Vec<PublishedReview> {
     let of = pull.reviews.iter().filter(|review| review.author == BOT_LOGIN && !review.body.is_empty());
     of.map(|review| {
         let begun = |comment: &&truing_fakes::forge::CommentView| {
-            comment.review == Some(review.id) && comment.in_reply_to.is_none()
+            comment.review_id == Some(review.id) && comment.in_reply_to.is_none()
         };
         let threads = pull.inline_comments().filter(begun).map(|comment| {
             let place = comment.place.as_ref();

@@ -17,7 +17,7 @@ pub(super) fn problem_commit() -> CommitBuilder {
 }
 
 /// Returns a commit that inserts lines at the top of `pay.py`.
-pub(super) fn shifted_commit() -> CommitBuilder {
+pub(super) fn inserted_lines_commit() -> CommitBuilder {
     let text = format!("\"\"\"Payments.\"\"\"\n\n\n{}", refund_code("refunded"));
     CommitBuilder::new("Explain payments").write("pay.py", text)
 }

@@ -51,7 +51,7 @@ impl DemoForge {
     }
 
     /// Returns the email address of the API token, for the kind of forge that needs one.
-    fn email(&self) -> Option<&'static str> {
+    fn token_email(&self) -> Option<&'static str> {
         match self.kind {
             ForgeKind::Bitbucket => Some("truing@example.com"),
             ForgeKind::Github | ForgeKind::BitbucketDc => None,
@@ -70,7 +70,7 @@ impl DemoForge {
             api_url,
             git_url,
             token: SecretString::new(FORGE_TOKEN),
-            email: self.email().map(str::to_owned),
+            email: self.token_email().map(str::to_owned),
             account_uuid: None,
             workspaces: Vec::new(),
             previous_accounts: Vec::new(),
@@ -86,18 +86,19 @@ impl DemoForge {
                     git_url,
                     credentials,
                     previous_accounts: accounts,
-                    markers,
-                    settle: settle_delay,
+                    marker_keys: markers,
+                    settle_delay: settle_delay,
                 };
                 GitHub::new(options, clock).map(AnyForgeServer::from).map_err(setup_error)
             }
             ForgeKind::Bitbucket => {
                 let options =
-                    bitbucket(markers.with_marker_syntax(BITBUCKET_CLOUD.marker), (api_url, git_url));
+                    bitbucket(markers.with_marker_syntax(BITBUCKET_CLOUD.marker_syntax), (api_url, git_url));
                 BitbucketCloud::new(options, clock).map(AnyForgeServer::from).map_err(setup_error)
             }
             ForgeKind::BitbucketDc => {
-                let options = bitbucket(markers.with_marker_syntax(BITBUCKET_DC.marker), (api_url, git_url));
+                let options =
+                    bitbucket(markers.with_marker_syntax(BITBUCKET_DC.marker_syntax), (api_url, git_url));
                 BitbucketDataCenter::new(options, clock).map(AnyForgeServer::from).map_err(setup_error)
             }
         }
@@ -110,7 +111,7 @@ impl DemoForge {
         server: &AnyForgeServer,
         repo: &FakeRepo,
     ) -> Result<(), FakeError> {
-        match server.capability().lookup_permission {
+        match server.capability().writer_lookup_permission {
             WriterLookupPermission::Admin => repo.set_role(BOT_LOGIN, "admin").await,
             WriterLookupPermission::Write | WriterLookupPermission::AnyUserLogin => Ok(()),
         }
@@ -124,7 +125,7 @@ impl DemoForge {
             ForgeKind::Github => String::new(),
             ForgeKind::Bitbucket | ForgeKind::BitbucketDc => format!("kind = \"{name}\"\n"),
         };
-        let email = self.email().map(|email| format!("email = \"{email}\"\n")).unwrap_or_default();
+        let email = self.token_email().map(|email| format!("email = \"{email}\"\n")).unwrap_or_default();
         format!(
             "[store]\nurl = \"sqlite:{folder}/truing.db\"\n[server]\nlisten \
              = \"{service_address}\"\n[forge.{name}]\n{kind}{email}api_url = \"{}\"\ngit_url = \
@@ -138,7 +139,7 @@ impl DemoForge {
     pub(super) fn pulls_url(&self) -> String {
         let base = self.fake.base_url();
         match self.kind {
-            ForgeKind::Github => pulls_page(base),
+            ForgeKind::Github => github_pulls_url(base),
             ForgeKind::Bitbucket => format!("{base}/{REPOSITORY_OWNER}/{REPOSITORY_NAME}/pull-requests"),
             ForgeKind::BitbucketDc => {
                 format!("{base}/projects/{REPOSITORY_OWNER}/repos/{REPOSITORY_NAME}/pull-requests")
@@ -148,6 +149,6 @@ impl DemoForge {
 }
 
 /// Returns the URL of the pull requests' page of a fake GitHub.
-pub(crate) fn pulls_page(forge_url: &str) -> String {
+pub(crate) fn github_pulls_url(forge_url: &str) -> String {
     format!("{forge_url}/{REPOSITORY_OWNER}/{REPOSITORY_NAME}/pulls")
 }

@@ -15,7 +15,7 @@ use truing_loops::tools::{LinterRunner, LinterSources};
 /// Name of the linter.
 const LINTER_NAME: &str = "no-todo";
 /// File that the linter checks.
-pub(super) const FILE: &str = "report.py";
+pub(super) const LINTED_FILE_NAME: &str = "report.py";
 /// Script of the linter.
 const LINTER_SCRIPT: &str = "#!/bin/sh\nexec awk '/TODO/ \
      { print FILENAME \":\" FNR \": TODO without a name\"; found = 1 } END { exit found }' \"$@\"\n";
@@ -41,7 +41,7 @@ pub(super) fn install_linter(config: &Config, folder: &Path) -> io::Result<(Conf
         name: LINTER_NAME.to_owned(),
         command: Some(vec![LINTER_NAME.to_owned(), "{files}".to_owned()]),
         format: Some("unix".to_owned()),
-        paths: Some(vec![FILE.to_owned()]),
+        paths: Some(vec![LINTED_FILE_NAME.to_owned()]),
         condition: ToolCondition::FilesChanged,
         success_exit_codes: None,
         timeout: LINTER_TIME_LIMIT,
@@ -51,14 +51,14 @@ pub(super) fn install_linter(config: &Config, folder: &Path) -> io::Result<(Conf
     config.review.linters = ToolSelection::Auto;
     config.linters = vec![tool];
     let running = LinterRunner {
-        machine: MachinePaths::new(Some(bin.as_os_str()), None),
-        level,
-        folders: std::collections::BTreeMap::new(),
+        machine_paths: MachinePaths::new(Some(bin.as_os_str()), None),
+        sandbox_level: level,
+        folders_by_variable: std::collections::BTreeMap::new(),
         python_environment: None,
         is_foreign_code: true,
         verifier: None,
         cache: None,
         hidden_paths: Vec::new(),
     };
-    Ok((config, LinterSources { supplied_outputs: Vec::new(), running: Some(running) }))
+    Ok((config, LinterSources { supplied_outputs: Vec::new(), runner: Some(running) }))
 }

@@ -29,13 +29,13 @@ use truing_loops::reader::ChildProcessReader;
 use truing_store::Store;
 
 use super::{
-    BOT_LOGIN, DemoError, DemoModelUsage, FORGE_NAME, FORGE_TOKEN, REPOSITORY_NAME, REPOSITORY_OWNER, WRITER,
-    demo_environment, setup_error,
+    BOT_LOGIN, DemoError, DemoModelUsage, FORGE_NAME, FORGE_TOKEN, REPOSITORY_NAME, REPOSITORY_OWNER,
+    WRITER_LOGIN, demo_environment, setup_error,
 };
 use crate::cli::sync::run::SyncRunArgs;
 use demo_scenario::{
-    CHECK, DemoSection, DemoStep, FIRST_RELEASE, MAX_PORT_TURNS, NON_PORTING_SECTIONS, PACKAGE, PACKAGE_FILE,
-    PINNED_DEFINITIONS, PORTING_SECTIONS, PROJECT_FILE,
+    CHECK_SCRIPT, DemoSection, DemoStep, FIRST_RELEASE, MAX_PORT_TURNS, NON_PORTING_SECTIONS, PACKAGE_FILE,
+    PACKAGE_NAME, PINNED_DEFINITIONS, PORTING_SECTIONS, PROJECT_FILE,
 };
 
 /// Branch of the job.
@@ -50,7 +50,7 @@ const RELAX_MODE_SETTING: &str = "mode = \"relax\"";
 #[derive(Debug)]
 pub enum SyncDemoEvent<'a> {
     /// A section of the demonstration begins.
-    Scene(&'a str),
+    SectionStarted(&'a str),
     /// A person has acted; the text describes the action.
     PersonAction(String),
     /// A run has ended.
@@ -187,11 +187,11 @@ impl SyncDemo {
         let (version, code) = FIRST_RELEASE;
         let registry = FakeRegistry::start().await.map_err(setup_error)?;
         registry
-            .set_releases(FakeRegistryKind::Pypi, PACKAGE, &[(version, &[(PACKAGE_FILE, code)])])
+            .set_releases(FakeRegistryKind::Pypi, PACKAGE_NAME, &[(version, &[(PACKAGE_FILE, code)])])
             .map_err(setup_error)?;
         let repo = forge.create_repository(REPOSITORY_OWNER, REPOSITORY_NAME, initial_commit(code)).await?;
         repo.set_role(BOT_LOGIN, "write").await?;
-        repo.set_role(WRITER, "write").await?;
+        repo.set_role(WRITER_LOGIN, "write").await?;
         let model = FakeModel::start(ModelScript::default()).await.map_err(setup_error)?;
         let text = operator_config(folder.path(), forge.base_url(), model.url());
         std::fs::write(folder.path().join(CONFIG_FILE_NAME), text).map_err(setup_error)?;
@@ -239,7 +239,7 @@ impl SyncDemo {
         for DemoSection { title, release, acts } in
             if self.sandbox == SandboxLevel::Full { PORTING_SECTIONS } else { NON_PORTING_SECTIONS }
         {
-            report_event(SyncDemoEvent::Scene(title))?;
+            report_event(SyncDemoEvent::SectionStarted(title))?;
             releases.extend(*release);
             let files: Vec<_> = releases.iter().map(|(_, code)| [(PACKAGE_FILE, *code)]).collect();
             let listed: Vec<_> = releases
@@ -247,7 +247,7 @@ impl SyncDemo {
                 .zip(&files)
                 .map(|((version, _), files)| (*version, files.as_slice()))
                 .collect();
-            self.registry.set_releases(FakeRegistryKind::Pypi, PACKAGE, &listed).map_err(setup_error)?;
+            self.registry.set_releases(FakeRegistryKind::Pypi, PACKAGE_NAME, &listed).map_err(setup_error)?;
             for act in *acts {
                 if let Some(person) = self.perform_step(*act).await? {
                     report_event(SyncDemoEvent::PersonAction(person))?;
@@ -266,7 +266,7 @@ impl SyncDemo {
     /// otherwise none.
     async fn perform_step(&self, step: DemoStep) -> Result<Option<String>, DemoError> {
         match step {
-            DemoStep::Run(_) | DemoStep::Scheduled(_) => Ok(None),
+            DemoStep::Run(_) | DemoStep::ScheduledRun(_) => Ok(None),
             DemoStep::SetModelShare(work) => {
                 self.model.set_script(ModelScript::from_answers(demo_scenario::scripted_answers(work)));
                 Ok(None)
@@ -277,25 +277,25 @@ impl SyncDemo {
                 std::fs::write(self.config_path(), text).map_err(setup_error)?;
                 Ok(None)
             }
-            DemoStep::Protect => {
+            DemoStep::ProtectBranch => {
                 self.repo.protect(BRANCH_NAME).await?;
                 Ok(None)
             }
-            DemoStep::Unprotect => {
+            DemoStep::UnprotectBranch => {
                 self.repo.unprotect(BRANCH_NAME).await?;
                 Ok(None)
             }
-            DemoStep::Merge => {
-                let open = self.pulls().await.into_iter().find(|(_, pull)| pull.open && !pull.draft);
+            DemoStep::MergePull => {
+                let open = self.list_pulls().await.into_iter().find(|(_, pull)| pull.open && !pull.draft);
                 let (number, pull) = open.ok_or_else(|| setup_error("no pull request is open"))?;
-                self.repo.merge_pull(number, WRITER).await?;
+                self.repo.merge_pull(number, WRITER_LOGIN).await?;
                 self.repo.reset_branch("main", &pull.head).await?;
                 Ok(Some(format!("merges {number}")))
             }
-            DemoStep::Answer(answer) => {
-                let open = self.questions().await?.into_iter().find(|issue| issue.open);
+            DemoStep::AnswerQuestion(answer) => {
+                let open = self.list_questions().await?.into_iter().find(|issue| issue.open);
                 let issue = open.ok_or_else(|| setup_error("no question is open"))?;
-                self.repo.comment(issue.number, WRITER, answer).await?;
+                self.repo.comment(issue.number, WRITER_LOGIN, answer).await?;
                 Ok(Some(format!("answers in {}: {answer}", issue.number)))
             }
         }
@@ -307,14 +307,15 @@ impl SyncDemo {
         let operator =
             SourceFile { name: CONFIG_FILE_NAME.into(), folder: self.folder.path().to_owned(), text };
         let config = Config::resolve(&self.environment, Some(&operator), &[]).map_err(setup_error)?;
-        let run = SyncRunArgs { job: PACKAGE.to_owned(), to: None, dry_run: false, scheduled, record: None };
+        let run =
+            SyncRunArgs { job: PACKAGE_NAME.to_owned(), to: None, dry_run: false, scheduled, record: None };
         let before: u64 = self.forge.call_counts().values().sum();
         let (_stop_sender, stop_receiver) = watch::channel(false);
         let record =
             Box::pin(run.run_with_config(&config, &self.environment, &self.reader, stop_receiver)).await;
         let record = record.map_err(|error| setup_error(error.message))?;
         let forge_calls = self.forge.call_counts().values().sum::<u64>() - before;
-        let (pulls, questions) = (self.pulls().await, self.questions().await?);
+        let (pulls, questions) = (self.list_pulls().await, self.list_questions().await?);
         let open = |draft: bool| pulls.iter().filter(|(_, pull)| pull.open && pull.draft == draft).count();
         let asked = questions.iter().filter(|issue| issue.open).count();
         self.duplicate_item_count +=
@@ -335,7 +336,7 @@ impl SyncDemo {
     }
 
     async fn report(&self) -> Result<SyncDemoReport, DemoError> {
-        let (pulls, questions) = (self.pulls().await, self.questions().await?);
+        let (pulls, questions) = (self.list_pulls().await, self.list_questions().await?);
         let drafts = |pull: &PullView| pull.title.ends_with("(in progress)");
         let open_drafts = pulls.iter().filter(|(_, pull)| drafts(pull) && pull.open).count();
         let store = Store::open(&self.folder.path().join("truing.db"), std::sync::Arc::new(SystemClock))
@@ -358,7 +359,7 @@ impl SyncDemo {
     }
 
     /// Returns all pull requests, open or closed.
-    async fn pulls(&self) -> Vec<(u64, PullView)> {
+    async fn list_pulls(&self) -> Vec<(u64, PullView)> {
         let mut all = Vec::new();
         for number in PULL_NUMBER_RANGE {
             if let Ok(pull) = self.repo.pull(number).await {
@@ -368,7 +369,7 @@ impl SyncDemo {
         all
     }
 
-    async fn questions(&self) -> Result<Vec<IssueView>, DemoError> {
+    async fn list_questions(&self) -> Result<Vec<IssueView>, DemoError> {
         Ok(self.repo.issues().await?.into_iter().filter(|issue| issue.author == BOT_LOGIN).collect())
     }
 }
@@ -387,7 +388,7 @@ fn initial_commit(code: &str) -> CommitBuilder {
         .write("pyproject.toml", requires)
         .write("upstream.json", format!("{{\n{}\n}}\n", pinned.join(",\n")))
         .write(PROJECT_FILE, demo_scenario::project_code(code))
-        .write("check.sh", CHECK)
+        .write("check.sh", CHECK_SCRIPT)
 }
 
 /// Returns a definition and its digest as a line of the manifest.
@@ -403,7 +404,7 @@ fn operator_config(folder: &Path, forge_url: &str, model_url: &str) -> String {
             \"{forge_url}\"\ngit_url \
          = \"{forge_url}\"\ntoken = {{ file = \"{folder}/token\" }}\nsettle = \"0s\"\n[model]\nbase_url \
          = \"{model_url}\"\napi_key = {{ file = \"{folder}/key\" }}\n[verify]\ncheck = \
-         [[\"sh\", \"check.sh\"]]\n[sync.{PACKAGE}]\nrepo = \
+         [[\"sh\", \"check.sh\"]]\n[sync.{PACKAGE_NAME}]\nrepo = \
          \"{REPOSITORY_OWNER}/{REPOSITORY_NAME}\"\nmirror = \
          [\"rim/=spokes/\"]\n{RELAX_MODE_SETTING}\nlimits.turns = {MAX_PORT_TURNS}\n"
     )

@@ -31,12 +31,12 @@ use truing_model::provider::ProviderCredentials;
 use truing_model::provider::{ModelProvider, ProviderError};
 use truing_model::wire::WireFormat;
 use truing_reader::redact::redact_secrets;
-use truing_service::worker::STEP_TIME;
+use truing_service::worker::MAX_STEP_TIME;
 use truing_store::Store;
 
 use super::provider::{self, PricedProvider};
 use super::role::ModelRole;
-use super::{child_reader, invalid_glob_error, load_prompts};
+use super::{child_process_reader, invalid_glob_error, load_prompts};
 use crate::cli::error::CliError;
 
 /// Share, in percent, of the time limit of a service's step that the model may use.
@@ -55,11 +55,11 @@ pub fn configured_agent(
     let config = &config_for_role(config, role);
     let way = provider_for_role(config, environment, role)?;
     let fallback = fallback_provider(config, environment, role)?;
-    super::conceal::conceal_secrets(config, environment);
+    super::conceal::register_secrets(config, environment);
     let runtime = conversation_runtime(config, environment, role)?;
     let (servers, own_tools) = super::mcp::configured_servers(config, environment, &ledger)?;
     let agent = build_agent(config, ledger, runtime, way, fallback, role)?;
-    Ok(ModelAgent { servers, own_tools, ..agent })
+    Ok(ModelAgent { servers, builtin_tool_factories: own_tools, ..agent })
 }
 
 /// Checks that requests to the configured model are possible, without sending one.
@@ -84,7 +84,7 @@ fn config_for_role(config: &Config, role: ModelRole) -> Config {
         ModelRole::Reviewer => &roles.reviewer,
         ModelRole::Auditor => &roles.auditor,
         ModelRole::Porter => &roles.sync_writer,
-        ModelRole::Fixer | ModelRole::Checker => return config.clone(),
+        ModelRole::Fixer | ModelRole::AvailabilityChecker => return config.clone(),
     };
     config.with_named_model(name.as_ref())
 }
@@ -150,7 +150,7 @@ pub async fn recording_agent(
         ModelAgent {
             cassette: CassetteMode::Record(recording.clone()),
             servers: Vec::new(),
-            own_tools: Vec::new(),
+            builtin_tool_factories: Vec::new(),
             ..agent
         },
         recording,
@@ -210,7 +210,8 @@ fn build_agent(
     fallback: Option<ConfiguredFallback>,
     role: ModelRole,
 ) -> Result<ModelAgent, CliError> {
-    let wrong = |error: ProviderError| role.refusal("model", format!("[{}]: {error}", config.model.section));
+    let wrong =
+        |error: ProviderError| role.refusal_error("model", format!("[{}]: {error}", config.model.section));
     let to = |priced_provider: PricedProvider| {
         build_gateway(priced_provider.provider, priced_provider.prices, ledger.clone()).map_err(wrong)
     };
@@ -230,9 +231,9 @@ fn build_agent(
         sources: context_sources(&config.review.skills_dir)?
             .with_specialists(config.review.tiers.can_choose_deep()),
         limits: RunLimits { turns: config.review.max_turns, ..RunLimits::default() },
-        reader: child_reader(&config.rules, &config.sandbox)?,
+        reader: child_process_reader(&config.rules, &config.sandbox)?,
         servers: Vec::new(),
-        own_tools: Vec::new(),
+        builtin_tool_factories: Vec::new(),
         cassette: CassetteMode::Disabled,
     })
 }
@@ -263,7 +264,7 @@ fn conversation_runtime(
 ) -> Result<Conversation, CliError> {
     // A checker's conversation is one request with a one-word answer, so this process sends the request
     // itself.
-    if role == ModelRole::Checker {
+    if role == ModelRole::AvailabilityChecker {
         return Ok(Conversation::Native);
     }
     match config.review.runtime {
@@ -310,7 +311,7 @@ fn find_program(name: &str, environment: &Environment) -> Result<PathBuf, Claude
 }
 
 fn claude_error(error: &ClaudeCliError, version: &str, role: ModelRole) -> CliError {
-    let cli_error = role.refusal("claude", format!("the runtime \"cli\": {error}"));
+    let cli_error = role.refusal_error("claude", format!("the runtime \"cli\": {error}"));
     let install = format!("install Claude Code: npm install --global @anthropic-ai/claude-code@{version}");
     match error {
         ClaudeCliError::Missing { .. } => {
@@ -319,7 +320,7 @@ fn claude_error(error: &ClaudeCliError, version: &str, role: ModelRole) -> CliEr
         ClaudeCliError::Version { found_version: found, .. } => cli_error
             .hint(install)
             .hint(format!("or allow the installed version: review.claude_version = \"{found}\"")),
-        ClaudeCliError::Silent { .. } => cli_error
+        ClaudeCliError::NoVersion { .. } => cli_error
             .hint(
                 "`review.claude` must name the program itself, not a script that starts it: npm installs \
                     the program in the package claude-code-linux-x64",
@@ -350,7 +351,7 @@ pub fn service_agent(
         ConfiguredRuntime::NativeToolLoop | ConfiguredRuntime::ClaudeCli => {
             let mut agent = configured_agent(config, environment, ledger, ModelRole::Reviewer)?;
             // A step must end within its time limit, so the model may use only a part of the step's time.
-            agent.limits.time = STEP_TIME * MODEL_TIME_SHARE_PERCENT / 100;
+            agent.limits.time = MAX_STEP_TIME * MODEL_TIME_SHARE_PERCENT / 100;
             Ok(Some(agent))
         }
     }
@@ -384,7 +385,7 @@ pub fn migration_agent(
         let verify = &config.verify;
         Ok::<_, CliError>(MigrationAgent {
             agent: configured_agent(config, environment, ledger.clone(), ModelRole::Porter)?,
-            programs: verify.program_folders.clone(),
+            program_folders: verify.program_folders.clone(),
             policy: super::policy::port_policy(config)?,
         })
     };
@@ -417,11 +418,11 @@ fn check_provider_variables(
                 "{variable} is set, but the provider \"{provider}\" is not included in this build of truing"
             );
             let hint = format!("unset {variable} to use {}.provider = \"anthropic\"", config.model.section);
-            return Err(role.refusal("provider", message).hint(hint));
+            return Err(role.refusal_error("provider", message).hint(hint));
         }
         [(one, _), (other, _), ..] => {
             return Err(role
-                .refusal("provider", format!("{one} and {other} are both set"))
+                .refusal_error("provider", format!("{one} and {other} are both set"))
                 .hint("unset one of them: a model has one provider"));
         }
     }

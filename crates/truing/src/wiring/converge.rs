@@ -47,10 +47,10 @@ pub fn inspection_tools(config: &Config, environment: &Environment) -> Result<In
         program_folders: checks.program_folders.clone(),
         policy: super::policy::fixer_policy(config)?,
         scope: super::review_scope(config, super::line_digest_key(config, environment)?)?,
-        toolbox: super::tools::service_linters(config, environment)?,
+        linter_sources: super::tools::service_linters(config, environment)?,
         project_programs_folder: None,
         commands: verify::gate_commands(config, environment)?,
-        name: inspection_digest(config),
+        configuration_id: inspection_digest(config),
     })
 }
 

@@ -21,7 +21,7 @@ use url::Url;
 use crate::cli::error::CliError;
 
 /// Name of the file in this machine's folder that contains the marker key.
-pub(crate) const MARKER_KEY: &str = "marker.key";
+pub(crate) const MARKER_KEY_FILE_NAME: &str = "marker.key";
 
 /// The configuration of one forge, and the folder of its files.
 struct ConfiguredForge<'a> {
@@ -44,18 +44,18 @@ pub(super) fn forge_server(
     environment: &Environment,
     folder: &Path,
 ) -> Result<AnyForgeServer, CliError> {
-    let is_shared = matches!(config.store.place()?, StoreLocationConfig::Servers { .. });
+    let is_shared = matches!(config.store.location()?, StoreLocationConfig::Servers { .. });
     let configured = ConfiguredForge { name, forge, environment, folder, is_shared };
     let clock = Arc::new(SystemClock);
     let wrong = |error: BitbucketOptionsError| CliError::usage("forge", error.to_string());
     match forge.kind {
         ForgeKind::Github => configured.build_github().map(AnyForgeServer::from),
         ForgeKind::Bitbucket => {
-            let options = configured.bitbucket_options(BITBUCKET_CLOUD.marker)?;
+            let options = configured.bitbucket_options(BITBUCKET_CLOUD.marker_syntax)?;
             BitbucketCloud::new(options, clock).map(AnyForgeServer::from).map_err(wrong)
         }
         ForgeKind::BitbucketDc => {
-            let options = configured.bitbucket_options(BITBUCKET_DC.marker)?;
+            let options = configured.bitbucket_options(BITBUCKET_DC.marker_syntax)?;
             BitbucketDataCenter::new(options, clock).map(AnyForgeServer::from).map_err(wrong)
         }
     }
@@ -76,7 +76,7 @@ impl ConfiguredForge<'_> {
         Ok(truing_forge::SecretString::new(token.expose()))
     }
 
-    fn settle_time(&self) -> TimeSpan {
+    fn visibility_delay(&self) -> TimeSpan {
         TimeSpan(i64::try_from(self.forge.visibility_delay.as_millis()).unwrap_or(i64::MAX))
     }
 
@@ -104,8 +104,8 @@ impl ConfiguredForge<'_> {
             git_url: self.parse_url("git_url", &forge.git_url)?,
             credentials,
             previous_accounts: forge.previous_accounts.clone(),
-            markers: self.load_marker_keys()?,
-            settle: self.settle_time(),
+            marker_keys: self.load_marker_keys()?,
+            settle_delay: self.visibility_delay(),
         };
         GitHub::new(options, Arc::new(SystemClock))
             .map_err(|error| CliError::usage("forge", error.to_string()))
@@ -133,7 +133,7 @@ impl ConfiguredForge<'_> {
             workspaces: literal_owners(&forge.repositories),
             previous_accounts: forge.previous_accounts.clone(),
             marker_keys: self.load_marker_keys()?.with_marker_syntax(marker),
-            settle_delay: self.settle_time(),
+            settle_delay: self.visibility_delay(),
         })
     }
 
@@ -141,7 +141,7 @@ impl ConfiguredForge<'_> {
     fn load_marker_keys(&self) -> Result<MarkerKeys, CliError> {
         let Self { name, forge, environment, folder, is_shared } = self;
         let markers = match &forge.marker_key {
-            None => MarkerKeys::load_or_create(&folder.join(MARKER_KEY)),
+            None => MarkerKeys::load_or_create(&folder.join(MARKER_KEY_FILE_NAME)),
             // If several machines share the records, a missing key file is an error. A newly created key
             // would be unknown to the other machines.
             Some(SecretSource::File(path)) if *is_shared => MarkerKeys::load(path),
@@ -183,12 +183,12 @@ pub(super) fn service_marker_keys(
     environment: &Environment,
     folder: &Path,
 ) -> Result<MarkerKeys, CliError> {
-    let is_shared = matches!(config.store.place()?, StoreLocationConfig::Servers { .. });
+    let is_shared = matches!(config.store.location()?, StoreLocationConfig::Servers { .. });
     let mut keyed = config.forges.iter().filter(|(_, forge)| is_shared && forge.marker_key.is_some());
     if let Some((name, forge)) = keyed.next() {
         return ConfiguredForge { name, forge, environment, folder, is_shared }.load_marker_keys();
     }
-    MarkerKeys::load_or_create(&folder.join(MARKER_KEY))
+    MarkerKeys::load_or_create(&folder.join(MARKER_KEY_FILE_NAME))
         .map_err(|error| CliError::failure("marker_key", error.to_string()))
 }
 

@@ -80,7 +80,7 @@ impl<'a> ScheduledJobs<'a> {
                 verifier,
             });
         }
-        let folder = config.store.folder()?;
+        let folder = config.store.local_data_folder()?;
         // Without jobs, no archive is stored, so a missing cache folder is not an error.
         let archives = if jobs.is_empty() { folder.to_owned() } else { archives_folder(environment)? };
         let (mirrors, heartbeat) = (mirrors_folder(folder), config.server.heartbeat);
@@ -98,10 +98,10 @@ impl<'a> ScheduledJobs<'a> {
                     config: job,
                     git: &context.git,
                     sources: PackageSources { index, archives: &self.archives, reader: &self.reader },
-                    porter: porter.as_ref(),
-                    locker: locker.as_ref(),
+                    migration_agent: porter.as_ref(),
+                    lock_command_runner: locker.as_ref(),
                     verifier: verifier.as_ref(),
-                    to: None,
+                    target_version: None,
                     dry_run: false,
                 };
                 Some(JobRun {

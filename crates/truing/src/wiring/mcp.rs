@@ -16,7 +16,7 @@ use truing_loops::agent;
 use truing_service::mcp::OwnToolServer;
 use truing_store::Store;
 
-use super::conceal::CREDENTIALS;
+use super::conceal::CREDENTIAL_VARIABLES;
 use crate::cli::error::CliError;
 
 /// Name of the working folder of all MCP programs, beside the database.
@@ -127,7 +127,7 @@ fn read_passed_variable(
             .any(|secret| matches!(secret, SecretSource::Env(kept) if kept == variable))
     };
     let is_ours = variable.starts_with("TRUING_")
-        || CREDENTIALS.contains(&variable)
+        || CREDENTIAL_VARIABLES.contains(&variable)
         || config.settings().any(|(_, setting)| keeps(&setting.value));
     if is_ours {
         return Err(wrong(format!(

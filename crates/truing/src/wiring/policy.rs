@@ -11,7 +11,7 @@ use truing_core::policy::{AgentPolicy, PolicyFile, PolicyFileError, PolicySet, P
 use crate::cli::error::CliError;
 
 /// Error code of invalid policy files.
-pub const BAD_POLICY: &str = "bad_policy";
+pub const BAD_POLICY_CODE: &str = "bad_policy";
 
 /// Maximum bytes of a policy file.
 const MAX_FILE_BYTES: u64 = 256 << 10;
@@ -27,7 +27,7 @@ const POLICY_FOLDERS: [&str; 3] = ["", "profiles", "grammar"];
 /// Returns exit 2 for a folder that cannot be read, or for invalid files in the folder. Each problem is a
 /// separate error.
 pub fn load_policies(config: &Config) -> Result<PolicySet, CliError> {
-    let files = config.policy.dir.as_deref().map(read_folder).transpose()?.unwrap_or_default();
+    let files = config.policy.dir.as_deref().map(read_policy_files).transpose()?.unwrap_or_default();
     let policies = PolicySet::new(&files).map_err(|problems| policy_error(&problems))?;
     for note in policies.notes() {
         tracing::warn!("{note}");
@@ -77,14 +77,15 @@ fn check_commands(config: &Config) -> impl Iterator<Item = (String, Vec<String>)
 }
 
 fn policy_error(problems: &[PolicyFileError]) -> CliError {
-    let mut errors = problems.iter().map(|problem| CliError::usage(BAD_POLICY, problem.to_string()));
-    let first = errors.next().unwrap_or_else(|| CliError::usage(BAD_POLICY, "the policy cannot be read"));
+    let mut errors = problems.iter().map(|problem| CliError::usage(BAD_POLICY_CODE, problem.to_string()));
+    let first =
+        errors.next().unwrap_or_else(|| CliError::usage(BAD_POLICY_CODE, "the policy cannot be read"));
     let hint = "check the files in the folder `policy.dir`; `truing policy show` prints the built-in files";
     CliError { other_errors: errors.collect(), ..first }.hint(hint)
 }
 
 /// Reads the files of a policy's folder, sorted by name. `README.md` and hidden files are skipped.
-fn read_folder(folder: &Path) -> Result<Vec<PolicyFile>, CliError> {
+fn read_policy_files(folder: &Path) -> Result<Vec<PolicyFile>, CliError> {
     let unreadable = |path: &Path, reason: &dyn std::fmt::Display| {
         CliError::usage("policy_folder", format!("policy.dir: {} cannot be read: {reason}", path.display()))
             .hint(

@@ -59,12 +59,12 @@ pub(super) fn priced_provider(
         let id = Some(wire.price_table_id(name)).filter(|id| *id != name.as_str());
         let by = id.map(|id| format!(" under the id `{id}`")).unwrap_or_default();
         let message = format!("the price of the model `{name}` is unknown{by}, so the model is not used");
-        return Err(role.refusal("model_price", message).hint(format!(
+        return Err(role.refusal_error("model_price", message).hint(format!(
             "set `{section}.name` to another model, or declare the price of this model, which may be 0: \
                 [price.\"{name}\"] input = … output = …"
         )));
     }
-    let wrong = |error: ProviderError| role.refusal("model", format!("[{}]: {error}", model.section));
+    let wrong = |error: ProviderError| role.refusal_error("model", format!("[{}]: {error}", model.section));
     let secrets = login.secrets();
     let provider = ModelProvider::new(&model_address(model, role)?, login).map_err(wrong)?.with_wire(wire);
     Ok(PricedProvider { provider, prices, secrets })
@@ -94,7 +94,7 @@ fn wire_format(config: &Config, prices: &mut ModelPrices, role: ModelRole) -> Re
             let bedrock = BedrockWire::new(region.as_deref().unwrap_or_default(), model_ids);
             let bedrock = bedrock.map_err(|error| CliError::failure("model", error.to_string()))?;
             let id = bedrock.model_id(name).map_err(|error| {
-                role.refusal("model_id", error.to_string()).hint(format!(
+                role.refusal_error("model_id", error.to_string()).hint(format!(
                     "set {section}.model_ids = {{ \"{name}\" = \"ID\" }}: `aws bedrock \
                      list-inference-profiles` prints the ids"
                 ))
@@ -142,12 +142,11 @@ fn model_address(model: &ModelConfig, role: ModelRole) -> Result<String, CliErro
 const REGION_VARIABLE_EXAMPLE: &str = "AWS_REGION=eu-central-1";
 
 fn missing_setting_error(model: &ModelConfig, key: &str, sample: &str, role: ModelRole) -> CliError {
-    role.refusal("model", format!("[{}]: `{key}` has no value, or an invalid value", model.section)).hint(
-        format!(
+    role.refusal_error("model", format!("[{}]: `{key}` has no value, or an invalid value", model.section))
+        .hint(format!(
             "set this key in the configuration, or set the environment variable that other programs use, \
             such as {sample}"
-        ),
-    )
+        ))
 }
 
 /// Returns the credentials for the provider.
@@ -158,7 +157,7 @@ fn provider_credentials(
 ) -> Result<ProviderCredentials, CliError> {
     let key = || {
         let key = model.api_key.read(environment).map_err(|error| {
-            role.refusal("model_key", format!("{}.api_key: {error}", model.section))
+            role.refusal_error("model_key", format!("{}.api_key: {error}", model.section))
                 .hint(format!("set the provider's API key{}", role.no_model_hint()))
         })?;
         Ok::<_, CliError>(SecretString::new(key.expose()))
@@ -179,7 +178,7 @@ fn provider_credentials(
                 (true, true, false) => Ok(ProviderCredentials::Unauthenticated),
                 // OpenAI's key must not be sent to another server.
                 (true, false, false) => Err(role
-                    .refusal(
+                    .refusal_error(
                         "model_key",
                         format!("[{}]: `api_key` is not set to a key for this server", model.section),
                     )
@@ -240,17 +239,18 @@ fn aws_login(
         }),
         (None, None) => {
             let owned = |(name, value): (&str, &OsStr)| Some((name.to_owned(), value.to_str()?.to_owned()));
-            let all = ["AWS_", "HOME"].into_iter().flat_map(|begin| environment.with_prefix(begin));
+            let all = ["AWS_", "HOME"].into_iter().flat_map(|begin| environment.variables_with_prefix(begin));
             let chain = CredentialChain::new(all.filter_map(owned), &region);
             KeySource::Chain(
-                chain.map_err(|error| role.refusal("model", format!("[{}]: {error}", model.section)))?,
+                chain
+                    .map_err(|error| role.refusal_error("model", format!("[{}]: {error}", model.section)))?,
             )
         }
         (key_id, _) => {
             let name = if key_id.is_none() { "AWS_ACCESS_KEY_ID" } else { "AWS_SECRET_ACCESS_KEY" };
             let provider = model.provider.as_str();
             let message = format!("variable {name} is not set, but the provider \"{provider}\" needs it");
-            return Err(role.refusal("model_key", message).hint(
+            return Err(role.refusal_error("model_key", message).hint(
                 "set both AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or set neither: Truing then uses \
                     AWS's own credential chain (profiles, web identity, containers, instances)",
             ));

@@ -17,15 +17,17 @@ pub enum ModelRole {
     /// Writes code for a sync job.
     Porter,
     /// Answers with one word, which proves that the model is available.
-    Checker,
+    AvailabilityChecker,
 }
 
 impl ModelRole {
     /// Returns the error for a model to which no requests are possible. In a converge run, this error is the
     /// refusal R3.
-    pub(super) fn refusal(self, code: &'static str, message: String) -> CliError {
+    pub(super) fn refusal_error(self, code: &'static str, message: String) -> CliError {
         let worker = match self {
-            Self::Reviewer | Self::Porter | Self::Checker => return CliError::usage(code, message),
+            Self::Reviewer | Self::Porter | Self::AvailabilityChecker => {
+                return CliError::usage(code, message);
+            }
             Self::Auditor => "auditor",
             Self::Fixer => "fixer",
         };
@@ -37,7 +39,7 @@ impl ModelRole {
     pub(super) fn no_model_hint(self) -> &'static str {
         match self {
             Self::Reviewer => ", or review without a model: `--runtime rules`",
-            Self::Auditor | Self::Fixer | Self::Porter | Self::Checker => "",
+            Self::Auditor | Self::Fixer | Self::Porter | Self::AvailabilityChecker => "",
         }
     }
 }

@@ -36,7 +36,7 @@ pub async fn service_context(
 ) -> Result<ServiceContext, CliError> {
     // The folder of the configured store is used, because the open store may be a copy without keys and
     // mirrors.
-    let folder = config.store.folder()?.to_owned();
+    let folder = config.store.local_data_folder()?.to_owned();
     let (mut forges, mut repositories) = (BTreeMap::new(), BTreeMap::new());
     for (name, forge) in &config.forges {
         let server = forge_server(name, forge, config, environment, &folder)?
@@ -67,13 +67,13 @@ pub async fn service_context(
         converge_setup: converge::service_setup(config, environment, &store),
         switches: SwitchReader::new(store.as_record_store(), Arc::new(SystemClock)),
         held_slots: truing_service::kill_switch::HeldSlots::default(),
-        write_monitor: truing_loops::telemetry::WRITES.clone(),
+        write_monitor: truing_loops::telemetry::WRITE_MONITOR.clone(),
         sweep_times: truing_service::sweep::SweepResults::default(),
         metrics: service_metrics(&store)?,
         scheduler_waker: truing_service::scheduler_waker::SchedulerWaker::default(),
         linter_sources: tools::service_linters(config, environment)?,
         duty_lease_expiry: truing_service::duty_lease::DutyLeaseExpiry::default(),
-        max_step_time: truing_service::worker::STEP_TIME,
+        max_step_time: truing_service::worker::MAX_STEP_TIME,
         store: store.as_record_store(),
     })
 }

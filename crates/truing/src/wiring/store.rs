@@ -48,7 +48,7 @@ impl StoreLocation {
                     .hint("set the configured variable or file to the server's URL")
             })
         };
-        match config.store.place()? {
+        match config.store.location()? {
             StoreLocationConfig::File(path) => Ok(Self::File(path.clone())),
             StoreLocationConfig::Servers { slots, records, passwords: [of_slots, of_records] } => {
                 let url =
@@ -264,7 +264,7 @@ pub fn open_file(path: &Path) -> Result<Store, CliError> {
 /// # Errors
 /// Returns exit 3 if the file cannot be a store.
 pub fn prepare_file(path: &Path) -> Result<(), CliError> {
-    Store::prepare(path).map_err(store_open_error)
+    Store::prepare_database_file(path).map_err(store_open_error)
 }
 
 /// Converts a connection error. The error's text already contains the solution, so no hint is added.
@@ -280,19 +280,19 @@ fn store_open_error(error: SqliteOpenError) -> CliError {
         | SqliteOpenError::Deleted { .. }
         | SqliteOpenError::FileReplaced { .. }
         | SqliteOpenError::Emptied { .. }
-        | SqliteOpenError::InUse { .. }
-        | SqliteOpenError::HalfCopied { .. }
-        | SqliteOpenError::Linked { .. } => cli_error,
+        | SqliteOpenError::InUseByOlderServer { .. }
+        | SqliteOpenError::UnfinishedCopy { .. }
+        | SqliteOpenError::HasHardLinks { .. } => cli_error,
         SqliteOpenError::Folder { .. }
         | SqliteOpenError::IsAFolder { .. }
         | SqliteOpenError::File { .. }
         | SqliteOpenError::ReadOnly { .. }
-        | SqliteOpenError::Foreign { .. }
+        | SqliteOpenError::ForeignDatabase { .. }
         | SqliteOpenError::Newer { .. }
         | SqliteOpenError::SchemaMismatch { .. }
         | SqliteOpenError::NoWal { .. }
         | SqliteOpenError::Sqlite(_)
-        | SqliteOpenError::Thread { .. } => {
+        | SqliteOpenError::StartWriterThread { .. } => {
             cli_error.hint("check that the folder exists and is writable, or set store.url to another file")
         }
     }

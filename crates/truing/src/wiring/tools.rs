@@ -35,13 +35,13 @@ pub(crate) fn local_linters(
 ) -> LinterSources {
     LinterSources {
         supplied_outputs: outputs,
-        running: Some(LinterRunner { cache: tool_cache(config), ..local_runner(config, environment) }),
+        runner: Some(LinterRunner { cache: linter_cache(config), ..local_runner(config, environment) }),
     }
 }
 
 /// Returns the cache of the linters' findings, or none if the configuration names no folder for this machine.
-fn tool_cache(config: &Config) -> Option<ToolCache> {
-    config.store.folder().ok().map(|folder| ToolCache::new(folder.join("tools")))
+fn linter_cache(config: &Config) -> Option<ToolCache> {
+    config.store.local_data_folder().ok().map(|folder| ToolCache::new(folder.join("tools")))
 }
 
 /// Returns the runner that runs linters on code that other people wrote. `verifier` sets up the project's
@@ -49,12 +49,13 @@ fn tool_cache(config: &Config) -> Option<ToolCache> {
 fn service_runner(config: &Config, environment: &Environment, verifier: Option<Verifier>) -> LinterRunner {
     // A linter may print a credential that the linter has found, so the credentials are registered, to be
     // removed from the linter's output.
-    super::conceal::conceal_secrets(config, environment);
+    super::conceal::register_secrets(config, environment);
     let home = environment.get("HOME").map(Path::new);
     LinterRunner {
-        machine: MachinePaths::new(environment.get("PATH"), home).with_rustup(environment.get("RUSTUP_HOME")),
-        level: truing_loops::machine::sandbox_level(),
-        folders: package_cache_folders(environment),
+        machine_paths: MachinePaths::new(environment.get("PATH"), home)
+            .with_rustup(environment.get("RUSTUP_HOME")),
+        sandbox_level: truing_loops::machine::sandbox_level(),
+        folders_by_variable: package_cache_folders(environment),
         python_environment: None,
         is_foreign_code: true,
         verifier,
@@ -78,14 +79,16 @@ pub(crate) fn service_linters(config: &Config, environment: &Environment) -> Res
         ToolSelection::Off if !verify.setup.is_empty() => runner().ok(),
         ToolSelection::Auto | ToolSelection::Off => None,
     };
-    let running = LinterRunner { cache: tool_cache(config), ..service_runner(config, environment, verifier) };
-    Ok(LinterSources { supplied_outputs: Vec::new(), running: Some(running) })
+    let running =
+        LinterRunner { cache: linter_cache(config), ..service_runner(config, environment, verifier) };
+    Ok(LinterSources { supplied_outputs: Vec::new(), runner: Some(running) })
 }
 
 /// Returns the paths that linters must not read: the files and folders that the configuration names, and the
 /// folder of the records.
 fn concealed_paths(config: &Config) -> Vec<PathBuf> {
-    let mut concealed: Vec<PathBuf> = config.store.folder().ok().map(Path::to_owned).into_iter().collect();
+    let mut concealed: Vec<PathBuf> =
+        config.store.local_data_folder().ok().map(Path::to_owned).into_iter().collect();
     for (_, setting) in config.settings() {
         if let ConfigValue::Path(path) = &setting.value {
             concealed.push(path.clone());

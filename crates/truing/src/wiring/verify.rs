@@ -125,7 +125,7 @@ fn registry_access(
             user.find_index(*registry, "").map_err(|error| CliError::usage("index", error.to_string()))?;
         let Some(named_by) = own.named_by else { continue };
         if own.token.is_some() {
-            return Err(wrong(RegistryError::Password(named_by)));
+            return Err(wrong(RegistryError::UrlCredentials(named_by)));
         }
         let index = RegistryIndex { registry: *registry, named_by, address: own.address };
         registries = registries.with_index(&index).map_err(wrong)?;

@@ -93,7 +93,7 @@ impl Site {
         )
         .await;
         let url = format!("{url}/webhooks/{}", self.kind);
-        self.forge.set_hook(WebhookTarget { url, secret: SECRET.into(), automatic: false });
+        self.forge.set_hook(WebhookTarget { url, secret: SECRET.into(), is_automatic: false });
         server
     }
 
@@ -374,7 +374,7 @@ async fn test_manual_review(flavour: ForgeFlavour) {
     assert_eq!(site.run(&["why", "o/r#1"]).0, 0);
     assert_eq!(site.forge.violations(), Vec::<String>::new());
 
-    site.forge.revoke(TOKEN);
+    site.forge.revoke_token(TOKEN);
     let (exit, _, err) = site.run(&["review", "--pr", &page]);
     let hint = match flavour {
         ForgeFlavour::Cloud => format!("an API token needs forge.{}.email", site.kind),

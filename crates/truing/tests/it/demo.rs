@@ -69,7 +69,7 @@ async fn what_the_model_forgets_after_a_second_push_stays_open() {
     .await
     .unwrap();
     demo.run_first_review().await.unwrap();
-    let forgotten = demo.run_dropped_finding().await.unwrap();
+    let forgotten = demo.run_dropped_finding_scenario().await.unwrap();
     assert_eq!(
         (forgotten.comments, forgotten.open_threads, forgotten.is_green),
         (1, 1, false),
@@ -133,11 +133,11 @@ async fn at_both_bitbuckets_the_review_tells_the_same_story() {
             .inline_comments()
             .find(|comment| comment.body.contains("One refunded order ends all refunds"));
         assert_eq!(found.unwrap().line, Some(10), "{kind:?}");
-        let forgotten = demo.run_dropped_finding().await.unwrap();
+        let forgotten = demo.run_dropped_finding_scenario().await.unwrap();
         assert!(forgotten.has_passed(), "{kind:?}: {forgotten:?}");
-        let lifecycle = demo.run_lifecycle().await.unwrap();
+        let lifecycle = demo.run_lifecycle_scenario().await.unwrap();
         assert!(lifecycle.has_passed(), "{kind:?}: {lifecycle:#?}");
-        let (page, _) = demo.addresses();
+        let (page, _) = demo.page_and_service_urls();
         let list = fetch_page_text(&page).await;
         assert!(
             list.contains("#1 Change payments (open)") && list.contains(&format!("{page}/1\n")),
@@ -268,7 +268,7 @@ async fn where_no_model_can_port_the_rest_is_told() {
     let mut story = SyncDemo::start(&environment, reader, SandboxLevel::Landlock).await.unwrap();
     let mut scenes = 0;
     let tell = |event: SyncDemoEvent<'_>| {
-        scenes += usize::from(matches!(event, SyncDemoEvent::Scene(_)));
+        scenes += usize::from(matches!(event, SyncDemoEvent::SectionStarted(_)));
         Ok::<_, DemoError>(())
     };
     let report = story.run_all_sections(tell).await.unwrap();

@@ -255,7 +255,7 @@ async fn whoever_holds_idle_connections_takes_no_runs_files() {
 async fn a_parked_slot_says_so_and_an_operator_brings_it_back() {
     let site = Site::new().await;
     let _server = site.serve();
-    site.forge.revoke(TOKEN);
+    site.forge.revoke_token(TOKEN);
     let number = site.open("one").await;
     assert_eq!(site.deliver().await, [202]);
     let slots =
@@ -309,7 +309,7 @@ async fn a_review_that_could_only_not_be_published_is_shown_after_the_retry() {
 async fn a_dropped_slot_is_forgotten_and_the_next_event_makes_it_anew() {
     let site = Site::new().await;
     let _server = site.serve();
-    site.forge.revoke(TOKEN);
+    site.forge.revoke_token(TOKEN);
     let number = site.open("one").await;
     site.deliver().await;
     site.wait_until_slots("parked", |slots| slots.iter().any(|slot| slot["why"] == "parked")).await;

@@ -403,7 +403,7 @@ async fn store_converge_records(file: &Path) -> [converge::record::ConvergeRecor
         sample_converge_record(0, &all[..1], None, UnixMillis(now.0 - 2)),
     ];
     for record in &records {
-        store.store_converge(FencingToken(1), record).await.unwrap();
+        store.store_converge_record(FencingToken(1), record).await.unwrap();
     }
     let page = "https://github.com/a/shop/pull/2".to_owned();
     let described = SlotDescription { name: "a/shop#2".into(), url: page, head: None };

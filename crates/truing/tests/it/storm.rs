@@ -44,7 +44,7 @@ const SECRET: &str = "storm-secret";
 const LOGIN: &str = "truing[bot]";
 /// Network faults: the seed, the percentages of lost and repeated webhooks, and the maximum delay.
 const CHAOS: UnreliableNetwork =
-    UnreliableNetwork { seed: 11, lost_percent: 5, repeated_percent: 20, max_delay: 8 };
+    UnreliableNetwork { seed: 11, lost_percent: 5, repeated_percent: 20, max_delay_positions: 8 };
 /// Time without a webhook after which a storm has ended, for a storm whose size is set by [`SIZE`]. The value
 /// is the default of the configuration. A round of pushes to all pull requests must take less time than this.
 const QUIET: Duration = Duration::from_secs(60);
@@ -145,7 +145,7 @@ impl Site {
             .with_variable("GITHUB_WEBHOOK_SECRET", SECRET);
         let port = stable_free_ports(1)[0];
         let url = format!("http://127.0.0.1:{port}/webhooks/github");
-        forge.set_hook(WebhookTarget { url, secret: SECRET.into(), automatic: false });
+        forge.set_hook(WebhookTarget { url, secret: SECRET.into(), is_automatic: false });
         Self { forge, home, port, delivered: AtomicUsize::new(0) }
     }
 

@@ -101,9 +101,9 @@ impl PackageIndex {
             // returns the status 451.
             StatusCode::NOT_FOUND | StatusCode::GONE | StatusCode::UNAVAILABLE_FOR_LEGAL_REASONS => {
                 let (index, package) = (self.base.to_string(), package.to_owned());
-                return Err(IndexError::Missing { index, package });
+                return Err(IndexError::PackageNotFound { index, package });
             }
-            status => return Err(IndexError::Status { url: index, status }),
+            status => return Err(IndexError::ErrorStatus { url: index, status }),
         }
         let is_json = answer
             .headers()
@@ -135,7 +135,7 @@ impl PackageIndex {
         })?;
         match answer.status() {
             StatusCode::OK => Ok(answer),
-            status => Err(IndexError::Status { url: index, status }),
+            status => Err(IndexError::ErrorStatus { url: index, status }),
         }
     }
 

@@ -43,7 +43,7 @@ pub enum IndexError {
     InvalidPackageName(String),
     /// The index does not list the package.
     #[error("{index} has no package `{package}`")]
-    Missing {
+    PackageNotFound {
         /// Address of the index.
         index: String,
         /// Name of the package.
@@ -51,7 +51,7 @@ pub enum IndexError {
     },
     /// The index returned an error status.
     #[error("{url} returned status {status}{}", status_advice(*status))]
-    Status {
+    ErrorStatus {
         /// The address that was requested.
         url: String,
         /// The status of the response.

@@ -39,7 +39,7 @@ impl<'de> Deserialize<'de> for ObjectEntries<'de> {
 struct EntryKey<'a>(#[serde(borrow)] Cow<'a, str>);
 
 /// Returns the top-level keys whose values are objects, except keys that contain a dot.
-pub(super) fn object_paths(text: &str) -> Vec<String> {
+pub(super) fn object_key_paths(text: &str) -> Vec<String> {
     let Ok(serde_json::Value::Object(root)) = serde_json::from_str(text) else { return Vec::new() };
     root.iter()
         .filter(|(key, value)| value.is_object() && !key.contains('.'))

@@ -32,7 +32,7 @@ pub(super) const MAX_TABLE_DEPTH: usize = 4;
 
 /// Returns true if each entry contains the package's name and the range, as in Python projects. In other
 /// projects, an entry's value is only the range.
-pub(super) fn has_whole_requirements(place: &RequirementPlace<'_>) -> bool {
+pub(super) fn entries_contain_package_name(place: &RequirementPlace<'_>) -> bool {
     place.registry == PackageRegistry::Pypi && place.style != RangeStyle::VendoredVersion
 }
 

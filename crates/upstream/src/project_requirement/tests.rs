@@ -286,12 +286,12 @@ fn a_version_in_a_python_module_is_a_line_of_its_own() {
     ] {
         std::fs::write(&file, none).unwrap();
         assert!(
-            matches!(read_range(&place), Err(RequirementError::NotExactlyOne { count: 0, .. })),
+            matches!(read_range(&place), Err(RequirementError::NotExactlyOneRequirement { count: 0, .. })),
             "{none}"
         );
     }
     std::fs::write(&file, "__version__ = '1.2.3'\n".repeat(2)).unwrap();
-    assert!(matches!(read_range(&place), Err(RequirementError::NotExactlyOne { count: 2, .. })));
+    assert!(matches!(read_range(&place), Err(RequirementError::NotExactlyOneRequirement { count: 2, .. })));
 }
 
 #[test]
@@ -318,8 +318,8 @@ fn what_is_too_large_to_be_a_projects_own_file_is_not_read() {
     assert!(error.to_string().contains("longer than 512 KiB"), "{error}");
     assert!(read_file(&file("small.toml", MAX_FILE_BYTES)).is_ok());
     for (name, longest, told) in [
-        ("pins.json", crate::manifest::MAX_MANIFEST, "longer than 2048 KiB"),
-        ("pins.toml", crate::manifest::MAX_TOML_MANIFEST, "longer than 512 KiB"),
+        ("pins.json", crate::manifest::MAX_MANIFEST_BYTES, "longer than 2048 KiB"),
+        ("pins.toml", crate::manifest::MAX_TOML_MANIFEST_BYTES, "longer than 512 KiB"),
     ] {
         let error = crate::manifest::read_manifest(&file(name, longest + 1)).unwrap_err();
         assert!(error.to_string().contains(told), "{error}");

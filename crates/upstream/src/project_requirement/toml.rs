@@ -2,12 +2,12 @@
 //! ranges, as in `Cargo.toml`.
 
 use toml_edit::{Document, Item, TableLike, Value};
-use truing_core::nesting::{TOO_DEEP, is_too_deep};
+use truing_core::nesting::{TOO_DEEP_REASON, is_too_deep};
 use truing_core::registry::PackageRegistry;
 use truing_core::version::RangeStyle;
 
 use super::requirement::MAX_TABLE_DEPTH;
-use super::{RequirementPlace, RequirementText, has_whole_requirements, pep508, span_within_quotes};
+use super::{RequirementPlace, RequirementText, entries_contain_package_name, pep508, span_within_quotes};
 
 /// Finds the requirements of the package in the list or table that `place` names.
 pub(super) fn find_requirements(
@@ -21,7 +21,7 @@ pub(super) fn find_requirements(
     }
     let values: Vec<&Value> = if place.style == RangeStyle::VendoredVersion {
         item.as_value().into_iter().collect()
-    } else if has_whole_requirements(place) {
+    } else if entries_contain_package_name(place) {
         let all = item.as_array().into_iter().flatten();
         let names = |value: &&Value| {
             let name = value.as_str().and_then(pep508::package_name);
@@ -48,7 +48,7 @@ pub(super) fn find_requirements(
 /// The message of the parser, or a message that brackets are nested too deeply.
 pub(crate) fn parse_document(text: &str) -> Result<Document<&str>, String> {
     if is_too_deep(text) {
-        return Err(TOO_DEEP.to_owned());
+        return Err(TOO_DEEP_REASON.to_owned());
     }
     Document::parse(text).map_err(|error| error.to_string())
 }

@@ -61,7 +61,7 @@ pub(super) struct ImportedPath {
 /// Parses one source file.
 pub(super) fn parse_source(text: &str) -> ParsedSource {
     let code = code::code_only(text);
-    let words = split_words(&code);
+    let words = split_tokens(&code);
     let mut source = ParsedSource::default();
     source.modules.insert(Vec::new());
     // For each open brace, the module that the brace opens, if any.
@@ -136,7 +136,7 @@ pub(super) fn parse_source(text: &str) -> ParsedSource {
 }
 
 /// Splits code into names, `::` and single characters.
-fn split_words(code: &str) -> Vec<&str> {
+fn split_tokens(code: &str) -> Vec<&str> {
     let of_name = |char: char| char.is_alphanumeric() || char == '_';
     let mut words = Vec::new();
     let mut rest = code.trim_start();

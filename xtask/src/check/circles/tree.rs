@@ -16,7 +16,7 @@ pub(super) type FileDependencies = BTreeMap<String, BTreeSet<String>>;
 
 /// Returns the files that each file of a crate uses. `root` is the crate's `lib.rs` or `main.rs`; `texts`
 /// contains the text of each file.
-pub(super) fn file_uses(root: &str, texts: &BTreeMap<&str, &str>) -> FileDependencies {
+pub(super) fn file_dependencies(root: &str, texts: &BTreeMap<&str, &str>) -> FileDependencies {
     let mut tree = ModuleTree::default();
     tree.add_file(root, Vec::new(), texts);
     let mut arrows: FileDependencies =
@@ -35,7 +35,7 @@ enum PathTarget {
     /// An item in this module.
     Item(ModulePath),
     /// An item of another crate.
-    Outside,
+    ExternalItem,
 }
 
 /// A module of the crate.
@@ -112,13 +112,13 @@ impl ModuleTree {
                 }
                 // The import of a module does not count as a use; a path that begins with the module's name
                 // does.
-                (PathTarget::Module(_), Some(_)) | (PathTarget::Outside, _) => None,
+                (PathTarget::Module(_), Some(_)) | (PathTarget::ExternalItem, _) => None,
             }
         });
         let named = source.paths.iter().filter_map(move |(within, path)| {
             match self.resolve_path(&[module_path.as_slice(), within].concat(), path, MAX_RESOLUTION_STEPS)? {
                 PathTarget::Item(module) => Some(module),
-                PathTarget::Module(_) | PathTarget::Outside => None,
+                PathTarget::Module(_) | PathTarget::ExternalItem => None,
             }
         });
         imported.chain(named).filter_map(|module| Some(self.modules.get(&module)?.file.clone()))
@@ -147,7 +147,7 @@ impl ModuleTree {
                 PathTarget::Module(module) => {
                     self.resolve_name(&module, name, remaining_steps).unwrap_or(PathTarget::Item(module))
                 }
-                PathTarget::Item(_) | PathTarget::Outside => return Some(at),
+                PathTarget::Item(_) | PathTarget::ExternalItem => return Some(at),
             };
         }
         Some(at)
@@ -169,11 +169,11 @@ impl ModuleTree {
             // this import declares.
             let circular = path.first().is_some_and(|first| first == name);
             let target = if circular { None } else { self.resolve_path(module, path, steps) };
-            return Some(target.unwrap_or(PathTarget::Outside));
+            return Some(target.unwrap_or(PathTarget::ExternalItem));
         }
         here.globs.iter().find_map(|glob| match self.resolve_path(module, glob, steps)? {
             PathTarget::Module(from) if from != *module => self.resolve_name(&from, name, steps),
-            PathTarget::Module(_) | PathTarget::Item(_) | PathTarget::Outside => None,
+            PathTarget::Module(_) | PathTarget::Item(_) | PathTarget::ExternalItem => None,
         })
     }
 }

@@ -49,7 +49,7 @@ pub(super) enum NamingFault {
     /// The name of a type is one word, and is not one of the `ACCEPTED_TYPE_NAMES`.
     OneWordType,
     /// At least [`SHARED_BY`] types have the same name.
-    SharedType,
+    SharedTypeName,
     /// The name of a type is not a noun.
     NonNounType,
     /// The name of a function is one word.
@@ -59,9 +59,9 @@ pub(super) enum NamingFault {
     /// A comment has one of the [`TOLD_WORDS`].
     TellVerbComment,
     /// A documentation comment has fewer than [`MIN_DOC_WORDS`] words.
-    ShortBlock,
+    ShortDocComment,
     /// A documentation comment begins with one of the [`QUESTION_WORDS`].
-    QuestionBlock,
+    QuestionDocComment,
     /// A line is longer than [`MAX_COLUMNS`].
     WideLine,
     /// A comment has a phrase that hides who does what.
@@ -79,13 +79,13 @@ pub(super) enum NamingFault {
 impl NamingFault {
     pub(super) const ALL: [Self; 14] = [
         Self::OneWordType,
-        Self::SharedType,
+        Self::SharedTypeName,
         Self::NonNounType,
         Self::OneWordFunction,
         Self::TupleParameter,
         Self::TellVerbComment,
-        Self::ShortBlock,
-        Self::QuestionBlock,
+        Self::ShortDocComment,
+        Self::QuestionDocComment,
         Self::WideLine,
         Self::CommentPhrase,
         Self::CommentSentence,
@@ -98,13 +98,13 @@ impl NamingFault {
     pub(super) fn record_key(self) -> &'static str {
         match self {
             Self::OneWordType => "one-word-types",
-            Self::SharedType => "shared-types",
+            Self::SharedTypeName => "shared-types",
             Self::NonNounType => "bare-types",
             Self::OneWordFunction => "one-word-functions-percent",
             Self::TupleParameter => "tuple-parameters",
             Self::TellVerbComment => "told-comments",
-            Self::ShortBlock => "short-blocks",
-            Self::QuestionBlock => "question-blocks",
+            Self::ShortDocComment => "short-blocks",
+            Self::QuestionDocComment => "question-blocks",
             Self::WideLine => "wide-lines",
             Self::CommentPhrase => "comment-phrases",
             Self::CommentSentence => "long-comment-sentences",
@@ -118,13 +118,13 @@ impl NamingFault {
     pub(super) fn remedy_text(self) -> &'static str {
         match self {
             Self::OneWordType => "name a type with two words",
-            Self::SharedType => "add no type of a name that five have",
+            Self::SharedTypeName => "add no type of a name that five have",
             Self::NonNounType => "name a type with a noun",
             Self::OneWordFunction => "name a function with a verb and its object",
             Self::TupleParameter => "take two parameters or a struct in place of a tuple",
             Self::TellVerbComment => "write another verb than `tell`",
-            Self::ShortBlock => "write a sentence of four words or more, or no documentation",
-            Self::QuestionBlock => "open documentation with the subject of a sentence",
+            Self::ShortDocComment => "write a sentence of four words or more, or no documentation",
+            Self::QuestionDocComment => "open documentation with the subject of a sentence",
             Self::WideLine => "break the line",
             Self::CommentPhrase | Self::TextPhrase | Self::PagePhrase => {
                 "write who does what, in plain words"
@@ -233,7 +233,7 @@ impl NamingFaults {
                 add_place(NamingFault::WideLine, line, "");
             }
             if let Some(name) = type_name(row) {
-                add_place(NamingFault::SharedType, line, name);
+                add_place(NamingFault::SharedTypeName, line, name);
                 if count_capital_letters(name) <= 1 && !has_word(ACCEPTED_TYPE_NAMES, name) {
                     add_place(NamingFault::OneWordType, line, name);
                 }
@@ -254,10 +254,10 @@ impl NamingFaults {
         for block in doc_blocks(text) {
             let shown = block.words.iter().take(MAX_REPORTED_WORDS).copied().collect::<Vec<_>>().join(" ");
             if block.words.len() < MIN_DOC_WORDS {
-                add_place(NamingFault::ShortBlock, block.line, &shown);
+                add_place(NamingFault::ShortDocComment, block.line, &shown);
             }
             if block.words.first().is_some_and(|word| has_word(QUESTION_WORDS, word)) {
-                add_place(NamingFault::QuestionBlock, block.line, &shown);
+                add_place(NamingFault::QuestionDocComment, block.line, &shown);
             }
         }
         for head in function_heads(text) {
@@ -272,18 +272,18 @@ impl NamingFaults {
     /// files were read.
     fn retain_shared_types(&mut self) {
         let mut types = BTreeMap::<String, usize>::new();
-        for place in self.fault_places(NamingFault::SharedType) {
+        for place in self.fault_places(NamingFault::SharedTypeName) {
             *types.entry(place.name.clone()).or_default() += 1;
         }
         self.places.retain(|place| {
-            place.fault != NamingFault::SharedType
+            place.fault != NamingFault::SharedTypeName
                 || types.get(&place.name).is_some_and(|&count| count >= MIN_SHARING_TYPES)
         });
     }
 }
 
 /// Returns true if the file at this path is a page that people read, and not an input of a test or a prompt.
-pub(super) fn is_page(path: &str) -> bool {
+pub(super) fn is_documentation_page(path: &str) -> bool {
     let is_below_docs = path.starts_with("docs/") || !path.contains('/');
     path.ends_with(".md") && is_below_docs
 }
@@ -429,8 +429,8 @@ fn has_word(words: &str, word: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use NamingFault::{
-        NonNounType, OneWordFunction, OneWordType, QuestionBlock, SharedType, ShortBlock, TellVerbComment,
-        TupleParameter,
+        NonNounType, OneWordFunction, OneWordType, QuestionDocComment, SharedTypeName, ShortDocComment,
+        TellVerbComment, TupleParameter,
     };
 
     use super::*;
@@ -453,8 +453,11 @@ mod tests {
     #[test]
     fn a_name_is_shared_when_five_types_have_it() {
         let four = "struct Run;\nenum Run {}\ntrait Run {}\nstruct Run;\n";
-        assert_eq!(find_fault_places(SharedType, four), [""; 0]);
-        assert_eq!(find_fault_places(SharedType, &format!("{four}struct Other;\nstruct Run;\n")).len(), 5);
+        assert_eq!(find_fault_places(SharedTypeName, four), [""; 0]);
+        assert_eq!(
+            find_fault_places(SharedTypeName, &format!("{four}struct Other;\nstruct Run;\n")).len(),
+            5
+        );
     }
 
     #[test]
@@ -510,15 +513,15 @@ mod tests {
     fn a_short_block_has_three_words_or_fewer_in_all_its_rows() {
         let text =
             "/// One two three.\nstruct A;\n/// One two\n/// three four.\nstruct B;\n//!\n\n    /// Last";
-        assert_eq!(find_fault_places(ShortBlock, text), ["1 One two three.", "6 ", "8 Last"]);
-        assert_eq!(find_fault_places(ShortBlock, "// One\n"), [""; 0]);
+        assert_eq!(find_fault_places(ShortDocComment, text), ["1 One two three.", "6 ", "8 Last"]);
+        assert_eq!(find_fault_places(ShortDocComment, "// One\n"), [""; 0]);
     }
 
     #[test]
     fn a_block_that_opens_with_a_question_is_found_by_its_first_word() {
         let text = "/// What it is.\n/// More.\nstruct A;\n/// It says\n/// What it is.\nstruct B;\n/// \
              What's this\n\n//! So";
-        assert_eq!(find_fault_places(QuestionBlock, text), ["1 What it is. More.", "9 So"]);
+        assert_eq!(find_fault_places(QuestionDocComment, text), ["1 What it is. More.", "9 So"]);
     }
 
     #[test]

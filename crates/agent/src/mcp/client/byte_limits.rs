@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, ReadBuf};
 
-use crate::mcp::MAX_MESSAGE;
+use crate::mcp::MAX_MESSAGE_BYTES;
 
 /// Maximum total number of bytes that one server may send in one run.
 const MAX_SERVER_BYTES: usize = 64 << 20;
@@ -25,7 +25,7 @@ struct ServerByteCount {
 /// A server has sent more bytes than it is allowed to send.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("its output is too large: the limits are {} MiB in one message and {} MiB in one run",
-    MAX_MESSAGE >> 20, MAX_SERVER_BYTES >> 20)]
+    MAX_MESSAGE_BYTES >> 20, MAX_SERVER_BYTES >> 20)]
 pub(super) struct ServerLimitExceeded;
 
 impl ServerMeter {
@@ -33,7 +33,7 @@ impl ServerMeter {
     /// error if the message or the total exceeds its limit.
     pub(super) fn count(&self, added_bytes: usize, message_bytes: usize) -> Result<(), ServerLimitExceeded> {
         let before = self.0.bytes.fetch_add(added_bytes, Ordering::Relaxed);
-        if message_bytes > MAX_MESSAGE || before.saturating_add(added_bytes) > MAX_SERVER_BYTES {
+        if message_bytes > MAX_MESSAGE_BYTES || before.saturating_add(added_bytes) > MAX_SERVER_BYTES {
             self.0.is_exceeded.store(true, Ordering::Relaxed);
             return Err(ServerLimitExceeded);
         }
@@ -41,7 +41,7 @@ impl ServerMeter {
     }
 
     /// Returns true once a limit was exceeded.
-    pub(super) fn is_over(&self) -> bool {
+    pub(super) fn is_exceeded(&self) -> bool {
         self.0.is_exceeded.load(Ordering::Relaxed)
     }
 }

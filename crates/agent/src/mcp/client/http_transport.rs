@@ -26,7 +26,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 /// The media types of responses: JSON, and the event stream in the next constant.
 const JSON_MEDIA_TYPE: &str = "application/json";
-pub(super) const EVENTS: &str = "text/event-stream";
+pub(super) const EVENT_STREAM_MEDIA_TYPE: &str = "text/event-stream";
 /// The header that names a session.
 const SESSION_HEADER: &str = "mcp-session-id";
 
@@ -49,7 +49,7 @@ pub(super) enum WebError {
     Status(StatusCode),
     /// The response is too long.
     #[error(transparent)]
-    TooMuch(#[from] ServerLimitExceeded),
+    LimitExceeded(#[from] ServerLimitExceeded),
     /// The response is not JSON-RPC.
     #[error("its answer is not JSON-RPC")]
     NotJsonRpc,
@@ -181,7 +181,7 @@ impl StreamableHttpClient for WebClient {
         }
         let own =
             response.headers().get(SESSION_HEADER).and_then(|value| value.to_str().ok()).map(str::to_owned);
-        if status.is_success() && has_media_type(response.headers(), EVENTS) {
+        if status.is_success() && has_media_type(response.headers(), EVENT_STREAM_MEDIA_TYPE) {
             return Ok(StreamableHttpPostResponse::Sse(self.event_stream(response), own));
         }
         let is_json = has_media_type(response.headers(), JSON_MEDIA_TYPE);

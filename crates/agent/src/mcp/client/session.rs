@@ -32,9 +32,9 @@ use super::byte_limits::{BoundedLines, ServerLimitExceeded, ServerMeter};
 use super::http_transport::{WebClient, WebError, error_chain};
 use super::sse::SseTransport;
 use crate::command::{CapturedOutput, CommandLimits, OutputSink as _, spawn_child, wait_for_socket};
-use crate::mcp::MAX_MESSAGE;
+use crate::mcp::MAX_MESSAGE_BYTES;
 use crate::proxy::EgressProxy;
-use crate::sandbox::{HELPER_MESSAGE_PREFIX, JobCommand, PROXY, SandboxJob, SandboxLevel};
+use crate::sandbox::{HELPER_MESSAGE_PREFIX, JobCommand, PROXY_VARIABLES, SandboxJob, SandboxLevel};
 
 /// Maximum number of pages of a list of tools.
 const MAX_PAGES: usize = 20;
@@ -112,7 +112,7 @@ impl McpSession {
                         (connect_pipe(process.take_output()?, writer, &meter).await, process)
                     }
                     Some(proxy) => {
-                        let (mut process, writer) = ServerProcess::start_with(job, proxy).await?;
+                        let (mut process, writer) = ServerProcess::start_with_proxy(job, proxy).await?;
                         (connect_pipe(process.take_output()?, writer, &meter).await, process)
                     }
                 };
@@ -126,7 +126,7 @@ impl McpSession {
             }
             ServerTransport::Http(address) => {
                 let web = WebClient::new(address, meter.clone())?;
-                (over_http(&web, &address.url).await, ServerHandle::Remote)
+                (connect_http(&web, &address.url).await, ServerHandle::Remote)
             }
             ServerTransport::Sse(address) => {
                 let events =
@@ -212,7 +212,7 @@ impl ServerHandle {
     async fn stop_after_failure(self, reason: ServerFailure, meter: &ServerMeter) -> ServerFailure {
         let server_output = self.stop().await;
         let reason =
-            if meter.is_over() { ServerFailure::from(ServerLimitExceeded.to_string()) } else { reason };
+            if meter.is_exceeded() { ServerFailure::from(ServerLimitExceeded.to_string()) } else { reason };
         if server_output.is_empty() { reason } else { ServerFailure { server_output, ..reason } }
     }
 }
@@ -220,7 +220,7 @@ impl ServerHandle {
 impl ServerProcess {
     /// Starts the program and returns its standard input.
     fn start(job: &SandboxJob) -> Result<(Self, ChildStdin), ServerFailure> {
-        let mut command = job.command().map_err(not_started)?;
+        let mut command = job.command().map_err(describe_start_failure)?;
         command.stdin(Stdio::piped());
         let mut process = Self::spawn(command)?;
         let input = process.child.stdin.take().ok_or(NO_STREAMS)?;
@@ -229,14 +229,15 @@ impl ServerProcess {
 
     /// Starts the program with a proxy as its only network access. Returns the program's standard input, a
     /// stream over which the sandbox first handed over the proxy's socket.
-    async fn start_with(
+    async fn start_with_proxy(
         mut job: SandboxJob,
         proxy: EgressProxy,
     ) -> Result<(Self, UnixStream), ServerFailure> {
         job.has_input_stream = true;
         // Node.js ignores `HTTPS_PROXY` unless this variable is set.
         job.variables.push(("NODE_USE_ENV_PROXY".to_owned(), "1".to_owned()));
-        let (command, listening) = job.command_with_socket(&PROXY).map_err(not_started)?;
+        let (command, listening) =
+            job.command_with_socket(&PROXY_VARIABLES).map_err(describe_start_failure)?;
         let mut process = Self::spawn(command)?;
         let handed = wait_for_socket(listening).await;
         match handed.and_then(|(socket, listening)| Ok((socket, listening.into_stream()?))) {
@@ -244,9 +245,10 @@ impl ServerProcess {
                 process.proxy.spawn(proxy.serve(socket));
                 Ok((process, input))
             }
-            Err(error) => {
-                Err(ServerFailure { description: not_started(error), server_output: process.stop().await })
-            }
+            Err(error) => Err(ServerFailure {
+                description: describe_start_failure(error),
+                server_output: process.stop().await,
+            }),
         }
     }
 
@@ -255,7 +257,7 @@ impl ServerProcess {
     }
 
     fn spawn(command: Command) -> Result<Self, String> {
-        let mut child = spawn_child(command).map_err(not_started)?;
+        let mut child = spawn_child(command).map_err(describe_start_failure)?;
         let stream = child.stderr.take();
         let error_output = tokio::spawn(async move {
             let mut heard = CapturedOutput::new(&CommandLimits {
@@ -280,7 +282,7 @@ impl ServerProcess {
     }
 }
 
-fn not_started(error: impl std::fmt::Display) -> String {
+fn describe_start_failure(error: impl std::fmt::Display) -> String {
     format!("it cannot be started: {error}")
 }
 
@@ -293,10 +295,10 @@ fn server_job(
 ) -> Result<SandboxJob, String> {
     // The folder is read-only for the program. All servers may therefore share it, and a killed server leaves
     // no files in it.
-    std::fs::create_dir_all(folder).map_err(not_started)?;
+    std::fs::create_dir_all(folder).map_err(describe_start_failure)?;
     let run = JobCommand::Program(command.iter().map(Into::into).collect());
     // The program gets its own network only at this sandbox level.
-    let mut job = SandboxJob::new(SandboxLevel::Full, folder, run).map_err(not_started)?;
+    let mut job = SandboxJob::new(SandboxLevel::Full, folder, run).map_err(describe_start_failure)?;
     // Sockets are allowed, because event loops use them to wake themselves.
     job.sockets = true;
     for folder in readable_paths {
@@ -319,12 +321,12 @@ async fn connect_pipe(
     meter: &ServerMeter,
 ) -> ServiceResult {
     let lines = BoundedLines::new(reader, meter.clone());
-    open_service(AsyncRwTransport::new_client(lines, writer).with_max_line_length(MAX_MESSAGE)).await
+    open_service(AsyncRwTransport::new_client(lines, writer).with_max_line_length(MAX_MESSAGE_BYTES)).await
 }
 
 /// Opens a session over streamable HTTP. If the server rejects the handshake, opens the session with the
 /// newest protocol, which has no handshake.
-async fn over_http(web: &WebClient, url: &str) -> ServiceResult {
+async fn connect_http(web: &WebClient, url: &str) -> ServiceResult {
     let transport = || {
         let config = StreamableHttpClientTransportConfig::with_uri(url)
             .control_request_timeout(CLOSE_TIMEOUT)
@@ -332,7 +334,7 @@ async fn over_http(web: &WebClient, url: &str) -> ServiceResult {
         StreamableHttpClientTransport::with_client(web.clone(), config)
     };
     let refused = match initialize_client(transport(), ClientLifecycleMode::Initialize).await {
-        Err(error) if is_refusal(&error) => error,
+        Err(error) if is_handshake_rejection(&error) => error,
         began => return began.map_err(|error| initialize_failure(&error)),
     };
     let newest = ClientLifecycleMode::Discover { preferred_versions: vec![ProtocolVersion::V_2026_07_28] };
@@ -341,7 +343,7 @@ async fn over_http(web: &WebClient, url: &str) -> ServiceResult {
 
 /// Returns true if the server rejects the handshake itself (400 or 404). A server that requires other
 /// credentials responds with a different status.
-fn is_refusal(error: &ClientInitializeError) -> bool {
+fn is_handshake_rejection(error: &ClientInitializeError) -> bool {
     if let ClientInitializeError::TransportError { error, .. } = error {
         let error = error.error.downcast_ref::<StreamableHttpError<WebError>>();
         return matches!(

@@ -10,7 +10,7 @@ use rmcp::transport::Transport;
 use rmcp::transport::streamable_http_client::SseError;
 use sse_stream::Sse;
 
-use super::http_transport::{EVENTS, WebClient, WebError, has_media_type};
+use super::http_transport::{EVENT_STREAM_MEDIA_TYPE, WebClient, WebError, has_media_type};
 
 /// The event that gives the address for messages.
 const ENDPOINT: &str = "endpoint";
@@ -27,12 +27,12 @@ pub(super) struct SseTransport {
 impl SseTransport {
     /// Opens the event stream and waits for the address of messages.
     pub(super) async fn open(web: WebClient, url: &str) -> Result<Self, String> {
-        let response = web.build_request(Method::GET, url, EVENTS).send().await;
+        let response = web.build_request(Method::GET, url, EVENT_STREAM_MEDIA_TYPE).send().await;
         let response = response.map_err(|error| WebError::from(error).to_string())?;
         if !response.status().is_success() {
             return Err(WebError::Status(response.status()).to_string());
         }
-        if !has_media_type(response.headers(), EVENTS) {
+        if !has_media_type(response.headers(), EVENT_STREAM_MEDIA_TYPE) {
             return Err("its response is not a stream of events".to_owned());
         }
         let mut events = web.event_stream(response);

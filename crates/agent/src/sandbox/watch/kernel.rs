@@ -36,7 +36,7 @@ impl JobWatcher {
                 self.count_process_lines(*pid, "maps", limit / MAX_MAPPING_BYTES)
                     .saturating_mul(MAX_MAPPING_BYTES),
             );
-            let open = self.read_open_files(*pid, open_files::file_numbers).unwrap_or_default();
+            let open = self.read_open_files(*pid, open_files::descriptor_numbers).unwrap_or_default();
             for number in open {
                 if all > limit {
                     return all;

@@ -36,7 +36,7 @@ fn what_is_not_read_in_time_counts_in_full() {
     assert!((6 * MIB..1000 * MIB).contains(&exact), "{exact}");
     assert_eq!(watch.exact_memory(&processes, 5 * MIB, 0, &spent()), 5001 * MIB);
     let pipe = open_files::max_pipe_bytes(SandboxLevel::Full);
-    assert_eq!(watch.file_memory(&processes, pipe, &spent()), (1_000_000 - FEW_PIPES) * pipe);
+    assert_eq!(watch.open_file_memory(&processes, pipe, &spent()), (1_000_000 - UNCOUNTED_PIPES) * pipe);
 }
 
 /// The mapped memory and the files in memory may overlap. If there is no time left to measure the overlap,
@@ -63,18 +63,18 @@ fn pipes_are_counted_once_and_a_few_not_at_all() {
     let folder = tempfile::tempdir().unwrap();
     let (watch, mut processes) = watched(folder.path());
     let pipe = open_files::max_pipe_bytes(SandboxLevel::Full);
-    let before = watch.file_memory(&processes, pipe, &CountingBudget::new());
-    assert!(before < FEW_PIPES * pipe, "{before}");
-    let pipes: Vec<_> = (0..FEW_PIPES + 20).map(|_| std::io::pipe().unwrap()).collect();
+    let before = watch.open_file_memory(&processes, pipe, &CountingBudget::new());
+    assert!(before < UNCOUNTED_PIPES * pipe, "{before}");
+    let pipes: Vec<_> = (0..UNCOUNTED_PIPES + 20).map(|_| std::io::pipe().unwrap()).collect();
     let this = std::process::id();
-    assert!(watch.read_open_files(this, open_files::count_files).unwrap() > 2 * FEW_PIPES);
-    let one = watch.file_memory(&processes, pipe, &CountingBudget::new());
+    assert!(watch.read_open_files(this, open_files::count_files).unwrap() > 2 * UNCOUNTED_PIPES);
+    let one = watch.open_file_memory(&processes, pipe, &CountingBudget::new());
     assert!((20 * pipe..100 * pipe).contains(&one), "{one}");
     // A thread and its process have the same open files, which must count only once.
     let thread = rustix::thread::gettid().as_raw_nonzero().get().unsigned_abs();
     assert_ne!(thread, this);
     processes.insert(thread, ProcessStatus::default());
-    let both = watch.file_memory(&processes, pipe, &CountingBudget::new());
+    let both = watch.open_file_memory(&processes, pipe, &CountingBudget::new());
     assert!(both < one + 20 * pipe, "{one} {both}");
     drop(pipes);
 }

@@ -176,7 +176,7 @@ impl World {
     /// Makes one step of the review loop. The records reject steps with an old fencing token.
     fn step_worker(&mut self, worker: usize) {
         let Some((token, at)) = self.workers[worker] else { return };
-        if self.now - self.beaten[worker] >= self.limits.self_stop() {
+        if self.now - self.beaten[worker] >= self.limits.self_stop_delay() {
             self.workers[worker] = None; // stops itself without an acknowledged heartbeat
             return;
         }
@@ -303,7 +303,7 @@ impl World {
             .enumerate()
             .filter(|(n, worker)| {
                 worker.is_some_and(|(token, _)| Some(token) == self.slot.token())
-                    && self.now - self.beaten[*n] < self.limits.self_stop()
+                    && self.now - self.beaten[*n] < self.limits.self_stop_delay()
             })
             .count();
         assert!(valid <= 1, "two valid leases");

@@ -35,8 +35,8 @@ pub(super) fn set_status(
 ) -> u64 {
     let same = |known: &&mut CommitStatus| known.sha == status.sha && known.context == status.context;
     if let Some(known) = repo.statuses.iter_mut().find(same) {
-        let (id, created) = (known.id, known.created);
-        *known = CommitStatus { id, created, ..status };
+        let (id, created) = (known.id, known.created_at);
+        *known = CommitStatus { id, created_at: created, ..status };
         return id;
     }
     let id = forge.next_id();
@@ -69,7 +69,7 @@ pub(super) fn put_report(
 ) {
     let now = forge.now();
     if let Some(known) = report_mut(repo, sha, key) {
-        (known.fields, known.updated) = (fields, now);
+        (known.fields, known.updated_at) = (fields, now);
         return;
     }
     let report = CommitReport {
@@ -79,13 +79,13 @@ pub(super) fn put_report(
         fields,
         annotations: Vec::new(),
         creator: creator.to_owned(),
-        created: now,
-        updated: now,
+        created_at: now,
+        updated_at: now,
     };
     repo.reports.push(report);
 }
 
 /// Creates an annotation with a new id.
 pub(super) fn new_annotation(forge: &mut ForgeInstance, fields: Value) -> ReportAnnotation {
-    ReportAnnotation { id: forge.next_id(), fields, created: forge.now() }
+    ReportAnnotation { id: forge.next_id(), fields, created_at: forge.now() }
 }

@@ -115,7 +115,7 @@ pub(super) fn apply_edit(
             .map_err(failed)?;
     }
     if let Some(draft) = draft {
-        forge.record_change(repo, number, actor, PullChange::Draft(draft)).map_err(failed)?;
+        forge.record_change(repo, number, actor, PullChange::DraftChanged(draft)).map_err(failed)?;
     }
     if let Some((branch, commit)) = base {
         forge
@@ -130,7 +130,7 @@ pub(super) fn apply_edit(
     if let Some(before) = before {
         let added: Vec<String> = now.iter().filter(|login| !before.contains(login)).cloned().collect();
         let removed = before.into_iter().filter(|login| !now.contains(login)).collect();
-        let change = PullChange::Reviewers { added: added.clone(), removed };
+        let change = PullChange::ReviewersChanged { added: added.clone(), removed };
         forge.record_change(repo, number, actor, change).map_err(failed)?;
         for login in added {
             run_bots(forge, repo, number, |bot| bot.login == login, None)

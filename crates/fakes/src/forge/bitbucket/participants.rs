@@ -35,7 +35,7 @@ pub(super) fn list_participants(pull: &StoredPull) -> Vec<PullParticipant> {
     let participant = |login: &str| {
         let judged = last_verdict(pull, login);
         let last_comment_at =
-            notes().filter(|note| note.author == login && !note.deleted).map(|note| note.created).max();
+            notes().filter(|note| note.author == login && !note.deleted).map(|note| note.created_at).max();
         PullParticipant {
             login: login.to_owned(),
             is_reviewer: pull.merge_conditions.reviewers.iter().any(|reviewer| reviewer == login),
@@ -70,11 +70,11 @@ pub(super) fn request_changes(
     let (author, commit, state) = (actor.to_owned(), pull.head.clone(), FakeReviewVerdict::ChangesRequested);
     pull.reviews.push(StoredReview { id, author, body: String::new(), state, commit, created_at: created });
     if !pull.merge_conditions.reviewers.iter().any(|known| known == actor)
-        && repo.flavour.judges_are_reviewers()
+        && repo.flavour.verdict_makes_reviewer()
     {
         pull.merge_conditions.reviewers.push(actor.to_owned());
     }
-    forge.record_change(repo, number, actor, PullChange::WantsChanges)
+    forge.record_change(repo, number, actor, PullChange::ChangesRequested)
 }
 
 /// Withdraws the account's own verdict. At a Data Center, the account remains a reviewer.
@@ -86,5 +86,5 @@ pub(super) fn withdraw_verdict(
 ) -> Result<(), FakeGitError> {
     let Some(pull) = repo.pulls.get_mut(&number) else { return Ok(()) };
     pull.reviews.retain(|review| review.author != actor || review.state == FakeReviewVerdict::Commented);
-    forge.record_change(repo, number, actor, PullChange::WithdrewChanges)
+    forge.record_change(repo, number, actor, PullChange::ChangesRequestWithdrawn)
 }

@@ -36,13 +36,13 @@ pub(super) fn find_comment(pull: &StoredPull, id: u64) -> Option<CommentRef<'_>>
 }
 
 /// Returns the comment with this id for changes, unless it was deleted.
-pub(super) fn note_mut(pull: &mut StoredPull, id: u64) -> Option<&mut StoredComment> {
+pub(super) fn find_comment_mut(pull: &mut StoredPull, id: u64) -> Option<&mut StoredComment> {
     let inline = pull.inline_comments.iter_mut().map(|comment| &mut comment.comment);
     pull.conversation_comments.iter_mut().chain(inline).find(|note| note.id == id && !note.deleted)
 }
 
 /// Returns the id of the comment to which a comment replies.
-pub(super) fn parent_comment(comment: CommentRef<'_>) -> Option<u64> {
+pub(super) fn parent_comment_id(comment: CommentRef<'_>) -> Option<u64> {
     comment.note.parent.or_else(|| comment.inline?.in_reply_to)
 }
 
@@ -50,7 +50,8 @@ pub(super) fn parent_comment(comment: CommentRef<'_>) -> Option<u64> {
 pub(super) fn first_comment_id(pull: &StoredPull, id: u64) -> u64 {
     let mut at = id;
     // The loop follows only parents with a smaller id than the reply, so the loop ends.
-    while let Some(before) = find_any_comment(pull, at).and_then(parent_comment).filter(|before| *before < at)
+    while let Some(before) =
+        find_any_comment(pull, at).and_then(parent_comment_id).filter(|before| *before < at)
     {
         at = before;
     }
@@ -59,7 +60,9 @@ pub(super) fn first_comment_id(pull: &StoredPull, id: u64) -> u64 {
 
 /// Returns true if a comment has a reply. Deleted replies do not count.
 pub(super) fn is_answered(pull: &StoredPull, id: u64) -> bool {
-    all_comments(pull).into_iter().any(|comment| !comment.note.deleted && parent_comment(comment) == Some(id))
+    all_comments(pull)
+        .into_iter()
+        .any(|comment| !comment.note.deleted && parent_comment_id(comment) == Some(id))
 }
 
 /// Returns the ids of the comments that a list shows, oldest first. A test can make a comment invisible in a
@@ -87,14 +90,14 @@ pub(super) fn add_comment(
         let Some(answered) = find_comment(pull, parent) else { return Ok(None) };
         if answered.inline.is_some() {
             let first = first_comment_id(pull, parent);
-            return Ok(answer_on_code(forge, repo, number, author, first, parent, text));
+            return Ok(add_inline_reply(forge, repo, number, author, first, parent, text));
         }
     }
     let mut note = forge.new_comment(author, text);
     note.parent = parent;
     let id = note.id;
     if let Some(pull) = repo.pulls.get_mut(&number) {
-        pull.updated_at = note.created;
+        pull.updated_at = note.created_at;
         pull.conversation_comments.push(note);
     }
     trigger_bots(forge, repo, number, id)?;
@@ -102,7 +105,7 @@ pub(super) fn add_comment(
 }
 
 /// Adds a reply to a thread on code. The thread's first comment may be deleted.
-fn answer_on_code(
+fn add_inline_reply(
     forge: &mut ForgeInstance,
     repo: &mut StoredRepository,
     number: u64,
@@ -121,7 +124,7 @@ fn answer_on_code(
     if let Some(began) = pull.inline_comments.iter_mut().find(|comment| comment.comment.id == first_comment) {
         began.comment.deleted = was_deleted;
     }
-    if let Some(note) = id.and_then(|id| note_mut(pull, id)) {
+    if let Some(note) = id.and_then(|id| find_comment_mut(pull, id)) {
         note.parent = Some(parent);
     }
     id

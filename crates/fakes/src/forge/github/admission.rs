@@ -9,13 +9,13 @@ use crate::forge::state::{FakeForgeState, ForgeInstance, StoredRepository};
 
 impl FakeForgeState {
     /// Returns the repository that the path names, if the caller may make the call.
-    pub(crate) fn repo(
+    pub(crate) fn find_repository(
         &mut self,
         call: &ApiCall,
     ) -> Result<(&mut ForgeInstance, &mut StoredRepository), ApiResponse> {
-        let key = format!("{}/{}", call.param("owner"), call.param("repo")).to_lowercase();
+        let key = format!("{}/{}", call.path_param("owner"), call.path_param("repo")).to_lowercase();
         if let (Some(id), false) = (self.renamed_repositories.get(&key), self.repos.contains_key(&key)) {
-            return Err(self.forge.redirect_reply(*id, &key, call));
+            return Err(self.forge.redirect_response(*id, &key, call));
         }
         let repo = self.repos.get_mut(&key).ok_or_else(ApiResponse::not_found)?;
         repo.check_access(call)?;
@@ -23,12 +23,12 @@ impl FakeForgeState {
     }
 
     /// Returns the pull request that the path names.
-    pub(crate) fn pull(
+    pub(crate) fn find_pull(
         &mut self,
         call: &ApiCall,
     ) -> Result<(&mut ForgeInstance, &mut StoredRepository, u64), ApiResponse> {
         let number = call.require_number("number")?;
-        let (world, repo) = self.repo(call)?;
+        let (world, repo) = self.find_repository(call)?;
         if repo.pulls.contains_key(&number) {
             Ok((world, repo, number))
         } else {
@@ -39,7 +39,7 @@ impl FakeForgeState {
 
 impl ForgeInstance {
     /// Returns the redirect to a renamed repository.
-    fn redirect_reply(&self, id: u64, key: &str, call: &ApiCall) -> ApiResponse {
+    fn redirect_response(&self, id: u64, key: &str, call: &ApiCall) -> ApiResponse {
         let rest = call.path.get("/repos/".len() + key.len()..).unwrap_or_default();
         let to = format!("{}/repositories/{id}{rest}", self.base_url);
         let documentation =
@@ -95,7 +95,7 @@ impl FakeTokenScope {
                 Err(no_json_web_token())
             }
             Self::Installation { .. } if path.starts_with("/user") && !self.permits_call("GET", path) => {
-                Err(self.forbidden_reply("GET", path))
+                Err(self.forbidden_response("GET", path))
             }
             Self::Account | Self::AccessToken | Self::Installation { .. } => Ok(()),
         }
@@ -109,7 +109,7 @@ impl FakeTokenScope {
         if self.permits_call(&call.method, &call.path) {
             Ok(())
         } else {
-            Err(self.forbidden_reply(&call.method, &call.path))
+            Err(self.forbidden_response(&call.method, &call.path))
         }
     }
 }

@@ -26,11 +26,11 @@ impl ForgeInstance {
         if let Some(login) = self.tokens.get(token) {
             return Some((login.clone(), FakeTokenScope::Account));
         }
-        if let Some(issued) = self.apps.issued.get(token) {
-            return (self.now() < issued.expires).then(|| (issued.login.clone(), issued.scope.clone()));
+        if let Some(issued) = self.apps.valid_tokens.get(token) {
+            return (self.now() < issued.expires_at).then(|| (issued.login.clone(), issued.scope.clone()));
         }
         let app = self.verify_app_login(token)?;
-        Some((format!("{}[bot]", self.apps.registered.get(&app)?.slug), FakeTokenScope::App(app)))
+        Some((format!("{}[bot]", self.apps.apps.get(&app)?.slug), FakeTokenScope::App(app)))
     }
 
     /// Returns the App that signed this login, if the login is valid now.
@@ -43,7 +43,7 @@ impl ForgeInstance {
         let (header, claims) = (read(header)?, read(claims)?);
         let issuer = &claims["iss"];
         let app = issuer.as_u64().or_else(|| issuer.as_str()?.parse().ok())?;
-        let key = &self.apps.registered.get(&app)?.public_key;
+        let key = &self.apps.apps.get(&app)?.public_key;
         let key = UnparsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, key);
         key.verify(signed.as_bytes(), &BASE64_URL_SAFE_NO_PAD.decode(signature).ok()?).ok()?;
         let (from, to, now) = (claims["iat"].as_i64()?, claims["exp"].as_i64()?, self.now());
@@ -63,23 +63,23 @@ fn calling_app(call: &ApiCall) -> Result<u64, ApiResponse> {
 }
 
 /// Handles the call `GET /app`.
-pub(crate) fn app(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
+pub(crate) fn get_app(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (id, world) = (calling_app(call)?, &state.forge);
-    let app = world.apps.registered.get(&id).ok_or_else(ApiResponse::not_found)?;
-    Ok(ApiResponse::json(200, world.one_app_json(id, app)))
+    let app = world.apps.apps.get(&id).ok_or_else(ApiResponse::not_found)?;
+    Ok(ApiResponse::json(200, world.registered_app_json(id, app)))
 }
 
 /// Handles the call `GET /app/installations`.
-pub(crate) fn installations(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
+pub(crate) fn list_installations(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (app, world) = (calling_app(call)?, &state.forge);
-    let all: Vec<_> = world.apps.installations.iter().filter(|(_, one)| one.app == app).collect();
+    let all: Vec<_> = world.apps.installations.iter().filter(|(_, one)| one.app_id == app).collect();
     let page = PageRequest::from_call(call);
     let shown = page.page_items(&all).iter().map(|(id, one)| world.installation_json(**id, one)).collect();
-    Ok(page.reply(world, call, all.len(), shown))
+    Ok(page.reply_with_page(world, call, all.len(), shown))
 }
 
 /// Handles `GET /repos/{owner}/{repo}/installation`. The path may contain the id of the repository instead.
-pub(crate) fn installation(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
+pub(crate) fn get_repository_installation(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let app = calling_app(call)?;
     let owner = match call.params.get("id") {
         Some(_) => {
@@ -87,22 +87,22 @@ pub(crate) fn installation(state: &mut FakeForgeState, call: &ApiCall) -> CallRe
             let repo = state.repos.values().find(|repo| repo.id == id).ok_or_else(ApiResponse::not_found)?;
             repo.owner.clone()
         }
-        None => state.repo(call)?.1.owner.clone(),
+        None => state.find_repository(call)?.1.owner.clone(),
     };
     let world = &state.forge;
-    let found = world.apps.installations.iter().find(|(_, one)| one.app == app && one.owner == owner);
+    let found = world.apps.installations.iter().find(|(_, one)| one.app_id == app && one.owner == owner);
     let (id, one) = found.ok_or_else(ApiResponse::not_found)?;
     Ok(ApiResponse::json(200, world.installation_json(*id, one)))
 }
 
 /// Handles `POST /app/installations/{id}/access_tokens`. The token is valid for the whole installation, or
 /// only for the repositories and permissions in the request's body.
-pub(crate) fn access_token(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
+pub(crate) fn create_access_token(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (app, id) = (calling_app(call)?, call.require_number("id")?);
     let world = &state.forge;
-    let found = world.apps.installations.get(&id).filter(|one| one.app == app);
+    let found = world.apps.installations.get(&id).filter(|one| one.app_id == app);
     let one = found.ok_or_else(ApiResponse::not_found)?;
-    if one.suspended.is_some() {
+    if one.suspended_at.is_some() {
         return Err(ApiResponse::error(403, "This installation has been suspended", Value::Null));
     }
     let empty = Vec::new();
@@ -136,7 +136,7 @@ pub(crate) fn access_token(state: &mut FakeForgeState, call: &ApiCall) -> CallRe
             permissions.insert(name.clone(), level.to_owned());
         }
     }
-    let login = format!("{}[bot]", world.apps.registered.get(&app).map_or("", |app| &app.slug));
+    let login = format!("{}[bot]", world.apps.apps.get(&app).map_or("", |app| &app.slug));
     let pass = FakeTokenScope::Installation {
         kind: TokenKind::Installation,
         owner: one.owner.clone(),
@@ -153,7 +153,7 @@ pub(crate) fn access_token(state: &mut FakeForgeState, call: &ApiCall) -> CallRe
     let apps = &mut state.forge.apps;
     apps.issued_token_count += 1;
     let token = token_text(app, apps.issued_token_count);
-    apps.issued.insert(token.clone(), IssuedToken { login, scope: pass, expires });
+    apps.valid_tokens.insert(token.clone(), IssuedToken { login, scope: pass, expires_at: expires });
     let mut body = json!({
         "token": token, "expires_at": format_time(expires), "permissions": permissions,
         "repository_selection": if only.is_some() { "selected" } else { "all" },
@@ -173,8 +173,8 @@ fn token_text(app: u64, token_number: u64) -> String {
 }
 
 /// Handles the call `GET /users/{login}`.
-pub(crate) fn account(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
-    let login = call.param("login");
+pub(crate) fn get_user(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
+    let login = call.path_param("login");
     if !state.forge.accounts.contains_key(login) {
         return Err(ApiResponse::not_found());
     }

@@ -6,7 +6,7 @@ pub(crate) use crate::forge::http::call::{ApiCall, ApiResponse, CallResult};
 use crate::forge::state::ForgeInstance;
 
 /// URL of the documentation to which errors refer.
-pub(crate) const DOCS: &str = "https://docs.github.com/rest";
+pub(crate) const DOCUMENTATION_URL: &str = "https://docs.github.com/rest";
 
 /// Default and maximum number of items on a page.
 const DEFAULT_AND_MAX_PAGE_LENGTH: (usize, usize) = (30, 100);
@@ -14,14 +14,15 @@ const DEFAULT_AND_MAX_PAGE_LENGTH: (usize, usize) = (30, 100);
 impl ApiCall {
     /// Parses a part of the path as a number. Returns a 404 response for any other text.
     pub(crate) fn require_number(&self, name: &str) -> Result<u64, ApiResponse> {
-        self.number_param(name).ok_or_else(ApiResponse::not_found)
+        self.numeric_path_param(name).ok_or_else(ApiResponse::not_found)
     }
 }
 
 impl ApiResponse {
     /// Returns an error in GitHub's format. `errors` is omitted if it is null.
     pub(crate) fn error(status: u16, message: &str, errors: Value) -> Self {
-        let mut body = json!({"message": message, "documentation_url": DOCS, "status": status.to_string()});
+        let mut body =
+            json!({"message": message, "documentation_url": DOCUMENTATION_URL, "status": status.to_string()});
         if let (false, Some(body)) = (errors.is_null(), body.as_object_mut()) {
             body.insert("errors".into(), errors);
         }
@@ -63,7 +64,7 @@ impl PageRequest {
 
     /// Returns a page with its `Link` header, which contains the URLs of other pages. These URLs differ from
     /// the call's URL only in the page number.
-    pub(crate) fn reply(
+    pub(crate) fn reply_with_page(
         &self,
         forge: &ForgeInstance,
         call: &ApiCall,

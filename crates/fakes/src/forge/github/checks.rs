@@ -34,11 +34,11 @@ pub(crate) fn create(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
         summary: None,
         annotations: Vec::new(),
         creator: call.login.clone(),
-        created: world.now(),
+        created_at: world.now(),
         is_rerun_requested: false,
     };
     run.apply_body(&call.body)?;
-    let reply = ApiResponse::json(201, world.check_json(repo, &run));
+    let reply = ApiResponse::json(201, world.check_run_json(repo, &run));
     repo.checks.push(run);
     Ok(reply)
 }
@@ -51,15 +51,15 @@ pub(crate) fn update(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let run = run.ok_or_else(ApiResponse::not_found)?;
     run.apply_body(&call.body)?;
     let run = run.clone();
-    Ok(ApiResponse::json(200, world.check_json(repo, &run)))
+    Ok(ApiResponse::json(200, world.check_run_json(repo, &run)))
 }
 
 /// Handles `GET …/commits/{sha}/check-runs`, newest first.
 pub(crate) fn list(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
-    let (world, repo) = state.repo(call)?;
+    let (world, repo) = state.find_repository(call)?;
     let wanted = |run: &&FakeCheckRun| {
-        let app = world.app_json(&run.creator)["id"].to_string();
-        run.sha == call.param("sha")
+        let app = world.account_app_json(&run.creator)["id"].to_string();
+        run.sha == call.path_param("sha")
             && call.query.get("check_name").is_none_or(|name| *name == run.name)
             && call.query.get("app_id").is_none_or(|id| *id == app)
     };
@@ -70,7 +70,8 @@ pub(crate) fn list(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
         found.retain(|run| seen.insert((run.name.clone(), run.creator.clone())));
     }
     let page = PageRequest::from_call(call);
-    let shown: Vec<Value> = page.page_items(&found).iter().map(|run| world.check_json(repo, run)).collect();
+    let shown: Vec<Value> =
+        page.page_items(&found).iter().map(|run| world.check_run_json(repo, run)).collect();
     Ok(ApiResponse::json(200, json!({"total_count": all, "check_runs": shown})))
 }
 
@@ -80,7 +81,7 @@ fn repository_for_app<'a>(
     call: &ApiCall,
 ) -> Result<(&'a mut ForgeInstance, &'a mut StoredRepository), ApiResponse> {
     match call.token_scope {
-        FakeTokenScope::Installation { .. } => state.repo(call),
+        FakeTokenScope::Installation { .. } => state.find_repository(call),
         FakeTokenScope::Account | FakeTokenScope::AccessToken | FakeTokenScope::App(_) => {
             Err(ApiResponse::error(403, "You must authenticate via a GitHub App.", Value::Null))
         }
@@ -158,7 +159,7 @@ mod tests {
             summary: None,
             annotations: Vec::new(),
             creator: "x[bot]".into(),
-            created: 0,
+            created_at: 0,
             is_rerun_requested: false,
         };
         let one = json!({

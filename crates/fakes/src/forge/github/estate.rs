@@ -8,7 +8,7 @@ use crate::forge::state::notes::{StoredComment, list_visible_comment_ids};
 use crate::forge::state::{FakeForgeState, StoredRepository};
 
 /// Handles `GET /repositories/{id}`, the target of every redirect.
-pub(crate) fn repository_by_id(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
+pub(crate) fn get_repository_by_id(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let id = call.require_number("id")?;
     let repo = state.repos.values().find(|repo| repo.id == id).ok_or_else(ApiResponse::not_found)?;
     repo.check_access(call)?;
@@ -16,20 +16,20 @@ pub(crate) fn repository_by_id(state: &mut FakeForgeState, call: &ApiCall) -> Ca
 }
 
 /// Handles the call `GET /user/repos`.
-pub(crate) fn user_repositories(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
+pub(crate) fn list_user_repositories(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (page, total, shown) = list_repositories(state, call);
-    Ok(page.reply(&state.forge, call, total, shown))
+    Ok(page.reply_with_page(&state.forge, call, total, shown))
 }
 
 /// Handles `GET /installation/repositories`, which only an App's installation may call.
-pub(crate) fn installed_repositories(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
+pub(crate) fn list_installation_repositories(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     if !call.login.ends_with("[bot]") {
         let words = "You must authenticate with an installation access token in order to list repositories \
              for an installation.";
         return Err(ApiResponse::error(403, words, Value::Null));
     }
     let (page, total, shown) = list_repositories(state, call);
-    let mut reply = page.reply(&state.forge, call, total, Vec::new());
+    let mut reply = page.reply_with_page(&state.forge, call, total, Vec::new());
     reply.body = ApiResponse::json(200, json!({"total_count": total, "repositories": shown})).body;
     Ok(reply)
 }
@@ -37,8 +37,8 @@ pub(crate) fn installed_repositories(state: &mut FakeForgeState, call: &ApiCall)
 /// Returns one page of the repositories that the token may list, most recently pushed first.
 fn list_repositories(state: &FakeForgeState, call: &ApiCall) -> (PageRequest, usize, Vec<Value>) {
     let mut all: Vec<&StoredRepository> =
-        state.repos.values().filter(|repo| repo.listed && call.token_scope.includes(repo)).collect();
-    all.sort_by_key(|repo| (std::cmp::Reverse(repo.pushed), repo.id));
+        state.repos.values().filter(|repo| repo.is_listed && call.token_scope.includes(repo)).collect();
+    all.sort_by_key(|repo| (std::cmp::Reverse(repo.pushed_at), repo.id));
     let page = PageRequest::from_call(call);
     let shown = page.page_items(&all).iter().map(|repo| state.forge.repository_json(repo)).collect();
     (page, all.len(), shown)
@@ -46,8 +46,8 @@ fn list_repositories(state: &FakeForgeState, call: &ApiCall) -> (PageRequest, us
 
 /// Handles `GET …/issues/comments`: lists comments on all pull requests and issues, filtered by `since` and
 /// sorted by `sort` (created or updated) and `direction`.
-pub(crate) fn repository_comments(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
-    let (world, repo) = state.repo(call)?;
+pub(crate) fn list_repository_comments(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
+    let (world, repo) = state.find_repository(call)?;
     let order = CommentListQuery::from_call(call, "IssueComment")?;
     let mut found: Vec<(i64, u64, u64)> = Vec::new();
     for number in repo.pull_and_issue_numbers() {
@@ -64,13 +64,13 @@ pub(crate) fn repository_comments(state: &mut FakeForgeState, call: &ApiCall) ->
         Some(world.conversation_comment_json(repo, *number, comment))
     });
     let shown = shown.collect();
-    Ok(page.reply(world, call, found.len(), shown))
+    Ok(page.reply_with_page(world, call, found.len(), shown))
 }
 
 /// Handles `GET …/pulls/comments`: comments on the diffs of all pull requests. The parameters are the same as
 /// for `…/issues/comments`.
 pub(crate) fn list_repository_inline_comments(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
-    let (world, repo) = state.repo(call)?;
+    let (world, repo) = state.find_repository(call)?;
     let order = CommentListQuery::from_call(call, "PullRequestReviewComment")?;
     let mut found: Vec<(i64, u64, u64)> = Vec::new();
     for pull in repo.pulls.values_mut() {
@@ -86,9 +86,9 @@ pub(crate) fn list_repository_inline_comments(state: &mut FakeForgeState, call: 
         let Some(comment) = pull.inline_comments.iter().find(|comment| comment.comment.id == *id) else {
             continue;
         };
-        shown.push(world.inline_json(repo, pull, comment, lines.get(id).copied().flatten()));
+        shown.push(world.inline_comment_json(repo, pull, comment, lines.get(id).copied().flatten()));
     }
-    Ok(page.reply(world, call, found.len(), shown))
+    Ok(page.reply_with_page(world, call, found.len(), shown))
 }
 
 /// The parameters of a list of a repository's comments.
@@ -122,8 +122,8 @@ impl CommentListQuery {
     ) {
         let mut notes: Vec<&mut StoredComment> = comments.collect();
         let ids = list_visible_comment_ids(notes.iter_mut().map(|note| &mut **note));
-        for note in notes.iter().filter(|note| ids.contains(&note.id) && note.updated >= self.since) {
-            let by = if self.by_update { note.updated } else { note.created };
+        for note in notes.iter().filter(|note| ids.contains(&note.id) && note.updated_at >= self.since) {
+            let by = if self.by_update { note.updated_at } else { note.created_at };
             comment_keys.push((by, note.id, number));
         }
     }
@@ -139,7 +139,7 @@ impl CommentListQuery {
 /// Handles the call `GET …/issues/comments/{id}`.
 pub(crate) fn get_conversation_comment(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let id = call.require_number("id")?;
-    let (world, repo) = state.repo(call)?;
+    let (world, repo) = state.find_repository(call)?;
     let found = repo.pull_and_issue_numbers().into_iter().find_map(|number| {
         let mut there = repo.conversation_comments(number).iter().filter(|comment| !comment.deleted);
         there.find(|comment| comment.id == id).map(|comment| (number, comment))
@@ -149,9 +149,9 @@ pub(crate) fn get_conversation_comment(state: &mut FakeForgeState, call: &ApiCal
 }
 
 /// Handles the call `GET …/collaborators/{login}/permission`.
-pub(crate) fn permission(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
-    let (world, repo) = state.repo(call)?;
-    let login = call.param("login");
+pub(crate) fn get_collaborator_permission(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
+    let (world, repo) = state.find_repository(call)?;
+    let login = call.path_param("login");
     if !world.accounts.contains_key(login) {
         return Err(ApiResponse::error(404, &format!("{login} is not a user"), Value::Null));
     }
@@ -171,13 +171,13 @@ pub(crate) fn permission(state: &mut FakeForgeState, call: &ApiCall) -> CallResu
 }
 
 /// Handles the call `GET …/branches/{branch}`.
-pub(crate) fn branch(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
-    let (world, repo) = state.repo(call)?;
-    let name = call.param("branch");
+pub(crate) fn get_branch(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
+    let (world, repo) = state.find_repository(call)?;
+    let name = call.path_param("branch");
     let tip = branch_tip(repo, name).map_err(|_| ApiResponse::error(404, "Branch not found", Value::Null))?;
     let commit =
         repo.git.commits_between(&format!("{tip}^"), &tip)?.pop().ok_or_else(ApiResponse::not_found)?;
-    let protected = name == repo.default_branch || repo.protected.contains(name);
+    let protected = name == repo.default_branch || repo.protected_branches.contains(name);
     let url = format!("{}/repos/{}/branches/{name}", world.base_url, repo.full_name());
     let protection = format!("{url}/protection");
     let checks = json!({ "enforcement_level": "off", "contexts": [], "checks": [] });
@@ -194,13 +194,14 @@ pub(crate) fn branch(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
 }
 
 /// Handles the call `GET …/rules/branches/{branch}`.
-pub(crate) fn rules(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
-    let (_, repo) = state.repo(call)?;
+pub(crate) fn list_branch_rules(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
+    let (_, repo) = state.find_repository(call)?;
     let name = repo.full_name();
     let rule = |kind: &String| {
         json!({ "type": kind, "ruleset_source_type": "Repository",
         "ruleset_source": name, "ruleset_id": 1 })
     };
-    let rules: Vec<Value> = repo.rules.get(call.param("branch")).into_iter().flatten().map(rule).collect();
+    let rules: Vec<Value> =
+        repo.branch_rules.get(call.path_param("branch")).into_iter().flatten().map(rule).collect();
     Ok(ApiResponse::json(200, Value::Array(rules)))
 }

@@ -25,14 +25,14 @@ pub(crate) fn build_delivery(
             Ok(comment_delivery(forge, repo, *number, *id, comment_action(*is_edit), serial))
         }
         FakeForgeEvent::InlineComment { number, id, is_edit } => {
-            inline_delivery(forge, repo, *number, *id, comment_action(*is_edit), serial)
+            inline_comment_delivery(forge, repo, *number, *id, comment_action(*is_edit), serial)
         }
         // The fake creates no delivery, because Truing does not subscribe to events of threads.
-        FakeForgeEvent::Thread { .. } => Ok(None),
+        FakeForgeEvent::ThreadResolution { .. } => Ok(None),
         FakeForgeEvent::RerunRequest { run, button: again, actor: by } => {
             let (name, of) = match again {
-                RerunButton::Run => ("check_run", forge.check_json(repo, run)),
-                RerunButton::Suite => ("check_suite", forge.suite_json(repo, run)),
+                RerunButton::Run => ("check_run", forge.check_run_json(repo, run)),
+                RerunButton::Suite => ("check_suite", forge.check_suite_json(repo, run)),
             };
             let payload = json!({
                 "action": "rerequested", name: of, "repository": forge.repository_json(repo),
@@ -89,8 +89,8 @@ fn event_for_change(
         PullChange::Opened => ("opened", Value::Null),
         PullChange::Closed => ("closed", Value::Null),
         PullChange::Reopened => ("reopened", Value::Null),
-        PullChange::Draft(true) => ("converted_to_draft", Value::Null),
-        PullChange::Draft(false) => ("ready_for_review", Value::Null),
+        PullChange::DraftChanged(true) => ("converted_to_draft", Value::Null),
+        PullChange::DraftChanged(false) => ("ready_for_review", Value::Null),
         PullChange::Retargeted { previous_branch: branch, previous_commit: commit } => {
             let from = json!({"ref": {"from": branch}, "sha": {"from": commit}});
             ("edited", json!({"changes": {"base": from}}))
@@ -106,10 +106,10 @@ fn event_for_change(
         }
         PullChange::Pushed { before, after } => ("synchronize", json!({"before": before, "after": after})),
         // These changes exist only at the other kinds of forges.
-        PullChange::Reviewers { .. } | PullChange::WantsChanges | PullChange::WithdrewChanges => {
-            ("review_requested", Value::Null)
-        }
-        PullChange::Labelled { label, is_added } => {
+        PullChange::ReviewersChanged { .. }
+        | PullChange::ChangesRequested
+        | PullChange::ChangesRequestWithdrawn => ("review_requested", Value::Null),
+        PullChange::LabelChanged { label, is_added } => {
             let labels = forge.labels_json(repo, std::slice::from_ref(label));
             (if *is_added { "labeled" } else { "unlabeled" }, json!({"label": labels[0]}))
         }
@@ -138,7 +138,7 @@ fn comment_delivery(
 }
 
 /// Returns the `pull_request_review_comment` event of a comment on the diff.
-fn inline_delivery(
+fn inline_comment_delivery(
     forge: &ForgeInstance,
     repo: &mut StoredRepository,
     number: u64,
@@ -154,7 +154,7 @@ fn inline_delivery(
     let payload = json!({
         "action": action,
         "pull_request": forge.pull_json(repo, pull, &pull.head, None),
-        "comment": forge.inline_json(repo, pull, comment, lines),
+        "comment": forge.inline_comment_json(repo, pull, comment, lines),
         "repository": forge.repository_json(repo),
         "sender": forge.user_json(&comment.comment.author),
         "installation": installation_json(repo),

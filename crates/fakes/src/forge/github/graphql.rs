@@ -122,8 +122,10 @@ fn review_threads(
         .collect();
     threads.sort_unstable();
     threads.dedup();
-    let (own, inner) =
-        (after_field(query, "reviewThreads"), after_field(after_field(query, "reviewThreads"), "comments"));
+    let (own, inner) = (
+        text_after_field(query, "reviewThreads"),
+        text_after_field(text_after_field(query, "reviewThreads"), "comments"),
+    );
     let size = |text| {
         argument_value(text, variables, "first")
             .and_then(|value| value.as_u64())
@@ -204,8 +206,8 @@ fn thread_json(
             json!({
                 "id": node_id("PullRequestReviewComment", note.id), "databaseId": note.id,
                 "fullDatabaseId": note.id.to_string(), "body": note.body,
-                "createdAt": format_time(note.created),
-                "updatedAt": format_time(note.updated), "path": comment.place.path, "outdated": on_line
+                "createdAt": format_time(note.created_at),
+                "updatedAt": format_time(note.updated_at), "path": comment.place.path, "outdated": on_line
                 && current_lines.is_none(),
                 "author": {"login": bare_login(&note.author),
                     "__typename": if note.author == bare_login(&note.author) { "User" } else { "Bot" }},
@@ -244,7 +246,7 @@ fn set_resolved(
 ) -> Value {
     let by = is_resolved.then_some(call.login.as_str());
     let mut strings = Vec::new();
-    strings_in(variables, &mut strings);
+    collect_strings(variables, &mut strings);
     strings.extend(query.split('"').skip(1).step_by(2).map(str::to_owned));
     let seen = state.repos.values_mut().filter(|repo| call.token_scope.includes(repo));
     for pull in seen.flat_map(|repo| repo.pulls.values_mut()) {
@@ -274,7 +276,7 @@ fn set_draft(
     variables: &Value,
 ) -> Result<Value, ApiResponse> {
     let mut strings = Vec::new();
-    strings_in(variables, &mut strings);
+    collect_strings(variables, &mut strings);
     strings.extend(query.split('"').skip(1).step_by(2).map(str::to_owned));
     let id = strings.first().cloned().unwrap_or_default();
     if pulls::set_draft(state, call, &strings, is_draft)? {
@@ -294,7 +296,7 @@ fn bare_login(login: &str) -> &str {
 }
 
 /// Returns the part of the query after the first occurrence of a field's name.
-fn after_field<'a>(query: &'a str, name: &str) -> &'a str {
+fn text_after_field<'a>(query: &'a str, name: &str) -> &'a str {
     texts_after_name(query, name).next().unwrap_or_default()
 }
 
@@ -328,11 +330,11 @@ fn argument_value(query: &str, variables: &Value, name: &str) -> Option<Value> {
 }
 
 /// Collects every string of a value.
-fn strings_in(value: &Value, strings: &mut Vec<String>) {
+fn collect_strings(value: &Value, strings: &mut Vec<String>) {
     match value {
         Value::String(text) => strings.push(text.clone()),
-        Value::Array(items) => items.iter().for_each(|item| strings_in(item, strings)),
-        Value::Object(fields) => fields.values().for_each(|item| strings_in(item, strings)),
+        Value::Array(items) => items.iter().for_each(|item| collect_strings(item, strings)),
+        Value::Object(fields) => fields.values().for_each(|item| collect_strings(item, strings)),
         Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
 }
@@ -351,8 +353,8 @@ mod tests {
         assert_eq!(ask(query, "owner"), Some("acme".into()));
         assert_eq!(ask(query, "name"), Some("shop".into()));
         assert_eq!(ask(query, "number"), Some(7.into()));
-        assert_eq!(ask(after_field(query, "reviewThreads"), "first"), Some(50.into()));
-        assert_eq!(ask(after_field(query, "comments"), "first"), Some(1.into()));
+        assert_eq!(ask(text_after_field(query, "reviewThreads"), "first"), Some(50.into()));
+        assert_eq!(ask(text_after_field(query, "comments"), "first"), Some(1.into()));
         assert_eq!(ask(query, "after"), Some(Value::Null));
         assert_eq!(ask("mutation { unresolveReviewThread }", "resolveReviewThread"), None);
     }

@@ -157,8 +157,8 @@ impl ForgeInstance {
             "id": id, "node_id": node_id("Repository", id), "name": repo.name, "full_name": full_name,
             "private": true, "owner": self.user_json(owner), "html_url": page, "description": null,
             "fork": is_fork,
-            "created_at": format_time(repo.created), "updated_at": format_time(repo.pushed),
-            "pushed_at": format_time(repo.pushed),
+            "created_at": format_time(repo.created_at), "updated_at": format_time(repo.pushed_at),
+            "pushed_at": format_time(repo.pushed_at),
             "git_url": format!("{page}.git"), "ssh_url": format!("git@127.0.0.1:{full_name}.git"),
             "clone_url": format!("{page}.git"), "svn_url": page, "mirror_url": null, "homepage": null,
             "size": 108,
@@ -200,7 +200,7 @@ impl ForgeInstance {
         let statuses = format!("{api}/statuses/{head}");
         let merged = pull.merged_by.as_deref();
         let requested: Vec<Value> =
-            pull.merge_conditions.requested.iter().map(|login| self.user_json(login)).collect();
+            pull.merge_conditions.requested_reviewers.iter().map(|login| self.user_json(login)).collect();
         let simple = json!({
             "url": own, "id": pull.id, "node_id": node_id("PullRequest", pull.id), "html_url": page,
             "diff_url": format!("{page}.diff"), "patch_url": format!("{page}.patch"), "issue_url": issue,
@@ -240,7 +240,7 @@ impl ForgeInstance {
             "merged": merged.is_some(), "merged_by": merged.map(|login| self.user_json(login)),
             "comments": pull.conversation_comments.iter().filter(|comment| there(comment)).count(),
             "review_comments": pull.inline_comments.iter().filter(|comment| there(&comment.comment)).count(),
-            "maintainer_can_modify": pull.merge_conditions.modifiable, "commits": stats.commits,
+            "maintainer_can_modify": pull.merge_conditions.maintainer_can_modify, "commits": stats.commits,
             "additions": stats.additions,
             "deletions": stats.deletions, "changed_files": stats.changed_files,
         });
@@ -277,12 +277,18 @@ impl ForgeInstance {
     }
 
     /// Returns the fields that all kinds of comments have.
-    fn note_json(&self, repo: &StoredRepository, comment: &StoredComment, kind: &str, url: String) -> Value {
+    fn comment_json(
+        &self,
+        repo: &StoredRepository,
+        comment: &StoredComment,
+        kind: &str,
+        url: String,
+    ) -> Value {
         json!({
             "url": url, "id": comment.id, "node_id": node_id(kind, comment.id),
             "user": self.user_json(&comment.author),
-            "body": comment.body, "created_at": format_time(comment.created),
-            "updated_at": format_time(comment.updated),
+            "body": comment.body, "created_at": format_time(comment.created_at),
+            "updated_at": format_time(comment.updated_at),
             "author_association": author_association(repo, &comment.author),
             "reactions": reactions_json(&url, &comment.reactions),
         })
@@ -303,7 +309,7 @@ impl ForgeInstance {
             "issue_url": format!("{base}/repos/{name}/issues/{number}"),
             "performed_via_github_app": null,
         });
-        merge_fields(self.note_json(repo, comment, "IssueComment", url), more)
+        merge_fields(self.comment_json(repo, comment, "IssueComment", url), more)
     }
 
     /// Returns a comment on code without the fields about lines (`review-comment`). This is the format of the
@@ -335,12 +341,12 @@ impl ForgeInstance {
         if let (Some(first), Some(fields)) = (comment.in_reply_to, fields.as_object_mut()) {
             fields.insert("in_reply_to_id".into(), first.into());
         }
-        merge_fields(self.note_json(repo, note, "PullRequestReviewComment", own), fields)
+        merge_fields(self.comment_json(repo, note, "PullRequestReviewComment", own), fields)
     }
 
     /// Returns a comment on code with its lines (`pull-request-review-comment`). `line` is null if the
     /// comment is outdated. GitHub returns null although its published document does not allow it.
-    pub(crate) fn inline_json(
+    pub(crate) fn inline_comment_json(
         &self,
         repo: &StoredRepository,
         pull: &StoredPull,
@@ -387,8 +393,8 @@ impl ForgeInstance {
             "avatar_url": creator["avatar_url"], "id": status.id,
             "node_id": node_id("StatusContext", status.id),
             "state": status.state, "description": status.description, "target_url": status.target_url,
-            "context": status.context, "created_at": format_time(status.created),
-            "updated_at": format_time(status.created),
+            "context": status.context, "created_at": format_time(status.created_at),
+            "updated_at": format_time(status.created_at),
             "creator": creator,
         })
     }

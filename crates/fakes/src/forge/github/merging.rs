@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::forge::github::call::{ApiCall, ApiResponse};
-use crate::forge::github::pulls::error_reply;
+use crate::forge::github::pulls::error_response;
 use crate::forge::operations::branches::{branch_tip, record_push, refs_updated_by_push};
 use crate::forge::state::FakeForgeState;
 
@@ -11,7 +11,7 @@ use crate::forge::state::FakeForgeState;
 /// GitHub responds before the merge is complete.
 pub(crate) fn update_branch(state: &mut FakeForgeState, call: &ApiCall) -> Result<ApiResponse, ApiResponse> {
     let refused = |words: &str| Err(ApiResponse::error(422, words, Value::Null));
-    let (world, repo, number) = state.pull(call)?;
+    let (world, repo, number) = state.find_pull(call)?;
     if !repo.may_push(call) {
         return Err(ApiResponse::error(403, "Resource not accessible by integration", Value::Null));
     }
@@ -20,7 +20,7 @@ pub(crate) fn update_branch(state: &mut FakeForgeState, call: &ApiCall) -> Resul
     if call.body["expected_head_sha"].as_str().is_some_and(|expected| expected != head) {
         return refused("expected head sha didn\u{2019}t match current head ref.");
     }
-    let base = branch_tip(repo, &onto).map_err(|error| error_reply(&error))?;
+    let base = branch_tip(repo, &onto).map_err(|error| error_response(&error))?;
     if repo.git.merge_base(&base, &head).as_deref() == Some(base.as_str()) {
         return refused("There are no new commits on the base branch.");
     }
@@ -31,7 +31,7 @@ pub(crate) fn update_branch(state: &mut FakeForgeState, call: &ApiCall) -> Resul
         return refused("merge conflict between base and head");
     };
     let by = call.login.clone();
-    record_push(world, repo, &branch, &merged, &by).map_err(|error| error_reply(&error))?;
+    record_push(world, repo, &branch, &merged, &by).map_err(|error| error_response(&error))?;
     let url = format!("{}/repos/{}/pulls/{number}", world.base_url, repo.full_name());
     Ok(ApiResponse::json(202, json!({"message": "Updating pull request branch.", "url": url})))
 }

@@ -98,7 +98,7 @@ impl FakeTokenScope {
 
     /// Returns the response that rejects the call, with the permission that the call requires.
     /// <https://docs.github.com/en/rest/using-the-rest-api/troubleshooting-the-rest-api>
-    pub(crate) fn forbidden_reply(&self, verb: &str, path: &str) -> ApiResponse {
+    pub(crate) fn forbidden_response(&self, verb: &str, path: &str) -> ApiResponse {
         let mut reply = ApiResponse::error(403, self.refusal_message(), Value::Null);
         if let (Self::Installation { kind, .. }, Some(row)) = (self, find_call_row(verb, path)) {
             let need =

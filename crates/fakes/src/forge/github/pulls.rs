@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::forge::error::FakeError;
 use crate::forge::github::call::{ApiCall, ApiResponse, CallResult, PageRequest};
-use crate::forge::github::issues::{check_text, check_title};
+use crate::forge::github::issues::{check_body_length, check_title};
 use crate::forge::github::json::node_id;
 use crate::forge::operations::branches::branch_tip;
 use crate::forge::operations::pulls::{NewPull, close_pull, has_open_pull, open_pull};
@@ -16,17 +16,17 @@ use crate::forge::state::{FakeForgeState, ForgeInstance, StoredRepository};
 const MAX_COMMITS: usize = 250;
 
 /// Converts an error of the fake to a response in GitHub's format.
-pub(crate) fn error_reply(error: &FakeError) -> ApiResponse {
+pub(crate) fn error_response(error: &FakeError) -> ApiResponse {
     ApiResponse::error(500, &format!("the fake forge failed: {error}"), Value::Null)
 }
 
 /// Returns the pull request that the path names, if the caller may change it. In this fake, a caller with
 /// write access may change only the description of another account's pull request.
-fn pull_of_caller<'a>(
+fn find_editable_pull<'a>(
     state: &'a mut FakeForgeState,
     call: &ApiCall,
 ) -> Result<(&'a mut ForgeInstance, &'a mut StoredRepository, u64), ApiResponse> {
-    let (world, repo, number) = state.pull(call)?;
+    let (world, repo, number) = state.find_pull(call)?;
     let author = repo.pulls.get(&number).map(|pull| pull.author.clone()).unwrap_or_default();
     let describes = call.body.as_object().is_some_and(|fields| fields.keys().all(|field| field == "body"));
     if author == call.login || (describes && (!call.token_scope.is_account() || repo.may_push(call))) {
@@ -36,7 +36,7 @@ fn pull_of_caller<'a>(
     Err(ApiResponse::error(403, "Resource not accessible by integration", Value::Null))
 }
 
-fn pull_reply(forge: &ForgeInstance, repo: &mut StoredRepository, number: u64, status: u16) -> CallResult {
+fn pull_response(forge: &ForgeInstance, repo: &mut StoredRepository, number: u64, status: u16) -> CallResult {
     let head = repo.pulls.get(&number).map(|pull| pull.head.clone()).unwrap_or_default();
     let stats = repo.pull_sizes(number, &head)?;
     let pull = repo.pulls.get(&number).ok_or_else(ApiResponse::not_found)?;
@@ -45,12 +45,12 @@ fn pull_reply(forge: &ForgeInstance, repo: &mut StoredRepository, number: u64, s
 
 /// Handles `POST …/pulls`: opens a pull request from a branch of the same repository.
 pub(crate) fn create(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
-    let (world, repo) = state.repo(call)?;
+    let (world, repo) = state.find_repository(call)?;
     let text = |field: &str| call.body[field].as_str();
     let invalid = |field: &str| ApiResponse::invalid("PullRequest", field, "invalid", "");
     check_title("PullRequest", text("title"))?;
     let body = text("body").unwrap_or_default();
-    check_text("PullRequest", body)?;
+    check_body_length("PullRequest", body)?;
     let own = format!("{}:", repo.owner);
     let (head, base) = (text("head").unwrap_or_default(), text("base").unwrap_or_default());
     let head = head.strip_prefix(&own).unwrap_or(head);
@@ -71,19 +71,19 @@ pub(crate) fn create(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
         base: base.to_owned(),
         draft: call.body["draft"].as_bool().unwrap_or(false),
     };
-    let number = open_pull(world, repo, new).map_err(|error| error_reply(&error))?;
-    pull_reply(world, repo, number, 201)
+    let number = open_pull(world, repo, new).map_err(|error| error_response(&error))?;
+    pull_response(world, repo, number, 201)
 }
 
 /// Handles `PATCH …/pulls/{number}`: changes the title or the body, or closes the pull request without
 /// merging.
 pub(crate) fn update(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
-    let (world, repo, number) = pull_of_caller(state, call)?;
+    let (world, repo, number) = find_editable_pull(state, call)?;
     let text = |field: &str| call.body[field].as_str();
     if text("title").is_some() {
         check_title("PullRequest", text("title"))?;
     }
-    check_text("PullRequest", text("body").unwrap_or_default())?;
+    check_body_length("PullRequest", text("body").unwrap_or_default())?;
     let pull = repo.pulls.get_mut(&number).ok_or_else(ApiResponse::not_found)?;
     let replaced = |field: &str, old: &mut String| {
         let new = text(field).filter(|new| *new != old.as_str())?;
@@ -101,7 +101,7 @@ pub(crate) fn update(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     }
     match (text("state"), is_open) {
         (Some("closed"), true) => {
-            close_pull(world, repo, number, None).map_err(|error| error_reply(&error))?;
+            close_pull(world, repo, number, None).map_err(|error| error_response(&error))?;
         }
         (Some("open"), false) => {
             world.record_violation(format!("{} reopened pull request {number}", call.login));
@@ -109,28 +109,28 @@ pub(crate) fn update(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
         }
         (Some(_) | None, _) => {}
     }
-    pull_reply(world, repo, number, 200)
+    pull_response(world, repo, number, 200)
 }
 
 /// Handles `GET …/pulls/{number}/commits`: lists at most 250 commits, oldest first.
-pub(crate) fn commits(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
-    let (world, repo, number) = state.pull(call)?;
+pub(crate) fn list_commits(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
+    let (world, repo, number) = state.find_pull(call)?;
     let pull = repo.pulls.get(&number).ok_or_else(ApiResponse::not_found)?;
     let mut all = repo.git.commits_between(&pull.base, &pull.head)?;
     all.truncate(MAX_COMMITS);
     let page = PageRequest::from_call(call);
     let shown = page.page_items(&all).iter().map(|commit| world.commit_json(repo, commit)).collect();
-    Ok(page.reply(world, call, all.len(), shown))
+    Ok(page.reply_with_page(world, call, all.len(), shown))
 }
 
 /// Handles `GET …/pulls/{number}/reviews`, oldest first.
-pub(crate) fn reviews(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
-    let (world, repo, number) = state.pull(call)?;
+pub(crate) fn list_reviews(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
+    let (world, repo, number) = state.find_pull(call)?;
     let pull = repo.pulls.get(&number).ok_or_else(ApiResponse::not_found)?;
     let page = PageRequest::from_call(call);
     let shown =
         page.page_items(&pull.reviews).iter().map(|review| world.review_json(repo, pull, review)).collect();
-    Ok(page.reply(world, call, pull.reviews.len(), shown))
+    Ok(page.reply_with_page(world, call, pull.reviews.len(), shown))
 }
 
 /// Makes the pull request with this GraphQL id a draft, or ready for review. Returns false if the caller may
@@ -163,7 +163,7 @@ pub(crate) fn set_draft(
         }
         let (number, was) = (pull.number, std::mem::replace(&mut pull.draft, is_draft));
         if was != is_draft {
-            world.record_change(repo, number, &call.login, PullChange::Draft(is_draft))?;
+            world.record_change(repo, number, &call.login, PullChange::DraftChanged(is_draft))?;
         }
         return Ok(true);
     }

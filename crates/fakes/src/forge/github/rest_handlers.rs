@@ -13,7 +13,7 @@ use crate::forge::state::pulls::{
 use crate::forge::state::{CommitStatus, FakeForgeState, ForgeInstance, StoredRepository};
 
 /// Maximum length of a comment, in characters.
-pub const MAX_COMMENT: usize = 65_536;
+pub const MAX_COMMENT_CHARS: usize = 65_536;
 /// Maximum length of the description of a status, in characters.
 pub const MAX_STATUS_DESCRIPTION_CHARS: usize = 140;
 /// Maximum number of statuses of one context on one commit.
@@ -27,20 +27,20 @@ pub(crate) const BODY_TOO_LONG_MESSAGE: &str = "Body is too long (maximum is 655
 // ------------------------------------------------------------------------------------------------ reading
 
 /// Handles the call `GET /user`.
-pub(crate) fn user(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
+pub(crate) fn get_current_user(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     Ok(ApiResponse::json(200, state.forge.viewer_json(&call.login)))
 }
 
 /// Handles the call `GET /repos/{owner}/{repo}`.
-pub(crate) fn repository(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
-    let (world, repo) = state.repo(call)?;
+pub(crate) fn get_repository(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
+    let (world, repo) = state.find_repository(call)?;
     Ok(ApiResponse::json(200, world.full_repository_json(repo, call.is_pusher(repo))))
 }
 
 /// Handles `GET /repos/{owner}/{repo}/pulls`, filtered by `state`, `head` (`owner:branch`) and `base`. The
 /// list is sorted by `sort` (created or updated) and `direction`.
-pub(crate) fn pulls(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
-    let (world, repo) = state.repo(call)?;
+pub(crate) fn list_pulls(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
+    let (world, repo) = state.find_repository(call)?;
     let asked = |name: &str| call.query.get(name).map(String::as_str);
     let wanted = asked("state").unwrap_or("open");
     let from = asked("head").map(|head| head.strip_prefix(&format!("{}:", repo.owner)).unwrap_or(head));
@@ -67,12 +67,12 @@ pub(crate) fn pulls(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
         let head = pull.read_head();
         shown.extend(repo.pulls.get(number).map(|pull| world.pull_json(repo, pull, &head, None)));
     }
-    Ok(page.reply(world, call, numbers.len(), shown))
+    Ok(page.reply_with_page(world, call, numbers.len(), shown))
 }
 
 /// Handles the call `GET /repos/{owner}/{repo}/pulls/{number}`.
-pub(crate) fn pull(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
-    let (world, repo, number) = state.pull(call)?;
+pub(crate) fn get_pull(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
+    let (world, repo, number) = state.find_pull(call)?;
     let head = repo.pulls.get_mut(&number).map(StoredPull::read_head).unwrap_or_default();
     let stats = repo.pull_sizes(number, &head)?;
     let pull = repo.pulls.get(&number).ok_or_else(ApiResponse::not_found)?;
@@ -80,15 +80,15 @@ pub(crate) fn pull(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
 }
 
 /// Handles `GET …/pulls/{number}/comments`, oldest first.
-pub(crate) fn inline_comments(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
+pub(crate) fn list_pull_inline_comments(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     list_inline_comments(state, call, None)
 }
 
 /// Handles `GET …/pulls/{number}/reviews/{id}/comments`. The comments have GitHub's older format, without
 /// line numbers.
-pub(crate) fn review_comments(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
+pub(crate) fn list_review_comments(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let review = call.require_number("id")?;
-    let (_, repo, number) = state.pull(call)?;
+    let (_, repo, number) = state.find_pull(call)?;
     if !repo.pulls.get(&number).is_some_and(|pull| pull.reviews.iter().any(|known| known.id == review)) {
         return Err(ApiResponse::not_found());
     }
@@ -96,7 +96,7 @@ pub(crate) fn review_comments(state: &mut FakeForgeState, call: &ApiCall) -> Cal
 }
 
 fn list_inline_comments(state: &mut FakeForgeState, call: &ApiCall, review_id: Option<u64>) -> CallResult {
-    let (world, repo, number) = state.pull(call)?;
+    let (world, repo, number) = state.find_pull(call)?;
     let of_review =
         |comment: &&mut StoredInlineComment| review_id.is_none_or(|review| comment.review_id == review);
     let pull = repo.pulls.get_mut(&number).ok_or_else(ApiResponse::not_found)?;
@@ -111,21 +111,21 @@ fn list_inline_comments(state: &mut FakeForgeState, call: &ApiCall, review_id: O
         let now = lines.get(id).copied().flatten();
         Some(match review_id {
             Some(_) => world.review_comment_json(repo, pull, comment, now),
-            None => world.inline_json(repo, pull, comment, now),
+            None => world.inline_comment_json(repo, pull, comment, now),
         })
     });
     let shown = shown.collect();
-    Ok(page.reply(world, call, ids.len(), shown))
+    Ok(page.reply_with_page(world, call, ids.len(), shown))
 }
 
 /// Handles `GET …/commits/{sha}/statuses`, newest first.
-pub(crate) fn statuses(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
-    let (world, repo) = state.repo(call)?;
+pub(crate) fn list_commit_statuses(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
+    let (world, repo) = state.find_repository(call)?;
     let all: Vec<&CommitStatus> =
-        repo.statuses.iter().rev().filter(|status| status.sha == call.param("sha")).collect();
+        repo.statuses.iter().rev().filter(|status| status.sha == call.path_param("sha")).collect();
     let page = PageRequest::from_call(call);
     let shown = page.page_items(&all).iter().map(|status| world.status_json(repo, status)).collect();
-    Ok(page.reply(world, call, all.len(), shown))
+    Ok(page.reply_with_page(world, call, all.len(), shown))
 }
 
 // ------------------------------------------------------------------------------------------------ reviews
@@ -133,7 +133,7 @@ pub(crate) fn statuses(state: &mut FakeForgeState, call: &ApiCall) -> CallResult
 /// Handles `POST …/pulls/{number}/reviews`. If one comment is invalid, none is posted; the error does not
 /// name the invalid comment.
 pub(crate) fn create_review(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
-    let (world, repo, number) = state.pull(call)?;
+    let (world, repo, number) = state.find_pull(call)?;
     match call.body["event"].as_str() {
         Some("COMMENT" | "REQUEST_CHANGES") => {}
         Some(event @ "APPROVE") => {
@@ -157,7 +157,7 @@ pub(crate) fn create_review(state: &mut FakeForgeState, call: &ApiCall) -> CallR
     let text = call.body["body"].as_str().unwrap_or_default();
     let mut errors = Vec::new();
     check_comment_text(text).unwrap_or_else(|error| errors.push(error));
-    let spot = CommentCommits::from_pull(repo, number, commit_of(&call.body))
+    let spot = CommentCommits::from_pull(repo, number, comment_commit_id(&call.body))
         .map_err(|error| review_error(vec![error]))?;
     let none = Vec::new();
     let mut drafts = Vec::new();
@@ -171,7 +171,7 @@ pub(crate) fn create_review(state: &mut FakeForgeState, call: &ApiCall) -> CallR
         }
         let body = comment["body"].as_str().unwrap_or_default();
         let checked = check_comment_text(body)
-            .and_then(|()| place_of(comment).map_err(str::to_owned))
+            .and_then(|()| parse_place(comment).map_err(str::to_owned))
             .and_then(|place| {
                 let hunk = spot.find_commented_hunk(repo, number, &place)?;
                 Ok((place, hunk))
@@ -214,7 +214,7 @@ pub(crate) fn create_inline_comment(state: &mut FakeForgeState, call: &ApiCall) 
     if let Some(first) = call.body["in_reply_to"].as_u64() {
         return add_comment_reply(state, call, first);
     }
-    let (world, repo, number) = state.pull(call)?;
+    let (world, repo, number) = state.find_pull(call)?;
     let resource = "PullRequestReviewComment";
     let invalid = |field: &str, message: String| ApiResponse::invalid(resource, field, "custom", &message);
     let body = call.body["body"].as_str().unwrap_or_default();
@@ -222,14 +222,14 @@ pub(crate) fn create_inline_comment(state: &mut FakeForgeState, call: &ApiCall) 
     if call.body["commit_id"].is_null() {
         return Err(ApiResponse::invalid(resource, "commit_id", "missing_field", "commit_id is missing"));
     }
-    let spot = CommentCommits::from_pull(repo, number, commit_of(&call.body))
+    let spot = CommentCommits::from_pull(repo, number, comment_commit_id(&call.body))
         .map_err(|message| invalid("commit_id", message))?;
     let place = match call.body["subject_type"].as_str() {
         Some("file") => match call.body["path"].as_str() {
             Some(path) => Ok(InlinePlace { path: path.to_owned(), line: None, start: None }),
             None => Err("path is missing"),
         },
-        Some("line") | None => place_of(&call.body),
+        Some("line") | None => parse_place(&call.body),
         Some(_) => Err("subject_type is invalid"),
     };
     let place = place.map_err(|message| invalid("pull_request_review_thread", message.to_owned()))?;
@@ -255,7 +255,7 @@ pub(crate) fn create_comment_reply(state: &mut FakeForgeState, call: &ApiCall) -
 }
 
 fn add_comment_reply(state: &mut FakeForgeState, call: &ApiCall, first_comment: u64) -> CallResult {
-    let (forge, repo, number) = state.pull(call)?;
+    let (forge, repo, number) = state.find_pull(call)?;
     let body = call.body["body"].as_str().unwrap_or_default();
     check_comment_text(body)
         .map_err(|error| ApiResponse::invalid("PullRequestReviewComment", "body", "custom", &error))?;
@@ -276,18 +276,18 @@ fn inline_comment_response(
         .get(&number)
         .and_then(|pull| Some((pull, pull.inline_comments.iter().find(|c| c.comment.id == id)?)));
     let (pull, comment) = found.ok_or_else(ApiResponse::not_found)?;
-    Ok(ApiResponse::json(201, world.inline_json(repo, pull, comment, now)))
+    Ok(ApiResponse::json(201, world.inline_comment_json(repo, pull, comment, now)))
 }
 
 /// Returns the commit in a comment's fields; `None` means the head. If the value is not a text, returns an
 /// empty text, which matches no commit.
-fn commit_of(comment: &Value) -> Option<&str> {
+fn comment_commit_id(comment: &Value) -> Option<&str> {
     let commit = &comment["commit_id"];
     (!commit.is_null()).then(|| commit.as_str().unwrap_or_default())
 }
 
 /// Returns the file and the lines in a comment's fields.
-fn place_of(comment: &Value) -> Result<InlinePlace, &'static str> {
+fn parse_place(comment: &Value) -> Result<InlinePlace, &'static str> {
     let given = |field: &str| Some(&comment[field]).filter(|value| !value.is_null());
     let number = |field| {
         let line =
@@ -296,7 +296,7 @@ fn place_of(comment: &Value) -> Result<InlinePlace, &'static str> {
     };
     let side = |field| {
         let known = |value: &Value| {
-            value.as_str().and_then(FakeDiffSide::from_word).ok_or("Side is not included in the list")
+            value.as_str().and_then(FakeDiffSide::from_name).ok_or("Side is not included in the list")
         };
         given(field).map_or(Ok(FakeDiffSide::Right), known)
     };
@@ -314,7 +314,7 @@ fn place_of(comment: &Value) -> Result<InlinePlace, &'static str> {
 pub(crate) fn check_comment_text(body: &str) -> Result<(), String> {
     if body.trim().is_empty() {
         Err("Body can't be blank".into())
-    } else if body.chars().count() > MAX_COMMENT {
+    } else if body.chars().count() > MAX_COMMENT_CHARS {
         Err(BODY_TOO_LONG_MESSAGE.into())
     } else {
         Ok(())
@@ -331,7 +331,7 @@ fn review_error(errors: Vec<String>) -> ApiResponse {
 /// Handles the call `PATCH …/pulls/comments/{id}`.
 pub(crate) fn update_inline_comment(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (number, id) = find_own_inline_comment(state, call)?;
-    let (world, repo) = state.repo(call)?;
+    let (world, repo) = state.find_repository(call)?;
     let body = call.body["body"].as_str().unwrap_or_default();
     check_comment_text(body)
         .map_err(|error| ApiResponse::invalid("PullRequestReviewComment", "body", "custom", &error))?;
@@ -345,9 +345,9 @@ pub(crate) fn update_inline_comment(state: &mut FakeForgeState, call: &ApiCall) 
 }
 
 /// Handles the call `GET …/pulls/comments/{id}`.
-pub(crate) fn inline_comment(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
+pub(crate) fn get_inline_comment(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let id = call.require_number("id")?;
-    let (world, repo) = state.repo(call)?;
+    let (world, repo) = state.find_repository(call)?;
     let there = |pull: &StoredPull| {
         pull.inline_comments.iter().any(|comment| comment.comment.id == id && !comment.comment.deleted)
     };
@@ -360,7 +360,7 @@ pub(crate) fn inline_comment(state: &mut FakeForgeState, call: &ApiCall) -> Call
 /// Handles `DELETE …/pulls/comments/{id}`. The replies to the comment are kept.
 pub(crate) fn delete_inline_comment(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (number, id) = find_own_inline_comment(state, call)?;
-    let (_, repo) = state.repo(call)?;
+    let (_, repo) = state.find_repository(call)?;
     let pull = repo.pulls.get_mut(&number).ok_or_else(ApiResponse::not_found)?;
     pull.comment_mut(id).ok_or_else(ApiResponse::not_found)?.comment.deleted = true;
     Ok(ApiResponse::no_content())
@@ -370,7 +370,7 @@ pub(crate) fn delete_inline_comment(state: &mut FakeForgeState, call: &ApiCall) 
 /// caller is not the author of the comment.
 fn find_own_inline_comment(state: &mut FakeForgeState, call: &ApiCall) -> Result<(u64, u64), ApiResponse> {
     let id = call.require_number("id")?;
-    let (world, repo) = state.repo(call)?;
+    let (world, repo) = state.find_repository(call)?;
     let found = repo.pulls.values().find_map(|pull| {
         let mut notes = pull.inline_comments.iter().map(|comment| &comment.comment);
         notes.find(|note| note.id == id && !note.deleted).map(|note| (pull.number, note))
@@ -386,8 +386,8 @@ fn find_own_inline_comment(state: &mut FakeForgeState, call: &ApiCall) -> Result
 
 /// Handles the call `POST …/statuses/{sha}`.
 pub(crate) fn create_status(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
-    let (world, repo) = state.repo(call)?;
-    let sha = call.param("sha");
+    let (world, repo) = state.find_repository(call)?;
+    let sha = call.path_param("sha");
     if !repo.git.contains(sha) {
         return Err(ApiResponse::error(422, &format!("No commit found for SHA: {sha}"), Value::Null));
     }
@@ -414,9 +414,9 @@ pub(crate) fn create_status(state: &mut FakeForgeState, call: &ApiCall) -> CallR
         context,
         name: None,
         refname: None,
-        parent: None,
+        parent_key: None,
         creator: call.login.clone(),
-        created: world.now(),
+        created_at: world.now(),
     };
     let reply = ApiResponse::json(201, world.status_json(repo, &status));
     repo.statuses.push(status);

@@ -9,9 +9,9 @@ use crate::forge::state::FakeForgeState;
 use crate::forge::state::notes::FakeReaction;
 
 /// Handles `GET …/issues/comments/{id}/reactions`, filtered by `content`, oldest first.
-pub(crate) fn reactions(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
+pub(crate) fn list_reactions(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let id = call.require_number("id")?;
-    let (world, repo) = state.repo(call)?;
+    let (world, repo) = state.find_repository(call)?;
     let mut notes =
         repo.pull_and_issue_numbers().into_iter().flat_map(|number| repo.conversation_comments(number));
     let note = notes.find(|note| note.id == id && !note.deleted).ok_or_else(ApiResponse::not_found)?;
@@ -24,16 +24,16 @@ pub(crate) fn reactions(state: &mut FakeForgeState, call: &ApiCall) -> CallResul
         json!({
             "id": reaction.id, "node_id": node_id("Reaction", reaction.id),
             "user": world.user_json(&reaction.account),
-            "content": reaction.content, "created_at": format_time(reaction.at),
+            "content": reaction.content, "created_at": format_time(reaction.created_at),
         })
     });
     let shown = shown.collect();
-    Ok(page.reply(world, call, all.len(), shown))
+    Ok(page.reply_with_page(world, call, all.len(), shown))
 }
 
 /// Handles the call `POST …/pulls/{number}/requested_reviewers`.
 pub(crate) fn request_reviewers(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
-    let (world, repo, number) = state.pull(call)?;
+    let (world, repo, number) = state.find_pull(call)?;
     let none = Vec::new();
     let asked: Vec<&str> =
         call.body["reviewers"].as_array().unwrap_or(&none).iter().filter_map(Value::as_str).collect();
@@ -64,10 +64,10 @@ pub(crate) fn request_reviewers(state: &mut FakeForgeState, call: &ApiCall) -> C
     }
     for login in &wanted {
         let around = &mut repo.pulls.get_mut(&number).ok_or_else(ApiResponse::not_found)?.merge_conditions;
-        if !around.requested.contains(login) {
-            around.requested.push(login.clone());
+        if !around.requested_reviewers.contains(login) {
+            around.requested_reviewers.push(login.clone());
             run_bots(world, repo, number, |bot| bot.login == *login, None)
-                .map_err(|words| bot_failure(&words))?;
+                .map_err(|words| bot_script_error(&words))?;
         }
     }
     let pull = repo.pulls.get(&number).ok_or_else(ApiResponse::not_found)?;
@@ -75,6 +75,6 @@ pub(crate) fn request_reviewers(state: &mut FakeForgeState, call: &ApiCall) -> C
 }
 
 /// Returns 500, because the test's script contains a step that a bot cannot perform.
-pub(crate) fn bot_failure(message: &str) -> ApiResponse {
+pub(crate) fn bot_script_error(message: &str) -> ApiResponse {
     ApiResponse::error(500, &format!("the script is wrong: {message}"), Value::Null)
 }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use crate::forge::fault::{ErrorListFormat, ForgeFaultKind};
-use crate::forge::github::call::{ApiResponse, DOCS};
+use crate::forge::github::call::{ApiResponse, DOCUMENTATION_URL};
 use crate::forge::github::{
     app, checks, conversation, estate, graphql, issues, merging, pulls, rest_handlers, reviewers,
 };
@@ -30,38 +30,46 @@ const ROUTES: &[ApiRoute] = {
     const DELETE: MethodFilter = MethodFilter::DELETE;
     const PUT: MethodFilter = MethodFilter::PUT;
     &[
-        (GET, "/user", RestCall(rest_handlers::user)),
-        (GET, "/users/{login}", RestCall(app::account)),
-        (GET, "/app", RestCall(app::app)),
-        (GET, "/app/installations", RestCall(app::installations)),
-        (POST, "/app/installations/{id}/access_tokens", RestCall(app::access_token)),
-        (GET, "/repos/{owner}/{repo}/installation", RestCall(app::installation)),
-        (GET, "/repositories/{id}/installation", RestCall(app::installation)),
-        (GET, "/user/repos", RestCall(estate::user_repositories)),
-        (GET, "/installation/repositories", RestCall(estate::installed_repositories)),
-        (GET, "/repositories/{id}", RestCall(estate::repository_by_id)),
-        (GET, "/repos/{owner}/{repo}/collaborators/{login}/permission", RestCall(estate::permission)),
-        (GET, "/repos/{owner}/{repo}/branches/{branch}", RestCall(estate::branch)),
-        (GET, "/repos/{owner}/{repo}/rules/branches/{branch}", RestCall(estate::rules)),
-        (GET, "/repos/{owner}/{repo}/issues/comments", RestCall(estate::repository_comments)),
+        (GET, "/user", RestCall(rest_handlers::get_current_user)),
+        (GET, "/users/{login}", RestCall(app::get_user)),
+        (GET, "/app", RestCall(app::get_app)),
+        (GET, "/app/installations", RestCall(app::list_installations)),
+        (POST, "/app/installations/{id}/access_tokens", RestCall(app::create_access_token)),
+        (GET, "/repos/{owner}/{repo}/installation", RestCall(app::get_repository_installation)),
+        (GET, "/repositories/{id}/installation", RestCall(app::get_repository_installation)),
+        (GET, "/user/repos", RestCall(estate::list_user_repositories)),
+        (GET, "/installation/repositories", RestCall(estate::list_installation_repositories)),
+        (GET, "/repositories/{id}", RestCall(estate::get_repository_by_id)),
+        (
+            GET,
+            "/repos/{owner}/{repo}/collaborators/{login}/permission",
+            RestCall(estate::get_collaborator_permission),
+        ),
+        (GET, "/repos/{owner}/{repo}/branches/{branch}", RestCall(estate::get_branch)),
+        (GET, "/repos/{owner}/{repo}/rules/branches/{branch}", RestCall(estate::list_branch_rules)),
+        (GET, "/repos/{owner}/{repo}/issues/comments", RestCall(estate::list_repository_comments)),
         (GET, "/repos/{owner}/{repo}/issues/comments/{id}", RestCall(estate::get_conversation_comment)),
-        (GET, "/repos/{owner}/{repo}/issues/comments/{id}/reactions", RestCall(reviewers::reactions)),
-        (GET, "/repos/{owner}/{repo}", RestCall(rest_handlers::repository)),
+        (GET, "/repos/{owner}/{repo}/issues/comments/{id}/reactions", RestCall(reviewers::list_reactions)),
+        (GET, "/repos/{owner}/{repo}", RestCall(rest_handlers::get_repository)),
         (GET, "/repos/{owner}/{repo}/issues", RestCall(issues::list)),
         (POST, "/repos/{owner}/{repo}/issues", RestCall(issues::create)),
         (GET, "/repos/{owner}/{repo}/issues/{number}", RestCall(issues::get)),
         (PATCH, "/repos/{owner}/{repo}/issues/{number}", RestCall(issues::update)),
         (POST, "/repos/{owner}/{repo}/issues/{number}/labels", RestCall(issues::add_labels)),
-        (GET, "/repos/{owner}/{repo}/issues/{number}/events", RestCall(issues::events)),
-        (GET, "/repos/{owner}/{repo}/pulls", RestCall(rest_handlers::pulls)),
+        (GET, "/repos/{owner}/{repo}/issues/{number}/events", RestCall(issues::list_events)),
+        (GET, "/repos/{owner}/{repo}/pulls", RestCall(rest_handlers::list_pulls)),
         (POST, "/repos/{owner}/{repo}/pulls", RestCall(pulls::create)),
         (PATCH, "/repos/{owner}/{repo}/pulls/{number}", RestCall(pulls::update)),
         (PUT, "/repos/{owner}/{repo}/pulls/{number}/update-branch", RestCall(merging::update_branch)),
-        (GET, "/repos/{owner}/{repo}/pulls/{number}/commits", RestCall(pulls::commits)),
-        (GET, "/repos/{owner}/{repo}/pulls/{number}/reviews", RestCall(pulls::reviews)),
+        (GET, "/repos/{owner}/{repo}/pulls/{number}/commits", RestCall(pulls::list_commits)),
+        (GET, "/repos/{owner}/{repo}/pulls/{number}/reviews", RestCall(pulls::list_reviews)),
         (GET, "/repos/{owner}/{repo}/pulls/comments", RestCall(estate::list_repository_inline_comments)),
-        (GET, "/repos/{owner}/{repo}/pulls/{number}", RestCall(rest_handlers::pull)),
-        (GET, "/repos/{owner}/{repo}/pulls/{number}/comments", RestCall(rest_handlers::inline_comments)),
+        (GET, "/repos/{owner}/{repo}/pulls/{number}", RestCall(rest_handlers::get_pull)),
+        (
+            GET,
+            "/repos/{owner}/{repo}/pulls/{number}/comments",
+            RestCall(rest_handlers::list_pull_inline_comments),
+        ),
         (
             POST,
             "/repos/{owner}/{repo}/pulls/{number}/comments",
@@ -81,9 +89,9 @@ const ROUTES: &[ApiRoute] = {
         (
             GET,
             "/repos/{owner}/{repo}/pulls/{number}/reviews/{id}/comments",
-            RestCall(rest_handlers::review_comments),
+            RestCall(rest_handlers::list_review_comments),
         ),
-        (GET, "/repos/{owner}/{repo}/pulls/comments/{id}", RestCall(rest_handlers::inline_comment)),
+        (GET, "/repos/{owner}/{repo}/pulls/comments/{id}", RestCall(rest_handlers::get_inline_comment)),
         (PATCH, "/repos/{owner}/{repo}/pulls/comments/{id}", RestCall(rest_handlers::update_inline_comment)),
         (DELETE, "/repos/{owner}/{repo}/pulls/comments/{id}", RestCall(rest_handlers::delete_inline_comment)),
         (GET, "/repos/{owner}/{repo}/issues/{number}/comments", RestCall(conversation::list)),
@@ -91,7 +99,7 @@ const ROUTES: &[ApiRoute] = {
         (PATCH, "/repos/{owner}/{repo}/issues/comments/{id}", RestCall(conversation::update)),
         (DELETE, "/repos/{owner}/{repo}/issues/comments/{id}", RestCall(conversation::delete)),
         (POST, "/repos/{owner}/{repo}/statuses/{sha}", RestCall(rest_handlers::create_status)),
-        (GET, "/repos/{owner}/{repo}/commits/{sha}/statuses", RestCall(rest_handlers::statuses)),
+        (GET, "/repos/{owner}/{repo}/commits/{sha}/statuses", RestCall(rest_handlers::list_commit_statuses)),
         (POST, "/repos/{owner}/{repo}/check-runs", RestCall(checks::create)),
         (PATCH, "/repos/{owner}/{repo}/check-runs/{id}", RestCall(checks::update)),
         (GET, "/repos/{owner}/{repo}/commits/{sha}/check-runs", RestCall(checks::list)),
@@ -111,9 +119,9 @@ pub(crate) static PROTOCOL: ForgeProtocol = ForgeProtocol {
     routes: ROUTES,
     authenticate: authenticate_request,
     check_at_proxy: check_user_agent,
-    refusal_response: refusal_reply,
+    refusal_response,
     check_scope: |call| call.token_scope.check_token_kind(&call.path),
-    fault_response: fault_reply,
+    fault_response,
     set_next_page: |reply, to| reply.headers.push(("link", format!("<{to}>; rel=\"next\""))),
     add_headers,
 };
@@ -137,7 +145,7 @@ fn check_user_agent(headers: &HeaderMap) -> Result<(), ApiResponse> {
     Err(ApiResponse::bytes(403, "text/plain", words))
 }
 
-fn refusal_reply(refusal: CallRefusal) -> ApiResponse {
+fn refusal_response(refusal: CallRefusal) -> ApiResponse {
     let (status, words) = match refusal {
         CallRefusal::TooLarge => (413, "Payload Too Large"),
         CallRefusal::BadLogin => (401, "Bad credentials"),
@@ -172,7 +180,7 @@ fn add_headers(forge: &mut ForgeInstance, response: ApiResponse, context: &Heade
     let known = context.headers.get(header::IF_NONE_MATCH).filter(|_| context.is_get);
     let reply = apply_etag(forge, response, known);
     let (used, now) = (forge.request_count, forge.now());
-    let (limit, in_hour) = match forge.limit {
+    let (limit, in_hour) = match forge.primary_rate_limit {
         Some(limit) => (limit, forge.hour_and_call_count.1.min(limit)),
         None => (RATE_LIMIT, forge.request_count % RATE_LIMIT),
     };
@@ -191,7 +199,7 @@ fn add_headers(forge: &mut ForgeInstance, response: ApiResponse, context: &Heade
 }
 
 /// Returns the response of a simulated fault, which replaces the handling of the call.
-fn fault_reply(kind: &ForgeFaultKind, now: i64) -> Option<ApiResponse> {
+fn fault_response(kind: &ForgeFaultKind, now: i64) -> Option<ApiResponse> {
     let retry = |reply: ApiResponse, after: &Option<u64>| match after {
         Some(seconds) => reply.header("retry-after", seconds),
         None => reply,
@@ -233,7 +241,8 @@ fn fault_reply(kind: &ForgeFaultKind, now: i64) -> Option<ApiResponse> {
             Some(ApiResponse::bytes(*status, "text/html; charset=utf-8", page))
         }
         ForgeFaultKind::Redirect(status, to) => {
-            let body = json!({"message": "Moved Permanently", "url": to, "documentation_url": DOCS});
+            let body =
+                json!({"message": "Moved Permanently", "url": to, "documentation_url": DOCUMENTATION_URL});
             Some(ApiResponse::json(*status, body).header("location", to))
         }
         ForgeFaultKind::SelfLink

@@ -27,13 +27,13 @@ pub(crate) struct ApiCall {
 
 impl ApiCall {
     /// Returns the value of a parameter in the path.
-    pub(crate) fn param(&self, name: &str) -> &str {
+    pub(crate) fn path_param(&self, name: &str) -> &str {
         self.params.get(name).map_or("", String::as_str)
     }
 
     /// Parses the value of a parameter in the path as a number.
-    pub(crate) fn number_param(&self, name: &str) -> Option<u64> {
-        self.param(name).parse().ok()
+    pub(crate) fn numeric_path_param(&self, name: &str) -> Option<u64> {
+        self.path_param(name).parse().ok()
     }
 
     /// Returns the value of a field in the query.

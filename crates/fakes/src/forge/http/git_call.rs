@@ -50,7 +50,7 @@ pub(crate) fn with_no_cache(mut response: ApiResponse) -> ApiResponse {
 }
 
 /// Returns the response that rejects a caller without a valid login.
-pub(crate) fn unauthorized_reply(flavour: ForgeFlavour) -> ApiResponse {
+pub(crate) fn unauthorized_response(flavour: ForgeFlavour) -> ApiResponse {
     let realm = if flavour == ForgeFlavour::GitHub { "GitHub" } else { "Bitbucket" };
     let mut refused = ApiResponse::bytes(401, "text/plain", "a known token is needed\n");
     refused.headers.push(("www-authenticate", format!("Basic realm=\"{realm}\"")));
@@ -59,6 +59,6 @@ pub(crate) fn unauthorized_reply(flavour: ForgeFlavour) -> ApiResponse {
 
 /// Returns the key of the repository that a call names.
 pub(crate) fn repository_key(call: &ApiCall) -> String {
-    let name = call.param("repo").strip_suffix(".git").unwrap_or(call.param("repo"));
-    format!("{}/{name}", call.param("owner")).to_lowercase()
+    let name = call.path_param("repo").strip_suffix(".git").unwrap_or(call.path_param("repo"));
+    format!("{}/{name}", call.path_param("owner")).to_lowercase()
 }

@@ -16,7 +16,7 @@ use tokio::io::AsyncWriteExt;
 
 use crate::forge::flavour::ForgeFlavour;
 use crate::forge::http::call::{ApiCall, ApiResponse};
-use crate::forge::http::git_call::{repository_key, unauthorized_reply, unpack_body, with_no_cache};
+use crate::forge::http::git_call::{repository_key, unauthorized_response, unpack_body, with_no_cache};
 use crate::forge::http::push;
 use crate::forge::shared::FakeForgeSharedState;
 use crate::forge::state::{FakeForgeState, StoredRepository};
@@ -35,14 +35,14 @@ struct ServedRepository {
 }
 
 /// Handles the call `GET /{owner}/{repo}.git/info/refs`.
-pub(crate) async fn refs(
+pub(crate) async fn advertise_refs(
     shared: &Arc<FakeForgeSharedState>,
     headers: &HeaderMap,
     call: &ApiCall,
 ) -> ApiResponse {
     match call.query.get("service").map(String::as_str) {
         Some(UPLOAD_PACK_SERVICE) => {}
-        Some(push::SERVICE) => return push::refs(shared, call),
+        Some(push::RECEIVE_PACK_SERVICE) => return push::advertise_refs(shared, call),
         Some(_) | None => {
             return ApiResponse::bytes(403, "text/plain", "only the smart protocol is served\n");
         }
@@ -110,13 +110,15 @@ fn readable_repository(
     let state = shared.lock();
     let sent = headers.contains_key(header::AUTHORIZATION);
     if call.login.is_empty() && (sent || state.forge.private_git) {
-        return Err(unauthorized_reply(state.forge.flavour));
+        return Err(unauthorized_response(state.forge.flavour));
     }
     let missing = || ApiResponse::bytes(404, "text/plain", "Repository not found.\n");
     let key = repository_key(call);
     let (repo, fork) = match state.repos.get(&key) {
         Some(repo) => (repo, None),
-        None => fork_of(&state, &key).map(|(repo, owner)| (repo, Some(owner))).ok_or_else(missing)?,
+        None => {
+            find_fork_origin(&state, &key).map(|(repo, owner)| (repo, Some(owner))).ok_or_else(missing)?
+        }
     };
     let is_hidden = fork.is_some_and(|owner| owner != call.login && repo.hidden_forks.contains(owner));
     if is_hidden || !call.token_scope.includes(repo) {
@@ -138,7 +140,7 @@ fn readable_repository(
 
 /// Returns the original repository of the fork `owner/name`, and the owner of the fork. Returns `None` for a
 /// forge whose forks have no separate URLs.
-fn fork_of<'a>(state: &'a FakeForgeState, key: &str) -> Option<(&'a StoredRepository, &'a str)> {
+fn find_fork_origin<'a>(state: &'a FakeForgeState, key: &str) -> Option<(&'a StoredRepository, &'a str)> {
     let (owner, name) = key.split_once('/')?;
     let is_origin = |repo: &&StoredRepository| {
         repo.flavour == ForgeFlavour::Cloud && repo.name.eq_ignore_ascii_case(name)

@@ -9,14 +9,14 @@ use bytes::Bytes;
 
 use crate::forge::flavour::ForgeFlavour;
 use crate::forge::http::call::{ApiCall, ApiResponse};
-use crate::forge::http::git_call::{repository_key, unauthorized_reply, unpack_body, with_no_cache};
+use crate::forge::http::git_call::{repository_key, unauthorized_response, unpack_body, with_no_cache};
 use crate::forge::operations::branches::{open_pulls_from, record_push};
 use crate::forge::shared::FakeForgeSharedState;
 use crate::forge::state::access::RepositoryAccess;
 use crate::forge::state::{FakeForgeState, StoredRepository};
 
 /// Name of the service in the git protocol.
-pub(crate) const SERVICE: &str = "git-receive-pack";
+pub(crate) const RECEIVE_PACK_SERVICE: &str = "git-receive-pack";
 /// Number of digits of the length field at the beginning of a packet.
 pub(crate) const PACKET_LENGTH_DIGITS: usize = 4;
 /// Maximum size of the data in one side-band packet, in bytes.
@@ -29,13 +29,13 @@ struct RefUpdate {
 }
 
 /// Handles the call `GET /{owner}/{repo}.git/info/refs?service=git-receive-pack`.
-pub(crate) fn refs(shared: &FakeForgeSharedState, call: &ApiCall) -> ApiResponse {
+pub(crate) fn advertise_refs(shared: &FakeForgeSharedState, call: &ApiCall) -> ApiResponse {
     let state = &mut *shared.lock();
     let advertised = writable_repository(state, call)
         .and_then(|repo| Ok(repo.git.receive_push(&["--http-backend-info-refs"], &[])?));
     match advertised {
         Ok(refs) => {
-            let mut answer = packet_line(format!("# service={SERVICE}\n").as_bytes());
+            let mut answer = packet_line(format!("# service={RECEIVE_PACK_SERVICE}\n").as_bytes());
             answer.extend(b"0000");
             answer.extend(refs);
             with_no_cache(ApiResponse::bytes(200, "application/x-git-receive-pack-advertisement", answer))
@@ -75,7 +75,7 @@ fn writable_repository<'a>(
     let refused = |status, words: String| Err(ApiResponse::bytes(status, "text/plain", words));
     // Even if the URL contains a token, git sends its first request without the token.
     if call.login.is_empty() {
-        return Err(unauthorized_reply(state.forge.flavour));
+        return Err(unauthorized_response(state.forge.flavour));
     }
     let FakeForgeState { forge: world, repos, renamed_repositories: _ } = state;
     let repo = repos.get_mut(&repository_key(call)).filter(|repo| call.token_scope.includes(repo));
@@ -135,7 +135,7 @@ fn update_rejection(repo: &StoredRepository, command: &RefUpdate) -> Option<(&'s
         return Some(("deletion prohibited", format!("a deletion of {branch}"), true));
     }
     let is_default = branch == repo.default_branch;
-    (is_default || repo.protected.contains(branch)).then(|| {
+    (is_default || repo.protected_branches.contains(branch)).then(|| {
         let name = &command.name;
         match repo.flavour {
             ForgeFlavour::GitHub => {

@@ -18,7 +18,7 @@ use crate::forge::http::call::{ApiCall, ApiResponse, ResponseBody};
 use crate::forge::http::{git_http, push};
 use crate::forge::shared::FakeForgeSharedState;
 use crate::forge::state::apps::FakeTokenScope;
-use crate::forge::state::{FakeForgeState, ForgeInstance, LoggedCall, MAX_LOGGED};
+use crate::forge::state::{FakeForgeState, ForgeInstance, LoggedCall, MAX_LOGGED_CALLS};
 use crate::forge::witness::ApiExchange;
 use crate::server::ConnectionCloseMarker;
 
@@ -27,7 +27,7 @@ const MAX_BODY_BYTES: usize = 25 * 1024 * 1024;
 /// Name of the route of every call that is not in the table of routes.
 const UNKNOWN_ROUTE: &str = "unknown";
 /// Rate limit resource of git's requests and of requests for web pages, which are not calls of the API.
-pub(crate) const GIT: &str = "git";
+pub(crate) const GIT_RESOURCE: &str = "git";
 
 /// A function that answers a call of the API.
 pub(crate) type CallHandler = fn(&mut FakeForgeState, &ApiCall) -> Result<ApiResponse, ApiResponse>;
@@ -139,17 +139,17 @@ async fn answer_call(
         | RouteAction::GitPack
         | RouteAction::GitPush
         | RouteAction::GitFile
-        | RouteAction::Page(_) => GIT,
+        | RouteAction::Page(_) => GIT_RESOURCE,
     };
     let asked = body.as_ref().ok().cloned();
     let (fault, bearer, spent) = {
         let mut state = shared.lock();
         let world = &mut state.forge;
-        *world.calls.entry(format!("{method} {route}")).or_default() += 1;
+        *world.call_counts.entry(format!("{method} {route}")).or_default() += 1;
         world.request_count += 1;
         let bearer = (protocol.authenticate)(world, &parts.headers, resource);
         let spent = resource == "core" && bearer.is_some() && !world.count_call();
-        (world.faults.take(&method, &path, route), bearer, spent)
+        (world.faults.take_fault(&method, &path, route), bearer, spent)
     };
     let (login, pass) = bearer.unzip();
     let fault = fault.or_else(|| {
@@ -183,7 +183,7 @@ async fn answer_call(
                     fields,
                     body: Value::Null,
                 };
-                carry_out(&shared, protocol, action, &parts.headers, body.ok(), call).await
+                run_action(&shared, protocol, action, &parts.headers, body.ok(), call).await
             }
         },
     };
@@ -210,7 +210,7 @@ async fn answer_call(
     };
     let mut reply = (protocol.add_headers)(&mut shared.lock().forge, reply, &about);
     let target = parts.uri.path_and_query().map_or(path, ToString::to_string);
-    if let (Some(witness), true) = (&shared.observer, resource != GIT) {
+    if let (Some(witness), true) = (&shared.observer, resource != GIT_RESOURCE) {
         let request =
             asked.filter(|body| !body.is_empty()).and_then(|body| serde_json::from_slice(&body).ok());
         let answers = answers && !matches!(fault, Some(ForgeFaultKind::StatusAfterCall(_)));
@@ -218,7 +218,7 @@ async fn answer_call(
             method: &method,
             target: &target,
             request: request.as_ref(),
-            answer: answers.then(|| (reply.status, reply.body.json())),
+            response: answers.then(|| (reply.status, reply.body.json())),
         };
         let problems = witness.observe_exchange(&exchange);
         let world = &mut shared.lock().forge;
@@ -232,8 +232,8 @@ async fn answer_call(
     {
         let mut state = shared.lock();
         let status = (!hang_up).then_some(response.status().as_u16());
-        state.forge.log.push_back(LoggedCall { method, path: target, login, review, status });
-        if state.forge.log.len() > MAX_LOGGED {
+        state.forge.log.push_back(LoggedCall { method, path: target, login, review_id: review, status });
+        if state.forge.log.len() > MAX_LOGGED_CALLS {
             state.forge.log.pop_front();
         }
     }
@@ -266,7 +266,7 @@ fn is_from_truing(headers: &HeaderMap) -> bool {
 }
 
 /// Checks the request, runs the action of its route, and returns the reply.
-async fn carry_out(
+async fn run_action(
     shared: &Arc<FakeForgeSharedState>,
     protocol: &'static ForgeProtocol,
     action: RouteAction,
@@ -281,7 +281,7 @@ async fn carry_out(
         return (protocol.refusal_response)(CallRefusal::TooLarge);
     };
     let handler = match action {
-        RouteAction::GitRefs => return git_http::refs(shared, headers, &call).await,
+        RouteAction::GitRefs => return git_http::advertise_refs(shared, headers, &call).await,
         RouteAction::GitPack => return git_http::answer_upload_pack(shared, headers, &call, body).await,
         RouteAction::GitPush => return push::answer_receive_pack(shared, headers, call, body).await,
         RouteAction::GitFile => {

@@ -53,12 +53,12 @@ pub(crate) fn record_push(
     sha: &str,
     actor: &str,
 ) -> Result<(), FakeError> {
-    repo.pushed = forge.now();
+    repo.pushed_at = forge.now();
     for pull in repo.pulls.values_mut().filter(|pull| pull.open && pull.base_ref == branch) {
         pull.base = sha.to_owned();
     }
     for number in open_pulls_from(repo, branch) {
-        let stale = forge.stale_heads;
+        let stale = forge.stale_head_reads;
         let Some(pull) = repo.pulls.get_mut(&number) else { continue };
         if pull.head == sha {
             continue;

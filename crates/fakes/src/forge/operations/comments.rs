@@ -103,12 +103,12 @@ pub(crate) fn add_inline_comment(
         body: String::new(),
         state: FakeReviewVerdict::Commented,
         commit,
-        created_at: note.created,
+        created_at: note.created_at,
     };
     let comment = spot.new_comment(note, review.id, place, hunk);
     let id = comment.comment.id;
     if let Some(pull) = repo.pulls.get_mut(&number) {
-        pull.updated_at = comment.comment.created;
+        pull.updated_at = comment.comment.created_at;
         pull.inline_comments.push(comment);
         pull.reviews.push(review);
     }

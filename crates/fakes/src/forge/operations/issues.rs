@@ -25,12 +25,12 @@ pub(crate) fn open_issue(
         labels,
         open: true,
         locked: false,
-        reason: None,
-        created: now,
-        updated: now,
+        state_reason: None,
+        created_at: now,
+        updated_at: now,
         close_event: None,
-        notes: Vec::new(),
-        hidden_for: forge.stale_lists,
+        comments: Vec::new(),
+        hidden_list_reads: forge.stale_list_reads,
     };
     repo.issues.insert(number, issue);
     number
@@ -71,7 +71,7 @@ pub(crate) fn set_label(
         account: actor.to_owned(),
         label: label.to_owned(),
         is_added,
-        at,
+        changed_at: at,
     });
     true
 }

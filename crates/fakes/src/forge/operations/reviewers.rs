@@ -27,7 +27,7 @@ pub(crate) fn trigger_bots(
         forge,
         repo,
         number,
-        |bot| bot.trigger.as_deref() == Some(trigger_comment.as_str()),
+        |bot| bot.trigger_text.as_deref() == Some(trigger_comment.as_str()),
         Some(comment),
     )
 }
@@ -47,7 +47,7 @@ pub(crate) fn run_bots(
         .filter_map(|bot| Some((bot.clone(), bot.steps.pop_front()?)))
         .collect();
     for (bot, step) in steps {
-        if let (true, Some(comment)) = (step.eyes, comment) {
+        if let (true, Some(comment)) = (step.adds_eyes_reaction, comment) {
             add_reaction(forge, repo, number, comment, &bot.login, "eyes");
         }
         if let Some(review) = &step.review {
@@ -76,7 +76,12 @@ pub(crate) fn add_reaction(
     let note = repo.conversation_comments_mut(number).into_iter().flatten().find(|note| note.id == comment);
     let Some(note) = note else { return };
     if !note.reactions.iter().any(|known| known.account == actor && known.content == content) {
-        note.reactions.push(FakeReaction { id, account: actor.to_owned(), content: content.to_owned(), at });
+        note.reactions.push(FakeReaction {
+            id,
+            account: actor.to_owned(),
+            content: content.to_owned(),
+            created_at: at,
+        });
     }
 }
 
@@ -102,12 +107,12 @@ pub(crate) fn post_review(
     }
     let pull = repo.pulls.get_mut(&number).ok_or("there is no such pull request")?;
     pull.updated_at = created;
-    pull.merge_conditions.requested.retain(|login| login != reviewer);
+    pull.merge_conditions.requested_reviewers.retain(|login| login != reviewer);
     pull.inline_comments.extend(comments);
-    let (author, body, state) = (reviewer.to_owned(), review.body.clone(), review.state);
+    let (author, body, state) = (reviewer.to_owned(), review.body.clone(), review.verdict);
     let commit = spot.commit().to_owned();
     let text = (forge.flavour != ForgeFlavour::GitHub && !body.is_empty()).then(|| body.clone());
-    if forge.flavour.judges_are_reviewers()
+    if forge.flavour.verdict_makes_reviewer()
         && state != FakeReviewVerdict::Commented
         && !pull.merge_conditions.reviewers.contains(&author)
     {
@@ -147,7 +152,7 @@ pub(crate) fn create_check_run(
         summary: None,
         annotations: Vec::new(),
         creator: creator.to_owned(),
-        created: forge.now(),
+        created_at: forge.now(),
         is_rerun_requested: false,
     };
     repo.checks.push(run);
@@ -179,8 +184,8 @@ fn set_status(
         context: name.to_owned(),
         name: Some(name.to_owned()),
         refname: None,
-        parent: None,
+        parent_key: None,
         creator: creator.to_owned(),
-        created,
+        created_at: created,
     });
 }

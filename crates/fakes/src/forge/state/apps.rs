@@ -15,9 +15,9 @@ pub(crate) const DEFAULT_INSTALLATION_PERMISSIONS: &[(&str, &str)] = &[
 /// All apps, their installations, and their valid tokens.
 #[derive(Debug, Default)]
 pub(crate) struct AppRegistry {
-    pub(crate) registered: BTreeMap<u64, RegisteredApp>,
+    pub(crate) apps: BTreeMap<u64, RegisteredApp>,
     pub(crate) installations: BTreeMap<u64, FakeInstallation>,
-    pub(crate) issued: BTreeMap<String, IssuedToken>,
+    pub(crate) valid_tokens: BTreeMap<String, IssuedToken>,
     /// Number of tokens issued so far.
     pub(crate) issued_token_count: u64,
 }
@@ -27,17 +27,17 @@ pub(crate) struct AppRegistry {
 pub(crate) struct RegisteredApp {
     pub(crate) slug: String,
     pub(crate) public_key: Vec<u8>,
-    pub(crate) created: i64,
+    pub(crate) created_at: i64,
 }
 
 /// An installation of an App for the repositories of an owner.
 #[derive(Debug)]
 pub(crate) struct FakeInstallation {
-    pub(crate) app: u64,
+    pub(crate) app_id: u64,
     pub(crate) owner: String,
     pub(crate) permissions: BTreeMap<String, String>,
-    pub(crate) suspended: Option<i64>,
-    pub(crate) created: i64,
+    pub(crate) suspended_at: Option<i64>,
+    pub(crate) created_at: i64,
 }
 
 /// A token that was issued.
@@ -45,7 +45,7 @@ pub(crate) struct FakeInstallation {
 pub(crate) struct IssuedToken {
     pub(crate) login: String,
     pub(crate) scope: FakeTokenScope,
-    pub(crate) expires: i64,
+    pub(crate) expires_at: i64,
 }
 
 /// The scope of a token.

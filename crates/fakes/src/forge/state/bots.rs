@@ -13,7 +13,7 @@ pub struct FakeBot {
     /// review by this name succeeds, but has no effect.
     pub line_comment_author: Option<String>,
     /// Complete text of a comment that triggers the bot. Other comments do not trigger the bot.
-    pub trigger: Option<String>,
+    pub trigger_text: Option<String>,
     /// Steps of the bot. Each trigger runs one step; after the last step, a trigger has no effect.
     pub steps: VecDeque<BotStep>,
 }
@@ -22,7 +22,7 @@ pub struct FakeBot {
 #[derive(Clone, Debug, Default)]
 pub struct BotStep {
     /// True if the bot adds the reaction `eyes` to the comment that triggered the bot.
-    pub eyes: bool,
+    pub adds_eyes_reaction: bool,
     /// Review of the head that the bot posts.
     pub review: Option<BotReview>,
     /// Name and conclusion of a check run that the bot creates. A check run without a conclusion is still
@@ -34,7 +34,7 @@ pub struct BotStep {
 #[derive(Clone, Debug)]
 pub struct BotReview {
     /// Verdict of the review.
-    pub state: FakeReviewVerdict,
+    pub verdict: FakeReviewVerdict,
     pub body: String,
     /// Comments of the review: the file, the line at the head, and the text.
     pub comments: Vec<(String, u32, String)>,

@@ -21,7 +21,7 @@ pub struct FakeCheckRun {
     /// Account of the App that created the check run.
     pub creator: String,
     /// Time of creation, in seconds since 1970.
-    pub created: i64,
+    pub created_at: i64,
     /// True from the request for a rerun until the App updates the check run. During this time, the forge
     /// shows the check suite as queued.
     pub is_rerun_requested: bool,

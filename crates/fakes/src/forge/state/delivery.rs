@@ -5,7 +5,7 @@ use bytes::Bytes;
 use crate::forge::flavour::ForgeFlavour;
 
 /// Maximum number of queued deliveries. If this number is exceeded, the oldest delivery is dropped.
-pub const MAX_QUEUED: usize = 10_000;
+pub const MAX_QUEUED_DELIVERIES: usize = 10_000;
 
 /// The webhook to which deliveries are sent.
 #[derive(Clone, Debug)]
@@ -16,7 +16,7 @@ pub struct WebhookTarget {
     pub secret: String,
     /// True if each delivery is sent immediately after its change. Otherwise, deliveries are queued until
     /// [`crate::forge::FakeForge::take_deliveries`] is called.
-    pub automatic: bool,
+    pub is_automatic: bool,
 }
 
 /// The message about one event. A delivery that is sent again has the same id and the same bytes.

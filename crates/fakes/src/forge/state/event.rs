@@ -13,7 +13,7 @@ pub(crate) enum FakeForgeEvent {
     /// A comment on the diff was created or edited by its author.
     InlineComment { number: u64, id: u64, is_edit: bool },
     /// A thread on the diff was resolved or reopened; `id` is the id of the thread's first comment.
-    Thread { number: u64, id: u64, resolved: bool, actor: String },
+    ThreadResolution { number: u64, id: u64, is_resolved: bool, actor: String },
     /// An account requests a rerun of a check run, or of the suite of this check run.
     RerunRequest { run: Box<FakeCheckRun>, button: RerunButton, actor: String },
 }
@@ -25,7 +25,7 @@ pub(crate) enum PullChange {
     Closed,
     Reopened,
     /// The pull request was made a draft, or ready for review.
-    Draft(bool),
+    DraftChanged(bool),
     /// The base branch was changed. The fields are the previous base branch and its commit.
     Retargeted {
         previous_branch: String,
@@ -43,16 +43,16 @@ pub(crate) enum PullChange {
         after: String,
     },
     /// The reviewers of the pull request were changed; only at Bitbucket.
-    Reviewers {
+    ReviewersChanged {
         added: Vec<String>,
         removed: Vec<String>,
     },
     /// An account requested changes; only at Bitbucket.
-    WantsChanges,
+    ChangesRequested,
     /// An account withdrew its request for changes; only at Bitbucket.
-    WithdrewChanges,
+    ChangesRequestWithdrawn,
     /// A label was added or removed.
-    Labelled {
+    LabelChanged {
         label: String,
         is_added: bool,
     },

@@ -12,13 +12,13 @@ pub(crate) struct StoredIssue {
     pub(crate) labels: Vec<String>,
     pub(crate) open: bool,
     pub(crate) locked: bool,
-    pub(crate) reason: Option<String>,
-    pub(crate) created: i64,
-    pub(crate) updated: i64,
+    pub(crate) state_reason: Option<String>,
+    pub(crate) created_at: i64,
+    pub(crate) updated_at: i64,
     pub(crate) close_event: Option<(i64, String)>,
-    pub(crate) notes: Vec<StoredComment>,
+    pub(crate) comments: Vec<StoredComment>,
     /// Number of further list requests that do not return the issue.
-    pub(crate) hidden_for: u32,
+    pub(crate) hidden_list_reads: u32,
 }
 
 /// A label that an account added or removed.
@@ -28,5 +28,5 @@ pub(crate) struct LabelChange {
     pub(crate) account: String,
     pub(crate) label: String,
     pub(crate) is_added: bool,
-    pub(crate) at: i64,
+    pub(crate) changed_at: i64,
 }

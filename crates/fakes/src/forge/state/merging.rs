@@ -38,7 +38,7 @@ pub enum ReviewDecision {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct MergeConditions {
     /// Accounts whose review was requested, but is still missing.
-    pub(crate) requested: Vec<String>,
+    pub(crate) requested_reviewers: Vec<String>,
     /// All reviewers of the pull request, with or without a verdict; only at Bitbucket.
     pub(crate) reviewers: Vec<String>,
     /// Scripted merge states. Each request returns the next state; after the list's end, the last state is
@@ -46,5 +46,5 @@ pub(crate) struct MergeConditions {
     pub(crate) scripted_merge_states: VecDeque<MergeState>,
     pub(crate) decision: Option<ReviewDecision>,
     /// True if accounts with write access to the repository may push to the pull request's branch in a fork.
-    pub(crate) modifiable: bool,
+    pub(crate) maintainer_can_modify: bool,
 }

@@ -6,11 +6,11 @@ pub(crate) struct StoredComment {
     pub(crate) id: u64,
     pub(crate) author: String,
     pub(crate) body: String,
-    pub(crate) created: i64,
-    pub(crate) updated: i64,
+    pub(crate) created_at: i64,
+    pub(crate) updated_at: i64,
     pub(crate) deleted: bool,
     /// Number of further list requests that do not return the comment.
-    pub(crate) hidden_for: u32,
+    pub(crate) hidden_list_reads: u32,
     /// Comment to which this comment is a reply, only at Bitbucket. The parent may itself be a reply.
     pub(crate) parent: Option<u64>,
     /// Number of changes of the comment; only at Bitbucket Data Center.
@@ -24,7 +24,7 @@ pub(crate) struct StoredComment {
 impl StoredComment {
     /// Replaces the text of the comment.
     pub(crate) fn set_body(&mut self, body: &str, now: i64) {
-        (self.body, self.updated) = (body.to_owned(), now);
+        (self.body, self.updated_at) = (body.to_owned(), now);
         self.version += 1;
     }
 }
@@ -35,7 +35,7 @@ pub(crate) struct FakeReaction {
     pub(crate) id: u64,
     pub(crate) account: String,
     pub(crate) content: String,
-    pub(crate) at: i64,
+    pub(crate) created_at: i64,
 }
 
 /// Returns the ids of the comments that a list request returns, without deleted and hidden comments. Each
@@ -45,8 +45,8 @@ pub(crate) fn list_visible_comment_ids<'a>(
 ) -> Vec<u64> {
     let mut shown = Vec::new();
     for note in comments.filter(|note| !note.deleted) {
-        if note.hidden_for > 0 {
-            note.hidden_for -= 1;
+        if note.hidden_list_reads > 0 {
+            note.hidden_list_reads -= 1;
         } else {
             shown.push(note.id);
         }

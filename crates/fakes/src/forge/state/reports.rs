@@ -17,9 +17,9 @@ pub struct CommitReport {
     /// Account that created the report.
     pub creator: String,
     /// Time of creation, in seconds since 1970.
-    pub created: i64,
+    pub created_at: i64,
     /// Time of the last change, in seconds since 1970.
-    pub updated: i64,
+    pub updated_at: i64,
 }
 
 /// An annotation of a report.
@@ -29,5 +29,5 @@ pub struct ReportAnnotation {
     /// Fields that the API received.
     pub fields: Value,
     /// Time of creation, in seconds since 1970.
-    pub created: i64,
+    pub created_at: i64,
 }

@@ -44,7 +44,7 @@ struct Published(ForgeFlavour);
 
 impl ExchangeObserver for Published {
     fn observe_exchange(&self, exchange: &ApiExchange<'_>) -> Vec<String> {
-        let ApiExchange { method, target, request, answer } = *exchange;
+        let ApiExchange { method, target, request, response: answer } = *exchange;
         let contract = if self.0 == ForgeFlavour::Cloud { &*CLOUD } else { &*DATA_CENTER };
         let Some(contract) = contract else { return Vec::new() };
         let found = contract.check(&truing_contract::WireExchange {

@@ -145,13 +145,18 @@ async fn forks_force_pushes_and_deleted_branches_are_told_as_github_does() {
 async fn deliveries_are_signed_and_arrive_as_the_network_likes() {
     let stage = Stage::new().await;
     let (url, mut arrived) = receiver().await;
-    stage.forge.set_hook(WebhookTarget { url: url.clone(), secret: "s".into(), automatic: false });
+    stage.forge.set_hook(WebhookTarget { url: url.clone(), secret: "s".into(), is_automatic: false });
     for n in 0..5 {
         stage.shop.push("feature", CommitBuilder::new("x").write("x", n.to_string())).await.unwrap();
     }
     let statuses = stage
         .forge
-        .deliver_all(UnreliableNetwork { seed: 3, lost_percent: 30, repeated_percent: 30, max_delay: 2 })
+        .deliver_all(UnreliableNetwork {
+            seed: 3,
+            lost_percent: 30,
+            repeated_percent: 30,
+            max_delay_positions: 2,
+        })
         .await
         .unwrap();
     assert!(!statuses.is_empty() && statuses.iter().all(|status| *status == 200));
@@ -165,7 +170,7 @@ async fn deliveries_are_signed_and_arrive_as_the_network_likes() {
             ("pull_request", "GitHub-Hookshot/fake")
         );
     }
-    stage.forge.set_hook(WebhookTarget { url, secret: "s".into(), automatic: true });
+    stage.forge.set_hook(WebhookTarget { url, secret: "s".into(), is_automatic: true });
     stage.shop.push("feature", CommitBuilder::new("y").write("x", "auto")).await.unwrap();
     let (headers, body) = arrived.recv().await.unwrap();
     assert!(

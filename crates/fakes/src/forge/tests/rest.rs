@@ -95,7 +95,7 @@ async fn a_known_token_and_a_user_agent_are_compulsory() {
     assert_eq!(status(stage.client.get(&url).header("user-agent", "x")).await, 401);
     assert_eq!(status(stage.client.get(&url).bearer_auth(TOKEN)).await, 403);
     assert_eq!(stage.get("/user").await["login"], BOT);
-    stage.forge.revoke(TOKEN);
+    stage.forge.revoke_token(TOKEN);
     assert_eq!(stage.ask("GET", "/user", Value::Null).await.0, 401);
     let bad_json = stage.client.post(format!("{}{PULLS}/1/reviews", stage.forge.base_url()));
     stage.forge.register_token(TOKEN, BOT);

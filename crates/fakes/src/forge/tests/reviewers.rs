@@ -20,19 +20,19 @@ async fn merge(stage: &Stage) -> Value {
 async fn a_bot_wakes_by_its_words_alone_and_takes_its_steps() {
     let stage = Stage::new().await;
     let review = BotReview {
-        state: FakeReviewVerdict::Commented,
+        verdict: FakeReviewVerdict::Commented,
         body: "Found 1 potential issue.".into(),
         comments: vec![("src/a.py".into(), 10, "Here.".into())],
     };
     let steps = [
-        BotStep { eyes: true, check: Some(("Bugbot".into(), None)), ..BotStep::default() },
+        BotStep { adds_eyes_reaction: true, check: Some(("Bugbot".into(), None)), ..BotStep::default() },
         BotStep::default(),
         BotStep { review: Some(review), ..BotStep::default() },
     ];
     let bot = FakeBot {
         login: "cursor[bot]".into(),
         line_comment_author: Some("Cursor".into()),
-        trigger: Some("bugbot run".into()),
+        trigger_text: Some("bugbot run".into()),
         steps: steps.into(),
     };
     stage.shop.add_bot(bot).await.unwrap();
@@ -75,13 +75,13 @@ async fn a_bot_wakes_by_its_words_alone_and_takes_its_steps() {
 async fn a_review_is_asked_of_who_can_give_one() {
     let stage = Stage::new().await;
     let review =
-        BotReview { state: FakeReviewVerdict::Commented, body: "Fine.".into(), comments: Vec::new() };
+        BotReview { verdict: FakeReviewVerdict::Commented, body: "Fine.".into(), comments: Vec::new() };
     let steps = [BotStep::default(), BotStep { review: Some(review), ..BotStep::default() }];
     let login = "copilot[bot]".to_owned();
     let bot = FakeBot {
         login: login.clone(),
         line_comment_author: Some("Copilot".into()),
-        trigger: None,
+        trigger_text: None,
         steps: steps.into(),
     };
     stage.shop.add_bot(bot).await.unwrap();

@@ -41,7 +41,7 @@ impl FakeForge {
         world.ensure_account(&format!("{slug}[bot]"));
         let (id, created) = (world.next_id(), world.now());
         let public_key = pair.public_key().as_ref().to_vec();
-        world.apps.registered.insert(id, RegisteredApp { slug: slug.to_owned(), public_key, created });
+        world.apps.apps.insert(id, RegisteredApp { slug: slug.to_owned(), public_key, created_at: created });
         Ok(FakeApp { id, slug: slug.to_owned(), private_key })
     }
 
@@ -55,8 +55,13 @@ impl FakeForge {
             .iter()
             .map(|(name, level)| ((*name).into(), (*level).into()))
             .collect();
-        let one =
-            FakeInstallation { app: app.id, owner: owner.to_owned(), permissions, suspended: None, created };
+        let one = FakeInstallation {
+            app_id: app.id,
+            owner: owner.to_owned(),
+            permissions,
+            suspended_at: None,
+            created_at: created,
+        };
         world.apps.installations.insert(id, one);
         id
     }
@@ -92,8 +97,8 @@ impl FakeForge {
         let permissions = permissions.iter().map(|(name, level)| ((*name).into(), (*level).into())).collect();
         let pass =
             FakeTokenScope::Installation { kind, owner: owner.to_owned(), repository_ids: None, permissions };
-        let issued = IssuedToken { login: login.to_owned(), scope: pass, expires: i64::MAX };
-        world.apps.issued.insert(token.to_owned(), issued);
+        let issued = IssuedToken { login: login.to_owned(), scope: pass, expires_at: i64::MAX };
+        world.apps.valid_tokens.insert(token.to_owned(), issued);
     }
 
     /// Suspends an installation: the forge issues no more tokens for the installation, and rejects existing
@@ -102,18 +107,18 @@ impl FakeForge {
         let world = &mut self.shared.lock().forge;
         let now = world.now();
         if let Some(one) = world.apps.installations.get_mut(&installation) {
-            one.suspended = Some(now);
+            one.suspended_at = Some(now);
         }
-        world.apps.issued.clear();
+        world.apps.valid_tokens.clear();
     }
 
     /// Makes all tokens of installations expire now.
     pub fn expire_tokens(&self) {
-        self.shared.lock().forge.apps.issued.clear();
+        self.shared.lock().forge.apps.valid_tokens.clear();
     }
 
     /// Returns the valid tokens of installations.
     pub fn issued_tokens(&self) -> Vec<String> {
-        self.shared.lock().forge.apps.issued.keys().cloned().collect()
+        self.shared.lock().forge.apps.valid_tokens.keys().cloned().collect()
     }
 }

@@ -36,7 +36,7 @@ impl FakeRepo {
             world.ensure_account(&actor);
             create_missing_labels(world, repo, std::slice::from_ref(&label));
             if set_label(world, pull_mut(repo, number)?, &actor, &label, is_added) {
-                world.record_change(repo, number, &actor, PullChange::Labelled { label, is_added })?;
+                world.record_change(repo, number, &actor, PullChange::LabelChanged { label, is_added })?;
             }
             Ok(())
         })
@@ -49,7 +49,7 @@ impl FakeRepo {
         self.with_issue(number, move |now, issue| {
             issue.open = open;
             issue.close_event = (!open).then_some((now, actor));
-            issue.reason = Some(if open { "reopened" } else { "not_planned" }.to_owned());
+            issue.state_reason = Some(if open { "reopened" } else { "not_planned" }.to_owned());
         })
         .await
     }
@@ -96,7 +96,7 @@ impl FakeRepo {
         self.with_repository(move |world, repo| {
             let missing = || FakeError::Missing(format!("issue {number}"));
             let issue = repo.issues.get_mut(&number).ok_or_else(missing)?;
-            issue.updated = world.now();
+            issue.updated_at = world.now();
             change(world.now(), issue);
             Ok(())
         })

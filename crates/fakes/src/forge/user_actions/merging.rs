@@ -36,7 +36,7 @@ impl FakeRepo {
     /// fork.
     pub async fn set_maintainer_can_modify(&self, number: u64, is_allowed: bool) -> Result<(), FakeError> {
         self.with_repository(move |_, repo| {
-            pull_mut(repo, number)?.merge_conditions.modifiable = is_allowed;
+            pull_mut(repo, number)?.merge_conditions.maintainer_can_modify = is_allowed;
             Ok(())
         })
         .await
@@ -67,9 +67,9 @@ impl FakeRepo {
                 context,
                 name,
                 refname,
-                parent,
+                parent_key: parent,
                 creator,
-                created,
+                created_at: created,
             };
             repo.statuses.push(status);
             Ok(())

@@ -8,7 +8,7 @@ impl FakeRepo {
     pub async fn protect(&self, branch: &str) -> Result<(), FakeError> {
         let branch = branch.to_owned();
         self.with_repository(move |_, repo| {
-            repo.protected.insert(branch);
+            repo.protected_branches.insert(branch);
             Ok(())
         })
         .await
@@ -19,7 +19,7 @@ impl FakeRepo {
     pub async fn add_rule(&self, branch: &str, kind: &str) -> Result<(), FakeError> {
         let (branch, kind) = (branch.to_owned(), kind.to_owned());
         self.with_repository(move |_, repo| {
-            repo.rules.entry(branch).or_default().insert(kind);
+            repo.branch_rules.entry(branch).or_default().insert(kind);
             Ok(())
         })
         .await
@@ -40,7 +40,7 @@ impl FakeRepo {
     pub async fn unprotect(&self, branch: &str) -> Result<(), FakeError> {
         let branch = branch.to_owned();
         self.with_repository(move |_, repo| {
-            repo.protected.remove(&branch);
+            repo.protected_branches.remove(&branch);
             Ok(())
         })
         .await

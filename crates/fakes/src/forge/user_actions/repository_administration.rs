@@ -10,7 +10,7 @@ impl FakeForge {
     /// rejects calls that exceed the limit.
     pub fn set_rate_limit(&self, calls_per_hour: u64) {
         let world = &mut self.shared.lock().forge;
-        world.limit = Some(calls_per_hour);
+        world.primary_rate_limit = Some(calls_per_hour);
         world.hour_and_call_count = (world.now().div_euclid(3600), 0);
     }
 
@@ -77,7 +77,7 @@ impl FakeRepo {
     /// Includes this repository in lists of the caller's repositories, or removes it from them.
     pub async fn set_listed(&self, listed: bool) -> Result<(), FakeError> {
         self.with_repository(move |_, repo| {
-            repo.listed = listed;
+            repo.is_listed = listed;
             Ok(())
         })
         .await

@@ -44,7 +44,7 @@ fn forge_thread(
         ThreadResolution::Open => ThreadState::Open,
         // A thread that a former account of Truing resolved counts as resolved by others.
         ThreadResolution::ResolvedBy(Some(user))
-            if accounts.account_kind(user) == Some(BitbucketAccountKind::Present) =>
+            if accounts.account_kind(user) == Some(BitbucketAccountKind::Current) =>
         {
             ThreadState::ResolvedByUs
         }
@@ -60,7 +60,7 @@ pub(super) fn is_same_text(actual_text: &str, expected_text: &str) -> bool {
 
 impl<C: BitbucketApi> BitbucketClient<C> {
     async fn list_comments(&self, purpose: &str, number: u64) -> Result<Vec<BitbucketComment>, ForgeError> {
-        self.calls.list_comments(purpose, &self.repo, number).await
+        self.api.list_comments(purpose, &self.repo, number).await
     }
 
     /// Returns the subject of a text according to its marker, the text without the marker, and a flag. The
@@ -98,7 +98,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         let seen: HashSet<u64> = notes.iter().map(|note| note.id).collect();
         for id in recorded_comments.keys().filter(|id| !seen.contains(id)) {
             let what = self.describe_pull_operation(&format!("reading comment {id}"));
-            match self.calls.load_comment(&what, &self.repo, (self.id.number, *id)).await {
+            match self.api.load_comment(&what, &self.repo, (self.id.number, *id)).await {
                 Ok(note) => notes.push(note),
                 Err(ForgeError::NotFound { .. }) => {} // A person deleted it.
                 Err(error) => return Err(error),
@@ -120,11 +120,11 @@ impl<C: BitbucketApi> BitbucketClient<C> {
             let hold = match (is_known, whose) {
                 (false, _) => CommentRights::UnknownKey,
                 (true, BitbucketAccountKind::Former) => CommentRights::FormerAccount,
-                (true, BitbucketAccountKind::Present) => CommentRights::CurrentAccount,
+                (true, BitbucketAccountKind::Current) => CommentRights::CurrentAccount,
             };
             let thread = note.begins_thread().then(|| forge_thread(&accounts, note.id, &note.resolution));
             let has_replies = answered.contains(&note.id);
-            let (id, created) = (comment_id(note.id), note.created);
+            let (id, created) = (comment_id(note.id), note.created_at);
             let line = note.location.as_ref().filter(|on| !on.is_outdated).and_then(|on| on.line);
             Some(ObservedComment {
                 id,
@@ -151,7 +151,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         let accounts = self.accounts().await?;
         let what = self.describe_pull_operation(&format!("reading comment {comment}"));
         let id = parse_comment_number(&what, comment)?;
-        let note = self.calls.load_comment(&what, &self.repo, (self.id.number, id)).await?;
+        let note = self.api.load_comment(&what, &self.repo, (self.id.number, id)).await?;
         let is_ours = accounts.is_own_account(note.author.as_ref());
         Ok(self.find_marked_subject(&note.text).filter(|_| is_ours).map(|(item, ..)| item))
     }
@@ -217,7 +217,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
             author,
             commit: on.and_then(|on| on.commit.clone()),
             line: on.filter(|on| !on.is_outdated).and_then(|on| on.line),
-            created: comment.created,
+            created: comment.created_at,
             body,
             topic,
             finding_topic: reviewed,
@@ -276,7 +276,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         let accounts = self.accounts().await?;
         let what = self.describe_pull_operation("triggering a reviewer");
         let new = NewBitbucketComment { text, parent: None, location: None };
-        let note = self.calls.create_comment(&what, &self.repo, self.id.number, new).await?;
+        let note = self.api.create_comment(&what, &self.repo, self.id.number, new).await?;
         Ok(conversation_comment(&accounts, &note))
     }
 
@@ -317,7 +317,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
             return self.create_comment(self.id.number, topic, body).await;
         };
         // A comment of our former account cannot be edited by our present account.
-        if whose == BitbucketAccountKind::Present && !is_same_text(&text, body) {
+        if whose == BitbucketAccountKind::Current && !is_same_text(&text, body) {
             self.rewrite_comment(id, &self.add_topic_marker(self.id.number, topic, body)).await?;
         }
         Ok(comment_id(id))
@@ -328,12 +328,12 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         let what = self.describe_repository_operation(&format!("commenting in {number}"));
         let text = self.add_topic_marker(number, topic, body);
         let new = NewBitbucketComment { text: &text, parent: None, location: None };
-        Ok(comment_id(self.calls.create_comment(&what, &self.repo, number, new).await?.id))
+        Ok(comment_id(self.api.create_comment(&what, &self.repo, number, new).await?.id))
     }
 
     pub(super) async fn rewrite_comment(&self, id: u64, text: &str) -> Result<(), ForgeError> {
         let what = self.describe_pull_operation(&format!("rewriting comment {id}"));
-        self.calls.edit_comment(&what, &self.repo, (self.id.number, id), text).await
+        self.api.edit_comment(&what, &self.repo, (self.id.number, id), text).await
     }
 
     /// Returns Truing's reply on this topic in the thread that begins with `first_comment`.
@@ -372,14 +372,14 @@ impl<C: BitbucketApi> BitbucketClient<C> {
             parent: Some(parse_comment_number(&what, first_comment)?),
             location: None,
         };
-        Ok(comment_id(self.calls.create_comment(&what, &self.repo, self.id.number, new).await?.id))
+        Ok(comment_id(self.api.create_comment(&what, &self.repo, self.id.number, new).await?.id))
     }
 
     pub(super) async fn create_summary(&self, body: &str) -> Result<EffectOutcome, ForgeError> {
         let what = self.describe_pull_operation("posting the summary");
         let text = self.add_subject_marker(&CommentSubject::Summary, body);
         let new = NewBitbucketComment { text: &text, parent: None, location: None };
-        let made = self.calls.create_comment(&what, &self.repo, self.id.number, new).await?;
+        let made = self.api.create_comment(&what, &self.repo, self.id.number, new).await?;
         Ok(EffectOutcome::Comments(vec![(CommentSubject::Summary, comment_id(made.id))]))
     }
 
@@ -421,7 +421,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
     ) -> Result<CommentId, ForgeError> {
         let text = self.add_subject_marker(&draft.item, &draft.body);
         let new = NewBitbucketComment { text: &text, parent: None, location: Some(diff_place) };
-        Ok(comment_id(self.calls.create_comment(purpose, &self.repo, self.id.number, new).await?.id))
+        Ok(comment_id(self.api.create_comment(purpose, &self.repo, self.id.number, new).await?.id))
     }
 
     /// Returns Truing's comments on these subjects; `None` if there are none.
@@ -450,7 +450,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
     async fn read_comment_text(&self, comment: &CommentId) -> Result<Option<String>, ForgeError> {
         let what = self.describe_pull_operation(&format!("reading comment {comment}"));
         let id = parse_comment_number(&what, comment)?;
-        match self.calls.load_comment(&what, &self.repo, (self.id.number, id)).await {
+        match self.api.load_comment(&what, &self.repo, (self.id.number, id)).await {
             Ok(note) => Ok(Some(note.text).filter(|_| !note.is_deleted)),
             Err(ForgeError::NotFound { .. }) => Ok(None),
             Err(error) => Err(error),
@@ -473,7 +473,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
     pub(super) async fn delete_comment(&self, comment: &CommentId) -> Result<(), ForgeError> {
         let what = self.describe_pull_operation(&format!("deleting comment {comment}"));
         let id = parse_comment_number(&what, comment)?;
-        self.calls.delete_comment(&what, &self.repo, (self.id.number, id)).await
+        self.api.delete_comment(&what, &self.repo, (self.id.number, id)).await
     }
 
     pub(super) async fn set_thread_resolved(
@@ -484,14 +484,14 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         let doing = if resolved { "resolving" } else { "reopening" };
         let what = self.describe_pull_operation(&format!("{doing} the thread {thread}"));
         let first = first_comment_number(&what, thread)?;
-        self.calls.set_thread_resolved(&what, &self.repo, self.id.number, first, resolved).await
+        self.api.set_thread_resolved(&what, &self.repo, self.id.number, first, resolved).await
     }
 
     /// Returns true if this thread is open; `None` if the thread does not exist.
     pub(super) async fn is_thread_open(&self, thread: &ThreadId) -> Result<Option<bool>, ForgeError> {
         let what = self.describe_pull_operation(&format!("reading the thread {thread}"));
         let first = first_comment_number(&what, thread)?;
-        match self.calls.load_comment(&what, &self.repo, (self.id.number, first)).await {
+        match self.api.load_comment(&what, &self.repo, (self.id.number, first)).await {
             Ok(note) => Ok(Some(note.resolution == ThreadResolution::Open)),
             Err(ForgeError::NotFound { .. }) => Ok(None),
             Err(error) => Err(error),
@@ -542,7 +542,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
     ) -> Result<Option<u64>, ForgeError> {
         let id = parse_comment_number(purpose, comment)?;
         let accounts = self.accounts().await?;
-        let note = match self.calls.load_comment(purpose, &self.repo, (number, id)).await {
+        let note = match self.api.load_comment(purpose, &self.repo, (number, id)).await {
             Ok(note) if note.is_deleted => return Ok(None),
             Ok(note) => note,
             Err(ForgeError::NotFound { .. }) => return Ok(None),
@@ -550,7 +550,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         };
         // The current account cannot change a comment by a former account.
         let whose = note.author.as_ref().and_then(|user| accounts.account_kind(user));
-        let (topic, _) = self.read_topic(number, whose == Some(BitbucketAccountKind::Present), &note.text);
+        let (topic, _) = self.read_topic(number, whose == Some(BitbucketAccountKind::Current), &note.text);
         if topic.is_some() && note.location.is_none() {
             Ok(Some(id))
         } else {
@@ -565,7 +565,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
     ) -> Result<(), ForgeError> {
         let what = self.describe_repository_operation(&format!("deleting comment {comment} in {number}"));
         let Some(id) = self.own_comment_number(&what, number, comment).await? else { return Ok(()) };
-        self.calls.delete_comment(&what, &self.repo, (number, id)).await
+        self.api.delete_comment(&what, &self.repo, (number, id)).await
     }
 
     /// Returns true if this comment no longer exists. Returns an error if Truing did not write it.
@@ -583,7 +583,7 @@ fn conversation_comment(accounts: &BitbucketAccounts<'_>, comment: &BitbucketCom
     ConversationComment {
         id: comment_id(comment.id),
         author: to_actor(accounts, comment.author.as_ref()),
-        created: comment.created,
+        created: comment.created_at,
     }
 }
 

@@ -38,7 +38,7 @@ impl<C: BitbucketApi> ForgeWrite for BitbucketClient<C> {
             Effect::MarkReady => {
                 // This call also reads the server's version. Without it, the limits of the oldest version
                 // would apply.
-                client.calls.own_account().await?;
+                client.api.own_account().await?;
                 client.mark_ready().await.map(done_outcome)
             }
             Effect::Describe { read, body } => client.update_description(read, body).await,
@@ -72,7 +72,7 @@ impl<C: BitbucketApi> ForgeWrite for BitbucketClient<C> {
             Effect::Status(status) => {
                 let what = client
                     .describe_pull_operation(&format!("setting the status of {}", status.sha.short_sha()));
-                client.calls.set_status(&what, &client.repo, client.id.number, status).await.map(done_outcome)
+                client.api.set_status(&what, &client.repo, client.id.number, status).await.map(done_outcome)
             }
         }
     }
@@ -145,7 +145,7 @@ impl<C: BitbucketApi> ForgeWrite for BitbucketClient<C> {
             Effect::Status(status) => {
                 let what = self
                     .describe_pull_operation(&format!("reading the status of {}", status.sha.short_sha()));
-                self.calls.has_status(&what, &self.repo, self.id.number, status).await?
+                self.api.has_status(&what, &self.repo, self.id.number, status).await?
             }
         };
         Ok(is_so.then_some(EffectOutcome::Applied))
@@ -156,7 +156,7 @@ impl<C: BitbucketApi> ForgeWrite for BitbucketClient<C> {
     }
 
     fn unsupported_reason(&self, kind: EffectKind) -> Option<&'static str> {
-        kind.unsupported_reason_at(self.calls.forge_capability().kind)
+        kind.unsupported_reason_at(self.api.forge_capability().kind)
     }
 }
 

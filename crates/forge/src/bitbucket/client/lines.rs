@@ -136,7 +136,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
     /// Returns true if this commit is the head. If the forge attaches comments to the commit in the call, no
     /// request is needed, and the result is always true.
     async fn is_head(&self, purpose: &str, commit: &Sha) -> Result<bool, ForgeError> {
-        let follows_head = self.calls.forge_capability().anchor_commit == AnchorCommit::Head;
+        let follows_head = self.api.forge_capability().anchor_commit == AnchorCommit::Head;
         Ok(!follows_head || self.read_pull(purpose, self.id.number).await?.head.commit == *commit)
     }
 
@@ -149,6 +149,6 @@ impl<C: BitbucketApi> BitbucketClient<C> {
     ) -> Result<CommentId, ForgeError> {
         let text = self.add_topic_marker(self.id.number, topic, body);
         let new = NewBitbucketComment { text: &text, parent: None, location: Some(diff_place) };
-        Ok(comment_id(self.calls.create_comment(purpose, &self.repo, self.id.number, new).await?.id))
+        Ok(comment_id(self.api.create_comment(purpose, &self.repo, self.id.number, new).await?.id))
     }
 }

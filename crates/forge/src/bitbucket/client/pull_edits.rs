@@ -17,7 +17,7 @@ const MAX_EDIT_ATTEMPTS: u32 = 3;
 impl<C: BitbucketApi> BitbucketClient<C> {
     /// Returns an error if the forge has no drafts.
     fn require_draft_support(&self, purpose: &str) -> Result<(), ForgeError> {
-        let row = self.calls.forge_capability();
+        let row = self.api.forge_capability();
         if row.drafts { Ok(()) } else { Err(rejected_error(purpose, &format!("{} has no drafts", row.name))) }
     }
 
@@ -38,7 +38,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
             };
             let Some(change) = plan(&pull)? else { return Ok(()) };
             tries += 1;
-            match self.calls.change_pull(purpose, &self.repo, &pull, change).await {
+            match self.api.change_pull(purpose, &self.repo, &pull, change).await {
                 Err(ForgeError::Stale { .. }) if tries < MAX_EDIT_ATTEMPTS => {}
                 changed => return changed,
             }
@@ -68,7 +68,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         let mut tries = 0;
         loop {
             let pull = self.read_pull(&what, self.id.number).await?;
-            let (now, marker) = split_marker(&pull.text);
+            let (now, marker) = split_marker(&pull.description);
             let new = normalize_text(&disable_markers(body));
             if now == new {
                 return Ok(EffectOutcome::Applied);
@@ -84,8 +84,8 @@ impl<C: BitbucketApi> BitbucketClient<C> {
                 None => new,
             };
             tries += 1;
-            let change = PullRequestEdit { text: Some(&new), ..PullRequestEdit::default() };
-            match self.calls.change_pull(&what, &self.repo, &pull, change).await {
+            let change = PullRequestEdit { description: Some(&new), ..PullRequestEdit::default() };
+            match self.api.change_pull(&what, &self.repo, &pull, change).await {
                 // Another user has changed the pull request, so it is read again.
                 Err(ForgeError::Stale { .. }) if tries < MAX_EDIT_ATTEMPTS => {}
                 changed => return changed.map(|()| EffectOutcome::Applied),
@@ -96,7 +96,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
     /// Returns true if the pull request has this description.
     pub(super) async fn has_description(&self, body: &str) -> Result<bool, ForgeError> {
         let what = self.describe_pull_operation("reading the description");
-        Ok(is_same_text(&split_marker(&self.read_pull(&what, self.id.number).await?.text).0, body))
+        Ok(is_same_text(&split_marker(&self.read_pull(&what, self.id.number).await?.description).0, body))
     }
 
     /// Returns the open pull request from a branch to a base, regardless of the account that opened it.
@@ -117,7 +117,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         if *is_draft {
             // This call also reads the server's version. Without it, the limits of the oldest version would
             // apply.
-            self.calls.own_account().await?;
+            self.api.own_account().await?;
             self.require_draft_support(&request)?;
         }
         let accounts = self.accounts().await?;
@@ -127,7 +127,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
             return Ok(there);
         }
         let text = self.add_topic_marker(0, topic, body);
-        let refused = match self.calls.create_pull(&request, &self.repo, draft, &text).await {
+        let refused = match self.api.create_pull(&request, &self.repo, draft, &text).await {
             Ok(pull) => return Ok(self.convert_branch_pull(&accounts, pull)),
             // `Stale` would instruct the caller to read the pull request again, but none was created. The
             // error is therefore converted to `Rejected`.
@@ -145,7 +145,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         let accounts = self.accounts().await?;
         let pull = self.read_pull(purpose, number).await?;
         let is_ours = accounts.is_own_account(pull.author.as_ref());
-        match self.read_topic(0, is_ours, &pull.text) {
+        match self.read_topic(0, is_ours, &pull.description) {
             (Some(_), _) => Ok(pull),
             (None, _) => Err(foreign_object_error(purpose)),
         }
@@ -161,7 +161,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         let what = self.describe_repository_operation(&format!("rewriting pull request {number}"));
         let text = self.add_topic_marker(0, topic, body);
         let plan = |_: &BitbucketPullRequest| {
-            Ok(Some(PullRequestEdit { title: Some(title), text: Some(&text), draft: None }))
+            Ok(Some(PullRequestEdit { title: Some(title), description: Some(&text), draft: None }))
         };
         self.edit_pull_with_retry(&what, number, true, plan).await
     }
@@ -176,7 +176,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
     ) -> Result<bool, ForgeError> {
         let what = self.describe_repository_operation(&format!("reading pull request {number}"));
         let pull = self.read_own_pull(&what, number).await?;
-        let (about, text) = self.read_topic(0, true, &pull.text);
+        let (about, text) = self.read_topic(0, true, &pull.description);
         Ok(pull.title == title && about.as_ref() == Some(topic) && is_same_text(&text, body))
     }
 
@@ -185,7 +185,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         let what = self.describe_repository_operation(&format!("making pull request {number} {doing}"));
         // This call also reads the server's version. Without it, the limits of the oldest version would
         // apply.
-        self.calls.own_account().await?;
+        self.api.own_account().await?;
         self.require_draft_support(&what)?;
         let change = PullRequestEdit { draft: Some(draft), ..PullRequestEdit::default() };
         let plan =
@@ -209,7 +209,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
                 PullState::Open | PullState::Draft => {}
             }
             tries += 1;
-            match self.calls.decline(&what, &self.repo, &pull).await {
+            match self.api.decline(&what, &self.repo, &pull).await {
                 Err(ForgeError::Stale { .. }) if tries < MAX_EDIT_ATTEMPTS => {}
                 declined => return declined,
             }
@@ -221,11 +221,11 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         let mut tries = 0;
         loop {
             let pull = self.read_pull(&what, self.id.number).await?;
-            if is_requested_reviewer(&pull, login, self.calls.forge_capability().unique_names) {
+            if is_requested_reviewer(&pull, login, self.api.forge_capability().has_unique_account_names) {
                 return Ok(());
             }
             tries += 1;
-            match self.calls.request_reviewer(&what, &self.repo, &pull, login).await {
+            match self.api.request_reviewer(&what, &self.repo, &pull, login).await {
                 Err(ForgeError::Stale { .. }) if tries < MAX_EDIT_ATTEMPTS => {}
                 asked => return asked,
             }
@@ -237,14 +237,14 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         let what =
             self.describe_pull_operation(&format!("checking whether a review is requested from {login}"));
         let pull = self.read_pull(&what, self.id.number).await?;
-        Ok(is_requested_reviewer(&pull, login, self.calls.forge_capability().unique_names))
+        Ok(is_requested_reviewer(&pull, login, self.api.forge_capability().has_unique_account_names))
     }
 }
 
 /// Returns true if this account is a requested reviewer that has not given a verdict. The account is compared
 /// by its id, and also by its name if names are unique.
 fn is_requested_reviewer(pull: &BitbucketPullRequest, login: &str, unique_names: bool) -> bool {
-    let waits = pull.reviewers.iter().filter(|one| one.is_asked && one.state.is_none());
+    let waits = pull.reviewers.iter().filter(|one| one.is_requested && one.state.is_none());
     waits.map(|one| &one.user).any(|user| {
         let is = |name: &str| !name.is_empty() && name.eq_ignore_ascii_case(login);
         is(user.id.as_str()) || (unique_names && (is(&user.login) || is(&user.slug)))

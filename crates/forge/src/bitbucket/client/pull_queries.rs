@@ -37,10 +37,10 @@ impl<C: BitbucketApi> BitbucketClient<C> {
             name: format!("{}#{}", self.repo, self.id.number),
             url: pull.url,
             title: pull.title,
-            description: pull.text,
+            description: pull.description,
             author: pull.author.map(|user| user.to_author_account()),
             labels: None,
-            has_unique_names: self.calls.forge_capability().unique_names,
+            has_unique_names: self.api.forge_capability().has_unique_account_names,
             branch: pull.head.branch,
             head_repository,
         })
@@ -54,7 +54,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
             id,
             name,
             is_target_repository: is_same,
-            is_only_source: !is_same && !self.calls.forge_capability().fork_heads,
+            is_only_source: !is_same && !self.api.forge_capability().can_fetch_fork_heads,
         })
     }
 
@@ -69,18 +69,18 @@ impl<C: BitbucketApi> BitbucketClient<C> {
             Some(repository) if repository.is_target_repository => {
                 let what = self.describe_repository_operation("reading the repository");
                 let writable =
-                    self.calls.load_repository(&what, &self.id.repository, &self.repo).await?.writable;
+                    self.api.load_repository(&what, &self.id.repository, &self.repo).await?.writable;
                 if writable.archived { Some(false) } else { writable.push }
             }
             // The head is in a fork. If Truing opened the pull request, it may own the fork, so push
             // permission is unknown. Otherwise Truing cannot push.
             Some(_) => author.as_ref().is_none_or(|author| !author.is_own_account).then_some(false),
         };
-        let waits = pull.reviewers.iter().filter(|one| one.is_asked && one.state.is_none());
+        let waits = pull.reviewers.iter().filter(|one| one.is_requested && one.state.is_none());
         Ok(PullDetails {
             url: pull.url.clone(),
             title: pull.title.clone(),
-            body: marker::split_marker(&pull.text).0,
+            body: marker::split_marker(&pull.description).0,
             state: pull.state,
             author,
             head: PullHead {
@@ -99,10 +99,10 @@ impl<C: BitbucketApi> BitbucketClient<C> {
     pub(super) async fn read_merge_summary(&self) -> Result<MergeSummary, ForgeError> {
         let what = self.describe_pull_operation("checking whether the pull request can be merged");
         let pull = self.read_pull(&what, self.id.number).await?;
-        let merging = self.calls.preview_merge(&what, &self.repo, &pull).await?;
+        let merging = self.api.preview_merge(&what, &self.repo, &pull).await?;
         let state = if pull.state == PullState::Draft { Mergeable::Draft } else { merging.state };
         // Neither Cloud nor Data Center combines the reviews into one decision.
-        Ok(MergeSummary { head: pull.head.commit, conflicts: merging.conflicts, state, decision: None })
+        Ok(MergeSummary { head: pull.head.commit, conflicts: merging.has_conflicts, state, decision: None })
     }
 
     /// Returns the reviews of a pull request. Each comment by Truing with the marker of an audit is a review,
@@ -124,7 +124,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
                     author: to_actor(accounts, note.author.as_ref()),
                     state: ReviewState::Commented,
                     commit: Some(mark.commit),
-                    submitted_at: Some(note.created),
+                    submitted_at: Some(note.created_at),
                     body,
                     topic,
                 })
@@ -150,7 +150,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         let what = self.describe_repository_operation(&format!("listing pull requests from {branch}"));
         self.check_branch(&what, branch)?;
         let accounts = self.accounts().await?;
-        let mut pulls = self.calls.list_pulls_from_branch(&what, &self.repo, branch).await?;
+        let mut pulls = self.api.list_pulls_from_branch(&what, &self.repo, branch).await?;
         // The list is filtered again: forges ignore filters that they do not support, and a fork may have a
         // branch with the same name.
         pulls.retain(|pull| {
@@ -176,7 +176,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
     ) -> BranchPull {
         let author = to_actor(accounts, pull.author.as_ref());
         let is_ours = author.as_ref().is_some_and(|author| author.is_own_account);
-        let (topic, body) = self.read_topic(0, is_ours, &pull.text);
+        let (topic, body) = self.read_topic(0, is_ours, &pull.description);
         BranchPull {
             number: pull.number,
             url: pull.url,
@@ -188,7 +188,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
             base: pull.base.branch,
             author,
             topic,
-            created: pull.created,
+            created: pull.created_at,
             labels: Vec::new(),
         }
     }
@@ -198,27 +198,27 @@ impl<C: BitbucketApi> BitbucketClient<C> {
             self.describe_repository_operation(&format!("reading the activity on pull request {number}"));
         let accounts = self.accounts().await?;
         let pull = self.read_pull(&what, number).await?;
-        let commits = self.calls.commits(&what, &self.repo, number).await?.into_iter();
+        let commits = self.api.commits(&what, &self.repo, number).await?.into_iter();
         let commits = commits.map(|commit| PullCommit {
             sha: commit.sha,
             author: to_actor(&accounts, commit.user.as_ref()),
-            name: commit.name,
-            email: commit.email,
-            committed: commit.committed,
+            name: commit.author_name,
+            email: commit.author_email,
+            committed: commit.committed_at,
         });
         let commits: Vec<PullCommit> = commits.collect();
         let head = &pull.head.commit;
         // If the response gives no commit for a comment or verdict that is not older than the head, the head
         // is assumed. The age of the head comes from the committer's clock. If Truing committed, this is
         // Truing's clock. If another user committed, the branch has other users' work in any case.
-        let no_commit = self.calls.forge_capability().anchor_commit == AnchorCommit::Head;
+        let no_commit = self.api.forge_capability().anchor_commit == AnchorCommit::Head;
         let newest = commits.iter().find(|commit| no_commit && commit.sha == *head);
         let since = newest.map(|commit| commit.committed).filter(|since| *since > UnixMillis(0));
         let on_head = |at: Option<UnixMillis>| {
             let is_since = at.zip(since).is_some_and(|(at, since)| at >= since);
             is_since.then(|| head.clone())
         };
-        let notes = self.calls.list_comments(&what, &self.repo, number).await?;
+        let notes = self.api.list_comments(&what, &self.repo, number).await?;
         let mut reviews = self.collect_reviews(&accounts, &pull, &notes);
         for review in reviews.iter_mut().filter(|review| review.commit.is_none()) {
             review.commit = on_head(review.submitted_at);
@@ -231,8 +231,8 @@ impl<C: BitbucketApi> BitbucketClient<C> {
             PullRequestComment {
                 id: comment_id(note.id),
                 author,
-                commit: on.and_then(|on| on.commit.clone().or_else(|| on_head(Some(note.created)))),
-                created: note.created,
+                commit: on.and_then(|on| on.commit.clone().or_else(|| on_head(Some(note.created_at)))),
+                created: note.created_at,
                 body,
                 topic,
             }
@@ -255,7 +255,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
             .transpose()?
             .unwrap_or(0);
         let accounts = self.accounts().await?;
-        let notes = self.calls.list_comments(&what, &self.repo, number).await?.into_iter();
+        let notes = self.api.list_comments(&what, &self.repo, number).await?.into_iter();
         let notes =
             notes.filter(|note| note.location.is_none() && !note.is_deleted && note.id > after_comment);
         let mut known: HashMap<AccountId, bool> = HashMap::new();
@@ -270,7 +270,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
                     Some(trusted) => *trusted,
                     None => {
                         let trusted =
-                            self.calls.has_write_access(&self.repo, &user.to_author_account()).await?;
+                            self.api.has_write_access(&self.repo, &user.to_author_account()).await?;
                         known.insert(user.id, trusted);
                         trusted
                     }
@@ -280,7 +280,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
                 id: comment_id(note.id),
                 author,
                 trusted,
-                created: note.created,
+                created: note.created_at,
                 body,
                 topic,
             });

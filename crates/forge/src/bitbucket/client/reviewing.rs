@@ -71,7 +71,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
     pub(super) async fn send_review(&self, draft: &ReviewDraft) -> Result<PostedReview, ForgeError> {
         let what = self.describe_pull_operation(&format!("posting the review of audit {}", draft.mark.audit));
         let accounts = self.accounts().await?;
-        let notes = self.calls.list_comments(&what, &self.repo, self.id.number).await?;
+        let notes = self.api.list_comments(&what, &self.repo, self.id.number).await?;
         let threads = self.group_into_threads(&accounts, &notes);
         let own = own_threads_by_topic(&threads);
         let mut there: HashMap<Topic, CommentId> =
@@ -106,7 +106,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         let text = draft.render_text(&refused, &open, self.max_text_length());
         let text = self.add_topic_marker(self.id.number, &draft.mark.topic(), &text);
         let new = NewBitbucketComment { text: &text, parent: None, location: None };
-        let made = self.calls.create_comment(&what, &self.repo, self.id.number, new).await?;
+        let made = self.api.create_comment(&what, &self.repo, self.id.number, new).await?;
         Ok(PostedReview::Review {
             id: ReviewId::new(made.id.to_string()),
             comments: finding_comments(draft, &there),
@@ -130,19 +130,19 @@ impl<C: BitbucketApi> BitbucketClient<C> {
                 if accounts.is_own_account(pull.author.as_ref()) {
                     return Ok(());
                 }
-                self.calls.request_changes(purpose, &self.repo, number, commit).await
+                self.api.request_changes(purpose, &self.repo, number, commit).await
             }
             ReviewEvent::Withdraw => {
                 let pull = self.read_pull(purpose, number).await?;
                 let stands = pull.reviewers.iter().any(|one| {
                     one.state == Some(ReviewState::ChangesRequested)
-                        && accounts.account_kind(&one.user) == Some(BitbucketAccountKind::Present)
+                        && accounts.account_kind(&one.user) == Some(BitbucketAccountKind::Current)
                 });
                 // Truing has not requested changes, or the audited commit is no longer the head.
                 if !stands || pull.head.commit != *commit {
                     return Ok(());
                 }
-                self.calls.withdraw_changes(purpose, &self.repo, number, commit).await
+                self.api.withdraw_changes(purpose, &self.repo, number, commit).await
             }
         };
         match decided {
@@ -161,7 +161,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         let what =
             self.describe_pull_operation(&format!("looking for the review of audit {}", draft.mark.audit));
         let accounts = self.accounts().await?;
-        let notes = self.calls.list_comments(&what, &self.repo, self.id.number).await?;
+        let notes = self.api.list_comments(&what, &self.repo, self.id.number).await?;
         let own = own_threads_by_topic(&self.group_into_threads(&accounts, &notes));
         let there = own.into_iter().map(|(topic, own)| (topic, own.id)).collect();
         Ok(self.find_posted_review(&accounts, &notes, draft, &there))
@@ -219,6 +219,6 @@ impl<C: BitbucketApi> BitbucketClient<C> {
 
     /// Returns the maximum length of a comment without its marker.
     fn max_text_length(&self) -> usize {
-        self.calls.forge_capability().publish_limits(self.settle_delay()).max_body_length
+        self.api.forge_capability().publish_limits(self.settle_delay()).max_body_length
     }
 }

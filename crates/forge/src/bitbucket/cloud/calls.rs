@@ -176,7 +176,7 @@ impl BitbucketApi for BitbucketCloud {
         for body in bodies.into_iter().filter(wire::CloudPull::is_from_same_repository) {
             pulls.extend(self.convert_listed_pull(purpose, repo, body, false).await?);
         }
-        pulls.sort_by_key(|pull| std::cmp::Reverse((pull.created, pull.number)));
+        pulls.sort_by_key(|pull| std::cmp::Reverse((pull.created_at, pull.number)));
         Ok(pulls)
     }
 
@@ -382,9 +382,9 @@ impl BitbucketApi for BitbucketCloud {
             Ok(BitbucketCommit {
                 sha: parse_sha(purpose, &commit.hash)?,
                 user: user.and_then(wire::CloudAccount::user),
-                name: name.trim().to_owned(),
-                email: email.trim_end_matches('>').to_owned(),
-                committed: commit.date.map_or(Ok(UnixMillis(0)), |at| parse_instant(purpose, &at))?,
+                author_name: name.trim().to_owned(),
+                author_email: email.trim_end_matches('>').to_owned(),
+                committed_at: commit.date.map_or(Ok(UnixMillis(0)), |at| parse_instant(purpose, &at))?,
             })
         };
         newest_first.into_iter().rev().map(read).collect()
@@ -403,7 +403,7 @@ impl BitbucketApi for BitbucketCloud {
             (_, Some(false)) => Mergeable::Blocked,
             (None, None) => Mergeable::Unknown,
         };
-        Ok(MergePreview { conflicts, state })
+        Ok(MergePreview { has_conflicts: conflicts, state })
     }
 
     async fn checks(&self, purpose: &str, repo: &str, commit: &Sha) -> Result<Vec<CommitCheck>, ForgeError> {

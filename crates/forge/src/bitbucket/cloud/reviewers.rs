@@ -29,7 +29,7 @@ impl BitbucketCloud {
         change: PullRequestEdit<'_>,
         new_reviewer: Option<&str>,
     ) -> Result<(), ForgeError> {
-        let there = pull.reviewers.iter().filter(|one| one.is_asked).map(|one| &one.user);
+        let there = pull.reviewers.iter().filter(|one| one.is_requested).map(|one| &one.user);
         let there: Vec<&BitbucketUser> = there.collect();
         let refused =
             match self.update_pull_with_reviewers(purpose, repo, pull, change, new_reviewer, &there).await {
@@ -74,7 +74,7 @@ impl BitbucketCloud {
             existing_reviewers.chain(new_reviewer).map(|uuid| json!({ "uuid": uuid })).collect();
         let body = json!({
             "title": change.title.unwrap_or(&pull.title),
-            "description": change.text.unwrap_or(&pull.text),
+            "description": change.description.unwrap_or(&pull.description),
             "draft": change.draft.unwrap_or(pull.state == PullState::Draft),
             "reviewers": reviewers,
         });

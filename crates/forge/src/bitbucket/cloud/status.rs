@@ -28,7 +28,7 @@ fn status_fields(status: &DesiredStatus) -> (&'static str, String) {
         StatusState::Failure => "FAILED",
         StatusState::Pending => "INPROGRESS",
     };
-    (state, truncate_text(&status.description, BITBUCKET_CLOUD.max_status_length, "…"))
+    (state, truncate_text(&status.description, BITBUCKET_CLOUD.max_status_description_chars, "…"))
 }
 
 /// Builds an annotation. Returns `None` for lines on the old side, and for a path that JSON cannot represent.

@@ -166,14 +166,14 @@ pub(super) fn merge_reviewers(
         };
         let at = one.participated_on.map(|at| parse_instant(purpose, &at)).transpose()?;
         let is_asked = one.role == "REVIEWER";
-        all.push(BitbucketReviewer { user, is_asked, state, commit: None, verdict_at: at });
+        all.push(BitbucketReviewer { user, is_requested: is_asked, state, commit: None, verdict_at: at });
     }
     for user in requested_reviewers.into_iter().filter_map(CloudAccount::user) {
         match all.iter_mut().find(|one| one.user.id == user.id) {
-            Some(known) => known.is_asked = true,
+            Some(known) => known.is_requested = true,
             None => all.push(BitbucketReviewer {
                 user,
-                is_asked: true,
+                is_requested: true,
                 state: None,
                 commit: None,
                 verdict_at: None,
@@ -240,8 +240,8 @@ impl CloudComment {
             parent,
             first_comment: parent.unwrap_or(self.id),
             author: self.user.and_then(CloudAccount::user),
-            created,
-            updated: self.updated_on.map_or(Ok(created), |at| parse_instant(purpose, &at))?,
+            created_at: created,
+            updated_at: self.updated_on.map_or(Ok(created), |at| parse_instant(purpose, &at))?,
             text: self.content.raw.unwrap_or_default(),
             url: self.links.into_page_url(),
             location: self.inline.map(|inline| CommentLines {

@@ -97,10 +97,19 @@ impl BitbucketApi for BitbucketDataCenter {
     }
 
     fn with_permit(&self, permit: &Arc<WritePermit>) -> Self {
-        let super::DataCenterInner { options, http, login, cache: learnt, diff } = &*self.inner;
+        let super::DataCenterInner { options, http, authorization: login, cache: learnt, diff } =
+            &*self.inner;
         let (http, options, login) = (http.with_permit(permit.clone()), options.clone(), login.clone());
         let (learnt, diff) = (learnt.clone(), diff.clone());
-        Self { inner: Arc::new(super::DataCenterInner { options, http, login, cache: learnt, diff }) }
+        Self {
+            inner: Arc::new(super::DataCenterInner {
+                options,
+                http,
+                authorization: login,
+                cache: learnt,
+                diff,
+            }),
+        }
     }
 
     async fn own_account(&self) -> Result<OwnAccount, ForgeError> {
@@ -125,7 +134,7 @@ impl BitbucketApi for BitbucketDataCenter {
         let bodies: Vec<wire::DataCenterPull> = self.get_all(purpose, url).await?;
         let pulls = bodies.into_iter().map(|body| self.convert_pull(purpose, repo, body));
         let mut pulls = pulls.collect::<Result<Vec<BitbucketPullRequest>, _>>()?;
-        pulls.sort_by_key(|pull| std::cmp::Reverse((pull.created, pull.number)));
+        pulls.sort_by_key(|pull| std::cmp::Reverse((pull.created_at, pull.number)));
         Ok(pulls)
     }
 
@@ -283,12 +292,12 @@ impl BitbucketApi for BitbucketDataCenter {
     ) -> Result<(), ForgeError> {
         // The call clears the list of reviewers if it is omitted, and may clear other omitted fields. All
         // fields are therefore sent.
-        let there = pull.reviewers.iter().filter(|one| one.is_asked);
+        let there = pull.reviewers.iter().filter(|one| one.is_requested);
         let reviewers: Vec<Value> = there.map(|one| json!({ "user": { "name": one.user.login } })).collect();
         let mut body = json!({
             "version": pull.version,
             "title": change.title.unwrap_or(&pull.title),
-            "description": change.text.unwrap_or(&pull.text),
+            "description": change.description.unwrap_or(&pull.description),
             "reviewers": reviewers,
         });
         if self.version_capability().drafts {
@@ -387,7 +396,13 @@ impl BitbucketApi for BitbucketDataCenter {
             });
             let (name, email, user) = author.unwrap_or_default();
             let committed = to_unix_millis(commit.committer_timestamp);
-            Ok(BitbucketCommit { sha: parse_sha(purpose, &commit.id)?, user, name, email, committed })
+            Ok(BitbucketCommit {
+                sha: parse_sha(purpose, &commit.id)?,
+                user,
+                author_name: name,
+                author_email: email,
+                committed_at: committed,
+            })
         };
         newest_first.into_iter().rev().map(read).collect()
     }
@@ -403,7 +418,7 @@ impl BitbucketApi for BitbucketDataCenter {
             Ok(mergeability) => mergeability,
             // The server rejects the call because the pull request is not open.
             Err(ForgeError::Stale { .. } | ForgeError::Rejected { .. }) => {
-                return Ok(MergePreview { conflicts: None, state: Mergeable::Unknown });
+                return Ok(MergePreview { has_conflicts: None, state: Mergeable::Unknown });
             }
             Err(error) => return Err(error),
         };
@@ -420,7 +435,7 @@ impl BitbucketApi for BitbucketDataCenter {
             Some(false) => Mergeable::Clean,
             None => Mergeable::Unknown,
         };
-        Ok(MergePreview { conflicts, state })
+        Ok(MergePreview { has_conflicts: conflicts, state })
     }
 
     async fn checks(&self, purpose: &str, _: &str, commit: &Sha) -> Result<Vec<CommitCheck>, ForgeError> {

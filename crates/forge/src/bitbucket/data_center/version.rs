@@ -160,7 +160,7 @@ mod tests {
         assert_eq!(row("9.3.0"), &crate::capability::BITBUCKET_DC);
         assert_eq!(row("9.2.9"), &crate::capability::BITBUCKET_DC_8_18);
         assert_eq!(row("8.18"), &crate::capability::BITBUCKET_DC_8_18);
-        assert_eq!(row("8.17.9"), &crate::capability::BITBUCKET_DC_OLD);
-        assert_eq!(row("of today"), &crate::capability::BITBUCKET_DC_OLD);
+        assert_eq!(row("8.17.9"), &crate::capability::BITBUCKET_DC_BEFORE_8_18);
+        assert_eq!(row("of today"), &crate::capability::BITBUCKET_DC_BEFORE_8_18);
     }
 }

@@ -124,7 +124,7 @@ impl DataCenterParticipant {
         let commit = self.last_reviewed_commit.and_then(|commit| Sha::parse(&commit).ok());
         Some(BitbucketReviewer {
             user: self.user.into_account()?,
-            is_asked: is_requested,
+            is_requested,
             state,
             commit,
             verdict_at: None,

@@ -18,7 +18,7 @@ const VIEWER_QUERY: &str = "query { viewer { login } }";
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum GitHubAccountKind {
     /// The account that we write as now.
-    Present,
+    Current,
     /// A former account of ours. Its comments are recognised as ours, but the current account cannot change
     /// them.
     Former,
@@ -28,21 +28,21 @@ pub enum GitHubAccountKind {
 #[derive(Clone, Copy, Debug)]
 pub(in crate::github) struct GitHubAccounts<'a> {
     own_id: u64,
-    former: &'a [String],
+    previous_accounts: &'a [String],
 }
 
 impl GitHubAccounts<'_> {
     /// Returns the kind of an account of ours; `None` if the account is not ours.
     pub(in crate::github) fn account_kind(&self, user: &wire::GitHubUser) -> Option<GitHubAccountKind> {
         if user.id == self.own_id {
-            return Some(GitHubAccountKind::Present);
+            return Some(GitHubAccountKind::Current);
         }
         // A configured account that consists of digits is an id, never a name.
         let is = |account: &String| match account.parse::<u64>() {
             Ok(id) => id == user.id,
             Err(_) => user.login.as_ref().is_some_and(|login| login.eq_ignore_ascii_case(account)),
         };
-        self.former.iter().any(is).then_some(GitHubAccountKind::Former)
+        self.previous_accounts.iter().any(is).then_some(GitHubAccountKind::Former)
     }
 }
 
@@ -74,7 +74,7 @@ impl GitHub {
         scope: TokenScope<'_>,
     ) -> Result<GitHubAccounts<'_>, ForgeError> {
         let own = self.identity(scope).await?.id;
-        Ok(GitHubAccounts { own_id: own, former: &self.inner.options.previous_accounts })
+        Ok(GitHubAccounts { own_id: own, previous_accounts: &self.inner.options.previous_accounts })
     }
 
     /// Returns our own account, which is requested once.

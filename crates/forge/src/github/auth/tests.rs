@@ -280,7 +280,7 @@ async fn an_app_writes_as_its_bot_and_knows_its_former_accounts() {
     let whose = |id: u64, login: &str| {
         accounts.account_kind(&wire::GitHubUser { id, login: Some(login.into()), kind: String::new() })
     };
-    assert_eq!(whose(42, "renamed"), Some(GitHubAccountKind::Present));
+    assert_eq!(whose(42, "renamed"), Some(GitHubAccountKind::Current));
     assert_eq!(whose(1, "ada"), Some(GitHubAccountKind::Former));
     assert_eq!(whose(17, "anybody"), Some(GitHubAccountKind::Former));
     assert_eq!(whose(2, "17"), None, "digits are an id, not a name");

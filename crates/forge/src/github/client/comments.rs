@@ -95,7 +95,7 @@ impl GitHubClient {
                 continue;
             }
             // A comment of a former account of ours stays unchanged, because no other account can edit it.
-            if whose == Some(GitHubAccountKind::Present) && text != normalize_text(&with_marker(body, "")) {
+            if whose == Some(GitHubAccountKind::Current) && text != normalize_text(&with_marker(body, "")) {
                 let what = self.pull_purpose(&format!("rewriting comment {}", comment.id));
                 let url = self.url(&what, &["issues", "comments", &comment.id.to_string()])?;
                 let new = json!({ "body": self.add_topic_marker(self.id.number, topic, body) });

@@ -274,7 +274,7 @@ impl GitHubClient {
         // deleted.
         let mut known: HashMap<CommentId, (bool, ForgeThread)> = HashMap::new();
         for of in self.thread_states().await? {
-            if let Some(comment) = of.comment {
+            if let Some(comment) = of.first_comment {
                 known.insert(GitHubCommentId::Review(comment).to_comment_id(), (of.outdated, of.thread));
             }
         }

@@ -154,7 +154,7 @@ impl GitHubClient {
 
     /// Returns the maximum length of the text of a review or comment.
     fn max_text_length(&self) -> usize {
-        crate::capability::GITHUB.publish_limits(self.github.inner.options.settle).max_body_length
+        crate::capability::GITHUB.publish_limits(self.github.inner.options.settle_delay).max_body_length
     }
 
     async fn find_posted_review(

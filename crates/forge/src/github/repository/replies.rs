@@ -153,7 +153,7 @@ impl GitHubClient {
         // A comment of a former account of ours is not accepted, because the current account cannot edit it.
         let whose = read.user.as_ref().and_then(|user| accounts.account_kind(user));
         let (topic, _) =
-            self.read_topic(number, whose == Some(GitHubAccountKind::Present), read.body.as_deref());
+            self.read_topic(number, whose == Some(GitHubAccountKind::Current), read.body.as_deref());
         if topic.is_some() { Ok(id.to_string()) } else { Err(foreign_object_error(purpose)) }
     }
 }

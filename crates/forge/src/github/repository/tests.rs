@@ -50,7 +50,7 @@ async fn only_branches_of_this_very_repository_count() {
         pull(1, &json!({ "id": 1_296_269 }), &server),
     ];
     let server = Server::new([me(), ok(&json!(bodies))]).await;
-    let found = client(&server).pulls_from("truing/x").await.unwrap();
+    let found = client(&server).pulls_from_branch("truing/x").await.unwrap();
     assert_eq!(
         found.iter().map(|pull| (pull.number, pull.state)).collect::<Vec<_>>(),
         [(1, PullState::Open)]

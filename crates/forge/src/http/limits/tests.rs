@@ -16,7 +16,7 @@ fn limits(api: &str) -> (RateLimits, ManualClock) {
     let clock = ManualClock::new(NOW);
     (
         RateLimits::new(
-            crate::github::http_dialect(&Url::parse(api).unwrap()).creations,
+            crate::github::http_dialect(&Url::parse(api).unwrap()).creation_limits,
             Arc::new(clock.clone()),
         ),
         clock,
@@ -213,7 +213,7 @@ fn two() -> (RateLimits, RateLimits, FakeSharedState, [ManualClock; 2]) {
     let (ours, theirs) = (ManualClock::new(NOW), ManualClock::new(NOW + TimeSpan::minutes(60)));
     let common = FakeSharedState::new(Arc::new(theirs.clone()));
     let process = || {
-        let creations = crate::github::http_dialect(&url("")).creations;
+        let creations = crate::github::http_dialect(&url("")).creation_limits;
         let limits = RateLimits::new(creations, Arc::new(ours.clone()));
         limits.with_shared_limits(Arc::new(common.clone()), "limits:here".to_owned())
     };
@@ -237,7 +237,7 @@ async fn processes_create_together_what_one_may_and_while_they_know_nothing_of_e
         assert_eq!(wait(limits, RateLimitOwner::Token, &read()).await, None, "reading is another matter");
         assert_eq!(wait(limits, RateLimitOwner::Installation(1), &create()).await, None, "each has its own");
     }
-    common.set_gone(true);
+    common.set_unreachable(true);
     // Each process has counted only its own 40 creations, without the creations that had to wait. Each
     // process may therefore create 40 more comments.
     for _ in 0..40 {
@@ -245,7 +245,7 @@ async fn processes_create_together_what_one_may_and_while_they_know_nothing_of_e
     }
     assert_eq!(wait(&one, RateLimitOwner::Token, &create()).await, Some(TimeSpan::seconds(40)));
     pass(&clocks, TimeSpan::seconds(40));
-    common.set_gone(false);
+    common.set_unreachable(false);
     assert_eq!(wait(&other, RateLimitOwner::Token, &create()).await, None);
 }
 
@@ -259,7 +259,7 @@ async fn a_secondary_limit_that_one_process_met_stops_the_others_for_the_same_ti
     other.record_secondary_limit(RateLimitOwner::Token, SecondaryLimit::WithWait, TimeSpan::seconds(5)).await;
     assert_eq!(wait(&one, RateLimitOwner::Token, &read()).await, Some(TimeSpan::seconds(90)));
     // The other process has already read the limit, so this process no longer needs the shared state.
-    common.set_gone(true);
+    common.set_unreachable(true);
     pass(&clocks, TimeSpan::seconds(30));
     assert_eq!(wait(&other, RateLimitOwner::Token, &read()).await, Some(TimeSpan::seconds(60)));
     pass(&clocks, TimeSpan::seconds(60));

@@ -34,7 +34,7 @@ async fn a_refusal_of_a_read_is_what_it_says() {
             let fresh = server(&site.forge, TOKEN).client(&id, "acme/shop", CommentProducer::Converge);
             site.forge.add_fault(ForgeFault::on_call("GET", pull(&site), kind).times(times));
             let error = fresh.pull_request().await.unwrap_err();
-            assert!(site.forge.is_faultless(), "{error}");
+            assert!(site.forge.has_no_faults(), "{error}");
             error
         };
         // If a valid token lacks the permission, Data Center responds with 401.
@@ -84,7 +84,7 @@ async fn a_refusal_of_a_read_is_what_it_says() {
 async fn an_expired_token_and_a_missing_permission_are_told_apart() {
     for (site, _, open) in Site::bitbuckets().await {
         open.pull_request().await.unwrap();
-        site.forge.revoke(TOKEN);
+        site.forge.revoke_token(TOKEN);
         let expired = open.pull_request().await.unwrap_err();
         assert!(matches!(expired, ForgeError::Unauthorized { .. }), "{expired}");
         assert!(!expired.to_string().contains(TOKEN));
@@ -158,7 +158,7 @@ async fn what_was_changed_meanwhile_is_read_and_decided_again_at_data_center() {
     let Effect::EditComment { item, comment, .. } = edit else { panic!("it is an edit") };
     let again = Effect::EditComment { item, comment, body: "Three.".into() };
     let stale = open.make(&again).await.unwrap_err();
-    assert!(matches!(stale, ForgeError::Stale { .. }) && site.forge.is_faultless(), "{stale}");
+    assert!(matches!(stale, ForgeError::Stale { .. }) && site.forge.has_no_faults(), "{stale}");
     // The client does not overwrite a description that another account has changed.
     site.shop.set_description(number, "Theirs.").await.unwrap();
     let describe = Effect::Describe { read: "What it does.".into(), body: "Ours.".into() };
@@ -235,7 +235,7 @@ async fn performed_amid_a_push(
     let push = async {
         site.forge.wait_for_held_request().await;
         site.shop.push("feature", CommitBuilder::new("Meanwhile").write("b.txt", "b\n")).await.unwrap();
-        site.forge.release_held();
+        site.forge.release_held_requests();
     };
     tokio::join!(open.make(effect), push).0
 }

@@ -94,9 +94,9 @@ async fn a_repository_alone_has_no_pull_request_and_no_call_is_made() {
             !repository.is_fork && !repository.writable.has_issues_enabled && !repository.writable.archived
         );
         assert_eq!(repository.writable.push, Some(true));
-        let from = site.hub.pulls_from("feature").await.unwrap();
+        let from = site.hub.pulls_from_branch("feature").await.unwrap();
         assert_eq!(from.len(), 1);
-        assert_eq!(site.hub.pulls_from("main").await.unwrap(), []);
+        assert_eq!(site.hub.pulls_from_branch("main").await.unwrap(), []);
     }
 }
 
@@ -259,7 +259,10 @@ async fn a_report_at_a_data_center_is_as_bad_as_the_worst_pull_request_of_its_co
         let [report] = view.reports.as_slice() else { panic!("{:#?}", view.reports) };
         assert_eq!((report.key.as_str(), report.fields["result"].as_str()), ("truing-review", expected));
         let builds = &view.statuses[&view.head];
-        assert!(builds.iter().all(|build| build.parent.as_deref() == Some("truing-review")), "{builds:#?}");
+        assert!(
+            builds.iter().all(|build| build.parent_key.as_deref() == Some("truing-review")),
+            "{builds:#?}"
+        );
     }
 }
 

@@ -11,7 +11,7 @@ use crate::repository::site::{BOT, Calls as _, Site};
 /// Returns the accounts that request changes.
 async fn against(site: &Site, number: u64) -> Vec<String> {
     let view = site.shop.pull(number).await.unwrap();
-    let wanting = view.reviews.iter().filter(|review| review.state == FakeReviewVerdict::ChangesRequested);
+    let wanting = view.reviews.iter().filter(|review| review.verdict == FakeReviewVerdict::ChangesRequested);
     wanting.map(|review| review.author.clone()).collect()
 }
 
@@ -51,7 +51,7 @@ async fn a_request_for_changes_is_taken_back_by_an_audit_that_finds_nothing() {
         let _ = open.post_review(&clean).await;
         let posted = open.post_review(&clean).await.unwrap();
         assert_eq!(against(&site, number).await, ["ann"]);
-        assert!(site.forge.is_faultless());
+        assert!(site.forge.has_no_faults());
 
         // The client does not send a verdict again, and does not withdraw a verdict that does not exist.
         let before = site.forge.request_log().len();

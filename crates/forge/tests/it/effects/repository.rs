@@ -107,7 +107,7 @@ async fn said(site: &Site, number: u64) -> Vec<CommentView> {
 /// Returns the number of existing results of this kind of effect.
 pub(super) async fn count(kind: EffectKind, site: &Site, number: u64) -> usize {
     match kind {
-        EffectKind::OpenPull => site.hub.pulls_from(OURS).await.unwrap().len(),
+        EffectKind::OpenPull => site.hub.pulls_from_branch(OURS).await.unwrap().len(),
         EffectKind::EditPull => {
             let view = site.shop.pull(number).await.unwrap();
             usize::from(view.title == "Anew" && view.body.starts_with("Anew."))

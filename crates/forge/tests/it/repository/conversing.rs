@@ -189,7 +189,7 @@ async fn reviews_and_comments_of_anybody_are_seen_whole() {
     let shop = &site.shop;
     let first = shop.tip("feature").await.unwrap();
     let review = |body: &str, lines: &[u32]| BotReview {
-        state: FakeReviewVerdict::Commented,
+        verdict: FakeReviewVerdict::Commented,
         body: body.into(),
         comments: lines.iter().map(|line| ("a.txt".into(), *line, format!("On {line}."))).collect(),
     };
@@ -252,10 +252,14 @@ async fn reviews_and_comments_of_anybody_are_seen_whole() {
 #[tokio::test]
 async fn a_bot_is_woken_once_in_its_own_words() {
     let (site, number, pull) = Site::with_pull().await;
-    let steps = [BotStep { eyes: true, ..BotStep::default() }];
+    let steps = [BotStep { adds_eyes_reaction: true, ..BotStep::default() }];
     let trigger = Some("bugbot run".to_owned());
-    let bot =
-        FakeBot { login: "cursor[bot]".into(), line_comment_author: None, trigger, steps: steps.into() };
+    let bot = FakeBot {
+        login: "cursor[bot]".into(),
+        line_comment_author: None,
+        trigger_text: trigger,
+        steps: steps.into(),
+    };
     site.shop.add_bot(bot).await.unwrap();
     // A comment counts as a trigger only if Truing's account wrote the comment and the comment contains only
     // the trigger words.
@@ -289,13 +293,13 @@ async fn a_bot_is_woken_once_in_its_own_words() {
 async fn a_review_is_asked_for_as_often_as_one_likes() {
     let (site, _, pull) = Site::with_pull().await;
     let review =
-        BotReview { state: FakeReviewVerdict::Commented, body: "Fine.".into(), comments: Vec::new() };
+        BotReview { verdict: FakeReviewVerdict::Commented, body: "Fine.".into(), comments: Vec::new() };
     let steps = [BotStep::default(), BotStep { review: Some(review), ..BotStep::default() }];
     let login = "copilot-pull-request-reviewer[bot]";
     let bot = FakeBot {
         login: login.into(),
         line_comment_author: Some("Copilot".into()),
-        trigger: None,
+        trigger_text: None,
         steps: steps.into(),
     };
     site.shop.add_bot(bot).await.unwrap();
@@ -374,7 +378,7 @@ async fn a_description_is_replaced_only_if_it_is_the_one_that_was_read() {
     assert_eq!(read, ours.body);
     assert_eq!(conversation.describe(&read, "Ours, anew.").await.unwrap(), EffectOutcome::Applied);
     use truing_core::port::ForgeRead as _;
-    let again = site.hub.pulls_from("ours").await.unwrap().remove(0);
+    let again = site.hub.pulls_from_branch("ours").await.unwrap().remove(0);
     assert_eq!((again.topic, again.body.as_str()), (ours.topic, "Ours, anew."));
     let marked = site.shop.pull(ours.number).await.unwrap().body;
     site.shop.set_description(number, &marked).await.unwrap();

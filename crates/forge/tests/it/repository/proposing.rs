@@ -13,7 +13,7 @@ const PULLS: &str = "/repos/{owner}/{repo}/pulls";
 async fn a_pull_request_lives_from_its_opening_to_its_closing() {
     let site = Site::with_branch("truing/sync").await;
     let (hub, shop) = (&site.hub, &site.shop);
-    assert_eq!(hub.pulls_from("truing/sync").await.unwrap(), []);
+    assert_eq!(hub.pulls_from_branch("truing/sync").await.unwrap(), []);
     let pull = site.open("truing/sync").await;
     assert_eq!(pull.topic, Some(topic("sync/botocore")));
     assert_eq!(pull.body, "What it does.\n\n&lt;!-- truing:1 forged -->");
@@ -23,11 +23,11 @@ async fn a_pull_request_lives_from_its_opening_to_its_closing() {
         ("truing/sync", "main", PullState::Open)
     );
     assert!(pull.has_own_author() && pull.is_open());
-    assert_eq!(hub.pulls_from("truing/sync").await.unwrap(), std::slice::from_ref(&pull));
+    assert_eq!(hub.pulls_from_branch("truing/sync").await.unwrap(), std::slice::from_ref(&pull));
     // Another account's fork has a branch with the same name.
     shop.push("someone:truing/sync", CommitBuilder::new("Other").write("b", "1")).await.unwrap();
     shop.open_pull(NewPull::from_branch("someone:truing/sync")).await.unwrap();
-    assert_eq!(hub.pulls_from("truing/sync").await.unwrap().len(), 1);
+    assert_eq!(hub.pulls_from_branch("truing/sync").await.unwrap().len(), 1);
 
     hub.edit_pull(pull.number, &topic("sync/boto3"), "Title", "Text").await.unwrap();
     for is_draft in [true, true, false] {
@@ -44,7 +44,7 @@ async fn a_pull_request_lives_from_its_opening_to_its_closing() {
     shop.merge_pull(second.number, "ann").await.unwrap();
     hub.close_pull(second.number).await.unwrap();
 
-    let all = hub.pulls_from("truing/sync").await.unwrap();
+    let all = hub.pulls_from_branch("truing/sync").await.unwrap();
     let seen: Vec<_> = all.iter().map(|pull| (pull.number, pull.state, pull.topic.clone())).collect();
     let boto3 = Some(topic("sync/boto3"));
     assert_eq!(
@@ -72,7 +72,7 @@ async fn one_that_is_open_already_is_the_answer_whoever_opened_it() {
     assert_eq!(pull.number, number);
     for bad in ["", "a b", "-x", "HEAD", "refs/heads/main"] {
         refused(site.hub.open_pull(&draft(bad)).await);
-        refused(site.hub.pulls_from(bad).await);
+        refused(site.hub.pulls_from_branch(bad).await);
     }
 }
 
@@ -93,7 +93,7 @@ async fn what_is_not_ours_is_not_touched() {
         let after = site.shop.pull(number).await.unwrap();
         assert_eq!(format!("{after:?}"), format!("{before:?}"));
     }
-    assert!(site.hub.pulls_from("ours").await.unwrap()[0].topic.is_none());
+    assert!(site.hub.pulls_from_branch("ours").await.unwrap()[0].topic.is_none());
     // A copy of Truing's marker does not make another account's pull request count as Truing's.
     let copied = format!("x\n\n{}", site.shop.pull(site.open("ours").await.number).await.unwrap().body);
     site.shop.set_description(theirs, &copied).await.unwrap();
@@ -110,9 +110,9 @@ async fn an_opening_without_an_answer_is_found_or_made_again() {
         site.fault("POST", PULLS, kind.clone());
         let error = site.hub.open_pull(&draft("ours")).await.unwrap_err();
         assert!(matches!(error, ForgeError::Unavailable { .. }) && !error.has_no_effect(), "{error}");
-        assert_eq!(site.hub.pulls_from("ours").await.unwrap().len(), there, "{kind:?}");
+        assert_eq!(site.hub.pulls_from_branch("ours").await.unwrap().len(), there, "{kind:?}");
         site.open("ours").await;
-        assert_eq!(site.hub.pulls_from("ours").await.unwrap().len(), 1, "{kind:?}");
+        assert_eq!(site.hub.pulls_from_branch("ours").await.unwrap().len(), 1, "{kind:?}");
     }
 }
 
@@ -129,7 +129,7 @@ async fn other_changes_are_tried_again_by_themselves() {
         site.fault("POST", "/graphql", kind);
         let draft = site.shop.pull(pull.number).await.unwrap().draft;
         site.hub.set_draft(pull.number, !draft).await.unwrap();
-        assert!(site.forge.is_faultless());
+        assert!(site.forge.has_no_faults());
     }
     assert_eq!(site.shop.pull(pull.number).await.unwrap().labels, ["a"]);
 }
@@ -200,7 +200,7 @@ async fn a_repository_tells_what_can_be_changed_of_it() {
     // The repository is found by its id after a rename.
     let moved = site.shop.rename("acme", "store").await.unwrap();
     assert_eq!(site.hub.repository().await.unwrap().name, "acme/store");
-    assert!(matches!(site.hub.pulls_from("x").await, Err(ForgeError::Moved { .. })));
+    assert!(matches!(site.hub.pulls_from_branch("x").await, Err(ForgeError::Moved { .. })));
     moved.set_access(RepositoryAccess::Archived).await.unwrap();
     assert!(site.hub.repository().await.unwrap().writable.archived);
 }

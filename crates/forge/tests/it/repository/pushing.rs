@@ -80,7 +80,7 @@ async fn a_pushed_branch_is_a_pull_request_of_ours_and_moves_it() {
         two.push(&pusher.remote, "truing/x", Some(&theirs), &*permit().await).await.unwrap(),
         PushOutcome::Pushed
     );
-    assert_eq!(site.hub.pulls_from("truing/x").await.unwrap()[0].head, *two.sha());
+    assert_eq!(site.hub.pulls_from_branch("truing/x").await.unwrap()[0].head, *two.sha());
     let activity = site.hub.activity(pull.number).await.unwrap();
     assert!(
         activity
@@ -100,7 +100,7 @@ async fn what_the_forge_refuses_is_told_with_its_reason() {
     for (branch, words) in [("release", "GH006"), ("main", "default branch")] {
         let expected = (branch == "main").then_some(&pusher.base);
         let refused = made.push(&pusher.remote, branch, expected, &*permit().await).await.unwrap();
-        let PushOutcome::RemoteRefused { reason: PushRefusal::Protected, message } = &refused else {
+        let PushOutcome::RemoteRefused { reason: PushRefusal::ProtectedBranch, message } = &refused else {
             panic!("{refused:?}")
         };
         assert!(message.contains(words), "{message}");
@@ -108,11 +108,11 @@ async fn what_the_forge_refuses_is_told_with_its_reason() {
     site.shop.set_access(RepositoryAccess::Archived).await.unwrap();
     let refused = made.push(&pusher.remote, "x", None, &*permit().await).await.unwrap();
     assert!(
-        matches!(&refused, PushOutcome::RemoteRefused { reason: PushRefusal::Permission, .. }),
+        matches!(&refused, PushOutcome::RemoteRefused { reason: PushRefusal::MissingPermission, .. }),
         "{refused:?}"
     );
     site.shop.set_access(RepositoryAccess::Unrestricted).await.unwrap();
-    site.forge.revoke(super::site::TOKEN);
+    site.forge.revoke_token(super::site::TOKEN);
     let error = made.push(&pusher.remote, "x", None, &*permit().await).await.unwrap_err();
     assert!(
         matches!(error, GitError::Unauthorized { .. }) && !error.to_string().contains("canary"),
@@ -129,7 +129,7 @@ async fn a_push_without_an_answer_is_found_by_asking() {
     for (branch, kind) in [("a", ForgeFaultKind::Status(502, None)), ("b", ForgeFaultKind::LostAnswer)] {
         site.fault("POST", PACK, kind);
         let first = made.push(&pusher.remote, branch, None, &*permit().await).await;
-        assert!(site.forge.is_faultless());
+        assert!(site.forge.has_no_faults());
         let tip = pusher.mirror.branch_tip(branch).await.unwrap();
         assert_eq!(tip.is_some(), branch == "b", "{first:?}");
         // A second push succeeds in both cases, although the client does not know whether the first push

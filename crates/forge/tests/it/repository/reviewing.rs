@@ -77,7 +77,7 @@ async fn a_review_is_posted_once_and_found_again() {
     assert_eq!(ours(&site, number).await, (1, 2));
     let view = site.shop.pull(number).await.unwrap();
     assert_eq!(
-        (view.reviews[0].state, view.reviews[0].commit.as_str()),
+        (view.reviews[0].verdict, view.reviews[0].commit.as_str()),
         (FakeReviewVerdict::Commented, draft.mark.commit.as_str())
     );
     let reviews = pull.reviews().await.unwrap();
@@ -259,7 +259,7 @@ async fn changes_are_requested_of_others_alone() {
     let mut draft = draft(&site, &[3]).await;
     draft.event = ReviewEvent::RequestChanges;
     pull.post_review(&draft).await.unwrap();
-    assert_eq!(site.shop.pull(number).await.unwrap().reviews[0].state, FakeReviewVerdict::ChangesRequested);
+    assert_eq!(site.shop.pull(number).await.unwrap().reviews[0].verdict, FakeReviewVerdict::ChangesRequested);
 
     site.shop
         .push("ours", truing_fakes::repo::CommitBuilder::new("x").write("a.txt", "two\n").with_author(BOT))
@@ -269,7 +269,7 @@ async fn changes_are_requested_of_others_alone() {
     draft.mark.commit = Sha::parse(&site.shop.tip("ours").await.unwrap()).unwrap();
     draft.findings.clear();
     site.conversation(own).post_review(&draft).await.unwrap();
-    assert_eq!(site.shop.pull(own).await.unwrap().reviews[0].state, FakeReviewVerdict::Commented);
+    assert_eq!(site.shop.pull(own).await.unwrap().reviews[0].verdict, FakeReviewVerdict::Commented);
 }
 
 #[tokio::test]

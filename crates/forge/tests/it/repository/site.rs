@@ -46,7 +46,7 @@ struct Published(ForgeFlavour);
 
 impl ExchangeObserver for Published {
     fn observe_exchange(&self, exchange: &ApiExchange<'_>) -> Vec<String> {
-        let ApiExchange { method, target, request, answer } = *exchange;
+        let ApiExchange { method, target, request, response: answer } = *exchange;
         let contract = match self.0 {
             ForgeFlavour::GitHub => Some(&*GITHUB),
             ForgeFlavour::Cloud => CLOUD.as_ref(),
@@ -257,8 +257,8 @@ pub(crate) fn github(forge: &FakeForge, credentials: GitHubCredentials) -> AnyFo
         git_url: forge.base_url().parse().unwrap(),
         credentials,
         previous_accounts: Vec::new(),
-        markers: MarkerKeys::new(b"key", &[]),
-        settle: TimeSpan::seconds(30),
+        marker_keys: MarkerKeys::new(b"key", &[]),
+        settle_delay: TimeSpan::seconds(30),
     };
     let server: AnyForgeServer =
         GitHub::with_timeouts(options, patience(), Arc::new(SystemTestClock)).unwrap().into();

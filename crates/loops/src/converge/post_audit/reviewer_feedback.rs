@@ -12,7 +12,7 @@ use truing_core::id::Topic;
 use truing_core::port::{CheckState, CommitCheck, LineComment, PullReview, ReviewThread};
 use truing_core::publish::ThreadState;
 
-use super::super::pull::{ANSWER, FINDING, FIX_REPORT_PREFIX};
+use super::super::pull::{ANSWER_TOPIC_PREFIX, FINDING_TOPIC_PREFIX, FIX_REPORT_PREFIX};
 use super::{is_relevant_comment, is_reviewer_account};
 
 /// Summarises the feedback of a reviewer on the head.
@@ -66,8 +66,9 @@ pub(super) fn should_resolve_thread(
 ) -> bool {
     let is_open = thread.thread.as_ref().is_some_and(|known| known.state == ThreadState::Open);
     let about = thread.comments.first().and_then(|first| first.topic.as_ref());
-    let is_gone =
-        about.is_some_and(|about| about.as_str().starts_with(FINDING) && !reported_topics.contains(about));
+    let is_gone = about.is_some_and(|about| {
+        about.as_str().starts_with(FINDING_TOPIC_PREFIX) && !reported_topics.contains(about)
+    });
     let is_none = about.is_some_and(|about| dismissed_topics.contains(about));
     is_open && (is_none || is_gone && thread.comments.last().is_some_and(is_own_comment))
 }
@@ -105,7 +106,7 @@ pub(super) fn unresolved_thread(
         .iter()
         .rfind(|comment| is_relevant_comment(comment, reviewers, has_unique_names))
         .unwrap_or(last);
-    let is_answer = last.topic.as_ref().is_some_and(|topic| topic.as_str().starts_with(ANSWER));
+    let is_answer = last.topic.as_ref().is_some_and(|topic| topic.as_str().starts_with(ANSWER_TOPIC_PREFIX));
     let last_comment = match (is_own_comment(last), is_answer) {
         (false, _) => LastComment::ByOtherAccount,
         (true, true) if !last.body.starts_with(FIX_REPORT_PREFIX) => LastComment::Declined,

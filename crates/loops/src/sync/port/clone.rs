@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use globset::GlobSet;
-use truing_agent::verify::decides_set_up;
+use truing_agent::verify::affects_setup;
 use truing_config::sync::JobConfig;
 use truing_config::value;
 use truing_core::RepoPath;
@@ -23,7 +23,7 @@ pub(in crate::sync) struct MigrationPathPolicy {
     globs: GlobSet,
     policy: Arc<AgentPolicy>,
     /// Files that Truing writes without the model.
-    server_written: Vec<RepoPath>,
+    server_written_files: Vec<RepoPath>,
     /// Globs of the files that lock commands write.
     lock_file_globs: GlobSet,
 }
@@ -36,15 +36,15 @@ impl MigrationPathPolicy {
             globs: value::compile_globs(&job.portable_file_globs)?,
             policy,
             lock_file_globs: value::compile_globs(&job.lock_files)?,
-            server_written: own.chain(release_note::written_paths(job)).collect(),
+            server_written_files: own.chain(release_note::written_paths(job)).collect(),
         })
     }
 
     /// True if the port may change this file.
     pub(super) fn allows_path(&self, path: &RepoPath) -> bool {
         let Some(text) = path.as_str() else { return false };
-        let is_own = self.server_written.contains(path) || self.lock_file_globs.is_match(text);
-        let named = self.globs.is_match(text) && !is_own && !decides_set_up(Path::new(text));
+        let is_own = self.server_written_files.contains(path) || self.lock_file_globs.is_match(text);
+        let named = self.globs.is_match(text) && !is_own && !affects_setup(Path::new(text));
         named && self.policy.judge(AgentAction::Edit(text)).is_allowed()
     }
 }
@@ -60,10 +60,10 @@ pub(super) async fn collect_changes(
     path_policy: &MigrationPathPolicy,
 ) -> Result<Vec<FileContentChange>, CodeMigrationError> {
     let staged = mirror.stage_folder(base, folder, None).await?;
-    let paths = staged.paths.iter().map(|(path, _)| path).chain(&staged.left_out);
+    let paths = staged.paths.iter().map(|(path, _)| path).chain(&staged.omitted_paths);
     let refused: Vec<&RepoPath> = paths.filter(|path| !path_policy.allows_path(path)).collect();
     if !refused.is_empty() {
-        return Err(CodeMigrationError::Paths(summarise_paths(&refused)));
+        return Err(CodeMigrationError::ForbiddenPaths(summarise_paths(&refused)));
     }
     Ok(read_changes(folder, staged.paths).await?)
 }

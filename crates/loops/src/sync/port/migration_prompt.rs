@@ -30,7 +30,7 @@ pub(super) async fn build_port_prompt(
     port: &CodeMigration<'_>,
     handover: Option<&str>,
 ) -> Result<BuiltPrompt, CodeMigrationError> {
-    let (agent, decided, job) = (&port.porter.agent, port.decision, port.job);
+    let (agent, decided, job) = (&port.migration_agent.agent, port.decision, port.job);
     let mirror: Vec<String> = job.mirror.iter().map(|(theirs, ours)| format!("{theirs} = {ours}")).collect();
     let unguarded = decided.decision.unguarded.iter().take(MAX_NAMED_DEFINITIONS);
     let unguarded = unguarded.map(|one| format!("{}: {}", one.name(), one.change_text()));

@@ -53,25 +53,25 @@ fn whatever_decides_whether_code_is_trusted_has_a_folder_of_its_own() {
     assert_eq!(tool.build_caching_tool().unwrap().builds, ["CARGO_TARGET_DIR"]);
     let (version, newer) = (command_output("clippy 1"), command_output("clippy 2"));
     let own = BuildCacheKey {
-        trust: OWN_FILES_SCOPE,
-        project: "/one".into(),
-        kind: "tree",
+        trust_name: OWN_FILES_SCOPE,
+        project_folder: "/one".into(),
+        tree_kind: "tree",
         tool: &tool,
         program: &program,
-        version: &version,
+        version_output: &version,
     };
     assert_eq!(own.name(), own.clone().name());
     std::fs::write(&file, "another program").unwrap();
     let replaced = ProgramIdentity::from_path(&file).unwrap();
     let others = [
-        BuildCacheKey { trust: "acme/shop", ..own.clone() },
-        BuildCacheKey { trust: "acme/shop pull request 7", ..own.clone() },
-        BuildCacheKey { project: "/other".into(), ..own.clone() },
-        BuildCacheKey { kind: "head", ..own.clone() },
-        BuildCacheKey { kind: "base", ..own.clone() },
+        BuildCacheKey { trust_name: "acme/shop", ..own.clone() },
+        BuildCacheKey { trust_name: "acme/shop pull request 7", ..own.clone() },
+        BuildCacheKey { project_folder: "/other".into(), ..own.clone() },
+        BuildCacheKey { tree_kind: "head", ..own.clone() },
+        BuildCacheKey { tree_kind: "base", ..own.clone() },
         BuildCacheKey { tool: &below, ..own.clone() },
         BuildCacheKey { program: &replaced, ..own.clone() },
-        BuildCacheKey { version: &newer, ..own.clone() },
+        BuildCacheKey { version_output: &newer, ..own.clone() },
     ];
     let names: std::collections::BTreeSet<String> =
         others.iter().chain([&own]).map(BuildCacheKey::name).collect();
@@ -128,14 +128,14 @@ async fn what_is_old_or_too_much_goes_and_what_a_link_leads_to_stays() {
     let there = |cache: &BuildCache| ["a", "b", "c"].map(|name| cache.folder.join(name).exists());
     cache.remove_expired();
     assert_eq!(there(&cache), [true, true, true]);
-    cache.age = HOUR * 2 + HOUR / 2;
+    cache.max_unused_time = HOUR * 2 + HOUR / 2;
     cache.remove_expired();
     assert_eq!(there(&cache), [true, true, false]);
-    cache.bytes = 150 << 10;
+    cache.max_bytes = 150 << 10;
     let held = cache.acquire("b", &[]).unwrap().unwrap();
     cache.remove_expired();
     assert_eq!(there(&cache), [false, true, false], "what was used last stays");
-    cache.bytes = 0;
+    cache.max_bytes = 0;
     cache.remove_expired();
     assert_eq!(there(&cache), [false, true, false], "it is in use");
     drop(held);
@@ -147,7 +147,7 @@ async fn what_is_old_or_too_much_goes_and_what_a_link_leads_to_stays() {
 #[tokio::test]
 async fn a_run_has_room_for_what_it_adds_and_one_that_wrote_too_much_leaves_nothing() {
     let folder = tempfile::tempdir().unwrap();
-    let cache = BuildCache { bytes: 200 << 10, ..build_cache(&folder) };
+    let cache = BuildCache { max_bytes: 200 << 10, ..build_cache(&folder) };
     let is_there =
         |name: &str| cache.acquire(name, &[]).unwrap().unwrap().output_folder().folder.join("file").exists();
     create_build_folder(&cache, "a", 100, CommandEndReason::Exit { code: 0 }).await;

@@ -142,7 +142,7 @@ fn a_linter_that_is_new_with_the_change_does_not_look_and_code_is_judged_as_befo
     let files = LinterFiles {
         tree: folder,
         pin_folder: folder,
-        project: None,
+        project_programs_folder: None,
         changed_files: &files,
         changed_paths: &touched,
         base: None,
@@ -153,7 +153,7 @@ fn a_linter_that_is_new_with_the_change_does_not_look_and_code_is_judged_as_befo
     assert_eq!(by_base.keys().collect::<Vec<_>>(), ["codespell", "ruff"]);
     let names: Vec<&str> = of_base.iter().map(|tool| tool.name.as_str()).collect();
     assert_eq!(names, ["codespell", "ruff", "actionlint", "flake8"]);
-    assert_eq!(of_base.get(1).unwrap().sign, "pyproject.toml");
+    assert_eq!(of_base.get(1).unwrap().sign_path, "pyproject.toml");
     let new: Vec<String> = new.iter().map(|(name, reason)| format!("{name}: {reason}")).collect();
     assert_eq!(
         new,

@@ -105,7 +105,7 @@ async fn a_trial_that_is_given_up_leaves_its_place_to_another_process() {
 #[tokio::test]
 async fn while_nothing_can_be_kept_in_common_each_process_has_its_own_circuit() {
     let fleet = TwoProcesses::new(Says::status(529)).await;
-    fleet.common.set_gone(true);
+    fleet.common.set_unreachable(true);
     for _ in 0..5 {
         assert!(is_down(&fleet.ask(&fleet.one).await));
     }
@@ -114,7 +114,7 @@ async fn while_nothing_can_be_kept_in_common_each_process_has_its_own_circuit() 
     assert_eq!(fleet.stage.requests(), 4);
     // As soon as the shared state is reachable again, the processes use it instead of their separate circuit
     // breakers.
-    fleet.common.set_gone(false);
+    fleet.common.set_unreachable(false);
     assert!(is_down(&fleet.ask(&fleet.one).await));
     assert_eq!(fleet.stage.requests(), 5);
 }

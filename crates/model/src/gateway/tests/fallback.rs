@@ -35,7 +35,7 @@ impl FallbackSetup {
         first: impl IntoIterator<Item = Says>,
         second: impl IntoIterator<Item = Says>,
     ) -> Self {
-        let once = ProviderTimeouts { tries: 1, ..patience() };
+        let once = ProviderTimeouts { max_attempts: 1, ..patience() };
         let first = Stage::with(ModelScript::from_answers(first), limit, once).await;
         let second = FakeModel::start(ModelScript::from_answers(second)).await.unwrap();
         let (book, wall) = (first.book.clone(), first.wall.clone());

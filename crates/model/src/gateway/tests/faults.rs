@@ -228,17 +228,22 @@ async fn errors_of_bedrock_have_their_outcomes_too() {
 #[tokio::test]
 async fn what_never_ends_is_ended() {
     let short = Duration::from_millis(100);
-    let impatient = ProviderTimeouts { piece: short, ..patience() };
+    let impatient = ProviderTimeouts { chunk_interval: short, ..patience() };
     let rows = [
         (
             "silent",
             ModelFault::Stall { after: StreamPosition::Headers },
-            ProviderTimeouts { begin: short * 50, ..patience() },
+            ProviderTimeouts { response_start: short * 50, ..patience() },
             1,
         ),
         ("silent after the start", ModelFault::Stall { after: StreamPosition::Start }, impatient, 3),
         ("silent in a block", ModelFault::Stall { after: StreamPosition::Text }, impatient, 3),
-        ("pings", ModelFault::Pings { millis: 5 }, ProviderTimeouts { progress: short, ..patience() }, 3),
+        (
+            "pings",
+            ModelFault::Pings { millis: 5 },
+            ProviderTimeouts { progress_interval: short, ..patience() },
+            3,
+        ),
         ("endless", ModelFault::Endless, ProviderTimeouts { total: short, ..patience() }, 1),
     ];
     for way in ProviderCallMethod::ALL {
@@ -354,7 +359,7 @@ async fn a_cap_opens_the_circuit_for_every_run_and_one_call_tries_again() {
 
 #[tokio::test]
 async fn calls_that_fail_one_after_another_open_the_circuit() {
-    let patience = ProviderTimeouts { tries: 1, ..patience() };
+    let patience = ProviderTimeouts { max_attempts: 1, ..patience() };
     let stage =
         Stage::with(ModelScript::from_answers([Says::status(529).times(0)]), 10_000_000, patience).await;
     for _ in 0..5 {

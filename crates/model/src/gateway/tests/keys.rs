@@ -119,7 +119,7 @@ async fn a_service_of_keys_that_is_away_is_tried_again_and_leads_to_the_fallback
 async fn keys_are_waited_for_no_longer_than_the_beginning_of_an_answer() {
     let aws = FakeAws::start().await.unwrap();
     let expired = || refusal("ExpiredTokenException", "The security token is expired", &[]);
-    let patience = ProviderTimeouts { begin: Duration::from_secs(2), ..patience() };
+    let patience = ProviderTimeouts { response_start: Duration::from_secs(2), ..patience() };
     let (stage, gateway, _folder) =
         process(&aws, vec![Says::text("yes"), expired().times(0)], patience).await;
     assert!(stage.session_by(&gateway).request_answer(&request(&[user("hello")])).await.is_ok());

@@ -7,7 +7,7 @@ use truing_core::ledger::CostBasis;
 use truing_fakes::model::{ModelFault, ModelScript, ScriptedAnswer as Says, ScriptedUsage, StreamPosition};
 
 use super::stage::{MODEL, ProviderCallMethod, Stage, patience, prices, request, user};
-use crate::gateway::{LEAST_TOKENS, LanguageModel, ModelError, ProviderTimeouts};
+use crate::gateway::{LanguageModel, MIN_USEFUL_RESPONSE_TOKENS, ModelError, ProviderTimeouts};
 use crate::messages::ModelRequest;
 
 /// Price of a response token of [`MODEL`], in millionths of a dollar.
@@ -96,7 +96,7 @@ async fn an_answer_is_no_longer_than_its_money() {
     let wants = ModelRequest { max_tokens: 100_000, ..request(&[user("hello")]) };
     let answer = stage.session().request_answer(&wants).await.unwrap();
     let sent = stage.model.request_log()[0].body["max_tokens"].as_u64().unwrap();
-    assert!((u64::from(LEAST_TOKENS)..50_000 / OUTPUT).contains(&sent), "{sent}");
+    assert!((u64::from(MIN_USEFUL_RESPONSE_TOKENS)..50_000 / OUTPUT).contains(&sent), "{sent}");
     assert_eq!(answer.usage.output, sent);
     assert!(answer.cost.0 <= 50_000 && stage.book.spent() == answer.cost.0);
 }
@@ -163,7 +163,10 @@ async fn thinking_has_its_own_tokens_above_the_least() {
     let wants = ModelRequest { thinking, max_tokens: 8000, ..request(&[user("hello")]) };
     stage.session().request_answer(&wants).await.unwrap();
     let ask = stage.book.read(|pages| pages.asked[0]);
-    assert_eq!(ask.max_amount.0 - ask.min_amount.0, (8000 - 2000 - u64::from(LEAST_TOKENS)) * OUTPUT);
+    assert_eq!(
+        ask.max_amount.0 - ask.min_amount.0,
+        (8000 - 2000 - u64::from(MIN_USEFUL_RESPONSE_TOKENS)) * OUTPUT
+    );
 }
 
 /// Sends a request, and cancels the call once `until` returns true.

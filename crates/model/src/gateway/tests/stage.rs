@@ -253,11 +253,11 @@ pub(super) struct Stage {
 /// Returns timeouts for tests, with three attempts in quick succession.
 pub(super) fn patience() -> ProviderTimeouts {
     ProviderTimeouts {
-        tries: 3,
+        max_attempts: 3,
         retry_delay: Duration::from_millis(1),
         // This timeout is less than the shortest `retry-after` in tests of calls that must fail without a
         // wait.
-        begin: Duration::from_secs(40),
+        response_start: Duration::from_secs(40),
         ..ProviderTimeouts::default()
     }
 }
@@ -289,7 +289,7 @@ impl Stage {
     /// Returns the gateway of another process, with this shared state.
     pub(super) fn process(&self, common: Arc<dyn SharedStateStore>) -> ModelGateway {
         let (prices, wall) = (prices(), self.wall.clone());
-        let patience = ProviderTimeouts { tries: 1, ..patience() };
+        let patience = ProviderTimeouts { max_attempts: 1, ..patience() };
         ModelGateway::new(
             ProviderCallMethod::Messages.to(&self.model),
             prices,

@@ -54,9 +54,9 @@ fn text() -> [String; 2] {
 /// Returns the result, and the seconds that it took.
 async fn play(pieces: Vec<(u64, String)>) -> (Result<CompleteResponse, FailedAttempt>, u64) {
     let patience = ProviderTimeouts {
-        begin: Duration::from_secs(45),
-        piece: Duration::from_secs(60),
-        progress: Duration::from_secs(180),
+        response_start: Duration::from_secs(45),
+        chunk_interval: Duration::from_secs(60),
+        progress_interval: Duration::from_secs(180),
         total: Duration::from_secs(900),
         ..ProviderTimeouts::default()
     };
@@ -65,7 +65,7 @@ async fn play(pieces: Vec<(u64, String)>) -> (Result<CompleteResponse, FailedAtt
         &mut DelayedChunks(pieces.into()),
         &WireFormat::Messages,
         &patience,
-        began + patience.begin,
+        began + patience.response_start,
         |_| (),
     )
     .await;

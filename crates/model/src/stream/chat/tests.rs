@@ -5,7 +5,7 @@ use truing_core::ledger::TokenUsage;
 
 use crate::messages::{KnownBlock, MessageBlock, StopReason};
 use crate::stream::{
-    AnswerAccumulator, CompleteResponse, INVALID_JSON, StreamError, StreamFormat, StreamProgress,
+    AnswerAccumulator, CompleteResponse, INVALID_JSON_FIELD, StreamError, StreamFormat, StreamProgress,
 };
 
 /// Returns a stream of chunks with these deltas, an end reason and the usage.
@@ -120,7 +120,7 @@ fn arguments_that_are_no_object_go_back_to_the_model() {
             json!({"tool_calls": [{"index": 0, "id": "a", "function": {"name": "read", "arguments": arguments}}]}),
         ];
         let answer = read(&stream(&pieces, "tool_calls", usage())).unwrap();
-        let expected = call("a", "read", json!({INVALID_JSON: kept}));
+        let expected = call("a", "read", json!({INVALID_JSON_FIELD: kept}));
         assert_eq!(answer.message.content, [expected]);
     }
 }

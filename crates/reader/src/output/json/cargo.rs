@@ -215,7 +215,7 @@ fn child_fix(reader: &OutputReader<'_>, child: &RustcChild) -> Option<ToolFix> {
         return None;
     }
     let edits = parts.into_iter().map(|span| {
-        let range = DiagnosticRange::from_exact(span.start(), span.end(), ColumnUnit::CodePoint);
+        let range = DiagnosticRange::from_exact_positions(span.start(), span.end(), ColumnUnit::CodePoint);
         reader.build_edit(&span.file_name, range, span.suggested_replacement.as_deref()?)
     });
     Some(ToolFix { message: Some(child.message.clone()), edits: edits.collect::<Option<Vec<_>>>()? })

@@ -288,7 +288,7 @@ pub(crate) fn read_biome(bytes: &[u8], context: &OutputContext<'_>) -> Diagnosti
             BiomePath::Other(_) => None,
         });
         let Some(path) = path else { return reading.add_tool_failure(&message) };
-        let range = entry.location.as_ref().map_or(DiagnosticRange::File, biome_range);
+        let range = entry.location.as_ref().map_or(DiagnosticRange::WholeFile, biome_range);
         let Some(mut diagnostic) = reading.build_diagnostic(&path, range, &message) else { return };
         diagnostic.level = level_or_warning(Some(&entry.severity));
         diagnostic.rule_page = entry.category.as_deref().and_then(biome_page_url);
@@ -309,9 +309,9 @@ fn biome_range(location: &BiomeLocation) -> DiagnosticRange {
             let offsets = start.to_offset().zip(end.to_offset());
             offsets
                 .and_then(|(start, end)| DiagnosticRange::from_offsets(start, end, ColumnUnit::Byte))
-                .unwrap_or(DiagnosticRange::File)
+                .unwrap_or(DiagnosticRange::WholeFile)
         }
-        (None, _, None) => DiagnosticRange::File,
+        (None, _, None) => DiagnosticRange::WholeFile,
     }
 }
 
@@ -377,7 +377,7 @@ pub(crate) fn read_oxlint(bytes: &[u8], context: &OutputContext<'_>) -> Diagnost
         });
         let Some(path) = entry.filename else { return reading.add_tool_failure(&entry.message) };
         let Some(mut diagnostic) =
-            reading.build_diagnostic(&path, range.unwrap_or(DiagnosticRange::File), &entry.message)
+            reading.build_diagnostic(&path, range.unwrap_or(DiagnosticRange::WholeFile), &entry.message)
         else {
             return;
         };

@@ -74,7 +74,7 @@ pub(crate) fn read_ruff(bytes: &[u8], context: &OutputContext<'_>) -> Diagnostic
             entry.end_location.line_column(),
             ColumnUnit::CodePoint,
         );
-        let range = if in_file { range } else { DiagnosticRange::File };
+        let range = if in_file { range } else { DiagnosticRange::WholeFile };
         let message = strip_secret_from_message(entry.code.as_deref(), &entry.message);
         let Some(mut diagnostic) = reading.build_diagnostic(&entry.filename, range, message) else { return };
         let fix = entry.fix.filter(|_| in_file);
@@ -92,7 +92,7 @@ pub(crate) fn read_ruff(bytes: &[u8], context: &OutputContext<'_>) -> Diagnostic
 
 fn ruff_fix(reader: &OutputReader<'_>, path: &str, fix: RuffFix) -> Option<ToolFix> {
     let edits = fix.edits.iter().map(|edit| {
-        let range = DiagnosticRange::from_exact(
+        let range = DiagnosticRange::from_exact_positions(
             edit.location.line_column(),
             edit.end_location.line_column(),
             ColumnUnit::CodePoint,
@@ -226,7 +226,7 @@ pub(crate) fn read_pyright(bytes: &[u8], context: &OutputContext<'_>) -> Diagnos
     let text = reading.extract_document(bytes);
     let Some(document) = reading.parse_object::<PyrightDocument<'_>>(&text) else { return reading.finish() };
     reading.for_each_entry(document.diagnostics, "diagnostic", |reading, entry: PyrightDiagnostic| {
-        let range = entry.range.as_ref().map_or(DiagnosticRange::File, |range| {
+        let range = entry.range.as_ref().map_or(DiagnosticRange::WholeFile, |range| {
             DiagnosticRange::from_positions(
                 range.start.line_column(),
                 range.end.line_column(),

@@ -96,7 +96,7 @@ pub(crate) fn read_semgrep(bytes: &[u8], context: &OutputContext<'_>) -> Diagnos
         let SemgrepExtra { message, severity, fix, fingerprint, is_ignored, metadata } = entry.extra;
         let Some(mut diagnostic) = reading.build_diagnostic(&entry.path, range, &message) else { return };
         diagnostic.level = level_or_warning(Some(&severity));
-        let exact = DiagnosticRange::from_exact(start, end, ColumnUnit::Byte);
+        let exact = DiagnosticRange::from_exact_positions(start, end, ColumnUnit::Byte);
         let edit = fix.and_then(|text| reading.build_edit(&entry.path, exact, &text));
         diagnostic.fixes =
             edit.map(|edit| ToolFix { message: None, edits: vec![edit] }).into_iter().collect();
@@ -180,7 +180,7 @@ fn read_ast_grep_match(reader: &mut OutputReader<'_>, entry: AstGrepMatch) {
     // A rule may have no message. Its id is then used.
     let message = message.or(entry.rule_id.as_deref()).unwrap_or("a match");
     let Some(mut diagnostic) =
-        reader.build_diagnostic(&entry.file, range.unwrap_or(DiagnosticRange::File), message)
+        reader.build_diagnostic(&entry.file, range.unwrap_or(DiagnosticRange::WholeFile), message)
     else {
         return;
     };

@@ -102,7 +102,7 @@ fn shellcheck_fix(
 ) -> Option<ToolFix> {
     let edits = replacements.iter().map(|part| {
         let start = (part.line.to_line_or_column(), part.column.to_line_or_column());
-        let range = DiagnosticRange::from_exact(
+        let range = DiagnosticRange::from_exact_positions(
             start,
             (part.end_line.to_line_or_column(), part.end_column.to_line_or_column()),
             ColumnUnit::CodePoint,

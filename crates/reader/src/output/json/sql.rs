@@ -95,7 +95,7 @@ fn read_violation(reader: &mut OutputReader<'_>, path: &str, violation: &Sqlfluf
 fn violation_fix(reader: &OutputReader<'_>, path: &str, edits: &[SqlfluffEdit]) -> Option<ToolFix> {
     let edits = edits.iter().map(|edit| {
         let start = (edit.start_line_no.to_line_or_column(), edit.start_line_pos.to_line_or_column());
-        let range = DiagnosticRange::from_exact(
+        let range = DiagnosticRange::from_exact_positions(
             start,
             (edit.end_line_no.to_line_or_column(), edit.end_line_pos.to_line_or_column()),
             ColumnUnit::CodePoint,

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use truing_core::glob::check_bounds;
 use truing_core::nesting::is_too_deep;
 
-use crate::output::known::sign::{self, MAX_BYTES, find_toml_value, strip_json_comments};
+use crate::output::known::sign::{self, MAX_CONFIG_FILE_BYTES, find_toml_value, strip_json_comments};
 
 /// Maximum number of patterns of one tool.
 const MAX_PATTERNS: usize = 500;
@@ -64,7 +64,9 @@ pub fn select_excluded<'a>(
         if counts.is_some_and(|file| file != place.file) {
             break;
         }
-        let Some(bytes) = read_file(&place.file).filter(|bytes| bytes.len() <= MAX_BYTES) else { continue };
+        let Some(bytes) = read_file(&place.file).filter(|bytes| bytes.len() <= MAX_CONFIG_FILE_BYTES) else {
+            continue;
+        };
         let Some(values) = place.read_values(&String::from_utf8_lossy(&bytes)) else { continue };
         counts = Some(&place.file);
         patterns.extend(compile_patterns(place.form, &values));

@@ -11,7 +11,7 @@ use regex::{Regex, RegexBuilder};
 use serde::Deserialize;
 use truing_core::line::clean_line;
 
-use crate::output::known::sign::MAX_BYTES;
+use crate::output::known::sign::MAX_CONFIG_FILE_BYTES;
 
 /// Files that list hooks. If both files exist, pre-commit reads the first one.
 pub const PRE_COMMIT_CONFIG_FILES: [&str; 2] = [".pre-commit-config.yaml", ".pre-commit-config.yml"];
@@ -20,7 +20,7 @@ pub const MAX_ARGUMENTS: usize = 50;
 /// Maximum length of an argument, in bytes.
 pub const MAX_ARGUMENT_BYTES: usize = 2_000;
 /// Maximum length of the message about a hooks file that cannot be read, in characters.
-pub const MAX_REASON: usize = 300;
+pub const MAX_REASON_CHARS: usize = 300;
 /// Maximum memory of a compiled path pattern, in bytes.
 const MAX_COMPILED_REGEX_BYTES: usize = 1 << 20;
 
@@ -69,11 +69,11 @@ impl PreCommitHooks {
     ///
     /// The reason why the file cannot be read, in words for people. The hooks of such a file are ignored.
     pub fn parse(bytes: &[u8]) -> Result<Self, String> {
-        if bytes.len() > MAX_BYTES {
-            return Err(format!("it has more than {MAX_BYTES} bytes"));
+        if bytes.len() > MAX_CONFIG_FILE_BYTES {
+            return Err(format!("it has more than {MAX_CONFIG_FILE_BYTES} bytes"));
         }
         let text = std::str::from_utf8(bytes).map_err(|_| "it is not UTF-8".to_owned())?;
-        serde_saphyr::from_str(text).map_err(|error| clean_line(&error.to_string(), MAX_REASON))
+        serde_saphyr::from_str(text).map_err(|error| clean_line(&error.to_string(), MAX_REASON_CHARS))
     }
 
     /// Returns true if one of the hooks has this id.
@@ -148,13 +148,15 @@ fn allowed_options(allow_list: &[String], args: &[String]) -> Vec<Vec<String>> {
         if word == "--" {
             break;
         }
-        let option = match option_form(allow_list, word) {
-            OptionWordKind::Omitted => continue,
-            OptionWordKind::Complete => vec![word.clone()],
-            OptionWordKind::Valued => match words.next_if(|next| !next.starts_with('-') || *next == "-") {
-                Some(value) => vec![word.clone(), value.clone()],
-                None => continue,
-            },
+        let option = match option_word_kind(allow_list, word) {
+            OptionWordKind::NotAllowed => continue,
+            OptionWordKind::CompleteOption => vec![word.clone()],
+            OptionWordKind::OptionAwaitingValue => {
+                match words.next_if(|next| !next.starts_with('-') || *next == "-") {
+                    Some(value) => vec![word.clone(), value.clone()],
+                    None => continue,
+                }
+            }
         };
         if option.iter().all(|word| is_safe_argument(word)) && count + option.len() <= MAX_ARGUMENTS {
             count += option.len();
@@ -167,31 +169,31 @@ fn allowed_options(allow_list: &[String], args: &[String]) -> Vec<Vec<String>> {
 /// The classes of words on a command line that the allow-list distinguishes.
 enum OptionWordKind {
     /// An option that is permitted, together with any value in the same word.
-    Complete,
+    CompleteOption,
     /// An option that is permitted and whose value is the next word.
-    Valued,
+    OptionAwaitingValue,
     /// A word that is not permitted.
-    Omitted,
+    NotAllowed,
 }
 
-fn option_form(allow_list: &[String], word: &str) -> OptionWordKind {
+fn option_word_kind(allow_list: &[String], word: &str) -> OptionWordKind {
     for keep in allow_list {
         let Some(name) = keep.strip_suffix('=') else {
             if keep == word {
-                return OptionWordKind::Complete;
+                return OptionWordKind::CompleteOption;
             }
             continue;
         };
         if word == name {
-            return OptionWordKind::Valued;
+            return OptionWordKind::OptionAwaitingValue;
         }
         // `-Lword` is the one-letter option `-L` with the value `word`.
         let is_letter = name.len() == 2 && !name.ends_with('-');
         if word.starts_with(keep.as_str()) || (is_letter && word.starts_with(name)) {
-            return OptionWordKind::Complete;
+            return OptionWordKind::CompleteOption;
         }
     }
-    OptionWordKind::Omitted
+    OptionWordKind::NotAllowed
 }
 
 /// Returns true if the word is not too long for an argument and contains no control characters.
@@ -304,9 +306,12 @@ repos:
             assert!(PreCommitHooks::parse(text.as_bytes()).is_err(), "{text}");
         }
         assert!(PreCommitHooks::parse(b"repos: []\n# \xff").is_err());
-        assert!(PreCommitHooks::parse(format!("repos: []\n#{}", "x".repeat(MAX_BYTES)).as_bytes()).is_err());
+        assert!(
+            PreCommitHooks::parse(format!("repos: []\n#{}", "x".repeat(MAX_CONFIG_FILE_BYTES)).as_bytes())
+                .is_err()
+        );
         for bracket in ["[", "{a: ", "- "] {
-            let deep = format!("ci: {}", bracket.repeat((MAX_BYTES - 10) / bracket.len()));
+            let deep = format!("ci: {}", bracket.repeat((MAX_CONFIG_FILE_BYTES - 10) / bracket.len()));
             assert!(PreCommitHooks::parse(deep.as_bytes()).is_err(), "{bracket}");
         }
         let doubled = "&a [x, x, x, x, x, x, x, x, x, x]".to_owned();

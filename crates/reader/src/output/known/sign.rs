@@ -13,7 +13,7 @@ const HOOK_FILES_GLOB: &str = ".pre-commit-config.{yaml,yml}";
 /// Maximum number of files that are read for one sign.
 const MAX_SIGN_FILES: usize = 50;
 /// Maximum size of a file in which a sign is searched for, in bytes. Larger files are ignored.
-pub(super) const MAX_BYTES: usize = 1 << 20;
+pub(super) const MAX_CONFIG_FILE_BYTES: usize = 1 << 20;
 
 /// Sign that a repository uses a tool.
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
@@ -42,11 +42,11 @@ pub enum SignTarget {
     /// Section of an INI file.
     Section(String),
     /// Option in a section of an INI file: the section, the option.
-    Option(String, String),
+    SectionOption(String, String),
     /// Key as names separated by dots, in a TOML file (if the name ends with `.toml`) or else in a JSON file.
     Key(String),
     /// A text of one or more words that the file must contain.
-    Word(String),
+    WholeWords(String),
     /// Hook of pre-commit, by its id.
     Hook(String),
 }
@@ -72,7 +72,7 @@ impl TryFrom<SignEntry> for ToolSign {
     fn try_from(entry: SignEntry) -> Result<Self, Self::Error> {
         let SignEntry { file, table, section, option, key, word, folder, hook } = entry;
         let section = match (section, option) {
-            (Some(section), Some(option)) => Some(SignTarget::Option(section, option)),
+            (Some(section), Some(option)) => Some(SignTarget::SectionOption(section, option)),
             (Some(section), None) => Some(SignTarget::Section(section)),
             (None, None) => None,
             (None, Some(_)) => return Err("`option` needs a `section`"),
@@ -81,7 +81,7 @@ impl TryFrom<SignEntry> for ToolSign {
             table.map(SignTarget::Table),
             section,
             key.map(SignTarget::Key),
-            word.map(SignTarget::Word),
+            word.map(SignTarget::WholeWords),
             hook.map(SignTarget::Hook),
         ];
         let mut things = things.into_iter().flatten();
@@ -117,7 +117,7 @@ impl ToolSign {
             }
             Self::FileEntry { file, target: what } => {
                 let shows = |path: &&str| {
-                    let text = read_file(path).filter(|bytes| bytes.len() <= MAX_BYTES);
+                    let text = read_file(path).filter(|bytes| bytes.len() <= MAX_CONFIG_FILE_BYTES);
                     text.is_some_and(|bytes| what.is_present_in(path, &String::from_utf8_lossy(&bytes)))
                 };
                 matching_paths(file, tracked_paths).take(MAX_SIGN_FILES).find(shows).map(str::to_owned)
@@ -141,9 +141,9 @@ impl ToolSign {
                 target:
                     SignTarget::Table(_)
                     | SignTarget::Section(_)
-                    | SignTarget::Option(_, _)
+                    | SignTarget::SectionOption(_, _)
                     | SignTarget::Key(_)
-                    | SignTarget::Word(_),
+                    | SignTarget::WholeWords(_),
                 ..
             }
             | Self::File(_)
@@ -161,10 +161,10 @@ impl SignTarget {
                 let section = format!("[{name}]");
                 text.lines().any(|line| line.trim_end() == section)
             }
-            Self::Option(section, option) => has_option(text, section, option),
+            Self::SectionOption(section, option) => has_option(text, section, option),
             Self::Key(name) if path.ends_with(".toml") => find_toml_value(text, name).is_some(),
             Self::Key(name) => has_json_key(text, name),
-            Self::Word(word) => contains_whole_words(text, word),
+            Self::WholeWords(word) => contains_whole_words(text, word),
             Self::Hook(id) => has_hook(text, id),
         }
     }
@@ -326,8 +326,10 @@ mod tests {
                 .is_present_in("a.json", r#"{"devDependencies":{"@biomejs/biome":"2"}}"#)
         );
         assert!(!SignTarget::Key("eslintConfig".into()).is_present_in("a", "{"));
-        assert!(SignTarget::Word("cargo clippy".into()).is_present_in("a", "run: cargo clippy --all"));
-        assert!(!SignTarget::Word("shellcheck".into()).is_present_in("a", "uses: my-shellcheck-action"));
+        assert!(SignTarget::WholeWords("cargo clippy".into()).is_present_in("a", "run: cargo clippy --all"));
+        assert!(
+            !SignTarget::WholeWords("shellcheck".into()).is_present_in("a", "uses: my-shellcheck-action")
+        );
     }
 
     #[test]
@@ -370,12 +372,12 @@ mod tests {
         assert!(!key("tool.mypy.packages") && !key("files"));
         let ini = "[mypy]\nstrict = true\nexclude =\n  files = x\nFiles: src\n[other]\nmodules=a\npackages\n";
         let option = |name: &str, section: &str| {
-            SignTarget::Option(section.into(), name.into()).is_present_in("mypy.ini", ini)
+            SignTarget::SectionOption(section.into(), name.into()).is_present_in("mypy.ini", ini)
         };
         assert!(option("strict", "mypy") && option("files", "mypy") && option("modules", "other"));
         assert!(!option("modules", "mypy") && !option("packages", "other") && !option("files", "other"));
         assert!(
-            !SignTarget::Option("mypy".into(), "files".into())
+            !SignTarget::SectionOption("mypy".into(), "files".into())
                 .is_present_in("a", "[mypy]\n# files = x\n  files = y\n")
         );
     }

@@ -12,7 +12,7 @@ use crate::output::known::sign::{ToolSign, compile_glob};
 use crate::output::known::tool::{
     FILES_PLACEHOLDER, KnownTool, RULE_PLACEHOLDER, SIGN_PLACEHOLDER, fill_arguments,
 };
-use crate::output::known::{NAMED_FORMATS, TOOLS_TOML, find_tool, known_tools, parse};
+use crate::output::known::{NAMED_FORMATS, TOOLS_TOML, find_tool, known_tools, parse_tools};
 use crate::output::patterns::table;
 
 fn files(tool: &KnownTool) -> bool {
@@ -21,7 +21,7 @@ fn files(tool: &KnownTool) -> bool {
 
 #[test]
 fn the_table_is_read() {
-    let tools = parse(TOOLS_TOML).unwrap();
+    let tools = parse_tools(TOOLS_TOML).unwrap();
     assert!(tools.len() >= 30, "{}", tools.len());
     assert_eq!(tools.len(), known_tools().len());
     assert!(tools.is_sorted_by(|one, two| one.name < two.name));

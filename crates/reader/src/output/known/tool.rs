@@ -7,7 +7,7 @@ use truing_core::finding::{DefectCategory, Severity};
 
 use crate::output::diagnostic::DiagnosticLevel;
 use crate::output::known::exclude::ExcludeList;
-use crate::output::known::sign::{MAX_BYTES, ToolSign, find_toml_value};
+use crate::output::known::sign::{MAX_CONFIG_FILE_BYTES, ToolSign, find_toml_value};
 
 /// Placeholder for the changed files in a command.
 pub const FILES_PLACEHOLDER: &str = "{files}";
@@ -16,7 +16,7 @@ pub const SIGN_PLACEHOLDER: &str = "{sign}";
 /// Placeholder for the rule's name in the URL of a page.
 pub const RULE_PLACEHOLDER: &str = "{rule}";
 /// Placeholder for the last part of the rule's name in the URL of a page.
-pub const RULE_LAST_PART: &str = "{last}";
+pub const RULE_LAST_PART_PLACEHOLDER: &str = "{last}";
 
 /// JSON formats whose output is empty if a run has no findings.
 const EMPTY_OUTPUT_JSON_FORMATS: &[&str] = &["ast-grep-json", "detect-secrets-json", "mypy-json"];
@@ -237,7 +237,7 @@ impl KnownTool {
     }
 
     /// Returns the options that apply because of a sign in the file `sign`.
-    pub fn options(&self, sign_path: &str, read_file: &dyn Fn(&str) -> Option<Vec<u8>>) -> Vec<String> {
+    pub fn sign_options(&self, sign_path: &str, read_file: &dyn Fn(&str) -> Option<Vec<u8>>) -> Vec<String> {
         let given = self.options.iter().find(|given| given.sign.find_path(&[sign_path], read_file).is_some());
         given.map(|given| fill_arguments(&given.args, &[], &[], sign_path)).unwrap_or_default()
     }
@@ -246,7 +246,7 @@ impl KnownTool {
     /// value that `keeps` also permits are returned.
     pub fn table_options(&self, read_file: &dyn Fn(&str) -> Option<Vec<u8>>) -> Vec<String> {
         let table = self.table.as_ref().and_then(|table| {
-            let bytes = read_file(&table.file).filter(|bytes| bytes.len() <= MAX_BYTES)?;
+            let bytes = read_file(&table.file).filter(|bytes| bytes.len() <= MAX_CONFIG_FILE_BYTES)?;
             find_toml_value(&String::from_utf8_lossy(&bytes), &table.name)
         });
         let Some(toml::Value::Table(table)) = table else { return Vec::new() };
@@ -303,8 +303,8 @@ impl KnownTool {
                 && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
         };
         let fits = |mark: &str, text: &str| !page.contains(mark) || is_plain(text);
-        (fits(RULE_PLACEHOLDER, rule) && fits(RULE_LAST_PART, last))
-            .then(|| page.replace(RULE_PLACEHOLDER, rule).replace(RULE_LAST_PART, last))
+        (fits(RULE_PLACEHOLDER, rule) && fits(RULE_LAST_PART_PLACEHOLDER, last))
+            .then(|| page.replace(RULE_PLACEHOLDER, rule).replace(RULE_LAST_PART_PLACEHOLDER, last))
     }
 }
 

@@ -47,7 +47,7 @@ impl<'a> SarifLocationResolver<'a> {
     /// Returns the root of the tree if the log determines it. This is the folder to which the only repository
     /// in the log is mapped, or else the deepest folder that contains all absolute base URIs.
     fn tree_root(&self) -> Option<AbsolutePath> {
-        let absolute = |location: &ArtifactLocation| match self.resolve_address(location)? {
+        let absolute = |location: &ArtifactLocation| match self.resolve_uri(location)? {
             ResolvedUri::Absolute(path) => Some(path),
             ResolvedUri::Relative(_) => None,
         };
@@ -64,7 +64,7 @@ impl<'a> SarifLocationResolver<'a> {
 
     /// Applies the base URIs of a URI. Returns `None` if there are too many base URIs, or if the path is too
     /// long.
-    fn resolve_address(&self, location: &ArtifactLocation) -> Option<ResolvedUri> {
+    fn resolve_uri(&self, location: &ArtifactLocation) -> Option<ResolvedUri> {
         let mut location = location;
         let mut relative: Vec<u8> = Vec::new();
         for _ in 0..MAX_BASE_URIS {
@@ -109,7 +109,7 @@ impl<'a> SarifLocationResolver<'a> {
             return self.paths.resolve_uri(uri);
         };
         let relative = percent_decode(uri.as_bytes());
-        match self.resolve_address(base).ok_or_else(|| PathError::OutsideTree(uri.to_owned()))? {
+        match self.resolve_uri(base).ok_or_else(|| PathError::OutsideTree(uri.to_owned()))? {
             ResolvedUri::Absolute(base) => self.paths.resolve_below(&base, &relative, uri),
             ResolvedUri::Relative(base) => self.paths.resolve_relative(&base, &relative, uri),
         }
@@ -135,7 +135,7 @@ impl<'a> SarifLocationResolver<'a> {
     ) -> Result<(RepoPath, DiagnosticRange), PathError> {
         let path = self.resolve_path(location.artifact_location.as_ref().ok_or(PathError::Missing)?)?;
         let range = location.region.as_ref().and_then(|region| self.region_range(region));
-        Ok((path, range.unwrap_or(DiagnosticRange::File)))
+        Ok((path, range.unwrap_or(DiagnosticRange::WholeFile)))
     }
 
     /// Returns the range of a region for a diagnostic. If the region is malformed but has a start line, the

@@ -5,8 +5,8 @@
 use sha2::{Digest as _, Sha256};
 use tree_sitter::Node;
 
-use super::python::{EQUIVALENT_NODE_KINDS, LAYOUT};
-use crate::syntax::{MAX_DEPTH, SyntaxScanError};
+use super::python::{EQUIVALENT_NODE_KINDS, LAYOUT_TOKENS};
+use crate::syntax::{MAX_TREE_DEPTH, SyntaxScanError};
 
 /// Computes the digest of a tree in the old format.
 pub(super) fn digest_tree(node: Node<'_>, text: &str) -> Result<String, SyntaxScanError> {
@@ -32,7 +32,7 @@ impl<'a> FormerTreeHasher<'a> {
     }
 
     fn add_node(&mut self, node: Node<'_>, depth: usize) -> Result<(), SyntaxScanError> {
-        if depth > MAX_DEPTH {
+        if depth > MAX_TREE_DEPTH {
             return Err(SyntaxScanError::OverLimit);
         }
         match node.kind() {
@@ -52,7 +52,7 @@ impl<'a> FormerTreeHasher<'a> {
             }
             kind if node.child_count() == 0 => {
                 let colon = kind == ":" && node.parent().is_none_or(|parent| parent.kind() != "slice");
-                if !colon && !LAYOUT.contains(&kind) {
+                if !colon && !LAYOUT_TOKENS.contains(&kind) {
                     self.add_piece(self.text_of(node));
                 }
                 Ok(())

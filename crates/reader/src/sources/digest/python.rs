@@ -10,11 +10,11 @@ use tree_sitter::Node;
 use truing_core::sync::TREE_DIGEST_PREFIX;
 
 use super::python_literals;
-use crate::syntax::{MAX_DEPTH, SyntaxScanError};
+use crate::syntax::{MAX_TREE_DEPTH, SyntaxScanError};
 
 /// Tokens that are left out of the digest, because the kinds of the nodes around them already express their
 /// meaning.
-pub(super) const LAYOUT: [&str; 9] = ["(", ")", "[", "]", "{", "}", ",", ";", "."];
+pub(super) const LAYOUT_TOKENS: [&str; 9] = ["(", ")", "[", "]", "{", "}", ",", ";", "."];
 
 /// Kinds of nodes with the same meaning, each with the kind that replaces it in the digest.
 pub(super) const EQUIVALENT_NODE_KINDS: [(&str, &str); 5] = [
@@ -46,8 +46,8 @@ pub(in crate::sources) fn digest_tree(
 /// trees never have the same input.
 #[derive(Clone, Copy)]
 enum DigestPieceKind {
-    Open = 1,
-    Close = 2,
+    NodeStart = 1,
+    NodeEnd = 2,
     Token = 3,
     Text = 4,
 }
@@ -71,9 +71,9 @@ impl<'a> PythonTreeHasher<'a> {
         kind: &str,
         add_content: impl FnOnce(&mut Self) -> Result<(), SyntaxScanError>,
     ) -> Result<(), SyntaxScanError> {
-        self.add_piece(DigestPieceKind::Open, kind);
+        self.add_piece(DigestPieceKind::NodeStart, kind);
         add_content(self)?;
-        self.add_piece(DigestPieceKind::Close, "");
+        self.add_piece(DigestPieceKind::NodeEnd, "");
         Ok(())
     }
 
@@ -82,7 +82,7 @@ impl<'a> PythonTreeHasher<'a> {
     }
 
     fn add_node(&mut self, node: Node<'_>, depth: usize) -> Result<(), SyntaxScanError> {
-        if depth > MAX_DEPTH {
+        if depth > MAX_TREE_DEPTH {
             return Err(SyntaxScanError::OverLimit);
         }
         match node.kind() {
@@ -124,7 +124,7 @@ impl<'a> PythonTreeHasher<'a> {
             }
             kind if node.child_count() == 0 => {
                 let colon = kind == ":" && node.parent().is_none_or(|parent| parent.kind() != "slice");
-                if !colon && !LAYOUT.contains(&kind) {
+                if !colon && !LAYOUT_TOKENS.contains(&kind) {
                     self.add_piece(DigestPieceKind::Token, self.text_of(node));
                 }
                 Ok(())
@@ -188,7 +188,7 @@ impl<'a> PythonTreeHasher<'a> {
         remaining: &[Node<'_>],
         depth: usize,
     ) -> Result<(), SyntaxScanError> {
-        if depth > MAX_DEPTH {
+        if depth > MAX_TREE_DEPTH {
             return Err(SyntaxScanError::OverLimit);
         }
         let parts = [node.child_by_field_name("condition"), node.child_by_field_name("consequence")];

@@ -82,7 +82,7 @@ impl PythonScope {
 
     /// Returns the effective binding of a name. An assignment under a condition, such as `if not ssl:
     /// HTTPSConnection = Dummy`, does not replace an unconditional definition.
-    pub(super) fn get(&self, name: &str, role: PropertyRole) -> Option<&BindingTarget> {
+    pub(super) fn effective_binding(&self, name: &str, role: PropertyRole) -> Option<&BindingTarget> {
         let bound = self.names.get(name)?;
         let wanted =
             |bound: &&ScopeBinding| !matches!(bound.target, BindingTarget::Function(of, _) if of != role);

@@ -22,7 +22,7 @@ fn render_diagnostics(report: &DiagnosticReport) -> Vec<String> {
                 format!("{}{column}", span.start().line())
             }
             truing_reader::output::DiagnosticRange::Offsets(offsets) => format!("@{}", offsets.start()),
-            truing_reader::output::DiagnosticRange::File => "file".to_owned(),
+            truing_reader::output::DiagnosticRange::WholeFile => "file".to_owned(),
         };
         format!("{level} {rule} {}:{place} {}", found.path, found.message)
     };

@@ -20,7 +20,7 @@ type Edit<'a> = ((u32, u32), (u32, u32), &'a str);
 fn suggestion_for(lines: (u32, u32), text: &str, edits: &[Edit<'_>]) -> Option<String> {
     let edit = |(start, end, new): &Edit<'_>| ToolEdit {
         path: "a.py".into(),
-        range: DiagnosticRange::from_exact(*start, *end, ColumnUnit::CodePoint).unwrap(),
+        range: DiagnosticRange::from_exact_positions(*start, *end, ColumnUnit::CodePoint).unwrap(),
         new_text: (*new).to_owned(),
     };
     let fixes = vec![ToolFix { message: None, edits: edits.iter().map(edit).collect() }];
@@ -58,7 +58,7 @@ fn a_finding_is_the_lines_of_its_diagnostic_with_its_rule() {
 #[test]
 fn a_finding_of_the_file_as_a_whole_is_on_its_first_line_and_shows_none() {
     let found = map_diagnostic(
-        &diagnostic(DiagnosticRange::File),
+        &diagnostic(DiagnosticRange::WholeFile),
         &FileText::new(b"a\nb\n"),
         &DiagnosticMapping::default(),
     )
@@ -69,7 +69,7 @@ fn a_finding_of_the_file_as_a_whole_is_on_its_first_line_and_shows_none() {
         &FileText::new(b"a\n"),
         &DiagnosticMapping::default(),
     );
-    assert_eq!(beyond, Err(RangeError::Line { line: 9, count: 1 }));
+    assert_eq!(beyond, Err(RangeError::LineOutOfRange { line: 9, count: 1 }));
 }
 
 #[test]
@@ -181,7 +181,8 @@ fn of_several_fixes_the_first_that_can_be_applied_is_suggested() {
         message: None,
         edits: vec![ToolEdit {
             path: "a.py".into(),
-            range: DiagnosticRange::from_exact((1, column), (1, column + 1), ColumnUnit::Byte).unwrap(),
+            range: DiagnosticRange::from_exact_positions((1, column), (1, column + 1), ColumnUnit::Byte)
+                .unwrap(),
             new_text: text.to_owned(),
         }],
     };
@@ -201,7 +202,7 @@ fn no_text_of_a_finding_holds_a_secret_of_its_file() {
         message: None,
         edits: vec![ToolEdit {
             path: "a.py".into(),
-            range: DiagnosticRange::from_exact((1, 1), (1, 4), ColumnUnit::Byte).unwrap(),
+            range: DiagnosticRange::from_exact_positions((1, 1), (1, 4), ColumnUnit::Byte).unwrap(),
             new_text: "name".to_owned(),
         }],
     }];

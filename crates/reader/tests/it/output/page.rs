@@ -134,8 +134,10 @@ fn sign(sign: &ToolSign) -> String {
             SignTarget::Table(name) | SignTarget::Section(name) => {
                 format!("{} with {}", code(file), code(&format!("[{name}]")))
             }
-            SignTarget::Key(name) | SignTarget::Word(name) => format!("{} with {}", code(file), code(name)),
-            SignTarget::Option(section, option) => {
+            SignTarget::Key(name) | SignTarget::WholeWords(name) => {
+                format!("{} with {}", code(file), code(name))
+            }
+            SignTarget::SectionOption(section, option) => {
                 format!("{} with {} in {}", code(file), code(option), code(&format!("[{section}]")))
             }
         },

@@ -89,13 +89,13 @@ fn a_path_that_is_none_in_the_tree_is_an_error_that_names_it() {
         (&["/ci"], r"C:\ci\a.py", outside(r"C:\ci\a.py")),
         (&["/ci"], "file://host/ci/a.py", outside("file://host/ci/a.py")),
         (&[r"C:\ci"], r"D:\ci\a.py", outside(r"D:\ci\a.py")),
-        (&[], "/usr/include/x.h", PathError::NoRoot("/usr/include/x.h".to_owned())),
-        (&[], "file:///x.h", PathError::NoRoot("file:///x.h".to_owned())),
-        (&["/ci"], "/ci/", PathError::NoFile("/ci/".to_owned())),
-        (&[], ".", PathError::NoFile(".".to_owned())),
-        (&[], ".git/config", PathError::NoFile(".git/config".to_owned())),
-        (&[], "a/.GIT/hooks/x", PathError::NoFile("a/.GIT/hooks/x".to_owned())),
-        (&[], "a\0b", PathError::NoFile("a\0b".to_owned())),
+        (&[], "/usr/include/x.h", PathError::UnknownRoot("/usr/include/x.h".to_owned())),
+        (&[], "file:///x.h", PathError::UnknownRoot("file:///x.h".to_owned())),
+        (&["/ci"], "/ci/", PathError::NotAFile("/ci/".to_owned())),
+        (&[], ".", PathError::NotAFile(".".to_owned())),
+        (&[], ".git/config", PathError::NotAFile(".git/config".to_owned())),
+        (&[], "a/.GIT/hooks/x", PathError::NotAFile("a/.GIT/hooks/x".to_owned())),
+        (&[], "a\0b", PathError::NotAFile("a\0b".to_owned())),
         (&[], "", PathError::Missing),
         (&[], "https://x.example/a.py", PathError::NonFileUrl("https://x.example/a.py".to_owned())),
         (&[], "git+ssh://x/a", PathError::NonFileUrl("git+ssh://x/a".to_owned())),
@@ -107,7 +107,7 @@ fn a_path_that_is_none_in_the_tree_is_an_error_that_names_it() {
         assert_eq!(hidden(uri), Err(outside(uri)));
     }
     for uri in ["%2egit/config", "a%00b"] {
-        assert_eq!(hidden(uri), Err(PathError::NoFile(uri.to_owned())));
+        assert_eq!(hidden(uri), Err(PathError::NotAFile(uri.to_owned())));
     }
     assert_eq!(
         resolve_both(&[], None, &"a/".repeat(3000)),

@@ -9,7 +9,7 @@ use truing_reader::output::{
 const UNITS: [ColumnUnit; 3] = [ColumnUnit::Byte, ColumnUnit::Utf16, ColumnUnit::CodePoint];
 
 fn exact(start: (u32, u32), end: (u32, u32), unit: ColumnUnit) -> DiagnosticRange {
-    DiagnosticRange::from_exact(start, end, unit).unwrap()
+    DiagnosticRange::from_exact_positions(start, end, unit).unwrap()
 }
 
 fn range_text<'a>(text: &'a str, range: &DiagnosticRange) -> Result<&'a str, RangeError> {
@@ -39,7 +39,7 @@ fn whatever_a_tool_prints_is_a_range() {
     for (start, end) in
         [((0, 1), (1, 1)), ((1, 0), (1, 2)), ((1, 2), (1, 0)), ((1, 2), (1, 1)), ((2, 1), (1, 9))]
     {
-        assert_eq!(DiagnosticRange::from_exact(start, end, unit), None, "{start:?} {end:?}");
+        assert_eq!(DiagnosticRange::from_exact_positions(start, end, unit), None, "{start:?} {end:?}");
     }
     assert_eq!(DiagnosticRange::from_offsets(3, 2, unit), None);
 }
@@ -58,7 +58,7 @@ fn columns_count_in_their_unit() {
         );
     }
     let within = exact((1, 5), (1, 6), ColumnUnit::Utf16);
-    assert_eq!(range_text(text, &within), Err(RangeError::Column { line: 1, column: 5 }));
+    assert_eq!(range_text(text, &within), Err(RangeError::InvalidColumn { line: 1, column: 5 }));
 }
 
 #[test]
@@ -72,13 +72,13 @@ fn lines_end_with_lf_or_crlf_and_a_column_may_be_behind_the_line_break() {
         assert_eq!(range_text(text, &exact((2, 4), (3, 1), unit)), Ok(""));
         for (line, column) in [(1, 4), (1, 6), (2, 5)] {
             let range = exact((line, column), (line, column), unit);
-            assert_eq!(range_text(text, &range), Err(RangeError::Column { line, column }), "{unit:?}");
+            assert_eq!(range_text(text, &range), Err(RangeError::InvalidColumn { line, column }), "{unit:?}");
         }
         let beyond = exact((4, 1), (4, 1), unit);
-        assert_eq!(range_text(text, &beyond), Err(RangeError::Line { line: 4, count: 2 }));
+        assert_eq!(range_text(text, &beyond), Err(RangeError::LineOutOfRange { line: 4, count: 2 }));
         assert_eq!(
             range_text("ab", &exact((2, 1), (2, 1), unit)),
-            Err(RangeError::Line { line: 2, count: 1 })
+            Err(RangeError::LineOutOfRange { line: 2, count: 1 })
         );
         assert_eq!(range_text("", &exact((1, 1), (1, 1), unit)), Ok(""));
     }
@@ -99,7 +99,7 @@ fn a_byte_order_mark_counts_in_offsets_of_bytes_alone() {
     );
     assert_eq!(
         range_text(text, &DiagnosticRange::from_offsets(0, 4, ColumnUnit::CodePoint).unwrap()),
-        Err(RangeError::Offset(4))
+        Err(RangeError::InvalidOffset(4))
     );
 }
 
@@ -108,18 +108,18 @@ fn the_lines_of_a_diagnostic_are_found_whatever_its_columns() {
     let file = FileText::new(b"a\nb\nc\n");
     let unit = ColumnUnit::Byte;
     for (range, lines) in [
-        (DiagnosticRange::File, Ok((1, 1))),
+        (DiagnosticRange::WholeFile, Ok((1, 1))),
         (DiagnosticRange::from_lines(2, 3), Ok((2, 3))),
         (DiagnosticRange::from_lines(2, 99), Ok((2, 3))),
         (DiagnosticRange::from_position(2, 99, unit), Ok((2, 2))),
         (DiagnosticRange::from_positions((1, 1), (3, 1), unit), Ok((1, 2))),
         (DiagnosticRange::from_positions((3, 1), (3, 1), unit), Ok((3, 3))),
         (DiagnosticRange::from_position(4, 1, unit), Ok((3, 3))),
-        (DiagnosticRange::from_position(5, 1, unit), Err(RangeError::Line { line: 5, count: 3 })),
+        (DiagnosticRange::from_position(5, 1, unit), Err(RangeError::LineOutOfRange { line: 5, count: 3 })),
         (DiagnosticRange::from_offsets(2, 4, unit).unwrap(), Ok((2, 2))),
         (DiagnosticRange::from_offsets(2, 5, unit).unwrap(), Ok((2, 3))),
         (DiagnosticRange::from_offsets(6, 6, unit).unwrap(), Ok((3, 3))),
-        (DiagnosticRange::from_offsets(6, 7, unit).unwrap(), Err(RangeError::Offset(7))),
+        (DiagnosticRange::from_offsets(6, 7, unit).unwrap(), Err(RangeError::InvalidOffset(7))),
     ] {
         assert_eq!(file.range_lines(&range), lines, "{range:?}");
     }
@@ -127,7 +127,7 @@ fn the_lines_of_a_diagnostic_are_found_whatever_its_columns() {
     assert_eq!((empty.range_lines(&DiagnosticRange::from_lines(1, 1)), empty.line_count()), (Ok((1, 1)), 0));
     assert_eq!(
         empty.range_lines(&DiagnosticRange::from_lines(3, 3)),
-        Err(RangeError::Line { line: 3, count: 0 })
+        Err(RangeError::LineOutOfRange { line: 3, count: 0 })
     );
 }
 
@@ -137,7 +137,7 @@ fn characters_of_a_file_that_is_not_utf_8_cannot_be_counted() {
     assert_eq!(file.range_lines(&DiagnosticRange::from_position(2, 1, ColumnUnit::Utf16)), Ok((2, 2)));
     assert_eq!(file.byte_range(&exact((1, 6), (1, 7), ColumnUnit::Byte)), Ok(5..6));
     assert_eq!(file.byte_range(&exact((1, 6), (1, 7), ColumnUnit::CodePoint)), Err(RangeError::NotUtf8));
-    assert_eq!(file.byte_range(&DiagnosticRange::File), Err(RangeError::WholeFile));
+    assert_eq!(file.byte_range(&DiagnosticRange::WholeFile), Err(RangeError::WholeFile));
 }
 
 #[test]
@@ -198,18 +198,18 @@ fn a_fix_takes_the_line_breaks_of_its_file() {
 fn a_fix_that_cannot_be_applied_exactly_is_refused() {
     let text = "abcde\n";
     for (edits, refused) in [
-        (vec![], ToolFixError::EditCount(0)),
-        (vec![(offset_range(0, 1), "x"); 201], ToolFixError::EditCount(201)),
+        (vec![], ToolFixError::InvalidEditCount(0)),
+        (vec![(offset_range(0, 1), "x"); 201], ToolFixError::InvalidEditCount(201)),
         (vec![(offset_range(0, 2), "x"), (offset_range(1, 3), "y")], ToolFixError::Overlap),
         (vec![(offset_range(1, 1), "x"), (offset_range(1, 1), "y")], ToolFixError::Overlap),
         (vec![(offset_range(0, 3), "x"), (offset_range(1, 1), "y")], ToolFixError::Overlap),
         (vec![(offset_range(0, 1), "a"), (offset_range(2, 2), "")], ToolFixError::NoChange),
-        (vec![(offset_range(0, 7), "x")], ToolFixError::UnresolvedRange(RangeError::Offset(7))),
+        (vec![(offset_range(0, 7), "x")], ToolFixError::UnresolvedRange(RangeError::InvalidOffset(7))),
         (
             vec![(DiagnosticRange::from_lines(9, 9), "x")],
-            ToolFixError::UnresolvedRange(RangeError::Line { line: 9, count: 1 }),
+            ToolFixError::UnresolvedRange(RangeError::LineOutOfRange { line: 9, count: 1 }),
         ),
-        (vec![(DiagnosticRange::File, "x")], ToolFixError::UnresolvedRange(RangeError::WholeFile)),
+        (vec![(DiagnosticRange::WholeFile, "x")], ToolFixError::UnresolvedRange(RangeError::WholeFile)),
     ] {
         assert_eq!(resolve_edits(text, &edits), Err(refused));
     }

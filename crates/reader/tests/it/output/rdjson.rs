@@ -47,7 +47,7 @@ fn a_range_is_the_text_that_the_format_says() {
     }
     let within = read(json!([diagnostic(json!({ "start": position_at(1, 3), "end": position_at(1, 4) }))]));
     let wrong = FileText::new("a𐐀b\n".as_bytes()).byte_range(&within.diagnostics[0].range);
-    assert_eq!(wrong, Err(RangeError::Column { line: 1, column: 3 }), "within a character");
+    assert_eq!(wrong, Err(RangeError::InvalidColumn { line: 1, column: 3 }), "within a character");
 }
 
 #[test]

@@ -456,7 +456,7 @@ fn a_fingerprint_is_the_whole_one_of_the_highest_version_or_made_of_the_partial_
 fn a_line_beyond_the_file_is_told_where_the_file_is_known() {
     let found = read_one(json!({}), result("a", 9));
     let file = FileText::new(b"a\nb\n");
-    assert_eq!(file.range_lines(&found.range), Err(RangeError::Line { line: 9, count: 2 }));
+    assert_eq!(file.range_lines(&found.range), Err(RangeError::LineOutOfRange { line: 9, count: 2 }));
 }
 
 #[test]

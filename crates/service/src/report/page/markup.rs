@@ -34,7 +34,7 @@ pub(super) fn element(
 }
 
 /// Makes an element without content.
-pub(super) fn void(name: &'static str, attributes: HtmlAttributes<'_>) -> HtmlMarkup {
+pub(super) fn void_element(name: &'static str, attributes: HtmlAttributes<'_>) -> HtmlMarkup {
     HtmlMarkup(open_tag(name, attributes) + "/>")
 }
 

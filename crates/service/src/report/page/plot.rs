@@ -7,10 +7,10 @@ use truing_core::run::RunOutcome;
 use truing_core::slot::LoopKind;
 use truing_loops::text::format_instant;
 
-use super::markup::{HtmlMarkup, element, text, void};
+use super::markup::{HtmlMarkup, element, text, void_element};
 use crate::report::amount::{format_dollars, format_percent, short_hash};
 use crate::report::figures::{LoopFigures, PeriodFigures};
-use crate::report::loops::{DAY, format_day};
+use crate::report::loops::{DAY_MILLIS, format_day};
 use crate::report::run::{ReportedRun, outcome_word, to_plain_words};
 
 /// Width of most plots, in SVG units.
@@ -84,7 +84,7 @@ fn draw_line(class: &str, from: (f64, f64), to: (f64, f64)) -> HtmlMarkup {
         format_coordinate(to.0),
         format_coordinate(to.1),
     );
-    void("line", &[("class", &class), ("x1", &x1), ("y1", &y1), ("x2", &x2), ("y2", &y2)])
+    void_element("line", &[("class", &class), ("x1", &x1), ("y1", &y1), ("x2", &x2), ("y2", &y2)])
 }
 
 /// Returns a round number of at least `max_value`. Half of this number is round as well, so both can be
@@ -157,11 +157,11 @@ impl TimePlot<'_> {
         let mut parts = Vec::new();
         let changes = figures.prompts.iter().skip(1);
         for prompt in changes.skip(figures.prompts.len().saturating_sub(MAX_PROMPT_CHANGES + 1)) {
-            let since = prompt.first_ended_at.0.saturating_sub(first.from.saturating_mul(DAY));
+            let since = prompt.first_ended_at.0.saturating_sub(first.from.saturating_mul(DAY_MILLIS));
             let Ok(since) = u64::try_from(since) else { continue };
             let x = LEFT_MARGIN
                 + (WIDTH - LEFT_MARGIN - RIGHT_MARGIN)
-                    * (count_to_f64(since) / count_to_f64(DAY.unsigned_abs()) / all).min(1.0);
+                    * (count_to_f64(since) / count_to_f64(DAY_MILLIS.unsigned_abs()) / all).min(1.0);
             let anchor = if x > WIDTH * 0.7 { "end" } else { "start" };
             parts.push(draw_line("mark", (x, TOP_MARGIN - 8.0), (x, HEIGHT - BOTTOM_MARGIN)));
             let aside = if anchor == "end" { x - 3.0 } else { x + 3.0 };
@@ -210,7 +210,7 @@ pub(super) fn draw_run_trend(figures: &LoopFigures, loop_kind: LoopKind) -> Html
     }
     parts.extend(time.prompt_change_lines());
     let rates = figures.periods.iter().enumerate().filter_map(|(place, period)| {
-        let rate = period.tally.success_rate()?;
+        let rate = period.tally.success_rate_thousandths()?;
         let x = time.x(place) + step / 2.0;
         let y = floor - (floor - TOP_MARGIN) * count_to_f64(rate) / 1000.0;
         Some((
@@ -224,7 +224,7 @@ pub(super) fn draw_run_trend(figures: &LoopFigures, loop_kind: LoopKind) -> Html
         .iter()
         .map(|(x, y, _)| format!("{},{}", format_coordinate(*x), format_coordinate(*y)))
         .collect();
-    parts.push(void("polyline", &[("class", &"rate"), ("points", &points.join(" "))]));
+    parts.push(void_element("polyline", &[("class", &"rate"), ("points", &points.join(" "))]));
     for (x, y, tooltip) in &rates {
         let (x, y) = (format_coordinate(*x), format_coordinate(*y));
         parts.push(element(
@@ -233,7 +233,7 @@ pub(super) fn draw_run_trend(figures: &LoopFigures, loop_kind: LoopKind) -> Html
             [element("title", &[], [text(tooltip)])],
         ));
     }
-    let rate = figures.tally.success_rate().map_or_else(|| "none".to_owned(), format_percent);
+    let rate = figures.tally.success_rate_thousandths().map_or_else(|| "none".to_owned(), format_percent);
     draw_picture(
         WIDTH,
         HEIGHT,
@@ -271,42 +271,49 @@ pub(super) fn draw_cost(figures: &LoopFigures) -> HtmlMarkup {
 
 /// Draws one bar for each step. The length of a bar is the mean over the runs that did the step.
 pub(super) fn render_step_bars(rows: &[(&str, u64, String)], title: &str) -> HtmlMarkup {
-    const ROW: f64 = 22.0;
+    const ROW_HEIGHT: f64 = 22.0;
     const TOTAL_WIDTH: f64 = 320.0;
     const NAMES_WIDTH: f64 = 56.0;
     const VALUES_WIDTH: f64 = 56.0;
     let most = rows.iter().map(|(_, value, _)| *value).max().unwrap_or(0).max(1);
     let mut parts = Vec::new();
     for (place, (name, value, shown)) in rows.iter().enumerate() {
-        let y = index_to_f64(place) * ROW + 4.0;
+        let y = index_to_f64(place) * ROW_HEIGHT + 4.0;
         let width = (TOTAL_WIDTH - NAMES_WIDTH - VALUES_WIDTH) * count_to_f64(*value) / count_to_f64(most);
         parts.push(draw_label("strong", "end", NAMES_WIDTH - 8.0, y + 11.5, name));
         // A value of zero gets a thin bar, so the row does not look empty.
-        parts.push(draw_bar("bar", NAMES_WIDTH, y, width.max(1.0), ROW - 7.0, &format!("{name}: {shown}")));
+        parts.push(draw_bar(
+            "bar",
+            NAMES_WIDTH,
+            y,
+            width.max(1.0),
+            ROW_HEIGHT - 7.0,
+            &format!("{name}: {shown}"),
+        ));
         parts.push(draw_label("", "start", NAMES_WIDTH + width + 6.0, y + 11.5, shown));
     }
-    draw_picture(TOTAL_WIDTH, index_to_f64(rows.len()) * ROW + 6.0, title, parts)
+    draw_picture(TOTAL_WIDTH, index_to_f64(rows.len()) * ROW_HEIGHT + 6.0, title, parts)
 }
 
 /// Draws the last runs, the oldest first, each with a symbol for its end. Draws a line at each change of the
 /// prompt.
 pub(super) fn draw_run_strip(runs: &[ReportedRun]) -> HtmlMarkup {
     const CELL_WIDTH: f64 = WIDTH / 30.0;
-    const ROW: f64 = CELL_WIDTH + 6.0;
+    const ROW_HEIGHT: f64 = CELL_WIDTH + 6.0;
     let shown: Vec<&ReportedRun> = runs.iter().take(STRIP_CELLS).rev().collect();
     let mut prompt: Option<&str> = None;
     let mut parts = Vec::new();
     for (place, run) in shown.iter().enumerate() {
         let (x, y) = (
             index_to_f64(place % CELLS_PER_ROW) * CELL_WIDTH,
-            index_to_f64(place / CELLS_PER_ROW) * ROW + 4.0,
+            index_to_f64(place / CELLS_PER_ROW) * ROW_HEIGHT + 4.0,
         );
         let result = to_plain_words(run.result.as_deref().unwrap_or(run.outcome_word()));
         let reason: String = run.reason_line().chars().take(160).collect();
         let release = run.target_release.as_deref().unwrap_or_default();
         let tooltip = format!("{} {} {release}: {result}\n{reason}", format_instant(run.ended_at), run.name);
         parts.push(draw_bar(run.outcome.as_str(), x + 0.8, y, CELL_WIDTH - 1.6, CELL_WIDTH - 1.6, &tooltip));
-        parts.push(draw_end_sign(run.outcome, x + 0.8, y, CELL_WIDTH - 1.6));
+        parts.push(draw_outcome_symbol(run.outcome, x + 0.8, y, CELL_WIDTH - 1.6));
         if let Some(hash) = run.prompt_hash.as_deref() {
             if prompt.is_some_and(|before| before != hash) {
                 parts.push(draw_line("mark", (x, y - 3.0), (x, y + CELL_WIDTH + 1.0)));
@@ -317,14 +324,14 @@ pub(super) fn draw_run_strip(runs: &[ReportedRun]) -> HtmlMarkup {
     let rows = shown.len().div_ceil(CELLS_PER_ROW).max(1);
     draw_picture(
         WIDTH,
-        index_to_f64(rows) * ROW + 4.0,
+        index_to_f64(rows) * ROW_HEIGHT + 4.0,
         &format!("the last {} runs, oldest first", shown.len()),
         parts,
     )
 }
 
 /// Draws the symbol of an outcome. Because of the symbols, readers need not distinguish colours.
-fn draw_end_sign(kind: RunOutcome, x: f64, y: f64, size: f64) -> HtmlMarkup {
+fn draw_outcome_symbol(kind: RunOutcome, x: f64, y: f64, size: f64) -> HtmlMarkup {
     let place = |across: f64, down: f64| {
         format!("{} {}", format_coordinate(x + across * size), format_coordinate(y + down * size))
     };
@@ -341,7 +348,7 @@ fn draw_end_sign(kind: RunOutcome, x: f64, y: f64, size: f64) -> HtmlMarkup {
             format!("M{} L{} M{} L{}", place(0.3, 0.3), place(0.7, 0.7), place(0.7, 0.3), place(0.3, 0.7))
         }
     };
-    void("path", &[("class", &"glyph"), ("d", &path)])
+    void_element("path", &[("class", &"glyph"), ("d", &path)])
 }
 
 /// Draws the colour swatch of an outcome, for legends and tables.
@@ -355,14 +362,14 @@ pub(super) fn draw_swatch(kind: RunOutcome) -> HtmlMarkup {
     element(
         "svg",
         &[("viewBox", &"0 0 12 12"), ("aria-hidden", &"true")],
-        [void("rect", &square), draw_end_sign(kind, 0.0, 0.0, 12.0)],
+        [void_element("rect", &square), draw_outcome_symbol(kind, 0.0, 0.0, 12.0)],
     )
 }
 
 /// Draws a bar inside a table.
 pub(super) fn draw_share_bar(value: u64, max_value: u64) -> HtmlMarkup {
     let width = format_coordinate(100.0 * count_to_f64(value) / count_to_f64(max_value.max(1)));
-    let bar = void("rect", &[("class", &"bar"), ("width", &width), ("height", &"8"), ("rx", &"1")]);
+    let bar = void_element("rect", &[("class", &"bar"), ("width", &width), ("height", &"8"), ("rx", &"1")]);
     let view = [
         ("viewBox", &"0 0 100 8" as &dyn std::fmt::Display),
         ("preserveAspectRatio", &"none"),

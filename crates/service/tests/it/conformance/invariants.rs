@@ -188,7 +188,7 @@ fn calls(stage: &Stage, view: &PullView, runs: usize, wrong: &mut Vec<String>) {
     // The allowed number includes one additional run, because the service may lease the slot once more and
     // find nothing to do.
     let allowed = (runs + 1) * (3 + lists + 2)
-        + 2 * lines.len().div_ceil(stage.forge.row.max_batch_size)
+        + 2 * lines.len().div_ceil(stage.forge.row.max_comments_per_call)
         + files.len()
         + 1
         + 2 * changed;

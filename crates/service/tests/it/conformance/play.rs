@@ -35,7 +35,7 @@ const PERSON: &str = "ada";
 const OTHER: &str = "other[bot]";
 /// Network conditions of a storm: some deliveries are lost, some are repeated, and the order varies.
 const STORM: UnreliableNetwork =
-    UnreliableNetwork { seed: 7, lost_percent: 20, repeated_percent: 20, max_delay: 3 };
+    UnreliableNetwork { seed: 7, lost_percent: 20, repeated_percent: 20, max_delay_positions: 3 };
 /// Limit of the writing calls in a review; no scenario reaches this limit.
 const MAX_WRITES: u32 = 60;
 /// Limit of all calls in a review, including calls of git; no scenario reaches this limit.
@@ -124,7 +124,7 @@ impl Stage {
     async fn new(forge: Forge, scenario: &Scenario) -> Self {
         let mut site = Site::of(forge.flavour, forge.row.settle_delay).await;
         let is_interrupted = scenario.acts.iter().any(|act| matches!(act, Act::Interrupted(_)));
-        if is_interrupted && forge.row.max_batch_size == 1 {
+        if is_interrupted && forge.row.max_comments_per_call == 1 {
             // This forge accepts one comment per call, and the scenario is repeated for each call. The number
             // of comments is limited, so that few repetitions suffice.
             site.max_inline = 5;
@@ -217,7 +217,7 @@ impl Stage {
                 break;
             }
         }
-        let came = self.faulty && self.site.forge.is_faultless();
+        let came = self.faulty && self.site.forge.has_no_faults();
         self.site.forge.clear_faults();
         Ok(came)
     }
@@ -232,7 +232,7 @@ impl Stage {
         let push = async move {
             forge.wait_for_held_request().await;
             repo.push(branch, commit).await.unwrap();
-            forge.release_held();
+            forge.release_held_requests();
         };
         let pushing = tokio::spawn(push);
         let came = self.rest(Some(ForgeFault::nth_write(nth, ForgeFaultKind::HeldRequest))).await?;

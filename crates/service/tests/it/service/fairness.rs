@@ -52,7 +52,7 @@ async fn a_repository_with_a_thousand_due_pull_requests_takes_turns_with_one_tha
     assert_eq!(by_repository(&first), BTreeMap::from([("pr/fake/1/", 2), ("pr/fake/2/", 1)]));
     assert_eq!(scheduler.lease_due_slots(&context).await.unwrap(), [], "all places are taken");
     for lease in &first {
-        scheduler.release_place(lease.token);
+        scheduler.release_lease(lease.token);
     }
     site.clock.skip(TimeSpan::seconds(1));
     let second = scheduler.lease_due_slots(&context).await.unwrap();
@@ -74,7 +74,7 @@ async fn an_owner_with_hundreds_of_repositories_leaves_places_to_others() {
     let leases = scheduler.lease_due_slots(&context).await.unwrap();
     let small = leases.iter().filter(|lease| lease.key.repository_prefix() == "pr/fake/1/").count();
     assert_eq!((leases.len(), small), (4, 2), "{leases:?}");
-    scheduler.release_place(
+    scheduler.release_lease(
         leases.iter().find(|lease| lease.key.repository_prefix() == "pr/fake/1/").unwrap().token,
     );
     let next = scheduler.lease_due_slots(&context).await.unwrap();

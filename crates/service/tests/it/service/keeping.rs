@@ -38,7 +38,7 @@ async fn a_run_that_a_newer_one_has_overtaken_changes_nothing_more() {
     let (store, key) = (site.store(), site.key(opened.number).await);
     let of = |id: &str, token: FencingToken| RunReference { id: RunId::new(id), key: key.clone(), token };
     let revision = {
-        let record = store.last_outcome(&key).await.unwrap().unwrap();
+        let record = store.last_review_record(&key).await.unwrap().unwrap();
         PullRevision { head: record.detail.head.unwrap(), base: record.detail.base }
     };
     // The old run stores a new summary and a status that it still has to write. Then a newer run begins.
@@ -62,8 +62,14 @@ async fn a_run_that_a_newer_one_has_overtaken_changes_nothing_more() {
         let writer =
             EffectOwner { key: key.clone(), producer: CommentProducer::Review, token: Some(run.token) };
         let (log, clock) = (&*context.store, &*context.clock);
-        let effects =
-            EffectExecutor { forge: &*forge, log, gate: &gate, clock, writer, watch: &context.write_monitor };
+        let effects = EffectExecutor {
+            forge: &*forge,
+            log,
+            gate: &gate,
+            clock,
+            owner: writer,
+            monitor: &context.write_monitor,
+        };
         let publisher = CommentPublisher {
             effects,
             forge: &*forge,

@@ -184,7 +184,7 @@ async fn without_each_permission_of_a_token_a_review_is_degraded_and_says_so_or_
         ("statuses", MissingPermissionResult::NoStatus),
     ] {
         let site = Site::new().await;
-        site.forge.revoke(TOKEN);
+        site.forge.revoke_token(TOKEN);
         limit(&site, TokenKind::FineGrained, name);
         assert_without(site, name, expected).await;
     }

@@ -67,7 +67,7 @@ impl<'a> PushedPull<'a> {
 
     async fn record(&self) -> ReviewRecord {
         let key = self.site.key(self.opened.number).await;
-        self.service.store.last_outcome(&key).await.unwrap().unwrap()
+        self.service.store.last_review_record(&key).await.unwrap().unwrap()
     }
 
     async fn tally(&self) -> FindingTally {

@@ -22,7 +22,7 @@ const SCOPES: &[&str] = &[
 /// parked, and its history must contain these words.
 async fn assert_review(flavour: ForgeFlavour, kind: TokenKind, held: &[&str], stopped: Option<&str>) {
     let site = Site::of(flavour, TimeSpan(300)).await;
-    site.forge.revoke(TOKEN);
+    site.forge.revoke_token(TOKEN);
     let held: Vec<(&str, &str)> = held.iter().map(|name| (*name, "")).collect();
     site.forge.register_limited_token(TOKEN, kind, BOT, "acme", &held);
     let service = site.serve_with(SlotLimits { attempts: 1, ..limits() }).await;

@@ -87,7 +87,7 @@ async fn a_run_in_flight_completes_in_mode_finish() {
     site.deliver().await;
     site.forge.wait_for_held_request().await;
     operator(&site).turn_switch(&on(HaltMode::Finish), "ada").await.unwrap();
-    site.forge.release_held();
+    site.forge.release_held_requests();
     let key = site.key(opened.number).await;
     until("it is published", async || service.published(&key).await == 1).await;
     assert_first(&site.picture(&opened).await);
@@ -107,7 +107,7 @@ async fn a_run_in_flight_stops_before_its_next_write_in_mode_stop() {
     site.forge.wait_for_held_request().await;
     let operator = operator(&site);
     operator.turn_switch(&on(HaltMode::Stop), "ada").await.unwrap();
-    site.forge.release_held();
+    site.forge.release_held_requests();
     let key = site.key(opened.number).await;
     until("it is stopped", async || !told(&service, &key).await.is_empty()).await;
     until("the lease is given back", async || !service.is_leased(&key).await).await;
@@ -134,7 +134,7 @@ async fn a_run_in_flight_stops_where_the_switch_of_its_repository_says_so() {
     let operator = operator(&site);
     operator.turn_repository_switch("acme/other", &on(HaltMode::Stop), "ada").await.unwrap();
     operator.turn_repository_switch("acme/shop", &on(HaltMode::Stop), "ada").await.unwrap();
-    site.forge.release_held();
+    site.forge.release_held_requests();
     let key = site.key(opened.number).await;
     until("it is stopped", async || !told(&service, &key).await.is_empty()).await;
     until("the lease is given back", async || !service.is_leased(&key).await).await;

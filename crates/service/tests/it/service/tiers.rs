@@ -64,7 +64,7 @@ impl TierStage {
     /// Returns the kind and the reason of the newest run.
     async fn outcome(&self) -> (ReviewOutcomeKind, String) {
         let key = self.site.key(self.opened.number).await;
-        let record = self.service.store.last_outcome(&key).await.unwrap().unwrap();
+        let record = self.service.store.last_review_record(&key).await.unwrap().unwrap();
         (record.detail.outcome.kind, record.detail.outcome.reason.unwrap_or_default())
     }
 
@@ -185,7 +185,7 @@ async fn a_pull_requests_own_file_is_no_rule_and_the_tier_is_recorded() {
     stage.push(".truing.toml", "[[review.for]]\ntier = \"off\"\n").await;
     assert_eq!(stage.published().await, 2);
     let key = stage.site.key(stage.opened.number).await;
-    let record = stage.service.store.last_outcome(&key).await.unwrap().unwrap();
+    let record = stage.service.store.last_review_record(&key).await.unwrap().unwrap();
     let tier = record.detail.tier.unwrap();
     assert_eq!((tier.tier, tier.because.as_str()), (Tier::Rules, "2 files"));
     stage.stop().await;

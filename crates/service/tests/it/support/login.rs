@@ -33,8 +33,8 @@ impl Login {
             git_url: url.parse().unwrap(),
             credentials: GitHubCredentials::Token(SecretString::new(self.token)),
             previous_accounts: Vec::new(),
-            markers: self.markers.clone(),
-            settle: self.settle,
+            marker_keys: self.markers.clone(),
+            settle_delay: self.settle,
         }
     }
 

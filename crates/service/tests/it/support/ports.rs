@@ -245,7 +245,7 @@ through! { SlotStore for FaultyStore, no_store, StoreError;
 
 through! { RunStore for FaultyStore, no_store, StoreError;
     begin_run(run: &RunReference, revision: &PullRevision, now: UnixMillis) -> RunStart;
-    known_revision(key: &SlotKey) -> Option<PullRevision>;
+    findings_revision(key: &SlotKey) -> Option<PullRevision>;
     skip_heads(heads: &[SkippedHead], reason: &str) -> ();
     findings(key: &SlotKey) -> Vec<Finding>;
     store_computed_review(run: &RunReference, computed: &ComputedReview) -> ();
@@ -266,13 +266,13 @@ through! { RunStore for FaultyStore, no_store, StoreError;
     dismissals(key: &SlotKey) -> Vec<Dismissal>;
     store_dismissals(said: &[(SlotKey, Dismissal)], act: &OperatorAction) -> ();
     last_converge(key: &SlotKey) -> Option<ConvergeRecord>;
-    store_converge(token: FencingToken, record: &ConvergeRecord) -> ();
+    store_converge_record(token: FencingToken, record: &ConvergeRecord) -> ();
     converge_run(run: &RunId) -> Option<ConvergeRecord>;
     begin_job_run(run: &RunReference) -> JobState;
     store_job(run: &RunReference, job: &JobState) -> ();
     end_job_run(run: &RunReference, job: &JobState, record: &truing_core::sync::record::SyncRecord) -> ();
     take_over_review(key: &SlotKey, token: FencingToken, now: UnixMillis) -> Option<RunId>;
-    store_restated_review(run: &RunReference, computed: &ComputedReview) -> ();
+    replace_computed_review(run: &RunReference, computed: &ComputedReview) -> ();
     jobs() -> Vec<(SlotKey, JobState)>;
     job_records(job: &SlotKey, limit: usize) -> Vec<truing_core::sync::record::SyncRecord>;
 }
@@ -391,7 +391,7 @@ through! { ForgeRead for FaultyPull, no_forge, ForgeError;
     matching_comments(text: &str) -> Vec<ConversationComment>;
     eye_reactions(comment: &CommentId) -> Vec<Actor>;
     repository() -> RepositoryDetails;
-    pulls_from(branch: &str) -> Vec<BranchPull>;
+    pulls_from_branch(branch: &str) -> Vec<BranchPull>;
     activity(number: u64) -> PullActivity;
     issues(label: &str) -> Vec<OwnIssue>;
     replies(number: u64, since: Option<&CommentId>) -> Vec<ConversationReply>;
@@ -530,8 +530,8 @@ impl RepositoryReader for FaultyReader {
         self.inner.inner.verify_replacements(request).await
     }
 
-    async fn used_tools(&self, request: &ToolDetectionRequest) -> Result<DetectedTools, ReaderError> {
-        self.inner.inner.used_tools(request).await
+    async fn detect_tools(&self, request: &ToolDetectionRequest) -> Result<DetectedTools, ReaderError> {
+        self.inner.inner.detect_tools(request).await
     }
 
     async fn companion_paths(

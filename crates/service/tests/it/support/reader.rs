@@ -36,8 +36,8 @@ impl RepositoryReader for ThreadedReader {
         self.0.verify_replacements(request).await
     }
 
-    async fn used_tools(&self, request: &ToolDetectionRequest) -> Result<DetectedTools, ReaderError> {
-        self.0.used_tools(request).await
+    async fn detect_tools(&self, request: &ToolDetectionRequest) -> Result<DetectedTools, ReaderError> {
+        self.0.detect_tools(request).await
     }
 
     async fn companion_paths(

@@ -194,7 +194,7 @@ impl Site {
     /// `acme`. Revokes the token, whose account then counts as a former account of the service. Returns the
     /// App and the installation.
     pub(crate) fn log_in_as_app(&mut self, slug: &str) -> (FakeApp, u64) {
-        self.forge.revoke(TOKEN);
+        self.forge.revoke_token(TOKEN);
         let app = self.forge.register_app(slug).unwrap();
         let installation = self.forge.install(&app, "acme");
         let key = AppKey::from_pem(&app.private_key).unwrap();
@@ -311,7 +311,7 @@ impl Site {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let hook = format!("{url}/webhooks/{FORGE}");
-        self.forge.set_hook(WebhookTarget { url: hook, secret: SECRET.into(), automatic: false });
+        self.forge.set_hook(WebhookTarget { url: hook, secret: SECRET.into(), is_automatic: false });
         let (stop, stopped) = oneshot::channel();
         let task =
             tokio::spawn(service.run(listener, async move { drop(stopped.await) }, std::future::pending()));
@@ -349,13 +349,13 @@ impl Site {
             agent: None,
             converge_setup: Err("it is not tried here".to_owned()),
             held_slots: truing_service::kill_switch::HeldSlots::default(),
-            write_monitor: truing_loops::telemetry::WRITES.clone(),
+            write_monitor: truing_loops::telemetry::WRITE_MONITOR.clone(),
             sweep_times: truing_service::sweep::SweepResults::default(),
             metrics: truing_service::metrics::ServiceMetrics::new().unwrap(),
             scheduler_waker: truing_service::scheduler_waker::SchedulerWaker::default(),
             linter_sources: truing_loops::tools::LinterSources::default(),
             duty_lease_expiry: truing_service::duty_lease::DutyLeaseExpiry::default(),
-            max_step_time: truing_service::worker::STEP_TIME,
+            max_step_time: truing_service::worker::MAX_STEP_TIME,
         }
     }
 

@@ -28,7 +28,7 @@ struct Published {
 
 impl Published {
     fn differences(&self, exchange: &ApiExchange<'_>) -> Vec<String> {
-        let ApiExchange { method, target, request, answer } = *exchange;
+        let ApiExchange { method, target, request, response: answer } = *exchange;
         let contract = match self.flavour {
             ForgeFlavour::GitHub => Some(&*GITHUB),
             ForgeFlavour::Cloud => CLOUD.as_ref(),

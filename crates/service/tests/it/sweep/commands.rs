@@ -153,7 +153,7 @@ async fn a_pause_while_a_review_is_running_begins_when_it_ends() {
     service.state(&key, "leased (review)").await;
     comment(&site, &opened, "ada", "/review pause").await;
     service.state(&key, "leased (review), paused afterwards").await;
-    site.forge.release_held();
+    site.forge.release_held_requests();
     service.state(&key, "held (paused)").await;
     assert_eq!(service.published(&key).await, 1, "the review that was running is not lost");
     service.stop().await;

@@ -74,7 +74,10 @@ async fn a_forge_that_does_not_answer_is_not_taken_for_one_that_refuses_access()
     let run = RunReference { id: new_run_id(), key, token: lease.token };
     let ended = worker::run_step(&context, &lease, &run).await.unwrap();
     let expected = "the forge sent an invalid answer";
-    assert!(matches!(ended, Err(StepStopReason::StepFailed { class, .. }) if class == expected), "{ended:?}");
+    assert!(
+        matches!(ended, Err(StepStopReason::StepFailed { failure_class, .. }) if failure_class == expected),
+        "{ended:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

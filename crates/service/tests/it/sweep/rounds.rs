@@ -206,7 +206,7 @@ async fn a_row_that_cannot_be_read_is_left_out_and_all_others_are_swept() {
         store.list_slots().await.unwrap().into_iter().map(|slot| slot.key.to_string()).collect();
     let others = format!("pr/{FORGE}/{}/1", other.id().await.unwrap());
     assert_eq!(known, [site.key(whole.number).await.to_string(), others]);
-    assert_eq!(store.count_content().await.unwrap().unreadable, 1, "it is named");
+    assert_eq!(store.collect_statistics().await.unwrap().unreadable, 1, "it is named");
     assert_eq!(store.sweep_request_time().await.unwrap(), None, "the sweep came to its end");
     assert_eq!(swept.context.sweep_times.swept_repositories().len(), 2);
 

@@ -27,7 +27,7 @@ pub(super) fn last_converge(
 }
 
 /// Writes the present state of a run.
-pub(super) fn store_converge(
+pub(super) fn store_converge_record(
     connection: &SqlTransaction,
     token: FencingToken,
     record: &ConvergeRecord,

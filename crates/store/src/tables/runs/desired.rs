@@ -12,7 +12,7 @@ use crate::fault::{StoreFault, from_json, to_json};
 
 /// Replaces the key's findings and status, and the producer's desired comments, by those of the computed
 /// review.
-pub(super) fn replace(
+pub(super) fn replace_review_output(
     connection: &SqlTransaction,
     key: &SlotKey,
     computed: &ComputedReview,
@@ -97,7 +97,7 @@ fn upsert_rows(
         // anchor is tried.
         let lowered = match stored {
             Some((body, Some(lowered))) => {
-                let before: DesiredComment = from_json(&body, || row_name(key, row.subject.as_str()))?;
+                let before: DesiredComment = from_json(&body, || describe_row(key, row.subject.as_str()))?;
                 let same = before.location.map(|(_, place)| place)
                     == row.location.as_ref().map(|(_, place)| place.clone());
                 same.then_some(lowered)
@@ -137,7 +137,7 @@ fn delete_obsolete_rows(
 }
 
 /// Returns the producer's rows, in the order in which they were given.
-pub(super) fn rows(
+pub(super) fn comment_rows(
     connection: &SqlTransaction,
     key: &SlotKey,
     producer: CommentProducer,
@@ -148,10 +148,10 @@ pub(super) fn rows(
         .sql(sql)
         .query((key.as_str(), producer.as_str()), |row| {
             let (body, item): (String, String) = (row.get(0)?, row.get(1)?);
-            let mut desired: DesiredComment = from_json(&body, || row_name(key, &item))?;
+            let mut desired: DesiredComment = from_json(&body, || describe_row(key, &item))?;
             let lowered: Option<String> = row.get(2)?;
             if let (Some(lowered), Some((kind, _))) = (lowered, &mut desired.location) {
-                *kind = from_json::<AnchorKind>(&lowered, || row_name(key, &item))?;
+                *kind = from_json::<AnchorKind>(&lowered, || describe_row(key, &item))?;
             }
             desired.comment = row.get::<Option<String>>(3)?.map(CommentId::new);
             Ok(desired)
@@ -159,7 +159,7 @@ pub(super) fn rows(
         .collect()
 }
 
-fn row_name(key: &SlotKey, item: &str) -> String {
+fn describe_row(key: &SlotKey, item: &str) -> String {
     format!("desired row {item} of {key}")
 }
 

@@ -4,7 +4,8 @@ use crate::sql::{self, SqlTransaction};
 use truing_core::id::{FencingToken, RunId, Sha, SlotKey, UnixMillis};
 use truing_core::money::MicroUsd;
 use truing_core::outcome::{
-    INTERRUPTED, ReviewDetail, ReviewOutcome, ReviewOutcomeKind, ReviewRecord, ReviewRuntime, ReviewStep,
+    INTERRUPTED_REASON, ReviewDetail, ReviewOutcome, ReviewOutcomeKind, ReviewRecord, ReviewRuntime,
+    ReviewStep,
 };
 use truing_core::port::{PullRevision, ReviewProgress, RunReference, RunStart};
 use truing_core::run::{RunStage, StepCost};
@@ -37,7 +38,7 @@ pub(super) fn begin_run(
     now: UnixMillis,
 ) -> Result<RunStart, StoreFault> {
     let newest = newest_run(connection, &run.key)?;
-    let last_computed = known_revision(connection, &run.key)?;
+    let last_computed = findings_revision(connection, &run.key)?;
     let again = newest.as_ref().is_some_and(|newest| is_same_run(newest, run));
     if let Some(newest) = &newest
         && newest.token >= run.token
@@ -49,7 +50,13 @@ pub(super) fn begin_run(
     // record must be copied, because findings and desired comments belong to the key, not to a run.
     let is_left = |newest: &&ReviewRunRow| newest.revision == *revision && newest.stage == RunStage::Computed;
     if let Some(newest) = newest.as_ref().filter(|newest| !again && !is_left(newest)) {
-        record_cut_off_end(connection, &run.key, newest, "cut off: another run has replaced this run", now)?;
+        record_interrupted_run_end(
+            connection,
+            &run.key,
+            newest,
+            "cut off: another run has replaced this run",
+            now,
+        )?;
     }
     let left = newest.filter(|newest| newest.revision == *revision);
     let untouched = again && left.is_some();
@@ -65,12 +72,12 @@ pub(super) fn begin_run(
         raise_counter(connection, run.token.0)?;
     }
     let computed = computed.map(|json| from_json(&json, || format!("run {}", run.id))).transpose()?;
-    let (reviewed, json) = last_published(connection, &run.key)?.unzip();
+    let (reviewed, json) = last_published_revision(connection, &run.key)?.unzip();
     let last = json.flatten().map(|json| from_json(&json, || format!("the last review of {}", run.key)));
     let is_same = reviewed.as_ref() == Some(revision);
     // An unreadable last published record is an error only if that record is about the same revision.
     let last: Option<ReviewRecord> = if is_same { last.transpose()? } else { last.and_then(Result::ok) };
-    let returns_to_reviewed = is_same && was_other_revision_since(connection, &run.key, revision)?;
+    let returns_to_reviewed = is_same && has_newer_other_revision(connection, &run.key, revision)?;
     let dismissals = dismissals::dismissals_for(connection, &run.key)?;
     Ok(RunStart {
         last_published: reviewed,
@@ -102,7 +109,7 @@ pub(super) fn take_over_review(
     let found = connection.sql(&sql).query([key.as_str()], parse_run_row)?.next().transpose()?;
     let Some(row) = found else { return Ok(None) };
     if newest.token != row.token {
-        record_cut_off_end(connection, key, &newest, "cut off: comments are being retracted", now)?;
+        record_interrupted_run_end(connection, key, &newest, "cut off: comments are being retracted", now)?;
     }
     let sql = "UPDATE run SET token = ?3 WHERE loop = 'review' AND key = ?1 AND token = ?2";
     connection.sql(sql).execute((key.as_str(), row.token.0, token.0))?;
@@ -176,7 +183,7 @@ pub(super) fn store_computed_review(
 }
 
 /// Replaces the run's computed review, and keeps the columns about the run's end and cost.
-pub(super) fn store_restated_review(
+pub(super) fn replace_computed_review(
     connection: &SqlTransaction,
     run: &RunReference,
     record: &ReviewRecord,
@@ -259,7 +266,7 @@ pub(super) fn mark_interrupted(
 ) -> Result<(), StoreFault> {
     match newest_run(connection, &run.key)? {
         Some(newest) if is_same_run(&newest, run) => {
-            record_cut_off_end(connection, &run.key, &newest, INTERRUPTED, now)
+            record_interrupted_run_end(connection, &run.key, &newest, INTERRUPTED_REASON, now)
         }
         Some(_) | None => Ok(()),
     }
@@ -286,7 +293,7 @@ pub(super) fn record_slotless_review_end(
 }
 
 /// Records the end of a run that stopped without recording its end. Does nothing if the run has no cost.
-fn record_cut_off_end(
+fn record_interrupted_run_end(
     connection: &SqlTransaction,
     key: &SlotKey,
     row: &ReviewRunRow,
@@ -423,7 +430,7 @@ fn parse_run_row(row: &sql::SqlRow) -> Result<ReviewRunRow, StoreFault> {
 }
 
 /// Returns the last published revision, and the record of the run that published it, as JSON.
-fn last_published(
+fn last_published_revision(
     connection: &SqlTransaction,
     key: &SlotKey,
 ) -> Result<Option<(PullRevision, Option<String>)>, StoreFault> {
@@ -438,7 +445,7 @@ fn last_published(
 }
 
 /// Returns true if a run on another revision followed the newest published run.
-fn was_other_revision_since(
+fn has_newer_other_revision(
     connection: &SqlTransaction,
     key: &SlotKey,
     revision: &PullRevision,
@@ -452,7 +459,7 @@ fn was_other_revision_since(
 }
 
 /// Returns the revision of the newest computed or published review.
-pub(super) fn known_revision(
+pub(super) fn findings_revision(
     connection: &SqlTransaction,
     key: &SlotKey,
 ) -> Result<Option<PullRevision>, StoreFault> {
@@ -471,13 +478,13 @@ pub(super) fn skip_newest_revision(
         !last_attempted.head.is_null() && last_settled.as_ref() != Some(last_attempted)
     };
     match last_attempted.filter(is_open) {
-        Some(revision) => end_without_review(connection, run, &revision, reason, now),
+        Some(revision) => record_skipped_revision(connection, run, &revision, reason, now),
         None => Ok(()),
     }
 }
 
 /// Begins a run that skips this revision, and ends it.
-pub(super) fn end_without_review(
+pub(super) fn record_skipped_revision(
     connection: &SqlTransaction,
     run: &RunReference,
     revision: &PullRevision,

@@ -72,7 +72,7 @@ async fn a_half_filled_target_takes_no_other_source_and_is_no_source() {
         assert!(matches!(error, TransferError::OtherSource { .. }), "{error}");
         assert!(error.to_string().contains(&format!("specify {name} after --from")), "{error}");
         let error = copy_refused(&target, &new_file_home(), NulPolicy::Refuse).await;
-        assert!(matches!(error, TransferError::HalfSource { .. }), "{error}");
+        assert!(matches!(error, TransferError::UnfinishedSource { .. }), "{error}");
         drop(target);
         let said = to.open_error().await;
         assert!(said.contains(&name) && said.contains("To start over"), "{said}");
@@ -80,7 +80,7 @@ async fn a_half_filled_target_takes_no_other_source_and_is_no_source() {
         if let Home::Servers { records, .. } = &to {
             let other = Home::Servers { slots: SlotServer::new_database(), records: records.clone() };
             let error = copy_refused(&first, &other, NulPolicy::Refuse).await;
-            assert!(matches!(error, TransferError::OtherSlots { .. }), "{error}");
+            assert!(matches!(error, TransferError::OtherSlotServer { .. }), "{error}");
         }
         assert_equal_tables(&copy_store(&first, &to).await);
     }

@@ -94,7 +94,7 @@ async fn ask_model(config: &Config, store: &Store, context: &CommandContext) -> 
         config,
         &context.environment,
         store.clone(),
-        ModelRole::Checker,
+        ModelRole::AvailabilityChecker,
     ) {
         Ok(agent) => agent,
         Err(error) => {

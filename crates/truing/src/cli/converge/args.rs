@@ -93,10 +93,10 @@ pub(super) fn parse_severity(name: &str) -> Result<Severity, String> {
 }
 
 /// Message for a branch that does not differ from the default branch (R1).
-pub(in crate::cli) const NO_TARGET: &str = "No PR or upstream diff: there is nothing to work on.";
+pub(in crate::cli) const NO_TARGET_MESSAGE: &str = "No PR or upstream diff: there is nothing to work on.";
 
 /// Message for uncommitted changes, which an audit would not include (R2).
-pub(in crate::cli) const UNCOMMITTED: &str =
+pub(in crate::cli) const UNCOMMITTED_CHANGES_MESSAGE: &str =
     "Uncommitted changes detected. Stash, commit, or revert them first.";
 
 /// Returns the error for a run that is refused before it begins.

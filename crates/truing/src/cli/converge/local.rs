@@ -28,7 +28,7 @@ use truing_store::Store;
 
 use super::outcome::interrupted_error;
 use super::target_run::TargetRun;
-use super::{ConvergeArgs, NO_TARGET, UNCOMMITTED, refusal_error};
+use super::{ConvergeArgs, NO_TARGET_MESSAGE, UNCOMMITTED_CHANGES_MESSAGE, refusal_error};
 use crate::cli::error::{CliError, CommandExit};
 use crate::cli::review::read_repository_config;
 use crate::cli::target::{check_kill_switches, store_error};
@@ -96,13 +96,14 @@ impl PreparedRun {
             Err(error) => return Err(checkout.record_failure(&store, args.is_audit, error).await),
         };
         // The user's local linters are used, because the checked-out branch belongs to the user.
-        looks.toolbox = wiring::tools::local_linters(&config, &context.environment, Vec::new());
+        looks.linter_sources = wiring::tools::local_linters(&config, &context.environment, Vec::new());
         looks.project_programs_folder = Some(checkout.repository.root().to_owned());
         let key = checkout.key();
         let mut lock =
             RunLock::acquire(&folder.join(LOCK_FOLDER_NAME), &key).map_err(|error| run_lock_error(&error))?;
-        let (mut record, earlier) =
-            checkout.load_or_new_record(&config, &store, key, &looks.name, &agents.auditor.model).await?;
+        let (mut record, earlier) = checkout
+            .load_or_new_record(&config, &store, key, &looks.configuration_id, &agents.auditor.model)
+            .await?;
         lock.write_run_id(&record.run).map_err(|error| CliError::failure("lock", error.to_string()))?;
         record.detail.cost_before_resume = record.cost();
         let gate = wiring::agent::gate_for_run(&agents.auditor, RepositoryRef::from_key(&record.key));
@@ -161,11 +162,11 @@ impl PreparedRun {
             runner.add_interrupted_cost().await.map_err(store_error)?;
             runner.record.detail.state.exit = Some(exit);
             runner.record.ended_at = SystemClock.now();
-            store.store_converge(FencingToken(0), &runner.record).await.map_err(store_error)?;
+            store.store_converge_record(FencingToken(0), &runner.record).await.map_err(store_error)?;
         }
         let mut record = runner.record;
         span.record_state(&record);
-        if let Some(tip) = checkout.moved_tip(&record.detail.state.head).await {
+        if let Some(tip) = checkout.foreign_branch_tip(&record.detail.state.head).await {
             record.warn(format!(
                 "{} is now at {}: the commits after {} were not audited",
                 record.detail.name,
@@ -185,13 +186,16 @@ impl PreparedRun {
         let tree = checkout.mirror.tree_id(&checkout.head).await.map_err(wiring::git_error)?;
         let state =
             ConvergeRun::new_audit_only(config.converge.limits.clone(), (checkout.head.clone(), tree));
-        let mut record = checkout.new_record(record.key.clone(), state, &inspection_tools.name);
+        let mut record = checkout.new_record(record.key.clone(), state, &inspection_tools.configuration_id);
         record.detail.state.apply_dismissals(store.dismissals(&record.key).await.map_err(store_error)?);
         self.lock.write_run_id(&record.run).map_err(|error| CliError::failure("lock", error.to_string()))?;
         let Self { checkout, store, .. } = &*self;
         // This record preserves the cost if the process is killed. Because of its special key, no later run
         // resumes it.
-        store.store_converge(FencingToken(0), &record.with_abandoned_key()).await.map_err(store_error)?;
+        store
+            .store_converge_record(FencingToken(0), &record.with_abandoned_key())
+            .await
+            .map_err(store_error)?;
         let (name, workspace) = (checkout.origin_name(), checkout.workspace());
         let context = self.converge_context(&workspace, name.as_deref());
         let mut runner = ConvergeRunner::new(context, record, ConvergeRunMode::WholeRun);
@@ -208,7 +212,7 @@ impl PreparedRun {
         let mut kept = record.clone();
         kept.key = audit_key(&checkout.repository, &checkout.branch);
         kept.detail.state.exit.get_or_insert_with(|| record.detail.state.audit_only_exit());
-        store.store_converge(FencingToken(0), &kept).await.map_err(store_error)?;
+        store.store_converge_record(FencingToken(0), &kept).await.map_err(store_error)?;
         Ok(record)
     }
 }
@@ -321,7 +325,7 @@ impl BranchCheckout {
         }
         let work = repository.worktree_diff(&head).await.map_err(wiring::git_error)?;
         if !(work.diff.is_empty() && work.skipped_files.is_empty()) {
-            return Err(refusal_error(ConvergeExitCode::Uncommitted, UNCOMMITTED).hint(
+            return Err(refusal_error(ConvergeExitCode::Uncommitted, UNCOMMITTED_CHANGES_MESSAGE).hint(
                 "`git status` shows the changes; `git stash` keeps them for later; then run this \
                     command again",
             ));
@@ -334,7 +338,7 @@ impl BranchCheckout {
         mirror.fetch(&[base.clone(), head.clone()]).await.map_err(|error| {
             let mut cli_error = wiring::git_error(error);
             if repository.is_shallow() {
-                cli_error.hints = vec![SHALLOW.to_owned()];
+                cli_error.hints = vec![SHALLOW_CLONE_HINT.to_owned()];
             }
             cli_error
         })?;
@@ -383,7 +387,7 @@ impl BranchCheckout {
 
     /// Returns the branch's tip if it is a commit that is not part of the run. The starting commit, `head`
     /// and the ancestors of `head` are part of the run.
-    async fn moved_tip(&self, head: &Sha) -> Option<Sha> {
+    async fn foreign_branch_tip(&self, head: &Sha) -> Option<Sha> {
         // An unreadable tip is treated as not moved, because this function is used only for a warning.
         let tip =
             self.repository.branch_tip(&self.branch).await.ok().flatten().filter(|tip| *tip != self.head)?;
@@ -523,20 +527,21 @@ pub(super) async fn record_failed_start(
     let mut record = ConvergeRecord::from_early_failure(of, (name, String::new()), end, SystemClock.now());
     record.detail.state.audits_only = is_audit;
     (record.detail.is_told, record.versions) = (true, program_versions());
-    if let Err(error) = store.store_converge(FencingToken(0), &record).await {
+    if let Err(error) = store.store_converge_record(FencingToken(0), &record).await {
         tracing::warn!(%error, "could not record a failed run");
     }
 }
 
 /// Hint for a clone without the full history.
-pub(in crate::cli) const SHALLOW: &str = "this clone is shallow, but the full history is needed: `git fetch \
+pub(in crate::cli) const SHALLOW_CLONE_HINT: &str = "this clone is shallow, but the full history is \
+    needed: `git fetch \
     --unshallow origin` fetches the rest";
 
 /// Maximum length of a mirror's name in bytes, which is half of the file systems' limit.
 const MAX_MIRROR_NAME_BYTES: usize = 120;
 
 fn no_target_error() -> CliError {
-    refusal_error(ConvergeExitCode::NoTarget, NO_TARGET).hint(
+    refusal_error(ConvergeExitCode::NoTarget, NO_TARGET_MESSAGE).hint(
         "commit the changes to a branch that is not the default branch, or specify a pull request: `truing \
             audit URL` audits the pull request and changes nothing; `truing converge URL` fixes the \
             findings and pushes the fixes",

@@ -110,7 +110,7 @@ fn print_failure(record: &ConvergeRecord, target_name: Option<&str>, context: &C
     let whose = whose
         .map(|target_name| format!("{}: ", line::clean_line(target_name, MAX_REASON_CHARS)))
         .unwrap_or_default();
-    context.output.print_always(format_args!("error: {whose}{reason}\nhint: {}\n", end_hint(exit)));
+    context.output.print_even_if_quiet(format_args!("error: {whose}{reason}\nhint: {}\n", end_hint(exit)));
 }
 
 /// Returns the error of a run that was interrupted before it began.

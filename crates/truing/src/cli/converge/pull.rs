@@ -127,7 +127,7 @@ impl<'a> PullRunContext<'a> {
         if may_have_one {
             return Err(error);
         }
-        if let Ok(Some(key)) = self.store.find_key(&name).await {
+        if let Ok(Some(key)) = self.store.find_pull_key(&name).await {
             record_failed_start(&self.store, abandoned_key(&key), name, is_audit, &error).await;
         }
         Err(error)

@@ -61,7 +61,7 @@ impl<'a> TargetRun<'a> {
     pub(super) fn print_progress(&self, message: ProgressMessage<'_>) {
         match message {
             ProgressMessage::Step(text) => self.show_step(text),
-            ProgressMessage::Line(text) => self.print_note(text),
+            ProgressMessage::Note(text) => self.print_note(text),
         }
     }
 
@@ -105,7 +105,7 @@ pub(super) async fn run_all(
     let mut signals = runtime::StopSignals::new()?;
     let (stop_sender, stop_receiver) = watch::channel(false);
     let room = Semaphore::new(if args.run_args.serial { 1 } else { MAX_CONCURRENT_RUNS });
-    let bar = context.output.start_steps();
+    let bar = context.output.show_step_progress();
     let (room, stop_receiver, bar) = (&room, &stop_receiver, &bar);
     let runs = targets.iter().map(|target| async move {
         let workspace = target.target.as_ref().map_err(CliError::clone)?;

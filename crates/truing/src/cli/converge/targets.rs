@@ -11,7 +11,7 @@ use truing_git::Git;
 
 use crate::cli::CommandContext;
 use crate::cli::error::CliError;
-use crate::cli::review::{PullTarget, RepositoryTarget, is_pull_name, is_slot_key};
+use crate::cli::review::{PullTarget, RepositoryTarget, is_pull_name, is_pull_slot_key};
 use crate::wiring;
 
 /// A target that a run works on.
@@ -98,7 +98,7 @@ pub(in crate::cli) async fn resolve_target(
 /// `a/b` may also be the name of a repository.
 fn is_path(target: &str) -> bool {
     let begins = ["/", "./", "../", "~"].iter().any(|begin| target.starts_with(begin));
-    let is_named = target.contains(['#', ':']) || is_pull_name(target) || is_slot_key(target);
+    let is_named = target.contains(['#', ':']) || is_pull_name(target) || is_pull_slot_key(target);
     begins || matches!(target, "." | "..") || !(is_named || target.parse::<u64>().is_ok())
 }
 

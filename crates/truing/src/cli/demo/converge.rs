@@ -3,14 +3,14 @@
 
 use truing_loops::converge::run_texts::format_count;
 
-use super::{CommandContext, demo_error, print_stay_notes};
+use super::{CommandContext, demo_error, print_inspection_notes};
 use crate::cli::columns::fold_line;
 use crate::cli::error::{CliError, CommandExit};
 use crate::demo::converge::{
     ConvergeDemo, ConvergeDemoReport, FixCommit, LocalBranchResult, PublishedReview, PublishedThread,
     PullRequestResult,
 };
-use crate::demo::{WRITER, pulls_page};
+use crate::demo::{WRITER_LOGIN, github_pulls_url};
 use crate::wiring::converge::check_fixer_sandbox;
 
 /// Prefix of an unquoted line of the report. The constant below is the prefix of a quoted line.
@@ -30,7 +30,7 @@ pub(super) async fn run_demo(stay: bool, context: &CommandContext) -> Result<Com
     let name = story.pull_name();
     let intro = format!(
         "The model follows a script: it reports a bug as long as the code has the bug, and fixes the bug \
-            on request. {WRITER} has opened {name} as a draft; `truing converge {name}`:"
+            on request. {WRITER_LOGIN} has opened {name} as a draft; `truing converge {name}`:"
     );
     say(fold_line("", &intro))?;
     let pull = story.converge().await.map_err(demo_error)?;
@@ -42,9 +42,9 @@ pub(super) async fn run_demo(stay: bool, context: &CommandContext) -> Result<Com
     output.print_answer(&report, || render_summary(&report))?;
     if stay {
         let reason = format!("why '{name}'");
-        print_stay_notes(
+        print_inspection_notes(
             output,
-            &pulls_page(story.forge_url()),
+            &github_pulls_url(story.forge_url()),
             &story.config_path(),
             &[&reason, "report --loop converge"],
         );

@@ -5,11 +5,11 @@ use truing_core::line::format_count;
 use truing_core::sandbox::SandboxLevel;
 use truing_core::sync::record::SyncOutcome as Outcome;
 
-use super::{CommandContext, demo_error, print_stay_notes};
+use super::{CommandContext, demo_error, print_inspection_notes};
 use crate::cli::columns::fold_line;
 use crate::cli::error::{CliError, CommandExit};
 use crate::demo::sync::{SyncDemo, SyncDemoEvent, SyncDemoReport, SyncDemoRun};
-use crate::demo::{DemoError, WRITER, pulls_page};
+use crate::demo::{DemoError, WRITER_LOGIN, github_pulls_url};
 use crate::wiring;
 
 /// Indentation of a line about a run. The constant below is the indentation of a continuation line, and of a
@@ -42,17 +42,18 @@ pub(super) async fn run_demo(stay: bool, context: &CommandContext) -> Result<Com
         output.print_data(intro)?;
     }
     // The demonstration reads only its own files, so its reader needs no sandbox and works on any machine.
-    let reader = wiring::child_reader(&RulesConfig::default(), &SandboxConfig { level: SandboxLevel::None })?;
+    let reader =
+        wiring::child_process_reader(&RulesConfig::default(), &SandboxConfig { level: SandboxLevel::None })?;
     let mut story = SyncDemo::start(&context.environment, reader, level).await.map_err(demo_error)?;
     let (mut scene, mut before) = (0, String::new());
     let report = story
         .run_all_sections(|event| {
             let text = match &event {
-                SyncDemoEvent::Scene(title) => {
+                SyncDemoEvent::SectionStarted(title) => {
                     scene += 1;
                     format!("\n{}", fold_line(&format!("{scene}. "), title))
                 }
-                SyncDemoEvent::PersonAction(does) => fold_line(INDENT, &format!("{WRITER} {does}")),
+                SyncDemoEvent::PersonAction(does) => fold_line(INDENT, &format!("{WRITER_LOGIN} {does}")),
                 SyncDemoEvent::RunEnded(ran) => {
                     let text = render_run(ran, &before);
                     before.clone_from(&ran.reason);
@@ -68,7 +69,12 @@ pub(super) async fn run_demo(stay: bool, context: &CommandContext) -> Result<Com
         })?;
     output.print_answer(&report, || render_summary(&report))?;
     if stay {
-        print_stay_notes(output, &pulls_page(story.forge_url()), &story.config_path(), &INSPECTION_COMMANDS);
+        print_inspection_notes(
+            output,
+            &github_pulls_url(story.forge_url()),
+            &story.config_path(),
+            &INSPECTION_COMMANDS,
+        );
         std::future::pending::<()>().await;
     }
     Ok(if report.has_passed() { CommandExit::Success } else { CommandExit::NegativeAnswer })

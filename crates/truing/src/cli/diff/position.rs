@@ -12,7 +12,7 @@ use crate::cli::json_lines::JsonLinesReader;
 use crate::cli::{CommandContext, runtime};
 
 /// Reader of positions from standard input.
-pub(super) const POSITIONS: JsonLinesReader =
+pub(super) const POSITION_READER: JsonLinesReader =
     JsonLinesReader { example: r#"{"id":"1","path":"a/b.py","side":"new","start_line":10,"end_line":12}"# };
 
 /// A line of the input of `anchor`. Unknown fields are allowed, since the JSON of a finding is also accepted
@@ -48,7 +48,7 @@ pub(super) fn run_anchor(
     }
     let mut error = None;
     let has_lines = |position: &AnchorRequest| check_lines(position.start_line, position.end_line);
-    let positions = POSITIONS.read(has_lines, &mut error);
+    let positions = POSITION_READER.read(has_lines, &mut error);
     context.output.print_json_lines(positions.map(
         |AnchorRequest { id, path: repository, side, start_line, end_line }| AnchorJson {
             id,

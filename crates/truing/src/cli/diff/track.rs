@@ -14,7 +14,7 @@ use truing_diff::{
 use truing_git::LocalRepository;
 
 use super::compared::{ComparedCommits, malformed_diff_error};
-use super::position::{POSITIONS, check_lines};
+use super::position::{POSITION_READER, check_lines};
 use crate::cli::error::{CliError, CommandExit};
 use crate::cli::{CommandContext, runtime};
 use crate::wiring;
@@ -55,10 +55,10 @@ pub(super) fn run(
     // All positions are read before the first answer, because they determine which files must be read.
     let mut error = None;
     let has_lines = |position: &TrackRequest| check_lines(position.start_line, position.end_line);
-    let asked: Vec<TrackRequest> = POSITIONS.read(has_lines, &mut error).collect();
+    let asked: Vec<TrackRequest> = POSITION_READER.read(has_lines, &mut error).collect();
 
     let wanted_old = asked.iter().map(|position| position.path.clone());
-    let old: BTreeSet<RepoPath> = wanted_old.chain(parsed.files.iter().filter_map(old_name)).collect();
+    let old: BTreeSet<RepoPath> = wanted_old.chain(parsed.files.iter().filter_map(old_path)).collect();
     let new: BTreeSet<RepoPath> = parsed
         .files
         .iter()
@@ -73,7 +73,7 @@ pub(super) fn run(
             CommitFiles::read(&compared.repository, &compared.new, new, &mut room).await?,
         ))
     })?;
-    let (old, new) = (old.sources(), new.sources());
+    let (old, new) = (old.file_contents(), new.file_contents());
     let tracker = LineTracker::new(&parsed.files, &old, &new);
     let known = |path: &&RepoPath| asked.iter().any(|position| position.path == **path);
     for path in tracker.paths_tracked_by_hunks().filter(known) {
@@ -91,7 +91,7 @@ pub(super) fn run(
 }
 
 /// Returns the old name of a changed file.
-fn old_name(file: &FileDiff<'_>) -> Option<RepoPath> {
+fn old_path(file: &FileDiff<'_>) -> Option<RepoPath> {
     match file.status {
         FileStatus::Added => None,
         FileStatus::Renamed | FileStatus::Copied => file.old_path.clone(),
@@ -148,7 +148,7 @@ impl CommitFiles {
         Ok(Self(files))
     }
 
-    fn sources(&self) -> Vec<FileContent<'_>> {
+    fn file_contents(&self) -> Vec<FileContent<'_>> {
         self.0.iter().map(|(path, content)| FileContent { path, content: content.as_deref() }).collect()
     }
 }

@@ -21,7 +21,7 @@ const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 enum LogMessage {
     Line(Vec<u8>),
     /// Requests a signal after all earlier lines have been written.
-    End(SyncSender<()>),
+    Flush(SyncSender<()>),
 }
 
 /// Sends log lines to the thread that writes them.
@@ -50,7 +50,7 @@ impl BackgroundLogWriter {
     /// stopped reading.
     pub(super) fn finish(&self) {
         let (end, ended) = sync_channel(1);
-        if self.lines.try_send(LogMessage::End(end)).is_ok() {
+        if self.lines.try_send(LogMessage::Flush(end)).is_ok() {
             let _ = ended.recv_timeout(FLUSH_TIMEOUT);
         }
     }
@@ -88,7 +88,7 @@ fn write_lines(
         // There is no place to report a failed write.
         match message {
             LogMessage::Line(line) => drop(out.write_all(&line)),
-            LogMessage::End(end) => drop(end.send(())),
+            LogMessage::Flush(end) => drop(end.send(())),
         }
         let lost_lines = lost_lines.swap(0, Ordering::Relaxed);
         if lost_lines > 0 {

@@ -163,9 +163,9 @@ impl HookCallPolicy<'_> {
             "Edit" | "MultiEdit" => self.judge_file(input, "file_path", |path| AgentAction::Edit(path)),
             "Write" => self.judge_file(input, "file_path", |path| AgentAction::Write(path)),
             "NotebookEdit" => self.judge_file(input, "notebook_path", |path| AgentAction::Edit(path)),
-            "Glob" | "Grep" | "LS" => self.judge_folder(tool, input),
+            "Glob" | "Grep" | "LS" => self.judge_search(tool, input),
             _ if CONVERSATION_TOOLS.contains(&tool) => return HookAnswer::Abstain,
-            _ => self.judge_operation(tool),
+            _ => self.judge_mcp_call(tool),
         };
         result.unwrap_or_else(HookAnswer::Deny)
     }
@@ -243,7 +243,7 @@ impl HookCallPolicy<'_> {
 
     /// Judges a search in a folder. The search is allowed if the profile may read a file with any name in the
     /// folder.
-    fn judge_folder(&self, tool: &str, input: &Value) -> Result<HookAnswer, String> {
+    fn judge_search(&self, tool: &str, input: &Value) -> Result<HookAnswer, String> {
         for field in ["pattern", "glob"] {
             // In a call of Grep, `pattern` matches text, not paths.
             let is_path = (tool, field) != ("Grep", "pattern");
@@ -273,7 +273,7 @@ impl HookCallPolicy<'_> {
     }
 
     /// Judges a call of an MCP server's tool.
-    fn judge_operation(&self, tool: &str) -> Result<HookAnswer, String> {
+    fn judge_mcp_call(&self, tool: &str) -> Result<HookAnswer, String> {
         let parts: Vec<&str> = tool.strip_prefix("mcp__").unwrap_or_default().split("__").collect();
         match parts.as_slice() {
             [server, name] if !server.is_empty() && !name.is_empty() => {

@@ -127,7 +127,10 @@ fn select_cases(cases: Vec<PromptCase>, names: &[String]) -> Result<Vec<PromptCa
 
 /// Returns the modules from which the request of a case is composed.
 fn case_modules<'a>(case: &PromptCase, prompts: &'a PromptLibrary) -> BTreeSet<&'a str> {
-    [&case.system, &case.task].into_iter().flat_map(|part| prompts.parts_of(&part.prompt)).collect()
+    [&case.system, &case.task]
+        .into_iter()
+        .flat_map(|part| prompts.prompt_module_names(&part.prompt))
+        .collect()
 }
 
 /// Applies every mutation to every module that a case covers.

@@ -8,7 +8,7 @@ use truing_core::money::MicroUsd;
 use truing_core::run::RunOutcome;
 use truing_loops::text::{format_count, format_instant};
 
-use super::review_text::render_unrecorded;
+use super::review_text::render_unrecorded_cost;
 use crate::cli::columns::fold_line;
 use truing_core::slot::LoopKind;
 use truing_service::report::amount::{
@@ -65,7 +65,7 @@ fn render_totals(section: &LoopSection) -> String {
         text,
         "  {:<10}{:>8}  of {attempts} with work to do",
         "success",
-        format_success_rate(tally.success_rate())
+        format_success_rate(tally.success_rate_thousandths())
     );
     let _ = writeln!(text, "  {:<10}{:>8}", "mean", format_duration(figures.mean_ms));
     let _ = writeln!(text, "  {:<10}{:>8}", "turns", figures.turns);
@@ -75,7 +75,7 @@ fn render_totals(section: &LoopSection) -> String {
 /// Formats the total cost, and the unrecorded part of the total.
 fn render_cost(section: &LoopSection) -> String {
     let sum = format_dollars(section.figures.cost_micro_usd);
-    format!("  {:<10}{sum:>8}\n{}", "cost", render_unrecorded(section.unrecorded_cost))
+    format!("  {:<10}{sum:>8}\n{}", "cost", render_unrecorded_cost(section.unrecorded_cost))
 }
 
 fn render_counts(title: &str, counts: &[LabelCount]) -> String {
@@ -141,7 +141,7 @@ fn render_periods(figures: &LoopFigures) -> String {
             "{:<10}{:>6}{kinds}{:>9}{:>9}",
             format_day(period.from),
             or_dash(period.tally.runs()),
-            format_success_rate(period.tally.success_rate()),
+            format_success_rate(period.tally.success_rate_thousandths()),
             format_dollars(period.cost_micro_usd),
         );
     }
@@ -168,7 +168,7 @@ fn render_prompts(figures: &LoopFigures) -> String {
             "{:<12}{:<12}{runs:>6}{:>10}{:>13}{:>12}{:>10}",
             short_hash(&prompt.hash),
             format_day(utc_day(prompt.first_ended_at)),
-            format_success_rate(prompt.tally.success_rate()),
+            format_success_rate(prompt.tally.success_rate_thousandths()),
             format_mean(prompt.turns, runs),
             format_dollars(mean_per_run(prompt.cost_micro_usd, runs)),
             format_duration(mean_per_run(prompt.ms, runs)),

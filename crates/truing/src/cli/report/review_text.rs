@@ -18,7 +18,7 @@ use truing_service::report::run::outcome_word;
 
 use unicode_width::UnicodeWidthStr as _;
 
-use crate::cli::columns::{COLUMNS, wrap_line};
+use crate::cli::columns::{MIN_TERMINAL_COLUMNS, wrap_line};
 
 /// Maximum number of reasons that are shown, the most frequent first.
 const MAX_SHOWN_REASONS: usize = 8;
@@ -35,8 +35,8 @@ pub(super) fn render_reviews(reviews: &ReviewTotals, since: UnixMillis, now: Uni
     let tally = reviews.tally();
     let runs = format_count(tally.runs(), if reviews.is_local { "local review" } else { "review" });
     let mut text = format!("{runs} ended from {} to {}\n", format_instant(since), format_instant(now));
-    let cost = format!("  {:<10}{:>8}\n", "cost", format_dollars(reviews.cost()))
-        + &render_unrecorded(reviews.unrecorded_cost);
+    let cost = format!("  {:<10}{:>8}\n", "cost", format_dollars(reviews.total_cost_micro_usd()))
+        + &render_unrecorded_cost(reviews.unrecorded_cost);
     if reviews.is_empty() {
         return text;
     }
@@ -49,7 +49,7 @@ pub(super) fn render_reviews(reviews: &ReviewTotals, since: UnixMillis, now: Uni
         let share = format_share(count, tally.runs());
         text += &format!("  {word:<10}{count:>8}  {share:>7}\n");
     }
-    let rate = format_success_rate(tally.success_rate());
+    let rate = format_success_rate(tally.success_rate_thousandths());
     let attempts = format_count(tally.attempts(), "run");
     text += &format!("  {:<10}{rate:>8}  of {attempts} with work to do\n", "success");
     text += &format!("  {:<10}{:>8}\n", "mean", format_duration(reviews.mean_ms()));
@@ -72,7 +72,7 @@ fn render_findings(findings: &FindingReport) -> String {
         }
     }
     if let Some(first) = &findings.first_comment {
-        text += &format!("\n{}\n", wrap_line(&first.sentence(), 0, COLUMNS));
+        text += &format!("\n{}\n", wrap_line(&first.sentence(), 0, MIN_TERMINAL_COLUMNS));
     }
     text
 }
@@ -80,25 +80,25 @@ fn render_findings(findings: &FindingReport) -> String {
 fn render_column_heads(title: &str) -> String {
     format!(
         "\n{title:<LABEL_COLUMNS$}{}\n",
-        FindingCounts::HEADS.map(|head| format!("{head:>0$}", column_width(head))).concat()
+        FindingCounts::COLUMN_NAMES.map(|head| format!("{head:>0$}", column_width(head))).concat()
     )
 }
 
 /// Formats a name and its counts. A long name is on a separate line.
 fn render_row(name: &str, counts: &FindingCounts) -> String {
     let name = format!("  {}", line::clean_line(name, MAX_NAME_CHARS));
-    let numbers = FindingCounts::HEADS.into_iter().zip(counts.numbers());
+    let numbers = FindingCounts::COLUMN_NAMES.into_iter().zip(counts.numbers());
     let numbers =
         numbers.map(|(head, number)| format!("{number:>0$}", column_width(head))).collect::<String>();
     if name.width() <= LABEL_COLUMNS {
-        pad_to_columns(&name) + &numbers + "\n"
+        pad_label(&name) + &numbers + "\n"
     } else {
-        format!("{name}\n{}{numbers}\n", pad_to_columns(""))
+        format!("{name}\n{}{numbers}\n", pad_label(""))
     }
 }
 
 /// Pads the text with blanks to the column in which numbers begin.
-fn pad_to_columns(text: &str) -> String {
+fn pad_label(text: &str) -> String {
     format!("{text}{:1$}", "", LABEL_COLUMNS.saturating_sub(text.width()))
 }
 
@@ -108,7 +108,7 @@ fn column_width(head: &str) -> usize {
 }
 
 /// Formats the unrecorded part of the total cost.
-pub(super) fn render_unrecorded(cost: MicroUsd) -> String {
+pub(super) fn render_unrecorded_cost(cost: MicroUsd) -> String {
     match cost {
         MicroUsd(0) => String::new(),
         MicroUsd(cost) => {

@@ -1,6 +1,6 @@
 //! Tests of the report on runs that have ended.
 
-use truing_service::report::loops::DAY;
+use truing_service::report::loops::DAY_MILLIS;
 
 use super::*;
 
@@ -8,7 +8,7 @@ const NOW: i64 = 1_790_000_000_000;
 
 fn sample_row(days_ago: i64, kind: &str, reason: &str, runs: u64, ms: u64) -> RunEndCount {
     RunEndCount {
-        day: NOW / DAY - days_ago,
+        day: NOW / DAY_MILLIS - days_ago,
         kind: kind.into(),
         reason: reason.into(),
         runs,
@@ -56,7 +56,7 @@ fn served_totals(ended: Vec<RunEndCount>) -> ReviewTotals {
 fn the_screen_tells_totals_reasons_and_days_in_eighty_columns() {
     let text = review_text::render_reviews(
         &served_totals(week_of_rows()),
-        UnixMillis(NOW - 7 * DAY),
+        UnixMillis(NOW - 7 * DAY_MILLIS),
         UnixMillis(NOW),
     );
     insta::assert_snapshot!(text, @r"
@@ -101,7 +101,7 @@ fn the_screen_tells_totals_reasons_and_days_in_eighty_columns() {
     2026-09-21       45        44         1         -         -         -   500 ms
     ");
     assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
-    insta::assert_snapshot!(review_text::render_reviews(&served_totals(Vec::new()), UnixMillis(NOW - DAY), UnixMillis(NOW)), @r"0 reviews ended from 2026-09-20T14:13:20Z to 2026-09-21T14:13:20Z");
+    insta::assert_snapshot!(review_text::render_reviews(&served_totals(Vec::new()), UnixMillis(NOW - DAY_MILLIS), UnixMillis(NOW)), @r"0 reviews ended from 2026-09-20T14:13:20Z to 2026-09-21T14:13:20Z");
 }
 
 #[test]
@@ -118,8 +118,11 @@ fn much_is_cut_and_says_so() {
             )
         })
         .collect();
-    let text =
-        review_text::render_reviews(&served_totals(ended), UnixMillis(NOW - 40 * DAY), UnixMillis(NOW));
+    let text = review_text::render_reviews(
+        &served_totals(ended),
+        UnixMillis(NOW - 40 * DAY_MILLIS),
+        UnixMillis(NOW),
+    );
     assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
     assert!(text.contains("and 32 other reasons: `--format json` lists all reasons"), "{text}");
     assert!(text.contains("and 9 days since 2026-08-13"), "{text}");

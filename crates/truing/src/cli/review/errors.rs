@@ -40,7 +40,7 @@ impl From<LocalReviewError> for CliError {
                 Self::failure("git_diff", text).hint("check that the program `git` in PATH is Git itself")
             }
             LocalReviewError::Agent(error) => error.into(),
-            LocalReviewError::NoFolder(_) => Self::failure("temporary_folder", text)
+            LocalReviewError::TemporaryFolder(_) => Self::failure("temporary_folder", text)
                 .hint("check that the folder for temporary files exists and has free space, or set TMPDIR"),
         }
     }

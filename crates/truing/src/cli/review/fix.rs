@@ -93,7 +93,8 @@ impl<'a> FixSession<'a> {
                     "an earlier run with --fix was killed after it had changed {changed}"
                 ));
                 let command = undo::undo_command(&self.root, &killed.patch);
-                self.output.print_always(format_args!("to undo its fixes:\n  {}\n", visible_text(&command)));
+                self.output
+                    .print_even_if_quiet(format_args!("to undo its fixes:\n  {}\n", visible_text(&command)));
             }
             Ok(()) | Err(_) => {}
         }
@@ -132,7 +133,7 @@ impl<'a> FixSession<'a> {
         output.print_lines(render_plan(&plan));
         let kept = self.save_undo_patch(&plan, now)?;
         let command = undo::undo_command(&self.root, &kept);
-        output.print_always(format_args!("to undo the fixes:\n  {}\n", visible_text(&command)));
+        output.print_even_if_quiet(format_args!("to undo the fixes:\n  {}\n", visible_text(&command)));
 
         let planned = plan.changes.len();
         let made = plan.apply_changes(&self.tree, self.stop);
@@ -154,14 +155,15 @@ impl<'a> FixSession<'a> {
         for (path, lost) in &made.lost_attributes {
             output.warn(format_args!("{}: {lost}", visible_text(&path.to_string())));
         }
-        if made.not_begun > 0 {
-            output.warn(format_args!("interrupted: {} not fixed", format_count(made.not_begun, "file")));
+        if made.unstarted_count > 0 {
+            output
+                .warn(format_args!("interrupted: {} not fixed", format_count(made.unstarted_count, "file")));
         }
         if files == 0 {
-            output.print_always("nothing was changed: there is nothing to undo\n");
+            output.print_even_if_quiet("nothing was changed: there is nothing to undo\n");
             return Ok(FixOutcome { has_changed: false, unfixed: plan.unapplied });
         }
-        let fixes: usize = plan.changes.iter().map(|change| change.fixes).sum();
+        let fixes: usize = plan.changes.iter().map(|change| change.fix_count).sum();
         output.print_note(format_args!(
             "fixed {} in {}",
             format_count(fixes, "finding"),
@@ -251,7 +253,7 @@ mod tests {
             path: path.into(),
             old: "--i;\n".into(),
             new: "++i;\n".into(),
-            fixes: 1,
+            fix_count: 1,
         };
         let plan = FixPlan { changes: vec![of("a.js"), of("b.js")], unapplied: vec![] };
         let bold = Style::new().bold();

@@ -9,7 +9,7 @@ use tokio::sync::watch;
 
 use crate::wiring::store::StoreLocation;
 use truing_core::money::MicroUsd;
-use truing_core::outcome::{INTERRUPTED, ReviewOutcome, ReviewOutcomeKind};
+use truing_core::outcome::{INTERRUPTED_REASON, ReviewOutcome, ReviewOutcomeKind};
 use truing_core::port::{Clock as _, StoreError};
 use truing_loops::attempts::AttemptRegistry;
 use truing_loops::machine::SystemClock;
@@ -90,7 +90,7 @@ impl UnfinishedReview {
     pub(super) async fn record_interruption(&self) -> CliError {
         // A review that has not begun has no cost, so it is not reported.
         self.attempts.remove_delegated_review();
-        let cost = self.record_cost(ReviewOutcomeKind::Deferred, INTERRUPTED).await;
+        let cost = self.record_cost(ReviewOutcomeKind::Deferred, INTERRUPTED_REASON).await;
         let message = match cost {
             MicroUsd(0) => "interrupted before the review was done".to_owned(),
             cost => format!("interrupted before the review was done; it has cost {cost}"),

@@ -28,7 +28,7 @@ impl ReviewCommand {
 
     /// Disables the cache of the linters' results if `--no-record` is set.
     pub(super) fn disable_cache_if_unrecorded(&self, mut linter_sources: LinterSources) -> LinterSources {
-        if let Some(running) = &mut linter_sources.running
+        if let Some(running) = &mut linter_sources.runner
             && self.args.no_record
         {
             running.cache = None;
@@ -52,7 +52,8 @@ impl ReviewCommand {
             let exposures = running.list_visible_paths(repository.root(), reviewed, &wanted, reader).await;
             match exposures {
                 Ok(all) => {
-                    all.iter().for_each(|exposure| self.output.print_always(render_exposure(exposure)));
+                    all.iter()
+                        .for_each(|exposure| self.output.print_even_if_quiet(render_visible_paths(exposure)));
                 }
                 Err(error) => self.output.warn(format_args!("linters cannot be listed: {error}")),
             }
@@ -101,7 +102,7 @@ impl ReviewCommand {
         reader: &ChildProcessReader,
     ) -> Result<FixOutcome, CliError> {
         let root = repository.root();
-        let folder = truing_git::PrivateFolder::new().map_err(LocalReviewError::NoFolder)?;
+        let folder = truing_git::PrivateFolder::new().map_err(LocalReviewError::TemporaryFolder)?;
         let tree = match index {
             None => root,
             Some(index) => {
@@ -113,7 +114,12 @@ impl ReviewCommand {
         let scope = wiring::review_scope(config, LinesKey::default())?;
         let toolbox = self.linter_sources(config, Vec::new());
         let base = BaseCommit::Repository(repository, &review.record.detail.base);
-        let tooling = ReviewLinters { toolbox: &toolbox, project: Some(root), trust: None, base };
+        let tooling = ReviewLinters {
+            linter_sources: &toolbox,
+            project_programs_folder: Some(root),
+            trust: None,
+            base,
+        };
         // Linters need all files of the project. The exported index contains only the files with findings, so
         // no linters run on it.
         let linters = index.is_none().then_some((tooling, &scope.tools));
@@ -139,8 +145,8 @@ impl ReviewCommand {
 }
 
 /// Lists the folders and files that a linter may read, one per line.
-fn render_exposure(exposure: &LinterVisiblePaths) -> String {
-    let tool = line::visible_line(&exposure.tool);
+fn render_visible_paths(exposure: &LinterVisiblePaths) -> String {
+    let tool = line::visible_line(&exposure.linter_name);
     match &exposure.visible_paths {
         Ok(shown) => {
             let lines =

@@ -66,8 +66,8 @@ pub(super) fn from_review<'a>(
     let about =
         [reason, looked_at, Some(render_comparison(review, head_name)), configured].into_iter().flatten();
     let left_out = [
-        text::render_suppressed(&review.findings.suppressed),
-        text::render_dismissed(&review.findings.dismissed),
+        text::render_suppressed_count(&review.findings.suppressed),
+        text::render_dismissed_count(&review.findings.dismissed),
     ];
     let about = about.chain(left_out.into_iter().flatten()).chain(collect_remarks(record)).collect();
     let walkthrough = record.detail.walkthrough();
@@ -88,7 +88,7 @@ pub(in crate::cli) fn render_markdown(report: &MarkdownReport<'_>) -> String {
     text += &report.remarks.iter().map(|line| format_sentence(line)).collect::<Vec<_>>().join(" ");
     text += "\n\n";
     for (index, finding) in report.findings.iter().enumerate() {
-        let section = render_section(finding);
+        let section = render_finding_section(finding);
         if text.len() + section.len() + MAX_FOOTER_BYTES > MAX_REPORT_BYTES {
             let left = report.findings.len() - index;
             let more = format_count(left, "more finding");
@@ -109,7 +109,7 @@ fn format_sentence(remark: &str) -> String {
 }
 
 /// Renders a finding with its code.
-fn render_section(finding: &Finding) -> String {
+fn render_finding_section(finding: &Finding) -> String {
     let raw = &finding.raw;
     let mut text = format!("### {}: {}\n\n", raw.severity.as_str(), render_title(&raw.title));
     text += &format!("{}, {}\n\n", format_location(finding), code_span(&raw.rule));

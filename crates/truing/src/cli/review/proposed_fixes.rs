@@ -72,9 +72,9 @@ pub(super) async fn ask_consent(
         return Vec::new();
     }
     if consent == FixConsent::Never {
-        proposed_fixes.iter().for_each(|offer| output.print_lines(render_offer(offer)));
+        proposed_fixes.iter().for_each(|offer| output.print_lines(render_proposed_fix(offer)));
         let fixes = format_count(proposed_fixes.len(), "fix");
-        output.print_always(format_args!(
+        output.print_even_if_quiet(format_args!(
             "not applied: {fixes} proposed by the model. To decide about each, run the command on a \
                 terminal; to apply all, add --yes\n"
         ));
@@ -88,7 +88,7 @@ pub(super) async fn ask_consent(
             let mut input = std::io::Read::take(std::io::stdin().lock(), MAX_ANSWER_BYTES);
             matches!(input.read_line(&mut line), Ok(1..)).then_some(line)
         };
-        decide_offers(proposed_fixes, consent, |text| output.print_always(text), read)
+        confirm_proposed_fixes(proposed_fixes, consent, |text| output.print_even_if_quiet(text), read)
     });
     deciding.await.unwrap_or_default()
 }
@@ -105,7 +105,7 @@ pub(super) fn declined_suggestion(raw: &RawFinding) -> UnappliedSuggestion {
 }
 
 /// Prints each proposal. If the consent is interactive, asks whether to apply each proposal.
-fn decide_offers(
+fn confirm_proposed_fixes(
     proposed_fixes: Vec<ProposedFix>,
     consent: FixConsent,
     mut print: impl FnMut(&str),
@@ -113,7 +113,7 @@ fn decide_offers(
 ) -> Vec<Finding> {
     let mut agreed = Vec::new();
     for offer in proposed_fixes {
-        print(&render_offer(&offer));
+        print(&render_proposed_fix(&offer));
         let answer = if consent == FixConsent::Always {
             ConsentAnswer::Yes
         } else {
@@ -130,7 +130,7 @@ fn decide_offers(
 }
 
 /// Formats the proposal and its diff.
-fn render_offer(offer: &ProposedFix) -> String {
+fn render_proposed_fix(offer: &ProposedFix) -> String {
     let raw = &offer.finding.raw;
     let (title, path) = (visible_text(&raw.title), visible_text(&raw.location.path.to_string()));
     let (severity, line) = (raw.severity.as_str(), raw.location.start_line);
@@ -146,7 +146,7 @@ mod tests {
 
     fn offer(line: u32) -> ProposedFix {
         let change =
-            FixedFile { path: "a.py".into(), old: "x = 1\n".into(), new: "x = 2\n".into(), fixes: 1 };
+            FixedFile { path: "a.py".into(), old: "x = 1\n".into(), new: "x = 2\n".into(), fix_count: 1 };
         let plan = FixPlan { changes: vec![change], unapplied: vec![] };
         ProposedFix { finding: sample_finding(&format!("1:a-{line}"), "a.py", line), plan }
     }
@@ -155,7 +155,7 @@ mod tests {
     /// asked.
     fn decide_with_answers(consent: FixConsent, answers: &[&str]) -> (Vec<u32>, usize, String) {
         let (mut answers, mut asked, mut text) = (answers.iter(), 0, String::new());
-        let agreed = decide_offers(
+        let agreed = confirm_proposed_fixes(
             vec![offer(1), offer(2), offer(3)],
             consent,
             |told| text.push_str(told),

@@ -108,14 +108,14 @@ impl PublishRequest<'_> {
         recording: &EffectRecording,
     ) -> Result<(LocalReviewOutcome, MicroUsd), CliError> {
         // The folder is deleted when the function returns, even with an error.
-        let temp =
-            truing_git::PrivateFolder::new().map_err(truing_loops::local::LocalReviewError::NoFolder)?;
+        let temp = truing_git::PrivateFolder::new()
+            .map_err(truing_loops::local::LocalReviewError::TemporaryFolder)?;
         let key = self.id.key();
         let limits = wiring::slot_limits(&self.config.review, self.config.server.lease);
         // A dry run works on a copy of the records, but with the real kill switch and the real ledger.
         let real = store.clone();
         let store = if self.dry_run { dry_run_store(&store, temp.path(), &key).await? } else { store };
-        let reader = wiring::child_reader(&self.config.rules, &self.config.sandbox)?;
+        let reader = wiring::child_process_reader(&self.config.rules, &self.config.sandbox)?;
         let stores = (store.clone(), real.clone());
         let context = wiring::service::service_context(
             self.config,
@@ -126,7 +126,7 @@ impl PublishRequest<'_> {
             temp.path(),
         )
         .await?;
-        if !context.repository_filter.has(&self.id.forge, self.repo) {
+        if !context.repository_filter.admits_repository(&self.id.forge, self.repo) {
             let message = format!("{} is not in forge.{}.repositories", self.repo, self.id.forge);
             return Err(CliError::refusal("not_chosen", message)
                 .hint("add the repository to that list, or review the pull request without --publish"));
@@ -134,7 +134,7 @@ impl PublishRequest<'_> {
         let watch = WriteMonitor {
             dry_run: self.dry_run,
             recording: Some(recording.clone()),
-            ..telemetry::WRITES.clone()
+            ..telemetry::WRITE_MONITOR.clone()
         };
         let toolbox = self.toolbox.clone();
         let switches = SwitchReader::new(real.as_record_store(), context.clock.clone());
@@ -305,7 +305,7 @@ impl PublishRequest<'_> {
         store: &Store,
         key: &SlotKey,
     ) -> Result<LocalReviewOutcome, CliError> {
-        let record = store.last_outcome(key).await.map_err(store_error)?;
+        let record = store.last_review_record(key).await.map_err(store_error)?;
         let record =
             record.ok_or_else(|| CliError::failure("store", format!("no outcome is recorded for {key}")))?;
         let findings = store.findings(key).await.map_err(store_error)?;
@@ -382,7 +382,7 @@ async fn lease_error(store: &Store, key: &SlotKey, name: &str, error: LeaseError
                     format_instant(until)
                 ))
         }
-        LeaseError::OtherLoop => CliError::refusal(
+        LeaseError::OwnedByOtherLoop => CliError::refusal(
             "already_running",
             format!("{name}: another loop is working on the pull request"),
         )
@@ -390,7 +390,7 @@ async fn lease_error(store: &Store, key: &SlotKey, name: &str, error: LeaseError
             "the review starts automatically when that loop ends; `truing why {name}` \
                     shows which loop is working"
         )),
-        error @ LeaseError::SwitchedOff => {
+        error @ LeaseError::KillSwitchOn => {
             CliError::refusal("killswitch_engaged", format!("{name}: {error}"))
                 .hint(HaltReason::KillSwitch.hint())
         }

@@ -35,7 +35,7 @@ impl ReviewCommand {
         let PullTarget { forge, repo, number, mut config } =
             PullTarget::resolve_reference(pr, &self.config, &self.environment).await?;
         let here = self.environment.directory();
-        let reader = wiring::child_reader(&config.rules, &config.sandbox)?;
+        let reader = wiring::child_process_reader(&config.rules, &config.sandbox)?;
         let supplied_outputs =
             self.args.outputs.read(here, &reader).await?.into_tool_outputs(ReviewFolders {
                 root: checkout_root(here),
@@ -84,7 +84,7 @@ impl ReviewCommand {
             remote: &remote,
             rules: &OperatorRules::new(config.clone(), lines_key).map_err(wiring::invalid_glob_error)?,
             reader: &reader,
-            toolbox: &toolbox,
+            linter_sources: &toolbox,
             trust: Trust::new(format!("review {}", id.key().as_str())),
         };
         let (review, pinned, published) = match store {
@@ -122,8 +122,15 @@ impl ReviewCommand {
                 let its = RepositoryRef::from_key(&id.key()).with_name(&repo);
                 let model = asked.agent.as_ref().map(|agent| wiring::agent::gated_agent(agent, its));
                 let attempts = &self.attempts;
-                let reviewing =
-                    PullRequestReview { id: &id, pull: &pull, checkout, model, attempts, records, clock };
+                let reviewing = PullRequestReview {
+                    id: &id,
+                    pull: &pull,
+                    checkout,
+                    model,
+                    attempts,
+                    record_opener: records,
+                    clock,
+                };
                 let (review, pinned) = reviewing.run().await?;
                 if let Ok((_, now)) = fetch_pull(&client, &forge, &repo, number).await
                     && now.revision.head != pull.revision.head
@@ -144,7 +151,8 @@ impl ReviewCommand {
             && let Some(choice) = &review.record.detail.tier
         {
             let prices = load_prices(&config, &self.environment).await?;
-            self.output.print_always(explain_tier(choice, &prices) + &instructions_text(&review.record));
+            self.output
+                .print_even_if_quiet(explain_tier(choice, &prices) + &instructions_text(&review.record));
         }
         if let Some(why) = &review.unrecorded_reason {
             self.output.warn(format_args!("the review is not recorded: {why}"));
@@ -164,7 +172,7 @@ impl ReviewCommand {
 
 /// Returns the URL of a pull request from the records or from the user's text. Sends no request to the forge.
 async fn find_pull_url(store: &Store, text: &str, name: &str) -> Result<Option<String>, CliError> {
-    if let Some(key) = store.find_key(name).await.map_err(store_error)? {
+    if let Some(key) = store.find_pull_key(name).await.map_err(store_error)? {
         let described = store.descriptions(&[key]).await.map_err(store_error)?;
         if let Some(described) = described.into_iter().flatten().next() {
             return Ok(Some(described.url));

@@ -401,7 +401,9 @@ fn notifications_json(run: &SarifReport<'_>, omitted_result_count: usize) -> Vec
         (run.dismissed, "were dismissed by a person and are left out"),
     ];
     for (findings, why) in kinds {
-        all.extend(findings.iter().take(MAX_LISTED_OMITTED_FINDINGS).filter_map(left_out_notification));
+        all.extend(
+            findings.iter().take(MAX_LISTED_OMITTED_FINDINGS).filter_map(omitted_finding_notification),
+        );
         if let Some(more @ 1..) = findings.len().checked_sub(MAX_LISTED_OMITTED_FINDINGS) {
             all.push(notification("note", format!("{more} more findings {why}.")));
         }
@@ -411,7 +413,7 @@ fn notifications_json(run: &SarifReport<'_>, omitted_result_count: usize) -> Vec
 
 /// Returns a notification with the reason of a suppressed or dismissed finding. Returns `None` for any other
 /// finding.
-fn left_out_notification(finding: &Finding) -> Option<Value> {
+fn omitted_finding_notification(finding: &Finding) -> Option<Value> {
     let raw = &finding.raw;
     let (kind, by, reason) = match &finding.status {
         FindingStatus::Suppressed(reason) => ("suppressed", "Suppressed by a comment in the code", reason),

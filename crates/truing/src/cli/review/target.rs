@@ -11,7 +11,7 @@ use truing_forge::pages::PageUrlLayout;
 use url::Url;
 
 use crate::cli::error::CliError;
-use crate::cli::target::{existing_store, store_error};
+use crate::cli::target::{open_existing_store, store_error};
 use crate::wiring;
 
 /// Forges that need no configuration, with their default names and hosts. If no forge is configured, a name
@@ -71,10 +71,10 @@ impl PullTarget {
         if let Ok(number) = text.trim_start_matches('#').parse() {
             return Self::find_in_origin(number, config, environment).await;
         }
-        if !is_slot_key(text) {
+        if !is_pull_slot_key(text) {
             return Self::find(text, config, environment);
         }
-        let known = match existing_store(config, environment).await? {
+        let known = match open_existing_store(config, environment).await? {
             Some(store) => {
                 store.descriptions(&[SlotKey::new(text)]).await.map_err(store_error)?.pop().flatten()
             }
@@ -304,7 +304,7 @@ fn find_forge(
         let message = format!("no configured forge is at {at}");
         return Err(CliError::usage("unknown_forge", message).hint(unsupported_hint(kind)));
     }
-    let (row, path) = guess_forge(url);
+    let (row, path) = guess_forge_kind(url);
     let name = unused_forge_name(url.host_str().unwrap_or_default(), config);
     let message = format!("no configured forge is at {at}");
     let (api_url, git_url) = row.page_urls.api_and_git_urls(&format!("{at}{path}"));
@@ -313,9 +313,9 @@ fn find_forge(
 
 /// Guesses the kind of a forge from the URL of a page. The kind is GitHub, unless the page layout of another
 /// kind matches the URL. Also returns the part of the URL's path that belongs to the server.
-fn guess_forge(url: &Url) -> (&'static ForgeCapability, String) {
+fn guess_forge_kind(url: &Url) -> (&'static ForgeCapability, String) {
     let parts: Vec<&str> = url.path_segments().map(Iterator::collect).unwrap_or_default();
-    let others = capability::CAPABILITY_TABLE.iter().filter(|row| row.page_urls != PageUrlLayout::OfOwners);
+    let others = capability::CAPABILITY_TABLE.iter().filter(|row| row.page_urls != PageUrlLayout::OwnerPath);
     for row in others {
         // The URL of a self-hosted server may contain a path, which precedes the path of the page. The URLs
         // of other forges contain no server path.
@@ -369,7 +369,7 @@ fn unused_forge_name(host: &str, config: &Config) -> String {
 
 /// Returns true for a key of a pull request's slot: `pr/FORGE/REPOSITORY/NUMBER`. A repository's id is a
 /// number, or a UUID in braces.
-pub(in crate::cli) fn is_slot_key(text: &str) -> bool {
+pub(in crate::cli) fn is_pull_slot_key(text: &str) -> bool {
     let is_number = |text: &str| text.parse::<u64>().is_ok();
     let is_uuid = |text: &str| text.starts_with('{') && text.ends_with('}');
     matches!(
@@ -383,7 +383,7 @@ pub(in crate::cli) fn is_slot_key(text: &str) -> bool {
 pub(super) fn is_pull_reference(text: &str) -> bool {
     let number = text.trim_start_matches('#');
     let is_number = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
-    is_number || text.contains("://") || text.contains('#') || is_slot_key(text) || is_pull_name(text)
+    is_number || text.contains("://") || text.contains('#') || is_pull_slot_key(text) || is_pull_name(text)
 }
 
 /// Returns true if the text has the form `owner/name/7`.

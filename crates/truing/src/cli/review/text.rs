@@ -74,9 +74,9 @@ pub(super) fn render_report(
         seconds,
     );
     text += &render_fixed(&review.findings.fixed).iter().map(|line| fill_paragraph(line)).collect::<String>();
-    text += &render_suppressed(&review.findings.suppressed)
+    text += &render_suppressed_count(&review.findings.suppressed)
         .map_or_else(String::new, |line| fill_paragraph(&line));
-    text += &render_dismissed(&review.findings.dismissed)
+    text += &render_dismissed_count(&review.findings.dismissed)
         .map_or_else(String::new, |line| fill_paragraph(&format!("{line}; to list: {}", commands.list)));
     text += &render_dismissed_findings(&review.findings.dismissed)
         .iter()
@@ -186,13 +186,13 @@ fn render_fixed(fixed_findings: &[Finding]) -> Vec<String> {
 }
 
 /// Formats the number of findings that comments suppress.
-pub(super) fn render_suppressed(suppressed: &[Finding]) -> Option<String> {
+pub(super) fn render_suppressed_count(suppressed: &[Finding]) -> Option<String> {
     let count = format_count(suppressed.len(), "finding");
     (!suppressed.is_empty()).then(|| format!("{count} suppressed by a comment in the code"))
 }
 
 /// Formats the number of findings that people have dismissed.
-pub(super) fn render_dismissed(dismissed: &[Finding]) -> Option<String> {
+pub(super) fn render_dismissed_count(dismissed: &[Finding]) -> Option<String> {
     let count = format_count(dismissed.len(), "finding");
     (!dismissed.is_empty()).then(|| format!("{count} dismissed by a person and left out"))
 }

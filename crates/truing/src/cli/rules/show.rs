@@ -120,12 +120,12 @@ fn qualified_rule_name(name: &str, packs: &RulePacks) -> Result<String, CliError
         return Ok(name.to_owned());
     }
     let rules = packs.list_rules().map_err(|error| wiring::reader_error(error.into()))?;
-    let is_meant = |rule: &&ListedRule<'_>| rule_id(rule.name) == name;
+    let is_meant = |rule: &&ListedRule<'_>| unqualified_rule_name(rule.name) == name;
     let meant: Vec<&str> = rules.iter().filter(is_meant).map(|rule| rule.name).collect();
     match meant.as_slice() {
         [one] => Ok((*one).to_owned()),
         [] => {
-            let ids: Vec<&str> = rules.iter().map(|rule| rule_id(rule.name)).collect();
+            let ids: Vec<&str> = rules.iter().map(|rule| unqualified_rule_name(rule.name)).collect();
             Err(unknown_rule_error(name, packs, &ids))
         }
         several => {
@@ -137,7 +137,7 @@ fn qualified_rule_name(name: &str, packs: &RulePacks) -> Result<String, CliError
 }
 
 /// Returns a rule's name without its pack.
-fn rule_id(rule: &str) -> &str {
+fn unqualified_rule_name(rule: &str) -> &str {
     rule.rsplit_once('/').map_or(rule, |(_, id)| id)
 }
 

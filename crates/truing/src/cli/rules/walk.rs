@@ -116,8 +116,9 @@ fn folder_files(
     prefix: Vec<u8>,
     scope: &ReviewScope,
 ) -> FolderFiles {
-    let ignored =
-        |path: &RepoPath| scope.ignore.is_match(Path::new(std::ffi::OsStr::from_bytes(path.as_bytes())));
+    let ignored = |path: &RepoPath| {
+        scope.ignore_globs.is_match(Path::new(std::ffi::OsStr::from_bytes(path.as_bytes())))
+    };
     let files = files.into_iter().filter(|path| !ignored(path));
     let all = |path| ChangedFile { path, old_path: None, added_lines: vec![(1, u32::MAX)] };
     let request = ReadRequest {

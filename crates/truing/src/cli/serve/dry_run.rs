@@ -15,7 +15,7 @@ use truing_store::{SchemaVersions, serving_process};
 
 use crate::cli::columns::fold_line;
 use crate::cli::error::{CliError, CommandExit};
-use crate::cli::kill::render_hold_line;
+use crate::cli::kill::render_engaged_switch_notice;
 use crate::cli::target::store_error;
 use crate::cli::{CommandContext, runtime};
 use crate::wiring;
@@ -94,11 +94,12 @@ async fn inspect_setup(
     let environment = &context.environment;
     let place = StoreLocation::from_config(config, environment)?;
     // The temporary folder is deleted when this function returns, also after an error.
-    let temp = truing_git::PrivateFolder::new().map_err(truing_loops::local::LocalReviewError::NoFolder)?;
+    let temp =
+        truing_git::PrivateFolder::new().map_err(truing_loops::local::LocalReviewError::TemporaryFolder)?;
     let StoreView { records, schema_versions: form } = place.open_view(temp.path()).await?;
     // A server creates files beside its records. A dry run creates these files in its temporary folder.
     let tried = open_file(&temp.path().join("tried.db"))?;
-    let reader = wiring::child_reader(&config.rules, &config.sandbox)?;
+    let reader = wiring::child_process_reader(&config.rules, &config.sandbox)?;
     let isolated_config = isolate_config(config, temp.path())?;
     let stores = (tried.clone(), tried);
     let shared = wiring::service::service_context(
@@ -120,7 +121,10 @@ async fn inspect_setup(
         // empty.
         (Some(copy), Some(_)) => {
             let switches = copy.kill_switches().await.map_err(store_error)?;
-            switches.engaged_switches().map(|switch| render_hold_line(switch, context.output)).collect()
+            switches
+                .engaged_switches()
+                .map(|switch| render_engaged_switch_notice(switch, context.output))
+                .collect()
         }
         _ => Vec::new(),
     };
@@ -148,8 +152,8 @@ async fn inspect_setup(
 /// Returns a copy of the configuration in which the paths of all files that a server creates are in `temp`.
 /// Existing marker keys are still read from their original files.
 fn isolate_config(config: &Config, temp: &Path) -> Result<Config, CliError> {
-    let is_shared = matches!(config.store.place()?, StoreLocationConfig::Servers { .. });
-    let own_key = config.store.folder()?.join(wiring::MARKER_KEY);
+    let is_shared = matches!(config.store.location()?, StoreLocationConfig::Servers { .. });
+    let own_key = config.store.local_data_folder()?.join(wiring::MARKER_KEY_FILE_NAME);
     let mut apart = config.clone();
     apart.store = StoreConfig::from_file(temp.join("tried.db"));
     for (name, forge) in &mut apart.forges {

@@ -16,12 +16,12 @@ use truing_loops::sync::{
 use truing_upstream::archives::ArchiveFolder;
 
 use super::super::error::{CliError, CommandExit};
-use super::super::init::WRITTEN_FILE;
+use super::super::init::DEFAULT_OUTPUT_FILE;
 use super::super::output::shell_quote;
 use super::super::{CommandContext, runtime};
 use super::package::{PackageJob, PackageOptions, PackageSearch};
 use super::sync_errors::{check_project_folder, decision_error, parse_version, render_item};
-use crate::wiring::child_reader;
+use crate::wiring::child_process_reader;
 use crate::wiring::jobs::{archives_folder, package_index};
 
 #[derive(clap::Args, Debug)]
@@ -71,7 +71,7 @@ struct UnguardedSymbolJson {
 impl SyncInitArgs {
     pub(super) fn run(&self, context: &CommandContext) -> Result<CommandExit, CliError> {
         let config = context.config(&[])?;
-        let PackageJob { name, config: job, lines } = &self.search().find_job(&config, context)?;
+        let PackageJob { name, config: job, lines } = &self.package_search().find_job(&config, context)?;
         check_project_folder(&self.repo)?;
         let path = self.output.clone().unwrap_or_else(|| self.repo.join(&job.manifest));
         if path.exists() {
@@ -82,7 +82,7 @@ impl SyncInitArgs {
                 format!("{} does not end in .json, and the manifest is written as JSON", path.display());
             return Err(CliError::usage("manifest", text).hint("choose another file: --output FILE.json"));
         }
-        let reader = child_reader(&config.rules, &config.sandbox)?;
+        let reader = child_process_reader(&config.rules, &config.sandbox)?;
         let runtime = runtime::start()?;
         let imported = self.import.as_deref().map(|test| runtime.block_on(read_pins(test, &reader)));
         let imported = imported.transpose().map_err(|error| CliError::usage("import", error.to_string()))?;
@@ -104,7 +104,7 @@ impl SyncInitArgs {
         let found = runtime
             .block_on(propose_manifest(question, sources))
             .map_err(|error| decision_error(error, job, &self.repo))?;
-        let ProposedManifest { version, manifest, not_guarded } = found;
+        let ProposedManifest { version, manifest, unguarded_reasons: not_guarded } = found;
         if manifest.rows.is_empty() {
             let text = format!(
                 "nothing was found in {} that overrides or copies code of {}",
@@ -126,7 +126,7 @@ impl SyncInitArgs {
             };
             let none = match lines {
                 Some(_) => {
-                    let decide = self.search().sibling_command("decide");
+                    let decide = self.package_search().sibling_command("decide");
                     format!(
                         "if the project overrides and copies nothing of the package, nothing needs to be \
                             pinned: `{decide}` compares the releases anyway"
@@ -162,7 +162,7 @@ impl SyncInitArgs {
         Ok(CommandExit::Success)
     }
 
-    fn search(&self) -> PackageSearch<'_> {
+    fn package_search(&self) -> PackageSearch<'_> {
         let output = self.output.as_deref();
         let manifest = output.map(|path| path.strip_prefix(&self.repo).unwrap_or(path).display().to_string());
         PackageSearch {
@@ -204,7 +204,9 @@ impl SyncInitJson {
             let run = format!("sync run {job}");
             let (file, run) = match context.operator_file() {
                 Some(file) => (file.display().to_string(), context.output.command_line(&run)),
-                None => (WRITTEN_FILE.to_owned(), format!("truing --config {WRITTEN_FILE} {run}")),
+                None => {
+                    (DEFAULT_OUTPUT_FILE.to_owned(), format!("truing --config {DEFAULT_OUTPUT_FILE} {run}"))
+                }
             };
             text += &format!("keep these lines in {} for `{run}`:\n{lines}", shell_quote(&file));
         }

@@ -225,7 +225,9 @@ impl PackageSearch<'_> {
     /// Returns the style of the project's version range, or none for the registry's default style.
     fn range_style(&self, requirement: &PackageRequirement) -> Option<&'static str> {
         let file = self.project.join(&requirement.file);
-        let range = project_requirement::read_range(&requirement.place(&file, self.name)).ok()?.to_string();
+        let range = project_requirement::read_range(&requirement.requirement_place(&file, self.name))
+            .ok()?
+            .to_string();
         let is_one = !range.contains([',', '*', ' ', '|']);
         let begins = |sign: &str| is_one && range.starts_with(sign);
         let is_number = is_one && range.starts_with(|letter: char| letter.is_ascii_digit());
@@ -317,20 +319,22 @@ impl PackageSearch<'_> {
         let key_path = default_list_key(registry, file);
         let usual = PackageRequirement { registry, file: file.to_owned(), key_path: key_path.to_owned() };
         let path = self.project.join(file);
-        let place = usual.place(&path, self.name);
+        let place = usual.requirement_place(&path, self.name);
         match project_requirement::read_range(&place) {
             // An invalid range is not an error at this point. The error is reported later, when releases are
             // compared with the range.
             Ok(_) | Err(RequirementError::InvalidRange { .. }) => Ok(vec![usual]),
-            Err(RequirementError::NotExactlyOne { count: 0, .. }) if key_path.is_empty() => Ok(Vec::new()),
-            Err(RequirementError::NotExactlyOne { count: 0, .. }) => {
+            Err(RequirementError::NotExactlyOneRequirement { count: 0, .. }) if key_path.is_empty() => {
+                Ok(Vec::new())
+            }
+            Err(RequirementError::NotExactlyOneRequirement { count: 0, .. }) => {
                 let others = project_requirement::requiring_key_paths(&place);
                 Ok(others
                     .into_iter()
                     .map(|key_path| PackageRequirement { key_path, ..usual.clone() })
                     .collect())
             }
-            Err(RequirementError::NotExactlyOne { .. }) => Ok(vec![usual]),
+            Err(RequirementError::NotExactlyOneRequirement { .. }) => Ok(vec![usual]),
             // The version of this crate is inherited from the workspace.
             Err(RequirementError::Malformed { .. })
                 if project_requirement::inherits_workspace_version(&place) =>
@@ -415,7 +419,7 @@ impl PackageSearch<'_> {
 }
 
 impl PackageRequirement {
-    fn place<'a>(&'a self, file: &'a Path, package: &'a str) -> RequirementPlace<'a> {
+    fn requirement_place<'a>(&'a self, file: &'a Path, package: &'a str) -> RequirementPlace<'a> {
         let style = RangeStyle::ExclusiveUpperNextPatch;
         RequirementPlace { file, key_path: &self.key_path, package, registry: self.registry, style }
     }

@@ -36,11 +36,11 @@ use super::sync_errors::{parse_version, render_item, unknown_job_error};
 use crate::cli::error::{CliError, CommandExit};
 use crate::cli::output::{OutputPrinter, shell_quote};
 use crate::cli::target::{
-    acquire_command_lock, actor_name, check_kill_switches, dry_run_store, existing_store, store_error,
+    acquire_command_lock, actor_name, check_kill_switches, dry_run_store, open_existing_store, store_error,
 };
 use crate::cli::{CommandContext, runtime};
 use crate::wiring::jobs::{archives_folder, package_index};
-use crate::wiring::{self, child_reader};
+use crate::wiring::{self, child_process_reader};
 use truing_service::report::markdown;
 use truing_service::report::outcome::merge_objects;
 
@@ -120,7 +120,7 @@ impl SyncRunArgs {
         let (stop_sender, stop_receiver) = watch::channel(false);
         let ran = runtime.block_on(async {
             let mut signals = runtime::StopSignals::new()?;
-            let reader = child_reader(&config.rules, &config.sandbox)?;
+            let reader = child_process_reader(&config.rules, &config.sandbox)?;
             let mut work =
                 Box::pin(self.run_with_config(&config, &context.environment, &reader, stop_receiver));
             tokio::select! {
@@ -187,7 +187,7 @@ impl SyncRunArgs {
         let store = wiring::open_store(config, environment).await?;
         check_kill_switches(&store, &RepositoryRef::from_name(repo)).await?;
         // The temporary folder is deleted when the run ends.
-        let temp = PrivateFolder::new().map_err(truing_loops::local::LocalReviewError::NoFolder)?;
+        let temp = PrivateFolder::new().map_err(truing_loops::local::LocalReviewError::TemporaryFolder)?;
         let key = job::job_key(&self.job);
         // A dry run also pays for model calls, so a dry run uses the real ledger.
         let ledger = store.clone();
@@ -212,10 +212,10 @@ impl SyncRunArgs {
                     archives: &ArchiveFolder::new(archives_folder(environment)?),
                     reader,
                 },
-                porter: porter.as_ref(),
-                locker: locker.as_ref(),
+                migration_agent: porter.as_ref(),
+                lock_command_runner: locker.as_ref(),
                 verifier: verifier.as_ref(),
-                to: to.as_ref(),
+                target_version: to.as_ref(),
                 dry_run: self.dry_run,
             },
             repo,
@@ -260,7 +260,7 @@ impl SyncStatusArgs {
         };
         let mut told = Vec::new();
         runtime::start()?.block_on(async {
-            let store = existing_store(&config, &context.environment).await?;
+            let store = open_existing_store(&config, &context.environment).await?;
             for name in &names {
                 let job = config
                     .sync_jobs
@@ -271,7 +271,7 @@ impl SyncStatusArgs {
             Ok::<_, CliError>(())
         })?;
         let rows: Vec<Value> =
-            told.iter().map(|(name, set, (job, records))| job_row(name, set, job, records)).collect();
+            told.iter().map(|(name, set, (job, records))| job_json(name, set, job, records)).collect();
         context.output.print_answer(&rows, || {
             if told.is_empty() {
                 return "no job is configured: see [sync.NAME] in `truing config schema`\n".to_owned();
@@ -294,14 +294,14 @@ async fn load_job(store: Option<&Store>, name: &str) -> Result<(JobState, Vec<Sy
 }
 
 /// Returns the time of the job's next scheduled run, which a server would start.
-fn next_run(job: &JobConfig, records: &[SyncRecord]) -> Option<UnixMillis> {
+fn next_run_time(job: &JobConfig, records: &[SyncRecord]) -> Option<UnixMillis> {
     let cron = job.cron.as_deref()?.parse().ok()?;
     let last = records.first().map(|record| record.started_at);
     job_scheduler::next_run_time(&cron, last.unwrap_or_else(|| SystemClock.now()))
 }
 
 /// Returns a job as a JSON object.
-fn job_row(name: &str, config: &JobConfig, state: &JobState, records: &[SyncRecord]) -> Value {
+fn job_json(name: &str, config: &JobConfig, state: &JobState, records: &[SyncRecord]) -> Value {
     let (failures, streak) = state.breaker.failure_counts();
     json!({
         "job": name,
@@ -309,7 +309,7 @@ fn job_row(name: &str, config: &JobConfig, state: &JobState, records: &[SyncReco
         "failures": failures,
         "streak": streak,
         "question": state.question.as_ref().and_then(|question| question.url.as_ref()),
-        "next": next_run(config, records).map(format_instant),
+        "next": next_run_time(config, records).map(format_instant),
         "outcomes": records.iter().map(outcome::record_json).collect::<Vec<_>>(),
     })
 }
@@ -337,7 +337,7 @@ fn render_job(
         };
         text += &render_item(&format!("{what}:"), url);
     }
-    if let Some(next) = next_run(config, records) {
+    if let Some(next) = next_run_time(config, records) {
         let _ = writeln!(text, "  next run by a server: {}", format_instant(next));
     }
     if records.is_empty() {

@@ -14,7 +14,7 @@ use truing_upstream::project_requirement::{self, RequirementError};
 use unicode_width::UnicodeWidthStr as _;
 
 use crate::cli::CommandContext;
-use crate::cli::columns::{COLUMNS, fold_line};
+use crate::cli::columns::{MIN_TERMINAL_COLUMNS, fold_line};
 use crate::cli::error::CliError;
 
 /// Name of the operator's file in examples.
@@ -46,7 +46,7 @@ pub(super) fn unknown_job_error(
         let names: Vec<&str> = jobs.keys().map(String::as_str).collect();
         error = error.hint(format!("there is {}", names.join(", ")));
     }
-    if is_in_operators_file(name, context) {
+    if is_job_in_operator_file(name, context) {
         error = error.hint(format!(
             "{OPERATOR_FILE_NAME} in this folder has such a job: use this file with `--config \
                 {OPERATOR_FILE_NAME}`"
@@ -66,10 +66,10 @@ pub(super) fn unknown_job_error(
 /// The caller has already searched the configuration that the command uses.
 pub(super) fn is_job_in_current_folder(name: &str, context: &CommandContext) -> bool {
     let own = read_repository_file(context.environment.directory()).ok().flatten();
-    is_in_operators_file(name, context) || own.is_some_and(|own| has_job(&own, name))
+    is_job_in_operator_file(name, context) || own.is_some_and(|own| has_job(&own, name))
 }
 
-fn is_in_operators_file(name: &str, context: &CommandContext) -> bool {
+fn is_job_in_operator_file(name: &str, context: &CommandContext) -> bool {
     let here = context.environment.directory().join(OPERATOR_FILE_NAME);
     truing_config::read_named_file(Path::new(OPERATOR_FILE_NAME), &here)
         .is_ok_and(|file| has_job(&file, name))
@@ -82,7 +82,7 @@ fn has_job(file: &SourceFile, name: &str) -> bool {
 pub(super) fn decision_error(error: SyncDecisionError, job: &JobConfig, project: &Path) -> CliError {
     let text = error.to_string();
     match error {
-        SyncDecisionError::Constraint(RequirementError::NotExactlyOne { count: 0, .. }) => {
+        SyncDecisionError::Constraint(RequirementError::NotExactlyOneRequirement { count: 0, .. }) => {
             let mut cli_error = CliError::usage("constraint", text);
             for at in project_requirement::requiring_key_paths(&requirement_place(
                 job,
@@ -108,7 +108,7 @@ pub(super) fn decision_error(error: SyncDecisionError, job: &JobConfig, project:
         SyncDecisionError::UnknownStartingRelease(_) => {
             CliError::usage("no_from", text).hint("name that release: --from V")
         }
-        SyncDecisionError::NoFile { .. } => {
+        SyncDecisionError::NoRequirementFile { .. } => {
             CliError::usage("no_from", text).hint("name that release: --from V").hint(
                 "or specify the file that requires the package, for example `constraint.file = \
                 \"requirements.txt\"` of the job",
@@ -124,7 +124,7 @@ pub(super) fn decision_error(error: SyncDecisionError, job: &JobConfig, project:
         }
         SyncDecisionError::Excluded { .. } => CliError::usage("excluded", text)
             .hint("choose another release: --to V; or remove the exclusion from the requirement"),
-        SyncDecisionError::Older { .. } => CliError::usage("older", text).hint(
+        SyncDecisionError::OlderRelease { .. } => CliError::usage("older", text).hint(
             "choose a later release: --to V; or specify the release that the project was made for: --from V",
         ),
         SyncDecisionError::NoDates(_) => {
@@ -143,7 +143,7 @@ pub(super) fn decision_error(error: SyncDecisionError, job: &JobConfig, project:
 /// description is on the next line.
 pub(super) fn render_item(name: &str, description: &str) -> String {
     let line = format!("  {name}  {description}\n");
-    if line.trim_end().width() <= COLUMNS {
+    if line.trim_end().width() <= MIN_TERMINAL_COLUMNS {
         line
     } else {
         format!("  {name}\n{}", fold_line("      ", description))

@@ -9,11 +9,12 @@ use truing_fakes::model::ScriptedAnswer;
 
 /// Name of the package and of the job. The two constants below are the path of a file in the package, and the
 /// path of the project's copy of this file.
-pub(super) const PACKAGE: &str = "rim";
+pub(super) const PACKAGE_NAME: &str = "rim";
 pub(super) const PACKAGE_FILE: &str = "rim/spin.py";
 pub(super) const PROJECT_FILE: &str = "spokes/spin.py";
 /// Check of the project: each call of the wheel must be awaited.
-pub(super) const CHECK: &str = "if grep -nE '(turn|read|zero)\\(' spokes/spin.py | grep -v await\nthen echo \
+pub(super) const CHECK_SCRIPT: &str = "if grep -nE '(turn|read|zero)\\(' spokes/spin.py | grep -v \
+    await\nthen echo \
      'not awaited' && exit 1\nfi\n";
 pub(super) const PINNED_DEFINITIONS: [&str; 2] = ["rim.spin:true_up", "rim.spin:measure"];
 /// Maximum number of the model's answers in one port.
@@ -33,18 +34,18 @@ pub(super) enum DemoStep {
     /// The job runs, with this expected result.
     Run(SyncOutcome),
     /// A scheduler runs the job, with this expected result.
-    Scheduled(SyncOutcome),
+    ScheduledRun(SyncOutcome),
     /// A person merges the pull request.
-    Merge,
+    MergePull,
     /// A person answers the question.
-    Answer(&'static str),
+    AnswerQuestion(&'static str),
     /// From this step on, the model completes this share of a port.
     SetModelShare(PortShare),
     /// The operator allows the job to port code without asking people first.
     AllowPorting,
     /// Pushes to the job's branch are forbidden until `Unprotect`.
-    Protect,
-    Unprotect,
+    ProtectBranch,
+    UnprotectBranch,
 }
 
 impl DemoStep {
@@ -53,13 +54,13 @@ impl DemoStep {
     pub(super) fn expected_run(self) -> Option<(bool, SyncOutcome)> {
         match self {
             Self::Run(result) => Some((false, result)),
-            Self::Scheduled(result) => Some((true, result)),
-            Self::Merge
-            | Self::Answer(_)
+            Self::ScheduledRun(result) => Some((true, result)),
+            Self::MergePull
+            | Self::AnswerQuestion(_)
             | Self::SetModelShare(_)
             | Self::AllowPorting
-            | Self::Protect
-            | Self::Unprotect => None,
+            | Self::ProtectBranch
+            | Self::UnprotectBranch => None,
         }
     }
 }
@@ -83,10 +84,10 @@ pub(super) const PORTING_SECTIONS: &[DemoSection] = &[
         release: Some(LIMIT_RELEASE),
         acts: &[
             DemoStep::Run(QuestionAsked),
-            DemoStep::Answer("bump"),
+            DemoStep::AnswerQuestion("bump"),
             DemoStep::SetModelShare(PortShare::Whole),
             DemoStep::Run(CodePorted),
-            DemoStep::Merge,
+            DemoStep::MergePull,
         ],
     },
     DemoSection {
@@ -98,7 +99,7 @@ pub(super) const PORTING_SECTIONS: &[DemoSection] = &[
             DemoStep::Run(DraftSaved),
             DemoStep::SetModelShare(PortShare::Remainder),
             DemoStep::Run(CodePorted),
-            DemoStep::Merge,
+            DemoStep::MergePull,
         ],
     },
     DemoSection {
@@ -115,7 +116,7 @@ pub(super) const NON_PORTING_SECTIONS: &[DemoSection] = &[
     DemoSection {
         title: "rim 1.1.0: a pinned function takes a limit",
         release: Some(LIMIT_RELEASE),
-        acts: &[DemoStep::Run(QuestionAsked), DemoStep::Answer("skip"), DemoStep::Run(SkippedByUser)],
+        acts: &[DemoStep::Run(QuestionAsked), DemoStep::AnswerQuestion("skip"), DemoStep::Run(SkippedByUser)],
     },
     DemoSection {
         title: "rim 1.1.1: the limit is removed again, and a person protects the job's branch",
@@ -128,19 +129,19 @@ pub(super) const NON_PORTING_SECTIONS: &[DemoSection] = &[
 const RANGE_WIDENING_SECTION: DemoSection = DemoSection {
     title: "rim 1.0.1: other comments, the same code",
     release: Some(("1.0.1", COMMENT_CHANGE_CODE)),
-    acts: &[DemoStep::Run(RangeWidened), DemoStep::Merge],
+    acts: &[DemoStep::Run(RangeWidened), DemoStep::MergePull],
 };
 const FAILING_RUN_STEPS: &[DemoStep] = &[
-    DemoStep::Protect,
+    DemoStep::ProtectBranch,
     DemoStep::Run(Failed),
     DemoStep::Run(Failed),
     DemoStep::Run(Failed),
-    DemoStep::Scheduled(CircuitOpen),
+    DemoStep::ScheduledRun(CircuitOpen),
 ];
 const UNPROTECTED_BRANCH_SECTION: DemoSection = DemoSection {
     title: "the branch is no longer protected, and a person reports that",
     release: None,
-    acts: &[DemoStep::Unprotect, DemoStep::Answer("try again"), DemoStep::Run(RangeWidened)],
+    acts: &[DemoStep::UnprotectBranch, DemoStep::AnswerQuestion("try again"), DemoStep::Run(RangeWidened)],
 };
 
 const LIMIT_RELEASE: (&str, &str) = ("1.1.0", LIMIT_CODE);

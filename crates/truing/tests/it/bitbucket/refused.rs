@@ -22,7 +22,7 @@ async fn review_with_refused_places(
     let commit = FILES.iter().fold(CommitBuilder::new("debug"), |commit, file| commit.write(*file, FIRST));
     site.repo.push("one", commit).await.unwrap();
     let number = site.repo.open_pull(NewPull::from_branch("one")).await.unwrap();
-    site.forge.refuse_places("b.py", places, refusal);
+    site.forge.refuse_comment_places("b.py", places, refusal);
     let page = site.page(number);
     let mut command = site.command(&["review", "--pr", &page, "--publish"]);
     let Output { status, stdout, stderr } = command.env("GITHUB_TOKEN", TOKEN).output().unwrap();
@@ -81,6 +81,6 @@ async fn a_place_that_is_refused_by_another_status_costs_one_place() {
         OTHERS.into_iter().zip([ForgeFlavour::Cloud, ForgeFlavour::DataCenter].into_iter().cycle())
     {
         let like = PLACE_REFUSALS.iter().find(|refusal| refusal.flavour == flavour).unwrap();
-        assert_costs_one_place(CommentPlaceRefusal { status, source: "none", ..*like }).await;
+        assert_costs_one_place(CommentPlaceRefusal { status, evidence: "none", ..*like }).await;
     }
 }

@@ -129,7 +129,7 @@ async fn a_review_that_the_forge_does_not_take_at_once_is_there_once() {
     ));
     site.forge.add_fault(ForgeFault::on_call("POST", REVIEWS, ForgeFaultKind::Status(502, None)));
     let (told, exit) = site.run_json(&[]).await;
-    assert!(site.forge.is_faultless(), "not both were met");
+    assert!(site.forge.has_no_faults(), "not both were met");
     assert_eq!((exit, &told["exit"], &told["loops"]), (0, &json!("converged"), &json!(2)), "{told}");
     let pull = site.pull_view().await;
     assert_eq!(audit_review_headlines(&pull).len(), 2, "{:#?}", pull.reviews);
@@ -182,7 +182,7 @@ async fn who_pushes_while_a_fix_is_on_its_way_loses_nothing_and_is_audited() {
         site.forge.wait_for_held_request().await;
         let theirs = CommitBuilder::new("Sell").write("sold.py", "x = 1\n");
         let theirs = site.repo.push("topic", theirs).await.unwrap();
-        site.forge.release_held();
+        site.forge.release_held_requests();
         theirs
     };
     let ((told, exit), theirs) = tokio::join!(site.run_json(&[]), other);
@@ -204,7 +204,7 @@ async fn of_two_runs_on_one_pull_request_the_second_is_refused() {
     let second = async {
         site.forge.wait_for_held_request().await;
         let second = site.run_json(&[]).await;
-        site.forge.release_held();
+        site.forge.release_held_requests();
         second
     };
     let ((first, exit), (second, refused)) = tokio::join!(site.run_json(&[]), second);
@@ -229,7 +229,7 @@ async fn a_marker_that_somebody_else_posts_makes_nothing_clean() {
     site.repo.set_role("eve", "read").await.unwrap();
     site.repo.comment(site.number, "eve", &review.body).await.unwrap();
     let forged =
-        BotReview { state: FakeReviewVerdict::Commented, body: review.body.clone(), comments: vec![] };
+        BotReview { verdict: FakeReviewVerdict::Commented, body: review.body.clone(), comments: vec![] };
     site.repo.review_lines(site.number, "eve", None, forged).await.unwrap();
     let asked = site.model.request_log().len();
     let (told, exit) = site.run_json(&[]).await;
@@ -245,13 +245,13 @@ pub(crate) fn bugbot_with_steps(steps: impl IntoIterator<Item = BotStep>) -> Fak
     FakeBot {
         login: "cursor[bot]".into(),
         line_comment_author: None,
-        trigger: Some("bugbot run".into()),
+        trigger_text: Some("bugbot run".into()),
         steps: steps.into_iter().collect(),
     }
 }
 
 fn bot_review(text: &str) -> BotReview {
-    BotReview { state: FakeReviewVerdict::Commented, body: text.to_owned(), comments: vec![] }
+    BotReview { verdict: FakeReviewVerdict::Commented, body: text.to_owned(), comments: vec![] }
 }
 
 const NOTHING: &str = "Cursor Bugbot has reviewed your changes and found no issues.";
@@ -263,7 +263,11 @@ async fn a_stale_review_of_another_is_asked_for_anew_once_and_our_audit_follows_
     site.repo.push("topic", CommitBuilder::new("Sell").write("sold.py", "x = 1\n")).await.unwrap();
     site.repo.review_lines(site.number, "cursor[bot]", Some(&stale), bot_review(NOTHING)).await.unwrap();
     site.repo
-        .add_bot(bugbot_with_steps([BotStep { eyes: true, review: Some(bot_review(NOTHING)), check: None }]))
+        .add_bot(bugbot_with_steps([BotStep {
+            adds_eyes_reaction: true,
+            review: Some(bot_review(NOTHING)),
+            check: None,
+        }]))
         .await
         .unwrap();
     let (told, exit) = site.run_json(&[]).await;
@@ -347,7 +351,7 @@ async fn orders_that_are_planted_in_the_change_and_in_comments_change_nothing() 
     assert_eq!(changed, "total.py");
     let pull = site.pull_view().await;
     assert!(
-        pull.reviews.iter().all(|review| review.state == FakeReviewVerdict::Commented),
+        pull.reviews.iter().all(|review| review.verdict == FakeReviewVerdict::Commented),
         "{:#?}",
         pull.reviews
     );

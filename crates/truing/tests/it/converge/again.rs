@@ -108,7 +108,7 @@ fn backdate_run_end(scene: &Scene, run: &str, days: i64) {
     runtime.block_on(async {
         let mut record = store.converge_run(&RunId::new(run)).await.unwrap().unwrap();
         record.ended_at = UnixMillis(SystemClock.now().0 - TimeSpan::minutes(days * 24 * 60).0);
-        store.store_converge(FencingToken(0), &record).await.unwrap();
+        store.store_converge_record(FencingToken(0), &record).await.unwrap();
     });
 }
 

@@ -81,7 +81,7 @@ async fn a_request_for_changes_ends_with_the_audit_that_finds_nothing() {
         let (told, exit) = site.run_json(&[]).await;
         assert_eq!((exit, &told["exit"], &told["loops"]), (0, &json!("converged"), &json!(2)), "{told}");
         let pull = site.pull_view().await;
-        let stands = pull.reviews.iter().any(|review| review.state == FakeReviewVerdict::ChangesRequested);
+        let stands = pull.reviews.iter().any(|review| review.verdict == FakeReviewVerdict::ChangesRequested);
         assert!(!stands, "{flavour:?}: {:#?}", pull.reviews);
         let log = site.forge.request_log();
         let is_verdict = |path: &str| path.ends_with("/request-changes") || path.contains("/participants/");

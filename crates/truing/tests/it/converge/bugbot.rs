@@ -22,7 +22,7 @@ fn bot(steps: Vec<BotStep>) -> FakeBot {
     FakeBot {
         login: "cursor[bot]".into(),
         line_comment_author: None,
-        trigger: Some(WAKES.into()),
+        trigger_text: Some(WAKES.into()),
         steps: steps.into(),
     }
 }
@@ -53,7 +53,10 @@ async fn it_is_said_once_a_push_and_without_the_flag_or_a_push_never() {
 async fn whoever_is_at_work_already_or_is_asked_anyway_is_not_woken_once_more() {
     // A user has already posted the comment that requests a review, and the bot has reacted to it.
     let site = Site::new("", two_loop_answers()).await;
-    site.repo.add_bot(bot(vec![BotStep { eyes: true, review: None, check: None }])).await.unwrap();
+    site.repo
+        .add_bot(bot(vec![BotStep { adds_eyes_reaction: true, review: None, check: None }]))
+        .await
+        .unwrap();
     site.repo.comment(site.number, "ann", WAKES).await.unwrap();
     let (told, exit) = site.run_json(&["--bugbot-retrigger"]).await;
     assert_eq!((exit, count_bugbot_comments(&site).await), (0, 1), "{told}");
@@ -63,8 +66,8 @@ async fn whoever_is_at_work_already_or_is_asked_anyway_is_not_woken_once_more() 
         "[converge]\nreviewers = [\"internal\", \"bugbot\"]\npoll = \"1s\"\npoll_after_trigger = \"1s\"\n";
     let site = Site::new(more, two_loop_answers()).await;
     let body = "Cursor Bugbot has reviewed your changes and found no issues.".to_owned();
-    let review = Some(BotReview { state: FakeReviewVerdict::Commented, body, comments: vec![] });
-    site.repo.add_bot(bot(vec![BotStep { eyes: true, review, check: None }])).await.unwrap();
+    let review = Some(BotReview { verdict: FakeReviewVerdict::Commented, body, comments: vec![] });
+    site.repo.add_bot(bot(vec![BotStep { adds_eyes_reaction: true, review, check: None }])).await.unwrap();
     let (told, exit) = site.run_json(&["--bugbot-retrigger"]).await;
     assert_eq!((exit, count_bugbot_comments(&site).await), (0, 1), "{told}");
 }

@@ -87,7 +87,7 @@ async fn a_fix_that_is_pushed_too_late_answers_nothing_and_is_said_to_be_in_noth
         let over = async {
             site.forge.wait_for_held_request().await;
             word.close_or_merge(&site).await;
-            site.forge.release_held();
+            site.forge.release_held_requests();
         };
         let ((told, exit), ()) = tokio::join!(site.run_json(&[]), over);
         assert_blocked(&told, exit, word, 1);
@@ -103,7 +103,7 @@ async fn what_was_merged_with_its_fix_has_reached_its_target() {
     let over = async {
         site.forge.wait_for_held_request().await;
         PullEnding::Merge.close_or_merge(&site).await;
-        site.forge.release_held();
+        site.forge.release_held_requests();
     };
     let ((told, exit), ()) = tokio::join!(site.run_json(&[]), over);
     assert_blocked(&told, exit, PullEnding::Merge, 0);
@@ -117,7 +117,7 @@ async fn a_thread_is_not_resolved_once_the_pull_request_is_over() {
     let over = async {
         site.forge.wait_for_held_request().await;
         PullEnding::Close.close_or_merge(&site).await;
-        site.forge.release_held();
+        site.forge.release_held_requests();
     };
     let ((told, exit), ()) = tokio::join!(site.run_json(&[]), over);
     assert_eq!((exit, &told["exit"], &told["code"]), (1, &json!("blocked"), &json!("closed")), "{told}");

@@ -31,8 +31,8 @@ fn fixing_answers() -> impl Iterator<Item = ScriptedAnswer> {
 
 fn bot_review_step(body: &str, comments: Vec<(String, u32, String)>) -> BotStep {
     BotStep {
-        eyes: true,
-        review: Some(BotReview { state: FakeReviewVerdict::Commented, body: body.to_owned(), comments }),
+        adds_eyes_reaction: true,
+        review: Some(BotReview { verdict: FakeReviewVerdict::Commented, body: body.to_owned(), comments }),
         check: None,
     }
 }
@@ -45,8 +45,12 @@ fn one_finding_steps() -> [BotStep; 2] {
 
 async fn add_bugbot(site: &Site, steps: impl IntoIterator<Item = BotStep>) {
     let steps = steps.into_iter().collect();
-    let bot =
-        FakeBot { login: "cursor[bot]".into(), line_comment_author: None, trigger: Some(CALL.into()), steps };
+    let bot = FakeBot {
+        login: "cursor[bot]".into(),
+        line_comment_author: None,
+        trigger_text: Some(CALL.into()),
+        steps,
+    };
     site.repo.add_bot(bot).await.unwrap();
 }
 
@@ -103,7 +107,7 @@ async fn what_a_reviewer_says_in_its_text_alone_is_mended() {
     let bot = FakeBot {
         login: "helper[bot]".into(),
         line_comment_author: None,
-        trigger: Some("helper look".into()),
+        trigger_text: Some("helper look".into()),
         steps: steps.into(),
     };
     site.repo.add_bot(bot).await.unwrap();
@@ -145,7 +149,7 @@ async fn who_has_seen_a_call_at_another_head_is_called_again_by_the_next_run() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_call_of_a_person_that_a_reviewer_has_seen_is_not_made_again() {
     let site = Site::new(&reviewers_config("[\"internal\", \"bugbot\"]"), fixing_answers()).await;
-    add_bugbot(&site, [BotStep { eyes: true, review: None, check: None }]).await;
+    add_bugbot(&site, [BotStep { adds_eyes_reaction: true, review: None, check: None }]).await;
     site.repo.comment(site.number, "ann", CALL).await.unwrap();
     let answers = async {
         // The run reads the reactions to the comment at least twice while the bot has not answered.
@@ -155,7 +159,7 @@ async fn a_call_of_a_person_that_a_reviewer_has_seen_is_not_made_again() {
             tokio::task::yield_now().await;
         }
         let review =
-            BotReview { state: FakeReviewVerdict::Commented, body: NOTHING.to_owned(), comments: vec![] };
+            BotReview { verdict: FakeReviewVerdict::Commented, body: NOTHING.to_owned(), comments: vec![] };
         site.repo.review_lines(site.number, "cursor[bot]", None, review).await.unwrap();
     };
     let ((told, exit), ()) = tokio::join!(site.run_json(&[]), answers);
@@ -171,7 +175,7 @@ async fn a_call_that_failed_is_tried_again_and_made_once() {
         site.forge.add_fault(ForgeFault::on_call("POST", COMMENTS, kind.clone()));
         let (told, exit) = site.run_json(&[]).await;
         assert_eq!((exit, &told["exit"]), (0, &json!("converged")), "{kind:?}: {told}");
-        assert!(site.forge.is_faultless());
+        assert!(site.forge.has_no_faults());
         assert_eq!(count_bot_calls(&site.pull_view().await), 1, "{kind:?}");
     }
 }

@@ -18,7 +18,7 @@ async fn assert_fault_survived(path: &str, kind: ForgeFaultKind) {
     let site = Site::new(SOON, two_loop_answers()).await;
     site.forge.add_fault(ForgeFault::on_call("POST", path, kind));
     let (told, exit) = site.run_json(&["--bugbot-retrigger"]).await;
-    assert!(site.forge.is_faultless(), "{what} was never met: {told}");
+    assert!(site.forge.has_no_faults(), "{what} was never met: {told}");
     assert_eq!((exit, &told["exit"], &told["loops"]), (0, &json!("converged"), &json!(2)), "{what}: {told}");
     assert_eq!(told["commits"].as_array().map(Vec::len), Some(1), "{what}: {told}");
     let pull = site.pull_view().await;
@@ -52,7 +52,7 @@ async fn a_forge_that_goes_on_failing_ends_the_run_where_it_can_be_gone_on_with(
     site.forge.add_fault(ForgeFault::on_call("POST", REPLIES, ForgeFaultKind::Status(502, None)).times(4));
     let (told, exit) = site.run_json(&[]).await;
     assert_eq!((exit, &told["code"]), (3, &json!("infrastructure")), "{told}");
-    assert!(site.forge.is_faultless());
+    assert!(site.forge.has_no_faults());
     let (again, exit) = site.run_json(&[]).await;
     assert_eq!((exit, &again["exit"], &again["run"]), (0, &json!("converged"), &told["run"]), "{again}");
     assert_eq!(site.pull_view().await.inline_comments().count(), 2);

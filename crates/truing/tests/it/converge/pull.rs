@@ -187,8 +187,8 @@ async fn another_reviewer_is_asked_once_a_head_and_what_it_finds_is_answered_in_
         "[converge]\nreviewers = [\"internal\", \"bugbot\"]\npoll = \"1s\"\npoll_after_trigger = \"1s\"\n";
     let site = Site::new(quick, fixes).await;
     let said = |body: &str, comments: Vec<(String, u32, String)>| BotStep {
-        eyes: true,
-        review: Some(BotReview { state: FakeReviewVerdict::Commented, body: body.to_owned(), comments }),
+        adds_eyes_reaction: true,
+        review: Some(BotReview { verdict: FakeReviewVerdict::Commented, body: body.to_owned(), comments }),
         check: None,
     };
     let found = "Cursor Bugbot has reviewed your changes and found 1 potential issue.";
@@ -199,7 +199,7 @@ async fn another_reviewer_is_asked_once_a_head_and_what_it_finds_is_answered_in_
     let bot = FakeBot {
         login: "cursor[bot]".into(),
         line_comment_author: None,
-        trigger: Some("bugbot run".into()),
+        trigger_text: Some("bugbot run".into()),
         steps: steps.into(),
     };
     site.repo.add_bot(bot).await.unwrap();
@@ -293,12 +293,12 @@ async fn what_comes_with_the_base_branch_in_the_middle_of_a_run_is_not_audited_a
             tokio::task::yield_now().await;
         }
         let said = "Cursor Bugbot has reviewed your changes and found no issues.".to_owned();
-        let review = Some(BotReview { state: FakeReviewVerdict::Commented, body: said, comments: vec![] });
+        let review = Some(BotReview { verdict: FakeReviewVerdict::Commented, body: said, comments: vec![] });
         let bot = FakeBot {
             login: "cursor[bot]".into(),
             line_comment_author: None,
-            trigger: Some("bugbot run".into()),
-            steps: [BotStep { eyes: true, review, check: None }].into(),
+            trigger_text: Some("bugbot run".into()),
+            steps: [BotStep { adds_eyes_reaction: true, review, check: None }].into(),
         };
         site.repo.add_bot(bot).await.unwrap();
         let base =

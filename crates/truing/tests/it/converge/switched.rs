@@ -159,7 +159,7 @@ impl Scene {
             WriteEvent::Finish => self.turn_switch(&["on"]).await,
             WriteEvent::Lost => self.lose_lease().await,
         }
-        self.site.forge.release_held();
+        self.site.forge.release_held_requests();
         output.await.unwrap()
     }
 }

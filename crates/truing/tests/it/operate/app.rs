@@ -7,7 +7,7 @@ use super::*;
 #[tokio::test(flavor = "multi_thread")]
 async fn an_app_is_configured_by_its_number_and_its_key_and_neither_key_nor_token_is_seen() {
     let site = Site::new().await;
-    site.forge.revoke(TOKEN);
+    site.forge.revoke_token(TOKEN);
     let app = site.forge.register_app("truing").unwrap();
     site.forge.install(&app, "o");
     let file = site.home.path().join("truing.toml");

@@ -128,7 +128,7 @@ async fn a_dry_run_ends_with_1_where_a_forge_refuses_or_is_away() {
     let away = [("TRUING_FORGE__GITHUB__API_URL", "http://127.0.0.1:9")];
     let ran = dry_run(&site, &away, 1);
     assert!(ran.out.starts_with("github: does not answer\n"), "{ran:?}");
-    site.forge.revoke(TOKEN);
+    site.forge.revoke_token(TOKEN);
     let ran = dry_run(&site, &[], 1);
     assert!(ran.out.starts_with("github: refuses the token: replace the token\n"), "{ran:?}");
     let json = site.run(&["serve", "--dry-run", "--format", "json"]);

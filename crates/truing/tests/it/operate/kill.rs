@@ -108,7 +108,7 @@ async fn without_a_variable_the_name_of_the_account_is_written_down_and_bad_argu
 async fn what_is_due_waits_through_a_kill_minus_nine_and_goes_on_at_off() {
     let site = Site::new().await;
     let server = site.serve();
-    site.forge.revoke(TOKEN);
+    site.forge.revoke_token(TOKEN);
     let number = site.open("one").await;
     assert_eq!(site.deliver().await, [202]);
     site.wait_until_slots("parked", |slots| slots.iter().any(|slot| slot["why"] == "parked")).await;
@@ -343,7 +343,7 @@ async fn the_people_on_call_are_told_and_the_webhooks_url_is_shown_nowhere() {
     assert!(next().await.starts_with("Truing: The kill switch is on, set by ada (mode finish: a storm)"));
     assert_eq!(site.run_as("bob", &["kill", "off"]).exit, 0);
     assert!(next().await.starts_with("Truing: The kill switch is off, set by bob"));
-    site.forge.revoke(TOKEN);
+    site.forge.revoke_token(TOKEN);
     site.open("one").await;
     assert_eq!(site.deliver().await, [202]);
     let parked = next().await;

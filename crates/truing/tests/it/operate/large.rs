@@ -81,7 +81,7 @@ async fn a_very_large_pull_request_takes_little_memory_and_few_calls() {
     let calls = site.forge.call_counts();
     let api = calls.iter().filter(|(route, _)| !route.contains("/git-") && !route.contains("/info/"));
     let made: u64 = api.map(|(_, count)| count).sum();
-    let allowed = 2 * 8 + 2 * inline.div_ceil(GITHUB.max_batch_size) as u64 + 1;
+    let allowed = 2 * 8 + 2 * inline.div_ceil(GITHUB.max_comments_per_call) as u64 + 1;
     let (own, children) = (own / 1_000_000, children / 1_000_000);
     println!(
         "large: {files} files, {lines} lines, {found} findings in {seconds:.1} s; server {own} MB, its \

@@ -167,7 +167,7 @@ async fn an_agent_reads_a_pull_request_with_the_six_tools_that_there_are() {
     let (git, rest): (Vec<_>, Vec<_>) =
         site.forge.request_log().into_iter().partition(|call| call.path.contains(".git/"));
     assert!(!git.is_empty() && !rest.is_empty());
-    let unnamed: Vec<_> = rest.iter().filter(|call| call.review.as_deref() != Some("review-7")).collect();
+    let unnamed: Vec<_> = rest.iter().filter(|call| call.review_id.as_deref() != Some("review-7")).collect();
     assert!(unnamed.is_empty(), "calls without the review's id: {unnamed:#?}");
 }
 
@@ -228,7 +228,7 @@ async fn a_comment_is_there_once_however_often_it_is_asked_for() {
     // The tools write comments, but no verdict of a review and no status.
     assert!(view.statuses.is_empty() && view.checks.is_empty() && view.open);
     assert!(
-        view.reviews.iter().all(|review| review.state == FakeReviewVerdict::Commented),
+        view.reviews.iter().all(|review| review.verdict == FakeReviewVerdict::Commented),
         "{:#?}",
         view.reviews
     );
@@ -348,7 +348,7 @@ async fn a_switch_that_is_turned_while_a_tool_looks_lets_it_write_nothing() {
             scope.spawn(move || {
                 runtime.block_on(site.forge.wait_for_held_request());
                 assert_eq!(site.run(&["kill", "on"]).exit, 0);
-                site.forge.release_held();
+                site.forge.release_held_requests();
             });
             agent.call_failing_tool(tool, input.clone())
         });
@@ -393,7 +393,7 @@ async fn over_http_the_token_opens_and_each_request_may_name_its_review() {
         let answer: Value = answer.json().await.unwrap();
         assert_eq!(answer["result"]["structuredContent"]["pull_requests"][0]["number"], 1, "{answer}");
     }
-    let named: Vec<_> = site.forge.request_log().into_iter().map(|call| call.review.unwrap()).collect();
+    let named: Vec<_> = site.forge.request_log().into_iter().map(|call| call.review_id.unwrap()).collect();
     assert_eq!(named.len(), 4, "{named:?}");
     assert_eq!(named[..2], ["review-1", "review-2"]);
     assert!(named[2] == named[3] && named[2].len() == 36, "one id of the server's own: {named:?}");

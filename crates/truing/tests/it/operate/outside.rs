@@ -149,7 +149,7 @@ async fn assert_program_works(program: &Path, site: &Site, server: &Value) {
     assert!(lines.len() == 1 && lines[0].starts_with("Still a breakpoint."), "{lines:#?}");
     let calls = site.forge.request_log();
     let mut named = calls.iter().filter(|call| !call.path.contains(".git/"));
-    assert!(named.all(|call| call.review.as_deref() == Some("review-9")), "{calls:#?}");
+    assert!(named.all(|call| call.review_id.as_deref() == Some("review-9")), "{calls:#?}");
 
     assert_eq!(model.violations(), [""; 0]);
     let asked: String = log.iter().map(|request| request.body.to_string()).collect();

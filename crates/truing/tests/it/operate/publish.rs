@@ -163,7 +163,7 @@ async fn a_server_that_starts_beside_it_leaves_its_lease_alone_until_it_is_dead(
     site.wait_until(number, "at work", |view| view.conversation_comments().count() == 1).await;
     let server = site.serve();
     assert_eq!(http_get(&server.url, "/healthz").0, 200, "it has looked for leases of the dead");
-    site.forge.release_held();
+    site.forge.release_held_requests();
     let ran = Ran::from(child.wait_with_output().unwrap());
     assert_eq!(ran.exit, 1, "it is not taken over: {ran:?}");
     assert_comments_unique(&site.repo.pull(number).await.unwrap());
@@ -218,7 +218,7 @@ async fn the_kill_switch_stops_it_before_and_in_the_middle() {
             tokio::runtime::Handle::current().block_on(posted);
         });
         assert_eq!(site.run(&["kill", "on", "--mode", "stop"]).exit, 0);
-        site.forge.release_held();
+        site.forge.release_held_requests();
         running.join().unwrap()
     });
     assert!(middle.exit == 4 && middle.err.contains("the kill switch is on"), "{middle:?}");

@@ -171,7 +171,7 @@ async fn without_a_database_nothing_is_taken_back() {
 async fn what_was_not_done_is_done_by_the_next_call_and_a_finding_of_other_code_is_shown_again() {
     let site = Site::new().await;
     let [one, _] = create_two_reviewed(&site).await;
-    site.forge.revoke(TOKEN);
+    site.forge.revoke_token(TOKEN);
     let first = site.run(&["retract", "--since", "1h", "--format", "json"]);
     assert_eq!(first.exit, 3, "{first:?}");
     assert!(

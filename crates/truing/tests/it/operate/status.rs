@@ -29,7 +29,7 @@ async fn a_server_says_what_it_sees_and_that_the_forge_refuses_its_token() {
     assert!(view.comments.is_empty() && view.statuses.is_empty(), "it was open before the first contact");
     drop(server);
 
-    site.forge.revoke(TOKEN);
+    site.forge.revoke_token(TOKEN);
     let server = site.serve();
     wait_for_status(&site, &server, 1, "github: refuses the token").await;
     // This command reads the address of the server from the server's lock file.

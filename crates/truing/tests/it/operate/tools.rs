@@ -249,7 +249,7 @@ async fn the_claude_program_uses_all_six_and_each_comment_is_there_once() {
         );
         let log = site.forge.request_log();
         let mut named = log.iter().filter(|call| !call.path.contains(".git/"));
-        assert!(named.all(|call| call.review.as_deref() == Some("review-9")), "{log:#?}");
+        assert!(named.all(|call| call.review_id.as_deref() == Some("review-9")), "{log:#?}");
         let asked: String = model.request_log().iter().map(|request| request.body.to_string()).collect();
         assert!(!asked.contains(TOKEN) && !format!("{events:?}").contains(TOKEN), "the token is told");
         assert_eq!(site.forge.violations(), Vec::<String>::new());

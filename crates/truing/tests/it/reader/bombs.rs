@@ -4,7 +4,7 @@
 //! With the other tests, only a few bombs are parsed; `cargo xtask fuzz bombs` parses bombs until its time is
 //! over, and prints the most expensive ones.
 
-use truing_loops::reader::{FILE_MEMORY, FILE_TIME, MEMORY_PER_FILE_BYTE};
+use truing_loops::reader::{FILE_BASE_MEMORY_BYTES, FILE_CPU_TIME_LIMIT, MEMORY_PER_FILE_BYTE};
 
 use super::bomb::{self, BombRequest, CostliestTexts, Random};
 use super::files::{LATE, PeakMeter};
@@ -287,7 +287,9 @@ impl BombCost {
     ) {
         let (bytes, memory) = (text.len() as u64, peak.saturating_sub(self.idle));
         let took = work.saturating_sub(self.start);
-        if memory > FILE_MEMORY + MEMORY_PER_FILE_BYTE * bytes + SLACK || took > FILE_TIME + LATE {
+        if memory > FILE_BASE_MEMORY_BYTES + MEMORY_PER_FILE_BYTE * bytes + SLACK
+            || took > FILE_CPU_TIME_LIMIT + LATE
+        {
             let told =
                 format!("seed {seed}: {} of {bytes} bytes: {} MiB, {took:?}", grammar.name, memory >> 20);
             println!("{told}");

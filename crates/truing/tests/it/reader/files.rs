@@ -5,7 +5,7 @@ use std::sync::mpsc::RecvTimeoutError;
 
 use truing_core::outcome::SkipReason;
 use truing_core::port::ReadReport;
-use truing_loops::reader::{FILE_TIME, MAX_FAILED_CHILDREN};
+use truing_loops::reader::{FILE_CPU_TIME_LIMIT, MAX_FAILED_CHILDREN};
 
 use super::*;
 
@@ -130,7 +130,7 @@ async fn a_bomb_costs_no_more_than_its_bounds_and_the_files_beside_it_are_read()
     assert_eq!(found, ["B.java", "a.py"], "the markers are found");
     assert_eq!(report.reviewed, ["a.py".into()]);
     assert_eq!(skipped_files(&report), bombs.map(|(name, _)| (name.to_owned(), SkipReason::TooComplex)));
-    assert!(work < FILE_TIME + LATE, "{work:?}");
+    assert!(work < FILE_CPU_TIME_LIMIT + LATE, "{work:?}");
     // In a test build, a reader uses about 70 MB without a file; the largest bomb has 150 KB.
     assert!((70..70 + 64 + 20).contains(&most), "{most} MiB");
 }

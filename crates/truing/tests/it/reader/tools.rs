@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use truing_agent::native::{RunTools as _, ToolCallOutput};
-use truing_loops::reader::{MAX_CHILDREN, ReaderTools};
+use truing_loops::reader::{MAX_PROCESSES_PER_RUN, ReaderTools};
 use truing_reader::protocol::{MAX_CALL_BYTES, ToolsRequest};
 use truing_reader::tools::MAX_REPLY_BYTES;
 
@@ -57,7 +57,7 @@ async fn a_tree_that_has_changed_is_looked_at_anew_as_often_as_it_does() {
     std::fs::create_dir(stage.path("tree/.git")).unwrap();
     let tools = reader_tools(&stage, TRUING);
     assert!(!read_through_tools(&tools).await.is_error);
-    for turn in 0..=MAX_CHILDREN {
+    for turn in 0..=MAX_PROCESSES_PER_RUN {
         let name = format!("new-{turn}");
         stage.write(&name, b"made\n");
         let look = json!({ "path": name });
@@ -114,12 +114,12 @@ async fn after_a_failure_there_is_a_new_process_but_not_for_ever() {
     assert_eq!(mended.failures().await.len(), 1);
 
     let broken = reader_tools(&stage, "/no/such/program");
-    for _ in 0..MAX_CHILDREN {
+    for _ in 0..MAX_PROCESSES_PER_RUN {
         assert!(read_through_tools(&broken).await.text.contains("could not be carried out"));
     }
     let refused = read_through_tools(&broken).await;
     assert!(refused.is_error && refused.text.contains("cannot be used any more"), "{}", refused.text);
-    assert_eq!(broken.failures().await.len(), MAX_CHILDREN);
+    assert_eq!(broken.failures().await.len(), MAX_PROCESSES_PER_RUN);
     // The tool `diff` does not need a reader process, so it still works.
     assert!(broken.call("diff", &json!({})).await.text.contains("           1 +x\n"));
 }

@@ -42,7 +42,7 @@ async fn assert_posted_once(fleet: &Fleet, pulls: &[Pull]) {
 /// Sends a webhook to the ingress. Returns the status and the `Retry-After` header of the response.
 async fn webhook_response(fleet: &Fleet, delivery: &FakeDelivery) -> (u16, Option<String>) {
     let url = format!("http://127.0.0.1:{}/webhooks/github", fleet.ingress_port());
-    let hook = WebhookTarget { url, secret: SECRET.into(), automatic: false };
+    let hook = WebhookTarget { url, secret: SECRET.into(), is_automatic: false };
     let answer = delivery.post_attempt(fleet.client(), &hook, 1).await.unwrap();
     let after = answer.headers().get("retry-after").map(|after| after.to_str().unwrap().to_owned());
     (answer.status().as_u16(), after)
@@ -156,7 +156,7 @@ async fn machines_whose_clocks_differ_by_minutes_lose_nothing_and_say_nothing_tw
     }
     assert_posted_once(&fleet, &pulls).await;
     let store = fleet.store().await;
-    assert_eq!(store.refresh_workers(false).await.unwrap().all_names.len(), 2, "both workers are heard of");
+    assert_eq!(store.announce_worker(false).await.unwrap().all_names.len(), 2, "both workers are heard of");
     let Sums { reviews, .. } = assert_storm_results(&pulls, &store, SIZE.quiet).await;
     assert!(reviews >= pulls.len() * 2, "{reviews}");
 }

@@ -286,7 +286,7 @@ impl Fleet {
             let (ingresses, _) = &self.ports;
             let port = ingresses[self.sent.fetch_add(1, Ordering::Relaxed) % ingresses.len()];
             let url = format!("http://127.0.0.1:{port}/webhooks/github");
-            let hook = WebhookTarget { url, secret: SECRET.into(), automatic: false };
+            let hook = WebhookTarget { url, secret: SECRET.into(), is_automatic: false };
             match delivery.send(&self.client, &hook).await {
                 Ok(202) => return,
                 // The kill switch is on, the store is unreachable, or this ingress is down.
@@ -305,7 +305,7 @@ impl Fleet {
         let push = deliveries.iter().rfind(|delivery| delivery.action == "synchronize");
         let delivery = push.unwrap_or_else(|| panic!("no webhook of a push among {deliveries:?}"));
         let url = format!("http://127.0.0.1:{}/webhooks/github", self.ingress_port());
-        let hook = WebhookTarget { url, secret: SECRET.into(), automatic: false };
+        let hook = WebhookTarget { url, secret: SECRET.into(), is_automatic: false };
         let deadline = Instant::now() + PATIENCE;
         let mut again = tokio::time::interval(LOOK);
         loop {
@@ -513,7 +513,7 @@ async fn processes_that_are_killed_one_after_another_lose_nothing_and_say_nothin
         assert!(Instant::now() < deadline, "{slots:?} {}", fleet.log());
         look.tick().await;
     }
-    assert!(store.refresh_workers(false).await.unwrap().all_names.len() >= size.workers);
+    assert!(store.announce_worker(false).await.unwrap().all_names.len() >= size.workers);
     let Sums { reviews, findings, webhooks, storms } = assert_storm_results(&pulls, &store, size.quiet).await;
     assert_eq!(fleet.forge.violations(), Vec::<String>::new());
     fleet.processes.lock().unwrap().clear();

@@ -102,7 +102,7 @@ impl Home {
     pub(crate) fn serve_by(&self, command: &mut Command, forge: &Watched, secret: &str) -> Server {
         let server = Server::start(command);
         let url = format!("{}/webhooks/{}", server.url, forge.forge_name());
-        forge.set_hook(WebhookTarget { url, secret: secret.into(), automatic: false });
+        forge.set_hook(WebhookTarget { url, secret: secret.into(), is_automatic: false });
         server
     }
 }

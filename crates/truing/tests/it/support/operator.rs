@@ -8,7 +8,7 @@ impl Watched {
     /// Checks that every API request so far, including reads, names the run to which it belongs.
     pub(crate) fn assert_calls_in_runs(&self) {
         let calls = self.request_log();
-        let unnamed = calls.iter().filter(|call| call.review.is_none() && !call.path.contains(".git/"));
+        let unnamed = calls.iter().filter(|call| call.review_id.is_none() && !call.path.contains(".git/"));
         assert_eq!(unnamed.collect::<Vec<_>>(), Vec::<&LoggedCall>::new());
     }
 

@@ -280,7 +280,7 @@ async fn lose_write_response(nth: u32) -> bool {
     scene.model.set_script(ModelScript::from_answers(right_port_answers()));
     scene.site.forge.add_fault(TheirFault::nth_write(nth, ForgeFaultKind::LostAnswer));
     scene.run().await;
-    let is_lost = scene.site.forge.is_faultless();
+    let is_lost = scene.site.forge.has_no_faults();
     scene.site.forge.clear_faults();
     scene.model.set_script(ModelScript::from_answers(right_port_answers()));
     let ended = scene.site.run_when_free().await;

@@ -240,7 +240,7 @@ async fn run_with_event(stage: &Stage, at_write: Option<WritePoint>, event: Writ
         WriteEvent::Finish => turn_switch(stage, &["on"]).await,
         WriteEvent::Lost => lose_lease(stage).await,
     }
-    forge.release_held();
+    forge.release_held_requests();
     output.await.unwrap()
 }
 

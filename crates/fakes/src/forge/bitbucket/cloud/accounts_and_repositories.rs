@@ -27,7 +27,7 @@ pub(super) fn login_of<'a>(forge: &'a ForgeInstance, id: &str) -> Option<&'a str
 pub(super) fn get_user(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     reject_access_token(call)?;
     let world = &state.forge;
-    let login = login_of(world, call.param("user")).ok_or_else(|| not_found("User"))?;
+    let login = login_of(world, call.path_param("user")).ok_or_else(|| not_found("User"))?;
     let mut account_json = json::account(world, login);
     let status = if world.closed_accounts.contains(login) { "inactive" } else { "active" };
     account_json["account_status"] = status.into();
@@ -39,15 +39,15 @@ pub(super) fn get_user(state: &mut FakeForgeState, call: &ApiCall) -> CallResult
 pub(super) fn get_workspace_member(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     reject_access_token(call)?;
     let FakeForgeState { forge: world, repos, renamed_repositories: _ } = state;
-    let login = login_of(world, call.param("user")).ok_or_else(|| not_found("User"))?;
+    let login = login_of(world, call.path_param("user")).ok_or_else(|| not_found("User"))?;
     let is_in = |repo: &StoredRepository| {
-        repo.owner.eq_ignore_ascii_case(call.param("owner"))
+        repo.owner.eq_ignore_ascii_case(call.path_param("owner"))
             && (repo.role(login) != "none" || repo.bots.iter().any(|bot| bot.login == login))
     };
     if !repos.values().any(is_in) {
         return Err(not_found("User"));
     }
-    let (user, workspace) = (json::account(world, login), json::workspace(world, call.param("owner")));
+    let (user, workspace) = (json::account(world, login), json::workspace(world, call.path_param("owner")));
     Ok(ApiResponse::json(200, json!({"type": "workspace_membership", "user": user, "workspace": workspace})))
 }
 
@@ -55,7 +55,7 @@ pub(super) fn get_workspace_member(state: &mut FakeForgeState, call: &ApiCall) -
 pub(super) fn list_caller_workspaces(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     reject_access_token(call)?;
     let FakeForgeState { forge: world, repos, renamed_repositories: _ } = state;
-    let seen = repos.values().filter(|repo| repo.listed && may_read(repo, &call.login));
+    let seen = repos.values().filter(|repo| repo.is_listed && may_read(repo, &call.login));
     let owners: BTreeSet<&str> = seen.map(|repo| repo.owner.as_str()).collect();
     let shown = owners.into_iter().map(|owner| {
         let workspace = json::workspace(world, owner);
@@ -71,7 +71,7 @@ pub(super) fn list_caller_workspaces(state: &mut FakeForgeState, call: &ApiCall)
 /// Handles `GET /2.0/repositories/{owner}`: lists repositories in which the caller has the requested `role`.
 pub(super) fn repositories(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let FakeForgeState { forge: world, repos, renamed_repositories: _ } = state;
-    let of = |repo: &&StoredRepository| repo.owner.eq_ignore_ascii_case(call.param("owner"));
+    let of = |repo: &&StoredRepository| repo.owner.eq_ignore_ascii_case(call.path_param("owner"));
     let mut all = repos.values().filter(of).peekable();
     all.peek().ok_or_else(|| not_found("Workspace"))?;
     let login = call.login.as_str();
@@ -80,7 +80,7 @@ pub(super) fn repositories(state: &mut FakeForgeState, call: &ApiCall) -> CallRe
         Some("contributor") => may_write(repo, login),
         Some(_) | None => may_read(repo, login),
     };
-    let shown = all.filter(|repo| repo.listed).filter(has_role).map(|repo| json::repository(world, repo));
+    let shown = all.filter(|repo| repo.is_listed).filter(has_role).map(|repo| json::repository(world, repo));
     pagination::reply_with_page(world, call, shown.collect(), pagination::MAX_PAGE_LENGTH)
 }
 
@@ -101,7 +101,7 @@ fn permission_json(forge: &ForgeInstance, repo: &StoredRepository, login: &str) 
 /// Handles `GET /2.0/user/workspaces/{owner}/permissions/repositories`: lists the caller's own permissions.
 pub(super) fn list_caller_permissions(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let FakeForgeState { forge: world, repos, renamed_repositories: _ } = state;
-    let of = |repo: &&StoredRepository| repo.owner.eq_ignore_ascii_case(call.param("owner"));
+    let of = |repo: &&StoredRepository| repo.owner.eq_ignore_ascii_case(call.path_param("owner"));
     let known = repos.values().filter(of).filter(|repo| repo.permission(&call.login).0 != "none");
     let shown = known.map(|repo| permission_json(world, repo, &call.login)).collect();
     pagination::reply_with_page(world, call, shown, pagination::MAX_PAGE_LENGTH)
@@ -124,10 +124,10 @@ pub(super) fn list_branch_restrictions(state: &mut FakeForgeState, call: &ApiCal
     let (world, repo) = find_admin_repository(state, call)?;
     let own = json::repository_api_url(world, repo);
     let protected = std::iter::once(repo.default_branch.as_str())
-        .chain(repo.protected.iter().map(String::as_str))
+        .chain(repo.protected_branches.iter().map(String::as_str))
         .flat_map(|branch| [(branch, "push"), (branch, "force")]);
     let rules = repo
-        .rules
+        .branch_rules
         .iter()
         .flat_map(|(branch, kinds)| kinds.iter().map(move |kind| (branch.as_str(), kind.as_str())));
     let wanted = |(branch, kind): &(&str, &str)| {

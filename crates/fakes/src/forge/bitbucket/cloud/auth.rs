@@ -5,12 +5,12 @@ use axum::http::{HeaderMap, header};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 
-use super::errors::{error_reply, missing_scope_error, not_found};
+use super::errors::{error_response, missing_scope_error, not_found};
 use crate::forge::bitbucket::may_read;
 use crate::forge::flavour::uuid_from_id;
 use crate::forge::http::call::{ApiCall, ApiResponse};
 use crate::forge::http::git_call;
-use crate::forge::http::serve::GIT;
+use crate::forge::http::serve::GIT_RESOURCE;
 use crate::forge::state::access::RepositoryAccess;
 use crate::forge::state::apps::{FakeTokenScope, TokenKind};
 use crate::forge::state::{FakeForgeState, ForgeInstance, StoredRepository};
@@ -28,13 +28,13 @@ pub(super) fn authenticate_request(
 ) -> Option<(String, FakeTokenScope)> {
     let user = basic_user(headers);
     if let Some(user) = &user {
-        let is_git = rate_limit_resource == GIT && GIT_USERS.contains(&user.as_str());
+        let is_git = rate_limit_resource == GIT_RESOURCE && GIT_USERS.contains(&user.as_str());
         if !is_git && !user.contains('@') {
             return None;
         }
     }
     let token = git_call::request_token(headers)?;
-    if let Some(issued) = forge.apps.issued.get(&token) {
+    if let Some(issued) = forge.apps.valid_tokens.get(&token) {
         return Some((issued.login.clone(), issued.scope.clone()));
     }
     let pass = if user.is_some() { FakeTokenScope::Account } else { FakeTokenScope::AccessToken };
@@ -55,7 +55,7 @@ pub(super) fn check_scopes(call: &ApiCall) -> Result<(), ApiResponse> {
 pub(super) fn reject_access_token(call: &ApiCall) -> Result<(), ApiResponse> {
     match call.token_scope {
         FakeTokenScope::AccessToken | FakeTokenScope::Installation { kind: TokenKind::AccessToken, .. } => {
-            Err(error_reply(403, "This API is not accessible by this authentication mechanism."))
+            Err(error_response(403, "This API is not accessible by this authentication mechanism."))
         }
         FakeTokenScope::Account | FakeTokenScope::App(_) | FakeTokenScope::Installation { .. } => Ok(()),
     }
@@ -82,7 +82,7 @@ pub(super) fn find_repository<'a>(
     call: &ApiCall,
 ) -> Result<(&'a mut ForgeInstance, &'a mut StoredRepository), ApiResponse> {
     let FakeForgeState { forge: world, repos, renamed_repositories: _ } = state;
-    let (owner, name) = (call.param("owner"), call.param("repo"));
+    let (owner, name) = (call.path_param("owner"), call.path_param("repo"));
     let repo = if name.starts_with('{') {
         // The repository's id is sufficient, so the owner in the path may be empty, an id or a name.
         repos.values_mut().find(|repo| uuid_from_id(repo.id) == name)
@@ -93,13 +93,13 @@ pub(super) fn find_repository<'a>(
     let repo = repo.filter(|repo| may_read(repo, &call.login)).ok_or_else(missing)?;
     match repo.access {
         RepositoryAccess::Archived if call.method != "GET" => {
-            Err(error_reply(403, "This repository is read-only"))
+            Err(error_response(403, "This repository is read-only"))
         }
         RepositoryAccess::Unrestricted | RepositoryAccess::Archived => Ok((world, repo)),
         RepositoryAccess::Forbidden => {
-            Err(error_reply(403, "Your credentials lack one or more required privilege scopes."))
+            Err(error_response(403, "Your credentials lack one or more required privilege scopes."))
         }
-        RepositoryAccess::Blocked => Err(error_reply(451, "This repository is not available")),
+        RepositoryAccess::Blocked => Err(error_response(451, "This repository is not available")),
     }
 }
 
@@ -113,7 +113,7 @@ pub(super) fn find_admin_repository<'a>(
     if repo.role(&call.login) == "admin" {
         Ok((world, repo))
     } else {
-        Err(error_reply(403, "You must have admin access to view this resource."))
+        Err(error_response(403, "You must have admin access to view this resource."))
     }
 }
 
@@ -122,7 +122,7 @@ pub(super) fn find_pull<'a>(
     state: &'a mut FakeForgeState,
     call: &ApiCall,
 ) -> Result<(&'a mut ForgeInstance, &'a mut StoredRepository, u64), ApiResponse> {
-    let number = call.number_param("number").ok_or_else(|| not_found("Pull request"))?;
+    let number = call.numeric_path_param("number").ok_or_else(|| not_found("Pull request"))?;
     let (world, repo) = find_repository(state, call)?;
     if repo.pulls.contains_key(&number) { Ok((world, repo, number)) } else { Err(not_found("Pull request")) }
 }

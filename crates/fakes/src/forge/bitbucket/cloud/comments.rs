@@ -3,9 +3,9 @@
 use serde_json::Value;
 
 use super::auth::find_pull;
-use super::errors::{self, error_reply, invalid_field, not_found};
+use super::errors::{self, error_response, invalid_field, not_found};
 use super::{json, pagination};
-use crate::forge::bitbucket::{MAX_COMMENT, pull_comments};
+use crate::forge::bitbucket::{MAX_COMMENT_CHARS, pull_comments};
 use crate::forge::diff::FakeDiffSide;
 use crate::forge::http::call::{ApiCall, ApiResponse, CallResult};
 use crate::forge::operations::comments::{InlineTarget, add_inline_comment};
@@ -39,7 +39,7 @@ pub(super) fn get(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
 }
 
 fn comment_id(call: &ApiCall) -> Result<u64, ApiResponse> {
-    call.number_param("id").ok_or_else(|| not_found("Comment"))
+    call.numeric_path_param("id").ok_or_else(|| not_found("Comment"))
 }
 
 fn comment_response(
@@ -64,7 +64,7 @@ fn comment_text(call: &ApiCall) -> Result<&str, ApiResponse> {
     let text = call.body["content"]["raw"].as_str().unwrap_or_default();
     if text.trim().is_empty() {
         Err(invalid_field("content.raw", "This field may not be blank."))
-    } else if text.chars().count() > MAX_COMMENT {
+    } else if text.chars().count() > MAX_COMMENT_CHARS {
         Err(errors::html_error(400))
     } else {
         Ok(text)
@@ -118,7 +118,8 @@ pub(super) fn create(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
         false => Some(id.as_u64().ok_or_else(|| invalid_field("parent", "expected a number"))?),
     };
     if let (None, Some(place)) = (parent, parse_place(&call.body)?) {
-        let spot = pull_comments::commits_at_head(repo, number).map_err(|words| error_reply(400, &words))?;
+        let spot =
+            pull_comments::commits_at_head(repo, number).map_err(|words| error_response(400, &words))?;
         // Cloud accepts every line. A comment on a line outside the diff is shown as outdated.
         let hunk = spot.find_commented_hunk(repo, number, &place).unwrap_or_default();
         let id = add_inline_comment(
@@ -138,7 +139,7 @@ pub(super) fn create(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
 }
 
 /// Returns the comment that the path names, if the caller wrote it.
-fn comment_of_caller<'a>(
+fn find_own_comment<'a>(
     state: &'a mut FakeForgeState,
     call: &ApiCall,
 ) -> Result<(&'a mut ForgeInstance, &'a mut StoredRepository, u64, u64), ApiResponse> {
@@ -148,26 +149,26 @@ fn comment_of_caller<'a>(
     let author = &of.ok_or_else(|| not_found("Comment"))?.note.author;
     if *author != call.login {
         world.record_violation(format!("{} touched comment {id} of {author}", call.login));
-        return Err(error_reply(403, "You do not have permission to change this comment."));
+        return Err(error_response(403, "You do not have permission to change this comment."));
     }
     Ok((world, repo, number, id))
 }
 
 /// Handles `PUT …/comments/{id}`: replaces the text without a check of the old text.
 pub(super) fn update(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
-    let (world, repo, number, id) = comment_of_caller(state, call)?;
+    let (world, repo, number, id) = find_own_comment(state, call)?;
     let (text, now) = (comment_text(call)?, world.now());
     let pull = repo.pulls.get_mut(&number).ok_or_else(|| not_found("Pull request"))?;
-    pull_comments::note_mut(pull, id).ok_or_else(|| not_found("Comment"))?.set_body(text, now);
+    pull_comments::find_comment_mut(pull, id).ok_or_else(|| not_found("Comment"))?.set_body(text, now);
     pull.updated_at = now;
     comment_response(world, repo, number, id, 200)
 }
 
 /// Handles the call `DELETE …/comments/{id}`.
 pub(super) fn delete(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
-    let (_, repo, number, id) = comment_of_caller(state, call)?;
+    let (_, repo, number, id) = find_own_comment(state, call)?;
     let pull = repo.pulls.get_mut(&number).ok_or_else(|| not_found("Pull request"))?;
-    pull_comments::note_mut(pull, id).ok_or_else(|| not_found("Comment"))?.deleted = true;
+    pull_comments::find_comment_mut(pull, id).ok_or_else(|| not_found("Comment"))?.deleted = true;
     Ok(ApiResponse::no_content())
 }
 
@@ -185,7 +186,7 @@ fn find_thread<'a>(
             let by = inline.resolved_by.clone();
             Ok((world, repo, number, id, by))
         }
-        None => Err(error_reply(403, "Only the first comment of a thread on the diff can be resolved.")),
+        None => Err(error_response(403, "Only the first comment of a thread on the diff can be resolved.")),
     }
 }
 
@@ -193,7 +194,7 @@ fn find_thread<'a>(
 pub(super) fn resolve(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo, number, id, by) = find_thread(state, call)?;
     if by.is_some() {
-        return Err(error_reply(409, "This comment thread is resolved already."));
+        return Err(error_response(409, "This comment thread is resolved already."));
     }
     set_resolved(world, repo, number, id, &call.login, true)?;
     let of = repo.pulls.get(&number).and_then(|pull| pull_comments::find_comment(pull, id));
@@ -221,6 +222,6 @@ fn set_resolved(
     pull.set_resolved(id, is_resolved.then_some(actor));
     Ok(forge.deliver_event(
         repo,
-        &FakeForgeEvent::Thread { number, id, resolved: is_resolved, actor: actor.to_owned() },
+        &FakeForgeEvent::ThreadResolution { number, id, is_resolved: is_resolved, actor: actor.to_owned() },
     )?)
 }

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::auth::find_repository;
-use super::errors::{error_reply, invalid_field, not_found, report_error};
+use super::errors::{error_response, invalid_field, not_found, report_error};
 use super::{json, pagination};
 use crate::forge::bitbucket::commits::{
     find_report, new_annotation, parse_build_state, put_report, report_mut, set_status,
@@ -25,7 +25,7 @@ const MAX_SUMMARY_CHARS: usize = 450;
 
 /// Returns the commit that the path names by an id, an abbreviated id, or a branch.
 fn find_commit(repo: &StoredRepository, call: &ApiCall) -> Result<String, ApiResponse> {
-    let named = call.param("sha");
+    let named = call.path_param("sha");
     let by_id = Some(named)
         .filter(|named| named.len() >= MIN_SHORT_SHA_DIGITS)
         .and_then(|named| repo.git.expand_sha(named));
@@ -41,7 +41,7 @@ pub(super) fn get_commit(state: &mut FakeForgeState, call: &ApiCall) -> CallResu
 }
 
 /// Handles the call `GET …/commit/{sha}/statuses`.
-pub(super) fn statuses(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
+pub(super) fn list_build_statuses(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo) = find_repository(state, call)?;
     let sha = find_commit(repo, call)?;
     let of = repo.statuses.iter().filter(|status| status.sha == sha);
@@ -50,10 +50,10 @@ pub(super) fn statuses(state: &mut FakeForgeState, call: &ApiCall) -> CallResult
 }
 
 /// Handles the call `GET …/commit/{sha}/statuses/build/{key}`.
-pub(super) fn status(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
+pub(super) fn get_build_status(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo) = find_repository(state, call)?;
     let sha = find_commit(repo, call)?;
-    let is = |status: &&CommitStatus| status.sha == sha && status.context == call.param("key");
+    let is = |status: &&CommitStatus| status.sha == sha && status.context == call.path_param("key");
     let status = repo.statuses.iter().find(is).ok_or_else(|| not_found("Build status"))?;
     Ok(ApiResponse::json(200, json::status(world, repo, status)))
 }
@@ -78,9 +78,9 @@ pub(super) fn set_build_status(state: &mut FakeForgeState, call: &ApiCall) -> Ca
         context: key,
         name: text("name"),
         refname: text("refname"),
-        parent: None,
+        parent_key: None,
         creator: call.login.clone(),
-        created: world.now(),
+        created_at: world.now(),
     };
     let id = set_status(world, repo, status);
     let status =
@@ -92,15 +92,15 @@ pub(super) fn set_build_status(state: &mut FakeForgeState, call: &ApiCall) -> Ca
 pub(super) fn get_report(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (_, repo) = find_repository(state, call)?;
     let sha = find_commit(repo, call)?;
-    let found =
-        find_report(repo, &sha, call.param("key")).ok_or_else(|| report_error(404, "Report not found"))?;
+    let found = find_report(repo, &sha, call.path_param("key"))
+        .ok_or_else(|| report_error(404, "Report not found"))?;
     Ok(ApiResponse::json(200, json::report(found)))
 }
 
 /// Handles `PUT …/commit/{sha}/reports/{key}`: replaces the report, but keeps its annotations.
 pub(super) fn replace_report(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo) = find_repository(state, call)?;
-    let (sha, key) = (find_commit(repo, call)?, call.param("key"));
+    let (sha, key) = (find_commit(repo, call)?, call.path_param("key"));
     let text = |field: &str| call.body[field].as_str().unwrap_or_default();
     for field in ["title", "details"] {
         if text(field).is_empty() {
@@ -125,16 +125,16 @@ pub(super) fn replace_report(state: &mut FakeForgeState, call: &ApiCall) -> Call
 pub(super) fn delete_report(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (_, repo) = find_repository(state, call)?;
     let sha = find_commit(repo, call)?;
-    repo.reports.retain(|report| report.sha != sha || report.key != call.param("key"));
+    repo.reports.retain(|report| report.sha != sha || report.key != call.path_param("key"));
     Ok(ApiResponse::no_content())
 }
 
 /// Handles the call `GET …/reports/{key}/annotations`.
-pub(super) fn annotations(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
+pub(super) fn list_annotations(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo) = find_repository(state, call)?;
     let sha = find_commit(repo, call)?;
-    let found =
-        find_report(repo, &sha, call.param("key")).ok_or_else(|| report_error(404, "Report not found"))?;
+    let found = find_report(repo, &sha, call.path_param("key"))
+        .ok_or_else(|| report_error(404, "Report not found"))?;
     let shown = found.annotations.iter().map(json::annotation).collect();
     pagination::reply_with_page(world, call, shown, pagination::MAX_PAGE_LENGTH)
 }
@@ -160,11 +160,11 @@ fn annotation_error(annotation: &Value) -> Option<&'static str> {
 
 /// Handles `POST …/reports/{key}/annotations`, whose body is a list. An annotation replaces the existing one
 /// with the same `external_id`.
-pub(super) fn annotate(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
+pub(super) fn upsert_annotations(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo) = find_repository(state, call)?;
-    let (sha, key) = (find_commit(repo, call)?, call.param("key"));
+    let (sha, key) = (find_commit(repo, call)?, call.path_param("key"));
     let found = find_report(repo, &sha, key).ok_or_else(|| report_error(404, "Report not found"))?;
-    let sent = call.body.as_array().ok_or_else(|| error_reply(400, "a list is expected"))?;
+    let sent = call.body.as_array().ok_or_else(|| error_response(400, "a list is expected"))?;
     if sent.len() > MAX_CALL_ANNOTATIONS {
         return Err(report_error(400, "Bulk upload supports a maximum of 100 annotations"));
     }

@@ -9,7 +9,7 @@ use crate::forge::http::call::ApiResponse;
 use crate::forge::http::serve::CallRefusal;
 
 /// Returns an error in Cloud's format.
-pub(super) fn error_reply(status: u16, message: &str) -> ApiResponse {
+pub(super) fn error_response(status: u16, message: &str) -> ApiResponse {
     ApiResponse::json(status, json!({"type": "error", "error": {"message": message}}))
 }
 
@@ -25,7 +25,7 @@ pub(super) fn missing_scope_error(required: &[&str], granted: &[String]) -> ApiR
 
 /// Returns 404 for an object that is missing or hidden from the caller.
 pub(super) fn not_found(object: &str) -> ApiResponse {
-    error_reply(404, &format!("{object} not found"))
+    error_response(404, &format!("{object} not found"))
 }
 
 /// Returns 400 for a request with an invalid field.
@@ -50,7 +50,7 @@ pub(super) fn html_error(status: u16) -> ApiResponse {
 pub(super) fn edit_error(reason: &EditRefusal) -> ApiResponse {
     match reason {
         EditRefusal::NotYours => {
-            error_reply(403, "Your credentials lack one or more required privilege scopes.")
+            error_response(403, "Your credentials lack one or more required privilege scopes.")
         }
         EditRefusal::ReviewerIsAuthor(login) => {
             let words = format!("{login} is the author and cannot be included as a reviewer.");
@@ -67,22 +67,22 @@ pub(super) fn edit_error(reason: &EditRefusal) -> ApiResponse {
 }
 
 /// Returns the error for a call that is rejected before it is handled.
-pub(super) fn refusal_reply(refusal: CallRefusal) -> ApiResponse {
+pub(super) fn refusal_response(refusal: CallRefusal) -> ApiResponse {
     match refusal {
         CallRefusal::TooLarge => html_error(413),
         CallRefusal::BadLogin => {
-            error_reply(401, "Token is invalid, expired, or not supported for this endpoint.")
+            error_response(401, "Token is invalid, expired, or not supported for this endpoint.")
         }
-        CallRefusal::NoLogin => error_reply(401, "Access denied. You must have write or admin access."),
+        CallRefusal::NoLogin => error_response(401, "Access denied. You must have write or admin access."),
         CallRefusal::NoSuchCall => not_found("Resource"),
-        CallRefusal::BadJson => error_reply(400, "Bad request"),
+        CallRefusal::BadJson => error_response(400, "Bad request"),
     }
 }
 
 /// Returns the response of a simulated fault, which replaces the handling of the call.
-pub(super) fn fault_reply(kind: &ForgeFaultKind, _now: i64) -> Option<ApiResponse> {
+pub(super) fn fault_response(kind: &ForgeFaultKind, _now: i64) -> Option<ApiResponse> {
     let limited = |after: &Option<u64>| {
-        let reply = error_reply(429, "Rate limit for this resource has been exceeded");
+        let reply = error_response(429, "Rate limit for this resource has been exceeded");
         match after {
             Some(seconds) => reply.header("retry-after", seconds),
             None => reply,
@@ -94,13 +94,13 @@ pub(super) fn fault_reply(kind: &ForgeFaultKind, _now: i64) -> Option<ApiRespons
         ForgeFaultKind::PrimaryLimit(_) => Some(limited(&None)),
         ForgeFaultKind::Status(status, after) => {
             let words = StatusCode::from_u16(*status).ok().and_then(|status| status.canonical_reason());
-            let reply = error_reply(*status, words.unwrap_or("Error"));
+            let reply = error_response(*status, words.unwrap_or("Error"));
             Some(match after {
                 Some(seconds) => reply.header("retry-after", seconds),
                 None => reply,
             })
         }
-        ForgeFaultKind::SingleSignOn => Some(error_reply(403, "Forbidden")),
+        ForgeFaultKind::SingleSignOn => Some(error_response(403, "Forbidden")),
         ForgeFaultKind::Invalid(_) => Some(invalid_field("field", "it is not as it should be")),
         ForgeFaultKind::Html(status) => Some(html_error(*status)),
         ForgeFaultKind::Redirect(status, to) => {

@@ -31,7 +31,7 @@ pub(crate) fn build_delivery(
         | FakeForgeEvent::InlineComment { number, id, is_edit } => {
             (*number, if *is_edit { "comment_updated" } else { "comment_created" }, None, Some(*id))
         }
-        FakeForgeEvent::Thread { number, id, resolved, actor: by } => {
+        FakeForgeEvent::ThreadResolution { number, id, is_resolved: resolved, actor: by } => {
             let key = if *resolved { "comment_resolved" } else { "comment_reopened" };
             (*number, key, Some(by.clone()), Some(*id))
         }
@@ -55,7 +55,10 @@ pub(crate) fn build_delivery(
         let now = lines.get(&comment.note.id).copied().flatten();
         payload["comment"] = json::comment(forge, repo, pull, comment, now);
     }
-    if let FakeForgeEvent::Pull { change: PullChange::WantsChanges | PullChange::WithdrewChanges, .. } = event
+    if let FakeForgeEvent::Pull {
+        change: PullChange::ChangesRequested | PullChange::ChangesRequestWithdrawn,
+        ..
+    } = event
     {
         payload["changes_request"] =
             json!({"date": json::format_time(forge.now()), "user": json::account(forge, &by)});
@@ -79,14 +82,14 @@ fn event_for_change(change: &PullChange, is_merged: bool) -> Option<&'static str
         PullChange::Closed if is_merged => "fulfilled",
         PullChange::Closed => "rejected",
         PullChange::Pushed { .. } => "push",
-        PullChange::Draft(_)
+        PullChange::DraftChanged(_)
         | PullChange::Retargeted { .. }
         | PullChange::Edited { .. }
-        | PullChange::Reviewers { .. } => "updated",
-        PullChange::WantsChanges => "changes_request_created",
-        PullChange::WithdrewChanges => "changes_request_removed",
+        | PullChange::ReviewersChanged { .. } => "updated",
+        PullChange::ChangesRequested => "changes_request_created",
+        PullChange::ChangesRequestWithdrawn => "changes_request_removed",
         // At Cloud, pull requests cannot be reopened and have no labels.
-        PullChange::Reopened | PullChange::Labelled { .. } => return None,
+        PullChange::Reopened | PullChange::LabelChanged { .. } => return None,
     })
 }
 

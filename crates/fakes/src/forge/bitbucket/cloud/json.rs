@@ -87,8 +87,8 @@ pub(super) fn repository(forge: &ForgeInstance, repo: &StoredRepository) -> Valu
         "slug": repo.name, "is_private": forge.private_git, "scm": "git",
         "owner": account(forge, &repo.owner),
         "workspace": workspace(forge, &repo.owner), "description": "",
-        "created_on": format_time(repo.created),
-        "updated_on": format_time(repo.pushed), "size": 108, "language": "", "has_issues": false,
+        "created_on": format_time(repo.created_at),
+        "updated_on": format_time(repo.pushed_at), "size": 108, "language": "", "has_issues": false,
         "has_wiki": false,
         "fork_policy": "allow_forks", "mainbranch": {"type": "branch", "name": repo.default_branch},
         "project": {
@@ -120,7 +120,7 @@ pub(super) fn commit(forge: &ForgeInstance, repo: &StoredRepository, commit: &Co
     }
     let parent = |sha: &String| json!({"type": "commit", "hash": sha});
     json!({
-        "type": "commit", "hash": commit.sha, "date": format_time(commit.author.at), "author": author,
+        "type": "commit", "hash": commit.sha, "date": format_time(commit.author.timestamp), "author": author,
         "message": commit.message, "summary": text_json(&commit.message),
         "parents": commit.parents.iter().map(parent).collect::<Vec<_>>(),
         "repository": embedded_repository(forge, repo),
@@ -209,7 +209,7 @@ pub(super) fn participant(forge: &ForgeInstance, participant: &PullParticipant) 
 /// Returns the resolution of a thread. Only the thread's first comment has this object.
 pub(super) fn resolution(forge: &ForgeInstance, resolver: &str, comment: &StoredComment) -> Value {
     json!({"type": "comment_resolution", "user": account(forge, resolver),
-        "created_on": format_time(comment.updated)})
+        "created_on": format_time(comment.updated_at)})
 }
 
 /// Returns a comment; `current_lines` contains the current numbers of the comment's lines. The text of a
@@ -225,8 +225,8 @@ pub(super) fn comment(
     let page = format!("{}/{}/pull-requests/{}", forge.base_url, repo.full_name(), pull.number);
     let CommentRef { note, inline } = comment_ref;
     let mut json = json!({
-        "type": "pullrequest_comment", "id": note.id, "created_on": format_time(note.created),
-        "updated_on": format_time(note.updated),
+        "type": "pullrequest_comment", "id": note.id, "created_on": format_time(note.created_at),
+        "updated_on": format_time(note.updated_at),
         "content": text_json(if note.deleted { "" } else { &note.body }),
         "user": account(forge, &note.author), "deleted": note.deleted, "pending": false,
         "pullrequest": {
@@ -238,7 +238,7 @@ pub(super) fn comment(
             "html": href(format!("{page}/_/diff#comment-{}", note.id)),
         },
     });
-    if let Some(parent) = pull_comments::parent_comment(comment_ref) {
+    if let Some(parent) = pull_comments::parent_comment_id(comment_ref) {
         let link = href(format!("{own}/comments/{parent}"));
         json["parent"] = json!({"type": "pullrequest_comment", "id": parent, "links": {"self": link}});
     }
@@ -267,7 +267,7 @@ pub(super) fn status(forge: &ForgeInstance, repo: &StoredRepository, status: &Co
         "type": "build", "key": status.context, "state": status_name(&status.state, "STOPPED"),
         "name": status.name,
         "description": status.description, "url": status.target_url, "refname": status.refname,
-        "created_on": format_time(status.created), "updated_on": format_time(status.created),
+        "created_on": format_time(status.created_at), "updated_on": format_time(status.created_at),
         "links": {
             "self": href(format!("{own}/statuses/build/{}", status.context)), "commit": href(own),
         },
@@ -286,8 +286,8 @@ fn merge_fields(fields: &Value, added_fields: Value) -> Value {
 pub(super) fn report(report: &CommitReport) -> Value {
     let more = json!({
         "type": "report", "uuid": uuid_from_id(report.id), "external_id": report.key,
-        "created_on": format_time(report.created),
-        "updated_on": format_time(report.updated),
+        "created_on": format_time(report.created_at),
+        "updated_on": format_time(report.updated_at),
     });
     merge_fields(&report.fields, more)
 }
@@ -295,8 +295,8 @@ pub(super) fn report(report: &CommitReport) -> Value {
 pub(super) fn annotation(annotation: &ReportAnnotation) -> Value {
     let more = json!({
         "type": "report_annotation", "uuid": uuid_from_id(annotation.id),
-        "created_on": format_time(annotation.created),
-        "updated_on": format_time(annotation.created),
+        "created_on": format_time(annotation.created_at),
+        "updated_on": format_time(annotation.created_at),
     });
     merge_fields(&annotation.fields, more)
 }

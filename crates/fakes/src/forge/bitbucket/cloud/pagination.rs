@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use super::errors::error_reply;
+use super::errors::error_response;
 use super::query::{FilterQuery, field_value};
 use crate::forge::http::call::{ApiCall, ApiResponse, CallResult};
 use crate::forge::state::ForgeInstance;
@@ -18,7 +18,7 @@ pub(super) const MAX_PULLS_PAGE_LENGTH: usize = 50;
 /// Parses the filter in the call's query, if there is one.
 pub(super) fn parse_filter(call: &ApiCall) -> Result<Option<FilterQuery>, ApiResponse> {
     let read = |text: &str| {
-        FilterQuery::parse(text).ok_or_else(|| error_reply(400, &format!("Invalid filter: {text}")))
+        FilterQuery::parse(text).ok_or_else(|| error_response(400, &format!("Invalid filter: {text}")))
     };
     call.query_param("q").map(read).transpose()
 }
@@ -50,11 +50,11 @@ pub(super) fn reply_with_page(
     let number = |name: &str| match call.query_param(name).map(str::parse::<usize>) {
         None => Ok(None),
         Some(Ok(number)) if number > 0 => Ok(Some(number)),
-        Some(_) => Err(error_reply(400, &format!("Invalid {name}"))),
+        Some(_) => Err(error_response(400, &format!("Invalid {name}"))),
     };
     let (page, length) = (number("page")?.unwrap_or(1), number("pagelen")?.unwrap_or(DEFAULT_PAGE_LENGTH));
     if length > max_page_length {
-        return Err(error_reply(400, "Invalid pagelen"));
+        return Err(error_response(400, "Invalid pagelen"));
     }
     let size = items.len();
     let from = (page - 1).saturating_mul(length).min(size);

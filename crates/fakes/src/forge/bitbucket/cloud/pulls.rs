@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::accounts_and_repositories::login_of;
 use super::auth::{find_pull, find_repository};
-use super::errors::{edit_error, error_reply, invalid_field, not_found};
+use super::errors::{edit_error, error_response, invalid_field, not_found};
 use super::{json, pagination};
 use crate::forge::bitbucket::edits::{self, PullEdit};
 use crate::forge::bitbucket::{may_write, participants};
@@ -41,10 +41,10 @@ pub(super) fn list(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
 /// Handles the call `GET …/pullrequests/{number}`.
 pub(super) fn get(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo, number) = find_pull(state, call)?;
-    pull_reply(world, repo, number, 200)
+    pull_response(world, repo, number, 200)
 }
 
-fn pull_reply(forge: &ForgeInstance, repo: &mut StoredRepository, number: u64, status: u16) -> CallResult {
+fn pull_response(forge: &ForgeInstance, repo: &mut StoredRepository, number: u64, status: u16) -> CallResult {
     let head = repo.pulls.get_mut(&number).map(StoredPull::read_head).unwrap_or_default();
     let of = repo.pulls.get(&number).ok_or_else(|| not_found("Pull request"))?;
     let mergeable = match repo.merge_state(of) {
@@ -86,13 +86,13 @@ pub(super) fn create(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
         branch_tip(repo, &base).map_err(|_| invalid_field("destination.branch.name", "branch not found"))?;
     if !may_write(repo, &call.login) {
         world.record_violation(format!("{} opened a pull request without the right to", call.login));
-        return Err(error_reply(403, "You do not have write access to the source repository."));
+        return Err(error_response(403, "You do not have write access to the source repository."));
     }
     if repo.git.count_ahead(&base_tip, &head_tip) == 0 {
-        return Err(error_reply(400, "There are no changes to be pulled"));
+        return Err(error_response(400, "There are no changes to be pulled"));
     }
     if has_open_pull(repo, head, &base) {
-        return Err(error_reply(
+        return Err(error_response(
             400,
             &format!("There is already an open pull request from {head} to {base}"),
         ));
@@ -112,7 +112,7 @@ pub(super) fn create(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
         let edit = PullEdit { reviewers: Some(reviewers), ..PullEdit::default() };
         edits::apply_edit(world, repo, number, &call.login, edit).map_err(|reason| edit_error(&reason))?;
     }
-    pull_reply(world, repo, number, 201)
+    pull_response(world, repo, number, 201)
 }
 
 /// Handles `PUT …/pullrequests/{number}`. Description and reviewers are cleared if the request omits them.
@@ -122,7 +122,7 @@ pub(super) fn update(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let title = text("title").filter(|title| !title.is_empty());
     let title = title.ok_or_else(|| invalid_field("title", "This field is required."))?;
     if repo.pulls.get(&number).is_some_and(|pull| !pull.open) {
-        return Err(error_reply(400, "This pull request is already closed."));
+        return Err(error_response(400, "This pull request is already closed."));
     }
     let edit = PullEdit {
         title: Some(title),
@@ -134,7 +134,7 @@ pub(super) fn update(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     edits::check_edit_permission(world, repo, number, &call.login, &edit)
         .map_err(|reason| edit_error(&reason))?;
     edits::apply_edit(world, repo, number, &call.login, edit).map_err(|reason| edit_error(&reason))?;
-    pull_reply(world, repo, number, 200)
+    pull_response(world, repo, number, 200)
 }
 
 /// Handles `POST …/pullrequests/{number}/decline`. A declined pull request cannot be reopened.
@@ -143,20 +143,20 @@ pub(super) fn decline(state: &mut FakeForgeState, call: &ApiCall) -> CallResult 
     let of = repo.pulls.get(&number).ok_or_else(|| not_found("Pull request"))?;
     if of.author != call.login {
         world.record_violation(format!("{} declined pull request {number} of {}", call.login, of.author));
-        return Err(error_reply(403, "You do not have permission to decline this pull request."));
+        return Err(error_response(403, "You do not have permission to decline this pull request."));
     }
     if !of.open {
-        return Err(error_reply(400, "This pull request is already closed."));
+        return Err(error_response(400, "This pull request is already closed."));
     }
     close_pull(world, repo, number, None).map_err(ApiResponse::internal_error)?;
-    pull_reply(world, repo, number, 200)
+    pull_response(world, repo, number, 200)
 }
 
 /// Handles the call `POST …/pullrequests/{number}/request-changes`.
 pub(super) fn request_changes(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo, number) = find_pull(state, call)?;
     if repo.pulls.get(&number).is_some_and(|pull| pull.author == call.login) {
-        return Err(error_reply(400, "You cannot request changes on your own pull request."));
+        return Err(error_response(400, "You cannot request changes on your own pull request."));
     }
     participants::request_changes(world, repo, number, &call.login)?;
     let of = repo.pulls.get(&number).ok_or_else(|| not_found("Pull request"))?;
@@ -173,7 +173,7 @@ pub(super) fn withdraw_change_request(state: &mut FakeForgeState, call: &ApiCall
 }
 
 /// Handles `GET …/pullrequests/{number}/commits`, newest first.
-pub(super) fn commits(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
+pub(super) fn list_commits(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo, number) = find_pull(state, call)?;
     let of = repo.pulls.get(&number).ok_or_else(|| not_found("Pull request"))?;
     let all = repo.git.commits_between(&of.base, &of.head)?;
@@ -197,13 +197,13 @@ pub(super) fn redirect_conflicts(state: &mut FakeForgeState, call: &ApiCall) -> 
 /// the URL, it is last.
 fn compared_commits(repo: &StoredRepository, call: &ApiCall) -> Result<(String, String), ApiResponse> {
     let missing = || not_found("Commit");
-    let (head, base) = call.param("spec").split_once("..").ok_or_else(missing)?;
+    let (head, base) = call.path_param("spec").split_once("..").ok_or_else(missing)?;
     let whole = |sha: &str| repo.git.expand_sha(sha).map(str::to_owned).ok_or_else(missing);
     Ok((whole(base)?, whole(head)?))
 }
 
 /// Handles the call `GET …/file-conflicts/{spec}`.
-pub(super) fn conflicts(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
+pub(super) fn list_conflicts(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo) = find_repository(state, call)?;
     let (base, head) = compared_commits(repo, call)?;
     let number = call.query_param("from_pullrequest_id").and_then(|number| number.parse().ok()).unwrap_or(0);

@@ -77,7 +77,7 @@ const MAX_NESTING_DEPTH: usize = 16;
 
 fn parse_or(rest: &mut &str, depth: usize) -> Option<FilterQuery> {
     let mut query = parse_and(rest, depth)?;
-    while take_word(rest, "OR") {
+    while consume_keyword(rest, "OR") {
         query = FilterQuery::Or(Box::new(query), Box::new(parse_and(rest, depth)?));
     }
     Some(query)
@@ -85,7 +85,7 @@ fn parse_or(rest: &mut &str, depth: usize) -> Option<FilterQuery> {
 
 fn parse_and(rest: &mut &str, depth: usize) -> Option<FilterQuery> {
     let mut query = parse_term(rest, depth)?;
-    while take_word(rest, "AND") {
+    while consume_keyword(rest, "AND") {
         query = FilterQuery::And(Box::new(query), Box::new(parse_term(rest, depth)?));
     }
     Some(query)
@@ -141,7 +141,7 @@ fn parse_value(text: &str) -> Option<(Value, &str)> {
 }
 
 /// If `word` is the next word, in upper or lower case, removes it and returns true; otherwise returns false.
-fn take_word(rest: &mut &str, keyword: &str) -> bool {
+fn consume_keyword(rest: &mut &str, keyword: &str) -> bool {
     let text = rest.trim_start();
     let ends = |c: char| c.is_whitespace() || c == '(';
     match text.get(..keyword.len()) {

@@ -63,13 +63,17 @@ const ROUTES: &[ApiRoute] = {
             "/2.0/repositories/{owner}/{repo}/pullrequests/{number}/request-changes",
             RestCall(pulls::withdraw_change_request),
         ),
-        (GET, "/2.0/repositories/{owner}/{repo}/pullrequests/{number}/commits", RestCall(pulls::commits)),
+        (
+            GET,
+            "/2.0/repositories/{owner}/{repo}/pullrequests/{number}/commits",
+            RestCall(pulls::list_commits),
+        ),
         (
             GET,
             "/2.0/repositories/{owner}/{repo}/pullrequests/{number}/conflicts",
             RestCall(pulls::redirect_conflicts),
         ),
-        (GET, "/2.0/repositories/{owner}/{repo}/file-conflicts/{spec}", RestCall(pulls::conflicts)),
+        (GET, "/2.0/repositories/{owner}/{repo}/file-conflicts/{spec}", RestCall(pulls::list_conflicts)),
         (GET, "/2.0/repositories/{owner}/{repo}/pullrequests/{number}/comments", RestCall(comments::list)),
         (POST, "/2.0/repositories/{owner}/{repo}/pullrequests/{number}/comments", RestCall(comments::create)),
         (
@@ -98,7 +102,11 @@ const ROUTES: &[ApiRoute] = {
             RestCall(comments::reopen),
         ),
         (GET, "/2.0/repositories/{owner}/{repo}/commit/{sha}", RestCall(commits::get_commit)),
-        (GET, "/2.0/repositories/{owner}/{repo}/commit/{sha}/statuses", RestCall(commits::statuses)),
+        (
+            GET,
+            "/2.0/repositories/{owner}/{repo}/commit/{sha}/statuses",
+            RestCall(commits::list_build_statuses),
+        ),
         (
             POST,
             "/2.0/repositories/{owner}/{repo}/commit/{sha}/statuses/build",
@@ -107,7 +115,7 @@ const ROUTES: &[ApiRoute] = {
         (
             GET,
             "/2.0/repositories/{owner}/{repo}/commit/{sha}/statuses/build/{key}",
-            RestCall(commits::status),
+            RestCall(commits::get_build_status),
         ),
         (GET, "/2.0/repositories/{owner}/{repo}/commit/{sha}/reports/{key}", RestCall(commits::get_report)),
         (
@@ -123,12 +131,12 @@ const ROUTES: &[ApiRoute] = {
         (
             GET,
             "/2.0/repositories/{owner}/{repo}/commit/{sha}/reports/{key}/annotations",
-            RestCall(commits::annotations),
+            RestCall(commits::list_annotations),
         ),
         (
             POST,
             "/2.0/repositories/{owner}/{repo}/commit/{sha}/reports/{key}/annotations",
-            RestCall(commits::annotate),
+            RestCall(commits::upsert_annotations),
         ),
         (GET, "/{owner}/{repo}/pull-requests", Page(web_pages::list_pulls)),
         (GET, "/{owner}/{repo}/pull-requests/{number}", Page(web_pages::get_pull)),
@@ -145,9 +153,9 @@ pub(crate) static PROTOCOL: ForgeProtocol = ForgeProtocol {
     routes: ROUTES,
     authenticate: auth::authenticate_request,
     check_at_proxy: |_| Ok(()),
-    refusal_response: errors::refusal_reply,
+    refusal_response: errors::refusal_response,
     check_scope: auth::check_scopes,
-    fault_response: errors::fault_reply,
+    fault_response: errors::fault_response,
     set_next_page: pagination::set_next_page,
     add_headers,
 };
@@ -163,8 +171,12 @@ fn add_headers(forge: &mut ForgeInstance, response: ApiResponse, context: &Heade
     ];
     let authorization = context.headers.get("authorization").and_then(|value| value.to_str().ok());
     if authorization.is_some_and(|value| value.to_ascii_lowercase().starts_with("bearer ")) {
-        let limit = forge.limit.unwrap_or(RATE_LIMIT);
-        let left = limit.saturating_sub(if forge.limit.is_some() { forge.hour_and_call_count.1 } else { 0 });
+        let limit = forge.primary_rate_limit.unwrap_or(RATE_LIMIT);
+        let left = limit.saturating_sub(if forge.primary_rate_limit.is_some() {
+            forge.hour_and_call_count.1
+        } else {
+            0
+        });
         general.push(("x-ratelimit-limit", limit.to_string()));
         general.push(("x-ratelimit-resource", "api-repositories".into()));
         general.push(("x-ratelimit-nearlimit", (left < limit / NEAR_LIMIT_DIVISOR).to_string()));

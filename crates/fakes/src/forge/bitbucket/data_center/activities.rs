@@ -25,17 +25,17 @@ pub(super) fn list(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
         "action": action})
     };
     for comment in ids.iter().filter_map(|id| pull_comments::find_comment(of, *id)) {
-        if pull_comments::parent_comment(comment).is_some() {
+        if pull_comments::parent_comment_id(comment).is_some() {
             continue;
         }
         let note = comment.note;
-        let mut activity = base(note.id, note.created, &note.author, "COMMENTED");
+        let mut activity = base(note.id, note.created_at, &note.author, "COMMENTED");
         activity["commentAction"] = "ADDED".into();
         activity["comment"] = comments::comment_tree(world, repo, of, comment, &ids);
         if let Some(anchor) = anchors.get(&note.id) {
             activity["commentAnchor"] = anchor.clone();
         }
-        all.push((note.created, note.id, activity));
+        all.push((note.created_at, note.id, activity));
     }
     let mut add = |at: i64, actor: &str, action: &str| {
         let id = NON_COMMENT_ID_BIT + all.len() as u64;

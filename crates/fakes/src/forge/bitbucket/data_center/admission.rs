@@ -6,7 +6,7 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::Value;
 
-use super::errors::{error_reply, no_pull, no_repository, not_permitted, stale_version};
+use super::errors::{error_response, no_pull, no_repository, not_permitted, stale_version};
 use super::json;
 use crate::forge::bitbucket::may_read;
 use crate::forge::http::call::{ApiCall, ApiResponse};
@@ -23,7 +23,7 @@ pub(super) fn authenticate_request(
     _: &'static str,
 ) -> Option<(String, FakeTokenScope)> {
     let token = git_call::request_token(headers)?;
-    let issued = forge.apps.issued.get(&token);
+    let issued = forge.apps.valid_tokens.get(&token);
     let login = issued.map_or_else(|| forge.tokens.get(&token), |issued| Some(&issued.login))?.clone();
     // Tokens of projects and repositories have no account name and are therefore rejected in a `Basic` login.
     if basic_user(headers).is_some_and(|user| user != login) {
@@ -54,19 +54,19 @@ pub(super) fn find_repository<'a>(
     call: &ApiCall,
 ) -> Result<(&'a mut ForgeInstance, &'a mut StoredRepository), ApiResponse> {
     let FakeForgeState { forge: world, repos, renamed_repositories: _ } = state;
-    let name = format!("{}/{}", call.param("owner"), call.param("repo"));
+    let name = format!("{}/{}", call.path_param("owner"), call.path_param("repo"));
     let repo = repos.get_mut(&name.to_lowercase()).ok_or_else(|| no_repository(&name))?;
     if !may_read(repo, &call.login) {
         return Err(not_permitted());
     }
     match repo.access {
         RepositoryAccess::Archived if call.method != "GET" => {
-            Err(error_reply(403, "The repository is archived.", "repository.RepositoryArchivedException"))
+            Err(error_response(403, "The repository is archived.", "repository.RepositoryArchivedException"))
         }
         RepositoryAccess::Unrestricted | RepositoryAccess::Archived => Ok((world, repo)),
         RepositoryAccess::Forbidden => Err(not_permitted()),
         RepositoryAccess::Blocked => {
-            Err(error_reply(451, "The repository is not available.", "ServiceException"))
+            Err(error_response(451, "The repository is not available.", "ServiceException"))
         }
     }
 }
@@ -85,7 +85,7 @@ pub(super) fn find_pull<'a>(
     state: &'a mut FakeForgeState,
     call: &ApiCall,
 ) -> Result<(&'a mut ForgeInstance, &'a mut StoredRepository, u64), ApiResponse> {
-    let number = call.number_param("number").ok_or_else(no_pull)?;
+    let number = call.numeric_path_param("number").ok_or_else(no_pull)?;
     let (world, repo) = find_repository(state, call)?;
     if repo.pulls.contains_key(&number) { Ok((world, repo, number)) } else { Err(no_pull()) }
 }

@@ -120,7 +120,7 @@ pub(super) fn current_anchors(
             anchor["lineType"] = kind(side, line).into();
             anchor["fileType"] = if side == FakeDiffSide::Left { "FROM" } else { "TO" }.into();
             if let Some(first) = first {
-                put_span(&mut anchor, comment, side, line, first, &kind);
+                set_multiline_span(&mut anchor, comment, side, line, first, &kind);
             }
         }
         anchors.insert(comment.comment.id, anchor);
@@ -128,7 +128,7 @@ pub(super) fn current_anchors(
     Ok(anchors)
 }
 
-fn put_span(
+fn set_multiline_span(
     anchor: &mut Value,
     comment: &StoredInlineComment,
     side: FakeDiffSide,

@@ -6,9 +6,9 @@ use std::collections::HashMap;
 use serde_json::{Value, json};
 
 use super::admission::{find_pull, request_version};
-use super::errors::{error_reply, invalid_field, no_comment, no_pull, not_permitted, stale_version};
+use super::errors::{error_response, invalid_field, no_comment, no_pull, not_permitted, stale_version};
 use super::{anchor, json};
-use crate::forge::bitbucket::{MAX_COMMENT, pull_comments};
+use crate::forge::bitbucket::{MAX_COMMENT_CHARS, pull_comments};
 use crate::forge::http::call::{ApiCall, ApiResponse, CallResult};
 use crate::forge::operations::comments::{InlineTarget, add_inline_comment};
 use crate::forge::state::event::FakeForgeEvent;
@@ -27,7 +27,7 @@ pub(super) fn comment_tree(
     let answers: Vec<Value> = pull_comments::all_comments(pull)
         .into_iter()
         .filter(|answer| {
-            pull_comments::parent_comment(*answer) == Some(note.id) && shown_ids.contains(&answer.note.id)
+            pull_comments::parent_comment_id(*answer) == Some(note.id) && shown_ids.contains(&answer.note.id)
         })
         .map(|answer| comment_tree(instance, repo, pull, answer, shown_ids))
         .collect();
@@ -43,15 +43,15 @@ pub(super) fn comment_tree(
     };
     let mut json = json!({
         "properties": {"repositoryId": repo.id}, "id": note.id, "version": note.version, "text": note.body,
-        "author": json::user(instance, &note.author), "createdDate": json::epoch_millis(note.created),
-        "updatedDate": json::epoch_millis(note.updated), "comments": answers,
+        "author": json::user(instance, &note.author), "createdDate": json::epoch_millis(note.created_at),
+        "updatedDate": json::epoch_millis(note.updated_at), "comments": answers,
         "threadResolved": resolved.is_some(),
         "severity": "NORMAL", "state": "OPEN",
         "permittedOperations": {"editable": true, "transitionable": true, "deletable": true},
     });
-    if let Some(by) = resolved.filter(|_| pull_comments::parent_comment(comment_ref).is_none()) {
+    if let Some(by) = resolved.filter(|_| pull_comments::parent_comment_id(comment_ref).is_none()) {
         json["threadResolver"] = json::user(instance, by);
-        json["threadResolvedDate"] = json::epoch_millis(note.updated).into();
+        json["threadResolvedDate"] = json::epoch_millis(note.updated_at).into();
     }
     json
 }
@@ -73,7 +73,7 @@ pub(super) fn single_comment(
     if let Some(anchor) = anchors.get(&comment_ref.note.id) {
         json["anchor"] = anchor.clone();
     }
-    if let Some(parent) = pull_comments::parent_comment(comment_ref)
+    if let Some(parent) = pull_comments::parent_comment_id(comment_ref)
         .and_then(|parent| pull_comments::find_any_comment(pull, parent))
     {
         json["parent"] = json!({"id": parent.note.id, "version": parent.note.version});
@@ -97,14 +97,14 @@ fn comment_response(
 /// Handles the call `GET …/comments/{id}`.
 pub(super) fn get(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo, number) = find_pull(state, call)?;
-    comment_response(world, repo, number, call.number_param("id").ok_or_else(no_comment)?, 200)
+    comment_response(world, repo, number, call.numeric_path_param("id").ok_or_else(no_comment)?, 200)
 }
 
 fn comment_text(body: &Value) -> Result<&str, ApiResponse> {
     let text = body["text"].as_str().unwrap_or_default();
     if text.trim().is_empty() {
         Err(invalid_field("text", "A comment must have a text."))
-    } else if text.chars().count() > MAX_COMMENT {
+    } else if text.chars().count() > MAX_COMMENT_CHARS {
         Err(invalid_field("text", "The comment must have fewer than 32768 characters."))
     } else {
         Ok(text)
@@ -154,7 +154,7 @@ fn check_comment_version<'a>(
     state: &'a mut FakeForgeState,
     call: &ApiCall,
 ) -> Result<(&'a mut ForgeInstance, &'a mut StoredRepository, u64, u64), ApiResponse> {
-    let id = call.number_param("id").ok_or_else(no_comment)?;
+    let id = call.numeric_path_param("id").ok_or_else(no_comment)?;
     let (world, repo, number) = find_pull(state, call)?;
     let of = repo.pulls.get(&number).ok_or_else(no_pull)?;
     let now = pull_comments::find_comment(of, id).ok_or_else(no_comment)?.note.version;
@@ -190,7 +190,7 @@ pub(super) fn update(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
         if pull_comments::find_comment(of, id).is_some_and(|comment| comment.note.body != text) {
             check_comment_author(world, repo, number, id, &call.login)?;
             let pull = repo.pulls.get_mut(&number).ok_or_else(no_pull)?;
-            pull_comments::note_mut(pull, id).ok_or_else(no_comment)?.set_body(text, now);
+            pull_comments::find_comment_mut(pull, id).ok_or_else(no_comment)?.set_body(text, now);
             pull.updated_at = now;
         }
     }
@@ -207,13 +207,18 @@ pub(super) fn update(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
         let is_inline = pull_comments::find_comment(pull, id).is_some_and(|comment| comment.inline.is_some());
         if is_inline {
             pull.set_resolved(id, by);
-        } else if let Some(note) = pull_comments::note_mut(pull, id) {
+        } else if let Some(note) = pull_comments::find_comment_mut(pull, id) {
             note.resolved_by = by.map(str::to_owned);
             note.version += 1;
         }
         world.deliver_event(
             repo,
-            &FakeForgeEvent::Thread { number, id, resolved, actor: call.login.clone() },
+            &FakeForgeEvent::ThreadResolution {
+                number,
+                id,
+                is_resolved: resolved,
+                actor: call.login.clone(),
+            },
         )?;
     }
     comment_response(world, repo, number, id, 200)
@@ -226,8 +231,8 @@ pub(super) fn delete(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let pull = repo.pulls.get_mut(&number).ok_or_else(no_pull)?;
     if pull_comments::is_answered(pull, id) {
         let words = "A comment that was answered cannot be deleted.";
-        return Err(error_reply(409, words, "comment.CommentDeletionException"));
+        return Err(error_response(409, words, "comment.CommentDeletionException"));
     }
-    pull_comments::note_mut(pull, id).ok_or_else(no_comment)?.deleted = true;
+    pull_comments::find_comment_mut(pull, id).ok_or_else(no_comment)?.deleted = true;
     Ok(ApiResponse::no_content())
 }

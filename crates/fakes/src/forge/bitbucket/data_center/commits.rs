@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 use super::admission::find_repository;
-use super::errors::{error_reply, invalid_field, no_commit, not_permitted, refusal_reply};
+use super::errors::{error_response, invalid_field, no_commit, not_permitted, refusal_response};
 use super::{is_version_at_least, json, page};
 use crate::forge::bitbucket::commits::{
     find_report, new_annotation, parse_build_state, put_report, report_mut, set_status,
@@ -38,38 +38,38 @@ fn require_version(state: &FakeForgeState, version: (u32, u32)) -> Result<(), Ap
     if is_version_at_least(&state.forge.version, version) {
         Ok(())
     } else {
-        Err(refusal_reply(CallRefusal::NoSuchCall))
+        Err(refusal_response(CallRefusal::NoSuchCall))
     }
 }
 
 fn find_commit(repo: &StoredRepository, call: &ApiCall) -> Result<String, ApiResponse> {
-    let sha = call.param("sha");
+    let sha = call.path_param("sha");
     if repo.git.contains(sha) { Ok(sha.to_owned()) } else { Err(no_commit(sha)) }
 }
 
 /// Handles `GET …/commits/{sha}/builds`: returns the build with one key.
-pub(super) fn build(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
+pub(super) fn get_build_status(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     require_version(state, SINGLE_BUILD_MIN_VERSION)?;
     let (_, repo) = find_repository(state, call)?;
     let sha = find_commit(repo, call)?;
     let key = call.query_param("key").ok_or_else(|| invalid_field("key", "A key is required."))?;
     let found = repo.statuses.iter().find(|status| status.sha == sha && status.context == key);
-    let missing = || error_reply(404, "There is no such build.", "build.NoSuchBuildStatusException");
+    let missing = || error_response(404, "There is no such build.", "build.NoSuchBuildStatusException");
     Ok(ApiResponse::json(200, json::build(found.ok_or_else(missing)?)))
 }
 
 /// Handles `GET /rest/build-status/latest/commits/{sha}`: returns the builds of all keys, newest first, from
 /// every repository that contains the commit.
-pub(super) fn builds(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
+pub(super) fn list_build_statuses(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let seen = state.repos.values().filter(|repo| may_read(repo, &call.login));
-    let of = seen.flat_map(|repo| &repo.statuses).filter(|status| status.sha == call.param("sha"));
+    let of = seen.flat_map(|repo| &repo.statuses).filter(|status| status.sha == call.path_param("sha"));
     let mut shown: Vec<Value> = of.map(json::build).collect();
     shown.reverse();
     page::reply_with_page(call, &shown)
 }
 
 /// Handles `POST …/commits/{sha}/builds`: a build status replaces the existing one with the same key.
-pub(super) fn set_build(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
+pub(super) fn set_build_status(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     require_version(state, REPOSITORY_BUILDS_MIN_VERSION)?;
     let (world, repo) = find_repository(state, call)?;
     let sha = find_commit(repo, call)?;
@@ -96,32 +96,32 @@ pub(super) fn set_build(state: &mut FakeForgeState, call: &ApiCall) -> CallResul
         context: needed("key", MAX_BUILD_NAME_CHARS)?,
         name: text("name", MAX_BUILD_NAME_CHARS)?,
         refname,
-        parent: text("parent", MAX_BUILD_PARENT_CHARS)?,
+        parent_key: text("parent", MAX_BUILD_PARENT_CHARS)?,
         creator: call.login.clone(),
-        created: world.now(),
+        created_at: world.now(),
     };
     set_status(world, repo, status);
     Ok(ApiResponse::no_content())
 }
 
 fn no_report() -> ApiResponse {
-    error_reply(404, "There is no such report.", "codeinsights.NoSuchReportException")
+    error_response(404, "There is no such report.", "codeinsights.NoSuchReportException")
 }
 
 /// Handles the call `GET …/commits/{sha}/reports/{key}`.
-pub(super) fn one_report(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
+pub(super) fn get_report(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (_, repo) = find_repository(state, call)?;
     let sha = find_commit(repo, call)?;
     Ok(ApiResponse::json(
         200,
-        json::report(find_report(repo, &sha, call.param("key")).ok_or_else(no_report)?),
+        json::report(find_report(repo, &sha, call.path_param("key")).ok_or_else(no_report)?),
     ))
 }
 
 /// Handles `PUT …/commits/{sha}/reports/{key}`: only the account that created a report can replace it.
 pub(super) fn replace_report(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo) = find_repository(state, call)?;
-    let (sha, key) = (find_commit(repo, call)?, call.param("key"));
+    let (sha, key) = (find_commit(repo, call)?, call.path_param("key"));
     let text = |field: &str| call.body[field].as_str().unwrap_or_default();
     if text("title").is_empty() {
         return Err(invalid_field("title", "it is required"));
@@ -149,19 +149,19 @@ pub(super) fn replace_report(state: &mut FakeForgeState, call: &ApiCall) -> Call
 }
 
 /// Handles the call `GET …/reports/{key}/annotations`.
-pub(super) fn annotations(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
+pub(super) fn list_annotations(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (_, repo) = find_repository(state, call)?;
     let sha = find_commit(repo, call)?;
-    let of = find_report(repo, &sha, call.param("key")).ok_or_else(no_report)?;
+    let of = find_report(repo, &sha, call.path_param("key")).ok_or_else(no_report)?;
     let shown: Vec<Value> = of.annotations.iter().map(|one| json::annotation(of, one)).collect();
     Ok(ApiResponse::json(200, json!({"annotations": shown})))
 }
 
 /// Handles `POST …/reports/{key}/annotations`: adds all annotations, or none if one is invalid. An annotation
 /// with an existing `externalId` is added a second time.
-pub(super) fn annotate(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
+pub(super) fn add_annotations(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo) = find_repository(state, call)?;
-    let (sha, key) = (find_commit(repo, call)?, call.param("key"));
+    let (sha, key) = (find_commit(repo, call)?, call.path_param("key"));
     let of = find_report(repo, &sha, key).ok_or_else(no_report)?;
     if of.creator != call.login {
         return Err(not_permitted());
@@ -190,7 +190,7 @@ pub(super) fn annotate(state: &mut FakeForgeState, call: &ApiCall) -> CallResult
 pub(super) fn delete_annotations(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (_, repo) = find_repository(state, call)?;
     let sha = find_commit(repo, call)?;
-    let of = report_mut(repo, &sha, call.param("key")).ok_or_else(no_report)?;
+    let of = report_mut(repo, &sha, call.path_param("key")).ok_or_else(no_report)?;
     match call.query_param("externalId") {
         Some(id) => of.annotations.retain(|one| one.fields["externalId"] != id),
         None => of.annotations.clear(),

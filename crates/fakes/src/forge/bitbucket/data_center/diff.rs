@@ -5,23 +5,23 @@ use serde_json::{Value, json};
 
 use super::admission::find_pull;
 use super::anchor::line_type;
-use super::errors::{error_reply, no_pull};
+use super::errors::{error_response, no_pull};
 use super::json as forms;
 use crate::forge::diff::{FakeDiff, FakeFileDiff, FakeHunk, HunkLineKind};
 use crate::forge::http::call::{ApiCall, ApiResponse, CallResult};
 use crate::forge::state::FakeForgeState;
 
 /// Handles `GET …/diff`: returns the diff of all files between the merge base and the head.
-pub(super) fn full_diff(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
-    diff_reply(state, call, |diff| Ok(diff.files().map(|file| section_json(file, file.path())).collect()))
+pub(super) fn get_full_diff(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
+    diff_response(state, call, |diff| Ok(diff.files().map(|file| section_json(file, file.path())).collect()))
 }
 
 /// Handles `GET …/diff/{path}`: returns the diff of one file. Returns 404 for a file that the pull request
 /// does not change. For a renamed file, the request must contain both paths.
-pub(super) fn file_diff(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
-    let path = call.param("path");
+pub(super) fn get_file_diff(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
+    let path = call.path_param("path");
     let source = call.query_param("srcPath").unwrap_or(path);
-    diff_reply(state, call, |diff| {
+    diff_response(state, call, |diff| {
         let mut sections = diff.file_sections(path).peekable();
         match sections.peek() {
             None => Err(format!("The path \"{path}\" does not exist")),
@@ -33,7 +33,7 @@ pub(super) fn file_diff(state: &mut FakeForgeState, call: &ApiCall) -> CallResul
     })
 }
 
-fn diff_reply(
+fn diff_response(
     state: &mut FakeForgeState,
     call: &ApiCall,
     sections: impl FnOnce(&FakeDiff) -> Result<Vec<Value>, String>,
@@ -42,7 +42,8 @@ fn diff_reply(
     let of = repo.pulls.get(&number).ok_or_else(no_pull)?;
     let (base, head) = (of.base.clone(), of.head.clone());
     let diff = repo.diffs.pull_diff(&repo.git, &base, &head)?;
-    let diffs = sections(&diff).map_err(|words| error_reply(404, &words, "content.NoSuchPathException"))?;
+    let diffs =
+        sections(&diff).map_err(|words| error_response(404, &words, "content.NoSuchPathException"))?;
     let from = repo.git.merge_base(&base, &head).unwrap_or(base);
     let body = json!({
         "fromHash": from, "toHash": head, "contextLines": 3, "whitespace": "SHOW", "truncated": false,
@@ -62,7 +63,7 @@ fn section_json(file: &FakeFileDiff, path: &str) -> Value {
 fn hunk_json(hunk: &FakeHunk) -> Value {
     let ((source, source_span), (destination, destination_span)) = hunk.ranges();
     let mut segments: Vec<(HunkLineKind, Vec<Value>)> = Vec::new();
-    for (kind, (old, new), text) in hunk.rows() {
+    for (kind, (old, new), text) in hunk.numbered_lines() {
         let line = json!({"source": old, "destination": new, "line": text, "truncated": false});
         match segments.last_mut().filter(|(last, _)| *last == kind) {
             Some((_, lines)) => lines.push(line),

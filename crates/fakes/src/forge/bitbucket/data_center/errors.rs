@@ -30,29 +30,29 @@ pub(super) fn error_with_context(
 }
 
 /// Returns an error in Data Center's format.
-pub(super) fn error_reply(status: u16, message: &str, exception: &str) -> ApiResponse {
+pub(super) fn error_response(status: u16, message: &str, exception: &str) -> ApiResponse {
     error_with_context(status, None, message, exception, Value::Null)
 }
 
 /// Returns 401, which is Data Center's response to a valid login that lacks permission.
 pub(super) fn not_permitted() -> ApiResponse {
-    error_reply(401, "You are not permitted to access this resource", "AuthorisationException")
+    error_response(401, "You are not permitted to access this resource", "AuthorisationException")
 }
 
 pub(super) fn no_repository(name: &str) -> ApiResponse {
-    error_reply(404, &format!("Repository {name} does not exist."), "repository.NoSuchRepositoryException")
+    error_response(404, &format!("Repository {name} does not exist."), "repository.NoSuchRepositoryException")
 }
 
 pub(super) fn no_pull() -> ApiResponse {
-    error_reply(404, "The pull request does not exist.", "pull.NoSuchPullRequestException")
+    error_response(404, "The pull request does not exist.", "pull.NoSuchPullRequestException")
 }
 
 pub(super) fn no_comment() -> ApiResponse {
-    error_reply(404, "The comment does not exist.", "comment.NoSuchCommentException")
+    error_response(404, "The comment does not exist.", "comment.NoSuchCommentException")
 }
 
 pub(super) fn no_commit(sha: &str) -> ApiResponse {
-    error_reply(404, &format!("Commit '{sha}' does not exist."), "commit.NoSuchCommitException")
+    error_response(404, &format!("Commit '{sha}' does not exist."), "commit.NoSuchCommitException")
 }
 
 /// Returns 400 for a request with an invalid field.
@@ -86,7 +86,7 @@ pub(super) fn edit_error(reason: &EditRefusal) -> ApiResponse {
             invalid_reviewers(&format!("{login} is not a user who can see the repository."))
         }
         EditRefusal::NoBranch => {
-            error_reply(404, "The branch does not exist.", "repository.NoSuchBranchException")
+            error_response(404, "The branch does not exist.", "repository.NoSuchBranchException")
         }
         EditRefusal::InvalidBotScript(words) => ApiResponse::internal_error(words),
     }
@@ -103,10 +103,10 @@ pub(super) fn invalid_reviewers(message: &str) -> ApiResponse {
 }
 
 /// Returns the error for a call that is rejected before it is handled.
-pub(super) fn refusal_reply(refusal: CallRefusal) -> ApiResponse {
+pub(super) fn refusal_response(refusal: CallRefusal) -> ApiResponse {
     match refusal {
         CallRefusal::TooLarge => html_error(413),
-        CallRefusal::BadLogin => error_reply(
+        CallRefusal::BadLogin => error_response(
             401,
             "Authentication failed. Please check your credentials and try again.",
             "auth.IncorrectPasswordAuthenticationException",
@@ -116,7 +116,7 @@ pub(super) fn refusal_reply(refusal: CallRefusal) -> ApiResponse {
             ApiResponse::bytes(404, "application/xml", "<status><status-code>404</status-code></status>")
         }
         CallRefusal::BadJson => {
-            error_reply(400, "The request could not be read.", "rest.BadRequestException")
+            error_response(400, "The request could not be read.", "rest.BadRequestException")
         }
     }
 }
@@ -128,13 +128,13 @@ fn html_error(status: u16) -> ApiResponse {
 }
 
 /// Returns the response of a simulated fault, which replaces the handling of the call.
-pub(super) fn fault_reply(kind: &ForgeFaultKind, _now: i64) -> Option<ApiResponse> {
+pub(super) fn fault_response(kind: &ForgeFaultKind, _now: i64) -> Option<ApiResponse> {
     let after = |reply: ApiResponse, after: &Option<u64>| match after {
         Some(seconds) => reply.header("retry-after", seconds),
         None => reply,
     };
     let limited = || {
-        error_reply(
+        error_response(
             429,
             "You have made too many requests recently.",
             "internal.ratelimit.RateLimitExceededException",
@@ -145,11 +145,11 @@ pub(super) fn fault_reply(kind: &ForgeFaultKind, _now: i64) -> Option<ApiRespons
             Some(after(limited(), seconds))
         }
         ForgeFaultKind::PrimaryLimit(seconds) => Some(limited().header("retry-after", seconds)),
-        ForgeFaultKind::Status(401, _) => Some(refusal_reply(CallRefusal::BadLogin)),
+        ForgeFaultKind::Status(401, _) => Some(refusal_response(CallRefusal::BadLogin)),
         ForgeFaultKind::Status(409, _) => Some(stale_version(Some(0), 1, None)),
         ForgeFaultKind::Status(status, seconds) => {
             let words = StatusCode::from_u16(*status).ok().and_then(|status| status.canonical_reason());
-            Some(after(error_reply(*status, words.unwrap_or("Error"), "ServiceException"), seconds))
+            Some(after(error_response(*status, words.unwrap_or("Error"), "ServiceException"), seconds))
         }
         ForgeFaultKind::SingleSignOn => Some(not_permitted()),
         ForgeFaultKind::Invalid(_) => Some(invalid_field("field", "it is not as it should be")),

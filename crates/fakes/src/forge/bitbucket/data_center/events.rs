@@ -34,14 +34,14 @@ pub(crate) fn build_delivery(
             let Some(pull) = repo.pulls.get(number) else { return Ok(None) };
             let Some(comment) = pull_comments::find_comment(pull, *id) else { return Ok(None) };
             let mut more = json!({"comment": comments::single_comment(forge, repo, pull, comment, &anchors)});
-            if let Some(parent) = pull_comments::parent_comment(comment) {
+            if let Some(parent) = pull_comments::parent_comment_id(comment) {
                 more["commentParentId"] = parent.into();
             }
             let key = if *is_edit { "pr:comment:edited" } else { "pr:comment:added" };
             (*number, key, comment.note.author.clone(), more)
         }
         // Data Center has no events for threads, and no check runs.
-        FakeForgeEvent::Thread { .. } | FakeForgeEvent::RerunRequest { .. } => return Ok(None),
+        FakeForgeEvent::ThreadResolution { .. } | FakeForgeEvent::RerunRequest { .. } => return Ok(None),
     };
     let Some(pull) = repo.pulls.get(&number) else { return Ok(None) };
     let now = jiff::Timestamp::from_second(forge.now()).unwrap_or_default();
@@ -80,7 +80,7 @@ fn event_for_change(
         }
         PullChange::Reopened => ("pr:reopened", Value::Null),
         PullChange::Pushed { before, .. } => ("pr:from_ref_updated", json!({"previousFromHash": before})),
-        PullChange::Draft(now) => ("pr:modified", previous_values(new_title, new_body, !now)),
+        PullChange::DraftChanged(now) => ("pr:modified", previous_values(new_title, new_body, !now)),
         PullChange::Retargeted { previous_branch: branch, previous_commit: commit } => {
             let mut more = previous_values(new_title, new_body, draft);
             more["previousTarget"] = json!({
@@ -93,12 +93,12 @@ fn event_for_change(
             let title = title.as_deref().unwrap_or(new_title);
             ("pr:modified", previous_values(title, body.as_deref().unwrap_or(new_body), draft))
         }
-        PullChange::Reviewers { added, removed } => (
+        PullChange::ReviewersChanged { added, removed } => (
             "pr:reviewer:updated",
             json!({"addedReviewers": users(added), "removedReviewers": users(removed)}),
         ),
-        PullChange::WantsChanges => ("pr:reviewer:changes_requested", Value::Null),
-        PullChange::WithdrewChanges => ("pr:reviewer:unapproved", Value::Null),
-        PullChange::Labelled { .. } => return None,
+        PullChange::ChangesRequested => ("pr:reviewer:changes_requested", Value::Null),
+        PullChange::ChangesRequestWithdrawn => ("pr:reviewer:unapproved", Value::Null),
+        PullChange::LabelChanged { .. } => return None,
     })
 }

@@ -136,9 +136,9 @@ pub(super) fn commit(commit: &CommitObject) -> Value {
     json!({
         "id": commit.sha, "displayId": short(&commit.sha),
         "author": {"name": commit.author.name, "emailAddress": commit.author.email},
-        "authorTimestamp": epoch_millis(commit.author.at),
+        "authorTimestamp": epoch_millis(commit.author.timestamp),
         "committer": {"name": commit.committer.name, "emailAddress": commit.committer.email},
-        "committerTimestamp": epoch_millis(commit.committer.at), "message": commit.message,
+        "committerTimestamp": epoch_millis(commit.committer.timestamp), "message": commit.message,
         "parents": parents,
     })
 }
@@ -146,13 +146,13 @@ pub(super) fn commit(commit: &CommitObject) -> Value {
 pub(super) fn build(status: &CommitStatus) -> Value {
     let mut json = json!({
         "key": status.context, "state": status_name(&status.state, "CANCELLED"), "url": status.target_url,
-        "createdDate": epoch_millis(status.created), "updatedDate": epoch_millis(status.created),
+        "createdDate": epoch_millis(status.created_at), "updatedDate": epoch_millis(status.created_at),
     });
     for (field, value) in [
         ("name", &status.name),
         ("description", &status.description),
         ("ref", &status.refname),
-        ("parent", &status.parent),
+        ("parent", &status.parent_key),
     ] {
         if let Some(value) = value {
             json[field] = value.as_str().into();
@@ -166,7 +166,7 @@ pub(super) fn report(report: &CommitReport) -> Value {
     if let Some(fields) = json.as_object_mut() {
         fields.remove("coverageProviderKey");
         fields.insert("key".into(), report.key.clone().into());
-        fields.insert("createdDate".into(), epoch_millis(report.created).into());
+        fields.insert("createdDate".into(), epoch_millis(report.created_at).into());
     }
     json
 }

@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 
 use super::admission::{check_pull_version, find_login, find_pull, find_repository};
 use super::errors::{
-    edit_error, error_reply, error_with_context, invalid_field, invalid_reviewers as bad_reviewers, no_pull,
-    not_permitted,
+    edit_error, error_response, error_with_context, invalid_field, invalid_reviewers as bad_reviewers,
+    no_pull, not_permitted,
 };
 use super::{DRAFTS_MIN_VERSION, is_version_at_least, json, page};
 use crate::forge::bitbucket::edits::{self, PullEdit};
@@ -50,10 +50,10 @@ pub(super) fn list(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
 /// Handles the call `GET …/pull-requests/{number}`.
 pub(super) fn get(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo, number) = find_pull(state, call)?;
-    pull_reply(world, repo, number, 200)
+    pull_response(world, repo, number, 200)
 }
 
-fn pull_reply(forge: &ForgeInstance, repo: &mut StoredRepository, number: u64, status: u16) -> CallResult {
+fn pull_response(forge: &ForgeInstance, repo: &mut StoredRepository, number: u64, status: u16) -> CallResult {
     let head = repo.pulls.get_mut(&number).map(StoredPull::read_head).unwrap_or_default();
     let of = repo.pulls.get(&number).ok_or_else(no_pull)?;
     Ok(ApiResponse::json(status, json::pull(forge, repo, of, &head)))
@@ -91,7 +91,7 @@ pub(super) fn create(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
         return Err(invalid_field("title", "A title is required."));
     }
     let missing = |name: &str| {
-        error_reply(404, &format!("The branch {name} does not exist."), "repository.NoSuchBranchException")
+        error_response(404, &format!("The branch {name} does not exist."), "repository.NoSuchBranchException")
     };
     let (head, base) = (parse_branch(&call.body, "fromRef"), parse_branch(&call.body, "toRef"));
     let head = head.ok_or_else(|| invalid_field("fromRef", "A source branch is required."))?;
@@ -106,7 +106,7 @@ pub(super) fn create(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     }
     if repo.git.count_ahead(&base_tip, &head_tip) == 0 {
         let words = format!("{head} is already up-to-date with {base}");
-        return Err(error_reply(409, &words, "pull.EmptyPullRequestException"));
+        return Err(error_response(409, &words, "pull.EmptyPullRequestException"));
     }
     let reviewers = parse_reviewers(world, &call.body)?;
     edits::check_reviewers(repo, &call.login, &reviewers).map_err(|reason| edit_error(&reason))?;
@@ -124,7 +124,7 @@ pub(super) fn create(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
         let edit = PullEdit { reviewers: Some(reviewers), ..PullEdit::default() };
         edits::apply_edit(world, repo, number, &call.login, edit).map_err(|reason| edit_error(&reason))?;
     }
-    pull_reply(world, repo, number, 201)
+    pull_response(world, repo, number, 201)
 }
 
 /// Handles `PUT …/pull-requests/{number}`. Description and reviewers are cleared if the request omits them;
@@ -133,7 +133,11 @@ pub(super) fn update(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo, number) = find_pull(state, call)?;
     check_pull_version(world, repo, number, call)?;
     if repo.pulls.get(&number).is_some_and(|pull| !pull.open) {
-        return Err(error_reply(409, "The pull request is closed.", "pull.IllegalPullRequestStateException"));
+        return Err(error_response(
+            409,
+            "The pull request is closed.",
+            "pull.IllegalPullRequestStateException",
+        ));
     }
     let has_drafts = is_version_at_least(&world.version, DRAFTS_MIN_VERSION);
     let edit = PullEdit {
@@ -146,7 +150,7 @@ pub(super) fn update(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     edits::check_edit_permission(world, repo, number, &call.login, &edit)
         .map_err(|reason| edit_error(&reason))?;
     edits::apply_edit(world, repo, number, &call.login, edit).map_err(|reason| edit_error(&reason))?;
-    pull_reply(world, repo, number, 200)
+    pull_response(world, repo, number, 200)
 }
 
 /// Handles `POST …/pull-requests/{number}/decline`, with the version in the query or the body.
@@ -159,19 +163,23 @@ pub(super) fn decline(state: &mut FakeForgeState, call: &ApiCall) -> CallResult 
     }
     check_pull_version(world, repo, number, call)?;
     if repo.pulls.get(&number).is_some_and(|pull| !pull.open) {
-        return Err(error_reply(409, "The pull request is closed.", "pull.IllegalPullRequestStateException"));
+        return Err(error_response(
+            409,
+            "The pull request is closed.",
+            "pull.IllegalPullRequestStateException",
+        ));
     }
     close_pull(world, repo, number, None).map_err(ApiResponse::internal_error)?;
-    pull_reply(world, repo, number, 200)
+    pull_response(world, repo, number, 200)
 }
 
 /// Handles `GET …/pull-requests/{number}/merge`: reports whether a merge is possible.
-pub(super) fn merge_status(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
+pub(super) fn get_merge_status(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (_, repo, number) = find_pull(state, call)?;
     let of = repo.pulls.get(&number).ok_or_else(no_pull)?;
     if !of.open {
         let words = "The pull request is closed.";
-        return Err(error_reply(409, words, "pull.IllegalPullRequestStateException"));
+        return Err(error_response(409, words, "pull.IllegalPullRequestStateException"));
     }
     let conflicted = repo.has_conflicts(of)?;
     let state = repo.next_merge_state(number).ok_or_else(no_pull)?;
@@ -198,14 +206,19 @@ pub(super) fn merge_status(state: &mut FakeForgeState, call: &ApiCall) -> CallRe
 }
 
 /// Handles `GET …/pull-requests/{number}/commits`, newest first.
-pub(super) fn commits(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
+pub(super) fn list_commits(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (_, repo, number) = find_pull(state, call)?;
     let of = repo.pulls.get(&number).ok_or_else(no_pull)?;
     let all = repo.git.commits_between(&of.base, &of.head)?;
     page::reply_with_page(call, &all.iter().rev().map(json::commit).collect::<Vec<_>>())
 }
 
-fn participant_reply(forge: &ForgeInstance, repo: &StoredRepository, number: u64, login: &str) -> CallResult {
+fn participant_response(
+    forge: &ForgeInstance,
+    repo: &StoredRepository,
+    number: u64,
+    login: &str,
+) -> CallResult {
     let of = repo.pulls.get(&number).ok_or_else(no_pull)?;
     let all = participants::list_participants(of);
     let one = all.iter().find(|one| one.login == login).ok_or_else(no_pull)?;
@@ -232,7 +245,7 @@ pub(super) fn add_reviewer(state: &mut FakeForgeState, call: &ApiCall) -> CallRe
     }
     let edit = PullEdit { reviewers: Some(all), ..PullEdit::default() };
     edits::apply_edit(world, repo, number, &call.login, edit).map_err(|reason| edit_error(&reason))?;
-    participant_reply(world, repo, number, &who)
+    participant_response(world, repo, number, &who)
 }
 
 /// Handles `PUT …/pull-requests/{number}/participants/{slug}`: sets the caller's own verdict. If the request
@@ -240,26 +253,26 @@ pub(super) fn add_reviewer(state: &mut FakeForgeState, call: &ApiCall) -> CallRe
 /// violation.
 pub(super) fn set_verdict(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo, number) = find_pull(state, call)?;
-    if json::slug(&call.login) != call.param("slug") {
+    if json::slug(&call.login) != call.path_param("slug") {
         return Err(not_permitted());
     }
     let of = repo.pulls.get(&number).ok_or_else(no_pull)?;
     if of.author == call.login {
         let words = "Authors do not review their own pull requests.";
-        return Err(error_reply(409, words, "pull.InvalidPullRequestRoleException"));
+        return Err(error_response(409, words, "pull.InvalidPullRequestRoleException"));
     }
     if call.body["lastReviewedCommit"].as_str().is_some_and(|commit| commit != of.head) {
         let words = "The last reviewed commit is not the newest one.";
-        return Err(error_reply(409, words, "pull.PullRequestOutOfDateException"));
+        return Err(error_response(409, words, "pull.PullRequestOutOfDateException"));
     }
     match call.body["status"].as_str() {
         Some("NEEDS_WORK") => {
             participants::request_changes(world, repo, number, &call.login)?;
-            participant_reply(world, repo, number, &call.login)
+            participant_response(world, repo, number, &call.login)
         }
         Some("UNAPPROVED") => {
             participants::withdraw_verdict(world, repo, number, &call.login)?;
-            participant_reply(world, repo, number, &call.login)
+            participant_response(world, repo, number, &call.login)
         }
         Some("APPROVED") => {
             world.record_violation(format!("approval of {}#{number} by {}", repo.full_name(), call.login));

@@ -57,12 +57,12 @@ const ROUTES: &[ApiRoute] = {
         (
             GET,
             "/rest/api/latest/projects/{owner}/repos/{repo}/pull-requests/{number}/merge",
-            RestCall(pulls::merge_status),
+            RestCall(pulls::get_merge_status),
         ),
         (
             GET,
             "/rest/api/latest/projects/{owner}/repos/{repo}/pull-requests/{number}/commits",
-            RestCall(pulls::commits),
+            RestCall(pulls::list_commits),
         ),
         (
             POST,
@@ -77,12 +77,12 @@ const ROUTES: &[ApiRoute] = {
         (
             GET,
             "/rest/api/latest/projects/{owner}/repos/{repo}/pull-requests/{number}/diff",
-            RestCall(diff::full_diff),
+            RestCall(diff::get_full_diff),
         ),
         (
             GET,
             "/rest/api/latest/projects/{owner}/repos/{repo}/pull-requests/{number}/diff/{*path}",
-            RestCall(diff::file_diff),
+            RestCall(diff::get_file_diff),
         ),
         (
             GET,
@@ -112,18 +112,18 @@ const ROUTES: &[ApiRoute] = {
         (
             GET,
             "/rest/api/latest/projects/{owner}/repos/{repo}/commits/{sha}/builds",
-            RestCall(commits::build),
+            RestCall(commits::get_build_status),
         ),
         (
             POST,
             "/rest/api/latest/projects/{owner}/repos/{repo}/commits/{sha}/builds",
-            RestCall(commits::set_build),
+            RestCall(commits::set_build_status),
         ),
-        (GET, "/rest/build-status/latest/commits/{sha}", RestCall(commits::builds)),
+        (GET, "/rest/build-status/latest/commits/{sha}", RestCall(commits::list_build_statuses)),
         (
             GET,
             "/rest/insights/latest/projects/{owner}/repos/{repo}/commits/{sha}/reports/{key}",
-            RestCall(commits::one_report),
+            RestCall(commits::get_report),
         ),
         (
             PUT,
@@ -133,12 +133,12 @@ const ROUTES: &[ApiRoute] = {
         (
             GET,
             "/rest/insights/latest/projects/{owner}/repos/{repo}/commits/{sha}/reports/{key}/annotations",
-            RestCall(commits::annotations),
+            RestCall(commits::list_annotations),
         ),
         (
             POST,
             "/rest/insights/latest/projects/{owner}/repos/{repo}/commits/{sha}/reports/{key}/annotations",
-            RestCall(commits::annotate),
+            RestCall(commits::add_annotations),
         ),
         (
             DELETE,
@@ -160,9 +160,9 @@ pub(crate) static PROTOCOL: ForgeProtocol = ForgeProtocol {
     routes: ROUTES,
     authenticate: admission::authenticate_request,
     check_at_proxy: |_| Ok(()),
-    refusal_response: errors::refusal_reply,
+    refusal_response: errors::refusal_response,
     check_scope: admission::check_permission,
-    fault_response: errors::fault_reply,
+    fault_response: errors::fault_response,
     set_next_page: page::set_next_page,
     add_headers,
 };
@@ -179,7 +179,7 @@ fn add_headers(forge: &mut ForgeInstance, response: ApiResponse, context: &Heade
         general.push(("x-ausername", login.to_owned()));
         general.push(("x-auserid", super::super::account_number(forge, login).to_string()));
     }
-    if let Some(limit) = forge.limit {
+    if let Some(limit) = forge.primary_rate_limit {
         general.push(("x-ratelimit-limit", limit.to_string()));
         general
             .push(("x-ratelimit-remaining", limit.saturating_sub(forge.hour_and_call_count.1).to_string()));

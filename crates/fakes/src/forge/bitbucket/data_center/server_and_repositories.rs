@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use super::admission::{find_admin_repository, find_login, find_repository};
-use super::errors::{error_reply, invalid_field};
+use super::errors::{error_response, invalid_field};
 use super::{json, page};
 use crate::forge::bitbucket::may_read;
 use crate::forge::http::call::{ApiCall, ApiResponse, CallResult};
@@ -45,7 +45,7 @@ pub(super) fn users(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
         let part = |name: &str| call.query_param(&format!("permission.{at}.{name}")).unwrap_or_default();
         let key = format!("{}/{}", part("projectKey"), part("repositorySlug")).to_lowercase();
         let missing =
-            || error_reply(404, "The repository does not exist.", "repository.NoSuchRepositoryException");
+            || error_response(404, "The repository does not exist.", "repository.NoSuchRepositoryException");
         let repo = repos.get(&key).filter(|repo| may_read(repo, &call.login)).ok_or_else(missing)?;
         has_permission(repo, "", permission)
             .ok_or_else(|| invalid_field("permission", "it is not a known one"))?;
@@ -56,8 +56,8 @@ pub(super) fn users(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
 
 /// Handles the call `GET /rest/api/latest/users/{slug}`.
 pub(super) fn user(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
-    let missing = || error_reply(404, "The user does not exist.", "user.NoSuchUserException");
-    let found = find_login(&state.forge, call.param("slug")).ok_or_else(missing)?;
+    let missing = || error_response(404, "The user does not exist.", "user.NoSuchUserException");
+    let found = find_login(&state.forge, call.path_param("slug")).ok_or_else(missing)?;
     Ok(ApiResponse::json(200, json::user(&state.forge, &found)))
 }
 
@@ -74,7 +74,7 @@ pub(super) fn repositories(state: &mut FakeForgeState, call: &ApiCall) -> CallRe
     };
     let shown: Vec<Value> = repos
         .values()
-        .filter(|repo| repo.listed && begins(&repo.name, call.query_param("name")))
+        .filter(|repo| repo.is_listed && begins(&repo.name, call.query_param("name")))
         .filter(|repo| call.query_param("projectkey").is_none_or(|key| repo.owner.eq_ignore_ascii_case(key)))
         .filter(seen)
         .map(|repo| json::repository(world, repo))
@@ -103,10 +103,10 @@ pub(super) fn default_branch(state: &mut FakeForgeState, call: &ApiCall) -> Call
 pub(super) fn list_branch_restrictions(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (_, repo) = find_admin_repository(state, call)?;
     let protected = std::iter::once(repo.default_branch.as_str())
-        .chain(repo.protected.iter().map(String::as_str))
+        .chain(repo.protected_branches.iter().map(String::as_str))
         .flat_map(|branch| [(branch, "pull-request-only"), (branch, "fast-forward-only")]);
     let rules = repo
-        .rules
+        .branch_rules
         .iter()
         .flat_map(|(branch, kinds)| kinds.iter().map(|kind| (branch.as_str(), kind.as_str())));
     let all: BTreeSet<(&str, &str)> = protected.chain(rules).collect();

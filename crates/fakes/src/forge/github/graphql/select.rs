@@ -11,7 +11,7 @@ struct SelectedFields(FieldSelection);
 
 /// Returns the response without the fields that the query does not select.
 pub(super) fn select_fields(query: &str, mut answer: Value) -> Value {
-    let mut words = query_words(query).into_iter();
+    let mut words = tokenize_query(query).into_iter();
     // The operation's name and variables precede the first brace.
     let _ = words.by_ref().find(|word| word == "{");
     let selected = parse_selection(&mut words);
@@ -40,7 +40,7 @@ fn retain_selected(value: &mut Value, selected: &FieldSelection) {
 }
 
 /// Returns the names and braces, without arguments.
-fn query_words(query: &str) -> Vec<String> {
+fn tokenize_query(query: &str) -> Vec<String> {
     let (mut words, mut word, mut depth) = (Vec::new(), String::new(), 0_u32);
     for c in query.chars().chain([' ']) {
         if depth == 0 && (c.is_ascii_alphanumeric() || c == '_') {

@@ -13,7 +13,7 @@ impl ForgeInstance {
         let api = format!("{base}/repos/{name}");
         let signed = |identity: &FakeCommitIdentity| {
             json!({"name": identity.name, "email": identity.email,
-            "date": format_time(identity.at)})
+            "date": format_time(identity.timestamp)})
         };
         let parents = commit.parents.iter().map(|parent| {
             json!({

@@ -35,13 +35,13 @@ impl ForgeInstance {
             "user": self.user_json(&issue.author), "labels": self.labels_json(repo, &issue.labels),
             "state": if issue.open { "open" } else { "closed" }, "locked": issue.locked, "assignee": null,
             "assignees": [], "milestone": null,
-            "comments": issue.notes.iter().filter(|comment| !comment.deleted).count(),
-            "created_at": format_time(issue.created), "updated_at": format_time(issue.updated),
+            "comments": issue.comments.iter().filter(|comment| !comment.deleted).count(),
+            "created_at": format_time(issue.created_at), "updated_at": format_time(issue.updated_at),
             "closed_at": closed.map(|(at, _)| format_time(*at)),
             "closed_by": closed.map(|(_, by)| self.user_json(by)),
             "author_association": author_association(repo, &issue.author),
             "active_lock_reason": null, "body": issue.body, "timeline_url": format!("{own}/timeline"),
-            "performed_via_github_app": null, "state_reason": issue.reason,
+            "performed_via_github_app": null, "state_reason": issue.state_reason,
             "reactions": reactions_json(&own, &[]),
         })
     }

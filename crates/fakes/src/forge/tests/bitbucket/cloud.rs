@@ -278,7 +278,7 @@ async fn verdicts_are_of_participants_and_reviewers_may_be_bots() {
     assert_eq!(states, [Some("changes_requested")], "one's own alone");
     assert_eq!(site.texts().await, ["Not so."], "the text of a review is a comment");
     let review =
-        BotReview { state: FakeReviewVerdict::Commented, body: "Seen.".into(), comments: Vec::new() };
+        BotReview { verdict: FakeReviewVerdict::Commented, body: "Seen.".into(), comments: Vec::new() };
     let steps = [BotStep { review: Some(review), ..BotStep::default() }].into();
     site.shop.add_bot(FakeBot { login: "bug[bot]".into(), steps, ..FakeBot::default() }).await.unwrap();
     let bot = site.forge.account_id("bug[bot]");

@@ -35,7 +35,7 @@ async fn faults_come_in_the_form_of_each() {
         assert_eq!((status, location.as_deref()), (302, Some("http://127.0.0.1:1/x")));
         let cut = ask(ForgeFaultKind::Truncated).await;
         assert!(cut.0 == 200 && cut.3.starts_with('{') && serde_json::from_str::<Value>(&cut.3).is_err());
-        assert!(site.forge.is_faultless());
+        assert!(site.forge.has_no_faults());
     }
 }
 

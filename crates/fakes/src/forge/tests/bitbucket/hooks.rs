@@ -34,7 +34,7 @@ async fn cloud_sends_again_after_5xx_and_not_after_4xx() {
     static STATUS: AtomicU16 = AtomicU16::new(200);
     let site = Site::new(ForgeFlavour::Cloud).await;
     let (url, mut arrived) = receiver(&STATUS).await;
-    site.forge.set_hook(WebhookTarget { url, secret: "s".into(), automatic: false });
+    site.forge.set_hook(WebhookTarget { url, secret: "s".into(), is_automatic: false });
     site.shop.push("feature", CommitBuilder::new("x").write("x", "1")).await.unwrap();
     let delivery = site.forge.take_deliveries().pop().unwrap();
     for (status, attempts) in [(200, 1), (503, 3), (404, 1)] {
@@ -79,7 +79,7 @@ async fn data_center_leaves_a_hook_out_that_fails_and_tests_it_without_a_signatu
     static STATUS: AtomicU16 = AtomicU16::new(503);
     let site = Site::new(ForgeFlavour::DataCenter).await;
     let (url, mut arrived) = receiver(&STATUS).await;
-    site.forge.set_hook(WebhookTarget { url, secret: "s".into(), automatic: false });
+    site.forge.set_hook(WebhookTarget { url, secret: "s".into(), is_automatic: false });
     site.shop.comment(1, "ann", "Hm.").await.unwrap();
     let delivery = site.forge.take_deliveries().pop().unwrap();
     for _ in 0..5 {
@@ -104,7 +104,7 @@ async fn data_center_leaves_a_hook_out_that_fails_and_tests_it_without_a_signatu
     STATUS.store(200, Ordering::SeqCst);
     let other = Site::new(ForgeFlavour::DataCenter).await;
     let (url, mut arrived) = receiver(&STATUS).await;
-    other.forge.set_hook(WebhookTarget { url, secret: "s".into(), automatic: false });
+    other.forge.set_hook(WebhookTarget { url, secret: "s".into(), is_automatic: false });
     assert_eq!(other.forge.ping().await.unwrap(), 200);
     let (headers, _) = arrived.try_recv().unwrap();
     assert_eq!(

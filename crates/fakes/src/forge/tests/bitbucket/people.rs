@@ -46,7 +46,7 @@ async fn played(flavour: ForgeFlavour) -> (String, Vec<String>) {
         view.title,
         view.open,
         view.head,
-        view.reviews.last().unwrap().state
+        view.reviews.last().unwrap().verdict
     );
     let told = forge.take_deliveries().into_iter().map(|delivery| delivery.event).collect();
     (seen, told)

@@ -20,7 +20,7 @@ use truing_agent::schema::description::DescriptionReport;
 use truing_agent::schema::fix_report::FixReport;
 use truing_agent::schema::judged::JudgementReport;
 use truing_agent::schema::work::WorkReport;
-use truing_agent::schema::{REPORT, UncheckedFindings};
+use truing_agent::schema::{REPORT_TOOL, UncheckedFindings};
 use truing_config::environment::Environment;
 use truing_config::{Config, RulesConfig, SandboxConfig};
 use truing_core::ledger::RunBudget;
@@ -36,7 +36,7 @@ use truing_model::gateway::{self, LanguageModel, ModelError, ModelGateway};
 use truing_model::messages::{KnownBlock, MessageBlock, ModelRequest, ToolDefinition};
 use truing_reader::protocol::ToolsRequest;
 use truing_reader::redact::redact_secrets;
-use truing_reader::tools::DIFF;
+use truing_reader::tools::DIFF_TOOL_NAME;
 
 use crate::cli::error::CliError;
 use crate::wiring;
@@ -79,7 +79,7 @@ impl CaseRunner {
         let (gateway, model) = wiring::agent::scripted_gateway(fake.url(), DEFAULT_API_KEY, ledger.clone())?;
         // The reader needs no sandbox, because it reads only the files of cases.
         let sandbox = SandboxConfig { level: truing_agent::sandbox::SandboxLevel::None };
-        let reader = wiring::child_reader(&RulesConfig::default(), &sandbox)?;
+        let reader = wiring::child_process_reader(&RulesConfig::default(), &sandbox)?;
         let ledger = ledger.as_record_store();
         Ok(Self { gateway, ledger, model, reader, script: Some((fake, folder)) })
     }
@@ -132,12 +132,12 @@ impl CaseRunner {
             ReportKind::Findings => self.ask_model::<UncheckedFindings>(case, &filled, &tools).await,
             ReportKind::Judgements => self.ask_model::<JudgementReport>(case, &filled, &tools).await,
             ReportKind::Audit => self.ask_model::<AuditReport>(case, &filled, &tools).await,
-            ReportKind::Described => self.ask_model::<DescriptionReport>(case, &filled, &tools).await,
+            ReportKind::Description => self.ask_model::<DescriptionReport>(case, &filled, &tools).await,
             ReportKind::Work => {
                 let workspace = FixerWorkspace::new(tree, self.builtin_policy(ProfileName::Sync)?);
                 self.ask_model::<WorkReport>(case, &filled, &fixer_tools(tools, workspace)?).await
             }
-            ReportKind::Mended => {
+            ReportKind::Fixes => {
                 let workspace = FixerWorkspace::new(tree, self.builtin_policy(ProfileName::Fixer)?);
                 self.ask_model::<FixReport>(case, &filled, &fixer_tools(tools, workspace)?).await
             }
@@ -177,13 +177,13 @@ impl CaseRunner {
         };
         let limits = RunLimits { max_cost: Some(CASE_MONEY), ..RunLimits::default() };
         let ran: AgentRunResult<F> =
-            AgentRuntime::Native.run_judged(&model, &tools, &brief, &limits, |_| None).await;
+            AgentRuntime::Native.run_with_report_check(&model, &tools, &brief, &limits, |_| None).await;
         if let (AgentRunEnd::ModelFailed(why), None) = (&ran.end, &self.script) {
             return Err(model_refusal_error(why));
         }
         let (calls, failed) = heard.into_calls();
         let mut problems = Vec::new();
-        let missed = case.missed_by(&calls);
+        let missed = case.missing_calls(&calls);
         if !missed.is_empty() {
             problems
                 .extend(case.missing_texts(filled).iter().map(|need| format!("the request lacks: {need}")));
@@ -282,7 +282,7 @@ impl LanguageModel for ObservedModel<'_> {
         let answer = self.model.request_answer(request).await?;
         for block in &answer.message.content {
             if let MessageBlock::Known(KnownBlock::ToolUse { name, input, .. }) = block
-                && name == REPORT
+                && name == REPORT_TOOL
             {
                 self.recorded_calls.add(name, input, (self.validate)(input).err().as_deref());
             }
@@ -304,7 +304,7 @@ struct ObservedTools<'a> {
 #[async_trait]
 impl RunTools for ObservedTools<'_> {
     fn tool_definitions(&self) -> Vec<ToolDefinition> {
-        self.tools.tool_definitions().into_iter().filter(|tool| tool.name != DIFF).collect()
+        self.tools.tool_definitions().into_iter().filter(|tool| tool.name != DIFF_TOOL_NAME).collect()
     }
 
     async fn call(&self, name: &str, input: &Value) -> ToolCallOutput {

@@ -125,10 +125,10 @@ fn a_kind_of_forge_that_is_not_supported_is_not_to_be_configured() {
 
 #[test]
 fn a_key_and_a_name_are_told_from_paths() {
-    assert!(is_slot_key("pr/github/12/7") && is_pull_name("o/r/7"));
-    assert!(is_slot_key("pr/bitbucket/{7a-0f}/7"));
+    assert!(is_pull_slot_key("pr/github/12/7") && is_pull_name("o/r/7"));
+    assert!(is_pull_slot_key("pr/bitbucket/{7a-0f}/7"));
     for path in ["pr/github/12/x", "sync/job", "o/r", "o/r/7/8", "o/r/x"] {
-        assert!(!is_slot_key(path) && !is_pull_name(path), "{path}");
+        assert!(!is_pull_slot_key(path) && !is_pull_name(path), "{path}");
     }
 }
 
