@@ -123,7 +123,7 @@ struct PushComparison<'a> {
     folder: &'a Path,
 }
 
-/// The findings on added lines after a push: for each `FindingText`, the line ranges at which it was found.
+/// The findings on added lines after a push: for each `FindingKey`, the line ranges at which it was found.
 type PushFindings = BTreeMap<FindingKey, BTreeSet<(u64, u64)>>;
 
 impl PushComparison<'_> {

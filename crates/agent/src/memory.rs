@@ -29,7 +29,7 @@ pub use tools::{SKILL_TOOL, SkillTools};
 
 /// Maximum number of bytes of a repository's memory; the rest is cut at a line end.
 pub const MAX_MEMORY_BYTES: usize = 32 << 10;
-/// Maximum total size of the instructions for one change, in bytes. An instruction that would exceed this ///
+/// Maximum total size of the instructions for one change, in bytes. An instruction that would exceed this
 /// limit is left out.
 pub const MAX_INSTRUCTIONS_BYTES: usize = 32 << 10;
 /// Maximum number of bytes of a skill's file. A longer file is left out, because a part of a skill would be

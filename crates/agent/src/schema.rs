@@ -43,7 +43,7 @@ pub const MAX_BODY_BYTES: usize = 4 << 10;
 pub const MAX_CODE_BYTES: usize = 4 << 10;
 /// Maximum number of characters of a tool's name that a message shows.
 pub const MAX_QUOTED_NAME_CHARS: usize = 60;
-/// Maximum number of findings in all reports of a run together. The same limit applies to verdicts on ///
+/// Maximum number of findings in all reports of a run together. The same limit applies to verdicts on
 /// findings of earlier reviews. Further findings are only counted. Further verdicts are ignored.
 const MAX_REPORTED_ITEMS: usize = 200;
 

@@ -143,7 +143,7 @@ impl LayerBuilder<'_> {
             (Some(KeyNode::Key(key)), _) => self.read_key(&path, key, start, value),
             (Some(KeyNode::Section), DeValue::Table(section)) => self.read_section(&path, start, section),
             (Some(KeyNode::Section), DeValue::Array(tools)) if path == [TOOL_SECTION] => {
-                self.read_tools(tools)
+                self.read_tools(tools);
             }
             // An unknown name in `[model]` is a section `[model.NAME]` only if its value is a table.
             // Otherwise it is a misspelt key.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use jsonschema::Validator;
 use serde_json::{Map, Value, json};
 
-/// Maximum number of examined violations in one body. Afterwards, equal violations in several items of a ///
+/// Maximum number of examined violations in one body. Afterwards, equal violations in several items of a
 /// list are merged into one.
 const MAX_VIOLATIONS: usize = 10_000;
 /// Maximum depth of references; deeper references count as a cycle.

@@ -57,7 +57,7 @@ use merge::{MergedFinding, merge_findings};
 pub use progress::FindingHistory;
 pub use reviewed_clean::is_reviewed_clean;
 
-/// Maximum number of heads pushed by other accounts. Audits of these heads do not count against the limit ///
+/// Maximum number of heads pushed by other accounts. Audits of these heads do not count against the limit
 /// of audits. Without this bound, a loop might never end while other accounts push.
 pub const MAX_FOREIGN_HEADS: u32 = 3;
 
@@ -265,7 +265,7 @@ pub struct UnexpectedEvent {
 }
 
 impl ConvergeRun {
-    /// Begins a run on a branch. `clean_at` is the head that an earlier run found clean, according to the
+    /// Begins a run on a branch. `clean_head` is the head that an earlier run found clean, according to the
     /// records or to one of Truing's reviews.
     pub fn new(limits: ConvergeLimits, head: Sha, tree: Sha, clean_head: Option<&Sha>) -> Self {
         let exit = (clean_head == Some(&head)).then(|| {

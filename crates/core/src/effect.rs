@@ -16,7 +16,7 @@ use crate::id::{CommentId, Sha, ThreadId, Topic, UnixMillis};
 use crate::port::{InlineDraft, PullDraft, ReviewDraft};
 use crate::publish::{CommentSubject, DesiredStatus};
 
-/// Truing abandons an effect after this number of lost responses. If the effect has a fallback, the ///
+/// Truing abandons an effect after this number of lost responses. If the effect has a fallback, the
 /// fallback replaces the effect.
 pub const MAX_LOST_RESPONSES: u32 = 2;
 

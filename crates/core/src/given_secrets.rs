@@ -12,9 +12,9 @@ pub const MIN_SECRET_PART_BYTES: usize = 16;
 
 static REGISTERED_SECRETS: LazyLock<RwLock<Arc<BTreeSet<String>>>> = LazyLock::new(RwLock::default);
 
-/// Registers the value of a variable whose name denotes a credential. Only a value of at least `MIN_PART`
-/// bytes with letters and digits is registered. A test database's password, for example, is often a word that
-/// also occurs in code (`postgres`).
+/// Registers the value of a variable whose name denotes a credential. Only a value of at least
+/// `MIN_SECRET_PART_BYTES` bytes with letters and digits is registered. A test database's password, for
+/// example, is often a word that also occurs in code (`postgres`).
 pub fn register_if_credential(value: &str) {
     let (letters, digits) = (|byte: u8| byte.is_ascii_alphabetic(), |byte: u8| byte.is_ascii_digit());
     if value.len() >= MIN_SECRET_PART_BYTES && value.bytes().any(letters) && value.bytes().any(digits) {

@@ -218,8 +218,8 @@ fn match_by_code<'a>(
 }
 
 /// Second pass: matches the remaining findings of a file by similarity. If two matches have the same score,
-/// the match with the smaller distance of lines is preferred. If a file has more than [`MAX_CELLS`] remaining
-/// pairs, its remaining findings count as new.
+/// the match with the smaller distance of lines is preferred. If a file has more than [`MAX_MATRIX_CELLS`]
+/// remaining pairs, its remaining findings count as new.
 fn match_by_similarity<'a>(
     known_findings: &[&'a Finding],
     current_findings: &[PlacedFinding],

@@ -172,7 +172,7 @@ fn intersect_ranges(a: &[(u32, u32)], b: &[(u32, u32)]) -> Vec<(u32, u32)> {
     both
 }
 
-/// Maximum number of new files without lines that may count as renamed. The same maximum applies to the ///
+/// Maximum number of new files without lines that may count as renamed. The same maximum applies to the
 /// deleted files that may be earlier versions of these new files.
 const MAX_RENAME_CANDIDATES: usize = 100;
 

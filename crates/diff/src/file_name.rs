@@ -24,7 +24,7 @@ const PREFIXES: [(&[u8], &[u8]); 13] = [
     (b"src://", b"dst://"),
 ];
 
-/// Maximum difference between the lengths of two unknown prefixes. With this limit, the time to find the ///
+/// Maximum difference between the lengths of two unknown prefixes. With this limit, the time to find the
 /// space between two names is linear in the length of the names.
 const MAX_PREFIX_DIFFERENCE: usize = 64;
 

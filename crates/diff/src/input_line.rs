@@ -1,6 +1,6 @@
 //! One line of the input with its position, and errors that refer to a line.
 
-/// If a diff is read in pieces, at least this number of bytes of each line is examined. Two quoted file ///
+/// If a diff is read in pieces, at least this number of bytes of each line is examined. Two quoted file
 /// names are always shorter than this number, because file systems limit the length of names.
 pub(crate) const MAX_STORED_LINE_BYTES: usize = 1 << 20;
 

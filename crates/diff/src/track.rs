@@ -20,7 +20,7 @@ use side_text::{SideFile, SideText};
 /// beyond this limit are tracked only by the hunks of the diff. Moved lines are not found in such files.
 pub const MAX_TRACKED_BYTES: usize = 256 << 20;
 
-/// Maximum number of lines inserted between two matched lines of a range. With more inserted lines, the ///
+/// Maximum number of lines inserted between two matched lines of a range. With more inserted lines, the
 /// matched lines do not form one block.
 const MAX_INSERTED_LINES: u64 = 50;
 

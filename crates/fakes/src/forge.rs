@@ -345,7 +345,7 @@ impl FakeForge {
         self.shared.lock().forge.violations.clone()
     }
 
-    /// Returns the requests, oldest first; at most [`MAX_LOGGED`].
+    /// Returns the requests, oldest first; at most [`MAX_LOGGED_CALLS`].
     pub fn request_log(&self) -> Vec<LoggedCall> {
         self.shared.lock().forge.log.iter().cloned().collect()
     }

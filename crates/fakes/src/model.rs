@@ -93,7 +93,7 @@ impl FakeModel {
         self.shared.wait_until_stalled().await;
     }
 
-    /// Returns the last [`MAX_LOGGED`] requests in the order of arrival.
+    /// Returns the last [`MAX_LOGGED_CALLS`] requests in the order of arrival.
     pub fn request_log(&self) -> Vec<LoggedModelCall> {
         self.shared.request_log()
     }

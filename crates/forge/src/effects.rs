@@ -303,7 +303,7 @@ impl EffectExecutor<'_> {
                 EffectPartState::Settling(shown) => until = until.max(Some(shown)),
                 EffectPartState::InFuture => is_ahead = true,
                 EffectPartState::SettleDelayPassed { lost_responses } => {
-                    begun = begun.max(Some(lost_responses))
+                    begun = begun.max(Some(lost_responses));
                 }
             }
         }

@@ -314,7 +314,7 @@ impl ForgeHttpClient {
         let client =
             client.build().map_err(|error| HttpClientError::Client(text::format_error_chain(&error)))?;
         let limits = Arc::new(RateLimits::new(dialect.creation_limits, clock.clone()));
-        Ok(Self { client, dialect: dialect, timeouts, limits, clock, review_id: None, permit: None })
+        Ok(Self { client, dialect, timeouts, limits, clock, review_id: None, permit: None })
     }
 
     /// Returns a client with the same limits that sends the id of this review in each call.

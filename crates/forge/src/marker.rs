@@ -2,7 +2,7 @@
 //! wrote the comment.
 //!
 //! A marker is a hidden HTML comment. If the forge shows HTML as text, the marker is instead a link reference
-//! that no text uses ([`MarkerForm`]). The two forms are:
+//! that no text uses ([`MarkerSyntax`]). The two forms are:
 //!
 //! ```text
 //! <!-- truing:1 producer=review item=1:0f3a…-0 key=9c56cc51 mac=<64 hexadecimal digits> -->

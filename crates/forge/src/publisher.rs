@@ -21,8 +21,8 @@ use crate::effects::{EffectError, EffectExecutor};
 use crate::marker::{disable_markers, normalize_text};
 use bisect::Bisection;
 
-/// Maximum number of rounds of a reconcile. After a rejected location, a new round places the row less ///
-/// precisely: on its file instead of its lines, or only in the summary. The first missing permission also ///
+/// Maximum number of rounds of a reconcile. After a rejected location, a new round places the row less
+/// precisely: on its file instead of its lines, or only in the summary. The first missing permission also
 /// requires a new round, because the summary reports this permission. The last round checks the result.
 const MAX_ROUNDS: u32 = 6;
 
@@ -368,7 +368,7 @@ impl CommentPublisher<'_> {
     }
 
     /// Creates the comments of these items, and records the comments that the response contains. If the forge
-    /// places comments on the current head, the comments are recorded later, by `record_placed`.
+    /// places comments on the current head, the comments are recorded later, by `record_round_comments`.
     async fn create_comments(
         &self,
         effect: &Effect,

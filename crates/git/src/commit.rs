@@ -28,7 +28,7 @@ use crate::{GitError, Mirror, PrivateFolder};
 /// Mode of an index entry for a submodule or another repository inside the folder.
 const GITLINK_MODE: &[u8] = b"160000";
 
-/// Maximum number of nested repositories without a commit in a folder. If there are more, nothing is ///
+/// Maximum number of nested repositories without a commit in a folder. If there are more, nothing is
 /// committed, because each such repository needs another git call.
 const MAX_REPOSITORIES_WITHOUT_COMMIT: usize = 16;
 

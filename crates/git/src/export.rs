@@ -21,7 +21,7 @@ use crate::{GitError, GitLimits, PrivateFolder};
 /// Maximum length of a blob's header line: an id, a word and a size.
 const MAX_HEADER_BYTES: u64 = 256;
 
-/// Maximum number of paths that a listing requests by name. Git compares every entry with each of these ///
+/// Maximum number of paths that a listing requests by name. Git compares every entry with each of these
 /// paths, which takes time. For more paths, git lists all entries instead.
 const MAX_PATH_ARGS: usize = 100;
 

@@ -22,7 +22,7 @@ const MAX_IN_MEMORY_BYTES: u64 = 64 << 20;
 const MIN_FREE_MEMORY_BYTES: u64 = 4 * MAX_IN_MEMORY_BYTES;
 /// Page size in bytes; a file in memory takes whole pages.
 const PAGE_BYTES: u64 = 4 << 10;
-/// Maximum number of attempts to create a folder. An attempt fails if another process removes the new ///
+/// Maximum number of attempts to create a folder. An attempt fails if another process removes the new
 /// folder before it is locked. The other process assumes that an unlocked folder is stale.
 const MAX_TRIES: u32 = 100;
 

@@ -271,8 +271,8 @@ impl<'h> NonTestFile<'h> {
             .all(|(at, word)| self.code.tokens.get(start + at).is_some_and(|token| token.has_text(word)))
     }
 
-    /// Returns the lines that define custom comparisons. If `is_of_value` is true, only types that imitate a
-    /// built-in type are examined; otherwise, only the other types.
+    /// Returns the lines that define custom comparisons. If `is_value_type` is true, only types that imitate
+    /// a built-in type are examined; otherwise, only the other types.
     fn find_comparisons(&self, rule: &ForbiddenBehaviour, is_value_type: bool) -> Vec<String> {
         if !self.has_ending(rule.file_suffixes) {
             return Vec::new();

@@ -79,7 +79,7 @@ pub(super) fn parse_settings(file_name: &str, text: &str) -> Option<TestSettings
             add_task_settings(text, &mut settings);
         }
         _ if file_name.ends_with(".mk") || file_name.ends_with(".just") => {
-            add_make_targets(text, &mut settings)
+            add_make_targets(text, &mut settings);
         }
         "go.mod" => add_replaced_modules(text, &mut settings),
         _ => return None,

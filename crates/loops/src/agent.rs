@@ -393,7 +393,7 @@ impl ModelAgent {
             earlier_reviews: None,
             memory: None,
             findings,
-            dismissed_findings: dismissed_findings,
+            dismissed_findings,
         };
         change_view::build_first_prompt(self, prompt_names, shown)
     }

@@ -198,8 +198,8 @@ impl FindingStorage<'_> {
     }
 
     /// Assigns ids to the findings: a finding that was found again keeps its known id, and any other finding
-    /// gets a new id. Records all findings under the commit `filing_commit`. Returns the findings grouped by
-    /// status and, if recording failed, the reason.
+    /// gets a new id. Records all findings under the commit `recorded_commit`. Returns the findings grouped
+    /// by status and, if recording failed, the reason.
     pub fn record_findings<'a>(
         &'a self,
         review_findings: ReviewFindings<'a>,

@@ -113,8 +113,8 @@ impl ChildProcessReader {
         Self { time_limit: time, ..self }
     }
 
-    /// Replaces [`READING_TIME`] as the time limit for all files of a request. Files that are not read in
-    /// time are omitted.
+    /// Replaces [`DEFAULT_READING_TIME_LIMIT`] as the time limit for all files of a request. Files that are
+    /// not read in time are omitted.
     #[must_use]
     pub fn with_reading_time_limit(self, reading_time_limit: Duration) -> Self {
         Self { reading_time_limit, ..self }

@@ -142,12 +142,12 @@ impl ModelPrice {
         })
     }
 
-    /// Sets the rates for requests whose prompts have more than `min_tokens` tokens. These rates replace the
-    /// rates of an existing tier with the same `min_tokens`.
+    /// Sets the rates for requests whose prompts have more than `token_threshold` tokens. These rates replace
+    /// the rates of an existing tier with the same `token_threshold`.
     #[must_use]
     pub fn with_tier(mut self, token_threshold: u64, rates: TokenRates) -> Self {
         self.tiers.retain(|tier| tier.token_threshold != token_threshold);
-        self.tiers.push(PriceTier { token_threshold: token_threshold, rates });
+        self.tiers.push(PriceTier { token_threshold, rates });
         self.tiers.sort_by_key(|tier| tier.token_threshold);
         self
     }

@@ -29,7 +29,7 @@ use crate::syntax::{
     ParsedFile, ParserPool, SourceLanguage, SyntaxMatch, SyntaxScan, SyntaxScanError, decode_keeping_offsets,
 };
 
-/// Default maximum number of findings that are reported for one file. If there are more, the most severe ///
+/// Default maximum number of findings that are reported for one file. If there are more, the most severe
 /// findings are kept. Among equally severe findings, the first ones are kept.
 pub(crate) const DEFAULT_MAX_FILE_FINDINGS: usize = 100;
 

@@ -83,7 +83,7 @@ fn blank_escapes(text: &str, measure_escape: fn(&[u8]) -> usize) -> Cow<'_, str>
 
 /// Maximum number of bytes between `&` and `;` in a character reference.
 const MAX_ENTITY_BYTES: usize = 8;
-/// Maximum number of underscores in a word after which Truing searches for a token. For example, in ///
+/// Maximum number of underscores in a word after which Truing searches for a token. For example, in
 /// `old_ghp_…`, a token follows a name and an underscore.
 const MAX_WORD_UNDERSCORES: usize = 6;
 /// Minimum number of bytes of a word that may be a name joined to a token.

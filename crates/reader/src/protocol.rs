@@ -51,7 +51,7 @@ pub const MAX_REQUEST_BYTES: usize = 16 << 20;
 /// Maximum length in bytes of a request to a reader that sends only one response. Such a request may contain
 /// the complete output of a tool.
 pub const MAX_SINGLE_REQUEST_BYTES: usize = 160 << 20;
-/// Maximum length of a response in bytes. If a response about one file stays within the other limits, it ///
+/// Maximum length of a response in bytes. If a response about one file stays within the other limits, it
 /// always fits, even if JSON escapes every byte of its texts.
 pub const MAX_ANSWER_BYTES: usize = 64 << 20;
 
@@ -280,7 +280,7 @@ pub struct CheckedReport {
 ///
 /// # Errors
 ///
-/// [`ProtocolError::NotAskedFor`] if the report is about a file outside the request.
+/// [`ProtocolError::UnrequestedFile`] if the report is about a file outside the request.
 pub fn check_report(request: &ReadRequest, report: ReadReport) -> Result<CheckedReport, ProtocolError> {
     let mut files: BTreeMap<&RepoPath, Option<SkipReason>> =
         request.files.iter().map(|file| (&file.path, Some(SkipReason::Unreadable))).collect();

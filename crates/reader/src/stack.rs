@@ -8,7 +8,7 @@ use std::{io, thread};
 use crate::syntax::STACK_BYTES;
 
 thread_local! {
-    /// True on a thread that [`on_large_stack`] started.
+    /// True on a thread that [`run_on_large_stack`] started.
     static HAS_LARGE_STACK: Cell<bool> = const { Cell::new(false) };
 }
 

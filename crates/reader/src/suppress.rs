@@ -1,7 +1,7 @@
 //! Finds suppression comments in a file. Such a comment names rules and contains a reason: `truing:
 //! ignore[core/rule] why`. A comment applies to findings that begin on the comment's line. If a comment is
 //! alone on its line, it also applies to findings that begin on the next line. A comment without a reason has
-//! no effect, and is reported ([`find_idle_suppressions`]).
+//! no effect, and is reported ([`find_unused_suppressions`]).
 
 use std::collections::BTreeSet;
 use std::sync::LazyLock;

@@ -21,7 +21,7 @@ use crate::snippet::SecretRanges;
 /// Length in bytes of the shortest part of a secret that is masked. A shorter part reveals less of the
 /// secret, and may be an ordinary word.
 const PART_BYTES: usize = 10;
-/// Maximum number of bytes of text that one search of a folder reads. Secrets in unread files are ///
+/// Maximum number of bytes of text that one search of a folder reads. Secrets in unread files are
 /// recognised only by their format.
 const MAX_TREE_BYTES: u64 = 256 << 20;
 /// Maximum number of parts that are kept. This number is enough for about 50,000 tokens.

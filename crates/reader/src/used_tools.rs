@@ -14,7 +14,7 @@ use crate::output::known::hooks::{self, HookUsage, PreCommitHooks};
 use crate::output::known::sign::compile_glob;
 use crate::output::known::tool::KnownTool;
 
-/// Maximum total size in bytes of two lists of paths: the excluded files and the scripts of all tools. ///
+/// Maximum total size in bytes of two lists of paths: the excluded files and the scripts of all tools.
 /// Larger lists do not fit into a response, and are omitted. The defaults in the table of tools then apply.
 const MAX_PATH_LISTS_BYTES: usize = 8 << 20;
 

@@ -107,6 +107,6 @@ pub struct ServiceContext {
     /// The time until which this process holds the duty lease. Only the process with this lease performs
     /// duties such as sweeps.
     pub duty_lease_expiry: DutyLeaseExpiry,
-    /// The longest duration of one step, by default [`crate::worker::STEP_TIME`].
+    /// The longest duration of one step, by default [`crate::worker::MAX_STEP_TIME`].
     pub max_step_time: Duration,
 }

@@ -122,7 +122,7 @@ pub struct IngressRoutes {
     pub metrics: Router,
 }
 
-/// Creates the routes of the service. If `separate_metrics` is true, `/metrics` gets a separate router.
+/// Creates the routes of the service. If `has_metrics_listener` is true, `/metrics` gets a separate router.
 /// Starts the task that marks slots. The task ends when the routes are dropped.
 pub fn routes(
     context: Arc<ServiceContext>,

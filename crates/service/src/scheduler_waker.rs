@@ -22,8 +22,8 @@ impl SchedulerWaker {
         self.0.notify_one();
     }
 
-    /// Completes `BREATH` after this process has marked a slot. In a process that leases slots, also
-    /// completes after another process has marked a slot.
+    /// Completes [`MIN_WAKE_DELAY`] after this process has marked a slot. In a process that leases slots,
+    /// also completes after another process has marked a slot.
     pub(super) async fn wait_for_mark(&self, store: &dyn RecordStore, role: ProcessRole) {
         let elsewhere = async {
             if role.leases_slots() { store.wait_for_change().await } else { std::future::pending().await }

@@ -10,7 +10,7 @@ use truing_core::port::Clock;
 
 use super::fault::StoreFault;
 
-/// Maximum time by which the store's clock may be ahead of the wall clock. If the difference is greater ///
+/// Maximum time by which the store's clock may be ahead of the wall clock. If the difference is greater
 /// because the wall clock was set back, the store's clock is set back as well. Otherwise slots would become
 /// due noticeably early.
 const MAX_CLOCK_LEAD: TimeSpan = TimeSpan::minutes(1);

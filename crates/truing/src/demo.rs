@@ -177,7 +177,7 @@ pub struct StormCounts {
     pub storms_each: usize,
     /// Highest number of reviews of one pull request. The service guarantees at most two reviews per storm.
     pub most_reviews_of_one: usize,
-    /// Counts of the comments on the pull request with `PLANTED` findings.
+    /// Counts of the comments on the pull request with `PLANTED_FINDING_COUNT` findings.
     pub lifecycle: LifecycleCounts,
     /// Counts of the comments on a linter's finding; none if this machine has no sandbox for a linter.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -200,7 +200,7 @@ impl StormCounts {
 
 /// The results of the demonstrations before the storm.
 pub struct ScenarioCounts {
-    /// Counts of the comments on the pull request with `PLANTED` findings.
+    /// Counts of the comments on the pull request with `PLANTED_FINDING_COUNT` findings.
     pub lifecycle: LifecycleCounts,
     /// Counts of the finding that the model dropped.
     pub dropped_finding: DroppedFindingCounts,
@@ -208,7 +208,7 @@ pub struct ScenarioCounts {
     pub linted: Option<LinterCounts>,
 }
 
-/// Counts of a pull request with [`PLANTED`] findings through five pushes, read from the forge.
+/// Counts of a pull request with [`PLANTED_FINDING_COUNT`] findings through five pushes, read from the forge.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct LifecycleCounts {
     /// Changes of the comments from each review to the next, including the effects of replies.

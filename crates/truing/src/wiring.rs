@@ -238,7 +238,7 @@ pub fn child_process_reader(
 /// child processes are confined as far as this machine allows.
 ///
 /// # Errors
-/// Returns the same errors as [`child_reader`].
+/// Returns the same errors as [`child_process_reader`].
 pub fn local_reader(rules: &RulesConfig) -> Result<ChildProcessReader, CliError> {
     child_process_reader(rules, &SandboxConfig { level: SandboxLevel::None })
 }
@@ -292,7 +292,7 @@ pub fn mirrors_folder(folder: &Path) -> PathBuf {
 /// Minimum similarity (0 to 1) at which a known name is suggested for an unknown name.
 const MIN_NAME_SIMILARITY: f64 = 0.6;
 
-/// Returns the most similar known name, if its similarity is at least `NEAR`.
+/// Returns the most similar known name, if its similarity is at least `MIN_NAME_SIMILARITY`.
 pub fn nearest_name<'a>(name: &str, known_names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let near = |word: &&str| strsim::normalized_damerau_levenshtein(name, word);
     known_names

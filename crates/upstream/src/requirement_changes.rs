@@ -25,7 +25,7 @@ const PYTHON_REQUIREMENT_NAME: &str = "Python";
 /// The maximum length of a compared requirement, in bytes. The limit is low because the decision tree of a
 /// marker can have exponentially many branches.
 const MAX_REQUIREMENT_BYTES: usize = 240;
-/// The maximum number of compared requirements per package name. `MAX_CHANGED` is the maximum for all ///
+/// The maximum number of compared requirements per package name. `MAX_CHANGED` is the maximum for all
 /// package names with changed requirements together.
 const MAX_REQUIREMENTS_PER_NAME: usize = 16;
 const MAX_CHANGED_REQUIREMENTS: usize = 200;

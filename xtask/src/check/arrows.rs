@@ -128,7 +128,7 @@ pub(crate) fn check(root: &Path) -> Result<CheckReport> {
     })
 }
 
-/// Returns the normal dependencies between workspace members that `ARROWS` does not list.
+/// Returns the normal dependencies between workspace members that `ALLOWED_DEPENDENCIES` does not list.
 fn unlisted_dependencies(members: &[WorkspaceMember]) -> Vec<String> {
     let ours = |name: &str| members.iter().any(|member| member.name == name);
     let mut problems = Vec::new();

@@ -13,7 +13,7 @@ use tokio::io::unix::AsyncFd;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 /// Maximum number of a client's calls in progress, and maximum number of responses that wait until the client
-/// reads them. With messages of `MAX_MESSAGE` bytes, calls and responses together take 128 MiB.
+/// reads them. With messages of `MAX_MESSAGE_BYTES` bytes, calls and responses together take 128 MiB.
 pub(super) const MAX_IN_FLIGHT_CALLS: usize = 16;
 /// Time that pending calls have to finish after the client has closed its end. A script that writes its calls
 /// and closes the pipe still gets its responses.
@@ -52,7 +52,7 @@ impl<T: Transport<RoleServer>> Transport<RoleServer> for PacedTransport<T> {
     ) -> impl Future<Output = Result<(), Self::Error>> + Send + 'static {
         let sent = self.inner.send(item);
         let answers = Arc::clone(&self.answer_permits);
-        // A response waits here while `IN_FLIGHT` others are still being written.
+        // A response waits here while `MAX_IN_FLIGHT_CALLS` others are still being written.
         async move {
             let _permit = answers.acquire_owned().await;
             sent.await

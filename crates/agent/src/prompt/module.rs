@@ -175,7 +175,7 @@ fn parse_template(
     let skipped = body.len() - body.trim_start_matches('\n').len();
     let body = body.trim_start_matches('\n').trim_end();
     parse_parts(body, first_line + skipped, &mut |line| {
-        report_problem(line, PromptProblemKind::InvalidPlaceholder)
+        report_problem(line, PromptProblemKind::InvalidPlaceholder);
     })
 }
 

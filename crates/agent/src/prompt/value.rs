@@ -83,7 +83,7 @@ impl DataBoundary {
     /// Returns a boundary with this fence word.
     ///
     /// # Errors
-    /// [`PromptError::BadFence`]
+    /// [`PromptError::BadBoundaryWord`]
     pub fn new(word: &str) -> Result<Self, PromptError> {
         let fits = BOUNDARY_WORD_BYTES.contains(&word.len())
             && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());

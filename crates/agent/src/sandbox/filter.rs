@@ -232,7 +232,7 @@ const READER_CALLS: &[i64] = &[
     libc::SYS_restart_syscall,
     libc::SYS_exit,
     libc::SYS_exit_group,
-    // The call is allowed in this list, because `without_clone3` refuses it with an error after which
+    // The call is allowed in this list, because `deny_clone3` refuses it with an error after which
     // programs use `clone`.
     libc::SYS_clone3,
     // Time, identity and random numbers.

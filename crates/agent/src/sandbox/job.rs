@@ -64,7 +64,7 @@ pub struct SandboxJob {
     pub limits: JobLimits,
     /// Private folders that outlive the job (only at [`SandboxLevel::Full`]).
     pub persistent_folders: Option<JobFolders>,
-    /// A writable folder that outlives the job, mounted at [`BUILDS`] (only at [`SandboxLevel::Full`]).
+    /// A writable folder that outlives the job, mounted at [`BUILD_FOLDER`] (only at [`SandboxLevel::Full`]).
     pub builds: Option<PathBuf>,
     /// Further environment variables of the job.
     pub variables: Vec<(String, String)>,

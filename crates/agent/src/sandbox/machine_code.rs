@@ -43,8 +43,8 @@ pub(super) enum ProgramStep {
     ExitUnlessChild,
     /// Creates this many processes, which wait.
     Processes(u32),
-    /// Writes [`HOLDING`] to the output, and waits until the input ends. The watcher can then measure the
-    /// program's resources, even if the watcher checks rarely.
+    /// Writes [`HOLDING_MARK`] to the output, and waits until the input ends. The watcher can then measure
+    /// the program's resources, even if the watcher checks rarely.
     Hold,
 }
 

@@ -255,7 +255,7 @@ fn create_objects(count: u64, at_once: u64, mut make: impl FnMut(u64) -> io::Res
     end
 }
 
-/// Sends one message with `FILES_OF_MESSAGE` files, which are never received.
+/// Sends one message with `FILES_PER_MESSAGE` files, which are never received.
 fn send_files(resources: &mut AttemptResources) -> io::Result<()> {
     let (from, to) = UnixStream::pair()?;
     {

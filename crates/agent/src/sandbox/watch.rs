@@ -4,8 +4,8 @@
 //! The kernel's own limits apply to one process at a time, and do not count shared resources. The watcher
 //! runs outside the sandbox, in the process that kills the job. The watcher reads the kernel's data about
 //! each process, about shared memory, and about the job's file system in memory. The watcher checks the job
-//! every [`PERIOD`]. Between two checks, a job can exceed a limit by the amount that it allocates in this
-//! time.
+//! every [`CHECK_INTERVAL`]. Between two checks, a job can exceed a limit by the amount that it allocates in
+//! this time.
 
 mod kernel;
 

@@ -10,7 +10,7 @@ use truing_reader::mask::MASK;
 /// Maximum number of bytes of a replacement; the next constant is the maximum number of lines.
 const MAX_REPLACEMENT_BYTES: usize = 4 << 10;
 const MAX_REPLACEMENT_LINES: usize = 50;
-/// Maximum number of bytes that are shown of a replacement that is only text. The next constant is the ///
+/// Maximum number of bytes that are shown of a replacement that is only text. The next constant is the
 /// maximum number of lines.
 const MAX_SHOWN_BYTES: usize = 2 << 10;
 const MAX_SHOWN_LINES: usize = 20;

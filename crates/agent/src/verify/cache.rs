@@ -22,7 +22,7 @@ use crate::proxy::HostAccess;
 /// Prefix of the names of temporary folders. The process that creates such a folder also removes it at the
 /// end.
 const LOCKED_FOLDER_PREFIX: &str = "held-";
-/// Maximum number of attempts to create a folder. An attempt fails if another process removes the folder ///
+/// Maximum number of attempts to create a folder. An attempt fails if another process removes the folder
 /// before it is locked. The other process assumes that an unlocked folder is a leftover.
 const MAX_TRIES: u32 = 100;
 /// Name of an entry's metadata file. The setup cannot write to this file, because the file is outside the

@@ -426,7 +426,7 @@ impl PullReadiness {
     }
 
     /// Handles a reviewer without a response for this head. `at_once` permits an immediate request, and
-    /// `after_wait` permits a request after a full wait.
+    /// `may_request_after_wait` permits a request after a full wait.
     fn handle_missing_review(
         &mut self,
         rules: &ReadinessRules,

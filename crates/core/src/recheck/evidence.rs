@@ -23,7 +23,7 @@ use crate::excerpt;
 use crate::finding::{Finding, FixEvidence};
 use crate::id::FindingId;
 
-/// Maximum number of lines that a verdict may quote. A longer quote does not show which lines contain the ///
+/// Maximum number of lines that a verdict may quote. A longer quote does not show which lines contain the
 /// fix.
 const MAX_QUOTED_LINES: u32 = 20;
 /// Minimum length in bytes of a name; shorter names are not compared.
@@ -55,7 +55,7 @@ const DEFINITION_KEYWORDS: [&str; 18] = [
     "mod",
     "record",
 ];
-/// Maximum number of words that are searched for a definition's key word. The same maximum applies to ///
+/// Maximum number of words that are searched for a definition's key word. The same maximum applies to
 /// consecutive key words of this kind.
 const MAX_DEFINITION_WORDS: usize = 4;
 

@@ -19,7 +19,7 @@ use crate::line::truncate_text;
 pub(super) const NEAR_DISTANCE_LINES: u32 = 12;
 
 /// Number of lines above and below a finding that are stored as text. The value is slightly greater than
-/// `NEAR`.
+/// `MIN_NAME_SIMILARITY`.
 const STORED_NEAR_LINES: u32 = NEAR_DISTANCE_LINES + 4;
 
 /// A reviewer's verdict on an open finding.

@@ -95,7 +95,7 @@ pub struct ReleaseClassification {
 }
 
 /// Returns the functions that a model has to examine. Returns an error with the reason if a model cannot
-/// decide. Examples: a file cannot be read, or there are more than [`MAX_FUNCTIONS`] functions.
+/// decide. Examples: a file cannot be read, or there are more than [`MAX_FUNCTIONS_PER_REQUEST`] functions.
 pub fn functions_to_classify(decision: &SyncDecision) -> Result<Vec<MirroredFunction>, String> {
     let mut functions = Vec::new();
     for one in decision.unguarded.iter().filter(|one| one.reason.needs_check()) {

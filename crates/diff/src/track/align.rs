@@ -21,7 +21,7 @@ use super::side_text::SideText;
 /// once.
 const RUN_LINES: usize = 3;
 
-/// Maximum number of line comparisons in one gap, enough for 1,000 lines on each side. A gap consists of ///
+/// Maximum number of line comparisons in one gap, enough for 1,000 lines on each side. A gap consists of
 /// consecutive unmatched old lines and consecutive unmatched new lines.
 const MAX_GAP_LINE_COMPARISONS: usize = 1_000_000;
 

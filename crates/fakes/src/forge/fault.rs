@@ -59,10 +59,11 @@ pub enum ForgeFaultKind {
     /// The call is performed, but the response has this status, as if a server in front of the forge had
     /// timed out.
     StatusAfterCall(u16),
-    /// The call is not performed until [`super::FakeForge::release_held`] is called. The caller waits.
+    /// The call is not performed until [`super::FakeForge::release_held_requests`] is called. The caller
+    /// waits.
     HeldRequest,
     /// The call is performed immediately, but the response is sent only after
-    /// [`super::FakeForge::release_held`] is called.
+    /// [`super::FakeForge::release_held_requests`] is called.
     HeldAnswer,
 }
 

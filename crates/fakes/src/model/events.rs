@@ -181,7 +181,7 @@ pub(super) fn answer_message(answer: &PreparedAnswer) -> Value {
 }
 
 fn answer_event(data: Value, position: Option<StreamPosition>, content_bytes: usize) -> AnswerEvent {
-    AnswerEvent { data, position, content_bytes: content_bytes }
+    AnswerEvent { data, position, content_bytes }
 }
 
 fn delta_event(index: usize, delta: Value) -> Value {

@@ -45,11 +45,7 @@ impl<'a> BitbucketAccounts<'a> {
         previous_accounts: &'a [String],
         has_unique_account_names: bool,
     ) -> Self {
-        Self {
-            own_account,
-            previous_accounts: previous_accounts,
-            has_unique_account_names: has_unique_account_names,
-        }
+        Self { own_account, previous_accounts, has_unique_account_names }
     }
 
     /// Returns the kind of the account, current or former; `None` if it is not an account of Truing.

@@ -94,7 +94,7 @@ struct OwnerLimitEntry {
 impl RateLimits {
     pub(super) fn new(creation_limits: &'static CreationLimits, clock: Arc<dyn Clock>) -> Self {
         let (request_permits, state) = (Semaphore::new(MAX_CONCURRENT_CALLS), Mutex::default());
-        Self { clock, request_permits, creation_limits: creation_limits, state, shared_state: None }
+        Self { clock, request_permits, creation_limits, state, shared_state: None }
     }
 
     /// Shares the limits with other processes that use this login.

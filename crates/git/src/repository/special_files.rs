@@ -14,8 +14,8 @@ use std::path::{Path, PathBuf};
 use crate::options::{MAX_CONFIG_BYTES, MAX_INDEX_BYTES};
 use crate::{Git, GitError};
 
-/// Maximum number of folder entries that are checked. The maximum applies separately to git's folders and ///
-/// to the folders of the working tree. Further files are not checked. If git blocks on an unchecked file, ///
+/// Maximum number of folder entries that are checked. The maximum applies separately to git's folders and
+/// to the folders of the working tree. Further files are not checked. If git blocks on an unchecked file,
 /// the git call runs until its time limit.
 const MAX_ENTRIES: usize = 500_000;
 /// Maximum bytes of a file that contains the path of another folder (`.git`, `commondir`, `info/alternates`).

@@ -38,7 +38,7 @@ const MAX_SHOWN_BYTES: usize = 160 << 10;
 /// request such a change in parts.
 const MAX_WHOLE_DIFF_BYTES: usize = 32 << 10;
 const MAX_WHOLE_DIFF_LINES: usize = 700;
-/// Maximum number of files that the prompt names without a diff. The same maximum applies to the known ///
+/// Maximum number of files that the prompt names without a diff. The same maximum applies to the known
 /// findings in the prompt.
 const MAX_LISTED_ENTRIES: usize = 500;
 /// Maximum number of characters of a title and of a name.

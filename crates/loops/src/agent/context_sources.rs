@@ -26,7 +26,7 @@ use super::task::hash_values;
 
 /// Maximum number of repositories whose memories are kept.
 const MAX_CACHED_MEMORIES: usize = 64;
-/// Maximum number of bytes that are read from a file. This maximum exceeds the size limits of all files. ///
+/// Maximum number of bytes that are read from a file. This maximum exceeds the size limits of all files.
 /// Truing can therefore read a file that exceeds its limit, and report the file as too large.
 const MAX_FILE_BYTES: u64 = {
     let most = if MAX_MEMORY_BYTES > MAX_SKILL_BYTES { MAX_MEMORY_BYTES } else { MAX_SKILL_BYTES };
@@ -34,7 +34,7 @@ const MAX_FILE_BYTES: u64 = {
 };
 /// Maximum number of entries of a folder that are examined.
 const MAX_FOLDER_ENTRIES: usize = 1_000;
-/// Maximum number of specialist files that are read from a repository. This number is greater than the ///
+/// Maximum number of specialist files that are read from a repository. This number is greater than the
 /// maximum number of specialists, because some files may be invalid.
 const MAX_SPECIALIST_FILES: usize = 16;
 /// The reason why a link or a submodule is skipped.
@@ -133,7 +133,7 @@ impl ContextSources {
     /// Enables or disables specialists, which replace the single reviewer of each change.
     #[must_use]
     pub fn with_specialists(self, has_specialists: bool) -> Self {
-        Self { has_specialists: has_specialists, ..self }
+        Self { has_specialists, ..self }
     }
 
     /// Combines the operator's context with the repository's files at a commit. Without a commit, the

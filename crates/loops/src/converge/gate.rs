@@ -25,7 +25,7 @@ use truing_reader::redact::redact_secrets;
 use crate::command_failure::failure_text;
 use crate::reading::{self, ReadingError, ReadingOutcome, ReviewedChange};
 
-/// Maximum number of blocking findings that are kept. The same maximum applies to advisory findings. ///
+/// Maximum number of blocking findings that are kept. The same maximum applies to advisory findings.
 /// Further findings are only counted.
 pub const MAX_KEPT_FINDINGS: usize = 500;
 /// Maximum number of characters of one finding.

@@ -58,7 +58,7 @@ impl ReaderTools {
         Self { program, request, diff, call_timeout: CALL_TIMEOUT, state: Mutex::default() }
     }
 
-    /// Replaces [`CALL_TIME`] as the time limit of a call.
+    /// Replaces [`CALL_TIMEOUT`] as the time limit of a call.
     #[must_use]
     pub fn with_time_limit(self, time: Duration) -> Self {
         Self { call_timeout: time, ..self }

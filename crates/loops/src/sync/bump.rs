@@ -48,7 +48,7 @@ impl SyncRun<'_> {
         let date = now.strftime("%Y-%m-%d").to_string();
         DeterministicChange {
             job: self.job.config,
-            release_decision: release_decision,
+            release_decision,
             mirror,
             date,
             lock_command_runner: self.job.lock_command_runner,

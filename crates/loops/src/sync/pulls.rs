@@ -208,7 +208,7 @@ pub(super) fn read_pull_template(project: &Path) -> String {
 const TEMPLATE_FOLDERS: [&str; 3] = [".github/", "", "docs/"];
 const TEMPLATE_FILE_NAMES: [&str; 3] =
     ["pull_request_template.md", "pull_request_template.txt", "pull_request_template"];
-/// Maximum number of bytes of a template. The text of the pull request must also have space for the ///
+/// Maximum number of bytes of a template. The text of the pull request must also have space for the
 /// description of the change.
 const MAX_TEMPLATE_BYTES: usize = 16 << 10;
 

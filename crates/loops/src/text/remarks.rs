@@ -7,7 +7,7 @@ use super::MAX_TOOL_NAME_CHARS;
 
 /// Maximum number of denied tools that are listed.
 const MAX_LISTED_DENIED_TOOLS: usize = 10;
-/// Maximum number of files in a remark about files that Truing cannot pass to a linter. Further files are ///
+/// Maximum number of files in a remark about files that Truing cannot pass to a linter. Further files are
 /// only counted.
 const MAX_LISTED_UNLINTED_FILES: usize = 10;
 /// Maximum number of characters of a listed path.

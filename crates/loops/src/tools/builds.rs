@@ -35,8 +35,8 @@ const MAX_TOTAL_BYTES: u64 = 2 << 30;
 /// Build folders that were not used for this time are removed.
 const MAX_UNUSED_TIME: Duration = Duration::from_secs(14 * 24 * 60 * 60);
 /// Minimum number of free bytes on the disk. With fewer free bytes, a run gets no build folder. This minimum
-/// is larger than [`BYTES`], the maximum that a run may write, because a run is stopped when the disk is
-/// nearly full.
+/// is larger than [`MAX_TOTAL_BYTES`], the maximum that a run may write, because a run is stopped when the
+/// disk is nearly full.
 const MIN_FREE_BYTES: u64 = 3 << 30;
 /// The subfolder of a build folder that a run may write to.
 const BUILD_OUTPUT_FOLDER_NAME: &str = "built";

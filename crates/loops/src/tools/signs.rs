@@ -19,7 +19,7 @@ const MAX_SIGNS_PER_FOLDER: usize = 5_000;
 /// Maximum number of folders below the root that are searched for signs. Each of these folders contains
 /// changed files, directly or in a subfolder.
 const MAX_SEARCHED_SUBFOLDERS: usize = 500;
-/// Maximum number of folders with signs below the root that are returned. If there are more, the folders ///
+/// Maximum number of folders with signs below the root that are returned. If there are more, the folders
 /// nearest to the root are returned.
 const MAX_SUBFOLDERS_WITH_SIGNS: usize = 20;
 /// Folders in which package managers install packages. Files in these folders do not belong to the project.

@@ -31,7 +31,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Maximum number of bytes of a response.
 const MAX_RESPONSE_BYTES: usize = 1024 * 1024;
-/// Maximum number of failed attempts of the same request. After this number of failures, Truing does not ///
+/// Maximum number of failed attempts of the same request. After this number of failures, Truing does not
 /// send the library's further retries.
 const MAX_FAILURES: usize = 2;
 /// Maximum number of characters that are shown of a message in a response.
@@ -67,7 +67,8 @@ pub(super) enum ExchangeResult {
     },
     /// No response arrived, for this reason.
     NoResponse(String),
-    /// The request was not sent, because other machines could read the traffic ([`UNPROTECTED`]).
+    /// The request was not sent, because other machines could read the traffic
+    /// ([`UNPROTECTED_ADDRESS_MESSAGE`]).
     UnprotectedAddress,
 }
 

@@ -49,7 +49,7 @@ impl CassetteRecording {
         let file = options.open(path).await;
         let file = file.map_err(|error| CassetteError::File { path: path_text.clone(), error })?;
         let (file, is_damaged) = (Mutex::new(file), AtomicBool::new(false));
-        Ok(Arc::new(Self { path: path_text, file, redactor: redactor, is_damaged }))
+        Ok(Arc::new(Self { path: path_text, file, redactor, is_damaged }))
     }
 
     /// Returns the model of an agent, whose responses are recorded in this cassette. `run` identifies the

@@ -96,7 +96,7 @@ impl AttemptReservation {
             usage: UsageSoFar::default(),
             settlement: None,
             is_settled: false,
-            spend: spend,
+            spend,
             call_guard: Some(call_guard),
         }
     }

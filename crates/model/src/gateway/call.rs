@@ -359,8 +359,8 @@ fn open_circuit_error(circuit: OpenCircuit) -> ModelError {
     }
 }
 
-/// Returns the smallest useful `max_tokens` for a response: [`LEAST_TOKENS`] plus the request's tokens for
-/// thinking, but at most the request's own limit.
+/// Returns the smallest useful `max_tokens` for a response: [`MIN_USEFUL_RESPONSE_TOKENS`] plus the request's
+/// tokens for thinking, but at most the request's own limit.
 fn min_response_tokens(request: &ModelRequest) -> u32 {
     let thinking = request.thinking.as_ref().and_then(|thinking| thinking.get("budget_tokens")?.as_u64());
     let thinking = u32::try_from(thinking.unwrap_or(0)).unwrap_or(u32::MAX);

@@ -42,12 +42,7 @@ impl ProviderCircuit {
         shared_state: Option<(Arc<dyn SharedStateStore>, String)>,
         pending_writes: PendingCallCount,
     ) -> Self {
-        Self(Arc::new(CircuitInner {
-            clock,
-            local: Mutex::default(),
-            shared_state: shared_state,
-            pending_writes: pending_writes,
-        }))
+        Self(Arc::new(CircuitInner { clock, local: Mutex::default(), shared_state, pending_writes }))
     }
 
     /// Admits a call, or returns an error if the circuit is open. The error contains the time, by this

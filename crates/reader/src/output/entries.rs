@@ -90,8 +90,8 @@ impl<'de, F: FnMut(usize, &'de RawValue) -> ControlFlow<()>> Visitor<'de> for &m
     }
 }
 
-/// The first `MOST` entries of an array. A malformed entry is stored as `None`, so the other entries keep
-/// their index. `null` is parsed as an empty array.
+/// The first `MAX_FIELDS` entries of an array. A malformed entry is stored as `None`, so the other entries
+/// keep their index. `null` is parsed as an empty array.
 #[derive(Debug)]
 pub(crate) struct BoundedList<T, const MAX_ENTRIES: usize>(pub(crate) Vec<Option<T>>);
 
@@ -143,8 +143,8 @@ impl<'de, T: Deserialize<'de>, const MAX_ENTRIES: usize> Visitor<'de> for ListVi
     }
 }
 
-/// At most `MOST` fields of an object, in order. Malformed fields are left out. `null` is parsed as an empty
-/// object.
+/// At most `MAX_FIELDS` fields of an object, in order. Malformed fields are left out. `null` is parsed as an
+/// empty object.
 #[derive(Debug)]
 pub(crate) struct BoundedFields<T, const MAX_FIELDS: usize>(pub(crate) Vec<(String, T)>);
 

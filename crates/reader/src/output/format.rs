@@ -30,8 +30,8 @@ pub enum OutputFormat {
 
 /// Format of one tool, as an entry of a table.
 ///
-/// The table is `output::known::NAMED`. Its entries refer to functions, so [`OutputFormat`] does not depend
-/// on the modules that parse patterns and tools' JSON:
+/// The table is `output::known::NAMED_FORMATS`. Its entries refer to functions, so [`OutputFormat`] does not
+/// depend on the modules that parse patterns and tools' JSON:
 ///
 /// * `output::parse` searches a name first among the formats with their own variant, and then in the table.
 /// * `output::read` calls `parse`.

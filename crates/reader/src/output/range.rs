@@ -140,7 +140,7 @@ impl DiagnosticRange {
 
     /// Creates the range of a diagnostic from a start and an exclusive end. Start and end each consist of a
     /// line and a column. Numbers are never rejected: line 0 means the whole file, and an end before the
-    /// start is ignored. For the range of an edit, use [`DiagnosticRange::from_exact`].
+    /// start is ignored. For the range of an edit, use [`DiagnosticRange::from_exact_positions`].
     pub fn from_positions(start: (u32, u32), end: (u32, u32), unit: ColumnUnit) -> Self {
         if start.1 == 0 && end.1 == 0 {
             return Self::from_lines(start.0, end.0);

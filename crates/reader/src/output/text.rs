@@ -8,7 +8,7 @@ use crate::output::diagnostic::{
     MAX_PAGE_URL_BYTES, MAX_TAGS, MAX_TITLE_CHARS, ToolFix,
 };
 
-/// Maximum length in characters of a terminal escape sequence that is removed completely. Programs do not ///
+/// Maximum length in characters of a terminal escape sequence that is removed completely. Programs do not
 /// write longer sequences. Without this limit, a sequence without an end could hide the rest of a text.
 const MAX_ESCAPE_CHARS: usize = 4096;
 

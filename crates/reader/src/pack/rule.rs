@@ -166,7 +166,7 @@ impl RuleCheck {
     }
 }
 
-/// Maximum length in bytes of an example on a rule's page. Longer examples only test limits, and do not ///
+/// Maximum length in bytes of an example on a rule's page. Longer examples only test limits, and do not
 /// help people who read the page.
 const MAX_SHOWN_EXAMPLE_BYTES: usize = 1500;
 

@@ -24,7 +24,7 @@ impl ReportCollector {
     ///
     /// # Errors
     ///
-    /// [`ProtocolError::NotAskedFor`] if the report is about another file.
+    /// [`ProtocolError::UnrequestedFile`] if the report is about another file.
     pub fn add(&mut self, path: &RepoPath, report: ReadReport) -> Result<(), ProtocolError> {
         let ReadReport { findings, reviewed, not_reviewed, suppressed, suppressions, rules: _ } = report;
         let about = findings.iter().map(|finding| &finding.location.path);

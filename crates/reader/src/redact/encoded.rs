@@ -11,7 +11,7 @@ use unicode_normalization::UnicodeNormalization as _;
 const MIN_LONG_SECRET_BYTES: usize = 16;
 /// Minimum number of letters that must match if only the beginning of an encoded secret matches.
 const MIN_PREFIX_MATCH_LETTERS: usize = 15;
-/// Maximum number of letters that the automaton searches for: the beginning of an encoded secret. If the ///
+/// Maximum number of letters that the automaton searches for: the beginning of an encoded secret. If the
 /// automaton finds these letters, the remaining letters are then compared.
 const MAX_NEEDLE_LETTERS: usize = 64;
 /// Minimum number of letters of an encoded secret. Shorter encoded secrets are not searched for.

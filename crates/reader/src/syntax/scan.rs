@@ -218,9 +218,9 @@ impl<'rules> SyntaxScan<'rules> {
         self.language
     }
 
-    /// Returns the matches of the rules for which `is_wanted_rule` returns true. `wanted_lines` receives the
-    /// first and last line of a match, 1-based, and returns true if the match is wanted. The whole text is
-    /// parsed, because the code around a node affects a match.
+    /// Returns the matches of the rules for which `is_wanted_rule` returns true. `are_wanted_lines` receives
+    /// the first and last line of a match, 1-based, and returns true if the match is wanted. The whole text
+    /// is parsed, because the code around a node affects a match.
     pub(crate) fn find_matches(
         &self,
         text: String,

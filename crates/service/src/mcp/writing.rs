@@ -29,7 +29,7 @@ use truing_loops::telemetry;
 /// Maximum number of waits in one call. Each wait lasts until the forge's lists must show an earlier write.
 const MAX_SETTLE_WAITS: usize = 2;
 
-/// Maximum number of characters of a comment. People must read the comments, so longer texts are not ///
+/// Maximum number of characters of a comment. People must read the comments, so longer texts are not
 /// useful. Parsing a much longer text would also take a long time.
 pub(super) const MAX_COMMENT_CHARS: usize = 10_000;
 /// Largest number of characters of a comment's key.

@@ -82,7 +82,7 @@ impl FindingCounts {
     pub const COLUMN_NAMES: [&'static str; 7] =
         ["found", "posted", "open", "fixed", "dismissed", "suppressed", "outside"];
 
-    /// Returns all counts, in the order of the column names in [`Self::HEADS`].
+    /// Returns all counts, in the order of the column names in [`Self::COLUMN_NAMES`].
     pub fn numbers(&self) -> [u64; 7] {
         let Self { total: found, posted, open, fixed, dismissed, suppressed, outside } = *self;
         [found, posted, open, fixed, dismissed, suppressed, outside]

@@ -103,8 +103,8 @@ impl Store {
 
     /// Deletes a batch of settled reservations that expired before the given time, and of unused levels. A
     /// level is unused if its period is over, and if its last use was before the given time. A level of a
-    /// pull request is deleted only if its last use was also more than `PULL_KEPT` ago. Returns the number of
-    /// deleted rows, which is 0 if no such row is left.
+    /// pull request is deleted only if its last use was also more than `PULL_LEVEL_RETENTION_MS` ago. Returns
+    /// the number of deleted rows, which is 0 if no such row is left.
     ///
     /// # Errors
     /// [`StoreError`] if the store cannot be written.

@@ -43,7 +43,7 @@ pub(super) fn fold_line(label: &str, text: &str) -> String {
 }
 
 /// Splits a text into words. A text between backticks counts as one word. A code span without a closing
-/// backtick, or longer than [`MAX_CODE`], is split like other text.
+/// backtick, or longer than [`MAX_CODE_SPAN_BYTES`], is split like other text.
 fn split_words(text: &str) -> Vec<String> {
     let mut words = Vec::<String>::new();
     let mut rest = text.split(' ');

@@ -153,8 +153,8 @@ impl SyncDecideArgs {
         self.decide(self.repo.join(DEFAULT_MANIFEST_FILE).exists(), context)
     }
 
-    /// Decides which change of the project the release requires. If `is_pinned` is set, a package without a
-    /// configured job uses the manifest at the default path.
+    /// Decides which change of the project the release requires. If `uses_default_manifest` is set, a package
+    /// without a configured job uses the manifest at the default path.
     fn decide(&self, uses_default_manifest: bool, context: &CommandContext) -> Result<CommandExit, CliError> {
         let config = context.config(&[])?;
         let PackageJob { config: job, lines, .. } =

@@ -54,7 +54,7 @@ fn fake_key() -> String {
     ["AKIA", "QYLPMN5HHHFPZAM2"].concat()
 }
 
-/// Returns a file that begins with `head`, followed by code with [`super::PLANTED`] problems.
+/// Returns a file that begins with `head`, followed by code with [`super::PLANTED_FINDING_COUNT`] problems.
 pub(super) fn cart_code(leading_text: &str) -> String {
     let key = fake_key();
     format!(

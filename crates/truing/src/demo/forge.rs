@@ -87,7 +87,7 @@ impl DemoForge {
                     credentials,
                     previous_accounts: accounts,
                     marker_keys: markers,
-                    settle_delay: settle_delay,
+                    settle_delay,
                 };
                 GitHub::new(options, clock).map(AnyForgeServer::from).map_err(setup_error)
             }

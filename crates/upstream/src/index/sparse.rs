@@ -15,7 +15,7 @@ use truing_core::version::PackageVersion;
 /// The index's own settings.
 #[derive(Deserialize)]
 struct SparseIndexConfig {
-    /// Address of archives: a template with some of [`MARKERS`], or the address of a folder.
+    /// Address of archives: a template with some of [`URL_PLACEHOLDERS`], or the address of a folder.
     dl: String,
 }
 

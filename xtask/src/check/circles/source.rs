@@ -236,7 +236,7 @@ fn collect_imports(
             add_import([path.as_slice(), &[strip_raw_prefix(name)]].concat(), Some(strip_raw_prefix(alias)));
         }
         [name] => {
-            add_import([path.as_slice(), &[strip_raw_prefix(name)]].concat(), Some(strip_raw_prefix(name)))
+            add_import([path.as_slice(), &[strip_raw_prefix(name)]].concat(), Some(strip_raw_prefix(name)));
         }
         ["::", rest @ ..] => {
             // A path that begins with `::` names an external crate, even if the current module contains a

@@ -48,7 +48,7 @@ const SKIPPED_FOLDERS: &str = "target generated node_modules fixtures snapshots"
 pub(super) enum NamingFault {
     /// The name of a type is one word, and is not one of the `ACCEPTED_TYPE_NAMES`.
     OneWordType,
-    /// At least [`SHARED_BY`] types have the same name.
+    /// At least [`MIN_SHARING_TYPES`] types have the same name.
     SharedTypeName,
     /// The name of a type is not a noun.
     NonNounType,
@@ -56,7 +56,7 @@ pub(super) enum NamingFault {
     OneWordFunction,
     /// A parameter of a function is a tuple pattern.
     TupleParameter,
-    /// A comment has one of the [`TOLD_WORDS`].
+    /// A comment has one of the [`TELL_VERB_FORMS`].
     TellVerbComment,
     /// A documentation comment has fewer than [`MIN_DOC_WORDS`] words.
     ShortDocComment,
@@ -268,8 +268,8 @@ impl NamingFaults {
         }
     }
 
-    /// Removes the locations of type names that fewer than `SHARED_BY` types have. Must be called after all
-    /// files were read.
+    /// Removes the locations of type names that fewer than `MIN_SHARING_TYPES` types have. Must be called
+    /// after all files were read.
     fn retain_shared_types(&mut self) {
         let mut types = BTreeMap::<String, usize>::new();
         for place in self.fault_places(NamingFault::SharedTypeName) {

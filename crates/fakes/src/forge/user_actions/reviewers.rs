@@ -78,7 +78,7 @@ impl FakeRepo {
         verdict: FakeReviewVerdict,
         body: &str,
     ) -> Result<(), FakeError> {
-        let review = BotReview { verdict: verdict, body: body.to_owned(), comments: Vec::new() };
+        let review = BotReview { verdict, body: body.to_owned(), comments: Vec::new() };
         self.review_lines(number, author, None, review).await.map(drop)
     }
 

@@ -1,7 +1,7 @@
 //! Renders SARIF messages: inserts the arguments into placeholders, and replaces links to other locations in
 //! the log (SARIF 2.1.0, 3.11).
 
-/// Maximum length in bytes of a message with its arguments inserted. When the message is stored, its text ///
+/// Maximum length in bytes of a message with its arguments inserted. When the message is stored, its text
 /// is shortened again.
 const MAX_MESSAGE_BYTES: usize = 16 << 10;
 

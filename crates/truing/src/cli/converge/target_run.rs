@@ -17,7 +17,7 @@ use crate::cli::error::{CliError, CommandExit};
 use crate::cli::output::ProgressDisplay;
 use crate::cli::{CommandContext, runtime};
 
-/// Maximum number of concurrent runs of one call. The limit is necessary because each run has its own ///
+/// Maximum number of concurrent runs of one call. The limit is necessary because each run has its own
 /// processes, connections and copies.
 const MAX_CONCURRENT_RUNS: usize = 20;
 

@@ -10,7 +10,7 @@ use super::malformed_diff_error;
 use crate::cli::CommandContext;
 use crate::cli::error::{CliError, CommandExit};
 
-/// Number of bytes of a diff that are read at a time. A diff may have any size. [`OutlineReader`] documents
+/// Number of bytes of a diff that are read at a time. A diff may have any size. [`DiffSpanReader`] documents
 /// how much of the diff is kept in memory.
 const PIECE_BYTES: usize = 64 << 10;
 

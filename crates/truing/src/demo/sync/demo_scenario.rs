@@ -43,7 +43,7 @@ pub(super) enum DemoStep {
     SetModelShare(PortShare),
     /// The operator allows the job to port code without asking people first.
     AllowPorting,
-    /// Pushes to the job's branch are forbidden until `Unprotect`.
+    /// Pushes to the job's branch are forbidden until `UnprotectBranch`.
     ProtectBranch,
     UnprotectBranch,
 }

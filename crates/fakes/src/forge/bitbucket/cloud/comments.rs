@@ -222,6 +222,6 @@ fn set_resolved(
     pull.set_resolved(id, is_resolved.then_some(actor));
     Ok(forge.deliver_event(
         repo,
-        &FakeForgeEvent::ThreadResolution { number, id, is_resolved: is_resolved, actor: actor.to_owned() },
+        &FakeForgeEvent::ThreadResolution { number, id, is_resolved, actor: actor.to_owned() },
     )?)
 }
