@@ -26,11 +26,11 @@ pub(crate) struct Options {
 /// The parts of `Cargo.lock` that the bill uses.
 #[derive(Deserialize)]
 struct SbomLockFile {
-    package: Vec<SbomPackage>,
+    package: Vec<LockedPackage>,
 }
 
 #[derive(Deserialize)]
-struct SbomPackage {
+struct LockedPackage {
     name: String,
     version: String,
     /// SHA-256 digest of the package's archive in the registry; `None` for a package of this repository.

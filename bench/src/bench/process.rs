@@ -56,7 +56,7 @@ impl ChildProcess {
     }
 
     /// Wraps a child process that exits when its standard input is closed. The measured process is not the
-    /// child itself, but the process `id`, which the child has started.
+    /// child itself, but the process `measured_id`, which the child has started.
     pub(super) fn from_child(label: &'static str, child: Child, measured_id: u32) -> Self {
         Self { label, child, id: measured_id }
     }

@@ -242,7 +242,8 @@ impl PushComparison<'_> {
     }
 
     /// Returns a commit with the files that the linter checks and its configuration, as they are at `commit`.
-    /// If `before` is given, the new commit contains only the files that differ between the two commits.
+    /// If `previous_commit` is given, the new commit contains only the files that differ between the two
+    /// commits.
     fn stage_linter_files(&self, previous_commit: Option<&str>, commit: &str) -> Result<CommitBuilder> {
         let named = match previous_commit {
             None => git(self.clone, &["ls-tree", "-r", "--name-only", commit])?,

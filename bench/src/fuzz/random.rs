@@ -37,7 +37,7 @@ impl SeededRandom {
 }
 
 /// Damages bytes at random: truncates, changes, drops, repeats or inserts bytes, or replaces the end with the
-/// end of another input. `words` are the byte sequences that have a meaning in this format.
+/// end of another input. `tokens` are the byte sequences that have a meaning in this format.
 pub(crate) fn damage(bytes: &mut Vec<u8>, others: &[Vec<u8>], tokens: &[&[u8]], random: &mut SeededRandom) {
     for _ in 0..=random.next_below(4) {
         match random.next_below(7) {

@@ -78,8 +78,8 @@ pub enum ConnectionRefusal {
 }
 
 impl ConnectionRefusal {
-    /// Describes the refusal as the end of a sentence whose subject is the host. `key` is the configuration
-    /// key that lists the allowed hosts.
+    /// Describes the refusal as the end of a sentence whose subject is the host. `config_key` is the
+    /// configuration key that lists the allowed hosts.
     pub fn to_message(&self, config_key: &str) -> String {
         match self {
             Self::NotListed => format!("is not listed in `{config_key}`"),
@@ -137,8 +137,8 @@ struct ProxyState {
 }
 
 impl EgressProxy {
-    /// Returns a proxy that connects only to these hosts. `key` is the configuration key that lists the
-    /// hosts.
+    /// Returns a proxy that connects only to these hosts. `config_key` is the configuration key that lists
+    /// the hosts.
     pub(crate) fn new(allowed_hosts: Vec<AllowedHost>, config_key: impl Into<String>) -> Self {
         Self(Arc::new(ProxyState {
             allowed_hosts,

@@ -90,7 +90,8 @@ impl UncheckedFindings {
 impl ReportSchema for UncheckedFindings {
     const RETRY_MESSAGE: &str = "Your answer was not a report, so nothing of it counts. Call the tool \
         `report` now, with all your findings, or with an empty list if there are none.";
-    const BE_BRIEF: &str = "Your last answer was cut off because it was too long. Go on, more briefly: \
+    const CUT_OFF_MESSAGE: &str = "Your last answer was cut off because it was too long. Go on, more \
+        briefly: \
          report a few findings at a time, with `more` set to true until the last call.";
     const LAST_TURN_MESSAGE: &str = "This is your last turn. Call the tool `report` now with all \
         findings that you have not reported yet. No other tool will be called.";
@@ -113,7 +114,7 @@ impl ReportSchema for UncheckedFindings {
         parse_report_text(text).map(|report| (report.items, report.has_more))
     }
 
-    fn add(&mut self, report: Self) {
+    fn accept_report(&mut self, report: Self) {
         Self::add(self, report);
     }
 

@@ -210,7 +210,7 @@ pub struct PreparedTree {
 }
 
 impl Verifier {
-    /// Returns a verifier for this plan. `reached` is the sandbox level that the machine supports.
+    /// Returns a verifier for this plan. `reached_level` is the sandbox level that the machine supports.
     ///
     /// # Errors
     /// [`SandboxError::TooWeak`] if the level is below [`SandboxLevel::Full`], even if the configuration

@@ -449,9 +449,9 @@ fn nearest_variable(name: &str) -> String {
 /// Variable with an app password of Bitbucket Cloud. Bitbucket Cloud discontinued app passwords in July 2026.
 const APP_PASSWORD_VARIABLE: &str = "BITBUCKET_APP_PASSWORD";
 
-/// Reads variables of other programs. A key for which `decided` returns true is skipped, because one of
-/// Truing's own variables or flags sets it. An empty variable counts as unset. The address of a model is not
-/// checked here, but only when the model is called ([`foreign_model_address_problem`]).
+/// Reads variables of other programs. A key for which `is_already_set` returns true is skipped, because one
+/// of Truing's own variables or flags sets it. An empty variable counts as unset. The address of a model is
+/// not checked here, but only when the model is called ([`foreign_model_address_problem`]).
 pub(crate) fn read_foreign_variable_layer(
     environment: &Environment,
     is_already_set: impl Fn(&str) -> bool,

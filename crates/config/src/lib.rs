@@ -54,7 +54,7 @@ use mcp::McpConfig;
 use model::{ModelConfig, ProviderKind};
 use problem::{ConfigError, ConfigProblem, ValueOrigin};
 pub use regular_file::open_regular_file;
-pub use review::{ConfiguredRuntime, ReviewConfig, SkillsDir};
+pub use review::{ReviewConfig, ReviewModelRuntime, SkillsDir};
 pub use rules::{DEFAULT_READING_TIME_LIMIT, RulesConfig};
 use secret::SecretSource;
 pub use setting::EffectiveSetting;

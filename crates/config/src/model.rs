@@ -96,7 +96,7 @@ pub const OPENAI_KEY_VARIABLE: &str = "OPENAI_API_KEY";
 /// Key that names the fallback, which is called if the model of `[model]` is unavailable.
 const MODEL_FALLBACK_KEY: &str = "model.fallback";
 
-/// Reads the section `model`; `models` contains the names of the sections `model.NAME`.
+/// Reads the section `model`; `model_names` contains the names of the sections `model.NAME`.
 pub(super) fn read_section(
     settings: &TypedSettings<'_>,
     model_names: Option<&BTreeSet<String>>,
@@ -105,7 +105,7 @@ pub(super) fn read_section(
     Ok(ModelConfig { fallback, ..read_model(settings, "model")? })
 }
 
-/// Reads the keys that assign a model to one kind of work. `models` contains the existing names.
+/// Reads the keys that assign a model to one kind of work. `model_names` contains the existing names.
 pub(super) fn read_roles(
     settings: &TypedSettings<'_>,
     model_names: Option<&BTreeSet<String>>,

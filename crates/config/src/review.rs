@@ -12,7 +12,7 @@ use super::typed::TypedSettings;
 
 /// The model runtime that reviews use in addition to the rules.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum ConfiguredRuntime {
+pub enum ReviewModelRuntime {
     /// The rules only, without a model.
     RulesOnly,
     /// The rules, and a model in our own tool loop.
@@ -25,7 +25,7 @@ pub enum ConfiguredRuntime {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ReviewConfig {
     /// Model runtime that reviews use in addition to the rules.
-    pub runtime: ConfiguredRuntime,
+    pub runtime: ReviewModelRuntime,
     /// The `claude` program: a path, or a name on `PATH`.
     pub claude_program: String,
     /// Required version of the `claude` program.
@@ -84,9 +84,9 @@ pub struct SkillsDir {
 pub(super) fn read_section(settings: &TypedSettings<'_>) -> Result<ReviewConfig, ConfigError> {
     Ok(ReviewConfig {
         runtime: settings.choice("review.runtime", |word| match word {
-            "rules" => Some(ConfiguredRuntime::RulesOnly),
-            "native" | "sdk" => Some(ConfiguredRuntime::NativeToolLoop),
-            "cli" => Some(ConfiguredRuntime::ClaudeCli),
+            "rules" => Some(ReviewModelRuntime::RulesOnly),
+            "native" | "sdk" => Some(ReviewModelRuntime::NativeToolLoop),
+            "cli" => Some(ReviewModelRuntime::ClaudeCli),
             _ => None,
         })?,
         claude_program: settings.text("review.claude")?,

@@ -74,7 +74,7 @@ fn without_anything_the_defaults_hold() {
         (Duration::from_secs(30), Duration::from_secs(1800))
     );
     assert_eq!((config.review.max_attempts, config.review.max_inline_comments), (5, 30));
-    assert_eq!(config.review.runtime, ConfiguredRuntime::RulesOnly);
+    assert_eq!(config.review.runtime, ReviewModelRuntime::RulesOnly);
     assert_eq!((config.rules.ignored_paths, config.rules.packs), (vec![], vec!["core".to_owned()]));
     assert!(config.forges.is_empty());
 }
@@ -625,10 +625,10 @@ fn variables_of_others_choose_the_runtime_and_where_the_model_is() {
     assert_eq!(
         [mode("rules"), mode("native"), mode("sdk"), mode("cli")],
         [
-            ConfiguredRuntime::RulesOnly,
-            ConfiguredRuntime::NativeToolLoop,
-            ConfiguredRuntime::NativeToolLoop,
-            ConfiguredRuntime::ClaudeCli
+            ReviewModelRuntime::RulesOnly,
+            ReviewModelRuntime::NativeToolLoop,
+            ReviewModelRuntime::NativeToolLoop,
+            ReviewModelRuntime::ClaudeCli
         ]
     );
     let at = |own: &[(&str, &str)]| {
@@ -644,7 +644,7 @@ fn variables_of_others_choose_the_runtime_and_where_the_model_is() {
     let wrong = Config::resolve(&variables(&[("ANTHROPIC_BASE_URL", "nowhere")]), None, &[]).unwrap();
     assert_eq!(
         (wrong.model.base_url.as_deref(), wrong.review.runtime),
-        (Some("https://api.anthropic.com"), ConfiguredRuntime::RulesOnly)
+        (Some("https://api.anthropic.com"), ReviewModelRuntime::RulesOnly)
     );
 }
 

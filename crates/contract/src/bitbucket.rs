@@ -9,10 +9,10 @@ use serde_json::Value;
 
 use crate::exemptions::{ContractExemption, ExemptPart, UNDESCRIBED_FIELD_MESSAGE, WRONG_TYPE_MESSAGE};
 use crate::openapi::{OpenapiDocument, count_matched_parameters};
-use crate::{ContractError, ForgeContract};
+use crate::{ContractLoadError, ForgeContract};
 
 /// The environment variable that names the folder.
-const FOLDER_VARIABLE: &str = "TRUING_BITBUCKET_OPENAPI";
+const OPENAPI_FOLDER_VARIABLE: &str = "TRUING_BITBUCKET_OPENAPI";
 
 /// A request that the forge's document does not describe. Such a request is not checked.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -32,12 +32,12 @@ impl UndescribedCall {
 }
 
 /// Reads the contract of Bitbucket Cloud.
-pub(crate) fn cloud_contract() -> Result<Option<ForgeContract>, ContractError> {
+pub(crate) fn cloud_contract() -> Result<Option<ForgeContract>, ContractLoadError> {
     read_contract("bitbucket-cloud.json", "/2.0", CLOUD_EXEMPTIONS, CLOUD_UNDESCRIBED)
 }
 
 /// Reads the contract of Bitbucket Data Center.
-pub(crate) fn data_center_contract() -> Result<Option<ForgeContract>, ContractError> {
+pub(crate) fn data_center_contract() -> Result<Option<ForgeContract>, ContractLoadError> {
     read_contract("bitbucket-dc.json", "/rest", DATA_CENTER_EXEMPTIONS, DATA_CENTER_UNDESCRIBED)
 }
 
@@ -46,10 +46,11 @@ fn read_contract(
     base_path: &'static str,
     exemptions: &'static [ContractExemption],
     undescribed_calls: &'static [UndescribedCall],
-) -> Result<Option<ForgeContract>, ContractError> {
+) -> Result<Option<ForgeContract>, ContractLoadError> {
     let beside = || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data/openapi");
-    let path = std::env::var_os(FOLDER_VARIABLE).map_or_else(beside, PathBuf::from).join(file_name);
-    let failed = |reason: String| ContractError::LocalDocument { path: path.display().to_string(), reason };
+    let path = std::env::var_os(OPENAPI_FOLDER_VARIABLE).map_or_else(beside, PathBuf::from).join(file_name);
+    let failed =
+        |reason: String| ContractLoadError::LocalDocument { path: path.display().to_string(), reason };
     let text = match std::fs::read_to_string(&path) {
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
@@ -416,7 +417,7 @@ mod tests {
         let all = [cloud_contract().unwrap(), data_center_contract().unwrap()];
         if all.iter().any(Option::is_none) {
             println!(
-                "not checked: there is no folder with what Atlassian publishes ({FOLDER_VARIABLE} \
+                "not checked: there is no folder with what Atlassian publishes ({OPENAPI_FOLDER_VARIABLE} \
                 names one)"
             );
         }

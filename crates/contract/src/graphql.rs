@@ -10,7 +10,7 @@ use apollo_compiler::validation::Valid;
 use apollo_compiler::{ExecutableDocument, Schema};
 use serde_json::{Map, Value};
 
-use crate::{ContractError, ContractViolation, ExchangePart, WireExchange};
+use crate::{ContractLoadError, ContractViolation, ExchangePart, WireExchange};
 
 /// The operation that a violation names for every GraphQL request.
 const GRAPHQL_OPERATION: &str = "POST /graphql";
@@ -22,9 +22,9 @@ const REQUEST_FIELDS: &[&str] = &["operationName", "query", "variables"];
 pub(crate) struct GraphqlSchema(Valid<Schema>);
 
 impl GraphqlSchema {
-    pub(crate) fn new(text: &str) -> Result<Self, ContractError> {
+    pub(crate) fn new(text: &str) -> Result<Self, ContractLoadError> {
         let schema = Schema::parse_and_validate(text, "github.graphql");
-        schema.map(Self).map_err(|error| ContractError::Graphql(error.errors.to_string()))
+        schema.map(Self).map_err(|error| ContractLoadError::Graphql(error.errors.to_string()))
     }
 
     /// Returns the violations in an exchange.

@@ -19,13 +19,13 @@ mod violation;
 use std::io::Read as _;
 
 use flate2::read::GzDecoder;
-pub use violation::{ContractError, ContractViolation, ExchangePart, WireExchange};
+pub use violation::{ContractLoadError, ContractViolation, ExchangePart, WireExchange};
 
 use bitbucket::UndescribedCall;
 use exemptions::{ContractExemption, GITHUB_EXEMPTIONS};
 
 /// GitHub's OpenAPI document, reduced to the used operations, and compressed.
-const OPENAPI: &[u8] = include_bytes!("../data/github-openapi.json.gz");
+const GITHUB_OPENAPI_GZ: &[u8] = include_bytes!("../data/github-openapi.json.gz");
 /// GitHub's GraphQL schema, reduced to the used types.
 const GITHUB_GRAPHQL_SCHEMA: &str = include_str!("../data/github.graphql");
 /// The path of all GraphQL requests.
@@ -47,10 +47,10 @@ impl ForgeContract {
     /// Reads the contract of GitHub.
     ///
     /// # Errors
-    /// [`ContractError`] if the documents are damaged.
-    pub fn github() -> Result<Self, ContractError> {
+    /// [`ContractLoadError`] if the documents are damaged.
+    pub fn github() -> Result<Self, ContractLoadError> {
         let mut text = String::new();
-        GzDecoder::new(OPENAPI).read_to_string(&mut text)?;
+        GzDecoder::new(GITHUB_OPENAPI_GZ).read_to_string(&mut text)?;
         Ok(Self {
             path_prefix: "",
             rest: openapi::OpenapiDocument::new(serde_json::from_str(&text)?, true)?,
@@ -63,8 +63,8 @@ impl ForgeContract {
     /// Reads the contract of Bitbucket Cloud. Returns `None` if the document does not exist on this machine.
     ///
     /// # Errors
-    /// [`ContractError`] if the document is damaged.
-    pub fn bitbucket_cloud() -> Result<Option<Self>, ContractError> {
+    /// [`ContractLoadError`] if the document is damaged.
+    pub fn bitbucket_cloud() -> Result<Option<Self>, ContractLoadError> {
         bitbucket::cloud_contract()
     }
 
@@ -72,8 +72,8 @@ impl ForgeContract {
     /// machine.
     ///
     /// # Errors
-    /// [`ContractError`] if the document is damaged.
-    pub fn bitbucket_data_center() -> Result<Option<Self>, ContractError> {
+    /// [`ContractLoadError`] if the document is damaged.
+    pub fn bitbucket_data_center() -> Result<Option<Self>, ContractLoadError> {
         bitbucket::data_center_contract()
     }
 

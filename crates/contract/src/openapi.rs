@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 use serde_json::{Value, json};
 
 use crate::schema::{CompiledSchema, convert_nullable, resolve_reference};
-use crate::{ContractError, ContractViolation, ExchangePart, WireExchange};
+use crate::{ContractLoadError, ContractViolation, ExchangePart, WireExchange};
 
 /// Two prefixes of a repository's paths: the prefix with the repository's id, which the document does not
 /// describe, and the described prefix with the owner and the name. GitHub redirects requests for a
@@ -44,11 +44,11 @@ struct LazySchema {
 }
 
 impl OpenapiDocument {
-    pub(crate) fn new(mut document: Value, has_repository_id_paths: bool) -> Result<Self, ContractError> {
+    pub(crate) fn new(mut document: Value, has_repository_id_paths: bool) -> Result<Self, ContractLoadError> {
         convert_nullable(&mut document);
         let components = document["components"].take();
         let paths = document["paths"].as_object();
-        let paths = paths.ok_or_else(|| ContractError::Openapi("it has no paths".into()))?;
+        let paths = paths.ok_or_else(|| ContractLoadError::Openapi("it has no paths".into()))?;
         let mut operations = Vec::new();
         for (template, path) in paths {
             for (method, operation) in path.as_object().into_iter().flatten() {

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 /// The reason why a contract cannot be read.
 #[derive(Debug, thiserror::Error)]
-pub enum ContractError {
+pub enum ContractLoadError {
     /// The compressed document cannot be read.
     #[error("github-openapi.json.gz: {0} (make it again with `cargo xtask contract`)")]
     BundledDocument(#[from] std::io::Error),

@@ -360,7 +360,7 @@ impl ConvergeRun {
             ConvergeEvent::HeadChanged { .. }
                 | ConvergeEvent::BaseMerged { .. }
                 | ConvergeEvent::FeedbackReceived { .. }
-        ) && self.accepts_other_findings();
+        ) && self.accepts_feedback();
         if self.exit.is_some() && !reopens {
             return Ok(());
         }
@@ -401,13 +401,13 @@ impl ConvergeRun {
                 self.decide_after_audit();
             }
             (ConvergeAction::Fix { problems }, ConvergeEvent::Fixed { verdicts, candidate }) => {
-                self.apply_fix(&problems, verdicts, candidate);
+                self.handle_fixer_report(&problems, verdicts, candidate);
             }
             (ConvergeAction::Fix { .. } | ConvergeAction::Mend { .. }, ConvergeEvent::FixerSilent(why)) => {
                 self.handle_silent_fixer(&why);
             }
             (ConvergeAction::Check, ConvergeEvent::Checked(problems)) => self.apply_check_result(problems),
-            (ConvergeAction::Publish, ConvergeEvent::Pushed) => self.apply_push(),
+            (ConvergeAction::Publish, ConvergeEvent::Pushed) => self.record_push(),
             (ConvergeAction::Publish, ConvergeEvent::HookBlocked(verdicts)) => {
                 self.apply_hook_block(verdicts);
             }

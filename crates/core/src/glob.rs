@@ -9,7 +9,7 @@ pub const MAX_OPEN_BRACES: usize = 16;
 /// Checks the bounds of a pattern, and returns the reason if the pattern is refused.
 ///
 /// # Errors
-/// If the pattern is longer than [`MAX_BYTES`], or nests more than [`MAX_OPEN_BRACES`] braces.
+/// If the pattern is longer than [`MAX_PATTERN_BYTES`], or nests more than [`MAX_OPEN_BRACES`] braces.
 pub fn check_bounds(pattern: &str) -> Result<(), String> {
     if pattern.len() > MAX_PATTERN_BYTES {
         return Err(format!(

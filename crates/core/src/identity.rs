@@ -175,7 +175,7 @@ fn sort_key(placed: &PlacedFinding) -> impl Ord + use<> {
 }
 
 /// First pass: matches findings with equal fingerprints and equal digests, and minimises the sum of the
-/// distances between matched lines. `reduce` selects the digests that are compared.
+/// distances between matched lines. `reduce_digests` selects the digests that are compared.
 fn match_by_code<'a>(
     known_findings: &[&'a Finding],
     current_findings: &[PlacedFinding],
@@ -353,7 +353,7 @@ fn update_missing_finding(
     let unread = coverage
         .not_reviewed
         .iter()
-        .any(|gap| gap.reason.hides_finding_status() && renames.is_same_file(&gap.path, path));
+        .any(|gap| gap.reason.leaves_earlier_findings_undecided() && renames.is_same_file(&gap.path, path));
     let Some(head) = head.filter(|_| !unread) else { return finding };
     let status = match finding.status {
         // A missing dismissed finding becomes fixed, too. If the finding is found again with the same code,
@@ -369,9 +369,9 @@ fn update_missing_finding(
     Finding { status, ..finding }
 }
 
-/// Returns `{fingerprint}-{ordinal}` with the first free ordinal from `next` on. The caller passes the same
-/// `next` for all findings with this fingerprint. The search therefore does not restart at 1 for each of
-/// them.
+/// Returns `{fingerprint}-{ordinal}` with the first free ordinal from `next_ordinal` on. The caller passes
+/// the same `next_ordinal` for all findings with this fingerprint. The search therefore does not restart at 1
+/// for each of them.
 fn first_free_id(
     fingerprint: &Fingerprint,
     taken_ids: &BTreeSet<FindingId>,

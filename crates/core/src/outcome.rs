@@ -18,7 +18,7 @@ use crate::slot::LoopKind;
 use crate::suppression::UnusedSuppression;
 use crate::tier::TierChoice;
 
-pub use coverage::{ReviewCoverage, SkipReason, UnreviewedFile};
+pub use coverage::{CoverageGap, ReviewCoverage, SkipReason};
 pub use tool_run::ToolRunResult;
 
 /// Outcome of a review, as in the JSON of `truing review`.
@@ -508,8 +508,8 @@ impl run::LoopStep for ReviewStep {
 mod tests {
     use super::*;
 
-    fn unreviewed_file(reason: SkipReason) -> UnreviewedFile {
-        UnreviewedFile { path: RepoPath::from("x"), reason }
+    fn unreviewed_file(reason: SkipReason) -> CoverageGap {
+        CoverageGap { path: RepoPath::from("x"), reason }
     }
 
     #[test]

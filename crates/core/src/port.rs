@@ -130,7 +130,7 @@ pub trait SlotStore: Send + Sync {
     /// the description of each key, and appends a line to its history. In a file store, all these writes are
     /// one durable transaction. On database servers, slots are written before names and history, so names and
     /// history may be missing after an error. The call may be repeated without harm. The kill switch is read
-    /// before any slot is marked. `halted` determines whether slots are marked while the switch is on.
+    /// before any slot is marked. `halt_policy` determines whether slots are marked while the switch is on.
     async fn mark_slots(
         &self,
         marks: &[SlotMark],
@@ -160,15 +160,16 @@ pub trait SlotStore: Send + Sync {
         std::future::pending::<()>().await;
     }
 
-    /// Acquires or renews, for the duration `time`, the exclusive right to the tasks that only one process
-    /// may perform. A `time` of zero releases the right. Returns true if this process holds the right.
+    /// Acquires or renews, for the duration `duration`, the exclusive right to the tasks that only one
+    /// process may perform. A `duration` of zero releases the right. Returns true if this process holds the
+    /// right.
     async fn lease_exclusive_tasks(&self, duration: TimeSpan) -> Result<bool, StoreError> {
         let _ = duration;
         Ok(true)
     }
 
     /// Announces that this process leases slots, and returns all processes with such an announcement. Each
-    /// polling round calls this method. If `leases` is false, the announcement is withdrawn.
+    /// polling round calls this method. If `is_leasing` is false, the announcement is withdrawn.
     async fn announce_worker(&self, is_leasing: bool) -> Result<WorkerGroup, StoreError> {
         let _ = is_leasing;
         Ok(WorkerGroup::default())

@@ -276,8 +276,8 @@ impl TierRules {
         Ok(Self { tier, config_key, max_tier: max_tier.unwrap_or(tier), rules })
     }
 
-    /// Chooses the tier of a pull request. `is_asked` is true if a person requested the review. In this case,
-    /// a rule with the tier `off` is ignored if it has a condition other than `repos`.
+    /// Chooses the tier of a pull request. `is_requested` is true if a person requested the review. In this
+    /// case, a rule with the tier `off` is ignored if it has a condition other than `repos`.
     pub fn choose(&self, facts: &PullFacts<'_>, is_requested: bool) -> TierChoice {
         let find = |owner: RuleOwner| {
             let mut of_owner = self.rules.iter().filter(|rule| rule.rule.owner == owner);

@@ -150,9 +150,9 @@ impl CheckVerdict {
 }
 
 impl VerificationReport {
-    /// Returns the verdict on each check of `now`, in order. A check that is missing from the baseline counts
-    /// as passed before the change. If one of two executions in the baseline passed, the check also counts as
-    /// passed.
+    /// Returns the verdict on each check of `current`, in order. A check that is missing from the baseline
+    /// counts as passed before the change. If one of two executions in the baseline passed, the check also
+    /// counts as passed.
     pub fn compare(baseline: Option<&Self>, current: &Self) -> Vec<CheckVerdict> {
         let mut before: BTreeMap<&[String], Vec<bool>> = BTreeMap::new();
         // A command may occur several times. Each comparison takes the last of its results, so the results

@@ -8,7 +8,7 @@ use crate::input_line::trim_line_end;
 
 /// The number that git prints for a line count of -1. For a merge diff without context (`-U0`), git's counts
 /// are too low by one if lines at the end of the file were removed.
-const COUNT_MINUS_ONE: u64 = u64::MAX;
+const NEGATIVE_ONE_COUNT: u64 = u64::MAX;
 
 /// The range `START,COUNT` of one side in a hunk header.
 #[derive(Clone, Copy, Debug)]
@@ -72,7 +72,7 @@ pub(crate) fn parse_hunk_header(line: &[u8]) -> Option<HunkHeader<'_>> {
 impl HunkHeader<'_> {
     /// Converts the ranges of a merge diff to the convention of other diffs.
     fn normalize_merge_ranges(&mut self) {
-        let too_few = u64::from(self.new.count == COUNT_MINUS_ONE);
+        let too_few = u64::from(self.new.count == NEGATIVE_ONE_COUNT);
         for range in [&mut self.old, &mut self.new].into_iter().chain(&mut self.other_parents) {
             range.count = range.count.wrapping_add(too_few);
             // The start of an empty range is the line after the range in a merge diff, but the line before

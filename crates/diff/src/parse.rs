@@ -135,8 +135,8 @@ fn build_hunk(input: &[u8], located: LocatedHunk) -> Hunk<'_> {
 /// Lines longer than 1 MiB are accepted in hunks and between diffs, but not in a header.
 ///
 /// ```
-/// use truing_diff::OutlineReader;
-/// let mut outlines = OutlineReader::default();
+/// use truing_diff::DiffSpanReader;
+/// let mut outlines = DiffSpanReader::default();
 /// outlines.push_bytes(b"--- a/x\n+++ b/x\n@@ -1 +1");
 /// outlines.push_bytes(b",2 @@\n same\n+more");
 /// assert!(outlines.pop_file().is_none());
@@ -235,7 +235,7 @@ pub(crate) fn build_git_file<H>(
 }
 
 /// Returns the file of a plain unified diff. `position` is the position of the file's `---` line.
-pub(crate) fn build_plain_file<H>(
+pub(crate) fn build_unified_entry<H>(
     header: &FileHeader,
     position: InputPosition,
 ) -> Result<DiffEntry<H>, MalformedLine> {

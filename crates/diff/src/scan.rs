@@ -262,7 +262,7 @@ impl<H: From<LocatedHunk>> Scanner<H> {
         Ok(())
     }
 
-    /// Ends the current section. `next` is the first line after the section, or `None` at the end of the
+    /// Ends the current section. `next_line` is the first line after the section, or `None` at the end of the
     /// input.
     fn end_section(&mut self, next_line: Option<&InputLine<'_>>) -> Result<(), MalformedLine> {
         let at = next_line.map_or(self.next_position, |row| row.position);
@@ -312,7 +312,7 @@ impl PlainDiffHeader {
         is_new
     }
 
-    /// Returns the file if the two lines begin a plain diff. This requires that `next` begins a hunk;
+    /// Returns the file if the two lines begin a plain diff. This requires that `next_line` begins a hunk;
     /// otherwise returns `None`.
     fn build_file<H>(
         &self,
@@ -329,13 +329,13 @@ impl PlainDiffHeader {
             InputLine { text, position: *at, len: text.len() }
         }
         let header = FileHeader::from_name_lines(&to_input_line(&self.old), &to_input_line(new))?;
-        parse::build_plain_file(&header, self.old.0).map(Some)
+        parse::build_unified_entry(&header, self.old.0).map(Some)
     }
 }
 
 impl GitHeader {
     /// Returns the file; `None` if the text only looked like a header. If the input ends directly after the
-    /// header, `end` is the position of this end; otherwise `end` is `None`.
+    /// header, `input_end` is the position of this end; otherwise `input_end` is `None`.
     fn build_file<H>(&self, input_end: Option<InputPosition>) -> Result<Option<DiffEntry<H>>, MalformedLine> {
         let names = trim_line_end(&self.names);
         if self.header.is_combined {

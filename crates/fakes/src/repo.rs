@@ -357,8 +357,8 @@ impl FakeGitRepository {
         std::iter::successors(first, |sha| self.commits.get(*sha)?.as_deref())
     }
 
-    /// Runs fast-import commands, and waits until the created objects are in the repository. `marks` is the
-    /// number of `get-mark` commands in the script. Returns the output of each `get-mark`.
+    /// Runs fast-import commands, and waits until the created objects are in the repository. `mark_count` is
+    /// the number of `get-mark` commands in the script. Returns the output of each `get-mark`.
     fn run_fast_import(&mut self, script: &[u8], mark_count: usize) -> Result<Vec<String>, FakeGitError> {
         let io = |error| FakeGitError::Io { operation: "git fast-import".into(), error };
         let (_, input, output) = self.fast_import.as_mut().ok_or_else(process_gone_error)?;

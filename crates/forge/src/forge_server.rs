@@ -54,9 +54,9 @@ pub trait ForgeServer: Clone + Send + Sync {
     /// longer exists or is hidden from this login.
     async fn repository_by_id(&self, id: &str) -> Result<ForgeRepository, ForgeError>;
 
-    /// Updates the list of accessible repositories with at most `calls` calls, and subtracts the number of
-    /// calls from `calls`. After an error, the pages that were read are updated, and all other pages stay
-    /// unchanged.
+    /// Updates the list of accessible repositories with at most `calls_left` calls, and subtracts the number
+    /// of calls from `calls_left`. After an error, the pages that were read are updated, and all other pages
+    /// stay unchanged.
     async fn refresh_repositories(
         &self,
         listing: &mut RepositoryListing,
@@ -82,11 +82,11 @@ pub trait ForgeServer: Clone + Send + Sync {
         max_pulls: usize,
     ) -> Result<(Vec<PullListItem>, bool), ForgeError>;
 
-    /// Updates two lists with the comments that were written or changed at or after `since`. If `scope`
-    /// contains a pull request number, the comments of this pull request are requested; otherwise, those of
-    /// all pull requests. Comments of the same pull request and kind are sorted, oldest change first. If a
-    /// forge can only list the comments of a whole repository, comments of other pull requests are returned,
-    /// too.
+    /// Updates two lists with the comments that were written or changed at or after `since`. If
+    /// `repo_and_pull` contains a pull request number, the comments of this pull request are requested;
+    /// otherwise, those of all pull requests. Comments of the same pull request and kind are sorted, oldest
+    /// change first. If a forge can only list the comments of a whole repository, comments of other pull
+    /// requests are returned, too.
     async fn refresh_comments_since(
         &self,
         repo_and_pull: (&str, Option<u64>),

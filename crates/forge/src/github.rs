@@ -136,7 +136,7 @@ impl GitHub {
         Self::with_timeouts(options, HttpTimeouts::default(), clock)
     }
 
-    /// Builds a client with the timeouts in `patience`.
+    /// Builds a client with the timeouts in `timeouts`.
     ///
     /// # Errors
     /// As [`GitHub::new`].

@@ -97,7 +97,7 @@ impl<T> CachedListing<T> {
     }
 
     /// Reads the list as `refresh` does, if the body of a response contains the address of the next page.
-    /// `read` returns the items and the address of the next page.
+    /// `parse_page` returns the items and the address of the next page.
     pub(crate) async fn refresh_with_body_links<F>(
         &mut self,
         send: impl Fn(ForgeRequest) -> F,

@@ -11,7 +11,7 @@ use std::path::Path;
 use tokio::io::AsyncReadExt as _;
 use truing_core::RepoPath;
 use truing_core::id::Sha;
-use truing_core::outcome::{SkipReason, UnreviewedFile};
+use truing_core::outcome::{CoverageGap, SkipReason};
 
 use crate::command::GitCommand;
 use crate::export::split_listing;
@@ -173,7 +173,7 @@ impl IsolatedGitDir {
                     let new = texts.iter().filter(|pair| pair.old.is_none());
                     let mut large: Vec<RepoPath> = new.map(|pair| pair.path.clone()).collect();
                     large.sort();
-                    let gap = |pair: &&ChangedFile| UnreviewedFile {
+                    let gap = |pair: &&ChangedFile| CoverageGap {
                         path: pair.path.clone(),
                         reason: SkipReason::TooLarge,
                     };
@@ -224,7 +224,7 @@ impl IsolatedGitDir {
         store: &Path,
         changed_files: &[ChangedFile],
         shown_count: usize,
-    ) -> Result<(Vec<u8>, Vec<UnreviewedFile>), GitError> {
+    ) -> Result<(Vec<u8>, Vec<CoverageGap>), GitError> {
         let folder = self.git().create_private_folder()?;
         create_object_store(folder.path())?;
         write_alternates(folder.path(), store)?;
@@ -235,7 +235,7 @@ impl IsolatedGitDir {
         for (number, pair) in changed_files.iter().enumerate() {
             if !pair.has_safe_path() {
                 if pair.new.is_some() {
-                    skipped.push(UnreviewedFile { path: pair.path.clone(), reason: SkipReason::Unreadable });
+                    skipped.push(CoverageGap { path: pair.path.clone(), reason: SkipReason::Unreadable });
                 }
                 continue;
             }

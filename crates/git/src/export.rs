@@ -13,7 +13,7 @@ use tokio::process::{ChildStdin, ChildStdout};
 use tokio::task::{JoinHandle, spawn_blocking};
 use truing_core::RepoPath;
 use truing_core::id::Sha;
-use truing_core::outcome::{SkipReason, UnreviewedFile};
+use truing_core::outcome::{CoverageGap, SkipReason};
 
 use crate::isolated_git_dir::{IsolatedGitDir, unknown_output_error};
 use crate::{GitError, GitLimits, PrivateFolder};
@@ -39,7 +39,7 @@ pub struct ExportSummary {
     pub bytes: u64,
     /// Omitted files in tree order. Symbolic links and submodules are always omitted. Files are omitted if
     /// they exceed a limit, cannot be written, or have a forbidden name (`.git` in any spelling, `..`).
-    pub omitted_files: Vec<UnreviewedFile>,
+    pub omitted_files: Vec<CoverageGap>,
     /// Omitted files over a limit, with their size in bytes.
     pub oversized_files: Vec<(RepoPath, u64)>,
 }
@@ -58,7 +58,7 @@ pub struct TreeFile {
 
 impl ExportSummary {
     fn add_omitted_file(&mut self, path: RepoPath, reason: SkipReason) {
-        self.omitted_files.push(UnreviewedFile { path, reason });
+        self.omitted_files.push(CoverageGap { path, reason });
     }
 }
 

@@ -10,7 +10,7 @@ use std::path::Path;
 use tokio::task::spawn_blocking;
 use truing_core::RepoPath;
 use truing_core::id::Sha;
-use truing_core::outcome::{SkipReason, UnreviewedFile};
+use truing_core::outcome::{CoverageGap, SkipReason};
 
 use crate::{ExportSummary, GitError, Mirror, PrivateFolder};
 
@@ -21,7 +21,7 @@ pub struct ExportedCommit {
     sha: Sha,
     /// Blob id of each file in the folder, by path.
     blobs: HashMap<RepoPath, String>,
-    omitted_files: Vec<UnreviewedFile>,
+    omitted_files: Vec<CoverageGap>,
 }
 
 impl ExportedCommit {
@@ -31,7 +31,7 @@ impl ExportedCommit {
     }
 
     /// Returns the files of the commit that are not in the folder: see [`ExportSummary::omitted_files`].
-    pub fn omitted_files(&self) -> &[UnreviewedFile] {
+    pub fn omitted_files(&self) -> &[CoverageGap] {
         &self.omitted_files
     }
 
@@ -72,7 +72,9 @@ impl Mirror {
             .map(|(path, _)| path.clone())
             .collect();
         let at = folder.path().to_owned();
-        let removed = spawn_blocking(move || gone.iter().try_for_each(|path| remove_file(&at, path))).await;
+        let removed =
+            spawn_blocking(move || gone.iter().try_for_each(|path| remove_file_and_empty_parents(&at, path)))
+                .await;
         removed.unwrap_or_else(|stopped| Err(std::io::Error::other(stopped))).map_err(|source| {
             GitError::Io { failure: "cannot remove files in", path: folder.path().to_owned(), source }
         })?;
@@ -87,7 +89,7 @@ impl Mirror {
 }
 
 /// Removes a file, and the parent folders that become empty.
-fn remove_file(root: &Path, path: &RepoPath) -> std::io::Result<()> {
+fn remove_file_and_empty_parents(root: &Path, path: &RepoPath) -> std::io::Result<()> {
     let below = Path::new(OsStr::from_bytes(path.as_bytes()));
     std::fs::remove_file(root.join(below))?;
     for folder in below.ancestors().skip(1).filter(|folder| !folder.as_os_str().is_empty()) {

@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 
 use truing_core::RepoPath;
 use truing_core::id::Sha;
-use truing_core::outcome::UnreviewedFile;
+use truing_core::outcome::CoverageGap;
 
 use crate::command::{GitCommand, clean_message};
 use crate::{Git, GitError};
@@ -78,7 +78,7 @@ pub struct CommitDiff {
     pub diff: Vec<u8>,
     /// Files of the new side whose lines the diff omits, in path order. These are text files that are too
     /// large, and files with paths that git does not permit in an index.
-    pub skipped_files: Vec<UnreviewedFile>,
+    pub skipped_files: Vec<CoverageGap>,
 }
 
 /// A git folder that Truing created. The methods run git in this folder.

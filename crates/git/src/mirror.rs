@@ -366,9 +366,9 @@ impl Mirror {
         Ok(self.missing_commits(std::slice::from_ref(commit)).await?.is_empty())
     }
 
-    /// Determines how a branch changed from `previous` to `current`. Each argument is a pair: the fork point
-    /// from the target branch, and the head. None if there are too many commits to compare. The mirror must
-    /// have all these commits.
+    /// Determines how a branch changed from `old_range` to `new_range`. Each argument is a pair: the fork
+    /// point from the target branch, and the head. None if there are too many commits to compare. The mirror
+    /// must have all these commits.
     ///
     /// # Errors
     /// [`GitError::CommandFailed`] if the mirror lacks a commit.

@@ -43,10 +43,10 @@ pub enum PushRefusal {
 }
 
 impl UnpushedCommit {
-    /// Pushes the commit to this branch, which must be at `expected`. If `expected` is none, the branch must
-    /// not exist. The push may rewrite the branch, so it can remove commits from the branch. A push to the
-    /// remote's default branch is always rejected. The gate of `permit` is checked immediately before the
-    /// push.
+    /// Pushes the commit to this branch, which must be at `expected_tip`. If `expected_tip` is none, the
+    /// branch must not exist. The push may rewrite the branch, so it can remove commits from the branch. A
+    /// push to the remote's default branch is always rejected. The gate of `permit` is checked immediately
+    /// before the push.
     ///
     /// # Errors
     /// [`GitError::BadBranch`]; [`GitError::Unauthorized`], [`GitError::RemoteMissing`],

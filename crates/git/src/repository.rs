@@ -80,8 +80,8 @@ impl Git {
         if !folder.is_dir() {
             return Err(GitError::NotADirectory(path.to_owned()));
         }
-        let folders = special_files::check_repository_files(&folder)?;
-        special_files::check_included_files(self, &folders).await?;
+        let folders = special_files::check_repository_git_folders(&folder)?;
+        special_files::check_config_includes(self, &folders).await?;
         let layout = RepositoryLayout::load(self, &folder, path).await?;
         // A hostile repository could set `core.worktree` to make Truing read the files of another folder.
         let root = &layout.root;

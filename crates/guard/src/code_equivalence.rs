@@ -22,7 +22,7 @@ const NON_CALL_KEYWORDS: [&str; 17] = [
 /// Words that can precede the name in the declaration of a local variable. In some languages, a line break
 /// after a word in `ENDS` ends the statement.
 const BINDING_KEYWORDS: [&str; 5] = ["for", "let", "const", "var", "mut"];
-const STATEMENT_END_KEYWORDS: [&str; 5] = ["return", "throw", "yield", "break", "continue"];
+const NEWLINE_TERMINATED_KEYWORDS: [&str; 5] = ["return", "throw", "yield", "break", "continue"];
 
 /// A word, an operator, a string, or the start of a line whose indentation matters.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -83,7 +83,7 @@ impl CodeText {
                 let last = out.last_token();
                 let ends_statement = |token: &SourceToken<'_>| {
                     let SourceToken::Word(word) = token else { return false };
-                    STATEMENT_END_KEYWORDS.contains(word)
+                    NEWLINE_TERMINATED_KEYWORDS.contains(word)
                 };
                 if !is_indented && last.is_some_and(ends_statement) {
                     out.push_token(SourceToken::Operator("\n"));

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-/// Returns the items of `items` that are not in `present`. Each item of `present` cancels only one equal
-/// item.
+/// Returns the items of `items` that are not in `present_items`. Each item of `present_items` cancels only
+/// one equal item.
 pub(super) fn missing_items<'t>(items: &'t [String], present_items: &[String]) -> Vec<&'t String> {
     let mut left = count_items(present_items);
     items.iter().filter(|one| !take_item(&mut left, one)).collect()

@@ -270,8 +270,8 @@ impl TokenNormalizer<'_> {
         format!("\"{whole}")
     }
 
-    /// Simplifies the bracketed expression that begins at `open_index`. `token` is the closing bracket of
-    /// this expression.
+    /// Simplifies the bracketed expression that begins at `open_index`. `closing_bracket` is the closing
+    /// bracket of this expression.
     fn simplify_brackets(&mut self, open_index: usize, closing_bracket: CodeToken) {
         let inner: Vec<CodeToken> = self.code.tokens.split_off(open_index + 1);
         let head = open_index.checked_sub(1).and_then(|at| self.code.tokens.get(at)).cloned();
@@ -378,7 +378,7 @@ impl TokenNormalizer<'_> {
         self.code.tokens.push(close);
     }
 
-    /// Returns true if a square bracket after the word `before` begins an index.
+    /// Returns true if a square bracket after the word `previous_word` begins an index.
     fn is_index_bracket(&self, previous_word: &str) -> bool {
         let is_name = previous_word.bytes().next().is_some_and(is_word_byte)
             && !KEYWORDS_BEFORE_LIST.contains(&previous_word);

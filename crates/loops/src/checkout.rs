@@ -336,7 +336,8 @@ pub async fn load_change(mirror: &Mirror, revision: &PullRevision) -> Result<Rev
 }
 
 /// Returns the changed files that would configure reviews once they are merged into the branch that
-/// configures reviews. With `by_model`, these files include memory and skills, because both instruct a model.
+/// configures reviews. With `has_model`, these files include memory and skills, because both instruct a
+/// model.
 pub fn configuring_files(change: &ReviewedChange, has_model: bool) -> Vec<RepoPath> {
     let tells = |path: &str| {
         let of_model = MEMORY_FILES.contains(&path)

@@ -391,7 +391,7 @@ fn mark_fixed_on_branch(
         let is_unread = coverage
             .not_reviewed
             .iter()
-            .any(|gap| gap.reason.hides_finding_status() && gap.path == place.path);
+            .any(|gap| gap.reason.leaves_earlier_findings_undecided() && gap.path == place.path);
         let is_used = match finding.raw.tool() {
             Some(tool) => {
                 recheck_summary.tools.contains(tool)

@@ -107,7 +107,7 @@ pub fn describe_new_commits(comparison: Option<&HeadComparison>) -> String {
     description
 }
 
-/// Builds the results of earlier reviews; `before` is the revision of the last review.
+/// Builds the results of earlier reviews; `previous_revision` is the revision of the last review.
 pub fn earlier_reviews(
     known_findings: Vec<Finding>,
     previous_revision: Option<&PullRevision>,

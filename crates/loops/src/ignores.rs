@@ -13,8 +13,8 @@ use super::reading::ReviewScope;
 /// Maximum number of characters that a warning shows of a pattern.
 const MAX_PATTERN_CHARS: usize = 200;
 
-/// Returns the patterns that match neither a changed file nor a file of `list`. The result is empty if the
-/// files cannot be listed.
+/// Returns the patterns that match neither a changed file nor a file of `tree_files`. The result is empty if
+/// the files cannot be listed.
 pub(crate) async fn unused_patterns(
     scope: &ReviewScope,
     coverage: &ReviewCoverage,

@@ -7,17 +7,17 @@
 //! change. Reviews of pull requests begin with the commits: [`fetch`] fetches the commits and [`checkout`]
 //! reads them.
 //!
-//! [`agent`] performs the model's part of each review. [`memory`] keeps the findings of reviews without a
-//! slot, and [`attempts`] lists the reviews that have not ended. [`desired_state`] determines the comments
-//! and the status that the pull request should show, with the texts of [`text`]. [`review_writes`] reports
-//! the writes. [`ignores`] warns about patterns that match nothing. [`fix`] applies the suggestions of a
-//! local review. [`converge`] fixes a branch until an audit finds nothing. [`sync`] follows an upstream
+//! [`agent`] performs the model's part of each review. [`finding_storage`] keeps the findings of reviews
+//! without a slot, and [`attempts`] lists the reviews that have not ended. [`desired_state`] determines the
+//! comments and the status that the pull request should show, with the texts of [`text`]. [`review_writes`]
+//! reports the writes. [`ignores`] warns about patterns that match nothing. [`fix`] applies the suggestions
+//! of a local review. [`converge`] fixes a branch until an audit finds nothing. [`sync`] follows an upstream
 //! package. [`verify`] runs a repository's own checks on two states of the repository. [`run_gate`] is
 //! checked before each write.
 //!
 //! The loops share [`budget`] (limits of model cost), [`reader`] (the processes that parse repository bytes)
-//! and [`slots`] (commands that change slots in a store). They also share [`stopped`] (the reasons why a
-//! lease's step stops), [`telemetry`] (traces) and [`machine`] (clock, ids, level of the sandbox).
+//! and [`slots`] (commands that change slots in a store). They also share [`step_stop_reason`] (the reasons
+//! why a lease's step stops), [`telemetry`] (traces) and [`machine`] (clock, ids, level of the sandbox).
 
 // The nested future types of a review exceed the compiler's default recursion limit.
 #![recursion_limit = "256"]

@@ -15,7 +15,7 @@ use futures_util::future::BoxFuture;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use truing_core::outcome::{SkipReason, UnreviewedFile};
+use truing_core::outcome::{CoverageGap, SkipReason};
 use truing_diff::{DiffSide, FileDiff, FileStatus, RepoPath, apply, matches_side};
 use truing_git::options::{MAX_FILES, MAX_TOTAL_BYTES};
 use truing_git::write_new_file;
@@ -57,7 +57,7 @@ pub fn write_patched_files<'a>(
     paths: &'a [RepoPath],
     source: DiffSourceFolders<'a>,
     dest: &'a Path,
-) -> BoxFuture<'a, Result<Vec<UnreviewedFile>, LocalReviewError>> {
+) -> BoxFuture<'a, Result<Vec<CoverageGap>, LocalReviewError>> {
     Box::pin(async move {
         let open = |folder| FileTree::open(folder).map_err(super::reading::ReadingError::from);
         let tree = &OpenedDiffFolders { root: open(source.root)?, index: open(source.index)? };
@@ -82,7 +82,7 @@ pub fn write_patched_files<'a>(
             };
             match reason {
                 None => (left, written) = (left.saturating_sub(size), written + 1),
-                Some(reason) => missing.push(UnreviewedFile { path: path.clone(), reason }),
+                Some(reason) => missing.push(CoverageGap { path: path.clone(), reason }),
             }
         }
         Ok(missing)

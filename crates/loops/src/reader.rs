@@ -45,7 +45,7 @@ use self::reader_process::{ChildError, ReaderProgram, failure_text, to_printable
 pub use self::tools::{CALL_TIMEOUT, MAX_PROCESSES_PER_RUN, ReaderTools};
 
 /// Time limit for a child to become ready, and for a child to answer a single request.
-const DEFAULT_TIME_LIMIT: Duration = DEFAULT_READING_TIME_LIMIT;
+const DEFAULT_TASK_TIME_LIMIT: Duration = DEFAULT_READING_TIME_LIMIT;
 
 /// The path of the running program. This path stays valid even if the program's file is replaced or removed.
 const CURRENT_PROGRAM_PATH: &str = "/proc/self/exe";
@@ -88,7 +88,7 @@ impl ChildProcessReader {
         Self {
             program,
             rules_folder: None,
-            time_limit: DEFAULT_TIME_LIMIT,
+            time_limit: DEFAULT_TASK_TIME_LIMIT,
             reading_time_limit: DEFAULT_READING_TIME_LIMIT,
         }
     }
@@ -96,7 +96,7 @@ impl ChildProcessReader {
     /// Also accepts children whose sandbox level is lower, down to `weakest`. The required level never
     /// exceeds the level that a reader can reach.
     #[must_use]
-    pub fn with_weakest_sandbox(mut self, weakest: SandboxLevel) -> Self {
+    pub fn with_min_sandbox(mut self, weakest: SandboxLevel) -> Self {
         self.program.min_sandbox = weakest.min(SandboxLevel::MAX_REQUIRED_READER_LEVEL);
         self
     }
@@ -109,7 +109,7 @@ impl ChildProcessReader {
 
     /// Replaces the time limit for one task of a child.
     #[must_use]
-    pub fn with_time_limit(self, time: Duration) -> Self {
+    pub fn with_task_time_limit(self, time: Duration) -> Self {
         Self { time_limit: time, ..self }
     }
 
@@ -151,9 +151,9 @@ impl ChildProcessReader {
     /// test's folder.
     ///
     /// # Errors
-    /// As [`Self::sources`].
+    /// As [`Self::read_release_sources`].
     #[truing_core::boxed_future]
-    pub async fn read_hash_pins(&self, test: &Path) -> Result<HashPins, SourcesError> {
+    pub async fn read_pinned_test_hashes(&self, test: &Path) -> Result<HashPins, SourcesError> {
         match self.query_child(&SourcesQuery::Pins(test.to_owned())).await? {
             SourcesAnswer::Pins(pins) => Ok(pins),
             SourcesAnswer::Release(_)
@@ -170,9 +170,9 @@ impl ChildProcessReader {
     /// project.
     ///
     /// # Errors
-    /// As [`Self::sources`].
+    /// As [`Self::read_release_sources`].
     #[truing_core::boxed_future]
-    pub async fn read_project_facts(&self, request: ProjectRequest) -> Result<ProjectFacts, SourcesError> {
+    pub async fn read_package_uses(&self, request: ProjectRequest) -> Result<ProjectFacts, SourcesError> {
         match self.query_child(&SourcesQuery::Project(request)).await? {
             SourcesAnswer::Project(project) => Ok(project),
             SourcesAnswer::Release(_)
@@ -188,7 +188,7 @@ impl ChildProcessReader {
     /// Reads files of a release as text. The child that reads them can open only the release's archive.
     ///
     /// # Errors
-    /// As [`Self::sources`].
+    /// As [`Self::read_release_sources`].
     #[truing_core::boxed_future]
     pub async fn read_release_files(
         &self,
@@ -210,9 +210,13 @@ impl ChildProcessReader {
     /// name of the format, or `None` if it is unknown.
     ///
     /// # Errors
-    /// As [`Self::sources`].
+    /// As [`Self::read_release_sources`].
     #[truing_core::boxed_future]
-    pub async fn detect_format(&self, folder: &Path, text: &str) -> Result<Option<String>, SourcesError> {
+    pub async fn detect_tool_output_format(
+        &self,
+        folder: &Path,
+        text: &str,
+    ) -> Result<Option<String>, SourcesError> {
         let request = OutputFormatRequest { folder: folder.to_owned(), text: text.to_owned() };
         match self.query_child(&SourcesQuery::Format(request)).await? {
             SourcesAnswer::Format(name) => Ok(name),
@@ -228,13 +232,13 @@ impl ChildProcessReader {
 
     async fn query_child(&self, query: &SourcesQuery) -> Result<SourcesAnswer, SourcesError> {
         let mut error_output = Vec::new();
-        match self.request_sources(query, &mut error_output).await {
+        match self.exchange_query(query, &mut error_output).await {
             Ok(answer) => answer,
             Err(error) => Err(SourcesError::ReaderFailed(failure_text(&error, &error_output))),
         }
     }
 
-    async fn request_sources(
+    async fn exchange_query(
         &self,
         query: &SourcesQuery,
         error_output: &mut Vec<u8>,

@@ -18,7 +18,7 @@ use truing_core::identity::{FindingFacts, PlacedFinding};
 use truing_core::increment::FileRenames;
 use truing_core::instruction::PathInstructions;
 use truing_core::line::format_count;
-use truing_core::outcome::{ReviewCoverage, SkipReason, ToolRunResult, UnreviewedFile};
+use truing_core::outcome::{CoverageGap, ReviewCoverage, SkipReason, ToolRunResult};
 use truing_core::port::{ChangedFile, ReadRequest, ReaderError, RepositoryReader, ToolFindings, ToolOutput};
 use truing_core::recheck::RecheckSummary;
 use truing_core::suppression::{SuppressedFinding, UnusedSuppression, UnusedSuppressionReason};
@@ -53,7 +53,7 @@ pub struct ReviewedChange {
     /// Git's diff between the base and the head.
     pub diff: Vec<u8>,
     /// Files of the change whose lines are not in the diff, with the reasons.
-    pub omitted_files: Vec<UnreviewedFile>,
+    pub omitted_files: Vec<CoverageGap>,
     /// New files among `left_out` whose complete content is in the reader's tree.
     pub large_new_files: Vec<RepoPath>,
     /// Changed files that are reviewed with their content in the index, even if the working tree has other
@@ -268,7 +268,7 @@ pub fn plan_reading<'a>(
         match skip_reason(file, scope) {
             // The diff contains no lines of this file, and `not_reviewed` already lists the file.
             None if undiffed.contains(&file.path) => {}
-            Some(reason) => coverage.not_reviewed.push(UnreviewedFile { path: file.path.clone(), reason }),
+            Some(reason) => coverage.not_reviewed.push(CoverageGap { path: file.path.clone(), reason }),
             None => to_read.push(ChangedFile {
                 path: file.path.clone(),
                 old_path: file.old_path.clone(),
@@ -360,8 +360,8 @@ impl<'a> ReadingPlan<'a> {
     }
 
     /// Enables the rules to check the size of new files that are too large to be written below `tree`.
-    /// `too_large` contains the path and the size in bytes of each file. For each of these files that git
-    /// treats as binary, a sparse file of the same size is created. If the file system does not support
+    /// `oversized_files` contains the path and the size in bytes of each file. For each of these files that
+    /// git treats as binary, a sparse file of the same size is created. If the file system does not support
     /// sparse files, the size is not checked.
     pub fn add_oversized_files(&mut self, oversized_files: &[(RepoPath, u64)], tree: &Path) {
         for (path, bytes) in oversized_files.iter().filter(|(path, _)| path.is_safe_to_write()) {
@@ -383,10 +383,10 @@ impl<'a> ReadingPlan<'a> {
 
     /// Records files that the reader should read but that are not in its tree, with the reasons. Other
     /// missing files are not recorded.
-    pub fn add_unreviewed_files(&mut self, mut missing: Vec<UnreviewedFile>) {
+    pub fn add_unreviewed_files(&mut self, mut missing: Vec<CoverageGap>) {
         missing.retain(|gap| !self.placeholder_files.contains(&gap.path));
         let missed =
-            |gap: &UnreviewedFile| self.to_read.binary_search_by(|file| file.path.cmp(&gap.path)).is_ok();
+            |gap: &CoverageGap| self.to_read.binary_search_by(|file| file.path.cmp(&gap.path)).is_ok();
         missing.retain(missed);
         let gone: BTreeSet<&RepoPath> = missing.iter().map(|gap| &gap.path).collect();
         self.to_read.retain(|file| !gone.contains(&file.path));
@@ -438,7 +438,7 @@ impl<'a> ReadingPlan<'a> {
             ) = tokio::try_join!(reader.read(&request), look)?;
             coverage.reviewed = report.reviewed;
             coverage.not_reviewed.extend(report.not_reviewed);
-            let cut: Vec<RepoPath> = coverage.truncated_files().cloned().collect();
+            let cut: Vec<RepoPath> = coverage.files_with_dropped_findings().cloned().collect();
             coverage.reviewed.extend(cut);
             coverage.reviewed.sort();
             coverage.not_reviewed.sort_by(|a, b| a.path.cmp(&b.path));

@@ -184,7 +184,7 @@ impl RunGate {
         Self { lease: Some(lease), ..self }
     }
 
-    /// Rejects an action if the switches in `reading` stop it. A write requires a current answer of the
+    /// Rejects an action if the switches in `snapshot` stop it. A write requires a current answer of the
     /// store.
     fn check_switches(&self, snapshot: &SwitchSnapshot, is_write: bool) -> Result<(), HaltReason> {
         match (snapshot.freshness, is_write) {

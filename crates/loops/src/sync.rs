@@ -124,8 +124,8 @@ pub struct DecisionDetails {
     pub patches: Vec<DefinitionPatch>,
 }
 
-/// Decides on the release. Downloaded archives are stored, but nothing else is changed. If `has_patches` is
-/// true, the result includes the changed lines.
+/// Decides on the release. Downloaded archives are stored, but nothing else is changed. If `includes_patches`
+/// is true, the result includes the changed lines.
 ///
 /// # Errors
 /// [`SyncDecisionError`]

@@ -16,7 +16,7 @@ use truing_core::increment::{BranchHistory, FindingTally, ReviewIncrement};
 use truing_core::line::clean_line;
 use truing_core::markdown::{code_span, escape_text, render_title, sanitize_markdown};
 use truing_core::outcome::{
-    ModelReviewDetail, ReviewCoverage, ReviewOutcome, ReviewOutcomeKind, ReviewRecord, UnreviewedFile,
+    CoverageGap, ModelReviewDetail, ReviewCoverage, ReviewOutcome, ReviewOutcomeKind, ReviewRecord,
     WalkthroughLine,
 };
 use truing_core::suppression::UnusedSuppression;
@@ -328,7 +328,7 @@ fn append_unused_suppressions(text: &mut String, suppressions: &[UnusedSuppressi
 fn append_coverage(text: &mut String, coverage: &ReviewCoverage) {
     let read = coverage.reviewed.len();
     let _ = write!(text, "\n{} reviewed", format_count(read, "file"));
-    let unread: Vec<&UnreviewedFile> = coverage.unread_files().collect();
+    let unread: Vec<&CoverageGap> = coverage.unread_files().collect();
     if unread.is_empty() {
         text.push_str(".\n");
     } else {
@@ -340,7 +340,7 @@ fn append_coverage(text: &mut String, coverage: &ReviewCoverage) {
             let _ = writeln!(text, "- and {} more", unread.len() - MAX_LISTED_ENTRIES);
         }
     }
-    for cut in coverage.truncated_files().take(MAX_LISTED_ENTRIES) {
+    for cut in coverage.files_with_dropped_findings().take(MAX_LISTED_ENTRIES) {
         let _ = writeln!(
             text,
             "\n{} exceeds the maximum number of findings for one file: only the worst findings are shown.",
@@ -459,7 +459,7 @@ fn code_path(path: &RepoPath) -> String {
 #[cfg(test)]
 mod tests {
     use insta::assert_snapshot;
-    use truing_core::outcome::{SkipReason, UnreviewedFile};
+    use truing_core::outcome::{CoverageGap, SkipReason};
     use truing_core::suppression::UnusedSuppressionReason;
 
     use super::*;
@@ -473,7 +473,7 @@ mod tests {
     fn the_summary_tells_outcome_commit_findings_and_files() {
         let coverage = ReviewCoverage {
             reviewed: vec!["a.py".into(), "b`c.py".into()],
-            not_reviewed: vec![UnreviewedFile { path: "x.bin".into(), reason: SkipReason::Binary }],
+            not_reviewed: vec![CoverageGap { path: "x.bin".into(), reason: SkipReason::Binary }],
         };
         let one = open_finding("1:aaaaaaaaaaaa-1", "a.py", 3);
         let open = [&one];

@@ -58,7 +58,7 @@ pub use exposure::{LinterVisiblePaths, resolve_links};
 use inspected_files::{first_component, inspected_files, split_batches, unlintable_files};
 pub use linter_output::LinterOutput;
 pub use linter_runner::{LinterFiles, LinterRunner};
-use linter_runner::{LinterRunMethod, OWN_FILES_SCOPE};
+use linter_runner::{LinterRunMethod, OWN_FILES_CACHE_SCOPE};
 use machine::run_in_project_setup;
 use missing_requirements::{install_command, not_installed_reason};
 use modules::ModuleLinks;
@@ -140,7 +140,7 @@ impl LinterSources {
 pub struct ReviewLinters<'a> {
     /// The linters of the machine, and the supplied outputs.
     pub linter_sources: &'a LinterSources,
-    /// The value for [`LinterFiles::project`].
+    /// The value for [`LinterFiles::project_programs_folder`].
     pub project_programs_folder: Option<&'a Path>,
     /// The value for [`LinterFiles::trust`].
     pub trust: Option<&'a Trust>,
@@ -199,9 +199,9 @@ impl<'a> ReviewLinters<'a> {
     }
 
     /// Removes the linter findings that already existed at the base, and returns their fingerprints.
-    /// `changes` are the diffs of all changed files. `head` is the folder of the head's files, with the
-    /// programs that ran on the head. All findings of a linter are kept if the linter fails on the base, or
-    /// if its program was replaced between the two runs.
+    /// `changes` are the diffs of all changed files. `head_tree_and_programs` is the folder of the head's
+    /// files, with the programs that ran on the head. All findings of a linter are kept if the linter fails
+    /// on the base, or if its program was replaced between the two runs.
     ///
     /// # Errors
     /// [`ReaderError`]
@@ -710,7 +710,7 @@ impl LinterRunner {
         let (program, version) = self.version_output(tool, installed, &known.version, files).await?;
         let scopes = match files.trust {
             Some(trust) => trust.names().map(str::to_owned).collect(),
-            None => vec![OWN_FILES_SCOPE.to_owned()],
+            None => vec![OWN_FILES_CACHE_SCOPE.to_owned()],
         };
         Some(LinterFindingCache::new(cache.clone(), tool, known, program, &version, files.tree, scopes))
     }

@@ -190,8 +190,8 @@ async fn apply_working_tree(repository: &LocalRepository, tree: &Path) -> Result
     apply_folder_changes(repository.root(), new.collect(), tree)
 }
 
-/// Replaces each file in `tree` by the file with the same path in `root`, and adds the files in `new`. The
-/// paths in `new` are relative to `root`.
+/// Replaces each file in `tree` by the file with the same path in `root`, and adds the files in `new_paths`.
+/// The paths in `new_paths` are relative to `root`.
 fn apply_folder_changes(
     root: &Path,
     new_paths: Vec<PathBuf>,

@@ -136,8 +136,8 @@ impl ProviderClient {
         self.provider.wire()
     }
 
-    /// Requests one streamed response. The response must begin before the time `begin`. `note` receives the
-    /// progress of the call.
+    /// Requests one streamed response. The response must begin before the time `begin`. `on_progress`
+    /// receives the progress of the call.
     pub(crate) async fn stream_answer(
         &self,
         call: ProviderCall,
@@ -356,8 +356,8 @@ fn stall_failure(is_total_timeout: bool, has_begun: bool) -> FailedAttempt {
     FailedAttempt { cause, message: what.to_owned() }
 }
 
-/// Classifies the failure of a stream. `head` is the beginning of the response. If the response is not a
-/// stream, `head` is parsed as an error.
+/// Classifies the failure of a stream. `first_bytes` is the beginning of the response. If the response is not
+/// a stream, `first_bytes` is parsed as an error.
 fn stream_failure(wire: &WireFormat, error: StreamError, first_bytes: &[u8]) -> FailedAttempt {
     let what = error.to_string();
     // Some servers send an error response with a success status.

@@ -72,11 +72,11 @@ struct FallbackProvider {
 }
 
 impl ModelGateway {
-    /// Returns a gateway to this provider. No request is sent. If `common` is given, the state of the
+    /// Returns a gateway to this provider. No request is sent. If `shared_state` is given, the state of the
     /// provider's circuit breaker is stored there, for all processes.
     ///
     /// # Errors
-    /// [`ProviderError::Client`] if TLS cannot be set up.
+    /// [`ProviderError::TlsSetup`] if TLS cannot be set up.
     pub fn new(
         provider: ModelProvider,
         prices: ModelPrices,
@@ -86,7 +86,7 @@ impl ModelGateway {
         timeouts: ProviderTimeouts,
     ) -> Result<Self, ProviderError> {
         let (settling, retries) = (PendingCallCount::default(), AtomicU64::new(0));
-        let common = shared_state.map(|common| (common, format!("circuit:{}", provider.name())));
+        let common = shared_state.map(|common| (common, format!("circuit:{}", provider.public_identity())));
         let circuit = ProviderCircuit::new(Arc::clone(&clock), common, settling.clone());
         let client = ProviderClient::new(provider, timeouts)?;
         let shared = GatewayState {

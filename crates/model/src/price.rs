@@ -174,9 +174,9 @@ impl ModelPrice {
         ])
     }
 
-    /// Returns the highest cost of a call with at most `input` tokens in the prompt and `output` in the
-    /// response. Each prompt token is assumed to cost the tier's highest rate for prompt tokens, and the most
-    /// expensive tier that the prompt can reach is used.
+    /// Returns the highest cost of a call with at most `input_tokens` tokens in the prompt and
+    /// `output_tokens` in the response. Each prompt token is assumed to cost the tier's highest rate for
+    /// prompt tokens, and the most expensive tier that the prompt can reach is used.
     pub fn max_cost(&self, input_tokens: u64, output_tokens: u64) -> MicroUsd {
         self.reachable_tiers(input_tokens)
             .map(|(tokens, rates)| {
@@ -186,8 +186,8 @@ impl ModelPrice {
             .unwrap_or_default()
     }
 
-    /// Returns the maximum number of response tokens that `money` pays for, after a prompt of at most `input`
-    /// tokens ([`Self::max_cost`]). Returns `None` if the money does not pay for the prompt.
+    /// Returns the maximum number of response tokens that `money` pays for, after a prompt of at most
+    /// `input_tokens` tokens ([`Self::max_cost`]). Returns `None` if the money does not pay for the prompt.
     pub fn max_output_tokens(&self, input_tokens: u64, money: MicroUsd) -> Option<u64> {
         self.reachable_tiers(input_tokens)
             .map(|(tokens, rates)| {

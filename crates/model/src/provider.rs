@@ -241,7 +241,7 @@ impl ModelProvider {
     }
 
     /// Returns a name that identifies this provider and its credentials without containing a secret.
-    pub(crate) fn name(&self) -> String {
+    pub(crate) fn public_identity(&self) -> String {
         let login = match &self.credentials {
             ProviderCredentials::XApiKey(secret)
             | ProviderCredentials::Bearer(secret)

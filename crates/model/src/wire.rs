@@ -124,7 +124,7 @@ impl WireFormat {
             }
             #[cfg(feature = "aws")]
             Self::Bedrock(_) => bedrock::parse_error_detail(headers, body),
-            Self::Chat(_) => chat::parse_refusal(body),
+            Self::Chat(_) => chat::parse_error_response(body),
         }
     }
 

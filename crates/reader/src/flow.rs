@@ -35,7 +35,7 @@ use truing_diff::RepoPath;
 
 use crate::syntax::{MAX_SOURCE_BYTES, ParserPool, SourceLanguage, SyntaxScanError, decode_keeping_offsets};
 pub(crate) use flow_match::FlowMatch;
-use model::FileModel;
+use model::FileBindings;
 use value::FlowValueResolver;
 
 /// A flow rule, which follows values.
@@ -97,7 +97,7 @@ pub(crate) fn find_matches(
     let is_time = parsers.deadline_check();
     let tree = parsers.parse_in_time(language, &text).ok_or(SyntaxScanError::OverLimit)?;
     let find = || {
-        let model = FileModel::from_tree(&tree, &text, &is_time).ok_or(SyntaxScanError::OverLimit)?;
+        let model = FileBindings::from_tree(&tree, &text, &is_time).ok_or(SyntaxScanError::OverLimit)?;
         let in_package = is_in_package(path);
         let values = FlowValueResolver::new(&model, in_package);
         let mut all = Vec::new();

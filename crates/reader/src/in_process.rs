@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use truing_core::finding::{CodeLocation, RawFinding};
-use truing_core::outcome::{SkipReason, UnreviewedFile};
+use truing_core::outcome::{CoverageGap, SkipReason};
 use truing_core::port::{
     ChangedFile, DetectedTools, ReadReport, ReadRequest, ReaderError, ReplacementCheckRequest,
     RepositoryReader, ToolDetectionRequest, ToolFindings, ToolOutputRequest,
@@ -180,8 +180,8 @@ impl<'a> RequestReader<'a> {
     }
 
     /// Returns the report on one file. The report lists the file exactly once, either as reviewed or as
-    /// skipped. `time` limits the time for parsing the file. If `time` is zero, rules that need a syntax tree
-    /// are not applied.
+    /// skipped. `parse_time_limit` limits the time for parsing the file. If `parse_time_limit` is zero, rules
+    /// that need a syntax tree are not applied.
     pub(crate) fn read_file(
         &self,
         file: &ChangedFile,
@@ -209,7 +209,7 @@ impl<'a> RequestReader<'a> {
         };
         match skipped {
             None => report.reviewed.push(file.path.clone()),
-            Some(reason) => report.not_reviewed.push(UnreviewedFile { path: file.path.clone(), reason }),
+            Some(reason) => report.not_reviewed.push(CoverageGap { path: file.path.clone(), reason }),
         }
         report.suppressions.truncate(MAX_SUPPRESSIONS);
         if report.suppressions.iter().any(|idle| idle.problem == UnusedSuppressionReason::UnknownRule) {

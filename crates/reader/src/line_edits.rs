@@ -58,8 +58,8 @@ struct EditCandidate<'a> {
 }
 
 impl EditCandidate<'_> {
-    /// Returns the reason why this edit cannot be combined with `before`, an edit whose change begins earlier
-    /// in the file.
+    /// Returns the reason why this edit cannot be combined with `earlier`, an edit whose change begins
+    /// earlier in the file.
     fn conflict_with(&self, earlier: &Self) -> Option<FixRefusal> {
         let is_apart =
             earlier.edit.last_line < self.edit.first_line || self.edit.last_line < earlier.edit.first_line;

@@ -64,8 +64,8 @@ fn find_mask_ranges(text: &str) -> Result<SecretRanges, ReaderError> {
 }
 
 /// Returns a copy of the text in which spaces replace escapes. Returns the text itself if it contains no
-/// escapes. `measure` returns the length of the escape with which a text begins, or 0. Offsets in the copy
-/// are the same as in the text.
+/// escapes. `measure_escape` returns the length of the escape with which a text begins, or 0. Offsets in the
+/// copy are the same as in the text.
 fn blank_escapes(text: &str, measure_escape: fn(&[u8]) -> usize) -> Cow<'_, str> {
     let bytes = text.as_bytes();
     let (mut reading, mut at) = (None::<Vec<u8>>, 0);
@@ -234,10 +234,10 @@ pub fn mask_command_output(text: &str) -> String {
     lines.join("\n")
 }
 
-/// Masks lines in place. The secrets are searched in `searched`, which contains the same lines without masks,
-/// possibly with other line beginnings. Each line with a secret is replaced by the masked line of `searched`.
-/// Lines with masks are not searched again, because a mask would prevent the recognition of a private key
-/// with several lines.
+/// Masks lines in place. The secrets are searched in `unmasked_lines`, which contains the same lines without
+/// masks, possibly with other line beginnings. Each line with a secret is replaced by the masked line of
+/// `unmasked_lines`. Lines with masks are not searched again, because a mask would prevent the recognition of
+/// a private key with several lines.
 pub(crate) fn mask_lines<'a>(lines: impl IntoIterator<Item = &'a mut String>, unmasked_lines: &[&str]) {
     let whole = unmasked_lines.join("\n");
     let Cow::Owned(masked) = mask_secrets(&whole) else { return };

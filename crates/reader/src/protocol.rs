@@ -25,7 +25,7 @@ use std::path::PathBuf;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use truing_core::finding::RawFinding;
-use truing_core::outcome::{SkipReason, UnreviewedFile};
+use truing_core::outcome::{CoverageGap, SkipReason};
 use truing_core::port::{ReadReport, ReadRequest, ReaderError};
 use truing_core::sandbox::SandboxLevel;
 use truing_diff::RepoPath;
@@ -354,7 +354,7 @@ pub fn check_report(request: &ReadRequest, report: ReadReport) -> Result<Checked
     for (path, skip_reason) in files {
         match skip_reason {
             None => report.reviewed.push(path.clone()),
-            Some(reason) => report.not_reviewed.push(UnreviewedFile { path: path.clone(), reason }),
+            Some(reason) => report.not_reviewed.push(CoverageGap { path: path.clone(), reason }),
         }
     }
     Ok(CheckedReport { report, dropped_count: dropped })
@@ -472,7 +472,7 @@ mod tests {
     #[test]
     fn an_answer_about_another_file_is_none() {
         let other = || RepoPath::from("etc/passwd");
-        let gap = UnreviewedFile { path: other(), reason: SkipReason::Binary };
+        let gap = CoverageGap { path: other(), reason: SkipReason::Binary };
         let malformed = RawFinding { title: String::new(), ..finding("etc/passwd", 1) };
         for wrong in [
             ReadReport { reviewed: vec![other()], ..report(vec![]) },
@@ -495,7 +495,7 @@ mod tests {
 
     #[test]
     fn a_file_is_told_once_and_not_as_reviewed_if_both_is_said() {
-        let gap = UnreviewedFile { path: "a.py".into(), reason: SkipReason::TooLarge };
+        let gap = CoverageGap { path: "a.py".into(), reason: SkipReason::TooLarge };
         let twice = ReadReport {
             reviewed: vec!["a.py".into(), "b.py".into(), "a.py".into()],
             not_reviewed: vec![gap.clone(), gap],

@@ -111,7 +111,7 @@ impl ConvergeRunContext<'_> {
         self.setup.config()
     }
 
-    /// Begins a trace span for the part of the run since `began`.
+    /// Begins a trace span for the part of the run since `started_at`.
     fn span(&self, record: &ConvergeRecord, started_at: SystemTime) -> ConvergeSpan {
         ConvergeSpan::start(record, Some(self.repo), Some(self.number), started_at)
     }

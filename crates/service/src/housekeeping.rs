@@ -28,7 +28,7 @@ pub struct RetentionPeriods {
     pub audit_log: TimeSpan,
 }
 
-/// Deletes rows older than `keep`. The future never completes. The caller drops the future to stop it.
+/// Deletes rows older than `retention`. The future never completes. The caller drops the future to stop it.
 #[truing_core::boxed_future]
 pub async fn run(store: &Store, retention: RetentionPeriods, duty_lease: &DutyLeaseExpiry) -> Infallible {
     let mut tick = tokio::time::interval(ROUND_INTERVAL);
@@ -84,7 +84,7 @@ pub struct DeletedCounts {
     pub slots: usize,
 }
 
-/// Deletes everything older than `keep`, with a pause after each batch.
+/// Deletes everything older than `retention`, with a pause after each batch.
 ///
 /// # Errors
 /// [`StoreError`]. Rows that were deleted before the error are not restored.

@@ -232,8 +232,9 @@ impl IngressState {
                 .unwrap_or_else(|| default_halt_policy(server.capability().rejected_delivery_consequence)),
         );
         let DeliveryHeaders { event, signature, .. } = DeliveryHeaders::read(kind, &headers);
-        let check =
-            signature.and_then(|signature| secret.check(signature)).map_err(DeliveryRefusal::BadSignature)?;
+        let check = signature
+            .and_then(|signature| secret.begin_check(signature))
+            .map_err(DeliveryRefusal::BadSignature)?;
         let is_form = is_form(&headers)?;
         let body = body::read_verified_body(body, check, &self.settings.bounds, &self.memory).await?;
 
@@ -329,7 +330,7 @@ impl IngressState {
         self.store_requests(&pulls, &rerun.repo, &origin, halt_policy).await
     }
 
-    /// Records a command. While a kill switch is on for the repository, `halted` determines whether the
+    /// Records a command. While a kill switch is on for the repository, `halt_policy` determines whether the
     /// delivery is refused.
     async fn store_requests(
         &self,

@@ -148,8 +148,8 @@ impl JobRun<'_> {
         if self.job.config.cron.is_some() { soon } else { StepOutcome::Done }
     }
 
-    /// Runs the sync loop in the repository with the id `id`. Also returns the time at which the run must
-    /// continue, if there is one.
+    /// Runs the sync loop in the repository with the id `repository_id`. Also returns the time at which the
+    /// run must continue, if there is one.
     async fn follow_package(
         &self,
         store: &Arc<dyn RecordStore>,

@@ -251,7 +251,7 @@ pub(super) async fn clock_lead(store: &dyn RecordStore, clock: &dyn Clock) -> Re
     Ok(TimeSpan((store.now().await? - wall).0.max(0)))
 }
 
-/// Returns when `give_back` becomes true.
+/// Returns when `return_requested` becomes true.
 pub(super) async fn wait_for_return_request(mut return_requested: watch::Receiver<bool>) {
     if return_requested.wait_for(|is_requested| *is_requested).await.is_err() {
         std::future::pending::<()>().await;

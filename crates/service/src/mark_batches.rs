@@ -92,8 +92,8 @@ impl MarkQueue {
         Self(sender)
     }
 
-    /// Queues a mark and waits until the mark is durable. `halted` determines whether the mark is refused
-    /// while the kill switch is on.
+    /// Queues a mark and waits until the mark is durable. `halt_policy` determines whether the mark is
+    /// refused while the kill switch is on.
     ///
     /// # Errors
     /// [`MarkError`] if the slot is not marked.
@@ -127,7 +127,7 @@ async fn run<M: BatchMarker>(marker: Arc<M>, mut pending_marks: mpsc::Receiver<P
     }
 }
 
-/// Writes a batch of marks that all have the same `halted` policy, and sends the results.
+/// Writes a batch of marks that all have the same `halt_policy` policy, and sends the results.
 async fn mark_batch<M: BatchMarker>(marker: &M, pending_marks: Vec<PendingMark>, halt_policy: HaltPolicy) {
     if pending_marks.is_empty() {
         return;

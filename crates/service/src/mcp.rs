@@ -99,7 +99,7 @@ impl ForgeTools {
     }
 
     /// Returns the tools for the session of a review. Each request of this session to the forge contains
-    /// `id`.
+    /// `review_id`.
     pub fn for_review(&self, review_id: &str) -> Self {
         Self { forge: self.forge.clone(), server: self.server.with_review_id(review_id) }
     }

@@ -79,8 +79,8 @@ impl RunFailure {
         }
     }
 
-    /// Converts the failure to a worker's [`StepStopReason`]. `settle` is the longest time that the forge
-    /// takes to show a write.
+    /// Converts the failure to a worker's [`StepStopReason`]. `settle_delay` is the longest time that the
+    /// forge takes to show a write.
     pub(super) fn into_stop_reason(self, settle_delay: TimeSpan) -> StepStopReason {
         match self {
             Self::StepStopped(stopped) => stopped,

@@ -46,8 +46,8 @@ impl Scheduler {
         self.active_leases.remove_lease(lease_token);
     }
 
-    /// Returns the time until the due slots should be read again, at most `poll`. The next read should be
-    /// when another slot becomes due.
+    /// Returns the time until the due slots should be read again, at most `poll_interval`. The next read
+    /// should be when another slot becomes due.
     #[truing_core::boxed_future]
     pub async fn time_until_next(&self, context: &ServiceContext, poll_interval: Duration) -> Duration {
         let until_due = async {

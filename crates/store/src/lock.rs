@@ -209,10 +209,10 @@ pub(crate) fn holder_text(holder: &ServeLockHolder) -> String {
 }
 
 impl ServeLock {
-    /// Takes the lock of the file at `database` for this process. `listen` is the expected address of the
-    /// process; [`ServeLock::set_address`] corrects it later. The file must exist
-    /// ([`crate::Store::prepare`]), but the database need not be open. A second server that uses another name
-    /// of the file therefore fails before it opens the database.
+    /// Takes the lock of the file at `database` for this process. `listen_address` is the expected address of
+    /// the process; [`ServeLock::set_address`] corrects it later. The file must exist
+    /// ([`crate::Store::prepare_database_file`]), but the database need not be open. A second server that
+    /// uses another name of the file therefore fails before it opens the database.
     ///
     /// # Errors
     /// [`ServeLockError::AlreadyServed`] names the process that has the lock.

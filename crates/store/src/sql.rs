@@ -44,7 +44,7 @@ pub(crate) fn column_names(columns: &[TableColumn]) -> String {
     columns.iter().map(|field| field.name).collect::<Vec<_>>().join(", ")
 }
 
-/// Lists `count` placeholders for a statement, numbered from `first`: `?3, ?4`.
+/// Lists `count` placeholders for a statement, numbered from `first_number`: `?3, ?4`.
 pub(crate) fn placeholders(first_number: usize, count: usize) -> String {
     (first_number..first_number + count).map(|place| format!("?{place}")).collect::<Vec<_>>().join(", ")
 }

@@ -28,7 +28,7 @@ pub(crate) use self::script::SwapOutcome;
 pub(crate) use self::slot_pages::SlotReadResult;
 
 use self::clock::ServerClock;
-use self::peers::ProcessPeers;
+use self::peers::OwnWorker;
 use self::primary::{PrimaryRoute, PrimaryServer};
 use self::script::ValkeyScripts;
 use crate::due::{MAX_RANKED_SLOTS, interleave_repositories};
@@ -90,7 +90,7 @@ pub(crate) struct ValkeyServer {
     /// The greatest number that this process has received from the counter.
     greatest_version: AtomicU64,
     /// This process's name among the processes that share the slots, and its listener for their reports.
-    peers: ProcessPeers,
+    peers: OwnWorker,
 }
 
 /// The values of the two keys of the kill switch.
@@ -134,7 +134,7 @@ impl ValkeyServer {
             monitor,
             name,
             greatest_version: AtomicU64::new(0),
-            peers: ProcessPeers::new(),
+            peers: OwnWorker::new(),
         };
         valkey.now().await.map_err(|error| ValkeyConnectError::Other {
             name: Arc::clone(&valkey.name),

@@ -244,8 +244,8 @@ fn add_format_flags(command: clap::Command, format: &clap::Arg, parent_names: &[
     command.arg(own).mut_subcommands(|below| add_format_flags(below, format, &words))
 }
 
-/// Returns the output formats of a command. `words` are the names of the command and its parents, outermost
-/// first. A pattern below that ends in `..` also applies to all subcommands.
+/// Returns the output formats of a command. `command_path` are the names of the command and its parents,
+/// outermost first. A pattern below that ends in `..` also applies to all subcommands.
 fn command_formats(command_path: &[&str]) -> &'static [CliFormat] {
     match command_path {
         ["review"] => CliFormat::FOR_REVIEWS,

@@ -29,7 +29,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use truing_config::environment::Environment;
 use truing_config::problem::ConfigError;
-use truing_config::{Config, ConfiguredRuntime};
+use truing_config::{Config, ReviewModelRuntime};
 use truing_core::code_digest::LinesKey;
 use truing_core::id::{PrId, SlotKey, TimeSpan, UnixMillis};
 use truing_core::lease_fairness::LeaseLimits;
@@ -342,8 +342,8 @@ pub fn demo_environment(environment: &Environment) -> Result<Environment, Config
     let path = Environment::new(of(&["PATH"]), here);
     let all = path.clone().with_variables(of(&RUNTIME_VARIABLES), here);
     match Config::resolve(&all, None, &[])?.review.runtime {
-        ConfiguredRuntime::ClaudeCli => Ok(all),
-        ConfiguredRuntime::RulesOnly | ConfiguredRuntime::NativeToolLoop => Ok(path),
+        ReviewModelRuntime::ClaudeCli => Ok(all),
+        ReviewModelRuntime::RulesOnly | ReviewModelRuntime::NativeToolLoop => Ok(path),
     }
 }
 

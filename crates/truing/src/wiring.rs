@@ -230,7 +230,7 @@ pub fn child_process_reader(
     Ok(reader
         .with_rules(rules.pack_folder.clone())
         .with_reading_time_limit(rules.reading_time_limit)
-        .with_weakest_sandbox(sandbox.level))
+        .with_min_sandbox(sandbox.level))
 }
 
 /// Returns the file reader of a command that works on a local repository. This reader also uses child

@@ -9,7 +9,7 @@ use tempfile::NamedTempFile;
 use crate::index::{IndexError, PackageIndex, ReleaseArchive, innermost_cause};
 
 /// The largest archive, in bytes.
-pub(crate) const MAX_ARCHIVE: u64 = 512 << 20;
+pub(crate) const MAX_ARCHIVE_BYTES: u64 = 512 << 20;
 
 /// A folder of verified archives.
 #[derive(Clone, Debug)]
@@ -40,7 +40,7 @@ pub enum ArchiveFetchError {
         expected_digest: String,
     },
     /// The archive is larger than the limit.
-    #[error("{0} is longer than {mib} MiB", mib = MAX_ARCHIVE >> 20)]
+    #[error("{0} is longer than {mib} MiB", mib = MAX_ARCHIVE_BYTES >> 20)]
     TooLong(String),
     /// The folder cannot be used.
     #[error("{folder} cannot be used to store archives: {source}")]
@@ -67,7 +67,7 @@ impl ArchiveFolder {
         index: &PackageIndex,
         archive: &ReleaseArchive,
     ) -> Result<PathBuf, ArchiveFetchError> {
-        self.fetch_up_to(MAX_ARCHIVE, index, archive).await
+        self.fetch_up_to(MAX_ARCHIVE_BYTES, index, archive).await
     }
 
     /// Returns the path of an archive's file, as [`Self::fetch`] does, but downloads at most `max_bytes`

@@ -51,7 +51,7 @@ pub enum RequirementError {
     /// The file contains no requirement of the package, or several requirements.
     #[error(
         "{path}: {}requires `{package}` {count} times; exactly one requirement is needed",
-        key_prefix(.key_path)
+        key_message_prefix(.key_path)
     )]
     NotExactlyOneRequirement {
         path: PathBuf,
@@ -73,7 +73,7 @@ pub enum RequirementError {
 }
 
 /// Renders `key_path` and a space, or an empty text if `key_path` is empty.
-fn key_prefix(key_path: &str) -> String {
+fn key_message_prefix(key_path: &str) -> String {
     if key_path.is_empty() { String::new() } else { format!("{key_path} ") }
 }
 
@@ -88,7 +88,7 @@ pub fn read_range(place: &RequirementPlace<'_>) -> Result<VersionRange, Requirem
 
 /// Returns the requirement of a package as it is written in a Python project's file, or none if there is not
 /// exactly one requirement.
-pub(crate) fn python_requirement(place: &RequirementPlace<'_>) -> Option<String> {
+pub(crate) fn read_pep508_requirement(place: &RequirementPlace<'_>) -> Option<String> {
     let found = read_file(place.file).ok().and_then(|text| find_requirement(place, &text).ok());
     found.filter(|_| entries_contain_package_name(place)).map(|(found, _)| found.text)
 }

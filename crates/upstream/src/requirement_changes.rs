@@ -55,7 +55,7 @@ impl DependentProject {
     /// top-level names of the modules that the project's source imports.
     pub fn read(project: &Path, place: &RequirementPlace<'_>, imports: &BTreeSet<String>) -> Self {
         let mut follower = Self::default();
-        if let Some(text) = project_requirement::python_requirement(place) {
+        if let Some(text) = project_requirement::read_pep508_requirement(place) {
             follower.extras = pep508::parse_requirement(&text).ok().map(|requirement| requirement.extras);
         }
         for file in [place.file, &project.join("pyproject.toml")] {

@@ -171,7 +171,8 @@ fn banned_packages(graph: &[ResolvedPackage], bans: &[BannedCrate]) -> Vec<Strin
     problems
 }
 
-/// Returns a problem for each package in `single` that the graph contains in more than one version.
+/// Returns a problem for each package in `single_version_crates` that the graph contains in more than one
+/// version.
 fn duplicate_versions(graph: &[ResolvedPackage], single_version_crates: &[&str]) -> Vec<String> {
     let mut problems = Vec::new();
     for name in single_version_crates {

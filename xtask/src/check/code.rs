@@ -29,8 +29,8 @@ pub(crate) fn code_only(source: &str) -> String {
     code
 }
 
-/// Returns true if the character before `at` belongs to a name. The prefixes of byte strings and C strings do
-/// not count as names.
+/// Returns true if the character before `position` belongs to a name. The prefixes of byte strings and C
+/// strings do not count as names.
 fn follows_name(chars: &[char], position: usize) -> bool {
     let is_name = |at: Option<usize>| {
         at.and_then(|at| chars.get(at)).is_some_and(|char| char.is_alphanumeric() || *char == '_')
@@ -63,7 +63,7 @@ fn end_of_comment(chars: &[char], comment_start: usize) -> Option<usize> {
     }
 }
 
-/// Returns the end of a string; `at` is the position of the first character inside the quotes.
+/// Returns the end of a string; `position` is the position of the first character inside the quotes.
 fn end_of_string(chars: &[char], mut position: usize) -> usize {
     loop {
         match chars.get(position) {
@@ -86,7 +86,7 @@ fn end_of_character(chars: &[char], quote_position: usize) -> Option<usize> {
     }
 }
 
-/// Returns the end of a raw string, or `None` if the `r` at `at` does not open a raw string.
+/// Returns the end of a raw string, or `None` if the `r` at `prefix_position` does not open a raw string.
 fn end_of_raw_string(chars: &[char], prefix_position: usize) -> Option<usize> {
     let hashes = chars.get(prefix_position + 1..)?.iter().take_while(|char| **char == '#').count();
     let open = prefix_position + 1 + hashes;

@@ -14,9 +14,9 @@ impl std::fmt::Display for SpdxError {
 /// Maximum nesting depth of parentheses.
 const MAX_PARENTHESIS_DEPTH: usize = 32;
 
-/// Returns true if the licences for which `allowed` returns true satisfy `expression`. A licence with an
-/// exception is passed to `allowed` as one text: `Apache-2.0 WITH LLVM-exception`. `AND` binds tighter than
-/// `OR`; `/` is an old way to write `OR`.
+/// Returns true if the licences for which `is_allowed` returns true satisfy `expression`. A licence with an
+/// exception is passed to `is_allowed` as one text: `Apache-2.0 WITH LLVM-exception`. `AND` binds tighter
+/// than `OR`; `/` is an old way to write `OR`.
 pub(crate) fn is_satisfied(
     expression: &str,
     is_allowed: &mut dyn FnMut(&str) -> bool,

@@ -77,8 +77,8 @@ fn parse_declaration(line: &str) -> Option<(&str, String)> {
     is_name.then(|| (name, value.to_owned()))
 }
 
-/// Returns the value of the constant `name`. `all` contains all constants of its file. The value may refer to
-/// other constants of the file.
+/// Returns the value of the constant `name`. `constants` contains all constants of its file. The value may
+/// refer to other constants of the file.
 ///
 /// # Errors
 ///

@@ -103,8 +103,8 @@ impl RunningService {
     }
 }
 
-/// Builds the command of `truing serve`. `store` is the configuration's section `[store]`, and `marker_key`
-/// is a line for its section of the forge.
+/// Builds the command of `truing serve`. `store` is the configuration's section `[store]`, and
+/// `marker_key_line` is a line for its section of the forge.
 fn truing_command(
     program: &Path,
     data: &Path,

@@ -77,9 +77,9 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> CliConversation<'a, F, J>
         self.agent_run.tools().iter().map(offer).collect()
     }
 
-    /// Handles the program's messages until the run is over and the program has had time to exit. `start` is
-    /// the program's permit to start; the program's first message releases it for the next start. The run
-    /// also ends if the program does not send its first model request in time.
+    /// Handles the program's messages until the run is over and the program has had time to exit.
+    /// `start_permit` is the program's permit to start; the program's first message releases it for the next
+    /// start. The run also ends if the program does not send its first model request in time.
     pub(super) async fn serve_program(
         &mut self,
         mut messages: mpsc::Receiver<ProgramMessage>,

@@ -6,7 +6,7 @@ use truing_core::line;
 /// Maximum number of bytes of front matter.
 const MAX_FRONT_MATTER_BYTES: usize = 4 << 10;
 /// Maximum number of characters of a parser's error message.
-const MAX_MESSAGE_CHARS: usize = 120;
+const MAX_PARSE_ERROR_CHARS: usize = 120;
 
 /// The front matter fields that Truing uses. Other fields are for other programs.
 #[derive(Debug, Deserialize)]
@@ -40,7 +40,7 @@ pub(super) fn split_front_matter(text: &str) -> Result<(SkillFrontMatter, &str),
     let wrong = |error: serde_saphyr::Error| {
         let message = error.to_string();
         let message = message.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
-        format!("its front matter is malformed: {}", line::clean_line(message, MAX_MESSAGE_CHARS))
+        format!("its front matter is malformed: {}", line::clean_line(message, MAX_PARSE_ERROR_CHARS))
     };
     Ok((serde_saphyr::from_str(front).map_err(wrong)?, body))
 }

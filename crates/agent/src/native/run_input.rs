@@ -7,13 +7,13 @@ use serde_json::Value;
 use truing_core::money::MicroUsd;
 use truing_model::messages::ToolDefinition;
 
-/// The report that a model submits with the tool [`crate::schema::REPORT`], and the messages that request a
-/// report.
+/// The report that a model submits with the tool [`crate::schema::REPORT_TOOL`], and the messages that
+/// request a report.
 pub trait ReportSchema: Default + Send {
     /// The message to a model that did not report.
     const RETRY_MESSAGE: &str;
     /// The message to a model whose response was cut off.
-    const BE_BRIEF: &str;
+    const CUT_OFF_MESSAGE: &str;
     /// The message to a model before its last turn.
     const LAST_TURN_MESSAGE: &str;
 
@@ -34,7 +34,7 @@ pub trait ReportSchema: Default + Send {
     fn parse_text(text: &str) -> Option<(Self, bool)>;
 
     /// Adds the content of another report of the same run to this report.
-    fn add(&mut self, report: Self);
+    fn accept_report(&mut self, report: Self);
 
     /// Returns the message to a model whose report was accepted.
     fn acceptance_message(&self) -> String;

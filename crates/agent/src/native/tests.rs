@@ -471,7 +471,7 @@ struct ReplacedFindings(UncheckedFindings);
 
 impl ReportSchema for ReplacedFindings {
     const RETRY_MESSAGE: &str = UncheckedFindings::RETRY_MESSAGE;
-    const BE_BRIEF: &str = UncheckedFindings::BE_BRIEF;
+    const CUT_OFF_MESSAGE: &str = UncheckedFindings::CUT_OFF_MESSAGE;
     const LAST_TURN_MESSAGE: &str = UncheckedFindings::LAST_TURN_MESSAGE;
 
     fn tool() -> ToolDefinition {
@@ -486,8 +486,8 @@ impl ReportSchema for ReplacedFindings {
         <UncheckedFindings as ReportSchema>::parse_text(text).map(|(items, more)| (Self(items), more))
     }
 
-    fn add(&mut self, more: Self) {
-        ReportSchema::add(&mut self.0, more.0);
+    fn accept_report(&mut self, more: Self) {
+        ReportSchema::accept_report(&mut self.0, more.0);
     }
 
     fn acceptance_message(&self) -> String {

@@ -456,7 +456,7 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> ActiveAgentRun<'a, F, J> 
         is_partial: bool,
         reached_limit: Option<RunLimit>,
     ) -> Result<Option<AgentRunEnd>, String> {
-        self.progress.report.add(report);
+        self.progress.report.accept_report(report);
         match (reached_limit, is_partial) {
             (Some(limit), _) => Ok(Some(AgentRunEnd::Limit(limit))),
             (None, true) => Ok(None),
@@ -500,7 +500,7 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> ActiveAgentRun<'a, F, J> 
         if kept.len() == message.content.len() {
             self.push_model_message(ModelMessage { role: MessageRole::Assistant, content: kept });
         }
-        self.push_user_text(F::BE_BRIEF);
+        self.push_user_text(F::CUT_OFF_MESSAGE);
         None
     }
 

@@ -49,8 +49,8 @@ struct MemoryMapping<'a> {
     swapped: u64,
 }
 
-/// Adds up the mappings in a process's `smaps`. `nameless` is the device number of the kernel's internal file
-/// system for shared memory without a name.
+/// Adds up the mappings in a process's `smaps`. `unnamed_memory_device` is the device number of the kernel's
+/// internal file system for shared memory without a name.
 pub(super) fn sum_mappings(text: &str, unnamed_memory_device: Option<u64>) -> MappedMemory {
     let mut all = MappedMemory::default();
     let mut now = MemoryMapping::default();

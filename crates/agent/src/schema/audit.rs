@@ -102,8 +102,8 @@ pub struct AuditQuestion {
 }
 
 impl AuditReport {
-    /// Compares findings and absences with the files. `tree` returns the text of a file at the reviewed head,
-    /// if it exists.
+    /// Compares findings and absences with the files. `read_file` returns the text of a file at the reviewed
+    /// head, if it exists.
     ///
     /// # Errors
     /// The errors of the report, as messages to the auditor. One error is enough to make the whole report
@@ -249,7 +249,8 @@ impl ReportSchema for AuditReport {
     const RETRY_MESSAGE: &str = "Your report does not count as it is. Put right what was wrong, and call the \
          tool `report` again with everything: findings, and an absence with evidence for each category that \
          has none.";
-    const BE_BRIEF: &str = "Your last answer was cut off because it was too long. Go on, more briefly: \
+    const CUT_OFF_MESSAGE: &str = "Your last answer was cut off because it was too long. Go on, more \
+        briefly: \
          report a few categories at a time, with `more` set to true until the last call.";
     const LAST_TURN_MESSAGE: &str = "This is your last turn. Call the tool `report` now, with findings \
         or an absence for each category. No other tool will be called.";
@@ -332,7 +333,7 @@ impl ReportSchema for AuditReport {
         Self::parse_tool_input(&parse_json_object(text)?).ok()
     }
 
-    fn add(&mut self, report: Self) {
+    fn accept_report(&mut self, report: Self) {
         self.findings.extend(report.findings);
         self.absences.extend(report.absences);
         self.questions.extend(report.questions);

@@ -85,7 +85,7 @@ pub fn category_rule(category: DefectCategory) -> &'static str {
     }
 }
 
-/// Compares each finding with its file. `tree` returns the text of a file in the reviewed tree, if it
+/// Compares each finding with its file. `read_file` returns the text of a file in the reviewed tree, if it
 /// exists.
 pub fn check_findings(
     items: UncheckedFindings,

@@ -167,7 +167,7 @@ fn normalize_text(text: &str) -> String {
 impl ReportSchema for DescriptionReport {
     const RETRY_MESSAGE: &str = "Your answer was not a report. Call the tool `report` now, with the whole \
          description as `body`.";
-    const BE_BRIEF: &str =
+    const CUT_OFF_MESSAGE: &str =
         "Your last answer was cut off because it was too long. Write a shorter description.";
     const LAST_TURN_MESSAGE: &str = "This is your last turn. Call the tool `report` now, with the whole \
         description as `body`. No other tool will be called.";
@@ -205,7 +205,7 @@ impl ReportSchema for DescriptionReport {
         Self::parse_tool_input(&parse_json_object(text)?).ok()
     }
 
-    fn add(&mut self, report: Self) {
+    fn accept_report(&mut self, report: Self) {
         // The last report replaces the others.
         *self = report;
     }

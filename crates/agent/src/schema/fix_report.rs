@@ -52,7 +52,8 @@ enum FixStatus {
 impl ReportSchema for FixReport {
     const RETRY_MESSAGE: &str = "Your answer was not a report. Call the tool `report` now, with one entry \
         for each finding that you were given.";
-    const BE_BRIEF: &str = "Your last answer was cut off because it was too long. Go on, more briefly: \
+    const CUT_OFF_MESSAGE: &str = "Your last answer was cut off because it was too long. Go on, more \
+        briefly: \
          change one place at a time.";
     const LAST_TURN_MESSAGE: &str = "This is your last turn. Call the tool `report` now, with one entry \
         for each finding that you were given. No other tool will be called.";
@@ -114,7 +115,7 @@ impl ReportSchema for FixReport {
         Self::parse_tool_input(&parse_json_object(text)?).ok()
     }
 
-    fn add(&mut self, report: Self) {
+    fn accept_report(&mut self, report: Self) {
         // If there are several reports, the last summary is used, and for each finding the last report about
         // it.
         self.summary = report.summary;

@@ -43,8 +43,8 @@ struct JudgementEntry {
 }
 
 impl JudgementReport {
-    /// Checks that the quoted lines of every verdict exist and contain the verdict's excerpt. `text` returns
-    /// a file's content in a release, if the file exists there.
+    /// Checks that the quoted lines of every verdict exist and contain the verdict's excerpt. `read_file`
+    /// returns a file's content in a release, if the file exists there.
     ///
     /// # Errors
     /// A description of the errors, for the model.
@@ -75,7 +75,8 @@ impl ReportSchema for JudgementReport {
     const RETRY_MESSAGE: &str = "Your report was not taken, so nothing of it counts. Call the tool \
         `report` once more, with every function of the list exactly once, and lines copied from the \
         function's file. This is the last time.";
-    const BE_BRIEF: &str = "Your last answer was cut off because it was too long. Go on, more briefly: one \
+    const CUT_OFF_MESSAGE: &str = "Your last answer was cut off because it was too long. Go on, more \
+        briefly: one \
          sentence a reason, one line an excerpt.";
     const LAST_TURN_MESSAGE: &str = "This is your last turn. Call the tool `report` now, with every \
         function of the list; what you cannot tell is `ambiguous`. No other tool will be called.";
@@ -148,7 +149,7 @@ impl ReportSchema for JudgementReport {
         Self::parse_tool_input(&parse_json_object(text)?).ok()
     }
 
-    fn add(&mut self, report: Self) {
+    fn accept_report(&mut self, report: Self) {
         // The last report replaces the others.
         *self = report;
     }

@@ -16,9 +16,9 @@ const MAX_SHOWN_BYTES: usize = 2 << 10;
 const MAX_SHOWN_LINES: usize = 20;
 
 /// Adds a model's replacement to a finding, either as a suggestion that the caller tests, or only as text.
-/// `is_whole` must be true if the excerpt contains all lines of the finding. Otherwise the replacement is
-/// added as text, because it could replace lines that the model has not read. An empty replacement is
-/// ignored, because models leave unused fields empty.
+/// `is_excerpt_complete` must be true if the excerpt contains all lines of the finding. Otherwise the
+/// replacement is added as text, because it could replace lines that the model has not read. An empty
+/// replacement is ignored, because models leave unused fields empty.
 pub(super) fn with_replacement(
     raw: RawFinding,
     replacement_text: &str,

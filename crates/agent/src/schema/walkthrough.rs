@@ -70,7 +70,7 @@ pub struct WalkthroughReport(pub UncheckedFindings);
 
 impl ReportSchema for WalkthroughReport {
     const RETRY_MESSAGE: &str = UncheckedFindings::RETRY_MESSAGE;
-    const BE_BRIEF: &str = UncheckedFindings::BE_BRIEF;
+    const CUT_OFF_MESSAGE: &str = UncheckedFindings::CUT_OFF_MESSAGE;
     const LAST_TURN_MESSAGE: &str = UncheckedFindings::LAST_TURN_MESSAGE;
     const KEEPS_REJECTED_REPORTS: bool = UncheckedFindings::KEEPS_REJECTED_REPORTS;
 
@@ -104,7 +104,7 @@ impl ReportSchema for WalkthroughReport {
         Some((Self(with_walkthrough(report.items, &input)), report.has_more))
     }
 
-    fn add(&mut self, report: Self) {
+    fn accept_report(&mut self, report: Self) {
         self.0.add(report.0);
     }
 

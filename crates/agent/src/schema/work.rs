@@ -50,7 +50,8 @@ impl WorkReport {
 impl ReportSchema for WorkReport {
     const RETRY_MESSAGE: &str = "Your answer was not a report. Call the tool `report` now, and name under \
          `remaining` whatever is not done.";
-    const BE_BRIEF: &str = "Your last answer was cut off because it was too long. Go on, more briefly: \
+    const CUT_OFF_MESSAGE: &str = "Your last answer was cut off because it was too long. Go on, more \
+        briefly: \
          change one place at a time.";
     const LAST_TURN_MESSAGE: &str = "This is your last turn. Call the tool `report` now; name under \
         `remaining` whatever is not done. No other tool will be called.";
@@ -96,7 +97,7 @@ impl ReportSchema for WorkReport {
         Self::parse_tool_input(&parse_json_object(text)?).ok()
     }
 
-    fn add(&mut self, report: Self) {
+    fn accept_report(&mut self, report: Self) {
         // The last report replaces the others.
         *self = report;
     }

@@ -69,8 +69,8 @@ impl LayerBuilder<'_> {
         Ok(all.map(ConfigValue::Instructions))
     }
 
-    /// Reads the entries of a list of tables. `form` describes the required structure of the list in error
-    /// messages.
+    /// Reads the entries of a list of tables. `requirement` describes the required structure of the list in
+    /// error messages.
     fn read_entries<T>(
         &mut self,
         path: &[&str],

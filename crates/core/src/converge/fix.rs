@@ -14,7 +14,7 @@ use crate::line;
 
 impl ConvergeRun {
     /// Handles the verdicts of a fixer and, if there is one, its fix.
-    pub(super) fn apply_fix(
+    pub(super) fn handle_fixer_report(
         &mut self,
         problems: &[FixProblem],
         verdicts: BTreeMap<FindingId, FixerVerdict>,
@@ -142,7 +142,7 @@ impl ConvergeRun {
     }
 
     /// Records that the fix was pushed to the branch.
-    pub(super) fn apply_push(&mut self) {
+    pub(super) fn record_push(&mut self) {
         let Some(FixCandidate { commit, tree }) = self.candidate.take() else { return };
         (self.head, self.tree) = (commit.clone(), tree);
         self.hook_blocks = 0;

@@ -24,7 +24,7 @@ pub struct SuspendedAudit {
 impl ConvergeRun {
     /// Returns true if no audit or fix is in progress: before an audit begins, or after the run has
     /// converged. Findings of other reviewers are accepted only in this state.
-    pub fn accepts_other_findings(&self) -> bool {
+    pub fn accepts_feedback(&self) -> bool {
         match &self.exit {
             Some(exit) => exit.kind() == ConvergeExitKind::Converged,
             None => self.next_action == ConvergeAction::Gate,

@@ -135,8 +135,8 @@ impl HeadReadiness {
         self.waits.push((reason, now));
     }
 
-    /// Returns `Err` with a wait of at most `poll`, after which the caller checks again. Returns `Ok` if the
-    /// run has already waited for `budget` at this head for this reason.
+    /// Returns `Err` with a wait of at most `poll_interval`, then the caller checks again. Returns `Ok` if
+    /// the run has already waited for `timeout` at this head for this reason.
     fn wait_up_to(
         &mut self,
         reason: ReadinessWaitReason,
@@ -425,8 +425,8 @@ impl PullReadiness {
         Err(wait_action(lag.next_check_at, ReadinessWaitReason::Inline(name.to_owned()), now))
     }
 
-    /// Handles a reviewer without a response for this head. `at_once` permits an immediate request, and
-    /// `may_request_after_wait` permits a request after a full wait.
+    /// Handles a reviewer without a response for this head. `may_request_now` permits an immediate request,
+    /// and `may_request_after_wait` permits a request after a full wait.
     fn handle_missing_review(
         &mut self,
         rules: &ReadinessRules,

@@ -324,7 +324,7 @@ impl CommandSpec {
         }
     }
 
-    /// Returns the required type of the operand at index `preceding`; `None` if the command accepts no
+    /// Returns the required type of the operand at index `operand_index`; `None` if the command accepts no
     /// operand at this index.
     fn operand_type(&self, operand_index: usize, seen_flags: &[String]) -> Option<&ValueType> {
         if !self.operand_enabling_flags.is_empty()

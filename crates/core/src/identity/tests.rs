@@ -3,7 +3,7 @@
 use super::*;
 use crate::code_digest::CodeDigests;
 use crate::finding::{DefectCategory, DiffSide, FindingSource, Severity};
-use crate::outcome::{SkipReason, UnreviewedFile};
+use crate::outcome::{CoverageGap, SkipReason};
 
 fn finding_at(path: &str, line: u32, snippet: &str) -> PlacedFinding {
     let place = CodeLocation { path: path.into(), side: DiffSide::New, start_line: line, end_line: line };
@@ -170,7 +170,7 @@ fn a_file_that_could_not_be_read_fixes_nothing() {
     let none = (&ReviewCoverage::default(), &FileRenames::default());
     let known = assign_finding_ids(&[], vec![finding_at("a", 1, "x")], Some(&sha('a')), none.0, none.1)
         .into_findings();
-    let unread = UnreviewedFile { path: "a".into(), reason: SkipReason::TooLarge };
+    let unread = CoverageGap { path: "a".into(), reason: SkipReason::TooLarge };
     let coverage = ReviewCoverage { reviewed: vec![], not_reviewed: vec![unread] };
     let (none, renames) = (ReviewCoverage::default(), FileRenames::default());
     assert!(
@@ -202,7 +202,7 @@ fn a_renamed_file_that_could_not_be_read_fixes_nothing_and_one_that_was_keeps_it
         &FileRenames::default(),
     )
     .into_findings();
-    let unread = UnreviewedFile { path: "b".into(), reason: SkipReason::TooLarge };
+    let unread = CoverageGap { path: "b".into(), reason: SkipReason::TooLarge };
     let coverage = ReviewCoverage { reviewed: vec![], not_reviewed: vec![unread] };
     assert!(
         assign_finding_ids(&known, vec![], Some(&sha('b')), &coverage, &renames).missing_findings[0]

@@ -9,19 +9,20 @@ pub struct ReviewCoverage {
     /// Files whose changed lines were read, in path order.
     pub reviewed: Vec<RepoPath>,
     /// Changed files that were not read, each with the reason. The list also contains the files of
-    /// [`ReviewCoverage::truncated_files`].
-    pub not_reviewed: Vec<UnreviewedFile>,
+    /// [`ReviewCoverage::files_with_dropped_findings`].
+    pub not_reviewed: Vec<CoverageGap>,
 }
 
 impl ReviewCoverage {
-    /// Returns the changed files that were not read, without those that `truncated_files` returns.
-    pub fn unread_files(&self) -> impl Iterator<Item = &UnreviewedFile> {
+    /// Returns the changed files that were not read, without those that `files_with_dropped_findings`
+    /// returns.
+    pub fn unread_files(&self) -> impl Iterator<Item = &CoverageGap> {
         self.not_reviewed.iter().filter(|gap| gap.reason != SkipReason::MoreFindings)
     }
 
     /// Returns the files that were read but have more findings than the limit. Only some findings of such a
     /// file are kept.
-    pub fn truncated_files(&self) -> impl Iterator<Item = &RepoPath> {
+    pub fn files_with_dropped_findings(&self) -> impl Iterator<Item = &RepoPath> {
         let cut = self.not_reviewed.iter().filter(|gap| gap.reason == SkipReason::MoreFindings);
         cut.map(|gap| &gap.path)
     }
@@ -29,7 +30,7 @@ impl ReviewCoverage {
 
 /// A changed file that was not read, or that has more findings than the limit.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct UnreviewedFile {
+pub struct CoverageGap {
     /// Path of the changed file.
     pub path: RepoPath,
     /// Reason why the file was not read or its findings are incomplete.
@@ -99,7 +100,7 @@ impl SkipReason {
 
     /// Returns true if the review cannot determine the status of earlier findings in the file. The file was
     /// not read, or some of its findings were dropped.
-    pub fn hides_finding_status(self) -> bool {
+    pub fn leaves_earlier_findings_undecided(self) -> bool {
         matches!(self, Self::Ignored | Self::MoreFindings | Self::Lfs) || !self.is_by_design()
     }
 

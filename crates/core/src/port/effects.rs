@@ -61,14 +61,14 @@ pub struct EffectEntryChange {
 /// recorded after the call.
 #[async_trait]
 pub trait EffectLog: Send + Sync {
-    /// Returns the entries of `writer` on these topics, in the order of `topics`.
+    /// Returns the entries of `owner` on these topics, in the order of `topics`.
     async fn entries(
         &self,
         owner: &EffectOwner,
         topics: &[Topic],
     ) -> Result<Vec<Option<EffectEntry>>, StoreError>;
 
-    /// Returns the topics on which `writer` has an open effect, with the log entries, oldest first.
+    /// Returns the topics on which `owner` has an open effect, with the log entries, oldest first.
     async fn open_entries(&self, owner: &EffectOwner) -> Result<Vec<(Topic, EffectEntry)>, StoreError>;
 
     /// Makes all of these changes durably in one transaction and returns true. Returns false and changes
@@ -76,7 +76,7 @@ pub trait EffectLog: Send + Sync {
     /// one of them therefore succeeds.
     ///
     /// Returns [`StoreError::Fenced`] if a run on the same key, or an entry of the same key, has a greater
-    /// token than `writer`.
+    /// token than `owner`.
     async fn compare_and_set_entries(
         &self,
         owner: &EffectOwner,

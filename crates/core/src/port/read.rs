@@ -87,7 +87,8 @@ pub trait ForgeRead: Send + Sync {
     async fn issues(&self, label: &str) -> Result<Vec<OwnIssue>, ForgeError>;
 
     /// Returns the comments in the conversation of an issue or a pull request, including our own, oldest
-    /// first. If `since` is given, only later comments are returned, even if the comment `since` was deleted.
+    /// first. If `after_comment` is given, only later comments are returned, even if the comment
+    /// `after_comment` was deleted.
     async fn replies(
         &self,
         number: u64,

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use truing_diff::RepoPath;
 
 use crate::finding::{CodeLocation, RawFinding};
-use crate::outcome::UnreviewedFile;
+use crate::outcome::CoverageGap;
 use crate::suppression::{SuppressedFinding, UnusedSuppression};
 
 /// The data of a changed file that the reader needs.
@@ -51,7 +51,7 @@ pub struct ReadReport {
     /// Files that were read.
     pub reviewed: Vec<RepoPath>,
     /// Files that were not read, each with the reason.
-    pub not_reviewed: Vec<UnreviewedFile>,
+    pub not_reviewed: Vec<CoverageGap>,
     /// Findings on added lines that a comment suppresses, by path, line and rule.
     #[serde(default)]
     pub suppressed: Vec<SuppressedFinding>,

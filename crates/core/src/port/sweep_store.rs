@@ -164,8 +164,8 @@ pub trait SweepStore: Send + Sync {
     /// button and label in a repository come after the repository's comments.
     async fn unserved_requests(&self, forge: &str, limit: usize) -> Result<Vec<UserRequest>, StoreError>;
 
-    /// Marks a request as served, and makes the changes in `obeyed`. If the call is repeated, the changes are
-    /// not made again. Returns a conflict if the slot's row has changed since it was read.
+    /// Marks a request as served, and makes the changes in `outcome`. If the call is repeated, the changes
+    /// are not made again. Returns a conflict if the slot's row has changed since it was read.
     async fn mark_request_served(
         &self,
         request: &UserRequest,

@@ -25,7 +25,7 @@ pub(super) struct ComparedFile {
 
 impl ComparedFile {
     pub(super) fn new(text: String) -> Self {
-        let lines = text.lines().map(key_hash).collect();
+        let lines = text.lines().map(line_hash).collect();
         Self { text, lines, search_tokens: OnceCell::new(), statements: OnceCell::new() }
     }
 
@@ -101,7 +101,7 @@ pub(super) fn line_key(line: &str) -> String {
 }
 
 /// Returns the hash of [`line_key`].
-pub(super) fn key_hash(line: &str) -> u64 {
+pub(super) fn line_hash(line: &str) -> u64 {
     let (mut hash, mut has_gap, mut is_begun) = (StableHash::new(), false, false);
     if line.len() <= MAX_LINE_CHARS && line.is_ascii() {
         for &byte in line.as_bytes() {
@@ -187,7 +187,7 @@ impl TokenSequence {
 
     /// Returns the tokens from line `first` to line `last` (counted from 1), and one additional token before
     /// and after them.
-    pub(super) fn tokens_between(&self, first: u32, last: u32) -> &[u64] {
+    pub(super) fn tokens_around_lines(&self, first: u32, last: u32) -> &[u64] {
         let place = |line: u32| usize::try_from(line).unwrap_or(usize::MAX);
         let begin = self.lines.partition_point(|line| line + 1 < place(first));
         let end = self.lines.partition_point(|line| *line < place(last));

@@ -207,7 +207,7 @@ impl<'a> FileComparison<'a> {
     /// Returns true if only the line breaks of the statement have changed. In this case, the stored text near
     /// the finding contains the statement's tokens and their direct neighbours in the same order.
     fn is_reformatted(&self, statement: &CodeStatement) -> bool {
-        let tokens = self.file.code().tokens_between(statement.first_line, statement.last_line);
+        let tokens = self.file.code().tokens_around_lines(statement.first_line, statement.last_line);
         !self.snapshot.marks.contains_hash(statement.text_hash) && self.nearby_tokens.contains_run(tokens)
     }
 

@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 
 use truing_diff::RepoPath;
 
-use super::compared_file::{ComparedFile, SearchTokens, key_hash};
+use super::compared_file::{ComparedFile, SearchTokens, line_hash};
 use super::head::HeadView;
 use super::surroundings::line_index;
 use crate::finding::Finding;
@@ -162,7 +162,7 @@ struct TargetLine {
 
 impl TargetLines {
     fn from_finding(finding: &Finding) -> Self {
-        let line = |line: &str| TargetLine { key: key_hash(line), worth: line_weight(line.trim()) };
+        let line = |line: &str| TargetLine { key: line_hash(line), worth: line_weight(line.trim()) };
         let around = finding.surrounding_lines.as_ref();
         let before = around.map_or(&[][..], |around| &around.before);
         let after = around.map_or(&[][..], |around| &around.after);

@@ -123,8 +123,8 @@ impl JobState {
 pub const MAX_ANSWERS: usize = 20;
 
 impl MigrationProgress {
-    /// Returns true if the port has advanced since `before`: more items are completed, or fewer checks fail.
-    /// Also returns true if `before` is `None` or concerns another release.
+    /// Returns true if the port has advanced since `previous`: more items are completed, or fewer checks
+    /// fail. Also returns true if `previous` is `None` or concerns another release.
     pub fn has_advanced_since(&self, previous: Option<&Self>) -> bool {
         previous
             .filter(|before| before.version == self.version)

@@ -61,7 +61,8 @@ pub(super) struct LineAlignment {
 }
 
 impl LineAlignment {
-    /// Matches the lines. `pairs` contains the old and the new index of each file that exists on both sides.
+    /// Matches the lines. `file_pairs` contains the old and the new index of each file that exists on both
+    /// sides.
     pub(super) fn new(old: &SideText<'_>, new: &SideText<'_>, file_pairs: &[(usize, usize)]) -> Self {
         let mut alignment = Self {
             new_by_old_line: vec![None; old.line_count()],

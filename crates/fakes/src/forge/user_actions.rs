@@ -469,7 +469,7 @@ impl FakeRepo {
         .await
     }
 
-    /// Changes a pull request with `work`, and sends the event that `work` returns.
+    /// Changes a pull request with `change`, and sends the event that `change` returns.
     async fn change_pull(
         &self,
         number: u64,

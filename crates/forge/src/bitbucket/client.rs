@@ -156,7 +156,7 @@ impl<C: BitbucketApi> ForgeRead for BitbucketClient<C> {
         &self,
         recorded_comments: &[(CommentSubject, CommentId)],
     ) -> Result<Vec<ObservedComment>, ForgeError> {
-        self.require_pull()?.list_observed_comments(recorded_comments).await
+        self.require_pull()?.list_own_comments(recorded_comments).await
     }
 
     async fn comment_subject(

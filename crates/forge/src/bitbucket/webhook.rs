@@ -16,7 +16,7 @@ const ATTEMPT_HEADER: &str = "x-attempt-number";
 /// Reads the headers of a delivery; `id` is the name of the header with the id of the delivery.
 pub(super) fn parse_headers<'a>(headers: &'a HeaderMap, delivery_id_header: &str) -> DeliveryHeaders<'a> {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let signature = DeliverySignature::from_values(
+    let signature = DeliverySignature::from_header_values(
         headers.get_all(SIGNATURE_HEADER).iter().map(|value| value.as_bytes()),
     );
     let attempt = text(ATTEMPT_HEADER).trim().parse().unwrap_or(1);

@@ -87,7 +87,7 @@ impl GitHubClient {
         self.github.send(self.scope(), call).await
     }
 
-    /// Returns the API address of the repository, followed by the segments in `tail`.
+    /// Returns the API address of the repository, followed by the segments in `path_segments`.
     pub(super) fn url(&self, purpose: &str, path_segments: &[&str]) -> Result<Url, ForgeError> {
         self.github.repository_url(purpose, &self.repo, path_segments)
     }
@@ -116,8 +116,8 @@ impl GitHubClient {
         self.github.inner.auth.refusals.record_permission(&self.id.repository, write, is_allowed, now);
     }
 
-    /// Records the write as allowed if `answer` is a success, and as rejected if a permission is missing.
-    /// Returns `answer`.
+    /// Records the write as allowed if `result` is a success, and as rejected if a permission is missing.
+    /// Returns `result`.
     pub(super) fn record_write_result<T>(
         &self,
         write: OptionalWrite,

@@ -41,8 +41,8 @@ impl GitHub {
     /// Lists the repositories that our login can access. For a GitHub App, these are the repositories that
     /// the App is installed for. For the token of an installation, these are the repositories of the
     /// installation. For a person, these are the repositories that the person owns, collaborates on or can
-    /// access through an organization, most recently pushed first. Makes at most `calls` calls, and subtracts
-    /// the number of calls made from `calls`.
+    /// access through an organization, most recently pushed first. Makes at most `calls_left` calls, and
+    /// subtracts the number of calls made from `calls_left`.
     ///
     /// # Errors
     /// [`ForgeError`]; the pages that could be read are updated, and the other pages stay unchanged.

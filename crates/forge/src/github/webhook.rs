@@ -131,7 +131,7 @@ struct SenderBody {
 /// Reads the headers of a delivery.
 pub(crate) fn parse_headers(headers: &HeaderMap) -> DeliveryHeaders<'_> {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let signature = DeliverySignature::from_values(
+    let signature = DeliverySignature::from_header_values(
         headers.get_all(SIGNATURE_HEADER).iter().map(|value| value.as_bytes()),
     );
     DeliveryHeaders { event: text(EVENT_HEADER), id: text(DELIVERY_ID_HEADER), signature, attempt: 1 }

@@ -47,7 +47,7 @@ pub(super) fn classify_error_response(
     }
     let message = if words.is_empty() { "the forge gives no reason".to_owned() } else { words };
     let error = match status.as_u16() {
-        code if forge_request.comments_on_diff && may_reject_location(code) => {
+        code if forge_request.comments_on_diff && may_reject_comment_position(code) => {
             ForgeError::Rejected { request, message: format!("status {code}: {message}") }
         }
         // Data Center responds with 401 if the login is valid but a permission is missing.
@@ -101,7 +101,7 @@ pub(super) fn classify_error_response(
 /// Returns true if the forge may use this status to reject the location of a comment on a diff. The statuses
 /// differ: GitHub uses 422, Bitbucket Cloud uses 400, and Data Center uses 400, 404 and 409. Other statuses
 /// are about login, permissions, payment, a slow client or limits.
-fn may_reject_location(status: u16) -> bool {
+fn may_reject_comment_position(status: u16) -> bool {
     matches!(status, 400..500) && !matches!(status, 401..=403 | 407 | 408 | 425 | 429 | 451)
 }
 

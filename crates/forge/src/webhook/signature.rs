@@ -42,7 +42,7 @@ impl HookSecret {
     ///
     /// # Errors
     /// [`SignatureError::NoSecret`]
-    pub fn check(&self, signature: DeliverySignature) -> Result<SignatureCheck, SignatureError> {
+    pub fn begin_check(&self, signature: DeliverySignature) -> Result<SignatureCheck, SignatureError> {
         let mac = self.0.clone().ok_or(SignatureError::NoSecret)?;
         Ok(SignatureCheck { mac, signature })
     }
@@ -67,7 +67,9 @@ impl DeliverySignature {
     ///
     /// # Errors
     /// [`SignatureError`]
-    pub fn from_values<'a>(values: impl IntoIterator<Item = &'a [u8]>) -> Result<Self, SignatureError> {
+    pub fn from_header_values<'a>(
+        values: impl IntoIterator<Item = &'a [u8]>,
+    ) -> Result<Self, SignatureError> {
         let mut values = values.into_iter();
         let value = values.next().ok_or(SignatureError::Missing)?;
         if values.next().is_some() {

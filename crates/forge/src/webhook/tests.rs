@@ -9,8 +9,8 @@ use crate::github::webhook::{MAX_COMMENT_CHARS, parse as parse_github};
 
 /// Checks the signature of a body that arrives in two parts.
 fn verify(secret: &[u8], body: &[u8], header: Option<&str>) -> Result<(), SignatureError> {
-    let signature = DeliverySignature::from_values(header.map(str::as_bytes))?;
-    let mut check = HookSecret::new(secret).check(signature)?;
+    let signature = DeliverySignature::from_header_values(header.map(str::as_bytes))?;
+    let mut check = HookSecret::new(secret).begin_check(signature)?;
     let (first, second) = body.split_at(body.len() / 2);
     check.update(first);
     check.update(second);
@@ -65,7 +65,7 @@ fn everything_else_is_unsigned() {
 fn two_signatures_are_none() {
     let right = format!("sha256={}", VECTORS[0].1);
     let both = [right.as_bytes(), right.as_bytes()];
-    assert_eq!(DeliverySignature::from_values(both).err(), Some(SignatureError::Repeated));
+    assert_eq!(DeliverySignature::from_header_values(both).err(), Some(SignatureError::Repeated));
 }
 
 #[test]

@@ -10,7 +10,7 @@ use std::path::Path;
 
 use truing_core::RepoPath;
 use truing_core::id::Sha;
-use truing_core::outcome::{SkipReason, UnreviewedFile};
+use truing_core::outcome::{CoverageGap, SkipReason};
 
 use super::LocalRepository;
 use super::worktree::ScratchIndex;
@@ -62,7 +62,7 @@ impl IndexSnapshot {
         };
         let view = &self.repository.isolated_dir;
         let found = view.diff_sides(&view.object_store(), sides).await?;
-        let skip = |path: &RepoPath| UnreviewedFile { path: path.clone(), reason: SkipReason::Unmerged };
+        let skip = |path: &RepoPath| CoverageGap { path: path.clone(), reason: SkipReason::Unmerged };
         let mut skipped = self.unmerged.iter().map(skip).chain(found.skipped_files).collect::<Vec<_>>();
         skipped.sort_by(|a, b| a.path.cmp(&b.path));
         Ok(WorktreeDiff { diff: found.diff, skipped_files: skipped, ..WorktreeDiff::default() })

@@ -37,7 +37,7 @@ const WORKTREE_PATTERN_FILES: [&str; 3] = [".gitignore", ".gitattributes", ".git
 /// # Errors
 /// [`GitError::SpecialFile`] with the first special file, [`GitError::HugeFile`] with a file that is too
 /// large.
-pub(super) fn check_repository_files(folder: &Path) -> Result<Vec<PathBuf>, GitError> {
+pub(super) fn check_repository_git_folders(folder: &Path) -> Result<Vec<PathBuf>, GitError> {
     let mut pending_folders = Vec::new();
     for above in folder.ancestors() {
         let dot_git = above.join(".git");
@@ -61,8 +61,8 @@ pub(super) fn check_repository_files(folder: &Path) -> Result<Vec<PathBuf>, GitE
 /// even if their condition is not met.
 ///
 /// # Errors
-/// As [`check_repository_files`].
-pub(super) async fn check_included_files(git: &Git, folders: &[PathBuf]) -> Result<(), GitError> {
+/// As [`check_repository_git_folders`].
+pub(super) async fn check_config_includes(git: &Git, folders: &[PathBuf]) -> Result<(), GitError> {
     let mut left = folders
         .iter()
         .flat_map(|folder| CONFIG_FILE_NAMES.map(|name| folder.join(name)))
@@ -100,7 +100,7 @@ pub(super) async fn check_included_files(git: &Git, folders: &[PathBuf]) -> Resu
 /// because git reads the HEAD of each. Like git, the check does not follow links.
 ///
 /// # Errors
-/// As [`check_repository_files`].
+/// As [`check_repository_git_folders`].
 pub(crate) async fn refuse_special_files_in_worktree(root: &Path) -> Result<(), GitError> {
     let (root, path) = (root.to_owned(), root.to_owned());
     let looked = tokio::task::spawn_blocking(move || check_working_tree(&root)).await;

@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 
 use truing_core::RepoPath;
 use truing_core::id::Sha;
-use truing_core::outcome::{SkipReason, UnreviewedFile};
+use truing_core::outcome::{CoverageGap, SkipReason};
 
 use super::LocalRepository;
 use super::special_files::refuse_special_files_in_worktree;
@@ -47,7 +47,7 @@ pub struct WorktreeDiff {
     pub diff: Vec<u8>,
     /// Changed or new paths whose lines the diff omits, in path order. Each of these paths is over a limit,
     /// is unreadable, or is a nested repository.
-    pub skipped_files: Vec<UnreviewedFile>,
+    pub skipped_files: Vec<CoverageGap>,
     /// New files that are skipped because they are over a limit, in path order. Each of these files is
     /// complete in the working tree.
     pub large_new_files: Vec<RepoPath>,
@@ -82,14 +82,14 @@ struct IndexUpdatePlan {
     /// Tracked files whose content is not read. Their entries are reset to the base, so the diff does not
     /// show old content from the index.
     paths_to_reset: Vec<RepoPath>,
-    skipped_files: Vec<UnreviewedFile>,
+    skipped_files: Vec<CoverageGap>,
     /// New files over a limit.
     large_new_files: Vec<RepoPath>,
 }
 
 impl IndexUpdatePlan {
     fn skip(&mut self, path: &RepoPath, reason: SkipReason) {
-        self.skipped_files.push(UnreviewedFile { path: path.clone(), reason });
+        self.skipped_files.push(CoverageGap { path: path.clone(), reason });
     }
 }
 

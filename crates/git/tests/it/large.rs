@@ -1,14 +1,14 @@
 //! Tests that git does not load a large file. The file is listed as skipped, and the rest of the change is
 //! diffed.
 
-use truing_core::outcome::{SkipReason, UnreviewedFile};
+use truing_core::outcome::{CoverageGap, SkipReason};
 use truing_git::{CommitDiff, Git, GitLimits, GitOptions, LocalRepository};
 
 use crate::support::{Place, Repo, diff_text};
 
 const MIB: u64 = 1 << 20;
 
-fn paths_and_reasons(skipped: &[UnreviewedFile]) -> Vec<(String, SkipReason)> {
+fn paths_and_reasons(skipped: &[CoverageGap]) -> Vec<(String, SkipReason)> {
     skipped.iter().map(|gap| (gap.path.to_string(), gap.reason)).collect()
 }
 

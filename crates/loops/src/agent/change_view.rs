@@ -19,7 +19,7 @@ use truing_agent::schema::MAX_FINDINGS;
 use truing_core::finding::RawFinding;
 use truing_core::id::Sha;
 use truing_core::line;
-use truing_core::outcome::{ReviewCoverage, SkipReason, UnreviewedFile};
+use truing_core::outcome::{CoverageGap, ReviewCoverage, SkipReason};
 use truing_core::port::PullRequest;
 use truing_diff::RepoPath;
 use truing_model::messages::ToolDefinition;
@@ -36,8 +36,8 @@ const LOCAL_REPOSITORY_PREFIX: &str = "local/";
 const MAX_SHOWN_BYTES: usize = 160 << 10;
 /// If the change of one file is larger than this number of bytes, the prompt does not show it. The model must
 /// request such a change in parts.
-const MAX_WHOLE_DIFF_BYTES: usize = 32 << 10;
-const MAX_WHOLE_DIFF_LINES: usize = 700;
+const MAX_FILE_DIFF_BYTES: usize = 32 << 10;
+const MAX_FILE_DIFF_LINES: usize = 700;
 /// Maximum number of files that the prompt names without a diff. The same maximum applies to the known
 /// findings in the prompt.
 const MAX_LISTED_ENTRIES: usize = 500;
@@ -123,8 +123,8 @@ impl DiffExcerpt {
         for path in &reading.coverage.reviewed {
             let reply = answer_diff_call(&change.diff, &json!({ "path": path.to_string() }));
             let is_whole = !reply.is_error
-                && reply.text.len() < MAX_WHOLE_DIFF_BYTES
-                && reply.text.lines().count() < MAX_WHOLE_DIFF_LINES
+                && reply.text.len() < MAX_FILE_DIFF_BYTES
+                && reply.text.lines().count() < MAX_FILE_DIFF_LINES
                 && text.len() + reply.text.len() <= MAX_SHOWN_BYTES;
             if is_whole {
                 text.push_str(&reply.text);
@@ -135,7 +135,7 @@ impl DiffExcerpt {
             }
         }
         let unread = reading.coverage.unread_files().filter(|gap| gap.reason != SkipReason::Ignored);
-        omitted_files.extend(unread.map(|UnreviewedFile { path, reason }| {
+        omitted_files.extend(unread.map(|CoverageGap { path, reason }| {
             let why = reason.as_str().replace('_', " ");
             format!("{} ({why})", line::clean_line(&path.to_string(), MAX_LINE_CHARS))
         }));
@@ -150,7 +150,7 @@ impl DiffExcerpt {
 
 /// Returns the name of a repository as the model sees it. If a path on this machine identifies the
 /// repository, only the name of its folder is returned.
-fn repository_name(repository: &str) -> String {
+fn hide_local_repository_path(repository: &str) -> String {
     let Some(place) = repository.strip_prefix(LOCAL_REPOSITORY_PREFIX) else { return repository.to_owned() };
     let is_elsewhere = place.contains("://") && !place.starts_with("file:");
     let name = if is_elsewhere { place } else { place.rsplit('/').next().unwrap_or_default() };
@@ -183,7 +183,7 @@ pub(super) fn build_first_prompt(
     let end = subject.description.floor_char_boundary(MAX_DESCRIPTION_BYTES);
     let description = subject.description.get(..end).unwrap_or_default();
     let task = PromptValues::default()
-        .with_value("repository", repository_name(repository))
+        .with_value("repository", hide_local_repository_path(repository))
         .with_value("title", line::truncate_text(subject.title.clone(), MAX_LINE_CHARS))
         .with_value("description", description)
         .with_value("branch", line::truncate_text(subject.branch.clone(), MAX_LINE_CHARS))
@@ -283,7 +283,7 @@ impl<'a> ViewTrackingTools<'a> {
 /// Marks the files that are not in `viewed_paths` as not reviewed.
 pub(super) fn mark_unseen_files(viewed_paths: &BTreeSet<RepoPath>, coverage: &mut ReviewCoverage) {
     let unseen = coverage.reviewed.extract_if(.., |path| !viewed_paths.contains(path));
-    let unseen = unseen.map(|path| UnreviewedFile { path, reason: SkipReason::NotShown });
+    let unseen = unseen.map(|path| CoverageGap { path, reason: SkipReason::NotShown });
     coverage.not_reviewed.extend(unseen);
     coverage.not_reviewed.sort_by(|a, b| a.path.cmp(&b.path));
 }
@@ -333,7 +333,7 @@ mod tests {
             ("big.sql", SkipReason::TooLarge),
             ("ours.lock", SkipReason::Ignored),
         ];
-        let gap = |(path, reason): (&str, SkipReason)| UnreviewedFile {
+        let gap = |(path, reason): (&str, SkipReason)| CoverageGap {
             path: RepoPath::from_bytes(path.as_bytes()),
             reason,
         };

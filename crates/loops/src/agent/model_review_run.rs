@@ -137,8 +137,8 @@ impl ModelReviewRun {
         }
     }
 
-    /// Marks the part as incomplete if `failures` is not zero. `failures` is the number of files that the
-    /// reader failed to read. These files may contain findings that the model could not see.
+    /// Marks the part as incomplete if `failure_count` is not zero. `failure_count` is the number of files
+    /// that the reader failed to read. These files may contain findings that the model could not see.
     #[must_use]
     pub fn with_read_failures(self, failure_count: usize) -> Self {
         if failure_count == 0 || self.status != ModelReviewStatus::Complete {

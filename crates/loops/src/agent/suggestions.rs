@@ -85,7 +85,7 @@ pub(super) fn collect_walkthrough<'a>(
 mod tests {
     use truing_core::finding::{CodeLocation, DefectCategory, Severity, SuggestedFix};
     use truing_core::identity::FindingFacts;
-    use truing_core::outcome::{SkipReason, UnreviewedFile};
+    use truing_core::outcome::{CoverageGap, SkipReason};
     use truing_reader::InProcessReader;
 
     use super::*;
@@ -172,7 +172,7 @@ mod tests {
         std::fs::write(folder.path().join("a.py"), format!("KEY = \"{key}\"\n")).unwrap();
         let said = [("a.py", format!("Sets {key}.")), ("gone.py", "Removed.".into()), ("c.py", "?".into())];
         let said = said.map(|(path, text)| ReportedWalkthroughLine { path: path.into(), text });
-        let gone = UnreviewedFile { path: "gone.py".into(), reason: SkipReason::Deleted };
+        let gone = CoverageGap { path: "gone.py".into(), reason: SkipReason::Deleted };
         let coverage = ReviewCoverage { reviewed: vec!["a.py".into()], not_reviewed: vec![gone] };
         let lines = collect_walkthrough(said.iter(), folder.path(), &coverage);
         let lines: Vec<&str> = lines.iter().map(|line| line.text.as_str()).collect();

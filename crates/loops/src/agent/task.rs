@@ -81,8 +81,8 @@ impl ModelAgent {
         })
     }
 
-    /// Runs the model until it has reported, or until a limit ends the run. `judge` returns the fault of a
-    /// report; `None` if the report is valid. The model receives the fault once and can then correct the
+    /// Runs the model until it has reported, or until a limit ends the run. `check_report` returns the fault
+    /// of a report; `None` if the report is valid. The model receives the fault once and can then correct the
     /// report.
     ///
     /// # Errors

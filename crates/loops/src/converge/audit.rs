@@ -23,7 +23,7 @@ use truing_core::finding::{CodeLocation, DefectCategory, Finding, FindingStatus,
 use truing_core::id::{FindingId, Sha};
 use truing_core::identity::PlacedFinding;
 use truing_core::line;
-use truing_core::outcome::{ReviewCoverage, SkipReason, UnreviewedFile};
+use truing_core::outcome::{CoverageGap, ReviewCoverage, SkipReason};
 use truing_core::recheck::{FollowOutcome, HeadView, SurroundingLines, locate_at_head};
 use truing_diff::{FileDiff, RepoPath, added_ranges, parse};
 use truing_git::ExportedCommit;
@@ -107,8 +107,8 @@ impl AuditInput {
         Self { findings_to_fix: Some(findings), ..self }
     }
 
-    /// Runs these auditors in parallel. `starting` is the commit at which the run began. Lines that were
-    /// added after this commit are the work of fixes.
+    /// Runs these auditors in parallel. `starting_commit` is the commit at which the run began. Lines that
+    /// were added after this commit are the work of fixes.
     pub(super) async fn run_auditors(
         &self,
         runner: &mut ConvergeRunner<'_>,
@@ -153,7 +153,7 @@ impl AuditInput {
         }
         let has_content = |reason| !matches!(reason, SkipReason::Deleted | SkipReason::Unchanged);
         let gaps = self.rule_results.coverage.not_reviewed.iter().filter(|gap| has_content(gap.reason));
-        for UnreviewedFile { path, reason } in gaps.take(MAX_SHOWN_UNAUDITED_FILES) {
+        for CoverageGap { path, reason } in gaps.take(MAX_SHOWN_UNAUDITED_FILES) {
             let why = if *reason == SkipReason::Ignored {
                 "ignored by `rules.ignore`".to_owned()
             } else {

@@ -17,7 +17,7 @@ use std::path::{Component, Path, PathBuf};
 
 use truing_agent::verify::{CacheScope as Trust, CommandOutput, SANDBOX_TREE_PATH, Verifier, VerifyError};
 use truing_core::line;
-use truing_core::outcome::{ReviewCoverage, UnreviewedFile};
+use truing_core::outcome::{CoverageGap, ReviewCoverage};
 use truing_core::verification::CommandEndReason;
 use truing_diff::RepoPath;
 use truing_reader::redact::redact_secrets;
@@ -61,7 +61,7 @@ pub struct GateResult {
     /// Number of changed files that the rules have read.
     pub inspected_file_count: usize,
     /// Changed files that the rules have not read, with the reasons.
-    pub not_inspected: Vec<UnreviewedFile>,
+    pub not_inspected: Vec<CoverageGap>,
     /// The results of the commands.
     pub command_runs: Vec<GateCommandRun>,
 }
@@ -223,7 +223,7 @@ impl GateResult {
     pub fn ensure_checked(self) -> Result<Self, GateError> {
         let missed = self.not_inspected.iter().find(|gap| !gap.reason.is_by_design());
         match missed.filter(|_| self.inspected_file_count == 0 && self.command_runs.is_empty()) {
-            Some(UnreviewedFile { path, reason }) => {
+            Some(CoverageGap { path, reason }) => {
                 let path = line::visible_line(&path.to_string());
                 Err(GateError::NothingRead { path, reason: reason.as_str() })
             }

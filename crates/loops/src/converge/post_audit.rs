@@ -117,14 +117,14 @@ impl PullRequestRunner<'_> {
         observer: &dyn RunObserver,
     ) -> Result<ConvergeCallOutcome, StoreError> {
         let is_busy = self.runner.record.detail.state.exit.is_none()
-            && !self.runner.record.detail.state.accepts_other_findings();
+            && !self.runner.record.detail.state.accepts_feedback();
         let mut left = if is_busy {
             self.runner.run(store, token, observer).await?
         } else {
             ConvergeCallOutcome::NoFurtherAct
         };
         while left == ConvergeCallOutcome::NoFurtherAct
-            && self.runner.record.detail.state.accepts_other_findings()
+            && self.runner.record.detail.state.accepts_feedback()
             && !self.runner.record.detail.state.audits_only
         {
             self.runner.record.detail.is_pursued = true;
@@ -234,8 +234,8 @@ impl PullRequestRunner<'_> {
         self.record_new_head(head, is_update).await
     }
 
-    /// Records a new head. If `is_update` is true, the forge created the head at our request; otherwise,
-    /// another person pushed the head.
+    /// Records a new head. If `is_requested_base_merge` is true, the forge created the head at our request;
+    /// otherwise, another person pushed the head.
     async fn record_new_head(&mut self, head: Sha, is_requested_base_merge: bool) -> Result<(), ActError> {
         let tree = self.runner.record_head_base(&head).await?;
         let event = if is_requested_base_merge {
@@ -561,7 +561,7 @@ impl ConvergeRunner<'_> {
     pub(super) fn has_reviewers_before_audit(&self) -> bool {
         let state = &self.record.detail.state;
         let is_first = matches!(self.config.reviewers.first(), Some(ConfiguredReviewer::Internal) | None);
-        self.record.detail.is_pursued && !is_first && state.exit.is_none() && state.accepts_other_findings()
+        self.record.detail.is_pursued && !is_first && state.exit.is_none() && state.accepts_feedback()
     }
 }
 
@@ -593,7 +593,7 @@ fn is_relevant_comment(
 /// Returns the newest comment that calls a reviewer, if the reviewer may still be working on this call. The
 /// author of the comment may be anyone. The comment is ignored if the reviewer answered after it, or if it is
 /// our call for another head. `last_request` contains the number of our calls at the last request, and the
-/// head at that time; `call_count` is the current number.
+/// head at that time; `request_count` is the current number.
 fn pending_review_request<'a>(
     comments: &'a [ConversationComment],
     last_answered_at: Option<UnixMillis>,

@@ -110,7 +110,8 @@ pub fn describe_action_start(record: &ConvergeRecord, action: &ConvergeAction) -
     })
 }
 
-/// Formats the lines of a run's log, starting with the line at index `from`, for display during the run.
+/// Formats the lines of a run's log, starting with the line at index `first_line_index`, for display during
+/// the run.
 ///
 /// # Errors
 /// [`GitError`]

@@ -21,8 +21,8 @@ const RESUME_ADVICE: &str =
     "run the command again when the kill switch is off; the run resumes where it stopped";
 
 /// The reason why an act failed. Depending on the reason, the run waits, retries the act, or ends. The record
-/// of the run shows which of the three happened. A lease's [`crate::stopped::StepStopReason`] is derived from
-/// the run's record.
+/// of the run shows which of the three happened. A lease's [`crate::step_stop_reason::StepStopReason`] is
+/// derived from the run's record.
 #[derive(Debug, thiserror::Error)]
 pub enum ActError {
     /// An auditor gave no valid answer.

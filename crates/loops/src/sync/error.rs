@@ -11,7 +11,7 @@ use super::verify::ProjectCheckError;
 use super::{PinnedError, SyncDecisionError, texts};
 
 /// The reason why a run stops. The reason is stored in the run's record. Unlike a
-/// [`crate::stopped::StepStopReason`], this error does not end the step under the lease.
+/// [`crate::step_stop_reason::StepStopReason`], this error does not end the step under the lease.
 #[derive(Debug, thiserror::Error)]
 pub enum SyncRunError {
     /// The store failed. The run writes nothing more.

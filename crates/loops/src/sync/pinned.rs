@@ -81,7 +81,7 @@ pub async fn read_pins(path: &Path, reader: &ChildProcessReader) -> Result<Pinne
     // first.
     let real = path.canonicalize().map_err(|error| test(error.to_string()))?;
     let HashPins { accepted_digests: rows, skipped_pins: left_out } =
-        reader.read_hash_pins(&real).await.map_err(|error| {
+        reader.read_pinned_test_hashes(&real).await.map_err(|error| {
             test(match error {
                 SourcesError::File { reason, .. } => reason,
                 SourcesError::Archive(_) | SourcesError::Glob { .. } | SourcesError::ReaderFailed(_) => {

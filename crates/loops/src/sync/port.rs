@@ -142,7 +142,7 @@ impl CodeMigration<'_> {
     /// the handover of that run.
     ///
     /// # Errors
-    /// [`CodeMigrationError`]. The cost until the error is still reported in `spent`.
+    /// [`CodeMigrationError`]. The cost until the error is still reported in `model_spend`.
     pub(super) async fn run_model(
         &self,
         saved_migration: Option<(&Sha, &str)>,

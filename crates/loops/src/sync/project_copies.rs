@@ -32,7 +32,7 @@ pub(super) async fn load_project_facts(
     let tops = pairs.iter().filter_map(|(theirs, _)| theirs.trim_start_matches("src/").split('/').next());
     let mut packages: BTreeSet<String> = tops.map(str::to_owned).collect();
     packages.insert(job.package.to_ascii_lowercase().replace(['-', '.'], "_"));
-    reader.read_project_facts(ProjectRequest { folder, packages }).await.map_err(wrong)
+    reader.read_package_uses(ProjectRequest { folder, packages }).await.map_err(wrong)
 }
 
 /// Returns the project's known copies of the package, and the part of the project that cannot be read.

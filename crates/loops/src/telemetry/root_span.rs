@@ -75,7 +75,7 @@ pub struct ConvergeSpan {
 
 impl ConvergeSpan {
     /// Begins the span of a step of this run. `number` is the pull request's number. The span starts at
-    /// `began`.
+    /// `started_at`.
     pub fn start(
         record: &Converged,
         repository: Option<&str>,
@@ -207,8 +207,8 @@ fn pull_request_attributes(
     common
 }
 
-/// Begins a root span. The span starts at `began` if it is set, otherwise now. Every span below the root span
-/// inherits the attributes in `common`.
+/// Begins a root span. The span starts at `started_at` if it is set, otherwise now. Every span below the root
+/// span inherits the attributes in `common_attributes`.
 fn start_root_span(
     name: &'static str,
     run: &RunId,

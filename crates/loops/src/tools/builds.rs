@@ -21,7 +21,7 @@ use truing_core::verification::CommandEndReason;
 
 use super::cache::ToolCache;
 use super::cached_findings::ProgramIdentity;
-use super::linter_runner::{LinterFiles, LinterRunMethod, LinterRunner, OWN_FILES_SCOPE};
+use super::linter_runner::{LinterFiles, LinterRunMethod, LinterRunner, OWN_FILES_CACHE_SCOPE};
 use super::linter_tree::DigestBuilder;
 use super::select::SelectedLinter;
 
@@ -244,7 +244,7 @@ impl LinterRunner {
         };
         let trust = match files.trust {
             Some(trust) => trust.names().next()?,
-            None if files.project_programs_folder.is_some() => OWN_FILES_SCOPE,
+            None if files.project_programs_folder.is_some() => OWN_FILES_CACHE_SCOPE,
             None => return None,
         };
         let origin = BuildCacheKey {

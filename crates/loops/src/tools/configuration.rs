@@ -126,8 +126,8 @@ impl BaseConfigFolder<'_> {
 }
 
 /// Returns the folder with the base's configuration in which a linter runs. `None` if the linter runs in the
-/// head's folder. Returns the error in `signs` if the base's versions of the files for tool detection could
-/// not be read.
+/// head's folder. Returns the error in `detection_result` if the base's versions of the files for tool
+/// detection could not be read.
 pub(super) async fn linter_folder<'a, T>(
     tool: &SelectedLinter,
     detection_result: &Result<T, String>,

@@ -31,10 +31,10 @@ pub struct ToolAvailability {
 }
 
 impl LinterRunner {
-    /// Returns the tools that a repository uses and that inspect at least one of the files in `reviewed`. For
-    /// a tool that cannot run on this machine, the reason is included. A tool that cannot run is left out if
-    /// the only sign of its use is a file that it could inspect. In this case, the repository may not use the
-    /// tool.
+    /// Returns the tools that a repository uses and that inspect at least one of the files in
+    /// `reviewed_paths`. For a tool that cannot run on this machine, the reason is included. A tool that
+    /// cannot run is left out if the only sign of its use is a file that it could inspect. In this case, the
+    /// repository may not use the tool.
     ///
     /// # Errors
     /// [`ReaderError`]
@@ -60,7 +60,7 @@ impl LinterRunner {
     }
 
     /// Returns the folders and files that the sandbox shows to each linter if the linter inspects the files
-    /// in `reviewed`.
+    /// in `reviewed_paths`.
     ///
     /// # Errors
     /// [`ReaderError`]

@@ -13,7 +13,7 @@ use super::base::BaseCommit;
 use super::cache::ToolCache;
 
 /// The name of the cache scope for the user's own files.
-pub(super) const OWN_FILES_SCOPE: &str = "own";
+pub(super) const OWN_FILES_CACHE_SCOPE: &str = "own";
 
 /// The settings with which linters are run.
 #[derive(Clone, Debug)]

@@ -120,7 +120,7 @@ impl CanonicalRequest {
         hex::encode(hash.finalize())
     }
 
-    /// Returns the part of this request that differs from the previous request, `before`.
+    /// Returns the part of this request that differs from the previous request, `previous`.
     pub(super) fn delta_from(&self, previous: &Self) -> RequestDelta {
         let pairs = self.messages.iter().zip(&previous.messages);
         let same = pairs.take_while(|(now, before)| now == before).count();
@@ -131,8 +131,8 @@ impl CanonicalRequest {
         }
     }
 
-    /// Returns the request that results from applying the changes in `new` to this request. Returns `None` if
-    /// `new` refers to more messages than this request has.
+    /// Returns the request that results from applying the changes in `delta` to this request. Returns `None`
+    /// if `delta` refers to more messages than this request has.
     pub(super) fn apply_delta(&self, delta: &RequestDelta) -> Option<Self> {
         let mut messages = self.messages.get(..delta.unchanged_count)?.to_vec();
         messages.extend(delta.messages.iter().cloned().map(sort_keys));

@@ -40,8 +40,8 @@ pub struct CassettePlayer {
 }
 
 impl Cassette {
-    /// Reads a cassette. As in the recording, `hide` removes secrets from each request before the request is
-    /// compared with the recorded one.
+    /// Reads a cassette. As in the recording, `redactor` removes secrets from each request before the request
+    /// is compared with the recorded one.
     ///
     /// # Errors
     /// [`CassetteError`]; if a line cannot be parsed, the error contains its number.
@@ -67,7 +67,7 @@ impl Cassette {
     /// Parses a cassette from its text.
     ///
     /// # Errors
-    /// [`CassetteError::Line`]
+    /// [`CassetteError::InvalidLine`]
     pub fn parse(text: &str, name: &str, redactor: SecretRedactor) -> Result<Arc<Self>, CassetteError> {
         let mut answers = BTreeMap::new();
         let mut last: BTreeMap<(String, String), CanonicalRequest> = BTreeMap::new();

@@ -35,7 +35,7 @@ pub struct CassetteRecorder<'a> {
 
 impl CassetteRecording {
     /// Creates the file of a new cassette. Only the owner can read the file, because it contains reviewed
-    /// text. `hide` removes secrets from all recorded text.
+    /// text. `redactor` removes secrets from all recorded text.
     ///
     /// # Errors
     /// [`CassetteError::File`] if the file already exists or cannot be created.

@@ -73,9 +73,9 @@ pub(super) struct AttemptReservation {
 }
 
 impl AttemptReservation {
-    /// Returns the reservation that the ledger granted. The settled cost is added to `account`, the session's
-    /// total. The caller must create `under_way` before requesting the reservation, so the call is counted as
-    /// pending from then on.
+    /// Returns the reservation that the ledger granted. The settled cost is added to `spend`, the session's
+    /// total. The caller must create `call_guard` before requesting the reservation, so the call is counted
+    /// as pending from then on.
     pub(super) fn new(
         state: Arc<GatewayState>,
         id: ReservationId,

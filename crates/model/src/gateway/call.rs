@@ -333,7 +333,7 @@ async fn report_outcome(admitted: AdmittedCall, result: &Result<ModelAnswer, Mod
         Ok(_) => admitted.record_success().await,
         Err(ModelError::Unavailable { .. } | ModelError::Nonsense { .. }) => admitted.record_failure().await,
         // The circuit is already open because of the spending cap.
-        Err(ModelError::SpendCap { .. }) => admitted.record_trip(),
+        Err(ModelError::SpendCap { .. }) => admitted.finish_after_trip(),
         Err(
             ModelError::Budget { .. }
             | ModelError::Halted(_)

@@ -36,7 +36,7 @@ pub(super) struct AdmittedCall {
 }
 
 impl ProviderCircuit {
-    /// Returns a closed circuit. `settling` counts writes to the shared state that have not completed.
+    /// Returns a closed circuit. `pending_writes` counts writes to the shared state that have not completed.
     pub(super) fn new(
         clock: Arc<dyn Clock>,
         shared_state: Option<(Arc<dyn SharedStateStore>, String)>,
@@ -60,8 +60,8 @@ impl ProviderCircuit {
         open.map(|open| self.to_local_clock(open.0, open.1))
     }
 
-    /// Opens the circuit because a spending cap is reached. No call is admitted for the time `span`, or for
-    /// the default time if `span` is `None`.
+    /// Opens the circuit because a spending cap is reached. No call is admitted for the time `open_duration`,
+    /// or for the default time if `open_duration` is `None`.
     pub(super) async fn trip(&self, open_duration: Option<TimeSpan>) {
         self.update_breaker(|breaker, now| breaker.record_cap_reached(now, open_duration)).await;
     }
@@ -108,7 +108,7 @@ impl AdmittedCall {
     }
 
     /// Ends a call that reached a spending cap, after [`ProviderCircuit::trip`] has opened the circuit.
-    pub(super) fn record_trip(mut self) {
+    pub(super) fn finish_after_trip(mut self) {
         self.is_trial = false;
     }
 }

@@ -121,8 +121,8 @@ pub(super) struct RawUsage {
 }
 
 impl RawUsage {
-    /// Returns the counts of a whole response. `cache` contains the number of tokens read from caches and the
-    /// number of tokens written to caches.
+    /// Returns the counts of a whole response. `cache_reads_and_writes` contains the number of tokens read
+    /// from caches and the number of tokens written to caches.
     pub(super) fn from_counts(input: u64, output: u64, cache_reads_and_writes: (u64, u64)) -> Self {
         Self {
             input_tokens: Some(input),

@@ -97,7 +97,7 @@ pub struct BedrockTableError(String);
 #[serde(deny_unknown_fields)]
 struct BedrockTable {
     region: Vec<BedrockRegion>,
-    model: Vec<BedrockEntry>,
+    model: Vec<BedrockModelEntry>,
 }
 
 #[derive(Deserialize)]
@@ -110,7 +110,7 @@ struct BedrockRegion {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct BedrockEntry {
+struct BedrockModelEntry {
     name: String,
     id: String,
     prefixes: Vec<String>,
@@ -134,7 +134,7 @@ impl BedrockWire {
         let prefixes = table.region.iter().find(|row| region.starts_with(&row.name_prefix));
         let prefixes = prefixes.map(|row| row.prefixes.as_slice()).unwrap_or_default();
         let mut by_name = BTreeMap::new();
-        for BedrockEntry {
+        for BedrockModelEntry {
             name,
             id,
             prefixes: has,
@@ -149,7 +149,7 @@ impl BedrockWire {
                     None => continue,
                 },
             };
-            let base = counting_id(configured_ids, &name, &id).filter(|_| counts);
+            let base = token_count_model_id(configured_ids, &name, &id).filter(|_| counts);
             by_name.insert(name, BedrockModel { id, counting_id: base, unsupported_fields: without });
         }
         for (name, id) in configured_ids {
@@ -224,7 +224,7 @@ impl BedrockWire {
 }
 
 /// Returns the model id without its prefix. Returns `None` if the operator configured the id.
-fn counting_id(configured_ids: &BTreeMap<String, String>, name: &str, id: &str) -> Option<String> {
+fn token_count_model_id(configured_ids: &BTreeMap<String, String>, name: &str, id: &str) -> Option<String> {
     let (_, id) = id.split_once('.').filter(|_| !configured_ids.contains_key(name))?;
     Some(id.to_owned())
 }

@@ -48,7 +48,7 @@ const TOOLS_UNSUPPORTED_HINT: &str =
 /// The wire format of one server of Chat Completions.
 #[derive(Clone, Debug)]
 pub struct ChatWire {
-    server: Arc<ChatServer>,
+    server: Arc<ChatServerProfile>,
     /// API version that Azure requires.
     api_version: Option<String>,
     /// Effort that the operator has configured for the model.
@@ -59,7 +59,7 @@ pub struct ChatWire {
 /// The properties in which servers of Chat Completions differ.
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct ChatServer {
+pub struct ChatServerProfile {
     /// The hosts of the server: full host names, or suffixes, which begin with a dot.
     #[serde(default)]
     hosts: Vec<String>,
@@ -89,9 +89,9 @@ pub enum KeyHeader {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ServerTable {
-    server: Vec<ChatServer>,
+    server: Vec<ChatServerProfile>,
     #[serde(rename = "other")]
-    default_server: ChatServer,
+    default_server: ChatServerProfile,
 }
 
 fn default_limit_field() -> String {
@@ -122,7 +122,7 @@ impl ChatWire {
     }
 
     /// Returns the built-in table's entry for this server.
-    pub fn server(&self) -> &ChatServer {
+    pub fn server(&self) -> &ChatServerProfile {
         &self.server
     }
 
@@ -319,7 +319,7 @@ fn joined_text(blocks: &[MessageBlock]) -> String {
 
 /// Parses an error response. Depending on the server, the error is an object in the body, a text in the body,
 /// or the whole body.
-pub(super) fn parse_refusal(body: &[u8]) -> ProviderErrorDetail {
+pub(super) fn parse_error_response(body: &[u8]) -> ProviderErrorDetail {
     let Ok(body) = serde_json::from_slice::<Value>(body) else { return ProviderErrorDetail::default() };
     let error = body.get("error").unwrap_or(&body);
     let ChatError { name, message } = read_error(error);
@@ -544,7 +544,7 @@ mod tests {
             ("<html>", None, "", None),
             ("[1]", None, "", None),
         ] {
-            let told = parse_refusal(body.as_bytes());
+            let told = parse_error_response(body.as_bytes());
             assert_eq!((told.kind.as_deref(), told.message.as_str()), (name, words), "{body}");
             assert_eq!(
                 error_kind(told.kind.as_deref().unwrap_or_default(), &told.message),

@@ -5,7 +5,7 @@ use tree_sitter::Node;
 
 use super::FlowMatch;
 use super::library_objects::is_loaded_on_access;
-use super::model::{FileModel, FlowBinding, is_field, named_children};
+use super::model::{FileBindings, FlowBinding, is_field, named_children};
 use super::value::{FlowValue, FlowValueResolver, LibraryObject, callee_name, outermost_equal_value};
 use crate::fix::ByteReplacement;
 
@@ -76,12 +76,12 @@ const AWAITABLE_NAME_WORDS: &[&str] = &[
 /// Finds each coroutine that is never awaited.
 pub(super) fn find_lost_coroutines(values: &FlowValueResolver<'_, '_>) -> Vec<FlowMatch> {
     let model = values.model;
-    let look = AwaitFinder { values, model };
+    let look = LostCoroutineFinder { values, model };
     let calls = model.nodes_of_kinds(&["call"]).into_iter();
     let lost = calls.filter(|call| {
-        look.is_coroutine(*call) && look.is_never_awaited(*call)
+        look.creates_checked_coroutine(*call) && look.is_never_awaited(*call)
             || look.is_gather_unawaited(*call)
-            || look.runs_in_thread(*call)
+            || look.passes_operation_to_thread(*call)
             || look.is_in_loop_callback(*call)
     });
     let parts = model.nodes_of_kinds(&["attribute"]).into_iter();
@@ -91,13 +91,13 @@ pub(super) fn find_lost_coroutines(values: &FlowValueResolver<'_, '_>) -> Vec<Fl
         .collect()
 }
 
-struct AwaitFinder<'v, 'm, 't> {
+struct LostCoroutineFinder<'v, 'm, 't> {
     values: &'v FlowValueResolver<'m, 't>,
-    model: &'m FileModel<'t>,
+    model: &'m FileBindings<'t>,
 }
 
-impl<'t> AwaitFinder<'_, '_, 't> {
-    fn is_coroutine(&self, call: Node<'t>) -> bool {
+impl<'t> LostCoroutineFinder<'_, '_, 't> {
+    fn creates_checked_coroutine(&self, call: Node<'t>) -> bool {
         let Some(callee) = call.child_by_field_name("function") else { return false };
         let name = callee_name(self.model, callee);
         if matches!(name, "__aenter__" | "__aexit__") {
@@ -119,7 +119,7 @@ impl<'t> AwaitFinder<'_, '_, 't> {
             return false;
         }
         let functions: Vec<Node<'t>> = self.called_functions(callee);
-        if functions.is_empty() && self.is_override_self_call(callee) {
+        if functions.is_empty() && self.is_self_call_in_async_named_class(callee) {
             return false;
         }
         functions.is_empty() || functions.into_iter().all(|it| self.is_checked_function(callee, it))
@@ -151,7 +151,7 @@ impl<'t> AwaitFinder<'_, '_, 't> {
 
     /// Returns true if the call passes a client operation to a thread. In the thread, the operation only
     /// creates a coroutine, which is never awaited.
-    fn runs_in_thread(&self, call: Node<'t>) -> bool {
+    fn passes_operation_to_thread(&self, call: Node<'t>) -> bool {
         let Some(callee) = call.child_by_field_name("function") else { return false };
         let index = match callee_name(self.model, callee) {
             "to_thread" | "run_sync" | "submit" => 0,
@@ -177,12 +177,12 @@ impl<'t> AwaitFinder<'_, '_, 't> {
 
     /// Returns true if the call is a method call on `self` in a class whose name begins like the name of an
     /// override, such as `Aio`. The rule `missing-await` already reports such calls.
-    fn is_override_self_call(&self, callee: Node<'t>) -> bool {
+    fn is_self_call_in_async_named_class(&self, callee: Node<'t>) -> bool {
         let object = callee.child_by_field_name("object").map(|it| self.model.text(it));
-        object == Some("self") && self.is_in_override(callee)
+        object == Some("self") && self.is_in_async_named_class(callee)
     }
 
-    fn is_in_override(&self, node: Node<'t>) -> bool {
+    fn is_in_async_named_class(&self, node: Node<'t>) -> bool {
         let class = self.model.enclosing_class(node).and_then(|it| it.child_by_field_name("name"));
         let class = class.map(|it| self.model.text(it).trim_start_matches('_')).unwrap_or_default();
         ["Aio", "AIO", "Anyio", "Async", "Httpx"].iter().any(|it| class.starts_with(it))
@@ -219,7 +219,7 @@ impl<'t> AwaitFinder<'_, '_, 't> {
         if !self.model.decorators(function).iter().all(is_plain) {
             return false;
         }
-        let in_aio_class = self.is_in_override(callee);
+        let in_aio_class = self.is_in_async_named_class(callee);
         let is_own = self.model.text(callee).starts_with("self.");
         let call = self.model.parent(callee);
         // The rule `missing-await` does not cover calls whose results are values in a dictionary display.
@@ -260,7 +260,7 @@ impl<'t> AwaitFinder<'_, '_, 't> {
             }
             "return_statement" => {
                 self.model.is_in_coroutine(parent)
-                    && (!is_many || !self.is_in_gathering_function(expression))
+                    && (!is_many || !self.enclosing_function_gathers(expression))
                     && node.kind() != "list"
                     && node.kind() != "generator_expression"
                     && !self.has_double_await()
@@ -299,7 +299,7 @@ impl<'t> AwaitFinder<'_, '_, 't> {
         let statement = self.model.parent(list).filter(|it| it.kind() == "return_statement");
         statement.is_some_and(|it| self.model.is_in_coroutine(it))
             && self.is_certainly_coroutine(expression)
-            && !self.is_in_gathering_function(expression)
+            && !self.enclosing_function_gathers(expression)
             && !self.has_double_await()
     }
 
@@ -352,7 +352,7 @@ impl<'t> AwaitFinder<'_, '_, 't> {
     fn is_dictionary_part_unawaited(&self, dictionary: Node<'t>, expression: Node<'t>) -> bool {
         let parent = self.model.parent(dictionary);
         let is_end = parent.is_some_and(|it| matches!(it.kind(), "return_statement" | "assignment"));
-        is_end && !self.is_in_gathering_function(expression)
+        is_end && !self.enclosing_function_gathers(expression)
     }
 
     fn is_comprehension_unawaited(
@@ -363,18 +363,18 @@ impl<'t> AwaitFinder<'_, '_, 't> {
     ) -> bool {
         match self.model.parent(comprehension).map(|it| it.kind()) {
             Some("return_statement") => {
-                self.model.is_in_coroutine(expression) && !self.is_in_gathering_function(expression)
+                self.model.is_in_coroutine(expression) && !self.enclosing_function_gathers(expression)
             }
             Some("assignment" | "expression_statement") => {
                 self.is_never_awaited_at(comprehension, expression, max_hops)
-                    && !self.is_in_gathering_function(expression)
+                    && !self.enclosing_function_gathers(expression)
             }
             _ => false,
         }
     }
 
     /// Returns true if the function around this node calls a function that awaits its arguments.
-    fn is_in_gathering_function(&self, node: Node<'t>) -> bool {
+    fn enclosing_function_gathers(&self, node: Node<'t>) -> bool {
         let function = self.model.enclosing_function(node);
         let calls = self.model.nodes_within(function, &["call"]);
         let mut names = calls.iter().filter_map(|it| it.child_by_field_name("function"));
@@ -487,7 +487,7 @@ impl<'t> AwaitFinder<'_, '_, 't> {
         match parent.kind() {
             "await" | "yield" | "list_splat" | "dictionary_splat" | "lambda" => true,
             "list" | "tuple" | "set" | "pair" | "expression_list" => {
-                is_collection || is_likely_awaitable || self.is_in_gathering_function(use_node)
+                is_collection || is_likely_awaitable || self.enclosing_function_gathers(use_node)
             }
             "return_statement" => is_collection || !self.model.is_in_coroutine(parent) || is_likely_awaitable,
             "assignment" => is_field(parent, "right", use_node),
@@ -548,7 +548,7 @@ impl<'t> AwaitFinder<'_, '_, 't> {
     /// Returns a fix that inserts `await` before the call. Returns `None` if the file does not show that the
     /// result is either used directly or not used.
     fn await_fix(&self, call: Node<'t>) -> Option<ByteReplacement> {
-        if !self.model.is_in_coroutine(call) || self.runs_in_thread(call) {
+        if !self.model.is_in_coroutine(call) || self.passes_operation_to_thread(call) {
             return None;
         }
         let parent = self.model.parent(call)?;

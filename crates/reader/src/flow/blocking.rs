@@ -4,7 +4,7 @@
 use tree_sitter::Node;
 
 use super::FlowMatch;
-use super::model::{FileModel, FlowBinding};
+use super::model::{FileBindings, FlowBinding};
 use super::operation_names;
 use super::uses::name_uses_after;
 use super::value::{FlowValue, FlowValueResolver, LibraryObject, callee_name};
@@ -82,7 +82,7 @@ pub(super) fn find_blocking_calls(values: &FlowValueResolver<'_, '_>) -> Vec<Flo
 
 struct BlockingFinder<'v, 'm, 't> {
     values: &'v FlowValueResolver<'m, 't>,
-    model: &'m FileModel<'t>,
+    model: &'m FileBindings<'t>,
 }
 
 impl<'t> BlockingFinder<'_, '_, 't> {
@@ -184,7 +184,7 @@ impl<'t> BlockingFinder<'_, '_, 't> {
         values.iter().any(|value| {
             let FlowValue::Function(function) = value else { return false };
             let runs = !self.model.is_async(*function)
-                && self.model.yielded_values(*function).is_empty()
+                && self.model.yield_expressions(*function).is_empty()
                 && self.model.decorators(*function).is_empty();
             runs && self.model.nodes_within(*function, &["call"]).into_iter().any(|inner| {
                 self.model.enclosing_function(inner).id() == function.id()

@@ -3,7 +3,7 @@
 use tree_sitter::Node;
 
 use super::FlowMatch;
-use super::model::{FileModel, is_field, named_children};
+use super::model::{FileBindings, is_field, named_children};
 use super::table::{BOTOCORE_ITEMS, BotocoreItem};
 use super::uses::name_uses_after;
 use super::value::{FlowValue, FlowValueResolver, LibraryObject, callee_name, outermost_equal_value};
@@ -54,7 +54,7 @@ pub(super) fn find_botocore_uses(
 
 struct BotocoreItemFinder<'v, 'm, 't> {
     values: &'v FlowValueResolver<'m, 't>,
-    model: &'m FileModel<'t>,
+    model: &'m FileBindings<'t>,
     is_aiobotocore_file: bool,
 }
 

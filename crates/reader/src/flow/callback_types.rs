@@ -3,7 +3,7 @@
 
 use tree_sitter::Node;
 
-use super::model::{FileModel, FlowBinding};
+use super::model::{FileBindings, FlowBinding};
 
 /// Maximum length of a type that is parsed, in bytes.
 const MAX_TYPE_BYTES: usize = 2_000;
@@ -22,7 +22,7 @@ pub(super) enum CallbackResultKind {
 }
 
 /// Returns the text of a type without whitespace, with the file's type aliases expanded.
-pub(super) fn expand_type(model: &FileModel<'_>, node: Node<'_>, max_alias_depth: u32) -> String {
+pub(super) fn expand_type(model: &FileBindings<'_>, node: Node<'_>, max_alias_depth: u32) -> String {
     let text = model.text(node);
     let mut out = String::new();
     let mut rest = text.trim_matches(['"', '\'']);
@@ -46,7 +46,7 @@ pub(super) fn expand_type(model: &FileModel<'_>, node: Node<'_>, max_alias_depth
 }
 
 /// Returns the type that a name stands for in this file: an alias, or a protocol with a `__call__` method.
-fn resolve_alias(model: &FileModel<'_>, name: &str, max_names: u32) -> Option<String> {
+fn resolve_alias(model: &FileBindings<'_>, name: &str, max_names: u32) -> Option<String> {
     let root = model.root();
     let (bound, _) = model.find_bindings(name, root)?;
     for bound in bound {

@@ -5,7 +5,7 @@ use tree_sitter::Node;
 
 use super::FlowMatch;
 use super::callback_types;
-use super::model::{FileModel, FlowBinding, is_field, named_children};
+use super::model::{FileBindings, FlowBinding, is_field, named_children};
 use super::value::{FlowValueResolver, callee_name, outermost_equal_value};
 
 /// Functions that handle a coroutine and a plain value correctly, and functions that pass a callback on.
@@ -52,7 +52,7 @@ pub(super) fn find_wrong_callback_calls(
     calls.filter(|call| look.is_wrong_callback_call(*call)).map(FlowMatch::from_node).collect()
 }
 
-fn imports_botocore(model: &FileModel<'_>) -> bool {
+fn imports_botocore(model: &FileBindings<'_>) -> bool {
     model.nodes_of_kinds(&["import_statement", "import_from_statement"]).into_iter().any(|it| {
         let text = model.text(it);
         let rest = text.strip_prefix("import ").or_else(|| text.strip_prefix("from "));
@@ -77,7 +77,7 @@ enum CallbackKind {
 
 struct CallbackFinder<'v, 'm, 't> {
     values: &'v FlowValueResolver<'m, 't>,
-    model: &'m FileModel<'t>,
+    model: &'m FileBindings<'t>,
     is_aiobotocore_file: bool,
     is_botocore_file: bool,
 }
@@ -342,7 +342,7 @@ impl<'t> CallbackFinder<'_, '_, 't> {
 
 /// Returns the expression for the collection or the callback: `hooks` in `hooks[name]`, `hooks.values()` and
 /// `list(hooks)`, and `hook` in `hook or other`.
-fn inner_expression<'t>(node: Node<'t>, model: &FileModel<'t>) -> Option<Node<'t>> {
+fn inner_expression<'t>(node: Node<'t>, model: &FileBindings<'t>) -> Option<Node<'t>> {
     match node.kind() {
         "subscript" => node.child_by_field_name("value"),
         "parenthesized_expression" => node.named_child(0),

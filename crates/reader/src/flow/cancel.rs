@@ -4,7 +4,7 @@
 use tree_sitter::Node;
 
 use super::FlowMatch;
-use super::model::{FileModel, FlowBinding, is_field, named_children};
+use super::model::{FileBindings, FlowBinding, is_field, named_children};
 use super::value::{FlowValue, FlowValueResolver, callee_name};
 
 /// Exception classes that match a cancellation.
@@ -55,7 +55,7 @@ pub(super) fn find_swallowed_cancellations(values: &FlowValueResolver<'_, '_>) -
 
 struct CancellationFinder<'v, 'm, 't> {
     values: &'v FlowValueResolver<'m, 't>,
-    model: &'m FileModel<'t>,
+    model: &'m FileBindings<'t>,
 }
 
 impl<'t> CancellationFinder<'_, '_, 't> {

@@ -16,11 +16,11 @@ pub(super) fn find_misused_contexts(values: &FlowValueResolver<'_, '_>) -> Vec<F
     let model = values.model;
     let mut found = Vec::new();
     for node in model.nodes_of_kinds(&["call", "await"]) {
-        let Some(thing) = opened_context(values, node) else { continue };
+        let Some(thing) = created_context_kind(values, node) else { continue };
         let fate = ContextTracker::new(values).track_uses(node);
         let is_wrong = match thing {
-            OpenedContext::Client => is_misused_context(values, node, fate),
-            OpenedContext::Session => {
+            CreatedContextKind::Client => is_misused_context(values, node, fate),
+            CreatedContextKind::Session => {
                 let is_safe = fate.entered || fate.closed || fate.returned || fate.passed;
                 model.is_in_coroutine(node)
                     && values.is_aio
@@ -32,13 +32,13 @@ pub(super) fn find_misused_contexts(values: &FlowValueResolver<'_, '_>) -> Vec<F
             found.push(FlowMatch::from_node(node));
         }
     }
-    found.extend(find_closed_clients(values));
+    found.extend(find_uses_of_closed_clients(values));
     found
 }
 
 /// Finds uses of clients after an `async with` block has closed them. Either the block returns or stores the
 /// client, or code after the block uses it.
-fn find_closed_clients<'t>(values: &FlowValueResolver<'_, 't>) -> Vec<FlowMatch> {
+fn find_uses_of_closed_clients<'t>(values: &FlowValueResolver<'_, 't>) -> Vec<FlowMatch> {
     let model = values.model;
     let mut found = Vec::new();
     for pattern in model.nodes_of_kinds(&["as_pattern"]) {
@@ -113,14 +113,17 @@ fn find_outliving_node<'t>(
     if is_lazy { statement.named_child(0) } else { Some(parent).filter(|_| is_kept) }
 }
 
-enum OpenedContext {
+enum CreatedContextKind {
     Client,
     Session,
 }
 
 /// Returns the kind of the new context that an expression creates, by a call or by awaiting a call. Returns
 /// `None` if it creates none.
-fn opened_context<'t>(values: &FlowValueResolver<'_, 't>, node: Node<'t>) -> Option<OpenedContext> {
+fn created_context_kind<'t>(
+    values: &FlowValueResolver<'_, 't>,
+    node: Node<'t>,
+) -> Option<CreatedContextKind> {
     let is_context = |value: &FlowValue<'_>| {
         matches!(value, FlowValue::KnownObject(LibraryObject::ClientContext | LibraryObject::ResourceContext))
     };
@@ -145,13 +148,13 @@ fn opened_context<'t>(values: &FlowValueResolver<'_, 't>, node: Node<'t>) -> Opt
         _ => return None,
     };
     if found.iter().any(is_context) {
-        return Some(OpenedContext::Client);
+        return Some(CreatedContextKind::Client);
     }
     let is_session =
         node.kind() == "call" && found.contains(&FlowValue::KnownObject(LibraryObject::AsyncHttpClient));
     let callee = node.child_by_field_name("function").filter(|_| is_session)?;
     let is_made = values.may_have_value(callee, |value| matches!(value, FlowValue::QualifiedName(_)));
-    is_made.then_some(OpenedContext::Session)
+    is_made.then_some(CreatedContextKind::Session)
 }
 
 /// Returns true if the called function returns a value that existed before: an item of a collection, or one

@@ -5,18 +5,18 @@ use std::ops::Range;
 
 use tree_sitter::Node;
 
-use super::model::{FileModel, FlowBinding};
+use super::model::{FileBindings, FlowBinding};
 
 /// Maximum number of names that are followed to find an import.
 const MAX_FOLLOWED_NAMES: u32 = 3;
 
 /// Returns the imports on which the leftmost name of the expression at `range` depends.
-pub(super) fn find_imports(model: &FileModel<'_>, range: &Range<usize>) -> Vec<Range<usize>> {
+pub(super) fn find_imports(model: &FileBindings<'_>, range: &Range<usize>) -> Vec<Range<usize>> {
     let node = model.root().descendant_for_byte_range(range.start, range.end);
     node.map(|node| collect_imports(model, node, MAX_FOLLOWED_NAMES)).unwrap_or_default()
 }
 
-fn collect_imports<'t>(model: &FileModel<'t>, node: Node<'t>, max_names: u32) -> Vec<Range<usize>> {
+fn collect_imports<'t>(model: &FileBindings<'t>, node: Node<'t>, max_names: u32) -> Vec<Range<usize>> {
     let Some(left) = max_names.checked_sub(1) else { return Vec::new() };
     let mut root = node;
     while let Some(inner) = leftmost_name(root) {

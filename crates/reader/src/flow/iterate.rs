@@ -135,7 +135,7 @@ fn needs_async_iteration<'t>(values: &FlowValueResolver<'_, 't>, node: Node<'t>)
         let FlowValue::Function(function) = value else { return false };
         let model = values.model;
         model.is_async(*function)
-            && !model.yielded_values(*function).is_empty()
+            && !model.yield_expressions(*function).is_empty()
             && model.decorators(*function).is_empty()
     };
     if callee.is_some_and(|it| values.may_have_value(it, is_generator)) {

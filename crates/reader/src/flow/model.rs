@@ -55,7 +55,7 @@ pub(super) struct FlowScope<'t> {
 }
 
 /// The names of one file, with their bindings and uses.
-pub(super) struct FileModel<'t> {
+pub(super) struct FileBindings<'t> {
     text: &'t str,
     root: Node<'t>,
     scopes: HashMap<usize, FlowScope<'t>>,
@@ -68,7 +68,7 @@ pub(super) struct FileModel<'t> {
     has_time: &'t dyn Fn() -> bool,
 }
 
-impl<'t> FileModel<'t> {
+impl<'t> FileBindings<'t> {
     /// Builds the model of a file. Returns `None` if the syntax tree is too deep.
     pub(super) fn from_tree(tree: &'t Tree, text: &'t str, has_time: &'t dyn Fn() -> bool) -> Option<Self> {
         let root = tree.root_node();
@@ -82,7 +82,7 @@ impl<'t> FileModel<'t> {
             steps: Cell::new(MAX_STEPS),
             has_time,
         };
-        model.collect_bindings()?;
+        model.index_nodes_and_scopes()?;
         for node in model.nodes_of_kinds(&[
             "assignment",
             "named_expression",
@@ -102,7 +102,7 @@ impl<'t> FileModel<'t> {
         Some(model)
     }
 
-    fn collect_bindings(&mut self) -> Option<()> {
+    fn index_nodes_and_scopes(&mut self) -> Option<()> {
         let mut depth = 0_usize;
         let root: Node<'t> = self.root;
         let mut cursor = root.walk();
@@ -508,7 +508,7 @@ impl<'t> FileModel<'t> {
     }
 
     /// Returns the values that a function yields.
-    pub(super) fn yielded_values(&self, function: Node<'t>) -> Vec<Node<'t>> {
+    pub(super) fn yield_expressions(&self, function: Node<'t>) -> Vec<Node<'t>> {
         let all = self.nodes_within(function, &["yield"]);
         all.into_iter().filter(|it| self.enclosing_function(*it).id() == function.id()).collect()
     }

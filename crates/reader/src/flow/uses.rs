@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use tree_sitter::Node;
 
-use super::model::{FileModel, FlowBinding, is_field, named_children};
+use super::model::{FileBindings, FlowBinding, is_field, named_children};
 use super::value::{FlowValue, FlowValueResolver, callee_name, outermost_equal_value};
 
 /// Maximum number of names through which a context is followed.
@@ -47,7 +47,7 @@ impl ContextUses {
 /// Follows one context through its uses.
 pub(super) struct ContextTracker<'v, 'm, 't> {
     values: &'v FlowValueResolver<'m, 't>,
-    model: &'m FileModel<'t>,
+    model: &'m FileBindings<'t>,
     visited: BTreeSet<usize>,
 }
 
@@ -466,7 +466,7 @@ fn is_first_child(parent: Node<'_>, node: Node<'_>) -> bool {
 
 /// Returns the uses of a name within a function, after the place where the name is bound.
 pub(super) fn name_uses_after<'t>(
-    model: &FileModel<'t>,
+    model: &FileBindings<'t>,
     name: Node<'t>,
     function: Node<'t>,
 ) -> Vec<Node<'t>> {

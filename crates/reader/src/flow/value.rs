@@ -14,7 +14,7 @@ use super::library_objects::{
     await_values, collection_method_values, enter_values, import_call_values, is_resource_collection,
     item_values, method_call_values, object_of_type, unpack_value,
 };
-use super::model::{FileModel, FlowBinding, WithKind, is_field, named_children};
+use super::model::{FileBindings, FlowBinding, WithKind, is_field, named_children};
 use super::operation_names;
 use super::table;
 
@@ -66,7 +66,7 @@ impl<'t> FlowValue<'t> {
 
 /// Determines the values of a file's expressions, and caches them.
 pub(super) struct FlowValueResolver<'m, 't> {
-    pub(super) model: &'m FileModel<'t>,
+    pub(super) model: &'m FileBindings<'t>,
     /// True if the file imports aiobotocore, aioboto3 or their types, belongs to aiobotocore, or defines a
     /// class whose name begins like an override's name.
     pub(super) is_aio: bool,
@@ -80,7 +80,7 @@ pub(super) struct FlowValueResolver<'m, 't> {
 
 impl<'m, 't> FlowValueResolver<'m, 't> {
     /// Creates a resolver for the values of a file. `in_package` is true for a file of aiobotocore.
-    pub(super) fn new(model: &'m FileModel<'t>, is_aiobotocore_file: bool) -> Self {
+    pub(super) fn new(model: &'m FileBindings<'t>, is_aiobotocore_file: bool) -> Self {
         let (mut is_aio, mut is_sync) = (is_aiobotocore_file, false);
         for node in model.nodes_of_kinds(&["import_statement", "import_from_statement"]) {
             let from = node.child_by_field_name("module_name").map(|it| model.text(it));
@@ -449,7 +449,7 @@ impl<'m, 't> FlowValueResolver<'m, 't> {
 
     /// Returns the results of calling a function of this file.
     fn function_return_values(&self, function: Node<'t>, depth: u32) -> Vec<FlowValue<'t>> {
-        let yields = self.model.yielded_values(function);
+        let yields = self.model.yield_expressions(function);
         if !yields.is_empty() {
             let given = yields.into_iter().filter_map(|it| it.named_child(0));
             let given: Vec<FlowValue<'t>> = given.flat_map(|it| self.resolve_values(it, depth)).collect();
@@ -591,12 +591,12 @@ impl<'m, 't> FlowValueResolver<'m, 't> {
 }
 
 /// Returns a text that equals `name` and lives as long as the text of the file.
-fn intern_name<'t>(name: &str, model: &FileModel<'t>) -> &'t str {
+fn intern_name<'t>(name: &str, model: &FileBindings<'t>) -> &'t str {
     model.identifier_nodes(name).first().map(|it| model.text(*it)).unwrap_or_default()
 }
 
 /// Returns the last name of a called expression, such as `get` for `a.b.get`.
-pub(super) fn callee_name<'t>(model: &FileModel<'t>, callee: Node<'t>) -> &'t str {
+pub(super) fn callee_name<'t>(model: &FileBindings<'t>, callee: Node<'t>) -> &'t str {
     match callee.kind() {
         "attribute" => callee.child_by_field_name("attribute").map(|it| model.text(it)).unwrap_or_default(),
         "identifier" => model.text(callee),
@@ -606,7 +606,7 @@ pub(super) fn callee_name<'t>(model: &FileModel<'t>, callee: Node<'t>) -> &'t st
 
 /// Returns the outermost expression whose value may be this node's value. Parentheses, `or`, `if … else` and
 /// assignment expressions are such expressions.
-pub(super) fn outermost_equal_value<'t>(model: &FileModel<'t>, node: Node<'t>) -> Node<'t> {
+pub(super) fn outermost_equal_value<'t>(model: &FileBindings<'t>, node: Node<'t>) -> Node<'t> {
     let mut at = node;
     while let Some(parent) = model.parent(at) {
         let carries = match parent.kind() {

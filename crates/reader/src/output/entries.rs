@@ -50,7 +50,8 @@ pub(crate) fn parse_document<'de, T: Deserialize<'de>>(
     Ok(document)
 }
 
-/// Passes each entry of an array and its index to `take`, until `take` returns `Break` or the array ends.
+/// Passes each entry of an array and its index to `visit_entry`, until `visit_entry` returns `Break` or the
+/// array ends.
 ///
 /// # Errors
 ///

@@ -109,7 +109,7 @@ pub struct OutputContext<'a> {
 }
 
 impl<'a> OutputContext<'a> {
-    /// Returns the name of the tool, or `format` if the name is unknown.
+    /// Returns the name of the tool, or `default_name` if the name is unknown.
     pub fn tool_name_or(&self, default_name: &'a str) -> &'a str {
         if self.tool.trim().is_empty() { default_name } else { self.tool }
     }

@@ -1,6 +1,6 @@
 //! Collects the reports of readers about the files of one request.
 
-use truing_core::outcome::{SkipReason, UnreviewedFile};
+use truing_core::outcome::{CoverageGap, SkipReason};
 use truing_core::port::{ReadReport, ReadRequest};
 use truing_diff::RepoPath;
 
@@ -60,7 +60,7 @@ impl ReportCollector {
     pub fn record_skipped(&mut self, path: &RepoPath, reason: SkipReason) {
         let gaps = &mut self.report.not_reviewed;
         if gaps.last().is_none_or(|last| last.path != *path) {
-            gaps.push(UnreviewedFile { path: path.clone(), reason });
+            gaps.push(CoverageGap { path: path.clone(), reason });
         }
     }
 

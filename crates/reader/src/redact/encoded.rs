@@ -69,7 +69,8 @@ struct NormalizedLetters {
 }
 
 impl NormalizedLetters {
-    /// Extracts the letters. `leaves_out` returns true for two consecutive characters that are both omitted.
+    /// Extracts the letters. `is_omitted_pair` returns true for two consecutive characters that are both
+    /// omitted.
     fn from_text(text: &str, is_omitted_pair: impl Fn(char, char) -> bool) -> Self {
         let mut plain =
             Self { letters: String::with_capacity(text.len()), positions: Vec::with_capacity(text.len()) };

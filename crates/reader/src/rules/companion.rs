@@ -221,7 +221,7 @@ impl CompanionCheck {
         change: &ChangeContext<'_>,
     ) -> Result<Option<u32>, ReaderError> {
         let added = change.changed_lines.get(file).copied().unwrap_or_default();
-        let changed = overrides::changed_entries(lines, added);
+        let changed = overrides::candidate_names_by_added_line(lines, added);
         if changed.is_empty() {
             return Ok(None);
         }
@@ -239,7 +239,7 @@ impl CompanionCheck {
         };
         let in_table = change.changed_lines.get(&path).copied().unwrap_or_default();
         let table = LineIndex::new(&text);
-        Ok(overrides::find_missing_entry(&changed, &table, in_table, |line| {
+        Ok(overrides::find_line_with_stale_entry(&changed, &table, in_table, |line| {
             is_new.as_ref().is_none_or(|pattern| pattern.is_match(line))
         }))
     }

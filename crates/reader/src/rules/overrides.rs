@@ -16,13 +16,16 @@ const MAX_HEAD_LINES: u32 = 12;
 /// its method or function may have in the table. For a method, such a name consists of a class and the
 /// method. The class is a base class or the method's own class, without an override's prefix. For a function,
 /// the name is the name of the function.
-pub(super) fn changed_entries(lines: &LineIndex<'_>, added_lines: &[(u32, u32)]) -> Vec<(u32, Vec<String>)> {
+pub(super) fn candidate_names_by_added_line(
+    lines: &LineIndex<'_>,
+    added_lines: &[(u32, u32)],
+) -> Vec<(u32, Vec<String>)> {
     let code = mark_code_lines(lines);
     let is_code = |number: &u32| code.get(*number as usize - 1) == Some(&true);
     let last = lines.line_count();
     let numbers = added_lines.iter().flat_map(|(first, end)| *first..=(*end).min(last)).filter(is_code);
     let named = numbers.filter_map(|number| {
-        let names = entry_names(lines, &code, number);
+        let names = candidate_entry_names(lines, &code, number);
         (!names.is_empty()).then_some((number, names))
     });
     named.collect()
@@ -30,7 +33,7 @@ pub(super) fn changed_entries(lines: &LineIndex<'_>, added_lines: &[(u32, u32)])
 
 /// Returns the first line whose method or function has an entry in the table, if no added line of this entry
 /// satisfies `is_new`.
-pub(super) fn find_missing_entry(
+pub(super) fn find_line_with_stale_entry(
     changed_names: &[(u32, Vec<String>)],
     table: &LineIndex<'_>,
     added_lines: &[(u32, u32)],
@@ -64,7 +67,7 @@ pub(super) fn override_head_lines(
         let of_line = function_name(line_text(lines, number));
         name.rsplit('.').next().is_some_and(|method| of_line == Some(method))
     };
-    let heads = changed_entries(lines, added_lines)
+    let heads = candidate_names_by_added_line(lines, added_lines)
         .into_iter()
         .filter(|(number, names)| names.iter().any(|name| methods.contains(name) && is_head(*number, name)));
     heads.map(|(number, _)| number).collect()
@@ -88,7 +91,7 @@ pub(super) fn find_missing_name(
     let is_added = |number: u32| added_lines.iter().any(|(first, end)| (*first..=*end).contains(&number));
     head_lines.iter().copied().find(|number| {
         let Some(name) = function_name(line_text(lines, *number)) else { return false };
-        let own = entry_names(lines, &code, *number);
+        let own = candidate_entry_names(lines, &code, *number);
         let is_of_another = class_line(lines, *number).is_some_and(is_added)
             && !own.is_empty()
             && !own.iter().any(|own| contains_name(&whole, own))
@@ -175,7 +178,7 @@ fn mark_code_lines(lines: &LineIndex<'_>) -> Vec<bool> {
 
 /// Returns the names that an entry for this line may have. The list is empty if the line is outside of
 /// methods and functions, or in a class whose bases are all overrides themselves.
-fn entry_names(lines: &LineIndex<'_>, is_code_line: &[bool], line_number: u32) -> Vec<String> {
+fn candidate_entry_names(lines: &LineIndex<'_>, is_code_line: &[bool], line_number: u32) -> Vec<String> {
     let line = line_text(lines, line_number);
     let mut piece = function_name(line);
     let mut bound = indent(line) + usize::from(is_closing_bracket_line(line));
@@ -295,7 +298,10 @@ async def get_response(model, http):
 
     fn entry_names_at(number: u32) -> Vec<String> {
         let lines = LineIndex::new(FILE.as_bytes());
-        changed_entries(&lines, &[(number, number)]).into_iter().flat_map(|(_, names)| names).collect()
+        candidate_names_by_added_line(&lines, &[(number, number)])
+            .into_iter()
+            .flat_map(|(_, names)| names)
+            .collect()
     }
 
     #[test]
@@ -341,8 +347,8 @@ async def get_response(model, http):
 ";
         let (lines, table) = (LineIndex::new(FILE.as_bytes()), LineIndex::new(table.as_bytes()));
         let check = |code: u32, added: &[(u32, u32)]| {
-            let changed = changed_entries(&lines, &[(code, code)]);
-            find_missing_entry(&changed, &table, added, |line| line.contains(&b'\''))
+            let changed = candidate_names_by_added_line(&lines, &[(code, code)]);
+            find_line_with_stale_entry(&changed, &table, added, |line| line.contains(&b'\''))
         };
         assert_eq!(check(18, &[]), Some(18));
         assert_eq!(check(18, &[(5, 5)]), None);

@@ -8,7 +8,7 @@ pub(crate) struct SizeCheck {
 }
 
 impl SizeCheck {
-    /// Returns true if a file is over a limit. `lines` is `None` if the file is too large to be read.
+    /// Returns true if a file is over a limit. `line_count` is `None` if the file is too large to be read.
     pub(crate) fn is_exceeded(&self, bytes: u64, line_count: Option<u32>) -> bool {
         self.max_bytes.is_some_and(|most| bytes > most)
             || self.max_lines.zip(line_count).is_some_and(|(most, lines)| lines > most)

@@ -67,7 +67,7 @@ fn visit_body(
     Ok(())
 }
 
-/// Reads a statement. `outer` is the node that includes a prefix such as `export`.
+/// Reads a statement. `outer_node` is the node that includes a prefix such as `export`.
 fn visit_statement(
     node: Node<'_>,
     outer_node: Node<'_>,

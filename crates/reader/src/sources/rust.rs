@@ -130,8 +130,8 @@ fn visit_use(
     Ok(())
 }
 
-/// Resolves the path of a module that the file `from` contains. Returns the file with the module, and the
-/// names of the modules within this file that lead to it.
+/// Resolves the path of a module that the file `from_file` contains. Returns the file with the module, and
+/// the names of the modules within this file that lead to it.
 pub(super) fn resolve_module(
     from_file: &str,
     module: &str,

@@ -198,8 +198,8 @@ impl<'a> ParsedFile<'a> {
     }
 }
 
-/// Returns true if the Markdown text in `before` ends within a fenced code block. A fence is closed only by a
-/// fence of the same character (a backtick or `~`).
+/// Returns true if the Markdown text in `preceding_text` ends within a fenced code block. A fence is closed
+/// only by a fence of the same character (a backtick or `~`).
 fn ends_in_fence(preceding_text: &[u8]) -> bool {
     let mut open: Option<u8> = None;
     for line in preceding_text.split(|byte| *byte == b'\n') {

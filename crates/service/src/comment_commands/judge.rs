@@ -99,7 +99,7 @@ async fn judge_label(
     Ok(if is_asker { CommandVerdict::Accept(request) } else { refuse_unlisted_author(request) })
 }
 
-/// Returns true if an account with write access may also start converge runs. `is_called` returns true for a
+/// Returns true if an account with write access may also start converge runs. `has_name` returns true for a
 /// configured name of that account. If converge runs are not served, every account passes this check, and the
 /// command is refused later with the reason.
 fn may_converge(context: &ServiceContext, has_name: impl Fn(&String) -> bool) -> bool {

@@ -22,9 +22,9 @@ pub(super) struct RequestBody {
     _memory_permit: Option<OwnedSemaphorePermit>,
 }
 
-/// Reads a body and checks its signature. `memory` contains one permit for each byte that all bodies together
-/// may occupy. Permits are acquired when bytes arrive, so the announcement of a large body does not block
-/// other bodies.
+/// Reads a body and checks its signature. `memory_permits` contains one permit for each byte that all bodies
+/// together may occupy. Permits are acquired when bytes arrive, so the announcement of a large body does not
+/// block other bodies.
 pub(super) async fn read_verified_body(
     mut body: Body,
     mut check: SignatureCheck,

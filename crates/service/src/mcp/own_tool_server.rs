@@ -34,7 +34,7 @@ pub struct OwnToolServer {
 
 impl OwnToolServer {
     /// Returns the server for a review of this repository (`owner/name`) at this forge. Returns `None` if the
-    /// tools are for another forge. Each request to the forge contains the id `review`.
+    /// tools are for another forge. Each request to the forge contains the id `review_id`.
     pub fn server_for_review(&self, forge: &str, repository: &str, review_id: &str) -> Option<McpServer> {
         let (own, repository, review) = (self.clone(), repository.to_owned(), review_id.to_owned());
         let make = move || Self::build_tools(own.clone(), repository.clone(), review.clone());

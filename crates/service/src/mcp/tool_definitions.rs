@@ -26,7 +26,7 @@ const COMMENT_HINTS: ToolHints =
     ToolHints { read_only: false, destructive: false, idempotent: true, open_world: true };
 
 /// Addition to the description, for forges where the text distinguishes several comments on the same lines.
-const TEXT_IDENTITY_NOTE: &str = " Without a `key`, the same text is posted only once on the same lines \
+const DUPLICATE_TEXT_NOTE: &str = " Without a `key`, the same text is posted only once on the same lines \
     (white space is ignored), and a different text is a further comment.";
 
 impl ForgeTool {
@@ -60,7 +60,7 @@ impl ForgeTool {
     pub(super) fn definition(self, forge: &ForgeCapability) -> McpTool {
         let (title, description) = self.title_and_description();
         let apart = match (self, forge.upsert_rule) {
-            (Self::UpsertInlineComment, UpsertRule::ByLocationAndText) => TEXT_IDENTITY_NOTE,
+            (Self::UpsertInlineComment, UpsertRule::ByLocationAndText) => DUPLICATE_TEXT_NOTE,
             (Self::UpsertInlineComment, UpsertRule::ByLocation)
             | (
                 Self::CurrentRepo
@@ -138,12 +138,12 @@ impl ForgeTool {
                 &[],
             ),
             Self::GetPullRequest => object_schema(
-                json!({"repository": repository_schema(), "number": number_schema()}),
+                json!({"repository": repository_schema(), "number": pull_number_schema()}),
                 &["number"],
             ),
             Self::GetPullRequestDiff => object_schema(
                 json!({
-                    "repository": repository_schema(), "number": number_schema(),
+                    "repository": repository_schema(), "number": pull_number_schema(),
                     "path": {"type": "string", "description": "Return only the diff of this file, \
                         specified by its path after the change"},
                 }),
@@ -233,7 +233,7 @@ fn object_schema(properties: Value, required: &[&str]) -> Value {
 fn comment_input_schema(required: &[&str]) -> Value {
     object_schema(
         json!({
-            "repository": repository_schema(), "number": number_schema(), "body": body_schema(),
+            "repository": repository_schema(), "number": pull_number_schema(), "body": body_schema(),
             "key": key_schema(),
             "path": {"type": "string", "description": "The file, by its name in the diff"},
             "line": {"type": "integer", "minimum": 1, "description": "The line, or the last one of several"},
@@ -253,7 +253,7 @@ fn repository_schema() -> Value {
     json!({"type": "string", "description": "OWNER/NAME; by default the repository of the server's folder"})
 }
 
-fn number_schema() -> Value {
+fn pull_number_schema() -> Value {
     json!({"type": "integer", "minimum": 1, "description": "The number of the pull request"})
 }
 

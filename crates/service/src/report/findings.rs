@@ -104,7 +104,7 @@ impl FindingCounts {
 }
 
 impl FirstComment {
-    /// Computes the percentiles of times in milliseconds. `times` must be in ascending order.
+    /// Computes the percentiles of times in milliseconds. `sorted_times_ms` must be in ascending order.
     fn from_sorted_times(sorted_times_ms: &[u64]) -> Option<Self> {
         let part = |hundredths: usize| {
             sorted_times_ms.get((sorted_times_ms.len() * hundredths).div_ceil(100).checked_sub(1)?)
@@ -135,8 +135,8 @@ pub struct GroupTable<'a> {
 }
 
 impl FindingReport {
-    /// Makes the report from these rows. `names` contains the repositories' display names. `times` contains
-    /// the times to the first comments in milliseconds, in ascending order.
+    /// Makes the report from these rows. `names` contains the repositories' display names. `sorted_times_ms`
+    /// contains the times to the first comments in milliseconds, in ascending order.
     pub fn from_rows(
         rows: &[FindingCount],
         names: &BTreeMap<String, String>,

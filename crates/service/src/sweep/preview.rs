@@ -105,9 +105,9 @@ impl CallBudget {
 }
 
 impl ServiceContext {
-    /// Returns the preview of each forge. `records` is `None` if no records exist yet. `every` is the
-    /// interval of the sweep. The number of requests depends on this interval if a forge does not report its
-    /// remaining calls.
+    /// Returns the preview of each forge. `records` is `None` if no records exist yet. `sweep_interval` is
+    /// the interval of the sweep. The number of requests depends on this interval if a forge does not report
+    /// its remaining calls.
     ///
     /// # Errors
     /// [`StoreError`] if the records cannot be read.

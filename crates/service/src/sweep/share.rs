@@ -27,8 +27,8 @@ pub(super) struct AssumedQuota {
 
 impl AssumedQuota {
     /// Computes the quota for a forge that allows `calls_an_hour` calls an hour, if rounds begin at intervals
-    /// of `every`. The sweep rounds of one hour use at most half of these calls. Returns `None` if the forge
-    /// has no known limit (`calls_an_hour` is 0).
+    /// of `sweep_interval`. The sweep rounds of one hour use at most half of these calls. Returns `None` if
+    /// the forge has no known limit (`calls_an_hour` is 0).
     pub(super) fn from_hourly_rate(calls_an_hour: u64, sweep_interval: TimeSpan) -> Option<Self> {
         let window = sweep_interval.clamp(MIN_WINDOW, QUOTA_WINDOW);
         let windows = QUOTA_WINDOW.0.unsigned_abs().div_ceil(window.0.unsigned_abs());

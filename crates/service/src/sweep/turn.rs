@@ -32,8 +32,9 @@ const FIRST_CONTACT_SKIP_REASON: &str = "the pull request was already open at Tr
     repository: it is not reviewed until it changes or a review is requested";
 
 impl RepositorySnapshot {
-    /// Sweeps the repository with at most `calls` requests, and subtracts the number of sent requests from
-    /// `calls`. The requests that look up the repository are sent even if `calls` is too small.
+    /// Sweeps the repository with at most `remaining_calls` requests, and subtracts the number of sent
+    /// requests from `remaining_calls`. The requests that look up the repository are sent even if
+    /// `remaining_calls` is too small.
     ///
     /// # Errors
     /// [`SweepError`]. Marks that were made before the error are kept.
@@ -365,7 +366,7 @@ fn is_waiting_for_event(slot: &Slot) -> bool {
     }
 }
 
-/// Returns the slot key of a pull request; `repository` is the id of its repository.
+/// Returns the slot key of a pull request; `repository_id` is the id of its repository.
 pub(super) fn slot_key(forge: &str, repository_id: &str, number: u64) -> SlotKey {
     PrId { forge: forge.to_owned(), repository: repository_id.to_owned(), number }.key()
 }

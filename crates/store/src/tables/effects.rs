@@ -110,7 +110,7 @@ impl EffectLog for Store {
         let (by, changes) = (writer.clone(), changes.to_vec());
         let replaced = self.write(move |connection| replace_entries(connection, &by, &changes)).await?;
         if let Some(token) = writer.token {
-            self.accept_token(token).await?;
+            self.raise_counter_to_token(token).await?;
         }
         Ok(replaced)
     }

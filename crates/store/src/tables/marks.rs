@@ -17,8 +17,8 @@ use truing_core::switch::{KillSwitches, RepositoryRef};
 use super::{history, operator_tables, slots};
 use crate::fault::StoreFault;
 
-/// Marks slots. Reads and writes each row at most once. `halted` decides whether slots are marked while a
-/// kill switch is on for them.
+/// Marks slots. Reads and writes each row at most once. `halt_policy` decides whether slots are marked while
+/// a kill switch is on for them.
 pub(super) fn mark_slots(
     connection: &SqlTransaction,
     marks: &[SlotMark],

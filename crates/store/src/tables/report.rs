@@ -110,7 +110,7 @@ impl Store {
         self.unrecorded_cost_on_levels(since, "substr(level.key, 1, 6) = 'local/'").await
     }
 
-    /// Returns the unrecorded cost of reviews on the budget levels that match `levels`.
+    /// Returns the unrecorded cost of reviews on the budget levels that match `level_condition_sql`.
     async fn unrecorded_cost_on_levels(
         &self,
         since: UnixMillis,

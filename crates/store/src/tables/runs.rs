@@ -177,7 +177,7 @@ impl RunStore for Store {
     ) -> Result<(), StoreError> {
         let record = record.clone();
         self.write(move |connection| converges::store_converge_record(connection, token, &record)).await?;
-        self.accept_token(token).await
+        self.raise_counter_to_token(token).await
     }
 
     async fn converge_run(
@@ -191,7 +191,7 @@ impl RunStore for Store {
     async fn begin_job_run(&self, run: &RunReference) -> Result<JobState, StoreError> {
         let begun = run.clone();
         let job = self.write(move |connection| jobs::begin_run(connection, &begun)).await?;
-        self.accept_token(run.token).await?;
+        self.raise_counter_to_token(run.token).await?;
         Ok(job)
     }
 
@@ -227,7 +227,7 @@ impl RunStore for Store {
         let (begun, revision) = (run.clone(), revision.clone());
         let begun =
             self.write(move |connection| reviews::begin_run(connection, &begun, &revision, now)).await?;
-        self.accept_token(run.token).await?;
+        self.raise_counter_to_token(run.token).await?;
         Ok(begun)
     }
 
@@ -265,7 +265,7 @@ impl RunStore for Store {
         let key = key.clone();
         let run =
             self.write(move |connection| reviews::take_over_review(connection, &key, token, now)).await?;
-        self.accept_token(token).await?;
+        self.raise_counter_to_token(token).await?;
         Ok(run)
     }
 
@@ -386,7 +386,7 @@ impl RunStore for Store {
     ) -> Result<(), StoreError> {
         let (failed, outcome) = (run.clone(), outcome.clone());
         self.write(move |connection| reviews::mark_failed(connection, &failed, outcome.clone(), now)).await?;
-        self.accept_token(run.token).await
+        self.raise_counter_to_token(run.token).await
     }
 
     async fn mark_interrupted(&self, run: &RunReference, now: UnixMillis) -> Result<(), StoreError> {

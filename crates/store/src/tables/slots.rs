@@ -171,14 +171,14 @@ impl SlotStore for Store {
 
     async fn wait_for_change(&self) {
         match self.valkey_server() {
-            Some(valkey) => valkey.wait_for_change().await,
+            Some(valkey) => valkey.wait_for_slot_report().await,
             None => std::future::pending().await,
         }
     }
 
     async fn lease_exclusive_tasks(&self, duration: TimeSpan) -> Result<bool, StoreError> {
         match self.valkey_server() {
-            Some(valkey) => box_future(|| valkey.lease_exclusive_tasks(duration)).await,
+            Some(valkey) => box_future(|| valkey.take_duty_lease(duration)).await,
             None => Ok(true),
         }
     }
@@ -211,7 +211,7 @@ impl SlotStore for Store {
 
 impl Store {
     /// Ensures that all later tokens and versions are greater than `token`, which the records have accepted.
-    pub(super) async fn accept_token(&self, token: FencingToken) -> Result<(), StoreError> {
+    pub(super) async fn raise_counter_to_token(&self, token: FencingToken) -> Result<(), StoreError> {
         match self.valkey_server() {
             Some(valkey) => box_future(|| valkey.raise_counter_if_needed(token.0)).await,
             None => Ok(()),
@@ -385,7 +385,7 @@ pub(super) fn next_token(connection: &SqlTransaction) -> Result<FencingToken, St
 
 /// Raises the counter to at least `number`, so that later tokens and versions are greater.
 pub(super) fn raise_counter(connection: &SqlTransaction, number: u64) -> Result<(), StoreFault> {
-    // With PostgreSQL, the counter is in Valkey ([`Store::accept_token`]).
+    // With PostgreSQL, the counter is in Valkey ([`Store::raise_counter_to_token`]).
     if connection.dialect() == SqlDialect::Postgres {
         return Ok(());
     }

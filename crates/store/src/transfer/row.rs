@@ -26,8 +26,8 @@ pub(super) struct UnfitValue {
     pub(super) advice: &'static str,
 }
 
-/// Finds the first value of a row that cannot be transferred. If `zeros` is `None`, texts may contain zero
-/// characters.
+/// Finds the first value of a row that cannot be transferred. If `nul_policy` is `None`, texts may contain
+/// zero characters.
 pub(super) fn find_unfit_value(
     table: &TableSchema,
     row: &SqlRow,

@@ -27,7 +27,7 @@ const CONNECTION_IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 const RECONNECT_DELAY: Duration = Duration::from_secs(1);
 
 /// This process, as one of the processes that share the slots.
-pub(super) struct ProcessPeers {
+pub(super) struct OwnWorker {
     /// The name of this process. Each start of the process gets a new name.
     own_name: String,
     report_notify: Arc<Notify>,
@@ -35,14 +35,14 @@ pub(super) struct ProcessPeers {
     listener: OnceLock<AbortHandle>,
 }
 
-impl ProcessPeers {
+impl OwnWorker {
     pub(super) fn new() -> Self {
         let (report_notify, listener) = (Arc::new(Notify::new()), OnceLock::new());
         Self { own_name: Uuid::now_v7().to_string(), report_notify, listener }
     }
 }
 
-impl Drop for ProcessPeers {
+impl Drop for OwnWorker {
     fn drop(&mut self) {
         if let Some(task) = self.listener.get() {
             task.abort();
@@ -53,24 +53,24 @@ impl Drop for ProcessPeers {
 impl ValkeyServer {
     /// Completes when a process reports a waiting slot. If a report is lost, the scheduler finds the slot at
     /// its next regular read.
-    pub(crate) async fn wait_for_change(&self) {
-        let ProcessPeers { report_notify, listener, .. } = &self.peers;
+    pub(crate) async fn wait_for_slot_report(&self) {
+        let OwnWorker { report_notify, listener, .. } = &self.peers;
         listener.get_or_init(|| {
-            let task = receive_reports(self.route.subscribe(), Arc::clone(report_notify));
+            let task = listen_for_slot_reports(self.route.subscribe(), Arc::clone(report_notify));
             tokio::spawn(task).abort_handle()
         });
         report_notify.notified().await;
     }
 
-    /// Acquires or renews the duty lease. If `time` is zero, releases the lease.
-    pub(crate) async fn lease_exclusive_tasks(&self, duration: TimeSpan) -> Result<bool, StoreError> {
+    /// Acquires or renews the duty lease. If `duration` is zero, releases the lease.
+    pub(crate) async fn take_duty_lease(&self, duration: TimeSpan) -> Result<bool, StoreError> {
         let mut call = self.scripts.take_duty_lease.prepare_invoke();
         call.key(DUTY_LEASE_KEY).arg(&self.peers.own_name).arg(duration.0.max(0));
         Ok(self.invoke_script::<i64>(&call).await? == 1)
     }
 
-    /// Adds this process to the processes that lease slots, or removes it if `leases` is false. Returns the
-    /// resulting list of these processes.
+    /// Adds this process to the processes that lease slots, or removes it if `is_leasing` is false. Returns
+    /// the resulting list of these processes.
     pub(crate) async fn announce_worker(&self, is_leasing: bool) -> Result<WorkerGroup, StoreError> {
         let own_name = self.peers.own_name.clone();
         let mut call = self.scripts.update_workers.prepare_invoke();
@@ -80,7 +80,7 @@ impl ValkeyServer {
 }
 
 /// Receives reports from the channel while this future is polled.
-async fn receive_reports(mut primary_receiver: watch::Receiver<PrimaryServer>, notify: Arc<Notify>) {
+async fn listen_for_slot_reports(mut primary_receiver: watch::Receiver<PrimaryServer>, notify: Arc<Notify>) {
     loop {
         if let Err(error) = receive_until_disconnect(&mut primary_receiver, &notify).await {
             tracing::debug!(%error, "cannot listen for wake-ups; due slots are found at the next check");

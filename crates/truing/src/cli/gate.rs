@@ -10,7 +10,7 @@ use serde::Serialize;
 use truing_agent::verify::CacheScope;
 use truing_core::code_digest::LinesKey;
 use truing_core::line::{truncate_text, visible_line};
-use truing_core::outcome::UnreviewedFile;
+use truing_core::outcome::CoverageGap;
 use truing_diff::RepoPath;
 use truing_git::{IndexSnapshot, LocalRepository};
 use truing_loops::compare::{BaseOrigin, ComparisonRequest, HeadSource};
@@ -61,7 +61,7 @@ struct GateReport<'a> {
     ok: bool,
     base: Option<String>,
     inspected: usize,
-    not_inspected: &'a [UnreviewedFile],
+    not_inspected: &'a [CoverageGap],
     blocking: Vec<GateFindingJson<'a>>,
     advisory: Vec<GateFindingJson<'a>>,
     /// Number of findings that the report does not list.
@@ -299,8 +299,8 @@ impl<'a> From<&'a GateFinding> for GateFindingJson<'a> {
     }
 }
 
-/// Returns the result as text. `compared` is the change and the origin of its base, or `None` if whole files
-/// were checked.
+/// Returns the result as text. `comparison` is the change and the origin of its base, or `None` if whole
+/// files were checked.
 fn render_text(result: &GateResult, comparison: Option<(&ReviewedChange, &BaseOrigin)>) -> String {
     let mut text = String::new();
     let GateResult { blocking, advisory, inspected_file_count: inspected, not_inspected, command_runs } =
@@ -332,7 +332,7 @@ fn render_text(result: &GateResult, comparison: Option<(&ReviewedChange, &BaseOr
         let _ = write!(text, ", against {} ({against})", change.base.short_sha());
     }
     text += "\n";
-    for UnreviewedFile { path, reason } in not_inspected {
+    for CoverageGap { path, reason } in not_inspected {
         let _ = writeln!(
             text,
             "  not inspected: {}: {}",

@@ -64,7 +64,7 @@ pub(super) const EXIT_CODES: [(&str, &str); 6] = [
     ("130", "interrupted; run the command again to continue"),
 ];
 
-/// Returns the command with the name in `words`.
+/// Returns the command with the name in `command_path`.
 pub(super) fn find_command<'a>(
     program: &'a clap::Command,
     command_path: &[String],

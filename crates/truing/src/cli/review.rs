@@ -414,9 +414,9 @@ impl ReviewCommand {
     /// Registers a review by a model. A registered review is recorded even if it fails before it begins.
     fn register_review(&self, key: SlotKey) {
         let runtime = match self.config.review.runtime {
-            truing_config::ConfiguredRuntime::RulesOnly => return,
-            truing_config::ConfiguredRuntime::NativeToolLoop => truing_core::outcome::ReviewRuntime::Native,
-            truing_config::ConfiguredRuntime::ClaudeCli => truing_core::outcome::ReviewRuntime::Cli,
+            truing_config::ReviewModelRuntime::RulesOnly => return,
+            truing_config::ReviewModelRuntime::NativeToolLoop => truing_core::outcome::ReviewRuntime::Native,
+            truing_config::ReviewModelRuntime::ClaudeCli => truing_core::outcome::ReviewRuntime::Cli,
         };
         self.attempts.register_request(new_run_id(), key, SystemClock.now(), runtime);
     }

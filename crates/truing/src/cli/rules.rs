@@ -16,7 +16,7 @@ use truing_core::code_digest::LinesKey;
 use truing_core::finding::{AnchorKind, Finding, Severity};
 use truing_core::identity::{FindingFacts, PlacedFinding, assign_finding_ids};
 use truing_core::increment::FileRenames;
-use truing_core::outcome::{ReviewCoverage, SkipReason, UnreviewedFile};
+use truing_core::outcome::{CoverageGap, ReviewCoverage, SkipReason};
 use truing_core::suppression::UnusedSuppression;
 use truing_diff::RepoPath;
 use truing_loops::desired_state::sort_worst_first;
@@ -135,7 +135,7 @@ fn check_paths(
             report
                 .not_reviewed
                 .iter()
-                .map(|gap| UnreviewedFile { path: part.display_path(&gap.path), reason: gap.reason }),
+                .map(|gap| CoverageGap { path: part.display_path(&gap.path), reason: gap.reason }),
         );
         checked.suppressions.extend(report.suppressions.into_iter().map(|idle| {
             let path = part.display_path(&idle.path);
@@ -170,7 +170,7 @@ fn check_paths(
     for walk::UnreadablePath { path, reason } in unread {
         gaps += 1;
         context.output.warn(format_args!("{}: not checked: {reason}", text::visible_text(&path.to_string())));
-        coverage.not_reviewed.push(UnreviewedFile { path, reason: SkipReason::Unreadable });
+        coverage.not_reviewed.push(CoverageGap { path, reason: SkipReason::Unreadable });
     }
     let blocking = findings.iter().any(|finding| finding.raw.severity <= Severity::P1);
     let exit = if blocking || gaps > 0 { CommandExit::NegativeAnswer } else { CommandExit::Success };

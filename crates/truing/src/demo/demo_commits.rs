@@ -38,7 +38,7 @@ pub(super) fn fixed_commit() -> CommitBuilder {
         .write("refund.py", "return_all = 1\n")
 }
 
-/// Returns the file whose refund loop returns too early; `refunded` is the name of the order's flag.
+/// Returns the file whose refund loop returns too early; `flag_name` is the name of the order's flag.
 pub(super) fn refund_code(flag_name: &str) -> String {
     let key = fake_key();
     format!(
@@ -54,7 +54,8 @@ fn fake_key() -> String {
     ["AKIA", "QYLPMN5HHHFPZAM2"].concat()
 }
 
-/// Returns a file that begins with `head`, followed by code with [`super::PLANTED_FINDING_COUNT`] problems.
+/// Returns a file that begins with `leading_text`, followed by code with [`super::PLANTED_FINDING_COUNT`]
+/// problems.
 pub(super) fn cart_code(leading_text: &str) -> String {
     let key = fake_key();
     format!(

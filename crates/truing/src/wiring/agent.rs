@@ -12,7 +12,7 @@ use truing_config::environment::Environment;
 use truing_config::model::ProviderKind;
 use truing_config::problem::{ConfigError, ValueOrigin};
 use truing_config::sync::JobConfig;
-use truing_config::{Config, ConfiguredRuntime, SkillsDir, layer};
+use truing_config::{Config, ReviewModelRuntime, SkillsDir, layer};
 use truing_core::port::WriteGate;
 use truing_core::secret::SecretString;
 #[cfg(feature = "demo")]
@@ -268,8 +268,8 @@ fn conversation_runtime(
         return Ok(Conversation::Native);
     }
     match config.review.runtime {
-        ConfiguredRuntime::RulesOnly | ConfiguredRuntime::NativeToolLoop => Ok(Conversation::Native),
-        ConfiguredRuntime::ClaudeCli => {
+        ReviewModelRuntime::RulesOnly | ReviewModelRuntime::NativeToolLoop => Ok(Conversation::Native),
+        ReviewModelRuntime::ClaudeCli => {
             let version = &config.review.claude_version;
             let program = find_program(&config.review.claude_program, environment);
             let cli = program.and_then(|program| {
@@ -347,8 +347,8 @@ pub fn service_agent(
     ledger: Store,
 ) -> Result<Option<ModelAgent>, CliError> {
     match config.review.runtime {
-        ConfiguredRuntime::RulesOnly => Ok(None),
-        ConfiguredRuntime::NativeToolLoop | ConfiguredRuntime::ClaudeCli => {
+        ReviewModelRuntime::RulesOnly => Ok(None),
+        ReviewModelRuntime::NativeToolLoop | ReviewModelRuntime::ClaudeCli => {
             let mut agent = configured_agent(config, environment, ledger, ModelRole::Reviewer)?;
             // A step must end within its time limit, so the model may use only a part of the step's time.
             agent.limits.time = MAX_STEP_TIME * MODEL_TIME_SHARE_PERCENT / 100;

@@ -4,7 +4,7 @@ use sha2::{Digest as _, Sha256};
 use truing_agent::sandbox::SandboxLevel;
 use truing_config::converge::BugteamVariables;
 use truing_config::environment::Environment;
-use truing_config::{Config, ConfiguredRuntime, RulesConfig};
+use truing_config::{Config, ReviewModelRuntime, RulesConfig};
 use truing_core::converge::ConvergeExitCode;
 use truing_loops::checkout::OperatorRules;
 use truing_loops::converge::{ConvergeAgents, InspectionTools};
@@ -107,10 +107,10 @@ pub fn service_setup(
         return Err("converge runs are disabled on this server (`converge.enabled` is false)".to_owned());
     }
     match config.review.runtime {
-        ConfiguredRuntime::RulesOnly => {
+        ReviewModelRuntime::RulesOnly => {
             return Err("this server uses no model (`review.runtime` is \"rules\")".to_owned());
         }
-        ConfiguredRuntime::NativeToolLoop | ConfiguredRuntime::ClaudeCli => {}
+        ReviewModelRuntime::NativeToolLoop | ReviewModelRuntime::ClaudeCli => {}
     }
     // The error is returned as text and does not stop the service: reviews are possible even if converge
     // cannot be set up.

@@ -84,7 +84,7 @@ impl Stage {
 
     /// Returns a reader whose child process runs this script.
     fn reader_with_script(&self, body: &str) -> ChildProcessReader {
-        ChildProcessReader::new(self.write_impostor(body)).with_time_limit(PATIENCE)
+        ChildProcessReader::new(self.write_impostor(body)).with_task_time_limit(PATIENCE)
     }
 
     /// Waits until the script has written a process id to the file `$0.NAME`, and returns the id.
@@ -262,9 +262,11 @@ async fn a_child_that_hangs_is_killed_in_time_with_everything_it_has_started() {
     // with twice the limit.
     let mut time = Duration::from_millis(500);
     let what = loop {
-        let what =
-            read_failure(&stage.reader_with_script(body).with_time_limit(time), &stage.request(&["a.py"]))
-                .await;
+        let what = read_failure(
+            &stage.reader_with_script(body).with_task_time_limit(time),
+            &stage.request(&["a.py"]),
+        )
+        .await;
         if stage.path("impostor.pid").exists() {
             break what;
         }
@@ -326,10 +328,10 @@ async fn a_child_that_is_confined_too_little_is_told_nothing() {
         "{what}"
     );
     assert!(!stage.path("impostor.asked").exists());
-    assert_eq!(read_failure(&weak.with_weakest_sandbox(SandboxLevel::None), &request).await, "no");
+    assert_eq!(read_failure(&weak.with_min_sandbox(SandboxLevel::None), &request).await, "no");
     assert!(stage.path("impostor.asked").exists());
     // The reader does not need namespaces, so it also runs if the full sandbox is required.
-    let strict = ChildProcessReader::new(TRUING).with_weakest_sandbox(SandboxLevel::Full);
+    let strict = ChildProcessReader::new(TRUING).with_min_sandbox(SandboxLevel::Full);
     assert_eq!(strict.read(&request).await.unwrap().findings.len(), 1);
 }
 

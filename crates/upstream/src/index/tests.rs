@@ -11,7 +11,7 @@ use truing_reader::sources::ArchiveFormat;
 
 use super::client::MAX_PAGE_BYTES;
 use super::*;
-use crate::archives::{ArchiveFetchError, ArchiveFolder, MAX_ARCHIVE};
+use crate::archives::{ArchiveFetchError, ArchiveFolder, MAX_ARCHIVE_BYTES};
 
 const HTML: &str = r##"<!DOCTYPE html><html><body><h1>Links for demo-package</h1>
 <a href="../../files/demo_package-1.0.tar.gz#sha256=aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa">demo_package-1.0.tar.gz</a><br/>
@@ -204,7 +204,7 @@ async fn an_archive_is_downloaded_up_to_its_bound_whether_it_is_announced_or_not
     // In both cases, the archive is one byte longer than the limit. In the first case, only the
     // `content-length` header exceeds the limit; in the second case, there is no such header, and the body
     // exceeds it.
-    for (head, most) in [("content-length: 536870913\r\n", MAX_ARCHIVE), ("", 6)] {
+    for (head, most) in [("content-length: 536870913\r\n", MAX_ARCHIVE_BYTES), ("", 6)] {
         let told = get(head, most).await.unwrap_err();
         assert!(matches!(told, ArchiveFetchError::TooLong(_)), "{told}");
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);

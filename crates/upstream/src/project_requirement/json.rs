@@ -55,8 +55,8 @@ pub(super) fn required_packages(text: &str) -> Vec<String> {
     names.cloned().collect()
 }
 
-/// Finds the entries of `package` in the object at `key_path`. If `is_copy` is set, `key_path` is the path of
-/// a version, and the function finds the values at this path.
+/// Finds the entries of `package` in the object at `key_path`. If `is_vendored_version` is set, `key_path` is
+/// the path of a version, and the function finds the values at this path.
 pub(super) fn find_requirements(
     text: &str,
     key_path: &str,

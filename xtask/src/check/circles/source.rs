@@ -168,7 +168,7 @@ fn is_test_attribute(attribute: &[&str]) -> bool {
     matches!(attribute, ["cfg", "(", "test", ")"] | ["cfg", "(", "all", "(", "test", ..])
 }
 
-/// Returns the position of the bracket that closes the bracket at `at`.
+/// Returns the position of the bracket that closes the bracket at `opening_position`.
 fn closing_bracket(tokens: &[&str], opening_position: usize) -> usize {
     let mut depth = 0_usize;
     for (place, word) in tokens.iter().enumerate().skip(opening_position) {
@@ -184,8 +184,8 @@ fn closing_bracket(tokens: &[&str], opening_position: usize) -> usize {
     tokens.len()
 }
 
-/// Returns the position after the item, field or variant that begins at `at`. The item may begin with further
-/// attributes.
+/// Returns the position after the item, field or variant that begins at `position`. The item may begin with
+/// further attributes.
 fn end_of_item(tokens: &[&str], mut position: usize) -> usize {
     while tokens.get(position) == Some(&"#") {
         position = closing_bracket(tokens, position + 1) + 1;

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use super::prose::{ProseBlock, comment_blocks, find_long_sentences, find_phrases, page_blocks};
+use super::prose::{ProseBlock, comment_blocks, find_flagged_phrases, find_long_sentences, page_blocks};
 use crate::texts;
 use crate::workspace::TrackedFile;
 
@@ -193,7 +193,7 @@ impl NamingFaults {
     /// Adds the faults of the texts that the program prints. A source that cannot be parsed adds no faults.
     fn add_texts(&mut self, file: &TrackedFile) {
         for text in texts::read_program_texts(file).unwrap_or_default() {
-            for phrase in find_phrases(&text.text) {
+            for phrase in find_flagged_phrases(&text.text) {
                 self.add_place(NamingFault::TextPhrase, &file.path, text.line, phrase);
             }
         }
@@ -207,7 +207,7 @@ impl NamingFaults {
         sentence_fault: NamingFault,
     ) {
         for block in blocks {
-            for found in find_phrases(&block.text) {
+            for found in find_flagged_phrases(&block.text) {
                 self.add_place(phrase_fault, path, block.line, found);
             }
             for found in find_long_sentences(&block.text) {

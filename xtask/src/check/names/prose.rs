@@ -79,7 +79,7 @@ fn collect_blocks<'a>(lines: impl Iterator<Item = Option<&'a str>>) -> Vec<Prose
 }
 
 /// Returns the [`FLAGGED_PHRASES`] that occur in a text, each as often as it occurs.
-pub(super) fn find_phrases(text: &str) -> Vec<&'static str> {
+pub(super) fn find_flagged_phrases(text: &str) -> Vec<&'static str> {
     let lower = without_code(text).to_lowercase();
     let words: Vec<&str> =
         lower.split(|char: char| !char.is_alphanumeric()).filter(|word| !word.is_empty()).collect();
@@ -128,8 +128,14 @@ mod tests {
 
     #[test]
     fn phrases_are_found_as_words_outside_of_code() {
-        assert_eq!(find_phrases("Nobody mends it; `told` is a name, retold is a word."), ["nobody", "mends"]);
-        assert_eq!(find_phrases("Two files, of\nwhich one is new, and of which"), ["of which", "of which"]);
+        assert_eq!(
+            find_flagged_phrases("Nobody mends it; `told` is a name, retold is a word."),
+            ["nobody", "mends"]
+        );
+        assert_eq!(
+            find_flagged_phrases("Two files, of\nwhich one is new, and of which"),
+            ["of which", "of which"]
+        );
     }
 
     #[test]

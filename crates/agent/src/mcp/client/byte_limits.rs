@@ -29,8 +29,8 @@ struct ServerByteCount {
 pub(super) struct ServerLimitExceeded;
 
 impl ServerMeter {
-    /// Adds `added_bytes` to the count; `message` is the size of the current message until now. Returns an
-    /// error if the message or the total exceeds its limit.
+    /// Adds `added_bytes` to the count; `message_bytes` is the size of the current message until now. Returns
+    /// an error if the message or the total exceeds its limit.
     pub(super) fn count(&self, added_bytes: usize, message_bytes: usize) -> Result<(), ServerLimitExceeded> {
         let before = self.0.bytes.fetch_add(added_bytes, Ordering::Relaxed);
         if message_bytes > MAX_MESSAGE_BYTES || before.saturating_add(added_bytes) > MAX_SERVER_BYTES {

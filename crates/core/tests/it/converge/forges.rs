@@ -244,7 +244,7 @@ impl ForgeSimulation {
                 }
             };
             self.run.apply_event(event).unwrap();
-            if self.run.exit.is_some() || self.run.accepts_other_findings() {
+            if self.run.exit.is_some() || self.run.accepts_feedback() {
                 return;
             }
         }

@@ -60,7 +60,7 @@ fn others_are_heard_before_the_first_audit_too_and_never_in_the_middle() {
         "our own audit is still to come"
     );
     let mut busy = apply_events(run, [ConvergeEvent::Gated(None)]);
-    assert!(!busy.accepts_other_findings());
+    assert!(!busy.accepts_feedback());
     assert!(is_expected_step(&busy.apply_event(claims_event(&[p1_finding(3)])).unwrap_err(), "audit"));
     let mut stuck = new_run(ConvergeLimits::default());
     stuck

@@ -131,7 +131,7 @@ impl ForgeInstance {
     }
 
     /// Returns a repository in the format of the call that returns a single repository (`full-repository`).
-    /// `push` is true if the caller is an account that may push to the repository.
+    /// `can_push` is true if the caller is an account that may push to the repository.
     pub(crate) fn full_repository_json(&self, repo: &StoredRepository, can_push: bool) -> Value {
         // For an installation, `push` is false, because an installation does not have the permissions of an
         // account.

@@ -81,7 +81,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         }
     }
 
-    pub(super) async fn list_observed_comments(
+    pub(super) async fn list_own_comments(
         &self,
         recorded_comments: &[(CommentSubject, CommentId)],
     ) -> Result<Vec<ObservedComment>, ForgeError> {
@@ -425,11 +425,11 @@ impl<C: BitbucketApi> BitbucketClient<C> {
     }
 
     /// Returns Truing's comments on these subjects; `None` if there are none.
-    pub(super) async fn find_item_comments(
+    pub(super) async fn find_own_comments_on_subjects(
         &self,
         subjects: &[&CommentSubject],
     ) -> Result<Option<EffectOutcome>, ForgeError> {
-        let seen = self.list_observed_comments(&[]).await?.into_iter();
+        let seen = self.list_own_comments(&[]).await?.into_iter();
         let ours = seen
             .filter(|seen| seen.rights == CommentRights::CurrentAccount && subjects.contains(&&seen.subject));
         let shown: Vec<_> = ours.map(|seen| (seen.subject, seen.id)).collect();
@@ -534,7 +534,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
 
     /// Returns the number of a comment; `None` if the comment no longer exists. Returns an error unless our
     /// current account wrote the comment and its marker names this conversation.
-    async fn own_comment_number(
+    async fn verify_own_comment(
         &self,
         purpose: &str,
         number: u64,
@@ -564,7 +564,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         comment: &CommentId,
     ) -> Result<(), ForgeError> {
         let what = self.describe_repository_operation(&format!("deleting comment {comment} in {number}"));
-        let Some(id) = self.own_comment_number(&what, number, comment).await? else { return Ok(()) };
+        let Some(id) = self.verify_own_comment(&what, number, comment).await? else { return Ok(()) };
         self.api.delete_comment(&what, &self.repo, (number, id)).await
     }
 
@@ -575,7 +575,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         comment: &CommentId,
     ) -> Result<bool, ForgeError> {
         let what = self.describe_repository_operation(&format!("looking for comment {comment} in {number}"));
-        Ok(self.own_comment_number(&what, number, comment).await?.is_none())
+        Ok(self.verify_own_comment(&what, number, comment).await?.is_none())
     }
 }
 

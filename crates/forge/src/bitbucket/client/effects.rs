@@ -111,12 +111,16 @@ impl<C: BitbucketApi> ForgeWrite for BitbucketClient<C> {
                     .await?
                     .map(EffectOutcome::Comment));
             }
-            Effect::Summary { .. } => return self.find_item_comments(&[&CommentSubject::Summary]).await,
+            Effect::Summary { .. } => {
+                return self.find_own_comments_on_subjects(&[&CommentSubject::Summary]).await;
+            }
             Effect::Findings { comments, .. } => {
                 let items: Vec<&CommentSubject> = comments.iter().map(|draft| &draft.item).collect();
-                return self.find_item_comments(&items).await;
+                return self.find_own_comments_on_subjects(&items).await;
             }
-            Effect::FileFinding { comment, .. } => return self.find_item_comments(&[&comment.item]).await,
+            Effect::FileFinding { comment, .. } => {
+                return self.find_own_comments_on_subjects(&[&comment.item]).await;
+            }
             Effect::Resolve { thread } => self.is_thread_open(thread).await? == Some(false),
             Effect::Reopen { thread } => self.is_thread_open(thread).await? == Some(true),
             Effect::RequestReview { login } => self.is_review_requested(login).await?,

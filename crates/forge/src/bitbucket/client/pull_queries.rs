@@ -288,8 +288,8 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         Ok(replies)
     }
 
-    /// Returns the topic of a text by this producer, and the text without the marker. If `is_ours` is false,
-    /// the topic is `None`.
+    /// Returns the topic of a text by this producer, and the text without the marker. If `is_own_text` is
+    /// false, the topic is `None`.
     pub(super) fn read_topic(&self, number: u64, is_own_text: bool, text: &str) -> (Option<Topic>, String) {
         let (topic, body) = self.marker_keys().find_topic(&self.marker_pull_id(number), self.producer, text);
         (topic.filter(|_| is_own_text), body)

@@ -72,7 +72,7 @@ fn the_kind_chooses_the_headers_and_the_signature_is_sha_256_over_the_raw_body()
     assert_eq!(github.signature.err(), Some(SignatureError::Missing));
     for delivery in told {
         let mut check =
-            HookSecret::new(b"It's a Secret to Everybody").check(delivery.signature.unwrap()).unwrap();
+            HookSecret::new(b"It's a Secret to Everybody").begin_check(delivery.signature.unwrap()).unwrap();
         check.update(b"Hello World!");
         assert_eq!(check.finish(), Ok(()));
     }

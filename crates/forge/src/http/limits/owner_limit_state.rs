@@ -57,7 +57,7 @@ pub(super) struct OwnerLimitState {
 
 impl OwnerLimitState {
     /// Returns the time to wait if the call must not be sent now, and `None` if it may be sent. A call with
-    /// `creations` creates something; it is counted if it may be sent.
+    /// `creation_limits` creates something; it is counted if it may be sent.
     pub(super) fn admit(
         &mut self,
         resource: RateResource,

@@ -53,7 +53,7 @@ fn whatever_decides_whether_code_is_trusted_has_a_folder_of_its_own() {
     assert_eq!(tool.build_caching_tool().unwrap().builds, ["CARGO_TARGET_DIR"]);
     let (version, newer) = (command_output("clippy 1"), command_output("clippy 2"));
     let own = BuildCacheKey {
-        trust_name: OWN_FILES_SCOPE,
+        trust_name: OWN_FILES_CACHE_SCOPE,
         project_folder: "/one".into(),
         tree_kind: "tree",
         tool: &tool,

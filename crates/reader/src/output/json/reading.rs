@@ -51,7 +51,7 @@ impl<'a> OutputReader<'a> {
         read.map_err(|error| self.add_parse_error(&error)).ok()
     }
 
-    /// Passes the well-formed entries of a JSON array to `take`. `null` is treated as an empty array.
+    /// Passes the well-formed entries of a JSON array to `visit_entry`. `null` is treated as an empty array.
     /// `entry_label` is the word for an entry in the descriptions of problems.
     pub(crate) fn for_each_entry<'b, T: Deserialize<'b>>(
         &mut self,
@@ -64,7 +64,7 @@ impl<'a> OutputReader<'a> {
         }
     }
 
-    /// Passes the well-formed entries of a JSON array to `take`. `text` begins with the array and may
+    /// Passes the well-formed entries of a JSON array to `visit_entry`. `text` begins with the array and may
     /// continue after it.
     pub(crate) fn for_each_array_entry<'b, T: Deserialize<'b>>(
         &mut self,

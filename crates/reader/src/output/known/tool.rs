@@ -236,7 +236,7 @@ impl KnownTool {
         self.recognised.iter().find_map(|sign| Some((sign, sign.find_path(tracked_paths, read_file)?)))
     }
 
-    /// Returns the options that apply because of a sign in the file `sign`.
+    /// Returns the options that apply because of a sign in the file `sign_path`.
     pub fn sign_options(&self, sign_path: &str, read_file: &dyn Fn(&str) -> Option<Vec<u8>>) -> Vec<String> {
         let given = self.options.iter().find(|given| given.sign.find_path(&[sign_path], read_file).is_some());
         given.map(|given| fill_arguments(&given.args, &[], &[], sign_path)).unwrap_or_default()
@@ -257,8 +257,8 @@ impl KnownTool {
         table.into_iter().filter_map(option).collect()
     }
 
-    /// Returns true if the configuration in `sign`, the file in which the tool's sign was found, selects the
-    /// files to check. The tool's other configuration files are ignored.
+    /// Returns true if the configuration in `sign_path`, the file in which the tool's sign was found, selects
+    /// the files to check. The tool's other configuration files are ignored.
     pub fn config_selects_files(&self, sign_path: &str, read_file: &dyn Fn(&str) -> Option<Vec<u8>>) -> bool {
         self.selects.iter().any(|chooses| chooses.find_path(&[sign_path], read_file).is_some())
     }
@@ -314,9 +314,10 @@ pub fn is_empty_without_findings(format: &str) -> bool {
     !format.ends_with("json") || EMPTY_OUTPUT_JSON_FORMATS.contains(&format)
 }
 
-/// Returns the arguments of `template`, with `files` in place of [`FILES_PLACEHOLDER`] and `sign` in place of
-/// [`SIGN_PLACEHOLDER`]. A path that begins with `-` or `@` gets the prefix `./`. `extra_arguments` are
-/// inserted before the first [`FILES_PLACEHOLDER`] or `--`, or at the end if the template contains neither.
+/// Returns the arguments of `template`, with `files` in place of [`FILES_PLACEHOLDER`] and `sign_path` in
+/// place of [`SIGN_PLACEHOLDER`]. A path that begins with `-` or `@` gets the prefix `./`. `extra_arguments`
+/// are inserted before the first [`FILES_PLACEHOLDER`] or `--`, or at the end if the template contains
+/// neither.
 pub fn fill_arguments(
     template: &[String],
     extra_arguments: &[String],

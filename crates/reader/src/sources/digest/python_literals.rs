@@ -75,7 +75,7 @@ impl StringPrefix {
 const MAX_ESCAPE_CHARS: usize = 9;
 
 /// Returns the length and the value of an escape. The escape consists of `prefix_length` characters and
-/// `digits` digits.
+/// `digit_count` digits.
 fn escape_value(escape_text: &str, prefix_length: usize, digit_count: usize, radix: u32) -> (usize, String) {
     let text: String = escape_text.chars().skip(prefix_length).take(digit_count).collect();
     let number = u32::from_str_radix(&text, radix).ok();

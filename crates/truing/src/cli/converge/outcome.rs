@@ -39,8 +39,8 @@ pub(super) struct TargetOutcome {
 }
 
 /// Prints the result of a target: the ended run, or the error because of which no run was begun. If
-/// `is_named` is true, the text contains the name of the target. `folder` is the clone of a run on a local
-/// branch. It is `None` for a run at a forge.
+/// `includes_target_name` is true, the text contains the name of the target. `folder` is the clone of a run
+/// on a local branch. It is `None` for a run at a forge.
 pub(super) async fn print_outcome(
     name: Option<&str>,
     folder: Option<&Path>,

@@ -90,8 +90,8 @@ impl<'a> TargetRun<'a> {
 }
 
 /// Runs all targets and prints their results in the order of the request. A failed run does not stop the
-/// other runs. A signal stops all runs. Each stopped run can be resumed. If `is_named` is true, the text
-/// contains the name of each target.
+/// other runs. A signal stops all runs. Each stopped run can be resumed. If `includes_target_name` is true,
+/// the text contains the name of each target.
 ///
 /// # Errors
 /// Returns an error if signals cannot be handled or nothing can be printed. The runs are stopped before an

@@ -121,7 +121,7 @@ fn open_file(path: &Path) -> std::io::Result<File> {
     if file.metadata()?.is_dir() { Err(ErrorKind::IsADirectory.into()) } else { Ok(file) }
 }
 
-/// Reads a source to its end. `size` is the expected size in bytes.
+/// Reads a source to its end. `expected_bytes` is the expected size in bytes.
 fn read_bounded(
     name: &str,
     source: impl Read,

@@ -49,7 +49,7 @@ impl ReviewCommand {
     /// a model costs money.
     pub(super) async fn open_agent(&self) -> Result<RecordedAgent, CliError> {
         let CassetteArgs { record, replay } = &self.args.tapes;
-        if self.config.review.runtime == truing_config::ConfiguredRuntime::RulesOnly {
+        if self.config.review.runtime == truing_config::ReviewModelRuntime::RulesOnly {
             return match record.as_ref().or(replay.as_ref()) {
                 None => Ok(RecordedAgent::default()),
                 Some(_) => {

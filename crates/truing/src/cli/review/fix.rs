@@ -50,7 +50,7 @@ pub(super) struct FixSession<'a> {
 
 impl<'a> FixSession<'a> {
     /// Locks the working tree, and cleans up after an earlier run that was killed. Files may be changed only
-    /// until `stop` is true.
+    /// until `is_interrupted` is true.
     ///
     /// # Errors
     /// Returns an error if another run holds the lock, or if the folder of patches cannot be used.

@@ -7,7 +7,7 @@
 
 use truing_core::finding::Finding;
 use truing_core::markdown::{code_block, code_span, escape_text, render_title, sanitize_markdown};
-use truing_core::outcome::{ReviewOutcomeKind, SkipReason, UnreviewedFile, WalkthroughLine};
+use truing_core::outcome::{CoverageGap, ReviewOutcomeKind, SkipReason, WalkthroughLine};
 use truing_diff::RepoPath;
 use truing_loops::local::LocalReviewOutcome;
 use truing_loops::text::{collect_remarks, format_count, render_reviewers};
@@ -34,7 +34,7 @@ pub(in crate::cli) struct MarkdownReport<'a> {
     /// Findings to list, worst first.
     pub(in crate::cli) findings: &'a [&'a Finding],
     /// Files that were not reviewed.
-    pub(in crate::cli) not_reviewed: &'a [UnreviewedFile],
+    pub(in crate::cli) not_reviewed: &'a [CoverageGap],
     /// Lines on what the change does and where to look first.
     pub(in crate::cli) walkthrough: &'a [WalkthroughLine],
     /// Name of the reviewer.
@@ -186,7 +186,7 @@ fn render_footer(report: &MarkdownReport<'_>) -> String {
             &format!("{path} has more findings than the limit for one file: only the worst are shown.\n\n");
     }
     if !unread.is_empty() {
-        let (by_design, missing): (Vec<&UnreviewedFile>, Vec<_>) =
+        let (by_design, missing): (Vec<&CoverageGap>, Vec<_>) =
             unread.iter().partition(|gap| gap.reason.is_by_design());
         text += "### Not reviewed\n\n";
         let mut listed = 0;
@@ -221,7 +221,7 @@ mod tests {
     use super::*;
     use crate::cli::review::sample_finding::sample_finding;
 
-    fn render_findings(findings: &[Finding], not_reviewed: &[UnreviewedFile]) -> String {
+    fn render_findings(findings: &[Finding], not_reviewed: &[CoverageGap]) -> String {
         let findings: Vec<&Finding> = findings.iter().collect();
         let (headline, remarks) =
             ("2 findings (1 P0, 1 P1)".to_owned(), vec!["reviewed @x against y".to_owned()]);
@@ -242,7 +242,7 @@ mod tests {
         one.raw.location.end_line = 4;
         one.raw.snippet = "if x is 1:\n\tpass".into();
         one.raw.suggestion = Some(SuggestedFix { replacement: "if x == 1:\n\tpass".into() });
-        let gap = UnreviewedFile { path: "x.bin".into(), reason: SkipReason::TooLarge };
+        let gap = CoverageGap { path: "x.bin".into(), reason: SkipReason::TooLarge };
         assert_snapshot!(render_findings(&[one], &[gap]), @r"
         ## Truing: 2 findings (1 P0, 1 P1)
 
@@ -333,8 +333,8 @@ mod tests {
                 one
             })
             .collect();
-        let gaps: Vec<UnreviewedFile> = (0..3_000)
-            .map(|_| UnreviewedFile { path: "`/".repeat(2_000).as_str().into(), reason: SkipReason::Binary })
+        let gaps: Vec<CoverageGap> = (0..3_000)
+            .map(|_| CoverageGap { path: "`/".repeat(2_000).as_str().into(), reason: SkipReason::Binary })
             .collect();
         let text = render_findings(&many, &gaps);
         assert!(text.len() < 1 << 20, "{}", text.len());

@@ -18,7 +18,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use truing_core::finding::{CodeLocation, DefectCategory, Finding, FindingStatus, Severity};
 use truing_core::id::{Sha, UnixMillis};
-use truing_core::outcome::{ReviewCoverage, ReviewOutcomeKind, SkipReason, UnreviewedFile, WalkthroughLine};
+use truing_core::outcome::{CoverageGap, ReviewCoverage, ReviewOutcomeKind, SkipReason, WalkthroughLine};
 use truing_diff::RepoPath;
 use truing_loops::local::LocalReviewOutcome;
 use truing_reader::ListedRule;
@@ -380,7 +380,7 @@ fn notifications_json(run: &SarifReport<'_>, omitted_result_count: usize) -> Vec
         ));
     }
     let mut bytes = 0_usize;
-    let fits = |gap: &&&UnreviewedFile| {
+    let fits = |gap: &&&CoverageGap| {
         bytes = bytes.saturating_add(gap.path.as_bytes().len());
         bytes <= MAX_LISTED_PATHS_BYTES
     };
@@ -436,7 +436,7 @@ fn omitted_finding_notification(finding: &Finding) -> Option<Value> {
     }))
 }
 
-fn unreviewed_notification(file: &UnreviewedFile) -> Value {
+fn unreviewed_notification(file: &CoverageGap) -> Value {
     let why = file.reason.as_str();
     let message = if file.reason == SkipReason::MoreFindings {
         "The file has more findings than the limit for one file: only the worst are shown.".to_owned()
@@ -548,7 +548,7 @@ mod tests {
         let coverage = ReviewCoverage {
             reviewed: vec![],
             not_reviewed: (0..1_500)
-                .map(|seed| UnreviewedFile {
+                .map(|seed| CoverageGap {
                     path: incompressible_text(seed, 4_000).as_str().into(),
                     reason: SkipReason::Binary,
                 })

@@ -55,8 +55,8 @@ pub(super) struct SuggestedCommands {
     pub(super) model: Option<String>,
 }
 
-/// Renders the whole text. `head` is the user's name for the reviewed commit. `configured` is the source of
-/// the repository's own configuration file, if that file was used.
+/// Renders the whole text. `head_name` is the user's name for the reviewed commit. `config_source` is the
+/// source of the repository's own configuration file, if that file was used.
 pub(super) fn render_report(
     review: &LocalReviewOutcome,
     head_name: Option<&str>,

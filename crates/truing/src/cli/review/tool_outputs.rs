@@ -260,7 +260,7 @@ async fn recognise_format(
     folder: &Path,
     reader: &ChildProcessReader,
 ) -> Result<String, CliError> {
-    let found = reader.detect_format(folder, text).await.map_err(|error| {
+    let found = reader.detect_tool_output_format(folder, text).await.map_err(|error| {
         CliError::failure("reader", format!("{name}: the format cannot be recognised: {error}"))
             .hint("specify the format: `--format-in FORMAT`")
     })?;

@@ -1,7 +1,7 @@
 //! Lists the changed files that a local review did not read, and the files with too many findings.
 
 use truing_config::REPOSITORY_FILE;
-use truing_core::outcome::{ReviewCoverage, SkipReason, UnreviewedFile};
+use truing_core::outcome::{CoverageGap, ReviewCoverage, SkipReason};
 use truing_git::options::MAX_FILE_BYTES;
 
 use crate::cli::review::text::visible_text;
@@ -37,7 +37,8 @@ fn render_unreviewed(coverage: &ReviewCoverage) -> Option<String> {
 
 /// Lists files with more findings than the maximum for one file.
 fn render_files_over_limit(coverage: &ReviewCoverage) -> Option<String> {
-    let paths: Vec<String> = coverage.truncated_files().map(|path| visible_text(&path.to_string())).collect();
+    let paths: Vec<String> =
+        coverage.files_with_dropped_findings().map(|path| visible_text(&path.to_string())).collect();
     let (listed, more) = paths.split_at(paths.len().min(MAX_LISTED_FILES));
     let more = if more.is_empty() { String::new() } else { format!(" and {} more", more.len()) };
     let listed = listed.join(", ");
@@ -48,9 +49,8 @@ fn render_files_over_limit(coverage: &ReviewCoverage) -> Option<String> {
 
 /// Returns a hint for files that are too large. Such files make a review incomplete, although no error
 /// occurred.
-fn too_large_hint(unreviewed_files: &[UnreviewedFile]) -> Option<String> {
-    let is_too_much =
-        |gap: &UnreviewedFile| matches!(gap.reason, SkipReason::TooLarge | SkipReason::TooComplex);
+fn too_large_hint(unreviewed_files: &[CoverageGap]) -> Option<String> {
+    let is_too_much = |gap: &CoverageGap| matches!(gap.reason, SkipReason::TooLarge | SkipReason::TooComplex);
     unreviewed_files.iter().any(is_too_much).then(|| {
         format!(
             "a file is too large (over {} MiB) or too complex to parse: list the file under rules.ignore \
@@ -66,13 +66,13 @@ mod tests {
 
     use super::*;
 
-    fn coverage(gaps: &[UnreviewedFile]) -> ReviewCoverage {
+    fn coverage(gaps: &[CoverageGap]) -> ReviewCoverage {
         ReviewCoverage { not_reviewed: gaps.to_vec(), ..ReviewCoverage::default() }
     }
 
     #[test]
     fn a_file_with_more_findings_than_are_kept_counts_as_reviewed() {
-        let cut = UnreviewedFile { path: "a.js".into(), reason: SkipReason::MoreFindings };
+        let cut = CoverageGap { path: "a.js".into(), reason: SkipReason::MoreFindings };
         assert_eq!(
             render_coverage_problems(&coverage(&[cut])),
             ["only the worst findings are shown for files with too many findings: a.js"]
@@ -81,13 +81,13 @@ mod tests {
 
     #[test]
     fn many_files_that_were_not_reviewed_are_counted_and_those_that_are_missing_come_first() {
-        let mut all: Vec<UnreviewedFile> = (0..7)
-            .map(|number| UnreviewedFile {
+        let mut all: Vec<CoverageGap> = (0..7)
+            .map(|number| CoverageGap {
                 path: format!("{number}.png").as_str().into(),
                 reason: SkipReason::Binary,
             })
             .collect();
-        all.push(UnreviewedFile { path: "z\n.txt".into(), reason: SkipReason::TooLarge });
+        all.push(CoverageGap { path: "z\n.txt".into(), reason: SkipReason::TooLarge });
         assert_snapshot!(render_unreviewed(&coverage(&all)).unwrap(),
             @r#"not reviewed: "z\n.txt" (too large), 0.png (binary), 1.png (binary), 2.png (binary), 3.png (binary) and 3 more"#);
         assert_eq!(render_unreviewed(&coverage(&[])), None);

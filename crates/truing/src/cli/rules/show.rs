@@ -27,7 +27,7 @@ struct RulesShowJson<'a> {
     text: &'a str,
 }
 
-/// Prints the rule of this name: an explanation or, if `source` is set, its file.
+/// Prints the rule of this name: an explanation or, if `shows_source` is set, its file.
 pub(super) fn run(name: &str, shows_source: bool, context: &CommandContext) -> Result<CommandExit, CliError> {
     let rules = context.config(&[])?.rules;
     let packs = wiring::load_packs(&rules).map_err(wiring::reader_error)?;
@@ -141,8 +141,8 @@ fn unqualified_rule_name(rule: &str) -> &str {
     rule.rsplit_once('/').map_or(rule, |(_, id)| id)
 }
 
-/// Returns the error for an unknown rule. If the user named the rule without a pack, `ids` contains the rule
-/// names to suggest.
+/// Returns the error for an unknown rule. If the user named the rule without a pack, `rule_ids` contains the
+/// rule names to suggest.
 fn unknown_rule_error(name: &str, packs: &RulePacks, rule_ids: &[&str]) -> CliError {
     let cli_error = CliError::usage("unknown_rule", format!("there is no rule `{name}`"));
     if packs.pack_names().contains(&name) {

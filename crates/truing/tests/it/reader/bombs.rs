@@ -361,7 +361,7 @@ async fn generated_bombs_in_a_hash_test_cost_no_more_than_a_file_may() {
     let test = stage.path("tree/test_hashes.py");
     let read = async |text: &str| {
         std::fs::write(&test, text).unwrap();
-        measure_children(&stage, reader.read_hash_pins(&test)).await
+        measure_children(&stage, reader.read_pinned_test_hashes(&test)).await
     };
     read("a = 1\n").await.0.unwrap();
     let (_, idle, start) = read("a = 1\n").await;

@@ -140,7 +140,8 @@ fn parse_value(text: &str) -> Option<(Value, &str)> {
     Some((value, after))
 }
 
-/// If `word` is the next word, in upper or lower case, removes it and returns true; otherwise returns false.
+/// If `keyword` is the next word, in upper or lower case, removes it and returns true; otherwise returns
+/// false.
 fn consume_keyword(rest: &mut &str, keyword: &str) -> bool {
     let text = rest.trim_start();
     let ends = |c: char| c.is_whitespace() || c == '(';

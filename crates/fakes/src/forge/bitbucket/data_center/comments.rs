@@ -57,7 +57,7 @@ pub(super) fn comment_tree(
 }
 
 /// Returns a single comment, with its anchor and the comment that it answers.
-pub(super) fn single_comment(
+pub(super) fn comment_with_anchor_and_parent(
     instance: &ForgeInstance,
     repo: &StoredRepository,
     pull: &StoredPull,
@@ -91,7 +91,7 @@ fn comment_response(
     let anchors = anchor::current_anchors(repo, number)?;
     let of = repo.pulls.get(&number).ok_or_else(no_pull)?;
     let comment = pull_comments::find_comment(of, id).ok_or_else(no_comment)?;
-    Ok(ApiResponse::json(status, single_comment(instance, repo, of, comment, &anchors)))
+    Ok(ApiResponse::json(status, comment_with_anchor_and_parent(instance, repo, of, comment, &anchors)))
 }
 
 /// Handles the call `GET …/comments/{id}`.

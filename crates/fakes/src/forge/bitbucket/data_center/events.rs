@@ -33,7 +33,8 @@ pub(crate) fn build_delivery(
             let anchors = anchor::current_anchors(repo, *number)?;
             let Some(pull) = repo.pulls.get(number) else { return Ok(None) };
             let Some(comment) = pull_comments::find_comment(pull, *id) else { return Ok(None) };
-            let mut more = json!({"comment": comments::single_comment(forge, repo, pull, comment, &anchors)});
+            let comment_json = comments::comment_with_anchor_and_parent(forge, repo, pull, comment, &anchors);
+            let mut more = json!({"comment": comment_json});
             if let Some(parent) = pull_comments::parent_comment_id(comment) {
                 more["commentParentId"] = parent.into();
             }
