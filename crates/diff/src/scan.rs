@@ -409,7 +409,8 @@ impl<H: From<LocatedHunk>> FileInProgress<H> {
         let (old_end, new_end) = (ranges.old.line_after()?, ranges.new.line_after()?);
         self.next_lines = (self.next_lines.0.max(old_end), self.next_lines.1.max(new_end));
         self.hunk_reader = Some(HunkReader::new(&ranges, shared));
-        // `end_line` has checked that the sum of start and count fits in 32 bits, so both numbers fit, too.
+        // The reader of the hunk header has checked that the sum of start and count fits in 32 bits, so both
+        // numbers fit, too.
         let fit = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
         let section = line.text.len() - line_end_len(line.text) - ranges.heading.len();
         self.hunk = Some(LocatedHunk {

@@ -77,7 +77,7 @@ impl FakeModel {
         self.shared.set_script(script);
     }
 
-    /// Stalls the `request_number` request: the request gets no answer until `resume` is called. Requests are
+    /// Stalls the request with this number: the request gets no answer until `resume` is called. Requests are
     /// counted from the start of the server.
     pub fn stall_request(&self, request_number: u64) {
         self.shared.stall_request(request_number);

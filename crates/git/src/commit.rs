@@ -289,8 +289,8 @@ impl StagedChanges {
         }
     }
 
-    /// Fills `paths` and `left_out` with the differences between the index and the parent commit. Paths that
-    /// are left out are reset in the index to their version in the parent commit.
+    /// Fills `paths` and `omitted_paths` with the differences between the index and the parent commit. Paths
+    /// that are left out are reset in the index to their version in the parent commit.
     async fn select_paths(&mut self, paths: Option<&[RepoPath]>) -> Result<(), GitError> {
         let call = self.isolated_dir.command("diff-index").args([
             "--cached",

@@ -347,8 +347,9 @@ impl<'h> NonTestFile<'h> {
         self.line_texts(lines)
     }
 
-    /// Returns the lines that assign to a field of another module. If `is_of_all` is true, only modules of
-    /// the language and test libraries are examined; otherwise, only other imports.
+    /// Returns the lines that assign to a field of another module. If
+    /// `is_builtin_or_test_module` is true, only modules of the language and test libraries are examined;
+    /// otherwise, only other imports.
     fn patched_lines(&self, is_builtin_or_test_module: bool) -> Vec<String> {
         let tokens = &self.code.tokens;
         let mut lines = Vec::new();

@@ -134,8 +134,8 @@ pub trait BranchWorkspace: Sync {
     async fn count_reviewer_calls(&self) -> Result<Option<usize>, ActError> {
         Ok(None)
     }
-    /// Calls the reviewer after a push. Does nothing if the run has already made more than `known_calls`
-    /// calls. Returns notices for people.
+    /// Calls the reviewer after a push. Does nothing if the run has already made more than
+    /// `_known_calls` calls. Returns notices for people.
     async fn call_reviewer(
         &self,
         _record: &ConvergeRecord,

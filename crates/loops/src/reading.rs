@@ -54,7 +54,7 @@ pub struct ReviewedChange {
     pub diff: Vec<u8>,
     /// Files of the change whose lines are not in the diff, with the reasons.
     pub omitted_files: Vec<CoverageGap>,
-    /// New files among `left_out` whose complete content is in the reader's tree.
+    /// New files among [`Self::omitted_files`] whose complete content is in the reader's tree.
     pub large_new_files: Vec<RepoPath>,
     /// Changed files that are reviewed with their content in the index, even if the working tree has other
     /// content.

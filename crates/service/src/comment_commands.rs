@@ -89,8 +89,7 @@ const MAX_LABEL_CHARS: usize = 60;
 const MAX_RETRY_DELAY: TimeSpan = TimeSpan::minutes(10);
 
 /// Records a command for each pull request in `pulls`. All these pull requests are in the repository whose
-/// present name is `repository_name`. `repository_name` is the present name of the repository of these pull
-/// requests. The commands are durable when this function returns.
+/// present name is `repository_name`. The commands are durable when this function returns.
 ///
 /// # Errors
 /// [`StoreError`]. After an error, it is not certain that the commands will be served.

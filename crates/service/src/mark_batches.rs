@@ -127,7 +127,7 @@ async fn run<M: BatchMarker>(marker: Arc<M>, mut pending_marks: mpsc::Receiver<P
     }
 }
 
-/// Writes a batch of marks that all have the same `halt_policy` policy, and sends the results.
+/// Writes a batch of marks that all have the same halt policy, and sends the results.
 async fn mark_batch<M: BatchMarker>(marker: &M, pending_marks: Vec<PendingMark>, halt_policy: HaltPolicy) {
     if pending_marks.is_empty() {
         return;

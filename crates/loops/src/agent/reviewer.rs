@@ -84,7 +84,7 @@ impl<'a> ReviewInput<'a> {
         }
     }
 
-    /// Runs one reviewer. `side_by_side` is the number of reviewers that share the review's money.
+    /// Runs one reviewer. `parallel_reviewer_count` reviewers share the review's money.
     ///
     /// The future is boxed and its type is erased: one such future per specialist exists at the same time,
     /// and the futures are large.

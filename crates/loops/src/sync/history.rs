@@ -117,8 +117,8 @@ impl ReleaseHistory<'_> {
         Ok((floor > first).then(|| self.releases.get(floor)).flatten().map(|release| release.version.clone()))
     }
 
-    /// Returns the index of the first release after `preceding_index` for which `holds` returns true. `is_so`
-    /// is the index of a later release for which `holds` must return true.
+    /// Returns the index of the first release after `preceding_index` for which `holds` returns true.
+    /// `matching_index` is the index of a later release for which `holds` must return true.
     async fn find_first_release_where(
         &mut self,
         mut preceding_index: usize,

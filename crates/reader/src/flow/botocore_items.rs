@@ -37,8 +37,8 @@ const AIO_CONFIG_OPTIONS: &[&str] = &["connector_args", "http_session_cls"];
 /// Maximum number of levels of base classes that are followed.
 const MAX_BASE_CLASS_DEPTH: u32 = 5;
 
-/// Finds each use of a botocore class or function where aiobotocore's version is required. `in_package` is
-/// true for a file of aiobotocore itself.
+/// Finds each use of a botocore class or function where aiobotocore's version is required.
+/// `is_aiobotocore_file` is true for a file of aiobotocore itself.
 pub(super) fn find_botocore_uses(
     values: &FlowValueResolver<'_, '_>,
     is_aiobotocore_file: bool,

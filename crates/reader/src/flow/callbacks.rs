@@ -36,7 +36,7 @@ const CALLBACK_COLLECTION_NAMES: &[&str] = &["handlers", "hooks", "checkers", "c
 /// Maximum number of names through which a callback is followed.
 const MAX_FOLLOWED_NAMES: u32 = 4;
 
-/// Finds each wrong call of a callback. `in_package` is true for a file of aiobotocore itself.
+/// Finds each wrong call of a callback. `is_aiobotocore_file` is true for a file of aiobotocore itself.
 pub(super) fn find_wrong_callback_calls(
     values: &FlowValueResolver<'_, '_>,
     is_aiobotocore_file: bool,

@@ -79,7 +79,7 @@ pub(super) struct FlowValueResolver<'m, 't> {
 }
 
 impl<'m, 't> FlowValueResolver<'m, 't> {
-    /// Creates a resolver for the values of a file. `in_package` is true for a file of aiobotocore.
+    /// Creates a resolver for the values of a file. `is_aiobotocore_file` is true for a file of aiobotocore.
     pub(super) fn new(model: &'m FileBindings<'t>, is_aiobotocore_file: bool) -> Self {
         let (mut is_aio, mut is_sync) = (is_aiobotocore_file, false);
         for node in model.nodes_of_kinds(&["import_statement", "import_from_statement"]) {

@@ -294,7 +294,7 @@ impl RuleFileSource<'_> {
     }
 }
 
-/// Parses the rule `name` in a file. The field `file_stem` in the file must equal the parameter `file_stem`.
+/// Parses the rule `name` in a file. The field `id` in the file must equal `file_stem`.
 pub(super) fn parse(file: &str, text: &str, file_stem: &str, name: &str) -> Result<PackRule, PackError> {
     let source = RuleFileSource { file, text, id: file_stem, name };
     match source.deserialize::<RuleKindField>()?.kind {

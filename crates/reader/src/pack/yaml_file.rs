@@ -73,7 +73,7 @@ struct TruingMetadata {
     invalid: Vec<TextExample>,
 }
 
-/// Parses the rule `name` in a file. If the file has a field `file_stem`, it must equal `file_stem`.
+/// Parses the rule `name` in a file. If the file has a field `id`, it must equal `file_stem`.
 pub(super) fn parse(file: &str, text: &str, file_stem: &str, name: &str) -> Result<PackRule, PackError> {
     let at = |error: RuleSyntaxError| PackError::Invalid {
         file: file.to_owned(),

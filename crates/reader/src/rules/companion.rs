@@ -36,8 +36,8 @@ pub(crate) struct CompanionCheck {
     /// folder. A companion in a parent folder counts only if it contains one of the filled templates, or if
     /// this list is empty.
     pub(crate) required_parent_companion_texts: Vec<String>,
-    /// Templates as in `companion_holds`. An added line requires no change if its own file contains one of
-    /// the filled templates.
+    /// Templates as in `exempting_companion_texts`. An added line requires no change if its own file contains
+    /// one of the filled templates.
     pub(crate) exempting_texts: Vec<String>,
     /// True if the rule also reports lines whose companion does not exist.
     pub(crate) reports_missing: bool,

@@ -86,7 +86,7 @@ impl ParserPool {
         move || thread_cpu_time() < until
     }
 
-    /// Parses a text. Returns `None` if `is_time` returns false before the parse ends.
+    /// Parses a text. Returns `None` if `has_time_left` returns false before the parse ends.
     pub(super) fn parse(
         &mut self,
         language: &'static SourceLanguage,

@@ -31,9 +31,9 @@ const CONVERGE_COMMANDS: [(&str, &str); 3] = [
     ("/audit", "audits the head once and posts a review; fixes nothing"),
 ];
 
-/// Returns the answer: one comment for each account, or for each login if the account is unknown. `why_not`
-/// is the reason why converge runs are not served, or `None` if they are served. `asks_for_approval` is true
-/// if the server asks for approval of spending.
+/// Returns the answer: one comment for each account, or for each login if the account is unknown.
+/// `converge_unavailable_reason` is the reason why converge runs are not served, or `None` if they are
+/// served. `asks_for_approval` is true if the server asks for approval of spending.
 pub(super) fn help_comment(
     account: &str,
     login: &str,

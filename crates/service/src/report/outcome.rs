@@ -72,8 +72,8 @@ fn count_kinds(end_counts: &[RunEndCount], includes_loop_outcomes: bool) -> Map<
     outcome_names(includes_loop_outcomes).map(|kind| (kind.to_owned(), count(kind).into())).collect()
 }
 
-/// Computes the totals of all rows. If `has_others` is true, the outcomes of converge and sync runs are
-/// included.
+/// Computes the totals of all rows. If `includes_loop_outcomes` is true, the outcomes of converge and
+/// sync runs are included.
 pub fn compute_totals(end_counts: &[RunEndCount], includes_loop_outcomes: bool) -> OutcomeTotals {
     let sum = |value_of: fn(&RunEndCount) -> u64| end_counts.iter().map(value_of).sum::<u64>();
     let runs = sum(|row| row.runs);
