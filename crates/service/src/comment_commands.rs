@@ -58,6 +58,7 @@ use truing_loops::machine::new_run_id;
 
 use super::context::ServiceContext;
 use super::wall_clock_wait::WallClockWait;
+use help::ConvergePermission;
 use judge::{CommandAuthor, CommandRequest, CommandVerdict, judge_request};
 pub use user_command::UserCommand;
 
@@ -325,7 +326,13 @@ async fn serve_request(
         CommandVerdict::Accept(asker) => {
             store.store_repositories(std::slice::from_ref(repository)).await?;
             if asker.command == UserCommand::Help {
-                let reason = answer_help(context, user_request, &repository.name, &asker.author).await?;
+                let permission = match &context.converge_setup {
+                    Err(reason) => ConvergePermission::NotServed(reason),
+                    Ok(_) if judge::is_asker(context, server, &asker.author) => ConvergePermission::Granted,
+                    Ok(_) => ConvergePermission::NotAnAsker,
+                };
+                let (name, author) = (&repository.name, &asker.author);
+                let reason = answer_help(context, user_request, name, author, permission).await?;
                 return Ok(ignore_request(store, user_request, &reason).await?);
             }
             let name = format!("{}#{}", repository.name, user_request.pr.number);
@@ -342,6 +349,7 @@ async fn answer_help(
     user_request: &UserRequest,
     repo: &str,
     author: &CommandAuthor,
+    permission: ConvergePermission<'_>,
 ) -> Result<String, CommentServeError> {
     let repository = RepositoryRef::from_key(&user_request.pr.key()).with_name(repo);
     if let Some(switch) = context.kill_switches().await.switch_for(&repository) {
@@ -359,9 +367,8 @@ async fn answer_help(
         monitor: &context.write_monitor,
     };
     let account = author.account.as_ref().map_or(author.login.as_str(), |account| account.as_str());
-    let why_not = context.converge_setup.as_ref().err().map(String::as_str);
     let asks = apply::raisable_level(context, user_request, repo).is_some();
-    match effects.perform(&help::help_comment(account, &author.login, why_not, asks)).await {
+    match effects.perform(&help::help_comment(account, &author.login, permission, asks)).await {
         Ok(_) => Ok("`/help` is answered".to_owned()),
         Err(EffectError::Settling { .. }) => Err(CommentServeError::NotVisibleYet),
         Err(EffectError::Store(error)) => Err(error.into()),

@@ -21,53 +21,66 @@ const REVIEW_COMMANDS: [(&str, &str); 6] = [
 /// The command that allows more money, on servers that ask for approval of spending.
 const SPEND_COMMAND: (&str, &str) =
     ("/spend", "allows models to spend the same amount again on this pull request, and reviews the head");
-/// Commands that need a model.
-const CONVERGE_COMMANDS: [(&str, &str); 3] = [
+/// Commands that start converge runs. `converge.askers` limits who may use these commands.
+const CONVERGE_COMMANDS: [(&str, &str); 2] = [
     (
         "/converge",
         "audits the pull request and fixes the findings until an audit finds nothing; never merges",
     ),
-    ("/converge stop", "stops the converge run before its next step"),
     ("/audit", "audits the head once and posts a review; fixes nothing"),
 ];
+/// The command that ends a converge run. Everyone with write access may use this command.
+const STOP_COMMAND: (&str, &str) = ("/converge stop", "stops the converge run before its next step");
+
+/// Permission of one account to start converge runs on a pull request.
+#[derive(Clone, Copy)]
+pub(super) enum ConvergePermission<'a> {
+    Granted,
+    /// The account is not in `converge.askers`.
+    NotAnAsker,
+    /// The server serves no converge runs, for this reason.
+    NotServed(&'a str),
+}
 
 /// Returns the answer: one comment for each account, or for each login if the account is unknown.
-/// `converge_unavailable_reason` is the reason why converge runs are not served, or `None` if they are
-/// served. `asks_for_approval` is true if the server asks for approval of spending.
+/// `asks_for_approval` is true if the server asks for approval of spending.
 pub(super) fn help_comment(
     account: &str,
     login: &str,
-    converge_unavailable_reason: Option<&str>,
+    permission: ConvergePermission<'_>,
     asks_for_approval: bool,
 ) -> Effect {
     Effect::Comment {
         topic: Topic::new(format!("help/{account}")),
-        body: render_help_text(login, converge_unavailable_reason, asks_for_approval),
+        body: render_help_text(login, permission, asks_for_approval),
     }
 }
 
 /// Renders the text of the answer.
-fn render_help_text(
-    login: &str,
-    converge_unavailable_reason: Option<&str>,
-    asks_for_approval: bool,
-) -> String {
+fn render_help_text(login: &str, permission: ConvergePermission<'_>, asks_for_approval: bool) -> String {
     let row = |(line, what): &(&str, &str)| format!("| `{line}` | {what} |\n");
     let mut rows: String = REVIEW_COMMANDS.iter().map(row).collect();
     if asks_for_approval {
         rows += &row(&SPEND_COMMAND);
     }
-    if converge_unavailable_reason.is_none() {
-        rows += &CONVERGE_COMMANDS.iter().map(row).collect::<String>();
-    }
-    let end = converge_unavailable_reason.map(|reason| {
-        format!("\n`/converge` and `/audit` are not available here: {}.\n", markdown::escape_text(reason))
-    });
+    let end = match permission {
+        ConvergePermission::Granted => {
+            rows.extend(CONVERGE_COMMANDS.iter().chain([&STOP_COMMAND]).map(row));
+            String::new()
+        }
+        ConvergePermission::NotAnAsker => {
+            rows += &row(&STOP_COMMAND);
+            "\nOnly accounts in `converge.askers` may use `/converge` and `/audit`.\n".to_owned()
+        }
+        ConvergePermission::NotServed(reason) => {
+            let reason = markdown::escape_text(reason);
+            format!("\n`/converge` and `/audit` are not available here: {reason}.\n")
+        }
+    };
     format!(
         "Commands for {}, each as the first line of a comment:\n\n| First line | What happens \
-         |\n|---|---|\n{rows}{}",
+         |\n|---|---|\n{rows}{end}",
         markdown::code_span(login),
-        end.unwrap_or_default()
     )
 }
 
@@ -78,15 +91,22 @@ mod tests {
 
     #[test]
     fn every_command_that_is_shown_is_one_and_those_of_a_model_need_one() {
-        let rows = REVIEW_COMMANDS.iter().chain([&SPEND_COMMAND]).chain(&CONVERGE_COMMANDS);
+        let rows = REVIEW_COMMANDS.iter().chain([&SPEND_COMMAND, &STOP_COMMAND]).chain(&CONVERGE_COMMANDS);
         for (line, _) in rows {
             let said = line.replace("ID", "1:0a1b").replace("REASON", "because");
             assert!(UserCommand::parse(&said).is_some(), "{line}");
         }
-        let (all, some) =
-            (render_help_text("ada", None, true), render_help_text("ada", Some("no model"), false));
+        let all = render_help_text("ada", ConvergePermission::Granted, true);
+        let some = render_help_text("ada", ConvergePermission::NotServed("no model"), false);
         assert!(all.contains("| `/spend` |") && !some.contains("/spend"), "{all}");
         assert!(all.contains("| `/converge` |") && !all.contains("not available"), "{all}");
         assert!(!some.contains("| `/converge` |") && some.contains("not available"), "{some}");
+    }
+
+    #[test]
+    fn an_account_that_may_not_converge_sees_only_how_to_stop_a_run() {
+        let text = render_help_text("ada", ConvergePermission::NotAnAsker, false);
+        assert!(text.contains("| `/converge stop` |") && text.contains("`converge.askers`"), "{text}");
+        assert!(!text.contains("| `/converge` |") && !text.contains("| `/audit` |"), "{text}");
     }
 }

@@ -107,6 +107,15 @@ fn may_converge(context: &ServiceContext, has_name: impl Fn(&String) -> bool) ->
     askers.is_empty() || askers.iter().any(has_name)
 }
 
+/// Returns true if the author of a comment, who has write access, may also start converge runs.
+pub(super) fn is_asker(context: &ServiceContext, server: &AnyForgeServer, author: &CommandAuthor) -> bool {
+    may_converge(context, |configured_name| {
+        let has_unique_names = server.capability().has_unique_account_names;
+        let account = author.account.as_ref();
+        account.is_some_and(|id| id.matches_name(&author.login, configured_name, has_unique_names))
+    })
+}
+
 fn refuse_unlisted_author(request: CommandRequest) -> CommandVerdict {
     let reason = format!("{} is not in `converge.askers`", request.author.login);
     CommandVerdict::Refuse(request, reason)
@@ -209,19 +218,21 @@ async fn judge_comment(
             author.login, repository.name
         )));
     }
-    let is_called = |configured_name: &String| {
-        author.id.matches_name(&author.login, configured_name, server.capability().has_unique_account_names)
-    };
-    if matches!(command, UserCommand::Converge | UserCommand::Audit) && !may_converge(context, is_called) {
-        let (by, url) = (author.into(), comment.url);
-        return Ok(refuse_unlisted_author(CommandRequest { command, author: by, url, thread: None }));
+    let author = CommandAuthor::from(author);
+    if matches!(command, UserCommand::Converge | UserCommand::Audit) && !is_asker(context, server, &author) {
+        return Ok(refuse_unlisted_author(CommandRequest {
+            command,
+            author,
+            url: comment.url,
+            thread: None,
+        }));
     }
     let first = comment.first_comment.filter(|_| command.targets_thread_finding());
     let thread = match first {
         Some(first) => thread_finding(server, user_request, repository, first, known_comments).await?,
         None => None,
     };
-    Ok(CommandVerdict::Accept(CommandRequest { command, author: author.into(), url: comment.url, thread }))
+    Ok(CommandVerdict::Accept(CommandRequest { command, author, url: comment.url, thread }))
 }
 
 /// Returns the finding whose thread begins with `first_comment`. Returns `None` if that comment is not about

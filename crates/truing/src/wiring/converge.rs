@@ -4,7 +4,7 @@ use sha2::{Digest as _, Sha256};
 use truing_agent::sandbox::SandboxLevel;
 use truing_config::converge::BugteamVariables;
 use truing_config::environment::Environment;
-use truing_config::{Config, ReviewModelRuntime, RulesConfig};
+use truing_config::{Config, ReviewModelRuntime};
 use truing_core::converge::ConvergeExitCode;
 use truing_loops::checkout::OperatorRules;
 use truing_loops::converge::{ConvergeAgents, InspectionTools};
@@ -54,21 +54,32 @@ pub fn inspection_tools(config: &Config, environment: &Environment) -> Result<In
     })
 }
 
-/// Returns a digest that identifies the configured gate, checks and rules.
+/// Returns a digest that identifies the configured gate, checks, rules and linters. The digest depends only on
+/// the keys and values that a user can write. So a new version of Truing does not make earlier audits stale.
 fn inspection_digest(config: &Config) -> String {
-    let Config { converge, verify, rules, review, linters: tools, .. } = config;
-    let linters = (review.linters, tools);
-    let RulesConfig {
-        ignored_paths: ignore,
-        packs,
-        disabled_rules: off,
-        severity_overrides: severity,
-        pack_folder: dir,
-        reading_time_limit: _,
-    } = rules;
-    let all =
-        (&converge.gate, &verify.setup, &verify.check_commands, packs, ignore, dir, linters, off, severity);
-    hex::encode(Sha256::digest(format!("{all:?}")))
+    let mut digest = Sha256::new();
+    for (key, setting) in config.settings() {
+        if decides_inspection(&key) {
+            digest.update(format!("{key} = {}\n", setting.value));
+        }
+    }
+    hex::encode(digest.finalize())
+}
+
+/// Returns true if an audit with another value of the key `key` can have other findings.
+fn decides_inspection(key: &str) -> bool {
+    const KEYS: [&str; 9] = [
+        "converge.gate",
+        "review.tools",
+        "rules.dir",
+        "rules.ignore",
+        "rules.off",
+        "rules.packs",
+        "rules.severity",
+        "verify.check",
+        "verify.setup",
+    ];
+    KEYS.contains(&key) || key.starts_with("tool.")
 }
 
 /// Checks, without sending a request, that requests to the auditing model are possible.
@@ -170,7 +181,44 @@ pub fn check_fixer_sandbox(level: SandboxLevel) -> Result<(), CliError> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
+    use truing_config::layer::SourceFile;
+
     use super::*;
+
+    fn config(text: &str) -> Config {
+        let file = SourceFile {
+            name: "truing.toml".to_owned(),
+            folder: PathBuf::from("/etc"),
+            text: text.to_owned(),
+        };
+        Config::resolve(&Environment::default(), Some(&file), &[]).unwrap()
+    }
+
+    #[test]
+    fn an_audit_is_of_the_gate_the_checks_the_rules_and_the_linters_alone() {
+        let default = inspection_digest(&config(""));
+        for other in [
+            "converge.gate = [[\"make\"]]",
+            "review.tools = \"auto\"",
+            "rules.dir = \"/packs\"",
+            "rules.ignore = [\"*.lock\"]",
+            "rules.off = [\"core/rust-dbg\"]",
+            "rules.packs = []",
+            "rules.severity = { \"core/rust-dbg\" = \"P2\" }",
+            "verify.check = [[\"make\", \"test\"]]",
+            "verify.setup = [[\"make\", \"deps\"]]",
+            "[tool.ruff]\ncommand = [\"ruff\"]\nformat = \"ruff-json\"",
+        ] {
+            assert_ne!(inspection_digest(&config(other)), default, "{other}");
+        }
+        for same in ["", "server.concurrency = 3", "rules.time = \"5s\"", "converge.max_audits = 3"] {
+            assert_eq!(inspection_digest(&config(same)), default, "{same}");
+        }
+        // Another digest makes earlier audits stale: it must come from another default, not from the code.
+        assert_eq!(default, "97d4559f3439b30d9d9769117e3bbf8cd5d1f9f8f4ea803de62e86740a599846");
+    }
 
     #[test]
     fn where_commands_cannot_be_kept_in_nothing_begins_and_what_helps_is_said() {

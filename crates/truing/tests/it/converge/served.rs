@@ -228,6 +228,12 @@ async fn of_those_who_may_write_only_the_configured_askers_start_a_run() {
     site.comment_as("ann", "/review").await;
     let reason = site.wait_until_why("`/review` by ann@github").await;
     assert_eq!(reason.matches("not in `converge.askers`").count(), 3, "{reason}");
+    site.comment_as("ann", "/help").await;
+    let help = |pull: &PullView| {
+        let mut comments = pull.comments.iter().map(|comment| &comment.body);
+        comments.any(|text| text.contains("| `/converge stop` |") && !text.contains("| `/converge` |"))
+    };
+    site.wait_until("the answer to /help", help).await;
     site.request_only_run("bob").await;
     let pull = site.wait_until("the report", |pull| report_comment(pull).is_some()).await;
     assert!(report_comment(&pull).unwrap().starts_with("## /converge: converged\n"), "{pull:#?}");
