@@ -54,8 +54,9 @@ pub fn inspection_tools(config: &Config, environment: &Environment) -> Result<In
     })
 }
 
-/// Returns a digest that identifies the configured gate, checks, rules and linters. The digest depends only on
-/// the keys and values that a user can write. So a new version of Truing does not make earlier audits stale.
+/// Returns a digest that identifies the configured gate, checks, rules and linters. The digest depends only
+/// on the keys and values that a user can write. So a new version of Truing does not make earlier audits
+/// stale.
 fn inspection_digest(config: &Config) -> String {
     let mut digest = Sha256::new();
     for (key, setting) in config.settings() {
