@@ -31,32 +31,34 @@ pub(crate) struct Options {
 
 #[derive(Subcommand)]
 enum MeasurementCommand {
-    /// Diffs: compare our counts of lines with git's, and our speed with that of diffy (in process) and of
-    /// npm `diff` (as a whole process)
+    /// Diffs: compare our parser's line counts with git's, and its speed with that of diffy (in process) and
+    /// of npm `diff` (as a whole process)
     Diff(diff::Options),
-    /// Webhooks: CPU time, latency, memory and the highest rate, compared with Fastify, BullMQ and Redis
+    /// Webhooks: Webhooks: compare CPU time, latency, memory and the highest rate with those of Fastify,
+    /// BullMQ and Redis
     Ingress(ingress::Options),
-    /// Many processes: reviews per minute with 1 to 8 workers on Redis and PostgreSQL, and the component that
-    /// limits them
+    /// Many processes: measure reviews per minute with 1 to 8 workers on Redis and PostgreSQL, and find the
+    /// component that limits them
     Workers(workers::Options),
-    /// Millions of records: the time of commands and of queries for due slots, and the cost of moving a store
-    /// to another engine
+    /// Millions of records: measure the time of commands and of queries for due slots, and the cost of moving
+    /// a store to another engine
     Records(records::Options),
     /// Syntax rules: compare the findings and the speed with ast-grep's command line
     Rules(rules::Options),
     /// Linters: for many commits, compare the findings that Truing reports with the linter's own findings on
     /// added lines
     Linters(linters::Options),
-    /// Linters on pull requests with several pushes: comments posted, repeated and left, compared with
-    /// reviewdog's rules
+    /// Linters on pull requests with several pushes: compare posted, repeated and remaining comments with
+    /// those under reviewdog's rules
     Pushes(pushes::Options),
-    /// A loop of `truing converge`: its time without the model's time, compared with the time in which git
+    /// A loop of `truing converge`: compare its time, without the model's time, with the time in which git
     /// writes the same files
     Converge(converge::Options),
-    /// A whole review of 10,000 changed lines: how much longer it takes than `git diff`, and its memory
+    /// A whole review of 10,000 changed lines: measure its memory, and how much longer it takes than `git
+    /// diff`
     Review(review::Options),
-    /// The same scripted review with each runtime: seconds, CPU time and memory, compared with the claude
-    /// program alone
+    /// The same scripted review with each runtime: compare seconds, CPU time and memory with those of the
+    /// claude program alone
     Runtimes(runtimes::Options),
 }
 

@@ -16,15 +16,15 @@ const TESTS: &str = "crates/forge/tests/it/effects.rs";
 fn render_page(tests: &str) -> Result<String> {
     let mut page = String::from(
         "# Effects\n\n<!-- Generated from truing_core::effect. To update it: UPDATE_DOCS=1 cargo test -p \
-        truing-bench -->\n\nEach write to a forge by a loop or by a tool for agents is an effect (ADR 75, \
-        76). For each effect, Truing asks the write gate for permission, records the intent, makes the \
-        call, and records the end of the call. If a response was lost or the process died, Truing waits \
-        for the time `forge.NAME.settle`. Truing then searches for the effect. If the search finds the \
-        effect, Truing records it as performed. Otherwise, Truing performs the effect again. Some effects \
-        are recognised by the state that they cause. For these effects Truing does not wait, because a \
-        repetition causes the same state. The effect `findings` posts several comments in one call. \
-        Truing searches for each of these comments separately.\n\n| Effect | Found again by | Waits \
-        before the search | After a refusal |\n|---|---|---|---|\n",
+        truing-bench -->\n\nEach write that a loop or a tool for agents makes to a forge is an effect \
+        (ADR 75, 76). For each effect, Truing asks the write gate for permission, records the intent, \
+        makes the call, and records the end of the call. If a response was lost or the process ended \
+        unexpectedly, Truing waits for the time `forge.NAME.settle`. Truing then searches for the effect. \
+        If the search finds the effect, Truing records it as performed. Otherwise, Truing performs the \
+        effect again. Truing recognises some effects by the state that they cause. For these effects \
+        Truing does not wait, because a second call causes the same state. The effect `findings` posts \
+        several comments in one call. Truing searches for each of these comments separately.\n\n| Effect \
+        | Found again by | Waits before the search | After a refusal |\n|---|---|---|---|\n",
     );
     for kind in EffectKind::ALL {
         let (found, waits) = match kind.observation_method() {
@@ -45,7 +45,7 @@ fn render_page(tests: &str) -> Result<String> {
     page += TESTS;
     page += "`. `withheld`: nothing is written, and the run stops. `reported`: the effect is absent, and \
         the loop receives the forge's reason. `once`: the effect is present exactly once. `listed`: \
-        nothing is written, and the run continues as if the effect had been performed. `cannot`: the \
+        nothing is written, and the run continues as if Truing had performed the effect. `cannot`: the \
         forge does not support the effect, for the reason in the list below the table. Truing refuses \
         such an effect before it records the intent or makes a call.\n";
     for case in EffectIncident::ALL {

@@ -29,8 +29,8 @@ enum FuzzCommand {
     /// Diffs: parse them, anchor line ranges in them, and track line ranges through them
     Diff(FuzzLengthArgs),
     /// Small texts that are expensive to parse, although within the limits. In the first half of the time,
-    /// source files are read as the service reads them; in the second half, every other format of external
-    /// text
+    /// the command reads source files as the service reads them; in the second half, it reads every other
+    /// format of external text
     ///
     /// For each language and format, the command prints the highest memory and time, with the seed of the
     /// text.

@@ -24,7 +24,8 @@ struct BenchCli {
 enum BenchCommand {
     /// Measure the promised figures, and compare them with other tools
     Bench(bench::Options),
-    /// Reduce the published descriptions of the forges' APIs to the parts that tests check exchanges against
+    /// Reduce the published descriptions of the forges' APIs to the parts that the tests need to check
+    /// requests and responses
     Contract(contract::Options),
     /// Feed damaged input to the parsers of untrusted bytes until the time is over
     Fuzz(fuzz::Options),

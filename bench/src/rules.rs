@@ -38,7 +38,7 @@ pub(crate) struct Options {
     /// This repository alone
     #[arg(long, value_name = "OWNER/NAME")]
     only: Vec<String>,
-    /// Only commits with findings that people have judged
+    /// Run the rules only on commits with findings that people have judged
     #[arg(long)]
     judged: bool,
     /// No whole trees
@@ -68,7 +68,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     for repository in repositories.repository.iter().filter(wanted) {
         refresh_findings(options, repository, &rules, pack, &mut labels)?;
     }
-    // Findings are removed if they have no verdict and neither the earlier nor the current rules report them.
+    // Removes each finding that has no verdict and that neither the earlier nor the current rules report.
     labels.retain(|_, known| {
         known.verdict != HitVerdict::Unjudged
             || known.earlier_severity.is_some()

@@ -34,7 +34,7 @@ use crate::{say, workspace};
 pub(crate) struct Options {
     /// Only this check
     check: Option<CheckName>,
-    /// A clone of the RustSec advisory database [default: ~/.cargo/advisory-db, if it is there]
+    /// A clone of the RustSec advisory database [default: ~/.cargo/advisory-db, if it exists]
     #[arg(long, env = "ADVISORY_DB", value_name = "FOLDER")]
     advisory_db: Option<PathBuf>,
 }

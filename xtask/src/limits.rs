@@ -39,7 +39,7 @@ struct LimitedInput {
 /// The texts of all sources of the workspace, and the names of all tests.
 struct WorkspaceSources {
     texts: BTreeMap<String, String>,
-    tests: BTreeSet<String>,
+    test_names: BTreeSet<String>,
 }
 
 impl WorkspaceSources {
@@ -60,14 +60,14 @@ impl WorkspaceSources {
                 .filter_map(move |(at, _)| after(at))
         });
         let tests = tests.collect();
-        Ok(Self { texts, tests })
+        Ok(Self { texts, test_names: tests })
     }
 
     /// Returns true if a test has this name, either as a function or in the table of a test program with its
     /// own harness.
     fn is_test(&self, name: &str) -> bool {
         let in_table = format!("\"{name}\",");
-        self.tests.contains(name) || self.texts.values().any(|text| text.contains(&in_table))
+        self.test_names.contains(name) || self.texts.values().any(|text| text.contains(&in_table))
     }
 
     /// Returns the value of a constant. `constant` has the form `FILE NAME`.

@@ -14,11 +14,11 @@ pub struct TestTool {
     /// The name by which tests start the program.
     pub name: &'static str,
     /// The command that prints the version; if it is empty, the program is run with `--version`.
-    pub probe: &'static [&'static str],
+    pub version_command: &'static [&'static str],
     /// The oldest version that the tests can use.
-    pub minimum: Version,
+    pub minimum_version: Version,
     /// The Debian package that contains the program.
-    pub debian: &'static str,
+    pub debian_package: &'static str,
     /// The tests that need the tool.
     pub need: ToolNeed,
 }
@@ -39,7 +39,7 @@ pub struct NpmArchiveTool {
     /// Name of the program and of the program's file in the archive.
     pub name: &'static str,
     /// Name of the npm package, without the suffix for the machine's architecture.
-    package: &'static str,
+    npm_package: &'static str,
     pub version: &'static str,
     /// For each supported architecture: the architecture's name in Rust, its name in npm, and the archive's
     /// SHA-512 digest in hexadecimal.
@@ -52,7 +52,7 @@ pub struct NpmArchiveTool {
 /// forbids redistribution.
 pub const NPM_ARCHIVE_TOOLS: &[NpmArchiveTool] = &[NpmArchiveTool {
     name: "claude",
-    package: "@anthropic-ai/claude-code-linux",
+    npm_package: "@anthropic-ai/claude-code-linux",
     version: "2.1.328",
     archives: &[
         (
@@ -75,7 +75,7 @@ pub const NPM_ARCHIVE_TOOLS: &[NpmArchiveTool] = &[NpmArchiveTool {
 /// Returns the path of the program. If the program is missing, downloads it from the registry in npm's
 /// configuration. `Err` contains the reason for the failure.
 pub fn find_or_download(root: &Path, packed: &NpmArchiveTool) -> Result<PathBuf, String> {
-    let NpmArchiveTool { name, package, version, archives, .. } = packed;
+    let NpmArchiveTool { name, npm_package: package, version, archives, .. } = packed;
     let folder = root.join("target/tools").join(name).join(version);
     let program = folder.join(name);
     if program.is_file() {
@@ -171,9 +171,9 @@ fn install_npm_packages(source_folder: &Path, tools_folder: &Path, folder: &Path
 pub const TEST_TOOLS: &[TestTool] = &[
     TestTool {
         name: "git",
-        probe: &["git", "--version"],
-        minimum: Version::new(2, 41, 0),
-        debian: "git",
+        version_command: &["git", "--version"],
+        minimum_version: Version::new(2, 41, 0),
+        debian_package: "git",
         need: ToolNeed {
             packages: &["truing", "truing-fakes", "truing-forge", "truing-git", "truing-service"],
             untested_promise: None,
@@ -182,27 +182,31 @@ pub const TEST_TOOLS: &[TestTool] = &[
     TestTool {
         name: "postgres",
         // Debian installs the programs of each version in a separate folder.
-        probe: &[
+        version_command: &[
             "sh",
             "-c",
             "PATH=\"$(ls -d /usr/lib/postgresql/*/bin 2>/dev/null | tail -n 1):$PATH\" postgres --version",
         ],
-        minimum: Version::new(14, 0, 0),
-        debian: "postgresql",
+        minimum_version: Version::new(14, 0, 0),
+        debian_package: "postgresql",
         need: ToolNeed { packages: &["truing", "truing-service", "truing-store"], untested_promise: None },
     },
     TestTool {
         name: "redis-server",
-        probe: &["sh", "-c", "(valkey-server --version || redis-server --version) 2>/dev/null | tr = ' '"],
-        minimum: Version::new(7, 0, 0),
-        debian: "redis-server",
+        version_command: &[
+            "sh",
+            "-c",
+            "(valkey-server --version || redis-server --version) 2>/dev/null | tr = ' '",
+        ],
+        minimum_version: Version::new(7, 0, 0),
+        debian_package: "redis-server",
         need: ToolNeed { packages: &["truing", "truing-service", "truing-store"], untested_promise: None },
     },
     TestTool {
         name: "faketime",
-        probe: &[],
-        minimum: Version::new(0, 9, 0),
-        debian: "faketime",
+        version_command: &[],
+        minimum_version: Version::new(0, 9, 0),
+        debian_package: "faketime",
         need: ToolNeed { packages: &["truing"], untested_promise: None },
     },
     test_tool("curl", "curl", Version::new(7, 0, 0), "that the calls in the runbooks work as written"),
@@ -220,9 +224,9 @@ const fn test_tool(
 ) -> TestTool {
     TestTool {
         name,
-        probe: &[],
-        minimum: minimum_version,
-        debian: debian_package,
+        version_command: &[],
+        minimum_version,
+        debian_package,
         need: ToolNeed { packages: &["truing"], untested_promise: Some(untested_promise) },
     }
 }
@@ -251,8 +255,11 @@ pub fn provide_tools(root: &Path, packages: &[String]) -> ToolSearch {
         packages.is_empty() || packages.iter().any(|name| requirement.packages.contains(&name.as_str()))
     };
     let wanted: Vec<&TestTool> = TEST_TOOLS.iter().filter(|tool| is_wanted(tool.need)).collect();
-    let lacking: Vec<&str> =
-        wanted.iter().filter(|tool| find_tool_version(tool).is_err()).map(|tool| tool.debian).collect();
+    let lacking: Vec<&str> = wanted
+        .iter()
+        .filter(|tool| find_tool_version(tool).is_err())
+        .map(|tool| tool.debian_package)
+        .collect();
     let installed = if lacking.is_empty() { Ok(()) } else { install_debian(&lacking) };
 
     let mut provided = ToolSearch::default();
@@ -262,7 +269,7 @@ pub fn provide_tools(root: &Path, packages: &[String]) -> ToolSearch {
     };
     for tool in wanted {
         let found = find_tool_version(tool)
-            .map(|version| format!("{} {version} (needed: {})", tool.name, tool.minimum));
+            .map(|version| format!("{} {version} (needed: {})", tool.name, tool.minimum_version));
         let reason = installed.as_ref().err();
         add(
             tool.need,
@@ -328,7 +335,7 @@ fn apt_get(options: &[&str], packages: &[&str]) -> Result<(), String> {
 
 /// Returns the installed version of a tool, or the reason why it cannot be used.
 fn find_tool_version(tool: &TestTool) -> Result<Version, String> {
-    let (program, arguments) = match tool.probe {
+    let (program, arguments) = match tool.version_command {
         [program, arguments @ ..] => (*program, arguments),
         [] => (tool.name, ["--version"].as_slice()),
     };
@@ -340,8 +347,8 @@ fn find_tool_version(tool: &TestTool) -> Result<Version, String> {
     let text = String::from_utf8_lossy(&output.stdout);
     let version = parse_version(&text)
         .ok_or_else(|| format!("{} does not print its version ({:?})", tool.name, text.trim()))?;
-    if version < tool.minimum {
-        return Err(format!("{} {version} is older than {}", tool.name, tool.minimum));
+    if version < tool.minimum_version {
+        return Err(format!("{} {version} is older than {}", tool.name, tool.minimum_version));
     }
     Ok(version)
 }
@@ -386,9 +393,9 @@ mod tests {
     fn cargo(minimum: Version) -> TestTool {
         TestTool {
             name: "cargo",
-            probe: &["cargo", "--version"],
-            minimum,
-            debian: "cargo",
+            version_command: &["cargo", "--version"],
+            minimum_version: minimum,
+            debian_package: "cargo",
             need: ToolNeed { packages: &[], untested_promise: None },
         }
     }
@@ -402,7 +409,7 @@ mod tests {
 
     #[test]
     fn a_missing_tool_is_said_to_be_missing() {
-        let tool = TestTool { probe: &["no-such-program-here"], ..cargo(Version::new(1, 0, 0)) };
+        let tool = TestTool { version_command: &["no-such-program-here"], ..cargo(Version::new(1, 0, 0)) };
         assert!(find_tool_version(&tool).unwrap_err().contains("cargo is missing"));
     }
 }

@@ -29,8 +29,8 @@ const PULLS: usize = 500;
 const WARM_UP: Duration = Duration::from_secs(2);
 /// Factor between two successive rates in the search for the highest rate.
 const RATE_STEP_FACTOR: f64 = 1.15;
-/// Minimum ratio of the achieved rate to the intended rate at which the service sustains the intended rate.
-/// In addition, p99 must be at most `LONGEST_P99`.
+/// A service sustains the intended rate if the ratio of the achieved rate to the intended rate is at least
+/// this value. In addition, p99 must be at most `LONGEST_P99`.
 const MIN_SUSTAINED_RATE_RATIO: f64 = 0.99;
 const LONGEST_P99: Duration = Duration::from_millis(100);
 /// The search for the highest rate ends at this rate.
@@ -50,14 +50,14 @@ struct PeerRatioLimits {
     cpu: f64,
     p99: Option<f64>,
     memory: f64,
-    highest: f64,
+    highest_rate: f64,
 }
 
 impl IngressStore {
     fn promised_bounds(self) -> PeerRatioLimits {
         match self {
-            Self::Sqlite => PeerRatioLimits { cpu: 0.3, p99: Some(0.5), memory: 0.25, highest: 2.5 },
-            Self::Valkey => PeerRatioLimits { cpu: 0.35, p99: None, memory: 0.25, highest: 2.0 },
+            Self::Sqlite => PeerRatioLimits { cpu: 0.3, p99: Some(0.5), memory: 0.25, highest_rate: 2.5 },
+            Self::Valkey => PeerRatioLimits { cpu: 0.35, p99: None, memory: 0.25, highest_rate: 2.0 },
         }
     }
 }
@@ -198,7 +198,10 @@ fn compute_figures(
 ) -> IngressFigures {
     let millis = |quantile: f64| load_result.latency(quantile).as_secs_f64() * 1e3;
     let each = |(before, after): (&(_, ChildUsage), &(&'static str, ChildUsage))| {
-        (after.0, (after.1.cpu - before.1.cpu) * 1e6 / load_result.response_count().max(1) as f64)
+        (
+            after.0,
+            (after.1.cpu_seconds - before.1.cpu_seconds) * 1e6 / load_result.response_count().max(1) as f64,
+        )
     };
     let parts: Vec<(&'static str, f64)> = before.iter().zip(after).map(each).collect();
     IngressFigures {
@@ -273,13 +276,13 @@ fn print_report(
         ("CPU", ratio(|figures| figures.cpu), Some(promises.cpu), true),
         ("p99", ratio(|figures| figures.p99), promises.p99, true),
         ("memory", ratio(|figures| figures.memory), Some(promises.memory), true),
-        ("highest rate", rates, Some(promises.highest), false),
+        ("highest rate", rates, Some(promises.highest_rate), false),
     ] {
         if ratio.is_nan() && highest_rates.iter().all(Vec::is_empty) {
             continue; // the search was not requested
         }
         if !ratio.is_finite() {
-            // No usable ratio exists if the machine does not sustain even the first rate.
+            // If the machine does not sustain the first rate, no usable ratio exists.
             say::print_line(&format!("{what}: not measured, the machine is too busy"));
             kept = false;
             continue;

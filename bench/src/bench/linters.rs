@@ -158,10 +158,10 @@ pub(super) type LinterPlace = (String, u64, u64);
 #[derive(Default)]
 struct LinterTotals {
     commits: usize,
-    found: usize,
-    on_added: usize,
+    linter_findings: usize,
+    findings_on_added_lines: usize,
     reported: usize,
-    old: usize,
+    old_findings: usize,
     repeated: usize,
     missing: usize,
     extra_findings: usize,
@@ -250,8 +250,8 @@ impl LinterComparison<'_> {
             return Ok(());
         };
         self.find_with_truing(false, &mut totals.truing_seconds_without_linter)?;
-        totals.found += found.len();
-        totals.on_added += added.len();
+        totals.linter_findings += found.len();
+        totals.findings_on_added_lines += added.len();
         totals.reported += truing_findings.len();
         let mut left: BTreeMap<(&str, u64), usize> = BTreeMap::new();
         for (path, line, _) in &truing_findings {
@@ -276,16 +276,16 @@ impl LinterComparison<'_> {
         };
         let twice = not_told.iter().filter(is_told).count();
         not_told.retain(|place| !is_told(&place));
-        // A finding that Truing does not report may be old, because the commit has moved its line. Old
-        // findings are only counted. Their number is limited to the number of findings that the parent commit
-        // has on the removed lines.
+        // If Truing does not report a finding, the finding may be old: the commit may only have moved the
+        // finding's line. Old findings are only counted. Their number is limited to the number of findings
+        // that the parent commit has on the removed lines.
         let old = if not_told.is_empty() { 0 } else { self.count_removed_findings()?.min(not_told.len()) };
         let missing = not_told.len() - old;
         totals.repeated += twice;
         if let (1.., Some(first)) = (missing, not_told.first()) {
             say::print_line(&format!("{}: {missing} are not reported, such as {first:?}", self.commit));
         }
-        totals.old += old;
+        totals.old_findings += old;
         totals.missing += missing;
         Ok(())
     }
@@ -486,11 +486,11 @@ fn print_comparison(linter: &ComparedLinter, repository: &Path, totals: &mut Lin
          {without:.0} ms, both {ours:.0} ms",
         linter.name,
         totals.commits,
-        totals.found,
-        totals.on_added,
+        totals.linter_findings,
+        totals.findings_on_added_lines,
         totals.reported,
         totals.repeated,
-        totals.old,
+        totals.old_findings,
         totals.missing,
         totals.extra_findings,
         totals.failed,

@@ -86,7 +86,7 @@ fn child_cpu_ticks() -> Option<u32> {
 /// The times of one run of a command, in seconds.
 pub(super) struct RunDurations {
     /// CPU time on all processors together.
-    pub(super) processor: f64,
+    pub(super) cpu_seconds: f64,
     pub(super) elapsed_seconds: f64,
 }
 
@@ -101,11 +101,11 @@ pub(super) fn measure_run(command: &mut Command) -> Result<RunDurations> {
     }
     let ticks = before.zip(child_cpu_ticks()).map(|(before, after)| after.saturating_sub(before));
     let processor = ticks.map_or(clock, |ticks| f64::from(ticks) / f64::from(TICKS_PER_SECOND));
-    Ok(RunDurations { processor, elapsed_seconds: clock })
+    Ok(RunDurations { cpu_seconds: processor, elapsed_seconds: clock })
 }
 
-/// Returns the median. For an even number of values, returns the higher of the two middle values, and for an
-/// empty list NaN.
+/// Returns the median. Returns NaN for an empty list, and the higher of the two middle values for an even
+/// number of values.
 pub(super) fn median(mut times: Vec<f64>) -> f64 {
     times.sort_by(f64::total_cmp);
     times.get(times.len() / 2).copied().unwrap_or(f64::NAN)

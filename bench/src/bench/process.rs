@@ -23,14 +23,14 @@ pub(super) struct ChildProcess {
     label: &'static str,
     child: Child,
     /// Id of the measured process: the child, or a process that the child has started.
-    id: u32,
+    measured_id: u32,
 }
 
 /// The resource usage of a server's processes.
 #[derive(Clone, Copy, Default)]
 pub(super) struct ChildUsage {
     /// CPU time in seconds.
-    pub(super) cpu: f64,
+    pub(super) cpu_seconds: f64,
     /// Peak resident memory in MB. Memory that several processes of a server share is counted once.
     pub(super) peak_memory_mb: f64,
 }
@@ -48,17 +48,17 @@ impl Drop for ChildProcess {
 }
 
 impl ChildProcess {
-    /// Starts a command that reads no input, and whose output is discarded; its error stream is shown.
+    /// Starts a command without input, discards its output, and shows its error stream.
     pub(super) fn start(label: &'static str, command: &mut Command) -> Result<Self> {
         let command = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::inherit());
         let child = command.spawn().with_context(|| format!("cannot start {command:?}"))?;
-        Ok(Self { label, id: child.id(), child })
+        Ok(Self { label, measured_id: child.id(), child })
     }
 
     /// Wraps a child process that exits when its standard input is closed. The measured process is not the
     /// child itself, but the process `measured_id`, which the child has started.
     pub(super) fn from_child(label: &'static str, child: Child, measured_id: u32) -> Self {
-        Self { label, child, id: measured_id }
+        Self { label, child, measured_id }
     }
 
     pub(super) fn label(&self) -> &'static str {
@@ -67,7 +67,7 @@ impl ChildProcess {
 
     /// Returns the resource usage so far of the process and all of its running children.
     pub(super) fn usage(&self) -> Result<ChildUsage> {
-        let mut all = vec![self.id];
+        let mut all = vec![self.measured_id];
         let mut at = 0;
         while let Some(id) = all.get(at) {
             all.extend(child_ids(*id));
@@ -77,14 +77,14 @@ impl ChildProcess {
         for id in all {
             match process_cpu_seconds(&id.to_string()) {
                 Ok(seconds) => cpu += seconds,
-                Err(error) if id == self.id => return Err(error.context(self.label)),
+                Err(error) if id == self.measured_id => return Err(error.context(self.label)),
                 Err(_) => continue, // the process has ended since it was listed
             }
             let of_others = read_status_size(id, "RssShmem:") + read_status_size(id, "RssFile:");
             own += read_status_size(id, "VmHWM:").saturating_sub(of_others);
             shared = shared.max(of_others);
         }
-        Ok(ChildUsage { cpu, peak_memory_mb: (own + shared) as f64 / 1024.0 / 1024.0 })
+        Ok(ChildUsage { cpu_seconds: cpu, peak_memory_mb: (own + shared) as f64 / 1024.0 / 1024.0 })
     }
 
     /// Returns an error if the process has already exited.
@@ -164,7 +164,7 @@ mod tests {
         // The shell itself only waits, and its child uses CPU time.
         let command = "timeout 20 sh -c 'while :; do :; done' & wait";
         let mut process = ChildProcess::start("sh", Command::new("sh").args(["-c", command])).unwrap();
-        while process.usage().unwrap().cpu < 0.05 {
+        while process.usage().unwrap().cpu_seconds < 0.05 {
             process.check_running().unwrap();
             thread::yield_now();
         }

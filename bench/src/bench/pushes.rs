@@ -310,8 +310,8 @@ fn count_truing_comments(
     totals.stale +=
         open.iter().filter(|place| !last.iter().any(|(posted, lines)| is_at(place, posted, lines))).count();
     let news = last.iter().filter(|((_, text), _)| !base_line_texts.contains(text));
-    // For an open comment that has no line, no finding counts as lost: the diff no longer contains the
-    // comment's line, or the file was renamed.
+    // An open comment has no line if the diff no longer contains this line, or if the file was renamed. For
+    // each such comment, one finding is not counted as lost.
     let hidden = comments.iter().filter(|comment| !comment.resolved && comment.line.is_none()).count();
     let without =
         news.filter(|(posted, lines)| !open.iter().any(|place| is_at(place, posted, lines))).count();

@@ -148,7 +148,7 @@ impl ReviewBenchPaths {
         for path in &change.removed_files {
             fs::remove_file(self.root.join(path)).with_context(|| format!("cannot remove {path}"))?;
         }
-        for (path, text) in &change.written {
+        for (path, text) in &change.written_files {
             self.write(path, text, Duration::ZERO)?;
         }
         Ok(())
@@ -223,7 +223,7 @@ impl ReviewBenchPaths {
             |part: fn(&(RunDurations, RunDurations)) -> f64| meter::median(pairs.iter().map(part).collect());
         let (git, truing) = (of(|(git, _)| git.elapsed_seconds), of(|(_, truing)| truing.elapsed_seconds));
         let (more, ratio) = (of(|(git, truing)| truing.elapsed_seconds - git.elapsed_seconds), truing / git);
-        let processor = of(|(_, truing)| truing.processor);
+        let processor = of(|(_, truing)| truing.cpu_seconds);
         let megabytes = |bytes: u64| bytes as f64 / 1e6;
         let (own, tree) = (megabytes(seen.own_bytes), megabytes(seen.tree_bytes));
         say::print_line(&format!(

@@ -90,13 +90,14 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     let of =
         |part: fn(&(RunDurations, RunDurations)) -> f64| meter::median(rounds.iter().map(part).collect());
     // The ratio is computed for each pair of successive runs, because other work on the machine slows both
-    // runs of a pair equally. The ratio uses CPU time, which such work affects less than elapsed time.
-    let ratio = of(|(ours, theirs)| theirs.processor / ours.processor);
+    // runs of a pair equally. The ratio uses CPU time, because other work affects CPU time less than elapsed
+    // time.
+    let ratio = of(|(ours, theirs)| theirs.cpu_seconds / ours.cpu_seconds);
     say::print_line(&format!(
         "on the processor: truing {:.2} s, ast-grep {:.2} s, {ratio:.2} times as fast, promised 1.00 \
          (medians of {ROUNDS} pairs)",
-        of(|(ours, _)| ours.processor),
-        of(|(_, theirs)| theirs.processor),
+        of(|(ours, _)| ours.cpu_seconds),
+        of(|(_, theirs)| theirs.cpu_seconds),
     ));
     say::print_line(&format!(
         "by the clock: truing {:.2} s, ast-grep {:.2} s, {:.2} times as fast (not judged: other work on the \

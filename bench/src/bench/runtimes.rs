@@ -43,14 +43,14 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
         RuntimeBenchPaths { root: home.join("r"), home, program, claude, model_url: model.url().to_owned() };
     place.create_repository()?;
     let mut rows = [MeasuredRuntime::Native, MeasuredRuntime::Cli, MeasuredRuntime::Claude]
-        .map(|who| RuntimeRow { runtime: who, runs: Vec::new(), bytes: 0 });
+        .map(|who| RuntimeRow { runtime: who, runs: Vec::new(), memory_bytes: 0 });
     let mut figures = Vec::new();
     for round in 0..=options.rounds.max(1) {
         for row in &mut rows {
             if round == 0 {
                 // This run measures memory, which takes time, so its times are not used.
                 let seen = watch::run_and_measure(&mut place.review_command(row.runtime))?;
-                row.bytes = seen.tree_bytes;
+                row.memory_bytes = seen.tree_bytes;
                 if !matches!(row.runtime, MeasuredRuntime::Claude) {
                     figures.push(parse_review_result(&seen.output)?);
                 }
@@ -63,16 +63,16 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     let of = |row: &RuntimeRow, part: fn(&meter::RunDurations) -> f64| {
         meter::median(row.runs.iter().map(part).collect())
     };
-    let first = rows.first().map(|row| (of(row, |run| run.elapsed_seconds), of(row, |run| run.processor)));
+    let first = rows.first().map(|row| (of(row, |run| run.elapsed_seconds), of(row, |run| run.cpu_seconds)));
     let (clock_of_first, processor_of_first) = first.context("nothing was run")?;
     for row in &rows {
-        let (clock, processor) = (of(row, |run| run.elapsed_seconds), of(row, |run| run.processor));
+        let (clock, processor) = (of(row, |run| run.elapsed_seconds), of(row, |run| run.cpu_seconds));
         say::print_line(&format!(
             "{:<20} {clock:>8.2} {:>6.1} {processor:>6.2} {:>6.1} {:>6.0}",
             row.runtime.name(),
             clock / clock_of_first,
             processor / processor_of_first,
-            row.bytes as f64 / 1e6
+            row.memory_bytes as f64 / 1e6
         ));
     }
     say::print_line(
@@ -105,7 +105,7 @@ impl MeasuredRuntime {
 struct RuntimeRow {
     runtime: MeasuredRuntime,
     runs: Vec<meter::RunDurations>,
-    bytes: u64,
+    memory_bytes: u64,
 }
 
 /// Returns the script of the fake model for a review: the model reads the file, and reports one finding. The
@@ -193,8 +193,8 @@ impl RuntimeBenchPaths {
             .env("HOME", &self.home)
             .env("ANTHROPIC_API_KEY", DEFAULT_API_KEY)
             .env("ANTHROPIC_BASE_URL", &self.model_url);
-        // Without this variable, the `claude` program would try to contact servers for updates and telemetry,
-        // which it cannot reach here.
+        // Without this variable, the `claude` program would try to contact update and telemetry servers,
+        // which are not reachable here.
         command.env("CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC", "1");
         command
     }

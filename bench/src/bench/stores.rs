@@ -104,14 +104,14 @@ pub(super) fn find_postgres_programs() -> Result<PathBuf> {
 pub(super) struct StoreServers {
     pub(super) processes: [ChildProcess; 2],
     /// Address of the slots; the next field is the address of the records.
-    pub(super) slots: String,
-    pub(super) records: String,
+    pub(super) slots_address: String,
+    pub(super) records_address: String,
     /// A configuration's section `[store]` for these servers, without the key for the local folder.
-    pub(super) section: String,
+    pub(super) store_section: String,
     /// The line for the forge's section of such a configuration. The next field is the environment variable
     /// to which this line refers.
-    pub(super) marker_key: &'static str,
-    pub(super) variable: (&'static str, &'static str),
+    pub(super) marker_key_line: &'static str,
+    pub(super) marker_key_variable: (&'static str, &'static str),
 }
 
 /// Starts both servers. Redis stores its data in `folder`.
@@ -121,11 +121,11 @@ pub(super) fn start_servers(program: &Path, folder: &Path) -> Result<StoreServer
     let url = format!("valkey://127.0.0.1:{port}/0");
     Ok(StoreServers {
         processes: [slots, records],
-        section: format!("[store]\nurl = \"{url}\"\nrecords = \"{address}\"\n"),
-        slots: url,
-        records: address,
-        marker_key: "marker_key = { env = \"BENCH_MARKER_KEY\" }\n",
-        variable: ("BENCH_MARKER_KEY", "a key of the bench"),
+        store_section: format!("[store]\nurl = \"{url}\"\nrecords = \"{address}\"\n"),
+        slots_address: url,
+        records_address: address,
+        marker_key_line: "marker_key = { env = \"BENCH_MARKER_KEY\" }\n",
+        marker_key_variable: ("BENCH_MARKER_KEY", "a key of the bench"),
     })
 }
 

@@ -95,12 +95,13 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
         let each: String =
             row.cpu.iter().map(|cpu| format!(" {:>9.1}", cpu * 1e3 / options.pulls as f64)).collect();
         let busy = row.cpu.iter().sum::<f64>() / row.duration.as_secs_f64() / processors;
-        let conflicts = row.conflicts.map_or("untold".to_owned(), |share| format!("{:.2} %", share * 100.0));
+        let conflicts =
+            row.conflict_share.map_or("untold".to_owned(), |share| format!("{:.2} %", share * 100.0));
         say::print_line(&format!(
             "{workers:>7} {rate:>11.1} {ratio:>6.2}{each} {:>4.0} %  {conflicts:>9}",
             busy * 100.0
         ));
-        kept &= row.conflicts.is_some_and(|share| share < MAX_CONFLICT_SHARE);
+        kept &= row.conflict_share.is_some_and(|share| share < MAX_CONFLICT_SHARE);
         last = Some((*workers, row, busy));
     }
     say::print_line("parts: processor time a review, ms, with all processes that each has started");
@@ -134,14 +135,14 @@ fn describe_bottleneck(workers: usize, row: &WorkersRow, cpu_share: f64) -> Stri
 #[derive(Default)]
 struct ReviewsCost {
     /// Number of requests to the forge's API.
-    calls: u64,
+    api_requests: u64,
     /// Number of requests to the forge's API that create something.
     creations: u64,
     /// Number of requests that git sends to the forge.
-    git: u64,
+    git_requests: u64,
     /// Number of rows that were added in PostgreSQL; the next field is the number of bytes.
     rows: u64,
-    bytes: u64,
+    added_bytes: u64,
     /// Number of transactions in PostgreSQL; the next field is the number of rolled-back transactions.
     transactions: u64,
     rollbacks: u64,
@@ -154,11 +155,11 @@ impl ReviewsCost {
             "a review without findings: {:.1} calls of the forge, {:.1} of them create something; {:.1} \
              requests of git; {:.1} rows, {:.1} kB and {:.1} transactions in PostgreSQL, {:.1} % of them \
              tried again",
-            each(self.calls),
+            each(self.api_requests),
             each(self.creations),
-            each(self.git),
+            each(self.git_requests),
             each(self.rows),
-            each(self.bytes) / 1e3,
+            each(self.added_bytes) / 1e3,
             each(self.transactions),
             self.rollbacks as f64 / self.transactions.max(1) as f64 * 100.0
         )
@@ -172,7 +173,7 @@ struct WorkersRow {
     cpu: Vec<f64>,
     /// Share of slot writes that failed because the slot's version had changed; `None` if the share is
     /// unavailable.
-    conflicts: Option<f64>,
+    conflict_share: Option<f64>,
     cost: ReviewsCost,
 }
 
@@ -193,7 +194,7 @@ fn measure_workers(options: &Options, root: &Path, program: &Path, workers: usiz
         let home = data.path().join(format!("{role}-{number}"));
         fs::create_dir(&home)?;
         let part = if role == "ingress" { "ingress" } else { "workers" };
-        let (name, value) = servers.variable;
+        let (name, value) = servers.marker_key_variable;
         let mut command = Command::new(program);
         command
             .args(["--quiet", "serve", "--role", role, "--listen", &format!("127.0.0.1:{port}"), "--config"])
@@ -210,7 +211,7 @@ fn measure_workers(options: &Options, root: &Path, program: &Path, workers: usiz
         ports.push(port);
     }
     processes.extend(servers.processes);
-    let records = servers.records;
+    let records = servers.records_address;
     let ingress = ports.first().context("there is no process")?;
     let url = format!("http://127.0.0.1:{ingress}/webhooks/github");
     doubles.forge.set_hook(WebhookTarget { url, secret: SECRET.to_owned(), is_automatic: false });
@@ -242,8 +243,16 @@ fn measure_workers(options: &Options, root: &Path, program: &Path, workers: usiz
     let (rows, bytes) = (at_last.rows - at_first.rows, at_last.bytes - at_first.bytes);
     let rollbacks = at_last.rollbacks - at_first.rollbacks;
     let transactions = at_last.commits - at_first.commits + rollbacks;
-    let cost = ReviewsCost { calls, creations, git, rows, bytes, transactions, rollbacks };
-    Ok(WorkersRow { duration, cpu, conflicts: slot_conflict_share(&ports), cost })
+    let cost = ReviewsCost {
+        api_requests: calls,
+        creations,
+        git_requests: git,
+        rows,
+        added_bytes: bytes,
+        transactions,
+        rollbacks,
+    };
+    Ok(WorkersRow { duration, cpu, conflict_share: slot_conflict_share(&ports), cost })
 }
 
 /// Returns true if git sends the requests of this route.
@@ -267,7 +276,7 @@ fn is_reviewed(view: &PullView) -> Result<bool> {
 fn cpu_seconds_by_component(processes: &[ChildProcess]) -> Result<Vec<f64>> {
     let of = |part: &str| -> Result<f64> {
         let of_part = processes.iter().filter(|process| process.label() == part);
-        of_part.map(|process| Ok(process.usage()?.cpu)).sum()
+        of_part.map(|process| Ok(process.usage()?.cpu_seconds)).sum()
     };
     let mut used: Vec<f64> = COMPONENTS.iter().map(|part| of(part)).collect::<Result<_>>()?;
     // The last component is this process. Its CPU time includes child processes that have exited, but no
@@ -332,7 +341,8 @@ impl TestDoubles {
     /// disabled.
     fn config(&self, servers: &stores::StoreServers, options: &Options) -> String {
         let (forge, model) = (self.forge.base_url(), self.model.url());
-        let (store, marker_key, concurrency) = (&servers.section, servers.marker_key, options.concurrency);
+        let (store, marker_key, concurrency) =
+            (&servers.store_section, servers.marker_key_line, options.concurrency);
         format!(
             "{store}[server]\nconcurrency = {concurrency}\npoll = \"250ms\"\nsweep = \"1h\"\nrate_limit = 0\n\
              [forge.github]\napi_url = \"{forge}\"\ngit_url = \"{forge}\"\n{marker_key}\
@@ -357,8 +367,15 @@ mod tests {
     #[test]
     fn the_cost_is_told_a_review() {
         let (calls, creations, git) = (30, 5, 2);
-        let cost =
-            ReviewsCost { calls, creations, git, rows: 100, bytes: 20_000, transactions: 50, rollbacks: 1 };
+        let cost = ReviewsCost {
+            api_requests: calls,
+            creations,
+            git_requests: git,
+            rows: 100,
+            added_bytes: 20_000,
+            transactions: 50,
+            rollbacks: 1,
+        };
         assert_eq!(
             cost.render_cost(10),
             "a review without findings: 3.0 calls of the forge, 0.5 of them create something; 0.2 requests \
@@ -371,7 +388,7 @@ mod tests {
         let row = WorkersRow {
             duration: Duration::from_secs(1),
             cpu: vec![0.1, 0.0, 0.2, 0.7, 0.0],
-            conflicts: None,
+            conflict_share: None,
             cost: ReviewsCost::default(),
         };
         assert!(describe_bottleneck(4, &row, 0.99).contains("used up: postgres takes the most (70 %)"));

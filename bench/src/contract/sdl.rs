@@ -14,10 +14,10 @@ pub(super) fn extract_types(introspected: &Value, type_names: &[String]) -> Resu
     let types: BTreeMap<&str, &Value> =
         types.iter().filter_map(|of| Some((of["name"].as_str()?, of))).collect();
     let type_names: BTreeSet<&str> = type_names.iter().map(String::as_str).collect();
-    let cut = SchemaSubset { types, kept: type_names };
+    let cut = SchemaSubset { types, kept_types: type_names };
 
     let mut texts = BTreeMap::new();
-    let mut open: BTreeSet<&str> = cut.kept.clone();
+    let mut open: BTreeSet<&str> = cut.kept_types.clone();
     while let Some(name) = open.pop_first() {
         if !texts.contains_key(name) {
             texts.insert(name, cut.render_type(name, &mut open)?);
@@ -28,7 +28,7 @@ pub(super) fn extract_types(introspected: &Value, type_names: &[String]) -> Resu
 
 struct SchemaSubset<'a> {
     types: BTreeMap<&'a str, &'a Value>,
-    kept: BTreeSet<&'a str>,
+    kept_types: BTreeSet<&'a str>,
 }
 
 impl<'a> SchemaSubset<'a> {
@@ -72,7 +72,7 @@ impl<'a> SchemaSubset<'a> {
     ) -> Result<()> {
         let interfaces: Vec<&str> = iter_array(&type_value["interfaces"])
             .map(name_text)
-            .filter(|name| self.kept.contains(name))
+            .filter(|name| self.kept_types.contains(name))
             .collect();
         let implements = match interfaces.as_slice() {
             [] => String::new(),
@@ -100,7 +100,7 @@ impl<'a> SchemaSubset<'a> {
     fn is_field_needed(&self, type_value: &Value) -> bool {
         innermost_type(type_value).is_some_and(|name| {
             let kind = self.types.get(name).and_then(|type_value| type_value["kind"].as_str());
-            matches!(kind, Some("SCALAR" | "ENUM")) || self.kept.contains(name)
+            matches!(kind, Some("SCALAR" | "ENUM")) || self.kept_types.contains(name)
         })
     }
 }

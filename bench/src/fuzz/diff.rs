@@ -58,7 +58,10 @@ pub(super) fn run_round(corpus: &[Vec<u8>], random: &mut SeededRandom) {
     damage(&mut input, corpus, DIFF_TOKENS, random);
     let parsed = truing_diff::parse(&input);
     if let Some(error) = &parsed.error {
-        assert!(error.byte <= input.len() && error.line >= 1, "an error outside of its input: {error}");
+        assert!(
+            error.byte_offset <= input.len() && error.line_number >= 1,
+            "an error outside of its input: {error}"
+        );
     }
     let mut old = Vec::new();
     let mut new = Vec::new();

@@ -71,14 +71,14 @@ pub(super) fn render_figures_page(labels: &HitLabels, repositories: &RepositoryL
         labels.csv and repositories.toml in crates/reader/packs/core. To update it: UPDATE_DOCS=1 cargo \
         test -p truing-bench -->\n\nThe rules ran on the changes of {commits} commits. These are the \
         newest commits with one parent in each of {} repositories. The rules\nalso ran on all files of \
-        each repository's newest commit (\"trees\"). There, every line counts as new. Languages: \
+        each repository's newest commit (\"trees\"). In this run, every line counts as new. Languages: \
         {}.\nEight commits were skipped, because the clones lacked a large file of these commits. People \
         judged {judged} findings, together with the surrounding code.\nThey judged keys and large files \
         mostly by the path.\n\nA finding is true if the maintainers of the repository would want to know \
-        about it.\nA finding is arguable if only some maintainers would want to know about it; such a \
-        finding counts half. A finding is false if no maintainer would want to know about it. Findings \
-        without a judgement do not count. The brackets contain\nthe 95 % Wilson interval. The held-out \
-        repositories were judged last.\n[ADR \
+        about it.\nA finding is arguable if only some maintainers would want to know about it. In the \
+        share of right findings, an arguable finding counts half. A finding is false if no maintainer \
+        would want to know about it. Findings without a judgement do not count. The brackets contain\nthe \
+        95 % Wilson interval. The findings in the held-out repositories were judged last.\n[ADR \
         57](../adr/0057-a-rule-stays-enabled-only-if-its-judged-findings-are-precise-enough.md) describes \
         the findings before the rules were adjusted to these repositories, and the reasons for the rules. \
         The columns \"Before\" show the findings of the rules in their version\nbefore the tests on these \

@@ -1,5 +1,5 @@
-//! The `cli` runtime: the `claude` program holds the conversation with the model, in a sandbox that reaches
-//! only Truing's own server (`relay`).
+//! The `cli` runtime: the `claude` program holds the conversation with the model, in a sandbox from which
+//! only Truing's own server (`relay`) is reachable.
 //!
 //! The program has no tools of its own and sees no file of the repository. The run's own gateway handles the
 //! program's model requests, with the run's prompts, spending limit and other limits. The program sends the
@@ -61,7 +61,7 @@ pub struct ClaudeCli {
     program: PathBuf,
     /// Limits the number of concurrent starts of the program to the number of processors. A start uses one
     /// processor for most of a second, so more starts would slow one another down.
-    starts: Arc<Semaphore>,
+    start_permits: Arc<Semaphore>,
     /// Timeout for the version check and for a run's first model request.
     start_timeout: Duration,
     /// True if the user's environment enables teams of agents.
@@ -105,9 +105,9 @@ impl ClaudeCli {
     /// `start_timeout` bounds the check and a run's first request, as [`START_TIMEOUT`] does.
     ///
     /// # Errors
-    /// [`ClaudeCliError`]. Returns [`SandboxError::TooWeak`] below [`SandboxLevel::Full`], even where weaker
-    /// levels are accepted. The limits of the program require the network and the namespaces that only this
-    /// level provides.
+    /// [`ClaudeCliError`]. Returns [`SandboxError::TooWeak`] if the level is below [`SandboxLevel::Full`],
+    /// even where weaker levels are accepted. The limits of the program require the network and the
+    /// namespaces that only this level provides.
     pub fn new(
         program: &Path,
         version: &str,
@@ -118,7 +118,8 @@ impl ClaudeCli {
         let missing = |reason| ClaudeCliError::Missing { program: program.to_owned(), reason };
         let program = program.canonicalize().map_err(missing)?;
         let cpus = std::thread::available_parallelism().map_or(1, usize::from);
-        let cli = Self { program, starts: Arc::new(Semaphore::new(cpus)), start_timeout, teams: false };
+        let cli =
+            Self { program, start_permits: Arc::new(Semaphore::new(cpus)), start_timeout, teams: false };
         let silent = |reason: String| ClaudeCliError::NoVersion { program: cli.program.clone(), reason };
         let output = cli.query_version()?.map_err(|error| silent(error.to_string()))?;
         let version_output = String::from_utf8_lossy(&output.stdout);
@@ -197,7 +198,7 @@ impl ClaudeCli {
         let folder = self.program.parent().unwrap_or(Path::new("/"));
         let argv = std::iter::once(self.program.clone().into_os_string()).chain(arguments).collect();
         let mut job = SandboxJob::new(SandboxLevel::Full, folder, JobCommand::Program(argv))?;
-        job.sockets = true;
+        job.allows_sockets = true;
         Ok(job)
     }
 
@@ -222,8 +223,8 @@ impl ClaudeCli {
         conversation.finish_run(end).await
     }
 
-    /// Runs the program, which holds the conversation with the model. Returns an outcome, which the caller
-    /// uses only if the conversation itself has not determined one.
+    /// Runs the program, which holds the conversation with the model. If the conversation has not determined
+    /// an outcome, the caller uses the outcome that this function returns.
     async fn run_conversation<F: ReportSchema, J: Fn(&F) -> Option<String> + Send>(
         &self,
         conversation: &mut CliConversation<'_, F, J>,
@@ -240,7 +241,7 @@ impl ClaudeCli {
         let around =
             CommandIo { address_variables: &[BASE_URL_VARIABLE], input, output: CliStream::default() };
         // The result is always a permit, because the semaphore is never closed.
-        let start = self.starts.clone().acquire_owned().await.ok();
+        let start = self.start_permits.clone().acquire_owned().await.ok();
         let mut program =
             Box::pin(command::run_with_server(job, &bounds, around, |listener| relay.serve(listener)));
         tokio::select! {
@@ -327,7 +328,7 @@ mod tests {
         {
             let cli = ClaudeCli {
                 program: "claude".into(),
-                starts: Arc::new(Semaphore::new(1)),
+                start_permits: Arc::new(Semaphore::new(1)),
                 start_timeout: START_TIMEOUT,
                 teams: false,
             };

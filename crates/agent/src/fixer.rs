@@ -43,9 +43,9 @@ pub struct FixerWorkspace {
     /// Root folder of the clone.
     pub clone: PathBuf,
     /// Folders that the commands may read and run programs from, besides the system's folders.
-    pub programs: Vec<PathBuf>,
+    pub program_folders: Vec<PathBuf>,
     /// Time limit of a command.
-    pub time: Duration,
+    pub command_time_limit: Duration,
     /// The policy that judges each change and each command.
     pub policy: Arc<AgentPolicy>,
 }
@@ -53,7 +53,7 @@ pub struct FixerWorkspace {
 impl FixerWorkspace {
     /// Returns a workspace with the system's programs and the time limit [`DEFAULT_COMMAND_TIME_LIMIT`].
     pub fn new(clone: PathBuf, policy: Arc<AgentPolicy>) -> Self {
-        Self { clone, programs: Vec::new(), time: DEFAULT_COMMAND_TIME_LIMIT, policy }
+        Self { clone, program_folders: Vec::new(), command_time_limit: DEFAULT_COMMAND_TIME_LIMIT, policy }
     }
 }
 
@@ -266,20 +266,21 @@ fn own_tools() -> [ToolDefinition; 3] {
     [
         tool(
             EDIT_TOOL,
-            "Replaces text in a file. `old` must be in it exactly, with its whitespace, and once, unless \
-             `all` is true.",
+            "Replaces text in a file. The file must contain `old` exactly, with its whitespace, and only \
+            once. If `all` is true, it may contain `old` several times.",
             json!({
                 "path": path(),
                 "old": text("The text to replace, without line numbers"),
                 "new": text("The text to put in its place"),
-                "all": { "type": "boolean", "description": "Replace it wherever it is" },
+                "all": { "type": "boolean", "description": "Replace every occurrence of `old`" },
             }),
             json!(["path", "old", "new"]),
         ),
         tool(
             WRITE_TOOL,
-            "Writes a whole file: a new one, with the folders above it, or in place of what it held.",
-            json!({ "path": path(), "content": text("All that the file is to hold") }),
+            "Writes a whole file: creates a new file and the folders above it, or replaces the content of \
+            an existing file.",
+            json!({ "path": path(), "content": text("The whole new content of the file") }),
             json!(["path", "content"]),
         ),
         tool(

@@ -43,7 +43,7 @@ const NODE_MODULES: &str = "node_modules";
 #[derive(Clone, Debug, Default)]
 pub struct MachinePaths {
     /// The folders of `PATH`, in order.
-    pub path: Vec<PathBuf>,
+    pub search_path: Vec<PathBuf>,
     pub home: Option<PathBuf>,
     /// The folder of rustup's toolchains and settings. If it is `None`, the default folder in the home folder
     /// applies.
@@ -69,7 +69,7 @@ pub struct InstalledProgram {
     /// The folders in which the program finds other programs, searched before the system's folders. The
     /// program's own folder is first. A virtual environment's Python therefore precedes the Python that the
     /// environment was made from.
-    pub path: Vec<PathBuf>,
+    pub search_path: Vec<PathBuf>,
     /// The Python virtual environment that the program is installed in.
     pub environment: Option<PathBuf>,
 }
@@ -81,7 +81,7 @@ impl MachinePaths {
             path.map(|path| std::env::split_paths(path).filter(|folder| folder.is_absolute()).collect());
         let home = home.and_then(|home| home.canonicalize().ok());
         let homes = home.iter().cloned().chain(list_home_folders()).collect();
-        Self { path: path.unwrap_or_default(), home, rustup: None, homes }
+        Self { search_path: path.unwrap_or_default(), home, rustup: None, homes }
     }
 
     /// Sets the value of the variable `RUSTUP_HOME`; a relative path is ignored.
@@ -96,13 +96,13 @@ impl MachinePaths {
         let here = candidate_paths.iter().find(|file| is_program(file)).cloned();
         let file = here.or_else(|| self.find_program(program))?;
         let file = self.resolve_shim(&file, program, tree).unwrap_or(file);
-        // Links in the folder's path are resolved, but the file itself may remain a link: a program may
+        // Links in the folder's path are resolved. The file itself may remain a link, because a program may
         // behave differently if it is started through a link.
         let file = file.parent()?.canonicalize().ok()?.join(file.file_name()?);
         let mut installed = InstalledProgram {
             file: file.clone(),
             readable_paths: BTreeSet::new(),
-            path: file.parent().map(Path::to_owned).into_iter().collect(),
+            search_path: file.parent().map(Path::to_owned).into_iter().collect(),
             environment: virtual_environment(&file).map(Path::to_owned),
         };
         self.add_program_paths(&file, &mut installed.readable_paths, MAX_INTERPRETERS);
@@ -110,7 +110,7 @@ impl MachinePaths {
             true => Some(path.as_path()),
             false => path.parent().filter(|_| path.is_symlink() && is_program(path)),
         });
-        installed.path.extend(programs.map(Path::to_owned));
+        installed.search_path.extend(programs.map(Path::to_owned));
         // A link outside the shown folders is replaced by its target. The Python of a virtual environment
         // stays a link, because the link identifies the environment.
         if !installed.readable_paths.iter().any(|folder| file.starts_with(folder)) {
@@ -124,7 +124,7 @@ impl MachinePaths {
             let file = PathBuf::from(program);
             return (file.is_absolute() && is_program(&file)).then_some(file);
         }
-        self.path.iter().map(|folder| folder.join(program)).find(|file| is_program(file))
+        self.search_path.iter().map(|folder| folder.join(program)).find(|file| is_program(file))
     }
 
     /// Resolves a shim of pyenv or rustup to the program that the shim starts. Returns none if the file is
@@ -267,8 +267,7 @@ fn list_home_folders() -> Vec<PathBuf> {
     let homes = users.lines().filter_map(|line| line.split(':').nth(5)).map(PathBuf::from);
     let is_system = |home: &Path| READABLE_SYSTEM_PATHS.iter().any(|folder| home.starts_with(folder));
     let homes = homes.filter(|home| home.parent().is_some() && !is_system(home));
-    // These folders are compared with resolved paths, so the resolved path of each home folder is listed as
-    // well.
+    // These folders are compared with resolved paths, so each home folder is also listed as resolved path.
     homes.flat_map(|home| [home.canonicalize().ok(), Some(home)]).flatten().collect()
 }
 
@@ -354,7 +353,8 @@ mod tests {
             let folder = tempfile::tempdir().unwrap();
             let home = folder.path().canonicalize().unwrap();
             let path = path.iter().map(|name| home.join(name)).collect();
-            let machine = MachinePaths { path, homes: vec![home.clone()], home: Some(home), rustup: None };
+            let (homes, home) = (vec![home.clone()], Some(home));
+            let machine = MachinePaths { search_path: path, homes, home, rustup: None };
             Self { folder, machine }
         }
 
@@ -464,7 +464,7 @@ mod tests {
             found.readable_paths,
             home.read(&[&[modules, "versions/node-v22/node-22"][..], &links].concat())
         );
-        assert!(found.path.contains(&home.path("links/bin")), "{found:?}");
+        assert!(found.search_path.contains(&home.path("links/bin")), "{found:?}");
     }
 
     #[test]
@@ -483,7 +483,7 @@ mod tests {
             !found.readable_paths.iter().any(|shown| home.path("srv/app/.ssh/id").starts_with(shown)),
             "{found:?}"
         );
-        assert_eq!(found.path.first(), Some(&home.path("work/project/.venv/bin")));
+        assert_eq!(found.search_path.first(), Some(&home.path("work/project/.venv/bin")));
     }
 
     #[test]
@@ -510,7 +510,7 @@ mod tests {
         let check = home.program("people/ada/bin/check", "\x7fELF");
         home.file("people/ada/lib/token", "key");
         let machine = MachinePaths {
-            path: vec![home.path("people/ada/bin")],
+            search_path: vec![home.path("people/ada/bin")],
             homes: vec![home.path("people/ada")],
             ..MachinePaths::default()
         };

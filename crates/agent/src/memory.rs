@@ -1,5 +1,5 @@
-//! Memory (`CLAUDE.md`, else `AGENTS.md`) and skills: texts from a repository and its operator that every
-//! review's model receives. These texts depend only on the content of the files.
+//! Memory (`CLAUDE.md`, else `AGENTS.md`) and skills: texts that the model of every review receives from a
+//! repository and its operator. These texts depend only on the content of the files.
 //!
 //! There are three layers: the shipped skills, the operator's folder, and the repository's own files. No
 //! layer replaces another. The caller reads the repository's files from a commit that is allowed to change
@@ -118,11 +118,11 @@ pub struct LayerFiles {
     /// The skills, by the names of their folders.
     pub skills: Vec<SkillFile>,
     /// Number of skills that were not read because of the limit.
-    pub more_skills: usize,
+    pub unread_skill_count: usize,
     /// The specialists, by the names of their files without the extension.
     pub specialists: Vec<SkillFile>,
     /// Number of specialists that were not read because of the limit.
-    pub more_specialists: usize,
+    pub unread_specialist_count: usize,
 }
 
 /// The role of a file in a repository's memory and skills, derived from the file's UTF-8 path below the root.
@@ -171,7 +171,7 @@ pub struct Skill {
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct LayeredMemory {
     /// The repository's memory; empty if it has none.
-    pub text: String,
+    pub memory_text: String,
     /// Every skill, by layer and name.
     pub skills: Vec<Skill>,
     /// Specialists: each one reviews a single aspect. Specialists are written like skills.
@@ -190,7 +190,7 @@ pub struct LayeredMemory {
 }
 
 impl LayeredMemory {
-    /// Merges the shipped layer with the operator's and the repository's.
+    /// Merges the shipped layer, the operator's layer and the repository's layer.
     pub fn from_layers(organisation: &LayerFiles, repository: &LayerFiles) -> Self {
         let file = |(name, text): (&str, &str)| SkillFile {
             folder: name.to_owned(),
@@ -217,7 +217,7 @@ impl LayeredMemory {
         let text = memory.map(|(_, text)| text).unwrap_or_default();
         let (notes, instructions, operator_text) = (limit_notes(notes), Vec::new(), String::new());
         Self {
-            text,
+            memory_text: text,
             skills,
             specialists,
             notes,
@@ -250,7 +250,7 @@ impl LayeredMemory {
                 RuleOwner::Operator => &mut memory.operator_text,
                 RuleOwner::Repository => {
                     own += 1;
-                    &mut memory.text
+                    &mut memory.memory_text
                 }
             };
             let paths = line::clean_line(&paths.join(", "), MAX_NOTE_CHARS);
@@ -260,7 +260,7 @@ impl LayeredMemory {
         }
         memory.notes = limit_notes(memory.notes);
         let mut hash = Sha256::new();
-        for part in [self.hash.as_str(), &memory.operator_text, &memory.text] {
+        for part in [self.hash.as_str(), &memory.operator_text, &memory.memory_text] {
             hash.update(part.len().to_le_bytes());
             hash.update(part);
         }
@@ -296,11 +296,12 @@ impl MemoryBuilder {
         for file in &layer_files.memory {
             self.add_memory_file(file);
         }
-        let skills = (layer_files.skills.as_slice(), layer_files.more_skills, MAX_SKILLS);
+        let skills = (layer_files.skills.as_slice(), layer_files.unread_skill_count, MAX_SKILLS);
         let skills = self.usable_skills(layer, "skill", skills.0, skills.1, skills.2);
         self.skills.extend(skills);
         self.skills.sort_by(|a, b| a.name.cmp(&b.name));
-        let specialists = (layer_files.specialists.as_slice(), layer_files.more_specialists, MAX_SPECIALISTS);
+        let specialists =
+            (layer_files.specialists.as_slice(), layer_files.unread_specialist_count, MAX_SPECIALISTS);
         let specialists =
             self.usable_skills(layer, "specialist", specialists.0, specialists.1, specialists.2);
         self.specialists.extend(specialists);
@@ -419,7 +420,7 @@ fn truncate_lines(text: &str, max_bytes: usize) -> &str {
     start.get(..end).unwrap_or_default()
 }
 
-/// Returns the words `@PATH` outside code that look like imports of other programs, which would insert the
+/// Returns the words `@PATH` outside code. Other programs would treat such a word as an import and insert the
 /// file at this path.
 fn import_paths(text: &str) -> impl Iterator<Item = &str> {
     let mut in_code = false;
@@ -457,7 +458,8 @@ fn describe_repository(memory: Option<&str>, [skills, specialists]: [&[Skill]; 2
     }
 }
 
-/// Returns the first notes. If there are more notes, adds a note with the number of the others.
+/// Returns the first notes. If there are more notes than the maximum, adds a note with the number of the
+/// remaining notes.
 fn limit_notes(mut notes: Vec<String>) -> Vec<String> {
     let more = notes.len().saturating_sub(MAX_NOTES);
     notes.truncate(MAX_NOTES);

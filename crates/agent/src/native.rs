@@ -37,7 +37,7 @@ pub async fn run(
 
 /// Runs as [`run`] does, for a report that must pass a check. `check_report` receives the whole report. If
 /// `check_report` returns an error message, the model gets the message and one chance to correct the report.
-/// The next report is accepted without a check, so the caller must check it again.
+/// The next report is accepted without a check, so the caller must check the final report.
 pub async fn run_with_report_check<F: ReportSchema>(
     model: &dyn LanguageModel,
     tools: &dyn RunTools,

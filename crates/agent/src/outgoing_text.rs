@@ -104,8 +104,8 @@ pub(crate) fn redact_brief(brief: &AgentRunInput) -> AgentRunInput {
     let mut task = redact_text(task);
     if let Some(masks) = describe_masks(&task) {
         task.push_str(&format!(
-            "\n\n{masks} cut from what you are shown; `{MASK}` stands for each. Quote it as it is, and put \
-             it into no file and no replacement."
+            "\n\n{masks} cut from the text that you see; `{MASK}` replaces each of them. Quote this mask \
+            unchanged, and do not write it into a file or a replacement."
         ));
     }
     AgentRunInput { model: model.clone(), system_prompt: redact_text(system), review_text: task }

@@ -71,7 +71,7 @@ pub struct ListedVariable<'a> {
     pub kind: VariableKind,
     /// Purpose of the variable.
     pub description: &'a str,
-    /// Default value. If there is none, a value must be given.
+    /// Default value. If there is no default, the variable requires a value.
     pub default: Option<&'a str>,
 }
 
@@ -271,7 +271,11 @@ impl ComposedPrompt<'_> {
         let known = |name: &&str| self.modules.iter().any(|part| part.variables.contains_key(*name));
         let unknown: Vec<String> = values.names().filter(|name| !known(name)).map(str::to_owned).collect();
         if !problems.is_empty() || !unknown.is_empty() {
-            return Err(PromptError::Values { name: self.name.to_owned(), problems, unknown });
+            return Err(PromptError::Values {
+                name: self.name.to_owned(),
+                problems,
+                undeclared_values: unknown,
+            });
         }
         let mut text = String::new();
         for piece in self.template_parts() {
@@ -288,9 +292,9 @@ impl ComposedPrompt<'_> {
     fn template_parts(&self) -> impl Iterator<Item = &TemplatePart> {
         static PART_SEPARATOR: std::sync::LazyLock<TemplatePart> =
             std::sync::LazyLock::new(|| TemplatePart::Text("\n\n".to_owned()));
-        let parts = self.modules.iter().filter(|part| !part.pieces.is_empty());
-        parts
-            .enumerate()
-            .flat_map(|(at, part)| (at > 0).then_some(&*PART_SEPARATOR).into_iter().chain(&part.pieces))
+        let parts = self.modules.iter().filter(|part| !part.template_parts.is_empty());
+        parts.enumerate().flat_map(|(at, part)| {
+            (at > 0).then_some(&*PART_SEPARATOR).into_iter().chain(&part.template_parts)
+        })
     }
 }

@@ -130,7 +130,7 @@ type ProxyAttempt = (String, u16, Option<ConnectionRefusal>);
 
 struct ProxyState {
     allowed_hosts: Vec<AllowedHost>,
-    key: String,
+    config_key: String,
     connections: Arc<Semaphore>,
     meter: Arc<ByteMeter>,
     attempts: Mutex<BTreeMap<ProxyAttempt, Arc<ByteMeter>>>,
@@ -142,7 +142,7 @@ impl EgressProxy {
     pub(crate) fn new(allowed_hosts: Vec<AllowedHost>, config_key: impl Into<String>) -> Self {
         Self(Arc::new(ProxyState {
             allowed_hosts,
-            key: config_key.into(),
+            config_key: config_key.into(),
             connections: Arc::new(Semaphore::new(MAX_CONNECTIONS)),
             meter: Arc::new(ByteMeter::new(MAX_TRANSFERRED_BYTES)),
             attempts: Mutex::default(),
@@ -218,7 +218,7 @@ impl EgressProxy {
             self.pass_on(&host, port, request).await
         };
         answered.unwrap_or_else(|refused| {
-            let text = format!("truing: {host}:{port} {}\n", refused.to_message(&self.0.key));
+            let text = format!("truing: {host}:{port} {}\n", refused.to_message(&self.0.config_key));
             let status = refused.status();
             self.record_access(&host, port, Some(refused));
             let mut answer = text_response(status, &text);
@@ -329,7 +329,7 @@ impl EgressProxy {
     }
 }
 
-/// A connection to a host, and the client's pending upgrade, whose connection will become the tunnel.
+/// A connection to a host, and the client's pending upgrade; the upgraded connection becomes the tunnel.
 struct ProxyTunnel {
     client_upgrade: hyper::upgrade::OnUpgrade,
     stream: MeteredStream<TcpStream>,

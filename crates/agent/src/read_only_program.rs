@@ -23,7 +23,7 @@ pub struct ReadOnlyProgram {
     pub tree: PathBuf,
     /// True if the sandbox mounts the tree at [`SANDBOX_TREE_PATH`] instead of its real path, which only
     /// [`SandboxLevel::Full`] can do.
-    pub moves_tree: bool,
+    pub uses_fixed_tree_path: bool,
     /// Working folder, relative to the tree; empty for the tree's root.
     pub folder: PathBuf,
     /// Further folders and files that the program may read.
@@ -34,7 +34,7 @@ pub struct ReadOnlyProgram {
     pub variables: Vec<(String, String)>,
     /// The folder with the build results of earlier runs, for programs that build (only at
     /// [`SandboxLevel::Full`]). Without this folder the program builds everything.
-    pub builds: Option<BuildFolder>,
+    pub build_folder: Option<BuildFolder>,
     pub level: SandboxLevel,
     /// Time limit of the program.
     pub time: Duration,
@@ -67,12 +67,12 @@ impl ReadOnlyProgram {
         let Self {
             argv,
             tree,
-            moves_tree,
+            uses_fixed_tree_path: moves_tree,
             folder,
             readable_paths: read,
             path,
             variables,
-            builds,
+            build_folder: builds,
             level,
             time,
         } = self;
@@ -81,19 +81,19 @@ impl ReadOnlyProgram {
         // Below `full` a program has no private folders, so its home is a temporary folder that is deleted
         // afterwards.
         let private = tempfile::tempdir()?;
-        job.private = private.path().to_owned();
-        job.folder = folder;
+        job.private_folder = private.path().to_owned();
+        job.working_folder = folder;
         if moves_tree {
             job.inner_tree = SANDBOX_TREE_PATH.into();
         }
-        job.sockets = true;
-        job.read = outermost_folders(&read, &job.tree);
+        job.allows_sockets = true;
+        job.readable_paths = outermost_folders(&read, &job.tree);
         job.variables =
             OFFLINE_VARIABLES.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         job.variables.push(("PATH".to_owned(), search_path(&path)));
         job.variables.extend(variables);
         // This file is hidden from the program, because CI systems store tokens in it.
-        job.hidden = vec![PathBuf::from(".git/config")];
+        job.hidden_files = vec![PathBuf::from(".git/config")];
         let mut written = None;
         if let Some(BuildFolder { folder, variables }) = builds.filter(|_| level == SandboxLevel::Full) {
             let own = variables.into_iter().map(|name| {
@@ -105,19 +105,24 @@ impl ReadOnlyProgram {
                 folders: vec![folder.clone()],
                 limit: DiskUsage::with_max_bytes(job.limits.disk),
             });
-            job.builds = Some(folder);
+            job.build_folder = Some(folder);
         }
         let bounds = CommandLimits { time, write_limit: written, keeps_whole_output: true };
         Ok(match command::run(job, &bounds).await {
             Ok(CommandResult { outcome: ended, stdout, stderr, duration }) => CommandOutput {
-                end: to_command_end(&ended),
-                ms: to_milliseconds(duration),
-                output: stdout.text(),
-                errors: stderr.text(),
+                end_reason: to_command_end(&ended),
+                duration_ms: to_milliseconds(duration),
+                stdout: stdout.text(),
+                stderr: stderr.text(),
             },
             Err(CommandError::ProgramNotStarted { reason, .. }) => {
                 let ms = to_milliseconds(began.elapsed());
-                CommandOutput { end: CommandEndReason::NoProgram, ms, output: String::new(), errors: reason }
+                CommandOutput {
+                    end_reason: CommandEndReason::NoProgram,
+                    duration_ms: ms,
+                    stdout: String::new(),
+                    stderr: reason,
+                }
             }
             Err(error) => return Err(error),
         })

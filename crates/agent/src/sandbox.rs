@@ -96,20 +96,20 @@ impl SandboxJob {
             level,
             inner_tree: tree.clone(),
             tree,
-            folder: PathBuf::new(),
+            working_folder: PathBuf::new(),
             writable: false,
-            read: Vec::new(),
-            hidden: Vec::new(),
-            sockets: false,
+            readable_paths: Vec::new(),
+            hidden_files: Vec::new(),
+            allows_sockets: false,
             limits: JobLimits::default(),
             persistent_folders: None,
-            builds: None,
+            build_folder: None,
             variables: Vec::new(),
             address_variables: Vec::new(),
             has_input_stream: false,
             reports_checks: false,
-            private: PathBuf::new(),
-            run,
+            private_folder: PathBuf::new(),
+            job_command: run,
         })
     }
 }
@@ -141,7 +141,7 @@ pub fn run_if_helper(arguments: &[OsString]) -> Option<ExitCode> {
 pub fn detect_level(folder: &Path) -> SandboxLevel {
     let works = |level: &SandboxLevel| {
         let mut job = SandboxJob::new(*level, folder, JobCommand::Probe(EscapeProbe::Nothing)).ok()?;
-        job.private = folder.to_owned();
+        job.private_folder = folder.to_owned();
         // The output of the test process is discarded, so that users do not see its messages.
         let mut command = job.command().ok()?;
         let ended = command.stdout(Stdio::null()).stderr(Stdio::null()).status().ok()?;

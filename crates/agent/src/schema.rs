@@ -2,10 +2,10 @@
 //! `report`, whose input has a schema.
 //!
 //! The report is a tool call instead of structured output for three reasons (docs/adr/0018). Every endpoint
-//! that supports the tool loop has tools; an invalid report can be answered as a failed call; and findings
-//! reported before a limit are not lost. A report is data, which `check` compares with the tree before Truing
-//! uses it. The caller must still verify the proposed replacement of a finding's lines, because people can
-//! apply a replacement with one click in the forge.
+//! that supports the tool loop has tools. An invalid report can be answered as a failed call. Findings that
+//! were reported before a limit are not lost. A report is data, which `check` compares with the tree before
+//! Truing uses it. The caller must still verify the proposed replacement of a finding's lines, because people
+//! can apply a replacement with one click in the forge.
 
 pub mod audit;
 mod check;
@@ -51,7 +51,7 @@ const MAX_REPORTED_ITEMS: usize = 200;
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct FindingsReport {
     /// The reported findings and verdicts.
-    pub items: UncheckedFindings,
+    pub unchecked_findings: UncheckedFindings,
     /// True if another report will follow.
     pub has_more: bool,
 }
@@ -62,7 +62,7 @@ pub struct UncheckedFindings {
     /// Findings that match the schema.
     pub findings: Vec<ReportedFinding>,
     /// Number of findings that do not match the schema.
-    pub malformed: u32,
+    pub malformed_count: u32,
     /// Number of findings above the limit.
     pub excess_count: u32,
     /// Verdicts on findings of earlier reviews.
@@ -77,7 +77,7 @@ impl UncheckedFindings {
         let room = MAX_REPORTED_ITEMS.saturating_sub(self.findings.len());
         let beyond = report.findings.len().saturating_sub(room);
         self.findings.extend(report.findings.into_iter().take(room));
-        self.malformed = self.malformed.saturating_add(report.malformed);
+        self.malformed_count = self.malformed_count.saturating_add(report.malformed_count);
         let beyond = u32::try_from(beyond).unwrap_or(u32::MAX);
         self.excess_count = self.excess_count.saturating_add(report.excess_count).saturating_add(beyond);
         self.verdicts.extend(report.verdicts);
@@ -106,12 +106,12 @@ impl ReportSchema for UncheckedFindings {
 
     fn parse_tool_input(input: &Value) -> Result<(Self, bool), String> {
         read_findings(input)
-            .map(|report| (report.items, report.has_more))
+            .map(|report| (report.unchecked_findings, report.has_more))
             .map_err(|malformed| malformed.to_string())
     }
 
     fn parse_text(text: &str) -> Option<(Self, bool)> {
-        parse_report_text(text).map(|report| (report.items, report.has_more))
+        parse_report_text(text).map(|report| (report.unchecked_findings, report.has_more))
     }
 
     fn accept_report(&mut self, report: Self) {
@@ -182,8 +182,8 @@ pub enum MalformedReport {
 pub fn findings_tool() -> ToolDefinition {
     let mut finding = finding_schema();
     finding["properties"]["replacement"] = json!({ "type": "string",
-        "description": "Only if these lines alone fix it: their whole new text, with its indentation. \
-             `excerpt` is all of the lines then." });
+        "description": "The new text of all these lines, with its indentation. Set it only if a change of \
+            these lines alone fixes the defect. `excerpt` must then contain all of the lines." });
     let input_schema = json!({
         "type": "object",
         "properties": {
@@ -191,8 +191,8 @@ pub fn findings_tool() -> ToolDefinition {
                 "description": format!("The defects, worst first; an empty list if there are none. At most \
                      {MAX_FINDINGS} in all.") },
             "verdicts": { "type": "array", "items": recheck_verdicts::verdict_schema(),
-                "description": "One for each open finding of an earlier review that you were shown; leave it \
-                     out if there was none." },
+                "description": "One verdict for each open finding of an earlier review that you were \
+                    shown. Omit this field if you were shown no such finding." },
             "more": { "type": "boolean",
                 "description": "True only if you will call `report` again with further findings." },
         },
@@ -221,8 +221,8 @@ fn finding_schema() -> Value {
             "start_line": line("The first line of the defect in the file at the head, from 1."),
             "end_line": line("The last line, if there is more than one."),
             "severity": { "type": "string", "enum": ["P0", "P1", "P2"],
-                "description": "P0: must not be merged. P1: to be mended before merging. P2: \
-                     worth knowing." },
+                "description": "P0: the change must not be merged. P1: the defect has to be fixed before \
+                    the merge. P2: worth knowing." },
             "category": { "type": "string", "enum": ["A", "B", "C", "D", "E", "F", "G", "H", "I", "J"],
                 "description": "A API contract. B compatibility of queries and engines. C cleanup and \
                      lifecycle. D scoping and ordering. E dead code. F silent failures. G bounds and \
@@ -257,7 +257,7 @@ pub fn read_findings(input: &Value) -> Result<FindingsReport, MalformedReport> {
         match ReportedFinding::deserialize(value) {
             Ok(item) => items.findings.push(item),
             Err(error) => {
-                items.malformed = items.malformed.saturating_add(1);
+                items.malformed_count = items.malformed_count.saturating_add(1);
                 first_wrong.get_or_insert(truing_core::line::clean_line(&error.to_string(), MAX_TITLE_CHARS));
             }
         }
@@ -266,7 +266,7 @@ pub fn read_findings(input: &Value) -> Result<FindingsReport, MalformedReport> {
         Some(wrong) if items.findings.is_empty() => Err(MalformedReport::NoValidFinding(wrong)),
         Some(_) | None => {
             let has_more = fields.get("more").and_then(Value::as_bool).unwrap_or(false);
-            Ok(FindingsReport { items, has_more })
+            Ok(FindingsReport { unchecked_findings: items, has_more })
         }
     }
 }

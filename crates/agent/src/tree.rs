@@ -18,7 +18,7 @@ use truing_core::port::ReaderError;
 use truing_reader::{FileOpenError, MAX_FILE_BYTES, open_regular};
 
 /// Prefix of a temporary file's name, followed by the process id. A file's new content has this name until it
-/// is complete. If the machine stops before that, the temporary file remains and `git status` lists it.
+/// is complete. If the machine stops earlier, the temporary file remains and `git status` lists it.
 const TEMPORARY_FILE_PREFIX: &str = ".truing-fix-";
 /// Mode of new files, before the process's umask; the next constant is the mode of new folders.
 const NEW_FILE_MODE: u32 = 0o666;
@@ -180,9 +180,9 @@ impl WritableTree {
         }
     }
 
-    /// Removes the temporary files that killed processes have left in the folder of a file. Meanwhile, no
-    /// other process may replace files of this tree. Files with this process's id are removed too, because an
-    /// earlier process may have had the same id.
+    /// Removes the temporary files that killed processes have left in the folder of a file. While this
+    /// function runs, no other process may replace files of this tree. Files with this process's id are
+    /// removed too, because an earlier process may have had the same id.
     pub fn remove_leftovers(&self, path: &RepoPath) {
         let Ok((folder, _)) = self.open_parent(path) else { return };
         let Ok(entries) = Dir::read_from(&folder) else { return };

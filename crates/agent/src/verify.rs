@@ -65,9 +65,9 @@ pub struct VerifyPlan {
     /// Registries that the setup may reach.
     pub registries: RegistryAccess,
     /// Folders with programs that commands may read and run, in addition to the system's folders.
-    pub programs: Vec<PathBuf>,
+    pub program_folders: Vec<PathBuf>,
     /// Time limit of each command.
-    pub time: Duration,
+    pub command_time_limit: Duration,
     /// Maximum memory of all processes of one command together, in bytes.
     pub memory: u64,
     /// Maximum number of bytes that the setup may write; the checks have the same limit.
@@ -81,8 +81,8 @@ impl Default for VerifyPlan {
             setup: Vec::new(),
             check: Vec::new(),
             registries: RegistryAccess::default(),
-            programs: Vec::new(),
-            time: Duration::from_secs(20 * 60),
+            program_folders: Vec::new(),
+            command_time_limit: Duration::from_secs(20 * 60),
             memory: 4 << 30,
             disk: 10 << 30,
         }
@@ -104,10 +104,10 @@ pub enum VerifyError {
         source: CommandError,
     },
     /// An operation on a folder failed.
-    #[error("{doing}: {source}")]
+    #[error("{operation}: {source}")]
     Folder {
         /// Description of the failed operation.
-        doing: &'static str,
+        operation: &'static str,
         /// The operating system's error.
         source: io::Error,
     },
@@ -155,13 +155,13 @@ impl ScratchRunResult {
 /// The result and output of one command.
 #[derive(Debug)]
 pub struct CommandOutput {
-    pub end: CommandEndReason,
+    pub end_reason: CommandEndReason,
     /// Duration of the command in milliseconds.
-    pub ms: u64,
+    pub duration_ms: u64,
     /// The whole standard output, unfiltered; it may contain secrets.
-    pub output: String,
+    pub stdout: String,
     /// The whole standard error, unfiltered.
-    pub errors: String,
+    pub stderr: String,
 }
 
 /// The files that a setup has created.
@@ -197,7 +197,7 @@ impl SetupResult {
 #[derive(Debug)]
 pub struct VerifiedTree {
     /// Result of the setup.
-    pub set_up: SetupResult,
+    pub setup: SetupResult,
     /// Results of the checks; `None` if they could not run because the setup failed.
     pub verification: Option<VerificationReport>,
 }
@@ -228,7 +228,7 @@ impl Verifier {
     /// Returns a copy with this time limit for each command.
     #[must_use]
     pub fn with_time_limit(&self, time: Duration) -> Self {
-        Self { plan: VerifyPlan { time, ..self.plan.clone() }, cache: self.cache.clone() }
+        Self { plan: VerifyPlan { command_time_limit: time, ..self.plan.clone() }, cache: self.cache.clone() }
     }
 
     /// Runs the setup of `tree`, and runs the checks if the setup succeeds. The checks may change `tree`, so
@@ -246,11 +246,11 @@ impl Verifier {
     ) -> Result<VerifiedTree, VerifyError> {
         let set_up = self.set_up(tree, scope).await?;
         if !set_up.can_run_checks() {
-            return Ok(VerifiedTree { set_up, verification: None });
+            return Ok(VerifiedTree { setup: set_up, verification: None });
         }
         let bench = self.prepare_tree(&set_up, tree).await?;
         let verification = Some(self.run_checks(&bench, baseline).await?);
-        Ok(VerifiedTree { set_up, verification })
+        Ok(VerifiedTree { setup: set_up, verification })
     }
 
     /// Runs the setup on a copy of `tree`, or returns the cached result. `tree` itself is unchanged.
@@ -438,16 +438,16 @@ impl Verifier {
         let text = |captured_output: &CapturedOutput| captured_output.text();
         Ok(match self.run_sandboxed_command(argv, &at, held.path(), &written, None, true).await? {
             Ok(ended) => CommandOutput {
-                end: to_command_end(&ended.outcome),
-                ms: to_milliseconds(ended.duration),
-                output: text(&ended.stdout),
-                errors: text(&ended.stderr),
+                end_reason: to_command_end(&ended.outcome),
+                duration_ms: to_milliseconds(ended.duration),
+                stdout: text(&ended.stdout),
+                stderr: text(&ended.stderr),
             },
             Err(why) => CommandOutput {
-                end: CommandEndReason::NoProgram,
-                ms: to_milliseconds(began.elapsed()),
-                output: String::new(),
-                errors: why,
+                end_reason: CommandEndReason::NoProgram,
+                duration_ms: to_milliseconds(began.elapsed()),
+                stdout: String::new(),
+                stderr: why,
             },
         })
     }
@@ -524,14 +524,14 @@ impl Verifier {
     ) -> Result<Result<CommandResult, String>, VerifyError> {
         let (home, temporary) = (scratch_folder.join("home"), scratch_folder.join("temporary"));
         let bounds = CommandLimits {
-            time: self.plan.time,
+            time: self.plan.command_time_limit,
             write_limit: Some(write_limit.clone()),
             keeps_whole_output,
         };
         let words = argv.iter().map(OsString::from).collect();
         let mut job = SandboxJob::new(SandboxLevel::Full, tree, JobCommand::Program(words))?;
-        (job.writable, job.sockets, job.inner_tree) = (true, true, SANDBOX_TREE_PATH.into());
-        job.read.clone_from(&self.plan.programs);
+        (job.writable, job.allows_sockets, job.inner_tree) = (true, true, SANDBOX_TREE_PATH.into());
+        job.readable_paths.clone_from(&self.plan.program_folders);
         job.limits = JobLimits { memory: self.plan.memory, disk: self.plan.disk, ..JobLimits::default() };
         job.variables = match proxy {
             Some(_) => self.plan.registries.environment.clone(),
@@ -591,6 +591,6 @@ async fn run_blocking<T: Send + 'static>(
     doing: &'static str,
     work: impl FnOnce() -> io::Result<T> + Send + 'static,
 ) -> Result<T, VerifyError> {
-    let failed = |source| VerifyError::Folder { doing, source };
+    let failed = |source| VerifyError::Folder { operation: doing, source };
     tokio::task::spawn_blocking(work).await.map_err(|error| failed(error.into()))?.map_err(failed)
 }

@@ -13,7 +13,7 @@ pub struct BudgetConfig {
     /// Limit for all review attempts on one head commit of a pull request.
     pub review: MicroUsd,
     /// Cost of one pull request at which Truing pauses. A user can then allow the same amount again.
-    pub pull_ask: Option<MicroUsd>,
+    pub pull_approval_threshold: Option<MicroUsd>,
     /// Limit for all reviews, audits and converge runs of one pull request.
     pub pull: Option<MicroUsd>,
     /// Limit for all reviews of a repository in a day.
@@ -36,7 +36,7 @@ pub(super) fn read_section(settings: &TypedSettings<'_>) -> Result<BudgetConfig,
     let bound = |path| Ok::<_, ConfigError>(Some(settings.usd(path)?).filter(|sum| *sum > MicroUsd(0)));
     Ok(BudgetConfig {
         review: settings.usd("budget.review_usd")?,
-        pull_ask: bound("budget.pr_ask_usd")?,
+        pull_approval_threshold: bound("budget.pr_ask_usd")?,
         pull: bound("budget.pr_usd")?,
         repo_day: settings.usd("budget.repo_day_usd")?,
         converge: settings.usd("budget.converge_usd")?,

@@ -26,9 +26,9 @@ pub struct ConvergeConfig {
     /// Timeout of a fixer.
     pub fix_timeout: Duration,
     /// Interval at which Truing checks external reviewers for a response.
-    pub poll: Duration,
+    pub poll_interval: Duration,
     /// Delay between a request to a reviewer and the first check for its response.
-    pub poll_after_trigger: Duration,
+    pub first_poll_delay: Duration,
     /// Reviewers that must report no findings for convergence, in the order of their runs.
     pub reviewers: Vec<ConfiguredReviewer>,
     /// Maximum number of checks for inline comments that a reviewer's text has announced.
@@ -45,14 +45,14 @@ pub struct ConvergeConfig {
     pub allows_base_merge: bool,
     /// Accounts that may request runs. If the list is empty, all accounts with write permission may request
     /// runs.
-    pub askers: Vec<String>,
+    pub allowed_requesters: Vec<String>,
     /// Label that starts a run; `None` if no label starts runs.
     pub label: Option<String>,
     /// Commands of the gate, in order.
     pub gate: Vec<Vec<String>>,
     /// The `NAME` of an existing section `[model.NAME]`, whose model fixes findings. `None` if the auditor's
     /// model fixes them.
-    pub fixer: Option<String>,
+    pub fixer_model: Option<String>,
     /// True if Bugbot is triggered after each push. Only a flag of the command sets this field; there is no
     /// key for it.
     pub bugbot_retrigger: bool,
@@ -89,7 +89,7 @@ pub struct ReviewerConfig {
     /// Timeout for the reviewer's response, after each request.
     pub response_timeout: Duration,
     /// Maximum number of review requests for one commit.
-    pub requests: u32,
+    pub max_requests: u32,
 }
 
 /// The method by which Truing requests a review.
@@ -227,8 +227,8 @@ pub(super) fn read_section(
         },
         audit_timeout: time("audit_timeout")?,
         fix_timeout: time("fix_timeout")?,
-        poll: time("poll")?,
-        poll_after_trigger: time("poll_after_trigger")?,
+        poll_interval: time("poll")?,
+        first_poll_delay: time("poll_after_trigger")?,
         reviewers: reviewers.collect::<Result<_, _>>()?,
         max_inline_comment_checks: number("inline_lag_max")?,
         event: settings.choice("converge.event", |word| match word {
@@ -240,10 +240,10 @@ pub(super) fn read_section(
         mark_ready: flag("mark_ready")?,
         update_description: flag("update_description")?,
         allows_base_merge: flag("auto_rebase")?,
-        askers: settings.list("converge.askers")?,
+        allowed_requesters: settings.list("converge.askers")?,
         label: settings.text_if_any("converge.label")?.filter(|label| !label.is_empty()),
         gate: settings.commands("converge.gate")?,
-        fixer,
+        fixer_model: fixer,
         bugbot_retrigger: false,
     })
 }
@@ -301,11 +301,11 @@ fn read_reviewer(settings: &TypedSettings<'_>, name: &str) -> Result<ReviewerCon
         findings_pattern: dirty,
         required: settings.boolean(&path("required"))?,
         response_timeout: settings.duration(&path("budget"))?,
-        requests: settings.number(&path("requests"))?,
+        max_requests: settings.number(&path("requests"))?,
     })
 }
 
-/// Creates the error for a value that is invalid for a reason that the table of keys does not express.
+/// Creates the error for a value that violates a requirement which the table of keys does not express.
 fn bad_value(settings: &TypedSettings<'_>, key: &str, requirement: String) -> ConfigError {
     match settings.setting(key) {
         Ok(setting) => {
@@ -345,7 +345,7 @@ impl WorkspaceOwnership {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct BugteamVariables {
     /// Value of `BUGTEAM_TEAM_LIFECYCLE`, if it is set.
-    pub lifecycle: Option<WorkspaceOwnership>,
+    pub workspace_ownership: Option<WorkspaceOwnership>,
     /// Value of `BUGTEAM_TEAM_NAME`, if it is set.
     pub team: Option<String>,
     /// True if `BUGTEAM_PREFLIGHT_SKIP` is exactly `1`.
@@ -377,7 +377,7 @@ impl BugteamVariables {
             })
         });
         Ok(Self {
-            lifecycle: lifecycle.transpose()?,
+            workspace_ownership: lifecycle.transpose()?,
             team: text("BUGTEAM_TEAM_NAME"),
             skips_preflight: text("BUGTEAM_PREFLIGHT_SKIP").as_deref() == Some("1"),
             is_disabled: text("CLAUDE_REVIEWS_DISABLED")

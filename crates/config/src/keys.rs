@@ -11,8 +11,8 @@ pub use super::value_kind::ValueKind;
 /// A configuration key and its rules.
 #[derive(Debug)]
 pub struct ConfigKey {
-    /// Dotted path of the key. `NAME` stands for the name of a forge, a team, a repository, a model, a job,
-    /// a reviewer, a server or a tool.
+    /// Dotted path of the key. `NAME` is a placeholder for the name of a forge, a team, a repository, a
+    /// model, a job, a reviewer, a server or a tool.
     pub path: &'static str,
     /// Kind of the key's values.
     pub kind: ValueKind,
@@ -422,7 +422,7 @@ pub const KEYS: &[ConfigKey] = &[
         },
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "The UUID (`{…}`) of the account that Truing writes as when it uses `token`. This key is \
+        doc: "The UUID (`{…}`) of the account under which Truing writes when it uses `token`. This key is \
             required for an access token of Bitbucket Cloud, because such a token may not request its own \
             account. docs/bitbucket.md explains how to find the UUID.",
     },
@@ -1137,10 +1137,10 @@ pub const KEYS: &[ConfigKey] = &[
         },
         repository: RepositoryOverride::MaySetIfAllowed,
         since: "0.1.0",
-        doc: "The linter's program and its arguments, as a list of words. `{files}` stands for the changed \
-            files. Truing runs a command without `{files}` unchanged. A program with a `/` is a path. In \
-            the operator's file, the path is relative to the folder of that file. In a repository's own \
-            file, the path is relative to the root of the repository.",
+        doc: "The linter's program and its arguments, as a list of words. `{files}` is a placeholder for \
+            the changed files. Truing runs a command without `{files}` unchanged. A program with a `/` is \
+            a path. In the operator's file, the path is relative to the folder of that file. In a \
+            repository's own file, the path is relative to the root of the repository.",
     },
     ConfigKey {
         path: "tool.NAME.format",
@@ -2452,8 +2452,8 @@ const SAME_NAME_SIMILARITY: f64 = 0.9;
 /// Bonus of a known path that has as many parts as the unknown path.
 const SAME_DEPTH_BONUS: f64 = 0.2;
 
-/// The sections whose path contains `NAME`. It stands for a user-defined name, or a name that exists
-/// elsewhere, such as a repository's.
+/// The sections whose path contains `NAME`. `NAME` is a placeholder for a user-defined name, or for a name
+/// that exists elsewhere, such as a repository's.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum NamedSection {
     Forge,

@@ -474,8 +474,8 @@ pub(crate) fn read_foreign_variable_layer(
     {
         if is_variable_on(environment, variable) {
             let origin = ValueOrigin::ForeignVariable(variable.to_owned());
-            // The error of an unsupported provider is reported only when a model is called. The same applies
-            // if both variables are on.
+            // The error of an unsupported provider is reported only when a model is called. This also holds
+            // for the error that both variables are on.
             set_text(
                 &mut layer,
                 MODEL_PROVIDER_KEY,

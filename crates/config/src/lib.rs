@@ -135,15 +135,15 @@ pub struct ServerConfig {
     /// no separate limit.
     pub concurrency_per_owner: usize,
     /// Lifetime of a lease without a heartbeat.
-    pub lease: Duration,
+    pub lease_duration: Duration,
     /// Interval of lease renewals; less than two thirds of `lease`.
-    pub heartbeat: Duration,
+    pub heartbeat_interval: Duration,
     /// Interval at which the scheduler looks for due slots.
     pub slot_poll_interval: Duration,
     /// Interval at which Truing queries the forges for open pull requests.
     pub forge_poll_interval: Duration,
     /// Maximum number of webhooks per second from one source; 0 means no limit.
-    pub rate_limit: u32,
+    pub max_webhooks_per_second: u32,
     /// Networks of trusted proxies, whose information about a webhook's sender is used.
     pub trusted_proxies: Vec<IpNet>,
 }
@@ -166,7 +166,7 @@ pub struct PolicyConfig {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct SandboxConfig {
     /// Weakest sandbox level that Truing accepts.
-    pub level: SandboxLevel,
+    pub min_level: SandboxLevel,
 }
 
 /// Section `team.NAME` of the configuration.
@@ -276,8 +276,8 @@ impl Config {
         let tools = layer.names.get(&NamedSection::Tool).cloned().unwrap_or_default();
         if allows {
             names.entry(NamedSection::Tool).or_default().extend(tools);
-            // The environment may be empty here, because only tools' keys still lack defaults, and these do
-            // not depend on it.
+            // The environment may be empty here, because only tools' keys still lack defaults, and these
+            // defaults do not depend on the environment.
             fill_with_defaults(&mut settings, &names, &Environment::default())?;
         } else {
             let has_keys = |name: &String| {
@@ -342,7 +342,7 @@ impl Config {
     }
 
     /// Returns the paths in the repository's own file that Truing ignored because the operator does not
-    /// permit them. These are keys, and tools without keys.
+    /// permit them. They are paths of keys, and of tools without keys.
     pub fn denied_repository_keys(&self) -> &[String] {
         &self.denied_keys
     }
@@ -414,11 +414,11 @@ impl Config {
                 metrics_listen: typed.address_if_any("server.metrics_listen")?,
                 concurrency: typed.number("server.concurrency")?,
                 concurrency_per_owner: typed.number("server.concurrency_per_owner")?,
-                lease: typed.duration("server.lease")?,
-                heartbeat: typed.duration("server.heartbeat")?,
+                lease_duration: typed.duration("server.lease")?,
+                heartbeat_interval: typed.duration("server.heartbeat")?,
                 slot_poll_interval: typed.duration("server.poll")?,
                 forge_poll_interval: typed.duration("server.sweep")?,
-                rate_limit: typed.number("server.rate_limit")?,
+                max_webhooks_per_second: typed.number("server.rate_limit")?,
                 trusted_proxies: typed.networks("server.trusted_proxies")?,
             },
             forges: read_named_sections(&names, NamedSection::Forge, |name| typed.forge(name))?,
@@ -433,7 +433,7 @@ impl Config {
             rules: rules::read_section(&typed)?,
             prompts: PromptsConfig { dir: typed.path("prompts.dir")? },
             policy: PolicyConfig { dir: typed.path("policy.dir")? },
-            sandbox: SandboxConfig { level: typed.choice("sandbox.level", SandboxLevel::from_name)? },
+            sandbox: SandboxConfig { min_level: typed.choice("sandbox.level", SandboxLevel::from_name)? },
             verify: verify::read_section(&typed)?,
             converge: converge::read_section(
                 &typed,
@@ -489,8 +489,8 @@ fn read_named_sections<T>(
     names.get(&section).into_iter().flatten().map(|name| Ok((name.clone(), read(name)?))).collect()
 }
 
-/// Returns the paths of all keys, with names in place of `NAME`. The order is that of the table of keys, and
-/// then of the names.
+/// Returns the paths of all keys, with names in place of `NAME`. The keys have the order of the table of
+/// keys, and then the order of the names.
 fn key_paths(names: &SectionNames) -> Vec<(String, &'static ConfigKey)> {
     let mut paths = Vec::new();
     for (section, _) in SECTIONS {

@@ -75,7 +75,8 @@ pub(super) fn read_login(
     } else {
         Some(settings.number(&path("app_id"))?)
     };
-    let wrong = |wrong| Err(ConfigProblem::Login { name: name.to_owned(), problem: wrong }.into());
+    let wrong =
+        |wrong| Err(ConfigProblem::InvalidForgeLogin { name: name.to_owned(), problem: wrong }.into());
     match (kind, email, account) {
         (ForgeKind::Bitbucket, ..) | (_, None, None) => {}
         (ForgeKind::Github | ForgeKind::BitbucketDc, Some(_), _) => {

@@ -167,7 +167,7 @@ pub enum ConfigProblem {
     },
     /// A forge whose credentials are missing, contradictory or incomplete.
     #[error("`forge.{name}` {problem}")]
-    Login {
+    InvalidForgeLogin {
         /// Name of the forge.
         name: String,
         /// Description of the error.
@@ -255,7 +255,7 @@ impl ConfigProblem {
             Self::KindMissing { .. } => "kind_missing",
             Self::Conflict { .. } => "conflicting_values",
             Self::MissingForgeAddress { .. } => "no_address",
-            Self::Login { .. } => "bad_login",
+            Self::InvalidForgeLogin { .. } => "bad_login",
             Self::NoStore => "no_store",
             Self::KeyTableMismatch { .. } => "bug",
         }
@@ -352,7 +352,7 @@ impl ConfigProblem {
                 format!("add `api_url = \"https://bitbucket.example.com\"` to [forge.{name}]")
             }
             Self::Conflict { .. } => "change one of the two values".to_owned(),
-            Self::Login { name, .. } => format!(
+            Self::InvalidForgeLogin { name, .. } => format!(
                 "in [forge.{name}] give either `token`, or `app_id` and `private_key` of a GitHub App"
             ),
             Self::NoStore => "set TRUING_STORE__URL=sqlite:PATH, or HOME".to_owned(),
@@ -396,8 +396,8 @@ pub struct ConfigError {
     pub first_problem: Box<ConfigProblem>,
     /// Other problems; together with the first problem at most [`MAX_PROBLEMS`].
     pub other_problems: Vec<ConfigProblem>,
-    /// Number of problems that are neither in `first_problem` nor in `other_problems`.
-    pub left_out: usize,
+    /// Number of problems beyond those in `first_problem` and `other_problems`.
+    pub omitted_count: usize,
 }
 
 impl ConfigError {
@@ -407,7 +407,7 @@ impl ConfigError {
         match problems.next() {
             Some(first) => {
                 let other_problems = problems.by_ref().take(MAX_PROBLEMS - 1).collect();
-                Err(Self { first_problem: Box::new(first), other_problems, left_out: problems.count() })
+                Err(Self { first_problem: Box::new(first), other_problems, omitted_count: problems.count() })
             }
             None => Ok(()),
         }
@@ -421,7 +421,7 @@ impl ConfigError {
 
 impl From<ConfigProblem> for ConfigError {
     fn from(problem: ConfigProblem) -> Self {
-        Self { first_problem: Box::new(problem), other_problems: Vec::new(), left_out: 0 }
+        Self { first_problem: Box::new(problem), other_problems: Vec::new(), omitted_count: 0 }
     }
 }
 
@@ -445,11 +445,11 @@ impl ConfigError {
                 key: key.clone(),
             }
         };
-        let Self { first_problem: first, other_problems, left_out } = self;
+        let Self { first_problem: first, other_problems, omitted_count: left_out } = self;
         Self {
             first_problem: Box::new(placed(*first)),
             other_problems: other_problems.into_iter().map(placed).collect(),
-            left_out,
+            omitted_count: left_out,
         }
     }
 }
@@ -457,8 +457,8 @@ impl ConfigError {
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut lines: Vec<String> = self.problems().map(ConfigProblem::to_string).collect();
-        if self.left_out > 0 {
-            lines.push(format!("and {} more", self.left_out));
+        if self.omitted_count > 0 {
+            lines.push(format!("and {} more", self.omitted_count));
         }
         f.write_str(&lines.join("\n"))
     }

@@ -64,7 +64,7 @@ pub struct ReviewConfig {
     pub max_attempts: u32,
     /// Maximum number of inline comments on a pull request.
     pub max_inline_comments: usize,
-    /// True if pull requests that were open before the server first saw their repository are reviewed only
+    /// True if a pull request that was already open when the server first saw its repository is reviewed only
     /// after a change or on request.
     pub skips_existing_pulls: bool,
 }

@@ -38,7 +38,7 @@ impl SecretSource {
     /// [`SecretError`] if the variable or file is missing, empty, too long or not valid text. The error names
     /// the variable or file.
     pub fn read(&self, environment: &Environment) -> Result<SecretText, SecretError> {
-        let fail = |reason: String| SecretError { from: self.clone(), reason };
+        let fail = |reason: String| SecretError { secret_source: self.clone(), reason };
         let text = match self {
             Self::PlainText(text) => {
                 given_secrets::register_secret(&text.0);
@@ -108,10 +108,10 @@ impl fmt::Debug for SecretText {
 
 /// The error of a secret that could not be read.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("{from} {reason} (required)")]
+#[error("{secret_source} {reason} (required)")]
 pub struct SecretError {
     /// Location at which the secret was expected.
-    pub from: SecretSource,
+    pub secret_source: SecretSource,
     /// Description of the error.
     pub reason: String,
 }

@@ -11,9 +11,9 @@ use super::secret::SecretSource;
 pub struct StoreConfig {
     /// Location of the store. `None` if no store is configured and there is no home folder for the default
     /// store.
-    pub(super) place: Option<StoreLocationConfig>,
+    pub(super) location: Option<StoreLocationConfig>,
     /// Folder for data of this machine only.
-    pub(super) folder: Option<PathBuf>,
+    pub(super) local_data_folder: Option<PathBuf>,
 }
 
 /// The location of a store.
@@ -24,9 +24,9 @@ pub enum StoreLocationConfig {
     /// A store at two servers.
     Servers {
         /// URL of the server that keeps slots.
-        slots: SecretSource,
+        slots_url: SecretSource,
         /// URL of the server that keeps records.
-        records: SecretSource,
+        records_url: SecretSource,
         /// Passwords for both servers. A password is absent if it is in the server's URL.
         passwords: [Option<SecretSource>; 2],
     },
@@ -37,7 +37,7 @@ impl StoreConfig {
     /// folder as the file.
     pub fn from_file(file: PathBuf) -> Self {
         let folder = file.parent().map(Path::to_owned);
-        Self { place: Some(StoreLocationConfig::File(file)), folder }
+        Self { location: Some(StoreLocationConfig::File(file)), local_data_folder: folder }
     }
 
     /// Returns the location of the store.
@@ -45,7 +45,7 @@ impl StoreConfig {
     /// # Errors
     /// [`ConfigProblem::NoStore`] if the store has no location.
     pub fn location(&self) -> Result<&StoreLocationConfig, ConfigError> {
-        self.place.as_ref().ok_or_else(|| ConfigProblem::NoStore.into())
+        self.location.as_ref().ok_or_else(|| ConfigProblem::NoStore.into())
     }
 
     /// Returns the folder for data of this machine only: copies of repositories, keys, and files of single
@@ -54,7 +54,7 @@ impl StoreConfig {
     /// # Errors
     /// [`ConfigProblem::NoStore`] if the store has no location.
     pub fn local_data_folder(&self) -> Result<&Path, ConfigError> {
-        let folder = self.folder.as_deref().ok_or(ConfigProblem::NoStore)?;
+        let folder = self.local_data_folder.as_deref().ok_or(ConfigProblem::NoStore)?;
         Ok(if folder.as_os_str().is_empty() { Path::new(".") } else { folder })
     }
 }

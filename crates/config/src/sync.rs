@@ -34,7 +34,7 @@ pub struct JobConfig {
     /// File with the pinned definitions.
     pub manifest: String,
     /// Pairs of a folder or file in the package and its counterpart in the project.
-    pub mirror: Vec<(String, String)>,
+    pub mirrored_paths: Vec<(String, String)>,
     /// Repository of the project, `owner/name`. A job cannot run without a repository.
     pub repo: Option<String>,
     /// Schedule on a server: a cron pattern, in UTC.
@@ -63,11 +63,11 @@ pub struct JobConfig {
     /// True if a model may port code without a user's decision.
     pub writes_code: bool,
     /// True if a model may classify unpinned functions.
-    pub classifies: bool,
+    pub classifies_functions: bool,
     /// Globs of the files that a port may change.
     pub portable_file_globs: Vec<String>,
     /// Maximum number of responses by a model in one port.
-    pub turns: u32,
+    pub max_port_turns: u32,
     /// Timeout of one port.
     pub port_timeout: Duration,
     /// Packages that are updated together with the followed package.
@@ -206,7 +206,7 @@ pub(super) fn read_section(settings: &TypedSettings<'_>, name: &str) -> Result<J
         })?,
         manifest: settings.text(&path("manifest"))?,
         portable_file_globs: ports.unwrap_or_else(|| project_side_globs(&mirror)),
-        mirror,
+        mirrored_paths: mirror,
         repo: settings.text_if_any(&path("repo"))?,
         cron: settings.text_if_any(&path("cron"))?,
         forge: settings.text(&path("forge"))?,
@@ -226,8 +226,8 @@ pub(super) fn read_section(settings: &TypedSettings<'_>, name: &str) -> Result<J
             job_failures: settings.number(&path("breaker.streak"))?,
         },
         writes_code,
-        classifies: classifies.unwrap_or_else(|| writes_code || settings.sets_model_key()),
-        turns: settings.number(&path("limits.turns"))?,
+        classifies_functions: classifies.unwrap_or_else(|| writes_code || settings.sets_model_key()),
+        max_port_turns: settings.number(&path("limits.turns"))?,
         port_timeout: settings.duration(&path("limits.wall"))?,
         companions: settings.list(&path("companions"))?,
         lock_commands: lock_commands(settings, &path("relax.lock"))?,
@@ -288,7 +288,7 @@ fn parse_template(
     TextTemplate::parse(text, known_placeholders).map_err(|wrong| bad_value(settings, key, wrong))
 }
 
-/// Creates the error for a value that is invalid for a reason that the table of keys does not express.
+/// Creates the error for a value that violates a requirement which the table of keys does not express.
 fn bad_value(settings: &TypedSettings<'_>, key: &str, requirement: String) -> ConfigError {
     match settings.setting(key) {
         Ok(setting) => {

@@ -57,7 +57,7 @@ fn without_anything_the_defaults_hold() {
     assert_eq!(config.server.listen, "127.0.0.1:8080".parse().unwrap());
     assert_eq!((config.server.concurrency, config.server.concurrency_per_owner), (4, 0));
     assert_eq!(
-        (config.server.lease, config.server.heartbeat),
+        (config.server.lease_duration, config.server.heartbeat_interval),
         (Duration::from_secs(60), Duration::from_secs(10))
     );
     assert_eq!(config.server.slot_poll_interval, Duration::from_secs(2));
@@ -140,7 +140,10 @@ fn rules_for_tiers_are_read_in_order_and_a_repository_adds_its_own() {
          = \"large\"\n";
     let config = of_file(file).unwrap();
     let tiers = &config.review.tiers;
-    assert_eq!((tiers.tier, tiers.config_key.as_str(), tiers.max_tier), (Tier::Once, "review.tier", None));
+    assert_eq!(
+        (tiers.default_tier, tiers.config_key.as_str(), tiers.max_tier),
+        (Tier::Once, "review.tier", None)
+    );
     let rules: Vec<_> =
         tiers.rules.iter().map(|rule| (rule.origin.as_str(), rule.tier, rule.max_tier)).collect();
     assert_eq!(rules, [("truing.toml:2", Tier::Off, Some(Tier::Rules)), ("truing.toml:7", Tier::Deep, None)]);
@@ -151,8 +154,8 @@ fn rules_for_tiers_are_read_in_order_and_a_repository_adds_its_own() {
     assert_eq!(both.review.tiers.rules[2].origin, ".truing.toml:1");
     let given = variables(&[("TRUING_REVIEW__FOR", r#"[{"repos": ["a/*"], "tier": "off"}]"#)]);
     assert_eq!(Config::resolve(&given, None, &[]).unwrap().review.tiers.rules.len(), 1);
-    assert_eq!(of_file("review.specialists = true").unwrap().review.tiers.tier, Tier::Deep);
-    assert_eq!(of_file("").unwrap().review.tiers.tier, Tier::Settled);
+    assert_eq!(of_file("review.specialists = true").unwrap().review.tiers.default_tier, Tier::Deep);
+    assert_eq!(of_file("").unwrap().review.tiers.default_tier, Tier::Settled);
     // The displayed text of a setting can be parsed again, with the same result.
     let (_, shown) = config.settings().find(|(path, _)| path == "review.for").unwrap();
     let again = of_file(&format!("review.for = {}", shown.value)).unwrap();
@@ -321,10 +324,10 @@ fn what_is_run_for_a_repository_is_its_own_to_say_where_the_operator_allows_it()
          [\"pypi\"]\n",
     );
     let refused = of_file("").unwrap().with_repository(&own).unwrap();
-    assert!(refused.verify.setup.is_empty() && refused.verify.registries.len() == 3);
+    assert!(refused.verify.setup_commands.is_empty() && refused.verify.registries.len() == 3);
     assert_eq!(refused.denied_repository_keys(), ["verify.check", "verify.registries", "verify.setup"]);
     let allowed = of_file("[verify]\nfrom_repository = true").unwrap().with_repository(&own).unwrap();
-    assert_eq!(allowed.verify.setup, [["uv", "sync"]]);
+    assert_eq!(allowed.verify.setup_commands, [["uv", "sync"]]);
     assert_eq!(allowed.verify.check_commands, [vec!["cargo", "test"], vec!["x"]]);
     assert!(allowed.verify.registries.len() == 1 && allowed.denied_repository_keys().is_empty());
     let set = of_file("[verify]\nfrom_repository = true\ncheck = [[\"true\"]]\n").unwrap();
@@ -786,7 +789,7 @@ fn of_very_many_problems_the_first_are_told_and_the_others_counted() {
     let file: String = (0..3000).map(|n| format!("x{n} = 1\n")).collect();
     let error = of_file(&file).unwrap_err();
     assert_eq!(error.problems().count(), MAX_PROBLEMS);
-    assert_eq!(error.left_out, 3000 - MAX_PROBLEMS);
+    assert_eq!(error.omitted_count, 3000 - MAX_PROBLEMS);
     assert!(error.to_string().ends_with("\nand 2980 more"), "{error}");
 }
 
@@ -795,8 +798,8 @@ fn of_very_many_problems_the_first_are_told_and_the_others_counted() {
 #[test]
 fn a_file_of_mistakes_alone_is_told_of_as_any_other() {
     let names: String = (0..60_000).map(|n| format!("[a{n}.b]\n")).collect();
-    assert_eq!(of_file(&names).unwrap_err().left_out, 60_000 - MAX_PROBLEMS);
-    assert_eq!(of_file(&"[a]\n".repeat(200_000)).unwrap_err().left_out, 199_999 - MAX_PROBLEMS);
+    assert_eq!(of_file(&names).unwrap_err().omitted_count, 60_000 - MAX_PROBLEMS);
+    assert_eq!(of_file(&"[a]\n".repeat(200_000)).unwrap_err().omitted_count, 199_999 - MAX_PROBLEMS);
     let long = format!("{} = 1\n", "x".repeat(900_000));
     let told = told_of(&long);
     assert!(

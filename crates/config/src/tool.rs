@@ -37,7 +37,7 @@ impl ToolSelection {
 pub struct ToolConfig {
     /// Name of the tool. A tool that is not known must have a command and a format.
     pub name: String,
-    /// Program and its arguments; `{files}` stands for the changed files.
+    /// Program and its arguments; the changed files replace `{files}`.
     pub command: Option<Vec<String>>,
     /// Name of the tool's output format; one of [`FORMATS`](truing_core::linter::FORMATS).
     pub format: Option<String>,

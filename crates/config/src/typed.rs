@@ -79,7 +79,12 @@ impl TypedSettings<'_> {
         let rules = self.get("review.for", |value| {
             if let ConfigValue::Tiers(rules) = value { Some(rules.clone()) } else { None }
         })?;
-        Ok(TierConfig { tier: default, config_key: at.to_owned(), max_tier: tier("review.most")?, rules })
+        Ok(TierConfig {
+            default_tier: default,
+            config_key: at.to_owned(),
+            max_tier: tier("review.most")?,
+            rules,
+        })
     }
 
     pub(super) fn instructions(&self, path: &str) -> Result<Vec<PathInstruction>, ConfigError> {
@@ -183,14 +188,14 @@ impl TypedSettings<'_> {
             (ConfigValue::Secret(slots), ConfigValue::Secret(records)) => {
                 let passwords = [self.secret("store.password")?, self.secret("store.records_password")?];
                 Some(StoreLocationConfig::Servers {
-                    slots: slots.clone(),
-                    records: records.clone(),
+                    slots_url: slots.clone(),
+                    records_url: records.clone(),
                     passwords,
                 })
             }
             (_, _) => None,
         };
-        Ok(StoreConfig { place, folder: self.path("store.folder")? })
+        Ok(StoreConfig { location: place, local_data_folder: self.path("store.folder")? })
     }
 
     /// Returns the value of an optional key, or `None` if the key is unset.

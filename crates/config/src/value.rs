@@ -517,7 +517,7 @@ fn parse_list(kind: ValueKind, items: Vec<&str>, folder: &Path) -> Result<Config
                 "contain networks such as 10.0.0.0/8 or addresses such as 192.0.2.1, not `{item}`"
             )));
         }
-        // A pattern must contain an owner, because without one it would silently match nothing.
+        // A pattern must contain an owner, because a pattern without an owner would silently match nothing.
         if kind == ValueKind::RepositoryGlobs && item.matches('/').count() != 1 {
             return Err(requirement_error(format_args!(
                 "contain repositories in the form `owner/name`, not `{item}`; `*` stands for any name \

@@ -12,7 +12,7 @@ use super::{TypedSettings, table_mismatch};
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct VerifyConfig {
     /// Commands of the setup, in order.
-    pub setup: Vec<Vec<String>>,
+    pub setup_commands: Vec<Vec<String>>,
     /// Package registries to which the setup may connect.
     pub registries: Vec<PackageRegistry>,
     /// Commands of the checks, in order.
@@ -37,7 +37,7 @@ pub(super) fn read_section(settings: &TypedSettings<'_>) -> Result<VerifyConfig,
     let registry =
         |word: &String| PackageRegistry::from_name(word).ok_or_else(|| table_mismatch("verify.registries"));
     Ok(VerifyConfig {
-        setup: settings.commands("verify.setup")?,
+        setup_commands: settings.commands("verify.setup")?,
         registries: settings.list("verify.registries")?.iter().map(registry).collect::<Result<_, _>>()?,
         check_commands: settings.commands("verify.check")?,
         timeout: settings.duration("verify.timeout")?,

@@ -1,7 +1,7 @@
-//! Published descriptions of the forges' APIs. Tests compare the exchanges with the fake forge with these
-//! descriptions. GitHub's descriptions are in `data/`, reduced to the requests that Truing makes. The
-//! descriptions of both Bitbuckets (`bitbucket`) are read from a folder beside the checkout. Only tests use
-//! this crate; the published program does not contain it.
+//! Published descriptions of the forges' APIs. Tests compare the exchanges between Truing and the fake forge
+//! with these descriptions. GitHub's descriptions are in `data/`, reduced to the requests that Truing makes.
+//! The descriptions of both Bitbuckets (`bitbucket`) are read from a folder beside the checkout. Only tests
+//! use this crate; the published program does not contain it.
 //!
 //! A request is valid if its operation exists, the document describes all its query parameters, and its body
 //! matches the schema. The request's body must contain only fields that the schema describes, even if the

@@ -58,7 +58,7 @@ pub struct ContractViolation {
     /// The operation's name in the document: `GET /user`, or `POST /graphql`.
     pub operation: String,
     pub part: ExchangePart,
-    /// The location in the request or response: a JSON pointer in which `*` stands for every index.
+    /// The location in the request or response: a JSON pointer in which `*` replaces every index.
     pub location: String,
     /// A description of the problem.
     pub description: String,

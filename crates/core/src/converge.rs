@@ -77,8 +77,8 @@ pub struct ConvergeLimits {
     pub first_parallel_audit: u32,
     /// Number of auditors in each audit from `parallel_from` on.
     pub auditors: u32,
-    /// Maximum number of requests to an auditor or fixer. One that gives no valid answer to any of these
-    /// requests counts as silent.
+    /// Maximum number of requests to an auditor or fixer. An auditor or fixer that gives no valid answer to
+    /// any of these requests counts as silent.
     #[serde(rename = "worker_attempts")]
     pub max_agent_requests: u32,
     /// Maximum number of times that a fix is repeated because a hook has blocked it.
@@ -205,8 +205,8 @@ pub struct ConvergeRun {
     /// Verdicts of fixers on the current findings.
     #[serde(rename = "words")]
     pub fixer_verdicts: BTreeMap<FindingId, FixerVerdict>,
-    /// Findings that fixers reported as fixed, from the push of the fix until an audit checks them. The value
-    /// is the commit of the fix and the length of the log after the push.
+    /// Findings that fixers reported as fixed. A finding is in this map from the push of its fix until an
+    /// audit checks the finding. The value is the commit of the fix and the length of the log after the push.
     #[serde(default)]
     #[serde(rename = "claims")]
     pub claimed_fixes: BTreeMap<FindingId, (Sha, usize)>,
@@ -377,13 +377,13 @@ impl ConvergeRun {
             (_, ConvergeEvent::FeedbackReceived { findings, renames }) if reopens => {
                 self.apply_feedback(findings, &renames);
             }
-            (ConvergeAction::Gate, ConvergeEvent::Gated(None))
+            (ConvergeAction::Gate, ConvergeEvent::GateFinished(None))
                 if std::mem::take(&mut self.skips_next_audit) =>
             {
                 self.next_action = ConvergeAction::Post;
             }
-            (ConvergeAction::Gate, ConvergeEvent::Gated(None)) => self.begin_audit(),
-            (ConvergeAction::Gate, ConvergeEvent::Gated(Some(output))) => {
+            (ConvergeAction::Gate, ConvergeEvent::GateFinished(None)) => self.begin_audit(),
+            (ConvergeAction::Gate, ConvergeEvent::GateFinished(Some(output))) => {
                 self.skips_next_audit = false;
                 self.handle_gate_block(output);
             }
@@ -392,26 +392,26 @@ impl ConvergeRun {
             }
             (
                 ConvergeAction::Audit { auditors, attempt },
-                ConvergeEvent::Audited { answers, standing, coverage, renames },
+                ConvergeEvent::AuditFinished { answers, standing_findings: standing, coverage, renames },
             ) => {
                 self.apply_audit(auditors, attempt, answers, standing, (&coverage, &renames));
             }
-            (ConvergeAction::Post, ConvergeEvent::Posted) => {
+            (ConvergeAction::Post, ConvergeEvent::FindingsPosted) => {
                 self.clear_examined_claims();
                 self.decide_after_audit();
             }
-            (ConvergeAction::Fix { problems }, ConvergeEvent::Fixed { verdicts, candidate }) => {
+            (ConvergeAction::Fix { problems }, ConvergeEvent::FixFinished { verdicts, candidate }) => {
                 self.handle_fixer_report(&problems, verdicts, candidate);
             }
             (ConvergeAction::Fix { .. } | ConvergeAction::Mend { .. }, ConvergeEvent::FixerSilent(why)) => {
                 self.handle_silent_fixer(&why);
             }
-            (ConvergeAction::Check, ConvergeEvent::Checked(problems)) => self.apply_check_result(problems),
-            (ConvergeAction::Publish, ConvergeEvent::Pushed) => self.record_push(),
+            (ConvergeAction::Check, ConvergeEvent::FixChecked(problems)) => self.apply_check_result(problems),
+            (ConvergeAction::Publish, ConvergeEvent::FixPushed) => self.record_push(),
             (ConvergeAction::Publish, ConvergeEvent::HookBlocked(verdicts)) => {
                 self.apply_hook_block(verdicts);
             }
-            (ConvergeAction::Reply, ConvergeEvent::Replied) => self.continue_after_replies(),
+            (ConvergeAction::Reply, ConvergeEvent::RepliesPosted) => self.continue_after_replies(),
             (act, _) => return Err(UnexpectedEvent { expected_action: act.as_str() }),
         }
         Ok(())

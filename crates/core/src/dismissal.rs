@@ -1,5 +1,5 @@
-//! Dismissals: a person's statement that a finding does not apply. A dismissal is valid while neither the
-//! finding's code nor the definition around it changes.
+//! Dismissals: a person's statement that a finding does not apply. A dismissal is valid until the finding's
+//! code or the definition around this code changes.
 //!
 //! A dismissal is stored in its own row, separate from the findings, so a running review cannot overwrite it.
 //! The next process that writes findings applies the dismissal with [`apply_dismissals`].
@@ -85,7 +85,7 @@ impl Dismissal {
 
     /// Returns true if the dismissal applies to this finding with its current code. An unverified finding's
     /// record still contains the lines from before a change, so a dismissal of the verified finding does not
-    /// apply to it.
+    /// apply to the unverified finding.
     pub fn covers(&self, finding: &Finding) -> bool {
         let was_unverified = self.finding_snapshot.as_ref().is_some_and(|about| about.unverified.is_some());
         let is_same = match &self.finding_snapshot {

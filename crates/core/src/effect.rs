@@ -128,8 +128,8 @@ pub enum Effect {
     },
     /// Closes an issue that Truing opened, as completed.
     CloseIssue { number: u64 },
-    /// Posts a new comment on this topic to a pull request or issue, unless Truing's newest comment there
-    /// already has this topic and text.
+    /// Posts a new comment on this topic to a pull request or issue. Does nothing if Truing's newest comment
+    /// there already has this topic and text.
     NewComment {
         /// Number of the pull request or issue.
         number: u64,

@@ -15,7 +15,7 @@ use crate::recheck::{MAX_SNIPPET_LINES, SurroundingLines, UnverifiedReason};
 pub enum Severity {
     /// The change must not be merged, for example because of a leaked secret or broken code.
     P0,
-    /// Should be fixed before merging; blocks by default.
+    /// The finding should be fixed before the merge; it blocks by default.
     P1,
     /// Minor, but worth knowing.
     P2,
@@ -207,7 +207,8 @@ pub struct Finding {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[serde(rename = "around")]
     pub surrounding_lines: Option<SurroundingLines>,
-    /// Reason why the review could not verify that this open finding is still present; `None` if it could.
+    /// Reason why the review could not verify that this open finding is still present; `None` if the review
+    /// verified it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unverified: Option<UnverifiedReason>,
     /// Branches or working trees on which local reviews saw a model's finding, with the most recent sighting

@@ -119,11 +119,13 @@ impl CommandGrammar {
         let (program, words) = argv.split_first().ok_or(CommandRefusal::EmptyCommand)?;
         let mut known = self.commands.iter().filter(|command| command.is_program(program)).peekable();
         if known.peek().is_none() {
-            return Err(CommandRefusal::Program { program: (*program).to_owned() });
+            return Err(CommandRefusal::UnknownProgram { program: (*program).to_owned() });
         }
         let known: Vec<&CommandSpec> = known.filter(|command| command.is_prefix_of(words)).collect();
         let most = known.iter().map(|command| command.name_words().len()).max().ok_or_else(|| {
-            CommandRefusal::Command { command: argv.iter().take(2).copied().collect::<Vec<_>>().join(" ") }
+            CommandRefusal::UnknownCommand {
+                command: argv.iter().take(2).copied().collect::<Vec<_>>().join(" "),
+            }
         })?;
         // A program name that contains `/` refers to a program in the clone. Its class is `RunsCode`,
         // regardless of the grammar.

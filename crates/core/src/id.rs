@@ -75,7 +75,7 @@ impl Sha {
         }
     }
 
-    /// Returns git's null id, which stands for the unknown commits of a run that ended early.
+    /// Returns git's null id, which represents the unknown commits of a run that ended early.
     pub fn null() -> Self {
         Self("0".repeat(40))
     }

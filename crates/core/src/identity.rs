@@ -56,7 +56,8 @@ pub struct FindingFacts {
     /// Lines above and below the finding.
     #[serde(rename = "around")]
     pub surrounding_lines: Option<SurroundingLines>,
-    /// Reason why the review could not verify that the finding is still present; `None` if it could.
+    /// Reason why the review could not verify that the finding is still present; `None` if the review
+    /// verified it.
     pub unverified: Option<UnverifiedReason>,
     /// Reason that the suppression comment gives, if a comment suppresses this finding of a rule.
     pub suppressed: Option<String>,
@@ -85,8 +86,8 @@ impl IdentifiedFindings {
 /// Assigns ids to the current findings.
 ///
 /// `head` is the commit that was reviewed. For a working tree, `head` is `None`, and no finding becomes
-/// fixed. For a commit, a missing open finding becomes fixed unless its file was not read, according to
-/// `coverage`. `renames` lists the earlier names of files.
+/// fixed. For a commit, a missing open finding becomes fixed, except if `coverage` shows that its file was
+/// not read. `renames` lists the earlier names of files.
 pub fn assign_finding_ids(
     known_findings: &[Finding],
     current_findings: Vec<PlacedFinding>,

@@ -1,6 +1,6 @@
 //! Selects the slots to lease when more slots are due than the limits allow to lease. Repositories take fair
-//! turns, and no owner (organisation) exceeds its limit. Pure: the caller stores an [`ActiveLeases`], and
-//! records the start and end of each lease in it.
+//! turns, and no owner (organisation) exceeds its limit. The selection is pure: the caller stores an
+//! [`ActiveLeases`], and records the start and end of each lease in it.
 //!
 //! The next lease goes to the repository with the fewest leases. Of several such repositories, the repository
 //! with the longest wait is first. The wait begins at the repository's oldest due time or its last turn,

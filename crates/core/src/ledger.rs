@@ -18,10 +18,10 @@ pub use self::period::{next_midnight, utc_day, utc_month};
 pub use self::run_admission::{BudgetCaps, BudgetDecision, BudgetScope, decide_budget};
 
 /// Tokens of one answer in disjoint buckets, as in the Messages API. `input` excludes tokens that are written
-/// to a cache or read from one.
+/// to a cache or read from a cache.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct TokenUsage {
-    /// Input tokens neither written to a cache nor read from one.
+    /// Input tokens that are not written to a cache and not read from a cache.
     pub input: u64,
     /// Tokens written by the model, including its thinking.
     pub output: u64,
@@ -168,7 +168,7 @@ impl BudgetLevel {
     }
 }
 
-/// Budget for the calls of one run: every level must have enough left.
+/// Budget for the calls of one run: every level must have enough money left.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct RunBudget {
     pub run: RunId,

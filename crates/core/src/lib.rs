@@ -4,8 +4,8 @@
 
 /// Boxes the future of an `async fn` that other crates call.
 ///
-/// Without this attribute, each crate that awaits an `async fn` compiles the function's body and everything
-/// awaited in it again. With this attribute, the function is compiled only in its own crate.
+/// Without this attribute, each crate that awaits an `async fn` recompiles the function's body and everything
+/// awaited in it. With this attribute, the function is compiled only in its own crate.
 pub use async_recursion::async_recursion as boxed_future;
 
 pub mod agent;

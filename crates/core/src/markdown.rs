@@ -1,7 +1,7 @@
 //! Renders untrusted text as inert Markdown: without mentions, references, links, images, HTML, markers or
 //! commands. All untrusted text that Truing posts to a forge passes through this module.
 //!
-//! The module does not search for dangerous text. It parses the text and renders the parsed structure: it
+//! The module does not search for dangerous text. It parses the text and renders the parsed structure. It
 //! escapes special characters in words, and encloses code in more back ticks than the code contains. Escapes
 //! do not prevent forges from detecting mentions, references and bare addresses. The module therefore inserts
 //! a zero-width space into them.

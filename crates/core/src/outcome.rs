@@ -96,8 +96,8 @@ pub enum ReviewRuntime {
 
 impl ReviewOutcome {
     /// Returns the outcome of a rules-only review with this coverage. The outcome is `skipped` if no file
-    /// changed, and `partial` if a changed file was not reviewed for a reason other than an exclusion by
-    /// design. Otherwise the outcome is `reviewed`, even if every changed file is excluded by design.
+    /// changed. The outcome is `partial` if the review omitted a changed file that is not excluded by design.
+    /// Otherwise the outcome is `reviewed`, even if every changed file is excluded by design.
     pub fn from_rules_coverage(coverage: &ReviewCoverage) -> Self {
         let gaps = coverage.not_reviewed.iter().filter(|gap| !gap.reason.is_by_design()).count();
         let (kind, reason) = if coverage.reviewed.is_empty() && coverage.not_reviewed.is_empty() {
@@ -199,7 +199,7 @@ pub struct ModelReview {
     /// Cost of these answers.
     pub cost: MicroUsd,
     /// Wall-clock time in milliseconds.
-    pub ms: u64,
+    pub duration_ms: u64,
     /// Further data for the record's detail.
     pub detail: ModelReviewDetail,
 }
@@ -236,8 +236,8 @@ pub struct ModelReviewDetail {
     /// True if the answers were replayed from a cassette.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub replayed: bool,
-    /// Walkthrough of a complete report. Empty if the configuration requests no walkthrough or the model
-    /// wrote none.
+    /// Walkthrough of a complete report. Empty if the configuration requests no walkthrough, or if the model
+    /// wrote no walkthrough.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub walkthrough: Vec<WalkthroughLine>,
 }
@@ -291,7 +291,7 @@ pub struct ModelMemory {
 /// Record with which every review ends.
 pub type ReviewRecord = RunRecord<ReviewDetail>;
 
-/// Part of a run's record that only records of reviews have.
+/// Part of a run's record that exists only for reviews.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct ReviewDetail {
     /// Stage at which the review ended.
@@ -304,7 +304,7 @@ pub struct ReviewDetail {
     /// Number of open findings by severity, worst first.
     #[serde(rename = "open")]
     pub open_finding_counts: Vec<(Severity, u32)>,
-    /// Changed files that were reviewed, and changed files that were not, with the reasons.
+    /// Changed files that were reviewed, and changed files that were not reviewed, with the reasons.
     pub coverage: ReviewCoverage,
     /// Spending limit at which the model stopped. Truing asks a person to raise this limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -314,7 +314,8 @@ pub struct ReviewDetail {
     /// an older version of Truing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tier: Option<TierChoice>,
-    /// Changes since the last review; `None` if there was no earlier review or its commit is not known.
+    /// Changes since the last review; `None` if there was no earlier review, or if the commit of that review
+    /// is not known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[serde(rename = "since")]
     pub increment: Option<ReviewIncrement>,
@@ -417,7 +418,7 @@ impl ReviewRecord {
     #[must_use]
     pub fn with_model_review(mut self, model_review: Option<ModelReview>) -> Self {
         self.steps = Vec::new();
-        if let Some(ModelReview { model, prompt_hash, turns, cost, ms, detail }) = model_review {
+        if let Some(ModelReview { model, prompt_hash, turns, cost, duration_ms: ms, detail }) = model_review {
             let tokens = detail.tokens.total();
             self.model = Some(model).filter(|model| !model.is_empty());
             self.prompt_hash = Some(prompt_hash).filter(|hash| !hash.is_empty());

@@ -38,7 +38,7 @@ pub enum AgentAction<'a> {
     Mcp(&'a str),
 }
 
-/// A line of a profile or a grammar that allows an action or would allow it, with the line's file.
+/// A line that allows an action or would allow it, and the file of the line: a profile or a grammar.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct PolicyRule {
     /// Text of the line: `fixer: run "cargo test"`.
@@ -279,7 +279,7 @@ impl AgentPolicy {
         Err(deny(reason, Some(self.run_rule(&accepted.command)).filter(|_| may)))
     }
 
-    /// Creates the rule that stands for this line of the profile.
+    /// Creates the rule for this line of the profile.
     fn profile_rule(&self, text: String) -> PolicyRule {
         let text = format!("{}: {text}", self.name.as_str());
         PolicyRule { text, file: self.profile.file.clone() }

@@ -103,8 +103,8 @@ pub trait SlotStore: Send + Sync {
     /// [`Slot::new`].
     async fn load_slots(&self, keys: &[SlotKey]) -> Result<Vec<Slot>, StoreError>;
 
-    /// Returns the leased slots whose holders are known to have exited. The list is empty unless the caller
-    /// is the only server that uses this store. With several servers, a lease of a holder that exited ends
+    /// Returns the leased slots whose holders are known to have exited. The list is empty if the caller is
+    /// not the only server that uses this store. With several servers, a lease of a holder that exited ends
     /// only when it expires.
     async fn orphaned_slots(&self) -> Result<Vec<Slot>, StoreError>;
 
@@ -138,8 +138,9 @@ pub trait SlotStore: Send + Sync {
         halt_policy: HaltPolicy,
     ) -> Result<MarkOutcome, StoreError>;
 
-    /// Sets the counter for slot versions to a value above `version`. The caller does this after the records
-    /// have refused a token as too small, which shows that this store has lost its latest versions.
+    /// Sets the counter for slot versions to a value above `version`. The caller calls this method after the
+    /// store of the records refused a token as too small. The refusal shows that this store lost its latest
+    /// versions.
     async fn raise_version(&self, version: SlotVersion) -> Result<(), StoreError>;
 
     /// Checks that the opened store's file is still at its path. The check is cheap enough for every polling
@@ -160,15 +161,14 @@ pub trait SlotStore: Send + Sync {
         std::future::pending::<()>().await;
     }
 
-    /// Acquires or renews, for the duration `duration`, the exclusive right to the tasks that only one
-    /// process may perform. A `duration` of zero releases the right. Returns true if this process holds the
-    /// right.
+    /// Acquires or renews the exclusive right to the tasks that only one process may perform. The right lasts
+    /// for `duration`. A `duration` of zero releases the right. Returns true if this process holds the right.
     async fn lease_exclusive_tasks(&self, duration: TimeSpan) -> Result<bool, StoreError> {
         let _ = duration;
         Ok(true)
     }
 
-    /// Announces that this process leases slots, and returns all processes with such an announcement. Each
+    /// Announces that this process leases slots, and returns all processes that made this announcement. Each
     /// polling round calls this method. If `is_leasing` is false, the announcement is withdrawn.
     async fn announce_worker(&self, is_leasing: bool) -> Result<WorkerGroup, StoreError> {
         let _ = is_leasing;
@@ -192,7 +192,7 @@ pub struct SlotMark {
     /// Key of the marked slot.
     pub key: SlotKey,
     /// Description of the slot for display.
-    pub described: SlotDescription,
+    pub description: SlotDescription,
     /// Loop that may have work because of the event.
     pub loop_kind: LoopKind,
 }

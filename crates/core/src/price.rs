@@ -30,7 +30,7 @@ pub enum InvalidRate {
     Negative(String),
     /// The value is infinite or not a number.
     #[error("{0} is not a number")]
-    NoNumber(String),
+    NotFinite(String),
     /// The number exceeds [`MAX_USD_PER_MILLION`].
     #[error(
         "{0} is more than {MAX_USD_PER_MILLION} dollars per million tokens: is the price in another \
@@ -73,7 +73,7 @@ impl TokenRate {
     fn from_scaled(number: f64, digits: usize) -> Result<Self, InvalidRate> {
         let text = number.to_string();
         if !number.is_finite() {
-            return Err(InvalidRate::NoNumber(text));
+            return Err(InvalidRate::NotFinite(text));
         }
         if number < 0.0 {
             return Err(InvalidRate::Negative(text));

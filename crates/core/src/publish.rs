@@ -93,7 +93,7 @@ pub struct DesiredComment {
     #[serde(rename = "item")]
     pub subject: CommentSubject,
     /// Location of the comment; `None` for the summary. If the forge refuses the location, the publisher may
-    /// choose a coarser one, for example the file instead of lines.
+    /// choose a less precise location, for example the file instead of lines.
     #[serde(rename = "place")]
     pub location: Option<(AnchorKind, CodeLocation)>,
     /// Text without the marker.
@@ -179,7 +179,7 @@ pub struct PublishLimits {
     pub offers_suggestions: bool,
     /// True if the forge places new comments on the current head of the pull request instead of a given
     /// commit.
-    pub follows_head: bool,
+    pub comments_on_current_head: bool,
 }
 
 /// A comment on the pull request by one of Truing's accounts, with Truing's marker.
@@ -210,7 +210,7 @@ pub enum CommentRights {
     CurrentAccount,
     /// The comment may not be changed, because a former account of Truing wrote it, and no account can edit
     /// another account's comments. A finding's comment is still used. A summary must be updatable, so a new
-    /// summary replaces it.
+    /// summary replaces the old summary.
     FormerAccount,
     /// The comment may not be changed, because its marker is signed with a key that this configuration lacks.
     /// It still counts as the comment on its subject.
@@ -403,7 +403,7 @@ pub fn plan_publish(
 
 /// Adds the steps for a subject that already has a comment. Returns false if the subject needs a new comment.
 ///
-/// A thread is resolved or reopened only if the text of its comment changes, too. The thread is changed
+/// A thread is resolved or reopened only if the text of its comment also changes. The thread is changed
 /// before the text. If only the thread's state differs, a person has changed the state, and it is kept.
 fn plan_comment_update(
     desired_comment: &DesiredComment,
@@ -487,7 +487,7 @@ fn is_on_wrong_line(
 ) -> bool {
     let Some((AnchorKind::Inline, place)) = &desired_comment.location else { return false };
     let is_open = observed.thread.as_ref().is_some_and(|thread| thread.state == ThreadState::Open);
-    bounds.follows_head
+    bounds.comments_on_current_head
         && desired_comment.comment.is_none()
         && observed.rights == CommentRights::CurrentAccount
         && !observed.has_replies

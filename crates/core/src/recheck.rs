@@ -44,12 +44,12 @@ pub struct RecheckSummary {
     /// Findings of models in files that the change no longer affects.
     pub out_of_scope: BTreeSet<FindingId>,
     /// Names of the rules that ran; empty if they are not known.
-    pub rules: BTreeSet<String>,
-    /// Disabled rules, including rules of tools. Whether findings of these rules still exist is not known.
+    pub applied_rules: BTreeSet<String>,
+    /// Disabled rules, including rules of tools. It is not known whether findings of these rules still exist.
     pub disabled_rules: BTreeSet<String>,
     /// Pairs of a rule and a file to which the rule was not applied, because a more specific linter checks
     /// this file.
-    pub left_to_linters: BTreeSet<(String, RepoPath)>,
+    pub rules_replaced_by_linters: BTreeSet<(String, RepoPath)>,
     /// Names of the tools that completed.
     pub tools: BTreeSet<String>,
     /// Fingerprints of tools' findings that also exist at the base.
@@ -59,7 +59,7 @@ pub struct RecheckSummary {
     pub unreported: BTreeSet<FindingId>,
     /// Open findings of rules and tools from earlier local reviews that count as fixed if they are not
     /// reported again. Their lines are gone, or the rule has checked these lines again. The evidence consists
-    /// of the current lines at their location.
+    /// of the current lines at the finding's location.
     pub fixed_unless_reported: BTreeMap<FindingId, FixEvidence>,
 }
 
@@ -99,13 +99,14 @@ impl RecheckSummary {
             }
         }
         let is_unused = |rule: &str| {
-            self.disabled_rules.contains(rule) || (!self.rules.is_empty() && !self.rules.contains(rule))
+            self.disabled_rules.contains(rule)
+                || (!self.applied_rules.is_empty() && !self.applied_rules.contains(rule))
         };
         for finding in missing.iter_mut().filter(|finding| finding.raw.source == FindingSource::Rule) {
             let was_open = known_findings.get(&finding.id).is_some_and(|before| before.is_open());
             let RawFinding { rule, location: place, .. } = &finding.raw;
-            let is_off =
-                is_unused(rule) || self.left_to_linters.contains(&(rule.clone(), place.path.clone()));
+            let is_off = is_unused(rule)
+                || self.rules_replaced_by_linters.contains(&(rule.clone(), place.path.clone()));
             if was_open && matches!(finding.status, FindingStatus::Fixed(_)) && is_off {
                 finding.status = FindingStatus::OutOfScope;
             }
@@ -280,9 +281,9 @@ fn is_unreported<T: Fn(&RepoPath) -> Option<String>>(
     !current_findings.iter().any(is_there)
 }
 
-/// Returns the current lines at the location of a rule's or tool's finding, as evidence of a fix. Returns
-/// `None` if the finding's lines still exist, unless the change adds them and the finding's rule has
-/// therefore checked them again.
+/// Returns the current lines at the location of a rule's or tool's finding, as evidence of a fix. If the
+/// finding's lines still exist, returns them only if the change adds them, because the finding's rule has
+/// then checked them again; otherwise returns `None`.
 fn fix_evidence<T: Fn(&RepoPath) -> Option<String>>(
     finding: &Finding,
     head: &HeadView<'_, T>,
@@ -344,14 +345,14 @@ fn decide_outcome<T: Fn(&RepoPath) -> Option<String>>(
         FollowOutcome::NoFile => was,
     };
     let is_readable = *outcome != FollowOutcome::NoFile;
-    let is_in_change = head.added_lines.contains_key(path) || head.deleted.contains(path);
+    let is_in_change = head.added_lines.contains_key(path) || head.deleted_paths.contains(path);
     // A finding in a file that the change never affected becomes out of scope only when the change is empty.
-    let was_beside =
-        finding.anchor == AnchorKind::Summary && !(head.added_lines.is_empty() && head.deleted.is_empty());
+    let was_beside = finding.anchor == AnchorKind::Summary
+        && !(head.added_lines.is_empty() && head.deleted_paths.is_empty());
     if is_readable && !is_in_change && !was_beside {
         return RecheckOutcome::OutOfScope;
     }
-    if !is_readable && head.added_lines.is_empty() && !head.deleted.contains(path) {
+    if !is_readable && head.added_lines.is_empty() && !head.deleted_paths.contains(path) {
         // The change adds no lines in any file, so the finding cannot have moved to a changed file.
         return RecheckOutcome::OutOfScope;
     }
@@ -389,8 +390,8 @@ fn decide_outcome<T: Fn(&RepoPath) -> Option<String>>(
                 RecheckStatus::Fixed if !is_readable => shown = Some(FixEvidence::new(path, 0, 0, &[])),
                 RecheckStatus::Fixed => {
                     let instead = || {
-                        // This evidence is possible only if the finding's own lines no longer exist, because
-                        // only then other lines have replaced them.
+                        // This evidence requires that the finding's own lines no longer exist, because
+                        // otherwise no other lines have replaced them.
                         let (lines, page) = (lines().filter(|_| there.is_none())?, page.as_deref()?);
                         let is_it = match outcome {
                             // This check requires that code has replaced the finding's lines. If the lines
@@ -424,8 +425,8 @@ fn decide_outcome<T: Fn(&RepoPath) -> Option<String>>(
     }
 }
 
-/// Returns the lines that a verdict names. Returns `None` unless the file has these lines, they contain the
-/// quoted excerpt, and they overlap or adjoin the current lines at the finding's location.
+/// Returns the lines that a verdict names. The file must have these lines, and they must contain the quoted
+/// excerpt and overlap or adjoin the current lines at the finding's location; otherwise returns `None`.
 fn evidence_lines(verdict: &RecheckVerdict, outcome: &FollowOutcome, text: &str) -> Option<(u32, u32)> {
     if verdict.path.as_ref().is_some_and(|path| outcome.path() != Some(path)) {
         return None;
@@ -565,8 +566,8 @@ fn move_to_current_place<T: Fn(&RepoPath) -> Option<String>>(
     if let FollowOutcome::Found { path, .. } = outcome
         && let Some(page) = head.compared_file(path)
     {
-        // The stored snapshot from the last time that a reviewer saw the finding is kept. Code that was added
-        // since then therefore still counts as new.
+        // The stored snapshot is kept; it is from the time when a reviewer last saw the finding. Code that
+        // was added since then therefore still counts as new.
         let seen = around.and_then(|around| around.change_snapshot);
         return build_current_finding(finding, raw, &page, seen, place_finding);
     }

@@ -33,8 +33,8 @@ pub fn is_review_settled(stage: RunStage, outcome: Option<ReviewOutcomeKind>) ->
 /// Returns true if a head needs a review, but no slot will start the review before the next sweep. This
 /// happens after slots were lost.
 ///
-/// `head` is the last known head; `None` for a closed pull request. If no review was ever attempted on a
-/// stored slot, it needs no sweep: the slot serves another loop, or its repository has reviews disabled.
+/// `head` is the last known head; `None` for a closed pull request. A stored slot on which no review was ever
+/// attempted needs no sweep: the slot serves another loop, or its repository has reviews disabled.
 pub fn awaits_sweep(slot: &Slot, head: Option<&Sha>, reviews: &ReviewProgress) -> bool {
     let is_settled = |head: &Sha| reviews.last_settled.as_ref().is_some_and(|settled| settled.head == *head);
     slot.state == SlotState::Idle

@@ -13,8 +13,8 @@ pub enum SandboxLevel {
     /// Landlock and seccomp restrict the process. The process has no namespaces of its own, so it uses the
     /// file system of the machine.
     Landlock,
-    /// The process has its own user, process, network, mount, IPC and host name namespaces. Seccomp restricts
-    /// the process, too; so does Landlock, if the kernel supports it.
+    /// The process has its own user, process, network, mount, IPC and host name namespaces. Seccomp also
+    /// restricts the process. Landlock also restricts it, if the kernel supports Landlock.
     Full,
 }
 

@@ -13,7 +13,7 @@ const MIN_REDACTED_WORD_BYTES: usize = 8;
 /// model, need not be protected. Replacing all its occurrences would make text unreadable.
 const MIN_REDACTED_SECRET_BYTES: usize = 6;
 
-/// Secret text that neither `Debug` nor `Display` shows.
+/// Secret text that `Debug` and `Display` do not show.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SecretString(String);
 

@@ -12,11 +12,12 @@
 //!        (event, resume, retry)
 //! ```
 //!
-//! A pause takes effect immediately if the slot is not leased; otherwise, when the step ends.
+//! If the slot is not leased, a pause takes effect immediately; otherwise, the pause takes effect when the
+//! step ends.
 //!
-//! No state is permanent. A wait ends at its due time, and a lease ends at its deadline. A parked, draft or
-//! cancelled slot is released by an event, a paused slot by a resume, and every held slot by an operator's
-//! retry. The storm of an idle slot is removed when the storm ends.
+//! No state is permanent. A wait ends at its due time, and a lease ends at its deadline. An event releases a
+//! parked, draft or cancelled slot, a resume releases a paused slot, and an operator's retry releases every
+//! held slot. The storm of an idle slot is removed when the storm ends.
 
 mod history_entry;
 mod limits;
@@ -90,8 +91,8 @@ pub enum SlotState {
         /// work, these events count as served. Otherwise they become pending again.
         #[serde(rename = "serving")]
         claimed_events: Option<PendingEventTimes>,
-        /// True if a person has paused the slot during the lease. The slot is then held when the lease ends
-        /// for any reason.
+        /// True if a person has paused the slot during the lease. In this case, the slot becomes held when
+        /// the lease ends for any reason.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         #[serde(rename = "pausing")]
         pause_requested: bool,
@@ -138,7 +139,7 @@ impl LoopKind {
         }
     }
 
-    /// Returns the wait reason for this loop if it only waits until it is due.
+    /// Returns the wait reason for this loop if the loop only waits for its due time.
     fn default_wait_reason(self) -> WaitReason {
         match self {
             Self::Converge | Self::Sync => WaitReason::Scheduled,
@@ -299,8 +300,8 @@ impl PendingEventTimes {
     }
 }
 
-/// A series of events in close succession. A storm ends after the time `quiet` without an event, at the
-/// latest `storm_max` after its first event.
+/// A series of events in close succession. A storm ends when the time `quiet` passes without an event, and at
+/// the latest when `storm_max` has passed since its first event.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct EventStorm {
     /// Time of the storm's first event.

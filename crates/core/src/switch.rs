@@ -227,8 +227,8 @@ impl KillSwitches {
         Some(its.as_engaged())
     }
 
-    /// Returns the switch that stops active runs in this repository. If there is none, returns the switch
-    /// that only blocks new runs.
+    /// Returns the switch that stops active runs in this repository. If no switch stops active runs, returns
+    /// the switch that only blocks new runs.
     pub fn stop_switch_for(&self, repository: &RepositoryRef) -> Option<EngagedSwitch<'_>> {
         let its = self.repositories.iter().filter(|switch| switch.repository.may_be_same(repository));
         let all = self.global_switch.engagement().map(|engaged| EngagedSwitch { engaged, repository: None });

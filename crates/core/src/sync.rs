@@ -2,9 +2,9 @@
 //! nothing (`skip`), widen the bound (`relax`), change the code (`bump`), or ask a person (`ask`). Pure.
 //!
 //! The project has *pinned* those definitions of the package that it copies or overrides. For each pinned
-//! definition, a [`PinManifest`] contains digests of the definition's source code for which the copy or
-//! override was written. A definition whose bytes differ, but whose syntax tree is equal, counts as
-//! unchanged.
+//! definition, a [`PinManifest`] contains digests of one version of the definition's source code: the version
+//! for which the copy or override was written. A definition whose bytes differ, but whose syntax tree is
+//! equal, counts as unchanged.
 //!
 //! A manifest does not cover unpinned code. Files of the package that have a counterpart in the project are
 //! *mirrored*. A person or an agent must check changes of unpinned code in mirrored files (`beside`).
@@ -168,14 +168,14 @@ pub enum PinChangeKind {
 pub struct PinChange {
     /// Name of the definition in the manifest.
     pub symbol: String,
-    /// File that contains the definition; `None` if neither release has the definition.
+    /// File that contains the definition; `None` if both releases lack the definition.
     pub file: Option<String>,
     pub kind: PinChangeKind,
     /// [`DefinitionDigests::raw`] in the old release; `None` if that release lacks the definition.
     pub old_hash: Option<String>,
     /// [`DefinitionDigests::raw`] in the new release; `None` if that release lacks the definition.
     pub new_hash: Option<String>,
-    /// First release with the change; `None` if this was not determined.
+    /// First release with the change; `None` if this release was not determined.
     pub first_in: Option<String>,
 }
 
@@ -198,7 +198,7 @@ impl UnguardedPart {
         Self { symbol, file, reason, kind: ReleasePartKind::Function }
     }
 
-    /// Returns the name for display, with the file unless the name already contains the file.
+    /// Returns the name for display. The file is added if the name does not contain it already.
     pub fn name(&self) -> String {
         let symbol = if self.symbol == WHOLE_FILE { "" } else { self.symbol.as_str() };
         match &self.file {
@@ -225,12 +225,12 @@ pub enum UnguardedReason {
     Changed,
     /// The release removed unpinned code from a mirrored file.
     Removed,
-    /// The definition is equal in both releases, but the manifest's digests match neither.
+    /// The definition is equal in both releases, but does not match the manifest's digests.
     Stale,
     /// Like [`Self::Stale`], for a decorated function. Possible cause: the tool that wrote the digest hashed
     /// the wrong function.
     Decorated,
-    /// The definition is in neither release: its name is wrong, or the definition was removed long ago.
+    /// Both releases lack the definition: its name is wrong, or the definition was removed long ago.
     Missing,
     /// The definition belongs to another package.
     #[serde(rename = "elsewhere")]
@@ -252,7 +252,7 @@ pub enum UnguardedReason {
 }
 
 impl UnguardedReason {
-    /// Returns the reason as text that fits a definition.
+    /// Returns the reason as a description of the definition.
     fn change_text(self) -> &'static str {
         match self {
             Self::Added => "added",
@@ -309,8 +309,8 @@ pub struct SyncDecisionInput<'a> {
     pub harmless_requirements: &'a BTreeMap<String, UnguardedReason>,
     pub manifest: &'a PinManifest,
     /// Release for which the project's code was written.
-    pub from: &'a ReleaseSources,
-    pub to: &'a ReleaseSources,
+    pub old_release: &'a ReleaseSources,
+    pub new_release: &'a ReleaseSources,
 }
 
 /// Decision with its reasons.
@@ -325,7 +325,7 @@ pub struct SyncDecision {
     /// Pinned definitions that differ.
     pub pin_changes: Vec<PinChange>,
     /// Parts that the manifest does not cover.
-    pub unguarded: Vec<UnguardedPart>,
+    pub unguarded_parts: Vec<UnguardedPart>,
 }
 
 /// Decides on a release; the first condition that holds determines the verdict. The conditions, in order: the
@@ -375,7 +375,10 @@ pub fn decide_sync(input: &SyncDecisionInput<'_>) -> SyncDecision {
             false,
             format!("{what} in neither release, and therefore without effect: fix the manifest"),
         )
-    } else if input.manifest.rows.is_empty() && input.from.files.is_empty() && input.to.files.is_empty() {
+    } else if input.manifest.rows.is_empty()
+        && input.old_release.files.is_empty()
+        && input.new_release.files.is_empty()
+    {
         (SyncVerdict::Ask, false, NOTHING_PINNED_REASON.to_owned())
     } else if elsewhere > 0 && elsewhere == input.manifest.rows.len() {
         (
@@ -392,7 +395,7 @@ pub fn decide_sync(input: &SyncDecisionInput<'_>) -> SyncDecision {
             !is_unreadable,
             format!("{}: a person must check this", summarize_changes(&changed, &unguarded)),
         )
-    } else if input.from.files.is_empty() && input.to.files.is_empty() {
+    } else if input.old_release.files.is_empty() && input.new_release.files.is_empty() {
         let reason = "neither release has a mirrored file: fix `mirror` of the job";
         (SyncVerdict::Ask, false, reason.to_owned())
     } else if bytes > 0 {
@@ -405,7 +408,7 @@ pub fn decide_sync(input: &SyncDecisionInput<'_>) -> SyncDecision {
     } else {
         (SyncVerdict::Relax, false, unchanged_reason(input).to_owned())
     };
-    SyncDecision { verdict, needs_classification, reason, pin_changes: changed, unguarded }
+    SyncDecision { verdict, needs_classification, reason, pin_changes: changed, unguarded_parts: unguarded }
 }
 
 /// Summarises the changes outside the pinned definitions in one sentence.
@@ -458,15 +461,15 @@ pub(crate) fn summarize_changes(pin_changes: &[PinChange], unguarded: &[Unguarde
     format!("{unchanged}, but {} did", parts.join(" and "))
 }
 
-/// Returns the reason why no check is needed, also if the releases differ.
+/// Returns the reason why no check is needed, even if the releases differ.
 fn unchanged_reason(input: &SyncDecisionInput<'_>) -> &'static str {
     let same = input.manifest.rows.keys().all(|symbol| {
         let digests = |sources: &'_ ReleaseSources| {
             sources.symbols.get(symbol).and_then(SymbolState::definition).map(|found| found.digests.clone())
         };
-        digests(input.from) == digests(input.to)
+        digests(input.old_release) == digests(input.new_release)
     });
-    match (same, input.from.files == input.to.files) {
+    match (same, input.old_release.files == input.new_release.files) {
         (true, true) => "no pinned or mirrored code changed",
         (true, false) => "only comments, docstrings or layout changed",
         (false, _) => "the changed definitions are already pinned with their new digests",
@@ -476,9 +479,9 @@ fn unchanged_reason(input: &SyncDecisionInput<'_>) -> &'static str {
 /// Returns the base classes of the project's classes that the new release no longer has.
 fn removed_base_classes<'a>(input: &SyncDecisionInput<'a>) -> Vec<&'a str> {
     let is_gone = |class: &&String| {
-        let old = input.from.symbols.get(*class).and_then(SymbolState::definition);
-        let is_read = old.is_some_and(|old| !input.to.unreadable.contains_key(&old.file));
-        is_read && input.to.symbols.get(*class) == Some(&SymbolState::Absent)
+        let old = input.old_release.symbols.get(*class).and_then(SymbolState::definition);
+        let is_read = old.is_some_and(|old| !input.new_release.unreadable.contains_key(&old.file));
+        is_read && input.new_release.symbols.get(*class) == Some(&SymbolState::Absent)
     };
     input.inherited_classes.iter().filter(is_gone).map(String::as_str).collect()
 }
@@ -486,19 +489,21 @@ fn removed_base_classes<'a>(input: &SyncDecisionInput<'a>) -> Vec<&'a str> {
 /// Compares the pinned definitions of both releases. Returns their changes, and the definitions whose pins
 /// guard nothing.
 fn compare_pinned_definitions(input: &SyncDecisionInput<'_>) -> (Vec<PinChange>, Vec<UnguardedPart>) {
-    let (before, after) =
-        (AcceptedDigests::new(input.manifest, input.from), AcceptedDigests::new(input.manifest, input.to));
+    let (before, after) = (
+        AcceptedDigests::new(input.manifest, input.old_release),
+        AcceptedDigests::new(input.manifest, input.new_release),
+    );
     let (mut changed, mut unguarded) = (Vec::new(), Vec::new());
     for symbol in input.manifest.rows.keys() {
-        let (from, to) = (input.from.symbols.get(symbol), input.to.symbols.get(symbol));
+        let (from, to) = (input.old_release.symbols.get(symbol), input.new_release.symbols.get(symbol));
         let old = from.and_then(SymbolState::definition);
         let Some(new) = to.and_then(SymbolState::definition) else {
             let file = old.map(|old| old.file.clone());
             // A definition that has moved to another package counts as removed. It is listed as unguarded
-            // only if the old release did not define it either.
+            // only if the old release also lacks its definition.
             if to == Some(&SymbolState::OtherPackage) && old.is_none() {
                 unguarded.push(UnguardedPart::new(symbol.clone(), file, UnguardedReason::OtherPackage));
-            } else if file.as_ref().is_some_and(|file| input.to.unreadable.contains_key(file)) {
+            } else if file.as_ref().is_some_and(|file| input.new_release.unreadable.contains_key(file)) {
                 // The definition may exist, but its file cannot be read.
                 unguarded.push(UnguardedPart::new(symbol.clone(), file, UnguardedReason::Unreadable));
             } else if old.is_some() || from.is_none() {
@@ -551,7 +556,7 @@ fn pin_change(
 /// one of the names, for example in a Python table with functions as keys.
 struct AcceptedDigests<'a> {
     manifest: &'a PinManifest,
-    by_place: BTreeMap<(&'a str, u32), Vec<&'a ManifestRow>>,
+    rows_by_location: BTreeMap<(&'a str, u32), Vec<&'a ManifestRow>>,
 }
 
 impl<'a> AcceptedDigests<'a> {
@@ -562,7 +567,7 @@ impl<'a> AcceptedDigests<'a> {
                 by_place.entry((at.file.as_str(), at.line)).or_default().push(row);
             }
         }
-        Self { manifest, by_place }
+        Self { manifest, rows_by_location: by_place }
     }
 
     /// Returns true if the manifest accepts the digests of this definition. `before` is the same definition
@@ -573,7 +578,7 @@ impl<'a> AcceptedDigests<'a> {
         definition: &SymbolDefinition,
         before: Option<&SymbolDefinition>,
     ) -> bool {
-        let shared = self.by_place.get(&(definition.file.as_str(), definition.line));
+        let shared = self.rows_by_location.get(&(definition.file.as_str(), definition.line));
         let rows = self.manifest.rows.get(symbol).into_iter().chain(shared.into_iter().flatten().copied());
         let old_definition = before.map(|before| &before.digests);
         rows.into_iter().any(|row| row.accepts(&definition.digests, old_definition))

@@ -1,5 +1,5 @@
-//! Templates with placeholders such as `{{name}}`. Prompts are templates, and so are an operator's texts for
-//! a job, such as a command argument or a title.
+//! Templates with placeholders such as `{{name}}`. Prompts are templates. An operator's texts for a job, such
+//! as a command argument or a title, are also templates.
 
 /// Error message for a `{{` that does not begin a placeholder.
 pub const INVALID_PLACEHOLDER_MESSAGE: &str =

@@ -15,7 +15,8 @@ use crate::id::AccountId;
 use crate::line;
 use crate::money::MicroUsd;
 
-/// Maximum number of characters that a reason quotes of a pull request's label, title or other value.
+/// Maximum number of characters that a reason quotes from a label, a title or another value of a pull
+/// request.
 const MAX_VALUE_CHARS: usize = 80;
 
 /// Extent of the review of a pull request, from no review to the most thorough review.
@@ -28,7 +29,7 @@ pub enum Tier {
     Rules,
     /// One review by a model. Later heads are reviewed on request.
     Once,
-    /// A review by a model of each head, after there were no pushes for a while.
+    /// A model reviews each head after a period without pushes.
     Settled,
     /// Like `Settled`, but with a review by several specialists.
     Deep,
@@ -148,11 +149,11 @@ pub struct PullFacts<'a> {
     /// Paths of the changed files. For a renamed file, both names are included.
     pub paths: &'a [String],
     /// Number of changed files.
-    pub files: usize,
+    pub changed_file_count: usize,
     /// Number of added and removed lines.
-    pub lines: u64,
+    pub changed_line_count: u64,
     /// True if the lines of some changed file cannot be counted, because the file is binary or unreadable.
-    pub has_uncounted: bool,
+    pub has_uncounted_lines: bool,
 }
 
 /// The chosen tier and the reason for it.
@@ -170,7 +171,8 @@ pub struct TierChoice {
     /// Explanation in the rule that chose the tier.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// Tier that the repository's rules request if it is higher than the operator allows; otherwise `None`.
+    /// Tier that the repository's rules request, if the operator does not allow a tier this high; otherwise
+    /// `None`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub asked_for: Option<Tier>,
     /// True if the rule that chose the tier has a condition other than `repos`.
@@ -182,7 +184,7 @@ pub struct TierChoice {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct TierConfig {
     /// Tier of a pull request for which no rule's conditions hold.
-    pub tier: Tier,
+    pub default_tier: Tier,
     /// Configuration key of the default tier.
     pub config_key: String,
     /// Highest tier that a repository's own rules may choose if no rule of the operator applies; `None` means
@@ -197,14 +199,14 @@ impl TierConfig {
     /// or if a rule chooses it or allows a repository to choose it.
     pub fn can_choose_deep(&self) -> bool {
         let of_rules = self.rules.iter().flat_map(|rule| [Some(rule.tier), rule.max_tier]);
-        of_rules.chain([Some(self.tier), self.max_tier]).flatten().any(|given| given == Tier::Deep)
+        of_rules.chain([Some(self.default_tier), self.max_tier]).flatten().any(|given| given == Tier::Deep)
     }
 }
 
 /// Rules with compiled globs.
 #[derive(Clone, Debug)]
 pub struct TierRules {
-    tier: Tier,
+    default_tier: Tier,
     config_key: String,
     max_tier: Tier,
     rules: Vec<CompiledRule>,
@@ -259,7 +261,7 @@ impl TierRules {
     /// # Errors
     /// If a pattern is not a valid glob.
     pub fn new(config: TierConfig) -> Result<Self, globset::Error> {
-        let TierConfig { tier, config_key, max_tier, rules } = config;
+        let TierConfig { default_tier: tier, config_key, max_tier, rules } = config;
         let compiled = rules.into_iter().map(|rule| {
             let when = &rule.condition;
             Ok(CompiledRule {
@@ -273,7 +275,7 @@ impl TierRules {
             })
         });
         let rules = compiled.collect::<Result<_, globset::Error>>()?;
-        Ok(Self { tier, config_key, max_tier: max_tier.unwrap_or(tier), rules })
+        Ok(Self { default_tier: tier, config_key, max_tier: max_tier.unwrap_or(tier), rules })
     }
 
     /// Chooses the tier of a pull request. `is_requested` is true if a person requested the review. In this
@@ -292,7 +294,7 @@ impl TierRules {
         let operators = find(RuleOwner::Operator);
         let (tier, most) = match &operators {
             Some((rule, _)) => (rule.tier, rule.max_tier.unwrap_or(rule.tier)),
-            None => (self.tier, self.max_tier),
+            None => (self.default_tier, self.max_tier),
         };
         let own = find(RuleOwner::Repository).map(|(rule, because)| (rule, because, rule.tier.min(most)));
         match (own, operators) {
@@ -342,7 +344,7 @@ impl TierRules {
 
     /// Returns the tier that applies if no rule applies.
     pub fn default_tier(&self) -> Tier {
-        self.tier
+        self.default_tier
     }
 
     /// Returns the highest tier that the repository's rules may choose if no rule of the operator applies.
@@ -381,7 +383,7 @@ impl CompiledRule {
         });
         let is_whole =
             !facts.paths.is_empty() && facts.paths.iter().all(|path| self.only_paths.is_match(path));
-        let files = facts.files as u64;
+        let files = facts.changed_file_count as u64;
         let all = holds(!when.repos.is_empty(), first(&self.repos, "repository", &[repository]))
             && holds(!when.paths.is_empty(), first(&self.paths, "file", facts.paths))
             && holds(
@@ -400,9 +402,11 @@ impl CompiledRule {
             )
             && holds(
                 when.lines_over.is_some() || when.lines_up_to.is_some(),
-                (when.lines_over.is_none_or(|least| facts.lines > least)
-                    && when.lines_up_to.is_none_or(|most| facts.lines <= most && !facts.has_uncounted))
-                .then(|| line::format_count(facts.lines, "line")),
+                (when.lines_over.is_none_or(|least| facts.changed_line_count > least)
+                    && when
+                        .lines_up_to
+                        .is_none_or(|most| facts.changed_line_count <= most && !facts.has_uncounted_lines))
+                .then(|| line::format_count(facts.changed_line_count, "line")),
             )
             && holds(
                 when.files_over.is_some(),

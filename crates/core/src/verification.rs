@@ -15,8 +15,7 @@ pub enum CommandEndReason {
     /// The command exited with this code. If a signal ended the command, the code is 128 plus the signal's
     /// number, as in shells.
     Exit { code: u8 },
-    /// The command was killed by another process than Truing, for example by the kernel because memory was
-    /// low.
+    /// A process other than Truing killed the command, for example the kernel because memory was low.
     Killed,
     /// The command exceeded its time limit.
     Time,
@@ -155,8 +154,8 @@ impl VerificationReport {
     /// counts as passed.
     pub fn compare(baseline: Option<&Self>, current: &Self) -> Vec<CheckVerdict> {
         let mut before: BTreeMap<&[String], Vec<bool>> = BTreeMap::new();
-        // A command may occur several times. Each comparison takes the last of its results, so the results
-        // are stored in reverse order.
+        // A command may occur several times. Each comparison takes the last stored result of a command, so
+        // the results are stored in reverse order.
         for check in baseline.into_iter().flat_map(|baseline| &baseline.checks).rev() {
             before.entry(&check.ran.argv).or_default().push(check.passes());
         }

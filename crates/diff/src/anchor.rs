@@ -72,7 +72,7 @@ pub struct CommentAnchor {
     pub start_line: u32,
     /// Last line of the comment for `Inline`; otherwise the last requested line.
     pub end_line: u32,
-    /// Reason why the comment is not on all requested lines; `None` if it is on all of them.
+    /// Reason why the comment is not on all requested lines; `None` if the comment is on all these lines.
     pub reason: Option<InexactAnchorReason>,
 }
 
@@ -82,8 +82,8 @@ pub struct CommentAnchor {
 /// added lines or context; on the old side, removed lines or context. All lines of a comment must be in one
 /// hunk.
 ///
-/// `path` is the file's name on `side`. For the old side, the new name of a renamed file is also accepted,
-/// unless another file had this name before the change.
+/// `path` is the file's name on `side`. For the old side, the new name of a renamed file is also accepted, if
+/// no other file had this name before the change.
 pub fn find_anchor(
     files: &[FileDiff<'_>],
     path: &RepoPath,

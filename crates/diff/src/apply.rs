@@ -12,8 +12,8 @@ use crate::{DiffSide, FileDiff, Hunk, HunkLine, LineKind};
 /// empty.
 ///
 /// Content outside the hunks is not checked. The text of a binary file, for example, is returned unchanged.
-/// For a merge diff against all parents, the old text is that of the first parent. Only in git's `-c` format
-/// does such a diff contain all changes. In other formats, the result may be incomplete.
+/// For a merge diff against all parents, the old text is that of the first parent. Such a diff contains all
+/// changes only in git's `-c` format. In other formats, the result may be incomplete.
 ///
 /// ```
 /// use truing_diff::{apply, parse};
@@ -26,7 +26,7 @@ pub fn apply(file: &FileDiff<'_>, old: &[u8]) -> Option<Vec<u8>> {
     reconstruct_other_side(&file.hunks, DiffSide::Old, old)
 }
 
-/// Returns true if all lines of the hunks match this side of the file with the text `text`.
+/// Returns true if `text`, as this side of the file, matches all lines of the hunks.
 pub fn matches_side(file: &FileDiff<'_>, side: DiffSide, text: &[u8]) -> bool {
     reconstruct_other_side(&file.hunks, side, text).is_some()
 }
@@ -92,7 +92,7 @@ impl<'a> PatchCursor<'a> {
     }
 
     /// Appends a text and a line end. Only the last line of a file may lack a line end, so `None` is returned
-    /// if the previous line lacks one.
+    /// if the previous line has no line end.
     fn write_lines(&mut self, text: &[u8], line_end: &[u8]) -> Option<()> {
         let nothing = text.is_empty() && line_end.is_empty();
         if !nothing && self.output.last().is_some_and(|byte| *byte != b'\n') {

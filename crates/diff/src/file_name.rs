@@ -6,8 +6,8 @@ use std::borrow::Cow;
 use crate::path::unquote;
 
 /// Known pairs of prefixes of the old and the new name. Git uses the pairs by default, with `-R` (reversed)
-/// and with `diff.mnemonicPrefix`; Bitbucket Data Center uses one. A mnemonic prefix denotes the index, the
-/// work tree, a commit, an object, or one of the two inputs of `--no-index`.
+/// and with `diff.mnemonicPrefix`; Bitbucket Data Center uses one of the pairs. A mnemonic prefix denotes the
+/// index, the work tree, a commit, an object, or one of the two inputs of `--no-index`.
 const PREFIXES: [(&[u8], &[u8]); 13] = [
     (b"a/", b"b/"),
     (b"b/", b"a/"),
@@ -61,8 +61,8 @@ pub(crate) fn parse_rename_line_name(rest: &[u8]) -> Option<FileName<'_>> {
 /// Removes the prefixes from the two names of one section.
 ///
 /// If both names are equal, they have no prefixes. Otherwise, known prefixes are removed. If the prefixes are
-/// unknown, but the common ending of both names contains a slash, the path is the part of the ending after
-/// its first slash.
+/// unknown, but the common ending of both names contains a slash, the path is the part of this ending after
+/// the first slash.
 pub(crate) fn strip_pair_prefixes<'a>(old: &'a [u8], new: &'a [u8]) -> NamePair<'a> {
     if old == new {
         return NamePair::Same(new);

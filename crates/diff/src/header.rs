@@ -24,9 +24,9 @@ pub(crate) struct FileHeader {
     /// Name in the `+++` line, with its prefix; `None` for `/dev/null`.
     pub(crate) new_name: Option<Vec<u8>>,
     /// Names of the `rename from` and `rename to` lines.
-    pub(crate) renamed: Option<MovedPaths>,
+    pub(crate) rename_paths: Option<MovedPaths>,
     /// Names of the `copy from` and `copy to` lines.
-    pub(crate) copied: Option<MovedPaths>,
+    pub(crate) copy_paths: Option<MovedPaths>,
     /// True after a `new file mode` line.
     pub(crate) is_new: bool,
     /// True after a `deleted file mode` line.
@@ -50,7 +50,7 @@ pub(crate) struct FileHeader {
     /// True after a `similarity index` line, which precedes the names of a rename or copy.
     has_similarity: bool,
     /// True after an `old mode` line without its `new mode` line.
-    lacks_mode: bool,
+    lacks_new_mode: bool,
     stage: HeaderStage,
 }
 
@@ -109,8 +109,8 @@ impl FileHeader {
         self.has_name_lines && self.new_name.is_none()
     }
 
-    /// Reads the next line. Returns false if the line does not belong to the header; the header has then
-    /// ended.
+    /// Reads the next line. Returns false if the line does not belong to the header, which means that the
+    /// header has ended.
     pub(crate) fn read_line(&mut self, line: &InputLine<'_>) -> Result<bool, MalformedLine> {
         let text = trim_line_end(line.text);
         let taken = match self.stage {
@@ -156,7 +156,7 @@ impl FileHeader {
                 Some("a `literal` or `delta` line should follow `GIT binary patch`")
             }
             HeaderStage::BinaryContent { .. } => Some("the input ends inside a binary patch"),
-            HeaderStage::AnyLine if self.lacks_mode => {
+            HeaderStage::AnyLine if self.lacks_new_mode => {
                 Some("a `new mode` line should follow the `old mode` line")
             }
             HeaderStage::AnyLine | HeaderStage::BinaryBlockStart { is_first: false } | HeaderStage::End => {
@@ -175,7 +175,7 @@ impl FileHeader {
         if self.is_combined {
             return !self.has_lines;
         }
-        let is_moved = self.renamed.is_some() || self.copied.is_some();
+        let is_moved = self.rename_paths.is_some() || self.copy_paths.is_some();
         match self.content {
             ContentDifference::Unknown => is_moved || !self.has_similarity,
             ContentDifference::NoLines => true,
@@ -218,10 +218,10 @@ impl FileHeader {
             self.old_mode = self.old_mode.or(same);
             self.new_mode = self.new_mode.or(same);
         } else if let Some(rest) = text.strip_prefix(b"old mode ") {
-            (self.mode_changed, self.lacks_mode) = (true, true);
+            (self.mode_changed, self.lacks_new_mode) = (true, true);
             self.old_mode = Some(mode(rest)?);
         } else if let Some(rest) = text.strip_prefix(b"new mode ") {
-            (self.mode_changed, self.lacks_mode) = (true, false);
+            (self.mode_changed, self.lacks_new_mode) = (true, false);
             self.new_mode = Some(mode(rest)?);
         } else if let Some(rest) = text.strip_prefix(b"new file mode ") {
             self.is_new = true;
@@ -230,13 +230,13 @@ impl FileHeader {
             self.is_deleted = true;
             self.old_mode = Some(mode(rest)?);
         } else if let Some(rest) = text.strip_prefix(b"rename from ") {
-            self.renamed.get_or_insert_default().from = Some(name(rest)?);
+            self.rename_paths.get_or_insert_default().from = Some(name(rest)?);
         } else if let Some(rest) = text.strip_prefix(b"rename to ") {
-            self.renamed.get_or_insert_default().to = Some(name(rest)?);
+            self.rename_paths.get_or_insert_default().to = Some(name(rest)?);
         } else if let Some(rest) = text.strip_prefix(b"copy from ") {
-            self.copied.get_or_insert_default().from = Some(name(rest)?);
+            self.copy_paths.get_or_insert_default().from = Some(name(rest)?);
         } else if let Some(rest) = text.strip_prefix(b"copy to ") {
-            self.copied.get_or_insert_default().to = Some(name(rest)?);
+            self.copy_paths.get_or_insert_default().to = Some(name(rest)?);
         } else {
             let is_rewritten = text.starts_with(b"dissimilarity index ");
             let has_similarity = text.starts_with(b"similarity index ") || is_rewritten;

@@ -36,11 +36,11 @@ impl HunkRange {
 #[derive(Debug)]
 pub(crate) struct HunkHeader<'a> {
     /// Number of mark characters at the beginning of each line: one for each parent.
-    pub(crate) mark_count: usize,
+    pub(crate) marker_width: usize,
     /// Range in the first parent.
     pub(crate) old: HunkRange,
     /// Ranges in the other parents of a merge.
-    pub(crate) other_parents: Vec<HunkRange>,
+    pub(crate) other_parent_ranges: Vec<HunkRange>,
     /// Range in the result.
     pub(crate) new: HunkRange,
     /// Text after the second `@@`.
@@ -62,7 +62,8 @@ pub(crate) fn parse_hunk_header(line: &[u8]) -> Option<HunkHeader<'_>> {
     let rest = rest.strip_prefix(b" ")?;
     let section = trim_line_end(rest.get(marks + 1..).filter(|_| count_leading_at_signs(rest) > marks)?);
     let section = section.strip_prefix(b" ").unwrap_or(section);
-    let mut ranges = HunkHeader { mark_count: marks, old, other_parents, new, heading: section };
+    let mut ranges =
+        HunkHeader { marker_width: marks, old, other_parent_ranges: other_parents, new, heading: section };
     if marks > 1 {
         ranges.normalize_merge_ranges();
     }
@@ -73,7 +74,7 @@ impl HunkHeader<'_> {
     /// Converts the ranges of a merge diff to the convention of other diffs.
     fn normalize_merge_ranges(&mut self) {
         let too_few = u64::from(self.new.count == NEGATIVE_ONE_COUNT);
-        for range in [&mut self.old, &mut self.new].into_iter().chain(&mut self.other_parents) {
+        for range in [&mut self.old, &mut self.new].into_iter().chain(&mut self.other_parent_ranges) {
             range.count = range.count.wrapping_add(too_few);
             // The start of an empty range is the line after the range in a merge diff, but the line before
             // the range in other diffs.
@@ -84,7 +85,7 @@ impl HunkHeader<'_> {
 
 /// Returns true if the line is a hunk header of a diff that is not a merge diff.
 pub(crate) fn is_two_way_hunk_header(line: &[u8]) -> bool {
-    parse_hunk_header(line).is_some_and(|ranges| ranges.mark_count == 1)
+    parse_hunk_header(line).is_some_and(|ranges| ranges.marker_width == 1)
 }
 
 /// Returns the number of `@` at the beginning of the line.
@@ -114,7 +115,7 @@ fn parse_number(text: &[u8]) -> Option<(u64, &[u8])> {
 /// A hunk whose lines are being read.
 #[derive(Clone, Debug)]
 pub(crate) struct HunkReader {
-    marks: usize,
+    marker_width: usize,
     /// Number of lines of the old side that have not been read yet.
     remaining_old: u64,
     remaining_other_parents: Vec<u64>,
@@ -124,9 +125,9 @@ pub(crate) struct HunkReader {
     /// Number of consecutive unchanged lines that were read last.
     pub(crate) trailing_context: u64,
     /// Number of added lines.
-    pub(crate) added: u32,
+    pub(crate) added_lines: u32,
     /// Number of removed lines.
-    pub(crate) deleted: u32,
+    pub(crate) deleted_lines: u32,
 }
 
 impl HunkReader {
@@ -134,14 +135,14 @@ impl HunkReader {
     /// the previous hunk.
     pub(crate) fn new(header: &HunkHeader<'_>, shared_lines: u64) -> Self {
         Self {
-            marks: header.mark_count,
+            marker_width: header.marker_width,
             remaining_old: header.old.count,
-            remaining_other_parents: header.other_parents.iter().map(|other| other.count).collect(),
+            remaining_other_parents: header.other_parent_ranges.iter().map(|other| other.count).collect(),
             remaining_new: header.new.count,
             remaining_shared: shared_lines,
             trailing_context: 0,
-            added: 0,
-            deleted: 0,
+            added_lines: 0,
+            deleted_lines: 0,
         }
     }
 
@@ -169,7 +170,7 @@ impl HunkReader {
             // Mail programs remove blanks at line ends, so an unchanged empty line of the hunk may lack its
             // marks.
             Some(b'\n') => &[],
-            Some(_) | None => line.get(..self.marks).unwrap_or(b"?"),
+            Some(_) | None => line.get(..self.marker_width).unwrap_or(b"?"),
         };
         let is_lost = columns.contains(&b'-');
         let fits = |mark: &u8| matches!((mark, is_lost), (b' ', _) | (b'+', false) | (b'-', true));
@@ -205,8 +206,8 @@ impl HunkReader {
             *left -= u64::from(has(parent + 1));
         }
         // The line counts in the header fit in 32 bits, so the added and removed counts fit too.
-        self.added = self.added.wrapping_add(u32::from(is_new & !is_old));
-        self.deleted = self.deleted.wrapping_add(u32::from(is_old & !is_new));
+        self.added_lines = self.added_lines.wrapping_add(u32::from(is_new & !is_old));
+        self.deleted_lines = self.deleted_lines.wrapping_add(u32::from(is_old & !is_new));
         Ok(())
     }
 }

@@ -8,14 +8,14 @@ pub(crate) const MAX_STORED_LINE_BYTES: usize = 1 << 20;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct InputPosition {
     /// Offset in the input in bytes.
-    pub(crate) byte: usize,
+    pub(crate) byte_offset: usize,
     /// Number of the line, 1-based.
-    pub(crate) line: usize,
+    pub(crate) line_number: usize,
 }
 
 impl InputPosition {
     /// Position of the first line.
-    pub(crate) const START: Self = Self { byte: 0, line: 1 };
+    pub(crate) const START: Self = Self { byte_offset: 0, line_number: 1 };
 }
 
 /// A line with its line feed, or the beginning of a long line.
@@ -38,7 +38,7 @@ impl InputLine<'_> {
 
     /// Returns the byte offset of the next line.
     pub(crate) fn end_offset(&self) -> usize {
-        self.position.byte + self.len
+        self.position.byte_offset + self.len
     }
 
     /// Returns an error at this line.

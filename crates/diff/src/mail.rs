@@ -2,9 +2,9 @@
 //! because a message may contain text that looks like a diff.
 //!
 //! The line `---` separates the message from the diff's statistics. A mail without statistics has no such
-//! line. Files that are read before a `---` line may therefore be part of the message or of the diff, and are
-//! held back until the end of the mail. After the first diff, a `---` line is a removed line (`--`) of a
-//! diff, unless statistics follow.
+//! line. Files that are read before a `---` line may therefore be part of the message or of the diff. These
+//! files are held back until the end of the mail. After the first diff, a `---` line is a removed line (`--`)
+//! of a diff, unless statistics follow.
 
 use crate::input_line::MalformedLine;
 

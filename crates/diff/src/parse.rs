@@ -21,12 +21,12 @@ pub struct ParsedDiff<'a> {
 
 /// The error of a malformed diff.
 #[derive(Clone, PartialEq, Eq, Debug, Error)]
-#[error("the diff is malformed at line {line} (byte {byte}): {message}")]
+#[error("the diff is malformed at line {line_number} (byte {byte_offset}): {message}")]
 pub struct ParseError {
     /// Byte offset of the invalid line; the length of the input if the input ends too early.
-    pub byte: usize,
+    pub byte_offset: usize,
     /// Number of the invalid line, 1-based.
-    pub line: usize,
+    pub line_number: usize,
     /// Description of the error, with the name of the file.
     pub message: String,
 }
@@ -112,7 +112,7 @@ impl<'a> Iterator for DiffFiles<'a> {
 fn build_hunk(input: &[u8], located: LocatedHunk) -> Hunk<'_> {
     let LocatedHunk {
         span: HunkSpan { old_start, old_lines, new_start, new_lines },
-        marks,
+        marker_width: marks,
         heading: section,
         body,
     } = located;
@@ -211,9 +211,9 @@ pub(crate) fn build_git_file<H>(
     position: InputPosition,
 ) -> Result<Option<DiffEntry<H>>, MalformedLine> {
     let Some((path, old_path)) = resolve_git_names(names, header, position)? else { return Ok(None) };
-    let status = if header.renamed.is_some() {
+    let status = if header.rename_paths.is_some() {
         FileStatus::Renamed
-    } else if header.copied.is_some() {
+    } else if header.copy_paths.is_some() {
         FileStatus::Copied
     } else if header.is_new || header.has_null_old_name() {
         FileStatus::Added
@@ -299,7 +299,7 @@ fn resolve_git_names(
     header: &FileHeader,
     position: InputPosition,
 ) -> Result<Option<(RepoPath, Option<RepoPath>)>, MalformedLine> {
-    if let Some(moved) = header.renamed.as_ref().or(header.copied.as_ref()) {
+    if let Some(moved) = header.rename_paths.as_ref().or(header.copy_paths.as_ref()) {
         let (Some(from), Some(to)) = (&moved.from, &moved.to) else {
             return Err(MalformedLine::new(
                 position,

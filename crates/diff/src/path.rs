@@ -67,9 +67,9 @@ impl RepoPath {
             && !self.case_folded().split('/').any(|name| matches!(name, ".git" | "git~1"))
     }
 
-    /// Returns a normalized path without all differences that some common file system ignores. If two paths
-    /// name the same file on such a file system, and one of them is plain ASCII, the results for both are
-    /// equal. Use the result to compare a path with protected names.
+    /// Returns a normalized path: removes all differences that at least one common file system ignores. If
+    /// two paths name the same file on such a file system, and one of them is plain ASCII, the results for
+    /// both are equal. Use the result to compare a path with protected names.
     ///
     /// Many file systems ignore letter case. APFS, and ext4 with `casefold`, also map some non-ASCII letters
     /// to ASCII, by Unicode case folding. HFS+ ignores some characters. NTFS ignores spaces and dots at the

@@ -22,7 +22,7 @@ pub(crate) struct LocatedHunk {
     /// Line numbers of the hunk.
     pub(crate) span: HunkSpan,
     /// Number of marks before each line.
-    pub(crate) marks: usize,
+    pub(crate) marker_width: usize,
     /// Byte range of the text after the second `@@` in the header.
     pub(crate) heading: Range<usize>,
     /// Byte range of the hunk's lines.
@@ -48,7 +48,7 @@ pub(crate) struct Scanner<H> {
     /// True after the first file was read.
     has_file: bool,
     /// Position of the first line that is not blank.
-    first_text: Option<InputPosition>,
+    first_text_position: Option<InputPosition>,
     /// True if a line that only git prints was read.
     is_git_output: bool,
     has_failed: bool,
@@ -89,7 +89,7 @@ struct GitHeader {
 struct FileInProgress<H> {
     file: DiffEntry<H>,
     /// Number of the first line after the latest hunk, on the old and on the new side.
-    next_lines: (u64, u64),
+    next_line_numbers: (u64, u64),
     /// Number of unchanged lines at the end of the last hunk.
     trailing_context: u64,
     /// Hunk that was read last or is being read.
@@ -107,7 +107,7 @@ impl<H: From<LocatedHunk>> Scanner<H> {
             mail: None,
             ready_results: VecDeque::new(),
             has_file: false,
-            first_text: None,
+            first_text_position: None,
             is_git_output: false,
             has_failed: false,
         }
@@ -127,8 +127,8 @@ impl<H: From<LocatedHunk>> Scanner<H> {
     /// `has_line_feed` is true if the line ends with a line feed.
     pub(crate) fn read_line(&mut self, text: &[u8], len: usize, has_line_feed: bool) {
         let row = InputLine { text, position: self.next_position, len };
-        self.next_position.byte += len;
-        self.next_position.line += usize::from(has_line_feed);
+        self.next_position.byte_offset += len;
+        self.next_position.line_number += usize::from(has_line_feed);
         if let Some(mail) = &mut self.mail {
             match mail.classify_line(text) {
                 MessageEnd::Unknown => {}
@@ -153,7 +153,7 @@ impl<H: From<LocatedHunk>> Scanner<H> {
         if !self.has_failed
             && !self.has_file
             && !self.is_git_output
-            && let Some(position) = self.first_text
+            && let Some(position) = self.first_text_position
         {
             self.record_error(MalformedLine::new(
                 position,
@@ -191,9 +191,16 @@ impl<H: From<LocatedHunk>> Scanner<H> {
         match &mut self.mail {
             Some(mail) => mail.error = Some(error),
             None => {
-                let MalformedLine { position: InputPosition { byte, line }, message } = error;
+                let MalformedLine {
+                    position: InputPosition { byte_offset: byte, line_number: line },
+                    message,
+                } = error;
                 self.has_failed = true;
-                self.ready_results.push_back(Err(ParseError { byte, line, message }));
+                self.ready_results.push_back(Err(ParseError {
+                    byte_offset: byte,
+                    line_number: line,
+                    message,
+                }));
             }
         }
     }
@@ -220,8 +227,8 @@ impl<H: From<LocatedHunk>> Scanner<H> {
         if !self.has_file {
             self.is_git_output |=
                 is_commit_line(text) || mail::is_mail_start(text) || text.starts_with(b"* Unmerged path ");
-            if self.first_text.is_none() && !text.trim_ascii().is_empty() {
-                self.first_text = Some(line.position);
+            if self.first_text_position.is_none() && !text.trim_ascii().is_empty() {
+                self.first_text_position = Some(line.position);
             }
         }
         let header = |names: &[u8], header| {
@@ -367,7 +374,7 @@ impl GitHeader {
 
 impl<H: From<LocatedHunk>> FileInProgress<H> {
     fn new(file: DiffEntry<H>) -> Self {
-        Self { file, next_lines: (0, 0), trailing_context: 0, hunk: None, hunk_reader: None }
+        Self { file, next_line_numbers: (0, 0), trailing_context: 0, hunk: None, hunk_reader: None }
     }
 
     /// Reads the next line; returns false if the line does not belong to the file.
@@ -390,8 +397,8 @@ impl<H: From<LocatedHunk>> FileInProgress<H> {
             let sums = self
                 .file
                 .added_lines
-                .checked_add(reader.added)
-                .zip(self.file.deleted_lines.checked_add(reader.deleted));
+                .checked_add(reader.added_lines)
+                .zip(self.file.deleted_lines.checked_add(reader.deleted_lines));
             let too_many = || of_file(&self.file, "the file changes more than 4294967295 lines".to_owned());
             (self.file.added_lines, self.file.deleted_lines) = sums.ok_or_else(too_many)?;
         }
@@ -407,7 +414,8 @@ impl<H: From<LocatedHunk>> FileInProgress<H> {
         })?;
         let shared = self.count_shared_lines(&ranges)?;
         let (old_end, new_end) = (ranges.old.line_after()?, ranges.new.line_after()?);
-        self.next_lines = (self.next_lines.0.max(old_end), self.next_lines.1.max(new_end));
+        self.next_line_numbers =
+            (self.next_line_numbers.0.max(old_end), self.next_line_numbers.1.max(new_end));
         self.hunk_reader = Some(HunkReader::new(&ranges, shared));
         // The reader of the hunk header has checked that the sum of start and count fits in 32 bits, so both
         // numbers fit, too.
@@ -420,8 +428,9 @@ impl<H: From<LocatedHunk>> FileInProgress<H> {
                 new_start: fit(ranges.new.start),
                 new_lines: fit(ranges.new.count),
             },
-            marks: ranges.mark_count,
-            heading: line.position.byte + section..line.position.byte + section + ranges.heading.len(),
+            marker_width: ranges.marker_width,
+            heading: line.position.byte_offset + section
+                ..line.position.byte_offset + section + ranges.heading.len(),
             body: line.end_offset()..line.end_offset(),
         });
         Ok(())
@@ -431,8 +440,8 @@ impl<H: From<LocatedHunk>> FileInProgress<H> {
     /// whole function around a change, so a hunk may begin with the last unchanged lines of the previous
     /// hunk.
     fn count_shared_lines(&self, header: &HunkHeader<'_>) -> Result<u64, &'static str> {
-        let old = self.next_lines.0.saturating_sub(header.old.start);
-        let new = self.next_lines.1.saturating_sub(header.new.start);
+        let old = self.next_line_numbers.0.saturating_sub(header.old.start);
+        let new = self.next_line_numbers.1.saturating_sub(header.new.start);
         if old == 0 && new == 0 {
             Ok(0)
         } else if old == new && old <= self.trailing_context {

@@ -217,14 +217,14 @@ impl<'a> LineTracker<'a> {
             let Some(partner) = self.alignment.matched_line(old) else { continue };
             let line = MatchedLine {
                 old_line: old,
-                new_line: partner.line,
-                new_file_index: self.new.file_index(partner.line)?,
+                new_line: partner.new_line,
+                new_file_index: self.new.file_index(partner.new_line)?,
                 weight: score,
             };
             let recent = places.iter_mut().rev().take(MAX_CANDIDATE_BLOCKS);
             match recent.into_iter().find_map(|place| place.can_extend_with(&line).then_some(place)) {
-                Some(place) => place.add(&line, partner.edited),
-                None => places.push(MatchedBlock::new(&line, partner.edited)),
+                Some(place) => place.add(&line, partner.is_edited),
+                None => places.push(MatchedBlock::new(&line, partner.is_edited)),
             }
         }
         // If several blocks have the same score, the first is to be used, but `max_by_key` returns the last.

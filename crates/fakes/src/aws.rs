@@ -42,14 +42,14 @@ pub struct AwsBehaviour {
     /// Roles that may not be assumed.
     pub denied_roles: Vec<String>,
     /// Status that every request gets instead of its normal response.
-    pub status: Option<u16>,
+    pub forced_status: Option<u16>,
     /// Time by which the services' clock is ahead of the machine's clock.
     pub clock_offset: SignedDuration,
     /// True if the services send no responses.
     pub is_silent: bool,
     /// Error code that the services return instead of credentials, in a response with a successful HTTP
     /// status.
-    pub error: Option<String>,
+    pub error_code: Option<String>,
     /// Prefix of each session token. After the prefix, the token contains the number of the credentials.
     pub session_token_prefix: String,
 }
@@ -64,7 +64,7 @@ pub struct FakeAws {
 struct AwsServices {
     behaviour: AwsBehaviour,
     /// Method and path of each request, and the action of each request to STS.
-    log: Vec<String>,
+    request_log: Vec<String>,
     issued_count: u64,
     metadata_token: Option<String>,
 }
@@ -93,13 +93,14 @@ impl FakeAws {
         let behaviour = AwsBehaviour {
             keys_expire_at: SystemTime::now() + Duration::from_secs(3600),
             denied_roles: Vec::new(),
-            status: None,
+            forced_status: None,
             clock_offset: SignedDuration::ZERO,
             is_silent: false,
-            error: None,
+            error_code: None,
             session_token_prefix: "session-canary".to_owned(),
         };
-        let shared = AwsServices { behaviour, log: Vec::new(), issued_count: 0, metadata_token: None };
+        let shared =
+            AwsServices { behaviour, request_log: Vec::new(), issued_count: 0, metadata_token: None };
         let shared = Arc::new(Mutex::new(shared));
         let router = Router::new().fallback(handle_request).with_state(shared.clone());
         let task = tokio::spawn(server::serve_connections(listener, router)).abort_handle();
@@ -118,7 +119,7 @@ impl FakeAws {
 
     /// Returns all requests: the method, the path and, for STS, the action.
     pub fn request_log(&self) -> Vec<String> {
-        lock_services(&self.services).log.clone()
+        lock_services(&self.services).request_log.clone()
     }
 }
 
@@ -145,13 +146,13 @@ async fn handle_request(State(shared): State<Arc<Mutex<AwsServices>>>, request: 
     let asked = format!("{} {} {}", head.method, head.uri.path(), field("Action")).trim().to_owned();
     let behaviour = {
         let mut shared = lock_services(&shared);
-        shared.log.push(asked);
+        shared.request_log.push(asked);
         shared.behaviour.clone()
     };
     if behaviour.is_silent {
         std::future::pending::<()>().await;
     }
-    let mut response = match behaviour.status.and_then(|status| StatusCode::from_u16(status).ok()) {
+    let mut response = match behaviour.forced_status.and_then(|status| StatusCode::from_u16(status).ok()) {
         Some(status) => (status, "down").into_response(),
         None => match (head.method.clone(), head.uri.path()) {
             (Method::POST, "/") => answer_sts(&shared, &head, &body, field, &behaviour),
@@ -274,7 +275,7 @@ fn answer_metadata(services: &Mutex<AwsServices>, head: &Parts) -> Response {
             text(TTL_HEADER).filter(|ttl| ttl.parse().is_ok_and(|ttl: u32| (1..=21_600).contains(&ttl)));
         let Some(ttl) = ttl else { return StatusCode::BAD_REQUEST.into_response() };
         let mut services = lock_services(services);
-        let token = format!("metadata-canary-{}", services.log.len());
+        let token = format!("metadata-canary-{}", services.request_log.len());
         services.metadata_token = Some(token.clone());
         return ([(TTL_HEADER, ttl.to_owned())], token).into_response();
     }
@@ -293,7 +294,7 @@ fn answer_metadata(services: &Mutex<AwsServices>, head: &Parts) -> Response {
 /// Returns the next credentials, or the configured error. The fake model provider accepts the credentials.
 fn issue_keys(services: &Mutex<AwsServices>) -> Value {
     let mut services = lock_services(services);
-    if let Some(code) = &services.behaviour.error {
+    if let Some(code) = &services.behaviour.error_code {
         return json!({"Code": code, "Message": "the service is at fault",
             "LastUpdated": "2026-01-01T00:00:00Z"});
     }

@@ -17,9 +17,9 @@ pub struct FakeSharedState {
 
 #[derive(Default)]
 struct SharedStateEntries {
-    texts: HashMap<String, String>,
+    states: HashMap<String, String>,
     is_unreachable: bool,
-    reads: usize,
+    read_count: usize,
 }
 
 impl FakeSharedState {
@@ -35,14 +35,14 @@ impl FakeSharedState {
 
     /// Returns the names of the stored states, in order.
     pub fn names(&self) -> Vec<String> {
-        let mut names: Vec<String> = self.lock_entries().texts.keys().cloned().collect();
+        let mut names: Vec<String> = self.lock_entries().states.keys().cloned().collect();
         names.sort();
         names
     }
 
     /// Returns the number of reads.
     pub fn read_count(&self) -> usize {
-        self.lock_entries().reads
+        self.lock_entries().read_count
     }
 
     fn lock_entries(&self) -> MutexGuard<'_, SharedStateEntries> {
@@ -51,9 +51,9 @@ impl FakeSharedState {
 
     fn read_snapshot(&self, name: &str) -> Result<StateSnapshot, StoreError> {
         let mut within = self.lock_entries();
-        within.reads += 1;
+        within.read_count += 1;
         within.check_available()?;
-        Ok(StateSnapshot { text: within.texts.get(name).cloned(), time: self.clock.now() })
+        Ok(StateSnapshot { text: within.states.get(name).cloned(), time: self.clock.now() })
     }
 
     fn compare_and_swap(
@@ -64,12 +64,12 @@ impl FakeSharedState {
     ) -> Result<bool, StoreError> {
         let mut within = self.lock_entries();
         within.check_available()?;
-        if within.texts.get(name).map(String::as_str) != expected {
+        if within.states.get(name).map(String::as_str) != expected {
             return Ok(false);
         }
         match next {
-            Some(next) => within.texts.insert(name.to_owned(), next.to_owned()),
-            None => within.texts.remove(name),
+            Some(next) => within.states.insert(name.to_owned(), next.to_owned()),
+            None => within.states.remove(name),
         };
         Ok(true)
     }

@@ -1,9 +1,9 @@
 //! [`FakeForge`]: a forge on loopback, of a kind in [`ForgeFlavour`]. `state` contains the forge's data and
 //! depends on no other module; `operations` changes the data. `http` receives requests; `github` and
-//! `bitbucket` answer requests and create webhooks, each in the forge's format. `people` contains the actions
-//! that tests perform as users; `view` contains the functions with which tests read the data. `shared`
-//! contains the data that the server and its handles share; `diff` creates diffs. `webhook` delivers events,
-//! `fault` simulates faults, and `witness` observes each exchange.
+//! `bitbucket` answer requests and create webhooks, each in the forge's format. `user_actions` contains the
+//! actions that tests perform as users; `view` contains the functions with which tests read the data.
+//! `shared` contains the data that the server and its handles share; `diff` creates diffs. `webhook` delivers
+//! events, `fault` simulates faults, and `witness` observes each exchange.
 
 mod bitbucket;
 mod diff;
@@ -73,20 +73,22 @@ pub struct FakeForgeOptions {
     pub clock: Arc<dyn Clock>,
     /// True if git over HTTP requires a token, as for a private repository. An invalid token is always
     /// rejected.
-    pub private_git: bool,
+    pub requires_git_token: bool,
     /// Observer of every API request and response.
-    pub witness: Option<Arc<dyn ExchangeObserver>>,
+    pub observer: Option<Arc<dyn ExchangeObserver>>,
 }
 
 impl Default for FakeForgeOptions {
     fn default() -> Self {
-        Self { clock: Arc::new(WallClock), private_git: true, witness: None }
+        Self { clock: Arc::new(WallClock), requires_git_token: true, observer: None }
     }
 }
 
 impl std::fmt::Debug for FakeForgeOptions {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("FakeForgeOptions").field("private_git", &self.private_git).finish_non_exhaustive()
+        f.debug_struct("FakeForgeOptions")
+            .field("private_git", &self.requires_git_token)
+            .finish_non_exhaustive()
     }
 }
 
@@ -154,7 +156,7 @@ impl FakeForge {
             closed_accounts: BTreeSet::new(),
             tokens: Default::default(),
             apps: Default::default(),
-            private_git: options.private_git,
+            private_git: options.requires_git_token,
             next_id: 0,
             faults: Default::default(),
             refused_files: Vec::new(),
@@ -180,7 +182,7 @@ impl FakeForge {
                 repos: BTreeMap::new(),
                 renamed_repositories: BTreeMap::new(),
             }),
-            observer: options.witness,
+            observer: options.observer,
             hold_counts: watch::Sender::default(),
             dir,
         });

@@ -1,8 +1,8 @@
 //! [`FakeModel`]: a model provider on loopback that follows a [`ModelScript`]. The provider supports the
 //! Messages API, Amazon Bedrock (`bedrock`) and Chat Completions (`chat`). `serve` receives the requests,
-//! `signature` checks signed requests, `state` records requests, and `events` streams the answers. `obedient`
-//! is a model that follows injected instructions, and `play` contains models whose answers depend on the
-//! request.
+//! `signature` checks signed requests, `state` records requests, and `events` streams the answers.
+//! `compromised_model` is a model that follows injected instructions, and `scripted_behaviour` contains
+//! models whose answers depend on the request.
 
 pub mod bedrock;
 mod chat;

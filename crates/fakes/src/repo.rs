@@ -291,8 +291,8 @@ impl FakeGitRepository {
         Ok(())
     }
 
-    /// Runs `git receive-pack` for a push and returns its output. The caller must then read each updated ref
-    /// with [`Self::reload_ref`].
+    /// Runs `git receive-pack` for a push and returns its output. After this, the caller must read each
+    /// updated ref with [`Self::reload_ref`].
     pub(crate) fn receive_push(&self, extra_args: &[&str], input: &[u8]) -> Result<Vec<u8>, FakeGitError> {
         let what = "git receive-pack";
         let io = |error| FakeGitError::Io { operation: what.into(), error };
@@ -395,8 +395,8 @@ impl Drop for FakeGitRepository {
     }
 }
 
-/// Returns a `git` command that runs in `dir`. Of this process's environment, the command gets only the
-/// search path.
+/// Returns a `git` command that runs in `dir`. The command gets only the search path from this process's
+/// environment.
 pub(crate) fn git_command(dir: &Path) -> Command {
     let mut command = Command::new(git_program());
     command.current_dir(dir).env_clear();
@@ -406,8 +406,8 @@ pub(crate) fn git_command(dir: &Path) -> Command {
     command
 }
 
-/// Returns the full path of git. A start of git by name, with another search path, takes milliseconds longer,
-/// because the system then copies this process's page tables.
+/// Returns the full path of git. If git is started by its name with another search path, the start takes
+/// milliseconds longer, because the system copies this process's page tables.
 pub fn git_program() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     PROGRAM.get_or_init(|| {

@@ -87,8 +87,8 @@ pub struct ForgeCapability {
     pub max_diff_lines: usize,
     /// Forge's reaction to a rejected webhook delivery. Used by the ingress while the kill switch is on.
     pub rejected_delivery_consequence: RejectedDeliveryConsequence,
-    /// Maximum time until the forge shows a new comment, needed if the response to its create request was
-    /// lost. Operators can configure another value.
+    /// Maximum time until the forge shows a new comment. This time is needed if the response to the create
+    /// request was lost. Operators can configure another value.
     pub settle_delay: TimeSpan,
 }
 
@@ -155,7 +155,8 @@ pub enum WriterLookupPermission {
 pub enum RejectedDeliveryConsequence {
     /// The forge drops this delivery or sends it again; other deliveries are not affected.
     DeliveryLost,
-    /// After several rejections, the forge suspends the webhook, in the end for hours.
+    /// After several rejections, the forge suspends the webhook. Repeated suspensions last longer, up to
+    /// hours.
     HookSuspended,
 }
 
@@ -339,7 +340,7 @@ impl ForgeCapability {
             max_body_length: body,
             max_batch_size: batch,
             offers_suggestions: suggestions,
-            follows_head,
+            comments_on_current_head: follows_head,
         }
     }
 }

@@ -1,8 +1,8 @@
 //! Performs every effect in the same steps: asks the gate, records the intent with the lease's token, makes
 //! the call, and records the result. If a response was lost or the process was killed, the effect may exist
-//! without being visible at the forge. No call is made until the settle delay has passed. Then the executor
-//! searches the forge for the effect. If it exists, it is adopted; otherwise the call is repeated. The
-//! executor never waits: [`EffectError::Settling`] contains the time at which the caller must try again.
+//! although the forge does not show it yet. No call is made until the settle delay has passed. Then the
+//! executor searches the forge for the effect. If it exists, it is adopted; otherwise the call is repeated.
+//! The executor never waits: [`EffectError::Settling`] contains the time at which the caller must try again.
 
 use std::fmt;
 use std::future::Future;
@@ -178,9 +178,9 @@ impl EffectExecutor<'_> {
         answer
     }
 
-    /// Records the result of an effect on the same topics that was begun, but whose log entry is still open.
-    /// Returns `None` if there is no open entry, or if the forge does not show the effect. Writes nothing at
-    /// the forge.
+    /// If an earlier effect on the same topics was begun and its log entry is still open, records the result
+    /// of this effect. Returns `None` if there is no open entry, or if the forge does not show the effect.
+    /// Writes nothing at the forge.
     ///
     /// # Errors
     /// [`EffectError`]

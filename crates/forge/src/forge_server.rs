@@ -84,9 +84,9 @@ pub trait ForgeServer: Clone + Send + Sync {
 
     /// Updates two lists with the comments that were written or changed at or after `since`. If
     /// `repo_and_pull` contains a pull request number, the comments of this pull request are requested;
-    /// otherwise, those of all pull requests. Comments of the same pull request and kind are sorted, oldest
-    /// change first. If a forge can only list the comments of a whole repository, comments of other pull
-    /// requests are returned, too.
+    /// otherwise, the comments of all pull requests are requested. Comments of the same pull request and kind
+    /// are sorted, oldest change first. If a forge can only list the comments of a whole repository, comments
+    /// of other pull requests are returned, too.
     async fn refresh_comments_since(
         &self,
         repo_and_pull: (&str, Option<u64>),
@@ -115,8 +115,9 @@ pub trait ForgeServer: Clone + Send + Sync {
     /// Reads the rules that may reject a push to a branch.
     async fn branch_protection(&self, repo: &str, branch: &str) -> Result<BranchProtection, ForgeError>;
 
-    /// Returns the rate limit from the latest response that contained one. `None` before such a response, and
-    /// for forges whose responses do not contain the remaining calls and the end of the limit.
+    /// Returns the rate limit from the latest response that contained one. `None` if no response contained
+    /// one yet, or if the forge's responses do not contain the number of remaining calls and the end of the
+    /// limit.
     fn quota(&self) -> Option<RateQuota> {
         None
     }

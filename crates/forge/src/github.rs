@@ -51,7 +51,7 @@ const STATUS_CONTEXT: &str = "truing/review";
 /// Maximum length of the description of a commit status, in characters.
 const MAX_STATUS_DESCRIPTION_CHARS: usize = GITHUB.max_status_description_chars;
 /// Hosts of GitHub's own service, including all subdomains. Other servers limit the creation of objects only
-/// if a response reports such a limit.
+/// if one of their responses reports such a limit.
 const GITHUB_CLOUD_HOSTS: [&str; 2] = ["github.com", "ghe.com"];
 
 /// Returns GitHub's wire format for this server. GitHub's limit on creations also counts objects that people
@@ -81,7 +81,8 @@ pub struct GitHubOptions {
     pub git_url: Url,
     /// Credentials to log in with.
     pub credentials: GitHubCredentials,
-    /// Our former accounts, each given as a name or an id. A name can pass to another account; an id cannot.
+    /// Our former accounts, each given as a name or an id. A name can later belong to another account; an id
+    /// cannot.
     pub previous_accounts: Vec<String>,
     /// Keys that sign the markers.
     pub marker_keys: MarkerKeys,

@@ -226,7 +226,7 @@ pub(crate) struct ForgeHttpClient {
     permit: Option<Arc<WritePermit>>,
 }
 
-/// The credential of a call, and the owner of the rate limit that it uses.
+/// The credential of a call, and the owner of the rate limit that the call uses.
 #[derive(Clone)]
 pub(crate) struct RequestAuthorization {
     header: HeaderValue,
@@ -353,8 +353,8 @@ impl ForgeHttpClient {
         }
     }
 
-    /// Returns the last reported primary rate limit, of the payer with the fewest calls left. Returns `None`
-    /// until a response has reported a limit.
+    /// Returns the last reported primary rate limit, of the limit owner with the fewest calls left. Returns
+    /// `None` until a response has reported a limit.
     pub(crate) fn quota(&self) -> Option<RateQuota> {
         self.limits.quota()
     }

@@ -324,7 +324,7 @@ fn escape_value(text: &str) -> String {
     word
 }
 
-/// Returns the item that a word spells; `None` for words that [`encode_subject`] never makes.
+/// Returns the item that a word encodes; `None` if [`encode_subject`] never returns this word.
 fn decode_subject(subject_word: &str) -> Option<CommentSubject> {
     if subject_word == SUMMARY_WORD {
         return Some(CommentSubject::Summary);
@@ -355,9 +355,9 @@ pub fn normalize_text(text: &str) -> String {
     out
 }
 
-/// Disables marker syntax in text that we did not write. The `<` or `[` of anything that begins like a
-/// marker, in any case or spacing, becomes `&lt;` or `&#91;`. The forge then shows this text instead of
-/// hiding it, and Truing does not recognise it as a marker. All other text is unchanged.
+/// Disables marker syntax in text that we did not write. If text begins like a marker, in any case or
+/// spacing, its `<` or `[` becomes `&lt;` or `&#91;`. The forge then shows this text instead of hiding it,
+/// and Truing does not recognise it as a marker. All other text is unchanged.
 pub fn disable_markers(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
@@ -420,8 +420,8 @@ impl MarkerKeys {
     /// at the same time all get the same key.
     ///
     /// # Errors
-    /// [`KeyFileError`] if the file cannot be read or created, or contains anything but keys. An existing
-    /// file is never overwritten.
+    /// [`KeyFileError`] if the file cannot be read or created, or contains anything other than keys. An
+    /// existing file is never overwritten.
     pub fn load_or_create(path: &Path) -> Result<Self, KeyFileError> {
         let failed = |doing| move |cause| KeyFileError::Io { path: path.to_owned(), operation: doing, cause };
         match read_bounded(path) {
@@ -456,7 +456,7 @@ impl MarkerKeys {
     /// Reads the keys in an existing file.
     ///
     /// # Errors
-    /// [`KeyFileError`] if the file cannot be read, or contains anything but keys.
+    /// [`KeyFileError`] if the file cannot be read, or contains anything other than keys.
     pub fn load(path: &Path) -> Result<Self, KeyFileError> {
         let text = read_bounded(path);
         let text =

@@ -85,8 +85,8 @@ pub struct CommentPublisher<'a> {
     pub may_create: bool,
 }
 
-/// The result of calls that create comments. For several calls, the result is the variant that is declared
-/// last.
+/// The result of calls that create comments. If several calls have different results, the variant that is
+/// declared last applies.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum CreationOutcome {
     /// Every comment is known to exist.
@@ -112,7 +112,10 @@ impl RoundComments {
         let on_code = |step: &PublishStep| {
             matches!(step, PublishStep::CreateReview { .. } | PublishStep::CreateFileComment { .. })
         };
-        Self { checks_head: limits.follows_head && steps.iter().any(on_code), comments: Vec::new() }
+        Self {
+            checks_head: limits.comments_on_current_head && steps.iter().any(on_code),
+            comments: Vec::new(),
+        }
     }
 }
 

@@ -8,8 +8,8 @@ use truing_git::GitError;
 pub enum RemotePurpose {
     /// Fetch from the repository.
     Fetch,
-    /// Push branches to the repository. If the forge supports it, the credential is valid only for pushes to
-    /// this repository.
+    /// Push branches to the repository. If the forge supports such credentials, the credential is valid only
+    /// for pushes to this repository.
     Push,
 }
 

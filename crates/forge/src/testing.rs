@@ -233,7 +233,7 @@ async fn serve_connection(stream: TcpStream, shared: Arc<Mutex<Shared>>) -> std:
     }
 }
 
-/// Reads one request, whose body length its header contains; `None` at the end of the connection.
+/// Reads one request, whose header contains the length of the body; `None` at the end of the connection.
 async fn read_request(stream: &mut BufReader<TcpStream>) -> std::io::Result<Option<Request>> {
     let mut lines = Vec::new();
     loop {

@@ -39,7 +39,7 @@ impl EffectRecording {
 #[derive(Clone, Default)]
 pub struct WriteMonitor {
     /// True for a dry run: nothing is written, and each effect returns the outcome that the forge would have
-    /// given. The records must be a copy, because a dry run records the effects as made.
+    /// given. The records must be a copy, because a dry run records its effects as if they were performed.
     pub dry_run: bool,
     /// Recording that collects the effects.
     pub recording: Option<EffectRecording>,
@@ -75,7 +75,7 @@ impl WriteMonitor {
 
 /// Returns the name of an effect in traces, and the number of its comments.
 fn trace_name_and_count(effect: &Effect) -> (&'static str, usize) {
-    #[expect(clippy::wildcard_enum_match_arm, reason = "the name of any other effect is that of its kind")]
+    #[expect(clippy::wildcard_enum_match_arm, reason = "any other effect has the name of its kind")]
     match effect {
         Effect::Summary { .. } => ("create_summary", 1),
         Effect::Findings { comments, .. } => ("create_review", comments.len()),

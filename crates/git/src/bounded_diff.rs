@@ -309,8 +309,8 @@ impl IsolatedGitDir {
         parse_sha("write-tree", &call("write-tree").arg("--missing-ok").read_output().await?)
     }
 
-    /// Returns the text files after the first `shown_count` files, if the content of their new side is new.
-    /// Moved files are not returned. The diff shows the returned files as binary.
+    /// Returns the text files after the first `shown_count` files whose content has changed and is not the
+    /// content of a deleted file. Moved files are not returned. The diff shows the returned files as binary.
     async fn find_omitted_text_files<'a>(
         &self,
         store: &Path,
@@ -373,7 +373,7 @@ fn parse_changed_files(listing: &[u8]) -> Result<Vec<ChangedFile>, GitError> {
     Ok(pairs)
 }
 
-/// From the end of the first `shown_count` files, drops files until at most half of the estimated size is
+/// Drops files from the end of the first `shown_count` files until at most half of the estimated size is
 /// left. Returns the number of files left.
 fn count_within_half_size(changed_files: &[ChangedFile], shown_count: usize) -> usize {
     let first = changed_files.get(..shown_count).unwrap_or_default();

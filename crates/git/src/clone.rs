@@ -2,8 +2,8 @@
 //!
 //! The clone contains a commit's files as a checkout creates them, and copies of the objects of the commit
 //! and its history. Nothing in the clone refers to the mirror: the clone has no remote, no hook and no
-//! borrowed object, and only our configuration. The tree's `.gitattributes` can name programs, but git runs
-//! only configured programs, and the clone configures none.
+//! borrowed object. Its configuration is only ours. The tree's `.gitattributes` can name programs, but git
+//! runs only configured programs, and the clone configures none.
 
 use std::fs::File;
 use std::io::Read as _;

@@ -267,8 +267,8 @@ impl GitCommand {
     }
 
     /// Lets the call use the configuration that the user's own git uses ([`GitOptions::config_variables`]).
-    /// Of our configuration, only `safe.directory` applies. Only for `git config`, which starts no program
-    /// that a configuration names.
+    /// Of our configuration, only `safe.directory` applies. Call this function only for `git config`, which
+    /// starts no program that a configuration names.
     pub(crate) fn with_user_configuration(mut self) -> Self {
         self.reads_user_configuration = true;
         self
@@ -292,8 +292,8 @@ impl GitCommand {
         self.with_network_timeout()
     }
 
-    /// Applies the network's time limit. Some local calls need it, because they may copy as much data as a
-    /// fetch.
+    /// Applies the network's time limit. Some local calls need this limit, because they may copy as much data
+    /// as a fetch.
     pub(crate) fn with_network_timeout(mut self) -> Self {
         self.time_limit = self.git.limits().network_timeout;
         self
@@ -464,7 +464,7 @@ impl GitProcess {
     /// Runs `exchange`, which reads standard output to its end, and at the same time reads standard error to
     /// its end. Then waits for the process to exit. The call's time limit applies to the reading and the
     /// waiting together. The process is waited for only after both streams have ended. Until then, its id
-    /// cannot belong to another process, so killing the id is safe.
+    /// cannot belong to another process, so a kill signal to this id is safe.
     pub(crate) async fn supervise<T>(
         mut self,
         read_stdout: impl Future<Output = Result<T, GitError>>,

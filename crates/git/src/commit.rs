@@ -150,7 +150,8 @@ impl Mirror {
     /// and changed files keep the executable bits that they have in `parent`.
     ///
     /// # Errors
-    /// As [`Mirror::stage_folder`]; also if a file has the path of a folder in `parent`, or the reverse.
+    /// As [`Mirror::stage_folder`]; also if a file has the path of a folder in `parent`, or a folder has the
+    /// path of a file in `parent`.
     #[truing_core::boxed_future]
     pub async fn stage_changed_files(
         &self,

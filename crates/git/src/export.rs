@@ -206,7 +206,7 @@ impl IsolatedGitDir {
         let call = self.command("cat-file").arg("--batch-check=%(objectsize)").with_input(ids.into_bytes());
         let sizes = call.max_output(self.git().limits().listing_bytes).read_output().await?;
         let sizes = String::from_utf8_lossy(&sizes);
-        // For a missing blob, git prints no size. Writing the files reports the missing blob.
+        // For a missing blob, git prints no size. The missing blob is reported when the files are written.
         let sizes = sizes.lines().map(|line| line.parse().unwrap_or(0));
         let entry = |(ListedFile { mode, id, path }, size)| (mode, SizedFile { id, size, path });
         let mut exported = ExportSummary::default();
@@ -368,7 +368,7 @@ struct WriteBatch {
 type WriteTask = JoinHandle<Result<Vec<(RepoPath, Option<usize>)>, GitError>>;
 
 impl WriteBatch {
-    /// Adds a file with its content; none if the repository lacks the content.
+    /// Adds a file with its content; `content` is none if the repository lacks the content.
     fn add(&mut self, entry: &SizedFile, content: Option<Vec<u8>>) {
         self.bytes = self.bytes.saturating_add(content.as_ref().map_or(0, Vec::len));
         self.files.push((entry.path.clone(), content));

@@ -6,8 +6,8 @@
 //! hostile repository, such as `filter.*`, `diff.*`, `core.fsmonitor` or `include.path`. Truing need not
 //! override each setting, including settings of future versions.
 //!
-//! A view has no attributes, and `GIT_ATTR_SOURCE` makes git read attributes from the empty tree. No version
-//! of git therefore uses attributes, even in a folder without a working tree. As a result, the author of a
+//! A view has no attributes, and `GIT_ATTR_SOURCE` makes git read attributes from the empty tree. Therefore,
+//! no version of git uses attributes, even in a folder without a working tree. As a result, the author of a
 //! change cannot hide the change by declaring files as binary.
 
 use std::ffi::OsString;

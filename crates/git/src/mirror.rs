@@ -230,8 +230,8 @@ impl Mirror {
             .map(drop)
     }
 
-    /// Deletes the refs of all but the newest commits. The refs only reduce the amount of data that a fetch
-    /// transfers. The commits remain in the mirror, because git collects no garbage in it.
+    /// Deletes all refs except those of the newest commits. The refs only reduce the amount of data that a
+    /// fetch transfers. The commits remain in the mirror, because git collects no garbage in it.
     async fn delete_old_refs(&self) -> Result<(), GitError> {
         let call = self.isolated_dir.command("for-each-ref");
         let call = call.args(["--sort=-committerdate", "--format=delete %(refname)", "refs/truing"]);

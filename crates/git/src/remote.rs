@@ -87,8 +87,8 @@ impl Remote {
     }
 }
 
-/// Removes password, query and fragment from a remote's URL for display. The user is kept for ssh, where it
-/// is part of the address.
+/// Removes password, query and fragment from a remote's URL for display. For ssh, the user is kept, because
+/// it is part of the address.
 pub(crate) fn without_credentials(text: &str) -> String {
     let Some(mut url) = Url::parse(text).ok().filter(Url::has_host) else {
         // The text is not a URL: it is a path, or has the form `git@host:path`. A colon before the `@`

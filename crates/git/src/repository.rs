@@ -147,7 +147,7 @@ impl LocalRepository {
     /// Returns the empty tree. This tree is the base for a comparison in a repository without commits.
     ///
     /// # Errors
-    /// None in practice: git's own constant is a valid id.
+    /// No error occurs in practice: git's own constant is a valid id.
     pub fn empty_tree(&self) -> Result<Sha, GitError> {
         parse_sha("hash-object", self.isolated_dir.object_format().empty_tree().as_bytes())
     }

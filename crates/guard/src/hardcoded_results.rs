@@ -3,9 +3,9 @@
 //! or fixed dates on which its behaviour depends.
 //!
 //! Honest fixes can also contain such values. Therefore, a match is only reported, and the fix is not
-//! refused. A value that only the fix's own tests use is reported if the code returns the result that these
-//! tests expect for the value ([`special_cases`]). Other comparisons are not detected, for example if several
-//! statements build the value, or if the value is a constant that is compared elsewhere.
+//! refused. If only the fix's own tests use a value, the value is reported if the code returns the result
+//! that these tests expect for it ([`special_cases`]). Other comparisons are not detected, for example if
+//! several statements build the value, or if the value is a constant that is compared elsewhere.
 
 mod special_cases;
 

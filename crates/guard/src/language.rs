@@ -83,7 +83,7 @@ pub(super) struct ForbiddenWord {
     /// The parts of a changed file that are searched for the words.
     pub scope: WordSearchScope,
     /// Texts to search for. A match must begin at the start of a word.
-    pub words: &'static [&'static str],
+    pub preceding_words: &'static [&'static str],
 }
 
 /// Syntax of tests in one language.
@@ -194,7 +194,7 @@ const fn forbidden_word(
     scope: WordSearchScope,
     words: &'static [&'static str],
 ) -> ForbiddenWord {
-    ForbiddenWord { kind, scope, words }
+    ForbiddenWord { kind, scope, preceding_words: words }
 }
 
 /// All languages whose tests are examined. In other languages, only whole test files are compared. The table

@@ -1,5 +1,5 @@
-//! Checks that a fix neither deletes nor weakens tests. If the fix does, the fixer receives a report. The
-//! crate performs no I/O.
+//! Checks that a fix neither deletes nor weakens tests. If the fix deletes or weakens tests, the fixer
+//! receives a report. The crate performs no I/O.
 //!
 //! The author of a fix must not choose the expectations that the fix has to meet. These rules therefore apply
 //! to a test that existed before the fix:
@@ -377,8 +377,8 @@ fn find_added_forbidden_words(files: &[FileVersionPair<'_>], weakenings: &mut Ve
             let sides: Vec<_> =
                 files.iter().map(|file| (file, lines(&file.before), lines(&file.after))).collect();
             weakenings.extend(added_lines(&sides).iter().map(|(file, line)| {
-                // A line that skips only new tests does not weaken an existing test, so it is only reported.
-                // It is refused if it also occurs elsewhere in the file.
+                // A line that skips only new tests does not weaken an existing test, so the line is only
+                // reported. The line is refused if it also occurs elsewhere in the file.
                 let is_report_only = mark.kind == WeakeningKind::SkippedTest
                     && file.after.as_ref().is_some_and(|after| after.is_in_new_test(line, &existing));
                 Weakening { is_report_only, ..file.new_weakening(mark.kind, line) }

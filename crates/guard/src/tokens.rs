@@ -76,7 +76,7 @@ pub(super) const MAX_BRACKETED_TOKENS: usize = 256;
 /// Calls that take a name as a string.
 const NAME_STRING_CALLS: &[&str] = &["getattr", "setattr", "hasattr", "defineProperty"];
 
-/// Functions that build a string that cannot be read in their arguments.
+/// Functions that build a string. The string cannot be read from their arguments.
 const STRING_BUILDER_CALLS: &[&str] = &[
     "chr",
     "decode",
@@ -172,7 +172,7 @@ fn new_token(text: Rc<str>, offset: usize, line: usize) -> CodeToken {
 /// Joins the strings that form a name, and converts each access to a name to `a . b`.
 struct TokenNormalizer<'p> {
     code: NormalizedCode,
-    /// Indices of the tokens that are still open brackets.
+    /// Indices of the opening brackets that are not closed yet.
     open_brackets: Vec<usize>,
     path: &'p str,
 }

@@ -190,7 +190,7 @@ impl AnalyzedVersion {
             // All words are searched for in one pass over the range, because most texts contain few forbidden
             // words.
             let mut lines: Vec<usize> = Vec::new();
-            for words in forbidden_word.words {
+            for words in forbidden_word.preceding_words {
                 if forbidden_word.scope == WordSearchScope::TopLevel && words.is_empty() {
                     let all = scanned.line_of(range.start)..=scanned.line_of(range.end);
                     lines.extend(all.filter(|number| is_rebinding(line(*number))));

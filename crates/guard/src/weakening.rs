@@ -141,7 +141,10 @@ impl WeakeningKind {
             Self::StateBetweenCalls => "the code keeps state between calls",
             Self::SelfInspection => "the code reads its own source text, or searches folders for files",
             Self::TooLarge => "this file is too large to check: over 1 MiB",
-            Self::UnresolvedImports => "the names that this file imports expand to more than can be checked",
+            Self::UnresolvedImports => {
+                "the imports of this file expand to more names than Truing can \
+                check"
+            }
             Self::DateDependence => "the code compares the clock with a fixed date",
         }
     }

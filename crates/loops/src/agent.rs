@@ -233,7 +233,7 @@ pub struct ModelReviewRequest<'a> {
     pub agent: &'a ModelAgent,
     /// The budget that the cost of the review is charged to.
     pub budget: RunBudget,
-    /// The description of the change by its author.
+    /// The author's description of the change.
     pub change_description: ChangeDescription,
     /// The context from the repository and the operator.
     pub context: ReviewContext,
@@ -371,9 +371,9 @@ impl ModelAgent {
         }
     }
 
-    /// Builds a prompt that contains the change but no description by its author. The prompt also contains
-    /// the findings to fix, if the change is a fix, and the findings that people have dismissed. Also returns
-    /// the files whose change the prompt shows.
+    /// Builds a prompt that contains the change but not the author's description of it. The prompt also
+    /// contains the findings to fix, if the change is a fix, and the findings that people have dismissed.
+    /// Also returns the files whose change the prompt shows.
     ///
     /// # Errors
     /// [`PromptError`], if the operator's own prompts require other values.

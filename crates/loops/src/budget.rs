@@ -32,7 +32,7 @@ pub struct BudgetLimits {
 #[derive(Clone, Debug)]
 struct TeamBudget {
     name: String,
-    repositories: GlobSet,
+    repository_limits: GlobSet,
     monthly_limit: MicroUsd,
 }
 
@@ -47,7 +47,7 @@ impl BudgetLimits {
             if let Some(month) = team.monthly_limit {
                 teams.push(TeamBudget {
                     name: name.clone(),
-                    repositories: value::compile_repository_globs(&team.repositories)?,
+                    repository_limits: value::compile_repository_globs(&team.repositories)?,
                     monthly_limit: month,
                 });
             }
@@ -55,7 +55,7 @@ impl BudgetLimits {
         let lower = |(name, limit): (&String, &MicroUsd)| (name.to_lowercase(), *limit);
         let BudgetConfig {
             review,
-            pull_ask,
+            pull_approval_threshold: pull_ask,
             pull,
             repo_day,
             converge,
@@ -87,7 +87,7 @@ impl BudgetLimits {
     /// apply.
     pub fn caps(&self, name: Option<&str>) -> BudgetCaps {
         let own = name.and_then(|name| self.repository_limits.get(&name.to_lowercase())).copied();
-        let is_of = |team: &&TeamBudget| name.is_some_and(|name| team.repositories.is_match(name));
+        let is_of = |team: &&TeamBudget| name.is_some_and(|name| team.repository_limits.is_match(name));
         let teams =
             self.teams.iter().filter(is_of).map(|team| (team.name.clone(), team.monthly_limit)).collect();
         BudgetCaps { repo_day: own.unwrap_or(self.caps.repo_day), teams, ..self.caps.clone() }

@@ -18,18 +18,22 @@ const MAX_ERROR_LINES: usize = 3;
 /// Describes how a command failed, with the end of its output.
 pub(crate) fn failure_text(command_output: &CommandOutput) -> String {
     let cleaned =
-        [&command_output.errors, &command_output.output].map(|text| clean_output_tail(text.trim_end()));
+        [&command_output.stderr, &command_output.stdout].map(|text| clean_output_tail(text.trim_end()));
     let last = cleaned.iter().find(|text| !text.is_empty()).map(String::as_str).unwrap_or_default();
     let lines: Vec<&str> = last.lines().rev().take(MAX_ERROR_LINES).collect();
     let words = lines.into_iter().rev().collect::<Vec<_>>().join("; ");
     let words = line::clean_line(&words, MAX_OUTPUT_TAIL_CHARS);
-    if words.is_empty() { command_output.end.to_string() } else { format!("{}: {words}", command_output.end) }
+    if words.is_empty() {
+        command_output.end_reason.to_string()
+    } else {
+        format!("{}: {words}", command_output.end_reason)
+    }
 }
 
 /// Describes how a program failed, with its output from the first line that mentions an error.
 pub(crate) fn failure_cause(command_output: &CommandOutput) -> String {
     let texts =
-        [&command_output.errors, &command_output.output].map(|text| redact_secrets(&searchable_prefix(text)));
+        [&command_output.stderr, &command_output.stdout].map(|text| redact_secrets(&searchable_prefix(text)));
     let from_error = texts.iter().find_map(|text| {
         let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !is_source_excerpt(line)).collect();
         let first = lines.iter().position(|line| mentions_error(line))?;
@@ -47,8 +51,10 @@ pub(crate) fn failure_cause(command_output: &CommandOutput) -> String {
         let words = line::clean_line(&causes.join("; "), MAX_OUTPUT_TAIL_CHARS);
         (!words.is_empty()).then_some(words)
     });
-    from_error
-        .map_or_else(|| failure_text(command_output), |words| format!("{}: {words}", command_output.end))
+    from_error.map_or_else(
+        || failure_text(command_output),
+        |words| format!("{}: {words}", command_output.end_reason),
+    )
 }
 
 fn mentions_error(line: &str) -> bool {
@@ -76,7 +82,8 @@ fn clean_output_tail(text: &str) -> String {
 }
 
 /// Removes the secrets that this process knows, such as credentials, from a finding. A linter may have
-/// printed them in plain or in encoded form. The process that parses the linter's output does not know them.
+/// printed them in plain or in encoded form. The process that parses the linter's output does not know the
+/// secrets.
 pub(crate) fn redact_known_credentials(raw: RawFinding) -> RawFinding {
     let is_free = |text: &str| redact_credentials(text) == text;
     let suggestion = raw.suggestion.filter(|suggestion| is_free(&suggestion.replacement));
@@ -98,10 +105,10 @@ mod tests {
     fn cause_of_errors(errors: &str) -> String {
         let errors = errors.to_owned();
         failure_cause(&CommandOutput {
-            end: CommandEndReason::Exit { code: 2 },
-            ms: 1,
-            output: String::new(),
-            errors,
+            end_reason: CommandEndReason::Exit { code: 2 },
+            duration_ms: 1,
+            stdout: String::new(),
+            stderr: errors,
         })
     }
 

@@ -106,6 +106,26 @@ impl ComparisonRequest<'_> {
         }
     }
 
+    /// Returns the commit whose configuration applies to a review of the commit `head`: the base. The author
+    /// of a change could otherwise disable its review. Returns `head` if the base is the empty tree.
+    ///
+    /// # Errors
+    /// [`GitError`]
+    #[truing_core::boxed_future]
+    pub async fn config_commit(&self, head: &Sha) -> Result<Sha, GitError> {
+        let base = match self.base {
+            Some(name) => {
+                return Ok(self.named_base(name, Some(head)).await?.unwrap_or_else(|| head.clone()));
+            }
+            None => self.repository.default_branch_base(head).await?,
+        };
+        let base = if base.commit == *head { self.repository.parent_base(head).await? } else { base };
+        Ok(match base.source {
+            DefaultBaseSource::EmptyTree => head.clone(),
+            DefaultBaseSource::Parent | DefaultBaseSource::MergeBase(_) => base.commit,
+        })
+    }
+
     /// Compares with the merge base of the head and the named base. If the name is git's id of the empty
     /// tree, all content of the head counts as added. Scripts use the id of the empty tree to review all
     /// content.
@@ -114,9 +134,19 @@ impl ComparisonRequest<'_> {
         name: &str,
         head: Option<&Sha>,
     ) -> Result<(ReviewedChange, BaseOrigin), GitError> {
-        let nothing = self.repository.empty_tree()?;
-        if name == nothing.as_str() {
-            return Ok((self.change_since(nothing).await?, BaseOrigin::EmptyTree));
+        let Some(base) = self.named_base(name, head).await? else {
+            return Ok((self.change_since(self.repository.empty_tree()?).await?, BaseOrigin::EmptyTree));
+        };
+        let is_named = base == self.repository.resolve_commit(name).await?;
+        let against = if is_named { BaseOrigin::NamedRevision } else { BaseOrigin::MergeBase };
+        Ok((self.change_since(base).await?, against(name.to_owned())))
+    }
+
+    /// Returns the merge base of the head and the named base; `None` if the name is git's id of the empty
+    /// tree.
+    async fn named_base(&self, name: &str, head: Option<&Sha>) -> Result<Option<Sha>, GitError> {
+        if name == self.repository.empty_tree()?.as_str() {
+            return Ok(None);
         }
         let named = self.repository.resolve_commit(name).await?;
         // Commits that the named branch received later are not part of this change. If the tip of the named
@@ -126,9 +156,7 @@ impl ComparisonRequest<'_> {
             Some(head) => self.repository.merge_base(&named, head).await?,
             None => None,
         };
-        let left = ancestor.unwrap_or_else(|| named.clone());
-        let against = if left == named { BaseOrigin::NamedRevision } else { BaseOrigin::MergeBase };
-        Ok((self.change_since(left).await?, against(name.to_owned())))
+        Ok(Some(ancestor.unwrap_or(named)))
     }
 
     /// Compares the head with its merge base with the default branch. If there is no difference, compares the

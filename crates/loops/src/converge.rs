@@ -170,8 +170,8 @@ const SETTLE_TIME: Duration = Duration::from_secs(1);
 /// No configured reviewer can have this name.
 const AFTER_PUSH_REVIEWER_KEY: &str = "after each push";
 
-/// Waits before the first, second and third retry of an act to which a forge did not respond. Each wait is at
-/// most `converge.poll`. If the last retry fails, the run ends and can be resumed.
+/// Times to wait before the first, second and third retry of an act to which a forge did not respond. Each
+/// wait is at most `converge.poll`. If the last retry fails, the run ends and can be resumed.
 const RETRY_DELAYS: [TimeSpan; 3] = [TimeSpan::seconds(1), TimeSpan::seconds(4), TimeSpan::seconds(15)];
 
 /// Result of pushing a fix to the branch.
@@ -375,7 +375,7 @@ impl ConvergeRunner<'_> {
         let tried = usize::try_from(self.record.detail.put_off).unwrap_or(usize::MAX);
         let wait = RETRY_DELAYS.get(tried).filter(|_| error.is_temporary())?;
         self.record.detail.put_off = self.record.detail.put_off.saturating_add(1);
-        let poll = i64::try_from(self.config.poll.as_millis()).unwrap_or(i64::MAX);
+        let poll = i64::try_from(self.config.poll_interval.as_millis()).unwrap_or(i64::MAX);
         let wait = TimeSpan(wait.0.min(poll).max(self.workspace.settle_time().0));
         Some(ConvergeCallOutcome::WaitUntil(
             SystemClock.now() + wait,
@@ -447,7 +447,7 @@ impl ConvergeRunner<'_> {
         let began = Instant::now();
         while self.record.detail.state.exit.is_none() {
             let event = match self.record.detail.state.next_action.clone() {
-                ConvergeAction::Gate => ConvergeEvent::Gated(None),
+                ConvergeAction::Gate => ConvergeEvent::GateFinished(None),
                 act @ ConvergeAction::Audit { .. } => {
                     Box::pin(self.run_action(&act)).await.unwrap_or_else(|stop| self.end_with_error(stop))
                 }
@@ -506,14 +506,14 @@ impl ConvergeRunner<'_> {
             // If nothing may be pushed, the gate's findings cannot be fixed. The gate is skipped, because an
             // audit is useful even if its findings cannot be fixed.
             ConvergeAction::Gate if self.workspace.read_only_reason().is_some() => {
-                Ok(ConvergeEvent::Gated(None))
+                Ok(ConvergeEvent::GateFinished(None))
             }
             ConvergeAction::Fix { .. } if let Some(why) = self.workspace.read_only_reason() => {
                 Ok(ConvergeEvent::RunEnded(ConvergeExit::new(ConvergeExitCode::ReadOnly, why)))
             }
             ConvergeAction::Gate => {
                 let head = self.record.detail.state.head.clone();
-                Ok(ConvergeEvent::Gated(self.run_gate_check(&head).await?))
+                Ok(ConvergeEvent::GateFinished(self.run_gate_check(&head).await?))
             }
             ConvergeAction::Mend { output } => self.fix_gate_report(output).await,
             ConvergeAction::Audit { auditors, attempt: _ } => {
@@ -526,7 +526,7 @@ impl ConvergeRunner<'_> {
             }
             ConvergeAction::Post => {
                 let warnings = self.workspace.post_findings(&self.record).await?;
-                Ok(self.add_warnings(warnings, ConvergeEvent::Posted))
+                Ok(self.add_warnings(warnings, ConvergeEvent::FindingsPosted))
             }
             ConvergeAction::Fix { problems } => self.fix_findings(problems).await,
             ConvergeAction::Check => {
@@ -544,7 +544,7 @@ impl ConvergeRunner<'_> {
             ConvergeAction::Publish => self.publish().await,
             ConvergeAction::Reply => {
                 let warnings = self.workspace.reply_to_findings(&self.record).await?;
-                Ok(self.add_warnings(warnings, ConvergeEvent::Replied))
+                Ok(self.add_warnings(warnings, ConvergeEvent::RepliesPosted))
             }
         }
     }
@@ -570,7 +570,7 @@ impl ConvergeRunner<'_> {
                     Some((calls, _)) => self.workspace.call_reviewer(&self.record, *calls).await?,
                     None => Vec::new(),
                 };
-                Ok(self.add_warnings(warnings, ConvergeEvent::Pushed))
+                Ok(self.add_warnings(warnings, ConvergeEvent::FixPushed))
             }
             PublishOutcome::HeadChanged(head) => self.handle_push(head).await,
             PublishOutcome::Blocked(words) => Ok(ConvergeEvent::HookBlocked(words)),

@@ -29,7 +29,7 @@ pub fn desired_comments(
     dismissals: &[Dismissal],
     max_inline_comments: usize,
 ) -> Vec<DesiredComment> {
-    // The walkthrough describes only `head`. If the current head is a different one, the walkthrough is
+    // The walkthrough describes only `head`. If the current head differs from `head`, the walkthrough is
     // omitted, because it would mislead readers.
     let walkthrough = if current_head.is_none() { record.detail.walkthrough() } else { &[] };
     let mut rows = vec![DesiredComment::for_summary(summary_text(

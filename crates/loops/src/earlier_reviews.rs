@@ -129,16 +129,16 @@ fn render_earlier_finding(finding: &Finding, outcome: &FollowOutcome) -> String 
     let name = |path: &RepoPath| line::clean_line(&path.to_string(), MAX_PATH_OR_TITLE_CHARS);
     let place = match outcome {
         FollowOutcome::Found { path, start, end } => {
-            format!("{}, lines {start} to {end}: as they were; look at what is around them, too", name(path))
+            format!("{}, lines {start} to {end}: unchanged; look at the lines around them, too", name(path))
         }
         FollowOutcome::Changed { path, start, end, .. } if start <= end => {
             format!("{}: changed; look at lines {start} to {end}", name(path))
         }
         FollowOutcome::Changed { path, end, .. } => {
-            format!("{}: gone; look at what is around line {end}", name(path))
+            format!("{}: the lines no longer exist; look at the lines around line {end}", name(path))
         }
         FollowOutcome::NotFound { path } => format!("{}: changed; look at the whole file", name(path)),
-        FollowOutcome::NoFile => format!("{}: the file is not there any more", name(&raw.location.path)),
+        FollowOutcome::NoFile => format!("{}: the file no longer exists", name(&raw.location.path)),
     };
     let severity = raw.severity.as_str();
     let title = line::clean_line(&raw.title, MAX_PATH_OR_TITLE_CHARS);
@@ -182,9 +182,22 @@ pub(super) fn recheck_findings(
         recheck::recheck(&earlier.known_findings, &mut found, &reviewers, &head, place)
     };
     reading.findings = found;
-    let RecheckSummary { rules, disabled_rules: off, left_to_linters, tools, base_fingerprints: old, .. } =
-        std::mem::take(&mut reading.recheck_summary);
-    RecheckSummary { rules, disabled_rules: off, left_to_linters, tools, base_fingerprints: old, ..rechecked }
+    let RecheckSummary {
+        applied_rules: rules,
+        disabled_rules: off,
+        rules_replaced_by_linters: left_to_linters,
+        tools,
+        base_fingerprints: old,
+        ..
+    } = std::mem::take(&mut reading.recheck_summary);
+    RecheckSummary {
+        applied_rules: rules,
+        disabled_rules: off,
+        rules_replaced_by_linters: left_to_linters,
+        tools,
+        base_fingerprints: old,
+        ..rechecked
+    }
 }
 
 /// Returns the changed files that can be read.

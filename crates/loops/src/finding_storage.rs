@@ -262,8 +262,13 @@ impl FindingStorage<'_> {
             self.identify_findings(&known, &applied, review_findings, record, recorded_commit);
         let outcome = record.clone();
         let producer = CommentProducer::Review;
-        let computed =
-            ComputedReview { producer, findings, desired: vec![], status: None, record: outcome.clone() };
+        let computed = ComputedReview {
+            producer,
+            findings,
+            desired_comments: vec![],
+            status: None,
+            record: outcome.clone(),
+        };
         store.store_computed_review(&run, &computed).await?;
         // A local review is not published at a forge. It counts as published when it is recorded.
         store.mark_published(&run, &outcome).await?;
@@ -375,8 +380,8 @@ impl FindingStorage<'_> {
     }
 }
 
-/// Marks a line's open findings of rules and tools as fixed if this review searched for them and did not find
-/// them again.
+/// Marks open findings of rules and tools on a line of work as fixed if this review searched for them and did
+/// not find them again.
 fn mark_fixed_on_branch(
     missing_findings: &mut [Finding],
     branch_commits: &BranchCommits,
@@ -398,8 +403,10 @@ fn mark_fixed_on_branch(
                     && !recheck_summary.base_fingerprints.contains(&finding.fingerprint)
             }
             None => {
-                recheck_summary.rules.contains(rule)
-                    && !recheck_summary.left_to_linters.contains(&(rule.clone(), place.path.clone()))
+                recheck_summary.applied_rules.contains(rule)
+                    && !recheck_summary
+                        .rules_replaced_by_linters
+                        .contains(&(rule.clone(), place.path.clone()))
             }
         };
         is_used && !is_unread
@@ -461,8 +468,8 @@ fn record_sighting(finding: &mut Finding, line_of_work: &str, commit: &Sha, stat
     finding.seen_on.drain(..beyond);
 }
 
-/// Drops the open findings that were found last the longest time ago. Each review records the findings that
-/// it found first and the other findings after them, so the oldest findings are at the end.
+/// Drops the open findings that no review has found again for the longest time. Each review records its own
+/// findings first and the other findings after them, so the oldest findings are at the end.
 fn drop_oldest_missing_findings(missing_findings: &mut Vec<Finding>) {
     let mut left = MAX_MISSING_FINDINGS;
     missing_findings.retain(|finding| match finding.status {

@@ -50,6 +50,8 @@ pub struct LocalReviewRequest<'a> {
     pub head: HeadSource<'a>,
     /// The head as the user named it, if the head is a commit.
     pub head_name: Option<&'a str>,
+    /// The commit whose files instruct a model; `None` for the working tree.
+    pub config_commit: Option<&'a Sha>,
     /// The files and rules to review.
     pub scope: &'a ReviewScope,
     /// The isolated processes that parse repository bytes.
@@ -273,15 +275,14 @@ impl LocalReviewRequest<'_> {
         ignores::unused_patterns(self.scope, coverage, list).await
     }
 
-    /// Returns the repository's context for a model. The context is read from the reviewed commit, or from
-    /// the working tree if no commit is reviewed.
+    /// Returns the repository's context for a model.
     async fn load_memory(&self, sources: &ContextSources) -> Result<ReviewContext, GitError> {
-        match self.head {
-            HeadSource::Commit(commit) => {
+        match self.config_commit {
+            Some(commit) => {
                 let memory = sources.read_commit(self.repository, Some(commit)).await?;
                 Ok(ReviewContext { memory, repository_source: format!("commit {}", commit.short_sha()) })
             }
-            HeadSource::WorkingTree | HeadSource::Index(_) | HeadSource::Diff(_) => {
+            None => {
                 let memory = sources.read_working_tree(self.repository.root());
                 Ok(ReviewContext { memory, repository_source: "the working tree".to_owned() })
             }

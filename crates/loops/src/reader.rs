@@ -166,7 +166,7 @@ impl ChildProcessReader {
         }
     }
 
-    /// Reads where a project uses the packages that it follows. The child that reads this can open only the
+    /// Reads where a project uses the packages that it follows. The child for this task can open only the
     /// project.
     ///
     /// # Errors
@@ -206,7 +206,7 @@ impl ChildProcessReader {
         }
     }
 
-    /// Detects the format of a tool's output. The child that does this can open only `folder`. Returns the
+    /// Detects the format of a tool's output. The child for this task can open only `folder`. Returns the
     /// name of the format, or `None` if it is unknown.
     ///
     /// # Errors

@@ -235,7 +235,7 @@ pub enum ReadingError {
     Reader(#[from] ReaderError),
 }
 
-/// The files of a change that a reader should read, and the reasons why it should not read the others.
+/// The files of a change that a reader should read, and the reason why each other file should not be read.
 #[derive(Debug, Default)]
 pub struct ReadingPlan<'a> {
     files: Vec<FileDiff<'a>>,
@@ -250,7 +250,7 @@ pub struct ReadingPlan<'a> {
 /// Divides the changed files into files to read and files to skip.
 ///
 /// # Errors
-/// [`ReadingError::Diff`] if the diff is damaged: half a diff is not reviewed.
+/// [`ReadingError::Diff`] if the diff is damaged: an incomplete diff is not reviewed.
 pub fn plan_reading<'a>(
     change: &'a ReviewedChange,
     scope: &ReviewScope,
@@ -313,7 +313,11 @@ pub fn relevant_lines_by_file(
 fn parse_change(change: &ReviewedChange) -> Result<Vec<FileDiff<'_>>, ReadingError> {
     let parsed = parse(&change.diff);
     match parsed.error {
-        Some(error) => Err(ReadingError::Diff { byte: error.byte, line: error.line, message: error.message }),
+        Some(error) => Err(ReadingError::Diff {
+            byte: error.byte_offset,
+            line: error.line_number,
+            message: error.message,
+        }),
         None => Ok(parsed.files),
     }
 }
@@ -503,9 +507,9 @@ impl<'a> ReadingPlan<'a> {
             let rules = report.rules.into_iter().collect();
             let off = request.disabled_rules.iter().cloned().collect();
             let mut rechecked = RecheckSummary {
-                rules,
+                applied_rules: rules,
                 disabled_rules: off,
-                left_to_linters,
+                rules_replaced_by_linters: left_to_linters,
                 tools: looked,
                 ..RecheckSummary::default()
             };

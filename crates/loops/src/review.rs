@@ -530,7 +530,7 @@ impl LeasedReview<'_> {
         ComputedReview {
             producer: CommentProducer::Review,
             findings,
-            desired,
+            desired_comments: desired,
             status,
             record: record.clone(),
         }

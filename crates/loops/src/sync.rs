@@ -341,11 +341,11 @@ fn newest_release<'a>(
     }
     let since = SignedDuration::try_from(job.min_age).unwrap_or(SignedDuration::MAX);
     let mut stable = releases.iter().rev().filter(is_stable);
-    if stable.clone().all(|release| release.published.is_none()) {
+    if stable.clone().all(|release| release.published_at.is_none()) {
         return Err(SyncDecisionError::NoDates(job.package.clone()));
     }
     let is_old = |release: &&PackageRelease| {
-        release.published.is_some_and(|published| now.duration_since(published) >= since)
+        release.published_at.is_some_and(|published| now.duration_since(published) >= since)
     };
     stable.find(is_old).ok_or_else(nothing)
 }
@@ -354,7 +354,7 @@ fn newest_release<'a>(
 /// of its counterpart in the project.
 fn file_counterparts(job: &JobConfig, project: &Path) -> Vec<(String, String)> {
     let mut pairs = Vec::new();
-    for (theirs, ours) in &job.mirror {
+    for (theirs, ours) in &job.mirrored_paths {
         if !ours.ends_with('/') {
             pairs.push((theirs.clone(), ours.clone()));
             continue;

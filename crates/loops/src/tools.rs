@@ -70,7 +70,7 @@ use signs::{used_tools, used_tools_in_subfolders};
 const MAX_TOOLS: usize = 50;
 /// Maximum number of characters of a reason.
 const MAX_REASON_CHARS: usize = 600;
-/// The tool name in reports that the repository's hooks could not be read.
+/// The tool name in a report about hooks of the repository that could not be read.
 const HOOKS_TOOL_NAME: &str = "pre-commit";
 /// The warning that findings of a linter may already exist at the base, because its program was replaced
 /// during the review.
@@ -290,7 +290,7 @@ pub struct LinterResults {
     /// The configuration files that were taken from the base, grouped by linter.
     pub(crate) base_files: BaseFilesByLinter,
     /// The folders in which the linters ran. The folders are kept until the findings are cached, because a
-    /// finding is cached only if its file is unchanged since before the run.
+    /// finding is cached only if its file is in the same state as before the run.
     pub(crate) run_folders: Vec<PrivateFolder>,
 }
 
@@ -552,8 +552,7 @@ impl LinterRunner {
         })
     }
 
-    /// True if the linter must be installed with the project's dependencies, because it finds them only
-    /// there.
+    /// True if the linter finds the project's dependencies only if it is installed together with them.
     fn needs_project_installation(&self, tool: &SelectedLinter) -> bool {
         // Tools for Go and Rust find the dependencies even if the tool's program is installed elsewhere.
         let is_beside = tool.install_paths.iter().any(|place| !place.starts_with("bin/"));
@@ -581,7 +580,7 @@ impl LinterRunner {
         for program in tool.started_programs() {
             if let Some(found) = self.machine_paths.find(program, &[], tree) {
                 installed.readable_paths.extend(found.readable_paths);
-                installed.path.extend(found.path);
+                installed.search_path.extend(found.search_path);
             }
         }
         for fetched in tool.fetched_folders() {
@@ -654,7 +653,7 @@ impl LinterRunner {
                     run_in_project_setup(tool, verifier, set_up, words, tree).await
                 }
             };
-            ends.extend(ran.iter().map(|printout| printout.end));
+            ends.extend(ran.iter().map(|printout| printout.end_reason));
             let root = match &run_method {
                 LinterRunMethod::MachineProgram(_) if moves_tree => PathBuf::from(SANDBOX_TREE_PATH),
                 // The tool sees this folder at its real path without symbolic links, because the sandbox

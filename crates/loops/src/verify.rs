@@ -105,8 +105,8 @@ pub enum RepositoryState<'a> {
     WorkingTree,
 }
 
-/// Checks out a state to a new private folder. The returned path is the subfolder that contains the files,
-/// and a `.git` folder if there is a commit.
+/// Checks out a state to a new private folder. The returned path is the subfolder that contains the files. If
+/// there is a commit, the subfolder also contains a `.git` folder.
 ///
 /// # Errors
 /// [`RepositoryVerifyError`]

@@ -95,8 +95,8 @@ impl AwsLogin {
         }
     }
 
-    /// Returns credentials that differ from `used_keys` if `refusal` reports that these have expired or are
-    /// unknown. Returns `None` for other refusals, or if no other credentials exist.
+    /// Returns credentials that differ from `used_keys` if `refusal` reports that `used_keys` have expired or
+    /// are unknown. Returns `None` for other refusals, or if no other credentials exist.
     ///
     /// # Errors
     /// [`AwsKeyError`] if other credentials may become available later.

@@ -20,7 +20,7 @@ pub struct ModelRequest {
     /// Tools that the model may call.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub tools: Vec<ToolDefinition>,
-    /// The rule whether the model may or must call a tool, and which tool; `None` for the provider's default.
+    /// States whether the model may or must call a tool, and which tool; `None` for the provider's default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tool_choice: Option<Value>,
     /// Configuration of thinking; `None` for the provider's default.

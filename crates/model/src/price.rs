@@ -152,8 +152,8 @@ impl ModelPrice {
         self
     }
 
-    /// Returns the tiers, each with its rates and the number of tokens that a prompt must exceed. The base
-    /// rates are the first tier, with the number 0.
+    /// Returns the tiers, each with its rates and the number of tokens that a prompt must exceed. The first
+    /// tier contains the base rates and the number 0.
     pub fn tiers(&self) -> impl Iterator<Item = (u64, &TokenRates)> {
         std::iter::once((0, &self.base_rates))
             .chain(self.tiers.iter().map(|tier| (tier.token_threshold, &tier.rates)))
@@ -175,8 +175,8 @@ impl ModelPrice {
     }
 
     /// Returns the highest cost of a call with at most `input_tokens` tokens in the prompt and
-    /// `output_tokens` in the response. Each prompt token is assumed to cost the tier's highest rate for
-    /// prompt tokens, and the most expensive tier that the prompt can reach is used.
+    /// `output_tokens` in the response. Uses the most expensive tier that the prompt can reach, and this
+    /// tier's highest rate for every prompt token.
     pub fn max_cost(&self, input_tokens: u64, output_tokens: u64) -> MicroUsd {
         self.reachable_tiers(input_tokens)
             .map(|(tokens, rates)| {

@@ -173,8 +173,8 @@ fn reports_spending_limit(name: &str) -> bool {
 }
 
 /// Returns the wait after the `failed_attempts`-th failed attempt (from 1). Before the random part, the wait
-/// doubles with each failed attempt. Up to a quarter is subtracted, depending on `seed`, so runs do not all
-/// retry at the same time. The result is at least the wait that the provider requests.
+/// doubles with each failed attempt. Up to a quarter of the wait is subtracted, depending on `seed`, so runs
+/// do not all retry at the same time. The result is at least the wait that the provider requests.
 pub fn retry_delay(
     initial_delay: Duration,
     failed_attempts: u32,

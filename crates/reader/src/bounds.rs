@@ -8,7 +8,8 @@ pub const MAX_FINDINGS: usize = 5_000;
 /// Maximum total size of the texts of all findings of one response, in bytes. If the texts are larger, only
 /// the most severe findings are kept.
 pub const MAX_FINDINGS_BYTES: usize = 4 << 20;
-/// Maximum number of unused suppression comments in a response. It also limits suppressed findings.
+/// Maximum number of unused suppression comments in a response. The same maximum applies to suppressed
+/// findings.
 pub const MAX_SUPPRESSIONS: usize = 500;
 /// Maximum total size of the texts of the suppressed findings of one response, in bytes.
 pub const MAX_SUPPRESSED_FINDINGS_BYTES: usize = 1 << 20;

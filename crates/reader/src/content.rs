@@ -11,7 +11,7 @@ pub(crate) struct DecodedContent {
     /// Content that rules search, without a byte order mark. UTF-16 text is converted to UTF-8.
     bytes: Vec<u8>,
     bom_bytes: usize,
-    form: ContentKind,
+    kind: ContentKind,
     size: u64,
 }
 
@@ -32,11 +32,11 @@ impl DecodedContent {
     pub(crate) fn from_bytes(bytes: Vec<u8>) -> Self {
         let size = bytes.len() as u64;
         if let Some(text) = decode_utf16(&bytes) {
-            return Self { bytes: text, bom_bytes: 0, form: ContentKind::Utf16, size };
+            return Self { bytes: text, bom_bytes: 0, kind: ContentKind::Utf16, size };
         }
         let bom_bytes = if bytes.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len() } else { 0 };
         let form = if contains_nul(&bytes) { ContentKind::Binary } else { ContentKind::Text };
-        Self { bytes, bom_bytes, form, size }
+        Self { bytes, bom_bytes, kind: form, size }
     }
 
     /// Returns the content that rules search.
@@ -45,7 +45,7 @@ impl DecodedContent {
     }
 
     pub(crate) fn kind(&self) -> ContentKind {
-        self.form
+        self.kind
     }
 
     /// Returns the size of the file in bytes.
@@ -55,7 +55,7 @@ impl DecodedContent {
 
     /// Returns the text with its byte order mark, or `None` for a binary file.
     pub(crate) fn into_text(self) -> Option<Vec<u8>> {
-        match self.form {
+        match self.kind {
             ContentKind::Text | ContentKind::Utf16 => Some(self.bytes),
             ContentKind::Binary => None,
         }

@@ -36,12 +36,12 @@ pub(crate) const DEFAULT_MAX_FILE_FINDINGS: usize = 100;
 /// The rules of one run, by kind.
 pub(crate) struct RuleSet<'packs> {
     rules: Vec<&'packs PackRule>,
-    text: TextRules<'packs>,
+    text_rules: TextRules<'packs>,
     /// One scan for each language that has syntax rules.
-    syntax: Vec<SyntaxScan<'packs>>,
-    flows: Vec<(usize, &'packs FlowCheck)>,
-    companions: Vec<(&'packs PackRule, &'packs CompanionCheck)>,
-    sizes: Vec<(&'packs PackRule, &'packs SizeCheck)>,
+    syntax_scans: Vec<SyntaxScan<'packs>>,
+    flow_rules: Vec<(usize, &'packs FlowCheck)>,
+    companion_rules: Vec<(&'packs PackRule, &'packs CompanionCheck)>,
+    size_rules: Vec<(&'packs PackRule, &'packs SizeCheck)>,
     max_findings: usize,
 }
 
@@ -52,17 +52,22 @@ pub(crate) struct FileFindings {
     pub(crate) findings: Vec<RawFinding>,
     /// The reason why findings may be missing: there are too many findings, the code is too complex, or the
     /// file is not text.
-    pub(crate) incomplete: Option<SkipReason>,
+    pub(crate) incomplete_reason: Option<SkipReason>,
     /// Findings that a comment suppresses, the most severe first.
-    pub(crate) suppressed: Vec<SuppressedFinding>,
+    pub(crate) suppressed_findings: Vec<SuppressedFinding>,
     /// Suppression comments on added lines that suppress nothing. A comment for a rule that is not part of
     /// this run is reported as a comment for an unknown rule.
-    pub(crate) suppressions: Vec<UnusedSuppression>,
+    pub(crate) unused_suppressions: Vec<UnusedSuppression>,
 }
 
 impl FileFindings {
     const fn empty(incomplete: Option<SkipReason>) -> Self {
-        Self { findings: Vec::new(), incomplete, suppressed: Vec::new(), suppressions: Vec::new() }
+        Self {
+            findings: Vec::new(),
+            incomplete_reason: incomplete,
+            suppressed_findings: Vec::new(),
+            unused_suppressions: Vec::new(),
+        }
     }
 }
 
@@ -74,13 +79,14 @@ impl RuleMatch<'_> {
 
     /// Returns true if an attribute allows the Clippy lint that reports the same defect.
     fn is_lint_allowed(&self, parsed_file: &ParsedFile<'_>, parsers: &mut ParserPool) -> bool {
-        let mut lints = self.rule.linters.iter().filter_map(|rule| rule.strip_prefix("clippy/"));
-        let at = self.code_offset.unwrap_or(self.matched.start);
+        let mut lints =
+            self.rule.equivalent_linter_rules.iter().filter_map(|rule| rule.strip_prefix("clippy/"));
+        let at = self.code_offset.unwrap_or(self.range.start);
         lints.any(|lint| parsed_file.is_lint_allowed(at, &format!("clippy::{lint}"), parsers))
     }
 
-    /// Returns true if the matched code is not of the syntax kind that the rule requires, or if the matched
-    /// name refers to something that the rule does not cover.
+    /// Returns true in two cases: the matched code is not of the syntax kind that the rule requires, or the
+    /// matched name refers to something that the rule does not cover.
     fn is_excluded_code(
         &self,
         parsed_file: &ParsedFile<'_>,
@@ -89,7 +95,7 @@ impl RuleMatch<'_> {
         let (RuleCheck::Text(check), Some(at)) = (&self.rule.check, self.code_offset) else {
             return Ok(false);
         };
-        if check.node.as_ref().is_some_and(|kind| !parsed_file.node_starts_at(at, kind, parsers)) {
+        if check.node_kind.as_ref().is_some_and(|kind| !parsed_file.node_starts_at(at, kind, parsers)) {
             return Ok(true);
         }
         let (Some(names), Some(name)) = (&check.resolved_name_pattern, &self.called_name) else {
@@ -121,7 +127,7 @@ impl RuleMatch<'_> {
 
     /// Returns true if the rule distinguishes tests and the match is in a test item within a product file.
     fn is_in_test_item(&self, parsed_file: &ParsedFile<'_>, parsers: &mut ParserPool) -> bool {
-        let at = self.code_offset.unwrap_or(self.matched.start);
+        let at = self.code_offset.unwrap_or(self.range.start);
         self.rule.part_severities.contains_key(&RepositoryPart::Test)
             && parsed_file.is_in_test_item(at, parsers)
     }
@@ -143,7 +149,15 @@ impl<'packs> RuleSet<'packs> {
             }
         }
         let (syntax, max_findings) = (SyntaxScan::build_per_language(&syntax), DEFAULT_MAX_FILE_FINDINGS);
-        Ok(Self { rules, text, syntax, flows, companions, sizes, max_findings })
+        Ok(Self {
+            rules,
+            text_rules: text,
+            syntax_scans: syntax,
+            flow_rules: flows,
+            companion_rules: companions,
+            size_rules: sizes,
+            max_findings,
+        })
     }
 
     pub(crate) fn rule_names(&self) -> Vec<String> {
@@ -165,7 +179,7 @@ impl<'packs> RuleSet<'packs> {
         parsers: &mut ParserPool,
     ) -> Result<FileFindings, ReaderError> {
         let (bytes, form) = (content.bytes(), content.kind());
-        let mut hits = self.text.find_matches(&file.path, bytes, form)?;
+        let mut hits = self.text_rules.find_matches(&file.path, bytes, form)?;
         let mut incomplete = None;
         // Third-party code, such as a bundled program, may be too complex to parse, but must still count as
         // completely checked. Only the text rules are required for such files.
@@ -192,7 +206,7 @@ impl<'packs> RuleSet<'packs> {
             ContentKind::Binary => incomplete = Some(SkipReason::Binary),
         }
         let is_mentioned = form == ContentKind::Text && suppress::mentions_suppression(bytes);
-        if hits.is_empty() && self.companions.is_empty() && self.sizes.is_empty() && !is_mentioned {
+        if hits.is_empty() && self.companion_rules.is_empty() && self.size_rules.is_empty() && !is_mentioned {
             return Ok(FileFindings::empty(incomplete));
         }
 
@@ -205,7 +219,7 @@ impl<'packs> RuleSet<'packs> {
         let (part, places) =
             (RepositoryPart::from_text(&file.path, bytes), ParsedFile::new(file.path.as_bytes(), bytes));
         let kinds: BTreeSet<&str> =
-            hits.iter().filter(|hit| hit.secret.is_some()).map(|hit| hit.rule.name.as_str()).collect();
+            hits.iter().filter(|hit| hit.secret_range.is_some()).map(|hit| hit.rule.name.as_str()).collect();
         // The tests of a secret scanner contain invented secrets, which are not reported.
         let is_tested = || {
             matches!(part, Some(RepositoryPart::Test | RepositoryPart::Fixture)) && change.is_secret_scanner()
@@ -216,20 +230,20 @@ impl<'packs> RuleSet<'packs> {
         let mut seen = BTreeSet::new();
         let mut found = Vec::new();
         for hit in &hits {
-            let first = lines.line_number(hit.matched.start);
-            let last = lines.line_number(hit.matched.end.saturating_sub(1).max(hit.matched.start));
+            let first = lines.line_number(hit.range.start);
+            let last = lines.line_number(hit.range.end.saturating_sub(1).max(hit.range.start));
             if !hit.rule.check.is_on_added_lines(&file.added_lines, first, last)
                 || hit.is_outside_code(&places, parsers)
             {
                 continue;
             }
-            if are_examples && hit.secret.is_some() {
+            if are_examples && hit.secret_range.is_some() {
                 continue;
             }
             if hit.is_excluded_code(&places, parsers)? || hit.has_counterpart(file, bytes, change)? {
                 continue;
             }
-            if linter_comments.disables_any_rule(first, &hit.rule.linters)
+            if linter_comments.disables_any_rule(first, &hit.rule.equivalent_linter_rules)
                 || hit.is_lint_allowed(&places, parsers)
             {
                 continue;
@@ -267,7 +281,7 @@ impl<'packs> RuleSet<'packs> {
                 &lines,
                 &used,
                 suppress::SuppressionFileFacts {
-                    is_changed_line,
+                    has_changed_line: is_changed_line,
                     is_known_rule: has_finding,
                     is_in_string: is_shown,
                 },
@@ -284,14 +298,14 @@ impl<'packs> RuleSet<'packs> {
         silenced.truncate(self.max_findings);
 
         let mut around = |hit: &RuleMatch<'_>| CodeDigests {
-            definition: places.definition_digest(hit.matched.start, parsers),
+            definition: places.definition_digest(hit.range.start, parsers),
             ..CodeDigests::default()
         };
         let codes: Vec<CodeDigests> = found.iter().map(|(hit, ..)| around(hit)).collect();
         let silenced_codes: Vec<CodeDigests> = silenced.iter().map(|(hit, ..)| around(hit)).collect();
-        let secrets = SecretRanges::new(hits.iter().filter_map(|hit| hit.secret.clone()).collect());
-        // A fix is possible only if the file is UTF-8: its byte offsets refer to the decoded text, and only
-        // UTF-8 has the same offsets in the file.
+        let secrets = SecretRanges::new(hits.iter().filter_map(|hit| hit.secret_range.clone()).collect());
+        // A fix is possible only if the file is UTF-8. The byte offsets of a fix refer to the decoded text,
+        // and only a UTF-8 file has the same offsets.
         let mut prover = SourceLanguage::from_path(file.path.as_bytes())
             .zip(std::str::from_utf8(bytes).ok().filter(|_| form == ContentKind::Text))
             .map(|(language, text)| FixValidator::new(language, &lines, text, parsers));
@@ -303,7 +317,7 @@ impl<'packs> RuleSet<'packs> {
             let fix = hit.fix.as_ref().filter(|_| !secrets.overlaps(&shown));
             let suggestion =
                 fix.zip(prover.as_mut()).and_then(|(fix, prover)| prover.validate_fix(first, last, fix));
-            let snippet = render_snippet(&lines, first, last, hit.matched.start, &secrets);
+            let snippet = render_snippet(&lines, first, last, hit.range.start, &secrets);
             let snippet = if form == ContentKind::Binary { replace_control_chars(&snippet) } else { snippet };
             findings.push(RawFinding {
                 severity,
@@ -314,14 +328,19 @@ impl<'packs> RuleSet<'packs> {
         }
         let silenced = silenced.into_iter().zip(silenced_codes);
         let suppressed = silenced.map(|((hit, severity, first, last, reason), code)| {
-            let snippet = render_snippet(&lines, first, last, hit.matched.start, &secrets);
+            let snippet = render_snippet(&lines, first, last, hit.range.start, &secrets);
             let snippet = suppress::strip_suppression_comment(&snippet);
             let found = build_finding(hit.rule, &file.path, first, last, snippet);
             let reason = suppress::clean_reason(&lines, &reason);
             SuppressedFinding { finding: RawFinding { severity, code, ..found }, reason }
         });
         let suppressed = suppressed.collect();
-        Ok(FileFindings { findings, incomplete, suppressed, suppressions })
+        Ok(FileFindings {
+            findings,
+            incomplete_reason: incomplete,
+            suppressed_findings: suppressed,
+            unused_suppressions: suppressions,
+        })
     }
 
     /// Returns the findings for a new file that is too large to be read.
@@ -332,7 +351,7 @@ impl<'packs> RuleSet<'packs> {
         let exceeded = |(rule, check): &&(&'packs PackRule, &SizeCheck)| {
             rule.applies_to(&file.path) && check.is_exceeded(size, None)
         };
-        let found = self.sizes.iter().filter(exceeded);
+        let found = self.size_rules.iter().filter(exceeded);
         let part = RepositoryPart::from_path(&file.path);
         let size_finding = |(rule, _): &(&'packs PackRule, &SizeCheck)| {
             let severity = rule.severity_in(part)?;
@@ -349,7 +368,7 @@ impl<'packs> RuleSet<'packs> {
         parsers: &mut ParserPool,
     ) -> Result<Vec<RuleMatch<'packs>>, SyntaxScanError> {
         let language = SourceLanguage::from_path(file.path.as_bytes());
-        let Some(scan) = self.syntax.iter().find(|scan| Some(scan.language()) == language) else {
+        let Some(scan) = self.syntax_scans.iter().find(|scan| Some(scan.language()) == language) else {
             return Ok(Vec::new());
         };
         let rule_at = |index: usize| self.rules.get(index).copied();
@@ -360,11 +379,11 @@ impl<'packs> RuleSet<'packs> {
         let matches = scan.find_matches(decode_keeping_offsets(bytes), parsers, &wanted, &on_added)?;
         let hit = |found: SyntaxMatch| {
             Some(RuleMatch {
-                rule: rule_at(found.rule)?,
-                matched: found.range,
+                rule: rule_at(found.rule_index)?,
+                range: found.range,
                 code_offset: None,
                 called_name: None,
-                secret: None,
+                secret_range: None,
                 fix: found.fix,
             })
         };
@@ -379,7 +398,7 @@ impl<'packs> RuleSet<'packs> {
         parsers: &mut ParserPool,
     ) -> Result<Vec<RuleMatch<'packs>>, SyntaxScanError> {
         let applies = |index: usize| self.rules.get(index).is_some_and(|rule| rule.applies_to(&file.path));
-        let wanted: Vec<_> = self.flows.iter().filter(|(index, _)| applies(*index)).copied().collect();
+        let wanted: Vec<_> = self.flow_rules.iter().filter(|(index, _)| applies(*index)).copied().collect();
         let found = flow::find_matches(&wanted, &file.path, bytes, parsers)?;
         let lines = LineIndex::new(bytes);
         let is_added = |place: &Range<usize>| {
@@ -395,14 +414,14 @@ impl<'packs> RuleSet<'packs> {
                 Some(import) => (import, None),
                 None => (found.range, found.fix),
             };
-            let is_known = |hit: &RuleMatch<'_>| hit.matched == matched && hit.rule.name == rule.name;
+            let is_known = |hit: &RuleMatch<'_>| hit.range == matched && hit.rule.name == rule.name;
             if !hits.iter().any(is_known) {
                 hits.push(RuleMatch {
                     rule,
-                    matched,
+                    range: matched,
                     code_offset: None,
                     called_name: None,
-                    secret: None,
+                    secret_range: None,
                     fix,
                 });
             }
@@ -423,14 +442,15 @@ impl<'packs> RuleSet<'packs> {
         let mut hit = |rule: &'packs PackRule, line: u32| {
             hits.push(RuleMatch {
                 rule,
-                matched: lines.line_range(line),
+                range: lines.line_range(line),
                 code_offset: None,
                 called_name: None,
-                secret: None,
+                secret_range: None,
                 fix: None,
             });
         };
-        for (rule, check) in self.companions.iter().filter(|(rule, _)| is_text && rule.applies_to(&file.path))
+        for (rule, check) in
+            self.companion_rules.iter().filter(|(rule, _)| is_text && rule.applies_to(&file.path))
         {
             if let Some(line) = check.violation_line(&rule.name, &file.path, lines, change)? {
                 hit(rule, line);
@@ -439,7 +459,7 @@ impl<'packs> RuleSet<'packs> {
         // Size rules that limit the number of lines apply only to text files.
         let count = is_text.then(|| lines.line_count());
         if is_new_file(&file.added_lines, count) && file.old_path.is_none() {
-            for (rule, check) in self.sizes.iter().filter(|(rule, _)| rule.applies_to(&file.path)) {
+            for (rule, check) in self.size_rules.iter().filter(|(rule, _)| rule.applies_to(&file.path)) {
                 if check.is_exceeded(content.size(), count) {
                     hit(rule, 1);
                 }

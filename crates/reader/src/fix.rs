@@ -32,9 +32,9 @@ impl ByteReplacement {
         Some(Self { range, replacement: new.get(start..new.len() - behind)?.to_owned() })
     }
 
-    /// Returns true if this fix and `next` cannot both be applied. `next` must not begin before this fix.
-    /// Fixes conflict if they overlap, or if they touch and one of them inserts or deletes text, or if their
-    /// adjacent texts would form one token.
+    /// Returns true if this fix and `next` cannot both be applied. `next` must not begin before this fix. Two
+    /// fixes conflict in three cases: they overlap, they touch and one of them inserts or deletes text, or
+    /// their adjacent texts would form one token.
     pub(crate) fn conflicts_with(&self, next: &Self) -> bool {
         if self.range.end != next.range.start {
             return self.range.end > next.range.start;

@@ -91,7 +91,7 @@ impl<'a> FixValidator<'a> {
 /// Returns true if the new text has no additional syntax errors, and has the same tree around the change as
 /// the old text.
 pub(crate) fn preserves_shape(old_shape: &TreeShape, new_shape: &TreeShape) -> bool {
-    new_shape.errors <= old_shape.errors && new_shape.outer_nodes == old_shape.outer_nodes
+    new_shape.error_count <= old_shape.error_count && new_shape.outer_nodes == old_shape.outer_nodes
 }
 
 /// Applies edits, which must be in ascending order and must not overlap. Returns the new text, and the ranges

@@ -96,8 +96,8 @@ impl InProcessReader {
     ) -> Result<Vec<RepoPath>, ReaderError> {
         let rules = self.packs.select_rules(packs)?;
         let mut paths = BTreeSet::new();
-        // The manifests show whether the project is a secret scanner, because secrets in a scanner's tests
-        // are not reported.
+        // The manifests show whether the project is a secret scanner. Secrets in a scanner's tests are not
+        // reported.
         let has_tests = files.iter().any(|file| {
             matches!(
                 RepositoryPart::from_path(&file.path),
@@ -195,10 +195,10 @@ impl<'a> RequestReader<'a> {
             Ok(content) => {
                 let examined = self.rules.check_file(file, &content, change, parsers)?;
                 report.findings = examined.findings;
-                report.suppressed = examined.suppressed;
-                report.suppressions = examined.suppressions;
+                report.suppressed = examined.suppressed_findings;
+                report.suppressions = examined.unused_suppressions;
                 // If `incomplete` is set, findings may be missing, so the file must not count as reviewed.
-                examined.incomplete
+                examined.incomplete_reason
             }
             Err(reason @ (SkipReason::TooLarge | SkipReason::Binary)) => {
                 let size = self.tree.size(&file.path).unwrap_or_default();
@@ -213,8 +213,8 @@ impl<'a> RequestReader<'a> {
         }
         report.suppressions.truncate(MAX_SUPPRESSIONS);
         if report.suppressions.iter().any(|idle| idle.problem == UnusedSuppressionReason::UnknownRule) {
-            // A comment is not reported as a comment for an unknown rule if its rule exists but does not run,
-            // because the rule or its pack is disabled.
+            // If the rule of a comment exists but does not run, because the rule or its pack is disabled, the
+            // comment is not reported as a comment for an unknown rule.
             let listed = self.packs.list_rules()?;
             let is_one = |name: &str| listed.iter().any(|listed| listed.name == name);
             report

@@ -53,8 +53,8 @@ struct EditCandidate<'a> {
     edit: &'a LineEdit,
     /// Byte range of the edit's lines.
     line_byte_range: Range<usize>,
-    /// The edit's change, without text at the beginning and end of the lines that stays the same.
-    fix: ByteReplacement,
+    /// The edit's change, without the unchanged text at the beginning and end of the lines.
+    replacement: ByteReplacement,
 }
 
 impl EditCandidate<'_> {
@@ -63,10 +63,11 @@ impl EditCandidate<'_> {
     fn conflict_with(&self, earlier: &Self) -> Option<FixRefusal> {
         let is_apart =
             earlier.edit.last_line < self.edit.first_line || self.edit.last_line < earlier.edit.first_line;
-        if self.fix == earlier.fix {
+        if self.replacement == earlier.replacement {
             return Some(FixRefusal::SameChange(earlier.index));
         }
-        (!is_apart && earlier.fix.conflicts_with(&self.fix)).then_some(FixRefusal::Overlap(earlier.index))
+        (!is_apart && earlier.replacement.conflicts_with(&self.replacement))
+            .then_some(FixRefusal::Overlap(earlier.index))
     }
 }
 
@@ -93,7 +94,7 @@ pub fn apply_line_edits(path: &RepoPath, bytes: &[u8], edits: &[LineEdit]) -> Ap
         let (was, is) = (TreeShape::from_tree(&tree, &ranges), TreeShape::from_tree(&is, &changed));
         match preserves_shape(&was, &is) {
             true => Ok(fixed),
-            false if is.errors > was.errors => Err(FixRefusal::SyntaxError),
+            false if is.error_count > was.error_count => Err(FixRefusal::SyntaxError),
             false => Err(FixRefusal::ChangedMeaning),
         }
     };
@@ -155,12 +156,13 @@ fn edit_candidates<'a>(bytes: &[u8], text: &str, edits: &'a [LineEdit]) -> Vec<E
     let fixes = lines.edit_replacements(&inside.iter().map(|(_, edit)| *edit).collect::<Vec<_>>());
     let candidate = |((index, edit), whole): ((usize, &'a LineEdit), ByteReplacement)| {
         let fix = whole.narrow_to_change(text)?;
-        Some(EditCandidate { index, edit, line_byte_range: whole.range, fix })
+        Some(EditCandidate { index, edit, line_byte_range: whole.range, replacement: fix })
     };
     let mut candidates: Vec<EditCandidate<'_>> =
         inside.into_iter().zip(fixes).filter_map(candidate).collect();
-    candidates
-        .sort_by_key(|next| (next.fix.range.start, next.fix.range.end, next.edit.first_line, next.index));
+    candidates.sort_by_key(|next| {
+        (next.replacement.range.start, next.replacement.range.end, next.edit.first_line, next.index)
+    });
     candidates
 }
 
@@ -183,7 +185,7 @@ fn combine_line_changes(text: &str, chosen: &[&EditCandidate<'_>]) -> Option<Vec
             range.start <= candidate.line_byte_range.start && candidate.line_byte_range.end <= range.end
         };
         let at = ranges.iter().rposition(holds)?;
-        parts.get_mut(at)?.push(&candidate.fix);
+        parts.get_mut(at)?.push(&candidate.replacement);
     }
     ranges.into_iter().zip(parts).map(|(range, fixes)| merge_fixes(text, range, &fixes)).collect()
 }

@@ -48,8 +48,8 @@ impl<'text> LineIndex<'text> {
         start..end
     }
 
-    /// Returns true if `line` belongs to the block that begins at the line `opening_line`, because all lines
-    /// after `opening_line` up to `line` are indented more deeply.
+    /// Returns true if `line` belongs to the block that begins at `opening_line`: all lines after
+    /// `opening_line`, up to `line`, are indented more deeply than `opening_line`.
     pub(crate) fn is_in_indented_block(&self, line: u32, opening_line: u32) -> bool {
         let indent = |number: u32| {
             let bytes = self.bytes(self.line_range(number));

@@ -57,7 +57,7 @@ pub(crate) struct LinterComments<'a> {
 struct BlockComment<'a> {
     end: usize,
     disables: bool,
-    names: &'a [u8],
+    rule_names: &'a [u8],
 }
 
 impl<'a> LinterComments<'a> {
@@ -94,7 +94,11 @@ impl<'a> LinterComments<'a> {
             let block = |comment: Captures<'a>| {
                 let (all, kind) = (comment.get(0)?, comment.get(1)?);
                 let names = comment.get(2).map(|names| names.as_bytes()).unwrap_or_default();
-                Some(BlockComment { end: all.end(), disables: kind.as_bytes() == b"disable", names })
+                Some(BlockComment {
+                    end: all.end(),
+                    disables: kind.as_bytes() == b"disable",
+                    rule_names: names,
+                })
             };
             ESLINT_BLOCK_PATTERN
                 .captures_iter(self.lines.text())
@@ -103,7 +107,7 @@ impl<'a> LinterComments<'a> {
                 .collect()
         });
         let mut before =
-            blocks.iter().filter(|block| block.end <= offset && names_rule_or_all(block.names, rule));
+            blocks.iter().filter(|block| block.end <= offset && names_rule_or_all(block.rule_names, rule));
         before.next_back().is_some_and(|block| block.disables)
     }
 

@@ -35,7 +35,7 @@ const NAME_VALUE_SEPARATOR_PATTERN: &str =
 /// would detect this.
 static LITERAL_PATTERNS: LazyLock<Vec<LiteralPattern>> = LazyLock::new(|| {
     let of = |pattern: &str, is_value: fn(&str) -> bool| {
-        Some(LiteralPattern { pattern: Regex::new(pattern).ok()?, is_value })
+        Some(LiteralPattern { pattern: Regex::new(pattern).ok()?, is_secret_value: is_value })
     };
     let marks = ["\"", "'", "\\x60"];
     let quoted = |name: &'static str, least: usize, is_value: fn(&str) -> bool| {
@@ -88,7 +88,7 @@ static LITERAL_PATTERNS: LazyLock<Vec<LiteralPattern>> = LazyLock::new(|| {
 struct LiteralPattern {
     pattern: Regex,
     /// Returns true if the text in the group `value` is a secret, and false if it is code or a placeholder.
-    is_value: fn(&str) -> bool,
+    is_secret_value: fn(&str) -> bool,
 }
 
 /// Returns the ranges of secret values, in no particular order.
@@ -96,7 +96,7 @@ pub(crate) fn find_secret_values(text: &[u8]) -> Vec<Range<usize>> {
     let of = |form: &'static LiteralPattern| {
         form.pattern.captures_iter(text).filter_map(|captures| {
             let value = captures.name("value")?;
-            let is_value = std::str::from_utf8(value.as_bytes()).is_ok_and(form.is_value);
+            let is_value = std::str::from_utf8(value.as_bytes()).is_ok_and(form.is_secret_value);
             is_value.then(|| value.range())
         })
     };

@@ -202,9 +202,9 @@ static IMPORT_EXPORT_PATTERN: LazyLock<Regex> = LazyLock::new(|| {
 });
 
 impl RepositoryPart {
-    /// Returns the part to which a file with this path and text belongs. `None` stands for the product. A
-    /// script in a test folder counts as test data if it has no imports and its name does not identify a
-    /// test. Such a script is usually the input of a formatter or parser.
+    /// Returns the part to which a file with this path and text belongs. `None` means the product. A script
+    /// in a test folder counts as test data if it has no imports and its name does not identify a test. Such
+    /// a script is usually the input of a formatter or parser.
     pub(crate) fn from_text(path: &RepoPath, text: &[u8]) -> Option<Self> {
         let part = Self::from_path(path);
         let path = String::from_utf8_lossy(path.as_bytes());

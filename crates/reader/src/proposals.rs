@@ -68,8 +68,8 @@ fn to_byte_replacement(
     if replacement.trim().is_empty() {
         return None;
     }
-    // The Python grammar accepts a block without a statement. A replacement that ends with a block header has
-    // lost the block's body, unless the replaced lines also ended with a header.
+    // The Python grammar accepts a block without a statement. If a replacement ends with a block header and
+    // the replaced lines did not, the block's body is missing.
     let opens = |text: &[u8]| text.trim_ascii_end().ends_with(b":");
     if language.name() == "python"
         && opens(replacement.as_bytes())

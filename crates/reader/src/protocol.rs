@@ -164,20 +164,20 @@ pub enum ProtocolError {
     /// The reader's sandbox is weaker than required.
     #[error("the reader's sandbox has the level `{}`, but at least `{}` is required: use a kernel with \
         Landlock (5.13 or later), or accept a reader that could read any file: `sandbox.level = \"none\"` \
-        in the operator's configuration", .reached.as_str(), .required_level.as_str())]
+        in the operator's configuration", .actual_level.as_str(), .required_level.as_str())]
     TooWeak {
         /// Level that the reader reports.
-        reached: SandboxLevel,
+        actual_level: SandboxLevel,
         /// Level that is required.
         required_level: SandboxLevel,
     },
     /// The number in the reply is not the number of the call.
-    #[error("the reader replied to call {replied}, not to call {called}")]
+    #[error("the reader replied to call {actual_number}, not to call {expected_number}")]
     CallMismatch {
         /// Number of the call that was made.
-        called: u64,
+        expected_number: u64,
         /// Number in the reply.
-        replied: u64,
+        actual_number: u64,
     },
     /// The response about sources is malformed, or does not match the query.
     #[error("the reader's answer about the sources is invalid: {0}")]
@@ -217,7 +217,7 @@ impl ReaderHello {
             return Err(ProtocolError::BuildMismatch { reader_hello: self, server_hello });
         }
         if self.sandbox < required_level {
-            return Err(ProtocolError::TooWeak { reached: self.sandbox, required_level });
+            return Err(ProtocolError::TooWeak { actual_level: self.sandbox, required_level });
         }
         Ok(())
     }
@@ -233,7 +233,8 @@ impl std::fmt::Display for ReaderHello {
 ///
 /// # Errors
 ///
-/// [`ProtocolError::TooLong`] over `max_bytes` bytes, [`ProtocolError::Unserializable`].
+/// [`ProtocolError::TooLong`] if the line is longer than `max_bytes` bytes, [`ProtocolError::Unserializable`]
+/// if the value cannot be written as JSON.
 pub fn encode_line(
     message_kind: &'static str,
     value: &impl Serialize,
@@ -250,7 +251,8 @@ pub fn encode_line(
 ///
 /// # Errors
 ///
-/// [`ProtocolError::TooLong`] over `max_bytes` bytes, [`ProtocolError::Malformed`].
+/// [`ProtocolError::TooLong`] if the line is longer than `max_bytes` bytes, [`ProtocolError::Malformed`] if
+/// its value cannot be decoded.
 pub fn decode_line<T: DeserializeOwned>(
     message_kind: &'static str,
     line: &[u8],
@@ -379,7 +381,7 @@ fn retain_most_severe(findings: &mut Vec<RawFinding>) -> Vec<RawFinding> {
 pub fn check_reply(expected_number: u64, numbered_reply: NumberedReply) -> Result<ToolReply, ProtocolError> {
     let NumberedReply { number, reply } = numbered_reply;
     if number != expected_number {
-        return Err(ProtocolError::CallMismatch { called: expected_number, replied: number });
+        return Err(ProtocolError::CallMismatch { expected_number, actual_number: number });
     }
     check_length("the text of the reply", reply.text.len(), MAX_REPLY_BYTES)?;
     Ok(reply)

@@ -44,7 +44,7 @@ static LAST_REGISTERED_SECRETS: RwLock<Option<Arc<RegisteredSecrets>>> = RwLock:
 struct RegisteredSecrets {
     values: Arc<BTreeSet<String>>,
     /// Other forms of the credentials; `None` if there are too many forms to search for.
-    forms: Option<EncodedSecrets>,
+    encoded_forms: Option<EncodedSecrets>,
 }
 
 impl RegisteredSecrets {
@@ -57,7 +57,7 @@ impl RegisteredSecrets {
         }
         drop(known);
         let forms = EncodedSecrets::from_secrets(values.iter().map(String::as_str));
-        let now = Arc::new(Self { values, forms });
+        let now = Arc::new(Self { values, encoded_forms: forms });
         *LAST_REGISTERED_SECRETS.write().unwrap_or_else(PoisonError::into_inner) = Some(now.clone());
         now
     }
@@ -166,7 +166,7 @@ fn credential_ranges(text: &str) -> Vec<Range<usize>> {
     if given.values.is_empty() {
         return Vec::new();
     }
-    let Some(forms) = &given.forms else { return std::iter::once(0..text.len()).collect() };
+    let Some(forms) = &given.encoded_forms else { return std::iter::once(0..text.len()).collect() };
     let of = |value: &String| {
         let all = text.match_indices(value.as_str()).map(|(at, value)| at..at + value.len());
         // A long value counts even as a part of a longer word, because such a match cannot be a coincidence.

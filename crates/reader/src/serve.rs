@@ -185,7 +185,7 @@ fn serve_tools(
 /// while a line is being processed.
 struct InputLines {
     lines: mpsc::Receiver<Vec<u8>>,
-    is_waiting: Arc<AtomicBool>,
+    is_awaiting_line: Arc<AtomicBool>,
 }
 
 impl InputLines {
@@ -210,14 +210,14 @@ impl InputLines {
                 on_input_end();
             }
         })?;
-        Ok(Self { lines, is_waiting })
+        Ok(Self { lines, is_awaiting_line: is_waiting })
     }
 
     /// Returns the next line, or `None` at the end of the input.
     fn next_line(&self) -> Option<Vec<u8>> {
-        self.is_waiting.store(true, Ordering::SeqCst);
+        self.is_awaiting_line.store(true, Ordering::SeqCst);
         let line = self.lines.recv().ok();
-        self.is_waiting.store(false, Ordering::SeqCst);
+        self.is_awaiting_line.store(false, Ordering::SeqCst);
         line
     }
 }

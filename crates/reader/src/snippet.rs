@@ -52,7 +52,7 @@ impl SecretRanges {
 
 /// Returns the lines of a range as text, without the last line end. `match_offset` is the offset of the
 /// match. The match is shown even if it is in the middle of a very long line. Each secret is shortened to its
-/// first four characters and `…`. A line is left out if it lies completely within a secret that begins on a
+/// first four characters and `…`. A line is left out if it is completely within a secret that begins on a
 /// previous line.
 pub(crate) fn render_snippet(
     lines: &LineIndex<'_>,

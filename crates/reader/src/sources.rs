@@ -62,10 +62,12 @@ pub struct ReleaseSourcesRequest {
     /// Globs of mirrored files, which are reported completely: every function, and all code outside of
     /// functions. Paths are compared without the archive's top folder. If there are no globs, the files with
     /// the requested definitions are reported completely.
-    pub mirrored: Vec<String>,
+    #[serde(rename = "mirrored")]
+    pub mirrored_globs: Vec<String>,
     /// Further definitions to find, whose files are not reported whole.
     #[serde(default)]
-    pub bases: Vec<String>,
+    #[serde(rename = "bases")]
+    pub base_classes: Vec<String>,
 }
 
 /// Errors in reading a release.
@@ -104,8 +106,8 @@ pub enum SourcesError {
 ///
 /// [`SourcesError`]; a single invalid source file is part of the report.
 pub fn read_release(request: &ReleaseSourcesRequest) -> Result<ReleaseSources, SourcesError> {
-    let mirrored = build_glob_set(&request.mirrored)?;
-    let symbols = request.symbols.iter().chain(&request.bases);
+    let mirrored = build_glob_set(&request.mirrored_globs)?;
+    let symbols = request.symbols.iter().chain(&request.base_classes);
     let symbols: Vec<SymbolTarget<'_>> = symbols.map(|symbol| SymbolTarget::parse(symbol)).collect();
     let wanted = |path: &str| {
         mirrored.is_match(path)
@@ -209,10 +211,10 @@ fn build_report(
         SymbolTarget::File(file) => items.whole_file_state(file),
     };
     sources.symbols = request.symbols.iter().map(|symbol| (symbol.clone(), find(symbol))).collect();
-    if request.mirrored.is_empty() {
+    if request.mirrored_globs.is_empty() {
         wanted.extend(sources.symbols.values().filter_map(SymbolState::definition).map(|at| at.file.clone()));
     }
-    for symbol in &request.bases {
+    for symbol in &request.base_classes {
         sources.symbols.entry(symbol.clone()).or_insert_with(|| find(symbol));
     }
     for SymbolDefinition { file, name, .. } in sources.symbols.values().filter_map(SymbolState::definition) {
@@ -241,10 +243,10 @@ fn build_report(
     let told_of = requirements::requirements_files(files);
     let compared =
         sources.files.keys().cloned().chain(definitions).chain(package.parsed_files()).chain(told_of);
-    let compared = compared.chain(request.mirrored.iter().cloned());
+    let compared = compared.chain(request.mirrored_globs.iter().cloned());
     sources.shadows = shadow::find_shadowing_files(&content, request.format, &compared.collect());
     sources.unreadable = package.into_unreadable_files();
-    sources.unreadable.extend(items.unreadable);
+    sources.unreadable.extend(items.unreadable_files);
     sources
 }
 

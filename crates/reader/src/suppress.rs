@@ -24,7 +24,7 @@ static SUPPRESSION_ATTEMPT_PATTERN: LazyLock<Regex> = LazyLock::new(|| {
         r#"(truing[ \t]*[:-][ \t]*ignore)(?:-next)?(?:-line)?\b[^\n]*"#
     );
     #[expect(clippy::expect_used, reason = "a constant, which every test of this file compiles")]
-    Regex::new(meant).expect("the pattern of comments that mean to suppress")
+    Regex::new(meant).expect("the pattern of comments that are probably meant as suppressions")
 });
 
 /// Maximum length in bytes of a rule's name that is reported. Longer names are reported as `…`.
@@ -44,12 +44,12 @@ pub(crate) fn mentions_suppression(bytes: &[u8]) -> bool {
             || SUPPRESSION_ATTEMPT_PATTERN.is_match(bytes))
 }
 
-/// Returns the line and the reason of a comment that suppresses findings of `rule` beginning on line
+/// Returns the line and the reason of a comment that suppresses the findings of `rule` that begin on line
 /// `first_line`. Returns `None` if there is no such comment.
 pub(crate) fn find_suppression(lines: &LineIndex<'_>, first_line: u32, rule: &str) -> Option<(u32, String)> {
     let named = |number: u32, requires_alone: bool| {
         let found = parse_comments(lines, number).into_iter().find(|comment| {
-            (!requires_alone || comment.is_alone)
+            (!requires_alone || comment.is_whole_line)
                 && !comment.is_quoted
                 && comment.has_reason
                 && comment.rules.iter().any(|name| name == rule)
@@ -86,7 +86,7 @@ pub(crate) fn strip_suppression_comment(snippet: &str) -> String {
 /// Functions that provide facts about a file, for the search for comments without an effect.
 pub(crate) struct SuppressionFileFacts<C, F, S> {
     /// Returns true if a range of lines contains lines of the change.
-    pub(crate) is_changed_line: C,
+    pub(crate) has_changed_line: C,
     /// Returns true if the rule with this name may report findings in the file. Otherwise, the comment is
     /// reported as a comment for an unknown rule.
     pub(crate) is_known_rule: F,
@@ -107,8 +107,11 @@ pub(crate) fn find_unused_suppressions<
     used_suppressions: &UsedSuppressions,
     file_facts: SuppressionFileFacts<C, F, S>,
 ) -> Vec<UnusedSuppression> {
-    let SuppressionFileFacts { is_changed_line, is_known_rule: has_finding, is_in_string: mut is_shown } =
-        file_facts;
+    let SuppressionFileFacts {
+        has_changed_line: is_changed_line,
+        is_known_rule: has_finding,
+        is_in_string: mut is_shown,
+    } = file_facts;
     let mut all = Vec::new();
     let mut last = 0;
     for at in memmem::find_iter(lines.text(), SUPPRESSION_PREFIX.as_bytes()) {
@@ -120,7 +123,8 @@ pub(crate) fn find_unused_suppressions<
             for rule in &comment.rules {
                 // If the next line is unchanged, the rule's findings on that line are not known.
                 let next = line.saturating_add(1);
-                let is_known = !comment.is_alone || next > lines.line_count() || is_changed_line(next, next);
+                let is_known =
+                    !comment.is_whole_line || next > lines.line_count() || is_changed_line(next, next);
                 let problem = if !comment.has_reason {
                     UnusedSuppressionReason::NoReason
                 } else if is_tool_rule(rule) {
@@ -183,7 +187,7 @@ struct SuppressionComment {
     /// Text after the bracket, up to another suppression comment.
     reason: String,
     /// True if the line contains no code before the comment.
-    is_alone: bool,
+    is_whole_line: bool,
     /// True if the comment is in quotes, in a string or as an example.
     is_quoted: bool,
 }
@@ -204,7 +208,7 @@ fn parse_comments(lines: &LineIndex<'_>, number: u32) -> Vec<SuppressionComment>
             rules: rules.map(str::to_owned).collect(),
             has_reason: reason.starts_with(char::is_whitespace) && reason.contains(char::is_alphanumeric),
             reason: own.trim().to_owned(),
-            is_alone: opens
+            is_whole_line: opens
                 || strip_comment_word(before).unwrap_or(before).chars().all(|letter| !is_code_char(letter)),
             is_quoted: !opens && (before.ends_with(is_quote) || is_in_text('"') || is_in_text('`')),
         })
@@ -316,7 +320,7 @@ mod tests {
                 &LineIndex::new(text.as_bytes()),
                 &used,
                 SuppressionFileFacts {
-                    is_changed_line: |first: u32, _: u32| first < 9,
+                    has_changed_line: |first: u32, _: u32| first < 9,
                     is_known_rule: |rule: &str| rule == "core/x",
                     is_in_string: |at: usize| text.get(at..).is_some_and(|rest| rest.contains("SHOWN")),
                 },

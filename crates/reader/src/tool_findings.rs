@@ -40,8 +40,8 @@ const MAX_SUGGESTIONS: usize = 100;
 /// Longest name of a tool, in bytes.
 const MAX_TOOL_NAME_BYTES: usize = 120;
 
-/// Returns the findings of a request. Parses the tool's output, unless the request contains stored findings
-/// of an earlier run.
+/// Returns the findings of a request. If the request contains no stored findings of an earlier run, parses
+/// the tool's output.
 ///
 /// # Errors
 ///
@@ -65,8 +65,14 @@ fn add_output_findings(
     collected_findings: &mut ToolFindings,
 ) -> Result<(), ReaderError> {
     let keep = &request.output.keep;
-    let ToolReport { format, diagnostics, tools, problems, keep_open_reason: keeps_open, ignored } =
-        tool_report(request, tree)?;
+    let ToolReport {
+        format,
+        diagnostics,
+        tools,
+        problems,
+        keep_open_reason: keeps_open,
+        unexamined_files: ignored,
+    } = tool_report(request, tree)?;
     (collected_findings.tools, collected_findings.problems, collected_findings.keeps_open) =
         (tools, problems, keeps_open);
     collected_findings.ignored =
@@ -74,7 +80,7 @@ fn add_output_findings(
     let mapping = DiagnosticMapping::default();
     let mut by_file: BTreeMap<&RepoPath, Vec<_>> = BTreeMap::new();
     for diagnostic in &diagnostics {
-        if diagnostic.suppressed {
+        if diagnostic.is_suppressed {
             collected_findings.suppressed += 1;
         } else {
             by_file.entry(&diagnostic.path).or_default().push(diagnostic);
@@ -276,8 +282,8 @@ fn find_changed_file<'a>(request: &'a ToolOutputRequest, path: &RepoPath) -> Opt
 }
 
 /// Returns the title without quotation marks and white space, in lower case. Two findings with equal lines,
-/// columns, severities and rules are duplicates if these keys are equal, because titles may differ in
-/// quotation marks.
+/// columns, severities and rules are duplicates if these normalised titles are equal. The original titles may
+/// differ in quotation marks.
 fn title_key(raw: &RawFinding) -> String {
     let is_quote =
         |letter: char| letter.is_whitespace() || matches!(letter, '\'' | '"' | '`' | '‘' | '’' | '“' | '”');

@@ -46,7 +46,7 @@ pub(crate) struct ToolReport {
     /// Reason why earlier findings must stay open, as one line for the response.
     pub(crate) keep_open_reason: Option<String>,
     /// Files that the tool reports as not examined.
-    pub(crate) ignored: BTreeSet<RepoPath>,
+    pub(crate) unexamined_files: BTreeSet<RepoPath>,
 }
 
 /// Parses the output of a request.
@@ -104,7 +104,7 @@ pub(crate) fn tool_report(request: &ToolOutputRequest, tree: &FileTree) -> Resul
         tools,
         problems,
         keep_open_reason: keeps_open,
-        ignored: report.ignored_files,
+        unexamined_files: report.ignored_files,
     })
 }
 
@@ -124,7 +124,7 @@ fn files_below(folder: &Path) -> Vec<RepoPath> {
 
 fn output_context(output: &ToolOutput) -> OutputContext<'_> {
     let ToolOutput { tool, roots, folder, .. } = output;
-    OutputContext { roots, folder: folder.as_ref(), tool, ..OutputContext::default() }
+    OutputContext { roots, working_folder: folder.as_ref(), tool, ..OutputContext::default() }
 }
 
 /// Files that diagnostics name but the tree does not contain.
@@ -173,14 +173,14 @@ fn read_external_output(
     if !report.outside_paths.is_empty() {
         match guess_root(&report.outside_paths, |path| tree.has_entry(path)) {
             Some(root) => roots.to_mut().push(root),
-            None => input.is_foreign = true,
+            None => input.is_from_other_machine = true,
         }
         report = read_output(format, bytes, &OutputContext { roots: &roots, ..input });
     }
     let input = OutputContext { roots: &roots, ..input };
     let mut missing_files = MissingFiles::from_report(&report, tree);
     if let (Some(folder), None) = (&external_run.folder, &output.folder) {
-        let there = read_output(format, bytes, &OutputContext { folder: Some(folder), ..input });
+        let there = read_output(format, bytes, &OutputContext { working_folder: Some(folder), ..input });
         let absent_there = MissingFiles::from_report(&there, tree);
         let is_better =
             (there.left_out_count, absent_there.count) <= (report.left_out_count, missing_files.count);

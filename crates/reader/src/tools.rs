@@ -109,7 +109,7 @@ pub struct TreeToolbox {
     tree: FileTree,
     index: FileIndex,
     parsers: ParserPool,
-    time: Duration,
+    time_limit: Duration,
 }
 
 impl TreeToolbox {
@@ -121,12 +121,12 @@ impl TreeToolbox {
     pub fn open(request: &ToolsRequest) -> Result<Self, ReaderError> {
         let tree = FileTree::open(&request.tree)?;
         let index = FileIndex::new(&request.tree, request.readable_files.as_deref(), &request.always);
-        Ok(Self { tree, index, parsers: ParserPool::default(), time: CALL_TIME_LIMIT })
+        Ok(Self { tree, index, parsers: ParserPool::default(), time_limit: CALL_TIME_LIMIT })
     }
 
     /// Responds to a call.
     pub fn call(&mut self, tool: TreeTool, input: &Value) -> ToolReply {
-        let end = Instant::now() + self.time;
+        let end = Instant::now() + self.time_limit;
         // A large stack is needed because pattern compilation and the walk of a syntax tree are recursive.
         // The depth of the recursion is bounded but large.
         let done = run_on_large_stack(|| self.run_tool(tool, input, end));

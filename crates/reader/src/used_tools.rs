@@ -133,7 +133,7 @@ pub(crate) fn check_detected_tools(
     let is_told =
         |reason: &String| is_one_line(reason) && reason.chars().count() <= hooks::MAX_REASON_CHARS + 100;
     if !unread_hooks.as_ref().is_none_or(is_told) {
-        return Err("the reason for which hooks are not known");
+        return Err("the reason why the hooks are not known");
     }
     let changed: BTreeSet<&str> = request.changed_paths.iter().map(String::as_str).collect();
     let is_well = |tool: &DetectedTool| {

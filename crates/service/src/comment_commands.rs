@@ -20,7 +20,7 @@
 //! lower case with spaces or tabs between them, and white space may follow. Any other first line is ordinary
 //! conversation.
 //!
-//! A comment acts as a command at most once. The comment's text at the time of processing decides which
+//! A comment acts as a command at most once. The comment's text at the time of processing determines the
 //! command. Editing an old comment does not turn it into a command. Comments of bots and of our own account
 //! never act as commands. The button "Re-run" of our check acts as `/review` by the account that pressed the
 //! button. The label `converge.label` acts as `/converge` by the account that set the label.
@@ -74,13 +74,13 @@ const MAX_COMMAND_ATTEMPTS: u32 = 16;
 /// Age at which a comment that the forge does not show counts as deleted. The forge may show a new comment
 /// late.
 const COMMENT_SETTLE_TIME: TimeSpan = TimeSpan::minutes(2);
-/// Age at which Truing stops to retry a comment whose command could not be checked at the forge.
+/// Age at which Truing no longer retries a comment whose command could not be checked at the forge.
 const COMMENT_GIVE_UP_AGE: TimeSpan = TimeSpan::minutes(24 * 60);
 /// Maximum age of a comment that is read as a command. A webhook about an older comment must be a repeated
 /// delivery.
 const MAX_COMMAND_AGE: TimeSpan = TimeSpan::minutes(30 * 24 * 60);
 /// Time for which the records of served comments are kept. After that time, the same comments cannot act
-/// again. They exceed `MAX_COMMAND_AGE`, even if the forge's clock differs.
+/// again. By then, these comments are older than `MAX_COMMAND_AGE`, even if the forge's clock differs.
 pub(super) const SERVED_COMMENT_RETENTION: TimeSpan = TimeSpan::minutes(31 * 24 * 60);
 /// The first wait after a failure; each further failure doubles it.
 const INITIAL_RETRY_DELAY: TimeSpan = TimeSpan::seconds(15);
@@ -188,7 +188,7 @@ impl CommentServeError {
 #[derive(Debug, Default)]
 pub struct CommandProcessor {
     /// Delays by forge and repository. A delay whose repository is empty applies to the whole forge.
-    waiting: BTreeMap<(String, String), RetryWait>,
+    retry_waits: BTreeMap<(String, String), RetryWait>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -267,7 +267,7 @@ impl CommandProcessor {
     }
 
     fn is_waiting(&self, wait_key: &(String, String), now: UnixMillis) -> bool {
-        self.waiting.get(wait_key).is_some_and(|wait| wait.pause.is_active(now))
+        self.retry_waits.get(wait_key).is_some_and(|wait| wait.pause.is_active(now))
     }
 
     /// Starts or lengthens a delay. The first failure is logged.
@@ -278,7 +278,7 @@ impl CommandProcessor {
         retry_after: Option<TimeSpan>,
         reason: &str,
     ) {
-        let failures = self.waiting.get(&wait_key).map_or(0, |wait| wait.failures);
+        let failures = self.retry_waits.get(&wait_key).map_or(0, |wait| wait.failures);
         if failures == 0 {
             tracing::warn!(
                 forge = wait_key.0,
@@ -288,12 +288,12 @@ impl CommandProcessor {
         }
         let doubled = INITIAL_RETRY_DELAY.0.saturating_mul(1 << failures.min(16)).min(MAX_RETRY_DELAY.0);
         let pause = WallClockWait::new(now, retry_after.unwrap_or(TimeSpan(doubled)));
-        self.waiting.insert(wait_key, RetryWait { pause, failures: failures.saturating_add(1) });
+        self.retry_waits.insert(wait_key, RetryWait { pause, failures: failures.saturating_add(1) });
     }
 
     fn clear_delays(&mut self, wait_keys: [&(String, String); 2]) {
         for what in wait_keys {
-            if self.waiting.remove(what).is_some() {
+            if self.retry_waits.remove(what).is_some() {
                 tracing::info!(
                     forge = what.0,
                     repository = what.1,
@@ -387,7 +387,7 @@ async fn answer_help(
 async fn execute_command(
     context: &ServiceContext,
     user_request: &UserRequest,
-    CommandRequest { command, author: who, url, thread }: &CommandRequest,
+    CommandRequest { command, author: who, url, thread_finding: thread }: &CommandRequest,
     pull_name: String,
 ) -> Result<(), StoreError> {
     let (store, key) = (&*context.store, user_request.pr.key());

@@ -100,7 +100,7 @@ pub struct ServiceContext {
     /// Reports the writes of reviews; a dry run writes nothing.
     pub write_monitor: WriteMonitor,
     /// The results of the last sweep of each repository.
-    pub sweep_times: sweep::SweepResults,
+    pub sweep_results: sweep::SweepResults,
     /// Counters and measurements for `/metrics`.
     pub metrics: ServiceMetrics,
     pub scheduler_waker: SchedulerWaker,

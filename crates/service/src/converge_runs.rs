@@ -88,7 +88,7 @@ pub struct ConvergeRunContext<'a> {
     pub forge: (&'a str, &'a AnyForgeServer),
     pub git: &'a Git,
     /// Folder of the mirrors.
-    pub mirrors: &'a Path,
+    pub mirrors_folder: &'a Path,
     /// The models, rules and tools of the run.
     pub setup: &'a ConvergeSetup,
     /// Limits of the slot machine.
@@ -179,7 +179,7 @@ impl ConvergeRunContext<'_> {
             resolves_fixed_threads: self.config().resolve_threads,
             post_push_comment: pull::comment_after_push(self.config()),
             stop_requests: None,
-            read_only_reason: (head.push == Some(false)).then(|| {
+            read_only_reason: (head.can_push == Some(false)).then(|| {
                 format!(
                     "Truing may not push to {}: the branch is in a fork that does not allow edits by \
                         maintainers, or the token lacks the permission",
@@ -222,7 +222,7 @@ impl ConvergeRunContext<'_> {
                 Some(fork) => (fork.id.clone(), fork.name.clone()),
                 None => (id.repository.clone(), self.repo.to_owned()),
             };
-        let mirror = self.git.open_mirror(&checkout::mirror_path(self.mirrors, id), &theirs).await?;
+        let mirror = self.git.open_mirror(&checkout::mirror_path(self.mirrors_folder, id), &theirs).await?;
         let head = (&pull_details.head.sha, pull_details.head.repository.as_ref());
         let base =
             pull::change_base(forge, &mirror, &pull_details.base_branch, &pull_details.base, head).await?;
@@ -281,7 +281,7 @@ impl ConvergeRunContext<'_> {
             .as_ref()
             .and_then(|last_record| last_record.cleared_head(base, inspection_tools, dismissals))
             == Some(&head);
-        // A review at the forge counts only if our own records do not contain this head.
+        // A review at the forge is ignored if our own records contain this head.
         let is_unknown = last_record.as_ref().is_none_or(|last_record| !last_record.involves_head(&head));
         let scope = AuditScopeDigest::new(base, inspection_tools, dismissals);
         let reviewed = is_unknown && is_reviewed_clean(&client.reviews().await?, &head, &scope);
@@ -300,8 +300,8 @@ impl ConvergeRunContext<'_> {
             state,
         );
         if reviewed {
-            // The earlier run, which posted the review, has already posted the description of the change if
-            // it was able to.
+            // The earlier run posted this review. If possible, that run also posted the description of the
+            // change.
             begun.detail.described.clone_from(&clean);
         }
         Ok(begun)

@@ -55,7 +55,7 @@ use super::mark_batches::{MarkError, MarkQueue};
 
 /// Default limit of deliveries per second from one source.
 pub const DEFAULT_RATE_LIMIT: u32 = 5000;
-/// Minimum age of the scheduler's last read of the slots at which the scheduler counts as stopped. The limit
+/// If the scheduler's last read of the slots is at least this old, the scheduler counts as stopped. The limit
 /// is five poll intervals if they are longer.
 const SCHEDULER_STALE_AGE: Duration = Duration::from_secs(30);
 /// Timeout of a test write for `/readyz`.
@@ -98,18 +98,18 @@ impl IngressSettings {
 struct IngressState {
     context: Arc<ServiceContext>,
     settings: IngressSettings,
-    rates: RateLimiter,
+    rate_limiter: RateLimiter,
     refusal_sampler: RefusalSampler,
     /// Memory limit for all bodies together: one permit for each byte.
-    memory: Arc<Semaphore>,
+    body_memory_permits: Arc<Semaphore>,
     marks: MarkQueue,
     /// Time at which the scheduler last read the slots, in Unix milliseconds.
-    last_look: Arc<AtomicI64>,
-    poll: Duration,
+    slots_read_at: Arc<AtomicI64>,
+    poll_interval: Duration,
     /// Result of the last test write for `/readyz`.
     test_write_result: CachedResponse<Result<(), StoreError>>,
     /// The last response of `/metrics`.
-    scraped: CachedResponse<String>,
+    metrics_response: CachedResponse<String>,
 }
 
 type SharedIngress = State<Arc<IngressState>>;
@@ -133,15 +133,15 @@ pub fn routes(
 ) -> IngressRoutes {
     let ingress = IngressState {
         marks: MarkQueue::start(context.clone()),
-        rates: RateLimiter::new(settings.rate_limit),
+        rate_limiter: RateLimiter::new(settings.rate_limit),
         refusal_sampler: RefusalSampler::default(),
-        memory: Arc::new(Semaphore::new(settings.bounds.memory)),
+        body_memory_permits: Arc::new(Semaphore::new(settings.bounds.max_body_memory_bytes)),
         context,
         settings,
-        last_look: slots_read_at,
-        poll: poll_interval,
+        slots_read_at,
+        poll_interval,
         test_write_result: CachedResponse::new(),
-        scraped: CachedResponse::new(),
+        metrics_response: CachedResponse::new(),
     };
     let main = Router::new()
         .route("/webhooks/{name}", post(webhook))
@@ -167,7 +167,7 @@ async fn webhook(
         request.extensions().get::<PeerAddress>().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.0);
     let source = source::client_address(peer, request.headers(), &ingress.settings.trusted_proxies);
     let began = Instant::now();
-    let limited = ingress.rates.take_token(source, began).err();
+    let limited = ingress.rate_limiter.take_token(source, began).err();
     let server = ingress.context.forges.servers().get(&name);
     // For an unknown forge, the delivery id is empty, because the name of its header depends on the kind of
     // forge.
@@ -236,7 +236,8 @@ impl IngressState {
             .and_then(|signature| secret.begin_check(signature))
             .map_err(DeliveryRefusal::BadSignature)?;
         let is_form = is_form(&headers)?;
-        let body = body::read_verified_body(body, check, &self.settings.bounds, &self.memory).await?;
+        let body =
+            body::read_verified_body(body, check, &self.settings.bounds, &self.body_memory_permits).await?;
 
         let hook = if is_form {
             extract_form_payload(&body.bytes).and_then(|json| parse_delivery(kind, event, forge_name, &json))
@@ -262,7 +263,7 @@ impl IngressState {
             WebhookEvent::Pull { pr, name, url, head, .. } => {
                 let key = pr.key();
                 let described = SlotDescription { name, url, head };
-                let mark = SlotMark { key: key.clone(), described, loop_kind: LoopKind::Review };
+                let mark = SlotMark { key: key.clone(), description: described, loop_kind: LoopKind::Review };
                 self.marks.mark(mark, halted).await.map_err(DeliveryRefusal::NotMarked)?;
                 Ok(json!({ "status": "accepted", "key": key }))
             }
@@ -391,8 +392,8 @@ fn visible_ascii(text: &str, max_chars: usize) -> String {
 async fn healthz(State(ingress): SharedIngress) -> Response {
     // The absolute difference is used because the clock may be set forward or back. After a change of the
     // clock, the next read of the slots is recorded in the new time.
-    let age = ingress.context.clock.now().0.abs_diff(ingress.last_look.load(Ordering::Relaxed));
-    let stale = SCHEDULER_STALE_AGE.max(ingress.poll * 5).as_millis();
+    let age = ingress.context.clock.now().0.abs_diff(ingress.slots_read_at.load(Ordering::Relaxed));
+    let stale = SCHEDULER_STALE_AGE.max(ingress.poll_interval * 5).as_millis();
     if u128::from(age) > stale {
         let since = json!({"status": "scheduler_stopped", "ms_since_last_look": age});
         return json_response(StatusCode::SERVICE_UNAVAILABLE, since);
@@ -446,8 +447,8 @@ impl<T: Clone> CachedResponse<T> {
 
 /// Responds with all counters and gauges in Prometheus's text format.
 async fn metrics(State(ingress): SharedIngress) -> Response {
-    let looked = UnixMillis(ingress.last_look.load(Ordering::Relaxed));
-    let text = ingress.scraped.get_or_refresh(ingress.context.scrape(looked)).await;
+    let looked = UnixMillis(ingress.slots_read_at.load(Ordering::Relaxed));
+    let text = ingress.metrics_response.get_or_refresh(ingress.context.scrape(looked)).await;
     ([(CONTENT_TYPE, super::metrics::CONTENT_TYPE)], text).into_response()
 }
 

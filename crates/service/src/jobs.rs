@@ -49,7 +49,7 @@ pub struct JobRun<'a> {
     /// The forge that hosts the repository.
     pub forge: &'a AnyForgeServer,
     /// Folder of the mirrors.
-    pub mirrors: &'a Path,
+    pub mirrors_folder: &'a Path,
     /// Limits of the slot machine.
     pub limits: &'a SlotLimits,
     /// The kill switches of the real store. A dry run works on a copy of the records, but also uses the real
@@ -183,7 +183,7 @@ impl JobRun<'_> {
             server: self.forge,
             store: &**store,
             effects,
-            mirror_path: &checkout::mirror_path(self.mirrors, &place),
+            mirror_path: &checkout::mirror_path(self.mirrors_folder, &place),
             remote,
         };
         let page = remote.url().trim_end_matches(".git").to_owned();

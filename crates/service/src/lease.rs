@@ -14,7 +14,7 @@ pub struct Lease {
     /// True if a person requested this step.
     pub is_requested: bool,
     /// True if the slot is parked after a failure of this attempt.
-    pub last_attempt: bool,
+    pub is_last_attempt: bool,
     /// Time of the last event that the step processes.
     pub last_event_at: Option<UnixMillis>,
     /// A person's request to audit or to stop; `None` if a converge run must only continue.
@@ -34,7 +34,7 @@ pub(super) fn lease_from_slot(slot: Slot, max_attempts: u32) -> Option<Lease> {
         token,
         loop_kind,
         is_requested: serving.is_some_and(|served| served.requested_at.is_some()),
-        last_attempt: slot.attempts.saturating_add(1) >= max_attempts,
+        is_last_attempt: slot.attempts.saturating_add(1) >= max_attempts,
         last_event_at: serving.map(|served| served.last),
         converge_request: slot.converge_request,
         is_retraction: false,

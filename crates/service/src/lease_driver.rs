@@ -169,9 +169,14 @@ impl LeaseDriver<'_> {
         let Some(command) = lease_end_command(lease.token, step_result, lead, successor) else {
             return Ok(());
         };
-        if lease.last_attempt && matches!(command, SlotCommand::Fail(..)) {
-            notify::queue_parked_notice(&**self.store, &lease.key, self.limits.attempts, self.clock.now())
-                .await;
+        if lease.is_last_attempt && matches!(command, SlotCommand::Fail(..)) {
+            notify::queue_parked_notice(
+                &**self.store,
+                &lease.key,
+                self.limits.max_attempts,
+                self.clock.now(),
+            )
+            .await;
         }
         match apply_slot_command(&**self.store, &lease.key, command, self.limits).await {
             Ok(after) => tracing::info!("the lease has ended: the slot is {}", after.slot.state),
@@ -213,7 +218,7 @@ impl LeaseHeartbeats {
                 Ok(Err(SlotCommandError::SlotRefused(_))) | Err(_) => return,
                 Ok(Err(SlotCommandError::Store(error))) => {
                     tracing::warn!(key = %lease.key, %error, "heartbeat not acknowledged");
-                    // An error that the store returns immediately never causes a timeout above.
+                    // If the store returns an error immediately, the timeout above never occurs.
                     if acknowledged.elapsed() >= patience {
                         return;
                     }

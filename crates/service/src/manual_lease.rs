@@ -13,7 +13,8 @@ use super::lease::{Lease, lease_from_slot};
 /// Reasons why a slot cannot be leased.
 #[derive(Debug, thiserror::Error)]
 pub enum LeaseError {
-    /// Another process or person holds the lease. The lease ends at this time unless its holder renews it.
+    /// Another process or person holds the lease. The lease ends at this time if its holder does not renew
+    /// the lease.
     #[error("another process holds the lease of this slot")]
     Leased(UnixMillis),
     /// Another loop owns the slot and is between two of its steps. The request of this call stays in the slot
@@ -91,7 +92,7 @@ pub async fn lease_slot_ignoring_switches(
         }
         Err(error) => return Err(error.into()),
     };
-    let Some(lease) = lease_from_slot(leased.slot, limits.attempts) else {
+    let Some(lease) = lease_from_slot(leased.slot, limits.max_attempts) else {
         return Err(LeaseError::OwnedByOtherLoop);
     };
     if lease.loop_kind != loop_kind {

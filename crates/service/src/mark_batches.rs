@@ -21,9 +21,9 @@ const MAX_QUEUED_MARKS: usize = 1024;
 /// mark.
 const MAX_BATCH_MARKS: usize = 256;
 /// Minimum time between the starts of two batches, if the first of them has several marks. During this delay,
-/// more marks arrive for the next transaction. One transaction takes as long as many marks, regardless of its
-/// size. After a batch with a single mark, there is no delay. Timers round up to whole milliseconds, so the
-/// delay may be twice as long.
+/// more marks arrive for the next transaction. Every transaction, even a small one, takes as long as the
+/// writing of many marks. After a batch with a single mark, there is no delay. Timers round up to whole
+/// milliseconds, so the delay may be twice as long.
 const MIN_BATCH_INTERVAL: Duration = Duration::from_millis(1);
 /// Timeout of one mark. GitHub waits only 10 s for the response to a delivery.
 const MARK_TIMEOUT: Duration = Duration::from_secs(9);
@@ -80,7 +80,7 @@ pub struct MarkQueue(mpsc::Sender<PendingMark>);
 #[derive(Debug)]
 struct PendingMark {
     slot_mark: SlotMark,
-    halted: HaltPolicy,
+    halt_policy: HaltPolicy,
     answer: oneshot::Sender<Result<(), MarkError>>,
 }
 
@@ -100,9 +100,7 @@ impl MarkQueue {
     #[truing_core::boxed_future]
     pub async fn mark(&self, slot_mark: SlotMark, halt_policy: HaltPolicy) -> Result<(), MarkError> {
         let (answer, answered) = oneshot::channel();
-        self.0
-            .try_send(PendingMark { slot_mark, halted: halt_policy, answer })
-            .map_err(|_| MarkError::QueueFull)?;
+        self.0.try_send(PendingMark { slot_mark, halt_policy, answer }).map_err(|_| MarkError::QueueFull)?;
         match tokio::time::timeout(MARK_TIMEOUT, answered).await {
             Ok(Ok(marked)) => marked,
             Ok(Err(_)) | Err(_) => Err(MarkError::StoreTimeout),
@@ -118,7 +116,7 @@ async fn run<M: BatchMarker>(marker: Arc<M>, mut pending_marks: mpsc::Receiver<P
         // failed.
         batch.retain(|waiting| !waiting.answer.is_closed());
         let (refused, marked): (Vec<_>, Vec<_>) =
-            batch.drain(..).partition(|waiting| waiting.halted == HaltPolicy::Refuse);
+            batch.drain(..).partition(|waiting| waiting.halt_policy == HaltPolicy::Refuse);
         mark_batch(&*marker, refused, HaltPolicy::Refuse).await;
         mark_batch(&*marker, marked, HaltPolicy::Mark).await;
         if taken > 1 && pending_marks.len() < MAX_BATCH_MARKS {
@@ -195,7 +193,7 @@ mod tests {
     fn mark(key: &str) -> SlotMark {
         let described =
             SlotDescription { name: "a/b#1".into(), url: "https://example.com/".into(), head: None };
-        SlotMark { key: SlotKey::new(key), described, loop_kind: LoopKind::Review }
+        SlotMark { key: SlotKey::new(key), description: described, loop_kind: LoopKind::Review }
     }
 
     #[tokio::test]

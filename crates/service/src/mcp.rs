@@ -53,7 +53,7 @@ struct SharedForge {
     /// Name of the forge, the `NAME` of `[forge.NAME]`.
     name: String,
     git: Git,
-    mirrors: PathBuf,
+    mirrors_folder: PathBuf,
     /// The store, which contains the record of effects.
     store: Arc<dyn RecordStore>,
     switches: Arc<SwitchReader>,
@@ -81,7 +81,7 @@ pub struct ForgeToolsParts {
     pub server: AnyForgeServer,
     pub git: Git,
     /// Folder of the mirrors.
-    pub mirrors: PathBuf,
+    pub mirrors_folder: PathBuf,
     /// The store, which contains the kill switch and the record of effects.
     pub store: Arc<dyn RecordStore>,
     /// The local clone in whose folder the server was started.
@@ -91,10 +91,17 @@ pub struct ForgeToolsParts {
 impl ForgeTools {
     /// Makes the tools of a forge.
     pub fn new(parts: ForgeToolsParts) -> Self {
-        let ForgeToolsParts { name, server, git, mirrors, store, local_clone } = parts;
+        let ForgeToolsParts { name, server, git, mirrors_folder: mirrors, store, local_clone } = parts;
         let switches = SwitchReader::new(Arc::clone(&store), Arc::new(SystemClock));
-        let forge =
-            SharedForge { name, git, mirrors, store, switches, write_lock: Mutex::default(), local_clone };
+        let forge = SharedForge {
+            name,
+            git,
+            mirrors_folder: mirrors,
+            store,
+            switches,
+            write_lock: Mutex::default(),
+            local_clone,
+        };
         Self { forge: Arc::new(forge), server }
     }
 

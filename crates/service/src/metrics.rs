@@ -1,8 +1,8 @@
 //! `/metrics`: the counters and gauges of a running service, in Prometheus's text format.
 //!
 //! All names are in one table ([`METRICS`]), which also generates docs/reference/metrics.md. Events are
-//! counted when they happen. A scrape reads the present state with a timeout. The time of its queries does
-//! not grow with the history.
+//! counted when they happen. A scrape reads the present state with a timeout. The duration of a scrape's
+//! queries does not depend on the length of the history.
 
 mod gather;
 mod table;
@@ -51,7 +51,7 @@ const TOKEN_KINDS: [&str; 4] = ["input", "output", "cache_read", "cache_write"];
 /// Millionths of a dollar in a dollar.
 const MICRO_USD_PER_USD: f64 = 1e6;
 
-/// Results of webhooks. Their series exist from the start, so a rate counts the first event.
+/// Results of webhooks. The series of all results exist from the start, so a rate counts the first event.
 const WEBHOOK_RESULTS: [&str; 10] = [
     "accepted",
     "ignored",
@@ -82,17 +82,17 @@ struct MetricsInner {
     linter_findings: IntCounterVec,
     run_cost: HistogramVec,
     failures: IntCounterVec,
-    parked: IntCounterVec,
+    parked_slots: IntCounterVec,
     webhooks: IntCounterVec,
     webhook_seconds: Histogram,
-    meter: WriteMetrics,
+    write_metrics: WriteMetrics,
     /// The store that scrapes read.
     store: OnceLock<Store>,
     slots: IntGaugeVec,
-    unreadable: IntGauge,
+    unreadable_slots: IntGauge,
     oldest_due: Gauge,
     dead_letters: IntGauge,
-    notices: IntGauge,
+    unsent_notices: IntGauge,
     notices_failed: IntCounter,
     budget: GaugeVec,
     store_bytes: IntGauge,
@@ -100,7 +100,7 @@ struct MetricsInner {
     calls_left: IntGaugeVec,
     calls_limit: IntGaugeVec,
     sweep_age: GaugeVec,
-    swept: IntGaugeVec,
+    swept_repositories: IntGaugeVec,
     forge_up: IntGaugeVec,
     scheduler_age: Gauge,
     kill_switch: IntGauge,
@@ -127,21 +127,22 @@ impl ServiceMetrics {
             linter_findings: made.register_vec("truing_linter_findings_total", IntCounterVec::new)?,
             run_cost: made.register_histogram_vec("truing_run_cost_usd", COST_BUCKETS_USD)?,
             failures: made.register_vec("truing_attempts_failed_total", IntCounterVec::new)?,
-            parked: made.register_vec("truing_parked_total", IntCounterVec::new)?,
+            parked_slots: made.register_vec("truing_parked_total", IntCounterVec::new)?,
             webhooks: made.register_vec("truing_webhooks_total", IntCounterVec::new)?,
             webhook_seconds: made.register_histogram("truing_webhook_seconds", WEBHOOK_BUCKETS_SECONDS)?,
-            meter: WriteMetrics {
-                commit: made.register_histogram("truing_store_commit_seconds", COMMIT_BUCKETS_SECONDS)?,
+            write_metrics: WriteMetrics {
+                commit_seconds: made
+                    .register_histogram("truing_store_commit_seconds", COMMIT_BUCKETS_SECONDS)?,
                 swaps: made.register_metric("truing_slot_commits_total", IntCounter::with_opts)?,
                 conflicts: made.register_metric("truing_slot_conflicts_total", IntCounter::with_opts)?,
                 failures: made.register_metric("truing_store_write_failures_total", IntCounter::with_opts)?,
             },
             store: OnceLock::new(),
             slots: made.register_vec("truing_slots", IntGaugeVec::new)?,
-            unreadable: made.register_metric("truing_slots_unreadable", IntGauge::with_opts)?,
+            unreadable_slots: made.register_metric("truing_slots_unreadable", IntGauge::with_opts)?,
             oldest_due: made.register_metric("truing_oldest_due_seconds", Gauge::with_opts)?,
             dead_letters: made.register_metric("truing_dead_letters", IntGauge::with_opts)?,
-            notices: made.register_metric("truing_notices_unsent", IntGauge::with_opts)?,
+            unsent_notices: made.register_metric("truing_notices_unsent", IntGauge::with_opts)?,
             notices_failed: made.register_metric("truing_notices_failed_total", IntCounter::with_opts)?,
             budget: made.register_vec("truing_budget_spent_ratio", GaugeVec::new)?,
             store_bytes: made.register_metric("truing_store_bytes", IntGauge::with_opts)?,
@@ -149,7 +150,7 @@ impl ServiceMetrics {
             calls_left: made.register_vec("truing_forge_calls_left", IntGaugeVec::new)?,
             calls_limit: made.register_vec("truing_forge_calls_limit", IntGaugeVec::new)?,
             sweep_age: made.register_vec("truing_sweep_age_seconds", GaugeVec::new)?,
-            swept: made.register_vec("truing_repositories_swept", IntGaugeVec::new)?,
+            swept_repositories: made.register_vec("truing_repositories_swept", IntGaugeVec::new)?,
             forge_up: made.register_vec("truing_forge_up", IntGaugeVec::new)?,
             scheduler_age: made.register_metric("truing_scheduler_age_seconds", Gauge::with_opts)?,
             kill_switch: made.register_metric("truing_kill_switch_on", IntGauge::with_opts)?,
@@ -168,7 +169,7 @@ impl ServiceMetrics {
             inner.runs.with_label_values(&[of, kind.as_str()]);
         }
         for of in LoopKind::ALL {
-            inner.parked.with_label_values(&[of.as_str()]);
+            inner.parked_slots.with_label_values(&[of.as_str()]);
             inner.run_cost.with_label_values(&[of.as_str()]);
         }
         for kind in TOKEN_KINDS {
@@ -187,7 +188,7 @@ impl ServiceMetrics {
 
     /// Measures the writes of this store, and lets scrapes read it. Only the first call has an effect.
     pub fn attach_store(&self, store: &Store) {
-        store.enable_write_metrics(self.0.meter.clone());
+        store.enable_write_metrics(self.0.write_metrics.clone());
         let _ = self.0.store.set(store.clone());
     }
 
@@ -204,7 +205,7 @@ impl ServiceMetrics {
     /// Counts a failed attempt of a loop. `class` is the class of the failure, as shown on the pull request.
     pub fn record_failed_attempt(&self, loop_kind: LoopKind, class: &str, is_parked: bool) {
         self.0.failures.with_label_values(&[loop_kind.as_str(), class]).inc();
-        self.0.parked.with_label_values(&[loop_kind.as_str()]).inc_by(u64::from(is_parked));
+        self.0.parked_slots.with_label_values(&[loop_kind.as_str()]).inc_by(u64::from(is_parked));
     }
 
     /// Counts the cost of an ended run, and the denied tool calls of its models. A run without cost called no

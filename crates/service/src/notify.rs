@@ -32,14 +32,14 @@ const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);
 /// The sinks that notices are sent to.
 pub struct NoticeSinks {
     sinks: Vec<NoticeSink>,
-    first_wait: Option<Duration>,
+    initial_retry_delay: Option<Duration>,
     metrics: ServiceMetrics,
 }
 
 /// One sink with its state.
 #[derive(Debug)]
 struct NoticeSink {
-    to: SinkTransport,
+    transport: SinkTransport,
     /// True if the last notice could not be sent to this sink. In that case the next notice is tried only
     /// once, so an unreachable sink does not delay the other sinks.
     is_down: AtomicBool,
@@ -68,14 +68,14 @@ impl NoticeSinks {
             .map(SinkTransport::Webhook)
             .into_iter()
             .chain(mail.map(Box::new).map(SinkTransport::Mail));
-        let sinks = all.map(|to| NoticeSink { to, is_down: AtomicBool::new(false) }).collect();
-        Self { sinks, first_wait: None, metrics }
+        let sinks = all.map(|to| NoticeSink { transport: to, is_down: AtomicBool::new(false) }).collect();
+        Self { sinks, initial_retry_delay: None, metrics }
     }
 
     /// Sets another wait after the first attempt.
     #[must_use]
     pub fn with_initial_retry_delay(self, initial_retry_delay: Duration) -> Self {
-        Self { first_wait: Some(initial_retry_delay), ..self }
+        Self { initial_retry_delay: Some(initial_retry_delay), ..self }
     }
 
     /// Returns the number of notices since the start that a sink did not accept.
@@ -118,13 +118,13 @@ impl NoticeSinks {
 
     async fn send_with_retries(&self, sink: &NoticeSink, notice: &PendingNotice) {
         let tries = if sink.is_down.load(Ordering::Relaxed) { 1 } else { MAX_SEND_ATTEMPTS };
-        let mut wait = self.first_wait.unwrap_or(INITIAL_RETRY_DELAY);
+        let mut wait = self.initial_retry_delay.unwrap_or(INITIAL_RETRY_DELAY);
         for left in (0..tries).rev() {
-            let tried = tokio::time::timeout(ATTEMPT_TIMEOUT, sink.to.send(notice)).await;
+            let tried = tokio::time::timeout(ATTEMPT_TIMEOUT, sink.transport.send(notice)).await;
             let error = match tried {
                 Ok(Ok(())) => {
                     sink.is_down.store(false, Ordering::Relaxed);
-                    tracing::info!(sink = sink.to.name(), kind = notice.kind, "told: {}", notice.text);
+                    tracing::info!(sink = sink.transport.name(), kind = notice.kind, "told: {}", notice.text);
                     return;
                 }
                 Ok(Err(error)) => error,
@@ -136,11 +136,11 @@ impl NoticeSinks {
             if left == 0 || error.is_permanent {
                 sink.is_down.store(true, Ordering::Relaxed);
                 self.metrics.count_failed_notice();
-                let sink = sink.to.name();
+                let sink = sink.transport.name();
                 tracing::error!(sink, kind = notice.kind, %error, "not told: {}", notice.text);
                 return;
             }
-            tracing::warn!(sink = sink.to.name(), %error, "retrying the sink");
+            tracing::warn!(sink = sink.transport.name(), %error, "retrying the sink");
             tokio::time::sleep(wait).await;
             wait *= 2;
         }

@@ -10,10 +10,10 @@ use globset::GlobSet;
 pub struct RepositoryFilter {
     /// Patterns for repository names, by the `NAME` of `[forge.NAME]`. A forge without an entry has no
     /// restriction.
-    forges: BTreeMap<String, GlobSet>,
+    globs_by_forge: BTreeMap<String, GlobSet>,
     /// True if the pull requests that were open at the server's first contact with a repository are skipped.
     /// A change or a requested review ends the skip.
-    leaves_existing: bool,
+    skips_existing_pulls: bool,
 }
 
 impl RepositoryFilter {
@@ -21,24 +21,24 @@ impl RepositoryFilter {
     /// [`truing_config::value::compile_repository_globs`]. A forge without a pattern has no restriction.
     pub fn new(forges: BTreeMap<String, GlobSet>) -> Self {
         let forges = forges.into_iter().filter(|(_, names)| !names.is_empty()).collect();
-        Self { forges, leaves_existing: false }
+        Self { globs_by_forge: forges, skips_existing_pulls: false }
     }
 
     /// Makes the filter skip the pull requests that were open at the server's first contact with their
     /// repository.
     #[must_use]
     pub fn skipping_existing_pulls(self) -> Self {
-        Self { leaves_existing: true, ..self }
+        Self { skips_existing_pulls: true, ..self }
     }
 
     /// Returns true if pull requests that were open at the server's first contact are skipped. A change or a
     /// requested review ends the skip.
     pub fn skips_existing_pulls(&self) -> bool {
-        self.leaves_existing
+        self.skips_existing_pulls
     }
 
     /// Returns true if the filter admits the repository with this name (`owner/name`).
     pub fn admits_repository(&self, forge: &str, name: &str) -> bool {
-        self.forges.get(forge).is_none_or(|names| names.is_match(name))
+        self.globs_by_forge.get(forge).is_none_or(|names| names.is_match(name))
     }
 }

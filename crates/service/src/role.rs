@@ -1,7 +1,7 @@
 //! The roles of a process in a deployment.
 
-/// The part of the server's work that one process does. On SQLite, only one process may serve, so the work
-/// outside that process's role is not done.
+/// The part of the server's work that one process does. On SQLite, only one process may serve, so no process
+/// does the work outside of that process's role.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ProcessRole {
     /// Does all of the work.

@@ -63,8 +63,8 @@ pub enum RunFailure {
 }
 
 impl RunFailure {
-    /// Returns the result unchanged, unless the store refused a write because of a newer fencing token. In
-    /// that case, returns an error that stops the step.
+    /// If the store refused a write because of a newer fencing token, returns an error that stops the step.
+    /// Otherwise, returns the result unchanged.
     ///
     /// # Errors
     /// [`StepStopReason::Fenced`] if the store refused a write because of a newer fencing token.

@@ -23,7 +23,7 @@ const INITIAL_BATCH_SLOTS: usize = 256;
 /// Factor by which the number of slots to read grows if too few of the read slots may be leased. For example,
 /// the read slots may all belong to an owner whose lease limit is reached.
 const BATCH_GROWTH_FACTOR: usize = 4;
-/// Maximum number of slots that are read. Further slots are newer. They are leased after older slots.
+/// Maximum number of slots that are read. Further slots are newer. Newer slots are leased after older slots.
 const MAX_BATCH_SLOTS: usize = 16_384;
 
 /// The lease limits of this process, its active leases, and the time of its last read of the due slots.
@@ -32,13 +32,13 @@ pub struct Scheduler {
     lease_limits: LeaseLimits,
     active_leases: ActiveLeases,
     /// Slots that were due before this time have been read.
-    looked_until: UnixMillis,
+    slots_read_until: UnixMillis,
 }
 
 impl Scheduler {
     /// Makes a scheduler without active leases.
     pub fn new(lease_limits: LeaseLimits) -> Self {
-        Self { lease_limits, active_leases: ActiveLeases::default(), looked_until: UnixMillis(i64::MIN) }
+        Self { lease_limits, active_leases: ActiveLeases::default(), slots_read_until: UnixMillis(i64::MIN) }
     }
 
     /// Removes the lease of a worker that has ended, so that another lease can be granted.
@@ -51,7 +51,7 @@ impl Scheduler {
     #[truing_core::boxed_future]
     pub async fn time_until_next(&self, context: &ServiceContext, poll_interval: Duration) -> Duration {
         let until_due = async {
-            let next = context.store.next_due(self.looked_until).await?;
+            let next = context.store.next_due(self.slots_read_until).await?;
             Ok::<_, StoreError>((next, context.store.now().await?))
         };
         match until_due.await {
@@ -65,7 +65,8 @@ impl Scheduler {
     }
 
     /// Reads the due slots once, and grants leases up to the limits. Grants no leases while the global kill
-    /// switch is on, nor in a repository whose own switch is on. Slots without a lease stay due.
+    /// switch is on. Grants no leases in a repository while the repository's own kill switch is on. Slots
+    /// without a lease stay due.
     ///
     /// # Errors
     /// [`StoreError`]. Changes that were committed before the error stay committed.
@@ -79,13 +80,13 @@ impl Scheduler {
         } else {
             self.lease_limits
         };
-        // Held slots that are already recorded must not use up the batch. The batch is larger by their
-        // number, so that it contains other held slots.
+        // Held slots that are already recorded must not use up the batch. The batch is enlarged by the number
+        // of these slots, so that it also contains other held slots.
         let is_on = switches.engaged_switches().next().is_some();
         let batch =
             if is_on { INITIAL_BATCH_SLOTS + context.held_slots.count() } else { INITIAL_BATCH_SLOTS };
         let workers = store.announce_worker(self.lease_limits.total > 0).await?;
-        let LeaseSelection { due, leased, oldest } =
+        let LeaseSelection { due, chosen_slots: leased, oldest_due_at: oldest } =
             self.pick(context, &switches, places, batch, &workers, now).await?;
         if is_on {
             context.record_held_slots(&switches, &due).await?;
@@ -125,7 +126,7 @@ impl Scheduler {
             // again.
             committed.extend(store.grant_leases(&changes(&granted)).await?.iter().map(Result::is_ok));
         }
-        self.looked_until = now;
+        self.slots_read_until = now;
         let (mut leases, mut notes) = (Vec::new(), Vec::new());
         for ((_, decision, owner), committed) in others.into_iter().chain(granted).zip(committed) {
             if !committed {
@@ -138,7 +139,7 @@ impl Scheduler {
                 run: None,
                 description: note.to_string(),
             }));
-            if let Some(lease) = lease_from_slot(slot, context.slot_limits.attempts) {
+            if let Some(lease) = lease_from_slot(slot, context.slot_limits.max_attempts) {
                 self.active_leases.add_lease(lease.token, lease.key.repository_prefix(), owner, now);
                 leases.push(lease);
             }
@@ -187,9 +188,9 @@ impl Scheduler {
             } else {
                 waiting
             };
-            // The first pass chooses only slots whose preferred worker is this process. If that leaves free
-            // leases, the second pass also chooses slots that their preferred workers have not leased in
-            // time.
+            // The first pass chooses only slots whose preferred worker is this process. If leases are free
+            // after this pass, the second pass also chooses slots that their preferred workers have not
+            // leased in time.
             let chosen = [true, false].into_iter().find_map(|only_own| {
                 let is_for_us = |candidate: &LeaseCandidate| match only_own {
                     true => workers.is_preferred_worker(&candidate.key),
@@ -213,10 +214,10 @@ impl Scheduler {
             let seen_all = due.len() < batch;
             if chosen.len() == free || seen_all || batch >= MAX_BATCH_SLOTS {
                 let leased = chosen.into_iter().filter_map(|index| waiting.get(index).cloned()).collect();
-                // The first due slot is the oldest, because due slots are sorted by rank, and slots of equal
-                // rank by age.
+                // Due slots are sorted by rank, and slots of equal rank are sorted by age, so the first due
+                // slot is the oldest.
                 let oldest = due.first().and_then(Slot::wake_time);
-                return Ok(LeaseSelection { due, leased, oldest });
+                return Ok(LeaseSelection { due, chosen_slots: leased, oldest_due_at: oldest });
             }
             batch = (batch * BATCH_GROWTH_FACTOR).min(MAX_BATCH_SLOTS);
         }
@@ -233,9 +234,9 @@ struct LeaseSelection {
     /// Slots that need a step.
     due: Vec<Slot>,
     /// The slots to lease, by their index in `due`.
-    leased: BTreeMap<usize, LeaseCandidate>,
+    chosen_slots: BTreeMap<usize, LeaseCandidate>,
     /// Time at which the oldest slot became due.
-    oldest: Option<UnixMillis>,
+    oldest_due_at: Option<UnixMillis>,
 }
 
 /// A slot that may be leased.

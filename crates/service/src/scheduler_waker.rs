@@ -7,8 +7,8 @@ use truing_core::port::RecordStore;
 
 use super::role::ProcessRole;
 
-/// Minimum wait of the scheduler between a mark or a due slot and the next read of the slots. A burst of
-/// events therefore cannot wake the scheduler too often.
+/// Minimum wait of the scheduler before it reads the slots. The wait begins when a slot is marked or becomes
+/// due. A burst of events therefore cannot wake the scheduler too often.
 pub(super) const MIN_WAKE_DELAY: Duration = Duration::from_millis(25);
 
 /// Wakes the scheduler when a slot was marked, because the slot may be due before the scheduler's next

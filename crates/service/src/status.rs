@@ -72,11 +72,11 @@ pub async fn fetch_status(address: SocketAddr, timeout: Duration) -> Result<Serv
 impl ServiceContext {
     /// Returns the status of this server.
     pub(super) async fn status(&self) -> ServerStatus {
-        let swept = self.sweep_times.swept_repositories();
+        let swept = self.sweep_results.swept_repositories();
         let forges = self.forges.servers().keys().map(|name| {
             let of_forge = || swept.iter().filter(|swept| swept.forge == *name);
-            let (repositories, listed) = (of_forge().count(), self.sweep_times.listed_count(name));
-            let state = match self.sweep_times.health(name) {
+            let (repositories, listed) = (of_forge().count(), self.sweep_results.listed_count(name));
+            let state = match self.sweep_results.health(name) {
                 Some(ForgeHealth::Up) if listed.is_none() => "not_asked",
                 None => "not_asked",
                 Some(health) => health.as_str(),

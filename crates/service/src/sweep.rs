@@ -81,7 +81,7 @@ pub struct RepositorySweep {
     /// Time of the last sweep.
     pub swept_at: UnixMillis,
     /// Time between the last two sweeps; `None` after the first sweep.
-    pub period: Option<TimeSpan>,
+    pub time_since_previous: Option<TimeSpan>,
     /// Number of open pull requests at the last sweep.
     pub open_pulls: usize,
 }
@@ -116,7 +116,8 @@ impl SweepResults {
         let key = (repository.forge.clone(), repository.id.clone());
         let period = periods.get(&key).map(|before| swept_at - before.swept_at);
         let (forge, name) = (repository.forge.clone(), repository.name.clone());
-        periods.insert(key, RepositorySweep { forge, name, swept_at, period, open_pulls });
+        periods
+            .insert(key, RepositorySweep { forge, name, swept_at, time_since_previous: period, open_pulls });
     }
 
     /// Starts a round of a forge with the repositories `ids`, and removes the results of the forge's other
@@ -134,7 +135,7 @@ pub struct ForgeSweeps {
     interval: TimeSpan,
     forges: BTreeMap<String, ForgeSweepRound>,
     /// True if the last access to the store failed.
-    failing: bool,
+    is_failing: bool,
 }
 
 /// The current round of one forge, and the state from earlier rounds.
@@ -143,15 +144,16 @@ struct ForgeSweepRound {
     /// Beginning of the current or last round, by the store's clock.
     started_at: Option<UnixMillis>,
     /// The wait until the next round.
-    period: Option<WallClockWait>,
+    next_round_wait: Option<WallClockWait>,
     /// The repositories that are still to be swept in this round.
     queue: VecDeque<SweepTask>,
     /// A wait during which the sweep sends no requests to the forge.
-    pause: Option<WallClockWait>,
-    share: CallUsage,
-    /// True after a log entry that the sweep's share of the rate limit is used up.
+    request_pause: Option<WallClockWait>,
+    call_usage: CallUsage,
+    /// True if the log already contains an entry that the sweep's share of the rate limit is used up.
     is_share_logged: bool,
-    /// Number of consecutive failures. `is_down` is true after a log entry that the forge is down.
+    /// Number of consecutive failures. `is_down` is true if the log already contains an entry that the forge
+    /// is down.
     failures: u32,
     is_down: bool,
     listing: RepositoryListing,
@@ -182,7 +184,7 @@ struct RepositorySnapshot {
     /// Time of the last lookup, if the lookup did not find the repository.
     missing_checked_at: Option<UnixMillis>,
     /// True if the repository's last turn failed.
-    failing: bool,
+    is_failing: bool,
 }
 
 /// Reasons why a turn fails.
@@ -212,7 +214,7 @@ impl ForgeSweeps {
     /// Creates a sweep whose rounds begin at intervals of `interval`. The first round begins immediately.
     pub fn new(interval: Duration) -> Self {
         let interval = TimeSpan(i64::try_from(interval.as_millis()).unwrap_or(i64::MAX));
-        Self { interval, forges: BTreeMap::new(), failing: false }
+        Self { interval, forges: BTreeMap::new(), is_failing: false }
     }
 
     /// Sweeps the next repository of each forge, if a turn is due. Does nothing while the kill switch is on,
@@ -221,10 +223,10 @@ impl ForgeSweeps {
     #[truing_core::boxed_future]
     pub async fn sweep_next(&mut self, context: &ServiceContext) -> bool {
         let looked = self.sweep_if_due(context).await;
-        if let (Err(error), false) = (&looked, self.failing) {
+        if let (Err(error), false) = (&looked, self.is_failing) {
             tracing::error!(%error, "the sweep could not read or write the store");
         }
-        self.failing = looked.is_err();
+        self.is_failing = looked.is_err();
         looked.unwrap_or(false)
     }
 
@@ -243,7 +245,7 @@ impl ForgeSweeps {
             } else {
                 round.go_on(context, &switches, server, self.interval).await?;
             }
-            more |= !round.queue.is_empty() && round.pause.is_none();
+            more |= !round.queue.is_empty() && round.request_pause.is_none();
             over &= round.queue.is_empty() && round.started_at.is_some_and(|began| Some(began) >= wanted);
         }
         if let (Some(wanted), true) = (wanted, over) {
@@ -255,10 +257,10 @@ impl ForgeSweeps {
 
 impl ForgeSweepRound {
     fn is_due(&self, now: UnixMillis, requested_at: Option<UnixMillis>) -> bool {
-        if self.pause.is_some_and(|pause| pause.is_active(now)) {
+        if self.request_pause.is_some_and(|pause| pause.is_active(now)) {
             return false;
         }
-        let (Some(began), Some(period)) = (self.started_at, self.period) else { return true };
+        let (Some(began), Some(period)) = (self.started_at, self.next_round_wait) else { return true };
         requested_at.is_some_and(|requested_at| began < requested_at)
             || (self.queue.is_empty() && !period.is_active(now))
     }
@@ -273,7 +275,7 @@ impl ForgeSweepRound {
         sweep_interval: TimeSpan,
     ) -> Result<(), StoreError> {
         let now = context.clock.now();
-        self.pause = None;
+        self.request_pause = None;
         let mut calls = self.allowed_calls(server, sweep_interval, now);
         if calls == 0 {
             self.run_short(forge, now);
@@ -281,17 +283,17 @@ impl ForgeSweepRound {
         }
         let before = calls;
         let listed = server.refresh_repositories(&mut self.listing, &mut calls).await;
-        self.share.use_up(before - calls);
+        self.call_usage.use_up(before - calls);
         match listed {
             Ok(()) => {
-                self.record_success(forge, &context.sweep_times);
+                self.record_success(forge, &context.sweep_results);
                 self.unlisted = false;
             }
             Err(error) if is_the_forges(&error) => {
-                // The failed request listed the repositories, so its cause is the forge. A single such
-                // failure counts the forge as down.
+                // The failed request was for the list of repositories, so the forge as a whole fails. After a
+                // single such failure, the forge counts as down.
                 self.failures = self.failures.max(FAILURES_UNTIL_DOWN - 1);
-                self.record_failure(forge, &error, &context.sweep_times, now);
+                self.record_failure(forge, &error, &context.sweep_results, now);
                 return Ok(());
             }
             // Without this list, the sweep still covers repositories that webhooks have reported.
@@ -324,11 +326,11 @@ impl ForgeSweepRound {
         let queued: HashSet<&str> = queue.iter().map(|task| task.repository.id.as_str()).collect();
         // The state of missing repositories is kept, because it contains the time of their last lookup.
         self.repositories.retain(|id, one| queued.contains(id.as_str()) || one.missing_checked_at.is_some());
-        context.sweep_times.start_round(forge, &queued);
+        context.sweep_results.start_round(forge, &queued);
         // A sweep request is stored with the store's clock, which may be slightly ahead of the wall clock.
         // The later of both times is used here.
         self.started_at = Some(cursor.max(now));
-        self.period = Some(WallClockWait::new(now, sweep_interval));
+        self.next_round_wait = Some(WallClockWait::new(now, sweep_interval));
         self.queue = queue;
         Ok(())
     }
@@ -348,10 +350,10 @@ impl ForgeSweepRound {
         sweep_interval: TimeSpan,
     ) -> Result<(), StoreError> {
         let now = context.clock.now();
-        if self.pause.is_some_and(|pause| pause.is_active(now)) {
+        if self.request_pause.is_some_and(|pause| pause.is_active(now)) {
             return Ok(());
         }
-        self.pause = None;
+        self.request_pause = None;
         let Some(mut task) = self.queue.front().cloned() else { return Ok(()) };
         let KnownRepository { forge, id, name, .. } = task.repository.clone();
         if switches.switch_for(&RepositoryRef::from_id(&forge, &id).with_name(&name)).is_some() {
@@ -366,24 +368,24 @@ impl ForgeSweepRound {
         let before = calls;
         let watched = self.repositories.entry(task.repository.id.clone()).or_default();
         let turn = watched.sweep_repository(context, server, &mut task, &mut calls).await;
-        self.share.use_up(before - calls);
+        self.call_usage.use_up(before - calls);
         let error = match turn {
             Ok(()) => {
-                // If no calls are left, part of the repository may be unread. The next turn is for the next
-                // repository even then.
+                // If no calls are left, part of the repository may be unread. Even then, the next turn is for
+                // the next repository.
                 if calls == 0 {
                     self.run_short(&forge, now);
                 } else {
                     self.is_share_logged = false;
                 }
                 self.queue.pop_front();
-                self.record_success(&forge, &context.sweep_times);
+                self.record_success(&forge, &context.sweep_results);
                 let mut open = 0;
                 if let Some(watched) = self.repositories.get_mut(&task.repository.id) {
                     watched.mark_recovered(&task.repository);
                     open = watched.pulls.items().count();
                 }
-                context.sweep_times.record_sweep(&task.repository, open, now);
+                context.sweep_results.record_sweep(&task.repository, open, now);
                 return Ok(());
             }
             Err(SweepError::Store(error @ (StoreError::Unavailable(_) | StoreError::Fenced { .. }))) => {
@@ -395,14 +397,14 @@ impl ForgeSweepRound {
         self.queue.pop_front();
         match &error {
             SweepError::Forge(error) if is_the_forges(error) => {
-                self.record_failure(&forge, error, &context.sweep_times, now);
-                if self.pause.is_some() || !task.is_retry {
+                self.record_failure(&forge, error, &context.sweep_results, now);
+                if self.request_pause.is_some() || !task.is_retry {
                     // The repository is retried after the turns of all other repositories.
                     self.queue.push_back(SweepTask { is_retry: true, ..task });
                     return Ok(());
                 }
             }
-            SweepError::Forge(_) => self.record_success(&forge, &context.sweep_times),
+            SweepError::Forge(_) => self.record_success(&forge, &context.sweep_results),
             SweepError::Store(_) => {}
         }
         if let Some(watched) = self.repositories.get_mut(&task.repository.id) {
@@ -414,12 +416,12 @@ impl ForgeSweepRound {
     /// Returns the number of requests that the sweep may send now.
     fn allowed_calls(&mut self, server: &AnyForgeServer, sweep_interval: TimeSpan, now: UnixMillis) -> u64 {
         let untold = AssumedQuota::from_hourly_rate(server.capability().max_calls_per_hour, sweep_interval);
-        self.share.allowed_calls(server.quota(), untold, now)
+        self.call_usage.allowed_calls(server.quota(), untold, now)
     }
 
     /// Pauses the forge's round until the next window of the rate limit.
     fn run_short(&mut self, forge: &str, now: UnixMillis) {
-        let wait = self.share.renewal_time(now) - now;
+        let wait = self.call_usage.renewal_time(now) - now;
         if !self.is_share_logged {
             let seconds = wait.0 / 1000;
             tracing::info!(
@@ -429,14 +431,14 @@ impl ForgeSweepRound {
             );
         }
         self.is_share_logged = true;
-        self.pause = Some(WallClockWait::new(now, wait));
+        self.request_pause = Some(WallClockWait::new(now, wait));
     }
 
     /// Records a failed request whose cause is the forge as a whole.
     fn record_failure(&mut self, forge: &str, error: &ForgeError, results: &SweepResults, now: UnixMillis) {
         if let ForgeError::RateLimited { wait, .. } = error {
             tracing::debug!(forge, %error, "the sweep waits");
-            self.pause = Some(WallClockWait::new(now, *wait));
+            self.request_pause = Some(WallClockWait::new(now, *wait));
             return;
         }
         self.failures = self.failures.saturating_add(1);
@@ -446,7 +448,7 @@ impl ForgeSweepRound {
         }
         let times = self.failures.saturating_sub(FAILURES_UNTIL_DOWN).min(16);
         let wait = INITIAL_RETRY_DELAY.0.saturating_mul(1 << times).min(MAX_RETRY_DELAY.0);
-        self.pause = Some(WallClockWait::new(now, TimeSpan(wait)));
+        self.request_pause = Some(WallClockWait::new(now, TimeSpan(wait)));
         results.set_health(forge, if refused { ForgeHealth::TokenRefused } else { ForgeHealth::Unreachable });
         if !self.is_down {
             tracing::warn!(forge, %error, "could not sweep the forge; the sweep is retried from time to \
@@ -467,17 +469,17 @@ impl ForgeSweepRound {
 
 impl RepositorySnapshot {
     fn record_failure(&mut self, repository: &KnownRepository, error: &SweepError) {
-        if !self.failing {
+        if !self.is_failing {
             tracing::warn!(repository = %repository.name, %error, "could not sweep a repository");
         }
-        self.failing = true;
+        self.is_failing = true;
     }
 
     fn mark_recovered(&mut self, repository: &KnownRepository) {
-        if self.failing {
+        if self.is_failing {
             tracing::info!(repository = %repository.name, "the repository can be swept again");
         }
-        self.failing = false;
+        self.is_failing = false;
     }
 }
 

@@ -110,7 +110,7 @@ pub async fn retract_comments(
         token,
         loop_kind: LoopKind::Review,
         is_requested: false,
-        last_attempt: false,
+        is_last_attempt: false,
         last_event_at: None,
         converge_request: None,
         is_retraction: true,
@@ -188,11 +188,11 @@ async fn record_failure(
     class: &'static str,
     reason: &str,
 ) -> Result<(), StoreError> {
-    context.metrics.record_failed_attempt(lease.loop_kind, class, lease.last_attempt);
+    context.metrics.record_failed_attempt(lease.loop_kind, class, lease.is_last_attempt);
     record_event(context, run, format!("failed: {reason}")).await?;
     match lease.loop_kind {
         LoopKind::Review => {}
-        LoopKind::Converge if lease.last_attempt => {
+        LoopKind::Converge if lease.is_last_attempt => {
             return record_abandoned_run(context, lease, reason).await;
         }
         LoopKind::Converge | LoopKind::Sync => return Ok(()),
@@ -313,7 +313,7 @@ async fn run_converge_step(
         number: id.number,
         forge: (&id.forge, &forge),
         git: &context.git,
-        mirrors: &context.mirrors_folder,
+        mirrors_folder: &context.mirrors_folder,
         setup: converging,
         limits: &context.slot_limits,
         switches: &context.switches,
@@ -420,7 +420,7 @@ async fn run_review_step(
     }
     drop(trace);
     let Err(StepStopReason::StepFailed { failure_class: class, .. }) = &ended else { return ended };
-    if !lease.last_attempt {
+    if !lease.is_last_attempt {
         return ended;
     }
     match with_time_limit(

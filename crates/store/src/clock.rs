@@ -21,14 +21,14 @@ const PERSIST_EVERY: TimeSpan = TimeSpan::seconds(1);
 
 /// The clock of the store.
 pub(super) struct StoreClock {
-    wall: Arc<dyn Clock>,
+    wall_clock: Arc<dyn Clock>,
     /// The last time that this clock returned, or read from the file.
     last_instant: AtomicI64,
 }
 
 impl StoreClock {
     pub(super) fn new(wall_clock: Arc<dyn Clock>) -> Self {
-        Self { wall: wall_clock, last_instant: AtomicI64::new(i64::MIN) }
+        Self { wall_clock, last_instant: AtomicI64::new(i64::MIN) }
     }
 
     /// Returns the present time: the wall clock's time, or the last returned time if that is later. The
@@ -38,7 +38,7 @@ impl StoreClock {
     }
 
     fn now_not_before(&self, floor: UnixMillis) -> UnixMillis {
-        let wall = self.wall.now();
+        let wall = self.wall_clock.now();
         let next = |last: i64| wall.max(UnixMillis(last)).max(floor).min(wall + MAX_CLOCK_LEAD).0;
         let mut last = self.last_instant.load(Ordering::Acquire);
         loop {

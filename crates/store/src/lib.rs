@@ -1,8 +1,8 @@
 //! The storage of a service: [`Store`] implements the ports for slots, records and operations. [`ServeLock`]
 //! prevents a second process from serving the same SQLite file. [`CommandLock`] announces to the server that
 //! a command leases slots. This crate stores each slot exactly as the core created it, and does not decide
-//! how a slot changes. This crate compares only fencing tokens, to refuse the writes of a run that a newer
-//! run has replaced.
+//! how a slot changes. The only values that this crate compares are fencing tokens: it refuses the writes of
+//! a run that a newer run has replaced.
 
 mod clock;
 mod due;

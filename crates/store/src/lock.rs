@@ -27,8 +27,9 @@ const LOCK_RETRY_DELAY: Duration = Duration::from_millis(20);
 #[derive(Debug)]
 pub struct ServeLock {
     file: File,
-    /// The database file itself. Unlike a lock file's name, the file is the same under all its names. The
-    /// file is never closed, because closing it would release SQLite's locks on the file.
+    /// The database file itself. The names of a database file have separate lock files, but the database file
+    /// itself is the same. The file is never closed, because closing it would release SQLite's locks on the
+    /// file.
     database: ManuallyDrop<File>,
 }
 
@@ -38,7 +39,7 @@ pub struct ServeLockHolder {
     /// The process id; `None` if the process has taken the lock but not written its id yet.
     pub pid: Option<u32>,
     /// The address on which the process listens.
-    pub listen: Option<String>,
+    pub listen_address: Option<String>,
     /// Time at which the process took the lock.
     pub locked_at: Option<UnixMillis>,
 }
@@ -81,8 +82,8 @@ pub struct CommandLock {
 }
 
 impl CommandLock {
-    /// Takes the lock. A command must take the lock before its first lease. Waits while a starting server
-    /// ends the leases of processes that have exited, because the server locks out commands during that time.
+    /// Takes the lock. A command must take the lock before its first lease. While a starting server ends the
+    /// leases of processes that have exited, it locks out commands, so this call waits.
     ///
     /// # Errors
     /// [`ServeLockError::Io`] if the lock file cannot be used.
@@ -111,7 +112,7 @@ pub(crate) enum ServeLockState {
     /// No process serves from the file, or a process serves from the file under this name.
     NoConflict,
     /// A process serves from the file under another name, such as the path of a mount. SQLite's log would
-    /// then be beside that other name.
+    /// then be in the folder of that other name.
     ServedByOtherName,
     /// A process serves under this name, but its open file was replaced by this file.
     FileReplaced(ServeLockHolder),
@@ -204,7 +205,8 @@ fn open_lock_file(path: &Path) -> io::Result<File> {
 
 pub(crate) fn holder_text(holder: &ServeLockHolder) -> String {
     let pid = holder.pid.map(|pid| format!(" by process {pid}")).unwrap_or_default();
-    let listen = holder.listen.as_ref().map(|listen| format!(", listening on {listen}")).unwrap_or_default();
+    let listen =
+        holder.listen_address.as_ref().map(|listen| format!(", listening on {listen}")).unwrap_or_default();
     format!("{pid}{listen}")
 }
 
@@ -284,7 +286,7 @@ fn read_holder(file: &mut File) -> io::Result<ServeLockHolder> {
     };
     Ok(ServeLockHolder {
         pid: line("pid").and_then(|pid| pid.parse().ok()),
-        listen: line("listen").map(str::to_owned),
+        listen_address: line("listen").map(str::to_owned),
         locked_at: line("since").and_then(|since| since.parse().ok()).map(UnixMillis),
     })
 }

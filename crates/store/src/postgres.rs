@@ -1,6 +1,6 @@
 //! PostgreSQL: a bounded pool of sessions, and one transaction around each unit of work. A transaction that
 //! writes is serializable: its result is the same as if transactions ran one after another. A transaction
-//! with a conflict is retried. A fencing token that such a transaction reads is therefore still valid when
+//! with a conflict is retried. A fencing token that a writing transaction reads is therefore still valid when
 //! the transaction writes.
 
 mod advisory_lock;
@@ -35,7 +35,7 @@ const MIGRATION_TIMEOUT: Duration = Duration::from_mins(10);
 /// Number of attempts at a transaction that conflicts with others. After the last attempt, the error is
 /// returned to the caller.
 const MAX_TRANSACTION_ATTEMPTS: u32 = 20;
-/// Largest number of times that the pause between attempts, which is 1 ms, is doubled.
+/// Largest number of times that the pause between attempts is doubled. The first pause is 1 ms.
 const MAX_BACKOFF_DOUBLINGS: u32 = 6;
 
 /// A database with a pool of sessions.
@@ -43,7 +43,7 @@ pub(crate) struct PostgresDatabase {
     pool: Pool,
     /// Host and database name, for messages. The name contains no password.
     name: Arc<str>,
-    watch: Arc<StoreMonitor>,
+    monitor: Arc<StoreMonitor>,
 }
 
 impl PostgresDatabase {
@@ -89,7 +89,7 @@ impl PostgresDatabase {
                 name: Arc::clone(&name),
                 message: error.to_string(),
             })?;
-        let database = Self { pool, name, watch: monitor };
+        let database = Self { pool, name, monitor };
         match tokio::time::timeout(MIGRATION_TIMEOUT, database.migrate(purpose)).await {
             Ok(done) => done.map(|()| database),
             Err(_) => {
@@ -115,8 +115,8 @@ impl PostgresDatabase {
     {
         let began = Instant::now();
         let done = self.transact(session::begin_statement(mode), Box::new(work)).await;
-        if let Some(meter) = self.watch.meter.get().filter(|_| mode != TransactionMode::Read) {
-            meter.commit.observe(began.elapsed().as_secs_f64());
+        if let Some(meter) = self.monitor.write_metrics.get().filter(|_| mode != TransactionMode::Read) {
+            meter.commit_seconds.observe(began.elapsed().as_secs_f64());
             meter.failures.inc_by(u64::from(matches!(done, Err(StoreError::Unavailable(_)))));
         }
         done
@@ -181,7 +181,7 @@ fn run_with_retries<T>(
     done
 }
 
-/// Parses an address. TLS is required if the server is not on this machine, unless the URL contains
+/// Parses an address. If the server is on another machine, TLS is required, except if the URL contains
 /// `sslmode=disable`. If TLS were optional, another server could pose as the intended server by refusing TLS.
 ///
 /// # Errors

@@ -14,7 +14,7 @@ use crate::store::Store;
 /// The schema version of a database, and the version of this program.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct SchemaVersions {
-    /// The version of the database; 0: the database is empty.
+    /// The version of the database; 0 if the database is empty.
     pub database: i64,
     /// The version that this program reads and writes.
     pub program: i64,

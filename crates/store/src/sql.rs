@@ -250,7 +250,7 @@ macro_rules! tuples {
     ($(($($name:ident),+)),+) => {$(
         impl<$($name: Into<SqlValue>),+> SqlParameters for ($($name,)+) {
             fn into_values(self) -> Vec<SqlValue> {
-                #[allow(non_snake_case, reason = "a value is named as its type is")]
+                #[allow(non_snake_case, reason = "each value has the name of its type parameter")]
                 let ($($name,)+) = self;
                 vec![$($name.into()),+]
             }

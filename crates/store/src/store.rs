@@ -22,7 +22,7 @@ pub struct Store(pub(crate) Arc<StoreInner>);
 
 pub(crate) struct StoreInner {
     pub(crate) clock: Arc<StoreClock>,
-    pub(crate) watch: Arc<StoreMonitor>,
+    pub(crate) monitor: Arc<StoreMonitor>,
     pub(crate) engine: StoreEngine,
 }
 
@@ -63,7 +63,7 @@ impl Store {
     ) -> Result<Self, SqliteOpenError> {
         let (clock, watch) = (Arc::new(StoreClock::new(clock)), Arc::new(StoreMonitor::default()));
         let file = SqliteFile::open(path, purpose, &clock, &watch)?;
-        Ok(Self(Arc::new(StoreInner { clock, watch, engine: StoreEngine::Sqlite(file) })))
+        Ok(Self(Arc::new(StoreInner { clock, monitor: watch, engine: StoreEngine::Sqlite(file) })))
     }
 
     /// Connects to Valkey for the slots, and to PostgreSQL for all other data. Migrates the database to this
@@ -104,7 +104,11 @@ impl Store {
         let slots = Arc::new(ValkeyServer::open(valkey_url, clock, Arc::clone(&watch)).await?);
         let records = PostgresDatabase::open(postgres_url, purpose, Arc::clone(&watch)).await?;
         let clock = Arc::new(StoreClock::new(slots.clock()));
-        Ok(Self(Arc::new(StoreInner { clock, watch, engine: StoreEngine::Servers { records, slots } })))
+        Ok(Self(Arc::new(StoreInner {
+            clock,
+            monitor: watch,
+            engine: StoreEngine::Servers { records, slots },
+        })))
     }
 
     /// Returns the schema version of the database. For an SQLite file, this is always the version of this

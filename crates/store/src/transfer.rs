@@ -1,11 +1,11 @@
 //! Transfers a store: copies all data from one store to another, and compares the two stores. Source and
 //! target may use different engines.
 //!
-//! A table is copied by a list of its columns (`transfer/list.rs`), because all engines have the same tables.
-//! The rows of a table are copied in the order of their keys, page by page. The progress is recorded in a row
-//! of the target (`transfer/progress.rs`). While this row exists, the target cannot be opened for normal use.
-//! At the end, both stores are read completely and compared. The row is deleted only if both stores are
-//! equal.
+//! A table is copied by a list of its columns (`transfer/table_list.rs`), because all engines have the same
+//! tables. The rows of a table are copied in the order of their keys, page by page. The progress is recorded
+//! in a row of the target (`transfer/progress.rs`). While this row exists, the target cannot be opened for
+//! normal use. At the end, both stores are read completely and compared. The row is deleted only if both
+//! stores are equal.
 
 mod compare;
 mod copy;

@@ -50,8 +50,8 @@ const COUNTER_KEY: &str = "truing:{truing}:counter";
 const DUE_INDEX_KEY: &str = "truing:{truing}:due";
 /// The index of all slots, by name.
 const SLOT_INDEX: &str = "truing:{truing}:slots";
-/// The set of all states in which slots are. With a state appended, the name is the key of the set of slots
-/// in that state.
+/// The set of all states that at least one slot has. This name and an appended state are the key of the set
+/// of slots in that state.
 const STATES_KEY: &str = "truing:{truing}:state";
 /// A copy of the value that Truing last set for [`KILL_SWITCH_KEY`]. If the two values differ, a person has
 /// set [`KILL_SWITCH_KEY`].
@@ -269,9 +269,9 @@ impl ValkeyServer {
         Ok(names.into_iter().map(SlotKey::new).collect())
     }
 
-    /// Writes the slots whose rows have the expected versions. If `refuse` is true, no slot is written while
-    /// the kill switch is on. A write with an `idempotency_key` happens only once. A caller that did not
-    /// receive the response can therefore retry.
+    /// Writes the slots whose rows have the expected versions. If `check_kill_switch` is true, no slot is
+    /// written while the kill switch is on. A write with an `idempotency_key` happens only once. A caller
+    /// that did not receive the response can therefore retry.
     pub(crate) async fn swap_slots(
         &self,
         changes: &[(SlotVersion, Slot)],
@@ -419,7 +419,7 @@ impl ValkeyServer {
         self.invoke_script::<i64>(call.arg(is_on.to_string())).await.map(drop)
     }
 
-    /// Counts the slots in each state. The states are named as by `state_label`.
+    /// Counts the slots in each state. The names of the states are those that `state_label` returns.
     pub(crate) async fn state_counts(&self) -> Result<Vec<(String, u64)>, StoreError> {
         let mut states: Vec<String> = self.query_primary(redis::cmd("SMEMBERS").arg(STATES_KEY)).await?;
         states.sort();
@@ -555,7 +555,9 @@ impl ValkeyServer {
 
     /// Connects to the server that the Sentinels name as the primary.
     async fn connect_new_primary(&self) -> Result<PrimaryServer, StoreError> {
-        let Some(sentinels) = &self.route.sentinels else { return Ok(self.route.current.borrow().clone()) };
+        let Some(sentinels) = &self.route.sentinels else {
+            return Ok(self.route.primary_sender.borrow().clone());
+        };
         let found = sentinels.connect_primary().await;
         let mut primary = found.map_err(|error| StoreError::Unavailable(error.to_string()))?;
         // The new primary may lack the writes of the last second, including increases of the counter. The
@@ -567,7 +569,7 @@ impl ValkeyServer {
         })?;
         tracing::info!(name = %primary.name, "Sentinel named a primary server, which keeps the slots from \
             now on");
-        self.route.current.send_replace(primary.clone());
+        self.route.primary_sender.send_replace(primary.clone());
         Ok(primary)
     }
 }

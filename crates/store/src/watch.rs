@@ -12,7 +12,7 @@ use crate::fault::StoreFault;
 #[derive(Clone, Debug)]
 pub struct WriteMetrics {
     /// Seconds from the beginning of a transaction until it is durable.
-    pub commit: Histogram,
+    pub commit_seconds: Histogram,
     /// Number of transactions that failed. All writes in such a transaction fail.
     pub failures: IntCounter,
     /// Number of attempts to change a slot in Valkey.
@@ -24,15 +24,15 @@ pub struct WriteMetrics {
 /// The metrics, and the slots that cannot be read.
 #[derive(Default)]
 pub(crate) struct StoreMonitor {
-    pub(crate) meter: OnceLock<WriteMetrics>,
-    unreadable: Mutex<BTreeSet<String>>,
+    pub(crate) write_metrics: OnceLock<WriteMetrics>,
+    unreadable_keys: Mutex<BTreeSet<String>>,
 }
 
 impl StoreMonitor {
     /// Counts attempts to change slots, and the attempts that failed because another process had changed the
     /// slot first.
     pub(crate) fn record_swap(&self, total: usize, conflicts: usize) {
-        if let Some(meter) = self.meter.get() {
+        if let Some(meter) = self.write_metrics.get() {
             meter.swaps.inc_by(total as u64);
             meter.conflicts.inc_by(conflicts as u64);
         }
@@ -64,6 +64,6 @@ impl StoreMonitor {
     }
 
     fn lock_unreadable(&self) -> MutexGuard<'_, BTreeSet<String>> {
-        self.unreadable.lock().unwrap_or_else(PoisonError::into_inner)
+        self.unreadable_keys.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

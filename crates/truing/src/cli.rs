@@ -244,8 +244,8 @@ fn add_format_flags(command: clap::Command, format: &clap::Arg, parent_names: &[
     command.arg(own).mut_subcommands(|below| add_format_flags(below, format, &words))
 }
 
-/// Returns the output formats of a command. `command_path` are the names of the command and its parents,
-/// outermost first. A pattern below that ends in `..` also applies to all subcommands.
+/// Returns the output formats of a command. `command_path` contains the names of the command and its parents,
+/// outermost first. If a pattern in the `match` below ends in `..`, it also applies to all subcommands.
 fn command_formats(command_path: &[&str]) -> &'static [CliFormat] {
     match command_path {
         ["review"] => CliFormat::FOR_REVIEWS,
@@ -416,8 +416,8 @@ fn usage_hints(paragraph: &str) -> Vec<String> {
     paragraph.lines().filter_map(|line| Some(line.trim().strip_prefix("tip:")?.trim().to_owned())).collect()
 }
 
-/// Returns a printer with the format and colour that the arguments request. The arguments as a whole cannot
-/// be parsed.
+/// Returns a printer with the format and colour that the arguments request. This function is called if the
+/// arguments as a whole cannot be parsed.
 fn requested_output(arguments: &[OsString]) -> OutputPrinter {
     let format = last_flag_value(arguments, "--format").unwrap_or_default();
     OutputPrinter::new(format, false, 0, last_flag_value(arguments, "--color").unwrap_or_default())

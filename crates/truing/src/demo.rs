@@ -95,15 +95,15 @@ const WAIT_TIMEOUT: Duration = Duration::from_secs(120);
 /// Time limits of the service in the demonstration; they are short to finish quickly.
 pub const DEMO_SLOT_LIMITS: SlotLimits = SlotLimits {
     debounce: TimeSpan(150),
-    max_wait: TimeSpan::seconds(1),
+    max_debounce: TimeSpan::seconds(1),
     storm_quiet_time: TimeSpan::seconds(5),
-    storm_max: TimeSpan::minutes(30),
-    lease: TimeSpan::seconds(20),
-    backoff: TimeSpan(200),
+    max_storm_duration: TimeSpan::minutes(30),
+    lease_duration: TimeSpan::seconds(20),
+    initial_backoff: TimeSpan(200),
     backoff_max: TimeSpan::seconds(2),
-    attempts: 5,
+    max_attempts: 5,
 };
-/// Maximum time after a failed request for which the fake forge may not yet show the posted comment.
+/// Maximum time, after a failed request, until the fake forge shows the posted comment.
 pub const COMMENT_VISIBILITY_DELAY: TimeSpan = TimeSpan(500);
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
@@ -205,7 +205,7 @@ pub struct ScenarioCounts {
     /// Counts of the finding that the model dropped.
     pub dropped_finding: DroppedFindingCounts,
     /// Counts of the comments on the linter's finding.
-    pub linted: Option<LinterCounts>,
+    pub linter_counts: Option<LinterCounts>,
 }
 
 /// Counts of a pull request with [`PLANTED_FINDING_COUNT`] findings through five pushes, read from the forge.
@@ -317,10 +317,10 @@ pub enum DemoError {
     SetUp(String),
     /// The demonstration exceeded its time limit.
     #[error("the demonstration did not finish within {} s; it was waiting for \
-        {waiting}", WAIT_TIMEOUT.as_secs())]
+        {pending_work}", WAIT_TIMEOUT.as_secs())]
     TimedOut {
         /// Work for which the demonstration was waiting when the time limit passed.
-        waiting: String,
+        pending_work: String,
     },
 }
 
@@ -358,7 +358,7 @@ pub struct FirstReview {
     /// Pull request as the forge shows it.
     pub view: PullView,
     /// Seconds since the start of the demonstration.
-    pub seconds: f64,
+    pub seconds_since_start: f64,
 }
 
 /// A demonstration that is running.
@@ -368,9 +368,9 @@ pub struct ReviewDemo {
     repo: FakeRepo,
     store: Store,
     /// Id of the repository at the forge.
-    repository: String,
-    address: std::net::SocketAddr,
-    stop: oneshot::Sender<()>,
+    repository_id: String,
+    service_address: std::net::SocketAddr,
+    stop_sender: oneshot::Sender<()>,
     service_task: JoinHandle<Result<(), ServeError>>,
     started_at: Instant,
     folder: tempfile::TempDir,
@@ -379,7 +379,7 @@ pub struct ReviewDemo {
 
 impl ReviewDemo {
     /// Starts a forge of this kind, a model and the service on free ports of this machine. The service reads
-    /// files with `reader`. Only those variables of `environment` are used that [`demo_environment`] returns.
+    /// files with `reader`. Uses only the variables of `environment` that [`demo_environment`] returns.
     ///
     /// # Errors
     /// Returns a [`DemoError`] if a part cannot be started.
@@ -435,9 +435,9 @@ impl ReviewDemo {
             model,
             repo,
             store,
-            repository,
-            address,
-            stop,
+            repository_id: repository,
+            service_address: address,
+            stop_sender: stop,
             service_task: serving,
             started_at,
             folder,
@@ -447,7 +447,7 @@ impl ReviewDemo {
 
     /// Returns the URL of the pull requests' page and the address of the service, which `--stay` prints.
     pub fn page_and_service_urls(&self) -> (String, String) {
-        (self.forge.pulls_url(), format!("http://{}", self.address))
+        (self.forge.pulls_url(), format!("http://{}", self.service_address))
     }
 
     /// Returns the path of the operator's file for further commands. The file is deleted when this value is
@@ -473,7 +473,7 @@ impl ReviewDemo {
         let number = self.repo.open_pull(NewPull::from_branch("payments")).await?;
         self.deliver_webhooks(UnreliableNetwork::default()).await?;
         let view = self.wait_until_reviewed(number).await?;
-        Ok(FirstReview { number, view, seconds: self.started_at.elapsed().as_secs_f64() })
+        Ok(FirstReview { number, view, seconds_since_start: self.started_at.elapsed().as_secs_f64() })
     }
 
     /// Opens another pull request with a finding of the model, then pushes a renamed variable in the
@@ -590,7 +590,7 @@ impl ReviewDemo {
         let mut look = tokio::time::interval(POLL_INTERVAL);
         while !self.store.unserved_requests(self.forge.name(), 1).await.map_err(setup_error)?.is_empty() {
             if Instant::now() > deadline {
-                return Err(DemoError::TimedOut { waiting: "a command in a comment".into() });
+                return Err(DemoError::TimedOut { pending_work: "a command in a comment".into() });
             }
             look.tick().await;
         }
@@ -604,7 +604,7 @@ impl ReviewDemo {
     /// Returns a [`DemoError`] if the forge fails, a review takes too long, or `report` returns an error.
     pub async fn follow_first_pull(
         &self,
-        FirstReview { number, view: first, seconds }: FirstReview,
+        FirstReview { number, view: first, seconds_since_start: seconds }: FirstReview,
         mut report: impl FnMut(&CommentChanges) -> Result<(), DemoError>,
     ) -> Result<ReviewDemoReport, DemoError> {
         let repo = &self.repo;
@@ -717,7 +717,7 @@ impl ReviewDemo {
         for number in &numbers {
             views.push(self.repo.pull(*number).await?);
         }
-        let ScenarioCounts { lifecycle, dropped_finding: forgotten, linted } = before_storm;
+        let ScenarioCounts { lifecycle, dropped_finding: forgotten, linter_counts: linted } = before_storm;
         let found = |view: &PullView| own_comments(view).filter(|body| is_inline_comment(view, body)).count();
         Ok(ReviewDemoReport {
             prs: report.prs + STORM_PULL_COUNT,
@@ -746,7 +746,7 @@ impl ReviewDemo {
     /// # Errors
     /// Returns [`DemoError::SetUp`] if the service had failed.
     pub async fn stop(self) -> Result<(), DemoError> {
-        drop(self.stop);
+        drop(self.stop_sender);
         match self.service_task.await {
             Ok(served) => served.map_err(setup_error),
             Err(error) => Err(setup_error(error)),
@@ -776,7 +776,7 @@ impl ReviewDemo {
                 return Ok(view);
             }
             if Instant::now() > deadline {
-                return Err(DemoError::TimedOut { waiting: format!("pull request {number}") });
+                return Err(DemoError::TimedOut { pending_work: format!("pull request {number}") });
             }
         }
     }
@@ -794,14 +794,14 @@ impl ReviewDemo {
             }
             if Instant::now() > deadline {
                 let waiting = waiting.iter().map(|slot| slot.key.as_str()).collect::<Vec<_>>().join(", ");
-                return Err(DemoError::TimedOut { waiting });
+                return Err(DemoError::TimedOut { pending_work: waiting });
             }
         }
     }
 
     /// Returns the number of reviews that were computed for a pull request.
     async fn count_reviews(&self, number: u64) -> Result<usize, DemoError> {
-        let id = PrId { forge: self.forge.name().into(), repository: self.repository.clone(), number };
+        let id = PrId { forge: self.forge.name().into(), repository: self.repository_id.clone(), number };
         let key: SlotKey = id.key();
         let runs = self.store.review_entries(&key, usize::MAX).await.map_err(setup_error)?;
         let computed = |stage: &RunStage| matches!(stage, RunStage::Computed | RunStage::Published);
@@ -837,7 +837,7 @@ fn build_context(
         agent,
         held_slots: truing_service::kill_switch::HeldSlots::default(),
         write_monitor: truing_loops::telemetry::WRITE_MONITOR.clone(),
-        sweep_times: truing_service::sweep::SweepResults::default(),
+        sweep_results: truing_service::sweep::SweepResults::default(),
         metrics,
         scheduler_waker: truing_service::scheduler_waker::SchedulerWaker::default(),
         linter_sources: toolbox,

@@ -187,13 +187,13 @@ pub fn prompt_error(error: &PromptError) -> CliError {
 pub fn slot_limits(review: &ReviewConfig, lease_duration: Duration) -> SlotLimits {
     SlotLimits {
         debounce: to_time_span(review.debounce),
-        max_wait: to_time_span(review.max_debounce_delay),
+        max_debounce: to_time_span(review.max_debounce_delay),
         storm_quiet_time: to_time_span(review.burst_quiet_period),
-        storm_max: to_time_span(review.max_burst_duration),
-        lease: to_time_span(lease_duration),
-        backoff: to_time_span(review.initial_backoff),
+        max_storm_duration: to_time_span(review.max_burst_duration),
+        lease_duration: to_time_span(lease_duration),
+        initial_backoff: to_time_span(review.initial_backoff),
         backoff_max: to_time_span(review.backoff_max),
-        attempts: review.max_attempts,
+        max_attempts: review.max_attempts,
     }
 }
 
@@ -204,7 +204,7 @@ pub fn service_settings(config: &Config, role: ProcessRole) -> ServiceSettings {
         role,
         lease_limits: LeaseLimits { total: all, per_owner: if per_owner == 0 { all } else { per_owner } },
         poll_interval: config.server.slot_poll_interval,
-        heartbeat_interval: config.server.heartbeat,
+        heartbeat_interval: config.server.heartbeat_interval,
         sweep_interval: Some(config.server.forge_poll_interval),
     }
 }
@@ -230,7 +230,7 @@ pub fn child_process_reader(
     Ok(reader
         .with_rules(rules.pack_folder.clone())
         .with_reading_time_limit(rules.reading_time_limit)
-        .with_min_sandbox(sandbox.level))
+        .with_min_sandbox(sandbox.min_level))
 }
 
 /// Returns the file reader of a command that works on a local repository. This reader also uses child
@@ -240,7 +240,7 @@ pub fn child_process_reader(
 /// # Errors
 /// Returns the same errors as [`child_process_reader`].
 pub fn local_reader(rules: &RulesConfig) -> Result<ChildProcessReader, CliError> {
-    child_process_reader(rules, &SandboxConfig { level: SandboxLevel::None })
+    child_process_reader(rules, &SandboxConfig { min_level: SandboxLevel::None })
 }
 
 /// Starts the export of traces, if it is configured. When the returned value is dropped, pending traces are

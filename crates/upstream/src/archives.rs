@@ -79,7 +79,7 @@ impl ArchiveFolder {
         archive: &ReleaseArchive,
     ) -> Result<PathBuf, ArchiveFetchError> {
         let expected_digest =
-            archive.integrity.as_ref().ok_or_else(|| ArchiveFetchError::NoDigest(archive.name.clone()))?;
+            archive.digest.as_ref().ok_or_else(|| ArchiveFetchError::NoDigest(archive.name.clone()))?;
         let path = self.folder.join(expected_digest.file_name());
         if path.is_file() {
             return Ok(path);

@@ -76,8 +76,8 @@ pub fn add_digests(path: &Path, digests: &[(&str, &str)]) -> Result<String, Mani
     edit_manifest(path, digests, DigestEdit::Add)
 }
 
-/// Returns the text of a manifest in which each of these definitions has only the given digest. Used if,
-/// after a change, the project no longer supports the releases with the earlier definitions.
+/// Returns the text of a manifest in which each of these definitions has only the given digest. This function
+/// is used if, after a change, the project no longer supports the releases with the earlier definitions.
 ///
 /// # Errors
 /// [`ManifestFileError`] if the file cannot be read or edited.

@@ -25,15 +25,15 @@ const PYTHON_REQUIREMENT_NAME: &str = "Python";
 /// The maximum length of a compared requirement, in bytes. The limit is low because the decision tree of a
 /// marker can have exponentially many branches.
 const MAX_REQUIREMENT_BYTES: usize = 240;
-/// The maximum number of compared requirements per package name. `MAX_CHANGED` is the maximum for all
-/// package names with changed requirements together.
+/// The maximum number of compared requirements per package name. `MAX_CHANGED_REQUIREMENTS` is the maximum
+/// for all package names with changed requirements together.
 const MAX_REQUIREMENTS_PER_NAME: usize = 16;
 const MAX_CHANGED_REQUIREMENTS: usize = 200;
 /// The maximum number of digits of a number in a requirement. Numbers are incremented and must not overflow.
 const MAX_DIGITS: usize = 18;
-/// Prefixes of package names that the names of the packages' modules often lack.
+/// Prefixes of package names. The names of the packages' modules often lack these prefixes.
 const PACKAGE_NAME_PREFIXES: [&str; 4] = ["python-", "python", "py-", "py"];
-/// Suffixes of package names that the names of the packages' modules often lack.
+/// Suffixes of package names. The names of the packages' modules often lack these suffixes.
 const PACKAGE_NAME_SUFFIXES: [&str; 3] = ["-python", "-py", "py"];
 
 /// Facts about a project that follows a package. These facts decide whether a changed requirement of the
@@ -249,9 +249,10 @@ impl InstallScope<'_> {
         }
     }
 
-    /// Returns true if every installation that fulfils `fulfilled` also fulfils `needs`. Compares each need
-    /// with those fulfilled requirements that apply in every installation in which the need applies. Their
-    /// combined range must lie within the need's range, and their extras must include the need's extras.
+    /// Returns true if every installation that fulfils `fulfilled_requirements` also fulfils `needs`.
+    /// Compares each need with the fulfilled requirements. A fulfilled requirement counts only if it applies
+    /// in every installation in which the need applies. The combined range of these requirements must be
+    /// within the need's range, and their extras must include the need's extras.
     fn satisfies_needs(
         &self,
         needs: &[MarkedRequirement],

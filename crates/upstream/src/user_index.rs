@@ -29,7 +29,7 @@ pub struct ConfiguredIndex {
     /// The token that requests to the index must send.
     pub token: Option<SecretString>,
     /// The variable or file that configures the index; `None` for the public default.
-    pub named_by: Option<String>,
+    pub configured_by: Option<String>,
 }
 
 /// The reasons why the settings cannot be used.
@@ -55,14 +55,14 @@ pub enum IndexConfigError {
 /// The user's settings: variables, and a home folder for files.
 pub struct UserEnvironment<'a> {
     /// Returns the value of an environment variable.
-    pub variable: &'a dyn Fn(&str) -> Option<String>,
+    pub read_variable: &'a dyn Fn(&str) -> Option<String>,
     /// The user's home folder.
     pub home: Option<&'a Path>,
 }
 
 impl UserEnvironment<'_> {
     fn non_empty_variable(&self, name: &str) -> Option<String> {
-        (self.variable)(name).filter(|value| !value.is_empty())
+        (self.read_variable)(name).filter(|value| !value.is_empty())
     }
 
     fn path_in_home(&self, path: &str) -> Option<PathBuf> {
@@ -91,7 +91,7 @@ impl UserEnvironment<'_> {
         Ok(found.unwrap_or_else(|| ConfiguredIndex {
             address: default.to_owned(),
             token: None,
-            named_by: None,
+            configured_by: None,
         }))
     }
 
@@ -99,7 +99,7 @@ impl UserEnvironment<'_> {
         let plain = |address: String, named_by: String| ConfiguredIndex {
             address,
             token: None,
-            named_by: Some(named_by),
+            configured_by: Some(named_by),
         };
         for name in PYTHON_INDEX_VARIABLES {
             if let Some(address) = self.non_empty_variable(name) {
@@ -154,7 +154,7 @@ impl UserEnvironment<'_> {
             entries.iter().filter_map(|(key, token)| Some((key.strip_suffix(":_authToken")?, token)));
         let token = tokens.filter(|(key, _)| has_url_prefix(place, key)).max_by_key(|(key, _)| key.len());
         let token = token.map(|(_, token)| SecretString::new(token.as_str()));
-        Ok(Some(ConfiguredIndex { address, token, named_by: Some(named_by) }))
+        Ok(Some(ConfiguredIndex { address, token, configured_by: Some(named_by) }))
     }
 
     /// Replaces each `${NAME}` in a value of npm's settings with the environment variable's value.
@@ -210,7 +210,7 @@ impl UserEnvironment<'_> {
                 Some(address) => Ok(Some(ConfiguredIndex {
                     address: address.to_owned(),
                     token: None,
-                    named_by: Some(named_by),
+                    configured_by: Some(named_by),
                 })),
                 None => Err(IndexConfigError::UnsupportedSource { path: named_by, source_name: name }),
             };
@@ -302,7 +302,7 @@ mod tests {
             let found = variables.iter().find(|(known, _)| *known == name);
             found.map(|(_, value)| (*value).to_owned())
         };
-        UserEnvironment { variable: &variable, home: Some(home.path()) }.find_index(registry, package)
+        UserEnvironment { read_variable: &variable, home: Some(home.path()) }.find_index(registry, package)
     }
 
     const NPMRC: &str = "registry=https://npm.example/all/\n@ours:registry = https://npm.example/ours/\n; \

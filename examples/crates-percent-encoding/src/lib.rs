@@ -5,7 +5,7 @@ pub const fn encoded(byte: u8) -> [u8; 3] {
     [b'%', digit(byte >> 4), digit(byte & 15)]
 }
 
-/// A byte that no component of a URL leaves as it is.
+/// Returns true if the byte must be encoded in every component of a URL.
 pub const fn must_be_encoded(byte: u8) -> bool {
     !byte.is_ascii_alphanumeric()
 }

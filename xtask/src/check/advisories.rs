@@ -50,14 +50,14 @@ struct Advisory {
     /// vulnerability.
     informational: Option<String>,
     /// Versions that never had the problem, or in which the problem is fixed.
-    safe: Vec<VersionReq>,
+    safe_versions: Vec<VersionReq>,
 }
 
 impl Advisory {
-    /// Returns true if a version is affected. A pre-release counts as affected unless a range of safe
-    /// versions names a pre-release of the same version.
+    /// Returns true if a version is affected. If no range of safe versions names a pre-release of the same
+    /// version, a pre-release counts as affected.
     fn affects(&self, version: &Version) -> bool {
-        !self.safe.iter().any(|range| range.matches(version))
+        !self.safe_versions.iter().any(|range| range.matches(version))
     }
 }
 
@@ -131,7 +131,7 @@ fn parse_advisory(text: &str) -> Result<Option<Advisory>> {
     let title =
         rest.lines().find_map(|line| line.strip_prefix("# ")).unwrap_or("(no title)").trim().to_owned();
     let AdvisoryHead { id, package, date, informational, withdrawn: _ } = advisory;
-    Ok(Some(Advisory { id, package, date, title, informational, safe }))
+    Ok(Some(Advisory { id, package, date, title, informational, safe_versions: safe }))
 }
 
 /// Returns the problems of locked versions, and the warnings.

@@ -3,8 +3,8 @@
 //!
 //! File A uses file B if A names an item of B in an import or a path. A `mod` declaration and a re-exporting
 //! `pub use` do not count: a file that uses a re-exported name uses the file that defines the name. Test code
-//! does not count. Calls of a method count neither for the file that defines the method, because a caller
-//! names only the type.
+//! does not count. Calls of a method do not count as a use of the file that defines the method, because a
+//! caller names only the type.
 
 mod source;
 mod tree;
@@ -82,14 +82,14 @@ fn is_crate_root(path: &str) -> bool {
 struct FileCycle {
     files: Vec<String>,
     /// The shortest chain of uses from one of the files back to the same file.
-    shortest: Vec<String>,
+    shortest_path: Vec<String>,
 }
 
 impl FileCycle {
     fn new(files: Vec<String>, dependencies: &FileDependencies) -> Self {
         let ways = files.iter().filter_map(|file| shortest_cycle(file, dependencies));
         let shortest = ways.min_by_key(Vec::len).unwrap_or_default();
-        Self { files, shortest }
+        Self { files, shortest_path: shortest }
     }
 
     /// Returns the exception that names one of the cycle's files.
@@ -100,7 +100,7 @@ impl FileCycle {
 
 impl fmt::Display for FileCycle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}; the shortest way around: {}", self.files.join(", "), self.shortest.join(" → "))
+        write!(f, "{}; the shortest way around: {}", self.files.join(", "), self.shortest_path.join(" → "))
     }
 }
 
@@ -124,12 +124,8 @@ fn shortest_cycle(from: &str, dependencies: &FileDependencies) -> Option<Vec<Str
 
 /// Returns the strongly connected components of at least two files (Tarjan's algorithm).
 fn strongly_connected_components(dependencies: &FileDependencies) -> Vec<Vec<String>> {
-    let mut search = CycleSearch {
-        arrows: dependencies,
-        visit_order: BTreeMap::new(),
-        stack: Vec::new(),
-        cycles: Vec::new(),
-    };
+    let mut search =
+        CycleSearch { dependencies, visit_order: BTreeMap::new(), stack: Vec::new(), cycles: Vec::new() };
     for file in dependencies.keys() {
         if !search.visit_order.contains_key(file.as_str()) {
             search.visit(file);
@@ -139,7 +135,7 @@ fn strongly_connected_components(dependencies: &FileDependencies) -> Vec<Vec<Str
 }
 
 struct CycleSearch<'a> {
-    arrows: &'a FileDependencies,
+    dependencies: &'a FileDependencies,
     /// The visit number of each file: 0 for the first visited file, 1 for the second.
     visit_order: BTreeMap<&'a str, usize>,
     stack: Vec<&'a str>,
@@ -155,7 +151,7 @@ impl<'a> CycleSearch<'a> {
         self.visit_order.insert(file, index);
         self.stack.push(file);
         let mut low = index;
-        for next in self.arrows.get(file).into_iter().flatten() {
+        for next in self.dependencies.get(file).into_iter().flatten() {
             match self.visit_order.get(next.as_str()) {
                 None => low = low.min(self.visit(next)),
                 Some(seen) if self.stack.contains(&next.as_str()) => low = low.min(*seen),

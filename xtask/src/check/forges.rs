@@ -25,7 +25,7 @@ const ALLOWED_FILES: &[(&str, &str)] = &[
     ("crates/config/src/login.rs", "refuses a login that the kind does not have"),
 ];
 
-/// Checks every source file in the crates of `ABOVE`, except tests.
+/// Checks every source file in the crates of `FORGE_NEUTRAL_CRATES`, except tests.
 pub(crate) fn check(root: &Path) -> Result<CheckReport> {
     let files = workspace::tracked_files(root)?;
     let (at, problems) = find_forbidden_uses(&files);

@@ -2,8 +2,8 @@
 //! documents, and the flags, commands and values of the command line.
 //!
 //! `interface.toml` records these names per crate. A recorded name that the sources no longer have is a
-//! problem, because a renamed Rust field or variant renames the field or value of a document unless an
-//! attribute keeps the old name. A name that is not recorded is only a warning.
+//! problem. If a Rust field or variant is renamed without an attribute that keeps the old name, the name in
+//! the document changes as well. A name that is not recorded is only a warning.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -22,7 +22,7 @@ use crate::{texts, workspace};
 
 /// Path of the file that records the names, relative to the root.
 const RECORD_PATH: &str = "xtask/src/check/interface.toml";
-/// A name that is not recorded, because the check of words accepts it in no file but the one that needs it.
+/// A name that is not recorded, because the check of words accepts it only in the file that needs it.
 const UNRECORDED: &str = concat!("replace", "-with");
 
 /// The names of one crate, each with the number of types and calls that have it. If the number falls, one of

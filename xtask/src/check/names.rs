@@ -68,8 +68,8 @@ fn compare_record(
 }
 
 /// Lists the faults on the lines that a comparison in `changes` reports as changed, because a new fault is
-/// probably among these. Uses the first comparison whose lines have a fault. If no changed line has a fault,
-/// lists the first `MAX_LISTED_FAULTS` faults.
+/// probably on one of these lines. Uses the first comparison whose lines have a fault. If no changed line has
+/// a fault, lists the first `MAX_LISTED_FAULTS` faults.
 fn list_places(places: &[&FaultPlace], changes: &[ChangedLines]) -> String {
     let on_lines = |lines: &ChangedLines| -> Vec<&FaultPlace> {
         places.iter().filter(|place| lines.contains_line(&place.path, place.line)).copied().collect()

@@ -123,7 +123,7 @@ fn add_reachable_files(
     }
     let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
     let own = if is_root { folder.to_owned() } else { format!("{folder}/{}", name.trim_end_matches(".rs")) };
-    for ModuleDeclaration { within, name, path } in module_declarations(text) {
+    for ModuleDeclaration { enclosing_modules: within, name, path } in module_declarations(text) {
         let place = [&[own.as_str()], within.as_slice()].concat().join("/");
         match path {
             Some(path) => {
@@ -155,7 +155,7 @@ fn join_path(folder: &str, path: &str) -> String {
 #[derive(Debug, PartialEq, Eq)]
 struct ModuleDeclaration<'a> {
     /// The modules of this file that enclose the declaration.
-    within: Vec<&'a str>,
+    enclosing_modules: Vec<&'a str>,
     name: &'a str,
     /// The path in `#[path]`, if there is one.
     path: Option<&'a str>,
@@ -181,7 +181,7 @@ fn module_declarations(source: &str) -> Vec<ModuleDeclaration<'_>> {
             ";" => {
                 if let Some(name) = named {
                     let within = open.iter().copied().flatten().collect();
-                    found.push(ModuleDeclaration { within, name, path });
+                    found.push(ModuleDeclaration { enclosing_modules: within, name, path });
                 }
             }
             "path" if last == "[" => {

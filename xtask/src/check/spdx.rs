@@ -23,9 +23,9 @@ pub(crate) fn is_satisfied(
 ) -> Result<bool, SpdxError> {
     let spaced = expression.replace('/', " OR ").replace('(', " ( ").replace(')', " ) ");
     let words: Vec<&str> = spaced.split_whitespace().collect();
-    let mut parser = SpdxParser { words: &words, allowed: is_allowed };
+    let mut parser = SpdxParser { remaining_tokens: &words, is_allowed };
     let result = parser.parse_or(0)?;
-    match parser.words {
+    match parser.remaining_tokens {
         [] => Ok(result),
         [word, ..] => Err(SpdxError(format!("`{word}` is not expected there"))),
     }
@@ -35,8 +35,8 @@ pub(crate) fn is_satisfied(
 /// permitted. The function is called for every licence of the expression, even if the result is already
 /// certain.
 struct SpdxParser<'a> {
-    words: &'a [&'a str],
-    allowed: &'a mut dyn FnMut(&str) -> bool,
+    remaining_tokens: &'a [&'a str],
+    is_allowed: &'a mut dyn FnMut(&str) -> bool,
 }
 
 impl<'a> SpdxParser<'a> {
@@ -67,26 +67,26 @@ impl<'a> SpdxParser<'a> {
         let licence = self.parse_name()?;
         if self.consume("WITH") {
             let exception = self.parse_name()?;
-            return Ok((self.allowed)(&format!("{licence} WITH {exception}")));
+            return Ok((self.is_allowed)(&format!("{licence} WITH {exception}")));
         }
-        Ok((self.allowed)(licence))
+        Ok((self.is_allowed)(licence))
     }
 
     /// Removes the next word and returns true if the next word is `word`; otherwise returns false.
     fn consume(&mut self, word: &str) -> bool {
-        let [first, rest @ ..] = self.words else { return false };
+        let [first, rest @ ..] = self.remaining_tokens else { return false };
         let found = first.eq_ignore_ascii_case(word);
         if found {
-            self.words = rest;
+            self.remaining_tokens = rest;
         }
         found
     }
 
     fn parse_name(&mut self) -> Result<&'a str, SpdxError> {
-        match self.words {
+        match self.remaining_tokens {
             [] => Err(SpdxError("it ends too early".into())),
             [word, rest @ ..] if is_licence_name(word) => {
-                self.words = rest;
+                self.remaining_tokens = rest;
                 Ok(word)
             }
             [word, ..] => Err(SpdxError(format!("`{word}` is not a licence"))),

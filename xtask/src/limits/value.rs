@@ -90,7 +90,7 @@ pub(crate) fn evaluate_constant(name: &str, constants: &[SourceConstant]) -> Res
 
 fn evaluate_nested(name: &str, constants: &[SourceConstant], remaining_depth: u32) -> Result<ConstantValue> {
     let constant = constants.iter().find(|it| it.name == name).context("there is no such constant")?;
-    let mut reader = ExpressionReader { rest: &constant.expression, all: constants, remaining_depth };
+    let mut reader = ExpressionReader { rest: &constant.expression, constants, remaining_depth };
     let value = reader.parse_shift().with_context(|| format!("its value is `{}`", constant.expression))?;
     if reader.rest.trim().is_empty() { Ok(value) } else { bail!("`{}` is not read", constant.expression) }
 }
@@ -98,7 +98,7 @@ fn evaluate_nested(name: &str, constants: &[SourceConstant], remaining_depth: u3
 /// Evaluates an expression by Rust's precedence: products first, then sums, then shifts.
 struct ExpressionReader<'a> {
     rest: &'a str,
-    all: &'a [SourceConstant],
+    constants: &'a [SourceConstant],
     /// Number of further references to other constants that may be followed; the limit detects cycles.
     remaining_depth: u32,
 }
@@ -155,7 +155,7 @@ impl<'a> ExpressionReader<'a> {
             }));
         }
         match self.remaining_depth.checked_sub(1) {
-            Some(deep) if !word.is_empty() => evaluate_nested(word, self.all, deep),
+            Some(deep) if !word.is_empty() => evaluate_nested(word, self.constants, deep),
             _ => bail!("`{}` is not read", self.rest),
         }
     }

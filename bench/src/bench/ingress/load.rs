@@ -28,8 +28,7 @@ pub(super) struct LoadResult {
     latencies: Vec<Duration>,
     /// Number of requests with a response other than 202, or without a response.
     pub(super) failed: usize,
-    /// Time from the first due time to the last response, reduced by the accepted latency of the last
-    /// responses.
+    /// Time from the first due time to the last response, minus the accepted latency of the last responses.
     duration: Duration,
 }
 
@@ -69,7 +68,7 @@ impl RequestLoad<'_> {
                 .into_iter()
                 .map(|stream| {
                     scope.spawn(move || {
-                        let mut connection = LoadConnection { stream, answer: vec![0; 4096] };
+                        let mut connection = LoadConnection { stream, response_buffer: vec![0; 4096] };
                         let (mut latencies, mut failed) = (Vec::new(), 0);
                         loop {
                             let number = next.fetch_add(1, Ordering::Relaxed);
@@ -125,7 +124,7 @@ fn sleep_until(due: Instant) {
 
 struct LoadConnection {
     stream: TcpStream,
-    answer: Vec<u8>,
+    response_buffer: Vec<u8>,
 }
 
 impl LoadConnection {
@@ -142,12 +141,12 @@ impl LoadConnection {
         self.stream.write_all(&body[sent - head.len()..])?;
         let mut filled = 0;
         loop {
-            let read = self.stream.read(&mut self.answer[filled..])?;
+            let read = self.stream.read(&mut self.response_buffer[filled..])?;
             if read == 0 {
                 bail!("closed");
             }
             filled += read;
-            if let Some(status) = parse_response_status(&self.answer[..filled]) {
+            if let Some(status) = parse_response_status(&self.response_buffer[..filled]) {
                 return if status == 202 { Ok(()) } else { bail!("answered {status}") };
             }
         }

@@ -58,9 +58,10 @@ impl RunningService {
             }
             IngressService::Truing { program, store: IngressStore::Valkey, redis } => {
                 let servers = stores::start_servers(redis, data.path())?;
-                let store = format!("{}folder = \"local\"\n", servers.section);
-                let mut command = truing_command(program, data.path(), port, &store, servers.marker_key)?;
-                let (name, value) = servers.variable;
+                let store = format!("{}folder = \"local\"\n", servers.store_section);
+                let mut command =
+                    truing_command(program, data.path(), port, &store, servers.marker_key_line)?;
+                let (name, value) = servers.marker_key_variable;
                 let [slots, records] = servers.processes;
                 vec![ChildProcess::start("truing", command.env(name, value))?, slots, records]
             }

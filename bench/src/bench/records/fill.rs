@@ -27,8 +27,8 @@ const EVENTS_PER_PULL: u64 = 12;
 /// is charged.
 const CALLS_PER_REVIEW: u64 = 3;
 const LEVELS_PER_CALL: u64 = 3;
-/// Number of pull requests for each row in the tables with few rows; the next constant is the same for the
-/// table of comments.
+/// Number of pull requests for each row in the tables with few rows; the next constant is the number of pull
+/// requests for each row in the table of comments.
 const PULLS_PER_RARE_ROW: u64 = 20;
 const PULLS_PER_COMMENT_ROW: u64 = 5;
 

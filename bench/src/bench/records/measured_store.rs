@@ -98,7 +98,7 @@ impl MeasuredStore {
     /// Starts servers without data.
     pub(super) fn start_empty_servers(tools: &BenchPrograms<'_>, folder: &Path) -> Result<Self> {
         let servers = stores::start_servers(tools.redis, folder)?;
-        let section = format!("{}[forge.github]\n{}", servers.section, servers.marker_key);
+        let section = format!("{}[forge.github]\n{}", servers.store_section, servers.marker_key_line);
         Self::new(tools, folder, "servers.toml", &section, StoreBackend::Servers(Box::new(servers)))
     }
 
@@ -130,7 +130,7 @@ impl MeasuredStore {
         command.arg("--quiet").args(arguments).arg("--config").arg(&self.config);
         command.env("HOME", &self.home).env("TRUING_STORE__FOLDER", &self.home).current_dir(&self.home);
         if let StoreBackend::Servers(servers) = &self.backing {
-            command.env(servers.variable.0, servers.variable.1);
+            command.env(servers.marker_key_variable.0, servers.marker_key_variable.1);
         }
         command
     }
@@ -146,7 +146,9 @@ impl MeasuredStore {
     pub(super) fn url(&self) -> String {
         match &self.backing {
             StoreBackend::File(file) => format!("sqlite:{}", file.display()),
-            StoreBackend::Servers(servers) => format!("{},{}", servers.slots, servers.records),
+            StoreBackend::Servers(servers) => {
+                format!("{},{}", servers.slots_address, servers.records_address)
+            }
         }
     }
 
@@ -154,7 +156,9 @@ impl MeasuredStore {
     pub(super) fn addresses(&self) -> Vec<String> {
         match &self.backing {
             StoreBackend::File(file) => vec![file.display().to_string()],
-            StoreBackend::Servers(servers) => vec![servers.slots.clone(), servers.records.clone()],
+            StoreBackend::Servers(servers) => {
+                vec![servers.slots_address.clone(), servers.records_address.clone()]
+            }
         }
     }
 
@@ -168,7 +172,7 @@ impl MeasuredStore {
             }
             StoreBackend::Servers(servers) => {
                 let mut client = Command::new(stores::find_postgres_programs()?.join("psql"));
-                client.args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", &servers.records]);
+                client.args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", &servers.records_address]);
                 client
             }
         })

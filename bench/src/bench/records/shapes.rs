@@ -183,7 +183,7 @@ fn sample_review(head: &Sha, base: &Sha) -> ReviewRecord {
             prompt_hash: HEAD_SHA_PLACEHOLDER.to_owned(),
             turns: 3,
             cost: MicroUsd(REVIEW_COST_MICRO_USD),
-            ms: 48_000,
+            duration_ms: 48_000,
             detail: ModelReviewDetail {
                 tokens,
                 calls: [("read".to_owned(), 4), ("grep".to_owned(), 2)].into(),

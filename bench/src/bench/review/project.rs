@@ -48,7 +48,7 @@ pub(super) struct GeneratedProject {
 #[derive(Clone)]
 struct GeneratedFile {
     path: String,
-    language: usize,
+    language_index: usize,
     blocks: Vec<String>,
 }
 
@@ -64,15 +64,15 @@ pub(super) struct ProjectChange {
     /// Paths that no longer exist, because their file was deleted or renamed.
     pub(super) removed_files: Vec<String>,
     /// Path and new text of each changed, renamed or new file.
-    pub(super) written: Vec<(String, String)>,
+    pub(super) written_files: Vec<(String, String)>,
     new_files: usize,
-    renamed: usize,
+    renamed_files: usize,
 }
 
 impl fmt::Display for ProjectChange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { new_files: new, renamed, .. } = self;
-        let edited = self.written.len() - new - renamed;
+        let Self { new_files: new, renamed_files: renamed, .. } = self;
+        let edited = self.written_files.len() - new - renamed;
         write!(
             f,
             "{edited} edited, {new} new, {renamed} renamed, {} deleted",
@@ -104,8 +104,12 @@ impl GeneratedProject {
     /// Generates a change of this number of files that adds about this number of lines.
     pub(super) fn generate_change(&mut self, changed: usize, lines: usize) -> ProjectChange {
         let each = lines.div_ceil(changed.max(1));
-        let mut change =
-            ProjectChange { removed_files: Vec::new(), written: Vec::new(), new_files: 0, renamed: 0 };
+        let mut change = ProjectChange {
+            removed_files: Vec::new(),
+            written_files: Vec::new(),
+            new_files: 0,
+            renamed_files: 0,
+        };
         let step = (self.files.len() / changed.max(1)).max(1);
         for at in 0..changed {
             let Some(mut file) = self.files.get(at * step).cloned() else { break };
@@ -118,7 +122,7 @@ impl GeneratedProject {
                     change.removed_files.push(file.path.clone());
                     file.path = format!("moved/{}", file.path);
                     self.edit_file(&mut file, BLOCK_LINES);
-                    change.renamed += 1;
+                    change.renamed_files += 1;
                 }
                 2 => {
                     change.removed_files.push(file.path);
@@ -128,7 +132,7 @@ impl GeneratedProject {
                 // renamed files add few.
                 _ => self.edit_file(&mut file, each + each / 5),
             }
-            change.written.push((file.path.clone(), file.text()));
+            change.written_files.push((file.path.clone(), file.text()));
         }
         change
     }
@@ -140,7 +144,7 @@ impl GeneratedProject {
         };
         let mut added = 0;
         while added < lines {
-            let block = self.generate_block(file.language);
+            let block = self.generate_block(file.language_index);
             added += block.lines().count();
             let at = middle(&mut self.random, file);
             file.blocks.insert(at, block);
@@ -160,7 +164,7 @@ impl GeneratedProject {
         let (area, name) = (self.word(), self.word());
         let path = format!("{folder}/{area}/{name}_{number}.{ending}");
         let head = self.fill_placeholders(split_blocks(blocks).first().copied().unwrap_or_default());
-        let mut file = GeneratedFile { path, language, blocks: vec![head] };
+        let mut file = GeneratedFile { path, language_index: language, blocks: vec![head] };
         let mut made = 0;
         while made < lines {
             let block = self.generate_block(language);
@@ -259,7 +263,7 @@ mod tests {
         let ((one, change), (two, again), (other, _)) =
             (generate_texts(1), generate_texts(1), generate_texts(2));
         assert_eq!(one, two);
-        assert_eq!((change.removed_files, change.written), (again.removed_files, again.written));
+        assert_eq!((change.removed_files, change.written_files), (again.removed_files, again.written_files));
         assert_ne!(one, other);
     }
 
@@ -270,7 +274,7 @@ mod tests {
         paths.sort();
         paths.dedup();
         assert_eq!(paths.len(), texts.len());
-        for (path, text) in texts.iter().chain(&change.written) {
+        for (path, text) in texts.iter().chain(&change.written_files) {
             for left in ["{x}", "{y}", "{z}", "{X}", "{Y}", "{Z}", "{n}", "{t}", "{T}", "{secret}", "===="] {
                 // These texts identify a leftover placeholder reliably, because no generated code contains
                 // them.

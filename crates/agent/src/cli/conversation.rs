@@ -22,8 +22,8 @@ const FINAL_MESSAGE: &str = "The run is over.";
 /// Time that the program has, after the end of the run, to exit by itself before it is killed.
 const EXIT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Hints of every tool of a run. Even a read-only tool is not marked as read-only: the program makes calls of
-/// read-only tools in parallel, but an edit needs the result of the call before it.
+/// Hints of every tool of a run. No tool is marked as read-only. The program makes calls of read-only tools
+/// in parallel, but an edit needs the result of the preceding call.
 pub(super) const HINTS: ToolHints =
     ToolHints { read_only: false, destructive: false, idempotent: false, open_world: false };
 
@@ -33,7 +33,7 @@ pub(super) struct CliConversation<'a, F, J> {
     model: &'a str,
     /// The end of the run; `None` while the run continues.
     end: Option<AgentRunEnd>,
-    /// Error in the report that the model's last response contained, if there is one.
+    /// Error in the report of the model's last response, if the report has an error.
     report_error: Option<String>,
     /// Results of calls of unknown tools, by call identifier. The program answers such calls with its own
     /// text; these results replace that text.
@@ -46,7 +46,7 @@ pub(super) struct CliConversation<'a, F, J> {
     reported_usage: TokenUsage,
     /// Number of messages in the program's conversation, including the last response. The run's own
     /// conversation also contains the messages that the run exchanged with the model without the program.
-    program_messages: usize,
+    program_message_count: usize,
 }
 
 impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> CliConversation<'a, F, J> {
@@ -60,7 +60,7 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> CliConversation<'a, F, J>
             arrived_calls: 0,
             response_count: 0,
             reported_usage: TokenUsage::default(),
-            program_messages: 0,
+            program_message_count: 0,
         }
     }
 
@@ -174,7 +174,7 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> CliConversation<'a, F, J>
 
     /// Sends requests to the model until a response contains calls or the run is over.
     async fn ask_model(&mut self, messages: Vec<ModelMessage>) -> Option<ModelMessage> {
-        let known = std::mem::replace(&mut self.program_messages, messages.len() + 1);
+        let known = std::mem::replace(&mut self.program_message_count, messages.len() + 1);
         if known > 0 && messages.len() > known {
             let mut new: Vec<ModelMessage> = messages.into_iter().skip(known).collect();
             self.replace_unknown_results(&mut new);

@@ -30,7 +30,7 @@ const VARIABLES: &[(&str, &str)] = &[
     ("DISABLE_ERROR_REPORTING", "1"),
     ("DISABLE_AUTOUPDATER", "1"),
     ("CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC", "1"),
-    // The gateway already retries requests; retries by the program as well would double the cost.
+    // The gateway already retries requests. If the program also retried them, the cost would double.
     ("CLAUDE_CODE_MAX_RETRIES", "0"),
     ("CLAUDE_CODE_DISABLE_NONSTREAMING_FALLBACK", "1"),
     // With these settings the program exits after its first result.

@@ -5,7 +5,13 @@
 //! that `cargo xtask test` installs, in the version that this runtime was measured with. Host names,
 //! identifiers of a run and times are removed from the recordings.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a helper of tests may fail them")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test helper may panic to \
+    make a test fail"
+)]
 
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
@@ -61,7 +67,7 @@ struct RecordedCase {
     /// get the last response again.
     model_replies: &'static [ScriptedReply],
     tool_reply: ScriptedReply,
-    /// Expected beginning of the end of the run, in its debug format.
+    /// Expected prefix of the run's end in its debug format.
     end: &'static str,
 }
 

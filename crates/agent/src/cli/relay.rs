@@ -58,7 +58,7 @@ pub(super) struct CliRelay {
 
 /// The MCP tools of a run. Each call of a tool is forwarded to the run.
 struct ToolBridge {
-    offers: Vec<McpTool>,
+    mcp_tools: Vec<McpTool>,
     message_sender: mpsc::Sender<ProgramMessage>,
 }
 
@@ -73,7 +73,7 @@ impl Toolset for ToolBridge {
     }
 
     fn tools(&self) -> Vec<McpTool> {
-        self.offers.clone()
+        self.mcp_tools.clone()
     }
 
     async fn call(&self, name: &str, input: Value) -> ToolCallResult {
@@ -100,7 +100,7 @@ impl CliRelay {
     ) -> Self {
         Self {
             endpoint: McpEndpoint::new(Some(token)),
-            tools: Arc::new(ToolBridge { offers: mcp_tools, message_sender }),
+            tools: Arc::new(ToolBridge { mcp_tools, message_sender }),
         }
     }
 

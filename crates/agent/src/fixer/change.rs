@@ -62,8 +62,8 @@ pub(super) fn edit_file(
     let place = RepoPath::from(path);
     let bytes = tree.read(&place).map_err(|kept| change_error(path, kept))?;
     let text = std::str::from_utf8(&bytes).map_err(|_| FileChangeError::NotUtf8(path.to_owned()))?;
-    // The model sees only the masked text. If the unmasked text has more matches, the edit fails as if there
-    // were no match, because a successful edit would confirm a guessed secret.
+    // The model sees only the masked text. If the unmasked text has more matches than the masked text, the
+    // edit fails as if there were no match, because a successful edit would confirm a guessed secret.
     let (in_file, times) = (text.matches(old).count(), mask_secrets(text).matches(old).count());
     if in_file == 0 && old.contains(MASK) && !are_secrets_shown() {
         return Err(FileChangeError::TouchesSecret(path.to_owned()));

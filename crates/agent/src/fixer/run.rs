@@ -18,12 +18,16 @@ use crate::verify::usage::{self, DiskUsage};
 pub(super) async fn run_command(workspace: &FixerWorkspace, argv: &[String]) -> Result<String, CommandError> {
     let words = argv.iter().map(OsString::from).collect();
     let mut job = SandboxJob::new(SandboxLevel::Full, &workspace.clone, JobCommand::Program(words))?;
-    (job.writable, job.sockets) = (true, true);
-    workspace.programs.clone_into(&mut job.read);
+    (job.writable, job.allows_sockets) = (true, true);
+    workspace.program_folders.clone_into(&mut job.readable_paths);
     let written = Some(clone_write_limit(workspace.clone.clone(), job.limits.disk).await);
     let ended = command::run(
         job,
-        &CommandLimits { time: workspace.time, write_limit: written, keeps_whole_output: false },
+        &CommandLimits {
+            time: workspace.command_time_limit,
+            write_limit: written,
+            keeps_whole_output: false,
+        },
     )
     .await?;
     Ok(render_command_report(workspace, &ended))
@@ -44,7 +48,7 @@ fn render_command_report(workspace: &FixerWorkspace, result: &CommandResult) -> 
             None => format!("ended by a signal ({status})\n"),
         },
         ProcessOutcome::TimeLimitExceeded => {
-            format!("ended because it took longer than {} s\n", workspace.time.as_secs_f32())
+            format!("ended because it took longer than {} s\n", workspace.command_time_limit.as_secs_f32())
         }
         ProcessOutcome::OutputLimitExceeded => format!(
             "ended because it printed more than \

@@ -112,13 +112,13 @@ impl McpServers {
         started
     }
 
-    /// Adds the tools of a server whose index in `servers` will be the present length of `servers`.
+    /// Adds the tools of a server that the caller then appends to `servers`.
     fn add_tools(&mut self, config: &McpServer, tools: Vec<rmcp::model::Tool>) {
         let (offered, wrong) = tool_filter::check_offered_tools(config, tools);
         for what in wrong.into_iter().take(MAX_PROBLEMS) {
             self.add_problem(config, &what.into());
         }
-        for OfferedTool { name, tool } in offered {
+        for OfferedTool { server_tool_name: name, definition: tool } in offered {
             self.tools.insert(tool.name.clone(), (self.servers.len(), name));
             self.offered_tools.push(tool);
         }
@@ -210,9 +210,9 @@ impl McpServers {
                 servers";
             return ToolCallOutput { text: text.to_owned(), is_error: true, is_denied: true };
         }
-        let end = Instant::now() + config.time;
+        let end = Instant::now() + config.timeout;
         let busy = || {
-            let time = config.time.as_secs_f32();
+            let time = config.timeout.as_secs_f32();
             failed(format!(
                 "the server `{}` was busy with other calls and did not answer this call within {time} s: \
                     call the tool again later, or go on without this server",
@@ -255,7 +255,8 @@ impl McpServers {
             }
             Err(_) => {
                 open.close().await;
-                format!("it did not answer a call of `{tool}` within {} s", config.time.as_secs_f32()).into()
+                format!("it did not answer a call of `{tool}` within {} s", config.timeout.as_secs_f32())
+                    .into()
             }
         };
         self.add_problem(config, &lost);
@@ -274,13 +275,13 @@ fn start_server(
     Box::pin(async move {
         let begun = async {
             let session = McpSession::open(&config.transport, proxy).await?;
-            match session.tools(&config.tools).await {
+            match session.tools(&config.allowed_tools).await {
                 Ok(tools) => Ok((session, tools)),
                 Err(why) => Err(session.close_after_failure(why).await),
             }
         };
-        timeout(config.time, begun).await.unwrap_or_else(|_| {
-            Err(format!("it was not ready within {} s", config.time.as_secs_f32()).into())
+        timeout(config.timeout, begun).await.unwrap_or_else(|_| {
+            Err(format!("it was not ready within {} s", config.timeout.as_secs_f32()).into())
         })
     })
 }

@@ -148,8 +148,8 @@ async fn call_tools(calls: Vec<(String, Value)>) {
     let config = McpServer {
         name: "suite".to_owned(),
         transport: ServerTransport::Http(ServerAddress::new(url, None)),
-        tools: calls.iter().map(|(name, _)| name.clone()).collect(),
-        time: CLIENT_TIMEOUT,
+        allowed_tools: calls.iter().map(|(name, _)| name.clone()).collect(),
+        timeout: CLIENT_TIMEOUT,
         max_result_bytes: 10_000,
     };
     let servers = McpServers::start(&[config]).await;

@@ -107,7 +107,7 @@ async fn serve_connection<F: Future<Output = McpResponse> + Send>(
             pending::<()>().await;
         }
     };
-    // Errors of a connection are ignored, because there is no response left that could still be sent.
+    // Errors of a connection are ignored, because no further response can be sent on the connection.
     tokio::select! {
         _ = http1::Builder::new()
             .timer(TokioTimer::new())

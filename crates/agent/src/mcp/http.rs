@@ -42,10 +42,10 @@ pub type McpResponse = Response<BoxBody<Bytes, Infallible>>;
 pub struct McpEndpoint {
     /// SHA-256 of the token. Hashes are stored because hashes of any input have the same length and can be
     /// compared in constant time.
-    token: Option<[u8; 32]>,
+    token_hash: Option<[u8; 32]>,
     hosts: Vec<String>,
     origins: Vec<String>,
-    max_body: usize,
+    max_body_bytes: usize,
 }
 
 impl McpEndpoint {
@@ -53,14 +53,14 @@ impl McpEndpoint {
     /// endpoint admits all programs of this machine.
     pub fn new(token: Option<&SecretString>) -> Self {
         Self {
-            token: token.map(|token| Sha256::digest(token.expose()).into()),
+            token_hash: token.map(|token| Sha256::digest(token.expose()).into()),
             hosts: LOOPBACK_HOSTS.map(str::to_owned).into(),
             // Pages from any port of this machine are allowed, because a program on this machine serves them.
             origins: ["localhost", "127.0.0.1", "[::1]"]
                 .iter()
                 .flat_map(|host| [format!("http://{host}:*"), format!("https://{host}:*")])
                 .collect(),
-            max_body: MAX_MESSAGE_BYTES,
+            max_body_bytes: MAX_MESSAGE_BYTES,
         }
     }
 
@@ -105,37 +105,33 @@ impl McpEndpoint {
         // The token is removed, because no handler needs it, and a handler without the token cannot log it.
         request.headers_mut().remove(AUTHORIZATION);
         let (head, body) = request.into_parts();
-        let body =
-            match tokio::time::timeout(REQUEST_READ_TIMEOUT, Limited::new(body, self.max_body).collect())
-                .await
-            {
-                Ok(Ok(body)) => body.to_bytes(),
-                Ok(Err(error)) if error.is::<LengthLimitError>() => {
-                    return refusal_response(
-                        StatusCode::PAYLOAD_TOO_LARGE,
-                        "the request exceeds the maximum length of a message",
-                    );
-                }
-                Ok(Err(_)) => {
-                    return refusal_response(
-                        StatusCode::BAD_REQUEST,
-                        "the request cannot be read completely",
-                    );
-                }
-                Err(_) => {
-                    return refusal_response(
-                        StatusCode::REQUEST_TIMEOUT,
-                        "the request took too long to arrive",
-                    );
-                }
-            };
+        let body = match tokio::time::timeout(
+            REQUEST_READ_TIMEOUT,
+            Limited::new(body, self.max_body_bytes).collect(),
+        )
+        .await
+        {
+            Ok(Ok(body)) => body.to_bytes(),
+            Ok(Err(error)) if error.is::<LengthLimitError>() => {
+                return refusal_response(
+                    StatusCode::PAYLOAD_TOO_LARGE,
+                    "the request exceeds the maximum length of a message",
+                );
+            }
+            Ok(Err(_)) => {
+                return refusal_response(StatusCode::BAD_REQUEST, "the request cannot be read completely");
+            }
+            Err(_) => {
+                return refusal_response(StatusCode::REQUEST_TIMEOUT, "the request took too long to arrive");
+            }
+        };
         let config = StreamableHttpServerConfig::default()
             .with_legacy_session_mode(false)
             .with_json_response(true)
             .with_allowed_hosts(&self.hosts)
             .with_allowed_origins(&self.origins)
             .enforce_origin_validation()
-            .with_max_request_body_bytes(self.max_body);
+            .with_max_request_body_bytes(self.max_body_bytes);
         let service = StreamableHttpService::new(
             move || Ok(make_handler()),
             Arc::new(NeverSessionManager::default()),
@@ -170,7 +166,7 @@ impl McpEndpoint {
 
     /// Returns true if the headers contain the token. Compares in constant time.
     pub(crate) fn has_valid_token(&self, headers: &HeaderMap) -> bool {
-        let Some(token) = &self.token else { return true };
+        let Some(token) = &self.token_hash else { return true };
         let authorization = headers.get(AUTHORIZATION).map_or(&[][..], |value| value.as_bytes());
         let authorization =
             authorization.split_at_checked(7).filter(|(scheme, _)| scheme.eq_ignore_ascii_case(b"bearer "));

@@ -1,5 +1,4 @@
-//! Limits the rate at which a pipe client's messages are read to the rate at which Truing answers the
-//! client's calls.
+//! Reads a pipe client's messages no faster than Truing answers the client's calls.
 
 use std::future::Future;
 use std::os::fd::AsFd;
@@ -82,7 +81,11 @@ impl<T: Transport<RoleServer>> Transport<RoleServer> for PacedTransport<T> {
 pub(super) async fn wait_for_hangup(pipe: impl AsFd) {
     // The descriptor is duplicated, because a descriptor cannot be registered twice.
     let own = pipe.as_fd().try_clone_to_owned();
-    #[expect(deprecated, reason = "its successor is unsafe; the descriptor is owned here, and stays open")]
+    #[expect(
+        deprecated,
+        reason = "its successor is unsafe; this function owns the descriptor, which \
+        stays open"
+    )]
     let watched = own.and_then(|own| AsyncFd::with_interest(own, Interest::READABLE));
     let Ok(watched) = watched else { return std::future::pending().await };
     loop {

@@ -37,7 +37,7 @@ fn layers_stand_beside_each_other_and_what_is_shipped_is_whole() {
     let bare = repository(LayerFiles::default());
     let names: Vec<&str> = bare.skills.iter().map(|skill| skill.name.as_str()).collect();
     assert_eq!(names, ["shipped:dead-code", "shipped:missing-tests", "shipped:security-basics"]);
-    assert_eq!((bare.notes.clone(), bare.repository_summary, bare.text.as_str()), (vec![], None, ""));
+    assert_eq!((bare.notes.clone(), bare.repository_summary, bare.memory_text.as_str()), (vec![], None, ""));
 
     let organisation =
         LayerFiles { skills: vec![skill_of("dead-code", good("dead-code"))], ..LayerFiles::default() };
@@ -59,7 +59,7 @@ fn layers_stand_beside_each_other_and_what_is_shipped_is_whole() {
             "shipped:security-basics"
         ]
     );
-    assert_eq!(all.text, "Use tabs.\n");
+    assert_eq!(all.memory_text, "Use tabs.\n");
     assert_eq!(all.repository_summary.as_deref(), Some("CLAUDE.md and 2 skills"));
     assert!(
         all.render_skill_list().contains("org:dead-code: For dead-code\nrepo:dead-code: For dead-code\n")
@@ -135,7 +135,7 @@ fn front_matter_is_read_as_people_write_it() {
 #[test]
 fn a_bomb_of_skills_is_counted_and_notes_are_bounded() {
     let many = (0..MAX_SKILLS + 3).map(|at| skill_of(&format!("s{at:03}"), good(&format!("s{at:03}"))));
-    let found = LayerFiles { skills: many.collect(), more_skills: 4, ..LayerFiles::default() };
+    let found = LayerFiles { skills: many.collect(), unread_skill_count: 4, ..LayerFiles::default() };
     let made = repository(found);
     assert_eq!(made.repository_summary.as_deref(), Some("32 skills"));
     assert_eq!(made.notes, ["7 more skills of `repo` are not used: there may be at most 32"]);
@@ -149,11 +149,15 @@ fn a_bomb_of_skills_is_counted_and_notes_are_bounded() {
 fn memory_is_cut_at_a_line_and_follows_nothing() {
     let line = "é".repeat(50) + "\n";
     let made = memory(line.repeat(1000));
-    assert!(made.text.len() <= MAX_MEMORY_BYTES && made.text.ends_with('\n'), "{}", made.text.len());
-    assert_eq!(made.text.len() % line.len(), 0);
+    assert!(
+        made.memory_text.len() <= MAX_MEMORY_BYTES && made.memory_text.ends_with('\n'),
+        "{}",
+        made.memory_text.len()
+    );
+    assert_eq!(made.memory_text.len() % line.len(), 0);
     let [note] = made.notes.as_slice() else { panic!("{:?}", made.notes) };
     assert!(note.contains("cut after line 324: it has 101000 bytes"), "{note}");
-    assert!(memory("x".repeat(MAX_MEMORY_BYTES + 1)).text.len() <= MAX_MEMORY_BYTES);
+    assert!(memory("x".repeat(MAX_MEMORY_BYTES + 1)).memory_text.len() <= MAX_MEMORY_BYTES);
 
     let text = "Ask @ada or @acme/owners, a@b.md.\nSee @docs/style.md and @~/mine\n- \
          @README\n@AGENTS.md\n```\n@in/code.md\n```\n@Override\n";
@@ -166,14 +170,14 @@ fn memory_is_cut_at_a_line_and_follows_nothing() {
         repository(LayerFiles { memory, ..LayerFiles::default() })
     };
     let first = both(file("CLAUDE.md", "first\n"));
-    assert_eq!(first.text, "first\n");
+    assert_eq!(first.memory_text, "first\n");
     assert_eq!(
         first.notes,
         ["`.claude/CLAUDE.md` is left out: `CLAUDE.md` is already used as the repository's memory"]
     );
     let second = both(file("CLAUDE.md", b"\xff\xfe".to_vec()));
     assert_eq!(
-        (second.text.as_str(), second.repository_summary.as_deref()),
+        (second.memory_text.as_str(), second.repository_summary.as_deref()),
         ("second\n", Some(".claude/CLAUDE.md"))
     );
     assert_eq!(second.notes, ["`CLAUDE.md` is left out: it is not UTF-8 text"]);
@@ -184,17 +188,23 @@ fn a_file_for_all_agents_is_the_memory_where_no_other_is() {
     let read = |memory: Vec<MemoryFile>| repository(LayerFiles { memory, ..LayerFiles::default() });
     let agents = || file("AGENTS.md", "for all\n");
     let alone = read(vec![agents()]);
-    assert_eq!((alone.text.as_str(), alone.repository_summary.as_deref()), ("for all\n", Some("AGENTS.md")));
+    assert_eq!(
+        (alone.memory_text.as_str(), alone.repository_summary.as_deref()),
+        ("for all\n", Some("AGENTS.md"))
+    );
     assert_eq!(alone.notes, [""; 0]);
     for other in ["CLAUDE.md", ".claude/CLAUDE.md"] {
         let both = read(vec![file(other, "for one\n"), agents()]);
-        assert_eq!((both.text.as_str(), both.repository_summary.as_deref()), ("for one\n", Some(other)));
+        assert_eq!(
+            (both.memory_text.as_str(), both.repository_summary.as_deref()),
+            ("for one\n", Some(other))
+        );
         assert_eq!(both.notes, [""; 0], "many repositories have both");
     }
     let link = MemoryFile { path: "CLAUDE.md".into(), content: Err("it is a link".into()) };
     let linked = read(vec![link, agents()]);
     assert_eq!(
-        (linked.text.as_str(), linked.repository_summary.as_deref()),
+        (linked.memory_text.as_str(), linked.repository_summary.as_deref()),
         ("for all\n", Some("AGENTS.md"))
     );
     assert_eq!(linked.notes, ["`CLAUDE.md` is left out: it is a link"]);
@@ -229,7 +239,7 @@ fn specialists_are_four_and_a_repository_adds_its_own() {
     let four = ["architecture", "code-quality", "security", "test-coverage"];
     assert_eq!(names, four.map(|name| format!("shipped:{name}-reviewer")));
     let own = ["a", "b", "c", "d", "e"].map(|name| skill_of(name, good(name)));
-    let own = LayerFiles { specialists: own.to_vec(), more_specialists: 1, ..LayerFiles::default() };
+    let own = LayerFiles { specialists: own.to_vec(), unread_specialist_count: 1, ..LayerFiles::default() };
     let made = repository(own);
     assert_eq!((made.specialists.len(), made.repository_summary.as_deref()), (8, Some("4 specialists")));
     assert_eq!(made.notes, ["2 more specialists of `repo` are not used: there may be at most 4"]);
@@ -297,7 +307,7 @@ fn instructions_follow_the_memory_and_those_beyond_the_bound_are_left_out() {
         instruction("truing.toml:9", RuleOwner::Operator, &"a".repeat(MAX_INSTRUCTIONS_BYTES)),
     ];
     let instructed = told.with_instructions(&all);
-    assert_eq!(instructed.text, "Ours.\n\n\nFor files that match src/db/**, *.sql:\nNo `SELECT *`.\n");
+    assert_eq!(instructed.memory_text, "Ours.\n\n\nFor files that match src/db/**, *.sql:\nNo `SELECT *`.\n");
     assert_eq!(instructed.operator_text, "For files that match src/db/**, *.sql:\nEach query has a limit.\n");
     assert_eq!(instructed.instruction_locations, ["truing.toml:3", ".truing.toml:1"]);
     assert_eq!(instructed.repository_summary.as_deref(), Some("CLAUDE.md, and 1 instruction"));

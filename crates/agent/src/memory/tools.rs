@@ -56,8 +56,8 @@ impl RunTools for SkillTools<'_> {
             offered.push(ToolDefinition {
                 name: SKILL_TOOL.to_owned(),
                 description:
-                    "Shows a skill: how to look at a change for one kind of defect. The task lists them \
-                              with what each is for."
+                    "Shows a skill, which describes how to examine a change for one kind of defect. The \
+                    task lists the skills and the purpose of each skill."
                         .to_owned(),
                 input_schema: json!({
                     "type": "object",

@@ -46,7 +46,7 @@ pub trait RunTools: Send + Sync {
     /// Returns the definitions of the tools.
     fn tool_definitions(&self) -> Vec<ToolDefinition>;
 
-    /// Calls a tool. A failed call returns a result as well, which the model receives, so the run may
+    /// Calls a tool. A failed call also returns a result. The model receives this result, so the run may
     /// continue.
     async fn call(&self, name: &str, input: &Value) -> ToolCallOutput;
 
@@ -62,7 +62,7 @@ pub struct ToolCallOutput {
     pub text: String,
     /// True if the call failed.
     pub is_error: bool,
-    /// True if the call was not allowed. [`MAX_DENIALS`] such calls end a run.
+    /// True if the call was not allowed. [`MAX_DENIALS`] denied calls end a run.
     pub is_denied: bool,
 }
 

@@ -41,7 +41,7 @@ pub(crate) struct ActiveAgentRun<'a, F, J> {
     window: ContextWindow,
     progress: AgentRunProgress<F>,
     /// Returns the error in a report, or none if the report is accepted.
-    judge: J,
+    check_report: J,
 }
 
 /// The outcome of a turn.
@@ -74,8 +74,8 @@ struct AgentRunProgress<F> {
     fallback: Option<String>,
     tool_calls: BTreeMap<String, u32>,
     denials: BTreeMap<String, u32>,
-    trimmed: u32,
-    repairs: u32,
+    trimmed_results: u32,
+    report_retries: u32,
     cut_responses: u32,
 }
 
@@ -118,16 +118,7 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> ActiveAgentRun<'a, F, J> 
         let tools_bytes: usize = request.tools.iter().map(|tool| tool.input_schema.to_string().len()).sum();
         window.add_bytes(run_input.system_prompt.len() + run_input.review_text.len() + tools_bytes);
         let progress = AgentRunProgress { model: run_input.model.clone(), ..AgentRunProgress::default() };
-        Self {
-            model,
-            tools,
-            limits,
-            started_at: Instant::now(),
-            request,
-            window,
-            progress,
-            judge: check_report,
-        }
+        Self { model, tools, limits, started_at: Instant::now(), request, window, progress, check_report }
     }
 
     /// Runs turns until the run ends.
@@ -205,11 +196,11 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> ActiveAgentRun<'a, F, J> 
             model,
             tool_calls,
             denials,
-            trimmed: trimmed_results,
+            trimmed_results,
             ..
         } = self.progress;
-        // A rejected report that is kept is complete, so a failure to correct it is not a failure of the run.
-        // A halt, a cassette mismatch and a ledger error still count as failures.
+        // If a rejected report is kept, the report is complete, so a failed correction is not a failure of
+        // the run. A halt, a cassette mismatch and a ledger error still count as failures.
         let is_over = matches!(
             end,
             AgentRunEnd::ModelFailed(
@@ -246,7 +237,7 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> ActiveAgentRun<'a, F, J> 
     }
 
     async fn ask_model(&mut self) -> Result<ModelAnswer, ModelError> {
-        self.progress.trimmed += self.window.trim_messages(&mut self.request.messages);
+        self.progress.trimmed_results += self.window.trim_messages(&mut self.request.messages);
         window::mark_cache(&mut self.request);
         let asked = self.model.request_answer(&self.request).await;
         let cost = self.model.cost().await;
@@ -260,7 +251,7 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> ActiveAgentRun<'a, F, J> 
         Ok(answer)
     }
 
-    /// Records the name of the model that answered. If a fallback took over, records both names.
+    /// Records the name of the model that answered. If a fallback model answered, records both names.
     fn record_model(&mut self, answer: &ModelAnswer) {
         let AgentRunProgress { turns, model, fallback, .. } = &mut self.progress;
         let served = answer.serving_model();
@@ -460,8 +451,8 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> ActiveAgentRun<'a, F, J> 
         match (reached_limit, is_partial) {
             (Some(limit), _) => Ok(Some(AgentRunEnd::Limit(limit))),
             (None, true) => Ok(None),
-            (None, false) if self.progress.repairs < MAX_REPORT_RETRIES => {
-                match (self.judge)(&self.progress.report) {
+            (None, false) if self.progress.report_retries < MAX_REPORT_RETRIES => {
+                match (self.check_report)(&self.progress.report) {
                     None => Ok(Some(AgentRunEnd::Reported)),
                     Some(wrong) => {
                         if F::KEEPS_REJECTED_REPORTS {
@@ -479,8 +470,8 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> ActiveAgentRun<'a, F, J> 
 
     /// Asks for a valid report. If the model was already asked once, returns the end of the run instead.
     fn request_report_once(&mut self, problem: &str) -> Option<AgentRunEnd> {
-        self.progress.repairs += 1;
-        if self.progress.repairs > MAX_REPORT_RETRIES {
+        self.progress.report_retries += 1;
+        if self.progress.report_retries > MAX_REPORT_RETRIES {
             return Some(AgentRunEnd::InvalidReport(problem.to_owned()));
         }
         self.push_user_text(F::RETRY_MESSAGE);
@@ -507,7 +498,7 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> ActiveAgentRun<'a, F, J> 
     /// Removes old results from the conversation. Returns true if a result was removed.
     fn drop_old_results(&mut self) -> bool {
         let trimmed = window::trim_older_results(&mut self.request.messages);
-        self.progress.trimmed += trimmed;
+        self.progress.trimmed_results += trimmed;
         trimmed > 0
     }
 
@@ -534,7 +525,8 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> ActiveAgentRun<'a, F, J> 
     }
 }
 
-/// Returns the given end of the run as the outcome of the turn. Without an end, the outcome is another turn.
+/// Returns the given end of the run as the outcome of the turn. If there is no end, the outcome is another
+/// turn.
 fn end_or_continue(end: Option<AgentRunEnd>) -> TurnOutcome {
     end.map_or(TurnOutcome::NextTurn, TurnOutcome::RunEnded)
 }

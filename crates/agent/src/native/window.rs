@@ -22,7 +22,7 @@ const MIN_TRIMMED_RESULT_BYTES: usize = 400;
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct ContextWindow {
     /// Context size in tokens.
-    size: u64,
+    context_tokens: u64,
     /// Tokens that the provider reported, up to its last response.
     reported_tokens: u64,
     /// Bytes that were added after the provider's last response.
@@ -31,7 +31,7 @@ pub(super) struct ContextWindow {
 
 impl ContextWindow {
     pub(super) fn new(size: u64) -> Self {
-        Self { size, ..Self::default() }
+        Self { context_tokens: size, ..Self::default() }
     }
 
     /// Records the provider's count of all tokens up to its response.
@@ -51,10 +51,11 @@ impl ContextWindow {
 
     /// Removes old results if the context is nearly full. Returns the number of removed results.
     pub(super) fn trim_messages(&mut self, messages: &mut [ModelMessage]) -> u32 {
-        if self.estimated_tokens() <= self.size / 100 * TRIM_START_PERCENT {
+        if self.estimated_tokens() <= self.context_tokens / 100 * TRIM_START_PERCENT {
             return 0;
         }
-        let mut over = self.estimated_tokens().saturating_sub(self.size / 100 * TRIM_TARGET_PERCENT);
+        let mut over =
+            self.estimated_tokens().saturating_sub(self.context_tokens / 100 * TRIM_TARGET_PERCENT);
         let (mut trimmed, mut freed) = (0, 0_u64);
         let older = messages.len().saturating_sub(1);
         for content in removable_results(messages.iter_mut().take(older)) {
@@ -71,8 +72,8 @@ impl ContextWindow {
     }
 }
 
-/// Removes all results except the results in the last message. If there are no others, removes the results in
-/// the last message. Returns the number of removed results.
+/// Removes all results except the results in the last message. If no other results exist, removes the results
+/// in the last message. Returns the number of removed results.
 pub(super) fn trim_older_results(messages: &mut [ModelMessage]) -> u32 {
     let all = |messages: &mut [ModelMessage]| removable_results(messages.iter_mut()).map(trim_result).count();
     let older = messages.len().saturating_sub(1);

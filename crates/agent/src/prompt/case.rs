@@ -54,7 +54,7 @@ pub struct CasePrompt {
     /// Values of the prompt's variables.
     pub values: PromptValues,
     /// Texts that the filled prompt must contain; whitespace is normalized before the comparison.
-    pub needs: Vec<String>,
+    pub required_texts: Vec<String>,
 }
 
 /// A call of a tool.
@@ -164,15 +164,15 @@ impl PromptCase {
                 .values
                 .into_iter()
                 .fold(PromptValues::default(), |all, (name, value)| all.with_value(&name, value)),
-            needs: part.needs,
+            required_texts: part.needs,
         };
         let case = Self {
             name: name.to_owned(),
             file: file.to_owned(),
             description,
             route,
-            system: part(system, route.system),
-            task: part(task, route.task),
+            system: part(system, route.system_prompt_name),
+            task: part(task, route.task_prompt_name),
             files,
             correct_calls: right,
             wrong_calls: other,
@@ -189,11 +189,12 @@ impl PromptCase {
     }
 
     /// Returns the line and the reason of a mistake that makes the case useless, such as a test that every
-    /// prompt passes. The line is given by its beginning. Returns `None` if there is no such mistake.
+    /// prompt passes. The returned text is the beginning of this line. Returns `None` if there is no such
+    /// mistake.
     fn find_case_flaw(&self) -> Option<(&'static str, &'static str)> {
         let ends = |calls: &[ScriptedCall]| calls.last().is_some_and(|call| call.tool == REPORT_TOOL);
-        let is_empty = |part: &CasePrompt| part.needs.iter().any(|need| need.trim().is_empty());
-        if self.system.needs.is_empty() && self.task.needs.is_empty() {
+        let is_empty = |part: &CasePrompt| part.required_texts.iter().any(|need| need.trim().is_empty());
+        if self.system.required_texts.is_empty() && self.task.required_texts.is_empty() {
             Some(("route", "`needs` is empty in both `system` and `task`, so every prompt would pass"))
         } else if is_empty(&self.system) || is_empty(&self.task) {
             Some(("needs", "an entry of `needs` is empty, so every prompt would match the entry"))
@@ -229,7 +230,10 @@ impl PromptCase {
     pub fn missing_texts<'a>(&'a self, filled: &FilledPrompts) -> Vec<&'a str> {
         let missing_words = |part: &'a CasePrompt, text: &str| {
             let text = fold_whitespace(text);
-            part.needs.iter().map(String::as_str).filter(move |need| !text.contains(&fold_whitespace(need)))
+            part.required_texts
+                .iter()
+                .map(String::as_str)
+                .filter(move |need| !text.contains(&fold_whitespace(need)))
         };
         missing_words(&self.system, &filled.system).chain(missing_words(&self.task, &filled.task)).collect()
     }
@@ -353,6 +357,6 @@ mod tests {
         assert_eq!(case.missing_texts(&filled), [""; 0]);
         let all = format!("{} {}", filled.system, filled.task);
         (filled.system, filled.task) = (filled.task, all);
-        assert_eq!(case.missing_texts(&filled), case.system.needs);
+        assert_eq!(case.missing_texts(&filled), case.system.required_texts);
     }
 }

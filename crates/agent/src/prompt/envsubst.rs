@@ -35,20 +35,20 @@ pub struct EnvsubstProblem {
 }
 
 /// Matches a variable in the two notations that `envsubst` replaces: `$NAME` and `${NAME}`.
-#[expect(clippy::unwrap_used, reason = "the pattern is ours, and a test uses it")]
+#[expect(clippy::unwrap_used, reason = "the pattern is a constant, and a test compiles it")]
 static VARIABLE_PATTERN: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"\$(?:([A-Za-z_]\w*)|\{([A-Za-z_]\w*)\})").unwrap());
 /// Matches a call of `envsubst`, with its argument in single or double quotes, or bare.
-#[expect(clippy::unwrap_used, reason = "the pattern is ours, and a test uses it")]
+#[expect(clippy::unwrap_used, reason = "the pattern is a constant, and a test compiles it")]
 static ENVSUBST_CALL_PATTERN: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r#"\benvsubst\b(?:[ \t]+('[^']*'|"[^"]*"|[^\s<>|;&]+))?"#).unwrap());
 /// Matches `echo "name<<END"`, which begins a multi-line value with a fixed end word. The value itself may
 /// also contain this word.
-#[expect(clippy::unwrap_used, reason = "the pattern is ours, and a test uses it")]
+#[expect(clippy::unwrap_used, reason = "the pattern is a constant, and a test compiles it")]
 static FIXED_DELIMITER_PATTERN: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r#"\b(?:echo|printf)\b[^\n]*?([A-Za-z_][\w-]*)<<([A-Za-z_]\w*)"#).unwrap());
 /// Matches `steps.ID.`, a reference to a value that another step computes.
-#[expect(clippy::unwrap_used, reason = "the pattern is ours, and a test uses it")]
+#[expect(clippy::unwrap_used, reason = "the pattern is a constant, and a test compiles it")]
 static STEP_REFERENCE_PATTERN: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"\bsteps\.([A-Za-z_][\w-]*)\.").unwrap());
 
@@ -113,7 +113,8 @@ fn prompt_problem(files: &EnvsubstFiles<'_>, line: u32, message: String) -> Envs
     EnvsubstProblem { file: files.prompt_name.to_owned(), line, message }
 }
 
-/// Reports a problem in the workflow file, at the first line with these words from the step's script on.
+/// Reports a problem in the workflow file, at the first line that contains these words and is not before the
+/// step's script.
 fn workflow_problem(
     files: &EnvsubstFiles<'_>,
     step: &WorkflowStep,
@@ -207,8 +208,8 @@ fn check_render_step(
                     "`${name}` is erased: nothing sets this variable, and `envsubst` has no list of \
                         variables; list those to replace: envsubst '$A $B'"
                 ),
-                // Not a problem: the list of `envsubst` deliberately omits the variable, which has no value,
-                // so the variable's name stays in the text.
+                // This is not a problem: the list of `envsubst` deliberately omits the variable, which has no
+                // value, so the variable's name stays in the text.
                 (false, Some(false), None) => continue,
             };
             problems.push(prompt_problem(files, *line, what));
@@ -248,8 +249,8 @@ fn check_render_step(
     }
 }
 
-/// Returns the title of another step of the job that sets the variable: in its `env`, or as a later step, for
-/// the steps that follow.
+/// Returns the title of another step of the job that sets the variable: any other step in its own `env`, or a
+/// later step for the steps after it.
 fn other_step_title(job: &WorkflowJob, step_index: usize, name: &str) -> Option<String> {
     let others = job.steps.iter().enumerate().filter(|(other, _)| *other != step_index);
     let has = |(other, step): &(usize, &WorkflowStep)| {

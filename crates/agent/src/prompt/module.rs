@@ -26,7 +26,7 @@ pub(super) struct PromptModule {
     /// Number of the line that lists the includes.
     pub(super) includes_line: u32,
     /// Pieces of the text; empty for a module that only includes others.
-    pub(super) pieces: Vec<TemplatePart>,
+    pub(super) template_parts: Vec<TemplatePart>,
 }
 
 /// A variable as its module declares it.
@@ -145,7 +145,15 @@ impl PromptModule {
         }
         let includes_line = u32::try_from(line_of("includes")).unwrap_or(u32::MAX);
         let (name, file) = (name.to_owned(), file.to_owned());
-        Some(Self { name, file, description, variables: declared, includes, includes_line, pieces })
+        Some(Self {
+            name,
+            file,
+            description,
+            variables: declared,
+            includes,
+            includes_line,
+            template_parts: pieces,
+        })
     }
 
     pub(super) fn problem(&self, line: u32, kind: PromptProblemKind) -> PromptProblem {

@@ -44,7 +44,7 @@ impl PromptLibrary {
             let renamed = format!("{variable}_2");
             let at = |name: &str| TemplatePart::Variable { name: name.to_owned(), line: 0 };
             let replaced = |replacement: Option<TemplatePart>| -> Vec<TemplatePart> {
-                let pieces = module.pieces.iter();
+                let pieces = module.template_parts.iter();
                 pieces
                     .filter_map(|piece| if is_it(piece) { replacement.clone() } else { Some(piece.clone()) })
                     .collect()
@@ -54,7 +54,7 @@ impl PromptLibrary {
             let mut declared_otherwise = undeclared.clone();
             declared_otherwise.insert(renamed.clone(), declared.clone());
 
-            let gone = PromptModule { pieces: replaced(None), ..module.clone() };
+            let gone = PromptModule { template_parts: replaced(None), ..module.clone() };
             add(format!("the placeholder of `{variable}` is missing"), &gone, "");
             add(
                 format!("`{variable}` is not declared, and its placeholder is missing"),
@@ -67,7 +67,7 @@ impl PromptLibrary {
                 "",
             );
             let pieces = replaced(Some(at(&renamed)));
-            let renamed_in_text = PromptModule { pieces, ..module.clone() };
+            let renamed_in_text = PromptModule { template_parts: pieces, ..module.clone() };
             add(format!("the placeholder `{variable}` is renamed to `{renamed}`"), &renamed_in_text, "");
             add(
                 format!("`{variable}` is called `{renamed}` in its declaration and its placeholder"),
@@ -86,7 +86,7 @@ impl PromptLibrary {
             };
             let mut pieces = replaced(Some(TemplatePart::Text(literal.to_owned())));
             pieces.extend([TemplatePart::Text("\n\n".to_owned()), at(variable)]);
-            let shadowed = PromptModule { pieces, ..module.clone() };
+            let shadowed = PromptModule { template_parts: pieces, ..module.clone() };
             add(
                 format!(
                     "the placeholder of `{variable}` is moved to the end, and `{literal}` replaces the \
@@ -98,12 +98,12 @@ impl PromptLibrary {
             let others =
                 module.variables.iter().filter(|(other, of)| *other > variable && of.kind == declared.kind);
             for (other, _) in others {
-                let swapped = module.pieces.iter().map(|piece| match piece {
+                let swapped = module.template_parts.iter().map(|piece| match piece {
                     TemplatePart::Variable { name, .. } if name == variable => at(other),
                     TemplatePart::Variable { name, .. } if name == other => at(variable),
                     TemplatePart::Variable { .. } | TemplatePart::Text(_) => piece.clone(),
                 });
-                let changed_module = PromptModule { pieces: swapped.collect(), ..module.clone() };
+                let changed_module = PromptModule { template_parts: swapped.collect(), ..module.clone() };
                 add(
                     format!("the placeholders of `{variable}` and `{other}` are swapped"),
                     &changed_module,
@@ -150,7 +150,7 @@ fn render_module(module: &PromptModule, extra_front_matter: &str) -> String {
     // The serialization never fails, because the data was parsed from TOML.
     let front = toml::to_string(&front).unwrap_or_default();
     let body: String = module
-        .pieces
+        .template_parts
         .iter()
         .map(|piece| match piece {
             TemplatePart::Text(words) => words.replace("{{", "\\{{"),

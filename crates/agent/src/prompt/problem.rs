@@ -20,7 +20,7 @@ pub enum PromptError {
     #[error("prompts are invalid: {}", join_problems(.0))]
     Invalid(Vec<PromptProblem>),
     /// The values do not fit the prompt.
-    #[error("prompt `{name}` cannot be filled in: {}", describe_values(problems, unknown))]
+    #[error("prompt `{name}` cannot be filled in: {}", describe_values(problems, undeclared_values))]
     Values {
         /// Name of the prompt.
         name: String,
@@ -28,7 +28,7 @@ pub enum PromptError {
         /// declaration.
         problems: Vec<PromptProblem>,
         /// Values that no module declares.
-        unknown: Vec<String>,
+        undeclared_values: Vec<String>,
     },
     /// A folder of prompts cannot be read.
     #[error("the folder of prompts {} cannot be read: {source}", path.display())]
@@ -126,7 +126,7 @@ pub enum PromptProblemKind {
     #[error("{INVALID_PLACEHOLDER_MESSAGE}")]
     InvalidPlaceholder,
     /// A variable of the type `data` is not on a line of its own.
-    #[error("variable `{0}` is data and must stand on a line of its own")]
+    #[error("variable `{0}` is data and must be alone on its line")]
     DataWithinLine(String),
     /// The module has neither text nor includes.
     #[error("it has neither text nor modules that it includes")]
@@ -138,7 +138,7 @@ pub enum PromptProblemKind {
     #[error("it includes `{0}`, which is in the prompt already")]
     IncludedTwice(String),
     /// The prompt exceeds the maximum number of modules.
-    #[error("it is put together from more than {0} modules")]
+    #[error("it consists of more than {0} modules")]
     TooManyModules(usize),
     /// Two modules of a prompt declare the same variable differently.
     #[error("variable `{0}` is declared with another type or default by another module of the prompt")]

@@ -11,9 +11,9 @@ pub struct PromptRoute {
     /// Name of the route in the cases of `truing prompts test`.
     pub name: &'static str,
     /// Name of the system prompt, which defines the model's role.
-    pub system: &'static str,
+    pub system_prompt_name: &'static str,
     /// Name of the prompt for the first message, which contains the text to examine.
-    pub task: &'static str,
+    pub task_prompt_name: &'static str,
     /// Kind of the final report.
     pub report: ReportKind,
 }
@@ -38,15 +38,15 @@ pub enum ReportKind {
 /// Review of a change.
 pub const REVIEW: PromptRoute = PromptRoute {
     name: "review",
-    system: "review/system",
-    task: "review/task",
+    system_prompt_name: "review/system",
+    task_prompt_name: "review/task",
     report: ReportKind::Findings,
 };
 /// Repeated review of a change after the change was updated.
 pub const REVIEW_AGAIN: PromptRoute = PromptRoute {
     name: "review/again",
-    system: "review/system",
-    task: "review/task-again",
+    system_prompt_name: "review/system",
+    task_prompt_name: "review/task-again",
     report: ReportKind::Findings,
 };
 /// First message for one of several reviewers of a change. It replaces the first message of [`REVIEW`].
@@ -57,22 +57,22 @@ pub const SPECIALIST_TASK_AGAIN: &str = "review/task-specialist-again";
 /// Adaptation of a project's code to a new release of the package that the project follows.
 pub const SYNC_BUMP: PromptRoute = PromptRoute {
     name: "sync/bump",
-    system: "sync/system-bump",
-    task: "sync/task",
+    system_prompt_name: "sync/system-bump",
+    task_prompt_name: "sync/task",
     report: ReportKind::Work,
 };
 /// Check of functions that a release changed and that are not pinned.
 pub const SYNC_CLASSIFY: PromptRoute = PromptRoute {
     name: "sync/classify",
-    system: "sync/system-classify",
-    task: "sync/task-classify",
+    system_prompt_name: "sync/system-classify",
+    task_prompt_name: "sync/task-classify",
     report: ReportKind::Judgements,
 };
 /// Audit of a whole change.
 pub const CONVERGE_AUDIT: PromptRoute = PromptRoute {
     name: "converge/audit",
-    system: "converge/system-audit",
-    task: "converge/task-audit",
+    system_prompt_name: "converge/system-audit",
+    task_prompt_name: "converge/task-audit",
     report: ReportKind::Audit,
 };
 /// First message of an audit for which dismissed findings exist. It replaces the first message of
@@ -81,29 +81,29 @@ pub const AUDIT_TASK_WITH_DISMISSALS: &str = "converge/task-audit-dismissed";
 /// Audit of a single fix before it is committed.
 pub const CONVERGE_CHECK: PromptRoute = PromptRoute {
     name: "converge/check",
-    system: "converge/system-audit",
-    task: "converge/task-check",
+    system_prompt_name: "converge/system-audit",
+    task_prompt_name: "converge/task-check",
     report: ReportKind::Audit,
 };
 /// Fix of an audit's findings.
 pub const CONVERGE_FIX: PromptRoute = PromptRoute {
     name: "converge/fix",
-    system: "converge/fixer",
-    task: "converge/task-fix",
+    system_prompt_name: "converge/fixer",
+    task_prompt_name: "converge/task-fix",
     report: ReportKind::Fixes,
 };
 /// Fix of a failed gate.
 pub const CONVERGE_GATE: PromptRoute = PromptRoute {
     name: "converge/gate",
-    system: "converge/fixer",
-    task: "converge/task-gate",
+    system_prompt_name: "converge/fixer",
+    task_prompt_name: "converge/task-gate",
     report: ReportKind::Fixes,
 };
 /// Description of a change.
 pub const CONVERGE_DESCRIBE: PromptRoute = PromptRoute {
     name: "converge/describe",
-    system: "converge/describer",
-    task: "converge/task-describe",
+    system_prompt_name: "converge/describer",
+    task_prompt_name: "converge/task-describe",
     report: ReportKind::Description,
 };
 

@@ -58,7 +58,7 @@ impl VariableKind {
 pub struct PromptValues(BTreeMap<String, String>);
 
 impl PromptValues {
-    /// Adds a value, or replaces the one of the same name.
+    /// Adds a value, or replaces the value of the same name.
     #[must_use]
     pub fn with_value(mut self, name: &str, value: impl Into<String>) -> Self {
         self.0.insert(name.to_owned(), value.into());

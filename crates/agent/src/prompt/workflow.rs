@@ -44,11 +44,11 @@ pub(super) struct WorkflowStep {
 }
 
 /// Matches `NAME=` or `export NAME=` at the beginning of a command.
-#[expect(clippy::unwrap_used, reason = "the pattern is ours, and a test uses it")]
+#[expect(clippy::unwrap_used, reason = "the pattern is a constant, and a test compiles it")]
 static ASSIGNMENT_PATTERN: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"(?m)(?:^|[;&|])[ \t]*(?:export[ \t]+)?([A-Za-z_]\w*)=").unwrap());
 /// Matches `NAME=` or `NAME<<` in quotes. A script writes such text to set a variable for later steps.
-#[expect(clippy::unwrap_used, reason = "the pattern is ours, and a test uses it")]
+#[expect(clippy::unwrap_used, reason = "the pattern is a constant, and a test compiles it")]
 static ENV_WRITE_PATTERN: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r#"["' ]([A-Za-z_]\w*)(?:=|<<)"#).unwrap());
 

@@ -12,7 +12,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 #[derive(Debug)]
 pub(super) struct ByteMeter {
     limit: u64,
-    times: AtomicU64,
+    connection_count: AtomicU64,
     sent: AtomicU64,
     received: AtomicU64,
 }
@@ -20,18 +20,23 @@ pub(super) struct ByteMeter {
 impl ByteMeter {
     /// Returns a meter with this limit of bytes.
     pub(super) fn new(limit: u64) -> Self {
-        Self { limit, times: AtomicU64::new(0), sent: AtomicU64::new(0), received: AtomicU64::new(0) }
+        Self {
+            limit,
+            connection_count: AtomicU64::new(0),
+            sent: AtomicU64::new(0),
+            received: AtomicU64::new(0),
+        }
     }
 
     /// Counts one more connection.
     pub(super) fn count_connection(&self) {
-        self.times.fetch_add(1, Ordering::Relaxed);
+        self.connection_count.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Returns the numbers of connections, of sent bytes and of received bytes.
     pub(super) fn read_counts(&self) -> (u64, u64, u64) {
         let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        (of(&self.times), of(&self.sent), of(&self.received))
+        (of(&self.connection_count), of(&self.sent), of(&self.received))
     }
 
     /// Returns true once the byte limit is used up.

@@ -1,6 +1,6 @@
 //! Relays the data of a tunnel. First checks that the data is TLS to the host for which the client requested
 //! the tunnel. Many hosts share an address, so the address alone does not identify the host. The host name in
-//! the client's first TLS message identifies it.
+//! the client's first TLS message identifies the host.
 
 use std::io;
 use std::net::IpAddr;

@@ -34,8 +34,8 @@ const PIPES_PER_PROCESS: u64 = 900;
 /// Number of the watcher's checks during which an attempt must hold its resources, regardless of the duration
 /// of the checks.
 const CHECKS_BEFORE_RELEASE: u32 = 10;
-/// Timeout of an attempt. If one of the attempt's processes exits early, the other processes would otherwise
-/// hold their resources forever.
+/// Timeout of an attempt. Without this timeout, if one of the attempt's processes exits early, the other
+/// processes would hold their resources forever.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(120);
 /// Path of the temporary folder inside the sandbox.
 const TEMPORARY_FOLDER: &str = "/tmp";
@@ -120,9 +120,9 @@ struct EscapeAttempt {
     actor: EscapeActor,
     evidence: EscapeEvidence,
     /// Number of the attempt's processes that hold their resources until the check releases the resources.
-    holders: u32,
+    holder_count: u32,
     /// Size in bytes of one kernel object, for attempts that try to exceed the memory limit with such
-    /// objects. The size is 0 if not even one object is allowed.
+    /// objects. The size is 0 if no object is allowed.
     object_bytes: Option<u64>,
 }
 
@@ -131,7 +131,7 @@ struct EscapeTestTree {
     folder: TempDir,
     tree: PathBuf,
     /// A file that exists only after a successful escape.
-    mark: PathBuf,
+    marker: PathBuf,
     bystander: BystanderProcess,
     tcp: TcpListener,
     udp: UdpSocket,
@@ -153,12 +153,12 @@ impl EscapeTestTree {
     fn new() -> io::Result<Self> {
         let folder = tempfile::tempdir()?;
         let at = folder.path().canonicalize()?;
-        let (tree, mark) = (at.join("tree"), at.join("mark"));
+        let (tree, marker) = (at.join("tree"), at.join("mark"));
         std::fs::create_dir_all(tree.join(".git/hooks"))?;
         std::fs::write(at.join("secret"), "secret")?;
         std::fs::write(tree.join("file"), "text")?;
         symlink(at.join("secret"), tree.join("link"))?;
-        let trap = format!("#!/bin/sh\ntouch '{}'\n", mark.display());
+        let trap = format!("#!/bin/sh\ntouch '{}'\n", marker.display());
         for script in ["trap.sh", ".git/hooks/pre-commit"] {
             std::fs::write(tree.join(script), &trap)?;
             std::fs::set_permissions(tree.join(script), PermissionsExt::from_mode(0o755))?;
@@ -182,7 +182,7 @@ impl EscapeTestTree {
         let udp = UdpSocket::bind("127.0.0.1:0")?;
         udp.set_nonblocking(true)?;
         let (tcp, bystander) = (TcpListener::bind("127.0.0.1:0")?, BystanderProcess(bystander));
-        Ok(Self { folder, tree, mark, bystander, tcp, udp, abstract_name, _listeners: listeners })
+        Ok(Self { folder, tree, marker, bystander, tcp, udp, abstract_name, _listeners: listeners })
     }
 
     fn all_attempts(&self) -> Vec<EscapeAttempt> {
@@ -193,13 +193,13 @@ impl EscapeTestTree {
                 name,
                 actor: EscapeActor::Command(JobCommand::Program(argv)),
                 evidence: EscapeEvidence::File,
-                holders: 0,
+                holder_count: 0,
                 object_bytes: None,
             })
         };
-        let outside = |name: &str| self.mark.with_file_name(name);
+        let outside = |name: &str| self.marker.with_file_name(name);
         let pid = i32::try_from(self.bystander.0.id()).unwrap_or_default();
-        let output = format!("--output={}", self.mark.display());
+        let output = format!("--output={}", self.marker.display());
         let trap = self.tree.join("trap.sh").display().to_string();
         // The attempts remove the sandbox's git settings from the environment, because the protection must
         // not depend on these settings.
@@ -209,7 +209,7 @@ impl EscapeTestTree {
             name: "udp",
             actor: EscapeActor::Command(JobCommand::Probe(EscapeProbe::Udp(address))),
             evidence: EscapeEvidence::Datagram,
-            holders: 0,
+            holder_count: 0,
             object_bytes: None,
         });
         let all = [
@@ -218,9 +218,9 @@ impl EscapeTestTree {
             probe("symbolic_link", EscapeProbe::Read("link".into())),
             Some(EscapeAttempt {
                 name: "write_outside",
-                actor: EscapeActor::Command(JobCommand::Probe(EscapeProbe::Write(self.mark.clone()))),
+                actor: EscapeActor::Command(JobCommand::Probe(EscapeProbe::Write(self.marker.clone()))),
                 evidence: EscapeEvidence::File,
-                holders: 0,
+                holder_count: 0,
                 object_bytes: None,
             }),
             probe("environment_of_others", EscapeProbe::FindInEnvironment(CANARY.to_owned())),
@@ -256,7 +256,7 @@ impl EscapeTestTree {
                 name,
                 actor: EscapeActor::Command(JobCommand::Program(argv)),
                 evidence: EscapeEvidence::ExitSuccess,
-                holders,
+                holder_count: holders,
                 object_bytes: object,
             }
         })
@@ -271,18 +271,18 @@ impl EscapeTestTree {
                 name,
                 actor: EscapeActor::Reader(probe),
                 evidence: EscapeEvidence::ExitSuccess,
-                holders: 0,
+                holder_count: 0,
                 object_bytes: None,
             })
         };
         let (outside, inside) =
-            (|name: &str| self.mark.with_file_name(name), |name: &str| self.tree.join(name));
+            (|name: &str| self.marker.with_file_name(name), |name: &str| self.tree.join(name));
         let program = || PathBuf::from(TRUE_PROGRAM);
         let udp = self.udp.local_addr().ok().map(|address| EscapeAttempt {
             name: "reader_udp",
             actor: EscapeActor::Reader(EscapeProbe::Udp(address)),
             evidence: EscapeEvidence::Datagram,
-            holders: 0,
+            holder_count: 0,
             object_bytes: None,
         });
         let all = [
@@ -295,9 +295,9 @@ impl EscapeTestTree {
             probe("reader_write_inside", EscapeProbe::Write(inside("written"))),
             Some(EscapeAttempt {
                 name: "reader_write_outside",
-                actor: EscapeActor::Reader(EscapeProbe::Write(self.mark.clone())),
+                actor: EscapeActor::Reader(EscapeProbe::Write(self.marker.clone())),
                 evidence: EscapeEvidence::File,
-                holders: 0,
+                holder_count: 0,
                 object_bytes: None,
             }),
             probe("reader_mode", EscapeProbe::ChangeMode(inside("file"))),
@@ -332,7 +332,7 @@ impl EscapeTestTree {
                 let limits = if level == SandboxLevel::None { JobLimits::default() } else { LIMITS };
                 // Sockets are allowed, because the attempts test whether a socket can reach anything outside
                 // the sandbox.
-                (job.limits, job.private, job.sockets) = (limits, private.to_owned(), true);
+                (job.limits, job.private_folder, job.allows_sockets) = (limits, private.to_owned(), true);
                 job.reports_checks = true;
                 Ok(job.command()?)
             }
@@ -380,13 +380,13 @@ impl EscapeTestTree {
             });
         }
         let mut command = self.command(level, escape.actor, &private)?;
-        let talks = escape.holders > 0 || escape.object_bytes.is_some();
+        let talks = escape.holder_count > 0 || escape.object_bytes.is_some();
         let end = || if talks { Stdio::piped() } else { Stdio::null() };
         command.env_clear().stdin(end()).stdout(end()).stderr(Stdio::piped());
         let mut child = command.spawn()?;
         let mut made = 0;
         if let Some((input, output)) = child.stdin.take().zip(child.stdout.take()) {
-            made = watch_attempt(escape.holders, input, output)?;
+            made = watch_attempt(escape.holder_count, input, output)?;
         }
         let ended = child.wait_with_output()?;
         if ended.status.code() == Some(i32::from(HELPER_FAILED_EXIT_CODE)) {
@@ -395,11 +395,11 @@ impl EscapeTestTree {
         }
         let escaped = match escape.evidence {
             EscapeEvidence::ExitSuccess => ended.status.success(),
-            EscapeEvidence::File => self.mark.exists(),
+            EscapeEvidence::File => self.marker.exists(),
             EscapeEvidence::Datagram => self.udp.recv(&mut [0; 8]).is_ok(),
         };
-        if self.mark.exists() {
-            std::fs::remove_file(&self.mark)?;
+        if self.marker.exists() {
+            std::fs::remove_file(&self.marker)?;
         }
         let note = exceeded_limit(ended.status.code(), &ended.stderr);
         let note = note.map(|(bound, seen)| format!("{}: {seen}", bound.as_str()));
@@ -451,7 +451,7 @@ fn attempt_for_probe(name: &'static str, probe: EscapeProbe) -> EscapeAttempt {
         name,
         actor: EscapeActor::Command(JobCommand::Probe(probe)),
         evidence: EscapeEvidence::ExitSuccess,
-        holders,
+        holder_count: holders,
         object_bytes: None,
     }
 }
@@ -534,8 +534,8 @@ fn machine_programs() -> Vec<MachineProgram> {
     // page.
     let page_at = [call_step(9, &[SCRATCH_ADDRESS, page, 3, private | anonymous | 0x10, u64::MAX, 0])];
     let pipe = [&page_at[..], &[call_step(293, &[SCRATCH_ADDRESS, 0])]].concat();
-    // Sets the socket option for zero-copy transmission to off. Outside the sandbox, the call succeeds
-    // wherever the kernel supports the option.
+    // Turns off the socket option for zero-copy transmission. Outside the sandbox, the call succeeds wherever
+    // the kernel supports the option.
     let copies = ProgramStep::Call {
         method: Through::Syscall,
         number: 54,
@@ -549,7 +549,7 @@ fn machine_programs() -> Vec<MachineProgram> {
     let objects = objects.map(|program| MachineProgram {
         name: program.name,
         steps: program.steps,
-        object_bytes: Some(program.size),
+        object_bytes: Some(program.object_bytes),
     });
     let others = vec![
         written("memory_forked", &[&twice]),

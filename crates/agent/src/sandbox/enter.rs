@@ -25,7 +25,8 @@ use super::{
     mounts, watch,
 };
 
-/// User id of the command inside. Outside, this id is that of the user who started the helper.
+/// User id of the command inside the sandbox. Outside the sandbox, this id corresponds to the user who
+/// started the helper.
 const SANDBOX_USER_ID: u32 = 1000;
 /// Search path of the system's programs.
 pub(crate) const SYSTEM_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
@@ -150,7 +151,8 @@ fn unshare_namespaces() -> io::Result<()> {
     // call does not use the flag.
     #[expect(
         deprecated,
-        reason = "the flag that makes it unsafe (FILES) is not used, and there is one thread"
+        reason = "the call does not use the flag that makes the function unsafe (FILES), and the process \
+            has only one thread"
     )]
     rustix::thread::unshare(all)?;
     std::fs::write("/proc/self/setgroups", "deny")?;
@@ -198,7 +200,7 @@ pub(super) fn run_inner_helper(job: &SandboxJob, outer_pid: i32) -> io::Result<u
             None
         }
     };
-    rustix::process::chdir(job.inner_tree().join(&job.folder))?;
+    rustix::process::chdir(job.inner_tree().join(&job.working_folder))?;
     set_no_new_privs(true)?;
     match job.level {
         SandboxLevel::Full | SandboxLevel::Landlock => {
@@ -260,7 +262,7 @@ fn build_command(job: &SandboxJob, port: Option<u16>) -> io::Result<Command> {
         SandboxLevel::Full => PROGRAM_PATH_IN_SANDBOX,
         SandboxLevel::Landlock | SandboxLevel::None => THIS_PROGRAM,
     };
-    let mut command = match &job.run {
+    let mut command = match &job.job_command {
         JobCommand::Program(argv) => command_from_argv(argv)?,
         JobCommand::ThisProgram(arguments) => {
             let mut command = Command::new(own);
@@ -302,7 +304,7 @@ fn command_from_argv(argv: &[OsString]) -> io::Result<Command> {
 /// Returns the environment variables that every command gets.
 fn command_environment(job: &SandboxJob, home: &Path, temporary: &Path) -> Vec<(&'static str, OsString)> {
     let mut path = OsString::new();
-    for folder in job.read.iter().flat_map(|folder| [folder.join("bin"), folder.clone()]) {
+    for folder in job.readable_paths.iter().flat_map(|folder| [folder.join("bin"), folder.clone()]) {
         path.push(folder);
         path.push(":");
     }

@@ -232,8 +232,8 @@ const READER_CALLS: &[i64] = &[
     libc::SYS_restart_syscall,
     libc::SYS_exit,
     libc::SYS_exit_group,
-    // The call is allowed in this list, because `deny_clone3` refuses it with an error after which
-    // programs use `clone`.
+    // This list allows the call, because `deny_clone3` already refuses it with an error, and programs then
+    // use `clone`.
     libc::SYS_clone3,
     // Time, identity and random numbers.
     libc::SYS_clock_gettime,
@@ -333,14 +333,14 @@ const TIOCLINUX: u64 = 0x541c;
 
 /// Returns rules that match the sockets to refuse. An empty list refuses all sockets.
 fn socket_rules(job: &SandboxJob) -> io::Result<Vec<SeccompRule>> {
-    let allowed: &[i32] = match (job.sockets, job.level) {
+    let allowed: &[i32] = match (job.allows_sockets, job.level) {
         // Below `SandboxLevel::Full` all sockets are refused, because Landlock does not restrict connections
         // to socket files.
         (false, _) | (true, SandboxLevel::Landlock | SandboxLevel::None) => return Ok(Vec::new()),
         // The job's own network contains no other process. Unix sockets are allowed only with a writable
-        // tree, which is a copy that no other process uses. In another tree, a process outside may listen on
-        // a socket file, and a read-only mount does not prevent connections to it. `socketpair` is always
-        // allowed, because its sockets have no name.
+        // tree, which is a copy that no other process uses. In any other tree, a process outside the sandbox
+        // may listen on a socket file. A read-only mount does not prevent connections to this file.
+        // `socketpair` is always allowed, because its sockets have no name.
         (true, SandboxLevel::Full) if job.writable => &[libc::AF_UNIX, libc::AF_INET, libc::AF_INET6],
         (true, SandboxLevel::Full) => &[libc::AF_INET, libc::AF_INET6],
     };

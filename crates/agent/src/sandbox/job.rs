@@ -51,21 +51,26 @@ pub struct SandboxJob {
     #[serde(rename = "inside")]
     pub inner_tree: PathBuf,
     /// Working folder, relative to the tree; empty for the tree's root.
-    pub folder: PathBuf,
+    #[serde(rename = "folder")]
+    pub working_folder: PathBuf,
     /// True if the job may change the tree, except git's folder in it.
     pub writable: bool,
     /// Further folders that the job may read and run programs from.
-    pub read: Vec<PathBuf>,
+    #[serde(rename = "read")]
+    pub readable_paths: Vec<PathBuf>,
     /// Files in the tree that appear empty inside the sandbox, by their paths in the tree (only at
     /// [`SandboxLevel::Full`]).
-    pub hidden: Vec<PathBuf>,
+    #[serde(rename = "hidden")]
+    pub hidden_files: Vec<PathBuf>,
     /// True if the job may create sockets. The sockets can connect only within the sandbox.
-    pub sockets: bool,
+    #[serde(rename = "sockets")]
+    pub allows_sockets: bool,
     pub limits: JobLimits,
     /// Private folders that outlive the job (only at [`SandboxLevel::Full`]).
     pub persistent_folders: Option<JobFolders>,
     /// A writable folder that outlives the job, mounted at [`BUILD_FOLDER`] (only at [`SandboxLevel::Full`]).
-    pub builds: Option<PathBuf>,
+    #[serde(rename = "builds")]
+    pub build_folder: Option<PathBuf>,
     /// Further environment variables of the job.
     pub variables: Vec<(String, String)>,
     /// Names of the variables that hold the address of a server on the job's loopback interface; empty if
@@ -78,8 +83,10 @@ pub struct SandboxJob {
     pub(super) reports_checks: bool,
     /// The job's home and temporary folder below [`SandboxLevel::Full`], where the job has no file system of
     /// its own.
-    pub private: PathBuf,
-    pub run: JobCommand,
+    #[serde(rename = "private")]
+    pub private_folder: PathBuf,
+    #[serde(rename = "run")]
+    pub job_command: JobCommand,
 }
 
 /// Private folders that remain after a job, so later commands can use the files of earlier commands. A job
@@ -127,7 +134,7 @@ pub(super) enum HelperStage {
 impl SandboxJob {
     /// Returns the name of the command, for messages.
     pub(crate) fn program_name(&self) -> String {
-        match &self.run {
+        match &self.job_command {
             JobCommand::Program(argv) => {
                 argv.first().map(|word| word.to_string_lossy().into_owned()).unwrap_or_default()
             }
@@ -235,7 +242,7 @@ mod tests {
         else {
             panic!("{arguments:?}")
         };
-        let JobCommand::Program(told) = job.run else { panic!("{job:?}") };
+        let JobCommand::Program(told) = job.job_command else { panic!("{job:?}") };
         assert_eq!(told, words);
         assert!(HelperStage::from_arguments(&[]).is_none());
     }

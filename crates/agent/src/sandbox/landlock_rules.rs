@@ -1,5 +1,6 @@
 //! Landlock rules, which list the paths that a process may read, run and write. The rules also forbid the use
-//! of network ports, and signals and abstract-socket connections to processes outside the sandbox.
+//! of network ports, signals to processes outside the sandbox, and abstract-socket connections to such
+//! processes.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -21,7 +22,7 @@ const GIT: &str = ".git";
 pub(super) fn apply_restrictions(job: &SandboxJob) -> io::Result<()> {
     let (home, temporary) = mounts::private_folders(job);
     let system = mounts::READABLE_SYSTEM_PATHS.iter().map(PathBuf::from);
-    let mut read: Vec<PathBuf> = system.chain(job.read.iter().cloned()).collect();
+    let mut read: Vec<PathBuf> = system.chain(job.readable_paths.iter().cloned()).collect();
     match job.level {
         SandboxLevel::Full => read.extend([PathBuf::from(PROGRAM_PATH_IN_SANDBOX), PathBuf::from("/proc")]),
         SandboxLevel::Landlock | SandboxLevel::None => read.push(std::env::current_exe()?),
@@ -35,12 +36,12 @@ pub(super) fn apply_restrictions(job: &SandboxJob) -> io::Result<()> {
         // At other levels, `/dev/shm` is the machine's folder. It contains shared memory of other processes,
         // and the job's files would remain in it.
         write.push(PathBuf::from("/dev/shm"));
-        write.extend(job.builds.iter().map(|_| PathBuf::from(BUILD_FOLDER)));
+        write.extend(job.build_folder.iter().map(|_| PathBuf::from(BUILD_FOLDER)));
     }
     if job.writable { &mut write } else { &mut read }.push(job.inner_tree().to_owned());
 
     // At this level, the job has its own network, so it may use all ports.
-    let ports = job.level == SandboxLevel::Full && job.sockets;
+    let ports = job.level == SandboxLevel::Full && job.allows_sockets;
     let places = [(read, AccessFs::from_read(NEWEST)), (write, AccessFs::from_all(NEWEST))];
     let status = apply_ruleset(&places, ports).map_err(io::Error::other)?;
     match (status, job.level) {

@@ -68,7 +68,7 @@ impl JobLimits {
 
     /// Sets the namespace's limits of connection buffers, `inotify` memory, and the number of processes. The
     /// process's own limit on processes does not suffice, because it does not apply to a user who is root
-    /// outside. Kernels before Linux 6.14 do not support a namespace's limit on processes.
+    /// outside the sandbox. Kernels before Linux 6.14 do not support a namespace's limit on processes.
     pub(super) fn apply_to_namespace(&self, proc: &std::path::Path) {
         let most = self.processes.max(MIN_NAMESPACE_PROCESSES).to_string();
         let _ = std::fs::write(proc.join("sys/kernel/pid_max"), most);

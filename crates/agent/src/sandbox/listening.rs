@@ -35,11 +35,11 @@ impl SandboxJob {
     /// Returns the command as [`SandboxJob::command`] does, for a job that reaches a server on its loopback
     /// interface. Inside the sandbox, the environment variables with the names `variables` hold the server's
     /// address. Requires [`SandboxLevel::Full`](super::SandboxLevel::Full) and [`SandboxJob::sockets`]. The
-    /// socket is handed over on the command's standard input. Drop the command after starting it, because
-    /// this process otherwise does not notice the exit of the started process.
+    /// socket is handed over on the command's standard input. Drop the command after its start. Otherwise,
+    /// this process does not notice the exit of the started process.
     ///
     /// # Errors
-    /// The same as for [`SandboxJob::command`].
+    /// Returns the same errors as [`SandboxJob::command`].
     pub fn command_with_socket(mut self, variables: &[&str]) -> io::Result<(Command, SocketHandoff)> {
         self.address_variables = variables.iter().map(|name| (*name).to_owned()).collect();
         let (ours, theirs) = UnixStream::pair()?;

@@ -56,7 +56,7 @@ pub(super) const USER_AND_HOST_FILES: &[(&str, &str)] = &[
 /// private folders.
 const MAX_FILE_SYSTEM_BYTES: u64 = 2 << 30;
 
-/// The job may have one file for each of this number of bytes in the limit of its file system.
+/// The maximum number of files is the byte limit of the job's file system divided by this number.
 const BYTES_PER_FILE: u64 = 8 << 10;
 /// Minimum number of files that a job may have, even if its byte limit is low.
 const MIN_FILES: u64 = 4096;
@@ -65,7 +65,9 @@ const MIN_FILES: u64 = 4096;
 pub(super) fn private_folders(job: &SandboxJob) -> (PathBuf, PathBuf) {
     match job.level {
         SandboxLevel::Full => (HOME.into(), TEMPORARY_FOLDER.into()),
-        SandboxLevel::Landlock | SandboxLevel::None => (job.private.clone(), job.private.clone()),
+        SandboxLevel::Landlock | SandboxLevel::None => {
+            (job.private_folder.clone(), job.private_folder.clone())
+        }
     }
 }
 
@@ -136,7 +138,7 @@ impl MountRoots {
         }
         self.mount_this_program()?;
         self.mount_proc(job)?;
-        for folder in &job.read {
+        for folder in &job.readable_paths {
             self.mount_path(folder, false)?;
         }
         if let Some(room) = &job.persistent_folders {
@@ -148,14 +150,14 @@ impl MountRoots {
                 std::fs::write(inside, text)?;
             }
         }
-        if let Some(builds) = &job.builds {
+        if let Some(builds) = &job.build_folder {
             self.bind_as(builds, Path::new(BUILD_FOLDER))?;
         }
         self.mount_path_as(&job.tree, &job.inner_tree, job.writable)?;
         if job.writable && path_in_root(self.old, &job.tree).join(".git").exists() {
             self.mount_path_as(&job.tree.join(".git"), &job.inner_tree.join(".git"), false)?;
         }
-        for file in &job.hidden {
+        for file in &job.hidden_files {
             // A symbolic link is not hidden, because its target does not exist inside the sandbox.
             if path_in_root(self.old, &job.tree.join(file))
                 .symlink_metadata()

@@ -15,7 +15,7 @@ pub(super) struct KernelObject {
     pub(super) name: &'static str,
     pub(super) limit: ObjectLimit,
     /// The attempt that tries to exceed the memory limit with objects of this kind.
-    pub(super) probe: &'static str,
+    pub(super) probe_name: &'static str,
 }
 
 /// The method by which the sandbox limits a kind of object.
@@ -32,11 +32,11 @@ pub(super) enum ObjectLimit {
 }
 
 const fn denied_object(name: &'static str, calls: &'static str, probe: &'static str) -> KernelObject {
-    KernelObject { name, limit: ObjectLimit::Denied(calls), probe }
+    KernelObject { name, limit: ObjectLimit::Denied(calls), probe_name: probe }
 }
 
 const fn counted_object(name: &'static str, description: &'static str, probe: &'static str) -> KernelObject {
-    KernelObject { name, limit: ObjectLimit::Counted(description), probe }
+    KernelObject { name, limit: ObjectLimit::Counted(description), probe_name: probe }
 }
 
 const fn bounded_object(
@@ -45,11 +45,11 @@ const fn bounded_object(
     max_bytes: fn(&JobLimits) -> u64,
     probe: &'static str,
 ) -> KernelObject {
-    KernelObject { name, limit: ObjectLimit::Bounded(description, max_bytes), probe }
+    KernelObject { name, limit: ObjectLimit::Bounded(description, max_bytes), probe_name: probe }
 }
 
 const fn unbounded_object(name: &'static str, description: &'static str) -> KernelObject {
-    KernelObject { name, limit: ObjectLimit::Unlimited(description), probe: "" }
+    KernelObject { name, limit: ObjectLimit::Unlimited(description), probe_name: "" }
 }
 
 /// Bytes of kernel memory for a pending signal, and for a timer together with its signal.
@@ -69,7 +69,7 @@ pub(super) const OBJECTS: &[KernelObject] = &[
     denied_object("System V message queues", "`msgget`", "msgget"),
     counted_object("System V shared memory", "the segments' resident pages", "shmget"),
     denied_object("POSIX message queues", "`mq_open`", "mq_open"),
-    denied_object("files in memory without a name", "`memfd_create`, `memfd_secret`", "memfd"),
+    denied_object("files in memory that have no name", "`memfd_create`, `memfd_secret`", "memfd"),
     counted_object(
         "files in memory, including deleted files that are still open",
         "the file system's bytes and files",
@@ -151,7 +151,7 @@ pub(super) const OBJECTS: &[KernelObject] = &[
     denied_object("memory policies", "`mbind`", "mbind"),
     denied_object("private futex table of a process", "`prctl` with `PR_FUTEX_HASH`", "futex_table"),
     denied_object(
-        "seccomp filters that a listener file keeps",
+        "seccomp filters that an open listener file keeps in memory",
         "`seccomp` with `SECCOMP_FILTER_FLAG_NEW_LISTENER`",
         "filter_listener",
     ),
@@ -205,7 +205,7 @@ pub(super) const OBJECTS: &[KernelObject] = &[
 pub(super) struct ObjectProgram {
     pub(super) name: &'static str,
     pub(super) steps: Vec<ProgramStep>,
-    pub(super) size: u64,
+    pub(super) object_bytes: u64,
 }
 
 /// Returns the attempts that need no machine code: name, probe, and size of one object in bytes.
@@ -239,8 +239,8 @@ const LOCKS: u32 = 500;
 const LOCKED_FILES: u32 = 24;
 /// Approximately half of the maximum number of mappings of a process.
 const HALF_MAX_MAPPINGS: u32 = 32_000;
-/// Kernel memory in bytes, measured, for a mapping; the next two constants are the same for a lock and for an
-/// `epoll` entry.
+/// Measured kernel memory in bytes for a mapping; the next two constants are the measured memory for a lock
+/// and for an `epoll` entry.
 const MAPPING_BYTES: u64 = 190;
 const LOCK_BYTES: u64 = 190;
 const EPOLL_ENTRY_BYTES: u64 = 200;
@@ -260,12 +260,12 @@ pub(super) fn object_programs(limits: &JobLimits) -> Vec<ObjectProgram> {
         no_new_rights,
     ];
     let more = |max_count: u64| u32::try_from(max_count + 1).unwrap_or(u32::MAX);
-    let one = |name, steps: &[ProgramStep]| ObjectProgram { name, steps: steps.to_vec(), size: 0 };
+    let one = |name, steps: &[ProgramStep]| ObjectProgram { name, steps: steps.to_vec(), object_bytes: 0 };
     let row = |name, before: &[ProgramStep], number, values: &[u64], times, size| {
         let values =
             [0, 1, 2, 3, 4, 5].map(|at| SyscallArgument::Number(values.get(at).copied().unwrap_or(0)));
         let steps = [before, &[ProgramStep::RepeatCall { number, values, times, counts: true }]].concat();
-        ObjectProgram { name, steps, size }
+        ObjectProgram { name, steps, object_bytes: size }
     };
     let kept = |number, second, third| ProgramStep::Call {
         method: SyscallMethod::Syscall,
@@ -511,7 +511,7 @@ pub(super) fn object_programs(limits: &JobLimits) -> Vec<ObjectProgram> {
                 &[ProgramStep::Hold],
             ]
             .concat(),
-            size: open_files::OPEN_FILE_BYTES,
+            object_bytes: open_files::OPEN_FILE_BYTES,
         },
         row("inotify_queues", &[], 294, &[0], more(limits.max_event_queues()), EVENT_QUEUE_BYTES),
         one("fanotify", &[call_step(300, &[0, 0])]),
@@ -527,7 +527,11 @@ pub(super) fn object_programs(limits: &JobLimits) -> Vec<ObjectProgram> {
             ],
         ),
         row("timers", &[page], 222, &[1, 0, SCRATCH_ADDRESS], more(MAX_PENDING_SIGNALS), SIGNAL_BYTES),
-        ObjectProgram { name: "signals", steps: [&blocked[..], &[signals]].concat(), size: SIGNAL_BYTES },
+        ObjectProgram {
+            name: "signals",
+            steps: [&blocked[..], &[signals]].concat(),
+            object_bytes: SIGNAL_BYTES,
+        },
         one("io_uring", &[page, call_step(425, &[1, SCRATCH_ADDRESS])]),
         one(
             "bpf",
@@ -553,16 +557,16 @@ pub(super) fn object_programs(limits: &JobLimits) -> Vec<ObjectProgram> {
         ObjectProgram {
             name: "page_tables",
             steps: [&sparse[..], &[touches, ProgramStep::Hold]].concat(),
-            size: PAGE,
+            object_bytes: PAGE,
         },
         ObjectProgram {
             name: "mappings",
             steps: [&forks[..4], &[apart, parts, ProgramStep::Hold]].concat(),
-            size: 2 * MAPPING_BYTES,
+            object_bytes: 2 * MAPPING_BYTES,
         },
-        ObjectProgram { name: "epoll", steps: polled, size: EPOLL_ENTRY_BYTES },
-        ObjectProgram { name: "file_locks", steps: locked, size: LOCK_BYTES },
-        ObjectProgram { name: "read_proc_files", steps: read, size: PAGE + 512 },
+        ObjectProgram { name: "epoll", steps: polled, object_bytes: EPOLL_ENTRY_BYTES },
+        ObjectProgram { name: "file_locks", steps: locked, object_bytes: LOCK_BYTES },
+        ObjectProgram { name: "read_proc_files", steps: read, object_bytes: PAGE + 512 },
         one("mbind", &[page, call_step(237, &[SCRATCH_ADDRESS, PAGE, 0, 0, 0, 0])]),
         one("futex_table", &[call_step(157, &[78, 1, 1 << 10, 0, 0])]),
         one("filter_listener", &[&filter[..], &[call_step(317, &[1, 8, SCRATCH_ADDRESS])]].concat()),
@@ -584,15 +588,15 @@ pub fn render_page(limits: &JobLimits) -> String {
     let mut page = format!(
         "# Objects of the kernel\n\n<!-- Generated from crates/agent/src/sandbox/objects.rs. To update \
         it: UPDATE_DOCS=1 cargo test -p truing-agent -->\n\nFor each process, the kernel also uses memory \
-        that the process has not mapped. The table shows, for each kind of object in this memory, the \
-        limit in the sandbox at the level `full`. The last column names an attempt of `truing sandbox \
-        check`. The attempt tries to exceed the memory limit with such objects. The totals apply to all \
-        processes of a job together, with the default limits: {} MiB of memory and {} processes.\n\n| \
-        Kind | Limited by | Largest total | Attempt |\n|---|---|---|---|\n",
+        that the process has not mapped. For each kind of object in this memory, the table shows the \
+        limit in the sandbox at the level `full`. The last column names a test of `truing sandbox check`. \
+        This test tries to exceed the memory limit with such objects. The totals apply to all processes \
+        of a job together, with the default limits: {} MiB of memory and {} processes.\n\n| Kind | \
+        Limited by | Largest total | Attempt |\n|---|---|---|---|\n",
         limits.memory >> 20,
         limits.processes
     );
-    for KernelObject { name, limit, probe } in OBJECTS {
+    for KernelObject { name, limit, probe_name: probe } in OBJECTS {
         let (by, most) = match limit {
             ObjectLimit::Denied(calls) => (format!("denied: {calls}"), "none".to_owned()),
             ObjectLimit::Counted(what) => (format!("counted: {what}"), "the memory limit".to_owned()),
@@ -630,7 +634,7 @@ mod tests {
         let (programs, probes) = (object_programs(&limits), object_probes(&limits));
         let own: Vec<&str> =
             programs.iter().map(|program| program.name).chain(probes.map(|(name, _, _)| name)).collect();
-        for KernelObject { name, limit, probe } in OBJECTS {
+        for KernelObject { name, limit, probe_name: probe } in OBJECTS {
             let in_check = include_str!("check.rs").contains(&format!("\"{probe}\""));
             match limit {
                 ObjectLimit::Unlimited(_) => assert_eq!(*probe, "", "{name}"),
@@ -640,7 +644,7 @@ mod tests {
             assert!(probe.is_empty() || in_check || own.contains(probe), "{name}: {probe}");
         }
         for name in own {
-            assert!(OBJECTS.iter().any(|object| object.probe == name), "{name} is in no row");
+            assert!(OBJECTS.iter().any(|object| object.probe_name == name), "{name} is in no row");
         }
     }
 }

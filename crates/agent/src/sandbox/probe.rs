@@ -113,7 +113,7 @@ impl EscapeProbe {
         let mut held = AttemptResources::default();
         self.attempt(&mut held)?;
         // If a process of the attempt fails, dropping `AttemptResources` kills the remaining processes.
-        for process in &mut held.family {
+        for process in &mut held.child_processes {
             if !process.wait()?.success() {
                 return Err(io::Error::other("a process failed"));
             }
@@ -146,7 +146,7 @@ impl EscapeProbe {
                 Ok(kill_process(pid, Signal::CONT)?)
             }
             Self::OpenProcessMemory(pid) => std::fs::File::open(format!("/proc/{pid}/mem")).map(drop),
-            Self::Threads(count) => start_threads(*count, &mut resources.threads),
+            Self::Threads(count) => start_threads(*count, &mut resources.stop_senders),
             Self::Memory(bytes) => fill_memory(*bytes).map(|used| resources.memory.push(used)),
             Self::Disk(bytes) => fill_disk(&std::env::temp_dir(), *bytes),
             Self::Files(count) => {
@@ -190,7 +190,7 @@ impl EscapeProbe {
             }
             Self::ChildProcesses(count, probe) => (0..*count).try_for_each(|_| {
                 resources
-                    .family
+                    .child_processes
                     .push(super::helper_command(&super::HelperStage::Probe((**probe).clone()))?.spawn()?);
                 Ok(())
             }),
@@ -213,11 +213,11 @@ impl EscapeProbe {
 #[derive(Default)]
 struct AttemptResources {
     memory: Vec<Vec<u8>>,
-    threads: Vec<mpsc::Sender<()>>,
+    stop_senders: Vec<mpsc::Sender<()>>,
     files: Vec<std::fs::File>,
     sockets: Vec<(UnixStream, UnixStream)>,
     pipes: Vec<io::PipeReader>,
-    family: Vec<Child>,
+    child_processes: Vec<Child>,
 }
 
 impl AttemptResources {
@@ -233,7 +233,7 @@ impl AttemptResources {
 
 impl Drop for AttemptResources {
     fn drop(&mut self) {
-        for process in &mut self.family {
+        for process in &mut self.child_processes {
             // The error is ignored, because the process may already have exited.
             let _ = process.kill().and_then(|()| process.wait());
         }

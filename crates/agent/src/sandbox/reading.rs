@@ -9,7 +9,7 @@ use truing_core::sandbox::SandboxLevel;
 use super::read_only::ReadAccess;
 use super::{JobLimits, enter, filter, landlock_rules};
 
-/// Number of threads by which the total on the machine may grow before a reader can no longer start threads.
+/// If the machine's total number of threads has grown by this number, a reader can no longer start threads.
 const MAX_ADDITIONAL_THREADS: u64 = 512;
 /// File that contains the number of all threads of the machine.
 const LOAD_AVERAGE_FILE: &str = "/proc/loadavg";

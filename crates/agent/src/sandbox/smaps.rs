@@ -14,7 +14,7 @@ pub(super) struct MappedMemory {
     /// to the machine or are counted separately.
     pub(super) bytes: u64,
     /// True if the process maps shared memory without a name.
-    pub(super) shares: bool,
+    pub(super) maps_unnamed_shared_memory: bool,
 }
 
 /// The sums of all mappings of a process in bytes. The kernel divides each page among the processes that map
@@ -94,8 +94,8 @@ impl<'a> MemoryMapping<'a> {
         let share = match (self.device, self.is_unnamed_shared_memory(unnamed_memory_device)) {
             (_, true) if self.name.starts_with(SEGMENT_NAME_PREFIX) => return 0,
             (0, _) | (_, true) => self.share,
-            // In a private mapping of a file, only the changed pages count. The process's share of them is
-            // estimated by its share of the whole mapping.
+            // In a private mapping of a file, only the changed pages count. The process's share of these
+            // pages is estimated from its share of the whole mapping.
             (_, false) => self.anonymous.saturating_mul(self.share).checked_div(self.resident).unwrap_or(0),
         };
         share.saturating_add(self.swapped)
@@ -110,7 +110,7 @@ impl MappedMemory {
     fn add(&mut self, mapping: &MemoryMapping<'_>, unnamed_memory_device: Option<u64>) {
         self.bytes =
             self.bytes.saturating_add(mapping.anonymous_kib(unnamed_memory_device).saturating_mul(KIB));
-        self.shares |= mapping.is_unnamed_shared_memory(unnamed_memory_device);
+        self.maps_unnamed_shared_memory |= mapping.is_unnamed_shared_memory(unnamed_memory_device);
     }
 }
 
@@ -153,15 +153,15 @@ mod tests {
         let library = mapping("7f00-7f10 r-xp 00000000 08:02 17     /usr/lib/a: b.so", 40, 20);
         let temporary = mapping("7f00-7f10 rw-s 00000000 00:2a 17     /tmp/x", 40, 0);
         let of = |text: &str| sum_mappings(text, parse_device("00:01"));
-        let held = |kib: u64| MappedMemory { bytes: kib * KIB, shares: false };
+        let held = |kib: u64| MappedMemory { bytes: kib * KIB, maps_unnamed_shared_memory: false };
         assert_eq!(of(""), held(0));
         assert_eq!(of(&heap), held(51));
-        assert_eq!(of(&nameless), MappedMemory { shares: true, ..held(31) });
-        assert_eq!(of(&named), MappedMemory { shares: true, ..held(31) });
-        assert_eq!(of(&segment), MappedMemory { shares: true, ..held(0) });
+        assert_eq!(of(&nameless), MappedMemory { maps_unnamed_shared_memory: true, ..held(31) });
+        assert_eq!(of(&named), MappedMemory { maps_unnamed_shared_memory: true, ..held(31) });
+        assert_eq!(of(&segment), MappedMemory { maps_unnamed_shared_memory: true, ..held(0) });
         assert_eq!(of(&library), held(11));
         assert_eq!(of(&temporary), held(1));
         let all = [heap, nameless, segment, library, temporary].concat();
-        assert_eq!(of(&all), MappedMemory { shares: true, ..held(94) });
+        assert_eq!(of(&all), MappedMemory { maps_unnamed_shared_memory: true, ..held(94) });
     }
 }

@@ -50,7 +50,7 @@ const KIB: u64 = 1 << 10;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct ExceededLimit {
-    pub(super) bound: SandboxLimit,
+    pub(super) limit_kind: SandboxLimit,
     /// Measured value: bytes, or a number of processes or sockets.
     pub(super) measured: u64,
     pub(super) limit: u64,
@@ -58,14 +58,14 @@ pub(super) struct ExceededLimit {
 
 impl fmt::Display for ExceededLimit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let size = |amount: u64| match self.bound {
+        let size = |amount: u64| match self.limit_kind {
             SandboxLimit::Memory | SandboxLimit::Disk => format!("{} MiB", amount.div_ceil(1 << 20)),
             SandboxLimit::Processes | SandboxLimit::Sockets => amount.to_string(),
         };
         write!(
             f,
             "{}{EXCEEDED_SEPARATOR}{} of {}",
-            self.bound.as_str(),
+            self.limit_kind.as_str(),
             size(self.measured),
             size(self.limit)
         )
@@ -103,13 +103,13 @@ pub(super) struct JobWatcher {
     /// True if the kernel reports separate sums for each kind of mapped memory, as Linux does since 5.4.
     has_memory_summaries: bool,
     /// Shared memory of the whole machine before the job started, in bytes.
-    shared_before: u64,
+    initial_shared_bytes: u64,
     /// Lowest measured values of the kernel memory that belongs to no process, since the job began; see
     /// [`JobWatcher::machine_kernel_memory`].
     min_kernel_memory: [u64; 2],
     /// Folders on a disk that only the job uses.
     folders: Vec<PathBuf>,
-    disk_before: u64,
+    initial_disk_bytes: u64,
     next_disk: Instant,
 }
 
@@ -119,7 +119,7 @@ struct ProcessStatus {
     threads: u64,
     /// Memory that belongs to no file, in bytes, including swapped memory.
     anonymous: u64,
-    tables: u64,
+    page_table_bytes: u64,
     /// Mapped memory that other processes may share, in bytes.
     shared: u64,
     files: u64,
@@ -174,7 +174,7 @@ impl JobWatcher {
         let proc = rustix::fs::open("/proc", flags, Mode::empty())?;
         let folders = match job.level {
             SandboxLevel::Full => Vec::new(),
-            SandboxLevel::Landlock | SandboxLevel::None => vec![job.private.clone()],
+            SandboxLevel::Landlock | SandboxLevel::None => vec![job.private_folder.clone()],
         };
         let mut watch = Self {
             proc,
@@ -183,16 +183,16 @@ impl JobWatcher {
             root_device: path_device("/")?,
             unnamed_memory_device: shared_memory_device(),
             has_memory_summaries: false,
-            shared_before: 0,
+            initial_shared_bytes: 0,
             min_kernel_memory: [0; 2],
-            disk_before: folders.iter().map(|folder| usage::measure_folder(folder).bytes).sum(),
+            initial_disk_bytes: folders.iter().map(|folder| usage::measure_folder(folder).bytes).sum(),
             folders,
             next_disk: Instant::now() + DISK_MEASUREMENT_INTERVAL,
         };
         watch.has_memory_summaries = watch
             .read_proc("self/smaps_rollup")
             .is_some_and(|summary| smaps::parse_summary(&summary).is_some());
-        watch.shared_before = watch.machine_shared_memory();
+        watch.initial_shared_bytes = watch.machine_shared_memory();
         watch.min_kernel_memory = watch.machine_kernel_memory().unwrap_or([u64::MAX; 2]);
         Ok(watch)
     }
@@ -207,7 +207,7 @@ impl JobWatcher {
         ];
         let passed = bounds.into_iter().find(|(_, measured, limit)| measured > limit);
         passed
-            .map(|(bound, measured, limit)| ExceededLimit { bound, measured, limit })
+            .map(|(bound, measured, limit)| ExceededLimit { limit_kind: bound, measured, limit })
             .or_else(|| self.poll_disk())
     }
 
@@ -219,10 +219,12 @@ impl JobWatcher {
         let (file_system, segments) = (self.file_system_memory(), self.segment_memory());
         let sum = |measure: fn(&ProcessStatus) -> u64| processes.values().map(measure).sum::<u64>();
         let counted = file_system.saturating_add(segments);
-        let hidden = self.machine_shared_memory().saturating_sub(self.shared_before).saturating_sub(counted);
+        let hidden =
+            self.machine_shared_memory().saturating_sub(self.initial_shared_bytes).saturating_sub(counted);
         let pipe = open_files::max_pipe_bytes(self.level);
         let files = sum(|process| process.files).saturating_mul(pipe);
-        let cheap = sum(|process| process.tables + process.max_own_memory()).saturating_add(counted);
+        let cheap =
+            sum(|process| process.page_table_bytes + process.max_own_memory()).saturating_add(counted);
         let memory = if cheap.saturating_add(files) <= self.limits.memory && hidden <= self.limits.memory {
             cheap.saturating_add(files)
         } else {
@@ -231,9 +233,9 @@ impl JobWatcher {
             let few = mapped.saturating_add(files) <= self.limits.memory;
             mapped.saturating_add(if few { files } else { self.open_file_memory(&processes, pipe, &budget) })
         };
-        // The kernel does not report the sizes of some objects. The growth of the machine's kernel memory
-        // counts as the job's if it exceeds the memory limit, but only as far as the job's visible objects
-        // can explain it.
+        // The kernel does not report the sizes of some objects. If the machine's kernel memory grows by more
+        // than the memory limit, the growth counts as the job's memory, but only up to the size that the
+        // job's visible objects can have.
         let now = self.machine_kernel_memory();
         let mut kernel = 0;
         for (least, now) in self.min_kernel_memory.iter_mut().zip(now.into_iter().flatten()) {
@@ -274,9 +276,9 @@ impl JobWatcher {
         pipes.saturating_mul(pipe_bytes).saturating_add(others.saturating_mul(open_files::OPEN_FILE_BYTES))
     }
 
-    /// Computes the exact memory from the kernel's sums for each process. Reads single mappings only if these
-    /// sums leave open whether the limit is exceeded. If a process cannot be read within the time budget, all
-    /// its memory counts as its own.
+    /// Computes the exact memory from the kernel's sums for each process. If these sums do not show whether
+    /// the limit is exceeded, also reads single mappings. If a process cannot be read within the time budget,
+    /// all its memory counts as its own.
     fn exact_memory(
         &self,
         processes: &BTreeMap<u32, ProcessStatus>,
@@ -301,7 +303,7 @@ impl JobWatcher {
             let rollup = rollup.filter(|rollup| process.anonymous == 0 || rollup.anonymous > 0);
             let (own, shared) = rollup
                 .map_or((process.anonymous, process.shared), |rollup| (rollup.anonymous, rollup.shared));
-            all.anonymous = all.anonymous.saturating_add(own).saturating_add(process.tables);
+            all.anonymous = all.anonymous.saturating_add(own).saturating_add(process.page_table_bytes);
             all.shared = all.shared.saturating_add(shared);
         }
         let most = all.anonymous.saturating_add(all.shared).saturating_add(counted_bytes);
@@ -337,14 +339,17 @@ impl JobWatcher {
             // If the exact data shows none of the memory in the process's `status`, the values of `status`
             // are used instead.
             let mapped = mapped.filter(|mapped| process.anonymous == 0 || mapped.bytes > 0).unwrap_or(
-                smaps::MappedMemory { bytes: process.max_own_memory(), shares: process.shared > 0 },
+                smaps::MappedMemory {
+                    bytes: process.max_own_memory(),
+                    maps_unnamed_shared_memory: process.shared > 0,
+                },
             );
-            shares |= mapped.shares;
-            all = all.saturating_add(mapped.bytes).saturating_add(process.tables);
+            shares |= mapped.maps_unnamed_shared_memory;
+            all = all.saturating_add(mapped.bytes).saturating_add(process.page_table_bytes);
         }
         // A process can fill shared memory and then unmap all its pages except one. Only the shared memory of
-        // the whole machine shows such memory. Growth of the machine's shared memory therefore counts as the
-        // job's, if the job shares memory and the growth exceeds the memory limit.
+        // the whole machine shows such memory. If the job shares memory, and the growth of the machine's
+        // shared memory exceeds the memory limit, the growth therefore counts as the job's memory.
         let all =
             if shares && unaccounted_bytes > self.limits.memory { all.max(unaccounted_bytes) } else { all };
         (all, !budget.is_spent())
@@ -473,9 +478,9 @@ impl JobWatcher {
     /// after the job has ended, because a job may end between two checks.
     pub(super) fn check_disk(&self) -> Option<ExceededLimit> {
         let holds: u64 = self.folders.iter().map(|folder| usage::measure_folder(folder).bytes).sum();
-        let measured = holds.saturating_sub(self.disk_before);
+        let measured = holds.saturating_sub(self.initial_disk_bytes);
         (measured > self.limits.disk).then_some(ExceededLimit {
-            bound: SandboxLimit::Disk,
+            limit_kind: SandboxLimit::Disk,
             measured,
             limit: self.limits.disk,
         })
@@ -516,7 +521,7 @@ fn parse_process(status: &str) -> ProcessStatus {
     ProcessStatus {
         threads: status_field(status, "Threads:").unwrap_or(1),
         anonymous: kib_field(status, "RssAnon:").saturating_add(kib_field(status, "VmSwap:")),
-        tables: kib_field(status, "VmPTE:"),
+        page_table_bytes: kib_field(status, "VmPTE:"),
         shared: kib_field(status, "RssShmem:"),
         files: 0,
     }

@@ -246,9 +246,9 @@ fn has_text_near(text: &str, line_number: u32, quote: &str) -> bool {
 }
 
 impl ReportSchema for AuditReport {
-    const RETRY_MESSAGE: &str = "Your report does not count as it is. Put right what was wrong, and call the \
-         tool `report` again with everything: findings, and an absence with evidence for each category that \
-         has none.";
+    const RETRY_MESSAGE: &str = "Your report does not count in this form. Correct the errors, and call \
+        the tool `report` again with everything: all findings, and an absence with evidence for each \
+        category without a finding.";
     const CUT_OFF_MESSAGE: &str = "Your last answer was cut off because it was too long. Go on, more \
         briefly: \
          report a few categories at a time, with `more` set to true until the last call.";
@@ -264,7 +264,7 @@ impl ReportSchema for AuditReport {
         let mut finding = finding_schema();
         let more = [
             ("fix", text("The property that the code must have once it is fixed.")),
-            ("validation", text("One check that shows that it is.")),
+            ("validation", text("One check that passes only if the code has this property.")),
         ];
         for (name, form) in more {
             finding["properties"][name] = form;
@@ -280,13 +280,13 @@ impl ReportSchema for AuditReport {
         };
         let line = json!({ "type": "integer", "minimum": 1, "description": "Which, from 1." });
         let quote = object(
-            json!({ "file": text("The file."), "line": line, "text": text("The line, letter by letter.") }),
+            json!({ "file": text("The file."), "line": line, "text": text("The exact text of the line.") }),
         );
         let absence = object(json!({
             "category": finding["properties"]["category"],
             "files_opened": list(text("A file."), "Files that you looked at for this category."),
-            "lines_quoted": list(quote, "The lines that show it."),
-            "probes": list(text("What, and how it was ruled out."), "What you tried in order to find such a \
+            "lines_quoted": list(quote, "The lines that prove the absence."),
+            "probes": list(text("What you tried, and why it shows no defect."), "What you tried in order to find such a \
                  defect."),
         }));
         let question =
@@ -299,8 +299,8 @@ impl ReportSchema for AuditReport {
                 "type": "object",
                 "properties": {
                     "findings": list(finding, "The defects, worst first."),
-                    "absences": list(absence, "One for each category without a finding."),
-                    "open_questions": list(question, "What the files do not answer."),
+                    "absences": list(absence, "One absence for each category without a finding."),
+                    "open_questions": list(question, "Questions that the files do not answer."),
                     "more": { "type": "boolean", "description": "True only if you will call `report` again \
                          with more." },
                 },

@@ -91,7 +91,13 @@ pub fn check_findings(
     items: UncheckedFindings,
     read_file: impl Fn(&RepoPath) -> Option<String>,
 ) -> CheckedFindings {
-    let UncheckedFindings { mut findings, malformed, excess_count, verdicts: _, walkthrough: _ } = items;
+    let UncheckedFindings {
+        mut findings,
+        malformed_count: malformed,
+        excess_count,
+        verdicts: _,
+        walkthrough: _,
+    } = items;
     // The findings are sorted by severity, so the least severe findings are dropped if there are too many.
     findings.sort_by_key(|item| item.severity);
     let mut checked = CheckedFindings::default();
@@ -141,8 +147,8 @@ pub fn mismatch_message(
     }
     (!lines.is_empty()).then(|| {
         format!(
-            "These findings do not fit the files, so they do not count: {}. Read the lines again and call \
-             `report` again, with all your findings; leave out what is not so.",
+            "These findings do not match the files, so they do not count: {}. Read the lines again, and \
+            call `report` again with all your findings. Omit a finding that is not true.",
             lines.join("; ")
         )
     })

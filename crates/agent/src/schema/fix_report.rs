@@ -63,10 +63,10 @@ impl ReportSchema for FixReport {
         let one = json!({
             "type": "object",
             "properties": {
-                "id": text("The finding, as the task names it."),
+                "id": text("The finding's id, as in the task."),
                 "status": { "type": "string", "enum": ["fixed", "could_not_address"],
                     "description": "Is it fixed?" },
-                "reason": text("Why not, in one line; empty if it is."),
+                "reason": text("If the finding is not fixed: the reason, in one line. Otherwise empty."),
             },
             "required": ["id", "status"],
             "additionalProperties": false,

@@ -72,12 +72,11 @@ impl JudgementReport {
 }
 
 impl ReportSchema for JudgementReport {
-    const RETRY_MESSAGE: &str = "Your report was not taken, so nothing of it counts. Call the tool \
-        `report` once more, with every function of the list exactly once, and lines copied from the \
-        function's file. This is the last time.";
+    const RETRY_MESSAGE: &str = "Your report was not accepted, so nothing of it counts. Call the tool \
+        `report` once more, with every function of the list exactly once, and with lines copied from the \
+        function's file. This is your last attempt.";
     const CUT_OFF_MESSAGE: &str = "Your last answer was cut off because it was too long. Go on, more \
-        briefly: one \
-         sentence a reason, one line an excerpt.";
+        briefly: one sentence for each reason, and one line for each excerpt.";
     const LAST_TURN_MESSAGE: &str = "This is your last turn. Call the tool `report` now, with every \
         function of the list; what you cannot tell is `ambiguous`. No other tool will be called.";
 
@@ -89,17 +88,17 @@ impl ReportSchema for JudgementReport {
             "type": "object",
             "properties": {
                 "file": text("The function's file, as the list names it."),
-                "function": text("Its name, as the list has it."),
+                "function": text("The function's name, as the list names it."),
                 "verdict": { "type": "string", "enum": verdicts,
-                    "description": "no-port: the project's code serves it as it is. port: it has to follow. \
-                         ambiguous: you cannot tell." },
+                    "description": "no-port: the project's code works unchanged. port: the project's code \
+                        has to be ported. ambiguous: you cannot tell." },
                 "reason": text("Why, in one sentence."),
                 "release": { "type": "string",
                     "enum": [ReleaseSide::Before.as_str(), ReleaseSide::After.as_str()],
                     "description": "The release whose file the lines are from." },
                 "start_line": line("The first line that the verdict rests on, in the function's file, from \
                      1."),
-                "end_line": line("The last one, if there is more than one."),
+                "end_line": line("The last line, if there is more than one."),
                 "excerpt": text("The text of these lines, copied from the file."),
             },
             "required": ["file", "function", "verdict", "reason", "release", "start_line", "excerpt"],
@@ -108,8 +107,8 @@ impl ReportSchema for JudgementReport {
         ToolDefinition {
             name: REPORT_TOOL.to_owned(),
             description:
-                "Tells what each changed function asks of the project, and ends your work. Text outside of \
-                this tool is not read by anybody."
+                "Reports what each changed function requires of the project, and ends your work. Text \
+                outside of this tool is not read by anybody."
                     .to_owned(),
             input_schema: json!({
                 "type": "object",

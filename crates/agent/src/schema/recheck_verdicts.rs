@@ -45,14 +45,14 @@ pub(super) fn verdict_schema() -> Value {
         "properties": {
             "id": text("The finding's id, as you were shown it."),
             "verdict": { "type": "string", "enum": ["still_there", "fixed"],
-                "description": "still_there: the defect is there, in whatever lines. fixed: these lines show \
-                     that it is gone." },
-            "path": text("The file of these lines, if it is another one than the finding's."),
-            "start_line": line("The first of the lines that show it, in the file at the head: where the \
-                 defect is now, what stands in its place, or what came since and fixes it."),
+                "description": "still_there: the defect still exists, on any lines. fixed: these lines \
+                    show that it no longer exists." },
+            "path": text("The file that contains these lines, if it is not the finding's file."),
+            "start_line": line("The first of the lines that prove the verdict, in the file at the head: \
+                the lines of the defect, the lines that replace it, or new lines that fix it."),
             "end_line": line("The last line, if there is more than one."),
-            "excerpt": text("The text of these lines, copied from the file. Only of a file that is deleted \
-                 there is none."),
+            "excerpt": text("The text of these lines, copied from the file. If the file is deleted, there \
+                is no text."),
         },
         "required": ["id", "verdict"],
         "additionalProperties": false,
@@ -107,9 +107,9 @@ pub fn missing_verdicts_message<'a>(
         .collect();
     (!unsaid.is_empty()).then(|| {
         format!(
-            "`verdicts` says nothing of these open findings: {}. Call `report` again, with all your findings \
-             and one verdict for each of them: `still_there` with its lines, or `fixed` with the lines that \
-             show it.",
+            "`verdicts` has no entry for these open findings: {}. Call `report` again, with all your \
+            findings and one verdict for each of them: `still_there` with its lines, or `fixed` with the \
+            lines that show it.",
             unsaid.join(", ")
         )
     })

@@ -9,7 +9,7 @@ fn item(path: &str, line: u32, excerpt: &str) -> Value {
 }
 
 fn items(found: Vec<Value>) -> UncheckedFindings {
-    read_findings(&json!({ "findings": found })).unwrap().items
+    read_findings(&json!({ "findings": found })).unwrap().unchecked_findings
 }
 
 fn tree(path: &truing_core::RepoPath) -> Option<String> {
@@ -96,7 +96,7 @@ fn one_finding_without_the_form_costs_no_other() {
     let mut wrong = item("src/a.py", 4, "except: pass");
     wrong["severity"] = json!("catastrophic");
     let read = items(vec![wrong.clone(), item("src/a.py", 4, "except: pass")]);
-    assert_eq!((read.findings.len(), read.malformed), (1, 1));
+    assert_eq!((read.findings.len(), read.malformed_count), (1, 1));
     let error = super::read_findings(&json!({ "findings": [wrong] })).unwrap_err().to_string();
     assert!(error.contains("catastrophic"), "{error}");
     assert_eq!(super::read_findings(&json!([])), Err(MalformedReport::NoObject));
@@ -116,7 +116,7 @@ fn endless_reports_take_a_bounded_room() {
 fn a_report_that_is_written_out_counts_and_prose_does_not() {
     let written = json!({ "findings": [item("src/a.py", 4, "except: pass")] }).to_string();
     for text in [written.clone(), format!("Here it is:\n```json\n{written}\n```\n")] {
-        assert_eq!(parse_report_text(&text).unwrap().items.findings.len(), 1, "{text}");
+        assert_eq!(parse_report_text(&text).unwrap().unchecked_findings.findings.len(), 1, "{text}");
     }
     for text in ["Looks good to me.", "", "{}", "{\"verdict\":\"approve\"}", "```\nno\n```"] {
         assert_eq!(parse_report_text(text), None, "{text}");

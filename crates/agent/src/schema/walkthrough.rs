@@ -87,21 +87,21 @@ impl ReportSchema for WalkthroughReport {
         });
         let mut tool = findings_tool();
         tool.input_schema["properties"]["walkthrough"] = json!({ "type": "array", "items": line,
-            "description": format!("For people, with your last report: what the change does and where to \
-                 look first, at most {MAX_LINES} lines, one a file, the most important file first. No \
-                 findings and no verdict.") });
+            "description": format!("For human readers, in your last report: what the change does and \
+                where to look first. At most {MAX_LINES} lines, one for each file, the most important \
+                file first. No findings and no verdict.") });
         tool
     }
 
     fn parse_tool_input(input: &Value) -> Result<(Self, bool), String> {
         let report = read_findings(input).map_err(|malformed| malformed.to_string())?;
-        Ok((Self(with_walkthrough(report.items, input)), report.has_more))
+        Ok((Self(with_walkthrough(report.unchecked_findings, input)), report.has_more))
     }
 
     fn parse_text(text: &str) -> Option<(Self, bool)> {
         let report = parse_report_text(text)?;
         let input = parse_json_object(text).unwrap_or_default();
-        Some((Self(with_walkthrough(report.items, &input)), report.has_more))
+        Some((Self(with_walkthrough(report.unchecked_findings, &input)), report.has_more))
     }
 
     fn accept_report(&mut self, report: Self) {
@@ -123,7 +123,7 @@ fn with_walkthrough(items: UncheckedFindings, input: &Value) -> UncheckedFinding
     UncheckedFindings { walkthrough, ..items }
 }
 
-/// Returns the accepted lines. For each changed file, this is the first line that has text and expresses no
+/// Returns the accepted lines. They are the first line of each changed file that has text and expresses no
 /// verdict.
 pub fn walkthrough_lines(
     reported_lines: &[ReportedWalkthroughLine],

@@ -71,10 +71,10 @@ impl ReportSchema for WorkReport {
                 "properties": {
                     "summary": { "type": "string", "description": "What the change does, in a few \
                          sentences." },
-                    "completed": lines("What is done, one thing a line; what was done before you began, \
-                         too."),
+                    "completed": lines("What is done, one item for each line, including what was done \
+                        before you began."),
                     "remaining": lines("What is not done; empty only if nothing is left to do."),
-                    "questions": lines("What only people can decide, one question a line."),
+                    "questions": lines("What only people can decide, one question for each line."),
                 },
                 "required": ["summary", "completed", "remaining"],
                 "additionalProperties": false,

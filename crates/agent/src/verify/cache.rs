@@ -37,7 +37,7 @@ const MAX_CLOCK_SKEW: Duration = Duration::from_secs(60);
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct CacheScope {
     own_scope: String,
-    trusted: Vec<String>,
+    trusted_scopes: Vec<String>,
 }
 
 impl CacheScope {
@@ -45,20 +45,20 @@ impl CacheScope {
     /// same trust: it contains the repository and, for code that is not on the repository's own branches, the
     /// pull request.
     pub fn new(name: impl Into<String>) -> Self {
-        Self { own_scope: name.into(), trusted: Vec::new() }
+        Self { own_scope: name.into(), trusted_scopes: Vec::new() }
     }
 
     /// Adds a trusted name. Lookups also return the results that are stored under this name.
     #[must_use]
     pub fn with_trusted(mut self, other: impl Into<String>) -> Self {
-        self.trusted.push(other.into());
+        self.trusted_scopes.push(other.into());
         self
     }
 
     /// Returns the names under which a lookup searches. The first name is the name under which results are
     /// stored.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        std::iter::once(&self.own_scope).chain(&self.trusted).map(String::as_str)
+        std::iter::once(&self.own_scope).chain(&self.trusted_scopes).map(String::as_str)
     }
 }
 
@@ -173,7 +173,7 @@ impl SetupCache {
     /// Returns the entry with this key that belongs to the scope or to one of its trusted scopes. An entry
     /// that is too old is not returned.
     pub(super) fn find(&self, scope: &CacheScope, key: &str, now: SystemTime) -> Option<SetupCacheEntry> {
-        let scopes = std::iter::once(&scope.own_scope).chain(&scope.trusted);
+        let scopes = std::iter::once(&scope.own_scope).chain(&scope.trusted_scopes);
         scopes
             .map(|scope| self.folder.join(entry_name(scope, key)))
             .find_map(|folder| self.open_entry(folder, now))
@@ -216,7 +216,7 @@ impl SetupCache {
         {
             remove_if_unused(&folder);
         }
-        // The rename fails if another process still uses an entry with this name, which then stays.
+        // If another process still uses an entry with this name, this entry stays and the rename fails.
         let _ = std::fs::rename(locked_folder.path(), &folder);
         if let Some(entry) = self.open_entry(folder, now) {
             return Ok(entry);

@@ -101,7 +101,7 @@ impl KeyHasher {
     /// Hashes the path, size and modification time of a program's file, which together identify the program's
     /// version.
     fn add_program(&mut self, name: &str, plan: &VerifyPlan) -> io::Result<()> {
-        let own = plan.programs.iter().flat_map(|folder| [folder.join("bin"), folder.clone()]);
+        let own = plan.program_folders.iter().flat_map(|folder| [folder.join("bin"), folder.clone()]);
         let mut folders = own.chain(SYSTEM_PATH.split(':').map(PathBuf::from));
         let found =
             folders.find_map(|folder| folder.join(name).canonicalize().ok().filter(|file| file.is_file()));
@@ -157,7 +157,7 @@ fn key_files(tree: &Path, plan: &VerifyPlan) -> io::Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// Returns true if the path leads to a regular file in the tree without passing a link.
+/// Returns true if the path leads to a regular file in the tree and contains no link.
 fn is_regular_file_in(tree: &Path, path: &Path) -> bool {
     path.is_file() && path.canonicalize().is_ok_and(|real| real == path && real.starts_with(tree))
 }

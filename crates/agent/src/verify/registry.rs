@@ -58,7 +58,7 @@ pub struct RegistryAccess {
 pub struct RegistryIndex {
     pub registry: PackageRegistry,
     /// Name of the variable or file that configures the index.
-    pub named_by: String,
+    pub configured_by: String,
     /// URL of the index.
     pub address: String,
 }
@@ -156,7 +156,7 @@ impl RegistryAccess {
     /// # Errors
     /// [`RegistryError`] if the index cannot be used.
     pub fn with_index(mut self, index: &RegistryIndex) -> Result<Self, RegistryError> {
-        let RegistryIndex { registry, named_by, address } = index;
+        let RegistryIndex { registry, configured_by: named_by, address } = index;
         self.allowed_hosts.push(parse_index(named_by, address)?);
         match registry {
             PackageRegistry::Pypi => {
@@ -285,7 +285,9 @@ mod tests {
             (PackageRegistry::Crates, "https://three.example.org/index/"),
         ] {
             let named_by = "~/.x".to_owned();
-            all = all.with_index(&RegistryIndex { registry, named_by, address: address.to_owned() }).unwrap();
+            all = all
+                .with_index(&RegistryIndex { registry, configured_by: named_by, address: address.to_owned() })
+                .unwrap();
         }
         for host in ["one.example.org", "two.example.org", "three.example.org"] {
             assert!(all.allowed_hosts.iter().any(|place| (place.host.as_str(), place.port) == (host, 443)));
@@ -300,7 +302,7 @@ mod tests {
         assert_eq!(config["source"]["own"]["registry"].as_str(), Some(sparse.as_str()));
         let secret = RegistryIndex {
             registry: PackageRegistry::Crates,
-            named_by: "~/.cargo/config.toml".to_owned(),
+            configured_by: "~/.cargo/config.toml".to_owned(),
             address: "https://me:hush@example.org".to_owned(),
         };
         assert!(matches!(all.with_index(&secret), Err(RegistryError::UrlCredentials(_))));

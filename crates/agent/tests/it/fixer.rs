@@ -140,8 +140,8 @@ impl Stage {
 
     fn fixer(&self, time: Duration) -> FixerTools {
         let workspace = FixerWorkspace {
-            programs: vec![self.programs()],
-            time,
+            program_folders: vec![self.programs()],
+            command_time_limit: time,
             ..FixerWorkspace::new(self.path("clone"), policy())
         };
         FixerTools::new(Box::new(RecordingReadTools::default()), workspace, SandboxLevel::Full).unwrap()

@@ -125,7 +125,7 @@ fn folder() -> TempDir {
 
 fn job(tree: &Path, run: JobCommand) -> SandboxJob {
     let mut job = SandboxJob::new(detect_level(folder().path()), tree, run).unwrap();
-    job.private = tree.to_owned();
+    job.private_folder = tree.to_owned();
     job
 }
 
@@ -289,7 +289,7 @@ fn a_command_finds_nothing_of_the_environment_and_the_machine() {
 fn a_command_has_a_network_of_its_own() {
     let here = folder();
     let mut job = job(here.path(), shell("cat /sys/class/net/lo/flags /proc/net/dev; cat /proc/net/route"));
-    job.sockets = true;
+    job.allows_sockets = true;
     let ended = output(&job);
     let devices = String::from_utf8_lossy(&ended.stdout).into_owned();
     let others: Vec<&str> =

@@ -174,7 +174,13 @@ fn run(command: &[&str], hosts: Vec<AllowedHost>, asks: &[String]) -> (Vec<Strin
         hosts,
     };
     let tools = ["ask".to_owned()].into();
-    let server = McpServer { name: "docs".into(), transport, tools, time: SOON, max_result_bytes: 1000 };
+    let server = McpServer {
+        name: "docs".into(),
+        transport,
+        allowed_tools: tools,
+        timeout: SOON,
+        max_result_bytes: 1000,
+    };
     Runtime::new().unwrap().block_on(async {
         let servers = McpServers::start(&[server]).await;
         let mut answers = Vec::new();

@@ -382,7 +382,7 @@ fn a_command_ends_in_time_with_all_that_it_started(stage: &Stage) {
     // it with a longer limit.
     let tries = [1, 5, 20, 60].into_iter().map(|seconds| {
         let mut plan = stage.plan(&[], &[&script]);
-        plan.time = Duration::from_secs(seconds);
+        plan.command_time_limit = Duration::from_secs(seconds);
         (seconds, stage.checks(&stage.verifier(plan), None).checks.remove(0))
     });
     let (seconds, checked) = tries.into_iter().find(|(_, checked)| !checked.ran.output.is_empty()).unwrap();

@@ -19,7 +19,7 @@ fn without_anything_the_defaults_are_those_of_the_machine_and_nobody_else_review
     assert_eq!(converge.limits, ConvergeLimits::default());
     assert_eq!(converge.reviewers, [ConfiguredReviewer::Internal]);
     assert_eq!((converge.audit_timeout, converge.fix_timeout), (minutes(30), minutes(45)));
-    assert_eq!((converge.poll, converge.poll_after_trigger), (minutes(1), Duration::from_secs(270)));
+    assert_eq!((converge.poll_interval, converge.first_poll_delay), (minutes(1), Duration::from_secs(270)));
     assert_eq!((converge.event, converge.max_inline_comment_checks), (ReviewEvent::Comment, 3));
     assert!(converge.resolve_threads && converge.mark_ready && converge.update_description);
     assert!(!converge.allows_base_merge && converge.gate.is_empty());
@@ -41,7 +41,7 @@ fn known_reviewers_need_no_section_and_one_may_change_what_is_known() {
         panic!("in their order");
     };
     assert_eq!(bugbot.trigger, ReviewerTrigger::Comment("bugbot run".into()));
-    assert_eq!((bugbot.logins[0].as_str(), bugbot.requests), ("cursor[bot]", 3));
+    assert_eq!((bugbot.logins[0].as_str(), bugbot.max_requests), ("cursor[bot]", 3));
     let says = Regex::new(bugbot.findings_pattern.as_deref().unwrap()).unwrap();
     assert!(says.is_match("Cursor Bugbot has reviewed your changes and found 2 potential issues."));
     assert_eq!((&copilot.trigger, &copilot.findings_pattern), (&ReviewerTrigger::Request, &None));
@@ -123,8 +123,12 @@ fn variables_of_the_tool_before_count() {
     let of = |variables: &[(&str, &str)]| {
         BugteamVariables::from_environment(&Environment::new(variables.iter().copied(), "/"))
     };
-    let nothing =
-        BugteamVariables { lifecycle: None, team: None, skips_preflight: false, is_disabled: false };
+    let nothing = BugteamVariables {
+        workspace_ownership: None,
+        team: None,
+        skips_preflight: false,
+        is_disabled: false,
+    };
     assert_eq!(of(&[]).unwrap(), nothing);
     assert_eq!(of(&[("BUGTEAM_TEAM_LIFECYCLE", " "), ("BUGTEAM_PREFLIGHT_SKIP", "true")]).unwrap(), nothing);
     let all = of(&[
@@ -136,7 +140,7 @@ fn variables_of_the_tool_before_count() {
     assert_eq!(
         all.unwrap(),
         BugteamVariables {
-            lifecycle: Some(WorkspaceOwnership::Attach),
+            workspace_ownership: Some(WorkspaceOwnership::Attach),
             team: Some("bugteam-7".into()),
             skips_preflight: true,
             is_disabled: true
@@ -154,11 +158,11 @@ fn another_model_may_mend_and_the_keys_of_the_first_stay_what_they_are() {
     let one = "[model.mender]\nbase_url = \"https://other.example\"\napi_key = { env = \"OTHER\" }\nname \
          = \"m-1\"\n";
     let config = of(&format!("{one}[converge]\nfixer = \"mender\"\n")).unwrap();
-    assert_eq!(config.converge.fixer.as_deref(), Some("mender"));
+    assert_eq!(config.converge.fixer_model.as_deref(), Some("mender"));
     let mender = config.models.get("mender").unwrap();
     assert_eq!((mender.name.as_str(), mender.base_url.as_deref()), ("m-1", Some("https://other.example")));
     assert_ne!(mender, &config.model);
-    assert_eq!(of("[converge]\nfixer = \"\"\n").unwrap().converge.fixer, None);
+    assert_eq!(of("[converge]\nfixer = \"\"\n").unwrap().converge.fixer_model, None);
     let roles = of(&format!(
         "{one}[converge]\nauditor = \"mender\"\n[review]\nmodel = \"mender\"\n[sync]\nmodel = \"mender\"\n"
     ));

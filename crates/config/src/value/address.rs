@@ -66,8 +66,8 @@ pub(super) fn parse_secret_url(text: &str, schemes: &[&str]) -> Result<SecretSou
     Ok(SecretSource::PlainText(SecretText::new(text)))
 }
 
-/// Renders a URL without its secrets, but so that users recognize it. A store's URL is rendered without
-/// passwords, and any other URL without its path.
+/// Renders a URL without its secrets, but users can still recognize the URL. A store's URL is rendered
+/// without passwords, and any other URL without its path.
 pub(super) fn redacted_url(text: &SecretText) -> String {
     let text = text.expose();
     match text.split_once("://") {

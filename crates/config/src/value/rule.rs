@@ -30,7 +30,7 @@ pub(super) fn severity_table_requirement() -> String {
     format!("be a table of rules and severities, such as {sample} (in a variable: a JSON object)")
 }
 
-/// Reads the severities of one rule. For a file, the first severity applies whose path globs match the file.
+/// Reads the severities of one rule. A file gets the first severity whose path globs match the file.
 pub(crate) fn severities_from_json(rule: &str, value: &Json) -> Result<Vec<RuleSeverity>, ConfigValueError> {
     if !is_rule_id(rule) {
         return Err(requirement_error("name a rule as `PACK/RULE`, as shown in findings"));

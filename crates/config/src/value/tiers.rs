@@ -176,7 +176,7 @@ fn condition_fault(name: &str, value: &Json) -> Option<String> {
         reason: None,
     };
     let built = TierRules::new(TierConfig {
-        tier: Tier::Off,
+        default_tier: Tier::Off,
         config_key: String::new(),
         max_tier: None,
         rules: vec![rule],

@@ -192,25 +192,25 @@ pub struct FixCandidate {
 pub enum ConvergeEvent {
     /// The gate has run. The value is the output with which the gate blocks, or `None` if the gate does not
     /// block.
-    Gated(Option<String>),
+    GateFinished(Option<String>),
     /// A fixer has handled the gate's output. The value is the fix, or `None` if the fixer made no fix.
     GateFixFinished(Option<FixCandidate>),
     /// The auditors have finished.
-    Audited {
+    AuditFinished {
         /// Answer of each auditor, by the auditor's index.
         answers: BTreeMap<u32, AuditorAnswer>,
         /// Findings whose lines still exist at the head although a fixer declined them or reported them as
         /// fixed. Each finding has its present location.
-        standing: BTreeMap<FindingId, PlacedFinding>,
+        standing_findings: BTreeMap<FindingId, PlacedFinding>,
         /// Files of the change that were read, and files that could not be read.
         coverage: ReviewCoverage,
         /// Earlier names of files.
         renames: FileRenames,
     },
     /// The findings have been posted.
-    Posted,
+    FindingsPosted,
     /// A fixer has finished.
-    Fixed {
+    FixFinished {
         /// Verdict of the fixer on each finding. A finding without an entry was not mentioned.
         verdicts: BTreeMap<FindingId, FixerVerdict>,
         /// The fix, or `None` if the fixer left the head unchanged.
@@ -219,13 +219,13 @@ pub enum ConvergeEvent {
     /// A fixer gave no report, for this reason: it failed, timed out or broke the contract.
     FixerSilent(String),
     /// The fix has been checked. The list contains its problems.
-    Checked(Vec<FixProblem>),
+    FixChecked(Vec<FixProblem>),
     /// The fix has been pushed to the branch.
-    Pushed,
+    FixPushed,
     /// A hook blocks the commit of the fix with this output.
     HookBlocked(String),
     /// The replies to the findings have been posted.
-    Replied,
+    RepliesPosted,
     /// The branch has a head that this run does not know. This event is possible at any time.
     HeadChanged {
         head: Sha,

@@ -122,7 +122,7 @@ codes! {
     NoAgent = "no_agent", Refused, 2;
     /// A run of this name is in progress.
     Leading = "leading", Refused, 4;
-    /// The command is to join an existing run, but does not name the run.
+    /// The command requests to join an existing run, but does not name the run.
     NoTeam = "no_team", Refused, 2;
     /// Another run is in progress on the same pull request or branch.
     AlreadyRunning = "already_running", Refused, 4;
@@ -168,7 +168,7 @@ impl ConvergeExit {
 }
 
 /// Beginning of the reason if no auditor gave a valid answer; the details follow. The next two constants are
-/// the same for a fixer and for one of several auditors.
+/// the beginnings for a fixer and for one of several auditors.
 pub(super) const NO_AUDITOR_REASON: &str = "no auditor gave a valid answer";
 pub(super) const NO_FIXER_REASON: &str = "no fixer finished";
 const SILENT_AUDITOR_REASON: &str = "an auditor gave no valid answer";

@@ -167,7 +167,7 @@ impl ConvergeRun {
     pub(super) fn log_fix(&mut self, commit: Option<Sha>) {
         let fixed_count =
             self.fixer_verdicts.values().filter(|word| matches!(word, FixerVerdict::Fixed)).count();
-        // Without a commit nothing is fixed, even if the fixer claims it.
+        // Without a commit, no finding is fixed, even if the fixer claims a fix.
         let fixed = if commit.is_some() { fixed_count } else { 0 };
         let declined = self.findings.len().saturating_sub(fixed_count);
         let count = |many| u32::try_from(many).unwrap_or(u32::MAX);

@@ -21,7 +21,7 @@ impl ConvergeRun {
             return;
         }
         for problem in refused {
-            output += &format!("\nThe last fix of this was thrown away: {}\n", problem.text);
+            output += &format!("\nThe last fix of these findings was discarded: {}\n", problem.text);
         }
         self.next_action = ConvergeAction::Mend { output };
     }

@@ -1,5 +1,5 @@
 //! Decides the next step towards a ready pull request. The requirements concern other reviewers, threads,
-//! mergeability, and the ready mark. Pure; no step merges or approves the pull request.
+//! mergeability, and the ready mark. The decision is pure; no step merges or approves the pull request.
 //!
 //! [`PullReadiness::next_action`] derives one step from the configuration, the state at the forge and the
 //! time. Each call evaluates the feedback of others from the beginning. The stored state describes one head,
@@ -135,8 +135,8 @@ impl HeadReadiness {
         self.waits.push((reason, now));
     }
 
-    /// Returns `Err` with a wait of at most `poll_interval`, then the caller checks again. Returns `Ok` if
-    /// the run has already waited for `timeout` at this head for this reason.
+    /// Returns `Err` with a wait of at most `poll_interval`, after which the caller checks again. Returns
+    /// `Ok` if the run has already waited for `timeout` at this head for this reason.
     fn wait_up_to(
         &mut self,
         reason: ReadinessWaitReason,
@@ -241,7 +241,7 @@ impl PullReadiness {
         }
     }
 
-    /// Evaluates the requirements in order, and stops at the first that is not met.
+    /// Evaluates the requirements in order, and stops at the first requirement that is not met.
     fn check_conditions(
         &mut self,
         rules: &ReadinessRules,
@@ -308,8 +308,8 @@ impl PullReadiness {
         Ok(())
     }
 
-    /// Passes on unanswered feedback before any other step. While others wait for a reply, Truing neither
-    /// requests reviews nor waits for them.
+    /// Passes on unanswered feedback before any other step. While others wait for a reply, Truing does not
+    /// request reviews and does not wait for reviews.
     fn check_unanswered_feedback(
         &mut self,
         snapshot: &PullSnapshot,

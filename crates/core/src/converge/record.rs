@@ -84,7 +84,7 @@ pub struct ConvergeDetail {
     /// Number of tool calls that were denied before the run was resumed. The caller sets this field when it
     /// resumes the run.
     #[serde(skip)]
-    pub denied_before: u32,
+    pub denials_before_resume: u32,
     pub warnings: Vec<String>,
     /// Evidence for categories without defects, from audits of the whole change.
     #[serde(default)]
@@ -168,7 +168,7 @@ impl ConvergeDetail {
             setup_id: String::new(),
             is_told: false,
             cost_before_resume: MicroUsd(0),
-            denied_before: 0,
+            denials_before_resume: 0,
             warnings: Vec::new(),
             absences: Vec::new(),
             unreached: Vec::new(),
@@ -250,7 +250,7 @@ impl ConvergeRecord {
         if state.exit.is_some() || !state.audits_only || state.silent_auditors > 0 {
             return None;
         }
-        state.apply_event(super::ConvergeEvent::Posted).ok()?;
+        state.apply_event(super::ConvergeEvent::FindingsPosted).ok()?;
         let detail = ConvergeDetail { state, is_told: true, ..self.detail.clone() };
         detail.state.exit.is_some().then(|| Self { detail, ..self.clone() })
     }
@@ -287,8 +287,8 @@ impl ConvergeRecord {
             && (&state.head, &self.detail.base, self.detail.setup_id.as_str()) == (head, base, setup_id)
     }
 
-    /// Returns true if the run is stuck and had this base, setup, auditor's model and these dismissals.
-    /// Another run with the same inputs would find nothing new.
+    /// Returns true if the run is stuck and had this base, this setup, this auditor's model and these
+    /// dismissals. Another run with the same inputs would find nothing new.
     pub fn is_stuck_with(&self, base: &Sha, setup_id: &str, model: &str, dismissals: &[Dismissal]) -> bool {
         let is_same = self.detail.base == *base
             && self.detail.setup_id == setup_id
@@ -310,7 +310,7 @@ impl ConvergeRecord {
 
     /// Returns the number of tool calls that were denied since the run was last resumed.
     pub fn denials_since_resume(&self) -> u32 {
-        self.denied_tool_calls().saturating_sub(self.detail.denied_before)
+        self.denied_tool_calls().saturating_sub(self.detail.denials_before_resume)
     }
 
     /// Records the exit with which the run ends or pauses. If the run itself already has an exit, the new

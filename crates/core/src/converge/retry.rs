@@ -14,8 +14,8 @@ impl ConvergeRun {
         self.dismissals.iter().filter(|dismissal| !dismissal.withdrawn).all(holds)
     }
 
-    /// Returns true if the run is stuck with these dismissals, on the findings of its newest audit of its
-    /// present head.
+    /// Returns true if the run is stuck on the findings of its newest audit, this audit examined the present
+    /// head, and the run has these dismissals.
     pub fn is_stuck_with(&self, dismissals: &[Dismissal]) -> bool {
         let is_stuck = self.exit.as_ref().is_some_and(|exit| exit.kind() == ConvergeExitKind::Stuck);
         is_stuck

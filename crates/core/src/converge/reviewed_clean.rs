@@ -42,7 +42,7 @@ mod tests {
     }
 
     fn actor(ours: bool) -> Actor {
-        Actor { id: AccountId::new("7"), login: "truing".into(), is_own_account: ours, person: false }
+        Actor { id: AccountId::new("7"), login: "truing".into(), is_own_account: ours, is_person: false }
     }
 
     fn dismissal(finding: &str) -> Dismissal {

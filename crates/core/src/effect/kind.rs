@@ -238,8 +238,8 @@ impl EffectKind {
         self == Self::Review
     }
 
-    /// Returns true if the plan, instead of the call, has searched for an existing effect. A repeated call
-    /// would write twice. If the effect exists after all, the next plan adopts it.
+    /// Returns true if the plan has searched for an existing effect, and the call does not search again. A
+    /// repeated call would write twice. If the effect exists after all, the next plan adopts it.
     pub fn is_observed_by_plan(self) -> bool {
         matches!(self, Self::Summary | Self::Findings | Self::FileFinding)
     }

@@ -11,7 +11,7 @@ use super::{CommandRefusal, ValueType};
 #[derive(Clone, Debug)]
 pub struct CommandSpec {
     pub(super) programs: Vec<String>,
-    pub(super) words: Vec<String>,
+    pub(super) name_words: Vec<String>,
     pub(super) class: CommandClass,
     /// File that lists the command, as displayed to users.
     pub(super) file: String,
@@ -24,7 +24,7 @@ pub struct CommandSpec {
     /// Words that are refused as the first operand, because the program interprets them as commands.
     pub(super) refused_first_operands: Vec<String>,
     pub(super) tail: Option<TailSpec>,
-    pub(super) runs: bool,
+    pub(super) runs_inner_command: bool,
 }
 
 /// The flags of a command by name, and the style of its short flags.
@@ -136,7 +136,7 @@ impl FlagSet {
     ) -> Result<(Vec<String>, bool), CommandRefusal> {
         let letters = word.strip_prefix('-').unwrap_or(word);
         if letters.is_empty() {
-            return Err(CommandRefusal::Flag { command: command.to_owned(), flag: word.to_owned() });
+            return Err(CommandRefusal::UnknownFlag { command: command.to_owned(), flag: word.to_owned() });
         }
         if self.flags.contains_key(Self::NUMBER_FLAG) && letters.bytes().all(|byte| byte.is_ascii_digit()) {
             return Ok((vec![Self::NUMBER_FLAG.to_owned()], false));
@@ -188,7 +188,12 @@ impl FlagSet {
             return Err(CommandRefusal::NoValue { command, flag });
         };
         if !kind.fits(value) {
-            return Err(CommandRefusal::Value { command, flag, value: value.to_owned(), kind: kind.clone() });
+            return Err(CommandRefusal::InvalidValue {
+                command,
+                flag,
+                value: value.to_owned(),
+                kind: kind.clone(),
+            });
         }
         Ok(attached.is_none())
     }
@@ -196,10 +201,10 @@ impl FlagSet {
     fn find(&self, command: &str, name: &str) -> Result<&FlagArgument, CommandRefusal> {
         self.flags
             .get(name)
-            .ok_or_else(|| CommandRefusal::Flag { command: command.to_owned(), flag: name.to_owned() })
+            .ok_or_else(|| CommandRefusal::UnknownFlag { command: command.to_owned(), flag: name.to_owned() })
     }
 
-    /// Name that stands for `-1`, `-20` and similar flags in a grammar.
+    /// Name of `-1`, `-20` and similar flags in a grammar.
     const NUMBER_FLAG: &'static str = "-NUMBER";
 }
 
@@ -208,7 +213,7 @@ impl CommandSpec {
     /// command.
     pub fn name(&self) -> String {
         let program = self.programs.first().map(String::as_str);
-        program.into_iter().chain(self.words.iter().map(String::as_str)).collect::<Vec<_>>().join(" ")
+        program.into_iter().chain(self.name_words.iter().map(String::as_str)).collect::<Vec<_>>().join(" ")
     }
 
     /// Returns the command's class: it only reads the repository, or it runs code of the repository.
@@ -227,11 +232,12 @@ impl CommandSpec {
     }
 
     pub(super) fn name_words(&self) -> &[String] {
-        &self.words
+        &self.name_words
     }
 
     pub(super) fn is_prefix_of(&self, words: &[&str]) -> bool {
-        words.len() >= self.words.len() && self.words.iter().zip(words).all(|(own, word)| own == word)
+        words.len() >= self.name_words.len()
+            && self.name_words.iter().zip(words).all(|(own, word)| own == word)
     }
 
     /// Checks the words after the command's name.
@@ -251,7 +257,7 @@ impl CommandSpec {
                 at += 1 + usize::from(took);
                 continue;
             }
-            if self.runs {
+            if self.runs_inner_command {
                 return Ok(AcceptedCommand {
                     command: name,
                     class: self.class,
@@ -268,7 +274,7 @@ impl CommandSpec {
             let is_command = before == 0 && self.refused_first_operands.iter().any(|refused| refused == word);
             check_operand(&name, word, self.operand_type(before, &seen).filter(|_| !is_command))?;
         }
-        match self.runs {
+        match self.runs_inner_command {
             true => Err(CommandRefusal::EmptyCommand),
             false => Ok(AcceptedCommand { command: name, class: self.class, inner_command: None }),
         }
@@ -277,7 +283,7 @@ impl CommandSpec {
     /// Checks the words after `--`.
     fn accept_tail(&self, name: &str, words: &[&str]) -> Result<(), CommandRefusal> {
         let Some(tail) = &self.tail else {
-            return Err(CommandRefusal::Operand {
+            return Err(CommandRefusal::UnexpectedOperand {
                 command: name.to_owned(),
                 word: "--".to_owned(),
                 kind: None,
@@ -304,7 +310,7 @@ impl CommandSpec {
     fn refuse_argument_file(&self, name: &str, words: &[&str]) -> Result<(), CommandRefusal> {
         let file = words.iter().find(|word| word.starts_with('@'));
         match (self.class, file) {
-            (CommandClass::RunsCode, Some(word)) if !self.runs => {
+            (CommandClass::RunsCode, Some(word)) if !self.runs_inner_command => {
                 Err(CommandRefusal::ArgumentFile { command: name.to_owned(), word: (*word).to_owned() })
             }
             (CommandClass::RunsCode | CommandClass::Reads, _) => Ok(()),
@@ -340,7 +346,7 @@ impl CommandSpec {
 }
 
 /// Returns true for a word that begins with `-`, because no operand may begin with `-`. A single `-`, which
-/// stands for a stream, also counts as a flag.
+/// denotes a stream, also counts as a flag.
 fn is_flag(word: &str) -> bool {
     word.starts_with('-')
 }
@@ -348,7 +354,7 @@ fn is_flag(word: &str) -> bool {
 fn check_operand(command: &str, word: &str, kind: Option<&ValueType>) -> Result<(), CommandRefusal> {
     match kind {
         Some(kind) if kind.fits(word) => Ok(()),
-        kind => Err(CommandRefusal::Operand {
+        kind => Err(CommandRefusal::UnexpectedOperand {
             command: command.to_owned(),
             word: word.to_owned(),
             kind: kind.cloned(),

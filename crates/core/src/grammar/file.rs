@@ -169,7 +169,7 @@ pub(super) fn read_commands(
         let has_tail = !tail.flags.is_empty() || tail.operands.is_some();
         let built = CommandSpec {
             programs: programs.get_ref().clone(),
-            words: form.words.iter().map(|word| word.get_ref().clone()).collect(),
+            name_words: form.words.iter().map(|word| word.get_ref().clone()).collect(),
             class: *command_class.get_ref(),
             file: file.display_path.clone(),
             flags: FlagSet::new(known(&flags), short),
@@ -181,7 +181,7 @@ pub(super) fn read_commands(
                 flags: FlagSet::new(known(&tail.flags), short),
                 operands: tail.operands.as_ref().map(|kind| kind.get_ref().clone()),
             }),
-            runs: form.runs.as_ref().is_some_and(|runs| *runs.get_ref()),
+            runs_inner_command: form.runs.as_ref().is_some_and(|runs| *runs.get_ref()),
         };
         if let Some(shipped) = shipped {
             for (part, message) in limits::violations(&built, shipped) {

@@ -97,7 +97,7 @@ pub(super) fn violations(command: &CommandSpec, shipped: &[CommandSpec]) -> Vec<
         found.extend(fault.map(|what| (CommandPart::Program, what)));
     }
     if own_flags.is_none() {
-        let wrong = command.words.iter().enumerate().filter(|(at, word)| !is_plain_word(*at, word));
+        let wrong = command.name_words.iter().enumerate().filter(|(at, word)| !is_plain_word(*at, word));
         found.extend(wrong.map(|(at, word)| {
             (CommandPart::Word(at), format!("{word:?} is not a valid word in the name of a command"))
         }));
@@ -140,7 +140,7 @@ pub(super) fn violations(command: &CommandSpec, shipped: &[CommandSpec]) -> Vec<
     if let Some(own_flags) = own_flags {
         found.extend(loosened_parts(command, own_flags));
     }
-    if command.runs && !own_flags.is_some_and(|own_flags| own_flags.runs) {
+    if command.runs_inner_command && !own_flags.is_some_and(|own_flags| own_flags.runs_inner_command) {
         let what = "only Truing's own grammar may define a command that runs another command";
         found.push((CommandPart::RunsCode, what.to_owned()));
     }
@@ -166,7 +166,7 @@ fn class_violation(command: &CommandSpec, shipped: Option<&CommandSpec>) -> Opti
 /// reason.
 fn loosened_parts(command: &CommandSpec, shipped: &CommandSpec) -> Vec<(CommandPart, String)> {
     let mut found = Vec::new();
-    if shipped.runs && !command.runs {
+    if shipped.runs_inner_command && !command.runs_inner_command {
         let what = "the command runs another command line: set `runs = true`";
         found.push((CommandPart::RunsCode, what.to_owned()));
     }
@@ -242,7 +242,7 @@ fn program_violation(program: &str, command: &CommandSpec, shipped: &[CommandSpe
         let is_known = shipped.iter().any(|own| of_program(&own));
         let is_listed = shipped.iter().filter(of_program).any(|own| own.name_words() == command.name_words());
         return (is_known && !is_listed).then(|| {
-            let line = std::iter::once(name).chain(command.words.iter().map(String::as_str));
+            let line = std::iter::once(name).chain(command.name_words.iter().map(String::as_str));
             let line = line.collect::<Vec<_>>().join(" ");
             format!(
                 "`{line}` is not one of the commands of {name:?} that Truing knows: list the command line \
@@ -250,8 +250,8 @@ fn program_violation(program: &str, command: &CommandSpec, shipped: &[CommandSpe
             )
         });
     };
-    let first = command.words.first().filter(|word| Some(*word) == interpreter.word.as_ref());
-    let module = command.words.get(1).and_then(|module| module.split('.').next());
+    let first = command.name_words.first().filter(|word| Some(*word) == interpreter.word.as_ref());
+    let module = command.name_words.get(1).and_then(|module| module.split('.').next());
     let is_refused = |module: &str| REFUSED_MODULES.contains(&module);
     match (&interpreter.word, first, module) {
         (Some(_), Some(_), Some(module)) if !is_refused(module) => None,

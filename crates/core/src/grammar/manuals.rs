@@ -89,7 +89,7 @@ fn a_grammar_lists_no_flag_but_those_that_the_manual_shows_to_be_plain() {
         let name =
             MANUAL_OF.iter().find(|(of, _)| *of == name).map_or(name, |(_, manual)| (*manual).to_owned());
         let Some(known) = classed.get(name.as_str()) else {
-            wrong.insert(format!("{name}: its manual was not walked"));
+            wrong.insert(format!("{name}: its manual was not read"));
             continue;
         };
         for flag in flags.flags.keys().filter(|flag| *flag != "-NUMBER") {

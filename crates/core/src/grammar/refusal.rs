@@ -19,19 +19,19 @@ pub enum CommandRefusal {
     },
     /// No grammar has this program. Grammars list programs by their bare names.
     #[error("{program:?} is not a known program")]
-    Program {
+    UnknownProgram {
         /// First word of the command line.
         program: String,
     },
     /// The program is known, but not this command.
     #[error("{command:?} is not a known command")]
-    Command {
+    UnknownCommand {
         /// Program and the word after it.
         command: String,
     },
     /// The grammar does not list the flag.
     #[error("{flag:?} is not an allowed flag of `{command}`")]
-    Flag {
+    UnknownFlag {
         /// Command that was called.
         command: String,
         /// Flag without its value.
@@ -55,7 +55,7 @@ pub enum CommandRefusal {
     },
     /// A flag's value does not have the type that the grammar requires.
     #[error("{value:?} is not a valid value: {flag:?} of `{command}` accepts only {kind}")]
-    Value {
+    InvalidValue {
         /// Command that was called.
         command: String,
         /// Flag without its value.
@@ -84,7 +84,7 @@ pub enum CommandRefusal {
     /// The word is not a flag, and the command accepts no operand like this word at this position.
     #[error("{word:?} is not {}: `{command}` accepts nothing else here",
         .kind.as_ref().map_or("a flag".to_owned(), ValueType::to_string))]
-    Operand {
+    UnexpectedOperand {
         /// Command that was called.
         command: String,
         /// Word that was refused.
@@ -105,15 +105,15 @@ impl CommandRefusal {
             | Self::NoValue { .. }
             | Self::ArgumentFile { .. }
             | Self::Assignment { .. } => None,
-            Self::Program { program } => Some(format!("grammar: program {program:?}")),
-            Self::Command { command } => Some(format!("grammar: command {command:?}")),
-            Self::Flag { command, flag } | Self::UnexpectedValue { command, flag } => {
+            Self::UnknownProgram { program } => Some(format!("grammar: program {program:?}")),
+            Self::UnknownCommand { command } => Some(format!("grammar: command {command:?}")),
+            Self::UnknownFlag { command, flag } | Self::UnexpectedValue { command, flag } => {
                 Some(format!("grammar: command {command:?}, flag {flag:?}"))
             }
-            Self::Value { command, flag, value, .. } => {
+            Self::InvalidValue { command, flag, value, .. } => {
                 Some(format!("grammar: command {command:?}, flag {flag:?} with {value:?}"))
             }
-            Self::Operand { command, word, .. } => {
+            Self::UnexpectedOperand { command, word, .. } => {
                 Some(format!("grammar: command {command:?}, operand {word:?}"))
             }
         }

@@ -57,7 +57,7 @@ fn flag_words((name, takes): (&String, &FlagArgument), attached: bool) -> Vec<St
 fn known_line(command: usize, flags: &[(Index, bool)], operands: usize) -> Vec<String> {
     let command = grammar().commands().get(command).unwrap();
     let mut argv = vec![command.programs.first().unwrap().clone()];
-    argv.extend(command.words.clone());
+    argv.extend(command.name_words.clone());
     if !command.flags.flags.is_empty() {
         let all: Vec<_> = command.flags.flags.iter().collect();
         argv.extend(flags.iter().flat_map(|(index, attached)| flag_words(*index.get(&all), *attached)));
@@ -66,7 +66,7 @@ fn known_line(command: usize, flags: &[(Index, bool)], operands: usize) -> Vec<S
     if let Some(kind) = command.operands.as_ref().filter(|_| takes_operands) {
         argv.extend(std::iter::repeat_n(sample(kind), operands));
     }
-    if command.runs {
+    if command.runs_inner_command {
         argv.push("pytest".to_owned());
     }
     argv
@@ -166,12 +166,12 @@ proptest! {
         let command = grammar().commands().get(command).unwrap();
         let known = |flags: &FlagSet| is_listed_flag(&hostile, flags);
         prop_assume!(!known(&command.flags) && !command.tail.as_ref().is_some_and(|tail| known(&tail.flags)));
-        if dashes && !command.runs {
+        if dashes && !command.runs_inner_command {
             argv.push("--".to_owned());
         }
         // If the command runs another command, the flag is not inserted at the end, because it would belong
         // to the other command.
-        let end = argv.len() + 1 - usize::from(command.runs);
+        let end = argv.len() + 1 - usize::from(command.runs_inner_command);
         argv.insert(1 + at.index(end - 1), hostile);
         prop_assert!(refusal_of(&argv).is_some(), "{:?}", argv);
     }
@@ -189,9 +189,9 @@ proptest! {
         ], 0..6),
     ) {
         let command = grammar().commands().get(command).unwrap();
-        prop_assume!(!command.runs);
+        prop_assume!(!command.runs_inner_command);
         let mut argv = vec![command.programs.first().unwrap().clone()];
-        argv.extend(command.words.clone());
+        argv.extend(command.name_words.clone());
         let named = argv.len();
         argv.extend(rest);
         let refused = refusal_of(&argv);

@@ -18,8 +18,7 @@ pub(super) fn max_weight_assignment(weights: &[Vec<i64>]) -> Vec<Option<usize>> 
         let weight = weights.get(row).and_then(|row| row.get(column)).copied().unwrap_or(0);
         -weight.max(0)
     };
-    // Rows and columns are counted from 1. Index 0 stands for no row or no column; each search starts at
-    // column 0.
+    // Rows and columns are counted from 1. Index 0 means no row or no column; each search starts at column 0.
     let mut row_potential = vec![0_i64; rows + 1];
     let mut column_potential = vec![0_i64; columns + 1];
     let mut row_of = vec![0_usize; columns + 1];

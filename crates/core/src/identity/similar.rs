@@ -22,16 +22,16 @@ pub const MIN_SAME_SCORE: f64 = 0.5;
 const AGREEMENT_AT_MIN_SCORE: f64 = 0.347;
 /// Exponent of "where" in the product of both aspects; the exponent of "what" is 1 minus this value.
 const LOCATION_EXPONENT: f64 = 0.6;
-/// Weight of the lighter text's common share in the average with the common share of both texts: first for
-/// names, then for words. The lighter text is weighted separately because a longer text may contain all its
-/// names and many others.
+/// In the average of the lighter text's common share and the common share of both texts, the weight of the
+/// lighter text's share: first for names, then for words. The lighter text is weighted separately because a
+/// longer text may contain all its names and many others.
 const NAME_CONTAINMENT_WEIGHT: f64 = 0.7;
 const WORD_CONTAINMENT_WEIGHT: f64 = 0.5;
 /// Common weight at which the trust factor is one half: first for names, then for words.
 const HALF_TRUST_NAME_WEIGHT: f64 = 1.0;
 const HALF_TRUST_WORD_WEIGHT: f64 = 4.0;
-/// First the minimum value of "where" if the code is the same, then the value of "where" if neither text has
-/// names. Both values are low, so the words must agree more strongly.
+/// Two values of "where": the minimum value if the code is the same, and the value if neither text has names.
+/// Both values are low, so the words must agree more strongly.
 const MIN_SAME_CODE_LOCATION: f64 = 0.4;
 const NAMELESS_LOCATION_SCORE: f64 = 0.3;
 /// Value of "what" for texts that share no words. The value is not 0, because the names alone are also
@@ -103,7 +103,7 @@ impl ComparableFinding {
     }
 
     /// Returns the names that this finding's defect description mentions and the other finding's text does
-    /// not. A name that occurs in the code may be left out.
+    /// not mention. A name that occurs in the code may be left out.
     fn unmatched_names<'a>(&'a self, other: &Self, same_code: bool) -> Vec<&'a NameMention> {
         let explained = |name: &NameMention| {
             other.text_mentions.has_name(name)
@@ -130,13 +130,13 @@ pub fn similarity(a: &ComparableFinding, b: &ComparableFinding) -> f64 {
         return score;
     }
     let texts = TextAlignment::new(a, b);
-    if texts.verbatim > MIN_VERBATIM_SHARE
+    if texts.verbatim_share > MIN_VERBATIM_SHARE
         && (texts.changes_meaning || code.is_some_and(|code| code < MIN_SIMILAR_CODE_SHARE))
     {
         return score / 2.0;
     }
-    if texts.verbatim > MIN_REPEATED_SHARE {
-        return texts.verbatim.min(code.unwrap_or(1.0));
+    if texts.verbatim_share > MIN_REPEATED_SHARE {
+        return texts.verbatim_share.min(code.unwrap_or(1.0));
     }
     score
 }
@@ -145,10 +145,9 @@ pub fn similarity(a: &ComparableFinding, b: &ComparableFinding) -> f64 {
 /// expensive alignment of the texts.
 fn may_exceed_verbatim(a: &ComparableFinding, b: &ComparableFinding) -> bool {
     let (few, many) = if a.tokens.len() < b.tokens.len() { (a, b) } else { (b, a) };
-    let found = few
-        .tokens
-        .iter()
-        .filter(|token| token.kind != TextTokenKind::Prose || many.text_mentions.index.contains(&token.key));
+    let found = few.tokens.iter().filter(|token| {
+        token.kind != TextTokenKind::Prose || many.text_mentions.lookup_keys.contains(&token.key)
+    });
     found.count() as f64 > MIN_VERBATIM_SHARE * many.tokens.len() as f64
 }
 
@@ -205,15 +204,15 @@ struct TextMentions {
     words: BTreeMap<String, f64>,
     /// All strings by which a token can be looked up: keys, stems, and pairs of neighbouring stems joined by
     /// `+`.
-    index: BTreeSet<String>,
+    lookup_keys: BTreeSet<String>,
 }
 
 impl TextMentions {
     fn from_tokens(tokens: &[TextToken]) -> Self {
         let mut bag = Self::default();
         for token in tokens {
-            bag.index.insert(token.key.clone());
-            bag.index.insert(token.stem.clone());
+            bag.lookup_keys.insert(token.key.clone());
+            bag.lookup_keys.insert(token.stem.clone());
             match token.kind {
                 TextTokenKind::Name | TextTokenKind::Number => bag.add_name(token),
                 TextTokenKind::Prose if token.weight > 0.0 => {
@@ -223,7 +222,7 @@ impl TextMentions {
             }
         }
         for (one, next) in tokens.iter().zip(tokens.iter().skip(1)) {
-            bag.index.insert(format!("{}+{}", one.stem, next.stem));
+            bag.lookup_keys.insert(format!("{}+{}", one.stem, next.stem));
         }
         bag
     }
@@ -245,14 +244,14 @@ impl TextMentions {
     /// Returns true if the text mentions the name, as one word or as separate words.
     fn has_name(&self, name: &NameMention) -> bool {
         let mut neighbours = name.part_stems.iter().zip(name.part_stems.iter().skip(1));
-        self.index.contains(&name.key)
+        self.lookup_keys.contains(&name.key)
             || (name.part_stems.len() > 1
-                && neighbours.all(|(one, next)| self.index.contains(&format!("{one}+{next}"))))
+                && neighbours.all(|(one, next)| self.lookup_keys.contains(&format!("{one}+{next}"))))
     }
 
     /// Returns true if a word with this meaning occurs in the text or within a name.
     fn has_word(&self, key: &str) -> bool {
-        self.index.contains(key)
+        self.lookup_keys.contains(key)
             || self.names.values().any(|name| name.part_stems.iter().any(|part| part == key))
     }
 }
@@ -336,7 +335,7 @@ fn code_similarity(a: &ComparableFinding, b: &ComparableFinding) -> Option<f64> 
 #[derive(Debug)]
 struct TextAlignment {
     /// Share of the longer text's tokens that the other text has in the same order; 1 means all of them.
-    verbatim: f64,
+    verbatim_share: f64,
     /// True if a difference reverses or changes the meaning.
     changes_meaning: bool,
 }
@@ -352,7 +351,7 @@ impl TextAlignment {
         let verbatim = score / longer as f64;
         let turned =
             verbatim > MIN_VERBATIM_SHARE && (has_different_name(a, b, &pairs) || has_opposite_words(a, b));
-        Self { verbatim, changes_meaning: turned }
+        Self { verbatim_share: verbatim, changes_meaning: turned }
     }
 }
 

@@ -11,8 +11,8 @@ const MAX_TOKENS: usize = 240;
 /// The kind of a token.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(super) enum TextTokenKind {
-    /// A name from the code. A word is a name in backticks, with an underscore or inner capitals, before a
-    /// call's bracket, or in a member access.
+    /// A name from the code. A word is a name if it is in backticks, has an underscore or inner capitals,
+    /// precedes a call's bracket, or is in a member access.
     Name,
     /// A number that is not a line number.
     Number,

@@ -7,8 +7,8 @@ use crate::port::{NewNotice, NoticeKind};
 /// Percentages of a limit at which operators are notified.
 pub const SPENDING_THRESHOLD_PERCENTS: [u64; 3] = [50, 80, 100];
 
-/// Returns the notice for the highest threshold that the spending of a level has reached; `None` if it has
-/// reached none. Lower thresholds that were passed at the same time are not reported.
+/// Returns the notice for the highest threshold that the spending of a level has reached; `None` if the
+/// spending has reached no threshold. Lower thresholds that were passed at the same time are not reported.
 pub fn threshold_notice(usage: &BudgetUsage) -> Option<NewNotice> {
     let part = |threshold: u64| u128::from(usage.level.limit.0) * u128::from(threshold);
     let spent = u128::from(usage.spent.0) * 100;

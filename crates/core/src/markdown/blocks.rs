@@ -57,7 +57,7 @@ impl BlockFrame {
         Self { kind, out: String::new() }
     }
 
-    /// Begins a block after a blank line; if `tight`, without the blank line.
+    /// Begins a block. A blank line precedes the block, unless `tight` is true.
     fn begin_block(&mut self, tight: bool) {
         self.out.truncate(self.out.trim_end().len());
         if !self.out.is_empty() {
@@ -169,8 +169,8 @@ impl BlockWriter {
         }
     }
 
-    /// Inserts a zero-width space where two words would otherwise be joined because the markup between them
-    /// was omitted.
+    /// Inserts a zero-width space between two words that would be joined because the markup between them was
+    /// omitted.
     fn separate_words(&mut self) {
         let Some(frame) = self.frames.last_mut() else { return };
         if !frame.out.is_empty() && !frame.out.ends_with(char::is_whitespace) {

@@ -1,4 +1,5 @@
-//! The changed files that a review has read, and the changed files that it has not read with the reasons.
+//! The changed files that a review has read, and, with the reasons, the changed files that the review has not
+//! read.
 
 use serde::{Deserialize, Serialize};
 use truing_diff::RepoPath;
@@ -67,7 +68,7 @@ pub enum SkipReason {
     OutOfTime,
     /// The file could not be read.
     Unreadable,
-    /// The file was neither shown to the model nor read by it.
+    /// The file was not shown to the model, and the model did not read it.
     NotShown,
     /// The file has a merge conflict, so it has no single content.
     Unmerged,

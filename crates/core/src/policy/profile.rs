@@ -95,7 +95,7 @@ pub(super) struct AgentProfile {
 /// A list of globs that can return the first glob that matches a path.
 #[derive(Clone, Debug)]
 struct GlobList {
-    texts: Vec<String>,
+    patterns: Vec<String>,
     set: GlobSet,
 }
 
@@ -200,11 +200,11 @@ impl GlobList {
         }
         let end = texts.last().map_or(0..0, Spanned::span);
         let set = set.build().map_err(|error| (end, error.to_string()))?;
-        Ok(Self { texts: texts.into_iter().map(Spanned::into_inner).collect(), set })
+        Ok(Self { patterns: texts.into_iter().map(Spanned::into_inner).collect(), set })
     }
 
     fn first_match(&self, path: &str) -> Option<&str> {
         let at = self.set.matches(path).into_iter().min()?;
-        self.texts.get(at).map(String::as_str)
+        self.patterns.get(at).map(String::as_str)
     }
 }

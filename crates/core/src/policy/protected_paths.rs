@@ -43,7 +43,7 @@ struct ProtectedPathClass {
 pub(super) struct ProtectedPaths {
     /// Class and path of each entry.
     entries: Vec<(String, String)>,
-    /// Globs of all entries, [`SIGN_GLOBS_AND_FOLDERS`] globs for each entry.
+    /// Globs of all entries, [`GLOBS_PER_ENTRY`] globs for each entry.
     set: GlobSet,
 }
 

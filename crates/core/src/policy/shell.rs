@@ -1,5 +1,5 @@
-//! Splits a shell command line into words. A text is refused if any shell might split or expand it
-//! differently.
+//! Splits a shell command line into words. A text is refused if any shell might split or expand it into other
+//! words.
 
 /// The reason why a text is not accepted as a list of plain words.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]

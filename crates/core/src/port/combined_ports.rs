@@ -7,7 +7,7 @@ pub trait RecordStore: SlotStore + RunStore + OperatorStore + SweepStore + Effec
 
 impl<S: SlotStore + RunStore + OperatorStore + SweepStore + EffectLog + Ledger> RecordStore for S {}
 
-/// One pull request at a forge and its repository, read and written on behalf of one producer.
+/// Reads and writes one pull request and its repository at a forge, on behalf of one producer.
 pub trait ForgePull: ForgeRead + ForgeWrite {}
 
 impl<F: ForgeRead + ForgeWrite> ForgePull for F {}

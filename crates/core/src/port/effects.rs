@@ -75,8 +75,8 @@ pub trait EffectLog: Send + Sync {
     /// nothing if an entry differs from the expected entry. If two processes announce the same effect, only
     /// one of them therefore succeeds.
     ///
-    /// Returns [`StoreError::Fenced`] if a run on the same key, or an entry of the same key, has a greater
-    /// token than `owner`.
+    /// Returns [`StoreError::Fenced`] if a run or an entry with the same key has a greater token than
+    /// `owner`.
     async fn compare_and_set_entries(
         &self,
         owner: &EffectOwner,
@@ -149,7 +149,7 @@ pub trait ForgeWrite: Send + Sync {
     }
 
     /// Returns the reason, for users, why the forge refuses effects of this kind to Truing's account. Returns
-    /// `None` if no refusal is known, or if reviews depend on such effects.
+    /// `None` if no refusal is known, or if reviews depend on effects of this kind.
     fn denial_reason(&self, kind: EffectKind) -> Option<&'static str> {
         let _ = kind;
         None

@@ -19,7 +19,7 @@ impl ForgeKind {
     /// All supported kinds of forge.
     pub const ALL: [Self; 3] = [Self::Github, Self::Bitbucket, Self::BitbucketDc];
 
-    /// Returns the value of `forge.NAME.kind` in the configuration that stands for this kind.
+    /// Returns the value of `forge.NAME.kind` in the configuration that selects this kind.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Github => "github",
@@ -117,7 +117,7 @@ pub struct PullComment {
     pub updated: UnixMillis,
 }
 
-/// The protection of a branch. Because of its rules, the forge may refuse a push.
+/// The protection of a branch. The forge may refuse a push because of the rules of this protection.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct BranchProtection {
     /// True if the branch is protected. The forge shows the details of this protection only to

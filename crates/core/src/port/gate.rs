@@ -66,7 +66,7 @@ impl GateHalt {
         Self { reason, withheld_write: Some(withheld_write.into()) }
     }
 
-    /// Returns the greatest token that was issued if the lease is lost; otherwise `None`.
+    /// If the lease is lost, returns the greatest token that was issued; otherwise returns `None`.
     pub fn superseding_token(&self) -> Option<FencingToken> {
         if let HaltReason::LeaseLost { greatest_token: last } = self.reason { Some(last) } else { None }
     }

@@ -36,7 +36,7 @@ pub trait Ledger: Send + Sync {
     /// Returns the usage of these levels, in the order of `levels`.
     async fn budget_usage(&self, levels: &[BudgetLevel]) -> Result<Vec<BudgetUsage>, StoreError>;
 
-    /// Returns the usage of every level of the current day or month that calls were charged to. Levels
+    /// For the current day and month, returns the usage of every level that calls were charged to. Levels
     /// without a period are included if calls were charged to them today.
     async fn current_usage(&self) -> Result<Vec<BudgetUsage>, StoreError>;
 }

@@ -26,7 +26,7 @@ pub trait OperatorStore: Send + Sync {
         operator: &str,
     ) -> Result<(KillSwitch, KillSwitch), StoreError>;
 
-    /// Returns the time since which an immediate sweep is requested; `None` if no sweep is requested.
+    /// Returns the time at which an immediate sweep was requested; `None` if no sweep is requested.
     async fn sweep_request_time(&self) -> Result<Option<UnixMillis>, StoreError>;
 
     /// Clears the request for a sweep that was made at `request_time`. A later request is kept.
@@ -82,7 +82,7 @@ pub struct AuditEntry {
     /// Time of the action.
     pub at: UnixMillis,
     /// Action that was recorded.
-    pub act: OperatorAction,
+    pub action: OperatorAction,
 }
 
 /// The subject of a notice.

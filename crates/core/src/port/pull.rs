@@ -40,7 +40,7 @@ pub struct PullRequest {
     /// Labels of the pull request; `None` if the forge has no labels.
     pub labels: Option<Vec<String>>,
     /// True if logins are unique at this forge.
-    pub has_unique_names: bool,
+    pub has_unique_logins: bool,
     /// Branch that contains the changes; empty if the branch was deleted.
     pub branch: String,
     /// Repository from which the head must be fetched; `None` if the target repository also has the head
@@ -55,7 +55,7 @@ impl PullRequest {
     }
 }
 
-/// The state of a pull request, as far as it determines whether a review is allowed.
+/// The state of a pull request that determines whether a review is allowed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PrState {
@@ -104,7 +104,7 @@ pub struct PullHead {
     pub repository: Option<HeadRepository>,
     /// True if Truing may push to the branch; `None` if the forge does not report the permission. The forge
     /// may refuse a push even if the value is true.
-    pub push: Option<bool>,
+    pub can_push: Option<bool>,
 }
 
 /// The repository that a pull request comes from.
@@ -127,11 +127,11 @@ pub struct MergeSummary {
     /// Head for which the prediction was made.
     pub head: Sha,
     /// True if the pull request conflicts with its base; `None` if the forge does not know yet.
-    pub conflicts: Option<bool>,
+    pub has_conflicts: Option<bool>,
     /// Mergeability that the forge reports. If a merge is not possible, the value names the obstacle.
     pub state: Mergeable,
     /// Outcome of the reviews that the repository's rules require; `None` if the rules require no review.
-    pub decision: Option<PullReviewDecision>,
+    pub review_decision: Option<PullReviewDecision>,
 }
 
 /// The combined outcome of the required reviews.
@@ -145,7 +145,7 @@ pub enum PullReviewDecision {
     ChangesRequested,
 }
 
-/// The newest check run or commit status of a commit that has this name.
+/// The newest check run or commit status with this name on a commit.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct CommitCheck {
     /// Name of the check run, or context of the commit status.
@@ -180,7 +180,7 @@ pub struct AppliedLabel {
     pub set_by: Option<Actor>,
     /// True if a person set the label and currently has write permission to the repository. Only a trusted
     /// label starts a run.
-    pub trusted: bool,
+    pub is_setter_trusted: bool,
 }
 
 /// A thread of comments on the diff.
@@ -301,14 +301,14 @@ impl PullReview {
 /// The effect that a review by Truing has on merging. Truing's reviews never approve a pull request.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 pub enum ReviewEvent {
-    /// A comment that neither requests changes nor withdraws a request.
+    /// A comment that does not request changes and does not withdraw a request.
     Comment,
     /// A request for changes. If our account opened the pull request, the review is posted as a comment,
     /// because forges refuse a request for changes by the author.
     RequestChanges,
     /// A comment that also withdraws our account's earlier request for changes, without an approval. At some
-    /// forges, a later comment cannot withdraw a request. The request then remains until a person dismisses
-    /// the earlier review.
+    /// forges, a later comment cannot withdraw a request. In this case, the request remains until a person
+    /// dismisses the earlier review.
     Withdraw,
 }
 
@@ -404,9 +404,9 @@ pub enum PostedReview {
     Review {
         /// Forge's id of the review.
         id: ReviewId,
-        /// Comments that the forge already lists, each with its finding's topic. A finding that is not in
-        /// this list is part of the review's text, or its comment is not listed yet. In that case,
-        /// [`super::ForgeRead::threads`] returns the comment with its topic later.
+        /// Comments that the forge already lists, each with its finding's topic. If a finding is not in this
+        /// list, the finding is part of the review's text, or the forge does not list its comment yet. In
+        /// that case, [`super::ForgeRead::threads`] returns the comment with its topic later.
         comments: Vec<(Topic, CommentId)>,
     },
     /// One comment in the conversation contains the whole review.

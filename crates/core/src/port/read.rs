@@ -10,8 +10,8 @@ use super::{
 use crate::id::{CommentId, Sha, Topic};
 use crate::publish::{CommentSubject, ObservedComment, PublishLimits};
 
-/// Reads a repository and one of its pull requests, on behalf of one producer. With the number 0, there is no
-/// pull request; methods that read it then fail without calling the forge.
+/// Reads a repository and one of its pull requests, on behalf of one producer. The number 0 means that there
+/// is no pull request; methods that read the pull request then fail without a call to the forge.
 ///
 /// The implementation verifies the markers in the texts that it reads, and returns the texts without markers.
 #[async_trait]
@@ -27,7 +27,7 @@ pub trait ForgeRead: Send + Sync {
     /// caller must therefore retry while the result is not known.
     async fn merge_state(&self) -> Result<MergeSummary, ForgeError>;
 
-    /// Returns the checks of a commit; for each name, only the newest.
+    /// Returns the newest check of each name for a commit.
     async fn checks(&self, commit: &Sha) -> Result<Vec<CommitCheck>, ForgeError>;
 
     /// Returns the labels of the pull request, with the accounts that set them.

@@ -83,8 +83,8 @@ pub struct ToolOutput {
     #[serde(default)]
     #[serde(rename = "failed")]
     pub failure_reason: Option<String>,
-    /// Failure that is reported if the output contains no readable finding although the exit code means that
-    /// there are findings. `None` for other exit codes.
+    /// Failure that is reported if the exit code means that there are findings, but the output contains no
+    /// readable finding. `None` for other exit codes.
     #[serde(default)]
     pub unnamed: Option<String>,
     /// Data about a tool run outside Truing; `None` if Truing ran the tool.
@@ -123,8 +123,8 @@ pub struct ExternalToolRun {
     /// Folder in which the tool may have run. The reader uses this folder only if the relative paths in the
     /// output match files in the folder.
     pub folder: Option<RepoPath>,
-    /// True if the tree contains every file of the head. A path in the output that the tree does not contain
-    /// is then an error.
+    /// True if the tree contains every file of the head. In this case, a path in the output that the tree
+    /// does not contain is an error.
     pub is_tree_whole: bool,
 }
 
@@ -156,8 +156,8 @@ pub struct ToolDetectionRequest {
 pub struct DetectedTools {
     /// Tools in the order of their names.
     pub tools: Vec<DetectedTool>,
-    /// Text for users: the file of hooks that cannot be read, and the reason. The hooks' arguments for tools
-    /// are then not known.
+    /// Text for users that names the hooks file that cannot be read, and the reason. In this case, the
+    /// arguments that the hooks pass to tools are not known.
     pub unread_hooks: Option<String>,
 }
 
@@ -173,10 +173,10 @@ pub struct DetectedTool {
     pub args: Vec<String>,
     /// Changed files that the hook excludes from the tool.
     pub left_out: Vec<String>,
-    /// Changed files whose first line shows that the tool can check them, although their names do not.
+    /// Changed files that the tool can check according to their first line, but not according to their names.
     pub scripts: Vec<String>,
-    /// True if the tool's configuration selects the files. The tool is then run without file arguments,
-    /// because file arguments would override the configuration.
+    /// True if the tool's configuration selects the files. In this case, the tool is run without file
+    /// arguments, because file arguments would override the configuration.
     #[serde(rename = "whole")]
     pub selects_own_files: bool,
 }
@@ -209,7 +209,8 @@ pub struct ToolFindings {
     pub keep: Option<Vec<RawFinding>>,
 }
 
-/// A request to verify line replacements that a model proposes. They are verified like replacements by rules.
+/// A request to verify line replacements that a model proposes. The reader verifies them in the same way as
+/// replacements by rules.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct ReplacementCheckRequest {
     /// Folder that contains the head's files. Links in it are not followed.
@@ -232,7 +233,7 @@ pub struct ReplacementProposal {
 }
 
 impl ReplacementProposal {
-    /// Returns the replacement that a finding suggests; `None` if it suggests none.
+    /// Returns the replacement that a finding suggests; `None` if the finding suggests no replacement.
     pub fn from_finding(raw: &RawFinding) -> Option<Self> {
         let replacement = raw.suggestion.as_ref()?.replacement.clone();
         let CodeLocation { path, start_line, end_line, .. } = &raw.location;

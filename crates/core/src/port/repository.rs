@@ -13,7 +13,7 @@ pub struct RepositoryDetails {
     /// Default base branch of new pull requests.
     pub default_branch: String,
     /// Truing's permissions to change the repository.
-    pub writable: WriteAccess,
+    pub write_access: WriteAccess,
     /// True if the repository is a fork of another one.
     pub is_fork: bool,
 }
@@ -25,7 +25,7 @@ pub struct WriteAccess {
     /// True if the repository is archived and therefore read-only.
     pub archived: bool,
     /// True if Truing's credential may push branches; `None` if the forge does not report this permission.
-    pub push: Option<bool>,
+    pub can_push: Option<bool>,
     /// True if the repository has issues enabled.
     pub has_issues_enabled: bool,
 }
@@ -41,7 +41,7 @@ pub struct Actor {
     pub is_own_account: bool,
     /// True if the forge lists the account as a person's account. The account of an App is not a person's
     /// account.
-    pub person: bool,
+    pub is_person: bool,
 }
 
 impl Actor {
@@ -84,7 +84,7 @@ pub struct BranchPull {
     /// Branch that contains the changes.
     pub branch: String,
     /// Branch into which the pull request is to be merged.
-    pub base: String,
+    pub base_branch: String,
     /// Author of the pull request; `None` if the account was deleted.
     pub author: Option<Actor>,
     /// Topic from the marker, if one of our accounts opened the pull request and the marker verifies.
@@ -137,11 +137,11 @@ pub struct PullCommit {
     /// Account to which the author's e-mail address belongs; `None` if the forge knows no such account.
     pub author: Option<Actor>,
     /// Name of the author.
-    pub name: String,
+    pub author_name: String,
     /// E-mail address of the author.
-    pub email: String,
+    pub author_email: String,
     /// Committer date of the git commit. A rebase changes this date, but not the author.
-    pub committed: UnixMillis,
+    pub committed_at: UnixMillis,
 }
 
 /// The verdict of a review.
@@ -203,7 +203,7 @@ pub struct PullActivity {
     /// Reviews of the pull request.
     pub reviews: Vec<PullReview>,
     /// Comments on the pull request: first the comments in the conversation, then the comments on the diff.
-    pub remarks: Vec<PullRequestComment>,
+    pub comments: Vec<PullRequestComment>,
 }
 
 /// An issue that one of our accounts opened, with our marker. Users may have changed its title and body.
@@ -236,7 +236,7 @@ pub struct ConversationReply {
     pub author: Option<Actor>,
     /// True if the author is a person with current write permission to the repository. Replies of other
     /// accounts have no effect. Our own accounts are never trusted.
-    pub trusted: bool,
+    pub is_author_trusted: bool,
     /// Time at which the reply was written, by the forge's clock.
     pub created: UnixMillis,
     /// Text of the reply, without our marker.
@@ -255,7 +255,7 @@ mod tests {
             id: AccountId::new(id),
             login: login.to_owned(),
             is_own_account: false,
-            person: true,
+            is_person: true,
         };
         let (ann, cloud) = (actor("7", "Ann"), actor("{0a-1}", "ann"));
         assert!(ann.matches_name("ann", true) && ann.matches_name("7", true) && ann.matches_name("7", false));

@@ -16,8 +16,8 @@ use crate::publish::{CommentProducer, CommentSubject, DesiredComment, DesiredSta
 use crate::sync::job::JobState;
 use crate::sync::record;
 
-/// Identifies the run that makes a write. The store refuses the write if a run with a greater token, that is,
-/// a newer run, of the same loop has begun on the same key.
+/// Identifies the run that makes a write. The store refuses the write if a newer run of the same loop has
+/// begun on the same key. A newer run has a greater token.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct RunReference {
     /// Id that identifies the run.
@@ -47,10 +47,11 @@ pub struct RunStart {
     pub last_computed: Option<PullRevision>,
     /// Record of the review of revision `reviewed`; `None` if the record cannot be read.
     pub last_review: Option<ReviewRecord>,
-    /// True if this run is on the revision `reviewed`, and a run between the two was on a different revision.
+    /// True if this run and the review of `reviewed` have the same revision, but a run between them had a
+    /// different revision.
     pub returns_to_reviewed: bool,
     /// Record of the previous run, if that run computed a review of the same revision but did not publish it
-    /// (stage `computed`). The new run then only has to publish the review.
+    /// (stage `computed`). In this case, the new run only has to publish the review.
     pub unpublished_review: Option<ReviewRecord>,
     /// Dismissals on this key when the run begins. Later dismissals take effect in the next run.
     pub dismissals: Vec<Dismissal>,
@@ -66,7 +67,7 @@ pub struct ComputedReview {
     pub findings: Vec<Finding>,
     /// All desired comments of the producer. If the id of a posted comment is already stored for a row, the
     /// row keeps the id.
-    pub desired: Vec<DesiredComment>,
+    pub desired_comments: Vec<DesiredComment>,
     /// Status of the head; `None` for local runs.
     pub status: Option<DesiredStatus>,
     /// Record of the run, before publishing.
@@ -92,8 +93,8 @@ pub struct SlotDescription {
     pub name: String,
     /// Address of the web page at the forge.
     pub url: String,
-    /// Head at the time of the last event. Used for display, and to ignore events that bring no new head.
-    /// Never used to select the commit to review.
+    /// Head at the time of the last event. Used for display, and to ignore events without a new head. Never
+    /// used to select the commit to review.
     pub head: Option<Sha>,
 }
 
@@ -118,7 +119,7 @@ pub struct HistoryEvent {
 pub trait RunStore: Send + Sync {
     // ------------------------------------------------------------------------------------------ every loop
 
-    /// Adds events to the history. Events of a fenced run are accepted, too, because they did happen.
+    /// Adds events to the history. Events of a fenced run are also accepted, because these events happened.
     async fn append_history(&self, events: &[HistoryEvent]) -> Result<(), StoreError>;
 
     /// Stores the descriptions of these keys, which replace earlier descriptions. If a new description has no
@@ -151,7 +152,7 @@ pub trait RunStore: Send + Sync {
 
     // ------------------------------------------------------------------------------------------ reviews
 
-    /// Begins a run (stage `prepared`). Returns [`StoreError::Fenced`] unless the run's token is greater than
+    /// Begins a run (stage `prepared`). Returns [`StoreError::Fenced`] if the run's token is not greater than
     /// the last token of the key. Repeated calls for the same run are accepted, because the response to the
     /// first call may have been lost.
     async fn begin_run(
@@ -176,8 +177,8 @@ pub trait RunStore: Send + Sync {
     ) -> Result<(), StoreError>;
 
     /// Assigns a new token to the key's newest computed or published review. Returns the review's run id,
-    /// which does not change; `None` if the key has no such review. Returns [`StoreError::Fenced`] unless the
-    /// token is greater than the last token of the key.
+    /// which does not change; `None` if the key has no such review. Returns [`StoreError::Fenced`] if the
+    /// token is not greater than the last token of the key.
     async fn take_over_review(
         &self,
         key: &SlotKey,
@@ -221,7 +222,7 @@ pub trait RunStore: Send + Sync {
     ) -> Result<(), StoreError>;
 
     /// Removes the stored ids of comments that were deleted at the forge, and the log entries of effects on
-    /// their subjects. If such a subject is still desired, a new comment is posted.
+    /// their subjects. If a comment on one of these subjects is still desired, a new comment is posted.
     async fn remove_comments(
         &self,
         run: &RunReference,
@@ -290,7 +291,7 @@ pub trait RunStore: Send + Sync {
 
     // ------------------------------------------------------------------------------------------ sync
 
-    /// Begins a run and returns the stored state of its job. Returns an error unless the run's token is
+    /// Begins a run and returns the stored state of its job. Returns an error if the run's token is not
     /// greater than the job's last token. Repeated calls for the same run are accepted.
     async fn begin_job_run(&self, run: &RunReference) -> Result<JobState, StoreError>;
 

@@ -1,5 +1,6 @@
 //! The port to the stored state of the sweep: the known repositories, and the time up to which their comments
-//! were read. Also stores users' requests by comment, check button or label, and which of them are served.
+//! were read. Also stores users' requests by comment, check button or label, and whether each request is
+//! served.
 
 use async_trait::async_trait;
 
@@ -67,7 +68,7 @@ pub enum RequestOrigin {
     /// A comment that looked like a command. The comment's text is read from the forge when the request is
     /// served.
     Comment {
-        /// Whether the comment is in the conversation or on the diff.
+        /// Kind of the comment: in the conversation or on the diff.
         kind: CommentKind,
         /// Forge's number of the comment, among those of its kind.
         id: u64,
@@ -149,9 +150,9 @@ pub trait SweepStore: Send + Sync {
         head: &Sha,
     ) -> Result<Vec<PrId>, StoreError>;
 
-    /// Stores requests in a repository, the repository as in [`Self::store_repositories`], and the time
-    /// `read_until` up to which its comments were read. All writes are one durable transaction. A request
-    /// whose comment is already stored is not changed, whether it is served or not.
+    /// Stores the requests in a repository, and the time `read_until` up to which its comments were read.
+    /// Also stores the repository, as [`Self::store_repositories`] does. All writes are one durable
+    /// transaction. A request whose comment is already stored is not changed, whether it is served or not.
     async fn store_requests(
         &self,
         requests: &[UserRequest],

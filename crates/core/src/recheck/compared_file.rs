@@ -236,7 +236,7 @@ const SEMICOLON: u64 = token_hash(";");
 const OPENING_BRACKET: u64 = token_hash("(");
 const CLOSING_BRACKET: u64 = token_hash(")");
 const EQUALS: u64 = token_hash("=");
-/// Characters that form a comparison with a following `=`.
+/// Characters that form a comparison operator together with a following `=`.
 const COMPARISON_PREFIXES: [u64; 4] = [EQUALS, token_hash("!"), token_hash("<"), token_hash(">")];
 /// Words that precede a condition.
 const CONDITION_KEYWORDS: [u64; 5] =

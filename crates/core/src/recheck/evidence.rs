@@ -3,8 +3,8 @@
 //!
 //! Evidence is code that is new since a reviewer last saw the finding. Near the finding, a statement with new
 //! text or a new neighbour is sufficient. Elsewhere, the change must have added the statement. In addition,
-//! the statement must be part of code that the finding's lines use, of a caller of the finding's function, or
-//! of the moved function itself (`moved`).
+//! the statement must belong to one of these: code that the finding's lines use, a caller of the finding's
+//! function, or the moved function itself (`moved`).
 
 mod moved;
 
@@ -285,8 +285,8 @@ fn defined_name(line: &str) -> Option<&str> {
     (!CONTROL_KEYWORDS.contains(&begins) && name.len() >= MIN_NAME_BYTES).then_some(name)
 }
 
-/// Returns the name that a statement defines, or `None` if it has no body and is no assignment. Also returns
-/// the names of the enclosing definitions, innermost first.
+/// Returns the name that a statement defines, or `None` if the statement has no body and is no assignment.
+/// Also returns the names of the enclosing definitions, innermost first.
 fn defined_and_enclosing_names<'a>(
     file: &'a ComparedFile,
     statement: &CodeStatement,

@@ -19,7 +19,7 @@ use crate::line::truncate_text;
 pub(super) const NEAR_DISTANCE_LINES: u32 = 12;
 
 /// Number of lines above and below a finding that are stored as text. The value is slightly greater than
-/// `MIN_NAME_SIMILARITY`.
+/// `NEAR_DISTANCE_LINES`.
 const STORED_NEAR_LINES: u32 = NEAR_DISTANCE_LINES + 4;
 
 /// A reviewer's verdict on an open finding.
@@ -62,13 +62,13 @@ pub type AddedLines = BTreeMap<RepoPath, Vec<(u32, u32)>>;
 /// The files and changes at the head. Earlier findings are compared with them.
 pub struct HeadView<'a, T> {
     /// Reader of a file's text without secrets; returns `None` if the file does not exist or cannot be read.
-    pub(super) text: T,
+    pub(super) read_text: T,
     /// Changed files that can be read.
     pub(super) changed_paths: &'a [RepoPath],
     /// Added lines of every file of the change, readable or not.
     pub(super) added_lines: AddedLines,
     /// Files that the change deletes.
-    pub(super) deleted: BTreeSet<RepoPath>,
+    pub(super) deleted_paths: BTreeSet<RepoPath>,
     /// Former paths of renamed files.
     pub(super) renames: &'a FileRenames,
     /// Cache of the files that were read.
@@ -91,10 +91,10 @@ impl<'a, T: Fn(&RepoPath) -> Option<String>> HeadView<'a, T> {
     ) -> Self {
         let (pages, marks) = (RefCell::default(), OnceCell::new());
         Self {
-            text,
+            read_text: text,
             changed_paths,
             added_lines,
-            deleted,
+            deleted_paths: deleted,
             renames,
             compared_files: pages,
             added_statement_hashes: marks,
@@ -116,7 +116,7 @@ impl<'a, T: Fn(&RepoPath) -> Option<String>> HeadView<'a, T> {
         if let Some(page) = self.compared_files.borrow().get(path) {
             return page.clone();
         }
-        let page = (self.text)(path).map(|text| Rc::new(ComparedFile::new(text)));
+        let page = (self.read_text)(path).map(|text| Rc::new(ComparedFile::new(text)));
         self.compared_files.borrow_mut().insert(path.clone(), page.clone());
         page
     }

@@ -24,15 +24,15 @@ const MAX_FILES: usize = 300;
 const WORD_LINE_SCORE: i32 = 100;
 const PUNCTUATION_LINE_SCORE: i32 = 12;
 const BLANK_LINE_SCORE: i32 = 1;
-/// Minimum score of surroundings that count as found. If all surrounding lines together score less, all of
-/// them must be found.
+/// Minimum score of surroundings that count as found. If the score of all surrounding lines together is
+/// lower, all these lines must be found.
 const MIN_SURROUNDINGS_SCORE: i32 = 2 * WORD_LINE_SCORE;
 /// Minimum percentage of the highest possible score, and minimum score, for a match in another file.
 const MIN_OTHER_FILE_PERCENT: i32 = 50;
 const MIN_OTHER_FILE_SCORE: i32 = 3 * WORD_LINE_SCORE;
 
 /// Minimum number and minimum percentage of the finding's lines and their neighbours that a file must
-/// contain. Only such a file may contain a rewrite of the finding's code.
+/// contain. Only a file that meets both minimums may contain a rewrite of the finding's code.
 const MIN_SIMILAR_LINES: usize = 3;
 const MIN_SIMILAR_PERCENT: usize = 25;
 
@@ -283,8 +283,8 @@ impl LineMatch {
             None => place.0.abs_diff(*former_index) + 1,
         };
         let nearest = all.iter().min_by_key(near).copied();
-        // If the file now contains fewer copies of the finding's lines, its own copy was probably removed. A
-        // copy outside the range is then another copy.
+        // If the file now contains fewer copies of the finding's lines, its own copy was probably removed. In
+        // this case, a copy outside the range is not the finding's own copy.
         let moved = gap.is_none() || u32::try_from(all.len()).unwrap_or(u32::MAX) >= target.copies;
         let there = nearest.filter(|place| moved || near(&place) == 0);
         Self { lines: there, neighbour_gap: gap, likely_lines, score, ..none }
@@ -323,7 +323,7 @@ impl LineMatch {
 
 /// Aligns the target lines with a file's lines and returns the best score and the partner of each target
 /// line. If several alignments have the same score, the alignment that begins nearest to `old_index` is
-/// returned. Lines of the file that equal no target line count only for the distance between partners.
+/// returned. Lines of the file that equal no target line only increase the distance between partners.
 fn best_line_alignment(
     target_lines: &[TargetLine],
     keys: &[u64],

@@ -1,7 +1,7 @@
 //! Splits a file into statements, and detects statements that are new since a finding was last seen. Changes
 //! of formatting do not make a statement new.
 //!
-//! A statement is a line, together with the following lines on which its open brackets continue. White space,
+//! A statement is a line, together with the following lines while one of its brackets is open. White space,
 //! types of quotation marks, commas before a closing bracket, and comments are ignored. A statement has two
 //! marks, which are hashes. The text mark covers the text of the statement. The pair mark also covers the
 //! text of the statement above and the direction of the change in indentation. The pair mark therefore
@@ -121,7 +121,7 @@ pub(super) fn split_statements(text: &str) -> Vec<CodeStatement> {
             .take()
             .unwrap_or_else(|| UnfinishedStatement::new(number, line.len() - line.trim_start().len()));
         now.append_line(code, number);
-        if now.depth > 0 && number - now.first_line < MAX_JOINED_LINES {
+        if now.bracket_depth > 0 && number - now.first_line < MAX_JOINED_LINES {
             open = Some(now);
         } else {
             all.push(now.into_statement(all.last()));
@@ -138,13 +138,13 @@ struct UnfinishedStatement {
     first_line: u32,
     last_line: u32,
     indent: usize,
-    depth: u32,
+    bracket_depth: u32,
     hash: StableHash,
     /// Last byte that is not white space. The next two fields are true if white space or a comma follows this
     /// byte.
     previous_byte: u8,
     has_trailing_space: bool,
-    has_comma: bool,
+    has_trailing_comma: bool,
     has_words: bool,
 }
 
@@ -155,11 +155,11 @@ impl UnfinishedStatement {
             first_line,
             last_line: first_line,
             indent,
-            depth: 0,
+            bracket_depth: 0,
             hash,
             previous_byte: before,
             has_trailing_space: false,
-            has_comma: false,
+            has_trailing_comma: false,
             has_words: false,
         }
     }
@@ -173,12 +173,12 @@ impl UnfinishedStatement {
                 self.has_trailing_space = true;
                 continue;
             }
-            if byte == b',' && !self.has_comma {
-                self.has_comma = true;
+            if byte == b',' && !self.has_trailing_comma {
+                self.has_trailing_comma = true;
                 continue;
             }
             let is_word = is_word_byte(byte);
-            if std::mem::take(&mut self.has_comma) && !matches!(byte, b')' | b']' | b'}') {
+            if std::mem::take(&mut self.has_trailing_comma) && !matches!(byte, b')' | b']' | b'}') {
                 self.hash.byte(b',');
             } else if self.has_trailing_space && is_word && can_precede_word(self.previous_byte) {
                 self.hash.byte(b' ');
@@ -187,8 +187,8 @@ impl UnfinishedStatement {
             match (quote, byte) {
                 (None, b'"' | b'\'' | b'`') => quote = Some(byte),
                 (Some(begun), _) if begun == byte && self.previous_byte != b'\\' => quote = None,
-                (None, b'(' | b'[') => self.depth = self.depth.saturating_add(1),
-                (None, b')' | b']') => self.depth = self.depth.saturating_sub(1),
+                (None, b'(' | b'[') => self.bracket_depth = self.bracket_depth.saturating_add(1),
+                (None, b')' | b']') => self.bracket_depth = self.bracket_depth.saturating_sub(1),
                 (_, _) => {}
             }
             self.hash.byte(if matches!(byte, b'\'' | b'`') { b'"' } else { byte });

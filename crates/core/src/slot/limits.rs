@@ -8,32 +8,32 @@ pub struct SlotLimits {
     /// Time without pushes that must pass before the leading review.
     pub debounce: TimeSpan,
     /// Maximum time from a storm's first event to the leading review, even if pushes continue.
-    pub max_wait: TimeSpan,
+    pub max_debounce: TimeSpan,
     /// Time without an event after which a storm ends.
     pub storm_quiet_time: TimeSpan,
     /// Maximum duration of a storm.
-    pub storm_max: TimeSpan,
+    pub max_storm_duration: TimeSpan,
     /// Time without a heartbeat after which a lease is lost.
-    pub lease: TimeSpan,
+    pub lease_duration: TimeSpan,
     /// Wait after the first failed attempt; the wait doubles after each further failed attempt.
-    pub backoff: TimeSpan,
+    pub initial_backoff: TimeSpan,
     /// Maximum wait after a failed attempt.
     pub backoff_max: TimeSpan,
     /// Number of failed attempts after which the slot is parked.
-    pub attempts: u32,
+    pub max_attempts: u32,
 }
 
 impl Default for SlotLimits {
     fn default() -> Self {
         Self {
             debounce: TimeSpan::seconds(15),
-            max_wait: TimeSpan::minutes(2),
+            max_debounce: TimeSpan::minutes(2),
             storm_quiet_time: TimeSpan::seconds(60),
-            storm_max: TimeSpan::minutes(30),
-            lease: TimeSpan::seconds(60),
-            backoff: TimeSpan::seconds(30),
+            max_storm_duration: TimeSpan::minutes(30),
+            lease_duration: TimeSpan::seconds(60),
+            initial_backoff: TimeSpan::seconds(30),
             backoff_max: TimeSpan::minutes(30),
-            attempts: 5,
+            max_attempts: 5,
         }
     }
 }
@@ -42,7 +42,7 @@ impl SlotLimits {
     /// Returns the time after the last acknowledged heartbeat at which a worker must stop by itself: two
     /// thirds of the lease.
     pub fn self_stop_delay(&self) -> TimeSpan {
-        TimeSpan(self.lease.0 / 3 * 2)
+        TimeSpan(self.lease_duration.0 / 3 * 2)
     }
 
     /// Returns the time of the retry after failed attempt number `attempts` (from 1).
@@ -52,7 +52,7 @@ impl SlotLimits {
     /// the attempt's number, so the result is deterministic.
     pub(super) fn retry_at(&self, key: &SlotKey, attempts: u32, now: UnixMillis) -> UnixMillis {
         let doublings = attempts.saturating_sub(1).min(32);
-        let wait = self.backoff.0.saturating_mul(1_i64 << doublings).min(self.backoff_max.0).max(0);
+        let wait = self.initial_backoff.0.saturating_mul(1_i64 << doublings).min(self.backoff_max.0).max(0);
         let mut hash: u64 = 0xcbf2_9ce4_8422_2325; // FNV-1a, 64 bits
         for byte in key.as_str().bytes().chain(attempts.to_le_bytes()) {
             hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);

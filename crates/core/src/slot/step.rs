@@ -63,8 +63,8 @@ pub enum StepOutcome {
     DueAgain,
     /// The step is not done and continues at this time.
     DueAt(UnixMillis, WaitReason),
-    /// The slot is held for this reason. If an event for this loop or a request for another loop arrived
-    /// during the lease, the slot waits for its due time instead.
+    /// The slot is held for this reason. However, if an event for this loop or a request for another loop
+    /// arrived during the lease, the slot is not held, but waits for its due time.
     Held(HoldReason),
 }
 
@@ -186,7 +186,8 @@ impl Slot {
             }
             Some(_) | None => EventStorm { start: now, last_event_at: now, end: now, review_count: 0 },
         };
-        let ends = (storm.last_event_at + limits.storm_quiet_time).min(storm.start + limits.storm_max);
+        let quiet = storm.last_event_at + limits.storm_quiet_time;
+        let ends = quiet.min(storm.start + limits.max_storm_duration);
         self.storm = Some(EventStorm { end: ends, ..storm });
     }
 
@@ -283,7 +284,7 @@ impl Slot {
         self.active_loop = Some(of);
         self.state = SlotState::Leased {
             token,
-            deadline: now + limits.lease,
+            deadline: now + limits.lease_duration,
             loop_kind: of,
             claimed_events: serving,
             pause_requested: false,
@@ -299,7 +300,7 @@ impl Slot {
     ) -> Result<Option<SlotHistoryEntry>, SlotRefusal> {
         self.lease_of_token(token)?;
         if let SlotState::Leased { deadline, .. } = &mut self.state {
-            *deadline = (*deadline).max(now + limits.lease);
+            *deadline = (*deadline).max(now + limits.lease_duration);
         }
         Ok(None)
     }
@@ -387,8 +388,7 @@ impl Slot {
         Ok(SlotHistoryEntry::Finished(outcome))
     }
 
-    /// Handles a failed step or a lost lease: the slot waits for a retry, or is parked after too many
-    /// attempts.
+    /// Handles a failed step or a lost lease: the slot waits for a retry, or too many attempts park it.
     fn handle_failed_attempt(
         &mut self,
         not_before: Option<UnixMillis>,
@@ -400,7 +400,7 @@ impl Slot {
             self.active_loop = Some(of).filter(|of| of.spans_several_leases());
         }
         self.attempts = self.attempts.saturating_add(1);
-        if self.attempts >= limits.attempts {
+        if self.attempts >= limits.max_attempts {
             self.state = SlotState::Held { reason: HoldReason::Parked };
             return SlotHistoryEntry::Parked(self.attempts);
         }
@@ -552,7 +552,7 @@ impl Slot {
             }
             (LoopKind::Review, Some(_) | None) => {
                 let paused = unserved.last + limits.debounce;
-                (paused.min(unserved.first + limits.max_wait), WaitReason::Debounce)
+                (paused.min(unserved.first + limits.max_debounce), WaitReason::Debounce)
             }
         })
     }

@@ -26,8 +26,8 @@ pub struct JobPullState<'a> {
 pub enum BranchPlan {
     /// No action: a merged pull request covers the release.
     Covered,
-    /// No action. An open pull request covers the release, no other user has worked on it, and making the
-    /// change again would not change its branch.
+    /// No action. An open pull request without other users' work covers the release, and making the change
+    /// again would result in the same branch.
     Unchanged,
     /// Continue the draft with unfinished work.
     Continue,
@@ -80,17 +80,18 @@ pub fn find_activity(
     is_own_commit: impl Fn(&str) -> bool,
 ) -> Option<BranchActivity> {
     let is_own = |commit: &&PullCommit| {
-        commit.author.as_ref().is_some_and(|author| author.is_own_account) || is_own_commit(&commit.email)
+        commit.author.as_ref().is_some_and(|author| author.is_own_account)
+            || is_own_commit(&commit.author_email)
     };
     // All commits are checked, because a later commit by Truing must not hide another user's commit.
     if let Some(commit) = activity.commits.iter().find(|commit| !is_own(commit)) {
         return Some(BranchActivity::Commit(commit.sha.clone()));
     }
     let is_person = |author: &Option<Actor>| {
-        author.as_ref().is_some_and(|author| !author.is_own_account && author.person)
+        author.as_ref().is_some_and(|author| !author.is_own_account && author.is_person)
     };
     let on_head = |commit: &Option<Sha>| commit.as_ref() == Some(head);
-    let remark = activity.remarks.iter().find(|remark| is_person(&remark.author) && on_head(&remark.commit));
+    let remark = activity.comments.iter().find(|remark| is_person(&remark.author) && on_head(&remark.commit));
     if let Some(remark) = remark {
         return Some(BranchActivity::Remark(remark.id.clone()));
     }
@@ -142,7 +143,7 @@ mod tests {
             state,
             head: sha('a'),
             branch: "b".into(),
-            base: "main".into(),
+            base_branch: "main".into(),
             author: None,
             topic: None,
             created: UnixMillis(0),
@@ -185,7 +186,7 @@ mod tests {
             id: AccountId::new(login),
             login: login.into(),
             is_own_account: login == "truing",
-            person: login != "truing" && login != "robot",
+            is_person: login != "truing" && login != "robot",
         })
     }
 
@@ -193,9 +194,9 @@ mod tests {
         PullCommit {
             sha: sha(digit),
             author: actor(operator),
-            name: operator.into(),
-            email: format!("{operator}@x"),
-            committed: UnixMillis(0),
+            author_name: operator.into(),
+            author_email: format!("{operator}@x"),
+            committed_at: UnixMillis(0),
         }
     }
 
@@ -250,7 +251,7 @@ mod tests {
             (remark("truing", Some('a')), false),
         ] {
             let activity =
-                PullActivity { commits: own(), remarks: vec![said.clone()], ..PullActivity::default() };
+                PullActivity { commits: own(), comments: vec![said.clone()], ..PullActivity::default() };
             assert_eq!(is(activity).is_some(), theirs, "{said:?}");
         }
         use ReviewState::{Approved, ChangesRequested, Commented, Dismissed};

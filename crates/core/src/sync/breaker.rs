@@ -53,7 +53,8 @@ pub struct SyncTarget {
 /// A failed run of a job.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct SyncFailure {
-    /// End of the run. If the run never reported its end, the time at which this was noticed.
+    /// End of the run. If the run never reported its end, the time at which the breaker noticed the missing
+    /// report.
     #[serde(rename = "at")]
     pub failed_at: UnixMillis,
     /// Release that the run tried; empty if the run failed before the release was known.
@@ -100,7 +101,7 @@ pub enum RunAdmission {
 pub enum BreakerOutcome {
     /// The run achieved its purpose.
     Success,
-    /// The run asked a user or saved unfinished work. It counts neither as a success nor as a failure.
+    /// The run asked a user or saved unfinished work. It does not count as a success or as a failure.
     Neutral,
     /// The run failed, for this reason.
     Failure(String),
@@ -226,8 +227,8 @@ impl JobBreaker {
         *self = Self { trial_answer: heard, ..Self::default() };
     }
 
-    /// Returns why and since when the breaker is open; `None` if the breaker is closed. While the breaker is
-    /// open, a question to users is open at the forge.
+    /// Returns the reason why the breaker is open, and the time at which it opened; `None` if the breaker is
+    /// closed. While the breaker is open, a question to users is open at the forge.
     pub fn trip(&self) -> Option<&JobBreakerTrip> {
         self.trip.as_ref()
     }

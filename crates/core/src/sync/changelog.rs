@@ -35,7 +35,7 @@ pub enum ChangelogPlacement {
     /// The newest entry. Its heading does not change.
     Newest,
     /// The newest entry. Its heading changes to this version.
-    Renamed(VersionTriple),
+    RenamedNewestEntry(VersionTriple),
     /// A new entry for this version, above the newest entry.
     NewEntry(VersionTriple),
 }
@@ -51,7 +51,7 @@ pub enum ChangelogError {
 /// An entry: a heading and the text below the heading, up to the next heading of the same level.
 struct ChangelogSection<'a> {
     /// Line of the heading, without its line end.
-    head: &'a str,
+    heading: &'a str,
     /// Byte range of the heading's line.
     line_range: Range<usize>,
     /// Line below the heading, if that line is an underline.
@@ -59,9 +59,9 @@ struct ChangelogSection<'a> {
     /// Version in the heading and its range within the line; `None` for an unreleased entry.
     version: Option<(VersionTriple, Range<usize>)>,
     /// Start of the entry's text, in bytes.
-    body: usize,
+    body_start: usize,
     /// End of the entry's text, in bytes.
-    end: usize,
+    body_end: usize,
 }
 
 /// Word in the heading of an unreleased entry, compared case-insensitively.
@@ -94,12 +94,12 @@ pub fn add_line(
     } else {
         "\n"
     };
-    let body = text.get(section.body..section.end).unwrap_or_default();
+    let body = text.get(section.body_start..section.body_end).unwrap_or_default();
     let mark = body.lines().find_map(list_marker).unwrap_or("* ");
     let line = format!("{mark}{}", new_line.line);
     let (before, after) = (
         text.get(..section.line_range.start).unwrap_or_default(),
-        text.get(section.end..).unwrap_or_default(),
+        text.get(section.body_end..).unwrap_or_default(),
     );
     if let ChangelogPlacement::NewEntry(version) = placement {
         let head = render_heading(&section, version, new_line.date, eol);
@@ -109,10 +109,12 @@ pub fn add_line(
     }
     let is_present = body.lines().any(|one| one.trim_end() == line);
     let head = match (placement, &section.version) {
-        (ChangelogPlacement::Renamed(version), Some((old, _))) if !is_present || *old != version => {
+        (ChangelogPlacement::RenamedNewestEntry(version), Some((old, _)))
+            if !is_present || *old != version =>
+        {
             render_heading(&section, version, new_line.date, eol)
         }
-        _ => text.get(section.line_range.start..section.body).unwrap_or_default().to_owned(),
+        _ => text.get(section.line_range.start..section.body_start).unwrap_or_default().to_owned(),
     };
     let gap = if head.ends_with('\n') { "" } else { eol };
     let body = if is_present {
@@ -158,7 +160,7 @@ fn strip_version_links(heading_tail: &str) -> String {
 /// Renders the heading of a section with another version and date, in the same format. The underline gets the
 /// length of the new heading.
 fn render_heading(section: &ChangelogSection<'_>, version: VersionTriple, date: &str, eol: &str) -> String {
-    let ChangelogSection { head, underline, version: old, .. } = section;
+    let ChangelogSection { heading: head, underline, version: old, .. } = section;
     let words = match old {
         Some((_, at)) => {
             let (before, after) =
@@ -202,7 +204,7 @@ fn find_newest_section(text: &str) -> Result<ChangelogSection<'_>, ChangelogErro
     let mut found = sections(text);
     let mut first = found.next().ok_or(ChangelogError::NoEntry)?;
     if let Some(next) = found.find(|next| next.heading_marker() == first.heading_marker()) {
-        first.end = next.line_range.start;
+        first.body_end = next.line_range.start;
     }
     Ok(first)
 }
@@ -212,7 +214,7 @@ impl ChangelogSection<'_> {
     fn heading_marker(&self) -> String {
         match self.underline.and_then(|line| line.chars().next()) {
             Some(letter) => letter.to_string(),
-            None => self.head.chars().take_while(|letter| *letter == '#').collect(),
+            None => self.heading.chars().take_while(|letter| *letter == '#').collect(),
         }
     }
 }
@@ -245,12 +247,12 @@ fn sections(text: &str) -> impl Iterator<Item = ChangelogSection<'_>> {
         }
         let body = underline.map_or(at + line.len(), |(at, _, length)| at + length);
         Some(ChangelogSection {
-            head,
+            heading: head,
             line_range: at..at + head.len(),
             underline: underline.map(|(_, below, _)| below),
             version,
-            body,
-            end: text.len(),
+            body_start: body,
+            body_end: text.len(),
         })
     })
 }
@@ -330,7 +332,7 @@ mod tests {
 
     #[test]
     fn what_is_not_released_is_renamed_our_line_replaced_and_that_of_people_kept() {
-        let renamed = ChangelogPlacement::Renamed(parse_version("1.3.0"));
+        let renamed = ChangelogPlacement::RenamedNewestEntry(parse_version("1.3.0"));
         for (text, mark) in [(RST, "* "), (MD, "- ")] {
             let now = add_line(text, changelog_line("relax demo to 2", "2026-11-21"), renamed).unwrap();
             let head = text.replace("1.2.3", "1.3.0").replace("2026-01-02", "2026-11-21");
@@ -395,7 +397,7 @@ mod tests {
             let without = (0..=at).rev().find_map(|at| Some([once.get(..at)?,
                 once.get(at + added..)?].concat()).filter(|left| *left == text));
             prop_assert_eq!(without, Some(text.clone()));
-            for entry in [ChangelogPlacement::Newest, ChangelogPlacement::Renamed(version)] {
+            for entry in [ChangelogPlacement::Newest, ChangelogPlacement::RenamedNewestEntry(version)] {
                 let once = add_line(&text, changelog_line("relax demo to 2", "2026-11-21"), entry).unwrap();
                 prop_assert_eq!(&add_line(&once, changelog_line("relax demo to \
                     2", "2026-12-31"), entry).unwrap(),

@@ -89,7 +89,7 @@ pub struct FunctionJudgement {
 pub struct ReleaseClassification {
     /// Verdict on each changed function; empty if the model's answer could not be used.
     pub functions: Vec<FunctionJudgement>,
-    /// Reason why there is no usable answer; `None` if there is one.
+    /// Reason why there is no usable answer; `None` if there is a usable answer.
     #[serde(rename = "in_vain")]
     pub no_answer_reason: Option<String>,
 }
@@ -98,7 +98,7 @@ pub struct ReleaseClassification {
 /// decide. Examples: a file cannot be read, or there are more than [`MAX_FUNCTIONS_PER_REQUEST`] functions.
 pub fn functions_to_classify(decision: &SyncDecision) -> Result<Vec<MirroredFunction>, String> {
     let mut functions = Vec::new();
-    for one in decision.unguarded.iter().filter(|one| one.reason.needs_check()) {
+    for one in decision.unguarded_parts.iter().filter(|one| one.reason.needs_check()) {
         match one {
             UnguardedPart { reason: UnguardedReason::Unreadable, file, .. } => {
                 return Err(format!("{} cannot be read", file.as_deref().unwrap_or("a file")));
@@ -143,23 +143,23 @@ pub fn check_completeness<'a>(
         return Err(format!("{} is not among the functions that changed", name(unknown)));
     }
     if let Some((twice, _)) = counts.iter().find(|(_, count)| **count > 1) {
-        return Err(format!("{} is answered more than once", name(twice)));
+        return Err(format!("{} has more than one answer", name(twice)));
     }
     match left.first() {
-        Some(missing) => Err(format!("{} functions are not answered, such as {}", left.len(), name(missing))),
+        Some(missing) => Err(format!("{} functions have no answer, such as {}", left.len(), name(missing))),
         None => Ok(()),
     }
 }
 
 impl ReleaseClassification {
-    /// Creates a classification without answers. `reason` explains why there are none.
+    /// Creates a classification without answers. `reason` explains why there are no answers.
     pub fn without_answer(reason: impl Into<String>) -> Self {
         Self { functions: Vec::new(), no_answer_reason: Some(reason.into()) }
     }
 
-    /// Returns the verdict on the release. The verdict is `ask` unless each function in `requested_functions`
-    /// has exactly one answer. If any function needs a port, the verdict is `bump`. Otherwise, it is `ask` if
-    /// any function is ambiguous, and `relax` if none is.
+    /// Returns the verdict on the release. If a function in `requested_functions` does not have exactly one
+    /// answer, the verdict is `ask`. If any function needs a port, the verdict is `bump`. Otherwise, the
+    /// verdict is `ask` if any function is ambiguous, and `relax` if no function is ambiguous.
     pub fn verdict(&self, requested_functions: &[MirroredFunction]) -> SyncVerdict {
         let is_whole = self.no_answer_reason.is_none()
             && !requested_functions.is_empty()
@@ -188,7 +188,7 @@ impl ReleaseClassification {
                 [] => String::new(),
             }
         };
-        let beside = summarize_changes(&decision.pin_changes, &decision.unguarded);
+        let beside = summarize_changes(&decision.pin_changes, &decision.unguarded_parts);
         match verdict {
             SyncVerdict::Relax => format!("{beside}, and a model found that none of them has to be ported"),
             SyncVerdict::Bump => {
@@ -265,7 +265,7 @@ mod tests {
             needs_classification: true,
             reason: String::new(),
             pin_changes: vec![],
-            unguarded,
+            unguarded_parts: unguarded,
         };
         let both = decision(vec![
             one("g", UnguardedReason::Added),

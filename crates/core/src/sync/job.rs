@@ -99,7 +99,7 @@ impl JobState {
     }
 
     /// Stores users' answers to the open question. A new ruling replaces the stored ruling. If a port waits
-    /// for an answer, it may then continue.
+    /// for an answer, this answer allows the port to continue.
     pub fn apply_answers(&mut self, ruling: Option<ReleaseRuling>, answers: Vec<TrustedAnswer>) {
         if ruling.is_some() {
             self.ruling = ruling;
@@ -149,8 +149,8 @@ pub struct JobQuestion {
     /// Digest of the manifest at the time of the question.
     #[serde(default)]
     pub manifest: Option<String>,
-    /// True if users closed the issue without an answer. Truing then asks no further question about this
-    /// release with this manifest.
+    /// True if users closed the issue without an answer. In this case, Truing asks no further question about
+    /// this release with this manifest.
     #[serde(default)]
     #[serde(rename = "closed")]
     pub is_closed: bool,

@@ -44,17 +44,17 @@ pub enum ManifestError {
     #[error("`{0}` is not a definition: write `module:Class.method`, `FILE:Type.method` or `FILE`")]
     InvalidName(String),
     /// A digest is invalid.
-    #[error("{definition}: `{digest}` is not a digest of {digits} hexadecimal digits in lower case")]
-    Digest {
+    #[error("{definition}: `{digest}` is not a digest of {required_digits} hexadecimal digits in lower case")]
+    InvalidDigest {
         /// Name of the definition.
         definition: String,
         digest: String,
         /// Required number of digits.
-        digits: usize,
+        required_digits: usize,
     },
     /// The manifest has no entries.
     #[error("the file pins nothing")]
-    Empty,
+    NoEntries,
 }
 
 /// A manifest file's entry for one definition.
@@ -116,12 +116,16 @@ impl PinManifest {
                 };
                 if let Some(digest) = digests.iter().find(|digest| !is_one(digest)) {
                     let digest = digest.clone();
-                    return Err(ManifestError::Digest { definition: symbol, digest, digits });
+                    return Err(ManifestError::InvalidDigest {
+                        definition: symbol,
+                        digest,
+                        required_digits: digits,
+                    });
                 }
             }
             rows.insert(symbol, row);
         }
-        if rows.is_empty() { Err(ManifestError::Empty) } else { Ok(Self { rows }) }
+        if rows.is_empty() { Err(ManifestError::NoEntries) } else { Ok(Self { rows }) }
     }
 }
 

@@ -104,8 +104,8 @@ pub enum SyncOutcome {
     #[serde(rename = "rehearsed")]
     DryRun,
     /// The run was postponed. Possible reasons: the kill switch is on, the budget is used up, or the
-    /// requested release cannot be followed. The result of a write may also still be unknown, because its
-    /// response was lost.
+    /// requested release cannot be followed. Another possible reason: the result of a write is not known yet,
+    /// because its response was lost.
     #[serde(rename = "held")]
     Postponed,
     /// The run could not be carried out.

@@ -22,8 +22,8 @@ impl VersionTriple {
         (parts.next().is_none() && read.to_string() == text).then_some(read)
     }
 
-    /// Returns the version after the change: the next patch version for `relax`, and the next minor version
-    /// for `bump`. An unreleased version has already been incremented, so it normally does not change. The
+    /// Returns the version after the change: the next patch version for `relax`, the next minor version for
+    /// `bump`. An unreleased version has already been incremented, so it normally does not change. The
     /// exception is `bump`: it changes an unreleased patch version to the next minor version.
     #[must_use]
     pub fn next_version(self, verdict: SyncVerdict, is_released: bool) -> Self {

@@ -148,12 +148,12 @@ pub(super) fn find_unguarded_parts(input: &SyncDecisionInput<'_>) -> Vec<Unguard
     found.extend(changed_non_function_code(input, &pinned));
     found.extend(new_imports(input, &pinned));
     found.extend(changed_requirements(input));
-    for file in input.to.unreadable.keys() {
+    for file in input.new_release.unreadable.keys() {
         found.push(UnguardedPart::new(String::new(), Some(file.clone()), UnguardedReason::Unreadable));
     }
     // A file that may run instead of the compared code is reported even if both releases contain the file,
     // because its behaviour cannot be compared.
-    found.extend(input.from.shadows.union(&input.to.shadows).map(|file| UnguardedPart {
+    found.extend(input.old_release.shadows.union(&input.new_release.shadows).map(|file| UnguardedPart {
         symbol: String::new(),
         file: Some(file.clone()),
         reason: UnguardedReason::Unreadable,
@@ -167,7 +167,8 @@ struct PinnedNames<'a>(BTreeSet<(&'a str, &'a str)>);
 
 impl<'a> PinnedNames<'a> {
     fn new(step: &SyncDecisionInput<'a>) -> Self {
-        let symbols = [step.from, step.to].into_iter().flat_map(|sources| sources.symbols.iter());
+        let symbols =
+            [step.old_release, step.new_release].into_iter().flat_map(|sources| sources.symbols.iter());
         let pinned = symbols.filter(|(symbol, _)| step.manifest.rows.contains_key(*symbol));
         let definitions = pinned.filter_map(|(_, symbol)| symbol.definition());
         Self(definitions.map(|SymbolDefinition { file, name, .. }| (file.as_str(), name.as_str())).collect())
@@ -188,7 +189,7 @@ impl<'a> PinnedNames<'a> {
     }
 }
 
-/// Returns each key of either map, with its value in each of the two maps.
+/// Returns all keys of both maps, each with its value in the first map and in the second map.
 fn join_maps<'a, V>(
     old: &'a BTreeMap<String, V>,
     new: &'a BTreeMap<String, V>,
@@ -210,7 +211,7 @@ fn change_reason<T: PartialEq>(old: Option<T>, new: Option<T>) -> Option<Unguard
 /// Returns the unpinned functions of mirrored files whose syntax trees differ between the releases.
 fn changed_functions(step: &SyncDecisionInput<'_>, pinned: &PinnedNames<'_>) -> Vec<UnguardedPart> {
     let (mut found, nothing) = (Vec::new(), BTreeMap::new());
-    for (file, old, new) in join_maps(&step.from.functions, &step.to.functions) {
+    for (file, old, new) in join_maps(&step.old_release.functions, &step.new_release.functions) {
         for (name, old, new) in join_maps(old.unwrap_or(&nothing), new.unwrap_or(&nothing)) {
             let reason = change_reason(old.map(|old| &old.tree), new.map(|new| &new.tree));
             let reason = reason.filter(|_| !pinned.has(file, name));
@@ -224,31 +225,33 @@ fn changed_functions(step: &SyncDecisionInput<'_>, pinned: &PinnedNames<'_>) -> 
 /// comparison, because a pin guards only one definition of its name.
 fn unpinned_namesakes(step: &SyncDecisionInput<'_>, pinned: &PinnedNames<'_>) -> Vec<UnguardedPart> {
     let mut found = BTreeMap::new();
-    let lines = [step.from, step.to].map(|sources| pinned_lines(step, sources));
+    let lines = [step.old_release, step.new_release].map(|sources| pinned_lines(step, sources));
     for symbol in step.manifest.rows.keys() {
         let at = |sources: &'_ ReleaseSources| {
             sources.symbols.get(symbol).and_then(SymbolState::definition).cloned()
         };
-        let (old, new) = (at(step.from), at(step.to));
+        let (old, new) = (at(step.old_release), at(step.new_release));
         let Some(place) = new.as_ref().or(old.as_ref()) else { continue };
         if pinned.has(&place.file, WHOLE_FILE) {
             continue;
         }
         let (before, after) = (
-            unpinned_definitions(step.from, old.as_ref(), &lines[0]),
-            unpinned_definitions(step.to, new.as_ref(), &lines[1]),
+            unpinned_definitions(step.old_release, old.as_ref(), &lines[0]),
+            unpinned_definitions(step.new_release, new.as_ref(), &lines[1]),
         );
         for (name, before, after) in join_maps(&before, &after) {
             let Some(reason) = change_reason(before, after) else { continue };
             // A definition with a pinned name counts as a redefinition. If only the getter of a property is
             // pinned, its setter has another name and counts as a function.
-            let is_part = [(step.from, &old), (step.to, &new)].into_iter().any(|(sources, definition)| {
-                definition.as_ref().is_some_and(|definition| {
-                    definitions_sharing_name(sources, definition)
-                        .iter()
-                        .any(|one| one.line == definition.line && one.name == *name)
-                })
-            });
+            let is_part = [(step.old_release, &old), (step.new_release, &new)].into_iter().any(
+                |(sources, definition)| {
+                    definition.as_ref().is_some_and(|definition| {
+                        definitions_sharing_name(sources, definition)
+                            .iter()
+                            .any(|one| one.line == definition.line && one.name == *name)
+                    })
+                },
+            );
             let what = if is_part { ReleasePartKind::Redefinition } else { ReleasePartKind::Function };
             found.insert((place.file.clone(), name.clone()), (reason, what));
         }
@@ -258,8 +261,8 @@ fn unpinned_namesakes(step: &SyncDecisionInput<'_>, pinned: &PinnedNames<'_>) ->
     found.into_iter().map(to_unguarded).collect()
 }
 
-/// Returns all definitions with the name of this definition, including itself. The list is empty if no other
-/// definition has this name.
+/// Returns all definitions with the name of this definition, including this definition. The list is empty if
+/// no other definition has this name.
 fn definitions_sharing_name<'a>(
     sources: &'a ReleaseSources,
     definition: &SymbolDefinition,
@@ -318,7 +321,9 @@ impl<'a> NonFunctionKey<'a> {
 /// Returns the changed pieces of code in mirrored files that are not part of functions.
 fn changed_non_function_code(step: &SyncDecisionInput<'_>, pinned: &PinnedNames<'_>) -> Vec<UnguardedPart> {
     let (mut found, nothing) = (Vec::new(), Vec::new());
-    for (file, old, new) in join_maps(&step.from.non_function_code, &step.to.non_function_code) {
+    for (file, old, new) in
+        join_maps(&step.old_release.non_function_code, &step.new_release.non_function_code)
+    {
         let (old, new) = (old.unwrap_or(&nothing), new.unwrap_or(&nothing));
         let (before, after) = (digests_by_key(old), digests_by_key(new));
         let keys: BTreeSet<NonFunctionKey<'_>> = before.keys().chain(after.keys()).copied().collect();
@@ -370,8 +375,9 @@ fn digests_by_key(pieces: &[NonFunctionCode]) -> BTreeMap<NonFunctionKey<'_>, Ve
 
 /// Returns the files that mirrored files import in the new release, but not in the old release.
 fn new_imports(step: &SyncDecisionInput<'_>, pinned: &PinnedNames<'_>) -> Vec<UnguardedPart> {
-    let new = step.to.imported.difference(&step.from.imported);
-    let new = new.filter(|file| !step.to.functions.contains_key(*file) && !pinned.has(file, WHOLE_FILE));
+    let new = step.new_release.imported.difference(&step.old_release.imported);
+    let new =
+        new.filter(|file| !step.new_release.functions.contains_key(*file) && !pinned.has(file, WHOLE_FILE));
     let to_unguarded = |file: &String| UnguardedPart {
         symbol: WHOLE_FILE.to_owned(),
         file: Some(file.clone()),
@@ -384,7 +390,7 @@ fn new_imports(step: &SyncDecisionInput<'_>, pinned: &PinnedNames<'_>) -> Vec<Un
 /// Returns the requirements that differ between the releases.
 fn changed_requirements(step: &SyncDecisionInput<'_>) -> Vec<UnguardedPart> {
     let mut found = Vec::new();
-    for (file, old, new) in join_maps(&step.from.requirements, &step.to.requirements) {
+    for (file, old, new) in join_maps(&step.old_release.requirements, &step.new_release.requirements) {
         let mut push = |symbol: &str, reason| {
             let (symbol, file) = (symbol.to_owned(), Some(file.clone()));
             found.push(UnguardedPart { symbol, file, reason, kind: ReleasePartKind::Requirement });

@@ -19,7 +19,7 @@ fn list(values: &[&str]) -> Vec<String> {
 }
 
 fn config(max_tier: Option<Tier>, rules: Vec<TierRule>) -> TierConfig {
-    TierConfig { tier: Tier::Settled, config_key: "review.tier".to_owned(), max_tier, rules }
+    TierConfig { default_tier: Tier::Settled, config_key: "review.tier".to_owned(), max_tier, rules }
 }
 
 fn rules(most: Option<Tier>, rules: Vec<TierRule>) -> TierRules {
@@ -50,9 +50,9 @@ impl SamplePull {
             title: "WIP: a/b",
             base: "release/2",
             paths: &self.paths,
-            files: self.paths.len(),
-            lines: 300,
-            has_uncounted: false,
+            changed_file_count: self.paths.len(),
+            changed_line_count: 300,
+            has_uncounted_lines: false,
         }
     }
 }
@@ -117,7 +117,7 @@ fn a_name_is_no_account_where_names_are_not_unique_and_no_label_is_none() {
     let few = TierCondition { lines_up_to: Some(500), ..TierCondition::default() };
     let rule = rules(None, vec![operator_rule("t:1", Tier::Rules, few)]);
     assert_eq!(rule.choose(&facts, false).tier, Tier::Rules);
-    assert_eq!(rule.choose(&PullFacts { has_uncounted: true, ..facts }, false).tier, Tier::Settled);
+    assert_eq!(rule.choose(&PullFacts { has_uncounted_lines: true, ..facts }, false).tier, Tier::Settled);
 }
 
 #[test]

@@ -65,7 +65,7 @@ fn p1_finding(line: u32) -> AuditorFinding {
 fn audited_event(answers: impl IntoIterator<Item = (u32, AuditorAnswer)>) -> ConvergeEvent {
     let answers = answers.into_iter().collect();
     let (standing, coverage, renames) = (BTreeMap::new(), ReviewCoverage::default(), FileRenames::default());
-    ConvergeEvent::Audited { answers, standing, coverage, renames }
+    ConvergeEvent::AuditFinished { answers, standing_findings: standing, coverage, renames }
 }
 
 fn complete_audit_event(claims: &[AuditorFinding]) -> ConvergeEvent {
@@ -106,19 +106,22 @@ fn verdict_for_all(run: &ConvergeRun, word: &FixerVerdict) -> BTreeMap<FindingId
 /// replies.
 fn run_with_agreed_fix(run: ConvergeRun, seed: u64) -> ConvergeRun {
     let verdicts = verdict_for_all(&run, &FixerVerdict::Fixed);
-    let fix = ConvergeEvent::Fixed { verdicts, candidate: Some(candidate(seed)) };
-    apply_events(run, [fix, ConvergeEvent::Checked(vec![]), ConvergeEvent::Pushed, ConvergeEvent::Replied])
+    let fix = ConvergeEvent::FixFinished { verdicts, candidate: Some(candidate(seed)) };
+    apply_events(
+        run,
+        [fix, ConvergeEvent::FixChecked(vec![]), ConvergeEvent::FixPushed, ConvergeEvent::RepliesPosted],
+    )
 }
 
 fn audit(run: ConvergeRun, claims: &[AuditorFinding]) -> ConvergeRun {
-    let begun = apply_events(run, [ConvergeEvent::Gated(None)]);
+    let begun = apply_events(run, [ConvergeEvent::GateFinished(None)]);
     let ConvergeAction::Audit { auditors, .. } = &begun.next_action else {
         panic!("{:?}", begun.next_action)
     };
     let all: Vec<_> = auditors.iter().map(|at| (*at, AuditorAnswer::Complete(claims.to_vec()))).collect();
     let looked = apply_events(begun, [audited_event(all)]);
     let clears = looked.is_cleared_by_audit();
-    let posted = apply_events(looked, [ConvergeEvent::Posted]);
+    let posted = apply_events(looked, [ConvergeEvent::FindingsPosted]);
     // If a review reports a head as clean, the run must have recorded the head as cleared, because later runs
     // trust the review.
     assert!(!clears || posted.cleared_head.as_ref() == Some(&posted.head), "{posted:?}");
@@ -147,7 +150,7 @@ fn a_head_that_was_clean_is_not_looked_at_again() {
 
 #[test]
 fn an_audit_clears_a_head_if_all_answered_nothing_was_found_and_a_gate_was_there() {
-    let gated = || apply_events(new_run(ConvergeLimits::default()), [ConvergeEvent::Gated(None)]);
+    let gated = || apply_events(new_run(ConvergeLimits::default()), [ConvergeEvent::GateFinished(None)]);
     assert!(apply_events(gated(), [complete_audit_event(&[])]).is_cleared_by_audit());
     assert!(!apply_events(gated(), [complete_audit_event(&[p1_finding(3)])]).is_cleared_by_audit());
     let silent = ConvergeLimits {
@@ -156,7 +159,8 @@ fn an_audit_clears_a_head_if_all_answered_nothing_was_found_and_a_gate_was_there
         max_agent_requests: 1,
         ..ConvergeLimits::default()
     };
-    let silent = apply_events(new_run(silent), [ConvergeEvent::Gated(None), complete_audit_event(&[])]);
+    let silent =
+        apply_events(new_run(silent), [ConvergeEvent::GateFinished(None), complete_audit_event(&[])]);
     assert!(silent.silent_auditors == 1 && !silent.is_cleared_by_audit());
     let alone = ConvergeRun::new_audit_only(ConvergeLimits::default(), (sha(1), sha(2)));
     assert!(!apply_events(alone, [complete_audit_event(&[])]).is_cleared_by_audit(), "no gate was asked");
@@ -166,7 +170,10 @@ fn an_audit_clears_a_head_if_all_answered_nothing_was_found_and_a_gate_was_there
 fn nothing_fixable_is_stuck_after_one_loop() {
     let run = audit(new_run(ConvergeLimits::default()), &[p1_finding(3)]);
     let verdicts = verdict_for_all(&run, &FixerVerdict::Declined("it is meant so".into()));
-    let run = apply_events(run, [ConvergeEvent::Fixed { verdicts, candidate: None }, ConvergeEvent::Replied]);
+    let run = apply_events(
+        run,
+        [ConvergeEvent::FixFinished { verdicts, candidate: None }, ConvergeEvent::RepliesPosted],
+    );
     assert_eq!((code(&run), run.audit_count), (Some(ConvergeExitCode::NothingFixed), 1));
     assert_eq!(run.history.declined_findings().count(), 1);
 }
@@ -176,7 +183,7 @@ fn there_is_no_audit_beyond_the_cap_and_no_fix_that_nobody_audits() {
     let mut run = new_run(ConvergeLimits::default());
     for number in 1..=10 {
         let expected = if number < 4 { 1 } else { 3 };
-        let gated = apply_events(run.clone(), [ConvergeEvent::Gated(None)]);
+        let gated = apply_events(run.clone(), [ConvergeEvent::GateFinished(None)]);
         assert!(
             matches!(&gated.next_action, ConvergeAction::Audit { auditors, .. } if auditors.len() == expected),
             "{number}"
@@ -196,14 +203,14 @@ fn there_is_no_audit_beyond_the_cap_and_no_fix_that_nobody_audits() {
 
 #[test]
 fn the_gate_is_mended_so_often_and_no_more() {
-    let dirty = || ConvergeEvent::Gated(Some("a.py:1: magic".into()));
+    let dirty = || ConvergeEvent::GateFinished(Some("a.py:1: magic".into()));
     let run = apply_events(
         new_run(ConvergeLimits::default()),
         [
             dirty(),
             ConvergeEvent::GateFixFinished(Some(candidate(2))),
-            ConvergeEvent::Checked(vec![]),
-            ConvergeEvent::Pushed,
+            ConvergeEvent::FixChecked(vec![]),
+            ConvergeEvent::FixPushed,
         ],
     );
     assert_eq!((&run.next_action, run.commits.len(), run.audit_count), (&ConvergeAction::Gate, 1, 0));
@@ -221,9 +228,9 @@ fn the_gate_is_mended_so_often_and_no_more() {
 #[test]
 fn a_fix_of_what_the_gate_says_is_looked_at_before_it_is_pushed() {
     let problem = FixProblem { kind: FixProblemKind::Test, text: "test_total() is gone".into() };
-    let gate = || ConvergeEvent::Gated(Some("a.py:1: magic".into()));
+    let gate = || ConvergeEvent::GateFinished(Some("a.py:1: magic".into()));
     let wrong = || {
-        [ConvergeEvent::GateFixFinished(Some(candidate(2))), ConvergeEvent::Checked(vec![problem.clone()])]
+        [ConvergeEvent::GateFixFinished(Some(candidate(2))), ConvergeEvent::FixChecked(vec![problem.clone()])]
     };
     let mut run = apply_events(new_run(ConvergeLimits::default()), [gate()]);
     run = apply_events(run, wrong());
@@ -241,9 +248,9 @@ fn a_fix_of_what_the_gate_says_is_looked_at_before_it_is_pushed() {
 #[test]
 fn who_does_not_answer_is_asked_once_more_and_is_never_clean() {
     let silent = || audited_event([(0, AuditorAnswer::NoAnswer("it died".into()))]);
-    let run = apply_events(new_run(ConvergeLimits::default()), [ConvergeEvent::Gated(None), silent()]);
+    let run = apply_events(new_run(ConvergeLimits::default()), [ConvergeEvent::GateFinished(None), silent()]);
     assert!(matches!(&run.next_action, ConvergeAction::Audit { attempt: 2, .. }));
-    let answered = apply_events(run.clone(), [complete_audit_event(&[]), ConvergeEvent::Posted]);
+    let answered = apply_events(run.clone(), [complete_audit_event(&[]), ConvergeEvent::FindingsPosted]);
     assert_eq!((code(&answered), answered.audit_count), (Some(ConvergeExitCode::Clean), 1));
     let dead = apply_events(run.clone(), [silent()]);
     assert_eq!(
@@ -264,22 +271,22 @@ fn a_loop_with_a_silent_auditor_goes_on_but_does_not_converge() {
             (2, AuditorAnswer::Complete(vec![])),
         ])
     };
-    let run = apply_events(new_run(limits), [ConvergeEvent::Gated(None), some()]);
+    let run = apply_events(new_run(limits), [ConvergeEvent::GateFinished(None), some()]);
     assert!(
         matches!(&run.next_action, ConvergeAction::Audit { auditors, attempt: 2 } if *auditors == BTreeSet::from([1]))
     );
     let run = apply_events(
         run,
-        [audited_event([(1, AuditorAnswer::NoAnswer("no JSON".into()))]), ConvergeEvent::Posted],
+        [audited_event([(1, AuditorAnswer::NoAnswer("no JSON".into()))]), ConvergeEvent::FindingsPosted],
     );
     assert_eq!((&run.next_action, run.silent_auditors), (&ConvergeAction::Gate, 1));
     let again = apply_events(
         run,
         [
-            ConvergeEvent::Gated(None),
+            ConvergeEvent::GateFinished(None),
             some(),
             audited_event([(1, AuditorAnswer::Complete(vec![]))]),
-            ConvergeEvent::Posted,
+            ConvergeEvent::FindingsPosted,
         ],
     );
     assert_eq!((code(&again), again.audit_count), (Some(ConvergeExitCode::Clean), 2));
@@ -287,7 +294,7 @@ fn a_loop_with_a_silent_auditor_goes_on_but_does_not_converge() {
 
 #[test]
 fn who_was_not_asked_is_not_heard() {
-    let run = apply_events(new_run(ConvergeLimits::default()), [ConvergeEvent::Gated(None)]);
+    let run = apply_events(new_run(ConvergeLimits::default()), [ConvergeEvent::GateFinished(None)]);
     let run = apply_events(
         run,
         [
@@ -295,7 +302,7 @@ fn who_was_not_asked_is_not_heard() {
                 (0, AuditorAnswer::Complete(vec![])),
                 (7, AuditorAnswer::Complete(vec![p1_finding(1)])),
             ]),
-            ConvergeEvent::Posted,
+            ConvergeEvent::FindingsPosted,
         ],
     );
     assert_eq!(code(&run), Some(ConvergeExitCode::Clean));
@@ -305,40 +312,42 @@ fn who_was_not_asked_is_not_heard() {
 fn a_fix_is_looked_at_until_nothing_is_wrong_with_it() {
     let run = audit(new_run(ConvergeLimits::default()), &[p1_finding(3)]);
     let problem = |kind| vec![FixProblem { kind, text: "it says so\nat length".into() }];
-    let fix = |seed| ConvergeEvent::Fixed { verdicts: BTreeMap::new(), candidate: Some(candidate(seed)) };
+    let fix =
+        |seed| ConvergeEvent::FixFinished { verdicts: BTreeMap::new(), candidate: Some(candidate(seed)) };
     for (kind, expected) in [
         (FixProblemKind::Finding, ConvergeExitCode::SelfAudit),
         (FixProblemKind::Gate, ConvergeExitCode::SelfAudit),
         (FixProblemKind::Check, ConvergeExitCode::Checks),
         (FixProblemKind::Test, ConvergeExitCode::Tests),
     ] {
-        let once = apply_events(run.clone(), [fix(2), ConvergeEvent::Checked(problem(kind))]);
+        let once = apply_events(run.clone(), [fix(2), ConvergeEvent::FixChecked(problem(kind))]);
         assert_eq!(once.next_action, ConvergeAction::Fix { problems: problem(kind) });
         assert_eq!(once.candidate.is_none(), kind == FixProblemKind::Test, "{kind:?}");
         let good =
-            apply_events(once.clone(), [fix(3), ConvergeEvent::Checked(vec![]), ConvergeEvent::Pushed]);
+            apply_events(once.clone(), [fix(3), ConvergeEvent::FixChecked(vec![]), ConvergeEvent::FixPushed]);
         assert_eq!((good.commits, good.audit_count), (vec![sha(3)], 1));
-        let twice = apply_events(once, [fix(3), ConvergeEvent::Checked(problem(kind)), fix(4)]);
-        let thrice = apply_events(twice, [ConvergeEvent::Checked(problem(kind))]);
+        let twice = apply_events(once, [fix(3), ConvergeEvent::FixChecked(problem(kind)), fix(4)]);
+        let thrice = apply_events(twice, [ConvergeEvent::FixChecked(problem(kind))]);
         assert_eq!((code(&thrice), thrice.commits.len()), (Some(expected), 0));
     }
     // The same fix again has the same problems, so it is rejected without another check.
-    let same = apply_events(run, [fix(2), ConvergeEvent::Checked(problem(FixProblemKind::Check)), fix(2)]);
+    let same = apply_events(run, [fix(2), ConvergeEvent::FixChecked(problem(FixProblemKind::Check)), fix(2)]);
     assert_eq!(code(&same), Some(ConvergeExitCode::Checks));
 }
 
 #[test]
 fn a_hook_that_blocks_is_told_to_one_more_fixer() {
     let run = audit(new_run(ConvergeLimits::default()), &[p1_finding(3)]);
-    let fix = |seed| ConvergeEvent::Fixed { verdicts: BTreeMap::new(), candidate: Some(candidate(seed)) };
+    let fix =
+        |seed| ConvergeEvent::FixFinished { verdicts: BTreeMap::new(), candidate: Some(candidate(seed)) };
     let blocked = || ConvergeEvent::HookBlocked("lint\nE501 too long".into());
-    let run = apply_events(run, [fix(2), ConvergeEvent::Checked(vec![]), blocked()]);
+    let run = apply_events(run, [fix(2), ConvergeEvent::FixChecked(vec![]), blocked()]);
     assert!(
         matches!(&run.next_action, ConvergeAction::Fix { problems } if problems[0].kind == FixProblemKind::Hook)
     );
-    let run = apply_events(run, [fix(3), ConvergeEvent::Checked(vec![]), blocked()]);
+    let run = apply_events(run, [fix(3), ConvergeEvent::FixChecked(vec![]), blocked()]);
     assert_eq!((&run.next_action, run.hook_message.is_some()), (&ConvergeAction::Reply, true));
-    let run = apply_events(run, [ConvergeEvent::Replied]);
+    let run = apply_events(run, [ConvergeEvent::RepliesPosted]);
     assert_eq!((code(&run), run.commits.len()), (Some(ConvergeExitCode::Hook), 0));
     assert!(run.exit.unwrap().reason.contains("E501"));
 }
@@ -348,17 +357,17 @@ fn a_fix_is_the_same_by_its_files_and_a_hook_may_take_it_the_second_time() {
     let run = audit(new_run(ConvergeLimits::default()), &[p1_finding(3)]);
     let fix = |commit| {
         let candidate = FixCandidate { commit: sha(commit), tree: sha(2) };
-        ConvergeEvent::Fixed { verdicts: BTreeMap::new(), candidate: Some(candidate) }
+        ConvergeEvent::FixFinished { verdicts: BTreeMap::new(), candidate: Some(candidate) }
     };
     let check = vec![FixProblem { kind: FixProblemKind::Check, text: "red".into() }];
-    let same = apply_events(run.clone(), [fix(3), ConvergeEvent::Checked(check), fix(4)]);
+    let same = apply_events(run.clone(), [fix(3), ConvergeEvent::FixChecked(check), fix(4)]);
     assert_eq!(code(&same), Some(ConvergeExitCode::Checks), "committed a second later it is still the same");
     let blocked = apply_events(
         run,
-        [fix(3), ConvergeEvent::Checked(vec![]), ConvergeEvent::HookBlocked("E501".into()), fix(3)],
+        [fix(3), ConvergeEvent::FixChecked(vec![]), ConvergeEvent::HookBlocked("E501".into()), fix(3)],
     );
     assert_eq!((&blocked.next_action, code(&blocked)), (&ConvergeAction::Check, None));
-    let run = apply_events(blocked, [ConvergeEvent::Checked(vec![]), ConvergeEvent::Pushed]);
+    let run = apply_events(blocked, [ConvergeEvent::FixChecked(vec![]), ConvergeEvent::FixPushed]);
     assert_eq!(run.commits.len(), 1);
 }
 
@@ -409,7 +418,7 @@ fn a_fixer_that_comes_to_no_report_is_asked_once_more_and_then_the_run_can_go_on
     // A fixer that repairs gate failures and sends no report is also started once more.
     let gated = apply_events(
         new_run(ConvergeLimits::default()),
-        [ConvergeEvent::Gated(Some("style".into())), silent()],
+        [ConvergeEvent::GateFinished(Some("style".into())), silent()],
     );
     assert!(matches!(&gated.next_action, ConvergeAction::Mend { .. }), "{:?}", gated.next_action);
     assert_eq!(code(&apply_events(gated, [silent()])), Some(ConvergeExitCode::Infrastructure));
@@ -419,24 +428,29 @@ fn a_fixer_that_comes_to_no_report_is_asked_once_more_and_then_the_run_can_go_on
 fn what_does_not_block_leaves_nothing_stuck() {
     let limits = ConvergeLimits { min_blocking: Severity::P1, ..ConvergeLimits::default() };
     let run = audit(new_run(limits), &[claim("src/a.py", 3, DefectCategory::J, Severity::P2)]);
-    let fix = |seed| ConvergeEvent::Fixed { verdicts: BTreeMap::new(), candidate: Some(candidate(seed)) };
-    let red = || ConvergeEvent::Checked(vec![FixProblem { kind: FixProblemKind::Check, text: "red".into() }]);
+    let fix =
+        |seed| ConvergeEvent::FixFinished { verdicts: BTreeMap::new(), candidate: Some(candidate(seed)) };
+    let red =
+        || ConvergeEvent::FixChecked(vec![FixProblem { kind: FixProblemKind::Check, text: "red".into() }]);
     let checked = apply_events(run.clone(), [fix(2), red(), fix(3), red(), fix(4), red()]);
     assert_eq!((&checked.next_action, checked.fixer_verdicts.len()), (&ConvergeAction::Reply, 1));
-    assert_eq!(code(&apply_events(checked, [ConvergeEvent::Replied])), Some(ConvergeExitCode::CleanButNotes));
+    assert_eq!(
+        code(&apply_events(checked, [ConvergeEvent::RepliesPosted])),
+        Some(ConvergeExitCode::CleanButNotes)
+    );
     let blocked = || ConvergeEvent::HookBlocked("E501".into());
     let hooked = apply_events(
         run,
         [
             fix(2),
-            ConvergeEvent::Checked(vec![]),
+            ConvergeEvent::FixChecked(vec![]),
             blocked(),
             fix(3),
-            ConvergeEvent::Checked(vec![]),
+            ConvergeEvent::FixChecked(vec![]),
             blocked(),
         ],
     );
-    let hooked = apply_events(hooked, [ConvergeEvent::Replied]);
+    let hooked = apply_events(hooked, [ConvergeEvent::RepliesPosted]);
     assert_eq!((code(&hooked), hooked.commits.len()), (Some(ConvergeExitCode::CleanButNotes), 0));
 }
 
@@ -459,14 +473,19 @@ fn what_was_said_of_a_fix_goes_with_it() {
     let [first, second] = [0, 1].map(|at| run.findings[at].id.clone());
     let says = |id: &FindingId, seed| {
         let verdicts = BTreeMap::from([(id.clone(), FixerVerdict::Fixed)]);
-        ConvergeEvent::Fixed { verdicts, candidate: Some(candidate(seed)) }
+        ConvergeEvent::FixFinished { verdicts, candidate: Some(candidate(seed)) }
     };
     let problem = vec![FixProblem { kind: FixProblemKind::Test, text: "gone".into() }];
     let run = apply_events(
         run,
-        [says(&first, 2), ConvergeEvent::Checked(problem), says(&second, 3), ConvergeEvent::Checked(vec![])],
+        [
+            says(&first, 2),
+            ConvergeEvent::FixChecked(problem),
+            says(&second, 3),
+            ConvergeEvent::FixChecked(vec![]),
+        ],
     );
-    let run = apply_events(run, [ConvergeEvent::Pushed]);
+    let run = apply_events(run, [ConvergeEvent::FixPushed]);
     let status = |id| run.history.findings().iter().find(|found| found.id == id).unwrap().status.clone();
     assert!(matches!(status(first), FindingStatus::Declined(_)));
     assert_eq!(status(second), FindingStatus::Claimed);
@@ -493,10 +512,10 @@ fn fixes_that_resolve_nothing_end_the_run() {
     for seed in 2..5 {
         run = audit(run, &[p1_finding(3), p1_finding(20)]);
         // The fixer gives no verdicts, so the findings do not count as fixed.
-        let fix = ConvergeEvent::Fixed { verdicts: BTreeMap::new(), candidate: Some(candidate(seed)) };
+        let fix = ConvergeEvent::FixFinished { verdicts: BTreeMap::new(), candidate: Some(candidate(seed)) };
         run = apply_events(
             run,
-            [fix, ConvergeEvent::Checked(vec![]), ConvergeEvent::Pushed, ConvergeEvent::Replied],
+            [fix, ConvergeEvent::FixChecked(vec![]), ConvergeEvent::FixPushed, ConvergeEvent::RepliesPosted],
         );
     }
     let run = audit(run, &[p1_finding(3), p1_finding(20), p1_finding(40)]);
@@ -508,7 +527,10 @@ fn what_was_declined_may_stand_whether_or_not_something_else_was_fixed() {
     let allowed = ConvergeLimits { allow_declined: true, ..ConvergeLimits::default() };
     let run = audit(new_run(allowed), &[p1_finding(3)]);
     let verdicts = verdict_for_all(&run, &FixerVerdict::Declined("it is meant so".into()));
-    let run = apply_events(run, [ConvergeEvent::Fixed { verdicts, candidate: None }, ConvergeEvent::Replied]);
+    let run = apply_events(
+        run,
+        [ConvergeEvent::FixFinished { verdicts, candidate: None }, ConvergeEvent::RepliesPosted],
+    );
     assert_eq!(
         (code(&run), run.history.declined_findings().count()),
         (Some(ConvergeExitCode::CleanButDeclined), 1)
@@ -546,8 +568,10 @@ fn fixes_that_undo_each_other_end_the_run() {
     let run = audit(run, &[p1_finding(20)]);
     // The fix is a new commit with the files of the initial head.
     let back = FixCandidate { commit: sha(3), tree: sha(1_000_001) };
-    let fix =
-        ConvergeEvent::Fixed { verdicts: verdict_for_all(&run, &FixerVerdict::Fixed), candidate: Some(back) };
+    let fix = ConvergeEvent::FixFinished {
+        verdicts: verdict_for_all(&run, &FixerVerdict::Fixed),
+        candidate: Some(back),
+    };
     let before = run.head.clone();
     let run = apply_events(run, [fix]);
     assert_eq!(
@@ -578,7 +602,7 @@ fn a_run_without_money_goes_on_where_it_was() {
         [ConvergeEvent::RunEnded(ConvergeExit::new(ConvergeExitCode::Budget, "10 USD are used up"))],
     );
     let before = run.clone();
-    run.apply_event(ConvergeEvent::Replied).unwrap();
+    run.apply_event(ConvergeEvent::RepliesPosted).unwrap();
     assert_eq!(run, before, "nothing happens to a run that has ended");
     run.resume();
     let run = audit(run_with_agreed_fix(run, 2), &[]);
@@ -595,10 +619,10 @@ fn a_run_without_money_goes_on_where_it_was() {
 fn what_does_not_follow_is_refused_and_changes_nothing() {
     let mut run = new_run(ConvergeLimits::default());
     for event in [
-        ConvergeEvent::Posted,
-        ConvergeEvent::Pushed,
-        ConvergeEvent::Replied,
-        ConvergeEvent::Checked(vec![]),
+        ConvergeEvent::FindingsPosted,
+        ConvergeEvent::FixPushed,
+        ConvergeEvent::RepliesPosted,
+        ConvergeEvent::FixChecked(vec![]),
         ConvergeEvent::GateFixFinished(None),
         complete_audit_event(&[]),
     ] {

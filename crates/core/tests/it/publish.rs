@@ -18,7 +18,7 @@ const BOUNDS: PublishLimits = PublishLimits {
     max_body_length: 2_000,
     max_batch_size: 3,
     offers_suggestions: true,
-    follows_head: false,
+    comments_on_current_head: false,
 };
 
 fn finding(name: &str) -> CommentSubject {
@@ -434,7 +434,7 @@ proptest! {
 fn where_comments_land_on_the_head_one_on_another_line_is_made_again() {
     let desired = [row(finding("a"), "A")];
     let line = place().end_line;
-    let bounds = PublishLimits { follows_head: true, ..BOUNDS };
+    let bounds = PublishLimits { comments_on_current_head: true, ..BOUNDS };
     let at = |line| ObservedComment { line: Some(line), ..observed_comment("1", finding("a"), "A", 1) };
     let planned = |desired: &[DesiredComment], seen: &ObservedComment, bounds| {
         steps(plan_publish(desired, std::slice::from_ref(seen), &[], bounds, UnixMillis(99_000)))

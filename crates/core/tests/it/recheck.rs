@@ -117,7 +117,8 @@ fn a_finding_of_a_rule_that_did_not_look_is_not_called_fixed() {
         let mut gone = known.clone();
         gone.iter_mut().for_each(|finding| finding.status = FindingStatus::Fixed(head.clone()));
         let rules = rules.iter().map(|rule| (*rule).to_owned()).collect();
-        RecheckSummary { rules, ..RecheckSummary::default() }.update_statuses(&mut gone, &known, &head);
+        RecheckSummary { applied_rules: rules, ..RecheckSummary::default() }
+            .update_statuses(&mut gone, &known, &head);
         gone.map(|finding| finding.status)
     };
     let fixed = FindingStatus::Fixed(head.clone());
@@ -146,8 +147,13 @@ fn a_finding_of_a_rule_that_is_off_leaves_the_review_and_is_not_called_fixed() {
         gone.iter_mut().for_each(|finding| finding.status = fixed.clone());
         let rules = rules.into_iter().map(str::to_owned).collect();
         let tools = tools.into_iter().map(str::to_owned).collect();
-        RecheckSummary { rules, tools, disabled_rules: off.clone(), ..RecheckSummary::default() }
-            .update_statuses(&mut gone, &known, &head);
+        RecheckSummary {
+            applied_rules: rules,
+            tools,
+            disabled_rules: off.clone(),
+            ..RecheckSummary::default()
+        }
+        .update_statuses(&mut gone, &known, &head);
         let expected =
             [FindingStatus::OutOfScope, fixed.clone(), FindingStatus::OutOfScope, of_others.clone()];
         assert_eq!(gone.map(|finding| finding.status), expected);
@@ -170,7 +176,8 @@ fn a_finding_that_is_left_to_a_linter_is_not_called_fixed_and_one_of_another_fil
     let mut gone = known.clone();
     gone.iter_mut().for_each(|finding| finding.status = FindingStatus::Fixed(head.clone()));
     let left_to_linters = [("core/left".to_owned(), known[0].raw.location.path.clone())].into();
-    RecheckSummary { left_to_linters, ..RecheckSummary::default() }.update_statuses(&mut gone, &known, &head);
+    RecheckSummary { rules_replaced_by_linters: left_to_linters, ..RecheckSummary::default() }
+        .update_statuses(&mut gone, &known, &head);
     let fixed = FindingStatus::Fixed(head);
     assert_eq!(gone.map(|finding| finding.status), [FindingStatus::OutOfScope, fixed.clone(), fixed]);
 }

@@ -189,12 +189,12 @@ fn a_pause_during_a_lease_begins_when_it_ends_and_loses_nothing() {
 
 #[test]
 fn the_last_allowed_attempt_parks_and_a_living_lease_does_not_expire() {
-    let limits = SlotLimits { attempts: 3, ..SlotLimits::default() };
+    let limits = SlotLimits { max_attempts: 3, ..SlotLimits::default() };
     let mut slot = slot_in(SlotState::Waiting { due_at: UnixMillis(0), reason: WaitReason::Debounce });
     for attempt in 1..=3_u32 {
         let at = UnixMillis(i64::from(attempt) * 10_000_000);
         slot = slot.apply_command(SlotCommand::Lease, &limits, at).unwrap().slot;
-        let deadline = at + limits.lease;
+        let deadline = at + limits.lease_duration;
         let early = slot.apply_command(SlotCommand::ExpireLease, &limits, UnixMillis(deadline.0 - 1));
         assert_eq!(early, Err(SlotRefusal::Leased(deadline)));
         slot = slot.apply_command(SlotCommand::ExpireLease, &limits, deadline).unwrap().slot;

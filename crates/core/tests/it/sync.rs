@@ -46,8 +46,8 @@ fn decided(manifest: &PinManifest, from: &ReleaseSources, to: &ReleaseSources) -
         inherited_classes: inherited,
         harmless_requirements: harmless,
         manifest,
-        from,
-        to,
+        old_release: from,
+        new_release: to,
     })
 }
 
@@ -81,8 +81,8 @@ fn the_rule_is_asked_in_its_order() {
         inherited_classes: &nothing,
         harmless_requirements: &BTreeMap::new(),
         manifest: &manifest,
-        from: &from,
-        to: &changed,
+        old_release: &from,
+        new_release: &changed,
     };
     assert_eq!(decide_sync(&step).verdict, SyncVerdict::Skip);
     assert_eq!(decide_sync(&SyncDecisionInput { in_range: false, ..step }).verdict, SyncVerdict::Ask);
@@ -124,7 +124,7 @@ fn names_of_one_definition_share_what_is_accepted() {
     let manifest = manifest(&[("p.m:f", 1), ("p.m:alias", 7)]);
     let both = [("p.m:f", defined_symbol(1, "f", 1, 1)), ("p.m:alias", defined_symbol(1, "f", 1, 1))];
     let from = sources(&both, &[]);
-    assert_eq!(decided(&manifest, &from, &from).unguarded, []);
+    assert_eq!(decided(&manifest, &from, &from).unguarded_parts, []);
 }
 
 #[test]
@@ -135,7 +135,7 @@ fn a_manifest_that_guards_nothing_licenses_nothing() {
     let decision = decided(&manifest(&[("p.m:f", 1), ("p.m:wrong", 2)]), &from, &from);
     assert_eq!((decision.verdict, decision.needs_classification), (SyncVerdict::Ask, false), "{decision:?}");
     assert!(decision.reason.contains("1 pinned definition is in neither release"), "{}", decision.reason);
-    assert_eq!(decision.unguarded[0].reason, UnguardedReason::Missing);
+    assert_eq!(decision.unguarded_parts[0].reason, UnguardedReason::Missing);
     let elsewhere = sources(&[("q:other", SymbolState::OtherPackage)], &[]);
     let decision = decided(&manifest(&[("q:other", 1)]), &elsewhere, &elsewhere);
     assert_eq!((decision.verdict, decision.needs_classification), (SyncVerdict::Ask, false), "{decision:?}");
@@ -164,7 +164,7 @@ fn a_digest_that_no_release_has_guards_nothing() {
     let same = decided(&manifest, &from, &from);
     assert_eq!(same.verdict, SyncVerdict::Relax);
     assert_eq!(
-        same.unguarded.iter().map(|one| one.reason).collect::<Vec<_>>(),
+        same.unguarded_parts.iter().map(|one| one.reason).collect::<Vec<_>>(),
         [UnguardedReason::Stale, UnguardedReason::OtherPackage]
     );
     // The change of the symbol is detected, although neither release has the pinned digest.
@@ -178,7 +178,7 @@ fn a_pinned_class_pins_its_methods() {
     let of =
         |raw, method| sources(&[("p.m:C", defined_symbol(1, "C", raw, 1))], &[("C.m", method), ("Cx.m", 1)]);
     let decision = decided(&manifest, &of(1, 1), &of(1, 2));
-    assert_eq!((decision.verdict, decision.unguarded), (SyncVerdict::Relax, vec![]));
+    assert_eq!((decision.verdict, decision.unguarded_parts), (SyncVerdict::Relax, vec![]));
 }
 
 #[test]
@@ -186,7 +186,7 @@ fn a_pinned_file_pins_all_that_is_in_it() {
     let manifest = manifest(&[("m.rs", 1)]);
     let of = |raw, inside| sources(&[("m.rs", defined_symbol(1, WHOLE_FILE, raw, 1))], &[("f", inside)]);
     let decision = decided(&manifest, &of(1, 1), &of(1, 2));
-    assert_eq!((decision.verdict, decision.unguarded), (SyncVerdict::Relax, vec![]));
+    assert_eq!((decision.verdict, decision.unguarded_parts), (SyncVerdict::Relax, vec![]));
 }
 
 #[test]
@@ -216,5 +216,5 @@ fn a_pinned_definition_that_is_another_packages_now_is_gone() {
         (SyncVerdict::Bump, PinChangeKind::Removed),
         "{decision:?}"
     );
-    assert_eq!(decision.unguarded, []);
+    assert_eq!(decision.unguarded_parts, []);
 }

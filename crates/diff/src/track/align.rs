@@ -6,8 +6,8 @@
 //!    technique for isolating differences between files", 1978).
 //! 2. Equal lines directly below matched lines are matched, then equal lines directly above matched lines.
 //! 3. Steps 1 and 2 are repeated within each pair of files.
-//! 4. Between two matches, the equal unmatched lines are matched in order: those of the common subsequence
-//!    with the greatest weight.
+//! 4. Between two matches, equal unmatched lines are matched in order: the lines of the common subsequence
+//! with the greatest weight.
 //! 5. A run of a few unmatched lines that occurs exactly once on each side is matched as a moved run.
 //! 6. Unmatched lines between two matches are matched as edited lines if they share enough words.
 
@@ -17,8 +17,8 @@ use std::ops::Range;
 
 use super::side_text::SideText;
 
-/// Number of lines of a run that is matched as a whole at any position. Its single lines may occur more than
-/// once.
+/// Number of lines of a run that is matched as a whole at any position. The single lines of the run may occur
+/// more than once.
 const RUN_LINES: usize = 3;
 
 /// Maximum number of line comparisons in one gap, enough for 1,000 lines on each side. A gap consists of
@@ -35,7 +35,7 @@ const MAX_GAP_WORD_COMPARISONS: usize = 2_500;
 /// Maximum number of pairs of lines in all gaps together that are compared word by word.
 const MAX_WORD_COMPARISONS: usize = 1_000_000;
 
-/// Minimum percentage of words that two lines must share so that one counts as an edited version of the
+/// Minimum percentage of words that two lines must share so that one line counts as an edited version of the
 /// other.
 const MIN_SHARED_WORD_PERCENT: u32 = 50;
 
@@ -46,9 +46,9 @@ const MAX_COMPARED_LINE_WORDS: usize = 64;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct AlignedLine {
     /// Index of the new line.
-    pub(super) line: usize,
+    pub(super) new_line: usize,
     /// True if the text of the line changed.
-    pub(super) edited: bool,
+    pub(super) is_edited: bool,
 }
 
 /// The matches of all lines.
@@ -71,7 +71,7 @@ impl LineAlignment {
         let mut work = AlignmentBuilder {
             old,
             new,
-            pairs: file_pairs.iter().copied().collect(),
+            file_pairs: file_pairs.iter().copied().collect(),
             alignment: &mut alignment,
         };
         work.match_unique_lines(0..old.line_count(), 0..new.line_count());
@@ -136,15 +136,15 @@ impl ComparisonBudget {
 #[derive(Clone, Copy)]
 enum LineOccurrence {
     Unique(usize),
-    Often,
+    Repeated,
 }
 
-/// Returns the occurrence of each item: its position if the item occurs only once, otherwise `Often`.
+/// Returns the occurrence of each item: its position if the item occurs only once, otherwise `Repeated`.
 fn index_occurrences<K: Eq + Hash>(items: impl Iterator<Item = (K, usize)>) -> HashMap<K, LineOccurrence> {
     let mut seen = HashMap::new();
     for (thing, at) in items {
         seen.entry(thing)
-            .and_modify(|seen| *seen = LineOccurrence::Often)
+            .and_modify(|seen| *seen = LineOccurrence::Repeated)
             .or_insert(LineOccurrence::Unique(at));
     }
     seen
@@ -158,8 +158,8 @@ fn pair_unique_items<K: Eq + Hash>(
     let both = old.into_iter().filter_map(|(thing, old)| match (old, new.get(&thing)) {
         (LineOccurrence::Unique(old), Some(LineOccurrence::Unique(new))) => Some((old, *new)),
         (
-            LineOccurrence::Unique(_) | LineOccurrence::Often,
-            Some(LineOccurrence::Unique(_) | LineOccurrence::Often) | None,
+            LineOccurrence::Unique(_) | LineOccurrence::Repeated,
+            Some(LineOccurrence::Unique(_) | LineOccurrence::Repeated) | None,
         ) => None,
     });
     let mut both: Vec<_> = both.collect();
@@ -171,7 +171,7 @@ struct AlignmentBuilder<'t, 'a> {
     old: &'t SideText<'a>,
     new: &'t SideText<'a>,
     /// Index of the new file, by the index of the old file.
-    pairs: HashMap<usize, usize>,
+    file_pairs: HashMap<usize, usize>,
     alignment: &'t mut LineAlignment,
 }
 
@@ -193,7 +193,7 @@ impl AlignmentBuilder<'_, '_> {
         if let (Some(to), Some(from)) =
             (self.alignment.new_by_old_line.get_mut(old), self.alignment.old_by_new_line.get_mut(new))
         {
-            *to = Some(AlignedLine { line: new, edited });
+            *to = Some(AlignedLine { new_line: new, is_edited: edited });
             *from = Some(old);
         }
     }
@@ -223,7 +223,7 @@ impl AlignmentBuilder<'_, '_> {
 
     fn match_neighbour(&mut self, old: usize, step: impl Fn(&SideText<'_>, usize) -> Option<usize>) {
         let Some(partner) = self.alignment.matched_line(old) else { return };
-        let (Some(old), Some(new)) = (step(self.old, old), step(self.new, partner.line)) else { return };
+        let (Some(old), Some(new)) = (step(self.old, old), step(self.new, partner.new_line)) else { return };
         if self.are_both_unmatched(old, new) && self.old.text_id(old) == self.new.text_id(new) {
             self.match_lines(old, new, MatchKind::Equal);
         }
@@ -262,7 +262,7 @@ impl AlignmentBuilder<'_, '_> {
         let files: Vec<_> = self.old.files().iter().map(|file| file.lines.clone()).enumerate().collect();
         for (file, lines) in files {
             let pair =
-                self.pairs.get(&file).and_then(|new| self.new.file(*new)).map(|file| file.lines.clone());
+                self.file_pairs.get(&file).and_then(|new| self.new.file(*new)).map(|file| file.lines.clone());
             let mut start = lines.start;
             while start < lines.end {
                 let end = (start..lines.end).find(|line| !self.is_old_unmatched(*line)).unwrap_or(lines.end);
@@ -272,7 +272,7 @@ impl AlignmentBuilder<'_, '_> {
                     } else {
                         self.alignment
                             .matched_line(start - 1)
-                            .and_then(|partner| self.new.next_line(partner.line))
+                            .and_then(|partner| self.new.next_line(partner.new_line))
                     };
                     let below = if end == lines.end {
                         pair.as_ref()
@@ -281,7 +281,7 @@ impl AlignmentBuilder<'_, '_> {
                     } else {
                         self.alignment
                             .matched_line(end)
-                            .and_then(|partner| self.new.previous_line(partner.line))
+                            .and_then(|partner| self.new.previous_line(partner.new_line))
                     };
                     let down = self.unmatched_run(above, |text, line| text.next_line(line));
                     self.align_runs(start..end, &down, budget, match_kind);

@@ -3,7 +3,7 @@
 use crate::{FileDiff, LineKind};
 
 /// Returns the new numbers of the first and the last line of `start..=end` that still exist. The flag is true
-/// if all lines still exist in one block. Returns `None` if none of the lines exists any more.
+/// if all lines still exist in one block. Returns `None` if all these lines were deleted.
 pub(super) fn track_range(change: &FileDiff<'_>, start: u32, end: u32) -> Option<(u32, u32, bool)> {
     let asked = u64::from(start)..=u64::from(end);
     let (mut first, mut last) = (u64::from(start), u64::from(end));

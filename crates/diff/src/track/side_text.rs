@@ -20,15 +20,15 @@ const MIN_WORD_LINE_ALPHANUMERICS: usize = 2;
 /// occurrence.
 #[derive(Default)]
 pub(super) struct TextInterner<'a> {
-    numbers: HashMap<&'a [u8], u32>,
+    text_ids: HashMap<&'a [u8], u32>,
 }
 
 impl<'a> TextInterner<'a> {
     fn intern(&mut self, text: &'a [u8]) -> u32 {
         // The number of texts fits in 32 bits: there are not more lines than bytes, and `MAX_TRACKED_BYTES`
         // limits the number of bytes.
-        let next = u32::try_from(self.numbers.len()).unwrap_or(u32::MAX);
-        *self.numbers.entry(text).or_insert(next)
+        let next = u32::try_from(self.text_ids.len()).unwrap_or(u32::MAX);
+        *self.text_ids.entry(text).or_insert(next)
     }
 }
 
@@ -47,7 +47,7 @@ struct SideLine<'a> {
     /// Number that identifies the text.
     text_id: u32,
     /// Index of the line's file.
-    file: u32,
+    file_index: u32,
     has_words: bool,
 }
 
@@ -95,7 +95,7 @@ impl<'a> SideText<'a> {
             let letters = text.iter().filter(|byte| byte.is_ascii_alphanumeric() || !byte.is_ascii());
             let has_words = letters.take(MIN_WORD_LINE_ALPHANUMERICS).count() == MIN_WORD_LINE_ALPHANUMERICS;
             let (number, file) = (interner.intern(text), u32::try_from(file).unwrap_or(u32::MAX));
-            self.lines.push(SideLine { text, text_id: number, file, has_words });
+            self.lines.push(SideLine { text, text_id: number, file_index: file, has_words });
             rest = after;
         }
         self.files.push(SideFile { path, lines: start..self.lines.len() });
@@ -117,7 +117,7 @@ impl<'a> SideText<'a> {
 
     /// Returns the index of the file that contains a line.
     pub(super) fn file_index(&self, line: usize) -> Option<usize> {
-        self.lines.get(line).map(|line| line.file as usize)
+        self.lines.get(line).map(|line| line.file_index as usize)
     }
 
     /// Returns the number that identifies a line's text; `None` after the last line.

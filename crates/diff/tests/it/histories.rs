@@ -245,10 +245,10 @@ fn a_merge_that_is_cut_short_or_miscounted_is_malformed() {
         let diff = format!("{head}{hunk}");
         let error = parse(diff.as_bytes()).error.unwrap();
         assert!(error.message.starts_with(what), "{}", error.message);
-        assert_eq!(error.line, line, "{hunk}");
+        assert_eq!(error.line_number, line, "{hunk}");
     }
     let lost = parse(b"text\n@@@ -1 -1 +1 @@@\n- a\n").error.unwrap();
-    assert_eq!((lost.line, lost.message.as_str()), (2, "no file header precedes this hunk"));
+    assert_eq!((lost.line_number, lost.message.as_str()), (2, "no file header precedes this hunk"));
 }
 
 /// With `-W`, a hunk begins at the line with the function's name. The hunk may therefore repeat lines from
@@ -347,7 +347,7 @@ fn lines_that_two_hunks_show_are_applied_once() {
     let other = String::from_utf8_lossy(diff).replace(" c\n c\n", " c\n C\n");
     let other = parse(other.as_bytes());
     assert_eq!(apply(&other.files[0], b"a\nb\nc\nd\ne\nf\ng\n"), None, "the hunks differ in what they share");
-    let later = |text: &str| parse(text.as_bytes()).error.map(|error| (error.line, error.message));
+    let later = |text: &str| parse(text.as_bytes()).error.map(|error| (error.line_number, error.message));
     let text = String::from_utf8_lossy(diff);
     let changed = text.replace("@@ c\n c\n d\n-e", "@@ c\n c\n-d\n e");
     assert_eq!(

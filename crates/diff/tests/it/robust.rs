@@ -88,8 +88,8 @@ fn check_invariants(input: &[u8]) -> ParsedDiff<'_> {
     let told = parsed.files.iter().map(|file| serde_json::to_value(file).unwrap()).collect::<Vec<_>>();
     assert_eq!(outlines, (told, parsed.error.clone()));
     if let Some(error) = &parsed.error {
-        assert!(error.byte <= input.len());
-        assert_eq!(error.line, input[..error.byte].split(|byte| *byte == b'\n').count());
+        assert!(error.byte_offset <= input.len());
+        assert_eq!(error.line_number, input[..error.byte_offset].split(|byte| *byte == b'\n').count());
     }
     parsed
 }
@@ -228,7 +228,7 @@ fn diffy_reads_the_same_lines() {
 fn parse_error(input: &str) -> (String, usize, usize) {
     let parsed = check_invariants(input.as_bytes());
     let error = parsed.error.unwrap_or_else(|| panic!("no error: {input}"));
-    (error.message, error.line, parsed.files.len())
+    (error.message, error.line_number, parsed.files.len())
 }
 
 #[test]
@@ -300,11 +300,11 @@ fn text_that_is_no_diff_is_an_error_at_its_first_line() {
     ] {
         let parsed = check_invariants(input.as_bytes());
         let error = parsed.error.unwrap_or_else(|| panic!("no error: {input}"));
-        assert_eq!((error.byte, error.line, parsed.files.len()), (byte, line, 0), "{input}");
+        assert_eq!((error.byte_offset, error.line_number, parsed.files.len()), (byte, line, 0), "{input}");
         assert!(error.message.starts_with("this is not a unified diff"), "{input}");
     }
     let header = check_invariants(b"text\n--- a/x\n+++ b/x\n@@ -1,y +1 @@\n-1\n+2\n").error.unwrap();
-    assert_eq!((header.byte, header.line), (21, 4));
+    assert_eq!((header.byte_offset, header.line_number), (21, 4));
 }
 
 #[test]
@@ -330,6 +330,6 @@ fn a_line_of_any_length_is_read_in_pieces() {
     assert_eq!((files[0]["added"].as_u64(), files[0]["deleted"].as_u64(), error), (Some(2), Some(1), None));
     let (files, error) = read_outlines(format!("{diff}diff --git a/{long} b/{long}\n").as_bytes(), 1 << 16);
     let error = error.unwrap();
-    assert_eq!((files.len(), error.line, error.byte), (1, 9, diff.len()));
+    assert_eq!((files.len(), error.line_number, error.byte_offset), (1, 9, diff.len()));
     assert_eq!(error.message, "the line is too long for the header of a file");
 }

@@ -1,6 +1,6 @@
 //! Both kinds of Bitbucket. `cloud` and `data_center` use the same state, but the paths and bodies of their
-//! requests differ. `talk` handles the comments of a pull request, `participants` the reviewers and their
-//! verdicts, `edits` the changes of a pull request, and `commits` the data of commits.
+//! requests differ. `pull_comments` handles the comments of a pull request, `participants` the reviewers and
+//! their verdicts, `edits` the changes of a pull request, and `commits` the data of commits.
 
 pub(crate) mod cloud;
 mod commits;

@@ -48,8 +48,8 @@ pub(crate) enum HunkLineKind {
 /// A hunk: the ranges before and after the change, and the text with the header.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct FakeHunk {
-    old: (u32, u32),
-    new: (u32, u32),
+    old_range: (u32, u32),
+    new_range: (u32, u32),
     lines: Vec<String>,
 }
 
@@ -57,8 +57,8 @@ impl FakeHunk {
     /// Returns true if the line is in this hunk.
     fn contains(&self, side: FakeDiffSide, line: u32) -> bool {
         let (start, count) = match side {
-            FakeDiffSide::Left => self.old,
-            FakeDiffSide::Right => self.new,
+            FakeDiffSide::Left => self.old_range,
+            FakeDiffSide::Right => self.new_range,
         };
         line >= start && line - start < count
     }
@@ -74,13 +74,13 @@ impl FakeHunk {
 
     /// Returns the hunk's ranges before and after the change, each as start and count.
     pub(crate) fn ranges(&self) -> ((u32, u32), (u32, u32)) {
-        (self.old, self.new)
+        (self.old_range, self.new_range)
     }
 
     /// Returns the hunk's lines: for each line the kind, the numbers before and after the change, and the
     /// text.
     pub(crate) fn numbered_lines(&self) -> impl Iterator<Item = (HunkLineKind, (u32, u32), &str)> {
-        let (mut old, mut new) = (self.old.0, self.new.0);
+        let (mut old, mut new) = (self.old_range.0, self.new_range.0);
         self.lines.iter().skip(1).filter_map(move |row| {
             let kind = match row.bytes().next() {
                 Some(b'+') => HunkLineKind::Added,
@@ -97,7 +97,7 @@ impl FakeHunk {
 
     /// Returns the hunk's header and the lines up to and including this line (GitHub's `diff_hunk`).
     fn text_through_line(&self, side: FakeDiffSide, line: u32) -> String {
-        let (mut old, mut new) = (self.old.0, self.new.0);
+        let (mut old, mut new) = (self.old_range.0, self.new_range.0);
         let mut text = Vec::new();
         for (index, row) in self.lines.iter().enumerate() {
             text.push(row.as_str());
@@ -225,7 +225,7 @@ impl FakeDiff {
     pub(crate) fn map_old_line(&self, path: &str, line: u32) -> Option<u32> {
         let mut shifted = i64::from(line);
         for hunk in self.files.iter().filter(|file| file.old_path == path).flat_map(|file| &file.hunks) {
-            let ((old, removed), (_, added)) = (hunk.old, hunk.new);
+            let ((old, removed), (_, added)) = (hunk.old_range, hunk.new_range);
             // A hunk that removes no lines inserts its lines after line `old`, so line `old` itself is
             // unchanged.
             if removed > 0 && hunk.contains(FakeDiffSide::Left, line) {
@@ -277,7 +277,11 @@ impl FakeDiff {
             let (Some(file), Some((old, new))) = (files.last_mut(), parse_hunk_header(line)) else {
                 continue;
             };
-            let mut hunk = FakeHunk { old, new, lines: vec![String::from_utf8_lossy(line).into_owned()] };
+            let mut hunk = FakeHunk {
+                old_range: old,
+                new_range: new,
+                lines: vec![String::from_utf8_lossy(line).into_owned()],
+            };
             // The counts in a hunk's header determine the end of the hunk; the text of the lines does not.
             let (mut old_left, mut new_left) = (old.1, new.1);
             while old_left > 0 || new_left > 0 || lines.peek().is_some_and(|line| line.starts_with(b"\\")) {
@@ -320,7 +324,7 @@ fn parse_hunk_header(line: &[u8]) -> Option<((u32, u32), (u32, u32))> {
 /// The cache of recent diffs.
 #[derive(Debug, Default)]
 pub(crate) struct DiffCache {
-    cached: HashMap<(String, String, u8), Arc<FakeDiff>>,
+    diffs: HashMap<(String, String, u8), Arc<FakeDiff>>,
 }
 
 impl DiffCache {
@@ -365,7 +369,7 @@ impl DiffCache {
         context_lines: u8,
     ) -> Result<Arc<FakeDiff>, FakeGitError> {
         let key = (from.to_owned(), to.to_owned(), context_lines);
-        if let Some(diff) = self.cached.get(&key) {
+        if let Some(diff) = self.diffs.get(&key) {
             return Ok(Arc::clone(diff));
         }
         let output = run_command(
@@ -374,10 +378,10 @@ impl DiffCache {
                 .args([&format!("-U{context_lines}"), from, to, "--"]),
         )?;
         let diff = Arc::new(FakeDiff::parse(&output));
-        if self.cached.len() >= MAX_CACHED_DIFFS {
-            self.cached.clear();
+        if self.diffs.len() >= MAX_CACHED_DIFFS {
+            self.diffs.clear();
         }
-        self.cached.insert(key, Arc::clone(&diff));
+        self.diffs.insert(key, Arc::clone(&diff));
         Ok(diff)
     }
 }

@@ -15,9 +15,9 @@ pub struct ForgeFault {
     /// end, the whole path or route must be equal to the text before the `$`.
     pub path: String,
     /// Number of the first matching call that fails, counted from 1.
-    pub nth: u32,
+    pub first_failing_call: u32,
     /// Number of consecutive calls that fail.
-    pub times: u32,
+    pub failing_call_count: u32,
     pub kind: ForgeFaultKind,
 }
 
@@ -40,9 +40,9 @@ pub enum ForgeFaultKind {
     SingleSignOn,
     /// The call is not performed. The response is 422 with the reasons in this JSON format. Both kinds of
     /// Bitbucket respond with 400 and have only one format.
-    Invalid(ErrorListFormat),
+    ValidationError(ErrorListFormat),
     /// The call is performed, and the response contains its own URL as the URL of the next page.
-    SelfLink,
+    SelfLinkedPage,
     /// The call is not performed. The response is an HTML page with this status, as from a proxy.
     Html(u16),
     /// The call is not performed. The response is a redirect with this status to this URL.
@@ -53,9 +53,9 @@ pub enum ForgeFaultKind {
     /// is shorter, the caller gets no response although the call was performed.
     Delay(Duration),
     /// The call is not performed: the connection is closed without a response.
-    Drop,
+    DropConnection,
     /// The call is performed, and then the connection is closed without a response.
-    LostAnswer,
+    LostResponse,
     /// The call is performed, but the response has this status, as if a server in front of the forge had
     /// timed out.
     StatusAfterCall(u16),
@@ -64,7 +64,7 @@ pub enum ForgeFaultKind {
     HeldRequest,
     /// The call is performed immediately, but the response is sent only after
     /// [`super::FakeForge::release_held_requests`] is called.
-    HeldAnswer,
+    HeldResponse,
 }
 
 /// The JSON formats in which GitHub returns the reasons of a rejection.
@@ -84,7 +84,7 @@ impl ForgeFault {
 
     /// Makes the first call of this method whose path or route begins with `path` fail once.
     pub fn on_call(method: &str, path: &str, kind: ForgeFaultKind) -> Self {
-        Self { method: method.into(), path: path.into(), nth: 1, times: 1, kind }
+        Self { method: method.into(), path: path.into(), first_failing_call: 1, failing_call_count: 1, kind }
     }
 
     /// Makes the `nth` API call that may write fail once.
@@ -95,14 +95,14 @@ impl ForgeFault {
     /// Makes the rule begin at the `nth` matching call.
     #[must_use]
     pub fn nth(mut self, nth: u32) -> Self {
-        self.nth = nth.max(1);
+        self.first_failing_call = nth.max(1);
         self
     }
 
     /// Makes the rule apply to this many calls instead of one.
     #[must_use]
     pub fn times(mut self, times: u32) -> Self {
-        self.times = times;
+        self.failing_call_count = times;
         self
     }
 
@@ -144,14 +144,14 @@ impl ForgeFaults {
     pub(crate) fn take_fault(&mut self, method: &str, path: &str, route: &str) -> Option<ForgeFaultKind> {
         let mut taken = None;
         for rule in self.rules.iter_mut().filter(|rule| rule.matches_call(method, path, route)) {
-            if rule.nth > 1 {
-                rule.nth -= 1;
-            } else if taken.is_none() && rule.times > 0 {
-                rule.times -= 1;
+            if rule.first_failing_call > 1 {
+                rule.first_failing_call -= 1;
+            } else if taken.is_none() && rule.failing_call_count > 0 {
+                rule.failing_call_count -= 1;
                 taken = Some(rule.kind.clone());
             }
         }
-        self.rules.retain(|rule| rule.times > 0);
+        self.rules.retain(|rule| rule.failing_call_count > 0);
         taken
     }
 }
@@ -175,7 +175,7 @@ mod tests {
     #[test]
     fn a_rule_for_writes_counts_no_other_calls() {
         let mut faults = ForgeFaults::default();
-        faults.add(ForgeFault::nth_write(2, ForgeFaultKind::Drop));
+        faults.add(ForgeFault::nth_write(2, ForgeFaultKind::DropConnection));
         let mut ask = |method, route| faults.take_fault(method, route, route).is_some();
         let calls = [
             ("POST", "/graphql"),
@@ -191,7 +191,7 @@ mod tests {
     fn a_rule_meets_routes_and_whole_paths() {
         let route = "/repos/{owner}/{repo}/pulls/{number}";
         let meets = |path: &str, asked: &str| {
-            ForgeFault::on_call("", path, ForgeFaultKind::Drop).matches_call("GET", asked, route)
+            ForgeFault::on_call("", path, ForgeFaultKind::DropConnection).matches_call("GET", asked, route)
         };
         assert!(meets("/repos/a/b/pulls/1$", "/repos/a/b/pulls/1"));
         assert!(!meets("/repos/a/b/pulls/1$", "/repos/a/b/pulls/12"));

@@ -29,8 +29,8 @@ impl ForgeFlavour {
         }
     }
 
-    /// Returns the prefix of refs that are hidden from git clients. The branches of forks are also hidden,
-    /// without this prefix.
+    /// Returns the prefix of refs that are hidden from git clients. The branches of forks do not have this
+    /// prefix, but are also hidden.
     pub(crate) fn hidden_ref_prefix(self) -> Option<&'static str> {
         match self {
             Self::Cloud => Some("refs/pull"),

@@ -1,7 +1,7 @@
 //! The behaviour of GitHub. `routes` lists all routes, `call` creates responses in GitHub's format, and
-//! `admission` and `permissions` check permissions. `calls`, `conversation`, `pulls`, `issues`, `checks`,
-//! `merging`, `reviewers`, `estate`, `app` and `graphql` answer requests. `json` creates GitHub's objects,
-//! and `events` creates webhooks.
+//! `admission` and `permissions` check permissions. `rest_handlers`, `conversation`, `pulls`, `issues`,
+//! `checks`, `merging`, `reviewers`, `estate`, `app` and `graphql` answer requests. `json` creates GitHub's
+//! objects, and `events` creates webhooks.
 
 mod admission;
 mod app;

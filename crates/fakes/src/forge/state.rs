@@ -1,5 +1,5 @@
-//! The state of the forge: accounts, repositories, pull requests and comments. The state depends neither on
-//! API calls nor on the formats of the forges. [`ForgeInstance::form`] creates webhook deliveries in the
+//! The state of the forge: accounts, repositories, pull requests and comments. The state does not depend on
+//! API calls or on the formats of the forges. [`ForgeInstance::form`] creates webhook deliveries in the
 //! forge's format.
 
 pub(crate) mod access;
@@ -231,7 +231,7 @@ impl ForgeInstance {
             updated_at: now,
             deleted: false,
             hidden_list_reads: self.stale_list_reads,
-            parent: None,
+            parent_key: None,
             version: 0,
             resolved_by: None,
             reactions: Vec::new(),

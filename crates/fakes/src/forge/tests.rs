@@ -79,7 +79,7 @@ impl Drop for Stage {
 impl Stage {
     async fn new() -> Self {
         let forge = FakeForge::start(FakeForgeOptions {
-            witness: Some(Arc::new(ContractObserver)),
+            observer: Some(Arc::new(ContractObserver)),
             ..FakeForgeOptions::default()
         });
         let forge = forge.await.unwrap();

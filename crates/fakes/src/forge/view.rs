@@ -122,7 +122,7 @@ pub(crate) fn pull_view(
             place: inline.map(|comment| comment.place.clone()),
             line: lines.get(&note.id).copied().flatten().map(|(line, _)| line),
             resolved: pull.resolved_by(note.id).is_some() || note.resolved_by.is_some(),
-            in_reply_to: inline.and_then(|comment| comment.in_reply_to).or(note.parent),
+            in_reply_to: inline.and_then(|comment| comment.in_reply_to).or(note.parent_key),
             review_id: inline.map(|comment| comment.review_id),
             deleted: note.deleted,
             created_at: note.created_at,

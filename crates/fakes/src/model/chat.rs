@@ -152,7 +152,8 @@ pub(super) fn to_messages_request(body: &Value) -> Result<Value, String> {
     Ok(Value::Object(request))
 }
 
-/// Adds a block to the last message if this message has the same role, otherwise to a new message.
+/// Adds a block to the last message if this message has the same role; otherwise adds the block to a new
+/// message.
 fn add_block(messages: &mut Vec<Value>, role: &str, block: Value) {
     let last = messages.last_mut().filter(|message| message["role"] == role);
     match last.and_then(|message| message["content"].as_array_mut()) {
@@ -200,7 +201,7 @@ pub(super) fn error_json(status: u16, kind: &str, message: &str) -> Value {
     json!({"error": {"message": message, "type": kind, "param": null, "code": code}})
 }
 
-/// Returns the usage as a provider without cache writes reports it: written tokens count as input.
+/// Returns the usage in the form that a provider without cache writes reports: written tokens count as input.
 pub(super) fn uncached_usage(usage: ScriptedUsage) -> ScriptedUsage {
     let input = usage.input + usage.cache_write_5m + usage.cache_write_1h;
     ScriptedUsage { input, cache_write_5m: 0, cache_write_1h: 0, ..usage }
@@ -248,8 +249,8 @@ pub(super) fn answer_stream(answer: &PreparedAnswer) -> Vec<AnswerEvent> {
                 calls += 1;
             }
         }
-        // The API does not mark the end of a block. The fake sends an empty chunk there, so scripts can place
-        // a fault after a block.
+        // The API does not mark the end of a block. The fake sends an empty chunk at the end of each block,
+        // so scripts can place a fault after a block.
         events.push(event(choice_delta(json!({})), Some(StreamPosition::Block), 0));
     }
     let finish_reason = finish_reason(&answer.stop_reason);

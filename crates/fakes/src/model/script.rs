@@ -206,7 +206,7 @@ fn default_signature() -> String {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ScriptedUsage {
-    /// Tokens of the prompt that were neither read from nor written to a cache.
+    /// Tokens of the prompt that were not read from a cache and not written to a cache.
     #[serde(default)]
     pub input: u64,
     /// Tokens of the answer. If the number exceeds the limit of the request, the answer stops at the limit

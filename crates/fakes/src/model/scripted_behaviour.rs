@@ -149,8 +149,8 @@ impl KnownBug {
 #[derive(Clone, PartialEq, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ScriptedFix {
-    /// Title of the finding. The fix applies only to requests that contain the title; with `None`, to every
-    /// request.
+    /// Title of the finding. The fix applies only to requests that contain the title; if the title is `None`,
+    /// the fix applies to every request.
     #[serde(default)]
     pub title: Option<String>,
     /// Tool calls, in order.

@@ -202,8 +202,8 @@ fn bedrock_credential(head: &axum::http::request::Parts, body: &[u8]) -> Result<
     token.and_then(|value| value.strip_prefix("Bearer ")).map(str::to_owned).ok_or("no credential")
 }
 
-/// Returns the credential of a request. Returns an error unless the request has exactly one credential. A
-/// signature by the known key counts as [`KEY`].
+/// Returns the credential of a request. Returns an error if the request does not have exactly one credential.
+/// A signature by the known key counts as [`KEY`].
 fn request_credential(head: &axum::http::request::Parts, body: &[u8]) -> Result<String, &'static str> {
     let headers = &head.headers;
     if signature::is_signed(head) && !headers.contains_key("x-api-key") {

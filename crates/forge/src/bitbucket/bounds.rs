@@ -9,9 +9,9 @@ use crate::http::unavailable_error;
 /// Maximum number of pages that are read from one list. In practice, a pull request's lists are shorter. A
 /// page has 50 items.
 pub(super) const MAX_PAGES: usize = 200;
-/// Maximum number of pages that a sweep reads of a repository's open pull requests.
+/// Maximum number of pages that a sweep reads from a repository's list of open pull requests.
 pub(super) const MAX_PULL_PAGES: usize = 60;
-/// Maximum number of pages that are read of the accessible repositories.
+/// Maximum number of pages that are read from the list of accessible repositories.
 pub(super) const MAX_REPOSITORY_PAGES: usize = 100;
 /// Maximum number of characters of a comment that are kept. Commands are at the beginning of a comment, so
 /// the rest is not needed.

@@ -120,7 +120,7 @@ pub struct BitbucketComment {
     pub(super) created_at: UnixMillis,
     pub(super) updated_at: UnixMillis,
     /// Text of the comment, including our marker.
-    pub(super) text: String,
+    pub(super) description: String,
     pub(super) url: String,
     /// Lines of the comment; `None` in the conversation. A reply has the lines of its thread's first comment.
     pub(super) location: Option<CommentLines>,
@@ -148,7 +148,7 @@ pub(super) enum DiffPlace<'a> {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct NewBitbucketComment<'a> {
     /// Complete text of the comment.
-    pub(super) text: &'a str,
+    pub(super) description: &'a str,
     /// Number of the comment to which this comment replies; `None` if it is not a reply.
     pub(super) parent: Option<u64>,
     /// Position on the diff; `None` creates the comment in the conversation.
@@ -346,7 +346,7 @@ pub trait BitbucketApi: Clone + Send + Sync + std::fmt::Debug {
         pull: &BitbucketPullRequest,
     ) -> Result<MergePreview, ForgeError>;
 
-    /// Lists the statuses of a commit; for each key, only the newest.
+    /// Lists the newest status for each key of a commit.
     async fn checks(&self, purpose: &str, repo: &str, commit: &Sha) -> Result<Vec<CommitCheck>, ForgeError>;
 
     /// Sets Truing's report and build status on a commit, for this pull request.
@@ -359,7 +359,7 @@ pub trait BitbucketApi: Clone + Send + Sync + std::fmt::Debug {
     ) -> Result<(), ForgeError>;
 
     /// Returns true if Truing has set this build status on the commit. The report is set before the status,
-    /// so it then exists, too.
+    /// so if the status exists, the report exists, too.
     async fn has_status(
         &self,
         purpose: &str,

@@ -178,7 +178,7 @@ impl<C: BitbucketApi> ForgeRead for BitbucketClient<C> {
     }
 
     async fn eye_reactions(&self, _: &CommentId) -> Result<Vec<Actor>, ForgeError> {
-        // Cloud has no API call for reactions, and Data Center has none that reads them.
+        // Cloud has no API call for reactions, and Data Center has no API call that reads reactions.
         self.require_pull().map(|_| Vec::new())
     }
 
@@ -214,8 +214,8 @@ impl<C: BitbucketApi> ForgeRead for BitbucketClient<C> {
 }
 
 impl<C: BitbucketApi> BitbucketClient<C> {
-    /// Returns the maximum time until the forge shows a created object, needed if the response to the create
-    /// request was lost.
+    /// Returns the maximum time until the forge shows a created object. This time is needed if the response
+    /// to the create request was lost.
     fn settle_delay(&self) -> TimeSpan {
         self.api.options().settle_delay
     }

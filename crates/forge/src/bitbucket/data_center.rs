@@ -126,9 +126,9 @@ impl BitbucketDataCenter {
         }
     }
 
-    /// Returns true if the server knows the token: the response to a request for its version then contains
-    /// the account name. Every caller gets the version, but only a caller that is logged in gets the account
-    /// name.
+    /// Returns true if the server knows the token. In this case, the response to a request for the server's
+    /// version contains the account name. Every caller gets the version, but only a caller that is logged in
+    /// gets the account name.
     async fn is_token_valid(&self) -> bool {
         let DataCenterInner { http, authorization: login, .. } = &*self.inner;
         let call =

@@ -56,7 +56,7 @@ pub(super) fn to_pull_comment(number: u64, url: &str, comment: BitbucketComment)
         number,
         url: url.to_owned(),
         author: comment.author.map(|user| user.to_author_account()),
-        body: comment.text.chars().take(MAX_COMMENT_CHARS).collect(),
+        body: comment.description.chars().take(MAX_COMMENT_CHARS).collect(),
         created: comment.created_at,
         updated: comment.updated_at,
     }

@@ -34,8 +34,8 @@ pub(super) enum BitbucketAccountKind {
 pub(super) struct BitbucketAccounts<'a> {
     own_account: OwnAccount,
     previous_accounts: &'a [String],
-    /// False if any account can take the name of another account. Former accounts are then recognised only by
-    /// id.
+    /// False if any account can take the name of another account. In this case, former accounts are
+    /// recognised only by id.
     has_unique_account_names: bool,
 }
 
@@ -48,7 +48,7 @@ impl<'a> BitbucketAccounts<'a> {
         Self { own_account, previous_accounts, has_unique_account_names }
     }
 
-    /// Returns the kind of the account, current or former; `None` if it is not an account of Truing.
+    /// Returns the kind of the account, current or former; `None` if the account is not an account of Truing.
     pub(super) fn account_kind(&self, user: &BitbucketUser) -> Option<BitbucketAccountKind> {
         if user.id == self.own_account.user.id {
             return Some(BitbucketAccountKind::Current);
@@ -74,7 +74,7 @@ impl<'a> BitbucketAccounts<'a> {
     /// Converts an account to an actor. The field `ours` is true for an account of Truing.
     pub(super) fn actor(&self, user: &BitbucketUser) -> Actor {
         let (id, login) = (user.id.clone(), user.login.clone());
-        Actor { id, login, is_own_account: self.is_own_account(Some(user)), person: user.is_person }
+        Actor { id, login, is_own_account: self.is_own_account(Some(user)), is_person: user.is_person }
     }
 }
 
@@ -118,7 +118,8 @@ fn token_authorization(options: &BitbucketOptions) -> Result<RequestAuthorizatio
     }
 }
 
-/// Returns the git remote of a repository. With a user name the token is sent as Basic, otherwise as Bearer.
+/// Returns the git remote of a repository. A token with a user name is sent as Basic; a token without a user
+/// name is sent as Bearer.
 pub(super) fn git_remote(url: &Url, user: Option<&str>, token: &SecretString) -> Result<Remote, RemoteError> {
     let header = match user {
         Some(user) => format!("Basic {}", BASE64_STANDARD.encode(format!("{user}:{}", token.expose()))),

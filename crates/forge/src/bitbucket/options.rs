@@ -32,8 +32,8 @@ pub struct BitbucketOptions {
     pub previous_accounts: Vec<String>,
     /// Keys that sign the markers.
     pub marker_keys: MarkerKeys,
-    /// Maximum time until the forge shows a new comment, needed if the response to its create request was
-    /// lost.
+    /// Maximum time until the forge shows a new comment. This time is needed if the response to the create
+    /// request was lost.
     pub settle_delay: TimeSpan,
 }
 

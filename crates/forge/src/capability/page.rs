@@ -2,8 +2,8 @@
 
 use super::*;
 
-/// Text about the statuses on a commit. The module `loops::desired` chooses these statuses, and its tests
-/// check them.
+/// Text about the statuses on a commit. The module `loops::desired_state` chooses these statuses, and its
+/// tests check them.
 const STATUS: &str = "
 ## Status of the commit
 
@@ -20,9 +20,7 @@ const STATUS: &str = "
 If a check is required, GitHub counts a neutral \
     check as passed. A partial review with a blocking finding is
 therefore red, not neutral ([ADR \
-    0020](../adr/0020-a-partial-review-with-a-blocking-finding-fails-the-check.md)). With a check run, a \
-    partial review without a blocking finding does not block the merge. Its summary names the parts that \
-    were not reviewed. A pending commit status blocks the merge.
+    0020](../adr/0020-a-partial-review-with-a-blocking-finding-fails-the-check.md)). If Truing creates a check run, a partial review without a blocking finding does not block the merge. The summary of such a check run names the parts that were not reviewed. A pending commit status blocks the merge.
 
 ## Changes that people make to our comments
 
@@ -44,8 +42,7 @@ This table shows how GitHub behaves when Truing audits, fixes or updates a pull 
 | Behaviour of GitHub | Reaction of Truing |
 |---|---|
 | \
-    GitHub posts a review completely or not at all. If it refuses a review (422), the response does not \
-    name the refused comment | Truing then posts each finding separately, and the review lists the \
+    GitHub posts a review completely or not at all. If GitHub refuses a review (422), the response does not name the comment that caused the refusal | Truing then posts each finding separately, and the review lists the \
     refused findings |
 | When Truing creates a review, GitHub's response does not contain the ids of the comments | Truing lists \
         the comments, and recognises its own comments by \
@@ -56,25 +53,20 @@ This table shows how GitHub behaves when Truing audits, fixes or updates a pull 
 | To mark a pull request as ready, the token of an App also needs `contents: write` \
     ([gh](https://github.com/cli/cli/issues/8910)) | Truing uses a token with this permission for this \
     call, and for the call in the next row |
-| GitHub merges a base into a branch only after it has sent the response (202), and only if the branch \
-        still has the head that the call names \
-    ([docs](https://docs.github.com/en/rest/pulls/pulls#update-a-pull-request-branch)) | Truing reads the \
+| GitHub sends the response (202) before it merges a base into a branch. It merges only if the branch still has the head that the call names ([docs](https://docs.github.com/en/rest/pulls/pulls#update-a-pull-request-branch)) | Truing reads the \
     pull request repeatedly until it has a new head, and then repeats all checks |
 | To request a review from a bot, \
-    the call must contain the bot's name with `[bot]`. For the name `Copilot`, GitHub reports success, \
-    but requests no review ([table](https://github.com/peters/horizon/pull/673)) | Truing does not rely \
+    the call must contain the bot's name with `[bot]`. If the call contains the name `Copilot`, GitHub reports success, but requests no review ([table](https://github.com/peters/horizon/pull/673)) | Truing does not rely \
     on the reported \
     success, and waits for the review |
 | After a bot has begun its review, the list of requested \
-    reviewers is empty ([issue](https://github.com/mfittko/dev-loops/issues/1980)) | Truing draws no \
-    conclusion about a bot from an empty list |
+    reviewers is empty ([issue](https://github.com/mfittko/dev-loops/issues/1980)) | If the list is empty, Truing draws no conclusion about a bot |
 | Some bots start a review only after a comment that contains nothing but the bot's command | Truing \
         posts this comment without a marker, and recognises the comment by \
     account, text and time |
-| GitHub computes only on request whether a pull request can be merged | if the result is `UNKNOWN`, \
+| GitHub computes whether a pull request can be merged only when a client requests this result | if the result is `UNKNOWN`, \
         Truing requests it again |
-| GitHub has no conditional writes for descriptions | Truing reads \
-    the description directly before the change, and keeps its own marker in the description |
+| GitHub has no conditional writes for descriptions | Truing reads the description immediately before the change, and keeps its own marker in the description |
 ";
 
 /// Text about responses that reject the position of a comment on a diff (`http::classify`).
@@ -138,7 +130,7 @@ fn forge_rows(forge: &ForgeCapability) -> Vec<(&'static str, String)> {
     let names = if forge.has_unique_account_names {
         "each name belongs to one account"
     } else {
-        "freely chosen; only the UUID identifies an account"
+        "users can choose any name; only the UUID identifies an account"
     };
     let status = |status: &StatusKind| match status {
         StatusKind::CheckRun => "a check run (Apps)",
@@ -174,8 +166,8 @@ fn forge_rows(forge: &ForgeCapability) -> Vec<(&'static str, String)> {
             "503; the forge then drops the delivery, or sends it again"
         }
         RejectedDeliveryConsequence::HookSuspended => {
-            "202, and the review of the pull request stays due. With an error status, the forge would \
-            suspend the webhook after repeated failures"
+            "202, and the review of the pull request stays due. If Truing answers with an error status \
+            several times, the forge suspends the webhook"
         }
     };
     let yes = |is_so: bool| if is_so { "yes" } else { "no" }.to_owned();

@@ -34,8 +34,8 @@ pub use key::{AppKey, AppKeyError};
 pub use permissions::{AppPermission, loop_permissions};
 pub(super) use refusals::{KnownRefusals, OptionalWrite};
 
-/// A token is replaced when it has at most this much time left before it expires. This margin lets a task
-/// that starts with a token finish before the token expires.
+/// A token is replaced if it expires within this time. This margin lets a task that starts with a token
+/// finish before the token expires.
 const RENEWAL_MARGIN: TimeSpan = TimeSpan::minutes(10);
 /// Maximum number of cached tokens, and maximum number of cached repository ids. When the tokens reach the
 /// maximum, expired tokens that no caller uses are dropped. When the ids reach the maximum, all ids are

@@ -1,6 +1,6 @@
 //! One repository at GitHub and one of its pull requests. This module implements [`ForgeRead`], and `effects`
-//! implements `ForgeWrite`. `looking` reads the pull request, `reviewing` posts reviews, `saying` posts other
-//! comments, and `changing` changes the pull request. The calls on the repository are in
+//! implements `ForgeWrite`. `pull_queries` reads the pull request, `reviewing` posts reviews, `comments`
+//! posts other comments, and `pull_edits` changes the pull request. The calls on the repository are in
 //! [`super::repository`].
 //!
 //! A text is trusted only if its marker verifies and one of our accounts wrote it.
@@ -110,7 +110,7 @@ impl GitHubClient {
         }
     }
 
-    /// Records the forge's report that it allows or rejects the write in this repository.
+    /// Records that the forge allowed or rejected the write in this repository.
     pub(super) fn record_permission(&self, write: OptionalWrite, is_allowed: bool) {
         let now = self.github.inner.http.now();
         self.github.inner.auth.refusals.record_permission(&self.id.repository, write, is_allowed, now);
@@ -205,7 +205,7 @@ impl GitHubClient {
         let request = self.pull_purpose("reading the pull request");
         let url = self.url(&request, &["pulls", &self.number()])?;
         let pull: wire::GitHubPull = self.send(&ForgeRequest::get(request.as_str(), url)).await?.json()?;
-        // A name can pass to another repository; an id cannot.
+        // A name can later belong to another repository; an id cannot.
         let repository =
             pull.base.repo.map_or_else(|| self.id.repository.clone(), |repo| repo.id.to_string());
         if repository != self.id.repository {
@@ -233,7 +233,7 @@ impl GitHubClient {
             title: pull.title.unwrap_or_default(),
             description: pull.body.unwrap_or_default(),
             author,
-            has_unique_names: true,
+            has_unique_logins: true,
             labels: pull.labels.map(|labels| labels.into_iter().map(|label| label.name).collect()),
             branch: pull.head.branch,
             head_repository: None,

@@ -156,8 +156,7 @@ impl GitHubClient {
         Ok(ours.is_some_and(|ours| ours.state == state && ours.description == Some(description)))
     }
 
-    /// Returns those of the given items that our current account's comments show, each with the id of its
-    /// comment.
+    /// Returns the given items that comments of our current account show, each with the id of its comment.
     pub(super) async fn find_shown_items(
         &self,
         items: &[&CommentSubject],
@@ -215,7 +214,7 @@ impl GitHubClient {
                     known.push((item, GitHubCommentId::Review(comment.id).to_comment_id()));
                 }
             };
-            // The review exists. Returning an error would suggest that it may not exist.
+            // The review exists. An error would suggest that the review may not exist.
             let _ = self.github.read_pages(self.scope(), &what, url, each).await;
         }
         known

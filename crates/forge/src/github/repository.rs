@@ -80,7 +80,7 @@ pub(super) fn to_actor(accounts: &GitHubAccounts<'_>, user: &wire::GitHubUser) -
         id: account_id(user.id),
         login: user.login.clone().unwrap_or_default(),
         is_own_account: accounts.account_kind(user).is_some(),
-        person: user.kind == "User",
+        is_person: user.kind == "User",
     }
 }
 
@@ -104,11 +104,11 @@ impl GitHubClient {
             self.github.send(self.scope(), &ForgeRequest::get(what, url)).await?.json()?;
         let writable = WriteAccess {
             archived: body.archived,
-            push: self.may_push(body.permissions.map(|permissions| permissions.push)).await?,
+            can_push: self.may_push(body.permissions.map(|permissions| permissions.push)).await?,
             has_issues_enabled: body.has_issues,
         };
         let (name, default_branch) = (body.full_name, body.default_branch);
-        Ok(RepositoryDetails { name, default_branch, writable, is_fork: body.fork })
+        Ok(RepositoryDetails { name, default_branch, write_access: writable, is_fork: body.fork })
     }
 
     /// Returns true if we may push to the repository; `None` if the permission is unknown.

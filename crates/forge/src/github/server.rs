@@ -423,7 +423,7 @@ fn to_pull_list_item(purpose: &str, body: ListedPullBody) -> Result<PullListItem
     })
 }
 
-/// Returns the segment of an address that stands for comments of this kind.
+/// Returns the address segment for comments of this kind.
 fn comment_segment(kind: CommentKind) -> &'static str {
     match kind {
         CommentKind::Conversation => "issues",

@@ -119,7 +119,7 @@ async fn a_pull_request_is_read_as_it_is_now() {
                 is_person: false,
             }),
             labels: Some(vec!["no-review".into(), "Deps".into()]),
-            has_unique_names: true,
+            has_unique_logins: true,
             branch: "mend".into(),
             head_repository: None,
         };

@@ -193,8 +193,8 @@ fn parse_pull(forge_name: &str, body: &[u8]) -> Result<WebhookEvent, DeliveryErr
     })
 }
 
-/// Parses the request to run a check again. Both actions are read as a request for a new run, because our
-/// checks add no buttons, so only GitHub's *Re-run* buttons exist.
+/// Parses the request to run a check again. Our checks add no buttons, so both actions come from GitHub's
+/// *Re-run* buttons and are read as a request for a new run.
 fn parse_check(name: &str, forge_name: &str, body: &[u8]) -> Result<WebhookEvent, DeliveryError> {
     let event: CheckEvent = parse_body(body)?;
     let action = event.action.ok_or_else(|| missing_field("action"))?;

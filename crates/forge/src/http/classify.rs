@@ -206,9 +206,9 @@ fn lacks_permission(body: &[u8]) -> bool {
 }
 
 /// Returns the message and the reasons of an error body, joined. The reasons are a list of strings or
-/// objects, or a single string. The objects contain resource, field, code and message, or at Data Center
-/// context and message. At Bitbucket Cloud the reasons are in an object `error` with `message` and `fields`.
-/// A body that is not JSON contains no reasons.
+/// objects, or a single string. The objects contain the fields resource, field, code and message; at Data
+/// Center, they contain context and message. At Bitbucket Cloud the reasons are in an object `error` with
+/// `message` and `fields`. A body that is not JSON contains no reasons.
 fn join_error_reasons(body: &[u8]) -> String {
     let Ok(body) = serde_json::from_slice::<Value>(body) else {
         return String::new();

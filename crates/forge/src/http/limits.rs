@@ -1,6 +1,6 @@
-//! The forge's rate limits, which all calls of one client share, also with other processes if they share
-//! state. A call that would be rejected is not sent; the error contains the time to wait. This module never
-//! sleeps for a rate limit: the slot of the pull request waits.
+//! The forge's rate limits, which all calls of one client share. If processes share state, they share the
+//! limits, too. A call that would be rejected is not sent; the error contains the time to wait. This module
+//! never sleeps for a rate limit: the slot of the pull request waits.
 //! <https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api>
 //!
 //! A process checks its own state first. If processes share state ([`SharedStateStore`]), each call that
@@ -178,8 +178,8 @@ impl RateLimits {
         }
     }
 
-    /// Records a secondary limit: all calls of this payer wait, including calls of other processes. Returns
-    /// the wait.
+    /// Records a secondary limit: all calls of this limit owner wait, including calls of other processes.
+    /// Returns the wait.
     pub(super) async fn record_secondary_limit(
         &self,
         limit_owner: RateLimitOwner,
@@ -202,7 +202,7 @@ impl RateLimits {
         }
     }
 
-    /// Returns the limit of the payer with the fewest REST calls left.
+    /// Returns the limit of the limit owner with the fewest REST calls left.
     pub(super) fn quota(&self) -> Option<RateQuota> {
         let now = self.clock.now();
         let state = self.state();

@@ -1,5 +1,5 @@
-//! Markers of pull requests, issues and comments of loops: `topic=` in place of `item=`, and a word that the
-//! loop chooses.
+//! Markers of pull requests, issues and comments of loops: `topic=` and a word that the loop chooses, in
+//! place of `item=`.
 //!
 //! A pull request or an issue has no number yet when its text is written, so its marker contains the number
 //! 0, which stands for the repository. The marker of a comment contains the number of the pull request or

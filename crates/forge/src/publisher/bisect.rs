@@ -15,7 +15,8 @@ pub(super) struct CommentBatch {
     pub(super) items: Vec<CommentSubject>,
     /// True if the forge is known to reject at least one comment in the batch.
     has_rejected_comment: bool,
-    /// True if the last element of `batches` is the other half of the same rejected batch.
+    /// True if this batch is the first half of a rejected batch; the last element of `batches` is then the
+    /// second half.
     has_sibling: bool,
 }
 
@@ -25,7 +26,7 @@ impl Bisection {
     }
 
     /// Returns the next batch to try. If the forge rejected a batch but accepted its first half, the second
-    /// half contains the rejected comment, so it is halved before it is tried.
+    /// half contains the rejected comment. The second half is then halved before it is tried.
     pub(super) fn next_batch(&mut self) -> Option<CommentBatch> {
         loop {
             let batch = self.batches.pop()?;

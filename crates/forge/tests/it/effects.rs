@@ -225,7 +225,7 @@ impl Scene {
     /// once; other faults also affect all retries.
     fn fault(&self, kind: EffectKind, fault: ForgeFaultKind) {
         let (method, path, sent) = calls::call(self.site.forge.flavour(), kind);
-        let is_once = matches!(fault, ForgeFaultKind::Invalid(_) | ForgeFaultKind::Status(..));
+        let is_once = matches!(fault, ForgeFaultKind::ValidationError(_) | ForgeFaultKind::Status(..));
         let times = if is_once { 1 } else { sent };
         self.site.forge.add_fault(ForgeFault::on_call(method, &path, fault).times(times));
     }
@@ -384,7 +384,7 @@ async fn cell(flavour: ForgeFlavour, kind: EffectKind, case: EffectIncident) {
             let refusal = if kind == EffectKind::Push {
                 ForgeFaultKind::Status(403, None)
             } else {
-                ForgeFaultKind::Invalid(ErrorListFormat::Objects)
+                ForgeFaultKind::ValidationError(ErrorListFormat::Objects)
             };
             scene.fault(kind, refusal);
             let ended = scene.perform().await;
@@ -400,11 +400,11 @@ async fn cell(flavour: ForgeFlavour, kind: EffectKind, case: EffectIncident) {
         EffectIncident::ResponseLostAfterEffect | EffectIncident::ResponseLostWithoutEffect => {
             let is_done = case == EffectIncident::ResponseLostAfterEffect;
             let fault = match (is_done, kind) {
-                (true, _) => ForgeFaultKind::LostAnswer,
+                (true, _) => ForgeFaultKind::LostResponse,
                 // The fault is an error status, because git itself repeats a push if the connection is
                 // closed.
                 (false, EffectKind::Push) => ForgeFaultKind::Status(502, None),
-                (false, _) => ForgeFaultKind::Drop,
+                (false, _) => ForgeFaultKind::DropConnection,
             };
             scene.fault(kind, fault);
             let error = scene.perform().await.unwrap_err();
@@ -606,13 +606,13 @@ fn what_a_forge_cannot_do_is_what_its_rows_say() {
 async fn a_review_without_an_answer_twice_becomes_a_comment() {
     let scene = Scene::of(EffectKind::Review).await;
     for _ in 0..2 {
-        scene.fault(EffectKind::Review, ForgeFaultKind::Drop);
+        scene.fault(EffectKind::Review, ForgeFaultKind::DropConnection);
         let error = scene.perform().await.unwrap_err();
         assert!(matches!(error, EffectError::Unanswered { is_last: false, .. }), "{error:?}");
         scene.pass(SETTLE);
     }
     for is_last in [false, true] {
-        scene.fault(EffectKind::ReviewAsComment, ForgeFaultKind::Drop);
+        scene.fault(EffectKind::ReviewAsComment, ForgeFaultKind::DropConnection);
         let error = scene.perform().await.unwrap_err();
         assert!(
             matches!(error, EffectError::Unanswered { is_last: last, .. } if last == is_last),

@@ -19,7 +19,7 @@ impl LocalRepository {
     ///
     /// # Errors
     /// [`GitError::BadBranch`]; [`GitError::CommandFailed`] if the repository cannot be written, or lacks
-    /// `since`.
+    /// `existing_commit`.
     #[truing_core::boxed_future]
     pub async fn import_commit(
         &self,

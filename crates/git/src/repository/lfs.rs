@@ -120,7 +120,7 @@ impl ScratchIndex {
         Ok(())
     }
 
-    /// Returns those of the given files that the attributes assign to Git LFS, with the ids of their blobs.
+    /// Returns the given files that the attributes assign to Git LFS, with the ids of their blobs.
     async fn select_lfs_files(
         &self,
         files: Vec<(RepoPath, Vec<u8>)>,

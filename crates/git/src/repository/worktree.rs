@@ -1,7 +1,7 @@
 //! Compares the working tree, including new files, with a commit. Nothing in the repository changes.
 //!
-//! Truing copies the index, and git's `update-index`, which never enters submodules, updates the copy from
-//! the working tree. Git then compares the commit's tree with the updated copy. All these calls run in the
+//! Truing copies the index. Git's `update-index` then updates the copy from the working tree, and never
+//! enters submodules. Git then compares the commit's tree with the updated copy. All these calls run in the
 //! private view.
 //!
 //! During the write, git's folder for new objects borrows from no other object store. If it borrowed the

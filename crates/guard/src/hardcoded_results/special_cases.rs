@@ -1,9 +1,9 @@
 //! Detects special cases in code for the tests that the same fix adds. An example is `if items == [5173]:
 //! return 5173` with a test that asserts exactly this result.
 //!
-//! The tests of an honest fix also use values that the code compares with, such as a boundary, so the value
-//! alone proves nothing. A special case is reported only if it also returns a literal result that the tests
-//! expect. A typical boundary value is not enough, either as the value or as the result.
+//! The tests of an honest fix also use values with which the code compares its input, such as a boundary. The
+//! value alone therefore proves nothing. A special case is reported only if it also returns a literal result
+//! that the tests expect. A typical boundary value is not enough, either as the value or as the result.
 
 use std::collections::BTreeSet;
 use std::ops::Range;

@@ -3,8 +3,7 @@
 //! All content from the repository, and all text that people write at its forge, is untrusted data. The
 //! prompt encloses this data in marks that the data cannot contain. The prompt contains the diffs of whole
 //! files until a size limit is reached. For the other files, the prompt contains only the names, and the
-//! model can read these files with tools. A file that the model neither saw nor read does not count as
-//! reviewed.
+//! model can read these files with tools. A file counts as reviewed only if the model saw or read it.
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
@@ -46,7 +45,7 @@ const MAX_LINE_CHARS: usize = 300;
 /// Maximum number of bytes of a description.
 const MAX_DESCRIPTION_BYTES: usize = 8 << 10;
 
-/// The description of a change by its author, which is untrusted data.
+/// The author's description of a change, which is untrusted data.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct ChangeDescription {
     /// Title of the pull request.
@@ -78,7 +77,7 @@ pub(super) struct ReviewPromptInput<'a> {
     pub(super) change: &'a ReviewedChange,
     /// The result of the rules.
     pub(super) rule_results: &'a ReadingOutcome,
-    /// The description of the change by its author.
+    /// The author's description of the change.
     pub(super) change_description: &'a ChangeDescription,
     /// The key of the repository in the ledger.
     pub(super) repository: &'a str,
@@ -208,7 +207,7 @@ pub(super) fn build_first_prompt(
     let task = match memory {
         Some(memory) => task
             .with_value("instructions", memory.operator_text.as_str())
-            .with_value("memory", memory.text.as_str())
+            .with_value("memory", memory.memory_text.as_str())
             .with_value("skills", skills.as_str()),
         None => task,
     };
@@ -223,7 +222,7 @@ pub(super) fn build_first_prompt(
             .with_value("open_findings", open.as_str()),
         None => task,
     };
-    let (memory, part) = (memory.map_or("", |memory| &memory.text), part.unwrap_or_default());
+    let (memory, part) = (memory.map_or("", |memory| &memory.memory_text), part.unwrap_or_default());
     let texts =
         [subject.title.as_str(), description, &subject.branch, findings, dismissed, memory, &skills, part];
     let earlier_texts = earlier_reviews.into_iter().flat_map(|earlier_reviews| {

@@ -117,7 +117,7 @@ impl ContextSources {
     pub fn new(folder: &Path) -> std::io::Result<Self> {
         let mut operators = LayerFiles::default();
         let (names, more) = list_folders(folder)?;
-        operators.more_skills = more;
+        operators.unread_skill_count = more;
         for name in names {
             let path = folder.join(skill_file_path(&name));
             let content = match read_regular_file(&path) {
@@ -163,11 +163,11 @@ impl ContextSources {
             let Some((path, role)) = file_role(file) else { continue };
             match role {
                 MemoryPath::Skill(_) if found.skills.len() >= MAX_SKILLS => {
-                    found.more_skills += 1;
+                    found.unread_skill_count += 1;
                     continue;
                 }
                 MemoryPath::Specialist(_) if found.specialists.len() >= MAX_SPECIALIST_FILES => {
-                    found.more_specialists += 1;
+                    found.unread_specialist_count += 1;
                     continue;
                 }
                 MemoryPath::Memory | MemoryPath::Skill(_) | MemoryPath::Specialist(_) => {}
@@ -216,7 +216,7 @@ impl ContextSources {
         found.memory.extend(MEMORY_FILES.iter().filter_map(|path| file(path)));
         let folder = format!("{CLAUDE_FOLDER}/skills");
         let (names, more) = list_folders(&root.join(&folder)).unwrap_or_default();
-        found.more_skills = more;
+        found.unread_skill_count = more;
         for name in names {
             let skill = file(&format!("{folder}/{}", skill_file_path(&name)));
             found.skills.extend(skill.map(|file| SkillFile { folder: name, file }));
@@ -229,7 +229,7 @@ impl ContextSources {
                 add_file(&mut found, MemoryPath::Specialist(&path), file);
             } else {
                 let (names, more) = list_markdown_files(&folder);
-                found.more_specialists = more;
+                found.unread_specialist_count = more;
                 for name in names {
                     let specialist = file(&format!("{path}/{name}.md"));
                     found.specialists.extend(specialist.map(|file| SkillFile { folder: name, file }));

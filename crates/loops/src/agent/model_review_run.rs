@@ -46,7 +46,7 @@ impl ModelReviewRun {
         Self { status: ModelReviewStatus::Deferred { reason, until }, ..Self::nothing_to_review() }
     }
 
-    /// Returns the model's part of a review that made no call, because this error prevented it.
+    /// Returns the model's part of a review in which this error prevented all calls of the model.
     pub fn from_model_error(error: &ModelError, now: UnixMillis) -> Self {
         let partial =
             |error: String| Self { status: ModelReviewStatus::Partial(error), ..Self::nothing_to_review() };

@@ -121,8 +121,8 @@ impl<'a> ReviewInput<'a> {
         let repository = level(BudgetLevelKind::RepoDay).map_or("", |level| level.key.as_str());
         let part = specialist.map(|specialist| specialist.text.as_str());
         let task = match (part, earlier_reviews) {
-            (None, None) => REVIEW.task,
-            (None, Some(_)) => REVIEW_AGAIN.task,
+            (None, None) => REVIEW.task_prompt_name,
+            (None, Some(_)) => REVIEW_AGAIN.task_prompt_name,
             (Some(_), None) => SPECIALIST_TASK,
             (Some(_), Some(_)) => SPECIALIST_TASK_AGAIN,
         };
@@ -137,7 +137,8 @@ impl<'a> ReviewInput<'a> {
             findings: None,
             dismissed_findings: None,
         };
-        let (prompt, viewed_paths) = change_view::build_first_prompt(agent, (REVIEW.system, task), shown)?;
+        let (prompt, viewed_paths) =
+            change_view::build_first_prompt(agent, (REVIEW.system_prompt_name, task), shown)?;
         let request = ToolsRequest {
             tree: review_tree.tree.to_owned(),
             readable_files: review_tree.visible_paths.map(<[_]>::to_vec),
@@ -242,7 +243,7 @@ pub(super) fn combine_runs(
     {
         asked.turns = asked.turns.saturating_add(agent_run.turns);
         asked.cost = asked.cost.plus(agent_run.cost);
-        asked.ms = asked.ms.max(*ms);
+        asked.duration_ms = asked.duration_ms.max(*ms);
         if !agent_run.model.is_empty() {
             asked.model.clone_from(&agent_run.model);
         }
@@ -253,8 +254,8 @@ pub(super) fn combine_runs(
             let sum = all.calls.entry(name.clone()).or_default();
             *sum = sum.saturating_add(*count);
         }
-        // A denied tool may not exist. The model may have made up its name, so secrets are removed from the
-        // name.
+        // A denied tool perhaps does not exist. The model may have made up its name, so secrets are removed
+        // from the name.
         for (name, count) in &agent_run.denials {
             let sum = all.denials.entry(redact_secrets(name)).or_default();
             *sum = sum.saturating_add(*count);
@@ -302,8 +303,8 @@ pub(super) fn combine_runs(
     }
 }
 
-/// Returns the reason why a reviewer's part is incomplete. Unlike the reason of an only reviewer, this reason
-/// does not contain "rules only", because other reviewers may have completed their parts.
+/// Returns the reason why a reviewer's part is incomplete. Unlike the reason for a single reviewer, this
+/// reason does not contain "rules only", because other reviewers may have completed their parts.
 fn incomplete_reason(
     run: &AgentRunResult,
     status: &ModelReviewStatus,

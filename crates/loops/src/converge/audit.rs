@@ -186,7 +186,7 @@ impl AuditInput {
         }
         let standing = self.remaining_findings(&runner.record.detail.state.history);
         let ReadingOutcome { coverage, renames, .. } = self.rule_results.clone();
-        Ok(ConvergeEvent::Audited { answers, standing, coverage, renames })
+        Ok(ConvergeEvent::AuditFinished { answers, standing_findings: standing, coverage, renames })
     }
 
     /// If the configuration excludes all changed code, returns this as the reason why nothing would be
@@ -237,9 +237,9 @@ impl AuditInput {
         let dismissed =
             (self.findings_to_fix.is_none() && !dismissed.is_empty()).then_some(dismissed.as_str());
         let route = if self.findings_to_fix.is_some() { CONVERGE_CHECK } else { CONVERGE_AUDIT };
-        let task = if dismissed.is_some() { AUDIT_TASK_WITH_DISMISSALS } else { route.task };
+        let task = if dismissed.is_some() { AUDIT_TASK_WITH_DISMISSALS } else { route.task_prompt_name };
         let (prompt, seen) = agent.build_change_prompt(
-            (route.system, task),
+            (route.system_prompt_name, task),
             self.findings_to_fix.as_deref(),
             dismissed,
             &self.change,
@@ -413,19 +413,22 @@ struct LineOrigins {
 impl LineOrigins {
     async fn load(
         runner: &mut ConvergeRunner<'_>,
-        change: &ReviewedChange,
+        changed_lines: &ReviewedChange,
         starting_commit: &Sha,
     ) -> Result<Self, ActError> {
         let lines = |files: &[FileDiff<'_>]| {
             files.iter().map(|file| (file.path.clone(), added_ranges(file))).collect::<BTreeMap<_, _>>()
         };
-        let head = change.head.as_ref().unwrap_or(starting_commit);
+        let head = changed_lines.head.as_ref().unwrap_or(starting_commit);
         let fixes = if head == starting_commit {
             Vec::new()
         } else {
             runner.commit_diff(starting_commit, head).await?.diff
         };
-        Ok(Self { changed_lines: lines(&parse(&change.diff).files), fix_lines: lines(&parse(&fixes).files) })
+        Ok(Self {
+            changed_lines: lines(&parse(&changed_lines.diff).files),
+            fix_lines: lines(&parse(&fixes).files),
+        })
     }
 
     fn finding_origin(&self, raw: &RawFinding) -> LineOrigin {

@@ -37,7 +37,7 @@ impl ConvergeRunner<'_> {
     pub(super) async fn check_fix(&mut self) -> Result<ConvergeEvent, ActError> {
         let head = self.record.detail.state.head.clone();
         let candidate = self.record.detail.state.candidate.as_ref().map(|candidate| candidate.commit.clone());
-        let Some(candidate) = candidate else { return Ok(ConvergeEvent::Checked(Vec::new())) };
+        let Some(candidate) = candidate else { return Ok(ConvergeEvent::FixChecked(Vec::new())) };
         let (mut problems, told) = self.check_changed_files(&head, &candidate).await?;
         let mut warnings = told;
         if problems.is_empty() {
@@ -49,7 +49,7 @@ impl ConvergeRunner<'_> {
         // both are skipped here.
         if self.record.detail.state.is_fixing_gate_report() {
             self.add_fix_warnings(warnings, &problems);
-            return Ok(ConvergeEvent::Checked(problems));
+            return Ok(ConvergeEvent::FixChecked(problems));
         }
         if problems.is_empty() {
             let says = self.run_gate_check(&candidate).await?;
@@ -59,7 +59,7 @@ impl ConvergeRunner<'_> {
             problems = self.audit_fix(&head, &candidate).await?;
         }
         self.add_fix_warnings(warnings, &problems);
-        Ok(ConvergeEvent::Checked(problems))
+        Ok(ConvergeEvent::FixChecked(problems))
     }
 
     /// If the fix is accepted, adds the warnings to the record. The warnings report that the fix may
@@ -190,7 +190,7 @@ impl ConvergeRunner<'_> {
         };
         let own = format!("converge {}", self.record.key);
         if self.baseline.as_ref().is_none_or(|(of, _)| of != head) {
-            let VerifiedTree { set_up, verification } =
+            let VerifiedTree { setup: set_up, verification } =
                 self.verify_commit(verifier, head, CacheScope::new(own.clone()), None).await?;
             if !set_up.can_run_checks() {
                 let failed = set_up.commands.iter().filter(|ran| !ran.end.is_success());
@@ -216,7 +216,7 @@ impl ConvergeRunner<'_> {
             return Ok((Vec::new(), untested_change_warning(&touched, "set-up failed")));
         };
         let scope = self.fix_cache_scope();
-        let VerifiedTree { set_up, verification } =
+        let VerifiedTree { setup: set_up, verification } =
             self.verify_commit(verifier, candidate, scope, Some(baseline)).await?;
         let Some(now) = verification else {
             let failed = set_up.commands.iter().find(|ran| !ran.end.is_success());
@@ -391,7 +391,7 @@ impl ConvergeRunner<'_> {
         let mut reason = String::new();
         for _ in 0..self.record.detail.state.limits.max_agent_requests.max(1) {
             let event = audited.run_auditors(self, &BTreeSet::from([0]), candidate).await?;
-            let ConvergeEvent::Audited { answers, .. } = event else { continue };
+            let ConvergeEvent::AuditFinished { answers, .. } = event else { continue };
             match answers.into_values().next() {
                 Some(AuditorAnswer::Complete(claims)) => {
                     let least = self.record.detail.state.limits.min_blocking;

@@ -26,7 +26,7 @@ use super::post_audit::PullRequestRunner;
 use super::pull::{effect_error, forge_error};
 use crate::agent::{DiffExcerpt, ModelSpend, ModelTask, ViewTrackingTools, invalid_report_reason};
 
-/// The name in traces of the model that writes the description.
+/// The name that traces contain for the model that writes the description.
 const AGENT_NAME: &str = "describer";
 /// Maximum number of characters of a title and of a warning.
 const MAX_LINE_CHARS: usize = 300;
@@ -93,7 +93,7 @@ impl PullRequestRunner<'_> {
             ("checks", self.list_checks()),
         ];
         let route = CONVERGE_DESCRIBE;
-        let prompt = agent.build_prompt(route.system, &system, route.task, &task)?;
+        let prompt = agent.build_prompt(route.system_prompt_name, &system, route.task_prompt_name, &task)?;
         let request = ToolsRequest {
             tree: audited.exported_commit.path().to_owned(),
             readable_files: None,

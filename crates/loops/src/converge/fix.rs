@@ -95,7 +95,7 @@ impl ConvergeRunner<'_> {
             FixerOutcome::Completed(mended, candidate) => {
                 let found = &self.record.detail.state.findings;
                 let verdicts = mended.map(|mended| verdicts_by_finding(found, mended)).unwrap_or_default();
-                ConvergeEvent::Fixed { verdicts, candidate }
+                ConvergeEvent::FixFinished { verdicts, candidate }
             }
             FixerOutcome::NoResult(why) => ConvergeEvent::FixerSilent(why),
         })
@@ -229,7 +229,12 @@ impl ConvergeRunner<'_> {
                     ("findings", truncate_text(&render_findings(&state.findings))),
                     ("problems", truncate_text(&problems.join("\n\n"))),
                 ];
-                agent.build_prompt(CONVERGE_FIX.system, &system, CONVERGE_FIX.task, &values)?
+                agent.build_prompt(
+                    CONVERGE_FIX.system_prompt_name,
+                    &system,
+                    CONVERGE_FIX.task_prompt_name,
+                    &values,
+                )?
             }
             FixerTask::Gate(output) => {
                 let values = [
@@ -238,14 +243,19 @@ impl ConvergeRunner<'_> {
                     ("paths", paths),
                     ("output", truncate_text(output)),
                 ];
-                agent.build_prompt(CONVERGE_GATE.system, &system, CONVERGE_GATE.task, &values)?
+                agent.build_prompt(
+                    CONVERGE_GATE.system_prompt_name,
+                    &system,
+                    CONVERGE_GATE.task_prompt_name,
+                    &values,
+                )?
             }
         };
         let request = ToolsRequest { tree: clone.to_owned(), readable_files: None, always: Vec::new() };
         let time = self.config.fix_timeout;
         let workspace = FixerWorkspace {
-            programs: self.inspection_tools.program_folders.clone(),
-            time: time.min(truing_agent::fixer::DEFAULT_COMMAND_TIME_LIMIT),
+            program_folders: self.inspection_tools.program_folders.clone(),
+            command_time_limit: time.min(truing_agent::fixer::DEFAULT_COMMAND_TIME_LIMIT),
             ..FixerWorkspace::new(clone.to_owned(), Arc::clone(&path_policy.policy))
         };
         let fixer = FixerTools::new(
@@ -336,7 +346,7 @@ fn verdicts_by_finding(open_findings: &[Finding], report: FixReport) -> BTreeMap
 fn unanswered_message(open_findings: &[Finding], report: &FixReport) -> Option<String> {
     let ids = open_findings.iter().map(|finding| finding.id.as_str());
     let left: Vec<&str> = ids.filter(|id| !report.findings.contains_key(*id)).collect();
-    (!left.is_empty()).then(|| format!("these findings are not answered: {}", left.join(", ")))
+    (!left.is_empty()).then(|| format!("no answer for these findings: {}", left.join(", ")))
 }
 
 /// Formats findings for a fixer's prompt.

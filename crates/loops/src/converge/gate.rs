@@ -156,7 +156,7 @@ impl GateCommands {
         for words in argv {
             let command = redact_secrets(&line::clean_line(&words.join(" "), MAX_COMMAND_NAME_CHARS));
             let printout = verifier.run_on_copy(&set_up, tree, words).await?;
-            let is_clean = match printout.end {
+            let is_clean = match printout.end_reason {
                 CommandEndReason::Exit { code: 0 } => true,
                 CommandEndReason::Exit { code: FINDINGS_EXIT_CODE } => false,
                 CommandEndReason::Exit { .. }
@@ -180,7 +180,7 @@ impl GateCommands {
             result.command_runs.push(GateCommandRun {
                 argv: words.clone(),
                 is_clean,
-                duration_ms: printout.ms,
+                duration_ms: printout.duration_ms,
             });
         }
         Ok(())
@@ -251,7 +251,7 @@ impl GateResult {
     /// Adds the findings in the output of a command.
     fn add_output(&mut self, command: &str, printout: &CommandOutput, places: &mut ChangedPlaces<'_>) {
         let mut is_silent = true;
-        for text in [&printout.output, &printout.errors] {
+        for text in [&printout.stdout, &printout.stderr] {
             // True if the previous finding blocks; `None` if there is no previous finding. An indented line
             // continues the previous finding.
             let mut above = None;

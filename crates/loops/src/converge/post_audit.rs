@@ -40,7 +40,7 @@ use super::reviewer_comments::{MAX_TITLE_CHARS, REVIEWER_RULE_PREFIX, finding_fr
 use super::{ActError, ConvergeCallOutcome, ConvergeRunner, RunObserver};
 use crate::machine::SystemClock;
 
-/// If the head changes during each check: maximum number of consecutive checks without a wait.
+/// Maximum number of consecutive checks without a wait, if the head changes during each check.
 const MAX_CONSECUTIVE_CHECKS: u32 = 3;
 /// The next action on a pull request.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -65,7 +65,7 @@ fn readiness_rules(config: &ConvergeConfig) -> ReadinessRules {
         name: other.name.clone(),
         is_required: other.required,
         budget: to_time_span(other.response_timeout),
-        requests: if other.trigger == ReviewerTrigger::Nothing { 0 } else { other.requests },
+        requests: if other.trigger == ReviewerTrigger::Nothing { 0 } else { other.max_requests },
     };
     let who = |reviewer: &ConfiguredReviewer| match reviewer {
         ConfiguredReviewer::Internal => Who::Internal,
@@ -73,8 +73,8 @@ fn readiness_rules(config: &ConvergeConfig) -> ReadinessRules {
     };
     ReadinessRules {
         reviewers: config.reviewers.iter().map(who).collect(),
-        poll: to_time_span(config.poll),
-        poll_after_trigger: to_time_span(config.poll_after_trigger),
+        poll: to_time_span(config.poll_interval),
+        poll_after_trigger: to_time_span(config.first_poll_delay),
         inline_lag_max: config.max_inline_comment_checks,
         resolve_threads: config.resolve_threads,
         allow_declined: config.limits.allow_declined,
@@ -425,8 +425,8 @@ impl PullRequestRunner<'_> {
         let client = self.workspace.forge;
         // Settle time for a new head is needed only if there are other reviewers to wait for. If the operator
         // has set a short `poll`, there is no settle time.
-        let settles =
-            !external_reviewers.is_empty() && to_time_span(self.runner.config.poll) >= HEAD_SETTLE_TIME;
+        let settles = !external_reviewers.is_empty()
+            && to_time_span(self.runner.config.poll_interval) >= HEAD_SETTLE_TIME;
         let unique = self.workspace.server.capability().has_unique_account_names;
         let pull = client.pull_details().await.map_err(forge_error)?;
         self.workspace.check_details_open(&self.runner.record, &pull).await?;
@@ -486,10 +486,10 @@ impl PullRequestRunner<'_> {
                 .iter()
                 .filter_map(|thread| unresolved_thread(thread, external_reviewers, unique))
                 .collect(),
-            merge: if merge.conflicts == Some(true) { Mergeable::Dirty } else { merge.state },
+            merge: if merge.has_conflicts == Some(true) { Mergeable::Dirty } else { merge.state },
             pending: named(CheckState::Pending),
             failed_checks: named(CheckState::Failed),
-            lacks_review: merge.decision == Some(PullReviewDecision::Required),
+            lacks_review: merge.review_decision == Some(PullReviewDecision::Required),
         };
         Ok(Some(PullRequestObservation { snapshot, threads, reviews }))
     }

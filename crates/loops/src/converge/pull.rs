@@ -151,7 +151,7 @@ impl PullRequestWorkspace<'_> {
     /// Returns an error if a person has stopped the run.
     ///
     /// # Errors
-    /// [`ActError::StoppedByUser`]: a person has stopped it.
+    /// [`ActError::StoppedByUser`]: a person has stopped the run.
     pub(super) async fn check_not_stopped(&self) -> Result<(), ActError> {
         let Some(stops) = self.stop_requests else { return Ok(()) };
         match stops.stop_requester().await.map_err(forge_error)? {

@@ -86,8 +86,8 @@ pub fn render_stuck_notice(record: &ConvergeRecord) -> String {
     )
 }
 
-/// Describes an act that begins and may take minutes. Returns `None` for a fast act, and for an act whose
-/// result alone interests people.
+/// Describes an act that begins and may take minutes. Returns `None` for a fast act, and for an act of which
+/// people need only the result.
 pub fn describe_action_start(record: &ConvergeRecord, action: &ConvergeAction) -> Option<String> {
     let state = &record.detail.state;
     let head = short_sha(&state.head);

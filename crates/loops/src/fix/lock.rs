@@ -32,8 +32,8 @@ pub enum FixLockError {
     Io { path: PathBuf, source: io::Error },
 }
 
-/// The lock that permits changes to the files of a working tree. The right ends when this value is dropped,
-/// or when the process exits.
+/// The lock that permits changes to the files of a working tree. The lock is released when this value is
+/// dropped, or when the process exits.
 #[derive(Debug)]
 pub struct FixLock {
     file: File,

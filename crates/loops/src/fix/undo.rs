@@ -77,7 +77,7 @@ pub fn trim_patch(path: &Path, applied_flags: &[bool]) -> io::Result<()> {
     file.persist(path).map_err(|error| error.error).map(drop)
 }
 
-/// Removes all patches but the newest.
+/// Removes all patches except the newest ones.
 fn delete_old_patches(folder: &Path) -> io::Result<()> {
     let mut patches: Vec<PathBuf> = Vec::new();
     for entry in std::fs::read_dir(folder)? {

@@ -32,8 +32,8 @@ pub const MAX_FAILED_CHILDREN: usize = 200;
 
 /// Maximum number of children that read in parallel.
 const MAX_READERS: usize = 8;
-/// Number of bytes of files for which one more child is started. For fewer bytes, another child does not pay
-/// off. Compiling the rules takes as long as reading about 700 KB.
+/// Number of bytes of files for which one more child is started. For fewer bytes, starting another child
+/// takes more time than it saves. Compiling the rules takes as long as reading about 700 KB.
 const BYTES_PER_READER: u64 = 1 << 20;
 /// Number of files for which one more child is started, independent of the size of the files. While a new
 /// child compiles the rules, a ready child reads several hundred files.

@@ -102,8 +102,8 @@ impl ReaderProgram {
 
 impl ReaderProcess {
     /// Sends the request, and reads the output of the child until the child exits. The child is waited for
-    /// only after its streams have ended. Until then, its id belongs to the child or its zombie, so killing
-    /// the id is safe.
+    /// only after its streams have ended. Until then, its id belongs to the child or its zombie, so a kill
+    /// signal to this id is safe.
     ///
     /// If the child parses one file, `file` is the size of this file. The size determines the memory limit.
     pub(super) async fn exchange<Answer: DeserializeOwned>(

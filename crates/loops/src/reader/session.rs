@@ -50,7 +50,7 @@ pub(super) enum SessionError {
 pub(super) struct ReaderFailure {
     /// The error, with the child's last output.
     pub(super) message: String,
-    /// The exit status; `None` unless the child exited before the server killed it.
+    /// The exit status, if the child exited before the server killed it; otherwise `None`.
     pub(super) status: Option<ExitStatus>,
 }
 

@@ -112,8 +112,8 @@ impl ReaderToolsState {
         tracing::warn!(what = message, "a call of a tool failed");
         self.failures.push(message);
         ToolReply::error(
-            "this call could not be carried out: what it looks at may be too much for the reader. Try \
-             another way",
+            "this call could not be carried out: it may need more data than the reader can process. Try \
+            another way",
         )
     }
 }

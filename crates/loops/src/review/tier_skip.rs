@@ -46,14 +46,14 @@ pub(crate) fn choose_tier(
     let facts = PullFacts {
         repository: pull.repository_name().unwrap_or_default(),
         author: pull.author.as_ref().map(|author| PullAuthor { id: &author.id, login: &author.login }),
-        has_unique_names: pull.has_unique_names,
+        has_unique_names: pull.has_unique_logins,
         labels: pull.labels.as_deref(),
         title: &pull.title,
         base: &pull.base_branch,
         paths: &paths,
-        files: counted.len(),
-        lines,
-        has_uncounted,
+        changed_file_count: counted.len(),
+        changed_line_count: lines,
+        has_uncounted_lines: has_uncounted,
     };
     tiers.choose(&facts, is_requested)
 }
@@ -96,7 +96,7 @@ impl LeasedReview<'_> {
     }
 
     /// Ends the run without a review. The pull request keeps the summary of its last review, and the head
-    /// gets a status that is never green. If reviews are off for the whole repository, nothing is shown on
+    /// gets a status that is never success. If reviews are off for the whole repository, nothing is shown on
     /// the pull request.
     pub(super) async fn end_without_review(
         &self,
@@ -165,7 +165,7 @@ impl LeasedReview<'_> {
         ComputedReview {
             producer: CommentProducer::Review,
             findings: Vec::new(),
-            desired: Vec::new(),
+            desired_comments: Vec::new(),
             status: None,
             record: outcome,
         }

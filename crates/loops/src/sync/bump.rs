@@ -1,5 +1,5 @@
-//! Ports the code to a new release, and ends the run. If no work remains and no check fails that passed
-//! before, the run opens a pull request to be merged. Otherwise, the run saves the port in a draft pull
+//! Ports the code to a new release, and ends the run. If no work remains and every check that passed before
+//! still passes, the run opens a pull request to be merged. Otherwise, the run saves the port in a draft pull
 //! request, and the next run continues it.
 
 use jiff::Timestamp;
@@ -32,7 +32,7 @@ pub(super) struct BumpContext<'a> {
     /// The newest commit of the default branch.
     pub(super) tip: &'a Sha,
     /// The name of the default branch.
-    pub(super) base: &'a str,
+    pub(super) base_branch: &'a str,
     pub(super) branch_state: &'a JobBranchState,
     pub(super) draft_state: &'a JobDraftState,
     pub(super) pulls: &'a JobPullRequests<'a>,
@@ -174,7 +174,7 @@ impl SyncRun<'_> {
         migration: &UncheckedMigration,
         check_results: &CheckResults,
     ) -> Result<SyncRunResult, SyncRunError> {
-        let BumpContext { mirror, tip, base, branch_state, draft_state, pulls } = *context;
+        let BumpContext { mirror, tip, base_branch: base, branch_state, draft_state, pulls } = *context;
         let version = release_decision.to.to_string();
         let about = self.release_subject(&version);
         let staged = mirror.stage_folder(tip, migration.folder.path(), None).await?;
@@ -215,7 +215,7 @@ impl SyncRun<'_> {
         migration: &UncheckedMigration,
         check_results: &CheckResults,
     ) -> Result<SyncRunResult, SyncRunError> {
-        let BumpContext { mirror, tip, base, draft_state, .. } = *context;
+        let BumpContext { mirror, tip, base_branch: base, draft_state, .. } = *context;
         let version = release_decision.to.to_string();
         let about = self.release_subject(&version);
         let drafts = self.job_drafts();

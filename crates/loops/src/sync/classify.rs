@@ -3,8 +3,8 @@
 //!
 //! The model can read only the mirrored files of both releases and their counterparts in the project. All of
 //! these files are in a separate folder. The report is accepted only if it contains exactly one answer for
-//! each function, and if all the cited lines exist. If anything fails, a person is asked. The model is not
-//! asked the same question again, unless people have answered after the first time.
+//! each function, and if all the cited lines exist. If anything fails, a person is asked. If people have not
+//! answered since the first time, the model is not asked the same question again.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -92,7 +92,7 @@ impl SyncRun<'_> {
         context: ClassifyContext<'_>,
         release_decision: &mut ReleaseDecision,
     ) -> Result<Option<SyncRunResult>, SyncRunError> {
-        let Some(porter) = self.job.migration_agent.filter(|_| self.job.config.classifies) else {
+        let Some(porter) = self.job.migration_agent.filter(|_| self.job.config.classifies_functions) else {
             return Ok(None);
         };
         let functions = match functions_to_classify(&release_decision.decision) {
@@ -192,7 +192,7 @@ impl SyncRun<'_> {
         }
         let what = |one: &MirroredFunction| {
             let found =
-                release_decision.decision.unguarded.iter().find(|known| {
+                release_decision.decision.unguarded_parts.iter().find(|known| {
                     known.symbol == one.symbol && known.file.as_deref() == Some(one.file.as_str())
                 });
             let reason = found.map(UnguardedPart::change_text).unwrap_or_default();
@@ -225,9 +225,15 @@ impl SyncRun<'_> {
                 )),
             ),
         ];
-        let system = PromptValues::default().with_value("max_turns", self.job.config.turns.to_string());
+        let system =
+            PromptValues::default().with_value("max_turns", self.job.config.max_port_turns.to_string());
         let agent = &migration_agent.agent;
-        let prompt = agent.build_prompt(SYNC_CLASSIFY.system, &system, SYNC_CLASSIFY.task, &values)?;
+        let prompt = agent.build_prompt(
+            SYNC_CLASSIFY.system_prompt_name,
+            &system,
+            SYNC_CLASSIFY.task_prompt_name,
+            &values,
+        )?;
         let own =
             hash_values(project_files.iter().flat_map(|(path, bytes)| [path.as_bytes(), bytes.as_slice()]));
         let digest = [prompt.prompt_hash.as_str(), &agent.model, &prompt.run_input.review_text, &own]
@@ -260,7 +266,7 @@ impl SyncRun<'_> {
         // The tools get an empty diff, because the model judges releases and not a change of the project.
         let tools = TracedTools(self.job.sources.reader.tools(request, Vec::new()));
         let limits = RunLimits {
-            turns: self.job.config.turns,
+            turns: self.job.config.max_port_turns,
             time: self.job.config.port_timeout,
             max_cost: Some(most),
             ..agent.limits

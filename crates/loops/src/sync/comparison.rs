@@ -97,11 +97,11 @@ impl<'a> ReleaseComparison<'a> {
             inherited_classes: &self.project_facts.inherited,
             harmless_requirements: &harmless,
             manifest,
-            from: &self.old_sources,
-            to: &after,
+            old_release: &self.old_sources,
+            new_release: &after,
         };
         let mut decision = decide_sync(&step);
-        decision.unguarded.extend(self.unreadable_part.clone());
+        decision.unguarded_parts.extend(self.unreadable_part.clone());
         Ok(ComparedRelease { decision, new_sources: after })
     }
 

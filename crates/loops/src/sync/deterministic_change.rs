@@ -158,7 +158,7 @@ impl DeterministicChange<'_> {
         };
         let refused = staged.paths.iter().filter(|found| !may(found)).map(|(path, _)| path);
         let mut refused: Vec<&RepoPath> = refused.chain(&staged.omitted_paths).collect();
-        // The commands must leave the files unchanged that this run wrote before.
+        // The commands must not change the files that this run wrote before.
         let ours = written_files.iter().map(|change| (change.path.clone(), PathStatus::Modified)).collect();
         let kept = read_changes(&run.tree(), ours).await?;
         let changed = written_files.iter().zip(&kept).filter(|(ours, kept)| ours != kept);

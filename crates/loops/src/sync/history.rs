@@ -78,8 +78,8 @@ impl ReleaseHistory<'_> {
             archive,
             format: release.archive.format,
             symbols,
-            mirrored: mirrored_globs,
-            bases: base_classes,
+            mirrored_globs,
+            base_classes,
         };
         let read = self.sources.reader.read_release_sources(&request).await;
         read.map_err(|source| SyncDecisionError::Sources { name: release.archive.name.clone(), source })

@@ -168,7 +168,7 @@ fn manifest_rows(facts: &ProjectFacts, pairs: &[(String, String)]) -> BTreeMap<S
 
 /// The reason in a row whose origin is uncertain until the release is read. If the release does not contain
 /// the definition, the definition belongs to the project.
-const UNCERTAIN_ORIGIN_REASON: &str = "of the same name, or inherited under it";
+const UNCERTAIN_ORIGIN_REASON: &str = "a definition or an inherited member with the same name";
 /// The prefixes that a project may put before a class name in its own copy of the class.
 const CLASS_NAME_PREFIXES: [&str; 4] = ["", "Aio", "AIO", "Async"];
 

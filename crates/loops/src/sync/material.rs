@@ -11,7 +11,8 @@ use truing_reader::sources::ReleaseFilesRequest;
 use super::SyncDecisionError;
 use super::package_sources::PackageSources;
 
-/// Maximum size in bytes of a package's changes in a prompt. It also limits an earlier run's handover.
+/// Maximum size in bytes of a package's changes in a prompt. This maximum also applies to an earlier run's
+/// handover.
 const MAX_MATERIAL_BYTES: usize = 160 << 10;
 /// Number of context lines around a change. The number is large enough to show most functions completely.
 const CONTEXT_LINES: usize = 40;

@@ -43,7 +43,7 @@ impl ReleasePair<'_> {
         decision: &SyncDecision,
     ) -> Result<Vec<DefinitionPatch>, SyncDecisionError> {
         let pinned = decision.pin_changes.iter().map(|change| change.symbol.clone());
-        let others: Vec<String> = decision.unguarded.iter().filter_map(unguarded_symbol).collect();
+        let others: Vec<String> = decision.unguarded_parts.iter().filter_map(unguarded_symbol).collect();
         let found_before = self.history.read_symbol_states(self.from, &others).await?;
         let found_after = self.history.read_symbol_states(self.to, &others).await?;
         let symbols: Vec<String> = pinned.chain(others).collect();

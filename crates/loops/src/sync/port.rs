@@ -196,8 +196,8 @@ impl CodeMigration<'_> {
         let request =
             ToolsRequest { tree: workspace.path().to_owned(), readable_files: None, always: Vec::new() };
         let workshop = FixerWorkspace {
-            programs: programs.clone(),
-            time: self.job.port_timeout.min(truing_agent::fixer::DEFAULT_COMMAND_TIME_LIMIT),
+            program_folders: programs.clone(),
+            command_time_limit: self.job.port_timeout.min(truing_agent::fixer::DEFAULT_COMMAND_TIME_LIMIT),
             ..FixerWorkspace::new(workspace.path().to_owned(), Arc::clone(policy))
         };
         let reader = self.sources.reader;
@@ -213,7 +213,7 @@ impl CodeMigration<'_> {
         let tools = TracedTools(RestrictedTools { tools: fixer, allows_path: admits, work_noun: "port" });
         let most = MicroUsd(most.0.saturating_sub(self.previous_cost.0));
         let limits = RunLimits {
-            turns: self.job.turns,
+            turns: self.job.max_port_turns,
             time: self.job.port_timeout,
             max_cost: Some(most),
             ..agent.limits

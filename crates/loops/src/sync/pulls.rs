@@ -79,7 +79,7 @@ impl JobPullRequests<'_> {
             somebody = find_activity(&activity, &pull.head, |email| email == self.job.author.email);
             let blocked = self.blocked_topic();
             waiting_comments = activity
-                .remarks
+                .comments
                 .into_iter()
                 .filter(|remark| remark.topic.as_ref() == Some(&blocked))
                 .collect();

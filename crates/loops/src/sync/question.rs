@@ -55,18 +55,19 @@ impl JobQuestions<'_> {
 
     /// Returns people's answers since the question was asked. If an answer has caused a retry, this answer
     /// and earlier answers are excluded.
-    pub(super) async fn load_answers(&self, job: &JobState) -> Result<QuestionAnswers, ForgeError> {
-        let Some(JobQuestion { issue: number, last_comment: after, version, .. }) = &job.question else {
+    pub(super) async fn load_answers(&self, job_name: &JobState) -> Result<QuestionAnswers, ForgeError> {
+        let Some(JobQuestion { issue: number, last_comment: after, version, .. }) = &job_name.question else {
             return Ok(QuestionAnswers::default());
         };
-        let after = newer_comment(job.breaker.last_trial_answer(), after.as_ref());
+        let after = newer_comment(job_name.breaker.last_trial_answer(), after.as_ref());
         let replies = match self.notices.forge.replies(*number, after).await {
             Ok(replies) => replies,
             // The issue was deleted, so there are no answers. The run asks the question again.
             Err(ForgeError::NotFound { .. }) => return Ok(QuestionAnswers::default()),
             Err(error) => return Err(error),
         };
-        let trusted: Vec<&ConversationReply> = replies.iter().filter(|reply| reply.trusted).collect();
+        let trusted: Vec<&ConversationReply> =
+            replies.iter().filter(|reply| reply.is_author_trusted).collect();
         let ruling = trusted.iter().rev().find_map(|reply| {
             let verdict = parse_ruling(&reply.body)?;
             let by = reply.author.as_ref().map(|author| author.login.clone()).unwrap_or_default();
@@ -158,7 +159,7 @@ impl JobQuestions<'_> {
     /// True if a trusted person has commented since the question was asked.
     async fn is_answered(&self, question: &JobQuestion) -> Result<bool, ForgeError> {
         let replies = self.notices.forge.replies(question.issue, question.last_comment.as_ref()).await?;
-        Ok(replies.iter().any(|reply| reply.trusted))
+        Ok(replies.iter().any(|reply| reply.is_author_trusted))
     }
 
     /// Posts the question as a new comment, which notifies people, and deletes earlier comments that contain

@@ -174,7 +174,7 @@ impl ReleaseNoteWriter<'_> {
             Some(next) if is_released => Ok(ChangelogPlacement::NewEntry(next)),
             // People have already prepared an entry for a later version, so the line is added to this entry.
             Some(next) if version > next => Ok(ChangelogPlacement::Newest),
-            Some(next) => Ok(ChangelogPlacement::Renamed(next)),
+            Some(next) => Ok(ChangelogPlacement::RenamedNewestEntry(next)),
             None if is_released => Err(ReleaseNoteError::AlreadyReleased { path: path.to_owned(), version }),
             None => Ok(ChangelogPlacement::Newest),
         }

@@ -229,7 +229,7 @@ impl SyncRun<'_> {
         log.begin_step(SyncStep::Detect);
         self.check_write_gate().await?;
         let repository = self.repository_client.repository().await?;
-        if repository.writable.archived {
+        if repository.write_access.archived {
             return Err(SyncRunError::Archived);
         }
         let mirror = self.job.git.open_mirror(self.mirror_path, self.remote).await?;
@@ -324,7 +324,7 @@ impl SyncRun<'_> {
 
         log.begin_step(SyncStep::Decide);
         let mut decided = Box::pin(decide_on_release(question(None), seen, sources)).await?;
-        decided.decision.unguarded.extend(pins.unparsed_pins.iter().cloned());
+        decided.decision.unguarded_parts.extend(pins.unparsed_pins.iter().cloned());
         let rules = job.ruling.as_ref().filter(|ruling| ruling.version == to);
         if let Some(ruling) = rules.filter(|ruling| ruling.overrides(decided.decision.verdict)) {
             let reason = &decided.decision.reason;
@@ -362,8 +362,8 @@ impl SyncRun<'_> {
             )),
             SyncVerdict::Ask => Ok(self.end_with_question(&to, &decided)),
             SyncVerdict::Relax | SyncVerdict::Bump => {
-                let base = repository.default_branch.as_str();
-                let checkout = BaseCheckout { mirror: &mirror, tip: &tip, branch: base, project };
+                let base_branch = repository.default_branch.as_str();
+                let checkout = BaseCheckout { mirror: &mirror, tip: &tip, branch: base_branch, project };
                 Box::pin(self.publish(job, log, checkout, may_port.then_some(&saved), &decided)).await
             }
         }
@@ -424,7 +424,7 @@ impl SyncRun<'_> {
         draft_state: Option<&JobDraftState>,
         decided: &ReleaseDecision,
     ) -> Result<SyncRunResult, SyncRunError> {
-        let BaseCheckout { mirror, tip, branch: base, project } = checkout;
+        let BaseCheckout { mirror, tip, branch: base_branch, project } = checkout;
         log.begin_step(SyncStep::ReadPulls);
         let version = decided.to.to_string();
         let pulls = self.job_pull_requests(&version, project);
@@ -487,8 +487,8 @@ impl SyncRun<'_> {
         if verdict == SyncVerdict::Bump {
             // A model may port code only if a person has decided so, or if the job permits it.
             let Some(draft_state) = draft_state else { return Ok(self.end_with_question(&version, decided)) };
-            let ground =
-                BumpContext { mirror, tip, base, branch_state: &branch_state, draft_state, pulls: &pulls };
+            let (branch_state, pulls) = (&branch_state, &pulls);
+            let ground = BumpContext { mirror, tip, base_branch, branch_state, draft_state, pulls };
             return Box::pin(self.run_bump(job, log, ground, decided)).await;
         }
 
@@ -555,7 +555,7 @@ impl SyncRun<'_> {
         self.check_write_gate().await?;
         let files: Vec<String> = only.iter().map(RepoPath::to_string).collect();
         let body = texts::relax_text(self.release_subject(&version), decided, &files, &checked);
-        let shown = pulls.upsert_pull_request(&branch_state, base, verdict, &body).await?;
+        let shown = pulls.upsert_pull_request(&branch_state, base_branch, verdict, &body).await?;
         let without = self.no_labels_remark();
         let package = &self.job.config.package;
         let reason = format!("the range is widened to {package} {version} in {}{without}", shown.url);

@@ -55,8 +55,8 @@ impl SyncRunLog {
         SyncEvidence {
             reason: decision.reason.clone(),
             pin_changes: decision.pin_changes.clone(),
-            unguarded_parts: decision.unguarded.iter().take(MAX_UNGUARDED_PARTS).cloned().collect(),
-            unguarded_count: decision.unguarded.len(),
+            unguarded_parts: decision.unguarded_parts.iter().take(MAX_UNGUARDED_PARTS).cloned().collect(),
+            unguarded_count: decision.unguarded_parts.len(),
             classification: release_decision.classification.clone(),
         }
     }

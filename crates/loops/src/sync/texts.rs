@@ -251,12 +251,12 @@ fn render_changes_table(decision: &SyncDecision) -> String {
         }
         text += &omitted_rows_note(decision.pin_changes.len());
     }
-    if !decision.unguarded.is_empty() {
+    if !decision.unguarded_parts.is_empty() {
         text += "\nNot guarded by a pin:\n\n| Definition | Why |\n|---|---|\n";
-        for one in decision.unguarded.iter().take(MAX_SHOWN_ROWS) {
+        for one in decision.unguarded_parts.iter().take(MAX_SHOWN_ROWS) {
             text += &format!("| {} | {} |\n", render_table_cell(&one.name()), one.change_text());
         }
-        text += &omitted_rows_note(decision.unguarded.len());
+        text += &omitted_rows_note(decision.unguarded_parts.len());
     }
     text
 }
@@ -434,7 +434,7 @@ pub(super) fn tripped_breaker_question(
     (question_title(job, version), text)
 }
 
-/// Returns the comment that a release has to wait, because a person is using the pull request.
+/// Returns the comment which says that a release has to wait, because a person is using the pull request.
 pub(super) fn waiting_release_comment(subject: ReleaseSubject<'_>, reason: &str) -> String {
     format!(
         "{} {} is out and requires changes in the code. The port waits for this pull request, because {}.\n",
@@ -475,7 +475,7 @@ pub(super) fn render_recent_runs(job: &str, records: &[SyncRecord]) -> (String, 
     (format!("{job} sync: results of the last runs"), text)
 }
 
-/// Returns the comment that a question no longer needs an answer.
+/// Returns the comment which says that a question no longer needs an answer.
 pub(super) fn question_settled_comment(reason: &str) -> String {
     format!("An answer is no longer needed: {}.\n", escape_text(reason))
 }

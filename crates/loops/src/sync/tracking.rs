@@ -33,23 +33,23 @@ impl TrackingNotice<'_> {
     /// [`SyncRunError`]. If the report fails, the run does not fail, because the records contain the results.
     pub(super) async fn report_run(
         &self,
-        job: &mut JobState,
+        job_name: &mut JobState,
         record: &SyncRecord,
     ) -> Result<(), SyncRunError> {
         let mut records = vec![record.clone()];
         records.extend(self.store.job_records(self.key, MAX_SHOWN_RUNS - 1).await?);
         let (title, body) = texts::render_recent_runs(self.job_name, &records);
         let (topic, body) = (self.topic(), self.notices.adapt_text(&body));
-        let number = match &job.tracked {
+        let number = match &job_name.tracked {
             Some(tracked) => Some(tracked.issue),
             None => self.notices.list_notices(&topic).await?.first().map(|notice| notice.number),
         };
         if let Some(number) = number {
-            job.tracked = Some(TrackingIssue { issue: number });
+            job_name.tracked = Some(TrackingIssue { issue: number });
             return self.notices.edit(number, topic, title, body).await;
         }
         let opened = self.notices.open(topic, &title, &body).await?;
-        job.tracked = Some(TrackingIssue { issue: opened.number });
+        job_name.tracked = Some(TrackingIssue { issue: opened.number });
         Ok(())
     }
 }

@@ -71,7 +71,7 @@ impl ProjectChecks<'_> {
         }
         let scope = CacheScope::new(format!("{own} {author}")).with_trusted(own);
         let baseline = base.verification.as_ref();
-        let VerifiedTree { set_up, verification } =
+        let VerifiedTree { setup: set_up, verification } =
             verifier.verify_tree(tree.path(), &scope, baseline).await?;
         let Some(now) = verification else {
             let failed = set_up.commands.iter().filter(|ran| !ran.end.is_success());

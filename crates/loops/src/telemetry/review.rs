@@ -41,8 +41,8 @@ pub fn record_server_failures(problems: &[ServerProblem]) -> BTreeMap<String, u3
     failed
 }
 
-/// Records the reason why the model's run ended. Where the agent SDK has a name for the same reason, this
-/// name is recorded.
+/// Records the reason why the model's run ended. If the agent SDK has a name for this reason, that name is
+/// recorded.
 pub fn record_model_end(end: &AgentRunEnd) {
     let (subtype, stop_reason) = match end {
         AgentRunEnd::Reported => ("success", "end_turn"),

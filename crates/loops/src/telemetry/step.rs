@@ -21,7 +21,7 @@ const MAX_TEXT_CHARS: usize = 32 << 10;
 const MAX_FAILURE_REASON_CHARS: usize = 300;
 
 /// Converts micro-dollars to dollars, the unit in traces.
-#[allow(clippy::cast_precision_loss, reason = "a run costs no billions")]
+#[allow(clippy::cast_precision_loss, reason = "the cost of a run is far below the limit of exact numbers")]
 pub(super) fn to_dollars(cost: MicroUsd) -> f64 {
     cost.0 as f64 / 1e6
 }

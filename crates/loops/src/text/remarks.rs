@@ -13,9 +13,9 @@ const MAX_LISTED_UNLINTED_FILES: usize = 10;
 /// Maximum number of characters of a listed path.
 const MAX_PATH_CHARS: usize = 200;
 
-/// Returns the remarks on a review. Remarks on the model name the repository's instructions that it read,
-/// ignored memory and skills, and denied tool calls. Remarks on linters report linters that did not run, that
-/// skipped files, or that used the base's configuration.
+/// Returns the remarks on a review. Remarks about the model list the repository's instructions that the model
+/// read, ignored memory and skills, and denied tool calls. Remarks about linters list linters that did not
+/// run, that skipped files, or that used the base's configuration.
 pub fn collect_remarks(record: &ReviewRecord) -> Vec<String> {
     let memory = record.detail.model_review.as_ref().and_then(|modelled| modelled.memory.as_ref());
     let memory = memory.into_iter().flat_map(|ModelMemory { repository_content: own, notes, .. }| {

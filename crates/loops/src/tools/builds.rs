@@ -67,9 +67,9 @@ impl BuildFolderGuard {
         &self.output_folder
     }
 
-    /// Unlocks the folder after the tool's runs. Then removes folders that were unused for long. If all
-    /// folders together exceed the size limit, the least recently used folders are also removed. If a run was
-    /// stopped because it wrote too much, its build output is removed.
+    /// Unlocks the folder after the tool's runs. Then removes folders that were unused for a long time. If
+    /// all folders together exceed the size limit, the least recently used folders are also removed. If a run
+    /// was stopped because it wrote too much, its build output is removed.
     pub(super) async fn release(self, end_reasons: Vec<CommandEndReason>) {
         let done = tokio::task::spawn_blocking(move || {
             let is_full = end_reasons
@@ -133,8 +133,8 @@ impl BuildCache {
         Ok(Some(BuildFolderGuard { cache: self.clone(), folder, output_folder: builds, _lock: lock }))
     }
 
-    /// Removes folders that were unused for long. Also removes the least recently used folders if all folders
-    /// together exceed the size limit. A folder that a run uses is kept.
+    /// Removes folders that were unused for a long time. Also removes the least recently used folders if all
+    /// folders together exceed the size limit. A folder that a run uses is kept.
     fn remove_expired(&self) {
         let places = std::fs::read_dir(&self.folder).into_iter().flatten().flatten();
         let mut all: Vec<(SystemTime, u64, PathBuf)> = Vec::new();
@@ -212,7 +212,7 @@ impl BuildCacheKey<'_> {
         parts.add(self.project_folder.as_os_str().as_encoded_bytes());
         parts.add(self.tool.name.as_bytes()).add(self.tool.folder.as_bytes());
         self.program.add_to(&mut parts);
-        parts.add(self.version_output.output.as_bytes()).add(self.version_output.errors.as_bytes());
+        parts.add(self.version_output.stdout.as_bytes()).add(self.version_output.stderr.as_bytes());
         hex::encode(parts.into_state())
     }
 }

@@ -4,8 +4,8 @@
 //! lines. The key of an entry is derived from all inputs of the linter's run. An entry is written to a
 //! temporary file, which is then renamed. An entry begins with a digest of its content. An entry whose digest
 //! does not match its content is ignored. Several processes can therefore share the folder, and a damaged
-//! entry only causes the linter to inspect the file again. Entries that were unused for long are removed. If
-//! all entries together exceed the size limit, the least recently used entries are also removed.
+//! entry only causes the linter to inspect the file again. Entries that were unused for a long time are
+//! removed. If all entries together exceed the size limit, the least recently used entries are also removed.
 
 use std::fs::{DirBuilder, File};
 use std::io::{self, Read as _, Write as _};

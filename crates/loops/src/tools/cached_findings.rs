@@ -17,8 +17,8 @@ use super::select::SelectedLinter;
 /// Version of the cached findings' format. The version is raised when Truing begins to parse the same linter
 /// output differently.
 const CACHE_FORMAT_VERSION: &str = "2";
-/// Maximum number of bytes of text in the cached findings that one run uses. The linter inspects the files
-/// again whose findings exceed this limit.
+/// Maximum number of bytes of text in the cached findings that one run uses. If the findings of some files
+/// exceed this limit, the linter inspects these files again.
 const MAX_FINDINGS_BYTES: usize = 32 << 20;
 
 /// The program files that ran, by the name of the linter.
@@ -65,8 +65,8 @@ pub(super) struct LinterFindingCache {
     program: ProgramIdentity,
     /// A digest of the inputs that do not depend on the inspected file.
     common_state: StateDigest,
-    /// The cache scopes. Findings that are cached in any of them may be used. New findings are stored in the
-    /// first scope.
+    /// The cache scopes. Findings that are cached in any of these scopes may be used. New findings are stored
+    /// in the first scope.
     scopes: Vec<String>,
 }
 
@@ -118,7 +118,7 @@ impl LinterFindingCache {
             }
         }
         program.add_to(&mut parts);
-        parts.add(version.output.as_bytes()).add(version.errors.as_bytes());
+        parts.add(version.stdout.as_bytes()).add(version.stderr.as_bytes());
         let (all, options, folder) = (parts.into_state(), linter.hook_options.clone(), linter.folder.clone());
         Self { cache, tree: tree.to_owned(), known_tool, options, folder, program, common_state: all, scopes }
     }
@@ -148,8 +148,8 @@ impl LinterFindingCache {
         CachedFindings { states, ..recalled }
     }
 
-    /// Caches the findings of each file whose state has not changed since before the run. Caches nothing if
-    /// the linter's program has changed.
+    /// Caches the findings of each file that is in the same state as before the run. Caches nothing if the
+    /// linter's program has changed.
     pub(super) async fn store_findings(
         self,
         states: BTreeMap<String, StateDigest>,

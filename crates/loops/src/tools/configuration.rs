@@ -25,7 +25,7 @@ use super::linter_tree::{
 };
 use super::select::SelectedLinter;
 
-/// First parts of the names of tables and sections in shared files that configure no linter. One setting in
+/// First parts of the names of tables and sections that configure no linter, in shared files. One setting in
 /// these tables does affect linters: the oldest supported Python version.
 const NON_LINTER_TABLES: &[&str] = &["build-system", "dependency-groups", "project", "metadata", "options"];
 /// Text in the lines that set the oldest supported Python version.
@@ -66,7 +66,7 @@ impl BaseConfigFiles {
             .extend(files.iter().copied().filter(|path| base_folder.is_from_base(path)).map(RepoPath::from));
     }
 
-    /// Creates a value for one file that indicates that a linter is used, or with which options.
+    /// Creates a value for one file that shows that a linter is used, or the options that it is used with.
     fn for_indicator_file(path: &str) -> Self {
         Self { paths: [RepoPath::from(path)].into(), uninspected_paths: BTreeSet::new() }
     }

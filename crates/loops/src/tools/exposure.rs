@@ -21,7 +21,7 @@ pub struct LinterVisiblePaths {
     pub visible_paths: Result<Vec<PathBuf>, String>,
 }
 
-/// A linter that inspects files of a change, and the reason if it cannot run.
+/// A linter that inspects files of a change, and, if the linter cannot run, the reason.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ToolAvailability {
     /// The name of the tool in configuration files.
@@ -33,8 +33,8 @@ pub struct ToolAvailability {
 impl LinterRunner {
     /// Returns the tools that a repository uses and that inspect at least one of the files in
     /// `reviewed_paths`. For a tool that cannot run on this machine, the reason is included. A tool that
-    /// cannot run is left out if the only sign of its use is a file that it could inspect. In this case, the
-    /// repository may not use the tool.
+    /// cannot run is left out if the only sign of its use is a file that it could inspect. Such a file alone
+    /// does not prove that the repository uses the tool.
     ///
     /// # Errors
     /// [`ReaderError`]
@@ -59,8 +59,8 @@ impl LinterRunner {
         Ok(all.collect())
     }
 
-    /// Returns the folders and files that the sandbox shows to each linter if the linter inspects the files
-    /// in `reviewed_paths`.
+    /// Returns, for each linter, the folders and files that the sandbox shows to the linter when it inspects
+    /// the files in `reviewed_paths`.
     ///
     /// # Errors
     /// [`ReaderError`]

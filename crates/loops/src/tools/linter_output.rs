@@ -52,7 +52,7 @@ impl LinterOutput {
         root: &Path,
         excluded_rules: &BTreeSet<String>,
     ) -> Self {
-        let CommandOutput { end, output, errors, .. } = command_output;
+        let CommandOutput { end_reason: end, stdout: output, stderr: errors, .. } = command_output;
         let text = match tool.output_stream() {
             OutputStream::Either if output.trim().is_empty() => errors,
             OutputStream::Stdout | OutputStream::Either => output,
@@ -88,8 +88,8 @@ impl LinterOutput {
             roots: vec![root.to_string_lossy().into_owned()],
             text: text.clone(),
             failure_reason: failed.map(|reason| clean_line(&reason, MAX_REASON_CHARS)),
-            // A linter that reports findings with another exit code reports with the exit code 0 that it
-            // found nothing.
+            // If a linter reports findings with another exit code, its exit code 0 means that it found
+            // nothing.
             is_clean: matches!(end, CommandEndReason::Exit { code: 0 })
                 && tool.success_exit_codes.iter().any(|code| *code != 0),
             unnamed: unnamed.map(|reason| clean_line(&reason, MAX_REASON_CHARS)),

@@ -2,9 +2,9 @@
 //! findings in a file can be reused as long as the file's state is unchanged.
 //!
 //! A state covers the file's bytes, the configuration files that apply to the file, and all files that the
-//! configuration names. For some linters, it also covers the names of neighbouring files. To find the names
-//! of files, the bytes of a configuration file are searched for them, without parsing. Symbolic links are not
-//! followed. If the state of a file is uncertain, the linter always inspects the file again.
+//! configuration names. For some linters, it also covers the names of neighbouring files. The bytes of a
+//! configuration file are searched for names of files, without parsing. Symbolic links are not followed. If
+//! the state of a file is uncertain, the linter always inspects the file again.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
@@ -63,7 +63,7 @@ impl<'a> LinterTree<'a> {
     pub(super) fn new(
         root: &'a Path,
         known_tool: &'a KnownTool,
-        options: &[String],
+        options_state: &[String],
         folder: &str,
     ) -> Option<Self> {
         if known_tool.config_file_names.is_empty() {
@@ -83,7 +83,7 @@ impl<'a> LinterTree<'a> {
             configuration_states: configured,
             folder_name_states: names,
         };
-        alone.options_state = alone.options_digest(options, folder);
+        alone.options_state = alone.options_digest(options_state, folder);
         Some(alone)
     }
 

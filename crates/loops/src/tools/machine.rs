@@ -49,11 +49,12 @@ impl LinterRunner {
             build_folder: None,
         };
         let version = self.run_machine_program(tool, installed, arguments.to_vec(), place).await.ok()?;
-        matches!(version.end, CommandEndReason::Exit { code: 0 }).then_some((program, version))
+        matches!(version.end_reason, CommandEndReason::Exit { code: 0 }).then_some((program, version))
     }
 
     /// True if the sandbox may show the tree at [`SANDBOX_TREE_PATH`]. False if the program needs a folder in
-    /// the tree, whose path would change, or a folder below [`SANDBOX_TREE_PATH`], which the tree would hide.
+    /// the tree, because the path of this folder would change. Also false if the program needs a folder below
+    /// [`SANDBOX_TREE_PATH`], because the tree would hide it.
     pub(super) fn can_use_fixed_tree_path(&self, method: &LinterRunMethod<'_>, tree: &Path) -> bool {
         match method {
             LinterRunMethod::MachineProgram(installed) => {
@@ -81,12 +82,12 @@ impl LinterRunner {
         let looking = ReadOnlyProgram {
             argv: std::iter::once(program).chain(arguments.into_iter().map(OsString::from)).collect(),
             tree: settings.tree.to_owned(),
-            moves_tree: settings.uses_fixed_tree_path,
+            uses_fixed_tree_path: settings.uses_fixed_tree_path,
             folder: PathBuf::from(&tool.folder),
             readable_paths: installed.readable_paths.clone(),
-            path: installed.path.clone(),
+            path: installed.search_path.clone(),
             variables: variables.chain(environment).collect(),
-            builds: settings.build_folder.cloned(),
+            build_folder: settings.build_folder.cloned(),
             level: self.sandbox_level,
             time: settings.time_limit,
         };

@@ -1,5 +1,6 @@
-//! Determines why a linter cannot run: the change touches its configuration code, a dependency is missing, or
-//! its version is too old. Also determines the command that installs the missing dependencies or the program.
+//! Determines why a linter cannot run: the change touches the linter's configuration code, a dependency is
+//! missing, or the linter's version is too old. Also determines the command that installs the missing
+//! dependencies or the program.
 
 use std::path::Path;
 
@@ -24,8 +25,8 @@ const LOCKFILE_INSTALL_COMMANDS: &[(&str, &str, &str)] = &[
     (".venv/", "pdm.lock", "pdm sync"),
     ("vendor/", "composer.lock", "composer install"),
 ];
-/// The row for projects without a lock file. This row is used only if neither the linter's folder nor a
-/// parent folder has a lock file.
+/// The row for projects without a lock file. This row is used only if no lock file is in the linter's folder
+/// or in a parent folder.
 const MANIFEST_INSTALL_COMMANDS: &[(&str, &str, &str)] = &[("node_modules/", "package.json", "npm install")];
 /// For Python projects without a lock file: a file of the project, and the pip arguments that install the
 /// project's dependencies with the linter.
@@ -82,7 +83,7 @@ impl LinterRunner {
         // dependencies that do not exist.
         if let Some(fetch) = tool.fetch_command()
             && !self.is_foreign_code
-            && tool.reports_unfetched_files(&command_output.errors)
+            && tool.reports_unfetched_files(&command_output.stderr)
         {
             return Some(format!("{NOT_FETCHED_REASON}: run `{fetch}`"));
         }
@@ -96,7 +97,7 @@ impl LinterRunner {
                 run_in_project_setup(tool, verifier, set_up, known.version.clone(), files.tree).await.ok()?
             }
         };
-        let version_text = find_version(&version.output)?;
+        let version_text = find_version(&version.stdout)?;
         (version_numbers(version_text) < version_numbers(oldest))
             .then(|| format!("{} {version_text} is older than {oldest}, which Truing needs", tool.name))
     }
@@ -112,10 +113,10 @@ fn version_numbers(version: &str) -> Vec<u64> {
     version.split('.').map_while(|part| part.parse().ok()).collect()
 }
 
-/// Returns the reason why a linter did not run that must be installed with the project's dependencies. The
-/// reason includes the command that installs the dependencies. `folder` is the linter's folder, relative to
-/// the project. `program_paths` are the paths at which the linter's program may be installed, relative to
-/// `folder`.
+/// For a linter that must be installed with the project's dependencies, returns the reason why it did not
+/// run. The reason includes the command that installs the dependencies. `folder` is the linter's folder,
+/// relative to the project. `program_paths` are the paths at which the linter's program may be installed,
+/// relative to `folder`.
 pub(super) fn not_installed_reason(project: &Path, folder: &str, program_paths: &[String]) -> String {
     let folders: Vec<_> = Path::new(folder).ancestors().map(|folder| project.join(folder)).collect();
     let first = |installs: &'static [(&str, &str, &str)]| {
@@ -147,8 +148,8 @@ pub(super) fn not_installed_reason(project: &Path, folder: &str, program_paths: 
     )
 }
 
-/// Returns the command that installs a program on this user's machine. This is a pipx command in place of a
-/// uv command if the project does not use uv, and the installer of Rust if rustup is missing.
+/// Returns the command that installs a program on this user's machine. If the project does not use uv, the
+/// command uses pipx instead of uv. If rustup is missing, the command installs Rust.
 pub(super) fn install_command(command: &str, project: &Path, has_rustup: bool) -> String {
     match command.strip_prefix(UV_LOCKFILE_AND_COMMAND.1) {
         Some(package) if !project.join(UV_LOCKFILE_AND_COMMAND.0).is_file() => {

@@ -16,7 +16,7 @@ use truing_reader::output::known::{self, FILES_PLACEHOLDER, FetchedFolder, Known
 const DEFAULT_TIME_LIMIT: Duration = Duration::from_secs(300);
 /// The folder with the workflows of GitHub Actions.
 const WORKFLOWS_FOLDER: &str = ".github/workflows/";
-/// Exit codes that count as success if neither the configuration nor the table of tools sets any.
+/// Exit codes that count as success if the configuration and the table of tools set none.
 const DEFAULT_SUCCESS_EXIT_CODES: [i32; 2] = [0, 1];
 
 /// A linter that was selected to run, with its settings.
@@ -218,11 +218,11 @@ pub fn select_linters(detected_tools: &[DetectedTool], tool_configs: &[ToolConfi
     all
 }
 
-/// Selects linters to run in folders below the root. A linter is selected for a folder that uses it, if it is
-/// selected neither for the root nor by the configuration. If nested folders use the same linter, the linter
-/// inspects each file in the innermost of these folders that contains the file. A linter that needs the
-/// project's dependencies is an exception if the root only has a hook or a CI job for it. Such a linter also
-/// runs separately in each folder that configures it.
+/// Selects linters to run in folders below the root. A linter that a folder uses is selected for the folder
+/// if the linter is not selected for the root or by the configuration. If nested folders use the same linter,
+/// the linter inspects each file in the innermost of these folders that contains the file. A linter that
+/// needs the project's dependencies is an exception if the root only has a hook or a CI job for it. Such a
+/// linter also runs separately in each folder that configures it.
 pub(super) fn select_nested_linters(
     nested_tools: &[(String, Vec<DetectedTool>)],
     root_linters: &mut [SelectedLinter],
@@ -256,7 +256,7 @@ pub(super) fn select_nested_linters(
 }
 
 /// Combines the settings of a linter in the table of tools with the settings in the configuration. Returns
-/// `None` if neither sets a command or neither sets a format. Validation has already rejected such a
+/// `None` if both lack a command, or if both lack a format. Validation has already rejected such a
 /// configuration.
 fn build_linter(
     name: &str,

@@ -178,8 +178,12 @@ fn many_files_are_told_in_several_runs_and_none_twice() {
 fn a_run_is_whole_only_if_its_end_says_so() {
     let tool = select_one(&[], tool_config("ruff"));
     let ran = |end: CommandEndReason, out: &str| {
-        let printout =
-            CommandOutput { end, ms: 1, output: out.into(), errors: "ruff: \u{1b}[31mbad\u{1b}[0m\n".into() };
+        let printout = CommandOutput {
+            end_reason: end,
+            duration_ms: 1,
+            stdout: out.into(),
+            stderr: "ruff: \u{1b}[31mbad\u{1b}[0m\n".into(),
+        };
         let output =
             LinterOutput::from_printout(&tool, &printout, Path::new("/tree"), &BTreeSet::new()).output;
         output.failure_reason.or(output.unnamed)
@@ -198,10 +202,10 @@ fn a_run_is_whole_only_if_its_end_says_so() {
 fn a_run_that_finds_nothing_may_print_nothing_where_its_format_is_so() {
     let printed = |name: &str, code: u8| {
         let printout = CommandOutput {
-            end: CommandEndReason::Exit { code },
-            ms: 1,
-            output: String::new(),
-            errors: String::new(),
+            end_reason: CommandEndReason::Exit { code },
+            duration_ms: 1,
+            stdout: String::new(),
+            stderr: String::new(),
         };
         let tool = select_one(&[], tool_config(name));
         let output =

@@ -177,7 +177,7 @@ impl CredentialChain {
     /// Returns `None` if no other credentials exist.
     ///
     /// # Errors
-    /// The same as for [`Self::keys`].
+    /// Returns the same errors as [`Self::keys`].
     pub(super) async fn replacement_keys(
         &self,
         used_keys: &AwsKeys,

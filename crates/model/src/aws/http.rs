@@ -27,7 +27,7 @@ use crate::text::{error_chain, parse_date};
 
 /// Timeout for opening a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
-/// Timeout of a response, unless the library sets a shorter one.
+/// Timeout of a response, if the library does not set a shorter timeout.
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Maximum number of bytes of a response.
 const MAX_RESPONSE_BYTES: usize = 1024 * 1024;

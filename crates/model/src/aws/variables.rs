@@ -13,8 +13,8 @@ pub(super) struct AwsVariables(HashMap<String, String>);
 
 impl From<HashMap<String, String>> for AwsVariables {
     /// Removes empty variables. Replaces relative paths of profile files by `/dev/null`, because the current
-    /// folder may be another person's repository. The library would then run programs that this person's
-    /// profile names.
+    /// folder may be another person's repository. Otherwise, the library would run programs that this
+    /// person's profile names.
     fn from(mut variables: HashMap<String, String>) -> Self {
         variables.retain(|_, value| !value.trim().is_empty());
         let has_home = variables.get("HOME").is_some_and(|home| Path::new(home).is_absolute());

@@ -136,8 +136,8 @@ impl AttemptReservation {
         }
         let most = u64::from(self.max_tokens);
         let cost = match self.usage.usage {
-            // One second of output is assumed to be generated but not yet received. For a long response,
-            // counting one token for each received byte results in more tokens, which include this output.
+            // One second of output is assumed to be generated but not yet received. For a long response, the
+            // estimate of one token for each received byte is higher, and it includes this output.
             Some(usage) => {
                 let written = usage.output.saturating_add(MAX_TOKENS_PER_SECOND);
                 let output = written.max(self.usage.content_bytes).min(most);

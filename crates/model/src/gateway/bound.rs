@@ -40,8 +40,8 @@ pub(super) struct TokenHistory {
 /// The hash and the size in bytes of each part of a prompt: the head and each message.
 #[derive(Debug)]
 pub(super) struct PromptMeasure {
-    head: (u64, u64),
-    messages: Vec<(u64, u64)>,
+    head_hash: (u64, u64),
+    message_hashes: Vec<(u64, u64)>,
 }
 
 /// Measures a prompt. Ignores cache marks, because their positions change between the requests of a
@@ -55,7 +55,7 @@ pub(super) fn measure_prompt(request: &ModelRequest) -> PromptMeasure {
         head.add(&(&tool.name, &tool.description, &tool.input_schema));
     }
     head.add(&(model, tool_choice, thinking, output_config));
-    PromptMeasure { head: head.finish(), messages: messages.iter().map(measure_message).collect() }
+    PromptMeasure { head_hash: head.finish(), message_hashes: messages.iter().map(measure_message).collect() }
 }
 
 fn measure_message(message: &ModelMessage) -> (u64, u64) {
@@ -68,12 +68,13 @@ fn measure_message(message: &ModelMessage) -> (u64, u64) {
 impl TokenHistory {
     /// Returns the size of a prompt.
     pub(super) fn prompt_size(&self, prompt: &PromptMeasure) -> PromptSize {
-        let same = if self.head_hash == prompt.head.0 { self.count_unchanged_messages(prompt) } else { 0 };
+        let same =
+            if self.head_hash == prompt.head_hash.0 { self.count_unchanged_messages(prompt) } else { 0 };
         let counted = self.token_counts.iter().rfind(|(messages, _)| *messages <= same);
         let (known, from) = counted.map_or((None, 0), |(messages, tokens)| (Some(*tokens), *messages));
         let new: u64 =
-            prompt.messages.iter().skip(from).map(|(_, bytes)| bytes + MESSAGE_OVERHEAD_TOKENS).sum();
-        let head = if known.is_some() { 0 } else { prompt.head.1 + PROMPT_OVERHEAD_TOKENS };
+            prompt.message_hashes.iter().skip(from).map(|(_, bytes)| bytes + MESSAGE_OVERHEAD_TOKENS).sum();
+        let head = if known.is_some() { 0 } else { prompt.head_hash.1 + PROMPT_OVERHEAD_TOKENS };
         let new = new.saturating_add(head);
         let known_tokens = known.unwrap_or(0);
         PromptSize {
@@ -85,17 +86,19 @@ impl TokenHistory {
 
     /// Records the provider's count of a prompt.
     pub(super) fn record_count(&mut self, prompt: &PromptMeasure, tokens: u64) {
-        let same = if self.head_hash == prompt.head.0 { self.count_unchanged_messages(prompt) } else { 0 };
-        self.head_hash = prompt.head.0;
-        self.token_counts.retain(|(messages, _)| *messages <= same && *messages < prompt.messages.len());
-        self.token_counts.push((prompt.messages.len(), tokens));
-        self.message_hashes = prompt.messages.iter().map(|(identity, _)| *identity).collect();
+        let same =
+            if self.head_hash == prompt.head_hash.0 { self.count_unchanged_messages(prompt) } else { 0 };
+        self.head_hash = prompt.head_hash.0;
+        self.token_counts
+            .retain(|(messages, _)| *messages <= same && *messages < prompt.message_hashes.len());
+        self.token_counts.push((prompt.message_hashes.len(), tokens));
+        self.message_hashes = prompt.message_hashes.iter().map(|(identity, _)| *identity).collect();
     }
 
     /// Returns the number of messages at the beginning of the prompt that are unchanged since the last
     /// request.
     fn count_unchanged_messages(&self, prompt: &PromptMeasure) -> usize {
-        let pairs = self.message_hashes.iter().zip(&prompt.messages);
+        let pairs = self.message_hashes.iter().zip(&prompt.message_hashes);
         pairs.take_while(|(known, (identity, _))| *known == identity).count()
     }
 }
@@ -125,8 +128,8 @@ impl CountingHasher {
     }
 
     fn add(&mut self, value: &impl Serialize) {
-        // Writing to the hasher cannot fail. A value that cannot be serialized makes the request fail later,
-        // before it is sent.
+        // Writing to the hasher cannot fail. If a value cannot be serialized, the request fails later, before
+        // it is sent.
         let _ = serde_json::to_writer(&mut *self, value);
     }
 

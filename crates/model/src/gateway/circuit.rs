@@ -53,8 +53,8 @@ impl ProviderCircuit {
         Ok(AdmittedCall { circuit: self.clone(), is_trial: pass == CallAdmission::Trial })
     }
 
-    /// Returns until when the circuit is open, by this process's clock, if another call has opened the
-    /// circuit. Admitted calls check this before each attempt.
+    /// If another call has opened the circuit, returns the time, by this process's clock, until which the
+    /// circuit is open. Admitted calls check this before each attempt.
     pub(super) async fn open_state(&self) -> Option<OpenCircuit> {
         let open = self.update_breaker(|breaker, now| breaker.open_state(now).map(|open| (open, now))).await;
         open.map(|open| self.to_local_clock(open.0, open.1))

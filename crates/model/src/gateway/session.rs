@@ -149,9 +149,9 @@ fn may_fall_back(error: &ModelError) -> bool {
     }
 }
 
-/// Returns one error for two failed providers: with both reasons and the earlier of both times for the next
-/// attempt. If the second provider is available but failed for a different reason, returns only the second
-/// provider's error.
+/// Returns one error for two failed providers. It contains both reasons and the earlier of the two times for
+/// the next attempt. If the second provider is available but failed for a different reason, returns only the
+/// second provider's error.
 fn combine_errors(one: ModelError, other: ModelError) -> ModelError {
     if !may_fall_back(&other) {
         return other;

@@ -67,9 +67,9 @@ impl ProviderHistory {
         }
         let mut carried = request.clone();
         let last = request.messages.iter().rfind(|message| message.role == MessageRole::Assistant);
-        // With thinking enabled, a provider requires the thinking block that preceded a tool call if the
-        // request contains the call's result. A block that the other provider signed is removed, so thinking
-        // must then be disabled.
+        // If thinking is enabled and a request contains the result of a tool call, a provider requires the
+        // thinking block that preceded the call. A block that the other provider signed is removed, so
+        // thinking must then be disabled.
         let is_enabled = |thinking: &Value| thinking["type"] == "enabled";
         if last.is_some_and(has_foreign) && carried.thinking.as_ref().is_some_and(is_enabled) {
             carried.thinking = None;

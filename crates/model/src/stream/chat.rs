@@ -242,8 +242,8 @@ impl ChatChunkDecoder {
         Ok(())
     }
 
-    /// Adds a part to a tool call. The call is identified by its index, otherwise by its id; a part without
-    /// both belongs to the last call.
+    /// Adds a part to a tool call. The call is identified by its index or, if there is no index, by its id. A
+    /// part without index and id belongs to the last call.
     fn apply_tool_call(
         &mut self,
         call: ToolCall,
@@ -345,8 +345,8 @@ impl ChatUsage {
             |key: &str, limit: u64| token_count(&usage["prompt_tokens_details"][key]).unwrap_or(0).min(limit);
         let cached = part("cached_tokens", prompt);
         let written = part("cache_write_tokens", prompt - cached);
-        // Some servers include thinking tokens only in `total_tokens`, so the response tokens are at least
-        // the difference from the prompt tokens.
+        // Some servers include thinking tokens only in `total_tokens`. The number of response tokens is
+        // therefore at least `total_tokens` minus the prompt tokens.
         let total = token_count(&usage["total_tokens"]).unwrap_or(0);
         Some(Self {
             prompt_tokens: prompt,

@@ -105,7 +105,7 @@ pub(super) struct ErrorEvent {
     pub(super) message: String,
 }
 
-/// Token counts of an event. A missing count means that the count in the last earlier event remains valid.
+/// Token counts of an event. If a count is missing, its value from an earlier event remains valid.
 #[derive(Deserialize, Default)]
 pub(super) struct RawUsage {
     #[serde(default)]
@@ -176,7 +176,7 @@ impl CountedUsage {
             input: self.input?,
             output: self.output.unwrap_or(0),
             cache_read: self.cache_read,
-            // Tokens written without a reported lifetime have the default lifetime of five minutes.
+            // If no lifetime is reported for written tokens, they have the default lifetime of five minutes.
             cache_write_5m: self.cache_write.saturating_sub(self.cache_write_1h),
             cache_write_1h: self.cache_write_1h,
         })

@@ -30,8 +30,8 @@ pub(super) struct FrameBuffer {
 struct FrameHeaders {
     message_type: String,
     event_type: String,
-    exception: String,
-    code: String,
+    exception_type: String,
+    error_code: String,
     error_message: String,
 }
 
@@ -121,9 +121,9 @@ fn decode_event(headers: FrameHeaders, payload: &[u8]) -> Result<StreamEvent, St
         ("event", _) => Ok(StreamEvent::Other),
         ("exception", _) => {
             let words: ExceptionPayload = serde_json::from_slice(payload).unwrap_or_default();
-            Ok(failure(headers.exception, words.message))
+            Ok(failure(headers.exception_type, words.message))
         }
-        ("error", _) => Ok(failure(headers.code, headers.error_message)),
+        ("error", _) => Ok(failure(headers.error_code, headers.error_message)),
         (_, _) => Err(frame_error("the event's type is missing or unknown")),
     }
 }
@@ -154,8 +154,8 @@ fn parse_headers(mut bytes: &[u8]) -> Option<FrameHeaders> {
         let field = match name {
             b":message-type" => &mut kind.message_type,
             b":event-type" => &mut kind.event_type,
-            b":exception-type" => &mut kind.exception,
-            b":error-code" => &mut kind.code,
+            b":exception-type" => &mut kind.exception_type,
+            b":error-code" => &mut kind.error_code,
             b":error-message" => &mut kind.error_message,
             _ => continue,
         };

@@ -329,7 +329,7 @@ pub(super) fn parse_error_response(body: &[u8]) -> ProviderErrorDetail {
     ProviderErrorDetail { kind: Some(name).filter(|name| !name.is_empty()), message: words }
 }
 
-/// Classifies an error. Returns `None` if neither its message nor its name is known.
+/// Classifies an error. Returns `None` if both the message and the name of the error are unknown.
 pub(super) fn error_kind(name: &str, message: &str) -> Option<ProviderErrorKind> {
     let (name, words) = (name.to_ascii_lowercase(), message.to_ascii_lowercase());
     if INPUT_TOO_LONG_MESSAGES.iter().any(|long| words.contains(long)) {

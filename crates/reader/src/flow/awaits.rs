@@ -172,7 +172,7 @@ impl<'t> LostCoroutineFinder<'_, '_, 't> {
         let is_statement = self.model.parent(call).is_some_and(|it| it.kind() == "expression_statement");
         let of_client = |value: &FlowValue<'t>| matches!(value, FlowValue::Method(LibraryObject::Client, _));
         let function = self.model.enclosing_function(call).kind() == "function_definition";
-        is_statement && function && self.values.is_aio && self.values.may_have_value(callee, of_client)
+        is_statement && function && self.values.is_aio_file && self.values.may_have_value(callee, of_client)
     }
 
     /// Returns true if the call is a method call on `self` in a class whose name begins like the name of an
@@ -397,7 +397,8 @@ impl<'t> LostCoroutineFinder<'_, '_, 't> {
         !is_collection && (logs || NON_AWAITING_FUNCTIONS.contains(&name))
     }
 
-    /// Returns true if the coroutine is assigned to a name or an attribute and never awaited there.
+    /// Returns true if the coroutine is assigned to a name or an attribute, and is never awaited through that
+    /// name or attribute.
     fn is_stored_unawaited(
         &self,
         target: Node<'t>,
@@ -465,7 +466,7 @@ impl<'t> LostCoroutineFinder<'_, '_, 't> {
     }
 
     /// Returns the offset after which the name has another value, because a later statement of the same block
-    /// assigns it again. Without such a statement, returns the maximum.
+    /// assigns it again. Without such a statement, returns the largest possible offset.
     fn next_binding_offset(&self, name: &str, assignment: Node<'t>) -> usize {
         let statement = self.model.parent(assignment);
         let block = statement.and_then(|it| self.model.parent(it));
@@ -545,8 +546,8 @@ impl<'t> LostCoroutineFinder<'_, '_, 't> {
         })
     }
 
-    /// Returns a fix that inserts `await` before the call. Returns `None` if the file does not show that the
-    /// result is either used directly or not used.
+    /// Returns a fix that inserts `await` before the call. Returns the fix only if the file shows that the
+    /// result is used directly or is not used; otherwise `None`.
     fn await_fix(&self, call: Node<'t>) -> Option<ByteReplacement> {
         if !self.model.is_in_coroutine(call) || self.passes_operation_to_thread(call) {
             return None;

@@ -83,7 +83,7 @@ impl<'t> BotocoreItemFinder<'_, '_, 't> {
             // reports the coroutine that holds the lock.
             let is_given = self.model.parent(call).is_some_and(|it| it.kind() == "return_statement");
             return is_given
-                && self.values.is_aio
+                && self.values.is_aio_file
                 && (self.is_aiobotocore_file || self.is_in_aio_class(call));
         }
         let Some((name, piece)) = self.find_botocore_item(callee) else { return false };
@@ -97,7 +97,7 @@ impl<'t> BotocoreItemFinder<'_, '_, 't> {
         }
         let is_value = VALUE_CONTAINER_CLASSES.contains(&name);
         let works = !is_value && (piece.is_async || is_function);
-        let in_aio_class = self.values.is_aio && self.is_in_aio_class(call) && !is_value;
+        let in_aio_class = self.values.is_aio_file && self.is_in_aio_class(call) && !is_value;
         let in_coroutine = self.model.is_in_coroutine(call) && works && !self.values.imports_sync_boto;
         in_aio_class || in_coroutine || self.is_used_by_aio(call, 3)
     }
@@ -156,7 +156,7 @@ impl<'t> BotocoreItemFinder<'_, '_, 't> {
             return self.has_original_name(node, name);
         }
         let to_aio = place.kind() == "argument_list" && self.is_aio_argument_list(place);
-        let in_class = self.values.is_aio && piece.is_async && self.is_in_aio_class(node);
+        let in_class = self.values.is_aio_file && piece.is_async && self.is_in_aio_class(node);
         !VALUE_CONTAINER_CLASSES.contains(&name) && (to_aio || in_class)
     }
 
@@ -258,7 +258,7 @@ impl<'t> BotocoreItemFinder<'_, '_, 't> {
         else {
             return false;
         };
-        let is_credentials = self.values.is_aio
+        let is_credentials = self.values.is_aio_file
             && self.model.text(name) == "_credentials"
             && self.model.text(object).to_ascii_lowercase().ends_with("session");
         let of_session = is_credentials
@@ -306,7 +306,7 @@ impl<'t> BotocoreItemFinder<'_, '_, 't> {
     fn is_aio_argument_list(&self, list: Node<'t>) -> bool {
         let call = self.model.parent(list).filter(|it| it.kind() == "call");
         let Some(callee) = call.and_then(|it| it.child_by_field_name("function")) else { return false };
-        if self.values.is_aio && self.model.text(callee).ends_with(".register_component") {
+        if self.values.is_aio_file && self.model.text(callee).ends_with(".register_component") {
             return !self.values.imports_sync_boto;
         }
         self.values.may_have_value(callee, |value| {

@@ -45,7 +45,7 @@ pub(super) fn expand_type(model: &FileBindings<'_>, node: Node<'_>, max_alias_de
     out
 }
 
-/// Returns the type that a name stands for in this file: an alias, or a protocol with a `__call__` method.
+/// Returns the type to which a name refers in this file: an alias, or a protocol with a `__call__` method.
 fn resolve_alias(model: &FileBindings<'_>, name: &str, max_names: u32) -> Option<String> {
     let root = model.root();
     let (bound, _) = model.find_bindings(name, root)?;
@@ -130,7 +130,7 @@ fn union_alternatives(type_text: &str) -> Vec<&str> {
     found
 }
 
-/// Returns the text before the closing bracket whose opening bracket precedes the text.
+/// The text begins after an opening bracket. Returns the part before the matching closing bracket.
 fn before_closing_bracket(text: &str) -> Option<&str> {
     let mut depth = 0_usize;
     for (at, c) in text.char_indices() {

@@ -68,8 +68,8 @@ fn imports_botocore(model: &FileBindings<'_>) -> bool {
 /// The results that a callback may have.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum CallbackKind {
-    /// The callback may return either a coroutine or a plain value. Without a test of the result, neither
-    /// `await` nor a plain call is correct.
+    /// The callback may return either a coroutine or a plain value. Without a test of the result, both
+    /// `await` and a plain call are wrong.
     MaybeAwaitable,
     /// The callback returns a coroutine, which a plain call never awaits.
     Awaitable,

@@ -194,7 +194,7 @@ impl<'t> CancellationFinder<'_, '_, 't> {
     }
 
     /// Returns true if a `raise` statement in a handler may run when the handler has caught a cancellation.
-    /// Conditions with an unknown value are assumed to let it run.
+    /// If the value of a condition is unknown, the condition is assumed to let the statement run.
     fn is_raise_reachable(&self, raise_statement: Node<'t>, clause: Node<'t>, block: Node<'t>) -> bool {
         let mut inner = raise_statement;
         for outer in self.model.ancestors(raise_statement).take_while(|it| it.id() != block.id()) {

@@ -21,11 +21,11 @@ pub(super) fn find_misused_contexts(values: &FlowValueResolver<'_, '_>) -> Vec<F
         let is_wrong = match thing {
             CreatedContextKind::Client => is_misused_context(values, node, fate),
             CreatedContextKind::Session => {
-                let is_safe = fate.entered || fate.closed || fate.returned || fate.passed;
+                let is_safe = fate.is_entered || fate.is_closed || fate.is_returned || fate.is_passed_on;
                 model.is_in_coroutine(node)
-                    && values.is_aio
+                    && values.is_aio_file
                     && !is_safe
-                    && (fate.is_used_unentered || fate.stored)
+                    && (fate.is_used_unentered || fate.is_stored)
             }
         };
         if is_wrong {
@@ -196,16 +196,16 @@ fn returns_existing_value<'t>(values: &FlowValueResolver<'_, 't>, callee: Node<'
 }
 
 fn is_misused_context<'t>(values: &FlowValueResolver<'_, 't>, node: Node<'t>, uses: ContextUses) -> bool {
-    if uses.entered {
+    if uses.is_entered {
         return false;
     }
     if uses.is_used_unentered {
         return !is_in_raises_block(values, node);
     }
-    if (uses.returned || uses.dropped) && !uses.stored {
+    if (uses.is_returned || uses.is_discarded) && !uses.is_stored {
         return false;
     }
-    if uses.passed {
+    if uses.is_passed_on {
         return true;
     }
     // The context is stored, but this file never enters it. The code is correct if the variable's name

@@ -20,7 +20,7 @@ impl<'t> FlowValueResolver<'_, 't> {
             "attribute" => callee.child_by_field_name("object").map(|it| self.model.text(it)),
             _ => None,
         };
-        if name == "_client_creator" && object == Some("self") && self.is_aio && !arguments.is_empty() {
+        if name == "_client_creator" && object == Some("self") && self.is_aio_file && !arguments.is_empty() {
             return vec![FlowValue::KnownObject(LibraryObject::ClientContext)];
         }
         let Some(object) = object else { return Vec::new() };
@@ -28,8 +28,8 @@ impl<'t> FlowValueResolver<'_, 't> {
         let is_super = object.starts_with("super(");
         let is_creator = object.ends_with("creator");
         let names_session = object.to_ascii_lowercase().contains("session");
-        let is_believed =
-            self.is_aio || names_session && self.model.is_in_coroutine(callee) && !self.imports_sync_boto;
+        let is_believed = self.is_aio_file
+            || names_session && self.model.is_in_coroutine(callee) && !self.imports_sync_boto;
         let is_one = is_believed && !is_super && !is_module && !arguments.is_empty();
         match name {
             "create_client" if is_creator => {
@@ -39,7 +39,7 @@ impl<'t> FlowValueResolver<'_, 't> {
             "_create_client" if is_one && names_session => {
                 vec![FlowValue::Coroutine(vec![FlowValue::KnownObject(LibraryObject::ClientContext)])]
             }
-            "client" | "resource" if self.is_aio && self.is_service_request(object, arguments) => {
+            "client" | "resource" if self.is_aio_file && self.is_service_request(object, arguments) => {
                 let is_client = name == "client";
                 vec![FlowValue::KnownObject(if is_client {
                     LibraryObject::ClientContext

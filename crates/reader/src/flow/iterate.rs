@@ -87,8 +87,8 @@ fn iterates_synchronously<'t>(values: &FlowValueResolver<'_, 't>, call: Node<'t>
         && arguments.into_iter().any(|it| values.may_be_object(it, &things))
 }
 
-/// Returns true if `async for` certainly cannot iterate over the value, because it is a coroutine of a
-/// client, a paginator, or a response or one of its lists.
+/// Returns true if `async for` certainly cannot iterate over the value: the value is a coroutine of a client,
+/// a paginator, a response, or a list in a response.
 fn is_not_async_iterable<'t>(values: &FlowValueResolver<'_, 't>, node: Node<'t>) -> bool {
     let found = values.node_values(node);
     let of_client = |value: &FlowValue<'t>| {

@@ -61,7 +61,7 @@ pub(super) struct FileBindings<'t> {
     scopes: HashMap<usize, FlowScope<'t>>,
     parents: HashMap<usize, Node<'t>>,
     /// Nodes by kind, in the order of the text.
-    by_kind: HashMap<&'t str, Vec<Node<'t>>>,
+    nodes_by_kind: HashMap<&'t str, Vec<Node<'t>>>,
     /// All nodes with the text of an identifier: names, and attribute names after a dot.
     identifier_nodes: HashMap<&'t str, Vec<Node<'t>>>,
     steps: Cell<usize>,
@@ -77,7 +77,7 @@ impl<'t> FileBindings<'t> {
             root,
             scopes: HashMap::new(),
             parents: HashMap::new(),
-            by_kind: HashMap::new(),
+            nodes_by_kind: HashMap::new(),
             identifier_nodes: HashMap::new(),
             steps: Cell::new(MAX_STEPS),
             has_time,
@@ -110,7 +110,7 @@ impl<'t> FileBindings<'t> {
         loop {
             let node = cursor.node();
             if node.is_named() {
-                self.by_kind.entry(node.kind()).or_default().push(node);
+                self.nodes_by_kind.entry(node.kind()).or_default().push(node);
                 match node.kind() {
                     FUNCTION_NODE_KIND | LAMBDA_NODE_KIND | CLASS_NODE_KIND => self.add_scope(node),
                     "identifier" => {
@@ -278,8 +278,8 @@ impl<'t> FileBindings<'t> {
         }
     }
 
-    /// Binds each target of `a, b = …` to the corresponding expression, if the right side is a list or tuple
-    /// with an expression for each target.
+    /// Binds each target of `a, b = …` to the corresponding expression. This requires that the right side is
+    /// a list or tuple with an expression for each target.
     fn bind_unpacked_targets(&mut self, target: Node<'t>, binding: FlowBinding<'t>) {
         let targets = named_children(target);
         let values = match binding {
@@ -360,7 +360,7 @@ impl<'t> FileBindings<'t> {
     /// Returns all nodes of these kinds, in the order of the text.
     pub(super) fn nodes_of_kinds(&self, kinds: &[&str]) -> Vec<Node<'t>> {
         let mut nodes: Vec<Node<'t>> =
-            kinds.iter().filter_map(|kind| self.by_kind.get(*kind)).flatten().copied().collect();
+            kinds.iter().filter_map(|kind| self.nodes_by_kind.get(*kind)).flatten().copied().collect();
         nodes.sort_by_key(|node| (node.start_byte(), std::cmp::Reverse(node.end_byte())));
         nodes.truncate(if self.spend_steps(nodes.len()) { nodes.len() } else { 0 });
         nodes
@@ -369,7 +369,7 @@ impl<'t> FileBindings<'t> {
     /// Returns all nodes of these kinds within a node.
     pub(super) fn nodes_within(&self, node: Node<'t>, kinds: &[&str]) -> Vec<Node<'t>> {
         let mut found = Vec::new();
-        for all in kinds.iter().filter_map(|kind| self.by_kind.get(*kind)) {
+        for all in kinds.iter().filter_map(|kind| self.nodes_by_kind.get(*kind)) {
             let first = all.partition_point(|it| it.start_byte() < node.start_byte());
             let within = all.iter().skip(first).take_while(|it| it.start_byte() < node.end_byte());
             found.extend(within.copied());
@@ -465,7 +465,7 @@ impl<'t> FileBindings<'t> {
     }
 
     /// Returns true if a node runs as part of a coroutine. A node in a plain function or lambda that is
-    /// nested in a coroutine does not.
+    /// nested in a coroutine does not run as part of the coroutine.
     pub(super) fn is_in_coroutine(&self, node: Node<'t>) -> bool {
         let function = self.enclosing_function(node);
         function.kind() == FUNCTION_NODE_KIND && self.is_async(function)

@@ -16,31 +16,31 @@ const MAX_HOPS: u32 = 6;
 pub(super) struct ContextUses {
     /// True if the context is entered: by `async with`, by an exit stack, or by calling `__aenter__` in code
     /// that also exits the context.
-    pub(super) entered: bool,
+    pub(super) is_entered: bool,
     /// True if the context is used as if it were already entered: it is awaited or called, or entered by
     /// `__aenter__` and never exited.
     pub(super) is_used_unentered: bool,
     /// True if the context is returned to a caller.
-    pub(super) returned: bool,
+    pub(super) is_returned: bool,
     /// True if the context is passed to a function outside this file.
-    pub(super) passed: bool,
+    pub(super) is_passed_on: bool,
     /// True if the context is stored in an attribute, an item or a module-level name.
-    pub(super) stored: bool,
+    pub(super) is_stored: bool,
     /// True if `close()` or `aclose()` of the context is called.
-    pub(super) closed: bool,
+    pub(super) is_closed: bool,
     /// True if the context is an expression statement, whose value is dropped.
-    pub(super) dropped: bool,
+    pub(super) is_discarded: bool,
 }
 
 impl ContextUses {
     fn merge(&mut self, other: Self) {
-        self.entered |= other.entered;
+        self.is_entered |= other.is_entered;
         self.is_used_unentered |= other.is_used_unentered;
-        self.returned |= other.returned;
-        self.passed |= other.passed;
-        self.stored |= other.stored;
-        self.closed |= other.closed;
-        self.dropped |= other.dropped;
+        self.is_returned |= other.is_returned;
+        self.is_passed_on |= other.is_passed_on;
+        self.is_stored |= other.is_stored;
+        self.is_closed |= other.is_closed;
+        self.is_discarded |= other.is_discarded;
     }
 }
 
@@ -84,10 +84,10 @@ impl<'v, 'm, 't> ContextTracker<'v, 'm, 't> {
                 _ => {}
             },
             "await" => fate.is_used_unentered = true,
-            "expression_statement" => fate.dropped = true,
-            "lambda" => fate.returned = true,
+            "expression_statement" => fate.is_discarded = true,
+            "lambda" => fate.is_returned = true,
             "return_statement" => {
-                fate.returned = true;
+                fate.is_returned = true;
                 fate.merge(self.uses_in_return(parent, hops));
             }
             "yield" => fate.merge(self.uses_in_yield(parent)),
@@ -105,7 +105,7 @@ impl<'v, 'm, 't> ContextTracker<'v, 'm, 't> {
                 fate.merge(self.uses_in_assignment(parent, hops));
             }
             "default_parameter" | "typed_default_parameter" if is_field(parent, "value", node) => {
-                fate.stored = true;
+                fate.is_stored = true;
                 if let Some(name) = parent.child_by_field_name("name") {
                     let function = self.model.parent(parent).and_then(|it| self.model.parent(it));
                     let scope = function.unwrap_or(name);
@@ -158,7 +158,7 @@ impl<'v, 'm, 't> ContextTracker<'v, 'm, 't> {
     fn uses_in_with(&self, item: Node<'t>) -> ContextUses {
         let statement = self.model.ancestors(item).find(|it| it.kind() == "with_statement");
         let is_async = statement.is_some_and(|it| self.model.is_async(it));
-        ContextUses { entered: is_async, is_used_unentered: !is_async, ..ContextUses::default() }
+        ContextUses { is_entered: is_async, is_used_unentered: !is_async, ..ContextUses::default() }
     }
 
     /// Follows a returned value. A context that an async fixture returns counts as wrongly used, because
@@ -188,7 +188,7 @@ impl<'v, 'm, 't> ContextTracker<'v, 'm, 't> {
         let is_generator = self.model.is_async(function) && !self.values.is_context_manager(function);
         // An async generator without the decorator of a context manager, such as a fixture, yields the
         // context to code that does not enter it.
-        ContextUses { returned: !is_generator, stored: is_generator, ..ContextUses::default() }
+        ContextUses { is_returned: !is_generator, is_stored: is_generator, ..ContextUses::default() }
     }
 
     fn uses_in_attribute(&mut self, attribute: Node<'t>, max_hops: u32) -> ContextUses {
@@ -198,10 +198,10 @@ impl<'v, 'm, 't> ContextTracker<'v, 'm, 't> {
         match name {
             "__aenter__" => {
                 let is_left = self.is_exited_explicitly(attribute);
-                ContextUses { entered: is_left, is_used_unentered: !is_left, ..fate }
+                ContextUses { is_entered: is_left, is_used_unentered: !is_left, ..fate }
             }
-            "__aexit__" | "__exit__" => ContextUses { entered: true, ..fate },
-            "close" | "aclose" => ContextUses { closed: true, ..fate },
+            "__aexit__" | "__exit__" => ContextUses { is_entered: true, ..fate },
+            "close" | "aclose" => ContextUses { is_closed: true, ..fate },
             "values" | "items" | "copy" | "get" | "pop" if call.is_some() => match call {
                 Some(call)
                     if self
@@ -263,7 +263,7 @@ impl<'v, 'm, 't> ContextTracker<'v, 'm, 't> {
         let enters = ["enter", "context", "manager", "stack", "wrap", "push_async", "finalize"];
         let is_other = matches!(called, "nullcontext" | "enter_context");
         if enters.iter().any(|word| lower.contains(word)) && !is_other {
-            return ContextUses { entered: true, ..fate };
+            return ContextUses { is_entered: true, ..fate };
         }
         match called {
             // These functions cannot enter an asynchronous context, so passing such a context to them is
@@ -283,11 +283,11 @@ impl<'v, 'm, 't> ContextTracker<'v, 'm, 't> {
             "append" | "add" | "insert" | "appendleft" | "setdefault" => {
                 let object = callee.child_by_field_name("object");
                 let kept = object.map(|it| self.uses_of_target(it, max_hops)).unwrap_or_default();
-                return ContextUses { passed: true, ..kept };
+                return ContextUses { is_passed_on: true, ..kept };
             }
             _ => {}
         }
-        let mut fate = ContextUses { passed: true, ..fate };
+        let mut fate = ContextUses { is_passed_on: true, ..fate };
         for value in self.values.node_values(callee) {
             let (function, skipped) = match value {
                 FlowValue::Function(function) => (function, self.binds_first_parameter(callee, function)),
@@ -365,7 +365,7 @@ impl<'v, 'm, 't> ContextTracker<'v, 'm, 't> {
                 let scope = self.model.find_bindings(name, target).map(|(_, scope)| scope);
                 let scope = scope.unwrap_or(self.model.root());
                 let mut fate = self.uses_of_name(name, scope, max_hops);
-                fate.stored |= matches!(scope.kind(), "module" | "class_definition");
+                fate.is_stored |= matches!(scope.kind(), "module" | "class_definition");
                 fate
             }
             "attribute" => {
@@ -373,7 +373,7 @@ impl<'v, 'm, 't> ContextTracker<'v, 'm, 't> {
                 let object = target.child_by_field_name("object");
                 let class = object.and_then(|it| self.model.class_of_self(it));
                 let within = class.unwrap_or(self.model.root());
-                let mut fate = ContextUses { stored: true, ..ContextUses::default() };
+                let mut fate = ContextUses { is_stored: true, ..ContextUses::default() };
                 for node in self.model.identifier_nodes(name).to_vec() {
                     let used = self.model.parent(node).filter(|it| is_field(*it, "attribute", node));
                     let is_inside = (within.start_byte()..within.end_byte()).contains(&node.start_byte());
@@ -386,7 +386,7 @@ impl<'v, 'm, 't> ContextTracker<'v, 'm, 't> {
             "subscript" => {
                 let key = target.child_by_field_name("subscript").map(|it| self.model.text(it));
                 let object = target.child_by_field_name("value");
-                let mut fate = ContextUses { stored: true, ..ContextUses::default() };
+                let mut fate = ContextUses { is_stored: true, ..ContextUses::default() };
                 for used in self.model.nodes_of_kinds(&["subscript"]) {
                     let its = used.child_by_field_name("subscript").map(|it| self.model.text(it));
                     if its == key && !self.is_binding_target(used) {
@@ -395,7 +395,7 @@ impl<'v, 'm, 't> ContextTracker<'v, 'm, 't> {
                 }
                 if let Some(object) = object.filter(|it| it.kind() == "identifier") {
                     let elsewhere = self.uses_of_target(object, max_hops);
-                    fate.entered |= elsewhere.entered;
+                    fate.is_entered |= elsewhere.is_entered;
                 }
                 fate
             }

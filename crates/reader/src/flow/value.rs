@@ -69,13 +69,13 @@ pub(super) struct FlowValueResolver<'m, 't> {
     pub(super) model: &'m FileBindings<'t>,
     /// True if the file imports aiobotocore, aioboto3 or their types, belongs to aiobotocore, or defines a
     /// class whose name begins like an override's name.
-    pub(super) is_aio: bool,
+    pub(super) is_aio_file: bool,
     /// True if the file imports boto3 or botocore's session.
     pub(super) imports_sync_boto: bool,
     /// Cached values by node. Each entry also contains the depth that remained when the values were resolved.
     cache: RefCell<HashMap<usize, (u32, Vec<FlowValue<'t>>)>>,
     /// Nodes whose values are being resolved.
-    active: RefCell<HashSet<usize>>,
+    active_nodes: RefCell<HashSet<usize>>,
 }
 
 impl<'m, 't> FlowValueResolver<'m, 't> {
@@ -101,7 +101,7 @@ impl<'m, 't> FlowValueResolver<'m, 't> {
         };
         is_aio |= model.nodes_of_kinds(&["class_definition"]).iter().any(is_override);
         let (cache, active) = (RefCell::default(), RefCell::default());
-        Self { model, is_aio, imports_sync_boto: is_sync, cache, active }
+        Self { model, is_aio_file: is_aio, imports_sync_boto: is_sync, cache, active_nodes: active }
     }
 
     /// Returns the values that an expression may have.
@@ -129,11 +129,11 @@ impl<'m, 't> FlowValueResolver<'m, 't> {
             return values.clone();
         }
         // The values of this node depend on themselves, so the recursion ends here without values.
-        if !self.active.borrow_mut().insert(node.id()) {
+        if !self.active_nodes.borrow_mut().insert(node.id()) {
             return Vec::new();
         }
         let values = self.compute_values(node, depth);
-        self.active.borrow_mut().remove(&node.id());
+        self.active_nodes.borrow_mut().remove(&node.id());
         self.cache.borrow_mut().insert(node.id(), (depth, values.clone()));
         values
     }
@@ -206,7 +206,11 @@ impl<'m, 't> FlowValueResolver<'m, 't> {
             }
             FlowBinding::EnteredContext(node, how) => {
                 let given = self.resolve_values(node, depth);
-                if given.is_empty() && how == WithKind::Async && self.is_aio && self.is_client_by_name(node) {
+                if given.is_empty()
+                    && how == WithKind::Async
+                    && self.is_aio_file
+                    && self.is_client_by_name(node)
+                {
                     return vec![FlowValue::KnownObject(LibraryObject::Client)];
                 }
                 enter_values(given, how)
@@ -357,7 +361,7 @@ impl<'m, 't> FlowValueResolver<'m, 't> {
             }
         }
         if found.is_empty() && self.is_client_by_name(object) {
-            let is_one = self.is_aio && operation_names::is_operation_name(name);
+            let is_one = self.is_aio_file && operation_names::is_operation_name(name);
             if is_one || operation_names::is_aws_only_operation(name) {
                 found.push(FlowValue::Method(LibraryObject::Client, name));
             }

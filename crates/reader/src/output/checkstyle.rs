@@ -16,7 +16,7 @@ use crate::output::xml::{XmlElement, XmlPart, XmlParts};
 /// name, and a prefix that many other tools write.
 const SOURCE_PREFIXES: [&str; 2] = ["com.puppycrawl.tools.checkstyle.", "eslint.rules."];
 
-/// Reads a report. It does not panic on any bytes.
+/// Reads a report. Never panics, for any input bytes.
 pub(crate) fn read(bytes: &[u8], context: &OutputContext<'_>) -> DiagnosticReport {
     let mut collected = DiagnosticCollector::new();
     let Some(text) = decode::decode_document(bytes, &mut collected) else { return collected.finish() };

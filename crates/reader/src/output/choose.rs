@@ -66,7 +66,8 @@ fn detect_line_format(bytes: &[u8]) -> Option<OutputFormat> {
     whole.next().filter(|_| whole.next().is_none())
 }
 
-/// Returns the line format that this tool and other tools print, if the table of tools names one.
+/// Returns the line format that this tool and other tools print, if the table of tools contains such a
+/// format.
 fn tool_line_format(tool: &str) -> Option<OutputFormat> {
     OutputFormat::parse(&known::find_tool(tool)?.lines)
 }

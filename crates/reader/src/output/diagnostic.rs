@@ -55,7 +55,7 @@ pub struct Diagnostic {
     /// Fingerprint by which the tool recognises the same diagnostic after the code has changed.
     pub fingerprint: Option<String>,
     /// URL of the page about the rule. The URL begins with `https://`.
-    pub rule_page: Option<String>,
+    pub rule_page_url: Option<String>,
     /// Short description of the rule, on one line.
     pub title: Option<String>,
     /// Description of the rule, in Markdown. The Markdown is untrusted, so `truing_core::markdown` sanitizes
@@ -69,7 +69,7 @@ pub struct Diagnostic {
     /// The list `fixes` does not contain such a fix.
     pub has_unsafe_fix: bool,
     /// True if the tool reports that the diagnostic is suppressed.
-    pub suppressed: bool,
+    pub is_suppressed: bool,
 }
 
 impl Diagnostic {
@@ -88,13 +88,13 @@ impl Diagnostic {
             path,
             range,
             fingerprint: None,
-            rule_page: None,
+            rule_page_url: None,
             title: None,
             help: None,
             tags: Vec::new(),
             fixes: Vec::new(),
             has_unsafe_fix: false,
-            suppressed: false,
+            is_suppressed: false,
         }
     }
 }

@@ -61,13 +61,13 @@ pub(crate) fn for_each_entry<'de>(
     text: &'de str,
     visit_entry: impl FnMut(usize, &'de RawValue) -> ControlFlow<()>,
 ) -> serde_json::Result<()> {
-    let mut walk = ArrayVisitor { take: visit_entry, is_stopped: false };
+    let mut walk = ArrayVisitor { visit_entry, is_stopped: false };
     let read = serde_json::Deserializer::from_str(text).deserialize_seq(&mut walk);
     if walk.is_stopped { Ok(()) } else { read }
 }
 
 struct ArrayVisitor<F> {
-    take: F,
+    visit_entry: F,
     is_stopped: bool,
 }
 
@@ -81,7 +81,7 @@ impl<'de, F: FnMut(usize, &'de RawValue) -> ControlFlow<()>> Visitor<'de> for &m
     fn visit_seq<A: SeqAccess<'de>>(self, mut entries: A) -> Result<(), A::Error> {
         let mut index = 0;
         while let Some(entry) = entries.next_element::<&RawValue>()? {
-            if (self.take)(index, entry).is_break() {
+            if (self.visit_entry)(index, entry).is_break() {
                 self.is_stopped = true;
                 break;
             }
@@ -196,7 +196,7 @@ impl<'de, T: Deserialize<'de>, const MAX_FIELDS: usize> Visitor<'de> for FieldVi
     }
 }
 
-/// A whole number. In JSON, this is a number without a fraction or a string, because the JSON of protocol
+/// A whole number. In JSON, this is a string or a number without a fraction, because the JSON of protocol
 /// buffers contains some numbers as strings.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct WholeNumber(pub(crate) i64);

@@ -52,8 +52,8 @@ impl<'a> FileNames<'a> {
         self.match_longest_suffix(&RepoPath::from_text(path.trim_start_matches('/')))
     }
 
-    /// Returns the file whose path ends with the complete `path`. Returns `None` unless exactly one file
-    /// matches.
+    /// Returns the file whose path ends with the complete `path`. Returns `None` if no file or more than one
+    /// file matches.
     pub(crate) fn match_whole_suffix(&self, path: &str) -> Option<RepoPath> {
         match self.files_with_suffix(path.as_bytes()).as_slice() {
             [one] => Some((*one).clone()),

@@ -35,13 +35,13 @@ pub struct DiagnosticMapping {
     pub levels: LevelSeverities,
     /// Severities for all findings of a rule or a tool, regardless of their level. The key is `tool/rule`, as
     /// returned by [`rule_name`], or `tool`.
-    pub severities: BTreeMap<String, Severity>,
+    pub rule_severities: BTreeMap<String, Severity>,
     /// Defect categories. The key is `tool/rule`, a tag, or `tool`; if several keys match, the first in this
     /// order applies.
     pub categories: BTreeMap<String, DefectCategory>,
     /// Names of packs that tools must not have in findings. A tool with such a name gets a prefix: `core`
     /// becomes `tool-core`.
-    pub reserved: Vec<String>,
+    pub reserved_names: Vec<String>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -74,9 +74,9 @@ impl Default for DiagnosticMapping {
         ];
         Self {
             levels: LevelSeverities::default(),
-            severities: BTreeMap::new(),
+            rule_severities: BTreeMap::new(),
             categories: categories.map(|(tag, category)| (tag.to_owned(), category)).into(),
-            reserved: ["agent", "core"].map(str::to_owned).into(),
+            reserved_names: ["agent", "core"].map(str::to_owned).into(),
         }
     }
 }
@@ -85,14 +85,14 @@ impl Default for DiagnosticMapping {
 /// once.
 pub struct FindingMapper<'a> {
     file: &'a FileText<'a>,
-    quoted: FileSecrets,
+    quoted_secrets: FileSecrets,
     mapping: &'a DiagnosticMapping,
 }
 
 impl<'a> FindingMapper<'a> {
     /// Creates a mapper for a file. The file is searched for secrets only once, for all diagnostics.
     pub fn new(file: &'a FileText<'a>, mapping: &'a DiagnosticMapping) -> Self {
-        Self { file, quoted: FileSecrets::from_text(&String::from_utf8_lossy(file.bytes())), mapping }
+        Self { file, quoted_secrets: FileSecrets::from_text(&String::from_utf8_lossy(file.bytes())), mapping }
     }
 
     /// Converts a diagnostic of this file to a finding. Secrets that occur in the file, and secrets with a
@@ -105,7 +105,7 @@ impl<'a> FindingMapper<'a> {
     /// Returns an error if the diagnostic's location is not in the file.
     pub fn map_diagnostic(&self, diagnostic: &Diagnostic) -> Result<RawFinding, RangeError> {
         let (first, last) = self.file.range_lines(&diagnostic.range)?;
-        let rule = rule_name(&diagnostic.tool, diagnostic.rule.as_deref(), &self.mapping.reserved);
+        let rule = rule_name(&diagnostic.tool, diagnostic.rule.as_deref(), &self.mapping.reserved_names);
         let is_short = |fix: &&ToolFix| fix.edits.len() <= MAX_SUGGESTED_EDITS;
         let suggestion = diagnostic.fixes.iter().filter(is_short).find_map(|fix| {
             let edits = resolve_fix(fix, &diagnostic.path, self.file).ok()?;
@@ -141,7 +141,7 @@ impl<'a> FindingMapper<'a> {
     }
 
     fn hide_secrets(&self, text: &str) -> String {
-        self.quoted.hide_secrets(text)
+        self.quoted_secrets.hide_secrets(text)
     }
 
     /// Returns the text of the lines. Returns an empty text if the range is the whole file.
@@ -177,8 +177,8 @@ pub fn map_diagnostic(
 
 impl DiagnosticMapping {
     fn severity(&self, diagnostic: &Diagnostic, rule: &str) -> Severity {
-        let of_tool = || self.severities.get(tool_in_rule_name(rule));
-        let set = self.severities.get(rule).or_else(of_tool).copied();
+        let of_tool = || self.rule_severities.get(tool_in_rule_name(rule));
+        let set = self.rule_severities.get(rule).or_else(of_tool).copied();
         let of_level = || match diagnostic.level {
             DiagnosticLevel::Error => self.levels.error,
             DiagnosticLevel::Warning => self.levels.warning,
@@ -202,7 +202,7 @@ impl DiagnosticMapping {
 
 /// Returns the name that a tool has in findings.
 pub fn tool_name(tool: &str) -> String {
-    let name = rule_name(tool, None, &DiagnosticMapping::default().reserved);
+    let name = rule_name(tool, None, &DiagnosticMapping::default().reserved_names);
     tool_in_rule_name(&name).to_owned()
 }
 
@@ -258,8 +258,8 @@ fn finding_title(message: &str) -> String {
     title
 }
 
-/// Returns the body of a finding. The body contains the whole message if the title does not, the rule's
-/// description, and the URL of the rule's page.
+/// Returns the body of a finding. The body contains the whole message (if the title does not contain it), the
+/// rule's description, and the URL of the rule's page.
 fn finding_body(diagnostic: &Diagnostic, tool: Option<&KnownTool>) -> String {
     let mut parts = Vec::new();
     if diagnostic.message != finding_title(&diagnostic.message) {
@@ -273,7 +273,7 @@ fn finding_body(diagnostic: &Diagnostic, tool: Option<&KnownTool>) -> String {
         (None, Some(_) | None) => {}
     }
     let page = || tool?.rule_page_url(diagnostic.rule.as_deref()?);
-    parts.extend(diagnostic.rule_page.clone().or_else(page).map(|page| format!("<{page}>")));
+    parts.extend(diagnostic.rule_page_url.clone().or_else(page).map(|page| format!("<{page}>")));
     parts.join("\n\n")
 }
 

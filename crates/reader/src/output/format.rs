@@ -30,8 +30,8 @@ pub enum OutputFormat {
 
 /// Format of one tool, as an entry of a table.
 ///
-/// The table is `output::known::NAMED_FORMATS`. Its entries refer to functions, so [`OutputFormat`] does not
-/// depend on the modules that parse patterns and tools' JSON:
+/// The table is `output::known::NAMED_FORMATS`. The entries of the table refer to functions, so
+/// [`OutputFormat`] does not depend on the modules that parse patterns and tools' JSON:
 ///
 /// * `output::parse` searches a name first among the formats with their own variant, and then in the table.
 /// * `output::read` calls `parse`.
@@ -46,7 +46,7 @@ pub struct NamedFormat {
     /// name is used for diagnostics if [`OutputContext::tool`] is empty.
     pub tool: &'static str,
     /// True if the format consists of text lines that a pattern parses.
-    pub is_lines: bool,
+    pub is_line_based: bool,
     /// Parses an output in this format. Must not panic for any bytes. Collects diagnostics with
     /// [`DiagnosticCollector`](crate::output::report::DiagnosticCollector), which enforces the bounds.
     pub parse: fn(&[u8], &OutputContext<'_>) -> DiagnosticReport,
@@ -91,7 +91,7 @@ pub struct OutputContext<'a> {
     pub roots: &'a [String],
     /// Folder in which the tool ran, relative to the root of the tree. `None` if the tool ran at the root.
     /// Relative paths in the output refer to this folder.
-    pub folder: Option<&'a RepoPath>,
+    pub working_folder: Option<&'a RepoPath>,
     /// Name of the tool for diagnostics if the output itself contains no tool name. If this field is empty,
     /// the format's own name is used.
     pub tool: &'a str,
@@ -105,7 +105,7 @@ pub struct OutputContext<'a> {
     pub unusual_paths: &'a [RepoPath],
     /// True if the tool may have run on another machine. In that case, a root that the output states is also
     /// accepted.
-    pub is_foreign: bool,
+    pub is_from_other_machine: bool,
 }
 
 impl<'a> OutputContext<'a> {

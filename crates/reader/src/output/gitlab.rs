@@ -63,7 +63,7 @@ struct GitlabContent {
     body: Option<String>,
 }
 
-/// Reads a report. It does not panic on any bytes.
+/// Reads a report. Never panics, for any input bytes.
 pub(crate) fn read(bytes: &[u8], context: &OutputContext<'_>) -> DiagnosticReport {
     let mut collected = DiagnosticCollector::new();
     let Some(text) = decode::decode_document(bytes, &mut collected) else { return collected.finish() };

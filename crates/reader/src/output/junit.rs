@@ -255,8 +255,8 @@ fn failure_rule(case: &JunitCase, failure: &JunitFailure) -> String {
 
 impl FailureLocator<'_> {
     /// Returns the location of a linter's failure. Returns `None` if the failure is not from a linter. A
-    /// failure comes from a linter if the name of its suite is a file name, and neither the test case nor the
-    /// failure has a file.
+    /// failure comes from a linter if the name of its suite is a file name, and the test case and the failure
+    /// have no file.
     fn linter_failure_location(&self, case: &JunitCase, failure: &JunitFailure) -> Option<FailureLocation> {
         if case.file.is_some() || failure.file.is_some() || !is_file_name(&case.suite) {
             return None;
@@ -269,8 +269,9 @@ impl FailureLocator<'_> {
     }
 
     /// Returns the place of a test's failure. A location in the failure's own attributes takes precedence.
-    /// Otherwise, the last location in the failure's text that is in the test's file is used, or else the
-    /// location of the test. If the test's file is unknown, the first location in the text is used.
+    /// Otherwise, the last location in the failure's text that refers to the test's file is used. If there is
+    /// no such location, the location of the test is used. If the test's file is unknown, the first location
+    /// in the text is used.
     fn test_failure_location(&self, case: &JunitCase, failure: &JunitFailure) -> FailureLocation {
         let mut wrong = PathError::Missing;
         let mut known = |file: &Option<String>| match self.paths.resolve(file.as_deref()?) {

@@ -36,7 +36,7 @@ macro_rules! lines {
                 table::$row.read(bytes, input)
             },
             matches: |_| false,
-            is_lines: true,
+            is_line_based: true,
         }
     };
 }
@@ -46,7 +46,7 @@ macro_rules! lines {
 macro_rules! json {
     ($name:literal, $tool:literal, $read:path, $bracket:literal, [$($mark:literal),*]) => {
         NamedFormat { name: $name, tool: $tool, parse: $read,
-            matches: |bytes| is_json_with_marks(bytes, $bracket, &[$($mark),*]), is_lines: false }
+            matches: |bytes| is_json_with_marks(bytes, $bracket, &[$($mark),*]), is_line_based: false }
     };
 }
 
@@ -82,14 +82,14 @@ pub static NAMED_FORMATS: &[NamedFormat] = &[
         tool: "golangci-lint",
         parse: go::read_golangci,
         matches: go::is_golangci,
-        is_lines: false,
+        is_line_based: false,
     },
     NamedFormat {
         name: "govet-json",
         tool: "go vet",
         parse: go::read_govet,
         matches: go::is_govet,
-        is_lines: false,
+        is_line_based: false,
     },
     json!(
         "hadolint-json",
@@ -156,8 +156,8 @@ pub fn known_tools() -> &'static [KnownTool] {
     &KNOWN_TOOLS
 }
 
-/// Returns the tool with this name. The name may also be one that the tool's output contains. Letter case
-/// does not matter.
+/// Returns the tool with this name. The name may also be another name that the tool's output uses for the
+/// tool. Letter case does not matter.
 pub fn find_tool(name: &str) -> Option<&'static KnownTool> {
     let is_it = |known: &String| known.eq_ignore_ascii_case(name.trim());
     known_tools().iter().find(|tool| is_it(&tool.name) || tool.aliases.iter().any(is_it))

@@ -46,7 +46,7 @@ pub(crate) fn parse_level(word: &str) -> Option<DiagnosticLevel> {
     LEVEL_WORDS.iter().find(|(known, _)| known.eq_ignore_ascii_case(word)).map(|(_, level)| *level)
 }
 
-/// Returns the level that a word stands for, or a warning if the word is unknown or missing.
+/// Returns the level for a word, or a warning if the word is unknown or missing.
 pub(crate) fn level_or_warning(word: Option<&str>) -> DiagnosticLevel {
     word.and_then(parse_level).unwrap_or(DiagnosticLevel::Warning)
 }

@@ -19,10 +19,10 @@ impl OutputFormat {
         }
     }
 
-    /// Returns true if the format is lines of text.
+    /// Returns true if the format consists of lines of text.
     pub fn is_line_based(self) -> bool {
         match self {
-            Self::Named(named) => named.is_lines,
+            Self::Named(named) => named.is_line_based,
             Self::Sarif | Self::Rdjson | Self::Rdjsonl | Self::Checkstyle | Self::Gitlab | Self::Junit => {
                 false
             }

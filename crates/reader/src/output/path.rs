@@ -52,11 +52,11 @@ pub struct AbsolutePath {
 #[derive(Clone, Debug, Default)]
 pub struct PathResolver {
     roots: Vec<AbsolutePath>,
-    folder: Vec<Vec<u8>>,
+    working_folder: Vec<Vec<u8>>,
     /// Unusual names of files, as in [`OutputContext::unusual_paths`].
     unusual_paths: BTreeSet<RepoPath>,
     /// True if the tool may have run on another machine.
-    is_foreign: bool,
+    is_from_other_machine: bool,
 }
 
 impl PathResolver {
@@ -65,22 +65,22 @@ impl PathResolver {
         let mut roots: Vec<AbsolutePath> =
             context.roots.iter().filter_map(|root| AbsolutePath::from_text(root.as_bytes())).collect();
         roots.sort_by_key(|root| std::cmp::Reverse(root.components.len()));
-        let folder = context.folder.filter(|folder| folder.stays_within_folder());
+        let folder = context.working_folder.filter(|folder| folder.stays_within_folder());
         let folder =
             folder.map(|folder| folder.as_bytes().split(|byte| *byte == b'/').map(<[u8]>::to_vec).collect());
         let unusual = context.unusual_paths.iter().cloned().collect();
         Self {
             roots,
-            folder: folder.unwrap_or_default(),
+            working_folder: folder.unwrap_or_default(),
             unusual_paths: unusual,
-            is_foreign: context.is_foreign,
+            is_from_other_machine: context.is_from_other_machine,
         }
     }
 
     /// Adds a root that the output itself contains. Such a root is ignored if it is the root of a file
     /// system, or if other roots are known and the tool ran on this machine.
     pub fn add_root(&mut self, root: AbsolutePath) {
-        if (self.roots.is_empty() || self.is_foreign) && !root.components.is_empty() {
+        if (self.roots.is_empty() || self.is_from_other_machine) && !root.components.is_empty() {
             self.roots.push(root);
         }
     }
@@ -103,7 +103,7 @@ impl PathResolver {
     /// Returns the file with this unusual name, relative to the folder or to the root. Backslashes, drives
     /// and schemes have no special meaning in `name`.
     pub fn find_unusual_name(&self, name: &[u8]) -> Option<RepoPath> {
-        let below = [self.folder.join(&b'/').as_slice(), b"/", name].concat();
+        let below = [self.working_folder.join(&b'/').as_slice(), b"/", name].concat();
         let find = |name: &[u8]| self.unusual_paths.get(&RepoPath::from_bytes(name)).cloned();
         if self.unusual_paths.is_empty() { None } else { find(&below).or_else(|| find(name)) }
     }
@@ -158,7 +158,8 @@ impl PathResolver {
         if has_scheme(relative) || has_scheme(base) {
             return Err(PathError::NonFileUrl(written_path.to_owned()));
         }
-        let parts = join_parts(self.folder.clone(), base).and_then(|folder| join_parts(folder, relative));
+        let parts =
+            join_parts(self.working_folder.clone(), base).and_then(|folder| join_parts(folder, relative));
         to_repo_path(&parts.ok_or_else(|| PathError::OutsideTree(written_path.to_owned()))?, written_path)
     }
 

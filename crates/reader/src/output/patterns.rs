@@ -37,7 +37,7 @@ pub struct LinePattern {
     pub line_expressions: &'static [&'static str],
     /// Expression for a line with which the tool reports its own failure; empty if the tool prints no such
     /// line.
-    pub failure: &'static str,
+    pub failure_line_expression: &'static str,
     /// Expressions for lines that the tool prints in addition to diagnostics, such as headings and totals.
     /// The group `total` matches the number of diagnostics according to the tool. The group `none` matches if
     /// there are no diagnostics.
@@ -51,8 +51,8 @@ pub struct LinePattern {
     pub end_is_inclusive: bool,
     /// Level of a diagnostic if its line contains no level.
     pub default_level: DiagnosticLevel,
-    /// True if the first letter of a rule's name stands for the level.
-    pub level_in_rule: bool,
+    /// True if the first letter of a rule's name represents the level.
+    pub has_level_in_rule: bool,
     /// True if a note without a rule is a part of the previous diagnostic, not a separate diagnostic.
     pub notes_are_context: bool,
 }
@@ -84,7 +84,9 @@ impl LinePattern {
 
     /// Returns the expression for a failure, if there is one.
     pub fn failure_expression(&self) -> Option<Regex> {
-        (!self.failure.is_empty()).then(|| Regex::new(self.failure).ok()).flatten()
+        (!self.failure_line_expression.is_empty())
+            .then(|| Regex::new(self.failure_line_expression).ok())
+            .flatten()
     }
 
     /// Reads an output. The report contains a problem if no line is understood, or if the tool states a
@@ -144,7 +146,8 @@ impl LinePattern {
         let group =
             |name: &str| groups.name(name).map(|found| found.as_str().trim()).filter(|text| !text.is_empty());
         let rule = group("rule");
-        let by_letter = || rule.filter(|_| self.level_in_rule).and_then(|rule| parse_level(rule.get(..1)?));
+        let by_letter =
+            || rule.filter(|_| self.has_level_in_rule).and_then(|rule| parse_level(rule.get(..1)?));
         let level = group("level").and_then(parse_level).or_else(by_letter).unwrap_or(self.default_level);
         if self.notes_are_context && level == DiagnosticLevel::Note && rule.is_none() {
             return false;
@@ -198,8 +201,8 @@ impl LineCounts {
             (None, Some(_)) => Some(0),
             (None, None) => None,
         };
-        // A line with the tool's total counts as understood. A heading does not, because similar lines may
-        // occur in any text.
+        // A line with the tool's total counts as understood. A heading does not count as understood, because
+        // similar lines may occur in any text.
         self.parsed_lines += u64::from(of_line.is_some());
         self.total = self.total.max(of_line);
     }

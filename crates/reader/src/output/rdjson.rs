@@ -183,7 +183,7 @@ fn read_diagnostic(
         .or(severity_level(defaults.severity.as_ref()))
         .unwrap_or(DiagnosticLevel::Warning);
     if let Some(code) = entry.code {
-        (diagnostic.rule, diagnostic.rule_page) = (code.value, code.url);
+        (diagnostic.rule, diagnostic.rule_page_url) = (code.value, code.url);
     }
     for (index, suggestion) in entry.suggestions.0.into_iter().enumerate() {
         let range = suggestion.as_ref().and_then(|suggestion| exact_range(suggestion.range.as_ref()?));

@@ -68,7 +68,7 @@ pub enum ProblemKind {
     Unreadable,
     /// None of the lines was understood.
     NothingParsed,
-    /// An entry is malformed, or a part of it, and is left out.
+    /// An entry or a part of it is malformed, and is left out.
     MalformedEntry,
     /// An entry refers to no file.
     NoFile,
@@ -228,7 +228,7 @@ impl DiagnosticCollector {
             let (beyond, kept) =
                 (format_count(self.excess_count, "diagnostic"), self.report.diagnostics.len());
             // If the list of problems is full, the problem of the exceeded limit replaces the last problem,
-            // because it is the most important one.
+            // because the exceeded limit is the most important problem.
             if self.report.problems.len() == MAX_PROBLEMS {
                 self.report.problems.pop();
                 self.report.more_problems += 1;

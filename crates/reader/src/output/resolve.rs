@@ -28,12 +28,12 @@ pub struct FileText<'a> {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum RangeError {
     /// The line is after the file's last line.
-    #[error("line {line} is beyond the end of the file, which has {count} lines")]
+    #[error("line {line} is beyond the end of the file, which has {line_count} lines")]
     LineOutOfRange {
         /// Line number, from 1.
         line: u32,
         /// Number of lines in the file.
-        count: u32,
+        line_count: u32,
     },
     /// The column is after the line's end, or within a character or a line break.
     #[error("column {column} of line {line} is not a position in the file")]
@@ -131,7 +131,10 @@ impl<'a> FileText<'a> {
             DiagnosticRange::Lines(span) => {
                 let (start, end) = (span.start(), span.end());
                 if start.line() > count.saturating_add(1) {
-                    return Err(RangeError::LineOutOfRange { line: start.line(), count: self.line_count() });
+                    return Err(RangeError::LineOutOfRange {
+                        line: start.line(),
+                        line_count: self.line_count(),
+                    });
                 }
                 let first = start.line().min(count);
                 let ends_before = end.column() == Some(1) && end.line() > start.line();
@@ -177,7 +180,7 @@ impl<'a> FileText<'a> {
         is_end: bool,
     ) -> Result<usize, RangeError> {
         let (line, text) = (position.line(), self.bytes());
-        let beyond = RangeError::LineOutOfRange { line, count: self.line_count() };
+        let beyond = RangeError::LineOutOfRange { line, line_count: self.line_count() };
         let is_after = line == self.line_count().saturating_add(1);
         if line > self.line_count() && !is_after {
             return Err(beyond);
@@ -276,7 +279,7 @@ fn is_boundary(text: &[u8], offset: usize) -> bool {
 struct CharacterIndex {
     /// Offsets about every [`INDEX_STRIDE_BYTES`] bytes, each with the numbers of UTF-16 code units and of
     /// code points before the offset. The first offset is 0.
-    offsets: Vec<(usize, u64, u64)>,
+    checkpoints: Vec<(usize, u64, u64)>,
 }
 
 impl CharacterIndex {
@@ -293,7 +296,7 @@ impl CharacterIndex {
             utf16 += letter.len_utf16() as u64;
             points += 1;
         }
-        Some(Self { offsets })
+        Some(Self { checkpoints: offsets })
     }
 
     fn indexed_units(checkpoint: &(usize, u64, u64), unit: ColumnUnit) -> u64 {
@@ -314,8 +317,8 @@ impl CharacterIndex {
 
     /// Returns the number of units before an offset.
     fn units_before(&self, text: &[u8], offset: usize, unit: ColumnUnit) -> u64 {
-        let index = self.offsets.partition_point(|known| known.0 <= offset).saturating_sub(1);
-        let Some(known) = self.offsets.get(index) else { return 0 };
+        let index = self.checkpoints.partition_point(|known| known.0 <= offset).saturating_sub(1);
+        let Some(known) = self.checkpoints.get(index) else { return 0 };
         let between = text.get(known.0..offset).and_then(|between| std::str::from_utf8(between).ok());
         let letters = between.unwrap_or_default().chars();
         Self::indexed_units(known, unit) + letters.map(|letter| Self::char_units(letter, unit)).sum::<u64>()
@@ -324,13 +327,15 @@ impl CharacterIndex {
     /// Returns the byte offset after this number of units. Returns `None` if the offset would be after the
     /// text's end or within a character.
     fn offset_at(&self, text: &[u8], units: u64, unit: ColumnUnit) -> Option<usize> {
-        let index =
-            self.offsets.partition_point(|known| Self::indexed_units(known, unit) <= units).saturating_sub(1);
-        let known = self.offsets.get(index)?;
+        let index = self
+            .checkpoints
+            .partition_point(|known| Self::indexed_units(known, unit) <= units)
+            .saturating_sub(1);
+        let known = self.checkpoints.get(index)?;
         let (mut at, mut seen) = (known.0, Self::indexed_units(known, unit));
         // The position is before the next offset in the index, so only the text up to that offset is
         // examined.
-        let end = self.offsets.get(index + 1).map_or(text.len(), |next| next.0);
+        let end = self.checkpoints.get(index + 1).map_or(text.len(), |next| next.0);
         let mut letters = std::str::from_utf8(text.get(at..end)?).ok()?.chars();
         while seen < units {
             let letter = letters.next()?;

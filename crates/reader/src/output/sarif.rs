@@ -87,7 +87,7 @@ fn read_run(
     let name = run.tool.driver.name.as_deref().filter(|name| !name.trim().is_empty());
     let reader = SarifReader {
         tool: text_start(name.unwrap_or_else(|| context.tool_name_or("sarif")), MAX_NAME_CHARS),
-        places: SarifLocationResolver::new(&run, context),
+        location_resolver: SarifLocationResolver::new(&run, context),
         rules: SarifRules::new(&run),
         run: &run,
     };
@@ -146,7 +146,7 @@ fn report_failures(tool: &str, invocation: &SarifInvocation, collector: &mut Dia
 struct SarifReader<'a> {
     tool: &'a str,
     run: &'a SarifRun<'a>,
-    places: SarifLocationResolver<'a>,
+    location_resolver: SarifLocationResolver<'a>,
     rules: SarifRules<'a>,
 }
 
@@ -177,8 +177,9 @@ impl SarifReader<'_> {
         };
         let locations = result.locations.iter().filter_map(|location| location.physical_location.as_ref());
         let mut wrong = PathError::Missing;
-        let place = locations
-            .filter_map(|place| self.places.resolve_location(place).map_err(|error| wrong = error).ok());
+        let place = locations.filter_map(|place| {
+            self.location_resolver.resolve_location(place).map_err(|error| wrong = error).ok()
+        });
         let place = { place }.next();
         let Some((path, range)) = place else {
             return collector.skip_unplaced_entry(&wrong, &format!("{}: {wrong}", named()));
@@ -193,11 +194,11 @@ impl SarifReader<'_> {
         diagnostic.level = self.level(&result, &rule);
         diagnostic.fingerprint = fingerprint(&result.fingerprints, &result.partial_fingerprints);
         let page = descriptor.and_then(|rule| rule.help_uri.as_deref());
-        diagnostic.rule_page = page.filter(|page| page.len() <= MAX_PAGE_URL_BYTES).map(str::to_owned);
+        diagnostic.rule_page_url = page.filter(|page| page.len() <= MAX_PAGE_URL_BYTES).map(str::to_owned);
         diagnostic.title = title.map(|title| text_start(title, MAX_TITLE_CHARS).to_owned());
         diagnostic.help = rule.help_text();
         diagnostic.tags = tags(result.properties, descriptor.and_then(|rule| rule.properties.as_ref()));
-        diagnostic.suppressed = is_suppressed(&result);
+        diagnostic.is_suppressed = is_suppressed(&result);
         if let Some(fixes) = result.fixes {
             diagnostic.fixes = self.read_fixes(fixes, &named, collector);
         }
@@ -274,11 +275,15 @@ impl SarifReader<'_> {
     fn read_fix(&self, fix: SarifFix) -> Result<ToolFix, String> {
         let mut edits = Vec::new();
         for change in fix.artifact_changes {
-            let path =
-                self.places.resolve_path(&change.artifact_location).map_err(|error| error.to_string())?;
+            let path = self
+                .location_resolver
+                .resolve_path(&change.artifact_location)
+                .map_err(|error| error.to_string())?;
             for replacement in change.replacements {
-                let range =
-                    self.places.exact_range(&replacement.deleted_region).ok_or("a malformed region")?;
+                let range = self
+                    .location_resolver
+                    .exact_range(&replacement.deleted_region)
+                    .ok_or("a malformed region")?;
                 let content = replacement.inserted_content;
                 let is_binary =
                     |content: &log::SarifContent| content.text.is_none() && content.binary.is_some();
@@ -317,7 +322,7 @@ fn is_suppressed(result: &SarifResult<'_>) -> bool {
 }
 
 /// Returns the fingerprint of a result (3.27.16 and 3.27.17). The complete fingerprint with the highest
-/// version takes precedence over the partial fingerprint that most tools write. If neither exists, returns
+/// version takes precedence over the partial fingerprint that most tools write. If both are missing, returns
 /// the only partial fingerprint, or a digest of all partial fingerprints.
 fn fingerprint<const A: usize, const B: usize>(
     complete_fingerprints: &BoundedFields<String, A>,

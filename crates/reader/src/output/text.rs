@@ -16,7 +16,16 @@ const MAX_ESCAPE_CHARS: usize = 4096;
 /// consist of one line where required.
 pub fn clean_diagnostic(diagnostic: Diagnostic) -> Diagnostic {
     let Diagnostic { tool, rule, message, level, path, range, fingerprint, .. } = diagnostic;
-    let Diagnostic { rule_page, title, help, tags, fixes, has_unsafe_fix, suppressed, .. } = diagnostic;
+    let Diagnostic {
+        rule_page_url: rule_page,
+        title,
+        help,
+        tags,
+        fixes,
+        has_unsafe_fix,
+        is_suppressed: suppressed,
+        ..
+    } = diagnostic;
     let name = |text: String| strip_line_escapes(&text, MAX_NAME_CHARS);
     let some_name = |text: Option<String>| text.map(name).filter(|text| !text.is_empty());
     let tags = tags.into_iter().map(|tag| name(tag).to_lowercase()).filter(|tag| !tag.is_empty());
@@ -28,7 +37,7 @@ pub fn clean_diagnostic(diagnostic: Diagnostic) -> Diagnostic {
         path,
         range,
         fingerprint: fingerprint.map(clean_fingerprint).filter(|mark| !mark.is_empty()),
-        rule_page: rule_page.filter(|page| is_displayable_url(page)),
+        rule_page_url: rule_page.filter(|page| is_displayable_url(page)),
         title: title
             .map(|title| strip_line_escapes(&title, MAX_TITLE_CHARS))
             .filter(|title| !title.is_empty()),
@@ -36,7 +45,7 @@ pub fn clean_diagnostic(diagnostic: Diagnostic) -> Diagnostic {
         tags: tags.take(MAX_TAGS).collect(),
         fixes: fixes.into_iter().filter_map(clean_fix).take(MAX_FIXES).collect(),
         has_unsafe_fix,
-        suppressed,
+        is_suppressed: suppressed,
     }
 }
 
@@ -62,8 +71,19 @@ fn clean_fix(fix: ToolFix) -> Option<ToolFix> {
 
 /// Returns the number of bytes of a diagnostic's texts.
 pub(crate) fn count_text_bytes(diagnostic: &Diagnostic) -> usize {
-    let Diagnostic { tool, rule, message, path, fingerprint, rule_page, title, help, tags, fixes, .. } =
-        diagnostic;
+    let Diagnostic {
+        tool,
+        rule,
+        message,
+        path,
+        fingerprint,
+        rule_page_url: rule_page,
+        title,
+        help,
+        tags,
+        fixes,
+        ..
+    } = diagnostic;
     let some = |text: &Option<String>| text.as_ref().map_or(0, String::len);
     let optional: usize = [rule, fingerprint, rule_page, title, help].into_iter().map(some).sum();
     let tags: usize = tags.iter().map(String::len).sum();
@@ -121,8 +141,8 @@ fn is_displayable_url(url: &str) -> bool {
 
 /// Returns a text without terminal escapes (ECMA-48). These are control sequences that begin with `ESC [`,
 /// and strings that begin with `ESC ]`, `ESC P`, `ESC X`, `ESC ^` or `ESC _`. Other escapes with two or three
-/// characters are also removed, and so are the characters U+0080 to U+009F that stand for an escape. Text far
-/// beyond `max_chars` characters is not examined.
+/// characters are also removed. The characters U+0080 to U+009F that represent an escape are removed, too.
+/// Text far beyond `max_chars` characters is not examined.
 pub(crate) fn strip_escapes(text: &str, max_chars: usize) -> String {
     let room = max_chars.saturating_mul(4).saturating_add(MAX_ESCAPE_CHARS);
     let mut kept = String::with_capacity(text.len().min(room));

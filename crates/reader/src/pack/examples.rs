@@ -29,7 +29,7 @@ impl RulePacks {
             for rule in packs.into_iter().flatten() {
                 tested.rule_count += 1;
                 if rule.examples.valid.is_empty() && rule.examples.invalid.is_empty() {
-                    tested.untested.push(rule.name.clone());
+                    tested.untested_rules.push(rule.name.clone());
                 }
                 let alone = RuleSet::new(vec![rule])?;
                 let valid = rule.examples.valid.iter().map(|example| (example, false));
@@ -40,10 +40,10 @@ impl RulePacks {
                     if found != expected {
                         let what =
                             if expected { "finds nothing in invalid" } else { "finds something in valid" };
-                        tested.failing.push(format!("{name} {what} example {shown}"));
+                        tested.failure_messages.push(format!("{name} {what} example {shown}"));
                     } else if fixed != example.fixed_text {
                         let made = fixed.map_or("no suggestion".to_owned(), |fixed| format!("{fixed:?}"));
-                        tested.failing.push(format!("{name} suggests {made} for example {shown}"));
+                        tested.failure_messages.push(format!("{name} suggests {made} for example {shown}"));
                     }
                 }
             }
@@ -62,9 +62,9 @@ pub struct ExampleResults {
     pub example_count: usize,
     /// One line for each example that fails: a `valid` example with a finding, an `invalid` example without a
     /// finding, or an example with unexpected suggestions.
-    pub failing: Vec<String>,
+    pub failure_messages: Vec<String>,
     /// Rules without an example, whose findings are therefore untested.
-    pub untested: Vec<String>,
+    pub untested_rules: Vec<String>,
 }
 
 /// Applies a rule to an example. Returns true if the rule finds something. If the rule makes suggestions,

@@ -32,7 +32,7 @@ pub(crate) struct PackRule {
     /// Globs that select the files to which the rule applies. The rule applies to a path that matches a glob
     /// in `paths` (or to every path if `paths` is `None`) and no glob in `not_paths`.
     pub(crate) paths: Option<GlobSet>,
-    pub(crate) not_paths: GlobSet,
+    pub(crate) excluded_paths: GlobSet,
     /// Severities of findings in certain parts of a repository. In parts without an entry, `severity`
     /// applies.
     pub(crate) part_severities: BTreeMap<RepositoryPart, PartSeverity>,
@@ -42,7 +42,7 @@ pub(crate) struct PackRule {
     pub(crate) yields_to: Option<String>,
     /// Equivalent rules of linters, such as `eslint/no-debugger`. A comment that disables one of these linter
     /// rules also disables this rule.
-    pub(crate) linters: Vec<String>,
+    pub(crate) equivalent_linter_rules: Vec<String>,
     /// Description of the rule's findings in released code.
     pub(crate) hit_statistics: Option<String>,
     pub(crate) examples: RuleExamples,
@@ -59,7 +59,7 @@ impl PackRule {
     /// Returns true if the rule applies to files of this path.
     pub(crate) fn applies_to(&self, path: &RepoPath) -> bool {
         let path = Path::new(OsStr::from_bytes(path.as_bytes()));
-        self.paths.as_ref().is_none_or(|paths| paths.is_match(path)) && !self.not_paths.is_match(path)
+        self.paths.as_ref().is_none_or(|paths| paths.is_match(path)) && !self.excluded_paths.is_match(path)
     }
 
     /// Returns the severity in a part of a repository; the part `None` is the product. Returns `None` if the
@@ -141,7 +141,7 @@ impl RuleCheck {
     /// Returns the pattern of a secret rule that shows that secrets in a file are test values.
     pub(crate) fn counterpart_pattern(&self) -> Option<&RulePattern> {
         match self {
-            Self::Secret(check) => check.counterpart.as_ref(),
+            Self::Secret(check) => check.counterpart_pattern.as_ref(),
             Self::Text(_) | Self::Syntax(_) | Self::Flow(_) | Self::Companion(_) | Self::Size(_) => None,
         }
     }
@@ -185,7 +185,7 @@ pub(crate) struct RuleExample {
     /// Files that were added, with their paths and texts.
     pub(crate) changed_files: Vec<(RepoPath, Vec<u8>)>,
     /// Files that did not change, each with its text if the rule may read the file.
-    pub(crate) unchanged: Vec<(RepoPath, Option<Vec<u8>>)>,
+    pub(crate) unchanged_files: Vec<(RepoPath, Option<Vec<u8>>)>,
     /// Text of the changed file after the suggestions are applied; `None` if the rule must suggest nothing.
     pub(crate) fixed_text: Option<String>,
 }
@@ -222,25 +222,30 @@ impl RuleExample {
         let [(_, text)] = self.changed_files.as_slice() else { return None };
         str::from_utf8(text)
             .ok()
-            .filter(|text| self.unchanged.is_empty() && text.len() <= MAX_SHOWN_EXAMPLE_BYTES)
+            .filter(|text| self.unchanged_files.is_empty() && text.len() <= MAX_SHOWN_EXAMPLE_BYTES)
     }
 
     /// Creates an example with one new file.
     pub(crate) fn from_text(path: &RepoPath, text: String) -> Self {
         let changed = vec![(path.clone(), text.clone().into_bytes())];
-        Self { label: format!("{text:?}"), changed_files: changed, unchanged: Vec::new(), fixed_text: None }
+        Self {
+            label: format!("{text:?}"),
+            changed_files: changed,
+            unchanged_files: Vec::new(),
+            fixed_text: None,
+        }
     }
 }
 
 impl HeadFiles for RuleExample {
     fn exists(&self, path: &RepoPath) -> bool {
-        self.unchanged.iter().any(|(known, _)| known == path) || self.read_file(path).is_some()
+        self.unchanged_files.iter().any(|(known, _)| known == path) || self.read_file(path).is_some()
     }
 
     fn read_file(&self, path: &RepoPath) -> Option<Vec<u8>> {
         let changed =
             self.changed_files.iter().find(|(known, _)| known == path).map(|(_, text)| text.clone());
-        let unchanged = || self.unchanged.iter().find(|(known, _)| known == path)?.1.clone();
+        let unchanged = || self.unchanged_files.iter().find(|(known, _)| known == path)?.1.clone();
         changed.or_else(unchanged)
     }
 }

@@ -31,7 +31,7 @@ fn names(packs: &[&str]) -> Vec<String> {
 fn every_embedded_rule_does_what_its_examples_say() {
     let packs = RulePacks::load_embedded().unwrap();
     assert_eq!(packs.pack_names(), ["aiobotocore", "code-rules", "code-rules-strict", "core"]);
-    assert_eq!(packs.run_examples(&[]).unwrap().failing, Vec::<String>::new());
+    assert_eq!(packs.run_examples(&[]).unwrap().failure_messages, Vec::<String>::new());
 }
 
 #[test]
@@ -72,7 +72,7 @@ invalid = ["key1"]"#,
 invalid = ["key"]"#,
         ),
     )]);
-    let failing = packs.unwrap().run_examples(&[]).unwrap().failing;
+    let failing = packs.unwrap().run_examples(&[]).unwrap().failure_messages;
     assert_eq!(
         failing,
         ["p/x finds something in valid example \"key1\"", "p/x finds nothing in invalid example \"key\"",]
@@ -158,7 +158,7 @@ invalid = [{ bytes = 11 }, { bytes = 8, lines = 4 }]
 fn rules_of_companions_and_size_are_tested_on_changes() {
     for rule in [COMPANION, SIZE] {
         let packs = RulePacks::parse(&[("p/rules/x.toml", rule)]).unwrap();
-        assert_eq!(packs.run_examples(&[]).unwrap().failing, Vec::<String>::new());
+        assert_eq!(packs.run_examples(&[]).unwrap().failure_messages, Vec::<String>::new());
     }
     for (rule, from, to, expected) in [
         (COMPANION, "[\"a.lock\"]\nvalid", "[]\nvalid", "9:14: rule `p/x`: companions: "),

@@ -85,7 +85,7 @@ macro_rules! rule_file {
                 example: impl Fn($example) -> RuleExample,
             ) -> Result<PackRule, PackError> {
                 source.ensure_valid(
-                    *self.id.get_ref() == source.id,
+                    *self.id.get_ref() == source.file_stem,
                     "id",
                     self.id.span().start,
                     "the id must be the file's name without the extension",
@@ -114,11 +114,11 @@ macro_rules! rule_file {
                     body: self.body.into_inner().trim().to_owned(),
                     check,
                     paths,
-                    not_paths: source.compile_globs("not_paths", &self.not_paths)?,
+                    excluded_paths: source.compile_globs("not_paths", &self.not_paths)?,
                     part_severities: self.parts,
                     enabled: self.enabled,
                     yields_to: None,
-                    linters: self.linters,
+                    equivalent_linter_rules: self.linters,
                     hit_statistics: self.measured,
                     examples: RuleExamples { valid: examples(self.valid), invalid: examples(self.invalid) },
                 })
@@ -240,7 +240,7 @@ fn default_python_example_path() -> String {
 struct RuleFileSource<'a> {
     file: &'a str,
     text: &'a str,
-    id: &'a str,
+    file_stem: &'a str,
     name: &'a str,
 }
 
@@ -296,7 +296,7 @@ impl RuleFileSource<'_> {
 
 /// Parses the rule `name` in a file. The field `id` in the file must equal `file_stem`.
 pub(super) fn parse(file: &str, text: &str, file_stem: &str, name: &str) -> Result<PackRule, PackError> {
-    let source = RuleFileSource { file, text, id: file_stem, name };
+    let source = RuleFileSource { file, text, file_stem, name };
     match source.deserialize::<RuleKindField>()?.kind {
         TomlRuleKind::Text => parse_text_rule(&source, false),
         TomlRuleKind::Secret => parse_text_rule(&source, true),
@@ -351,19 +351,19 @@ fn parse_text_rule(source: &RuleFileSource<'_>, is_secret: bool) -> Result<PackR
             .as_ref()
             .map(|value| source.parse_pattern("second_pattern", value))
             .transpose()?,
-        entropy: file.entropy.as_ref().map(|entropy| *entropy.get_ref()),
+        min_entropy: file.entropy.as_ref().map(|entropy| *entropy.get_ref()),
         placeholder_patterns: file
             .allow
             .iter()
             .map(|value| source.parse_pattern("allow", value))
             .collect::<Result<_, _>>()?,
-        counterpart: file
+        counterpart_pattern: file
             .counterpart
             .as_ref()
             .map(|value| source.parse_pattern("counterpart", value))
             .transpose()?,
         requires_both_ends_added: file.both_ends,
-        node: file.node.clone(),
+        node_kind: file.node.clone(),
         resolved_name_pattern: file
             .names
             .as_ref()
@@ -396,7 +396,7 @@ fn parse_companion_rule(source: &RuleFileSource<'_>) -> Result<PackRule, PackErr
         added_pattern: optional("added", &file.added)?,
         block_pattern: optional("under", &file.under)?,
         companions: companions.clone(),
-        companion_added: optional("companion_added", &file.companion_added)?,
+        companion_added_pattern: optional("companion_added", &file.companion_added)?,
         exempting_companion_texts: file.companion_holds.clone(),
         required_parent_companion_texts: file.above_holds.clone(),
         exempting_texts: file.unless_holds.clone(),
@@ -415,7 +415,7 @@ fn parse_companion_rule(source: &RuleFileSource<'_>) -> Result<PackRule, PackErr
             changed_files: files
                 .map(|(path, text)| (RepoPath::from_text(&path), text.into_bytes()))
                 .collect(),
-            unchanged: unchanged.chain(beside).collect(),
+            unchanged_files: unchanged.chain(beside).collect(),
             fixed_text: None,
         }
     })
@@ -443,7 +443,7 @@ fn parse_size_rule(source: &RuleFileSource<'_>) -> Result<PackRule, PackError> {
         RuleExample {
             label,
             changed_files: vec![(path.clone(), text)],
-            unchanged: Vec::new(),
+            unchanged_files: Vec::new(),
             fixed_text: None,
         }
     })

@@ -122,11 +122,11 @@ pub(super) fn parse(file: &str, text: &str, file_stem: &str, name: &str) -> Resu
         body: if raw.note.trim().is_empty() { raw.message.trim() } else { raw.note.trim() }.to_owned(),
         check: RuleCheck::Syntax(check),
         paths: if raw.files.is_empty() { None } else { Some(build_glob_set(&raw.files).map_err(at)?) },
-        not_paths: build_glob_set(&raw.ignores).map_err(at)?,
+        excluded_paths: build_glob_set(&raw.ignores).map_err(at)?,
         part_severities: ours.part_severities,
         enabled: ours.enabled.unwrap_or(on),
         yields_to: ours.yields_to,
-        linters: ours.linters,
+        equivalent_linter_rules: ours.linters,
         hit_statistics: ours.hit_statistics,
         examples: RuleExamples { valid: examples(ours.valid), invalid: examples(ours.invalid) },
     })

@@ -15,7 +15,7 @@ use crate::bounds::count_text_bytes;
 #[derive(Debug, Default)]
 pub struct ReportCollector {
     report: ReadReport,
-    bytes: usize,
+    findings_text_bytes: usize,
     dropped_count: usize,
 }
 
@@ -33,7 +33,7 @@ impl ReportCollector {
         if let Some(other) = about.chain(suppressions.iter().map(|idle| &idle.path)).find(|it| *it != path) {
             return Err(ProtocolError::UnrequestedFile(other.clone()));
         }
-        self.bytes += findings.iter().map(count_text_bytes).sum::<usize>();
+        self.findings_text_bytes += findings.iter().map(count_text_bytes).sum::<usize>();
         self.report.findings.extend(findings);
         self.report.reviewed.extend(reviewed.into_iter().take(1));
         self.report.not_reviewed.extend(not_reviewed.into_iter().take(1));
@@ -46,12 +46,13 @@ impl ReportCollector {
         self.report.suppressed.extend(suppressed.into_iter().take(room));
         let room = MAX_SUPPRESSIONS.saturating_sub(self.report.suppressions.len());
         self.report.suppressions.extend(suppressions.into_iter().take(room));
-        if self.report.findings.len() > 2 * MAX_FINDINGS || self.bytes > 2 * MAX_FINDINGS_BYTES {
+        if self.report.findings.len() > 2 * MAX_FINDINGS || self.findings_text_bytes > 2 * MAX_FINDINGS_BYTES
+        {
             for finding in retain_most_severe(&mut self.report.findings) {
                 self.dropped_count += 1;
                 self.record_skipped(&finding.location.path, SkipReason::TooLarge);
             }
-            self.bytes = self.report.findings.iter().map(count_text_bytes).sum();
+            self.findings_text_bytes = self.report.findings.iter().map(count_text_bytes).sum();
         }
         Ok(())
     }
@@ -73,7 +74,7 @@ impl ReportCollector {
     ///
     /// # Errors
     ///
-    /// The same as those of `check_report`.
+    /// Returns the same errors as `check_report`.
     pub fn into_checked(
         self,
         request: &ReadRequest,

@@ -11,7 +11,7 @@ pub(super) struct DecodedWords {
     /// The decoded texts, one on each line.
     pub(super) text: String,
     /// For each decoded word, its end in the decoded text and its range in the original text.
-    words: Vec<(usize, Range<usize>)>,
+    word_positions: Vec<(usize, Range<usize>)>,
 }
 
 impl DecodedWords {
@@ -22,7 +22,7 @@ impl DecodedWords {
             at = place.end + 1;
             if let Some(plain) = (word.len() >= MIN_WORD_BYTES).then(|| decode_word(word)).flatten() {
                 decoded.text.push_str(&plain);
-                decoded.words.push((decoded.text.len(), place));
+                decoded.word_positions.push((decoded.text.len(), place));
                 decoded.text.push('\n');
             }
         }
@@ -32,10 +32,10 @@ impl DecodedWords {
     /// Returns the ranges, in the original text, of the words whose decoded text overlaps this range of the
     /// decoded text.
     pub(super) fn word_ranges(&self, range: &Range<usize>) -> impl Iterator<Item = Range<usize>> {
-        let first = self.words.partition_point(|(end, _)| *end <= range.start);
+        let first = self.word_positions.partition_point(|(end, _)| *end <= range.start);
         // The last byte of the range belongs to the first word that ends at or after the range's end.
-        let last = self.words.partition_point(|(end, _)| *end < range.end);
-        self.words.iter().take(last + 1).skip(first).map(|(_, place)| place.clone())
+        let last = self.word_positions.partition_point(|(end, _)| *end < range.end);
+        self.word_positions.iter().take(last + 1).skip(first).map(|(_, place)| place.clone())
     }
 }
 

@@ -21,20 +21,21 @@ const MIN_ENCODED_SECRET_LETTERS: usize = 8;
 struct ByteAlphabet {
     letters: &'static [u8],
     /// Number of bits in one letter.
-    bits: usize,
+    bits_per_letter: usize,
     /// Number of bytes that are encoded together as a group.
-    group: usize,
+    group_bytes: usize,
 }
 
-/// Alphabet of section 4 of RFC 4648. The two characters of this alphabet that are neither letters nor digits
-/// are left out of all comparisons.
+/// Alphabet of section 4 of RFC 4648. Two characters of this alphabet are not letters or digits. All
+/// comparisons leave these characters out.
 const BASE64: ByteAlphabet = ByteAlphabet {
     letters: b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/",
-    bits: 6,
-    group: 3,
+    bits_per_letter: 6,
+    group_bytes: 3,
 };
 /// Alphabet of section 6 of RFC 4648.
-const BASE32: ByteAlphabet = ByteAlphabet { letters: b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", bits: 5, group: 5 };
+const BASE32: ByteAlphabet =
+    ByteAlphabet { letters: b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", bits_per_letter: 5, group_bytes: 5 };
 
 impl ByteAlphabet {
     /// Returns the letters that represent these bytes in the encoding of a longer text. The result contains
@@ -50,14 +51,16 @@ impl ByteAlphabet {
                     .unwrap_or(0);
                 usize::from(byte >> (7 - bit_index % 8) & 1)
             };
-            let letters = (before * 8).div_ceil(self.bits)..(before + bytes.len()) * 8 / self.bits;
+            let letters = (before * 8).div_ceil(self.bits_per_letter)
+                ..(before + bytes.len()) * 8 / self.bits_per_letter;
             let value = |letter: usize| {
-                (0..self.bits).fold(0, |value, bit_index| value << 1 | bit(letter * self.bits + bit_index))
+                (0..self.bits_per_letter)
+                    .fold(0, |value, bit_index| value << 1 | bit(letter * self.bits_per_letter + bit_index))
             };
             let letters = letters.filter_map(|letter| self.letters.get(value(letter)));
             letters.map(|byte| char::from(*byte)).filter(char::is_ascii_alphanumeric).collect()
         };
-        (0..self.group).map(at_place).collect()
+        (0..self.group_bytes).map(at_place).collect()
     }
 }
 
@@ -100,13 +103,13 @@ impl NormalizedLetters {
 struct EncodedSecret {
     letters: String,
     /// Number of letters from the beginning that are sufficient for a match.
-    min_letters: usize,
+    min_match_letters: usize,
     is_long: bool,
 }
 
 impl EncodedSecret {
     fn needle(&self) -> &str {
-        self.letters.get(..self.min_letters.min(MAX_NEEDLE_LETTERS)).unwrap_or(&self.letters)
+        self.letters.get(..self.min_match_letters.min(MAX_NEEDLE_LETTERS)).unwrap_or(&self.letters)
     }
 }
 
@@ -135,7 +138,7 @@ impl EncodedSecretSearch {
             let pairs = rest.iter().zip(form.letters.as_bytes());
             let same = pairs.take_while(|(one, other)| one.eq_ignore_ascii_case(other)).count();
             let places = text.positions.get(found.start()..found.start() + same)?;
-            (same >= form.min_letters).then_some((form, *places.first()?..*places.last()? + 1))
+            (same >= form.min_match_letters).then_some((form, *places.first()?..*places.last()? + 1))
         })
     }
 }
@@ -162,7 +165,7 @@ impl EncodedSecrets {
                 } else {
                     all
                 };
-                EncodedSecret { letters, min_letters, is_long }
+                EncodedSecret { letters, min_match_letters: min_letters, is_long }
             };
             let reversed: Vec<u8> = secret.bytes().rev().collect();
             let wide: Vec<u8> = secret.encode_utf16().flat_map(u16::to_le_bytes).collect();

@@ -28,13 +28,13 @@ pub(crate) struct CompanionCheck {
     /// other paths are in the file's folder or in a folder above.
     pub(crate) companions: Vec<String>,
     /// Pattern that an added line of the companion must match.
-    pub(crate) companion_added: Option<RulePattern>,
+    pub(crate) companion_added_pattern: Option<RulePattern>,
     /// Templates in which `$1` or `${name}` refers to a group of `added_pattern`. An added line requires no
     /// change if a companion contains a template that was filled in for this line.
     pub(crate) exempting_companion_texts: Vec<String>,
-    /// Templates in which `${folder}` stands for the path of the file's folder relative to the companion's
-    /// folder. A companion in a parent folder counts only if it contains one of the filled templates, or if
-    /// this list is empty.
+    /// Templates in which `${folder}` is replaced by the path of the file's folder relative to the
+    /// companion's folder. A companion in a parent folder counts only if it contains one of the filled
+    /// templates, or if this list is empty.
     pub(crate) required_parent_companion_texts: Vec<String>,
     /// Templates as in `exempting_companion_texts`. An added line requires no change if its own file contains
     /// one of the filled templates.
@@ -54,8 +54,8 @@ pub(crate) struct CompanionCheck {
 /// The whole change, and the files at its head.
 pub(crate) struct ChangeContext<'a> {
     changed_lines: BTreeMap<&'a RepoPath, &'a [(u32, u32)]>,
-    other_paths: BTreeSet<&'a RepoPath>,
-    head: &'a (dyn HeadFiles + Sync),
+    other_changed_paths: BTreeSet<&'a RepoPath>,
+    head_files: &'a (dyn HeadFiles + Sync),
     /// True if the repository is the source code of a secret scanner. The value is determined when it is used
     /// for the first time.
     is_secret_scanner: OnceCell<bool>,
@@ -84,8 +84,8 @@ impl<'a> ChangeContext<'a> {
         let old_names = files.iter().filter_map(|file| file.old_path.as_ref());
         Self {
             changed_lines: files.iter().map(|file| (&file.path, file.added_lines.as_slice())).collect(),
-            other_paths: other_paths.iter().chain(old_names).collect(),
-            head,
+            other_changed_paths: other_paths.iter().chain(old_names).collect(),
+            head_files: head,
             is_secret_scanner: OnceCell::new(),
         }
     }
@@ -93,7 +93,7 @@ impl<'a> ChangeContext<'a> {
     /// Returns true if the repository is the source code of a secret scanner.
     pub(crate) fn is_secret_scanner(&self) -> bool {
         let declares = |path: &str| {
-            self.head.read_file(&RepoPath::from(path)).is_some_and(|text| declares_scanner(path, &text))
+            self.head_files.read_file(&RepoPath::from(path)).is_some_and(|text| declares_scanner(path, &text))
         };
         *self.is_secret_scanner.get_or_init(|| MANIFESTS.into_iter().any(declares))
     }
@@ -105,11 +105,11 @@ impl<'a> ChangeContext<'a> {
         let beside = self.changed_lines.keys().filter(|other| parent_folder(other) == own && **other != path);
         beside
             .take(MAX_SIBLING_FILES)
-            .any(|other| self.head.read_file(other).is_some_and(|text| pattern.is_match(&text)))
+            .any(|other| self.head_files.read_file(other).is_some_and(|text| pattern.is_match(&text)))
     }
 
     fn has_changed(&self, path: &RepoPath) -> bool {
-        self.changed_lines.contains_key(path) || self.other_paths.contains(path)
+        self.changed_lines.contains_key(path) || self.other_changed_paths.contains(path)
     }
 }
 
@@ -143,19 +143,19 @@ impl CompanionCheck {
         let (mut exists, mut texts) = (self.reports_missing, Vec::new());
         for companion in self.companion_paths(file) {
             if change.has_changed(&companion) && self.is_satisfied_by(rule, &companion, change)? {
-                let text = change.head.read_file(&companion).filter(|_| self.requires_name);
+                let text = change.head_files.read_file(&companion).filter(|_| self.requires_name);
                 let table_added = change.changed_lines.get(&companion).copied().unwrap_or_default();
                 return Ok(text.and_then(|text| {
                     overrides::find_missing_name(lines, added, &asking, &LineIndex::new(&text), table_added)
                 }));
             }
-            let is_there = change.has_changed(&companion) || change.head.exists(&companion);
+            let is_there = change.has_changed(&companion) || change.head_files.exists(&companion);
             if !is_there || !self.is_companion_for(file, &companion, change) {
                 continue;
             }
             exists = true;
             if !self.exempting_companion_texts.is_empty() {
-                texts.extend(change.head.read_file(&companion));
+                texts.extend(change.head_files.read_file(&companion));
             }
         }
         if !exists {
@@ -180,7 +180,7 @@ impl CompanionCheck {
         if self.required_parent_companion_texts.is_empty() {
             return true;
         }
-        let Some(text) = change.head.read_file(companion) else { return true };
+        let Some(text) = change.head_files.read_file(companion) else { return true };
         let below = String::from_utf8_lossy(below.strip_prefix(b"/").unwrap_or(below));
         let holds = |template: &String| {
             let wanted = template.replace("${folder}", &below);
@@ -228,12 +228,12 @@ impl CompanionCheck {
         let table = self
             .companion_paths(file)
             .into_iter()
-            .find_map(|path| Some((change.head.read_file(&path)?, path)));
+            .find_map(|path| Some((change.head_files.read_file(&path)?, path)));
         // A changed table that cannot be read is assumed to be correct.
-        let Some((text, path)) = table.filter(|(_, path)| !change.other_paths.contains(path)) else {
+        let Some((text, path)) = table.filter(|(_, path)| !change.other_changed_paths.contains(path)) else {
             return Ok(None);
         };
-        let is_new = match &self.companion_added {
+        let is_new = match &self.companion_added_pattern {
             Some(pattern) => Some(pattern.get_or_compile(rule)?),
             None => None,
         };
@@ -271,10 +271,10 @@ impl CompanionCheck {
         companion: &RepoPath,
         change: &ChangeContext<'_>,
     ) -> Result<bool, ReaderError> {
-        let Some(wanted) = &self.companion_added else { return Ok(true) };
+        let Some(wanted) = &self.companion_added_pattern else { return Ok(true) };
         // A changed companion that cannot be read is assumed to be correct.
         let Some(added) = change.changed_lines.get(companion) else { return Ok(true) };
-        let Some(text) = change.head.read_file(companion) else { return Ok(true) };
+        let Some(text) = change.head_files.read_file(companion) else { return Ok(true) };
         Ok(!matching_lines(rule, Some(wanted), &LineIndex::new(&text), added)?.is_empty())
     }
 }
@@ -333,7 +333,7 @@ mod tests {
             added_pattern: None,
             block_pattern: None,
             companions: companions.iter().map(|path| (*path).to_owned()).collect(),
-            companion_added: None,
+            companion_added_pattern: None,
             exempting_companion_texts: Vec::new(),
             required_parent_companion_texts: Vec::new(),
             exempting_texts: Vec::new(),
@@ -430,7 +430,7 @@ mod tests {
     fn patterns_decide_which_lines_count_on_both_sides() {
         let rule = CompanionCheck {
             added_pattern: Some(RulePattern::parse("^version").unwrap()),
-            companion_added: Some(RulePattern::parse("^## ").unwrap()),
+            companion_added_pattern: Some(RulePattern::parse("^## ").unwrap()),
             ..check(&["/CHANGES.md"])
         };
         let tree = vec![("x.toml", "name\nversion\n"), ("CHANGES.md", "## 1\ntext\n")];

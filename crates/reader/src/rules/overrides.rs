@@ -31,8 +31,8 @@ pub(super) fn candidate_names_by_added_line(
     named.collect()
 }
 
-/// Returns the first line whose method or function has an entry in the table, if no added line of this entry
-/// satisfies `is_satisfying_line`.
+/// Returns the first line for which two conditions hold: its method or function has an entry in the table,
+/// and no added line of this entry satisfies `is_satisfying_line`.
 pub(super) fn find_line_with_stale_entry(
     changed_names: &[(u32, Vec<String>)],
     table: &LineIndex<'_>,

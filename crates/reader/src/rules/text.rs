@@ -20,16 +20,16 @@ pub(crate) struct TextCheck {
     /// Second regular expression. Its matches also count if they are within a match of `pattern`.
     pub(crate) second_pattern: Option<RulePattern>,
     /// Minimum entropy of the group `secret`, or of the whole match without this group, in bits per byte.
-    pub(crate) entropy: Option<f64>,
+    pub(crate) min_entropy: Option<f64>,
     /// Patterns for known placeholders, which are not reported.
     pub(crate) placeholder_patterns: Vec<RulePattern>,
     /// True if the first and the last line of a match must both be added. Otherwise one added line is enough.
     pub(crate) requires_both_ends_added: bool,
     /// Pattern for a counterpart, which shows that a file contains test values. A match is not reported if
     /// its file, or a changed file in the same folder, contains a counterpart.
-    pub(crate) counterpart: Option<RulePattern>,
+    pub(crate) counterpart_pattern: Option<RulePattern>,
     /// Kind of syntax node that must begin where the group `code` begins.
-    pub(crate) node: Option<String>,
+    pub(crate) node_kind: Option<String>,
     /// Pattern for the full name that the group `name` must resolve to.
     pub(crate) resolved_name_pattern: Option<RulePattern>,
     /// Replacement of text on the lines of a match.
@@ -49,7 +49,7 @@ pub(crate) struct TextFix {
 pub(crate) struct TextRules<'packs> {
     rules: Vec<&'packs PackRule>,
     /// Automaton that finds every keyword of every rule in one pass.
-    keywords: AhoCorasick,
+    keyword_automaton: AhoCorasick,
     /// For each keyword, the index of the rule to which the keyword belongs.
     keyword_rules: Vec<usize>,
 }
@@ -69,7 +69,7 @@ impl<'packs> TextRules<'packs> {
             AhoCorasick::builder().ascii_case_insensitive(true).build(keywords).map_err(|error| {
                 ReaderError::Failed(format!("the keywords of the rules cannot be compiled: {error}"))
             })?;
-        Ok(Self { rules: of_text, keywords, keyword_rules })
+        Ok(Self { rules: of_text, keyword_automaton: keywords, keyword_rules })
     }
 
     /// Returns every match of every rule that applies to this path. A binary file is searched only for
@@ -87,7 +87,7 @@ impl<'packs> TextRules<'packs> {
     /// limited to certain paths are also applied.
     pub(crate) fn find_secrets(&self, bytes: &[u8]) -> Result<Vec<Range<usize>>, ReaderError> {
         let hits = self.find_rule_matches(self.candidate_rules(None, bytes), bytes, ContentKind::Binary)?;
-        Ok(hits.into_iter().filter_map(|hit| hit.secret).collect())
+        Ok(hits.into_iter().filter_map(|hit| hit.secret_range).collect())
     }
 
     fn find_rule_matches(
@@ -121,7 +121,7 @@ impl<'packs> TextRules<'packs> {
             return Vec::new();
         }
         let mut candidates = vec![None; self.rules.len()];
-        for keyword in self.keywords.find_overlapping_iter(bytes) {
+        for keyword in self.keyword_automaton.find_overlapping_iter(bytes) {
             if left == 0 {
                 break;
             }
@@ -159,7 +159,7 @@ impl TextCheck {
     ) -> Result<Option<RuleMatch<'packs>>, ReaderError> {
         let Some(matched) = captures.get(0) else { return Ok(None) };
         let decisive = captures.name("secret").unwrap_or(matched);
-        let random_enough = self.entropy.is_none_or(|least| entropy(decisive.as_bytes()) >= least);
+        let random_enough = self.min_entropy.is_none_or(|least| entropy(decisive.as_bytes()) >= least);
         if !random_enough || self.is_placeholder(&rule.name, decisive.as_bytes())? {
             return Ok(None);
         }
@@ -170,10 +170,10 @@ impl TextCheck {
         let name = name.map(|name| String::from_utf8_lossy(name.as_bytes()).into_owned());
         Ok(Some(RuleMatch {
             rule,
-            matched: matched.range(),
+            range: matched.range(),
             code_offset: code,
             called_name: name,
-            secret,
+            secret_range: secret,
             fix,
         }))
     }

@@ -101,7 +101,7 @@ pub(super) fn read_sources(
         is_wanted,
         content: ArchiveContent::default(),
         kept_bytes: 0,
-        entries: 0,
+        entry_count: 0,
     };
     match format {
         ArchiveFormat::Wheel => read_zip(file, &mut taken)?,
@@ -116,7 +116,7 @@ struct ArchiveCollector<'a> {
     is_wanted: &'a dyn Fn(&str) -> bool,
     content: ArchiveContent,
     kept_bytes: u64,
-    entries: usize,
+    entry_count: usize,
 }
 
 impl ArchiveCollector<'_> {
@@ -135,8 +135,8 @@ impl ArchiveCollector<'_> {
 
     /// Checks an entry's name.
     fn check_entry(&mut self, name: &str) -> Result<(), ArchiveError> {
-        self.entries += 1;
-        if self.entries > MAX_ENTRIES {
+        self.entry_count += 1;
+        if self.entry_count > MAX_ENTRIES {
             return Err(self.too_large_error(format!("{MAX_ENTRIES} entries")));
         }
         let leads_out = name.starts_with('/')
@@ -183,7 +183,7 @@ fn read_zip(mut file: File, collector: &mut ArchiveCollector<'_>) -> Result<(), 
     let mut archive =
         zip::ZipArchive::new(BufReader::new(copy)).map_err(|error| collector.unpack_error(error))?;
     let found = directory::ZipDirectoryEnd {
-        start: archive.central_directory_start(),
+        directory_offset: archive.central_directory_start(),
         prefix_length: archive.offset(),
         comment: archive.comment(),
     };
@@ -280,7 +280,7 @@ mod tests {
                 is_wanted: &wanted,
                 content,
                 kept_bytes: 0,
-                entries: 0,
+                entry_count: 0,
             };
             read_tar(bytes.as_slice(), most, &mut taken).map(|()| taken.content.files.len())
         };
@@ -299,7 +299,7 @@ mod tests {
             is_wanted: &wanted,
             content,
             kept_bytes: 0,
-            entries: 0,
+            entry_count: 0,
         };
         for _ in 0..MAX_ENTRIES {
             assert_eq!(taken.check_entry("p/a.py"), Ok(()));

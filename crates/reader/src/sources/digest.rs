@@ -51,7 +51,7 @@ pub(super) fn digest_nodes(
     text: &str,
 ) -> Result<DefinitionDigests, SyntaxScanError> {
     let nothing = BTreeSet::new();
-    let mut tree = TreeHasher { hash: Sha256::new(), text, left_out: &nothing };
+    let mut tree = TreeHasher { hash: Sha256::new(), text, omitted_node_ids: &nothing };
     for node in nodes {
         tree.add_node(*node, 0)?;
     }
@@ -65,7 +65,7 @@ pub(super) fn digest_remaining_nodes(
     omitted_node_ids: &BTreeSet<usize>,
     text: &str,
 ) -> Result<String, SyntaxScanError> {
-    let mut tree = TreeHasher { hash: Sha256::new(), text, left_out: omitted_node_ids };
+    let mut tree = TreeHasher { hash: Sha256::new(), text, omitted_node_ids };
     tree.add_node(root, 0)?;
     Ok(hex::encode(tree.hash.finalize()))
 }
@@ -112,7 +112,7 @@ struct TreeHasher<'a> {
     hash: Sha256,
     text: &'a str,
     /// Nodes that are left out.
-    left_out: &'a BTreeSet<usize>,
+    omitted_node_ids: &'a BTreeSet<usize>,
 }
 
 impl<'a> TreeHasher<'a> {
@@ -130,7 +130,7 @@ impl<'a> TreeHasher<'a> {
             return Err(SyntaxScanError::OverLimit);
         }
         let kind = node.kind();
-        if kind.ends_with("comment") || self.left_out.contains(&node.id()) {
+        if kind.ends_with("comment") || self.omitted_node_ids.contains(&node.id()) {
             return Ok(());
         }
         self.add_piece("(");

@@ -17,15 +17,15 @@ const UTF8_NAME_FLAG: u16 = 1 << 11;
 /// The end of a zip file and the location of the directory, as determined by the zip library.
 pub(super) struct ZipDirectoryEnd<'a> {
     /// Offset of the directory in bytes.
-    pub(super) start: u64,
+    pub(super) directory_offset: u64,
     /// Number of bytes before the archive.
     pub(super) prefix_length: u64,
     /// Comment at the end of the file.
     pub(super) comment: &'a [u8],
 }
 
-/// Returns the names of the entries. At most `max_entries` + 1 names are returned, which shows the caller
-/// that there are too many.
+/// Returns the names of the entries. At most `max_entries` + 1 names are returned. If the list has this
+/// length, the archive has too many entries.
 pub(super) fn read_entry_names(
     file: &mut File,
     end_record: &ZipDirectoryEnd<'_>,
@@ -46,7 +46,7 @@ pub(super) fn read_entry_names(
     if end_record.prefix_length != 0 || !is_end || is_second {
         return Err("the file does not consist of exactly one archive".to_owned());
     }
-    let (mut names, mut at) = (Vec::new(), end_record.start);
+    let (mut names, mut at) = (Vec::new(), end_record.directory_offset);
     while at < end && names.len() <= max_entries {
         let head = read_bytes(
             file,

@@ -24,7 +24,7 @@ const MAX_LOOKUPS: u32 = 300;
 pub(super) struct ReleaseFiles<'a> {
     files: &'a BTreeMap<String, Vec<u8>>,
     parsed_files: BTreeMap<String, Option<Rc<FileItems>>>,
-    pub(super) unreadable: BTreeMap<String, String>,
+    pub(super) unreadable_files: BTreeMap<String, String>,
     parsers: ParserPool,
 }
 
@@ -32,9 +32,9 @@ pub(super) struct ReleaseFiles<'a> {
 #[derive(Default)]
 pub(super) struct FileItems {
     definitions: BTreeMap<String, FileItem>,
-    links: Vec<ItemAlias>,
+    aliases: Vec<ItemAlias>,
     /// Digest of the code outside of all innermost definitions.
-    outside_digest: String,
+    non_function_digest: String,
 }
 
 struct FileItem {
@@ -78,12 +78,12 @@ impl<'a> ReleaseFiles<'a> {
         Self {
             files,
             parsed_files: BTreeMap::new(),
-            unreadable: BTreeMap::new(),
+            unreadable_files: BTreeMap::new(),
             parsers: ParserPool::default(),
         }
     }
 
-    /// Returns the digests of a whole file in any format, or that the file does not exist.
+    /// Returns the digests of a whole file in any format, or reports that the file does not exist.
     pub(super) fn whole_file_state(&mut self, path: &str) -> SymbolState {
         let Some(bytes) = self.files.get(path) else { return SymbolState::Absent };
         let tree =
@@ -114,8 +114,8 @@ impl<'a> ReleaseFiles<'a> {
         .unwrap_or_default()
     }
 
-    /// Returns the definition of an item that a file defines or re-exports. Otherwise returns that the item
-    /// is absent or in another package.
+    /// Returns the definition of an item that a file defines or re-exports. Otherwise, the result states that
+    /// the item is absent or in another package.
     pub(super) fn symbol_state(&mut self, path: &str, item: &str) -> SymbolState {
         let names: Vec<&str> = item.split('.').collect();
         let mut left = MAX_LOOKUPS;
@@ -133,8 +133,8 @@ impl<'a> ReleaseFiles<'a> {
         }
         let Some((head, rest)) = names.split_first() else { return SymbolState::Absent };
         let mut nothing = SymbolState::Absent;
-        let named = items.links.iter().filter(|link| link.name.as_deref() == Some(*head));
-        let all = items.links.iter().filter(|link| link.name.is_none());
+        let named = items.aliases.iter().filter(|link| link.name.as_deref() == Some(*head));
+        let all = items.aliases.iter().filter(|link| link.name.is_none());
         for link in named.chain(all) {
             let there = link.target_name.as_deref();
             let names: Vec<&str> = match &link.name {
@@ -195,7 +195,7 @@ impl<'a> ReleaseFiles<'a> {
     /// the language families, because such a file is reported whole.
     pub(super) fn non_function_code(&mut self, path: &str) -> Option<NonFunctionCode> {
         LanguageFamily::from_path(path)?;
-        let tree = self.load_items(path)?.outside_digest.clone();
+        let tree = self.load_items(path)?.non_function_digest.clone();
         let (scope, name) = (String::new(), WHOLE_FILE.to_owned());
         Some(NonFunctionCode { scope, name, kind: ReleasePartKind::Code, tree })
     }
@@ -209,7 +209,7 @@ impl<'a> ReleaseFiles<'a> {
             let items = match parsed.unwrap_or_else(|_| Err("its parser failed".to_owned())) {
                 Ok(items) => Some(Rc::new(items)),
                 Err(why) => {
-                    self.unreadable.insert(path.to_owned(), why);
+                    self.unreadable_files.insert(path.to_owned(), why);
                     None
                 }
             };
@@ -242,7 +242,7 @@ fn parse_items(path: &str, bytes: &[u8], parsers: &mut ParserPool) -> Result<Fil
     };
     let rest =
         walked.and_then(|()| digest_remaining_nodes(tree.root_node(), &source.definition_nodes, &text));
-    source.items.outside_digest = rest.map_err(|_| "it is nested too deeply".to_owned())?;
+    source.items.non_function_digest = rest.map_err(|_| "it is nested too deeply".to_owned())?;
     Ok(source.items)
 }
 
@@ -268,7 +268,7 @@ impl<'a> ItemCollector<'a> {
     pub(super) fn add_alias(&mut self, name: Option<&str>, module: &str, original_name: Option<&str>) {
         let (name, module, original_name) =
             (name.map(str::to_owned), module.to_owned(), original_name.map(str::to_owned));
-        self.items.links.push(ItemAlias { name, module, target_name: original_name });
+        self.items.aliases.push(ItemAlias { name, module, target_name: original_name });
     }
 
     /// Adds a definition, from its first node (such as an attribute or a decorator) to its last node.

@@ -252,9 +252,9 @@ impl<'a> PieceCollector<'a> {
         self.text_of(node).chars().filter(|letter| !letter.is_whitespace() && *letter != '\\').collect()
     }
 
-    /// Adds an `if`, a `try` or a similar statement. If statements in its branches are reported, they are
-    /// reported separately, with the conditions of the branches. Otherwise, the whole compound statement is
-    /// reported.
+    /// Adds an `if`, a `try` or a similar statement. If any statement in its branches is reported, that
+    /// statement is reported separately, with the conditions of its branches. Otherwise, the whole compound
+    /// statement is reported.
     fn visit_compound(
         &mut self,
         node: Node<'_>,

@@ -34,7 +34,7 @@ pub(super) struct PythonPackage<'a> {
     files: &'a BTreeMap<String, Vec<u8>>,
     roots: &'static [&'static str],
     modules: BTreeMap<String, Option<Rc<PythonModule>>>,
-    unreadable: BTreeMap<String, String>,
+    unreadable_files: BTreeMap<String, String>,
     parsers: ParserPool,
 }
 
@@ -68,7 +68,7 @@ impl<'a> PythonPackage<'a> {
             ArchiveFormat::TarGz => ARCHIVE_IMPORT_ROOTS,
         };
         let (modules, unreadable, parsers) = (BTreeMap::new(), BTreeMap::new(), ParserPool::default());
-        Self { files, roots, modules, unreadable, parsers }
+        Self { files, roots, modules, unreadable_files: unreadable, parsers }
     }
 
     /// Returns the files that were parsed.
@@ -85,7 +85,7 @@ impl<'a> PythonPackage<'a> {
     }
 
     pub(super) fn into_unreadable_files(self) -> BTreeMap<String, String> {
-        self.unreadable
+        self.unreadable_files
     }
 
     /// Finds `module:Class.method`; `fget`, `fset` or `fdel` at the end selects a part of a property.
@@ -248,7 +248,7 @@ impl<'a> PythonPackage<'a> {
             let module = match parsed.unwrap_or_else(|_| Err("its parser failed".to_owned())) {
                 Ok(module) => Some(Rc::new(module)),
                 Err(why) => {
-                    self.unreadable.insert(path.to_owned(), why);
+                    self.unreadable_files.insert(path.to_owned(), why);
                     None
                 }
             };

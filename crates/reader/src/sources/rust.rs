@@ -130,8 +130,8 @@ fn visit_use(
     Ok(())
 }
 
-/// Resolves the path of a module that the file `from_file` contains. Returns the file with the module, and
-/// the names of the modules within this file that lead to it.
+/// Resolves the path of a module that the file `from_file` contains. Returns the file that contains the
+/// module, and the names of the nested modules in this file that lead to the module.
 pub(super) fn resolve_module(
     from_file: &str,
     module: &str,
@@ -171,7 +171,7 @@ pub(super) fn resolve_module(
             .into_iter()
             .chain(roots.into_iter().filter(|_| count == 0))
             .find(|path| file_exists(path));
-        // A path that begins with none of `crate`, `self` and `super` may refer to another crate.
+        // A path that does not begin with `crate`, `self` or `super` may refer to another crate.
         if let Some(found) = found.filter(|_| count > 0 || is_anchored) {
             return Some((found, rest.iter().map(|name| (*name).to_owned()).collect()));
         }

@@ -1,8 +1,8 @@
 //! Finds files of a release that Python may run in place of the compared files. If a release contains such a
 //! file, equal sources do not prove that the code behaves equally. These files are native modules and
 //! bytecode next to a source, and packages next to a module with the same name. A second entry for the same
-//! path is also such a file, even if the case of its path differs. So is code that runs at every start of
-//! Python.
+//! path is also such a file, even if the case of its path differs. Code that runs at every start of Python
+//! also counts as such a file.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -35,7 +35,7 @@ enum ModuleFileKind {
 }
 
 struct ModuleFile<'a> {
-    form: ModuleFileKind,
+    file_kind: ModuleFileKind,
     path: &'a str,
 }
 
@@ -92,7 +92,11 @@ impl<'a> WheelFiles<'a> {
         for path in paths {
             files.by_path.entry(fold_path(path)).or_default().push(path);
             if let Some((base, form)) = parse_module_path(path) {
-                files.by_module.entry(fold_path(&base)).or_default().push(ModuleFile { form, path });
+                files
+                    .by_module
+                    .entry(fold_path(&base))
+                    .or_default()
+                    .push(ModuleFile { file_kind: form, path });
             }
         }
         files
@@ -108,7 +112,7 @@ impl<'a> WheelFiles<'a> {
 
     /// Returns the files that Python may run in place of this source. The source must exist in the release.
     fn files_preceding_source(&self, module_path: &str, path: &str) -> impl Iterator<Item = &'a str> {
-        let is_other = move |one: &&ModuleFile<'a>| match one.form {
+        let is_other = move |one: &&ModuleFile<'a>| match one.file_kind {
             ModuleFileKind::Native | ModuleFileKind::Cache => true,
             ModuleFileKind::Source => one.path != path,
             ModuleFileKind::Bytecode => false,
@@ -118,7 +122,7 @@ impl<'a> WheelFiles<'a> {
 
     /// Returns all files that Python imports under this name.
     fn importable_files(&self, module_path: &str) -> impl Iterator<Item = &'a str> {
-        self.modules_at(module_path).filter(|one| one.form != ModuleFileKind::Cache).map(|one| one.path)
+        self.modules_at(module_path).filter(|one| one.file_kind != ModuleFileKind::Cache).map(|one| one.path)
     }
 }
 

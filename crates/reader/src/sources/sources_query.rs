@@ -172,7 +172,7 @@ impl SourcesQuery {
 }
 
 fn check_release(request: &ReleaseSourcesRequest, sources: &ReleaseSources) -> Result<(), &'static str> {
-    let asked: BTreeSet<&String> = request.symbols.iter().chain(&request.bases).collect();
+    let asked: BTreeSet<&String> = request.symbols.iter().chain(&request.base_classes).collect();
     ensure(sources.symbols.keys().collect::<BTreeSet<_>>() == asked, "its definitions")?;
     for definition in sources.symbols.values().filter_map(SymbolState::definition) {
         ensure(is_valid_name(&definition.file) && is_valid_name(&definition.name), "a name")?;

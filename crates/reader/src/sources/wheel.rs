@@ -1,5 +1,5 @@
-//! Computes the paths at which pip installs the files of a wheel, from the names of the entries and from the
-//! `.dist-info` folder (PEP 427, "Binary distribution format"). Nothing is installed.
+//! Computes, from the names of the entries and from the `.dist-info` folder, the paths at which pip installs
+//! the files of a wheel (PEP 427, "Binary distribution format"). Nothing is installed.
 //!
 //! The field `Root-Is-Purelib` selects one of two installation folders. These folders are identical on almost
 //! every system, and both are on the import path on all other systems. The field is therefore ignored, and
@@ -113,7 +113,7 @@ impl WheelTree {
     }
 }
 
-/// Returns the name of the metadata folder. Returns an error unless there is exactly one such folder.
+/// Returns the name of the metadata folder. Returns an error if there is no such folder or more than one.
 fn find_info_folder(names: &[String]) -> Result<&str, WheelFault> {
     let tops: BTreeSet<&str> =
         names.iter().map(|name| top_folder(name)).filter(|top| top.ends_with(INFO_FOLDER_SUFFIX)).collect();

@@ -57,12 +57,13 @@ fn collect_definitions(
     let mut functions = Vec::new();
     loop {
         let node = cursor.node();
-        let kind = language.definitions.iter().find(|kind| node.is_named() && kind.node == node.kind());
+        let kind =
+            language.definition_kinds.iter().find(|kind| node.is_named() && kind.node_kind == node.kind());
         if let Some(kind) = kind.filter(|kind| !kind.is_variable || !functions.contains(&true))
             && defines_name(&node, kind, text, name)
         {
             let (first, last) = node_lines(&node);
-            found.push(DefinitionLocation { kind: kind.node, first_line: first, last_line: last });
+            found.push(DefinitionLocation { kind: kind.node_kind, first_line: first, last_line: last });
         }
         if cursor.goto_first_child() {
             functions.push(is_function(&node));

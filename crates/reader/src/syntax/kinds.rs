@@ -4,7 +4,7 @@
 #[derive(Debug)]
 pub(crate) struct DefinitionKind {
     /// Name of the kind of node in the grammar.
-    pub(super) node: &'static str,
+    pub(super) node_kind: &'static str,
     /// Field of the node, by its name in the grammar. The field contains the defined name.
     pub(super) name_field: &'static str,
     /// True for variables. A variable's definition inside a function is ignored.
@@ -12,11 +12,11 @@ pub(crate) struct DefinitionKind {
 }
 
 const fn definition_kind(node: &'static str) -> DefinitionKind {
-    DefinitionKind { node, name_field: "name", is_variable: false }
+    DefinitionKind { node_kind: node, name_field: "name", is_variable: false }
 }
 
 const fn variable_kind(node: &'static str, name: &'static str) -> DefinitionKind {
-    DefinitionKind { node, name_field: name, is_variable: true }
+    DefinitionKind { node_kind: node, name_field: name, is_variable: true }
 }
 
 pub(super) const PYTHON: &[DefinitionKind] = &[
@@ -37,7 +37,7 @@ pub(super) const JAVASCRIPT: &[DefinitionKind] = &[
     definition_kind("method_signature"),
     definition_kind("abstract_method_signature"),
     definition_kind("public_field_definition"),
-    DefinitionKind { node: "field_definition", name_field: "property", is_variable: false },
+    DefinitionKind { node_kind: "field_definition", name_field: "property", is_variable: false },
     definition_kind("interface_declaration"),
     definition_kind("type_alias_declaration"),
     definition_kind("enum_declaration"),

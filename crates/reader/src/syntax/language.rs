@@ -13,7 +13,7 @@ pub(crate) struct SourceLanguage {
     pub(super) extensions: &'static [&'static str],
     pub(super) grammar: SupportLang,
     /// Kinds of nodes that define a name.
-    pub(super) definitions: &'static [kinds::DefinitionKind],
+    pub(super) definition_kinds: &'static [kinds::DefinitionKind],
 }
 
 /// All languages. ast-grep accepts the names of more languages, but panics if their grammar is not compiled
@@ -23,43 +23,43 @@ pub(crate) const LANGUAGES: &[SourceLanguage] = &[
         names: &["python", "py"],
         extensions: &["py", "pyi", "py3"],
         grammar: SupportLang::Python,
-        definitions: kinds::PYTHON,
+        definition_kinds: kinds::PYTHON,
     },
     SourceLanguage {
         names: &["typescript", "ts"],
         extensions: &["ts", "mts", "cts"],
         grammar: SupportLang::TypeScript,
-        definitions: kinds::JAVASCRIPT,
+        definition_kinds: kinds::JAVASCRIPT,
     },
     SourceLanguage {
         names: &["tsx"],
         extensions: &["tsx"],
         grammar: SupportLang::Tsx,
-        definitions: kinds::JAVASCRIPT,
+        definition_kinds: kinds::JAVASCRIPT,
     },
     SourceLanguage {
         names: &["javascript", "js", "jsx"],
         extensions: &["js", "mjs", "cjs", "jsx"],
         grammar: SupportLang::JavaScript,
-        definitions: kinds::JAVASCRIPT,
+        definition_kinds: kinds::JAVASCRIPT,
     },
     SourceLanguage {
         names: &["rust", "rs"],
         extensions: &["rs"],
         grammar: SupportLang::Rust,
-        definitions: kinds::RUST,
+        definition_kinds: kinds::RUST,
     },
     SourceLanguage {
         names: &["go", "golang"],
         extensions: &["go"],
         grammar: SupportLang::Go,
-        definitions: kinds::GO,
+        definition_kinds: kinds::GO,
     },
     SourceLanguage {
         names: &["java"],
         extensions: &["java"],
         grammar: SupportLang::Java,
-        definitions: kinds::JAVA,
+        definition_kinds: kinds::JAVA,
     },
 ];
 

@@ -160,8 +160,10 @@ impl<'a> ParsedFile<'a> {
         let (mut hash, mut in_function) = (Sha256::new(), false);
         for within in nodes {
             in_function |= is_function(&within);
-            let kind =
-                language.definitions.iter().find(|kind| within.is_named() && kind.node == within.kind());
+            let kind = language
+                .definition_kinds
+                .iter()
+                .find(|kind| within.is_named() && kind.node_kind == within.kind());
             // A variable counts as a definition only if the byte is within a function in the variable's
             // value.
             let kind = kind.filter(|kind| in_function || !kind.is_variable);

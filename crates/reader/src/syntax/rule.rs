@@ -30,7 +30,7 @@ pub(crate) struct SyntaxCheck {
     pub(crate) has_ellipsis: bool,
     /// Word that every matching file contains.
     required_word: Option<Finder<'static>>,
-    compiled: Vec<(&'static SourceLanguage, RuleConfig<SupportLang>)>,
+    compiled_rules: Vec<(&'static SourceLanguage, RuleConfig<SupportLang>)>,
 }
 
 impl fmt::Debug for SyntaxCheck {
@@ -65,7 +65,7 @@ impl SyntaxCheck {
         let pattern = from_yaml::<RuleFile>(text)?.rule.pattern;
         let word =
             pattern.as_ref().and_then(PatternText::required_word).map(|word| Finder::new(word).into_owned());
-        Ok(Self { has_ellipsis: text.contains("$$$"), required_word: word, compiled })
+        Ok(Self { has_ellipsis: text.contains("$$$"), required_word: word, compiled_rules: compiled })
     }
 
     /// Returns true if the rule may match the text: the text contains the required word, or the rule has
@@ -76,17 +76,17 @@ impl SyntaxCheck {
 
     /// Returns the rule compiled for this language, if the rule applies to the language.
     pub(crate) fn compiled_for(&self, language: &SourceLanguage) -> Option<&RuleConfig<SupportLang>> {
-        self.compiled.iter().find(|(known, _)| *known == language).map(|(_, config)| config)
+        self.compiled_rules.iter().find(|(known, _)| *known == language).map(|(_, config)| config)
     }
 
     /// Returns true if the rule proposes a fix.
     pub(crate) fn has_fix(&self) -> bool {
-        self.compiled.iter().any(|(_, config)| !config.fixer.is_empty())
+        self.compiled_rules.iter().any(|(_, config)| !config.fixer.is_empty())
     }
 
     /// Returns the names of the rule's languages.
     pub(crate) fn languages(&self) -> impl Iterator<Item = &'static str> {
-        self.compiled.iter().map(|(language, _)| language.name())
+        self.compiled_rules.iter().map(|(language, _)| language.name())
     }
 }
 
@@ -163,7 +163,7 @@ fn rule_error(text: &str, error: &dyn std::error::Error, language: &SourceLangua
     RuleSyntaxError {
         line,
         column,
-        message: format!("as a rule for {}: {}", language.name(), words.join(" ")),
+        message: format!("the text is not a valid rule for {}: {}", language.name(), words.join(" ")),
     }
 }
 

@@ -51,7 +51,7 @@ pub(crate) enum SyntaxScanError {
 #[derive(Debug)]
 pub(crate) struct SyntaxMatch {
     /// Index of the rule, as passed to `SyntaxScan::build_per_language`.
-    pub(crate) rule: usize,
+    pub(crate) rule_index: usize,
     /// Byte range of the matching node.
     pub(crate) range: Range<usize>,
     /// Replacement that the rule's `fix` proposes.
@@ -129,7 +129,7 @@ fn thread_cpu_time() -> Duration {
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(crate) struct TreeShape {
     /// Number of ERROR and missing nodes in the whole tree, including the byte ranges.
-    pub(crate) errors: usize,
+    pub(crate) error_count: usize,
     /// True if a range overlaps a token, such as a string or a comment, but does not contain the whole token.
     pub(crate) has_cut_token: bool,
     /// All nodes outside of the ranges, in the order of the text: kind, depth, and true for a node without
@@ -147,7 +147,7 @@ impl TreeShape {
         loop {
             let node = cursor.node();
             let at = node.byte_range();
-            shape.errors += usize::from(node.is_error() || node.is_missing());
+            shape.error_count += usize::from(node.is_error() || node.is_missing());
             if !changed_ranges.iter().any(|range| range.start <= at.start && at.end <= range.end) {
                 let is_leaf = node.child_count() == 0;
                 shape.outer_nodes.push((node.kind_id(), depth, is_leaf));
@@ -173,7 +173,7 @@ pub(crate) struct SyntaxScan<'rules> {
     language: &'static SourceLanguage,
     rules: Vec<ScanRule<'rules>>,
     /// For each kind of node, the indices in `rules` of the rules that may match it.
-    by_kind: Vec<Vec<usize>>,
+    rules_by_kind: Vec<Vec<usize>>,
 }
 
 /// Rule for one language.
@@ -210,7 +210,7 @@ impl<'rules> SyntaxScan<'rules> {
                 }
             }
         }
-        Self { language, rules, by_kind }
+        Self { language, rules, rules_by_kind: by_kind }
     }
 
     /// Returns the language of the files that the scan applies to.
@@ -257,7 +257,7 @@ impl<'rules> SyntaxScan<'rules> {
             self.candidate_nodes(root.root().get_inner_node(), active_rules, are_wanted_lines)?;
         let mut matches = Vec::new();
         for node in candidates {
-            for at in self.by_kind.get(usize::from(node.kind_id())).into_iter().flatten() {
+            for at in self.rules_by_kind.get(usize::from(node.kind_id())).into_iter().flatten() {
                 let Some(rule) = self.rules.get(*at).filter(|_| active_rules.get(*at) == Some(&true)) else {
                     continue;
                 };
@@ -271,7 +271,7 @@ impl<'rules> SyntaxScan<'rules> {
                     let range = fixer.get_replaced_range(&matched, matcher);
                     ByteReplacement { range, replacement: String::from_utf8_lossy(&replacement).into_owned() }
                 });
-                matches.push(SyntaxMatch { rule: rule.index, range: matched.range(), fix });
+                matches.push(SyntaxMatch { rule_index: rule.index, range: matched.range(), fix });
             }
         }
         Ok(matches)
@@ -285,7 +285,7 @@ impl<'rules> SyntaxScan<'rules> {
         are_wanted_lines: &dyn Fn(u32, u32) -> bool,
     ) -> Result<Vec<Node<'tree>>, SyntaxScanError> {
         let looked_at: Vec<bool> = self
-            .by_kind
+            .rules_by_kind
             .iter()
             .map(|rules| rules.iter().any(|at| active_rules.get(*at) == Some(&true)))
             .collect();

@@ -206,21 +206,28 @@ struct GrepSink {
     heading: String,
     /// Context lines before the next match. They are left out if the match is left out.
     context_before: String,
-    /// True if the last match was shown. The context lines after a match are shown only if the match is.
-    is_shown: bool,
+    /// True if the last match was shown. The context lines after a match are shown only if the match is
+    /// shown.
+    is_last_match_shown: bool,
     is_full: bool,
 }
 
 impl GrepSink {
     fn new(skip: Option<usize>) -> Self {
         let page = ReplyPage::new(skip, MAX_MATCHES);
-        Self { page, heading: String::new(), context_before: String::new(), is_shown: false, is_full: false }
+        Self {
+            page,
+            heading: String::new(),
+            context_before: String::new(),
+            is_last_match_shown: false,
+            is_full: false,
+        }
     }
 
     fn begin_file(&mut self, path: &RepoPath) {
         self.heading = format!("{}\n", visible_text(&path.to_string()));
         self.context_before.clear();
-        self.is_shown = false;
+        self.is_last_match_shown = false;
     }
 }
 
@@ -228,7 +235,7 @@ impl Sink for GrepSink {
     type Error = io::Error;
 
     fn matched(&mut self, _: &Searcher, sink_match: &SinkMatch<'_>) -> io::Result<bool> {
-        self.is_shown = !self.page.is_next_skipped();
+        self.is_last_match_shown = !self.page.is_next_skipped();
         let lines = || {
             format!(
                 "{}{}{}",
@@ -239,7 +246,7 @@ impl Sink for GrepSink {
         };
         self.is_full = !self.page.add_item(lines);
         self.context_before.clear();
-        if self.is_shown {
+        if self.is_last_match_shown {
             self.heading.clear();
         }
         Ok(!self.is_full)
@@ -249,7 +256,9 @@ impl Sink for GrepSink {
         let line = render_line(sink_context.line_number(), '-', sink_context.bytes());
         match sink_context.kind() {
             SinkContextKind::Before => self.context_before.push_str(&line),
-            SinkContextKind::After | SinkContextKind::Other if self.is_shown => self.page.add_to_item(&line),
+            SinkContextKind::After | SinkContextKind::Other if self.is_last_match_shown => {
+                self.page.add_to_item(&line)
+            }
             SinkContextKind::After | SinkContextKind::Other => {}
         }
         Ok(true)

@@ -19,7 +19,7 @@ pub(super) struct ReplyPage {
     text: String,
     skip: usize,
     max_items: usize,
-    visited: usize,
+    visited_count: usize,
     shown_count: usize,
     is_full: bool,
 }
@@ -31,7 +31,7 @@ impl ReplyPage {
             text: String::new(),
             skip: skip.unwrap_or(0),
             max_items,
-            visited: 0,
+            visited_count: 0,
             shown_count: 0,
             is_full: false,
         }
@@ -40,8 +40,8 @@ impl ReplyPage {
     /// Adds the next item. `lines` returns the lines of the item, each with its line end. `lines` is called
     /// only if the item may be shown. Returns false after the page is full. Later items are only counted.
     pub(super) fn add_item(&mut self, lines: impl FnOnce() -> String) -> bool {
-        self.visited += 1;
-        if self.visited <= self.skip || self.is_full {
+        self.visited_count += 1;
+        if self.visited_count <= self.skip || self.is_full {
             return !self.is_full;
         }
         let mut lines = if self.shown_count < self.max_items { lines() } else { String::new() };
@@ -69,12 +69,12 @@ impl ReplyPage {
 
     /// Returns true if the next item is one of the first `skip` items, which an earlier page showed.
     pub(super) fn is_next_skipped(&self) -> bool {
-        self.visited < self.skip
+        self.visited_count < self.skip
     }
 
     /// Returns the number of items that were added so far, including items that are not shown.
     pub(super) fn item_count(&self) -> usize {
-        self.visited
+        self.visited_count
     }
 
     /// Returns the page below its heading, without a note about omitted items.
@@ -85,7 +85,7 @@ impl ReplyPage {
     /// Returns the page below its heading, with a note on how to request the next page. `items` is the plural
     /// noun for the items.
     pub(super) fn finish(self, heading: &str, items: &str) -> Result<String, ToolCallError> {
-        let Self { skip, visited, shown_count: shown, is_full, .. } = self;
+        let Self { skip, visited_count: visited, shown_count: shown, is_full, .. } = self;
         if skip > 0 && skip >= visited {
             return Err(ToolCallError::SkipTooLarge { skip, total: visited });
         }

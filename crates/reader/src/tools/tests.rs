@@ -267,7 +267,7 @@ fn matches_come_with_context_and_in_pages() {
 fn a_call_ends_in_time_and_tells_what_it_did_not_look_at() {
     let stage = Stage::new(&[("a.py", b"def f(): pass\n"), ("b.py", b"def f(): pass\n")]);
     let mut toolbox = TreeToolbox::open(&stage.request()).unwrap();
-    toolbox.time = Duration::ZERO;
+    toolbox.time_limit = Duration::ZERO;
     let found = toolbox.call(TreeTool::Grep, &json!({"pattern": "f"}));
     assert!(
         found.text.contains(

@@ -24,16 +24,17 @@ pub fn tool_descriptions() -> Vec<ToolDescription> {
 fn describe_tree_tool(tool: TreeTool) -> ToolDescription {
     let (description, required, properties) = match tool {
         TreeTool::Read => (
-            "Reads a text file at the head of the change. Lines come with their numbers, as findings cite \
-             them. A long file comes in parts, and the answer says how to get the next one."
+            "Reads a text file at the head of the change. The answer shows each line with its number, as \
+            findings cite it. If a file is long, the answer shows one part, and says how to get the next \
+            part."
                 .to_owned(),
             json!(["path"]),
             json!({
                 "path": string_schema("The file, relative to the root of the repository"),
                 "start_line": integer_schema(1, "The first line to show; default 1"),
                 "end_line": integer_schema(1, "The last line to show; default the end of the file"),
-                "column": integer_schema(1, "Show each line from this character on; for the rest of lines \
-                     that were cut"),
+                "column": integer_schema(1, "Show each line from this character on, to read the rest of \
+                    lines that were cut"),
             }),
         ),
         TreeTool::List => (
@@ -46,7 +47,7 @@ fn describe_tree_tool(tool: TreeTool) -> ToolDescription {
         ),
         TreeTool::Glob => (
             "Finds files by a pattern of their path: `*` within a name, `**` across folders, `{a,b}` for \
-             either. A pattern without `/` is about the name, in any folder."
+            either. A pattern without `/` is matched against file names in all folders."
                 .to_owned(),
             json!(["pattern"]),
             json!({ "pattern": string_schema("The pattern, such as `src/**/*.py` or `*.toml`"),
@@ -54,7 +55,8 @@ fn describe_tree_tool(tool: TreeTool) -> ToolDescription {
         ),
         TreeTool::Grep => (
             "Searches the files at the head of the change for lines that match a regular expression \
-             (ripgrep's: no look-around, no back-references). Matches come with path and line number."
+            (ripgrep's: no look-around, no back-references). The answer shows the path and the line \
+            number of each match."
                 .to_owned(),
             json!(["pattern"]),
             json!({
@@ -63,7 +65,8 @@ fn describe_tree_tool(tool: TreeTool) -> ToolDescription {
                 "glob": string_schema("Only files whose path matches this pattern, as in `glob`"),
                 "ignore_case": boolean_schema("Ignore case"),
                 "literal": boolean_schema("The pattern is plain text"),
-                "context": integer_schema(0, "So many lines before and after each match; at most 10"),
+                "context": integer_schema(0, "Number of lines to show before and after each match; at \
+                    most 10"),
                 "skip": skip_schema("matches"),
             }),
         ),
@@ -85,8 +88,9 @@ fn describe_tree_tool(tool: TreeTool) -> ToolDescription {
 }
 
 fn describe_diff_tool() -> ToolDescription {
-    let description = "Shows the change that is reviewed. Each line: its number before, its number after, a \
-         mark (`+` added, `-` removed, blank unchanged), and its text. Of several files a list comes first.";
+    let description = "Shows the change that is reviewed. Each line has its number before the change, its \
+        number after the change, a mark (`+` added, `-` removed, blank unchanged), and its text. If there \
+        are several files, the answer begins with a list of them.";
     let properties = json!({
         "path": string_schema("Only this file, or the files in this folder; default the whole change"),
         "skip": skip_schema("lines"),
@@ -115,5 +119,5 @@ fn integer_schema(minimum: u32, description: &str) -> Value {
 }
 
 fn skip_schema(items: &str) -> Value {
-    integer_schema(0, &format!("Leave out so many {items}: those that answers before have shown"))
+    integer_schema(0, &format!("Number of {items} to omit, because earlier answers have already shown them"))
 }

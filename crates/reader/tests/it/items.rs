@@ -17,8 +17,8 @@ fn sources(files: &[(&str, &str)], symbols: &[&str], mirrored: &[&str]) -> Relea
         archive,
         format: ArchiveFormat::Wheel,
         symbols: owned(symbols),
-        mirrored: owned(mirrored),
-        bases: vec![],
+        mirrored_globs: owned(mirrored),
+        base_classes: vec![],
     };
     read_release(&request).unwrap()
 }

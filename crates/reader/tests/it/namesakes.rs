@@ -107,8 +107,8 @@ fn sources(text: &str, symbols: &[&str], mirrored: &str) -> ReleaseSources {
         archive,
         format: ArchiveFormat::Wheel,
         symbols,
-        mirrored,
-        bases: vec![],
+        mirrored_globs: mirrored,
+        base_classes: vec![],
     })
     .unwrap()
 }
@@ -142,10 +142,10 @@ fn decide_pinned_change(
         inherited_classes: &BTreeSet::new(),
         harmless_requirements: &BTreeMap::new(),
         manifest: &PinManifest { rows },
-        from: &from,
-        to: &to,
+        old_release: &from,
+        new_release: &to,
     });
-    let told = decision.unguarded.into_iter().map(|one| (one.symbol, one.kind, one.reason)).collect();
+    let told = decision.unguarded_parts.into_iter().map(|one| (one.symbol, one.kind, one.reason)).collect();
     (decision.verdict, told)
 }
 

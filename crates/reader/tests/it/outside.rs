@@ -86,8 +86,8 @@ fn sources(files: Files<'_>) -> ReleaseSources {
         archive,
         format: ArchiveFormat::Wheel,
         symbols,
-        mirrored,
-        bases: vec![],
+        mirrored_globs: mirrored,
+        base_classes: vec![],
     })
     .unwrap()
 }
@@ -114,8 +114,8 @@ fn decide_change(from: Files<'_>, to: Files<'_>) -> SyncDecision {
         inherited_classes: &inherited,
         harmless_requirements: &BTreeMap::new(),
         manifest: &manifest,
-        from: &from,
-        to: &to,
+        old_release: &from,
+        new_release: &to,
     })
 }
 
@@ -130,7 +130,7 @@ fn decide_rest_change(
     let before = [&[("p/m.py", REST)], &others[..]].concat();
     let after = [&[("p/m.py", after.as_str())], &others[..]].concat();
     let decision = decide_change(&before, &after);
-    let told = decision.unguarded.into_iter().map(|one| (one.symbol, one.kind, one.reason)).collect();
+    let told = decision.unguarded_parts.into_iter().map(|one| (one.symbol, one.kind, one.reason)).collect();
     (decision.verdict, told)
 }
 
@@ -236,7 +236,7 @@ fn a_file_that_a_mirrored_one_imports_is_told_when_it_is_new() {
     let (m, late) = (("p/m.py", REST), ("p/late.py", "thing = 1\n"));
     let told = |from: Files<'_>, to: Files<'_>| {
         let decision = decide_change(from, to);
-        let told = decision.unguarded.into_iter().map(|one| (one.file, one.kind)).collect::<Vec<_>>();
+        let told = decision.unguarded_parts.into_iter().map(|one| (one.file, one.kind)).collect::<Vec<_>>();
         (decision.verdict, told)
     };
     let new = (Some("p/late.py".to_owned()), ReleasePartKind::File);
@@ -258,7 +258,7 @@ fn what_a_release_requires_is_told_when_it_changes() {
         let decision = decide_change(&[m, (&old.0, &old.1)], &[m, (&new.0, &new.1)]);
         (
             decision.verdict,
-            decision.unguarded.into_iter().map(|one| (one.symbol, one.kind, one.reason)).collect(),
+            decision.unguarded_parts.into_iter().map(|one| (one.symbol, one.kind, one.reason)).collect(),
         )
     };
     let is = |reason| vec![("a".to_owned(), ReleasePartKind::Requirement, reason)];
@@ -284,7 +284,7 @@ fn code_outside_of_definitions_of_other_languages_is_told_too() {
             let after = text.replacen(old, new, 1);
             assert_ne!(after, text);
             let decision = decide_change(&[(file, text)], &[(file, &after)]);
-            let told: Vec<_> = decision.unguarded.iter().map(|one| one.kind).collect();
+            let told: Vec<_> = decision.unguarded_parts.iter().map(|one| one.kind).collect();
             assert_eq!(
                 (decision.verdict, told),
                 (SyncVerdict::Ask, vec![ReleasePartKind::Code]),
@@ -367,7 +367,7 @@ fn of_200_generated_pairs_of_releases_none_is_relaxed_unasked() {
         let (before, after) = (text(&before), text(&after));
         let decision = decide_change(&[("p/m.py", &before)], &[("p/m.py", &after)]);
         assert_eq!(decision.verdict, SyncVerdict::Ask, "{pair}: {kind}\n{before}\n--\n{after}");
-        assert!(!decision.unguarded.is_empty());
+        assert!(!decision.unguarded_parts.is_empty());
     }
     assert_eq!(kinds.len(), 4, "{kinds:?}");
 }

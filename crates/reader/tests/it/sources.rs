@@ -54,8 +54,8 @@ impl Release {
             archive: self.archive.clone(),
             format: self.format,
             symbols: symbols.iter().map(|name| (*name).to_owned()).collect(),
-            mirrored: mirrored.iter().map(|glob| (*glob).to_owned()).collect(),
-            bases: vec![],
+            mirrored_globs: mirrored.iter().map(|glob| (*glob).to_owned()).collect(),
+            base_classes: vec![],
         })
     }
 
@@ -343,8 +343,8 @@ fn what_is_no_archive_is_an_error_that_names_it() {
             archive,
             format,
             symbols: vec![],
-            mirrored: vec![],
-            bases: vec![],
+            mirrored_globs: vec![],
+            base_classes: vec![],
         })
         .unwrap_err()
         .to_string()
@@ -358,8 +358,8 @@ fn what_is_no_archive_is_an_error_that_names_it() {
                 archive: archive.clone(),
                 format,
                 symbols: vec![],
-                mirrored: vec![],
-                bases: vec![],
+                mirrored_globs: vec![],
+                base_classes: vec![],
             });
             if let Err(error) = read {
                 assert!(error.to_string().contains(&path_text(&archive)), "{error}");

@@ -43,8 +43,8 @@ fn a_digest_is_the_same_where_the_tree_is_and_only_there() {
         archive,
         format: ArchiveFormat::Wheel,
         symbols: vec![],
-        mirrored,
-        bases: vec![],
+        mirrored_globs: mirrored,
+        base_classes: vec![],
     };
     let told = read_release(&request).unwrap();
     let (mut by_tree, mut by_digest) = (BTreeMap::new(), BTreeMap::new());

@@ -78,8 +78,8 @@ fn sources(archive: &Path, mirrored: &[&str]) -> Result<ReleaseSources, SourcesE
         archive: archive.to_owned(),
         format: ArchiveFormat::Wheel,
         symbols: vec![PINNED.to_owned()],
-        mirrored: mirrored.iter().map(|glob| (*glob).to_owned()).collect(),
-        bases: vec![],
+        mirrored_globs: mirrored.iter().map(|glob| (*glob).to_owned()).collect(),
+        base_classes: vec![],
     })
 }
 
@@ -95,8 +95,8 @@ fn decide_upgrade(from: &ReleaseSources, to: &ReleaseSources) -> SyncVerdict {
         inherited_classes: &BTreeSet::new(),
         harmless_requirements: &BTreeMap::new(),
         manifest: &manifest,
-        from,
-        to,
+        old_release: from,
+        new_release: to,
     })
     .verdict
 }

@@ -30,7 +30,7 @@ pub(super) struct CommandRequest {
     /// Address of the pull request's page.
     pub(super) url: String,
     /// The finding whose thread contains the comment, if the command is about that finding.
-    pub(super) thread: Option<FindingId>,
+    pub(super) thread_finding: Option<FindingId>,
 }
 
 /// The author of a command, by account at the forge.
@@ -67,7 +67,7 @@ pub(super) async fn judge_request(
     }
 }
 
-/// Decides whether to carry out the command that a label stands for. The label must still be set on the pull
+/// Decides whether to carry out the command that a label requests. The label must still be set on the pull
 /// request. The account that set the label, according to the forge, must have write access.
 async fn judge_label(
     context: &ServiceContext,
@@ -84,7 +84,7 @@ async fn judge_label(
     // Forges ignore case in the names of labels.
     let set = client.labels().await?.into_iter().find(|label| label.name.eq_ignore_ascii_case(label_name));
     let Some(set) = set else { return Ok(CommandVerdict::Ignore("its label is no longer set".into())) };
-    let Some(author) = set.set_by.filter(|_| set.trusted) else {
+    let Some(author) = set.set_by.filter(|_| set.is_setter_trusted) else {
         return Ok(CommandVerdict::Ignore(format!(
             "the label was not set by an account with write access to {}",
             repository.name
@@ -95,7 +95,8 @@ async fn judge_label(
     };
     let is_asker = may_converge(context, is_called);
     let author = CommandAuthor { login: author.login, account: None };
-    let request = CommandRequest { command: UserCommand::Converge, author, url: pull.url, thread: None };
+    let request =
+        CommandRequest { command: UserCommand::Converge, author, url: pull.url, thread_finding: None };
     Ok(if is_asker { CommandVerdict::Accept(request) } else { refuse_unlisted_author(request) })
 }
 
@@ -103,7 +104,8 @@ async fn judge_label(
 /// configured name of that account. If converge runs are not served, every account passes this check, and the
 /// command is refused later with the reason.
 fn may_converge(context: &ServiceContext, has_name: impl Fn(&String) -> bool) -> bool {
-    let askers = context.converge_setup.as_ref().map_or(&[][..], |converging| &converging.config().askers);
+    let askers =
+        context.converge_setup.as_ref().map_or(&[][..], |converging| &converging.config().allowed_requesters);
     askers.is_empty() || askers.iter().any(has_name)
 }
 
@@ -143,11 +145,11 @@ async fn judge_check_rerun(
         command: UserCommand::Rerun,
         author: author.into(),
         url: pull.url,
-        thread: None,
+        thread_finding: None,
     }))
 }
 
-/// Reads the pull request. Returns a verdict in its place if the pull request is closed or does not exist.
+/// Reads the pull request. Instead, returns a verdict if the pull request is closed or does not exist.
 async fn find_open_pull(
     server: &AnyForgeServer,
     user_request: &UserRequest,
@@ -224,7 +226,7 @@ async fn judge_comment(
             command,
             author,
             url: comment.url,
-            thread: None,
+            thread_finding: None,
         }));
     }
     let first = comment.first_comment.filter(|_| command.targets_thread_finding());
@@ -232,7 +234,7 @@ async fn judge_comment(
         Some(first) => thread_finding(server, user_request, repository, first, known_comments).await?,
         None => None,
     };
-    Ok(CommandVerdict::Accept(CommandRequest { command, author, url: comment.url, thread }))
+    Ok(CommandVerdict::Accept(CommandRequest { command, author, url: comment.url, thread_finding: thread }))
 }
 
 /// Returns the finding whose thread begins with `first_comment`. Returns `None` if that comment is not about

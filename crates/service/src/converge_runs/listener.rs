@@ -35,7 +35,7 @@ pub(super) struct StopListener<'a> {
 
 #[derive(Default, Debug)]
 struct ReceivedComments {
-    lists: [CachedListing<PullComment>; 2],
+    comment_lists: [CachedListing<PullComment>; 2],
     /// Comments that do not affect this run: comments that existed at the start, and comments of people
     /// without write access.
     ignored_comments: HashSet<(CommentKind, u64)>,
@@ -54,8 +54,8 @@ impl<'a> StopListener<'a> {
         let since = UnixMillis(SystemClock.now().0.saturating_sub(MAX_CLOCK_LAG.0));
         let listener = Self { server, repo, number, since, received: Mutex::default() };
         let mut heard = listener.received.lock().await;
-        listener.refresh_comments(&mut heard.lists).await?;
-        let ReceivedComments { lists, ignored_comments: passed } = &mut *heard;
+        listener.refresh_comments(&mut heard.comment_lists).await?;
+        let ReceivedComments { comment_lists: lists, ignored_comments: passed } = &mut *heard;
         passed.extend(lists.iter().flat_map(CachedListing::items).map(|comment| (comment.kind, comment.id)));
         drop(heard);
         Ok(listener)
@@ -73,8 +73,8 @@ impl<'a> StopListener<'a> {
     /// `/converge stop`, returns the login of its author.
     async fn find_stop_request(&self) -> Result<Option<String>, ForgeError> {
         let mut heard = self.received.lock().await;
-        self.refresh_comments(&mut heard.lists).await?;
-        let ReceivedComments { lists, ignored_comments: passed } = &mut *heard;
+        self.refresh_comments(&mut heard.comment_lists).await?;
+        let ReceivedComments { comment_lists: lists, ignored_comments: passed } = &mut *heard;
         let of_run = |comment: &&PullComment| {
             let is_new = comment.number == self.number && !passed.contains(&(comment.kind, comment.id));
             is_new

@@ -74,7 +74,7 @@ impl ConvergeRunContext<'_> {
             client: &client,
             pull_details: &now,
             gate: &gate,
-            give_back: return_requested,
+            return_requested,
             report_progress,
         };
         // If the server began the unfinished run, the server resumes it.
@@ -187,7 +187,7 @@ struct LeasedConvergeRun<'a> {
     client: &'a RepositoryClient,
     pull_details: &'a PullDetails,
     gate: &'a Arc<dyn WriteGate>,
-    give_back: watch::Receiver<bool>,
+    return_requested: watch::Receiver<bool>,
     report_progress: &'a (dyn Fn(ProgressMessage<'_>) + Sync),
 }
 
@@ -195,7 +195,7 @@ impl LeasedConvergeRun<'_> {
     /// Does a whole run, including its waits.
     async fn run_whole(&self) -> Result<(ConvergeRecord, Mirror), RunFailure> {
         let Self { context: pull, lease, id, client, pull_details: now, gate, report_progress, .. } = self;
-        let (store, give_back) = (self.store, self.give_back.clone());
+        let (store, give_back) = (self.store, self.return_requested.clone());
         // The listener is opened before the commits are fetched, because a stop request may arrive during the
         // fetch.
         let listener = StopListener::open(pull.forge.1, pull.repo, pull.number).await?;
@@ -204,7 +204,7 @@ impl LeasedConvergeRun<'_> {
         let dismissals = store.dismissals(&lease.key).await?;
         let before = last.clone();
         let mut record = pull.resume_or_new_record(client, last, &dismissals, &lease.key, &ground).await?;
-        (record.detail.cost_before_resume, record.detail.denied_before) =
+        (record.detail.cost_before_resume, record.detail.denials_before_resume) =
             (record.cost(), record.denied_tool_calls());
         if let Some(before) = before.filter(|last| last.run == record.run && is_stuck(last)) {
             report_progress(ProgressMessage::Note(&run_texts::render_stuck_notice(&before)));

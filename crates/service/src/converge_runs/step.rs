@@ -55,7 +55,9 @@ impl ConvergeRunContext<'_> {
         match stepped {
             // The slot is freed, because pending reviews must not wait. The requester may write `/converge`
             // again.
-            Err(StepStopReason::StepFailed { failure_class: class, message, .. }) if lease.last_attempt => {
+            Err(StepStopReason::StepFailed { failure_class: class, message, .. })
+                if lease.is_last_attempt =>
+            {
                 tracing::warn!(class, "given up: {message}");
                 let ended = record_abandonment(store, lease, self.display_name(), &message).await?;
                 let gone = format!("converge: given up: {class}: {message}");

@@ -35,12 +35,12 @@ pub(super) async fn read_verified_body(
     if announced > MAX_BODY_BYTES as u64 {
         return Err(DeliveryRefusal::TooLarge);
     }
-    let end = Instant::now() + bounds.body;
+    let end = Instant::now() + bounds.body_timeout;
     let (mut first, mut all) = (Bytes::new(), Vec::new());
     let mut held: Option<OwnedSemaphorePermit> = None;
     loop {
         let next = std::future::poll_fn(|context| Pin::new(&mut body).poll_frame(context));
-        let part = match timeout_at(end.min(Instant::now() + bounds.body_idle), next).await {
+        let part = match timeout_at(end.min(Instant::now() + bounds.body_idle_timeout), next).await {
             Err(_) => return Err(DeliveryRefusal::BodyTooSlow),
             Ok(None) => break,
             Ok(Some(Err(error))) => return Err(DeliveryRefusal::BodyUnreadable(error.to_string())),

@@ -11,32 +11,32 @@ pub const MAX_BODY_BYTES: usize = 25 * 1024 * 1024;
 pub struct ConnectionLimits {
     /// Time limit for a request's header, from the start of the connection or the end of the previous
     /// request.
-    pub header: Duration,
+    pub header_timeout: Duration,
     /// Time limit between two parts of a body.
-    pub body_idle: Duration,
+    pub body_idle_timeout: Duration,
     /// Time limit for a whole body.
-    pub body: Duration,
+    pub body_timeout: Duration,
     /// Time limit for a whole connection. After this time, the connection is closed at the end of the current
     /// request.
     pub max_connection_age: Duration,
     /// Time limit for a client that still sends its request after the response was sent.
-    pub linger: Duration,
+    pub linger_timeout: Duration,
     /// Number of connections that may be open at once.
-    pub connections: usize,
+    pub max_connections: usize,
     /// Memory limit in bytes for all bodies together that are being read or parsed.
-    pub memory: usize,
+    pub max_body_memory_bytes: usize,
 }
 
 impl Default for ConnectionLimits {
     fn default() -> Self {
         Self {
-            header: Duration::from_secs(10),
-            body_idle: Duration::from_secs(5),
-            body: Duration::from_secs(30),
+            header_timeout: Duration::from_secs(10),
+            body_idle_timeout: Duration::from_secs(5),
+            body_timeout: Duration::from_secs(30),
             max_connection_age: Duration::from_mins(10),
-            linger: Duration::from_secs(2),
-            connections: 1024,
-            memory: 128 * 1024 * 1024,
+            linger_timeout: Duration::from_secs(2),
+            max_connections: 1024,
+            max_body_memory_bytes: 128 * 1024 * 1024,
         }
     }
 }

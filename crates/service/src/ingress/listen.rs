@@ -86,7 +86,7 @@ pub(crate) fn start(
         runtime.block_on(async {
             let IngressRoutes { main, metrics } = routes();
             let few = ConnectionLimits {
-                connections: bounds.connections.min(MAX_METRICS_CONNECTIONS),
+                max_connections: bounds.max_connections.min(MAX_METRICS_CONNECTIONS),
                 ..bounds.clone()
             };
             let serving = async {
@@ -119,7 +119,7 @@ async fn serve(
     trusted_proxies: Vec<IpNet>,
     mut stop: watch::Receiver<bool>,
 ) {
-    let room = ConnectionQuota::new(bounds.connections, trusted_proxies);
+    let room = ConnectionQuota::new(bounds.max_connections, trusted_proxies);
     let bounds = Arc::new(bounds);
     let mut open = JoinSet::new();
     loop {
@@ -140,10 +140,10 @@ async fn serve(
 struct ConnectionQuota {
     permits: Arc<Semaphore>,
     /// Largest number of connections of one source network.
-    per_network: usize,
+    max_per_network: usize,
     /// The operator's proxies. Proxies have no limit of their own, because each proxy forwards the requests
     /// of many clients.
-    trusted: Vec<IpNet>,
+    trusted_proxies: Vec<IpNet>,
     connection_counts: Arc<Mutex<HashMap<IpAddr, usize>>>,
 }
 
@@ -159,8 +159,8 @@ impl ConnectionQuota {
         let all = Arc::new(Semaphore::new(connections));
         Self {
             permits: all,
-            per_network: (connections / 2).max(1),
-            trusted: trusted_proxies,
+            max_per_network: (connections / 2).max(1),
+            trusted_proxies,
             connection_counts: Arc::default(),
         }
     }
@@ -174,7 +174,7 @@ impl ConnectionQuota {
     ) -> Result<ConnectionPermit, OwnedSemaphorePermit> {
         let mut taken = self.connection_counts.lock().unwrap_or_else(PoisonError::into_inner);
         let from = taken.entry(source_network(peer)).or_default();
-        if *from >= self.per_network && !self.trusted.iter().any(|net| net.contains(&peer)) {
+        if *from >= self.max_per_network && !self.trusted_proxies.iter().any(|net| net.contains(&peer)) {
             return Err(permit);
         }
         *from += 1;
@@ -235,7 +235,7 @@ async fn serve_connection(
     });
     let mut connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(bounds.header)
+        .header_read_timeout(bounds.header_timeout)
         .max_headers(MAX_HEADERS)
         .max_header_size(MAX_HEADER_BYTES)
         .max_buf_size(MAX_BUFFER_BYTES)
@@ -253,14 +253,14 @@ async fn serve_connection(
             let rest = std::future::poll_fn(|context| connection.poll_without_shutdown(context));
             // The header and the body of the current request have separate time limits. This timeout closes
             // the connection of a client that does not read its response.
-            match tokio::time::timeout(bounds.header + bounds.body, rest).await {
+            match tokio::time::timeout(bounds.header_timeout + bounds.body_timeout, rest).await {
                 Ok(served) => served,
                 Err(_) => return,
             }
         }
     };
     match served {
-        Ok(()) => drain_connection(connection.into_parts().io.into_inner(), bounds.linger).await,
+        Ok(()) => drain_connection(connection.into_parts().io.into_inner(), bounds.linger_timeout).await,
         Err(error) => tracing::debug!(%peer, %error, "connection ended"),
     }
 }

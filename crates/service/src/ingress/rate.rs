@@ -19,14 +19,14 @@ const SHARED_BUCKET_KEY: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 #[derive(Debug)]
 pub(super) struct RateLimiter {
     /// Minimum time between two deliveries at the rate limit; `None` if the rate is unlimited.
-    interval: Option<Duration>,
+    min_interval: Option<Duration>,
     table: Mutex<BucketTable>,
 }
 
 #[derive(Debug, Default)]
 struct BucketTable {
     buckets: HashMap<IpAddr, RateBucket>,
-    swept: Option<Instant>,
+    last_cleanup_at: Option<Instant>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -50,12 +50,12 @@ impl RateLimiter {
     /// Creates a limiter that allows `per_second` deliveries for each source; 0 means no limit.
     pub(super) fn new(per_second: u32) -> Self {
         let interval = Duration::from_secs(1).checked_div(per_second);
-        Self { interval, table: Mutex::default() }
+        Self { min_interval: interval, table: Mutex::default() }
     }
 
     /// Takes one delivery out of the source's bucket.
     pub(super) fn take_token(&self, source: IpAddr, now: Instant) -> Result<(), RateLimitExceeded> {
-        let Some(interval) = self.interval else { return Ok(()) };
+        let Some(interval) = self.min_interval else { return Ok(()) };
         let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
         let bucket = table.bucket(source_network(source), now);
         let full_at = bucket.full_at.max(now) + interval;
@@ -86,8 +86,9 @@ impl BucketTable {
 
     /// Removes full buckets. If the source sends again, it gets a new full bucket.
     fn remove_full_buckets(&mut self, now: Instant) {
-        if self.swept.is_none_or(|swept| now.duration_since(swept) >= MIN_CLEANUP_AND_LOG_INTERVAL) {
-            self.swept = Some(now);
+        if self.last_cleanup_at.is_none_or(|swept| now.duration_since(swept) >= MIN_CLEANUP_AND_LOG_INTERVAL)
+        {
+            self.last_cleanup_at = Some(now);
             self.buckets.retain(|_, bucket| bucket.full_at > now);
         }
     }

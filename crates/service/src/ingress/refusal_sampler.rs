@@ -18,7 +18,7 @@ pub(super) struct RefusalSampler(Mutex<BTreeMap<&'static str, RefusalSample>>);
 struct RefusalSample {
     started_at: Instant,
     logged_count: u32,
-    left_out: u64,
+    omitted_count: u64,
 }
 
 impl RefusalSampler {
@@ -27,16 +27,16 @@ impl RefusalSampler {
     pub(super) fn sample_refusal(&self, kind: &'static str, now: Instant) -> Option<u64> {
         let mut kinds = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let known =
-            kinds.entry(kind).or_insert(RefusalSample { started_at: now, logged_count: 0, left_out: 0 });
+            kinds.entry(kind).or_insert(RefusalSample { started_at: now, logged_count: 0, omitted_count: 0 });
         if now.duration_since(known.started_at) >= SAMPLE_WINDOW {
             (known.started_at, known.logged_count) = (now, 0);
         }
         if known.logged_count >= MAX_LOGGED_REFUSALS {
-            known.left_out = known.left_out.saturating_add(1);
+            known.omitted_count = known.omitted_count.saturating_add(1);
             return None;
         }
         known.logged_count += 1;
-        Some(std::mem::take(&mut known.left_out))
+        Some(std::mem::take(&mut known.omitted_count))
     }
 }
 

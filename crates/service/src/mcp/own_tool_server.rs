@@ -26,7 +26,7 @@ pub struct OwnToolServer {
     /// The client of the forge.
     pub forge_client: truing_forge::AnyForgeServer,
     /// Folder of the mirrors.
-    pub mirrors: PathBuf,
+    pub mirrors_folder: PathBuf,
     /// The store, which contains the kill switch.
     pub store: Arc<dyn RecordStore>,
     pub git: GitOptions,
@@ -52,9 +52,16 @@ impl OwnToolServer {
                 return None;
             }
         };
-        let Self { forge: name, forge_client: server, mirrors, store, .. } = self;
+        let Self { forge: name, forge_client: server, mirrors_folder: mirrors, store, .. } = self;
         let local_clone = Some(LocalClone { repository, branch: None });
-        let tools = ForgeTools::new(ForgeToolsParts { name, server, git, mirrors, store, local_clone });
+        let tools = ForgeTools::new(ForgeToolsParts {
+            name,
+            server,
+            git,
+            mirrors_folder: mirrors,
+            store,
+            local_clone,
+        });
         Some(RepositoryTools(tools.for_review(&review_id)))
     }
 }

@@ -120,7 +120,7 @@ impl ForgeTools {
 }
 
 impl ForgeTools {
-    /// Computes the change of a pull request, since the commit where its branch diverged from the base
+    /// Computes the change of a pull request since the commit at which its branch diverged from the base
     /// branch.
     pub(super) async fn load_change(
         &self,
@@ -129,8 +129,11 @@ impl ForgeTools {
     ) -> Result<ReviewedChange, ToolError> {
         let (head, base) = (&pull_details.head.sha, &pull_details.base);
         let remote = self.server.resolve_remote(&id.repository, name, RemotePurpose::Fetch).await?;
-        let mirror =
-            self.forge.git.open_mirror(&checkout::mirror_path(&self.forge.mirrors, id), &remote).await?;
+        let mirror = self
+            .forge
+            .git
+            .open_mirror(&checkout::mirror_path(&self.forge.mirrors_folder, id), &remote)
+            .await?;
         let from = pull_details.head.repository.as_ref();
         fetch::fetch_commits(&self.server, &mirror, head, from, slice::from_ref(base)).await?;
         Ok(load_change(&mirror, &PullRevision { head: head.clone(), base: base.clone() }).await?)

@@ -25,7 +25,7 @@ const READ_HINTS: ToolHints =
 const COMMENT_HINTS: ToolHints =
     ToolHints { read_only: false, destructive: false, idempotent: true, open_world: true };
 
-/// Addition to the description, for forges where the text distinguishes several comments on the same lines.
+/// Addition to the description, for forges that distinguish several comments on the same lines by their text.
 const DUPLICATE_TEXT_NOTE: &str = " Without a `key`, the same text is posted only once on the same lines \
     (white space is ignored), and a different text is a further comment.";
 
@@ -113,15 +113,15 @@ impl ForgeTool {
             ),
             Self::CommentPullRequest => (
                 "comment",
-                "Comments in the conversation of a pull request or, with `path` and `line`, on lines of its \
-                 diff. The same text is posted once, however often this is called. With a `key`, the comment \
-                 of that key is rewritten instead.",
+                "Posts a comment in the conversation of a pull request or, with `path` and `line`, on \
+                lines of its diff. The same text is posted only once, even if this tool is called \
+                repeatedly. With a `key`, the tool rewrites the earlier comment with that key instead.",
             ),
             Self::UpsertInlineComment => (
                 "comment on lines",
-                "Comments on lines of the diff of a pull request, at its present head. There is one \
-                    comment for each combination of lines and `key`: a later call rewrites that comment. \
-                    The lines have to be in one hunk of the diff.",
+                "Posts a comment on lines of the diff of a pull request, at its present head. There is \
+                one comment for each combination of lines and `key`: a later call rewrites that comment. \
+                The lines have to be in one hunk of the diff.",
             ),
         }
     }
@@ -236,8 +236,9 @@ fn comment_input_schema(required: &[&str]) -> Value {
             "repository": repository_schema(), "number": pull_number_schema(), "body": body_schema(),
             "key": key_schema(),
             "path": {"type": "string", "description": "The file, by its name in the diff"},
-            "line": {"type": "integer", "minimum": 1, "description": "The line, or the last one of several"},
-            "start_line": {"type": "integer", "minimum": 1, "description": "The first one of several lines"},
+            "line": {"type": "integer", "minimum": 1, "description": "The line, or the last line of a \
+                range"},
+            "start_line": {"type": "integer", "minimum": 1, "description": "The first line of a range"},
             "side": {"type": "string", "enum": ["new", "old"], "default": "new",
                 "description": "The side of the diff in which the lines are counted: after the change \
                     (`new`) or before it (`old`)"},

@@ -2,8 +2,8 @@
 //!
 //! A comment is posted as an effect, so the existing comments are first searched for its marker. The forge's
 //! lists may show a posted comment late. Until the lists show the comment, the answer is read from the record
-//! of effects. After a lost response, a repeated call waits until the lists would show the comment, if it was
-//! posted.
+//! of effects. After a lost response, a repeated call waits. After this wait, the lists show the comment if
+//! it was posted.
 
 use std::time::Duration;
 
@@ -26,7 +26,8 @@ use truing_loops::machine::SystemClock;
 use truing_loops::redact_secrets;
 use truing_loops::telemetry;
 
-/// Maximum number of waits in one call. Each wait lasts until the forge's lists must show an earlier write.
+/// Maximum number of waits in one call. After each wait, the forge's lists must show a write that was sent
+/// before the wait.
 const MAX_SETTLE_WAITS: usize = 2;
 
 /// Maximum number of characters of a comment. People must read the comments, so longer texts are not
@@ -211,8 +212,8 @@ impl ForgeTools {
         // after the other.
         let _alone = self.forge.write_lock.lock().await;
         let mut performed = effects.perform(&effect).await;
-        // The effect may settle several times if another process writes the same comment, so there may be
-        // several waits.
+        // If another process writes the same comment, the effect may settle several times, so several waits
+        // may be necessary.
         for _ in 0..MAX_SETTLE_WAITS {
             let Err(EffectError::Settling { until, .. }) = &performed else { break };
             let wait = (*until - SystemClock.now()).0.clamp(0, client.publish_limits().settle_delay.0);

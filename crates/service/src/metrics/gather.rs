@@ -32,9 +32,9 @@ impl ServiceContext {
         metrics.0.kill_switch.set(i64::from(on));
         metrics.update_store_metrics().await;
         metrics.record_call_quotas(self.forges.servers());
-        metrics.record_sweeps(&self.sweep_times.swept_repositories(), now);
+        metrics.record_sweeps(&self.sweep_results.swept_repositories(), now);
         let asked =
-            self.forges.servers().keys().filter_map(|name| Some((name, self.sweep_times.health(name)?)));
+            self.forges.servers().keys().filter_map(|name| Some((name, self.sweep_results.health(name)?)));
         asked.for_each(|(name, health)| metrics.record_forge_health(name, health));
         metrics.0.scheduler_age.set(absolute_seconds(now.0.saturating_sub(last_read_at.0)));
         if let Some(agent) = &self.agent {
@@ -59,14 +59,14 @@ impl ServiceMetrics {
 
     pub(super) fn record_store_statistics(&self, statistics: StoreStatistics) {
         let StoreStatistics {
-            slots,
-            oldest_due,
+            slot_counts: slots,
+            oldest_due_age: oldest_due,
             pending_notices: untold,
             used_budget_permille: budgets,
-            unreadable,
+            unreadable_slots: unreadable,
             bytes,
         } = statistics;
-        // The reset removes the series of states in which no slot is any longer.
+        // The reset removes the series of states that no slot has any longer.
         self.0.slots.reset();
         let mut parked = 0;
         for (state, why, count) in slots {
@@ -80,7 +80,7 @@ impl ServiceMetrics {
         }
         self.0.dead_letters.set(saturating_i64(parked));
         self.0.oldest_due.set(oldest_due.unwrap_or_default().as_secs_f64());
-        self.0.notices.set(saturating_i64(untold));
+        self.0.unsent_notices.set(saturating_i64(untold));
         // Budget levels without any spending are also reported, with a ratio of zero.
         let kinds = [
             BudgetLevelKind::RepoDay,
@@ -94,7 +94,7 @@ impl ServiceMetrics {
             let ratio = Duration::from_millis(spent).as_secs_f64();
             self.0.budget.with_label_values(&[kind.as_str()]).set(ratio);
         }
-        self.0.unreadable.set(saturating_i64(unreadable));
+        self.0.unreadable_slots.set(saturating_i64(unreadable));
         self.0.store_bytes.set(saturating_i64(bytes));
     }
 
@@ -116,10 +116,10 @@ impl ServiceMetrics {
         }
         // The reset removes the series of forges that are no longer swept.
         self.0.sweep_age.reset();
-        self.0.swept.reset();
+        self.0.swept_repositories.reset();
         for (forge, (age, count)) in oldest {
             self.0.sweep_age.with_label_values(&[forge]).set(absolute_seconds(age));
-            self.0.swept.with_label_values(&[forge]).set(count);
+            self.0.swept_repositories.with_label_values(&[forge]).set(count);
         }
     }
 

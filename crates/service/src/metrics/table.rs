@@ -51,8 +51,8 @@ pub const METRICS: &[MetricDefinition] = &[
         "truing_slots",
         MetricKind::Gauge,
         &["state", "why"],
-        "Number of slots (pull requests and jobs), by state and by reason (`why`). The names are those of \
-        `truing queue list`.",
+        "Number of slots (pull requests and jobs), by state and by reason (`why`). The names of states \
+        and reasons are the same as in `truing queue list`.",
     ),
     metric_row(
         "truing_slots_unreadable",
@@ -83,8 +83,8 @@ pub const METRICS: &[MetricDefinition] = &[
         "truing_runs_total",
         MetricKind::Counter,
         &["loop", "outcome"],
-        "Number of ended runs, by outcome: reviewed (for converge and sync: done), partial, skipped, \
-        deferred, failed. Each failed attempt at a review counts as a run.",
+        "Number of runs that have ended, by outcome: reviewed (for converge and sync: done), partial, \
+        skipped, deferred, failed. Each failed attempt at a review counts as a run.",
     ),
     metric_row(
         "truing_run_seconds",
@@ -109,15 +109,15 @@ pub const METRICS: &[MetricDefinition] = &[
         "truing_model_denials_total",
         MetricKind::Counter,
         &[],
-        "Tool calls that were denied because the model may not call the tool.",
+        "Tool calls that Truing denied because the model may not call the tool.",
     ),
     metric_row(
         "truing_model_ends_total",
         MetricKind::Counter,
         &["end"],
-        "Conversations with a model in reviews, by the reason for which they ended. turns, time, money, \
-        calls: the run reached this limit. budget: Truing's budget is used up. spend_cap: the account at \
-        the provider has reached its spending limit. Other ends: done, unavailable, refused, declined, \
+        "Conversations with a model in reviews, by the reason for their end. turns, time, money, calls: \
+        the run reached this limit. budget: Truing's budget is used up. spend_cap: the account at the \
+        provider has reached its spending limit. Other reasons: done, unavailable, refused, declined, \
         cut, context, unreadable, failed, halted.",
     ),
     metric_row(
@@ -146,7 +146,8 @@ pub const METRICS: &[MetricDefinition] = &[
         "truing_linter_findings_total",
         MetricKind::Counter,
         &["linter"],
-        "Findings of linters on the reviewed lines. The same finding in a later review is counted again.",
+        "Findings of linters on the reviewed lines. If a later review has the same finding, Truing counts \
+        it again.",
     ),
     metric_row(
         "truing_attempts_failed_total",
@@ -201,7 +202,7 @@ pub const METRICS: &[MetricDefinition] = &[
         "truing_slot_conflicts_total",
         MetricKind::Counter,
         &[],
-        "Changes of slots that were retried, because another process had changed the slot first.",
+        "Changes of slots that Truing retried, because another process had changed the slot first.",
     ),
     metric_row(
         "truing_store_up",
@@ -233,7 +234,8 @@ pub const METRICS: &[MetricDefinition] = &[
         "truing_sweep_age_seconds",
         MetricKind::Gauge,
         &["forge"],
-        "Time since the last sweep of a repository; the longest such time of all repositories.",
+        "Time since the last sweep of a repository. The value is the longest such time of all \
+        repositories.",
     ),
     metric_row(
         "truing_repositories_swept",
@@ -252,7 +254,7 @@ pub const METRICS: &[MetricDefinition] = &[
         "truing_kill_switch_on",
         MetricKind::Gauge,
         &[],
-        "1 while the kill switch is on or its state cannot be read.",
+        "1 while the kill switch is on or while Truing cannot read its state.",
     ),
     metric_row(
         "truing_notices_unsent",
@@ -271,10 +273,10 @@ pub const METRICS: &[MetricDefinition] = &[
         "truing_budget_spent_ratio",
         MetricKind::Gauge,
         &["level"],
-        "Spending divided by its limit, for the repository or team with the highest ratio. Daily limits \
-        (UTC) of a repository: all its spending (`repo_day`), its converge runs (`converge_day`), its \
-        sync jobs (`sync_day`). Monthly limits: a team (`team_month`), the whole installation (`month`). \
-        `truing budget show` lists all limits.",
+        "Spending divided by the limit, for the repository or team with the highest value of this ratio. \
+        Daily limits (UTC) of a repository: all its spending (`repo_day`), its converge runs \
+        (`converge_day`), its sync jobs (`sync_day`). Monthly limits: a team (`team_month`), the whole \
+        installation (`month`). `truing budget show` lists all limits.",
     ),
     metric_row(
         "truing_build_info",

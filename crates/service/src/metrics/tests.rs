@@ -20,18 +20,18 @@ use crate::sweep::{ForgeHealth, RepositorySweep};
 fn told() -> (ServiceMetrics, String) {
     let metrics = ServiceMetrics::new().unwrap();
     metrics.record_store_statistics(StoreStatistics {
-        slots: vec![("held".into(), "parked".into(), 2), ("waiting".into(), "backoff".into(), 3)],
-        oldest_due: Some(Duration::from_millis(1500)),
+        slot_counts: vec![("held".into(), "parked".into(), 2), ("waiting".into(), "backoff".into(), 3)],
+        oldest_due_age: Some(Duration::from_millis(1500)),
         pending_notices: 4,
         used_budget_permille: vec![(BudgetLevelKind::RepoDay, 850)],
-        unreadable: 1,
+        unreadable_slots: 1,
         bytes: 8192,
     });
     let swept = |name: &str, at| RepositorySweep {
         forge: "hub".into(),
         name: name.into(),
         swept_at: UnixMillis(at),
-        period: None,
+        time_since_previous: None,
         open_pulls: 1,
     };
     metrics.record_forge_health("hub", ForgeHealth::TokenRefused);
@@ -154,7 +154,7 @@ fn figures_are_told_as_they_are() {
         forge: "hub".into(),
         name: "a/b".into(),
         swept_at: UnixMillis(9_000),
-        period: None,
+        time_since_previous: None,
         open_pulls: 1,
     };
     metrics.record_sweeps(&[swept], UnixMillis(2_000));

@@ -18,7 +18,7 @@ use super::run::ReportedRun;
 const MAX_DAILY_PERIODS: i64 = 21;
 /// Days of a week.
 const DAYS_PER_WEEK: i64 = 7;
-/// Number of days from the last Monday before 1970-01-01 to that day, which was a Thursday.
+/// 1970-01-01 was a Thursday. This is the number of days from the Monday before that day to that day.
 const EPOCH_WEEKDAY_OFFSET: i64 = 3;
 /// Largest number of periods in a report. If there are more, only the last periods are reported.
 const MAX_PERIODS: i64 = 104;
@@ -222,7 +222,7 @@ impl LoopFigures {
             mean_ms: mean_per_run(sum(ReportedRun::duration_ms), tally.runs()),
             results: count_labels(runs.iter().filter_map(|run| run.result.as_deref())),
             reasons: count_end_reasons(runs),
-            update_types: count_labels(runs.iter().filter_map(|run| run.verdict)),
+            update_types: count_labels(runs.iter().filter_map(|run| run.update_type)),
             highest_steps: sort_rows(count_labels(runs.iter().map(|run| run.furthest_step)), |count| {
                 place(&count.id)
             }),
@@ -282,8 +282,8 @@ fn compute_step_figures(runs: &[ReportedRun]) -> Vec<StepFigures> {
     steps
 }
 
-/// Splits the time from the first run to `now` into days. Splits it into weeks if there would be too many
-/// days.
+/// Splits the time from the first run to `now` into days. Splits the time into weeks if there would be too
+/// many days.
 fn compute_period_figures(runs: &[ReportedRun], now: UnixMillis) -> (i64, Vec<PeriodFigures>) {
     let last = runs.iter().map(|run| utc_day(run.ended_at)).fold(utc_day(now), i64::max);
     let first = runs.iter().map(|run| utc_day(run.ended_at)).min().unwrap_or(last);

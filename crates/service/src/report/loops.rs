@@ -11,7 +11,7 @@ use truing_loops::text::format_instant;
 /// A day, in milliseconds.
 pub const DAY_MILLIS: i64 = 86_400_000;
 
-/// Maximum number of runs of a loop that are read one by one. It limits the memory use of a report.
+/// Maximum number of runs of a loop that are read one by one. The maximum limits the memory use of a report.
 const MAX_RUNS: usize = 20_000;
 
 /// Largest number of converge runs that are read one by one. The limit is lower because each record contains

@@ -80,9 +80,9 @@ pub fn compute_totals(end_counts: &[RunEndCount], includes_loop_outcomes: bool) 
     OutcomeTotals {
         runs,
         kinds: count_kinds(end_counts, includes_loop_outcomes),
-        cost_micro_usd: sum(|row| row.cost),
+        cost_micro_usd: sum(|row| row.cost_micro_usd),
         unrecorded_micro_usd: 0,
-        mean_ms: mean_per_run(sum(|row| row.ms), runs),
+        mean_ms: mean_per_run(sum(|row| row.total_duration_ms), runs),
         reasons: count_reasons(end_counts),
     }
 }
@@ -119,11 +119,11 @@ fn count_reasons(end_counts: &[RunEndCount]) -> Vec<OutcomeReason> {
 /// Computes the totals of each UTC day. `end_counts` must be sorted by day.
 pub fn compute_day_totals(end_counts: &[RunEndCount], includes_loop_outcomes: bool) -> Vec<DayTotals> {
     end_counts
-        .chunk_by(|a, b| a.day == b.day)
+        .chunk_by(|a, b| a.utc_day == b.utc_day)
         .map(|rows| {
             let OutcomeTotals { runs, kinds, cost_micro_usd, mean_ms, .. } =
                 compute_totals(rows, includes_loop_outcomes);
-            let day = rows.first().map_or_else(String::new, |row| format_day(row.day));
+            let day = rows.first().map_or_else(String::new, |row| format_day(row.utc_day));
             DayTotals { day, runs, kinds, cost_micro_usd, mean_ms }
         })
         .collect()

@@ -19,7 +19,8 @@ pub struct ReviewTotals {
     pub is_local: bool,
     /// The number, duration and cost of these reviews, for each combination of day, outcome and reason.
     pub end_counts: Vec<RunEndCount>,
-    /// The cost of reviews that is in no record, because they have no record or are still running.
+    /// The part of the reviews' cost that no record contains, because the reviews have no record or are still
+    /// running.
     pub unrecorded_cost: MicroUsd,
     /// The outcome of the reviews' findings.
     pub findings: FindingReport,
@@ -58,13 +59,13 @@ impl ReviewTotals {
 
     /// Returns the cost of the reviews in micro-dollars, including the unrecorded cost.
     pub fn total_cost_micro_usd(&self) -> u64 {
-        self.end_counts.iter().map(|row| row.cost).fold(self.unrecorded_cost.0, u64::saturating_add)
+        self.end_counts.iter().map(|row| row.cost_micro_usd).fold(self.unrecorded_cost.0, u64::saturating_add)
     }
 
     /// Returns the mean duration of a review, in milliseconds.
     pub fn mean_ms(&self) -> u64 {
         mean_per_run(
-            self.end_counts.iter().map(|row| row.ms).sum(),
+            self.end_counts.iter().map(|row| row.total_duration_ms).sum(),
             self.end_counts.iter().map(|row| row.runs).sum(),
         )
     }

@@ -18,7 +18,7 @@ pub struct ReportedRun {
     /// Id of the run.
     pub id: String,
     /// Key of the run's slot.
-    pub key: String,
+    pub slot_key: String,
     /// Readable name of the job, pull request or branch that the run was for.
     pub name: String,
     /// The end of the run.
@@ -29,7 +29,7 @@ pub struct ReportedRun {
     /// untrusted.
     pub reason: String,
     /// For a sync run, the kind of update that the release required.
-    pub verdict: Option<&'static str>,
+    pub update_type: Option<&'static str>,
     /// The package that a sync run followed.
     pub package: Option<String>,
     /// The release of the followed package that the project used before the run.
@@ -72,13 +72,13 @@ impl ReportedRun {
         Self {
             loop_kind,
             id: record.run.as_str().to_owned(),
-            key: record.key.as_str().to_owned(),
+            slot_key: record.key.as_str().to_owned(),
             name: name.to_owned(),
             // The query returns only runs that have ended.
             outcome: record.run_outcome().unwrap_or(RunOutcome::Deferred),
             result: record.result_word(),
             reason: record.reason().unwrap_or_default().to_owned(),
-            verdict: None,
+            update_type: None,
             package: None,
             previous_release: None,
             target_release: None,
@@ -99,7 +99,7 @@ impl ReportedRun {
     pub fn from_sync(record: &SyncRecord) -> Self {
         let detail = &record.detail;
         Self {
-            verdict: detail.verdict.map(truing_core::sync::SyncVerdict::as_str),
+            update_type: detail.verdict.map(truing_core::sync::SyncVerdict::as_str),
             package: Some(detail.package.clone()),
             previous_release: detail.current_release.clone(),
             target_release: detail.target_release.clone(),
@@ -132,7 +132,7 @@ impl ReportedRun {
     /// Returns the origin of a review: `served` for a review by the service, `local` for a review on a user's
     /// machine. Returns `None` for other loops.
     pub fn origin(&self) -> Option<&'static str> {
-        let origin = if self.key.starts_with(SlotKey::LOCAL_PREFIX) { "local" } else { "served" };
+        let origin = if self.slot_key.starts_with(SlotKey::LOCAL_PREFIX) { "local" } else { "served" };
         (self.loop_kind == LoopKind::Review).then_some(origin)
     }
 

@@ -36,7 +36,8 @@ pub struct LoopSection {
     pub is_truncated: bool,
     /// The figures of the loop. The total cost in these figures includes `unrecorded_cost`.
     pub figures: LoopFigures,
-    /// The cost of the loop's runs that is in no record, because they have no record or are still running.
+    /// The part of the cost of the loop's runs that no record contains, because the runs have no record or
+    /// are still running.
     pub unrecorded_cost: MicroUsd,
     /// The jobs, in a section of the sync loop.
     pub jobs: Vec<JobStatus>,
@@ -127,8 +128,8 @@ pub struct JobStatus {
     /// Address of the question to people, while a question is open.
     #[serde(rename = "question")]
     pub question_url: Option<String>,
-    /// The cost of the job's runs that is not yet part of any record. The record of the job's next run will
-    /// include this cost.
+    /// The part of the cost of the job's runs that no record contains yet. The record of the job's next run
+    /// will include this cost.
     #[serde(rename = "untold_micro_usd")]
     pub unrecorded_micro_usd: MicroUsd,
     /// The number of the job's runs by their end.
@@ -141,8 +142,8 @@ fn serialize_optional_instant<S: Serializer>(instant: &Option<UnixMillis>, to: S
 }
 
 impl JobStatus {
-    /// Creates the status of a job. `untold_micro_usd` is the cost of the job's runs that is not yet part of
-    /// any record.
+    /// Creates the status of a job. `unrecorded_micro_usd` is the part of the cost of the job's runs that no
+    /// record contains yet.
     pub fn new(key: &SlotKey, job: &JobState, unrecorded_micro_usd: MicroUsd, runs: &[ReportedRun]) -> Self {
         let (failures, streak) = job.breaker.failure_counts();
         Self {
@@ -153,7 +154,7 @@ impl JobStatus {
             consecutive_failures: streak,
             question_url: job.question.as_ref().and_then(|question| question.url.clone()),
             unrecorded_micro_usd,
-            tally: RunEndTally::from_runs(runs.iter().filter(|run| run.key == key.as_str())),
+            tally: RunEndTally::from_runs(runs.iter().filter(|run| run.slot_key == key.as_str())),
         }
     }
 

@@ -16,12 +16,12 @@ const NOW: i64 = 1_790_000_000_000;
 
 fn row(days_ago: i64, kind: &str, reason: &str, runs: u64, ms: u64) -> RunEndCount {
     RunEndCount {
-        day: NOW / DAY_MILLIS - days_ago,
+        utc_day: NOW / DAY_MILLIS - days_ago,
         kind: kind.into(),
         reason: reason.into(),
         runs,
-        ms,
-        cost: 1_200 * runs,
+        total_duration_ms: ms,
+        cost_micro_usd: 1_200 * runs,
         is_local: false,
     }
 }

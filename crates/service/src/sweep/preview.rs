@@ -88,18 +88,18 @@ struct ListedRepository {
 /// The requests to one forge that the preview may still send.
 struct CallBudget {
     remaining: u64,
-    share: CallUsage,
+    call_usage: CallUsage,
     assumed_quota: Option<AssumedQuota>,
 }
 
 impl CallBudget {
     fn allowed_calls(&mut self, context: &ServiceContext, server: &AnyForgeServer) -> u64 {
         let now = context.clock.now();
-        self.share.allowed_calls(server.quota(), self.assumed_quota, now).min(self.remaining)
+        self.call_usage.allowed_calls(server.quota(), self.assumed_quota, now).min(self.remaining)
     }
 
     fn use_up(&mut self, calls: u64) {
-        self.share.use_up(calls);
+        self.call_usage.use_up(calls);
         self.remaining = self.remaining.saturating_sub(calls);
     }
 }
@@ -122,7 +122,7 @@ impl ServiceContext {
         for (name, server) in self.forges.servers() {
             let assumed_quota = AssumedQuota::from_hourly_rate(server.capability().max_calls_per_hour, every);
             let calls =
-                CallBudget { remaining: MAX_PREVIEW_CALLS, share: CallUsage::default(), assumed_quota };
+                CallBudget { remaining: MAX_PREVIEW_CALLS, call_usage: CallUsage::default(), assumed_quota };
             let found = ForgePreview {
                 name: name.clone(),
                 state: ForgeHealth::Up.as_str(),

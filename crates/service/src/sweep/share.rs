@@ -40,7 +40,7 @@ impl AssumedQuota {
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct CallUsage {
     /// End of the window; `None` until the forge reports a window or an assumed window begins.
-    reset: Option<UnixMillis>,
+    reset_at: Option<UnixMillis>,
     used_calls: u64,
 }
 
@@ -61,16 +61,16 @@ impl CallUsage {
         let share = quota.limit / SHARE;
         if quota.reset <= now {
             // The reported window has ended. The first response in the next window will report a new limit.
-            if self.reset.is_some() {
+            if self.reset_at.is_some() {
                 *self = Self::default();
             }
             return share.saturating_sub(self.used_calls);
         }
-        match self.reset {
+        match self.reset_at {
             // The calls that were counted before the forge's first report belong to the reported window.
-            None => self.reset = Some(quota.reset),
+            None => self.reset_at = Some(quota.reset),
             Some(reset) if quota.reset - reset > WINDOW_END_TOLERANCE => {
-                *self = Self { reset: Some(quota.reset), used_calls: 0 };
+                *self = Self { reset_at: Some(quota.reset), used_calls: 0 };
             }
             Some(_) => {}
         }
@@ -79,11 +79,11 @@ impl CallUsage {
 
     /// Returns the calls that are left in the assumed window.
     fn remaining_calls(&mut self, untold: AssumedQuota, now: UnixMillis) -> u64 {
-        // If the window would end after more than its own length, the clock was set back. In that case a new
-        // window begins.
-        let lasts = self.reset.is_some_and(|reset| reset > now && reset - now <= untold.window);
+        // If the remaining time of the window is longer than the window itself, the clock was set back. In
+        // that case a new window begins.
+        let lasts = self.reset_at.is_some_and(|reset| reset > now && reset - now <= untold.window);
         if !lasts {
-            *self = Self { reset: Some(now + untold.window), used_calls: 0 };
+            *self = Self { reset_at: Some(now + untold.window), used_calls: 0 };
         }
         untold.calls.saturating_sub(self.used_calls)
     }
@@ -95,7 +95,7 @@ impl CallUsage {
 
     /// Returns the time at which calls are allowed again.
     pub(super) fn renewal_time(self, now: UnixMillis) -> UnixMillis {
-        self.reset.filter(|reset| *reset > now).unwrap_or(now + WINDOW_END_TOLERANCE)
+        self.reset_at.filter(|reset| *reset > now).unwrap_or(now + WINDOW_END_TOLERANCE)
     }
 }
 

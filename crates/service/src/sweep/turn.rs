@@ -17,16 +17,16 @@ use super::{RepositorySnapshot, SweepError, SweepTask};
 use crate::comment_commands::UserCommand;
 use crate::context::ServiceContext;
 
-/// Each turn again reads the comments of this last part of the previously read time. The forge's list may
-/// have lacked the newest comments before.
+/// Each turn also reads the comments of this last part of the time that earlier turns have read. The forge's
+/// list may have lacked the newest comments at that time.
 const COMMENT_REREAD_OVERLAP: TimeSpan = TimeSpan::minutes(2);
 /// Truing assumes that an earlier list contained every comment of at least this age.
 const MAX_LISTING_DELAY: TimeSpan = TimeSpan::minutes(24 * 60);
 /// Largest number of marks in one transaction.
 const MAX_MARKS_PER_TRANSACTION: usize = 256;
 
-/// Reason recorded for a skipped head. Its pull request was already open at the server's first contact with
-/// the repository.
+/// Reason recorded for a skipped head. The pull request of this head was already open at the server's first
+/// contact with the repository.
 const FIRST_CONTACT_SKIP_REASON: &str = "the pull request was already open at Truing's first contact with \
     the \
     repository: it is not reviewed until it changes or a review is requested";
@@ -73,8 +73,8 @@ impl RepositorySnapshot {
                 *remaining_calls = remaining_calls.saturating_sub(1);
                 match server.repository(&task.repository.name).await {
                     Ok(seen) if seen.id == id => Ok(seen),
-                    // The repository has another name now. The name is gone, redirects, or belongs to another
-                    // repository.
+                    // The repository has another name now. No repository has the old name, the old name
+                    // redirects, or another repository has it.
                     Ok(_) | Err(ForgeError::NotFound { .. } | ForgeError::Moved { .. }) => {
                         *remaining_calls = remaining_calls.saturating_sub(1);
                         server.repository_by_id(&id).await
@@ -204,7 +204,7 @@ impl RepositorySnapshot {
                 MarkOutcome::BlockedByKillSwitch(refused) => refused,
             };
             for mark in batch.iter().filter(|mark| !refused.contains(&mark.key)) {
-                tracing::info!(key = %mark.key, "{} marked by the sweep", mark.described.name);
+                tracing::info!(key = %mark.key, "{} marked by the sweep", mark.description.name);
             }
         }
         Ok(())
@@ -290,13 +290,13 @@ async fn read_known_pulls(
     Ok(slots.into_iter().zip(reviews).collect())
 }
 
-/// Returns the time up to which all comments have been read. This is the time of the newest change. If a list
-/// is incomplete, it is at most the time of that list's last comment.
+/// Returns the time up to which all comments have been read. This is the time of the newest change if all
+/// lists are complete. If a list is incomplete, the result is at most the time of that list's last comment.
 fn comments_read_until(lists: &[CachedListing<PullComment>]) -> Option<UnixMillis> {
     let newest = |list: &CachedListing<PullComment>| list.items().map(|comment| comment.updated).max();
     let reached = |list: &CachedListing<PullComment>| if list.is_in_order() { newest(list) } else { None };
     let cut = lists.iter().filter(|list| !list.is_complete()).map(reached).min();
-    // If an incomplete list is empty or unsorted, no such time is known.
+    // If an incomplete list is empty or unsorted, there is no such time.
     cut.unwrap_or_else(|| lists.iter().filter_map(newest).max())
 }
 
@@ -322,8 +322,8 @@ fn record_woken_slot(
     before != Some(revision.cloned())
 }
 
-/// Decides whether to mark the slot of an open pull request. An idle slot without a settled revision has lost
-/// its work, so the slot is marked again. A parked slot is marked only for a revision that no run has
+/// Decides whether to mark the slot of an open pull request. If an idle slot has no settled revision, its
+/// work was lost, so the slot is marked again. A parked slot is marked only for a revision that no run has
 /// attempted.
 pub(super) fn pull_mark_action(slot: &Slot, pull: &OpenPull, reviews: &ReviewProgress) -> SlotMarkAction {
     let is_unsettled = match &reviews.last_settled {
@@ -353,7 +353,7 @@ pub(super) fn pull_mark_action(slot: &Slot, pull: &OpenPull, reviews: &ReviewPro
 }
 
 /// Returns true if the slot is parked, or is held as a draft. Such a slot is marked after its pull request is
-/// closed, because only an event changes its state.
+/// closed, because only an event changes the slot's state.
 fn is_waiting_for_event(slot: &Slot) -> bool {
     match slot.state {
         SlotState::Held { reason: HoldReason::Parked | HoldReason::Draft } => true,
@@ -380,5 +380,5 @@ fn pull_slot_key(repository: &KnownRepository, number: u64) -> SlotKey {
 }
 
 fn slot_mark(key: SlotKey, description: SlotDescription) -> SlotMark {
-    SlotMark { key, described: description, loop_kind: LoopKind::Review }
+    SlotMark { key, description, loop_kind: LoopKind::Review }
 }

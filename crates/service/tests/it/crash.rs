@@ -214,7 +214,10 @@ impl CrashTestForge {
             clock: Arc::new(self.clock.clone()),
             git: self.git.clone(),
             mirrors_folder: self.folder.path().join("mirrors"),
-            slot_limits: SlotLimits { attempts: if given_up { 1 } else { limits.attempts }, ..limits },
+            slot_limits: SlotLimits {
+                max_attempts: if given_up { 1 } else { limits.max_attempts },
+                ..limits
+            },
             repository_filter: truing_service::repository_filter::RepositoryFilter::default(),
             rules: self.rules.clone(),
             max_inline_comments: MAX_INLINE,
@@ -222,7 +225,7 @@ impl CrashTestForge {
             converge_setup: Err("it is not tried here".to_owned()),
             held_slots: truing_service::kill_switch::HeldSlots::default(),
             write_monitor: truing_loops::telemetry::WRITE_MONITOR.clone(),
-            sweep_times: truing_service::sweep::SweepResults::default(),
+            sweep_results: truing_service::sweep::SweepResults::default(),
             metrics: truing_service::metrics::ServiceMetrics::new().unwrap(),
             scheduler_waker: truing_service::scheduler_waker::SchedulerWaker::default(),
             linter_sources: truing_loops::tools::LinterSources::default(),

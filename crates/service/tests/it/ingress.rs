@@ -91,7 +91,7 @@ async fn status(service: &Running, request: &[u8]) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn clients_that_do_not_finish_are_let_go() {
     let site = Site::new().await;
-    let service = serve(&site, |settings| settings.bounds.header = SHORT).await;
+    let service = serve(&site, |settings| settings.bounds.header_timeout = SHORT).await;
     let mut idle = connect(&service).await;
     let mut slow_header = connect(&service).await;
     // The server may close the connection before the client has sent everything.
@@ -101,8 +101,8 @@ async fn clients_that_do_not_finish_are_let_go() {
     service.stop().await;
 
     let service = serve(&site, |settings| {
-        settings.bounds.body_idle = SHORT;
-        settings.bounds.body = SHORT * 4;
+        settings.bounds.body_idle_timeout = SHORT;
+        settings.bounds.body_timeout = SHORT * 4;
     })
     .await;
     let mut slow_body = connect(&service).await;
@@ -159,7 +159,8 @@ async fn a_connection_is_used_again_until_it_is_idle_or_old() {
         used(&site, 1, |settings, a_while| settings.bounds.max_connection_age = a_while).await;
     assert_eq!(rest(&mut stream).await, "", "old, though the limit for a header is not over");
 
-    let (_service, mut stream) = used(&site, 3, |settings, a_while| settings.bounds.header = a_while).await;
+    let (_service, mut stream) =
+        used(&site, 3, |settings, a_while| settings.bounds.header_timeout = a_while).await;
     assert_eq!(rest(&mut stream).await, "", "idle");
 }
 
@@ -337,7 +338,7 @@ async fn absurd_headers_are_refused() {
 #[tokio::test(flavor = "multi_thread")]
 async fn large_bodies_share_a_bounded_memory_and_announcing_one_takes_none() {
     let site = Site::new().await;
-    let service = serve(&site, |settings| settings.bounds.memory = 100_000).await;
+    let service = serve(&site, |settings| settings.bounds.max_body_memory_bytes = 100_000).await;
     let mut announced = Vec::new();
     for _ in 0..10 {
         let mut stream = connect(&service).await;
@@ -360,7 +361,7 @@ async fn large_bodies_share_a_bounded_memory_and_announcing_one_takes_none() {
 async fn further_connections_wait_for_one_to_close() {
     let site = Site::new().await;
     let service = serve(&site, |settings| {
-        settings.bounds.connections = 2;
+        settings.bounds.max_connections = 2;
         settings.trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()];
     })
     .await;
@@ -382,7 +383,7 @@ async fn further_connections_wait_for_one_to_close() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_source_that_holds_half_of_the_connections_gets_no_more_and_others_do() {
     let site = Site::new().await;
-    let service = serve(&site, |settings| settings.bounds.connections = 4).await;
+    let service = serve(&site, |settings| settings.bounds.max_connections = 4).await;
     let ping = delivery("ping", b"{}", "");
     let mut held = Vec::new();
     for _ in 0..2 {

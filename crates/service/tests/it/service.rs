@@ -204,7 +204,9 @@ async fn a_storm_of_lost_repeated_and_late_events_is_reviewed_twice_at_most() {
     // The quiet period is so long that all events belong to one storm, even on a very slow machine.
     // Afterwards, the test clock skips the rest of the period.
     let (quiet, storm_max) = (TimeSpan::seconds(30 * 60), TimeSpan::seconds(2 * 60 * 60));
-    let service = site.serve_with(SlotLimits { storm_quiet_time: quiet, storm_max, ..limits() }).await;
+    let service = site
+        .serve_with(SlotLimits { storm_quiet_time: quiet, max_storm_duration: storm_max, ..limits() })
+        .await;
     let mut opened = [site.open("one").await, site.open("two").await, site.open("three").await];
     site.deliver().await;
     for round in 0..12 {

@@ -58,7 +58,7 @@ pub enum PostgresConnectError {
         name: Arc<str>,
         /// The schema version of the database.
         found_version: i64,
-        /// The lowest schema version whose program can use the database.
+        /// The lowest schema version that a program must have to use the database.
         min_program_schema_version: i64,
         /// The schema version that this program uses.
         own_version: i64,

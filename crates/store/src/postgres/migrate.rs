@@ -1,7 +1,7 @@
 //! The schema of the database, and the migration of an older schema while servers of the previous version
-//! still use the database. A migration whose result the previous version cannot use is split over two
-//! versions. The first of these versions only adds tables or columns, so the previous version can still use
-//! the database. The second version removes the tables or columns that are no longer used.
+//! still use the database. If the previous version cannot use the result of a migration, the migration is
+//! split over two versions. The first of these versions only adds tables or columns, so the previous version
+//! can still use the database. The second version removes the tables or columns that are no longer used.
 
 use std::sync::Arc;
 
@@ -41,7 +41,7 @@ const MIGRATIONS: [SchemaMigration; 5] = [
 
 struct SchemaMigration {
     sql: &'static str,
-    /// The lowest schema version whose program can use the database after this migration.
+    /// The lowest schema version that a program must have to use the database after this migration.
     min_program_schema_version: i64,
 }
 

@@ -28,7 +28,7 @@ pub(super) const SESSION_SETUP_SQL: &str =
      SET idle_in_transaction_session_timeout = '60s'; SET client_encoding = 'UTF8'";
 
 /// Returns the statement that begins a transaction. A serializable transaction locks the rows that it reads.
-/// A scan of a whole table locks the whole table. Small tables are therefore read through their indexes, too
+/// A scan of a whole table locks the whole table. Even small tables are therefore read through their indexes
 /// (<https://www.postgresql.org/docs/current/transaction-iso.html#XACT-SERIALIZABLE>). A `SerialWrite`
 /// transaction locks a table first. Its snapshot is taken after it gets the lock, and therefore contains the
 /// writes of the lock's previous holder.
@@ -184,7 +184,7 @@ impl ToSql for SqlValue {
             Self::Integer(number) if *kind == Type::INT4 => i32::try_from(*number)?.to_sql(kind, out),
             Self::Integer(number) => number.to_sql(kind, out),
             Self::Real(number) => number.to_sql(kind, out),
-            // A text in PostgreSQL cannot contain a zero character, so each is replaced.
+            // A text in PostgreSQL cannot contain a zero character, so each zero character is replaced.
             Self::Text(text) if text.contains('\0') => text.replace('\0', "\u{fffd}").to_sql(kind, out),
             Self::Text(text) => text.as_str().to_sql(kind, out),
         }

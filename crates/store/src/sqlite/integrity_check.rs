@@ -13,8 +13,8 @@ const INTACT_RESULT: &str = "ok";
 
 impl Store {
     /// Reads every page and checks its structure (`PRAGMA quick_check`). The check takes about 25 ms for each
-    /// 10 MB of a cached file. Otherwise it takes as long as reading the file from the disk. PostgreSQL
-    /// checks its files itself, so this check does nothing for a store on servers.
+    /// 10 MB of a cached file. If the file is not cached, the check takes as long as reading the file from
+    /// the disk. PostgreSQL checks its files itself, so this check does nothing for a store on servers.
     ///
     /// # Errors
     /// [`StoreError::Corrupt`] if the file is damaged, [`StoreError::Unavailable`] if it cannot be read.

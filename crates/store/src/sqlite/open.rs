@@ -214,8 +214,8 @@ pub(super) fn prepare_path(path: &Path) -> Result<Arc<Path>, SqliteOpenError> {
 }
 
 /// Opens a further connection, for reading, to a file that is already open. Returns an error if another file
-/// has replaced the open file. The new file may be empty. SQLite would then delete the log beside it, and
-/// with the log the only copy of some data.
+/// has replaced the open file. The new file may be empty. SQLite would then delete the log beside the file.
+/// Some data exists only in this log.
 pub(super) fn open_reader(database: &DatabaseFile) -> Result<Connection, StoreFault> {
     database.check_in_place()?;
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -277,7 +277,7 @@ fn create_file(path: &Path) -> Result<(), SqliteOpenError> {
     static FILE_CREATION_LOCK: Mutex<()> = Mutex::new(());
     let _making = FILE_CREATION_LOCK.lock().unwrap_or_else(PoisonError::into_inner);
     let to_open_error = |source: io::Error| SqliteOpenError::File { path: path.into(), source };
-    // A running server would not use the new file, because it still has the deleted file open.
+    // A running server still has the deleted file open, so it would not use the new file.
     if let Some(server) = serving_process(path).filter(|_| !path.exists()) {
         return Err(SqliteOpenError::Deleted { path: path.into(), server });
     }

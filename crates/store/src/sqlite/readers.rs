@@ -21,7 +21,7 @@ const MAX_READ_CONNECTIONS: usize = 4;
 pub(super) struct ReaderPool {
     database_file: Arc<DatabaseFile>,
     permits: Arc<Semaphore>,
-    idle: Mutex<Vec<Connection>>,
+    idle_connections: Mutex<Vec<Connection>>,
     /// The pool has its own reference to the guard, because a read may still run after the store is dropped.
     _open_file_guard: Arc<OpenFileGuard>,
 }
@@ -33,7 +33,12 @@ type BoxedQuery<T> = Box<dyn FnOnce(&Statements) -> Result<T, StoreFault> + Send
 impl ReaderPool {
     pub(super) fn new(database: Arc<DatabaseFile>, file_guard: Arc<OpenFileGuard>) -> Self {
         let permits = Arc::new(Semaphore::new(MAX_READ_CONNECTIONS));
-        Self { database_file: database, permits, idle: Mutex::new(Vec::new()), _open_file_guard: file_guard }
+        Self {
+            database_file: database,
+            permits,
+            idle_connections: Mutex::new(Vec::new()),
+            _open_file_guard: file_guard,
+        }
     }
 
     pub(super) async fn read<T, F>(self: &Arc<Self>, work: F) -> Result<T, StoreError>
@@ -71,6 +76,6 @@ impl ReaderPool {
     }
 
     fn lock_idle_connections(&self) -> std::sync::MutexGuard<'_, Vec<Connection>> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+        self.idle_connections.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

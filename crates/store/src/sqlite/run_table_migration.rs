@@ -1,6 +1,6 @@
 //! Migration to schema version 11: converts the records of runs to one common JSON format. Earlier versions
-//! had a separate table and a separate format for each loop. An unreadable record is not converted. As
-//! before, commands skip and report such a record, and find all other records.
+//! had a separate table and a separate format for each loop. An unreadable record is not converted. As before
+//! the migration, commands skip and report such a record, and find all other records.
 
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, params};
@@ -81,7 +81,8 @@ fn update_record<D: RunDetail>(
     row: i64,
     record: &RunRecord<D>,
 ) -> rusqlite::Result<()> {
-    let RunEndColumns { ended_at: ended, kind, reason, cost } = RunEndColumns::from_record(record);
+    let RunEndColumns { ended_at: ended, kind, reason, cost_micro_usd: cost } =
+        RunEndColumns::from_record(record);
     let cost = i64::try_from(cost).unwrap_or(i64::MAX);
     let sql = "UPDATE run SET ended = coalesce(ended, ?2), kind = ?3, reason = ?4, cost = ?5, record = ?6 \
          WHERE rowid = ?1";
@@ -90,7 +91,7 @@ fn update_record<D: RunDetail>(
     Ok(())
 }
 
-/// Creates a record from the common fields. The detail of the loop is parsed from the same object.
+/// Creates a record from the common fields. The loop's detail is parsed from the same `common_fields` object.
 fn convert_record<D: RunDetail>(common_fields: Value, steps: Value) -> Option<RunRecord<D>> {
     let filled = |name: &str| common_fields.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
     let record = json!({

@@ -147,8 +147,8 @@ fn commit_and_send_results(
 ) {
     let began = Instant::now();
     let committed = commit(connection, path, clock, &mut batch).map_err(|fault| fault.into_store_error(path));
-    if let Some(meter) = monitor.meter.get() {
-        meter.commit.observe(began.elapsed().as_secs_f64());
+    if let Some(meter) = monitor.write_metrics.get() {
+        meter.commit_seconds.observe(began.elapsed().as_secs_f64());
         meter.failures.inc_by(u64::from(committed.is_err()));
     }
     for job in batch {

@@ -17,7 +17,7 @@ pub struct FindingCount {
     pub source: String,
     /// The name of the findings' present status.
     pub status: String,
-    /// For findings of the source `agent`, the model of the newest review with a model on the same key.
+    /// For findings of the source `agent`, the model of the newest review on the same key that used a model.
     pub model: Option<String>,
     /// Number of the findings.
     pub findings: u64,
@@ -81,8 +81,8 @@ impl Store {
     }
 
     /// For each head, returns the time from the start of the head's first review to the request that posted
-    /// the first comment. The times are in milliseconds, in ascending order. Includes only heads with a
-    /// comment whose first review began at or after `since`.
+    /// the first comment. The times are in milliseconds, in ascending order. Includes only heads that have a
+    /// comment and whose first review began at or after `since`.
     ///
     /// # Errors
     /// [`StoreError`] if the store cannot be read.

@@ -116,7 +116,7 @@ impl Store {
     }
 }
 
-/// Returns the given keys without any history, at most `BATCH` of them.
+/// Returns those of the given keys that have no history, at most `DELETE_BATCH_SIZE` keys.
 fn keys_without_history(connection: &SqlTransaction, keys: &[SlotKey]) -> Result<Vec<SlotKey>, StoreFault> {
     let event = connection.sql("SELECT 1 FROM event WHERE key = ?1 LIMIT 1");
     let run =

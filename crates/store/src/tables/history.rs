@@ -36,7 +36,7 @@ pub struct RunEntry {
     /// Time at which the run began.
     pub started_at: UnixMillis,
     /// The outcome of the run; none while the run has not ended.
-    pub outcome: Option<ReviewRecord>,
+    pub final_record: Option<ReviewRecord>,
 }
 
 impl Store {
@@ -164,7 +164,7 @@ fn parse_run_entry(row: &SqlRow) -> Result<RunEntry, StoreFault> {
         stage: parse_stage(&row.get::<String>(2)?)?,
         revision: PullRevision { head: parse_sha(row.get(3)?)?, base: parse_sha(row.get(4)?)? },
         started_at: UnixMillis(row.get(5)?),
-        outcome,
+        final_record: outcome,
     })
 }
 

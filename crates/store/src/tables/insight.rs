@@ -20,16 +20,16 @@ use crate::watch::{StoreMonitor, WriteMetrics};
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct StoreStatistics {
     /// Number of slots by state and reason, in the words of `truing queue list`.
-    pub slots: Vec<(String, String, u64)>,
+    pub slot_counts: Vec<(String, String, u64)>,
     /// Time for which the oldest due slot has been due; none if no slot is due.
-    pub oldest_due: Option<Duration>,
+    pub oldest_due_age: Option<Duration>,
     /// Number of notices that are still to be sent.
     pub pending_notices: u64,
     /// For each kind of budget level, the largest spent fraction of a limit, in thousandths. Only levels of
     /// the current periods are included.
     pub used_budget_permille: Vec<(BudgetLevelKind, u64)>,
     /// Number of slots with an unreadable row. Every function ignores these slots until a user deletes them.
-    pub unreadable: u64,
+    pub unreadable_slots: u64,
     /// The size in bytes of the database. For an SQLite file, this includes the write-ahead log.
     pub bytes: u64,
 }
@@ -37,7 +37,7 @@ pub struct StoreStatistics {
 impl Store {
     /// Starts to measure every transaction that writes. Only the first call has an effect.
     pub fn enable_write_metrics(&self, meter: WriteMetrics) {
-        let _ = self.0.watch.meter.set(meter);
+        let _ = self.0.monitor.write_metrics.set(meter);
     }
 
     /// Counts the content of the store at the present time of the store's clock.
@@ -47,7 +47,7 @@ impl Store {
     #[truing_core::boxed_future]
     pub async fn collect_statistics(&self) -> Result<StoreStatistics, StoreError> {
         let now = self.0.clock.now();
-        let watch = Arc::clone(&self.0.watch);
+        let watch = Arc::clone(&self.0.monitor);
         let path = self.path().map(Path::to_owned);
         if let Some(valkey) = self.valkey_server() {
             let (slots, oldest) = (
@@ -73,21 +73,24 @@ impl Store {
                 })
                 .await?;
             return Ok(StoreStatistics {
-                slots: slots.into_iter().map(|(shown, count)| split_state_count(&shown, count)).collect(),
-                oldest_due: oldest.map(|at| elapsed_since(at, now)),
+                slot_counts: slots
+                    .into_iter()
+                    .map(|(shown, count)| split_state_count(&shown, count))
+                    .collect(),
+                oldest_due_age: oldest.map(|at| elapsed_since(at, now)),
                 pending_notices: untold as u64,
                 used_budget_permille: budgets,
-                unreadable: unreadable as u64,
+                unreadable_slots: unreadable as u64,
                 bytes,
             });
         }
         self.read(move |connection| {
             Ok(StoreStatistics {
-                slots: slot_counts(connection)?,
-                oldest_due: longest_overdue(connection, now)?,
+                slot_counts: slot_counts(connection)?,
+                oldest_due_age: longest_overdue(connection, now)?,
                 pending_notices: super::operator_tables::notice::count_pending_notices(connection)?,
                 used_budget_permille: super::ledger::greatest_used_thousandths(connection, now)?,
-                unreadable: count_still_unreadable(&watch, connection),
+                unreadable_slots: count_still_unreadable(&watch, connection),
                 bytes: database_size(connection, path.as_deref())?,
             })
         })

@@ -444,7 +444,7 @@ pub(super) fn greatest_used_thousandths(
         #[expect(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
-            reason = "no sum is below 0, and no part beyond it"
+            reason = "no sum is negative, and no ratio exceeds the integer type"
         )]
         Ok(BudgetLevelKind::from_word(row.text(0)).map(|kind| (kind, (1000.0 * part) as u64)))
     })?;

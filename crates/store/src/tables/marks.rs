@@ -107,7 +107,7 @@ pub(super) async fn mark_valkey_slots(
     )))
 }
 
-/// Adds the repositories of refused marks to the kill switches that are on for their names.
+/// Adds the repository of each refused mark to the kill switch that is on for the repository's name.
 fn record_refused_names(
     connection: &SqlTransaction,
     marks: &[SlotMark],
@@ -120,7 +120,7 @@ fn record_refused_names(
 
 /// Returns the name `owner/name` of a mark's repository. Returns an empty text if the name is not known.
 fn repository_name(mark: &SlotMark) -> &str {
-    mark.described.name.rsplit_once('#').map_or("", |(name, _)| name)
+    mark.description.name.rsplit_once('#').map_or("", |(name, _)| name)
 }
 
 /// Returns the keys that must not be marked because a kill switch is on for them. A repository's kill switch
@@ -194,6 +194,6 @@ fn record_marked_slots(
     events: &[HistoryEvent],
 ) -> Result<(), StoreFault> {
     let marked = marks.iter().filter(|mark| !refused_keys.contains(&mark.key));
-    history::store_descriptions(connection, marked.map(|mark| (&mark.key, &mark.described)))?;
+    history::store_descriptions(connection, marked.map(|mark| (&mark.key, &mark.description)))?;
     history::append_events(connection, events)
 }

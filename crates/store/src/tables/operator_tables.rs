@@ -24,8 +24,8 @@ impl OperatorStore for Store {
     async fn kill_switches(&self) -> Result<KillSwitches, StoreError> {
         let Some(valkey) = self.valkey_server() else { return self.read(switch::read).await };
         // The records are read after the keys in Valkey, so the records are at least as recent. If a command
-        // turns the switch between the two reads, its change is therefore not undone by the old value in
-        // Valkey.
+        // turns the switch between the two reads, the old value in Valkey therefore does not undo the
+        // command's change.
         let mirror = box_future(|| valkey.switch_keys()).await?;
         let kept = self.read(switch::read).await?;
         let is_on = kept.global_switch.engagement().is_some();
@@ -39,8 +39,8 @@ impl OperatorStore for Store {
                 } else {
                     SwitchRequest::TurnOff
                 };
-                // The switch in the records is changed only if it still has the state that was read. The
-                // change of a command after that read is therefore not undone.
+                // The switch in the records is changed only if it still has the state that was read. If a
+                // command changes the switch after that read, its change is therefore not undone.
                 let (_, after) =
                     self.turn_global_switch(&turn, MANUAL_CHANGE_ACTOR, Some(kept.global_switch)).await?;
                 box_future(|| valkey.set_switch_if_unchanged(&mirror, after.engagement().is_some())).await?;
@@ -62,9 +62,9 @@ impl OperatorStore for Store {
         if self.valkey_server().is_some()
             && let Err(error) = self.kill_switches().await
         {
-            // If a person has turned the switch in Valkey, that change is recorded before this one. Otherwise
-            // another process could record it later, and undo this command. This command also takes effect if
-            // the switch cannot be read.
+            // If a person has turned the switch in Valkey, the person's change is recorded before the change
+            // of this command. Otherwise another process could record the person's change later, and undo the
+            // change of this command. This command also takes effect if the switch cannot be read.
             tracing::warn!(%error, "unknown whether the kill switch was set manually");
         }
         let turned = self.turn_global_switch(request, operator, None).await?;

@@ -12,7 +12,7 @@ use crate::store::Store;
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct RunEndCount {
     /// The UTC day, in days since 1970.
-    pub day: i64,
+    pub utc_day: i64,
     /// The name of the outcome's kind.
     pub kind: String,
     /// The reason; empty if the kind needs no reason.
@@ -20,9 +20,9 @@ pub struct RunEndCount {
     /// Number of these runs.
     pub runs: u64,
     /// Total duration of these runs, in milliseconds.
-    pub ms: u64,
+    pub total_duration_ms: u64,
     /// Total cost of these runs, in micro-dollars.
-    pub cost: u64,
+    pub cost_micro_usd: u64,
     /// True for local reviews by users, false for reviews by the service.
     pub is_local: bool,
 }
@@ -55,12 +55,12 @@ impl Store {
                 .sql(sql)
                 .query((loop_kind.as_str(), since.0), |row| {
                     Ok(RunEndCount {
-                        day: row.get(0)?,
+                        utc_day: row.get(0)?,
                         kind: row.get(1)?,
                         reason: row.get(2)?,
                         runs: row.get(3)?,
-                        ms: row.get(4)?,
-                        cost: row.get(5)?,
+                        total_duration_ms: row.get(4)?,
+                        cost_micro_usd: row.get(5)?,
                         is_local: row.get(6)?,
                     })
                 })?
@@ -90,9 +90,10 @@ impl Store {
         .await
     }
 
-    /// Returns the cost of served and local reviews since the given time that is in no record. A review has
-    /// no record if none was requested, or if it was stopped before its end. The time of a call is the time
-    /// at which its reservation expires. An unsettled call counts in full after its reservation has expired.
+    /// Returns the part of the cost of served and local reviews since the given time that no record contains.
+    /// A review has no record if no record was requested, or if the review was stopped before its end. The
+    /// time of a call is the time at which its reservation expires. An unsettled call counts in full after
+    /// its reservation has expired.
     ///
     /// # Errors
     /// [`StoreError`] if the store cannot be read.
@@ -101,7 +102,7 @@ impl Store {
         self.unrecorded_cost_on_levels(since, "TRUE").await
     }
 
-    /// Returns the part of [`Self::unrecorded_cost`] that was spent by local reviews.
+    /// Returns the part of [`Self::unrecorded_cost`] that local reviews spent.
     ///
     /// # Errors
     /// [`StoreError`] if the store cannot be read.
@@ -164,8 +165,8 @@ impl Store {
         .await
     }
 
-    /// Returns the cost of a job's runs that is in no record yet. These runs were stopped or killed, or still
-    /// continue.
+    /// Returns the part of the cost of a job's runs that no record contains yet. These runs were stopped or
+    /// killed, or still continue.
     ///
     /// # Errors
     /// [`StoreError`] if the store cannot be read.

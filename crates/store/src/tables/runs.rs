@@ -49,7 +49,7 @@ impl Store {
     }
 
     /// Records the end of a review without a slot, if the review stopped before it recorded its end. Does
-    /// nothing if the review neither failed nor has a cost. Returns the cost.
+    /// nothing if the review did not fail and has no cost. Returns the cost.
     ///
     /// # Errors
     /// [`StoreError`] if the store cannot be written.

@@ -34,7 +34,7 @@ impl SlotStore for Store {
         if let Some(valkey) = self.valkey_server() {
             return box_future(|| valkey.due_slots(now, limit)).await;
         }
-        let watch = Arc::clone(&self.0.watch);
+        let watch = Arc::clone(&self.0.monitor);
         self.read(move |connection| {
             let mut slots = Vec::new();
             let mut after = (i64::MIN, String::new());
@@ -83,7 +83,7 @@ impl SlotStore for Store {
         if let Some(valkey) = self.valkey_server() {
             return box_future(|| valkey.load_slots(keys)).await;
         }
-        let (keys, watch) = (keys.to_vec(), Arc::clone(&self.0.watch));
+        let (keys, watch) = (keys.to_vec(), Arc::clone(&self.0.monitor));
         self.read(move |connection| {
             let find_one = |key: SlotKey| {
                 let found = find(connection, key.clone());
@@ -98,8 +98,8 @@ impl SlotStore for Store {
     }
 
     async fn orphaned_slots(&self) -> Result<Vec<Slot>, StoreError> {
-        // While this function runs, no command can lease a slot beside the server. Leases of commands are
-        // therefore not among the returned leases, and get other tokens later.
+        // While this function runs, no command can lease a slot beside the server. Therefore the returned
+        // slots contain no lease of a running command, and commands get other tokens later.
         let Some(path) = self.path() else { return Ok(Vec::new()) };
         let Some(_alone) =
             lock::lock_out_commands(path).map_err(|error| StoreError::Unavailable(error.to_string()))?
@@ -227,7 +227,7 @@ impl Store {
         if let Some(valkey) = self.valkey_server() {
             return box_future(|| valkey.slots_with_prefix("")).await;
         }
-        let watch = Arc::clone(&self.0.watch);
+        let watch = Arc::clone(&self.0.monitor);
         self.read(move |connection| {
             let sql = "SELECT key, version, body FROM slot ORDER BY key";
             query_readable(connection, sql, (), &watch)

@@ -53,7 +53,7 @@ impl SweepStore for Store {
         if let Some(valkey) = self.valkey_server() {
             return box_future(|| valkey.slots_with_prefix(&prefix)).await;
         }
-        let watch = Arc::clone(&self.0.watch);
+        let watch = Arc::clone(&self.0.monitor);
         self.read(move |connection| slots::slots_with_prefix(connection, &prefix, &watch)).await
     }
 

@@ -58,10 +58,11 @@ async fn compare(part: StorePart, one: &Store, other: &Store) -> Result<TableCom
             first = Some(first_difference(part, pair.0.as_ref(), pair.1.as_ref()));
         }
     }
-    Ok(TableComparison { table: part.name(), rows, first_difference: first })
+    Ok(TableComparison { table: part.name(), row_counts: rows, first_difference: first })
 }
 
-/// Describes the first of two different rows. If their keys differ, that is the row with the smaller key.
+/// Describes the first of two different rows. If the keys of the two rows differ, the first row is the row
+/// with the smaller key.
 fn first_difference(part: StorePart, one: Option<&SqlRow>, other: Option<&SqlRow>) -> String {
     let (fields, count): (&[TableColumn], usize) = match part {
         StorePart::Slots => (&[SLOT_KEY], 1),

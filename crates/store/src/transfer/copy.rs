@@ -25,18 +25,18 @@ use super::table_list::{self, TABLES, TableSchema};
 /// A page that was copied.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct CopiedPage {
-    /// Name of the page's table. The name `slot` also stands for the slots in Valkey.
+    /// Name of the page's table. The name `slot` also means the slots in Valkey.
     pub table: &'static str,
     /// Number of copied rows of this table, including rows that an interrupted process copied before.
-    pub rows: u64,
+    pub copied_rows: u64,
 }
 
 /// The result of copying a page: the new progress, the number of copied rows of the table, and the size of
 /// the next page.
 struct CopyStep {
     next_progress: CopyProgress,
-    rows: u64,
-    limit: usize,
+    copied_rows: u64,
+    next_page_rows: usize,
 }
 
 /// The state of a target before the copy.
@@ -74,8 +74,8 @@ pub(super) async fn copy_all(
     };
     let mut limit = page::FIRST_PAGE_ROWS;
     loop {
-        let Some(part) = StorePart::from_name(&progress.part) else {
-            return Err(TransferError::OtherVersion { target: to.name(), part: progress.part });
+        let Some(part) = StorePart::from_name(&progress.part_name) else {
+            return Err(TransferError::OtherVersion { target: to.name(), part: progress.part_name });
         };
         let step = match part {
             StorePart::Slots => copy.copy_slot_page(&progress).await?,
@@ -83,13 +83,17 @@ pub(super) async fn copy_all(
             StorePart::End => return copy.finish().await,
         };
         let Some(step) = step else {
-            // The last write of an interrupted process was completed after this process had read the
-            // progress.
+            // After this process had read the progress, the last write of an interrupted process was
+            // completed.
             progress = copy.current_progress().await?;
             continue;
         };
-        on_page(CopiedPage { table: part.name(), rows: step.rows });
-        limit = if step.next_progress.part == progress.part { step.limit } else { page::FIRST_PAGE_ROWS };
+        on_page(CopiedPage { table: part.name(), copied_rows: step.copied_rows });
+        limit = if step.next_progress.part_name == progress.part_name {
+            step.next_page_rows
+        } else {
+            page::FIRST_PAGE_ROWS
+        };
         progress = step.next_progress;
     }
 }
@@ -133,8 +137,9 @@ impl StoreCopy<'_> {
         Ok(CopyTargetState::Unfinished(found))
     }
 
-    /// Checks that the target is a complete copy of this source. The target is neither new nor an unfinished
-    /// copy. If it is not a complete copy, the error names the target's content.
+    /// Checks that the target is a complete copy of this source. The caller knows that the target is neither
+    /// new nor an unfinished copy. If the target is not a complete copy, the error names the target's
+    /// content.
     async fn check_finished_copy(&self, content: String) -> Result<CopyTargetState, TransferError> {
         match compare::compare_until_difference(self.from, self.to).await {
             Ok(Some(compared)) => Ok(CopyTargetState::Complete(compared)),
@@ -183,8 +188,12 @@ impl StoreCopy<'_> {
                 self.to.write(work).await?
             }
         };
-        let rows = progress.copied.saturating_add(count as u64);
-        Ok(is_ours.then_some(CopyStep { next_progress: next, rows, limit: page::FIRST_PAGE_ROWS }))
+        let rows = progress.copied_rows.saturating_add(count as u64);
+        Ok(is_ours.then_some(CopyStep {
+            next_progress: next,
+            copied_rows: rows,
+            next_page_rows: page::FIRST_PAGE_ROWS,
+        }))
     }
 
     /// Copies a page of a table. Returns `None` if another process has advanced the copy since `progress` was
@@ -215,8 +224,8 @@ impl StoreCopy<'_> {
         }
     }
 
-    /// Tries once to copy a page. The inner error is the target's refusal, with the key of the page's first
-    /// row.
+    /// Tries once to copy a page. The inner error contains the target's refusal and the key of the page's
+    /// first row.
     async fn try_copy_page(
         &self,
         table: &'static TableSchema,
@@ -238,11 +247,11 @@ impl StoreCopy<'_> {
             self.to,
             progress.after_page(StorePart::Table(table), rows.len(), reached, is_last),
         )?;
-        let copied = progress.copied.saturating_add(rows.len() as u64);
+        let copied = progress.copied_rows.saturating_add(rows.len() as u64);
         let step = CopyStep {
             next_progress: next.clone(),
-            rows: copied,
-            limit: page::next_page_limit(limit, &rows),
+            copied_rows: copied,
+            next_page_rows: page::next_page_limit(limit, &rows),
         };
         let (was, rows) = (progress.clone(), Arc::new(rows));
         let written = Arc::clone(&rows);
@@ -284,7 +293,7 @@ impl StoreCopy<'_> {
             Some(valkey) => box_future(|| valkey.last_slot_version()).await?,
             None => self.from.read(last_counter_value).await?,
         };
-        // If the counter of the source was reset, it may be less than tokens in the records.
+        // If the counter of the source was reset, the counter may be less than tokens in the records.
         let known = self.to.read(table_list::greatest_recorded_token).await?;
         self.to.raise_version(given.max(known)).await?;
         let compared = compare::compare_all(self.from, self.to).await?;

@@ -39,8 +39,8 @@ pub(super) fn is_postgres(store: &Store) -> bool {
 /// The lock on a source file, which must not change during the transfer. Until the lock is dropped, no
 /// process can serve the file and no command can lease its slots.
 pub(super) struct SourceLock {
-    _commands: File,
-    _serve: ServeLock,
+    _command_lock: File,
+    _serve_lock: ServeLock,
 }
 
 impl SourceLock {
@@ -48,7 +48,9 @@ impl SourceLock {
     pub(super) fn acquire(source: &Store) -> Result<Option<Self>, TransferError> {
         let Some(path) = source.path() else { return Ok(None) };
         match lock::lock_out_commands(path)? {
-            Some(_commands) => Ok(Some(Self { _commands, _serve: acquire_serve_lock(source, path)? })),
+            Some(_commands) => {
+                Ok(Some(Self { _command_lock: _commands, _serve_lock: acquire_serve_lock(source, path)? }))
+            }
             None => Err(TransferError::CommandRunning { source_name: source.name() }),
         }
     }

@@ -14,11 +14,11 @@ pub(super) struct CopyProgress {
     /// Name of the target's Valkey server.
     pub(super) slot_server_name: String,
     /// Name of the part that is being copied.
-    pub(super) part: String,
+    pub(super) part_name: String,
     /// The key of the last copied row of this part, as JSON.
     pub(super) last_key: Option<String>,
     /// Number of rows of this part that were copied.
-    pub(super) copied: u64,
+    pub(super) copied_rows: u64,
 }
 
 /// A part of a store, in the order of copying. Slots are copied first, so an unreadable slot stops the copy
@@ -65,7 +65,13 @@ impl StorePart {
 impl CopyProgress {
     /// Returns the progress of a copy that has just begun.
     pub(super) fn new(source: String, slot_server_name: String) -> Self {
-        Self { source, slot_server_name, part: SLOT_PART_NAME.to_owned(), last_key: None, copied: 0 }
+        Self {
+            source,
+            slot_server_name,
+            part_name: SLOT_PART_NAME.to_owned(),
+            last_key: None,
+            copied_rows: 0,
+        }
     }
 
     /// Returns the progress after `rows` more rows of this part. `key` is the key of the last of these rows.
@@ -82,14 +88,20 @@ impl CopyProgress {
             return Ok(Self {
                 source,
                 slot_server_name: slots,
-                part: part.next_part().name().to_owned(),
+                part_name: part.next_part().name().to_owned(),
                 last_key: None,
-                copied: 0,
+                copied_rows: 0,
             });
         }
         let last_key = key.map(key_to_json).transpose()?.or_else(|| self.last_key.clone());
-        let copied = self.copied.saturating_add(rows as u64);
-        Ok(Self { source, slot_server_name: slots, part: part.name().to_owned(), last_key, copied })
+        let copied = self.copied_rows.saturating_add(rows as u64);
+        Ok(Self {
+            source,
+            slot_server_name: slots,
+            part_name: part.name().to_owned(),
+            last_key,
+            copied_rows: copied,
+        })
     }
 
     /// Returns the key of the last copied row.
@@ -126,15 +138,15 @@ pub(super) fn find(connection: &SqlTransaction) -> Result<Option<CopyProgress>, 
         Ok(CopyProgress {
             source: row.get(0)?,
             slot_server_name: row.get(1)?,
-            part: row.get(2)?,
+            part_name: row.get(2)?,
             last_key: row.get(3)?,
-            copied: row.get(4)?,
+            copied_rows: row.get(4)?,
         })
     })
 }
 
 /// Returns the progress in the target. If the target is new, writes the initial progress and returns it. If
-/// the target is neither new nor unfinished, the inner error describes the target's content.
+/// the target is not new and has no unfinished copy, the inner error describes the target's content.
 pub(super) fn start_transfer(
     connection: &SqlTransaction,
     initial_progress: &CopyProgress,
@@ -155,7 +167,7 @@ pub(super) fn start_transfer(
     connection.sql(sql).execute((
         &initial_progress.source,
         &initial_progress.slot_server_name,
-        &initial_progress.part,
+        &initial_progress.part_name,
     ))?;
     Ok(Ok(initial_progress.clone()))
 }
@@ -168,7 +180,7 @@ pub(super) fn advance(
     to: &CopyProgress,
 ) -> Result<bool, StoreFault> {
     let sql = "UPDATE transfer SET part = ?1, reached = ?2, copied = ?3 WHERE part = ?4 AND copied = ?5";
-    let values = (&to.part, to.last_key.as_deref(), to.copied, &from.part, from.copied);
+    let values = (&to.part_name, to.last_key.as_deref(), to.copied_rows, &from.part_name, from.copied_rows);
     Ok(connection.sql(sql).execute(values)? == 1)
 }
 

@@ -2,7 +2,7 @@
 //!
 //! A slot keeps its version and its content. A lease therefore keeps its token, which is the version at which
 //! it was granted. That token is less than every number that the target issues later, and the copied records
-//! still accept it.
+//! still accept the token.
 //!
 //! No process serves either store during a copy, so the holder of a lease has exited. A server that opens an
 //! SQLite file releases such a lease when it starts. In other stores, the lease ends at its deadline. The
@@ -54,7 +54,7 @@ pub(super) async fn load_slot_page(
         };
         match found {
             Err(fault) => return Err(unreadable(fault.to_string())),
-            // A person has deleted the row of the slot, but its name is still in Valkey's index.
+            // A person has deleted the row of the slot, but the slot's name is still in Valkey's index.
             Ok(slot) if slot == Slot::new(key.clone()) => {}
             Ok(slot) if slot.key != key => {
                 return Err(unreadable(format!("it contains the data of slot {}", slot.key)));

@@ -2,13 +2,13 @@
 
 use std::fmt;
 
-/// The comparison of a table in two stores. The name `slot` also stands for the slots in Valkey.
+/// The comparison of a table in two stores. The name `slot` also means the slots in Valkey.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct TableComparison {
     /// Name of the table.
     pub table: &'static str,
     /// Number of the table's rows in each store.
-    pub rows: (u64, u64),
+    pub row_counts: (u64, u64),
     /// The first row that differs or exists in only one store, as an SQL condition. `None` if all rows are
     /// equal.
     pub first_difference: Option<String>,
@@ -23,7 +23,7 @@ impl TableComparison {
 
 impl fmt::Display for TableComparison {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (one, other) = self.rows;
+        let (one, other) = self.row_counts;
         match &self.first_difference {
             None => write!(f, "{one} rows, identical in both stores"),
             Some(first) if one == other => {

@@ -20,8 +20,8 @@ use super::{CHANGE_CHANNEL, DUTY_LEASE_KEY, ValkeyServer, WORKERS_KEY};
 /// Milliseconds without a message after which a process is removed from the list of processes that lease
 /// slots.
 const WORKER_EXPIRY_MILLIS: u32 = 30_000;
-/// Time without a message after which a connection is replaced. It may be broken although no error was
-/// reported.
+/// Time without a message after which a connection is replaced. The connection may be broken although no
+/// error was reported.
 const CONNECTION_IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 /// Delay before a lost connection is replaced by a new connection.
 const RECONNECT_DELAY: Duration = Duration::from_secs(1);
@@ -100,7 +100,7 @@ async fn receive_until_disconnect(
         listener.subscribe(CHANGE_CHANNEL).await?;
         Ok(listener)
     };
-    // If the connection takes longer than `PATIENCE`, the caller retries.
+    // If the connection takes longer than `REQUEST_TIMEOUT`, the caller retries.
     let Ok(listener) = tokio::time::timeout(REQUEST_TIMEOUT, connecting).await else { return Ok(()) };
     let mut listener = primary.mark_lost_on_error(listener)?;
     let mut messages = listener.on_message();

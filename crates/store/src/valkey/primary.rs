@@ -96,7 +96,7 @@ impl ConnectionLike for PrimaryServer {
 pub(super) struct PrimaryRoute {
     /// The Sentinels; `None` if the address names a single server.
     pub(super) sentinels: Option<SentinelGroup>,
-    pub(super) current: watch::Sender<PrimaryServer>,
+    pub(super) primary_sender: watch::Sender<PrimaryServer>,
     /// The lock that a caller holds while it asks the Sentinels. The value is the time and the error of the
     /// last search, or `None` if that search succeeded.
     pub(super) search_lock: Mutex<Option<(Instant, StoreError)>>,
@@ -118,22 +118,22 @@ impl PrimaryRoute {
             }
         };
         let current = watch::Sender::new(primary);
-        Ok((Self { sentinels, current, search_lock: Mutex::new(None) }, name))
+        Ok((Self { sentinels, primary_sender: current, search_lock: Mutex::new(None) }, name))
     }
 
     /// Returns the name of the present primary, for messages.
     pub(super) fn name(&self) -> Arc<str> {
-        Arc::clone(&self.current.borrow().name)
+        Arc::clone(&self.primary_sender.borrow().name)
     }
 
     /// Returns a receiver that gets each new primary.
     pub(super) fn subscribe(&self) -> watch::Receiver<PrimaryServer> {
-        self.current.subscribe()
+        self.primary_sender.subscribe()
     }
 
     /// Returns the current primary if it is not lost. Without Sentinels, always returns the only server.
     pub(super) fn current_primary(&self) -> Option<PrimaryServer> {
-        let current = self.current.borrow();
+        let current = self.primary_sender.borrow();
         let is_usable = self.sentinels.is_none() || !current.is_lost.load(Ordering::Relaxed);
         is_usable.then(|| current.clone())
     }

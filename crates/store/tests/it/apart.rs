@@ -23,7 +23,7 @@ fn mark(number: u64) -> SlotMark {
     let (name, url) = (format!("acme/shop#{number}"), format!("https://example.com/{number}"));
     SlotMark {
         key,
-        described: SlotDescription { name, url, head: Some(sha('a')) },
+        description: SlotDescription { name, url, head: Some(sha('a')) },
         loop_kind: LoopKind::Review,
     }
 }
@@ -50,7 +50,7 @@ async fn a_switch_that_is_set_by_hand_counts_at_once_and_is_written_down() {
     assert!(store.kill_switches().await.unwrap().global_switch.engagement().is_some());
     let log = store.audit_entries(9).await.unwrap();
     assert_eq!(
-        (log[0].act.actor.as_str(), log[0].act.action.as_str()),
+        (log[0].action.actor.as_str(), log[0].action.action.as_str()),
         ("bot:killswitch:enabled", "kill on")
     );
 
@@ -74,7 +74,8 @@ async fn a_switch_that_is_set_by_hand_counts_at_once_and_is_written_down() {
     store.turn_switch(&on, "ada").await.unwrap();
     assert!(store.kill_switches().await.unwrap().global_switch.engagement().is_some());
     let log = store.audit_entries(4).await.unwrap();
-    let acts: Vec<_> = log.iter().map(|line| (line.act.actor.as_str(), line.act.action.as_str())).collect();
+    let acts: Vec<_> =
+        log.iter().map(|line| (line.action.actor.as_str(), line.action.action.as_str())).collect();
     let both = [("ada", "kill on"), ("bot:killswitch:enabled", "kill off")];
     assert_eq!(acts, [both, both].concat());
 
@@ -122,11 +123,11 @@ async fn a_value_that_was_put_there_by_hand_is_named_and_the_rest_goes_on() {
     let named: Vec<SlotKey> =
         store.unreadable_slots().await.unwrap().into_iter().map(|(key, _)| key).collect();
     assert_eq!(named, [mark(1).key, mark(2).key, mark(4).key]);
-    assert_eq!(store.collect_statistics().await.unwrap().unreadable, 3);
+    assert_eq!(store.collect_statistics().await.unwrap().unreadable_slots, 3);
     for key in named {
         assert_eq!(store.delete_unreadable_slot(&key).await, Ok(true));
     }
-    assert_eq!(store.collect_statistics().await.unwrap().unreadable, 0);
+    assert_eq!(store.collect_statistics().await.unwrap().unreadable_slots, 0);
     assert_eq!(store.delete_unreadable_slot(&mark(3).key).await, Ok(false), "it can be read");
     assert_eq!(store.list_slots().await.unwrap().len(), 1);
     store.mark_slots(&[mark(1)], &limits, HaltPolicy::Refuse).await.unwrap();

@@ -61,7 +61,7 @@ async fn the_last_word_on_a_finding_counts_on_its_key_and_is_in_the_audit_log() 
     store.store_dismissals(&[(key.clone(), said("wanted"))], &act).await.unwrap();
     assert_eq!(store.dismissals(&key).await.unwrap(), [said("wanted")]);
     assert_eq!(store.dismissals(&SlotKey::new("converge/local/a@main")).await.unwrap(), []);
-    assert_eq!(store.audit_entries(9).await.unwrap()[0].act, act);
+    assert_eq!(store.audit_entries(9).await.unwrap()[0].action, act);
 
     let run = record("a", key.as_str(), NOW);
     store.store_converge_record(FencingToken(0), &run).await.unwrap();

@@ -114,7 +114,7 @@ fn a_second_server_learns_who_is_the_first_and_death_frees_the_lock() {
         let told = error.to_string();
         let ServeLockError::AlreadyServed { holder, .. } = error else { panic!("{told}") };
         assert_eq!(holder.pid, Some(server.id()));
-        assert_eq!(holder.listen.as_deref(), Some("127.0.0.1:1234"));
+        assert_eq!(holder.listen_address.as_deref(), Some("127.0.0.1:1234"));
         assert_eq!(holder.locked_at, Some(UnixMillis(NOW)));
         assert!(told.contains(&format!("process {}", server.id())), "{told}");
         assert!(told.contains("127.0.0.1:1234"), "{told}");

@@ -34,7 +34,7 @@ fn review(token: u64) -> ReviewRecord {
         ..ModelReviewDetail::default()
     };
     let (model, prompt_hash) = ("m".to_owned(), "p".to_owned());
-    let asked = ModelReview { model, prompt_hash, turns: 3, cost: MicroUsd(7), ms: 2, detail: did };
+    let asked = ModelReview { model, prompt_hash, turns: 3, cost: MicroUsd(7), duration_ms: 2, detail: did };
     let detail = outcome::ReviewDetail::new(Some(sha('a')), sha('b'), outcome(ReviewOutcomeKind::Reviewed));
     let begun = ReviewRecord::new(run(token).id, key(), detail, UnixMillis(NOW));
     let mut record = ReviewRecord { ended_at: UnixMillis(NOW + 5), ..begun }.with_model_review(Some(asked));
@@ -186,7 +186,7 @@ async fn runs_of_the_former_version_are_read_counted_and_gone_on_with() {
     assert_eq!(store.records::<sync::record::SyncDetail>(None, UnixMillis(0), 9).await.unwrap(), [of_job]);
     let counted = async |of: LoopKind| {
         let rows = store.run_ends_by_day(of, UnixMillis(0)).await.unwrap();
-        rows.iter().map(|row| (row.kind.clone(), row.reason.clone(), row.cost)).collect::<Vec<_>>()
+        rows.iter().map(|row| (row.kind.clone(), row.reason.clone(), row.cost_micro_usd)).collect::<Vec<_>>()
     };
     let row = |kind: &str, reason: &str, cost| vec![(kind.to_owned(), reason.to_owned(), cost)];
     assert_eq!(counted(LoopKind::Review).await, row("reviewed", "", 7), "what is damaged counts for nothing");

@@ -117,7 +117,7 @@ async fn runs_and_outcomes_are_told_newest_first() {
     store.begin_run(&run(3), &revision('d'), UnixMillis(NOW + 70)).await.unwrap();
     let runs = store.review_entries(&key(), 9).await.unwrap();
     let seen: Vec<(FencingToken, RunStage, bool)> =
-        runs.iter().map(|run| (run.token, run.stage, run.outcome.is_some())).collect();
+        runs.iter().map(|run| (run.token, run.stage, run.final_record.is_some())).collect();
     assert_eq!(
         seen,
         [

@@ -30,7 +30,7 @@ fn write_damaged_row(store: &Store, key: &str, body: &str) {
 async fn the_census_counts_slots_by_what_they_do_and_tells_the_oldest_due() {
     let (_folder, store) = new_file();
     let empty = store.collect_statistics().await.unwrap();
-    assert_eq!((empty.slots.len(), empty.oldest_due, empty.pending_notices), (0, None, 0));
+    assert_eq!((empty.slot_counts.len(), empty.oldest_due_age, empty.pending_notices), (0, None, 0));
     assert!(empty.bytes > 0);
 
     store
@@ -47,10 +47,10 @@ async fn the_census_counts_slots_by_what_they_do_and_tells_the_oldest_due() {
     let census = store.collect_statistics().await.unwrap();
     let told = |state: &str, reason: &str, count| (state.to_owned(), reason.to_owned(), count);
     assert_eq!(
-        census.slots,
+        census.slot_counts,
         [told("held", "parked", 1), told("unreadable", "", 1), told("waiting", "backoff", 3)]
     );
-    assert_eq!(census.oldest_due, Some(Duration::from_secs(7)));
+    assert_eq!(census.oldest_due_age, Some(Duration::from_secs(7)));
     assert_eq!(census.pending_notices, 1);
 }
 
@@ -65,7 +65,7 @@ async fn a_row_that_cannot_be_read_stops_no_other_and_can_be_forgotten() {
     assert_eq!(keys(store.due_slots(UnixMillis(NOW), 1).await.unwrap()), ["b"], "they take nobody's place");
     assert_eq!(keys(store.due_slots(UnixMillis(NOW), 9).await.unwrap()), ["b", "c"]);
     assert_eq!(keys(store.list_slots().await.unwrap()), ["b", "c"]);
-    assert_eq!(store.collect_statistics().await.unwrap().unreadable, 2);
+    assert_eq!(store.collect_statistics().await.unwrap().unreadable_slots, 2);
 
     let found = store.unreadable_slots().await.unwrap();
     assert_eq!(found.iter().map(|(key, _)| key.as_str()).collect::<Vec<_>>(), ["a", "aa"]);
@@ -80,7 +80,7 @@ async fn a_row_that_cannot_be_read_stops_no_other_and_can_be_forgotten() {
     );
     assert!(store.delete_unreadable_slot(&SlotKey::new("a")).await.unwrap());
     assert_eq!(store.load_slots(&[SlotKey::new("a")]).await.unwrap(), [Slot::new(SlotKey::new("a"))]);
-    assert_eq!(store.collect_statistics().await.unwrap().unreadable, 1);
+    assert_eq!(store.collect_statistics().await.unwrap().unreadable_slots, 1);
     assert_eq!(keys(store.list_slots().await.unwrap()), ["b", "c"]);
 }
 
@@ -88,20 +88,20 @@ async fn a_row_that_cannot_be_read_stops_no_other_and_can_be_forgotten() {
 async fn every_transaction_is_measured_and_those_that_fail_are_counted() {
     let (_folder, store) = new_file();
     let meter = WriteMetrics {
-        commit: Histogram::with_opts(HistogramOpts::new("commit", "commit")).unwrap(),
+        commit_seconds: Histogram::with_opts(HistogramOpts::new("commit", "commit")).unwrap(),
         failures: IntCounter::new("failed", "failed").unwrap(),
         swaps: IntCounter::new("swaps", "swaps").unwrap(),
         conflicts: IntCounter::new("conflicts", "conflicts").unwrap(),
     };
     store.enable_write_metrics(meter.clone());
     store.check_writable().await.unwrap();
-    assert_eq!((meter.commit.get_sample_count(), meter.failures.get()), (1, 0));
+    assert_eq!((meter.commit_seconds.get_sample_count(), meter.failures.get()), (1, 0));
 
     // Another process locks the file for writing.
     let other = rusqlite::Connection::open(store.path().unwrap()).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
     store.check_writable().await.unwrap_err();
-    assert_eq!((meter.commit.get_sample_count(), meter.failures.get()), (2, 1));
+    assert_eq!((meter.commit_seconds.get_sample_count(), meter.failures.get()), (2, 1));
 }
 
 #[tokio::test]
@@ -118,7 +118,7 @@ async fn slots_of_an_older_form_are_counted_by_what_their_rows_say() {
         .await
         .unwrap();
     write_damaged_row(&store, "d", "no json");
-    let counted = store.collect_statistics().await.unwrap().slots;
+    let counted = store.collect_statistics().await.unwrap().slot_counts;
     drop(store);
     // The test replaces the tables by those of schema version 2.
     rusqlite::Connection::open(&path)
@@ -131,7 +131,7 @@ async fn slots_of_an_older_form_are_counted_by_what_their_rows_say() {
             super::former_tables_sql(2)
         ))
         .unwrap();
-    assert_eq!(super::open(&path).collect_statistics().await.unwrap().slots, counted);
+    assert_eq!(super::open(&path).collect_statistics().await.unwrap().slot_counts, counted);
     assert_eq!(counted.len(), 4);
 }
 

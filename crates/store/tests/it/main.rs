@@ -338,7 +338,7 @@ fn computed(run: &RunReference, head: char, desired: Vec<DesiredComment>) -> Com
     ComputedReview {
         producer: CommentProducer::Review,
         findings: vec![finding("f2"), finding("f1")],
-        desired,
+        desired_comments: desired,
         status: Some(status(head)),
         record: record(run, head),
     }

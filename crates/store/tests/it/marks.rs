@@ -20,7 +20,7 @@ fn mark(number: u8, head: char) -> SlotMark {
     let (name, url) = (format!("acme/shop#{number}"), format!("https://example.com/{number}"));
     SlotMark {
         key: key(number),
-        described: SlotDescription { name, url, head: Some(sha(head)) },
+        description: SlotDescription { name, url, head: Some(sha(head)) },
         loop_kind: LoopKind::Review,
     }
 }
@@ -137,9 +137,9 @@ async fn while_the_kill_switch_is_on_only_what_must_be_marked_is_and_no_lease_is
 
 /// Returns a mark for a pull request in another repository.
 fn mark_of_other_repository(number: u8) -> SlotMark {
-    let SlotMark { described, loop_kind, .. } = mark(number, 'a');
+    let SlotMark { description: described, loop_kind, .. } = mark(number, 'a');
     let described = SlotDescription { name: format!("acme/other#{number}"), ..described };
-    SlotMark { key: SlotKey::new(format!("pr/github/11/{number}")), described, loop_kind }
+    SlotMark { key: SlotKey::new(format!("pr/github/11/{number}")), description: described, loop_kind }
 }
 
 #[tokio::test]
@@ -191,12 +191,12 @@ async fn the_switch_of_a_repository_that_was_heard_of_stays_on_when_it_is_rename
         .turn_repository_switch("acme/shop", &SwitchRequest::TurnOn { reason: None, mode: None }, "ada")
         .await
         .unwrap();
-    let renamed = SlotDescription { name: "acme/store#1".into(), ..mark(1, 'b').described };
-    let renamed = SlotMark { described: renamed, ..mark(1, 'b') };
+    let renamed = SlotDescription { name: "acme/store#1".into(), ..mark(1, 'b').description };
+    let renamed = SlotMark { description: renamed, ..mark(1, 'b') };
     let marked = store.mark_slots(std::slice::from_ref(&renamed), &limits, HaltPolicy::Refuse).await;
     assert_eq!(marked, Ok(MarkOutcome::BlockedByKillSwitch([key(1)].into())));
     // After the store has learned the new name, the switch can be turned off with this name.
-    store.store_descriptions(&[(key(1), renamed.described.clone())]).await.unwrap();
+    store.store_descriptions(&[(key(1), renamed.description.clone())]).await.unwrap();
     let (before, after) =
         store.turn_repository_switch("acme/store", &SwitchRequest::TurnOff, "ada").await.unwrap();
     assert_eq!((before.repositories.len(), after.repositories.len()), (1, 0));

@@ -18,7 +18,7 @@ fn notice(key: &str, period: &str) -> NewNotice {
 }
 
 async fn audit_actions(store: &Store) -> Vec<String> {
-    store.audit_entries(10).await.unwrap().into_iter().map(|audited| audited.act.action).collect()
+    store.audit_entries(10).await.unwrap().into_iter().map(|audited| audited.action.action).collect()
 }
 
 #[tokio::test]
@@ -37,7 +37,7 @@ async fn every_change_of_the_switch_is_in_the_audit_log_and_told() {
     assert_eq!(store.turn_switch(&SwitchRequest::TurnOff, "bob").await.unwrap(), (after, KillSwitch::Off));
     store.turn_switch(&SwitchRequest::TurnOff, "bob").await.unwrap();
     let log = store.audit_entries(10).await.unwrap();
-    let acts: Vec<OperatorAction> = log.iter().map(|audited| audited.act.clone()).collect();
+    let acts: Vec<OperatorAction> = log.iter().map(|audited| audited.action.clone()).collect();
     assert_eq!(
         acts,
         [
@@ -109,7 +109,7 @@ async fn switches_of_repositories_are_apart_from_that_of_everything() {
         store.turn_repository_switch("acme/shop", &SwitchRequest::TurnOff, "bob").await.unwrap();
     assert_eq!(before, after);
     let log = store.audit_entries(10).await.unwrap();
-    let acts: Vec<OperatorAction> = log.iter().map(|audited| audited.act.clone()).collect();
+    let acts: Vec<OperatorAction> = log.iter().map(|audited| audited.action.clone()).collect();
     let of_all = [
         OperatorAction::new("ada", "kill off", "", ""),
         OperatorAction::new("ada", "kill on", "", "mode finish: all"),

@@ -41,12 +41,12 @@ async fn ended_runs_are_counted_by_day_kind_and_reason_and_listed_newest_first()
 
     let day = NOW / DAY;
     let ended = |day, kind: &str, reason: &str, runs, ms, cost| RunEndCount {
-        day,
+        utc_day: day,
         kind: kind.into(),
         reason: reason.into(),
         runs,
-        ms,
-        cost,
+        total_duration_ms: ms,
+        cost_micro_usd: cost,
         is_local: false,
     };
     assert_eq!(
@@ -81,7 +81,7 @@ async fn a_damaged_row_hides_no_other() {
     damage(4, "{\"outcome\": {\"reason\": 7}}");
     damage(3, "{\"run\": \"r\", \"detail\": {\"outcome\": {\"kind\": \"reviewed\", \"reason\": 7}}}");
     let counted = store.run_ends_by_day(LoopKind::Review, UnixMillis(0)).await.unwrap();
-    let counted: Vec<_> = counted.iter().map(|row| (row.runs, row.cost)).collect();
+    let counted: Vec<_> = counted.iter().map(|row| (row.runs, row.cost_micro_usd)).collect();
     assert_eq!(counted, [(4, 28)], "what is JSON is counted without being read");
     assert_eq!(store.unreadable_ended_runs(LoopKind::Review, UnixMillis(0)).await.unwrap(), [run(5).id]);
     let last = store.records::<ReviewDetail>(None, UnixMillis(0), 9).await.unwrap();
@@ -118,7 +118,7 @@ async fn a_failed_attempt_is_told_with_what_it_cost_and_each_sum_once() {
     };
     let told = async || {
         let counted = store.run_ends_by_day(LoopKind::Review, UnixMillis(0)).await.unwrap();
-        counted.iter().map(|row| (row.kind.clone(), row.runs, row.cost)).collect::<Vec<_>>()
+        counted.iter().map(|row| (row.kind.clone(), row.runs, row.cost_micro_usd)).collect::<Vec<_>>()
     };
     let kinds = |rows: &[(&str, u64, u64)]| {
         rows.iter().map(|(kind, runs, cost)| ((*kind).to_owned(), *runs, *cost)).collect::<Vec<_>>()
@@ -201,7 +201,7 @@ async fn what_a_run_computed_that_told_nothing_is_told_once_by_the_run_that_take
     store.mark_published(&run(2), &published).await.unwrap();
     assert_eq!(store.unrecorded_cost(UnixMillis(0)).await.unwrap(), MicroUsd(0));
     let counted = store.run_ends_by_day(LoopKind::Review, UnixMillis(0)).await.unwrap();
-    assert_eq!(counted.iter().map(|row| (row.runs, row.cost)).collect::<Vec<_>>(), [(1, 7)]);
+    assert_eq!(counted.iter().map(|row| (row.runs, row.cost_micro_usd)).collect::<Vec<_>>(), [(1, 7)]);
 }
 
 /// The query must scan the runs only once; a scan for each row would take hours.

@@ -96,7 +96,7 @@ fn slot_mark(number: u64) -> SlotMark {
     let (name, url) = (format!("acme/shop#{number}"), format!("https://example.com/{number}"));
     SlotMark {
         key,
-        described: SlotDescription { name, url, head: Some(sha('a')) },
+        description: SlotDescription { name, url, head: Some(sha('a')) },
         loop_kind: LoopKind::Review,
     }
 }

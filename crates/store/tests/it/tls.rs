@@ -41,7 +41,7 @@ async fn connecting_child() {
         Ok(store) => {
             let (name, url) = ("acme/shop#7".into(), "https://example.com/7".into());
             let described = SlotDescription { name, url, head: Some(sha('a')) };
-            let mark = SlotMark { key: key(), described, loop_kind: LoopKind::Review };
+            let mark = SlotMark { key: key(), description: described, loop_kind: LoopKind::Review };
             store.mark_slots(&[mark], &SlotLimits::default(), HaltPolicy::Refuse).await.unwrap();
             let kept = store.load_slots(&[key()]).await.unwrap().remove(0);
             if kept.pending.review.is_some() { "kept".into() } else { "not kept".into() }

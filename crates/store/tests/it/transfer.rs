@@ -69,8 +69,8 @@ fn assert_equal_tables(compared: &[TableComparison]) {
     assert_eq!(compared.len(), 20, "the slots and every table");
     for table in compared {
         assert!(table.is_equal(), "{}: {table}", table.table);
-        assert!(table.rows.0 > 0, "nothing is in table {}, so nothing is tried there", table.table);
-        assert_eq!(table.rows.0, table.rows.1, "{}", table.table);
+        assert!(table.row_counts.0 > 0, "nothing is in table {}, so nothing is tried there", table.table);
+        assert_eq!(table.row_counts.0, table.row_counts.1, "{}", table.table);
     }
 }
 
@@ -143,8 +143,10 @@ async fn slots_are_due_counted_and_swapped_where_they_are_now_as_they_were() {
     let there = servers.open().await;
     let late = UnixMillis(NOW + 1_000_000_000);
     assert_eq!(there.due_slots(late, 99).await.unwrap(), source.due_slots(late, 99).await.unwrap());
-    let counts =
-        (there.collect_statistics().await.unwrap().slots, source.collect_statistics().await.unwrap().slots);
+    let counts = (
+        there.collect_statistics().await.unwrap().slot_counts,
+        source.collect_statistics().await.unwrap().slot_counts,
+    );
     assert_eq!(counts.0, counts.1);
     // The copied slot has the version of the original, so a process that read the original can write the
     // copy.
@@ -235,7 +237,8 @@ async fn a_copy_whose_connections_are_cut_at_any_page_ends_alike_at_the_latest_w
         Err(other) => panic!("{other}"),
     };
     assert_equal_tables(&done);
-    let events: Vec<u64> = told.iter().filter(|page| page.table == "event").map(|page| page.rows).collect();
+    let events: Vec<u64> =
+        told.iter().filter(|page| page.table == "event").map(|page| page.copied_rows).collect();
     assert!(events.is_sorted() && events.len() > 1, "{events:?}");
 }
 

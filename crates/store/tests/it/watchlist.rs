@@ -225,7 +225,7 @@ async fn a_comment_acts_once_together_with_what_it_changes() {
     assert_eq!(store.load_slots(std::slice::from_ref(&key)).await.unwrap()[0].state, decision.slot.state);
     assert_eq!(limit().await, MicroUsd(600_000), "as much again");
     assert_eq!(store.events(&key, 9).await.unwrap(), [event]);
-    assert_eq!(store.audit_entries(9).await.unwrap()[0].act, obeyed.act);
+    assert_eq!(store.audit_entries(9).await.unwrap()[0].action, obeyed.act);
     assert_eq!(store.unserved_requests("github", 10).await.unwrap(), std::slice::from_ref(&later));
     let of_it = RunReference { key: key.clone(), ..run(9) };
     let begun = store.begin_run(&of_it, &revision('a'), UnixMillis(NOW)).await.unwrap();

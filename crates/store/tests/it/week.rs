@@ -93,7 +93,7 @@ struct Pull {
 impl Pull {
     fn event(&mut self, limits: &SlotLimits, now: i64) {
         let goes_on = |(start, last, _): &(i64, i64, u32)| {
-            now < (last + limits.storm_quiet_time.0).min(start + limits.storm_max.0)
+            now < (last + limits.storm_quiet_time.0).min(start + limits.max_storm_duration.0)
         };
         self.storm = match self.storm.filter(goes_on) {
             Some((start, _, computed)) => Some((start, now, computed)),
@@ -283,7 +283,7 @@ impl WeekSimulation {
                     (format!("acme/r{}#{pull}", pull % 200), format!("https://forge.example/{pull}"));
                 marks.push(SlotMark {
                     key: slot_key(pull),
-                    described: SlotDescription { name, url, head },
+                    description: SlotDescription { name, url, head },
                     loop_kind: LoopKind::Review,
                 });
                 let now = store.now().await.unwrap();

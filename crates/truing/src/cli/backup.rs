@@ -11,9 +11,9 @@ use crate::wiring::store::StoreLocation;
 
 /// Copy the database to a file, also while a service uses it
 ///
-/// The copy is the whole store at one instant. FILE must not exist yet. Keep the file `marker.key`, which
-/// lies beside the database, with the copy. Without that key, Truing does not recognise the comments that it
-/// posted before.
+/// The copy is the whole store at one instant. FILE must not exist yet. Keep the file `marker.key`, which is
+/// in the folder of the database, with the copy. Without that key, Truing does not recognise the comments
+/// that it posted before.
 #[derive(clap::Args, Debug)]
 pub struct BackupArgs {
     /// The file to which the copy is written

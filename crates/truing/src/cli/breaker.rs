@@ -46,7 +46,7 @@ enum BreakerCommand {
 
 pub(crate) fn run(args: &BreakerArgs, context: &CommandContext) -> Result<CommandExit, CliError> {
     let config = context.config(&[])?;
-    let limits = wiring::slot_limits(&config.review, config.server.lease);
+    let limits = wiring::slot_limits(&config.review, config.server.lease_duration);
     runtime::start()?.block_on(async {
         let store = open_existing_store(&config, &context.environment).await?;
         let jobs = match &store {

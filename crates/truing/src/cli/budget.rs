@@ -177,7 +177,7 @@ fn render_budget(usages: &[BudgetUsage], names: &BTreeMap<String, String>) -> St
 fn render_limits(config: &Config) -> String {
     let BudgetConfig {
         review,
-        pull_ask,
+        pull_approval_threshold: pull_ask,
         pull,
         repo_day,
         converge,

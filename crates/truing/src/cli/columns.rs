@@ -5,9 +5,9 @@ use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 /// Width of the narrowest terminal that is supported.
 pub(super) const MIN_TERMINAL_COLUMNS: usize = 80;
 
-/// Formats `text` after `label`, in lines of at most `COLUMNS` columns. Continuation lines are indented to
-/// the column in which `text` begins. A word that does not fit in a line is cut. Words with a `/`, such as
-/// paths, and text between backticks are never cut, because users may copy them.
+/// Formats `text` after `label`, in lines of at most `MIN_TERMINAL_COLUMNS` columns. Continuation lines are
+/// indented to the column in which `text` begins. A word that does not fit in a line is cut. Words with a
+/// `/`, such as paths, and text between backticks are never cut, because users may copy them.
 pub(super) fn fold_line(label: &str, text: &str) -> String {
     let indent = label.width();
     let (mut lines, mut column) = (label.to_owned(), indent);

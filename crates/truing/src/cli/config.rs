@@ -244,10 +244,10 @@ impl From<ConfigError> for CliError {
         let problem_error =
             |problem: &ConfigProblem| Self::usage(problem.code(), problem.to_string()).hint(problem.hint());
         let mut other_errors: Vec<Self> = error.other_problems.iter().map(problem_error).collect();
-        if let Some(last) = other_errors.last_mut().filter(|_| error.left_out > 0) {
+        if let Some(last) = other_errors.last_mut().filter(|_| error.omitted_count > 0) {
             last.hints.push(format!(
                 "and {} more problems that are not shown: fix the problems above first",
-                error.left_out
+                error.omitted_count
             ));
         }
         Self { other_errors, ..problem_error(&error.first_problem) }

@@ -32,8 +32,8 @@ impl CommandContext {
         Ok(Config::resolve(&self.environment, file.as_ref(), flags)?)
     }
 
-    /// Returns the path of the operator's file. A flag or a variable may name the file; otherwise it is the
-    /// user's default file, if that exists.
+    /// Returns the path of the operator's file. A flag or a variable may name the file. Otherwise the file is
+    /// the user's default file, if that file exists.
     pub fn operator_file(&self) -> Option<PathBuf> {
         let named = self.globals.config.clone();
         let variable =

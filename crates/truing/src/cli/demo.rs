@@ -116,13 +116,13 @@ async fn run_review_demo(args: &DemoArgs, context: &CommandContext) -> Result<Co
         "Timings of this demo: debounce {} ms, at most {} s; a storm ends after {} s of quiet; comments \
          settle in {} ms.",
         DEMO_SLOT_LIMITS.debounce.0,
-        DEMO_SLOT_LIMITS.max_wait.0 / 1000,
+        DEMO_SLOT_LIMITS.max_debounce.0 / 1000,
         DEMO_SLOT_LIMITS.storm_quiet_time.0 / 1000,
         COMMENT_VISIBILITY_DELAY.0
     );
     output.print_lines(fold_line("", &timings));
     // The demonstration reads only its own files, so its reader needs no sandbox and works on any machine.
-    let sandbox = SandboxConfig { level: SandboxLevel::None };
+    let sandbox = SandboxConfig { min_level: SandboxLevel::None };
     let reader = wiring::child_process_reader(&RulesConfig::default(), &sandbox)?;
     let demo =
         ReviewDemo::start(args.forge.into(), git, &context.environment, reader).await.map_err(demo_error)?;
@@ -181,13 +181,14 @@ async fn run_scenarios(
         "A storm: 20 pull requests, 50 pushes each",
         Some(50),
     );
-    let before_storm = ScenarioCounts { lifecycle, dropped_finding: forgotten, linted };
+    let before_storm = ScenarioCounts { lifecycle, dropped_finding: forgotten, linter_counts: linted };
     demo.run_storm(report, before_storm, |_| bar.advance(1)).await.map_err(demo_error)
 }
 
 /// Formats the comments on the first pull request.
 fn render_first_review(review: &FirstReview) -> String {
-    let mut text = format!("\nA pull request was opened; {:.1} s later it shows this:\n", review.seconds);
+    let mut text =
+        format!("\nA pull request was opened; {:.1} s later it shows this:\n", review.seconds_since_start);
     for comment in review.view.conversation_comments().chain(review.view.inline_comments()) {
         text += "\n";
         if let Some(place) = &comment.place {

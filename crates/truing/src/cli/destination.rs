@@ -82,8 +82,8 @@ impl OutputFileArgs {
         let Some(path) = self.output.as_deref().filter(|path| path.as_os_str() != STDOUT) else {
             return Ok(OutputTarget::Stdout);
         };
-        // `/dev/stdout` is not replaced like a file. The shell may append it to a file (`>>`), and the file's
-        // content would then be lost.
+        // `/dev/stdout` is not replaced like a file. The shell may append standard output to a file (`>>`),
+        // and a replacement would lose that file's content.
         if path == Path::new("/dev/stdout") {
             return Ok(OutputTarget::Stdout);
         }

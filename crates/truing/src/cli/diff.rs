@@ -24,15 +24,16 @@ pub struct DiffArgs {
 
 #[derive(Subcommand, Debug)]
 enum DiffCommand {
-    /// Print what a unified diff says of each file
+    /// Print what a unified diff contains about each file
     ///
     /// Reads the output of `git diff`, `git show`, `git log -p`, GitHub and Bitbucket. Prints one object for
     /// each file: path, old_path, status, added, deleted, hunks. If the input is malformed, the files before
-    /// the error are printed. A name that is not UTF-8 is written as git quotes it, "f\377.txt" with its
-    /// quotes. The commands anchor and track read such names in the same way. The diff of a merge with
-    /// several parents (-c, --cc) is read as a diff with the first parent. It contains the lines that its
-    /// hunks add to this parent and remove from it. With --cc, git omits hunks that are equal to one of the
-    /// parents. A diff of any size needs little memory: 16 bytes for each hunk of one file.
+    /// the error are printed. A name that is not UTF-8 is quoted in the same way as by git, for example
+    /// "f\377.txt", including the quotes. The commands anchor and track read such names in the same way. The
+    /// diff of a merge with several parents (-c, --cc) is read as a diff with the first parent. It contains
+    /// the lines that its hunks add to this parent and remove from it. With --cc, git omits hunks that are
+    /// equal to one of the parents. A diff of any size needs little memory: 16 bytes for each hunk of one
+    /// file.
     Parse {
         /// The file with the diff; `-` or no file: standard input
         file: Option<PathBuf>,

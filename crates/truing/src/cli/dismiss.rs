@@ -317,7 +317,7 @@ fn check_id(word: &str) -> Result<(), CliError> {
         .hint("`truing audit --format json` and `truing review --format json` show the ids of findings"))
 }
 
-/// Returns the error for a word that is the beginning of no finding's id, or of several.
+/// Returns the error for a word if no finding's id begins with it, or if several ids begin with it.
 fn unknown_finding_error(id: &str, matches: &[&Finding], is_undo: bool) -> CliError {
     let what = match (matches, is_undo) {
         ([], true) => "no dismissed finding of this branch has that id".to_owned(),

@@ -13,13 +13,13 @@ use super::review::{RepositoryTarget, unsupported_origin_text};
 use super::{CommandContext, runtime};
 use crate::wiring;
 
-/// Path of the written file if no other is given.
+/// Path of the written file if no other path is given.
 pub(super) const DEFAULT_OUTPUT_FILE: &str = "truing.toml";
 
 /// Write a configuration file with the keys that a first server needs
 ///
-/// With --all, the file contains every key, with its default and its meaning. Where the current folder is a
-/// clone of a repository at github.com (its remote `origin`), the file serves that repository alone:
+/// With --all, the file contains every key, with its default and its meaning. If the current folder is a
+/// clone of a repository at github.com (its remote `origin`), the file limits the server to that repository:
 /// `forge.github.repositories`. Without that key, every repository that the token can read is served. The
 /// command asks no questions.
 #[derive(clap::Args, Debug)]

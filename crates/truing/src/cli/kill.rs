@@ -35,9 +35,9 @@ const MAX_SUGGESTIONS: usize = 5;
 ///
 /// While the switch is on, the server answers webhooks with 503, no run begins, and due work stays due. The
 /// switch applies to every service on this store, including services that are started later, and to `truing
-/// review --pr`. Reviews of local repositories by rules continue, because they neither spend nor write. With
-/// `--repo`, the switch applies only to repositories with this name, at every forge, even after they are
-/// renamed. Other repositories continue.
+/// review --pr`. Reviews of local repositories by rules continue, because they spend no money and write
+/// nothing. With `--repo`, the switch applies only to repositories with this name, at every forge, even after
+/// they are renamed. Other repositories continue.
 #[derive(clap::Args, Debug)]
 pub struct KillArgs {
     #[command(subcommand)]
@@ -254,7 +254,7 @@ async fn turn_switch(args: &KillArgs, context: &CommandContext) -> Result<Comman
 
 /// Returns a warning about a repository that no pull request, sweep or configuration has named. The warning
 /// names similar repositories. Returns `None` if the repository is known, or if the known repositories cannot
-/// be read. An error is ignored because the switch is turned on in any case.
+/// be read. An error is ignored, because the kill switch is turned on regardless of this warning.
 async fn unknown_repository_text(repo: &str, store: &Store, config: &Config) -> Option<String> {
     let mut known = BTreeSet::new();
     for (forge, of_forge) in &config.forges {
@@ -289,9 +289,9 @@ async fn unknown_repository_text(repo: &str, store: &Store, config: &Config) -> 
 #[derive(Clone, Copy, Default)]
 struct PendingWork {
     /// Slots that are due now.
-    due: usize,
+    due_count: usize,
     /// Runs that are in progress now.
-    running: usize,
+    running_count: usize,
 }
 
 /// The slots of the store, as of one time.
@@ -327,8 +327,8 @@ impl SlotList {
         let is_due =
             |slot: &&Slot| matches!(slot.state, SlotState::Waiting { due_at, .. } if due_at <= self.read_at);
         PendingWork {
-            due: meant().filter(is_due).count(),
-            running: meant().filter(|slot| slot.token().is_some()).count(),
+            due_count: meant().filter(is_due).count(),
+            running_count: meant().filter(|slot| slot.token().is_some()).count(),
         }
     }
 }
@@ -378,7 +378,7 @@ fn render_engaged_switch(switch: EngagedSwitch<'_>, work: PendingWork, output: O
             "held back",
             format!(
                 "{} waiting; webhooks of this repository are answered with status 503",
-                format_count(work.due, "pull request")
+                format_count(work.due_count, "pull request")
             ),
         ),
         ("unblock", output.command_line(&switch.off_command())),
@@ -389,21 +389,21 @@ fn render_engaged_switch(switch: EngagedSwitch<'_>, work: PendingWork, output: O
 
 /// Returns a text with the number of runs in progress, and with the effect of this mode on them.
 fn render_runs_in_flight(work: PendingWork, mode: HaltMode) -> String {
-    let flight = match (work.running, mode) {
+    let flight = match (work.running_count, mode) {
         (0, _) => "",
         (1, HaltMode::Finish) => ", which completes",
         (_, HaltMode::Finish) => ", which complete",
         (1, HaltMode::Stop) => ", which stops before its next step",
         (_, HaltMode::Stop) => ", which stop before their next step",
     };
-    format!("{}{flight}", format_count(work.running, "run"))
+    format!("{}{flight}", format_count(work.running_count, "run"))
 }
 
 /// Returns the state of the global switch and its effect.
 fn render_switch(switch: &KillSwitch, work: PendingWork, output: OutputPrinter) -> String {
-    let due = format_count(work.due, "pull request");
+    let due = format_count(work.due_count, "pull request");
     let KillSwitch::On(engaged) = switch else {
-        let waiting = if work.due == 0 { String::new() } else { format!("; {due} due") };
+        let waiting = if work.due_count == 0 { String::new() } else { format!("; {due} due") };
         return format!("The kill switch is off{waiting}.\n");
     };
     // Local runs have no slot, so they are not among the counted runs.
@@ -427,7 +427,7 @@ fn render_switch(switch: &KillSwitch, work: PendingWork, output: OutputPrinter) 
     text
 }
 
-/// Returns a line for the output of other commands about a switch that is on.
+/// Returns a line about a switch that is on, for the output of other commands.
 pub(super) fn render_engaged_switch_notice(switch: EngagedSwitch<'_>, output: OutputPrinter) -> String {
     let there = if switch.repository.is_some() { " there" } else { "" };
     let off = output.command_line(&switch.off_command());
@@ -507,7 +507,7 @@ mod tests {
     #[test]
     fn the_screen_says_what_is_held_back_and_what_lets_it_go_on() {
         insta::assert_snapshot!(render_switch(&engaged_switch(HaltMode::Finish, Some("a storm")),
-            PendingWork { due: 3, running: 1 }, printer_with_config()), @r"
+            PendingWork { due_count: 3, running_count: 1 }, printer_with_config()), @r"
         The kill switch is on, since 2026-09-21T14:13:20Z by ada.
           reason    a storm
           mode      finish
@@ -516,7 +516,7 @@ mod tests {
           held back 3 pull requests waiting; webhooks are answered with status 503
           unblock   truing --config ops.toml kill off
         ");
-        insta::assert_snapshot!(render_switch(&engaged_switch(HaltMode::Stop, None), PendingWork { due: 0, running: 2 },
+        insta::assert_snapshot!(render_switch(&engaged_switch(HaltMode::Stop, None), PendingWork { due_count: 0, running_count: 2 },
             plain_printer()), @r"
         The kill switch is on, since 2026-09-21T14:13:20Z by ada.
           reason    none given
@@ -526,7 +526,7 @@ mod tests {
           held back 0 pull requests waiting; webhooks are answered with status 503
           unblock   truing kill off
         ");
-        insta::assert_snapshot!(render_switch(&KillSwitch::Off, PendingWork { due: 1, running: 2 },
+        insta::assert_snapshot!(render_switch(&KillSwitch::Off, PendingWork { due_count: 1, running_count: 2 },
             plain_printer()), @"The kill switch is off; 1 pull request due.");
         insta::assert_snapshot!(render_switch(&KillSwitch::Off, PendingWork::default(), plain_printer()),
             @"The kill switch is off.");

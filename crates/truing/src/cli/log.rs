@@ -22,7 +22,7 @@ pub struct LogArgs {
     limit: usize,
 }
 
-/// A line of the JSON output, newest first.
+/// One entry of the JSON output; the newest entry is first.
 #[derive(Serialize)]
 struct AuditLogLine {
     at: String,
@@ -47,7 +47,7 @@ pub(crate) fn run(args: &LogArgs, context: &CommandContext) -> Result<CommandExi
     })
 }
 
-fn log_line(AuditEntry { at, act }: AuditEntry) -> AuditLogLine {
+fn log_line(AuditEntry { at, action: act }: AuditEntry) -> AuditLogLine {
     AuditLogLine {
         at: format_instant(at),
         actor: act.actor,
@@ -79,7 +79,7 @@ mod tests {
 
     #[test]
     fn each_act_is_a_line() {
-        let at = |act| log_line(AuditEntry { at: UnixMillis(1_790_000_000_000), act });
+        let at = |act| log_line(AuditEntry { at: UnixMillis(1_790_000_000_000), action: act });
         let lines = [
             at(OperatorAction::new("bob", "queue retry", "pr/github/1/7", "")),
             at(OperatorAction::new("ada", "kill on", "", "mode stop: a storm")),

@@ -53,8 +53,9 @@ pub(crate) fn start(style: LogStyle, output: OutputPrinter) -> LogGuard {
     let filter = Targets::new().with_default(others).with_target("truing", ours);
     // AWS's libraries log complete responses of STS, and these contain credentials.
     let filter = filter.with_target("aws", LevelFilter::OFF);
-    // The output of a command already reports an exhausted budget. A command therefore logs it only from one
-    // `--verbose` more. A service prints no such output, so its filter is not changed.
+    // The output of a command already reports an exhausted budget. For a command, an exhausted budget is
+    // therefore logged only with one more `--verbose`. A service prints no such output, so its filter is not
+    // changed.
     let filter = match style {
         LogStyle::Human => filter.with_target(BUDGET_MODULE, level(formatter.saturating_sub(1))),
         LogStyle::Text | LogStyle::Json => filter,

@@ -102,7 +102,7 @@ impl McpServeArgs {
             server: server.with_shared_rate_limits(store.shared_state()),
             local_clone,
             git,
-            mirrors: wiring::mirrors_folder(&folder),
+            mirrors_folder: wiring::mirrors_folder(&folder),
             store: store.as_record_store(),
         };
         let review = self.review_id.clone().unwrap_or_else(|| new_run_id().to_string());

@@ -29,11 +29,11 @@ const ESCAPE_CHAR: char = '\u{1b}';
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct OutputPrinter {
     format: CliFormat,
-    quiet: bool,
-    verbose: u8,
+    is_quiet: bool,
+    verbosity: u8,
     color: ColorChoice,
     /// Path of the operator's file from `--config`, quoted for a shell.
-    config: Option<&'static str>,
+    config_path: Option<&'static str>,
 }
 
 /// Returns a value as one line of JSON, with a line break.
@@ -80,7 +80,7 @@ impl OutputPrinter {
             ColorWhen::Always => ColorChoice::Always,
             ColorWhen::Never => ColorChoice::Never,
         };
-        Self { format, quiet, verbose, color, config: None }
+        Self { format, is_quiet: quiet, verbosity: verbose, color, config_path: None }
     }
 
     /// Adds the path of the operator's file that the user named. The commands in hints repeat this path.
@@ -88,13 +88,13 @@ impl OutputPrinter {
     pub(crate) fn with_config(self, file: Option<&Path>) -> Self {
         // The path is leaked, so that this type contains only a reference and stays cheap to copy.
         let config = file.map(|file| &*Box::leak(shell_quote(&file.display().to_string()).into_boxed_str()));
-        Self { config, ..self }
+        Self { config_path: config, ..self }
     }
 
     /// Returns a command of Truing that users can paste. The command names the operator's file if the user
     /// named it.
     pub(crate) fn command_line(self, arguments: &str) -> String {
-        match self.config {
+        match self.config_path {
             Some(file) => format!("truing --config {file} {arguments}"),
             None => format!("truing {arguments}"),
         }
@@ -105,7 +105,8 @@ impl OutputPrinter {
         self.format
     }
 
-    /// Returns true if the answer is printed as JSON. Only for commands that support just text and JSON.
+    /// Returns true if the answer is printed as JSON. This method is only for commands that support just text
+    /// and JSON.
     pub fn is_json(self) -> bool {
         self.format == CliFormat::Json
     }
@@ -135,8 +136,8 @@ impl OutputPrinter {
         self.print_data(json_line(value)?)
     }
 
-    /// Prints an answer as JSON or, by `text`, as text. Only for commands that support just these two
-    /// formats.
+    /// Prints an answer as JSON, or as the text that `text` returns. This method is only for commands that
+    /// support just these two formats.
     ///
     /// # Errors
     /// As [`OutputPrinter::print_data`].
@@ -171,8 +172,8 @@ impl OutputPrinter {
 
     /// Prints a remark on stderr, unless `--quiet` is set.
     pub fn print_note(self, text: impl Display) {
-        if !self.quiet {
-            let text = escape_to_one_line(&add_config_flag(&text.to_string(), self.config));
+        if !self.is_quiet {
+            let text = escape_to_one_line(&add_config_flag(&text.to_string(), self.config_path));
             self.write_stderr(format_args!("{}\n", wrap_remark(text, terminal_columns())));
         }
     }
@@ -180,7 +181,7 @@ impl OutputPrinter {
     /// Prints lines on stderr, unless `--quiet` is set. The caller must escape characters that could control
     /// a terminal.
     pub(crate) fn print_lines(self, lines: impl Display) {
-        if !self.quiet {
+        if !self.is_quiet {
             self.write_stderr(lines);
         }
     }
@@ -192,7 +193,7 @@ impl OutputPrinter {
 
     /// Prints a warning on stderr, even with `--quiet`.
     pub fn warn(self, text: impl Display) {
-        let text = add_config_flag(&text.to_string(), self.config);
+        let text = add_config_flag(&text.to_string(), self.config_path);
         self.write_stderr(render_labelled(WARNING_STYLE, "warning:", &text, terminal_columns()));
     }
 
@@ -205,13 +206,14 @@ impl OutputPrinter {
         }
     }
 
-    /// Adds the operator's file to the commands in the hints of an error. For answers that contain the error
-    /// as an object.
+    /// Adds the operator's file to the commands in the hints of an error. This method is for answers that
+    /// contain the error as an object.
     pub(crate) fn with_config_hints(self, error: &CliError) -> CliError {
-        error.clone().map_hints(|hint| add_config_flag(&hint, self.config))
+        error.clone().map_hints(|hint| add_config_flag(&hint, self.config_path))
     }
 
-    /// Prints the error only on stderr. For commands whose answer on stdout already contains the error.
+    /// Prints the error only on stderr. This method is for commands whose answer on stdout already contains
+    /// the error.
     pub(crate) fn print_error_text(self, error: &CliError) {
         let (mut text, columns) = (String::new(), terminal_columns());
         for error in std::iter::once(error).chain(&error.other_errors) {
@@ -220,7 +222,8 @@ impl OutputPrinter {
                 text += &format!("  {}\n", escape_to_one_line(line));
             }
             for hint in &error.hints {
-                text += &render_labelled(HINT_STYLE, "hint:", &add_config_flag(hint, self.config), columns);
+                text +=
+                    &render_labelled(HINT_STYLE, "hint:", &add_config_flag(hint, self.config_path), columns);
             }
         }
         self.write_stderr(text);
@@ -265,17 +268,17 @@ impl OutputPrinter {
     /// Returns true if a bar may be drawn. With `--verbose`, no bar is drawn, because the bar and the log
     /// lines would overwrite each other.
     fn can_draw_bars(self) -> bool {
-        !self.quiet && self.verbose == 0 && io::stderr().is_terminal()
+        !self.is_quiet && self.verbosity == 0 && io::stderr().is_terminal()
     }
 
     /// Returns the number of `--verbose` flags.
     pub(crate) fn verbosity(self) -> u8 {
-        self.verbose
+        self.verbosity
     }
 
     /// Returns true if `--quiet` was given.
     pub(crate) fn is_quiet(self) -> bool {
-        self.quiet
+        self.is_quiet
     }
 
     /// Returns true if output on stderr may be coloured.
@@ -339,7 +342,7 @@ impl ProgressDisplay {
         self.bar.finish_and_clear();
     }
 
-    /// Prints a remark. If there is a bar, the remark is above it.
+    /// Prints a remark. If there is a bar, the remark is printed above the bar.
     pub(crate) fn print_note(&self, text: impl Display) {
         self.bar.suspend(|| self.output.print_note(text));
     }

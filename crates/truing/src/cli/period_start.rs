@@ -22,7 +22,7 @@ impl PeriodStart {
     /// Parses a duration, a day or an instant, in UTC.
     ///
     /// # Errors
-    /// Returns an error if the text is neither a duration, a day nor an instant.
+    /// Returns an error if the text is not a duration, a day or an instant.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
         if let Some(ago) = parse_milliseconds(text) {
             let ago = i64::try_from(ago).ok().filter(|ago| *ago <= MAX_DURATION_MS);

@@ -32,8 +32,8 @@ enum PolicyCommand {
     /// Print the lists in effect, as templates for your own files
     ///
     /// Without a name, prints the list of the files and the source of each file. With the name of a profile,
-    /// of a program, or `never`, prints that file. Save the printed file in the folder that `policy.dir`
-    /// names to change the policy.
+    /// of a program, or `never`, prints that file. To change the policy, save the printed file in the folder
+    /// that `policy.dir` names.
     Show(show::PolicyShowArgs),
     /// Answer one PreToolUse call of Claude Code
     ///

@@ -345,7 +345,7 @@ async fn check_pull_at_forge(
     let (head, is_fork) =
         (&now.head, now.head.repository.as_ref().is_none_or(|repository| !repository.is_target_repository));
     let branch = visible_line(&head.branch);
-    match (head.push, is_fork) {
+    match (head.can_push, is_fork) {
         (Some(true), _) => results.add_ok("push", format!("the token may push to {branch}")),
         (Some(false), true) => results.add_failure(
             "push",
@@ -365,7 +365,7 @@ async fn check_pull_at_forge(
             );
         }
     }
-    if let Some(repository) = head.repository.as_ref().filter(|_| head.push != Some(false)) {
+    if let Some(repository) = head.repository.as_ref().filter(|_| head.can_push != Some(false)) {
         match client.branch_protection(&repository.name, &head.branch).await {
             Ok(protection) => check_protection(&branch, &protection, results),
             // The forge may not report branch protection for a fork of another owner.
@@ -477,7 +477,7 @@ async fn check_sandbox(results: &mut PreflightResults) -> Result<SandboxLevel, C
 
 fn has_commands(config: &Config) -> bool {
     !(config.converge.gate.is_empty()
-        && config.verify.setup.is_empty()
+        && config.verify.setup_commands.is_empty()
         && config.verify.check_commands.is_empty())
 }
 
@@ -547,7 +547,7 @@ async fn check_gate_commands(
         let program = argv.first().map(String::as_str).unwrap_or_default();
         let find: Vec<String> =
             FIND_PROGRAM_COMMAND.iter().copied().chain([program]).map(str::to_owned).collect();
-        match verifier.run_on_copy(setup_result, tree, &find).await?.end {
+        match verifier.run_on_copy(setup_result, tree, &find).await?.end_reason {
             CommandEndReason::Exit { code: 0 } => {
                 results.add_ok("gate", format!("`{}` can be started", render_argv(argv)));
             }
@@ -592,7 +592,7 @@ fn report_check_results(verified: &VerifiedTree, results: &mut PreflightResults)
             ),
         }
     }
-    if !any && verified.set_up.can_run_checks() {
+    if !any && verified.setup.can_run_checks() {
         results.add_warning("checks", NO_CHECKS_MESSAGE, NO_CHECKS_HINT);
     }
 }

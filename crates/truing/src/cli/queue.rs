@@ -88,7 +88,7 @@ impl QueueRow {
 
 pub(crate) fn run(args: &QueueArgs, context: &CommandContext) -> Result<CommandExit, CliError> {
     let config = context.config(&[])?;
-    let limits = wiring::slot_limits(&config.review, config.server.lease);
+    let limits = wiring::slot_limits(&config.review, config.server.lease_duration);
     runtime::start()?.block_on(async {
         let store = open_records_store(&config, &context.environment).await?;
         warn_of_missing_store(store.as_ref(), &config, context)?;
@@ -141,7 +141,10 @@ async fn list_slots(store: Option<&Store>) -> Result<(Vec<DescribedSlot>, Vec<(S
     let (slots, unreadable) = store.list_slots_and_faults().await.map_err(store_error)?;
     let keys: Vec<SlotKey> = slots.iter().map(|slot| slot.key.clone()).collect();
     let described = store.descriptions(&keys).await.map_err(store_error)?;
-    let targets = slots.into_iter().zip(described).map(|(slot, described)| DescribedSlot { slot, described });
+    let targets = slots
+        .into_iter()
+        .zip(described)
+        .map(|(slot, described)| DescribedSlot { slot, description: described });
     Ok((targets.collect(), unreadable))
 }
 
@@ -210,7 +213,7 @@ impl QueueEntryChange<'_> {
         };
         self.record_action(store, self.action, &key, reason).await?;
         store.delete_unreadable_slot(&key).await.map_err(store_error)?;
-        Ok(Some(DescribedSlot { slot: Slot::new(key), described: None }))
+        Ok(Some(DescribedSlot { slot: Slot::new(key), description: None }))
     }
 
     async fn record_action(
@@ -260,7 +263,7 @@ fn queue_row(target: &DescribedSlot) -> QueueRow {
     let (state, reason, at) = slot_state(slot);
     QueueRow {
         key: slot.key.clone(),
-        name: target.described.as_ref().map(|described| described.name.clone()),
+        name: target.description.as_ref().map(|described| described.name.clone()),
         state,
         reason,
         state_ends_at: at.map(format_instant),
@@ -268,7 +271,7 @@ fn queue_row(target: &DescribedSlot) -> QueueRow {
         attempts: slot.attempts,
         token: slot.token().map(|token| token.0),
         head: target
-            .described
+            .description
             .as_ref()
             .and_then(|described| described.head.as_ref())
             .map(|head| head.as_str().to_owned()),

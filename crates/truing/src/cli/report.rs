@@ -196,7 +196,7 @@ impl ReportQuery<'_> {
         let others: Vec<LoopSection> =
             jobs.into_iter().chain(self.converge_section(&converge_runs).await?).collect();
         if self.includes_loop(LoopKind::Review) {
-            // Other formats read every record, so they notice damaged records themselves.
+            // Other formats read every record, so they find damaged records without this query.
             if let Some(store) = self.store {
                 for run in
                     store.unreadable_ended_runs(LoopKind::Review, self.since).await.map_err(store_error)?
@@ -242,7 +242,7 @@ impl ReportQuery<'_> {
         }));
         outcomes.sort_by_key(|(at, _)| std::cmp::Reverse(*at));
         outcomes.truncate(limit);
-        ended.sort_by_key(|row| row.day);
+        ended.sort_by_key(|row| row.utc_day);
         let has_others = jobs.is_some() || converge.is_some();
         let of_others = jobs.iter().chain(&converge).map(|section| section.unrecorded_cost.0);
         let unrecorded_cost =
@@ -273,7 +273,7 @@ impl ReportQuery<'_> {
             let last = reviews.iter().take(max_report_runs(LoopKind::Review));
             let (local, served): (Vec<ReportedRun>, Vec<ReportedRun>) = last
                 .map(|(record, known)| ReportedRun::from_review(record, known.as_ref()))
-                .partition(|run| run.key.starts_with(SlotKey::LOCAL_PREFIX));
+                .partition(|run| run.slot_key.starts_with(SlotKey::LOCAL_PREFIX));
             for reviews in self.load_review_totals(!sections.is_empty()).await? {
                 let runs = if reviews.is_local { &local } else { &served };
                 let section = self.section(LoopKind::Review, runs.clone());
@@ -298,8 +298,8 @@ impl ReportQuery<'_> {
         }
     }
 
-    /// Returns the section of sync jobs. Returns `None` if another loop is requested. Also returns `None` if
-    /// no job has ever run, unless the sync loop is requested.
+    /// Returns the section of sync jobs. Returns `None` if another loop is requested. If the sync loop is not
+    /// explicitly requested, also returns `None` if no job has ever run.
     async fn sync_section(&self) -> Result<Option<LoopSection>, CliError> {
         if !self.includes_loop(LoopKind::Sync) {
             return Ok(None);
@@ -354,8 +354,9 @@ impl ReportQuery<'_> {
         self.described_runs(max_report_runs(LoopKind::Converge) + 1).await
     }
 
-    /// Returns the section of converge runs. Returns `None` if another loop is requested. Also returns `None`
-    /// if there are no converge runs and no unrecorded cost, unless the converge loop is requested.
+    /// Returns the section of converge runs. Returns `None` if another loop is requested. If the converge
+    /// loop is not explicitly requested, also returns `None` if there are no converge runs and no unrecorded
+    /// cost.
     async fn converge_section(
         &self,
         converge_runs: &[DescribedConvergeRun],
@@ -427,7 +428,7 @@ impl ReportQuery<'_> {
         Ok(names)
     }
 
-    /// Returns the cost of reviews that is in no record.
+    /// Returns the part of the cost of reviews that no record contains.
     async fn unrecorded_review_cost(&self) -> Result<MicroUsd, CliError> {
         match self.store.filter(|_| self.includes_loop(LoopKind::Review)) {
             Some(store) => store.unrecorded_cost(self.since).await.map_err(store_error),

@@ -43,10 +43,10 @@ const MAX_LISTED_FINDINGS: usize = 10;
 /// Remove comments that reviews have posted since a given time
 ///
 /// The comments are deleted, and their findings count as dismissed until the code changes. Open findings of
-/// the same kind without their own comment also count as dismissed. Summary and status are written again. A
-/// comment with replies is resolved instead of deleted. The command also works while the kill switch is on.
-/// Nothing is reviewed, and no model is asked. Comments of `truing converge` and `truing audit` are not
-/// removed.
+/// the same kind that have no comment of their own also count as dismissed. Summary and status are written
+/// again. A comment with replies is resolved instead of deleted. The command also works while the kill switch
+/// is on. Nothing is reviewed, and no model is asked. Comments of `truing converge` and `truing audit` are
+/// not removed.
 #[derive(clap::Args, Debug)]
 pub struct RetractArgs {
     /// The start of the period: a length of time before now (24h, 7d, 2w), a day (2026-09-21) or a timestamp,
@@ -73,7 +73,7 @@ pub struct RetractArgs {
 /// A pull request whose comments are retracted.
 struct RetractionTarget {
     key: SlotKey,
-    described: SlotDescription,
+    description: SlotDescription,
     findings: Vec<Finding>,
     /// Findings that have a separate comment.
     commented_finding_ids: BTreeSet<FindingId>,
@@ -191,7 +191,12 @@ impl RetractArgs {
                 posted.contains(&finding.id) || finding.is_open() && !has_comment(&finding.id)
             });
             if !posted.is_empty() {
-                targets.push(RetractionTarget { key, described, findings, commented_finding_ids: posted });
+                targets.push(RetractionTarget {
+                    key,
+                    description: described,
+                    findings,
+                    commented_finding_ids: posted,
+                });
             }
         }
         Ok(targets)
@@ -305,8 +310,8 @@ impl RetractionTarget {
             posted: self.commented_finding_ids.contains(&finding.id),
         };
         RetractionJson {
-            pull_request: self.described.name.clone(),
-            url: self.described.url.clone(),
+            pull_request: self.description.name.clone(),
+            url: self.description.url.clone(),
             findings: self.findings.iter().map(row).collect(),
             deleted: deleted_count,
             answered: if result.is_ok() {
@@ -323,7 +328,7 @@ impl RetractionTarget {
     /// # Errors
     /// Returns the reason of the failure as text.
     async fn retract(&self, context: &ServiceContext, output: OutputPrinter) -> Result<(), String> {
-        let name = &self.described.name;
+        let name = &self.description.name;
         let mut left = MAX_WAIT;
         loop {
             let until = match worker::retract_comments(context, &self.key).await {

@@ -3,6 +3,7 @@
 mod annotations;
 mod arguments;
 mod cassette;
+mod config_source;
 mod errors;
 mod fix;
 mod interruption;
@@ -28,9 +29,9 @@ use std::time::Duration;
 
 use clap::builder::NonEmptyStringValueParser;
 use tokio::sync::watch;
+use truing_config::Config;
 use truing_config::environment::Environment;
-use truing_config::layer::{KeyFlag, SourceFile};
-use truing_config::{Config, REPOSITORY_FILE};
+use truing_config::layer::KeyFlag;
 use truing_core::code_digest::LinesKey;
 use truing_core::finding::Finding;
 use truing_core::id::{Sha, SlotKey};
@@ -39,12 +40,11 @@ use truing_core::port::Clock as _;
 use truing_core::switch::RepositoryRef;
 use truing_git::{Git, GitError, IndexSnapshot, LocalRepository};
 use truing_loops::attempts::AttemptRegistry;
-use truing_loops::checkout;
 use truing_loops::compare::HeadSource;
 use truing_loops::finding_storage::{RecordOpener, RecordsOpenError};
 use truing_loops::fix::UnappliedSuggestion;
 use truing_loops::ignores;
-use truing_loops::local::{LocalReviewError, LocalReviewOutcome, LocalReviewRequest};
+use truing_loops::local::{LocalReviewOutcome, LocalReviewRequest};
 use truing_loops::machine::{SystemClock, new_run_id};
 
 use super::destination::OutputFileArgs;
@@ -56,6 +56,7 @@ use crate::wiring;
 use crate::wiring::store::StoreLocation;
 use arguments::{FailOnFlag, ReviewTarget, ReviewerFlag, reject_file};
 use cassette::CassetteArgs;
+pub(super) use config_source::read_repository_config;
 use fix::{FixOutcome, FixSession};
 use interruption::run_until_interrupted;
 use publish::PublishJson;
@@ -128,7 +129,7 @@ pub struct ReviewArgs {
     /// about each fix that a model proposes.
     #[arg(long, conflicts_with = "head")]
     fix: bool,
-    /// With --fix, apply the fixes that a model proposes without asking
+    /// With --fix, apply the fixes that a model proposes, and do not ask about each fix
     #[arg(long, requires = "fix")]
     yes: bool,
     /// Exit with 1 if there is a finding of this severity or worse
@@ -312,7 +313,11 @@ impl ReviewCommand {
         };
         let index = self.read_staged_index(&repository).await.map_err(wiring::git_error)?;
         let asked = self.open_agent().await?;
-        let own = read_repository_config(&repository, head.as_ref()).await?;
+        let config_commit = match &head {
+            Some(head) => Some(self.config_commit(&repository, head).await?),
+            None => None,
+        };
+        let own = read_repository_config(&repository, config_commit.as_ref()).await?;
         let config = match &own {
             Some(file) => self.config.with_repository(file)?,
             None => self.config.clone(),
@@ -337,6 +342,7 @@ impl ReviewCommand {
                 (None, None, Some(diff)) => HeadSource::Diff(diff),
                 (None, None, None) => HeadSource::WorkingTree,
             },
+            config_commit: config_commit.as_ref(),
             scope: &wiring::review_scope(&config, lines_key)?,
             reader: &reader,
             linter_sources: &self.linter_sources(&config, outputs.into_tool_outputs(start)),
@@ -378,8 +384,11 @@ impl ReviewCommand {
         let is_sarif = self.output.format() == CliFormat::Sarif;
         let remote = if is_sarif { repository.origin_url() } else { None };
         let diff = self.args.diff.as_deref().map(diff::input_name);
-        let configured = own.map(|_| match &review.record.detail.head {
-            Some(head) => format!("commit {}", head.short_sha()),
+        let configured = own.map(|_| match &config_commit {
+            Some(commit) if head.as_ref() != Some(commit) => {
+                format!("the base, commit {}", commit.short_sha())
+            }
+            Some(commit) => format!("commit {}", commit.short_sha()),
             None => "the working tree".to_owned(),
         });
         let names = ReportContext {
@@ -387,7 +396,7 @@ impl ReviewCommand {
             config_source: configured.as_deref(),
             remote,
             published_comments: None,
-            unapplied_fixes: &fixed.unfixed,
+            unapplied_fixes: &fixed.unapplied_suggestions,
         };
         self.print(&review, names, &config.rules.packs)?;
         Ok(review_exit(&review, self.args.fail_on, self.args.allow_partial))
@@ -397,8 +406,8 @@ impl ReviewCommand {
     fn model_hint(&self) -> Option<String> {
         let ReviewArgs { staged, diff, target_argument: path, pr, base, head, .. } = &self.args;
         let most = self.config.budget.review;
-        // The command in the hint must review the same change. With these flags it would not, so there is no
-        // hint.
+        // The command in the hint must review the same change. With these flags, the command would review a
+        // different change, so there is no hint.
         if most.0 == 0 || *staged || diff.is_some() || base.is_some() || head.is_some() {
             return None;
         }
@@ -548,8 +557,11 @@ impl ReviewCommand {
                     )),
                     (None, None) => self.output.command_line("dismiss --list"),
                 };
-                let commands =
-                    SuggestedCommands { fix: self.output.command_line(&fix), list, model: self.model_hint() };
+                let commands = SuggestedCommands {
+                    fix: self.output.command_line(&fix),
+                    list_dismissals: list,
+                    model_review: self.model_hint(),
+                };
                 text::render_report(review, head, config_source, &commands)
                     + &published_comments.map_or_else(String::new, PublishJson::text)
             }
@@ -568,20 +580,6 @@ impl ReviewCommand {
         };
         self.args.destination.write_answer(&printed, self.environment.directory(), self.color, self.output)
     }
-}
-
-/// Reads the repository's own configuration from the working tree, or from the reviewed commit.
-pub(super) async fn read_repository_config(
-    repository: &LocalRepository,
-    head: Option<&Sha>,
-) -> Result<Option<SourceFile>, CliError> {
-    let Some(head) = head else {
-        return Ok(truing_config::read_repository_file(repository.root())?);
-    };
-    let folder = truing_git::PrivateFolder::new().map_err(LocalReviewError::TemporaryFolder)?;
-    let only = [REPOSITORY_FILE.into()];
-    let exported = repository.export(head, folder.path(), Some(&only)).await.map_err(wiring::git_error)?;
-    Ok(checkout::read_exported_config(&exported, &folder, head)?)
 }
 
 /// Returns the exit code of the review.

@@ -109,7 +109,7 @@ fn list_rules(context: &CommandContext) -> Result<CommandExit, CliError> {
 struct RulesCheckResult {
     findings: Vec<PlacedFinding>,
     coverage: ReviewCoverage,
-    suppressions: Vec<UnusedSuppression>,
+    unused_suppressions: Vec<UnusedSuppression>,
 }
 
 /// Returns the answer and the exit code.
@@ -126,7 +126,7 @@ fn check_paths(
     // Unknown pack names are reported even if there is no file to check.
     reader.packs().check_packs_exist(&config.rules.packs).map_err(wiring::reader_error)?;
     let mut checked = RulesCheckResult::default();
-    let walk::FolderWalkResult { folders: parts, gaps: unread } =
+    let walk::FolderWalkResult { folders: parts, unreadable_paths: unread } =
         walk::walk_paths(paths, context.environment.directory(), &scope)?;
     for part in parts {
         let report = reader.read_blocking(&part.request).map_err(wiring::reader_error)?;
@@ -137,7 +137,7 @@ fn check_paths(
                 .iter()
                 .map(|gap| CoverageGap { path: part.display_path(&gap.path), reason: gap.reason }),
         );
-        checked.suppressions.extend(report.suppressions.into_iter().map(|idle| {
+        checked.unused_suppressions.extend(report.suppressions.into_iter().map(|idle| {
             let path = part.display_path(&idle.path);
             UnusedSuppression { path, ..idle }
         }));
@@ -154,7 +154,7 @@ fn check_paths(
             }
         }));
     }
-    let RulesCheckResult { findings, mut coverage, suppressions } = checked;
+    let RulesCheckResult { findings, mut coverage, unused_suppressions: suppressions } = checked;
     for idle in suppressions {
         context.output.warn(text::visible_text(&idle.to_string()));
     }
@@ -250,9 +250,9 @@ fn render_sarif(
         suppressed: &[],
         dismissed: &[],
         coverage,
-        complete: is_complete,
-        time: None,
-        change: None,
+        is_complete,
+        start_and_end: None,
+        comparison: None,
     })
 }
 
@@ -284,7 +284,12 @@ fn test_rules(pack: Option<&str>, context: &CommandContext) -> Result<CommandExi
         None => operator_packs(context)?.run_examples(&[]),
     }
     .map_err(wiring::reader_error)?;
-    let ExampleResults { rule_count: rules, example_count: examples, failing, untested } = &tested;
+    let ExampleResults {
+        rule_count: rules,
+        example_count: examples,
+        failure_messages: failing,
+        untested_rules: untested,
+    } = &tested;
     context.output.print_answer(
         &RulesTestJson { rules: *rules, examples: *examples, failing, untested },
         || {

@@ -17,8 +17,8 @@ const SETTLE_TIMEOUT: Duration = Duration::from_millis(800);
 
 /// A runtime that waits, before it stops, until cancelled model calls are settled.
 pub(crate) struct CommandRuntime {
-    // Dropped before `runtime`, because the drop needs the running runtime.
-    settling: SettlementGuard,
+    // This field is dropped before `runtime`, because its drop needs the running runtime.
+    settlement_guard: SettlementGuard,
     runtime: runtime::Runtime,
 }
 
@@ -38,13 +38,13 @@ impl CommandRuntime {
 
     /// Stops the runtime. Waits for blocking threads for at most this time.
     pub(crate) fn shutdown_within(self, timeout: Duration) {
-        let Self { settling, runtime } = self;
+        let Self { settlement_guard: settling, runtime } = self;
         drop(settling);
         runtime.shutdown_timeout(timeout);
     }
 }
 
-/// A guard that waits on drop until cancelled model calls are settled, or until `SETTLE` has passed.
+/// A guard that waits on drop until cancelled model calls are settled, or until `SETTLE_TIMEOUT` has passed.
 struct SettlementGuard(Handle);
 
 impl Drop for SettlementGuard {
@@ -60,7 +60,7 @@ impl Drop for SettlementGuard {
 pub(crate) fn start() -> Result<CommandRuntime, CliError> {
     let runtime =
         Builder::new_multi_thread().enable_all().build().map_err(|error| thread_start_error(&error))?;
-    Ok(CommandRuntime { settling: SettlementGuard(runtime.handle().clone()), runtime })
+    Ok(CommandRuntime { settlement_guard: SettlementGuard(runtime.handle().clone()), runtime })
 }
 
 /// Returns the error (exit 3) for threads that cannot be started.
@@ -90,7 +90,7 @@ pub(crate) async fn wait_for_stop_signal() -> Result<StopSignal, CliError> {
 }
 
 /// The signals that stop a process. After a value of this type was created, these signals no longer kill the
-/// process. The code that receives a signal stops the process.
+/// process. Instead, the code that receives a signal stops the process.
 pub(crate) struct StopSignals {
     terminate: Signal,
     interrupt: Signal,

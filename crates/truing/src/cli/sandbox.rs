@@ -155,15 +155,15 @@ impl SandboxCheckJson {
 
 impl SandboxRunArgs {
     fn run(&self, context: &CommandContext) -> Result<CommandExit, CliError> {
-        let wanted = context.config(&[])?.sandbox.level;
+        let wanted = context.config(&[])?.sandbox.min_level;
         let private = PrivateFolder::new().map_err(|error| sandbox_error(error.into()))?;
         let level = require_level(wanted, truing_loops::machine::sandbox_level()).map_err(sandbox_error)?;
         let here = context.environment.directory();
         let mut job =
             SandboxJob::new(level, here, JobCommand::Program(self.argv.clone())).map_err(sandbox_error)?;
-        job.sockets = true;
-        private.path().clone_into(&mut job.private);
-        job.read =
+        job.allows_sockets = true;
+        private.path().clone_into(&mut job.private_folder);
+        job.readable_paths =
             self.read.iter().map(|folder| resolve_folder(&here.join(folder))).collect::<Result<_, _>>()?;
         let mut command = job.command().map_err(|error| sandbox_error(error.into()))?;
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -187,8 +187,8 @@ fn resolve_folder(folder: &std::path::Path) -> Result<PathBuf, CliError> {
     if !folder.is_dir() {
         return Err(unreadable(io::ErrorKind::NotADirectory.into()));
     }
-    // The same folders are allowed as working folders and as readable folders. The folder is therefore
-    // checked by creating a job whose working folder it is.
+    // The same folders are allowed as working folders and as readable folders. To check the folder, this code
+    // therefore creates a job with the folder as its working folder.
     SandboxJob::new(SandboxLevel::None, &folder, JobCommand::Program(Vec::new())).map_err(|error| {
         CliError::usage("sandbox_read", error.to_string()).hint("use --read only with folders of your own")
     })?;
@@ -269,7 +269,7 @@ fn forward_output(from: Option<impl Read>, mut out: Box<dyn Write>, group: Pid) 
 /// Returns a writer for `out`. If `out` is a terminal, the writer escapes invisible and control characters.
 fn escaping_writer(out: impl Write + IsTerminal + 'static) -> Box<dyn Write> {
     if out.is_terminal() {
-        Box::new(EscapingWriter { to: out, partial_char: Vec::new() })
+        Box::new(EscapingWriter { writer: out, partial_char: Vec::new() })
     } else {
         Box::new(out)
     }
@@ -278,7 +278,7 @@ fn escaping_writer(out: impl Write + IsTerminal + 'static) -> Box<dyn Write> {
 /// A writer that escapes characters that could control a terminal. Invisible characters, and control
 /// characters except line ends and tabs, become `\u{1b}` and the like; invalid UTF-8 becomes U+FFFD.
 struct EscapingWriter<W> {
-    to: W,
+    writer: W,
     /// First bytes of a character whose remaining bytes were not written yet.
     partial_char: Vec<u8>,
 }
@@ -291,12 +291,13 @@ impl<W: Write> Write for EscapingWriter<W> {
         let whole = self.partial_char.len() - if is_begun { last.len() } else { 0 };
         let text: Vec<u8> = self.partial_char.drain(..whole).collect();
         let text = String::from_utf8_lossy(&text);
-        self.to.write_all(escape_invisible_chars(&text, |char| !matches!(char, '\n' | '\t')).as_bytes())?;
+        self.writer
+            .write_all(escape_invisible_chars(&text, |char| !matches!(char, '\n' | '\t')).as_bytes())?;
         Ok(bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.to.flush()
+        self.writer.flush()
     }
 }
 
@@ -347,12 +348,12 @@ mod tests {
 
     #[test]
     fn what_a_command_prints_at_a_terminal_does_not_steer_it() {
-        let mut visible = EscapingWriter { to: Vec::new(), partial_char: Vec::new() };
+        let mut visible = EscapingWriter { writer: Vec::new(), partial_char: Vec::new() };
         // Some parts end in the middle of a character, and some bytes are invalid UTF-8.
         for part in [&b"a\tb\x1b]52;c;eA==\x07\r\n\xc3"[..], b"\xa9\xe2\x80", b"\xae\xff", b"z\xc2\x9b"] {
             visible.write_all(part).unwrap();
         }
-        let shown = String::from_utf8(visible.to).unwrap();
+        let shown = String::from_utf8(visible.writer).unwrap();
         assert_eq!(shown, "a\tb\\u{1b}]52;c;eA==\\u{7}\\r\n\u{e9}\\u{202e}\u{fffd}z\\u{9b}");
     }
 }

@@ -245,11 +245,14 @@ async fn serve(
     let ingress = IngressSettings {
         halt_policies: halted.collect(),
         trusted_proxies: config.server.trusted_proxies.clone(),
-        rate_limit: config.server.rate_limit,
+        rate_limit: config.server.max_webhooks_per_second,
         ..IngressSettings::new(secrets)
     };
-    let connections = ingress.bounds.connections.min(raise_open_file_limit());
-    let ingress = IngressSettings { bounds: ConnectionLimits { connections, ..ingress.bounds }, ..ingress };
+    let connections = ingress.bounds.max_connections.min(raise_open_file_limit());
+    let ingress = IngressSettings {
+        bounds: ConnectionLimits { max_connections: connections, ..ingress.bounds },
+        ..ingress
+    };
     let every = config.server.slot_poll_interval;
     // These tasks are aborted when this function returns.
     let mut telling = JoinSet::new();

@@ -80,7 +80,7 @@ fn forge_problem(state: &str) -> Option<&'static str> {
 pub(super) async fn forge_problems(config: &Config, location: &StoreLocation) -> Vec<String> {
     let address = match location.file_path() {
         None => Some(config.server.listen),
-        Some(file) => serving_process(file).and_then(|server| server.listen?.parse().ok()),
+        Some(file) => serving_process(file).and_then(|server| server.listen_address?.parse().ok()),
     };
     let Some(address) = address.map(reachable_address).filter(|address| address.port() != 0) else {
         return Vec::new();

@@ -128,7 +128,7 @@ async fn migrate(
     context.output.print_note(format_args!("from {from} to {to}"));
     let progress = context.output.progress("copying", None);
     let show_progress =
-        |copied: CopiedPage| progress.show_step(&format!("{}: {}", copied.table, copied.rows));
+        |copied: CopiedPage| progress.show_step(&format!("{}: {}", copied.table, copied.copied_rows));
     let compared =
         source.copy_to(&target, nul_policy, show_progress).await.map_err(|error| transfer_error(&error))?;
     drop(progress);
@@ -172,7 +172,7 @@ fn print_comparison(tables: &[TableComparison], context: &CommandContext) -> Res
 
 impl<'a> TableComparisonJson<'a> {
     fn from_comparison(compared: &'a TableComparison) -> Self {
-        let TableComparison { table, rows: (from, to), first_difference: first } = compared;
+        let TableComparison { table, row_counts: (from, to), first_difference: first } = compared;
         Self {
             table,
             from: *from,

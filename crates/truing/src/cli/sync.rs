@@ -157,7 +157,7 @@ impl SyncDecideArgs {
     /// without a configured job uses the manifest at the default path.
     fn decide(&self, uses_default_manifest: bool, context: &CommandContext) -> Result<CommandExit, CliError> {
         let config = context.config(&[])?;
-        let PackageJob { config: job, lines, .. } =
+        let PackageJob { config: job, config_lines: lines, .. } =
             &self.package_search(uses_default_manifest).find_job(&config, context)?;
         check_project_folder(&self.repo)?;
         let path = self.manifest.clone().unwrap_or_else(|| self.repo.join(&job.manifest));
@@ -205,7 +205,7 @@ impl SyncDecideArgs {
             ));
             return self.decide(false, context);
         }
-        decision.decision.unguarded.extend(untold);
+        decision.decision.unguarded_parts.extend(untold);
         let exit = if decision.decision.verdict == SyncVerdict::Ask {
             CommandExit::NegativeAnswer
         } else {
@@ -228,8 +228,8 @@ impl SyncDecideArgs {
             name: &self.job,
             project: &self.repo,
             manifest: (!uses_default_manifest).then(|| "none".to_owned()),
-            command: "decide",
-            from: self.from.as_deref(),
+            subcommand: "decide",
+            from_release: self.from.as_deref(),
             options: &self.options,
         }
     }
@@ -239,7 +239,7 @@ impl SyncDecideArgs {
 fn matches_no_release(manifest: &PinManifest, decision: &SyncDecision) -> bool {
     let is_absent =
         |one: &&UnguardedPart| matches!(one.reason, UnguardedReason::Missing | UnguardedReason::OtherPackage);
-    let absent = decision.unguarded.iter().filter(is_absent).count();
+    let absent = decision.unguarded_parts.iter().filter(is_absent).count();
     !manifest.rows.is_empty() && absent == manifest.rows.len()
 }
 
@@ -258,7 +258,7 @@ impl From<ReleaseDecision> for SyncDecisionJson {
             spec_after: text(spec_after),
             relax_up_to: None,
             pin_changes: decision.pin_changes,
-            unguarded: decision.unguarded,
+            unguarded: decision.unguarded_parts,
             reason: decision.reason,
         }
     }

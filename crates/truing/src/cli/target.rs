@@ -104,13 +104,13 @@ pub(super) async fn check_kill_switches(store: &Store, repository: &RepositoryRe
 pub(super) struct DescribedSlot {
     pub slot: Slot,
     /// Name, URL and head of the pull request, as the forge last reported them.
-    pub described: Option<SlotDescription>,
+    pub description: Option<SlotDescription>,
 }
 
 impl DescribedSlot {
     /// Returns the repository that the slot belongs to.
     pub(super) fn repository(&self) -> RepositoryRef {
-        let name = self.described.as_ref().and_then(|described| described.name.rsplit_once('#'));
+        let name = self.description.as_ref().and_then(|described| described.name.rsplit_once('#'));
         RepositoryRef::from_key(&self.slot.key).with_name(name.map_or("", |(name, _)| name))
     }
 
@@ -150,12 +150,12 @@ impl DescribedSlot {
         if slot.version.0 == 0 && described.is_none() {
             return Err(unknown());
         }
-        Ok(Self { slot, described })
+        Ok(Self { slot, description: described })
     }
 
     /// Returns the name of the pull request, or the slot's key if the name is unknown.
     pub(super) fn name(&self) -> &str {
-        self.described.as_ref().map_or(self.slot.key.as_str(), |described| &described.name)
+        self.description.as_ref().map_or(self.slot.key.as_str(), |described| &described.name)
     }
 }
 

@@ -157,7 +157,7 @@ fn prices_text(prices: &BTreeMap<Tier, TierPrice>) -> String {
     text
 }
 
-/// Returns the prices of reviews by tier, from the reviews recorded in the last `DAYS` days.
+/// Returns the prices of reviews by tier, from the reviews recorded in the last `PRICE_PERIOD_DAYS` days.
 pub(super) async fn load_prices(
     config: &Config,
     environment: &Environment,

@@ -142,7 +142,7 @@ impl VerifyArgs {
                  is false"
             ));
         }
-        if config.verify.setup.is_empty() && config.verify.check_commands.is_empty() {
+        if config.verify.setup_commands.is_empty() && config.verify.check_commands.is_empty() {
             return Err(no_checks_error(!config.denied_repository_keys().is_empty()));
         }
         let verifier = wiring::verify::new_verifier(&config.verify, &context.environment)?;
@@ -190,7 +190,7 @@ fn verify_report(answer: &VerifyOutcome) -> VerifyReport<'_> {
 }
 
 fn setup_json(verified: &VerifiedTree) -> VerifySetUpJson<'_> {
-    let set_up = &verified.set_up;
+    let set_up = &verified.setup;
     VerifySetUpJson {
         works: set_up.can_run_checks(),
         is_cached: set_up.is_cached,
@@ -240,7 +240,7 @@ fn render_text(answer: &VerifyOutcome) -> String {
 }
 
 fn setup_text(verified: &VerifiedTree, line_prefix: &str) -> String {
-    let (set_up, mut text) = (&verified.set_up, String::new());
+    let (set_up, mut text) = (&verified.setup, String::new());
     for ran in &set_up.commands {
         let what = if set_up.is_cached { "done before" } else { status_word(ran) };
         text += &render_step_line(&format!("{line_prefix}set-up"), what, ran);

@@ -123,7 +123,7 @@ pub(crate) fn run(args: &WhyArgs, context: &CommandContext) -> Result<CommandExi
         let events = store.events(key, MAX_EVENTS).await.map_err(store_error)?;
         let served = store.last_review_record(key).await.map_err(store_error)?;
         // The key of an unpublished review on this machine is the URL of the pull request.
-        let local = match &target.described {
+        let local = match &target.description {
             Some(described) => store
                 .last_review_record(&unpublished_review_key(&described.url))
                 .await
@@ -166,7 +166,7 @@ pub(crate) fn run(args: &WhyArgs, context: &CommandContext) -> Result<CommandExi
                 explain_state(&target, context.output)
             }
         };
-        let head = target.described.as_ref().and_then(|described| described.head.as_ref());
+        let head = target.description.as_ref().and_then(|described| described.head.as_ref());
         let head = head.or_else(|| last_outcomes.iter().find_map(|last| last.head.as_ref()));
         let (all, of_head) = load_usage(&store, key, head, &converges, &jobs).await?;
         let mut drawn = used_budget_levels(&store, &config, &target, head).await?;
@@ -182,7 +182,7 @@ pub(crate) fn run(args: &WhyArgs, context: &CommandContext) -> Result<CommandExi
         let answer = WhyJson {
             key: key.as_str(),
             name: target.name(),
-            url: target.described.as_ref().map(|described| described.url.as_str()),
+            url: target.description.as_ref().map(|described| described.url.as_str()),
             state,
             reason,
             state_ends_at: at.map(format_instant),
@@ -213,7 +213,7 @@ async fn used_budget_levels(
 ) -> Result<Vec<BudgetUsage>, CliError> {
     let budgets = BudgetLimits::new(config)
         .map_err(|error| CliError::failure("bad_configuration", error.to_string()))?;
-    let described = target.described.as_ref();
+    let described = target.description.as_ref();
     let head = head.map_or("", Sha::as_str);
     let name = described.map(|described| described.name.split('#').next().unwrap_or_default().trim());
     let now = store.now().await.map_err(store_error)?;
@@ -447,7 +447,7 @@ fn explain_unserved(reason: WaitReason, output: OutputPrinter) -> (String, Optio
 async fn needs_sweep(target: &DescribedSlot, store: &Store) -> Result<bool, CliError> {
     let key = std::slice::from_ref(&target.slot.key);
     let reviews = store.last_reviews(key).await.map_err(store_error)?.pop().unwrap_or_default();
-    let head = target.described.as_ref().and_then(|described| described.head.as_ref());
+    let head = target.description.as_ref().and_then(|described| described.head.as_ref());
     Ok(review_settlement::awaits_sweep(&target.slot, head, &reviews))
 }
 
@@ -468,8 +468,8 @@ fn explain_idle(
     }
 }
 
-/// Returns the explanation of the slot's state, and the command that continues the work; none if no command
-/// does.
+/// Returns the explanation of the slot's state, and the command that continues the work, or none if no such
+/// command exists.
 fn explain_state(target: &DescribedSlot, output: OutputPrinter) -> (String, Option<String>) {
     let key = target.slot.key.as_str();
     let retry = Some(output.command_line(&format!("queue retry {key}")));

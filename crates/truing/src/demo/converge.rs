@@ -192,7 +192,7 @@ impl ConvergeDemoReport {
 pub struct ConvergeDemo {
     forge: FakeForge,
     repo: FakeRepo,
-    number: u64,
+    pull_number: u64,
     model: FakeModel,
     context: CommandContext,
     folder: tempfile::TempDir,
@@ -233,7 +233,7 @@ impl ConvergeDemo {
             .with_variables(variables, folder.path());
         let globals = GlobalArgs { config: Some(config), ..context.globals.clone() };
         let context = CommandContext { globals, environment, output: context.output };
-        Ok(Self { forge, repo, number, model, context, folder, started_at })
+        Ok(Self { forge, repo, pull_number: number, model, context, folder, started_at })
     }
 
     /// Returns the path of the operator's file for further commands. The file is deleted when this value is
@@ -249,7 +249,7 @@ impl ConvergeDemo {
 
     /// Returns the name by which `truing converge` accepts the pull request.
     pub fn pull_name(&self) -> String {
-        format!("{REPOSITORY_OWNER}/{REPOSITORY_NAME}#{}", self.number)
+        format!("{REPOSITORY_OWNER}/{REPOSITORY_NAME}#{}", self.pull_number)
     }
 
     /// Runs `truing converge` on the pull request and reads the result from the forge.
@@ -258,9 +258,9 @@ impl ConvergeDemo {
     /// Returns a [`DemoError`] if the run or the forge fails.
     pub async fn converge(&self) -> Result<PullRequestResult, DemoError> {
         let name = self.pull_name();
-        let before = self.repo.pull(self.number).await?;
+        let before = self.repo.pull(self.pull_number).await?;
         let ended = self.run(&name).await?.0;
-        let after = self.repo.pull(self.number).await?;
+        let after = self.repo.pull(self.pull_number).await?;
         let commits = list_fix_commits(&self.repo.dir().await?, &before.head, &after.head).await?;
         Ok(PullRequestResult {
             name,

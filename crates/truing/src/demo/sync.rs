@@ -2,8 +2,8 @@
 //! package index and a model on this machine, simulated people who answer and merge, and the code of the real
 //! `truing sync run`.
 //!
-//! The module `plot` defines the events and the expected results. This module executes the events, and counts
-//! the pull requests and issues at the forge.
+//! The module `demo_scenario` defines the events and the expected results. This module executes the events,
+//! and counts the pull requests and issues at the forge.
 
 mod demo_scenario;
 
@@ -217,7 +217,8 @@ impl SyncDemo {
         })
     }
 
-    /// Returns the path of the operator's file for further commands; the file exists as long as this value.
+    /// Returns the path of the operator's file for further commands; the file exists until this value is
+    /// dropped.
     pub fn config_path(&self) -> std::path::PathBuf {
         self.folder.path().join(CONFIG_FILE_NAME)
     }
@@ -236,7 +237,7 @@ impl SyncDemo {
         mut report_event: impl FnMut(SyncDemoEvent<'_>) -> Result<(), E>,
     ) -> Result<SyncDemoReport, E> {
         let mut releases = vec![FIRST_RELEASE];
-        for DemoSection { title, release, acts } in
+        for DemoSection { title, release, steps: acts } in
             if self.sandbox == SandboxLevel::Full { PORTING_SECTIONS } else { NON_PORTING_SECTIONS }
         {
             report_event(SyncDemoEvent::SectionStarted(title))?;

@@ -39,7 +39,7 @@ use super::role::ModelRole;
 use super::{child_process_reader, invalid_glob_error, load_prompts};
 use crate::cli::error::CliError;
 
-/// Share, in percent, of the time limit of a service's step that the model may use.
+/// Percentage of a step's time limit that the model of a service may use.
 const MODEL_TIME_SHARE_PERCENT: u32 = 80;
 
 /// Returns the agent of the configured model. Nothing is sent.
@@ -76,8 +76,8 @@ pub fn check_model_ready(
     fallback_provider(config, environment, role).map(drop)
 }
 
-/// Returns the configuration with the model of this role as `[model]`. For the roles `Fixer` and `Checker`,
-/// the caller has already set `[model]`.
+/// Returns the configuration with the model of this role as `[model]`. For the roles `Fixer` and
+/// `AvailabilityChecker`, the caller has already set `[model]`.
 fn config_for_role(config: &Config, role: ModelRole) -> Config {
     let roles = &config.roles;
     let name = match role {
@@ -111,13 +111,13 @@ fn fallback_provider(
     let Some((name, model)) = named else { return Ok(None) };
     let way = provider::priced_provider(&config.with_model(model.clone()), environment, role)?;
     let name = format!("{name}: {}", model.provider.as_str());
-    Ok(Some(ConfiguredFallback { name, model: model.name.clone(), provider: way }))
+    Ok(Some(ConfiguredFallback { name, model_name: model.name.clone(), provider: way }))
 }
 
 /// The provider that receives requests while the first provider is unavailable.
 struct ConfiguredFallback {
     name: String,
-    model: String,
+    model_name: String,
     provider: PricedProvider,
 }
 
@@ -216,7 +216,7 @@ fn build_agent(
         build_gateway(priced_provider.provider, priced_provider.prices, ledger.clone()).map_err(wrong)
     };
     let gateway = match fallback {
-        Some(ConfiguredFallback { name, model, provider: other }) => {
+        Some(ConfiguredFallback { name, model_name: model, provider: other }) => {
             to(priced_provider)?.with_fallback(name, to(other)?, model)
         }
         None => to(priced_provider)?,
@@ -337,7 +337,7 @@ fn claude_error(error: &ClaudeCliError, version: &str, role: ModelRole) -> CliEr
 }
 
 /// Returns the model of a service, or none if reviews use only rules. A dry run works on a copy of the
-/// records, but pays for model calls. In a dry run, too, `ledger` is therefore the configured store.
+/// records, but pays for model calls. Therefore `ledger` is the configured store even in a dry run.
 ///
 /// # Errors
 /// Returns the same errors as [`configured_agent`].
@@ -370,11 +370,11 @@ pub fn gate_for_run(agent: &ModelAgent, repository: RepositoryRef) -> Arc<dyn Wr
 }
 
 /// Returns the model that ports code for a job, with the programs and the policy for the model's tools. If
-/// the model cannot be configured, returns none for a job that may not write code without asking. Such a job
+/// the model cannot be configured and the job must ask people before it writes code, returns none. Such a job
 /// asks people instead.
 ///
 /// # Errors
-/// Returns the same errors as [`configured_agent`] for a job that writes code.
+/// Returns the same errors as [`configured_agent`] for a job that may write code without asking.
 pub fn migration_agent(
     config: &Config,
     environment: &Environment,

@@ -93,7 +93,7 @@ pub fn check_auditor_ready(config: &Config, environment: &Environment) -> Result
 
 /// Returns the configuration of the fixing model, if it differs from the auditing model.
 fn fixer_config(config: &Config) -> Option<Config> {
-    let (fixer, auditor) = (&config.converge.fixer, &config.roles.auditor);
+    let (fixer, auditor) = (&config.converge.fixer_model, &config.roles.auditor);
     (fixer != auditor).then(|| config.with_named_model(fixer.as_ref()))
 }
 

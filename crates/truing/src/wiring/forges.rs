@@ -176,8 +176,8 @@ impl ConfiguredForge<'_> {
 }
 
 /// Returns the marker keys of a service. If several machines share the records, returns the keys of the first
-/// forge with configured keys. If no keys are configured, or one machine uses the records, returns the keys
-/// in this machine's folder.
+/// forge with configured keys. If no keys are configured, or only one machine uses the records, returns the
+/// keys in this machine's folder.
 pub(super) fn service_marker_keys(
     config: &Config,
     environment: &Environment,

@@ -27,8 +27,8 @@ use crate::cli::error::CliError;
 #[derive(Debug)]
 pub struct ScheduledJobs<'a> {
     jobs: Vec<ScheduledJob<'a>>,
-    mirrors: PathBuf,
-    archives: ArchiveFolder,
+    mirrors_folder: PathBuf,
+    archive_folder: ArchiveFolder,
     heartbeat: Duration,
     reader: ChildProcessReader,
 }
@@ -39,7 +39,7 @@ struct ScheduledJob<'a> {
     name: &'a String,
     job: &'a JobConfig,
     index: PackageIndex,
-    porter: Option<MigrationAgent>,
+    migration_agent: Option<MigrationAgent>,
     lock_verifier: Option<Verifier>,
     verifier: Option<Verifier>,
 }
@@ -75,7 +75,7 @@ impl<'a> ScheduledJobs<'a> {
                 name,
                 job,
                 index: package_index(job, environment)?,
-                porter,
+                migration_agent: porter,
                 lock_verifier: locker,
                 verifier,
             });
@@ -83,37 +83,47 @@ impl<'a> ScheduledJobs<'a> {
         let folder = config.store.local_data_folder()?;
         // Without jobs, no archive is stored, so a missing cache folder is not an error.
         let archives = if jobs.is_empty() { folder.to_owned() } else { archives_folder(environment)? };
-        let (mirrors, heartbeat) = (mirrors_folder(folder), config.server.heartbeat);
-        Ok(Self { jobs, mirrors, archives: ArchiveFolder::new(archives), heartbeat, reader })
+        let (mirrors, heartbeat) = (mirrors_folder(folder), config.server.heartbeat_interval);
+        Ok(Self {
+            jobs,
+            mirrors_folder: mirrors,
+            archive_folder: ArchiveFolder::new(archives),
+            heartbeat,
+            reader,
+        })
     }
 
     /// Returns the calendar of the jobs.
     pub fn calendar<'b>(&'b self, context: &'b ServiceContext) -> JobScheduler<'b> {
-        let run =
-            |ScheduledJob { name, job, index, porter, lock_verifier: locker, verifier }: &'b ScheduledJob<
-                'a,
-            >| {
-                let job = SyncJob {
-                    name,
-                    config: job,
-                    git: &context.git,
-                    sources: PackageSources { index, archives: &self.archives, reader: &self.reader },
-                    migration_agent: porter.as_ref(),
-                    lock_command_runner: locker.as_ref(),
-                    verifier: verifier.as_ref(),
-                    target_version: None,
-                    dry_run: false,
-                };
-                Some(JobRun {
-                    repo: job.config.repo.as_deref()?,
-                    forge: context.forges.servers().get(&job.config.forge)?,
-                    job,
-                    mirrors: &self.mirrors,
-                    limits: &context.slot_limits,
-                    switches: &context.switches,
-                    heartbeat: self.heartbeat,
-                })
+        let run = |ScheduledJob {
+                       name,
+                       job,
+                       index,
+                       migration_agent: porter,
+                       lock_verifier: locker,
+                       verifier,
+                   }: &'b ScheduledJob<'a>| {
+            let job = SyncJob {
+                name,
+                config: job,
+                git: &context.git,
+                sources: PackageSources { index, archives: &self.archive_folder, reader: &self.reader },
+                migration_agent: porter.as_ref(),
+                lock_command_runner: locker.as_ref(),
+                verifier: verifier.as_ref(),
+                target_version: None,
+                dry_run: false,
             };
+            Some(JobRun {
+                repo: job.config.repo.as_deref()?,
+                forge: context.forges.servers().get(&job.config.forge)?,
+                job,
+                mirrors_folder: &self.mirrors_folder,
+                limits: &context.slot_limits,
+                switches: &context.switches,
+                heartbeat: self.heartbeat,
+            })
+        };
         JobScheduler::new(self.jobs.iter().filter_map(run).collect())
     }
 }
@@ -122,11 +132,11 @@ impl<'a> ScheduledJobs<'a> {
 pub(crate) fn package_index(job: &JobConfig, environment: &Environment) -> Result<PackageIndex, CliError> {
     let variable = |name: &str| environment.get(name)?.to_str().map(str::to_owned);
     let home = environment.get("HOME").map(PathBuf::from);
-    let user = UserEnvironment { variable: &variable, home: home.as_deref() };
+    let user = UserEnvironment { read_variable: &variable, home: home.as_deref() };
     let wrong = |reason: String| CliError::usage("index", reason);
     let own = user.find_index(job.registry, &job.package).map_err(|error| wrong(error.to_string()))?;
     let index = PackageIndex::new(job.registry, &own.address).map_err(|error| {
-        let named_by = own.named_by.as_ref().map_or(String::new(), |name| format!("{name}: "));
+        let named_by = own.configured_by.as_ref().map_or(String::new(), |name| format!("{name}: "));
         wrong(format!("{named_by}{error}"))
     })?;
     Ok(index.with_token(own.token))

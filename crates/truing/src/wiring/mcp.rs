@@ -45,8 +45,8 @@ pub(super) fn configured_servers(
         let server = |way| McpServer {
             name: name.clone(),
             transport: way,
-            tools: tools.iter().cloned().collect(),
-            time: *timeout,
+            allowed_tools: tools.iter().cloned().collect(),
+            timeout: *timeout,
             max_result_bytes: *max_output,
         };
         match way {
@@ -87,7 +87,7 @@ pub(super) fn configured_servers(
                     server: server(ServerTransport::InProcess(InProcessServer::without_tools())),
                     forge: forge.clone(),
                     forge_client: at,
-                    mirrors: super::mirrors_folder(&folder),
+                    mirrors_folder: super::mirrors_folder(&folder),
                     store: store.as_record_store(),
                     git: super::git_options(environment),
                 };

@@ -79,8 +79,8 @@ pub(super) fn replay_provider() -> Result<PricedProvider, ProviderError> {
     Ok(PricedProvider { provider, prices: ModelPrices::default(), secrets: Vec::new() })
 }
 
-/// Returns the wire format of the provider. With Bedrock, the operator's price for a model name also applies
-/// to Bedrock's id of the model, unless the operator set a price for the id.
+/// Returns the wire format of the provider. With Bedrock, if the operator set no price for Bedrock's id of a
+/// model, the operator's price for the model's name applies.
 #[cfg_attr(not(feature = "aws"), expect(unused_variables, reason = "only Bedrock has names of its own"))]
 fn wire_format(config: &Config, prices: &mut ModelPrices, role: ModelRole) -> Result<WireFormat, CliError> {
     match config.model.provider {

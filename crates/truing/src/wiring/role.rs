@@ -1,5 +1,4 @@
-//! The roles of a model, and the error for a role whose model receives no requests because of the
-//! configuration.
+//! The roles of a model, and the error for a role if the configuration prevents requests to the role's model.
 
 use truing_core::converge::ConvergeExitCode;
 

@@ -58,7 +58,7 @@ pub async fn service_context(
         clock: Arc::new(SystemClock),
         git: open_git_in(environment, temp).await?,
         mirrors_folder: mirrors_folder(&folder),
-        slot_limits: slot_limits(&config.review, config.server.lease),
+        slot_limits: slot_limits(&config.review, config.server.lease_duration),
         repository_filter: repositories,
         rules: OperatorRules::new(config.clone(), line_digest_key(config, environment)?)
             .map_err(invalid_glob_error)?,
@@ -68,7 +68,7 @@ pub async fn service_context(
         switches: SwitchReader::new(store.as_record_store(), Arc::new(SystemClock)),
         held_slots: truing_service::kill_switch::HeldSlots::default(),
         write_monitor: truing_loops::telemetry::WRITE_MONITOR.clone(),
-        sweep_times: truing_service::sweep::SweepResults::default(),
+        sweep_results: truing_service::sweep::SweepResults::default(),
         metrics: service_metrics(&store)?,
         scheduler_waker: truing_service::scheduler_waker::SchedulerWaker::default(),
         linter_sources: tools::service_linters(config, environment)?,

@@ -21,9 +21,9 @@ pub enum StoreLocation {
     /// Store on two database servers.
     Servers {
         /// URL of the server that stores slots.
-        slots: SecretText,
+        slots_url: SecretText,
         /// URL of the server that stores records.
-        records: SecretText,
+        records_url: SecretText,
     },
 }
 
@@ -31,7 +31,7 @@ pub enum StoreLocation {
 pub struct StoreView {
     /// Store of the records: a copy of the file, or the database servers. None if there is no store, or if
     /// the records on the servers have an older schema.
-    pub records: Option<Store>,
+    pub record_store: Option<Store>,
     /// Schema versions; none if there is no store.
     pub schema_versions: Option<SchemaVersions>,
 }
@@ -50,7 +50,11 @@ impl StoreLocation {
         };
         match config.store.location()? {
             StoreLocationConfig::File(path) => Ok(Self::File(path.clone())),
-            StoreLocationConfig::Servers { slots, records, passwords: [of_slots, of_records] } => {
+            StoreLocationConfig::Servers {
+                slots_url: slots,
+                records_url: records,
+                passwords: [of_slots, of_records],
+            } => {
                 let url =
                     |key: &str, url: &SecretSource, password_key: &str, password: &Option<SecretSource>| {
                         let url = read(key, url)?;
@@ -62,8 +66,8 @@ impl StoreLocation {
                         )
                     };
                 Ok(Self::Servers {
-                    slots: url("store.url", slots, "store.password", of_slots)?,
-                    records: url("store.records", records, "store.records_password", of_records)?,
+                    slots_url: url("store.url", slots, "store.password", of_slots)?,
+                    records_url: url("store.records", records, "store.records_password", of_records)?,
                 })
             }
         }
@@ -101,7 +105,7 @@ impl StoreLocation {
             return Err(wrong());
         }
         [slots, records].into_iter().for_each(register_passwords);
-        Ok(Self::Servers { slots: SecretText::new(slots), records: SecretText::new(records) })
+        Ok(Self::Servers { slots_url: SecretText::new(slots), records_url: SecretText::new(records) })
     }
 
     /// Opens the store to begin or resume a transfer of records into the store.
@@ -113,7 +117,7 @@ impl StoreLocation {
             Self::File(path) => {
                 Store::open_for_transfer(path, Arc::new(SystemClock)).map_err(store_open_error)
             }
-            Self::Servers { slots, records } => {
+            Self::Servers { slots_url: slots, records_url: records } => {
                 let connecting = Store::connect_for_transfer(slots.expose(), records.expose(), None);
                 Box::pin(connecting).await.map_err(|error| connection_error(&error))
             }
@@ -127,7 +131,7 @@ impl StoreLocation {
     pub async fn open(&self) -> Result<Store, CliError> {
         match self {
             Self::File(path) => open_file(path),
-            Self::Servers { slots, records } => {
+            Self::Servers { slots_url: slots, records_url: records } => {
                 let connecting = Store::connect(slots.expose(), records.expose(), None);
                 Box::pin(connecting).await.map_err(|error| connection_error(&error))
             }
@@ -165,7 +169,7 @@ impl StoreLocation {
                 Some(server) => {
                     Err(store_open_error(SqliteOpenError::Deleted { path: path.clone(), server }))
                 }
-                None => Ok(StoreView { records: None, schema_versions: None }),
+                None => Ok(StoreView { record_store: None, schema_versions: None }),
             },
             Self::File(path) => {
                 let (from, to) = (path.clone(), folder.join("records.db"));
@@ -173,13 +177,13 @@ impl StoreLocation {
                 let copied = tokio::task::spawn_blocking(copy).await;
                 let copied = copied.map_err(|stopped| CliError::failure("store", stopped.to_string()))?;
                 let (store, form) = copied.map_err(store_open_error)?;
-                Ok(StoreView { records: Some(store), schema_versions: Some(form) })
+                Ok(StoreView { record_store: Some(store), schema_versions: Some(form) })
             }
-            Self::Servers { slots, records } => {
+            Self::Servers { slots_url: slots, records_url: records } => {
                 let looking = Store::connect_read_only(slots.expose(), records.expose());
                 let (store, form) = Box::pin(looking).await.map_err(|error| connection_error(&error))?;
                 Ok(StoreView {
-                    records: Some(store).filter(|_| !form.is_outdated()),
+                    record_store: Some(store).filter(|_| !form.is_outdated()),
                     schema_versions: Some(form),
                 })
             }
@@ -308,7 +312,9 @@ mod tests {
             "valkey+sentinel://:hush-slots@a:1,postgres-1:2/reviews/0?sentinel_password=hush-sentinel";
         let records = "postgresql://u:hush-records@b,c/d?sslmode=require";
         let place = StoreLocation::parse(&format!("{slots},{records}"), Path::new(".")).unwrap();
-        let StoreLocation::Servers { slots: first, records: second } = &place else { panic!("{place:?}") };
+        let StoreLocation::Servers { slots_url: first, records_url: second } = &place else {
+            panic!("{place:?}")
+        };
         assert_eq!((first.expose(), second.expose()), (slots, records));
         for said in ["hush-slots", "hush-sentinel", "hush-records"] {
             assert!(!truing_reader::redact::redact_credentials(said).contains(said), "{said}");

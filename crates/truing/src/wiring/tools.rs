@@ -73,10 +73,10 @@ pub(crate) fn service_linters(config: &Config, environment: &Environment) -> Res
     let verify = &config.verify;
     let runner = || super::verify::new_verifier(verify, environment);
     let verifier = match config.review.linters {
-        ToolSelection::Auto if !verify.setup.is_empty() => Some(runner()?),
+        ToolSelection::Auto if !verify.setup_commands.is_empty() => Some(runner()?),
         // The operator has not enabled linters, but a repository's own file may enable them. If the verifier
         // cannot be created, linters run without the setup of the project's dependencies.
-        ToolSelection::Off if !verify.setup.is_empty() => runner().ok(),
+        ToolSelection::Off if !verify.setup_commands.is_empty() => runner().ok(),
         ToolSelection::Auto | ToolSelection::Off => None,
     };
     let running =

@@ -28,7 +28,7 @@ const SETUP_CACHE_FOLDER: &str = "truing/verify";
 pub(crate) fn new_verifier(config: &VerifyConfig, environment: &Environment) -> Result<Verifier, CliError> {
     // Without a setup, nothing is downloaded, so an invalid package index in the user's settings is not an
     // error.
-    let listed = if config.setup.is_empty() { &[][..] } else { &config.registries };
+    let listed = if config.setup_commands.is_empty() { &[][..] } else { &config.registries };
     verifier_with_registries(config, registry_access(listed, environment)?, environment)
 }
 
@@ -53,11 +53,11 @@ fn verifier_with_registries(
     })?;
     let kept = CacheRetention { bytes: config.max_cache_bytes, age: config.max_cache_age };
     let plan = VerifyPlan {
-        setup: config.setup.clone(),
+        setup: config.setup_commands.clone(),
         check: config.check_commands.clone(),
         registries,
-        programs: config.program_folders.clone(),
-        time: config.timeout,
+        program_folders: config.program_folders.clone(),
+        command_time_limit: config.timeout,
         memory: config.max_memory_bytes,
         disk: config.max_written_bytes,
     };
@@ -119,15 +119,15 @@ fn registry_access(
     let mut registries = RegistryAccess::new(package_registries, variable).map_err(wrong)?;
     let owned = |name: &str| variable(name).map(str::to_owned);
     let home = environment.get("HOME").map(PathBuf::from);
-    let user = UserEnvironment { variable: &owned, home: home.as_deref() };
+    let user = UserEnvironment { read_variable: &owned, home: home.as_deref() };
     for registry in package_registries {
         let own =
             user.find_index(*registry, "").map_err(|error| CliError::usage("index", error.to_string()))?;
-        let Some(named_by) = own.named_by else { continue };
+        let Some(named_by) = own.configured_by else { continue };
         if own.token.is_some() {
             return Err(wrong(RegistryError::UrlCredentials(named_by)));
         }
-        let index = RegistryIndex { registry: *registry, named_by, address: own.address };
+        let index = RegistryIndex { registry: *registry, configured_by: named_by, address: own.address };
         registries = registries.with_index(&index).map_err(wrong)?;
     }
     Ok(registries)

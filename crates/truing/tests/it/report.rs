@@ -513,7 +513,7 @@ async fn a_damaged_record_of_a_review_is_named_and_hides_no_other() {
         let computed = ComputedReview {
             producer,
             findings: vec![],
-            desired: vec![],
+            desired_comments: vec![],
             status: None,
             record: outcome.clone(),
         };

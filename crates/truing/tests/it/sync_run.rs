@@ -372,7 +372,7 @@ async fn test_each_write_failure(release: &str, has_question: bool, least: u64) 
     };
     assert!(writes >= least, "{writes}");
     let late = ForgeFaultKind::Delay(Duration::from_secs(300));
-    let kinds = [ForgeFaultKind::LostAnswer, ForgeFaultKind::Status(503, None), late];
+    let kinds = [ForgeFaultKind::LostResponse, ForgeFaultKind::Status(503, None), late];
     let all = (1..=writes).flat_map(|nth| kinds.clone().map(|kind| (nth, kind)));
     futures_util::stream::iter(all)
         .for_each_concurrent(AT_ONCE, |(nth, kind)| assert_same_end(release, has_question, nth, kind))
@@ -395,7 +395,7 @@ const ISSUES: &str = "/repos/acme/ours/issues";
 async fn a_question_whose_answer_was_lost_is_closed_when_nothing_is_to_be_asked() {
     let site = Site::new().await;
     site.publish_release("1.0.3");
-    site.forge.add_fault(ForgeFault::on_call("POST", ISSUES, ForgeFaultKind::LostAnswer));
+    site.forge.add_fault(ForgeFault::on_call("POST", ISSUES, ForgeFaultKind::LostResponse));
     let ran = site.run(&["sync", "run", "demo"]).await;
     assert!(ran.json["exit_reason"].as_str().unwrap().contains("could not ask a person"), "{ran:?}");
     site.forge.clear_faults();
@@ -565,7 +565,7 @@ fn stop(server: &mut std::process::Child) {
 async fn one_issue_tells_of_the_last_runs_if_it_is_wanted() {
     let site = Site::with_config("outcome.issue = true\n").await;
     site.publish_release("1.0.1");
-    site.forge.add_fault(ForgeFault::on_call("POST", "/repos/acme/ours/issues", ForgeFaultKind::LostAnswer));
+    site.forge.add_fault(ForgeFault::on_call("POST", ISSUES, ForgeFaultKind::LostResponse));
     assert_eq!(site.run_job().await, expected_result("relaxed", 0));
     site.forge.clear_faults();
     assert_eq!(site.run(&["sync", "run", "demo", "--dry-run"]).await.exit, 0);

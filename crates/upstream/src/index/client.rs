@@ -97,8 +97,8 @@ impl PackageIndex {
         let mut answer = request.send().await.map_err(broken)?;
         match answer.status() {
             StatusCode::OK => {}
-            // A package that was removed for legal reasons also counts as missing. A sparse index then
-            // returns the status 451.
+            // A package that was removed for legal reasons also counts as missing. For such a package, a
+            // sparse index returns the status 451.
             StatusCode::NOT_FOUND | StatusCode::GONE | StatusCode::UNAVAILABLE_FOR_LEGAL_REASONS => {
                 let (index, package) = (self.base.to_string(), package.to_owned());
                 return Err(IndexError::PackageNotFound { index, package });

@@ -21,7 +21,8 @@ struct NpmPackument {
 #[derive(Deserialize)]
 struct NpmVersion {
     dist: NpmDist,
-    /// The deprecation message of a deprecated version; for any other version, missing, empty or `false`.
+    /// The deprecation message of a deprecated version. For any other version, the field is missing, empty or
+    /// `false`.
     #[serde(default)]
     deprecated: Value,
 }
@@ -47,13 +48,13 @@ pub(super) async fn fetch_releases(
         let archive = ReleaseArchive {
             name: format!("{package} {text}"),
             url,
-            integrity: listed.dist.integrity.as_deref().and_then(ArchiveDigest::from_sri),
+            digest: listed.dist.integrity.as_deref().and_then(ArchiveDigest::from_sri),
             format: ArchiveFormat::TarGz,
         };
         let is_yanked = !matches!(listed.deprecated, Value::Null | Value::Bool(false))
             && listed.deprecated.as_str() != Some("");
         let published = time.get(&text).and_then(Value::as_str).and_then(|time| time.parse().ok());
-        Some((version.clone(), PackageRelease { version, archive, is_yanked, published }))
+        Some((version.clone(), PackageRelease { version, archive, is_yanked, published_at: published }))
     };
     let releases: BTreeMap<_, _> = versions.into_iter().filter_map(release).collect();
     if releases.is_empty() { Err(page.malformed_error("it lists no version")) } else { Ok(releases) }

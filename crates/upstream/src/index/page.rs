@@ -12,9 +12,9 @@ use super::ArchiveDigest;
 pub(super) struct IndexFile {
     pub(super) name: String,
     pub(super) url: String,
-    pub(super) integrity: Option<ArchiveDigest>,
+    pub(super) digest: Option<ArchiveDigest>,
     pub(super) is_yanked: bool,
-    pub(super) published: Option<Timestamp>,
+    pub(super) published_at: Option<Timestamp>,
 }
 
 #[derive(Deserialize)]
@@ -46,8 +46,8 @@ pub(super) fn parse_json(body: &[u8]) -> Result<Vec<IndexFile>, String> {
     let listed = |file: SimpleApiFile| IndexFile {
         name: file.filename,
         url: file.url,
-        integrity: file.hashes.sha256.as_deref().and_then(ArchiveDigest::from_sha256),
-        published: file.published.and_then(|time| time.parse().ok()),
+        digest: file.hashes.sha256.as_deref().and_then(ArchiveDigest::from_sha256),
+        published_at: file.published.and_then(|time| time.parse().ok()),
         is_yanked: !matches!(file.yanked, Value::Null | Value::Bool(false)),
     };
     Ok(page.files.into_iter().map(listed).collect())
@@ -69,8 +69,8 @@ pub(super) fn parse_html(body: &[u8]) -> Vec<IndexFile> {
         files.push(IndexFile {
             name,
             url: url.to_owned(),
-            integrity: fragment.strip_prefix("sha256=").and_then(ArchiveDigest::from_sha256),
-            published: None,
+            digest: fragment.strip_prefix("sha256=").and_then(ArchiveDigest::from_sha256),
+            published_at: None,
             is_yanked: attribute(b"data-yanked").is_some(),
         });
     }

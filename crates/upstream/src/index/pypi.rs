@@ -49,9 +49,10 @@ fn best_releases(
     for file in files {
         let Some((version, format, rank)) = parse_archive_name(package, &file.name) else { continue };
         let Ok(url) = page.url.join(&file.url) else { continue };
-        let IndexFile { name, integrity, is_yanked, published, .. } = file;
-        let archive = ReleaseArchive { name, url, integrity, format };
-        let release = PackageRelease { version: version.clone(), archive, is_yanked, published };
+        let IndexFile { name, digest: integrity, is_yanked, published_at: published, .. } = file;
+        let archive = ReleaseArchive { name, url, digest: integrity, format };
+        let release =
+            PackageRelease { version: version.clone(), archive, is_yanked, published_at: published };
         match best.get_mut(&version) {
             Some(known) if known.0 >= rank => {}
             Some(known) => *known = (rank, release),

@@ -17,7 +17,7 @@ pub struct PackageRelease {
     /// True if the release was withdrawn, or its publishers advise against its use.
     pub is_yanked: bool,
     /// The time of publication, if the index reports it.
-    pub published: Option<Timestamp>,
+    pub published_at: Option<Timestamp>,
 }
 
 /// A file of a release.
@@ -27,7 +27,7 @@ pub struct ReleaseArchive {
     /// Address of the file.
     pub url: Url,
     /// Digest of the file, as declared by the index.
-    pub integrity: Option<ArchiveDigest>,
+    pub digest: Option<ArchiveDigest>,
     /// The archive format of the file.
     pub format: ArchiveFormat,
 }

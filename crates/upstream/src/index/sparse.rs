@@ -62,14 +62,14 @@ pub(super) async fn fetch_releases(
         let archive = ReleaseArchive {
             name: format!("{}-{}.crate", line.name, line.vers),
             url,
-            integrity: ArchiveDigest::from_sha256(&line.cksum),
+            digest: ArchiveDigest::from_sha256(&line.cksum),
             format: ArchiveFormat::TarGz,
         };
         let release = PackageRelease {
             version: version.clone(),
             archive,
             is_yanked: line.yanked,
-            published: line.pubtime,
+            published_at: line.pubtime,
         };
         releases.insert(version, release);
     }

@@ -52,7 +52,7 @@ async fn releases_are_listed_in_the_order_of_their_versions() {
         .iter()
         .map(|release| {
             let path = release.archive.url.path().to_owned();
-            (release.version.to_string(), path, release.archive.integrity.is_some(), release.is_yanked)
+            (release.version.to_string(), path, release.archive.digest.is_some(), release.is_yanked)
         })
         .collect();
     let wheel = |version: &str| format!("/files/demo_package-{version}-py3-none-any.whl");
@@ -133,7 +133,7 @@ fn archive(url: &str, sha256: Option<String>) -> ReleaseArchive {
     ReleaseArchive {
         name: "demo-1.0.whl".to_owned(),
         url: url.parse().unwrap(),
-        integrity,
+        digest: integrity,
         format: ArchiveFormat::Wheel,
     }
 }

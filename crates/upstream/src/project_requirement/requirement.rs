@@ -21,7 +21,7 @@ pub struct RequirementPlace<'a> {
 
 /// A requirement in a file's text.
 pub(super) struct RequirementText {
-    /// The position, in bytes, of the version range; in Python files, of the whole requirement.
+    /// The position of the version range in bytes. In Python files, the position of the whole requirement.
     pub(super) span: Span<usize>,
     /// The file's text at this span.
     pub(super) text: String,

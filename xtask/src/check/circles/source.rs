@@ -36,7 +36,7 @@ pub(super) struct ParsedSource {
     /// Modules whose code is in other files (`mod a;`).
     pub(super) file_modules: Vec<Vec<String>>,
     /// Modules whose code is in this file; the module of the file itself has the empty path.
-    pub(super) modules: BTreeSet<Vec<String>>,
+    pub(super) inline_modules: BTreeSet<Vec<String>>,
     /// Items, each with the module of this file that contains it.
     pub(super) items: BTreeSet<(Vec<String>, String)>,
     pub(super) imports: Vec<ImportedPath>,
@@ -50,7 +50,7 @@ pub(super) struct ParsedSource {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct ImportedPath {
     /// The module of this file that contains the import.
-    pub(super) within: Vec<String>,
+    pub(super) enclosing_module: Vec<String>,
     pub(super) path: Vec<String>,
     /// The imported name; none for a glob (`*`).
     pub(super) alias: Option<String>,
@@ -63,7 +63,7 @@ pub(super) fn parse_source(text: &str) -> ParsedSource {
     let code = code::code_only(text);
     let words = split_tokens(&code);
     let mut source = ParsedSource::default();
-    source.modules.insert(Vec::new());
+    source.inline_modules.insert(Vec::new());
     // For each open brace, the module that the brace opens, if any.
     let mut open: Vec<Option<String>> = Vec::new();
     let mut at = 0;
@@ -86,7 +86,7 @@ pub(super) fn parse_source(text: &str) -> ParsedSource {
             }
             "mod" if next(2) == "{" => {
                 let name = strip_raw_prefix(next(1));
-                source.modules.insert([within(), vec![name.clone()]].concat());
+                source.inline_modules.insert([within(), vec![name.clone()]].concat());
                 open.push(Some(name));
                 at += 2;
             }
@@ -96,7 +96,7 @@ pub(super) fn parse_source(text: &str) -> ParsedSource {
                 let is_shown = matches!(before, "pub" | ")");
                 collect_imports(tree, &mut Vec::new(), &mut |path, alias| {
                     source.imports.push(ImportedPath {
-                        within: within(),
+                        enclosing_module: within(),
                         path,
                         alias,
                         is_reexported: is_shown,

@@ -62,13 +62,13 @@ impl ModuleTree {
         let Some(text) = texts.get(file) else { return };
         let source = source::parse_source(text);
         let at = |within: &ModulePath| [module_path.as_slice(), within].concat();
-        for within in &source.modules {
+        for within in &source.inline_modules {
             self.modules.entry(at(within)).or_default().file = file.to_owned();
         }
         for (within, item) in &source.items {
             self.modules.entry(at(within)).or_default().items.insert(item.clone());
         }
-        for ImportedPath { within, path, alias, is_reexported: _ } in &source.imports {
+        for ImportedPath { enclosing_module: within, path, alias, is_reexported: _ } in &source.imports {
             let module = self.modules.entry(at(within)).or_default();
             match alias {
                 Some(alias) => drop(module.aliases.insert(alias.clone(), path.clone())),
@@ -101,7 +101,7 @@ impl ModuleTree {
         source: &'a ParsedSource,
     ) -> impl Iterator<Item = String> + 'a {
         let imported = source.imports.iter().filter_map(move |import| {
-            let within = [module_path.as_slice(), &import.within].concat();
+            let within = [module_path.as_slice(), &import.enclosing_module].concat();
             match (self.resolve_path(&within, &import.path, MAX_RESOLUTION_STEPS)?, &import.alias) {
                 // A file that only re-exports another module's item does not use the item.
                 (PathTarget::Item(module), Some(alias)) => {
@@ -110,8 +110,8 @@ impl ModuleTree {
                 (PathTarget::Module(module) | PathTarget::Item(module), None) => {
                     (!import.is_reexported).then_some(module)
                 }
-                // The import of a module does not count as a use; a path that begins with the module's name
-                // does.
+                // The import of a module does not count as a use, but a path that begins with the module's
+                // name counts as a use.
                 (PathTarget::Module(_), Some(_)) | (PathTarget::ExternalItem, _) => None,
             }
         });

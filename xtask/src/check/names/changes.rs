@@ -14,7 +14,7 @@ const DIFF_BASE_ARGUMENTS: &[&[&str]] = &[&["--merge-base", "main"], &["HEAD~1"]
 /// The lines that one comparison reports as added or changed.
 #[derive(Debug, Default)]
 pub(super) struct ChangedLines {
-    by_file: BTreeMap<String, Vec<Range<usize>>>,
+    ranges_by_file: BTreeMap<String, Vec<Range<usize>>>,
 }
 
 impl ChangedLines {
@@ -26,7 +26,7 @@ impl ChangedLines {
             if let Some(path) = row.strip_prefix("+++ ") {
                 file = path;
             } else if let Some(range) = row.strip_prefix("@@ ").and_then(parse_new_lines) {
-                lines.by_file.entry(file.to_owned()).or_default().push(range);
+                lines.ranges_by_file.entry(file.to_owned()).or_default().push(range);
             }
         }
         lines
@@ -34,7 +34,7 @@ impl ChangedLines {
 
     /// Returns true if this line of this file was changed.
     pub(super) fn contains_line(&self, path: &str, line: usize) -> bool {
-        self.by_file.get(path).is_some_and(|ranges| ranges.iter().any(|range| range.contains(&line)))
+        self.ranges_by_file.get(path).is_some_and(|ranges| ranges.iter().any(|range| range.contains(&line)))
     }
 }
 

@@ -154,7 +154,7 @@ impl fmt::Display for FaultPlace {
 pub(super) struct NamingFaults {
     places: Vec<FaultPlace>,
     /// The number of all functions, with and without a fault.
-    functions: usize,
+    function_count: usize,
 }
 
 impl NamingFaults {
@@ -177,7 +177,7 @@ impl NamingFaults {
     /// (`fmt`, `from`). The number of such methods grows with every new type.
     pub(super) fn recorded_number(&self, fault: NamingFault) -> usize {
         let places = self.fault_places(fault).len();
-        if fault == NamingFault::OneWordFunction { 100 * places / self.functions.max(1) } else { places }
+        if fault == NamingFault::OneWordFunction { 100 * places / self.function_count.max(1) } else { places }
     }
 
     /// Returns the locations of one fault, in the order of files and lines.
@@ -208,11 +208,11 @@ impl NamingFaults {
     ) {
         for block in blocks {
             for found in find_flagged_phrases(&block.text) {
-                self.add_place(phrase_fault, path, block.line, found);
+                self.add_place(phrase_fault, path, block.first_line, found);
             }
             for found in find_long_sentences(&block.text) {
                 let shown = found.split_whitespace().take(MAX_REPORTED_WORDS).collect::<Vec<_>>().join(" ");
-                self.add_place(sentence_fault, path, block.line, &shown);
+                self.add_place(sentence_fault, path, block.first_line, &shown);
             }
         }
     }
@@ -242,7 +242,7 @@ impl NamingFaults {
                 }
             }
             for name in find_functions(row).map(|function| function.name) {
-                self.functions += 1;
+                self.function_count += 1;
                 if !name.trim_matches('_').contains('_') {
                     add_place(NamingFault::OneWordFunction, line, name);
                 }
@@ -261,7 +261,7 @@ impl NamingFaults {
             }
         }
         for head in function_heads(text) {
-            for _ in 0..count_tuple_parameters(head.text) {
+            for _ in 0..count_tuple_parameters(head.text_after_name) {
                 let line = text[..head.offset].matches('\n').count() + 1;
                 add_place(NamingFault::TupleParameter, line, head.name);
             }
@@ -298,8 +298,7 @@ pub(super) fn is_checked_source(path: &str) -> bool {
     let test_file = |ending: &str| file == ending || file.ends_with(&format!("_{ending}"));
     file.ends_with(".rs")
         && !folders.split('/').any(|folder| skipped(folder) || of_tests(folder))
-        // In the root, a folder with such a name, such as `examples/`, contains crates and is therefore
-        // measured.
+        // Such a folder in the root, for example `examples/`, contains crates and is therefore measured.
         && !folders.split('/').skip(1).any(below_crate)
         && !["test.rs", "tests.rs"].into_iter().any(test_file)
         && !path.contains("testutils")
@@ -336,7 +335,7 @@ struct FunctionHead<'a> {
     offset: usize,
     name: &'a str,
     /// The text of the source after the name.
-    text: &'a str,
+    text_after_name: &'a str,
 }
 
 /// Returns the functions in a source, each with the rest of the source after the function's name.
@@ -346,7 +345,7 @@ fn find_functions(text: &str) -> impl Iterator<Item = FunctionHead<'_>> {
         let after = &text[offset + KEYWORD.len()..];
         let name = first_word(after);
         let is_keyword = !text[..offset].ends_with(is_word_char) && !name.is_empty();
-        is_keyword.then(|| FunctionHead { offset, name, text: &after[name.len()..] })
+        is_keyword.then(|| FunctionHead { offset, name, text_after_name: &after[name.len()..] })
     })
 }
 
@@ -357,10 +356,10 @@ fn function_heads(text: &str) -> Vec<FunctionHead<'_>> {
     let mut heads = Vec::new();
     let mut last_end = 0;
     for function in find_functions(text) {
-        let Some(end) = function.text.find([';', '{']) else { break };
-        if function.offset >= last_end && function.text[end..].starts_with('{') {
-            last_end = text.len() - function.text.len() + end;
-            heads.push(FunctionHead { text: &function.text[..end], ..function });
+        let Some(end) = function.text_after_name.find([';', '{']) else { break };
+        if function.offset >= last_end && function.text_after_name[end..].starts_with('{') {
+            last_end = text.len() - function.text_after_name.len() + end;
+            heads.push(FunctionHead { text_after_name: &function.text_after_name[..end], ..function });
         }
     }
     heads
@@ -379,8 +378,8 @@ fn count_tuple_parameters(head: &str) -> usize {
 }
 
 /// Returns the words of a line if the line is a comment.
-fn comment_words(line: &str) -> impl Iterator<Item = &str> {
-    let comment = line.trim_start().strip_prefix("//");
+fn comment_words(first_line: &str) -> impl Iterator<Item = &str> {
+    let comment = first_line.trim_start().strip_prefix("//");
     comment.into_iter().flat_map(|text| text.split(|char| !is_word_char(char)))
 }
 

@@ -35,7 +35,7 @@ pub(super) const MAX_SENTENCE_WORDS: usize = 35;
 /// Consecutive lines of prose.
 pub(super) struct ProseBlock {
     /// The number of the first line.
-    pub(super) line: usize,
+    pub(super) first_line: usize,
     pub(super) text: String,
 }
 
@@ -52,7 +52,7 @@ pub(super) fn page_blocks(page: &str) -> Vec<ProseBlock> {
     collect_blocks(page.lines().map(|row| Some(row.trim())))
 }
 
-/// Joins consecutive lines to blocks. `None` stands for a line that is not prose, and ends a block.
+/// Joins consecutive lines to blocks. `None` means a line that is not prose. Such a line ends a block.
 fn collect_blocks<'a>(lines: impl Iterator<Item = Option<&'a str>>) -> Vec<ProseBlock> {
     let mut blocks: Vec<ProseBlock> = Vec::new();
     let (mut is_inside, mut is_code) = (false, false);
@@ -71,7 +71,7 @@ fn collect_blocks<'a>(lines: impl Iterator<Item = Option<&'a str>>) -> Vec<Prose
                 block.text.push(' ');
                 block.text.push_str(row);
             }
-            _ => blocks.push(ProseBlock { line: index + 1, text: row.to_owned() }),
+            _ => blocks.push(ProseBlock { first_line: index + 1, text: row.to_owned() }),
         }
         is_inside = true;
     }
@@ -119,7 +119,7 @@ mod tests {
         let source = "//! One\n//! two.\n\nlet a = 1; // not a block of its own\n/// Three\n/// ```\n/// \
              code\n/// ```\n/// four\n";
         let texts = |blocks: Vec<ProseBlock>| -> Vec<String> {
-            blocks.into_iter().map(|block| format!("{} {}", block.line, block.text)).collect()
+            blocks.into_iter().map(|block| format!("{} {}", block.first_line, block.text)).collect()
         };
         assert_eq!(texts(comment_blocks(source)), ["1 One two.", "5 Three", "9 four"]);
         let page = "# Title\n\nA line\nand one.\n\n| a | b |\n\n* item\n  more\n* other\n\n```sh\nls\n```\n";

@@ -50,12 +50,12 @@ impl ServerMeter {
 pub(super) struct BoundedLines<R> {
     stream: R,
     meter: ServerMeter,
-    line: usize,
+    line_bytes: usize,
 }
 
 impl<R> BoundedLines<R> {
     pub(super) fn new(stream: R, meter: ServerMeter) -> Self {
-        Self { stream, meter, line: 0 }
+        Self { stream, meter, line_bytes: 0 }
     }
 }
 
@@ -68,13 +68,13 @@ impl<R: AsyncRead + Unpin> AsyncRead for BoundedLines<R> {
         let before = buffer.filled().len();
         let read = Pin::new(&mut self.stream).poll_read(context, buffer);
         let more = buffer.filled().get(before..).unwrap_or_default();
-        // Only the unfinished line is measured, because a line that lies within this chunk cannot be longer
-        // than the chunk.
-        self.line = match more.iter().rposition(|byte| *byte == b'\n') {
+        // Only the unfinished line is measured, because a line that begins and ends within this chunk cannot
+        // be longer than the chunk.
+        self.line_bytes = match more.iter().rposition(|byte| *byte == b'\n') {
             Some(end) => more.len() - end - 1,
-            None => self.line.saturating_add(more.len()),
+            None => self.line_bytes.saturating_add(more.len()),
         };
-        match self.meter.count(more.len(), self.line) {
+        match self.meter.count(more.len(), self.line_bytes) {
             Ok(()) => read,
             Err(error) => Poll::Ready(Err(std::io::Error::other(error))),
         }

@@ -21,9 +21,9 @@ pub struct McpServer {
     pub name: String,
     pub transport: ServerTransport,
     /// The tools that may be called. All other tools are hidden.
-    pub tools: BTreeSet<String>,
+    pub allowed_tools: BTreeSet<String>,
     /// Timeout of the server's start, and of each call.
-    pub time: Duration,
+    pub timeout: Duration,
     /// Maximum number of bytes that a model receives of one result.
     pub max_result_bytes: usize,
 }

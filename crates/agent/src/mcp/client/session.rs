@@ -300,12 +300,12 @@ fn server_job(
     // The program gets its own network only at this sandbox level.
     let mut job = SandboxJob::new(SandboxLevel::Full, folder, run).map_err(describe_start_failure)?;
     // Sockets are allowed, because event loops use them to wake themselves.
-    job.sockets = true;
+    job.allows_sockets = true;
     for folder in readable_paths {
         let missing_folder_error = |error: std::io::Error| {
             format!("cannot find the folder {}, which its program may read: {error}", folder.display())
         };
-        job.read.push(folder.canonicalize().map_err(missing_folder_error)?);
+        job.readable_paths.push(folder.canonicalize().map_err(missing_folder_error)?);
     }
     let variables = variables.iter().map(|(name, value)| (name.clone(), value.expose().to_owned()));
     job.variables = variables.collect();

@@ -94,7 +94,13 @@ impl Toolset for EchoTools {
 
 fn server(transport: ServerTransport, tools: &[&str]) -> McpServer {
     let tools = tools.iter().map(|name| (*name).to_owned()).collect();
-    McpServer { name: "docs".into(), transport, tools, time: Duration::from_secs(30), max_result_bytes: 1000 }
+    McpServer {
+        name: "docs".into(),
+        transport,
+        allowed_tools: tools,
+        timeout: Duration::from_secs(30),
+        max_result_bytes: 1000,
+    }
 }
 
 fn names(tools: &dyn RunTools) -> Vec<String> {

@@ -17,23 +17,23 @@ const MAX_DESCRIPTION_BYTES: usize = 2 << 10;
 /// A tool of a server, as it is offered.
 pub(super) struct OfferedTool {
     /// Name that the server uses.
-    pub(super) name: String,
+    pub(super) server_tool_name: String,
     /// Definition that the model gets.
-    pub(super) tool: ToolDefinition,
+    pub(super) definition: ToolDefinition,
 }
 
 /// Returns the tools that the model may call, and a problem for each allowed tool that is missing or invalid.
 pub(super) fn check_offered_tools(server: &McpServer, tools: Vec<Theirs>) -> (Vec<OfferedTool>, Vec<String>) {
     let (mut offered, mut wrong) = (Vec::new(), Vec::new());
-    let mut missing: BTreeSet<&str> = server.tools.iter().map(String::as_str).collect();
-    for tool in tools.into_iter().filter(|tool| server.tools.contains(tool.name.as_ref())) {
+    let mut missing: BTreeSet<&str> = server.allowed_tools.iter().map(String::as_str).collect();
+    for tool in tools.into_iter().filter(|tool| server.allowed_tools.contains(tool.name.as_ref())) {
         if !missing.remove(tool.name.as_ref()) {
             wrong.push(format!("it has two tools named `{}`: only the first tool is used", tool.name));
             continue;
         }
         let name = tool.name.to_string();
         match define_tool(server, tool) {
-            Ok(tool) => offered.push(OfferedTool { name, tool }),
+            Ok(tool) => offered.push(OfferedTool { server_tool_name: name, definition: tool }),
             Err(why) => wrong.push(format!("tool `{name}` is left out: {why}")),
         }
     }

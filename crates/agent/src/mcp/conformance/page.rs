@@ -17,8 +17,7 @@ This page shows the results of the protocol's own test suite (`@modelcontextprot
     fails if the result of a scenario changes.
 
 The suite requests tools, prompts and resources with fixed names. No product has these names, so the \
-        suite runs against a test server. The test server and the product share this code: access checks \
-        (hosts, origins, bounds), transport, lists of tools, calls of tools that return text, and errors. \
+        suite runs against a test server. The test server and the product share the code for access checks (hosts, origins, bounds), transport, lists of tools, calls of tools that return text, and errors. \
         Prompts, resources, completions and tools that return pictures exist \
     only for the suite.
 
@@ -157,7 +156,7 @@ impl ProtocolSide {
     }
 }
 
-/// Checks that the page matches the results, and that every scenario passes that is not exempt.
+/// Checks that the page matches the results, and that all scenarios pass, except the exempt ones.
 pub(super) fn assert_page_is_current(sides: &[ProtocolSide]) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference/mcp-conformance.md");
     let mut page = HEAD.to_owned();

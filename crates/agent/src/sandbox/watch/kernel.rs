@@ -8,7 +8,7 @@ use rustix::fs::{Mode, OFlags, openat, readlinkat};
 
 use super::{CHUNK_BYTES, JobWatcher, ProcessStatus, kib_field, open_files};
 
-/// Maximum number of bytes of kernel memory for a mapping; the next two constants are the same for a file
+/// Maximum number of bytes of kernel memory for a mapping; the next two constants are the maximum for a file
 /// lock and for an `epoll` entry.
 const MAX_MAPPING_BYTES: u64 = 512;
 const MAX_LOCK_BYTES: u64 = 512;
@@ -96,7 +96,7 @@ impl JobWatcher {
     /// Returns two sums, in bytes, of the machine's kernel memory that belongs to no process. The first sum
     /// contains only kernel objects. The second sum contains all memory outside processes, files and caches,
     /// for example also pages in flight through sockets. It also includes free pages that are reserved for
-    /// each processor, which can hide growth of their size.
+    /// each processor. These pages can hide a growth up to their own size.
     pub(super) fn machine_kernel_memory(&self) -> Option<[u64; 2]> {
         self.read_proc("meminfo").map(|meminfo| {
             let sum = |names: &[&str]| names.iter().map(|name| kib_field(&meminfo, name)).sum::<u64>();

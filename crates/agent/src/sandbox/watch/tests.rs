@@ -8,12 +8,12 @@ const MIB: u64 = 1 << 20;
 fn watched(folder: &Path) -> (JobWatcher, BTreeMap<u32, ProcessStatus>) {
     let mut job =
         SandboxJob::new(SandboxLevel::None, folder, JobCommand::Probe(EscapeProbe::Nothing)).unwrap();
-    job.private = folder.to_owned();
+    job.private_folder = folder.to_owned();
     job.limits = JobLimits { memory: 4096 * MIB, ..JobLimits::default() };
     let process = ProcessStatus {
         threads: 1,
         anonymous: 3000 * MIB,
-        tables: MIB,
+        page_table_bytes: MIB,
         shared: 2000 * MIB,
         files: 1_000_000,
     };

@@ -76,7 +76,7 @@ pub enum ReviewerCheck {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct UnresolvedThread {
     pub id: ThreadId,
-    /// Author of the thread. If Truing began the thread, the author of the last comment.
+    /// Author of the thread. If Truing began the thread, this is the author of the last comment.
     pub author: ThreadAuthor,
     /// True if the thread's lines no longer exist at the head.
     pub is_outdated: bool,

@@ -24,8 +24,8 @@ pub(super) struct MovedDefinition {
 
 impl MovedDefinition {
     /// Returns the definition that encloses the finding in the stored text. Returns `None` if the text does
-    /// not contain the definition's heading, or contains no statement of its body other than the finding's
-    /// own.
+    /// not contain the definition's heading, or contains no statement of the definition's body except the
+    /// finding's own statements.
     pub(super) fn from_finding(finding: &Finding, snapshot: &ChangeSnapshot) -> Option<Self> {
         let near = ComparedFile::new(snapshot.near.clone());
         let own = SearchTokens::from_text(&finding.raw.snippet);
@@ -86,8 +86,8 @@ impl MovedDefinition {
     }
 }
 
-/// Returns the innermost definition that contains this statement or begins with it, as the index of its
-/// heading and its name.
+/// Returns the index of the heading and the name of the innermost definition that contains this statement or
+/// begins with it.
 fn enclosing_definition(file: &ComparedFile, statement_index: usize) -> Option<(usize, &str)> {
     if let Some(name) = defined_block_name(file, statement_index) {
         return Some((statement_index, name));

@@ -204,7 +204,7 @@ impl ForgeSimulation {
     fn run_until_rest(&mut self, work: &UnansweredFeedback) {
         loop {
             let event = match self.run.next_action.clone() {
-                ConvergeAction::Gate => ConvergeEvent::Gated(
+                ConvergeAction::Gate => ConvergeEvent::GateFinished(
                     (self.roll_is_bad() && self.run.gate_fix_count < 2).then(|| "style".into()),
                 ),
                 ConvergeAction::Mend { .. } => ConvergeEvent::GateFixFinished(None),
@@ -215,19 +215,22 @@ impl ForgeSimulation {
                         auditors.into_iter().map(|at| (at, AuditorAnswer::Complete(claims.clone()))),
                     )
                 }
-                ConvergeAction::Post => ConvergeEvent::Posted,
+                ConvergeAction::Post => ConvergeEvent::FindingsPosted,
                 ConvergeAction::Fix { .. } => {
                     let is_mended = self.dice.roll(4) > 0;
                     let word =
                         if is_mended { FixerVerdict::Fixed } else { FixerVerdict::Declined("no".into()) };
                     let commit = is_mended.then(|| candidate(self.heads + 1));
-                    ConvergeEvent::Fixed { verdicts: verdict_for_all(&self.run, &word), candidate: commit }
+                    ConvergeEvent::FixFinished {
+                        verdicts: verdict_for_all(&self.run, &word),
+                        candidate: commit,
+                    }
                 }
-                ConvergeAction::Check => ConvergeEvent::Checked(vec![]),
+                ConvergeAction::Check => ConvergeEvent::FixChecked(vec![]),
                 ConvergeAction::Publish => {
                     let head = self.push();
                     self.ready.record_push(&head, self.now);
-                    ConvergeEvent::Pushed
+                    ConvergeEvent::FixPushed
                 }
                 ConvergeAction::Reply => {
                     let is_mended = self.run.fixer_verdicts.values().any(|word| *word == FixerVerdict::Fixed);
@@ -240,7 +243,7 @@ impl ForgeSimulation {
                     if self.rules.resolve_threads {
                         self.seen.threads.retain(|thread| thread.last_comment != LastComment::ReportsFix);
                     }
-                    ConvergeEvent::Replied
+                    ConvergeEvent::RepliesPosted
                 }
             };
             self.run.apply_event(event).unwrap();

@@ -32,7 +32,10 @@ fn converged(limits: ConvergeLimits) -> ConvergeRun {
 
 fn decline_all(run: ConvergeRun) -> ConvergeRun {
     let verdicts = verdict_for_all(&run, &FixerVerdict::Declined("it is meant so".into()));
-    apply_events(run, [ConvergeEvent::Fixed { verdicts, candidate: None }, ConvergeEvent::Replied])
+    apply_events(
+        run,
+        [ConvergeEvent::FixFinished { verdicts, candidate: None }, ConvergeEvent::RepliesPosted],
+    )
 }
 
 #[test]
@@ -59,7 +62,7 @@ fn others_are_heard_before_the_first_audit_too_and_never_in_the_middle() {
         (&None, &ConvergeAction::Gate, 0),
         "our own audit is still to come"
     );
-    let mut busy = apply_events(run, [ConvergeEvent::Gated(None)]);
+    let mut busy = apply_events(run, [ConvergeEvent::GateFinished(None)]);
     assert!(!busy.accepts_feedback());
     assert!(is_expected_step(&busy.apply_event(claims_event(&[p1_finding(3)])).unwrap_err(), "audit"));
     let mut stuck = new_run(ConvergeLimits::default());
@@ -154,14 +157,14 @@ fn the_base_that_the_forge_merges_for_us_is_nobody_elses_push() {
 
 #[test]
 fn a_gate_that_was_mended_before_does_not_make_their_fix_another_one_of_that() {
-    let gate = ConvergeEvent::Gated(Some("style".into()));
+    let gate = ConvergeEvent::GateFinished(Some("style".into()));
     let run = apply_events(
         new_run(ConvergeLimits::default()),
         [
             gate,
             ConvergeEvent::GateFixFinished(Some(candidate(2))),
-            ConvergeEvent::Checked(vec![]),
-            ConvergeEvent::Pushed,
+            ConvergeEvent::FixChecked(vec![]),
+            ConvergeEvent::FixPushed,
         ],
     );
     let run = run_with_agreed_fix(run_with_other_claims(run, &[p1_finding(3)]), 3);

@@ -6,15 +6,15 @@ use super::*;
 fn a_hook_may_block_each_fix_of_what_the_gate_says_once() {
     let mend = |seed| ConvergeEvent::GateFixFinished(Some(candidate(seed)));
     let (gate, blocked) =
-        (|| ConvergeEvent::Gated(Some("style".into())), || ConvergeEvent::HookBlocked("E501".into()));
-    let right = || ConvergeEvent::Checked(vec![]);
+        (|| ConvergeEvent::GateFinished(Some("style".into())), || ConvergeEvent::HookBlocked("E501".into()));
+    let right = || ConvergeEvent::FixChecked(vec![]);
     let run = apply_events(new_run(ConvergeLimits::default()), [gate(), mend(2), right(), blocked()]);
     // The next fixer gets the gate's report and the hook's output.
     let run = apply_events(run, [gate()]);
     assert!(
         matches!(&run.next_action, ConvergeAction::Mend { output } if output.contains("style") && output.contains("E501"))
     );
-    let run = apply_events(run, [mend(3), right(), ConvergeEvent::Pushed]);
+    let run = apply_events(run, [mend(3), right(), ConvergeEvent::FixPushed]);
     let run = apply_events(run, [gate(), mend(4), right(), blocked(), gate()]);
     assert!(matches!(&run.next_action, ConvergeAction::Mend { .. }), "{:?}", run.next_action);
 }
@@ -28,8 +28,10 @@ fn small_findings_are_mended_once_and_then_left_if_they_do_not_block() {
     let done = audit(run_with_agreed_fix(run.clone(), 2), &[p2(8)]);
     assert_eq!((code(&done), done.audit_count), (Some(ConvergeExitCode::CleanButNotes), 2));
     let verdicts = verdict_for_all(&run, &FixerVerdict::Declined("taste".into()));
-    let left =
-        apply_events(run, [ConvergeEvent::Fixed { verdicts, candidate: None }, ConvergeEvent::Replied]);
+    let left = apply_events(
+        run,
+        [ConvergeEvent::FixFinished { verdicts, candidate: None }, ConvergeEvent::RepliesPosted],
+    );
     assert_eq!(code(&left), Some(ConvergeExitCode::CleanButNotes));
     let run = audit(new_run(ConvergeLimits::default()), &[p2(3)]);
     let all = audit(run_with_agreed_fix(run, 2), &[p2(8)]);
@@ -43,15 +45,15 @@ fn what_was_declined_stays_open_though_nobody_finds_it_again() {
         let mut verdicts = verdict_for_all(&run, &FixerVerdict::Fixed);
         let id = run.findings[1].id.clone();
         verdicts.insert(id.clone(), FixerVerdict::Declined("it is meant so".into()));
-        let fix = ConvergeEvent::Fixed { verdicts, candidate: Some(candidate(2)) };
+        let fix = ConvergeEvent::FixFinished { verdicts, candidate: Some(candidate(2)) };
         let run = apply_events(
             run,
             [
                 fix,
-                ConvergeEvent::Checked(vec![]),
-                ConvergeEvent::Pushed,
-                ConvergeEvent::Replied,
-                ConvergeEvent::Gated(None),
+                ConvergeEvent::FixChecked(vec![]),
+                ConvergeEvent::FixPushed,
+                ConvergeEvent::RepliesPosted,
+                ConvergeEvent::GateFinished(None),
             ],
         );
         let standing = if stands { BTreeMap::from([(id, p1_finding(20).placed)]) } else { BTreeMap::new() };
@@ -59,7 +61,10 @@ fn what_was_declined_stays_open_though_nobody_finds_it_again() {
         let (coverage, renames) = (ReviewCoverage::default(), FileRenames::default());
         apply_events(
             run,
-            [ConvergeEvent::Audited { answers, standing, coverage, renames }, ConvergeEvent::Posted],
+            [
+                ConvergeEvent::AuditFinished { answers, standing_findings: standing, coverage, renames },
+                ConvergeEvent::FindingsPosted,
+            ],
         )
     };
     let stuck = declines(ConvergeLimits::default(), true);

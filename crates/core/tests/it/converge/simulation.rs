@@ -156,11 +156,11 @@ fn play(pair: AgentPair, seed: u64) -> SimulatedRun {
                 ConvergeEvent::RunEnded(ConvergeExit::new(ConvergeExitCode::Budget, "used up"))
             }
             ConvergeAction::Gate if pair == AgentPair::Gated => {
-                ConvergeEvent::Gated(Some("magic number".into()))
+                ConvergeEvent::GateFinished(Some("magic number".into()))
             }
-            ConvergeAction::Gate => {
-                ConvergeEvent::Gated((dice.roll(8) == 0 && run.gate_fix_count < 3).then(|| "style".into()))
-            }
+            ConvergeAction::Gate => ConvergeEvent::GateFinished(
+                (dice.roll(8) == 0 && run.gate_fix_count < 3).then(|| "style".into()),
+            ),
             ConvergeAction::Mend { .. } if dice.roll(2) == 0 => ConvergeEvent::GateFixFinished(None),
             ConvergeAction::Mend { .. } => {
                 offered = World { rest: dice.roll(1 << 40), ..world.clone() };
@@ -188,7 +188,7 @@ fn play(pair: AgentPair, seed: u64) -> SimulatedRun {
                     (at, answer)
                 }))
             }
-            ConvergeAction::Post => ConvergeEvent::Posted,
+            ConvergeAction::Post => ConvergeEvent::FindingsPosted,
             ConvergeAction::Fix { .. } if pair == AgentPair::DeadFixer => {
                 ConvergeEvent::FixerSilent("it died".into())
             }
@@ -225,7 +225,7 @@ fn play(pair: AgentPair, seed: u64) -> SimulatedRun {
                 commits += 1;
                 let candidate = FixCandidate { commit: sha(1 << 50 | commits), tree: offered.tree() };
                 let changed = candidate.tree != world.tree();
-                ConvergeEvent::Fixed { verdicts, candidate: changed.then_some(candidate) }
+                ConvergeEvent::FixFinished { verdicts, candidate: changed.then_some(candidate) }
             }
             ConvergeAction::Check => {
                 let kind = match pair {
@@ -233,7 +233,7 @@ fn play(pair: AgentPair, seed: u64) -> SimulatedRun {
                     AgentPair::BreakingChecks => Some(FixProblemKind::Check),
                     _ => None,
                 };
-                ConvergeEvent::Checked(
+                ConvergeEvent::FixChecked(
                     kind.map(|kind| FixProblem { kind, text: "x".into() }).into_iter().collect(),
                 )
             }
@@ -241,9 +241,9 @@ fn play(pair: AgentPair, seed: u64) -> SimulatedRun {
             ConvergeAction::Publish => {
                 assert!(!tests_deleted, "{pair:?} {seed} pushes a fix that deletes a test");
                 world = offered.clone();
-                ConvergeEvent::Pushed
+                ConvergeEvent::FixPushed
             }
-            ConvergeAction::Reply => ConvergeEvent::Replied,
+            ConvergeAction::Reply => ConvergeEvent::RepliesPosted,
         };
         run.apply_event(event).unwrap();
     }

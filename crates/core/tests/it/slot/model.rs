@@ -271,7 +271,8 @@ impl Model for Machine {
 
 #[test]
 fn two_workers_one_forge_two_pushes() {
-    let limits = SlotLimits { attempts: 5, lease: TimeSpan::seconds(60), ..SlotLimits::default() };
+    let limits =
+        SlotLimits { max_attempts: 5, lease_duration: TimeSpan::seconds(60), ..SlotLimits::default() };
     let checker = Machine { limits }.checker().threads(2).spawn_bfs().join();
     println!("{} states, {} unique", checker.state_count(), checker.unique_state_count());
     assert!(checker.unique_state_count() > 10_000, "the model has shrunk: {}", checker.unique_state_count());

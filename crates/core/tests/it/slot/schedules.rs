@@ -116,7 +116,7 @@ impl World {
         let (now, limits) = (self.now, self.limits.clone());
         match self.storms.last_mut() {
             Some((start, last, _))
-                if now - *last < limits.storm_quiet_time && now - *start < limits.storm_max =>
+                if now - *last < limits.storm_quiet_time && now - *start < limits.max_storm_duration =>
             {
                 *last = now;
             }
@@ -131,7 +131,8 @@ impl World {
         match self.storms.last_mut() {
             Some((start, last, computed))
                 if *computed < 2
-                    || (now - *last < limits.storm_quiet_time && now - *start < limits.storm_max) =>
+                    || (now - *last < limits.storm_quiet_time
+                        && now - *start < limits.max_storm_duration) =>
             {
                 *computed += 1;
             }

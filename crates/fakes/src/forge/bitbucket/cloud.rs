@@ -1,6 +1,7 @@
-//! The behaviour of Bitbucket Cloud. `routes` lists all routes, `admission` checks permissions, and `errors`
-//! creates error responses. `estate`, `pulls`, `comments` and `commits` answer requests. `page` divides lists
-//! into pages, `query` filters lists, `json` creates Cloud's objects, and `events` creates webhooks.
+//! The behaviour of Bitbucket Cloud. `routes` lists all routes, `auth` checks permissions, and `errors`
+//! creates error responses. `accounts_and_repositories`, `pulls`, `comments` and `commits` answer requests.
+//! `pagination` divides lists into pages, `query` filters lists, `json` creates Cloud's objects, and `events`
+//! creates webhooks.
 
 mod accounts_and_repositories;
 mod auth;

@@ -1,7 +1,7 @@
 //! The behaviour of Bitbucket Data Center. `routes` lists all routes, `admission` checks permissions, and
-//! `errors` creates error responses. `estate`, `pulls`, `comments`, `activities`, `diff` and `commits` answer
-//! requests; `anchor` finds the lines of comments. `page` divides lists into pages, `json` creates Data
-//! Center's objects, and `events` creates webhooks.
+//! `errors` creates error responses. `server_and_repositories`, `pulls`, `comments`, `activities`, `diff` and
+//! `commits` answer requests; `anchor` finds the lines of comments. `page` divides lists into pages, `json`
+//! creates Data Center's objects, and `events` creates webhooks.
 
 mod activities;
 mod admission;

@@ -23,11 +23,11 @@ pub(super) struct PullEdit {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) enum EditRefusal {
     /// The caller may not change the pull request of another account.
-    NotYours,
+    NotPermitted,
     /// The requested reviewer is the author of the pull request.
     ReviewerIsAuthor(String),
     /// The requested reviewer may not see the repository.
-    NoMember(String),
+    ReviewerHasNoAccess(String),
     /// The base branch does not exist.
     NoBranch,
     /// The script of a simulated bot is invalid.
@@ -57,7 +57,7 @@ pub(super) fn check_edit_permission(
     let hides = edit.draft == Some(true) && !pull.draft;
     if retitles || hides || !super::may_write(repo, actor) {
         forge.record_violation(format!("{actor} touched pull request {number} of {}", pull.author));
-        return Err(EditRefusal::NotYours);
+        return Err(EditRefusal::NotPermitted);
     }
     Ok(())
 }
@@ -74,7 +74,7 @@ pub(super) fn check_reviewers(
         }
         let is_bot = repo.bots.iter().any(|bot| bot.login == *login);
         if !is_bot && repo.role(login) == "none" {
-            return Err(EditRefusal::NoMember(login.clone()));
+            return Err(EditRefusal::ReviewerHasNoAccess(login.clone()));
         }
     }
     Ok(())

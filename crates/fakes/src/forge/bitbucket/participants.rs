@@ -11,15 +11,15 @@ pub(super) struct PullParticipant {
     pub(super) is_reviewer: bool,
     pub(super) verdict: Option<FakeReviewVerdict>,
     /// Commit that the verdict is about.
-    pub(super) commit: Option<String>,
+    pub(super) reviewed_commit: Option<String>,
     /// Time of the last verdict or comment, in seconds since 1970.
     pub(super) last_activity_at: Option<i64>,
     /// Time of the last comment, in seconds since 1970.
     pub(super) last_comment_at: Option<i64>,
 }
 
-/// Returns the reviewers, followed by the other accounts that gave a verdict or commented. The author is left
-/// out.
+/// Returns the reviewers, followed by the other accounts that have given a verdict or commented. The author
+/// is left out.
 pub(super) fn list_participants(pull: &StoredPull) -> Vec<PullParticipant> {
     let mut logins: Vec<&str> = pull.merge_conditions.reviewers.iter().map(String::as_str).collect();
     let notes = || {
@@ -40,7 +40,7 @@ pub(super) fn list_participants(pull: &StoredPull) -> Vec<PullParticipant> {
             login: login.to_owned(),
             is_reviewer: pull.merge_conditions.reviewers.iter().any(|reviewer| reviewer == login),
             verdict: judged.map(|review| review.state),
-            commit: judged.map(|review| review.commit.clone()),
+            reviewed_commit: judged.map(|review| review.commit.clone()),
             last_activity_at: judged.map(|review| review.created_at).or(last_comment_at),
             last_comment_at,
         }

@@ -97,8 +97,8 @@ pub(crate) fn permits_call(
 }
 
 impl FakeTokenScope {
-    /// Returns the scopes that a call requires and the scopes that the token has, if the token lacks a
-    /// required scope.
+    /// If the token lacks a required scope, returns the scopes that the call requires and the scopes that the
+    /// token has.
     pub(crate) fn missing_scopes(&self, verb: &str, path: &str) -> Option<(Vec<&'static str>, Vec<String>)> {
         match self {
             Self::Installation { kind, permissions, .. } if !permits_call(*kind, permissions, verb, path) => {

@@ -10,29 +10,32 @@ use crate::forge::state::{ForgeInstance, StoredRepository};
 /// A reference to a comment in the conversation, on a file or on lines.
 #[derive(Clone, Copy)]
 pub(super) struct CommentRef<'a> {
-    pub(super) note: &'a StoredComment,
+    pub(super) comment: &'a StoredComment,
     /// The comment on code, with its file and lines; `None` for a comment in the conversation.
-    pub(super) inline: Option<&'a StoredInlineComment>,
+    pub(super) inline_comment: Option<&'a StoredInlineComment>,
 }
 
 /// Returns all comments, including deleted ones, oldest first.
 pub(super) fn all_comments(pull: &StoredPull) -> Vec<CommentRef<'_>> {
-    let summary = pull.conversation_comments.iter().map(|note| CommentRef { note, inline: None });
-    let inline =
-        pull.inline_comments.iter().map(|inline| CommentRef { note: &inline.comment, inline: Some(inline) });
+    let summary =
+        pull.conversation_comments.iter().map(|note| CommentRef { comment: note, inline_comment: None });
+    let inline = pull
+        .inline_comments
+        .iter()
+        .map(|inline| CommentRef { comment: &inline.comment, inline_comment: Some(inline) });
     let mut all: Vec<_> = summary.chain(inline).collect();
-    all.sort_by_key(|comment| comment.note.id);
+    all.sort_by_key(|comment| comment.comment.id);
     all
 }
 
 /// Returns the comment with this id, even if it was deleted.
 pub(super) fn find_any_comment(pull: &StoredPull, id: u64) -> Option<CommentRef<'_>> {
-    all_comments(pull).into_iter().find(|comment| comment.note.id == id)
+    all_comments(pull).into_iter().find(|comment| comment.comment.id == id)
 }
 
 /// Returns the comment with this id, unless it was deleted.
 pub(super) fn find_comment(pull: &StoredPull, id: u64) -> Option<CommentRef<'_>> {
-    find_any_comment(pull, id).filter(|comment| !comment.note.deleted)
+    find_any_comment(pull, id).filter(|comment| !comment.comment.deleted)
 }
 
 /// Returns the comment with this id for changes, unless it was deleted.
@@ -43,7 +46,7 @@ pub(super) fn find_comment_mut(pull: &mut StoredPull, id: u64) -> Option<&mut St
 
 /// Returns the id of the comment to which a comment replies.
 pub(super) fn parent_comment_id(comment: CommentRef<'_>) -> Option<u64> {
-    comment.note.parent.or_else(|| comment.inline?.in_reply_to)
+    comment.comment.parent_key.or_else(|| comment.inline_comment?.in_reply_to)
 }
 
 /// Returns the first comment of a comment's thread.
@@ -62,7 +65,7 @@ pub(super) fn first_comment_id(pull: &StoredPull, id: u64) -> u64 {
 pub(super) fn is_answered(pull: &StoredPull, id: u64) -> bool {
     all_comments(pull)
         .into_iter()
-        .any(|comment| !comment.note.deleted && parent_comment_id(comment) == Some(id))
+        .any(|comment| !comment.comment.deleted && parent_comment_id(comment) == Some(id))
 }
 
 /// Returns the ids of the comments that a list shows, oldest first. A test can make a comment invisible in a
@@ -75,8 +78,8 @@ pub(super) fn list_comment_ids(pull: &mut StoredPull) -> Vec<u64> {
 }
 
 /// Adds a comment on the pull request, or a reply to a comment in the conversation or on code. Returns the id
-/// of the new comment. Returns an error if a bot's script is invalid. Returns `None` if the comment to which
-/// to reply does not exist.
+/// of the new comment. Returns an error if a bot's script is invalid. Returns `None` if the comment that
+/// should get the reply does not exist.
 pub(super) fn add_comment(
     forge: &mut ForgeInstance,
     repo: &mut StoredRepository,
@@ -88,13 +91,13 @@ pub(super) fn add_comment(
     let Some(pull) = repo.pulls.get(&number) else { return Ok(None) };
     if let Some(parent) = parent {
         let Some(answered) = find_comment(pull, parent) else { return Ok(None) };
-        if answered.inline.is_some() {
+        if answered.inline_comment.is_some() {
             let first = first_comment_id(pull, parent);
             return Ok(add_inline_reply(forge, repo, number, author, first, parent, text));
         }
     }
     let mut note = forge.new_comment(author, text);
-    note.parent = parent;
+    note.parent_key = parent;
     let id = note.id;
     if let Some(pull) = repo.pulls.get_mut(&number) {
         pull.updated_at = note.created_at;
@@ -125,7 +128,7 @@ fn add_inline_reply(
         began.comment.deleted = was_deleted;
     }
     if let Some(note) = id.and_then(|id| find_comment_mut(pull, id)) {
-        note.parent = Some(parent);
+        note.parent_key = Some(parent);
     }
     id
 }

@@ -81,7 +81,7 @@ pub(crate) fn list_installations(state: &mut FakeForgeState, call: &ApiCall) -> 
 /// Handles `GET /repos/{owner}/{repo}/installation`. The path may contain the id of the repository instead.
 pub(crate) fn get_repository_installation(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let app = calling_app(call)?;
-    let owner = match call.params.get("id") {
+    let owner = match call.path_params.get("id") {
         Some(_) => {
             let id = call.require_number("id")?;
             let repo = state.repos.values().find(|repo| repo.id == id).ok_or_else(ApiResponse::not_found)?;

@@ -49,7 +49,7 @@ pub(crate) struct PageRequest {
 impl PageRequest {
     pub(crate) fn from_call(call: &ApiCall) -> Self {
         let ask = |name: &str| {
-            call.query.get(name).and_then(|value| value.parse::<usize>().ok()).filter(|n| *n > 0)
+            call.query_params.get(name).and_then(|value| value.parse::<usize>().ok()).filter(|n| *n > 0)
         };
         Self {
             number: ask("page").unwrap_or(1),
@@ -72,7 +72,7 @@ impl PageRequest {
         items: Vec<Value>,
     ) -> ApiResponse {
         let last = total.div_ceil(self.size).max(1);
-        let mut others: Vec<_> = call.query.iter().filter(|(name, _)| *name != "page").collect();
+        let mut others: Vec<_> = call.query_params.iter().filter(|(name, _)| *name != "page").collect();
         others.sort();
         let link = |rel: &str, page: usize| {
             let fields: String = others.iter().map(|(name, value)| format!("{name}={value}&")).collect();

@@ -60,12 +60,12 @@ pub(crate) fn list(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let wanted = |run: &&FakeCheckRun| {
         let app = world.account_app_json(&run.creator)["id"].to_string();
         run.sha == call.path_param("sha")
-            && call.query.get("check_name").is_none_or(|name| *name == run.name)
-            && call.query.get("app_id").is_none_or(|id| *id == app)
+            && call.query_params.get("check_name").is_none_or(|name| *name == run.name)
+            && call.query_params.get("app_id").is_none_or(|id| *id == app)
     };
     let mut found: Vec<&FakeCheckRun> = repo.checks.iter().rev().filter(wanted).collect();
     let all = found.len();
-    if call.query.get("filter").is_none_or(|filter| filter == "latest") {
+    if call.query_params.get("filter").is_none_or(|filter| filter == "latest") {
         let mut seen = std::collections::BTreeSet::new();
         found.retain(|run| seen.insert((run.name.clone(), run.creator.clone())));
     }

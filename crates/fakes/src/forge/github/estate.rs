@@ -94,13 +94,13 @@ pub(crate) fn list_repository_inline_comments(state: &mut FakeForgeState, call: 
 /// The parameters of a list of a repository's comments.
 struct CommentListQuery {
     since: i64,
-    by_update: bool,
+    sorts_by_update: bool,
     newest_first: bool,
 }
 
 impl CommentListQuery {
     fn from_call(call: &ApiCall, resource: &str) -> Result<Self, ApiResponse> {
-        let asked = |name: &str| call.query.get(name).map(String::as_str);
+        let asked = |name: &str| call.query_params.get(name).map(String::as_str);
         let since = asked("since").map(|text| text.replace("%3A", ":"));
         let since = match since.map(|text| text.parse::<jiff::Timestamp>()).transpose() {
             Ok(since) => since.map_or(i64::MIN, jiff::Timestamp::as_second),
@@ -108,7 +108,7 @@ impl CommentListQuery {
         };
         Ok(Self {
             since,
-            by_update: asked("sort") == Some("updated"),
+            sorts_by_update: asked("sort") == Some("updated"),
             // GitHub ignores the direction if the call contains no `sort`.
             newest_first: asked("sort").is_some() && asked("direction") != Some("asc"),
         })
@@ -123,7 +123,7 @@ impl CommentListQuery {
         let mut notes: Vec<&mut StoredComment> = comments.collect();
         let ids = list_visible_comment_ids(notes.iter_mut().map(|note| &mut **note));
         for note in notes.iter().filter(|note| ids.contains(&note.id) && note.updated_at >= self.since) {
-            let by = if self.by_update { note.updated_at } else { note.created_at };
+            let by = if self.sorts_by_update { note.updated_at } else { note.created_at };
             comment_keys.push((by, note.id, number));
         }
     }

@@ -59,7 +59,7 @@ fn label_names(value: &Value) -> Vec<String> {
 /// `creator` and `labels`; a listed issue must have all of these labels.
 pub(crate) fn list(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo) = state.find_repository(call)?;
-    let asked = |name: &str| call.query.get(name).map(String::as_str);
+    let asked = |name: &str| call.query_params.get(name).map(String::as_str);
     let wanted = asked("state").unwrap_or("open");
     let labels: Vec<&str> = asked("labels").into_iter().flat_map(|all| all.split(',')).collect();
     let fits = |open: bool, item_labels: &[String], author: &str| {
@@ -195,8 +195,8 @@ pub(crate) fn list_events(state: &mut FakeForgeState, call: &ApiCall) -> CallRes
     Ok(page.reply_with_page(world, call, pull.label_changes.len(), shown))
 }
 
-/// Returns true if the caller may add labels. Installations may add labels (another check covers their access
-/// to issues), and so may accounts with at least the role `triage`.
+/// Returns true if the caller may add labels. Installations may add labels; another check covers their access
+/// to issues. Accounts with at least the role `triage` may also add labels.
 fn may_label(repo: &StoredRepository, call: &ApiCall) -> bool {
     !call.token_scope.is_account()
         || ["admin", "maintain", "write", "triage"].contains(&repo.role(&call.login))

@@ -345,7 +345,7 @@ impl ForgeInstance {
     }
 
     /// Returns a comment on code with its lines (`pull-request-review-comment`). `line` is null if the
-    /// comment is outdated. GitHub returns null although its published document does not allow it.
+    /// comment is outdated. GitHub returns null although its published document does not allow null.
     pub(crate) fn inline_comment_json(
         &self,
         repo: &StoredRepository,

@@ -41,7 +41,7 @@ pub(crate) fn get_repository(state: &mut FakeForgeState, call: &ApiCall) -> Call
 /// list is sorted by `sort` (created or updated) and `direction`.
 pub(crate) fn list_pulls(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo) = state.find_repository(call)?;
-    let asked = |name: &str| call.query.get(name).map(String::as_str);
+    let asked = |name: &str| call.query_params.get(name).map(String::as_str);
     let wanted = asked("state").unwrap_or("open");
     let from = asked("head").map(|head| head.strip_prefix(&format!("{}:", repo.owner)).unwrap_or(head));
     let mut numbers: Vec<u64> = repo
@@ -56,7 +56,7 @@ pub(crate) fn list_pulls(state: &mut FakeForgeState, call: &ApiCall) -> CallResu
     numbers.sort_by_key(|number| {
         (repo.pulls.get(number).filter(|_| by_update).map(|pull| pull.updated_at), *number)
     });
-    // The newest pull requests are first, unless the call's `direction` is not `desc`.
+    // The newest pull requests are first if the call's `direction` is missing or descending.
     if asked("direction").unwrap_or("desc") == "desc" {
         numbers.reverse();
     }
@@ -130,8 +130,8 @@ pub(crate) fn list_commit_statuses(state: &mut FakeForgeState, call: &ApiCall) -
 
 // ------------------------------------------------------------------------------------------------ reviews
 
-/// Handles `POST …/pulls/{number}/reviews`. If one comment is invalid, none is posted; the error does not
-/// name the invalid comment.
+/// Handles `POST …/pulls/{number}/reviews`. If one comment is invalid, no comment is posted; the error does
+/// not name the invalid comment.
 pub(crate) fn create_review(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo, number) = state.find_pull(call)?;
     match call.body["event"].as_str() {
@@ -209,7 +209,7 @@ pub(crate) fn create_review(state: &mut FakeForgeState, call: &ApiCall) -> CallR
 }
 
 /// Handles `POST …/pulls/{number}/comments`: creates a comment on lines. With `subject_type: file`, it
-/// creates a comment on a file; with `in_reply_to`, a reply.
+/// creates a comment on a file; with `in_reply_to`, it creates a reply.
 pub(crate) fn create_inline_comment(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     if let Some(first) = call.body["in_reply_to"].as_u64() {
         return add_comment_reply(state, call, first);

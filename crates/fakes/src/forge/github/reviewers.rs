@@ -16,7 +16,7 @@ pub(crate) fn list_reactions(state: &mut FakeForgeState, call: &ApiCall) -> Call
         repo.pull_and_issue_numbers().into_iter().flat_map(|number| repo.conversation_comments(number));
     let note = notes.find(|note| note.id == id && !note.deleted).ok_or_else(ApiResponse::not_found)?;
     let wanted = |reaction: &&FakeReaction| {
-        call.query.get("content").is_none_or(|content| *content == reaction.content)
+        call.query_params.get("content").is_none_or(|content| *content == reaction.content)
     };
     let all: Vec<&FakeReaction> = note.reactions.iter().filter(wanted).collect();
     let page = PageRequest::from_call(call);

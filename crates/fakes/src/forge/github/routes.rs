@@ -23,7 +23,7 @@ use crate::forge::web_pages;
 const RATE_LIMIT: u64 = 5_000;
 /// All calls of the API.
 const ROUTES: &[ApiRoute] = {
-    use RouteAction::{GitFile, GitPack, GitPush, GitRefs, Page, RestCall};
+    use RouteAction::{GitDumbProtocol, GitFetch, GitPush, GitRefs, Page, RestCall};
     const GET: MethodFilter = MethodFilter::GET;
     const POST: MethodFilter = MethodFilter::POST;
     const PATCH: MethodFilter = MethodFilter::PATCH;
@@ -107,10 +107,10 @@ const ROUTES: &[ApiRoute] = {
         (GET, "/{owner}/{repo}/pulls", Page(web_pages::list_pulls)),
         (GET, "/{owner}/{repo}/pull/{number}", Page(web_pages::get_pull)),
         (GET, "/{owner}/{repo}/info/refs", GitRefs),
-        (POST, "/{owner}/{repo}/git-upload-pack", GitPack),
+        (POST, "/{owner}/{repo}/git-upload-pack", GitFetch),
         (POST, "/{owner}/{repo}/git-receive-pack", GitPush),
-        (GET, "/{owner}/{repo}/HEAD", GitFile),
-        (GET, "/{owner}/{repo}/objects/{*file}", GitFile),
+        (GET, "/{owner}/{repo}/HEAD", GitDumbProtocol),
+        (GET, "/{owner}/{repo}/objects/{*file}", GitDumbProtocol),
     ]
 };
 
@@ -193,7 +193,7 @@ fn add_headers(forge: &mut ForgeInstance, response: ApiResponse, context: &Heade
         ("x-ratelimit-used", in_hour.to_string()),
         // The rate limit is reset at the next full hour, so calls within the same hour get the same header.
         ("x-ratelimit-reset", (now.div_euclid(3600) + 1).saturating_mul(3600).to_string()),
-        ("x-ratelimit-resource", context.resource.to_owned()),
+        ("x-ratelimit-resource", context.rate_limit_resource.to_owned()),
     ];
     with_headers(reply, general)
 }
@@ -228,11 +228,11 @@ fn fault_response(kind: &ForgeFaultKind, now: i64) -> Option<ApiResponse> {
                 "required; url=https://github.com/orgs/acme/sso?authorization_request=A",
             ))
         }
-        ForgeFaultKind::Invalid(ErrorListFormat::Strings) => {
+        ForgeFaultKind::ValidationError(ErrorListFormat::Strings) => {
             let reasons = json!(["Something about it is not as it should be"]);
             Some(ApiResponse::error(422, "Unprocessable Entity", reasons))
         }
-        ForgeFaultKind::Invalid(ErrorListFormat::Objects) => {
+        ForgeFaultKind::ValidationError(ErrorListFormat::Objects) => {
             Some(ApiResponse::invalid("Something", "field", "custom", "it is not as it should be"))
         }
         ForgeFaultKind::Html(status) => {
@@ -245,13 +245,13 @@ fn fault_response(kind: &ForgeFaultKind, now: i64) -> Option<ApiResponse> {
                 json!({"message": "Moved Permanently", "url": to, "documentation_url": DOCUMENTATION_URL});
             Some(ApiResponse::json(*status, body).header("location", to))
         }
-        ForgeFaultKind::SelfLink
+        ForgeFaultKind::SelfLinkedPage
         | ForgeFaultKind::Truncated
         | ForgeFaultKind::Delay(_)
-        | ForgeFaultKind::Drop
-        | ForgeFaultKind::LostAnswer
+        | ForgeFaultKind::DropConnection
+        | ForgeFaultKind::LostResponse
         | ForgeFaultKind::HeldRequest
-        | ForgeFaultKind::HeldAnswer
+        | ForgeFaultKind::HeldResponse
         | ForgeFaultKind::StatusAfterCall(_) => None,
     }
 }

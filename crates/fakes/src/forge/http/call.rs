@@ -17,18 +17,18 @@ pub(crate) struct ApiCall {
     pub(crate) method: String,
     /// Path without the query.
     pub(crate) path: String,
-    pub(crate) params: HashMap<String, String>,
+    pub(crate) path_params: HashMap<String, String>,
     /// Fields of the query. If a name occurs several times, the last field is kept.
-    pub(crate) query: HashMap<String, String>,
+    pub(crate) query_params: HashMap<String, String>,
     /// All fields of the query in their order.
-    pub(crate) fields: Vec<(String, String)>,
+    pub(crate) query_fields: Vec<(String, String)>,
     pub(crate) body: Value,
 }
 
 impl ApiCall {
     /// Returns the value of a parameter in the path.
     pub(crate) fn path_param(&self, name: &str) -> &str {
-        self.params.get(name).map_or("", String::as_str)
+        self.path_params.get(name).map_or("", String::as_str)
     }
 
     /// Parses the value of a parameter in the path as a number.
@@ -38,7 +38,7 @@ impl ApiCall {
 
     /// Returns the value of a field in the query.
     pub(crate) fn query_param(&self, name: &str) -> Option<&str> {
-        self.query.get(name).map(String::as_str)
+        self.query_params.get(name).map(String::as_str)
     }
 }
 

@@ -40,7 +40,7 @@ pub(crate) async fn advertise_refs(
     headers: &HeaderMap,
     call: &ApiCall,
 ) -> ApiResponse {
-    match call.query.get("service").map(String::as_str) {
+    match call.query_params.get("service").map(String::as_str) {
         Some(UPLOAD_PACK_SERVICE) => {}
         Some(push::RECEIVE_PACK_SERVICE) => return push::advertise_refs(shared, call),
         Some(_) | None => {

@@ -25,7 +25,7 @@ const MAX_SIDE_BAND_BYTES: usize = 900;
 /// A requested update of one ref in a push.
 struct RefUpdate {
     new_sha: String,
-    name: String,
+    ref_name: String,
 }
 
 /// Handles the call `GET /{owner}/{repo}.git/info/refs?service=git-receive-pack`.
@@ -115,8 +115,8 @@ fn receive_push(state: &mut FakeForgeState, call: &ApiCall, body: &[u8]) -> Resu
     for command in commands {
         let FakeForgeState { forge: world, repos, renamed_repositories: _ } = &mut *state;
         let Some(repo) = repos.get_mut(&key) else { continue };
-        let Some(tip) = repo.git.reload_ref(&command.name)? else { continue };
-        let branch = command.name.strip_prefix("refs/heads/").unwrap_or_default();
+        let Some(tip) = repo.git.reload_ref(&command.ref_name)? else { continue };
+        let branch = command.ref_name.strip_prefix("refs/heads/").unwrap_or_default();
         for number in open_pulls_from(repo, branch) {
             repo.git.set_ref(&repo.flavour.pull_ref(number), &tip)?;
         }
@@ -128,15 +128,15 @@ fn receive_push(state: &mut FakeForgeState, call: &ApiCall, body: &[u8]) -> Resu
 /// If the ref must not be updated, returns the reason for git's report and the message for people. The flag
 /// is true if the attempt is a violation by Truing.
 fn update_rejection(repo: &StoredRepository, command: &RefUpdate) -> Option<(&'static str, String, bool)> {
-    let Some(branch) = command.name.strip_prefix("refs/heads/") else {
-        return Some(("deny updating a hidden ref", format!("{} is no branch", command.name), true));
+    let Some(branch) = command.ref_name.strip_prefix("refs/heads/") else {
+        return Some(("deny updating a hidden ref", format!("{} is no branch", command.ref_name), true));
     };
     if command.new_sha.bytes().all(|digit| digit == b'0') {
         return Some(("deletion prohibited", format!("a deletion of {branch}"), true));
     }
     let is_default = branch == repo.default_branch;
     (is_default || repo.protected_branches.contains(branch)).then(|| {
-        let name = &command.name;
+        let name = &command.ref_name;
         match repo.flavour {
             ForgeFlavour::GitHub => {
                 let words = format!("error: GH006: Protected branch update failed for {name}.");
@@ -154,8 +154,8 @@ fn update_rejection(repo: &StoredRepository, command: &RefUpdate) -> Option<(&'s
     })
 }
 
-/// Parses the commands of a push. The flag is true if the client supports `side-band-64k`, which the response
-/// must then use.
+/// Parses the commands of a push. The flag is true if the client supports `side-band-64k`. In this case, the
+/// response must use this capability.
 fn parse_commands(body: &[u8]) -> (Vec<RefUpdate>, bool) {
     let (mut commands, mut side_band, mut rest) = (Vec::new(), false, body);
     while let Some((line, after)) = next_packet(rest) {
@@ -165,7 +165,7 @@ fn parse_commands(body: &[u8]) -> (Vec<RefUpdate>, bool) {
         side_band |= halves.next().is_some_and(|caps| caps.windows(13).any(|word| word == b"side-band-64k"));
         let mut words = text.splitn(3, ' ').skip(1).map(str::to_owned);
         if let (Some(to), Some(name)) = (words.next(), words.next()) {
-            commands.push(RefUpdate { new_sha: to, name });
+            commands.push(RefUpdate { new_sha: to, ref_name: name });
         }
     }
     (commands, side_band)
@@ -193,7 +193,7 @@ fn rejected_push_report(
 ) -> Vec<u8> {
     let mut report = packet_line(b"unpack ok\n");
     for command in commands {
-        report.extend(packet_line(format!("ng {} {reason}\n", command.name).as_bytes()));
+        report.extend(packet_line(format!("ng {} {reason}\n", command.ref_name).as_bytes()));
     }
     report.extend(b"0000");
     if !uses_side_band {

@@ -41,11 +41,11 @@ pub(crate) enum RouteAction {
     /// A web page, which is not a call of the API and needs no login.
     Page(CallHandler),
     GitRefs,
-    GitPack,
+    GitFetch,
     GitPush,
     /// A request in git's old ("dumb") protocol. Git tries this protocol after an unexpected response to a
     /// request in the new protocol.
-    GitFile,
+    GitDumbProtocol,
     Unknown,
 }
 
@@ -71,7 +71,7 @@ pub(crate) struct HeaderContext<'a> {
     pub(crate) login: Option<&'a str>,
     pub(crate) headers: &'a HeaderMap,
     pub(crate) is_get: bool,
-    pub(crate) resource: &'static str,
+    pub(crate) rate_limit_resource: &'static str,
 }
 
 /// The behaviour of a kind of forge that all its calls share.
@@ -136,9 +136,9 @@ async fn answer_call(
         RouteAction::RestCall(_) if route == "/graphql" => "graphql",
         RouteAction::RestCall(_) | RouteAction::PublicRestCall(_) | RouteAction::Unknown => "core",
         RouteAction::GitRefs
-        | RouteAction::GitPack
+        | RouteAction::GitFetch
         | RouteAction::GitPush
-        | RouteAction::GitFile
+        | RouteAction::GitDumbProtocol
         | RouteAction::Page(_) => GIT_RESOURCE,
     };
     let asked = body.as_ref().ok().cloned();
@@ -161,16 +161,16 @@ async fn answer_call(
         Some(ForgeFaultKind::SecondaryLimit(Some(wait)))
     });
     let replaced = fault.as_ref().and_then(|kind| (protocol.fault_response)(kind, shared.lock().forge.now()));
-    // If a fault replaces the response, the observer does not get the response, so it is not compared with
-    // the forge's API description.
-    let answers = replaced.is_none() && fault != Some(ForgeFaultKind::Drop);
+    // If a fault replaces the response, the observer does not get this response, and the response is not
+    // compared with the forge's API description.
+    let answers = replaced.is_none() && fault != Some(ForgeFaultKind::DropConnection);
     if fault == Some(ForgeFaultKind::HeldRequest) {
         shared.wait_until_released().await;
     }
     let mut reply = match replaced {
         Some(reply) => reply,
         None => match fault {
-            Some(ForgeFaultKind::Drop) => ApiResponse::no_content(),
+            Some(ForgeFaultKind::DropConnection) => ApiResponse::no_content(),
             Some(_) | None => {
                 let fields = parse_query(parts.uri.query().unwrap_or_default());
                 let call = ApiCall {
@@ -178,9 +178,9 @@ async fn answer_call(
                     token_scope: pass.unwrap_or_default(),
                     method: method.clone(),
                     path: path.clone(),
-                    params,
-                    query: fields.iter().cloned().collect(),
-                    fields,
+                    path_params: params,
+                    query_params: fields.iter().cloned().collect(),
+                    query_fields: fields,
                     body: Value::Null,
                 };
                 run_action(&shared, protocol, action, &parts.headers, body.ok(), call).await
@@ -189,7 +189,7 @@ async fn answer_call(
     };
     match fault {
         Some(ForgeFaultKind::Delay(time)) => tokio::time::sleep(time).await,
-        Some(ForgeFaultKind::HeldAnswer) => shared.wait_until_released().await,
+        Some(ForgeFaultKind::HeldResponse) => shared.wait_until_released().await,
         Some(ForgeFaultKind::StatusAfterCall(status)) => {
             let status = ForgeFaultKind::Status(status, None);
             let said = (protocol.fault_response)(&status, shared.lock().forge.now());
@@ -201,12 +201,12 @@ async fn answer_call(
     if review.is_none() && is_write(&method, route, asked.as_deref()) && is_from_truing(&parts.headers) {
         shared.lock().forge.record_violation(format!("{method} {route} without X-Review-Id"));
     }
-    let hang_up = matches!(fault, Some(ForgeFaultKind::Drop | ForgeFaultKind::LostAnswer));
+    let hang_up = matches!(fault, Some(ForgeFaultKind::DropConnection | ForgeFaultKind::LostResponse));
     let about = HeaderContext {
         login: login.as_deref(),
         headers: &parts.headers,
         is_get: parts.method == "GET",
-        resource,
+        rate_limit_resource: resource,
     };
     let mut reply = (protocol.add_headers)(&mut shared.lock().forge, reply, &about);
     let target = parts.uri.path_and_query().map_or(path, ToString::to_string);
@@ -224,7 +224,7 @@ async fn answer_call(
         let world = &mut shared.lock().forge;
         problems.into_iter().for_each(|problem| world.record_violation(problem));
     }
-    if fault == Some(ForgeFaultKind::SelfLink) {
+    if fault == Some(ForgeFaultKind::SelfLinkedPage) {
         let root = shared.lock().forge.base_url.clone();
         (protocol.set_next_page)(&mut reply, &format!("{root}{target}"));
     }
@@ -282,9 +282,9 @@ async fn run_action(
     };
     let handler = match action {
         RouteAction::GitRefs => return git_http::advertise_refs(shared, headers, &call).await,
-        RouteAction::GitPack => return git_http::answer_upload_pack(shared, headers, &call, body).await,
+        RouteAction::GitFetch => return git_http::answer_upload_pack(shared, headers, &call, body).await,
         RouteAction::GitPush => return push::answer_receive_pack(shared, headers, call, body).await,
-        RouteAction::GitFile => {
+        RouteAction::GitDumbProtocol => {
             return ApiResponse::bytes(404, "text/plain", "only the smart protocol is served\n");
         }
         RouteAction::Page(handler) | RouteAction::PublicRestCall(handler) => {

@@ -12,7 +12,7 @@ pub(crate) struct StoredComment {
     /// Number of further list requests that do not return the comment.
     pub(crate) hidden_list_reads: u32,
     /// Comment to which this comment is a reply, only at Bitbucket. The parent may itself be a reply.
-    pub(crate) parent: Option<u64>,
+    pub(crate) parent_key: Option<u64>,
     /// Number of changes of the comment; only at Bitbucket Data Center.
     pub(crate) version: u64,
     /// Account that resolved the thread that starts with this comment. Only for threads in a Data Center's

@@ -88,7 +88,7 @@ impl Drop for Site {
 impl Site {
     pub(super) async fn new(flavour: ForgeFlavour) -> Self {
         let options =
-            FakeForgeOptions { witness: Some(Arc::new(Published(flavour))), ..FakeForgeOptions::default() };
+            FakeForgeOptions { observer: Some(Arc::new(Published(flavour))), ..FakeForgeOptions::default() };
         let forge = FakeForge::start_as(flavour, options).await.unwrap();
         forge.register_token(TOKEN, REVIEWER);
         let mut lines = super::numbered(40);

@@ -14,10 +14,10 @@ const ISSUE: &str = "/repos/acme/shop/issues/1/comments";
 async fn a_lost_answer_is_of_a_done_call_and_a_drop_of_one_that_was_not() {
     let stage = Stage::new().await;
     let body = json!({"body": "once"});
-    stage.forge.add_fault(ForgeFault::on_call("POST", ISSUE, ForgeFaultKind::Drop));
+    stage.forge.add_fault(ForgeFault::on_call("POST", ISSUE, ForgeFaultKind::DropConnection));
     assert!(stage.send("POST", ISSUE, body.clone()).await.is_err());
     assert_eq!(stage.shop.pull(1).await.unwrap().conversation_comments().count(), 0);
-    stage.forge.add_fault(ForgeFault::on_call("POST", ISSUE, ForgeFaultKind::LostAnswer));
+    stage.forge.add_fault(ForgeFault::on_call("POST", ISSUE, ForgeFaultKind::LostResponse));
     assert!(stage.send("POST", ISSUE, body.clone()).await.is_err());
     assert_eq!(stage.shop.pull(1).await.unwrap().conversation_comments().count(), 1);
     assert_eq!(stage.ask("POST", ISSUE, body).await.0, 201, "the rule is used up");

@@ -71,9 +71,10 @@ async fn git_needs_a_known_token_and_cannot_push() {
     assert_eq!(stage.forge.violations().len(), 1, "{:?}", stage.forge.violations());
     assert!(stage.shop.tip("stolen").await.is_err());
 
-    let public = FakeForge::start(FakeForgeOptions { private_git: false, ..FakeForgeOptions::default() })
-        .await
-        .unwrap();
+    let public =
+        FakeForge::start(FakeForgeOptions { requires_git_token: false, ..FakeForgeOptions::default() })
+            .await
+            .unwrap();
     let repo =
         public.create_repository("acme", "open", CommitBuilder::new("x").write("x", "1")).await.unwrap();
     good(dir.path(), &["ls-remote", repo.clone_url()]).await;

@@ -14,8 +14,8 @@ impl FakeForge {
         world.hour_and_call_count = (world.now().div_euclid(3600), 0);
     }
 
-    /// Closes an account. Bitbucket Cloud then reports the account as closed, and rejects lists of reviewers
-    /// that contain the account.
+    /// Closes an account. After this, Bitbucket Cloud reports the account as closed, and rejects lists of
+    /// reviewers that contain the account.
     pub fn close_account(&self, login: &str) {
         let world = &mut self.shared.lock().forge;
         world.ensure_account(login);

@@ -64,8 +64,8 @@ impl<C: BitbucketApi> BitbucketClient<C> {
     }
 
     /// Returns the subject of a text according to its marker, the text without the marker, and a flag. The
-    /// flag is true if one of the configured keys signed the marker. Returns `None` unless the marker is for
-    /// this pull request and this producer.
+    /// flag is true if one of the configured keys signed the marker. Returns `None` if the marker is not for
+    /// this pull request, or not for this producer.
     fn find_marked_subject(&self, text: &str) -> Option<(CommentSubject, String, bool)> {
         match self.marker_keys().find_marker(&self.id, text) {
             MarkerMatch::Verified { producer, item, body } if producer == self.producer => {
@@ -109,12 +109,12 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         let ours = there.filter(|note| note.parent.is_none()).filter_map(|note| {
             let whose = accounts.account_kind(note.author.as_ref()?)?;
             let (item, body, is_known) =
-                match (self.find_marked_subject(&note.text), recorded_comments.get(&note.id)) {
+                match (self.find_marked_subject(&note.description), recorded_comments.get(&note.id)) {
                     // The records contain this comment, so its subject is known even if an unknown key signed
                     // the marker.
                     (Some((_, body, false)), Some(item)) => (item.clone(), body, true),
                     // An edit may have removed the marker of a known comment.
-                    (None, Some(item)) => (item.clone(), normalize_text(&note.text), true),
+                    (None, Some(item)) => (item.clone(), normalize_text(&note.description), true),
                     (marked, _) => marked?,
                 };
             let hold = match (is_known, whose) {
@@ -153,7 +153,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         let id = parse_comment_number(&what, comment)?;
         let note = self.api.load_comment(&what, &self.repo, (self.id.number, id)).await?;
         let is_ours = accounts.is_own_account(note.author.as_ref());
-        Ok(self.find_marked_subject(&note.text).filter(|_| is_ours).map(|(item, ..)| item))
+        Ok(self.find_marked_subject(&note.description).filter(|_| is_ours).map(|(item, ..)| item))
     }
 
     pub(super) async fn list_threads(&self) -> Result<Vec<ReviewThread>, ForgeError> {
@@ -197,8 +197,8 @@ impl<C: BitbucketApi> BitbucketClient<C> {
     ) -> LineComment {
         let author = to_actor(accounts, comment.author.as_ref());
         let is_ours = author.as_ref().is_some_and(|author| author.is_own_account);
-        let (topic, body) = self.read_verified_topic(self.id.number, is_ours, &comment.text);
-        let reviewed = match self.marker_keys().find_marker(&self.id, &comment.text) {
+        let (topic, body) = self.read_verified_topic(self.id.number, is_ours, &comment.description);
+        let reviewed = match self.marker_keys().find_marker(&self.id, &comment.description) {
             MarkerMatch::Verified {
                 producer: CommentProducer::Review,
                 item: CommentSubject::Finding(id),
@@ -225,7 +225,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
     }
 
     /// Appends the marker of a topic to a text. `number` is the pull request that contains the comment; for
-    /// the description of a pull request, it is 0.
+    /// the description of a pull request, the number is 0.
     pub(super) fn add_topic_marker(&self, number: u64, topic: &Topic, text: &str) -> String {
         with_marker(text, &self.marker_keys().sign_topic(&self.marker_pull_id(number), self.producer, topic))
     }
@@ -243,7 +243,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         let accounts = self.accounts().await?;
         let notes = self.list_comments(&what, self.id.number).await?.into_iter();
         let is = |note: &BitbucketComment| {
-            note.location.is_none() && !note.is_deleted && note.text.trim() == text.trim()
+            note.location.is_none() && !note.is_deleted && note.description.trim() == text.trim()
         };
         Ok(notes.filter(is).map(|note| conversation_comment(&accounts, &note)).collect())
     }
@@ -275,7 +275,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         }
         let accounts = self.accounts().await?;
         let what = self.describe_pull_operation("triggering a reviewer");
-        let new = NewBitbucketComment { text, parent: None, location: None };
+        let new = NewBitbucketComment { description: text, parent: None, location: None };
         let note = self.api.create_comment(&what, &self.repo, self.id.number, new).await?;
         Ok(conversation_comment(&accounts, &note))
     }
@@ -305,7 +305,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         let talk = notes.iter().filter(|note| note.location.is_none() && !note.is_deleted);
         let mut ours = talk.filter_map(|note| {
             let whose = accounts.account_kind(note.author.as_ref()?)?;
-            let (about, text) = self.read_verified_topic(number, true, &note.text);
+            let (about, text) = self.read_verified_topic(number, true, &note.description);
             (about.as_ref() == Some(topic)).then_some((note.id, text, whose))
         });
         Ok(ours.next())
@@ -327,7 +327,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
     async fn create_comment(&self, number: u64, topic: &Topic, body: &str) -> Result<CommentId, ForgeError> {
         let what = self.describe_repository_operation(&format!("commenting in {number}"));
         let text = self.add_topic_marker(number, topic, body);
-        let new = NewBitbucketComment { text: &text, parent: None, location: None };
+        let new = NewBitbucketComment { description: &text, parent: None, location: None };
         Ok(comment_id(self.api.create_comment(&what, &self.repo, number, new).await?.id))
     }
 
@@ -351,7 +351,8 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         let found = answers.find(|note| {
             let is_ours = accounts.is_own_account(note.author.as_ref());
             !note.is_deleted
-                && self.read_verified_topic(self.id.number, is_ours, &note.text).0.as_ref() == Some(topic)
+                && self.read_verified_topic(self.id.number, is_ours, &note.description).0.as_ref()
+                    == Some(topic)
         });
         Ok(found.map(|note| comment_id(note.id)))
     }
@@ -368,7 +369,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         }
         let text = self.add_topic_marker(self.id.number, topic, body);
         let new = NewBitbucketComment {
-            text: &text,
+            description: &text,
             parent: Some(parse_comment_number(&what, first_comment)?),
             location: None,
         };
@@ -378,7 +379,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
     pub(super) async fn create_summary(&self, body: &str) -> Result<EffectOutcome, ForgeError> {
         let what = self.describe_pull_operation("posting the summary");
         let text = self.add_subject_marker(&CommentSubject::Summary, body);
-        let new = NewBitbucketComment { text: &text, parent: None, location: None };
+        let new = NewBitbucketComment { description: &text, parent: None, location: None };
         let made = self.api.create_comment(&what, &self.repo, self.id.number, new).await?;
         Ok(EffectOutcome::Comments(vec![(CommentSubject::Summary, comment_id(made.id))]))
     }
@@ -420,7 +421,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         draft: &InlineDraft,
     ) -> Result<CommentId, ForgeError> {
         let text = self.add_subject_marker(&draft.item, &draft.body);
-        let new = NewBitbucketComment { text: &text, parent: None, location: Some(diff_place) };
+        let new = NewBitbucketComment { description: &text, parent: None, location: Some(diff_place) };
         Ok(comment_id(self.api.create_comment(purpose, &self.repo, self.id.number, new).await?.id))
     }
 
@@ -451,7 +452,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         let what = self.describe_pull_operation(&format!("reading comment {comment}"));
         let id = parse_comment_number(&what, comment)?;
         match self.api.load_comment(&what, &self.repo, (self.id.number, id)).await {
-            Ok(note) => Ok(Some(note.text).filter(|_| !note.is_deleted)),
+            Ok(note) => Ok(Some(note.description).filter(|_| !note.is_deleted)),
             Err(ForgeError::NotFound { .. }) => Ok(None),
             Err(error) => Err(error),
         }
@@ -512,14 +513,14 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         let talk = notes.iter().filter(|note| note.location.is_none() && !note.is_deleted);
         let newest = talk.filter_map(|note| {
             let is_ours = accounts.is_own_account(note.author.as_ref());
-            let (about, text) = self.read_verified_topic(number, is_ours, &note.text);
+            let (about, text) = self.read_verified_topic(number, is_ours, &note.description);
             Some((note.id, about?, text))
         });
         let newest = newest.last().filter(|(_, about, text)| about == topic && is_same_text(text, body));
         Ok(newest.map(|(id, ..)| comment_id(id)))
     }
 
-    /// Creates a comment, unless Truing's newest comment in the conversation already has this topic and text.
+    /// Creates a comment if Truing's newest comment in the conversation does not have this topic and text.
     pub(super) async fn ensure_newest_comment(
         &self,
         number: u64,
@@ -532,8 +533,8 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         }
     }
 
-    /// Returns the number of a comment; `None` if the comment no longer exists. Returns an error unless our
-    /// current account wrote the comment and its marker names this conversation.
+    /// Returns the number of a comment; `None` if the comment no longer exists. Returns an error if our
+    /// current account did not write the comment, or if the comment's marker does not name this conversation.
     async fn verify_own_comment(
         &self,
         purpose: &str,
@@ -550,7 +551,8 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         };
         // The current account cannot change a comment by a former account.
         let whose = note.author.as_ref().and_then(|user| accounts.account_kind(user));
-        let (topic, _) = self.read_topic(number, whose == Some(BitbucketAccountKind::Current), &note.text);
+        let (topic, _) =
+            self.read_topic(number, whose == Some(BitbucketAccountKind::Current), &note.description);
         if topic.is_some() && note.location.is_none() {
             Ok(Some(id))
         } else {

@@ -46,8 +46,8 @@ fn own_line_comment<'a>(threads: &'a [ReviewThread], topic: &Topic) -> Option<&'
     comments.find(|comment| comment.topic.as_ref() == Some(topic) && comment.line.is_some())
 }
 
-/// Returns the comment that the tool before Truing wrote with the same text on the same line. Truing's
-/// account must have written it.
+/// Returns the comment with the same text on the same line, if the tool used before Truing wrote this
+/// comment. Truing's account must have written it.
 fn find_predecessor_line_comment<'a>(
     threads: &'a [ReviewThread],
     location: &CodeLocation,
@@ -148,7 +148,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         body: &str,
     ) -> Result<CommentId, ForgeError> {
         let text = self.add_topic_marker(self.id.number, topic, body);
-        let new = NewBitbucketComment { text: &text, parent: None, location: Some(diff_place) };
+        let new = NewBitbucketComment { description: &text, parent: None, location: Some(diff_place) };
         Ok(comment_id(self.api.create_comment(purpose, &self.repo, self.id.number, new).await?.id))
     }
 }

@@ -106,7 +106,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         base: &str,
     ) -> Result<Option<BranchPull>, ForgeError> {
         let there = self.list_pulls(branch).await?;
-        Ok(there.into_iter().find(|pull| pull.is_open() && pull.base == base))
+        Ok(there.into_iter().find(|pull| pull.is_open() && pull.base_branch == base))
     }
 
     pub(super) async fn open_pull(&self, draft: &PullDraft) -> Result<BranchPull, ForgeError> {
@@ -129,8 +129,8 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         let text = self.add_topic_marker(0, topic, body);
         let refused = match self.api.create_pull(&request, &self.repo, draft, &text).await {
             Ok(pull) => return Ok(self.convert_branch_pull(&accounts, pull)),
-            // `Stale` would instruct the caller to read the pull request again, but none was created. The
-            // error is therefore converted to `Rejected`.
+            // `Stale` would instruct the caller to read the pull request again, but no pull request was
+            // created. The error is therefore converted to `Rejected`.
             Err(ForgeError::Stale { request, message }) => ForgeError::Rejected { request, message },
             Err(refused @ ForgeError::Rejected { .. }) => refused,
             Err(error) => return Err(error),

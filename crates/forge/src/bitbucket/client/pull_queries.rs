@@ -40,7 +40,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
             description: pull.description,
             author: pull.author.map(|user| user.to_author_account()),
             labels: None,
-            has_unique_names: self.api.forge_capability().has_unique_account_names,
+            has_unique_logins: self.api.forge_capability().has_unique_account_names,
             branch: pull.head.branch,
             head_repository,
         })
@@ -69,8 +69,8 @@ impl<C: BitbucketApi> BitbucketClient<C> {
             Some(repository) if repository.is_target_repository => {
                 let what = self.describe_repository_operation("reading the repository");
                 let writable =
-                    self.api.load_repository(&what, &self.id.repository, &self.repo).await?.writable;
-                if writable.archived { Some(false) } else { writable.push }
+                    self.api.load_repository(&what, &self.id.repository, &self.repo).await?.write_access;
+                if writable.archived { Some(false) } else { writable.can_push }
             }
             // The head is in a fork. If Truing opened the pull request, it may own the fork, so push
             // permission is unknown. Otherwise Truing cannot push.
@@ -87,7 +87,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
                 sha: pull.head.commit.clone(),
                 branch: pull.head.branch.clone(),
                 repository,
-                push,
+                can_push: push,
             },
             base_branch: pull.base.branch.clone(),
             base: pull.base.commit.clone(),
@@ -101,13 +101,18 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         let pull = self.read_pull(&what, self.id.number).await?;
         let merging = self.api.preview_merge(&what, &self.repo, &pull).await?;
         let state = if pull.state == PullState::Draft { Mergeable::Draft } else { merging.state };
-        // Neither Cloud nor Data Center combines the reviews into one decision.
-        Ok(MergeSummary { head: pull.head.commit, conflicts: merging.has_conflicts, state, decision: None })
+        // Cloud and Data Center do not combine the reviews into one decision.
+        Ok(MergeSummary {
+            head: pull.head.commit,
+            has_conflicts: merging.has_conflicts,
+            state,
+            review_decision: None,
+        })
     }
 
-    /// Returns the reviews of a pull request. Each comment by Truing with the marker of an audit is a review,
-    /// and so is each other account's verdict. Reviews without a time are first, followed by the others,
-    /// oldest first.
+    /// Returns the reviews of a pull request. Each comment by Truing with the marker of an audit is a review.
+    /// Each verdict of another account is also a review. Reviews without a time are first, followed by the
+    /// others, oldest first.
     pub(super) fn collect_reviews(
         &self,
         accounts: &BitbucketAccounts<'_>,
@@ -117,7 +122,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         let audits =
             comments.iter().filter(|note| note.location.is_none() && !note.is_deleted).filter_map(|note| {
                 let is_ours = accounts.is_own_account(note.author.as_ref());
-                let (topic, body) = self.read_verified_topic(pull.number, is_ours, &note.text);
+                let (topic, body) = self.read_verified_topic(pull.number, is_ours, &note.description);
                 let mark = AuditMark::from_topic(topic.as_ref()?)?;
                 Some(PullReview {
                     id: ReviewId::new(note.id.to_string()),
@@ -185,7 +190,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
             state: pull.state,
             head: pull.head.commit,
             branch: pull.head.branch,
-            base: pull.base.branch,
+            base_branch: pull.base.branch,
             author,
             topic,
             created: pull.created_at,
@@ -202,18 +207,18 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         let commits = commits.map(|commit| PullCommit {
             sha: commit.sha,
             author: to_actor(&accounts, commit.user.as_ref()),
-            name: commit.author_name,
-            email: commit.author_email,
-            committed: commit.committed_at,
+            author_name: commit.author_name,
+            author_email: commit.author_email,
+            committed_at: commit.committed_at,
         });
         let commits: Vec<PullCommit> = commits.collect();
         let head = &pull.head.commit;
-        // If the response gives no commit for a comment or verdict that is not older than the head, the head
-        // is assumed. The age of the head comes from the committer's clock. If Truing committed, this is
+        // A comment or verdict that is not older than the head is assigned to the head if the response gives
+        // no commit. The age of the head comes from the committer's clock. If Truing committed, this is
         // Truing's clock. If another user committed, the branch has other users' work in any case.
         let no_commit = self.api.forge_capability().anchor_commit == AnchorCommit::Head;
         let newest = commits.iter().find(|commit| no_commit && commit.sha == *head);
-        let since = newest.map(|commit| commit.committed).filter(|since| *since > UnixMillis(0));
+        let since = newest.map(|commit| commit.committed_at).filter(|since| *since > UnixMillis(0));
         let on_head = |at: Option<UnixMillis>| {
             let is_since = at.zip(since).is_some_and(|(at, since)| at >= since);
             is_since.then(|| head.clone())
@@ -226,7 +231,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         let remark = |note: &BitbucketComment| {
             let author = to_actor(&accounts, note.author.as_ref());
             let is_ours = author.as_ref().is_some_and(|author| author.is_own_account);
-            let (topic, body) = self.read_topic(number, is_ours, &note.text);
+            let (topic, body) = self.read_topic(number, is_ours, &note.description);
             let on = note.location.as_ref();
             PullRequestComment {
                 id: comment_id(note.id),
@@ -240,7 +245,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         let there = || notes.iter().filter(|note| !note.is_deleted);
         let talk = there().filter(|note| note.location.is_none());
         let remarks = talk.chain(there().filter(|note| note.location.is_some())).map(remark).collect();
-        Ok(PullActivity { commits, reviews, remarks })
+        Ok(PullActivity { commits, reviews, comments: remarks })
     }
 
     pub(super) async fn list_replies(
@@ -263,7 +268,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         for note in notes {
             let author = to_actor(&accounts, note.author.as_ref());
             let is_ours = author.as_ref().is_some_and(|author| author.is_own_account);
-            let (topic, body) = self.read_topic(number, is_ours, &note.text);
+            let (topic, body) = self.read_topic(number, is_ours, &note.description);
             let trusted = match note.author.filter(|user| user.is_person && !is_ours) {
                 None => false,
                 Some(user) => match known.get(&user.id) {
@@ -279,7 +284,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
             replies.push(ConversationReply {
                 id: comment_id(note.id),
                 author,
-                trusted,
+                is_author_trusted: trusted,
                 created: note.created_at,
                 body,
                 topic,

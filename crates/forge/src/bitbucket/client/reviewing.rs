@@ -26,7 +26,7 @@ struct BitbucketOwnThread {
 }
 
 /// Returns Truing's threads on the diff by topic. If a topic has several threads, the newest open thread is
-/// chosen, or the newest thread if none is open.
+/// chosen. If no thread is open, the newest thread is chosen.
 fn own_threads_by_topic(threads: &[ReviewThread]) -> HashMap<Topic, BitbucketOwnThread> {
     let mut own: HashMap<Topic, BitbucketOwnThread> = HashMap::new();
     for thread in threads {
@@ -45,8 +45,8 @@ fn is_open(thread: &ReviewThread) -> bool {
 }
 
 /// Returns the address of the open thread in which Truing's review loop shows this finding on these lines. A
-/// thread on other lines does not count: a file may contain the same text twice, so it may concern another
-/// finding.
+/// thread on other lines does not count: a file may contain the same text twice, so such a thread may concern
+/// another finding.
 fn open_thread_url<'a>(threads: &'a [ReviewThread], finding: &LineDraft) -> Option<&'a str> {
     let LineDraft { location: place, topic, .. } = finding;
     let is_here = |first: &&LineComment| {
@@ -105,7 +105,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         self.submit_verdict(&what, &accounts, draft).await?;
         let text = draft.render_text(&refused, &open, self.max_text_length());
         let text = self.add_topic_marker(self.id.number, &draft.mark.topic(), &text);
-        let new = NewBitbucketComment { text: &text, parent: None, location: None };
+        let new = NewBitbucketComment { description: &text, parent: None, location: None };
         let made = self.api.create_comment(&what, &self.repo, self.id.number, new).await?;
         Ok(PostedReview::Review {
             id: ReviewId::new(made.id.to_string()),
@@ -114,7 +114,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
     }
 
     /// Sets Truing's verdict according to the review: requests changes, withdraws an earlier request, or does
-    /// nothing. If the forge rejects the verdict, the review is posted without one.
+    /// nothing. If the forge rejects the verdict, the review is posted without a verdict.
     async fn submit_verdict(
         &self,
         purpose: &str,
@@ -177,7 +177,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
         let talk = comments.iter().filter(|note| note.location.is_none() && !note.is_deleted);
         let mut marked = talk.filter(|note| {
             let is_ours = accounts.is_own_account(note.author.as_ref());
-            let (topic, _) = self.read_verified_topic(self.id.number, is_ours, &note.text);
+            let (topic, _) = self.read_verified_topic(self.id.number, is_ours, &note.description);
             topic
                 .and_then(|topic| AuditMark::from_topic(&topic))
                 .is_some_and(|mark| mark.is_same_audit(&draft.mark))
@@ -189,7 +189,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
     }
 
     /// Returns the posted review of this audit, or the single comment that contains the whole review; `None`
-    /// if neither exists.
+    /// if both are missing.
     pub(super) async fn find_review_or_comment(
         &self,
         draft: &ReviewDraft,

@@ -208,7 +208,7 @@ impl BitbucketApi for BitbucketCloud {
         number: u64,
         new: NewBitbucketComment<'_>,
     ) -> Result<BitbucketComment, ForgeError> {
-        let mut body = json!({ "content": { "raw": new.text } });
+        let mut body = json!({ "content": { "raw": new.description } });
         if let Some(parent) = new.parent {
             body["parent"] = json!({ "id": parent });
         }
@@ -454,8 +454,9 @@ impl BitbucketApi for BitbucketCloud {
         let push = self.may_push(purpose, &body.full_name, id).await;
         Ok(RepositoryDetails {
             default_branch: body.mainbranch.map(|branch| branch.name).unwrap_or_default(),
-            // The API does not report whether a repository is read-only, and it no longer supports issues.
-            writable: WriteAccess { archived: false, push, has_issues_enabled: false },
+            // The API does not report whether a repository is read-only, and the API no longer supports
+            // issues.
+            write_access: WriteAccess { archived: false, can_push: push, has_issues_enabled: false },
             is_fork: body.parent.is_some(),
             name: body.full_name,
         })

@@ -19,7 +19,7 @@ fn head_cache_key(repo: &str, number: u64, updated_on: &str, abbreviated_hash: &
 
 impl BitbucketCloud {
     /// Returns the full hash of the commit whose hash begins with these digits. If the repository does not
-    /// contain the commit, it is requested from the fork.
+    /// contain the commit, the commit is requested from the fork.
     pub(super) async fn full_hash(
         &self,
         purpose: &str,

@@ -56,8 +56,8 @@ impl BitbucketCloud {
     }
 
     /// Reads one pull request of a list. If the commits of an open pull request are gone or in a fork that
-    /// the token cannot read, logs a warning and returns `None`. The other pull requests of the list can then
-    /// still be read.
+    /// the token cannot read, logs a warning and returns `None`. This allows the caller to read the other
+    /// pull requests of the list.
     pub(super) async fn convert_listed_pull(
         &self,
         purpose: &str,

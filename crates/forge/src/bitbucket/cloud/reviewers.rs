@@ -135,8 +135,8 @@ impl BitbucketCloud {
     }
 }
 
-/// Returns the error for rejected reviewers when no reviewer is known to have left. The error adds advice to
-/// the forge's message, unless the change requests a new reviewer.
+/// Returns the error for rejected reviewers when no reviewer is known to have left. If the change does not
+/// request a new reviewer, the error adds advice to the forge's message.
 fn rejected_reviewers_error(
     purpose: &str,
     rejection_message: &str,

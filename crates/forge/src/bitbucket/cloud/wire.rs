@@ -242,7 +242,7 @@ impl CloudComment {
             author: self.user.and_then(CloudAccount::user),
             created_at: created,
             updated_at: self.updated_on.map_or(Ok(created), |at| parse_instant(purpose, &at))?,
-            text: self.content.raw.unwrap_or_default(),
+            description: self.content.raw.unwrap_or_default(),
             url: self.links.into_page_url(),
             location: self.inline.map(|inline| CommentLines {
                 path: inline.path,

@@ -166,7 +166,7 @@ impl BitbucketApi for BitbucketDataCenter {
         number: u64,
         new: NewBitbucketComment<'_>,
     ) -> Result<BitbucketComment, ForgeError> {
-        let mut body = json!({ "text": new.text });
+        let mut body = json!({ "text": new.description });
         if let Some(parent) = new.parent {
             body["parent"] = json!({ "id": parent });
         }
@@ -202,12 +202,12 @@ impl BitbucketApi for BitbucketDataCenter {
                 sent => return sent?.check_body(),
             };
             let now = self.load_comment(purpose, repo, pull_and_comment).await?;
-            if now.text == text {
+            if now.description == text {
                 // An earlier attempt whose response was lost has made this change.
                 return Ok(());
             }
             // The text has changed since the caller decided on this edit, so the caller must decide again.
-            if now.text != first.text || tries == MAX_EDIT_ATTEMPTS {
+            if now.description != first.description || tries == MAX_EDIT_ATTEMPTS {
                 return Err(stale);
             }
             version = now.version;
@@ -290,8 +290,8 @@ impl BitbucketApi for BitbucketDataCenter {
         pull: &BitbucketPullRequest,
         change: PullRequestEdit<'_>,
     ) -> Result<(), ForgeError> {
-        // The call clears the list of reviewers if it is omitted, and may clear other omitted fields. All
-        // fields are therefore sent.
+        // If the list of reviewers is omitted, the call clears it, and may also clear other omitted fields.
+        // All fields are therefore sent.
         let there = pull.reviewers.iter().filter(|one| one.is_requested);
         let reviewers: Vec<Value> = there.map(|one| json!({ "user": { "name": one.user.login } })).collect();
         let mut body = json!({
@@ -486,7 +486,7 @@ impl BitbucketApi for BitbucketDataCenter {
         let (name, push) = (body.full_name(), self.may_push(purpose, &body).await);
         Ok(RepositoryDetails {
             default_branch: self.default_branch(purpose, &name).await?,
-            writable: WriteAccess { archived: body.archived, push, has_issues_enabled: false },
+            write_access: WriteAccess { archived: body.archived, can_push: push, has_issues_enabled: false },
             is_fork: body.origin.is_some(),
             name,
         })

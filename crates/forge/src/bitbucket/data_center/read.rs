@@ -152,7 +152,7 @@ fn build_comment(
         author: comment.author.and_then(wire::DataCenterUser::into_account),
         created_at: created,
         updated_at: comment.updated_date.map_or(created, to_unix_millis),
-        text: comment.text,
+        description: comment.text,
         url: format!("{pull_page_url}/overview?commentId={}", comment.id),
         location,
         resolution: if comment.thread_resolved {

@@ -178,8 +178,8 @@ impl BitbucketDataCenter {
         self.get_all(purpose, self.root_url(["build-status", "latest", "commits", commit.as_str()])).await
     }
 
-    /// Returns the web address for a build status: that of the pull request, or that of the server if the
-    /// address would be too long.
+    /// Returns the web address for a build status: the pull request's address, or the server's address if the
+    /// pull request's address is too long.
     fn build_page_url(&self, purpose: &str, repo: &str, number: u64) -> Result<String, ForgeError> {
         let page = self.pull_page_url(purpose, repo, number)?.to_string();
         Ok(if page.len() <= MAX_STATUS_URL_CHARS { page } else { self.inner.options.api_url.to_string() })

@@ -80,8 +80,8 @@ impl BitbucketDataCenter {
         user.map(|user| OwnAccount { user }).ok_or_else(|| no_account_error(what))
     }
 
-    /// Finds the account with this name. The address of an account contains the slug of its name. A slug is
-    /// derived from the name first. If there is no such account, the list of accounts is searched for the
+    /// Finds the account with this name. The address of an account contains the slug of its name. First, a
+    /// slug is derived from the name. If no account has this slug, the list of accounts is searched for the
     /// name.
     async fn user_named(&self, purpose: &str, name: &str) -> Result<Option<BitbucketUser>, ForgeError> {
         let is_it = |user: &BitbucketUser| user.login.eq_ignore_ascii_case(name);

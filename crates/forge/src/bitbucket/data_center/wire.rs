@@ -249,8 +249,8 @@ pub(super) struct DataCenterCommit {
     pub(super) committer_timestamp: i64,
 }
 
-/// The author of a commit. The author is an account if the server knows the e-mail address, otherwise only a
-/// name and an address.
+/// The author of a commit. The author is an account if the server knows the e-mail address; otherwise the
+/// author is only a name and an address.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct DataCenterCommitAuthor {

@@ -440,7 +440,7 @@ async fn conflicts_are_asked_for_where_the_forge_leads_to_on_this_host_alone() {
         (vec![ScriptedHttpReply::new(403, "{}")], None),
     ] {
         let server = Server::new(read().into_iter().chain(replies)).await;
-        assert_eq!(pull(&server).merge_state().await.unwrap().conflicts, expected);
+        assert_eq!(pull(&server).merge_state().await.unwrap().has_conflicts, expected);
     }
     let away = to("https://elsewhere.example/base/repositories/acme/demo/file-conflicts/1");
     let server = Server::new(read().into_iter().chain([away])).await;
@@ -545,7 +545,7 @@ async fn what_was_said_since_the_head_was_committed_is_of_the_head() {
     let server = Server::new(read.into_iter().chain([page(&head_of, None), page(&notes, None)])).await;
     let activity = pull(&server).activity(7).await.unwrap();
     assert!(activity.commits[0].author.as_ref().is_some_and(|author| author.is_own_account));
-    let on: Vec<_> = activity.remarks.into_iter().map(|remark| (remark.id, remark.commit)).collect();
+    let on: Vec<_> = activity.comments.into_iter().map(|remark| (remark.id, remark.commit)).collect();
     let id = |id: &str| CommentId::new(id);
     assert_eq!(on, [(id("23"), None), (id("21"), None), (id("22"), Some(head()))]);
     // The approval and the head commit have the same time, so the approval counts for the head.

@@ -15,16 +15,16 @@ use serde_json::json;
 use truing_core::id::{TimeSpan, UnixMillis};
 use truing_git::SecretString;
 
-/// A login becomes valid this long before the present time, because the forge's clock may be behind ours.
+/// The validity of a login begins this time span before now, because the forge's clock may be behind ours.
 const JWT_BACKDATING: TimeSpan = TimeSpan::seconds(60);
-/// A login expires this long after the present time. GitHub accepts at most ten minutes, by its own clock.
+/// A login expires this time span after now. GitHub accepts at most ten minutes, by its own clock.
 const JWT_LIFETIME: TimeSpan = TimeSpan::minutes(9);
 
 /// The private key of a GitHub App. Cheap to clone.
 #[derive(Clone)]
 pub struct AppKey(Arc<KeyPair>);
 
-/// The error of parsing a private key or of signing with it. The message contains no part of the text.
+/// The error of parsing a private key or of signing with it. The message contains no part of the key's text.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum AppKeyError {
     /// The text contains no PEM block.

@@ -44,7 +44,7 @@ pub(super) const PUSH_PERMISSIONS: &[AppPermission] = &[("contents", "write"), (
 pub(super) const STATE_CHANGE_PERMISSIONS: &[AppPermission] =
     &[("contents", "write"), ("metadata", "read"), ("pull_requests", "write")];
 
-/// Writes that a review can do without, each with the permissions that the write needs.
+/// Writes that a review does not require, each with the permissions that the write needs.
 pub(super) const OPTIONAL_WRITE_PERMISSIONS: &[(OptionalWrite, &[AppPermission])] = &[
     (OptionalWrite::ThreadResolution, STATE_CHANGE_PERMISSIONS),
     (OptionalWrite::Checks, &[("checks", "write")]),

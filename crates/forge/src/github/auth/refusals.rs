@@ -1,5 +1,5 @@
 //! Records the writes that the forge rejected for our login, by repository, and the time of each rejection.
-//! Only effects that a review can do without are recorded.
+//! Only effects that a review does not require are recorded.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -8,11 +8,11 @@ use truing_core::id::{TimeSpan, UnixMillis};
 
 /// Maximum number of recorded refusals. When this number is reached, all refusals are dropped.
 const MAX_REFUSALS: usize = 1024;
-/// Time after a refusal at which the write is tried again. The retry finds out whether the login now has the
-/// permission, which GitHub does not always report.
+/// Time after a refusal at which the write is tried again. The retry shows if the login now has the
+/// permission, because GitHub does not always report a new permission.
 const RETRY_INTERVAL: TimeSpan = TimeSpan::minutes(24 * 60);
 
-/// A kind of write that a review can do without.
+/// A kind of write that a review does not require.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(in crate::github) enum OptionalWrite {
     /// Resolving and reopening threads.
@@ -47,7 +47,7 @@ pub(in crate::github) struct KnownRefusals {
 }
 
 impl KnownRefusals {
-    /// Records the forge's report that it allows or rejects the write.
+    /// Records that the forge allowed or rejected the write.
     pub(in crate::github) fn record_permission(
         &self,
         repository: &str,

@@ -35,7 +35,7 @@ impl GitHubClient {
     pub(super) async fn read_raw_pull(&self, purpose: &str) -> Result<bodies::GitHubPullDetails, ForgeError> {
         let url = self.url(purpose, &["pulls", &self.number()])?;
         let pull: bodies::GitHubPullDetails = self.send(&ForgeRequest::get(purpose, url)).await?.json()?;
-        // A name can pass to another repository; an id cannot.
+        // A name can later belong to another repository; an id cannot.
         let there = pull.base.repo.as_ref().map(|repo| repo.id.to_string());
         if there.is_some_and(|id| id != self.id.repository) {
             let request = format!("{purpose} (the name {} now belongs to a different repository)", self.repo);
@@ -88,13 +88,13 @@ impl GitHubClient {
             Some(_) => author.is_none_or(|author| !author.is_own_account).then_some(false),
         };
         let (sha, branch) = (parse_sha(purpose, &pull.head.sha)?, pull.head.branch.clone());
-        Ok(PullHead { sha, branch, repository, push })
+        Ok(PullHead { sha, branch, repository, can_push: push })
     }
 
     /// Returns true if we may push to the pull request's own repository; `None` if the permission is unknown.
     async fn can_push_repository(&self) -> Result<Option<bool>, ForgeError> {
-        let writable = self.read_repository().await?.writable;
-        Ok(if writable.archived { Some(false) } else { writable.push })
+        let writable = self.read_repository().await?.write_access;
+        Ok(if writable.archived { Some(false) } else { writable.can_push })
     }
 
     pub(super) async fn read_merge_state(&self) -> Result<MergeSummary, ForgeError> {
@@ -107,7 +107,7 @@ impl GitHubClient {
         let Some(pull) = pull else { return Err(ForgeError::NotFound { request }) };
         Ok(MergeSummary {
             head: parse_sha(&request, &pull.head_ref_oid)?,
-            conflicts: match pull.mergeable.as_str() {
+            has_conflicts: match pull.mergeable.as_str() {
                 "MERGEABLE" => Some(false),
                 "CONFLICTING" => Some(true),
                 _ => None,
@@ -122,7 +122,7 @@ impl GitHubClient {
                 "DRAFT" => Mergeable::Draft,
                 _ => Mergeable::Unknown,
             },
-            decision: match pull.review_decision.as_deref() {
+            review_decision: match pull.review_decision.as_deref() {
                 Some("APPROVED") => Some(PullReviewDecision::Approved),
                 Some("CHANGES_REQUESTED") => Some(PullReviewDecision::ChangesRequested),
                 // An unknown decision does not count as an approval.
@@ -188,12 +188,12 @@ impl GitHubClient {
             let user = set_by.remove(&label.name);
             let by = user.as_ref().map(|user| to_actor(&accounts, user));
             let trusted = match (user, &by) {
-                (Some(user), Some(by)) if by.person && !by.is_own_account => {
+                (Some(user), Some(by)) if by.is_person && !by.is_own_account => {
                     self.is_trusted(&mut known, user).await?
                 }
                 (_, _) => false,
             };
-            labels.push(AppliedLabel { name: label.name, set_by: by, trusted });
+            labels.push(AppliedLabel { name: label.name, set_by: by, is_setter_trusted: trusted });
         }
         Ok(labels)
     }

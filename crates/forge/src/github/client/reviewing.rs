@@ -259,7 +259,7 @@ impl GitHubClient {
                 posted_comments
                     .extend(topic.map(|topic| (topic, GitHubCommentId::Review(comment.id).to_comment_id())));
             };
-            // The review exists. Returning an error would suggest that it may not exist.
+            // The review exists. An error would suggest that the review may not exist.
             let _ = self.github.read_pages(self.scope(), purpose, url, each).await;
         }
         PostedReview::Review { id, comments: finding_comments(draft, &posted_comments) }

@@ -18,7 +18,7 @@ impl GitHubClient {
         base: &str,
     ) -> Result<Option<BranchPull>, ForgeError> {
         let there = self.list_pulls(branch).await?;
-        Ok(there.into_iter().find(|pull| pull.is_open() && pull.base == base))
+        Ok(there.into_iter().find(|pull| pull.is_open() && pull.base_branch == base))
     }
 
     /// Returns true if our pull request has this topic, this title and this text.

@@ -200,7 +200,7 @@ impl GitHubClient {
             state,
             head: parse_sha(purpose, &pull.head.sha)?,
             branch: pull.head.branch,
-            base: pull.base.branch,
+            base_branch: pull.base.branch,
             author,
             topic,
             created: wire::parse_instant(purpose, &pull.created_at)?,
@@ -229,7 +229,7 @@ impl GitHubClient {
         }
 
         for comment in self.list_conversation(&what, number).await? {
-            activity.remarks.push(self.convert_comment(
+            activity.comments.push(self.convert_comment(
                 &what,
                 number,
                 &accounts,
@@ -241,7 +241,7 @@ impl GitHubClient {
         let url = self.list_url(&what, &["pulls", &of, "comments"], &[])?;
         self.github.read_pages(self.scope(), &what, url, |comment| comments.push(comment)).await?;
         for comment in comments {
-            activity.remarks.push(self.convert_comment(
+            activity.comments.push(self.convert_comment(
                 &what,
                 number,
                 &accounts,
@@ -318,9 +318,9 @@ fn convert_commit(
     Ok(PullCommit {
         sha: parse_sha(purpose, &commit.sha)?,
         author: account.map(|user| to_actor(accounts, user)),
-        name,
-        email,
-        committed: committed.map_or(Ok(UnixMillis(0)), |at| wire::parse_instant(purpose, &at))?,
+        author_name: name,
+        author_email: email,
+        committed_at: committed.map_or(Ok(UnixMillis(0)), |at| wire::parse_instant(purpose, &at))?,
     })
 }
 

@@ -63,7 +63,7 @@ impl GitHubClient {
             replies.push(ConversationReply {
                 id: GitHubCommentId::Issue(comment.id).to_comment_id(),
                 author,
-                trusted,
+                is_author_trusted: trusted,
                 created: at,
                 body,
                 topic,

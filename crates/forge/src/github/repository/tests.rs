@@ -109,5 +109,5 @@ async fn an_installations_token_is_told_nothing_of_pushing() {
     let viewer = ok(&json!({ "data": { "viewer": { "login": "truing" } } }));
     let server = Server::new([ok(&repository), refused, viewer, me()]).await;
     let found = client(&server).repository().await.unwrap();
-    assert_eq!((found.default_branch.as_str(), found.writable.push), ("trunk", None));
+    assert_eq!((found.default_branch.as_str(), found.write_access.can_push), ("trunk", None));
 }

@@ -64,7 +64,9 @@ async fn a_refusal_of_a_read_is_what_it_says() {
             let error = ask(kind.clone(), 1).await;
             assert!(matches!(error, ForgeError::Unavailable { .. }), "{kind:?}: {error}");
         }
-        for kind in [ForgeFaultKind::Html(502), ForgeFaultKind::Status(503, None), ForgeFaultKind::Drop] {
+        for kind in
+            [ForgeFaultKind::Html(502), ForgeFaultKind::Status(503, None), ForgeFaultKind::DropConnection]
+        {
             let error = ask(kind.clone(), 3).await;
             assert!(matches!(error, ForgeError::Unavailable { .. }), "{kind:?}: {error}");
         }
@@ -95,7 +97,7 @@ async fn an_expired_token_and_a_missing_permission_are_told_apart() {
 async fn a_list_without_an_end_is_an_error() {
     for (site, _, open) in Site::bitbuckets().await {
         let path = if site.is_cloud() { comments(&site) } else { pull(&site).replace('$', "/activities") };
-        site.forge.add_fault(ForgeFault::on_call("GET", &path, ForgeFaultKind::SelfLink));
+        site.forge.add_fault(ForgeFault::on_call("GET", &path, ForgeFaultKind::SelfLinkedPage));
         let circle = open.producer_comments(&[]).await.unwrap_err();
         assert!(matches!(circle, ForgeError::Unavailable { .. }), "{circle}");
     }
@@ -124,7 +126,7 @@ async fn what_may_be_done_is_not_sent_again_and_is_found_by_its_marker() {
     for (site, number, open) in Site::bitbuckets().await {
         let summary = Effect::Summary { body: "Done.".into() };
         for kind in
-            [ForgeFaultKind::LostAnswer, ForgeFaultKind::StatusAfterCall(503), ForgeFaultKind::Truncated]
+            [ForgeFaultKind::LostResponse, ForgeFaultKind::StatusAfterCall(503), ForgeFaultKind::Truncated]
         {
             site.forge.add_fault(ForgeFault::on_call("POST", &comments(&site), kind.clone()));
             let error = open.make(&summary).await.unwrap_err();

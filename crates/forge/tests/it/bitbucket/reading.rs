@@ -52,11 +52,11 @@ async fn a_pull_request_is_read_with_whole_hashes() {
         assert_eq!((author.login.as_str(), author.is_person, request.labels), ("author", true, None));
         let now = open.pull_details().await.unwrap();
         assert!(now.url.ends_with(&format!("/pull-requests/{number}")), "{}", now.url);
-        assert_eq!(now.head.push, Some(true));
+        assert_eq!(now.head.can_push, Some(true));
         assert_eq!((now.labels.len(), now.requested_reviewers.len()), (0, 0));
-        assert!(now.author.is_some_and(|author| author.person && !author.is_own_account));
+        assert!(now.author.is_some_and(|author| author.is_person && !author.is_own_account));
         site.shop.set_role(BOT, "read").await.unwrap();
-        assert_eq!(open.pull_details().await.unwrap().head.push, Some(false));
+        assert_eq!(open.pull_details().await.unwrap().head.can_push, Some(false));
         site.shop.close_pull(number).await.unwrap();
         assert_eq!(open.pull_request().await.unwrap().state, PrState::Closed);
         assert_eq!(open.labels().await, Ok(Vec::new()));
@@ -91,9 +91,11 @@ async fn a_repository_alone_has_no_pull_request_and_no_call_is_made() {
         let repository = site.hub.repository().await.unwrap();
         assert_eq!((repository.name.as_str(), repository.default_branch.as_str()), ("acme/shop", "main"));
         assert!(
-            !repository.is_fork && !repository.writable.has_issues_enabled && !repository.writable.archived
+            !repository.is_fork
+                && !repository.write_access.has_issues_enabled
+                && !repository.write_access.archived
         );
-        assert_eq!(repository.writable.push, Some(true));
+        assert_eq!(repository.write_access.can_push, Some(true));
         let from = site.hub.pulls_from_branch("feature").await.unwrap();
         assert_eq!(from.len(), 1);
         assert_eq!(site.hub.pulls_from_branch("main").await.unwrap(), []);
@@ -198,7 +200,7 @@ async fn verdicts_of_people_are_reviews() {
         site.shop.comment_on_line(number, "ann", "a.txt", (Where::Right, 2), "Why?").await.unwrap();
         let activity = site.hub.activity(number).await.unwrap();
         assert_eq!(activity.reviews[0].commit, Some(tip(&site).await));
-        let on: Vec<_> = activity.remarks.iter().map(|remark| remark.commit.clone()).collect();
+        let on: Vec<_> = activity.comments.iter().map(|remark| remark.commit.clone()).collect();
         assert_eq!(on, [None, Some(tip(&site).await)], "one in the conversation is of no commit");
     }
 }
@@ -270,13 +272,13 @@ async fn a_report_at_a_data_center_is_as_bad_as_the_worst_pull_request_of_its_co
 async fn a_merge_that_conflicts_is_told() {
     for (site, number, open) in Site::bitbuckets().await {
         let clean = open.merge_state().await.unwrap();
-        assert_eq!((clean.conflicts, clean.state), (Some(false), Mergeable::Clean));
+        assert_eq!((clean.has_conflicts, clean.state), (Some(false), Mergeable::Clean));
         site.shop.set_draft(number, true).await.unwrap();
         assert_eq!(open.merge_state().await.unwrap().state, Mergeable::Draft);
         site.shop.set_draft(number, false).await.unwrap();
         site.shop.push("main", CommitBuilder::new("Else").write("a.txt", "else\n")).await.unwrap();
         let conflict = open.merge_state().await.unwrap();
-        assert_eq!((conflict.conflicts, conflict.state), (Some(true), Mergeable::Dirty));
+        assert_eq!((conflict.has_conflicts, conflict.state), (Some(true), Mergeable::Dirty));
     }
 }
 

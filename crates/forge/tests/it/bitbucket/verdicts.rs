@@ -47,7 +47,7 @@ async fn a_request_for_changes_is_taken_back_by_an_audit_that_finds_nothing() {
         let mut clean = draft_of(&site, &[]).await;
         (clean.mark.audit, clean.event) = (4, ReviewEvent::Withdraw);
         let (method, route) = taking_back(&site);
-        site.fault(method, route, ForgeFaultKind::LostAnswer);
+        site.fault(method, route, ForgeFaultKind::LostResponse);
         let _ = open.post_review(&clean).await;
         let posted = open.post_review(&clean).await.unwrap();
         assert_eq!(against(&site, number).await, ["ann"]);

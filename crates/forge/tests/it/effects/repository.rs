@@ -132,7 +132,7 @@ pub(super) async fn count(kind: EffectKind, site: &Site, number: u64) -> usize {
 
 #[tokio::test]
 async fn what_was_begun_is_looked_for_and_not_made() {
-    for (fault, there) in [(ForgeFaultKind::LostAnswer, true), (ForgeFaultKind::Drop, false)] {
+    for (fault, there) in [(ForgeFaultKind::LostResponse, true), (ForgeFaultKind::DropConnection, false)] {
         let scene = Scene::of(EffectKind::OpenIssue).await;
         let effects = scene.effects();
         assert_eq!(effects.recover_unfinished_effect(&question()).await.unwrap(), None, "nothing was begun");

@@ -70,7 +70,7 @@ async fn the_delay_counts_from_the_answer_that_was_lost() {
             state: EffectEntryState::Open { lost_responses: 0 },
         },
     );
-    scene.fault(EffectKind::Comment, ForgeFaultKind::LostAnswer);
+    scene.fault(EffectKind::Comment, ForgeFaultKind::LostResponse);
     scene.perform().await.unwrap_err();
     let until = scene.clock.now() + SETTLE;
     let early = scene.perform().await.unwrap_err();

@@ -88,7 +88,9 @@ async fn only_the_answers_of_those_who_may_write_are_trusted() {
     let all = hub.replies(made.number, None).await.unwrap();
     let seen: Vec<_> = all
         .iter()
-        .map(|reply| (reply.author.as_ref().unwrap().login.as_str(), reply.trusted, reply.body.as_str()))
+        .map(|reply| {
+            (reply.author.as_ref().unwrap().login.as_str(), reply.is_author_trusted, reply.body.as_str())
+        })
         .collect();
     assert_eq!(
         seen,
@@ -117,9 +119,11 @@ async fn only_the_answers_of_those_who_may_write_are_trusted() {
 
 #[tokio::test]
 async fn a_creation_without_an_answer_is_found_or_made_again() {
-    for (kind, there) in
-        [(ForgeFaultKind::Drop, 0), (ForgeFaultKind::LostAnswer, 1), (ForgeFaultKind::Status(500, None), 0)]
-    {
+    for (kind, there) in [
+        (ForgeFaultKind::DropConnection, 0),
+        (ForgeFaultKind::LostResponse, 1),
+        (ForgeFaultKind::Status(500, None), 0),
+    ] {
         let site = Site::new().await;
         let hub = &site.hub;
         site.fault("POST", ISSUES, kind.clone());

@@ -32,13 +32,13 @@ async fn a_pull_request_is_seen_as_it_stands() {
     );
     assert_eq!(now.head.sha, sha(&shop.tip("feature").await.unwrap()));
     assert_eq!(now.base, sha(&shop.tip("main").await.unwrap()));
-    assert_eq!((now.head.push, now.author.unwrap().login.as_str()), (Some(true), "author"));
+    assert_eq!((now.head.can_push, now.author.unwrap().login.as_str()), (Some(true), "author"));
     assert!(now.head.repository.unwrap().is_target_repository);
 
     shop.set_draft(number, true).await.unwrap();
     assert_eq!(pull.pull_details().await.unwrap().state, PullState::Draft);
     shop.set_role(BOT, "read").await.unwrap();
-    assert_eq!(pull.pull_details().await.unwrap().head.push, Some(false));
+    assert_eq!(pull.pull_details().await.unwrap().head.can_push, Some(false));
     shop.set_role(BOT, "write").await.unwrap();
     let tip = shop
         .force_push("feature", &shop.tip("main").await.unwrap(), CommitBuilder::new("x").write("b", "1"))
@@ -61,21 +61,24 @@ async fn a_fork_is_pushed_to_only_if_it_lets_us() {
     let head = pull.pull_details().await.unwrap().head;
     let repository = head.repository.unwrap();
     assert_eq!(
-        (repository.name.as_str(), repository.is_target_repository, head.push),
+        (repository.name.as_str(), repository.is_target_repository, head.can_push),
         ("someone/shop", false, Some(false))
     );
     site.shop.set_maintainer_can_modify(number, true).await.unwrap();
-    assert_eq!(pull.pull_details().await.unwrap().head.push, Some(true));
+    assert_eq!(pull.pull_details().await.unwrap().head.can_push, Some(true));
     site.shop.delete_fork("someone").await.unwrap();
     let head = pull.pull_details().await.unwrap().head;
-    assert_eq!((head.repository, head.push), (None, Some(false)));
+    assert_eq!((head.repository, head.can_push), (None, Some(false)));
 }
 
 #[tokio::test]
 async fn what_a_merge_would_be_and_why_not() {
     let (site, number, pull) = Site::with_pull().await;
     let merge = pull.merge_state().await.unwrap();
-    assert_eq!((merge.state, merge.conflicts, merge.decision), (Mergeable::Clean, Some(false), None));
+    assert_eq!(
+        (merge.state, merge.has_conflicts, merge.review_decision),
+        (Mergeable::Clean, Some(false), None)
+    );
     use fake::MergeState as Said;
     let said = [
         Said::Unknown,
@@ -92,10 +95,10 @@ async fn what_a_merge_would_be_and_why_not() {
     for _ in said {
         let merge = pull.merge_state().await.unwrap();
         assert_eq!(
-            (merge.decision, &merge.head),
+            (merge.review_decision, &merge.head),
             (Some(PullReviewDecision::Required), &pull.pull_details().await.unwrap().head.sha)
         );
-        seen.push((merge.state, merge.conflicts));
+        seen.push((merge.state, merge.has_conflicts));
     }
     use Mergeable::{Behind, Blocked, Dirty, Draft, HasHooks, Unknown, Unstable};
     let open = [Blocked, Behind, HasHooks, Unstable, Draft].map(|state| (state, Some(false)));
@@ -166,7 +169,7 @@ async fn a_label_is_obeyed_if_who_set_it_last_may_write() {
         let labels = pull.labels().await.unwrap();
         labels
             .into_iter()
-            .map(|label| (label.name, label.set_by.unwrap().login, label.trusted))
+            .map(|label| (label.name, label.set_by.unwrap().login, label.is_setter_trusted))
             .collect::<Vec<_>>()
     };
     let of = |name: &str, by: &str, trusted| (name.to_owned(), by.to_owned(), trusted);
@@ -276,7 +279,9 @@ async fn a_bot_is_woken_once_in_its_own_words() {
     assert_eq!(comment.conversation_comments().last().unwrap().body, "bugbot run", "and no marker");
     // A trigger with other words is posted only once, even if responses are lost.
     let later = UnixMillis(said.created.0 + 1000);
-    for kind in [ForgeFaultKind::Drop, ForgeFaultKind::Status(502, None), ForgeFaultKind::LostAnswer] {
+    for kind in
+        [ForgeFaultKind::DropConnection, ForgeFaultKind::Status(502, None), ForgeFaultKind::LostResponse]
+    {
         site.fault("POST", COMMENTS, kind);
         let error = pull.trigger("other run", UnixMillis(0)).await;
         assert!(error.is_ok() || !error.unwrap_err().has_no_effect());
@@ -306,7 +311,7 @@ async fn a_review_is_asked_for_as_often_as_one_likes() {
     site.fault(
         "POST",
         "/repos/{owner}/{repo}/pulls/{number}/requested_reviewers",
-        ForgeFaultKind::LostAnswer,
+        ForgeFaultKind::LostResponse,
     );
     pull.request_review(login).await.unwrap();
     pull.request_review("Copilot").await.unwrap();
@@ -320,7 +325,9 @@ async fn a_review_is_asked_for_as_often_as_one_likes() {
 async fn it_is_made_ready_whoever_opened_it() {
     let (site, number, pull) = Site::with_pull().await;
     pull.mark_ready().await.unwrap();
-    for kind in [ForgeFaultKind::Drop, ForgeFaultKind::LostAnswer, ForgeFaultKind::Status(502, None)] {
+    for kind in
+        [ForgeFaultKind::DropConnection, ForgeFaultKind::LostResponse, ForgeFaultKind::Status(502, None)]
+    {
         site.shop.set_draft(number, true).await.unwrap();
         site.fault("POST", "/graphql", kind);
         pull.mark_ready().await.unwrap();
@@ -346,7 +353,7 @@ async fn an_app_makes_ready_with_a_token_that_may() {
     let id = truing_core::id::PrId { forge: "github".into(), repository: site.id.clone(), number };
     let pull = as_app.client(&id, "acme/shop", truing_core::publish::CommentProducer::Converge);
     site.shop.set_draft(number, true).await.unwrap();
-    assert_eq!(pull.pull_details().await.unwrap().head.push, Some(false));
+    assert_eq!(pull.pull_details().await.unwrap().head.can_push, Some(false));
     assert!(matches!(pull.mark_ready().await, Err(ForgeError::Forbidden { .. })));
     site.forge.grant(installation, "contents", "write");
     pull.mark_ready().await.unwrap();
@@ -360,7 +367,7 @@ async fn a_description_is_replaced_only_if_it_is_the_one_that_was_read() {
     let (site, number, pull) = Site::with_pull().await;
     let body = async || site.shop.pull(number).await.unwrap().body;
     let read = pull.pull_details().await.unwrap().body;
-    site.fault("PATCH", "/repos/{owner}/{repo}/pulls/{number}", ForgeFaultKind::LostAnswer);
+    site.fault("PATCH", "/repos/{owner}/{repo}/pulls/{number}", ForgeFaultKind::LostResponse);
     assert_eq!(pull.describe(&read, "New.\r\n<!-- truing:1 x -->").await.unwrap(), EffectOutcome::Applied);
     assert_eq!(body().await, "New.\n&lt;!-- truing:1 x -->");
     let same = pull.describe(&read, "New.\r\n<!-- truing:1 x -->").await;
@@ -398,12 +405,13 @@ async fn a_limit_is_told_and_nothing_is_believed_of_half_an_answer() {
         github(&site.forge, GitHubCredentials::Token(truing_forge::SecretString::new(super::site::TOKEN)));
     let id = truing_core::id::PrId { forge: "github".into(), repository: site.id.clone(), number };
     let pull = fresh.client(&id, "acme/shop", truing_core::publish::CommentProducer::Converge);
-    for kind in [ForgeFaultKind::Truncated, ForgeFaultKind::Status(502, None), ForgeFaultKind::Drop] {
+    for kind in [ForgeFaultKind::Truncated, ForgeFaultKind::Status(502, None), ForgeFaultKind::DropConnection]
+    {
         site.fault("GET", &format!("{pulls}/reviews"), kind.clone());
         let reviews = pull.reviews().await;
         // A temporary error is retried; a truncated response is an error.
         assert_eq!(reviews.is_err(), kind == ForgeFaultKind::Truncated, "{kind:?}: {reviews:?}");
     }
-    site.fault("GET", &format!("{pulls}/reviews"), ForgeFaultKind::SelfLink);
+    site.fault("GET", &format!("{pulls}/reviews"), ForgeFaultKind::SelfLinkedPage);
     assert!(matches!(pull.reviews().await, Err(ForgeError::Unavailable { .. })));
 }

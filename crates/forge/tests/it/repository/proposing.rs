@@ -19,7 +19,7 @@ async fn a_pull_request_lives_from_its_opening_to_its_closing() {
     assert_eq!(pull.body, "What it does.\n\n&lt;!-- truing:1 forged -->");
     assert_eq!(pull.head.as_str(), shop.tip("truing/sync").await.unwrap());
     assert_eq!(
-        (pull.branch.as_str(), pull.base.as_str(), pull.state),
+        (pull.branch.as_str(), pull.base_branch.as_str(), pull.state),
         ("truing/sync", "main", PullState::Open)
     );
     assert!(pull.has_own_author() && pull.is_open());
@@ -103,9 +103,11 @@ async fn what_is_not_ours_is_not_touched() {
 
 #[tokio::test]
 async fn an_opening_without_an_answer_is_found_or_made_again() {
-    for (kind, there) in
-        [(ForgeFaultKind::Drop, 0), (ForgeFaultKind::LostAnswer, 1), (ForgeFaultKind::Status(502, None), 0)]
-    {
+    for (kind, there) in [
+        (ForgeFaultKind::DropConnection, 0),
+        (ForgeFaultKind::LostResponse, 1),
+        (ForgeFaultKind::Status(502, None), 0),
+    ] {
         let site = Site::with_branch("ours").await;
         site.fault("POST", PULLS, kind.clone());
         let error = site.hub.open_pull(&draft("ours")).await.unwrap_err();
@@ -121,7 +123,9 @@ async fn other_changes_are_tried_again_by_themselves() {
     let site = Site::with_branch("ours").await;
     let pull = site.open("ours").await;
     let labels = "/repos/{owner}/{repo}/issues/{number}/labels";
-    for kind in [ForgeFaultKind::Drop, ForgeFaultKind::LostAnswer, ForgeFaultKind::Status(503, None)] {
+    for kind in
+        [ForgeFaultKind::DropConnection, ForgeFaultKind::LostResponse, ForgeFaultKind::Status(503, None)]
+    {
         site.fault("PATCH", "/repos/{owner}/{repo}/pulls/{number}", kind.clone());
         site.hub.edit_pull(pull.number, &topic("t"), "x", "y").await.unwrap();
         site.fault("POST", labels, kind.clone());
@@ -153,7 +157,7 @@ async fn what_people_did_is_told_apart_from_what_we_did() {
 
     let seen = hub.activity(pull.number).await.unwrap();
     let by = |author: &Option<truing_core::port::Actor>| {
-        author.as_ref().map(|author| (author.login.clone(), author.is_own_account, author.person))
+        author.as_ref().map(|author| (author.login.clone(), author.is_own_account, author.is_person))
     };
     let commits: Vec<_> =
         seen.commits.iter().map(|commit| (commit.sha.as_str(), by(&commit.author))).collect();
@@ -163,14 +167,17 @@ async fn what_people_did_is_told_apart_from_what_we_did() {
         [(pull.head.as_str(), Some(us.clone())), (theirs.as_str(), Some(ann.clone())), (odd.as_str(), None)]
     );
     let last = &seen.commits[2];
-    assert_eq!((last.name.as_str(), last.email.as_str()), ("nobody known", "nobody known@example.invalid"));
-    assert!(seen.commits.is_sorted_by_key(|commit| commit.committed));
+    assert_eq!(
+        (last.author_name.as_str(), last.author_email.as_str()),
+        ("nobody known", "nobody known@example.invalid")
+    );
+    assert!(seen.commits.is_sorted_by_key(|commit| commit.committed_at));
     // GitHub lists each comment on a line as a separate review without a text.
     let reviews: Vec<_> = seen.reviews.iter().map(|review| (review.state, review.body.as_str())).collect();
     assert_eq!(reviews, [(ReviewState::ChangesRequested, "Not so."), (ReviewState::Commented, "")]);
     assert!(seen.reviews.iter().all(|review| review.commit.as_ref().unwrap().as_str() == odd));
     let remarks: Vec<_> = seen
-        .remarks
+        .comments
         .iter()
         .map(|remark| {
             (by(&remark.author).unwrap(), remark.body.as_str(), remark.commit.is_some(), remark.topic.clone())
@@ -192,15 +199,15 @@ async fn a_repository_tells_what_can_be_changed_of_it() {
     let now = site.hub.repository().await.unwrap();
     assert_eq!((now.name.as_str(), now.default_branch.as_str(), now.is_fork), ("acme/shop", "main", false));
     assert_eq!(
-        (now.writable.archived, now.writable.push, now.writable.has_issues_enabled),
+        (now.write_access.archived, now.write_access.can_push, now.write_access.has_issues_enabled),
         (false, Some(true), true)
     );
     site.shop.set_role(BOT, "read").await.unwrap();
-    assert_eq!(site.hub.repository().await.unwrap().writable.push, Some(false));
+    assert_eq!(site.hub.repository().await.unwrap().write_access.can_push, Some(false));
     // The repository is found by its id after a rename.
     let moved = site.shop.rename("acme", "store").await.unwrap();
     assert_eq!(site.hub.repository().await.unwrap().name, "acme/store");
     assert!(matches!(site.hub.pulls_from_branch("x").await, Err(ForgeError::Moved { .. })));
     moved.set_access(RepositoryAccess::Archived).await.unwrap();
-    assert!(site.hub.repository().await.unwrap().writable.archived);
+    assert!(site.hub.repository().await.unwrap().write_access.archived);
 }

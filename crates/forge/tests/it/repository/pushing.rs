@@ -126,7 +126,7 @@ async fn a_push_without_an_answer_is_found_by_asking() {
     let pusher = Pusher::new(&site).await;
     let made = pusher.commit("one").await;
     // The first fault prevents the push; with the second fault, the response is lost after the push.
-    for (branch, kind) in [("a", ForgeFaultKind::Status(502, None)), ("b", ForgeFaultKind::LostAnswer)] {
+    for (branch, kind) in [("a", ForgeFaultKind::Status(502, None)), ("b", ForgeFaultKind::LostResponse)] {
         site.fault("POST", PACK, kind);
         let first = made.push(&pusher.remote, branch, None, &*permit().await).await;
         assert!(site.forge.has_no_faults());
@@ -166,7 +166,7 @@ async fn an_apps_token_pushes_and_does_nothing_else() {
     let key = AppKey::from_pem(&app.private_key).unwrap();
     let as_app = github(&site.forge, GitHubCredentials::App { id: app.id, key });
     let hub = RepositoryEffects::new(&as_app, &site.id, &open());
-    let push = async || hub.repository().await.unwrap().writable.push;
+    let push = async || hub.repository().await.unwrap().write_access.can_push;
 
     // The installation has only the permissions that reviews require.
     assert_eq!(push().await, Some(false));

@@ -181,8 +181,8 @@ async fn a_review_that_a_former_version_posted_without_a_scope_is_not_posted_aga
 #[tokio::test]
 async fn whatever_answer_is_lost_it_is_one_review() {
     for kind in [
-        ForgeFaultKind::Drop,
-        ForgeFaultKind::LostAnswer,
+        ForgeFaultKind::DropConnection,
+        ForgeFaultKind::LostResponse,
         ForgeFaultKind::Status(502, None),
         ForgeFaultKind::Truncated,
     ] {
@@ -199,8 +199,8 @@ async fn whatever_answer_is_lost_it_is_one_review() {
 async fn one_bad_place_costs_its_place_and_nothing_else() {
     for fault in [
         None,
-        Some(ForgeFaultKind::Drop),
-        Some(ForgeFaultKind::LostAnswer),
+        Some(ForgeFaultKind::DropConnection),
+        Some(ForgeFaultKind::LostResponse),
         Some(ForgeFaultKind::Status(502, None)),
     ] {
         let (site, number, pull) = Site::with_pull().await;
@@ -234,12 +234,12 @@ async fn what_cannot_be_a_review_is_one_comment_with_all_of_it() {
     let draft = draft(&site, &[3, 7]).await;
     for path in [REVIEWS, LINES] {
         for _ in 0..6 {
-            site.fault("POST", path, ForgeFaultKind::Invalid(ErrorListFormat::Strings));
+            site.fault("POST", path, ForgeFaultKind::ValidationError(ErrorListFormat::Strings));
         }
     }
     refused(pull.post_review(&draft).await);
     assert_eq!(ours(&site, number).await, (0, 0));
-    site.fault("POST", "/repos/{owner}/{repo}/issues/{number}/comments", ForgeFaultKind::LostAnswer);
+    site.fault("POST", "/repos/{owner}/{repo}/issues/{number}/comments", ForgeFaultKind::LostResponse);
     assert!(!pull.post_as_comment(&draft).await.unwrap_err().has_no_effect());
     let posted = pull.post_as_comment(&draft).await.unwrap();
     assert!(matches!(posted, PostedReview::Comment(_)));
@@ -278,7 +278,9 @@ async fn an_answer_is_given_once_in_its_thread() {
     let posted = pull.post_review(&draft(&site, &[3, 7]).await).await.unwrap();
     let PostedReview::Review { comments, .. } = posted else { panic!() };
     let replies = "/repos/{owner}/{repo}/pulls/{number}/comments/{id}/replies";
-    for kind in [ForgeFaultKind::Drop, ForgeFaultKind::Status(502, None), ForgeFaultKind::LostAnswer] {
+    for kind in
+        [ForgeFaultKind::DropConnection, ForgeFaultKind::Status(502, None), ForgeFaultKind::LostResponse]
+    {
         site.fault("POST", replies, kind);
         let _ = pull.reply(&comments[0].1, &topic("reply/3"), "Fixed in 1234567").await;
     }
@@ -314,7 +316,9 @@ async fn a_comment_of_a_topic_is_one_and_says_the_newest() {
         site.shop.comment(number, "ann", &format!("Chat {n}.")).await.unwrap();
     }
     let comments = "/repos/{owner}/{repo}/issues/{number}/comments";
-    for kind in [ForgeFaultKind::Drop, ForgeFaultKind::Status(502, None), ForgeFaultKind::LostAnswer] {
+    for kind in
+        [ForgeFaultKind::DropConnection, ForgeFaultKind::Status(502, None), ForgeFaultKind::LostResponse]
+    {
         site.fault("POST", comments, kind);
         let _ = pull.put_comment(&topic("status"), "One.").await;
     }

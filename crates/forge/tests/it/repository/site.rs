@@ -121,7 +121,7 @@ impl Site {
     /// Builds a forge of this kind where our account may write.
     pub(crate) async fn of(flavour: ForgeFlavour) -> Self {
         let options =
-            FakeForgeOptions { witness: Some(Arc::new(Published(flavour))), ..FakeForgeOptions::default() };
+            FakeForgeOptions { observer: Some(Arc::new(Published(flavour))), ..FakeForgeOptions::default() };
         let forge = FakeForge::start_as(flavour, options).await.unwrap();
         forge.register_token(TOKEN, BOT);
         let shop = CommitBuilder::new("First").write("a.txt", "one\n");

@@ -93,7 +93,7 @@ pub(super) fn unresolved_thread(
             match reviewers.iter().find(|other| is_reviewer_account(author, other, has_unique_names)) {
                 Some(other) => ThreadAuthor::Reviewer(other.name.clone()),
                 // Truing may use a person's token. Its own account therefore does not count as a person.
-                None if author.person && !author.is_own_account => ThreadAuthor::Person,
+                None if author.is_person && !author.is_own_account => ThreadAuthor::Person,
                 None => ThreadAuthor::Bot,
             }
         }

@@ -20,7 +20,7 @@ const MAX_NAMED_DEFINITIONS: usize = 200;
 pub(super) fn render_handover(handover: &str, unapplied_paths: &[RepoPath]) -> String {
     let mut text = truncate_with_note(handover);
     for path in unapplied_paths {
-        text += &format!("\nnot brought over, since the file has changed meanwhile: {path}");
+        text += &format!("\nnot applied, because the file has changed meanwhile: {path}");
     }
     text
 }
@@ -31,14 +31,15 @@ pub(super) async fn build_port_prompt(
     handover: Option<&str>,
 ) -> Result<BuiltPrompt, CodeMigrationError> {
     let (agent, decided, job) = (&port.migration_agent.agent, port.decision, port.job);
-    let mirror: Vec<String> = job.mirror.iter().map(|(theirs, ours)| format!("{theirs} = {ours}")).collect();
-    let unguarded = decided.decision.unguarded.iter().take(MAX_NAMED_DEFINITIONS);
+    let mirror: Vec<String> =
+        job.mirrored_paths.iter().map(|(theirs, ours)| format!("{theirs} = {ours}")).collect();
+    let unguarded = decided.decision.unguarded_parts.iter().take(MAX_NAMED_DEFINITIONS);
     let unguarded = unguarded.map(|one| format!("{}: {}", one.name(), one.change_text()));
     let looked = decided.classification.iter().flat_map(|classification| &classification.functions);
     let looked = looked.map(|one| {
         let FunctionJudgement { function, verdict, reason, .. } = one;
         format!(
-            "{} {}: {}, says a model that looked: {reason}",
+            "{} {}: {} according to a model, which gives this reason: {reason}",
             function.file,
             function.symbol,
             verdict.as_str()
@@ -61,8 +62,8 @@ pub(super) async fn build_port_prompt(
         ("handover", handover.unwrap_or_default().to_owned()),
         ("answers", answers.collect::<Vec<_>>().join("\n\n")),
     ];
-    let system = PromptValues::default().with_value("max_turns", job.turns.to_string());
-    Ok(agent.build_prompt(SYNC_BUMP.system, &system, SYNC_BUMP.task, &values)?)
+    let system = PromptValues::default().with_value("max_turns", job.max_port_turns.to_string());
+    Ok(agent.build_prompt(SYNC_BUMP.system_prompt_name, &system, SYNC_BUMP.task_prompt_name, &values)?)
 }
 
 /// Lists the changed definitions, and the changes in the files that contain these definitions.
@@ -73,14 +74,14 @@ async fn render_definitions(port: &CodeMigration<'_>) -> Result<String, CodeMigr
     for change in &decided.decision.pin_changes {
         let what = match change.kind {
             PinChangeKind::Tree => "changed",
-            PinChangeKind::Bytes => "changed in layout, comments or docstring alone",
+            PinChangeKind::Bytes => "changed only in layout, comments or the docstring",
             PinChangeKind::Removed => "gone",
         };
         let file = change.file.as_deref().unwrap_or("in no file");
         text += &format!("{} ({file}): {what}\n", change.symbol);
         files.extend(change.file.clone());
     }
-    let news = decided.decision.unguarded.iter().filter(|one| one.reason.needs_check());
+    let news = decided.decision.unguarded_parts.iter().filter(|one| one.reason.needs_check());
     files.extend(news.filter_map(|one| one.file.clone()));
     let files: Vec<String> = files.into_iter().collect();
     let before = read_release_files(port.job, port.sources, &decided.from, &files).await?;

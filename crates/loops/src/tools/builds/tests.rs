@@ -22,10 +22,10 @@ fn clippy_in(folder: &str) -> SelectedLinter {
 
 fn command_output(output: &str) -> CommandOutput {
     CommandOutput {
-        end: CommandEndReason::Exit { code: 0 },
-        ms: 0,
-        output: output.to_owned(),
-        errors: String::new(),
+        end_reason: CommandEndReason::Exit { code: 0 },
+        duration_ms: 0,
+        stdout: output.to_owned(),
+        stderr: String::new(),
     }
 }
 

@@ -95,7 +95,7 @@ async fn a_denied_role_is_named() {
 #[tokio::test]
 async fn a_service_that_is_down_is_named_by_its_address_and_asked_twice_at_most() {
     let place = Place::new().await.with_web_identity();
-    place.aws.change_behaviour(|aws| aws.status = Some(503));
+    place.aws.change_behaviour(|aws| aws.forced_status = Some(503));
     let (said, asked) = outage(&place).await;
     assert_says(&said, &["AWS STS", place.aws.url(), "503"]);
     assert_eq!(asked, 2);
@@ -106,7 +106,7 @@ async fn a_service_that_is_down_is_named_by_its_address_and_asked_twice_at_most(
     assert_says(&fault(&place).await.0, &["http://sts.example.org", "https://"]);
 
     for place in [Place::new().await.with_container(), Place::new().await.with_metadata()] {
-        place.aws.change_behaviour(|aws| aws.status = Some(503));
+        place.aws.change_behaviour(|aws| aws.forced_status = Some(503));
         let (said, asked) = outage(&place).await;
         assert_says(&said, &[place.aws.url(), "503"]);
         assert_eq!(asked, 2, "{said}");
@@ -120,7 +120,7 @@ async fn a_service_that_answers_with_an_error_under_the_status_of_a_success_is_n
         (Place::new().await.with_metadata(), "the metadata service of this instance"),
     ];
     for (place, service) in places {
-        place.aws.change_behaviour(|aws| aws.error = Some("AssumeRoleUnauthorizedAccess".to_owned()));
+        place.aws.change_behaviour(|aws| aws.error_code = Some("AssumeRoleUnauthorizedAccess".to_owned()));
         let (said, _) = fault(&place).await;
         assert_says(&said, &[service, place.aws.url(), "AssumeRoleUnauthorizedAccess"]);
         assert!(!said.contains("profile"), "{said}");

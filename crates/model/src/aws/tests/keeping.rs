@@ -72,9 +72,9 @@ async fn keys_that_end_soon_after_a_failed_fetch_are_not_missed_for_the_rest_of_
     let (chain, now) = (place.chain(), SystemTime::now());
     place.aws.change_behaviour(|aws| aws.keys_expire_at = later(now, 60));
     assert_eq!(keys(&chain, now).await, Ok(given(1)));
-    place.aws.change_behaviour(|aws| aws.status = Some(503));
+    place.aws.change_behaviour(|aws| aws.forced_status = Some(503));
     assert_eq!(keys(&chain, later(now, 59) + Duration::from_secs(30)).await, Ok(given(1)));
-    place.aws.change_behaviour(|aws| (aws.status, aws.keys_expire_at) = (None, later(now, 120)));
+    place.aws.change_behaviour(|aws| (aws.forced_status, aws.keys_expire_at) = (None, later(now, 120)));
     assert_eq!(keys(&chain, later(now, 60)).await, Ok(given(2)));
 }
 
@@ -143,10 +143,10 @@ async fn the_time_is_read_after_keys_came_and_after_another_call_had_its_turn() 
 async fn a_service_that_was_away_is_asked_again_after_a_second() {
     let place = Place::new().await.with_web_identity();
     let (chain, now) = (place.chain(), SystemTime::now());
-    place.aws.change_behaviour(|aws| aws.status = Some(503));
+    place.aws.change_behaviour(|aws| aws.forced_status = Some(503));
     let fault = keys(&chain, now).await.unwrap_err();
     assert!(fault.is_transient, "{fault:?}");
-    place.aws.change_behaviour(|aws| aws.status = None);
+    place.aws.change_behaviour(|aws| aws.forced_status = None);
     assert_eq!(keys(&chain, now).await, Err(fault));
     assert_eq!(keys(&chain, now + Duration::from_secs(1)).await, Ok(given(1)));
 }

@@ -102,7 +102,7 @@ async fn without_keys_nothing_is_sent_and_nothing_is_paid() {
 #[tokio::test]
 async fn a_service_of_keys_that_is_away_is_tried_again_and_leads_to_the_fallback() {
     let aws = FakeAws::start().await.unwrap();
-    aws.change_behaviour(|aws| aws.status = Some(503));
+    aws.change_behaviour(|aws| aws.forced_status = Some(503));
     let (stage, gateway, result) = ask(&aws, vec![Says::text("first").times(0)]).await;
     let Err(ModelError::Unavailable { message: what, .. }) = result else { panic!("{result:?}") };
     assert!(what.contains("AWS STS (http://127.0.0.1") && what.contains("503"), "{what}");

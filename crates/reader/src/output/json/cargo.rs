@@ -102,12 +102,12 @@ impl RustcSpan {
 /// machine-applicable.
 pub(crate) fn read_cargo(bytes: &[u8], context: &OutputContext<'_>) -> DiagnosticReport {
     let mut reading = OutputReader::new("clippy", context);
-    let text = decode::decode_lines(bytes, &mut reading.collected);
+    let text = decode::decode_lines(bytes, &mut reading.collector);
     let mut seen = HashSet::new();
     let (mut objects, mut is_finished) = (0, false);
     for line in text.lines().filter(|line| !line.trim().is_empty() && !is_progress(line)) {
         if !line.trim_start().starts_with('{') {
-            reading.collected.record_unparsed_line(line);
+            reading.collector.record_unparsed_line(line);
             continue;
         }
         objects += 1;
@@ -120,7 +120,7 @@ pub(crate) fn read_cargo(bytes: &[u8], context: &OutputContext<'_>) -> Diagnosti
         }
     }
     if objects > 0 && !is_finished {
-        reading.collected.record_unparsed_line(
+        reading.collector.record_unparsed_line(
             "the output does not end with `build-finished`, so the output may be incomplete",
         );
     }
@@ -170,9 +170,9 @@ fn read_message(
     diagnostic.help = help_text(&message.children);
     diagnostic.rule = message.code.map(|code| code.code);
     let rule_page = message.children.iter().find_map(|child| child.message.strip_prefix(LINT_PAGE_PREFIX));
-    diagnostic.rule_page =
+    diagnostic.rule_page_url =
         rule_page.map(str::to_owned).or_else(|| diagnostic.rule.as_deref().and_then(error_page_url));
-    reader.collected.push(diagnostic);
+    reader.collector.push(diagnostic);
 }
 
 /// Returns a location in the tree to which a diagnostic can be assigned. If the reported location is in

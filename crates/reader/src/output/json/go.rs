@@ -97,7 +97,7 @@ pub(crate) fn read_golangci(bytes: &[u8], input: &OutputContext<'_>) -> Diagnost
             if entry.from_linter == "typecheck" { DiagnosticLevel::Error } else { DiagnosticLevel::Warning };
         diagnostic.level = entry.severity.as_deref().and_then(parse_level).unwrap_or(unnamed);
         diagnostic.rule = Some(entry.from_linter);
-        reading.collected.push(diagnostic);
+        reading.collector.push(diagnostic);
     });
     reading.finish()
 }
@@ -174,10 +174,10 @@ fn read_vet_result(reader: &mut OutputReader<'_>, analyzer: &str, result: VetRes
         };
         let range = DiagnosticRange::from_position(line, column, ColumnUnit::Byte);
         let Some(mut diagnostic) = reader.build_diagnostic(path, range, &entry.message) else { continue };
-        diagnostic.rule_page =
+        diagnostic.rule_page_url =
             Some(format!("https://pkg.go.dev/golang.org/x/tools/go/analysis/passes/{analyzer}"));
         diagnostic.rule = Some(analyzer.to_owned());
-        reader.collected.push(diagnostic);
+        reader.collector.push(diagnostic);
     }
 }
 

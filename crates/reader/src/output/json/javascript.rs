@@ -112,10 +112,10 @@ fn read_eslint_message(
     let fix = message.fix.as_ref().and_then(|fix| reader.build_edit(path, fix.range(), &fix.text));
     diagnostic.fixes = fix.map(|edit| ToolFix { message: None, edits: vec![edit] }).into_iter().collect();
     diagnostic.has_unsafe_fix = message.fix.is_none() && message.suggestions.iter().next().is_some();
-    diagnostic.rule_page = message.rule_id.as_deref().and_then(eslint_page_url);
+    diagnostic.rule_page_url = message.rule_id.as_deref().and_then(eslint_page_url);
     diagnostic.rule.clone_from(&message.rule_id);
-    diagnostic.suppressed = is_suppressed;
-    reader.collected.push(diagnostic);
+    diagnostic.is_suppressed = is_suppressed;
+    reader.collector.push(diagnostic);
 }
 
 /// Returns the URL of a rule's page. Such pages are known for ESLint's own rules and for the rules of some
@@ -207,9 +207,9 @@ fn read_stylelint_warning(reader: &mut OutputReader<'_>, path: &str, warning: &S
     // Only Stylelint's own rules have a known page. Names of plugins' rules contain a slash.
     let is_own = !rule.is_empty() && rule.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-');
     let page = || is_own.then(|| format!("https://stylelint.io/user-guide/rules/{rule}"));
-    diagnostic.rule_page = warning.url.clone().or_else(page);
+    diagnostic.rule_page_url = warning.url.clone().or_else(page);
     diagnostic.rule.clone_from(&warning.rule);
-    reader.collected.push(diagnostic);
+    reader.collector.push(diagnostic);
 }
 
 #[derive(Deserialize)]
@@ -291,9 +291,9 @@ pub(crate) fn read_biome(bytes: &[u8], context: &OutputContext<'_>) -> Diagnosti
         let range = entry.location.as_ref().map_or(DiagnosticRange::WholeFile, biome_range);
         let Some(mut diagnostic) = reading.build_diagnostic(&path, range, &message) else { return };
         diagnostic.level = level_or_warning(Some(&entry.severity));
-        diagnostic.rule_page = entry.category.as_deref().and_then(biome_page_url);
+        diagnostic.rule_page_url = entry.category.as_deref().and_then(biome_page_url);
         diagnostic.rule = entry.category;
-        reading.collected.push(diagnostic);
+        reading.collector.push(diagnostic);
     });
     reading.finish()
 }
@@ -383,9 +383,9 @@ pub(crate) fn read_oxlint(bytes: &[u8], context: &OutputContext<'_>) -> Diagnost
         };
         diagnostic.level = level_or_warning(entry.severity.as_deref());
         diagnostic.rule = entry.code;
-        diagnostic.rule_page = entry.url;
+        diagnostic.rule_page_url = entry.url;
         diagnostic.help = entry.help;
-        reading.collected.push(diagnostic);
+        reading.collector.push(diagnostic);
     });
     reading.finish()
 }

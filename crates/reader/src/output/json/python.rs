@@ -84,8 +84,8 @@ pub(crate) fn read_ruff(bytes: &[u8], context: &OutputContext<'_>) -> Diagnostic
         diagnostic.level = level_or_warning(entry.severity.as_deref());
         diagnostic.rule = entry.code;
         diagnostic.title = entry.name;
-        diagnostic.rule_page = entry.url;
-        reading.collected.push(diagnostic);
+        diagnostic.rule_page_url = entry.url;
+        reading.collector.push(diagnostic);
     });
     reading.finish()
 }
@@ -134,7 +134,7 @@ struct MypyDiagnostic {
 /// Columns are therefore exact only in lines that are ASCII.
 pub(crate) fn read_mypy(bytes: &[u8], context: &OutputContext<'_>) -> DiagnosticReport {
     let mut reading = OutputReader::new("mypy", context);
-    let text = decode::decode_lines(bytes, &mut reading.collected);
+    let text = decode::decode_lines(bytes, &mut reading.collector);
     let mut objects = 0;
     for line in text.lines().filter(|line| !line.trim().is_empty()) {
         objects += u64::from(line.starts_with('{') || line.starts_with("mypy: "));
@@ -153,7 +153,7 @@ pub(crate) fn read_mypy(bytes: &[u8], context: &OutputContext<'_>) -> Diagnostic
                 // The last line is a summary for people: the number of errors, or that there are no errors.
                 match line {
                     line if line.starts_with("Found ") || line.starts_with("Success: ") => objects += 1,
-                    line => reading.collected.record_unparsed_line(line),
+                    line => reading.collector.record_unparsed_line(line),
                 }
                 continue;
             }
@@ -176,9 +176,9 @@ pub(crate) fn read_mypy(bytes: &[u8], context: &OutputContext<'_>) -> Diagnostic
         diagnostic.level = level_or_warning(Some(&entry.severity));
         diagnostic.help = entry.hint;
         let page = |code: &String| format!("https://mypy.readthedocs.io/en/stable/_refs.html#code-{code}");
-        diagnostic.rule_page = entry.code.as_ref().map(page);
+        diagnostic.rule_page_url = entry.code.as_ref().map(page);
         diagnostic.rule = entry.code;
-        reading.collected.push(diagnostic);
+        reading.collector.push(diagnostic);
     }
     reading.finish_lines(objects)
 }
@@ -240,9 +240,9 @@ pub(crate) fn read_pyright(bytes: &[u8], context: &OutputContext<'_>) -> Diagnos
         let page = |rule: &String| {
             format!("https://github.com/microsoft/pyright/blob/main/docs/configuration.md#{rule}")
         };
-        diagnostic.rule_page = entry.rule.as_ref().map(page);
+        diagnostic.rule_page_url = entry.rule.as_ref().map(page);
         diagnostic.rule = entry.rule;
-        reading.collected.push(diagnostic);
+        reading.collector.push(diagnostic);
     });
     reading.finish()
 }
@@ -299,10 +299,10 @@ fn read_pylint_message(reader: &mut OutputReader<'_>, entry: PylintMessage) {
     let folder = if entry.kind == "info" { "information" } else { &entry.kind };
     let page =
         format!("https://pylint.readthedocs.io/en/stable/user_guide/messages/{folder}/{}.html", entry.symbol);
-    diagnostic.rule_page = Some(page);
+    diagnostic.rule_page_url = Some(page);
     diagnostic.rule = Some(entry.message_id);
     diagnostic.title = Some(entry.symbol);
-    reader.collected.push(diagnostic);
+    reader.collector.push(diagnostic);
 }
 
 #[derive(Deserialize)]
@@ -360,10 +360,10 @@ pub(crate) fn read_bandit(bytes: &[u8], context: &OutputContext<'_>) -> Diagnost
         let weakness = entry.issue_cwe.and_then(|weakness| weakness.id);
         diagnostic.tags.extend(weakness.and_then(|id| cwe_tag(&id.0.to_string())));
         diagnostic.tags.push("security".to_owned());
-        diagnostic.rule_page = entry.more_info;
+        diagnostic.rule_page_url = entry.more_info;
         diagnostic.rule = Some(entry.test_id);
         diagnostic.title = Some(entry.test_name);
-        reading.collected.push(diagnostic);
+        reading.collector.push(diagnostic);
     });
     reading.finish()
 }

@@ -21,7 +21,7 @@ const MARK_SEARCH_BYTES: usize = 4 << 10;
 pub(crate) struct OutputReader<'a> {
     tool: &'a str,
     paths: PathResolver,
-    pub(crate) collected: DiagnosticCollector,
+    pub(crate) collector: DiagnosticCollector,
 }
 
 impl<'a> OutputReader<'a> {
@@ -30,7 +30,7 @@ impl<'a> OutputReader<'a> {
         Self {
             tool: context.tool_name_or(tool),
             paths: PathResolver::new(context),
-            collected: DiagnosticCollector::new(),
+            collector: DiagnosticCollector::new(),
         }
     }
 
@@ -38,7 +38,7 @@ impl<'a> OutputReader<'a> {
     /// assumed to start at the first line that begins with a bracket. If the output is too large, records a
     /// problem and returns an empty text.
     pub(crate) fn extract_document<'b>(&mut self, bytes: &'b [u8]) -> Cow<'b, str> {
-        match decode::decode_document(bytes, &mut self.collected) {
+        match decode::decode_document(bytes, &mut self.collector) {
             Some(Cow::Borrowed(text)) => Cow::Borrowed(skip_to_json(text)),
             Some(Cow::Owned(text)) => Cow::Owned(skip_to_json(&text).to_owned()),
             None => Cow::Borrowed(""),
@@ -47,7 +47,7 @@ impl<'a> OutputReader<'a> {
 
     /// Parses a document as an object. If this fails, adds a problem and returns `None`.
     pub(crate) fn parse_object<'b, T: Deserialize<'b>>(&mut self, text: &'b str) -> Option<T> {
-        let read = entries::parse_document(text, &mut self.collected);
+        let read = entries::parse_document(text, &mut self.collector);
         read.map_err(|error| self.add_parse_error(&error)).ok()
     }
 
@@ -77,7 +77,7 @@ impl<'a> OutputReader<'a> {
                 Ok(entry) => visit_entry(self, entry),
                 Err(error) => self.add_malformed_entry(&format!("{entry_label} {}: {error}", index + 1)),
             }
-            if self.collected.is_full() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            if self.collector.is_full() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         });
         if let Err(error) = read {
             self.add_parse_error(&error);
@@ -94,7 +94,7 @@ impl<'a> OutputReader<'a> {
         match self.paths.resolve(path) {
             Ok(path) => Some(Diagnostic::new(self.tool, path, range, message)),
             Err(error) => {
-                self.collected.skip_unplaced_entry(&error, &error.to_string());
+                self.collector.skip_unplaced_entry(&error, &error.to_string());
                 None
             }
         }
@@ -103,7 +103,7 @@ impl<'a> OutputReader<'a> {
     /// Records a file that the tool has not examined. Files outside the tree are not recorded.
     pub(crate) fn add_ignored_file(&mut self, path: &str) {
         if let Ok(path) = self.paths.resolve(path) {
-            self.collected.add_ignored_file(path);
+            self.collector.add_ignored_file(path);
         }
     }
 
@@ -124,29 +124,29 @@ impl<'a> OutputReader<'a> {
 
     /// Records a problem for a malformed entry.
     pub(crate) fn add_malformed_entry(&mut self, text: &str) {
-        self.collected.add_skipped_entry(ProblemKind::MalformedEntry, text);
+        self.collector.add_skipped_entry(ProblemKind::MalformedEntry, text);
     }
 
     /// Finishes the parsing of an output with one object per line. Adds a problem if the output contains no
     /// objects.
     pub(crate) fn finish_lines(mut self, object_count: u64) -> DiagnosticReport {
         if object_count == 0 {
-            self.collected.report_unparsed_output();
+            self.collector.report_unparsed_output();
         }
         self.finish()
     }
 
     /// Records a failure that the tool reports about itself.
     pub(crate) fn add_tool_failure(&mut self, text: &str) {
-        self.collected.add_problem(ProblemKind::ToolFailed, text);
+        self.collector.add_problem(ProblemKind::ToolFailed, text);
     }
 
     pub(crate) fn finish(self) -> DiagnosticReport {
-        self.collected.finish()
+        self.collector.finish()
     }
 
     fn add_parse_error(&mut self, error: &serde_json::Error) {
-        self.collected.add_problem(ProblemKind::Unreadable, &error.to_string());
+        self.collector.add_problem(ProblemKind::Unreadable, &error.to_string());
     }
 }
 

@@ -82,9 +82,9 @@ fn read_offense(reader: &mut OutputReader<'_>, path: &str, offense: &RubocopOffe
     let message = offense.message.strip_prefix(&named).unwrap_or(&offense.message);
     let Some(mut diagnostic) = reader.build_diagnostic(path, range, message) else { return };
     diagnostic.level = level_or_warning(Some(&offense.severity));
-    diagnostic.rule_page = rule_page_url(&offense.cop_name);
+    diagnostic.rule_page_url = rule_page_url(&offense.cop_name);
     diagnostic.rule = Some(offense.cop_name.clone());
-    reader.collected.push(diagnostic);
+    reader.collector.push(diagnostic);
 }
 
 /// Returns the URL of a rule's page. For `Style/NilComparison`, the URL ends with

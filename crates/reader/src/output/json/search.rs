@@ -103,7 +103,7 @@ pub(crate) fn read_semgrep(bytes: &[u8], context: &OutputContext<'_>) -> Diagnos
         // Without a login, Semgrep prints a sentence in place of the fingerprint, so a text with a space is
         // ignored.
         diagnostic.fingerprint = fingerprint.filter(|text| !text.contains(' '));
-        diagnostic.suppressed = is_ignored;
+        diagnostic.is_suppressed = is_ignored;
         let weaknesses = match metadata.cwe {
             Some(OneOrMore::One(one)) => vec![one],
             Some(OneOrMore::More(more)) => more,
@@ -111,9 +111,9 @@ pub(crate) fn read_semgrep(bytes: &[u8], context: &OutputContext<'_>) -> Diagnos
         };
         diagnostic.tags = weaknesses.iter().filter_map(|text| cwe_tag(text)).take(MAX_LIST_ENTRIES).collect();
         diagnostic.tags.extend(metadata.category);
-        diagnostic.rule_page = metadata.source.or(metadata.shortlink);
+        diagnostic.rule_page_url = metadata.source.or(metadata.shortlink);
         diagnostic.rule = Some(entry.check_id);
-        reading.collected.push(diagnostic);
+        reading.collector.push(diagnostic);
     });
     reading.finish()
 }
@@ -154,7 +154,7 @@ impl StartEnd {
 /// write.
 pub(crate) fn read_ast_grep(bytes: &[u8], context: &OutputContext<'_>) -> DiagnosticReport {
     let mut reading = OutputReader::new("ast-grep", context);
-    let text = decode::decode_lines(bytes, &mut reading.collected);
+    let text = decode::decode_lines(bytes, &mut reading.collector);
     if text.trim_start().starts_with('[') {
         reading.for_each_array_entry(&text, "match", read_ast_grep_match);
         return reading.finish();
@@ -162,7 +162,7 @@ pub(crate) fn read_ast_grep(bytes: &[u8], context: &OutputContext<'_>) -> Diagno
     let mut objects = 0;
     for line in text.lines().filter(|line| !line.trim().is_empty()) {
         if !line.starts_with('{') {
-            reading.collected.record_unparsed_line(line);
+            reading.collector.record_unparsed_line(line);
             continue;
         }
         objects += 1;
@@ -190,5 +190,5 @@ fn read_ast_grep_match(reader: &mut OutputReader<'_>, entry: AstGrepMatch) {
     diagnostic.fixes = edit.map(|edit| ToolFix { message: None, edits: vec![edit] }).into_iter().collect();
     diagnostic.rule = entry.rule_id;
     diagnostic.help = entry.note;
-    reader.collected.push(diagnostic);
+    reader.collector.push(diagnostic);
 }

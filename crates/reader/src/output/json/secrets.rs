@@ -42,7 +42,7 @@ pub(crate) fn read_gitleaks(bytes: &[u8], context: &OutputContext<'_>) -> Diagno
         if !entry.commit.is_empty() {
             let commit: String = entry.commit.chars().take(12).collect();
             let text = format!("{}: {} in commit {commit}, not in the tree", entry.file, entry.rule_id);
-            return reading.collected.add_skipped_entry(ProblemKind::NoFile, &text);
+            return reading.collector.add_skipped_entry(ProblemKind::NoFile, &text);
         }
         let tells = |text: &str| {
             [&entry.secret, &entry.matched].iter().any(|s| !s.is_empty() && text.contains(s.as_str()))
@@ -59,7 +59,7 @@ pub(crate) fn read_gitleaks(bytes: &[u8], context: &OutputContext<'_>) -> Diagno
         diagnostic.tags = entry.tags.into_iter().filter(|tag| !tells(tag)).collect();
         diagnostic.tags.push("security".to_owned());
         diagnostic.rule = Some(entry.rule_id);
-        reading.collected.push(diagnostic);
+        reading.collector.push(diagnostic);
     });
     reading.finish()
 }
@@ -107,10 +107,10 @@ pub(crate) fn read_detect_secrets(bytes: &[u8], context: &OutputContext<'_>) -> 
             };
             diagnostic.level =
                 if entry.is_verified { DiagnosticLevel::Error } else { DiagnosticLevel::Warning };
-            diagnostic.suppressed = entry.is_secret == Some(false);
+            diagnostic.is_suppressed = entry.is_secret == Some(false);
             diagnostic.tags.push("security".to_owned());
             diagnostic.rule = Some(entry.kind);
-            reading.collected.push(diagnostic);
+            reading.collector.push(diagnostic);
         }
     }
     reading.finish()

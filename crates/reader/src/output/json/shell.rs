@@ -59,7 +59,7 @@ pub(crate) fn read_shellcheck(bytes: &[u8], context: &OutputContext<'_>) -> Diag
                 entry.end_line.to_line_or_column(),
             );
             if let Some(diagnostic) = map_shellcheck_comment(reading, &entry, lines) {
-                reading.collected.push(diagnostic);
+                reading.collector.push(diagnostic);
             }
         });
         return reading.finish();
@@ -77,7 +77,7 @@ pub(crate) fn read_shellcheck(bytes: &[u8], context: &OutputContext<'_>) -> Diag
         let Some(mut diagnostic) = map_shellcheck_comment(reading, &entry, range) else { return };
         let fix = entry.fix.and_then(|fix| shellcheck_fix(reading, &entry.file, &fix.replacements));
         diagnostic.fixes = fix.into_iter().collect();
-        reading.collected.push(diagnostic);
+        reading.collector.push(diagnostic);
     });
     reading.finish()
 }
@@ -90,7 +90,7 @@ fn map_shellcheck_comment(
     let mut diagnostic = reader.build_diagnostic(&entry.file, range, &entry.message)?;
     diagnostic.level = level_or_warning(Some(&entry.level));
     let rule = format!("SC{:04}", entry.code.0);
-    diagnostic.rule_page = Some(format!("https://www.shellcheck.net/wiki/{rule}"));
+    diagnostic.rule_page_url = Some(format!("https://www.shellcheck.net/wiki/{rule}"));
     diagnostic.rule = Some(rule);
     Some(diagnostic)
 }
@@ -143,9 +143,9 @@ pub(crate) fn read_hadolint(bytes: &[u8], context: &OutputContext<'_>) -> Diagno
         } else {
             "https://github.com/hadolint/hadolint/wiki"
         };
-        diagnostic.rule_page = Some(format!("{site}/{}", entry.code));
+        diagnostic.rule_page_url = Some(format!("{site}/{}", entry.code));
         diagnostic.rule = Some(entry.code);
-        reading.collected.push(diagnostic);
+        reading.collector.push(diagnostic);
     });
     reading.finish()
 }

@@ -85,11 +85,11 @@ fn read_violation(reader: &mut OutputReader<'_>, path: &str, violation: &Sqlfluf
     let group = violation.name.as_deref().and_then(|name| name.split_once('.'));
     let group =
         group.map(|(group, _)| group).filter(|group| group.bytes().all(|byte| byte.is_ascii_lowercase()));
-    diagnostic.rule_page =
+    diagnostic.rule_page_url =
         group.map(|group| format!("https://docs.sqlfluff.com/en/stable/reference/rules/{group}"));
     diagnostic.rule = Some(violation.code.clone());
     diagnostic.title = violation.name.clone();
-    reader.collected.push(diagnostic);
+    reader.collector.push(diagnostic);
 }
 
 fn violation_fix(reader: &OutputReader<'_>, path: &str, edits: &[SqlfluffEdit]) -> Option<ToolFix> {

@@ -22,8 +22,8 @@ const MAX_COMPILED_REGEX_BYTES: usize = 1 << 20;
 pub struct ExcludeList {
     /// Path of the file from the root of the tree.
     pub file: String,
-    /// Key of the list in a TOML, JSON or YAML file, as names separated by dots. If neither `key` nor
-    /// `section` is set, the whole file is the list.
+    /// Key of the list in a TOML, JSON or YAML file, as names separated by dots. If `key` and `section` are
+    /// not set, the whole file is the list.
     pub key: Option<String>,
     /// Section of an INI file.
     pub section: Option<String>,

@@ -213,7 +213,12 @@ fn every_pattern_is_a_format_and_compiles() {
         let named = NAMED_FORMATS.iter().find(|named| named.name == row.name).unwrap();
         assert_eq!(named.tool, row.tool, "{}", row.name);
         assert_eq!(row.compile_line_expressions().len(), row.line_expressions.len(), "{}", row.name);
-        assert_eq!(row.failure_expression().is_none(), row.failure.is_empty(), "{}", row.name);
+        assert_eq!(
+            row.failure_expression().is_none(),
+            row.failure_line_expression.is_empty(),
+            "{}",
+            row.name
+        );
         for expression in row.compile_line_expressions() {
             let groups: Vec<&str> = expression.capture_names().flatten().collect();
             assert!(groups.contains(&"path") && groups.contains(&"message"), "{}", row.name);

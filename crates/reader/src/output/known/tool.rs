@@ -175,7 +175,7 @@ pub struct SignOptions {
     /// The sign that the file must contain.
     #[serde(rename = "shown")]
     pub sign: ToolSign,
-    /// The options; [`SIGN_PLACEHOLDER`] stands for the file.
+    /// The options; [`SIGN_PLACEHOLDER`] is the placeholder for the file.
     pub args: Vec<String>,
 }
 
@@ -242,8 +242,8 @@ impl KnownTool {
         given.map(|given| fill_arguments(&given.args, &[], &[], sign_path)).unwrap_or_default()
     }
 
-    /// Returns the tool's options from `table`, which the tool does not read itself. Only options with a
-    /// value that `keeps` also permits are returned.
+    /// Returns the tool's options from `table`, which the tool does not read itself. Returns only options
+    /// that have a value and that `keeps` also permits.
     pub fn table_options(&self, read_file: &dyn Fn(&str) -> Option<Vec<u8>>) -> Vec<String> {
         let table = self.table.as_ref().and_then(|table| {
             let bytes = read_file(&table.file).filter(|bytes| bytes.len() <= MAX_CONFIG_FILE_BYTES)?;
@@ -316,8 +316,8 @@ pub fn is_empty_without_findings(format: &str) -> bool {
 
 /// Returns the arguments of `template`, with `files` in place of [`FILES_PLACEHOLDER`] and `sign_path` in
 /// place of [`SIGN_PLACEHOLDER`]. A path that begins with `-` or `@` gets the prefix `./`. `extra_arguments`
-/// are inserted before the first [`FILES_PLACEHOLDER`] or `--`, or at the end if the template contains
-/// neither.
+/// are inserted before the first [`FILES_PLACEHOLDER`] or `--`. If the template contains none of these, they
+/// are inserted at the end.
 pub fn fill_arguments(
     template: &[String],
     extra_arguments: &[String],

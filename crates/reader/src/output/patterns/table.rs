@@ -25,14 +25,14 @@ const fn line_pattern(
         name,
         tool,
         line_expressions,
-        failure: "",
+        failure_line_expression: "",
         summary_expressions: &[],
         excerpt_expressions: &[],
         unit,
         units_by_rule_prefix: &[],
         end_is_inclusive: false,
         default_level: DiagnosticLevel::Warning,
-        level_in_rule: false,
+        has_level_in_rule: false,
         notes_are_context: false,
     }
 }
@@ -123,7 +123,7 @@ pub static TSC: LinePattern = LinePattern {
         r"^\[?\d+:\d+:\d+",
     ],
     excerpt_expressions: &[r"^\s", r"^\d+ "],
-    failure: r"^error TS\d+: ",
+    failure_line_expression: r"^error TS\d+: ",
     default_level: DiagnosticLevel::Error,
     ..line_pattern(
         "tsc",
@@ -151,7 +151,7 @@ pub static MSBUILD: LinePattern = LinePattern {
         r"^.* -> .*$",
     ],
     excerpt_expressions: &[r"^\s"],
-    failure: r"^\s*(?:MSBUILD|CSC)\s*: (?:fatal )?error ",
+    failure_line_expression: r"^\s*(?:MSBUILD|CSC)\s*: (?:fatal )?error ",
     ..line_pattern(
         "msbuild",
         "msbuild",
@@ -180,7 +180,7 @@ pub static FLAKE8: LinePattern = LinePattern {
 /// Pylint's formats `parseable`, which has no columns, and `text`, whose columns are bytes from 0.
 pub static PYLINT: LinePattern = LinePattern {
     summary_expressions: &[r"^\*{5,} Module ", r"^-{3,}$", r"^Your code has been rated at "],
-    level_in_rule: true,
+    has_level_in_rule: true,
     ..line_pattern(
         "pylint",
         "pylint",
@@ -207,7 +207,7 @@ pub static MYPY: LinePattern = LinePattern {
     ],
     excerpt_expressions: &[r"^\s"],
     end_is_inclusive: true,
-    failure: r"^mypy: ",
+    failure_line_expression: r"^mypy: ",
     notes_are_context: true,
     ..line_pattern(
         "mypy",
@@ -238,7 +238,7 @@ pub static GOVET: LinePattern = LinePattern {
 /// golangci-lint's format `text` (`line-number` in version 1), in bytes.
 pub static GOLANGCI: LinePattern = LinePattern {
     summary_expressions: &[r"^(?P<total>\d+) issues?[.:]", r"^\* [\w-]+: \d+$", r"^level=(?:warning|info) "],
-    failure: r"^(?:level=error|Error: )",
+    failure_line_expression: r"^(?:level=error|Error: )",
     ..line_pattern(
         "golangci",
         "golangci-lint",
@@ -304,7 +304,7 @@ pub static CODESPELL: LinePattern = LinePattern {
 /// PHPStan's format `raw`, without columns. The output contains the rule's name only with `-v`.
 pub static PHPSTAN: LinePattern = LinePattern {
     summary_expressions: &[r"^Note: Using configuration file "],
-    failure: r"^\?:\?:",
+    failure_line_expression: r"^\?:\?:",
     default_level: DiagnosticLevel::Error,
     ..line_pattern(
         "phpstan",

@@ -12,7 +12,7 @@ pub(super) struct PythonScope {
     /// Text before the names of definitions in this scope: for a class, the name of the class and a dot.
     pub(super) prefix: String,
     /// Bindings of each name, in the order of the text.
-    pub(super) names: BTreeMap<String, Vec<ScopeBinding>>,
+    pub(super) bindings: BTreeMap<String, Vec<ScopeBinding>>,
     /// Modules from which all names are imported (`from module import *`).
     pub(super) star_import_modules: Vec<String>,
 }
@@ -73,17 +73,17 @@ pub(super) struct PythonClass {
 
 impl PythonScope {
     pub(super) fn bind(&mut self, name: &str, target: BindingTarget, branch: StatementBranch) {
-        self.names.entry(name.to_owned()).or_default().push(ScopeBinding { target, branch });
+        self.bindings.entry(name.to_owned()).or_default().push(ScopeBinding { target, branch });
     }
 
     pub(super) fn has_name(&self, name: &str) -> bool {
-        self.names.contains_key(name)
+        self.bindings.contains_key(name)
     }
 
     /// Returns the effective binding of a name. An assignment under a condition, such as `if not ssl:
     /// HTTPSConnection = Dummy`, does not replace an unconditional definition.
     pub(super) fn effective_binding(&self, name: &str, role: PropertyRole) -> Option<&BindingTarget> {
-        let bound = self.names.get(name)?;
+        let bound = self.bindings.get(name)?;
         let wanted =
             |bound: &&ScopeBinding| !matches!(bound.target, BindingTarget::Function(of, _) if of != role);
         let is_definition = |bound: &ScopeBinding| {
@@ -107,7 +107,7 @@ impl PythonScope {
     pub(super) fn collect_same_name_definitions(&self, name: &str, into: &mut Vec<NamesakeDefinition>) {
         let Some(own) = name.strip_prefix(&self.prefix) else { return };
         let head = own.split('.').next().unwrap_or(own);
-        for bound in self.names.get(head).into_iter().flatten() {
+        for bound in self.bindings.get(head).into_iter().flatten() {
             let (suffix, definition) = match &bound.target {
                 BindingTarget::Function(role, definition) => (role.suffix(), definition),
                 BindingTarget::Class(class) if head != own => {
@@ -126,7 +126,7 @@ impl PythonScope {
     }
 
     pub(super) fn collect_functions(&self, into: &mut BTreeMap<String, DefinitionDigests>) {
-        for bound in self.names.values() {
+        for bound in self.bindings.values() {
             for bound in bound {
                 match &bound.target {
                     BindingTarget::Function(role, definition) => {

@@ -282,7 +282,7 @@ fn rustc_tells_its_failures_and_macros() {
         ["error E0308 x/src/a.rs:3:5 no error", "error - x/src/a.rs:4:5 no error"]
     );
     assert_eq!(
-        report.diagnostics[0].rule_page.as_deref(),
+        report.diagnostics[0].rule_page_url.as_deref(),
         Some("https://doc.rust-lang.org/error_codes/E0308.html")
     );
     assert_eq!(report.problems.len(), 1);

@@ -34,7 +34,7 @@ fn suggestion_for(lines: (u32, u32), text: &str, edits: &[Edit<'_>]) -> Option<S
 fn a_finding_is_the_lines_of_its_diagnostic_with_its_rule() {
     let found = Diagnostic {
         help: Some("Do *this*.".to_owned()),
-        rule_page: Some("https://lint.example/R1".to_owned()),
+        rule_page_url: Some("https://lint.example/R1".to_owned()),
         title: Some("No x".to_owned()),
         ..diagnostic(DiagnosticRange::from_positions((2, 3), (3, 2), ColumnUnit::Byte))
     };
@@ -69,7 +69,7 @@ fn a_finding_of_the_file_as_a_whole_is_on_its_first_line_and_shows_none() {
         &FileText::new(b"a\n"),
         &DiagnosticMapping::default(),
     );
-    assert_eq!(beyond, Err(RangeError::LineOutOfRange { line: 9, count: 1 }));
+    assert_eq!(beyond, Err(RangeError::LineOutOfRange { line: 9, line_count: 1 }));
 }
 
 #[test]
@@ -91,7 +91,8 @@ fn a_severity_is_of_the_rule_or_of_the_tool_or_of_the_level() {
         let severities: BTreeMap<String, Severity> =
             severities.iter().map(|(name, is)| ((*name).to_owned(), *is)).collect();
         let levels = LevelSeverities { error: Severity::P0, ..LevelSeverities::default() };
-        let mapping = DiagnosticMapping { severities, levels, ..DiagnosticMapping::default() };
+        let mapping =
+            DiagnosticMapping { rule_severities: severities, levels, ..DiagnosticMapping::default() };
         let found = Diagnostic { level, ..diagnostic(DiagnosticRange::from_lines(1, 1)) };
         map_diagnostic(&found, &FileText::new(b"a\n"), &mapping).unwrap().severity
     };

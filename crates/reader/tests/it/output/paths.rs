@@ -12,7 +12,7 @@ fn resolve_both(roots: &[&str], folder: Option<&str>, text: &str) -> [Result<Str
     let folder = folder.map(RepoPath::from);
     let paths = PathResolver::new(&OutputContext {
         roots: &roots,
-        folder: folder.as_ref(),
+        working_folder: folder.as_ref(),
         ..OutputContext::default()
     });
     [paths.resolve(text), paths.resolve_uri(text)]
@@ -133,7 +133,7 @@ proptest! {
         folder in prop::option::of(prop::sample::select(&["a", "a/b", "../a", "/a", ""][..])),
     ) {
         let (roots, folder) = ([root.to_owned()], folder.map(RepoPath::from));
-        let paths = PathResolver::new(&OutputContext { roots: &roots, folder: folder.as_ref(), ..OutputContext::default() });
+        let paths = PathResolver::new(&OutputContext { roots: &roots, working_folder: folder.as_ref(), ..OutputContext::default() });
         for path in [paths.resolve(&text), paths.resolve_uri(&text)].into_iter().flatten() {
             prop_assert!(path.is_safe_to_write(), "{text:?} is {path}");
         }

@@ -75,10 +75,10 @@ fn lines_end_with_lf_or_crlf_and_a_column_may_be_behind_the_line_break() {
             assert_eq!(range_text(text, &range), Err(RangeError::InvalidColumn { line, column }), "{unit:?}");
         }
         let beyond = exact((4, 1), (4, 1), unit);
-        assert_eq!(range_text(text, &beyond), Err(RangeError::LineOutOfRange { line: 4, count: 2 }));
+        assert_eq!(range_text(text, &beyond), Err(RangeError::LineOutOfRange { line: 4, line_count: 2 }));
         assert_eq!(
             range_text("ab", &exact((2, 1), (2, 1), unit)),
-            Err(RangeError::LineOutOfRange { line: 2, count: 1 })
+            Err(RangeError::LineOutOfRange { line: 2, line_count: 1 })
         );
         assert_eq!(range_text("", &exact((1, 1), (1, 1), unit)), Ok(""));
     }
@@ -115,7 +115,10 @@ fn the_lines_of_a_diagnostic_are_found_whatever_its_columns() {
         (DiagnosticRange::from_positions((1, 1), (3, 1), unit), Ok((1, 2))),
         (DiagnosticRange::from_positions((3, 1), (3, 1), unit), Ok((3, 3))),
         (DiagnosticRange::from_position(4, 1, unit), Ok((3, 3))),
-        (DiagnosticRange::from_position(5, 1, unit), Err(RangeError::LineOutOfRange { line: 5, count: 3 })),
+        (
+            DiagnosticRange::from_position(5, 1, unit),
+            Err(RangeError::LineOutOfRange { line: 5, line_count: 3 }),
+        ),
         (DiagnosticRange::from_offsets(2, 4, unit).unwrap(), Ok((2, 2))),
         (DiagnosticRange::from_offsets(2, 5, unit).unwrap(), Ok((2, 3))),
         (DiagnosticRange::from_offsets(6, 6, unit).unwrap(), Ok((3, 3))),
@@ -127,7 +130,7 @@ fn the_lines_of_a_diagnostic_are_found_whatever_its_columns() {
     assert_eq!((empty.range_lines(&DiagnosticRange::from_lines(1, 1)), empty.line_count()), (Ok((1, 1)), 0));
     assert_eq!(
         empty.range_lines(&DiagnosticRange::from_lines(3, 3)),
-        Err(RangeError::LineOutOfRange { line: 3, count: 0 })
+        Err(RangeError::LineOutOfRange { line: 3, line_count: 0 })
     );
 }
 
@@ -207,7 +210,7 @@ fn a_fix_that_cannot_be_applied_exactly_is_refused() {
         (vec![(offset_range(0, 7), "x")], ToolFixError::UnresolvedRange(RangeError::InvalidOffset(7))),
         (
             vec![(DiagnosticRange::from_lines(9, 9), "x")],
-            ToolFixError::UnresolvedRange(RangeError::LineOutOfRange { line: 9, count: 1 }),
+            ToolFixError::UnresolvedRange(RangeError::LineOutOfRange { line: 9, line_count: 1 }),
         ),
         (vec![(DiagnosticRange::WholeFile, "x")], ToolFixError::UnresolvedRange(RangeError::WholeFile)),
     ] {

@@ -65,7 +65,7 @@ fn a_diagnostic_takes_what_it_does_not_say_from_the_whole() {
         (two.tool.as_str(), two.level, two.rule.as_deref()),
         ("x", DiagnosticLevel::Error, Some("C1"))
     );
-    assert_eq!(two.rule_page.as_deref(), Some("https://x.example/C1"));
+    assert_eq!(two.rule_page_url.as_deref(), Some("https://x.example/C1"));
 }
 
 #[test]

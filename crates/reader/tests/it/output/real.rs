@@ -77,7 +77,7 @@ fn tree() -> BTreeMap<String, String> {
 pub(super) fn read_in(folder: &str, format: &str, bytes: &[u8]) -> DiagnosticReport {
     let folder = RepoPath::from_text(folder);
     let roots = ["/build/tree".to_owned()];
-    let input = OutputContext { roots: &roots, folder: Some(&folder), ..OutputContext::default() };
+    let input = OutputContext { roots: &roots, working_folder: Some(&folder), ..OutputContext::default() };
     read_output(OutputFormat::parse(format).unwrap(), bytes, &input)
 }
 

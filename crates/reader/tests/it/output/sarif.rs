@@ -65,9 +65,9 @@ fn a_result_is_a_diagnostic_with_all_that_its_rule_says() {
     );
     assert_eq!(found.title.as_deref(), Some("No *x*"));
     assert_eq!(found.help.as_deref(), Some("Do **y**.\n\n* z"));
-    assert_eq!(found.rule_page.as_deref(), Some("https://lint.example/R1"));
+    assert_eq!(found.rule_page_url.as_deref(), Some("https://lint.example/R1"));
     assert_eq!(found.tags, ["security", "own", "correctness", "cwe"]);
-    assert!(!found.suppressed && found.fixes.is_empty() && found.fingerprint.is_none());
+    assert!(!found.is_suppressed && found.fixes.is_empty() && found.fingerprint.is_none());
 }
 
 #[test]
@@ -298,7 +298,7 @@ fn a_result_is_suppressed_if_all_of_its_suppressions_stand() {
     ] {
         let found =
             read_one(json!({}), merge_fields(result("a", 1), json!({ "suppressions": suppressions })));
-        assert_eq!(found.suppressed, suppressed, "{suppressions}");
+        assert_eq!(found.is_suppressed, suppressed, "{suppressions}");
     }
 }
 
@@ -456,7 +456,7 @@ fn a_fingerprint_is_the_whole_one_of_the_highest_version_or_made_of_the_partial_
 fn a_line_beyond_the_file_is_told_where_the_file_is_known() {
     let found = read_one(json!({}), result("a", 9));
     let file = FileText::new(b"a\nb\n");
-    assert_eq!(file.range_lines(&found.range), Err(RangeError::LineOutOfRange { line: 9, count: 2 }));
+    assert_eq!(file.range_lines(&found.range), Err(RangeError::LineOutOfRange { line: 9, line_count: 2 }));
 }
 
 #[test]

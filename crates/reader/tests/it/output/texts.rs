@@ -54,7 +54,7 @@ fn every_text_of_a_diagnostic_is_bounded() {
         fingerprint: Some(long.clone()),
         title: Some(format!("a\n{long}")),
         help: Some(long.clone()),
-        rule_page: Some(format!("https://x.example/{long}")),
+        rule_page_url: Some(format!("https://x.example/{long}")),
         tags,
         ..plain()
     };
@@ -66,7 +66,7 @@ fn every_text_of_a_diagnostic_is_bounded() {
         (chars(&found.tool), found.rule.as_deref().map(chars)),
         (MAX_NAME_CHARS + 1, Some(MAX_NAME_CHARS + 1))
     );
-    assert_eq!((found.rule_page, found.help.map(|help| help.len())), (None, Some(MAX_HELP_BYTES)));
+    assert_eq!((found.rule_page_url, found.help.map(|help| help.len())), (None, Some(MAX_HELP_BYTES)));
     assert!(found.title.is_some_and(|title| title.starts_with("a x") && title.ends_with('…')));
     let digest = found.fingerprint.unwrap();
     let other = text::clean_diagnostic(Diagnostic { fingerprint: Some(long + "y"), ..plain() });
@@ -89,8 +89,8 @@ fn a_page_is_an_https_address_of_a_host_without_a_user() {
         (" https://x.example", false),
         ("https://exämple.example/", false),
     ] {
-        let found = text::clean_diagnostic(Diagnostic { rule_page: Some(page.to_owned()), ..plain() });
-        assert_eq!(found.rule_page.is_some(), kept, "{page}");
+        let found = text::clean_diagnostic(Diagnostic { rule_page_url: Some(page.to_owned()), ..plain() });
+        assert_eq!(found.rule_page_url.is_some(), kept, "{page}");
     }
 }
 

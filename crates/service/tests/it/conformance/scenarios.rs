@@ -2,7 +2,8 @@
 //! do all due work. After this act, every invariant must hold.
 
 use truing_fakes::forge::ForgeFaultKind::{
-    self, Html, Invalid, PrimaryLimit, Redirect, SecondaryLimit, SelfLink, SingleSignOn, Status, Truncated,
+    self, Html, PrimaryLimit, Redirect, SecondaryLimit, SelfLinkedPage, SingleSignOn, Status, Truncated,
+    ValidationError,
 };
 use truing_fakes::forge::{ErrorListFormat, ForgeFlavour};
 
@@ -282,7 +283,7 @@ const WRONG: &[Scenario] = &[
         acts: &[
             Open(three),
             Answered {
-                by: |_| Invalid(ErrorListFormat::Strings),
+                by: |_| ValidationError(ErrorListFormat::Strings),
                 told: "not as it should be (hint: ",
                 step: 3,
             },
@@ -294,7 +295,7 @@ const WRONG: &[Scenario] = &[
         acts: &[
             Open(three),
             Answered {
-                by: |_| Invalid(ErrorListFormat::Objects),
+                by: |_| ValidationError(ErrorListFormat::Objects),
                 told: "not as it should be (hint: ",
                 step: 5,
             },
@@ -378,7 +379,7 @@ const WRONG: &[Scenario] = &[
     Scenario {
         name: "pages-in-a-circle",
         files: 3,
-        acts: &[Open(three), Answered { by: |_| SelfLink, told: "form a loop (hint: ", step: 1 }],
+        acts: &[Open(three), Answered { by: |_| SelfLinkedPage, told: "form a loop (hint: ", step: 1 }],
     },
 ];
 
@@ -417,9 +418,9 @@ const SCENARIOS: &[Scenario] = &[
         files: 10,
         acts: &[
             Open(forty),
-            Interrupted(ForgeFaultKind::Drop),
+            Interrupted(ForgeFaultKind::DropConnection),
             Push(fix_ten),
-            Interrupted(ForgeFaultKind::Drop),
+            Interrupted(ForgeFaultKind::DropConnection),
         ],
     },
     Scenario {
@@ -427,9 +428,9 @@ const SCENARIOS: &[Scenario] = &[
         files: 10,
         acts: &[
             Open(forty),
-            Interrupted(ForgeFaultKind::LostAnswer),
+            Interrupted(ForgeFaultKind::LostResponse),
             Push(fix_ten),
-            Interrupted(ForgeFaultKind::LostAnswer),
+            Interrupted(ForgeFaultKind::LostResponse),
         ],
     },
     Scenario { name: "push-amid-every-write", files: 3, acts: &[Open(three), PushedAmid(fix_one)] },

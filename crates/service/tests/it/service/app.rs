@@ -12,7 +12,7 @@ use crate::service::{REVIEWS, assert_first, assert_second_with, no_violations};
 
 /// Returns limits with which a single failure parks the pull request.
 fn once() -> SlotLimits {
-    SlotLimits { attempts: 1, ..limits() }
+    SlotLimits { max_attempts: 1, ..limits() }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -215,7 +215,7 @@ fn answers() -> Vec<(ForgeFaultKind, &'static str, bool)> {
             "the resource has another address now",
             false,
         ),
-        (ForgeFaultKind::Drop, "the connection broke before the answer was complete", false),
+        (ForgeFaultKind::DropConnection, "the connection broke before the answer was complete", false),
     ]
 }
 

@@ -51,8 +51,11 @@ async fn every_finding_is_on_its_lines_once_whatever_answer_is_lost() {
     let each = 2..=MANY as u64 + 1;
     let all: Vec<u64> = each.clone().chain(each).collect();
     for (at, ((method, route), nth)) in [(CREATE, 1), (APPEND, 1), (APPEND, 2)].into_iter().enumerate() {
-        for kind in [ForgeFaultKind::LostAnswer, ForgeFaultKind::Drop] {
-            let name = format!("change_{at}_{}", if kind == ForgeFaultKind::Drop { "drop" } else { "lost" });
+        for kind in [ForgeFaultKind::LostResponse, ForgeFaultKind::DropConnection] {
+            let name = format!(
+                "change_{at}_{}",
+                if kind == ForgeFaultKind::DropConnection { "drop" } else { "lost" }
+            );
             site.repo.push("many", file(&name, MANY)).await.unwrap();
             site.forge.add_fault(ForgeFault::on_call(method, route, kind).nth(nth));
             let view = reviewed(&site, &service, &opened).await;
@@ -151,7 +154,7 @@ async fn the_buttons_of_our_check_review_again_for_those_who_may_write() {
         );
         assert_eq!(acts().await.len(), times - 1);
     }
-    assert_eq!(acts().await[0].act.actor, format!("ada@{FORGE}"));
+    assert_eq!(acts().await[0].action.actor, format!("ada@{FORGE}"));
     let history = service.history(&key).await;
     assert!(history.iter().any(|told| told.starts_with("`re-run` by ada@fake")), "{history:#?}");
 

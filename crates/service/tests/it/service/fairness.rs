@@ -19,7 +19,7 @@ use crate::service::site::{Site, limits, pace, settings};
 async fn mark(store: &dyn RecordStore, owner: &str, repository: usize, pulls: usize) {
     let mark = |number: usize| SlotMark {
         key: SlotKey::new(format!("pr/fake/{repository}/{number}")),
-        described: SlotDescription {
+        description: SlotDescription {
             name: format!("{owner}/r{repository}#{number}"),
             url: format!("https://example.com/{repository}/{number}"),
             head: None,

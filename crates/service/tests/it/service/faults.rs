@@ -29,8 +29,8 @@ fn misbehaviour() -> Vec<ForgeFaultKind> {
         ForgeFaultKind::Html(502),
         ForgeFaultKind::Redirect(301, "https://example.com/".into()),
         ForgeFaultKind::Truncated,
-        ForgeFaultKind::Drop,
-        ForgeFaultKind::LostAnswer,
+        ForgeFaultKind::DropConnection,
+        ForgeFaultKind::LostResponse,
     ]
 }
 
@@ -74,7 +74,7 @@ async fn a_first_review_ends_well_whatever_the_forge_does_at_one_call() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_review_ends_well_whatever_the_forge_does_at_one_call() {
     let site = Site::new().await;
-    let service = site.serve_with(SlotLimits { attempts: 50, ..limits() }).await;
+    let service = site.serve_with(SlotLimits { max_attempts: 50, ..limits() }).await;
     let mut pulls = Vec::new();
     for name in ["one", "two", "three", "four", "five", "six"] {
         pulls.push(site.open(name).await);
@@ -114,7 +114,7 @@ async fn a_rate_limit_is_waited_for_and_counts_as_no_failure() {
     let site = Site::new().await;
     // With this limit, a single failure parks the pull request, so the test shows that a rate limit is not a
     // failure.
-    let service = site.serve_with(SlotLimits { attempts: 1, ..limits() }).await;
+    let service = site.serve_with(SlotLimits { max_attempts: 1, ..limits() }).await;
     for (index, (method, path, kind)) in [
         ("GET", PULL, ForgeFaultKind::Status(429, None)),
         ("GET", SUMMARY, ForgeFaultKind::Status(429, Some(1))),
@@ -192,8 +192,8 @@ async fn comments_that_show_later_than_promised_are_made_twice_and_deleted_once(
     let opened = site.open("change").await;
     // The responses of these calls are lost, and the created comments are not yet in the forge's lists after
     // the settle delay.
-    site.forge.add_fault(ForgeFault::on_call("POST", SUMMARY, ForgeFaultKind::LostAnswer));
-    site.forge.add_fault(ForgeFault::on_call("POST", REVIEWS, ForgeFaultKind::LostAnswer));
+    site.forge.add_fault(ForgeFault::on_call("POST", SUMMARY, ForgeFaultKind::LostResponse));
+    site.forge.add_fault(ForgeFault::on_call("POST", REVIEWS, ForgeFaultKind::LostResponse));
     site.deliver().await;
     service.rest(&site.clock).await;
     let picture = site.picture(&opened).await;
@@ -247,7 +247,7 @@ async fn an_event_of_a_head_that_is_gone_costs_one_more_look_and_no_more() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_fails_too_often_is_parked_told_and_retried() {
     let site = Site::new().await;
-    let service = site.serve_with(SlotLimits { attempts: 3, ..limits() }).await;
+    let service = site.serve_with(SlotLimits { max_attempts: 3, ..limits() }).await;
     // In the first two attempts, the API of the forge fails. In the third attempt, only the git server fails.
     site.forge.add_fault(ForgeFault::on_call("GET", PULL, ForgeFaultKind::Status(503, None)).times(6));
     site.forge.add_fault(ForgeFault::on_call("GET", GIT, ForgeFaultKind::Status(503, None)).times(1000));
@@ -283,7 +283,7 @@ async fn what_fails_too_often_is_parked_told_and_retried() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_computed_and_could_not_be_shown_is_shown_after_a_retry() {
     let site = Site::new().await;
-    let service = site.serve_with(SlotLimits { attempts: 2, ..limits() }).await;
+    let service = site.serve_with(SlotLimits { max_attempts: 2, ..limits() }).await;
     site.forge.add_fault(ForgeFault::on_call("POST", REVIEWS, ForgeFaultKind::Status(403, None)).times(1000));
     let opened = site.open("change").await;
     let key = site.key(opened.number).await;
@@ -302,10 +302,10 @@ async fn what_was_computed_and_could_not_be_shown_is_shown_after_a_retry() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_forge_that_is_wholly_down_parks_and_the_next_push_brings_back() {
     let site = Site::new().await;
-    let service = site.serve_with(SlotLimits { attempts: 2, ..limits() }).await;
+    let service = site.serve_with(SlotLimits { max_attempts: 2, ..limits() }).await;
     let mut opened = site.open("change").await;
     let key = site.key(opened.number).await;
-    site.forge.add_fault(ForgeFault::on_call("", "/", ForgeFaultKind::Drop).times(100_000));
+    site.forge.add_fault(ForgeFault::on_call("", "/", ForgeFaultKind::DropConnection).times(100_000));
     site.deliver().await;
     service.state(&key, "held (parked)").await;
     // The store and the metrics show the failures and their number.

@@ -117,7 +117,8 @@ async fn a_worker_stops_by_itself_when_the_store_hangs_and_the_service_can_be_st
     let inner = site.store();
     let script = Script::new(None);
     let store = FaultyStore { inner: inner.clone(), script: script.clone() };
-    let service = site.serve_from(store, inner, SlotLimits { lease: TimeSpan::seconds(2), ..limits() }).await;
+    let service =
+        site.serve_from(store, inner, SlotLimits { lease_duration: TimeSpan::seconds(2), ..limits() }).await;
     let opened = site.open("change").await;
     site.deliver().await;
     let key = site.key(opened.number).await;

@@ -13,7 +13,7 @@ use crate::service::{assert_first, assert_second, assert_second_with, no_violati
 
 /// Returns limits with which a single failure parks the pull request.
 fn once() -> SlotLimits {
-    SlotLimits { attempts: 1, ..limits() }
+    SlotLimits { max_attempts: 1, ..limits() }
 }
 
 /// Counts the notes in a summary that name the permission for resolving threads.

@@ -25,7 +25,7 @@ async fn assert_review(flavour: ForgeFlavour, kind: TokenKind, held: &[&str], st
     site.forge.revoke_token(TOKEN);
     let held: Vec<(&str, &str)> = held.iter().map(|name| (*name, "")).collect();
     site.forge.register_limited_token(TOKEN, kind, BOT, "acme", &held);
-    let service = site.serve_with(SlotLimits { attempts: 1, ..limits() }).await;
+    let service = site.serve_with(SlotLimits { max_attempts: 1, ..limits() }).await;
     let opened = site.open("change").await;
     site.deliver().await;
     let key = site.key(opened.number).await;

@@ -104,8 +104,9 @@ async fn worked_in_vain(because: &str) -> Slot {
     };
     let store = FaultyStore { inner: inner.clone(), script: script.clone() };
     // Only the case of a failed store needs a lease that expires during the test.
-    let lease = if because == "dead" { TimeSpan::seconds(6) } else { limits().lease };
-    let context = site.context(store, forges, SlotLimits { debounce: TimeSpan(0), lease, ..limits() });
+    let lease = if because == "dead" { TimeSpan::seconds(6) } else { limits().lease_duration };
+    let context =
+        site.context(store, forges, SlotLimits { debounce: TimeSpan(0), lease_duration: lease, ..limits() });
     let key = site.key(1).await;
     let described =
         SlotDescription { name: "acme/shop#1".into(), url: "https://example.com/1".into(), head: None };

@@ -82,7 +82,7 @@ async fn nothing_begins_while_it_is_on_and_everything_due_goes_on_at_off() {
 async fn a_run_in_flight_completes_in_mode_finish() {
     let site = Site::new().await;
     let service = site.serve().await;
-    site.forge.add_fault(ForgeFault::on_call("POST", REVIEWS, ForgeFaultKind::HeldAnswer));
+    site.forge.add_fault(ForgeFault::on_call("POST", REVIEWS, ForgeFaultKind::HeldResponse));
     let opened = site.open("change").await;
     site.deliver().await;
     site.forge.wait_for_held_request().await;
@@ -100,8 +100,8 @@ async fn a_run_in_flight_stops_before_its_next_write_in_mode_stop() {
     let site = Site::new().await;
     // With this limit, a single failure parks the pull request, so the test shows that the stop is not a
     // failure.
-    let service = site.serve_with(SlotLimits { attempts: 1, ..limits() }).await;
-    site.forge.add_fault(ForgeFault::on_call("POST", REVIEWS, ForgeFaultKind::HeldAnswer));
+    let service = site.serve_with(SlotLimits { max_attempts: 1, ..limits() }).await;
+    site.forge.add_fault(ForgeFault::on_call("POST", REVIEWS, ForgeFaultKind::HeldResponse));
     let opened = site.open("change").await;
     site.deliver().await;
     site.forge.wait_for_held_request().await;
@@ -127,7 +127,7 @@ async fn a_run_in_flight_stops_before_its_next_write_in_mode_stop() {
 async fn a_run_in_flight_stops_where_the_switch_of_its_repository_says_so() {
     let site = Site::new().await;
     let service = site.serve().await;
-    site.forge.add_fault(ForgeFault::on_call("POST", REVIEWS, ForgeFaultKind::HeldAnswer));
+    site.forge.add_fault(ForgeFault::on_call("POST", REVIEWS, ForgeFaultKind::HeldResponse));
     let opened = site.open("change").await;
     site.deliver().await;
     site.forge.wait_for_held_request().await;

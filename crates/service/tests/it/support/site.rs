@@ -82,13 +82,13 @@ pub(crate) async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
 pub(crate) fn limits() -> SlotLimits {
     SlotLimits {
         debounce: TimeSpan(50),
-        max_wait: TimeSpan(200),
+        max_debounce: TimeSpan(200),
         storm_quiet_time: TimeSpan(300),
-        storm_max: TimeSpan::seconds(30),
-        lease: TimeSpan::seconds(20),
-        backoff: TimeSpan(50),
+        max_storm_duration: TimeSpan::seconds(30),
+        lease_duration: TimeSpan::seconds(20),
+        initial_backoff: TimeSpan(50),
         backoff_max: TimeSpan(200),
-        attempts: 5,
+        max_attempts: 5,
     }
 }
 
@@ -350,7 +350,7 @@ impl Site {
             converge_setup: Err("it is not tried here".to_owned()),
             held_slots: truing_service::kill_switch::HeldSlots::default(),
             write_monitor: truing_loops::telemetry::WRITE_MONITOR.clone(),
-            sweep_times: truing_service::sweep::SweepResults::default(),
+            sweep_results: truing_service::sweep::SweepResults::default(),
             metrics: truing_service::metrics::ServiceMetrics::new().unwrap(),
             scheduler_waker: truing_service::scheduler_waker::SchedulerWaker::default(),
             linter_sources: truing_loops::tools::LinterSources::default(),

@@ -75,8 +75,8 @@ impl Watched {
 
     /// Starts a forge of this kind.
     pub(crate) async fn start_as(flavour: ForgeFlavour, options: FakeForgeOptions) -> Self {
-        let published = Published { flavour, also: options.witness };
-        let options = FakeForgeOptions { witness: Some(Arc::new(published)), ..options };
+        let published = Published { flavour, also: options.observer };
+        let options = FakeForgeOptions { observer: Some(Arc::new(published)), ..options };
         Self(FakeForge::start_as(flavour, options).await.unwrap())
     }
 }

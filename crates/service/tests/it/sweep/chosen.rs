@@ -40,7 +40,7 @@ async fn only_the_operators_repositories_are_swept() {
         assert_eq!(keys(&swept).await, [site.key(wanted.number).await]);
     }
     assert_eq!(
-        swept.context.sweep_times.swept_repositories(),
+        swept.context.sweep_results.swept_repositories(),
         [],
         "nor does anybody wait for it to be swept"
     );

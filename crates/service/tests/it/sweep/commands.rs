@@ -14,7 +14,7 @@ const PERMISSION: &str = "/repos/{owner}/{repo}/collaborators";
 pub(crate) async fn acts(service: &Running) -> Vec<String> {
     let mut acts = service.store.audit_entries(100).await.unwrap();
     acts.reverse();
-    acts.into_iter().map(|audited| format!("{}: {}", audited.act.actor, audited.act.action)).collect()
+    acts.into_iter().map(|audited| format!("{}: {}", audited.action.actor, audited.action.action)).collect()
 }
 
 pub(crate) async fn all_served(service: &Running) {
@@ -145,7 +145,7 @@ async fn a_pause_while_a_review_is_running_begins_when_it_ends() {
     site.repo.set_role("ada", "write").await.unwrap();
     let service = site.serve().await;
     let path = "/repos/{owner}/{repo}/pulls/{number}/reviews$";
-    site.forge.add_fault(ForgeFault::on_call("POST", path, ForgeFaultKind::HeldAnswer));
+    site.forge.add_fault(ForgeFault::on_call("POST", path, ForgeFaultKind::HeldResponse));
     let opened = site.open("change").await;
     let key = site.key(opened.number).await;
     site.deliver().await;

@@ -256,7 +256,7 @@ async fn arrange(lossy: &LossyStoreForge, work: &Work<'_>, midway: SlotLossPoint
             let computed = ComputedReview {
                 producer: CommentProducer::Review,
                 findings,
-                desired,
+                desired_comments: desired,
                 status: None,
                 record: outcome,
             };
@@ -269,7 +269,7 @@ async fn arrange(lossy: &LossyStoreForge, work: &Work<'_>, midway: SlotLossPoint
         }
         SlotLossPoint::Parked => {
             work.fail().await;
-            for _ in 1..limits().attempts {
+            for _ in 1..limits().max_attempts {
                 Work::begin(lossy, work.swept, &work.run.key, opened).await.fail().await;
             }
             assert_eq!(work.swept.state(&work.run.key).await, "held (parked)");

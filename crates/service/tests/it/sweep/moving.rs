@@ -113,7 +113,7 @@ async fn a_repository_that_is_gone_is_remembered_as_such_and_asked_for_seldom() 
     let known = swept.store.repositories(FORGE).await.unwrap();
     assert!(known[0].missing_since.is_some(), "{known:?}");
     swept.round(&site).await;
-    assert_eq!(swept.context.sweep_times.swept_repositories(), [], "nobody waits for it to be swept");
+    assert_eq!(swept.context.sweep_results.swept_repositories(), [], "nobody waits for it to be swept");
     let asked = || site.forge.call_counts().get("GET /repositories/{id}").copied().unwrap_or_default();
     assert_eq!(asked(), 1);
     for _ in 0..(24 * 12 - 2) {

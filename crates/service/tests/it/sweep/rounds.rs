@@ -68,7 +68,7 @@ async fn a_sweep_that_finds_nothing_new_writes_nothing_and_costs_nothing() {
     }
     assert_eq!(watcher(), before, "the file was not written to");
     assert_eq!(paid(&site), cost, "every answer was that nothing has changed");
-    let period = swept.context.sweep_times.swept_repositories()[0].period.unwrap();
+    let period = swept.context.sweep_results.swept_repositories()[0].time_since_previous.unwrap();
     assert!((300_000..310_000).contains(&period.0), "{period:?}");
     // After a change, all these values differ.
     site.repo.push(&opened.branch, CommitBuilder::new("More").write("more.txt", "more")).await.unwrap();
@@ -113,7 +113,7 @@ async fn a_round_that_is_too_dear_takes_longer_and_reaches_everybody() {
     site.forge.set_rate_limit(100);
     let mut spent = Vec::new();
     let mut rounds = 0;
-    while swept.context.sweep_times.swept_repositories().len() < 13 {
+    while swept.context.sweep_results.swept_repositories().len() < 13 {
         let before = paid(&site);
         // Twelve sweeps take an hour of the forge's clock.
         for _ in 0..12 {
@@ -206,9 +206,9 @@ async fn a_row_that_cannot_be_read_is_left_out_and_all_others_are_swept() {
         store.list_slots().await.unwrap().into_iter().map(|slot| slot.key.to_string()).collect();
     let others = format!("pr/{FORGE}/{}/1", other.id().await.unwrap());
     assert_eq!(known, [site.key(whole.number).await.to_string(), others]);
-    assert_eq!(store.collect_statistics().await.unwrap().unreadable, 1, "it is named");
+    assert_eq!(store.collect_statistics().await.unwrap().unreadable_slots, 1, "it is named");
     assert_eq!(store.sweep_request_time().await.unwrap(), None, "the sweep came to its end");
-    assert_eq!(swept.context.sweep_times.swept_repositories().len(), 2);
+    assert_eq!(swept.context.sweep_results.swept_repositories().len(), 2);
 
     store.delete_unreadable_slot(&damaged).await.unwrap();
     swept.round(&site).await;

@@ -33,7 +33,7 @@ pub(super) fn last_entries(connection: &SqlTransaction, limit: usize) -> Result<
                 target: row.get(3)?,
                 detail: row.get(4)?,
             };
-            Ok(AuditEntry { at: UnixMillis(row.get(0)?), act })
+            Ok(AuditEntry { at: UnixMillis(row.get(0)?), action: act })
         })?
         .collect()
 }

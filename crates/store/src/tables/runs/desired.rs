@@ -18,7 +18,7 @@ pub(super) fn replace_review_output(
     computed: &ComputedReview,
 ) -> Result<(), StoreFault> {
     replace_findings(connection, key, &computed.findings)?;
-    replace_rows(connection, key, computed.producer, &computed.desired)?;
+    replace_rows(connection, key, computed.producer, &computed.desired_comments)?;
     if let Some(status) = &computed.status {
         set_desired_status(connection, key, status)?;
     }
@@ -93,8 +93,8 @@ fn upsert_rows(
         let stored: Option<(String, Option<String>)> =
             find.first_row(id, |row| Ok((row.get(0)?, row.get(1)?)))?;
         // If the forge refused the anchor of a comment, the replacement kind of anchor is kept for the same
-        // location. If the new row has a different location, the forge has not refused it, so the original
-        // anchor is tried.
+        // location. If the new row has a different location, the forge has not refused that location, so the
+        // original anchor is tried.
         let lowered = match stored {
             Some((body, Some(lowered))) => {
                 let before: DesiredComment = from_json(&body, || describe_row(key, row.subject.as_str()))?;

@@ -7,7 +7,7 @@ pub(crate) struct RunEndColumns<'a> {
     pub(crate) ended_at: Option<i64>,
     pub(crate) kind: Option<&'static str>,
     pub(crate) reason: Option<&'a str>,
-    pub(crate) cost: u64,
+    pub(crate) cost_micro_usd: u64,
 }
 
 impl<'a> RunEndColumns<'a> {
@@ -17,7 +17,7 @@ impl<'a> RunEndColumns<'a> {
             ended_at: end.map(|_| record.ended_at.0),
             kind: end.map(D::outcome_word),
             reason: record.reason(),
-            cost: record.cost().0,
+            cost_micro_usd: record.cost().0,
         }
     }
 }

@@ -37,7 +37,7 @@ pub(in crate::tables) fn review_progress(
         let end: Option<String> = row.get(3)?;
         let end = ReviewOutcomeKind::ALL.into_iter().find(|kind| end.as_deref() == Some(kind.as_str()));
         let stage = parse_stage(row.text(2))?;
-        // A run with an unreadable record is treated as a run that does not wait.
+        // If the record of a run is unreadable, the run counts as a run that does not wait.
         let record =
             row.get::<Option<String>>(4)?.and_then(|json| serde_json::from_str::<ReviewRecord>(&json).ok());
         let waits = record.is_some_and(|record| record.detail.outcome.next_attempt_at.is_some());

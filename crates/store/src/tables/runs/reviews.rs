@@ -25,7 +25,7 @@ struct ReviewRunRow {
     revision: PullRevision,
     started_at: UnixMillis,
     /// The record of the computed review, as JSON.
-    computed: Option<String>,
+    computed_json: Option<String>,
     /// True if the run has recorded its end.
     has_recorded_end: bool,
 }
@@ -60,7 +60,7 @@ pub(super) fn begin_run(
     }
     let left = newest.filter(|newest| newest.revision == *revision);
     let untouched = again && left.is_some();
-    let computed = left.filter(|left| left.stage == RunStage::Computed).and_then(|left| left.computed);
+    let computed = left.filter(|left| left.stage == RunStage::Computed).and_then(|left| left.computed_json);
     if !untouched {
         let stage = if computed.is_some() { RunStage::Computed } else { RunStage::Prepared };
         write_run(connection, run, revision, now, stage, computed.as_deref())?;
@@ -145,7 +145,7 @@ fn write_run(
     Ok(())
 }
 
-/// Returns an error unless the run is the key's newest run.
+/// Returns an error if the run is not the key's newest run.
 pub(super) fn check_fence(connection: &SqlTransaction, run: &RunReference) -> Result<(), StoreFault> {
     require_newest_run(connection, run).map(drop)
 }
@@ -219,7 +219,8 @@ fn write_end(
     mut record: ReviewRecord,
 ) -> Result<(), StoreFault> {
     record.detail.stage = stage;
-    let RunEndColumns { ended_at: ended, kind, reason, cost } = RunEndColumns::from_record(&record);
+    let RunEndColumns { ended_at: ended, kind, reason, cost_micro_usd: cost } =
+        RunEndColumns::from_record(&record);
     let sql =
         "UPDATE run SET stage = ?3, kept = ?4, ended = ?5, kind = ?6, reason = ?7, cost = ?8, record = ?9
                WHERE loop = 'review' AND key = ?1 AND token = ?2";
@@ -272,8 +273,8 @@ pub(super) fn mark_interrupted(
     }
 }
 
-/// Records the end of a run that stopped before it recorded its end. Does nothing if the run neither failed
-/// nor has a cost. Returns the cost.
+/// Records the end of a run that stopped before it recorded its end. Does nothing if the run did not fail and
+/// has no cost. Returns the cost.
 pub(super) fn record_slotless_review_end(
     connection: &SqlTransaction,
     id: &RunId,
@@ -300,7 +301,8 @@ fn record_interrupted_run_end(
     reason: &str,
     now: UnixMillis,
 ) -> Result<(), StoreFault> {
-    let computed = row.computed.as_ref().and_then(|json| serde_json::from_str::<ReviewRecord>(json).ok());
+    let computed =
+        row.computed_json.as_ref().and_then(|json| serde_json::from_str::<ReviewRecord>(json).ok());
     let cost = match computed {
         Some(computed) => computed.cost(),
         None => run_cost(connection, &row.id)?,
@@ -334,12 +336,12 @@ fn end_unpublished(
     };
     let token = row.token;
     let computed: Option<ReviewRecord> =
-        row.computed.map(|json| from_json(&json, || format!("run {}", row.id))).transpose()?;
+        row.computed_json.map(|json| from_json(&json, || format!("run {}", row.id))).transpose()?;
     let record = match computed {
         Some(computed) => {
             let computed = assign_computed_review(connection, key, &row.id, computed)?;
-            // The assigned review is also stored as the computed review of the row, from which a later run
-            // would take it over.
+            // The assigned review is also stored as the computed review of the row. A later run would take
+            // over the review from there.
             let sql = "UPDATE run SET computed = ?3 WHERE loop = 'review' AND key = ?1 AND token = ?2";
             connection.sql(sql).execute((key.as_str(), token.0, to_json(&computed)?))?;
             let mut record = computed.with_end_time(now);
@@ -424,7 +426,7 @@ fn parse_run_row(row: &sql::SqlRow) -> Result<ReviewRunRow, StoreFault> {
         stage: parse_stage(row.text(2))?,
         revision: PullRevision { head: parse_sha(row.get(3)?)?, base: parse_sha(row.get(4)?)? },
         started_at: UnixMillis(row.get(5)?),
-        computed: row.get(6)?,
+        computed_json: row.get(6)?,
         has_recorded_end: row.get(7)?,
     })
 }

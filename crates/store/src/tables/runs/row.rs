@@ -35,7 +35,8 @@ pub(super) fn write_run<D: RunDetail>(
 ) -> Result<(), StoreFault> {
     let none = Sha::null();
     let (head, base) = head_and_base.unwrap_or((&none, &none));
-    let RunEndColumns { ended_at: ended, kind, reason, cost } = RunEndColumns::from_record(record);
+    let RunEndColumns { ended_at: ended, kind, reason, cost_micro_usd: cost } =
+        RunEndColumns::from_record(record);
     let gone = "DELETE FROM run WHERE id = ?1 AND loop <> 'review'";
     connection.sql(gone).execute([record.run.as_str()])?;
     let sql = "INSERT INTO run

@@ -27,7 +27,7 @@ pub(super) async fn fill(store: &Store) {
         let (name, url) = (format!("acme/Shop#{number}"), format!("https://example.com/{number}"));
         SlotMark {
             key: pull_request_id(number).key(),
-            described: SlotDescription { name, url, head: Some(sha('a')) },
+            description: SlotDescription { name, url, head: Some(sha('a')) },
             loop_kind: LoopKind::Review,
         }
     };

@@ -112,7 +112,7 @@ pub(super) async fn compute(store: &Store, work: &Work, down: bool, limits: &Slo
     let computed = ComputedReview {
         producer: CommentProducer::Review,
         findings: findings(work.at),
-        desired: desired(work.at, work.head),
+        desired_comments: desired(work.at, work.head),
         status: Some(status(work)),
         record: outcome,
     };

@@ -109,7 +109,7 @@ async fn ask_model(config: &Config, store: &Store, context: &CommandContext) -> 
         messages: vec![ModelMessage { role: MessageRole::User, content: vec![MessageBlock::text(QUESTION)] }],
         tools: vec![ToolDefinition {
             name: "report".to_owned(),
-            description: "Reports a problem. There is none now.".to_owned(),
+            description: "Reports a problem. There is no problem now.".to_owned(),
             input_schema: json!({"type": "object", "properties": {}}),
             cache_control: None,
         }],

@@ -80,7 +80,7 @@ impl ConvergeRunArgs {
                 return Err(CliError::usage("bad_value", format!("--fixer {wrong}"))
                     .hint(format!("configure the model: [model.{name}] with base_url, api_key and name")));
             }
-            config.converge.fixer = Some(name.clone());
+            config.converge.fixer_model = Some(name.clone());
         }
         Ok(config)
     }

@@ -388,7 +388,8 @@ impl BranchCheckout {
     /// Returns the branch's tip if it is a commit that is not part of the run. The starting commit, `head`
     /// and the ancestors of `head` are part of the run.
     async fn foreign_branch_tip(&self, head: &Sha) -> Option<Sha> {
-        // An unreadable tip is treated as not moved, because this function is used only for a warning.
+        // If the tip is unreadable, the branch is treated as not moved, because this function is used only
+        // for a warning.
         let tip =
             self.repository.branch_tip(&self.branch).await.ok().flatten().filter(|tip| *tip != self.head)?;
         let common = self.repository.merge_base(&tip, head).await.ok().flatten();

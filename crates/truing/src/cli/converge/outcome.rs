@@ -38,7 +38,7 @@ pub(super) struct TargetOutcome {
     pub(super) cost: MicroUsd,
 }
 
-/// Prints the result of a target: the ended run, or the error because of which no run was begun. If
+/// Prints the result of a target: the ended run, or the error that prevented the start of a run. If
 /// `includes_target_name` is true, the text contains the name of the target. `folder` is the clone of a run
 /// on a local branch. It is `None` for a run at a forge.
 pub(super) async fn print_outcome(

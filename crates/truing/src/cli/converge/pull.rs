@@ -48,7 +48,7 @@ pub(super) async fn run(
     let records = store.as_record_store();
     let ended = Box::pin(place.run_context().run_by_operator(
         &records,
-        place.heartbeat,
+        place.heartbeat_interval,
         stop_receiver,
         &|progress| target_run.print_progress(progress),
     ))
@@ -75,11 +75,11 @@ struct PullRunContext<'a> {
     store: Store,
     client: AnyForgeServer,
     git: Git,
-    mirrors: PathBuf,
-    converging: ConvergeSetup,
+    mirrors_folder: PathBuf,
+    converge_setup: ConvergeSetup,
     limits: SlotLimits,
     switches: Arc<SwitchReader>,
-    heartbeat: Duration,
+    heartbeat_interval: Duration,
 }
 
 impl<'a> PullRunContext<'a> {
@@ -100,10 +100,10 @@ impl<'a> PullRunContext<'a> {
             client: client.with_shared_rate_limits(store.shared_state()).with_review_id(run.as_str()),
             run,
             git: wiring::open_git(environment).await?,
-            mirrors: wiring::mirrors_folder(&folder),
-            converging: wiring::converge::converge_setup(config.clone(), environment, &store)?,
-            limits: wiring::slot_limits(&config.review, config.server.lease),
-            heartbeat: config.server.heartbeat,
+            mirrors_folder: wiring::mirrors_folder(&folder),
+            converge_setup: wiring::converge::converge_setup(config.clone(), environment, &store)?,
+            limits: wiring::slot_limits(&config.review, config.server.lease_duration),
+            heartbeat_interval: config.server.heartbeat_interval,
             switches: SwitchReader::new(store.as_record_store(), Arc::new(SystemClock)),
             store,
         })
@@ -144,8 +144,8 @@ impl<'a> PullRunContext<'a> {
             number: self.target.number,
             forge: (&self.target.forge, &self.client),
             git: &self.git,
-            mirrors: &self.mirrors,
-            setup: &self.converging,
+            mirrors_folder: &self.mirrors_folder,
+            setup: &self.converge_setup,
             limits: &self.limits,
             switches: &self.switches,
         }

@@ -1,5 +1,5 @@
-//! Runs the targets of one call concurrently. Each run is independent. Its output is identified by the run's
-//! name.
+//! Runs the targets of one call concurrently. Each run is independent. The name of a run identifies the run's
+//! output.
 
 use std::fmt::Display;
 
@@ -29,20 +29,20 @@ pub(super) struct TargetRun<'a> {
     /// True after the call was interrupted.
     pub(super) interrupt: watch::Receiver<bool>,
     /// Display for the run's steps; none if progress is not shown.
-    pub(super) bar: Option<&'a ProgressDisplay>,
+    pub(super) progress_display: Option<&'a ProgressDisplay>,
 }
 
 impl<'a> TargetRun<'a> {
     /// Returns a single run that is never interrupted.
     pub(super) fn for_single_target(context: &'a CommandContext) -> Self {
         let (_, interrupt) = watch::channel(false);
-        Self { context, name: None, interrupt, bar: None }
+        Self { context, name: None, interrupt, progress_display: None }
     }
 
     /// Prints a remark for the user.
     pub(super) fn print_note(&self, text: impl Display) {
         let text = self.prefix_with_name(text);
-        match self.bar {
+        match self.progress_display {
             Some(bar) => bar.print_note(text),
             None => self.context.output.print_note(text),
         }
@@ -51,7 +51,7 @@ impl<'a> TargetRun<'a> {
     /// Shows the step that begins now and may take minutes.
     pub(super) fn show_step(&self, text: impl Display) {
         let text = self.prefix_with_name(text);
-        match self.bar {
+        match self.progress_display {
             Some(bar) => bar.show_step(&text),
             None => self.context.output.print_note(text),
         }
@@ -110,7 +110,7 @@ pub(super) async fn run_all(
     let runs = targets.iter().map(|target| async move {
         let workspace = target.target.as_ref().map_err(CliError::clone)?;
         let name = target.name.as_deref().filter(|_| includes_target_name);
-        let turn = TargetRun { context, name, interrupt: stop_receiver.clone(), bar: Some(bar) };
+        let turn = TargetRun { context, name, interrupt: stop_receiver.clone(), progress_display: Some(bar) };
         let _place = tokio::select! {
             biased;
             () = turn.wait_for_stop() => return Err(outcome::interrupted_error()),

@@ -102,8 +102,9 @@ fn is_path(target: &str) -> bool {
     begins || matches!(target, "." | "..") || !(is_named || target.parse::<u64>().is_ok())
 }
 
-/// Resolves a call without a target to the open pull request of the current branch. If there is none, or the
-/// forge of `origin` cannot be asked, resolves it to the branch itself. Prints the choice.
+/// Resolves a call without a target to the open pull request of the current branch. If there is no such pull
+/// request, or if the forge of `origin` cannot be asked, resolves the call to the branch itself. Prints the
+/// choice.
 async fn current_target(git: &Git, context: &CommandContext) -> Result<RequestedTarget, CliError> {
     let folder = context.environment.directory();
     let config = context.config(&[])?;

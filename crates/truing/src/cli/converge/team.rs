@@ -36,7 +36,7 @@ impl From<LifecycleFlag> for WorkspaceOwnership {
 
 /// The right to use a team's name. The right ends when this value is dropped or the process exits.
 pub(super) struct TeamMembership {
-    _lead: Option<RunLock>,
+    _leader_lock: Option<RunLock>,
 }
 
 impl TeamMembership {
@@ -54,20 +54,20 @@ impl TeamMembership {
         let lifecycle = args
             .lifecycle
             .map(WorkspaceOwnership::from)
-            .or(variables.lifecycle)
+            .or(variables.workspace_ownership)
             .unwrap_or(WorkspaceOwnership::Auto);
         let Some(name) = name else {
             if lifecycle == WorkspaceOwnership::Attach {
                 return Err(refusal_error(ConvergeExitCode::NoTeam, NO_TEAM_MESSAGE)
                     .hint("specify the team's name: `truing converge --team NAME`"));
             }
-            return Ok(Self { _lead: None });
+            return Ok(Self { _leader_lock: None });
         };
         let key = SlotKey::new(format!("team/{name}"));
         let io = |error: RunLockError| CliError::failure("lock", error.to_string());
         if lifecycle == WorkspaceOwnership::Attach {
             if RunLock::is_held(folder, &key).map_err(io)? {
-                return Ok(Self { _lead: None });
+                return Ok(Self { _leader_lock: None });
             }
             let name = truing_core::line::clean_line(&name, MAX_TEAM_NAME_CHARS);
             return Err(refusal_error(ConvergeExitCode::NoTeam, NO_TEAM_MESSAGE).hint(format!(
@@ -75,9 +75,9 @@ impl TeamMembership {
             )));
         }
         match RunLock::acquire(folder, &key) {
-            Ok(lead) => Ok(Self { _lead: Some(lead) }),
+            Ok(lead) => Ok(Self { _leader_lock: Some(lead) }),
             Err(RunLockError::AlreadyRunning(_)) if lifecycle == WorkspaceOwnership::Auto => {
-                Ok(Self { _lead: None })
+                Ok(Self { _leader_lock: None })
             }
             Err(RunLockError::AlreadyRunning(_)) => {
                 let name = truing_core::line::clean_line(&name, MAX_TEAM_NAME_CHARS);

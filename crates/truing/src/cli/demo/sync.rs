@@ -42,8 +42,10 @@ pub(super) async fn run_demo(stay: bool, context: &CommandContext) -> Result<Com
         output.print_data(intro)?;
     }
     // The demonstration reads only its own files, so its reader needs no sandbox and works on any machine.
-    let reader =
-        wiring::child_process_reader(&RulesConfig::default(), &SandboxConfig { level: SandboxLevel::None })?;
+    let reader = wiring::child_process_reader(
+        &RulesConfig::default(),
+        &SandboxConfig { min_level: SandboxLevel::None },
+    )?;
     let mut story = SyncDemo::start(&context.environment, reader, level).await.map_err(demo_error)?;
     let (mut scene, mut before) = (0, String::new());
     let report = story

@@ -19,7 +19,7 @@ pub(super) fn run(file: Option<&Path>, context: &CommandContext) -> Result<Comma
     let mut reading = DiffReader {
         name,
         source,
-        piece: vec![0; PIECE_BYTES],
+        read_buffer: vec![0; PIECE_BYTES],
         outlines: DiffSpanReader::default(),
         read_result: None,
     };
@@ -34,7 +34,7 @@ pub(super) fn run(file: Option<&Path>, context: &CommandContext) -> Result<Comma
 struct DiffReader {
     name: String,
     source: Box<dyn Read>,
-    piece: Vec<u8>,
+    read_buffer: Vec<u8>,
     outlines: DiffSpanReader,
     /// Result of reading the input. The result is set at the end of the input, or at an error.
     read_result: Option<Result<(), CliError>>,
@@ -61,12 +61,12 @@ impl Iterator for DiffReader {
 impl DiffReader {
     /// Reads the next piece. If a part is unreadable, the files before that part are still returned.
     fn read(&mut self) {
-        match self.source.read(&mut self.piece) {
+        match self.source.read(&mut self.read_buffer) {
             Ok(0) => {
                 self.outlines.finish();
                 self.read_result = (!self.outlines.has_failed()).then_some(Ok(()));
             }
-            Ok(bytes) => self.outlines.push_bytes(self.piece.get(..bytes).unwrap_or_default()),
+            Ok(bytes) => self.outlines.push_bytes(self.read_buffer.get(..bytes).unwrap_or_default()),
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) => {
                 self.read_result =
@@ -81,7 +81,7 @@ struct DiffStream {
     name: String,
     source: Box<dyn Read>,
     /// Approximate size in bytes; 0 for standard input.
-    size: u64,
+    size_bytes: u64,
 }
 
 /// Opens a file. `None` and `-` mean standard input.
@@ -92,9 +92,9 @@ fn open_diff(file: Option<&Path>, folder: &Path) -> Result<DiffStream, CliError>
             let opened =
                 open_file(&folder.join(file)).map_err(|error| unreadable_error(&name, &error, true))?;
             let size = opened.metadata().map_or(0, |metadata| metadata.len());
-            Ok(DiffStream { name, source: Box::new(opened), size })
+            Ok(DiffStream { name, source: Box::new(opened), size_bytes: size })
         }
-        None => Ok(DiffStream { name, source: Box::new(stdin()), size: 0 }),
+        None => Ok(DiffStream { name, source: Box::new(stdin()), size_bytes: 0 }),
     }
 }
 
@@ -105,7 +105,7 @@ pub(in crate::cli) fn read_input(
     working_directory: &Path,
     max_bytes: u64,
 ) -> Result<(String, Vec<u8>), CliError> {
-    let DiffStream { name, source, size } = open_diff(file, working_directory)?;
+    let DiffStream { name, source, size_bytes: size } = open_diff(file, working_directory)?;
     let bytes = read_bounded(&name, source, size, max_bytes)?;
     Ok((name, bytes))
 }

@@ -26,7 +26,8 @@ struct TrackRequest {
     #[serde(default)]
     id: Value,
     path: RepoPath,
-    /// Side of the position. The value is only validated, because all positions are in the first commit.
+    /// Side of the position. This field is only validated and not used, because all positions are in the
+    /// first commit.
     #[serde(default, rename = "side")]
     _side: Option<DiffSide>,
     start_line: u32,

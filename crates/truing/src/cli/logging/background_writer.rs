@@ -27,7 +27,7 @@ enum LogMessage {
 /// Sends log lines to the thread that writes them.
 #[derive(Clone)]
 pub(super) struct BackgroundLogWriter {
-    lines: SyncSender<LogMessage>,
+    message_sender: SyncSender<LogMessage>,
     lost_count: Arc<AtomicU64>,
 }
 
@@ -39,7 +39,7 @@ impl BackgroundLogWriter {
     pub(super) fn start(out: impl Write + Send + 'static, style: LogStyle) -> io::Result<Self> {
         let (lines, line_receiver) = sync_channel(MAX_QUEUED_LINES);
         let lost = Arc::new(AtomicU64::new(0));
-        let writer = Self { lines, lost_count: Arc::clone(&lost) };
+        let writer = Self { message_sender: lines, lost_count: Arc::clone(&lost) };
         std::thread::Builder::new()
             .name("log".into())
             .spawn(move || write_lines(out, &line_receiver, &lost, style))?;
@@ -50,7 +50,7 @@ impl BackgroundLogWriter {
     /// stopped reading.
     pub(super) fn finish(&self) {
         let (end, ended) = sync_channel(1);
-        if self.lines.try_send(LogMessage::Flush(end)).is_ok() {
+        if self.message_sender.try_send(LogMessage::Flush(end)).is_ok() {
             let _ = ended.recv_timeout(FLUSH_TIMEOUT);
         }
     }
@@ -59,7 +59,7 @@ impl BackgroundLogWriter {
 impl Write for BackgroundLogWriter {
     /// Queues a whole line.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        if self.lines.try_send(LogMessage::Line(line.to_vec())).is_err() {
+        if self.message_sender.try_send(LogMessage::Line(line.to_vec())).is_err() {
             self.lost_count.fetch_add(1, Ordering::Relaxed);
         }
         Ok(line.len())

@@ -51,8 +51,8 @@ pub(super) struct PolicyHookArgs {
     /// contains `.git`]
     #[arg(long, value_name = "DIR")]
     root: Option<PathBuf>,
-    /// State that Claude Code itself runs in a sandbox without network, so commands may run code of the
-    /// repository
+    /// Declare that Claude Code itself runs in a sandbox without network, so that commands may run code of
+    /// the repository
     #[arg(long)]
     sandboxed: bool,
 }

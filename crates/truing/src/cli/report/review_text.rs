@@ -150,7 +150,7 @@ fn render_days(end_counts: &[RunEndCount]) -> String {
     }
     let earlier = days.len().saturating_sub(MAX_SHOWN_DAYS);
     if earlier > 0 {
-        let first = end_counts.first().map_or_else(String::new, |row| format_day(row.day));
+        let first = end_counts.first().map_or_else(String::new, |row| format_day(row.utc_day));
         text +=
             &format!("and {} since {first}: `--format json` lists all days\n", format_count(earlier, "day"));
     }

@@ -92,7 +92,7 @@ impl ReviewTarget {
     }
 
     /// Resolves the text of the positional argument. A text such as `owner/name/7` may name a pull request or
-    /// a commit. If git resolves the text to a commit, it names that commit.
+    /// a commit. If git resolves the text to a commit, the text means that commit.
     pub(super) async fn resolve(text: &str, environment: &Environment, will_publish: bool) -> Self {
         match Self::from_text(text, environment.directory()) {
             Self::PullRequest if !will_publish && may_be_ref(text) && is_commit(text, environment).await => {

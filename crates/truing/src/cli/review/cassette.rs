@@ -23,7 +23,8 @@ pub(super) struct CassetteArgs {
     record: Option<PathBuf>,
     /// Replay a recording instead of calling the model: needs no key, sends no request, costs nothing
     ///
-    /// The review must be the recorded one. If a request differs from the recording, the difference is shown.
+    /// The reviewed change must be the same as in the recording. If a request differs from the recording, the
+    /// difference is shown.
     #[arg(long, value_name = "FOLDER", conflicts_with_all = ["publish", "fix"])]
     replay: Option<PathBuf>,
 }

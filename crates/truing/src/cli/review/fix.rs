@@ -18,7 +18,7 @@ use crate::cli::output::OutputPrinter;
 
 /// Number of context lines around a change in the undo patch, as in git's own diffs.
 const PATCH_CONTEXT_LINES: usize = 3;
-/// Number of context lines in the shown diff. There are none, because lines beside a fix may contain a
+/// Number of context lines in the shown diff. The number is 0, because lines beside a fix may contain a
 /// secret.
 const DISPLAYED_CONTEXT_LINES: usize = 0;
 /// Name of the folder of patches, beside the database.
@@ -34,7 +34,7 @@ pub(super) struct FixOutcome {
     /// True if a file was changed.
     pub(super) has_changed: bool,
     /// Suggestions and files that were not fixed.
-    pub(super) unfixed: Vec<UnappliedSuggestion>,
+    pub(super) unapplied_suggestions: Vec<UnappliedSuggestion>,
 }
 
 /// The exclusive right to change files of a working tree, and the printer for the results.
@@ -42,9 +42,9 @@ pub(super) struct FixSession<'a> {
     root: PathBuf,
     tree: WritableTree,
     /// Folder of the patches.
-    folder: PathBuf,
+    patch_folder: PathBuf,
     lock: FixLock,
-    stop: &'a AtomicBool,
+    is_interrupted: &'a AtomicBool,
     output: OutputPrinter,
 }
 
@@ -73,8 +73,9 @@ impl<'a> FixSession<'a> {
             CliError::failure("fix", format!("cannot open the working tree: {error}"))
                 .hint("nothing was changed; check that the folder still exists")
         })?;
-        let mut fixing = Self { root: root.to_owned(), tree, folder, lock, stop: is_interrupted, output };
-        fixing.recover_killed_run().map_err(|error| patch_write_error(&fixing.folder, &error))?;
+        let mut fixing =
+            Self { root: root.to_owned(), tree, patch_folder: folder, lock, is_interrupted, output };
+        fixing.recover_killed_run().map_err(|error| patch_write_error(&fixing.patch_folder, &error))?;
         Ok(fixing)
     }
 
@@ -109,7 +110,7 @@ impl<'a> FixSession<'a> {
     /// Applies a plan and prints the result.
     ///
     /// # Errors
-    /// Returns an error if the undo patch cannot be written; nothing is changed then.
+    /// Returns an error if the undo patch cannot be written; in this case, no file is changed.
     pub(super) fn apply_plan(&mut self, mut plan: FixPlan, now: UnixMillis) -> Result<FixOutcome, CliError> {
         let (tree, output) = (&self.tree, self.output);
         plan.retain(|change| {
@@ -128,7 +129,7 @@ impl<'a> FixSession<'a> {
             if plan.unapplied.is_empty() {
                 output.print_note("nothing to fix: no finding is auto-fixable");
             }
-            return Ok(FixOutcome { has_changed: false, unfixed: plan.unapplied });
+            return Ok(FixOutcome { has_changed: false, unapplied_suggestions: plan.unapplied });
         }
         output.print_lines(render_plan(&plan));
         let kept = self.save_undo_patch(&plan, now)?;
@@ -136,7 +137,7 @@ impl<'a> FixSession<'a> {
         output.print_even_if_quiet(format_args!("to undo the fixes:\n  {}\n", visible_text(&command)));
 
         let planned = plan.changes.len();
-        let made = plan.apply_changes(&self.tree, self.stop);
+        let made = plan.apply_changes(&self.tree, self.is_interrupted);
         let files = plan.changes.len();
         if files < planned {
             // Git applies a patch either completely or not at all, so files that were not changed are removed
@@ -161,7 +162,7 @@ impl<'a> FixSession<'a> {
         }
         if files == 0 {
             output.print_even_if_quiet("nothing was changed: there is nothing to undo\n");
-            return Ok(FixOutcome { has_changed: false, unfixed: plan.unapplied });
+            return Ok(FixOutcome { has_changed: false, unapplied_suggestions: plan.unapplied });
         }
         let fixes: usize = plan.changes.iter().map(|change| change.fix_count).sum();
         output.print_note(format_args!(
@@ -169,16 +170,16 @@ impl<'a> FixSession<'a> {
             format_count(fixes, "finding"),
             format_count(files, "file")
         ));
-        Ok(FixOutcome { has_changed: true, unfixed: plan.unapplied })
+        Ok(FixOutcome { has_changed: true, unapplied_suggestions: plan.unapplied })
     }
 
     /// Saves the undo patch, even with `--no-record`, because a user must be able to undo the changes.
     fn save_undo_patch(&mut self, plan: &FixPlan, now: UnixMillis) -> Result<PathBuf, CliError> {
         let stamp = jiff::Timestamp::from_millisecond(now.0).unwrap_or_default();
         let stamp = stamp.strftime("%Y%m%dT%H%M%S%.3f").to_string();
-        let kept = undo::save_patch(&self.folder, &stamp, &plan.patch(PATCH_CONTEXT_LINES));
+        let kept = undo::save_patch(&self.patch_folder, &stamp, &plan.patch(PATCH_CONTEXT_LINES));
         let kept = kept.and_then(|kept| self.lock.write_journal(&kept, plan).map(|()| kept));
-        kept.map_err(|error| patch_write_error(&self.folder, &error))
+        kept.map_err(|error| patch_write_error(&self.patch_folder, &error))
     }
 }
 

@@ -134,13 +134,14 @@ impl ReviewCommand {
         let others = open.iter().filter(|finding| !truing_loops::fix::is_model_proposal(finding));
         let open: Vec<Finding> = others.cloned().chain(agreed).collect();
         let plan = truing_loops::fix::plan_fixes(&open, tree, packs, reader, linters).await?;
-        let FixOutcome { has_changed, unfixed: others } = session.apply_plan(plan, SystemClock.now())?;
+        let FixOutcome { has_changed, unapplied_suggestions: others } =
+            session.apply_plan(plan, SystemClock.now())?;
         unfixed.extend(others);
         if has_changed && index.is_some() {
             self.output
                 .print_note("the index is unchanged: to commit the fixed files, add them with `git add`");
         }
-        Ok(FixOutcome { has_changed, unfixed })
+        Ok(FixOutcome { has_changed, unapplied_suggestions: unfixed })
     }
 }
 

@@ -62,13 +62,13 @@ pub(super) struct PublishRequest<'a> {
     pub(super) repo: &'a str,
     /// Pull request as the forge describes it now.
     pub(super) pull: &'a PullRequest,
-    pub(super) dry_run: bool,
+    pub(super) is_dry_run: bool,
     /// Registry of the reviews in progress. It provides the cost of an interrupted review.
     pub(super) attempts: &'a AttemptRegistry,
     /// Becomes true when the command is interrupted.
     pub(super) interrupt: watch::Receiver<bool>,
     /// Linters whose findings are part of the review.
-    pub(super) toolbox: LinterSources,
+    pub(super) linter_sources: LinterSources,
 }
 
 /// The writes that were made, or that a dry run would make.
@@ -80,7 +80,7 @@ pub(super) struct PublishJson {
     /// Cost of this call. The cost is 0 if the commit was reviewed before.
     paid_now_micro_usd: MicroUsd,
     #[serde(skip)]
-    name: String,
+    pull_name: String,
 }
 
 impl PublishRequest<'_> {
@@ -98,7 +98,10 @@ impl PublishRequest<'_> {
         };
         let (url, name) = (self.pull.url.clone(), self.pull.name.clone());
         let steps = made.list().iter().filter_map(ReviewWrite::from_effect).collect();
-        Ok((review, PublishJson { dry_run: self.dry_run, url, steps, paid_now_micro_usd, name }))
+        Ok((
+            review,
+            PublishJson { dry_run: self.is_dry_run, url, steps, paid_now_micro_usd, pull_name: name },
+        ))
     }
 
     /// Returns the review and the cost of this call.
@@ -111,10 +114,10 @@ impl PublishRequest<'_> {
         let temp = truing_git::PrivateFolder::new()
             .map_err(truing_loops::local::LocalReviewError::TemporaryFolder)?;
         let key = self.id.key();
-        let limits = wiring::slot_limits(&self.config.review, self.config.server.lease);
+        let limits = wiring::slot_limits(&self.config.review, self.config.server.lease_duration);
         // A dry run works on a copy of the records, but with the real kill switch and the real ledger.
         let real = store.clone();
-        let store = if self.dry_run { dry_run_store(&store, temp.path(), &key).await? } else { store };
+        let store = if self.is_dry_run { dry_run_store(&store, temp.path(), &key).await? } else { store };
         let reader = wiring::child_process_reader(&self.config.rules, &self.config.sandbox)?;
         let stores = (store.clone(), real.clone());
         let context = wiring::service::service_context(
@@ -132,11 +135,11 @@ impl PublishRequest<'_> {
                 .hint("add the repository to that list, or review the pull request without --publish"));
         }
         let watch = WriteMonitor {
-            dry_run: self.dry_run,
+            dry_run: self.is_dry_run,
             recording: Some(recording.clone()),
             ..telemetry::WRITE_MONITOR.clone()
         };
-        let toolbox = self.toolbox.clone();
+        let toolbox = self.linter_sources.clone();
         let switches = SwitchReader::new(real.as_record_store(), context.clock.clone());
         let context = ServiceContext { write_monitor: watch, switches, linter_sources: toolbox, ..context };
         self.record_request(&store, &key).await?;
@@ -147,7 +150,7 @@ impl PublishRequest<'_> {
         let held = Box::pin(self.run_until_published(&context, &store, &key, &limits)).await?;
         let after = load_total_cost(&real, &key).await?;
         let now = MicroUsd(after.0.saturating_sub(before.0));
-        if self.dry_run && now > MicroUsd(0) {
+        if self.is_dry_run && now > MicroUsd(0) {
             // The costs of the dry run are in the real ledger. To show these costs, the real store needs the
             // name of the pull request.
             self.store_description(&real, &key).await?;
@@ -202,11 +205,11 @@ impl PublishRequest<'_> {
                     Ok(lease) => lease,
                     Err(error) => return Err(lease_error(store, key, name, error).await),
                 };
-                let (heartbeat, token) = (self.config.server.heartbeat, lease.token);
+                let (heartbeat, token) = (self.config.server.heartbeat_interval, lease.token);
                 let worked = drive_lease(context, lease, heartbeat, self.interrupt.clone()).await;
                 if *self.interrupt.borrow() {
                     let run = store.review_entries(key, 1).await.map_err(store_error)?.pop();
-                    let ended = run.filter(|run| run.token == token).and_then(|run| run.outcome);
+                    let ended = run.filter(|run| run.token == token).and_then(|run| run.final_record);
                     self.attempts.add_stopped_cost(ended.map_or(MicroUsd(0), |ended| ended.cost()));
                 }
                 let until = match worked {
@@ -404,7 +407,7 @@ async fn lease_error(store: &Store, key: &SlotKey, name: &str, error: LeaseError
 impl PublishJson {
     /// Formats the writes as text, with one line for each write.
     pub(super) fn text(&self) -> String {
-        let Self { dry_run, url, steps, name, paid_now_micro_usd: _ } = self;
+        let Self { dry_run, url, steps, pull_name: name, paid_now_micro_usd: _ } = self;
         let mut text = match (dry_run, steps.is_empty()) {
             (_, true) => {
                 return format!("nothing to publish: {} already shows this review\n", visible_text(name));

@@ -98,10 +98,10 @@ impl ReviewCommand {
                     id: &id,
                     repo: &repo,
                     pull: &pull,
-                    dry_run: self.args.dry_run,
+                    is_dry_run: self.args.dry_run,
                     attempts: &self.attempts,
                     interrupt: self.interrupt.clone(),
-                    toolbox: toolbox.clone(),
+                    linter_sources: toolbox.clone(),
                 };
                 let (review, published) = Box::pin(publishing.run(store)).await?;
                 (review, pinned, Some(published))

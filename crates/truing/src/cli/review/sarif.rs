@@ -5,9 +5,8 @@
 //! * Regions are whole lines: without columns, a region ends at the end of its last line.
 //! * The only fingerprint is Truing's own. GitHub's upload action computes `primaryLocationLineHash` from the
 //!   file's content; a value computed from anything else would contradict it.
-//! * A finding that a comment in the code suppresses or a person has dismissed is a notification, not a
-//!   result with `suppressions`: GitHub does not read that property and would open an alert.
-//! * Code is the finding's snippet, in which secrets are cut, never the file.
+//! * A finding is a notification, and not a result with `suppressions`, if a comment in the code suppresses it or a person has dismissed it: GitHub does not read that property and would open an alert.
+//! * The shown code is the finding's snippet, from which secrets were removed, and never the file.
 
 // long: one document, in the order of its properties.
 
@@ -53,8 +52,8 @@ const ROOT_URI_BASE_ID: &str = "%SRCROOT%";
 
 /// One run of a command that checks code, for a SARIF log.
 pub(in crate::cli) struct SarifReport<'a> {
-    /// Name of the command. It becomes the category of the upload at GitHub. Uploads of different categories
-    /// do not replace each other.
+    /// Name of the command. The name becomes the category of the upload at GitHub. Uploads of different
+    /// categories do not replace each other.
     pub(in crate::cli) category: &'static str,
     /// Unique id of this run in its category.
     pub(in crate::cli) id: &'a str,
@@ -71,11 +70,11 @@ pub(in crate::cli) struct SarifReport<'a> {
     /// Files that were reviewed, and those that were not.
     pub(in crate::cli) coverage: &'a ReviewCoverage,
     /// True if the review skipped no file that it should have read.
-    pub(in crate::cli) complete: bool,
+    pub(in crate::cli) is_complete: bool,
     /// Start and end of the run.
-    pub(in crate::cli) time: Option<(UnixMillis, UnixMillis)>,
+    pub(in crate::cli) start_and_end: Option<(UnixMillis, UnixMillis)>,
     /// Compared commits, for a review of a change.
-    pub(in crate::cli) change: Option<SarifComparison<'a>>,
+    pub(in crate::cli) comparison: Option<SarifComparison<'a>>,
 }
 
 /// The commits of a comparison.
@@ -85,7 +84,7 @@ pub(in crate::cli) struct SarifComparison<'a> {
     /// Reviewed commit. `None` if a working tree, an index or a diff was reviewed.
     pub(in crate::cli) head: Option<&'a Sha>,
     /// URL from which the repository was cloned.
-    pub(in crate::cli) remote: Option<&'a str>,
+    pub(in crate::cli) remote_url: Option<&'a str>,
     /// Lines on what the change does and where to look first.
     pub(in crate::cli) walkthrough: &'a [WalkthroughLine],
 }
@@ -107,15 +106,15 @@ pub(super) fn from_review<'a>(
         suppressed: &review.findings.suppressed,
         dismissed: &review.findings.dismissed,
         coverage: &record.detail.coverage,
-        complete: matches!(
+        is_complete: matches!(
             record.detail.outcome.kind,
             ReviewOutcomeKind::Reviewed | ReviewOutcomeKind::Skipped
         ),
-        time: Some((record.started_at, record.ended_at)),
-        change: Some(SarifComparison {
+        start_and_end: Some((record.started_at, record.ended_at)),
+        comparison: Some(SarifComparison {
             base: &record.detail.base,
             head: record.detail.head.as_ref(),
-            remote: remote_url,
+            remote_url,
             walkthrough: record.detail.walkthrough(),
         }),
     }
@@ -139,13 +138,13 @@ pub(in crate::cli) fn render_sarif(run: &SarifReport<'_>) -> Result<String, CliE
         "redactionTokens": ["…"],
         "results": findings.iter().map(|finding| result_json(finding, &index)).collect::<Vec<_>>(),
     });
-    if let (Some(change), Value::Object(sarif_run)) = (&run.change, &mut sarif_run) {
+    if let (Some(change), Value::Object(sarif_run)) = (&run.comparison, &mut sarif_run) {
         let mut properties = json!({ "base": change.base, "head": change.head });
         if !change.walkthrough.is_empty() {
             properties["walkthrough"] = json!(change.walkthrough);
         }
         sarif_run.insert("properties".into(), properties);
-        if let Some(uri) = change.remote.and_then(repository_uri) {
+        if let Some(uri) = change.remote_url.and_then(repository_uri) {
             let mut from = json!({ "repositoryUri": uri, "mappedTo": { "uriBaseId": ROOT_URI_BASE_ID } });
             if let Some(head) = change.head {
                 from["revisionId"] = json!(head);
@@ -353,10 +352,10 @@ fn repository_uri(remote: &str) -> Option<String> {
 
 fn invocation_json(run: &SarifReport<'_>, omitted_result_count: usize) -> Value {
     let mut invocation = json!({
-        "executionSuccessful": run.complete,
+        "executionSuccessful": run.is_complete,
         "toolExecutionNotifications": notifications_json(run, omitted_result_count),
     });
-    if let Some((began, ended)) = run.time {
+    if let Some((began, ended)) = run.start_and_end {
         invocation["startTimeUtc"] = json!(try_format_instant(began));
         invocation["endTimeUtc"] = json!(try_format_instant(ended));
     }
@@ -493,9 +492,9 @@ mod tests {
             suppressed: &[],
             dismissed: &[],
             coverage,
-            complete: true,
-            time: None,
-            change: None,
+            is_complete: true,
+            start_and_end: None,
+            comparison: None,
         })
         .unwrap();
         let log: Value = serde_json::from_str(&text).unwrap();

@@ -196,8 +196,8 @@ impl RepositoryTarget {
         let (config, forge, tail) = if is_web {
             find_forge(&url, ForgeBaseAddress::Git, config, environment).ok()?
         } else {
-            // An ssh address contains no other part of the forge's base address than the host, so only the
-            // host is compared.
+            // An ssh address contains only the host from the forge's base address, so only the host is
+            // compared.
             let host = url.host_str()?;
             let is_there = |forge: &ForgeConfig| {
                 Url::parse(&forge.git_url)

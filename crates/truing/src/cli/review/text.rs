@@ -49,10 +49,10 @@ pub(super) struct SuggestedCommands {
     /// Command that applies the fixes.
     pub(super) fix: String,
     /// Command that lists dismissals.
-    pub(super) list: String,
+    pub(super) list_dismissals: String,
     /// Maximum price of a review by a model, and the command for such a review. `None` if this is not
     /// suggested.
-    pub(super) model: Option<String>,
+    pub(super) model_review: Option<String>,
 }
 
 /// Renders the whole text. `head_name` is the user's name for the reviewed commit. `config_source` is the
@@ -76,8 +76,9 @@ pub(super) fn render_report(
     text += &render_fixed(&review.findings.fixed).iter().map(|line| fill_paragraph(line)).collect::<String>();
     text += &render_suppressed_count(&review.findings.suppressed)
         .map_or_else(String::new, |line| fill_paragraph(&line));
-    text += &render_dismissed_count(&review.findings.dismissed)
-        .map_or_else(String::new, |line| fill_paragraph(&format!("{line}; to list: {}", commands.list)));
+    text += &render_dismissed_count(&review.findings.dismissed).map_or_else(String::new, |line| {
+        fill_paragraph(&format!("{line}; to list: {}", commands.list_dismissals))
+    });
     text += &render_dismissed_findings(&review.findings.dismissed)
         .iter()
         .map(|line| fill_paragraph(line))
@@ -98,8 +99,9 @@ pub(super) fn render_report(
     // Users paste the suggested command, so it must be on one line. If the line is too long, the command is
     // omitted.
     let reviewers = by.strip_suffix(": no model was called");
-    let both =
-        reviewers.zip(commands.model.as_ref()).map(|(reviewers, model)| format!("{reviewers}; {model}"));
+    let both = reviewers
+        .zip(commands.model_review.as_ref())
+        .map(|(reviewers, model)| format!("{reviewers}; {model}"));
     let both = both.filter(|line| line.chars().count() <= TEXT_COLUMNS);
     text + &both.map_or_else(|| fill_paragraph(&by), |line| line + "\n")
 }
@@ -211,8 +213,8 @@ fn render_dismissed_findings(dismissed: &[Finding]) -> Vec<String> {
     dismissed.iter().take(MAX_LISTED_DISMISSED_FINDINGS).map(line).collect()
 }
 
-/// Formats the number of findings that `--fix` would fix, and the number about which it would ask. Returns no
-/// lines unless the working tree was reviewed.
+/// Formats the number of findings that `--fix` would fix, and the number about which it would ask. If the
+/// working tree was not reviewed, returns no lines.
 fn render_fixable(review: &LocalReviewOutcome, fix_command: &str) -> Vec<String> {
     if review.head_kind != HeadKind::WorkingTree {
         return Vec::new();
@@ -330,8 +332,8 @@ pub(in crate::cli) fn render_finding(finding: &Finding) -> String {
     Renderer::styled().term_width(2 * TEXT_COLUMNS).render(&groups)
 }
 
-/// Returns the suggested change. Returns `None` if there is none, or if the change cannot be shown
-/// completely.
+/// Returns the suggested change. Returns `None` if the finding has no suggestion, or if the change cannot be
+/// shown completely.
 fn suggestion_group(finding: &Finding) -> Option<Group<'_>> {
     let raw = &finding.raw;
     let old = visible_text(&raw.snippet);

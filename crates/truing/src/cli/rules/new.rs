@@ -94,7 +94,7 @@ struct NewRuleName<'a> {
 }
 
 impl<'a> NewRuleName<'a> {
-    /// Parses `PACK/RULE` or `RULE_PLACEHOLDER`. Accepts only names that the configuration and the loader of
+    /// Parses `PACK/RULE` or `RULE`. Accepts only names that the configuration and the loader of
     /// rule packs accept.
     fn parse(text: &'a str) -> Result<Self, CliError> {
         let (pack, rule) = text.split_once('/').unwrap_or((DEFAULT_PACK_NAME, text));
@@ -190,8 +190,8 @@ fn create_file(path: &Path, text: &str) -> std::io::Result<()> {
     file.sync_all()
 }
 
-/// Returns the lines that explain how to test, enable and try the rule. `shown` is the folder as the user
-/// named it.
+/// Returns the lines that explain how to test, enable and try the rule. `given_folder` is the folder as the
+/// user named it.
 fn next_steps(
     name: &NewRuleName<'_>,
     folder: &Path,

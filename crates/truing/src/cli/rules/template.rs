@@ -60,86 +60,86 @@ impl RuleLanguage {
 /// A sample rule for one language.
 struct RuleSample {
     /// Name of the function that the sample forbids to call.
-    call: &'static str,
+    forbidden_function: &'static str,
     /// Reason why the call is forbidden, and the alternative to the call, in one line of Markdown.
     note: &'static str,
     /// YAML lines under the key `rule`.
-    rule: &'static str,
+    rule_yaml: &'static str,
     category: char,
     /// Complete source files in which the sample rule finds nothing.
-    valid: [&'static str; 2],
+    valid_files: [&'static str; 2],
     /// Complete source files in which the sample rule finds something.
-    invalid: [&'static str; 2],
+    invalid_files: [&'static str; 2],
 }
 
 const PYTHON: RuleSample = RuleSample {
-    call: "eval",
+    forbidden_function: "eval",
     note: "`eval` runs any text that it receives. Parse the expected values instead: `ast.literal_eval` \
         reads plain values.",
-    rule: "  # `$$$ARGUMENTS` stands for any arguments; `$A` would be one.\n  pattern: eval($$$ARGUMENTS)\n",
+    rule_yaml: "  # `$$$ARGUMENTS` stands for any arguments; `$A` would be one.\n  pattern: eval($$$ARGUMENTS)\n",
     category: 'H',
-    valid: ["point = ast.literal_eval(text)\n", "print(\"eval(text)\")\n"],
-    invalid: ["point = eval(text)\n", "point = eval(text, {}, names)\n"],
+    valid_files: ["point = ast.literal_eval(text)\n", "print(\"eval(text)\")\n"],
+    invalid_files: ["point = eval(text)\n", "point = eval(text, {}, names)\n"],
 };
 
 const JAVASCRIPT: RuleSample = RuleSample {
-    call: "eval",
+    forbidden_function: "eval",
     note: "`eval` runs any text that it receives. Parse the expected values instead: `JSON.parse` reads \
         plain values.",
-    rule: "  # `$$$ARGUMENTS` stands for any arguments; `$A` would be one.\n  pattern: eval($$$ARGUMENTS)\n",
+    rule_yaml: "  # `$$$ARGUMENTS` stands for any arguments; `$A` would be one.\n  pattern: eval($$$ARGUMENTS)\n",
     category: 'H',
-    valid: ["const point = JSON.parse(text);\n", "console.log(\"eval(text)\");\n"],
-    invalid: ["const point = eval(text);\n", "eval(\"point = \" + text);\n"],
+    valid_files: ["const point = JSON.parse(text);\n", "console.log(\"eval(text)\");\n"],
+    invalid_files: ["const point = eval(text);\n", "eval(\"point = \" + text);\n"],
 };
 
 const RUST: RuleSample = RuleSample {
-    call: "std::process::exit",
+    forbidden_function: "std::process::exit",
     note: "The process ends at once, and nothing is dropped. Return an error, and let `main` choose the exit \
          code.",
-    rule: " # `$$$ARGUMENTS` matches any arguments; `$A` matches exactly one.\n  pattern: \
+    rule_yaml: " # `$$$ARGUMENTS` matches any arguments; `$A` matches exactly one.\n  pattern: \
         std::process::exit($$$ARGUMENTS)\n",
     category: 'C',
-    valid: [
+    valid_files: [
         "fn main() -> ExitCode {\n    ExitCode::FAILURE\n}\n",
         "fn stop() {\n    log(\"std::process::exit(1)\");\n}\n",
     ],
-    invalid: [
+    invalid_files: [
         "fn stop() {\n    std::process::exit(1);\n}\n",
         "fn code() -> i32 {\n    read().unwrap_or_else(|_| std::process::exit(2))\n}\n",
     ],
 };
 
 const GO: RuleSample = RuleSample {
-    call: "os.Exit",
+    forbidden_function: "os.Exit",
     note: "The program ends at once, and no deferred call runs. Return an error, and let `main` choose the \
          exit code.",
-    rule: " # `os.Exit(1)` alone is parsed as a conversion, so the pattern is a complete function, in \
+    rule_yaml: " # `os.Exit(1)` alone is parsed as a conversion, so the pattern is a complete function, in \
         which `selector`\n  # selects the call. `$$$ARGUMENTS` matches any arguments; `$A` matches \
         exactly one.\n  pattern:\n    context: func f() { os.Exit($$$ARGUMENTS) }\n    selector: \
         call_expression\n",
     category: 'C',
-    valid: [
+    valid_files: [
         "package a\n\nfunc stop() error {\n\treturn errors.New(\"stop\")\n}\n",
         "package a\n\nfunc stop() {\n\tlog.Print(\"os.Exit(1)\")\n}\n",
     ],
-    invalid: [
+    invalid_files: [
         "package a\n\nfunc stop() {\n\tos.Exit(1)\n}\n",
         "package a\n\nfunc stop(err error) {\n\tif err != nil {\n\t\tos.Exit(code(err))\n\t}\n}\n",
     ],
 };
 
 const JAVA: RuleSample = RuleSample {
-    call: "System.exit",
+    forbidden_function: "System.exit",
     note: "The whole virtual machine ends, with all other code that runs in it. Throw an exception, and let \
          `main` choose the exit code.",
-    rule: " # `$$$ARGUMENTS` matches any arguments; `$A` matches exactly one.\n  pattern: \
+    rule_yaml: " # `$$$ARGUMENTS` matches any arguments; `$A` matches exactly one.\n  pattern: \
         System.exit($$$ARGUMENTS)\n",
     category: 'C',
-    valid: [
+    valid_files: [
         "class A {\n    void stop() {\n        throw new IllegalStateException(\"stop\");\n    }\n}\n",
         "class A {\n    void stop() {\n        log.info(\"System.exit(1)\");\n    }\n}\n",
     ],
-    invalid: [
+    invalid_files: [
         "class A {\n    void stop() {\n        System.exit(1);\n    }\n}\n",
         "class A {\n    void stop(Exception e) {\n        System.exit(code(e));\n    }\n}\n",
     ],
@@ -147,7 +147,14 @@ const JAVA: RuleSample = RuleSample {
 
 /// Returns the file of a new rule `id` in this language.
 pub(super) fn render_template(id: &str, language: RuleLanguage) -> String {
-    let RuleSample { call, note, rule, category, valid, invalid } = language.sample();
+    let RuleSample {
+        forbidden_function: call,
+        note,
+        rule_yaml: rule,
+        category,
+        valid_files: valid,
+        invalid_files: invalid,
+    } = language.sample();
     let (id, language) = (quote_id(id), language.name());
     let (valid, invalid) = (format_file_list(valid), format_file_list(invalid));
     format!(
@@ -206,7 +213,7 @@ mod tests {
                 let packs = RulePacks::parse(&[(file.as_str(), text.as_str())]).unwrap();
                 let tested = packs.run_examples(&[]).unwrap();
                 assert_eq!((tested.rule_count, tested.example_count), (1, 4), "{text}");
-                let wrong = [tested.failing, tested.untested].concat();
+                let wrong = [tested.failure_messages, tested.untested_rules].concat();
                 assert!(wrong.is_empty(), "{wrong:?}\n{text}");
                 let rule = packs.find_rule(&format!("house/{id}")).unwrap().unwrap();
                 assert_eq!(

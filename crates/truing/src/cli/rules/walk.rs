@@ -18,13 +18,13 @@ pub(super) struct FolderFiles {
     /// Files to read; every line of every file is checked.
     pub(super) request: ReadRequest,
     /// Path of the folder, which precedes the files' paths in the output; empty for the current folder.
-    prefix: Vec<u8>,
+    display_prefix: Vec<u8>,
 }
 
 impl FolderFiles {
     /// Returns the path of a file in the output.
     pub(super) fn display_path(&self, path: &RepoPath) -> RepoPath {
-        join_path(&self.prefix, path)
+        join_path(&self.display_prefix, path)
     }
 }
 
@@ -34,7 +34,7 @@ pub(super) struct FolderWalkResult {
     /// Files to read, by folder.
     pub(super) folders: Vec<FolderFiles>,
     /// Requested paths that cannot be read.
-    pub(super) gaps: Vec<UnreadablePath>,
+    pub(super) unreadable_paths: Vec<UnreadablePath>,
 }
 
 /// A file or folder that cannot be read.
@@ -66,7 +66,7 @@ pub(super) fn walk_paths(
     for path in paths {
         let path = current_folder.join(path).canonicalize().map_err(|error| missing(path, &error))?;
         if !path.is_dir() && !path.is_file() {
-            walked.gaps.push(UnreadablePath::new(
+            walked.unreadable_paths.push(UnreadablePath::new(
                 &path,
                 &current_folder,
                 "it is not a regular file".to_owned(),
@@ -74,11 +74,16 @@ pub(super) fn walk_paths(
             continue;
         }
         if path.starts_with(&current_folder) {
-            inside.extend(collect_files(&path, &current_folder, &current_folder, &mut walked.gaps));
+            inside.extend(collect_files(
+                &path,
+                &current_folder,
+                &current_folder,
+                &mut walked.unreadable_paths,
+            ));
             continue;
         }
         let folder = if path.is_dir() { path.as_path() } else { path.parent().unwrap_or(Path::new("/")) };
-        let found = collect_files(&path, folder, &current_folder, &mut walked.gaps);
+        let found = collect_files(&path, folder, &current_folder, &mut walked.unreadable_paths);
         walked.folders.push(folder_files(folder, found, folder.as_os_str().as_bytes().to_vec(), scope));
     }
     if !inside.is_empty() {
@@ -128,7 +133,7 @@ fn folder_files(
         packs: scope.packs.clone(),
         disabled_rules: scope.disabled_rules.clone(),
     };
-    FolderFiles { request, prefix }
+    FolderFiles { request, display_prefix: prefix }
 }
 
 /// Returns the files at or below a path, relative to `root`. Links are not followed. Files that git ignores

@@ -71,7 +71,7 @@ struct DryRunForge {
 /// Runs the preview. A signal stops the preview.
 ///
 /// # Errors
-/// Returns the errors that `truing serve` returns during its start.
+/// Returns the errors with which the start of `truing serve` can fail.
 pub(super) async fn run(
     config: &Config,
     role: ProcessRole,
@@ -96,7 +96,7 @@ async fn inspect_setup(
     // The temporary folder is deleted when this function returns, also after an error.
     let temp =
         truing_git::PrivateFolder::new().map_err(truing_loops::local::LocalReviewError::TemporaryFolder)?;
-    let StoreView { records, schema_versions: form } = place.open_view(temp.path()).await?;
+    let StoreView { record_store: records, schema_versions: form } = place.open_view(temp.path()).await?;
     // A server creates files beside its records. A dry run creates these files in its temporary folder.
     let tried = open_file(&temp.path().join("tried.db"))?;
     let reader = wiring::child_process_reader(&config.rules, &config.sandbox)?;
@@ -244,8 +244,8 @@ fn render_pulls(pulls: PullCounts, leaves_existing_pulls: bool) -> String {
     let PullCounts { open_pull_requests, will_be_reviewed, left_until_changed, already_known, drafts } =
         pulls;
     let mut text = format_count(open_pull_requests, "open pull request");
-    // If `leaves` is set, existing pull requests are not reviewed. A count of 0 is then left out, because the
-    // other counts explain it.
+    // If `leaves_existing_pulls` is true, existing pull requests are not reviewed. A count of 0 is then left
+    // out, because the other counts explain it.
     if will_be_reviewed > 0 || !leaves_existing_pulls {
         text += &format!(", {will_be_reviewed} will be reviewed");
     }

@@ -71,7 +71,8 @@ struct UnguardedSymbolJson {
 impl SyncInitArgs {
     pub(super) fn run(&self, context: &CommandContext) -> Result<CommandExit, CliError> {
         let config = context.config(&[])?;
-        let PackageJob { name, config: job, lines } = &self.package_search().find_job(&config, context)?;
+        let PackageJob { name, config: job, config_lines: lines } =
+            &self.package_search().find_job(&config, context)?;
         check_project_folder(&self.repo)?;
         let path = self.output.clone().unwrap_or_else(|| self.repo.join(&job.manifest));
         if path.exists() {
@@ -111,7 +112,7 @@ impl SyncInitArgs {
                 self.repo.display(),
                 job.package
             );
-            let mirror = match (job.mirror.is_empty(), lines) {
+            let mirror = match (job.mirrored_paths.is_empty(), lines) {
                 (true, Some(_)) => {
                     "specify the files of the package and their counterparts in the project: --mirror \
                     THEIRS=OURS"
@@ -169,8 +170,8 @@ impl SyncInitArgs {
             name: &self.job,
             project: &self.repo,
             manifest,
-            command: "init",
-            from: self.from.as_deref(),
+            subcommand: "init",
+            from_release: self.from.as_deref(),
             options: &self.options,
         }
     }

@@ -44,7 +44,7 @@ pub(super) struct PackageJob {
     /// Configuration of the job.
     pub(super) config: JobConfig,
     /// Lines that configure the job, if it is not configured yet.
-    pub(super) lines: Option<String>,
+    pub(super) config_lines: Option<String>,
 }
 
 /// The requested job or package, and the project that follows it.
@@ -56,9 +56,9 @@ pub(super) struct PackageSearch<'a> {
     /// Manifest path for a job that is not configured; none means the default path.
     pub(super) manifest: Option<String>,
     /// Name of the subcommand that searches for the job; printed in hints.
-    pub(super) command: &'static str,
+    pub(super) subcommand: &'static str,
     /// Release that the project was made for, if it was given.
-    pub(super) from: Option<&'a str>,
+    pub(super) from_release: Option<&'a str>,
     /// The user's options for a package that no job follows.
     pub(super) options: &'a PackageOptions,
 }
@@ -113,7 +113,7 @@ impl PackageSearch<'_> {
         let project = self.project.display().to_string();
         let flags = [
             ("--repo", Some(project.as_str()).filter(|project| *project != ".")),
-            ("--from", self.from),
+            ("--from", self.from_release),
             ("--registry", registry.as_deref()),
             ("--constraint", constraint.as_deref()),
         ];
@@ -158,7 +158,7 @@ impl PackageSearch<'_> {
                 CliError::usage("configured", text).hint(format!("set these values in [sync.{name}]"))
             );
         }
-        Ok(PackageJob { name: name.to_owned(), config: job.clone(), lines: None })
+        Ok(PackageJob { name: name.to_owned(), config: job.clone(), config_lines: None })
     }
 
     /// Parses the job from the derived lines of configuration.
@@ -177,7 +177,7 @@ impl PackageSearch<'_> {
             .sync_jobs
             .remove(&name)
             .ok_or_else(|| unknown_job_error(self.name, &config.sync_jobs, context))?;
-        Ok(PackageJob { name, config: job, lines: Some(lines) })
+        Ok(PackageJob { name, config: job, config_lines: Some(lines) })
     }
 
     fn config_lines(
@@ -364,7 +364,7 @@ impl PackageSearch<'_> {
         let mut registries: Vec<PackageRegistry> =
             files.iter().map(|file| file.registry).chain(registry).collect();
         registries.dedup();
-        if let ([registry], true) = (registries.as_slice(), self.from.is_some()) {
+        if let ([registry], true) = (registries.as_slice(), self.from_release.is_some()) {
             let usual =
                 PROJECT_FILES.iter().find(|file| file.registry == *registry).map_or("", |file| file.name);
             let key_path = default_list_key(*registry, usual).to_owned();
@@ -380,11 +380,11 @@ impl PackageSearch<'_> {
         if !near.is_empty() {
             error = error.hint(format!("did you mean {}?", near.join(" or ")));
         }
-        let mut brought = self.sibling_command(self.command);
+        let mut brought = self.sibling_command(self.subcommand);
         if registries.len() != 1 {
             brought += " --registry NAME";
         }
-        if self.from.is_none() {
+        if self.from_release.is_none() {
             brought += " --from V";
         }
         Err(error.hint("if another file requires the package: use --constraint FILE[:KEYS]").hint(format!(

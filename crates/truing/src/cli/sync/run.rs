@@ -127,8 +127,8 @@ impl SyncRunArgs {
                 record = &mut work => record,
                 _ = signals.next_signal() => {
                     stop_sender.send_replace(true);
-                    // The run gets time to release its lease. The work that is not done by then is stopped
-                    // when the run is dropped.
+                    // The run gets time to release its lease. Work that is unfinished after this time is
+                    // stopped when the run is dropped.
                     let _ = tokio::time::timeout(LEASE_RELEASE_TIMEOUT, work).await;
                     Err(CliError::new(CommandExit::Interrupted, "interrupted", "interrupted before the run \
                          was done")
@@ -195,7 +195,7 @@ impl SyncRunArgs {
         let store = if self.dry_run { dry_run_store(&store, temp.path(), &key).await? } else { store };
         let act = OperatorAction::new(&actor_name(environment), "sync run", key.as_str(), repo);
         store.append_audit_log(&[act]).await.map_err(store_error)?;
-        let limits = wiring::slot_limits(&config.review, config.server.lease);
+        let limits = wiring::slot_limits(&config.review, config.server.lease_duration);
         let _at_work = acquire_command_lock(&store, &limits).await?;
         let porter = wiring::agent::migration_agent(config, environment, &ledger, job)?;
         let locker = wiring::verify::lock_verifier(&config.verify, environment, job)?;
@@ -220,10 +220,10 @@ impl SyncRunArgs {
             },
             repo,
             forge: &forge,
-            mirrors: &wiring::mirrors_folder(folder),
+            mirrors_folder: &wiring::mirrors_folder(folder),
             limits: &limits,
             switches: &SwitchReader::new(ledger.as_record_store(), Arc::new(SystemClock)),
-            heartbeat: config.server.heartbeat,
+            heartbeat: config.server.heartbeat_interval,
         };
         work.run(&store.as_record_store(), stop_signal)
             .await

@@ -25,7 +25,7 @@ pub(super) struct DemoSection {
     pub(super) title: &'static str,
     /// Version and content of the new release, if there is one.
     pub(super) release: Option<(&'static str, &'static str)>,
-    pub(super) acts: &'static [DemoStep],
+    pub(super) steps: &'static [DemoStep],
 }
 
 /// One step of a section.
@@ -82,7 +82,7 @@ pub(super) const PORTING_SECTIONS: &[DemoSection] = &[
     DemoSection {
         title: "rim 1.1.0: a pinned function takes a limit. This job may only widen ranges",
         release: Some(LIMIT_RELEASE),
-        acts: &[
+        steps: &[
             DemoStep::Run(QuestionAsked),
             DemoStep::AnswerQuestion("bump"),
             DemoStep::SetModelShare(PortShare::Whole),
@@ -93,7 +93,7 @@ pub(super) const PORTING_SECTIONS: &[DemoSection] = &[
     DemoSection {
         title: "rim 1.2.0: two definitions change. The job may now port code without a question, in 3 turns",
         release: Some(("1.2.0", ZERO_CODE)),
-        acts: &[
+        steps: &[
             DemoStep::AllowPorting,
             DemoStep::SetModelShare(PortShare::Half),
             DemoStep::Run(DraftSaved),
@@ -105,7 +105,7 @@ pub(super) const PORTING_SECTIONS: &[DemoSection] = &[
     DemoSection {
         title: "rim 1.2.1: only comments change, and a person protects the job's branch",
         release: Some(("1.2.1", ZERO_COMMENT_CODE)),
-        acts: FAILING_RUN_STEPS,
+        steps: FAILING_RUN_STEPS,
     },
     UNPROTECTED_BRANCH_SECTION,
 ];
@@ -116,12 +116,16 @@ pub(super) const NON_PORTING_SECTIONS: &[DemoSection] = &[
     DemoSection {
         title: "rim 1.1.0: a pinned function takes a limit",
         release: Some(LIMIT_RELEASE),
-        acts: &[DemoStep::Run(QuestionAsked), DemoStep::AnswerQuestion("skip"), DemoStep::Run(SkippedByUser)],
+        steps: &[
+            DemoStep::Run(QuestionAsked),
+            DemoStep::AnswerQuestion("skip"),
+            DemoStep::Run(SkippedByUser),
+        ],
     },
     DemoSection {
         title: "rim 1.1.1: the limit is removed again, and a person protects the job's branch",
         release: Some(("1.1.1", FIRST_CODE)),
-        acts: FAILING_RUN_STEPS,
+        steps: FAILING_RUN_STEPS,
     },
     UNPROTECTED_BRANCH_SECTION,
 ];
@@ -129,7 +133,7 @@ pub(super) const NON_PORTING_SECTIONS: &[DemoSection] = &[
 const RANGE_WIDENING_SECTION: DemoSection = DemoSection {
     title: "rim 1.0.1: other comments, the same code",
     release: Some(("1.0.1", COMMENT_CHANGE_CODE)),
-    acts: &[DemoStep::Run(RangeWidened), DemoStep::MergePull],
+    steps: &[DemoStep::Run(RangeWidened), DemoStep::MergePull],
 };
 const FAILING_RUN_STEPS: &[DemoStep] = &[
     DemoStep::ProtectBranch,
@@ -141,7 +145,7 @@ const FAILING_RUN_STEPS: &[DemoStep] = &[
 const UNPROTECTED_BRANCH_SECTION: DemoSection = DemoSection {
     title: "the branch is no longer protected, and a person reports that",
     release: None,
-    acts: &[DemoStep::UnprotectBranch, DemoStep::AnswerQuestion("try again"), DemoStep::Run(RangeWidened)],
+    steps: &[DemoStep::UnprotectBranch, DemoStep::AnswerQuestion("try again"), DemoStep::Run(RangeWidened)],
 };
 
 const LIMIT_RELEASE: (&str, &str) = ("1.1.0", LIMIT_CODE);

@@ -125,7 +125,7 @@ async fn a_review_that_the_forge_does_not_take_at_once_is_there_once() {
     site.forge.add_fault(ForgeFault::on_call(
         "POST",
         REVIEWS,
-        ForgeFaultKind::Invalid(ErrorListFormat::Strings),
+        ForgeFaultKind::ValidationError(ErrorListFormat::Strings),
     ));
     site.forge.add_fault(ForgeFault::on_call("POST", REVIEWS, ForgeFaultKind::Status(502, None)));
     let (told, exit) = site.run_json(&[]).await;

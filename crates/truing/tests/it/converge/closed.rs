@@ -99,7 +99,7 @@ async fn a_fix_that_is_pushed_too_late_answers_nothing_and_is_said_to_be_in_noth
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_merged_with_its_fix_has_reached_its_target() {
     let site = Site::new("", two_loop_answers()).await;
-    site.forge.add_fault(ForgeFault::on_call("POST", PUSH, ForgeFaultKind::HeldAnswer));
+    site.forge.add_fault(ForgeFault::on_call("POST", PUSH, ForgeFaultKind::HeldResponse));
     let over = async {
         site.forge.wait_for_held_request().await;
         PullEnding::Merge.close_or_merge(&site).await;
@@ -113,7 +113,7 @@ async fn what_was_merged_with_its_fix_has_reached_its_target() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_thread_is_not_resolved_once_the_pull_request_is_over() {
     let site = Site::new("", two_loop_answers()).await;
-    site.forge.add_fault(ForgeFault::on_call("POST", REPLIES, ForgeFaultKind::HeldAnswer));
+    site.forge.add_fault(ForgeFault::on_call("POST", REPLIES, ForgeFaultKind::HeldResponse));
     let over = async {
         site.forge.wait_for_held_request().await;
         PullEnding::Close.close_or_merge(&site).await;

@@ -126,7 +126,8 @@ async fn undisturbed_run() -> &'static UndisturbedRun {
         .get_or_init(|| async {
             let writes = Arc::new(Writes::default());
             let clean =
-                site(FakeForgeOptions { witness: Some(writes.clone()), ..FakeForgeOptions::default() }).await;
+                site(FakeForgeOptions { observer: Some(writes.clone()), ..FakeForgeOptions::default() })
+                    .await;
             let (told, exit) = clean.run_json(&[]).await;
             assert_eq!((exit, &told["exit"], &told["loops"]), (0, &json!("converged"), &json!(2)), "{told}");
             let ended = final_state_and_commits(&clean).await;
@@ -172,7 +173,7 @@ async fn wherever_it_is_killed_before_a_write_it_goes_on_and_nothing_is_there_tw
 
 #[tokio::test(flavor = "multi_thread")]
 async fn wherever_it_is_killed_after_a_write_it_goes_on_and_nothing_is_there_twice() {
-    test_each_write_death(ForgeFaultKind::HeldAnswer).await;
+    test_each_write_death(ForgeFaultKind::HeldResponse).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -169,7 +169,7 @@ async fn a_call_of_a_person_that_a_reviewer_has_seen_is_not_made_again() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_call_that_failed_is_tried_again_and_made_once() {
-    for kind in [ForgeFaultKind::Status(502, None), ForgeFaultKind::LostAnswer] {
+    for kind in [ForgeFaultKind::Status(502, None), ForgeFaultKind::LostResponse] {
         let site = Site::new(&reviewers_config("[\"internal\", \"bugbot\"]"), fixing_answers()).await;
         add_bugbot(&site, [bot_review_step(NOTHING, vec![])]).await;
         site.forge.add_fault(ForgeFault::on_call("POST", COMMENTS, kind.clone()));

@@ -42,7 +42,7 @@ async fn one_bad_gateway_ends_no_run() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_done_and_not_answered_is_not_done_twice() {
     for path in [REPLIES, REVIEWS, COMMENTS] {
-        assert_fault_survived(path, ForgeFaultKind::LostAnswer).await;
+        assert_fault_survived(path, ForgeFaultKind::LostResponse).await;
     }
 }
 

@@ -26,7 +26,8 @@ type Scenario = (&'static str, &'static [(&'static str, &'static str)]);
 
 const SCENARIOS: [Scenario; 24] = [
     (
-        "A run is refused: Truing prints one line. It makes no calls, changes nothing and posts nothing",
+        "A run is refused: Truing prints one line. The command makes no calls, changes nothing and posts \
+        nothing",
         &[
             (LOCAL, "what_is_refused_is_said_in_one_line_and_nothing_is_touched"),
             (LOCAL, "a_run_that_was_killed_or_interrupted_goes_on_where_it_was"),
@@ -52,7 +53,7 @@ const SCENARIOS: [Scenario; 24] = [
     ),
     (
         "Nothing can be fixed: the run is stuck after one loop, lists the remaining findings, and leaves \
-            nothing behind",
+        no files or changes behind",
         &[
             (ADVERSE, "what_nobody_can_mend_is_answered_with_the_reason_and_stays_open"),
             (LOCAL, "what_nobody_can_mend_ends_stuck_and_is_named"),
@@ -60,8 +61,8 @@ const SCENARIOS: [Scenario; 24] = [
         ],
     ),
     (
-        "The limit of audits is reached: there is no eleventh audit, and the remaining findings are \
-        counted. From the fourth audit on, three auditors work in parallel",
+        "The run reaches the limit of audits: there is no eleventh audit, and the report counts the \
+        remaining findings. From the fourth audit on, three auditors work in parallel",
         &[
             (LOCAL, "there_are_ten_audits_three_at_a_time_from_the_fourth_and_what_remains_is_counted"),
             (LOCAL, "after_the_last_audit_nothing_is_mended_that_nobody_would_audit"),
@@ -69,8 +70,8 @@ const SCENARIOS: [Scenario; 24] = [
         ],
     ),
     (
-        "Three auditors disagree: Truing merges their findings into one list. Each finding has the worst \
-        severity that an auditor reported",
+        "Three auditors disagree: Truing merges their findings into one list. A merged finding has the \
+        worst severity that an auditor reported",
         &[
             (LOCAL, "several_auditors_look_side_by_side_and_what_they_say_is_one_list"),
             (MERGE, "auditors_of_one_loop_are_merged"),
@@ -78,7 +79,7 @@ const SCENARIOS: [Scenario; 24] = [
     ),
     (
         "An auditor crashes, returns bad JSON or leaves out a category: Truing asks the auditor again. \
-        The audit is degraded, and never counts as clean",
+        The audit counts as degraded, and never as clean",
         &[
             (LOCAL, "an_auditor_that_gives_no_answer_is_asked_again_and_never_counts_as_clean"),
             (MACHINE, "who_does_not_answer_is_asked_once_more_and_is_never_clean"),
@@ -185,7 +186,7 @@ const SCENARIOS: [Scenario; 24] = [
         ],
     ),
     (
-        "Truing pushes: other reviewers' reviews of the old head no longer count",
+        "Truing pushes: reviews of the old head by other reviewers no longer count",
         &[
             (READY, "a_push_forgets_every_stamp_wait_and_lag"),
             (OTHERS, "whoever_is_listed_first_is_so_after_each_push_whatever_strangers_say"),
@@ -239,7 +240,7 @@ const HEAD: &str = "# Scenarios of the converge loop
 
 This page lists the acceptance scenarios of the converge loop, and the tests that cover each scenario. \
         The tests under `crates/truing/tests` run the real program with a scripted model and a fake \
-        forge. The tests of `core` check only the loop's decisions, but in more cases.
+        forge. The tests of `core` check only the loop's decisions, but they cover more cases.
 
 | | What happens | Shown by \
     |

@@ -40,8 +40,8 @@ impl Write {
     /// Makes the forge perform the write immediately and delay its response until the test releases it.
     fn hold_response(&self, site: &Site) {
         site.forge.add_fault(match self {
-            Self::Call(nth) => ForgeFault::nth_write(*nth, ForgeFaultKind::HeldAnswer),
-            Self::Push => ForgeFault::on_call("POST", PUSH, ForgeFaultKind::HeldAnswer),
+            Self::Call(nth) => ForgeFault::nth_write(*nth, ForgeFaultKind::HeldResponse),
+            Self::Push => ForgeFault::on_call("POST", PUSH, ForgeFaultKind::HeldResponse),
         });
     }
 }
@@ -79,7 +79,7 @@ struct Scene {
 impl Scene {
     async fn new() -> Self {
         let calls = Arc::new(Calls::default());
-        let options = FakeForgeOptions { witness: Some(calls.clone()), ..FakeForgeOptions::default() };
+        let options = FakeForgeOptions { observer: Some(calls.clone()), ..FakeForgeOptions::default() };
         let site = Site::with_options(options, "", []).await;
         // The heartbeat interval is so long that only the check before a write can detect that the lease is
         // lost.
@@ -141,7 +141,7 @@ impl Scene {
             None => {
                 self.site
                     .forge
-                    .add_fault(ForgeFault::on_call("GET", "/repos", ForgeFaultKind::HeldAnswer).nth(4));
+                    .add_fault(ForgeFault::on_call("GET", "/repos", ForgeFaultKind::HeldResponse).nth(4));
             }
         }
         let target = format!("acme/shop#{}", self.site.number);

@@ -49,7 +49,7 @@ impl Guard {
         let runtime = Runtime::new().unwrap();
         let variable = |name: &str| std::env::var(name).ok();
         let home = variable("HOME").map(PathBuf::from);
-        let own = UserEnvironment { variable: &variable, home: home.as_deref() }
+        let own = UserEnvironment { read_variable: &variable, home: home.as_deref() }
             .find_index(PackageRegistry::Pypi, package)
             .unwrap();
         let index = PackageIndex::new(PackageRegistry::Pypi, &own.address).unwrap();
@@ -71,8 +71,8 @@ impl Guard {
             archive: path,
             format: archive.format,
             symbols,
-            mirrored: Vec::new(),
-            bases: Vec::new(),
+            mirrored_globs: Vec::new(),
+            base_classes: Vec::new(),
         })
         .unwrap()
     }

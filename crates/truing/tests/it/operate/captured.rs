@@ -341,7 +341,7 @@ async fn a_captured_model_comes_to_findings_and_nothing_else() {
 
     let heard = Arc::new(SentRequestTexts::default());
     let site =
-        Site::with_options(FakeForgeOptions { witness: Some(heard.clone()), ..FakeForgeOptions::default() })
+        Site::with_options(FakeForgeOptions { observer: Some(heard.clone()), ..FakeForgeOptions::default() })
             .await;
     let main = CommitBuilder::new("link")
         .write("pay.py", "def pay(x):\n    return x\n")

@@ -244,7 +244,7 @@ async fn a_comment_whose_answer_was_lost_is_not_posted_again() {
         (COMMENTS, "gh_comment_pull_request", say),
         (LINES, "gh_upsert_inline_comment", line_comment_input("Hm.")),
     ] {
-        site.forge.add_fault(ForgeFault::on_call("POST", path, ForgeFaultKind::LostAnswer));
+        site.forge.add_fault(ForgeFault::on_call("POST", path, ForgeFaultKind::LostResponse));
         let lost = agent.call_failing_tool(tool, input.clone());
         assert!(lost.contains("Call this tool again"), "{lost}");
         agent.call_tool(tool, input);
@@ -341,7 +341,7 @@ async fn a_switch_that_is_turned_while_a_tool_looks_lets_it_write_nothing() {
     for (tool, input) in write_calls() {
         let before = all_comments(&site).await;
         let path = if tool == "gh_comment_pull_request" { COMMENTS } else { LINES };
-        site.forge.add_fault(ForgeFault::on_call("GET", path, ForgeFaultKind::HeldAnswer));
+        site.forge.add_fault(ForgeFault::on_call("GET", path, ForgeFaultKind::HeldResponse));
         let reason = std::thread::scope(|scope| {
             let runtime = tokio::runtime::Handle::current();
             let site = &site;

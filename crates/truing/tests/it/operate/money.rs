@@ -290,7 +290,7 @@ async fn a_review_that_was_paid_for_is_not_paid_for_again_when_the_forge_comes_b
     // review again.
     drop(server);
     model.set_script(ModelScript::from_answers([read_answer(100), report_answer()]));
-    site.forge.add_fault(ForgeFault::on_call("POST", SUMMARY, ForgeFaultKind::LostAnswer));
+    site.forge.add_fault(ForgeFault::on_call("POST", SUMMARY, ForgeFaultKind::LostResponse));
     site.open_clean("two").await;
     let target = ["review", "--pr", "o/r#2", "--publish"];
     let lost = site.run(&target);

@@ -106,7 +106,7 @@ async fn what_was_posted_without_an_answer_is_found_by_the_next_run() {
     for path in
         ["/repos/{owner}/{repo}/issues/{number}/comments", "/repos/{owner}/{repo}/pulls/{number}/reviews"]
     {
-        site.forge.add_fault(ForgeFault::on_call("POST", path, ForgeFaultKind::LostAnswer));
+        site.forge.add_fault(ForgeFault::on_call("POST", path, ForgeFaultKind::LostResponse));
         let lost = site.publish(&[]);
         assert!(lost.exit == 3 && lost.err.contains("run the command again"), "{lost:?}");
     }
@@ -157,7 +157,7 @@ async fn a_server_that_starts_beside_it_leaves_its_lease_alone_until_it_is_dead(
     let site = Site::new().await;
     let number = site.open("one").await;
     let path = "/repos/{owner}/{repo}/issues/{number}/comments";
-    site.forge.add_fault(ForgeFault::on_call("POST", path, ForgeFaultKind::HeldAnswer));
+    site.forge.add_fault(ForgeFault::on_call("POST", path, ForgeFaultKind::HeldResponse));
     let mut command = site.command(&["review", "--pr", "o/r#1", "--publish"]);
     let child = command.stderr(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     site.wait_until(number, "at work", |view| view.conversation_comments().count() == 1).await;
@@ -172,7 +172,7 @@ async fn a_server_that_starts_beside_it_leaves_its_lease_alone_until_it_is_dead(
     // The lease of a killed command ends immediately, although it would expire only after an hour.
     site.repo.push("one", CommitBuilder::new("more").write("b.py", "breakpoint()\n")).await.unwrap();
     let path = "/repos/{owner}/{repo}/pulls/{number}/reviews";
-    site.forge.add_fault(ForgeFault::on_call("POST", path, ForgeFaultKind::HeldAnswer));
+    site.forge.add_fault(ForgeFault::on_call("POST", path, ForgeFaultKind::HeldResponse));
     let mut command = site.command(&["review", "--pr", "o/r#1", "--publish"]);
     let mut child = command.env("TRUING_SERVER__LEASE", "1h").spawn().unwrap();
     site.wait_until(number, "at work again", |view| view.inline_comments().count() == 2).await;
@@ -188,7 +188,7 @@ async fn an_interrupted_run_gives_its_lease_back() {
     let number = site.open("one").await;
     // The response to this call never arrives. The interrupted command must not wait for it.
     let path = "/repos/{owner}/{repo}/pulls/{number}/reviews";
-    site.forge.add_fault(ForgeFault::on_call("POST", path, ForgeFaultKind::HeldAnswer));
+    site.forge.add_fault(ForgeFault::on_call("POST", path, ForgeFaultKind::HeldResponse));
     let mut child =
         site.command(&["review", "--pr", "o/r#1", "--publish"]).stderr(Stdio::piped()).spawn().unwrap();
     site.wait_until(number, "at work", |view| view.inline_comments().count() == 1).await;
@@ -208,7 +208,7 @@ async fn the_kill_switch_stops_it_before_and_in_the_middle() {
     assert!(before.exit == 4 && before.err.contains("the kill switch is on"), "{before:?}");
     assert_eq!(site.run(&["kill", "off"]).exit, 0);
     let path = "/repos/{owner}/{repo}/issues/{number}/comments";
-    site.forge.add_fault(ForgeFault::on_call("POST", path, ForgeFaultKind::HeldAnswer));
+    site.forge.add_fault(ForgeFault::on_call("POST", path, ForgeFaultKind::HeldResponse));
     let middle = std::thread::scope(|scope| {
         let running = scope.spawn(|| site.publish(&[]));
         tokio::task::block_in_place(|| {

@@ -75,7 +75,7 @@ async fn store_review(
     let computed = ComputedReview {
         producer: CommentProducer::Review,
         findings,
-        desired,
+        desired_comments: desired,
         status: None,
         record: outcome.clone(),
     };

@@ -43,7 +43,7 @@ const ROWS: &[Row] = &[
     Row {
         options: "abortController",
         here: "A signal, a lost lease, the time limit or the kill switch ends a run at once",
-        cli: "The program's PID namespace ends, so none of its processes remains",
+        cli: "The program's PID namespace ends, so no process of the program remains",
         keys: "",
         test: Some((KILLED, "of_a_review_that_is_killed_nothing_is_left")),
     },
@@ -72,8 +72,8 @@ const ROWS: &[Row] = &[
     },
     Row {
         options: "fallbackModel betas effort thinking maxThinkingTokens",
-        here: "Not offered. If a provider fails, Truing retries a limited number of times. If it still \
-            fails, only the rules review",
+        here: "Not offered. If a provider fails, Truing retries a limited number of times. If the \
+            provider still fails, Truing reviews only with rules",
         cli: "The program's own fallbacks and retries are disabled",
         keys: "",
         test: Some((ADVERSE, "each_misbehaviour_comes_to_the_same_with_the_program_in_between")),
@@ -140,7 +140,8 @@ const ROWS: &[Row] = &[
     Row {
         options: "maxBudgetUsd taskBudget",
         here: "Truing reserves money before each call, and settles the cost after the call. Budgets apply \
-            to a review, to a repository and day, and to a team and month. There is no budget in tokens",
+            to a review, to a repository and day, and to a team and month. No budget limits the number of \
+            tokens",
         cli: "As a second safeguard, the program has its own cost limit, which it computes with its own \
             prices",
         keys: "budget.review_usd budget.repo_day_usd team.NAME.month_usd",
@@ -172,8 +173,8 @@ const ROWS: &[Row] = &[
     },
     Row {
         options: "settingSources settings managedSettings",
-        here: "The operator's configuration file, and the keys that it lets a repository add in the \
-            `.truing.toml` of the default branch",
+        here: "The operator's configuration file. A repository's `.truing.toml` on the default branch can \
+            set the keys that this file allows",
         cli: "The program reads no settings files",
         keys: "forge.NAME.config_branches",
         test: None,

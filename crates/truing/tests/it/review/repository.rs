@@ -239,12 +239,22 @@ fn the_repositorys_own_file_counts_as_it_is_reviewed_and_the_text_says_so() {
     let loud = Ran::from(place.command(&["review", "--format", "json"]).output().unwrap());
     assert!(loud.err.contains("configured by .truing.toml from the working tree\n"), "{}", loud.err);
 
-    let head = place.commit("vendored");
+    let base = place.commit("vendored");
     place.write(".truing.toml", "[rules]\nignore = [\"**\"]\n");
-    assert_eq!(field_of_findings(&place.report(&["--head", "HEAD"]), "path"), ["b.py"]);
-    let said = place.review(&["--head", "HEAD"]).out;
-    assert!(said.contains(&format!("\nconfigured by .truing.toml from commit {}\n", &head[..10])), "{said}");
+    place.write("c.py", STOPS);
+    let all = place.review(&["--base", "4b825dc642cb6eb9a060e54bf8d69288fbee4904", "--head", "HEAD"]).out;
+    assert!(all.contains(&format!("\nconfigured by .truing.toml from commit {}\n", &base[..10])), "{all}");
     assert!(!place.review(&["--head", "HEAD~1"]).out.contains("configured"));
+
+    // The author of a commit cannot disable its review.
+    place.commit("ignores everything");
+    for flags in [&["--head", "HEAD"][..], &["HEAD~1..HEAD"], &["--base", "HEAD~1", "--head", "HEAD"]] {
+        assert_eq!(field_of_findings(&place.report(flags), "path"), ["c.py"], "{flags:?}");
+        let ran = place.review(flags);
+        let source = format!("\nconfigured by .truing.toml from the base, commit {}\n", &base[..10]);
+        assert!(ran.exit == 1 && ran.out.contains(&source), "{}", ran.out);
+        assert!(ran.err.contains("the change edits .truing.toml"), "{}", ran.err);
+    }
 }
 
 #[test]

@@ -278,7 +278,7 @@ async fn lose_write_response(nth: u32) -> bool {
     let scene = Scene::with_coding_job("", half).await;
     assert_eq!(parse_result(&scene.run().await), (&json!("saved"), 1));
     scene.model.set_script(ModelScript::from_answers(right_port_answers()));
-    scene.site.forge.add_fault(TheirFault::nth_write(nth, ForgeFaultKind::LostAnswer));
+    scene.site.forge.add_fault(TheirFault::nth_write(nth, ForgeFaultKind::LostResponse));
     scene.run().await;
     let is_lost = scene.site.forge.has_no_faults();
     scene.site.forge.clear_faults();

@@ -223,9 +223,11 @@ async fn lose_lease(stage: &Stage) {
 async fn run_with_event(stage: &Stage, at_write: Option<WritePoint>, event: WriteEvent) -> Output {
     let forge = &stage.site.forge;
     forge.add_fault(match at_write {
-        Some(WritePoint::Call(nth)) => ForgeFault::nth_write(nth, ForgeFaultKind::HeldAnswer),
-        Some(WritePoint::Push(nth)) => ForgeFault::on_call("POST", PUSH, ForgeFaultKind::HeldAnswer).nth(nth),
-        None => ForgeFault::on_call("GET", "/repos", ForgeFaultKind::HeldAnswer).nth(2),
+        Some(WritePoint::Call(nth)) => ForgeFault::nth_write(nth, ForgeFaultKind::HeldResponse),
+        Some(WritePoint::Push(nth)) => {
+            ForgeFault::on_call("POST", PUSH, ForgeFaultKind::HeldResponse).nth(nth)
+        }
+        None => ForgeFault::on_call("GET", "/repos", ForgeFaultKind::HeldResponse).nth(2),
     });
     let mut command = tokio::process::Command::from(stage.site.command(&["sync", "run", "demo"]));
     let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true).spawn().unwrap();

@@ -10,7 +10,7 @@ use super::*;
 const TIME: Duration = Duration::from_secs(30);
 
 fn named(name: &str, way: ServerTransport) -> McpServer {
-    McpServer { name: name.into(), time: TIME, ..server(way, &["say"]) }
+    McpServer { name: name.into(), timeout: TIME, ..server(way, &["say"]) }
 }
 
 /// Returns the result of a call, and its duration in seconds.

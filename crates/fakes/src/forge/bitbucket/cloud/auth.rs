@@ -20,7 +20,7 @@ const GIT_USERS: &[&str] = &["x-token-auth", "x-bitbucket-api-token-auth"];
 
 /// Returns the account of a request. The request contains only an access token, or an API token and the
 /// e-mail address of the token's account. App passwords, which are sent with a user name, are rejected,
-/// because Cloud no longer accepts them since July 2026.
+/// because Cloud has rejected them since July 2026.
 pub(super) fn authenticate_request(
     forge: &mut ForgeInstance,
     headers: &HeaderMap,
@@ -50,8 +50,8 @@ pub(super) fn check_scopes(call: &ApiCall) -> Result<(), ApiResponse> {
     }
 }
 
-/// Rejects calls that no scope permits an access token to make: calls about the token's account, and about
-/// permissions.
+/// Rejects calls that are not possible with an access token of any scope: calls about the token's account,
+/// and about permissions.
 pub(super) fn reject_access_token(call: &ApiCall) -> Result<(), ApiResponse> {
     match call.token_scope {
         FakeTokenScope::AccessToken | FakeTokenScope::Installation { kind: TokenKind::AccessToken, .. } => {

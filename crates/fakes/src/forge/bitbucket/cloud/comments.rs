@@ -20,7 +20,7 @@ pub(super) fn list(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let mut ids = pull_comments::list_comment_ids(repo.pulls.get_mut(&number).ok_or_else(missing)?);
     let lines = repo.current_lines(number)?;
     let of = repo.pulls.get(&number).ok_or_else(missing)?;
-    let answered = pull_comments::all_comments(of).into_iter().map(|comment| comment.note);
+    let answered = pull_comments::all_comments(of).into_iter().map(|comment| comment.comment);
     ids.extend(
         answered.filter(|note| note.deleted && pull_comments::is_answered(of, note.id)).map(|note| note.id),
     );
@@ -51,8 +51,9 @@ fn comment_response(
 ) -> CallResult {
     let now = repo.current_lines(number)?.get(&id).copied().flatten();
     let of = repo.pulls.get(&number).ok_or_else(|| not_found("Pull request"))?;
-    let there =
-        |comment: &pull_comments::CommentRef<'_>| !comment.note.deleted || pull_comments::is_answered(of, id);
+    let there = |comment: &pull_comments::CommentRef<'_>| {
+        !comment.comment.deleted || pull_comments::is_answered(of, id)
+    };
     let comment =
         pull_comments::find_any_comment(of, id).filter(there).ok_or_else(|| not_found("Comment"))?;
     Ok(ApiResponse::json(status, json::comment(forge, repo, of, comment, now)))
@@ -146,7 +147,7 @@ fn find_own_comment<'a>(
     let id = comment_id(call)?;
     let (world, repo, number) = find_pull(state, call)?;
     let of = repo.pulls.get(&number).and_then(|pull| pull_comments::find_comment(pull, id));
-    let author = &of.ok_or_else(|| not_found("Comment"))?.note.author;
+    let author = &of.ok_or_else(|| not_found("Comment"))?.comment.author;
     if *author != call.login {
         world.record_violation(format!("{} touched comment {id} of {author}", call.login));
         return Err(error_response(403, "You do not have permission to change this comment."));
@@ -181,7 +182,7 @@ fn find_thread<'a>(
     let (world, repo, number) = find_pull(state, call)?;
     let of = repo.pulls.get(&number).and_then(|pull| pull_comments::find_comment(pull, id));
     let comment = of.ok_or_else(|| not_found("Comment"))?;
-    match comment.inline.filter(|inline| inline.in_reply_to.is_none()) {
+    match comment.inline_comment.filter(|inline| inline.in_reply_to.is_none()) {
         Some(inline) => {
             let by = inline.resolved_by.clone();
             Ok((world, repo, number, id, by))
@@ -198,7 +199,7 @@ pub(super) fn resolve(state: &mut FakeForgeState, call: &ApiCall) -> CallResult 
     }
     set_resolved(world, repo, number, id, &call.login, true)?;
     let of = repo.pulls.get(&number).and_then(|pull| pull_comments::find_comment(pull, id));
-    let note = of.ok_or_else(|| not_found("Comment"))?.note;
+    let note = of.ok_or_else(|| not_found("Comment"))?.comment;
     Ok(ApiResponse::json(200, json::resolution(world, &call.login, note)))
 }
 

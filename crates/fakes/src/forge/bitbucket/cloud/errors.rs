@@ -49,14 +49,14 @@ pub(super) fn html_error(status: u16) -> ApiResponse {
 /// Returns the error for a rejected edit of a pull request.
 pub(super) fn edit_error(reason: &EditRefusal) -> ApiResponse {
     match reason {
-        EditRefusal::NotYours => {
+        EditRefusal::NotPermitted => {
             error_response(403, "Your credentials lack one or more required privilege scopes.")
         }
         EditRefusal::ReviewerIsAuthor(login) => {
             let words = format!("{login} is the author and cannot be included as a reviewer.");
             invalid_field("reviewers", &words)
         }
-        EditRefusal::NoMember(login) => {
+        EditRefusal::ReviewerHasNoAccess(login) => {
             let words =
                 format!("{login} is not a member of this workspace and cannot be added to this pull request");
             invalid_field("reviewers", &words)
@@ -101,18 +101,18 @@ pub(super) fn fault_response(kind: &ForgeFaultKind, _now: i64) -> Option<ApiResp
             })
         }
         ForgeFaultKind::SingleSignOn => Some(error_response(403, "Forbidden")),
-        ForgeFaultKind::Invalid(_) => Some(invalid_field("field", "it is not as it should be")),
+        ForgeFaultKind::ValidationError(_) => Some(invalid_field("field", "it is not as it should be")),
         ForgeFaultKind::Html(status) => Some(html_error(*status)),
         ForgeFaultKind::Redirect(status, to) => {
             Some(ApiResponse::json(*status, Value::Null).header("location", to))
         }
-        ForgeFaultKind::SelfLink
+        ForgeFaultKind::SelfLinkedPage
         | ForgeFaultKind::Truncated
         | ForgeFaultKind::Delay(_)
-        | ForgeFaultKind::Drop
-        | ForgeFaultKind::LostAnswer
+        | ForgeFaultKind::DropConnection
+        | ForgeFaultKind::LostResponse
         | ForgeFaultKind::StatusAfterCall(_)
         | ForgeFaultKind::HeldRequest
-        | ForgeFaultKind::HeldAnswer => None,
+        | ForgeFaultKind::HeldResponse => None,
     }
 }

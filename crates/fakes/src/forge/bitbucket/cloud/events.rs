@@ -46,13 +46,13 @@ pub(crate) fn build_delivery(
         },
         None => None,
     };
-    let by = by.or_else(|| comment.map(|comment| comment.note.author.clone())).unwrap_or_default();
+    let by = by.or_else(|| comment.map(|comment| comment.comment.author.clone())).unwrap_or_default();
     let mut payload = json!({
         "repository": json::repository(forge, repo), "actor": json::account(forge, &by),
         "pullrequest": json::full_pull(forge, repo, pull, &pull.head, true),
     });
     if let Some(comment) = comment {
-        let now = lines.get(&comment.note.id).copied().flatten();
+        let now = lines.get(&comment.comment.id).copied().flatten();
         payload["comment"] = json::comment(forge, repo, pull, comment, now);
     }
     if let FakeForgeEvent::Pull {

@@ -143,7 +143,7 @@ pub(super) fn pull(forge: &ForgeInstance, repo: &StoredRepository, pull: &Stored
     let source = from.map(|(owner, id)| repository_with_owner(forge, repo, owner, id));
     let merged = (pull_state(pull) == "MERGED").then(|| json!({"hash": short_sha(head)}));
     let comment_count =
-        pull_comments::all_comments(pull).into_iter().filter(|comment| !comment.note.deleted).count();
+        pull_comments::all_comments(pull).into_iter().filter(|comment| !comment.comment.deleted).count();
     let links: Map<String, Value> =
         ["commits", "approve", "diff", "diffstat", "comments", "activity", "merge", "decline"]
             .into_iter()
@@ -223,7 +223,7 @@ pub(super) fn comment(
 ) -> Value {
     let own = format!("{}/pullrequests/{}", repository_api_url(forge, repo), pull.number);
     let page = format!("{}/{}/pull-requests/{}", forge.base_url, repo.full_name(), pull.number);
-    let CommentRef { note, inline } = comment_ref;
+    let CommentRef { comment: note, inline_comment: inline } = comment_ref;
     let mut json = json!({
         "type": "pullrequest_comment", "id": note.id, "created_on": format_time(note.created_at),
         "updated_on": format_time(note.updated_at),

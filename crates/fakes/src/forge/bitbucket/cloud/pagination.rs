@@ -62,7 +62,7 @@ pub(super) fn reply_with_page(
     let address = |page: usize| {
         let mut url = reqwest::Url::parse(&format!("{}{}", forge_instance.base_url, call.path)).ok()?;
         url.query_pairs_mut()
-            .extend_pairs(call.fields.iter().filter(|(name, _)| name != "page"))
+            .extend_pairs(call.query_fields.iter().filter(|(name, _)| name != "page"))
             .append_pair("page", &page.to_string());
         Some(url.to_string())
     };

@@ -15,13 +15,17 @@ use crate::forge::state::merging::MergeState;
 use crate::forge::state::pulls::StoredPull;
 use crate::forge::state::{FakeForgeState, ForgeInstance, StoredRepository};
 
-/// Handles `GET …/pullrequests`: lists the open pull requests, unless `state` (repeatable) or the filter
-/// requests other states.
+/// Handles `GET …/pullrequests`: lists the pull requests in the states that `state` (repeatable) or the
+/// filter requests; by default, the open pull requests.
 pub(super) fn list(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let filter = pagination::parse_filter(call)?;
     let (world, repo) = find_repository(state, call)?;
-    let mut states: Vec<&str> =
-        call.fields.iter().filter(|(name, _)| name == "state").map(|(_, value)| value.as_str()).collect();
+    let mut states: Vec<&str> = call
+        .query_fields
+        .iter()
+        .filter(|(name, _)| name == "state")
+        .map(|(_, value)| value.as_str())
+        .collect();
     if states.is_empty() && !filter.is_some_and(|filter| filter.mentions_field("state")) {
         states.push("OPEN");
     }

@@ -17,7 +17,7 @@ const NEAR_LIMIT_DIVISOR: u64 = 5;
 
 /// All calls of the API.
 const ROUTES: &[ApiRoute] = {
-    use RouteAction::{GitFile, GitPack, GitPush, GitRefs, Page, RestCall};
+    use RouteAction::{GitDumbProtocol, GitFetch, GitPush, GitRefs, Page, RestCall};
     const GET: MethodFilter = MethodFilter::GET;
     const POST: MethodFilter = MethodFilter::POST;
     const DELETE: MethodFilter = MethodFilter::DELETE;
@@ -141,10 +141,10 @@ const ROUTES: &[ApiRoute] = {
         (GET, "/{owner}/{repo}/pull-requests", Page(web_pages::list_pulls)),
         (GET, "/{owner}/{repo}/pull-requests/{number}", Page(web_pages::get_pull)),
         (GET, "/{owner}/{repo}/info/refs", GitRefs),
-        (POST, "/{owner}/{repo}/git-upload-pack", GitPack),
+        (POST, "/{owner}/{repo}/git-upload-pack", GitFetch),
         (POST, "/{owner}/{repo}/git-receive-pack", GitPush),
-        (GET, "/{owner}/{repo}/HEAD", GitFile),
-        (GET, "/{owner}/{repo}/objects/{*file}", GitFile),
+        (GET, "/{owner}/{repo}/HEAD", GitDumbProtocol),
+        (GET, "/{owner}/{repo}/objects/{*file}", GitDumbProtocol),
     ]
 };
 
@@ -160,8 +160,8 @@ pub(crate) static PROTOCOL: ForgeProtocol = ForgeProtocol {
     add_headers,
 };
 
-/// Adds Cloud's headers. Only requests with a bearer token get the rate limit headers. These headers contain
-/// neither the number of remaining calls nor the time of the reset.
+/// Adds Cloud's headers. Only requests with a bearer token get the rate limit headers. These headers do not
+/// contain the number of remaining calls and the time of the reset.
 fn add_headers(forge: &mut ForgeInstance, response: ApiResponse, context: &HeaderContext<'_>) -> ApiResponse {
     let now = forge.now();
     let mut general = vec![

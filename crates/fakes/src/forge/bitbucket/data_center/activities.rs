@@ -28,7 +28,7 @@ pub(super) fn list(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
         if pull_comments::parent_comment_id(comment).is_some() {
             continue;
         }
-        let note = comment.note;
+        let note = comment.comment;
         let mut activity = base(note.id, note.created_at, &note.author, "COMMENTED");
         activity["commentAction"] = "ADDED".into();
         activity["comment"] = comments::comment_tree(world, repo, of, comment, &ids);

@@ -95,7 +95,7 @@ pub(super) fn request_version(call: &ApiCall) -> Option<u64> {
     call.query_param("version").map_or_else(|| call.body["version"].as_u64(), |version| version.parse().ok())
 }
 
-/// Returns an error with status 409 unless the call contains the current version of the pull request.
+/// Returns an error with status 409 if the call does not contain the current version of the pull request.
 pub(super) fn check_pull_version(
     forge: &ForgeInstance,
     repo: &StoredRepository,

@@ -23,11 +23,12 @@ pub(super) fn comment_tree(
     comment_ref: pull_comments::CommentRef<'_>,
     shown_ids: &[u64],
 ) -> Value {
-    let pull_comments::CommentRef { note, inline } = comment_ref;
+    let pull_comments::CommentRef { comment: note, inline_comment: inline } = comment_ref;
     let answers: Vec<Value> = pull_comments::all_comments(pull)
         .into_iter()
         .filter(|answer| {
-            pull_comments::parent_comment_id(*answer) == Some(note.id) && shown_ids.contains(&answer.note.id)
+            pull_comments::parent_comment_id(*answer) == Some(note.id)
+                && shown_ids.contains(&answer.comment.id)
         })
         .map(|answer| comment_tree(instance, repo, pull, answer, shown_ids))
         .collect();
@@ -66,17 +67,17 @@ pub(super) fn comment_with_anchor_and_parent(
 ) -> Value {
     let there: Vec<u64> = pull_comments::all_comments(pull)
         .into_iter()
-        .filter(|comment| !comment.note.deleted)
-        .map(|comment| comment.note.id)
+        .filter(|comment| !comment.comment.deleted)
+        .map(|comment| comment.comment.id)
         .collect();
     let mut json = comment_tree(instance, repo, pull, comment_ref, &there);
-    if let Some(anchor) = anchors.get(&comment_ref.note.id) {
+    if let Some(anchor) = anchors.get(&comment_ref.comment.id) {
         json["anchor"] = anchor.clone();
     }
     if let Some(parent) = pull_comments::parent_comment_id(comment_ref)
         .and_then(|parent| pull_comments::find_any_comment(pull, parent))
     {
-        json["parent"] = json!({"id": parent.note.id, "version": parent.note.version});
+        json["parent"] = json!({"id": parent.comment.id, "version": parent.comment.version});
     }
     json
 }
@@ -157,7 +158,7 @@ fn check_comment_version<'a>(
     let id = call.numeric_path_param("id").ok_or_else(no_comment)?;
     let (world, repo, number) = find_pull(state, call)?;
     let of = repo.pulls.get(&number).ok_or_else(no_pull)?;
-    let now = pull_comments::find_comment(of, id).ok_or_else(no_comment)?.note.version;
+    let now = pull_comments::find_comment(of, id).ok_or_else(no_comment)?.comment.version;
     let sent = request_version(call);
     if sent == Some(now) { Ok((world, repo, number, id)) } else { Err(stale_version(sent, now, None)) }
 }
@@ -172,7 +173,7 @@ fn check_comment_author(
     login: &str,
 ) -> Result<(), ApiResponse> {
     let of = repo.pulls.get(&number).ok_or_else(no_pull)?;
-    let author = &pull_comments::find_comment(of, id).ok_or_else(no_comment)?.note.author;
+    let author = &pull_comments::find_comment(of, id).ok_or_else(no_comment)?.comment.author;
     if author == login {
         return Ok(());
     }
@@ -187,7 +188,7 @@ pub(super) fn update(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     if !call.body["text"].is_null() {
         let text = comment_text(&call.body)?;
         let of = repo.pulls.get(&number).ok_or_else(no_pull)?;
-        if pull_comments::find_comment(of, id).is_some_and(|comment| comment.note.body != text) {
+        if pull_comments::find_comment(of, id).is_some_and(|comment| comment.comment.body != text) {
             check_comment_author(world, repo, number, id, &call.login)?;
             let pull = repo.pulls.get_mut(&number).ok_or_else(no_pull)?;
             pull_comments::find_comment_mut(pull, id).ok_or_else(no_comment)?.set_body(text, now);
@@ -204,7 +205,8 @@ pub(super) fn update(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
             ));
         }
         let by = resolved.then_some(call.login.as_str());
-        let is_inline = pull_comments::find_comment(pull, id).is_some_and(|comment| comment.inline.is_some());
+        let is_inline =
+            pull_comments::find_comment(pull, id).is_some_and(|comment| comment.inline_comment.is_some());
         if is_inline {
             pull.set_resolved(id, by);
         } else if let Some(note) = pull_comments::find_comment_mut(pull, id) {

@@ -157,8 +157,8 @@ pub(super) fn list_annotations(state: &mut FakeForgeState, call: &ApiCall) -> Ca
     Ok(ApiResponse::json(200, json!({"annotations": shown})))
 }
 
-/// Handles `POST …/reports/{key}/annotations`: adds all annotations, or none if one is invalid. An annotation
-/// with an existing `externalId` is added a second time.
+/// Handles `POST …/reports/{key}/annotations`: adds all annotations, or adds no annotation if one of them is
+/// invalid. An annotation with an existing `externalId` is added a second time.
 pub(super) fn add_annotations(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo) = find_repository(state, call)?;
     let (sha, key) = (find_commit(repo, call)?, call.path_param("key"));

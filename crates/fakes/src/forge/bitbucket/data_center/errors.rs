@@ -78,11 +78,11 @@ pub(super) fn stale_version(sent_version: Option<u64>, current: u64, pull: Optio
 /// Returns the error for a rejected edit of a pull request.
 pub(super) fn edit_error(reason: &EditRefusal) -> ApiResponse {
     match reason {
-        EditRefusal::NotYours => not_permitted(),
+        EditRefusal::NotPermitted => not_permitted(),
         EditRefusal::ReviewerIsAuthor(login) => {
             invalid_reviewers(&format!("{login} is the author, and cannot review."))
         }
-        EditRefusal::NoMember(login) => {
+        EditRefusal::ReviewerHasNoAccess(login) => {
             invalid_reviewers(&format!("{login} is not a user who can see the repository."))
         }
         EditRefusal::NoBranch => {
@@ -152,18 +152,18 @@ pub(super) fn fault_response(kind: &ForgeFaultKind, _now: i64) -> Option<ApiResp
             Some(after(error_response(*status, words.unwrap_or("Error"), "ServiceException"), seconds))
         }
         ForgeFaultKind::SingleSignOn => Some(not_permitted()),
-        ForgeFaultKind::Invalid(_) => Some(invalid_field("field", "it is not as it should be")),
+        ForgeFaultKind::ValidationError(_) => Some(invalid_field("field", "it is not as it should be")),
         ForgeFaultKind::Html(status) => Some(html_error(*status)),
         ForgeFaultKind::Redirect(status, to) => {
             Some(ApiResponse::bytes(*status, "text/plain", "").header("location", to))
         }
-        ForgeFaultKind::SelfLink
+        ForgeFaultKind::SelfLinkedPage
         | ForgeFaultKind::Truncated
         | ForgeFaultKind::Delay(_)
-        | ForgeFaultKind::Drop
-        | ForgeFaultKind::LostAnswer
+        | ForgeFaultKind::DropConnection
+        | ForgeFaultKind::LostResponse
         | ForgeFaultKind::StatusAfterCall(_)
         | ForgeFaultKind::HeldRequest
-        | ForgeFaultKind::HeldAnswer => None,
+        | ForgeFaultKind::HeldResponse => None,
     }
 }

@@ -39,7 +39,7 @@ pub(crate) fn build_delivery(
                 more["commentParentId"] = parent.into();
             }
             let key = if *is_edit { "pr:comment:edited" } else { "pr:comment:added" };
-            (*number, key, comment.note.author.clone(), more)
+            (*number, key, comment.comment.author.clone(), more)
         }
         // Data Center has no events for threads, and no check runs.
         FakeForgeEvent::ThreadResolution { .. } | FakeForgeEvent::RerunRequest { .. } => return Ok(None),

@@ -81,7 +81,7 @@ pub(super) fn participant(forge: &ForgeInstance, participant: &PullParticipant) 
         "role": if participant.is_reviewer { "REVIEWER" } else { "PARTICIPANT" },
         "approved": participant.verdict == Some(FakeReviewVerdict::Approved), "status": status,
     });
-    if let Some(commit) = &participant.commit {
+    if let Some(commit) = &participant.reviewed_commit {
         json["lastReviewedCommit"] = commit.as_str().into();
     }
     json

@@ -32,7 +32,7 @@ pub(super) fn reply_with_page(call: &ApiCall, items: &[Value]) -> CallResult {
     ))
 }
 
-/// Changes a page: the page's next page is then the same page again.
+/// Changes a page such that its next page is the same page again.
 pub(super) fn set_next_page(response: &mut ApiResponse, _: &str) {
     if let ResponseBody::Json(Value::Object(body)) = &mut response.body {
         let start = body.get("start").cloned().unwrap_or_default();

@@ -12,7 +12,7 @@ use crate::forge::web_pages;
 
 /// All calls of the API.
 const ROUTES: &[ApiRoute] = {
-    use RouteAction::{GitFile, GitPack, GitPush, GitRefs, Page, PublicRestCall, RestCall};
+    use RouteAction::{GitDumbProtocol, GitFetch, GitPush, GitRefs, Page, PublicRestCall, RestCall};
     const GET: MethodFilter = MethodFilter::GET;
     const POST: MethodFilter = MethodFilter::POST;
     const DELETE: MethodFilter = MethodFilter::DELETE;
@@ -148,10 +148,10 @@ const ROUTES: &[ApiRoute] = {
         (GET, "/projects/{owner}/repos/{repo}/pull-requests", Page(web_pages::list_pulls)),
         (GET, "/projects/{owner}/repos/{repo}/pull-requests/{number}", Page(web_pages::get_pull)),
         (GET, "/scm/{owner}/{repo}/info/refs", GitRefs),
-        (POST, "/scm/{owner}/{repo}/git-upload-pack", GitPack),
+        (POST, "/scm/{owner}/{repo}/git-upload-pack", GitFetch),
         (POST, "/scm/{owner}/{repo}/git-receive-pack", GitPush),
-        (GET, "/scm/{owner}/{repo}/HEAD", GitFile),
-        (GET, "/scm/{owner}/{repo}/objects/{*file}", GitFile),
+        (GET, "/scm/{owner}/{repo}/HEAD", GitDumbProtocol),
+        (GET, "/scm/{owner}/{repo}/objects/{*file}", GitDumbProtocol),
     ]
 };
 

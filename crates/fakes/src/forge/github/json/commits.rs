@@ -42,7 +42,7 @@ impl ForgeInstance {
     }
 
     /// Returns the account that an e-mail address belongs to: `LOGIN@…`, or GitHub's form `ID+LOGIN@…`.
-    /// Returns null if no account has the address. This includes an address with a space before the `@`.
+    /// Returns null if no account has the address. No account has an address with a space before the `@`.
     fn commit_account_json(&self, identity: &FakeCommitIdentity) -> Value {
         let login = identity.email.split('@').next().unwrap_or_default();
         let login = login.split_once('+').map_or(login, |(_, login)| login);

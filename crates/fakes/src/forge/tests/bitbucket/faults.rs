@@ -45,8 +45,8 @@ async fn what_was_done_is_done_whatever_the_answer_says() {
         let path = format!("{}/comments", site.pull());
         for kind in [
             ForgeFaultKind::StatusAfterCall(503),
-            ForgeFaultKind::LostAnswer,
-            ForgeFaultKind::Drop,
+            ForgeFaultKind::LostResponse,
+            ForgeFaultKind::DropConnection,
             ForgeFaultKind::Status(500, None),
         ] {
             site.forge.add_fault(ForgeFault::on_call("POST", &path, kind.clone()));
@@ -88,7 +88,7 @@ async fn stale_lists_and_heads_show_what_is_new_late() {
 async fn a_list_may_lead_to_itself() {
     for site in Site::both().await {
         let path = site.talk();
-        site.forge.add_fault(ForgeFault::on_call("GET", &path, ForgeFaultKind::SelfLink));
+        site.forge.add_fault(ForgeFault::on_call("GET", &path, ForgeFaultKind::SelfLinkedPage));
         let list = site.get(&path).await;
         let next = if site.is_cloud() {
             list["next"].as_str().map(|next| next.ends_with(&path))

@@ -78,7 +78,7 @@ impl CaseRunner {
         let ledger = wiring::store::open_file(&folder.path().join("ledger.db"))?;
         let (gateway, model) = wiring::agent::scripted_gateway(fake.url(), DEFAULT_API_KEY, ledger.clone())?;
         // The reader needs no sandbox, because it reads only the files of cases.
-        let sandbox = SandboxConfig { level: truing_agent::sandbox::SandboxLevel::None };
+        let sandbox = SandboxConfig { min_level: truing_agent::sandbox::SandboxLevel::None };
         let reader = wiring::child_process_reader(&RulesConfig::default(), &sandbox)?;
         let ledger = ledger.as_record_store();
         Ok(Self { gateway, ledger, model, reader, script: Some((fake, folder)) })
@@ -210,8 +210,8 @@ fn fixer_tools(tools: ReaderTools, workspace: FixerWorkspace) -> Result<FixerToo
 /// case. Otherwise it gives the wrong answer.
 fn case_script(case: &PromptCase) -> ModelScript {
     let when = AnswerCondition {
-        system: case.system.needs.clone(),
-        first_message: case.task.needs.clone(),
+        system: case.system.required_texts.clone(),
+        first_message: case.task.required_texts.clone(),
         ..AnswerCondition::default()
     };
     let answer = |call: &ScriptedCall| ScriptedAnswer::tool(&call.tool, call.input_object());
