@@ -97,6 +97,8 @@ pub struct ReviewScope {
     /// The configured patterns that `ignore` was compiled from.
     pub ignore_patterns: Vec<String>,
     pub tools: ConfiguredLinters,
+    /// The keys of the repository's own file that are not used because the operator does not permit them.
+    pub denied_repository_keys: Vec<String>,
     /// True if the model also writes a walkthrough in a review.
     pub walkthrough: bool,
     /// The rules for the tier of a pull request.
@@ -131,6 +133,7 @@ impl ReviewScope {
             ignore_globs: ignore,
             ignore_patterns,
             tools,
+            denied_repository_keys: config.denied_repository_keys().to_vec(),
             walkthrough,
             tiers,
             instructions,

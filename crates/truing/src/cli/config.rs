@@ -19,6 +19,7 @@ use super::columns::{MIN_TERMINAL_COLUMNS, fold_line};
 use super::error::{CliError, CommandExit};
 use super::init::DEFAULT_OUTPUT_FILE;
 use super::output::OutputPrinter;
+use super::review::denied_key_names;
 use super::runtime;
 use super::tiers::RepositoryTiers;
 use crate::wiring;
@@ -197,6 +198,11 @@ fn check_config(path: Option<&Path>, context: &CommandContext) -> Result<(), Cli
         let config = Config::resolve(&nobody, None, &[])?.with_repository(&source)?;
         if let Ok(packs) = wiring::load_packs(&config.rules) {
             warn_of_unknown_rules(&config, &packs, &context.output);
+        }
+        if let Some(keys) = denied_key_names(config.denied_repository_keys()) {
+            context.output.print_note(format_args!(
+                "{keys}: used only if the operator's file sets `verify.from_repository = true`"
+            ));
         }
     } else {
         let config = Config::resolve(&nobody, Some(&source), &[])?;

@@ -13,6 +13,7 @@ pub(super) mod markdown;
 mod proposed_fixes;
 mod publish;
 mod pull;
+mod repository_settings;
 #[cfg(test)]
 mod sample_finding;
 pub(super) mod sarif;
@@ -34,7 +35,7 @@ use truing_config::environment::Environment;
 use truing_config::layer::KeyFlag;
 use truing_core::code_digest::LinesKey;
 use truing_core::finding::Finding;
-use truing_core::id::{Sha, SlotKey};
+use truing_core::id::SlotKey;
 use truing_core::outcome::ReviewOutcomeKind;
 use truing_core::port::Clock as _;
 use truing_core::switch::RepositoryRef;
@@ -60,6 +61,7 @@ pub(super) use config_source::read_repository_config;
 use fix::{FixOutcome, FixSession};
 use interruption::run_until_interrupted;
 use publish::PublishJson;
+pub(super) use repository_settings::{denied_key_names, denied_keys_warning, read_repository_config};
 pub(super) use target::{
     OwnerTarget, PullTarget, RepositoryTarget, is_pull_name, is_pull_slot_key, unsupported_origin_text,
 };
@@ -398,6 +400,9 @@ impl ReviewCommand {
             published_comments: None,
             unapplied_fixes: &fixed.unapplied_suggestions,
         };
+        if let Some(warning) = denied_keys_warning(config.denied_repository_keys()) {
+            self.output.warn(warning);
+        }
         self.print(&review, names, &config.rules.packs)?;
         Ok(review_exit(&review, self.args.fail_on, self.args.allow_partial))
     }

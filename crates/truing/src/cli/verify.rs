@@ -13,7 +13,7 @@ use truing_core::verification::{CheckAttempts, CheckVerdict, CommandEndReason, C
 use truing_loops::verify::{RepositoryVerifyError, VerifyOutcome, VerifyRequest, verify_repository};
 
 use super::error::{CliError, CommandExit};
-use super::review::read_repository_config;
+use super::review::{denied_keys_warning, read_repository_config};
 use super::{CommandContext, runtime};
 use crate::wiring;
 
@@ -135,12 +135,8 @@ impl VerifyArgs {
             Some(file) => config.with_repository(&file)?,
             None => config,
         };
-        if !config.denied_repository_keys().is_empty() {
-            let keys = config.denied_repository_keys().join("`, `");
-            context.output.warn(format_args!(
-                "`{keys}` of the repository's own file is not used: the operator's `verify.from_repository` \
-                 is false"
-            ));
+        if let Some(warning) = denied_keys_warning(config.denied_repository_keys()) {
+            context.output.warn(warning);
         }
         if config.verify.setup_commands.is_empty() && config.verify.check_commands.is_empty() {
             return Err(no_checks_error(!config.denied_repository_keys().is_empty()));

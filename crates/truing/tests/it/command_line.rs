@@ -477,6 +477,17 @@ fn a_check_refuses_packs_that_are_not_there() {
 }
 
 #[test]
+fn a_check_of_a_repositorys_file_names_the_keys_that_the_operator_has_to_allow() {
+    let home = Home::empty();
+    home.write(".truing.toml", "[review]\ntools = \"auto\"\n");
+    let ran = home.run(&["config", "check", ".truing.toml"]);
+    let note = "`review.tools`: used only if the operator's file sets `verify.from_repository = true`";
+    assert!(ran.exit == 0 && ran.err.contains(note), "{ran:?}");
+    home.write(".truing.toml", "[rules]\noff = []\n");
+    assert!(!home.run(&["config", "check", ".truing.toml"]).err.contains("used only"));
+}
+
+#[test]
 fn a_database_in_a_folder_that_is_not_there_is_told() {
     let home = Home::empty();
     home.write("truing.toml", "[store]\nurl = \"sqlite:absent/truing.db\"\n");

@@ -62,10 +62,14 @@ async fn what_configures_it_is_the_default_branch_and_never_the_pull_request() {
     let number = site.repo.open_pull(NewPull::from_branch("one")).await.unwrap();
     assert_eq!(finding_paths(&site.review_pull(number)), ["a.py", "b.py"]);
 
-    let own = CommitBuilder::new("configure").write(".truing.toml", "[rules]\nignore = [\"b.py\"]\n");
+    let own = "[rules]\nignore = [\"b.py\"]\n[verify]\ncheck = [[\"true\"]]\n";
+    let own = CommitBuilder::new("configure").write(".truing.toml", own);
     let tip = site.repo.push("main", own).await.unwrap();
     assert_eq!(finding_paths(&site.review_pull(number)), ["a.py"]);
-    let said = site.run(&["review", "--pr", "o/r#1"]).out;
+    let ran = site.run(&["review", "--pr", "o/r#1"]);
+    let denied = "`verify.check` of the repository's own file is not used";
+    assert_eq!(ran.err.matches(denied).count(), 1, "{}", ran.err);
+    let said = ran.out;
     let told = format!("configured by .truing.toml from the default branch, commit {}\n", &tip[..10]);
     assert!(said.contains(&told), "{said}");
 

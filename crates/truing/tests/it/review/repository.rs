@@ -258,6 +258,21 @@ fn the_repositorys_own_file_counts_as_it_is_reviewed_and_the_text_says_so() {
 }
 
 #[test]
+fn keys_of_the_repositorys_file_that_the_operator_does_not_allow_are_named_once() {
+    let place = Place::new();
+    place.write("b.py", "b = 1\n");
+    place.write(".truing.toml", "[review]\ntools = \"auto\"\n[verify]\ncheck = [[\"true\"]]\n");
+    let ran = place.review(&[]);
+    let warning = "`review.tools`, `verify.check` of the repository's own file are not used";
+    assert_eq!(ran.err.matches(warning).count(), 1, "{}", ran.err);
+    assert!(ran.err.contains("set `verify.from_repository = true` in the operator's file"), "{}", ran.err);
+    place.write(".truing.toml", "[verify]\ncheck = [[\"true\"]]\n");
+    place.write("ops.toml", "[verify]\nfrom_repository = true\n");
+    let ran = place.review(&["--config", "ops.toml"]);
+    assert!(!ran.err.contains("not used"), "{}", ran.err);
+}
+
+#[test]
 fn a_rule_that_is_off_finds_nothing_whatever_else_is_there_and_is_not_called_fixed() {
     let place = Place::new();
     let many = "dbg!(1);\n".repeat(200);
