@@ -1220,7 +1220,8 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("core"),
         repository: RepositoryOverride::MayAdd,
         since: "0.1.0",
-        doc: "The rule packs that Truing uses. The flag `--pack` also sets this key.",
+        doc: "The rule packs that Truing uses. A list replaces the default, so it should also contain \
+            `core`, which finds secrets. The flag `--pack` replaces the list.",
     },
     ConfigKey {
         path: "rules.off",

@@ -400,9 +400,7 @@ impl ReviewCommand {
             published_comments: None,
             unapplied_fixes: &fixed.unapplied_suggestions,
         };
-        if let Some(warning) = denied_keys_warning(config.denied_repository_keys()) {
-            self.output.warn(warning);
-        }
+        self.warn_of_settings(config.denied_repository_keys(), &config.rules.packs);
         self.print(&review, names, &config.rules.packs)?;
         Ok(review_exit(&review, self.args.fail_on, self.args.allow_partial))
     }

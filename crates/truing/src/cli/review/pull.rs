@@ -23,7 +23,7 @@ use truing_store::Store;
 use super::publish::PublishRequest;
 use super::target::PullTarget;
 use super::tool_outputs::ReviewFolders;
-use super::{ReportContext, ReviewCommand, denied_keys_warning, review_exit};
+use super::{ReportContext, ReviewCommand, review_exit};
 use crate::cli::error::{CliError, CommandExit};
 use crate::cli::target::{check_kill_switches, store_error};
 use crate::cli::tiers::{explain_tier, instructions_text, load_prices};
@@ -165,9 +165,7 @@ impl ReviewCommand {
             published_comments: published.as_ref(),
             unapplied_fixes: &[],
         };
-        if let Some(warning) = denied_keys_warning(&pinned.scope.denied_repository_keys) {
-            self.output.warn(warning);
-        }
+        self.warn_of_settings(&pinned.scope.denied_repository_keys, &pinned.scope.packs);
         self.print(&review, names, &pinned.scope.packs)?;
         Ok(review_exit(&review, self.args.fail_on, self.args.allow_partial))
     }

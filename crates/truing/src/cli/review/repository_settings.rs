@@ -1,4 +1,5 @@
-//! The settings of a review: the repository's own file, and a warning about keys that are not used.
+//! The settings of a review: the repository's own file, and warnings about settings that users may not
+//! expect.
 
 use truing_config::REPOSITORY_FILE;
 use truing_config::layer::SourceFile;
@@ -12,6 +13,8 @@ use super::ReviewCommand;
 use crate::cli::error::CliError;
 use crate::wiring;
 
+/// The pack whose rules find secrets.
+const CORE_PACK: &str = "core";
 /// Maximum number of keys that a warning names.
 const MAX_NAMED_KEYS: usize = 10;
 
@@ -29,12 +32,30 @@ impl ReviewCommand {
         let applied = repository.list_files(&commit, &[REPOSITORY_FILE]).await.map_err(wiring::git_error)?;
         if applied != repository.list_files(head, &[REPOSITORY_FILE]).await.map_err(wiring::git_error)? {
             self.output.warn(format_args!(
-                "the change edits {REPOSITORY_FILE}: this review uses the file of the base, commit {}; to try \
-                the edited file, check out the commit and omit --head",
+                "the change edits {REPOSITORY_FILE}: this review uses the file of the base, commit {}; to \
+                try the edited file, check out the commit and omit --head",
                 commit.short_sha()
             ));
         }
         Ok(commit)
+    }
+
+    /// Warns about settings that change what the review finds: keys of the repository's own file that the
+    /// operator does not permit, and packs without `core`.
+    pub(super) fn warn_of_settings(&self, denied_keys: &[String], packs: &[String]) {
+        if let Some(warning) = denied_keys_warning(denied_keys) {
+            self.output.warn(warning);
+        }
+        if packs.iter().any(|pack| pack == CORE_PACK) {
+            return;
+        }
+        let remedy = match self.args.packs.is_empty() {
+            true => "add `core` to `rules.packs`",
+            false => "add `--pack core`",
+        };
+        self.output.warn(format_args!(
+            "the pack `{CORE_PACK}` is not used, so the review does not search for secrets: {remedy}"
+        ));
     }
 }
 
@@ -58,8 +79,8 @@ pub(crate) async fn read_repository_config(
 pub(crate) fn denied_keys_warning(keys: &[String]) -> Option<String> {
     let (names, verb) = (denied_key_names(keys)?, if keys.len() == 1 { "is" } else { "are" });
     Some(format!(
-        "{names} of the repository's own file {verb} not used: the operator's `verify.from_repository` is false \
-         (to allow such keys, set `verify.from_repository = true` in the operator's file)"
+        "{names} of the repository's own file {verb} not used: the operator's `verify.from_repository` is \
+         false (to allow such keys, set `verify.from_repository = true` in the operator's file)"
     ))
 }
 
@@ -82,8 +103,9 @@ mod tests {
         assert_eq!(denied_keys_warning(&[]), None);
         assert_eq!(
             denied_keys_warning(&["review.tools".to_owned()]).unwrap(),
-            "`review.tools` of the repository's own file is not used: the operator's `verify.from_repository` \
-             is false (to allow such keys, set `verify.from_repository = true` in the operator's file)"
+            "`review.tools` of the repository's own file is not used: the operator's \
+             `verify.from_repository` is false (to allow such keys, set `verify.from_repository = true` in \
+             the operator's file)"
         );
         let keys: Vec<String> = (0..12).map(|at| format!("tool.t{at:02}.when")).collect();
         let warning = denied_keys_warning(&keys).unwrap();

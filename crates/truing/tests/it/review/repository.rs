@@ -258,6 +258,26 @@ fn the_repositorys_own_file_counts_as_it_is_reviewed_and_the_text_says_so() {
 }
 
 #[test]
+fn a_review_without_the_pack_core_warns_once_that_it_does_not_search_for_secrets() {
+    let place = Place::new();
+    place.write("b.py", "b = 1\n");
+    place.write("ops.toml", "[rules]\npacks = [\"aiobotocore\"]\n");
+    let warning = "the pack `core` is not used, so the review does not search for secrets: ";
+    for (arguments, remedy) in [
+        (["--pack", "aiobotocore"], "add `--pack core`"),
+        (["--config", "ops.toml"], "add `core` to `rules.packs`"),
+    ] {
+        let ran = place.review(&arguments);
+        assert_eq!(ran.err.matches(warning).count(), 1, "{}", ran.err);
+        assert!(ran.err.contains(&format!("{warning}{remedy}")), "{}", ran.err);
+    }
+    for arguments in [&[][..], &["--pack", "core", "--pack", "aiobotocore"]] {
+        let ran = place.review(arguments);
+        assert!(!ran.err.contains(warning), "{arguments:?}: {}", ran.err);
+    }
+}
+
+#[test]
 fn keys_of_the_repositorys_file_that_the_operator_does_not_allow_are_named_once() {
     let place = Place::new();
     place.write("b.py", "b = 1\n");
