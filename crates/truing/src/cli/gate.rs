@@ -30,9 +30,10 @@ use crate::wiring;
 /// Check a local change with the rule packs and the commands of `converge.gate`
 ///
 /// This is the gate of the converge loop. It checks the working tree against the merge base with the default
-/// branch. Violations on changed lines block; other violations do not. Commands run in the sandbox, on a copy
-/// of the files, without network and secrets. Exit codes: 0 if nothing blocks, 1 if something blocks, 3 if
-/// the gate could not run.
+/// branch. Violations on changed lines block; other violations do not. The gate ignores dismissals (`truing
+/// dismiss`). To accept a violation of a rule, write a comment `truing: ignore[RULE] the reason` on its line,
+/// or add the rule to `rules.off`. Commands run in the sandbox, on a copy of the files, without network and
+/// secrets. Exit codes: 0 if nothing blocks, 1 if something blocks, 3 if the gate could not run.
 #[derive(clap::Args, Debug)]
 pub struct GateArgs {
     /// Files or folders to check completely, instead of only the changes
@@ -49,6 +50,9 @@ pub struct GateArgs {
 
 /// Prefix of each line of text with the gate's result.
 const OUTPUT_PREFIX: &str = "gate:";
+/// The next step after a violation of a rule. The converge loop's gate ignores dismissals, too.
+const DISMISSALS_NOTE: &str = "fix these violations; the gate ignores dismissals: to accept a violation of a \
+    rule, write a comment `truing: ignore[RULE] the reason` on its line, or add the rule to `rules.off`";
 /// Maximum characters of a command in the output.
 const MAX_COMMAND_CHARS: usize = 100;
 /// Maximum characters of a path in the output.
@@ -159,6 +163,7 @@ impl GateArgs {
             reading.add(read_index(unseen, &repository, &rules, &reader).await?);
         }
         let mut gated = GateResult::from_reading(reading).map_err(gate_error)?;
+        let has_rule_violations = !gated.is_clean();
         if let Some(commands) = &commands {
             commands.run(&tree, &change, &trust, &mut gated).await.map_err(gate_error)?;
         }
@@ -166,6 +171,9 @@ impl GateArgs {
         context.output.print_answer(&gate_report(&gated, against.as_ref().map(|_| &change)), || {
             render_text(&gated, against.as_ref().map(|against| (&change, against)))
         })?;
+        if has_rule_violations {
+            context.output.print_note(DISMISSALS_NOTE);
+        }
         Ok(if gated.is_clean() { CommandExit::Success } else { CommandExit::NegativeAnswer })
     }
 

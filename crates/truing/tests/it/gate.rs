@@ -118,6 +118,28 @@ fn the_packs_alone_are_a_gate_of_any_repository_even_before_its_first_commit() {
     assert!(told.ends_with("gate: 1 file inspected\n"), "{told}");
 }
 
+/// The gate of the converge loop ignores dismissals, so the command does, too.
+#[test]
+fn a_dismissed_finding_still_blocks_and_the_output_says_how_to_accept_it() {
+    let site = Site::new("");
+    site.write("repository/a.py", SWALLOWED);
+    let review = site.command(&["review", "--format", "json"]).output().unwrap();
+    let review: Value = serde_json::from_slice(&review.stdout).unwrap();
+    let id = review["findings"][0]["id"].as_str().unwrap();
+    let dismissal = site.command(&["dismiss", id, "--reason", "known"]).output().unwrap();
+    assert_eq!(dismissal.status.code(), Some(0), "{dismissal:?}");
+    let note = "the gate ignores dismissals: to accept a violation of a rule, write a comment";
+    let output = site.run(&[]);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert_eq!(text(&output.stderr).matches(note).count(), 1, "{output:?}");
+
+    let comment = "# truing: ignore[core/python-bare-except-pass] known";
+    site.write("repository/a.py", &SWALLOWED.replace("except:", &format!("except:  {comment}")));
+    let output = site.run(&[]);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert!(!text(&output.stderr).contains(note), "{output:?}");
+}
+
 #[test]
 fn what_could_not_be_looked_at_is_told() {
     let site = Site::new("[rules]\npacks = [\"aiobotocore\"]\n");
