@@ -215,12 +215,29 @@ impl SyncDecideArgs {
         let answer = SyncDecisionJson { relax_up_to, ..SyncDecisionJson::from(decision) };
         context.output.print_answer(&answer, || answer.text(job) + &diff::render_patches(&patches))?;
         if lines.is_some() && self.manifest.is_none() && !job.has_manifest() {
-            let init = self.package_search(false).sibling_command("init");
-            context.output.print_note(format_args!(
-                "nothing is pinned yet: `{init}` finds definitions that could be pinned"
-            ));
+            context.output.print_note(self.unpinned_package_hint());
         }
         Ok(exit)
+    }
+
+    /// Returns the hint for a package without a job and without a manifest. If the file at the default path
+    /// exists, it is the manifest of another package, so the hint names a separate file.
+    fn unpinned_package_hint(&self) -> String {
+        let search = self.package_search(false);
+        let init = search.sibling_command("init");
+        if !self.repo.join(DEFAULT_MANIFEST_FILE).exists() {
+            return format!("nothing is pinned yet: `{init}` finds definitions that could be pinned");
+        }
+        let path = search.separate_manifest_path();
+        let file = path.display().to_string();
+        let file = shell_quote(&file);
+        if path.exists() {
+            return format!("if {file} is the manifest of {}, use it: `--manifest {file}`", self.job);
+        }
+        format!(
+            "nothing is pinned yet: `{init} --output {file}` finds definitions that could be pinned; then \
+             use the new manifest: `--manifest {file}`"
+        )
     }
 
     fn package_search(&self, uses_default_manifest: bool) -> PackageSearch<'_> {

@@ -76,7 +76,11 @@ impl SyncInitArgs {
         check_project_folder(&self.repo)?;
         let path = self.output.clone().unwrap_or_else(|| self.repo.join(&job.manifest));
         if path.exists() {
-            return Err(manifest_exists_error(&path));
+            let may_be_of_other_package = lines.is_some() && self.output.is_none();
+            return Err(match may_be_of_other_package {
+                true => self.default_manifest_exists_error(&path),
+                false => manifest_exists_error(&path),
+            });
         }
         if path.extension().is_none_or(|extension| extension != "json") {
             let text =
@@ -161,6 +165,27 @@ impl SyncInitArgs {
         };
         context.output.print_answer(&answer, || answer.text(name, context))?;
         Ok(CommandExit::Success)
+    }
+
+    /// Returns the error for a package without a job, if the project already has a manifest at the default
+    /// path. This manifest may belong to another package.
+    fn default_manifest_exists_error(&self, path: &Path) -> CliError {
+        let search = self.package_search();
+        let (mut init, decide) = (search.sibling_command("init"), search.sibling_command("decide"));
+        if let Some(import) = &self.import {
+            init += &format!(" --import {}", shell_quote(&import.display().to_string()));
+        }
+        let file = search.separate_manifest_path().display().to_string();
+        let file = shell_quote(&file);
+        CliError::usage("manifest", format!("{} already exists", path.display()))
+            .hint(format!(
+                "if that file is the manifest of another package, write another file: `{init} \
+                 --output {file}`; then use it: `{decide} --manifest {file}`"
+            ))
+            .hint(format!(
+                "if that file is the manifest of {}: `{decide}` uses it; to write it again, move it away",
+                self.job
+            ))
     }
 
     fn package_search(&self) -> PackageSearch<'_> {

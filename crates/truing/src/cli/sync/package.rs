@@ -2,7 +2,7 @@
 //! the project's files. The derived job has the same configuration lines that `truing sync init` prints.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use truing_config::Config;
@@ -125,6 +125,13 @@ impl PackageSearch<'_> {
                 format!("{command_line} {flag} {}", shell_quote(value))
             },
         )
+    }
+
+    /// Returns the path of a separate manifest for the package. A project needs one if the file at the
+    /// default path is the manifest of another package.
+    pub(super) fn separate_manifest_path(&self) -> PathBuf {
+        let file = PathBuf::from(format!("{}.json", job_name(self.name)));
+        if self.project == Path::new(".") { file } else { self.project.join(file) }
     }
 
     /// Finds the job by its name or by its package; otherwise derives a job from the project's files.

@@ -259,6 +259,17 @@ fn what_is_pinned_of_another_package_does_not_count() {
     let answer: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{told}"));
     assert!(answer["reason"].as_str().unwrap().contains("nothing is pinned"), "{answer}");
     assert!(told.contains("upstream.json pins nothing of demo"), "{told}");
+    // The hints lead to a manifest in a file of its own.
+    let init = "`truing sync init demo --output demo.json`";
+    assert!(told.contains(&format!("{init} finds definitions")), "{told}");
+    assert!(told.contains("`--manifest demo.json`"), "{told}");
+    let then = "`truing sync decide demo --manifest demo.json`";
+    assert_refused(&site, &["init", "demo"], &["upstream.json already exists", init, then]);
+    let output = sync(&site, &["init", "demo", "--output", "demo.json"]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(output.stderr));
+    assert_eq!(decide(&site, &["--manifest", "demo.json"]).0["decision"], "bump");
+    let told = text(sync(&site, &["decide", "demo"]).stderr);
+    assert!(told.contains("use it: `--manifest demo.json`"), "{told}");
     // A manifest that the user names with `--manifest` is used, even if the file pins nothing of `demo`.
     let (answer, _) = decide(&site, &["--manifest", "upstream.json"]);
     let reason = answer["reason"].as_str().unwrap();
