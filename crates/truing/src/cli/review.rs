@@ -17,6 +17,7 @@ mod repository_settings;
 #[cfg(test)]
 mod sample_finding;
 pub(super) mod sarif;
+mod shortened_change;
 mod target;
 pub(super) mod text;
 mod tool_outputs;

@@ -21,6 +21,7 @@ use truing_loops::fix::is_model_proposal;
 use truing_loops::local::{HeadKind, LocalReviewOutcome};
 use truing_loops::text::{collect_remarks, format_count, reviewer_line};
 
+use super::shortened_change::shorten_change;
 use super::unreviewed_files;
 use crate::cli::columns::fold_line;
 
@@ -36,7 +37,7 @@ const CHARS_BEFORE_SECRET: usize = 40;
 const MAX_LISTED_FIXED_FINDINGS: usize = 10;
 
 /// Character that stands for omitted text, here and in snippets.
-const OMISSION_MARK: char = '…';
+pub(super) const OMISSION_MARK: char = '…';
 
 /// Maximum number of dismissed findings that are listed.
 const MAX_LISTED_DISMISSED_FINDINGS: usize = 5;
@@ -332,19 +333,26 @@ pub(in crate::cli) fn render_finding(finding: &Finding) -> String {
     Renderer::styled().term_width(2 * TEXT_COLUMNS).render(&groups)
 }
 
-/// Returns the suggested change. Returns `None` if the finding has no suggestion, or if the change cannot be
-/// shown completely.
+/// Returns the suggested change, with long lines shortened. Returns `None` if there is no change, or if the
+/// snippet does not contain all lines that it replaces.
 fn suggestion_group(finding: &Finding) -> Option<Group<'_>> {
     let raw = &finding.raw;
-    let old = visible_text(&raw.snippet);
-    let new = visible_text(&raw.suggestion.as_ref()?.replacement);
-    let fits = |text: &str| text.lines().all(|line| line.chars().count() <= TEXT_COLUMNS - CODE_INDENT);
-    if !is_snippet_complete(finding) || !fits(&old) || !fits(&new) {
+    let whole_old = visible_text(&raw.snippet);
+    let whole_new = visible_text(&raw.suggestion.as_ref()?.replacement);
+    let (old, new) = shorten_change(&whole_old, &whole_new, TEXT_COLUMNS - CODE_INDENT);
+    // If the omitted parts contain the whole change, there is nothing to show.
+    if !is_snippet_complete(finding) || (old == new && whole_old != whole_new) {
         return None;
     }
+    let is_shortened = old != whole_old || new != whole_new;
     let first = usize::try_from(raw.location.start_line).ok()?;
     let patch = Patch::new(0..old.len(), new);
-    let what = if is_model_proposal(finding) { "fix that the model proposes" } else { "suggested fix" };
+    let what = match (is_model_proposal(finding), is_shortened) {
+        (true, false) => "fix that the model proposes",
+        (true, true) => "fix that the model proposes, shortened",
+        (false, false) => "suggested fix",
+        (false, true) => "suggested fix, shortened",
+    };
     let title = Level::HELP.secondary_title(what);
     Some(title.element(Snippet::source(old).line_start(first).patch(patch)))
 }
@@ -382,11 +390,13 @@ fn render_snippet(finding: &Finding) -> String {
     shown.join("\n")
 }
 
-/// Returns the range from the first to the last character that is not blank. Returns `None` if all characters
-/// are blank.
+/// Returns the range from the first to the last character that is not blank, without a `…` at the end.
+/// Returns `None` if all characters are blank.
 fn text_span(code: &str) -> Option<Range<usize>> {
     let start = code.find(|c: char| !c.is_whitespace())?;
-    Some(start..code.trim_end().len())
+    let whole = code.trim_end();
+    let end = whole.trim_end_matches(OMISSION_MARK).trim_end().len();
+    Some(start..if end > start { end } else { whole.len() })
 }
 
 /// Cuts a line to the maximum width. Keeps the beginning of the line. If the first secret is beyond the
@@ -572,12 +582,28 @@ mod tests {
         9 -     breakpoint()
           |
         ");
-        for (first, last, snippet, replacement) in
-            [(9, 9, "key = 'AKIA…'", "y"), (9, 12, "a\nb", "c"), (9, 9, "x", &*"y".repeat(TEXT_COLUMNS))]
-        {
+        for (first, last, snippet, replacement) in [(9, 9, "key = 'AKIA…'", "y"), (9, 12, "a\nb", "c")] {
             let shown = suggests(first, last, snippet, replacement);
             assert!(!shown.contains("help"), "{shown}");
         }
+    }
+
+    #[test]
+    fn a_long_line_and_its_fix_are_shortened_and_the_underline_ends_before_the_omission() {
+        let old = "test.only('.bytes() throws on HTTP errors when supported', async t => {";
+        let mut finding = finding_at(9, 9, old);
+        finding.raw.suggestion = Some(SuggestedFix { replacement: old.replace(".only", "") });
+        let shown = render_plain(&finding);
+        let kept = "test.only('.bytes() throws on HTTP errors when supported', async t";
+        assert!(shown.contains(&format!("9 | {kept} …\n")), "{shown}");
+        let underline = shown.lines().find(|line| line.contains('^')).unwrap();
+        assert_eq!(underline.matches('^').count(), kept.len(), "{shown}");
+        assert!(shown.contains("help: suggested fix, shortened"), "{shown}");
+        assert!(shown.contains(&format!("9 - {kept} …\n")), "{shown}");
+        assert!(
+            shown.contains("9 + test('.bytes() throws on HTTP errors when supported', async t => {\n"),
+            "{shown}"
+        );
     }
 
     #[test]
@@ -603,6 +629,7 @@ mod tests {
         ] {
             let mut finding = finding_at(999_999, 999_999, &line);
             finding.raw.body = "word ".repeat(100);
+            finding.raw.suggestion = Some(SuggestedFix { replacement: "y".repeat(400) });
             let plain = render_plain(&finding);
             let widest = plain.lines().map(|line| line.chars().count()).max();
             assert!(widest <= Some(TEXT_COLUMNS), "{plain}");
