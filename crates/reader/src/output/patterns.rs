@@ -6,6 +6,7 @@
 //! no expression matches is not an error, because tools also print headings, source code and summaries.
 
 use regex::{Captures, Regex};
+use truing_core::line::format_count;
 
 use crate::output::decode;
 use crate::output::diagnostic::{Diagnostic, DiagnosticLevel};
@@ -211,7 +212,8 @@ impl LineCounts {
     fn report_missing_diagnostics(&self, collector: &mut DiagnosticCollector) {
         let entries = collector.entry_count().saturating_add(self.notes);
         if let Some(total) = self.total.filter(|total| *total > entries) {
-            let text = format!("the tool reports {total} findings, but only {entries} could be parsed");
+            let total = format_count(total, "finding");
+            let text = format!("the tool reports {total}, but only {entries} could be parsed");
             collector.add_problem(ProblemKind::Unreadable, &text);
         } else if self.parsed_lines == 0 {
             collector.report_unparsed_output();

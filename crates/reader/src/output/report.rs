@@ -221,7 +221,8 @@ impl DiagnosticCollector {
     pub fn finish(mut self) -> DiagnosticReport {
         let (expected, entries) = (self.expected_count, self.entry_count());
         if expected > entries {
-            let text = format!("the tool reports {expected} findings, but only {entries} could be parsed");
+            let expected = format_count(expected, "finding");
+            let text = format!("the tool reports {expected}, but only {entries} could be parsed");
             self.add_problem(ProblemKind::Unreadable, &text);
         }
         if self.excess_count > 0 {

@@ -190,6 +190,9 @@ fn the_tools_own_total_counts_and_lines_beside_are_named() {
         "{:?}",
         found.problems
     );
+    let found = tree.read(foreign_output("mypy", "", "Found 1 error in 1 file (checked 1 source file)\n"));
+    let problems = found.unwrap().problems;
+    assert!(problems[0].contains("reports 1 finding, but only 0 could be parsed"), "{problems:?}");
     let none = tree.read(foreign_output("mypy", "", "Success: no issues found in 1 source file\n")).unwrap();
     assert!(is_trusted(&none), "{none:?}");
 
