@@ -230,7 +230,7 @@ impl DismissArgs {
         let text = |dismissals: &Dismissal| {
             let what = dismissals.finding_snapshot.as_ref().map_or_else(String::new, describe_finding);
             let by = format!(
-                "{}, by {}, {}",
+                "\"{}\", by {}, {}",
                 reason(dismissals),
                 line::visible_line(&dismissals.dismissed_by),
                 format_instant(dismissals.dismissed_at)

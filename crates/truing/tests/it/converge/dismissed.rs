@@ -187,7 +187,8 @@ fn what_is_dismissed_is_listed_with_who_said_so_and_why() {
     run_audit(&scene);
     assert_eq!(dismiss(&scene, &[BUG_ID, "--reason", "the callers rely on it"]).exit, 0);
     let text = list(&["."]).out;
-    let first = "26045536a5-1 total.py:3 The last element is left out\n  because the callers rely on it, by ";
+    let first =
+        "26045536a5-1 total.py:3 The last element is left out\n  because \"the callers rely on it\", by ";
     assert!(text.starts_with(first), "{text}");
     assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
     let told = list(&["--format", "json"]).json();
@@ -348,7 +349,7 @@ fn a_secret_in_a_reason_is_neither_recorded_nor_printed() {
     assert!(ran.err.contains("warning: the reason contains a secret"), "{ran:?}");
 
     let list = Ran::from(branches.place.command(&["dismiss", "--list"]).output().unwrap());
-    assert!(list.out.contains("because as in ghp_… and tr-C…, by "), "{list:?}");
+    assert!(list.out.contains("because \"as in ghp_… and tr-C…\", by "), "{list:?}");
     let report = branches.place.report(&["--base", "main"]).to_string();
     assert!(report.contains("ghp_… and tr-C…"), "{report}");
     let records = std::fs::read(branches.place.store()).unwrap();
