@@ -386,6 +386,11 @@ fn add_config_flag(text: &str, config_path: Option<&str>) -> String {
     all
 }
 
+/// Returns true if a terminal shows the data on stdout.
+pub(in crate::cli) fn is_stdout_terminal() -> bool {
+    io::stdout().is_terminal()
+}
+
 /// Returns the width of the terminal at stderr. Returns `None` if stderr is not a terminal. Lines are then
 /// not wrapped, because programs read them.
 fn terminal_columns() -> Option<usize> {

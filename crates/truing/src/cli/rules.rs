@@ -25,7 +25,7 @@ use truing_reader::{ExampleResults, InProcessReader, ListedRule, RulePacks};
 
 use super::destination::OutputFileArgs;
 use super::error::{CliError, CommandExit};
-use super::output::json_line;
+use super::output::{is_stdout_terminal, json_line};
 use super::review::{json, markdown, sarif, text};
 use super::{CliFormat, CommandContext};
 use crate::wiring;
@@ -97,7 +97,12 @@ fn list_rules(context: &CommandContext) -> Result<CommandExit, CliError> {
     let rules = packs.list_rules().map_err(|error| wiring::reader_error(error.into()))?;
     match context.output.is_json() {
         true => context.output.print_json_lines(&rules)?,
-        false => context.output.print_data(rules.iter().map(show::rule_line).collect::<String>())?,
+        false => {
+            // Programs such as grep select lines, so each rule is then on one line.
+            let separator = if is_stdout_terminal() { "\n  " } else { "  " };
+            let lines = rules.iter().map(|rule| show::rule_line(rule, separator));
+            context.output.print_data(lines.collect::<String>())?;
+        }
     }
     Ok(CommandExit::Success)
 }

@@ -90,7 +90,10 @@ fn every_rule_is_listed_with_its_kind_and_severity() {
     let text = run_truing(here.path(), &["rules", "list"]);
     assert_eq!(text.status.code(), Some(0));
     let text = String::from_utf8(text.stdout).unwrap();
-    assert!(text.contains("core/python-bare-except-pass  P1 F  syntax (python)\n"), "{text}");
+    // Programs read whole lines, as in `truing rules list | grep secret`.
+    let line = "core/python-bare-except-pass  P1 F  syntax (python)  Every exception is swallowed\n";
+    assert!(text.contains(line), "{text}");
+    assert_eq!(text.lines().count(), rules.len(), "{text}");
 }
 
 #[test]

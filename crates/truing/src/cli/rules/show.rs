@@ -51,15 +51,15 @@ pub(super) fn run(name: &str, shows_source: bool, context: &CommandContext) -> R
     Ok(CommandExit::Success)
 }
 
-/// Formats a rule in the form `core/x  P1 F  syntax (python)  title`.
-pub(super) fn rule_line(rule: &ListedRule<'_>) -> String {
+/// Formats a rule in the form `core/x  P1 F  syntax (python)  title`, with this separator before the title.
+pub(super) fn rule_line(rule: &ListedRule<'_>, title_separator: &str) -> String {
     let languages = match rule.languages.as_slice() {
         [] => String::new(),
         languages => format!(" ({})", languages.join(", ")),
     };
     let off = if rule.enabled { "" } else { " [off]" };
     let (name, severity, category) = (rule.name, rule.severity.as_str(), rule.category);
-    format!("{name}  {severity} {category:?}  {}{languages}{off}\n  {}\n", rule.kind, rule.title)
+    format!("{name}  {severity} {category:?}  {}{languages}{off}{title_separator}{}\n", rule.kind, rule.title)
 }
 
 /// Explains a rule: its effect, the reason, bad and good code, the fix, the suppression, and the source.
@@ -70,7 +70,7 @@ fn explain_rule(rule: &RuleSource<'_>, answer: &RulesShowJson<'_>) -> String {
         Some(title) => fold_line("  ", title),
         None => fold_line("", line),
     };
-    let mut text: String = rule_line(listed).lines().map(wrapped).collect();
+    let mut text: String = rule_line(listed, "\n  ").lines().map(wrapped).collect();
     let mut part = |title: &str, body: &str| text += &format!("\n{title}:\n{body}");
     // A body that equals the title is not printed, because the title was already printed.
     if listed.body != listed.title {
