@@ -411,7 +411,9 @@ fn invalid_arguments_error(error: &clap::Error) -> CliError {
 /// Returns a hint for each tip and for the usage in a paragraph of clap's text.
 fn usage_hints(paragraph: &str) -> Vec<String> {
     if let Some(usage) = paragraph.trim().strip_prefix("Usage:") {
-        return vec![format!("usage: {}", usage.trim())];
+        // A usage with several forms has one line for each form.
+        let forms: Vec<&str> = usage.trim().lines().map(str::trim).collect();
+        return vec![format!("usage: {}", forms.join(", or "))];
     }
     paragraph.lines().filter_map(|line| Some(line.trim().strip_prefix("tip:")?.trim().to_owned())).collect()
 }

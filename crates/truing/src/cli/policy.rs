@@ -42,8 +42,16 @@ enum PolicyCommand {
     Hook(hook::PolicyHookArgs),
 }
 
+/// The usage of `policy check`. The usage that clap derives is one line of more than 80 columns.
+const CHECK_USAGE: &str = "truing policy check [OPTIONS] <--read|--edit|--write> <PATH>
+       truing policy check [OPTIONS] --mcp <SERVER/NAME>
+       truing policy check [OPTIONS] -- <ARGV>...";
+
 #[derive(clap::Args, Debug)]
-#[command(group = ArgGroup::new("action").required(true).args(["read", "edit", "write", "mcp", "argv"]))]
+#[command(
+    group = ArgGroup::new("action").required(true).args(["read", "edit", "write", "mcp", "argv"]),
+    override_usage = CHECK_USAGE
+)]
 struct PolicyCheckArgs {
     /// Whose permissions
     #[arg(long, value_name = "P", value_enum, default_value = "fixer")]

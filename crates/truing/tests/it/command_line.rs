@@ -48,6 +48,16 @@ fn errors_fit_the_terminal_and_commands_in_them_are_not_broken() {
 }
 
 #[test]
+fn the_usage_of_a_check_of_the_policy_fits_80_columns() {
+    let help = Home::empty().run(&["policy", "check", "--help"]).out;
+    assert!(help.contains("\nUsage: truing policy check [OPTIONS] "), "{help}");
+    assert!(help.lines().all(|line| line.chars().count() <= 80), "{help}");
+    let ran = Home::empty().run(&["policy", "check"]);
+    assert_eq!(ran.exit, 2, "{ran:?}");
+    assert!(ran.err.contains("<PATH>, or truing policy check [OPTIONS] --mcp"), "{ran:?}");
+}
+
+#[test]
 fn an_unknown_flag_is_exit_2_with_a_hint() {
     let ran = Home::empty().run(&["config", "show", "--formt", "json"]);
     assert_eq!((ran.exit, ran.out.as_str()), (2, ""));
