@@ -10,6 +10,7 @@ use truing_loops::text::format_count;
 use truing_service::status::{ForgeStatus, ServerStatus, StatusError, fetch_status};
 use truing_store::serving_process;
 
+use super::columns::fold_line;
 use super::error::{CliError, CommandExit};
 use super::target::open_existing_store;
 use super::{CommandContext, OutputPrinter, runtime};
@@ -124,7 +125,10 @@ fn render_text(
         } else {
             format!(" ({})", halted_repositories.join(", "))
         };
-        text += &format!("kill switch: on for {repositories}{names}; `{reason}` shows the reason\n");
+        text += &fold_line(
+            "kill switch: ",
+            &format!("on for {repositories}{names}; `{reason}` shows the reason"),
+        );
     }
     if status.forges.is_empty() {
         text += "no forge is configured: nothing is reviewed\n";
@@ -149,4 +153,35 @@ fn render_text(
         text += "pull requests opened before the first sweep are not reviewed until they change\n";
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::{CliFormat, ColorWhen};
+
+    #[test]
+    fn a_line_with_the_names_of_halted_repositories_fits_80_columns() {
+        let status = ServerStatus {
+            status: "ready".to_owned(),
+            version: "1.0.0".to_owned(),
+            kill_switch: false,
+            kill_switch_repositories: 2,
+            leaves_existing: false,
+            forges: Vec::new(),
+        };
+        let names = ["an-organisation/its-repository".to_owned(), "another/one".to_owned()];
+        let address = SocketAddr::from(([127, 0, 0, 1], 8080));
+        let output = OutputPrinter::new(CliFormat::Text, false, 0, ColorWhen::Never);
+        let text = render_text(&status, &names, address, output);
+        assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+        let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(
+            line.contains(
+                "kill switch: on for 2 repositories (an-organisation/its-repository, another/one); `truing \
+                 kill status` shows the reason"
+            ),
+            "{text}"
+        );
+    }
 }
