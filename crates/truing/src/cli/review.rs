@@ -17,6 +17,7 @@ mod repository_settings;
 #[cfg(test)]
 mod sample_finding;
 pub(super) mod sarif;
+mod settings_warnings;
 mod shortened_change;
 mod target;
 pub(super) mod text;

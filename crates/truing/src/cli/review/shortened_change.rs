@@ -1,7 +1,7 @@
 //! Shortens the lines of a suggested change to the width of the text output.
 
-use super::text::OMISSION_MARK;
-
+/// Character that stands for omitted text, here and in snippets.
+pub(super) const OMISSION_MARK: char = '…';
 /// Number of characters that are shown before the first difference in a line whose beginning is omitted.
 const CHARS_BEFORE_DIFFERENCE: usize = 30;
 

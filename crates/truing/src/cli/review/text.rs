@@ -21,7 +21,7 @@ use truing_loops::fix::is_model_proposal;
 use truing_loops::local::{HeadKind, LocalReviewOutcome};
 use truing_loops::text::{collect_remarks, format_count, reviewer_line};
 
-use super::shortened_change::shorten_change;
+use super::shortened_change::{OMISSION_MARK, shorten_change};
 use super::unreviewed_files;
 use crate::cli::columns::fold_line;
 
@@ -35,9 +35,6 @@ const CODE_INDENT: usize = 11;
 const CHARS_BEFORE_SECRET: usize = 40;
 /// Maximum number of fixed findings that are listed. Further findings are only counted.
 const MAX_LISTED_FIXED_FINDINGS: usize = 10;
-
-/// Character that stands for omitted text, here and in snippets.
-pub(super) const OMISSION_MARK: char = '…';
 
 /// Maximum number of dismissed findings that are listed.
 const MAX_LISTED_DISMISSED_FINDINGS: usize = 5;
