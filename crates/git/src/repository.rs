@@ -14,6 +14,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use truing_core::RepoPath;
+use truing_core::branch_name::is_branch_name;
 use truing_core::id::Sha;
 
 use crate::command::GitCommand;
@@ -159,7 +160,8 @@ impl LocalRepository {
         Ok(name.map(|name| name.strip_prefix("refs/heads/").map_or(name.clone(), str::to_owned)))
     }
 
-    /// Resolves a revision, such as a branch, a tag, an id or `HEAD~2`, to a commit.
+    /// Resolves a revision, such as a branch, a tag, an id or `HEAD~2`, to a commit. If a branch and a tag
+    /// have the same name, the name means the branch.
     ///
     /// # Errors
     /// [`GitError::BadRevision`] if git would read the text as an option. [`GitError::UnknownRevision`] if no
@@ -171,7 +173,8 @@ impl LocalRepository {
                 revision.chars().filter(|c| !c.is_control()).take(80).collect(),
             ));
         }
-        if let Some(found) = self.find_commit(revision).await? {
+        let full_name = self.full_name_of_tagged_branch(revision).await?;
+        if let Some(found) = self.find_commit(full_name.as_deref().unwrap_or(revision)).await? {
             return Ok(found);
         }
         let near = self.find_similar_ref(revision).await?;
@@ -293,6 +296,32 @@ impl LocalRepository {
             Some(1 | 128) => Ok(None),
             Some(_) | None => Err(finished.into_error("rev-parse")),
         }
+    }
+
+    /// Returns the revision with the full name of its branch, if it begins with a name that a branch and a
+    /// tag have. Git would resolve this name to the tag. A clone gets all tags of its remote, so a tag of
+    /// another person could replace the base that the user means.
+    async fn full_name_of_tagged_branch(&self, revision: &str) -> Result<Option<String>, GitError> {
+        let (name, rest) = revision.split_at(revision.find(['~', '^']).unwrap_or(revision.len()));
+        if !is_branch_name(name) {
+            return Ok(None);
+        }
+        let refs = [
+            format!("refs/tags/{name}"),
+            format!("refs/heads/{name}"),
+            format!("refs/remotes/{name}"),
+            format!("refs/remotes/{name}/HEAD"),
+        ];
+        let lines = refs.iter().map(|full_name| format!("{full_name}\n")).collect::<String>();
+        let call = self.command("cat-file").arg("--batch-check").with_input(lines.into_bytes());
+        let answer = call.read_output().await?;
+        let answer = String::from_utf8_lossy(&answer);
+        let found = refs.iter().zip(answer.lines()).filter(|(_, line)| !line.ends_with(" missing"));
+        let found = found.map(|(full_name, _)| full_name).collect::<Vec<_>>();
+        Ok(match found.as_slice() {
+            [tag, branch, ..] if tag.starts_with("refs/tags/") => Some(format!("{branch}{rest}")),
+            _ => None,
+        })
     }
 
     /// Returns the full name of the ref that a symbolic ref points to.

@@ -90,6 +90,42 @@ async fn names_become_commits() {
 }
 
 #[tokio::test]
+async fn a_tag_cannot_take_the_name_of_a_branch() {
+    let place = Place::new();
+    let upstream = place.create_repo("upstream");
+    let first = upstream.sha("HEAD");
+    upstream.write("b.txt", "b\n");
+    let second = upstream.commit("second");
+    upstream.write("b.txt", "c\n");
+    let evil = upstream.commit("third");
+    for name in ["main", "origin/main", "v1"] {
+        upstream.run(["tag", name, evil.as_str()]);
+    }
+    upstream.run(["reset", "--quiet", "--hard", second.as_str()]);
+    upstream.run(["clone", "--quiet", ".", "../r"]);
+    let repo = Repo { root: place.path("r") };
+    assert_eq!(repo.sha("main"), evil, "git itself prefers the tag");
+
+    let repository = place.git().await.open(&repo.root).await.unwrap();
+    for (name, commit) in [
+        ("main", &second),
+        ("main~1", &first),
+        ("main^", &first),
+        ("origin/main", &second),
+        ("origin", &second),
+        ("refs/heads/main", &second),
+        ("refs/tags/main", &evil),
+        ("tags/main", &evil),
+        ("v1", &evil),
+        (evil.as_str(), &evil),
+    ] {
+        assert_eq!(repository.resolve_commit(name).await.unwrap(), *commit, "{name}");
+    }
+    let error = repository.resolve_commit("main~2").await.unwrap_err();
+    assert!(matches!(error, GitError::UnknownRevision { .. }), "{error}");
+}
+
+#[tokio::test]
 async fn the_branch_and_the_origin_are_known() {
     let place = Place::new();
     let repo = place.create_repo("r");
