@@ -77,7 +77,8 @@ impl OutputFileArgs {
     }
 
     /// Resolves the name. A link is followed as in a shell, even if the target of the link does not exist
-    /// yet.
+    /// yet. A link in a working tree is an error: the reviewed change can contain the link, so the link could
+    /// lead to any file of the user.
     fn resolve_target(&self, current_folder: &Path) -> Result<OutputTarget, CliError> {
         let Some(path) = self.output.as_deref().filter(|path| path.as_os_str() != STDOUT) else {
             return Ok(OutputTarget::Stdout);
@@ -91,7 +92,17 @@ impl OutputFileArgs {
             let message = format!("cannot write {}: {reason}", self.name());
             CliError::usage(code, message).hint("give a file in an existing folder: `--output FILE`")
         };
+        let refuse_repository_link = |path: &Path| {
+            let Some(link) = find_link_in_working_tree(path) else { return Ok(()) };
+            let message =
+                format!("cannot write {}: {} is a link in a repository", self.name(), link.display());
+            Err(CliError::usage("bad_output", message)
+                .hint("remove the link, or give the file that it points to: `--output FILE`"))
+        };
+        // The current folder is canonical, so that a link that leads to the repository is not checked.
+        let current_folder = current_folder.canonicalize().unwrap_or_else(|_| current_folder.to_owned());
         let mut path = current_folder.join(path);
+        refuse_repository_link(&path)?;
         match path.metadata() {
             Ok(there) if there.is_dir() => return Err(wrong("bad_output", "it is a folder")),
             Ok(there) if !there.is_file() => return Ok(OutputTarget::DeviceOrPipe(path)),
@@ -100,6 +111,7 @@ impl OutputFileArgs {
         for _ in 0..MAX_LINKS {
             let Ok(next) = path.read_link() else { break };
             path = path.parent().unwrap_or(Path::new("/")).join(next);
+            refuse_repository_link(&path)?;
         }
         let folder = path.parent().unwrap_or(Path::new("/")).canonicalize();
         let folder = folder.ok().filter(|folder| folder.is_dir());
@@ -128,6 +140,16 @@ fn write_file(folder: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
     }
     file.write_all(bytes).and_then(|()| file.as_file().sync_all())?;
     file.persist(path).map_err(|error| error.error).map(drop)
+}
+
+/// Returns the path itself, or a folder above it, if it is a link in a working tree of git.
+fn find_link_in_working_tree(path: &Path) -> Option<&Path> {
+    path.ancestors().find(|link| link.is_symlink() && link.parent().is_some_and(is_in_working_tree))
+}
+
+fn is_in_working_tree(folder: &Path) -> bool {
+    let is_root = |folder: &Path| folder.join(".git").symlink_metadata().is_ok();
+    folder.canonicalize().is_ok_and(|folder| folder.ancestors().any(is_root))
 }
 
 /// Returns true if the folder is a git folder, by its name or its contents.

@@ -2,6 +2,7 @@
 
 use std::io::Read as _;
 use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use serde_json::json;
@@ -143,6 +144,34 @@ fn devices_and_pipes_are_written_into_and_a_link_makes_what_it_names() {
     assert_eq!(to("../latest").exit, 1);
     assert!(link.is_symlink());
     assert_eq!(std::fs::read_to_string(place.home().join("reports/one.json")).unwrap(), expected);
+}
+
+#[test]
+fn a_link_of_the_repository_is_not_written_through() {
+    let place = Place::new();
+    place.write("b.py", STOPS);
+    let outside = place.home().join("outside");
+    std::fs::create_dir(&outside).unwrap();
+    std::fs::write(outside.join("precious"), "precious").unwrap();
+    let link = |target: &Path, link: &str| {
+        std::os::unix::fs::symlink(target, place.repo().join(link)).unwrap();
+    };
+    link(&outside.join("precious"), "review.sarif");
+    link(&outside, "reports");
+    link(&outside.join("absent"), "later.sarif");
+    link(Path::new("/dev/null"), "device");
+    link(&place.repo().join("review.sarif"), "../latest");
+    for path in ["review.sarif", "reports/precious", "reports/new", "later.sarif", "device", "../latest"] {
+        let ran = place.review(&["--format", "json", "--output", path]);
+        let error = &ran.json()["error"];
+        assert_eq!((ran.exit, &error["code"]), (2, &json!("bad_output")), "{path}");
+        let message = error["message"].as_str().unwrap();
+        assert!(message.ends_with(" is a link in a repository"), "{message}");
+    }
+    assert_eq!(std::fs::read_to_string(outside.join("precious")).unwrap(), "precious");
+    assert_eq!(std::fs::read_dir(&outside).unwrap().count(), 1);
+    let ran = place.review(&["--format", "json", "--output", "plain.json"]);
+    assert_eq!((ran.exit, ran.err.as_str()), (1, ""), "a file of the repository is still written");
 }
 
 #[test]
