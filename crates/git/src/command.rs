@@ -329,11 +329,12 @@ impl GitCommand {
             let (_, stdout) = tokio::join!(feed, read_bounded(stdout, bound));
             stdout.map_err(|unread| unread.into_error(name, bound))
         };
-        let (stdout, status, message) = running.supervise(talk).await?;
+        let (stdout, status, stderr) = running.supervise(talk).await?;
         Ok(GitOutput {
             status,
             stdout,
-            stderr_message: message,
+            stderr_tail: stderr.tail,
+            stderr_message: stderr.message,
             may_lack_objects,
             memory_limit_bytes: memory,
         })
@@ -406,11 +407,21 @@ fn limit_memory(id: Pid, bytes: u64) {
 #[cfg(not(target_os = "linux"))]
 fn limit_memory(_: Pid, _: u64) {}
 
+/// The end of a call's standard error.
+pub(crate) struct GitStderr {
+    /// The bytes as git wrote them. They may contain a secret.
+    tail: Vec<u8>,
+    /// The text as one line without control characters and secrets.
+    message: String,
+}
+
 /// Output of a finished call.
 pub(crate) struct GitOutput {
     status: ExitStatus,
     /// Standard output of the call.
     pub(crate) stdout: Vec<u8>,
+    /// The last bytes of standard error, as git wrote them. They may contain a secret.
+    pub(crate) stderr_tail: Vec<u8>,
     /// Text of standard error: only its end, as one line without control characters and secrets.
     pub(crate) stderr_message: String,
     /// True if the repository may lack objects, because it is a partial clone.
@@ -468,7 +479,7 @@ impl GitProcess {
     pub(crate) async fn supervise<T>(
         mut self,
         read_stdout: impl Future<Output = Result<T, GitError>>,
-    ) -> Result<(T, ExitStatus, String), GitError> {
+    ) -> Result<(T, ExitStatus, GitStderr), GitError> {
         let (name, after, stderr) = (self.name, self.time_limit, self.child.stderr.take());
         let whole = async {
             let (done, error_tail) = tokio::try_join!(read_stdout, async { Ok(read_tail(stderr).await) })?;
@@ -478,7 +489,8 @@ impl GitProcess {
                 source,
             })?;
             self.process_group = None;
-            Ok((done, status, clean_message(&error_tail, self.secret.as_ref())))
+            let message = clean_message(&error_tail, self.secret.as_ref());
+            Ok((done, status, GitStderr { tail: error_tail, message }))
         };
         tokio::time::timeout(after, whole)
             .await

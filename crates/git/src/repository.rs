@@ -8,6 +8,7 @@ mod lfs;
 mod metadata;
 pub(crate) mod special_files;
 mod worktree;
+mod worktree_listing;
 
 use std::io::ErrorKind;
 use std::path::Path;

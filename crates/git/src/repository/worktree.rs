@@ -21,6 +21,7 @@ use truing_core::outcome::{CoverageGap, SkipReason};
 
 use super::LocalRepository;
 use super::special_files::refuse_special_files_in_worktree;
+use super::worktree_listing::WorktreeListing;
 use crate::command::GitCommand;
 use crate::export::{ListedFile, split_listing};
 use crate::isolated_git_dir::{IsolatedGitDir, create_object_store, unknown_output_error, write_alternates};
@@ -46,7 +47,8 @@ pub struct WorktreeDiff {
     /// Diff in git's own format, including new files that are not ignored.
     pub diff: Vec<u8>,
     /// Changed or new paths whose lines the diff omits, in path order. Each of these paths is over a limit,
-    /// is unreadable, or is a nested repository.
+    /// is unreadable, or is a nested repository. If git cannot open a folder, the folder is listed instead of
+    /// its new files, whose names are unknown.
     pub skipped_files: Vec<CoverageGap>,
     /// New files that are skipped because they are over a limit, in path order. Each of these files is
     /// complete in the working tree.
@@ -142,7 +144,8 @@ impl LocalRepository {
         refuse_special_files_in_worktree(self.root()).await?;
         let work = ScratchIndex::from_repository(self.clone(), None).await?;
         let (mut changed, listing) = tokio::try_join!(work.changed_paths(), work.list_paths())?;
-        let WorktreeListing { untracked: new, unchecked_paths: unseen, .. } = listing;
+        let WorktreeListing { tracked: _, unchecked_paths: unseen, untracked: new, unreadable_folders } =
+            listing;
         work.drop_unchanged_lfs(&mut changed).await?;
         let (root, limits) = (self.root().to_owned(), self.git.limits().clone());
         let planned = tokio::task::spawn_blocking(move || plan_index_update(&root, &limits, changed, new));
@@ -160,6 +163,9 @@ impl LocalRepository {
         let WorktreeDiff { diff, skipped_files: skipped, large_new_files: large, .. } =
             self.isolated_dir.diff_sides(&work.object_store(), sides).await?;
         let unseen = work.changed_unchecked_files(base, unseen).await?;
+        for folder in &unreadable_folders {
+            plan.skip(folder, SkipReason::Unreadable);
+        }
         plan.skipped_files.extend(skipped);
         plan.large_new_files.extend(large);
         plan.large_new_files.sort();
@@ -178,20 +184,10 @@ fn parse_paths(listing: &[u8]) -> Vec<RepoPath> {
     listing.split(|byte| *byte == 0).filter(|path| !path.is_empty()).map(RepoPath::from_bytes).collect()
 }
 
-/// The paths that git lists for a working tree.
-#[derive(Default)]
-struct WorktreeListing {
-    tracked: Vec<RepoPath>,
-    /// Tracked paths that git does not check in the working tree.
-    unchecked_paths: HashSet<RepoPath>,
-    /// Paths that are neither tracked nor ignored.
-    untracked: Vec<RepoPath>,
-}
-
 /// A private copy of the index, and the git calls that use the copy.
 #[derive(Debug)]
 pub(super) struct ScratchIndex {
-    repository: LocalRepository,
+    pub(super) repository: LocalRepository,
     folder: PrivateFolder,
 }
 
@@ -256,46 +252,6 @@ impl ScratchIndex {
         parse_changed_paths(&listing)
             .collect::<Option<_>>()
             .ok_or_else(|| unknown_output_error("diff-files", &listing))
-    }
-
-    /// Returns tracked paths, and untracked paths that are not ignored. A nested repository is one path that
-    /// ends in `/`.
-    async fn list_paths(&self) -> Result<WorktreeListing, GitError> {
-        let flags = ["-v", "--cached", "--others", "-z", "--exclude-per-directory=.gitignore"];
-        let mut call = self.worktree_command("ls-files").args(flags);
-        // A later list overrides an earlier list, so the repository's own list comes after the user's list.
-        let own = self.repository.layout.info_exclude.clone();
-        let named =
-            self.repository.settings.excludes_file.as_ref().map(|path| self.repository.root().join(path));
-        let user = named.or_else(|| self.repository.git.options().excludes_file.clone());
-        for list in user.into_iter().chain([own]) {
-            // A list that cannot be read is skipped, as in git.
-            if !list.is_file() || std::fs::File::open(&list).is_err() {
-                continue;
-            }
-            let mut argument = OsStr::new("--exclude-from=").to_owned();
-            argument.push(list);
-            call = call.arg(argument);
-        }
-        let listed = call.max_output(self.max_listing_bytes()).read_output().await?;
-        let mut listing = WorktreeListing::default();
-        for line in listed.split(|byte| *byte == 0) {
-            let (letter, path) = match line {
-                [letter, b' ', path @ ..] => (letter, RepoPath::from_bytes(path)),
-                [] => continue,
-                _ => return Err(unknown_output_error("ls-files", line)),
-            };
-            match letter {
-                b'?' => listing.untracked.push(path),
-                // The letter `S` marks `skip-worktree`, and a lower-case letter marks `assume-unchanged`.
-                b'S' | b'a'..=b'z' => {
-                    listing.unchecked_paths.insert(path.clone());
-                    listing.tracked.push(path);
-                }
-                _ => listing.tracked.push(path),
-            }
-        }
-        Ok(listing)
     }
 
     /// Returns the paths that git does not check in the working tree, if their index entry differs from

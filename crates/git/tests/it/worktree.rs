@@ -388,6 +388,42 @@ async fn what_the_users_git_ignores_is_not_new_wherever_that_is_configured() {
     }
 }
 
+/// The tests may run as root, who can open every folder. So the git of this test only prints the warning.
+#[tokio::test]
+async fn a_folder_that_git_cannot_open_is_a_gap() {
+    let place = Place::new();
+    let repo = place.create_repo("r");
+    repo.write("new", "seen\n");
+    let warning = "warning: could not open directory 'h/': Permission denied";
+    let script = format!("if [ \"$1\" = ls-files ]; then echo \"{warning}\" >&2; fi; exec git \"$@\"");
+    let program = place.write_script("warning", &script);
+    let git = Git::new(GitOptions { program, ..place.options() }).await.unwrap();
+    let repository = git.open(&repo.root).await.unwrap();
+    let result = repository.worktree_diff(&repo.sha("HEAD")).await.unwrap();
+    assert!(diff_text(&result.diff).contains("+seen"));
+    assert_eq!(skipped_files(&result), [("h".to_owned(), SkipReason::Unreadable)]);
+}
+
+// On other systems, no test can create the folder: paths are limited to 1,024 bytes.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_folder_with_too_long_a_path_is_a_gap() {
+    let place = Place::new();
+    let repo = place.create_repo("r");
+    // No call of the system accepts the whole path, so one half is moved below the other.
+    let half = ["d".repeat(100).as_str(); 30].join("/");
+    for top in ["outer", "inner"] {
+        std::fs::create_dir_all(repo.root.join(top).join(&half)).unwrap();
+    }
+    repo.write(format!("inner/{half}/x.py"), "breakpoint()\n");
+    let place_of_inner = repo.root.join("outer").join(&half).join("inner");
+    std::fs::rename(repo.root.join("inner"), place_of_inner).unwrap();
+    assert_eq!(
+        skipped_files(&worktree_diff(&place, &repo).await),
+        [("outer".to_owned(), SkipReason::Unreadable)]
+    );
+}
+
 #[tokio::test]
 async fn an_empty_name_of_the_ignore_file_switches_the_usual_one_off() {
     let place = Place::new();
