@@ -419,6 +419,9 @@ const ADVICE_BY_MESSAGE: &[(&str, &str)] = &[
         "save the file in the encoding that .gitattributes sets for it (`working-tree-encoding`), or \
         set the file's actual encoding there",
     ),
+    ("tree depth", INVALID_TREE_ADVICE),
+    ("tree entry", INVALID_TREE_ADVICE),
+    ("too-short tree", INVALID_TREE_ADVICE),
     ("unable to read", LOST_OBJECT_ADVICE),
     ("bad object", LOST_OBJECT_ADVICE),
 ];
@@ -429,6 +432,9 @@ const BROKEN_INDEX_ADVICE: &str = "git's index is damaged, or GIT_INDEX_FILE is 
 const INVALID_INDEX_ADVICE: &str = "the file is not an index that git wrote: run `rm .git/index && git \
     reset` to \
     recreate the index without changing your files";
+const INVALID_TREE_ADVICE: &str = "the base or the head contains a folder that git cannot read, because it \
+    is nested too deeply or has an invalid entry: review commits without this folder, or remove the folder \
+    from the history";
 const LOST_OBJECT_ADVICE: &str = "the repository lacks objects: `git fsck` lists them; run `git fetch \
     --refetch \
     origin` to fetch the objects that were pushed";

@@ -53,6 +53,27 @@ async fn a_commit_that_is_lost_is_not_one_that_was_never_made() {
 }
 
 #[tokio::test]
+async fn a_tree_that_git_cannot_read_is_not_tried_again() {
+    let place = Place::new();
+    let repo = place.create_repo("r");
+    let id = hex::decode(repo.run(["rev-parse", "HEAD:a.txt"])).unwrap();
+    let create_commit = |tree: &str| repo.run(["commit-tree", "-p", "HEAD", "-m", "invalid", tree]);
+    let store_tree = |entry: &[u8], id: &[u8]| {
+        std::fs::write(place.path("tree"), [entry, id].concat()).unwrap();
+        repo.run(["hash-object", "-t", "tree", "-w", "--literally", "../tree"])
+    };
+    let nameless = create_commit(&store_tree(b"100644 \0", &id));
+    let repository = place.git().await.open(&repo.root).await.unwrap();
+    let error = repository.list_files(&Sha::parse(&nameless).unwrap(), &[]).await.unwrap_err();
+    assert!(error.to_string().contains("empty filename in tree entry"), "{error}");
+    let hint = error.hint();
+    assert!(hint.contains("review commits without this folder") && !hint.contains("again"), "{hint}");
+    // Older versions of git have no limit on the depth, so only the message is tested.
+    let message = "fatal: exceeded maximum allowed tree depth".to_owned();
+    assert_eq!(GitError::CommandFailed { call: "diff", message }.hint(), hint);
+}
+
+#[tokio::test]
 async fn names_become_commits() {
     let place = Place::new();
     let repo = place.create_repo("r");
