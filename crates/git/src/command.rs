@@ -560,8 +560,11 @@ async fn read_tail(stream: Option<impl AsyncRead + Unpin>) -> Vec<u8> {
 /// Formats git's message as one line of limited length, without control characters and without the secret.
 pub(crate) fn clean_message(output: &[u8], secret: Option<&SecretString>) -> String {
     let output = String::from_utf8_lossy(output);
-    let lines = output.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join("; ");
-    let plain = lines.chars().filter(|letter| !letter.is_control()).collect::<String>();
+    let lines = output.lines().map(str::trim).filter(|line| !line.is_empty());
+    // Git may print its hints before the error.
+    let (hints, mut lines): (Vec<_>, Vec<_>) = lines.partition(|line| line.starts_with("hint:"));
+    lines.extend(hints);
+    let plain = lines.join("; ").chars().filter(|letter| !letter.is_control()).collect::<String>();
     let hidden = secret.map_or_else(|| plain.clone(), |secret| secret.redact_from(&plain));
     hidden.chars().take(MAX_MESSAGE_CHARS).collect()
 }
@@ -591,5 +594,6 @@ mod tests {
         let said = b"remote: \x1b[31mred canary-123\r\n\n  fatal: no\xff\n";
         assert_eq!(clean_message(said, Some(&secret)), "remote: [31mred ***; fatal: no\u{fffd}");
         assert_eq!(clean_message(&[b'x'; 5000], None).len(), MAX_MESSAGE_CHARS);
+        assert_eq!(clean_message(b"hint: do x\nfatal: y\n", None), "fatal: y; hint: do x");
     }
 }

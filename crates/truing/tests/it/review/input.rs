@@ -205,7 +205,7 @@ fn what_is_wrong_with_a_repository_is_told_by_what_git_says() {
         });
     }
     with(".gitattributes", b"*.txt working-tree-encoding=UTF-16\n", &|| {
-        with("c.txt", b"no mark", &|| told(&[], "BOM is required", "working-tree-encoding"));
+        with("c.txt", b"no mark", &|| told(&[], "failed: fatal: BOM is required", ".gitattributes"));
     });
     let lost = place.git(["rev-parse", "HEAD~1:a.py"]);
     std::fs::remove_file(place.repo().join(".git/objects").join(&lost[..2]).join(&lost[2..])).unwrap();
