@@ -44,8 +44,8 @@ pub struct EarlierReviews {
     pub later_changes: String,
     /// The names that files had at the last review.
     pub renames: FileRenames,
-    /// The findings that were seen only on another line of work. Such a finding counts only if the head
-    /// contains its lines unchanged.
+    /// The findings that were seen only on another line of work, or may have been seen only in the working
+    /// tree of the reviewed commit. Such a finding counts only if the head contains its lines unchanged.
     pub other_branch_findings: BTreeSet<FindingId>,
 }
 

@@ -192,7 +192,20 @@ impl LocalReviewRequest<'_> {
         let (earlier, unknown_reason) = match &line {
             Some(line) => {
                 let recalled = memory.load_prior_findings(&key).await;
-                let PriorFindings { findings, other_branch_findings, unknown_reason, revision: _ } = recalled;
+                let PriorFindings { findings, mut other_branch_findings, unknown_reason, revision: _ } =
+                    recalled;
+                // If a rule or a linter reported a finding at this commit, but the commit lacks the finding's
+                // lines, these lines were in the working tree. This review cannot determine whether the
+                // finding is fixed there.
+                if let HeadSource::Commit(head) = self.head {
+                    let is_seen_here = |finding: &&Finding| {
+                        finding.raw.source != FindingSource::Agent
+                            && finding.is_open()
+                            && finding.seen_on.iter().any(|on| on.line == line.name && on.commit == *head)
+                    };
+                    let seen = findings.iter().filter(is_seen_here);
+                    other_branch_findings.extend(seen.map(|finding| finding.id.clone()));
+                }
                 (
                     EarlierReviews { other_branch_findings, ..earlier_reviews(findings, &line.name) },
                     unknown_reason,

@@ -60,6 +60,30 @@ fn what_nobody_looked_for_or_looked_at_is_not_fixed() {
     assert_eq!(field_of_findings(&place.report(&[]), "path"), ["b.py"]);
 }
 
+#[test]
+fn a_review_of_a_commit_does_not_close_a_finding_of_the_working_tree() {
+    let place = Place::new();
+    place.git(["checkout", "--quiet", "-b", "feature"]);
+    place.write("b.py", "import os\n");
+    place.commit("second");
+    place.write("b.py", format!("import os\n{STOPS}"));
+    let report = place.report(&[]);
+    assert_eq!(field_of_findings(&report, "path"), ["b.py"]);
+    for head in ["HEAD", "feature"] {
+        let report = place.report(&["--head", head]);
+        assert_eq!(fixed_findings(&report), [], "{head}");
+        assert_eq!(field_of_findings(&report, "path").len(), 0, "{head}");
+    }
+    let again = place.report(&[]);
+    assert_eq!(field_of_findings(&again, "id"), field_of_findings(&report, "id"));
+    // A later commit shows the fix.
+    place.commit_unchecked("with it");
+    assert_eq!(field_of_findings(&place.report(&["--head", "HEAD"]), "path"), ["b.py"]);
+    place.write("b.py", "import os\n");
+    place.commit_unchecked("without it");
+    assert_eq!(fixed_findings(&place.report(&["--head", "HEAD"])).len(), 1);
+}
+
 /// Runs a review with this output of Ruff, and returns the report.
 fn review_with_ruff_output(place: &Place, output: &str) -> Value {
     let mut command =
