@@ -393,10 +393,12 @@ fn mark_fixed_on_branch(
         |finding: &Finding| finding.seen_on.iter().any(|on| on.line == branch_commits.name && on.is_open);
     let has_looked = |finding: &Finding| {
         let RawFinding { rule, location: place, .. } = &finding.raw;
-        let is_unread = coverage
-            .not_reviewed
-            .iter()
-            .any(|gap| gap.reason.leaves_earlier_findings_undecided() && gap.path == place.path);
+        // A gap may be a folder that could not be opened.
+        let is_unread = coverage.not_reviewed.iter().any(|gap| {
+            let below = place.path.as_bytes().strip_prefix(gap.path.as_bytes());
+            gap.reason.leaves_earlier_findings_undecided()
+                && below.is_some_and(|below| below.is_empty() || below.starts_with(b"/"))
+        });
         let is_used = match finding.raw.tool() {
             Some(tool) => {
                 recheck_summary.tools.contains(tool)
@@ -502,8 +504,36 @@ pub(super) fn encode_name(name: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
+    use truing_core::finding::FixEvidence;
+    use truing_core::outcome::{CoverageGap, SkipReason};
+
     use super::*;
     use crate::desired_state::tests::open_finding;
+
+    #[test]
+    fn a_finding_in_a_folder_that_could_not_be_opened_is_not_fixed() {
+        let commit = Sha::parse(&"a".repeat(40)).unwrap();
+        let line = BranchCommits { name: "branch x".into(), commits: BTreeSet::new() };
+        let mut finding = open_finding("1:a-1", "h/x.py", 2);
+        record_sighting(&mut finding, &line.name, &commit, &FindingStatus::Open);
+        let evidence = FixEvidence::new(&finding.raw.location.path, 0, 0, &[]);
+        let summary = RecheckSummary {
+            applied_rules: BTreeSet::from([finding.raw.rule.clone()]),
+            fixed_unless_reported: BTreeMap::from([(finding.id.clone(), evidence)]),
+            ..RecheckSummary::default()
+        };
+        let is_fixed = |gap: &str| {
+            let gap = CoverageGap { path: gap.into(), reason: SkipReason::Unreadable };
+            let coverage = ReviewCoverage { reviewed: vec![], not_reviewed: vec![gap] };
+            let mut missing = [finding.clone()];
+            mark_fixed_on_branch(&mut missing, &line, &summary, &coverage, &commit);
+            !missing[0].is_open()
+        };
+        assert!(!is_fixed("h") && !is_fixed("h/x.py"));
+        assert!(is_fixed("hh") && is_fixed("h/x") && is_fixed("x.py"));
+    }
 
     #[test]
     fn what_was_not_met_for_longest_is_forgotten_but_never_what_people_said() {
