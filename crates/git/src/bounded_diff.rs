@@ -326,11 +326,11 @@ impl IsolatedGitDir {
             if pair.has_same_blob() || !pair.new.as_ref().is_some_and(is_other) || !pair.has_safe_path() {
                 continue;
             }
+            // A file whose old version is large text counts as text even if its new version is binary:
+            // otherwise, a NUL byte would hide the file from the rules.
             let mut is_binary = false;
-            for blob in pair.blobs().filter(|blob| blob.size > self.git().limits().file_bytes) {
-                if is_binary || probes == MAX_PROBES {
-                    break;
-                }
+            let first = pair.blobs().find(|blob| blob.size > self.git().limits().file_bytes);
+            if let Some(blob) = first.filter(|_| probes < MAX_PROBES) {
                 probes += 1;
                 is_binary = self.is_binary_blob(store, &blob.id).await;
             }

@@ -646,7 +646,8 @@ impl ConvergeRunner<'_> {
         }
         let laid = self.mirror.export_in_place(head, self.exported_commit.take()).await?;
         let (scope, reader) = (&self.inspection_tools.scope, &self.agents.auditor.reader);
-        let plan = reading::plan_reading(change, scope).map_err(GateError::Reading)?;
+        let mut plan = reading::plan_reading(change, scope).map_err(GateError::Reading)?;
+        plan.add_unreviewed_files(laid.omitted_files().to_vec());
         let (trust, InspectionTools { linter_sources: toolbox, project_programs_folder: project, .. }) =
             (self.setup_trust(), self.inspection_tools);
         let (project, base) = (project.as_deref(), BaseCommit::Mirror(self.mirror, &change.base));

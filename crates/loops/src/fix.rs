@@ -291,7 +291,12 @@ fn changed_files(
         });
         lines
     };
-    let file = |path: &RepoPath| ChangedFile { path: path.clone(), old_path: None, added_lines: lines(path) };
+    let file = |path: &RepoPath| ChangedFile {
+        path: path.clone(),
+        old_path: None,
+        added_lines: lines(path),
+        secrets_only: false,
+    };
     file_contents.iter().map(|(path, _)| file(path)).collect()
 }
 

@@ -3,6 +3,7 @@
 
 // long: the steps from a change to its findings, in their order.
 
+mod binary_files;
 mod sections;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -276,6 +277,7 @@ pub fn plan_reading<'a>(
                 path: file.path.clone(),
                 old_path: file.old_path.clone(),
                 added_lines: relevant_lines(file),
+                secrets_only: binary_files::has_unknown_changes(file),
             }),
         }
     }
@@ -283,6 +285,7 @@ pub fn plan_reading<'a>(
         path: path.clone(),
         old_path: None,
         added_lines: vec![ALL_LINES],
+        secrets_only: false,
     }));
     // A change of a file's type has two sections with the same path. The file at the head must be read and
     // reported only once. A given diff may also have several sections for a file, if several commits changed
@@ -395,6 +398,15 @@ impl<'a> ReadingPlan<'a> {
         let missed =
             |gap: &CoverageGap| self.to_read.binary_search_by(|file| file.path.cmp(&gap.path)).is_ok();
         missing.retain(missed);
+        // A changed binary file over the size limit is not searched for secrets. As no other rule would check
+        // the file either, its reason stays the one that git gives.
+        let is_binary =
+            |path: &RepoPath| self.to_read.iter().any(|file| file.secrets_only && file.path == *path);
+        for gap in missing.iter_mut().filter(|gap| gap.reason == SkipReason::TooLarge) {
+            if is_binary(&gap.path) {
+                gap.reason = SkipReason::Binary;
+            }
+        }
         let gone: BTreeSet<&RepoPath> = missing.iter().map(|gap| &gap.path).collect();
         self.to_read.retain(|file| !gone.contains(&file.path));
         self.coverage.not_reviewed.extend(missing);
@@ -423,10 +435,14 @@ impl<'a> ReadingPlan<'a> {
             let of_diff = files.iter().flat_map(|file| [Some(&file.path), file.old_path.as_ref()]).flatten();
             let touched = of_diff.chain(request.files.iter().map(|file| &file.path));
             let touched: Vec<RepoPath> = touched.cloned().collect();
+            // Linters do not read files that are searched only for secrets: all lines of such a file count as
+            // changed, so a linter's finding could be about old content.
+            let lintable: Vec<ChangedFile> =
+                request.files.iter().filter(|file| !file.secrets_only).cloned().collect();
             let look = async {
                 match linters {
                     Some(tooling) => {
-                        let files = (request.files.as_slice(), touched.as_slice());
+                        let files = (lintable.as_slice(), touched.as_slice());
                         tooling.collect_outputs(&request.tree, files.0, files.1, &scope.tools, reader).await
                     }
                     None => Ok(LinterResults::default()),
@@ -445,6 +461,9 @@ impl<'a> ReadingPlan<'a> {
             ) = tokio::try_join!(reader.read(&request), look)?;
             coverage.reviewed = report.reviewed;
             coverage.not_reviewed.extend(report.not_reviewed);
+            if let Some(tooling) = &linters {
+                binary_files::mark_former_text_files(&mut coverage.not_reviewed, &files, tooling.base).await;
+            }
             let cut: Vec<RepoPath> = coverage.files_with_dropped_findings().cloned().collect();
             coverage.reviewed.extend(cut);
             coverage.reviewed.sort();
@@ -479,7 +498,7 @@ impl<'a> ReadingPlan<'a> {
                 let (tool_findings, output) = if is_silent {
                     (ToolFindings::default(), printed.output)
                 } else {
-                    printed.read_findings(&request.tree, &request.files, reader).await?
+                    printed.read_findings(&request.tree, &lintable, reader).await?
                 };
                 files.retain(|path| !tool_findings.ignored.contains(path));
                 if add_runs(&mut tools, &tool_findings, &output, &request.disabled_rules) {
@@ -595,7 +614,7 @@ fn add_runs(
 }
 
 /// Returns the lines of a changed file on which findings count. For a file that git treats as binary, such as
-/// a file in UTF-16, git reports no lines. If such a file is new, findings on all its lines count.
+/// a file in UTF-16, git reports no lines. Findings on all lines of such a file count.
 fn relevant_lines(file: &FileDiff<'_>) -> Vec<(u32, u32)> {
     if file.is_binary { vec![ALL_LINES] } else { added_ranges(file) }
 }
@@ -609,10 +628,15 @@ fn as_path(path: &RepoPath) -> &Path {
 fn skip_reason(file: &FileDiff<'_>, scope: &ReviewScope) -> Option<SkipReason> {
     let by_status = match file.status {
         FileStatus::Deleted => Some(SkipReason::Deleted),
-        FileStatus::BinaryModified => Some(SkipReason::Binary),
         FileStatus::ModeChanged => Some(SkipReason::Unchanged),
-        FileStatus::Renamed | FileStatus::Copied if file.hunks.is_empty() => Some(SkipReason::Unchanged),
-        FileStatus::Added | FileStatus::Modified | FileStatus::Renamed | FileStatus::Copied => None,
+        FileStatus::Renamed | FileStatus::Copied if file.hunks.is_empty() && !file.is_binary => {
+            Some(SkipReason::Unchanged)
+        }
+        FileStatus::Added
+        | FileStatus::Modified
+        | FileStatus::BinaryModified
+        | FileStatus::Renamed
+        | FileStatus::Copied => None,
     };
     if scope.ignore_globs.is_match(as_path(&file.path)) {
         Some(SkipReason::Ignored)
@@ -622,8 +646,7 @@ fn skip_reason(file: &FileDiff<'_>, scope: &ReviewScope) -> Option<SkipReason> {
         Some(SkipReason::DoesNotApply)
     } else if file.is_submodule() {
         Some(SkipReason::Submodule)
-    } else if file.is_binary && file.status != FileStatus::Added {
-        // The changed part of the file is unknown, so a finding could be about old content.
+    } else if file.is_binary && file.status == FileStatus::Deleted {
         Some(SkipReason::Binary)
     } else if lfs::is_pointer(file) {
         Some(SkipReason::Lfs)

@@ -178,7 +178,9 @@ impl<'packs> RuleSet<'packs> {
         change: &ChangeContext<'_>,
         parsers: &mut ParserPool,
     ) -> Result<FileFindings, ReaderError> {
-        let (bytes, form) = (content.bytes(), content.kind());
+        let bytes = content.bytes();
+        // The decoded text of a UTF-16 file is searched for secrets like binary content.
+        let form = if file.secrets_only { ContentKind::Binary } else { content.kind() };
         let mut hits = self.text_rules.find_matches(&file.path, bytes, form)?;
         let mut incomplete = None;
         // Third-party code, such as a bundled program, may be too complex to parse, but must still count as
@@ -211,7 +213,9 @@ impl<'packs> RuleSet<'packs> {
         }
 
         let lines = LineIndex::new(bytes);
-        hits.extend(self.find_whole_file_matches(file, content, &lines, change)?);
+        if !file.secrets_only {
+            hits.extend(self.find_whole_file_matches(file, content, &lines, change)?);
+        }
         if hits.is_empty() && !is_mentioned {
             return Ok(FileFindings::empty(incomplete));
         }
@@ -318,7 +322,8 @@ impl<'packs> RuleSet<'packs> {
             let suggestion =
                 fix.zip(prover.as_mut()).and_then(|(fix, prover)| prover.validate_fix(first, last, fix));
             let snippet = render_snippet(&lines, first, last, hit.range.start, &secrets);
-            let snippet = if form == ContentKind::Binary { replace_control_chars(&snippet) } else { snippet };
+            let is_text = content.kind() != ContentKind::Binary;
+            let snippet = if is_text { snippet } else { replace_control_chars(&snippet) };
             findings.push(RawFinding {
                 severity,
                 suggestion,
@@ -345,7 +350,7 @@ impl<'packs> RuleSet<'packs> {
 
     /// Returns the findings for a new file that is too large to be read.
     pub(crate) fn oversized_findings(&self, file: &ChangedFile, size: u64) -> Vec<RawFinding> {
-        if !is_new_file(&file.added_lines, None) || file.old_path.is_some() {
+        if file.secrets_only || !is_new_file(&file.added_lines, None) || file.old_path.is_some() {
             return Vec::new();
         }
         let exceeded = |(rule, check): &&(&'packs PackRule, &SizeCheck)| {

@@ -41,7 +41,7 @@ use crate::sources::{SourcesAnswer, SourcesQuery};
 use crate::tools::{MAX_REPLY_BYTES, ToolReply, TreeTool};
 
 /// Version of this protocol. The version is increased whenever a message changes.
-pub const PROTOCOL_VERSION: u32 = 13;
+pub const PROTOCOL_VERSION: u32 = 14;
 
 /// Maximum length in bytes of the line with the hello message.
 pub const MAX_HELLO_BYTES: usize = 1 << 10;
@@ -423,7 +423,12 @@ mod tests {
     use truing_core::code_digest::CodeDigests;
 
     pub(super) fn request() -> ReadRequest {
-        let file = |path: &str| ChangedFile { path: path.into(), old_path: None, added_lines: vec![(1, 9)] };
+        let file = |path: &str| ChangedFile {
+            path: path.into(),
+            old_path: None,
+            added_lines: vec![(1, 9)],
+            secrets_only: false,
+        };
         let files = vec![file("a.py"), file("b.py")];
         ReadRequest {
             tree: "/t".into(),

@@ -44,6 +44,9 @@ pub struct CoverageGap {
 pub enum SkipReason {
     /// Git treats the file as binary.
     Binary,
+    /// The file was text at the base, and git treats it as binary at the head. Rules other than the rules for
+    /// secrets cannot check the file.
+    BecameBinary,
     /// The file was removed.
     Deleted,
     /// The file is a submodule, which refers to a commit of another repository.
@@ -89,7 +92,8 @@ impl SkipReason {
             | Self::Unchanged
             | Self::Ignored
             | Self::MoreFindings => true,
-            Self::TooLarge
+            Self::BecameBinary
+            | Self::TooLarge
             | Self::TooComplex
             | Self::OutOfTime
             | Self::Unreadable
@@ -109,6 +113,7 @@ impl SkipReason {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Binary => "binary",
+            Self::BecameBinary => "became_binary",
             Self::Deleted => "deleted",
             Self::Submodule => "submodule",
             Self::Symlink => "symlink",

@@ -22,6 +22,10 @@ pub struct ChangedFile {
     /// Added lines of the head's file: 1-based, inclusive, ascending, not overlapping.
     #[serde(rename = "added")]
     pub added_lines: Vec<(u32, u32)>,
+    /// True if the file is searched only for secrets, because git treats it as binary and does not report
+    /// which of its lines changed.
+    #[serde(default)]
+    pub secrets_only: bool,
 }
 
 /// A request to apply rules to changed files.

@@ -90,6 +90,7 @@ async fn each_way_to_change_a_large_file_stays_that_way() {
     repo.write("folder/x", "1\n");
     repo.write("file", large("g"));
     repo.write("binary", large("\0"));
+    repo.write("became-binary", large("j"));
     repo.commit("base");
     repo.write("changed", large("A"));
     repo.run(["rm", "--quiet", "gone", "file", "folder/x"]);
@@ -102,6 +103,7 @@ async fn each_way_to_change_a_large_file_stays_that_way() {
     repo.write("folder", large("h"));
     repo.write("file/x.py", "y = 1\n");
     repo.write("binary", large("\0\x01"));
+    repo.write("became-binary", large("\0\x03"));
     repo.write("new-binary", large("\0\x02"));
     repo.write("new-text", large("i"));
     repo.commit("head");
@@ -111,7 +113,7 @@ async fn each_way_to_change_a_large_file_stays_that_way() {
     let found = repository.diff_with_omissions(&base, &head).await.unwrap();
     assert_eq!(
         paths_and_reasons(&found.skipped_files),
-        too_large_entries(&["changed", "folder", "grown", "new-text", "shrunk"])
+        too_large_entries(&["became-binary", "changed", "folder", "grown", "new-text", "shrunk"])
     );
     let diff = diff_text(&found.diff);
     for part in [

@@ -26,7 +26,7 @@ impl BaseCommit<'_> {
     }
 
     /// Exports the files with these paths to a temporary folder.
-    pub(super) async fn export_files(self, paths: &[RepoPath]) -> Result<PrivateFolder, String> {
+    pub(crate) async fn export_files(self, paths: &[RepoPath]) -> Result<PrivateFolder, String> {
         let folder = PrivateFolder::new().map_err(|error| error.to_string())?;
         let exported = match self {
             Self::Repository(repository, commit) => {

@@ -30,7 +30,7 @@ pub(super) fn files_with_removed_lines(
             continue;
         }
         let path = file.old_path.as_ref().unwrap_or(&file.path).clone();
-        files.push(ChangedFile { path, old_path: None, added_lines: removed });
+        files.push(ChangedFile { path, old_path: None, added_lines: removed, secrets_only: false });
     }
     files.sort_by(|a, b| a.path.cmp(&b.path));
     files.dedup_by(|a, b| a.path == b.path);

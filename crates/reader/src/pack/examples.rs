@@ -78,6 +78,7 @@ pub(super) fn run_example(
         path: path.clone(),
         old_path: None,
         added_lines: vec![(1, u32::MAX)],
+        secrets_only: false,
     };
     let files: Vec<ChangedFile> = example.changed_files.iter().map(new).collect();
     let change = ChangeContext::new(&files, &[], example);

@@ -345,7 +345,7 @@ mod tests {
     }
 
     fn changed_file(path: &str, added: &[(u32, u32)]) -> ChangedFile {
-        ChangedFile { path: path.into(), old_path: None, added_lines: added.to_vec() }
+        ChangedFile { path: path.into(), old_path: None, added_lines: added.to_vec(), secrets_only: false }
     }
 
     fn find_violation_line(

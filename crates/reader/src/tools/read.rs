@@ -97,7 +97,8 @@ pub(super) fn read_text(tree: &FileTree, path: &RepoPath) -> Result<DecodedConte
         SkipReason::Binary => why("it is binary"),
         SkipReason::TooLarge => why("it is larger than 5 MiB"),
         SkipReason::Symlink => why("it is a link"),
-        SkipReason::Deleted
+        SkipReason::BecameBinary
+        | SkipReason::Deleted
         | SkipReason::Submodule
         | SkipReason::Lfs
         | SkipReason::Unchanged

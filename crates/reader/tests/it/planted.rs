@@ -99,7 +99,12 @@ fn findings(reader: &InProcessReader, case: &Case) -> Vec<RawFinding> {
         fs::write(at, after).unwrap();
         let added = added_ranges(before.as_deref().unwrap_or_default(), after);
         if !added.is_empty() {
-            files.push(ChangedFile { path: RepoPath::from_text(path), old_path: None, added_lines: added });
+            files.push(ChangedFile {
+                path: RepoPath::from_text(path),
+                old_path: None,
+                added_lines: added,
+                secrets_only: false,
+            });
         }
     }
     let packs = vec!["aiobotocore".to_owned(), "planted".to_owned()];

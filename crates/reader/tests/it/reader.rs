@@ -43,7 +43,12 @@ fn tree(files: &[(&str, &[u8])]) -> TempDir {
 }
 
 fn changed_file(path: &str, added: &[(u32, u32)]) -> ChangedFile {
-    ChangedFile { path: RepoPath::from_text(path), old_path: None, added_lines: added.to_vec() }
+    ChangedFile {
+        path: RepoPath::from_text(path),
+        old_path: None,
+        added_lines: added.to_vec(),
+        secrets_only: false,
+    }
 }
 
 fn read(tree: &Path, files: Vec<ChangedFile>) -> ReadReport {
@@ -409,6 +414,24 @@ fn what_is_no_text_is_searched_for_secrets_and_stays_unreviewed() {
 }
 
 #[test]
+fn a_file_with_unknown_changes_is_searched_only_for_secrets() {
+    let text = format!("<<<<<<< HEAD\r\n=======\r\n>>>>>>> x\r\nkey={AWS_ID}\r\n");
+    let large = [b"\0".as_slice(), &vec![b'\n'; 5_000_000]].concat();
+    for (content, expected) in [
+        (text.clone().into_bytes(), vec!["core/aws-access-key-id:4-4"]),
+        (utf16(&text), vec!["core/aws-access-key-id:4-4"]),
+        (format!("\0{text}").into_bytes(), vec!["core/aws-access-key-id:4-4"]),
+        // The rule for the size of new files does not apply.
+        (large, vec![]),
+    ] {
+        let file = ChangedFile { secrets_only: true, ..changed_file("a.txt", &[ALL]) };
+        let report = read(tree(&[("a.txt", content.as_slice())]).path(), vec![file]);
+        assert_eq!(finding_places(&report), expected);
+        assert_eq!(skip_reason(&report), Some(SkipReason::Binary));
+    }
+}
+
+#[test]
 fn names_that_are_not_utf8_are_read() {
     let path = RepoPath::from_bytes(b"caf\xE9/a\n.rs".to_vec());
     let tree = TempDir::new().unwrap();
@@ -416,7 +439,8 @@ fn names_that_are_not_utf8_are_read() {
         tree.path().join(std::os::unix::ffi::OsStrExt::from_bytes(b"caf\xE9".as_slice()) as &std::ffi::OsStr);
     fs::create_dir(&folder).unwrap();
     fs::write(folder.join("a\n.rs"), "dbg!(1);\n").unwrap();
-    let file = ChangedFile { path: path.clone(), old_path: None, added_lines: vec![ALL] };
+    let file =
+        ChangedFile { path: path.clone(), old_path: None, added_lines: vec![ALL], secrets_only: false };
     let report = read(tree.path(), vec![file]);
     assert_eq!((finding_places(&report).len(), report.reviewed), (1, vec![path]));
 }

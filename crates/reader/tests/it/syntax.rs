@@ -24,6 +24,7 @@ fn read(rule: &str, path: &str, content: &[u8], added: &[(u32, u32)]) -> ReadRep
             path: RepoPath::from_text(path),
             old_path: None,
             added_lines: added.to_vec(),
+            secrets_only: false,
         }],
         also_changed: Vec::new(),
         packs: vec!["p".to_owned()],
@@ -187,7 +188,8 @@ fn source_over_the_limit_is_told_and_other_rules_still_look_at_it() {
     let packs = RulePacks::parse(&[("p/rules/x.yml", CALL), ("p/rules/t.toml", TEXT)]).unwrap();
     let tree = TempDir::new().unwrap();
     fs::write(tree.path().join("a.py"), format!("{}marker\n", "x = 1\n".repeat(400_000))).unwrap();
-    let file = ChangedFile { path: "a.py".into(), old_path: None, added_lines: vec![ALL] };
+    let file =
+        ChangedFile { path: "a.py".into(), old_path: None, added_lines: vec![ALL], secrets_only: false };
     let request = ReadRequest {
         tree: tree.path().to_owned(),
         files: vec![file],
@@ -224,7 +226,12 @@ fn a_file_of_a_terabyte_is_refused_unread() {
         file.set_len(1 << 40).unwrap();
         let request = ReadRequest {
             tree: tree.path().to_owned(),
-            files: vec![ChangedFile { path: "a.py".into(), old_path: None, added_lines: vec![ALL] }],
+            files: vec![ChangedFile {
+                path: "a.py".into(),
+                old_path: None,
+                added_lines: vec![ALL],
+                secrets_only: false,
+            }],
             also_changed: Vec::new(),
             packs: vec!["core".to_owned()],
             disabled_rules: Vec::new(),
@@ -241,7 +248,12 @@ fn a_new_file_too_large_to_be_read_is_found_oversized() {
     let found = |added: &[(u32, u32)]| {
         let request = ReadRequest {
             tree: tree.path().to_owned(),
-            files: vec![ChangedFile { path: "a.txt".into(), old_path: None, added_lines: added.to_vec() }],
+            files: vec![ChangedFile {
+                path: "a.txt".into(),
+                old_path: None,
+                added_lines: added.to_vec(),
+                secrets_only: false,
+            }],
             also_changed: Vec::new(),
             packs: vec!["core".to_owned()],
             disabled_rules: Vec::new(),

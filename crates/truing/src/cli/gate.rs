@@ -127,6 +127,7 @@ impl GateArgs {
         let progress = context.output.progress("running the gate", None);
         // If there are commands, both the commands and the rules use a copy of all files. Without commands,
         // the rules read a copy of the staged files or, without `--staged`, the working tree itself.
+        let mut unwritten_files = Vec::new();
         let (_folder, tree) = match (&commands, &index) {
             (Some(_), _) => {
                 let state = index.as_ref().map_or(RepositoryState::WorkingTree, RepositoryState::Index);
@@ -141,7 +142,8 @@ impl GateArgs {
                 let paths = plan.required_paths(&rules, &reader).await.map_err(LocalReviewError::Reading)?;
                 // If there are linters, all files are exported, because a linter may read any file.
                 let only = (!rules.tools.has_linters()).then_some(paths.as_slice());
-                index.export(folder.path(), only).await.map_err(wiring::git_error)?;
+                let exported = index.export(folder.path(), only).await.map_err(wiring::git_error)?;
+                unwritten_files = exported.omitted_files;
                 let tree = folder.path().to_owned();
                 (Some(folder), tree)
             }
@@ -152,6 +154,7 @@ impl GateArgs {
         let trust = CacheScope::new(format!("local {}", repository.root().display()));
         let unread = |error| gate_error(GateError::Reading(error));
         let mut plan = reading::plan_reading(&change, &rules).map_err(unread)?;
+        plan.add_unreviewed_files(unwritten_files);
         let unseen = plan.split_off(&change.index_content_paths);
         let toolbox = wiring::tools::local_linters(&config, &context.environment, Vec::new());
         let base = BaseCommit::Repository(&repository, &change.base);

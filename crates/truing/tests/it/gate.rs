@@ -149,12 +149,15 @@ fn what_could_not_be_looked_at_is_told() {
     assert_eq!((code, &answer["inspected"]), (Some(0), &json!(0)));
     assert_eq!(
         answer["not_inspected"],
-        json!([{ "path": "huge.txt", "reason": "too_large" }, { "path": "old.txt", "reason": "binary" }])
+        json!([
+            { "path": "huge.txt", "reason": "too_large" },
+            { "path": "old.txt", "reason": "became_binary" },
+        ])
     );
     let told = text(&site.run(&[]).stdout);
     assert!(told.starts_with("gate: 0 files inspected, 2 not, against "), "{told}");
     assert!(
-        told.ends_with("  not inspected: huge.txt: too large\n  not inspected: old.txt: binary\n"),
+        told.ends_with("  not inspected: huge.txt: too large\n  not inspected: old.txt: became binary\n"),
         "{told}"
     );
 }

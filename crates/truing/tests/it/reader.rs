@@ -50,8 +50,12 @@ impl Stage {
     }
 
     fn request(&self, names: &[&str]) -> ReadRequest {
-        let file =
-            |name: &&str| ChangedFile { path: (*name).into(), old_path: None, added_lines: vec![(1, 99)] };
+        let file = |name: &&str| ChangedFile {
+            path: (*name).into(),
+            old_path: None,
+            added_lines: vec![(1, 99)],
+            secrets_only: false,
+        };
         ReadRequest {
             tree: self.path("tree"),
             files: names.iter().map(file).collect(),
@@ -140,7 +144,12 @@ async fn read_failure(reader: &ChildProcessReader, request: &ReadRequest) -> Str
 #[tokio::test]
 async fn companions_are_known_without_a_child() {
     let reader = ChildProcessReader::new("/no/such/program");
-    let file = ChangedFile { path: "aiobotocore/x.py".into(), old_path: None, added_lines: vec![(1, 9)] };
+    let file = ChangedFile {
+        path: "aiobotocore/x.py".into(),
+        old_path: None,
+        added_lines: vec![(1, 9)],
+        secrets_only: false,
+    };
     let packs = ["aiobotocore".to_owned()];
     let known = reader.companion_paths(&packs, std::slice::from_ref(&file)).await.unwrap();
     assert_eq!(known, ["aiobotocore/tests/test_patches.py".into(), RepoPath::from("tests/test_patches.py")]);
@@ -154,7 +163,7 @@ async fn a_child_reports_what_this_process_would() {
     stage.write("binary", b"\0");
     let mut request = stage.request(&["a.py", "binary", "gone.py"]);
     let odd = RepoPath::from_bytes(b"caf\xe9 \"x\".py".to_vec());
-    request.files.push(ChangedFile { path: odd, old_path: None, added_lines: vec![] });
+    request.files.push(ChangedFile { path: odd, old_path: None, added_lines: vec![], secrets_only: false });
     let here = ThreadedReader::new().unwrap().read(&request).await.unwrap();
     assert_eq!((here.findings.len(), here.not_reviewed.len()), (1, 3));
     let child = ChildProcessReader::new(TRUING);

@@ -125,7 +125,12 @@ fn a_linter_that_is_new_with_the_change_does_not_look_and_code_is_judged_as_befo
     };
     let files: Vec<ChangedFile> = ["a.py", "a.sh", ".github/workflows/ci.yml"]
         .iter()
-        .map(|path| ChangedFile { path: (*path).into(), old_path: None, added_lines: vec![(1, 1)] })
+        .map(|path| ChangedFile {
+            path: (*path).into(),
+            old_path: None,
+            added_lines: vec![(1, 1)],
+            secrets_only: false,
+        })
         .collect();
     let mut of_base =
         select_linters(&[used("codespell", ".codespellrc"), used("ruff", "pyproject.toml")], &[]);

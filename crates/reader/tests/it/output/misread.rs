@@ -29,6 +29,7 @@ impl Tree {
             path: RepoPath::from_text(path),
             old_path: None,
             added_lines: vec![(1, u32::MAX)],
+            secrets_only: false,
         };
         Self { files: files.keys().map(changed).collect(), folder }
     }

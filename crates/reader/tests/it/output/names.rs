@@ -47,6 +47,7 @@ fn read(output: &Value, format: &str) -> ToolFindings {
         path: RepoPath::from_bytes(*name),
         old_path: None,
         added_lines: vec![(1, u32::MAX)],
+        secrets_only: false,
     };
     let mut files: Vec<ChangedFile> = NAMES.iter().map(changed).collect();
     files.sort_by(|one, two| one.path.cmp(&two.path));

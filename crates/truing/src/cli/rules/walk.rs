@@ -125,7 +125,8 @@ fn folder_files(
         scope.ignore_globs.is_match(Path::new(std::ffi::OsStr::from_bytes(path.as_bytes())))
     };
     let files = files.into_iter().filter(|path| !ignored(path));
-    let all = |path| ChangedFile { path, old_path: None, added_lines: vec![(1, u32::MAX)] };
+    let all =
+        |path| ChangedFile { path, old_path: None, added_lines: vec![(1, u32::MAX)], secrets_only: false };
     let request = ReadRequest {
         tree: folder.to_owned(),
         files: files.map(all).collect(),

@@ -54,14 +54,60 @@ fn a_secret_in_a_new_file_that_git_calls_binary_is_found() {
     place.git(["checkout", "--quiet", "-b", "feature"]);
     place.write("set.reg", bytes(&format!("\u{feff}x\r\nkey={key}\r\n")));
     place.write("a.bin", format!("\0\n\n{key}\n"));
-    // The changed lines of an existing binary file are unknown, so the file has no findings.
     place.write("old.bin", format!("\0 2\n{key}\n"));
     let report = place.report(&[]);
-    assert_eq!(field_of_findings(&report, "path"), ["a.bin", "set.reg"]);
-    assert_eq!(field_of_findings(&report, "start_line"), [3, 2]);
-    assert_eq!(field_of_findings(&report, "anchor"), ["file", "file"]);
+    assert_eq!(field_of_findings(&report, "path"), ["a.bin", "old.bin", "set.reg"]);
+    assert_eq!(field_of_findings(&report, "start_line"), [3, 2, 2]);
+    assert_eq!(field_of_findings(&report, "anchor"), ["file", "file", "file"]);
     let binary = |path: &str| json!({ "path": path, "reason": "binary" });
     assert_eq!(report["coverage"]["not_reviewed"], json!([binary("a.bin"), binary("old.bin")]));
+}
+
+#[test]
+fn a_nul_byte_in_a_changed_file_hides_no_secret_and_no_missing_check() {
+    let place = Place::new();
+    let key = fake_key();
+    let utf16 = |text: &str| {
+        let units = "\u{feff}".encode_utf16().chain(text.encode_utf16());
+        units.flat_map(u16::to_le_bytes).collect::<Vec<u8>>()
+    };
+    let image = (0..200).map(|number| format!("\0 pixel {number}\n")).collect::<String>();
+    place.write("img.png", &image);
+    place.write("mixed.txt", "\0 data\n");
+    place.write("plain.sh", "echo 1\n");
+    place.write("to-utf16.txt", "text\n");
+    place.write("utf16.txt", utf16("text\r\n"));
+    place.commit("files");
+    place.git(["checkout", "--quiet", "-b", "feature"]);
+    place.git(["mv", "img.png", "key.png"]);
+    place.write("key.png", format!("{image}{key}\n"));
+    // Not a secret: a rule for text alone would report this line.
+    place.write("mixed.txt", format!("data\n<<<<<<< HEAD\n=======\n>>>>>>> x\n{key}\n"));
+    place.write("plain.sh", format!("echo 1\n# \0\nexport K={key}\n"));
+    place.write("to-utf16.txt", utf16(&format!("text\r\n{key}\r\n")));
+    place.write("utf16.txt", utf16(&format!("text\r\nkey={key}\r\n")));
+    place.commit("change");
+    for arguments in [&[][..], &["--head", "feature"]] {
+        let report = place.report(arguments);
+        let paths = ["key.png", "mixed.txt", "plain.sh", "to-utf16.txt", "utf16.txt"];
+        assert_eq!(field_of_findings(&report, "path"), paths, "{arguments:?}");
+        assert_eq!(field_of_findings(&report, "start_line"), [201, 5, 3, 2, 2], "{arguments:?}");
+        let gap = |path: &str, reason: &str| json!({ "path": path, "reason": reason });
+        let expected = json!([
+            gap("key.png", "binary"),
+            gap("mixed.txt", "binary"),
+            gap("plain.sh", "became_binary"),
+            gap("to-utf16.txt", "became_binary"),
+            gap("utf16.txt", "binary"),
+        ]);
+        assert_eq!(report["coverage"]["not_reviewed"], expected, "{arguments:?}");
+        assert_eq!(report["outcome"]["kind"], "partial", "{arguments:?}");
+    }
+    place.git(["checkout", "--quiet", "-B", "feature", "main"]);
+    place.write("plain.sh", "echo 1\n# \0\n");
+    let ran = place.review(&[]);
+    assert_eq!(ran.exit, 1, "{}", ran.out);
+    assert!(ran.out.contains("not reviewed: plain.sh (became binary)"), "{}", ran.out);
 }
 
 #[test]
