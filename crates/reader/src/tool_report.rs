@@ -22,6 +22,7 @@ use crate::output::{
     Diagnostic, DiagnosticReport, OutputContext, OutputFormat, ProblemKind, ReportProblem, choose_format,
     is_known_tool, read_output, tool_name,
 };
+use crate::redact::redact_line;
 
 /// Largest number of problems in a response.
 pub(crate) const MAX_PROBLEMS: usize = 20;
@@ -148,7 +149,7 @@ impl MissingFiles {
                 continue;
             }
             absent.count += 1;
-            let name = path.to_string();
+            let name = redact_line(&path.to_string(), MAX_PROBLEM_CHARS);
             if absent.first_paths.len() < MAX_EXAMPLE_PATHS && !absent.first_paths.contains(&name) {
                 absent.first_paths.push(name);
             }

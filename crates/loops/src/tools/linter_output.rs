@@ -12,6 +12,7 @@ use truing_core::port::{
 use truing_core::verification::CommandEndReason;
 use truing_diff::RepoPath;
 use truing_reader::output::known::{OutputStream, is_empty_without_findings};
+use truing_reader::redact::redact_credentials;
 
 use super::cached_findings::LinterFindingCache;
 use super::linter_tree::StateDigest;
@@ -165,6 +166,10 @@ impl LinterOutput {
         let request = ToolOutputRequest { tree: tree.to_owned(), files: changed_files.to_vec(), output };
         let mut found = reader.tool_findings(&request).await?;
         found.findings = found.findings.into_iter().map(redact_known_credentials).collect();
+        // The reader knows only secrets with a known format, and not the credentials of this process.
+        for text in found.problems.iter_mut().chain(&mut found.keeps_open) {
+            *text = redact_credentials(text);
+        }
         let is_empty = found.findings.is_empty() && found.outside_count == 0 && found.suppressed == 0;
         let is_whole = request.output.unnamed.is_none() || !is_empty;
         if let (Some((recipe, mut states)), Some(findings)) =

@@ -1,8 +1,11 @@
 //! Collects the diagnostics of one output, with limits on their number and size.
+//!
+//! Every text of an output passes through [`DiagnosticCollector`], which removes secrets with a known format
+//! before a text is shortened: the rest of a secret that was cut could not be recognised later.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
-use truing_core::line::{clean_line, format_count};
+use truing_core::line::format_count;
 use truing_diff::RepoPath;
 
 use crate::output::diagnostic::{Diagnostic, MAX_NAME_CHARS};
@@ -27,6 +30,8 @@ pub const MAX_OUTSIDE_PATHS: usize = 1000;
 pub const MAX_IGNORED_FILES: usize = 10_000;
 /// Maximum length of a problem's text, in characters.
 pub const MAX_PROBLEM_CHARS: usize = 300;
+/// Maximum number of names of tools and rules that are searched for secrets only once for one output.
+const MAX_REMEMBERED_NAMES: usize = 1000;
 
 /// The diagnostics of an output, and the problems with parts that could not be parsed.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -80,7 +85,8 @@ pub enum ProblemKind {
     ToolFailed,
 }
 
-/// Builds a report from the parts of an output. Cleans all texts, and limits the number of entries.
+/// Builds a report from the parts of an output. Cleans all texts, removes secrets from them, and limits the
+/// number of entries.
 #[derive(Debug, Default)]
 pub struct DiagnosticCollector {
     report: DiagnosticReport,
@@ -88,6 +94,8 @@ pub struct DiagnosticCollector {
     excess_count: u64,
     /// Number of diagnostics that the tool reports.
     expected_count: u64,
+    /// Cleaned names of tools and rules, by the name that the tool wrote.
+    clean_names: HashMap<String, String>,
 }
 
 impl DiagnosticCollector {
@@ -102,6 +110,11 @@ impl DiagnosticCollector {
         if self.is_full() {
             return self.count_beyond_limit();
         }
+        let diagnostic = Diagnostic {
+            tool: self.clean_name(&diagnostic.tool),
+            rule: diagnostic.rule.as_deref().map(|rule| self.clean_name(rule)),
+            ..diagnostic
+        };
         let diagnostic = text::clean_diagnostic(diagnostic);
         if !diagnostic.path.is_safe_to_write() {
             return self
@@ -119,10 +132,23 @@ impl DiagnosticCollector {
 
     /// Records that the output is from this tool.
     pub fn add_tool(&mut self, name: &str) {
-        let name = clean_line(&text::strip_escapes(name, MAX_NAME_CHARS), MAX_NAME_CHARS);
+        let name = self.clean_name(name);
         if !name.is_empty() && self.report.tools.len() < MAX_TOOLS {
             self.report.tools.insert(name);
         }
+    }
+
+    /// Returns the name of a tool or a rule as one line without secrets.
+    fn clean_name(&mut self, name: &str) -> String {
+        let name = text::text_start(name, MAX_NAME_CHARS);
+        if let Some(known) = self.clean_names.get(name) {
+            return known.clone();
+        }
+        let clean = text::redact_line_escapes(name, MAX_NAME_CHARS);
+        if self.clean_names.len() < MAX_REMEMBERED_NAMES {
+            self.clean_names.insert(name.to_owned(), clean.clone());
+        }
+        clean
     }
 
     /// Counts a diagnostic beyond the limits without storing it.
@@ -135,7 +161,7 @@ impl DiagnosticCollector {
         if self.report.problems.len() == MAX_PROBLEMS {
             self.report.more_problems += 1;
         } else {
-            let text = clean_line(&text::strip_escapes(text, MAX_PROBLEM_CHARS), MAX_PROBLEM_CHARS);
+            let text = text::redact_line_escapes(text, MAX_PROBLEM_CHARS);
             self.report.problems.push(ReportProblem { kind, text });
         }
     }
@@ -171,9 +197,7 @@ impl DiagnosticCollector {
     /// Records a line that is not understood.
     pub fn record_unparsed_line(&mut self, line: &str) {
         if self.report.unparsed_lines.len() < MAX_UNPARSED_LINES {
-            self.report
-                .unparsed_lines
-                .push(clean_line(&text::strip_escapes(line, MAX_PROBLEM_CHARS), MAX_PROBLEM_CHARS));
+            self.report.unparsed_lines.push(text::redact_line_escapes(line, MAX_PROBLEM_CHARS));
         } else {
             self.report.more_unparsed_lines += 1;
         }

@@ -7,6 +7,7 @@ use crate::output::diagnostic::{
     Diagnostic, MAX_EDITS, MAX_FIXES, MAX_HELP_BYTES, MAX_MESSAGE_CHARS, MAX_NAME_CHARS, MAX_NEW_TEXT_BYTES,
     MAX_PAGE_URL_BYTES, MAX_TAGS, MAX_TITLE_CHARS, ToolFix,
 };
+use crate::redact::{redact_line, redact_secrets};
 
 /// Maximum length in characters of a terminal escape sequence that is removed completely. Programs do not
 /// write longer sequences. Without this limit, a sequence without an end could hide the rest of a text.
@@ -26,22 +27,36 @@ pub fn clean_diagnostic(diagnostic: Diagnostic) -> Diagnostic {
         is_suppressed: suppressed,
         ..
     } = diagnostic;
+    // A finding's texts are searched for secrets later. Only texts that are cut here are searched here, because
+    // the rest of a secret that was cut could not be recognised.
+    let line = |text: &str, max_chars: usize| {
+        if text.len() > max_chars {
+            redact_line_escapes(text, max_chars)
+        } else {
+            strip_line_escapes(text, max_chars)
+        }
+    };
+    let markdown = |text: String| {
+        if text.len() > MAX_HELP_BYTES {
+            clean_markdown(&redact_secrets(text_start(&text, MAX_HELP_BYTES)))
+        } else {
+            clean_markdown(&text)
+        }
+    };
     let name = |text: String| strip_line_escapes(&text, MAX_NAME_CHARS);
     let some_name = |text: Option<String>| text.map(name).filter(|text| !text.is_empty());
     let tags = tags.into_iter().map(|tag| name(tag).to_lowercase()).filter(|tag| !tag.is_empty());
     Diagnostic {
         tool: name(tool),
         rule: some_name(rule),
-        message: strip_line_escapes(&message, MAX_MESSAGE_CHARS),
+        message: line(&message, MAX_MESSAGE_CHARS),
         level,
         path,
         range,
         fingerprint: fingerprint.map(clean_fingerprint).filter(|mark| !mark.is_empty()),
         rule_page_url: rule_page.filter(|page| is_displayable_url(page)),
-        title: title
-            .map(|title| strip_line_escapes(&title, MAX_TITLE_CHARS))
-            .filter(|title| !title.is_empty()),
-        help: help.map(|help| clean_markdown(&help)).filter(|help| !help.is_empty()),
+        title: title.map(|title| line(&title, MAX_TITLE_CHARS)).filter(|title| !title.is_empty()),
+        help: help.map(markdown).filter(|help| !help.is_empty()),
         tags: tags.take(MAX_TAGS).collect(),
         fixes: fixes.into_iter().filter_map(clean_fix).take(MAX_FIXES).collect(),
         has_unsafe_fix,
@@ -103,6 +118,11 @@ pub(crate) fn text_start(text: &str, max_chars: usize) -> &str {
 /// text was cut, the line ends with `…`.
 pub fn strip_line_escapes(text: &str, max_chars: usize) -> String {
     clean_line(&strip_escapes(text, max_chars), max_chars)
+}
+
+/// Returns a text as [`strip_line_escapes`] does, without secrets with a known format.
+pub(crate) fn redact_line_escapes(text: &str, max_chars: usize) -> String {
+    redact_line(&strip_escapes(text, max_chars), max_chars)
 }
 
 /// Returns Markdown source of several lines, without terminal escapes and hidden characters, of at most

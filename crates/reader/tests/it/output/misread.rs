@@ -301,3 +301,74 @@ fn a_format_that_names_no_tool_resolves_nothing_until_somebody_names_it() {
     assert!(is_trusted(&found) && found.tools.contains("shellcheck"), "{found:?}");
     assert_eq!(found.findings[0].rule, "shellcheck/X1");
 }
+
+#[test]
+fn no_text_about_an_output_holds_a_secret_of_the_output() {
+    let tree = Tree::from_files(&[("a.py".to_owned(), "l = 1\n".to_owned())].into());
+    let begin = "AKIA73U5";
+    let key = [begin, "5XTPLPFT7V4S"].concat();
+    let sarif = |run: &str| format!("{{\"version\":\"2.1.0\",\"runs\":[{run}]}}");
+    let driver = "\"tool\":{\"driver\":{\"name\":\"lint\"}}";
+    let place = "\"locations\":[{\"physicalLocation\":{\"artifactLocation\":{\"uri\":\"a.py\"},\
+         \"region\":{\"startLine\":1}}}]";
+    // The end of the key would be cut off if the text were shortened first.
+    let padding = "word ".repeat(58);
+    for (format, text) in [
+        ("unix", format!("a.py:1: words\nKEY = \"{key}\"\n")),
+        ("unix", format!("a.py:1: words\n{padding}{key}\n")),
+        ("unix", format!("KEY = \"{key}\"\n")),
+        ("unix", format!("src/{key}/b.py:1: words\n")),
+        ("unix", format!("/elsewhere/{key}/b.py:1: words\n")),
+        (
+            "sarif",
+            sarif(&format!(
+                "{{{driver},\"results\":[],\"invocations\":[{{\"executionSuccessful\":false,\
+                 \"toolExecutionNotifications\":[{{\"level\":\"error\",\
+                 \"message\":{{\"text\":\"no access with {key}\"}}}}]}}]}}"
+            )),
+        ),
+        ("sarif", sarif(&format!("{{{driver},\"results\":\"{key}\"}}"))),
+        ("sarif", sarif(&format!("{{{driver},\"results\":[\"{key}\"]}}"))),
+        (
+            "sarif",
+            sarif(&format!(
+                "{{{driver},\"results\":[{{\"ruleId\":\"rule {key}\",\
+                 \"message\":{{\"text\":\"m\"}},{place}}}]}}"
+            )),
+        ),
+        (
+            "sarif",
+            sarif(&format!(
+                "{{\"tool\":{{\"driver\":{{\"name\":\"lint {key}\"}}}},\
+                 \"results\":[{{\"message\":{{\"text\":\"m\"}},{place}}}]}}"
+            )),
+        ),
+        ("ruff-json", format!("[{{\"filename\": \"a.py\", \"location\": \"{key}\"}}]")),
+        ("ruff-json", format!("\"{key}\"")),
+        (
+            "checkstyle",
+            format!(
+                "<checkstyle><file name=\"b {key}.py\"><error line=\"1\" message=\"m\"/></file></checkstyle>"
+            ),
+        ),
+        (
+            "checkstyle",
+            format!("<checkstyle><file name=\"a.py\"><exception>{key}</exception></file></checkstyle>"),
+        ),
+        ("checkstyle", format!("<checkstyle><a></{key}></checkstyle>")),
+    ] {
+        let found = tree.read(foreign_output(format, "", &text)).unwrap();
+        let told = format!("{found:?}");
+        // Names of tools are in lower case.
+        assert!(!told.to_uppercase().contains(begin), "{format}: {text}\n{told}");
+        assert!(!is_trusted(&found) || !found.findings.is_empty(), "{format}: {text}\n{told}");
+    }
+    let rule = |name: &str| {
+        let text = format!(
+            "<checkstyle><file name=\"a.py\"><error line=\"1\" message=\"words\" \
+             source=\"{name}\"/></file></checkstyle>"
+        );
+        tree.read(foreign_output("checkstyle", "", &text)).unwrap().findings[0].rule.clone()
+    };
+    assert_eq!((rule("X1"), rule(&format!("x {key}"))), ("checkstyle/X1".into(), "checkstyle/x-AKIA".into()));
+}

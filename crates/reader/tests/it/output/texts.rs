@@ -44,6 +44,17 @@ fn help_keeps_its_lines_and_loses_what_cannot_be_seen() {
 }
 
 #[test]
+fn a_secret_at_the_place_where_a_text_is_cut_is_removed() {
+    let key = ["AKIA73U5", "5XTPLPFT7V4S"].concat();
+    let until = |length: usize| format!("{}{key}", "x ".repeat(length / 2 - 5));
+    let found =
+        Diagnostic { message: until(MAX_MESSAGE_CHARS), help: Some(until(MAX_HELP_BYTES)), ..plain() };
+    let found = text::clean_diagnostic(found);
+    assert!(found.message.ends_with("x AKIA…"), "{}", found.message);
+    assert!(found.help.as_ref().is_some_and(|help| help.ends_with("x AKIA…")), "{:?}", found.help);
+}
+
+#[test]
 fn every_text_of_a_diagnostic_is_bounded() {
     let long = "x".repeat(1 << 16);
     let tags = (0..100).map(|tag| format!("TAG {tag} {long}")).collect();
