@@ -42,6 +42,7 @@ pub mod retract;
 pub mod review;
 pub mod rules;
 mod run_failure;
+mod runner_commands;
 mod runtime;
 pub mod sandbox;
 pub mod serve;

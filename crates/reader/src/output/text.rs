@@ -27,8 +27,8 @@ pub fn clean_diagnostic(diagnostic: Diagnostic) -> Diagnostic {
         is_suppressed: suppressed,
         ..
     } = diagnostic;
-    // A finding's texts are searched for secrets later. Only texts that are cut here are searched here, because
-    // the rest of a secret that was cut could not be recognised.
+    // A finding's texts are searched for secrets later. Only texts that are cut here are searched here,
+    // because the rest of a secret that was cut could not be recognised.
     let line = |text: &str, max_chars: usize| {
         if text.len() > max_chars {
             redact_line_escapes(text, max_chars)

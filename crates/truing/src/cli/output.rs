@@ -16,6 +16,7 @@ use truing_core::line::is_invisible_char;
 
 use super::columns::{MIN_TERMINAL_COLUMNS, wrap_line};
 use super::error::CliError;
+use super::runner_commands::break_runner_commands;
 use super::{CliFormat, ColorWhen};
 
 const ERROR_STYLE: Style = AnsiColor::Red.on_default().bold();
@@ -111,18 +112,26 @@ impl OutputPrinter {
         self.format == CliFormat::Json
     }
 
-    /// Prints data on stdout; invisible characters are escaped. ANSI sequences are removed if colour is off.
-    /// If the reader of stdout stops reading, this is not an error, because the command has done its work.
+    /// Prints data on stdout; invisible characters are escaped, and commands of a forge's runner are broken
+    /// in text. ANSI sequences are removed if colour is off. If the reader of stdout stops reading, this is
+    /// not an error, because the command has done its work.
     ///
     /// # Errors
     /// `write_failed` if stdout cannot be written for another reason, such as a full disk.
     pub fn print_data(self, text: impl Display) -> Result<(), CliError> {
+        // The other formats are for programs, and the format for GitHub consists of commands.
+        match self.format == CliFormat::Text {
+            true => self.write_stdout(&break_runner_commands(&text.to_string())),
+            false => self.write_stdout(&text.to_string()),
+        }
+    }
+
+    fn write_stdout(self, text: &str) -> Result<(), CliError> {
         // In Markdown, Truing inserts zero-width spaces so that an address does not become a link. Zero-width
         // spaces in untrusted text were escaped before.
         let apart = (self.format == CliFormat::Markdown).then_some('\u{200b}');
         let mut stdout = AutoStream::new(io::stdout(), self.color);
-        let text = text.to_string();
-        let text = escape_invisible_chars(&text, |char| {
+        let text = escape_invisible_chars(text, |char| {
             !matches!(char, '\n' | '\t' | '\r' | ESCAPE_CHAR) && Some(char) != apart
         });
         ignore_broken_pipe(stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()))
@@ -133,7 +142,7 @@ impl OutputPrinter {
     /// # Errors
     /// As [`OutputPrinter::print_data`].
     pub fn print_json(self, value: &impl Serialize) -> Result<(), CliError> {
-        self.print_data(json_line(value)?)
+        self.write_stdout(&json_line(value)?)
     }
 
     /// Prints an answer as JSON, or as the text that `text` returns. This method is only for commands that
@@ -292,8 +301,10 @@ impl OutputPrinter {
 
     fn write_stderr(self, text: impl Display) {
         let mut stderr = AutoStream::new(io::stderr(), self.color);
+        let text = text.to_string();
+        let text = break_runner_commands(&text);
         // There is no place to report a failed write to stderr.
-        let _ = write!(stderr, "{text}").and_then(|()| stderr.flush());
+        let _ = stderr.write_all(text.as_bytes()).and_then(|()| stderr.flush());
     }
 }
 

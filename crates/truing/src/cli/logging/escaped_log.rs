@@ -1,9 +1,11 @@
-//! Writes log lines for a person, with invisible characters escaped. The logging library escapes control
-//! characters, but not invisible characters such as direction marks.
+//! Writes log lines for a person, with invisible characters escaped and commands of a forge's runner broken.
+//! The logging library escapes control characters, but not invisible characters such as direction marks.
 
 use std::io::{self, Write};
 
 use truing_core::line::is_invisible_char;
+
+use crate::cli::runner_commands::break_runner_commands;
 
 /// A writer that escapes invisible characters.
 pub(super) struct EscapedLogWriter<W>(pub(super) W);
@@ -12,10 +14,11 @@ impl<W: Write> Write for EscapedLogWriter<W> {
     /// Writes a whole line, which the library passes in one call.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         let text = String::from_utf8_lossy(line);
+        let text = break_runner_commands(&text);
         if text.chars().any(is_invisible_non_control) {
             self.0.write_all(escape_invisible_chars(&text).as_bytes())?;
         } else {
-            self.0.write_all(line)?;
+            self.0.write_all(text.as_bytes())?;
         }
         Ok(line.len())
     }

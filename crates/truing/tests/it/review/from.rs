@@ -164,6 +164,23 @@ fn other_programs_read_the_answer_and_truing_does_so_itself() {
 }
 
 #[test]
+fn neither_a_message_nor_the_name_of_a_file_is_a_command_for_a_runner() {
+    let place = create_changed_repository();
+    // Both words are too long for the line before them, so they begin a line.
+    let long = format!("::add-mask::{}", "x".repeat(60));
+    place.write(&long, b"\0");
+    place.write("##[group]b.bin", b"\0");
+    let output = reviewdog_line("b.py", 3, &format!("{}\n{long} ##[add-mask]x", "word ".repeat(30)));
+    for color in ["never", "always"] {
+        let ran = review_with_output(&place, &output, &["--color", color]);
+        let shown = anstream::adapter::strip_str(&ran.out).to_string();
+        assert!(shown.lines().all(|line| !line.trim_start().starts_with("::")), "{shown}");
+        assert!(!shown.contains("##[") && shown.contains("#\\#[group]b.bin"), "{shown}");
+        assert!(shown.contains(":\\:add-mask::xxx"), "{shown}");
+    }
+}
+
+#[test]
 fn text_is_eighty_columns_wide_and_names_who_found_what() {
     let place = create_changed_repository();
     let ran = review_with_output(
