@@ -19,7 +19,9 @@ mod transfer;
 mod valkey;
 mod watch;
 
-pub use self::lock::{CommandLock, ServeLock, ServeLockError, ServeLockHolder, is_served, serving_process};
+pub use self::lock::{
+    CommandLock, ServeLock, ServeLockError, ServeLockHolder, is_out_of_space, is_served, serving_process,
+};
 pub use self::postgres::PostgresConnectError;
 pub use self::read_only::SchemaVersions;
 pub use self::sqlite::{BackupError, SqliteOpenError};

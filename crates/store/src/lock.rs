@@ -64,13 +64,23 @@ pub enum ServeLockError {
         database: PathBuf,
     },
     /// The lock file cannot be opened, read or written.
-    #[error("cannot lock {}: {source}; check its permissions", path.display())]
+    #[error("cannot lock {}: {source}; {}", path.display(), io_advice(source, "check its permissions"))]
     Io {
         /// Path of the lock file.
         path: PathBuf,
         /// The error of the operating system.
         source: io::Error,
     },
+}
+
+/// Returns the next step after an error of the system: `advice`, or to free space if the disk is full.
+pub(crate) fn io_advice<'a>(error: &io::Error, advice: &'a str) -> &'a str {
+    if is_out_of_space(error) { "free space on this disk" } else { advice }
+}
+
+/// Returns true if the disk is full, or this user's part of it.
+pub fn is_out_of_space(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
 /// A shared lock of a command that leases slots of one database. Several commands may hold the lock at the

@@ -14,7 +14,7 @@ use super::database_file::DatabaseFile;
 use super::fault::sqlite_error_message;
 use super::run_table_migration;
 use crate::fault::StoreFault;
-use crate::lock::{ServeLockHolder, has_lock_file, holder_text, serving_process};
+use crate::lock::{ServeLockHolder, has_lock_file, holder_text, io_advice, serving_process};
 use crate::sql::StoreOpenPurpose;
 
 /// Seconds that a connection waits for another process's lock.
@@ -62,8 +62,8 @@ pub(super) const SCHEMA_VERSION: i64 = MIGRATIONS.len() as i64;
 #[derive(Debug, thiserror::Error)]
 pub enum SqliteOpenError {
     /// The folder is missing and cannot be created.
-    #[error("cannot create the folder {}: {source}; create the folder, or set `store.url` to another file",
-        path.display())]
+    #[error("cannot create the folder {}: {source}; {}", path.display(),
+        io_advice(source, "create the folder, or set `store.url` to another file"))]
     Folder {
         /// Path of the folder.
         path: PathBuf,
@@ -77,9 +77,8 @@ pub enum SqliteOpenError {
         path: PathBuf,
     },
     /// The file cannot be created or inspected.
-    #[error("cannot open {}: {source}; check the permissions of the file, or set `store.url` to another \
-        file",
-        path.display())]
+    #[error("cannot open {}: {source}; {}", path.display(),
+        io_advice(source, "check the permissions of the file, or set `store.url` to another file"))]
     File {
         /// Path of the file.
         path: PathBuf,

@@ -17,7 +17,7 @@ mod spend;
 use super::columns::fold_line;
 use super::error::{CliError, CommandExit};
 use super::period_start::PeriodStart;
-use super::target::{open_existing_store, store_error};
+use super::target::{open_records_store, store_error};
 use super::{CommandContext, runtime};
 
 /// Show what models have cost, the limits, and the prices
@@ -102,7 +102,7 @@ fn show_budget(context: &CommandContext) -> Result<(), CliError> {
     let config = context.config(&[])?;
     runtime::start()?.block_on(async {
         let (mut drawn, mut names) = (Vec::new(), BTreeMap::new());
-        if let Some(store) = open_existing_store(&config, &context.environment).await? {
+        if let Some(store) = open_records_store(&config, context).await? {
             drawn = store.current_usage().await.map_err(store_error)?;
             names = level_names(&store, &drawn).await?;
         }

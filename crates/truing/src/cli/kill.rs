@@ -20,7 +20,7 @@ use truing_store::Store;
 use super::columns::fold_line;
 use super::error::{CliError, CommandExit};
 use super::output::OutputPrinter;
-use super::target::{actor_name, open_existing_store, store_error, warn_of_missing_store};
+use super::target::{actor_name, open_records_store, store_error};
 use super::{CommandContext, runtime};
 use crate::wiring::store::StoreLocation;
 
@@ -188,14 +188,12 @@ async fn turn_switch(args: &KillArgs, context: &CommandContext) -> Result<Comman
             }
             (Some(store), Some(SwitchRequest::TurnOn { reason: reason.clone(), mode }), repo.as_deref())
         }
-        KillCommand::Off { repo } => (
-            open_existing_store(&config, &context.environment).await?,
-            Some(SwitchRequest::TurnOff),
-            repo.as_deref(),
-        ),
-        KillCommand::Status => (open_existing_store(&config, &context.environment).await?, None, None),
+        KillCommand::Off { repo } => {
+            let store = open_records_store(&config, context).await?;
+            (store, Some(SwitchRequest::TurnOff), repo.as_deref())
+        }
+        KillCommand::Status => (open_records_store(&config, context).await?, None, None),
     };
-    warn_of_missing_store(store.as_ref(), &config, context)?;
     let (switches, held) = match &store {
         None => (KillSwitches::default(), SlotList::default()),
         Some(store) => {

@@ -6,7 +6,7 @@ use truing_loops::text::format_instant;
 
 use super::columns::fold_line;
 use super::error::{CliError, CommandExit};
-use super::target::{open_existing_store, store_error, warn_of_missing_store};
+use super::target::{open_records_store, store_error};
 use super::{CommandContext, runtime};
 
 /// Default number of entries that are printed.
@@ -35,8 +35,7 @@ struct AuditLogLine {
 pub(crate) fn run(args: &LogArgs, context: &CommandContext) -> Result<CommandExit, CliError> {
     let config = context.config(&[])?;
     runtime::start()?.block_on(async {
-        let store = open_existing_store(&config, &context.environment).await?;
-        warn_of_missing_store(store.as_ref(), &config, context)?;
+        let store = open_records_store(&config, context).await?;
         let audited = match store {
             Some(store) => store.audit_entries(args.limit).await.map_err(store_error)?,
             None => Vec::new(),

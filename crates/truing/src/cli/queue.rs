@@ -16,9 +16,7 @@ use truing_store::Store;
 use super::error::{CliError, CommandExit};
 use super::kill::render_engaged_switch_notice;
 use super::status::forge_problems;
-use super::target::{
-    DescribedSlot, actor_name, open_records_store, slot_state, store_error, warn_of_missing_store,
-};
+use super::target::{DescribedSlot, actor_name, open_records_store, slot_state, store_error};
 use super::{CommandContext, runtime};
 use crate::wiring;
 use crate::wiring::store::StoreLocation;
@@ -90,8 +88,7 @@ pub(crate) fn run(args: &QueueArgs, context: &CommandContext) -> Result<CommandE
     let config = context.config(&[])?;
     let limits = wiring::slot_limits(&config.review, config.server.lease_duration);
     runtime::start()?.block_on(async {
-        let store = open_records_store(&config, &context.environment).await?;
-        warn_of_missing_store(store.as_ref(), &config, context)?;
+        let store = open_records_store(&config, context).await?;
         if matches!(args.action, QueueCommand::List) {
             for lack in
                 forge_problems(&config, &StoreLocation::from_config(&config, &context.environment)?).await

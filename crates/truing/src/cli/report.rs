@@ -28,7 +28,7 @@ use truing_store::{FindingCount, RunEndCount, Store};
 
 use super::error::{CliError, CommandExit};
 use super::period_start::PeriodStart;
-use super::target::{open_records_store, store_error, warn_of_missing_store};
+use super::target::{open_records_store, store_error};
 use super::{CliFormat, CommandContext, runtime, sync};
 
 /// Default number of outcome records that are printed.
@@ -118,8 +118,7 @@ struct SyncReportJson {
 pub(crate) fn run(args: &ReportArgs, context: &CommandContext) -> Result<CommandExit, CliError> {
     let config = context.config(&[])?;
     runtime::start()?.block_on(async {
-        let store = open_records_store(&config, &context.environment).await?;
-        warn_of_missing_store(store.as_ref(), &config, context)?;
+        let store = open_records_store(&config, context).await?;
         let now = match &store {
             Some(store) => store.now().await.map_err(store_error)?,
             None => SystemClock.now(),

@@ -27,7 +27,7 @@ use super::columns::fold_line;
 use super::error::{CliError, CommandExit};
 use super::output::OutputPrinter;
 use super::period_start::PeriodStart;
-use super::target::{actor_name, open_existing_store, store_error, warn_of_missing_store};
+use super::target::{actor_name, open_records_store, store_error};
 use super::{CommandContext, runtime};
 use crate::wiring;
 
@@ -127,8 +127,7 @@ impl RetractArgs {
         self.check_since(SystemClock.now())?;
         let config = context.config(&[])?;
         wiring::conceal::register_secrets(&config, &context.environment);
-        let store = open_existing_store(&config, &context.environment).await?;
-        warn_of_missing_store(store.as_ref(), &config, context)?;
+        let store = open_records_store(&config, context).await?;
         let targets = match &store {
             Some(store) => self.find_targets(store).await?,
             None => Vec::new(),

@@ -62,7 +62,7 @@ impl StorePairArgs {
             None => StoreLocation::from_config(&context.config(&[])?, &context.environment),
         };
         let (from, to) = (of(&self.from)?, of(&self.to)?);
-        if !from.exists() {
+        if !from.exists()? {
             return Err(CliError::usage("no_store", format!("there is no database at {from}"))
                 .hint("specify the store: `--from sqlite:PATH`"));
         }
@@ -141,7 +141,7 @@ async fn migrate(
 
 async fn compare(stores: &StorePairArgs, context: &CommandContext) -> Result<CommandExit, CliError> {
     let (from, to) = stores.resolve_locations(context)?;
-    if !to.exists() {
+    if !to.exists()? {
         return Err(CliError::usage("no_store", format!("there is no database at {to}"))
             .hint("specify the store: `--to sqlite:PATH`"));
     }

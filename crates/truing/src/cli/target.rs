@@ -27,44 +27,41 @@ pub(super) async fn open_existing_store(
     StoreLocation::from_config(config, environment)?.open_existing().await
 }
 
-/// Warns if there is no database. Without a database, the command prints an empty result, and the configured
-/// path may be wrong.
-pub(super) fn warn_of_missing_store(
-    store: Option<&Store>,
-    config: &Config,
-    context: &CommandContext,
-) -> Result<(), CliError> {
-    if store.is_none() {
-        let place = StoreLocation::from_config(config, &context.environment)?;
-        context.output.warn(format!(
-            "there is no database at {place}: no command has used this database yet, or the \
-                database was deleted"
-        ));
-    }
-    Ok(())
-}
-
-/// Opens the store for a command that only reads records. Returns an error if the folder of the configured
-/// database file does not exist. In this case, the path is wrong or the database was never used, and an empty
-/// list would mislead the user.
+/// Opens the store for a command whose result without a database is empty. If there is no database at the
+/// default path, prints a warning and returns none.
+///
+/// # Errors
+/// Returns exit 2 if the user configured the path and there is no database. The path is then wrong or the
+/// database was never used, and an empty result would mislead the user. Returns exit 3 if the database cannot
+/// be opened.
 pub(super) async fn open_records_store(
     config: &Config,
-    environment: &Environment,
+    context: &CommandContext,
 ) -> Result<Option<Store>, CliError> {
-    let place = StoreLocation::from_config(config, environment)?;
-    let folder = place.file_path().and_then(Path::parent);
-    let is_absent = |folder: &&Path| !folder.as_os_str().is_empty() && !folder.exists();
+    let place = StoreLocation::from_config(config, &context.environment)?;
+    if let Some(store) = place.open_existing().await? {
+        return Ok(Some(store));
+    }
     let set = config
         .settings()
         .find(|(key, setting)| key == STORE_URL_KEY && setting.origin != ValueOrigin::Default);
-    if let (Some(folder), Some((_, setting))) = (folder.filter(is_absent), set) {
-        let text = format!("{}: `{STORE_URL_KEY}`: there is no folder {}", setting.origin, folder.display());
-        return Err(CliError::usage("no_store", text).hint(
-            "set `store.url` to the database that the server uses; the first `truing serve` creates \
-                its folder",
+    let Some((_, setting)) = set else {
+        context.output.warn(format_args!(
+            "there is no database at {place}: no command has used this database yet, or the database was \
+                deleted"
         ));
-    }
-    place.open_existing().await
+        return Ok(None);
+    };
+    let folder = place.file_path().and_then(Path::parent);
+    let is_absent = |folder: &&Path| !folder.as_os_str().is_empty() && !folder.exists();
+    let absent = match folder.filter(is_absent) {
+        Some(folder) => format!("there is no folder {}", folder.display()),
+        None => format!("there is no database at {place}"),
+    };
+    Err(CliError::usage("no_store", format!("{}: `{STORE_URL_KEY}`: {absent}", setting.origin)).hint(
+        "set `store.url` to the database that the server uses; the first `truing serve` creates the \
+            database and its folder",
+    ))
 }
 
 /// Configuration key of the database.

@@ -14,7 +14,7 @@ use truing_core::port::SlotStore as _;
 use truing_core::tier::{Tier, TierChoice, TierPrice, TierRules, tier_prices};
 
 use super::error::CliError;
-use super::target::{open_records_store, store_error};
+use super::target::{open_existing_store, store_error};
 use crate::wiring;
 
 /// The prices include the reviews of this number of days.
@@ -162,7 +162,7 @@ pub(super) async fn load_prices(
     config: &Config,
     environment: &Environment,
 ) -> Result<BTreeMap<Tier, TierPrice>, CliError> {
-    let Some(store) = open_records_store(config, environment).await? else { return Ok(BTreeMap::new()) };
+    let Some(store) = open_existing_store(config, environment).await? else { return Ok(BTreeMap::new()) };
     let now = store.now().await.map_err(store_error)?;
     let since = UnixMillis(now.0.saturating_sub(TimeSpan::minutes(PRICE_PERIOD_DAYS * 24 * 60).0));
     let records =

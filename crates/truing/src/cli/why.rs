@@ -26,7 +26,7 @@ use super::columns::fold_line;
 use super::error::{CliError, CommandExit};
 use super::kill::{self, KillSwitchJson};
 use super::output::OutputPrinter;
-use super::target::{DescribedSlot, open_existing_store, slot_state, store_error};
+use super::target::{DescribedSlot, open_records_store, slot_state, store_error};
 use super::{CommandContext, runtime};
 use truing_service::report::outcome::merge_objects;
 
@@ -116,7 +116,7 @@ struct HistoryLineJson {
 pub(crate) fn run(args: &WhyArgs, context: &CommandContext) -> Result<CommandExit, CliError> {
     let config = context.config(&[])?;
     runtime::start()?.block_on(async {
-        let store = open_existing_store(&config, &context.environment).await?;
+        let store = open_records_store(&config, context).await?;
         let target = DescribedSlot::find(store.as_ref(), &args.target).await?;
         let Some(store) = store else { return Ok(CommandExit::Success) };
         let key = &target.slot.key;

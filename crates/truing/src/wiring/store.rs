@@ -1,15 +1,19 @@
 //! Locates and opens the configured store: a SQLite file, or two database servers.
 
 use std::fmt;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use rustix::fs::Access;
 use tokio::runtime::Handle;
 use truing_config::environment::Environment;
 use truing_config::secret::{SecretSource, SecretText};
 use truing_config::{Config, StoreLocationConfig};
 use truing_loops::machine::SystemClock;
-use truing_store::{PostgresConnectError, SchemaVersions, SqliteOpenError, Store, serving_process};
+use truing_store::{
+    PostgresConnectError, SchemaVersions, SqliteOpenError, Store, is_out_of_space, serving_process,
+};
 
 use crate::cli::error::CliError;
 
@@ -114,9 +118,8 @@ impl StoreLocation {
     /// Returns exit 3 if it cannot be opened.
     pub async fn open_for_transfer(&self) -> Result<Store, CliError> {
         match self {
-            Self::File(path) => {
-                Store::open_for_transfer(path, Arc::new(SystemClock)).map_err(store_open_error)
-            }
+            Self::File(path) => Store::open_for_transfer(path, Arc::new(SystemClock))
+                .map_err(|error| store_open_error(path, error)),
             Self::Servers { slots_url: slots, records_url: records } => {
                 let connecting = Store::connect_for_transfer(slots.expose(), records.expose(), None);
                 Box::pin(connecting).await.map_err(|error| connection_error(&error))
@@ -155,7 +158,7 @@ impl StoreLocation {
     /// # Errors
     /// Returns the same errors as [`StoreLocation::open`].
     pub async fn open_existing(&self) -> Result<Option<Store>, CliError> {
-        if self.exists() { self.open().await.map(Some) } else { Ok(None) }
+        if self.exists()? { self.open().await.map(Some) } else { Ok(None) }
     }
 
     /// Opens the store without changing it. If the store is a file, copies the file to `folder` and opens the
@@ -165,9 +168,9 @@ impl StoreLocation {
     /// Returns the same errors as [`StoreLocation::open`].
     pub async fn open_view(&self, folder: &Path) -> Result<StoreView, CliError> {
         match self {
-            Self::File(path) if !path.exists() => match serving_process(path) {
+            Self::File(path) if !file_exists(path, path.try_exists())? => match serving_process(path) {
                 Some(server) => {
-                    Err(store_open_error(SqliteOpenError::Deleted { path: path.clone(), server }))
+                    Err(store_open_error(path, SqliteOpenError::Deleted { path: path.clone(), server }))
                 }
                 None => Ok(StoreView { record_store: None, schema_versions: None }),
             },
@@ -176,7 +179,7 @@ impl StoreLocation {
                 let copy = move || Store::open_copy(&from, &to, Arc::new(SystemClock));
                 let copied = tokio::task::spawn_blocking(copy).await;
                 let copied = copied.map_err(|stopped| CliError::failure("store", stopped.to_string()))?;
-                let (store, form) = copied.map_err(store_open_error)?;
+                let (store, form) = copied.map_err(|error| store_open_error(path, error))?;
                 Ok(StoreView { record_store: Some(store), schema_versions: Some(form) })
             }
             Self::Servers { slots_url: slots, records_url: records } => {
@@ -191,10 +194,13 @@ impl StoreLocation {
     }
 
     /// Returns true if the store exists, or if a server still uses a file that was deleted.
-    pub fn exists(&self) -> bool {
+    ///
+    /// # Errors
+    /// Returns exit 3 if this user cannot find out whether the file exists.
+    pub fn exists(&self) -> Result<bool, CliError> {
         match self {
-            Self::File(path) => path.exists() || serving_process(path).is_some(),
-            Self::Servers { .. } => true,
+            Self::File(path) => Ok(file_exists(path, path.try_exists())? || serving_process(path).is_some()),
+            Self::Servers { .. } => Ok(true),
         }
     }
 
@@ -260,7 +266,7 @@ pub async fn open_store(config: &Config, environment: &Environment) -> Result<St
 /// # Errors
 /// Returns exit 3 if it cannot be opened.
 pub fn open_file(path: &Path) -> Result<Store, CliError> {
-    Store::open(path, Arc::new(SystemClock)).map_err(store_open_error)
+    Store::open(path, Arc::new(SystemClock)).map_err(|error| store_open_error(path, error))
 }
 
 /// Prepares a database file without opening the database; creates the file if it does not exist.
@@ -268,7 +274,7 @@ pub fn open_file(path: &Path) -> Result<Store, CliError> {
 /// # Errors
 /// Returns exit 3 if the file cannot be a store.
 pub fn prepare_file(path: &Path) -> Result<(), CliError> {
-    Store::prepare_database_file(path).map_err(store_open_error)
+    Store::prepare_database_file(path).map_err(|error| store_open_error(path, error))
 }
 
 /// Converts a connection error. The error's text already contains the solution, so no hint is added.
@@ -276,35 +282,91 @@ fn connection_error(error: &PostgresConnectError) -> CliError {
     CliError::failure("store", error.to_string())
 }
 
-fn store_open_error(error: SqliteOpenError) -> CliError {
+/// Returns whether the database file exists, according to the system's answer `found`. A file in a folder that
+/// this user may not enter is not a missing file: a command without records would report that nothing is
+/// queued and that no kill switch is on.
+fn file_exists(path: &Path, found: io::Result<bool>) -> Result<bool, CliError> {
+    found.map_err(|source| store_open_error(path, SqliteOpenError::File { path: path.into(), source }))
+}
+
+/// Hint for a user who has no permission to use the database.
+const SERVICE_USER_HINT: &str = "run the command as the service's user";
+
+/// Converts an error of the database file at `path`. Most texts already contain the solution, so no hint is
+/// added.
+fn store_open_error(path: &Path, error: SqliteOpenError) -> CliError {
     let cli_error = CliError::failure("store", error.to_string());
     match error {
-        // The texts of these errors already contain the solution, so no hint is added.
-        SqliteOpenError::ServedByOtherName { .. }
+        SqliteOpenError::Folder { source, .. } | SqliteOpenError::File { source, .. } => {
+            match source.kind() == io::ErrorKind::PermissionDenied {
+                true => cli_error.hint(SERVICE_USER_HINT),
+                false if is_out_of_space(&source) => cli_error,
+                false => cli_error.hint(FOLDER_HINT),
+            }
+        }
+        SqliteOpenError::ReadOnly { .. } => cli_error.hint(FOLDER_HINT),
+        SqliteOpenError::Sqlite(_) if is_access_denied(path) => cli_error.hint(SERVICE_USER_HINT),
+        SqliteOpenError::StartWriterThread { .. } => {
+            cli_error.hint("try again, or raise the limit of processes and threads of this user")
+        }
+        SqliteOpenError::IsAFolder { .. }
+        | SqliteOpenError::ForeignDatabase { .. }
+        | SqliteOpenError::Newer { .. }
+        | SqliteOpenError::SchemaMismatch { .. }
+        | SqliteOpenError::NoWal { .. }
+        | SqliteOpenError::ServedByOtherName { .. }
         | SqliteOpenError::Deleted { .. }
         | SqliteOpenError::FileReplaced { .. }
         | SqliteOpenError::Emptied { .. }
         | SqliteOpenError::InUseByOlderServer { .. }
         | SqliteOpenError::UnfinishedCopy { .. }
-        | SqliteOpenError::HasHardLinks { .. } => cli_error,
-        SqliteOpenError::Folder { .. }
-        | SqliteOpenError::IsAFolder { .. }
-        | SqliteOpenError::File { .. }
-        | SqliteOpenError::ReadOnly { .. }
-        | SqliteOpenError::ForeignDatabase { .. }
-        | SqliteOpenError::Newer { .. }
-        | SqliteOpenError::SchemaMismatch { .. }
-        | SqliteOpenError::NoWal { .. }
-        | SqliteOpenError::Sqlite(_)
-        | SqliteOpenError::StartWriterThread { .. } => {
-            cli_error.hint("check that the folder exists and is writable, or set store.url to another file")
-        }
+        | SqliteOpenError::HasHardLinks { .. }
+        | SqliteOpenError::Sqlite(_) => cli_error,
     }
+}
+
+/// Hint for a file that cannot be opened or written.
+const FOLDER_HINT: &str = "check that the folder exists and is writable, or set store.url to another file";
+
+/// Returns true if this user may not read or write the file. The text of SQLite's error does not state this
+/// reason.
+fn is_access_denied(path: &Path) -> bool {
+    rustix::fs::access(path, Access::READ_OK | Access::WRITE_OK) == Err(rustix::io::Errno::ACCESS)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_that_this_user_may_not_look_at_is_no_missing_file() {
+        let path = Path::new("/var/lib/truing/truing.db");
+        assert_eq!(file_exists(path, Ok(false)), Ok(false));
+        assert_eq!(file_exists(path, Ok(true)), Ok(true));
+        let denied = file_exists(path, Err(io::ErrorKind::PermissionDenied.into())).unwrap_err();
+        assert_eq!((denied.exit.code(), denied.code), (3, "store"));
+        assert!(denied.message.contains("/var/lib/truing/truing.db"), "{denied:?}");
+        assert_eq!(denied.hints, [SERVICE_USER_HINT]);
+    }
+
+    #[test]
+    fn a_hint_is_given_only_where_it_fits() {
+        let path = Path::new("/nowhere/truing.db");
+        let hints = |error: SqliteOpenError| store_open_error(path, error).hints;
+        let folder = |kind: io::ErrorKind| SqliteOpenError::Folder { path: path.into(), source: kind.into() };
+        assert_eq!(hints(folder(io::ErrorKind::PermissionDenied)), [SERVICE_USER_HINT]);
+        assert_eq!(hints(folder(io::ErrorKind::NotADirectory)), [FOLDER_HINT]);
+        assert_eq!(hints(SqliteOpenError::ReadOnly { path: path.into() }), [FOLDER_HINT]);
+        for error in [
+            folder(io::ErrorKind::StorageFull),
+            SqliteOpenError::Newer { path: path.into(), found_version: 99 },
+            SqliteOpenError::Sqlite("truing.db: the database is damaged: restore a backup".to_owned()),
+            SqliteOpenError::IsAFolder { path: path.into() },
+        ] {
+            let text = error.to_string();
+            assert_eq!(hints(error), Vec::<String>::new(), "{text}");
+        }
+    }
 
     #[test]
     fn two_servers_are_told_apart_and_no_password_of_theirs_is_shown() {

@@ -498,14 +498,33 @@ fn a_check_of_a_repositorys_file_names_the_keys_that_the_operator_has_to_allow()
 }
 
 #[test]
-fn a_database_in_a_folder_that_is_not_there_is_told() {
+fn a_database_that_is_not_there_is_told() {
     let home = Home::empty();
-    home.write("truing.toml", "[store]\nurl = \"sqlite:absent/truing.db\"\n");
-    for command in [&["queue", "list"][..], &["report"]] {
-        let ran = home.run(&[&["--config", "truing.toml"], command].concat());
-        let told = "truing.toml:2: `store.url`: there is no folder ";
-        assert!(ran.exit == 2 && ran.err.contains(told) && ran.out.is_empty(), "{command:?}: {ran:?}");
-        assert_eq!(home.run(command).exit, 0, "{command:?}: nobody named one");
+    home.write("here/file", "");
+    for command in [
+        &["queue", "list"][..],
+        &["report"],
+        &["log"],
+        &["kill", "status"],
+        &["kill", "off"],
+        &["budget", "show"],
+        &["retract", "--since", "1h", "--dry-run"],
+        &["why", "o/r#7"],
+    ] {
+        for (file, exit, told) in [
+            ("absent/truing.db", 2, "truing.toml:2: `store.url`: there is no folder "),
+            ("here/truing.db", 2, "truing.toml:2: `store.url`: there is no database at "),
+            ("here/file/truing.db", 3, "here/file/truing.db: Not a directory"),
+        ] {
+            home.write("truing.toml", format!("[store]\nurl = \"sqlite:{file}\"\n"));
+            let ran = home.run(&[&["--config", "truing.toml"], command].concat());
+            assert!(ran.exit == exit && ran.err.contains(told), "{command:?}: {ran:?}");
+            assert!(ran.out.is_empty(), "{command:?}: {ran:?}");
+        }
+        let ran = home.run(command);
+        let exit = if command[0] == "why" { 2 } else { 0 };
+        assert_eq!(ran.exit, exit, "{command:?}: nobody named one");
+        assert!(ran.err.contains("warning: there is no database at "), "{command:?}: {ran:?}");
     }
 }
 

@@ -258,10 +258,10 @@ async fn people_read_it_in_eighty_columns() {
     let (_, all, _) = report(folder.path(), &["--since", "120d"]);
     assert!(all.starts_with("61 runs of jobs ended from ") && !all.contains("\n0 runs "), "{all}");
     let empty = tempfile::tempdir().unwrap();
+    drop(Store::open(&empty.path().join("t.db"), Arc::new(SystemClock)).unwrap());
     for format in ["text", "json", "csv", "markdown", "html"] {
         let (exit, out, err) = report(empty.path(), &["--loop", "sync", "--format", format]);
-        assert!(exit == 0 && !out.is_empty(), "{format}: {err}");
-        assert!(err.starts_with("warning: there is no database at ") && err.lines().count() == 1, "{err}");
+        assert!(exit == 0 && !out.is_empty() && err.is_empty(), "{format}: {err}");
     }
     assert_eq!(report(empty.path(), &["--format", "sarif"]).0, 2);
 }

@@ -14,7 +14,7 @@ use truing_store::{KeySpend, Store};
 use super::super::columns::fold_line;
 use super::super::error::CliError;
 use super::super::period_start::PeriodStart;
-use super::super::target::{open_existing_store, store_error};
+use super::super::target::{open_records_store, store_error};
 use super::super::{CommandContext, runtime};
 
 /// Money spent for one repository, or by one job, in the JSON output.
@@ -40,7 +40,7 @@ pub(super) fn show_spending(since: PeriodStart, context: &CommandContext) -> Res
     let since = since.to_instant(SystemClock.now());
     runtime::start()?.block_on(async {
         let mut rows = Vec::new();
-        if let Some(store) = open_existing_store(&config, &context.environment).await? {
+        if let Some(store) = open_records_store(&config, context).await? {
             rows = sum_by_repository(&store.spent_since(since).await.map_err(store_error)?);
             fill_repository_names(&store, &mut rows).await?;
         }

@@ -117,7 +117,7 @@ impl UnfinishedReview {
             return MicroUsd(cost);
         }
         let _ = tokio::time::timeout(SETTLE_TIMEOUT, gateway::wait_until_settled()).await;
-        let is_there = |place: &StoreLocation| place.exists() || self.is_recorded;
+        let is_there = |place: &StoreLocation| place.exists().unwrap_or(false) || self.is_recorded;
         let Some(place) = self.store_location.clone().filter(is_there) else {
             return MicroUsd(cost);
         };
