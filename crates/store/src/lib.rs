@@ -20,7 +20,8 @@ mod valkey;
 mod watch;
 
 pub use self::lock::{
-    CommandLock, ServeLock, ServeLockError, ServeLockHolder, is_out_of_space, is_served, serving_process,
+    CommandLock, ServeLock, ServeLockError, ServeLockHolder, check_serve_lock, is_out_of_space, is_served,
+    serving_process,
 };
 pub use self::postgres::PostgresConnectError;
 pub use self::read_only::SchemaVersions;

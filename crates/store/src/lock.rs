@@ -186,6 +186,26 @@ pub fn is_served(database: &Path) -> Result<bool, ServeLockError> {
     }
 }
 
+/// Checks that [`ServeLock::acquire`] could take the lock, without taking it and without creating a file. The
+/// function opens and closes the database, which releases all locks that this process has on the file. So no
+/// other part of this process may have the file open.
+///
+/// # Errors
+/// The errors of [`ServeLock::acquire`].
+pub fn check_serve_lock(database: &Path) -> Result<(), ServeLockError> {
+    if let Some(holder) = serving_process(database) {
+        return Err(ServeLockError::AlreadyServed { database: database.to_owned(), holder });
+    }
+    if lock_state(database) == ServeLockState::ServedByOtherName {
+        return Err(ServeLockError::ServedByOtherName { database: database.to_owned() });
+    }
+    let path = lock_file_path(database, ".lock");
+    match OpenOptions::new().read(true).write(true).open(&path) {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => Err(ServeLockError::Io { path, source }),
+        Ok(_) | Err(_) => Ok(()),
+    }
+}
+
 /// Prevents commands from taking a [`CommandLock`] while the returned file is open. Returns `None` if a
 /// command already holds a lock.
 pub(crate) fn lock_out_commands(database: &Path) -> Result<Option<File>, ServeLockError> {
@@ -299,4 +319,39 @@ fn read_holder(file: &mut File) -> io::Result<ServeLockHolder> {
         listen_address: line("listen").map(str::to_owned),
         locked_at: line("since").and_then(|since| since.parse().ok()).map(UnixMillis),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_no_question_of_permissions() {
+        let told = |kind: io::ErrorKind| {
+            ServeLockError::Io { path: "truing.db.lock".into(), source: kind.into() }.to_string()
+        };
+        for kind in [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded] {
+            assert!(told(kind).ends_with("; free space on this disk"), "{}", told(kind));
+        }
+        assert!(told(io::ErrorKind::PermissionDenied).ends_with("; check its permissions"));
+    }
+
+    #[test]
+    fn a_look_at_the_lock_tells_what_a_start_would_tell_and_creates_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = folder.path().join("truing.db");
+        check_serve_lock(&database).unwrap();
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+        std::fs::write(&database, "").unwrap();
+        let lock = ServeLock::acquire(&database, "127.0.0.1:1", UnixMillis(0)).unwrap();
+        let error = check_serve_lock(&database).unwrap_err();
+        assert!(matches!(error, ServeLockError::AlreadyServed { .. }), "{error}");
+        drop(lock);
+        check_serve_lock(&database).unwrap();
+        let file = lock_file_path(&database, ".lock");
+        std::fs::remove_file(&file).unwrap();
+        std::fs::create_dir(&file).unwrap();
+        let error = check_serve_lock(&database).unwrap_err();
+        assert!(matches!(error, ServeLockError::Io { .. }), "{error}");
+    }
 }

@@ -77,6 +77,10 @@ impl SqliteFile {
         open::prepare_path(path).map(drop)
     }
 
+    pub(crate) fn check_database_file(path: &Path) -> Result<(), SqliteOpenError> {
+        open::check_existing_file(path)
+    }
+
     pub(crate) fn database_file(&self) -> &Arc<DatabaseFile> {
         &self.database_file
     }

@@ -128,6 +128,15 @@ impl Store {
         SqliteFile::prepare_database_file(path)
     }
 
+    /// Refuses an existing file that [`Store::prepare_database_file`] refuses. Neither opens nor changes the
+    /// file.
+    ///
+    /// # Errors
+    /// The errors of [`Store::open`].
+    pub fn check_database_file(path: &Path) -> Result<(), SqliteOpenError> {
+        SqliteFile::check_database_file(path)
+    }
+
     /// Returns the store as the port that loops use.
     pub fn as_record_store(&self) -> Arc<dyn RecordStore> {
         Arc::new(self.clone())

@@ -288,7 +288,13 @@ fn create_file(path: &Path) -> Result<(), SqliteOpenError> {
         }
         Err(error) => return Err(to_open_error(error)),
     }
-    let metadata = std::fs::metadata(path).map_err(to_open_error)?;
+    check_existing_file(path)
+}
+
+/// Refuses an existing file that cannot be a store. Neither opens nor changes the file.
+pub(super) fn check_existing_file(path: &Path) -> Result<(), SqliteOpenError> {
+    let metadata =
+        std::fs::metadata(path).map_err(|source| SqliteOpenError::File { path: path.into(), source })?;
     if metadata.is_dir() {
         return Err(SqliteOpenError::IsAFolder { path: path.into() });
     }

@@ -38,7 +38,7 @@ use crate::wiring::store::{self, StoreLocation};
 /// Run the service: receive webhooks and review pull requests
 ///
 /// `--dry-run` reports what a start would do, and exits. Exit 0: a start would work; 1: a forge rejects the
-/// token or is unreachable.
+/// token or is unreachable; 2, 3: a start would fail with this exit code; 4: another process uses the store.
 #[derive(clap::Args, Debug)]
 pub struct ServeArgs {
     /// The address to listen on, instead of server.listen
@@ -204,11 +204,7 @@ async fn serve(
     };
     let sinks = wiring::notice_sinks(&config.notify, &context.environment, &shared.metrics)?;
     let operations = Arc::clone(&shared.store);
-    let (listener, address) = bind_listener(config.server.listen, "`--listen ADDR`").await?;
-    let apart = match config.server.metrics_listen {
-        Some(wanted) => Some(bind_listener(wanted, "`server.metrics_listen`").await?),
-        None => None,
-    };
+    let ((listener, address), apart) = bind_listeners(config).await?;
     if let Some(Err(error)) =
         lock.as_mut().map(|lock| lock.set_address(&address.to_string(), SystemClock.now()))
     {
@@ -317,11 +313,21 @@ async fn serve(
     Ok(by.map_or(CommandExit::Success, signal_exit))
 }
 
+/// A listener and its address.
+type BoundListener = (TcpListener, SocketAddr);
+
+/// Opens the service's listener, and the listener for metrics if metrics have an address of their own.
+async fn bind_listeners(config: &Config) -> Result<(BoundListener, Option<BoundListener>), CliError> {
+    let service = bind_listener(config.server.listen, "`--listen ADDR`").await?;
+    let metrics = match config.server.metrics_listen {
+        Some(wanted) => Some(bind_listener(wanted, "`server.metrics_listen`").await?),
+        None => None,
+    };
+    Ok((service, metrics))
+}
+
 /// Opens a listener and returns it with its address. If this fails, the error's hint names `setting`.
-async fn bind_listener(
-    requested_address: SocketAddr,
-    setting: &str,
-) -> Result<(TcpListener, SocketAddr), CliError> {
+async fn bind_listener(requested_address: SocketAddr, setting: &str) -> Result<BoundListener, CliError> {
     let listener = TcpListener::bind(requested_address).await.map_err(|error| {
         CliError::failure("listen", format!("cannot listen on {requested_address}: {error}"))
             .hint(format!("stop the program that listens there, or choose another address: {setting}"))

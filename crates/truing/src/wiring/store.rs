@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustix::fs::Access;
+use rustix::io::Errno;
 use tokio::runtime::Handle;
 use truing_config::environment::Environment;
 use truing_config::secret::{SecretSource, SecretText};
@@ -277,14 +278,57 @@ pub fn prepare_file(path: &Path) -> Result<(), CliError> {
     Store::prepare_database_file(path).map_err(|error| store_open_error(path, error))
 }
 
+/// Checks that a server could use the database file, and changes nothing.
+///
+/// # Errors
+/// Returns exit 3 if the file cannot be a store, or if this user may not write to the file or its folder.
+pub fn check_file(path: &Path) -> Result<(), CliError> {
+    if file_exists(path, path.try_exists())? {
+        Store::check_database_file(path).map_err(|error| store_open_error(path, error))?;
+        for suffix in ["", "-wal", "-shm"] {
+            let mut file = path.as_os_str().to_owned();
+            file.push(suffix);
+            check_access(Path::new(&file), Access::READ_OK | Access::WRITE_OK)?;
+        }
+    }
+    // SQLite keeps its log beside the file, and a server its lock and temporary files.
+    path.parent().map_or(Ok(()), check_folder)
+}
+
+/// Checks that this user may create files in a folder, or may create the folder. Changes nothing.
+///
+/// # Errors
+/// Returns exit 3 if the user may not.
+pub fn check_folder(folder: &Path) -> Result<(), CliError> {
+    let folder = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
+    let nearest = folder.ancestors().find(|folder| !matches!(folder.try_exists(), Ok(false)));
+    nearest.map_or(Ok(()), |folder| check_access(folder, Access::WRITE_OK | Access::EXEC_OK))
+}
+
+/// Returns an error if this user has no such access to the path. A missing file is no error.
+fn check_access(path: &Path, access: Access) -> Result<(), CliError> {
+    match rustix::fs::access(path, access) {
+        Ok(()) | Err(Errno::NOENT) => Ok(()),
+        Err(error) => Err(access_error(path, &error.into())),
+    }
+}
+
+fn access_error(path: &Path, error: &io::Error) -> CliError {
+    let hint = match error.kind() == io::ErrorKind::PermissionDenied {
+        true => SERVICE_USER_HINT,
+        false => FOLDER_HINT,
+    };
+    CliError::failure("store", format!("cannot write to {}: {error}", path.display())).hint(hint)
+}
+
 /// Converts a connection error. The error's text already contains the solution, so no hint is added.
 fn connection_error(error: &PostgresConnectError) -> CliError {
     CliError::failure("store", error.to_string())
 }
 
-/// Returns whether the database file exists, according to the system's answer `found`. A file in a folder that
-/// this user may not enter is not a missing file: a command without records would report that nothing is
-/// queued and that no kill switch is on.
+/// Returns whether the database file exists, according to the system's answer `found`. A file in a folder
+/// that this user may not enter is not a missing file: without records, a command would report that nothing
+/// is queued and that no kill switch is on.
 fn file_exists(path: &Path, found: io::Result<bool>) -> Result<bool, CliError> {
     found.map_err(|source| store_open_error(path, SqliteOpenError::File { path: path.into(), source }))
 }
@@ -331,7 +375,7 @@ const FOLDER_HINT: &str = "check that the folder exists and is writable, or set 
 /// Returns true if this user may not read or write the file. The text of SQLite's error does not state this
 /// reason.
 fn is_access_denied(path: &Path) -> bool {
-    rustix::fs::access(path, Access::READ_OK | Access::WRITE_OK) == Err(rustix::io::Errno::ACCESS)
+    rustix::fs::access(path, Access::READ_OK | Access::WRITE_OK) == Err(Errno::ACCESS)
 }
 
 #[cfg(test)]
@@ -347,6 +391,21 @@ mod tests {
         assert_eq!((denied.exit.code(), denied.code), (3, "store"));
         assert!(denied.message.contains("/var/lib/truing/truing.db"), "{denied:?}");
         assert_eq!(denied.hints, [SERVICE_USER_HINT]);
+    }
+
+    #[test]
+    fn a_file_that_a_server_could_not_use_is_told_without_a_trace() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("new/state/truing.db");
+        check_file(&path).unwrap();
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+        let error = check_file(folder.path()).unwrap_err();
+        assert!(error.exit.code() == 3 && error.message.contains("is a folder"), "{error:?}");
+        let denied = access_error(&path, &io::ErrorKind::PermissionDenied.into());
+        assert_eq!((denied.exit.code(), denied.code), (3, "store"));
+        assert_eq!(denied.hints, [SERVICE_USER_HINT]);
+        let read_only = access_error(&path, &io::ErrorKind::ReadOnlyFilesystem.into());
+        assert_eq!(read_only.hints, [FOLDER_HINT]);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use truing_core::port::{OperatorStore as _, RecordStore};
 use truing_loops::text::format_count;
 use truing_service::ProcessRole;
 use truing_service::sweep::preview::{ForgePreview, PullCounts, RepositoryPreview};
-use truing_store::{SchemaVersions, serving_process};
+use truing_store::{SchemaVersions, ServeLockError, ServeLockHolder, check_serve_lock};
 
 use crate::cli::columns::fold_line;
 use crate::cli::error::{CliError, CommandExit};
@@ -19,7 +19,7 @@ use crate::cli::kill::render_engaged_switch_notice;
 use crate::cli::target::store_error;
 use crate::cli::{CommandContext, runtime};
 use crate::wiring;
-use crate::wiring::store::{StoreLocation, StoreView, open_file};
+use crate::wiring::store::{StoreLocation, StoreView, check_file, check_folder, open_file};
 
 /// Maximum number of listed repositories of one forge.
 const MAX_SHOWN_REPOSITORIES: usize = 20;
@@ -49,6 +49,9 @@ struct DryRunStore {
     /// Process id of the server that uses the same file now.
     #[serde(rename = "served_by")]
     serving_pid: Option<u32>,
+    /// True if another process serves from the file, so that a start is refused.
+    #[serde(skip)]
+    is_served: bool,
     /// Descriptions of the kill switches that are on.
     #[serde(rename = "kill_switch")]
     engaged_kill_switches: Vec<String>,
@@ -83,7 +86,28 @@ pub(super) async fn run(
     };
     context.output.print_answer(&found, || render_text(&found))?;
     let lacks = found.forges.iter().any(|forge| forge.preview.state != "up");
-    Ok(if lacks { CommandExit::NegativeAnswer } else { CommandExit::Success })
+    Ok(match found.store.is_served {
+        true => CommandExit::Refusal,
+        false if lacks => CommandExit::NegativeAnswer,
+        false => CommandExit::Success,
+    })
+}
+
+/// Checks, without a trace, that a server could use the files of the store. Returns the server that already
+/// uses the store. The report is useful beside that server, for example before an upgrade.
+fn check_store_files(config: &Config, location: &StoreLocation) -> Result<Option<ServeLockHolder>, CliError> {
+    let Some(path) = location.file_path() else {
+        check_folder(config.store.local_data_folder()?)?;
+        return Ok(None);
+    };
+    check_file(path)?;
+    match check_serve_lock(path) {
+        Ok(()) => Ok(None),
+        Err(ServeLockError::AlreadyServed { holder, .. }) => Ok(Some(holder)),
+        Err(error @ (ServeLockError::ServedByOtherName { .. } | ServeLockError::Io { .. })) => {
+            Err(super::lock_error(error))
+        }
+    }
 }
 
 async fn inspect_setup(
@@ -93,6 +117,7 @@ async fn inspect_setup(
 ) -> Result<DryRunJson, CliError> {
     let environment = &context.environment;
     let place = StoreLocation::from_config(config, environment)?;
+    let server = check_store_files(config, &place)?;
     // The temporary folder is deleted when this function returns, also after an error.
     let temp =
         truing_git::PrivateFolder::new().map_err(truing_loops::local::LocalReviewError::TemporaryFolder)?;
@@ -112,6 +137,10 @@ async fn inspect_setup(
     )
     .await?;
     drop(wiring::notice_sinks(&config.notify, environment, &shared.metrics)?);
+    // A server of the same store probably listens on the same addresses until it stops.
+    if server.is_none() {
+        drop(super::bind_listeners(config).await?);
+    }
     let forges = shared
         .preview(records.as_ref().map(|store| store as &dyn RecordStore), config.server.forge_poll_interval)
         .await
@@ -142,7 +171,8 @@ async fn inspect_setup(
             location: place.to_string(),
             schema_version: form.map(|form| form.database),
             target_schema_version: form.map(|form| form.program),
-            serving_pid: place.file_path().and_then(serving_process).and_then(|server| server.pid),
+            is_served: server.is_some(),
+            serving_pid: server.and_then(|server| server.pid),
             engaged_kill_switches: kill_switch,
         },
         forges: forges.into_iter().map(preview).collect(),
@@ -266,7 +296,8 @@ fn render_store(store: &DryRunStore) -> String {
         location: place,
         schema_version: form,
         target_schema_version: own_form,
-        serving_pid: served_by,
+        serving_pid,
+        is_served,
         engaged_kill_switches: kill_switch,
     } = store;
     let form = form.zip(*own_form).map(|(database, program)| SchemaVersions { database, program });
@@ -281,10 +312,12 @@ fn render_store(store: &DryRunStore) -> String {
         }
         Some(_) => fold_line("store: ", place),
     };
-    if let Some(pid) = served_by {
+    if *is_served {
+        let process =
+            serving_pid.map_or_else(|| "another process".to_owned(), |pid| format!("process {pid}"));
         text += &fold_line(
             "  ",
-            &format!("process {pid} is using the store: a start is refused until that process stops"),
+            &format!("{process} is using the store: a start is refused until that process stops"),
         );
     }
     for switch_line in kill_switch {

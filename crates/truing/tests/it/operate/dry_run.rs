@@ -100,7 +100,7 @@ async fn a_dry_run_counts_what_the_records_know_also_beside_a_server() {
     let mut look = tokio::time::interval(Duration::from_millis(50));
     let (known, said) = loop {
         look.tick().await;
-        let said = unwrap_lines(&dry_run(&site, &[], 0).out);
+        let said = unwrap_lines(&dry_run(&site, &[], 4).out);
         let known = said.contains("4 open pull requests, 4 known already");
         if known || Instant::now() > deadline {
             break (known, said);
@@ -120,6 +120,25 @@ async fn a_dry_run_counts_what_the_records_know_also_beside_a_server() {
     let said = unwrap_lines(&dry_run(&site, &[], 0).out);
     assert!(said.contains("4 open pull requests, 1 will be reviewed, 3 known already"), "{said}");
     assert_eq!(read_all_files(site.home.path()), before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dry_run_fails_where_a_start_would_fail() {
+    let site = Site::new().await;
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    for variable in ["TRUING_SERVER__LISTEN", "TRUING_SERVER__METRICS_LISTEN"] {
+        let ran = dry_run(&site, &[(variable, &address)], 3);
+        assert!(ran.err.contains(&format!("cannot listen on {address}")), "{ran:?}");
+    }
+    let ran = dry_run(&site, &[("TRUING_STORE__URL", "sqlite:truing.toml/truing.db")], 3);
+    assert!(ran.err.contains("truing.toml/truing.db: Not a directory"), "{ran:?}");
+    let lock = format!("{}.lock", database(site.home.path()).display());
+    std::fs::create_dir_all(lock).unwrap();
+    for command in [&["serve", "--dry-run"][..], &["serve"]] {
+        let ran = site.run(command);
+        assert!(ran.exit == 3 && ran.err.contains("cannot lock "), "{ran:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
