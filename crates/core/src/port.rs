@@ -237,6 +237,17 @@ pub struct InlineDraft {
     pub body: String,
 }
 
+/// The kind of failure for which a forge gave no usable response.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum UnavailableCause {
+    /// There was no connection: the network or the address is wrong, or TLS failed.
+    NotConnected,
+    /// The forge accepted the connection, and did not respond in time.
+    TimedOut,
+    /// Status 5xx, a response that cannot be read, or a connection that broke during the response.
+    InvalidAnswer,
+}
+
 /// Failure of a forge request. `Display` names the request and the failure, for display.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum ForgeError {
@@ -299,6 +310,8 @@ pub enum ForgeError {
         request: String,
         /// Description of the observed failure.
         message: String,
+        /// The kind of the failure.
+        cause: UnavailableCause,
     },
     /// The request was not sent, because the write gate has refused it.
     #[error(transparent)]

@@ -19,12 +19,14 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use truing_core::id::{TimeSpan, UnixMillis};
 use truing_core::loopback::is_loopback;
-use truing_core::port::{Clock, ForgeError, GateHalt, HaltReason, SharedStateStore, WritePermit};
+use truing_core::port::{
+    Clock, ForgeError, GateHalt, HaltReason, SharedStateStore, UnavailableCause, WritePermit,
+};
 use truing_git::SecretString;
 use url::Url;
 
 use crate::http::classify::{
-    ClassifiedError, classify_error_response, is_same_server_redirect, response_date,
+    ClassifiedError, classify_error_response, is_same_server_redirect, no_response_error, response_date,
 };
 use crate::http::limits::RateLimits;
 use crate::http::text::TextCleaner;
@@ -428,7 +430,7 @@ impl ForgeHttpClient {
             request = request.header(header::IF_NONE_MATCH, etag.clone());
         }
         let mut response =
-            request.send().await.map_err(|error| no_response_error(authorization, call, error))?;
+            request.send().await.map_err(|error| no_response_error(call, &authorization.cleaner, error))?;
         let status = response.status();
         self.limits.record_headers(authorization.limit_owner, response.headers()).await;
         let unchanged = status == StatusCode::NOT_MODIFIED && call.etag.is_some();
@@ -446,7 +448,7 @@ impl ForgeHttpClient {
                     let message = format!("the answer is larger than {MAX_RESPONSE_BYTES} bytes");
                     return Err(ClassifiedError::permanent(unavailable_error(&call.purpose, &message)));
                 }
-                Err(error) => return Err(no_response_error(authorization, call, error)),
+                Err(error) => return Err(no_response_error(call, &authorization.cleaner, error)),
             }
         }
 
@@ -490,23 +492,6 @@ impl ForgeHttpClient {
         }
         refusal
     }
-}
-
-/// Returns the error for a missing or incomplete response. The forge may have received the call.
-fn no_response_error(
-    authorization: &RequestAuthorization,
-    call: &ForgeRequest,
-    error: reqwest::Error,
-) -> ClassifiedError {
-    let (timeout, connect) = (error.is_timeout(), error.is_connect());
-    let cause = authorization.cleaner.clean_line(&text::format_error_chain(&error.without_url()));
-    let message = match (connect, timeout) {
-        (true, _) => format!("cannot connect to {}: {cause}", url_origin(&call.url)),
-        (false, true) => "no answer in time".to_owned(),
-        (false, false) => format!("the connection broke before the answer was complete: {cause}"),
-    };
-    // A timeout is not retried, because waiting for a second timeout would take too long.
-    ClassifiedError { error: unavailable_error(&call.purpose, &message), is_temporary: connect || !timeout }
 }
 
 impl ForgeResponse {
@@ -608,9 +593,10 @@ impl ForgeResponse {
     }
 }
 
-/// Returns the error for a call that may have been performed.
+/// Returns the error for a call that may have been performed, although its response cannot be used.
 pub(crate) fn unavailable_error(purpose: &str, message: &str) -> ForgeError {
-    ForgeError::Unavailable { request: purpose.to_owned(), message: message.to_owned() }
+    let cause = UnavailableCause::InvalidAnswer;
+    ForgeError::Unavailable { request: purpose.to_owned(), message: message.to_owned(), cause }
 }
 
 /// Returns the scheme, host and port of an address as text for people.

@@ -9,6 +9,7 @@ use truing_core::finding::AnchorKind;
 use truing_core::id::{CommentId, Sha, UnixMillis};
 use truing_core::port::{
     EffectOutcome, ForgeError, ForgeRead, GateHalt, InlineDraft, RunReference, RunStore, StoreError,
+    UnavailableCause,
 };
 use truing_core::publish::{
     CommentRights, CommentSubject, DesiredComment, ObservedComment, PublishLimits, PublishPlan, PublishStep,
@@ -454,7 +455,8 @@ impl CommentPublisher<'_> {
                 EffectError::Store(error) => error.into(),
                 EffectError::Git(error) => {
                     let (request, message) = ("git".into(), error.to_string());
-                    ForgeError::Unavailable { request, message }.into()
+                    let cause = UnavailableCause::InvalidAnswer;
+                    ForgeError::Unavailable { request, message, cause }.into()
                 }
             })
         })

@@ -2,7 +2,7 @@
 //! reason to a command for the slot.
 
 use truing_core::id::{FencingToken, TimeSpan, UnixMillis};
-use truing_core::port::{ForgeError, GateHalt, HaltReason, StoreError};
+use truing_core::port::{ForgeError, GateHalt, HaltReason, StoreError, UnavailableCause};
 use truing_core::slot::SlotRefusal;
 use truing_forge::remote::RemoteError;
 use truing_git::GitError;
@@ -89,8 +89,13 @@ impl StepStopReason {
             ForgeError::RateLimited { wait, .. } => {
                 return Self::RateLimited { until: now + wait, message };
             }
-            ForgeError::Unavailable { .. } => {
-                ("the forge sent an invalid answer", Some(now + visibility_delay))
+            ForgeError::Unavailable { cause, .. } => {
+                let class = match cause {
+                    UnavailableCause::NotConnected => "the forge cannot be reached",
+                    UnavailableCause::TimedOut => "the forge did not answer in time",
+                    UnavailableCause::InvalidAnswer => "the forge sent an invalid answer",
+                };
+                (class, Some(now + visibility_delay))
             }
             ForgeError::Unauthorized { .. }
             | ForgeError::Forbidden { .. }
@@ -101,6 +106,21 @@ impl StepStopReason {
             ForgeError::Halted(halt) => return halt.into(),
         };
         Self::StepFailed { failure_class: class, message, not_before }
+    }
+
+    /// Names the configuration section of this forge in the hints. A [`ForgeError`] does not know its forge,
+    /// so its hints contain the placeholder `forge.NAME`.
+    #[must_use]
+    pub fn with_forge_name(self, forge: &str) -> Self {
+        let insert = |message: String| message.replace("forge.NAME", &format!("forge.{forge}"));
+        match self {
+            Self::NotFound { message } => Self::NotFound { message: insert(message) },
+            Self::RateLimited { until, message } => Self::RateLimited { until, message: insert(message) },
+            Self::StepFailed { failure_class, message, not_before } => {
+                Self::StepFailed { failure_class, message: insert(message), not_before }
+            }
+            Self::LeaseLost | Self::Fenced(_) | Self::Interrupted | Self::HeadChanged | Self::Halted => self,
+        }
     }
 }
 
@@ -168,5 +188,29 @@ impl From<CheckoutError> for StepStopReason {
             }
         };
         Self::StepFailed { failure_class: class, message, not_before: None }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_forge_that_cannot_be_reached_sent_no_invalid_answer() {
+        for (cause, expected) in [
+            (UnavailableCause::NotConnected, "the forge cannot be reached"),
+            (UnavailableCause::TimedOut, "the forge did not answer in time"),
+            (UnavailableCause::InvalidAnswer, "the forge sent an invalid answer"),
+        ] {
+            let error = ForgeError::Unavailable { request: "reading x".into(), message: "no".into(), cause };
+            let stopped = StepStopReason::from_forge_error(error, UnixMillis(7), TimeSpan(3));
+            let StepStopReason::StepFailed { failure_class, message, not_before } =
+                stopped.with_forge_name("work")
+            else {
+                panic!("{expected}")
+            };
+            assert_eq!((failure_class, not_before), (expected, Some(UnixMillis(10))));
+            assert!(message.contains("check forge.work.api_url"), "{message}");
+        }
     }
 }

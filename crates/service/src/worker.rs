@@ -282,12 +282,13 @@ async fn run_repository_step(
             .await?;
         return Ok(StepOutcome::Done);
     }
-    match lease.loop_kind {
+    let ended = match lease.loop_kind {
         LoopKind::Review => run_review_step(context, lease, run, id, repo, head).await,
         LoopKind::Converge => run_converge_step(context, lease, run, id, repo).await,
         // A pull request's slot never has a sync step, because jobs have separate slots.
         LoopKind::Sync => Ok(StepOutcome::Done),
-    }
+    };
+    ended.map_err(|stopped| stopped.with_forge_name(&id.forge))
 }
 
 /// Does one step of a converge run.
@@ -343,7 +344,8 @@ async fn resolve_repository_name(
         Ok(found) => found,
         Err(ForgeError::NotFound { .. } | ForgeError::Moved { .. }) => return Ok(None),
         Err(error) => {
-            return Err(StepStopReason::from_forge_error(error, context.clock.now(), READ_SETTLE_DELAY));
+            let stopped = StepStopReason::from_forge_error(error, context.clock.now(), READ_SETTLE_DELAY);
+            return Err(stopped.with_forge_name(&id.forge));
         }
     };
     let described = SlotDescription { name: pull.name, url: pull.url, head: None };
@@ -441,6 +443,7 @@ async fn run_review_step(
             | StepStopReason::HeadChanged
             | StepStopReason::StepFailed { .. }),
         ) => {
+            let error = error.with_forge_name(&id.forge);
             record_event(context, run, format!("could not update the pull request: {error}")).await?;
             ended
         }

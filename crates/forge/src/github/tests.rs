@@ -490,7 +490,7 @@ async fn errors_of_graphql_have_the_meaning_of_their_type() {
         ("FORBIDDEN", ForgeError::Forbidden { request: what(), message: message() }),
         ("RATE_LIMITED", ForgeError::RateLimited { request: what(), wait: TimeSpan::seconds(60) }),
         ("UNPROCESSABLE", ForgeError::Rejected { request: what(), message: message() }),
-        ("SOMETHING_NEW", ForgeError::Unavailable { request: what(), message: message() }),
+        ("SOMETHING_NEW", unavailable_error(&what(), &message())),
     ];
     for (kind, expected) in table {
         let errors = json!([{ "type": kind, "message": format!("no\n{CANARY}") }]);

@@ -7,11 +7,11 @@ use reqwest::StatusCode;
 use reqwest::header::{self, HeaderMap};
 use serde_json::Value;
 use truing_core::id::{TimeSpan, UnixMillis};
-use truing_core::port::ForgeError;
+use truing_core::port::{ForgeError, UnavailableCause};
 use url::Url;
 
 use super::limits::{DEFAULT_WAIT, MAX_WAIT, MIN_WAIT, SecondaryLimit, parse_limit_headers};
-use super::text::TextCleaner;
+use super::text::{TextCleaner, format_error_chain};
 use super::{ForgeRequest, HttpDialect, unavailable_error, url_origin};
 
 /// Maximum number of reasons that an error message quotes from an error response.
@@ -27,6 +27,29 @@ impl ClassifiedError {
     pub(super) fn permanent(error: ForgeError) -> Self {
         Self { error, is_temporary: false }
     }
+}
+
+/// Returns the error for a missing or incomplete response. The forge may have received the call.
+pub(super) fn no_response_error(
+    call: &ForgeRequest,
+    cleaner: &TextCleaner,
+    error: reqwest::Error,
+) -> ClassifiedError {
+    let (timeout, connect) = (error.is_timeout(), error.is_connect());
+    let chain = cleaner.clean_line(&format_error_chain(&error.without_url()));
+    let (cause, message) = match (connect, timeout) {
+        (true, _) => {
+            (UnavailableCause::NotConnected, format!("cannot connect to {}: {chain}", url_origin(&call.url)))
+        }
+        (false, true) => (UnavailableCause::TimedOut, "no answer in time".to_owned()),
+        (false, false) => (
+            UnavailableCause::InvalidAnswer,
+            format!("the connection broke before the answer was complete: {chain}"),
+        ),
+    };
+    let error = ForgeError::Unavailable { request: call.purpose.clone(), message, cause };
+    // A timeout is not retried, because waiting for a second timeout would take too long.
+    ClassifiedError { error, is_temporary: connect || !timeout }
 }
 
 /// Converts an unsuccessful response to an error. If the response reports a secondary rate limit, the second

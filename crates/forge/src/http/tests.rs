@@ -212,6 +212,14 @@ async fn an_answer_that_cannot_be_read_may_have_been_done() {
         let error = get(reply).await;
         assert!(!error.has_no_effect(), "{shown}: {error}");
         assert!(error.to_string().contains(expected), "{shown}: {error}");
+        let cause = match expected {
+            "no answer in time" => UnavailableCause::TimedOut,
+            _ => UnavailableCause::InvalidAnswer,
+        };
+        assert!(
+            matches!(&error, ForgeError::Unavailable { cause: found, .. } if *found == cause),
+            "{shown}: {error:?}"
+        );
     }
 }
 
@@ -225,6 +233,10 @@ async fn a_server_that_is_not_there_is_named() {
     assert!(
         error.to_string().starts_with(&format!("reading x: cannot connect to {}:", url_origin(&gone))),
         "{error}"
+    );
+    assert!(
+        matches!(&error, ForgeError::Unavailable { cause: UnavailableCause::NotConnected, .. }),
+        "{error:?}"
     );
 }
 

@@ -52,7 +52,7 @@ impl ConvergeRunContext<'_> {
         let gate = self.leased_gate(lease);
         let client = self.forge.1.client(id, self.repo, CommentProducer::Converge);
         let stepped = Box::pin(self.perform_step(store, lease, run, id, &client, &gate)).await;
-        match stepped {
+        match stepped.map_err(|stopped| stopped.with_forge_name(&id.forge)) {
             // The slot is freed, because pending reviews must not wait. The requester may write `/converge`
             // again.
             Err(StepStopReason::StepFailed { failure_class: class, message, .. })

@@ -312,6 +312,9 @@ async fn a_forge_that_is_wholly_down_parks_and_the_next_push_brings_back() {
     let ended = service.store.run_ends_by_day(LoopKind::Review, UnixMillis(0)).await.unwrap();
     let told: Vec<_> = ended.iter().map(|row| (row.kind.as_str(), row.reason.as_str(), row.runs)).collect();
     assert_eq!(told, [("failed", "the forge sent an invalid answer", 2)]);
+    let history = service.history(&key).await;
+    assert!(history.iter().any(|line| line.contains("check forge.")), "{history:#?}");
+    assert!(!history.iter().any(|line| line.contains("forge.NAME")), "{history:#?}");
     let metrics = get(&service.url, "/metrics").await;
     assert!(metrics.contains("truing_runs_total{loop=\"review\",outcome=\"failed\"} 2"), "{metrics}");
     site.forge.clear_faults();

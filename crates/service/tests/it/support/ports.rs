@@ -30,8 +30,8 @@ use truing_core::port::{
     PendingNotice, PullActivity, PullDetails, PullRequest, PullReview, PullRevision, ReadReport, ReadRequest,
     ReaderError, ReplacementCheckRequest, RepositoryDetails, RepositoryReader, ReviewProgress, ReviewThread,
     RunReference, RunStart, RunStore, SkippedHead, SlotDescription, SlotMark, SlotStore, StoreError,
-    SweepStore, ToolDetectionRequest, ToolFindings, ToolOutputRequest, UserRequest, UserRequestOutcome,
-    VersionConflict, WritePermit,
+    SweepStore, ToolDetectionRequest, ToolFindings, ToolOutputRequest, UnavailableCause, UserRequest,
+    UserRequestOutcome, VersionConflict, WritePermit,
 };
 use truing_core::publish::{
     CommentProducer, CommentSubject, DesiredComment, DesiredStatus, ObservedComment, PublishLimits,
@@ -374,7 +374,7 @@ pub(crate) const WRITES: [&str; 7] =
 
 fn no_forge() -> ForgeError {
     let message = "the call to the forge went wrong on purpose".into();
-    ForgeError::Unavailable { request: "a call".into(), message }
+    ForgeError::Unavailable { request: "a call".into(), message, cause: UnavailableCause::InvalidAnswer }
 }
 
 through! { ForgeRead for FaultyPull, no_forge, ForgeError;
