@@ -225,7 +225,8 @@ impl RetractArgs {
             Box::new(reader),
             temp.path(),
         )
-        .await?;
+        .await
+        .map_err(wiring::role::suggest_runtime_key)?;
         let progress = context.output.progress("retracting comments", Some(targets.len() as u64));
         let mut answers = Vec::new();
         for target in targets {

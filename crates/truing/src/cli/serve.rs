@@ -198,7 +198,7 @@ async fn serve(
     let (stores, shared_reader) = ((store.clone(), store.clone()), Box::new(reader.clone()));
     let shared = tokio::select! {
         shared = wiring::service::service_context(config, &context.environment, stores.0, stores.1,
-            shared_reader, temp.path()) => shared?,
+            shared_reader, temp.path()) => shared.map_err(wiring::role::suggest_runtime_key)?,
         // A git process may hang during the setup, so a signal stops the command during the setup.
         received_signals = signals.next_signal() => return Ok(signal_exit(received_signals)),
     };

@@ -4,6 +4,14 @@ use truing_core::converge::ConvergeExitCode;
 
 use crate::cli::error::CliError;
 
+/// End of a hint that suggests a review without a model, for commands with the flag `--runtime`.
+const NO_MODEL_HINT: &str = ", or review without a model: `--runtime rules`";
+
+/// Replaces the flag `--runtime` in the hints by its configuration key, for commands without this flag.
+pub(crate) fn suggest_runtime_key(error: CliError) -> CliError {
+    error.map_hints(|hint| hint.replace("`--runtime rules`", "`review.runtime = \"rules\"`"))
+}
+
 /// The task for which a model is used. Errors name the role.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ModelRole {
@@ -37,7 +45,7 @@ impl ModelRole {
     /// requires a model.
     pub(super) fn no_model_hint(self) -> &'static str {
         match self {
-            Self::Reviewer => ", or review without a model: `--runtime rules`",
+            Self::Reviewer => NO_MODEL_HINT,
             Self::Auditor | Self::Fixer | Self::Porter | Self::AvailabilityChecker => "",
         }
     }

@@ -135,7 +135,8 @@ async fn inspect_setup(
         Box::new(reader),
         temp.path(),
     )
-    .await?;
+    .await
+    .map_err(wiring::role::suggest_runtime_key)?;
     drop(wiring::notice_sinks(&config.notify, environment, &shared.metrics)?);
     // A server of the same store probably listens on the same addresses until it stops.
     if server.is_none() {

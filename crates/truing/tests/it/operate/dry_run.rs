@@ -142,6 +142,17 @@ async fn a_dry_run_fails_where_a_start_would_fail() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn without_a_key_of_the_model_the_hint_names_a_key_that_a_server_has() {
+    let site = Site::new().await;
+    for arguments in [&["serve", "--dry-run"][..], &["serve"]] {
+        let mut command = site.command(arguments);
+        let ran = Ran::from(command.env("TRUING_REVIEW__RUNTIME", "native").output().unwrap());
+        assert!(ran.exit == 2 && ran.err.contains("`review.runtime = \"rules\"`"), "{ran:?}");
+        assert!(!ran.err.contains("--runtime"), "{ran:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_dry_run_ends_with_1_where_a_forge_refuses_or_is_away() {
     let site = Site::new().await;
     let away = [("TRUING_FORGE__GITHUB__API_URL", "http://127.0.0.1:9")];
