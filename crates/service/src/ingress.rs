@@ -52,6 +52,7 @@ use self::refusal_sampler::RefusalSampler;
 use super::comment_commands::{self, UserCommand};
 use super::context::ServiceContext;
 use super::mark_batches::{MarkError, MarkQueue};
+use super::status::StoppedSlots;
 
 /// Default limit of deliveries per second from one source.
 pub const DEFAULT_RATE_LIMIT: u32 = 5000;
@@ -108,6 +109,8 @@ struct IngressState {
     poll_interval: Duration,
     /// Result of the last test write for `/readyz`.
     test_write_result: CachedResponse<Result<(), StoreError>>,
+    /// The numbers of slots in the last verbose response of `/readyz`.
+    stopped_slots: CachedResponse<StoppedSlots>,
     /// The last response of `/metrics`.
     metrics_response: CachedResponse<String>,
 }
@@ -141,6 +144,7 @@ pub fn routes(
         slots_read_at,
         poll_interval,
         test_write_result: CachedResponse::new(),
+        stopped_slots: CachedResponse::new(),
         metrics_response: CachedResponse::new(),
     };
     let main = Router::new()
@@ -403,7 +407,8 @@ async fn healthz(State(ingress): SharedIngress) -> Response {
 
 /// Responds with 200 if the store can be written, otherwise with 503. A draining service accepts no
 /// connections, so its `/readyz` does not respond. With `?verbose`, the response also contains the state of
-/// the kill switch, and the state of the forges that this process's sweep found.
+/// the kill switch, the numbers of parked and unreadable slots, and the state of the forges that this
+/// process's sweep found.
 async fn readyz(State(ingress): SharedIngress, RawQuery(query): RawQuery) -> Response {
     // The existence of the database file is checked at each request. A test write is made at most once per
     // [`RESPONSE_CACHE_TTL`].
@@ -413,7 +418,9 @@ async fn readyz(State(ingress): SharedIngress, RawQuery(query): RawQuery) -> Res
     };
     let error = match tokio::time::timeout(READINESS_TIMEOUT, tried).await {
         Ok(Ok(())) if query.as_deref() == Some("verbose") => {
-            return json_response(StatusCode::OK, json!(ingress.context.status().await));
+            let counted = ingress.context.metrics.count_stopped_slots();
+            let slots = ingress.stopped_slots.get_or_refresh(counted).await;
+            return json_response(StatusCode::OK, json!(ingress.context.status(slots).await));
         }
         Ok(Ok(())) => return json_response(StatusCode::OK, json!({"status": "ready"})),
         Ok(Err(error)) => error.to_string(),

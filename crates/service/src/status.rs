@@ -25,7 +25,21 @@ pub struct ServerStatus {
     /// True if pull requests that were open at the server's first contact are skipped. A change or a
     /// requested review ends the skip.
     pub leaves_existing: bool,
+    /// The numbers of slots that do not continue without a person.
+    #[serde(flatten)]
+    pub slots: StoppedSlots,
     pub forges: Vec<ForgeStatus>,
+}
+
+/// The numbers of slots that do not continue without a person. None if the store did not answer in time.
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Debug, Default)]
+pub struct StoppedSlots {
+    /// Number of parked slots.
+    #[serde(default)]
+    pub parked: Option<u64>,
+    /// Number of slots whose row cannot be read.
+    #[serde(default)]
+    pub unreadable: Option<u64>,
 }
 
 /// The status of a configured forge.
@@ -70,8 +84,8 @@ pub async fn fetch_status(address: SocketAddr, timeout: Duration) -> Result<Serv
 }
 
 impl ServiceContext {
-    /// Returns the status of this server.
-    pub(super) async fn status(&self) -> ServerStatus {
+    /// Returns the status of this server, in which `slots` was counted before.
+    pub(super) async fn status(&self, slots: StoppedSlots) -> ServerStatus {
         let swept = self.sweep_results.swept_repositories();
         let forges = self.forges.servers().keys().map(|name| {
             let of_forge = || swept.iter().filter(|swept| swept.forge == *name);
@@ -96,6 +110,7 @@ impl ServiceContext {
             kill_switch: switches.global_switch.engagement().is_some(),
             kill_switch_repositories: switches.repositories.len(),
             leaves_existing: self.repository_filter.skips_existing_pulls(),
+            slots,
             forges: forges.collect(),
         }
     }

@@ -13,10 +13,14 @@ use truing_store::StoreStatistics;
 
 use super::ServiceMetrics;
 use crate::context::ServiceContext;
+use crate::status::StoppedSlots;
 use crate::sweep::{ForgeHealth, RepositorySweep};
 
 /// Timeout of the store in a scrape. Prometheus gives up a scrape after ten seconds.
 const STORE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Timeout of the store in a status response. Commands wait one second for the whole response.
+const STATUS_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Label values of a slot's state.
 const SLOT_STATE_LABELS: [&str; 4] = ["idle", "waiting", "leased", "held"];
@@ -45,6 +49,12 @@ impl ServiceContext {
     }
 }
 
+/// Returns the number of parked slots, from the numbers by state and reason.
+fn parked_slot_count(slot_counts: &[(String, String, u64)]) -> u64 {
+    let is_parked = |(state, reason, _): &&(String, String, u64)| state == "held" && reason == "parked";
+    slot_counts.iter().find(is_parked).map_or(0, |(_, _, count)| *count)
+}
+
 impl ServiceMetrics {
     async fn update_store_metrics(&self) {
         let Some(store) = self.0.store.get() else { return };
@@ -54,6 +64,18 @@ impl ServiceMetrics {
                 self.record_store_statistics(census);
             }
             Ok(Err(_)) | Err(_) => self.0.store_up.set(0),
+        }
+    }
+
+    /// Counts the slots that do not continue without a person.
+    pub(crate) async fn count_stopped_slots(&self) -> StoppedSlots {
+        let Some(store) = self.0.store.get() else { return StoppedSlots::default() };
+        match tokio::time::timeout(STATUS_TIMEOUT, store.collect_statistics()).await {
+            Ok(Ok(statistics)) => StoppedSlots {
+                parked: Some(parked_slot_count(&statistics.slot_counts)),
+                unreadable: Some(statistics.unreadable_slots),
+            },
+            Ok(Err(_)) | Err(_) => StoppedSlots::default(),
         }
     }
 
@@ -68,11 +90,8 @@ impl ServiceMetrics {
         } = statistics;
         // The reset removes the series of states that no slot has any longer.
         self.0.slots.reset();
-        let mut parked = 0;
+        let parked = parked_slot_count(&slots);
         for (state, why, count) in slots {
-            if state == "held" && why == "parked" {
-                parked = count;
-            }
             // An unreadable row may contain arbitrary words, which must not become labels.
             let known = SLOT_STATE_LABELS.contains(&state.as_str());
             let words = if known { [state.as_str(), why.as_str()] } else { ["unreadable", ""] };

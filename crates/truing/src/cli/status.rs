@@ -7,7 +7,7 @@ use std::time::Duration;
 use truing_config::Config;
 use truing_core::port::OperatorStore as _;
 use truing_loops::text::format_count;
-use truing_service::status::{ForgeStatus, ServerStatus, StatusError, fetch_status};
+use truing_service::status::{ForgeStatus, ServerStatus, StatusError, StoppedSlots, fetch_status};
 use truing_store::serving_process;
 
 use super::columns::fold_line;
@@ -25,7 +25,8 @@ const SHORT_STATUS_TIMEOUT: Duration = Duration::from_secs(1);
 /// Show the connections, the work and the problems of a running server
 ///
 /// The command sends a request to the server at `server.listen`. Exit 0: the server has no problem; 1: a
-/// forge rejects the token or is unreachable, or a kill switch is on; 3: no server answers.
+/// forge rejects the token or is unreachable, a kill switch is on, or entries of the queue are unreadable; 3:
+/// no server answers.
 #[derive(clap::Args, Debug)]
 pub struct StatusArgs {}
 
@@ -49,6 +50,7 @@ pub(crate) fn run(_: &StatusArgs, context: &CommandContext) -> Result<CommandExi
     context.output.print_answer(&status, || render_text(&status, &names, address, context.output))?;
     let lacks = status.kill_switch
         || status.kill_switch_repositories > 0
+        || status.slots.unreadable.is_some_and(|count| count > 0)
         || status.forges.iter().any(|forge| forge_problem(&forge.state).is_some());
     Ok(if lacks { CommandExit::NegativeAnswer } else { CommandExit::Success })
 }
@@ -149,8 +151,23 @@ fn render_text(
             }
         };
     }
+    text += &render_slots(status.slots, output);
     if status.leaves_existing {
         text += "pull requests opened before the first sweep are not reviewed until they change\n";
+    }
+    text
+}
+
+/// Returns one line for the parked slots and one for the unreadable slots, if there are any.
+fn render_slots(StoppedSlots { parked, unreadable }: StoppedSlots, output: OutputPrinter) -> String {
+    let list = output.command_line("queue list");
+    let mut text = String::new();
+    if let Some(count) = parked.filter(|count| *count > 0) {
+        text += &format!("parked: {}; `{list}` names them\n", format_count(count, "pull request"));
+    }
+    if let Some(count) = unreadable.filter(|count| *count > 0) {
+        text +=
+            &format!("unreadable: {} of the queue; `{list}` shows the error\n", format_count(count, "row"));
     }
     text
 }
@@ -169,6 +186,7 @@ mod tests {
             kill_switch_repositories: 2,
             leaves_existing: false,
             forges: Vec::new(),
+            slots: StoppedSlots::default(),
         };
         let names = ["an-organisation/its-repository".to_owned(), "another/one".to_owned()];
         let address = SocketAddr::from(([127, 0, 0, 1], 8080));
@@ -183,5 +201,15 @@ mod tests {
             ),
             "{text}"
         );
+    }
+
+    #[test]
+    fn slots_that_need_a_person_are_shown() {
+        let output = OutputPrinter::new(CliFormat::Text, false, 0, ColorWhen::Never);
+        let text = |parked, unreadable| render_slots(StoppedSlots { parked, unreadable }, output);
+        assert_eq!((text(None, None), text(Some(0), Some(0))), (String::new(), String::new()));
+        assert_eq!(text(Some(2), Some(0)), "parked: 2 pull requests; `truing queue list` names them\n");
+        let told = "unreadable: 1 row of the queue; `truing queue list` shows the error\n";
+        assert_eq!(text(None, Some(1)), told);
     }
 }

@@ -285,13 +285,14 @@ async fn a_parked_slot_says_so_and_an_operator_brings_it_back() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_review_that_could_only_not_be_published_is_shown_after_the_retry() {
     let site = Site::new().await;
-    let _server = site.serve();
+    let server = site.serve();
     let refused = ForgeFaultKind::Status(403, None);
     site.forge
         .add_fault(ForgeFault::on_call("POST", "/repos/{owner}/{repo}/statuses/{sha}", refused).times(1000));
     let number = site.open("one").await;
     assert_eq!(site.deliver().await, [202]);
     site.wait_until_slots("parked", |slots| slots.iter().any(|slot| slot["why"] == "parked")).await;
+    status::wait_for_status(&site, &server, 0, "parked: 1 pull request; `truing ").await;
     let said = site.repo.pull(number).await.unwrap();
     assert!(
         said.conversation_comments().any(|comment| comment.body.contains("temporarily unavailable")),

@@ -3,7 +3,7 @@
 use super::*;
 
 /// Repeats the command until its exit code is `exit` and its output contains this text.
-async fn wait_for_status(site: &Site, server: &Server, exit: i32, text: &str) -> Ran {
+pub(super) async fn wait_for_status(site: &Site, server: &Server, exit: i32, text: &str) -> Ran {
     let address = server.url.strip_prefix("http://").unwrap().split('/').next().unwrap();
     let deadline = Instant::now() + PATIENCE;
     let mut look = tokio::time::interval(Duration::from_millis(50));
