@@ -361,6 +361,21 @@ impl Slot {
         self.storm.is_none_or(|storm| storm.review_count == 0 || now >= storm.end)
     }
 
+    /// Returns true if a worker holds a lease that has not expired at the time `now`. An expired lease stays
+    /// in the slot until a server applies [`SlotCommand::ExpireLease`] or [`SlotCommand::ServerRestarted`].
+    pub fn is_in_flight(&self, now: UnixMillis) -> bool {
+        matches!(self.state, SlotState::Leased { deadline, .. } if deadline > now)
+    }
+
+    /// Returns true if the slot has work that could begin at the time `now`: its wait has ended, or its lease
+    /// has expired.
+    pub fn is_due(&self, now: UnixMillis) -> bool {
+        match self.state {
+            SlotState::Waiting { due_at: at, .. } | SlotState::Leased { deadline: at, .. } => at <= now,
+            SlotState::Idle | SlotState::Held { .. } => false,
+        }
+    }
+
     /// Returns the token of the current lease, if any.
     pub fn token(&self) -> Option<FencingToken> {
         match &self.state {

@@ -54,6 +54,18 @@ fn slot_in(state: SlotState) -> Slot {
 }
 
 #[test]
+fn a_lease_is_in_flight_until_its_end_and_is_due_from_then_on() {
+    let slot = slot_in(leased());
+    for (now, in_flight) in [(59_999, true), (60_000, false), (60_001, false)] {
+        let now = UnixMillis(now);
+        assert_eq!((slot.is_in_flight(now), slot.is_due(now)), (in_flight, !in_flight), "{now:?}");
+    }
+    let waiting = slot_in(SlotState::Waiting { due_at: UnixMillis(5), reason: WaitReason::Backoff });
+    assert_eq!([4, 5].map(|now| waiting.is_due(UnixMillis(now))), [false, true]);
+    assert!(!waiting.is_in_flight(UnixMillis(4)));
+}
+
+#[test]
 fn the_leading_review_waits_for_a_pause_but_not_for_ever() {
     let limits = SlotLimits::default();
     let mut slot = Slot::new(SlotKey::new("pr/github/1/1"));

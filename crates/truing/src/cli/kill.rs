@@ -8,7 +8,7 @@ use serde::Serialize;
 use truing_config::Config;
 use truing_core::id::{SlotKey, UnixMillis};
 use truing_core::port::{OperatorStore as _, SlotStore as _, SweepStore as _};
-use truing_core::slot::{Slot, SlotState};
+use truing_core::slot::Slot;
 use truing_core::switch::{
     EngagedSwitch, HaltMode, KillSwitch, KillSwitches, RepositoryRef, RepositorySwitch, SwitchEngagement,
     SwitchRequest,
@@ -286,9 +286,9 @@ async fn unknown_repository_text(repo: &str, store: &Store, config: &Config) -> 
 /// Numbers of due slots and of runs in progress.
 #[derive(Clone, Copy, Default)]
 struct PendingWork {
-    /// Slots that are due now.
+    /// Slots that are due now. A slot whose lease has expired is due, because its worker has exited.
     due_count: usize,
-    /// Runs that are in progress now.
+    /// Runs that are in progress now: the leases that have not expired.
     running_count: usize,
 }
 
@@ -322,11 +322,9 @@ impl SlotList {
     /// Counts the work of the selected slots.
     fn pending_work(&self, is_selected: impl Fn(&Slot) -> bool) -> PendingWork {
         let meant = || self.slots.iter().filter(|slot| is_selected(slot));
-        let is_due =
-            |slot: &&Slot| matches!(slot.state, SlotState::Waiting { due_at, .. } if due_at <= self.read_at);
         PendingWork {
-            due_count: meant().filter(is_due).count(),
-            running_count: meant().filter(|slot| slot.token().is_some()).count(),
+            due_count: meant().filter(|slot| slot.is_due(self.read_at)).count(),
+            running_count: meant().filter(|slot| slot.is_in_flight(self.read_at)).count(),
         }
     }
 }
@@ -442,6 +440,9 @@ fn render_engagement(engaged: &SwitchEngagement) -> String {
 
 #[cfg(test)]
 mod tests {
+    use truing_core::id::FencingToken;
+    use truing_core::slot::{LoopKind, SlotState};
+
     use super::*;
 
     fn engaged_switch(mode: HaltMode, reason: Option<&str>) -> KillSwitch {
@@ -500,6 +501,35 @@ mod tests {
             "the kill switch of acme/shop is on, since 2026-09-21T14:13:20Z by ada: no run begins there \
                 until you run `truing --config ops.toml kill off --repo acme/shop`"
         );
+    }
+
+    /// Returns slots in these states, read at the time 60,000.
+    fn slot_list(states: Vec<SlotState>) -> SlotList {
+        let slot = |(number, state): (usize, SlotState)| Slot {
+            state,
+            ..Slot::new(SlotKey::new(format!("pr/github/1/{number}")))
+        };
+        SlotList {
+            slots: states.into_iter().enumerate().map(slot).collect(),
+            read_at: UnixMillis(60_000),
+            ..SlotList::default()
+        }
+    }
+
+    fn leased_until(deadline: i64) -> SlotState {
+        SlotState::Leased {
+            token: FencingToken(9),
+            deadline: UnixMillis(deadline),
+            loop_kind: LoopKind::Review,
+            claimed_events: None,
+            pause_requested: false,
+        }
+    }
+
+    #[test]
+    fn a_lease_that_has_expired_is_no_run_in_flight() {
+        let work = slot_list(vec![leased_until(60_001), leased_until(60_000)]).pending_work(|_| true);
+        assert_eq!((work.running_count, work.due_count), (1, 1), "the next worker takes the other one over");
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! The command `truing why`: prints one screen about a pull request: its state, its history, and the command
 //! that unblocks the pull request.
 
+mod explanation;
+
 use serde::Serialize;
 use serde_json::{Value, json};
 use truing_config::Config;
@@ -12,7 +14,7 @@ use truing_core::money::MicroUsd;
 use truing_core::outcome::{ReviewRecord, ReviewStep};
 use truing_core::port::{HistoryEvent, Ledger as _, OperatorStore as _, SlotStore as _, SweepStore as _};
 use truing_core::review_settlement;
-use truing_core::slot::{HoldReason, SlotState, WaitReason};
+use truing_core::slot::SlotState;
 use truing_core::sync::job;
 use truing_core::sync::record::SyncRecord as Job;
 use truing_loops::budget::BudgetLimits;
@@ -21,11 +23,11 @@ use truing_loops::text;
 use truing_loops::text::format_instant;
 use truing_store::Store;
 
+use self::explanation::{explain_idle, explain_state, explain_unserved, explain_without_server};
 use super::budget::{BudgetRow, render_usage};
 use super::columns::fold_line;
 use super::error::{CliError, CommandExit};
 use super::kill::{self, KillSwitchJson};
-use super::output::OutputPrinter;
 use super::target::{DescribedSlot, open_records_store, slot_state, store_error};
 use super::{CommandContext, runtime};
 use truing_service::report::outcome::merge_objects;
@@ -153,7 +155,9 @@ pub(crate) fn run(args: &WhyArgs, context: &CommandContext) -> Result<CommandExi
             .max_by_key(|last| last.ended_at)
             .as_ref()
             .map(flatten_record);
-        let waits = matches!(target.slot.state, SlotState::Waiting { .. });
+        let now = store.now().await.map_err(store_error)?;
+        // The kill switch also delays the worker that takes over a run whose lease has expired.
+        let waits = matches!(target.slot.state, SlotState::Waiting { .. }) || target.slot.is_due(now);
         let is_served = store.path().is_none_or(|path| truing_store::is_served(path).unwrap_or(true));
         let (explanation, unblock) = match target.slot.state {
             SlotState::Waiting { reason, .. } if !is_served => explain_unserved(reason, context.output),
@@ -161,9 +165,13 @@ pub(crate) fn run(args: &WhyArgs, context: &CommandContext) -> Result<CommandExi
                 let review = format!("review --pr {} --publish", target.name());
                 (AWAITS_SWEEP_MESSAGE.to_owned(), Some(context.output.command_line(&review)))
             }
-            SlotState::Idle => explain_idle(&target, &converges, context.output),
+            SlotState::Idle => explain_idle(&target, &converges, now, context.output),
+            SlotState::Leased { .. } if !is_served && target.slot.is_due(now) => {
+                let (what, _) = explain_state(&target, now, context.output);
+                explain_without_server(&what, context.output)
+            }
             SlotState::Waiting { .. } | SlotState::Leased { .. } | SlotState::Held { .. } => {
-                explain_state(&target, context.output)
+                explain_state(&target, now, context.output)
             }
         };
         let head = target.description.as_ref().and_then(|described| described.head.as_ref());
@@ -421,98 +429,10 @@ fn render_last_run(last_run: &LastRunJson) -> String {
     format!("{text}, {}", last_run.ended_at)
 }
 
-/// Message for a review that waits for budget.
-const DEFERRED_MESSAGE: &str = "the repository's budget for today is used up; rules have reviewed the pull \
-    request, and a model reviews it when the next day (UTC) begins";
-
-/// Returns the explanation for a slot that waits while no server runs, and the command that starts a server.
-fn explain_unserved(reason: WaitReason, output: OutputPrinter) -> (String, Option<String>) {
-    let what = match reason {
-        WaitReason::Debounce | WaitReason::Storm | WaitReason::Scheduled | WaitReason::Step => {
-            "the entry waits for its scheduled time"
-        }
-        WaitReason::Backoff => "the last attempt failed",
-        WaitReason::Deferred => DEFERRED_MESSAGE,
-        WaitReason::RateLimit => "the forge's rate limit is used up",
-        WaitReason::Settling => "a recent comment may not be visible at the forge yet",
-        WaitReason::Reviewer => "another reviewer, or a check, has not answered yet",
-    };
-    (
-        format!("{what}; no server is running, so nothing starts automatically"),
-        Some(output.command_line("serve")),
-    )
-}
-
 /// Returns true if the head needs a review but none is queued; the next sweep then queues the review.
 async fn needs_sweep(target: &DescribedSlot, store: &Store) -> Result<bool, CliError> {
     let key = std::slice::from_ref(&target.slot.key);
     let reviews = store.last_reviews(key).await.map_err(store_error)?.pop().unwrap_or_default();
     let head = target.description.as_ref().and_then(|described| described.head.as_ref());
     Ok(review_settlement::awaits_sweep(&target.slot, head, &reviews))
-}
-
-/// Returns the explanation for an idle slot. If the slot's last converge run has ended unfinished, the
-/// explanation states that the run can be resumed.
-fn explain_idle(
-    target: &DescribedSlot,
-    converge_runs: &[Converge],
-    output: OutputPrinter,
-) -> (String, Option<String>) {
-    let last = converge_runs.iter().find(|run| !run.detail.state.audits_only);
-    match last.filter(|last| last.detail.final_exit().is_some() && last.is_unfinished()) {
-        Some(_) => (
-            "nothing is pending; the last converge run can be resumed".into(),
-            Some(output.command_line(&format!("converge {}", target.name()))),
-        ),
-        None => explain_state(target, output),
-    }
-}
-
-/// Returns the explanation of the slot's state, and the command that continues the work, or none if no such
-/// command exists.
-fn explain_state(target: &DescribedSlot, output: OutputPrinter) -> (String, Option<String>) {
-    let key = target.slot.key.as_str();
-    let retry = Some(output.command_line(&format!("queue retry {key}")));
-    match &target.slot.state {
-        SlotState::Idle => ("nothing is pending".into(), None),
-        SlotState::Leased { loop_kind: of, pause_requested: false, .. } => {
-            (format!("a worker runs the {} now", of.as_str()), None)
-        }
-        SlotState::Leased { loop_kind: of, pause_requested: true, .. } => {
-            (format!("a worker runs the {} now; then the pull request is paused", of.as_str()), None)
-        }
-        SlotState::Waiting { reason: why, .. } => {
-            let (text, now) = match why {
-                WaitReason::Debounce => {
-                    ("waiting for more pushes; the review starts when the pushes stop", true)
-                }
-                WaitReason::Storm => (
-                    "this burst of pushes was reviewed once; its last commit is reviewed when the pushes \
-                     stop",
-                    true,
-                ),
-                WaitReason::Backoff => ("the last attempt failed; the server tries again", true),
-                WaitReason::Deferred => (DEFERRED_MESSAGE, true),
-                WaitReason::Scheduled => ("waiting for the scheduled time", true),
-                WaitReason::RateLimit => ("the forge's rate limit is used up", false),
-                WaitReason::Settling => ("a recent comment may not be visible at the forge yet", false),
-                WaitReason::Reviewer => ("another reviewer, or a check, has not answered yet", true),
-                WaitReason::Step => {
-                    ("the run waits before its next step; other pull requests are processed first", false)
-                }
-            };
-            (text.into(), retry.filter(|_| now))
-        }
-        SlotState::Held { reason: why } => match why {
-            HoldReason::Parked => {
-                ("too many attempts failed; a new push or a retry starts new attempts".into(), retry)
-            }
-            HoldReason::Paused => ("a person paused the reviews".into(), retry),
-            HoldReason::Draft => (
-                "the pull request is a draft".into(),
-                Some("mark the pull request as ready for review".into()),
-            ),
-            HoldReason::Cancelled => ("the pull request is closed".into(), Some("reopen it".into())),
-        },
-    }
 }
