@@ -8,7 +8,7 @@ use serde::Serialize;
 use truing_config::Config;
 use truing_core::id::{SlotKey, UnixMillis};
 use truing_core::port::{OperatorStore as _, SlotStore as _, SweepStore as _};
-use truing_core::slot::Slot;
+use truing_core::slot::{Slot, SlotState};
 use truing_core::switch::{
     EngagedSwitch, HaltMode, KillSwitch, KillSwitches, RepositoryRef, RepositorySwitch, SwitchEngagement,
     SwitchRequest,
@@ -283,11 +283,13 @@ async fn unknown_repository_text(repo: &str, store: &Store, config: &Config) -> 
     })
 }
 
-/// Numbers of due slots and of runs in progress.
+/// Numbers of due slots, of waiting slots and of runs in progress.
 #[derive(Clone, Copy, Default)]
 struct PendingWork {
     /// Slots that are due now. A slot whose lease has expired is due, because its worker has exited.
     due_count: usize,
+    /// Slots that are due now, or that wait for any reason, for example for the next attempt.
+    waiting_count: usize,
     /// Runs that are in progress now: the leases that have not expired.
     running_count: usize,
 }
@@ -322,8 +324,11 @@ impl SlotList {
     /// Counts the work of the selected slots.
     fn pending_work(&self, is_selected: impl Fn(&Slot) -> bool) -> PendingWork {
         let meant = || self.slots.iter().filter(|slot| is_selected(slot));
+        let is_waiting =
+            |slot: &Slot| matches!(slot.state, SlotState::Waiting { .. }) || slot.is_due(self.read_at);
         PendingWork {
             due_count: meant().filter(|slot| slot.is_due(self.read_at)).count(),
+            waiting_count: meant().filter(|slot| is_waiting(slot)).count(),
             running_count: meant().filter(|slot| slot.is_in_flight(self.read_at)).count(),
         }
     }
@@ -374,7 +379,7 @@ fn render_engaged_switch(switch: EngagedSwitch<'_>, work: PendingWork, output: O
             "held back",
             format!(
                 "{} waiting; webhooks of this repository are answered with status 503",
-                format_count(work.due_count, "pull request")
+                format_count(work.waiting_count, "pull request")
             ),
         ),
         ("unblock", output.command_line(&switch.off_command())),
@@ -397,11 +402,14 @@ fn render_runs_in_flight(work: PendingWork, mode: HaltMode) -> String {
 
 /// Returns the state of the global switch and its effect.
 fn render_switch(switch: &KillSwitch, work: PendingWork, output: OutputPrinter) -> String {
-    let due = format_count(work.due_count, "pull request");
     let KillSwitch::On(engaged) = switch else {
-        let waiting = if work.due_count == 0 { String::new() } else { format!("; {due} due") };
-        return format!("The kill switch is off{waiting}.\n");
+        let due = match work.due_count {
+            0 => String::new(),
+            due => format!("; {} due", format_count(due, "pull request")),
+        };
+        return format!("The kill switch is off{due}.\n");
     };
+    let waiting = format_count(work.waiting_count, "pull request");
     // Local runs have no slot, so they are not among the counted runs.
     let local = match engaged.mode {
         HaltMode::Finish => "runs of `truing converge` are not counted; they complete, too",
@@ -414,7 +422,7 @@ fn render_switch(switch: &KillSwitch, work: PendingWork, output: OutputPrinter) 
         ("mode", engaged.mode.as_str().to_owned()),
         ("in flight", render_runs_in_flight(work, engaged.mode)),
         ("local", local.to_owned()),
-        ("held back", format!("{due} waiting; webhooks are answered with status 503")),
+        ("held back", format!("{waiting} waiting; webhooks are answered with status 503")),
         ("unblock", output.command_line("kill off")),
     ];
     for (name, value) in rows {
@@ -441,7 +449,7 @@ fn render_engagement(engaged: &SwitchEngagement) -> String {
 #[cfg(test)]
 mod tests {
     use truing_core::id::FencingToken;
-    use truing_core::slot::{LoopKind, SlotState};
+    use truing_core::slot::{HoldReason, LoopKind, WaitReason};
 
     use super::*;
 
@@ -533,9 +541,25 @@ mod tests {
     }
 
     #[test]
+    fn whatever_waits_is_held_back_for_whichever_reason_it_waits() {
+        let waiting = |due_at, reason| SlotState::Waiting { due_at: UnixMillis(due_at), reason };
+        let list = slot_list(vec![
+            waiting(90_000, WaitReason::Backoff),
+            waiting(90_000, WaitReason::RateLimit),
+            waiting(60_000, WaitReason::Debounce),
+            SlotState::Held { reason: HoldReason::Parked },
+            SlotState::Idle,
+        ]);
+        let work = list.pending_work(|_| true);
+        assert_eq!((work.waiting_count, work.due_count, work.running_count), (3, 1, 0));
+        let on = render_switch(&engaged_switch(HaltMode::Finish, None), work, plain_printer());
+        assert!(on.contains("held back 3 pull requests waiting"), "{on}");
+    }
+
+    #[test]
     fn the_screen_says_what_is_held_back_and_what_lets_it_go_on() {
         insta::assert_snapshot!(render_switch(&engaged_switch(HaltMode::Finish, Some("a storm")),
-            PendingWork { due_count: 3, running_count: 1 }, printer_with_config()), @r"
+            PendingWork { due_count: 0, waiting_count: 3, running_count: 1 }, printer_with_config()), @r"
         The kill switch is on, since 2026-09-21T14:13:20Z by ada.
           reason    a storm
           mode      finish
@@ -544,8 +568,8 @@ mod tests {
           held back 3 pull requests waiting; webhooks are answered with status 503
           unblock   truing --config ops.toml kill off
         ");
-        insta::assert_snapshot!(render_switch(&engaged_switch(HaltMode::Stop, None), PendingWork { due_count: 0, running_count: 2 },
-            plain_printer()), @r"
+        insta::assert_snapshot!(render_switch(&engaged_switch(HaltMode::Stop, None),
+            PendingWork { running_count: 2, ..PendingWork::default() }, plain_printer()), @r"
         The kill switch is on, since 2026-09-21T14:13:20Z by ada.
           reason    none given
           mode      stop
@@ -554,8 +578,9 @@ mod tests {
           held back 0 pull requests waiting; webhooks are answered with status 503
           unblock   truing kill off
         ");
-        insta::assert_snapshot!(render_switch(&KillSwitch::Off, PendingWork { due_count: 1, running_count: 2 },
-            plain_printer()), @"The kill switch is off; 1 pull request due.");
+        insta::assert_snapshot!(render_switch(&KillSwitch::Off,
+            PendingWork { due_count: 1, waiting_count: 3, running_count: 2 }, plain_printer()),
+            @"The kill switch is off; 1 pull request due.");
         insta::assert_snapshot!(render_switch(&KillSwitch::Off, PendingWork::default(), plain_printer()),
             @"The kill switch is off.");
     }
