@@ -6,6 +6,9 @@ use crate::port::ReviewProgress;
 use crate::run::RunStage;
 use crate::slot::{Slot, SlotState};
 
+/// Reason recorded for the head of a pull request whose slot an operator has dropped.
+pub const DROP_REASON: &str = "dropped by an operator";
+
 /// Returns true if a revision needs no further review after a run with this stage and outcome. For any other
 /// stage and outcome, the revision must be reviewed again if its slot is lost.
 ///
@@ -38,6 +41,7 @@ pub fn is_review_settled(stage: RunStage, outcome: Option<ReviewOutcomeKind>) ->
 pub fn awaits_sweep(slot: &Slot, head: Option<&Sha>, reviews: &ReviewProgress) -> bool {
     let is_settled = |head: &Sha| reviews.last_settled.as_ref().is_some_and(|settled| settled.head == *head);
     slot.state == SlotState::Idle
+        && !reviews.is_dropped_without_head()
         && (slot.version.0 == 0 || reviews.last_attempted.is_some())
         && head.is_some_and(|head| !is_settled(head))
 }

@@ -128,7 +128,8 @@ pub trait RunStore: Send + Sync {
     -> Result<(), StoreError>;
 
     /// Records, in one transaction, that these heads are skipped without a review because of `reason`. A head
-    /// is not recorded if any run has already begun on its pull request.
+    /// is not recorded if any run has already begun on its pull request, unless the newest run is a drop
+    /// without a head ([`is_dropped_without_head`](super::ReviewProgress::is_dropped_without_head)).
     async fn skip_heads(&self, heads: &[SkippedHead], reason: &str) -> Result<(), StoreError>;
 
     /// Returns the descriptions of these keys, in the order of `keys`; `None` for a key without a stored

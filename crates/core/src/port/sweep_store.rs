@@ -119,6 +119,14 @@ pub struct ReviewProgress {
     pub is_skipped: bool,
 }
 
+impl ReviewProgress {
+    /// Returns true if an operator dropped the pull request before any run had read its head. The drop then
+    /// applies to the head that the sweep sees first.
+    pub fn is_dropped_without_head(&self) -> bool {
+        self.is_skipped && self.last_settled.as_ref().is_some_and(|settled| settled.head.is_null())
+    }
+}
+
 /// A store for the sweep's data and for users' requests. Writes need no fencing token, because no run makes
 /// them.
 #[async_trait]

@@ -8,6 +8,7 @@ use truing_core::port::{
     ForgeError, HaltPolicy, KnownRepository, MarkOutcome, OpenPull, PullComment, PullRevision, RecordStore,
     RequestOrigin, ReviewProgress, SkippedHead, SlotDescription, SlotMark, StoreError, UserRequest,
 };
+use truing_core::review_settlement::DROP_REASON;
 use truing_core::slot::{HoldReason, LoopKind, Slot, SlotState};
 use truing_forge::listing::CachedListing;
 use truing_forge::{AnyForgeServer, ForgeServer as _};
@@ -150,7 +151,8 @@ impl RepositorySnapshot {
     }
 
     /// Marks open pull requests whose present state was not reviewed. Also marks held slots whose pull
-    /// request is no longer open.
+    /// request is no longer open. If an operator dropped a pull request before its head was known, records its
+    /// present head as skipped instead.
     async fn mark_pulls(
         &mut self,
         context: &ServiceContext,
@@ -165,10 +167,14 @@ impl RepositorySnapshot {
         let open: Vec<(SlotKey, &OpenPull)> =
             pulls.items().map(|pull| (pull_slot_key(repository, pull.number), pull)).collect();
         let keys: Vec<SlotKey> = open.iter().map(|(key, _)| key.clone()).collect();
-        let mut marks = Vec::new();
+        let (mut marks, mut dropped) = (Vec::new(), Vec::new());
         for ((key, pull), known) in open.into_iter().zip(load_known_pulls(store, &keys).await?) {
             // A slot with an unreadable row is skipped until an operator deletes the row.
             let Some((slot, reviews)) = known else { continue };
+            if slot.state == SlotState::Idle && reviews.is_dropped_without_head() {
+                dropped.push(SkippedHead { run: new_run_id(), key, revision: pull.revision.clone() });
+                continue;
+            }
             let rouse = pull_mark_action(&slot, pull, &reviews);
             if rouse == SlotMarkAction::OncePerRevision
                 && !record_woken_slot(woken_slots, &key, Some(&pull.revision))
@@ -180,6 +186,9 @@ impl RepositorySnapshot {
                 let head = Some(pull.revision.head.clone());
                 marks.push(slot_mark(key, SlotDescription { name, url: pull.url.clone(), head }));
             }
+        }
+        if !dropped.is_empty() {
+            store.skip_heads(&dropped, DROP_REASON).await?;
         }
         if pulls.is_complete() {
             let resting = store.repository_slots(&repository.forge, &repository.id).await?;
@@ -322,11 +331,12 @@ fn record_woken_slot(
     before != Some(revision.cloned())
 }
 
-/// Decides whether to mark the slot of an open pull request. If an idle slot has no settled revision, its
-/// work was lost, so the slot is marked again. A parked slot is marked only for a revision that no run has
-/// attempted.
+/// Decides whether to mark the slot of an open pull request. An idle slot without a settled revision has lost
+/// its work, so the slot is marked again. A parked slot is marked only for a revision that no run has
+/// attempted. An operator's drop before the head was known applies to this head, so the slot is not marked.
 pub(super) fn pull_mark_action(slot: &Slot, pull: &OpenPull, reviews: &ReviewProgress) -> SlotMarkAction {
     let is_unsettled = match &reviews.last_settled {
+        Some(_) if reviews.is_dropped_without_head() => false,
         Some(left) if reviews.is_skipped => left.head != pull.revision.head,
         settled => settled.as_ref() != Some(&pull.revision),
     };

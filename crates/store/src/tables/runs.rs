@@ -14,7 +14,7 @@ use async_trait::async_trait;
 use truing_core::converge;
 use truing_core::dismissal::Dismissal;
 use truing_core::finding::{AnchorKind, Finding};
-use truing_core::id::{CommentId, FencingToken, RunId, SlotKey, UnixMillis};
+use truing_core::id::{CommentId, FencingToken, RunId, Sha, SlotKey, UnixMillis};
 use truing_core::money::MicroUsd;
 use truing_core::outcome::{ReviewOutcome, ReviewRecord};
 use truing_core::port::{
@@ -78,16 +78,29 @@ impl Store {
         .await
     }
 
-    /// Records that the head of the key's newest review is skipped for the reason `reason`. Does nothing if a
-    /// run has settled that revision.
+    /// Records that the head of a pull request is skipped because of `reason`. This is the head of the key's
+    /// newest review. Does nothing if a run has settled that revision.
+    ///
+    /// If no review has read the head, or the last event announced another head, the present head is unknown.
+    /// The drop is then recorded without a head, and applies to the head that the sweep sees first.
     ///
     /// # Errors
     /// [`StoreError`] if the store cannot be written.
     #[truing_core::boxed_future]
-    pub async fn skip_head(&self, run: &RunId, key: &SlotKey, reason: &str) -> Result<(), StoreError> {
+    pub async fn skip_head(
+        &self,
+        run: &RunId,
+        key: &SlotKey,
+        announced_head: Option<&Sha>,
+        reason: &str,
+    ) -> Result<(), StoreError> {
         let run = RunReference { id: run.clone(), key: key.clone(), token: self.fresh_token().await? };
-        let (reason, now) = (reason.to_owned(), self.0.clock.now());
-        self.write(move |connection| reviews::skip_newest_revision(connection, &run, &reason, now)).await
+        let (announced_head, reason) = (announced_head.cloned(), reason.to_owned());
+        let now = self.0.clock.now();
+        self.write(move |connection| {
+            reviews::skip_newest_revision(connection, &run, announced_head.as_ref(), &reason, now)
+        })
+        .await
     }
 
     /// Returns the records of a loop's runs that were written since the given time, newest first. `slot_key`
@@ -132,7 +145,8 @@ impl RunStore for Store {
         let (heads, reason) = (heads.to_vec(), reason.to_owned());
         self.write(move |connection| {
             for SkippedHead { run, key, revision } in &heads {
-                if review_progress(connection, key)?.last_attempted.is_none() {
+                let progress = review_progress(connection, key)?;
+                if progress.last_attempted.is_none() || progress.is_dropped_without_head() {
                     let run = RunReference { id: run.clone(), key: key.clone(), token };
                     reviews::record_skipped_revision(connection, &run, revision, &reason, now)?;
                 }

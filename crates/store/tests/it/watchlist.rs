@@ -11,6 +11,7 @@ use truing_core::port::{
     ReviewProgress, RunReference, RunStore, SkippedHead, SlotDescription, SlotStore, StoreError, SweepStore,
     UserRequest, UserRequestOutcome, VersionConflict,
 };
+use truing_core::review_settlement::DROP_REASON;
 use truing_core::slot::{LoopKind, Slot, SlotCommand, SlotLimits};
 use truing_store::Store;
 
@@ -156,9 +157,7 @@ async fn a_head_that_an_operator_has_dropped_is_settled_until_another_run_begins
     let (_home, store) = new_store().await;
     let (now, key) = (UnixMillis(NOW), run(1).key);
     let drop =
-        async || store.skip_head(&RunId::new("dropped"), &key, "dropped by an operator").await.unwrap();
-    drop().await;
-    assert_eq!(last_heads(&store).await, "--", "no run knows the head");
+        async || store.skip_head(&RunId::new("dropped"), &key, None, "dropped by an operator").await.unwrap();
     store.begin_run(&run(1), &revision('a'), now).await.unwrap();
     store.mark_failed(&run(1), &outcome(ReviewOutcomeKind::Failed), now).await.unwrap();
     drop().await;
@@ -168,6 +167,44 @@ async fn a_head_that_an_operator_has_dropped_is_settled_until_another_run_begins
     assert_eq!(store.review_entries(&key, 9).await.unwrap().len(), runs, "it is settled before");
     store.begin_run(&run(99), &revision('a'), now).await.unwrap();
     assert_eq!(last_heads(&store).await, "a-");
+}
+
+#[tokio::test]
+async fn a_drop_of_a_head_that_no_run_has_read_is_of_the_head_that_is_seen_next() {
+    let (_home, store) = new_store().await;
+    let (now, key) = (UnixMillis(NOW), run(1).key);
+    let drop = async |announced: char| {
+        let (run, head) = (RunId::new(format!("dropped-{announced}")), revision(announced).head);
+        store.skip_head(&run, &key, Some(&head), DROP_REASON).await.unwrap();
+        last_heads(&store).await
+    };
+    let see = async |head: char| {
+        let seen = SkippedHead {
+            run: RunId::new(format!("seen-{head}")),
+            key: key.clone(),
+            revision: revision(head),
+        };
+        store.skip_heads(&[seen], DROP_REASON).await.unwrap();
+        last_heads(&store).await
+    };
+    assert_eq!(drop('c').await, "00", "an event named the head, but no run has read it");
+    let runs = store.review_entries(&key, 9).await.unwrap().len();
+    assert_eq!(drop('c').await, "00");
+    assert_eq!(store.review_entries(&key, 9).await.unwrap().len(), runs, "it is recorded once");
+    assert_eq!(see('c').await, "cc", "the first head that is seen");
+    assert_eq!(see('d').await, "cc", "and no later one");
+
+    // A push follows, whose head no run can read.
+    let newer = |id: &str, token| RunReference { id: RunId::new(id), key: key.clone(), token };
+    let published = newer("published", store.fresh_token().await.unwrap());
+    store.begin_run(&published, &revision('d'), now).await.unwrap();
+    store.store_computed_review(&published, &computed(&published, 'd', Vec::new())).await.unwrap();
+    store.mark_published(&published, &record(&published, 'd')).await.unwrap();
+    assert_eq!(drop('d').await, "dd", "it is settled");
+    let unread = newer("unread", store.fresh_token().await.unwrap());
+    store.mark_failed(&unread, &outcome(ReviewOutcomeKind::Failed), now).await.unwrap();
+    assert_eq!(drop('e').await, "00");
+    assert_eq!(see('e').await, "ee");
 }
 
 #[tokio::test]

@@ -4,8 +4,9 @@
 use std::collections::BTreeSet;
 
 use serde::Serialize;
-use truing_core::id::SlotKey;
+use truing_core::id::{PrId, SlotKey};
 use truing_core::port::{OperatorAction, OperatorStore as _, RunStore as _};
+use truing_core::review_settlement::DROP_REASON;
 use truing_core::slot::{Slot, SlotCommand, SlotLimits, SlotRefusal};
 use truing_core::switch::RepositoryRef;
 use truing_loops::machine::new_run_id;
@@ -167,9 +168,11 @@ impl QueueEntryChange<'_> {
         match apply_slot_command(store, &key, self.command, limits).await {
             Ok(decision) => {
                 target.slot = decision.slot;
-                if self.command == SlotCommand::Drop {
+                // A job has no head that the sweep could take up again.
+                if self.command == SlotCommand::Drop && PrId::from_key(&key).is_some() {
+                    let announced = target.description.as_ref().and_then(|known| known.head.as_ref());
                     store
-                        .skip_head(&new_run_id(), &key, "dropped by an operator")
+                        .skip_head(&new_run_id(), &key, announced, DROP_REASON)
                         .await
                         .map_err(store_error)?;
                 }

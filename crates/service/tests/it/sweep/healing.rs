@@ -1,6 +1,8 @@
 //! Tests that the sweep finds changes that were made while no service was running.
 
+use truing_core::id::RunId;
 use truing_core::port::OperatorStore as _;
+use truing_core::review_settlement::DROP_REASON;
 use truing_core::switch::SwitchRequest;
 use truing_fakes::forge::NewPull;
 
@@ -140,6 +142,32 @@ async fn a_parked_slot_wakes_for_a_new_head_and_sleeps_on_for_the_old_one() {
     site.repo.push(&opened.branch, change::second().write("more.txt", "more")).await.unwrap();
     lose(&site);
     assert_eq!(swept.state(&key).await, "held (parked)");
+    swept.round(&site).await;
+    assert_eq!(swept.state(&key).await, "waiting (debounce)");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_drop_of_a_head_that_was_never_read_holds_until_the_next_push() {
+    let site = Site::new().await;
+    let opened = site.open("change").await;
+    let key = site.key(opened.number).await;
+    let mut swept = SweepStage::of(&site);
+    swept.look().await;
+    assert_eq!(swept.state(&key).await, "waiting (debounce)");
+    truing_loops::slots::apply_slot_command(
+        &swept.store,
+        &key,
+        truing_core::slot::SlotCommand::Drop,
+        &swept.context.slot_limits,
+    )
+    .await
+    .unwrap();
+    swept.store.skip_head(&RunId::new("dropped"), &key, None, DROP_REASON).await.unwrap();
+    for _ in 0..3 {
+        swept.round(&site).await;
+        assert_eq!(swept.state(&key).await, "idle");
+    }
+    site.repo.push(&opened.branch, change::second().write("more.txt", "more")).await.unwrap();
     swept.round(&site).await;
     assert_eq!(swept.state(&key).await, "waiting (debounce)");
 }

@@ -281,7 +281,10 @@ async fn arrange(lossy: &LossyStoreForge, work: &Work<'_>, midway: SlotLossPoint
         SlotLossPoint::Dropped => {
             work.fail().await;
             work.step(SlotCommand::Drop).await;
-            store.skip_head(&RunId::new(work.run.key.as_str()), &work.run.key, "dropped").await.unwrap();
+            store
+                .skip_head(&RunId::new(work.run.key.as_str()), &work.run.key, None, "dropped")
+                .await
+                .unwrap();
         }
     }
 }

@@ -7,7 +7,7 @@ use truing_core::outcome::{
     INTERRUPTED_REASON, ReviewDetail, ReviewOutcome, ReviewOutcomeKind, ReviewRecord, ReviewRuntime,
     ReviewStep,
 };
-use truing_core::port::{PullRevision, ReviewProgress, RunReference, RunStart};
+use truing_core::port::{PullRevision, RunReference, RunStart};
 use truing_core::run::{RunStage, StepCost};
 
 use super::super::dismissals;
@@ -469,20 +469,30 @@ pub(super) fn findings_revision(
 }
 
 /// Records that the newest run's revision is skipped. Does nothing if a run has settled that revision.
+/// Records a null revision if no run has read the head, or if `announced_head` is another head.
 pub(super) fn skip_newest_revision(
     connection: &SqlTransaction,
     run: &RunReference,
+    announced_head: Option<&Sha>,
     reason: &str,
     now: UnixMillis,
 ) -> Result<(), StoreFault> {
-    let ReviewProgress { last_attempted, last_settled, .. } = review_progress(connection, &run.key)?;
-    let is_open = |last_attempted: &PullRevision| {
-        !last_attempted.head.is_null() && last_settled.as_ref() != Some(last_attempted)
+    let progress = review_progress(connection, &run.key)?;
+    // A failed run that could not read its revision has the revision of the run before it, so the newest run
+    // does not show whether the present head was read.
+    let is_present_head = |attempted: &PullRevision| {
+        !attempted.head.is_null() && announced_head.is_none_or(|announced| *announced == attempted.head)
     };
-    match last_attempted.filter(is_open) {
-        Some(revision) => record_skipped_revision(connection, run, &revision, reason, now),
-        None => Ok(()),
+    let present = progress.last_attempted.clone().filter(is_present_head);
+    let is_settled = match &present {
+        Some(revision) => progress.last_settled.as_ref() == Some(revision),
+        None => progress.is_dropped_without_head(),
+    };
+    if is_settled {
+        return Ok(());
     }
+    let revision = present.unwrap_or_else(|| PullRevision { head: Sha::null(), base: Sha::null() });
+    record_skipped_revision(connection, run, &revision, reason, now)
 }
 
 /// Begins a run that skips this revision, and ends it.
