@@ -179,7 +179,7 @@ struct RepositorySnapshot {
     /// Comments of both kinds: on the pull request, and on the diff.
     comments: [CachedListing<PullComment>; 2],
     /// Held slots that the sweep has marked. The value is the revision at which a slot was marked; `None` for
-    /// a closed pull request.
+    /// a pull request that is no longer listed, whether its slot was marked or must stay parked.
     woken_slots: HashMap<SlotKey, Option<PullRevision>>,
     /// Time of the last lookup, if the lookup did not find the repository.
     missing_checked_at: Option<UnixMillis>,

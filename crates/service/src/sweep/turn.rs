@@ -5,16 +5,18 @@ use std::collections::{BTreeSet, HashMap};
 
 use truing_core::id::{PrId, SlotKey, TimeSpan, UnixMillis};
 use truing_core::port::{
-    ForgeError, HaltPolicy, KnownRepository, MarkOutcome, OpenPull, PullComment, PullRevision, RecordStore,
-    RequestOrigin, ReviewProgress, SkippedHead, SlotDescription, SlotMark, StoreError, UserRequest,
+    ForgeError, HaltPolicy, KnownRepository, MarkOutcome, OpenPull, PrState, PullComment, PullRevision,
+    RecordStore, RequestOrigin, ReviewProgress, SkippedHead, SlotDescription, SlotMark, StoreError,
+    UserRequest,
 };
+use truing_core::publish::CommentProducer;
 use truing_core::review_settlement::DROP_REASON;
 use truing_core::slot::{HoldReason, LoopKind, Slot, SlotState};
 use truing_forge::listing::CachedListing;
 use truing_forge::{AnyForgeServer, ForgeServer as _};
 use truing_loops::machine::new_run_id;
 
-use super::{RepositorySnapshot, SweepError, SweepTask};
+use super::{RepositorySnapshot, SweepError, SweepTask, is_the_forges};
 use crate::comment_commands::UserCommand;
 use crate::context::ServiceContext;
 
@@ -54,7 +56,7 @@ impl RepositorySnapshot {
         if !repository.onboarded && !self.finish_onboarding(context, repository).await? {
             return Ok(());
         }
-        self.mark_pulls(context, repository).await?;
+        self.mark_pulls(context, repository, remaining_calls).await?;
         self.store_commands(context, server, repository, remaining_calls).await
     }
 
@@ -150,13 +152,17 @@ impl RepositorySnapshot {
         Ok(true)
     }
 
-    /// Marks open pull requests whose present state was not reviewed. Also marks held slots whose pull
-    /// request is no longer open. If an operator dropped a pull request before its head was known, records its
-    /// present head as skipped instead.
+    /// Marks open pull requests whose present state was not reviewed. If an operator dropped a pull request
+    /// before its head was known, records its present head as skipped instead.
+    ///
+    /// Also marks held slots whose pull request is no longer open. A parked slot is marked only if the forge
+    /// shows that its pull request is closed. A pull request that the forge hides would otherwise fail again
+    /// after each start of the service.
     async fn mark_pulls(
         &mut self,
         context: &ServiceContext,
         repository: &KnownRepository,
+        remaining_calls: &mut u64,
     ) -> Result<(), SweepError> {
         let (store, Self { pulls, woken_slots, .. }) = (&*context.store, self);
         if let Some(other) = pulls.items().find(|pull| pull.repository_id != repository.id) {
@@ -187,17 +193,28 @@ impl RepositorySnapshot {
                 marks.push(slot_mark(key, SlotDescription { name, url: pull.url.clone(), head }));
             }
         }
-        if !dropped.is_empty() {
-            store.skip_heads(&dropped, DROP_REASON).await?;
-        }
         if pulls.is_complete() {
             let resting = store.repository_slots(&repository.forge, &repository.id).await?;
-            let closed =
+            let unlisted =
                 resting.into_iter().filter(|slot| is_waiting_for_event(slot) && !keys.contains(&slot.key));
-            let closed: Vec<SlotKey> = closed.map(|slot| slot.key).collect();
-            woken_slots.retain(|key, _| keys.contains(key) || closed.contains(key));
-            for (key, described) in closed.iter().zip(store.descriptions(&closed).await?) {
-                if let (Some(described), true) = (described, record_woken_slot(woken_slots, key, None)) {
+            let (unlisted, states): (Vec<SlotKey>, Vec<SlotState>) =
+                unlisted.map(|slot| (slot.key, slot.state)).unzip();
+            woken_slots.retain(|key, _| keys.contains(key) || unlisted.contains(key));
+            let described = store.descriptions(&unlisted).await?;
+            for ((key, state), described) in unlisted.iter().zip(states).zip(described) {
+                let Some(described) = described else { continue };
+                if woken_slots.get(key) == Some(&None) {
+                    continue;
+                }
+                let is_closed = if state == (SlotState::Held { reason: HoldReason::Parked }) {
+                    is_pull_closed(context, repository, key, remaining_calls).await
+                } else {
+                    Some(true)
+                };
+                // If the forge has not answered, it is asked again at the next turn.
+                let Some(is_closed) = is_closed else { continue };
+                record_woken_slot(woken_slots, key, None);
+                if is_closed {
                     marks.push(slot_mark(key.clone(), SlotDescription { head: None, ..described }));
                 }
             }
@@ -215,6 +232,9 @@ impl RepositorySnapshot {
             for mark in batch.iter().filter(|mark| !refused.contains(&mark.key)) {
                 tracing::info!(key = %mark.key, "{} marked by the sweep", mark.description.name);
             }
+        }
+        if !dropped.is_empty() {
+            store.skip_heads(&dropped, DROP_REASON).await?;
         }
         Ok(())
     }
@@ -253,6 +273,27 @@ impl RepositorySnapshot {
             context.store.store_requests(&requests, repository, until).await?;
         }
         Ok(())
+    }
+}
+
+/// Asks the forge whether a pull request that it no longer lists is closed. Returns false if the forge does
+/// not show the pull request. Returns `None` if the forge does not answer, or if no request may be sent.
+async fn is_pull_closed(
+    context: &ServiceContext,
+    repository: &KnownRepository,
+    key: &SlotKey,
+    remaining_calls: &mut u64,
+) -> Option<bool> {
+    let id = PrId::from_key(key)?;
+    let client = context.forges.pull_client(&new_run_id(), &id, &repository.name, CommentProducer::Review)?;
+    *remaining_calls = remaining_calls.checked_sub(1)?;
+    match client.pull_request().await {
+        Ok(pull) => Some(pull.state == PrState::Closed),
+        Err(error) if is_the_forges(&error) => None,
+        Err(error) => {
+            tracing::debug!(%key, %error, "the forge does not show a parked pull request");
+            Some(false)
+        }
     }
 }
 
@@ -320,8 +361,8 @@ pub(super) enum SlotMarkAction {
     NoMark,
 }
 
-/// Records that a held slot is marked for `revision`. `None` means that the pull request is closed. Returns
-/// false if the slot was last marked for the same revision.
+/// Records that a held slot is marked for `revision`. `None` means that the pull request is no longer listed.
+/// Returns false if the slot was last marked for the same revision.
 fn record_woken_slot(
     woken_slots: &mut HashMap<SlotKey, Option<PullRevision>>,
     key: &SlotKey,
@@ -363,7 +404,7 @@ pub(super) fn pull_mark_action(slot: &Slot, pull: &OpenPull, reviews: &ReviewPro
 }
 
 /// Returns true if the slot is parked, or is held as a draft. Such a slot is marked after its pull request is
-/// closed, because only an event changes the slot's state.
+/// closed, because only an event changes its state. The run then records that the pull request is closed.
 fn is_waiting_for_event(slot: &Slot) -> bool {
     match slot.state {
         SlotState::Held { reason: HoldReason::Parked | HoldReason::Draft } => true,

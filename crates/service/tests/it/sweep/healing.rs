@@ -147,6 +147,38 @@ async fn a_parked_slot_wakes_for_a_new_head_and_sleeps_on_for_the_old_one() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn of_parked_slots_that_are_not_listed_any_more_a_restart_wakes_only_that_of_a_closed_pull_request() {
+    let site = Site::new().await;
+    let service = site.serve().await;
+    let (closed, hidden) = (site.open("closed").await, site.open("hidden").await);
+    let absent = |path: String| {
+        let absent = truing_fakes::forge::ForgeFaultKind::Status(404, None);
+        site.forge.add_fault(truing_fakes::forge::ForgeFault::on_call("GET", &path, absent).times(999));
+    };
+    absent("/repos/acme/shop/pulls/".to_owned());
+    site.deliver().await;
+    service
+        .come_to("both are parked", &site.clock, |slots| {
+            slots.iter().filter(|slot| slot.state.to_string() == "held (parked)").count() == 2
+        })
+        .await;
+    service.stop().await;
+    site.forge.clear_faults();
+    for pull in [&closed, &hidden] {
+        site.repo.close_pull(pull.number).await.unwrap();
+    }
+    absent(format!("/repos/acme/shop/pulls/{}$", hidden.number));
+    let (closed, hidden) = (site.key(closed.number).await, site.key(hidden.number).await);
+    for start in ["first", "second"] {
+        let mut swept = SweepStage::of(&site);
+        swept.look().await;
+        swept.round(&site).await;
+        let states = [swept.state(&closed).await, swept.state(&hidden).await];
+        assert_eq!(states, ["waiting (debounce)", "held (parked)"], "{start}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_drop_of_a_head_that_was_never_read_holds_until_the_next_push() {
     let site = Site::new().await;
     let opened = site.open("change").await;
