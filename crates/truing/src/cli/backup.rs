@@ -7,6 +7,7 @@ use truing_store::BackupError;
 
 use super::error::{CliError, CommandExit};
 use super::{CliFormat, CommandContext, runtime};
+use crate::wiring::MARKER_KEY_FILE_NAME;
 use crate::wiring::store::StoreLocation;
 
 /// Copy the database to a file, also while a service uses it
@@ -49,7 +50,8 @@ pub(crate) fn run(args: &BackupArgs, context: &CommandContext) -> Result<Command
                     .hint("check that the folder of the copy exists, is writable, and has free space")
             }
         })?;
-        let key = store.path().map(|path| path.with_file_name("marker.key")).filter(|key| key.exists());
+        let key =
+            store.path().map(|path| path.with_file_name(MARKER_KEY_FILE_NAME)).filter(|key| key.exists());
         let answer = BackupJson {
             file: args.file.display().to_string(),
             bytes: std::fs::metadata(&args.file).map_or(0, |file| file.len()),
@@ -63,10 +65,37 @@ pub(crate) fn run(args: &BackupArgs, context: &CommandContext) -> Result<Command
     })
 }
 
+/// Text for a database without a marker key. The service then has another key, or has not made one yet.
+const NO_MARKER_KEY_TEXT: &str = "there is no marker.key beside the database; if `forge.NAME.marker_key` is \
+    set, keep that key with the copy\n";
+
 fn render_text(answer: &BackupJson) -> String {
-    let mut text = format!("{}: {}\n", answer.file, truing_core::line::format_count(answer.bytes, "byte"));
-    if let Some(key) = &answer.marker_key {
-        text += &format!("keep this key with the copy: {key}\n");
+    let file = format!("{}: {}\n", answer.file, truing_core::line::format_count(answer.bytes, "byte"));
+    let key = match &answer.marker_key {
+        Some(key) => format!("keep this key with the copy: {key}\n"),
+        None => NO_MARKER_KEY_TEXT.to_owned(),
+    };
+    file + &key
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_answer_names_the_marker_key_or_says_that_there_is_none() {
+        let answer = |key: Option<&str>| {
+            let (file, marker_key) = ("copy.db".to_owned(), key.map(str::to_owned));
+            render_text(&BackupJson { file, bytes: 7, marker_key })
+        };
+        assert_eq!(
+            answer(Some("state/marker.key")),
+            "copy.db: 7 bytes\nkeep this key with the copy: state/marker.key\n"
+        );
+        assert_eq!(
+            answer(None),
+            "copy.db: 7 bytes\nthere is no marker.key beside the database; if `forge.NAME.marker_key` is \
+             set, keep that key with the copy\n"
+        );
     }
-    text
 }

@@ -1,13 +1,17 @@
 //! The command `truing store`: migrates all records to another store, and compares two stores.
 
+use std::path::Path;
+
 use serde::Serialize;
 use truing_core::port::SlotStore as _;
 use truing_store::{CopiedPage, NulPolicy, Store, TableComparison, TransferError};
 
 use super::error::{CliError, CommandExit};
+use super::output::shell_quote;
 use super::runtime::{self, StopSignals};
 use super::target::store_error;
 use super::{CommandContext, columns};
+use crate::wiring::MARKER_KEY_FILE_NAME;
 use crate::wiring::store::StoreLocation;
 
 /// Move the store to another engine, or compare two stores
@@ -22,7 +26,8 @@ enum StoreCommand {
     /// Copy everything from one store to a new one, and compare both
     ///
     /// First stop all servers that use one of the stores. The source is not changed. If the command is
-    /// interrupted, run it again to continue.
+    /// interrupted, run it again to continue. The file `marker.key` beside a database file is not copied: the
+    /// command prints how to copy it.
     Migrate {
         #[command(flatten)]
         stores: StorePairArgs,
@@ -136,7 +141,34 @@ async fn migrate(
     context
         .output
         .print_note(format_args!("copied and compared: both stores are the same; {from} is unchanged"));
+    if let (Some(from), Some(to)) = (source.path(), target.path())
+        && let Some(text) = marker_key_text(from, to)
+    {
+        context.output.warn(text);
+    }
     Ok(CommandExit::Success)
+}
+
+/// Returns a text about the marker key beside the database `from`, which is not part of the store. Returns
+/// `None` if there is no such key, or if the same key is beside the database `to`.
+fn marker_key_text(from: &Path, to: &Path) -> Option<String> {
+    let [from, to] = [from, to].map(|database| database.with_file_name(MARKER_KEY_FILE_NAME));
+    let key = std::fs::read(&from).ok()?;
+    let (from_name, to_name) = (from.display(), to.display());
+    match std::fs::read(&to) {
+        Ok(other) if other == key => None,
+        Ok(_) => Some(format!(
+            "the marker key {from_name} was not copied, and {to_name} is another key: a server on the new \
+             store does not recognise Truing's earlier comments, unless \
+             `forge.NAME.previous_marker_keys` contains the key {from_name}"
+        )),
+        Err(_) => Some(format!(
+            "the marker key {from_name} was not copied: without it, a server on the new store makes another \
+             key, and does not recognise Truing's earlier comments. To copy it: `cp -p {} {}`",
+            shell_quote(&from_name.to_string()),
+            shell_quote(&to_name.to_string())
+        )),
+    }
 }
 
 async fn compare(stores: &StorePairArgs, context: &CommandContext) -> Result<CommandExit, CliError> {
@@ -225,5 +257,32 @@ fn transfer_error(error: &TransferError) -> CliError {
         | TransferError::RowRefused { .. }
         | TransferError::ChangedByOtherProcess { .. }
         | TransferError::Difference { .. } => CliError::failure("store", message),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_marker_key_that_stays_behind_is_told_with_the_command_that_copies_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let [old, new] = ["old", "new"].map(|name| folder.path().join(name));
+        for folder in [&old, &new] {
+            std::fs::create_dir(folder).unwrap();
+        }
+        let (from, to) = (old.join("truing.db"), new.join("truing.db"));
+        assert_eq!(marker_key_text(&from, &to), None, "there is no key");
+        let (key, copy) = (old.join("marker.key"), new.join("marker.key"));
+        std::fs::write(&key, "11").unwrap();
+        let command = format!("`cp -p {} {}`", key.display(), copy.display());
+        let told = marker_key_text(&from, &to).unwrap();
+        assert!(told.ends_with(&command) && told.contains("was not copied"), "{told}");
+        assert_eq!(marker_key_text(&from, &old.join("other.db")), None, "the same folder has the same key");
+        std::fs::write(&copy, "22").unwrap();
+        let told = marker_key_text(&from, &to).unwrap();
+        assert!(told.contains("is another key") && told.contains("previous_marker_keys"), "{told}");
+        std::fs::copy(&key, &copy).unwrap();
+        assert_eq!(marker_key_text(&from, &to), None, "it was copied");
     }
 }
