@@ -218,8 +218,12 @@ fn alerts_ask_for_metrics_that_exist_and_name_a_page_that_begins_with_the_switch
         assert!(tests.contains(&format!("name: {alert} fires")), "nothing tries {alert}");
         let text = std::fs::read_to_string(docs().join("..").join(page)).unwrap();
         assert!(text.contains(&format!("Alert: `{alert}`.")), "{page} is not about {alert}");
-        let first = text.lines().find(|line| line.starts_with("$ ")).unwrap();
-        assert!(first.starts_with("$ truing kill on --reason "), "{page}: {first}");
+        // `truing kill on` replaces the reason of a switch that is on, so a page looks at the switch first.
+        let mut commands = text.lines().filter(|line| line.starts_with("$ "));
+        assert_eq!(commands.next(), Some("$ truing kill status"), "{page}");
+        let is_of_switch = page.ends_with("kill-switch-on.md");
+        let turns_on = commands.next().is_some_and(|second| second.starts_with("$ truing kill on --reason "));
+        assert_eq!(turns_on, !is_of_switch, "{page}");
     }
 }
 
