@@ -18,11 +18,20 @@ const DEFAULT_ENTRY_LIMIT: usize = 50;
 #[derive(clap::Args, Debug)]
 pub struct LogArgs {
     /// How many entries to show, newest first
-    #[arg(long, value_name = "N", default_value_t = DEFAULT_ENTRY_LIMIT)]
+    #[arg(long, value_name = "N", default_value_t = DEFAULT_ENTRY_LIMIT, value_parser = parse_entry_limit)]
     limit: usize,
 }
 
-/// One entry of the JSON output; the newest entry is first.
+/// Parses the number of entries. With 0, the output would say that nothing is recorded.
+fn parse_entry_limit(text: &str) -> Result<usize, String> {
+    match text.parse::<usize>() {
+        Ok(0) => Err("the number of entries must be at least 1".to_owned()),
+        Ok(limit) => Ok(limit),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// A line of the JSON output, newest first.
 #[derive(Serialize)]
 struct AuditLogLine {
     at: String,
@@ -75,6 +84,14 @@ mod tests {
     use truing_core::port::OperatorAction;
 
     use super::*;
+
+    #[test]
+    fn a_limit_that_would_hide_every_entry_is_refused() {
+        assert_eq!(["1", "50"].map(parse_entry_limit), [Ok(1), Ok(50)]);
+        for wrong in ["0", "-1", "many", ""] {
+            parse_entry_limit(wrong).unwrap_err();
+        }
+    }
 
     #[test]
     fn each_act_is_a_line() {
