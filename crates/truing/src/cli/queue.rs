@@ -104,7 +104,9 @@ pub(crate) fn run(args: &QueueArgs, context: &CommandContext) -> Result<CommandE
                 unreadable = others;
                 targets
             }
-            QueueCommand::Show { key } => vec![DescribedSlot::find(store.as_ref(), key).await?],
+            QueueCommand::Show { key } => {
+                vec![DescribedSlot::find_or_suggest_review(store.as_ref(), key).await?]
+            }
             QueueCommand::Retry { key } => {
                 let act = QueueEntryChange { action: "queue retry", command: SlotCommand::Retry, context };
                 vec![act.apply_to(store.as_ref(), key, &limits).await?]
@@ -161,7 +163,12 @@ impl QueueEntryChange<'_> {
         slot_reference: &str,
         limits: &SlotLimits,
     ) -> Result<DescribedSlot, CliError> {
-        let mut target = DescribedSlot::find(store, slot_reference).await?;
+        // Whoever drops a pull request does not want a review of it.
+        let mut target = if self.command == SlotCommand::Drop {
+            DescribedSlot::find(store, slot_reference).await?
+        } else {
+            DescribedSlot::find_or_suggest_review(store, slot_reference).await?
+        };
         let Some(store) = store else { return Ok(target) };
         let (key, name) = (target.slot.key.clone(), target.name().to_owned());
         self.record_action(store, self.action, &key, &name).await?;

@@ -97,6 +97,9 @@ pub(super) async fn check_kill_switches(store: &Store, repository: &RepositoryRe
     .hint(format!("to resume: `truing {}`", switch.off_command())))
 }
 
+/// Code of the error for a slot that is not recorded.
+const UNKNOWN_SLOT_CODE: &str = "unknown_slot";
+
 /// A slot with the description of its pull request.
 pub(super) struct DescribedSlot {
     pub slot: Slot,
@@ -117,14 +120,12 @@ impl DescribedSlot {
     /// Returns exit 2 if the slot is unknown.
     pub(super) async fn find(store: Option<&Store>, slot_reference: &str) -> Result<Self, CliError> {
         let unknown = || {
-            let error = CliError::usage("unknown_slot", format!("no record of `{slot_reference}`"));
+            let error = CliError::usage(UNKNOWN_SLOT_CODE, format!("no record of `{slot_reference}`"));
             if is_safe_pull_name(slot_reference) {
-                return error
-                    .hint(
-                        "no event and no run of this pull request is recorded: `truing queue list` shows \
-                        the known entries",
-                    )
-                    .hint(format!("`truing review --pr {slot_reference}` reviews it now"));
+                return error.hint(
+                    "no event and no run of this pull request is recorded: `truing queue list` shows the \
+                        known entries",
+                );
             }
             error.hint(
                 "specify a pull request by its URL, OWNER/NAME#NUMBER or OWNER/NAME/NUMBER, or by a key of \
@@ -148,6 +149,24 @@ impl DescribedSlot {
             return Err(unknown());
         }
         Ok(Self { slot, description: described })
+    }
+
+    /// Finds the slot like [`Self::find`], for a command whose user may want a review. If the slot is
+    /// unknown, the error also names the command that reviews the pull request.
+    ///
+    /// # Errors
+    /// As [`Self::find`].
+    pub(super) async fn find_or_suggest_review(
+        store: Option<&Store>,
+        slot_reference: &str,
+    ) -> Result<Self, CliError> {
+        Self::find(store, slot_reference).await.map_err(|error| {
+            if error.code == UNKNOWN_SLOT_CODE && is_safe_pull_name(slot_reference) {
+                error.hint(format!("`truing review --pr {slot_reference}` reviews it now"))
+            } else {
+                error
+            }
+        })
     }
 
     /// Returns the name of the pull request, or the slot's key if the name is unknown.

@@ -119,7 +119,7 @@ pub(crate) fn run(args: &WhyArgs, context: &CommandContext) -> Result<CommandExi
     let config = context.config(&[])?;
     runtime::start()?.block_on(async {
         let store = open_records_store(&config, context).await?;
-        let target = DescribedSlot::find(store.as_ref(), &args.target).await?;
+        let target = DescribedSlot::find_or_suggest_review(store.as_ref(), &args.target).await?;
         let Some(store) = store else { return Ok(CommandExit::Success) };
         let key = &target.slot.key;
         let events = store.events(key, MAX_EVENTS).await.map_err(store_error)?;

@@ -339,6 +339,24 @@ async fn a_dropped_head_is_recorded_as_skipped_so_that_no_sweep_takes_it_up() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn of_an_unknown_pull_request_a_review_is_suggested_but_not_to_whoever_drops_it() {
+    let site = Site::new().await;
+    let commands: [(&[&str], bool); 4] = [
+        (&["why", "o/r#99"], true),
+        (&["queue", "show", "o/r#99"], true),
+        (&["queue", "retry", "o/r#99"], true),
+        (&["queue", "drop", "o/r#99"], false),
+    ];
+    for (command, suggests) in commands {
+        let ran = site.run(command);
+        assert_eq!(ran.exit, 2, "{ran:?}");
+        let told = unwrap_lines(&ran.err);
+        assert!(told.contains("no record of `o/r#99`"), "{told}");
+        assert_eq!(told.contains("reviews it now"), suggests, "{command:?} {told}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_a_worker_has_is_not_dropped_and_the_log_says_so_in_words() {
     let site = Site::new().await;
     let _server = site.serve();
