@@ -160,7 +160,9 @@ pub(crate) fn run(args: &WhyArgs, context: &CommandContext) -> Result<CommandExi
         let waits = matches!(target.slot.state, SlotState::Waiting { .. }) || target.slot.is_due(now);
         let is_served = store.path().is_none_or(|path| truing_store::is_served(path).unwrap_or(true));
         let (explanation, unblock) = match target.slot.state {
-            SlotState::Waiting { reason, .. } if !is_served => explain_unserved(reason, context.output),
+            SlotState::Waiting { reason, .. } if !is_served => {
+                explain_unserved(reason, target.slot.is_due(now), context.output)
+            }
             SlotState::Idle if needs_sweep(&target, &store).await? => {
                 let review = format!("review --pr {} --publish", target.name());
                 (AWAITS_SWEEP_MESSAGE.to_owned(), Some(context.output.command_line(&review)))

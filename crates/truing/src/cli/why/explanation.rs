@@ -12,8 +12,16 @@ const DEFERRED_MESSAGE: &str = "the repository's budget for today is used up; ru
     request, and a model reviews it when the next day (UTC) begins";
 
 /// Returns the explanation for a slot that waits while no server runs, and the command that starts a server.
-pub(super) fn explain_unserved(reason: WaitReason, output: OutputPrinter) -> (String, Option<String>) {
+/// `is_due` is true if the wait has ended.
+pub(super) fn explain_unserved(
+    reason: WaitReason,
+    is_due: bool,
+    output: OutputPrinter,
+) -> (String, Option<String>) {
     let what = match reason {
+        WaitReason::Debounce | WaitReason::Storm | WaitReason::Scheduled | WaitReason::Step if is_due => {
+            "the entry is due"
+        }
         WaitReason::Debounce | WaitReason::Storm | WaitReason::Scheduled | WaitReason::Step => {
             "the entry waits for its scheduled time"
         }
@@ -79,8 +87,12 @@ pub(super) fn explain_state(
         SlotState::Leased { loop_kind: of, pause_requested: true, .. } => {
             (format!("a worker runs the {} now; then the pull request is paused", of.as_str()), None)
         }
+        // This includes an entry that a person has just retried. A retry would change nothing.
+        SlotState::Waiting { .. } if target.slot.is_due(now) => {
+            ("the entry is due; the next free worker takes it".into(), None)
+        }
         SlotState::Waiting { reason: why, .. } => {
-            let (text, now) = match why {
+            let (text, may_retry) = match why {
                 WaitReason::Debounce => {
                     ("waiting for more pushes; the review starts when the pushes stop", true)
                 }
@@ -99,7 +111,7 @@ pub(super) fn explain_state(
                     ("the run waits before its next step; other pull requests are processed first", false)
                 }
             };
-            (text.into(), retry.filter(|_| now))
+            (text.into(), retry.filter(|_| may_retry))
         }
         SlotState::Held { reason: why } => match why {
             HoldReason::Parked => {
@@ -130,6 +142,25 @@ mod tests {
     fn target_in(state: SlotState) -> DescribedSlot {
         let slot = Slot { state, ..Slot::new(SlotKey::new("pr/github/1/7")) };
         DescribedSlot { slot, description: None }
+    }
+
+    #[test]
+    fn an_entry_whose_wait_has_ended_is_due_and_needs_no_retry() {
+        let waiting = |reason| target_in(SlotState::Waiting { due_at: UnixMillis(60_000), reason });
+        for reason in WaitReason::ALL {
+            let due = explain_state(&waiting(reason), UnixMillis(60_000), output());
+            assert_eq!(
+                due,
+                ("the entry is due; the next free worker takes it".to_owned(), None),
+                "{reason:?}"
+            );
+        }
+        let (text, command) = explain_state(&waiting(WaitReason::Debounce), UnixMillis(59_999), output());
+        assert_eq!(text, "waiting for more pushes; the review starts when the pushes stop");
+        assert_eq!(command.as_deref(), Some("truing queue retry pr/github/1/7"));
+        let unserved = |is_due| explain_unserved(WaitReason::Debounce, is_due, output()).0;
+        assert!(unserved(true).starts_with("the entry is due; no server is running"), "{}", unserved(true));
+        assert!(unserved(false).starts_with("the entry waits for its scheduled time; no server is"));
     }
 
     #[test]
