@@ -30,7 +30,7 @@ use truing_reader::redact::FileSecrets;
 use truing_reader::{FixRefusal, LineEdit, WithheldFix, apply_line_edits, has_grammar};
 
 use super::reading::ReadingError;
-use super::tools::{ConfiguredLinters, ReviewLinters};
+use super::tools::{ConfiguredLinters, ReviewLinters, overlap};
 
 /// The reason why a linter's suggestion is not applied if the linter cannot run again.
 const NO_RERUN_REASON: &str = "a linter's fix needs `--tools`, and is applied only in the working tree";
@@ -300,8 +300,11 @@ fn changed_files(
     file_contents.iter().map(|(path, _)| file(path)).collect()
 }
 
-fn same_suggestion(a: &RawFinding, b: &RawFinding) -> bool {
-    (&a.location, &a.rule, &a.suggestion) == (&b.location, &b.rule, &b.suggestion)
+/// Returns true if a new run has found the suggestion of `raw` again. A linter's finding may have the
+/// suggestion of the rule that it replaces, and the new run reports this suggestion for the rule.
+fn same_suggestion(found: &RawFinding, raw: &RawFinding) -> bool {
+    (&found.location, &found.suggestion) == (&raw.location, &raw.suggestion)
+        && (found.rule == raw.rule || overlap::reports_same_defect(raw, found))
 }
 
 fn unapplied_suggestion(raw: &RawFinding, reason: String) -> UnappliedSuggestion {

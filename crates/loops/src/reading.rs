@@ -13,7 +13,7 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use globset::GlobSet;
 use truing_core::code_digest::LinesKey;
-use truing_core::finding::RawFinding;
+use truing_core::finding::{RawFinding, Severity};
 use truing_core::id::Sha;
 use truing_core::identity::{FindingFacts, PlacedFinding};
 use truing_core::increment::FileRenames;
@@ -144,8 +144,12 @@ impl ReviewScope {
 
     /// If a severity is configured for the finding's rule, sets this severity.
     pub fn apply_severity_override(&self, raw: &mut RawFinding) {
-        raw.severity =
-            self.severity.severity_for(&raw.rule, as_path(&raw.location.path)).unwrap_or(raw.severity);
+        raw.severity = self.configured_severity(raw).unwrap_or(raw.severity);
+    }
+
+    /// Returns the severity that is configured for the finding's rule, if there is one.
+    fn configured_severity(&self, raw: &RawFinding) -> Option<Severity> {
+        self.severity.severity_for(&raw.rule, as_path(&raw.location.path))
     }
 
     /// Returns the patterns of ignored files that match none of the given files.
@@ -525,7 +529,9 @@ impl<'a> ReadingPlan<'a> {
                 }
             }
             tools.extend(skipped);
-            let left_to_linters = overlap::remove_replaced_findings(&mut found, &looked_at);
+            let has_configured_severity = |raw: &RawFinding| scope.configured_severity(raw).is_some();
+            let left_to_linters =
+                overlap::remove_replaced_findings(&mut found, &looked_at, has_configured_severity);
             let rules = report.rules.into_iter().collect();
             let off = request.disabled_rules.iter().cloned().collect();
             let mut rechecked = RecheckSummary {

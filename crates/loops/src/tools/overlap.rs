@@ -1,6 +1,7 @@
 //! Removes duplicate findings. If two linters report the same defect, only one finding is reported. If a
 //! linter implements one of Truing's own rules better, the findings of Truing's rule are dropped in files
-//! that the linter inspected.
+//! that the linter inspected. The linter's finding of the same defect keeps the higher severity of the two,
+//! and the suggestion of the dropped finding.
 //!
 //! Findings of two linters on one line report the same defect if the names of their rules are equal, or if
 //! the table of tools equates the names.
@@ -83,28 +84,61 @@ fn defect_key(raw: &RawFinding) -> Option<(&str, (RepoPath, u32, String))> {
 pub(crate) type FilesByLinter = BTreeMap<String, BTreeSet<RepoPath>>;
 
 /// Removes a finding of one of Truing's own rules if a linter that implements the rule better has inspected
-/// the file. Returns the rule and the path of each removed finding. If the file was renamed, the rule is also
-/// returned with the old path.
+/// the file. The linter's finding of the same defect gets the higher severity of the two, unless
+/// `has_configured_severity` is true for it, and the suggestion if it has none. Returns the rule and the path
+/// of each removed finding. If the file was renamed, the rule is also returned with the old path.
 pub(crate) fn remove_replaced_findings(
     findings: &mut Vec<PlacedFinding>,
     inspected_files: &FilesByLinter,
+    has_configured_severity: impl Fn(&RawFinding) -> bool,
 ) -> BTreeSet<(String, RepoPath)> {
     let looked: Vec<(&KnownTool, &BTreeSet<RepoPath>)> =
         inspected_files.iter().filter_map(|(name, files)| Some((find_known_tool(name)?, files))).collect();
-    let mut taken = BTreeSet::new();
+    let (mut taken, mut replaced) = (BTreeSet::new(), Vec::new());
     findings.retain(|placed| {
         let RawFinding { rule, location: place, source, .. } = &placed.raw;
         let knows_better = |(known, files): &(&KnownTool, &BTreeSet<RepoPath>)| {
-            known.replaces.contains(rule) && files.contains(&place.path)
+            known.replaces.contains_key(rule) && files.contains(&place.path)
         };
         let is_left = *source == FindingSource::Rule && looked.iter().any(knows_better);
         if is_left {
             let names = std::iter::once(&place.path).chain(&placed.old_path);
             taken.extend(names.map(|path| (rule.clone(), path.clone())));
+            replaced.push(placed.raw.clone());
         }
         !is_left
     });
+    for raw in findings.iter_mut().map(|placed| &mut placed.raw) {
+        for own in &replaced {
+            if !reports_same_defect(raw, own) {
+                continue;
+            }
+            if !has_configured_severity(raw) {
+                raw.severity = raw.severity.min(own.severity);
+            }
+            // A suggestion replaces the lines of its finding, so it is valid only for the same lines.
+            if raw.suggestion.is_none() && raw.location == own.location {
+                raw.suggestion.clone_from(&own.suggestion);
+            }
+        }
+    }
     taken
+}
+
+/// Returns true if a linter's finding reports the same defect as a finding of one of Truing's own rules,
+/// which the linter implements.
+pub(crate) fn reports_same_defect(linter_finding: &RawFinding, own_finding: &RawFinding) -> bool {
+    let (place, own_place) = (&linter_finding.location, &own_finding.location);
+    let overlaps = (&place.path, place.side) == (&own_place.path, own_place.side)
+        && place.start_line <= own_place.end_line
+        && own_place.start_line <= place.end_line;
+    overlaps
+        && (linter_finding.source, own_finding.source) == (FindingSource::Tool, FindingSource::Rule)
+        && linter_finding.rule.split_once('/').is_some_and(|(tool, rule)| {
+            find_known_tool(tool).is_some_and(|known| {
+                known.replaces.get(&own_finding.rule).is_some_and(|name| *name == known.canonical_rule(rule))
+            })
+        })
 }
 
 /// Returns the known tool with this name in findings.
@@ -114,7 +148,7 @@ fn find_known_tool(name: &str) -> Option<&'static KnownTool> {
 
 #[cfg(test)]
 mod tests {
-    use truing_core::finding::{AnchorKind, DefectCategory, DiffSide, Severity};
+    use truing_core::finding::{AnchorKind, DefectCategory, DiffSide, Severity, SuggestedFix};
     use truing_core::identity::FindingFacts;
 
     use super::*;
@@ -205,16 +239,67 @@ mod tests {
             [FilesByLinter::default(), looked_at("ruff", &[]), looked_at("eslint", &["a.py", "other/a.py"])]
         {
             let mut found = all();
-            assert!(remove_replaced_findings(&mut found, &looked).is_empty());
+            assert!(remove_replaced_findings(&mut found, &looked, |_| false).is_empty());
             assert_eq!(found.len(), 4, "{looked:?}");
         }
         let mut found = all();
         found[0].old_path = Some("before.py".into());
-        let taken = remove_replaced_findings(&mut found, &looked_at("ruff", &["a.py", "b.py"]));
+        let taken = remove_replaced_findings(&mut found, &looked_at("ruff", &["a.py", "b.py"]), |_| false);
         assert_eq!(taken, [(rule.to_owned(), "a.py".into()), (rule.to_owned(), "before.py".into())].into());
         let left: Vec<_> =
             found.iter().map(|one| (one.raw.rule.as_str(), one.raw.location.path.to_string())).collect();
         let expected = [(rule, "other/a.py"), ("core/focused-test", "a.py"), ("ruff/F631", "a.py")];
         assert_eq!(left, expected.map(|(rule, path)| (rule, path.to_owned())));
+    }
+    #[test]
+    fn a_finding_that_replaces_another_is_no_weaker_than_that() {
+        let placed = |raw: RawFinding| {
+            let comment_location = raw.location.clone();
+            PlacedFinding {
+                raw,
+                anchor: AnchorKind::Inline,
+                comment_location,
+                old_path: None,
+                sighting: FindingFacts::default(),
+            }
+        };
+        let fix = |replacement: &str| Some(SuggestedFix { replacement: replacement.to_owned() });
+        let own = |line| RawFinding {
+            severity: Severity::P1,
+            suggestion: fix("assert x, 'no'"),
+            ..raw_finding("core/python-assert-tuple", "a.py", line, "t")
+        };
+        let linter = |rule: &str, line| raw_finding(rule, "a.py", line, "t");
+        let two_lines = |raw: RawFinding| {
+            let end_line = raw.location.start_line + 1;
+            RawFinding { location: CodeLocation { end_line, ..raw.location }, ..raw }
+        };
+        let looked = FilesByLinter::from([("ruff".to_owned(), [RepoPath::from("a.py")].into())]);
+        for (own, linter, expected) in [
+            (own(1), linter("ruff/F631", 1), (Severity::P1, fix("assert x, 'no'"))),
+            (
+                own(1),
+                RawFinding { severity: Severity::P0, suggestion: fix("x"), ..linter("ruff/F631", 1) },
+                (Severity::P0, fix("x")),
+            ),
+            (own(1), linter("pylint/W0199", 1), (Severity::P1, fix("assert x, 'no'"))),
+            (two_lines(own(1)), linter("ruff/F631", 1), (Severity::P1, None)),
+            (own(1), linter("ruff/F631", 2), (Severity::P2, None)),
+            (own(1), linter("ruff/E501", 1), (Severity::P2, None)),
+        ] {
+            let name = linter.rule.clone();
+            let mut found = vec![placed(own), placed(linter)];
+            remove_replaced_findings(&mut found, &looked, |_| false);
+            let left = found.into_iter().map(|placed| (placed.raw.severity, placed.raw.suggestion));
+            assert_eq!(left.collect::<Vec<_>>(), [expected], "{name}");
+        }
+        let mut found = vec![placed(own(1)), placed(linter("ruff/F631", 1))];
+        remove_replaced_findings(&mut found, &looked, |raw| raw.rule == "ruff/F631");
+        assert_eq!(found[0].raw.severity, Severity::P2, "a configured severity stays");
+        // Ruff's E722 does not say that the exception is dropped, so both findings stay.
+        let swallowed = raw_finding("core/python-bare-except-pass", "a.py", 1, "t");
+        let mut found = vec![placed(swallowed), placed(linter("ruff/E722", 1))];
+        assert!(remove_replaced_findings(&mut found, &looked, |_| false).is_empty());
+        assert_eq!(found.len(), 2);
     }
 }

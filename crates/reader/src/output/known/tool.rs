@@ -157,9 +157,10 @@ pub struct KnownTool {
     #[serde(rename = "same")]
     pub canonical_prefixes: BTreeMap<String, String>,
     /// Truing's own rules that the tool implements better, even without configuration. Findings of these
-    /// rules are dropped in files that the tool has checked.
+    /// rules are dropped in files that the tool has checked. The value is the common name of the tool's own
+    /// rule for the same defect (see [`Self::canonical_rule`]).
     #[serde(default)]
-    pub replaces: Vec<String>,
+    pub replaces: BTreeMap<String, String>,
     /// Formats in which the tool does not distinguish safe fixes from unsafe fixes.
     #[serde(default)]
     pub unsafe_fixes_in: Vec<String>,

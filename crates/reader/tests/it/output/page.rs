@@ -98,7 +98,8 @@ fn section(tool: &KnownTool) -> String {
         if tool.config_file_names.is_empty() { "" } else { &kept },
     );
     row("variables that name the folder for build results", &codes(&tool.builds));
-    row("replaces these rules of Truing", &codes(&tool.replaces));
+    let replaced: Vec<String> = tool.replaces.keys().cloned().collect();
+    row("replaces these rules of Truing", &codes(&replaced));
     row("command that fetches dependencies", &tool.fetch.as_deref().map(code).unwrap_or_default());
     let comment = tool
         .ignore_comment

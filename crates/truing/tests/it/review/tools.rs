@@ -310,6 +310,22 @@ fn a_fix_of_a_linter_is_suggested_and_made_if_the_file_still_parses_with_it() {
 }
 
 #[test]
+fn a_linter_s_finding_is_as_severe_and_as_fixable_as_the_one_that_it_replaces() {
+    let place = create_ruff_repository("x = 1\n", "x = 1\nassert (x, 'no')\n");
+    place.write("b.py", "try:\n    f()\nexcept:\n    pass\n");
+    let script = RUFF.replace("E741", "F631").replace("/^ *l = /", "/^assert [(]/");
+    install(place.home(), "ruff", &script);
+    let told = review_report(&place, &[]);
+    let rules = field_of_findings(&told, "rule");
+    assert_eq!(rules, [&json!("F631"), &json!("core/python-bare-except-pass")], "{told:#}");
+    assert_eq!(told["findings"][0]["severity"], "P1", "{told:#}");
+    assert_eq!(told["findings"][0]["suggestion"]["replacement"], "assert x, 'no'", "{told:#}");
+    let fixed = run_review(&place, &["--tools", "--fix"]);
+    assert!(!fixed.err.contains("not fixed"), "{}", fixed.err);
+    assert_eq!(std::fs::read_to_string(place.repo().join("a.py")).unwrap(), "x = 1\nassert x, 'no'\n");
+}
+
+#[test]
 fn one_that_ends_as_if_it_had_found_something_and_names_nothing_has_failed() {
     let place = create_ruff_repository("a = 1\n", "a = 1\nb = 2\n");
     install(
