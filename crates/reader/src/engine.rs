@@ -232,7 +232,7 @@ impl<'packs> RuleSet<'packs> {
             !kinds.is_empty() && (is_scanner_file(&file.path, part, bytes, kinds.len()) || is_tested());
         let linter_comments = LinterComments::new(&lines);
         let mut seen = BTreeSet::new();
-        let mut found = Vec::new();
+        let (mut found, mut hidden) = (Vec::new(), Vec::new());
         for hit in &hits {
             let first = lines.line_number(hit.range.start);
             let last = lines.line_number(hit.range.end.saturating_sub(1).max(hit.range.start));
@@ -247,23 +247,30 @@ impl<'packs> RuleSet<'packs> {
             if hit.is_excluded_code(&places, parsers)? || hit.has_counterpart(file, bytes, change)? {
                 continue;
             }
-            if linter_comments.disables_any_rule(first, &hit.rule.equivalent_linter_rules)
-                || hit.is_lint_allowed(&places, parsers)
-            {
+            if hit.is_lint_allowed(&places, parsers) {
                 continue;
             }
             let part = part.or_else(|| hit.is_in_test_item(&places, parsers).then_some(RepositoryPart::Test));
             let Some(severity) = hit.rule.severity_in(part) else { continue };
-            if seen.insert((first, last, &hit.rule.name)) {
-                found.push((hit, severity, first, last));
+            if !seen.insert((first, last, &hit.rule.name)) {
+                continue;
+            }
+            // A linter's comment never suppresses the finding of a secret.
+            let linter_rules: &[String] =
+                if hit.secret_range.is_some() { &[] } else { &hit.rule.equivalent_linter_rules };
+            match linter_comments.find_disabling_comment(first, linter_rules) {
+                Some(comment) => hidden.push((hit, severity, first, last, comment)),
+                None => found.push((hit, severity, first, last)),
             }
         }
         let definitions: Vec<(&PackRule, u32)> =
             found.iter().map(|(hit, _, first, _)| (hit.rule, *first)).collect();
         let is_within = |first, at| lines.is_in_indented_block(first, at);
-        found.retain(|&(hit, _, first, _)| {
-            !definitions.iter().any(|(rule, at)| hit.rule.yields_to(rule) && is_within(first, *at))
-        });
+        let yields = |hit: &RuleMatch<'_>, first: u32| {
+            definitions.iter().any(|(rule, at)| hit.rule.yields_to(rule) && is_within(first, *at))
+        };
+        found.retain(|&(hit, _, first, _)| !yields(hit, first));
+        hidden.retain(|(hit, _, first, ..)| !yields(hit, *first));
         let mut used = UsedSuppressions::new();
         let mut silenced = Vec::new();
         found.retain(|&(hit, severity, first, last)| match find_suppression(&lines, first, &hit.rule.name) {
@@ -274,6 +281,17 @@ impl<'packs> RuleSet<'packs> {
             }
             None => true,
         });
+        for (hit, severity, first, last, comment) in hidden {
+            // A reason in Truing's own comment says more than the linter's comment.
+            let reason = match find_suppression(&lines, first, &hit.rule.name) {
+                Some((line, reason)) => {
+                    used.insert((line, hit.rule.name.clone()));
+                    reason
+                }
+                None => comment.to_string(),
+            };
+            silenced.push((hit, severity, first, last, reason));
+        }
         // If some rules could not run, unused suppressions are not reported, because comments for these rules
         // would wrongly count as unused.
         let suppressions = if is_mentioned && incomplete.is_none() {

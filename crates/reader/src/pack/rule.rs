@@ -41,7 +41,7 @@ pub(crate) struct PackRule {
     /// reports nothing within the definition.
     pub(crate) yields_to: Option<String>,
     /// Equivalent rules of linters, such as `eslint/no-debugger`. A comment that disables one of these linter
-    /// rules also disables this rule.
+    /// rules also suppresses the findings of this rule.
     pub(crate) equivalent_linter_rules: Vec<String>,
     /// Description of the rule's findings in released code.
     pub(crate) hit_statistics: Option<String>,

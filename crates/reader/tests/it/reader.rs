@@ -189,6 +189,32 @@ fn a_reason_suppresses_and_no_reason_does_not() {
 }
 
 #[test]
+fn a_linter_s_comment_suppresses_all_but_secrets_and_is_the_reason() {
+    let (debugger, swallowed) = ("core/python-debugger", "core/python-bare-except-pass");
+    for (path, content, rule, reason) in [
+        (
+            "a.test.js",
+            "/* eslint-disable */\nit.only('a', f);\n",
+            "core/focused-test",
+            "`eslint-disable` on line 1",
+        ),
+        ("a.py", "breakpoint()  # noqa\n", debugger, "`noqa` on line 1"),
+        ("a.py", "# flake8: noqa\nbreakpoint()\n", debugger, "`flake8: noqa` on line 1"),
+        ("a.py", "try:\n    f()\nexcept:  # noqa: E722\n    pass\n", swallowed, "`noqa` on line 3"),
+        ("a.py", "breakpoint()  # noqa, truing: ignore[core/python-debugger] shown\n", debugger, "shown"),
+    ] {
+        let report = read_one(path, content.as_bytes(), &[ALL]);
+        assert!(report.findings.is_empty(), "{content}");
+        let suppressed: Vec<(&str, &str)> =
+            report.suppressed.iter().map(|one| (one.finding.rule.as_str(), one.reason.as_str())).collect();
+        assert_eq!(suppressed, [(rule, reason)], "{content}");
+        assert!(report.suppressions.is_empty(), "{content}");
+    }
+    let report = read_one("a.py", format!("# flake8: noqa\nkey = '{GITHUB}'  # noqa\n").as_bytes(), &[ALL]);
+    assert_eq!(finding_places(&report), ["core/github-token:2-2"]);
+}
+
+#[test]
 fn of_too_many_findings_the_worst_are_kept_and_the_file_says_so() {
     let content = format!("{}key = {GITHUB}\n", "dbg!(1);\n".repeat(500));
     let report = read_one("a.rs", content.as_bytes(), &[ALL]);

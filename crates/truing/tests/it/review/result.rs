@@ -100,6 +100,23 @@ fn what_a_comment_suppresses_is_told_in_every_format() {
 }
 
 #[test]
+fn what_a_linter_s_comment_suppresses_is_told_in_the_same_way() {
+    let place = Place::new();
+    place.write("b.test.js", "/* eslint-disable */\nit.only('a', () => { f(); });\n");
+    let ran = place.review(&["--format", "json"]);
+    let told = ran.json();
+    assert_eq!((ran.exit, field_of_findings(&told, "rule")), (0, vec![]), "{told}");
+    let one = &told["suppressed"][0];
+    assert_eq!(
+        (&one["rule"], &one["reason"]),
+        (&json!("core/focused-test"), &json!("`eslint-disable` on line 1")),
+        "{told}"
+    );
+    let text = place.review(&[]).out;
+    assert!(text.contains("1 finding suppressed by a comment in the code"), "{text}");
+}
+
+#[test]
 fn json_is_the_object_of_the_contract() {
     let place = Place::new();
     let base = place.git(["rev-parse", "HEAD"]);
