@@ -12,6 +12,7 @@ use truing_core::suppression::{SuppressedFinding, UnusedSuppression};
 use truing_diff::RepoPath;
 
 use crate::content::{ContentKind, DecodedContent};
+use crate::fix::ByteReplacement;
 use crate::fix_validation::FixValidator;
 use crate::flow::{self, FlowCheck};
 use crate::hit::RuleMatch;
@@ -106,6 +107,22 @@ impl RuleMatch<'_> {
             .resolve_name(name, at, parsers)
             .iter()
             .any(|meaning| names.is_match(meaning.as_bytes())))
+    }
+
+    /// Returns the fix of the match. Returns `None` if the rule depends on the meaning of names, and the file
+    /// defines the name with which the fixed code begins: the fixed code could then do something else.
+    fn usable_fix(&self, parsed_file: &ParsedFile<'_>, parsers: &mut ParserPool) -> Option<&ByteReplacement> {
+        let fix = self.fix.as_ref()?;
+        let (RuleCheck::Text(check), Some(at)) = (&self.rule.check, self.code_offset) else {
+            return Some(fix);
+        };
+        let is_name_char = |letter: char| letter.is_alphanumeric() || matches!(letter, '_' | '$');
+        let code = fix.replacement.trim_start();
+        let name = code.split(|letter: char| !is_name_char(letter)).next().unwrap_or_default();
+        let is_own_definition = check.resolved_name_pattern.is_some()
+            && !name.is_empty()
+            && parsed_file.resolve_name(name, at, parsers).is_empty();
+        if is_own_definition { None } else { Some(fix) }
     }
 
     /// Returns true if the file or a changed sibling file contains the counterpart that the rule expects.
@@ -325,6 +342,8 @@ impl<'packs> RuleSet<'packs> {
         };
         let codes: Vec<CodeDigests> = found.iter().map(|(hit, ..)| around(hit)).collect();
         let silenced_codes: Vec<CodeDigests> = silenced.iter().map(|(hit, ..)| around(hit)).collect();
+        let fixes: Vec<Option<&ByteReplacement>> =
+            found.iter().map(|&(hit, ..)| hit.usable_fix(&places, parsers)).collect();
         let secrets = SecretRanges::new(hits.iter().filter_map(|hit| hit.secret_range.clone()).collect());
         // A fix is possible only if the file is UTF-8. The byte offsets of a fix refer to the decoded text,
         // and only a UTF-8 file has the same offsets.
@@ -332,11 +351,11 @@ impl<'packs> RuleSet<'packs> {
             .zip(std::str::from_utf8(bytes).ok().filter(|_| form == ContentKind::Text))
             .map(|(language, text)| FixValidator::new(language, &lines, text, parsers));
         let mut findings = Vec::with_capacity(found.len());
-        for ((hit, severity, first, last), code) in found.into_iter().zip(codes) {
+        for (((hit, severity, first, last), code), fix) in found.into_iter().zip(codes).zip(fixes) {
             let shown = lines.line_range(first).start..lines.line_range(last).end;
             // A fix on lines that contain a secret is dropped, because a suggestion must never contain a
             // secret.
-            let fix = hit.fix.as_ref().filter(|_| !secrets.overlaps(&shown));
+            let fix = fix.filter(|_| !secrets.overlaps(&shown));
             let suggestion =
                 fix.zip(prover.as_mut()).and_then(|(fix, prover)| prover.validate_fix(first, last, fix));
             let snippet = render_snippet(&lines, first, last, hit.range.start, &secrets);

@@ -47,7 +47,10 @@
 //! * `allow`: regular expressions; a secret (or the match of a text rule) that matches one is ignored
 //! * `fix`: text only, `{ pattern = '…', replacement = '…' }`: the first match of `pattern` on the lines of
 //!   the finding is replaced by `replacement`, in which `$1` refers to a group. A group named `part` limits
-//!   the replacement to a part of the match. A fix is shown as a suggestion if it is validated, see below
+//!   the replacement to a part of the match. A group named `bound` is a name that the removed text imports:
+//!   there is no fix if the file uses this name elsewhere. If the rule has `names`, there is no fix whose
+//!   replacement begins with a name that the file defines. A fix is shown as a suggestion if it is validated,
+//!   see below
 //! * `valid`, `invalid`, `example_path`: whole files, and their path (default `file.txt`). An example is a
 //!   text, or `{ text = "…", fixed = "…" }`, in which `fixed` is the text after the suggestions are applied.
 //!   Without `fixed`, the rule must suggest nothing

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use aho_corasick::AhoCorasick;
-use regex::bytes::Captures;
+use regex::bytes::{Captures, Regex};
 use truing_core::port::ReaderError;
 use truing_diff::RepoPath;
 
@@ -36,8 +36,12 @@ pub(crate) struct TextCheck {
     pub(crate) fix: Option<TextFix>,
 }
 
+/// Maximum number of places at which a removed import's name is looked for. If there are more, the name
+/// counts as used.
+const MAX_NAME_USES: usize = 100;
+
 /// Fix of a text rule. The fix replaces the first match of `pattern` on the lines of a finding, or only the
-/// match's group `part`.
+/// match's group `part`. The match's group `bound` is a name that the removed text imports.
 #[derive(Debug)]
 pub(crate) struct TextFix {
     pub(crate) pattern: RulePattern,
@@ -197,20 +201,48 @@ impl TextCheck {
         matched: &Range<usize>,
     ) -> Result<Option<ByteReplacement>, ReaderError> {
         let Some(fix) = &self.fix else { return Ok(None) };
-        let before = bytes.get(..matched.start).unwrap_or_default();
-        let start = memchr::memrchr(b'\n', before).map_or(0, |at| at + 1);
-        let behind = bytes.get(matched.end..).unwrap_or_default();
-        let end = matched.end + memchr::memchr(b'\n', behind).unwrap_or(behind.len());
-        let lines = bytes.get(start..end).unwrap_or_default();
-        let Some(captures) = fix.pattern.get_or_compile(rule)?.captures(lines) else { return Ok(None) };
+        let pattern = fix.pattern.get_or_compile(rule)?;
+        let lines = whole_lines(bytes, matched);
+        let start = lines.start;
+        let Some(captures) = pattern.captures(bytes.get(lines).unwrap_or_default()) else { return Ok(None) };
         let Some(part) = captures.name("part").or(captures.get(0)) else { return Ok(None) };
+        let range = start + part.start()..start + part.end();
+        if let Some(name) = captures.name("bound")
+            && is_used_elsewhere(name.as_bytes(), bytes, &range, pattern)
+        {
+            return Ok(None);
+        }
         let mut replacement = Vec::new();
         captures.expand(fix.replacement.as_bytes(), &mut replacement);
-        Ok(Some(ByteReplacement {
-            range: start + part.start()..start + part.end(),
-            replacement: String::from_utf8_lossy(&replacement).into_owned(),
-        }))
+        Ok(Some(ByteReplacement { range, replacement: String::from_utf8_lossy(&replacement).into_owned() }))
     }
+}
+
+/// Returns the range extended to whole lines, without the last line end.
+fn whole_lines(bytes: &[u8], range: &Range<usize>) -> Range<usize> {
+    let before = bytes.get(..range.start).unwrap_or_default();
+    let start = memchr::memrchr(b'\n', before).map_or(0, |at| at + 1);
+    let behind = bytes.get(range.end..).unwrap_or_default();
+    start..range.end + memchr::memchr(b'\n', behind).unwrap_or(behind.len())
+}
+
+/// Returns true if the text contains the name outside of the removed range. A line that matches the fix's
+/// pattern and imports the name itself does not count.
+fn is_used_elsewhere(name: &[u8], bytes: &[u8], removed: &Range<usize>, fix_pattern: &Regex) -> bool {
+    let is_word = |byte: Option<&u8>| {
+        byte.is_some_and(|byte| byte.is_ascii_alphanumeric() || *byte == b'_' || !byte.is_ascii())
+    };
+    let imports_name = |at: usize| {
+        let line = bytes.get(whole_lines(bytes, &(at..at))).unwrap_or_default();
+        let captures = fix_pattern.captures(line);
+        captures.is_some_and(|it| it.name("bound").is_some_and(|bound| bound.as_bytes() == name))
+    };
+    let is_name = |at: &usize| {
+        let before = at.checked_sub(1).and_then(|before| bytes.get(before));
+        !is_word(before) && !is_word(bytes.get(at + name.len()))
+    };
+    let mut uses = memchr::memmem::find_iter(bytes, name).filter(is_name).enumerate();
+    uses.any(|(count, at)| count >= MAX_NAME_USES || !(removed.contains(&at) || imports_name(at)))
 }
 
 /// Returns the Shannon entropy of the bytes, in bits per byte: 0 for one repeated byte, about 4.7 for 40
@@ -230,6 +262,22 @@ fn entropy(bytes: &[u8]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_is_used_elsewhere_unless_each_other_line_imports_it_itself() {
+        let pattern = Regex::new(r"(?m)^import (?P<bound>\w+); \w+\.stop\(\)$").unwrap();
+        for (rest, expected) in [
+            ("f()\n", false),
+            ("pdb.run()\n", true),
+            ("ipdb.pdbx()\n_pdb = 1\n", false),
+            ("import pdb; pdb.stop()\n", false),
+            ("import pdb; pdb.stop()\nprint(pdb)", true),
+            ("import pdb; pdb.stop()\n".repeat(MAX_NAME_USES).as_str(), true),
+        ] {
+            let text = format!("import pdb; pdb.stop()\n{rest}");
+            assert_eq!(is_used_elsewhere(b"pdb", text.as_bytes(), &(0..22), &pattern), expected, "{rest}");
+        }
+    }
 
     #[test]
     fn entropy_is_bits_per_byte() {
