@@ -167,16 +167,6 @@ impl DiagnosticRange {
         OffsetSpan::new(start, end, unit).map(Self::Offsets)
     }
 
-    /// Returns the column or the offset at which the range starts, in the tool's unit. Returns `None` for
-    /// whole lines and the whole file.
-    pub fn start_column_or_offset(&self) -> Option<u64> {
-        match self {
-            Self::WholeFile => None,
-            Self::Lines(span) => span.start.column.map(u64::from),
-            Self::Offsets(offsets) => Some(offsets.start),
-        }
-    }
-
     /// Returns the line on which the range starts, from 1. Returns `None` for offsets, whose line depends on
     /// the file's content, and for the whole file.
     pub fn first_line(&self) -> Option<u32> {

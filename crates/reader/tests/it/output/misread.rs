@@ -372,3 +372,21 @@ fn no_text_about_an_output_holds_a_secret_of_the_output() {
     };
     assert_eq!((rule("X1"), rule(&format!("x {key}"))), ("checkstyle/X1".into(), "checkstyle/x-AKIA".into()));
 }
+
+#[test]
+fn equal_findings_of_a_line_are_one_and_of_syntax_errors_the_first_is_reported() {
+    let text = "<<<<<<< a\nl = l = 1\n=======\n>>>>>>> b\n";
+    let tree = Tree::from_files(&[("a.py".to_owned(), text.to_owned())].into());
+    let printed = "a.py:1:1: invalid-syntax: Expected a statement\n\
+         a.py:1:3: invalid-syntax: Expected a statement\n\
+         a.py:3:1: invalid-syntax: Expected a statement\n\
+         a.py:4:1: invalid-syntax: Expected an expression\n\
+         a.py:2:1: E741 Ambiguous variable name: `l`\n\
+         a.py:2:5: E741 Ambiguous variable name: `l`\n";
+    let found = tree.read(foreign_output("ruff", "", printed)).unwrap();
+    let places: Vec<(&str, u32)> =
+        found.findings.iter().map(|raw| (raw.rule.as_str(), raw.location.start_line)).collect();
+    assert_eq!(places, [("ruff/invalid-syntax", 1), ("ruff/E741", 2)], "{found:?}");
+    let body = &found.findings[0].body;
+    assert!(body.ends_with("The tool reports 2 more syntax errors in this file."), "{body}");
+}
