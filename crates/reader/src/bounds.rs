@@ -52,17 +52,27 @@ pub(crate) fn check_finding(finding: &RawFinding) -> Result<(), &'static str> {
     let RawFinding { location: place, rule, title, body, snippet, code, suggestion, .. } = finding;
     let ensure = |is_well: bool, what| if is_well { Ok(()) } else { Err(what) };
     let replacement = suggestion.as_ref().map_or(0, |suggestion| suggestion.replacement.len());
-    let is_prose = !body.chars().any(|letter| letter.is_control() && letter != '\n' && letter != '\t');
     ensure(place.side == DiffSide::New, "a finding's side")?;
     ensure((1..=place.end_line).contains(&place.start_line), "a finding's lines")?;
     ensure(is_one_line(rule) && rule.len() <= MAX_RULE_NAME_BYTES, "a finding's rule")?;
-    ensure(is_one_line(title) && title.len() <= MAX_TITLE_BYTES, "a finding's title")?;
-    ensure(is_prose && body.len() <= MAX_BODY_BYTES, "a finding's body")?;
+    ensure(is_valid_title(title), "a finding's title")?;
+    ensure(is_valid_body(body), "a finding's body")?;
     ensure(snippet.len() <= MAX_SNIPPET_BYTES, "a finding's snippet")?;
     let digests = [&code.definition, &code.tool_fingerprint];
     let are_digests = digests.into_iter().flatten().all(|digest| is_digest(digest));
     ensure(are_digests && code.lines.is_none(), "a finding's code")?;
     ensure(replacement <= MAX_SUGGESTION_BYTES, "a finding's suggestion")
+}
+
+/// Returns true if the text may be a finding's title.
+pub(crate) fn is_valid_title(text: &str) -> bool {
+    is_one_line(text) && text.len() <= MAX_TITLE_BYTES
+}
+
+/// Returns true if the text may be a finding's body.
+pub(crate) fn is_valid_body(text: &str) -> bool {
+    let is_prose = !text.chars().any(|letter| letter.is_control() && letter != '\n' && letter != '\t');
+    is_prose && text.len() <= MAX_BODY_BYTES
 }
 
 /// Returns true if the text consists only of hexadecimal digits and is not too long for a digest.

@@ -175,6 +175,7 @@ use serde::Serialize;
 use truing_core::finding::{DefectCategory, Severity};
 use truing_core::port::ReaderError;
 
+use crate::bounds::{MAX_BODY_BYTES, MAX_RULE_NAME_BYTES, MAX_TITLE_BYTES, is_valid_body, is_valid_title};
 use crate::stack::run_on_large_stack;
 pub use error::PackError;
 pub use examples::ExampleResults;
@@ -463,11 +464,35 @@ fn parse_rule(file: &str, text: &str) -> Result<PackRule, PackError> {
         return Err(PackError::Unreadable { path: file.to_owned(), message });
     }
     let name = format!("{pack}/{id}");
-    match ending {
-        "toml" => toml_file::parse(file, text, id, &name),
-        "yml" | "yaml" => yaml_file::parse(file, text, id, &name),
-        _ => Err(misnamed()),
-    }
+    let rule = match ending {
+        "toml" => toml_file::parse(file, text, id, &name)?,
+        "yml" | "yaml" => yaml_file::parse(file, text, id, &name)?,
+        _ => return Err(misnamed()),
+    };
+    check_texts(file, &rule)?;
+    Ok(rule)
+}
+
+/// Checks the texts that a rule gives to its findings. The limits are those of a finding, because a review
+/// drops a finding that exceeds them.
+fn check_texts(file: &str, rule: &PackRule) -> Result<(), PackError> {
+    let reason = if rule.name.len() > MAX_RULE_NAME_BYTES {
+        format!("the name may have at most {MAX_RULE_NAME_BYTES} bytes")
+    } else if !is_valid_title(&rule.title) {
+        format!(
+            "the title (`title` or `message`) must be one line without control characters, of at most \
+             {MAX_TITLE_BYTES} bytes"
+        )
+    } else if !is_valid_body(&rule.body) {
+        format!(
+            "the text below the title (`body` or `note`) must not contain control characters, except tabs \
+             and line breaks, and may have at most {MAX_BODY_BYTES} bytes"
+        )
+    } else {
+        return Ok(());
+    };
+    let message = format!("rule `{}`: {reason}", rule.name);
+    Err(PackError::Invalid { file: file.to_owned(), line: 1, column: 1, message })
 }
 
 /// Returns true if the text consists only of lower-case letters, digits and `-`.

@@ -244,6 +244,33 @@ fn a_wrong_syntax_rule_is_named_with_line_column_and_reason() {
 }
 
 #[test]
+fn a_rule_whose_findings_a_review_would_drop_is_refused() {
+    let title =
+        "1:1: rule `p/x`: the title (`title` or `message`) must be one line without control characters";
+    let body =
+        "1:1: rule `p/x`: the text below the title (`body` or `note`) must not contain control characters";
+    let long_title = format!("message: {}", "T".repeat(MAX_TITLE_BYTES + 1));
+    let long_body = format!("body = '{}'", "B".repeat(MAX_RULE_FILE_BYTES));
+    for (file, rule, from, to, expected) in [
+        ("x.yml", SYNTAX, "message: T", "message: \"evil \\e[31m\"", title),
+        ("x.yml", SYNTAX, "message: T", long_title.as_str(), title),
+        ("x.yml", SYNTAX, "message: T", "message: \"one\\ntwo\"", "4:10: message: the title of a finding"),
+        ("x.yml", SYNTAX, "note: B", "note: \"evil \\e[31m\"", body),
+        ("x.toml", GOOD, "title = \"T\"", "title = \"evil \\u001b[31m\"", title),
+        ("x.toml", GOOD, "body = \"B\"", "body = \"evil \\u001b[31m\"", body),
+        ("x.toml", GOOD, "body = \"B\"", long_body.as_str(), " a rule file may have at most"),
+    ] {
+        assert!(rule.contains(from), "{from}");
+        let path = format!("p/rules/{file}");
+        let error = RulePacks::parse(&[(path.as_str(), rule.replace(from, to).as_str())]).unwrap_err();
+        let expected = format!("{path}:{expected}");
+        assert!(error.to_string().starts_with(&expected), "{expected}\n{error}");
+    }
+    let lines = SYNTAX.replace("note: B", "note: |\n  one\n\n  two");
+    assert!(RulePacks::parse(&[("p/rules/x.yml", lines.as_str())]).is_ok());
+}
+
+#[test]
 fn a_rule_as_ast_grep_has_it_needs_nothing_of_ours() {
     let rule = "language: Python\nrule:\n  pattern: f($A)\n";
     let packs = RulePacks::parse(&[("p/rules/no-f.yml", rule)]).unwrap();

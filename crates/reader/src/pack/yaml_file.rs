@@ -20,8 +20,7 @@ use crate::syntax::{RuleSyntaxError, SourceLanguage, SyntaxCheck, from_yaml};
 struct YamlRuleFile {
     id: Option<Spanned<String>>,
     language: Spanned<String>,
-    #[serde(default)]
-    message: String,
+    message: Option<Spanned<String>>,
     #[serde(default)]
     note: String,
     #[serde(default)]
@@ -106,7 +105,11 @@ pub(super) fn parse(file: &str, text: &str, file_stem: &str, name: &str) -> Resu
         AstGrepSeverity::Warning | AstGrepSeverity::Info | AstGrepSeverity::Hint => (Severity::P2, true),
         AstGrepSeverity::Off => (Severity::P2, false),
     };
-    let title = raw.message.lines().next().map(str::trim).filter(|title| !title.is_empty());
+    let message = raw.message.as_ref().map(|given| given.value.trim()).unwrap_or_default();
+    if let Some(given) = raw.message.as_ref().filter(|_| message.lines().count() > 1) {
+        let reason = "message: the title of a finding must be one line; write more text into `note`";
+        return Err(at(syntax_error(&given.referenced, reason.to_owned())));
+    }
     let example_path = ours
         .example_path
         .unwrap_or_else(|| languages.first().map_or_else(String::new, |it| it.example_path()));
@@ -118,8 +121,8 @@ pub(super) fn parse(file: &str, text: &str, file_stem: &str, name: &str) -> Resu
         name: name.to_owned(),
         severity: ours.severity.unwrap_or(severity),
         category: ours.category.unwrap_or(DefectCategory::J),
-        title: title.unwrap_or(file_stem).to_owned(),
-        body: if raw.note.trim().is_empty() { raw.message.trim() } else { raw.note.trim() }.to_owned(),
+        title: if message.is_empty() { file_stem } else { message }.to_owned(),
+        body: if raw.note.trim().is_empty() { message } else { raw.note.trim() }.to_owned(),
         check: RuleCheck::Syntax(check),
         paths: if raw.files.is_empty() { None } else { Some(build_glob_set(&raw.files).map_err(at)?) },
         excluded_paths: build_glob_set(&raw.ignores).map_err(at)?,
