@@ -355,13 +355,13 @@ impl FixPlan {
     }
 
     /// Keeps the changes that `check` accepts; `check` may also modify a change. The other changes are
-    /// recorded as unapplied, with the reason.
-    pub fn retain(&mut self, mut check: impl FnMut(&mut FixedFile) -> Result<(), ReplaceError>) {
+    /// recorded as unapplied, with the reason that `check` returns.
+    pub fn retain(&mut self, mut check: impl FnMut(&mut FixedFile) -> Result<(), String>) {
         let left = &mut self.unapplied;
         self.changes.retain_mut(|change| match check(change) {
             Ok(()) => true,
             Err(reason) => {
-                let (path, reason) = (change.path.clone(), reason.to_string());
+                let path = change.path.clone();
                 left.push(UnappliedSuggestion { path, line: 0, rule: String::new(), reason });
                 false
             }

@@ -29,6 +29,7 @@ use crate::suppress::{self, UsedSuppressions, find_suppression};
 use crate::syntax::{
     ParsedFile, ParserPool, SourceLanguage, SyntaxMatch, SyntaxScan, SyntaxScanError, decode_keeping_offsets,
 };
+use crate::withheld::WithheldFix;
 
 /// Default maximum number of findings that are reported for one file. If there are more, the most severe
 /// findings are kept. Among equally severe findings, the first ones are kept.
@@ -353,19 +354,23 @@ impl<'packs> RuleSet<'packs> {
         let mut findings = Vec::with_capacity(found.len());
         for (((hit, severity, first, last), code), fix) in found.into_iter().zip(codes).zip(fixes) {
             let shown = lines.line_range(first).start..lines.line_range(last).end;
-            // A fix on lines that contain a secret is dropped, because a suggestion must never contain a
-            // secret.
-            let fix = fix.filter(|_| !secrets.overlaps(&shown));
             let suggestion =
                 fix.zip(prover.as_mut()).and_then(|(fix, prover)| prover.validate_fix(first, last, fix));
             let snippet = render_snippet(&lines, first, last, hit.range.start, &secrets);
             let is_text = content.kind() != ContentKind::Binary;
             let snippet = if is_text { snippet } else { replace_control_chars(&snippet) };
-            findings.push(RawFinding {
+            // A suggestion must never contain a secret.
+            let has_secret = suggestion.is_some() && secrets.overlaps(&shown);
+            let finding = RawFinding {
                 severity,
                 suggestion,
                 code,
                 ..build_finding(hit.rule, &file.path, first, last, snippet)
+            };
+            findings.push(if has_secret {
+                WithheldFix::Secret.withhold_suggestion(finding)
+            } else {
+                finding
             });
         }
         let silenced = silenced.into_iter().zip(silenced_codes);

@@ -1,11 +1,11 @@
-//! Removes a tool's fix from a finding if the fix must not be shown as a suggestion. The reason becomes the
-//! last paragraph of the finding's body.
+//! Removes a fix from a finding if the fix must not be shown as a suggestion. The reason becomes the last
+//! paragraph of the finding's body.
 
 use truing_core::finding::{FindingSource, RawFinding};
 
 use crate::bounds::MAX_BODY_BYTES;
 
-/// Reason why a tool's fix is not shown as a suggestion.
+/// Reason why the fix of a tool or a rule is not shown as a suggestion.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum WithheldFix {
     /// The tool calls the fix unsafe, or never applies the fix by default.
@@ -14,17 +14,24 @@ pub enum WithheldFix {
     UnknownSafety,
     /// The fix would add syntax errors to the file, or change the syntax of the surrounding code.
     FailedValidation,
+    /// The lines of a rule's fix contain a secret.
+    Secret,
 }
 
 impl WithheldFix {
-    const ALL: [Self; 3] = [Self::Unsafe, Self::UnknownSafety, Self::FailedValidation];
+    const OF_TOOLS: [Self; 3] = [Self::Unsafe, Self::UnknownSafety, Self::FailedValidation];
+    const OF_RULES: [Self; 1] = [Self::Secret];
 
     /// Parses the reason in the last paragraph of the finding's body. Returns `None` if the paragraph
     /// contains no reason.
     pub fn from_finding(raw: &RawFinding) -> Option<Self> {
         let is_it = |reason: &Self| raw.body.ends_with(reason.render_paragraph());
-        let is_of_tool = raw.source == FindingSource::Tool && raw.suggestion.is_none();
-        if is_of_tool { Self::ALL.into_iter().find(is_it) } else { None }
+        let reasons: &[Self] = match raw.source {
+            FindingSource::Tool => &Self::OF_TOOLS,
+            FindingSource::Rule => &Self::OF_RULES,
+            FindingSource::Agent => &[],
+        };
+        if raw.suggestion.is_none() { reasons.iter().copied().find(is_it) } else { None }
     }
 
     /// Returns the reason as text for people.
@@ -35,6 +42,7 @@ impl WithheldFix {
             Self::FailedValidation => {
                 "with the fix, the file would not parse, or the surrounding code would change"
             }
+            Self::Secret => "the line contains a secret",
         }
     }
 
@@ -48,6 +56,7 @@ impl WithheldFix {
                 "The tool offers a fix, but Truing could not prove that the fix leaves the \
                 surrounding code unchanged."
             }
+            Self::Secret => "Truing has a fix, but does not show it, because the line contains a secret.",
         }
     }
 

@@ -20,7 +20,7 @@ use truing_core::finding::{DiffSide, FindingSource, Severity, fingerprint};
 use truing_core::outcome::SkipReason;
 use truing_core::port::{ChangedFile, ReadReport, ReadRequest, ReaderError, RepositoryReader};
 use truing_diff::RepoPath;
-use truing_reader::InProcessReader;
+use truing_reader::{InProcessReader, WithheldFix};
 
 use crate::support::ALL;
 
@@ -271,6 +271,18 @@ fn a_suppressed_secret_is_hidden_in_other_findings_too() {
     let report = read_one("a.rs", content.as_bytes(), &[ALL]);
     assert_eq!(finding_places(&report), ["core/rust-dbg:1-1"]);
     assert!(report.findings[0].snippet.starts_with("dbg!(\"ghp_…\");"), "{}", report.findings[0].snippet);
+}
+
+#[test]
+fn a_fix_of_a_line_with_a_secret_is_withheld_with_the_reason() {
+    let report = read_one("a.test.js", format!("it.only('{GITHUB}', f);\n").as_bytes(), &[ALL]);
+    let focused = report.findings.iter().find(|raw| raw.rule == "core/focused-test").unwrap();
+    assert_eq!(focused.suggestion, None);
+    assert_eq!(WithheldFix::from_finding(focused), Some(WithheldFix::Secret), "{}", focused.body);
+    let report = read_one("a.test.js", b"it.only('x', f);\n", &[ALL]);
+    assert!(
+        report.findings[0].suggestion.is_some() && WithheldFix::from_finding(&report.findings[0]).is_none()
+    );
 }
 
 #[test]

@@ -3,7 +3,6 @@
 mod annotations;
 mod arguments;
 mod cassette;
-mod config_source;
 mod errors;
 mod fix;
 mod interruption;
@@ -59,7 +58,6 @@ use crate::wiring;
 use crate::wiring::store::StoreLocation;
 use arguments::{FailOnFlag, ReviewTarget, ReviewerFlag, reject_file};
 use cassette::CassetteArgs;
-pub(super) use config_source::read_repository_config;
 use fix::{FixOutcome, FixSession};
 use interruption::run_until_interrupted;
 use publish::PublishJson;

@@ -24,6 +24,10 @@ const DISPLAYED_CONTEXT_LINES: usize = 0;
 /// Name of the folder of patches, beside the database.
 const PATCH_FOLDER_NAME: &str = "undo";
 
+/// The reason why a staged file is not fixed if the file in the working tree differs from the index.
+const UNSTAGED_REASON: &str = "the file has unstaged changes, or other line endings than the index: run \
+    `git add` or `git stash --keep-index`, and then this command again";
+
 const REMOVED_STYLE: Style = AnsiColor::Red.on_default();
 const ADDED_STYLE: Style = AnsiColor::Green.on_default();
 const HUNK_HEADER_STYLE: Style = AnsiColor::Cyan.on_default();
@@ -107,20 +111,28 @@ impl<'a> FixSession<'a> {
         warn_unapplied(unapplied, self.output);
     }
 
-    /// Applies a plan and prints the result.
+    /// Applies a plan and prints the result. `is_staged` is true if the plan is for the files of the index.
     ///
     /// # Errors
-    /// Returns an error if the undo patch cannot be written; in this case, no file is changed.
-    pub(super) fn apply_plan(&mut self, mut plan: FixPlan, now: UnixMillis) -> Result<FixOutcome, CliError> {
+    /// Returns an error if the undo patch cannot be written; nothing is changed then.
+    pub(super) fn apply_plan(
+        &mut self,
+        mut plan: FixPlan,
+        now: UnixMillis,
+        is_staged: bool,
+    ) -> Result<FixOutcome, CliError> {
         let (tree, output) = (&self.tree, self.output);
         plan.retain(|change| {
             let held = tree.check_content(&change.path, &change.old);
             if !matches!(held, Err(ReplaceError::ContentChanged)) {
-                return held;
+                return held.map_err(|error| error.to_string());
             }
             // Git may have checked out the file with other line endings than the stored ones.
             let converted = change.with_crlf();
-            tree.check_content(&converted.path, &converted.old)?;
+            tree.check_content(&converted.path, &converted.old).map_err(|error| {
+                let is_unstaged = is_staged && matches!(error, ReplaceError::ContentChanged);
+                if is_unstaged { UNSTAGED_REASON.to_owned() } else { error.to_string() }
+            })?;
             *change = converted;
             Ok(())
         });

@@ -135,7 +135,7 @@ impl ReviewCommand {
         let open: Vec<Finding> = others.cloned().chain(agreed).collect();
         let plan = truing_loops::fix::plan_fixes(&open, tree, packs, reader, linters).await?;
         let FixOutcome { has_changed, unapplied_suggestions: others } =
-            session.apply_plan(plan, SystemClock.now())?;
+            session.apply_plan(plan, SystemClock.now(), index.is_some())?;
         unfixed.extend(others);
         if has_changed && index.is_some() {
             self.output

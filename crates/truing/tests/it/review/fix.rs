@@ -324,7 +324,10 @@ fn of_what_is_staged_files_are_fixed_that_are_the_same_in_the_working_tree_and_t
     assert_eq!(String::from_utf8(read(&place, "new.py")).unwrap(), ASSERTS.0);
     assert!(index(&place) == before && !place.repo().join("gone.py").exists());
     for name in ["other.py", "gone.py"] {
-        let told = format!("warning: {name}: not fixed: the file has changed since the review\n");
+        let told = format!(
+            "warning: {name}: not fixed: the file has unstaged changes, or other line endings than the index: \
+             run `git add` or `git stash --keep-index`, and then this command again\n"
+        );
         assert!(ran.err.contains(&told), "{}", ran.err);
     }
     assert!(ran.err.contains("fixed 1 finding in 1 file\nthe index is unchanged: "), "{}", ran.err);
@@ -351,11 +354,9 @@ fn of_what_is_staged_files_are_fixed_that_git_checks_out_with_crlf() {
     assert_eq!(place.git(["cat-file", "blob", ":b.py"]), ASSERTS.0.trim_end());
     let ran = fix(&place, &["--staged"]);
     assert_eq!(String::from_utf8(read(&place, "b.py")).unwrap(), crlf(ASSERTS.1), "{}", ran.err);
-    assert!(
-        ran.err.contains("warning: c.py: not fixed: the file has changed since the review\n"),
-        "{}",
-        ran.err
-    );
+    let told =
+        "warning: c.py: not fixed: the file has unstaged changes, or other line endings than the index";
+    assert!(ran.err.contains(told), "{}", ran.err);
     assert!(shell(&place, undo_command(&ran)), "{}", ran.err);
     assert_eq!(String::from_utf8(read(&place, "b.py")).unwrap(), crlf(ASSERTS.0));
 }
@@ -377,6 +378,17 @@ fn a_secret_beside_a_fix_is_not_shown() {
     place.write("b.py", format!("KEY = '{key}'\nassert (a, 'why')\n"));
     let ran = fix(&place, &[]);
     assert!(ran.err.contains("+assert a, 'why'") && !ran.err.contains(&key), "{}", ran.err);
+}
+
+#[test]
+fn a_fix_of_a_line_with_a_secret_is_not_made_and_this_is_the_reason() {
+    let place = Place::new();
+    let text = format!("it.only('{}', f)\n", crate::review::place::fake_key());
+    place.write("b.test.js", &text);
+    let ran = fix(&place, &[]);
+    let told = "warning: b.test.js:1: core/focused-test not fixed: the line contains a secret\n";
+    assert!(ran.err.contains(told), "{}", ran.err);
+    assert_eq!(String::from_utf8(read(&place, "b.test.js")).unwrap(), text);
 }
 
 #[test]
