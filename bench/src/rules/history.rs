@@ -120,6 +120,7 @@ impl GitHistory {
             path: RepoPath::from_bytes(path),
             old_path: None,
             added_lines: vec![WHOLE_FILE_LINES],
+            secrets_only: false,
         };
         let is_file = |path: &&[u8]| {
             tree.join(OsStr::from_bytes(path)).symlink_metadata().is_ok_and(|facts| facts.is_file())
@@ -174,7 +175,12 @@ impl BlobReader {
 /// Converts a file of a diff to the type that a review passes to the rules.
 fn to_changed_file(file: &FileDiff<'_>) -> ChangedFile {
     let added = if file.is_binary { vec![WHOLE_FILE_LINES] } else { added_ranges(file) };
-    ChangedFile { path: file.path.clone(), old_path: file.old_path.clone(), added_lines: added }
+    ChangedFile {
+        path: file.path.clone(),
+        old_path: file.old_path.clone(),
+        added_lines: added,
+        secrets_only: false,
+    }
 }
 
 fn git_command(dir: &Path) -> Command {
