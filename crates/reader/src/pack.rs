@@ -94,7 +94,8 @@
 //! * `pieces`: methods, as `Class.method`. An added `def` or `async def` that overrides one of these methods
 //!   also requires a companion. The names of its class and of the class's bases determine which methods it
 //!   overrides
-//! * `named`: if `true` (default `false`), a changed companion must also contain the name, followed by `,` or `:`, of each function whose added head requires the companion
+//! * `named`: if `true` (default `false`), a changed companion must also contain the name, followed by `,` or
+//!   `:`, of each function whose added head requires the companion
 //! * `valid`, `invalid`: changes: `{ changed = { "a.toml" = "text" }, unchanged = ["a.lock"], beside = {
 //!   "b.lock" = "text" } }`; all lines of `changed` are added, the other files are unchanged
 //!

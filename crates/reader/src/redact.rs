@@ -24,8 +24,8 @@ use crate::snippet::{OMISSION_MARK, REDACTED_PREFIX_BYTES, SecretRanges};
 
 /// Pack whose rules recognise the forms of secrets.
 const SECRET_RULE_PACK: &str = "core";
-/// Minimum length in bytes of a line that is hidden by itself if the secret has several lines. Shorter lines
-/// are hidden only as a part of the whole secret.
+/// Minimum length in bytes of a line that is hidden by itself if the secret has several lines. A shorter
+/// line is hidden only together with the whole secret.
 const MIN_SECRET_LINE_BYTES: usize = 8;
 /// Placeholder for a text that cannot be searched.
 pub(crate) const UNSEARCHABLE_PLACEHOLDER: &str = "[not shown: this text cannot be searched for secrets]";

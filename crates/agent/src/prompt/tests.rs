@@ -92,7 +92,7 @@ fn what_is_not_declared_not_used_or_badly_written_is_told_with_its_line() {
         ),
         ("", "a {{ b", "a.md:5: `{{` does not begin a variable"),
         ("", "", "a.md:5: it has neither text nor modules"),
-        (DATA, "title: {{ title }}", "a.md:8: variable `title` is data and must stand on a line of its own"),
+        (DATA, "title: {{ title }}", "a.md:8: variable `title` is data and must be alone on its line"),
         ("includes = [\"b\"]\n", "x", "a.md:4: it includes `b`, but there is no such module"),
         ("includes = [\"a\"]\n", "x", "a.md:4: it includes `a`, which is in the prompt already"),
         ("colour = 1\n", "x", "a.md:4: the front matter is invalid: unknown field `colour`"),

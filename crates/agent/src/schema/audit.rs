@@ -286,8 +286,10 @@ impl ReportSchema for AuditReport {
             "category": finding["properties"]["category"],
             "files_opened": list(text("A file."), "Files that you looked at for this category."),
             "lines_quoted": list(quote, "The lines that prove the absence."),
-            "probes": list(text("What you tried, and why it shows no defect."), "What you tried in order to find such a \
-                 defect."),
+            "probes": list(
+                text("What you tried, and why it shows no defect."),
+                "What you tried in order to find such a defect.",
+            ),
         }));
         let question =
             object(json!({ "file": text("The file."), "line": line, "question": text("The question.") }));

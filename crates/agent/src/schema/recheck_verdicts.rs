@@ -93,7 +93,7 @@ pub fn to_recheck_verdicts<'a>(
     open_findings.into_iter().flat_map(of).collect()
 }
 
-/// Returns a message to the model that lists the open findings without a verdict. Returns `None` if every
+/// Returns a message to the model. The message lists the open findings that have no verdict. Returns `None` if every
 /// open finding has a verdict.
 pub fn missing_verdicts_message<'a>(
     verdicts: &[ReportedVerdict],

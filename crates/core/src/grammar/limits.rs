@@ -194,7 +194,7 @@ fn loosened_parts(command: &CommandSpec, shipped: &CommandSpec) -> Vec<(CommandP
             shipped.excluding_flags.iter().filter(|flag| command.flags.flags.contains_key(*flag));
         if !listed.all(|flag| pattern.excluding_flags.contains(flag)) {
             let what = format!(
-                "the command accepts no pattern together with some flags: set `unless = {:?}`",
+                "with some flags, the command must reject the pattern: set `unless = {:?}`",
                 shipped.excluding_flags
             );
             found.push((CommandPart::Pattern, what));

@@ -20,7 +20,10 @@ const STATUS: &str = "
 If a check is required, GitHub counts a neutral \
     check as passed. A partial review with a blocking finding is
 therefore red, not neutral ([ADR \
-    0020](../adr/0020-a-partial-review-with-a-blocking-finding-fails-the-check.md)). If Truing creates a check run, a partial review without a blocking finding does not block the merge. The summary of such a check run names the parts that were not reviewed. A pending commit status blocks the merge.
+    0020](../adr/0020-a-partial-review-with-a-blocking-finding-fails-the-check.md)). \
+    If Truing creates a check run, a \
+    partial review without a blocking finding does not block the merge. The summary of such a check \
+    run names the parts that were not reviewed. A pending commit status blocks the merge.
 
 ## Changes that people make to our comments
 
@@ -42,7 +45,9 @@ This table shows how GitHub behaves when Truing audits, fixes or updates a pull 
 | Behaviour of GitHub | Reaction of Truing |
 |---|---|
 | \
-    GitHub posts a review completely or not at all. If GitHub refuses a review (422), the response does not name the comment that caused the refusal | Truing then posts each finding separately, and the review lists the \
+    GitHub posts a review completely or not at all. If GitHub refuses a review (422), the \
+    response does not name the comment that caused the refusal | \
+    Truing then posts each finding separately, and the review lists the \
     refused findings |
 | When Truing creates a review, GitHub's response does not contain the ids of the comments | Truing lists \
         the comments, and recognises its own comments by \
@@ -53,20 +58,27 @@ This table shows how GitHub behaves when Truing audits, fixes or updates a pull 
 | To mark a pull request as ready, the token of an App also needs `contents: write` \
     ([gh](https://github.com/cli/cli/issues/8910)) | Truing uses a token with this permission for this \
     call, and for the call in the next row |
-| GitHub sends the response (202) before it merges a base into a branch. It merges only if the branch still has the head that the call names ([docs](https://docs.github.com/en/rest/pulls/pulls#update-a-pull-request-branch)) | Truing reads the \
-    pull request repeatedly until it has a new head, and then repeats all checks |
+| GitHub sends the response (202) before it merges a base into a branch. \
+    It merges only if the branch still has the head that the \
+    call names ([docs](https://docs.github.com/en/rest/pulls/pulls#update-a-pull-request-branch)) | \
+    Truing reads the pull request repeatedly until it has a new head, and then repeats all checks |
 | To request a review from a bot, \
-    the call must contain the bot's name with `[bot]`. If the call contains the name `Copilot`, GitHub reports success, but requests no review ([table](https://github.com/peters/horizon/pull/673)) | Truing does not rely \
+    the call must contain the bot's \
+    name with `[bot]`. If the call contains the name `Copilot`, GitHub reports success, but \
+    requests no review ([table](https://github.com/peters/horizon/pull/673)) | Truing does not rely \
     on the reported \
     success, and waits for the review |
 | After a bot has begun its review, the list of requested \
-    reviewers is empty ([issue](https://github.com/mfittko/dev-loops/issues/1980)) | If the list is empty, Truing draws no conclusion about a bot |
+    reviewers is empty ([issue](https://github.com/mfittko/dev-loops/issues/1980)) | \
+    If the list is empty, Truing draws no conclusion about a bot |
 | Some bots start a review only after a comment that contains nothing but the bot's command | Truing \
         posts this comment without a marker, and recognises the comment by \
     account, text and time |
-| GitHub computes whether a pull request can be merged only when a client requests this result | if the result is `UNKNOWN`, \
+| GitHub computes whether a pull request can be merged only when a \
+    client requests this result | if the result is `UNKNOWN`, \
         Truing requests it again |
-| GitHub has no conditional writes for descriptions | Truing reads the description immediately before the change, and keeps its own marker in the description |
+| GitHub has no conditional writes for descriptions | Truing reads the description immediately \
+    before the change, and keeps its own marker in the description |
 ";
 
 /// Text about responses that reject the position of a comment on a diff (`http::classify`).

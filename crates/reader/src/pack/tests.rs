@@ -225,16 +225,28 @@ fn a_wrong_syntax_rule_is_named_with_line_column_and_reason() {
         (instead("    category: F", "    colour: F"), "10:5: unknown field `colour`"),
         (instead("    category: F", "    category: Q"), "10:15: unknown variant"),
         (instead("note: B", "notes: B"), "5:1: unknown field `notes`"),
-        (instead("kind: call", "kind: calll"), "7:9: as a rule for python: Kind `calll` is invalid."),
+        (
+            instead("kind: call", "kind: calll"),
+            "7:9: the text is not a valid rule for python: Kind `calll` is invalid.",
+        ),
         (instead("kind: call", "kind: [call"), "8:9: illegal placement"),
-        (instead("kind: call", "regex: call"), "6:1: as a rule for python: Rule must specify"),
-        (instead("kind: call", "kind: call\n  regex: '('"), "6:1: as a rule for python: regex parse error"),
+        (
+            instead("kind: call", "regex: call"),
+            "6:1: the text is not a valid rule for python: Rule must specify",
+        ),
+        (
+            instead("kind: call", "kind: call\n  regex: '('"),
+            "6:1: the text is not a valid rule for python: regex parse error",
+        ),
         (
             instead("kind: call", "pattern: f($A)\nfix: g($B)"),
-            "8:1: as a rule for python: Undefined meta var",
+            "8:1: the text is not a valid rule for python: Undefined meta var",
         ),
         (instead("rule:\n", "files: ['a{']\nrule:\n"), "6:9: "),
-        (instead("kind: call", "kind: call\n  matches: other"), "8:12: as a rule for python: "),
+        (
+            instead("kind: call", "kind: call\n  matches: other"),
+            "8:12: the text is not a valid rule for python: ",
+        ),
         (String::new(), "1:1: "),
     ] {
         let error = RulePacks::parse(&[("p/rules/x.yml", text.as_str())]).unwrap_err().to_string();

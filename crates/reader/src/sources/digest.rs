@@ -70,8 +70,8 @@ pub(super) fn digest_remaining_nodes(
     Ok(hex::encode(tree.hash.finalize()))
 }
 
-/// Computes the digests of a file from its bytes and from the digest of its tree, if there is one. Without a
-/// tree, only line ends are normalised, because any other whitespace may be significant in an unknown format.
+/// Computes the digests of a file from its bytes and from the digest of its syntax tree. If there is no tree,
+/// only line ends are normalised, because any other whitespace may be significant in an unknown format.
 pub(super) fn digest_bytes(bytes: &[u8], tree_digest: Option<String>) -> DefinitionDigests {
     let tree = tree_digest.unwrap_or_else(|| {
         let mut hash = Sha256::new();

@@ -48,7 +48,7 @@ pub struct GateArgs {
     staged: bool,
 }
 
-/// Prefix of each line of text with the gate's result.
+/// Prefix of each line of the text that shows the gate's result.
 const OUTPUT_PREFIX: &str = "gate:";
 /// The next step after a violation of a rule. The converge loop's gate ignores dismissals, too.
 const DISMISSALS_NOTE: &str = "fix these violations; the gate ignores dismissals: to accept a violation of a \

@@ -163,7 +163,7 @@ impl QueueEntryChange<'_> {
         slot_reference: &str,
         limits: &SlotLimits,
     ) -> Result<DescribedSlot, CliError> {
-        // Whoever drops a pull request does not want a review of it.
+        // An operator who drops a pull request does not want a review of it.
         let mut target = if self.command == SlotCommand::Drop {
             DescribedSlot::find(store, slot_reference).await?
         } else {

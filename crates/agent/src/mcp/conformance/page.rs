@@ -17,7 +17,9 @@ This page shows the results of the protocol's own test suite (`@modelcontextprot
     fails if the result of a scenario changes.
 
 The suite requests tools, prompts and resources with fixed names. No product has these names, so the \
-        suite runs against a test server. The test server and the product share the code for access checks (hosts, origins, bounds), transport, lists of tools, calls of tools that return text, and errors. \
+        suite runs against a test server. The test server and the product share the code for access \
+        checks (hosts, origins, bounds), transport, lists of tools, calls of tools that return text, \
+        and errors. \
         Prompts, resources, completions and tools that return pictures exist \
     only for the suite.
 

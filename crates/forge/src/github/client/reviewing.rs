@@ -259,7 +259,7 @@ impl GitHubClient {
                 posted_comments
                     .extend(topic.map(|topic| (topic, GitHubCommentId::Review(comment.id).to_comment_id())));
             };
-            // The review exists. An error would suggest that the review may not exist.
+            // The review exists. After an error, callers would assume that the review does not exist.
             let _ = self.github.read_pages(self.scope(), purpose, url, each).await;
         }
         PostedReview::Review { id, comments: finding_comments(draft, &posted_comments) }

@@ -19,7 +19,7 @@ pub const PRE_COMMIT_CONFIG_FILES: [&str; 2] = [".pre-commit-config.yaml", ".pre
 pub const MAX_ARGUMENTS: usize = 50;
 /// Maximum length of an argument, in bytes.
 pub const MAX_ARGUMENT_BYTES: usize = 2_000;
-/// Maximum length of the message about a hooks file that cannot be read, in characters.
+/// Maximum number of characters of the message about an unreadable hooks file.
 pub const MAX_REASON_CHARS: usize = 300;
 /// Maximum memory of a compiled path pattern, in bytes.
 const MAX_COMPILED_REGEX_BYTES: usize = 1 << 20;

@@ -133,7 +133,9 @@ proptest! {
         folder in prop::option::of(prop::sample::select(&["a", "a/b", "../a", "/a", ""][..])),
     ) {
         let (roots, folder) = ([root.to_owned()], folder.map(RepoPath::from));
-        let paths = PathResolver::new(&OutputContext { roots: &roots, working_folder: folder.as_ref(), ..OutputContext::default() });
+        let working_folder = folder.as_ref();
+        let context = OutputContext { roots: &roots, working_folder, ..OutputContext::default() };
+        let paths = PathResolver::new(&context);
         for path in [paths.resolve(&text), paths.resolve_uri(&text)].into_iter().flatten() {
             prop_assert!(path.is_safe_to_write(), "{text:?} is {path}");
         }

@@ -23,16 +23,24 @@ all of \
 * no finding is lost or invented; \
     threads of fixed findings are resolved; comments by others are unchanged;
 * the status is set on the newest head;
-* the service makes only the calls that the comments need, given the forge's page size and batch size; each call conforms to the forge's documentation;
+* the service makes only the calls that the comments need, given the forge's page size and \
+    batch size; each call conforms to the forge's documentation;
 * no secret is in a comment, in the history \
     or in the log.
 
 A cell shows the number of API calls. It also shows where the findings are at the end: on lines, on \
-        files, in the summary or resolved. Some scenarios interrupt every write. In these scenarios, if the forge accepts one comment per call, only five findings get separate comments. In all other cells, up to thirty \
+        files, in the summary or resolved. Some scenarios interrupt every write. In \
+        these scenarios, if the forge accepts one comment per call, only five \
+        findings get separate comments. In all other cells, up to thirty \
         findings get separate comments.
 
-Some scenarios are named after a response. In each review, one call to the API or to the git server gets this response. In the first review, it is the first call; in each later review, it is the next call. The scenario ends when a review has no such call. The attempt fails with a message and a hint, or Truing waits. The next attempt completes the \
-        review. The cell of such a scenario has no numbers. Reads run in parallel, so the machine's load determines which call gets the response.
+Some scenarios are named after a \
+    response. In each review, one call to the API or to the git server gets this response. In the \
+    first review, it is the first call; in each later review, it is the next call. The scenario ends when a \
+    review has no such call. The attempt fails with a message and a hint, or Truing waits. \
+    The next attempt completes the \
+        review. The cell of such a scenario has no numbers. Reads run in parallel, so the machine's \
+        load determines which call gets the response.
 
 ";
 

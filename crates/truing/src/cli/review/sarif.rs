@@ -5,7 +5,8 @@
 //! * Regions are whole lines: without columns, a region ends at the end of its last line.
 //! * The only fingerprint is Truing's own. GitHub's upload action computes `primaryLocationLineHash` from the
 //!   file's content; a value computed from anything else would contradict it.
-//! * A finding is a notification, and not a result with `suppressions`, if a comment in the code suppresses it or a person has dismissed it: GitHub does not read that property and would open an alert.
+//! * A finding is a notification, and not a result with `suppressions`, if a comment in the code suppresses
+//!   it or a person has dismissed it: GitHub does not read that property and would open an alert.
 //! * The shown code is the finding's snippet, from which secrets were removed, and never the file.
 
 // long: one document, in the order of its properties.

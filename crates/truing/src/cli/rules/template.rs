@@ -76,7 +76,7 @@ const PYTHON: RuleSample = RuleSample {
     forbidden_function: "eval",
     note: "`eval` runs any text that it receives. Parse the expected values instead: `ast.literal_eval` \
         reads plain values.",
-    rule_yaml: "  # `$$$ARGUMENTS` stands for any arguments; `$A` would be one.\n  pattern: eval($$$ARGUMENTS)\n",
+    rule_yaml: "  # `$$$ARGUMENTS` matches any arguments.\n  pattern: eval($$$ARGUMENTS)\n",
     category: 'H',
     valid_files: ["point = ast.literal_eval(text)\n", "print(\"eval(text)\")\n"],
     invalid_files: ["point = eval(text)\n", "point = eval(text, {}, names)\n"],
@@ -86,7 +86,7 @@ const JAVASCRIPT: RuleSample = RuleSample {
     forbidden_function: "eval",
     note: "`eval` runs any text that it receives. Parse the expected values instead: `JSON.parse` reads \
         plain values.",
-    rule_yaml: "  # `$$$ARGUMENTS` stands for any arguments; `$A` would be one.\n  pattern: eval($$$ARGUMENTS)\n",
+    rule_yaml: "  # `$$$ARGUMENTS` matches any arguments.\n  pattern: eval($$$ARGUMENTS)\n",
     category: 'H',
     valid_files: ["const point = JSON.parse(text);\n", "console.log(\"eval(text)\");\n"],
     invalid_files: ["const point = eval(text);\n", "eval(\"point = \" + text);\n"],

@@ -110,7 +110,7 @@ impl SyncRunArgs {
         let job = config.sync_jobs.get(&self.job).ok_or_else(|| {
             let command = format!("`truing sync init {}`", shell_quote(&self.job));
             unknown_job_error(&self.job, &config.sync_jobs, context).hint(format!(
-                "{command} prints the lines that configure a job, if the project requires the package"
+                "if the project requires the package, {command} prints the lines that configure a job"
             ))
         })?;
         let forge = job.forge.clone();

@@ -95,7 +95,7 @@ fn one_that_dies_is_replaced_and_nothing_of_it_stays() {
     assert_eq!(fixed.trim_end(), BUG.replace(WRONG, RIGHT).trim_end());
     // If the fixer's report omits findings, the run requests a complete report once.
     let asked = scene.model.request_log();
-    let repaired = format!("these findings are not answered: {BUG_ID}");
+    let repaired = format!("no answer for these findings: {BUG_ID}");
     assert_eq!(asked.iter().filter(|asked| asked.body.to_string().contains(&repaired)).count(), 1);
     assert_eq!(asked.len(), 8);
 }

@@ -318,7 +318,7 @@ async fn a_tier_without_a_model_asks_none_and_the_command_explains_it() {
     show.env("TRUING_REVIEW__INSTRUCTIONS", instructions);
     let shown = Ran::from(show.output().unwrap());
     assert_eq!(shown.exit, 0, "{shown:?}");
-    assert!(shown.out.contains("settled where no rule matches"), "{}", shown.out);
+    assert!(shown.out.contains("settled if no rule matches"), "{}", shown.out);
     assert!(
         shown.out.contains(
             "deep      label big  # review.for, rule 1, and the repository's own rules may set at most deep"

@@ -189,7 +189,7 @@ fn a_dismissal_ends_with_the_lines_that_it_was_said_of() {
             .unwrap()
             .body
             .to_string()
-            .contains("says nothing of these open findings")
+            .contains("has no entry for these open findings")
     );
     // Another review, with or without a model, also reports the finding.
     assert_eq!(seen(&renamed, silent_answer()).0, 1);
@@ -237,7 +237,7 @@ fn a_model_is_told_what_is_open_and_a_verdict_that_is_missing_is_asked_for_once(
         last.contains("What was reviewed before") && last.contains("its lines when it was last seen"),
         "{last}"
     );
-    assert!(last.contains("`verdicts` says nothing of these open findings"), "{last}");
+    assert!(last.contains("`verdicts` has no entry for these open findings"), "{last}");
     // The model gave no verdict on the finding, but the review still counts as complete.
     assert_eq!((exit, &told["turns"], &told["outcome"]["kind"]), (1, &json!(2), &json!("reviewed")));
     // The model reports a new finding and omits the old one. When the missing verdict is requested, it
@@ -333,7 +333,7 @@ fn what_is_put_aside_and_taken_up_again_is_open_again_and_owed() {
             "{told:#}"
         );
         let last = scene.model.request_log().last().unwrap().body.to_string();
-        assert!(last.contains("`verdicts` says nothing of these open findings"), "{last}");
+        assert!(last.contains("`verdicts` has no entry for these open findings"), "{last}");
     }
 }
 

@@ -106,7 +106,7 @@ fn secrets_of_the_tree_leave_for_no_model() {
         let all = asked.join("\n");
         assert_eq!(all.contains(&key), !redact, "{runtime}");
         assert_eq!(all.contains("AKCAQEA7Q8z"), !redact, "{runtime}");
-        assert_eq!(all.contains("cut from what you are shown"), redact, "{runtime}");
+        assert_eq!(all.contains("cut from the text that you see"), redact, "{runtime}");
         let findings = ran.json()["findings"].clone();
         let found = findings
             .as_array()

@@ -141,7 +141,7 @@ async fn a_job_that_may_write_code_ports_what_the_model_found() {
     assert_eq!(parse_result(&ran), (&json!("bumped"), 0), "{ran:?}");
     assert_eq!(scene.site.file(BRANCH, "pyproject.toml").await, Site::project_file(">= 1.0.5, < 1.0.6"));
     let asked = scene.model.request_log()[1].body.to_string();
-    assert!(asked.contains("port, says a model that looked: of more"), "{asked}");
+    assert!(asked.contains("port according to a model, which gives this reason: of more"), "{asked}");
     let turns: Vec<_> = ["decide", "change"]
         .iter()
         .map(|id| {
@@ -166,7 +166,7 @@ async fn an_answer_that_does_not_fit_is_mended_once() {
     let ran = scene.run().await;
     assert_eq!((parse_result(&ran), scene.model.request_log().len()), ((&json!("relaxed"), 0), 2), "{ran:?}");
     let again = scene.model.request_log()[1].body.to_string();
-    assert!(again.contains("1 functions are not answered, such as more in demo/m.py"), "{again}");
+    assert!(again.contains("1 functions have no answer, such as more in demo/m.py"), "{again}");
 }
 
 /// In each case of doubt, the run asks a question and does not widen the range.

@@ -55,7 +55,7 @@ async fn what_was_done_is_done_whatever_the_answer_says() {
         }
         let mut texts = site.texts().await;
         texts.sort();
-        assert_eq!(texts, ["LostAnswer", "StatusAfterCall(503)"]);
+        assert_eq!(texts, ["LostResponse", "StatusAfterCall(503)"]);
     }
 }
 
