@@ -115,7 +115,8 @@ impl ComparisonRequest<'_> {
     pub async fn config_commit(&self, head: &Sha) -> Result<Sha, GitError> {
         let base = match self.base {
             Some(name) => {
-                return Ok(self.named_base(name, Some(head)).await?.unwrap_or_else(|| head.clone()));
+                let named = self.named_base(name, Some(head)).await?;
+                return Ok(named.map_or_else(|| head.clone(), |(base, _)| base));
             }
             None => self.repository.default_branch_base(head).await?,
         };
@@ -134,17 +135,19 @@ impl ComparisonRequest<'_> {
         name: &str,
         head: Option<&Sha>,
     ) -> Result<(ReviewedChange, BaseOrigin), GitError> {
-        let Some(base) = self.named_base(name, head).await? else {
-            return Ok((self.change_since(self.repository.empty_tree()?).await?, BaseOrigin::EmptyTree));
-        };
-        let is_named = base == self.repository.resolve_commit(name).await?;
-        let against = if is_named { BaseOrigin::NamedRevision } else { BaseOrigin::MergeBase };
-        Ok((self.change_since(base).await?, against(name.to_owned())))
+        match self.named_base(name, head).await? {
+            Some((base, origin)) => Ok((self.change_since(base).await?, origin)),
+            None => Ok((self.change_since(self.repository.empty_tree()?).await?, BaseOrigin::EmptyTree)),
+        }
     }
 
-    /// Returns the merge base of the head and the named base; `None` if the name is git's id of the empty
-    /// tree.
-    async fn named_base(&self, name: &str, head: Option<&Sha>) -> Result<Option<Sha>, GitError> {
+    /// Returns the merge base of the head and the named base, with its origin; `None` if the name is git's id
+    /// of the empty tree.
+    async fn named_base(
+        &self,
+        name: &str,
+        head: Option<&Sha>,
+    ) -> Result<Option<(Sha, BaseOrigin)>, GitError> {
         if name == self.repository.empty_tree()?.as_str() {
             return Ok(None);
         }
@@ -156,7 +159,9 @@ impl ComparisonRequest<'_> {
             Some(head) => self.repository.merge_base(&named, head).await?,
             None => None,
         };
-        Ok(Some(ancestor.unwrap_or(named)))
+        let base = ancestor.unwrap_or_else(|| named.clone());
+        let origin = if base == named { BaseOrigin::NamedRevision } else { BaseOrigin::MergeBase };
+        Ok(Some((base, origin(name.to_owned()))))
     }
 
     /// Compares the head with its merge base with the default branch. If there is no difference, compares the

@@ -404,10 +404,9 @@ impl<'a> ReadingPlan<'a> {
         missing.retain(missed);
         // A changed binary file over the size limit is not searched for secrets. As no other rule would check
         // the file either, its reason stays the one that git gives.
-        let is_binary =
-            |path: &RepoPath| self.to_read.iter().any(|file| file.secrets_only && file.path == *path);
         for gap in missing.iter_mut().filter(|gap| gap.reason == SkipReason::TooLarge) {
-            if is_binary(&gap.path) {
+            let index = self.to_read.binary_search_by(|file| file.path.cmp(&gap.path));
+            if index.is_ok_and(|index| self.to_read.get(index).is_some_and(|file| file.secrets_only)) {
                 gap.reason = SkipReason::Binary;
             }
         }

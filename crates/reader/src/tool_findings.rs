@@ -2,10 +2,10 @@
 //!
 //! The output is parsed to diagnostics ([`output`](crate::output)). Each diagnostic is mapped to lines of its
 //! file at the head commit. A diagnostic that touches an added line becomes a finding; the other diagnostics
-//! are only counted. If one output contains equal diagnostics for the same line, they become one finding. Of
-//! the syntax errors that a tool reports in a file, only the first becomes a finding. A caller may store the
-//! findings of a file, and pass them with a later change that contains the same file content. The stored
-//! findings are then filtered and validated for that change, and the tool does not run again.
+//! are only counted. If one output contains equal diagnostics for the same lines, they become one finding. A
+//! caller may store the findings of a file, and pass them with a later change that contains the same file
+//! content. The stored findings are then filtered and validated for that change, and the tool does not run
+//! again.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,8 +16,8 @@ use truing_core::port::{ChangedFile, ReaderError, ToolFindings, ToolOutputReques
 use truing_diff::RepoPath;
 
 use crate::bounds::{
-    MAX_BODY_BYTES, MAX_CACHED_FINDINGS, MAX_CACHED_FINDINGS_BYTES, MAX_FINDINGS, check_finding,
-    count_text_bytes, is_one_line,
+    MAX_CACHED_FINDINGS, MAX_CACHED_FINDINGS_BYTES, MAX_FINDINGS, check_finding, count_text_bytes,
+    is_one_line,
 };
 use crate::file::FileTree;
 use crate::fix::ByteReplacement;
@@ -113,8 +113,8 @@ fn add_output_findings(
             let raw = if is_secret { redact_secret_text(raw, place) } else { raw };
             // Equal findings at other columns of the line are kept only if they offer other fixes.
             let fix = raw.suggestion.as_ref().map(|suggestion| suggestion.replacement.clone());
-            let line = raw.location.start_line;
-            if texts.insert((line, raw.severity, raw.rule.clone(), title_key(&raw), fix)) {
+            let (first, last) = (raw.location.start_line, raw.location.end_line);
+            if texts.insert((first, last, raw.severity, raw.rule.clone(), title_key(&raw), fix)) {
                 placed.push(raw);
             }
         }
@@ -191,8 +191,6 @@ fn add_findings(
     let (places, mut place_parsers) = (ParsedFile::new(file.path.as_bytes(), content), ParserPool::default());
     place_parsers.begin_file(MAX_FILE_CPU_TIME);
     let mut suggested = 0;
-    // For each tool: the index of its first syntax error in the file, and the number of further ones.
-    let mut syntax_errors: BTreeMap<String, (usize, usize)> = BTreeMap::new();
     let is_without = |raw: &RawFinding| {
         raw.rule.split_once('/').is_some_and(|(_, rule)| request.output.excluded_rules.contains(rule))
     };
@@ -204,15 +202,7 @@ fn add_findings(
             collected_findings.outside_count += 1;
         } else if suppress::find_suppression(&lines, first, &raw.rule).is_some() {
             collected_findings.suppressed += 1;
-        } else if is_syntax_error(&raw)
-            && let Some((_, more)) = syntax_errors.get_mut(raw.tool().unwrap_or_default())
-        {
-            *more += 1;
         } else {
-            if is_syntax_error(&raw) {
-                let tool = raw.tool().unwrap_or_default().to_owned();
-                syntax_errors.insert(tool, (collected_findings.findings.len(), 0));
-            }
             suggested += usize::from(raw.suggestion.is_some());
             let suggestion = raw.suggestion.clone().filter(|_| suggested <= MAX_SUGGESTIONS);
             let code = CodeDigests {
@@ -227,21 +217,6 @@ fn add_findings(
             ));
         }
     }
-    for (index, more) in syntax_errors.into_values().filter(|(_, more)| *more > 0) {
-        let count = format_count(more, "more syntax error");
-        let note = format!("The tool reports {count} in this file.");
-        let Some(raw) = collected_findings.findings.get_mut(index) else { continue };
-        let space = if raw.body.is_empty() { "" } else { "\n\n" };
-        if raw.body.len() + space.len() + note.len() <= MAX_BODY_BYTES {
-            raw.body += &format!("{space}{note}");
-        }
-    }
-}
-
-/// Returns true if a known tool reports this finding because the file has a syntax error.
-fn is_syntax_error(raw: &RawFinding) -> bool {
-    let tool = raw.tool().and_then(known::find_tool);
-    tool.is_some_and(|tool| tool.syntax_errors.iter().any(|rule| rule == raw.rule_name()))
 }
 
 /// Returns the offset of the first character of a line that is not white space. For a blank line, returns the

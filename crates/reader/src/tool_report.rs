@@ -149,9 +149,11 @@ impl MissingFiles {
                 continue;
             }
             absent.count += 1;
-            let name = redact_line(&path.to_string(), MAX_PROBLEM_CHARS);
-            if absent.first_paths.len() < MAX_EXAMPLE_PATHS && !absent.first_paths.contains(&name) {
-                absent.first_paths.push(name);
+            if absent.first_paths.len() < MAX_EXAMPLE_PATHS {
+                let name = redact_line(&path.to_string(), MAX_PROBLEM_CHARS);
+                if !absent.first_paths.contains(&name) {
+                    absent.first_paths.push(name);
+                }
             }
         }
         absent.is_every_file_missing = present == 0 && absent.count > 0;

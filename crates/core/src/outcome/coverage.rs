@@ -104,9 +104,9 @@ impl SkipReason {
     }
 
     /// Returns true if the review cannot determine the status of earlier findings in the file. The file was
-    /// not read, or some of its findings were dropped.
+    /// not read, or only by some rules, or some of its findings were dropped.
     pub fn leaves_earlier_findings_undecided(self) -> bool {
-        matches!(self, Self::Ignored | Self::MoreFindings | Self::Lfs) || !self.is_by_design()
+        matches!(self, Self::Binary | Self::Ignored | Self::MoreFindings | Self::Lfs) || !self.is_by_design()
     }
 
     /// Returns the word used in JSON and text.

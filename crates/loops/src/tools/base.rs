@@ -15,7 +15,7 @@ pub enum BaseCommit<'a> {
 
 impl BaseCommit<'_> {
     /// Exports the commit's files to a temporary folder. Returns `None` if the export fails; in that case,
-    /// every finding on the head counts as new. In that case, no finding counts as old.
+    /// every finding on the head counts as new.
     pub(super) async fn export_all(self) -> Option<PrivateFolder> {
         let exported = match self {
             Self::Repository(repository, commit) => repository.export_all(commit).await,

@@ -16,7 +16,7 @@ use super::select::SelectedLinter;
 
 /// Version of the cached findings' format. The version is raised when Truing begins to parse the same linter
 /// output differently.
-const CACHE_FORMAT_VERSION: &str = "2";
+const CACHE_FORMAT_VERSION: &str = "3";
 /// Maximum number of bytes of text in the cached findings that one run uses. If the findings of some files
 /// exceed this limit, the linter inspects these files again.
 const MAX_FINDINGS_BYTES: usize = 32 << 20;

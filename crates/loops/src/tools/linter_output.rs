@@ -162,11 +162,13 @@ impl LinterOutput {
         changed_files: &[ChangedFile],
         reader: &dyn RepositoryReader,
     ) -> Result<(ToolFindings, ToolOutput), ReaderError> {
-        let Self { output, cache_and_states: keeping, .. } = self;
+        let Self { mut output, cache_and_states: keeping, .. } = self;
+        // The reader knows only secrets with a known format, and not the credentials of this process. They are
+        // removed before the reader shortens texts, because a part of a credential could remain otherwise.
+        output.text = redact_credentials(&output.text);
         let request = ToolOutputRequest { tree: tree.to_owned(), files: changed_files.to_vec(), output };
         let mut found = reader.tool_findings(&request).await?;
         found.findings = found.findings.into_iter().map(redact_known_credentials).collect();
-        // The reader knows only secrets with a known format, and not the credentials of this process.
         for text in found.problems.iter_mut().chain(&mut found.keeps_open) {
             *text = redact_credentials(text);
         }

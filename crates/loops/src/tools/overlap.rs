@@ -36,8 +36,7 @@ impl ReportedFindings {
     /// reported the finding.
     pub(crate) fn record_if_new(&mut self, raw: &RawFinding) -> bool {
         // Two outputs may contain the same finding: the output of a linter that Truing runs, and an output
-        // that the caller supplies. One output may also contain equal findings that differ only in their
-        // column.
+        // that the caller supplies. One output may also contain equal findings whose fixes differ.
         let key = (raw.location.clone(), raw.rule.clone(), raw.title.clone());
         let count = self.output_counts.entry(key.clone()).or_default();
         *count += 1;
@@ -94,7 +93,8 @@ pub(crate) fn remove_replaced_findings(
 ) -> BTreeSet<(String, RepoPath)> {
     let looked: Vec<(&KnownTool, &BTreeSet<RepoPath>)> =
         inspected_files.iter().filter_map(|(name, files)| Some((find_known_tool(name)?, files))).collect();
-    let (mut taken, mut replaced) = (BTreeSet::new(), Vec::new());
+    let mut taken = BTreeSet::new();
+    let mut replaced: BTreeMap<RepoPath, Vec<RawFinding>> = BTreeMap::new();
     findings.retain(|placed| {
         let RawFinding { rule, location: place, source, .. } = &placed.raw;
         let knows_better = |(known, files): &(&KnownTool, &BTreeSet<RepoPath>)| {
@@ -104,12 +104,12 @@ pub(crate) fn remove_replaced_findings(
         if is_left {
             let names = std::iter::once(&place.path).chain(&placed.old_path);
             taken.extend(names.map(|path| (rule.clone(), path.clone())));
-            replaced.push(placed.raw.clone());
+            replaced.entry(place.path.clone()).or_default().push(placed.raw.clone());
         }
         !is_left
     });
     for raw in findings.iter_mut().map(|placed| &mut placed.raw) {
-        for own in &replaced {
+        for own in replaced.get(&raw.location.path).into_iter().flatten() {
             if !reports_same_defect(raw, own) {
                 continue;
             }

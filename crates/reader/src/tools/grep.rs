@@ -257,7 +257,7 @@ impl Sink for GrepSink {
         match sink_context.kind() {
             SinkContextKind::Before => self.context_before.push_str(&line),
             SinkContextKind::After | SinkContextKind::Other if self.is_last_match_shown => {
-                self.page.add_to_item(&line)
+                self.page.add_to_item(&line);
             }
             SinkContextKind::After | SinkContextKind::Other => {}
         }

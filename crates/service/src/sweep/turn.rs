@@ -16,7 +16,7 @@ use truing_forge::listing::CachedListing;
 use truing_forge::{AnyForgeServer, ForgeServer as _};
 use truing_loops::machine::new_run_id;
 
-use super::{RepositorySnapshot, SweepError, SweepTask, is_the_forges};
+use super::{RepositorySnapshot, SweepError, SweepTask};
 use crate::comment_commands::UserCommand;
 use crate::context::ServiceContext;
 
@@ -289,10 +289,10 @@ async fn is_pull_closed(
     *remaining_calls = remaining_calls.checked_sub(1)?;
     match client.pull_request().await {
         Ok(pull) => Some(pull.state == PrState::Closed),
-        Err(error) if is_the_forges(&error) => None,
+        Err(ForgeError::NotFound { .. } | ForgeError::Moved { .. }) => Some(false),
         Err(error) => {
             tracing::debug!(%key, %error, "the forge does not show a parked pull request");
-            Some(false)
+            None
         }
     }
 }

@@ -101,18 +101,20 @@ impl OutputFileArgs {
         };
         // The current folder is canonical, so that a link that leads to the repository is not checked.
         let current_folder = current_folder.canonicalize().unwrap_or_else(|_| current_folder.to_owned());
-        let mut path = current_folder.join(path);
-        refuse_repository_link(&path)?;
+        let path = current_folder.join(path);
+        let mut target = path.clone();
+        refuse_repository_link(&target)?;
+        for _ in 0..MAX_LINKS {
+            let Ok(next) = target.read_link() else { break };
+            target = target.parent().unwrap_or(Path::new("/")).join(next);
+            refuse_repository_link(&target)?;
+        }
         match path.metadata() {
             Ok(there) if there.is_dir() => return Err(wrong("bad_output", "it is a folder")),
             Ok(there) if !there.is_file() => return Ok(OutputTarget::DeviceOrPipe(path)),
             Ok(_) | Err(_) => {}
         }
-        for _ in 0..MAX_LINKS {
-            let Ok(next) = path.read_link() else { break };
-            path = path.parent().unwrap_or(Path::new("/")).join(next);
-            refuse_repository_link(&path)?;
-        }
+        let path = target;
         let folder = path.parent().unwrap_or(Path::new("/")).canonicalize();
         let folder = folder.ok().filter(|folder| folder.is_dir());
         let folder = folder.ok_or_else(|| wrong("bad_output", "its folder does not exist"))?;

@@ -31,7 +31,7 @@ fn parse_entry_limit(text: &str) -> Result<usize, String> {
     }
 }
 
-/// A line of the JSON output, newest first.
+/// One entry of the JSON output; the newest entry is first.
 #[derive(Serialize)]
 struct AuditLogLine {
     at: String,

@@ -25,8 +25,8 @@ const SHORT_STATUS_TIMEOUT: Duration = Duration::from_secs(1);
 /// Show the connections, the work and the problems of a running server
 ///
 /// The command sends a request to the server at `server.listen`. Exit 0: the server has no problem; 1: a
-/// forge rejects the token or is unreachable, a kill switch is on, or entries of the queue are unreadable; 3:
-/// no server answers.
+/// forge rejects the token or is unreachable, a kill switch is on, or entries of the queue are, or may be,
+/// unreadable; 3: no server answers.
 #[derive(clap::Args, Debug)]
 pub struct StatusArgs {}
 
@@ -50,7 +50,7 @@ pub(crate) fn run(_: &StatusArgs, context: &CommandContext) -> Result<CommandExi
     context.output.print_answer(&status, || render_text(&status, &names, address, context.output))?;
     let lacks = status.kill_switch
         || status.kill_switch_repositories > 0
-        || status.slots.unreadable.is_some_and(|count| count > 0)
+        || status.slots.unreadable != Some(0)
         || status.forges.iter().any(|forge| forge_problem(&forge.state).is_some());
     Ok(if lacks { CommandExit::NegativeAnswer } else { CommandExit::Success })
 }
@@ -162,12 +162,14 @@ fn render_text(
 fn render_slots(StoppedSlots { parked, unreadable }: StoppedSlots, output: OutputPrinter) -> String {
     let list = output.command_line("queue list");
     let mut text = String::new();
+    if parked.is_none() || unreadable.is_none() {
+        text += "parked and unreadable entries of the queue: unknown\n";
+    }
     if let Some(count) = parked.filter(|count| *count > 0) {
-        text += &format!("parked: {}; `{list}` names them\n", format_count(count, "pull request"));
+        text += &format!("parked: {} of the queue; see `{list}`\n", format_count(count, "entry"));
     }
     if let Some(count) = unreadable.filter(|count| *count > 0) {
-        text +=
-            &format!("unreadable: {} of the queue; `{list}` shows the error\n", format_count(count, "row"));
+        text += &format!("unreadable: {} of the queue; see `{list}`\n", format_count(count, "entry"));
     }
     text
 }
@@ -207,9 +209,10 @@ mod tests {
     fn slots_that_need_a_person_are_shown() {
         let output = OutputPrinter::new(CliFormat::Text, false, 0, ColorWhen::Never);
         let text = |parked, unreadable| render_slots(StoppedSlots { parked, unreadable }, output);
-        assert_eq!((text(None, None), text(Some(0), Some(0))), (String::new(), String::new()));
-        assert_eq!(text(Some(2), Some(0)), "parked: 2 pull requests; `truing queue list` names them\n");
-        let told = "unreadable: 1 row of the queue; `truing queue list` shows the error\n";
-        assert_eq!(text(None, Some(1)), told);
+        assert_eq!(text(Some(0), Some(0)), "");
+        assert_eq!(text(None, None), "parked and unreadable entries of the queue: unknown\n");
+        assert_eq!(text(Some(2), Some(0)), "parked: 2 entries of the queue; see `truing queue list`\n");
+        let told = "unreadable: 1 entry of the queue; see `truing queue list`\n";
+        assert_eq!(text(Some(0), Some(1)), told);
     }
 }

@@ -26,8 +26,8 @@ enum StoreCommand {
     /// Copy everything from one store to a new one, and compare both
     ///
     /// First stop all servers that use one of the stores. The source is not changed. If the command is
-    /// interrupted, run it again to continue. The file `marker.key` beside a database file is not copied: the
-    /// command prints how to copy it.
+    /// interrupted, run it again to continue. The file `marker.key` beside a database file is not copied. If
+    /// both stores are files, the command prints how to copy it.
     Migrate {
         #[command(flatten)]
         stores: StorePairArgs,

@@ -302,7 +302,11 @@ pub fn check_file(path: &Path) -> Result<(), CliError> {
 pub fn check_folder(folder: &Path) -> Result<(), CliError> {
     let folder = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
     let nearest = folder.ancestors().find(|folder| !matches!(folder.try_exists(), Ok(false)));
-    nearest.map_or(Ok(()), |folder| check_access(folder, Access::WRITE_OK | Access::EXEC_OK))
+    let Some(nearest) = nearest else { return Ok(()) };
+    if nearest.is_file() {
+        return Err(access_error(nearest, &io::ErrorKind::NotADirectory.into()));
+    }
+    check_access(nearest, Access::WRITE_OK | Access::EXEC_OK)
 }
 
 /// Returns an error if this user has no such access to the path. A missing file is no error.
@@ -348,12 +352,13 @@ fn store_open_error(path: &Path, error: SqliteOpenError) -> CliError {
                 false => cli_error.hint(FOLDER_HINT),
             }
         }
-        SqliteOpenError::ReadOnly { .. } => cli_error.hint(FOLDER_HINT),
         SqliteOpenError::Sqlite(_) if is_access_denied(path) => cli_error.hint(SERVICE_USER_HINT),
         SqliteOpenError::StartWriterThread { .. } => {
             cli_error.hint("try again, or raise the limit of processes and threads of this user")
         }
-        SqliteOpenError::IsAFolder { .. }
+        // The text of each of these errors already names the solution.
+        SqliteOpenError::ReadOnly { .. }
+        | SqliteOpenError::IsAFolder { .. }
         | SqliteOpenError::ForeignDatabase { .. }
         | SqliteOpenError::Newer { .. }
         | SqliteOpenError::SchemaMismatch { .. }
@@ -415,12 +420,12 @@ mod tests {
         let folder = |kind: io::ErrorKind| SqliteOpenError::Folder { path: path.into(), source: kind.into() };
         assert_eq!(hints(folder(io::ErrorKind::PermissionDenied)), [SERVICE_USER_HINT]);
         assert_eq!(hints(folder(io::ErrorKind::NotADirectory)), [FOLDER_HINT]);
-        assert_eq!(hints(SqliteOpenError::ReadOnly { path: path.into() }), [FOLDER_HINT]);
         for error in [
             folder(io::ErrorKind::StorageFull),
             SqliteOpenError::Newer { path: path.into(), found_version: 99 },
             SqliteOpenError::Sqlite("truing.db: the database is damaged: restore a backup".to_owned()),
             SqliteOpenError::IsAFolder { path: path.into() },
+            SqliteOpenError::ReadOnly { path: path.into() },
         ] {
             let text = error.to_string();
             assert_eq!(hints(error), Vec::<String>::new(), "{text}");

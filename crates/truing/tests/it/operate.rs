@@ -292,7 +292,7 @@ async fn a_review_that_could_only_not_be_published_is_shown_after_the_retry() {
     let number = site.open("one").await;
     assert_eq!(site.deliver().await, [202]);
     site.wait_until_slots("parked", |slots| slots.iter().any(|slot| slot["why"] == "parked")).await;
-    status::wait_for_status(&site, &server, 0, "parked: 1 pull request; `truing ").await;
+    status::wait_for_status(&site, &server, 0, "parked: 1 entry of the queue; ").await;
     let said = site.repo.pull(number).await.unwrap();
     assert!(
         said.conversation_comments().any(|comment| comment.body.contains("temporarily unavailable")),

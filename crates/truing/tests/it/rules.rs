@@ -335,7 +335,11 @@ fn rules_are_tested_by_name_or_folder() {
 fn a_wrong_rule_is_wrong_use_with_file_line_and_column() {
     for (from, to, expected) in [
         ("python", "cobol", "house/rules/no-eval.yml:2:11: the language `cobol` is not supported"),
-        ("pattern: eval($A)", "kind: cal", "house/rules/no-eval.yml:6:9: as a rule for python: Kind `cal`"),
+        (
+            "pattern: eval($A)",
+            "kind: cal",
+            "house/rules/no-eval.yml:6:9: the text is not a valid rule for python: Kind `cal`",
+        ),
     ] {
         let here = folder(&[("house/rules/no-eval.yml", &HOUSE_RULE.replace(from, to))]);
         let output = run_truing(here.path(), &["rules", "test", "./house"]);

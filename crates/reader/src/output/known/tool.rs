@@ -151,10 +151,6 @@ pub struct KnownTool {
     /// because the copy does not have the original permissions.
     #[serde(default)]
     pub of_permissions: Vec<String>,
-    /// Rules that report syntax errors. One mistake causes many such errors, so only the first finding of
-    /// each file is reported.
-    #[serde(default)]
-    pub syntax_errors: Vec<String>,
     /// Names for rules that other tools also have: the beginning of the name in this tool, mapped to the
     /// beginning of the common name.
     #[serde(default)]

@@ -50,7 +50,6 @@ struct DryRunStore {
     #[serde(rename = "served_by")]
     serving_pid: Option<u32>,
     /// True if another process serves from the file, so that a start is refused.
-    #[serde(skip)]
     is_served: bool,
     /// Descriptions of the kill switches that are on.
     #[serde(rename = "kill_switch")]
@@ -85,6 +84,10 @@ pub(super) async fn run(
         told = runtime::wait_for_stop_signal() => return told.map(|_| CommandExit::Interrupted),
     };
     context.output.print_answer(&found, || render_text(&found))?;
+    // A server of the same store probably listens on the same addresses until it stops.
+    if !found.store.is_served {
+        drop(super::bind_listeners(config).await?);
+    }
     let lacks = found.forges.iter().any(|forge| forge.preview.state != "up");
     Ok(match found.store.is_served {
         true => CommandExit::Refusal,
@@ -138,10 +141,6 @@ async fn inspect_setup(
     .await
     .map_err(wiring::role::suggest_runtime_key)?;
     drop(wiring::notice_sinks(&config.notify, environment, &shared.metrics)?);
-    // A server of the same store probably listens on the same addresses until it stops.
-    if server.is_none() {
-        drop(super::bind_listeners(config).await?);
-    }
     let forges = shared
         .preview(records.as_ref().map(|store| store as &dyn RecordStore), config.server.forge_poll_interval)
         .await

@@ -73,11 +73,14 @@ pub(super) fn explain_state(
         SlotState::Idle => ("nothing is pending".into(), None),
         SlotState::Leased { loop_kind: of, pause_requested, .. } if target.slot.is_due(now) => {
             let next = match pause_requested {
-                false => "the next worker takes the run over",
-                true => "the next worker ends the lease, and the pull request is then paused",
+                false => "a server counts a failed attempt, and then tries again later or parks the entry",
+                true => "a server ends the lease, and the pull request is then paused",
             };
             (
-                format!("the worker of the {} has stopped, and its lease has expired; {next}", of.as_str()),
+                format!(
+                    "the lease of the {} has expired, so its worker has probably stopped; {next}",
+                    of.as_str()
+                ),
                 None,
             )
         }
@@ -176,8 +179,9 @@ mod tests {
         };
         let explain = |paused, now| explain_state(&leased(paused), UnixMillis(now), output());
         assert_eq!(explain(false, 59_999), ("a worker runs the review now".to_owned(), None));
-        let expired = "the worker of the review has stopped, and its lease has expired; the next worker ";
-        assert_eq!(explain(false, 60_000), (format!("{expired}takes the run over"), None));
+        let expired = "the lease of the review has expired, so its worker has probably stopped; a server ";
+        let next = "counts a failed attempt, and then tries again later or parks the entry";
+        assert_eq!(explain(false, 60_000), (format!("{expired}{next}"), None));
         assert_eq!(
             explain(true, 60_000),
             (format!("{expired}ends the lease, and the pull request is then paused"), None)

@@ -244,7 +244,7 @@ async fn a_slot_that_cannot_be_read_is_shown_with_what_to_do_and_stops_nobody() 
     };
     damage("pr/github/1/99");
     server.wait_for_metric("truing_slots_unreadable 1").await;
-    super::status::wait_for_status(&site, &server, 1, "unreadable: 1 row of the queue; ").await;
+    super::status::wait_for_status(&site, &server, 1, "unreadable: 1 entry of the queue; ").await;
     let number = site.open("one").await;
     assert_eq!(site.deliver().await, [202]);
     site.wait_until(number, "reviewed", is_reviewed).await;

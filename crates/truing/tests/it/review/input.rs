@@ -374,10 +374,14 @@ fn a_key_that_is_not_there_is_told_with_its_line_and_the_nearest() {
     let file = place.repo().join(".truing.toml");
     let unknown = |file: &str| format!("{file}:3: unknown key `rules.ignor`");
     assert_usage_error(&place, &[], &unknown(&file.display().to_string()), "did you mean `rules.ignore`?");
-    let head = place.commit("wrong");
-    std::fs::remove_file(file).unwrap();
-    let name = format!("{}:.truing.toml", &head[..10]);
-    assert_usage_error(&place, &["--head", "HEAD"], &unknown(&name), "did you mean `rules.ignore`?");
+    let base = place.commit("wrong");
+    std::fs::remove_file(&file).unwrap();
+    place.commit("removed");
+    let name = format!("{}:.truing.toml", &base[..10]);
+    let commits = ["--head", "HEAD", "--base", "HEAD~1"];
+    let ran = place.review(&commits);
+    assert!(ran.exit == 2 && ran.err.contains(&unknown(&name)), "{}", ran.err);
+    assert!(ran.err.contains("did you mean `rules.ignore`?"), "{}", ran.err);
     place.write("../op.toml", "[rules]\n\nignor = []\n");
     assert_usage_error(
         &place,
@@ -391,7 +395,9 @@ fn a_key_that_is_not_there_is_told_with_its_line_and_the_nearest() {
     let ran = place.review(&["--no-record"]);
     assert!(ran.exit == 2 && ran.err.contains("it is not a regular file"), "{}", ran.err);
     place.commit("link");
-    let ran = place.review(&["--no-record", "--head", "HEAD"]);
+    std::fs::remove_file(&file).unwrap();
+    place.commit("no link");
+    let ran = place.review(&["--no-record", "--head", "HEAD", "--base", "HEAD~1"]);
     assert!(ran.exit == 2 && ran.err.contains(".truing.toml cannot be read: symlink"), "{}", ran.err);
 }
 

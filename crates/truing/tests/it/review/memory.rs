@@ -116,18 +116,21 @@ fn what_cannot_be_used_is_left_out_and_told_in_every_format() {
 }
 
 #[test]
-fn a_commits_review_is_told_what_that_commit_says() {
+fn a_commits_review_is_told_what_its_base_says() {
     let scene = Scene::from_answers([read_answer("pay.py"), report_answer(&[])]);
-    scene.place.commit("change");
-    commit_instructions(&scene, "CLAUDE.md", "As it is committed.\n");
+    commit_instructions(&scene, "CLAUDE.md", "As it is at the base.\n");
     commit_instructions(&scene, ".claude/skills/money/SKILL.md", SKILL);
     std::os::unix::fs::symlink("skills", scene.place.repo().join(".claude/agents")).unwrap();
     std::os::unix::fs::symlink("money", scene.place.repo().join(".claude/skills/link")).unwrap();
-    let head = scene.place.commit("links");
+    scene.place.git(["add", ".claude"]);
+    scene.place.git(["commit", "--quiet", "--message", "links"]);
+    let base = scene.place.git(["rev-parse", "HEAD"]);
+    scene.place.write("CLAUDE.md", "As the change says.\n");
+    scene.place.commit("change");
     scene.place.write("CLAUDE.md", "As it is not.\n");
-    let told = scene.review(&["--head", "HEAD", "--base", "HEAD~4"]).json();
-    assert_eq!(told["memory"]["own"], format!("CLAUDE.md and 1 skill from commit {}", &head[..10]));
-    assert_eq!(text_between_marks(&request_bodies(&scene)[0], "memory"), "As it is committed.\\n");
+    let told = scene.review(&["--head", "HEAD", "--base", "HEAD~1"]).json();
+    assert_eq!(told["memory"]["own"], format!("CLAUDE.md and 1 skill from commit {}", &base[..10]));
+    assert_eq!(text_between_marks(&request_bodies(&scene)[0], "memory"), "As it is at the base.\\n");
     let notes = told["memory"]["notes"].as_array().unwrap();
     assert_eq!(
         notes,
@@ -139,10 +142,9 @@ fn a_commits_review_is_told_what_that_commit_says() {
 fn the_file_for_all_agents_is_told_where_there_is_no_memory_beside_it() {
     for committed in [false, true] {
         let scene = Scene::from_answers([read_answer("pay.py"), report_answer(&[])]);
-        let head = scene.place.commit("change");
         commit_instructions(&scene, "AGENTS.md", "A refund names its charge.\n");
-        let arguments: &[&str] =
-            if committed { &["--head", "HEAD", "--base", &format!("{head}~1")] } else { &[] };
+        scene.place.commit("change");
+        let arguments: &[&str] = if committed { &["--head", "HEAD", "--base", "HEAD~1"] } else { &[] };
         let told = scene.review(arguments).json();
         let own = told["memory"]["own"].as_str().unwrap();
         assert!(own.starts_with("AGENTS.md from "), "{own}");

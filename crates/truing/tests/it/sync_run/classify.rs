@@ -178,10 +178,10 @@ async fn doubt_asks_people_whatever_it_is() {
     let dead = ScriptedAnswer::status(401).times(0);
     let cases: Vec<(&str, ScriptedAnswer, &str, &str)> = vec![
         ("ambiguous", two_verdicts_answer("no-port", "ambiguous"), "", "cannot decide on more"),
-        ("a missing function", classification_answer(&[no(OTHER)]), "", "not answered"),
-        ("none at all", classification_answer(&[]), "", "not answered"),
+        ("a missing function", classification_answer(&[no(OTHER)]), "", "no answer"),
+        ("none at all", classification_answer(&[]), "", "no answer"),
         ("a made-up one", classification_answer(&[no(OTHER), no(MORE), no(invented)]), "", "not among"),
-        ("one twice", classification_answer(&[no(OTHER), no(MORE), no(MORE)]), "", "more than once"),
+        ("one twice", classification_answer(&[no(OTHER), no(MORE), no(MORE)]), "", "more than one answer"),
         ("other lines", classification_answer(&[no(OTHER), no(elsewhere)]), "", "excerpt"),
         (
             "other words",
