@@ -93,8 +93,8 @@ pub fn to_recheck_verdicts<'a>(
     open_findings.into_iter().flat_map(of).collect()
 }
 
-/// Returns a message to the model. The message lists the open findings that have no verdict. Returns `None` if every
-/// open finding has a verdict.
+/// Returns a message to the model. The message lists the open findings that have no verdict. Returns `None`
+/// if every open finding has a verdict.
 pub fn missing_verdicts_message<'a>(
     verdicts: &[ReportedVerdict],
     open_findings: impl IntoIterator<Item = &'a Finding>,

@@ -163,8 +163,9 @@ impl LinterOutput {
         reader: &dyn RepositoryReader,
     ) -> Result<(ToolFindings, ToolOutput), ReaderError> {
         let Self { mut output, cache_and_states: keeping, .. } = self;
-        // The reader knows only secrets with a known format, and not the credentials of this process. They are
-        // removed before the reader shortens texts, because a part of a credential could remain otherwise.
+        // The reader knows only secrets with a known format, and not the credentials of this process. They
+        // are removed before the reader shortens texts, because a part of a credential could remain
+        // otherwise.
         output.text = redact_credentials(&output.text);
         let request = ToolOutputRequest { tree: tree.to_owned(), files: changed_files.to_vec(), output };
         let mut found = reader.tool_findings(&request).await?;

@@ -92,7 +92,7 @@ impl RepositoryTiers {
 
     pub(super) fn text(&self) -> String {
         let mut text = format!(
-            "{}\n  tier      {} if no rule matches; the highest tier that the repository's own rules may set is {}\n",
+            "{}\n  tier      {} if no rule matches; the repository's own rules may set no tier above {}\n",
             self.repository,
             self.tier.as_str(),
             self.max_tier.as_str()
