@@ -23,7 +23,7 @@ pub(super) const THIS_PROGRAM: &str = "/proc/self/exe";
 /// Path of the running program inside the sandbox, for jobs that run this program.
 pub(super) const PROGRAM_PATH_IN_SANDBOX: &str = "/.truing";
 
-/// Path inside the sandbox of the folder with a job's build results ([`SandboxJob::builds`]).
+/// Path inside the sandbox of the folder with a job's build results ([`SandboxJob::build_folder`]).
 pub const BUILD_FOLDER: &str = "/builds";
 
 /// Maximum number of bytes in one argument of the helper. The system accepts fewer than 128 KiB in one

@@ -34,9 +34,9 @@ pub struct SocketHandoff(UnixStream);
 impl SandboxJob {
     /// Returns the command as [`SandboxJob::command`] does, for a job that reaches a server on its loopback
     /// interface. Inside the sandbox, the environment variables with the names `variables` hold the server's
-    /// address. Requires [`SandboxLevel::Full`](super::SandboxLevel::Full) and [`SandboxJob::sockets`]. The
-    /// socket is handed over on the command's standard input. Drop the command after its start. Otherwise,
-    /// this process does not notice the exit of the started process.
+    /// address. Requires [`SandboxLevel::Full`](super::SandboxLevel::Full) and
+    /// [`SandboxJob::allows_sockets`]. The socket is handed over on the command's standard input. Drop the
+    /// command after its start. Otherwise, this process does not notice the exit of the started process.
     ///
     /// # Errors
     /// Returns the same errors as [`SandboxJob::command`].

@@ -141,7 +141,7 @@ pub fn similarity(a: &ComparableFinding, b: &ComparableFinding) -> f64 {
     score
 }
 
-/// Returns true if [`TextAlignment::verbatim`] may exceed [`MIN_VERBATIM_SHARE`]. This check avoids the
+/// Returns true if [`TextAlignment::verbatim_share`] may exceed [`MIN_VERBATIM_SHARE`]. This check avoids the
 /// expensive alignment of the texts.
 fn may_exceed_verbatim(a: &ComparableFinding, b: &ComparableFinding) -> bool {
     let (few, many) = if a.tokens.len() < b.tokens.len() { (a, b) } else { (b, a) };

@@ -9,7 +9,7 @@
 //! | closes its sending half after a request | the response |
 //! | sends several requests at once | each response in turn |
 //! | never reads responses, or never reconnects | closed at [`ConnectionLimits::max_connection_age`] |
-//! | connects when [`ConnectionLimits::connections`] are open | a place in the system's queue |
+//! | connects when [`ConnectionLimits::max_connections`] are open | a place in the system's queue |
 //! | holds half of them, and is no trusted proxy | closed new connections, which frees places |
 
 use std::collections::HashMap;
