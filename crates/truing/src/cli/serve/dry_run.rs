@@ -17,7 +17,7 @@ use crate::cli::columns::fold_line;
 use crate::cli::error::{CliError, CommandExit};
 use crate::cli::kill::render_engaged_switch_notice;
 use crate::cli::target::store_error;
-use crate::cli::{CommandContext, runtime};
+use crate::cli::{CliFormat, CommandContext, runtime};
 use crate::wiring;
 use crate::wiring::store::{StoreLocation, StoreView, check_file, check_folder, open_file};
 
@@ -83,11 +83,16 @@ pub(super) async fn run(
         found = Box::pin(inspect_setup(config, role, context)) => found?,
         told = runtime::wait_for_stop_signal() => return told.map(|_| CommandExit::Interrupted),
     };
-    context.output.print_answer(&found, || render_text(&found))?;
     // A server of the same store probably listens on the same addresses until it stops.
-    if !found.store.is_served {
-        drop(super::bind_listeners(config).await?);
+    let bound = match found.store.is_served {
+        true => Ok(()),
+        false => super::bind_listeners(config).await.map(drop),
+    };
+    // JSON output is one document: the report or the error.
+    if bound.is_ok() || context.output.format() != CliFormat::Json {
+        context.output.print_answer(&found, || render_text(&found))?;
     }
+    bound?;
     let lacks = found.forges.iter().any(|forge| forge.preview.state != "up");
     Ok(match found.store.is_served {
         true => CommandExit::Refusal,
