@@ -6,8 +6,8 @@
 //!    technique for isolating differences between files", 1978).
 //! 2. Equal lines directly below matched lines are matched, then equal lines directly above matched lines.
 //! 3. Steps 1 and 2 are repeated within each pair of files.
-//! 4. Between two matches, equal unmatched lines are matched in order: the lines of the common subsequence
-//! with the greatest weight.
+//! 4. Between two matches, equal unmatched lines are matched in order: the lines of the common
+//!    subsequence with the greatest weight.
 //! 5. A run of a few unmatched lines that occurs exactly once on each side is matched as a moved run.
 //! 6. Unmatched lines between two matches are matched as edited lines if they share enough words.
 
