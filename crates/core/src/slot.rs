@@ -367,8 +367,8 @@ impl Slot {
         matches!(self.state, SlotState::Leased { deadline, .. } if deadline > now)
     }
 
-    /// Returns true if the slot has work that could begin at the time `now`: its wait has ended, or its lease
-    /// has expired.
+    /// Returns true if a server can act on the slot at the time `now`: the slot's wait has ended, or its
+    /// lease has expired.
     pub fn is_due(&self, now: UnixMillis) -> bool {
         match self.state {
             SlotState::Waiting { due_at: at, .. } | SlotState::Leased { deadline: at, .. } => at <= now,

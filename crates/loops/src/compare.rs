@@ -106,18 +106,18 @@ impl ComparisonRequest<'_> {
         }
     }
 
-    /// Returns the commit whose configuration applies to a review of the commit `head`: the base. The author
-    /// of a change could otherwise disable its review. Returns `head` if the base is the empty tree.
+    /// Returns the commit whose configuration applies to a review of the commit `head`: the named base, or
+    /// the merge base with the default branch. The author of a change could otherwise disable its review. The
+    /// merge base with the named base does not decide, because the author chooses the commit at which a
+    /// branch begins. Returns `head` if the base is the empty tree.
     ///
     /// # Errors
     /// [`GitError`]
     #[truing_core::boxed_future]
     pub async fn config_commit(&self, head: &Sha) -> Result<Sha, GitError> {
         let base = match self.base {
-            Some(name) => {
-                let named = self.named_base(name, Some(head)).await?;
-                return Ok(named.map_or_else(|| head.clone(), |(base, _)| base));
-            }
+            Some(name) if name == self.repository.empty_tree()?.as_str() => return Ok(head.clone()),
+            Some(name) => return self.repository.resolve_commit(name).await,
             None => self.repository.default_branch_base(head).await?,
         };
         let base = if base.commit == *head { self.repository.parent_base(head).await? } else { base };

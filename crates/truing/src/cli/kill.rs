@@ -286,7 +286,7 @@ async fn unknown_repository_text(repo: &str, store: &Store, config: &Config) -> 
 /// Numbers of due slots, of waiting slots and of runs in progress.
 #[derive(Clone, Copy, Default)]
 struct PendingWork {
-    /// Slots that are due now. A slot whose lease has expired is due, because its worker has exited.
+    /// Slots that are due now. A slot whose lease has expired is due: the next server ends the lease.
     due_count: usize,
     /// Slots that are due now, or that wait for any reason, for example for the next attempt.
     waiting_count: usize,

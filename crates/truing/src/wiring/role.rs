@@ -6,10 +6,12 @@ use crate::cli::error::CliError;
 
 /// End of a hint that suggests a review without a model, for commands with the flag `--runtime`.
 const NO_MODEL_HINT: &str = ", or review without a model: `--runtime rules`";
+/// The same end of a hint, for commands without this flag.
+const NO_MODEL_KEY_HINT: &str = ", or review without a model: `review.runtime = \"rules\"`";
 
 /// Replaces the flag `--runtime` in the hints by its configuration key, for commands without this flag.
 pub(crate) fn suggest_runtime_key(error: CliError) -> CliError {
-    error.map_hints(|hint| hint.replace("`--runtime rules`", "`review.runtime = \"rules\"`"))
+    error.map_hints(|hint| hint.replace(NO_MODEL_HINT, NO_MODEL_KEY_HINT))
 }
 
 /// The task for which a model is used. Errors name the role.

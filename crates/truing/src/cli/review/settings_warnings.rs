@@ -27,8 +27,8 @@ impl ReviewCommand {
         let applied = repository.list_files(&commit, &[REPOSITORY_FILE]).await.map_err(wiring::git_error)?;
         if applied != repository.list_files(head, &[REPOSITORY_FILE]).await.map_err(wiring::git_error)? {
             self.output.warn(format_args!(
-                "the change edits {REPOSITORY_FILE}: this review uses the configuration of the base, commit \
-                {}; to try the edited file, check out the commit and omit --head",
+                "the reviewed commit has another {REPOSITORY_FILE}: this review uses the configuration of \
+                the base, commit {}; to try the other file, check out the commit and omit --head",
                 commit.short_sha()
             ));
         }

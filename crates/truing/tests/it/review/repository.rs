@@ -299,7 +299,7 @@ fn the_repositorys_own_file_counts_as_it_is_reviewed_and_the_text_says_so() {
         let ran = place.review(flags);
         let source = format!("\nconfigured by .truing.toml from the base, commit {}\n", &base[..10]);
         assert!(ran.exit == 1 && ran.out.contains(&source), "{}", ran.out);
-        assert!(ran.err.contains("the change edits .truing.toml"), "{}", ran.err);
+        assert!(ran.err.contains("the reviewed commit has another .truing.toml"), "{}", ran.err);
     }
 }
 
@@ -336,6 +336,23 @@ fn keys_of_the_repositorys_file_that_the_operator_does_not_allow_are_named_once(
     place.write("ops.toml", "[verify]\nfrom_repository = true\n");
     let ran = place.review(&["--config", "ops.toml"]);
     assert!(!ran.err.contains("not used"), "{}", ran.err);
+}
+
+#[test]
+fn a_branch_that_begins_at_an_old_commit_is_reviewed_with_the_named_base() {
+    let place = Place::new();
+    place.write(".truing.toml", "[rules]\nignore = [\"**\"]\n");
+    let old = place.commit("ignores everything");
+    place.write(".truing.toml", "[rules]\nignore = []\n");
+    let base = place.commit("ignores nothing");
+    place.git(["branch", "base"]);
+    place.git(["checkout", "--quiet", "-b", "change", &old]);
+    place.write("c.py", STOPS);
+    place.commit("change");
+    let flags = ["--base", "base", "--head", "change"];
+    assert_eq!(field_of_findings(&place.report(&flags), "path"), ["c.py"]);
+    let ran = place.review(&flags);
+    assert!(ran.out.contains(&format!("from the base, commit {}\n", &base[..10])), "{}", ran.out);
 }
 
 #[test]
