@@ -203,6 +203,17 @@ pub const TEST_TOOLS: &[TestTool] = &[
         need: ToolNeed { packages: &["truing", "truing-service", "truing-store"], untested_promise: None },
     },
     TestTool {
+        name: "pgbouncer",
+        // Debian installs the program in a folder that is not in the `PATH` of every user.
+        version_command: &["sh", "-c", "PATH=\"$PATH:/usr/sbin\" pgbouncer --version"],
+        minimum_version: Version::new(1, 12, 0),
+        debian_package: "pgbouncer",
+        need: ToolNeed {
+            packages: &["truing-store"],
+            untested_promise: Some("that a pooler in transaction mode is refused by name"),
+        },
+    },
+    TestTool {
         name: "faketime",
         version_command: &[],
         minimum_version: Version::new(0, 9, 0),

@@ -5,8 +5,8 @@
 //! The sandbox is a helper mode of the running program, started under another name ([`HELPER_NAME`]). The
 //! outer stage (`enter`) makes namespaces. The inner stage is the first process in these namespaces. This
 //! process builds the file system (`mounts`), drops all capabilities, and adds two more restrictions,
-//! Landlock (`fence`) and seccomp (`filter`). Only then does the helper start the command. Because the
-//! restrictions are set up in the helper, the multi-threaded parent runs no code between fork and exec.
+//! Landlock (`landlock_rules`) and seccomp (`filter`). Only then does the helper start the command. Because
+//! the restrictions are set up in the helper, the multi-threaded parent runs no code between fork and exec.
 //!
 //! A process that reads hostile data and starts no other process confines itself instead of using the helper
 //! ([`ReadAccess`]).

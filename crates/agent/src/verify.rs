@@ -186,10 +186,12 @@ impl SetupResult {
 
     /// Returns true if the setup has created a file at this path of the tree.
     pub fn has_file(&self, path: &Path) -> bool {
-        match &self.state {
-            SetupState::Nothing | SetupState::Failed => false,
-            SetupState::Entry(entry) => entry.tree().join(path).symlink_metadata().is_ok(),
-        }
+        self.tree().is_some_and(|tree| tree.join(path).symlink_metadata().is_ok())
+    }
+
+    /// Returns the folder with the files that the setup has created, if it has created files.
+    pub fn tree(&self) -> Option<PathBuf> {
+        if let SetupState::Entry(entry) = &self.state { Some(entry.tree()) } else { None }
     }
 }
 

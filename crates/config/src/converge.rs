@@ -79,6 +79,9 @@ pub struct ReviewerConfig {
     pub trigger: ReviewerTrigger,
     /// Observation by which Truing detects that the reviewer has reviewed a commit.
     pub detector: ReviewerDetector,
+    /// Valid regular expression that matches the commit which a review's text names. Its first group, if
+    /// there is one, matches the commit's id.
+    pub commit_pattern: Option<String>,
     /// Valid regular expression that matches the text of a review with findings.
     pub findings_pattern: Option<String>,
     /// True if the text of a review with findings contains only the number of findings, as with the known
@@ -121,11 +124,16 @@ const REVIEW_DETECTOR: &str = "review";
 /// Prefix of a `detector` value that names a check run.
 const CHECK_RUN_PREFIX: &str = "check:";
 
+/// Prefix of a `detector` value with the pattern of the commit that a review's text names.
+const TEXT_PREFIX: &str = "text:";
+
 /// A reviewer with built-in settings.
 struct KnownReviewer {
     name: &'static str,
     logins: &'static [&'static str],
     trigger: &'static str,
+    /// Pattern of the commit that the reviewer's texts name.
+    commit_pattern: Option<&'static str>,
     findings_pattern: Option<&'static str>,
 }
 
@@ -134,6 +142,10 @@ const KNOWN_REVIEWERS: [KnownReviewer; 2] = [
         name: "bugbot",
         logins: &["cursor[bot]", "cursor"],
         trigger: "bugbot run",
+        // <sup>Reviewed by [Cursor Bugbot](https://cursor.com/bugbot) for commit 299d961f…
+        commit_pattern: Some(
+            r"Reviewed by \[Cursor Bugbot\][^\n]{0,80} for commit \[?`?([0-9a-fA-F]{7,40})\b",
+        ),
         findings_pattern: Some(r"found \d+ potential issue"),
     },
     KnownReviewer {
@@ -142,6 +154,7 @@ const KNOWN_REVIEWERS: [KnownReviewer; 2] = [
         // which a review must be requested.
         logins: &["copilot-pull-request-reviewer[bot]", "copilot-pull-request-reviewer", "Copilot"],
         trigger: REQUEST_TRIGGER,
+        commit_pattern: None,
         findings_pattern: None,
     },
 ];
@@ -271,22 +284,26 @@ fn read_reviewer(settings: &TypedSettings<'_>, name: &str) -> Result<ReviewerCon
         .ok_or_else(|| {
             bad_value(settings, &path("logins"), "must list the accounts that the reviewer uses".to_owned())
         })?;
-    let detector = match settings.text(&path("detector"))?.as_str() {
+    let known = known_reviewer(name);
+    let detector_text = settings.text(&path("detector"))?;
+    let own_pattern = detector_text.strip_prefix(TEXT_PREFIX).map(str::trim).filter(|text| !text.is_empty());
+    check_pattern(settings, &path("detector"), own_pattern)?;
+    let detector = match detector_text.as_str() {
         REVIEW_DETECTOR => ReviewerDetector::Review,
+        _ if own_pattern.is_some() => ReviewerDetector::Review,
         text => match text.strip_prefix(CHECK_RUN_PREFIX).map(str::trim).filter(|run| !run.is_empty()) {
             Some(run) => ReviewerDetector::CheckRun(run.to_owned()),
             None => {
-                let wrong =
-                    format!("must be `{REVIEW_DETECTOR}`, or `{CHECK_RUN_PREFIX}` and a check run's name");
+                let wrong = format!(
+                    "must be `{REVIEW_DETECTOR}`, `{CHECK_RUN_PREFIX}` and a check run's name, or \
+                        `{TEXT_PREFIX}` and a regular expression"
+                );
                 return Err(bad_value(settings, &path("detector"), wrong));
             }
         },
     };
     let dirty = settings.text_if_any(&path("dirty"))?;
-    if let Some(Err(error)) = dirty.as_deref().map(Regex::new) {
-        let reason = error.to_string().lines().last().unwrap_or_default().to_owned();
-        return Err(bad_value(settings, &path("dirty"), format!("must be a regular expression: {reason}")));
-    }
+    check_pattern(settings, &path("dirty"), dirty.as_deref())?;
     Ok(ReviewerConfig {
         name: name.to_owned(),
         logins,
@@ -296,13 +313,20 @@ fn read_reviewer(settings: &TypedSettings<'_>, name: &str) -> Result<ReviewerCon
             text => ReviewerTrigger::Comment(text.to_owned()),
         },
         detector,
+        commit_pattern: own_pattern.or(known.and_then(|known| known.commit_pattern)).map(str::to_owned),
         reports_count_only: dirty.is_some()
-            && dirty.as_deref() == known_reviewer(name).and_then(|known| known.findings_pattern),
+            && dirty.as_deref() == known.and_then(|known| known.findings_pattern),
         findings_pattern: dirty,
         required: settings.boolean(&path("required"))?,
         response_timeout: settings.duration(&path("budget"))?,
         max_requests: settings.number(&path("requests"))?,
     })
+}
+
+fn check_pattern(settings: &TypedSettings<'_>, key: &str, pattern: Option<&str>) -> Result<(), ConfigError> {
+    let Some(Err(error)) = pattern.map(Regex::new) else { return Ok(()) };
+    let reason = error.to_string().lines().last().unwrap_or_default().to_owned();
+    Err(bad_value(settings, key, format!("must be a regular expression: {reason}")))
 }
 
 /// Creates the error for a value that violates a requirement which the table of keys does not express.

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::converge;
 use super::keys::{ConfigKey, KeyDefault};
+use super::model::{AWS_KEY_VARIABLE, BEDROCK_TOKEN_VARIABLE, OPENAI_BASE_URL, OPENAI_KEY_VARIABLE};
 use super::problem::{ConfigProblem, ValueOrigin};
 use super::secret::SecretSource;
 use super::value::ConfigValue;
@@ -24,10 +25,16 @@ pub(super) fn default_value(
     settings: &BTreeMap<String, EffectiveSetting>,
 ) -> Result<Option<ConfigValue>, Box<ConfigProblem>> {
     let name = || path.split('.').nth(1).unwrap_or_default();
+    let key_parts: Vec<&str> = key.path.split('.').collect();
+    if let ["model", of @ ("base_url" | "api_key")] | ["model", _, of @ ("base_url" | "api_key")] = *key_parts
+        && let Some(value) = other_provider_default(of, path, settings)
+    {
+        return Ok(Some(value));
+    }
     Ok(match key.default {
         KeyDefault::Text(text) => ConfigValue::from_text(key.kind, text, environment.directory()).ok(),
         KeyDefault::SecretVariable(name) => Some(ConfigValue::Secret(SecretSource::Env(name.to_owned()))),
-        KeyDefault::Computed { .. } => match key.path.split('.').collect::<Vec<_>>().as_slice() {
+        KeyDefault::Computed { .. } => match key_parts.as_slice() {
             ["store", "url"] => Some(
                 state_path(environment, "truing/truing.db")
                     .map_or(ConfigValue::Unset, ConfigValue::DatabasePath),
@@ -67,6 +74,32 @@ pub(super) fn default_value(
             _ => None,
         },
     })
+}
+
+/// Returns the default of a model's key if the provider is not the default provider. The table of keys lists
+/// the defaults of the default provider.
+fn other_provider_default(
+    key: &str,
+    path: &str,
+    settings: &BTreeMap<String, EffectiveSetting>,
+) -> Option<ConfigValue> {
+    let (section, _) = path.rsplit_once('.')?;
+    let Some(ConfigValue::Choice(provider)) =
+        settings.get(&format!("{section}.provider")).map(|setting| &setting.value)
+    else {
+        return None;
+    };
+    let variable = |name: &str| ConfigValue::Secret(SecretSource::Env(name.to_owned()));
+    match (*provider, key) {
+        ("openai", "base_url") => Some(ConfigValue::Url(OPENAI_BASE_URL.to_owned())),
+        ("openai", _) => Some(variable(OPENAI_KEY_VARIABLE)),
+        // The address depends on the region.
+        ("aws" | "bedrock", "base_url") => Some(ConfigValue::Unset),
+        // Requests are signed with AWS credentials if there is no token.
+        ("bedrock", _) => Some(variable(BEDROCK_TOKEN_VARIABLE)),
+        ("aws", _) => Some(variable(AWS_KEY_VARIABLE)),
+        (_, _) => None,
+    }
 }
 
 /// Returns the kind of a forge. For an unknown kind, returns GitHub; other code reports the error.

@@ -1,6 +1,8 @@
 //! Generates documents from the table of keys: the commented file of `truing init`, the JSON Schema, and the
 //! reference page.
 
+mod starter_forge;
+
 use serde_json::{Map, Value as Json, json};
 use truing_core::linter::FORMATS;
 
@@ -12,20 +14,17 @@ use super::value::rule::schema_of_severities;
 use super::value::tiers::schema_of_tier_rule;
 use super::value::{FormattedDuration, MAX_HOSTS, NAME_PATTERN};
 use super::value_kind::scheme_prefix;
+pub use starter_forge::StarterForge;
+use starter_forge::{FORGE_KIND_KEY, REPOSITORIES_KEY};
 
 /// Maximum width of a comment line in the commented file.
 const MAX_COMMENT_WIDTH: usize = 100;
 
-/// Key that both generated files always set, because a server requires a forge.
-const FORGE_KIND_KEY: &str = "forge.NAME.kind";
-/// Key that both generated files set if a repository is given.
-const REPOSITORIES_KEY: &str = "forge.NAME.repositories";
-
-/// Renders a configuration file with github.com as the forge. If `repository` (`owner/name`) is given, the
-/// file limits the server to this repository. All other keys are commented out, with their defaults.
+/// Renders a configuration file for a forge. If the forge has a repository, the file limits the server to
+/// this repository. All other keys are commented out, with their defaults.
 ///
 /// Each key can be enabled separately, because it is written with its full path and needs no table header.
-pub fn commented_file(repository: Option<&str>) -> String {
+pub fn commented_file(forge: &StarterForge) -> String {
     let mut text = String::from(
         "# Configuration of truing. Every key is shown with its default, or with an example if the\n# key \
             has no default. To set a key, remove the `# ` in front of its line.\n# `review.debounce = \
@@ -34,15 +33,11 @@ pub fn commented_file(repository: Option<&str>) -> String {
             Effective values: `truing config show`.\n",
     );
     for (section, about) in SECTIONS {
-        let named = named_section(section);
-        let path = section.replace("NAME", named.map_or("", NamedSection::example));
+        let path = forge.section_path(section);
         text += &format!("\n# ---- {path}\n{}\n", render_comment(about));
         for (name, key) in keys::section_keys(section) {
-            let (line_prefix, value) = match (key.path, repository) {
-                (FORGE_KIND_KEY, _) => ("", default_as_toml(key)),
-                (REPOSITORIES_KEY, Some(repository)) => ("", format!("[\"{repository}\"]")),
-                _ => ("# ", default_as_toml(key)),
-            };
+            let (value, is_set) = forge.value(key);
+            let line_prefix = if is_set { "" } else { "# " };
             text += &format!("{}{line_prefix}{path}.{name} = {value}\n", render_comment(key.doc));
         }
     }
@@ -65,25 +60,22 @@ const STARTER_FILE_KEYS: [&str; 10] = [
 
 /// Renders a short configuration file for a first server. It contains only the required keys, each with the
 /// first sentence of its description, and fits on one screen.
-pub fn starter_file(repository: Option<&str>) -> String {
+pub fn starter_file(forge: &StarterForge) -> String {
     let mut text = String::from(
         "# Configuration of truing: the keys that a first server needs. For all keys: `truing init \
             --all`\n# To set a key, remove the `# ` in front of its line. Effective values: `truing config \
             show`.\n",
     );
     for (section, _) in SECTIONS {
-        let path = section.replace("NAME", named_section(section).map_or("", NamedSection::example));
-        let keys: Vec<_> =
-            keys::section_keys(section).filter(|(_, key)| STARTER_FILE_KEYS.contains(&key.path)).collect();
+        let path = forge.section_path(section);
+        let is_shown = |key: &ConfigKey| STARTER_FILE_KEYS.contains(&key.path) || forge.value(key).1;
+        let keys: Vec<_> = keys::section_keys(section).filter(|(_, key)| is_shown(key)).collect();
         if !keys.is_empty() {
             text.push('\n');
         }
         for (name, key) in keys {
-            let (off, value) = match (key.path, repository) {
-                (FORGE_KIND_KEY, _) => ("", default_as_toml(key)),
-                (REPOSITORIES_KEY, Some(repository)) => ("", format!("[\"{repository}\"]")),
-                _ => ("# ", default_as_toml(key)),
-            };
+            let (value, is_set) = forge.value(key);
+            let off = if is_set { "" } else { "# " };
             let first = key.doc.split_once(". ").map_or(key.doc, |(first, _)| first);
             text += &format!("{}{off}{path}.{name} = {value}\n", render_comment(first.trim_end_matches('.')));
         }
@@ -566,26 +558,5 @@ fn describe_kind(kind: ValueKind) -> String {
             "list of tables (in a variable: a JSON array)".to_owned()
         }
         ValueKind::IdsByName => "table of names and ids (in a variable: a JSON object)".to_owned(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{STARTER_FILE_KEYS, commented_file, starter_file};
-
-    #[test]
-    fn the_commented_file_serves_the_repository_that_is_given_alone() {
-        let (without, with) = (commented_file(None), commented_file(Some("ada/shop")));
-        let line = "# forge.github.repositories = []\n";
-        assert!(without.contains(line), "{without}");
-        assert_eq!(with, without.replace(line, "forge.github.repositories = [\"ada/shop\"]\n"));
-        for file in [starter_file(None), starter_file(Some("ada/shop"))] {
-            let keys = file.lines().filter(|line| line.contains(" = ")).count();
-            assert_eq!(keys, STARTER_FILE_KEYS.len(), "{file}");
-            assert!(file.lines().count() < 40, "{file}");
-        }
-        assert!(starter_file(Some("ada/shop")).contains("\nforge.github.repositories = [\"ada/shop\"]\n"));
-        let words = without.replace("\n# ", " ");
-        assert!(words.contains("Truing serves every repository that the token sees"), "{words}");
     }
 }

@@ -995,13 +995,28 @@ pub const KEYS: &[ConfigKey] = &[
     },
     ConfigKey {
         path: "review.tools",
-        kind: ValueKind::Choice { supported: &["off", "auto"], planned: &[] },
+        kind: ValueKind::Choice { supported: &["off", "auto", "suggested"], planned: &[] },
         default: KeyDefault::Text("off"),
         repository: RepositoryOverride::MaySetIfAllowed,
         since: "0.1.0",
         doc: "Whether each review also runs linters. `auto`: the review runs every `[[tool]]`, and each \
             known tool that the repository configures and that is installed. Truing reports the findings \
-            of these linters as its own. `off`: the review runs no linters. The flag `--tools` sets `auto`.",
+            of these linters as its own. `suggested`: as `auto`, and for kinds of files that no linter of \
+            the repository checks, installed known linters with rules that most teams accept. Their \
+            findings are suggestions of severity P2. `off`: the review runs no linters. The flag `--tools` \
+            sets `auto`.",
+    },
+    ConfigKey {
+        path: "review.tool_fetch",
+        kind: ValueKind::Flag,
+        default: KeyDefault::Text("false"),
+        repository: RepositoryOverride::MaySetIfAllowed,
+        since: "0.1.0",
+        doc: "If `true`, Truing fetches a linter in the version that the repository pins, if this version \
+            is not installed: with `uv` from PyPI, or with `npm`. Truing fetches no other version and no \
+            plugins, and never a linter that needs the project's dependencies. No code of a package runs \
+            during the installation. If a linter cannot be fetched within 120 seconds, the installed \
+            version runs, and the review names the reason. See docs/tools.md.",
     },
     ConfigKey {
         path: "mcp.NAME.command",
@@ -1307,9 +1322,9 @@ pub const KEYS: &[ConfigKey] = &[
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "Whether a repository's own file may set `verify.setup`, `verify.registries`, `verify.check`, \
-            `review.tools` and keys of tools (`[[tool]]`). Truing reads the file from the default branch, \
-            and uses only keys that the operator does not set. If `false`, Truing ignores all these keys \
-            in the file.",
+            `review.tools`, `review.tool_fetch` and keys of tools (`[[tool]]`). Truing reads the file from \
+            the default branch, and uses only keys that the operator does not set. If `false`, Truing \
+            ignores all these keys in the file.",
     },
     ConfigKey {
         path: "verify.setup",
@@ -1682,10 +1697,14 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("review"),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "How Truing recognises that the reviewer has reviewed a commit. `review`: the reviewer has \
-            posted a review of the commit. `check:NAME`: the check run `NAME` on the commit is complete. \
-            At Bitbucket Cloud, an approval does not count, because an approval does not name a commit. \
-            Use `check:NAME` with the name of a build status instead.",
+        doc: "How Truing recognises that the reviewer has read a commit. `review`: the reviewer has posted \
+            a review after Truing requested it for the commit. The commit that the forge reports is no \
+            proof, because GitHub reports the head at the time of submission. `text:PATTERN`: the text of \
+            the review names the commit; the regular expression's first group matches the commit's id. \
+            Truing knows the texts of `bugbot`. `check:NAME`: the reviewer's own check run `NAME` on the \
+            commit is complete. A review without proof never makes a pull request ready; Truing reports it \
+            as not proven. At Bitbucket Cloud, an approval does not count, because an approval does not \
+            name a commit. Use `check:NAME` with the name of a build status instead.",
     },
     ConfigKey {
         path: "reviewer.NAME.dirty",

@@ -1,8 +1,8 @@
 //! Configuration: its sources, their precedence, and the typed result.
 //!
 //! Precedence, highest first: flag, `TRUING_*` variable, variable of another program, the operator's file,
-//! the repository's own file, default. All functions get their inputs as arguments. Only `files`, `plain` and
-//! `secret` access the file system, and only [`Environment`] reads environment variables.
+//! the repository's own file, default. All functions get their inputs as arguments. Only `files`,
+//! `regular_file` and `secret` access the file system, and only [`Environment`] reads environment variables.
 
 mod budget;
 mod conflict;

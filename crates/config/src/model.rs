@@ -87,11 +87,15 @@ impl ProviderKind {
 }
 
 /// Environment variable with a bearer token for Amazon Bedrock.
-#[cfg(feature = "aws")]
 pub const BEDROCK_TOKEN_VARIABLE: &str = "AWS_BEARER_TOKEN_BEDROCK";
 
 /// Environment variable with the API key for OpenAI and for other servers of Chat Completions.
 pub const OPENAI_KEY_VARIABLE: &str = "OPENAI_API_KEY";
+/// Address of OpenAI's own API.
+pub const OPENAI_BASE_URL: &str = "https://api.openai.com/v1";
+
+/// Variable with the secret of the AWS credentials.
+pub(super) const AWS_KEY_VARIABLE: &str = "AWS_SECRET_ACCESS_KEY";
 
 /// Key that names the fallback, which is called if the model of `[model]` is unavailable.
 const MODEL_FALLBACK_KEY: &str = "model.fallback";
@@ -158,38 +162,11 @@ fn read_model(settings: &TypedSettings<'_>, section: &str) -> Result<ModelConfig
         "bedrock" => Some(ProviderKind::Bedrock),
         _ => None,
     })?;
-    let address = path("base_url");
-    let is_default = settings.setting(&address)?.origin == ValueOrigin::Default;
-    let has_own_default = match provider {
-        ProviderKind::Anthropic => false,
-        ProviderKind::OpenAi => true,
-        #[cfg(feature = "aws")]
-        ProviderKind::Aws | ProviderKind::Bedrock => true,
-    };
-    let api_key = path("api_key");
-    let api_key = match (settings.secret(&api_key)?, provider) {
-        // The default of `api_key` names the variable of another provider, so this provider has its own
-        // default.
-        (_, ProviderKind::OpenAi) if settings.setting(&api_key)?.origin == ValueOrigin::Default => {
-            SecretSource::Env(OPENAI_KEY_VARIABLE.to_owned())
-        }
-        #[cfg(feature = "aws")]
-        (_, ProviderKind::Bedrock) if settings.setting(&api_key)?.origin == ValueOrigin::Default => {
-            SecretSource::Env(BEDROCK_TOKEN_VARIABLE.to_owned())
-        }
-        (Some(key), _) => key,
-        (None, ProviderKind::Anthropic | ProviderKind::OpenAi) => return Err(needed("api_key").into()),
-        // Requests to these providers are signed with AWS credentials instead of an API key.
-        #[cfg(feature = "aws")]
-        (None, ProviderKind::Aws | ProviderKind::Bedrock) => {
-            SecretSource::Env("AWS_SECRET_ACCESS_KEY".to_owned())
-        }
-    };
     Ok(ModelConfig {
         section: section.to_owned(),
         provider,
-        base_url: if is_default && has_own_default { None } else { Some(settings.url(&address)?) },
-        api_key,
+        base_url: settings.url_if_any(&path("base_url"))?,
+        api_key: settings.secret(&path("api_key"))?.ok_or_else(|| needed("api_key"))?,
         region: settings.text_if_any(&path("region"))?,
         workspace_id: settings.text_if_any(&path("workspace_id"))?,
         api_version: settings.text_if_any(&path("api_version"))?,

@@ -46,6 +46,8 @@ pub struct ReviewConfig {
     pub walkthrough: bool,
     /// Linters that reviews run.
     pub linters: ToolSelection,
+    /// True if linters are fetched in the versions that the repository pins.
+    pub fetches_tools: bool,
     /// Folder with the operator's skills.
     pub skills_dir: SkillsDir,
     /// Delay from the last event to the review.
@@ -99,6 +101,7 @@ pub(super) fn read_section(settings: &TypedSettings<'_>) -> Result<ReviewConfig,
         instructions: settings.instructions("review.instructions")?,
         walkthrough: settings.boolean("review.walkthrough")?,
         linters: settings.choice("review.tools", ToolSelection::from_word)?,
+        fetches_tools: settings.boolean("review.tool_fetch")?,
         skills_dir: SkillsDir {
             path: settings.path("review.skills_dir")?.unwrap_or_default(),
             is_configured: settings.is_set("review.skills_dir"),

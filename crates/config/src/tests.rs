@@ -660,7 +660,10 @@ fn the_address_of_the_messages_api_is_not_another_providers() {
     };
     let ours = "[model]\nprovider = \"openai\"\nbase_url = \"https://ours.example/v1\"\n";
     assert_eq!(model(ours, &foreign).as_deref(), Some("https://ours.example/v1"));
-    assert_eq!(model("[model]\nprovider = \"openai\"\n", &foreign), None);
+    assert_eq!(
+        model("[model]\nprovider = \"openai\"\n", &foreign).as_deref(),
+        Some("https://api.openai.com/v1")
+    );
     let by_variable = [foreign[0], ("TRUING_MODEL__PROVIDER", "openai")];
     assert_eq!(
         model("model.base_url = \"https://ours.example/v1\"\n", &by_variable).as_deref(),
@@ -782,6 +785,8 @@ fn without_a_home_only_what_needs_the_database_fails() {
         *relative.store.location().unwrap(),
         StoreLocationConfig::File("/etc/truing/data/t.db".into())
     );
+    let error = of_file("store.url = \"sqlite:~/t.db\"").unwrap_err().to_string();
+    assert!(error.contains("followed by the path of a file"), "{error}");
 }
 
 #[test]
@@ -900,7 +905,7 @@ fn commented_keys(text: &str) -> impl Iterator<Item = &str> {
 
 #[test]
 fn the_commented_file_serves_github_and_is_valid_with_all_of_its_keys() {
-    let text = generate::commented_file(None);
+    let text = generate::commented_file(&generate::StarterForge::default());
     let forge = of_file("forge.github.kind = \"github\"\n").unwrap();
     assert_eq!(of_file(&text).unwrap().forges, forge.forges);
     let keys: Vec<&str> = commented_keys(&text).collect();
@@ -934,7 +939,7 @@ const NEEDED: [(&str, &[&str]); 7] = [
 
 #[test]
 fn each_commented_key_can_be_enabled_by_itself() {
-    let text = generate::commented_file(None);
+    let text = generate::commented_file(&generate::StarterForge::default());
     let enabled = |text: &str, line: &str| text.replacen(&format!("\n# {line}\n"), &format!("\n{line}\n"), 1);
     // `store.records` cannot be enabled alone, because the default store is a file, which contains the
     // records.

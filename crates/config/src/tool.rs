@@ -18,6 +18,9 @@ pub enum ToolSelection {
     /// Known linters that are installed and that the repository configures, and all linters in Truing's own
     /// configuration.
     Auto,
+    /// As `Auto`, and installed known linters with an accepted set of rules for kinds of files that no linter
+    /// of the repository checks.
+    Suggested,
 }
 
 impl ToolSelection {
@@ -26,6 +29,7 @@ impl ToolSelection {
         match word {
             "off" => Some(Self::Off),
             "auto" => Some(Self::Auto),
+            "suggested" => Some(Self::Suggested),
             _ => None,
         }
     }

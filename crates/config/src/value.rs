@@ -445,7 +445,8 @@ fn parse_store(text: &str, folder: &Path, schemes: &[&str]) -> Result<ConfigValu
     match text.split_once(':') {
         None if text.is_empty() && !is_file => Ok(ConfigValue::Unset),
         Some(("sqlite", path)) if is_file => {
-            if path.starts_with("//") || path.is_empty() || path.starts_with(':') {
+            // `~` is the shell's notation: as a path, it is a folder of this name.
+            if path.starts_with("//") || path.is_empty() || path.starts_with([':', '~']) {
                 let sample = "\"sqlite:/var/lib/truing/truing.db\"";
                 return Err(requirement_error(format_args!(
                     "be `sqlite:` followed by the path of a file, such as {sample}"

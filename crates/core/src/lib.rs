@@ -12,6 +12,7 @@ pub mod agent;
 pub mod branch_name;
 pub mod breaker;
 pub mod code_digest;
+pub mod comment_text;
 pub mod commit;
 pub mod converge;
 pub mod dismissal;

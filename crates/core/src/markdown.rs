@@ -32,6 +32,27 @@ pub fn escape_text(text: &str) -> String {
     out
 }
 
+/// Renders one line as [`escape_text`] does, except that each of these addresses stays a link. The addresses
+/// are Truing's own: other people must not be able to choose them.
+pub fn escape_text_around_links(text: &str, own_urls: &[&str]) -> String {
+    let is_plain = |url: &&&str| {
+        let is_plain_byte = |byte: u8| byte.is_ascii_alphanumeric() || b"/:.-_~%".contains(&byte);
+        url.contains("://") && url.bytes().all(is_plain_byte)
+    };
+    let first = own_urls.iter().filter(is_plain).filter_map(|url| Some((text.find(*url)?, *url)));
+    // Of addresses that begin at the same place, the longest counts: `…/pull/5` begins `…/pull/50`.
+    match first.min_by_key(|(at, url)| (*at, std::cmp::Reverse(url.len()))) {
+        Some((at, url)) => {
+            let (before, rest) = text.split_at(at);
+            let after = rest.strip_prefix(url).unwrap_or_default();
+            let is_longer = after.starts_with(|c: char| c.is_alphanumeric() || "/?#%@-_~&=".contains(c));
+            let shown = if is_longer { escape_text(url) } else { url.to_owned() };
+            format!("{}{shown}{}", escape_text(before), escape_text_around_links(after, own_urls))
+        }
+        None => escape_text(text),
+    }
+}
+
 /// Renders one line: text between back ticks becomes code, all other text is displayed literally.
 pub fn render_title(title: &str) -> String {
     let parts: Vec<&str> = title.split('`').collect();
@@ -166,4 +187,26 @@ fn push_char(out: &mut String, c: char) {
 /// Returns true if the text ends with `www`, which begins an address without a scheme.
 fn ends_with_www(text: &str) -> bool {
     text.as_bytes().last_chunk::<3>().is_some_and(|end| end.eq_ignore_ascii_case(b"www"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_given_addresses_stay_links() {
+        let own = "https://forge.example/acme/ours/pull/5";
+        let text = format!("*done* in {own}, not {own}0 or https://elsewhere.example; see {own}.");
+        let shown = escape_text_around_links(&text, &[own]);
+        assert_eq!(
+            shown.replace(ZERO_WIDTH_SPACE, "{zwsp}"),
+            format!(
+                "\\*done\\* in {own}, not https:{{zwsp}}//forge.example/acme/ours/pull/50 or \
+                 https:{{zwsp}}//elsewhere.example; see {own}."
+            )
+        );
+        for odd in ["", "https://forge.example/<x>", "done"] {
+            assert_eq!(escape_text_around_links(&text, &[odd]), escape_text(&text), "{odd}");
+        }
+    }
 }

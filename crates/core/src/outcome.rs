@@ -523,19 +523,24 @@ mod tests {
 
     #[test]
     fn only_gaps_that_are_not_by_design_make_it_partial() {
-        let binary =
-            ReviewCoverage { reviewed: vec![], not_reviewed: vec![unreviewed_file(SkipReason::Binary)] };
+        let binary = ReviewCoverage {
+            reviewed: vec![],
+            not_reviewed: vec![unreviewed_file(SkipReason::Binary)],
+            ..ReviewCoverage::default()
+        };
         assert_eq!(ReviewOutcome::from_rules_coverage(&binary).kind, ReviewOutcomeKind::Reviewed);
         let large = ReviewCoverage {
             reviewed: vec!["a".into()],
             not_reviewed: vec![unreviewed_file(SkipReason::TooLarge)],
+            ..ReviewCoverage::default()
         };
         assert_eq!(ReviewOutcome::from_rules_coverage(&large).kind, ReviewOutcomeKind::Partial);
     }
 
     #[test]
     fn with_a_model_only_its_whole_report_is_green() {
-        let all = ReviewCoverage { reviewed: vec!["a".into()], not_reviewed: vec![] };
+        let all =
+            ReviewCoverage { reviewed: vec!["a".into()], not_reviewed: vec![], ..ReviewCoverage::default() };
         let whole =
             ReviewOutcome::from_model_review(&all, ReviewRuntime::Native, ModelReviewStatus::Complete);
         assert_eq!((whole.kind, whole.runtime), (ReviewOutcomeKind::Reviewed, ReviewRuntime::Native));

@@ -24,6 +24,7 @@ mod runs;
 mod shared_state;
 mod store_error;
 mod sweep_store;
+mod text_writer;
 
 use std::collections::BTreeSet;
 
@@ -50,9 +51,9 @@ pub use self::pull::{
 };
 pub use self::read::ForgeRead;
 pub use self::reader::{
-    ChangedFile, DetectedTool, DetectedTools, ExternalToolRun, ReadReport, ReadRequest, ReaderError,
-    ReplacementCheckRequest, ReplacementProposal, RepositoryReader, ToolDetectionRequest, ToolFindings,
-    ToolOutput, ToolOutputRequest,
+    ChangedFile, DetectedTool, DetectedTools, ExternalToolRun, PinnedVersion, ReadReport, ReadRequest,
+    ReaderError, ReplacementCheckRequest, ReplacementProposal, RepositoryReader, ToolDetectionRequest,
+    ToolFindings, ToolOutput, ToolOutputRequest,
 };
 pub use self::repository::{
     Actor, BranchPull, ConversationReply, OwnIssue, PullActivity, PullCommit, PullDraft, PullRequestComment,
@@ -63,10 +64,11 @@ pub use self::runs::{
     SlotDescription,
 };
 pub use self::shared_state::{SharedStateStore, StateSnapshot, StateUpdate, update_state};
-pub use self::store_error::StoreError;
+pub use self::store_error::{StoreCheckError, StoreError};
 pub use self::sweep_store::{
     CommentKind, KnownRepository, RequestOrigin, ReviewProgress, SweepStore, UserRequest, UserRequestOutcome,
 };
+pub use self::text_writer::TextWriter;
 
 use crate::finding::CodeLocation;
 use crate::id::{SlotKey, SlotVersion, TimeSpan, UnixMillis};
@@ -152,8 +154,9 @@ pub trait SlotStore: Send + Sync {
         Ok(())
     }
 
-    /// Makes a small durable write that changes no state. Its success shows that the store accepts writes.
-    async fn check_writable(&self) -> Result<(), StoreError>;
+    /// Tries the operations that webhooks and reviews need, including a durable write. Changes no state. The
+    /// error names the first operation that failed.
+    async fn check_operations(&self) -> Result<(), StoreCheckError>;
 
     /// Waits until another process may have made a slot due. For a store that only one process uses, the
     /// returned future never completes.

@@ -217,6 +217,13 @@ impl<D: RunDetail> RunRecord<D> {
         self.steps.iter().fold(self.carried_micro_usd, |all, step| all.plus(step.cost_micro_usd))
     }
 
+    /// Returns the cost for people. A cost is marked as estimated if a step cost money, but its provider
+    /// reported no tokens.
+    pub fn cost_text(&self) -> String {
+        let is_estimated = self.steps.iter().any(|step| step.cost_micro_usd.0 > 0 && step.tokens == 0);
+        format!("{}{}", self.cost(), if is_estimated { " (estimated)" } else { "" })
+    }
+
     /// Returns the number of answers from models.
     pub fn turns(&self) -> u32 {
         self.steps.iter().map(|step| step.turns).fold(0, u32::saturating_add)

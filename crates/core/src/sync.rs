@@ -7,7 +7,8 @@
 //! equal, counts as unchanged.
 //!
 //! A manifest does not cover unpinned code. Files of the package that have a counterpart in the project are
-//! *mirrored*. A person or an agent must check changes of unpinned code in mirrored files (`beside`).
+//! *mirrored*. A person or an agent must check changes of unpinned code in mirrored files
+//! (`unguarded_parts`).
 
 pub mod branch_plan;
 pub mod breaker;

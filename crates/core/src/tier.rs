@@ -152,7 +152,8 @@ pub struct PullFacts<'a> {
     pub changed_file_count: usize,
     /// Number of added and removed lines.
     pub changed_line_count: u64,
-    /// True if the lines of some changed file cannot be counted, because the file is binary or unreadable.
+    /// True if the lines of some changed file cannot be counted, because the file is binary, unreadable, or
+    /// only renamed.
     pub has_uncounted_lines: bool,
 }
 

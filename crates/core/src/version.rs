@@ -34,6 +34,9 @@ pub enum PackageVersion {
     Crates(semver::Version),
 }
 
+/// First numbers of calendar versions.
+const CALENDAR_YEARS: std::ops::RangeInclusive<u64> = 2000..=2199;
+
 /// The reason why a text is not a valid version or range.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("`{text}` is not a valid {expected_form} of {}: {reason}", registry.display_name())]
@@ -57,6 +60,11 @@ impl VersionError {
     ) -> Self {
         let reason = reason.to_string().lines().next().unwrap_or_default().to_owned();
         Self { text: text.to_owned(), expected_form, registry, reason }
+    }
+
+    /// Returns the message of the parser.
+    pub fn reason(&self) -> &str {
+        &self.reason
     }
 }
 
@@ -90,6 +98,15 @@ impl PackageVersion {
         }
     }
 
+    /// Returns the local label of a Python version: `cpu` in `2.9.1+cpu`.
+    pub fn local_label(&self) -> Option<String> {
+        let Self::Pypi(version) = self else { return None };
+        version
+            .is_local()
+            .then(|| version.to_string())
+            .and_then(|text| Some(text.split_once('+')?.1.to_owned()))
+    }
+
     /// Returns true for a prerelease.
     pub fn is_prerelease(&self) -> bool {
         match self {
@@ -101,10 +118,16 @@ impl PackageVersion {
 
     /// Returns true if there may be breaking changes between the two versions. Semantic versions are
     /// incompatible if their numbers up to the first non-zero number differ. PEP 440 defines no
-    /// compatibility, so Python versions are compared by their first number, which is a convention.
+    /// compatibility, so Python versions are compared by their first number, which is a convention. A first
+    /// number that is a year promises nothing.
     pub fn may_break_compatibility(&self, other: &Self) -> bool {
         match (self, other) {
-            (Self::Pypi(one), Self::Pypi(two)) => one.release().first() != two.release().first(),
+            (Self::Pypi(one), Self::Pypi(two)) => {
+                let [first, second] = [one, two].map(|version| version.release().first());
+                let is_year =
+                    |number: Option<&u64>| number.is_some_and(|number| CALENDAR_YEARS.contains(number));
+                first != second && !(is_year(first) && is_year(second))
+            }
             (Self::Npm(one), Self::Npm(two)) => {
                 let numbers =
                     |version: &nodejs_semver::Version| [version.major(), version.minor(), version.patch()];
@@ -175,6 +198,8 @@ mod tests {
         for (registry, from, to, expected) in [
             (PackageRegistry::Pypi, "1.9.0", "1.10.0", false),
             (PackageRegistry::Pypi, "1.9", "2.0", true),
+            (PackageRegistry::Pypi, "2025.12.0", "2026.1.0", false),
+            (PackageRegistry::Pypi, "1.9", "2026.1.0", true),
             (PackageRegistry::Npm, "1.9.0", "1.10.0", false),
             (PackageRegistry::Npm, "0.2.0", "0.3.0", true),
             (PackageRegistry::Crates, "0.2.0", "0.2.9", false),

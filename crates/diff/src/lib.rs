@@ -17,7 +17,7 @@ mod scan;
 mod track;
 
 pub use anchor::{AnchorKind, CommentAnchor, DiffSide, InexactAnchorReason, find_anchor};
-pub use apply::{apply, matches_side};
+pub use apply::{apply, matches_side, undo_nearest_changes};
 pub use parse::{DiffFiles, DiffSpanReader, ParseError, ParsedDiff, parse, parse_files};
 pub use parsed_diff::{
     DiffEntry, FileDiff, FileDiffSpans, FileStatus, Hunk, HunkLine, HunkLines, HunkSpan, LineKind,

@@ -29,6 +29,7 @@ mod address;
 mod auth;
 mod checks;
 mod client;
+mod comment_texts;
 mod comments;
 mod graphql;
 mod id;

@@ -177,6 +177,17 @@ pub(crate) fn is_page_url(url: &str) -> bool {
         && url.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
+/// The greatest number of a pull request that a forge gives: Bitbucket's numbers are 32-bit integers, and
+/// GitHub's issues and pull requests share numbers of the same size.
+const MAX_PULL_NUMBER: u64 = (1 << 31) - 1;
+
+/// Checks the number of a pull request. No forge has a pull request 0.
+pub(crate) fn pull_number(number: Option<u64>, field: &str) -> Result<u64, DeliveryError> {
+    let number = number.ok_or_else(|| missing_field(field))?;
+    let is_valid = (1..=MAX_PULL_NUMBER).contains(&number);
+    is_valid.then_some(number).ok_or_else(|| invalid_field(field, "is not a number of a pull request"))
+}
+
 pub(crate) fn missing_field(field: &str) -> DeliveryError {
     invalid_field(field, "is missing")
 }

@@ -1,5 +1,7 @@
 //! Runs git: each call is an isolated child process with limits.
 
+// long: one type for a call, its limits, its output and its end.
+
 use std::ffi::{OsStr, OsString};
 use std::future::Future;
 use std::path::{Path, PathBuf};
@@ -85,6 +87,11 @@ const CONFIG_HIDING_VARIABLES: [&str; 3] = ["GIT_CONFIG_NOSYSTEM", "GIT_CONFIG_S
 
 /// Variable with the number of settings passed in variables.
 const CONFIG_COUNT_VARIABLE: &str = "GIT_CONFIG_COUNT";
+
+/// Texts in git's messages about an object that a partial clone lacks. A clone with `--filter=blob:none`
+/// lacks files; one with `--filter=tree:0` also lacks folders.
+const MISSING_OBJECT_MESSAGES: [&str; 4] =
+    ["unable to read", "bad tree object", "not a tree object", "could not get object info"];
 
 /// Git's messages for failed memory allocations.
 const OUT_OF_MEMORY_MESSAGES: [&str; 3] = ["Out of memory", "out of memory", "Cannot allocate memory"];
@@ -445,7 +452,7 @@ impl GitOutput {
     pub(crate) fn into_error(self, name: &'static str) -> GitError {
         let message =
             if self.stderr_message.is_empty() { self.status.to_string() } else { self.stderr_message };
-        if self.may_lack_objects && message.contains("unable to read") {
+        if self.may_lack_objects && MISSING_OBJECT_MESSAGES.iter().any(|words| message.contains(words)) {
             return GitError::NotFetched { call: name, message };
         }
         if OUT_OF_MEMORY_MESSAGES.iter().any(|words| message.contains(words)) {

@@ -292,6 +292,8 @@ impl LocalRepository {
         let call = self.command("rev-parse").args(["--verify", "--quiet", "--end-of-options"]);
         let finished = call.arg(format!("{revision}^{{commit}}")).run().await?;
         match finished.code() {
+            // The revision `^NAME` names the commits that NAME does not contain.
+            Some(0) if finished.stdout.starts_with(b"^") => Ok(None),
             Some(0) => parse_sha("rev-parse", &finished.stdout).map(Some),
             // Exit code 1: the name is unknown. Exit code 128: the name is invalid or ambiguous.
             Some(1 | 128) => Ok(None),

@@ -15,7 +15,7 @@
 //! reason. A fix must not add code that skips tests, exits tests early, silences a checker, or reduces the
 //! set of tests that run.
 //!
-//! The same protection applies to other files that a test runner loads (`loaded`) and to the runner's
+//! The same protection applies to other files that a test runner loads (`runner_files`) and to the runner's
 //! settings (`settings`). A fix must not add such a file or change such a setting, unless a finding concerns
 //! that file. Code must not detect that a test is running it.
 //!

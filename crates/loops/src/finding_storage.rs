@@ -526,7 +526,8 @@ mod tests {
         };
         let is_fixed = |gap: &str| {
             let gap = CoverageGap { path: gap.into(), reason: SkipReason::Unreadable };
-            let coverage = ReviewCoverage { reviewed: vec![], not_reviewed: vec![gap] };
+            let coverage =
+                ReviewCoverage { reviewed: vec![], not_reviewed: vec![gap], ..ReviewCoverage::default() };
             let mut missing = [finding.clone()];
             mark_fixed_on_branch(&mut missing, &line, &summary, &coverage, &commit);
             !missing[0].is_open()

@@ -41,6 +41,7 @@ use truing_reader::{InProcessReader, RulePacks};
 
 pub use self::bounds::{FILE_BASE_MEMORY_BYTES, FILE_CPU_TIME_LIMIT, MEMORY_PER_FILE_BYTE};
 pub use self::files::MAX_FAILED_CHILDREN;
+pub(crate) use self::reader_process::drain_to_tail;
 use self::reader_process::{ChildError, ReaderProgram, failure_text, to_printable_line};
 pub use self::tools::{CALL_TIMEOUT, MAX_PROCESSES_PER_RUN, ReaderTools};
 

@@ -30,12 +30,14 @@ use truing_config::Config;
 use truing_config::value::compile_globs;
 use truing_git::CommitDiff;
 use truing_reader::FileTree;
+use truing_reader::output::known::KnownTool;
 use truing_reader::output::tool_name;
 
 use crate::command_failure::redact_known_credentials;
 use crate::lfs;
 use crate::severities::RuleSeverities;
-use crate::tools::overlap::{self, FilesByLinter, ReportedFindings};
+use crate::tools::overlap::{self, ReportedFindings};
+use crate::tools::suggestions;
 use crate::tools::{BaseConfigFiles, ConfiguredLinters, LinterResults, ReviewLinters};
 pub(super) use sections::{diff_sections, old_path, place_finding};
 
@@ -197,7 +199,10 @@ impl ReadingOutcome {
         self.suppressed.extend(other.suppressed);
         self.unused_suppressions.extend(other.unused_suppressions);
         self.renames.extend(&other.renames);
-        let ReviewCoverage { reviewed, not_reviewed } = other.coverage;
+        let ReviewCoverage { reviewed, not_reviewed, without_linter } = other.coverage;
+        if let Some(paths) = without_linter {
+            self.coverage.without_linter.get_or_insert_default().extend(paths);
+        }
         self.coverage.reviewed.extend(reviewed);
         self.coverage.not_reviewed.extend(not_reviewed);
         self.coverage.not_reviewed.sort_by(|a, b| a.path.cmp(&b.path));
@@ -265,7 +270,11 @@ pub fn plan_reading<'a>(
 ) -> Result<ReadingPlan<'a>, ReadingError> {
     let files = parse_change(change)?;
     let is_wanted = |path: &RepoPath| !scope.ignore_globs.is_match(as_path(path));
-    let mut coverage = ReviewCoverage { reviewed: vec![], not_reviewed: change.omitted_files.clone() };
+    let mut coverage = ReviewCoverage {
+        reviewed: vec![],
+        not_reviewed: change.omitted_files.clone(),
+        ..ReviewCoverage::default()
+    };
     // A file that the configuration ignores is recorded as ignored, so it does not count as missing.
     for gap in coverage.not_reviewed.iter_mut().filter(|gap| !is_wanted(&gap.path)) {
         gap.reason = SkipReason::Ignored;
@@ -457,6 +466,7 @@ impl<'a> ReadingPlan<'a> {
                     outputs,
                     skipped_linters: skipped,
                     programs,
+                    inspected_files,
                     unlinted_files: unlinted,
                     base_files,
                     run_folders: _folders,
@@ -464,6 +474,7 @@ impl<'a> ReadingPlan<'a> {
             ) = tokio::try_join!(reader.read(&request), look)?;
             coverage.reviewed = report.reviewed;
             coverage.not_reviewed.extend(report.not_reviewed);
+            binary_files::mark_binary_source(&mut coverage.not_reviewed, &files, &request.tree);
             if let Some(tooling) = &linters {
                 binary_files::mark_former_text_files(&mut coverage.not_reviewed, &files, tooling.base).await;
             }
@@ -491,9 +502,12 @@ impl<'a> ReadingPlan<'a> {
             let mut renames = FileRenames::default();
             renames.add_diff(&files);
             let (mut tools, mut told_before) = (Vec::new(), ReportedFindings::default());
-            let mut looked_at = FilesByLinter::default();
+            let mut suggested_linters = BTreeSet::new();
             for mut printed in outputs {
-                let mut files = std::mem::take(&mut printed.inspected_paths);
+                let version_note = printed.version_note.take();
+                if printed.is_suggested() {
+                    suggested_linters.insert(tool_name(&printed.output.tool));
+                }
                 // A linter that failed may have printed findings before the failure, so its output is read
                 // unless it is empty.
                 let is_silent =
@@ -503,9 +517,10 @@ impl<'a> ReadingPlan<'a> {
                 } else {
                     printed.read_findings(&request.tree, &lintable, reader).await?
                 };
-                files.retain(|path| !tool_findings.ignored.contains(path));
-                if add_runs(&mut tools, &tool_findings, &output, &request.disabled_rules) {
-                    looked_at.entry(tool_name(&output.tool)).or_default().extend(files);
+                add_runs(&mut tools, &tool_findings, &output, &request.disabled_rules);
+                let own_name = tool_name(&output.tool);
+                if let Some(run) = tools.iter_mut().find(|run| run.name == own_name) {
+                    run.version_note = run.version_note.take().or(version_note);
                 }
                 told_before.begin_output();
                 let is_off = |raw: &RawFinding| request.disabled_rules.contains(&raw.rule);
@@ -517,9 +532,9 @@ impl<'a> ReadingPlan<'a> {
             }
             told_before.add_duplicate_rules(&mut found);
             BaseConfigFiles::record_in_runs(base_files, &mut tools);
-            let looked = tools
-                .iter()
-                .filter(|run: &&ToolRunResult| run.failure_reason.is_none() && run.keeps_open.is_none());
+            let looked = tools.iter().filter(|run: &&ToolRunResult| {
+                run.failure_reason.is_none() && run.keeps_open.is_none() && run.skip_reason.is_none()
+            });
             let looked: BTreeSet<String> = looked.map(|run| run.name.clone()).collect();
             for (name, paths) in unlinted {
                 match tools.iter_mut().find(|run| run.name == name) {
@@ -528,9 +543,12 @@ impl<'a> ReadingPlan<'a> {
                 }
             }
             tools.extend(skipped);
+            let used_linters = linters.is_some_and(|linters| linters.linter_sources.needs_tree(&scope.tools));
+            coverage.without_linter =
+                used_linters.then(|| files_without_linter(&coverage.reviewed, &tools, &inspected_files));
+            overlap::remove_repeated_suggestions(&mut found, &suggested_linters);
             let has_configured_severity = |raw: &RawFinding| scope.configured_severity(raw).is_some();
-            let left_to_linters =
-                overlap::remove_replaced_findings(&mut found, &looked_at, has_configured_severity);
+            let left_to_linters = overlap::remove_replaced_findings(&mut found, has_configured_severity);
             let rules = report.rules.into_iter().collect();
             let off = request.disabled_rules.iter().cloned().collect();
             let mut rechecked = RecheckSummary {
@@ -556,6 +574,9 @@ impl<'a> ReadingPlan<'a> {
                     .remove_base_findings(&mut found, &mut tools, changes.0, changes.1, &scope.tools, reader)
                     .await?;
             }
+            let is_suggestion =
+                |raw: &RawFinding| raw.tool().is_some_and(|tool| suggested_linters.contains(tool));
+            suggestions::limit_suggestions(&mut found, &mut tools, is_suggestion);
             Ok(ReadingOutcome {
                 findings: found,
                 coverage,
@@ -569,14 +590,41 @@ impl<'a> ReadingPlan<'a> {
     }
 }
 
+/// Returns the reviewed files that no linter checked. A linter whose output the caller supplied is judged by
+/// the table of tools. If that does not list it, it may have checked every file.
+fn files_without_linter(
+    reviewed: &[RepoPath],
+    tools: &[ToolRunResult],
+    inspected_files: &BTreeMap<String, BTreeSet<RepoPath>>,
+) -> Vec<RepoPath> {
+    let mut unchecked: BTreeSet<&RepoPath> = reviewed.iter().collect();
+    let has_run = |tool: &&ToolRunResult| tool.skip_reason.is_none() && tool.failure_reason.is_none();
+    for tool in tools.iter().filter(has_run) {
+        let known_tool = overlap::find_known_tool(&tool.name);
+        if known_tool.is_some_and(KnownTool::is_of_any_language) {
+            continue;
+        }
+        match (inspected_files.get(&tool.name), known_tool) {
+            (Some(paths), _) => unchecked.retain(|path| !paths.contains(*path)),
+            (None, Some(known_tool)) => {
+                let globs = known_tool.path_globs();
+                let inspects = |path: &str| globs.iter().any(|glob| glob.is_match(path));
+                unchecked.retain(|path| !path.as_str().is_some_and(inspects));
+            }
+            (None, None) => unchecked.clear(),
+        }
+    }
+    unchecked.into_iter().cloned().collect()
+}
+
 /// Adds the findings of an output to the results of the tools in this output. A tool whose findings are
-/// incomplete counts as failed. Returns true if all findings are known.
+/// incomplete counts as failed.
 fn add_runs(
     runs: &mut Vec<ToolRunResult>,
     tool_findings: &ToolFindings,
     output: &ToolOutput,
     disabled_rules: &[String],
-) -> bool {
+) {
     let (first, more) =
         tool_findings.problems.split_at(tool_findings.problems.len().min(MAX_LISTED_PROBLEMS));
     let failed = match (first, more.len()) {
@@ -602,11 +650,17 @@ fn add_runs(
         let findings = u32::try_from(of(name)).unwrap_or(u32::MAX);
         // The output has only one total count for all of its tools, so this count is added to the first tool.
         let elsewhere = if at == 0 { tool_findings.outside_count } else { 0 };
-        let run = match runs.iter_mut().find(|run| run.name == *name) {
+        let before = runs.iter_mut().find(|run| run.name == *name);
+        // A tool that examined a file in one of several runs was not skipped.
+        let skip_reason = tool_findings
+            .skip_reason
+            .clone()
+            .filter(|_| before.as_ref().is_none_or(|run| run.skip_reason.is_some()));
+        let run = match before {
             Some(run) => run,
             None => {
                 runs.push(ToolRunResult { name: name.clone(), ..ToolRunResult::default() });
-                let Some(run) = runs.last_mut() else { return failed.is_none() };
+                let Some(run) = runs.last_mut() else { return };
                 run
             }
         };
@@ -614,8 +668,8 @@ fn add_runs(
         run.outside_count = run.outside_count.saturating_add(elsewhere);
         run.failure_reason = run.failure_reason.take().or_else(|| failed.clone());
         run.keeps_open = run.keeps_open.take().or_else(|| tool_findings.keeps_open.clone());
+        run.skip_reason = skip_reason.clone();
     }
-    failed.is_none()
 }
 
 /// Returns the lines of a changed file on which findings count. For a file that git treats as binary, such as

@@ -3,11 +3,12 @@
 //!
 //! This module makes the decision from the evidence. The decision uses the project's pins (`pinned`), the
 //! content of releases (`history`) and the comparison of releases (`comparison`, `patch`). A whole run
-//! ([`run`]) makes the change (`recipe`), or lets a model port the code ([`port`], `bump`). The loop submits
-//! the change to the forge (`pulls`, `drafts`). If the decision is unclear, the loop asks people
-//! (`question`); `words` contains the texts. Each write is an effect (`effects`). A model may judge releases
+//! ([`run`]) makes the change (`deterministic_change`), or lets a model port the code ([`port`], `bump`). The
+//! loop submits the change to the forge (`pulls`, `drafts`). If the decision is unclear, the loop asks people
+//! (`question`); `texts` contains the texts. Each write is an effect (`effects`). A model may judge releases
 //! before people are asked (`classify`). `material` builds the text about releases that the model reads.
 
+mod available_releases;
 mod bump;
 mod change;
 mod classify;
@@ -20,6 +21,7 @@ pub mod error;
 mod history;
 mod init;
 pub mod job;
+mod lock_files;
 mod material;
 mod notices;
 mod package_sources;
@@ -41,25 +43,27 @@ mod unreported_costs;
 mod verify;
 
 use futures_util::future::BoxFuture;
-use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use ignore::WalkBuilder;
 use jiff::{SignedDuration, Timestamp};
 use truing_core::sync::classify::ReleaseClassification;
 use truing_core::sync::{PinManifest, SyncDecision, SyncVerdict};
-use truing_core::version::PackageVersion;
-use truing_upstream::index::{PackageIndex, PackageRelease};
-use truing_upstream::project_requirement::{self, RequirementError};
+use truing_core::version::{PackageVersion, RangeStyle};
+use truing_upstream::index::{PackageIndex, PackageListing, PackageRelease};
+use truing_upstream::project_requirement::{
+    self, DeclaredIndex, ProjectRequirement, ReleaseAgeLimit, RequirementError,
+};
 use truing_upstream::range::VersionRange;
 
+pub use available_releases::AvailableReleases;
 use comparison::ReleaseComparison;
 pub use decision_error::SyncDecisionError;
 use history::ReleaseHistory;
 pub use init::{ProposedManifest, propose_manifest};
 pub use package_sources::PackageSources;
 pub use patch::DefinitionPatch;
-pub use pinned::{PinnedError, PinnedManifest, load_pins, read_pins};
+pub use pinned::{HashTest, PinnedError, PinnedManifest, find_hash_test, load_pins, read_pins};
 use place::requirement_place;
 use truing_config::sync::{JobConfig, ReleaseSelector};
 
@@ -95,20 +99,67 @@ pub struct ReleaseDecision {
     pub decision: SyncDecision,
     /// The result of a model's classification, if a model was called.
     pub classification: Option<ReleaseClassification>,
+    /// Style of the new range.
+    style: RangeStyle,
+    /// The range after a relax, or the reason why a person must write it; `None` if the project declares no
+    /// range.
+    relaxed: Option<Result<VersionRange, String>>,
+    /// The digests of the release's archives, as options of pip; empty if the project lists no digests.
+    hashes: Vec<String>,
+    /// A lock file that the change makes outdated, and that the job does not update.
+    outdated_lock_file: Option<PathBuf>,
 }
 
 impl ReleaseDecision {
+    /// Adds the releases and archives that were not compared to the reason. If an entry of the index that
+    /// cannot be read may be a newer release, the newest release may be outside of the range, so the verdict
+    /// `skip` becomes `ask`.
+    fn add_omissions(&mut self, available: &AvailableReleases) {
+        for note in available.notes.iter().chain(&available.platform_notes()) {
+            self.decision.reason += &format!("; {note}");
+        }
+        let Some(reason) = available.unreadable_reason() else { return };
+        self.decision.reason += &format!("; {reason}");
+        if self.decision.verdict == SyncVerdict::Skip {
+            self.decision.verdict = SyncVerdict::Ask;
+        }
+    }
+
     /// Applies the verdict of a person or a model to the decision, with the reason of the verdict.
-    fn apply_verdict(&mut self, job: &JobConfig, verdict: SyncVerdict, reason: String) {
+    fn apply_verdict(&mut self, verdict: SyncVerdict, reason: String) {
         (self.decision.verdict, self.decision.reason) = (verdict, reason);
-        let following = |floor| self.spec_before.as_ref()?.with_release(job.style, &self.to, floor);
-        self.spec_after = match verdict {
+        let new_range = match verdict {
             SyncVerdict::Skip | SyncVerdict::Ask => None,
-            SyncVerdict::Relax => following(None),
+            SyncVerdict::Relax => self.relaxed.clone(),
             // The range begins at the new release, because it is unknown which earlier releases the ported
             // code would support.
-            SyncVerdict::Bump => following(Some(&self.to)),
+            SyncVerdict::Bump => self
+                .spec_before
+                .as_ref()
+                .and_then(|spec| spec.with_release(self.style, &self.to, Some(&self.to)))
+                .map(Ok),
         };
+        self.set_new_range(new_range);
+    }
+
+    /// Sets the range that the project should admit. If only a person can write the range, the verdict
+    /// becomes `ask`.
+    fn set_new_range(&mut self, new_range: Option<Result<VersionRange, String>>) {
+        self.spec_after = match new_range {
+            Some(Err(problem)) => {
+                self.decision.reason += &format!("; {problem}: a person must write the requirement");
+                (self.decision.verdict, self.decision.needs_classification) = (SyncVerdict::Ask, false);
+                None
+            }
+            Some(Ok(range)) => Some(range),
+            None => None,
+        };
+        if let (SyncVerdict::Relax, Some(lock_file)) = (self.decision.verdict, &self.outdated_lock_file) {
+            self.decision.reason += &format!(
+                "; {} must change with the range: set `relax.lock` of the job to the command that updates it",
+                lock_file.display()
+            );
+        }
     }
 }
 
@@ -135,17 +186,10 @@ pub fn decide_release<'a>(
     includes_patches: bool,
 ) -> BoxFuture<'a, Result<DecisionDetails, SyncDecisionError>> {
     Box::pin(async move {
-        let AvailableReleases { releases, newest, spec, from, to } =
-            find_releases(&request, sources.index).await?;
-        let read_releases = BTreeMap::new();
-        let mut history = ReleaseHistory {
-            job: request.job,
-            sources,
-            releases: &releases,
-            newest,
-            sources_by_release: read_releases,
-        };
-        let comparison = ReleaseComparison::new(&request, &history, spec, from).await?;
+        let available = find_releases(&request, sources.index).await?;
+        let mut history = ReleaseHistory::new(request.job, sources, &available);
+        let comparison = ReleaseComparison::new(&request, &history, &available).await?;
+        let to = available.to.clone();
         let compared = comparison.compare_with(&history, &to).await?;
         let is_more = matches!(compared.decision.verdict, SyncVerdict::Bump | SyncVerdict::Ask);
         let relax_up_to =
@@ -154,35 +198,10 @@ pub fn decide_release<'a>(
             true => comparison.patches(&history, &to, &compared).await?,
             false => Vec::new(),
         };
-        let decided = comparison.complete_decision(&mut history, to, compared).await?;
+        let mut decided = comparison.complete_decision(&mut history, to, compared).await?;
+        decided.add_omissions(&available);
         Ok(DecisionDetails { decision: decided, relax_up_to, patches })
     })
-}
-
-/// The release to follow, and the release that the project was made for. Both are determined without reading
-/// the content of a release.
-#[derive(Debug)]
-pub struct AvailableReleases {
-    releases: Vec<PackageRelease>,
-    newest: PackageVersion,
-    /// The range that the project admits, if it declares one.
-    pub spec: Option<VersionRange>,
-    /// The release that the project was made for.
-    pub from: PackageVersion,
-    /// The release to follow.
-    pub to: PackageVersion,
-}
-
-impl AvailableReleases {
-    /// True if the release exists.
-    fn has_target_release(&self) -> bool {
-        self.releases.iter().any(|release| release.version == self.to)
-    }
-
-    /// True if the project's range already contains the release to follow.
-    pub fn is_in_range(&self) -> bool {
-        self.spec.as_ref().is_some_and(|spec| spec.contains(&self.to))
-    }
 }
 
 /// Determines the release to follow.
@@ -198,7 +217,7 @@ pub async fn find_releases(
     if !project.is_dir() {
         return Err(SyncDecisionError::NoProject(project.to_path_buf()));
     }
-    let spec = match declared_range(job, project) {
+    let requirement = match declared_requirement(job, project, index) {
         // The project declares no range, because the package is only a dependency of another package. In this
         // case, the caller must name the starting release.
         Err(SyncDecisionError::Constraint(RequirementError::NotExactlyOneRequirement {
@@ -206,29 +225,45 @@ pub async fn find_releases(
         })) if from.is_some() => None,
         other => other?,
     };
-    let releases = index.fetch_releases(&job.package).await?;
+    let spec = requirement.as_ref().map(|requirement| &requirement.range);
+    let PackageListing { releases, mut unreadable, latest } = index.fetch_releases(&job.package).await?;
     if !releases.is_empty() && releases.iter().all(|release| release.is_yanked) {
         return Err(SyncDecisionError::AllYanked(job.package.clone()));
     }
-    let excluded =
-        |version: &PackageVersion| spec.as_ref().is_some_and(|spec| spec.excludes_by_name(version));
-    let wanted: Vec<PackageRelease> =
-        releases.iter().filter(|release| !excluded(&release.version)).cloned().collect();
+    let excluded = |version: &PackageVersion| spec.is_some_and(|spec| spec.excludes_by_name(version));
+    let wanted = releases.iter().filter(|release| !excluded(&release.version)).collect();
+    let wanted = with_project_label(wanted, spec);
+    let admitted = |release: &&PackageRelease| spec.is_some_and(|spec| spec.contains(&release.version));
+    // npm installs the version with the tag `latest` if the range contains it, although a newer one exists.
+    let preferred = latest.as_ref().filter(|latest| spec.is_some_and(|spec| spec.contains(latest)));
+    let is_preferred = |release: &&PackageRelease| preferred.is_none_or(|latest| release.version <= *latest);
+    let in_range = releases.iter().rev().filter(is_stable).filter(is_preferred).find(admitted);
+    let from =
+        from.clone().or_else(|| in_range.map(|release| release.version.clone())).ok_or_else(|| {
+            match (spec, releases.iter().rev().find(admitted)) {
+                (Some(spec), Some(start)) => unstable_start_error(job, spec, start, &releases),
+                _ => missing_start_error(job, project),
+            }
+        })?;
+    let is_chosen = to.is_some() || matches!(job.target, ReleaseSelector::Exact(_));
+    let FollowedReleases { releases: wanted, notes } = if is_chosen {
+        FollowedReleases { releases: wanted, notes: Vec::new() }
+    } else {
+        let limits = requirement.as_ref().map_or(&[][..], |requirement| &requirement.age_limits);
+        let path = project.join(&job.constraint_file);
+        without_held_back_releases(wanted, &from, latest.as_ref(), limits, *now).map_err(|reason| {
+            let text = spec.map(ToString::to_string).unwrap_or_default();
+            RequirementError::NotUnderstood { path, text, reason }
+        })?
+    };
     let newest = newest_release(job, &wanted, *now)?.version.clone();
-    let admitted =
-        |release: &&PackageRelease| spec.as_ref().is_some_and(|spec| spec.contains(&release.version));
-    let in_range = releases.iter().rev().filter(is_stable).find(admitted);
-    let from = from
-        .clone()
-        .or_else(|| in_range.map(|release| release.version.clone()))
-        .ok_or_else(|| missing_start_error(job, project))?;
-    let (is_chosen, to) = match (to, &job.target) {
-        (Some(to), _) | (None, ReleaseSelector::Exact(to)) => (true, to.clone()),
-        (None, ReleaseSelector::Newest | ReleaseSelector::Safe) => (false, newest.clone()),
+    let to = match (to, &job.target) {
+        (Some(to), _) | (None, ReleaseSelector::Exact(to)) => to.clone(),
+        (None, ReleaseSelector::Newest | ReleaseSelector::Safe) => newest.clone(),
         (None, ReleaseSelector::MaxAhead(most)) => {
-            let later = wanted.iter().filter(is_stable).map(|release| &release.version);
+            let later = wanted.iter().copied().filter(is_stable).map(|release| &release.version);
             let later = later.filter(|version| **version > from && **version <= newest);
-            (false, later.take(*most).last().unwrap_or(&newest).clone())
+            later.take(*most).last().unwrap_or(&newest).clone()
         }
     };
     // The version is written as the publisher spells it: 1.1 may have been published as 1.1.0.
@@ -241,11 +276,14 @@ pub async fn find_releases(
     if is_chosen && releases.iter().any(|release| taken_back(&release)) {
         return Err(SyncDecisionError::Yanked { package: job.package.clone(), version: to });
     }
-    let is_in_range = spec.as_ref().is_some_and(|spec| spec.contains(&to));
+    let is_in_range = spec.is_some_and(|spec| spec.contains(&to));
     if to < from && !is_in_range {
         return Err(SyncDecisionError::OlderRelease { package: job.package.clone(), to, from });
     }
-    Ok(AvailableReleases { releases, newest, spec, from, to })
+    let may_matter =
+        |version: &PackageVersion| *version > to && !version.is_prerelease() && !excluded(version);
+    unreadable.retain(|entry| !is_chosen && entry.version.as_ref().is_none_or(may_matter));
+    Ok(AvailableReleases { releases, newest, requirement, from, to, unreadable, notes })
 }
 
 /// Returns the newest release before the release to follow that requires only a wider range. Returns `None`
@@ -255,14 +293,13 @@ async fn newest_safe_release(
     available: &AvailableReleases,
     sources: PackageSources<'_>,
 ) -> Result<Option<PackageVersion>, SyncDecisionError> {
-    let AvailableReleases { releases, newest, spec, from, to } = available;
-    let (newest, read_releases) = (newest.clone(), BTreeMap::new());
-    let history =
-        ReleaseHistory { job: request.job, sources, releases, newest, sources_by_release: read_releases };
-    let comparison = ReleaseComparison::new(request, &history, spec.clone(), from.clone()).await?;
-    let compared = comparison.compare_with(&history, to).await?;
+    let history = ReleaseHistory::new(request.job, sources, available);
+    let comparison = ReleaseComparison::new(request, &history, available).await?;
+    let compared = comparison.compare_with(&history, &available.to).await?;
     Ok(match compared.decision.verdict {
-        SyncVerdict::Bump | SyncVerdict::Ask => comparison.newest_range_only_release(&history, to).await,
+        SyncVerdict::Bump | SyncVerdict::Ask => {
+            comparison.newest_range_only_release(&history, &available.to).await
+        }
         SyncVerdict::Skip | SyncVerdict::Relax => None,
     })
 }
@@ -277,28 +314,13 @@ pub fn decide_on_release<'a>(
     sources: PackageSources<'a>,
 ) -> BoxFuture<'a, Result<ReleaseDecision, SyncDecisionError>> {
     Box::pin(async move {
-        let AvailableReleases { releases, newest, spec, from, to } = available;
-        let read_releases = BTreeMap::new();
-        let mut history = ReleaseHistory {
-            job: request.job,
-            sources,
-            releases: &releases,
-            newest,
-            sources_by_release: read_releases,
-        };
-        let comparison = ReleaseComparison::new(&request, &history, spec, from).await?;
-        let compared = comparison.compare_with(&history, &to).await?;
-        comparison.complete_decision(&mut history, to, compared).await
+        let mut history = ReleaseHistory::new(request.job, sources, &available);
+        let comparison = ReleaseComparison::new(&request, &history, &available).await?;
+        let compared = comparison.compare_with(&history, &available.to).await?;
+        let mut decided = comparison.complete_decision(&mut history, available.to.clone(), compared).await?;
+        decided.add_omissions(&available);
+        Ok(decided)
     })
-}
-
-/// Returns a remark for the reason of a decision: the range also contains later releases, which are not
-/// checked.
-fn open_range_reason(to: &PackageVersion) -> String {
-    format!(
-        "; the range also contains all later releases, which are not checked: let the range end after \
-        {to}"
-    )
 }
 
 /// Creates the error for a project whose starting release is unknown.
@@ -311,14 +333,117 @@ fn missing_start_error(job: &JobConfig, project: &Path) -> SyncDecisionError {
     }
 }
 
-/// Returns the range that the project admits. Returns `None` if the file that declares the range does not
-/// exist.
-fn declared_range(job: &JobConfig, project: &Path) -> Result<Option<VersionRange>, SyncDecisionError> {
+/// Returns the releases with the local label that the project's pin names, such as `+cpu`. A project that
+/// names no label gets releases without one, if the index has any.
+fn with_project_label<'a>(
+    mut releases: Vec<&'a PackageRelease>,
+    spec: Option<&VersionRange>,
+) -> Vec<&'a PackageRelease> {
+    let wanted = spec.and_then(VersionRange::local_label);
+    let has_wanted = |release: &&PackageRelease| release.version.local_label() == wanted;
+    if releases.iter().any(&has_wanted) {
+        releases.retain(has_wanted);
+    }
+    releases
+}
+
+/// The releases that may be followed, and sentences about newer releases that are not followed.
+struct FollowedReleases<'a> {
+    releases: Vec<&'a PackageRelease>,
+    notes: Vec<String>,
+}
+
+/// Removes the releases after `from` that the project's package manager would not install yet: those above
+/// the tag `latest`, and those that the project's settings hide because of their age. A project that already
+/// uses a release above the tag is not limited by the tag.
+///
+/// # Errors
+/// The reason why it is unknown which releases the settings hide.
+fn without_held_back_releases<'a>(
+    mut releases: Vec<&'a PackageRelease>,
+    from: &PackageVersion,
+    latest: Option<&PackageVersion>,
+    limits: &[ReleaseAgeLimit],
+    now: Timestamp,
+) -> Result<FollowedReleases<'a>, String> {
+    let mut notes = Vec::new();
+    let sentence = |count: usize, reason: String| {
+        let subject =
+            if count == 1 { "1 newer release is".to_owned() } else { format!("{count} newer releases are") };
+        format!("{subject} not followed: {reason}")
+    };
+    let is_newer = |release: &&PackageRelease| is_stable(release) && release.version > *from;
+    if let Some(latest) = latest.filter(|latest| from <= *latest) {
+        let count = releases.len();
+        releases.retain(|release| !is_newer(release) || release.version <= *latest);
+        let removed = count - releases.len();
+        if removed > 0 {
+            notes.push(sentence(removed, format!("above npm's tag `latest` ({latest})")));
+        }
+    }
+    for limit in limits {
+        let count = releases.len();
+        if let Some(undated) =
+            releases.iter().find(|release| is_newer(release) && release.published_at.is_none())
+        {
+            return Err(format!(
+                "{} hides young releases, and the index does not say when {} was published",
+                limit.declared_by, undated.version
+            ));
+        }
+        let is_old = |release: &PackageRelease| {
+            release.published_at.is_none_or(|published_at| limit.admits(published_at, now))
+        };
+        releases.retain(|release| !is_newer(release) || is_old(release));
+        let removed = count - releases.len();
+        if removed > 0 {
+            notes.push(sentence(removed, format!("hidden by {}", limit.declared_by)));
+        }
+    }
+    Ok(FollowedReleases { releases, notes })
+}
+
+/// Creates the error for a project whose range contains only releases that are withdrawn or pre-releases.
+fn unstable_start_error(
+    job: &JobConfig,
+    spec: &VersionRange,
+    start: &PackageRelease,
+    releases: &[PackageRelease],
+) -> SyncDecisionError {
+    let before = releases.iter().rev().filter(is_stable).find(|release| release.version < start.version);
+    SyncDecisionError::UnstableStart {
+        package: job.package.clone(),
+        range: spec.to_string(),
+        version: start.version.to_string(),
+        state: if start.is_yanked { "withdrawn or deprecated by its publishers" } else { "a pre-release" },
+        before: before.map(|release| release.version.to_string()),
+    }
+}
+
+/// Returns the project's requirement. Returns `None` if the file that declares the requirement does not
+/// exist. Nothing is fetched under the package's name before the requirement is understood, because the index
+/// may have a foreign package of this name.
+fn declared_requirement(
+    job: &JobConfig,
+    project: &Path,
+    index: &PackageIndex,
+) -> Result<Option<ProjectRequirement>, SyncDecisionError> {
     let path = project.join(&job.constraint_file);
     if !path.exists() {
         return Ok(None);
     }
-    Ok(Some(project_requirement::read_range(&requirement_place(job, &path))?))
+    let requirement = project_requirement::read_requirement(&requirement_place(job, &path))?;
+    if let Some(DeclaredIndex { address, declared_by }) = requirement.other_index(index) {
+        // The address may contain a login before the `@`.
+        let shown = address.rsplit('@').next().unwrap_or_default();
+        let reason = format!(
+            "the project also searches another index, {shown} ({declared_by}), and Truing reads only the \
+             index of the user's package manager"
+        );
+        let text = requirement.range.to_string();
+        return Err(RequirementError::NotUnderstood { path, text, reason }.into());
+    }
+    Ok(Some(requirement))
 }
 
 /// True if a release may be followed without being named explicitly: it is neither withdrawn nor a
@@ -331,16 +456,16 @@ fn is_stable(release: &&PackageRelease) -> bool {
 /// stable release, returns the newest release.
 fn newest_release<'a>(
     job: &JobConfig,
-    releases: &'a [PackageRelease],
+    releases: &[&'a PackageRelease],
     now: Timestamp,
 ) -> Result<&'a PackageRelease, SyncDecisionError> {
     let nothing = || SyncDecisionError::UnknownStartingRelease(job.package.clone());
-    let newest = || releases.iter().rev().find(is_stable).or_else(|| releases.last());
+    let newest = || releases.iter().copied().rev().find(is_stable).or_else(|| releases.last().copied());
     if job.min_age.is_zero() {
         return newest().ok_or_else(nothing);
     }
     let since = SignedDuration::try_from(job.min_age).unwrap_or(SignedDuration::MAX);
-    let mut stable = releases.iter().rev().filter(is_stable);
+    let mut stable = releases.iter().copied().rev().filter(is_stable);
     if stable.clone().all(|release| release.published_at.is_none()) {
         return Err(SyncDecisionError::NoDates(job.package.clone()));
     }

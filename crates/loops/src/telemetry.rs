@@ -14,7 +14,7 @@ mod review;
 mod root_span;
 mod step;
 
-pub use export::{TelemetryError, TraceExport, start_trace_export};
+pub use export::{ForeignEndpoint, TelemetryError, TraceExport, endpoint_of_variables, start_trace_export};
 pub use model::TracedModel;
 pub use review::{record_event, record_head, record_model_end, record_review, record_server_failures};
 pub use root_span::{

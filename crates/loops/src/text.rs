@@ -100,7 +100,11 @@ pub fn reviewer_line(record: &ReviewRecord) -> String {
     let of = if *replayed { "a recording of " } else { "" };
     let tools =
         if tools.is_empty() { String::new() } else { format!(", the output of {}", tools.join(", ")) };
-    format!("rules{tools} and {of}{}: {turns}, {}", clean_line(model, MAX_MODEL_NAME_CHARS), record.cost())
+    format!(
+        "rules{tools} and {of}{}: {turns}, {}",
+        clean_line(model, MAX_MODEL_NAME_CHARS),
+        record.cost_text()
+    )
 }
 
 /// Returns the reason why no model reviewed a head: a converge run has audited the head and found nothing.
@@ -474,6 +478,7 @@ mod tests {
         let coverage = ReviewCoverage {
             reviewed: vec!["a.py".into(), "b`c.py".into()],
             not_reviewed: vec![CoverageGap { path: "x.bin".into(), reason: SkipReason::Binary }],
+            ..ReviewCoverage::default()
         };
         let one = open_finding("1:aaaaaaaaaaaa-1", "a.py", 3);
         let open = [&one];

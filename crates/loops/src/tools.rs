@@ -14,6 +14,8 @@ mod cache;
 mod cached_findings;
 mod configuration;
 mod exposure;
+mod fetch;
+mod hook_dependencies;
 mod inspected_files;
 mod linter_output;
 mod linter_runner;
@@ -22,8 +24,11 @@ mod machine;
 mod missing_requirements;
 mod modules;
 pub(crate) mod overlap;
+mod pinned_programs;
+mod pinned_version;
 mod select;
 mod signs;
+pub(crate) mod suggestions;
 
 use futures_util::future::BoxFuture;
 use std::collections::{BTreeMap, BTreeSet};
@@ -45,7 +50,7 @@ use truing_core::outcome::ToolRunResult;
 use truing_core::port::{ChangedFile, DetectedTools, ReaderError, RepositoryReader, ToolOutput};
 use truing_diff::{FileDiff, RepoPath};
 use truing_git::PrivateFolder;
-use truing_reader::output::known::{FetchedFolder, fill_arguments};
+use truing_reader::output::known::{FetchedFolder, fill_arguments, find_tool};
 use truing_reader::output::tool_name;
 
 pub use base::BaseCommit;
@@ -55,6 +60,9 @@ use cached_findings::{LinterFindingCache, ProgramIdentity, ProgramsByLinter};
 pub(crate) use configuration::{BaseConfigFiles, BaseFilesByLinter};
 use configuration::{BaseConfigFolder, BaseConfigOverlay, LinterDifferences, linter_folder, merge_linters};
 pub use exposure::{LinterVisiblePaths, resolve_links};
+use fetch::FetchedProgram;
+pub use fetch::ProgramFetcher;
+use hook_dependencies::missing_packages_reason;
 use inspected_files::{first_component, inspected_files, split_batches, unlintable_files};
 pub use linter_output::LinterOutput;
 pub use linter_runner::{LinterFiles, LinterRunner};
@@ -62,8 +70,9 @@ use linter_runner::{LinterRunMethod, OWN_FILES_CACHE_SCOPE};
 use machine::run_in_project_setup;
 use missing_requirements::{install_command, not_installed_reason};
 use modules::ModuleLinks;
-use select::select_nested_linters;
+use pinned_programs::PinnedPrograms;
 pub use select::{SelectedLinter, select_linters};
+use select::{select_nested_linters, suggested_linters};
 use signs::{used_tools, used_tools_in_subfolders};
 
 /// Maximum number of linters of a review.
@@ -77,6 +86,15 @@ const HOOKS_TOOL_NAME: &str = "pre-commit";
 const PROGRAM_REPLACED_REASON: &str =
     "its program was replaced during the review, so the reported findings may include findings of the base";
 
+/// The reason why a linter that the repository runs, and that is not in the table of tools, did not run.
+const UNKNOWN_LINTER_REASON: &str = "Truing does not know this linter: add a `[[tool]]` with its command and \
+                                     format, or pass its output with `--from`";
+
+/// The reason why a known linter that the repository runs did not run, because it has no configuration that
+/// the table of tools lists.
+const UNCONFIGURED_LINTER_REASON: &str = "it runs without a configuration file in the root: add a `[[tool]]` \
+                                          with its command and format, or pass its output with `--from`";
+
 /// The reason why a linter that the repository's own file configures is not run.
 const REPOSITORY_CONFIG_REASON: &str =
     "the repository's own file configures it, and the operator's `verify.from_repository` is false";
@@ -88,6 +106,8 @@ pub struct ConfiguredLinters {
     pub tool_selection: ToolSelection,
     /// The linters that the configuration defines or changes.
     pub tool_configs: Vec<ToolConfig>,
+    /// True if linters are fetched in the versions that the repository pins.
+    pub fetches_tools: bool,
     /// Names of linters that the repository's own file configures, although the operator does not permit such
     /// configuration.
     pub refused_linters: BTreeSet<String>,
@@ -101,6 +121,7 @@ impl ConfiguredLinters {
         Self {
             tool_selection: config.review.linters,
             tool_configs: config.linters.clone(),
+            fetches_tools: config.review.fetches_tools,
             refused_linters: refused,
         }
     }
@@ -109,7 +130,7 @@ impl ConfiguredLinters {
     pub fn has_linters(&self) -> bool {
         match self.tool_selection {
             ToolSelection::Off => false,
-            ToolSelection::Auto => true,
+            ToolSelection::Auto | ToolSelection::Suggested => true,
         }
     }
 }
@@ -221,7 +242,7 @@ impl<'a> ReviewLinters<'a> {
         };
         let only = baseline::reporting_linters(placed_findings);
         let everywhere = configured_linters.tool_configs.iter().any(|tool| tool.scope == ToolScope::Files);
-        let removed = baseline::files_with_removed_lines(changes, everywhere);
+        let removed = baseline::changed_base_files(changes, placed_findings, everywhere);
         if only.is_empty() || removed.is_empty() {
             return Ok(none);
         }
@@ -252,6 +273,8 @@ impl<'a> ReviewLinters<'a> {
         let old = baseline::remove_base_findings(
             placed_findings,
             &read_findings(outputs, tree, &removed, reader).await?,
+            changes,
+            everywhere,
         );
         for run in runs {
             let reported =
@@ -285,6 +308,8 @@ pub struct LinterResults {
     pub skipped_linters: Vec<ToolRunResult>,
     /// The programs that ran, grouped by linter.
     pub(crate) programs: ProgramsByLinter,
+    /// The changed files that each linter checks, by the name of the linter.
+    pub(crate) inspected_files: BTreeMap<String, BTreeSet<RepoPath>>,
     /// The changed files that could not be passed to a linter, by the name of the linter.
     pub(crate) unlinted_files: BTreeMap<String, Vec<RepoPath>>,
     /// The configuration files that were taken from the base, grouped by linter.
@@ -292,6 +317,17 @@ pub struct LinterResults {
     /// The folders in which the linters ran. The folders are kept until the findings are cached, because a
     /// finding is cached only if its file is in the same state as before the run.
     pub(crate) run_folders: Vec<PrivateFolder>,
+}
+
+/// Tools and files that were found in a repository and cannot be used.
+#[derive(Debug)]
+struct UnusedDetections {
+    /// Reason why the hook configuration could not be read.
+    unread_hooks: Option<String>,
+    /// Names of linters that the repository runs and that are not known.
+    unknown_linters: BTreeSet<String>,
+    /// Files that may configure linters and cannot be parsed, each with the reason.
+    unread_configuration: BTreeMap<String, String>,
 }
 
 /// The result of running a linter.
@@ -312,21 +348,37 @@ fn skipped_run(name: &str, reason: &str) -> ToolRunResult {
     }
 }
 
+/// Returns the reason why a linter that the repository runs cannot be run.
+fn unknown_linter_reason(name: &str) -> &'static str {
+    if find_tool(name).is_some() { UNCONFIGURED_LINTER_REASON } else { UNKNOWN_LINTER_REASON }
+}
+
 /// Selects the linters to run: linters that the files in `tree` show to be in use, and configured linters.
-/// Also returns the reason if the hook configuration could not be read.
+/// Also returns what was found in the repository and cannot be used.
 async fn find_linters(
     tree: &Path,
     files: LinterFiles<'_>,
     configured_linters: &ConfiguredLinters,
     reader: &dyn RepositoryReader,
-) -> Result<(Vec<SelectedLinter>, Option<String>), ReaderError> {
-    let DetectedTools { tools: used, unread_hooks } =
+) -> Result<(Vec<SelectedLinter>, UnusedDetections), ReaderError> {
+    let DetectedTools { tools: used, unread_hooks, unknown_linters, interpreters, unread_configuration } =
         used_tools(tree, files.changed_files.iter().map(|file| &file.path), reader).await?;
     let mut selected = select_linters(&used, &configured_linters.tool_configs);
     let below = used_tools_in_subfolders(tree, files.changed_files, reader).await?;
     let in_folders = select_nested_linters(&below, &mut selected, &configured_linters.tool_configs);
     selected.extend(in_folders);
-    Ok((selected, unread_hooks))
+    if configured_linters.tool_selection == ToolSelection::Suggested {
+        selected.extend(suggested_linters(
+            &selected,
+            &unknown_linters,
+            &configured_linters.tool_configs,
+            &interpreters,
+        ));
+    }
+    let configured = |name: &String| configured_linters.tool_configs.iter().any(|tool| tool.name == *name);
+    let is_unused = |name: &String| !configured(name) && selected.iter().all(|tool| tool.name != *name);
+    let unknown = unknown_linters.into_iter().filter(is_unused).collect();
+    Ok((selected, UnusedDetections { unread_hooks, unknown_linters: unknown, unread_configuration }))
 }
 
 /// A linter that is ready to run.
@@ -364,9 +416,20 @@ impl LinterRunner {
                 None => Ok(None),
             };
             let of_signs = signs.as_ref().ok().and_then(Option::as_ref).map(PrivateFolder::path);
-            let (mut selected, unread_hooks) =
+            let (mut selected, unused) =
                 find_linters(of_signs.unwrap_or(files.tree), files, configured_linters, reader).await?;
-            if let Some(reason) = unread_hooks {
+            looked.skipped_linters.extend(
+                unused.unknown_linters.iter().map(|name| skipped_run(name, unknown_linter_reason(name))),
+            );
+            looked.skipped_linters.extend(unused.unread_configuration.iter().map(|(file, reason)| {
+                let reason = format!("the linters that it may configure did not run: {reason}");
+                ToolRunResult {
+                    name: file.clone(),
+                    failure_reason: Some(clean_line(&reason, MAX_REASON_CHARS)),
+                    ..ToolRunResult::default()
+                }
+            }));
+            if let Some(reason) = unused.unread_hooks {
                 let reason = format!("{reason}; linters run without the options of their hooks");
                 looked.skipped_linters.push(skipped_run(HOOKS_TOOL_NAME, &reason));
             }
@@ -381,6 +444,12 @@ impl LinterRunner {
                 linter_names.is_none_or(|linter_names| linter_names.contains(&tool_name(&tool.name)))
             });
             let set_up = self.set_up_dependencies(&selected, files).await;
+            let pinned_programs = if configured_linters.fetches_tools {
+                self.use_pins_of_head(&mut selected, files, configured_linters, reader).await?;
+                self.fetch_pinned_programs(&selected, files).await
+            } else {
+                PinnedPrograms::default()
+            };
             let mut ready = Vec::new();
             for tool in &selected {
                 let names = inspected_files(tool, files.changed_files);
@@ -395,9 +464,15 @@ impl LinterRunner {
                     looked.outputs.push(LinterOutput::from_failure(tool, &reason));
                     continue;
                 }
-                match self.run_method(tool, files, set_up.as_ref()) {
+                let fetched_program = pinned_programs.get(tool).and_then(Result::ok);
+                let run_method = self.run_method(tool, files, set_up.as_ref(), fetched_program);
+                match run_method
+                    .map_err(|reason| pinned_programs.add_failure(tool, Some(reason)).unwrap_or_default())
+                {
                     Ok(run_method) => match linter_folder(tool, &signs, base.as_mut()).await {
                         Ok(base_folder) => {
+                            let paths = names.iter().map(|name| RepoPath::from(*name));
+                            looked.inspected_files.entry(tool_name(&tool.name)).or_default().extend(paths);
                             ready.push(ReadyLinter { tool, files: names, run_method, base_folder });
                         }
                         Err(reason) => looked.outputs.push(LinterOutput::from_failure(tool, &reason)),
@@ -440,7 +515,7 @@ impl LinterRunner {
                 if let Some(base_folder) = &ready.base_folder {
                     looked.base_files.entry(name).or_default().add(base_folder, &ready.files);
                 }
-                runs.push(self.run(ready, files, &places));
+                runs.push(self.run(ready, files, &pinned_programs, &places));
             }
             let folders: BTreeSet<&str> = std::iter::once("").chain(folders).collect();
             let _modules = (!runs.is_empty()).then(|| {
@@ -457,6 +532,26 @@ impl LinterRunner {
             looked.run_folders = base.map(BaseConfigOverlay::into_folders).unwrap_or_default();
             Ok(looked)
         })
+    }
+
+    /// If linters inspect the base of the user's own change, gives each linter the version that the head
+    /// pins. Findings of different versions could not be compared.
+    async fn use_pins_of_head(
+        &self,
+        selected: &mut [SelectedLinter],
+        files: LinterFiles<'_>,
+        configured_linters: &ConfiguredLinters,
+        reader: &dyn RepositoryReader,
+    ) -> Result<(), ReaderError> {
+        if self.is_foreign_code || files.pin_folder == files.tree {
+            return Ok(());
+        }
+        let (of_head, _) = find_linters(files.pin_folder, files, configured_linters, reader).await?;
+        for tool in selected {
+            let in_head = of_head.iter().find(|other| other.name == tool.name && other.folder == tool.folder);
+            tool.pinned_version = in_head.and_then(|other| other.pinned_version.clone());
+        }
+        Ok(())
     }
 
     /// Sets up the project's dependencies if a selected tool needs them. Returns `None` if no tool needs them
@@ -483,13 +578,8 @@ impl LinterRunner {
         })
     }
 
-    /// Returns the method for running a tool, or the reason why the tool is not run.
-    fn run_method<'a>(
-        &self,
-        tool: &SelectedLinter,
-        files: LinterFiles<'_>,
-        setup_result: Option<&'a Result<(&'a Verifier, SetupResult), String>>,
-    ) -> Result<LinterRunMethod<'a>, String> {
+    /// Returns an error with the reason if a tool must not run, whether or not it is installed.
+    fn check_may_run(&self, tool: &SelectedLinter, files: LinterFiles<'_>) -> Result<(), String> {
         match self.sandbox_level {
             SandboxLevel::Full => {}
             SandboxLevel::Landlock if !tool.is_configured_by_code() => {}
@@ -501,11 +591,24 @@ impl LinterRunner {
                 );
             }
         }
+        match self.changed_configuration_code(tool, files) {
+            Some(path) => Err(format!("its configuration is code that this change modifies: {path}")),
+            None => Ok(()),
+        }
+    }
+
+    /// Returns the method for running a tool, or the reason why the tool is not run. A fetched program takes
+    /// precedence over an installed program.
+    fn run_method<'a>(
+        &self,
+        tool: &SelectedLinter,
+        files: LinterFiles<'_>,
+        setup_result: Option<&'a Result<(&'a Verifier, SetupResult), String>>,
+        fetched_program: Option<&FetchedProgram>,
+    ) -> Result<LinterRunMethod<'a>, String> {
+        self.check_may_run(tool, files)?;
         let touched =
             || files.changed_paths.iter().filter(|_| self.is_foreign_code).filter_map(|path| path.as_str());
-        if let Some(path) = self.changed_configuration_code(tool, files) {
-            return Err(format!("its configuration is code that this change modifies: {path}"));
-        }
         if self.is_foreign_code && tool.needs_setup() && !tool.folder.is_empty() {
             let folder = &tool.folder;
             return Err(format!(
@@ -530,9 +633,14 @@ impl LinterRunner {
                 None => Err("it needs the project's dependencies: set `verify.setup`".to_owned()),
             };
         }
-        let installed = self.find_installed_program(tool, files.pin_folder, files.project_programs_folder);
+        let fetched =
+            fetched_program.and_then(|program| self.find_fetched_program(tool, program, files.pin_folder));
+        let fetched_folder =
+            fetched_program.filter(|_| fetched.is_some()).map(|program| program.folder.as_path());
+        let installed = fetched
+            .or_else(|| self.find_installed_program(tool, files.pin_folder, files.project_programs_folder));
         if let Some((folder, file)) =
-            installed.as_ref().and_then(|installed| self.find_hidden_path_overlap(installed))
+            installed.as_ref().and_then(|installed| self.find_hidden_path_overlap(installed, fetched_folder))
         {
             let (folder, file) = (folder.display(), file.display());
             return Err(format!(
@@ -576,7 +684,17 @@ impl LinterRunner {
         if self.needs_project_installation(tool) && !places.iter().any(|place| place.exists()) {
             return None;
         }
-        let mut installed = self.machine_paths.find(&tool.program, &places, tree)?;
+        self.find_with_started_programs(tool, &places, tree)
+    }
+
+    /// Finds a tool's program, first in `candidate_paths`, with the programs and folders that it needs.
+    fn find_with_started_programs(
+        &self,
+        tool: &SelectedLinter,
+        candidate_paths: &[PathBuf],
+        tree: &Path,
+    ) -> Option<InstalledProgram> {
+        let mut installed = self.machine_paths.find(&tool.program, candidate_paths, tree)?;
         for program in tool.started_programs() {
             if let Some(found) = self.machine_paths.find(program, &[], tree) {
                 installed.readable_paths.extend(found.readable_paths);
@@ -606,6 +724,7 @@ impl LinterRunner {
         &self,
         linter: ReadyLinter<'_>,
         files: LinterFiles<'_>,
+        pinned_programs: &PinnedPrograms,
         slots: &Semaphore,
     ) -> LinterRunOutcome {
         // An error would mean that the semaphore is closed. It is ignored, because no code closes the
@@ -618,7 +737,9 @@ impl LinterRunner {
         // The linter does not inspect configuration files that were copied from the base, because their lines
         // may differ from the head's lines.
         names.retain(|name| base_folder.as_ref().is_none_or(|base_folder| !base_folder.is_from_base(name)));
-        let without = if is_copy { tool.permission_rules() } else { BTreeSet::new() };
+        let mut without = if is_copy { tool.permission_rules() } else { BTreeSet::new() };
+        let difference = self.compare_pinned_version(tool, &run_method, files).await;
+        without.extend(difference.newer_rules);
         let recipe = self.cache_context(tool, &run_method, files).await;
         let mut outputs = Vec::new();
         let mut left = names;
@@ -630,7 +751,7 @@ impl LinterRunner {
             left.retain(|name| !recalled.cached_files.contains(*name));
             let kept =
                 LinterOutput::from_cached_findings(tool, std::mem::take(&mut recalled.findings), &without);
-            outputs.push(kept.with_inspected_files(recalled.cached_files.iter().map(String::as_str)));
+            outputs.push(kept);
         }
         let held = self.acquire_build_folder(tool, &run_method, files).await;
         let builds = held.as_ref().map(BuildFolderGuard::output_folder);
@@ -663,10 +784,12 @@ impl LinterRunner {
             };
             outputs.push(match ran {
                 Ok(printout) => {
-                    let given = if tool.covers_changed_files() { names } else { &[] };
-                    let printed = LinterOutput::from_printout(tool, &printout, &root, &without)
-                        .with_inspected_files(given.iter().copied());
-                    if printed.failed_without_findings() {
+                    let printed = LinterOutput::from_printout(tool, &printout, &root, &without);
+                    if tool.suggested_run.is_some() {
+                        let is_silent = printed.failed_without_findings();
+                        let unnamed = printed.output.unnamed.clone().filter(|_| is_silent);
+                        lack = printed.output.failure_reason.clone().filter(|_| is_silent).or(unnamed);
+                    } else if printed.failed_without_findings() {
                         lack = self.missing_requirement(tool, &run_method, files, &printout).await;
                     }
                     match (&recipe, &lack) {
@@ -683,6 +806,13 @@ impl LinterRunner {
         }
         if let Some(held) = held {
             held.release(ends).await;
+        }
+        if let Some(printed) = outputs.first_mut() {
+            printed.version_note = pinned_programs.add_failure(tool, difference.note);
+        }
+        let project = files.project_programs_folder.filter(|_| !self.is_foreign_code);
+        if let Some(reason) = missing_packages_reason(tool, &run_method, project) {
+            outputs.push(LinterOutput::from_failure(tool, &reason));
         }
         if let Some(base_folder) = &base_folder {
             outputs.iter_mut().for_each(|printed| base_folder.drop_base_findings(&mut printed.output));

@@ -7,6 +7,7 @@ mod fault;
 mod http;
 mod key_fetcher;
 mod keys;
+mod profiles;
 #[cfg(test)]
 mod tests;
 mod variables;
@@ -23,6 +24,7 @@ use url::Url;
 pub use self::chain::CredentialChain;
 pub(crate) use self::fault::{AwsKeyError, clock_skew_hint};
 pub use self::keys::AwsKeys;
+pub use self::profiles::{CredentialPrograms, profile_region};
 use crate::wire::ProviderErrorDetail;
 
 /// AWS's name for the Messages API in signatures.

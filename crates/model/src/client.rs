@@ -267,6 +267,7 @@ impl ProviderClient {
         let at = header_text(headers, DATE.as_str()).and_then(parse_date);
         let clock = self.provider.clock_skew_hint(&refusal, at, SystemTime::now());
         let ProviderErrorDetail { kind: name, message } = refusal;
+        let name = name.filter(|name| !name.is_empty());
         let kind = self.wire().error_kind(name.as_deref().unwrap_or_default(), &message);
         let status = status.as_u16();
         let words = match (name, message.is_empty()) {
@@ -378,6 +379,7 @@ fn stream_failure(wire: &WireFormat, error: StreamError, first_bytes: &[u8]) -> 
         StreamError::ProviderError { kind, message } => {
             FailureCause::ErrorEvent(wire.error_kind(&kind, &message))
         }
+        StreamError::Damaged(_) => FailureCause::DamagedResponse,
         StreamError::EmptyStream
         | StreamError::Html
         | StreamError::NotAStream

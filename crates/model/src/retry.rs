@@ -32,6 +32,8 @@ pub enum FailureCause {
     ErrorEvent(ProviderErrorKind),
     /// The response exceeded its total time limit.
     TotalTimeout,
+    /// The bytes of the response were damaged on their way.
+    DamagedResponse,
     /// The response does not conform to the provider's API.
     InvalidResponse,
 }
@@ -81,6 +83,8 @@ pub enum ProviderErrorKind {
 pub enum RetryDecision {
     /// Retry, after at least this wait.
     Retry(Option<Duration>),
+    /// Retry once. If the same happens again, the response does not conform to the provider's API.
+    RetryOnce,
     /// Do not retry, because the provider is unavailable for at least this time.
     Unavailable(Option<Duration>),
     /// A spending cap is reached. Open the circuit breaker for this time; if `None`, for the default time.
@@ -103,6 +107,7 @@ pub fn decide_retry(cause: &FailureCause) -> RetryDecision {
         }
         FailureCause::TotalTimeout => RetryDecision::Unavailable(None),
         FailureCause::NoKeys => RetryDecision::KeyRefused,
+        FailureCause::DamagedResponse => RetryDecision::RetryOnce,
         FailureCause::InvalidResponse => RetryDecision::InvalidResponse,
         FailureCause::ErrorEvent(
             ProviderErrorKind::Temporary | ProviderErrorKind::RateLimit | ProviderErrorKind::Other,
@@ -338,6 +343,7 @@ mod tests {
         );
         assert_eq!(decide_retry(&FailureCause::TotalTimeout), RetryDecision::Unavailable(None));
         assert_eq!(decide_retry(&FailureCause::NoKeys), RetryDecision::KeyRefused);
+        assert_eq!(decide_retry(&FailureCause::DamagedResponse), RetryDecision::RetryOnce);
         assert_eq!(decide_retry(&FailureCause::InvalidResponse), RetryDecision::InvalidResponse);
     }
 

@@ -32,6 +32,11 @@ const MAX_QUOTED_CHARS: usize = 300;
 /// the wrapped input in later requests.
 pub const INVALID_JSON_FIELD: &str = "INVALID_JSON";
 
+/// Renders the type and the message of an error, each if the provider names it.
+fn error_details(kind: &str, message: &str) -> String {
+    [kind, message].iter().filter(|part| !part.is_empty()).map(|part| format!(": {part}")).collect()
+}
+
 /// The reason why a stream is not a valid response.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum StreamError {
@@ -39,7 +44,7 @@ pub enum StreamError {
     #[error("the answer broke off")]
     Truncated,
     /// The provider reports an error in the stream.
-    #[error("the provider ended the answer with an error: {kind}: {message}")]
+    #[error("the provider ended the answer with an error{}", error_details(kind, message))]
     ProviderError {
         /// Type of the error.
         kind: String,
@@ -58,6 +63,9 @@ pub enum StreamError {
     /// An event does not conform to the provider's API.
     #[error("an event of the answer is not as expected: {0}")]
     BadEvent(String),
+    /// The bytes of an event are damaged.
+    #[error("an event of the answer is damaged: {0}")]
+    Damaged(String),
     /// Two events contradict each other.
     #[error("the answer's events contradict each other: {0}")]
     Contradiction(&'static str),
@@ -236,12 +244,19 @@ impl AnswerAccumulator {
     /// Handles one event. Returns true if the event added to the message.
     fn apply_event(&mut self, event: StreamEvent) -> Result<bool, StreamError> {
         self.event_count += 1;
-        if self.model.is_none()
-            && !matches!(
-                event,
-                StreamEvent::MessageStart { .. } | StreamEvent::Ping | StreamEvent::Error { .. }
-            )
-        {
+        let may_precede_start = match event {
+            StreamEvent::MessageStart { .. }
+            | StreamEvent::Ping
+            | StreamEvent::Other
+            | StreamEvent::Error { .. } => true,
+            StreamEvent::ContentBlockStart { .. }
+            | StreamEvent::ContentBlockDelta { .. }
+            | StreamEvent::ContentBlockStop { .. }
+            | StreamEvent::MessageDelta { .. }
+            | StreamEvent::MessageStop
+            | StreamEvent::Hidden { .. } => false,
+        };
+        if self.model.is_none() && !may_precede_start {
             return Err(StreamError::Contradiction("the first event is not the start of a message"));
         }
         match event {
@@ -380,7 +395,8 @@ fn parse_stop_reason(reason: &str) -> Result<StopReason, String> {
 }
 
 fn bad_event(error: &serde_json::Error) -> StreamError {
-    StreamError::BadEvent(line::clean_line(&error.to_string(), MAX_QUOTED_CHARS))
+    let message = line::clean_line(&error.to_string(), MAX_QUOTED_CHARS);
+    if error.is_data() { StreamError::BadEvent(message) } else { StreamError::Damaged(message) }
 }
 
 /// Estimates the number of bytes of content in the event that starts a block.

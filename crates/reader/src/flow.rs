@@ -4,9 +4,9 @@
 //! lists as trusted.
 //!
 //! `model` resolves names to bindings, and `value` resolves expressions. `guess` determines the results of
-//! calls from trusted names, `things` and `streams` contain facts about libraries, and `callback_types`
-//! parses the types of callbacks. `uses` finds the uses of contexts, and `imports` finds the imports on which
-//! a finding depends. The other modules implement the rules.
+//! calls from trusted names, `library_objects` and `streams` contain facts about libraries, and
+//! `callback_types` parses the types of callbacks. `uses` finds the uses of contexts, and `imports` finds the
+//! imports on which a finding depends. The other modules implement the rules.
 
 mod awaits;
 mod blocking;

@@ -18,6 +18,7 @@ mod json;
 mod junit;
 pub mod known;
 mod level;
+pub mod notebook;
 mod parse;
 pub mod path;
 pub mod patterns;
@@ -29,6 +30,8 @@ pub mod report;
 pub mod resolve;
 mod sarif;
 pub mod text;
+mod unformatted;
+pub(crate) mod unified_diff;
 mod xml;
 
 pub use choose::{choose_format, is_known_tool};

@@ -6,6 +6,7 @@
 mod base64_words;
 mod encoded;
 mod obfuscated_text;
+mod visible_text;
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -17,9 +18,12 @@ use truing_core::port::ReaderError;
 
 use self::base64_words::DecodedWords;
 use self::encoded::EncodedSecrets;
+use self::visible_text::is_ignorable;
+pub(crate) use self::visible_text::visible_ranges;
 use crate::literal;
 use crate::pack::{PackRule, RuleCheck, RulePacks};
 use crate::rules::text::TextRules;
+use crate::secret_parts::SecretParts;
 use crate::snippet::{OMISSION_MARK, REDACTED_PREFIX_BYTES, SecretRanges};
 
 /// Pack whose rules recognise the forms of secrets.
@@ -27,6 +31,8 @@ const SECRET_RULE_PACK: &str = "core";
 /// Minimum length in bytes of a line that is hidden by itself if the secret has several lines. A shorter
 /// line is hidden only together with the whole secret.
 const MIN_SECRET_LINE_BYTES: usize = 8;
+/// Maximum number of secrets of one file whose encoded forms are searched for.
+const MAX_ENCODED_FILE_SECRETS: usize = 256;
 /// Placeholder for a text that cannot be searched.
 pub(crate) const UNSEARCHABLE_PLACEHOLDER: &str = "[not shown: this text cannot be searched for secrets]";
 
@@ -64,9 +70,14 @@ impl RegisteredSecrets {
 }
 
 /// Secrets of one text, which are to be hidden in another text. The other text may contain a secret without
-/// the context by which rules recognise it.
+/// the context by which rules recognise it, a part of a secret, or a secret in another form.
 #[derive(Default)]
-pub struct FileSecrets(Vec<String>);
+pub struct FileSecrets {
+    values: Vec<String>,
+    parts: SecretParts,
+    /// Other forms of the values. `None` if there are no values, or too many forms to search for.
+    encoded_forms: Option<EncodedSecrets>,
+}
 
 impl FileSecrets {
     /// Finds the secrets in a file.
@@ -77,26 +88,31 @@ impl FileSecrets {
             .into_iter()
             .filter_map(|range| file_text.get(range))
             .flat_map(str::lines)
-            .map(|line| line.trim().to_owned())
+            .map(|line| line.replace(is_ignorable, "").trim().to_owned())
             .filter(|line| line.len() >= MIN_SECRET_LINE_BYTES)
             .collect();
-        // Longer secrets are replaced first, because they may contain shorter secrets.
-        values.sort_by_key(|value| std::cmp::Reverse(value.len()));
+        values.sort_unstable();
         values.dedup();
-        Self(values)
+        let mut parts = SecretParts::default();
+        values.iter().for_each(|value| parts.add_secret(value));
+        let encoded = values.iter().take(MAX_ENCODED_FILE_SECRETS).map(String::as_str);
+        let encoded_forms = if values.is_empty() { None } else { EncodedSecrets::from_secrets(encoded) };
+        Self { values, parts, encoded_forms }
     }
 
     /// Returns a text without these secrets, and without other text that has the form of a secret. The number
     /// of lines does not change.
     pub fn hide_secrets(&self, text: &str) -> String {
-        let text = self.0.iter().fold(text.to_owned(), |text, value| {
-            if text.contains(value.as_str()) {
-                text.replace(value.as_str(), &secret_prefix(value))
-            } else {
-                text
-            }
-        });
-        redact_secrets(&text)
+        let ranges = SecretRanges::new(visible_ranges(text, |text| self.find_ranges(text)));
+        redact_secrets(&redact_ranges(text, ranges))
+    }
+
+    /// Returns the ranges of a text that contain one of these secrets, a part of it, or another form of it.
+    fn find_ranges(&self, text: &str) -> Vec<Range<usize>> {
+        let whole = self.values.iter().flat_map(|value| text.match_indices(value.as_str()));
+        let whole = whole.map(|(at, value)| at..at + value.len());
+        let encoded = self.encoded_forms.iter().flat_map(|forms| forms.find_ranges(text));
+        whole.chain(self.parts.find_ranges(text)).chain(encoded).collect()
     }
 }
 
@@ -149,14 +165,27 @@ pub(crate) fn find_secrets(text: &str) -> Result<SecretRanges, ReaderError> {
     let rules = SECRET_RULES
         .as_ref()
         .ok_or_else(|| ReaderError::Failed("the built-in rules for secrets cannot be read".to_owned()))?;
+    let mut fault = None;
+    let ranges = visible_ranges(text, |text| {
+        let mut ranges = rule_ranges(rules, text).unwrap_or_else(|error| {
+            fault = Some(error);
+            Vec::new()
+        });
+        ranges.extend(credential_ranges(text));
+        ranges
+    });
+    fault.map_or_else(|| Ok(SecretRanges::new(ranges)), Err)
+}
+
+/// Returns the ranges of a text that rules recognise as secrets, literally or in base64.
+fn rule_ranges(rules: &TextRules<'_>, text: &str) -> Result<Vec<Range<usize>>, ReaderError> {
     let mut ranges = rules.find_secrets(text.as_bytes())?;
     let decoded = DecodedWords::from_text(text);
     if !decoded.text.is_empty() {
         let secrets = rules.find_secrets(decoded.text.as_bytes())?;
         ranges.extend(secrets.iter().flat_map(|secret| decoded.word_ranges(secret)));
     }
-    ranges.extend(credential_ranges(text));
-    Ok(SecretRanges::new(ranges))
+    Ok(ranges)
 }
 
 /// Returns the ranges of a text that contain credentials of this process, either literally or in an encoded
@@ -198,7 +227,7 @@ fn is_separate_word(text: &str, range: &Range<usize>) -> bool {
 /// Returns a text in which each credential of this process is replaced by its first four characters and `…`.
 /// The number of lines does not change.
 pub fn redact_credentials(text: &str) -> String {
-    redact_ranges(text, SecretRanges::new(credential_ranges(text)))
+    redact_ranges(text, SecretRanges::new(visible_ranges(text, credential_ranges)))
 }
 
 /// Returns true if a text contains a secret of a known format, a credential of this process, or a value next
@@ -270,6 +299,40 @@ mod tests {
         let said =
             "short given-canary-word Z2l2ZW46Y2FuYXJ5LTE3 given-canary-2 Authorization mail.example.org";
         assert_eq!(redact_secrets(said), "short give… Z2l2… give… Authorization mail.example.org");
+    }
+
+    #[test]
+    fn a_part_or_another_form_of_a_secret_of_the_file_is_hidden() {
+        let token = ["ghp_", "a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R8"].concat();
+        let secrets = FileSecrets::from_text(&format!("TOKEN = \"{token}\"\n"));
+        let reversed: String = token.chars().rev().collect();
+        let apart: String = token.chars().flat_map(|letter| [letter, '\u{200b}']).collect();
+        let hidden = |part: &str| secrets.hide_secrets(&format!("line 1: `{part}` is a secret"));
+        for (part, shown) in [
+            (&token[..22], "ghp_…"),
+            (&token[9..31], "3D4e…"),
+            (&reversed, "8R7q…"),
+            (&hex::encode(&token), "6768…"),
+            (&token.replace("5F6", "5F\u{ad}6"), "ghp_…"),
+        ] {
+            assert_eq!(hidden(part), format!("line 1: `{shown}` is a secret"), "{part}");
+        }
+        assert!(!hidden(&apart).contains('H'), "{}", hidden(&apart));
+        assert_eq!(hidden("ghp_a1B2c"), "line 1: `ghp_a1B2c` is a secret", "fewer than ten letters");
+    }
+
+    #[test]
+    fn a_secret_is_found_between_characters_that_nobody_sees() {
+        register_secret("invisible-canary-w0rd-7");
+        for mark in ['\u{200b}', '\u{ad}', '\u{200d}', '\u{2060}', '\u{feff}', '\u{180e}', '\u{e0041}'] {
+            let (one, two) = ("AKIA73U5", "5XTPLPFT7V4S");
+            assert_eq!(
+                redact_secrets(&format!("a {one}{mark}{two} b{mark}\n")),
+                format!("a AKIA… b{mark}\n")
+            );
+            let said = format!("a invisible-ca{mark}nary-w0rd-7 b");
+            assert_eq!(redact_credentials(&said), "a invi… b");
+        }
     }
 
     #[test]

@@ -3,12 +3,12 @@
 //! depends on the bytes of the definition's lines, as Python's own tools print them. The second digest
 //! depends on the syntax tree; comments, docstrings and layout do not change it. In Python, definitions are
 //! found by module (`python`). In Rust and JavaScript, definitions are found by file (`items`, `rust`,
-//! `script`). In addition, each whole file is a definition. Code of mirrored files that is not in a
-//! definition is reported in named pieces (`outside`). The report also contains the requirements of the
-//! release (`requirements`), and files that Python may run in place of compared files (`shadow`).
+//! `javascript`). In addition, each whole file is a definition. Code of mirrored files that is not in a
+//! definition is reported in named pieces (`non_function_code`). The report also contains the requirements of
+//! the release (`requirements`), and files that Python may run in place of compared files (`shadow`).
 //!
 //! For a project, reads the table of such digests in the project's own test (`pins`), and finds the project's
-//! overrides (`project`). `asked` defines the queries that a reader process answers.
+//! overrides (`project`). `sources_query` defines the queries that a reader process answers.
 //!
 //! No part of a release or a project is written, imported, built or run.
 

@@ -14,6 +14,7 @@ mod scan;
 pub(crate) use definitions::{DefinitionLocation, find_definitions};
 pub(crate) use language::{LANGUAGES, SourceLanguage};
 pub(crate) use parsed_file::ParsedFile;
+pub use parsed_file::top_level_digest;
 pub(crate) use rule::{RuleSyntaxError, SyntaxCheck, from_yaml};
 pub(crate) use scan::{
     MAX_FILE_CPU_TIME, MAX_SOURCE_BYTES, MAX_TREE_DEPTH, ParserPool, SyntaxMatch, SyntaxScan,

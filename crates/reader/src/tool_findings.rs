@@ -22,6 +22,7 @@ use crate::bounds::{
 use crate::file::FileTree;
 use crate::fix::ByteReplacement;
 use crate::fix_validation::FixValidator;
+use crate::format_findings::join_format_diagnostics;
 use crate::lines::{LineIndex, overlaps_any};
 use crate::output::known::{self, KnownTool};
 use crate::output::report::MAX_TOOLS;
@@ -32,8 +33,6 @@ use crate::syntax::{MAX_FILE_CPU_TIME, ParsedFile, ParserPool, SourceLanguage};
 use crate::tool_report::{MAX_PROBLEM_CHARS, MAX_PROBLEMS, ToolReport, tool_report};
 use crate::withheld::WithheldFix;
 
-/// Tools that search for secrets.
-const SECRET_SCANNERS: &[&str] = &["gitleaks", "detect-secrets", "trufflehog"];
 /// Maximum number of suggestions for one file. The suggestions of later findings are dropped. To validate a
 /// suggestion, the reader parses the file.
 const MAX_SUGGESTIONS: usize = 100;
@@ -72,7 +71,9 @@ fn add_output_findings(
         problems,
         keep_open_reason: keeps_open,
         unexamined_files: ignored,
+        skip_reason,
     } = tool_report(request, tree)?;
+    collected_findings.skip_reason = skip_reason;
     (collected_findings.tools, collected_findings.problems, collected_findings.keeps_open) =
         (tools, problems, keeps_open);
     collected_findings.ignored =
@@ -95,7 +96,10 @@ fn add_output_findings(
         let text = FileText::new(&content);
         let finder = FindingMapper::new(&text, &mapping);
         let (mut placed, mut texts) = (Vec::new(), BTreeSet::new());
-        for diagnostic in diagnostics {
+        let every_line = [(1, u32::MAX)];
+        let lines = if request.output.everywhere { &every_line[..] } else { &file.added_lines };
+        for diagnostic in join_format_diagnostics(diagnostics, lines, &text) {
+            let diagnostic = diagnostic.as_ref();
             let Ok(raw) = finder.map_diagnostic(diagnostic) else {
                 collected_findings.outside_count += 1;
                 continue;
@@ -108,7 +112,7 @@ fn add_output_findings(
                 None if diagnostic.has_unsafe_fix => WithheldFix::Unsafe.withhold_suggestion(raw),
                 Some(_) | None => raw,
             };
-            let is_secret = raw.tool().is_some_and(|tool| SECRET_SCANNERS.contains(&tool));
+            let is_secret = raw.tool().is_some_and(known::is_secret_scanner);
             let place = text.byte_range(&diagnostic.range).ok().and_then(|place| content.get(place));
             let raw = if is_secret { redact_secret_text(raw, place) } else { raw };
             // Equal findings at other columns of the line are kept only if they offer other fixes.
@@ -321,7 +325,7 @@ pub(crate) fn check_findings(
     ensure(response.tools.len() <= MAX_TOOLS && response.tools.iter().all(is_tool), "a tool's name")?;
     let is_told = |text: &String| is_one_line(text) && text.chars().count() <= MAX_PROBLEM_CHARS + 100;
     ensure(response.problems.len() <= MAX_PROBLEMS && response.problems.iter().all(is_told), "a problem")?;
-    ensure(response.keeps_open.iter().all(is_told), "a reason")?;
+    ensure(response.keeps_open.iter().chain(&response.skip_reason).all(is_told), "a reason")?;
     ensure(response.findings.len() <= MAX_FINDINGS, "the number of findings")?;
     ensure(
         response.ignored.iter().all(|path| find_changed_file(request, path).is_some()),

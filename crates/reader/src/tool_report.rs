@@ -10,17 +10,21 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
+use globset::GlobMatcher;
 use ignore::WalkBuilder;
 use truing_core::line::{clean_line, format_count};
 use truing_core::port::{ExternalToolRun, ReaderError, ToolOutput, ToolOutputRequest};
 use truing_diff::RepoPath;
 
 use crate::file::FileTree;
+use crate::output::known::{KnownTool, UnreadExtent, UnreadableText, find_tool};
+use crate::output::notebook::NotebookLines;
 use crate::output::path::{guess_root, unusual_names};
+use crate::output::range::DiagnosticRange;
 use crate::output::report::MAX_PROBLEMS as MAX_NAMED;
 use crate::output::{
     Diagnostic, DiagnosticReport, OutputContext, OutputFormat, ProblemKind, ReportProblem, choose_format,
-    is_known_tool, read_output, tool_name,
+    is_known_tool, read_output, recognize_format, tool_name,
 };
 use crate::redact::redact_line;
 
@@ -48,6 +52,8 @@ pub(crate) struct ToolReport {
     pub(crate) keep_open_reason: Option<String>,
     /// Files that the tool reports as not examined.
     pub(crate) unexamined_files: BTreeSet<RepoPath>,
+    /// Reason, for users, why the tool says nothing about the change; `None` if it examined a changed file.
+    pub(crate) skip_reason: Option<String>,
 }
 
 /// Parses the output of a request.
@@ -65,16 +71,23 @@ pub(crate) fn tool_report(request: &ToolOutputRequest, tree: &FileTree) -> Resul
     // The list of files is needed only for JUnit, which may name a file without its folder.
     let files = if format == OutputFormat::Junit { files_below(&request.tree) } else { Vec::new() };
     let unusual = unusual_names(request.files.iter().map(|file| &file.path));
-    let input = OutputContext { files: &files, unusual_paths: &unusual, ..output_context(output) };
-    let (report, absent) = match &output.foreign {
-        Some(foreign) => read_external_output(output, foreign, format, tree, input),
-        None => (read_output(format, bytes, &input), MissingFiles::default()),
-    };
     let by_option = output.foreign.as_ref().and_then(|foreign| foreign.tool.as_deref());
     // The caller may pass the name of a tool as the format. The output is then in a format that many tools
     // share, and the findings are attributed to the named tool.
     let by_format = output.format.as_deref().filter(|name| format.tool().is_none() && is_known_tool(name));
     let given = by_option.or(by_format);
+    let tool = given.unwrap_or(&output.tool);
+    let input = OutputContext { files: &files, unusual_paths: &unusual, tool, ..output_context(output) };
+    let (report, absent) = match &output.foreign {
+        Some(foreign) => read_external_output(output, foreign, format, tree, input),
+        // The paths of known tools are known to be right. A path of an operator's own tool may be wrong.
+        None => {
+            let report = read_output(format, bytes, &input);
+            let is_own_tool = find_tool(&output.tool).is_none();
+            let missing = is_own_tool.then(|| MissingFiles::from_report(&report, tree));
+            (report, missing.unwrap_or_default())
+        }
+    };
     let names_tool = |tool: &String| tool != input.tool_name_or(format.as_str());
     let is_named = given.is_some()
         || output.foreign.is_none()
@@ -86,7 +99,12 @@ pub(crate) fn tool_report(request: &ToolOutputRequest, tree: &FileTree) -> Resul
     } else if tools.is_empty() {
         tools.insert(tool_name(input.tool_name_or(format.as_str())));
     }
-    let (problems, keeps_open) = collect_problems(output, &report, &absent, format);
+    let (mut problems, keeps_open) = collect_problems(output, &report, &absent, format);
+    if let Some(other) = other_tool(input.tool_name_or(given.unwrap_or_default()), bytes, &report) {
+        let text = format!("the output is that of {other}");
+        problems.insert(0, clean_line(&text, MAX_PROBLEM_CHARS));
+        problems.truncate(MAX_PROBLEMS);
+    }
     let unnamed = || {
         let format = format.as_str();
         format!(
@@ -95,11 +113,19 @@ pub(crate) fn tool_report(request: &ToolOutputRequest, tree: &FileTree) -> Resul
         )
     };
     let keeps_open = keeps_open.or_else(|| (!is_named).then(unnamed));
+    let skip_reason = skip_reason(&tools, &report, request);
     let mut diagnostics = report.diagnostics;
+    let mut unplaced = Vec::new();
+    place_notebook_diagnostics(&mut diagnostics, request, tree, &mut unplaced);
+    add_unread_problems(&diagnostics, format, request, &mut problems);
+    add_unreadable_problems(&tools, request, tree, &mut problems);
     if let Some(given) = given {
         diagnostics.iter_mut().for_each(|diagnostic| given.clone_into(&mut diagnostic.tool));
     }
+    problems.extend(unplaced);
+    problems.truncate(MAX_PROBLEMS);
     Ok(ToolReport {
+        skip_reason,
         format,
         diagnostics,
         tools,
@@ -107,6 +133,147 @@ pub(crate) fn tool_report(request: &ToolOutputRequest, tree: &FileTree) -> Resul
         keep_open_reason: keeps_open,
         unexamined_files: report.ignored_files,
     })
+}
+
+/// Places the diagnostics in cells of notebooks at the lines of the file. Removes those that cannot be
+/// placed, and adds a problem for each changed notebook with such diagnostics: a linter of a language counts
+/// the lines of a cell, so without the number of the cell the place is not known. A tool that checks any text
+/// counts the lines of the file.
+fn place_notebook_diagnostics(
+    diagnostics: &mut Vec<Diagnostic>,
+    request: &ToolOutputRequest,
+    tree: &FileTree,
+    problems: &mut Vec<String>,
+) {
+    let mut counts = BTreeMap::new();
+    let mut notebooks: BTreeMap<RepoPath, Option<NotebookLines>> = BTreeMap::new();
+    diagnostics.retain_mut(|diagnostic| {
+        if !diagnostic.path.as_str().is_some_and(|path| path.ends_with(".ipynb")) {
+            return true;
+        }
+        if request.files.binary_search_by(|file| file.path.cmp(&diagnostic.path)).is_err() {
+            return false;
+        }
+        let lines = notebooks.entry(diagnostic.path.clone()).or_insert_with_key(|path| {
+            NotebookLines::parse(std::str::from_utf8(&tree.read_bytes(path).ok()?).ok()?)
+        });
+        let is_text_tool =
+            find_tool(&diagnostic.tool).is_some_and(|tool| tool.paths.iter().any(|glob| glob == "**"));
+        if diagnostic.cell.is_none() && is_text_tool {
+            return true;
+        }
+        let line = diagnostic
+            .cell
+            .zip(diagnostic.range.first_line())
+            .and_then(|(cell, row)| lines.as_ref()?.file_line(cell, row));
+        match line {
+            Some(line) => diagnostic.range = DiagnosticRange::from_lines(line, line),
+            None => *counts.entry(diagnostic.path.clone()).or_insert(0_usize) += 1,
+        }
+        line.is_some()
+    });
+    let room = MAX_PROBLEMS.saturating_sub(problems.len());
+    problems.extend(counts.iter().take(room).map(|(path, count)| {
+        let text = format!("{} in cells of {path} cannot be placed", format_count(*count, "result"));
+        redact_line(&text, MAX_PROBLEM_CHARS)
+    }));
+}
+
+/// Returns the tool that printed the output, if its content shows that this is another known tool than the
+/// named one.
+fn other_tool(name: &str, bytes: &[u8], report: &DiagnosticReport) -> Option<String> {
+    let named = find_tool(name)?;
+    let is_other = |name: &str| find_tool(name).is_some_and(|tool| tool.name != named.name);
+    if !report.tools.is_empty() && report.tools.iter().all(|name| is_other(name)) {
+        return report.tools.first().cloned();
+    }
+    // A document without findings is parsed without problems even if another tool printed it.
+    let content = report.diagnostics.is_empty().then(|| recognize_format(bytes)).flatten()?;
+    let owner = content.tool().filter(|_| content.as_str() != named.format)?;
+    is_other(owner).then(|| owner.to_owned())
+}
+
+/// Returns the reason why a tool says nothing about the change: according to its output, it examined none of
+/// the changed files that it checks.
+fn skip_reason(
+    tools: &BTreeSet<String>,
+    report: &DiagnosticReport,
+    request: &ToolOutputRequest,
+) -> Option<String> {
+    if !report.is_nothing_examined && report.ignored_files.is_empty() || !report.diagnostics.is_empty() {
+        return None;
+    }
+    let inspected: Vec<&RepoPath> = inspected_files(tools, request).collect();
+    let is_left_out = |path: &RepoPath| report.is_nothing_examined || report.ignored_files.contains(path);
+    (!inspected.is_empty() && inspected.into_iter().all(is_left_out))
+        .then(|| "its configuration leaves out all changed files, or all rules".to_owned())
+}
+
+/// Returns the changed files that one of these tools checks, judged by their paths.
+fn inspected_files<'a>(
+    tools: &BTreeSet<String>,
+    request: &'a ToolOutputRequest,
+) -> impl Iterator<Item = &'a RepoPath> {
+    let globs: Vec<GlobMatcher> =
+        tools.iter().filter_map(|name| find_tool(name)).flat_map(KnownTool::path_globs).collect();
+    request.files.iter().map(|file| &file.path).filter(move |path| {
+        path.as_str().is_some_and(|path| {
+            !request.output.left_out.contains(path) && globs.iter().any(|glob| glob.is_match(path))
+        })
+    })
+}
+
+/// Adds a problem for each changed file whose text a tool passes over without a word.
+fn add_unreadable_problems(
+    tools: &BTreeSet<String>,
+    request: &ToolOutputRequest,
+    tree: &FileTree,
+    problems: &mut Vec<String>,
+) {
+    let kinds: Vec<UnreadableText> = tools
+        .iter()
+        .filter_map(|name| find_tool(name))
+        .flat_map(|tool| tool.unreadable.iter().copied())
+        .collect();
+    if kinds.is_empty() {
+        return;
+    }
+    let unreadable = inspected_files(tools, request).filter_map(|path| {
+        let bytes = tree.read_bytes(path).ok()?;
+        let kind = kinds.iter().find(|kind| kind.is_kind_of(&bytes))?;
+        Some(format!("it could not check {path}: it does not read {}", kind.description()))
+    });
+    let room = MAX_PROBLEMS.saturating_sub(problems.len());
+    problems.extend(unreadable.take(room).map(|text| redact_line(&text, MAX_PROBLEM_CHARS)));
+}
+
+/// Adds a problem for each changed file that a tool could not check, and for a project that it could not
+/// check, according to its own diagnostics. Such a diagnostic hides findings, even if its line is unchanged.
+/// The tool of the format decides the meaning of a diagnostic, because a tool that wraps another one may have
+/// any name.
+fn add_unread_problems(
+    diagnostics: &[Diagnostic],
+    format: OutputFormat,
+    request: &ToolOutputRequest,
+    problems: &mut Vec<String>,
+) {
+    let format_tool = format.tool().and_then(find_tool);
+    let mut unread = BTreeMap::new();
+    for diagnostic in diagnostics {
+        let named_tool = find_tool(&diagnostic.tool);
+        let tool = named_tool.filter(|tool| tool.format == format.as_str()).or(format_tool).or(named_tool);
+        let Some(extent) = tool.and_then(|tool| tool.unread_extent(diagnostic)) else { continue };
+        let is_left_out = diagnostic.path.as_str().is_some_and(|path| request.output.left_out.contains(path));
+        let is_changed = request.files.binary_search_by(|file| file.path.cmp(&diagnostic.path)).is_ok();
+        if extent == UnreadExtent::Project || is_changed && !is_left_out {
+            let line = diagnostic.range.first_line().map(|line| format!(":{line}")).unwrap_or_default();
+            unread.entry(&diagnostic.path).or_insert_with(|| {
+                format!("it could not check {}{line}: {}", diagnostic.path, diagnostic.message)
+            });
+        }
+    }
+    let room = MAX_PROBLEMS.saturating_sub(problems.len());
+    problems.extend(unread.values().take(room).map(|text| redact_line(text, MAX_PROBLEM_CHARS)));
 }
 
 /// Returns the regular files below a folder, except files that the repository ignores. The order is
@@ -222,9 +389,11 @@ fn collect_problems(
         | ProblemKind::MalformedEntry
         | ProblemKind::LimitReached
         | ProblemKind::ToolFailed => true,
-        // An output without a result line is no problem if the tool's exit code reports that there are no
-        // findings.
-        ProblemKind::NothingParsed => !output.is_clean,
+        // A line without a result is no problem if the exit code of an operator's own tool reports that there
+        // are no findings. The messages of known tools are known.
+        ProblemKind::NothingParsed => {
+            !output.is_clean || is_foreign || output.tool.is_empty() || find_tool(&output.tool).is_some()
+        }
         ProblemKind::NoFile | ProblemKind::OutsideTree => false,
     };
     let mut problems: Vec<String> = Vec::new();

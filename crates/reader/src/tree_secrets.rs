@@ -1,11 +1,8 @@
 //! Collects the values of the secrets in the files of a folder. If a command runs in the folder, parts of
 //! these values are masked in its output.
-//!
-//! `git grep -o` and `git blame` may print a part of a secret, or a single line of a key. The rules recognise
-//! a secret by its format and by the text around the secret, so they miss a part without that text.
 
 use std::borrow::Cow;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::fs::{self, File, Metadata};
 use std::io::Read as _;
 use std::os::unix::ffi::OsStrExt as _;
@@ -15,26 +12,20 @@ use std::time::{Duration, Instant, SystemTime};
 use crate::content::{DecodedContent, has_binary_start};
 use crate::file::{MAX_FILE_BYTES, open_regular};
 use crate::mask::{are_secrets_shown, find_secrets_by_rules, secret_mask};
-use crate::redact::replace_secrets;
+use crate::redact::{replace_secrets, visible_ranges};
+use crate::secret_parts::SecretParts;
 use crate::snippet::SecretRanges;
 
-/// Length in bytes of the shortest part of a secret that is masked. A shorter part reveals less of the
-/// secret, and may be an ordinary word.
-const PART_BYTES: usize = 10;
 /// Maximum number of bytes of text that one search of a folder reads. Secrets in unread files are
 /// recognised only by their format.
 const MAX_TREE_BYTES: u64 = 256 << 20;
-/// Maximum number of parts that are kept. This number is enough for about 50,000 tokens.
-const MAX_PARTS: usize = 1 << 20;
 /// Maximum duration of one search. Secrets in unread files are recognised only by their format.
 const MAX_TIME: Duration = Duration::from_secs(60);
-/// Beginning of every RSA key in base64. Public keys contain parts of this header.
-const KEY_HEADER: &[u8] = b"MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQ";
 
-/// Ten-byte parts of the secrets in a folder.
+/// Parts of the secrets in a folder.
 #[derive(Debug, Default)]
 pub struct TreeSecrets {
-    parts: HashSet<[u8; PART_BYTES]>,
+    parts: SecretParts,
     /// Size and modification time of each file that was searched.
     searched_files: HashMap<PathBuf, (u64, Option<SystemTime>)>,
 }
@@ -88,38 +79,20 @@ impl TreeSecrets {
     fn add_text(&mut self, text: &str) {
         let text = format!("{text}\n");
         let secrets = find_secrets_by_rules(&text).into_iter().filter(|secret| secret.len() < text.len());
-        for line in secrets.flat_map(str::lines) {
-            let parts = line.trim().as_bytes().windows(PART_BYTES).filter(|part| may_be_random(part));
-            let parts = parts.filter_map(|part| <[u8; PART_BYTES]>::try_from(part).ok());
-            self.parts.extend(parts.take(MAX_PARTS.saturating_sub(self.parts.len())));
-        }
+        secrets.flat_map(str::lines).for_each(|line| self.parts.add_secret(line.trim()));
     }
 
     /// Masks each part of a known secret. The number of lines does not change.
     pub fn mask_parts<'t>(&self, text: &'t str) -> Cow<'t, str> {
-        if self.parts.is_empty() || are_secrets_shown() {
+        if are_secrets_shown() {
             return Cow::Borrowed(text);
         }
-        let parts = text.as_bytes().windows(PART_BYTES).enumerate();
-        let places = parts.filter(|(_, part)| self.parts.contains(*part)).map(|(at, _)| at..at + PART_BYTES);
-        let secrets = SecretRanges::new(places.collect());
+        let secrets = SecretRanges::new(visible_ranges(text, |text| self.parts.find_ranges(text)));
         match secrets.0.is_empty() {
             true => Cow::Borrowed(text),
             false => Cow::Owned(replace_secrets(text, secrets, secret_mask)),
         }
     }
-}
-
-/// Returns true if a part may belong to a random value. Returns false for parts that occur in ordinary text,
-/// such as `https://ho` (the beginning of a webhook's address), `1234567890` and the common header of keys.
-fn may_be_random(part: &[u8]) -> bool {
-    let is_mixed = part.iter().any(|byte| byte.is_ascii_digit() || byte.is_ascii_uppercase());
-    let is_sequence = part.windows(2).all(|pair| match pair {
-        [b'9', b'0'] => true,
-        [one, next] => one == next || one.checked_add(1) == Some(*next),
-        _ => false,
-    });
-    is_mixed && !is_sequence && !KEY_HEADER.windows(part.len()).any(|known| known == part)
 }
 
 #[cfg(test)]
@@ -141,9 +114,9 @@ mod tests {
         fs::write(folder.path().join("latin.py"), latin).unwrap();
         let mut secrets = TreeSecrets::default();
         secrets.search(folder.path());
-        let parts = secrets.parts.len();
+        let parts = secrets.parts.clone();
         secrets.search(folder.path());
-        assert_eq!(secrets.parts.len(), parts, "nothing changed");
+        assert_eq!(secrets.parts, parts, "nothing changed");
         fs::write(folder.path().join("token"), ["AKIA", "5TGB6YHN7UJM2IK3"].concat()).unwrap();
         let later = ["AKIA", "Q2W4E6R3T7Y5U4I6"].concat();
         fs::write(folder.path().join("later.py"), format!("KEY = \"{later}\"\n")).unwrap();
@@ -165,26 +138,12 @@ mod tests {
             ("latin.py:2:QWERTYUIOPASD\n".to_owned(), "latin.py:2:[secret cut]\n"),
             ("token:1:6YHN7UJM2I".to_owned(), "token:1:[secret cut]"),
             ("later.py:1:W4E6R3T7Y5".to_owned(), "later.py:1:[secret cut]"),
+            ("later.py:1:W4E6R\u{200b}3T7\u{ad}Y5!".to_owned(), "later.py:1:[secret cut]!"),
         ] {
             assert_eq!(secrets.mask_parts(&text), shown);
         }
         for text in [&key[..9], "AKIA9ZY8XW7VU6TS5RQ4", "-----BEGIN RSA PRIVATE", ""] {
             assert_eq!(secrets.mask_parts(text), text);
-        }
-    }
-
-    #[test]
-    fn words_of_any_text_are_no_part_of_a_secret() {
-        for (part, is) in [
-            ("https://ho", false),
-            ("1234567890", false),
-            ("AAAAAAAAAA", false),
-            ("ANBgkqhkiG", false),
-            ("AKIAAAAAAB", true),
-            ("sk_live_51", true),
-            ("abCdefghij", true),
-        ] {
-            assert_eq!(may_be_random(part.as_bytes()), is, "{part}");
         }
     }
 }

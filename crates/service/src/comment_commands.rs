@@ -21,9 +21,11 @@
 //! conversation.
 //!
 //! A comment acts as a command at most once. The comment's text at the time of processing determines the
-//! command. Editing an old comment does not turn it into a command. Comments of bots and of our own account
-//! never act as commands. The button "Re-run" of our check acts as `/review` by the account that pressed the
-//! button. The label `converge.label` acts as `/converge` by the account that set the label.
+//! command. Editing an old comment does not turn it into a command. A comment is no command if another
+//! account edited it last ([`truing_core::port::TextWriter`]), or if it says that it is a copy of somebody
+//! else's text. Comments of bots and of our own account never act as commands. The button "Re-run" of our
+//! check acts as `/review` by the account that pressed the button. The label `converge.label` acts as
+//! `/converge` by the account that set the label.
 //!
 //! A webhook or the sweep only records that a comment may contain a command, by [`store_requests`].
 //! [`CommandProcessor::process_requests`] reads the comment and its author's permission from the forge, by
@@ -320,8 +322,12 @@ async fn serve_request(
     match judge_request(context, server, user_request, repository, &known).await? {
         CommandVerdict::Ignore(reason) => ignore_request(store, user_request, &reason).await?,
         CommandVerdict::Refuse(CommandRequest { command, author, .. }, reason) => {
-            let who = format!("{}@{}", author.login, user_request.pr.forge);
-            record_declined_command(store, user_request, &command, &who, &reason).await?;
+            let source = format!("by {}@{}", author.login, user_request.pr.forge);
+            record_declined_command(store, user_request, &command, &source, &reason).await?;
+        }
+        CommandVerdict::RefuseForeignText { command, comment_author, reason } => {
+            let source = format!("in a comment of {comment_author}@{}", user_request.pr.forge);
+            record_declined_command(store, user_request, &command, &source, &reason).await?;
         }
         CommandVerdict::Accept(asker) => {
             store.store_repositories(std::slice::from_ref(repository)).await?;
@@ -441,7 +447,8 @@ async fn execute_command(
             (line, format!("{}, {by}{reason}", dismissal.finding), Some(dismissal))
         }
         Some(Err(reason)) => {
-            return record_declined_command(store, user_request, command, &who, &reason).await;
+            return record_declined_command(store, user_request, command, &format!("by {who}"), &reason)
+                .await;
         }
     };
     for _ in 0..MAX_COMMAND_ATTEMPTS {
@@ -474,16 +481,15 @@ async fn execute_command(
     Err(StoreError::Unavailable(format!("{key}: could not commit the slot: it keeps changing")))
 }
 
-/// Marks a command of a person with write access as served without an effect. Records the reason in the
-/// history.
+/// Marks a command as served without an effect. Records the reason and the command's source in the history.
 async fn record_declined_command(
     store: &dyn RecordStore,
     user_request: &UserRequest,
     command: &UserCommand,
-    author: &str,
+    source: &str,
     reason: &str,
 ) -> Result<(), StoreError> {
-    let what = format!("`{}` by {author} was not run: {reason}", command.as_str());
+    let what = format!("`{}` {source} was not run: {reason}", command.as_str());
     let event =
         HistoryEvent { at: store.now().await?, key: user_request.pr.key(), run: None, description: what };
     // The command is marked as served first. A failure after that only loses an entry of the history. In the

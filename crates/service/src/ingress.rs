@@ -32,7 +32,9 @@ use ipnet::IpNet;
 use serde_json::json;
 use tokio::sync::{Mutex, Semaphore};
 use truing_core::id::{PrId, UnixMillis};
-use truing_core::port::{ForgeKind, HaltPolicy, RequestOrigin, SlotDescription, SlotMark, StoreError};
+use truing_core::port::{
+    ForgeKind, HaltPolicy, RequestOrigin, SlotDescription, SlotMark, StoreCheckError, StoreError,
+};
 use truing_core::slot::LoopKind;
 use truing_core::switch::RepositoryRef;
 use truing_forge::ForgeServer;
@@ -52,14 +54,14 @@ use self::refusal_sampler::RefusalSampler;
 use super::comment_commands::{self, UserCommand};
 use super::context::ServiceContext;
 use super::mark_batches::{MarkError, MarkQueue};
-use super::status::StoppedSlots;
+use super::status::WorkStatus;
 
 /// Default limit of deliveries per second from one source.
 pub const DEFAULT_RATE_LIMIT: u32 = 5000;
 /// If the scheduler's last read of the slots is at least this old, the scheduler counts as stopped. The limit
 /// is five poll intervals if they are longer.
 const SCHEDULER_STALE_AGE: Duration = Duration::from_secs(30);
-/// Timeout of a test write for `/readyz`.
+/// Timeout of the operations that `/readyz` tries.
 const READINESS_TIMEOUT: Duration = Duration::from_secs(5);
 /// Time for which a response of `/readyz` or `/metrics` is reused for other requests.
 const RESPONSE_CACHE_TTL: Duration = Duration::from_secs(1);
@@ -107,10 +109,10 @@ struct IngressState {
     /// Time at which the scheduler last read the slots, in Unix milliseconds.
     slots_read_at: Arc<AtomicI64>,
     poll_interval: Duration,
-    /// Result of the last test write for `/readyz`.
-    test_write_result: CachedResponse<Result<(), StoreError>>,
-    /// The numbers of slots in the last verbose response of `/readyz`.
-    stopped_slots: CachedResponse<StoppedSlots>,
+    /// Result of the operations that `/readyz` tried last.
+    operations_result: CachedResponse<Result<(), StoreCheckError>>,
+    /// The queue in the last verbose response of `/readyz`.
+    work_status: CachedResponse<WorkStatus>,
     /// The last response of `/metrics`.
     metrics_response: CachedResponse<String>,
 }
@@ -143,8 +145,8 @@ pub fn routes(
         settings,
         slots_read_at,
         poll_interval,
-        test_write_result: CachedResponse::new(),
-        stopped_slots: CachedResponse::new(),
+        operations_result: CachedResponse::new(),
+        work_status: CachedResponse::new(),
         metrics_response: CachedResponse::new(),
     };
     let main = Router::new()
@@ -405,29 +407,36 @@ async fn healthz(State(ingress): SharedIngress) -> Response {
     json_response(StatusCode::OK, json!({"status": "ok"}))
 }
 
-/// Responds with 200 if the store can be written, otherwise with 503. A draining service accepts no
+/// Responds with 200 if the store does what webhooks and reviews need, otherwise with 503 and the name of the
+/// operation that failed. Only the log contains the error with its address. A draining service accepts no
 /// connections, so its `/readyz` does not respond. With `?verbose`, the response also contains the state of
 /// the kill switch, the numbers of parked and unreadable slots, and the state of the forges that this
 /// process's sweep found.
 async fn readyz(State(ingress): SharedIngress, RawQuery(query): RawQuery) -> Response {
-    // The existence of the database file is checked at each request. A test write is made at most once per
-    // [`RESPONSE_CACHE_TTL`].
+    // The existence of the database file is checked at each request. The operations are tried at most once
+    // per [`RESPONSE_CACHE_TTL`].
     let tried = async {
-        ingress.context.store.check_store_file()?;
-        ingress.test_write_result.get_or_refresh(ingress.context.store.check_writable()).await
+        let in_place = ingress.context.store.check_store_file();
+        in_place.map_err(|error| StoreCheckError::new("find the database file", error))?;
+        ingress.operations_result.get_or_refresh(ingress.context.store.check_operations()).await
     };
-    let error = match tokio::time::timeout(READINESS_TIMEOUT, tried).await {
+    let failed = match tokio::time::timeout(READINESS_TIMEOUT, tried).await {
         Ok(Ok(())) if query.as_deref() == Some("verbose") => {
-            let counted = ingress.context.metrics.count_stopped_slots();
-            let slots = ingress.stopped_slots.get_or_refresh(counted).await;
-            return json_response(StatusCode::OK, json!(ingress.context.status(slots).await));
+            let collected = ingress.context.metrics.collect_work_status();
+            let work = ingress.work_status.get_or_refresh(collected).await;
+            return json_response(StatusCode::OK, json!(ingress.context.status(work).await));
         }
         Ok(Ok(())) => return json_response(StatusCode::OK, json!({"status": "ready"})),
-        Ok(Err(error)) => error.to_string(),
-        Err(_) => format!("the store has not answered within {} s", READINESS_TIMEOUT.as_secs()),
+        Ok(Err(failed)) => failed,
+        Err(_) => {
+            let seconds = READINESS_TIMEOUT.as_secs();
+            let silent = StoreError::Unavailable(format!("the store has not answered within {seconds} s"));
+            StoreCheckError::new("get an answer", silent)
+        }
     };
-    tracing::error!(error, "not ready");
-    json_response(StatusCode::SERVICE_UNAVAILABLE, json!({"error": "store_unavailable"}))
+    tracing::error!(error = %failed, "not ready");
+    let body = json!({"error": "store_unavailable", "operation": failed.operation});
+    json_response(StatusCode::SERVICE_UNAVAILABLE, body)
 }
 
 /// A response that is reused for all requests within [`RESPONSE_CACHE_TTL`]. Frequent requests therefore put

@@ -6,6 +6,8 @@ use std::time::Duration;
 use reqwest::{Client, StatusCode};
 use serde::{Deserialize, Serialize};
 
+use truing_loops::text::format_instant;
+
 use super::context::ServiceContext;
 use super::sweep::ForgeHealth;
 
@@ -25,21 +27,34 @@ pub struct ServerStatus {
     /// True if pull requests that were open at the server's first contact are skipped. A change or a
     /// requested review ends the skip.
     pub leaves_existing: bool,
-    /// The numbers of slots that do not continue without a person.
+    /// The queue, and the spent part of the budgets.
     #[serde(flatten)]
-    pub slots: StoppedSlots,
+    pub work: WorkStatus,
     pub forges: Vec<ForgeStatus>,
 }
 
-/// The numbers of slots that do not continue without a person. None if the store did not answer in time.
+/// The queue, and the spent part of the budgets. A number is none if the store did not answer in time.
 #[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Debug, Default)]
-pub struct StoppedSlots {
-    /// Number of parked slots.
+pub struct WorkStatus {
+    /// Number of slots that wait for a worker, for a time or for the forge.
+    #[serde(default)]
+    pub waiting: Option<u64>,
+    /// Number of slots on which a worker works.
+    #[serde(default)]
+    pub running: Option<u64>,
+    /// Time in seconds for which the oldest due slot has been due; none if no slot is due.
+    #[serde(default)]
+    pub oldest_due_seconds: Option<u64>,
+    /// Number of parked slots, which do not continue without a person.
     #[serde(default)]
     pub parked: Option<u64>,
     /// Number of slots whose row cannot be read.
     #[serde(default)]
     pub unreadable: Option<u64>,
+    /// Spent part of the budget of a day or a month, in percent. If there are several such budgets, the
+    /// largest part. None if no budget is limited or nothing was spent.
+    #[serde(default)]
+    pub budget_used_percent: Option<u64>,
 }
 
 /// The status of a configured forge.
@@ -55,6 +70,9 @@ pub struct ForgeStatus {
     pub repositories_waiting: usize,
     /// Number of open pull requests that were found in the swept repositories.
     pub open_pull_requests: usize,
+    /// Time of the oldest sweep from which these numbers are; none before the first sweep.
+    #[serde(default)]
+    pub swept_at: Option<String>,
 }
 
 /// Reasons why the status cannot be fetched.
@@ -84,8 +102,8 @@ pub async fn fetch_status(address: SocketAddr, timeout: Duration) -> Result<Serv
 }
 
 impl ServiceContext {
-    /// Returns the status of this server, in which `slots` was counted before.
-    pub(super) async fn status(&self, slots: StoppedSlots) -> ServerStatus {
+    /// Returns the status of this server, in which `work` was counted before.
+    pub(super) async fn status(&self, work: WorkStatus) -> ServerStatus {
         let swept = self.sweep_results.swept_repositories();
         let forges = self.forges.servers().keys().map(|name| {
             let of_forge = || swept.iter().filter(|swept| swept.forge == *name);
@@ -101,6 +119,7 @@ impl ServiceContext {
                 repositories,
                 repositories_waiting: listed.map_or(0, |listed| listed.saturating_sub(repositories)),
                 open_pull_requests: of_forge().map(|swept| swept.open_pulls).sum(),
+                swept_at: of_forge().map(|swept| swept.swept_at).min().map(format_instant),
             }
         });
         let switches = self.kill_switches().await;
@@ -110,7 +129,7 @@ impl ServiceContext {
             kill_switch: switches.global_switch.engagement().is_some(),
             kill_switch_repositories: switches.repositories.len(),
             leaves_existing: self.repository_filter.skips_existing_pulls(),
-            slots,
+            work,
             forges: forges.collect(),
         }
     }

@@ -6,6 +6,7 @@
 mod advisory_lock;
 mod fault;
 mod migrate;
+mod operations;
 mod session;
 
 use std::sync::Arc;
@@ -90,6 +91,8 @@ impl PostgresDatabase {
                 message: error.to_string(),
             })?;
         let database = Self { pool, name, monitor };
+        // A migration through a pooler in transaction mode could create tables in another schema.
+        database.check_sessions().await.map_err(PostgresConnectError::Check)?;
         match tokio::time::timeout(MIGRATION_TIMEOUT, database.migrate(purpose)).await {
             Ok(done) => done.map(|()| database),
             Err(_) => {

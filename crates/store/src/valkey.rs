@@ -5,6 +5,7 @@
 
 mod clock;
 mod fault;
+mod operations;
 mod peers;
 mod primary;
 mod script;
@@ -382,11 +383,6 @@ impl ValkeyServer {
     async fn raise_counter_at(&self, primary: &mut PrimaryServer, number: u64) -> Result<(), RedisError> {
         let mut call = self.scripts.raise_counter.prepare_invoke();
         call.key(COUNTER_KEY).arg(number).invoke_async::<i64>(primary).await.map(drop)
-    }
-
-    /// Returns an error if the server cannot be written.
-    pub(crate) async fn check_writable(&self) -> Result<(), StoreError> {
-        self.query_primary::<i64>(redis::cmd("INCRBY").arg((COUNTER_KEY, 0))).await.map(drop)
     }
 
     /// Reads the present value of the kill switch, and the value that Truing last set.

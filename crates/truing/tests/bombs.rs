@@ -923,7 +923,7 @@ fn read_requirement(folder: &Path, name: &str, text: &str, (registry, key_path):
         registry,
         style: RangeStyle::ExclusiveUpperNextPatch,
     };
-    let _ = project_requirement::read_range(&place);
+    let _ = project_requirement::read_requirement(&place);
     let _ = project_requirement::requiring_key_paths(&place);
     let _ = DependentProject::read(folder, &place, &BTreeSet::new());
 }

@@ -15,24 +15,22 @@ mod tests;
 pub use client::PackageIndex;
 pub(crate) use client::innermost_cause;
 pub use integrity::ArchiveDigest;
-use release::IndexResponse;
-pub use release::{IndexError, PackageRelease, ReleaseArchive};
+pub use release::{IndexError, PackageListing, PackageRelease, ReleaseArchive, UnreadableEntry};
 
 use truing_core::registry::PackageRegistry;
 
 impl PackageIndex {
-    /// Returns a package's releases, oldest first. Entries that are not versions in the registry's format,
-    /// and releases without a readable archive, are omitted.
+    /// Returns a package's releases, and the entries that Truing cannot read although a package manager might
+    /// install them.
     ///
     /// # Errors
     /// [`IndexError`] if the index does not list the package.
     #[truing_core::boxed_future]
-    pub async fn fetch_releases(&self, package: &str) -> Result<Vec<PackageRelease>, IndexError> {
-        let releases = match self.registry() {
-            PackageRegistry::Pypi => pypi::fetch_releases(self, package).await?,
-            PackageRegistry::Npm => npm::fetch_releases(self, package).await?,
-            PackageRegistry::Crates => sparse::fetch_releases(self, package).await?,
-        };
-        Ok(releases.into_values().collect())
+    pub async fn fetch_releases(&self, package: &str) -> Result<PackageListing, IndexError> {
+        match self.registry() {
+            PackageRegistry::Pypi => pypi::fetch_releases(self, package).await,
+            PackageRegistry::Npm => npm::fetch_releases(self, package).await,
+            PackageRegistry::Crates => sparse::fetch_releases(self, package).await,
+        }
     }
 }

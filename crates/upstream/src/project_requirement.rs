@@ -2,95 +2,64 @@
 //! file's text with another range. A parser finds the position of the range; all bytes outside the range are
 //! unchanged.
 //!
-//! * TOML: a list of Python requirements (`pyproject.toml`), a table of requirements (`Cargo.toml`), or a
-//!   single version;
+//! * TOML: a list of Python requirements (`pyproject.toml`), a table of requirements (`Cargo.toml`, Poetry,
+//!   `Pipfile`), or a single version;
 //! * JSON: an object of requirements (`package.json`), or a single version;
 //! * a Python module: a version that is assigned to a name;
 //! * a list of Python requirements, one on each line (`requirements.txt`);
 //! * any other file: only a version.
+//!
+//! Each part of a requirement is understood, or the requirement is refused with the part that is not. The
+//! module `sources` reads where the project takes the package from.
 
+mod cargo_sources;
+mod error;
+mod files;
 mod json;
+mod npm_sources;
+mod npm_value;
+mod package_sources;
 pub(crate) mod pep508;
+mod pip_file;
 mod python;
+mod release_age;
 mod requirement;
+mod requirement_lines;
+#[cfg(test)]
+mod source_tests;
+mod sources;
 #[cfg(test)]
 mod tests;
 mod toml;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-pub use self::requirement::RequirementPlace;
-use self::requirement::{RequirementText, entries_contain_package_name, span_within_quotes};
+pub use self::error::RequirementError;
+pub(crate) use self::files::read_file;
+use self::package_sources::PackageSources;
+pub use self::requirement::{
+    DeclaredIndex, ProjectRequirement, ReleaseAgeLimit, ReleaseCutoff, RequirementPlace,
+};
+use self::requirement::{RequirementNotation, RequirementText};
 pub(crate) use self::toml::parse_document;
 use crate::range::VersionRange;
 use truing_core::registry::PackageRegistry;
-use truing_core::version::{PackageVersion, RangeStyle, VersionError};
-
-/// The largest file, in bytes.
-const MAX_FILE_BYTES: u64 = 512 << 10;
-
-/// The reasons why a project's requirement of a package cannot be determined.
-#[derive(Debug, thiserror::Error)]
-pub enum RequirementError {
-    /// The file cannot be read.
-    #[error("{path} cannot be read: {reason}")]
-    Unreadable {
-        path: PathBuf,
-        /// The error of the system.
-        reason: String,
-    },
-    /// The file cannot be parsed.
-    #[error("{path} is not valid {expected_format}: {reason}")]
-    Malformed {
-        path: PathBuf,
-        /// The format that was expected.
-        expected_format: &'static str,
-        /// The message of the parser.
-        reason: String,
-    },
-    /// The file contains no requirement of the package, or several requirements.
-    #[error(
-        "{path}: {}requires `{package}` {count} times; exactly one requirement is needed",
-        key_message_prefix(.key_path)
-    )]
-    NotExactlyOneRequirement {
-        path: PathBuf,
-        /// Keys of the searched list or table, with dots between them.
-        key_path: String,
-        package: String,
-        /// Number of requirements that were found.
-        count: usize,
-    },
-    /// The version range of the requirement is missing or invalid.
-    #[error("{path}: `{text}` is not a range of versions: {reason}")]
-    InvalidRange {
-        path: PathBuf,
-        /// The requirement as it is written.
-        text: String,
-        /// The problem with the requirement.
-        reason: String,
-    },
-}
-
-/// Renders `key_path` and a space, or an empty text if `key_path` is empty.
-fn key_message_prefix(key_path: &str) -> String {
-    if key_path.is_empty() { String::new() } else { format!("{key_path} ") }
-}
+use truing_core::version::{PackageVersion, RangeStyle};
 
 /// Reads the requirement of a package in a project's file.
 ///
 /// # Errors
 /// [`RequirementError`] if there is not exactly one readable requirement.
-pub fn read_range(place: &RequirementPlace<'_>) -> Result<VersionRange, RequirementError> {
+pub fn read_requirement(place: &RequirementPlace<'_>) -> Result<ProjectRequirement, RequirementError> {
     let text = read_file(place.file)?;
-    find_requirement(place, &text).map(|(_, range)| range)
+    find_requirement(place, &text).map(|(_, requirement)| requirement)
 }
 
 /// Returns the requirement of a package as it is written in a Python project's file, or none if there is not
 /// exactly one requirement.
 pub(crate) fn read_pep508_requirement(place: &RequirementPlace<'_>) -> Option<String> {
     let found = read_file(place.file).ok().and_then(|text| find_requirement(place, &text).ok());
-    found.filter(|_| entries_contain_package_name(place)).map(|(found, _)| found.text)
+    found.filter(|(found, _)| found.notation == RequirementNotation::Pep508).map(|(found, _)| found.text)
 }
 
 /// Returns the key paths (keys with dots between them) of the lists and tables in a TOML or JSON file that
@@ -101,7 +70,17 @@ pub fn requiring_key_paths(place: &RequirementPlace<'_>) -> Vec<String> {
     let paths = if is_json { json::object_key_paths(&text) } else { toml::table_paths(&text) };
     let holds = |key_path: &String| {
         let place = RequirementPlace { key_path, ..*place };
-        find_requirement(&place, &text).is_ok()
+        let is_dependency_list =
+            ["dependencies", "packages"].iter().any(|end| key_path.to_lowercase().ends_with(end));
+        match find_requirement(&place, &text) {
+            // Any table may have a key that is equal to the package's name.
+            Ok((found, _)) => found.notation != RequirementNotation::Poetry || is_dependency_list,
+            Err(
+                RequirementError::NotUnderstood { .. }
+                | RequirementError::NotExactlyOneRequirement { count: 2.., .. },
+            ) => is_dependency_list && !toml::inherits_workspace_version(&text, &place),
+            Err(_) => false,
+        }
     };
     paths.into_iter().filter(holds).collect()
 }
@@ -141,15 +120,16 @@ pub fn inherits_workspace_version(place: &RequirementPlace<'_>) -> bool {
 }
 
 /// Returns the whole text of a project's file, in which `range` replaces the present version range. All other
-/// bytes are unchanged.
+/// bytes are unchanged, except the digests of archives (`--hash`), which `hashes` replaces.
 ///
 /// # Errors
 /// [`RequirementError`], also for a requirement whose notation cannot be edited.
 pub fn file_text_with_range(
     place: &RequirementPlace<'_>,
     range: &VersionRange,
+    hashes: &[String],
 ) -> Result<String, RequirementError> {
-    replace_range_in_text(place, &read_file(place.file)?, range)
+    replace_range_in_text(place, &read_file(place.file)?, range, hashes)
 }
 
 /// Replaces the range in the text of a file, as [`file_text_with_range`] does.
@@ -157,22 +137,39 @@ fn replace_range_in_text(
     place: &RequirementPlace<'_>,
     text: &str,
     range: &VersionRange,
+    hashes: &[String],
 ) -> Result<String, RequirementError> {
     let (found, _) = find_requirement(place, text)?;
-    let written = if entries_contain_package_name(place) {
-        pep508::replace_range(&found.text, range)
-            .map_err(|reason| wrong_range_error(place, &found.text, reason))?
-    } else {
-        range.to_string()
+    let wrong = |reason: String| not_understood_error(place, &found.text, reason);
+    let written = match found.notation {
+        RequirementNotation::Pep508 => pep508::replace_range(&found.text, range).map_err(wrong)?,
+        RequirementNotation::Range | RequirementNotation::Poetry | RequirementNotation::Version => {
+            range.to_string()
+        }
     };
-    let (before, after) = (text.get(..found.span.start), text.get(found.span.end..));
-    Ok([before.unwrap_or_default(), &written, after.unwrap_or_default()].concat())
+    let between = |span: std::ops::Range<usize>| text.get(span).unwrap_or_default();
+    let rest = match &found.hashes {
+        Some(_) if hashes.is_empty() => {
+            return Err(wrong("the digests (`--hash`) of the new archives are unknown".to_owned()));
+        }
+        Some(span) => {
+            let options = requirement_lines::hash_options(between(span.clone()), hashes);
+            [between(found.span.end..span.start), &options, between(span.end..text.len())].concat()
+        }
+        None => between(found.span.end..text.len()).to_owned(),
+    };
+    let changed = [between(0..found.span.start), &written, &rest].concat();
+    // The edited file is read again. If its range differs from the requested range, the edit is refused. The
+    // module `pep508` has already compared the ranges of its notation, whose specifiers have no fixed order.
+    let (_, reread) = find_requirement(place, &changed)?;
+    let is_same = reread.range == *range || found.notation == RequirementNotation::Pep508;
+    if is_same { Ok(changed) } else { Err(wrong(format!("it cannot be rewritten to {range}"))) }
 }
 
 fn find_requirement(
     place: &RequirementPlace<'_>,
     text: &str,
-) -> Result<(RequirementText, VersionRange), RequirementError> {
+) -> Result<(RequirementText, ProjectRequirement), RequirementError> {
     let is_vendored = place.style == RangeStyle::VendoredVersion;
     let form = |expected_format: &'static str| {
         move |reason: String| RequirementError::Malformed {
@@ -182,13 +179,15 @@ fn find_requirement(
         }
     };
     let found = match place.file.extension().and_then(|extension| extension.to_str()) {
-        _ if place.key_path.is_empty() && entries_contain_package_name(place) => {
-            requirement_lines(text, place.package)
+        _ if place.key_path.is_empty() && place.registry == PackageRegistry::Pypi && !is_vendored => {
+            requirement_lines::find_requirements(text, place.package)
         }
         _ if place.key_path.is_empty() => {
             let start = text.len() - text.trim_start().len();
             let version = text.trim();
-            vec![RequirementText { span: start..start + version.len(), text: version.to_owned() }]
+            let notation =
+                if is_vendored { RequirementNotation::Version } else { RequirementNotation::Range };
+            vec![RequirementText::new(start..start + version.len(), version.to_owned(), notation)]
         }
         Some("py") if is_vendored => python::find_assignments(text, place.key_path),
         Some("json") => {
@@ -203,57 +202,36 @@ fn find_requirement(
             (place.file.to_owned(), place.key_path.to_owned(), place.package.to_owned());
         return Err(RequirementError::NotExactlyOneRequirement { path, key_path, package, count });
     };
-    let range = if is_vendored {
-        PackageVersion::parse(place.registry, &found.text)
-            .map(VersionRange::from_vendored_version)
-            .map_err(|error| version_error_text(&error))
-    } else if entries_contain_package_name(place) {
-        pep508::parse_range(&found.text)
-    } else {
-        VersionRange::parse(place.registry, &found.text).map_err(|error| version_error_text(&error))
-    };
-    let range = range.map_err(|reason| wrong_range_error(place, &found.text, reason))?;
-    Ok((found, range))
-}
-
-/// Finds the requirements of a package in a list with one requirement per line, as in `requirements.txt`.
-fn requirement_lines(text: &str, package: &str) -> Vec<RequirementText> {
-    let mut found = Vec::new();
-    let mut at = 0;
-    for line in text.split_inclusive('\n') {
-        let (start, of) = (at + line.len() - line.trim_start().len(), line.trim_start());
-        at += line.len();
-        // A requirement ends before a comment, an option on the same line (`--hash=…`), or a line
-        // continuation (`\`).
-        let end = [" #", "\t#", " --", "\\"].into_iter().filter_map(|mark| of.find(mark)).min();
-        let of = of.get(..end.unwrap_or(of.len())).unwrap_or_default().trim_end();
-        let is_option = of.starts_with(['#', '-']);
-        if !is_option
-            && pep508::package_name(of).is_some_and(|name| name == toml::normalise_package_name(package))
-        {
-            found.push(RequirementText { span: start..start + of.len(), text: of.to_owned() });
+    let sources = match found.notation {
+        RequirementNotation::Version => PackageSources::default(),
+        RequirementNotation::Pep508 | RequirementNotation::Range | RequirementNotation::Poetry => {
+            sources::find_sources(place, text)
         }
+    };
+    let wrong = |reason: String| not_understood_error(place, &found.text, reason);
+    if let Some(doubt) = sources.doubt.as_ref().or(found.doubt.as_ref()) {
+        return Err(wrong(doubt.clone()));
     }
-    found
+    let written = text.get(found.span.clone()).unwrap_or_default();
+    let range = match found.notation {
+        RequirementNotation::Pep508 => pep508::parse_range(&found.text),
+        RequirementNotation::Range => {
+            VersionRange::parse(place.registry, written).map_err(|error| error.reason().to_owned())
+        }
+        RequirementNotation::Poetry => {
+            VersionRange::parse_poetry(written).map_err(|error| error.reason().to_owned())
+        }
+        RequirementNotation::Version => PackageVersion::parse(place.registry, written)
+            .map(VersionRange::from_vendored_version)
+            .map_err(|error| error.to_string()),
+    };
+    let range = range.map_err(wrong)?;
+    let indexes = sources.named_index.map_or(sources.indexes, |index| vec![index]);
+    let has_hashes = found.hashes.is_some();
+    let age_limits = sources.age_limits;
+    Ok((found, ProjectRequirement { range, indexes, age_limits, has_hashes }))
 }
 
-fn version_error_text(error: &VersionError) -> String {
-    error.to_string()
-}
-
-fn wrong_range_error(place: &RequirementPlace<'_>, text: &str, reason: String) -> RequirementError {
-    RequirementError::InvalidRange { path: place.file.to_owned(), text: text.to_owned(), reason }
-}
-
-pub(crate) fn read_file(path: &Path) -> Result<String, RequirementError> {
-    let unread = |reason: String| RequirementError::Unreadable { path: path.to_owned(), reason };
-    let found = std::fs::metadata(path).map_err(|error| unread(error.to_string()))?;
-    // Only regular files are read, because reading a pipe may never end.
-    if !found.is_file() {
-        return Err(unread("it is not a regular file".to_owned()));
-    }
-    if found.len() > MAX_FILE_BYTES {
-        return Err(unread(format!("it is longer than {} KiB", MAX_FILE_BYTES >> 10)));
-    }
-    std::fs::read_to_string(path).map_err(|error| unread(error.to_string()))
+fn not_understood_error(place: &RequirementPlace<'_>, text: &str, reason: String) -> RequirementError {
+    RequirementError::NotUnderstood { path: place.file.to_owned(), text: text.to_owned(), reason }
 }

@@ -436,6 +436,7 @@ mod tests {
         assert_eq!(read.supported_python.unwrap().to_string(), ">=3.9");
         assert_eq!(read.required_packages, string_set(&["demo", "py-yaml", "c", "d"]));
         assert_eq!(read.imports, string_set(&["a-b"]));
+        std::fs::write(folder.path().join("other.txt"), "f>1\n").unwrap();
         let file = folder.path().join("requirements.txt");
         std::fs::write(&file, "# ours\ndemo<2\nE>1 # e\n-r other.txt\n").unwrap();
         let read = DependentProject::read(

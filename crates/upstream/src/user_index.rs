@@ -268,7 +268,7 @@ fn read_optional_file(path: &Path) -> Result<Option<String>, IndexConfigError> {
 }
 
 /// Parses the lines `key = value` of pip's and npm's settings. A key within a section becomes `section.key`.
-fn parse_entries(text: &str) -> BTreeMap<String, String> {
+pub(crate) fn parse_entries(text: &str) -> BTreeMap<String, String> {
     let (mut section, mut entries) = (String::new(), BTreeMap::new());
     for line in text.lines().map(str::trim).filter(|line| !line.starts_with(['#', ';'])) {
         if let Some(name) = line.strip_prefix('[').and_then(|line| line.strip_suffix(']')) {

@@ -22,6 +22,9 @@ const ALLOWED_FILES: &[(&str, &str)] = &[
     ("crates/truing/src/demo/forge.rs", "makes the client of the demonstration"),
     ("crates/truing/src/cli/demo.rs", "lists the kinds that a person chooses among"),
     ("crates/config/src/defaults.rs", "has the addresses and variables of each kind"),
+    ("crates/config/src/generate/starter_forge.rs", "writes the section of each kind"),
+    ("crates/truing/src/cli/init.rs", "names the variables of each kind"),
+    ("crates/truing/src/cli/review/target.rs", "finds the kind of the server in an address"),
     ("crates/config/src/login.rs", "refuses a login that the kind does not have"),
 ];
 

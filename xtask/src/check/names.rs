@@ -7,6 +7,7 @@
 mod changes;
 mod faults;
 mod prose;
+mod tuple_parameters;
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -1,10 +1,10 @@
 //! MCP servers that the operator has configured for a run's tools. The servers are started when the run
 //! begins and stopped when it ends.
 //!
-//! No output of a server is trusted. Its tools are checked before a model sees them (`offer`), its results
-//! become plain text of limited size (`tool_result`), and its bytes and times are limited (`session`). A
-//! server that cannot be started, crashes, hangs, sends too much or sends invalid data is dropped. The run
-//! continues without the server and receives a [`ServerProblem`].
+//! No output of a server is trusted. Its tools are checked before a model sees them (`tool_filter`), its
+//! results become plain text of limited size (`tool_result`), and its bytes and times are limited
+//! (`session`). A server that cannot be started, crashes, hangs, sends too much or sends invalid data is
+//! dropped. The run continues without the server and receives a [`ServerProblem`].
 
 mod byte_limits;
 mod http_transport;

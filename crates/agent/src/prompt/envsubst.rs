@@ -3,7 +3,7 @@
 //! variables without a value, variables that `envsubst` erases, variables on the wrong step, values computed
 //! too late, and end marks that a model can write.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 
 use regex::Regex;
@@ -42,6 +42,11 @@ static VARIABLE_PATTERN: LazyLock<Regex> =
 #[expect(clippy::unwrap_used, reason = "the pattern is a constant, and a test compiles it")]
 static ENVSUBST_CALL_PATTERN: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r#"\benvsubst\b(?:[ \t]+('[^']*'|"[^"]*"|[^\s<>|;&]+))?"#).unwrap());
+/// Matches an assignment of a shell's variable, with its value in single or double quotes, or bare.
+#[expect(clippy::unwrap_used, reason = "the pattern is a constant, and a test compiles it")]
+static ASSIGNMENT_PATTERN: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r#"(?m)(?:^|[;&|\s])([A-Za-z_]\w*)=('[^']*'|"(?:[^"\\]|\\.)*"|[^\s;&|]*)"#).unwrap()
+});
 /// Matches `echo "name<<END"`, which begins a multi-line value with a fixed end word. The value itself may
 /// also contain this word.
 #[expect(clippy::unwrap_used, reason = "the pattern is a constant, and a test compiles it")]
@@ -160,21 +165,23 @@ fn check_render_step(
     let in_text: BTreeSet<&str> = used.iter().map(|(name, _)| *name).collect();
     let script = step.script();
     for call in ENVSUBST_CALL_PATTERN.captures_iter(script) {
-        let argument =
-            call.get(1).map(|argument| argument.as_str()).filter(|argument| argument.contains('$'));
-        if argument.is_some_and(|list| list.starts_with('"') && !list.contains("\\$")) {
-            problems.push(workflow_problem(
-                files,
-                step,
-                "envsubst",
-                "the list of variables is in double quotes, so the shell replaces the names by values \
-                    before `envsubst` reads the list; use single quotes"
-                    .to_owned(),
-            ));
-            continue;
-        }
-        let listed: Option<BTreeSet<&str>> =
-            argument.map(|list| find_variables(list).into_iter().map(|(name, _)| name).collect());
+        let argument = call.get(1).map(|argument| argument.as_str());
+        let listed = match read_variable_list(argument, script, &given) {
+            VariableList::Every => None,
+            VariableList::Named(names) => Some(names),
+            VariableList::Unknown => continue,
+            VariableList::Values => {
+                problems.push(workflow_problem(
+                    files,
+                    step,
+                    "envsubst",
+                    "the list of variables is in double quotes, so the shell replaces the names by values \
+                        before `envsubst` reads the list; use single quotes"
+                        .to_owned(),
+                ));
+                continue;
+            }
+        };
         for (name, line) in &used {
             let (is_passed, is_listed) =
                 (passed.contains(name) || from_runner(name), listed.as_ref().map(|list| list.contains(name)));
@@ -227,7 +234,9 @@ fn check_render_step(
         let is_read = in_script.contains(name)
             && !ENVSUBST_CALL_PATTERN
                 .captures_iter(script)
-                .any(|call| call.get(1).is_some_and(|list| list.as_str().contains(name)));
+                .filter_map(|call| call.get(1))
+                .map(|list| list.as_str())
+                .any(|list| list.contains(name) && (list.starts_with('\'') || list.contains("\\$")));
         if !in_text.contains(name) && !is_read {
             let what =
                 format!("`{name}` is passed to {}, and {} does not use it", step.title(), files.prompt_name);
@@ -246,6 +255,55 @@ fn check_render_step(
                 problems.push(variable_problem(files, step, &format!("steps.{id}."), what));
             }
         }
+    }
+}
+
+/// The variables that a call of `envsubst` replaces.
+enum VariableList<'a> {
+    /// The call has no list.
+    Every,
+    Named(BTreeSet<&'a str>),
+    /// The shell replaces the names in the list by their values.
+    Values,
+    /// A command or a value from elsewhere makes the list.
+    Unknown,
+}
+
+/// Returns the variables that the argument of `envsubst` lists. The argument may be a variable whose value is
+/// the list; `given` are the variables of the step's environment.
+fn read_variable_list<'a>(
+    argument: Option<&'a str>,
+    script: &'a str,
+    given: &BTreeMap<&str, &'a Value>,
+) -> VariableList<'a> {
+    let names = |list: &'a str| find_variables(list).into_iter().map(|(name, _)| name).collect();
+    let Some(argument) = argument.filter(|argument| argument.contains('$')) else {
+        return VariableList::Every;
+    };
+    if argument.starts_with('\'') || argument.contains("\\$") {
+        return VariableList::Named(names(argument));
+    }
+    if argument.contains("$(") || argument.contains('`') {
+        return VariableList::Unknown;
+    }
+    let [(name, _)] = find_variables(argument)[..] else { return VariableList::Values };
+    let unquoted = argument.trim_matches('"');
+    let is_whole = unquoted == format!("${name}") || unquoted == format!("${{{name}}}");
+    let assigned = ASSIGNMENT_PATTERN.captures_iter(script).filter_map(|found| {
+        (found.get(1)?.as_str() == name).then(|| found.get(2).map_or("", |value| value.as_str()))
+    });
+    match (is_whole, assigned.last(), given.get(name).copied()) {
+        (false, ..) => VariableList::Values,
+        (true, Some(list), _) if list.contains("$(") || list.contains('`') => VariableList::Unknown,
+        (true, Some(list), _) if list.starts_with('\'') || list.contains("\\$") => {
+            VariableList::Named(names(list))
+        }
+        (true, Some(_), _) => VariableList::Values,
+        (true, None, Some(Value::String(list))) if !list.contains("${{") && list.contains('$') => {
+            VariableList::Named(names(list))
+        }
+        (true, None, Some(Value::String(list))) if !list.contains("${{") => VariableList::Values,
+        (true, None, _) => VariableList::Unknown,
     }
 }
 

@@ -42,7 +42,12 @@ pub(super) fn apply_restrictions(job: &SandboxJob) -> io::Result<()> {
 
     // At this level, the job has its own network, so it may use all ports.
     let ports = job.level == SandboxLevel::Full && job.allows_sockets;
-    let places = [(read, AccessFs::from_read(NEWEST)), (write, AccessFs::from_all(NEWEST))];
+    let mut places = vec![(read, AccessFs::from_read(NEWEST)), (write, AccessFs::from_all(NEWEST))];
+    if job.level == SandboxLevel::Full {
+        // Programs list the folders above their project to find configuration. At this level these folders
+        // contain only the mounts of the job.
+        places.push((vec![PathBuf::from("/")], AccessFs::ReadDir.into()));
+    }
     let status = apply_ruleset(&places, ports).map_err(io::Error::other)?;
     match (status, job.level) {
         (RulesetStatus::NotEnforced, SandboxLevel::Landlock) => {

@@ -97,7 +97,8 @@ fn what_is_wrong_is_said_with_its_place() {
         ("[reviewer.internal]", "truing.toml:2: `internal` cannot be a reviewer's name"),
         (
             "[reviewer.bugbot]\ndetector = \"check:\"",
-            "truing.toml:3: `reviewer.bugbot.detector` must be `review`, or `check:` and a check run's name",
+            "truing.toml:3: `reviewer.bugbot.detector` must be `review`, `check:` and a check run's name, or \
+             `text:` and a regular expression",
         ),
         (
             "[reviewer.bugbot]\ndirty = \"(\"",

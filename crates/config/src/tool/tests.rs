@@ -218,6 +218,16 @@ fn a_repository_configures_tools_where_the_operator_allows_it() {
 }
 
 #[test]
+fn repository_fetches_linters_only_if_operator_allows_it() {
+    let own = "[review]\ntool_fetch = true\n";
+    let refused = repository("", own).unwrap();
+    assert!(!refused.review.fetches_tools);
+    assert_eq!(refused.denied_repository_keys(), ["review.tool_fetch"]);
+    assert!(repository("[verify]\nfrom_repository = true\n", own).unwrap().review.fetches_tools);
+    assert!(repository("[review]\ntool_fetch = true\n", "").unwrap().review.fetches_tools);
+}
+
+#[test]
 fn what_a_repository_says_of_tools_is_checked_and_its_programs_are_in_its_tree() {
     let allowing = "[verify]\nfrom_repository = true\n";
     let eslint = "[tool.eslint]\ncommand = [\"node_modules/.bin/eslint\", \"{files}\"]\n";

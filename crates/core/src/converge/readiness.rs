@@ -11,6 +11,8 @@
 //! Until an effect is reported, the next step stays the same, and the caller searches the forge for an
 //! existing effect. Every wait has a time for the next check, and a timeout.
 
+// long: one state, and the conditions of readiness in their order.
+
 mod action;
 mod pull_snapshot;
 mod rules;
@@ -26,8 +28,8 @@ use crate::port::PullState;
 pub use action::{ReadinessAction, ReadinessWaitReason, UnansweredFeedback};
 use pull_snapshot::ReviewerVerdict;
 pub use pull_snapshot::{
-    LastComment, MergeableState, ObservedReview, PullSnapshot, ReviewTextSignal, ReviewerCheck,
-    ReviewerFeedback, ThreadAuthor, UnresolvedThread,
+    LastComment, MergeableState, ObservedReview, PullSnapshot, ReviewSubmission, ReviewTextSignal,
+    ReviewerCheck, ReviewerFeedback, ThreadAuthor, UnresolvedThread,
 };
 pub use rules::{ExternalReviewer, ReadinessRules, RequiredReviewer};
 
@@ -95,6 +97,10 @@ struct HeadReadiness {
     /// Start time of each wait; a reviewer's wait starts at the latest request.
     waits: Vec<(ReadinessWaitReason, UnixMillis)>,
     lags: BTreeMap<String, ReviewerLag>,
+    /// Reviews that existed before the first request to each reviewer.
+    #[serde(default)]
+    #[serde(rename = "reviewed_before")]
+    earlier_reviews: BTreeMap<String, BTreeSet<ReviewSubmission>>,
     /// Feedback that was already passed on for fixing.
     handed: UnansweredFeedback,
 }
@@ -121,8 +127,29 @@ impl HeadReadiness {
             failed_request_counts: BTreeMap::new(),
             waits: Vec::new(),
             lags: BTreeMap::new(),
+            earlier_reviews: BTreeMap::new(),
             handed: UnansweredFeedback::default(),
         }
+    }
+
+    /// Returns true if the reviewer has read this head: its text names the head, or the review was submitted
+    /// after Truing had requested it for this head. The commit that the forge reports is no proof, because
+    /// GitHub records the head at the time of submission, and moves the commit with later merges of the base.
+    fn is_proven(&self, name: &str, feedback: &ReviewerFeedback) -> bool {
+        let is_after_request = |review: &ObservedReview| {
+            self.request_counts.contains_key(name)
+                && self.earlier_reviews.get(name).is_some_and(|known| !known.contains(&review.submission))
+        };
+        feedback.review.as_ref().is_some_and(|review| review.names_head || is_after_request(review))
+    }
+
+    /// Returns the step that requests a review. Remembers the reviews before the first request. A later
+    /// request does not change this set, because the reviewer may have received a request with unknown
+    /// outcome.
+    fn request_review(&mut self, name: &str, feedback: &ReviewerFeedback) -> ReadinessAction {
+        let earlier = self.earlier_reviews.entry(name.to_owned());
+        earlier.or_insert_with(|| feedback.submissions.clone());
+        ReadinessAction::RequestReview(name.to_owned())
     }
 
     /// Returns the start time of the wait for this reason.
@@ -328,7 +355,7 @@ impl PullReadiness {
         let reviews = snapshot
             .reviewer_feedback
             .iter()
-            .filter(|(_, view)| view.verdict() == ReviewerVerdict::ChangesRequested);
+            .filter(|(_, view)| view.verdict(false) == ReviewerVerdict::ChangesRequested);
         let work = UnansweredFeedback {
             threads: threads
                 .map(|thread| &thread.id)
@@ -359,8 +386,8 @@ impl PullReadiness {
         now: UnixMillis,
     ) -> Result<Option<String>, ReadinessAction> {
         let name = &rule.name;
-        let verdict =
-            snapshot.reviewer_feedback.get(name).map_or(ReviewerVerdict::Silent, ReviewerFeedback::verdict);
+        let feedback = snapshot.reviewer_feedback.get(name).cloned().unwrap_or_default();
+        let verdict = feedback.verdict(self.head_state.is_proven(name, &feedback));
         // The feedback was already passed on, but led to no change.
         let is_declined = self.head_state.handed.reviews.contains(name);
         match verdict {
@@ -371,9 +398,7 @@ impl PullReadiness {
                 Ok(Some(format!("the changes that {name} requested were declined")))
             }
             ReviewerVerdict::CommentsMissing if !is_declined => {
-                let holds =
-                    snapshot.reviewer_feedback.get(name).is_some_and(ReviewerFeedback::may_hold_findings);
-                self.wait_for_comments(rules, name, holds, now)
+                self.wait_for_comments(rules, name, feedback.may_hold_findings(), now)
             }
             ReviewerVerdict::ChangesRequested | ReviewerVerdict::CommentsMissing => {
                 let reason = format!(
@@ -382,13 +407,15 @@ impl PullReadiness {
                 );
                 exit_with(ConvergeExitCode::Declined, reason)
             }
-            ReviewerVerdict::Queued => self.handle_missing_review(rules, rule, false, false, now),
+            ReviewerVerdict::Queued => self.handle_missing_review(rules, rule, &feedback, false, false, now),
             // The acknowledged request may refer to another head, so Truing also sends its own request once.
             ReviewerVerdict::Acknowledged => {
                 let is_asked = self.head_state.request_counts.contains_key(name);
-                self.handle_missing_review(rules, rule, false, !is_asked, now)
+                self.handle_missing_review(rules, rule, &feedback, false, !is_asked, now)
             }
-            ReviewerVerdict::Silent => self.handle_missing_review(rules, rule, true, true, now),
+            ReviewerVerdict::Unproven | ReviewerVerdict::Silent => {
+                self.handle_missing_review(rules, rule, &feedback, true, true, now)
+            }
         }
     }
 
@@ -425,12 +452,13 @@ impl PullReadiness {
         Err(wait_action(lag.next_check_at, ReadinessWaitReason::Inline(name.to_owned()), now))
     }
 
-    /// Handles a reviewer without a response for this head. `may_request_now` permits an immediate request,
-    /// and `may_request_after_wait` permits a request after a full wait.
+    /// Handles a reviewer without a proven response for this head. `may_request_now` permits an immediate
+    /// request, and `may_request_after_wait` permits a request after a full wait.
     fn handle_missing_review(
         &mut self,
         rules: &ReadinessRules,
         rule: &ExternalReviewer,
+        feedback: &ReviewerFeedback,
         may_request_now: bool,
         may_request_after_wait: bool,
         now: UnixMillis,
@@ -442,23 +470,33 @@ impl PullReadiness {
         let reason = ReadinessWaitReason::Answer(name.clone());
         let asked = self.head_state.request_counts.get(name).copied().unwrap_or(0);
         let is_left = asked < rule.requests;
+        let is_unproven = feedback.review.is_some() && !self.head_state.is_proven(name, feedback);
         match self.head_state.waiting_since(&reason) {
-            None if may_request_now && is_left => return Err(ReadinessAction::RequestReview(name.clone())),
+            None if may_request_now && is_left => {
+                return Err(self.head_state.request_review(name, feedback));
+            }
             None => self.head_state.start_wait(reason.clone(), now),
             Some(since) if now < since + rule.budget => {}
             Some(_) if may_request_after_wait && is_left => {
-                return Err(ReadinessAction::RequestReview(name.clone()));
+                return Err(self.head_state.request_review(name, feedback));
             }
             Some(_) => {
-                return skip_reviewer(
-                    rule,
-                    format!("{name} did not review {}", self.head_state.head.short_sha()),
-                );
+                let head = self.head_state.head.short_sha();
+                let missing = if is_unproven {
+                    format!(
+                        "{name} reviewed, but it is not proven that it read {head}: the review names no \
+                            commit, and Truing had not requested it for {head}"
+                    )
+                } else {
+                    format!("{name} did not review {head}")
+                };
+                return skip_reviewer(rule, missing);
             }
         }
         let since = self.head_state.waiting_since(&reason).unwrap_or(now);
         let first = if asked > 0 { since + rules.poll_after_trigger } else { since };
-        Err(wait_action(first.max(now + rules.poll).min(since + rule.budget), reason, now))
+        let shown_reason = if is_unproven { ReadinessWaitReason::Proof(name.clone()) } else { reason };
+        Err(wait_action(first.max(now + rules.poll).min(since + rule.budget), shown_reason, now))
     }
 
     /// Evaluates the mergeability. Returns a note if only reviews that the base branch requires are missing.

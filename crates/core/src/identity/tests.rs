@@ -171,7 +171,8 @@ fn a_file_that_could_not_be_read_fixes_nothing() {
     let known = assign_finding_ids(&[], vec![finding_at("a", 1, "x")], Some(&sha('a')), none.0, none.1)
         .into_findings();
     let unread = CoverageGap { path: "a".into(), reason: SkipReason::TooLarge };
-    let coverage = ReviewCoverage { reviewed: vec![], not_reviewed: vec![unread] };
+    let coverage =
+        ReviewCoverage { reviewed: vec![], not_reviewed: vec![unread], ..ReviewCoverage::default() };
     let (none, renames) = (ReviewCoverage::default(), FileRenames::default());
     assert!(
         assign_finding_ids(&known, vec![], Some(&sha('b')), &coverage, &renames).missing_findings[0]
@@ -203,7 +204,8 @@ fn a_renamed_file_that_could_not_be_read_fixes_nothing_and_one_that_was_keeps_it
     )
     .into_findings();
     let unread = CoverageGap { path: "b".into(), reason: SkipReason::TooLarge };
-    let coverage = ReviewCoverage { reviewed: vec![], not_reviewed: vec![unread] };
+    let coverage =
+        ReviewCoverage { reviewed: vec![], not_reviewed: vec![unread], ..ReviewCoverage::default() };
     assert!(
         assign_finding_ids(&known, vec![], Some(&sha('b')), &coverage, &renames).missing_findings[0]
             .is_open()

@@ -13,16 +13,19 @@ pub fn threshold_notice(usage: &BudgetUsage) -> Option<NewNotice> {
     let part = |threshold: u64| u128::from(usage.level.limit.0) * u128::from(threshold);
     let spent = u128::from(usage.spent.0) * 100;
     let reached = SPENDING_THRESHOLD_PERCENTS.into_iter().rfind(|threshold| spent >= part(*threshold))?;
-    level_notice(usage, reached)
+    level_notice(usage, reached, "")
 }
 
 /// Returns the notice for a level that refused a call. `None` if calls in progress may still release enough
 /// of their reservations.
 pub fn exhausted_notice(usage: &BudgetUsage, request: &ReservationRequest) -> Option<NewNotice> {
-    if usage.unspent() < request.min_amount { level_notice(usage, 100) } else { None }
+    let refused_call = format!("the next call may cost {}, and ", request.min_amount);
+    if usage.unspent() < request.min_amount { level_notice(usage, 100, &refused_call) } else { None }
 }
 
-fn level_notice(usage: &BudgetUsage, threshold: u64) -> Option<NewNotice> {
+/// Returns the notice of a level at a threshold. `refused_call` describes the call that the level refused,
+/// and is empty if the level refused no call.
+fn level_notice(usage: &BudgetUsage, threshold: u64, refused_call: &str) -> Option<NewNotice> {
     let BudgetUsage { level, spent, .. } = usage;
     let whose = match level.kind {
         BudgetLevelKind::RepoDay => format!("the repository {} on", level.key),
@@ -41,8 +44,8 @@ fn level_notice(usage: &BudgetUsage, threshold: u64) -> Option<NewNotice> {
     }
     let state = if threshold >= 100 { "is used up".to_owned() } else { format!("has reached {threshold} %") };
     let text = format!(
-        "The budget of {whose} {} (UTC) {state}: {spent} of {} are spent. `truing budget show` shows all \
-            budgets.",
+        "The budget of {whose} {} (UTC) {state}: {refused_call}{spent} of {} are spent. `truing budget show` \
+            shows all budgets.",
         level.period, level.limit
     );
     let key = format!("{}/{}/{threshold}", level.kind.as_str(), level.key);
@@ -109,8 +112,8 @@ mod tests {
         assert_eq!(
             notice.as_deref(),
             Some(
-                "The budget of the team web in 2026-11 (UTC) is used up: $0.000091 of $0.0001 are spent. \
-                 `truing budget show` shows all budgets."
+                "The budget of the team web in 2026-11 (UTC) is used up: the next call may cost $0.00001, \
+                 and $0.000091 of $0.0001 are spent. `truing budget show` shows all budgets."
             )
         );
     }

@@ -12,6 +12,9 @@ pub struct ReviewCoverage {
     /// Changed files that were not read, each with the reason. The list also contains the files of
     /// [`ReviewCoverage::files_with_dropped_findings`].
     pub not_reviewed: Vec<CoverageGap>,
+    /// Reviewed files that no linter checked, in path order; `None` if the review used no linters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub without_linter: Option<Vec<RepoPath>>,
 }
 
 impl ReviewCoverage {
@@ -47,6 +50,10 @@ pub enum SkipReason {
     /// The file was text at the base, and git treats it as binary at the head. Rules other than the rules for
     /// secrets cannot check the file.
     BecameBinary,
+    /// Git treats the file as binary, although its name or its first line says that it is source code. One
+    /// NUL byte is enough for this, and interpreters may run the file all the same. Rules other than the
+    /// rules for secrets cannot check the file.
+    BinarySource,
     /// The file was removed.
     Deleted,
     /// The file is a submodule, which refers to a commit of another repository.
@@ -93,6 +100,7 @@ impl SkipReason {
             | Self::Ignored
             | Self::MoreFindings => true,
             Self::BecameBinary
+            | Self::BinarySource
             | Self::TooLarge
             | Self::TooComplex
             | Self::OutOfTime
@@ -114,6 +122,7 @@ impl SkipReason {
         match self {
             Self::Binary => "binary",
             Self::BecameBinary => "became_binary",
+            Self::BinarySource => "binary_source",
             Self::Deleted => "deleted",
             Self::Submodule => "submodule",
             Self::Symlink => "symlink",

@@ -24,6 +24,10 @@ pub struct ToolRunResult {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[serde(rename = "skipped")]
     pub skip_reason: Option<String>,
+    /// Sentence for users about the version that ran and the version that the repository pins, if they
+    /// differ.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version_note: Option<String>,
     /// Changed files that could not be passed to the tool, because their names are not UTF-8.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unlinted: Vec<RepoPath>,

@@ -1,7 +1,7 @@
 //! Data of a forge that are not requested for one pull request: lists of repositories, pull requests and
 //! comments, accounts of authors, and branch protection.
 
-use super::{CommentKind, PullRevision};
+use super::{CommentKind, PullRevision, TextWriter};
 use crate::id::{AccountId, CommentId, Sha, UnixMillis};
 
 /// The supported kinds of forge.
@@ -111,6 +111,8 @@ pub struct PullComment {
     pub author: Option<AuthorAccount>,
     /// Text of the comment, shortened.
     pub body: String,
+    /// Account that wrote the present text. GitHub's lists of comments do not show this account.
+    pub text_writer: TextWriter,
     /// Time at which the comment was written.
     pub created: UnixMillis,
     /// Time of the last change.

@@ -1,7 +1,7 @@
 //! The port to the reader, with its requests and responses. The reader is the process that parses a
 //! repository's files.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use async_trait::async_trait;
@@ -163,18 +163,47 @@ pub struct DetectedTools {
     /// Text for users that names the hooks file that cannot be read, and the reason. In this case, the
     /// arguments that the hooks pass to tools are not known.
     pub unread_hooks: Option<String>,
+    /// Names of linters that the repository runs and that cannot be run: linters that are not known tools,
+    /// and known tools that run with a configuration of their command alone.
+    #[serde(default)]
+    pub unknown_linters: BTreeSet<String>,
+    /// Changed files without an ending whose first line names an interpreter, each with its name.
+    #[serde(default)]
+    pub interpreters: BTreeMap<String, String>,
+    /// Files that may configure tools and cannot be parsed, each with the reason for users. Tools that only
+    /// such a file shows are missing in `tools`.
+    #[serde(default)]
+    pub unread_configuration: BTreeMap<String, String>,
+}
+
+/// The version of a tool that a repository pins.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+pub struct PinnedVersion {
+    /// The version, which begins with a number.
+    pub version: String,
+    /// The file that pins the version.
+    pub file: String,
 }
 
 /// A known tool that a repository uses.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Default, Serialize, Deserialize)]
 pub struct DetectedTool {
     /// Name of the tool.
     pub name: String,
     /// File or folder that shows that the repository uses the tool.
     pub sign: String,
-    /// Options that a pre-commit hook passes to the tool. Only options that select the reported findings are
-    /// included.
+    /// True if the sign is a command or a hook that runs the tool, and not the tool's configuration.
+    #[serde(default)]
+    pub is_only_run: bool,
+    /// Options that a pre-commit hook or a command passes to the tool. Only options that select the reported
+    /// findings are included.
     pub args: Vec<String>,
+    /// Packages, such as plugins, that a pre-commit hook installs together with the tool.
+    #[serde(default)]
+    pub hook_dependencies: Vec<String>,
+    /// The version of the tool that the repository pins.
+    #[serde(default)]
+    pub pinned_version: Option<PinnedVersion>,
     /// Changed files that the hook excludes from the tool.
     pub left_out: Vec<String>,
     /// Changed files that the tool can check according to their first line, but not according to their names.
@@ -203,6 +232,10 @@ pub struct ToolFindings {
     /// these findings are gone.
     #[serde(default)]
     pub keeps_open: Option<String>,
+    /// Reason, for users, why the tool says nothing about the change, although it ran; `None` if it examined
+    /// a changed file.
+    #[serde(default)]
+    pub skip_reason: Option<String>,
     /// Changed files that the tool reports as not read, because the project excludes these files from the
     /// tool.
     #[serde(default)]

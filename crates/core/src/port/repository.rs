@@ -3,6 +3,7 @@
 
 use serde::Serialize;
 
+use super::TextWriter;
 use crate::id::{AccountId, CommentId, ReviewId, Sha, Topic, UnixMillis};
 
 /// The current data of a repository at a forge.
@@ -241,8 +242,17 @@ pub struct ConversationReply {
     pub created: UnixMillis,
     /// Text of the reply, without our marker.
     pub body: String,
+    /// Account that wrote the present text.
+    pub text_writer: TextWriter,
     /// Topic from the marker, if one of our accounts wrote the reply and the marker verifies.
     pub topic: Option<Topic>,
+}
+
+impl ConversationReply {
+    /// True if the reply is an answer of a person with write permission, in this person's own words.
+    pub fn is_trusted_answer(&self) -> bool {
+        self.is_author_trusted && self.text_writer == TextWriter::Author
+    }
 }
 
 #[cfg(test)]

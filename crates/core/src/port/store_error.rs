@@ -20,3 +20,21 @@ pub enum StoreError {
     #[error("the store contains unreadable data: {0}")]
     Corrupt(String),
 }
+
+/// An operation of the store that a webhook or a review needs, and that failed when it was tried.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("the store's operation `{operation}` failed: {error}")]
+pub struct StoreCheckError {
+    /// Name of the operation: a command with the pattern of its keys, for example. The name contains no
+    /// address and no name of a repository.
+    pub operation: String,
+    /// The error of the operation.
+    pub error: StoreError,
+}
+
+impl StoreCheckError {
+    /// Creates the error of an operation.
+    pub fn new(operation: impl Into<String>, error: StoreError) -> Self {
+        Self { operation: operation.into(), error }
+    }
+}

@@ -6,6 +6,8 @@
 
 use std::ops::Range;
 
+use pulldown_cmark::{Event, Parser, Tag};
+
 use super::release::VersionTriple;
 
 /// A line to be added to a changelog.
@@ -69,12 +71,47 @@ const UNRELEASED: &str = "unreleased";
 /// Markers of list lines.
 const LIST_MARKERS: [&str; 3] = ["* ", "- ", "+ "];
 
+/// Parts of a Markdown text that are no entries: byte ranges.
+struct QuotedParts {
+    /// Code blocks, and blocks of HTML such as comments.
+    blocks: Vec<Range<usize>>,
+    /// Blocks of HTML, and definitions of links.
+    invisible: Vec<Range<usize>>,
+}
+
+impl QuotedParts {
+    fn find(text: &str) -> Self {
+        let parser = Parser::new(text);
+        let mut invisible: Vec<Range<usize>> =
+            parser.reference_definitions().iter().map(|(_, definition)| definition.span.clone()).collect();
+        let mut blocks = Vec::new();
+        for (event, range) in parser.into_offset_iter() {
+            let Event::Start(tag) = event else { continue };
+            if tag == Tag::HtmlBlock {
+                invisible.push(range.clone());
+            }
+            if matches!(tag, Tag::HtmlBlock | Tag::CodeBlock(_)) {
+                blocks.push(range);
+            }
+        }
+        Self { blocks, invisible }
+    }
+
+    fn is_in_block(&self, position: usize) -> bool {
+        self.blocks.iter().any(|block| block.contains(&position))
+    }
+
+    fn is_invisible(&self, position: usize) -> bool {
+        self.invisible.iter().any(|part| part.contains(&position))
+    }
+}
+
 /// Returns the newest entry.
 ///
 /// # Errors
 /// [`ChangelogError`] if the text has no entry.
 pub fn newest_entry(text: &str) -> Result<NewestEntry, ChangelogError> {
-    let section = find_newest_section(text)?;
+    let section = find_newest_section(text, &QuotedParts::find(text))?;
     Ok(section.version.map_or(NewestEntry::Unreleased, |(version, _)| NewestEntry::Version(version)))
 }
 
@@ -88,7 +125,8 @@ pub fn add_line(
     new_line: ChangelogLine<'_>,
     placement: ChangelogPlacement,
 ) -> Result<String, ChangelogError> {
-    let section = find_newest_section(text)?;
+    let quoted = QuotedParts::find(text);
+    let section = find_newest_section(text, &quoted)?;
     let eol = if text.get(section.line_range.end..).is_some_and(|rest| rest.starts_with("\r\n")) {
         "\r\n"
     } else {
@@ -120,34 +158,105 @@ pub fn add_line(
     let body = if is_present {
         body.to_owned()
     } else {
-        entry_with_line(body, &line, new_line, eol, after.is_empty())
+        let entry = EntryText { text: body, start: section.body_start, quoted: &quoted };
+        let is_underlined = section.underline.is_some();
+        let part = entry.part_for_dependencies(is_underlined);
+        entry.with_line(&part, &line, new_line, eol, after.is_empty())
     };
     Ok([before, &head, gap, &body, after].concat())
 }
 
-/// Returns the text of an entry with the new line. The new line replaces Truing's earlier line, or is
-/// inserted after the last line.
-fn entry_with_line(body: &str, line: &str, new_line: ChangelogLine<'_>, eol: &str, is_last: bool) -> String {
-    let is_ours = |one: &str| {
-        let one = one.trim_end();
-        list_marker(one).and_then(|mark| one.strip_prefix(mark)).is_some_and(new_line.is_replaceable)
-    };
-    let mut lines: Vec<&str> = body.split_inclusive('\n').collect();
-    let full = format!("{line}{eol}");
-    if let Some(old) = lines.iter_mut().find(|one| is_ours(one)) {
-        *old = &full;
-        return lines.concat();
+/// The text below the heading of an entry.
+struct EntryText<'a> {
+    text: &'a str,
+    /// Position of the text in the file, in bytes.
+    start: usize,
+    quoted: &'a QuotedParts,
+}
+
+impl<'a> EntryText<'a> {
+    /// Returns the lines, each with its position in the file and its line end.
+    fn lines(&self) -> Vec<(usize, &'a str)> {
+        let mut start = self.start;
+        let lines = self.text.split_inclusive('\n').map(|line| {
+            let position = start;
+            start += line.len();
+            (position, line)
+        });
+        lines.collect()
     }
-    // The new line is inserted after the last line with text. In an entry without text, it is inserted after
-    // one empty line.
-    let last = lines.iter().rposition(|one| !one.trim().is_empty());
-    let at = last.map_or(lines.len().min(1), |last| last + 1);
-    let unended = lines.get(at.wrapping_sub(1)).is_some_and(|last| !last.ends_with('\n'));
-    let (before, after) = lines.split_at(at.min(lines.len()));
-    let gap = if unended { eol } else { "" };
-    // If the entry had no text, an empty line separates the new list from the next heading.
-    let end = if last.is_none() && !is_last { eol } else { "" };
-    [&before.concat(), gap, full.as_str(), end, &after.concat()].concat()
+
+    /// Returns the lines (from, to) of the part of the entry in which a changed dependency belongs: the part
+    /// below a sub-heading with the word "dependencies", else below "Changed" or "Changes", else the first
+    /// part that contains a list. An entry without sub-headings is one part.
+    fn part_for_dependencies(&self, is_underlined: bool) -> Range<usize> {
+        let lines = self.lines();
+        let heading_at = |(index, (position, line)): (usize, &(usize, &'a str))| {
+            let heading = line.trim_end();
+            let below = lines.get(index + 1).map_or("", |(_, below)| below.trim_end_matches(['\r', '\n']));
+            let is_heading = match is_underlined {
+                true => is_underline(below, heading),
+                false => heading.starts_with('#') && !self.quoted.is_in_block(*position),
+            };
+            let start = index + if is_underlined { 2 } else { 1 };
+            is_heading.then(|| (index, start, heading.trim_matches(['#', ' ', ':']).to_lowercase()))
+        };
+        let headings: Vec<(usize, usize, String)> = lines.iter().enumerate().filter_map(heading_at).collect();
+        let ends = headings.iter().map(|(index, ..)| *index).chain([lines.len()]);
+        let starts =
+            [(0, "")].into_iter().chain(headings.iter().map(|(_, start, name)| (*start, name.as_str())));
+        let parts: Vec<(&str, Range<usize>)> =
+            starts.zip(ends).map(|((start, name), end)| (name, start..end.max(start))).collect();
+        let has_list = |part: &Range<usize>| {
+            lines
+                .get(part.clone())
+                .is_some_and(|lines| lines.iter().any(|(_, line)| list_marker(line).is_some()))
+        };
+        let find = |is_wanted: &dyn Fn(&str, &Range<usize>) -> bool| {
+            parts.iter().find(|(name, part)| is_wanted(name, part)).map(|(_, part)| part.clone())
+        };
+        find(&|name, _| name.contains("dependenc"))
+            .or_else(|| find(&|name, _| matches!(name, "changed" | "changes")))
+            .or_else(|| find(&|_, part| has_list(part)))
+            .unwrap_or(0..lines.len())
+    }
+
+    /// Returns the text with the new line. The new line replaces Truing's earlier line, or is inserted after
+    /// the last line of the part that readers see.
+    fn with_line(
+        &self,
+        part: &Range<usize>,
+        line: &str,
+        new_line: ChangelogLine<'_>,
+        eol: &str,
+        is_last: bool,
+    ) -> String {
+        let is_ours = |written: &str| {
+            let written = written.trim_end();
+            let item = list_marker(written).and_then(|mark| written.strip_prefix(mark));
+            item.is_some_and(new_line.is_replaceable)
+        };
+        let positions = self.lines();
+        let mut lines: Vec<&str> = positions.iter().map(|(_, line)| *line).collect();
+        let full = format!("{line}{eol}");
+        if let Some(old) = lines.iter_mut().find(|written| is_ours(written)) {
+            *old = &full;
+            return lines.concat();
+        }
+        let is_visible = |(position, written): &(usize, &str)| {
+            let indent = written.len() - written.trim_start().len();
+            !written.trim().is_empty() && !self.quoted.is_invisible(position + indent)
+        };
+        let visible = positions.get(part.clone()).and_then(|lines| lines.iter().rposition(is_visible));
+        // In a part without text, the line is inserted after one empty line.
+        let index = visible.map_or(part.end.min(part.start + 1), |visible| part.start + visible + 1);
+        let unended = lines.get(index.wrapping_sub(1)).is_some_and(|last| !last.ends_with('\n'));
+        let (before, after) = lines.split_at(index.min(lines.len()));
+        let gap = if unended { eol } else { "" };
+        // If the part had no text, an empty line separates the new list from the next heading.
+        let end = if visible.is_none() && !(is_last && part.end == lines.len()) { eol } else { "" };
+        [&before.concat(), gap, full.as_str(), end, &after.concat()].concat()
+    }
 }
 
 /// Returns the heading's text after the version, without the version's link and the `[YANKED]` mark.
@@ -200,8 +309,11 @@ fn replace_date(words: &str, date: &str) -> String {
 }
 
 /// Finds the newest entry: the first heading that contains a version or the word "unreleased".
-fn find_newest_section(text: &str) -> Result<ChangelogSection<'_>, ChangelogError> {
-    let mut found = sections(text);
+fn find_newest_section<'a>(
+    text: &'a str,
+    quoted: &QuotedParts,
+) -> Result<ChangelogSection<'a>, ChangelogError> {
+    let mut found = sections(text).filter(|section| !quoted.is_in_block(section.line_range.start));
     let mut first = found.next().ok_or(ChangelogError::NoEntry)?;
     if let Some(next) = found.find(|next| next.heading_marker() == first.heading_marker()) {
         first.body_end = next.line_range.start;
@@ -361,6 +473,61 @@ mod tests {
         let cut = add_line("## 1.0.0\n- first", changelog_line("bump demo", "d"), ChangelogPlacement::Newest)
             .unwrap();
         assert_eq!(cut, "## 1.0.0\n- first\n- bump demo\n");
+    }
+
+    #[test]
+    fn adds_line_outside_comments_code_and_link_definitions() {
+        let line = changelog_line("bump demo", "2026-11-21");
+        for (text, expected) in [
+            (
+                "## [Unreleased]\n\n- first\n\n<!-- template\n\n## 0.0.0\n- line\n-->\n\n## 1.0.0\n- old\n",
+                "## [Unreleased]\n\n- first\n- bump demo\n\n<!-- template",
+            ),
+            (
+                "# Changes\n\n```\n## 9.9.9\n- example\n```\n\n## 1.0.0\n\n- first\n",
+                "# Changes\n\n```\n## 9.9.9\n- example\n```\n\n## 1.0.0\n\n- first\n- bump demo\n",
+            ),
+            (
+                "<!--\n## 9.9.9\n-->\n## Unreleased\n\n<!-- one line a change -->\n\n## 1.0.0\n- old\n",
+                "<!--\n## 9.9.9\n-->\n## Unreleased\n\n* bump demo\n\n<!-- one line a change -->",
+            ),
+            (
+                "## [1.0.0]\n\n- first\n\n[1.0.0]: https://host/1.0.0\n[other]: https://host/x\n",
+                "## [1.0.0]\n\n- first\n- bump demo\n\n[1.0.0]: https://host/1.0.0\n",
+            ),
+            (
+                "## 1.0.0\n\n- first\n\n  ```\n  code\n  ```\n\n[x]: https://host/x\n",
+                "## 1.0.0\n\n- first\n\n  ```\n  code\n  ```\n- bump demo\n\n[x]: https://host/x\n",
+            ),
+        ] {
+            let changed = add_line(text, line, ChangelogPlacement::Newest).unwrap();
+            assert!(changed.starts_with(expected), "{changed}");
+        }
+    }
+
+    #[test]
+    fn adds_line_below_the_sub_heading_for_dependencies() {
+        let line = changelog_line("bump demo", "2026-11-21");
+        for (text, expected) in [
+            (
+                "## 1.0.0\n\n### Dependencies\n\n- old\n\n### Fixed\n\n- it\n",
+                "## 1.0.0\n\n### Dependencies\n\n- old\n- bump demo\n\n### Fixed\n\n- it\n",
+            ),
+            (
+                "## 1.0.0\n### Added\n- new\n### Changed\n\n### Fixed\n- it\n",
+                "## 1.0.0\n### Added\n- new\n### Changed\n\n- bump demo\n\n### Fixed\n- it\n",
+            ),
+            (
+                "## 1.0.0\n\n```\n# changed\n```\n\n### Added\n\n- new\n\n### Fixed\n\n- it\n",
+                "## 1.0.0\n\n```\n# changed\n```\n\n### Added\n\n- new\n- bump demo\n\n### Fixed\n\n- it\n",
+            ),
+            (
+                "1.0.0\n=====\n\nAdded\n-----\n* new\n\nChanged\n-------\n* old\n\nFixed\n-----\n* it\n",
+                "1.0.0\n=====\n\nAdded\n-----\n* new\n\nChanged\n-------\n* old\n* bump demo\n\nFixed\n-----\n* it\n",
+            ),
+        ] {
+            assert_eq!(add_line(text, line, ChangelogPlacement::Newest).unwrap(), expected);
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::SyncVerdict;
 use super::breaker::JobBreaker;
 use super::classify::ReleaseClassification;
+use crate::comment_text;
 use crate::id::{CommentId, RunId, SlotKey};
 use crate::money::MicroUsd;
 
@@ -199,17 +200,18 @@ pub fn job_from_key(key: &SlotKey) -> Option<&str> {
 }
 
 /// Parses the ruling from a user's answer. The first word must be `relax`, `bump` or `skip`, in any letter
-/// case, optionally after `/truing`. Any other text contains no ruling, but still counts as an answer to the
-/// question.
+/// case, optionally after `/truing`. Quotes and code do not count. Any other text contains no ruling, but
+/// still counts as an answer to the question.
 /// ```
 /// use truing_core::sync::{SyncVerdict, job::parse_ruling};
 /// let answer = "Relax, please: the change is in code that we do not use";
 /// assert_eq!(parse_ruling(answer), Some(SyncVerdict::Relax));
 /// assert_eq!(parse_ruling("/truing bump"), Some(SyncVerdict::Bump));
 /// assert_eq!(parse_ruling("I relaxed it last time"), None);
+/// assert_eq!(parse_ruling("> relax\n\nskip: it is not needed"), Some(SyncVerdict::Skip));
 /// ```
 pub fn parse_ruling(answer: &str) -> Option<SyncVerdict> {
-    let mut words = answer
+    let mut words = comment_text::first_own_line(answer)?
         .split(|letter: char| !letter.is_alphanumeric() && letter != '/')
         .filter(|word| !word.is_empty());
     let mut word = words.next()?;

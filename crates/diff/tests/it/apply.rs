@@ -2,7 +2,7 @@
 //! texts.
 
 use proptest::prelude::*;
-use truing_diff::{DiffSide, FileDiff, apply, matches_side, parse};
+use truing_diff::{DiffSide, FileDiff, apply, matches_side, parse, undo_nearest_changes};
 
 use crate::repo::Repo;
 
@@ -49,6 +49,7 @@ proptest! {
         for file in &parsed.files {
             let (old, new) = &pairs[number(file)];
             prop_assert_eq!(apply(file, old), Some(new.clone()));
+            prop_assert_eq!(undo_nearest_changes(file, new, 1..=u32::MAX), Some(old.clone()), "all are as near");
             prop_assert!(matches_side(file, DiffSide::Old, old) && matches_side(file, DiffSide::New, new));
         }
     }

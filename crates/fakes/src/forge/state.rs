@@ -129,6 +129,8 @@ pub struct LoggedCall {
     pub review_id: Option<String>,
     /// Status of the response; `None` if the connection was closed instead.
     pub status: Option<u16>,
+    /// True if the request may write to a repository. A GraphQL query cannot, although its method is POST.
+    pub is_write: bool,
 }
 
 /// A repository with its pull requests.
@@ -235,6 +237,7 @@ impl ForgeInstance {
             version: 0,
             resolved_by: None,
             reactions: Vec::new(),
+            last_edit: None,
         }
     }
 

@@ -362,18 +362,55 @@ impl FakeRepo {
 
     /// Changes the text of a comment in the conversation or on code, as the comment's author.
     pub async fn edit_comment(&self, number: u64, id: u64, body: &str) -> Result<(), FakeError> {
+        self.change_comment(number, id, None, body).await
+    }
+
+    /// Changes the text of a comment in the conversation or on code, as this account. GitHub lets every
+    /// account with write access do this. At both Bitbuckets, only the comment's author may.
+    pub async fn edit_comment_as(
+        &self,
+        number: u64,
+        id: u64,
+        editor: &str,
+        body: &str,
+    ) -> Result<(), FakeError> {
+        self.change_comment(number, id, Some(editor.to_owned()), body).await
+    }
+
+    async fn change_comment(
+        &self,
+        number: u64,
+        id: u64,
+        editor: Option<String>,
+        body: &str,
+    ) -> Result<(), FakeError> {
         let body = body.to_owned();
         self.with_repository(move |world, repo| {
             let now = world.now();
+            let has_write_access = |editor: &String| ["admin", "write"].contains(&repo.permission(editor).0);
+            let may_edit_all =
+                world.flavour == ForgeFlavour::GitHub && editor.as_ref().is_some_and(has_write_access);
+            let editor_of = |author: &str| match &editor {
+                None => Ok(author.to_owned()),
+                Some(editor) if may_edit_all || editor == author => Ok(editor.clone()),
+                Some(editor) => {
+                    Err(FakeError::Refused(format!("{editor} may not edit a comment of {author}")))
+                }
+            };
+            if let Some(editor) = &editor {
+                world.ensure_account(editor);
+            }
             if let Some(comment) = repo.pulls.get_mut(&number).and_then(|pull| pull.comment_mut(id)) {
-                comment.comment.set_body(&body, now);
+                let editor = editor_of(&comment.comment.author)?;
+                comment.comment.set_body(&body, now, &editor);
                 return Ok(world
                     .deliver_event(repo, &FakeForgeEvent::InlineComment { number, id, is_edit: true })?);
             }
             let mut comments = conversation_mut(repo, number)?.iter_mut();
             let comment = comments.find(|comment| comment.id == id && !comment.deleted);
             let comment = comment.ok_or_else(|| FakeError::Missing(format!("comment {id}")))?;
-            comment.set_body(&body, now);
+            let editor = editor_of(&comment.author)?;
+            comment.set_body(&body, now, &editor);
             Ok(world.deliver_event(repo, &FakeForgeEvent::Comment { number, id, is_edit: true })?)
         })
         .await

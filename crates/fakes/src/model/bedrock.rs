@@ -98,19 +98,19 @@ pub fn event_frame(event: &[u8]) -> Vec<u8> {
     let payload = json!({"bytes": BASE64_STANDARD.encode(event), "p": "abcdefgh"}).to_string();
     let headers =
         [(":event-type", "chunk"), (":content-type", "application/json"), (":message-type", "event")];
-    build_frame(&headers, payload.as_bytes())
+    frame(&headers, payload.as_bytes())
 }
 
 /// Returns the frame of an error that occurs in the middle of an answer.
 pub fn exception_frame(kind: &str, message: &str) -> Vec<u8> {
     let headers =
         [(":exception-type", kind), (":content-type", "application/json"), (":message-type", "exception")];
-    build_frame(&headers, json!({ "message": message }).to_string().as_bytes())
+    frame(&headers, json!({ "message": message }).to_string().as_bytes())
 }
 
 /// Builds a frame. A frame consists of two lengths, a checksum of the lengths, the text headers, the payload,
 /// and a checksum of the whole frame.
-fn build_frame(headers: &[(&str, &str)], payload: &[u8]) -> Vec<u8> {
+pub fn frame(headers: &[(&str, &str)], payload: &[u8]) -> Vec<u8> {
     let mut named = Vec::new();
     for (name, value) in headers {
         named.push(u8::try_from(name.len()).unwrap_or(u8::MAX));
@@ -143,9 +143,9 @@ mod tests {
     /// The test vectors are published with the format: an empty message, and a message with a text header.
     #[test]
     fn frames_are_those_of_the_description() {
-        assert_eq!(hex::encode(build_frame(&[], b"")), "000000100000000005c248eb7d98c8ff");
+        assert_eq!(hex::encode(frame(&[], b"")), "000000100000000005c248eb7d98c8ff");
         assert_eq!(crc32(b"123456789"), 0xcbf4_3926);
-        let whole = build_frame(&[("a", "b")], b"{}");
+        let whole = frame(&[("a", "b")], b"{}");
         assert_eq!(hex::encode(whole.get(12..18).unwrap()), "016107000162");
     }
 

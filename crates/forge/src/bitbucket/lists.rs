@@ -1,12 +1,18 @@
 //! Converts lists of pull requests and comments of both Bitbuckets, for display and for the sweep.
 
 use truing_core::id::{CommentId, UnixMillis};
-use truing_core::port::{CommentKind, OpenPull, PullComment, PullListItem, PullRevision, PullState};
+use truing_core::port::{
+    CommentKind, OpenPull, PullComment, PullListItem, PullRevision, PullState, TextWriter,
+};
 use url::Url;
 
 use super::bounds::MAX_COMMENT_CHARS;
 use super::calls::{BitbucketComment, BitbucketPullRequest};
 use crate::listing::CachedListing;
+
+/// Account that wrote the text of a comment. In both Bitbuckets, only the author of a comment can edit its
+/// text; administrators can only delete comments.
+pub(super) const TEXT_WRITER: TextWriter = TextWriter::Author;
 
 /// Returns true if the head of the pull request is this branch of the base repository.
 pub(super) fn is_from_own_branch(pull: &BitbucketPullRequest, branch: &str) -> bool {
@@ -57,6 +63,7 @@ pub(super) fn to_pull_comment(number: u64, url: &str, comment: BitbucketComment)
         url: url.to_owned(),
         author: comment.author.map(|user| user.to_author_account()),
         body: comment.description.chars().take(MAX_COMMENT_CHARS).collect(),
+        text_writer: TEXT_WRITER,
         created: comment.created_at,
         updated: comment.updated_at,
     }

@@ -36,6 +36,15 @@ deleted, and a \
     changed \
     after our last read. To add text, write a reply: we never change replies.
 
+## Comments that people edit
+
+| Forge | Who can edit the text of a comment | A command in an edited comment |
+|---|---|---|
+| GitHub | its author, and every account with write access | Truing asks the GraphQL API who edited the \
+    comment last (`editor`). The command counts if this is the author. The times of the REST API do not show \
+    the editor |
+| Bitbucket Cloud and Data Center | its author | counts |
+
 ## Loops that work on a pull \
     request
 
@@ -62,6 +71,12 @@ This table shows how GitHub behaves when Truing audits, fixes or updates a pull 
     It merges only if the branch still has the head that the \
     call names ([docs](https://docs.github.com/en/rest/pulls/pulls#update-a-pull-request-branch)) | \
     Truing reads the pull request repeatedly until it has a new head, and then repeats all checks |
+| GitHub records the head at the time of submission as the commit of a review, even if the reviewer read an \
+    older commit ([example](https://github.com/Team-Commonly/commonly/pull/1401)). It has been seen to move \
+    this commit to a later merge of the base | Truing does not rely on this commit. A review counts if its \
+    text or the reviewer's own check run names the head, or if Truing had requested it for the head. \
+    Otherwise \
+    Truing reports it as not proven |
 | To request a review from a bot, \
     the call must contain the bot's \
     name with `[bot]`. If the call contains the name `Copilot`, GitHub reports success, but \

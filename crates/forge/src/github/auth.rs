@@ -376,8 +376,11 @@ impl GitHubAuth {
         };
         if let Some(repository) = repository.as_ref().filter(|_| !granted.is_empty()) {
             for (extra, needs) in permissions::OPTIONAL_WRITE_PERMISSIONS {
-                let may = needs.iter().all(|need| permissions::is_granted(need, &granted));
-                self.refusals.record_permission(repository, *extra, may, now);
+                if needs.iter().all(|need| permissions::is_granted(need, &granted)) {
+                    self.refusals.record_success(repository, *extra);
+                } else {
+                    self.refusals.record_permission(repository, *extra, false, now);
+                }
             }
         }
         Ok((held, repository))

@@ -110,7 +110,7 @@ impl GitHubClient {
         }
     }
 
-    /// Records that the forge allowed or rejected the write in this repository.
+    /// Records that the forge reports that the login may make the write in this repository, or may not.
     pub(super) fn record_permission(&self, write: OptionalWrite, is_allowed: bool) {
         let now = self.github.inner.http.now();
         self.github.inner.auth.refusals.record_permission(&self.id.repository, write, is_allowed, now);
@@ -124,7 +124,7 @@ impl GitHubClient {
         result: Result<T, ForgeError>,
     ) -> Result<T, ForgeError> {
         match &result {
-            Ok(_) => self.record_permission(write, true),
+            Ok(_) => self.github.inner.auth.refusals.record_success(&self.id.repository, write),
             Err(ForgeError::Forbidden { message, .. }) if lacks_permission(message) => {
                 let now = self.github.inner.http.now();
                 self.github.inner.auth.refusals.record_refusal(&self.id.repository, write, now);

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use truing_core::id::{PrId, Sha, UnixMillis};
 use truing_core::port::{
     AuthorAccount, BranchProtection, CommentKind, ForgeError, ForgeKind, ForgeRepository, OpenPull,
-    PullComment, PullListItem, PullRevision,
+    PullComment, PullListItem, PullRevision, TextWriter,
 };
 use truing_core::publish::CommentProducer;
 use truing_git::Remote;
@@ -15,6 +15,7 @@ use url::Url;
 use super::address::{append_segments, is_repository_name};
 use super::auth::TokenScope;
 use super::client::GitHubClient;
+use super::comment_texts::CommentText;
 use super::id::GitHubCommentId;
 use super::session::paged_url;
 use super::{GITHUB, GitHub, account_id, wire};
@@ -88,6 +89,7 @@ struct BaseBody {
 #[derive(Deserialize)]
 struct GitHubCommentBody {
     id: u64,
+    node_id: Option<String>,
     html_url: String,
     in_reply_to_id: Option<u64>,
     user: Option<UserBody>,
@@ -281,9 +283,18 @@ impl ForgeServer for GitHub {
     ) -> Result<Option<PullComment>, ForgeError> {
         let what = format!("{repo}: reading comment {id} ({})", kind.as_str());
         let url = self.repository_url(&what, repo, &[comment_segment(kind), "comments", &id.to_string()])?;
-        let read =
-            self.send(TokenScope::RepositoryName(repo), &ForgeRequest::get(what.as_str(), url)).await?;
-        to_pull_comment(&what, kind, read.json()?)
+        let scope = TokenScope::RepositoryName(repo);
+        let read = self.send(scope, &ForgeRequest::get(what.as_str(), url)).await?;
+        let mut body: GitHubCommentBody = read.json()?;
+        let node_id = body.node_id.take();
+        let Some(mut comment) = to_pull_comment(&what, kind, body)? else { return Ok(None) };
+        let texts = self.comment_texts(scope, &what, node_id.as_slice()).await?;
+        // The text and its writer must be from the same response, because the text may have just been edited.
+        if let Some(CommentText { body, writer }) = texts.into_values().next() {
+            comment.body = body.chars().take(MAX_COMMENT_CHARS).collect();
+            comment.text_writer = writer;
+        }
+        Ok(Some(comment))
     }
 
     async fn may_write(&self, repo: &str, author: &AuthorAccount) -> Result<bool, ForgeError> {
@@ -453,6 +464,7 @@ fn to_pull_comment(
         url: page.to_owned(),
         author,
         body: body.body.unwrap_or_default().chars().take(MAX_COMMENT_CHARS).collect(),
+        text_writer: TextWriter::Unknown,
         created: wire::parse_instant(purpose, &body.created_at)?,
         updated: wire::parse_instant(purpose, &body.updated_at)?,
     }))

@@ -10,7 +10,7 @@ use super::checks::parse_check_external_id;
 use super::{STATUS_CONTEXT, account_id};
 use crate::webhook::{
     CheckRerun, DeliveryError, DeliveryHeaders, DeliverySignature, RerunTarget, WebhookComment, WebhookEvent,
-    WebhookLabel, clean_event_name, invalid_field, is_page_url, missing_field, parse_body,
+    WebhookLabel, clean_event_name, invalid_field, is_page_url, missing_field, parse_body, pull_number,
 };
 
 /// Header that names the event.
@@ -157,7 +157,7 @@ fn parse_pull(forge_name: &str, body: &[u8]) -> Result<WebhookEvent, DeliveryErr
     let event: PullEvent = parse_body(body)?;
     let action = event.action.ok_or_else(|| missing_field("action"))?;
     if action == "labeled" {
-        let number = event.number.ok_or_else(|| missing_field("number"))?;
+        let number = pull_number(event.number, "number")?;
         let (repository, repo) = parse_repository(event.repository)?;
         let label = event.label.and_then(|label| label.name).ok_or_else(|| missing_field("label.name"))?;
         let name = label.chars().take(MAX_LABEL_CHARS).collect();
@@ -176,7 +176,7 @@ fn parse_pull(forge_name: &str, body: &[u8]) -> Result<WebhookEvent, DeliveryErr
         });
     }
 
-    let number = event.number.ok_or_else(|| missing_field("number"))?;
+    let number = pull_number(event.number, "number")?;
     let (repository, repo) = parse_repository(event.repository)?;
     let pull = event.pull_request.ok_or_else(|| missing_field("pull_request"))?;
     let url = pull.html_url.ok_or_else(|| missing_field("pull_request.html_url"))?;
@@ -257,11 +257,11 @@ fn parse_comment(forge_name: &str, body: &[u8], kind: CommentKind) -> Result<Web
             if issue.pull_request.is_none() {
                 return Ok(ignored("on an issue"));
             }
-            issue.number.ok_or_else(|| missing_field("issue.number"))?
+            pull_number(issue.number, "issue.number")?
         }
         CommentKind::Diff => {
             let pull = event.pull_request.ok_or_else(|| missing_field("pull_request"))?;
-            pull.number.ok_or_else(|| missing_field("pull_request.number"))?
+            pull_number(pull.number, "pull_request.number")?
         }
     };
     let (repository, repo) = parse_repository(event.repository)?;

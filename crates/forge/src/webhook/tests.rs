@@ -187,6 +187,8 @@ fn a_wrong_field_is_named() {
         ("/number", json!(1.5), "number"),
         ("/number", json!(18446744073709551616_f64), "number"),
         ("/number", json!(null), "number"),
+        ("/number", json!(0), "number"),
+        ("/number", json!(i64::MAX), "number"),
         ("/pull_request", json!([]), "pull_request"),
         ("/pull_request", json!(null), "pull_request"),
         ("/pull_request/html_url", json!("javascript:alert(1)"), "pull_request.html_url"),

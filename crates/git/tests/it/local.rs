@@ -99,7 +99,7 @@ async fn names_become_commits() {
             "{bad:?}"
         );
     }
-    for unknown in ["HEAD:a.txt", "main..v1", "main^{tree}:x", &"0".repeat(40), "a b"] {
+    for unknown in ["^HEAD", "^HEAD~1", "HEAD:a.txt", "main..v1", "main^{tree}:x", &"0".repeat(40), "a b"] {
         let error = repository.resolve_commit(unknown).await.unwrap_err();
         assert!(matches!(error, GitError::UnknownRevision { .. }), "{unknown}: {error}");
     }

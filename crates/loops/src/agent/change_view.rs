@@ -337,7 +337,7 @@ mod tests {
             reason,
         };
         let not_reviewed = reasons.into_iter().map(gap).collect();
-        let coverage = ReviewCoverage { reviewed: Vec::new(), not_reviewed };
+        let coverage = ReviewCoverage { reviewed: Vec::new(), not_reviewed, ..ReviewCoverage::default() };
         let reading = ReadingOutcome { coverage, ..ReadingOutcome::default() };
         let DiffExcerpt { omitted_files, shown_paths, .. } = DiffExcerpt::new(&change, &reading);
         let told = reasons

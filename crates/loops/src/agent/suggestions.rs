@@ -173,7 +173,11 @@ mod tests {
         let said = [("a.py", format!("Sets {key}.")), ("gone.py", "Removed.".into()), ("c.py", "?".into())];
         let said = said.map(|(path, text)| ReportedWalkthroughLine { path: path.into(), text });
         let gone = CoverageGap { path: "gone.py".into(), reason: SkipReason::Deleted };
-        let coverage = ReviewCoverage { reviewed: vec!["a.py".into()], not_reviewed: vec![gone] };
+        let coverage = ReviewCoverage {
+            reviewed: vec!["a.py".into()],
+            not_reviewed: vec![gone],
+            ..ReviewCoverage::default()
+        };
         let lines = collect_walkthrough(said.iter(), folder.path(), &coverage);
         let lines: Vec<&str> = lines.iter().map(|line| line.text.as_str()).collect();
         assert_eq!(lines, ["Sets AKIA….", "Removed."]);

@@ -192,7 +192,7 @@ impl AuditInput {
     /// If the configuration excludes all changed code, returns this as the reason why nothing would be
     /// audited.
     fn unaudited_reason(&self) -> Option<String> {
-        let ReviewCoverage { reviewed, not_reviewed } = &self.rule_results.coverage;
+        let ReviewCoverage { reviewed, not_reviewed, .. } = &self.rule_results.coverage;
         let is_own = |path: &RepoPath| path.as_str() == Some(REPOSITORY_FILE);
         let mut ignored = not_reviewed.iter().filter(|gap| gap.reason == SkipReason::Ignored);
         let first =

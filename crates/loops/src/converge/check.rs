@@ -14,7 +14,7 @@ use truing_core::converge::{
 use truing_core::finding::{DefectCategory, DiffSide};
 use truing_core::id::Sha;
 use truing_core::verification::{CheckAttempts, VerificationReport};
-use truing_diff::parse;
+use truing_diff::{parse, undo_nearest_changes};
 use truing_git::{CommitDiff, PrivateFolder};
 use truing_guard::{
     FileChange, FileVersion, FindingSubject, RepositoryFiles, Weakening, can_affect_tests, contains_code,
@@ -277,7 +277,9 @@ impl ConvergeRunner<'_> {
 
     /// Returns a problem for each check that shows that the fix has made its tests meaningless. The fixed
     /// code has to pass the original tests. If it fails them, the required behaviour may have changed; the
-    /// new tests must then fail without the fix.
+    /// new tests must then fail without the fix, and also with all of the fix but its changes nearest to the
+    /// findings. The second condition holds for tests that fail without the fix only because they use
+    /// something else that the fix adds.
     async fn meaningless_tests(
         &mut self,
         head: &Sha,
@@ -290,7 +292,8 @@ impl ConvergeRunner<'_> {
         if tests.is_empty() {
             return Ok(Vec::new());
         }
-        let Some(as_they_were) = self.verify_with_tests(verifier, candidate, head, tests, after_fix).await?
+        let old_tests = self.files_of_commit(candidate, head, tests).await?;
+        let Some(as_they_were) = self.verify_with_files(verifier, candidate, &old_tests, after_fix).await?
         else {
             return Ok(Vec::new());
         };
@@ -309,47 +312,97 @@ impl ConvergeRunner<'_> {
         if failing.is_empty() {
             return Ok(Vec::new());
         }
-        let Some(without) = self.verify_with_tests(verifier, head, candidate, tests, after_fix).await? else {
+        let new_tests = self.files_of_commit(head, candidate, tests).await?;
+        let Some(without) = self.verify_with_files(verifier, head, &new_tests, after_fix).await? else {
             return Ok(Vec::new());
         };
-        let tells = |check: &&CheckAttempts| {
-            without.checks.iter().any(|other| other.ran.argv == check.ran.argv && !other.passes())
+        let still_passes = |report: &VerificationReport, check: &CheckAttempts| {
+            !report.checks.iter().any(|other| other.ran.argv == check.ran.argv && !other.passes())
         };
         let files = summarise_paths(&tests.iter().collect::<Vec<_>>());
-        let to_problem = |CheckAttempts { ran, .. }: &CheckAttempts| FixProblem {
+        let to_problem = |CheckAttempts { ran, .. }: &CheckAttempts, condition: &str| FixProblem {
             kind: FixProblemKind::Test,
             text: format!(
-                "the fix fails the old tests, and its own tests ({files}) pass even without the fix, so they \
-                 do not test it:\n{}",
+                "the fix fails the old tests, and its own tests ({files}) pass {condition}, so they do not \
+                 test it:\n{}",
                 output_tail(&ran.argv, &ran.output, &ran.errors)
             ),
         };
-        Ok(failing.into_iter().filter(|check| !tells(check)).map(to_problem).collect())
+        let (hollow, others): (Vec<&CheckAttempts>, Vec<&CheckAttempts>) =
+            failing.into_iter().partition(|check| still_passes(&without, check));
+        let mut problems: Vec<FixProblem> =
+            hollow.into_iter().map(|check| to_problem(check, "even without the fix")).collect();
+        let broken = self.files_without_fix_at_findings(head, candidate, tests).await?;
+        if !others.is_empty()
+            && !broken.is_empty()
+            && let Some(report) = self.verify_with_files(verifier, candidate, &broken, after_fix).await?
+        {
+            let condition = "even without its changes nearest to the findings";
+            let hollow = others.into_iter().filter(|check| still_passes(&report, check));
+            problems.extend(hollow.map(|check| to_problem(check, condition)));
+        }
+        Ok(problems)
     }
 
-    /// Runs the checks on the files of one commit, but takes these tests from another commit. Returns none if
-    /// the set-up fails.
-    async fn verify_with_tests(
-        &self,
-        verifier: &Verifier,
-        code_commit: &Sha,
-        tests_commit: &Sha,
+    /// Returns the files with findings in which the changes nearest to the findings are undone. Returns no
+    /// file if the fix changes nothing else in code, because the result is then the code before the fix.
+    async fn files_without_fix_at_findings(
+        &mut self,
+        head: &Sha,
+        candidate: &Sha,
         tests: &BTreeSet<RepoPath>,
-        baseline: &VerificationReport,
-    ) -> Result<Option<VerificationReport>, ActError> {
-        let mut changes = Vec::new();
-        for path in tests {
-            let (there, content) = (
-                self.mirror.read_file(code_commit, path).await?,
-                self.mirror.read_file(tests_commit, path).await?,
+    ) -> Result<Vec<FileContentChange>, ActError> {
+        let CommitDiff { diff, .. } = self.commit_diff(head, candidate).await?;
+        let parsed = parse(&diff);
+        let mut broken = Vec::new();
+        let mut has_other_changes = false;
+        for file in parsed.files.iter().filter(|file| !tests.contains(&file.path)) {
+            let old_path = file.old_path.as_ref().unwrap_or(&file.path);
+            let locations = self.record.detail.state.findings.iter().map(|finding| &finding.raw.location);
+            let new = self.mirror.read_file(candidate, &file.path).await?;
+            let without =
+                locations.filter(|place| place.side == DiffSide::New && place.path == *old_path).find_map(
+                    |place| undo_nearest_changes(file, new.as_deref()?, place.start_line..=place.end_line),
+                );
+            has_other_changes |=
+                without.is_none() || without != self.mirror.read_file(head, old_path).await?;
+            broken.extend(
+                without.map(|text| FileContentChange { path: file.path.clone(), content: Some(text) }),
             );
-            if there != content {
+        }
+        Ok(if has_other_changes { broken } else { Vec::new() })
+    }
+
+    /// Returns the content that these files have in the commit `of`, as far as it differs in the other
+    /// commit.
+    async fn files_of_commit(
+        &self,
+        other: &Sha,
+        of: &Sha,
+        paths: &BTreeSet<RepoPath>,
+    ) -> Result<Vec<FileContentChange>, ActError> {
+        let mut changes = Vec::new();
+        for path in paths {
+            let content = self.mirror.read_file(of, path).await?;
+            if self.mirror.read_file(other, path).await? != content {
                 changes.push(FileContentChange { path: path.clone(), content });
             }
         }
+        Ok(changes)
+    }
+
+    /// Runs the checks on the files of a commit, after these changes of their content. Returns none if the
+    /// set-up fails.
+    async fn verify_with_files(
+        &self,
+        verifier: &Verifier,
+        commit: &Sha,
+        changes: &[FileContentChange],
+        baseline: &VerificationReport,
+    ) -> Result<Option<VerificationReport>, ActError> {
         let tree = PrivateFolder::new().map_err(ActError::TemporaryFolder)?;
-        self.mirror.check_out_private_clone(code_commit, &[], tree.path()).await?;
-        write_changes(tree.path(), &changes).await?;
+        self.mirror.check_out_private_clone(commit, &[], tree.path()).await?;
+        write_changes(tree.path(), changes).await?;
         let verified = verifier.verify_tree(tree.path(), &self.fix_cache_scope(), Some(baseline)).await?;
         Ok(verified.verification)
     }

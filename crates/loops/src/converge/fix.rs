@@ -313,13 +313,23 @@ impl ConvergeRunner<'_> {
         // or references.
         let summary: String =
             redact_secrets(summary).chars().filter(|letter| !"[]#@".contains(*letter)).collect();
-        let summary = line::clean_line(&summary, MAX_COMMIT_SUBJECT_CHARS);
+        let summary = line::clean_line(without_commit_kind(&summary), MAX_COMMIT_SUBJECT_CHARS);
         let summary = if summary.trim().is_empty() { without } else { summary.trim() };
         let number = match task {
             FixerTask::Findings(_) => self.record.detail.state.audit_count,
             FixerTask::Gate(_) => self.record.detail.state.audit_count.saturating_add(1),
         };
         format!("{kind}: {summary}\n\n{of} {number} of run {}.\n", self.record.run)
+    }
+}
+
+/// Returns a summary without a kind of its own, such as `Fix:` or `fix(api):`.
+fn without_commit_kind(summary: &str) -> &str {
+    match summary.trim_start().split_once(':') {
+        Some((kind, rest)) if kind.split('(').next().is_some_and(|word| word.eq_ignore_ascii_case("fix")) => {
+            rest.trim_start()
+        }
+        _ => summary,
     }
 }
 

@@ -193,8 +193,9 @@ impl GateResult {
     /// # Errors
     /// [`GateError::Linter`]
     pub fn from_reading(reading: ReadingOutcome) -> Result<Self, GateError> {
-        let ReadingOutcome { findings, tools, coverage: ReviewCoverage { reviewed, not_reviewed }, .. } =
-            reading;
+        let ReadingOutcome {
+            findings, tools, coverage: ReviewCoverage { reviewed, not_reviewed, .. }, ..
+        } = reading;
         if let Some((name, reason)) =
             tools.into_iter().find_map(|tool| Some((tool.name, tool.failure_reason?)))
         {

@@ -30,9 +30,13 @@ use truing_diff::RepoPath;
 use truing_forge::ForgeServer as _;
 use truing_forge::effects::EffectError;
 
+mod head_review;
 mod reviewer_feedback;
 
-use self::reviewer_feedback::{is_own_comment, should_resolve_thread, summarise_feedback, unresolved_thread};
+use self::head_review::newest_head_review;
+use self::reviewer_feedback::{
+    is_own_comment, review_submission, should_resolve_thread, summarise_feedback, unresolved_thread,
+};
 use super::pull::{
     PullRequestWorkspace, effect_error, finding_topic, forge_error, pauses_run, retain_own_comments,
 };
@@ -185,17 +189,21 @@ impl PullRequestRunner<'_> {
                 }
                 NextAction::MarkReady(notes) => {
                     self.runner.record.detail.is_pursued = false;
-                    for note in notes {
-                        self.runner.record.warn(note);
-                    }
                     let head = self.runner.record.detail.state.head.short_sha();
-                    let clean = format!("every reviewer accepts {head}");
+                    let clean = if notes.is_empty() {
+                        format!("every reviewer accepts {head}")
+                    } else {
+                        format!("no required reviewer objects to {head}")
+                    };
                     self.runner
                         .record
                         .detail
                         .state
                         .exit
                         .get_or_insert_with(|| ConvergeExit::new(ConvergeExitCode::Clean, clean));
+                    for note in notes {
+                        self.runner.record.warn(note);
+                    }
                     store.store_converge_record(token, &self.runner.record).await?;
                     return Ok(ConvergeCallOutcome::NoFurtherAct);
                 }
@@ -441,10 +449,7 @@ impl PullRequestRunner<'_> {
         };
         let mut views = BTreeMap::new();
         for other in external_reviewers {
-            let newest = reviews.iter().rfind(|review| {
-                review.commit.as_ref() == Some(&pull.head.sha)
-                    && is_by_reviewer(review.author.as_ref(), other, unique)
-            });
+            let newest = newest_head_review(&reviews, &threads, other, &pull.head.sha, unique);
             let queued = match &other.trigger {
                 ReviewerTrigger::Nothing => false,
                 ReviewerTrigger::Request => {
@@ -467,7 +472,11 @@ impl PullRequestRunner<'_> {
                     }
                 }
             };
-            views.insert(other.name.clone(), summarise_feedback(other, newest, &threads, &checks, queued));
+            let mut view = summarise_feedback(other, newest, &threads, &checks, queued);
+            let theirs =
+                reviews.iter().filter(|review| is_by_reviewer(review.author.as_ref(), other, unique));
+            view.submissions = theirs.map(review_submission).collect();
+            views.insert(other.name.clone(), view);
         }
         let again = client.pull_details().await.map_err(forge_error)?;
         if again.head.sha != pull.head.sha {
@@ -535,13 +544,10 @@ impl PullRequestRunner<'_> {
             ));
         }
         for name in &feedback.reviews {
-            let newest = observation.reviews.iter().rfind(|review| {
-                review.commit.as_ref() == Some(&observation.snapshot.head)
-                    && listed.iter().any(|other| {
-                        other.name == *name && is_by_reviewer(review.author.as_ref(), other, unique)
-                    })
-            });
-            let Some(review) = newest else { continue };
+            let Some(reviewer) = listed.iter().find(|other| other.name == *name) else { continue };
+            let PullRequestObservation { snapshot, threads, reviews } = observation;
+            let newest = newest_head_review(reviews, threads, reviewer, &snapshot.head, unique);
+            let Some(review) = newest.map(|newest| newest.review) else { continue };
             let place = (RepoPath::from_bytes(b"."), 1);
             claims.push(finding_from_comment(
                 format!("{REVIEWER_RULE_PREFIX}{name}"),

@@ -243,7 +243,7 @@ pub async fn render_report(mirror: &Mirror, record: &ConvergeRecord) -> Result<S
     let _ = writeln!(text, "Starting commit: {}", short_sha(&state.starting_head));
     let _ = writeln!(text, "Final commit: {}", short_sha(&state.head));
     let _ = writeln!(text, "Net change: {net}");
-    let _ = writeln!(text, "Cost: {}", record.cost());
+    let _ = writeln!(text, "Cost: {}", record.cost_text());
     text += "\nLoop log:\n";
     for (line, changed) in log_lines_with_stats(mirror, record, 0).await? {
         let line = match line {

@@ -219,7 +219,7 @@ pub(super) async fn read_line(
 }
 
 /// Reads the error stream to its end, and keeps its last bytes, because fatal messages are at the end.
-pub(super) async fn drain_to_tail(stream: Option<impl AsyncRead + Unpin>, tail: &mut Vec<u8>) {
+pub(crate) async fn drain_to_tail(stream: Option<impl AsyncRead + Unpin>, tail: &mut Vec<u8>) {
     let Some(mut stream) = stream else { return };
     let mut part = vec![0; MAX_STDERR_BYTES];
     while let Ok(count @ 1..) = stream.read(&mut part).await {

@@ -1,7 +1,9 @@
-//! Finds the changed files that git treats as binary although they were text at the base. Rules other than
-//! the rules for secrets would otherwise be silent about such a file, without a trace in the review.
+//! Finds the changed files that git treats as binary although they were text at the base, or are source code
+//! by their name or first line. Rules other than the rules for secrets would otherwise be silent about such a
+//! file, without a trace in the review.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use truing_core::outcome::{CoverageGap, SkipReason};
 use truing_diff::{FileDiff, FileStatus, RepoPath};
@@ -11,6 +13,14 @@ use crate::tools::BaseCommit;
 
 /// Number of bytes at the beginning of a file in which git searches for a NUL byte.
 const PROBE_BYTES: usize = 8000;
+
+/// Endings of the names of source code that interpreters and compilers read.
+const SOURCE_ENDINGS: &[&str] = &[
+    "astro", "bash", "bat", "c", "cc", "cjs", "clj", "cpp", "cs", "css", "cts", "cxx", "dart", "erl", "ex",
+    "exs", "fish", "go", "gradle", "groovy", "h", "hpp", "hs", "html", "java", "jl", "js", "jsx", "kt",
+    "kts", "lua", "m", "mjs", "ml", "mts", "php", "pl", "pm", "ps1", "py", "pyi", "r", "rb", "rs", "scala",
+    "scss", "sh", "sql", "svelte", "swift", "tf", "toml", "ts", "tsx", "vue", "yaml", "yml", "zsh",
+];
 
 /// Returns true if git treats the content of this file as binary and does not report which of its lines
 /// changed. All content of a new file counts as changed.
@@ -57,6 +67,28 @@ pub(super) async fn mark_former_text_files(
         let is_text = |bytes: Vec<u8>| !bytes.iter().take(PROBE_BYTES).any(|byte| *byte == 0);
         if tree.read_bytes(old_path).is_ok_and(is_text) {
             gap.reason = SkipReason::BecameBinary;
+        }
+    }
+}
+
+/// Sets the reason of each new binary file that is source code by its name or its first line, so that the
+/// review becomes partial. `tree` contains the files of the head.
+pub(super) fn mark_binary_source(gaps: &mut [CoverageGap], files: &[FileDiff<'_>], tree: &Path) {
+    let is_new = |path: &RepoPath| {
+        files.iter().any(|file| file.path == *path && file.is_binary && file.status == FileStatus::Added)
+    };
+    let binary = gaps.iter_mut().filter(|gap| gap.reason == SkipReason::Binary && is_new(&gap.path));
+    let mut head = None;
+    for gap in binary {
+        let ending = gap.path.as_bytes().rsplit(|byte| *byte == b'.').next().unwrap_or_default();
+        let ending = String::from_utf8_lossy(ending).to_ascii_lowercase();
+        let head = head.get_or_insert_with(|| FileTree::open(tree).ok()).as_ref();
+        let is_script = || {
+            let bytes = head.and_then(|head| head.read_bytes(&gap.path).ok());
+            bytes.is_some_and(|bytes| bytes.starts_with(b"#!"))
+        };
+        if SOURCE_ENDINGS.contains(&ending.as_str()) || is_script() {
+            gap.reason = SkipReason::BinarySource;
         }
     }
 }

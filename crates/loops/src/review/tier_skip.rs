@@ -8,13 +8,17 @@ use truing_core::port::{ComputedReview, PullRequest, PullRevision, RunReference,
 use truing_core::publish::CommentProducer;
 use truing_core::slot::{StepOutcome, WaitReason};
 use truing_core::tier::{PullAuthor, PullFacts, Tier, TierChoice, TierRules};
-use truing_diff::{FileStatus, parse_files};
+use truing_diff::{FileStatus, Hunk, LineKind, parse_files};
 use truing_forge::publisher::ReconcileOutcome;
 
 use super::LeasedReview;
 use crate::reading::ReviewedChange;
 use crate::step_stop_reason::StepStopReason;
 use crate::{desired_state, text};
+
+/// Maximum number of bytes that count as one line. A longer line counts as several lines, so that a change of
+/// a minified file is not small.
+const MAX_BYTES_PER_LINE: usize = 200;
 
 /// Chooses the tier of a pull request from its metadata and its change.
 pub(crate) fn choose_tier(
@@ -37,8 +41,9 @@ pub(crate) fn choose_tier(
         if file.status == FileStatus::Renamed {
             paths.extend(file.old_path.as_ref().map(ToString::to_string));
         }
-        lines += u64::from(file.added_lines) + u64::from(file.deleted_lines);
-        has_uncounted |= file.is_binary;
+        let changed = file.hunks.iter().flat_map(Hunk::lines).filter(|line| line.kind != LineKind::Context);
+        lines += changed.map(|line| line.text.len().div_ceil(MAX_BYTES_PER_LINE).max(1) as u64).sum::<u64>();
+        has_uncounted |= file.is_binary || file.hunks.is_empty();
     }
     paths.extend(change.omitted_files.iter().map(|gap| gap.path.to_string()));
     counted.extend(change.omitted_files.iter().map(|gap| gap.path.clone()));

@@ -52,7 +52,8 @@ pub(super) fn apply_change(
     let mut files = Vec::new();
     let file = project.join(&job.constraint_file);
     let old = read_regular_file(project, &job.constraint_file)?;
-    let text = project_requirement::file_text_with_range(&requirement_place(job, &file), spec)?;
+    let place = requirement_place(job, &file);
+    let text = project_requirement::file_text_with_range(&place, spec, &release_decision.hashes)?;
     files.push(replace_file(project, &job.constraint_file, old, text)?);
     let changed = release_decision.decision.pin_changes.iter().filter(|change| match change.kind {
         PinChangeKind::Bytes => true,

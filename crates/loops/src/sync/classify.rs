@@ -159,7 +159,7 @@ impl SyncRun<'_> {
     ) {
         let verdict = report.verdict(functions);
         let reason = report.reason(verdict, &release_decision.decision);
-        release_decision.apply_verdict(self.job.config, verdict, reason);
+        release_decision.apply_verdict(verdict, reason);
         release_decision.classification = Some(report);
     }
 

@@ -7,7 +7,7 @@ use globset::escape;
 use truing_core::sync::{
     ReleaseSources, SyncDecision, SyncDecisionInput, SyncVerdict, UnguardedPart, decide_sync,
 };
-use truing_core::version::PackageVersion;
+use truing_core::version::{PackageVersion, RangeStyle};
 use truing_reader::sources::ProjectFacts;
 use truing_upstream::range::VersionRange;
 use truing_upstream::requirement_changes::DependentProject;
@@ -16,8 +16,8 @@ use super::history::{ReleaseHistory, ReleaseQuery};
 use super::patch::{DefinitionPatch, ReleasePair};
 use super::place::requirement_place;
 use super::{
-    DecisionRequest, ReleaseDecision, SyncDecisionError, file_counterparts, is_stable, open_range_reason,
-    project_copies,
+    AvailableReleases, DecisionRequest, ReleaseDecision, SyncDecisionError, file_counterparts, is_stable,
+    lock_files, project_copies,
 };
 
 /// The starting point of comparisons: the release that the project was made for, and the parts of it that the
@@ -25,6 +25,10 @@ use super::{
 pub(super) struct ReleaseComparison<'a> {
     request: &'a DecisionRequest<'a>,
     spec: Option<VersionRange>,
+    /// Style of the new range.
+    style: RangeStyle,
+    /// True if the project lists the digests of the archives that it permits.
+    has_hashes: bool,
     /// The release that the project was made for.
     from: PackageVersion,
     /// The parts of the release `from` that a comparison requires.
@@ -46,8 +50,7 @@ impl<'a> ReleaseComparison<'a> {
     pub(super) async fn new(
         request: &'a DecisionRequest<'a>,
         history: &ReleaseHistory<'_>,
-        spec: Option<VersionRange>,
-        from: PackageVersion,
+        available: &AvailableReleases,
     ) -> Result<Self, SyncDecisionError> {
         let DecisionRequest { job, project, manifest, .. } = *request;
         let pairs = file_counterparts(job, project);
@@ -56,10 +59,15 @@ impl<'a> ReleaseComparison<'a> {
         let bases: Vec<String> = used_definitions.inherited.iter().cloned().collect();
         let mirrored: Vec<String> = pairs.iter().map(|(theirs, _)| escape(theirs)).collect();
         let query = ReleaseQuery { manifest, mirrored_globs: mirrored.clone(), base_classes: &bases };
+        let from = available.from.clone();
         let before = history.read_sources(&from, &query).await?;
+        let has_hashes = available.requirement.as_ref().is_some_and(|requirement| requirement.has_hashes);
         Ok(Self {
             request,
-            spec,
+            spec: available.spec().cloned(),
+            // pip requires an exact version beside digests.
+            style: if has_hashes { RangeStyle::Exact } else { job.style },
+            has_hashes,
             from,
             old_sources: before,
             project_facts: used_definitions,
@@ -114,21 +122,95 @@ impl<'a> ReleaseComparison<'a> {
         compared_release: ComparedRelease,
     ) -> Result<ReleaseDecision, SyncDecisionError> {
         let ComparedRelease { mut decision, new_sources: after } = compared_release;
-        let is_open = |spec: &VersionRange| spec.contains(&to) && spec.contains_next_patch(&to);
-        if self.spec.as_ref().is_some_and(is_open) {
-            decision.reason += &open_range_reason(&to);
+        let is_open = |spec: &&VersionRange| spec.contains(&to) && spec.contains_next_patch(&to);
+        if let Some(spec) = self.spec.as_ref().filter(is_open) {
+            decision.reason += &open_range_reason(spec, &to);
         }
         let floor =
             history.find_change_releases(&mut decision, &self.from, &self.old_sources, &to, &after).await?;
-        let style = self.request.job.style;
-        let spec_after = self.spec.as_ref().and_then(|spec| match decision.verdict {
-            SyncVerdict::Skip => Some(spec.clone()),
-            SyncVerdict::Relax => spec.with_release(style, &to, None),
-            SyncVerdict::Bump => spec.with_release(style, &to, Some(floor.as_ref().unwrap_or(&to))),
+        let hashes = self.archive_hashes(history, &to);
+        let relaxed = self.spec.as_ref().map(|spec| self.new_range(history, spec, &to, None, &hashes));
+        let new_range = match decision.verdict {
+            SyncVerdict::Skip => self.spec.clone().map(Ok),
+            SyncVerdict::Relax => relaxed.clone(),
+            SyncVerdict::Bump => {
+                let floor = Some(floor.as_ref().unwrap_or(&to));
+                self.spec.as_ref().map(|spec| self.new_range(history, spec, &to, floor, &hashes))
+            }
             SyncVerdict::Ask => None,
-        });
-        let (from, spec_before) = (self.from.clone(), self.spec.clone());
-        Ok(ReleaseDecision { from, to, spec_before, spec_after, decision, classification: None })
+        };
+        let (from, spec_before, style) = (self.from.clone(), self.spec.clone(), self.style);
+        let mut decided = ReleaseDecision {
+            from,
+            to,
+            spec_before,
+            spec_after: None,
+            decision,
+            classification: None,
+            style,
+            relaxed,
+            hashes,
+            outdated_lock_file: lock_files::outdated_lock_file(self.request.project, self.request.job),
+        };
+        decided.set_new_range(new_range);
+        Ok(decided)
+    }
+
+    /// Returns the digests of a release's archives, as options of pip; empty if the project lists no digests,
+    /// or if the index does not report them.
+    fn archive_hashes(&self, history: &ReleaseHistory<'_>, to: &PackageVersion) -> Vec<String> {
+        let release = history.releases.iter().find(|release| self.has_hashes && release.version == *to);
+        let digests = release.into_iter().flat_map(|release| &release.sha256_digests);
+        digests.map(|digest| format!("sha256:{digest}")).collect()
+    }
+
+    /// Returns the range that includes the release; or the reason why a person must write the range.
+    fn new_range(
+        &self,
+        history: &ReleaseHistory<'_>,
+        spec: &VersionRange,
+        to: &PackageVersion,
+        floor: Option<&PackageVersion>,
+        hashes: &[String],
+    ) -> Result<VersionRange, String> {
+        let range = spec.with_release(self.style, to, floor);
+        let range =
+            range.ok_or_else(|| format!("the range {spec} cannot be rewritten so that it includes {to}"))?;
+        if self.has_hashes && hashes.is_empty() {
+            return Err(format!("the index does not report the digest of each archive of {to}"));
+        }
+        match self.range_problem(history, floor.is_none(), spec, &range) {
+            Some(problem) => Err(problem),
+            None => Ok(range),
+        }
+    }
+
+    /// Compares the ranges by the releases that exist. Returns the reason if a wider range excludes a release
+    /// that the project admitted, or if the new range admits an older release that the project left out.
+    fn range_problem(
+        &self,
+        history: &ReleaseHistory<'_>,
+        is_relax: bool,
+        before: &VersionRange,
+        after: &VersionRange,
+    ) -> Option<String> {
+        // The floor of a port excludes earlier releases on purpose. A pin excludes the others, and so do the
+        // styles of one version and of compatible versions, which the operator chooses.
+        let keeps_releases = matches!(self.style, RangeStyle::Keep | RangeStyle::ExclusiveUpperNextPatch);
+        let must_include = is_relax && keeps_releases && !before.is_pin();
+        let stable = || history.releases.iter().filter(is_stable).map(|release| &release.version);
+        let mut installable = history.releases.iter().filter(|release| !release.is_yanked);
+        let lost = installable
+            .find(|release| {
+                must_include && before.admits(&release.version) && !after.contains(&release.version)
+            })
+            .map(|release| &release.version);
+        if let Some(lost) = lost {
+            return Some(format!("the range {after} would exclude {lost}, which the project admits"));
+        }
+        let added = stable()
+            .find(|version| **version < self.from && after.contains(version) && !before.contains(version))?;
+        Some(format!("the range {after} would admit {added}, which the project excludes"))
     }
 
     /// Returns all changed definitions, pinned or not, each with its lines in both releases.
@@ -176,4 +258,14 @@ impl<'a> ReleaseComparison<'a> {
         }
         found
     }
+}
+
+/// Returns a remark for the reason of a decision: the range also contains later releases, which are not
+/// checked.
+fn open_range_reason(spec: &VersionRange, to: &PackageVersion) -> String {
+    let later = match spec.has_upper_bound() {
+        true => format!("releases after {to}"),
+        false => "all later releases".to_owned(),
+    };
+    format!("; the range also contains {later}, which are not checked: let the range end after {to}")
 }

@@ -77,6 +77,22 @@ pub enum SyncDecisionError {
         no release"
     )]
     UnknownStartingRelease(String),
+    /// Each release in the project's range is withdrawn or a pre-release.
+    #[error(
+        "{package}: the project's range {range} contains only {version}, which is {state}{}",
+        .before.as_ref().map_or(String::new(), |before| format!("; the release before it is {before}"))
+    )]
+    UnstableStart {
+        package: String,
+        /// The version range of the project.
+        range: String,
+        /// The newest release in the range.
+        version: String,
+        /// The state of this release.
+        state: &'static str,
+        /// The newest stable release before it.
+        before: Option<String>,
+    },
     /// The release that the project was made for is unknown, because the project has no file that declares a
     /// range.
     #[error(
@@ -93,6 +109,18 @@ pub enum SyncDecisionError {
     /// The project's folder does not exist.
     #[error("there is no folder {0}")]
     NoProject(PathBuf),
+}
+
+impl SyncDecisionError {
+    /// Returns the requirement and the reason why it is not understood; `None` for any other error. Only
+    /// people can decide what such a requirement means.
+    pub fn requirement_doubt(&self) -> Option<(&str, &str)> {
+        if let Self::Constraint(RequirementError::NotUnderstood { text, reason, .. }) = self {
+            Some((text, reason))
+        } else {
+            None
+        }
+    }
 }
 
 /// Formats the error of an archive or a project. The name is added only if the error does not contain it.

@@ -1,7 +1,7 @@
 //! The part of a change that needs no model. The module writes the range and the digests (`change`), and the
-//! version and the changelog (`news`). The project's own command then updates the lock files. This command
-//! runs in the sandbox, on a copy of the files. If the command changes a file that is not a lock file, the
-//! whole change is rejected.
+//! version and the changelog (`release_note`). The project's own command then updates the lock files. This
+//! command runs in the sandbox, on a copy of the files. If the command changes a file that is not a lock
+//! file, the whole change is rejected.
 
 use std::path::Path;
 

@@ -9,7 +9,8 @@ use truing_core::version::PackageVersion;
 use truing_reader::sources::ReleaseSourcesRequest;
 use truing_upstream::index::PackageRelease;
 
-use super::SyncDecisionError;
+use super::available_releases::AvailableReleases;
+use super::decision_error::SyncDecisionError;
 use super::package_sources::PackageSources;
 
 /// The parts of a release that are read.
@@ -30,7 +31,16 @@ pub(super) struct ReleaseHistory<'a> {
     pub(super) sources_by_release: BTreeMap<usize, ReleaseSources>,
 }
 
-impl ReleaseHistory<'_> {
+impl<'a> ReleaseHistory<'a> {
+    pub(super) fn new(
+        job: &'a JobConfig,
+        sources: PackageSources<'a>,
+        available: &'a AvailableReleases,
+    ) -> Self {
+        let AvailableReleases { releases, newest, .. } = available;
+        Self { job, sources, releases, newest: newest.clone(), sources_by_release: BTreeMap::new() }
+    }
+
     fn version_index(&self, version: &PackageVersion) -> Result<usize, SyncDecisionError> {
         self.releases.iter().position(|release| release.version == *version).ok_or_else(|| {
             SyncDecisionError::NoRelease {

@@ -13,7 +13,7 @@ use truing_reader::sources::ProjectFacts;
 use super::history::{ReleaseHistory, ReleaseQuery};
 use super::package_sources::PackageSources;
 use super::project_copies::load_project_facts;
-use super::{AvailableReleases, DecisionRequest, SyncDecisionError, file_counterparts, find_releases};
+use super::{DecisionRequest, SyncDecisionError, file_counterparts, find_releases};
 
 /// A proposal for the pins of a project.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -54,11 +54,11 @@ pub fn propose_manifest<'a>(
                 }
             }
         }
-        let AvailableReleases { releases, newest, from, .. } = find_releases(&request, sources.index).await?;
+        let available = find_releases(&request, sources.index).await?;
+        let from = available.from.clone();
         let is_found = request.manifest.rows.is_empty();
         let mut manifest = PinManifest { rows: wanted };
-        let history =
-            ReleaseHistory { job, sources, releases: &releases, newest, sources_by_release: BTreeMap::new() };
+        let history = ReleaseHistory::new(job, sources, &available);
         let sources = history
             .read_sources(
                 &from,

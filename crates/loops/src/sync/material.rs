@@ -43,7 +43,7 @@ pub(super) async fn read_release_files(
     files: &[String],
 ) -> Result<BTreeMap<String, String>, SyncDecisionError> {
     let PackageSources { index, archives, reader } = sources;
-    let releases = index.fetch_releases(&job.package).await?;
+    let releases = index.fetch_releases(&job.package).await?.releases;
     let release = releases.iter().find(|release| release.version == *version);
     let release = release.ok_or_else(|| SyncDecisionError::NoRelease {
         package: job.package.clone(),

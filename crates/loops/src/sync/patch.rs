@@ -11,7 +11,7 @@ use truing_core::sync::{
 };
 use truing_core::version::PackageVersion;
 
-use super::SyncDecisionError;
+use super::decision_error::SyncDecisionError;
 use super::history::ReleaseHistory;
 use super::material::read_release_files;
 

@@ -3,8 +3,11 @@
 
 use std::path::{Path, PathBuf};
 
+use ignore::WalkBuilder;
 use truing_config::sync::JobConfig;
-use truing_core::sync::{ManifestEntry, ManifestError, PinManifest, UnguardedPart, UnguardedReason};
+use truing_core::sync::{
+    LINE_DIGEST_HEX_DIGITS, ManifestEntry, ManifestError, PinManifest, UnguardedPart, UnguardedReason,
+};
 use truing_reader::sources::{HashPins, SourcesError};
 use truing_upstream::manifest::{self, ManifestFileError};
 
@@ -65,6 +68,49 @@ pub async fn load_pins(
     } else {
         Ok(PinnedManifest { manifest: PinManifest::default(), unparsed_pins: Vec::new() })
     }
+}
+
+/// A hash test of the project's own.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct HashTest {
+    pub path: PathBuf,
+    /// Number of the package's definitions that the test pins.
+    pub pin_count: usize,
+}
+
+/// The largest file, in bytes, that is searched for pins.
+const MAX_TEST_BYTES: u64 = 1 << 20;
+
+/// Finds the project's Python test that pins the most definitions of the package.
+#[truing_core::boxed_future]
+pub async fn find_hash_test(project: &Path, package: &str, reader: &ChildProcessReader) -> Option<HashTest> {
+    let module = package.replace('-', "_").to_ascii_lowercase();
+    let mut found: Option<HashTest> = None;
+    for entry in WalkBuilder::new(project).require_git(false).build().flatten() {
+        let name = entry.file_name().to_string_lossy();
+        let is_test = name.ends_with(".py") && name.contains("test");
+        let is_small =
+            entry.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.len() <= MAX_TEST_BYTES);
+        if !is_test || !is_small {
+            continue;
+        }
+        let path = entry.path();
+        let text = std::fs::read_to_string(path).unwrap_or_default();
+        if !text.contains(&module) || !has_digest(&text) {
+            continue;
+        }
+        let Ok(pins) = read_pins(path, reader).await else { continue };
+        let pin_count = pins.manifest.rows.keys().filter(|symbol| symbol.starts_with(&module)).count();
+        if pin_count > found.as_ref().map_or(0, |test| test.pin_count) {
+            found = Some(HashTest { path: path.to_owned(), pin_count });
+        }
+    }
+    found
+}
+
+/// Returns true if the text contains a word of hexadecimal digits that is as long as a digest.
+fn has_digest(text: &str) -> bool {
+    text.split(|letter: char| !letter.is_ascii_hexdigit()).any(|word| word.len() == LINE_DIGEST_HEX_DIGITS)
 }
 
 /// Reads the pins of a project: a Python file is a hash test, any other file is a manifest.

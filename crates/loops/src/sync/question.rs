@@ -66,8 +66,13 @@ impl JobQuestions<'_> {
             Err(ForgeError::NotFound { .. }) => return Ok(QuestionAnswers::default()),
             Err(error) => return Err(error),
         };
+        for reply in replies.iter().filter(|reply| reply.is_author_trusted) {
+            if let Some(reason) = reply.text_writer.refusal_reason() {
+                tracing::warn!(issue = number, comment = %reply.id, "an answer does not count: {reason}");
+            }
+        }
         let trusted: Vec<&ConversationReply> =
-            replies.iter().filter(|reply| reply.is_author_trusted).collect();
+            replies.iter().filter(|reply| reply.is_trusted_answer()).collect();
         let ruling = trusted.iter().rev().find_map(|reply| {
             let verdict = parse_ruling(&reply.body)?;
             let by = reply.author.as_ref().map(|author| author.login.clone()).unwrap_or_default();
@@ -159,7 +164,7 @@ impl JobQuestions<'_> {
     /// True if a trusted person has commented since the question was asked.
     async fn is_answered(&self, question: &JobQuestion) -> Result<bool, ForgeError> {
         let replies = self.notices.forge.replies(question.issue, question.last_comment.as_ref()).await?;
-        Ok(replies.iter().any(|reply| reply.is_author_trusted))
+        Ok(replies.iter().any(ConversationReply::is_trusted_answer))
     }
 
     /// Posts the question as a new comment, which notifies people, and deletes earlier comments that contain
@@ -181,8 +186,14 @@ impl JobQuestions<'_> {
         Ok(())
     }
 
-    /// Closes all open questions of the job.
-    pub(super) async fn close(&self, job: &mut JobState, reason: &str) -> Result<(), SyncRunError> {
+    /// Closes all open questions of the job. `pull_url` is the address of the pull request that the reason
+    /// names.
+    pub(super) async fn close(
+        &self,
+        job: &mut JobState,
+        reason: &str,
+        pull_url: Option<&str>,
+    ) -> Result<(), SyncRunError> {
         // A killed run may have opened an issue that is not recorded in the job's state.
         if job.question.is_none() && !self.notices.may_have_been_opened(&self.topic()).await? {
             return Ok(());
@@ -193,7 +204,8 @@ impl JobQuestions<'_> {
             let number = issue.number;
             let last = self.notices.forge.replies(number, None).await?.pop();
             if last.is_none_or(|last| last.topic.as_ref() != Some(&topic)) {
-                let (topic, body) = (topic.clone(), texts::question_settled_comment(reason));
+                let topic = topic.clone();
+                let body = texts::question_settled_comment(reason, pull_url);
                 self.notices.executor.perform(&Effect::NewComment { number, topic, body }).await?;
             }
             self.notices.close(number).await?;

@@ -86,7 +86,7 @@ impl From<RequirementError> for ReleaseNoteError {
             }
             RequirementError::Unreadable { .. }
             | RequirementError::Malformed { .. }
-            | RequirementError::InvalidRange { .. } => Self::Version(error),
+            | RequirementError::NotUnderstood { .. } => Self::Version(error),
         }
     }
 }
@@ -144,7 +144,7 @@ impl ReleaseNoteWriter<'_> {
         let file = project.join(name);
         let style = RangeStyle::VendoredVersion;
         let place = RequirementPlace { file: &file, key_path, package, registry: *registry, style };
-        let text = project_requirement::read_range(&place)?.to_string();
+        let text = project_requirement::read_requirement(&place)?.range.to_string();
         let version = VersionTriple::parse(&text)
             .ok_or_else(|| ReleaseNoteError::NotVersionTriple { path: name.clone(), text: text.clone() })?;
         let is_released = self.is_released(version).await?;
@@ -152,7 +152,7 @@ impl ReleaseNoteWriter<'_> {
         if next != version {
             let next =
                 VersionRange::from_vendored_version(PackageVersion::parse(*registry, &next.to_string())?);
-            let text = project_requirement::file_text_with_range(&place, &next)?;
+            let text = project_requirement::file_text_with_range(&place, &next, &[])?;
             written_files.push(change::replace_file(project, name, old, text)?);
         }
         Ok(next)

@@ -18,6 +18,7 @@ use truing_forge::effects::EffectExecutor;
 use truing_forge::{AnyForgeServer, RepositoryClient};
 use truing_git::{Mirror, PrivateFolder, Remote};
 
+use super::available_releases::{cannot_follow_reason, is_port_obsolete};
 use super::bump::BumpContext;
 use super::classify::ClassifyContext;
 use super::drafts::{DraftPullRequest, JobDraftState};
@@ -29,8 +30,7 @@ use super::run_log::{QuestionUpdate, SyncRunLog, SyncRunResult};
 use super::texts::{self, ReleaseSubject};
 use super::verify::ProjectChecks;
 use super::{
-    AvailableReleases, DecisionRequest, ReleaseDecision, SyncDecisionError, change, decide_on_release,
-    load_pins, tracking, unreported_costs,
+    DecisionRequest, ReleaseDecision, change, decide_on_release, load_pins, tracking, unreported_costs,
 };
 use crate::agent::ModelSpend;
 use crate::program_versions;
@@ -281,9 +281,20 @@ impl SyncRun<'_> {
             saved.draft = None;
             seen = super::find_releases(&question(named.clone()), self.job.sources.index).await;
         }
+        if let Err(error) = &seen
+            && let Some((requirement, doubt)) = error.requirement_doubt()
+        {
+            log.verdict = Some(SyncVerdict::Ask);
+            let reason = error.to_string();
+            let file = &self.job.config.constraint_file;
+            let (title, text) =
+                texts::requirement_question(self.release_subject(""), file, requirement, doubt);
+            let question = QuestionDraft { version: String::new(), title, text };
+            return Ok(SyncRunResult::new(Outcome::QuestionAsked, reason, QuestionUpdate::Ask(question)));
+        }
         // The caller named a release that cannot be followed, so the caller has made a mistake. The mistake
         // does not count as a failure of the job.
-        if let (Some(named), Some(why)) = (&named, self.cannot_follow_reason(&seen)) {
+        if let (Some(named), Some(why)) = (&named, cannot_follow_reason(&self.job.config.package, &seen)) {
             log.to_version = Some(named.to_string());
             return Ok(SyncRunResult::new(Outcome::Postponed, why, QuestionUpdate::Keep));
         }
@@ -298,9 +309,16 @@ impl SyncRun<'_> {
         }
         let (from, to) = (seen.from.to_string(), seen.to.to_string());
         (log.from_version, log.to_version) = (Some(from), Some(to.clone()));
+        if let Some(reason) = seen.unreadable_reason().filter(|_| seen.is_in_range()) {
+            log.verdict = Some(SyncVerdict::Ask);
+            let (title, text) = texts::unreadable_index_question(self.release_subject(&to), &reason);
+            let question = QuestionDraft { version: to, title, text };
+            return Ok(SyncRunResult::new(Outcome::QuestionAsked, reason, QuestionUpdate::Ask(question)));
+        }
         if seen.is_in_range() {
             log.verdict = Some(SyncVerdict::Skip);
-            let why = format!("the range already contains {} {to}", self.job.config.package);
+            let notes: String = seen.notes.iter().map(|note| format!("; {note}")).collect();
+            let why = format!("the range already contains {} {to}{notes}", self.job.config.package);
             return Ok(SyncRunResult::new(Outcome::UpToDate, why, QuestionUpdate::Close));
         }
 
@@ -326,14 +344,15 @@ impl SyncRun<'_> {
         let mut decided = Box::pin(decide_on_release(question(None), seen, sources)).await?;
         decided.decision.unguarded_parts.extend(pins.unparsed_pins.iter().cloned());
         let rules = job.ruling.as_ref().filter(|ruling| ruling.version == to);
+        let is_ruled = rules.is_some();
         if let Some(ruling) = rules.filter(|ruling| ruling.overrides(decided.decision.verdict)) {
             let reason = &decided.decision.reason;
             let why = format!("{reason}; {} decided: {}", ruling.author, ruling.verdict.as_str());
-            decided.apply_verdict(self.job.config, ruling.verdict, why);
+            decided.apply_verdict(ruling.verdict, why);
         }
         if decided.decision.reason == NOTHING_PINNED_REASON && self.job.verifier.is_some() {
             let why = "nothing is pinned, and the project's own checks decide".to_owned();
-            decided.apply_verdict(self.job.config, SyncVerdict::Relax, why);
+            decided.apply_verdict(SyncVerdict::Relax, why);
         }
         let unanswered =
             decided.decision.verdict == SyncVerdict::Ask && decided.decision.needs_classification;
@@ -361,32 +380,16 @@ impl SyncRun<'_> {
                 QuestionUpdate::Close,
             )),
             SyncVerdict::Ask => Ok(self.end_with_question(&to, &decided)),
+            // A person may decide that the lock file is updated by hand.
+            SyncVerdict::Relax if decided.outdated_lock_file.is_some() && !is_ruled => {
+                log.verdict = Some(SyncVerdict::Ask);
+                Ok(self.end_with_question(&to, &decided))
+            }
             SyncVerdict::Relax | SyncVerdict::Bump => {
                 let base_branch = repository.default_branch.as_str();
                 let checkout = BaseCheckout { mirror: &mirror, tip: &tip, branch: base_branch, project };
                 Box::pin(self.publish(job, log, checkout, may_port.then_some(&saved), &decided)).await
             }
-        }
-    }
-
-    /// Returns the reason why the release that the caller named cannot be followed; `None` if it can be
-    /// followed.
-    fn cannot_follow_reason(
-        &self,
-        available: &Result<AvailableReleases, SyncDecisionError>,
-    ) -> Option<String> {
-        match available {
-            Ok(available) if available.has_target_release() => None,
-            Ok(AvailableReleases { to, newest, .. }) => {
-                let package = &self.job.config.package;
-                Some(format!("{package} has no release {to}; the newest is {newest}"))
-            }
-            Err(
-                error @ (SyncDecisionError::Yanked { .. }
-                | SyncDecisionError::Excluded { .. }
-                | SyncDecisionError::OlderRelease { .. }),
-            ) => Some(error.to_string()),
-            Err(_) => None,
         }
     }
 
@@ -455,7 +458,8 @@ impl SyncRun<'_> {
                     Outcome::CoveredByPull,
                     format!("{page} contains this change, and is merged"),
                     QuestionUpdate::Close,
-                ));
+                )
+                .with_pull(&page));
             }
             (BranchPlan::Unchanged, pull) => {
                 if let Some(pull) = pull {
@@ -465,7 +469,8 @@ impl SyncRun<'_> {
                     Outcome::CoveredByPull,
                     format!("{page} has it"),
                     QuestionUpdate::Close,
-                ));
+                )
+                .with_pull(&page));
             }
             (BranchPlan::Blocked, Some(pull)) => {
                 log.pull = Some(pulls.post_blocked_comment(&branch_state, pull).await?);
@@ -559,8 +564,10 @@ impl SyncRun<'_> {
         let without = self.no_labels_remark();
         let package = &self.job.config.package;
         let reason = format!("the range is widened to {package} {version} in {}{without}", shown.url);
+        let ended =
+            SyncRunResult::new(Outcome::RangeWidened, reason, QuestionUpdate::Close).with_pull(&shown.url);
         log.pull = Some(shown);
-        Ok(SyncRunResult::new(Outcome::RangeWidened, reason, QuestionUpdate::Close))
+        Ok(ended)
     }
 
     /// True if the branch of the open pull request is based on the default branch's newest commit.
@@ -579,22 +586,5 @@ impl SyncRun<'_> {
     /// effect.
     pub(super) async fn check_write_gate(&self) -> Result<(), SyncRunError> {
         Ok(self.effects.gate.permit_continuation().await.map_err(GateHalt::from)?)
-    }
-}
-
-/// True if the port in progress is no longer needed: the project already admits its release, or this release
-/// can no longer be followed.
-fn is_port_obsolete(
-    port_version: Option<&PackageVersion>,
-    available: &Result<AvailableReleases, SyncDecisionError>,
-) -> bool {
-    match available {
-        Ok(available) => port_version.is_none() || available.is_in_range() || !available.has_target_release(),
-        Err(
-            SyncDecisionError::Yanked { .. }
-            | SyncDecisionError::Excluded { .. }
-            | SyncDecisionError::OlderRelease { .. },
-        ) => true,
-        Err(_) => false,
     }
 }

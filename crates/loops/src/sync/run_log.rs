@@ -77,6 +77,8 @@ pub(super) struct SyncRunResult {
     pub(super) outcome: Outcome,
     pub(super) reason: String,
     pub(super) question_update: QuestionUpdate,
+    /// Address of the pull request that `reason` names.
+    pub(super) pull_url: Option<String>,
 }
 
 /// The change that a run makes to the job's question.
@@ -91,7 +93,12 @@ pub(super) enum QuestionUpdate {
 
 impl SyncRunResult {
     pub(super) fn new(outcome: Outcome, reason: impl Into<String>, question_update: QuestionUpdate) -> Self {
-        Self { outcome, reason: reason.into(), question_update }
+        Self { outcome, reason: reason.into(), question_update, pull_url: None }
+    }
+
+    /// Adds the address of the pull request that the reason names.
+    pub(super) fn with_pull(self, url: &str) -> Self {
+        Self { pull_url: Some(url.to_owned()), ..self }
     }
 
     /// Returns the outcome that the circuit breaker records for this run.

@@ -97,7 +97,7 @@ impl SyncRun<'_> {
                 self.open_wanted_question(job, wanted).await
             }
             (None, QuestionUpdate::Close) if !is_of_another => {
-                self.job_questions().close(job, &run_end.reason).await?;
+                self.job_questions().close(job, &run_end.reason, run_end.pull_url.as_deref()).await?;
                 Ok(None)
             }
             (None, QuestionUpdate::Keep | QuestionUpdate::Close) => Ok(job

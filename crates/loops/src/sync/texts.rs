@@ -5,7 +5,7 @@
 use truing_agent::schema::work::WorkReport;
 use truing_config::sync::placeholders;
 use truing_core::line;
-use truing_core::markdown::{code_span, escape_text};
+use truing_core::markdown::{code_span, escape_text, escape_text_around_links};
 use truing_core::run::RunOutcome;
 use truing_core::sync::breaker::{self, JobBreaker};
 use truing_core::sync::classify::{FunctionJudgement, ReleaseClassification};
@@ -205,9 +205,10 @@ pub(super) fn remaining_obstacles(migration: &UncheckedMigration, check_results:
     ends.into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
-/// Returns the body of a draft pull request that is closed, with the reason for closing at its beginning.
+/// Returns the body of a draft pull request that is closed, with Truing's own reason at its beginning. A link
+/// in the reason stays a link.
 pub(super) fn closed_draft_text(reason: &str, body: &str) -> String {
-    let first = format!("{}.", escape_text(reason));
+    let first = format!("{reason}.");
     if body.starts_with(&first) { body.to_owned() } else { format!("{first}\n\n{body}") }
 }
 
@@ -329,6 +330,43 @@ pub(super) fn release_question(
     // classification.
     text += &render_answer_options(
         decision.verdict == SyncVerdict::Bump && release_decision.classification.is_none(),
+    );
+    (question_title(job, version), text)
+}
+
+/// Returns the title and the body of a question about a requirement that is not understood.
+pub(super) fn requirement_question(
+    subject: ReleaseSubject<'_>,
+    file: &str,
+    requirement: &str,
+    doubt: &str,
+) -> (String, String) {
+    let ReleaseSubject { job_name: job, package, .. } = subject;
+    let text = format!(
+        "Truing cannot follow {}, because it does not wholly understand the requirement in \
+         {}:\n\n{}\n\n{}.\n\n\
+         No release was read. Change the requirement, or the job's `constraint` keys; the next run then \
+         closes \
+         this question.\n",
+        escape_text(package),
+        code_span(file),
+        code_span(requirement),
+        escape_text(doubt)
+    );
+    (format!("{job} sync: feedback needed for the requirement"), text)
+}
+
+/// Returns the title and the body of a question about an index whose newest entries cannot be read.
+pub(super) fn unreadable_index_question(subject: ReleaseSubject<'_>, reason: &str) -> (String, String) {
+    let ReleaseSubject { job_name: job, package, version, .. } = subject;
+    let text = format!(
+        "The project's range includes {} {}, the newest release that Truing can read, but {}.\n\nCheck these \
+         entries of the index. A later run closes this question once it can read them, or once it reads \
+         a newer \
+         release.\n",
+        escape_text(package),
+        code_span(version),
+        escape_text(reason)
     );
     (question_title(job, version), text)
 }
@@ -462,22 +500,25 @@ pub(super) fn render_recent_runs(job: &str, records: &[SyncRecord]) -> (String, 
         let at = jiff::Timestamp::from_millisecond(record.ended_at.0).unwrap_or_default();
         let reason =
             line::clean_line(record.detail.exit_reason.lines().next().unwrap_or_default(), MAX_REASON_CHARS);
+        let pull_url = record.detail.pull.as_ref().map(|pull| pull.url.as_str());
         text += &format!(
             "| {} | {} | {} | {} | {} | {} |\n",
             at.strftime("%Y-%m-%d %H:%M"),
             record.detail.target_release.as_deref().map(render_table_cell).unwrap_or_default(),
             escape_text(&record.detail.result.as_str().replace('_', " ")),
-            escape_text(&reason).replace('|', "\\|"),
+            escape_text_around_links(&reason, pull_url.as_slice()).replace('|', "\\|"),
             record.turns(),
-            record.cost()
+            record.cost_text()
         );
     }
     (format!("{job} sync: results of the last runs"), text)
 }
 
 /// Returns the comment which says that a question no longer needs an answer.
-pub(super) fn question_settled_comment(reason: &str) -> String {
-    format!("An answer is no longer needed: {}.\n", escape_text(reason))
+/// `pull_url` is the address of a pull request that the reason names. It stays a link.
+pub(super) fn question_settled_comment(reason: &str, pull_url: Option<&str>) -> String {
+    let reason = escape_text_around_links(reason, pull_url.as_slice());
+    format!("An answer is no longer needed: {reason}.\n")
 }
 
 /// Explains why a branch cannot be pushed, and how an operator can solve the problem.
@@ -494,5 +535,21 @@ pub(super) fn explain_push_refusal(reason: PushRefusal) -> &'static str {
         PushRefusal::HookOrUnknown => {
             "because a check of the repository refuses the push: fix the problem that the check reports"
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{closed_draft_text, question_settled_comment};
+
+    #[test]
+    fn address_of_a_pull_request_stays_a_link() {
+        let url = "http://forge.example/acme/ours/pull/5";
+        let comment = question_settled_comment(&format!("*it* is in {url}"), Some(url));
+        assert_eq!(comment, format!("An answer is no longer needed: \\*it\\* is in {url}.\n"));
+        let foreign = question_settled_comment("see http://elsewhere.example", None);
+        assert!(!foreign.contains("http://"), "{foreign}");
+        let text = closed_draft_text(&format!("Finished in {url}"), "body");
+        assert_eq!(text, format!("Finished in {url}.\n\nbody"));
     }
 }

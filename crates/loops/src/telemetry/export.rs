@@ -138,27 +138,49 @@ fn export_target(
     };
     let foreign = variable("OTEL_EXPORTER_OTLP_TRACES_HEADERS").or(variable("OTEL_EXPORTER_OTLP_HEADERS"));
     let given = own.or_else(|| parse_headers(foreign?)).unwrap_or_default();
-    let below = |base: &str| {
-        format!("{}{OTLP_TRACES_PATH}", base.trim_end_matches('/').trim_end_matches(OTLP_TRACES_PATH))
+    if let Some(endpoint) = &config.otlp_endpoint {
+        return Ok(Some((traces_address(endpoint), given)));
+    }
+    Ok(endpoint_of_variables(environment).map(|ForeignEndpoint { address, login, .. }| match login {
+        Some(login) => (address, HashMap::from([("authorization".to_owned(), login)])),
+        None => (address, given),
+    }))
+}
+
+/// Returns the address for traces below a receiver's address.
+fn traces_address(base: &str) -> String {
+    format!("{}{OTLP_TRACES_PATH}", base.trim_end_matches('/').trim_end_matches(OTLP_TRACES_PATH))
+}
+
+/// The receiver of the traces that variables of other programs name.
+pub struct ForeignEndpoint {
+    /// The variable that names the receiver.
+    pub variable: &'static str,
+    /// Address to which traces are sent.
+    pub address: String,
+    /// Value of the header `authorization`, if variables contain a login.
+    login: Option<String>,
+}
+
+/// Returns the receiver of the traces by the variables of OpenTelemetry and Langfuse. It applies if
+/// `telemetry.otlp_endpoint` is not set.
+pub fn endpoint_of_variables(environment: &Environment) -> Option<ForeignEndpoint> {
+    let variable = |name: &'static str| {
+        let value = environment.get(name).and_then(|value| value.to_str());
+        value.filter(|value| !value.trim().is_empty()).map(|value| (name, value))
     };
-    let endpoint = config
-        .otlp_endpoint
-        .as_deref()
-        .map(below)
-        .or_else(|| variable("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT").map(str::to_owned))
-        .or_else(|| variable("OTEL_EXPORTER_OTLP_ENDPOINT").map(below));
-    let langfuse = variable("LANGFUSE_PUBLIC_KEY").zip(variable("LANGFUSE_SECRET_KEY"));
-    Ok(match (endpoint, langfuse) {
-        (Some(endpoint), _) => Some((endpoint, given)),
-        (None, Some((public, secret))) => {
-            let base = variable("LANGFUSE_BASE_URL").unwrap_or(DEFAULT_LANGFUSE_URL).trim_end_matches('/');
-            let login = format!("Basic {}", STANDARD.encode(format!("{public}:{secret}")));
-            Some((
-                format!("{base}{LANGFUSE_TRACES_PATH}"),
-                HashMap::from([("authorization".to_owned(), login)]),
-            ))
-        }
-        (None, None) => None,
+    let whole = variable("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT").map(|(name, value)| (name, value.to_owned()));
+    let base = || variable("OTEL_EXPORTER_OTLP_ENDPOINT").map(|(name, value)| (name, traces_address(value)));
+    if let Some((variable, address)) = whole.or_else(base) {
+        return Some(ForeignEndpoint { variable, address, login: None });
+    }
+    let ((public_name, public), (_, secret)) =
+        variable("LANGFUSE_PUBLIC_KEY").zip(variable("LANGFUSE_SECRET_KEY"))?;
+    let (name, base) = variable("LANGFUSE_BASE_URL").unwrap_or((public_name, DEFAULT_LANGFUSE_URL));
+    Some(ForeignEndpoint {
+        variable: name,
+        address: format!("{}{LANGFUSE_TRACES_PATH}", base.trim_end_matches('/')),
+        login: Some(format!("Basic {}", STANDARD.encode(format!("{public}:{secret}")))),
     })
 }
 

@@ -1,7 +1,9 @@
 //! Remarks on a review: sentences about the model and the linters. They are not findings.
 
+use std::collections::BTreeMap;
+
 use truing_core::line::{clean_line, format_count};
-use truing_core::outcome::{ModelMemory, ReviewRecord};
+use truing_core::outcome::{ModelMemory, ReviewCoverage, ReviewRecord};
 
 use super::MAX_TOOL_NAME_CHARS;
 
@@ -10,12 +12,15 @@ const MAX_LISTED_DENIED_TOOLS: usize = 10;
 /// Maximum number of files in a remark about files that Truing cannot pass to a linter. Further files are
 /// only counted.
 const MAX_LISTED_UNLINTED_FILES: usize = 10;
+/// Maximum number of kinds of files in a remark about files that no linter checked.
+const MAX_LISTED_FILE_KINDS: usize = 8;
 /// Maximum number of characters of a listed path.
 const MAX_PATH_CHARS: usize = 200;
 
 /// Returns the remarks on a review. Remarks about the model list the repository's instructions that the model
 /// read, ignored memory and skills, and denied tool calls. Remarks about linters list linters that did not
-/// run, that skipped files, or that used the base's configuration.
+/// run, that skipped files, that ran in another version than the repository pins, or that used the
+/// configuration of the base.
 pub fn collect_remarks(record: &ReviewRecord) -> Vec<String> {
     let memory = record.detail.model_review.as_ref().and_then(|modelled| modelled.memory.as_ref());
     let memory = memory.into_iter().flat_map(|ModelMemory { repository_content: own, notes, .. }| {
@@ -26,6 +31,7 @@ pub fn collect_remarks(record: &ReviewRecord) -> Vec<String> {
         let name = clean_line(&tool.name, MAX_TOOL_NAME_CHARS);
         Some(format!("{name} did not run: {}", tool.skip_reason.as_ref()?))
     });
+    let versions = record.detail.tools.iter().filter_map(|tool| tool.version_note.clone());
     let kept_open = record.detail.tools.iter().filter_map(|tool| {
         let (name, reason) = (clean_line(&tool.name, MAX_TOOL_NAME_CHARS), tool.keeps_open.as_ref()?);
         // Findings of a failed linter also stay open, but the review's outcome already contains the reason.
@@ -60,12 +66,41 @@ pub fn collect_remarks(record: &ReviewRecord) -> Vec<String> {
     });
     memory
         .chain(denied_calls_remark(record))
+        .chain(unchecked_files_remark(&record.detail.coverage))
         .chain(skipped)
+        .chain(versions)
         .chain(of_base)
         .chain(kept_open)
         .chain(unlinted)
         .chain(outdated)
         .collect()
+}
+
+/// Counts the files that no linter checked, by the endings of their names. `None` if linters checked all
+/// files, or if the review used no linters.
+fn unchecked_files_remark(coverage: &ReviewCoverage) -> Option<String> {
+    let unchecked = coverage.without_linter.as_ref().filter(|paths| !paths.is_empty())?;
+    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+    for path in unchecked {
+        let text = path.to_string();
+        let name = text.rsplit('/').next().unwrap_or_default();
+        let kind = match name.rsplit_once('.') {
+            Some((_, ending)) => format!("*.{ending}"),
+            None => name.to_owned(),
+        };
+        *counts.entry(clean_line(&kind, MAX_PATH_CHARS)).or_default() += 1;
+    }
+    let mut kinds: Vec<(usize, String)> = counts.into_iter().map(|(kind, count)| (count, kind)).collect();
+    kinds.sort_by(|a, b| b.0.cmp(&a.0).then_with(|| a.1.cmp(&b.1)));
+    let left_out = kinds.len().saturating_sub(MAX_LISTED_FILE_KINDS);
+    let mut listed: Vec<String> = kinds
+        .into_iter()
+        .take(MAX_LISTED_FILE_KINDS)
+        .map(|(count, kind)| if count == 1 { kind } else { format!("{kind} ({count})") })
+        .collect();
+    listed.extend((left_out > 0).then(|| format!("{left_out} more kinds")));
+    let files = format_count(coverage.reviewed.len(), "file");
+    Some(format!("no linter checked {} of {files}: {}", unchecked.len(), listed.join(", ")))
 }
 
 /// Counts the model's denied tool calls in one sentence, by tool.

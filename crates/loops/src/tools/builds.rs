@@ -19,7 +19,7 @@ use truing_agent::sandbox::SandboxLevel;
 use truing_agent::verify::CommandOutput;
 use truing_core::verification::CommandEndReason;
 
-use super::cache::ToolCache;
+use super::cache::{CacheEntry, ToolCache, expired_entries};
 use super::cached_findings::ProgramIdentity;
 use super::linter_runner::{LinterFiles, LinterRunMethod, LinterRunner, OWN_FILES_CACHE_SCOPE};
 use super::linter_tree::DigestBuilder;
@@ -79,7 +79,7 @@ impl BuildFolderGuard {
                 truing_git::remove_folder(&self.output_folder.folder)?;
             } else {
                 let bytes = BuildFolder::disk_bytes(&self.output_folder.folder);
-                std::fs::write(self.folder.join(SIZE_FILE_NAME), bytes.to_string())?;
+                write_bytes(&self.folder, bytes)?;
             }
             let cache = self.cache.clone();
             drop(self);
@@ -109,8 +109,7 @@ impl BuildCache {
     fn acquire(&self, name: &str, variables: &[String]) -> io::Result<Option<BuildFolderGuard>> {
         let folder = self.folder.join(name);
         DirBuilder::new().recursive(true).mode(0o700).create(&folder)?;
-        let disk = rustix::fs::statvfs(&folder)?;
-        if disk.f_bavail.saturating_mul(disk.f_frsize) < MIN_FREE_BYTES {
+        if !has_free_disk_space(&folder)? {
             return Ok(None);
         }
         let Some(lock) = try_lock_folder(&folder)? else { return Ok(None) };
@@ -137,46 +136,69 @@ impl BuildCache {
     /// folders together exceed the size limit. A folder that a run uses is kept.
     fn remove_expired(&self) {
         let places = std::fs::read_dir(&self.folder).into_iter().flatten().flatten();
-        let mut all: Vec<(SystemTime, u64, PathBuf)> = Vec::new();
-        for place in places {
+        let entries = places.filter_map(|place| {
             // Each run creates or removes a file in the folder, which updates the folder's modification time.
-            let used = place.metadata().ok().filter(|found| found.is_dir()).and_then(|it| it.modified().ok());
-            if let Some(used) = used {
-                all.push((used, build_bytes(&place.path()), place.path()));
-            }
-        }
-        all.sort_unstable();
-        let mut left = 0_u64;
-        // Sizes are added up from the most recently used folder on, so the least recently used folders exceed
-        // the size limit and are removed.
-        for (used, bytes, place) in all.into_iter().rev() {
-            left = left.saturating_add(bytes);
-            let is_old = used.elapsed().is_ok_and(|ago| ago > self.max_unused_time);
-            if (is_old || left > self.max_bytes)
-                && let Ok(Some(_lock)) = try_lock_folder(&place)
-            {
-                let _ = truing_git::remove_folder(&place);
-            }
+            let found = place.metadata().ok().filter(std::fs::Metadata::is_dir)?;
+            let path = place.path();
+            Some(CacheEntry { used: found.modified().ok()?, bytes: build_bytes(&path), path })
+        });
+        for place in expired_entries(entries.collect(), self.max_bytes, self.max_unused_time) {
+            remove_unless_locked(&place);
         }
     }
 }
 
-/// Returns the size of a folder's builds in bytes: the recorded size, otherwise the measured size.
-fn build_bytes(folder: &Path) -> u64 {
-    let noted = std::fs::read_to_string(folder.join(SIZE_FILE_NAME)).ok().and_then(|text| text.parse().ok());
-    noted.unwrap_or_else(|| BuildFolder::disk_bytes(&folder.join(BUILD_OUTPUT_FOLDER_NAME)))
+/// Removes a folder of a cache, unless a run uses it.
+pub(super) fn remove_unless_locked(folder: &Path) {
+    if let Ok(Some(_lock)) = try_lock_folder(folder) {
+        // If the folder cannot be removed, a later run tries again.
+        let _ = truing_git::remove_folder(folder);
+    }
 }
 
-/// Locks a folder. Fails if the folder belongs to another user, or if other users can access it. Returns
-/// `None` if another run holds the lock or has just removed the folder.
+/// Returns true if the disk of a folder has at least [`MIN_FREE_BYTES`] free.
+pub(super) fn has_free_disk_space(folder: &Path) -> io::Result<bool> {
+    let disk = rustix::fs::statvfs(folder)?;
+    Ok(disk.f_bavail.saturating_mul(disk.f_frsize) >= MIN_FREE_BYTES)
+}
+
+/// Records the size of a folder in the folder.
+pub(super) fn write_bytes(folder: &Path, bytes: u64) -> io::Result<()> {
+    std::fs::write(folder.join(SIZE_FILE_NAME), bytes.to_string())
+}
+
+/// Returns the recorded size of a folder.
+pub(super) fn recorded_bytes(folder: &Path) -> Option<u64> {
+    std::fs::read_to_string(folder.join(SIZE_FILE_NAME)).ok()?.parse().ok()
+}
+
+/// Returns the size of a folder's builds in bytes: the recorded size, otherwise the measured size.
+fn build_bytes(folder: &Path) -> u64 {
+    recorded_bytes(folder).unwrap_or_else(|| BuildFolder::disk_bytes(&folder.join(BUILD_OUTPUT_FOLDER_NAME)))
+}
+
+/// Locks a folder for one run. Fails if the folder belongs to another user, or if other users can access it.
+/// Returns `None` if another run holds the lock or has just removed the folder.
 fn try_lock_folder(folder: &Path) -> io::Result<Option<File>> {
+    try_lock_folder_by(folder, File::try_lock)
+}
+
+/// Locks a folder that several runs may read at the same time, like [`try_lock_folder`].
+pub(super) fn try_share_folder(folder: &Path) -> io::Result<Option<File>> {
+    try_lock_folder_by(folder, File::try_lock_shared)
+}
+
+fn try_lock_folder_by(
+    folder: &Path,
+    try_lock: fn(&File) -> Result<(), TryLockError>,
+) -> io::Result<Option<File>> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let opened = File::from(rustix::fs::open(folder, flags, Mode::empty())?);
     let mine = opened.metadata()?;
     if mine.uid() != geteuid().as_raw() || mine.mode() & 0o077 != 0 {
         return Err(io::Error::other("other users may open the folder"));
     }
-    match opened.try_lock() {
+    match try_lock(&opened) {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => return Ok(None),
         Err(TryLockError::Error(error)) => return Err(error),

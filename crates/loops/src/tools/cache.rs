@@ -127,25 +127,17 @@ impl ToolCache {
     }
 
     fn remove_old_entries(&self) {
-        let mut left = 0;
-        let mut entries: Vec<(SystemTime, u64, PathBuf)> = Vec::new();
+        let mut entries = Vec::new();
         let folders = std::fs::read_dir(&self.folder).into_iter().flatten().flatten();
         for folder in folders {
             let files = std::fs::read_dir(folder.path()).into_iter().flatten().flatten();
             entries.extend(files.filter_map(|file| {
                 let found = file.metadata().ok().filter(std::fs::Metadata::is_file)?;
-                Some((found.modified().ok()?, found.len(), file.path()))
+                Some(CacheEntry { used: found.modified().ok()?, bytes: found.len(), path: file.path() })
             }));
         }
-        entries.sort_unstable();
-        // Sizes are added up from the most recently used entry on, so the least recently used entries exceed
-        // the size limit and are removed.
-        for (used, bytes, file) in entries.into_iter().rev() {
-            left += bytes;
-            let is_old = used.elapsed().is_ok_and(|ago| ago > self.max_unused_time);
-            if is_old || left > self.max_bytes {
-                let _ = std::fs::remove_file(file);
-            }
+        for file in expired_entries(entries, self.max_bytes, self.max_unused_time) {
+            let _ = std::fs::remove_file(file);
         }
     }
 
@@ -153,6 +145,34 @@ impl ToolCache {
         let (folder, name) = key.0.split_at_checked(2)?;
         Some(self.folder.join(folder).join(name))
     }
+}
+
+/// An entry of a cache: a file, or a folder with all its files.
+#[derive(PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(super) struct CacheEntry {
+    /// Time of the last use.
+    pub(super) used: SystemTime,
+    pub(super) bytes: u64,
+    pub(super) path: PathBuf,
+}
+
+/// Returns the entries that were unused for too long. If all entries together exceed the size limit, also
+/// returns the least recently used entries.
+pub(super) fn expired_entries(
+    mut entries: Vec<CacheEntry>,
+    max_bytes: u64,
+    max_unused_time: Duration,
+) -> Vec<PathBuf> {
+    entries.sort_unstable();
+    let mut total_bytes = 0_u64;
+    // Sizes are added up from the most recently used entry on, so the least recently used entries exceed the
+    // size limit.
+    let expired = entries.into_iter().rev().filter(|entry| {
+        total_bytes = total_bytes.saturating_add(entry.bytes);
+        let is_old = entry.used.elapsed().is_ok_and(|ago| ago > max_unused_time);
+        is_old || total_bytes > max_bytes
+    });
+    expired.map(|entry| entry.path).collect()
 }
 
 /// Updates an entry's modification time, at most once a day.

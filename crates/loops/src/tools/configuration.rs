@@ -13,7 +13,7 @@ use truing_core::port::{ChangedFile, ToolOutput};
 use truing_diff::RepoPath;
 use truing_git::PrivateFolder;
 use truing_reader::FileTree;
-use truing_reader::output::known::{self, KnownTool, SignTarget, ToolSign, hooks, sign};
+use truing_reader::output::known::{self, KnownTool, SignTarget, ToolSign, commands, hooks, pins, sign};
 use truing_reader::output::tool_name;
 
 use super::base::BaseCommit;
@@ -35,10 +35,16 @@ const MULTILINE_STRING_QUOTES: [&str; 2] = ["\"\"\"", "'''"];
 
 /// Globs of files that configure a linter as data, in addition to the globs in the table of tools.
 const EXTRA_CONFIG_GLOBS: &[(&str, &str)] = &[
+    ("biome", ".gitignore"),
+    ("biome-format", ".gitignore"),
     ("eslint", ".eslintignore"),
+    ("isort", ".editorconfig"),
     ("oxlint", ".{eslint,oxlint}ignore"),
+    ("prettier", ".editorconfig"),
+    ("prettier", ".{prettier,git}ignore"),
     ("rubocop", ".rubocop_todo.yml"),
     ("semgrep", ".semgrepignore"),
+    ("shfmt", ".editorconfig"),
     ("sqlfluff", ".sqlfluffignore"),
     ("stylelint", ".stylelintignore"),
     ("tsc", "tsconfig.*.json"),
@@ -187,7 +193,11 @@ impl<'a> BaseConfigOverlay<'a> {
     pub(super) async fn create_detection_folder(&self) -> Result<Option<PrivateFolder>, String> {
         let is_sign = |path: &&str| {
             let is_of = |tool: &KnownTool| may_reveal_tool(tool, path) || may_configure_as_data(tool, path);
-            hooks::PRE_COMMIT_CONFIG_FILES.contains(path) || known::known_tools().iter().any(is_of)
+            // Linters are also detected in folders below the root, each by the paths from that folder.
+            let ends = std::iter::once(*path)
+                .chain(path.match_indices('/').filter_map(|(slash, _)| path.get(slash + 1..)));
+            ends.into_iter().any(|end| commands::is_automation_file(end) || pins::is_pin_file(end))
+                || known::known_tools().iter().any(is_of)
         };
         let signs: BTreeSet<&str> = self.touched_paths.iter().copied().filter(is_sign).collect();
         if signs.is_empty() { Ok(None) } else { self.create_folder(&signs).await.map(Some) }
@@ -324,7 +334,7 @@ pub(super) fn merge_linters(
             Some(now)
                 if now.hook_options != tool.hook_options || now.excluded_files() != tool.excluded_files() =>
             {
-                hooks
+                hooks.or_else(|| Some(sign.as_str()).filter(|sign| is_touched(sign)))
             }
             Some(_) => None,
             None => Some(sign.as_str()).filter(|sign| is_touched(sign)),

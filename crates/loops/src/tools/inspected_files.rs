@@ -39,7 +39,8 @@ pub(super) fn split_batches<'a, 'b>(tool: &SelectedLinter, files: &'b [&'a str])
             bytes += file.len() + 1;
             bytes <= MAX_BATCH_NAMES_BYTES
         };
-        let count = rest.iter().take_while(fits).count().max(1);
+        let max_count = if tool.runs_on_single_files() { 1 } else { usize::MAX };
+        let count = rest.iter().take_while(fits).count().clamp(1, max_count);
         let (batch, others) = rest.split_at(count);
         batches.push(batch);
         rest = others;

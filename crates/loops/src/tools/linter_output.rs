@@ -11,16 +11,19 @@ use truing_core::port::{
 };
 use truing_core::verification::CommandEndReason;
 use truing_diff::RepoPath;
-use truing_reader::output::known::{OutputStream, is_empty_without_findings};
+use truing_reader::output::known::{OutputStream, SuggestedRun, is_empty_without_findings};
 use truing_reader::redact::redact_credentials;
 
 use super::cached_findings::LinterFindingCache;
 use super::linter_tree::StateDigest;
 use super::select::SelectedLinter;
+use super::suggestions::keep_suggestions;
 use crate::command_failure::{failure_cause, redact_known_credentials};
 
 /// The reason why a linter could not find the project's dependencies.
 pub(super) const NOT_FETCHED_REASON: &str = "the project's dependencies, or its lock file, are not fetched";
+/// The reason why a linter that ran says nothing about the change.
+const EXAMINED_NOTHING_REASON: &str = "its configuration leaves out all changed files";
 /// Maximum number of characters of a reason.
 const MAX_REASON_CHARS: usize = 600;
 
@@ -29,23 +32,33 @@ const MAX_REASON_CHARS: usize = 600;
 pub struct LinterOutput {
     /// The text that the linter printed, with the data that the reader needs to parse it.
     pub output: ToolOutput,
-    /// The files that the linter inspected in this run. The set is empty for an output that the caller
-    /// supplied.
-    pub(crate) inspected_paths: BTreeSet<RepoPath>,
     /// The cache for the findings, and the state of each file before the run. `None` if the findings are not
     /// to be cached.
     cache_and_states: Option<(LinterFindingCache, BTreeMap<String, StateDigest>)>,
+    /// Sentence for users about the version that ran and the version that the repository pins, if they
+    /// differ.
+    pub version_note: Option<String>,
+    /// The run of a linter that the repository does not use.
+    suggested_run: Option<&'static SuggestedRun>,
+    /// True if the linter says that it examined no file.
+    examined_nothing: bool,
 }
 
 impl From<ToolOutput> for LinterOutput {
     fn from(output: ToolOutput) -> Self {
-        Self { output, inspected_paths: BTreeSet::new(), cache_and_states: None }
+        Self {
+            output,
+            cache_and_states: None,
+            version_note: None,
+            suggested_run: None,
+            examined_nothing: false,
+        }
     }
 }
 
 impl LinterOutput {
     /// Creates the output of a run from the printed text. `root` is the path at which the run saw the folder
-    /// with the files. `root` is the folder of the files, as the run saw it. Findings of the rules in
+    /// with the files. Findings of the rules in
     /// `excluded_rules` are dropped.
     pub(super) fn from_printout(
         tool: &SelectedLinter,
@@ -59,15 +72,23 @@ impl LinterOutput {
             OutputStream::Stdout | OutputStream::Either => output,
             OutputStream::Stderr => errors,
         };
+        // The other stream of a run that the linter itself calls successful may say that it could not check
+        // everything.
+        let other_stream = if std::ptr::eq(text, output) { errors } else { output };
         let is_missing = text.trim().is_empty() && !is_empty_without_findings(&tool.output_format);
         let mut unnamed = None;
         let failed = match end {
             CommandEndReason::Exit { code } if !tool.success_exit_codes.contains(&i32::from(*code)) => {
-                Some(failure_cause(command_output))
+                Some(run_failure_reason(tool, command_output))
+            }
+            CommandEndReason::Exit { .. } if let Some(line) = tool.failure_line(other_stream) => {
+                Some(format!("it could not check everything: {line}"))
             }
             CommandEndReason::Exit { code: 0 } => is_missing.then(|| "it printed nothing".to_owned()),
+            CommandEndReason::Exit { .. } if tool.is_exit_explained_by(text) => None,
             CommandEndReason::Exit { .. } => {
-                unnamed = Some(format!("it reported no finding: {}", failure_cause(command_output)));
+                unnamed =
+                    Some(format!("it reported no finding: {}", run_failure_reason(tool, command_output)));
                 None
             }
             CommandEndReason::Killed
@@ -76,7 +97,7 @@ impl LinterOutput {
             | CommandEndReason::Disk
             | CommandEndReason::Limit { .. }
             | CommandEndReason::DiskFull
-            | CommandEndReason::NoProgram => Some(failure_cause(command_output)),
+            | CommandEndReason::NoProgram => Some(run_failure_reason(tool, command_output)),
         };
         let with_fetch =
             |reason: String| match tool.fetch_command().filter(|_| tool.reports_unfetched_files(errors)) {
@@ -85,7 +106,7 @@ impl LinterOutput {
             };
         let for_people = |reason: String| with_fetch(to_project_paths(&reason, root));
         let (failed, unnamed) = (failed.map(for_people), unnamed.map(for_people));
-        Self::from(ToolOutput {
+        let printed = Self::from(ToolOutput {
             roots: vec![root.to_string_lossy().into_owned()],
             text: text.clone(),
             failure_reason: failed.map(|reason| clean_line(&reason, MAX_REASON_CHARS)),
@@ -96,7 +117,9 @@ impl LinterOutput {
             unnamed: unnamed.map(|reason| clean_line(&reason, MAX_REASON_CHARS)),
             excluded_rules: excluded_rules.clone(),
             ..empty_output(tool)
-        })
+        });
+        let examined_nothing = [output, errors].iter().any(|text| tool.says_that_it_examined_nothing(text));
+        Self { suggested_run: tool.suggested_run, examined_nothing, ..printed }
     }
 
     /// Creates an output from the cached findings of earlier runs.
@@ -118,6 +141,11 @@ impl LinterOutput {
         output.failure_reason.is_some() || output.unnamed.is_some() && output.text.trim().is_empty()
     }
 
+    /// True if the repository does not use the linter, so that its findings are suggestions.
+    pub(crate) fn is_suggested(&self) -> bool {
+        self.suggested_run.is_some()
+    }
+
     /// Creates the output of a tool that could not be run at all.
     pub(super) fn from_failure(tool: &SelectedLinter, reason: &str) -> Self {
         Self::from(ToolOutput {
@@ -125,11 +153,6 @@ impl LinterOutput {
             everywhere: false,
             ..empty_output(tool)
         })
-    }
-
-    /// Sets the files that the linter inspected in this run.
-    pub(super) fn with_inspected_files<'a>(self, files: impl IntoIterator<Item = &'a str>) -> Self {
-        Self { inspected_paths: files.into_iter().map(RepoPath::from).collect(), ..self }
     }
 
     /// Sets a cache, in which [`Self::read_findings`] will store the findings. `states` contains each file's
@@ -162,18 +185,28 @@ impl LinterOutput {
         changed_files: &[ChangedFile],
         reader: &dyn RepositoryReader,
     ) -> Result<(ToolFindings, ToolOutput), ReaderError> {
-        let Self { mut output, cache_and_states: keeping, .. } = self;
+        let Self { mut output, cache_and_states: keeping, suggested_run, examined_nothing, version_note: _ } =
+            self;
         // The reader knows only secrets with a known format, and not the credentials of this process. They
         // are removed before the reader shortens texts, because a part of a credential could remain
         // otherwise.
         output.text = redact_credentials(&output.text);
-        let request = ToolOutputRequest { tree: tree.to_owned(), files: changed_files.to_vec(), output };
+        let mut request = ToolOutputRequest { tree: tree.to_owned(), files: changed_files.to_vec(), output };
         let mut found = reader.tool_findings(&request).await?;
         found.findings = found.findings.into_iter().map(redact_known_credentials).collect();
         for text in found.problems.iter_mut().chain(&mut found.keeps_open) {
             *text = redact_credentials(text);
         }
+        if let Some(run) = suggested_run {
+            // The linter may have reported findings of rules that are not suggested.
+            request.output.unnamed = None;
+            found.problems.extend(request.output.failure_reason.take());
+            keep_suggestions(run, &request.output.tool, tree, &mut found);
+        }
         let is_empty = found.findings.is_empty() && found.outside_count == 0 && found.suppressed == 0;
+        if examined_nothing && is_empty {
+            found.skip_reason.get_or_insert_with(|| EXAMINED_NOTHING_REASON.to_owned());
+        }
         let is_whole = request.output.unnamed.is_none() || !is_empty;
         if let (Some((recipe, mut states)), Some(findings)) =
             (keeping, found.keep.take().filter(|_| is_whole))
@@ -185,6 +218,25 @@ impl LinterOutput {
         }
         Ok((found, request.output))
     }
+}
+
+/// Describes how a linter failed. Diagnostics in JSON are left out, because the reader parses them. Lines
+/// that only explain an exit code are left out, too.
+fn run_failure_reason(tool: &SelectedLinter, command_output: &CommandOutput) -> String {
+    let without_explanations = |text: &str| {
+        let lines = text.lines().filter(|line| !tool.is_exit_explained_by(line));
+        lines.collect::<Vec<_>>().join("\n")
+    };
+    let stdout = without_explanations(&command_output.stdout);
+    let stderr = without_explanations(&command_output.stderr);
+    let cause = failure_cause(&CommandOutput {
+        end_reason: command_output.end_reason,
+        duration_ms: command_output.duration_ms,
+        stdout,
+        stderr,
+    });
+    let is_json = cause.contains(": {\"") || cause.contains(": [{\"");
+    if is_json { command_output.end_reason.to_string() } else { cause }
 }
 
 /// Makes the paths in a program's messages relative to the project. `root` is the path at which the program

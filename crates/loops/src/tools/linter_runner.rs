@@ -11,6 +11,7 @@ use truing_diff::RepoPath;
 
 use super::base::BaseCommit;
 use super::cache::ToolCache;
+use super::fetch::ProgramFetcher;
 
 /// The name of the cache scope for the user's own files.
 pub(super) const OWN_FILES_CACHE_SCOPE: &str = "own";
@@ -32,6 +33,8 @@ pub struct LinterRunner {
     pub is_foreign_code: bool,
     /// Sets up the project's dependencies, for linters that need them.
     pub verifier: Option<Verifier>,
+    /// Fetches linters in the versions that the repository pins, if the configuration permits it.
+    pub program_fetcher: ProgramFetcher,
     /// The cached findings of earlier runs. `None` if every run must inspect every file.
     pub cache: Option<ToolCache>,
     /// Configured files and folders that are hidden from every linter.

@@ -8,7 +8,6 @@ use truing_agent::verify::{CommandOutput, SetupResult, Verifier};
 
 use super::linter_output::NOT_FETCHED_REASON;
 use super::linter_runner::{LinterFiles, LinterRunMethod, LinterRunner};
-use super::machine::run_in_project_setup;
 use super::select::SelectedLinter;
 
 /// Each row has a folder of installed programs, a lock file, and the command that installs the locked
@@ -52,21 +51,24 @@ impl LinterRunner {
         touched.find(|path| is_code && tool.is_configured_by(path))
     }
 
-    /// True if the linter could run, but is disabled because the change touches its configuration, which is
-    /// code. A review without this linter is incomplete.
+    /// True if the linter could run, but cannot run on this change: the change touches its configuration,
+    /// which is code, or what the configured set-up of the project's dependencies installs, or the set-up
+    /// failed. A review without this linter is incomplete.
     pub(super) fn is_disabled_by_change(
         &self,
         tool: &SelectedLinter,
         files: LinterFiles<'_>,
         setup_result: Option<&Result<(&Verifier, SetupResult), String>>,
     ) -> bool {
-        let would_look = || match tool.needs_setup() {
-            true => matches!(setup_result, Some(Ok(_))),
-            false => {
-                self.find_installed_program(tool, files.pin_folder, files.project_programs_folder).is_some()
-            }
-        };
-        !tool.is_guessed && self.changed_configuration_code(tool, files).is_some() && would_look()
+        if tool.is_guessed {
+            return false;
+        }
+        if tool.needs_setup() && self.is_foreign_code {
+            return tool.folder.is_empty() && setup_result.is_some();
+        }
+        let is_installed =
+            || self.find_installed_program(tool, files.pin_folder, files.project_programs_folder).is_some();
+        self.changed_configuration_code(tool, files).is_some() && is_installed()
     }
 
     /// After a program failed, checks whether dependencies are missing on this machine or the program's
@@ -89,27 +91,21 @@ impl LinterRunner {
         }
         let known = tool.known_tool().filter(|known| known.program == tool.program)?;
         let oldest = known.oldest.as_deref()?;
-        let version = match method {
-            LinterRunMethod::MachineProgram(installed) => {
-                self.version_output(tool, installed, &known.version, files).await?.1
-            }
-            LinterRunMethod::ProjectSetup(verifier, set_up) => {
-                run_in_project_setup(tool, verifier, set_up, known.version.clone(), files.tree).await.ok()?
-            }
-        };
-        let version_text = find_version(&version.stdout)?;
+        let version = self.printed_text(tool, method, &known.version, files).await?;
+        let version_text = find_version(&version)?;
         (version_numbers(version_text) < version_numbers(oldest))
             .then(|| format!("{} {version_text} is older than {oldest}, which Truing needs", tool.name))
     }
 }
 
-/// Returns the first word of a text that begins with a digit.
-fn find_version(text: &str) -> Option<&str> {
-    text.split_whitespace().find(|word| word.starts_with(|digit: char| digit.is_ascii_digit()))
+/// Returns the first word of a text that begins with a digit, or with a `v` and a digit. The `v` is left out.
+pub(super) fn find_version(text: &str) -> Option<&str> {
+    let mut words = text.split_whitespace().map(|word| word.strip_prefix('v').unwrap_or(word));
+    words.find(|word| word.starts_with(|digit: char| digit.is_ascii_digit()))
 }
 
 /// Returns the numbers at the beginning of a version, such as `[1, 2]` for `1.2.rc1`.
-fn version_numbers(version: &str) -> Vec<u64> {
+pub(super) fn version_numbers(version: &str) -> Vec<u64> {
     version.split('.').map_while(|part| part.parse().ok()).collect()
 }
 
@@ -225,6 +221,7 @@ mod tests {
         assert!(is_old("pylint 2.17.7\nastroid 2.15.8\n", "3"));
         assert!(!is_old("Version: 1.60.0\n", "1.60"));
         assert!(!is_old("3.0.0-beta\n", "3"));
+        assert_eq!(find_version("v9.39.5\n"), Some("9.39.5"));
         assert_eq!(find_version("none\n"), None);
     }
 }

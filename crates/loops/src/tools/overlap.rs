@@ -1,14 +1,15 @@
 //! Removes duplicate findings. If two linters report the same defect, only one finding is reported. If a
-//! linter implements one of Truing's own rules better, the findings of Truing's rule are dropped in files
-//! that the linter inspected. The linter's finding of the same defect keeps the higher severity of the two,
-//! and the suggestion of the dropped finding.
+//! linter reports the same defect as one of Truing's own rules, only the linter's finding is reported. It
+//! keeps the higher severity of the two, and the suggestion of the dropped finding. Where the linter reports
+//! nothing, the finding of Truing's rule stays: the linter may not check for the defect, or may not have read
+//! the file.
 //!
 //! Findings of two linters on one line report the same defect if the names of their rules are equal, or if
 //! the table of tools equates the names.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use truing_core::finding::{CodeLocation, FindingSource, RawFinding};
+use truing_core::finding::{CodeLocation, DefectCategory, FindingSource, RawFinding};
 use truing_core::identity::PlacedFinding;
 use truing_diff::RepoPath;
 use truing_reader::output::known::{self, KnownTool};
@@ -78,55 +79,65 @@ fn defect_key(raw: &RawFinding) -> Option<(&str, (RepoPath, u32, String))> {
     Some((tool, (raw.location.path.clone(), raw.location.start_line, meaning)))
 }
 
-/// The files that each linter inspected in successful runs. The keys are the names of the linters in
-/// findings.
-pub(crate) type FilesByLinter = BTreeMap<String, BTreeSet<RepoPath>>;
+/// Removes each finding of a suggested linter whose defect one of Truing's own rules also reports. The
+/// repository has not chosen the linter, so its finding does not replace another one.
+pub(crate) fn remove_repeated_suggestions(
+    findings: &mut Vec<PlacedFinding>,
+    suggested_linters: &BTreeSet<String>,
+) {
+    let (suggestions, others): (Vec<PlacedFinding>, Vec<PlacedFinding>) = std::mem::take(findings)
+        .into_iter()
+        .partition(|placed| placed.raw.tool().is_some_and(|tool| suggested_linters.contains(tool)));
+    let is_repeated = |suggestion: &PlacedFinding| {
+        others.iter().any(|placed| reports_same_defect(&suggestion.raw, &placed.raw))
+    };
+    let new: Vec<PlacedFinding> = suggestions.into_iter().filter(|placed| !is_repeated(placed)).collect();
+    findings.extend(others.into_iter().chain(new));
+}
 
-/// Removes a finding of one of Truing's own rules if a linter that implements the rule better has inspected
-/// the file. The linter's finding of the same defect gets the higher severity of the two, unless
-/// `has_configured_severity` is true for it, and the suggestion if it has none. Returns the rule and the path
-/// of each removed finding. If the file was renamed, the rule is also returned with the old path.
+/// Removes each finding of one of Truing's own rules whose defect a linter also reports. The linter's finding
+/// gets the higher severity of the two, unless `has_configured_severity` is true for it, and the suggestion
+/// if it has none. Returns the rule and the path of each removed finding. If the file was renamed, the rule
+/// is also returned with the old path.
 pub(crate) fn remove_replaced_findings(
     findings: &mut Vec<PlacedFinding>,
-    inspected_files: &FilesByLinter,
     has_configured_severity: impl Fn(&RawFinding) -> bool,
 ) -> BTreeSet<(String, RepoPath)> {
-    let looked: Vec<(&KnownTool, &BTreeSet<RepoPath>)> =
-        inspected_files.iter().filter_map(|(name, files)| Some((find_known_tool(name)?, files))).collect();
-    let mut taken = BTreeSet::new();
-    let mut replaced: BTreeMap<RepoPath, Vec<RawFinding>> = BTreeMap::new();
-    findings.retain(|placed| {
-        let RawFinding { rule, location: place, source, .. } = &placed.raw;
-        let knows_better = |(known, files): &(&KnownTool, &BTreeSet<RepoPath>)| {
-            known.replaces.contains_key(rule) && files.contains(&place.path)
-        };
-        let is_left = *source == FindingSource::Rule && looked.iter().any(knows_better);
-        if is_left {
-            let names = std::iter::once(&place.path).chain(&placed.old_path);
-            taken.extend(names.map(|path| (rule.clone(), path.clone())));
-            replaced.entry(place.path.clone()).or_default().push(placed.raw.clone());
-        }
-        !is_left
-    });
-    for raw in findings.iter_mut().map(|placed| &mut placed.raw) {
-        for own in replaced.get(&raw.location.path).into_iter().flatten() {
-            if !reports_same_defect(raw, own) {
+    let (mut linter_findings, own_findings): (Vec<PlacedFinding>, Vec<PlacedFinding>) =
+        std::mem::take(findings).into_iter().partition(|placed| placed.raw.source == FindingSource::Tool);
+    let mut removed = BTreeSet::new();
+    for placed in own_findings {
+        let mut is_replaced = false;
+        for raw in linter_findings.iter_mut().map(|placed| &mut placed.raw) {
+            if !reports_same_defect(raw, &placed.raw) {
                 continue;
             }
             if !has_configured_severity(raw) {
-                raw.severity = raw.severity.min(own.severity);
+                raw.severity = raw.severity.min(placed.raw.severity);
             }
             // A suggestion replaces the lines of its finding, so it is valid only for the same lines.
-            if raw.suggestion.is_none() && raw.location == own.location {
-                raw.suggestion.clone_from(&own.suggestion);
+            if raw.suggestion.is_none() && raw.location == placed.raw.location {
+                raw.suggestion.clone_from(&placed.raw.suggestion);
             }
+            if !is_replaced {
+                let space = if raw.body.is_empty() { "" } else { "\n\n" };
+                raw.body += &format!("{space}Also found by `{}`.", placed.raw.rule);
+            }
+            is_replaced = true;
+        }
+        if is_replaced {
+            let names = std::iter::once(&placed.raw.location.path).chain(&placed.old_path);
+            removed.extend(names.map(|path| (placed.raw.rule.clone(), path.clone())));
+        } else {
+            findings.push(placed);
         }
     }
-    taken
+    findings.append(&mut linter_findings);
+    removed
 }
 
-/// Returns true if a linter's finding reports the same defect as a finding of one of Truing's own rules,
-/// which the linter implements.
+/// Returns true if a linter's finding reports the same defect as a finding of one of Truing's own rules: the
+/// table of tools equates the rules, or both report a secret on a line.
 pub(crate) fn reports_same_defect(linter_finding: &RawFinding, own_finding: &RawFinding) -> bool {
     let (place, own_place) = (&linter_finding.location, &own_finding.location);
     let overlaps = (&place.path, place.side) == (&own_place.path, own_place.side)
@@ -135,14 +146,17 @@ pub(crate) fn reports_same_defect(linter_finding: &RawFinding, own_finding: &Raw
     overlaps
         && (linter_finding.source, own_finding.source) == (FindingSource::Tool, FindingSource::Rule)
         && linter_finding.rule.split_once('/').is_some_and(|(tool, rule)| {
-            find_known_tool(tool).is_some_and(|known| {
+            let is_secret =
+                own_finding.category == DefectCategory::H && own_finding.rule.starts_with("core/");
+            let equated = |known: &KnownTool| {
                 known.replaces.get(&own_finding.rule).is_some_and(|name| *name == known.canonical_rule(rule))
-            })
+            };
+            is_secret && known::is_secret_scanner(tool) || find_known_tool(tool).is_some_and(equated)
         })
 }
 
 /// Returns the known tool with this name in findings.
-fn find_known_tool(name: &str) -> Option<&'static KnownTool> {
+pub(crate) fn find_known_tool(name: &str) -> Option<&'static KnownTool> {
     known::known_tools().iter().find(|known| tool_name(&known.name) == name)
 }
 
@@ -210,59 +224,66 @@ mod tests {
         assert_eq!(bodies, ["Also found by `pylint/W0611`, `ruff/F401`.", ""]);
     }
 
-    #[test]
-    fn a_rule_that_a_linter_knows_better_is_off_where_that_has_looked() {
-        let placed = |rule: &str, path: &str| {
-            let raw = raw_finding(rule, path, 1, "t");
-            let at = raw.location.clone();
-            PlacedFinding {
-                raw,
-                anchor: AnchorKind::Inline,
-                comment_location: at,
-                old_path: None,
-                sighting: FindingFacts::default(),
-            }
-        };
-        let rule = "core/python-assert-tuple";
-        let all = || {
-            vec![
-                placed(rule, "a.py"),
-                placed(rule, "other/a.py"),
-                placed("core/focused-test", "a.py"),
-                placed("ruff/F631", "a.py"),
-            ]
-        };
-        let looked_at = |linter: &str, files: &[&str]| -> FilesByLinter {
-            [(linter.to_owned(), files.iter().map(|file| RepoPath::from(*file)).collect())].into()
-        };
-        for looked in
-            [FilesByLinter::default(), looked_at("ruff", &[]), looked_at("eslint", &["a.py", "other/a.py"])]
-        {
-            let mut found = all();
-            assert!(remove_replaced_findings(&mut found, &looked, |_| false).is_empty());
-            assert_eq!(found.len(), 4, "{looked:?}");
+    fn placed_finding(raw: RawFinding) -> PlacedFinding {
+        PlacedFinding {
+            comment_location: raw.location.clone(),
+            raw,
+            anchor: AnchorKind::Inline,
+            old_path: None,
+            sighting: FindingFacts::default(),
         }
-        let mut found = all();
-        found[0].old_path = Some("before.py".into());
-        let taken = remove_replaced_findings(&mut found, &looked_at("ruff", &["a.py", "b.py"]), |_| false);
-        assert_eq!(taken, [(rule.to_owned(), "a.py".into()), (rule.to_owned(), "before.py".into())].into());
+    }
+
+    #[test]
+    fn a_finding_gives_way_only_to_a_linter_s_finding_of_the_same_defect_on_its_line() {
+        let placed = |rule: &str, path: &str| placed_finding(raw_finding(rule, path, 1, "t"));
+        let rule = "core/python-assert-tuple";
+        let mut found = vec![
+            PlacedFinding { old_path: Some("before.py".into()), ..placed(rule, "a.py") },
+            placed(rule, "other/a.py"),
+            placed("core/focused-test", "a.py"),
+            placed("ruff/F631", "a.py"),
+        ];
+        let removed = remove_replaced_findings(&mut found, |_| false);
+        assert_eq!(removed, [(rule.to_owned(), "a.py".into()), (rule.to_owned(), "before.py".into())].into());
         let left: Vec<_> =
             found.iter().map(|one| (one.raw.rule.as_str(), one.raw.location.path.to_string())).collect();
         let expected = [(rule, "other/a.py"), ("core/focused-test", "a.py"), ("ruff/F631", "a.py")];
         assert_eq!(left, expected.map(|(rule, path)| (rule, path.to_owned())));
+        assert_eq!(found[2].raw.body, format!("Also found by `{rule}`."));
     }
+
+    #[test]
+    fn a_secret_that_a_scanner_also_finds_is_one_finding() {
+        let secret = |rule: &str, line: u32| {
+            let raw = raw_finding(rule, "a.py", line, "t");
+            placed_finding(RawFinding { category: DefectCategory::H, ..raw })
+        };
+        for scanner in ["gitleaks/aws-access-token", "detect-secrets/AWS-Access-Key", "trufflehog/AWS"] {
+            let mut found = vec![secret("core/aws-access-key-id", 1), secret(scanner, 1)];
+            remove_replaced_findings(&mut found, |_| false);
+            assert_eq!(found.iter().map(|one| one.raw.rule.as_str()).collect::<Vec<_>>(), [scanner]);
+        }
+        let mut found = vec![secret("core/aws-access-key-id", 1), secret("gitleaks/aws-access-token", 2)];
+        assert!(remove_replaced_findings(&mut found, |_| false).is_empty());
+    }
+
+    #[test]
+    fn a_suggestion_does_not_replace_the_finding_of_a_rule() {
+        let placed = |rule: &str| placed_finding(raw_finding(rule, "a.py", 1, "t"));
+        let mut found = vec![
+            placed("core/python-assert-tuple"),
+            placed("ruff/F631"),
+            placed("ruff/F821"),
+            placed("mypy/a"),
+        ];
+        remove_repeated_suggestions(&mut found, &["ruff".to_owned()].into());
+        let rules: Vec<&str> = found.iter().map(|placed| placed.raw.rule.as_str()).collect();
+        assert_eq!(rules, ["core/python-assert-tuple", "mypy/a", "ruff/F821"]);
+    }
+
     #[test]
     fn a_finding_that_replaces_another_is_no_weaker_than_that() {
-        let placed = |raw: RawFinding| {
-            let comment_location = raw.location.clone();
-            PlacedFinding {
-                raw,
-                anchor: AnchorKind::Inline,
-                comment_location,
-                old_path: None,
-                sighting: FindingFacts::default(),
-            }
-        };
         let fix = |replacement: &str| Some(SuggestedFix { replacement: replacement.to_owned() });
         let own = |line| RawFinding {
             severity: Severity::P1,
@@ -274,7 +295,6 @@ mod tests {
             let end_line = raw.location.start_line + 1;
             RawFinding { location: CodeLocation { end_line, ..raw.location }, ..raw }
         };
-        let looked = FilesByLinter::from([("ruff".to_owned(), [RepoPath::from("a.py")].into())]);
         for (own, linter, expected) in [
             (own(1), linter("ruff/F631", 1), (Severity::P1, fix("assert x, 'no'"))),
             (
@@ -284,22 +304,20 @@ mod tests {
             ),
             (own(1), linter("pylint/W0199", 1), (Severity::P1, fix("assert x, 'no'"))),
             (two_lines(own(1)), linter("ruff/F631", 1), (Severity::P1, None)),
-            (own(1), linter("ruff/F631", 2), (Severity::P2, None)),
-            (own(1), linter("ruff/E501", 1), (Severity::P2, None)),
         ] {
             let name = linter.rule.clone();
-            let mut found = vec![placed(own), placed(linter)];
-            remove_replaced_findings(&mut found, &looked, |_| false);
+            let mut found = vec![placed_finding(own), placed_finding(linter)];
+            remove_replaced_findings(&mut found, |_| false);
             let left = found.into_iter().map(|placed| (placed.raw.severity, placed.raw.suggestion));
             assert_eq!(left.collect::<Vec<_>>(), [expected], "{name}");
         }
-        let mut found = vec![placed(own(1)), placed(linter("ruff/F631", 1))];
-        remove_replaced_findings(&mut found, &looked, |raw| raw.rule == "ruff/F631");
+        let mut found = vec![placed_finding(own(1)), placed_finding(linter("ruff/F631", 1))];
+        remove_replaced_findings(&mut found, |raw| raw.rule == "ruff/F631");
         assert_eq!(found[0].raw.severity, Severity::P2, "a configured severity stays");
-        // Ruff's E722 does not say that the exception is dropped, so both findings stay.
-        let swallowed = raw_finding("core/python-bare-except-pass", "a.py", 1, "t");
-        let mut found = vec![placed(swallowed), placed(linter("ruff/E722", 1))];
-        assert!(remove_replaced_findings(&mut found, &looked, |_| false).is_empty());
-        assert_eq!(found.len(), 2);
+        for (rule, line) in [("ruff/F631", 2), ("ruff/E501", 1)] {
+            let mut found = vec![placed_finding(own(1)), placed_finding(linter(rule, line))];
+            assert!(remove_replaced_findings(&mut found, |_| false).is_empty(), "{rule} {line}");
+            assert_eq!(found.len(), 2);
+        }
     }
 }

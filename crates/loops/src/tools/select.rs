@@ -1,21 +1,30 @@
 //! Selects the linters to run: known linters that the repository uses, and linters in the configuration. The
 //! configuration may also change the settings of a known linter.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
 
 use globset::GlobSet;
 use truing_config::tool::{ToolCondition, ToolConfig, ToolScope};
 use truing_config::value::compile_globs;
-use truing_core::port::DetectedTool;
-use truing_reader::output::known::hooks;
-use truing_reader::output::known::{self, FILES_PLACEHOLDER, FetchedFolder, KnownTool, OutputStream};
+use truing_core::port::{DetectedTool, PinnedVersion};
+use truing_reader::output::known::{
+    self, FailureSearch, FetchedFolder, KnownTool, OutputStream, SuggestedRun,
+};
 
+/// Linters that are not in the table of tools, each with the language that it checks. If a repository runs
+/// one of them, no other linter is suggested for the language.
+const UNKNOWN_LINTER_LANGUAGES: [(&str, &str); 6] = [
+    ("jshint", "JavaScript"),
+    ("pycodestyle", "Python"),
+    ("pydocstyle", "Python"),
+    ("pyflakes", "Python"),
+    ("standard", "JavaScript"),
+    ("xo", "JavaScript"),
+];
 /// Default time limit of a linter.
 const DEFAULT_TIME_LIMIT: Duration = Duration::from_secs(300);
-/// The folder with the workflows of GitHub Actions.
-const WORKFLOWS_FOLDER: &str = ".github/workflows/";
 /// Exit codes that count as success if the configuration and the table of tools set none.
 const DEFAULT_SUCCESS_EXIT_CODES: [i32; 2] = [0, 1];
 
@@ -35,8 +44,14 @@ pub struct SelectedLinter {
     pub arguments: Vec<String>,
     /// Options that a pre-commit hook sets. They are inserted before the names of files.
     pub hook_options: Vec<String>,
+    /// Packages, such as plugins, that a pre-commit hook installs together with the linter.
+    pub hook_dependencies: Vec<String>,
+    /// The version of the linter that the repository pins.
+    pub pinned_version: Option<PinnedVersion>,
     /// The file or folder that shows that the linter is used.
     pub sign_path: String,
+    /// True if this file only runs the linter, as a command or a hook.
+    is_only_run: bool,
     /// The format of the linter's output.
     pub output_format: String,
     /// The exit codes that count as success.
@@ -51,6 +66,8 @@ pub struct SelectedLinter {
     pub is_guessed: bool,
     /// True if the configuration contains settings for the linter.
     pub is_configured: bool,
+    /// The run of a linter that the repository does not use; `None` for the repository's own linters.
+    pub(super) suggested_run: Option<&'static SuggestedRun>,
     /// The row of the table of tools, if the linter is a known tool.
     known_tool: Option<&'static KnownTool>,
     /// Patterns of the files that the linter inspects.
@@ -74,12 +91,12 @@ impl SelectedLinter {
 
     /// True if the linter's configuration is code.
     pub fn is_configured_by_code(&self) -> bool {
-        self.known_tool.is_some_and(|known| known.code_configuration)
+        self.suggested_run.is_none() && self.known_tool.is_some_and(|known| known.code_configuration)
     }
 
     /// True if the linter needs the project's dependencies.
     pub fn needs_setup(&self) -> bool {
-        self.known_tool.is_some_and(|known| known.needs_setup)
+        self.suggested_run.is_none() && self.known_tool.is_some_and(|known| known.needs_setup)
     }
 
     /// Returns other programs that the linter starts if they exist.
@@ -109,11 +126,9 @@ impl SelectedLinter {
     }
 
     /// True if the linter's configuration and dependencies may be in subfolders. This is possible if the
-    /// linter's sign at the root is only a hook or a CI job.
+    /// linter's sign at the root is only a hook or a command.
     fn has_nested_configuration(&self) -> bool {
-        let is_run = hooks::PRE_COMMIT_CONFIG_FILES.contains(&self.sign_path.as_str())
-            || self.sign_path.starts_with(WORKFLOWS_FOLDER);
-        is_run && self.needs_setup() && !self.is_configured
+        self.is_only_run && self.needs_setup() && !self.is_configured
     }
 
     /// True if the linter inspects this file.
@@ -149,13 +164,25 @@ impl SelectedLinter {
         self.excluded_scripts.iter().map(|own| self.to_tree_path(own)).collect()
     }
 
-    /// True if a run inspects all changed files of the kinds that the linter inspects. This is the case if
-    /// the linter receives the names of the files, or if the table's command inspects the whole project.
-    pub(super) fn covers_changed_files(&self) -> bool {
-        self.arguments.iter().any(|word| word == FILES_PLACEHOLDER)
-            || self
-                .known_tool
-                .is_some_and(|known| self.arguments == known.command && self.program == known.program)
+    /// True if each run checks only one file.
+    pub(super) fn runs_on_single_files(&self) -> bool {
+        self.known_tool.is_some_and(|tool| tool.one_file)
+    }
+
+    /// True if the linter says that it examined none of the files in its arguments.
+    pub(super) fn says_that_it_examined_nothing(&self, output: &str) -> bool {
+        self.known_tool.is_some_and(|tool| tool.examined_nothing.iter().any(|text| output.contains(text)))
+    }
+
+    /// True if an output without findings explains why the exit code is not 0.
+    pub(super) fn is_exit_explained_by(&self, output: &str) -> bool {
+        self.known_tool.is_some_and(|tool| tool.is_exit_explained_by(output))
+    }
+
+    /// Returns the line of a message that says why the linter crashed or could not check everything.
+    pub(super) fn failure_line<'t>(&self, message: &'t str) -> Option<&'t str> {
+        let failure_texts = self.known_tool.map_or(&[][..], |tool| tool.failures.as_slice());
+        FailureSearch::new(failure_texts).find_reason(message)
     }
 
     /// Returns the linter's row of the table of tools if the linter's findings may be cached. Findings may be
@@ -180,7 +207,7 @@ impl SelectedLinter {
             known::sign::compile_glob(glob).is_some_and(|glob| glob.is_match(path) || glob.is_match(name))
         };
         let is_known = self.known_tool.is_some_and(|known| {
-            known.recognised.iter().filter_map(known::ToolSign::glob).any(fits)
+            known.recognised.iter().filter_map(known::ToolSign::configuration_glob).any(fits)
                 || known.configures.iter().any(|glob| fits(glob))
         });
         is_known || self.has_option_for(path)
@@ -188,10 +215,16 @@ impl SelectedLinter {
 
     /// True if an option of a hook names this file.
     pub(super) fn has_option_for(&self, path: &str) -> bool {
-        let names = |word: &String| {
-            word == path || word.ends_with(&format!("={path}")) || word.ends_with(&format!("/{path}"))
+        let names_path = |word: &str, path: &str| {
+            let before = word.strip_suffix(path);
+            // `-cpath` is the one-letter option `-c` with its value.
+            before
+                .is_some_and(|before| before.is_empty() || before.ends_with(['=', '/']) || before.len() == 2)
         };
-        self.hook_options.iter().any(names)
+        let is_named = |word: &String| {
+            names_path(word, path) || self.relative_path(path).is_some_and(|path| names_path(word, path))
+        };
+        self.hook_options.iter().any(is_named)
     }
 
     /// Returns the linter's row of the table of tools. `None` if the linter is not a known tool.
@@ -218,10 +251,51 @@ pub fn select_linters(detected_tools: &[DetectedTool], tool_configs: &[ToolConfi
     all
 }
 
+/// Selects known linters that the repository does not use, each with an accepted set of rules, for languages
+/// that no linter of the repository checks. A linter that is selected only because of a file that it could
+/// inspect does not count as the repository's own, and neither does a type checker or a formatter.
+/// `interpreters` contains the changed scripts whose names have no ending. The configuration can disable each
+/// of these linters.
+pub(super) fn suggested_linters(
+    selected: &[SelectedLinter],
+    unknown_linters: &BTreeSet<String>,
+    tool_configs: &[ToolConfig],
+    interpreters: &BTreeMap<String, String>,
+) -> Vec<SelectedLinter> {
+    let is_own = |known: &KnownTool| {
+        let checks_same = |tool: &&SelectedLinter| {
+            !tool.is_guessed
+                && tool.known_tool.is_some_and(|used_tool| {
+                    used_tool.is_linter()
+                        && used_tool.languages.iter().any(|language| known.languages.contains(language))
+                })
+        };
+        let is_checked_by_unknown = |(name, language): &(&str, &str)| {
+            unknown_linters.contains(*name) && known.languages.iter().any(|other| other == language)
+        };
+        selected.iter().any(|tool| tool.name == known.name || checks_same(&tool))
+            || UNKNOWN_LINTER_LANGUAGES.iter().any(is_checked_by_unknown)
+            || tool_configs.iter().any(|config| config.name == known.name)
+    };
+    let suggested = known::known_tools().iter().filter(|known| !is_own(known)).filter_map(|known| {
+        let run = known.suggested.as_ref()?;
+        let linter = build_linter(&known.name, None, None)?;
+        let scripts = interpreters.iter().filter(|(_, program)| known.shebang.contains(program));
+        Some(SelectedLinter {
+            extra_scripts: scripts.map(|(path, _)| path.clone()).collect(),
+            arguments: run.command.clone(),
+            is_guessed: true,
+            suggested_run: Some(run),
+            ..linter
+        })
+    });
+    suggested.collect()
+}
+
 /// Selects linters to run in folders below the root. A linter that a folder uses is selected for the folder
 /// if the linter is not selected for the root or by the configuration. If nested folders use the same linter,
 /// the linter inspects each file in the innermost of these folders that contains the file. A linter that
-/// needs the project's dependencies is an exception if the root only has a hook or a CI job for it. Such a
+/// needs the project's dependencies is an exception if the root only has a hook or a command for it. Such a
 /// linter also runs separately in each folder that configures it.
 pub(super) fn select_nested_linters(
     nested_tools: &[(String, Vec<DetectedTool>)],
@@ -300,7 +374,12 @@ fn build_linter(
         install_paths: install_places,
         arguments,
         hook_options: hook.map(|detected_tool| detected_tool.args.clone()).unwrap_or_default(),
+        hook_dependencies: hook
+            .map(|detected_tool| detected_tool.hook_dependencies.clone())
+            .unwrap_or_default(),
+        pinned_version: hook.and_then(|detected_tool| detected_tool.pinned_version.clone()),
         sign_path: detected_tool.map(|detected_tool| detected_tool.sign.clone()).unwrap_or_default(),
+        is_only_run: detected_tool.is_some_and(|detected_tool| detected_tool.is_only_run),
         output_format: format,
         success_exit_codes: exit.unwrap_or_else(|| DEFAULT_SUCCESS_EXIT_CODES.to_vec()),
         condition: config.map_or(ToolCondition::FilesChanged, |config| config.condition),
@@ -311,6 +390,7 @@ fn build_linter(
                 .zip(known_tool)
                 .is_some_and(|(detected_tool, known_tool)| is_guessed(detected_tool, known_tool)),
         is_configured: config.is_some(),
+        suggested_run: None,
         known_tool,
         inspected_globs: compile_globs(&patterns.unwrap_or_else(|| vec!["**".to_owned()])).ok()?,
         extra_scripts: scripts
@@ -323,11 +403,8 @@ fn build_linter(
 }
 
 fn is_guessed(detected_tool: &DetectedTool, known_tool: &KnownTool) -> bool {
-    let shows = |glob: &String| {
-        known::sign::compile_glob(glob).is_some_and(|glob| glob.is_match(&detected_tool.sign))
-    };
-    known_tool.recognised.iter().any(|sign| match sign {
-        known::ToolSign::File(glob) => known_tool.paths.contains(glob) && shows(glob),
-        known::ToolSign::Folder(_) | known::ToolSign::FileEntry { .. } => false,
-    })
+    let shows =
+        |glob: &str| known::sign::compile_glob(glob).is_some_and(|glob| glob.is_match(&detected_tool.sign));
+    let is_guess = |sign: &known::ToolSign| known_tool.is_guess(sign) && sign.glob().is_some_and(shows);
+    !detected_tool.is_only_run && known_tool.recognised.iter().any(is_guess)
 }

@@ -10,10 +10,10 @@ use truing_core::port::{
     ChangedFile, DetectedTool, DetectedTools, ReaderError, RepositoryReader, ToolDetectionRequest,
 };
 use truing_diff::RepoPath;
-use truing_reader::output::known::{self, ToolSign, hooks, sign};
+use truing_reader::output::known::{self, ToolSign, commands, hooks, sign};
 
 /// The folders that are searched for signs of tools, relative to the root.
-const SIGN_FOLDERS: &[&str] = &["", ".github", ".github/workflows", ".semgrep"];
+const SIGN_FOLDERS: &[&str] = &["", ".circleci", ".github", ".github/workflows", ".husky", ".semgrep"];
 /// Maximum number of possible signs in one folder.
 const MAX_SIGNS_PER_FOLDER: usize = 5_000;
 /// Maximum number of folders below the root that are searched for signs. Each of these folders contains
@@ -109,8 +109,8 @@ fn possible_signs_in(root: &Path, folder: &str) -> BTreeSet<String> {
     all.filter(|path| may_be_sign(path)).take(MAX_SIGNS_PER_FOLDER).collect()
 }
 
-/// True if the path may be a sign of a tool, is in a folder that is a sign, or is a configuration file for
-/// hooks.
+/// True if the path may be a sign of a tool, is in a folder that is a sign, or is a file that runs commands
+/// or hooks.
 fn may_be_sign(path: &str) -> bool {
     static SIGN_GLOBS_AND_FOLDERS: LazyLock<(GlobSet, Vec<String>)> = LazyLock::new(|| {
         let (mut globs, mut folders) = (GlobSetBuilder::new(), Vec::new());
@@ -125,9 +125,10 @@ fn may_be_sign(path: &str) -> bool {
                 }
             }
         }
-        folders.extend(hooks::PRE_COMMIT_CONFIG_FILES.iter().map(|file| (*file).to_owned()));
         (globs.build().unwrap_or_default(), folders)
     });
     let (globs, folders) = &*SIGN_GLOBS_AND_FOLDERS;
-    globs.is_match(path) || folders.iter().any(|folder| path.starts_with(folder))
+    globs.is_match(path)
+        || commands::is_automation_file(path)
+        || folders.iter().any(|folder| path.starts_with(folder))
 }

@@ -9,14 +9,7 @@ use super::*;
 
 fn used_tool(name: &str, sign: &str) -> DetectedTool {
     let (name, sign) = (name.to_owned(), sign.to_owned());
-    DetectedTool {
-        name,
-        sign,
-        args: Vec::new(),
-        left_out: Vec::new(),
-        scripts: Vec::new(),
-        selects_own_files: false,
-    }
+    DetectedTool { name, sign, ..DetectedTool::default() }
 }
 
 fn tool_config(name: &str) -> ToolConfig {
@@ -304,7 +297,8 @@ fn a_linter_that_the_root_only_runs_is_left_to_the_folder_that_configures_it_if_
     let below =
         [("web".to_owned(), vec![used_tool("eslint", "eslint.config.js"), used_tool("ruff", "ruff.toml")])];
     let hook = ".pre-commit-config.yaml";
-    let mut root = select_linters(&[used_tool("eslint", hook), used_tool("ruff", hook)], &[]);
+    let run_by_hook = |name: &str| DetectedTool { is_only_run: true, ..used_tool(name, hook) };
+    let mut root = select_linters(&[run_by_hook("eslint"), run_by_hook("ruff")], &[]);
     let tools = select_nested_linters(&below, &mut root, &[]);
     let names: Vec<_> = tools.iter().map(|tool| (tool.name.as_str(), tool.folder.as_str())).collect();
     assert_eq!(names, [("eslint", "web")], "ruff finds the nearest configuration itself");

@@ -12,6 +12,7 @@ use truing_core::secret::SecretString;
 use super::fault::AwsKeyError;
 use super::key_fetcher::{ExpiringKeys, KeyClock, KeyFetcher};
 use super::keys::AwsKeys;
+use super::profiles::CredentialPrograms;
 
 /// Credentials are renewed if they expire within this time. Metadata services offer the next credentials at
 /// least this long before the current credentials expire.
@@ -124,14 +125,16 @@ impl KeyState {
 impl CredentialChain {
     /// Returns a chain that reads its settings from these environment variables: all variables that begin
     /// with `AWS_`, and `HOME`. Sends no request. STS is called in `region` if no variable sets a region.
+    /// `programs` limits the programs that profiles may start.
     ///
     /// # Errors
     /// [`reqwest::Error`] if TLS cannot be set up.
     pub fn new(
         variables: impl IntoIterator<Item = (String, String)>,
         region: &str,
+        programs: CredentialPrograms,
     ) -> Result<Self, reqwest::Error> {
-        let source = KeyFetcher::new(variables.into_iter().collect(), region)?;
+        let source = KeyFetcher::new(variables.into_iter().collect(), region, programs)?;
         Ok(Self(Arc::new(ChainState {
             source,
             key_state: Mutex::default(),

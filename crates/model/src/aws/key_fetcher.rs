@@ -14,6 +14,7 @@ use truing_core::secret::SecretString;
 use super::fault::{self, AwsKeyError};
 use super::http::RecordingHttpClient;
 use super::keys::AwsKeys;
+use super::profiles::{self, CredentialPrograms, UntrustedShell};
 use super::variables::AwsVariables;
 
 /// Timeout of one fetch. The timeout is long enough for chained roles and for a credential program that
@@ -45,14 +46,19 @@ impl ExpiringKeys {
 pub(super) struct KeyFetcher {
     variables: AwsVariables,
     region: String,
+    programs: CredentialPrograms,
     http: RecordingHttpClient,
 }
 
 impl KeyFetcher {
-    pub(super) fn new(variables: HashMap<String, String>, region: &str) -> Result<Self, reqwest::Error> {
+    pub(super) fn new(
+        variables: HashMap<String, String>,
+        region: &str,
+        programs: CredentialPrograms,
+    ) -> Result<Self, reqwest::Error> {
         let variables = AwsVariables::from(variables);
         let region = variables.region().unwrap_or(region).to_owned();
-        Ok(Self { variables, region, http: RecordingHttpClient::new()? })
+        Ok(Self { variables, region, programs, http: RecordingHttpClient::new()? })
     }
 
     /// Fetches credentials, or returns the reason why there are none. `had_keys` is true if an earlier fetch
@@ -63,12 +69,20 @@ impl KeyFetcher {
         clock: KeyClock<'_>,
     ) -> Result<ExpiringKeys, AwsKeyError> {
         let http = self.http.without_exchanges();
+        let files = profiles::guarded_files(&self.variables, &self.programs).map_err(|UntrustedShell| {
+            AwsKeyError::new_permanent(
+                "a profile has a `credential_process`, which `sh` would start, but `PATH` finds `sh` in a \
+                relative folder or in the reviewed repository: remove this folder from `PATH`"
+                    .to_owned(),
+            )
+        })?;
         let loader = ConfigLoader::default()
             .behavior_version(BehaviorVersion::latest())
             .env(Env::from(self.variables.as_map().clone()))
             .region(Region::new(self.region.clone()))
             .retry_config(RetryConfig::standard().with_max_attempts(MAX_ATTEMPTS))
             .http_client(http.clone());
+        let loader = files.into_iter().fold(loader, ConfigLoader::profile_files);
         let pass = async {
             let config = loader.load().await;
             match config.credentials_provider() {

@@ -15,7 +15,7 @@ use truing_core::secret::SecretString;
 use truing_fakes::aws::{AUDIENCE, CONTAINER_CREDENTIALS_PATH, CONTAINER_TOKEN, FakeAws, web_identity_token};
 use truing_fakes::model::{AWS_KEY_ID, AWS_REGION, aws_secret_key};
 
-use super::{AwsKeyError, AwsKeys, CredentialChain};
+use super::{AwsKeyError, AwsKeys, CredentialChain, CredentialPrograms};
 
 const ROLE: &str = "arn:aws:iam::123456789012:role/reviewer";
 const STS_LOGGED: &str = "POST / AssumeRoleWithWebIdentity";
@@ -73,7 +73,10 @@ impl Place {
     }
 
     fn chain(&self) -> CredentialChain {
-        CredentialChain::new(self.variables.clone(), AWS_REGION).unwrap()
+        let path = self.folder.path().join("bin");
+        let programs =
+            CredentialPrograms { path: format!("{}:/usr/bin:/bin", path.display()), is_shell_trusted: true };
+        CredentialChain::new(self.variables.clone(), AWS_REGION, programs).unwrap()
     }
 }
 

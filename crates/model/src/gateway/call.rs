@@ -85,6 +85,7 @@ impl GatewayCall<'_> {
         let timeouts = self.gateway.client.timeouts;
         let begin_deadline = Instant::now() + timeouts.response_start;
         let mut tries = 0;
+        let mut was_damaged = false;
         loop {
             self.gate.permit_continuation().await.map_err(ModelError::Halted)?;
             if let Some(open) = self.gateway.circuit.open_state().await {
@@ -99,7 +100,9 @@ impl GatewayCall<'_> {
             tracing::debug!(model = request.model, tries, seen = ?failure.cause, "a call to a model failed");
             let after = match retry::decide_retry(&failure.cause) {
                 RetryDecision::Retry(after) => after,
-                other @ (RetryDecision::Unavailable(_)
+                RetryDecision::RetryOnce if !std::mem::replace(&mut was_damaged, true) => None,
+                other @ (RetryDecision::RetryOnce
+                | RetryDecision::Unavailable(_)
                 | RetryDecision::SpendCap(_)
                 | RetryDecision::KeyRefused
                 | RetryDecision::InvalidRequest
@@ -187,6 +190,7 @@ impl GatewayCall<'_> {
                     | retry::FailureCause::Truncated
                     | retry::FailureCause::ErrorEvent(_)
                     | retry::FailureCause::TotalTimeout
+                    | retry::FailureCause::DamagedResponse
                     | retry::FailureCause::InvalidResponse => {
                         reservation.settle_estimated().await;
                     }
@@ -308,7 +312,7 @@ impl GatewayCall<'_> {
             RetryDecision::KeyRefused => ModelError::Unauthorized { message },
             RetryDecision::InvalidRequest => ModelError::InvalidRequest { message },
             RetryDecision::TooLong => ModelError::TooLong { message },
-            RetryDecision::InvalidResponse => ModelError::Nonsense { message },
+            RetryDecision::RetryOnce | RetryDecision::InvalidResponse => ModelError::Nonsense { message },
         }
     }
 

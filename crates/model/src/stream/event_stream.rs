@@ -81,7 +81,7 @@ fn parse_frame(bytes: &[u8]) -> Result<Option<(StreamEvent, usize)>, StreamError
         return Ok(None);
     };
     if bytes.get(..8).map(crc32fast::hash) != Some(checksum) {
-        return Err(frame_error("the checksum of the event's lengths is wrong"));
+        return Err(damaged_frame("the checksum of the event's lengths is wrong"));
     }
     let (total, headers) = (check_length(total)?, check_length(headers)?);
     if total < PRELUDE_BYTES + headers + CHECKSUM_BYTES {
@@ -90,7 +90,7 @@ fn parse_frame(bytes: &[u8]) -> Result<Option<(StreamEvent, usize)>, StreamError
     let Some(frame) = bytes.get(..total) else { return Ok(None) };
     let (body, checksum) = frame.split_at(total - CHECKSUM_BYTES);
     if crc32fast::hash(body).to_be_bytes() != checksum {
-        return Err(frame_error("the event's checksum is wrong"));
+        return Err(damaged_frame("the event's checksum is wrong"));
     }
     let (headers, payload) = body.split_at_checked(PRELUDE_BYTES + headers).unwrap_or((body, &[]));
     let kind = parse_headers(headers.get(PRELUDE_BYTES..).unwrap_or_default())
@@ -117,14 +117,15 @@ fn decode_event(headers: FrameHeaders, payload: &[u8]) -> Result<StreamEvent, St
                 .map_err(|_| frame_error("the event's content is not Base64"))?;
             parse_event(&bytes)
         }
-        // Unknown event types are ignored, because new ones may be added.
+        // Unknown types of events and messages are ignored, because new ones may be added.
         ("event", _) => Ok(StreamEvent::Other),
         ("exception", _) => {
             let words: ExceptionPayload = serde_json::from_slice(payload).unwrap_or_default();
             Ok(failure(headers.exception_type, words.message))
         }
         ("error", _) => Ok(failure(headers.error_code, headers.error_message)),
-        (_, _) => Err(frame_error("the event's type is missing or unknown")),
+        ("", _) => Err(frame_error("the event's type is missing")),
+        (_, _) => Ok(StreamEvent::Other),
     }
 }
 
@@ -168,6 +169,10 @@ fn take_bytes<'a>(bytes: &mut &'a [u8], length: usize) -> Option<&'a [u8]> {
     let (taken, rest) = bytes.split_at_checked(length)?;
     *bytes = rest;
     Some(taken)
+}
+
+fn damaged_frame(message: &str) -> StreamError {
+    StreamError::Damaged(message.to_owned())
 }
 
 fn frame_error(message: &str) -> StreamError {

@@ -61,6 +61,19 @@ mod frames {
     }
 
     #[test]
+    fn provider_error_names_only_what_the_provider_names() {
+        for (kind, message, expected) in [
+            ("overloaded_error", "busy", "an error: overloaded_error: busy"),
+            ("", "busy", "an error: busy"),
+            ("overloaded_error", "", "an error: overloaded_error"),
+            ("", "", "an error"),
+        ] {
+            let error = StreamError::ProviderError { kind: kind.into(), message: message.into() }.to_string();
+            assert!(error.ends_with(expected), "{error}");
+        }
+    }
+
+    #[test]
     fn they_become_the_same_message_wherever_they_are_cut() {
         let whole = frames();
         let expected = super::fold([super::whole().as_slice()]).unwrap();
@@ -89,7 +102,7 @@ mod frames {
             damaged[at] ^= 0x20;
             let told = fold([damaged.as_slice()]);
             let is_told =
-                matches!(told, Err(StreamError::BadEvent(_) | StreamError::Html | StreamError::EmptyStream));
+                matches!(told, Err(StreamError::Damaged(_) | StreamError::Html | StreamError::EmptyStream));
             assert!(is_told, "{at}: {told:?}");
         }
     }
@@ -106,7 +119,22 @@ mod frames {
             StreamError::ProviderError { kind: "throttlingException".into(), message: "slow".into() };
         assert_eq!(told, Err(expected));
         let told = fold([[start, bedrock::event_frame(b"{\"type\": \"mess")].concat().as_slice()]);
-        assert!(matches!(told, Err(StreamError::BadEvent(_))), "{told:?}");
+        assert!(matches!(told, Err(StreamError::Damaged(_))), "{told:?}");
+    }
+
+    #[test]
+    fn frames_of_unknown_kinds_are_skipped_wherever_they_stand() {
+        let expected = super::fold([super::whole().as_slice()]).unwrap();
+        let unknown = [
+            bedrock::frame(&[(":event-type", "trace"), (":message-type", "event")], b"{}"),
+            bedrock::frame(&[(":message-type", "notice")], b""),
+            bedrock::event_frame(br#"{"type":"new_kind_of_event"}"#),
+        ];
+        for frame in unknown {
+            assert_eq!(fold([frame.as_slice(), frames().as_slice(), frame.as_slice()]).unwrap(), expected);
+        }
+        let untyped = bedrock::frame(&[(":event-type", "chunk")], b"{}");
+        assert!(matches!(fold([untyped.as_slice()]), Err(StreamError::BadEvent(_))));
     }
 
     #[test]
@@ -201,7 +229,7 @@ fn every_end_before_the_end_is_a_cut() {
 fn what_is_no_stream_is_told_apart() {
     assert_eq!(fold([b"\n<!doctype html><p>".as_slice()]), Err(StreamError::Html));
     assert_eq!(fold([br#"{"type": "message"}"#.as_slice()]), Err(StreamError::NotAStream));
-    assert!(matches!(fold([b"data: {\"type\": \"mess\n\n".as_slice()]), Err(StreamError::BadEvent(_))));
+    assert!(matches!(fold([b"data: {\"type\": \"mess\n\n".as_slice()]), Err(StreamError::Damaged(_))));
     assert!(matches!(
         fold([b"data: {\"type\": \"message_stop\"}\n\n".as_slice()]),
         Err(StreamError::Contradiction(_))

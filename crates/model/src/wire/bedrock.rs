@@ -17,6 +17,7 @@ use url::form_urlencoded;
 use super::body::{self, OptionalField};
 use super::{ProviderCall, ProviderErrorDetail, RequestEncodeError};
 use crate::messages::ModelRequest;
+use crate::price::{ModelPrice, ModelPrices};
 use crate::retry::ProviderErrorKind;
 
 /// The version of the Messages API that Bedrock requires in the body of a request.
@@ -26,6 +27,8 @@ const ERROR_TYPE_HEADER: &str = "x-amzn-errortype";
 /// The media type of streamed responses.
 const EVENT_STREAM_MEDIA_TYPE: &str = "application/vnd.amazon.eventstream";
 const JSON_MEDIA_TYPE: &str = "application/json";
+/// Number of prompt and response tokens whose cost decides which of two prices is higher.
+const COMPARED_TOKENS: u64 = 1_000_000;
 
 /// The domain of Bedrock's addresses.
 const DEFAULT_DOMAIN: &str = "amazonaws.com";
@@ -76,6 +79,9 @@ struct BedrockModel {
     /// counting, or if the operator configured the id.
     counting_id: Option<String>,
     unsupported_fields: Vec<OptionalField>,
+    /// Ids of the same model in the built-in table: the id in the region's own geography, or all ids if the
+    /// geography has none. The highest price of these ids is assumed for an id without a price.
+    priced_ids: Vec<String>,
 }
 
 /// The id of a model in this region is unknown.
@@ -142,18 +148,29 @@ impl BedrockWire {
             supports_counting: counts,
         } in table.model
         {
+            let own_prefix = prefixes.iter().find(|prefix| has.contains(prefix));
+            let priced = own_prefix.map_or(has.as_slice(), std::slice::from_ref);
+            let priced_ids = priced.iter().map(|prefix| format!("{prefix}.{id}")).collect();
             let id = match configured_ids.get(&name) {
                 Some(configured_id) => configured_id.clone(),
-                None => match prefixes.iter().find(|prefix| has.contains(prefix)) {
+                None => match own_prefix {
                     Some(prefix) => format!("{prefix}.{id}"),
                     None => continue,
                 },
             };
             let base = token_count_model_id(configured_ids, &name, &id).filter(|_| counts);
-            by_name.insert(name, BedrockModel { id, counting_id: base, unsupported_fields: without });
+            by_name.insert(
+                name,
+                BedrockModel { id, counting_id: base, unsupported_fields: without, priced_ids },
+            );
         }
         for (name, id) in configured_ids {
-            let model = BedrockModel { id: id.clone(), counting_id: None, unsupported_fields: Vec::new() };
+            let model = BedrockModel {
+                id: id.clone(),
+                counting_id: None,
+                unsupported_fields: Vec::new(),
+                priced_ids: Vec::new(),
+            };
             by_name.entry(name.clone()).or_insert(model);
         }
         Ok(Self(Arc::new(BedrockModels { by_name, has_warned: AtomicBool::new(false) })))
@@ -174,6 +191,23 @@ impl BedrockWire {
     /// [`UnknownModel`]
     pub fn model_id(&self, model: &str) -> Result<&str, UnknownModel> {
         self.model(model).map(|model| model.id.as_str())
+    }
+
+    /// Returns the price of a model whose id is not in the price table, such as the ARN of an inference
+    /// profile. If the ARN ends with an id in the table, the price of this id applies. Otherwise, the price
+    /// in the region's own geography applies, or the highest price of the model if the geography has none.
+    /// Returns `None` if the table lists the id itself, or if the model is unknown.
+    pub fn price_of_configured_id(&self, prices: &ModelPrices, model: &str) -> Option<ModelPrice> {
+        let BedrockModel { id, priced_ids, .. } = self.model(model).ok()?;
+        if prices.find_price(id).is_some() {
+            return None;
+        }
+        let named = id.rsplit('/').next().and_then(|id| prices.find_price(id));
+        let assumed = || {
+            let assumed_prices = priced_ids.iter().filter_map(|id| prices.find_price(id));
+            assumed_prices.max_by_key(|price| price.max_cost(COMPARED_TOKENS, COMPARED_TOKENS))
+        };
+        named.or_else(assumed).cloned()
     }
 
     fn model(&self, name: &str) -> Result<&BedrockModel, UnknownModel> {
@@ -277,7 +311,6 @@ mod tests {
 
     use super::*;
     use crate::messages::{MessageBlock, MessageRole, ModelMessage};
-    use crate::price::ModelPrices;
 
     fn bedrock(region: &str) -> BedrockWire {
         BedrockWire::new(region, &BTreeMap::new()).unwrap()
@@ -356,6 +389,26 @@ mod tests {
             for model in bedrock(region).0.by_name.values() {
                 assert!(prices.find_price(&model.id).is_some(), "{}", model.id);
             }
+        }
+    }
+
+    #[test]
+    fn a_configured_id_has_the_price_of_the_model_that_it_stands_for() {
+        let prices = ModelPrices::bedrock().unwrap();
+        let profile = "arn:aws:bedrock:eu-central-1:1:application-inference-profile/x1";
+        let of_other = "arn:aws:bedrock:us-east-1:1:inference-profile/us.anthropic.claude-opus-5-5";
+        for (region, model, id, expected) in [
+            ("eu-central-1", "claude-opus-5-5", profile, Some("eu.anthropic.claude-opus-5-5")),
+            ("eu-central-1", "mine", of_other, Some("us.anthropic.claude-opus-5-5")),
+            ("sa-east-1", "claude-opus-5-5", profile, Some("global.anthropic.claude-opus-5-5")),
+            ("cn-north-1", "claude-opus-5-5", profile, Some("us-gov.anthropic.claude-opus-5-5")),
+            ("eu-central-1", "mine", profile, None),
+            ("eu-central-1", "claude-opus-5-5", "global.anthropic.claude-opus-5-5", None),
+        ] {
+            let ids = BTreeMap::from([(model.to_owned(), id.to_owned())]);
+            let found = BedrockWire::new(region, &ids).unwrap().price_of_configured_id(&prices, model);
+            let expected = expected.map(|id| prices.find_price(id).unwrap());
+            assert_eq!(found.as_ref(), expected, "{region} {model} {id}");
         }
     }
 

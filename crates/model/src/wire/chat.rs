@@ -100,7 +100,8 @@ fn default_limit_field() -> String {
 
 impl ChatWire {
     /// Returns the wire format for the server at this host, with the properties that the built-in table lists
-    /// for the host.
+    /// for the host. A server that the table does not list has Azure's properties if an API version is set,
+    /// because only Azure's API has versions: a gateway then stands in front of Azure.
     ///
     /// # Errors
     /// [`toml::de::Error`] if the table cannot be parsed.
@@ -112,7 +113,9 @@ impl ChatWire {
         let ServerTable { server, default_server: other } =
             toml::from_str(include_str!("../../data/chat.toml"))?;
         let is_host = |end: &String| host == end || (end.starts_with('.') && host.ends_with(end));
-        let server = server.into_iter().find(|server| server.hosts.iter().any(is_host)).unwrap_or(other);
+        let is_azure = |row: &&ChatServerProfile| api_version.is_some() && row.key == KeyHeader::ApiKey;
+        let listed = server.iter().find(|row| row.hosts.iter().any(is_host));
+        let server = listed.or_else(|| server.iter().find(is_azure)).cloned().unwrap_or(other);
         Ok(Self { server: Arc::new(server), api_version, effort, is_local: is_loopback(host) })
     }
 
@@ -467,6 +470,15 @@ mod tests {
             assert_eq!(body[field], 700, "{host}");
             let server = chat_at(host).server().clone();
             assert_eq!((server.key, server.is_openai), (key, is_openai), "{host}");
+        }
+        for (host, version, key) in [
+            ("gateway.example", Some("2024-10-21"), KeyHeader::ApiKey),
+            ("localhost", Some("2024-10-21"), KeyHeader::ApiKey),
+            ("gateway.example", None, KeyHeader::Bearer),
+            ("api.openai.com", Some("2024-10-21"), KeyHeader::Bearer),
+        ] {
+            let wire = ChatWire::new(host, version.map(str::to_owned), None).unwrap();
+            assert_eq!(wire.server().key, key, "{host} {version:?}");
         }
         let azure =
             ChatWire::new("ours.openai.azure.com", Some("2024-10-21&x".into()), Some("none".into())).unwrap();

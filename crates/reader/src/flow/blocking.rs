@@ -96,7 +96,7 @@ impl<'t> BlockingFinder<'_, '_, 't> {
         let Some(callee) = call.child_by_field_name("function") else { return false };
         if callee.kind() == "attribute" && CERTIFICATE_FILE_METHODS.contains(&callee_name(self.model, callee))
         {
-            return true;
+            return !self.passes_only(call, "cadata");
         }
         self.values.may_have_value(callee, |value| {
             let Some((thing, name)) = value.method() else {
@@ -176,10 +176,34 @@ impl<'t> BlockingFinder<'_, '_, 't> {
         call.child_by_field_name("arguments").is_some_and(|it| self.model.text(it) == "(0)")
     }
 
+    /// Returns true if the call has one argument, and the argument has this name. `load_verify_locations`
+    /// reads no file for `cadata`.
+    fn passes_only(&self, call: Node<'t>, name: &str) -> bool {
+        let Some(arguments) = call.child_by_field_name("arguments") else { return false };
+        let argument = arguments.named_child(0).filter(|_| arguments.named_child_count() == 1);
+        let argument_name = argument.and_then(|argument| argument.child_by_field_name("name"));
+        argument_name.is_some_and(|argument_name| self.model.text(argument_name) == name)
+    }
+
+    /// Returns true if the same coroutine also passes the function to another call, as to
+    /// `asyncio.to_thread`. The author has then considered where the function runs: the direct call is for
+    /// the case in which it does not wait.
+    fn is_also_passed(&self, callee: Node<'t>) -> bool {
+        let name = self.model.text(callee);
+        let coroutine = self.model.enclosing_function(callee);
+        self.model.nodes_within(coroutine, &["argument_list"]).into_iter().any(|arguments| {
+            let mut cursor = arguments.walk();
+            arguments.named_children(&mut cursor).any(|argument| self.model.text(argument) == name)
+        })
+    }
+
     /// Returns true if the call runs a function of this file that blocks.
     fn calls_blocking_function(&self, call: Node<'t>, max_calls: u32) -> bool {
         let Some(left) = max_calls.checked_sub(1).filter(|_| self.model.spend_step()) else { return false };
         let Some(callee) = call.child_by_field_name("function") else { return false };
+        if max_calls == MAX_CALL_DEPTH && self.is_also_passed(callee) {
+            return false;
+        }
         let values = self.values.node_values(callee);
         values.iter().any(|value| {
             let FlowValue::Function(function) = value else { return false };

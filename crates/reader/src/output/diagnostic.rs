@@ -2,6 +2,7 @@
 
 use truing_diff::RepoPath;
 
+use crate::output::notebook::NotebookCell;
 use crate::output::range::DiagnosticRange;
 
 /// Maximum number of characters of a message.
@@ -52,6 +53,8 @@ pub struct Diagnostic {
     /// Path of the file in the tree.
     pub path: RepoPath,
     pub range: DiagnosticRange,
+    /// The cell of a notebook in which the lines of `range` are counted; `None` if they are the file's lines.
+    pub cell: Option<NotebookCell>,
     /// Fingerprint by which the tool recognises the same diagnostic after the code has changed.
     pub fingerprint: Option<String>,
     /// URL of the page about the rule. The URL begins with `https://`.
@@ -87,6 +90,7 @@ impl Diagnostic {
             level: DiagnosticLevel::Warning,
             path,
             range,
+            cell: None,
             fingerprint: None,
             rule_page_url: None,
             title: None,

@@ -6,17 +6,19 @@ use truing_core::code_digest::{CodeDigests, OMISSION_MARK};
 use truing_core::finding::{
     CodeLocation, DefectCategory, DiffSide, FindingSource, RawFinding, Severity, SuggestedFix,
 };
+use truing_core::markdown::code_span;
 
 use crate::output::diagnostic::{Diagnostic, DiagnosticLevel, MAX_TITLE_CHARS, ToolFix};
 use crate::output::known::{self, KnownTool};
 use crate::output::range::DiagnosticRange;
 use crate::output::resolve::{ByteEdit, FileText, RangeError, resolve_fix};
 use crate::output::text;
+use crate::output::unified_diff::FORMAT_RULE;
 use crate::redact::FileSecrets;
 use crate::snippet::{SecretRanges, render_snippet};
 
 /// Maximum number of bytes of a suggestion.
-const MAX_SUGGESTION_BYTES: usize = 8 << 10;
+pub(crate) const MAX_SUGGESTION_BYTES: usize = 8 << 10;
 /// Maximum number of edits of a fix that becomes a suggestion.
 const MAX_SUGGESTED_EDITS: usize = 20;
 /// Maximum number of bytes of a title. The value is below the limit of the reader protocol.
@@ -216,6 +218,9 @@ fn tool_in_rule_name(rule: &str) -> &str {
 /// `clippy/clippy.unwrap_used` for `clippy::unwrap_used`.
 pub fn rule_name(tool: &str, rule: Option<&str>, reserved_names: &[String]) -> String {
     let tool = known::find_tool(tool).map_or(tool, |known| known.name.as_str());
+    // zizmor writes its own name before each rule.
+    let rule =
+        rule.map(|rule| rule.strip_prefix(tool).and_then(|rest| rest.strip_prefix('/')).unwrap_or(rule));
     let tool = sanitize_word(&tool.to_lowercase());
     let tool = if tool.is_empty() { "tool".to_owned() } else { tool };
     let prefix = if reserved_names.contains(&tool) { TOOL_PREFIX } else { "" };
@@ -271,6 +276,12 @@ fn finding_body(diagnostic: &Diagnostic, tool: Option<&KnownTool>) -> String {
             parts.push(truing_core::markdown::escape_text(title));
         }
         (None, Some(_) | None) => {}
+    }
+    if let Some(command) = tool.and_then(|tool| tool.formatter.as_deref())
+        && diagnostic.rule.as_deref() == Some(FORMAT_RULE)
+    {
+        let command = command.replace(known::FILES_PLACEHOLDER, &diagnostic.path.to_string());
+        parts.insert(0, format!("Format it with {}.", code_span(&command)));
     }
     let page = || tool?.rule_page_url(diagnostic.rule.as_deref()?);
     parts.extend(diagnostic.rule_page_url.clone().or_else(page).map(|page| format!("<{page}>")));

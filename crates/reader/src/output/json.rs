@@ -14,4 +14,5 @@ pub(crate) mod ruby;
 pub(crate) mod search;
 pub(crate) mod secrets;
 pub(crate) mod shell;
+pub(crate) mod spelling;
 pub(crate) mod sql;

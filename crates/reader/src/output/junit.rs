@@ -104,12 +104,17 @@ pub(crate) fn read(bytes: &[u8], context: &OutputContext<'_>) -> DiagnosticRepor
     let (mut suites, mut case, mut failure): (Vec<JunitSuite>, _, Option<JunitFailure>) =
         (vec![], JunitCase::default(), None);
     let mut is_seen = false;
+    let mut expected_failures = 0;
     loop {
         match parts.next_part() {
             Ok(Some(XmlPart::Start(element))) => match element.name.as_str() {
                 "testsuites" => is_seen = true,
                 "testsuite" => {
                     is_seen = true;
+                    if suites.is_empty() {
+                        let count = |name: &str| u64::from(element.numeric_attribute(name));
+                        expected_failures += count("errors") + count("failures");
+                    }
                     suites.push(read_suite(&element, suites.last()));
                 }
                 "testcase" => case = self::read_case(&element, suites.last()),
@@ -140,6 +145,7 @@ pub(crate) fn read(bytes: &[u8], context: &OutputContext<'_>) -> DiagnosticRepor
             }
         }
     }
+    collected.record_expected_total(expected_failures);
     if !is_seen {
         collected.add_problem(ProblemKind::Unreadable, "the output has no element `testsuite`");
     }

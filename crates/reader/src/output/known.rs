@@ -7,20 +7,31 @@ use serde::Deserialize;
 
 use crate::output::format::{NamedFormat, OutputContext};
 use crate::output::json::reading::is_json_with_marks;
-use crate::output::json::{cargo, go, javascript, python, ruby, search, secrets, shell, sql};
+use crate::output::json::{cargo, go, javascript, python, ruby, search, secrets, shell, spelling, sql};
 use crate::output::patterns::table;
 use crate::output::report::DiagnosticReport;
+use crate::output::{unformatted, unified_diff};
 
+pub mod commands;
 pub mod exclude;
+pub mod failure;
+mod file_tags;
 pub mod hooks;
+pub(crate) mod ini;
+pub mod pins;
+mod script;
 pub mod sign;
 pub mod tool;
 
+pub use failure::FailureSearch;
 pub use sign::{SignTarget, ToolSign};
 pub use tool::{
-    FILES_PLACEHOLDER, FetchedFolder, KnownTool, OutputStream, SIGN_PLACEHOLDER, SignOptions, ToolSeverities,
-    fill_arguments, is_empty_without_findings,
+    FILES_PLACEHOLDER, FetchedFolder, KnownTool, OutputStream, SIGN_PLACEHOLDER, SignOptions, SuggestedRun,
+    ToolSeverities, UnreadExtent, UnreadRules, UnreadableText, fill_arguments, is_empty_without_findings,
 };
+
+/// Tools that search for secrets, as findings name them.
+const SECRET_SCANNERS: &[&str] = &["gitleaks", "detect-secrets", "trufflehog"];
 
 /// Table of the tools.
 const TOOLS_TOML: &str = include_str!("../../tools.toml");
@@ -126,6 +137,28 @@ pub static NAMED_FORMATS: &[NamedFormat] = &[
         b'[',
         ["\"source\"", "\"invalidOptionWarnings\""]
     ),
+    json!("typos-json", "typos", spelling::read_typos, b'{', ["\"type\":\"typo\"", "\"corrections\""]),
+    NamedFormat {
+        name: "diff",
+        tool: "",
+        parse: unified_diff::read,
+        matches: unified_diff::is_unified_diff,
+        is_line_based: false,
+    },
+    NamedFormat {
+        name: "paths",
+        tool: "",
+        parse: unformatted::read_paths,
+        matches: |_| false,
+        is_line_based: false,
+    },
+    NamedFormat {
+        name: "rustfmt",
+        tool: "rustfmt",
+        parse: unformatted::read_rustfmt,
+        matches: unformatted::is_rustfmt,
+        is_line_based: false,
+    },
     lines!("actionlint", "actionlint", ACTIONLINT),
     lines!("codespell", "codespell", CODESPELL),
     lines!("eslint-compact", "eslint", ESLINT_COMPACT),
@@ -154,6 +187,11 @@ pub fn known_tools() -> &'static [KnownTool] {
     static KNOWN_TOOLS: LazyLock<Vec<KnownTool>> =
         LazyLock::new(|| parse_tools(TOOLS_TOML).unwrap_or_default());
     &KNOWN_TOOLS
+}
+
+/// Returns true if the tool of this name, as findings name it, searches for secrets.
+pub fn is_secret_scanner(name: &str) -> bool {
+    SECRET_SCANNERS.contains(&name)
 }
 
 /// Returns the tool with this name. The name may also be another name that the tool's output uses for the

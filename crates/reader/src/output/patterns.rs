@@ -12,6 +12,7 @@ use crate::output::decode;
 use crate::output::diagnostic::{Diagnostic, DiagnosticLevel};
 use crate::output::format::OutputContext;
 use crate::output::level::parse_level;
+use crate::output::notebook::NotebookCell;
 use crate::output::path::PathResolver;
 use crate::output::range::{ColumnUnit, DiagnosticRange};
 use crate::output::report::{DiagnosticCollector, DiagnosticReport, ProblemKind};
@@ -94,10 +95,10 @@ impl LinePattern {
     /// higher number of diagnostics than are understood. Lines that are not understood are listed in
     /// [`DiagnosticReport::unparsed_lines`].
     pub fn read(&self, bytes: &[u8], context: &OutputContext<'_>) -> DiagnosticReport {
-        let mut collected = DiagnosticCollector::new();
+        let tool = context.tool_name_or(if self.tool.is_empty() { self.name } else { self.tool });
+        let mut collected = DiagnosticCollector::for_tool(tool);
         let text = decode::decode_lines(bytes, &mut collected);
         let paths = PathResolver::new(context);
-        let tool = context.tool_name_or(if self.tool.is_empty() { self.name } else { self.tool });
         let (expressions, failure) = (self.compile_line_expressions(), self.failure_expression());
         let (others, quotes, marker) = (
             compile_expressions(self.summary_expressions),
@@ -153,7 +154,7 @@ impl LinePattern {
         if self.notes_are_context && level == DiagnosticLevel::Note && rule.is_none() {
             return false;
         }
-        let written = group("path").unwrap_or_default();
+        let (written, cell) = split_cell(group("path").unwrap_or_default());
         let path = match paths.resolve(written) {
             Ok(path) => path,
             Err(error) => {
@@ -166,6 +167,7 @@ impl LinePattern {
         diagnostic.rule = rule.map(str::to_owned);
         diagnostic.title = group("title").map(str::to_owned);
         diagnostic.level = level;
+        diagnostic.cell = cell;
         collector.push(diagnostic);
         true
     }
@@ -191,6 +193,15 @@ impl LinePattern {
             // diagnostic concerns the first line.
             (_, _) => DiagnosticRange::from_position(line, column, unit),
         }
+    }
+}
+
+/// Splits the mark of a cell from the path of a notebook, as nbQA writes it: `a.ipynb:cell_3`.
+fn split_cell(path: &str) -> (&str, Option<NotebookCell>) {
+    let split = path.rsplit_once(":cell_").filter(|(notebook, _)| notebook.ends_with(".ipynb"));
+    match split.and_then(|(notebook, number)| Some((notebook, number.parse().ok()?))) {
+        Some((notebook, number)) => (notebook, Some(NotebookCell::Code(number))),
+        None => (path, None),
     }
 }
 

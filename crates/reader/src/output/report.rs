@@ -9,6 +9,7 @@ use truing_core::line::format_count;
 use truing_diff::RepoPath;
 
 use crate::output::diagnostic::{Diagnostic, MAX_NAME_CHARS};
+use crate::output::known::{FailureSearch, find_tool};
 use crate::output::path::PathError;
 use crate::output::text;
 
@@ -56,6 +57,8 @@ pub struct DiagnosticReport {
     pub outside_paths: Vec<String>,
     /// The first [`MAX_IGNORED_FILES`] files that the tool reports as not examined.
     pub ignored_files: BTreeSet<RepoPath>,
+    /// True if the tool reports that it examined no file, or applied no rule.
+    pub is_nothing_examined: bool,
 }
 
 /// A reason why a report may be incomplete.
@@ -96,12 +99,20 @@ pub struct DiagnosticCollector {
     expected_count: u64,
     /// Cleaned names of tools and rules, by the name that the tool wrote.
     clean_names: HashMap<String, String>,
+    failure_search: FailureSearch,
 }
 
 impl DiagnosticCollector {
     /// Creates an empty report.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Creates an empty report of a tool. If the table of tools lists the tool, the lines that are not
+    /// understood are searched for the tool's own texts about failures, too.
+    pub fn for_tool(name: &str) -> Self {
+        let failure_texts = find_tool(name).map_or(&[][..], |tool| tool.failures.as_slice());
+        Self { failure_search: FailureSearch::new(failure_texts), ..Self::default() }
     }
 
     /// Adds a diagnostic with cleaned and shortened texts. A diagnostic without a message, or with a path
@@ -194,8 +205,21 @@ impl DiagnosticCollector {
         }
     }
 
+    /// Records that the tool examined no file, or applied no rule.
+    pub fn record_nothing_examined(&mut self) {
+        self.report.is_nothing_examined = true;
+    }
+
+    /// Adds a problem if a line that is no diagnostic says that the tool failed.
+    pub fn check_failure_line(&mut self, line: &str) {
+        if self.failure_search.is_reason(line) {
+            self.add_problem(ProblemKind::ToolFailed, line);
+        }
+    }
+
     /// Records a line that is not understood.
     pub fn record_unparsed_line(&mut self, line: &str) {
+        self.check_failure_line(line);
         if self.report.unparsed_lines.len() < MAX_UNPARSED_LINES {
             self.report.unparsed_lines.push(text::redact_line_escapes(line, MAX_PROBLEM_CHARS));
         } else {
@@ -243,6 +267,9 @@ impl DiagnosticCollector {
 
     /// Completes the report and returns it.
     pub fn finish(mut self) -> DiagnosticReport {
+        if self.failure_search.ends_in_traceback() {
+            self.add_problem(ProblemKind::ToolFailed, "the output ends within the traceback of an exception");
+        }
         let (expected, entries) = (self.expected_count, self.entry_count());
         if expected > entries {
             let expected = format_count(expected, "finding");

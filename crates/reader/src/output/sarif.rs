@@ -49,8 +49,10 @@ pub(crate) fn read(bytes: &[u8], context: &OutputContext<'_>) -> DiagnosticRepor
         }
         Ok(SarifLog { runs: Some(runs), .. }) => {
             let mut number = 0;
+            let mut has_runs = false;
             let read = entries::for_each_entry(runs.get(), |index, run| {
                 number = index;
+                has_runs = true;
                 self::read_run(run, context, index, &mut collected);
                 ControlFlow::Continue(())
             });
@@ -59,6 +61,8 @@ pub(crate) fn read(bytes: &[u8], context: &OutputContext<'_>) -> DiagnosticRepor
                     ProblemKind::Unreadable,
                     &format!("the SARIF log is malformed after run {number}: {error}"),
                 );
+            } else if !has_runs {
+                collected.add_problem(ProblemKind::Unreadable, "the SARIF log has no runs");
             }
         }
         Ok(SarifLog { runs: None, .. }) => {

@@ -16,7 +16,7 @@ const MAX_ESCAPE_CHARS: usize = 4096;
 /// Returns a diagnostic with cleaned texts. The texts contain no hidden characters, have limited lengths, and
 /// consist of one line where required.
 pub fn clean_diagnostic(diagnostic: Diagnostic) -> Diagnostic {
-    let Diagnostic { tool, rule, message, level, path, range, fingerprint, .. } = diagnostic;
+    let Diagnostic { tool, rule, message, level, path, range, cell, fingerprint, .. } = diagnostic;
     let Diagnostic {
         rule_page_url: rule_page,
         title,
@@ -53,6 +53,7 @@ pub fn clean_diagnostic(diagnostic: Diagnostic) -> Diagnostic {
         level,
         path,
         range,
+        cell,
         fingerprint: fingerprint.map(clean_fingerprint).filter(|mark| !mark.is_empty()),
         rule_page_url: rule_page.filter(|page| is_displayable_url(page)),
         title: title.map(|title| line(&title, MAX_TITLE_CHARS)).filter(|title| !title.is_empty()),

@@ -154,6 +154,15 @@ impl CompanionCheck {
                 continue;
             }
             exists = true;
+            if self.requires_name
+                && !change.has_changed(&companion)
+                && let Some(text) = change.head_files.read_file(&companion)
+            {
+                asking = overrides::heads_without_entry(lines, &asking, &LineIndex::new(&text));
+                if asking.is_empty() {
+                    return Ok(None);
+                }
+            }
             if !self.exempting_companion_texts.is_empty() {
                 texts.extend(change.head_files.read_file(&companion));
             }

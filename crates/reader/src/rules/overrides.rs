@@ -4,6 +4,8 @@
 //! Files are parsed line by line, only by indentation. The check can be evaded deliberately, but authors
 //! would only harm themselves by doing so.
 
+use std::collections::BTreeSet;
+
 use crate::lines::LineIndex;
 
 /// Prefixes in the names of classes that override another class. The name may have a leading `_`.
@@ -75,7 +77,8 @@ pub(super) fn override_head_lines(
 
 /// Returns the first of these heads whose function name is missing in the table. In the table, a comma or a
 /// colon must follow the name. If the head of the class is also added, one further condition applies. The
-/// name must be in an added line of the table, or in the table together with the class or a base.
+/// name must be in an added line of the table, or in the table together with the class or a base. An entry
+/// that is for another added override does not count.
 pub(super) fn find_missing_name(
     lines: &LineIndex<'_>,
     added_lines: &[(u32, u32)],
@@ -88,25 +91,75 @@ pub(super) fn find_missing_name(
     let numbers = table_added_lines.iter().flat_map(|(first, end)| *first..=(*end).min(last));
     let new: String = numbers.map(|number| format!("{}\n", line_text(table, number))).collect();
     let code = mark_code_lines(lines);
+    let all_names: BTreeSet<String> =
+        candidate_names_by_added_line(lines, added_lines).into_iter().flat_map(|(_, names)| names).collect();
     let is_added = |number: u32| added_lines.iter().any(|(first, end)| (*first..=*end).contains(&number));
+    let has_new_entry = |name: &str, own: &[String]| {
+        let of_others = all_names.iter().filter(|other| !own.contains(other) && ends_with_part(other, name));
+        contains_name(&of_others.fold(new.clone(), |text, other| text.replace(other.as_str(), "")), name)
+    };
     head_lines.iter().copied().find(|number| {
         let Some(name) = function_name(line_text(lines, *number)) else { return false };
         let own = candidate_entry_names(lines, &code, *number);
         let is_of_another = class_line(lines, *number).is_some_and(is_added)
             && !own.is_empty()
             && !own.iter().any(|own| contains_name(&whole, own))
-            && !contains_name(&new, name);
+            && !has_new_entry(name, &own);
         !contains_name(&whole, name) || is_of_another
     })
+}
+
+/// Returns the heads for which an unchanged table has no entry. A class has an entry if the table names one
+/// of its bases.
+pub(super) fn heads_without_entry(
+    lines: &LineIndex<'_>,
+    head_lines: &[u32],
+    table: &LineIndex<'_>,
+) -> Vec<u32> {
+    let whole = String::from_utf8_lossy(table.text());
+    let code = mark_code_lines(lines);
+    let has_entry = |number: u32| {
+        if function_name(line_text(lines, number)).is_some() {
+            candidate_entry_names(lines, &code, number).iter().any(|name| contains_name(&whole, name))
+        } else {
+            class_bases(lines, number).iter().any(|base| contains_word(&whole, base))
+        }
+    };
+    head_lines.iter().copied().filter(|number| !has_entry(*number)).collect()
+}
+
+/// Attributes that lead from a decorated function or a property to the function with the code.
+const CODE_ATTRIBUTES: [&str; 4] = [".__wrapped__", ".fget", ".fset", ".__func__"];
+
+/// Returns a name without the attributes that lead to its code.
+fn strip_code_attributes(name: &str) -> &str {
+    let stripped = CODE_ATTRIBUTES.iter().find_map(|attribute| name.strip_suffix(attribute));
+    stripped.map_or(name, strip_code_attributes)
 }
 
 /// Returns true if a table contains a name followed by a comma or a colon.
 fn contains_name(table: &str, name: &str) -> bool {
     table.match_indices(name).any(|(at, _)| {
         let before = table.get(..at).and_then(|it| it.chars().next_back());
-        let after = table.get(at + name.len()..).unwrap_or_default().trim_start();
-        !before.is_some_and(|c| c.is_alphanumeric() || c == '_') && after.starts_with([',', ':'])
+        let mut after = table.get(at + name.len()..).unwrap_or_default();
+        while let Some(rest) = CODE_ATTRIBUTES.iter().find_map(|attribute| after.strip_prefix(attribute)) {
+            after = rest;
+        }
+        !before.is_some_and(is_name_char) && after.trim_start().starts_with([',', ':'])
     })
+}
+
+/// Returns true if a table contains a name as a whole word.
+fn contains_word(table: &str, name: &str) -> bool {
+    table.match_indices(name).any(|(at, _)| {
+        let before = table.get(..at).and_then(|text| text.chars().next_back());
+        let after = table.get(at + name.len()..).and_then(|text| text.chars().next());
+        !before.is_some_and(is_name_char) && !after.is_some_and(is_name_char)
+    })
+}
+
+fn is_name_char(letter: char) -> bool {
+    letter.is_alphanumeric() || letter == '_'
 }
 
 /// Returns the line in which the class of a method begins.
@@ -122,7 +175,12 @@ fn class_line(lines: &LineIndex<'_>, method_line: u32) -> Option<u32> {
 /// Returns true if the entry is for this method or function. The name in the entry may begin with module
 /// names.
 fn entry_matches_name(entry: &str, wanted_name: &str) -> bool {
-    entry.strip_suffix(wanted_name).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+    ends_with_part(strip_code_attributes(entry), wanted_name)
+}
+
+/// Returns true if the last parts of a dotted name are these.
+fn ends_with_part(name: &str, last: &str) -> bool {
+    name.strip_suffix(last).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
 }
 
 /// Returns the entries of a table. An entry is a tuple whose first element is a name. For each entry, returns
@@ -203,6 +261,28 @@ fn candidate_entry_names(lines: &LineIndex<'_>, is_code_line: &[bool], line_numb
 /// Returns the names that an entry for this method may have. The list is empty if all bases of the class are
 /// overrides themselves.
 fn method_entry_names(lines: &LineIndex<'_>, number: u32, method: &str) -> Vec<String> {
+    let head = class_head(lines, number);
+    let bases = base_names(&head);
+    if !bases.is_empty() && bases.iter().all(|base| strip_override_prefix(base) != *base) {
+        return Vec::new();
+    }
+    let name = head.split(['(', ':']).next().unwrap_or_default();
+    let own = strip_override_prefix(name.trim().trim_start_matches('_'));
+    bases
+        .iter()
+        .copied()
+        .chain([own])
+        .map(|class| format!("{}.{method}", strip_override_prefix(class)))
+        .collect()
+}
+
+/// Returns the names of the bases of the class that begins in this line.
+fn class_bases(lines: &LineIndex<'_>, number: u32) -> Vec<String> {
+    base_names(&class_head(lines, number)).into_iter().map(str::to_owned).collect()
+}
+
+/// Returns the head of the class that begins in this line, from the name to the colon.
+fn class_head(lines: &LineIndex<'_>, number: u32) -> String {
     let mut head = String::new();
     for number in number..number.saturating_add(MAX_HEAD_LINES) {
         let line = line_text(lines, number);
@@ -211,21 +291,15 @@ fn method_entry_names(lines: &LineIndex<'_>, number: u32, method: &str) -> Vec<S
             break;
         }
     }
-    let head = head.trim_start().strip_prefix("class ").unwrap_or_default();
-    let (name, rest) = head.split_at(head.find(['(', ':']).unwrap_or(head.len()));
-    let bases = rest.trim_matches(|c| matches!(c, '(' | ')' | ':' | ' ')).split(',');
+    head.trim_start().strip_prefix("class ").unwrap_or_default().to_owned()
+}
+
+/// Returns the names of the bases in a class's head, without modules.
+fn base_names(head: &str) -> Vec<&str> {
+    let rest = head.get(head.find(['(', ':']).unwrap_or(head.len())..).unwrap_or_default();
+    let bases = rest.trim_matches(|letter| matches!(letter, '(' | ')' | ':' | ' ')).split(',');
     let bases = bases.map(|base| base.trim().rsplit('.').next().unwrap_or_default().trim_start_matches('_'));
-    let bases: Vec<&str> = bases.filter(|base| !base.is_empty() && !base.contains('=')).collect();
-    if !bases.is_empty() && bases.iter().all(|base| strip_override_prefix(base) != *base) {
-        return Vec::new();
-    }
-    let own = strip_override_prefix(name.trim().trim_start_matches('_'));
-    bases
-        .iter()
-        .copied()
-        .chain([own])
-        .map(|class| format!("{}.{method}", strip_override_prefix(class)))
-        .collect()
+    bases.filter(|base| !base.is_empty() && !base.contains('=')).collect()
 }
 
 /// Returns the name of a class without the prefix of an override.
@@ -330,6 +404,12 @@ async def get_response(model, http):
         assert_eq!(named("(A.create_client, B),\n(\n    get_response ,\n)"), None);
         assert_eq!(named("A.create_client: B\n_get_response,"), Some(32));
         assert_eq!(named("create_clients, get_response,"), Some(10));
+        assert_eq!(named("A.create_client.__wrapped__, get_response.fget.__wrapped__,"), None);
+        let unlisted =
+            |table: &str| heads_without_entry(&lines, &[4, 10, 32], &LineIndex::new(table.as_bytes()));
+        assert_eq!(unlisted("(ClientCreator.create_client.__wrapped__, {}), (get_response, {})"), [0_u32; 0]);
+        assert_eq!(unlisted("(ClientCreator.other, {})"), [10, 32]);
+        assert_eq!(unlisted("(AnyClientCreators.create_client, {})"), [4, 10, 32]);
     }
 
     #[test]

@@ -175,8 +175,7 @@ impl<'a> ParsedFile<'a> {
                 hash.update([0]);
             }
         }
-        let digest = hash.finalize();
-        Some(hex::encode(digest.get(..DEFINITION_DIGEST_BYTES).unwrap_or(&digest)))
+        Some(encode_definition_digest(hash))
     }
 
     /// Returns the nodes around a byte, the smallest first, or `None` if there are more than [`MAX_DEPTH`].
@@ -225,6 +224,16 @@ fn is_test_attribute(attribute: &[u8]) -> bool {
     let text = String::from_utf8_lossy(attribute);
     !text.contains("not(")
         && text.split(|letter: char| !letter.is_alphanumeric() && letter != '_').any(|word| word == "test")
+}
+
+/// Returns the digest of code that is in no definition, as findings contain it.
+pub fn top_level_digest() -> String {
+    encode_definition_digest(Sha256::new())
+}
+
+fn encode_definition_digest(hash: Sha256) -> String {
+    let digest = hash.finalize();
+    hex::encode(digest.get(..DEFINITION_DIGEST_BYTES).unwrap_or(&digest))
 }
 
 #[cfg(test)]

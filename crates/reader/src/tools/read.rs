@@ -98,6 +98,7 @@ pub(super) fn read_text(tree: &FileTree, path: &RepoPath) -> Result<DecodedConte
         SkipReason::TooLarge => why("it is larger than 5 MiB"),
         SkipReason::Symlink => why("it is a link"),
         SkipReason::BecameBinary
+        | SkipReason::BinarySource
         | SkipReason::Deleted
         | SkipReason::Submodule
         | SkipReason::Lfs

@@ -5,6 +5,7 @@
 
 mod bounds;
 mod checkstyle;
+mod diffs;
 mod documented;
 mod findings;
 mod fuzz;
@@ -20,6 +21,7 @@ mod real;
 mod recognized;
 mod sarif;
 mod texts;
+mod unread;
 mod unsafe_fixes;
 
 use truing_reader::output::{DiagnosticReport, OutputContext, OutputFormat, read_output};

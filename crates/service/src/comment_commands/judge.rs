@@ -21,6 +21,14 @@ pub(super) enum CommandVerdict {
     /// The command is not carried out, although its author may write to the repository. The reason is
     /// recorded in the history.
     Refuse(CommandRequest, String),
+    /// The command is not carried out, because the comment's author did not write it. The reason is recorded
+    /// in the history.
+    RefuseForeignText {
+        command: UserCommand,
+        /// Login of the comment's author.
+        comment_author: String,
+        reason: String,
+    },
 }
 
 /// A valid command, with its author and its pull request.
@@ -213,6 +221,9 @@ async fn judge_comment(
     };
     if !author.is_person || server.is_own_account(&repository.name, &author).await? {
         return Ok(CommandVerdict::Ignore(format!("{} is a bot", author.login)));
+    }
+    if let Some(reason) = comment.text_writer.refusal_reason() {
+        return Ok(CommandVerdict::RefuseForeignText { command, comment_author: author.login, reason });
     }
     if !server.may_write(&repository.name, &author).await? {
         return Ok(CommandVerdict::Ignore(format!(

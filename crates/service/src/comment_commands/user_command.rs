@@ -1,6 +1,6 @@
 //! Parses the first line of a comment into a command.
 
-use truing_core::dismissal;
+use truing_core::{comment_text, dismissal};
 
 /// A command of a user.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -42,10 +42,11 @@ pub enum UserCommand {
 }
 
 impl UserCommand {
-    /// Parses the first line of a comment. Returns `None` if the line is not a command.
+    /// Parses the first line of a comment. Returns `None` if the line is not a command, or if the comment is
+    /// a copy of another person's text.
     pub fn parse(body: &str) -> Option<Self> {
         let line = body.split(['\r', '\n']).next().unwrap_or_default();
-        if !line.starts_with('/') {
+        if !line.starts_with('/') || comment_text::names_other_author(body) {
             return None;
         }
         let words: Vec<&str> = line.split([' ', '\t']).filter(|word| !word.is_empty()).collect();
@@ -137,6 +138,14 @@ mod tests {
             (" /review", None),
             ("\u{a0}/review", None),
             ("> /review", None),
+            ("> /review\n\n/review", None),
+            ("```\n/review\n```", None),
+            ("    /review", None),
+            ("<!--\n/review\n-->", None),
+            ("*Originally posted by @ann:*\n\n/review", None),
+            ("/review\n\n_Originally posted by @ann in https://x/issues/3_", None),
+            ("/review\r\n\r\n---------- Forwarded message ---------", None),
+            ("/review\n\nOn Monday, Ann wrote:\n> _Originally posted by @eve_", Some(UserCommand::Review)),
             ("`/review`", None),
             ("/Review", None),
             ("/reviews", None),

@@ -7,7 +7,7 @@ use std::collections::HashSet;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use tokio::sync::Mutex;
-use truing_core::id::{TimeSpan, UnixMillis};
+use truing_core::id::{PrId, TimeSpan, UnixMillis};
 use truing_core::port::{Clock as _, CommentKind, ForgeError, PullComment};
 use truing_forge::listing::CachedListing;
 use truing_forge::{AnyForgeServer, ForgeServer as _};
@@ -28,7 +28,7 @@ const MAX_CALLS_PER_CHECK: u64 = 20;
 pub(super) struct StopListener<'a> {
     server: &'a AnyForgeServer,
     repo: &'a str,
-    number: u64,
+    pr: &'a PrId,
     since: UnixMillis,
     received: Mutex<ReceivedComments>,
 }
@@ -49,10 +49,10 @@ impl<'a> StopListener<'a> {
     pub(super) async fn open(
         server: &'a AnyForgeServer,
         repo: &'a str,
-        number: u64,
+        pr: &'a PrId,
     ) -> Result<Self, ForgeError> {
         let since = UnixMillis(SystemClock.now().0.saturating_sub(MAX_CLOCK_LAG.0));
-        let listener = Self { server, repo, number, since, received: Mutex::default() };
+        let listener = Self { server, repo, pr, since, received: Mutex::default() };
         let mut heard = listener.received.lock().await;
         listener.refresh_comments(&mut heard.comment_lists).await?;
         let ReceivedComments { comment_lists: lists, ignored_comments: passed } = &mut *heard;
@@ -65,7 +65,7 @@ impl<'a> StopListener<'a> {
         &self,
         comment_lists: &mut [CachedListing<PullComment>; 2],
     ) -> Result<(), ForgeError> {
-        let of = (self.repo, Some(self.number));
+        let of = (self.repo, Some(self.pr.number));
         self.server.refresh_comments_since(of, self.since, comment_lists, &mut { MAX_CALLS_PER_CHECK }).await
     }
 
@@ -76,7 +76,7 @@ impl<'a> StopListener<'a> {
         self.refresh_comments(&mut heard.comment_lists).await?;
         let ReceivedComments { comment_lists: lists, ignored_comments: passed } = &mut *heard;
         let of_run = |comment: &&PullComment| {
-            let is_new = comment.number == self.number && !passed.contains(&(comment.kind, comment.id));
+            let is_new = comment.number == self.pr.number && !passed.contains(&(comment.kind, comment.id));
             is_new
                 && matches!(
                     UserCommand::parse(&comment.body),
@@ -92,12 +92,29 @@ impl<'a> StopListener<'a> {
                 && !self.server.is_own_account(self.repo, author).await?
                 && self.server.may_write(self.repo, author).await?
             {
-                let is_stop = UserCommand::parse(&comment.body) == Some(UserCommand::Stop);
-                return Ok(is_stop.then(|| author.login.clone()));
+                match self.read_own_command(comment).await? {
+                    Some(UserCommand::Stop) => return Ok(Some(author.login.clone())),
+                    Some(UserCommand::Converge) => return Ok(None),
+                    Some(_) | None => {}
+                }
             }
             passed.insert((comment.kind, comment.id));
         }
         Ok(None)
+    }
+
+    /// Reads the comment's present command. Returns `None` if the comment's author did not write it.
+    async fn read_own_command(&self, listed: &PullComment) -> Result<Option<UserCommand>, ForgeError> {
+        let comment = match self.server.comment(self.pr, self.repo, listed.kind, listed.id).await {
+            Ok(Some(comment)) => comment,
+            Ok(None) | Err(ForgeError::NotFound { .. }) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        if let Some(reason) = comment.text_writer.refusal_reason() {
+            tracing::warn!(comment = listed.id, "a command was not run: {reason}");
+            return Ok(None);
+        }
+        Ok(UserCommand::parse(&comment.body))
     }
 }
 

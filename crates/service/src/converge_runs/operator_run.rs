@@ -198,7 +198,7 @@ impl LeasedConvergeRun<'_> {
         let (store, give_back) = (self.store, self.return_requested.clone());
         // The listener is opened before the commits are fetched, because a stop request may arrive during the
         // fetch.
-        let listener = StopListener::open(pull.forge.1, pull.repo, pull.number).await?;
+        let listener = StopListener::open(pull.forge.1, pull.repo, id).await?;
         let ground = pull.fetch_checkout(id, (*now).clone()).await?;
         let last = store.last_converge(&lease.key).await?;
         let dismissals = store.dismissals(&lease.key).await?;

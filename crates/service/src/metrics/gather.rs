@@ -13,7 +13,7 @@ use truing_store::StoreStatistics;
 
 use super::ServiceMetrics;
 use crate::context::ServiceContext;
-use crate::status::StoppedSlots;
+use crate::status::WorkStatus;
 use crate::sweep::{ForgeHealth, RepositorySweep};
 
 /// Timeout of the store in a scrape. Prometheus gives up a scrape after ten seconds.
@@ -55,6 +55,11 @@ fn parked_slot_count(slot_counts: &[(String, String, u64)]) -> u64 {
     slot_counts.iter().find(is_parked).map_or(0, |(_, _, count)| *count)
 }
 
+/// Returns the number of slots in a state, from the numbers by state and reason.
+fn slot_count(slot_counts: &[(String, String, u64)], state: &str) -> u64 {
+    slot_counts.iter().filter(|(of, ..)| of == state).map(|(_, _, count)| *count).sum()
+}
+
 impl ServiceMetrics {
     async fn update_store_metrics(&self) {
         let Some(store) = self.0.store.get() else { return };
@@ -67,15 +72,19 @@ impl ServiceMetrics {
         }
     }
 
-    /// Counts the slots that do not continue without a person.
-    pub(crate) async fn count_stopped_slots(&self) -> StoppedSlots {
-        let Some(store) = self.0.store.get() else { return StoppedSlots::default() };
-        match tokio::time::timeout(STATUS_TIMEOUT, store.collect_statistics()).await {
-            Ok(Ok(statistics)) => StoppedSlots {
-                parked: Some(parked_slot_count(&statistics.slot_counts)),
-                unreadable: Some(statistics.unreadable_slots),
-            },
-            Ok(Err(_)) | Err(_) => StoppedSlots::default(),
+    /// Counts the slots of the queue, and reads how much of the budgets is spent.
+    pub(crate) async fn collect_work_status(&self) -> WorkStatus {
+        let Some(store) = self.0.store.get() else { return WorkStatus::default() };
+        let collected = tokio::time::timeout(STATUS_TIMEOUT, store.collect_statistics()).await;
+        let Ok(Ok(statistics)) = collected else { return WorkStatus::default() };
+        let slots = &statistics.slot_counts;
+        WorkStatus {
+            waiting: Some(slot_count(slots, "waiting")),
+            running: Some(slot_count(slots, "leased")),
+            oldest_due_seconds: statistics.oldest_due_age.map(|age| age.as_secs()),
+            parked: Some(parked_slot_count(slots)),
+            unreadable: Some(statistics.unreadable_slots),
+            budget_used_percent: statistics.used_budget_permille.iter().map(|(_, used)| used / 10).max(),
         }
     }
 

@@ -51,7 +51,8 @@ pub struct FindingCounts {
     pub dismissed: u64,
     /// Findings that a comment in the code suppresses.
     pub suppressed: u64,
-    /// Findings in code outside the present change, and findings of a rule that is no longer used.
+    /// Findings in code outside the present change, findings of a rule that is no longer used, and findings
+    /// whose comments an operator retracted.
     pub outside: u64,
 }
 
@@ -95,7 +96,7 @@ impl FindingCounts {
             "fixed" => &mut self.fixed,
             "dismissed" | "declined" => &mut self.dismissed,
             "suppressed" => &mut self.suppressed,
-            "outside" => &mut self.outside,
+            "outside" | "retracted" => &mut self.outside,
             // A finding that a person claims to have fixed stays open until a review confirms it.
             _ => &mut self.open,
         };

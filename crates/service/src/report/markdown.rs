@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 
 use truing_core::line;
-use truing_core::markdown::escape_text;
+use truing_core::markdown::{escape_text, escape_text_around_links};
 use truing_core::run::RunOutcome;
 use truing_core::sync::record::SyncRecord;
 use truing_loops::text::{format_count, format_instant};
@@ -107,13 +107,14 @@ fn render_section(section: &LoopSection) -> String {
     text += &render_steps(figures);
     text += &render_periods(section);
     text += &render_prompts(figures);
+    let own_urls: Vec<&str> = section.runs.iter().flat_map(run_urls).collect();
     text += &render_table(
         &["Runs", "End", "Why"],
         figures.reasons.iter().take(MAX_REASONS).map(|reason| {
             vec![
                 reason.runs.to_string(),
                 outcome_word(loop_kind, reason.kind).to_owned(),
-                render_reason(&reason.reason),
+                render_reason(&reason.reason, &own_urls),
             ]
         }),
     );
@@ -226,13 +227,18 @@ fn render_link(address: &str) -> String {
         .map_or_else(|| escape_text(address), |url| format!("<{}>", url.as_str().replace('|', "%7C")))
 }
 
-/// Renders the reason for a run's end as a table cell.
+/// Renders the reason for a run's end as a table cell. The addresses of the run's pull request and of its
+/// question stay links.
 fn render_run_reason(run: &ReportedRun) -> String {
-    render_reason(&run.reason_line())
+    render_reason(&run.reason_line(), &run_urls(run))
 }
 
-fn render_reason(reason: &str) -> String {
-    escape_text(&line::truncate_text(reason.to_owned(), MAX_REASON_CHARS))
+fn run_urls(run: &ReportedRun) -> Vec<&str> {
+    [&run.pull_url, &run.question_url].into_iter().flatten().map(String::as_str).collect()
+}
+
+fn render_reason(reason: &str, own_urls: &[&str]) -> String {
+    escape_text_around_links(&line::truncate_text(reason.to_owned(), MAX_REASON_CHARS), own_urls)
 }
 
 /// Renders a table. Returns an empty text if there are no rows. Each cell is Markdown on one line.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use deadpool_postgres::{HookError, PoolError, TimeoutType};
 use tokio_postgres::error::SqlState;
-use truing_core::port::StoreError;
+use truing_core::port::{StoreCheckError, StoreError};
 
 use crate::fault::StoreFault;
 use crate::valkey::ValkeyConnectError;
@@ -75,6 +75,9 @@ pub enum PostgresConnectError {
         /// The store that is copied.
         source_name: String,
     },
+    /// The sessions of the server cannot be used.
+    #[error("{}", .0.error)]
+    Check(StoreCheckError),
     /// Any other error while connecting.
     #[error("{name}: {message}")]
     Other {
@@ -84,6 +87,12 @@ pub enum PostgresConnectError {
         message: String,
     },
 }
+
+/// Message about a pooler that executes each transaction in another session of the server.
+pub(super) const TRANSACTION_POOLER: &str = "the address leads to a pooler in transaction mode (such as \
+    PgBouncer with pool_mode = transaction): prepared statements and settings do not survive between two \
+    transactions; set pool_mode = session for this database and user, or set `store.records` to the address \
+    of the PostgreSQL server itself";
 
 /// The server's error codes, each with a message and a next step.
 const SQL_STATE_HINTS: &[(&SqlState, &str)] = &[
@@ -125,6 +134,8 @@ const SQL_STATE_HINTS: &[(&SqlState, &str)] = &[
         &SqlState::LOCK_NOT_AVAILABLE,
         "another session has held a lock for more than 10 s; find the session in pg_stat_activity",
     ),
+    (&SqlState::INVALID_SQL_STATEMENT_NAME, TRANSACTION_POOLER),
+    (&SqlState::DUPLICATE_PSTATEMENT, TRANSACTION_POOLER),
     (&SqlState::ADMIN_SHUTDOWN, "the server is being shut down, or the connection was ended; try again"),
     (&SqlState::CRASH_SHUTDOWN, "the server has crashed and is restarting; try again"),
     (&SqlState::CANNOT_CONNECT_NOW, "the server is starting or shutting down; try again"),
@@ -140,7 +151,8 @@ pub(super) fn cause(error: &tokio_postgres::Error) -> String {
     }
 }
 
-fn error_text(error: &tokio_postgres::Error) -> String {
+/// Renders an error as a message.
+pub(super) fn error_text(error: &tokio_postgres::Error) -> String {
     if let Some(words) = crate::tls::describe_tls_error(error) {
         return words;
     }
@@ -203,7 +215,11 @@ fn pool_error_text(error: &PoolError) -> String {
 
 /// Returns true if the session ended before a transaction had begun.
 pub(super) fn is_session_lost(fault: &StoreFault) -> bool {
-    let StoreFault::TransactionNotBegun(error) = fault else { return false };
+    matches!(fault, StoreFault::TransactionNotBegun(error) if is_ended(error))
+}
+
+/// Returns true if the error shows that the server or the network has ended the session.
+pub(super) fn is_ended(error: &tokio_postgres::Error) -> bool {
     let code = error.code();
     error.is_closed() || matches!(code, Some(&SqlState::ADMIN_SHUTDOWN | &SqlState::CRASH_SHUTDOWN))
 }

@@ -15,7 +15,7 @@ pub struct FindingCount {
     pub rule: String,
     /// The source of the findings: `rule`, `tool` or `agent`.
     pub source: String,
-    /// The name of the findings' present status.
+    /// The name of the findings' present status; `retracted` if an operator retracted their comments.
     pub status: String,
     /// For findings of the source `agent`, the model of the newest review on the same key that used a model.
     pub model: Option<String>,
@@ -37,18 +37,23 @@ impl Store {
             let dialect = connection.dialect();
             let finding = dialect.choose("finding.body", "CAST(finding.body AS JSON)");
             let record = dialect.choose("record", "CAST(record AS JSON)");
+            let dismissal = dialect.choose("dismissal.body", "CAST(dismissal.body AS JSON)");
             let model = format!("CASE WHEN json_valid(record) THEN {record} ->> 'model' END");
             let sql = format!(
                 "WITH reviewed AS MATERIALIZED
                    (SELECT DISTINCT key FROM run WHERE loop = 'review' AND ended >= ?1 AND kind IS NOT NULL),
                  found AS MATERIALIZED
                    (SELECT finding.key AS key, {finding} -> 'raw' ->> 'rule' AS rule,
-                           {finding} -> 'raw' ->> 'source' AS source, {finding} -> 'status' ->> 'status' AS \
-                 status,
+                           {finding} -> 'raw' ->> 'source' AS source,
+                           CASE WHEN {finding} -> 'status' ->> 'status' = 'dismissed'
+                                 AND CASE WHEN json_valid(dismissal.body)
+                                     THEN {dismissal} ->> 'retraction' END IS NOT NULL
+                                THEN 'retracted' ELSE {finding} -> 'status' ->> 'status' END AS status,
                            count(*) AS findings, count(desired.comment) AS posted
                     FROM reviewed JOIN finding ON finding.key = reviewed.key
                     LEFT JOIN desired ON desired.key = finding.key AND desired.producer = 'review'
                                          AND desired.item = finding.id
+                    LEFT JOIN dismissal ON dismissal.key = finding.key AND dismissal.finding = finding.id
                     WHERE json_valid(finding.body) GROUP BY 1, 2, 3, 4),
                  asked AS MATERIALIZED
                    (SELECT key, (SELECT {model} FROM run WHERE run.key = agents.key AND run.loop = 'review'

@@ -7,7 +7,7 @@ use crate::sql::{SqlDialect, SqlParameters, SqlRow, SqlTransaction};
 use async_trait::async_trait;
 use truing_core::id::{FencingToken, SlotKey, SlotVersion, TimeSpan, UnixMillis};
 use truing_core::port::{
-    HaltPolicy, LeaseRefusal, MarkOutcome, SlotMark, SlotStore, StoreError, VersionConflict,
+    HaltPolicy, LeaseRefusal, MarkOutcome, SlotMark, SlotStore, StoreCheckError, StoreError, VersionConflict,
 };
 use truing_core::slot::{Slot, SlotLimits};
 use truing_core::switch::RepositoryRef;
@@ -17,7 +17,7 @@ use super::{marks, operator_tables, watchlist};
 use crate::due::{MAX_RANKED_SLOTS, interleave_repositories};
 use crate::fault::{StoreFault, from_json, to_json};
 use crate::lock;
-use crate::store::{Store, box_future};
+use crate::store::{Store, StoreEngine, box_future};
 use crate::valkey::{SlotReadResult, state_label};
 use crate::watch::StoreMonitor;
 
@@ -190,22 +190,18 @@ impl SlotStore for Store {
         }
     }
 
-    async fn check_writable(&self) -> Result<(), StoreError> {
-        if let Some(valkey) = self.valkey_server() {
-            box_future(|| valkey.check_writable()).await?;
-            // The statement changes nothing, but a server that accepts no writes refuses it.
-            let nothing = |connection: &SqlTransaction| {
-                connection.sql("DELETE FROM audit WHERE FALSE").execute(()).map(drop)
-            };
-            return self.append(nothing).await;
+    async fn check_operations(&self) -> Result<(), StoreCheckError> {
+        if let StoreEngine::Servers { records, slots } = &self.0.engine {
+            box_future(|| slots.check_operations()).await?;
+            return box_future(|| records.check_operations()).await;
         }
-        self.write(|connection| {
+        let written = self.write(|connection| {
             // SQLite does not write an unchanged row. It does write the schema version, even if the value is
             // unchanged.
             let form: i64 = connection.sql("PRAGMA user_version").single_row((), |row| row.get(0))?;
             connection.sql(&format!("PRAGMA user_version = {form}")).execute(()).map(drop)
-        })
-        .await
+        });
+        written.await.map_err(|error| StoreCheckError::new("write to the SQLite file", error))
     }
 }
 

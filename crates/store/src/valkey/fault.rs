@@ -120,6 +120,11 @@ const ERROR_CODE_HINTS: &[(&str, &str)] = &[
         "the server cannot save to its disk and accepts no writes: free some disk space; acknowledged \
             writes are safe",
     ),
+    (
+        "NOREPLICAS",
+        "the server has too few replicas to accept writes (min-replicas-to-write); check that its replicas \
+            run; acknowledged writes are safe",
+    ),
     ("LOADING", "the server is starting; try again"),
     ("MASTERDOWN", "the server has lost the connection to its primary server; try again"),
     (
@@ -128,6 +133,11 @@ const ERROR_CODE_HINTS: &[(&str, &str)] = &[
             was set manually",
     ),
 ];
+
+/// Returns true if the server does not let this user run the command, or does not have the command.
+pub(super) fn is_command_refused(error: &RedisError) -> bool {
+    matches!(error.code(), Some("NOPERM" | "ERR"))
+}
 
 /// Returns the message for a server that does not answer.
 pub(super) fn timeout_message(timeout: Duration) -> String {
@@ -232,9 +242,22 @@ pub(super) fn check_durability(name: &Arc<str>, info: &str) -> Result<(), Valkey
     if of("role") == "slave" {
         return Err(ValkeyConnectError::Replica { name: Arc::clone(name) });
     }
-    let (most, policy) = (of("maxmemory"), of("maxmemory_policy"));
-    if !matches!(most, "" | "0") && policy != "noeviction" {
-        return Err(ValkeyConnectError::EvictsKeys { name: Arc::clone(name), policy: policy.to_owned() });
+    match (of("maxmemory"), of("maxmemory_policy")) {
+        (_, "noeviction") => {}
+        (_, "") => tracing::warn!(
+            %name,
+            "the server does not report its maxmemory-policy, so the policy is not checked; it must be \
+                noeviction"
+        ),
+        ("0", policy) => tracing::warn!(
+            %name,
+            policy,
+            "the server would drop keys if maxmemory were set, and slots would be lost; set maxmemory-policy \
+                noeviction"
+        ),
+        (_, policy) => {
+            return Err(ValkeyConnectError::EvictsKeys { name: Arc::clone(name), policy: policy.to_owned() });
+        }
     }
     if of("aof_enabled") == "0" {
         tracing::warn!(
@@ -262,6 +285,13 @@ mod tests {
             ("role:master", "role:slave", "is a replica"),
             ("cluster_enabled:0", "cluster_enabled:1", "is a node of a cluster"),
             ("maxmemory:0", "maxmemory:100", "maxmemory-policy noeviction"),
+            ("maxmemory:0", "x:1", "(maxmemory-policy allkeys-lru)"),
+            ("maxmemory:0\r\nmaxmemory_policy:allkeys-lru", "maxmemory:100", ""),
+            (
+                "maxmemory:0\r\nmaxmemory_policy:allkeys-lru",
+                "maxmemory:100\r\nmaxmemory_policy:noeviction",
+                "",
+            ),
         ] {
             let told = check_durability(&name, &good.replace(from, to))
                 .map_or_else(|error| error.to_string(), |()| String::new());

@@ -40,8 +40,17 @@ impl PrimaryServer {
             .map_err(|_| other(fault::connection_error_text(&client, None)))?
             .map_err(|error| other(fault::connection_error_text(&client, Some(&error))))?;
         let asked = redis::cmd("INFO").query_async(&mut connection).await;
-        let info: String = asked.map_err(|error| other(fault::error_text(&error)))?;
-        fault::check_durability(&name, &info)?;
+        let info: RedisResult<String> = asked;
+        match info {
+            Ok(info) => fault::check_durability(&name, &info)?,
+            Err(error) if fault::is_command_refused(&error) => tracing::warn!(
+                %name,
+                %error,
+                "the server refuses INFO, so its version, role, eviction policy and append-only file are not \
+                    checked; see the requirements in docs/scaling.md"
+            ),
+            Err(error) => return Err(other(fault::error_text(&error))),
+        }
         Ok(Self { connection, client, name, is_lost: Arc::default() })
     }
 

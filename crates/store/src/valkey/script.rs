@@ -5,6 +5,9 @@ use truing_core::id::SlotVersion;
 use truing_core::port::VersionConflict;
 use truing_core::slot::Slot;
 
+/// The source of the script that reads slots.
+pub(super) const LOAD_SCRIPT: &str = include_str!("load.lua");
+
 /// All scripts. Each script is sent to the server once, and is then called by its digest.
 pub(super) struct ValkeyScripts {
     pub(super) swap: Script,
@@ -21,7 +24,7 @@ impl ValkeyScripts {
     pub(super) fn new() -> Self {
         Self {
             swap: Script::new(include_str!("swap.lua")),
-            load: Script::new(include_str!("load.lua")),
+            load: Script::new(LOAD_SCRIPT),
             raise_counter: Script::new(include_str!("raise.lua")),
             set_switch_if_unchanged: Script::new(include_str!("repair.lua")),
             import_slots: Script::new(include_str!("place.lua")),

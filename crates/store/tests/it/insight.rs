@@ -94,13 +94,13 @@ async fn every_transaction_is_measured_and_those_that_fail_are_counted() {
         conflicts: IntCounter::new("conflicts", "conflicts").unwrap(),
     };
     store.enable_write_metrics(meter.clone());
-    store.check_writable().await.unwrap();
+    store.check_operations().await.unwrap();
     assert_eq!((meter.commit_seconds.get_sample_count(), meter.failures.get()), (1, 0));
 
     // Another process locks the file for writing.
     let other = rusqlite::Connection::open(store.path().unwrap()).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
-    store.check_writable().await.unwrap_err();
+    store.check_operations().await.unwrap_err();
     assert_eq!((meter.commit_seconds.get_sample_count(), meter.failures.get()), (2, 1));
 }
 

@@ -12,7 +12,9 @@ mod file;
 mod former;
 mod insight;
 mod opening;
+mod pgbouncer;
 mod postgres;
+mod readiness;
 mod sentinel;
 mod server;
 mod tls;
@@ -256,7 +258,11 @@ fn outcome(kind: ReviewOutcomeKind) -> ReviewOutcome {
 fn record(run: &RunReference, head: char) -> ReviewRecord {
     let mut detail = ReviewDetail::new(Some(sha(head)), sha('b'), outcome(ReviewOutcomeKind::Reviewed));
     detail.open_finding_counts = vec![(Severity::P1, 2)];
-    detail.coverage = ReviewCoverage { reviewed: vec!["a.rs".into()], not_reviewed: Vec::new() };
+    detail.coverage = ReviewCoverage {
+        reviewed: vec!["a.rs".into()],
+        not_reviewed: Vec::new(),
+        ..ReviewCoverage::default()
+    };
     let begun = ReviewRecord::new(run.id.clone(), run.key.clone(), detail, UnixMillis(NOW));
     let mut record = begun.with_end_time(UnixMillis(NOW + 5));
     let cost = StepCost { turns: 3, cost_micro_usd: MicroUsd(7), ..StepCost::<()>::default() };

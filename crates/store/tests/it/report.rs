@@ -302,6 +302,13 @@ async fn findings_of_what_was_reviewed_are_counted_by_rule_status_repository_and
         ]
     );
     assert_eq!(store.finding_counts(UnixMillis(NOW + DAY)).await.unwrap(), []);
+    home.change_rows(
+        "INSERT INTO dismissal (key, finding, version, body)
+         VALUES ('pr/github/1/7', 'f3', 1, '{\"retraction\":\"unanswered\"}'), ('pr/github/1/7', 'f1', 1, '{bad')",
+    );
+    let counts = told(store.finding_counts(UnixMillis(0)).await.unwrap());
+    assert!(counts.contains(&"pr/github/1/ ruff/E501 tool retracted  1 0".to_owned()), "{counts:?}");
+    assert_eq!(counts.len(), 4);
     let ended = store.run_ends_by_day(LoopKind::Review, UnixMillis(0)).await.unwrap();
     assert_eq!(ended.iter().map(|row| (row.is_local, row.runs)).collect::<Vec<_>>(), [(false, 2), (true, 1)]);
 }

@@ -8,9 +8,11 @@ use std::path::{Path, PathBuf};
 use clap::Subcommand;
 use serde_json::json;
 use truing_config::environment::Environment;
-use truing_config::problem::{ConfigError, ConfigProblem};
+use truing_config::problem::{ConfigError, ConfigProblem, ValueOrigin};
 use truing_config::secret::SecretError;
+use truing_config::value::ConfigValue;
 use truing_config::{Config, EffectiveSetting, REPOSITORY_FILE, RulesConfig};
+use truing_loops::telemetry::{ForeignEndpoint, endpoint_of_variables};
 use truing_reader::RulePacks;
 use unicode_width::UnicodeWidthStr as _;
 
@@ -79,12 +81,32 @@ fn show_config(context: &CommandContext) -> Result<(), CliError> {
             .output
             .print_note(format_args!("{} is read from the working tree, as in a local review", file.name));
     }
-    let settings: Vec<(String, &EffectiveSetting)> = config.settings().collect();
+    let mut settings: Vec<(String, &EffectiveSetting)> = config.settings().collect();
+    let foreign = foreign_endpoint_setting(&context.environment);
+    for (key, setting) in &mut settings {
+        if let (OTLP_ENDPOINT_KEY, ConfigValue::Unset, Some(foreign)) =
+            (key.as_str(), &setting.value, &foreign)
+        {
+            *setting = foreign;
+        }
+    }
     if context.output.is_json() {
         let rows: Vec<_> = settings.iter().map(|(key, setting)| setting_row(key, setting)).collect();
         return context.output.print_json(&rows);
     }
     print_table(&settings, context.output)
+}
+
+/// Key of the receiver of traces.
+const OTLP_ENDPOINT_KEY: &str = "telemetry.otlp_endpoint";
+
+/// Returns the receiver of traces that variables of other programs set. Returns `None` for an address with a
+/// login, because the address would be shown.
+fn foreign_endpoint_setting(environment: &Environment) -> Option<EffectiveSetting> {
+    let ForeignEndpoint { variable, address, .. } = endpoint_of_variables(environment)?;
+    let origin = ValueOrigin::ForeignVariable(variable.to_owned());
+    let value = Some(address).filter(|address| !address.contains('@')).map(ConfigValue::Url)?;
+    Some(EffectiveSetting { value, origin, addition_origin: None })
 }
 
 /// Prints the tiers of a repository's reviews, according to the operator's file.
@@ -117,7 +139,7 @@ fn print_table(settings: &[(String, &EffectiveSetting)], output: OutputPrinter) 
     let lines: Vec<(String, String)> = settings
         .iter()
         .map(|(key, setting)| {
-            (format!("{key} = {}", value_or_unset(&setting.value.to_string())), render_origin(setting))
+            (format!("{key} = {}", shown_value(key, &setting.value.to_string())), render_origin(setting))
         })
         .collect();
     output.print_data(align_origins(&lines))
@@ -150,8 +172,12 @@ fn align_origins(lines: &[(String, String)]) -> String {
 /// Separator before the origin of a value.
 const ORIGIN_SEPARATOR: &str = "  # ";
 
-fn value_or_unset(value: &str) -> &str {
-    if value.is_empty() { "(not set)" } else { value }
+fn shown_value<'a>(key: &str, value: &'a str) -> &'a str {
+    match (value.is_empty(), key.starts_with("model.") && key.ends_with(".base_url")) {
+        (false, _) => value,
+        (true, true) => "(the provider's address in the region)",
+        (true, false) => "(not set)",
+    }
 }
 
 fn render_origin(setting: &EffectiveSetting) -> String {

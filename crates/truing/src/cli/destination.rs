@@ -92,23 +92,15 @@ impl OutputFileArgs {
             let message = format!("cannot write {}: {reason}", self.name());
             CliError::usage(code, message).hint("give a file in an existing folder: `--output FILE`")
         };
-        let refuse_repository_link = |path: &Path| {
-            let Some(link) = find_link_in_working_tree(path) else { return Ok(()) };
-            let message =
-                format!("cannot write {}: {} is a link in a repository", self.name(), link.display());
-            Err(CliError::usage("bad_output", message)
-                .hint("remove the link, or give the file that it points to: `--output FILE`"))
-        };
         // The current folder is canonical, so that a link that leads to the repository is not checked.
         let current_folder = current_folder.canonicalize().unwrap_or_else(|_| current_folder.to_owned());
         let path = current_folder.join(path);
-        let mut target = path.clone();
-        refuse_repository_link(&target)?;
-        for _ in 0..MAX_LINKS {
-            let Ok(next) = target.read_link() else { break };
-            target = target.parent().unwrap_or(Path::new("/")).join(next);
-            refuse_repository_link(&target)?;
-        }
+        let target = follow_links(&path).map_err(|link| {
+            let message =
+                format!("cannot write {}: {} is a link in a repository", self.name(), link.display());
+            CliError::usage("bad_output", message)
+                .hint("remove the link, or give the file that it points to: `--output FILE`")
+        })?;
         match path.metadata() {
             Ok(there) if there.is_dir() => return Err(wrong("bad_output", "it is a folder")),
             Ok(there) if !there.is_file() => return Ok(OutputTarget::DeviceOrPipe(path)),
@@ -123,6 +115,25 @@ impl OutputFileArgs {
         }
         Ok(OutputTarget::File { folder, path })
     }
+}
+
+/// Returns the path to which a chain of links leads. The target may not exist yet.
+///
+/// # Errors
+/// The first link that is in a working tree of git, because a reviewed change can contain it.
+pub(super) fn follow_links(path: &Path) -> Result<PathBuf, PathBuf> {
+    let refuse_repository_link = |path: &Path| match find_link_in_working_tree(path) {
+        Some(link) => Err(link.to_owned()),
+        None => Ok(()),
+    };
+    let mut target = path.to_owned();
+    refuse_repository_link(&target)?;
+    for _ in 0..MAX_LINKS {
+        let Ok(next) = target.read_link() else { break };
+        target = target.parent().unwrap_or(Path::new("/")).join(next);
+        refuse_repository_link(&target)?;
+    }
+    Ok(target)
 }
 
 /// Writes into an existing device or pipe, as a shell does. If the reader closes the pipe early, the rest is

@@ -5,11 +5,11 @@ use std::io::{ErrorKind, Write as _};
 use std::path::PathBuf;
 
 use serde_json::json;
-use truing_config::Config;
+use truing_config::ForgeKind;
 use truing_config::environment::Environment;
 
 use super::error::{CliError, CommandExit};
-use super::review::{RepositoryTarget, unsupported_origin_text};
+use super::review::{starter_forge, unsupported_origin_text};
 use super::{CommandContext, runtime};
 use crate::wiring;
 
@@ -19,9 +19,9 @@ pub(super) const DEFAULT_OUTPUT_FILE: &str = "truing.toml";
 /// Write a configuration file with the keys that a first server needs
 ///
 /// With --all, the file contains every key, with its default and its meaning. If the current folder is a
-/// clone of a repository at github.com (its remote `origin`), the file limits the server to that repository:
-/// `forge.github.repositories`. Without that key, every repository that the token can read is served. The
-/// command asks no questions.
+/// clone of a repository at GitHub or Bitbucket, the file configures the forge of its remote `origin`, and
+/// limits the server to that repository: `forge.NAME.repositories`. Without that key, every repository that
+/// the token can read is served. The command asks no questions.
 #[derive(clap::Args, Debug)]
 pub struct InitArgs {
     /// The file to write, which must not exist yet. `-`: standard output
@@ -41,10 +41,18 @@ pub(crate) fn run(args: &InitArgs, context: &CommandContext) -> Result<CommandEx
             .hint(hint)
             .hint("to serve repositories at GitHub or Bitbucket, run `truing init` in another folder"));
     }
-    let repository = origin.and_then(|origin| parse_github_repository(&origin, &context.environment));
+    let forge = origin.as_deref().map_or(Ok(None), starter_forge).unwrap_or_else(|host| {
+        context.output.warn(format_args!(
+            "the remote `origin` is at {host}, whose kind of forge is unknown: the file configures \
+             github.com; \
+             set `kind` and `api_url` of the forge"
+        ));
+        None
+    });
+    let forge = forge.unwrap_or_default();
     let text = match args.all {
-        true => truing_config::generate::commented_file(repository.as_deref()),
-        false => truing_config::generate::starter_file(repository.as_deref()),
+        true => truing_config::generate::commented_file(&forge),
+        false => truing_config::generate::starter_file(&forge),
     };
     if args.output.as_os_str() == "-" {
         context.output.print_data(text)?;
@@ -69,17 +77,27 @@ pub(crate) fn run(args: &InitArgs, context: &CommandContext) -> Result<CommandEx
     if let Some(own) = truing_config::operator_file_path(&context.environment) {
         output.print_note(format_args!("to use the file by default: move the file to {}", own.display()));
     }
-    match &repository {
+    let name = forge.kind.as_str();
+    match &forge.repository {
         Some(repository) => output.print_note(format_args!(
             "a server with this file serves only {repository} (the remote `origin`); without \
-            `forge.github.repositories`, every repository that the token sees is served"
+            `forge.{name}.repositories`, every repository that the token sees is served"
         )),
-        None => output.print_note(
-            "`forge.github.repositories` is not set: every repository that the token sees is served; set \
-                this key to the repositories to review",
-        ),
+        None => output.print_note(format_args!(
+            "`forge.{name}.repositories` is not set: every repository that the token sees is served; set \
+                this key to the repositories to review"
+        )),
     }
-    output.print_note("to serve github.com: set GITHUB_TOKEN and GITHUB_WEBHOOK_SECRET, then");
+    let (host, variables) = match (forge.kind, &forge.server) {
+        (ForgeKind::Github, None) => ("github.com", "GITHUB"),
+        (ForgeKind::Bitbucket, None) => ("bitbucket.org", "BITBUCKET"),
+        (ForgeKind::Github, Some(server)) => (server.as_str(), "GITHUB"),
+        (ForgeKind::Bitbucket | ForgeKind::BitbucketDc, Some(server)) => (server.as_str(), "BITBUCKET"),
+        (ForgeKind::BitbucketDc, None) => ("the server", "BITBUCKET"),
+    };
+    output.print_note(format_args!(
+        "to serve {host}: set {variables}_TOKEN and {variables}_WEBHOOK_SECRET, then"
+    ));
     output.print_note(format_args!(
         "  truing --config {shown} serve --dry-run    # shows what a start would do"
     ));
@@ -99,13 +117,4 @@ fn origin_url(environment: &Environment) -> Result<Option<String>, CliError> {
         repository.origin_url().map(str::to_owned)
     };
     Ok(runtime::start()?.block_on(find))
-}
-
-/// Returns the repository at github.com to which a remote's URL refers. Returns `None` for another host.
-fn parse_github_repository(remote: &str, environment: &Environment) -> Option<String> {
-    // The operator's file is not read, because the written file configures github.com as its forge.
-    let config = Config::resolve(&Environment::default(), None, &[]).ok()?;
-    let home = RepositoryTarget::from_remote(remote, &config, environment)?;
-    let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "-_./".contains(letter);
-    (home.forge == "github" && home.repo.chars().all(is_plain)).then_some(home.repo)
 }

@@ -1,5 +1,7 @@
 //! The command `truing review`: reviews the changes in a local repository and prints the findings.
 
+// long: the flags of the command and the order of its steps.
+
 mod annotations;
 mod arguments;
 mod cassette;
@@ -63,7 +65,8 @@ use interruption::run_until_interrupted;
 use publish::PublishJson;
 pub(super) use repository_settings::{denied_key_names, denied_keys_warning, read_repository_config};
 pub(super) use target::{
-    OwnerTarget, PullTarget, RepositoryTarget, is_pull_name, is_pull_slot_key, unsupported_origin_text,
+    OwnerTarget, PullTarget, RepositoryTarget, is_pull_name, is_pull_slot_key, starter_forge,
+    unsupported_origin_text,
 };
 use text::SuggestedCommands;
 use tool_outputs::{ReviewFolders, ToolOutputArgs};
@@ -144,11 +147,20 @@ pub struct ReviewArgs {
     #[arg(long)]
     no_record: bool,
     /// Run linters on the changed files: the installed linters that the repository uses, and all configured
-    /// linters [default: review.tools]
+    /// linters (`auto`, also without a value); with `suggested`, also installed linters for kinds of files
+    /// that no linter of the repository checks [default: review.tools]
     ///
-    /// The linters run in the sandbox, without a network and with read-only access to the files.
-    #[arg(long, conflicts_with_all = ["replay", "diff"])]
-    tools: bool,
+    /// The linters run in the sandbox, without a network and with read-only access to the files. Findings of
+    /// suggested linters have the severity P2.
+    #[arg(
+        long,
+        value_name = "SELECTION",
+        num_args = 0..=1,
+        default_missing_value = "auto",
+        conflicts_with_all = ["replay", "diff"],
+        value_parser = ["auto", "suggested"]
+    )]
+    tools: Option<String>,
     /// Print on stderr the tier that applies, the reason for it, and the price of a review by tier; with
     /// --tools, also the program and the readable files of each linter
     #[arg(long)]
@@ -210,10 +222,10 @@ impl ReviewArgs {
             key: "rules.packs",
             values: self.packs.clone(),
         });
-        let tools = self.tools.then(|| KeyFlag {
+        let tools = self.tools.clone().map(|selection| KeyFlag {
             name: "--tools",
             key: "review.tools",
-            values: vec!["auto".to_owned()],
+            values: vec![selection],
         });
         runtime.into_iter().chain(packs).chain(tools).collect()
     }
@@ -547,7 +559,7 @@ impl ReviewCommand {
             CliFormat::Json => json::render_json(review, published_comments, unapplied_fixes)?,
             // CSV and HTML were rejected before.
             CliFormat::Text | CliFormat::Csv | CliFormat::Html => {
-                let flags = if self.args.tools { "--tools --fix" } else { "--fix" };
+                let flags = if self.args.tools.is_some() { "--tools --fix" } else { "--fix" };
                 let fix = match &self.args.target_argument {
                     Some(path) => format!("review {} {flags}", shell_quote(&path.display().to_string())),
                     None => format!("review {flags}"),

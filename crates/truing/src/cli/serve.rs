@@ -16,7 +16,8 @@ use tokio::task::JoinSet;
 use truing_config::Config;
 use truing_config::environment::Environment;
 use truing_config::layer::KeyFlag;
-use truing_core::port::Clock as _;
+use truing_config::login::ForgeLogin;
+use truing_core::port::{Clock as _, SlotStore as _};
 use truing_forge::webhook::HookSecret;
 use truing_git::PrivateFolder;
 use truing_loops::machine::SystemClock;
@@ -193,6 +194,7 @@ async fn serve(
         // during the check.
         received_signals = signals.next_signal() => return Ok(signal_exit(received_signals)),
     }
+    store.check_operations().await.map_err(|error| CliError::failure("store", error.to_string()))?;
     let reader = wiring::child_process_reader(&config.rules, &config.sandbox)?;
     let temp = TempFolder::create(config, &place)?;
     let (stores, shared_reader) = ((store.clone(), store.clone()), Box::new(reader.clone()));
@@ -363,7 +365,7 @@ fn raise_open_file_limit() -> usize {
 }
 
 /// Reads the webhook secret of each forge that sends webhooks. Without a secret, anyone could send webhooks
-/// that trigger reviews.
+/// that trigger reviews. Also tries to read the tokens, so that one error names all missing secrets.
 fn webhook_secrets(
     config: &Config,
     role: ProcessRole,
@@ -374,17 +376,31 @@ fn webhook_secrets(
             "add `[forge.github]` to your configuration, or start from the file that `truing init` writes",
         ));
     }
-    if !role.takes_webhooks() {
-        return Ok(BTreeMap::new());
+    let mut secrets = BTreeMap::new();
+    let mut errors = Vec::new();
+    for (name, forge) in &config.forges {
+        if let ForgeLogin::Token(token) = &forge.login {
+            errors.extend(token.read(environment).err().map(CliError::from));
+        }
+        if !role.takes_webhooks() {
+            continue;
+        }
+        match forge.webhook_secret.read(environment) {
+            Ok(text) => {
+                secrets.insert(name.clone(), HookSecret::new(text.expose().as_bytes()));
+            }
+            Err(error) => errors.push(
+                CliError::usage("no_webhook_secret", format!("forge.{name}.webhook_secret: {error}")).hint(
+                    "set the same secret here and at the forge's webhook: unsigned webhooks are refused",
+                ),
+            ),
+        }
     }
-    let secret = |(name, forge): (&String, &truing_config::ForgeConfig)| {
-        let text = forge.webhook_secret.read(environment).map_err(|error| {
-            CliError::usage("no_webhook_secret", format!("forge.{name}.webhook_secret: {error}"))
-                .hint("set the same secret here and at the forge's webhook: unsigned webhooks are refused")
-        })?;
-        Ok((name.clone(), HookSecret::new(text.expose().as_bytes())))
-    };
-    config.forges.iter().map(secret).collect()
+    let mut errors = errors.into_iter();
+    match errors.next() {
+        Some(first) => Err(CliError { other_errors: errors.collect(), ..first }),
+        None => Ok(secrets),
+    }
 }
 
 fn lock_error(error: ServeLockError) -> CliError {

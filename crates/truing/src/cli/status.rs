@@ -7,7 +7,7 @@ use std::time::Duration;
 use truing_config::Config;
 use truing_core::port::OperatorStore as _;
 use truing_loops::text::format_count;
-use truing_service::status::{ForgeStatus, ServerStatus, StatusError, StoppedSlots, fetch_status};
+use truing_service::status::{ForgeStatus, ServerStatus, StatusError, WorkStatus, fetch_status};
 use truing_store::serving_process;
 
 use super::columns::fold_line;
@@ -21,6 +21,10 @@ const STATUS_TIMEOUT: Duration = Duration::from_secs(10);
 /// Timeout of the status request in other commands, which print the server's problems in addition to their
 /// own output.
 const SHORT_STATUS_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// The problem of a forge that refuses the token, with its solution.
+const REFUSED_TOKEN_PROBLEM: &str = "refuses the token: no sweep runs; the server tries the token again with \
+                                     each sweep, and a new token needs a restart of the server";
 
 /// Show the connections, the work and the problems of a running server
 ///
@@ -50,7 +54,7 @@ pub(crate) fn run(_: &StatusArgs, context: &CommandContext) -> Result<CommandExi
     context.output.print_answer(&status, || render_text(&status, &names, address, context.output))?;
     let lacks = status.kill_switch
         || status.kill_switch_repositories > 0
-        || status.slots.unreadable != Some(0)
+        || status.work.unreadable != Some(0)
         || status.forges.iter().any(|forge| forge_problem(&forge.state).is_some());
     Ok(if lacks { CommandExit::NegativeAnswer } else { CommandExit::Success })
 }
@@ -67,7 +71,7 @@ fn reachable_address(listen: SocketAddr) -> SocketAddr {
 /// Returns the description and the solution of the problem that a forge in this state has, or none.
 fn forge_problem(state: &str) -> Option<&'static str> {
     match state {
-        "token_refused" => Some("refuses the token: replace the token and restart the server"),
+        "token_refused" => Some(REFUSED_TOKEN_PROBLEM),
         "away" => Some("does not answer: the server tries again from time to time"),
         _ => None,
     }
@@ -90,10 +94,7 @@ pub(super) async fn forge_problems(config: &Config, location: &StoreLocation) ->
     };
     let Ok(status) = fetch_status(address, SHORT_STATUS_TIMEOUT).await else { return Vec::new() };
     let forge_problem = |forge: &ForgeStatus| match forge.state.as_str() {
-        "token_refused" => {
-            let what = "refuses the token: no sweep runs; replace the token and restart the server";
-            Some(format!("{} {what}", forge.name))
-        }
+        "token_refused" => Some(format!("{} {REFUSED_TOKEN_PROBLEM}", forge.name)),
         "away" => Some(format!("{} does not answer: no sweep runs until this forge answers", forge.name)),
         _ => None,
     };
@@ -135,10 +136,11 @@ fn render_text(
     if status.forges.is_empty() {
         text += "no forge is configured: nothing is reviewed\n";
     }
-    for ForgeStatus { name, state, repositories, repositories_waiting, open_pull_requests } in &status.forges
-    {
+    for forge in &status.forges {
+        let ForgeStatus { name, state, repositories, repositories_waiting, open_pull_requests, swept_at } =
+            forge;
         text += &match (forge_problem(state), state.as_str()) {
-            (Some(lack), _) => format!("{name}: {lack}\n"),
+            (Some(lack), _) => fold_line(&format!("{name}: "), lack),
             (None, "not_asked") => format!("{name}: no sweep has ended yet; webhooks are served\n"),
             (None, _) => {
                 let waiting = match repositories_waiting {
@@ -147,29 +149,38 @@ fn render_text(
                 };
                 let repositories = format_count(*repositories, "repository");
                 let open = format_count(*open_pull_requests, "open pull request");
-                format!("{name}: {repositories}, {open}{waiting}\n")
+                let since =
+                    swept_at.as_ref().map(|time| format!(" (counted since {time})")).unwrap_or_default();
+                fold_line(&format!("{name}: "), &format!("{repositories}, {open}{since}{waiting}"))
             }
         };
     }
-    text += &render_slots(status.slots, output);
+    text += &render_work(status.work, output);
     if status.leaves_existing {
         text += "pull requests opened before the first sweep are not reviewed until they change\n";
     }
     text
 }
 
-/// Returns one line for the parked slots and one for the unreadable slots, if there are any.
-fn render_slots(StoppedSlots { parked, unreadable }: StoppedSlots, output: OutputPrinter) -> String {
+/// Returns a line about the queue, a line about the budgets, and a line for each kind of entry that needs a
+/// person, if there are any.
+fn render_work(work: WorkStatus, output: OutputPrinter) -> String {
     let list = output.command_line("queue list");
-    let mut text = String::new();
-    if parked.is_none() || unreadable.is_none() {
-        text += "parked and unreadable entries of the queue: unknown\n";
+    let (Some(waiting), Some(running), Some(parked), Some(unreadable)) =
+        (work.waiting, work.running, work.parked, work.unreadable)
+    else {
+        return "queue: unknown, because the store did not answer\n".to_owned();
+    };
+    let oldest = work.oldest_due_seconds.map(|seconds| format!("; the oldest has been due for {seconds} s"));
+    let mut text = format!("queue: {waiting} waiting, {running} running{}\n", oldest.unwrap_or_default());
+    if let Some(percent) = work.budget_used_percent {
+        let command = output.command_line("budget show");
+        text += &fold_line("budget: ", &format!("{percent} % of a limit is spent; see `{command}`"));
     }
-    if let Some(count) = parked.filter(|count| *count > 0) {
-        text += &format!("parked: {} of the queue; see `{list}`\n", format_count(count, "entry"));
-    }
-    if let Some(count) = unreadable.filter(|count| *count > 0) {
-        text += &format!("unreadable: {} of the queue; see `{list}`\n", format_count(count, "entry"));
+    for (state, count) in [("parked", parked), ("unreadable", unreadable)] {
+        if count > 0 {
+            text += &format!("{state}: {} of the queue; see `{list}`\n", format_count(count, "entry"));
+        }
     }
     text
 }
@@ -188,7 +199,7 @@ mod tests {
             kill_switch_repositories: 2,
             leaves_existing: false,
             forges: Vec::new(),
-            slots: StoppedSlots::default(),
+            work: WorkStatus::default(),
         };
         let names = ["an-organisation/its-repository".to_owned(), "another/one".to_owned()];
         let address = SocketAddr::from(([127, 0, 0, 1], 8080));
@@ -206,13 +217,27 @@ mod tests {
     }
 
     #[test]
-    fn slots_that_need_a_person_are_shown() {
+    fn the_queue_the_budget_and_slots_that_need_a_person_are_shown() {
         let output = OutputPrinter::new(CliFormat::Text, false, 0, ColorWhen::Never);
-        let text = |parked, unreadable| render_slots(StoppedSlots { parked, unreadable }, output);
-        assert_eq!(text(Some(0), Some(0)), "");
-        assert_eq!(text(None, None), "parked and unreadable entries of the queue: unknown\n");
-        assert_eq!(text(Some(2), Some(0)), "parked: 2 entries of the queue; see `truing queue list`\n");
-        let told = "unreadable: 1 entry of the queue; see `truing queue list`\n";
-        assert_eq!(text(Some(0), Some(1)), told);
+        let none = WorkStatus::default();
+        assert_eq!(render_work(none, output), "queue: unknown, because the store did not answer\n");
+        let idle =
+            WorkStatus { waiting: Some(0), running: Some(0), parked: Some(0), unreadable: Some(0), ..none };
+        assert_eq!(render_work(idle, output), "queue: 0 waiting, 0 running\n");
+        let busy = WorkStatus {
+            waiting: Some(3),
+            running: Some(1),
+            oldest_due_seconds: Some(90),
+            parked: Some(2),
+            unreadable: Some(1),
+            budget_used_percent: Some(40),
+        };
+        assert_eq!(
+            render_work(busy, output),
+            "queue: 3 waiting, 1 running; the oldest has been due for 90 s\n\
+             budget: 40 % of a limit is spent; see `truing budget show`\n\
+             parked: 2 entries of the queue; see `truing queue list`\n\
+             unreadable: 1 entry of the queue; see `truing queue list`\n"
+        );
     }
 }

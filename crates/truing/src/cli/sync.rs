@@ -25,8 +25,8 @@ use truing_core::sync::{
     PinChange, PinChangeKind, PinManifest, SyncDecision, SyncVerdict, UnguardedPart, UnguardedReason,
 };
 use truing_loops::sync::{
-    DecisionDetails, DecisionRequest, PackageSources, PinnedManifest, ReleaseDecision, decide_release,
-    load_pins, read_pins,
+    DecisionDetails, DecisionRequest, PackageSources, PinnedManifest, ReleaseDecision, SyncDecisionError,
+    decide_release, load_pins, read_pins,
 };
 use truing_upstream::archives::ArchiveFolder;
 use truing_upstream::range::VersionRange;
@@ -128,8 +128,9 @@ const MAX_SHOWN_DEFINITIONS: usize = 12;
 struct SyncDecisionJson {
     decision: SyncVerdict,
     needs_classification: bool,
-    from: String,
-    to: String,
+    /// `None` if the requirement is not understood; then no release is read.
+    from: Option<String>,
+    to: Option<String>,
     spec_before: Option<String>,
     spec_after: Option<String>,
     relax_up_to: Option<String>,
@@ -193,8 +194,16 @@ impl SyncDecideArgs {
         let has_patches = self.diff && !context.output.is_json();
         let sources = PackageSources { index: &index, archives: &archives, reader: &reader };
         let explained = decide_release(question, sources, has_patches);
-        let DecisionDetails { mut decision, relax_up_to, patches } =
-            runtime.block_on(explained).map_err(|error| decision_error(error, job, &self.repo))?;
+        let DecisionDetails { mut decision, relax_up_to, patches } = match runtime.block_on(explained) {
+            Ok(details) => details,
+            Err(error) => {
+                let Some(answer) = SyncDecisionJson::from_requirement_doubt(&error) else {
+                    return Err(decision_error(error, job, &self.repo));
+                };
+                context.output.print_answer(&answer, || answer.text(job))?;
+                return Ok(CommandExit::NegativeAnswer);
+            }
+        };
         let is_assumed = lines.is_some() && self.manifest.is_none() && job.has_manifest();
         if is_assumed && matches_no_release(&manifest, &decision.decision) {
             context.output.warn(format_args!(
@@ -269,8 +278,8 @@ impl From<ReleaseDecision> for SyncDecisionJson {
         Self {
             decision: decision.verdict,
             needs_classification: decision.needs_classification,
-            from: from.to_string(),
-            to: to.to_string(),
+            from: Some(from.to_string()),
+            to: Some(to.to_string()),
             spec_before: text(spec_before),
             spec_after: text(spec_after),
             relax_up_to: None,
@@ -282,9 +291,30 @@ impl From<ReleaseDecision> for SyncDecisionJson {
 }
 
 impl SyncDecisionJson {
+    /// Returns the answer for a requirement that is not understood; `None` for any other error.
+    fn from_requirement_doubt(error: &SyncDecisionError) -> Option<Self> {
+        let (requirement, _) = error.requirement_doubt()?;
+        Some(Self {
+            decision: SyncVerdict::Ask,
+            needs_classification: false,
+            from: None,
+            to: None,
+            spec_before: Some(requirement.to_owned()),
+            spec_after: None,
+            relax_up_to: None,
+            pin_changes: Vec::new(),
+            unguarded: Vec::new(),
+            reason: error.to_string(),
+        })
+    }
+
     fn text(&self, job: &JobConfig) -> String {
         let Self { from, to, reason, .. } = self;
-        let mut text = format!("{}: {} {from} to {to}\n", self.decision.as_str(), job.package);
+        let releases = match (from, to) {
+            (Some(from), Some(to)) => format!(" {from} to {to}"),
+            _ => String::new(),
+        };
+        let mut text = format!("{}: {}{releases}\n", self.decision.as_str(), job.package);
         text += &fold_line("", reason);
         if let (Some(before), Some(after)) = (&self.spec_before, &self.spec_after)
             && before != after

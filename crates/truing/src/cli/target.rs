@@ -9,7 +9,7 @@ use truing_config::problem::ValueOrigin;
 use truing_core::id::{SlotKey, UnixMillis};
 use truing_core::port::{OperatorStore as _, RunStore as _, SlotDescription, SlotStore as _, StoreError};
 use truing_core::slot::{Slot, SlotCommand, SlotLimits, SlotState};
-use truing_core::switch::RepositoryRef;
+use truing_core::switch::{KillSwitches, RepositoryRef};
 use truing_loops::slots::{SlotCommandError, apply_slot_command, end_orphaned_leases};
 use truing_loops::text::format_instant;
 use truing_store::{CommandLock, ServeLockError, Store, is_served};
@@ -160,13 +160,21 @@ impl DescribedSlot {
         store: Option<&Store>,
         slot_reference: &str,
     ) -> Result<Self, CliError> {
-        Self::find(store, slot_reference).await.map_err(|error| {
-            if error.code == UNKNOWN_SLOT_CODE && is_safe_pull_name(slot_reference) {
-                error.hint(format!("`truing review --pr {slot_reference}` reviews it now"))
-            } else {
-                error
-            }
-        })
+        let error = match Self::find(store, slot_reference).await {
+            Err(error) if error.code == UNKNOWN_SLOT_CODE && is_safe_pull_name(slot_reference) => error,
+            found => return found,
+        };
+        let switches = match store {
+            Some(store) => store.kill_switches().await.map_err(store_error)?,
+            None => KillSwitches::default(),
+        };
+        let name = slot_reference.rsplit_once(['#', '/']).map_or("", |(repository, _)| repository);
+        let repository = RepositoryRef::from_key(&SlotKey::new(slot_reference)).with_name(name);
+        Err(error.hint(if switches.switch_for(&repository).is_some() {
+            "the kill switch is on, so nothing is recorded or reviewed: `truing kill status`".to_owned()
+        } else {
+            format!("`truing review --pr {slot_reference}` reviews it now")
+        }))
     }
 
     /// Returns the name of the pull request, or the slot's key if the name is unknown.

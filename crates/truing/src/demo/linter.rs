@@ -10,7 +10,7 @@ use truing_agent::installed::MachinePaths;
 use truing_config::Config;
 use truing_config::tool::{ToolCondition, ToolConfig, ToolScope, ToolSelection};
 use truing_core::sandbox::SandboxLevel;
-use truing_loops::tools::{LinterRunner, LinterSources};
+use truing_loops::tools::{LinterRunner, LinterSources, ProgramFetcher};
 
 /// Name of the linter.
 const LINTER_NAME: &str = "no-todo";
@@ -57,6 +57,7 @@ pub(super) fn install_linter(config: &Config, folder: &Path) -> io::Result<(Conf
         python_environment: None,
         is_foreign_code: true,
         verifier: None,
+        program_fetcher: ProgramFetcher::default(),
         cache: None,
         hidden_paths: Vec::new(),
     };

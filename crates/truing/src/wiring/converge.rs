@@ -64,6 +64,10 @@ fn inspection_digest(config: &Config) -> String {
             digest.update(format!("{key} = {}\n", setting.value));
         }
     }
+    // The default is left out, so that audits by versions without this key stay valid.
+    if config.review.fetches_tools {
+        digest.update("review.tool_fetch = true\n");
+    }
     hex::encode(digest.finalize())
 }
 
@@ -203,6 +207,7 @@ mod tests {
         for other in [
             "converge.gate = [[\"make\"]]",
             "review.tools = \"auto\"",
+            "review.tool_fetch = true",
             "rules.dir = \"/packs\"",
             "rules.ignore = [\"*.lock\"]",
             "rules.off = [\"core/rust-dbg\"]",

@@ -8,12 +8,12 @@ use truing_config::Config;
 use truing_config::environment::Environment;
 #[cfg(feature = "aws")]
 use truing_config::model::BEDROCK_TOKEN_VARIABLE;
-use truing_config::model::{ModelConfig, OPENAI_KEY_VARIABLE, ProviderKind};
+use truing_config::model::{ModelConfig, OPENAI_BASE_URL, OPENAI_KEY_VARIABLE, ProviderKind};
 use truing_config::secret::SecretSource as Place;
 use truing_core::secret::SecretString;
 use truing_loops::budget::EffectivePrices;
 #[cfg(feature = "aws")]
-use truing_model::aws::{AwsKeys, AwsLogin, AwsService, CredentialChain, KeySource};
+use truing_model::aws::{AwsKeys, AwsLogin, AwsService, CredentialChain, KeySource, profile_region};
 #[cfg(feature = "aws")]
 use truing_model::price::ModelPrice;
 use truing_model::price::ModelPrices;
@@ -25,6 +25,8 @@ use truing_model::wire::chat::{ChatWire, KeyHeader};
 
 use url::Url;
 
+#[cfg(feature = "aws")]
+use super::programs::credential_programs;
 use super::role::ModelRole;
 use crate::cli::error::CliError;
 
@@ -47,13 +49,13 @@ pub(super) fn priced_provider(
     environment: &Environment,
     role: ModelRole,
 ) -> Result<PricedProvider, CliError> {
-    let model = &config.model;
+    let model = &with_profile_region(&config.model, environment);
     let login = provider_credentials(model, environment, role)?;
     let prices = EffectivePrices::new(config).map_err(|error| {
         CliError::usage("prices", error.to_string()).hint("see `budget.prices` in `truing config schema`")
     })?;
     let mut prices = prices.prices;
-    let wire = wire_format(config, &mut prices, role)?;
+    let wire = wire_format(model, config, &mut prices, role)?;
     if wire.price(&prices, &model.name).is_none() {
         let ModelConfig { section, name, .. } = model;
         let id = Some(wire.price_table_id(name)).filter(|id| *id != name.as_str());
@@ -80,17 +82,23 @@ pub(super) fn replay_provider() -> Result<PricedProvider, ProviderError> {
 }
 
 /// Returns the wire format of the provider. With Bedrock, if the operator set no price for Bedrock's id of a
-/// model, the operator's price for the model's name applies.
+/// model, the operator's price for the model's name applies. An id that the operator configured without a
+/// price has the price of the model that it stands for.
 #[cfg_attr(not(feature = "aws"), expect(unused_variables, reason = "only Bedrock has names of its own"))]
-fn wire_format(config: &Config, prices: &mut ModelPrices, role: ModelRole) -> Result<WireFormat, CliError> {
-    match config.model.provider {
+fn wire_format(
+    model: &ModelConfig,
+    config: &Config,
+    prices: &mut ModelPrices,
+    role: ModelRole,
+) -> Result<WireFormat, CliError> {
+    match model.provider {
         ProviderKind::Anthropic => Ok(WireFormat::Messages),
-        ProviderKind::OpenAi => chat_wire(&config.model).map(WireFormat::Chat),
+        ProviderKind::OpenAi => chat_wire(model).map(WireFormat::Chat),
         #[cfg(feature = "aws")]
         ProviderKind::Aws => Ok(WireFormat::Messages),
         #[cfg(feature = "aws")]
         ProviderKind::Bedrock => {
-            let ModelConfig { section, name, model_ids, region, .. } = &config.model;
+            let ModelConfig { section, name, model_ids, region, .. } = model;
             let bedrock = BedrockWire::new(region.as_deref().unwrap_or_default(), model_ids);
             let bedrock = bedrock.map_err(|error| CliError::failure("model", error.to_string()))?;
             let id = bedrock.model_id(name).map_err(|error| {
@@ -99,16 +107,18 @@ fn wire_format(config: &Config, prices: &mut ModelPrices, role: ModelRole) -> Re
                      list-inference-profiles` prints the ids"
                 ))
             })?;
-            if let Some(own) = config.prices.get(name).filter(|_| !config.prices.contains_key(id)) {
-                prices.set(id, ModelPrice::from(*own));
+            let own_price = config.prices.get(name).copied().map(ModelPrice::from);
+            let price = match config.prices.contains_key(id) {
+                true => None,
+                false => own_price.or_else(|| bedrock.price_of_configured_id(prices, name)),
+            };
+            if let Some(price) = price {
+                prices.set(id, price);
             }
             Ok(WireFormat::Bedrock(bedrock))
         }
     }
 }
-
-/// Address of OpenAI's own API.
-const OPENAI_BASE_URL: &str = "https://api.openai.com/v1";
 
 /// Returns the wire format of a Chat Completions server.
 fn chat_wire(model: &ModelConfig) -> Result<ChatWire, CliError> {
@@ -213,6 +223,30 @@ fn provider_credentials(
     }
 }
 
+/// Returns the environment variables by which AWS's programs are configured.
+#[cfg(feature = "aws")]
+fn aws_variables(environment: &Environment) -> impl Iterator<Item = (String, String)> {
+    let owned = |(name, value): (&str, &OsStr)| Some((name.to_owned(), value.to_str()?.to_owned()));
+    ["AWS_", "HOME"]
+        .into_iter()
+        .flat_map(move |begin| environment.variables_with_prefix(begin))
+        .filter_map(owned)
+}
+
+/// Returns the model's configuration. A provider on AWS without a region gets the region of the AWS profile.
+#[cfg_attr(not(feature = "aws"), expect(unused_variables, unused_mut, reason = "only AWS has regions"))]
+fn with_profile_region(model: &ModelConfig, environment: &Environment) -> ModelConfig {
+    let mut model = model.clone();
+    match model.provider {
+        ProviderKind::Anthropic | ProviderKind::OpenAi => {}
+        #[cfg(feature = "aws")]
+        ProviderKind::Aws | ProviderKind::Bedrock => {
+            model.region = model.region.or_else(|| profile_region(aws_variables(environment)));
+        }
+    }
+    model
+}
+
 #[cfg(feature = "aws")]
 fn region(model: &ModelConfig, role: ModelRole) -> Result<String, CliError> {
     let region = model.region.clone().filter(|region| AwsLogin::messages_base_url(region).is_some());
@@ -238,9 +272,8 @@ fn aws_login(
             session_token: variable("AWS_SESSION_TOKEN").map(SecretString::new),
         }),
         (None, None) => {
-            let owned = |(name, value): (&str, &OsStr)| Some((name.to_owned(), value.to_str()?.to_owned()));
-            let all = ["AWS_", "HOME"].into_iter().flat_map(|begin| environment.variables_with_prefix(begin));
-            let chain = CredentialChain::new(all.filter_map(owned), &region);
+            let programs = credential_programs(environment);
+            let chain = CredentialChain::new(aws_variables(environment), &region, programs);
             KeySource::Chain(
                 chain
                     .map_err(|error| role.refusal_error("model", format!("[{}]: {error}", model.section)))?,

@@ -11,7 +11,7 @@ use truing_config::secret::SecretSource;
 use truing_config::tool::ToolSelection;
 use truing_config::value::ConfigValue;
 use truing_core::port::ToolOutput;
-use truing_loops::tools::{LinterRunner, LinterSources, ToolCache, resolve_links};
+use truing_loops::tools::{LinterRunner, LinterSources, ProgramFetcher, ToolCache, resolve_links};
 use truing_reader::output::known;
 
 use crate::cli::error::CliError;
@@ -59,6 +59,7 @@ fn service_runner(config: &Config, environment: &Environment, verifier: Option<V
         python_environment: None,
         is_foreign_code: true,
         verifier,
+        program_fetcher: ProgramFetcher::new(environment.clone()),
         cache: None,
         hidden_paths: concealed_paths(config),
     }
@@ -73,11 +74,13 @@ pub(crate) fn service_linters(config: &Config, environment: &Environment) -> Res
     let verify = &config.verify;
     let runner = || super::verify::new_verifier(verify, environment);
     let verifier = match config.review.linters {
-        ToolSelection::Auto if !verify.setup_commands.is_empty() => Some(runner()?),
+        ToolSelection::Auto | ToolSelection::Suggested if !verify.setup_commands.is_empty() => {
+            Some(runner()?)
+        }
         // The operator has not enabled linters, but a repository's own file may enable them. If the verifier
         // cannot be created, linters run without the setup of the project's dependencies.
         ToolSelection::Off if !verify.setup_commands.is_empty() => runner().ok(),
-        ToolSelection::Auto | ToolSelection::Off => None,
+        ToolSelection::Auto | ToolSelection::Suggested | ToolSelection::Off => None,
     };
     let running =
         LinterRunner { cache: linter_cache(config), ..service_runner(config, environment, verifier) };

@@ -18,6 +18,7 @@ mod diff;
 mod examples;
 mod findings;
 mod gate;
+mod init;
 mod online;
 mod operate;
 

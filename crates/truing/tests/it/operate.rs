@@ -354,6 +354,9 @@ async fn of_an_unknown_pull_request_a_review_is_suggested_but_not_to_whoever_dro
         assert!(told.contains("no record of `o/r#99`"), "{told}");
         assert_eq!(told.contains("reviews it now"), suggests, "{command:?} {told}");
     }
+    assert_eq!(site.run(&["kill", "on", "--reason", "an incident"]).exit, 0);
+    let errors = unwrap_lines(&site.run(&["why", "o/r#99"]).err);
+    assert!(errors.contains("the kill switch is on") && !errors.contains("reviews it now"), "{errors}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -94,6 +94,7 @@ fn tool_call_json(home: &Home, tool: &str, input: &Value) -> String {
 fn calls_of_tools_are_allowed_or_denied_with_the_reason() {
     let home = home();
     home.write("repo/.git/HEAD", "ref: refs/heads/main\n");
+    home.write("repo/.git/config", "[remote]\n");
     home.write("repo/src/a.py", "x = 1\n");
     home.write("outside.txt", "secret\n");
     let repo = home.path().join("repo");
@@ -102,6 +103,9 @@ fn calls_of_tools_are_allowed_or_denied_with_the_reason() {
     // This link leads to the parent folder. A path through the link and its real path can therefore end with
     // the same names.
     symlink("..", repo.join("src/up")).unwrap();
+    symlink(".git", repo.join("gitlink")).unwrap();
+    symlink(home.path(), repo.join("linkdir")).unwrap();
+    std::fs::create_dir_all(repo.join("lib/.git")).unwrap();
     let file = |name: &str| json!({"file_path": repo.join(name)});
     let bash = |command: &str| json!({"command": command});
     let decision = |tool: &str, input: &Value| {
@@ -123,6 +127,8 @@ fn calls_of_tools_are_allowed_or_denied_with_the_reason() {
         ("Write", file("src/new/b.py")),
         ("NotebookEdit", json!({"notebook_path": repo.join("src/a.ipynb")})),
         ("Glob", json!({"pattern": "**/*.py"})),
+        ("Glob", json!({"pattern": "src/**/*.py"})),
+        ("Glob", json!({"pattern": "src/*.py", "path": repo})),
         ("Grep", json!({"pattern": "/etc/..", "path": "src", "glob": "*.py"})),
         ("LS", json!({"path": repo})),
         ("mcp__docs__search", json!({})),
@@ -183,7 +189,28 @@ fn calls_of_tools_are_allowed_or_denied_with_the_reason() {
         ("Write", file("src/dangling"), "contains a symbolic link"),
         ("Edit", file("../outside.txt"), "contains `..`"),
         ("Edit", file("README.md"), "`fixer` may not edit \"README.md\""),
-        ("Write", file(".git/hooks/pre-commit"), "is not a path of a file in the tree"),
+        ("Write", file(".git/hooks/pre-commit"), "leads into the folder `.git`"),
+        ("Read", file(".git/config"), "leads into the folder `.git`"),
+        ("Read", file("gitlink/config"), "leads into the folder `.git`"),
+        ("Read", file("src/.GIT/config"), "leads into the folder `.git`"),
+        ("Grep", json!({"pattern": "x", "path": "gitlink"}), "leads into the folder `.git`"),
+        ("Grep", json!({"pattern": "x", "path": ".git"}), "leads into the folder `.git`"),
+        ("LS", json!({"path": repo.join("gitlink")}), "leads into the folder `.git`"),
+        ("Grep", json!({"pattern": "x", "glob": "**"}), "includes the folder `.git`"),
+        ("Grep", json!({"pattern": "x", "glob": "*"}), "includes the folder `.git`"),
+        ("Grep", json!({"pattern": "x", "glob": "**/*"}), "includes the folder `.git`"),
+        ("Grep", json!({"pattern": "x", "glob": ".[g]it"}), "includes the folder `.git`"),
+        ("Grep", json!({"pattern": "x", "glob": "?git", "path": "lib"}), "includes the folder `.git`"),
+        ("Grep", json!({"pattern": "x", "glob": ".git/config"}), "the folder `.git`"),
+        ("Grep", json!({"pattern": "x", "glob": ".GIT/**"}), "the folder `.git`"),
+        ("Grep", json!({"pattern": "x", "glob": "**/config"}), "includes the folder `.git`"),
+        ("Grep", json!({"pattern": "x", "glob": ".g?t/config"}), "includes the folder `.git`"),
+        ("Glob", json!({"pattern": "[.]git/*"}), "includes the folder `.git`"),
+        ("Glob", json!({"pattern": ".g*/**"}), "includes the folder `.git`"),
+        ("Glob", json!({"pattern": "gitlink/*"}), "the folder `.git`"),
+        ("Glob", json!({"pattern": "src/up/*.py"}), "leads through a symbolic link"),
+        ("Glob", json!({"pattern": "linkdir/*"}), "is outside of the repository"),
+        ("Bash", bash("git log -- gitlink/config"), "in the folder `.git`"),
         ("Glob", json!({"pattern": "/etc/*"}), "is absolute or contains `..`"),
         ("Glob", json!({"pattern": "../*"}), "is absolute or contains `..`"),
         ("Grep", json!({"pattern": "x", "path": "/etc"}), "is outside of the repository"),

@@ -136,6 +136,28 @@ fn a_strangers_envsubst_prompt_is_checked_with_its_workflow() {
     let all = "'$LATEST ${LOWER} $DRY_RUN'";
     assert_eq!(check(&render(all, dry)), [""; 0], "this one is right");
 
+    // The list is the value of a variable.
+    let with_list = |assignment: &str, argument: &str| {
+        render(all, dry).replace(
+            &format!("envsubst {all}"),
+            &format!("{assignment}\n          text=$(envsubst {argument} < prompt.md); echo \"$text\" #"),
+        )
+    };
+    for (assignment, argument) in [
+        ("VARS='$LATEST ${LOWER} $DRY_RUN'", "\"$VARS\""),
+        ("export VARS=\"\\$LATEST \\$LOWER \\$DRY_RUN\"", "\"${VARS}\""),
+        ("true", "\"$(cat list.txt)\""),
+        ("VARS=$(cat list.txt)", "\"$VARS\""),
+    ] {
+        assert_eq!(check(&with_list(assignment, argument)), [""; 0], "{assignment}");
+    }
+    let given = "          DRY_RUN: true\n          VARS: $LATEST $LOWER $DRY_RUN\n";
+    assert_eq!(check(&render("\"$VARS\"", given)), [""; 0]);
+    let short = check(&with_list("VARS='$LATEST $DRY_RUN'", "\"$VARS\""));
+    assert!(short[0].contains("`$LOWER` is not replaced"), "{short:?}");
+    let replaced = check(&with_list("VARS=\"$LATEST $LOWER\"", "\"$VARS\""));
+    assert!(replaced[0].contains("in double quotes"), "{replaced:?}");
+
     // Without a list of variables, `envsubst` also erases `$VERSION` in an example of a git command. A
     // variable that is set only on the agent's step has no value when the prompt is filled in.
     let told = check(&render("", ""));

@@ -16,6 +16,15 @@ use truing_core::registry::PackageRegistry;
 /// release per day for ten years.
 pub(super) const MAX_PAGE_BYTES: usize = 64 << 20;
 
+/// Hosts of the registries' public indexes.
+const PUBLIC_HOSTS: [(PackageRegistry, &str); 5] = [
+    (PackageRegistry::Pypi, "pypi.org"),
+    (PackageRegistry::Pypi, "pypi.python.org"),
+    (PackageRegistry::Npm, "registry.npmjs.org"),
+    (PackageRegistry::Npm, "registry.yarnpkg.com"),
+    (PackageRegistry::Crates, "index.crates.io"),
+];
+
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Timeout between two parts of a response.
@@ -74,6 +83,20 @@ impl PackageIndex {
     pub fn with_token(mut self, token: Option<SecretString>) -> Self {
         self.login = self.login.or(token.map(IndexLogin::Token));
         self
+    }
+
+    /// Returns true if the address is that of this index. An address of the registry's public index also
+    /// counts, because this index is what the user's package managers use in its place.
+    pub fn serves(&self, address: &str) -> bool {
+        let Ok(url) = Url::parse(address.trim().trim_start_matches("sparse+")) else { return false };
+        let host = url.host_str().unwrap_or_default();
+        let is_public =
+            PUBLIC_HOSTS.iter().any(|(registry, public)| *registry == self.registry && host == *public);
+        let place = |url: &Url| {
+            let path = url.path().trim_end_matches('/').to_owned();
+            (url.scheme().to_owned(), url.host_str().map(str::to_owned), url.port_or_known_default(), path)
+        };
+        is_public || place(&url) == place(&self.base)
     }
 
     pub fn registry(&self) -> PackageRegistry {

@@ -7,7 +7,9 @@ use serde::Deserialize;
 use serde_json::Value;
 use truing_reader::sources::ArchiveFormat;
 
-use super::{ArchiveDigest, IndexError, PackageIndex, PackageRelease, ReleaseArchive};
+use super::{
+    ArchiveDigest, IndexError, PackageIndex, PackageListing, PackageRelease, ReleaseArchive, UnreadableEntry,
+};
 use truing_core::registry::PackageRegistry;
 use truing_core::version::PackageVersion;
 
@@ -16,6 +18,8 @@ struct NpmPackument {
     versions: BTreeMap<String, NpmVersion>,
     #[serde(default)]
     time: BTreeMap<String, Value>,
+    #[serde(default, rename = "dist-tags")]
+    tags: BTreeMap<String, String>,
 }
 
 #[derive(Deserialize)]
@@ -36,15 +40,23 @@ struct NpmDist {
 pub(super) async fn fetch_releases(
     index: &PackageIndex,
     package: &str,
-) -> Result<BTreeMap<PackageVersion, PackageRelease>, IndexError> {
+) -> Result<PackageListing, IndexError> {
     let path = package_path(package).ok_or_else(|| IndexError::InvalidPackageName(package.to_owned()))?;
-    let page = index.fetch_page(&path, package, "application/json").await?;
+    let mut page = index.fetch_page(&path, package, "application/json").await?;
     let document: NpmPackument =
         serde_json::from_slice(&page.body).map_err(|error| page.malformed_error(error))?;
-    let NpmPackument { versions, time } = document;
-    let release = |(text, listed): (String, NpmVersion)| {
-        let version = PackageVersion::parse(PackageRegistry::Npm, &text).ok()?;
-        let url = page.url.join(&listed.dist.tarball).ok()?;
+    // The text of a large index takes more memory than its releases.
+    page.body = Vec::new();
+    let NpmPackument { versions, time, tags } = document;
+    let mut releases = BTreeMap::new();
+    let mut unreadable = Vec::new();
+    for (text, listed) in versions {
+        let version = PackageVersion::parse(PackageRegistry::Npm, &text).ok();
+        let url = page.url.join(&listed.dist.tarball).ok();
+        let (Some(version), Some(url)) = (version.clone(), url) else {
+            unreadable.push(UnreadableEntry { name: text, version });
+            continue;
+        };
         let archive = ReleaseArchive {
             name: format!("{package} {text}"),
             url,
@@ -53,11 +65,24 @@ pub(super) async fn fetch_releases(
         };
         let is_yanked = !matches!(listed.deprecated, Value::Null | Value::Bool(false))
             && listed.deprecated.as_str() != Some("");
-        let published = time.get(&text).and_then(Value::as_str).and_then(|time| time.parse().ok());
-        Some((version.clone(), PackageRelease { version, archive, is_yanked, published_at: published }))
-    };
-    let releases: BTreeMap<_, _> = versions.into_iter().filter_map(release).collect();
-    if releases.is_empty() { Err(page.malformed_error("it lists no version")) } else { Ok(releases) }
+        let published_at = time.get(&text).and_then(Value::as_str).and_then(|time| time.parse().ok());
+        releases.insert(
+            version.clone(),
+            PackageRelease {
+                version,
+                archive,
+                is_yanked,
+                published_at,
+                sha256_digests: Vec::new(),
+                other_wheels: 0,
+            },
+        );
+    }
+    if releases.is_empty() {
+        return Err(page.malformed_error("it lists no version that can be read"));
+    }
+    let latest = tags.get("latest").and_then(|tag| PackageVersion::parse(PackageRegistry::Npm, tag).ok());
+    Ok(PackageListing { latest, ..PackageListing::new(releases, unreadable) })
 }
 
 /// Returns the URL path of a package. The slash in `@scope/name` is escaped.

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use truing_reader::sources::ArchiveFormat;
 
 use super::page::{self, IndexFile};
-use super::{IndexError, IndexResponse, PackageIndex, PackageRelease, ReleaseArchive};
+use super::{
+    ArchiveDigest, IndexError, PackageIndex, PackageListing, PackageRelease, ReleaseArchive, UnreadableEntry,
+};
 use truing_core::registry::PackageRegistry;
 use truing_core::version::PackageVersion;
 
@@ -15,16 +17,21 @@ const ACCEPT_HEADER: &str =
 pub(super) async fn fetch_releases(
     index: &PackageIndex,
     package: &str,
-) -> Result<BTreeMap<PackageVersion, PackageRelease>, IndexError> {
+) -> Result<PackageListing, IndexError> {
     let normal =
         normalise_package_name(package).ok_or_else(|| IndexError::InvalidPackageName(package.to_owned()))?;
     let page = index.fetch_page(&format!("{normal}/"), package, ACCEPT_HEADER).await?;
-    let listed = if page.is_json { page::parse_json(&page.body) } else { Ok(page::parse_html(&page.body)) };
-    let listed = listed.map_err(|reason| page.malformed_error(reason))?;
-    if listed.is_empty() {
+    let files = if page.is_json {
+        page::parse_json(&page.body, &page.url).map_err(|reason| page.malformed_error(reason))?
+    } else {
+        page::parse_html(&page.body, &page.url)
+    };
+    if files.is_empty() {
         return Err(page.malformed_error("it lists no file"));
     }
-    Ok(best_releases(&normal, &page, listed))
+    // The text of a large index takes more memory than its releases.
+    drop(page);
+    Ok(choose_archives(&normal, files))
 }
 
 /// Returns the normalised name of a package (PEP 503), which package indexes use, or none if the name is
@@ -40,42 +47,86 @@ fn normalise_package_name(package: &str) -> Option<String> {
 
 /// Returns one release for each version, with the best available archive: a platform-independent wheel, else
 /// another wheel, else a source archive.
-fn best_releases(
-    package: &str,
-    page: &IndexResponse,
-    files: Vec<IndexFile>,
-) -> BTreeMap<PackageVersion, PackageRelease> {
+fn choose_archives(package: &str, files: Vec<IndexFile>) -> PackageListing {
     let mut best: BTreeMap<PackageVersion, (u8, PackageRelease)> = BTreeMap::new();
+    let mut digests: BTreeMap<PackageVersion, Option<Vec<String>>> = BTreeMap::new();
+    let mut wheels: BTreeMap<PackageVersion, usize> = BTreeMap::new();
+    let mut unreadable = Vec::new();
     for file in files {
-        let Some((version, format, rank)) = parse_archive_name(package, &file.name) else { continue };
-        let Ok(url) = page.url.join(&file.url) else { continue };
-        let IndexFile { name, digest: integrity, is_yanked, published_at: published, .. } = file;
-        let archive = ReleaseArchive { name, url, digest: integrity, format };
-        let release =
-            PackageRelease { version: version.clone(), archive, is_yanked, published_at: published };
+        let IndexFile { name, entry, url, digest, is_yanked, published_at } = file;
+        let Some(name) = name else {
+            unreadable.push(UnreadableEntry { name: entry, version: None });
+            continue;
+        };
+        let Some(ArchiveName { version, format }) = parse_archive_name(package, &name) else { continue };
+        let (Some((format, rank)), Some(url)) = (format, url) else {
+            unreadable.push(UnreadableEntry { name, version: Some(version) });
+            continue;
+        };
+        let known_digests = digests.entry(version.clone()).or_insert_with(|| Some(Vec::new()));
+        match (&digest, known_digests.as_mut()) {
+            (Some(ArchiveDigest::Sha256(digest)), Some(list)) => list.push(hex::encode(digest)),
+            _ => *known_digests = None,
+        }
+        *wheels.entry(version.clone()).or_default() += usize::from(rank == PLATFORM_WHEEL_RANK);
+        let release = PackageRelease {
+            version: version.clone(),
+            archive: ReleaseArchive { name, url, digest, format },
+            is_yanked,
+            published_at,
+            sha256_digests: Vec::new(),
+            other_wheels: 0,
+        };
         match best.get_mut(&version) {
             Some(known) if known.0 >= rank => {}
             Some(known) => *known = (rank, release),
             None => drop(best.insert(version, (rank, release))),
         }
     }
-    best.into_iter().map(|(version, (_, release))| (version, release)).collect()
+    let mut releases = BTreeMap::new();
+    for (version, (rank, mut release)) in best {
+        if rank == PLATFORM_WHEEL_RANK {
+            release.other_wheels = wheels.get(&version).map_or(0, |count| count.saturating_sub(1));
+        }
+        release.sha256_digests = digests.remove(&version).flatten().unwrap_or_default();
+        releases.insert(version, release);
+    }
+    PackageListing::new(releases, unreadable)
 }
 
-/// Parses a file's name. Returns the version, the archive format, and the rank by which one archive of the
-/// version is chosen.
-fn parse_archive_name(package: &str, name: &str) -> Option<(PackageVersion, ArchiveFormat, u8)> {
-    let is_ours = |written: &str| normalise_package_name(written).is_some_and(|written| written == package);
+/// The parts of an archive's name.
+struct ArchiveName {
+    version: PackageVersion,
+    /// Format of the archive, and its rank among the archives of a version; `None` if Truing cannot read the
+    /// format.
+    format: Option<(ArchiveFormat, u8)>,
+}
+
+/// Rank of a wheel for one platform among the archives of a version.
+const PLATFORM_WHEEL_RANK: u8 = 2;
+/// Endings of source archives that pip installs. Truing reads the first.
+const SOURCE_ENDINGS: [&str; 7] = [".tar.gz", ".tgz", ".zip", ".tar.bz2", ".tbz", ".tar.xz", ".tar"];
+
+/// Parses the name of an archive; `None` for a file that pip ignores: no archive, an archive of another
+/// package, or a version that is not in the format of PEP 440.
+fn parse_archive_name(package: &str, name: &str) -> Option<ArchiveName> {
+    let is_own = |written: &str| normalise_package_name(written).is_some_and(|written| written == package);
     if let Some(stem) = name.strip_suffix(".whl") {
         let mut parts = stem.split('-');
         let (written, version) = (parts.next()?, parts.next()?);
-        let rank = if stem.ends_with("-none-any") { 3 } else { 2 };
-        return is_ours(written).then(|| {
-            Some((PackageVersion::parse(PackageRegistry::Pypi, version).ok()?, ArchiveFormat::Wheel, rank))
-        })?;
+        let rank = if stem.ends_with("-none-any") { 3 } else { PLATFORM_WHEEL_RANK };
+        let version =
+            PackageVersion::parse(PackageRegistry::Pypi, version).ok().filter(|_| is_own(written))?;
+        return Some(ArchiveName { version, format: Some((ArchiveFormat::Wheel, rank)) });
     }
-    let (written, version) = name.strip_suffix(".tar.gz")?.rsplit_once('-')?;
-    is_ours(written).then(|| {
-        Some((PackageVersion::parse(PackageRegistry::Pypi, version).ok()?, ArchiveFormat::TarGz, 1))
-    })?
+    let ending = SOURCE_ENDINGS.into_iter().find(|ending| name.ends_with(ending))?;
+    let stem = name.strip_suffix(ending)?;
+    // Old source archives have the package's own hyphens in their names, and a version may contain hyphens.
+    let version = stem.match_indices('-').find_map(|(position, _)| {
+        let written = stem.get(..position)?;
+        let version = stem.get(position + 1..)?;
+        PackageVersion::parse(PackageRegistry::Pypi, version).ok().filter(|_| is_own(written))
+    })?;
+    let format = (ending == ".tar.gz").then_some((ArchiveFormat::TarGz, 1));
+    Some(ArchiveName { version, format })
 }

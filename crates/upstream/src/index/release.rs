@@ -1,5 +1,7 @@
 //! Types for a package's releases, for the response of an index, and for the errors of an index.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use reqwest::StatusCode;
 use truing_reader::sources::ArchiveFormat;
@@ -7,6 +9,37 @@ use url::Url;
 
 use super::integrity::ArchiveDigest;
 use truing_core::version::PackageVersion;
+
+/// The releases of a package, as an index lists them.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct PackageListing {
+    /// The releases, oldest first. Entries that the registry's package manager ignores are omitted.
+    pub releases: Vec<PackageRelease>,
+    /// Entries that a package manager may install, but that are in no release above.
+    pub unreadable: Vec<UnreadableEntry>,
+    /// The version with npm's tag `latest`, which npm prefers to newer versions.
+    pub latest: Option<PackageVersion>,
+}
+
+impl PackageListing {
+    pub(super) fn new(
+        releases: BTreeMap<PackageVersion, PackageRelease>,
+        mut unreadable: Vec<UnreadableEntry>,
+    ) -> Self {
+        unreadable
+            .retain(|entry| entry.version.as_ref().is_none_or(|version| !releases.contains_key(version)));
+        Self { releases: releases.into_values().collect(), unreadable, latest: None }
+    }
+}
+
+/// An entry of an index that Truing cannot read.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct UnreadableEntry {
+    /// The entry as the index writes it.
+    pub name: String,
+    /// Version of the entry's release; `None` if it is unknown.
+    pub version: Option<PackageVersion>,
+}
 
 /// A release of a package.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -18,6 +51,11 @@ pub struct PackageRelease {
     pub is_yanked: bool,
     /// The time of publication, if the index reports it.
     pub published_at: Option<Timestamp>,
+    /// The SHA-256 digests of all archives of a Python release, in hexadecimal digits. Empty if the index
+    /// does not report the digest of each archive.
+    pub sha256_digests: Vec<String>,
+    /// The number of other wheels, if the archive is the wheel of one platform.
+    pub other_wheels: usize,
 }
 
 /// A file of a release.

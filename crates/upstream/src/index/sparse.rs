@@ -8,7 +8,7 @@ use serde::Deserialize;
 use truing_reader::sources::ArchiveFormat;
 use url::Url;
 
-use super::{ArchiveDigest, IndexError, PackageIndex, PackageRelease, ReleaseArchive};
+use super::{ArchiveDigest, IndexError, PackageIndex, PackageListing, PackageRelease, ReleaseArchive};
 use truing_core::registry::PackageRegistry;
 use truing_core::version::PackageVersion;
 
@@ -37,7 +37,7 @@ struct SparseIndexLine {
 pub(super) async fn fetch_releases(
     index: &PackageIndex,
     package: &str,
-) -> Result<BTreeMap<PackageVersion, PackageRelease>, IndexError> {
+) -> Result<PackageListing, IndexError> {
     let folder = crate_folder(package).ok_or_else(|| IndexError::InvalidPackageName(package.to_owned()))?;
     let settings = index.fetch_page("config.json", package, "application/json").await?;
     let SparseIndexConfig { dl } =
@@ -55,6 +55,7 @@ pub(super) async fn fetch_releases(
                 page.malformed_error(format!("the response describes another package, `{}`", line.name))
             );
         }
+        // Cargo ignores such a line, too.
         let Ok(version) = PackageVersion::parse(PackageRegistry::Crates, &line.vers) else { continue };
         let Some(url) = archive_url(&dl, &folder, &line) else {
             return Err(settings.malformed_error("`dl` is not an address"));
@@ -70,10 +71,15 @@ pub(super) async fn fetch_releases(
             archive,
             is_yanked: line.yanked,
             published_at: line.pubtime,
+            sha256_digests: Vec::new(),
+            other_wheels: 0,
         };
         releases.insert(version, release);
     }
-    if releases.is_empty() { Err(page.malformed_error("it lists no version")) } else { Ok(releases) }
+    if releases.is_empty() {
+        return Err(page.malformed_error("it lists no version"));
+    }
+    Ok(PackageListing::new(releases, Vec::new()))
 }
 
 /// Returns the folder of a crate's file in the index: `1`, `2`, `3/a` or `ab/cd`.

@@ -47,7 +47,7 @@ async fn index_for_router(router: Router) -> PackageIndex {
 async fn releases_are_listed_in_the_order_of_their_versions() {
     let router = Router::new().route("/simple/demo-package/", get(|| async { page("text/html", HTML) }));
     let index = index_for_router(router).await;
-    let releases = index.fetch_releases("Demo.Package").await.unwrap();
+    let releases = index.fetch_releases("Demo.Package").await.unwrap().releases;
     let told: Vec<_> = releases
         .iter()
         .map(|release| {
@@ -68,13 +68,79 @@ async fn releases_are_listed_in_the_order_of_their_versions() {
 }
 
 #[tokio::test]
+async fn names_in_addresses_are_decoded() {
+    const PAGE: &str = r##"<html><head><base href="/other/"></head>
+<a href="files/gpu_kit-2.1.0%2Bcu118-py3-none-any.whl?X-Sig=a%2Fb#egg=x&sha256=aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa">a</a>
+<a href="/files/gpu%5Fkit-1%213.0.tar.gz">b</a>
+<a href=" gpu_kit-1.0&#43;x-py3-none-any.whl ">c</a>
+<a href="gpu_kit-9.0.zip">no archive that can be read</a>
+<a href="gpu_kit-2.1.0+cu118.zip">another archive of a release</a>
+<a href="gpu_kit-%FF.whl">no text</a>
+<a href="http://[/gpu_kit-8.0.tar.gz">no address</a>
+<a href="gpu_kit-old_name.tar.gz">ignored</a> <a href="/login">ignored</a></html>"##;
+    let router = Router::new().route("/simple/gpu-kit/", get(|| async { page("text/html", PAGE) }));
+    let listing = index_for_router(router).await.fetch_releases("gpu-kit").await.unwrap();
+    let releases: Vec<_> = listing
+        .releases
+        .iter()
+        .map(|release| (release.version.to_string(), release.archive.url.path().to_owned()))
+        .collect();
+    let expected = [
+        ("1.0+x", "/other/gpu_kit-1.0+x-py3-none-any.whl"),
+        ("2.1.0+cu118", "/other/files/gpu_kit-2.1.0%2Bcu118-py3-none-any.whl"),
+        ("1!3.0", "/files/gpu%5Fkit-1%213.0.tar.gz"),
+    ];
+    assert_eq!(releases, expected.map(|(version, path)| (version.to_owned(), path.to_owned())));
+    assert!(listing.releases[1].archive.digest.is_some());
+    let unreadable: Vec<_> = listing
+        .unreadable
+        .iter()
+        .map(|entry| (entry.name.as_str(), entry.version.as_ref().map(ToString::to_string)))
+        .collect();
+    assert_eq!(
+        unreadable,
+        [
+            ("gpu_kit-9.0.zip", Some("9.0".to_owned())),
+            ("gpu_kit-%FF.whl", None),
+            ("http://[/gpu_kit-8.0.tar.gz", None),
+        ]
+    );
+}
+
+#[tokio::test]
+async fn lists_digests_only_if_each_archive_has_one() {
+    const PAGE: &str = r#"{"files": [
+  {"filename": "kit-1.0-py3-none-any.whl", "url": "w", "hashes": {"sha256": "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"}},
+  {"filename": "kit-1.0.tar.gz", "url": "t", "hashes": {"sha256": "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"}},
+  {"filename": "kit-1.1-py3-none-any.whl", "url": "x", "hashes": {"sha256": "cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc"}},
+  {"filename": "kit-1.1.tar.gz", "url": "y", "hashes": {}}]}"#;
+    let answer = || async { page("application/vnd.pypi.simple.v1+json", PAGE) };
+    let router = Router::new().route("/simple/kit/", get(answer));
+    let listing = index_for_router(router).await.fetch_releases("kit").await.unwrap();
+    let digests: Vec<_> = listing.releases.iter().map(|release| release.sha256_digests.len()).collect();
+    assert_eq!(digests, [2, 0]);
+}
+
+#[tokio::test]
+async fn counts_wheels_of_other_platforms() {
+    const PAGE: &str = r#"
+<a href="kit-1.0-cp312-cp312-manylinux_2_28_x86_64.whl"></a><a href="kit-1.0-cp312-cp312-win_amd64.whl"></a>
+<a href="kit-1.0-cp312-cp312-macosx_11_0_arm64.whl"></a><a href="kit-1.0.tar.gz"></a>
+<a href="kit-1.1-cp312-cp312-win_amd64.whl"></a><a href="kit-1.1-py3-none-any.whl"></a>"#;
+    let router = Router::new().route("/simple/kit/", get(|| async { page("text/html", PAGE) }));
+    let listing = index_for_router(router).await.fetch_releases("kit").await.unwrap();
+    let other_wheels: Vec<_> = listing.releases.iter().map(|release| release.other_wheels).collect();
+    assert_eq!(other_wheels, [2, 0]);
+}
+
+#[tokio::test]
 async fn json_is_asked_for_and_taken() {
     let answer = |headers: HeaderMap| async move {
         assert!(headers[header::ACCEPT].to_str().unwrap().contains("application/vnd.pypi.simple.v1+json"));
         page("application/vnd.pypi.simple.v1+json", JSON)
     };
     let index = index_for_router(Router::new().route("/simple/demo-package/", get(answer))).await;
-    let releases = index.fetch_releases("demo_package").await.unwrap();
+    let releases = index.fetch_releases("demo_package").await.unwrap().releases;
     assert_eq!(releases.iter().map(|release| release.is_yanked).collect::<Vec<_>>(), [false, true]);
     assert_eq!(releases[0].archive.format, ArchiveFormat::Wheel);
 }

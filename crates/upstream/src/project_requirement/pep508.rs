@@ -29,7 +29,9 @@ pub(crate) fn parse_requirement(text: &str) -> Result<Requirement<VerbatimUrl>, 
             return Err(format!("`{wrong}` is not a valid name of an extra"));
         }
     }
-    Requirement::from_str(text).map_err(|error| error.to_string())
+    // The parser's message continues with the text and a mark below the error.
+    Requirement::from_str(text)
+        .map_err(|error| error.to_string().lines().next().unwrap_or_default().to_owned())
 }
 
 fn is_name_char(letter: char) -> bool {
@@ -41,7 +43,8 @@ pub(super) fn parse_range(text: &str) -> Result<VersionRange, String> {
     let requirement = parse_requirement(text)?;
     match requirement.version_or_url {
         Some(VersionOrUrl::VersionSpecifier(range)) => Ok(VersionRange::from_specifiers(range)),
-        Some(VersionOrUrl::Url(_)) | None => Err("specify a lower and an upper bound".to_owned()),
+        Some(VersionOrUrl::Url(_)) => Err("it takes the package from an address".to_owned()),
+        None => Err("specify a lower and an upper bound".to_owned()),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Finds a version in a Python module: a line that assigns one string to a name, such as `__version__ =
 //! "1.2.3"`. The module's code is never run.
 
-use super::RequirementText;
+use super::requirement::{RequirementNotation, RequirementText};
 
 /// Finds each string that a line assigns to the name. The name must be at the beginning of the line.
 pub(super) fn find_assignments(text: &str, name: &str) -> Vec<RequirementText> {
@@ -10,7 +10,8 @@ pub(super) fn find_assignments(text: &str, name: &str) -> Vec<RequirementText> {
     for line in text.split_inclusive('\n') {
         if let Some((at, version)) = parse_assignment(line, name) {
             let at = start + at;
-            found.push(RequirementText { span: at..at + version.len(), text: version.to_owned() });
+            let span = at..at + version.len();
+            found.push(RequirementText::new(span, version.to_owned(), RequirementNotation::Version));
         }
         start += line.len();
     }

@@ -1,5 +1,6 @@
 use proptest::prelude::*;
 
+use super::files::MAX_FILE_BYTES;
 use super::*;
 use truing_core::registry::PackageRegistry;
 
@@ -16,7 +17,9 @@ fn place<'a>(
 const UPPER: RangeStyle = RangeStyle::ExclusiveUpperNextPatch;
 
 fn read_text(place: &RequirementPlace<'_>, text: &str) -> Result<String, String> {
-    find_requirement(place, text).map(|(_, range)| range.to_string()).map_err(|error| error.to_string())
+    find_requirement(place, text)
+        .map(|(_, requirement)| requirement.range.to_string())
+        .map_err(|error| error.to_string())
 }
 
 const PYPROJECT: &str = "# ours\n[project]\ndependencies = [\n    'aiohttp',  # \
@@ -52,7 +55,7 @@ fn the_one_requirement_of_a_package_is_found_in_each_file() {
 
 #[test]
 fn a_list_of_requirements_has_one_a_line() {
-    let text = "# ours\n-r base.txt\nother==1\n  Demo_Package[x] >= 1.0, < 2.0 ; python_version > '3'  # \
+    let text = "# ours\n--pre\nother==1\n  Demo_Package[x] >= 1.0, < 2.0 ; python_version > '3'  # \
          why\n                last==1 --hash=sha256:aa\n";
     let of = |package| place("requirements.txt", "", package, PackageRegistry::Pypi, UPPER);
     assert_eq!(read_text(&of("demo-package"), text).as_deref(), Ok(">=1.0,<2.0"));
@@ -61,7 +64,7 @@ fn a_list_of_requirements_has_one_a_line() {
     assert_eq!(told, "requirements.txt: requires `absent` 0 times; exactly one requirement is needed");
     assert!(read_text(&of("other"), &format!("{text}other<2\n")).unwrap_err().contains("2 times"));
     let wider = VersionRange::parse(PackageRegistry::Pypi, ">=1.0,<3.0").unwrap();
-    let changed = replace_range_in_text(&of("demo-package"), text, &wider).unwrap();
+    let changed = replace_range_in_text(&of("demo-package"), text, &wider, &[]).unwrap();
     assert_eq!(changed, text.replace("< 2.0", "< 3.0"));
 }
 
@@ -100,7 +103,7 @@ fn a_requirement_that_is_elsewhere_in_the_file_is_found() {
             RequirementPlace { file: &file, key_path: "dependencies", package, registry, style: UPPER };
         assert_eq!(requiring_key_paths(&place), expected, "{package} {text}");
         for at in requiring_key_paths(&place) {
-            read_range(&RequirementPlace { key_path: &at, ..place }).unwrap();
+            read_requirement(&RequirementPlace { key_path: &at, ..place }).unwrap();
         }
     }
 }
@@ -122,7 +125,7 @@ fn what_is_not_there_once_is_told() {
         ),
         ("pyproject.toml", "project", "aiohttp", Pypi, PYPROJECT, "0 times"),
         ("pyproject.toml", "project", "aiohttp", Pypi, "[", "is not valid TOML"),
-        ("Cargo.toml", "dependencies", "of-all", Crates, CARGO, "has no version"),
+        ("Cargo.toml", "dependencies", "of-all", Crates, CARGO, "the workspace sets the version"),
         ("Cargo.toml", "dependencies", "absent", Crates, CARGO, "0 times"),
         ("package.json", "dependencies", "c", Npm, twice, "2 times"),
         (
@@ -142,7 +145,7 @@ fn what_is_not_there_once_is_told() {
             "c",
             Npm,
             "{\"dependencies\": {\"c\": \"git+ssh://x\"}}",
-            "not a range of versions",
+            "takes the package from a git repository",
         ),
     ] {
         let error = read_text(&place(file, at, package, registry, UPPER), text).unwrap_err();
@@ -178,11 +181,11 @@ fn an_edit_changes_the_bounds_and_nothing_else() {
     ] {
         let place = place(file, at, package, registry, UPPER);
         let range = VersionRange::parse(registry, range).unwrap();
-        assert_eq!(replace_range_in_text(&place, text, &range).unwrap(), text.replacen(old, new, 1));
+        assert_eq!(replace_range_in_text(&place, text, &range, &[]).unwrap(), text.replacen(old, new, 1));
     }
     let copy = place("VERSION", "", "c", Npm, RangeStyle::VendoredVersion);
     let range = VersionRange::from_vendored_version(PackageVersion::parse(Npm, "2.0.0").unwrap());
-    assert_eq!(replace_range_in_text(&copy, " 1.0.0\n\n", &range).unwrap(), " 2.0.0\n\n");
+    assert_eq!(replace_range_in_text(&copy, " 1.0.0\n\n", &range, &[]).unwrap(), " 2.0.0\n\n");
 }
 
 #[test]
@@ -198,7 +201,7 @@ fn a_requirement_keeps_its_own_manner() {
         let [before, after] =
             ["1.40.50", "1.41.1"].map(|upper| format!("d = [{}]", written.replace("NEW", upper)));
         let range = VersionRange::parse(PackageRegistry::Pypi, ">=1.40.46,<1.41.1").unwrap();
-        assert_eq!(replace_range_in_text(&place, &before, &range).unwrap(), after);
+        assert_eq!(replace_range_in_text(&place, &before, &range, &[]).unwrap(), after);
     }
 }
 
@@ -211,7 +214,7 @@ fn a_bound_that_is_not_there_is_added() {
         ("d = ['demo<=1.2']", ">=1.0,<1.3.5", "d = ['demo<1.3.5,>=1.0']"),
     ] {
         let range = VersionRange::parse(PackageRegistry::Pypi, range).unwrap();
-        assert_eq!(replace_range_in_text(&place, before, &range).unwrap(), after);
+        assert_eq!(replace_range_in_text(&place, before, &range, &[]).unwrap(), after);
     }
 }
 
@@ -238,22 +241,22 @@ proptest! {
             PackageRegistry::Npm => (
                 "package.json",
                 format!("{{{one}\"d\":{two}{{\"demo\"{three}:{four}\"^{a}.{b}.0\"}}{five}}}"),
-                [format!("^{a}.{b}.0"), format!(">={c}.0.0 <{d}.0.1")],
+                [format!("^{a}.{b}.0"), format!(">={c}.0.0 <{}.0.1", c + d)],
             ),
         };
         let place = place(file, "d", "demo", registry, UPPER);
         let [before, after] = ranges.map(|range| VersionRange::parse(registry, &range).unwrap());
-        prop_assert_eq!(find_requirement(&place, &text).unwrap().1.to_string(), before.to_string());
-        let changed = replace_range_in_text(&place, &text, &after).unwrap();
-        prop_assert_eq!(find_requirement(&place, &changed).unwrap().1.to_string(), after.to_string());
-        prop_assert_eq!(replace_range_in_text(&place, &changed, &before).unwrap(), text);
+        prop_assert_eq!(find_requirement(&place, &text).unwrap().1.range.to_string(), before.to_string());
+        let changed = replace_range_in_text(&place, &text, &after, &[]).unwrap();
+        prop_assert_eq!(find_requirement(&place, &changed).unwrap().1.range.to_string(), after.to_string());
+        prop_assert_eq!(replace_range_in_text(&place, &changed, &before, &[]).unwrap(), text);
     }
 
     #[test]
     fn no_text_breaks_an_edit(text in "(.{0,80}|a ?\\[[ab.,_ -]{0,9}\\]?.{0,9})", at in "[a-z.]{0,6}") {
         for (file, registry) in [("a.toml", PackageRegistry::Pypi), ("a.toml", PackageRegistry::Crates), ("a.json", PackageRegistry::Npm)] {
             let range = VersionRange::parse(registry, "1.0.0").or_else(|_| VersionRange::parse(registry, "==1.0.0")).unwrap();
-            let _ = replace_range_in_text(&place(file, &at, "demo", registry, UPPER), &text, &range);
+            let _ = replace_range_in_text(&place(file, &at, "demo", registry, UPPER), &text, &range, &[]);
         }
     }
 }
@@ -274,8 +277,8 @@ fn a_version_in_a_python_module_is_a_line_of_its_own() {
     for line in ["__version__ = '1.2.3'  # it\r\n", "__version__: str=\"1.2.3\"", "__version__='1.2.3'\n"] {
         let text = format!("import a\n{line}");
         std::fs::write(&file, &text).unwrap();
-        assert_eq!(read_range(&place).unwrap().to_string(), "1.2.3", "{line}");
-        assert_eq!(file_text_with_range(&place, &next).unwrap(), text.replace("1.2.3", "1.2.4"));
+        assert_eq!(read_requirement(&place).unwrap().range.to_string(), "1.2.3", "{line}");
+        assert_eq!(file_text_with_range(&place, &next, &[]).unwrap(), text.replace("1.2.3", "1.2.4"));
     }
     for none in [
         "",
@@ -286,12 +289,18 @@ fn a_version_in_a_python_module_is_a_line_of_its_own() {
     ] {
         std::fs::write(&file, none).unwrap();
         assert!(
-            matches!(read_range(&place), Err(RequirementError::NotExactlyOneRequirement { count: 0, .. })),
+            matches!(
+                read_requirement(&place),
+                Err(RequirementError::NotExactlyOneRequirement { count: 0, .. })
+            ),
             "{none}"
         );
     }
     std::fs::write(&file, "__version__ = '1.2.3'\n".repeat(2)).unwrap();
-    assert!(matches!(read_range(&place), Err(RequirementError::NotExactlyOneRequirement { count: 2, .. })));
+    assert!(matches!(
+        read_requirement(&place),
+        Err(RequirementError::NotExactlyOneRequirement { count: 2, .. })
+    ));
 }
 
 #[test]

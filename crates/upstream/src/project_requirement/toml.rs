@@ -6,8 +6,22 @@ use truing_core::nesting::{TOO_DEEP_REASON, is_too_deep};
 use truing_core::registry::PackageRegistry;
 use truing_core::version::RangeStyle;
 
-use super::requirement::MAX_TABLE_DEPTH;
-use super::{RequirementPlace, RequirementText, entries_contain_package_name, pep508, span_within_quotes};
+use super::pep508;
+use super::requirement::{
+    MAX_TABLE_DEPTH, RequirementNotation, RequirementPlace, RequirementText, span_within_quotes,
+};
+
+/// Keys of a dependency in `Cargo.toml` that do not say where the crate comes from.
+const CARGO_DETAIL_KEYS: [&str; 8] = [
+    "version",
+    "package",
+    "features",
+    "optional",
+    "default-features",
+    "default_features",
+    "public",
+    "artifact",
+];
 
 /// Finds the requirements of the package in the list or table that `place` names.
 pub(super) fn find_requirements(
@@ -19,27 +33,33 @@ pub(super) fn find_requirements(
     for key in place.key_path.split('.') {
         item = item.get(key).unwrap_or(&Item::None);
     }
-    let values: Vec<&Value> = if place.style == RangeStyle::VendoredVersion {
-        item.as_value().into_iter().collect()
-    } else if entries_contain_package_name(place) {
-        let all = item.as_array().into_iter().flatten();
-        let names = |value: &&Value| {
-            let name = value.as_str().and_then(pep508::package_name);
-            name.is_some_and(|name| name == normalise_package_name(place.package))
-        };
-        all.filter(names).collect()
-    } else {
-        crate_ranges(item, place.package)?
-    };
-    let found = values.into_iter().map(|value| {
-        let shown = value.to_string().trim().to_owned();
-        let content = value.as_str().ok_or_else(|| format!("{shown} is not a string"))?;
-        let span = value.span().and_then(|span| span_within_quotes(text, span, content));
-        let span =
-            span.ok_or_else(|| format!("{shown} must be written as a plain string, without escapes"))?;
-        Ok(RequirementText { span, text: content.to_owned() })
-    });
-    found.collect()
+    if place.style == RangeStyle::VendoredVersion {
+        let version = item.as_value().into_iter();
+        return version.map(|value| requirement_text(text, value, RequirementNotation::Version)).collect();
+    }
+    match place.registry {
+        PackageRegistry::Crates | PackageRegistry::Npm => crate_requirements(text, item, place.package),
+        PackageRegistry::Pypi if item.as_array().is_some() => {
+            let wanted = normalise_package_name(place.package);
+            let values = item.as_array().into_iter().flatten().filter(|value| {
+                value.as_str().and_then(pep508::package_name).is_some_and(|name| name == wanted)
+            });
+            values.map(|value| requirement_text(text, value, RequirementNotation::Pep508)).collect()
+        }
+        PackageRegistry::Pypi => poetry_requirements(text, item, place.package),
+    }
+}
+
+fn requirement_text(
+    text: &str,
+    value: &Value,
+    notation: RequirementNotation,
+) -> Result<RequirementText, String> {
+    let shown = value.to_string().trim().to_owned();
+    let content = value.as_str().ok_or_else(|| format!("{shown} is not a string"))?;
+    let span = value.span().and_then(|span| span_within_quotes(text, span, content));
+    let span = span.ok_or_else(|| format!("{shown} must be written as a plain string, without escapes"))?;
+    Ok(RequirementText::new(span, content.to_owned(), notation))
 }
 
 /// Parses a file as TOML.
@@ -121,23 +141,67 @@ pub(super) fn inherits_workspace_version(text: &str, place: &RequirementPlace<'_
     workspace.and_then(Item::as_bool) == Some(true)
 }
 
-/// Finds the version ranges of a crate in a table. The table may list the crate under another name (`name = {
+/// Finds the requirements of a crate in a table. The table may list the crate under another name (`name = {
 /// package = "crate" }`).
-fn crate_ranges<'a>(table: &'a Item, package: &str) -> Result<Vec<&'a Value>, String> {
+fn crate_requirements(text: &str, table: &Item, package: &str) -> Result<Vec<RequirementText>, String> {
     let mut found = Vec::new();
     for (name, item) in table.as_table_like().into_iter().flat_map(TableLike::iter) {
-        let of = item.get("package").and_then(Item::as_str).unwrap_or(name);
-        if of != package {
+        let required = item.get("package").and_then(Item::as_str).unwrap_or(name);
+        // `[patch]` and some forks use the crate's name for another crate.
+        if required != package && name != package {
             continue;
         }
+        let shown = || format!("{name} = {}", item.to_string().trim());
+        if required != package {
+            found.push(RequirementText::not_understood(shown(), format!("it is the crate `{required}`")));
+            continue;
+        }
+        let details = item.as_table_like().into_iter().flat_map(TableLike::iter);
+        let source = details.map(|(key, _)| key).find(|key| !CARGO_DETAIL_KEYS.contains(key));
         let range = if item.as_str().is_some() { Some(item) } else { item.get("version") };
-        let range = range.and_then(Item::as_value).ok_or_else(|| {
-            format!(
-                "`{name}` has no version: if the workspace sets the version, set `constraint.file` and \
-                    `constraint.path` to the file and the key of the workspace's version"
-            )
-        })?;
-        found.push(range);
+        let requirement = match (source, range.and_then(Item::as_value)) {
+            (Some("workspace"), _) => RequirementText::not_understood(
+                shown(),
+                "the workspace sets the version: set `constraint.file` and `constraint.path` to the file and \
+                 the key of the workspace's version"
+                    .to_owned(),
+            ),
+            (Some(key), _) => RequirementText::not_understood(
+                shown(),
+                format!("it takes the crate from another source (`{key}`)"),
+            ),
+            (None, None) => RequirementText::not_understood(shown(), "it has no version".to_owned()),
+            (None, Some(range)) => requirement_text(text, range, RequirementNotation::Range)?,
+        };
+        found.push(requirement);
+    }
+    Ok(found)
+}
+
+/// Finds the requirements of a package in a table of Poetry or Pipenv. The module `sources` reads the other
+/// keys of an entry.
+fn poetry_requirements(text: &str, table: &Item, package: &str) -> Result<Vec<RequirementText>, String> {
+    let wanted = normalise_package_name(package);
+    let mut found = Vec::new();
+    let entries = table.as_table_like().into_iter().flat_map(TableLike::iter);
+    for (name, item) in entries.filter(|(name, _)| normalise_package_name(name) == wanted) {
+        // A list has one entry for each condition.
+        let conditional =
+            item.as_array().into_iter().flatten().map(|entry| entry.as_inline_table()?.get("version"));
+        let conditional: Vec<Option<&Value>> = if item.is_array() {
+            conditional.collect()
+        } else {
+            vec![item.as_value().filter(|value| value.is_str()).or_else(|| item.get("version")?.as_value())]
+        };
+        for range in conditional {
+            found.push(match range {
+                Some(range) => requirement_text(text, range, RequirementNotation::Poetry)?,
+                None => RequirementText::not_understood(
+                    format!("{name} = {}", item.to_string().trim()),
+                    "it has no version".to_owned(),
+                ),
+            });
+        }
     }
     Ok(found)
 }

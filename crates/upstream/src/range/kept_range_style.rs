@@ -9,7 +9,7 @@ use pep440_rs::{Operator, VersionSpecifier, VersionSpecifiers};
 use truing_core::registry::PackageRegistry;
 use truing_core::version::PackageVersion;
 
-use super::{VersionRange, greatest_lower_bound, is_exclusion, lower_bound};
+use super::{VersionRange, greatest_lower_bound, is_exclusion, lower_bound, lower_bound_at};
 
 /// Returns the new range of a Python project; `None` if the old range has no upper bound that determines the
 /// precision of the new upper bound.
@@ -44,8 +44,7 @@ pub(super) fn python_range(
     let lower = match floor {
         Some(floor) => {
             let count = before.map_or(floor.release().len(), |one| one.version().release().len());
-            let floor = resize_release(floor, count);
-            VersionSpecifier::from_version(Operator::GreaterThanEqual, floor).ok()
+            Some(lower_bound_at(&resize_release(floor, count))?)
         }
         None => before,
     };

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use super::prose::{ProseBlock, comment_blocks, find_flagged_phrases, find_long_sentences, page_blocks};
+use super::tuple_parameters::find_tuple_parameters;
 use crate::texts;
 use crate::workspace::TrackedFile;
 
@@ -54,7 +55,7 @@ pub(super) enum NamingFault {
     NonNounType,
     /// The name of a function is one word.
     OneWordFunction,
-    /// A parameter of a function is a tuple pattern.
+    /// A parameter of a function is a tuple.
     TupleParameter,
     /// A comment has one of the [`TELL_VERB_FORMS`].
     TellVerbComment,
@@ -241,7 +242,7 @@ impl NamingFaults {
                     add_place(NamingFault::NonNounType, line, name);
                 }
             }
-            for name in find_functions(row).map(|function| function.name) {
+            for name in function_names(row) {
                 self.function_count += 1;
                 if !name.trim_matches('_').contains('_') {
                     add_place(NamingFault::OneWordFunction, line, name);
@@ -260,11 +261,8 @@ impl NamingFaults {
                 add_place(NamingFault::QuestionDocComment, block.line, &shown);
             }
         }
-        for head in function_heads(text) {
-            for _ in 0..count_tuple_parameters(head.text_after_name) {
-                let line = text[..head.offset].matches('\n').count() + 1;
-                add_place(NamingFault::TupleParameter, line, head.name);
-            }
+        for parameter in find_tuple_parameters(text) {
+            add_place(NamingFault::TupleParameter, parameter.line, &parameter.function);
         }
     }
 
@@ -329,52 +327,14 @@ fn type_name(line: &str) -> Option<&str> {
     (!name.is_empty()).then_some(name)
 }
 
-/// A function that a source declares, or that a comment mentions.
-struct FunctionHead<'a> {
-    /// The offset of `fn` in the source.
-    offset: usize,
-    name: &'a str,
-    /// The text of the source after the name.
-    text_after_name: &'a str,
-}
-
-/// Returns the functions in a source, each with the rest of the source after the function's name.
-fn find_functions(text: &str) -> impl Iterator<Item = FunctionHead<'_>> {
+/// Returns the names of the functions that a source declares, or that a comment mentions.
+fn function_names(text: &str) -> impl Iterator<Item = &str> {
     const KEYWORD: &str = "fn ";
     text.match_indices(KEYWORD).filter_map(|(offset, _)| {
-        let after = &text[offset + KEYWORD.len()..];
-        let name = first_word(after);
+        let name = first_word(&text[offset + KEYWORD.len()..]);
         let is_keyword = !text[..offset].ends_with(is_word_char) && !name.is_empty();
-        is_keyword.then(|| FunctionHead { offset, name, text_after_name: &after[name.len()..] })
+        is_keyword.then_some(name)
     })
-}
-
-/// Returns the functions with a body, each with the text between its name and its body. If a comment mentions
-/// a function, the text from the comment to the next body is used. The function declared in this text is
-/// skipped, so no parameter counts twice.
-fn function_heads(text: &str) -> Vec<FunctionHead<'_>> {
-    let mut heads = Vec::new();
-    let mut last_end = 0;
-    for function in find_functions(text) {
-        let Some(end) = function.text_after_name.find([';', '{']) else { break };
-        if function.offset >= last_end && function.text_after_name[end..].starts_with('{') {
-            last_end = text.len() - function.text_after_name.len() + end;
-            heads.push(FunctionHead { text_after_name: &function.text_after_name[..end], ..function });
-        }
-    }
-    heads
-}
-
-/// Counts the tuple patterns, such as `(a, b): (…`, among the parameters of a function.
-fn count_tuple_parameters(head: &str) -> usize {
-    let takes_apart = |after_open: &str| {
-        let (names, after) = after_open.split_once(')')?;
-        let is_name = |name: &str| !name.trim().is_empty() && name.trim().chars().all(is_word_char);
-        let is_tuple = names.contains(',') && names.split(',').all(is_name);
-        let has_type = after.trim_start().strip_prefix(':')?.trim_start().starts_with('(');
-        Some(is_tuple && has_type)
-    };
-    head.match_indices('(').filter(|(open, _)| takes_apart(&head[open + 1..]) == Some(true)).count()
 }
 
 /// Returns the words of a line if the line is a comment.
@@ -429,7 +389,7 @@ fn has_word(words: &str, word: &str) -> bool {
 mod tests {
     use NamingFault::{
         NonNounType, OneWordFunction, OneWordType, QuestionDocComment, SharedTypeName, ShortDocComment,
-        TellVerbComment, TupleParameter,
+        TellVerbComment,
     };
 
     use super::*;
@@ -478,27 +438,6 @@ mod tests {
         assert_eq!(number(text), 50);
         assert_eq!(number("fn run() {}\nfn a_b() {}\nfn c_d() {}"), 33, "a part of a per cent is dropped");
         assert_eq!(number(""), 0);
-    }
-
-    #[test]
-    fn a_tuple_parameter_is_one_that_is_taken_apart() {
-        let text = "fn one((a, b): (u8, u8)) {}\n\nfn two(\n    ( a , b ) : ( u8, u8 ),\n    (c, d): (u8, \
-             u8),\n) {\n}\n";
-        assert_eq!(find_fault_places(TupleParameter, text), ["1 one", "3 two", "3 two"]);
-        assert_eq!(
-            find_fault_places(TupleParameter, "/// As fn other,\nfn one((a, b): (u8, u8)) {}"),
-            ["1 other"]
-        );
-        for other in [
-            "fn whole(pair: (u8, u8)) {}",
-            "fn apart((a, b): Pair) {}",
-            "fn single((a): (u8)) {}",
-            "fn nested((a, (b, c)): (u8, Pair)) {}",
-            "fn without_body((a, b): (u8, u8));",
-            "/// A `fn` of two.\nfn body() { let (a, b): (u8, u8) = c; }",
-        ] {
-            assert_eq!(find_fault_places(TupleParameter, other), [""; 0], "{other}");
-        }
     }
 
     #[test]

@@ -68,6 +68,8 @@ pub enum ReadinessWaitReason {
     Settling,
     /// This reviewer has not answered yet.
     Answer(String),
+    /// This reviewer has reviewed, but nothing proves that it has read the head.
+    Proof(String),
     /// This reviewer has announced comments that are not visible yet.
     Inline(String),
     /// The forge is still computing the mergeability.
@@ -81,6 +83,7 @@ impl fmt::Display for ReadinessWaitReason {
         match self {
             Self::Settling => f.write_str("the head was pushed only a moment ago"),
             Self::Answer(name) => write!(f, "{name} has not answered"),
+            Self::Proof(name) => write!(f, "{name} has reviewed, but it is not proven that it read the head"),
             Self::Inline(name) => write!(f, "{name} reports findings, but its comments are not visible yet"),
             Self::Merge => f.write_str("the forge does not report whether the pull request can be merged"),
             Self::Checks => f.write_str("checks are still running"),

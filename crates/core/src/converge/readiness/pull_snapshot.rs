@@ -1,9 +1,11 @@
 //! The state of a pull request at the forge. The caller reads the head before and after all other data, and
 //! starts again if the head has changed. All data therefore describes the same commit.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use crate::id::{Sha, ThreadId, UnixMillis};
+use serde::{Deserialize, Serialize};
+
+use crate::id::{ReviewId, Sha, ThreadId, UnixMillis};
 use crate::port::{PullState, ReviewState};
 
 /// A snapshot of a pull request.
@@ -39,10 +41,25 @@ pub struct ReviewerFeedback {
     /// True if the reviewer has received the request. Either the reviewer added an eyes reaction to the
     /// newest trigger comment, or the forge lists the review as requested.
     pub is_queued: bool,
+    /// All reviews of this reviewer, for any commit.
+    pub submissions: BTreeSet<ReviewSubmission>,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+/// One submission of a review. Bitbucket keeps the id if a reviewer repeats its verdict.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+pub struct ReviewSubmission {
+    pub id: ReviewId,
+    /// Time of submission, by the forge's clock.
+    #[serde(rename = "at")]
+    pub submitted_at: Option<UnixMillis>,
+}
+
+/// A review that the forge assigns to the head, or whose text names the head.
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ObservedReview {
+    pub submission: ReviewSubmission,
+    /// True if the text of the review names the head, so the reviewer has read the head.
+    pub names_head: bool,
     /// Verdict of the review, as the forge reports it.
     pub state: ReviewState,
     /// Mention of findings in the text of the review.
@@ -150,6 +167,8 @@ pub(super) enum ReviewerVerdict {
     Queued,
     /// The reviewer has received the request.
     Acknowledged,
+    /// The reviewer has reviewed, but nothing proves that it has read the head.
+    Unproven,
     /// The reviewer has not responded.
     Silent,
 }
@@ -157,11 +176,13 @@ pub(super) enum ReviewerVerdict {
 impl ReviewerFeedback {
     /// Returns true if the text of the review may contain the findings.
     pub(super) fn may_hold_findings(&self) -> bool {
-        self.review.is_some_and(|review| review.text == ReviewTextSignal::AnyFindings)
+        self.review.as_ref().is_some_and(|review| review.text == ReviewTextSignal::AnyFindings)
     }
 
-    pub(super) fn verdict(&self) -> ReviewerVerdict {
-        let review = self.review.filter(|review| match review.state {
+    /// Returns the verdict. `is_proven` is true if the reviewer has read the head. An objection counts
+    /// without this proof.
+    pub(super) fn verdict(&self, is_proven: bool) -> ReviewerVerdict {
+        let review = self.review.as_ref().filter(|review| match review.state {
             ReviewState::Approved | ReviewState::ChangesRequested | ReviewState::Commented => true,
             ReviewState::Dismissed | ReviewState::Pending => false,
         });
@@ -177,10 +198,12 @@ impl ReviewerFeedback {
             ReviewerVerdict::CommentsMissing
         } else if asks_for_changes {
             ReviewerVerdict::ChangesRequested
-        } else if review.is_some() || self.check.is_some() {
+        } else if review.is_some() && is_proven || self.check.is_some() {
             ReviewerVerdict::Satisfied
         } else if self.is_queued {
             ReviewerVerdict::Acknowledged
+        } else if review.is_some() {
+            ReviewerVerdict::Unproven
         } else {
             ReviewerVerdict::Silent
         }

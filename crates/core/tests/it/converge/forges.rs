@@ -394,17 +394,21 @@ impl ForgeSimulation {
                 }
                 RequiredReviewer::External(rule) => {
                     let view = views.get(&rule.name).cloned().unwrap_or_default();
-                    let is_shown = view.review.is_some_and(|review| review.inline > 0);
-                    let counts =
-                        view.review.is_some_and(|review| review.text == ReviewTextSignal::InlineFindings);
-                    let holds =
-                        view.review.is_some_and(|review| review.text == ReviewTextSignal::AnyFindings);
+                    let is_shown = view.review.as_ref().is_some_and(|review| review.inline > 0);
+                    let counts = view
+                        .review
+                        .as_ref()
+                        .is_some_and(|review| review.text == ReviewTextSignal::InlineFindings);
+                    let holds = view
+                        .review
+                        .as_ref()
+                        .is_some_and(|review| review.text == ReviewTextSignal::AnyFindings);
                     let failed = view.check == Some(ReviewerCheck::Failed) && !holds;
                     assert!(!(counts || failed) || is_shown, "{seed}: {view:?}");
                     let has_answered = view.review.is_some() || view.check == Some(ReviewerCheck::Passed);
                     assert!(has_answered || !rule.is_required, "{seed}: {view:?}");
-                    let asks = |review: ObservedReview| review.state == ReviewState::ChangesRequested;
-                    let objects = view.review.is_some_and(asks) || holds && !is_shown;
+                    let asks = |review: &ObservedReview| review.state == ReviewState::ChangesRequested;
+                    let objects = view.review.as_ref().is_some_and(asks) || holds && !is_shown;
                     assert!(!objects || self.rules.allow_declined, "{seed}: {view:?}");
                 }
             }

@@ -7,10 +7,10 @@ use std::collections::BTreeMap;
 use truing_core::converge::ConvergeExitCode;
 use truing_core::converge::readiness::{
     ExternalReviewer, LastComment, MERGEABILITY_TIMEOUT, MergeableState, ObservedReview, PullReadiness,
-    PullSnapshot, ReadinessAction, ReadinessRules, ReadinessWaitReason, RequiredReviewer, ReviewTextSignal,
-    ReviewerCheck, ReviewerFeedback, ThreadAuthor, UnansweredFeedback, UnresolvedThread,
+    PullSnapshot, ReadinessAction, ReadinessRules, ReadinessWaitReason, RequiredReviewer, ReviewSubmission,
+    ReviewTextSignal, ReviewerCheck, ReviewerFeedback, ThreadAuthor, UnansweredFeedback, UnresolvedThread,
 };
-use truing_core::id::{ThreadId, TimeSpan, UnixMillis};
+use truing_core::id::{ReviewId, ThreadId, TimeSpan, UnixMillis};
 use truing_core::port::{PullState, ReviewState};
 
 use super::sha;
@@ -64,7 +64,24 @@ pub(super) fn draft_snapshot(head: u64) -> PullSnapshot {
 }
 
 pub(super) fn reviewer_feedback(state: ReviewState, text: ReviewTextSignal, inline: u32) -> ReviewerFeedback {
-    ReviewerFeedback { review: Some(ObservedReview { state, text, inline }), ..ReviewerFeedback::default() }
+    let submission = submission("1");
+    let review = ObservedReview { submission, names_head: true, state, text, inline };
+    ReviewerFeedback { review: Some(review), ..ReviewerFeedback::default() }
+}
+
+fn submission(id: &str) -> ReviewSubmission {
+    ReviewSubmission { id: ReviewId::new(id), submitted_at: Some(UnixMillis(1)) }
+}
+
+/// Returns the feedback of a reviewer with these reviews, whose texts name no commit. The last review is on
+/// the head.
+fn unnamed(ids: &[&str]) -> ReviewerFeedback {
+    let mut feedback = clean();
+    feedback.submissions = ids.iter().map(|id| submission(id)).collect();
+    if let (Some(review), Some(last)) = (&mut feedback.review, ids.last()) {
+        (review.names_head, review.submission) = (false, submission(last));
+    }
+    feedback
 }
 
 fn clean() -> ReviewerFeedback {
@@ -704,4 +721,54 @@ fn what_people_do_meanwhile_ends_it_or_begins_it_anew() {
         code(&ready.next_action(&rules, &PullSnapshot { head: sha(4), ..base }, seconds_at(60))),
         Some(ConvergeExitCode::HeadMoved)
     );
+}
+
+#[test]
+fn accepts_review_that_names_no_commit_only_after_request() {
+    let (rules, mut ready) = (rules(&["internal", "bugbot"]), ready());
+    let with = |ids: &[&str]| with_feedback(draft_snapshot(1), "bugbot", unnamed(ids));
+    let proof = || ReadinessWaitReason::Proof("bugbot".into());
+    // The forge assigns an older review to the head.
+    let asks = ReadinessAction::RequestReview("bugbot".into());
+    assert_eq!(ready.next_action(&rules, &with(&["1"]), seconds_at(0)), asks);
+    assert_eq!(ready.next_action(&rules, &with(&["1"]), seconds_at(1)), asks);
+    ready.record_request("bugbot", seconds_at(1));
+    assert_eq!(ready.next_action(&rules, &with(&["1"]), seconds_at(1)), wait_action(271, proof()));
+    assert_eq!(ready.next_action(&rules, &with(&["1", "2"]), seconds_at(300)), ReadinessAction::MarkReady);
+    // The request was for another head.
+    ready.record_clearance(&sha(2), seconds_at(400));
+    let moved = with_feedback(draft_snapshot(2), "bugbot", unnamed(&["1", "2"]));
+    assert_eq!(ready.next_action(&rules, &moved, seconds_at(500)), asks);
+}
+
+#[test]
+fn reports_unproven_review_of_reviewer_without_requests() {
+    let (mut rules, seen) = (rules(&["internal", "bugbot"]), unnamed(&["1"]));
+    rule(&mut rules, "bugbot").requests = 0;
+    let seen = with_feedback(draft_snapshot(1), "bugbot", seen);
+    for is_required in [true, false] {
+        rule(&mut rules, "bugbot").is_required = is_required;
+        let mut ready = ready();
+        let first = ready.next_action(&rules, &seen, seconds_at(0));
+        assert_eq!(first, wait_action(60, ReadinessWaitReason::Proof("bugbot".into())));
+        let last = ready.next_action(&rules, &seen, seconds_at(1800));
+        if is_required {
+            let ReadinessAction::End(exit) = last else { panic!("{last:?}") };
+            assert_eq!(exit.code, ConvergeExitCode::ReviewerSilent);
+            assert!(exit.reason.contains("not proven"), "{}", exit.reason);
+        } else {
+            assert_eq!(last, ReadinessAction::MarkReady);
+        }
+    }
+}
+
+#[test]
+fn fixes_objection_of_unproven_review() {
+    let mut feedback = unnamed(&["1"]);
+    if let Some(review) = &mut feedback.review {
+        review.state = ReviewState::ChangesRequested;
+    }
+    let seen = with_feedback(draft_snapshot(1), "bugbot", feedback);
+    let want = ready().next_action(&rules(&["internal", "bugbot"]), &seen, seconds_at(0));
+    assert_eq!(want, fix_action(&[], &["bugbot"]));
 }

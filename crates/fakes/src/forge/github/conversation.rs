@@ -68,7 +68,7 @@ pub(crate) fn update(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let now = world.now();
     let mut notes = repo.conversation_comments_mut(number).into_iter().flatten();
     let comment = notes.find(|comment| comment.id == id).ok_or_else(ApiResponse::not_found)?;
-    comment.set_body(&body, now);
+    comment.set_body(&body, now, &call.login);
     let comment = comment.clone();
     Ok(ApiResponse::json(200, world.conversation_comment_json(repo, number, &comment)))
 }

@@ -6,6 +6,7 @@ use crate::forge::github::json::node_id;
 use crate::forge::state::checks::RerunButton;
 use crate::forge::state::delivery::FakeDelivery;
 use crate::forge::state::event::{FakeForgeEvent, PullChange};
+use crate::forge::state::notes::StoredComment;
 use crate::forge::state::{ForgeInstance, StoredRepository};
 use crate::repo::FakeGitError;
 
@@ -126,7 +127,7 @@ fn comment_delivery(
     serial: u64,
 ) -> Option<FakeDelivery> {
     let comment = repo.conversation_comments(number).iter().find(|comment| comment.id == id)?;
-    let payload = json!({
+    let mut payload = json!({
         "action": action,
         "issue": forge.conversation_json(repo, number),
         "comment": forge.conversation_comment_json(repo, number, comment),
@@ -134,7 +135,16 @@ fn comment_delivery(
         "sender": forge.user_json(&comment.author),
         "installation": installation_json(repo),
     });
+    add_edit(forge, comment, action, &mut payload);
     Some(FakeDelivery::new(serial, "issue_comment", action, number, &payload))
+}
+
+/// Adds the fields that only the event of an edited comment has.
+fn add_edit(forge: &ForgeInstance, comment: &StoredComment, action: &str, payload: &mut Value) {
+    if let Some(edit) = comment.last_edit.as_ref().filter(|_| action == comment_action(true)) {
+        payload["sender"] = forge.user_json(&edit.editor);
+        payload["changes"] = json!({"body": {"from": edit.previous_body}});
+    }
 }
 
 /// Returns the `pull_request_review_comment` event of a comment on the diff.
@@ -151,7 +161,7 @@ fn inline_comment_delivery(
     let Some(comment) = pull.inline_comments.iter().find(|comment| comment.comment.id == id) else {
         return Ok(None);
     };
-    let payload = json!({
+    let mut payload = json!({
         "action": action,
         "pull_request": forge.pull_json(repo, pull, &pull.head, None),
         "comment": forge.inline_comment_json(repo, pull, comment, lines),
@@ -159,5 +169,6 @@ fn inline_comment_delivery(
         "sender": forge.user_json(&comment.comment.author),
         "installation": installation_json(repo),
     });
+    add_edit(forge, &comment.comment, action, &mut payload);
     Ok(Some(FakeDelivery::new(serial, "pull_request_review_comment", action, number, &payload)))
 }

@@ -2,6 +2,7 @@
 //! the draft state of a pull request. A query is not parsed, but searched for the operation's name and for
 //! arguments, which are literals or variables.
 
+mod comment_nodes;
 mod select;
 
 use serde_json::{Value, json};
@@ -27,6 +28,7 @@ const DRAFT_OPERATIONS: &[(&str, bool)] =
 const CHECKED_OPERATIONS: &[(&str, &str)] = &[
     ("query", "reviewThreads"),
     ("query", "mergeStateStatus"),
+    ("query", "lastEditedAt"),
     ("mutation", "resolveReviewThread"),
     ("mutation", "unresolveReviewThread"),
     ("mutation", "convertPullRequestToDraft"),
@@ -54,6 +56,8 @@ pub(crate) fn answer_query(state: &mut FakeForgeState, call: &ApiCall) -> Result
         set_draft(state, call, operation, *draft, query, variables)?
     } else if asks("mergeStateStatus") {
         merge_state(state, query, variables, call)
+    } else if asks("lastEditedAt") {
+        comment_nodes::comment_nodes(state, variables, call)
     } else if asks("reviewThreads") {
         review_threads(state, query, variables, call)?
     } else if asks("viewer") {

@@ -32,6 +32,9 @@ pub(crate) fn update_branch(state: &mut FakeForgeState, call: &ApiCall) -> Resul
     };
     let by = call.login.clone();
     record_push(world, repo, &branch, &merged, &by).map_err(|error| error_response(&error))?;
+    if let Some(pull) = repo.pulls.get_mut(&number) {
+        pull.move_review_commits(&head, &merged);
+    }
     let url = format!("{}/repos/{}/pulls/{number}", world.base_url, repo.full_name());
     Ok(ApiResponse::json(202, json!({"message": "Updating pull request branch.", "url": url})))
 }

@@ -338,7 +338,7 @@ pub(crate) fn update_inline_comment(state: &mut FakeForgeState, call: &ApiCall) 
     let now = world.now();
     let pull = repo.pulls.get_mut(&number).ok_or_else(ApiResponse::not_found)?;
     let comment = pull.comment_mut(id).ok_or_else(ApiResponse::not_found)?;
-    comment.comment.set_body(body, now);
+    comment.comment.set_body(body, now, &call.login);
     let mut reply = inline_comment_response(world, repo, number, id)?;
     reply.status = 200;
     Ok(reply)

@@ -198,7 +198,8 @@ async fn answer_call(
         Some(_) | None => {}
     }
     let review = parts.headers.get("x-review-id").and_then(|id| id.to_str().ok()).map(str::to_owned);
-    if review.is_none() && is_write(&method, route, asked.as_deref()) && is_from_truing(&parts.headers) {
+    let is_write = is_write(&method, route, asked.as_deref());
+    if review.is_none() && is_write && is_from_truing(&parts.headers) {
         shared.lock().forge.record_violation(format!("{method} {route} without X-Review-Id"));
     }
     let hang_up = matches!(fault, Some(ForgeFaultKind::DropConnection | ForgeFaultKind::LostResponse));
@@ -232,7 +233,8 @@ async fn answer_call(
     {
         let mut state = shared.lock();
         let status = (!hang_up).then_some(response.status().as_u16());
-        state.forge.log.push_back(LoggedCall { method, path: target, login, review_id: review, status });
+        let call = LoggedCall { method, path: target, login, review_id: review, status, is_write };
+        state.forge.log.push_back(call);
         if state.forge.log.len() > MAX_LOGGED_CALLS {
             state.forge.log.pop_front();
         }

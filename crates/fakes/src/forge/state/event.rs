@@ -8,9 +8,9 @@ use crate::forge::state::checks::{FakeCheckRun, RerunButton};
 pub(crate) enum FakeForgeEvent {
     /// An account changed a pull request.
     Pull { number: u64, change: PullChange, actor: String },
-    /// A comment in the conversation of a pull request or an issue was created or edited by its author.
+    /// A comment in the conversation of a pull request or an issue was created or edited.
     Comment { number: u64, id: u64, is_edit: bool },
-    /// A comment on the diff was created or edited by its author.
+    /// A comment on the diff was created or edited.
     InlineComment { number: u64, id: u64, is_edit: bool },
     /// A thread on the diff was resolved or reopened; `id` is the id of the thread's first comment.
     ThreadResolution { number: u64, id: u64, is_resolved: bool, actor: String },

@@ -19,12 +19,22 @@ pub(crate) struct StoredComment {
     /// conversation; threads on code have a separate field.
     pub(crate) resolved_by: Option<String>,
     pub(crate) reactions: Vec<FakeReaction>,
+    pub(crate) last_edit: Option<StoredEdit>,
+}
+
+/// The last change of a comment's text.
+#[derive(Clone, Debug)]
+pub(crate) struct StoredEdit {
+    pub(crate) editor: String,
+    pub(crate) previous_body: String,
 }
 
 impl StoredComment {
-    /// Replaces the text of the comment.
-    pub(crate) fn set_body(&mut self, body: &str, now: i64) {
-        (self.body, self.updated_at) = (body.to_owned(), now);
+    /// Replaces the text of the comment, as this account.
+    pub(crate) fn set_body(&mut self, body: &str, now: i64, editor: &str) {
+        let previous_body = std::mem::replace(&mut self.body, body.to_owned());
+        self.last_edit = Some(StoredEdit { editor: editor.to_owned(), previous_body });
+        self.updated_at = now;
         self.version += 1;
     }
 }

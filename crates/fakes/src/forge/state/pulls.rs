@@ -88,6 +88,14 @@ pub enum FakeReviewVerdict {
 pub(crate) type CurrentLines = Option<(u32, Option<u32>)>;
 
 impl StoredPull {
+    /// Moves the reviews of a commit to a later merge of the base, as GitHub has been seen to do. The time of
+    /// submission stays.
+    pub(crate) fn move_review_commits(&mut self, from: &str, to: &str) {
+        for review in self.reviews.iter_mut().filter(|review| review.commit == from) {
+            to.clone_into(&mut review.commit);
+        }
+    }
+
     /// Returns the head that a read of the pull request returns. After a push, this may be the previous head.
     /// Each call of this function counts as one read.
     pub(crate) fn read_head(&mut self) -> String {

@@ -7,7 +7,7 @@ use axum::routing::post;
 use tokio::sync::mpsc::{Receiver, channel};
 
 use super::*;
-use crate::forge::{UnreliableNetwork, WebhookTarget, sign_sha256};
+use crate::forge::{FakeDiffSide, FakeReviewVerdict, UnreliableNetwork, WebhookTarget, sign_sha256};
 
 /// Starts a receiver of webhooks. Returns the receiver's address, and the channel with the received
 /// deliveries.
@@ -28,6 +28,53 @@ async fn receiver() -> (String, Receiver<(HeaderMap, Bytes)>) {
 
 fn payload(delivery: &crate::forge::FakeDelivery) -> Value {
     serde_json::from_slice(&delivery.body).unwrap()
+}
+
+#[tokio::test]
+async fn names_editor_of_another_accounts_comment() {
+    let stage = Stage::new().await;
+    let shop = &stage.shop;
+    shop.set_role("eve", "write").await.unwrap();
+    shop.set_role("tri", "triage").await.unwrap();
+    let talk = shop.comment(1, "ann", "Thanks.").await.unwrap();
+    let line = shop.comment_on_line(1, "ann", "src/a.py", (FakeDiffSide::Right, 10), "Why?").await.unwrap();
+    stage.forge.take_deliveries();
+    for id in [talk, line] {
+        shop.edit_comment_as(1, id, "tri", "Mine.").await.unwrap_err();
+        shop.edit_comment_as(1, id, "eve", "/review").await.unwrap();
+    }
+    let events = stage.forge.take_deliveries();
+    let events: Vec<_> = events.iter().map(|event| (event.action.as_str(), payload(event))).collect();
+    for ((action, event), old) in events.iter().zip(["Thanks.", "Why?"]) {
+        assert_eq!((*action, &event["sender"]["login"]), ("edited", &json!("eve")));
+        assert_eq!(
+            (&event["comment"]["user"]["login"], &event["comment"]["body"]),
+            (&json!("ann"), &json!("/review"))
+        );
+        assert_eq!(event["changes"], json!({"body": {"from": old}}));
+    }
+    assert_eq!(events.len(), 2);
+}
+
+#[tokio::test]
+async fn moves_review_commits_to_merge_of_base() {
+    let stage = Stage::new().await;
+    let shop = &stage.shop;
+    shop.set_role(BOT, "write").await.unwrap();
+    shop.review(1, "ann", FakeReviewVerdict::Commented, "Fine.").await.unwrap();
+    let review = async || stage.get(&format!("{PULLS}/1/reviews")).await[0].clone();
+    let before = review().await;
+    assert_eq!(before["commit_id"], json!(shop.tip("feature").await.unwrap()));
+    // A push by a person does not move the commit.
+    shop.push("feature", CommitBuilder::new("Two").write("new.py", "1\n")).await.unwrap();
+    assert_eq!(review().await, before);
+    shop.review(1, "ann", FakeReviewVerdict::Commented, "Fine, too.").await.unwrap();
+    shop.push("main", CommitBuilder::new("Base").write("base.py", "1\n")).await.unwrap();
+    let (status, body) = stage.ask("PUT", &format!("{PULLS}/1/update-branch"), json!({})).await;
+    assert_eq!(status, 202, "{body}");
+    let moved = stage.get(&format!("{PULLS}/1/reviews")).await[1].clone();
+    assert_eq!(moved["commit_id"], json!(shop.tip("feature").await.unwrap()));
+    assert_eq!(review().await, before);
 }
 
 #[tokio::test]

@@ -14,6 +14,7 @@ use truing_core::port::{
 
 use super::super::address::rejected_error;
 use super::super::calls::{BitbucketApi, BitbucketComment, BitbucketPullRequest, PullRequestRef};
+use super::super::lists::TEXT_WRITER;
 use super::super::login::{BitbucketAccounts, to_actor};
 use super::BitbucketClient;
 use super::comments::{comment_id, parse_comment_number};
@@ -287,6 +288,7 @@ impl<C: BitbucketApi> BitbucketClient<C> {
                 is_author_trusted: trusted,
                 created: note.created_at,
                 body,
+                text_writer: TEXT_WRITER,
                 topic,
             });
         }

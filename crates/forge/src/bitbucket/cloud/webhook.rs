@@ -11,7 +11,7 @@ use super::super::address::is_repository_name;
 use super::super::bounds::MAX_COMMENT_CHARS;
 use crate::webhook::{
     DeliveryError, WebhookComment, WebhookEvent, clean_event_name, invalid_field, is_page_url, missing_field,
-    parse_body,
+    parse_body, pull_number,
 };
 
 /// Maximum length of an accepted UUID in bytes, including its braces.
@@ -91,7 +91,7 @@ fn parse_pull(forge_name: &str, body: &[u8]) -> Result<WebhookEvent, DeliveryErr
     let event: CloudEventPayload = parse_body(body)?;
     let (repository, repo) = parse_repository(event.repository)?;
     let pull = event.pullrequest.ok_or_else(|| missing_field("pullrequest"))?;
-    let number = pull.id.ok_or_else(|| missing_field("pullrequest.id"))?;
+    let number = pull_number(pull.id, "pullrequest.id")?;
     let url = pull.links.and_then(|links| links.html).and_then(|html| html.href);
     let url = url.ok_or_else(|| missing_field("pullrequest.links.html.href"))?;
     if !is_page_url(&url) {
@@ -112,7 +112,7 @@ fn parse_comment(forge_name: &str, body: &[u8]) -> Result<WebhookEvent, Delivery
     let event: CloudEventPayload = parse_body(body)?;
     let (repository, repo) = parse_repository(event.repository)?;
     let pull = event.pullrequest.ok_or_else(|| missing_field("pullrequest"))?;
-    let number = pull.id.ok_or_else(|| missing_field("pullrequest.id"))?;
+    let number = pull_number(pull.id, "pullrequest.id")?;
     let comment = event.comment.ok_or_else(|| missing_field("comment"))?;
     let id = comment.id.ok_or_else(|| missing_field("comment.id"))?;
     let kind = if comment.inline.is_some() { CommentKind::Diff } else { CommentKind::Conversation };

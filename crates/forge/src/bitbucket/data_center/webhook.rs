@@ -10,7 +10,7 @@ use super::super::address::is_repository_name;
 use super::super::bounds::MAX_COMMENT_CHARS;
 use crate::webhook::{
     DeliveryError, WebhookComment, WebhookEvent, clean_event_name, invalid_field, is_page_url, missing_field,
-    parse_body,
+    parse_body, pull_number,
 };
 
 /// The fields of a delivery that are read. Any field may be missing; the event determines which fields are
@@ -92,7 +92,7 @@ pub(crate) fn parse(event: &str, forge_name: &str, body: &[u8]) -> Result<Webhoo
 fn parse_pull(forge_name: &str, body: &[u8]) -> Result<WebhookEvent, DeliveryError> {
     let event: DataCenterEventPayload = parse_body(body)?;
     let pull = event.pull_request.ok_or_else(|| missing_field("pullRequest"))?;
-    let number = pull.id.ok_or_else(|| missing_field("pullRequest.id"))?;
+    let number = pull_number(pull.id, "pullRequest.id")?;
     let (repository, repo) = parse_repository(pull.to_ref)?;
     let links = pull.links.and_then(|links| links.self_links).unwrap_or_default();
     let url = links.into_iter().flatten().find_map(|link| link.href).unwrap_or_default();
@@ -120,7 +120,7 @@ fn parse_pull(forge_name: &str, body: &[u8]) -> Result<WebhookEvent, DeliveryErr
 fn parse_comment(forge_name: &str, body: &[u8]) -> Result<WebhookEvent, DeliveryError> {
     let event: DataCenterEventPayload = parse_body(body)?;
     let pull = event.pull_request.ok_or_else(|| missing_field("pullRequest"))?;
-    let number = pull.id.ok_or_else(|| missing_field("pullRequest.id"))?;
+    let number = pull_number(pull.id, "pullRequest.id")?;
     let (repository, repo) = parse_repository(pull.to_ref)?;
     let comment = event.comment.ok_or_else(|| missing_field("comment"))?;
     let id = comment.id.ok_or_else(|| missing_field("comment.id"))?;

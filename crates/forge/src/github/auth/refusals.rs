@@ -40,14 +40,24 @@ impl OptionalWrite {
     }
 }
 
-/// The writes that the forge is known to reject, each with the time of the rejection.
+/// The writes that the forge is known to reject.
 #[derive(Default, Debug)]
 pub(in crate::github) struct KnownRefusals {
-    refusal_times: Mutex<HashMap<(String, OptionalWrite), UnixMillis>>,
+    refusals: Mutex<HashMap<(String, OptionalWrite), KnownRefusal>>,
+}
+
+/// A rejection, or a response by which the forge would reject a write.
+#[derive(Clone, Copy, Debug)]
+struct KnownRefusal {
+    since: UnixMillis,
+    /// True if a write was rejected. GitHub then still reports for some tokens that the login may make this
+    /// write (`viewerCanResolve` is about the user, not about the token).
+    is_of_write: bool,
 }
 
 impl KnownRefusals {
-    /// Records that the forge allowed or rejected the write.
+    /// Records that the forge reports that the login may make the write, or may not. The rejection of a write
+    /// is stronger evidence than the report that it is allowed.
     pub(in crate::github) fn record_permission(
         &self,
         repository: &str,
@@ -57,15 +67,23 @@ impl KnownRefusals {
     ) {
         let key = (repository.to_owned(), write);
         if is_allowed {
-            self.lock_refusals().remove(&key);
+            self.lock_refusals().retain(|known, refusal| *known != key || refusal.is_of_write);
         } else {
-            self.lock_and_clear_if_full().entry(key).or_insert(now);
+            self.lock_and_clear_if_full()
+                .entry(key)
+                .or_insert(KnownRefusal { since: now, is_of_write: false });
         }
+    }
+
+    /// Records that the forge has accepted the write, or has given our token the permission for it.
+    pub(in crate::github) fn record_success(&self, repository: &str, write: OptionalWrite) {
+        self.lock_refusals().remove(&(repository.to_owned(), write));
     }
 
     /// Records that the forge has rejected the write.
     pub(in crate::github) fn record_refusal(&self, repository: &str, write: OptionalWrite, now: UnixMillis) {
-        self.lock_and_clear_if_full().insert((repository.to_owned(), write), now);
+        let refusal = KnownRefusal { since: now, is_of_write: true };
+        self.lock_and_clear_if_full().insert((repository.to_owned(), write), refusal);
     }
 
     /// Returns true if the write is known to be rejected.
@@ -75,20 +93,20 @@ impl KnownRefusals {
 
     /// Returns true unless the forge rejected the write within the last 24 hours.
     pub(in crate::github) fn may_try(&self, repository: &str, write: OptionalWrite, now: UnixMillis) -> bool {
-        let since = self.lock_refusals().get(&(repository.to_owned(), write)).copied();
-        since.is_none_or(|since| since + RETRY_INTERVAL <= now)
+        let refusal = self.lock_refusals().get(&(repository.to_owned(), write)).copied();
+        refusal.is_none_or(|refusal| refusal.since + RETRY_INTERVAL <= now)
     }
 
-    fn lock_and_clear_if_full(&self) -> MutexGuard<'_, HashMap<(String, OptionalWrite), UnixMillis>> {
-        let mut since = self.lock_refusals();
-        if since.len() >= MAX_REFUSALS {
-            since.clear();
+    fn lock_and_clear_if_full(&self) -> MutexGuard<'_, HashMap<(String, OptionalWrite), KnownRefusal>> {
+        let mut refusals = self.lock_refusals();
+        if refusals.len() >= MAX_REFUSALS {
+            refusals.clear();
         }
-        since
+        refusals
     }
 
-    fn lock_refusals(&self) -> MutexGuard<'_, HashMap<(String, OptionalWrite), UnixMillis>> {
-        self.refusal_times.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock_refusals(&self) -> MutexGuard<'_, HashMap<(String, OptionalWrite), KnownRefusal>> {
+        self.refusals.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -98,7 +116,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_refusal_lasts_a_day_or_until_the_forge_says_otherwise() {
+    fn a_refusal_lasts_a_day_or_until_a_write_succeeds() {
         let refusals = KnownRefusals::default();
         assert!(
             refusals.may_try("1", ThreadResolution, UnixMillis(0))
@@ -117,6 +135,12 @@ mod tests {
             "tried once, and still said"
         );
         refusals.record_refusal("1", ThreadResolution, day);
+        assert!(!refusals.may_try("1", ThreadResolution, day));
+        refusals.record_permission("1", ThreadResolution, true, day);
+        assert!(!refusals.may_try("1", ThreadResolution, day), "the rejected write is the evidence");
+        refusals.record_success("1", ThreadResolution);
+        assert!(refusals.may_try("1", ThreadResolution, day) && !refusals.is_refused("1", ThreadResolution));
+        refusals.record_permission("1", ThreadResolution, false, day);
         assert!(!refusals.may_try("1", ThreadResolution, day));
         refusals.record_permission("1", ThreadResolution, true, day);
         assert!(refusals.may_try("1", ThreadResolution, day) && !refusals.is_refused("1", ThreadResolution));

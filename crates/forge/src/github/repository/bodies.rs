@@ -92,6 +92,7 @@ pub(in crate::github) struct GitHubReview {
 #[derive(Deserialize)]
 pub(in crate::github) struct GitHubCommentItem {
     pub(in crate::github) id: u64,
+    pub(in crate::github) node_id: Option<String>,
     pub(in crate::github) user: Option<GitHubUser>,
     pub(in crate::github) body: Option<String>,
     pub(in crate::github) created_at: String,

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use reqwest::Method;
 use serde_json::json;
 use truing_core::id::{CommentId, Topic};
-use truing_core::port::{AuthorAccount, ConversationReply, ForgeError};
+use truing_core::port::{AuthorAccount, ConversationReply, ForgeError, TextWriter};
 
 use super::bodies::GitHubCommentItem;
 use super::{ForgeRequest, GitHubClient, foreign_object_error, to_actor, wire};
@@ -13,6 +13,7 @@ use crate::forge_server::ForgeServer as _;
 use crate::github::account_id;
 use crate::github::auth::GitHubAccountKind;
 use crate::github::id::GitHubCommentId;
+use crate::http::unavailable_error;
 
 impl GitHubClient {
     /// Lists all comments of a conversation, oldest first.
@@ -46,14 +47,23 @@ impl GitHubClient {
             None => 0,
         };
         let accounts = self.accounts().await?;
+        let mut comments = self.list_conversation(&request, number).await?;
+        comments.retain(|comment| comment.id > after_comment);
+        let node_ids: Vec<String> = comments.iter().filter_map(|comment| comment.node_id.clone()).collect();
+        let texts = self.github.comment_texts(self.scope(), &request, &node_ids).await;
+        // The conversation exists. A comment was deleted after the list was read.
+        if matches!(texts, Err(ForgeError::NotFound { .. })) {
+            return Err(unavailable_error(&request, "a comment was just deleted"));
+        }
+        let mut texts = texts?;
         let mut known = HashMap::new();
         let mut replies = Vec::new();
-        for comment in
-            self.list_conversation(&request, number).await?.into_iter().filter(|one| one.id > after_comment)
-        {
+        for comment in comments {
+            let text = comment.node_id.as_ref().and_then(|id| texts.remove(id));
+            let body = text.as_ref().map(|text| text.body.as_str()).or(comment.body.as_deref());
             let author = comment.user.as_ref().map(|user| to_actor(&accounts, user));
             let is_ours = author.as_ref().is_some_and(|author| author.is_own_account);
-            let (topic, body) = self.read_topic(number, is_ours, comment.body.as_deref());
+            let (topic, body) = self.read_topic(number, is_ours, body);
             let person = comment.user.filter(|user| !is_ours && user.kind == "User");
             let trusted = match person {
                 Some(user) => self.is_trusted(&mut known, user).await?,
@@ -66,6 +76,7 @@ impl GitHubClient {
                 is_author_trusted: trusted,
                 created: at,
                 body,
+                text_writer: text.map_or(TextWriter::Unknown, |text| text.writer),
                 topic,
             });
         }
@@ -150,7 +161,7 @@ impl GitHubClient {
         let url = self.url(purpose, &["issues", "comments", &id.to_string()])?;
         let read: GitHubCommentItem =
             self.github.send(self.scope(), &ForgeRequest::get(purpose, url)).await?.json()?;
-        // A comment of a former account of ours is not accepted, because the current account cannot edit it.
+        // A comment of a former account of ours is not accepted: our account changes only its own texts.
         let whose = read.user.as_ref().and_then(|user| accounts.account_kind(user));
         let (topic, _) =
             self.read_topic(number, whose == Some(GitHubAccountKind::Current), read.body.as_deref());

@@ -172,6 +172,7 @@ async fn comments_are_those_on_pull_requests() {
             url: "https://x/octo/demo/pull/7".into(),
             author: Some(author),
             body: "/review".into(),
+            text_writer: TextWriter::Unknown,
             created: UnixMillis(1_795_168_800_000),
             updated: UnixMillis(1_795_168_805_000),
         }

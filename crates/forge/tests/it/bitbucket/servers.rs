@@ -3,7 +3,7 @@
 
 use truing_core::effect::Effect;
 use truing_core::id::{AccountId, PrId, UnixMillis};
-use truing_core::port::{AuthorAccount, CommentKind, ForgeError, ForgeRead as _, PullComment};
+use truing_core::port::{AuthorAccount, CommentKind, ForgeError, ForgeRead as _, PullComment, TextWriter};
 use truing_core::publish::{CommentProducer, CommentRights};
 use truing_fakes::forge::{FakeDiffSide, ForgeFlavour, NewPull};
 use truing_fakes::repo::CommitBuilder;
@@ -109,6 +109,12 @@ async fn new_comments_are_found_by_kind_and_each_by_its_number() {
             site.server.comment(&id, "acme/shop", CommentKind::Conversation, said).await.unwrap().unwrap();
         assert_eq!((one.body.as_str(), one.number), ("@truing review", number));
         assert_eq!(one.author, Some(author(&site, "ann")));
+        site.shop.set_role("eve", "admin").await.unwrap();
+        site.shop.edit_comment_as(number, said, "eve", "/converge").await.unwrap_err();
+        site.shop.edit_comment_as(number, said, "ann", "/review").await.unwrap();
+        let edited = site.server.comment(&id, "acme/shop", CommentKind::Conversation, said).await.unwrap();
+        let edited = edited.map(|comment| (comment.body, comment.text_writer));
+        assert_eq!(edited, Some(("/review".to_owned(), TextWriter::Author)));
         site.shop.delete_comment(number, said).await.unwrap();
         let gone = site.server.comment(&id, "acme/shop", CommentKind::Conversation, said).await;
         assert!(matches!(gone, Err(ForgeError::NotFound { .. })), "{gone:?}");

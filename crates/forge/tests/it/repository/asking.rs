@@ -1,7 +1,7 @@
 //! Tests of questions that Truing asks in issues, and of the answers.
 
 use truing_core::id::CommentId;
-use truing_core::port::{ForgeError, ForgeRead};
+use truing_core::port::{ForgeError, ForgeRead, TextWriter};
 use truing_fakes::forge::ForgeFaultKind;
 
 use super::site::{Site, refused, topic};
@@ -115,6 +115,30 @@ async fn only_the_answers_of_those_who_may_write_are_trusted() {
     let before = site.forge.call_counts()[route];
     hub.replies(made.number, None).await.unwrap();
     assert_eq!(site.forge.call_counts()[route], before + 2);
+}
+
+#[tokio::test]
+async fn rejects_answer_that_another_account_edited() {
+    let site = Site::new().await;
+    let (hub, shop) = (&site.hub, &site.shop);
+    for login in ["ann", "eve", "robot[bot]"] {
+        shop.set_role(login, "write").await.unwrap();
+    }
+    let made = hub.open_issue(&topic("t"), "Which?", "x", LABEL).await.unwrap();
+    let mut ids = Vec::new();
+    for _ in 0..4 {
+        ids.push(shop.comment(made.number, "ann", "I will think about it.").await.unwrap());
+    }
+    shop.edit_comment_as(made.number, ids[1], "ann", "Bump.").await.unwrap();
+    shop.edit_comment_as(made.number, ids[2], "eve", "Skip.").await.unwrap();
+    shop.edit_comment_as(made.number, ids[3], "robot[bot]", "Relax.").await.unwrap();
+    let replies = hub.replies(made.number, None).await.unwrap();
+    let trusted: Vec<bool> = replies.iter().map(|reply| reply.is_trusted_answer()).collect();
+    assert_eq!(trusted, [true, true, false, false]);
+    assert_eq!(replies[2].text_writer, TextWriter::OtherAccount("eve".into()));
+    // After an edit by Ann, the text is Ann's again.
+    shop.edit_comment_as(made.number, ids[2], "ann", "I said: bump.").await.unwrap();
+    assert!(hub.replies(made.number, None).await.unwrap()[2].is_trusted_answer());
 }
 
 #[tokio::test]

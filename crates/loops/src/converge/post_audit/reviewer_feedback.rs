@@ -5,20 +5,21 @@ use std::collections::BTreeSet;
 use regex::Regex;
 use truing_config::converge::{ReviewerConfig, ReviewerDetector};
 use truing_core::converge::readiness::{
-    LastComment, ObservedReview, ReviewTextSignal, ReviewerCheck, ReviewerFeedback, ThreadAuthor,
-    UnresolvedThread,
+    LastComment, ObservedReview, ReviewSubmission, ReviewTextSignal, ReviewerCheck, ReviewerFeedback,
+    ThreadAuthor, UnresolvedThread,
 };
 use truing_core::id::Topic;
 use truing_core::port::{CheckState, CommitCheck, LineComment, PullReview, ReviewThread};
 use truing_core::publish::ThreadState;
 
 use super::super::pull::{ANSWER_TOPIC_PREFIX, FINDING_TOPIC_PREFIX, FIX_REPORT_PREFIX};
+use super::head_review::{HeadReview, is_check_of_reviewer};
 use super::{is_relevant_comment, is_reviewer_account};
 
 /// Summarises the feedback of a reviewer on the head.
 pub(super) fn summarise_feedback(
     reviewer: &ReviewerConfig,
-    review: Option<&PullReview>,
+    head_review: Option<HeadReview<'_>>,
     threads: &[ReviewThread],
     checks: &[CommitCheck],
     is_queued: bool,
@@ -39,10 +40,14 @@ pub(super) fn summarise_feedback(
     };
     let check = match &reviewer.detector {
         ReviewerDetector::Review => None,
-        ReviewerDetector::CheckRun(name) => checks.iter().find(|check| check.name == *name),
+        ReviewerDetector::CheckRun(name) => {
+            checks.iter().find(|check| check.name == *name && is_check_of_reviewer(check, reviewer))
+        }
     };
     ReviewerFeedback {
-        review: review.map(|review| ObservedReview {
+        review: head_review.map(|HeadReview { review, names_head }| ObservedReview {
+            submission: review_submission(review),
+            names_head,
             state: review.state,
             text: text(review),
             inline: inline(review),
@@ -53,7 +58,12 @@ pub(super) fn summarise_feedback(
             CheckState::Failed => ReviewerCheck::Failed,
         }),
         is_queued,
+        submissions: BTreeSet::new(),
     }
+}
+
+pub(super) fn review_submission(review: &PullReview) -> ReviewSubmission {
+    ReviewSubmission { id: review.id.clone(), submitted_at: review.submitted_at }
 }
 
 /// True if the thread is open, Truing began it, and it needs no further answer. Such a thread needs no answer

@@ -66,15 +66,14 @@ pub(super) fn render_answer(record: &ConvergeRecord, finding: &Finding) -> (Stri
         (Some(FixerVerdict::Fixed), Some(commit)) => (fixed_text(commit), true),
         (Some(FixerVerdict::Declined(reason)), _) => {
             let reason = markdown::escape_text(&line::clean_line(reason, MAX_LINE_CHARS));
-            (format!("Could not address this finding in this loop: {reason}"), false)
+            (format!("Could not address this loop: {reason}"), false)
         }
         (Some(FixerVerdict::Fixed), None) => {
-            ("Could not address this finding in this loop: nothing was changed".to_owned(), false)
+            ("Could not address this loop: nothing was changed".to_owned(), false)
         }
-        (None, _) => (
-            "Could not address this finding in this loop: the fixer did not report on the finding".to_owned(),
-            false,
-        ),
+        (None, _) => {
+            ("Could not address this loop: the fixer did not report on the finding".to_owned(), false)
+        }
     }
 }
 

@@ -7,14 +7,7 @@ use super::*;
 const HOUR: Duration = Duration::from_secs(3_600);
 
 fn clippy_in(folder: &str) -> SelectedLinter {
-    let used = DetectedTool {
-        name: "clippy".into(),
-        sign: "Cargo.toml".into(),
-        args: Vec::new(),
-        left_out: Vec::new(),
-        scripts: Vec::new(),
-        selects_own_files: false,
-    };
+    let used = DetectedTool { name: "clippy".into(), sign: "Cargo.toml".into(), ..DetectedTool::default() };
     let mut tool = super::super::select_linters(&[used], &[]).remove(0);
     tool.folder = folder.to_owned();
     tool

@@ -118,10 +118,7 @@ fn a_linter_that_is_new_with_the_change_does_not_look_and_code_is_judged_as_befo
     let used = |name: &str, sign: &str| DetectedTool {
         name: name.to_owned(),
         sign: sign.to_owned(),
-        args: Vec::new(),
-        left_out: Vec::new(),
-        scripts: Vec::new(),
-        selects_own_files: false,
+        ..DetectedTool::default()
     };
     let files: Vec<ChangedFile> = ["a.py", "a.sh", ".github/workflows/ci.yml"]
         .iter()

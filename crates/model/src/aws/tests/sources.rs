@@ -1,12 +1,14 @@
 //! Tests that each source of AWS's chain returns keys, and that the sources are tried in the right order.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::time::SystemTime;
 
 use truing_core::given_secrets;
 use truing_fakes::aws::{AUDIENCE, CONTAINER_TOKEN, web_identity_token};
-use truing_fakes::model::{AWS_KEY_ID, aws_secret_key};
+use truing_fakes::model::{AWS_KEY_ID, AWS_REGION, aws_secret_key};
 
-use super::{Place, STS_LOGGED, assert_clean, given, keys};
+use super::{CredentialChain, CredentialPrograms, Place, STS_LOGGED, assert_clean, given, keys};
+use crate::aws::profile_region;
 
 fn profile_keys() -> String {
     format!("aws_access_key_id = {AWS_KEY_ID}\naws_secret_access_key = {}\n", aws_secret_key())
@@ -88,4 +90,51 @@ async fn a_profile_gives_keys_as_it_says() {
     let place = place.with("AWS_PROFILE", "web");
     assert_eq!(keys(&place.chain(), SystemTime::now()).await, Ok(given(2)));
     assert_eq!(place.aws.request_log(), ["POST / AssumeRole", STS_LOGGED]);
+}
+
+#[tokio::test]
+async fn a_program_is_found_neither_in_the_current_folder_nor_by_a_relative_path() {
+    let place = Place::new().await;
+    let shown = r#"echo '{"Version": 1, "AccessKeyId": "AKIDPROGRAM", "SecretAccessKey": "by-a-program"}'"#;
+    let program = place.write("bin/own-keys", &format!("#!/bin/sh\n[ \"$PWD\" = / ] || exit 9\n{shown}\n"));
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let config = format!(
+        "[profile absolute]\ncredential_process = {}\n[profile named]\ncredential_process = own-keys --json # \
+         x\n[profile relative]\ncredential_process = ./own-keys\n[profile inner]\nCredential_Process = sh \
+         ./Cargo.toml\n",
+        program.display()
+    );
+    place.write(".aws/config", &config);
+    let mut place = place;
+    for profile in ["absolute", "named"] {
+        place = place.with("AWS_PROFILE", profile);
+        assert_eq!(keys(&place.chain(), SystemTime::now()).await.unwrap().key_id, "AKIDPROGRAM", "{profile}");
+    }
+    for (profile, reason) in [("relative", "write its absolute path"), ("inner", "Cargo.toml")] {
+        place = place.with("AWS_PROFILE", profile);
+        let fault = keys(&place.chain(), SystemTime::now()).await.unwrap_err();
+        assert!(fault.message.contains(reason), "{profile}: {}", fault.message);
+    }
+    let untrusted = CredentialPrograms { path: "/usr/bin:/bin".to_owned(), is_shell_trusted: false };
+    let chain = CredentialChain::new(place.variables.clone(), AWS_REGION, untrusted).unwrap();
+    let fault = keys(&chain, SystemTime::now()).await.unwrap_err();
+    assert!(fault.message.contains("remove this folder from `PATH`"), "{}", fault.message);
+}
+
+#[tokio::test]
+async fn the_region_of_the_selected_profile_is_read() {
+    let place = Place::new().await;
+    let region = |place: &Place| profile_region(place.variables.clone());
+    assert_eq!(region(&place), None);
+    place.write(
+        ".aws/config",
+        "[default]\nregion = eu-west-1 # near\ns3 =\n  region = no\n[profile dev]\nREGION=eu-central-1\n[profile \
+         bare]\nregion =\n[services x]\nregion = no\n",
+    );
+    assert_eq!(region(&place).as_deref(), Some("eu-west-1"));
+    let place = place.with("AWS_PROFILE", "dev");
+    assert_eq!(region(&place).as_deref(), Some("eu-central-1"));
+    place.write(".aws/credentials", "[dev]\nregion = us-east-1\n[default]\nregion = no\n");
+    assert_eq!(region(&place).as_deref(), Some("us-east-1"), "this file takes precedence");
+    assert_eq!(region(&place.with("AWS_PROFILE", "bare")), None);
 }

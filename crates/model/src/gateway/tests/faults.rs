@@ -128,7 +128,7 @@ async fn every_fault_has_one_outcome_and_its_number_of_requests() {
         ("bad request in the stream", stream_error("invalid_request_error"), "request", 1),
         ("billing in the stream", stream_error("billing_error"), "cap", 1),
         ("200 overloaded", status(200, "overloaded_error", "busy", &[]), "down", 3),
-        ("bad JSON", Says::fault(ModelFault::BadJson { after: StreamPosition::Start }), "nonsense", 1),
+        ("bad JSON", Says::fault(ModelFault::BadJson { after: StreamPosition::Start }), "nonsense", 2),
         ("empty", Says::fault(ModelFault::EmptyBody), "nonsense", 1),
         ("HTML", Says::fault(ModelFault::Html), "nonsense", 1),
         ("unknown stop reason", Says::text("x").with_stop_reason("lunch"), "nonsense", 1),

@@ -14,7 +14,7 @@ use truing_fakes::aws::{AUDIENCE, FakeAws, web_identity_token};
 use truing_fakes::model::{AWS_REGION, ModelFault, ModelScript, ScriptedAnswer as Says};
 
 use super::stage::{MODEL, ProviderCallMethod, Stage, patience, prices, request, signed, user};
-use crate::aws::{CredentialChain, KeySource};
+use crate::aws::{CredentialChain, CredentialPrograms, KeySource};
 use crate::gateway::{LanguageModel as _, ModelAnswer, ModelError, ModelGateway, ProviderTimeouts};
 
 const ROLE: &str = "arn:aws:iam::123456789012:role/reviewer";
@@ -37,8 +37,9 @@ async fn process(
         ("AWS_ROLE_ARN", ROLE),
     ];
     let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
-    let provider =
-        signed(&stage.model, KeySource::Chain(CredentialChain::new(variables, AWS_REGION).unwrap()));
+    let programs = CredentialPrograms { path: String::new(), is_shell_trusted: false };
+    let chain = CredentialChain::new(variables, AWS_REGION, programs).unwrap();
+    let provider = signed(&stage.model, KeySource::Chain(chain));
     let ledger = Arc::new(stage.book.clone());
     let gateway = ModelGateway::new(provider, prices(), ledger, stage.wall.clone(), None, patience).unwrap();
     (stage, gateway, folder)

@@ -186,7 +186,7 @@ fn a_stream_that_is_no_whole_answer_is_none() {
     assert_eq!(read(""), Err(StreamError::EmptyStream));
     assert_eq!(read("<!doctype html>"), Err(StreamError::Html));
     assert_eq!(read(r#"{"error": {"message": "no"}}"#), Err(StreamError::NotAStream));
-    assert!(matches!(read("data: {\n\n"), Err(StreamError::BadEvent(_))));
+    assert!(matches!(read("data: {\n\n"), Err(StreamError::Damaged(_))));
     let nameless = [json!({"tool_calls": [{"index": 0, "id": "a", "function": {"arguments": "{}"}}]})];
     assert_eq!(
         read(&stream(&nameless, "tool_calls", usage())),

@@ -40,6 +40,9 @@ const PROGRESS_LINE_WORDS: [&str; 12] = [
 struct CargoLine {
     reason: String,
     message: Option<RustcMessage>,
+    /// Result of the build, in the last message.
+    #[serde(default)]
+    success: bool,
 }
 
 #[derive(Deserialize)]
@@ -104,7 +107,8 @@ pub(crate) fn read_cargo(bytes: &[u8], context: &OutputContext<'_>) -> Diagnosti
     let mut reading = OutputReader::new("clippy", context);
     let text = decode::decode_lines(bytes, &mut reading.collector);
     let mut seen = HashSet::new();
-    let (mut objects, mut is_finished) = (0, false);
+    let mut objects = 0;
+    let mut is_successful = None;
     for line in text.lines().filter(|line| !line.trim().is_empty() && !is_progress(line)) {
         if !line.trim_start().starts_with('{') {
             reading.collector.record_unparsed_line(line);
@@ -112,17 +116,25 @@ pub(crate) fn read_cargo(bytes: &[u8], context: &OutputContext<'_>) -> Diagnosti
         }
         objects += 1;
         match serde_json::from_str::<CargoLine>(line) {
-            Ok(CargoLine { reason, message: Some(message) }) if reason == "compiler-message" => {
+            Ok(CargoLine { reason, message: Some(message), .. }) if reason == "compiler-message" => {
                 read_message(&mut reading, message, &mut seen);
             }
-            Ok(CargoLine { reason, .. }) => is_finished |= reason == "build-finished",
+            Ok(CargoLine { reason, success, .. }) if reason == "build-finished" => {
+                is_successful = Some(success);
+            }
+            Ok(CargoLine { .. }) => {}
             Err(error) => reading.add_malformed_entry(&format!("a message is malformed: {error}")),
         }
     }
-    if objects > 0 && !is_finished {
-        reading.collector.record_unparsed_line(
-            "the output does not end with `build-finished`, so the output may be incomplete",
-        );
+    if objects > 0 {
+        match is_successful {
+            Some(true) => {}
+            // After an error, Cargo neither checks the crates that depend on the crate with the error, nor
+            // starts the check of another one.
+            Some(false) => reading.add_tool_failure("the build failed, so Clippy did not check every crate"),
+            None => reading
+                .add_tool_failure("the output does not end with `build-finished`, so it may be incomplete"),
+        }
     }
     reading.finish_lines(objects)
 }

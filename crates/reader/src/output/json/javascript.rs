@@ -11,6 +11,7 @@ use crate::output::json::reading::OutputReader;
 use crate::output::level::level_or_warning;
 use crate::output::range::{ColumnUnit, DiagnosticRange};
 use crate::output::report::DiagnosticReport;
+use crate::output::unified_diff::{FORMAT_RULE, format_message};
 
 /// Maximum number of messages that are read from one file.
 const MAX_MESSAGES: usize = 20_000;
@@ -216,6 +217,15 @@ fn read_stylelint_warning(reader: &mut OutputReader<'_>, path: &str, warning: &S
 struct BiomeDocument<'a> {
     #[serde(borrow)]
     diagnostics: &'a RawValue,
+    #[serde(default)]
+    summary: BiomeSummary,
+}
+
+/// The number of files that Biome read.
+#[derive(Deserialize, Default)]
+struct BiomeSummary {
+    changed: Option<WholeNumber>,
+    unchanged: Option<WholeNumber>,
 }
 
 #[derive(Deserialize)]
@@ -267,6 +277,9 @@ impl BiomePosition {
     }
 }
 
+/// Beginning of the message that Biome could not format a file because of a syntax error.
+const BIOME_NOT_FORMATTED: &str = "Code formatting aborted";
+
 /// Reads the output of `biome lint --reporter=json`. Since version 2.4, a location has lines and columns,
 /// which count from 1 and in characters. Earlier versions report a span of byte offsets. Ends are exclusive
 /// in all versions. The format is experimental, and has no fixes. (The output of Biome's reporter `rdjson`
@@ -276,6 +289,9 @@ pub(crate) fn read_biome(bytes: &[u8], context: &OutputContext<'_>) -> Diagnosti
     let mut reading = OutputReader::new("biome", context);
     let text = reading.extract_document(bytes);
     let Some(document) = reading.parse_object::<BiomeDocument<'_>>(&text) else { return reading.finish() };
+    let BiomeSummary { changed, unchanged } = document.summary;
+    let read_files = changed.zip(unchanged).map(|(changed, unchanged)| changed.0.saturating_add(unchanged.0));
+    reading.record_examined_count(read_files.map(WholeNumber));
     reading.for_each_entry(document.diagnostics, "diagnostic", |reading, entry: BiomeDiagnostic| {
         let message = match (entry.message, entry.description) {
             (BiomeText::Text(message), _) | (BiomeText::Markup | BiomeText::Other(_), Some(message)) => {
@@ -293,6 +309,14 @@ pub(crate) fn read_biome(bytes: &[u8], context: &OutputContext<'_>) -> Diagnosti
         diagnostic.level = level_or_warning(Some(&entry.severity));
         diagnostic.rule_page_url = entry.category.as_deref().and_then(biome_page_url);
         diagnostic.rule = entry.category;
+        if diagnostic.rule.as_deref() == Some(FORMAT_RULE) {
+            if diagnostic.message.starts_with(BIOME_NOT_FORMATTED) {
+                diagnostic.rule = Some("parse".to_owned());
+            } else {
+                diagnostic.message = format_message(&diagnostic.tool);
+                diagnostic.level = DiagnosticLevel::Note;
+            }
+        }
         reading.collector.push(diagnostic);
     });
     reading.finish()
@@ -335,6 +359,8 @@ fn biome_page_url(category: &str) -> Option<String> {
 struct OxlintDocument<'a> {
     #[serde(borrow)]
     diagnostics: &'a RawValue,
+    number_of_files: Option<WholeNumber>,
+    number_of_rules: Option<WholeNumber>,
 }
 
 #[derive(Deserialize)]
@@ -366,6 +392,8 @@ pub(crate) fn read_oxlint(bytes: &[u8], context: &OutputContext<'_>) -> Diagnost
     let mut reading = OutputReader::new("oxlint", context);
     let text = reading.extract_document(bytes);
     let Some(document) = reading.parse_object::<OxlintDocument<'_>>(&text) else { return reading.finish() };
+    reading.record_examined_count(document.number_of_files);
+    reading.record_examined_count(document.number_of_rules);
     reading.for_each_entry(document.diagnostics, "diagnostic", |reading, entry: OxlintDiagnostic| {
         let range = entry.labels.iter().next().and_then(|label| {
             let start = label.span.offset.to_offset()?;

@@ -9,6 +9,7 @@ use crate::output::entries::{BoundedList, WholeNumber};
 use crate::output::format::OutputContext;
 use crate::output::json::reading::{OutputReader, cwe_tag, strip_secret_value};
 use crate::output::level::level_or_warning;
+use crate::output::notebook::NotebookCell;
 use crate::output::range::{ColumnUnit, DiagnosticRange};
 use crate::output::report::DiagnosticReport;
 
@@ -62,27 +63,28 @@ impl RuffPosition {
 }
 
 /// Parses the output of `ruff check --output-format json`. Ends are exclusive. Only fixes that Ruff marks as
-/// safe are used. For a notebook, the diagnostic refers to the whole file, because Ruff's line numbers refer
-/// to a cell.
+/// safe are used.
 pub(crate) fn read_ruff(bytes: &[u8], context: &OutputContext<'_>) -> DiagnosticReport {
     let mut reading = OutputReader::new("ruff", context);
     let text = reading.extract_document(bytes);
     reading.for_each_array_entry(&text, "entry", |reading, entry: RuffDiagnostic| {
-        let in_file = entry.cell.is_none();
+        let cell = entry.cell.map(|cell| NotebookCell::Any(cell.to_line_or_column()));
         let range = DiagnosticRange::from_positions(
             entry.location.line_column(),
             entry.end_location.line_column(),
             ColumnUnit::CodePoint,
         );
-        let range = if in_file { range } else { DiagnosticRange::WholeFile };
         let message = strip_secret_from_message(entry.code.as_deref(), &entry.message);
         let Some(mut diagnostic) = reading.build_diagnostic(&entry.filename, range, message) else { return };
-        let fix = entry.fix.filter(|_| in_file);
+        diagnostic.cell = cell;
+        // An edit of a cell's lines is no edit of the file's lines, which are strings in JSON.
+        let fix = entry.fix.filter(|_| cell.is_none());
         diagnostic.has_unsafe_fix = fix.as_ref().is_some_and(|fix| fix.applicability != "safe");
         let fix = fix.filter(|fix| fix.applicability == "safe");
         diagnostic.fixes = fix.and_then(|fix| ruff_fix(reading, &entry.filename, fix)).into_iter().collect();
         diagnostic.level = level_or_warning(entry.severity.as_deref());
-        diagnostic.rule = entry.code;
+        // With `--preview`, the code of a syntax error is null.
+        diagnostic.rule = entry.code.or_else(|| entry.name.clone());
         diagnostic.title = entry.name;
         diagnostic.rule_page_url = entry.url;
         reading.collector.push(diagnostic);
@@ -187,6 +189,14 @@ pub(crate) fn read_mypy(bytes: &[u8], context: &OutputContext<'_>) -> Diagnostic
 struct PyrightDocument<'a> {
     #[serde(borrow, rename = "generalDiagnostics")]
     diagnostics: &'a RawValue,
+    #[serde(default)]
+    summary: PyrightSummary,
+}
+
+#[derive(Deserialize, Default)]
+struct PyrightSummary {
+    #[serde(rename = "filesAnalyzed")]
+    analyzed_files: Option<WholeNumber>,
 }
 
 #[derive(Deserialize)]
@@ -225,6 +235,7 @@ pub(crate) fn read_pyright(bytes: &[u8], context: &OutputContext<'_>) -> Diagnos
     let mut reading = OutputReader::new("pyright", context);
     let text = reading.extract_document(bytes);
     let Some(document) = reading.parse_object::<PyrightDocument<'_>>(&text) else { return reading.finish() };
+    reading.record_examined_count(document.summary.analyzed_files);
     reading.for_each_entry(document.diagnostics, "diagnostic", |reading, entry: PyrightDiagnostic| {
         let range = entry.range.as_ref().map_or(DiagnosticRange::WholeFile, |range| {
             DiagnosticRange::from_positions(
@@ -347,8 +358,11 @@ pub(crate) fn read_bandit(bytes: &[u8], context: &OutputContext<'_>) -> Diagnost
     let mut reading = OutputReader::new("bandit", context);
     let text = reading.extract_document(bytes);
     let Some(document) = reading.parse_object::<BanditDocument<'_>>(&text) else { return reading.finish() };
-    for error in document.errors.iter() {
-        reading.add_tool_failure(&format!("{}: {}", error.filename, error.reason));
+    for error in &document.errors.0 {
+        match error {
+            Some(error) => reading.add_tool_failure(&format!("{}: {}", error.filename, error.reason)),
+            None => reading.add_malformed_entry("an error is malformed"),
+        }
     }
     reading.for_each_entry(document.results, "result", |reading, entry: BanditIssue| {
         let message = strip_secret_from_message(Some(&entry.test_id), &entry.issue_text);

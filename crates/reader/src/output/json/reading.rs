@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::output::diagnostic::{Diagnostic, ToolEdit};
+use crate::output::entries::WholeNumber;
 use crate::output::format::OutputContext;
 use crate::output::path::PathResolver;
 use crate::output::range::DiagnosticRange;
@@ -27,21 +28,33 @@ pub(crate) struct OutputReader<'a> {
 impl<'a> OutputReader<'a> {
     /// Creates a reader. `tool` is used as the tool's name if the caller's context contains no name.
     pub(crate) fn new(tool: &'a str, context: &OutputContext<'a>) -> Self {
-        Self {
-            tool: context.tool_name_or(tool),
-            paths: PathResolver::new(context),
-            collector: DiagnosticCollector::new(),
-        }
+        let tool = context.tool_name_or(tool);
+        Self { tool, paths: PathResolver::new(context), collector: DiagnosticCollector::for_tool(tool) }
+    }
+
+    /// Returns the name of the tool.
+    pub(crate) fn tool(&self) -> &'a str {
+        self.tool
     }
 
     /// Returns the JSON document in an output. Some tools print lines before the document, so the document is
-    /// assumed to start at the first line that begins with a bracket. If the output is too large, records a
-    /// problem and returns an empty text.
+    /// assumed to start at the first line that begins with a bracket. The lines before it may say that the
+    /// tool failed. If the output is too large, records a problem and returns an empty text.
     pub(crate) fn extract_document<'b>(&mut self, bytes: &'b [u8]) -> Cow<'b, str> {
-        match decode::decode_document(bytes, &mut self.collector) {
-            Some(Cow::Borrowed(text)) => Cow::Borrowed(skip_to_json(text)),
-            Some(Cow::Owned(text)) => Cow::Owned(skip_to_json(&text).to_owned()),
-            None => Cow::Borrowed(""),
+        let Some(text) = decode::decode_document(bytes, &mut self.collector) else {
+            return Cow::Borrowed("");
+        };
+        let start = text.len() - skip_to_json(&text).len();
+        text.get(..start)
+            .unwrap_or_default()
+            .lines()
+            .for_each(|line| self.collector.check_failure_line(line));
+        match text {
+            Cow::Borrowed(text) => Cow::Borrowed(text.get(start..).unwrap_or(text)),
+            Cow::Owned(mut text) => {
+                text.drain(..start);
+                Cow::Owned(text)
+            }
         }
     }
 
@@ -104,6 +117,14 @@ impl<'a> OutputReader<'a> {
     pub(crate) fn add_ignored_file(&mut self, path: &str) {
         if let Ok(path) = self.paths.resolve(path) {
             self.collector.add_ignored_file(path);
+        }
+    }
+
+    /// Records the number of files that the tool examined, or of rules that it applied. `None` if the tool
+    /// did not report the number.
+    pub(crate) fn record_examined_count(&mut self, count: Option<WholeNumber>) {
+        if count.is_some_and(|count| count.0 == 0) {
+            self.collector.record_nothing_examined();
         }
     }
 

@@ -20,6 +20,14 @@ const DEPARTMENTS: &[&str] =
 struct RubocopDocument<'a> {
     #[serde(borrow)]
     files: &'a RawValue,
+    #[serde(default)]
+    summary: RubocopSummary,
+}
+
+#[derive(Deserialize, Default)]
+struct RubocopSummary {
+    target_file_count: Option<WholeNumber>,
+    inspected_file_count: Option<WholeNumber>,
 }
 
 #[derive(Deserialize)]
@@ -57,6 +65,12 @@ pub(crate) fn read_rubocop(bytes: &[u8], context: &OutputContext<'_>) -> Diagnos
     let mut reading = OutputReader::new("rubocop", context);
     let text = reading.extract_document(bytes);
     let Some(document) = reading.parse_object::<RubocopDocument<'_>>(&text) else { return reading.finish() };
+    let RubocopSummary { target_file_count: targets, inspected_file_count: inspected } = document.summary;
+    if let Some((WholeNumber(targets), WholeNumber(inspected))) = targets.zip(inspected)
+        && inspected < targets
+    {
+        reading.add_tool_failure(&format!("it inspected {inspected} of {targets} files"));
+    }
     reading.for_each_entry(document.files, "file", |reading, file: RubocopFile| {
         for offense in &file.offenses.0 {
             match offense {

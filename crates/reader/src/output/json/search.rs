@@ -22,6 +22,14 @@ struct SemgrepDocument<'a> {
     results: &'a RawValue,
     #[serde(default)]
     errors: BoundedList<SemgrepError, MAX_LIST_ENTRIES>,
+    #[serde(default)]
+    paths: SemgrepPaths,
+}
+
+#[derive(Deserialize, Default)]
+struct SemgrepPaths {
+    /// The files that Semgrep searched. Only the first one is read.
+    scanned: Option<BoundedList<serde::de::IgnoredAny, 1>>,
 }
 
 #[derive(Deserialize)]
@@ -86,9 +94,16 @@ pub(crate) fn read_semgrep(bytes: &[u8], context: &OutputContext<'_>) -> Diagnos
     let mut reading = OutputReader::new("semgrep", context);
     let text = reading.extract_document(bytes);
     let Some(document) = reading.parse_object::<SemgrepDocument<'_>>(&text) else { return reading.finish() };
-    for error in document.errors.iter() {
-        let path = error.path.as_ref().map(|path| format!("{path}: ")).unwrap_or_default();
-        reading.add_tool_failure(&format!("{path}{}", error.message.as_deref().unwrap_or("an error")));
+    if document.paths.scanned.is_some_and(|paths| paths.0.is_empty()) {
+        reading.collector.record_nothing_examined();
+    }
+    for error in &document.errors.0 {
+        let Some(SemgrepError { message, path }) = error else {
+            reading.add_malformed_entry("an error is malformed");
+            continue;
+        };
+        let path = path.as_ref().map(|path| format!("{path}: ")).unwrap_or_default();
+        reading.add_tool_failure(&format!("{path}{}", message.as_deref().unwrap_or("an error")));
     }
     reading.for_each_entry(document.results, "result", |reading, entry: SemgrepResult| {
         let (start, end) = (entry.start.line_column(), entry.end.line_column());

@@ -53,7 +53,9 @@ struct SqlfluffEdit {
 pub(crate) fn read_sqlfluff(bytes: &[u8], context: &OutputContext<'_>) -> DiagnosticReport {
     let mut reading = OutputReader::new("sqlfluff", context);
     let text = reading.extract_document(bytes);
+    let mut has_files = false;
     reading.for_each_array_entry(&text, "file", |reading, file: SqlfluffFile| {
+        has_files = true;
         let is_parsed = !file.violations.iter().any(SqlfluffViolation::is_failure);
         for violation in &file.violations.0 {
             match violation {
@@ -62,6 +64,10 @@ pub(crate) fn read_sqlfluff(bytes: &[u8], context: &OutputContext<'_>) -> Diagno
             }
         }
     });
+    // SQLFluff lists each file that it checks.
+    if !has_files {
+        reading.collector.record_nothing_examined();
+    }
     reading.finish()
 }
 

@@ -40,6 +40,9 @@ pub enum ExcludeSyntax {
     /// Regular expressions, which may match any part of a path from the root. For the match, a slash is added
     /// to the path of a folder.
     Regex,
+    /// Regular expressions like [`Self::Regex`], but with a slash before the path. White space in an
+    /// expression of several lines has no meaning.
+    Rooted,
     /// Globs. A glob with a slash is compared with paths relative to the root, and a glob without a slash
     /// with the names of files and folders. A `*` also matches slashes.
     Paths,
@@ -148,9 +151,23 @@ fn read_option(text: &str, section: &str, option: &str) -> Option<String> {
 /// Pattern that excludes files.
 enum ExcludePattern {
     Regex(Regex),
+    RootedRegex(Regex),
     Paths(GlobMatcher, bool),
     Globs(GlobMatcher),
     Gitignore(Box<Gitignore>),
+}
+
+/// Compiles regular expressions. A malformed expression is left out. If `are_lines_verbose`, white space in
+/// an expression of several lines is ignored.
+fn compile_regexes(values: &[String], are_lines_verbose: bool) -> impl Iterator<Item = Regex> {
+    let values = values.iter().filter(|value| !value.trim().is_empty()).take(MAX_PATTERNS);
+    values.filter_map(move |value| {
+        RegexBuilder::new(value.trim())
+            .ignore_whitespace(are_lines_verbose && value.contains('\n'))
+            .size_limit(MAX_COMPILED_REGEX_BYTES)
+            .build()
+            .ok()
+    })
 }
 
 /// Compiles the patterns in these values. A malformed pattern excludes nothing.
@@ -158,12 +175,8 @@ fn compile_patterns(syntax: ExcludeSyntax, values: &[String]) -> Vec<ExcludePatt
     let pieces = || values.iter().flat_map(|value| value.split([',', '\n'])).map(str::trim);
     let pieces = || pieces().filter(|piece| !piece.is_empty()).take(MAX_PATTERNS);
     match syntax {
-        ExcludeSyntax::Regex => {
-            let values = values.iter().filter(|value| !value.trim().is_empty()).take(MAX_PATTERNS);
-            let expression =
-                |value: &String| RegexBuilder::new(value.trim()).size_limit(MAX_COMPILED_REGEX_BYTES).build();
-            values.filter_map(|value| Some(ExcludePattern::Regex(expression(value).ok()?))).collect()
-        }
+        ExcludeSyntax::Regex => compile_regexes(values, false).map(ExcludePattern::Regex).collect(),
+        ExcludeSyntax::Rooted => compile_regexes(values, true).map(ExcludePattern::RootedRegex).collect(),
         ExcludeSyntax::Paths => pieces()
             .filter_map(|piece| {
                 let plain = piece.strip_prefix("./").unwrap_or(piece).trim_end_matches('/');
@@ -203,10 +216,10 @@ impl ExcludePattern {
         let mut all = ends.filter_map(|at| path.get(..at)).chain(std::iter::once(path));
         let name = |part: &str| part.rsplit('/').next().unwrap_or_default().to_owned();
         match self {
-            Self::Regex(expression) => all.any(|part| {
-                let part = if part.len() < path.len() { format!("{part}/") } else { part.to_owned() };
-                expression.is_match(&part)
-            }),
+            Self::Regex(expression) => all.any(|part| expression.is_match(&with_folder_slash(part, path))),
+            Self::RootedRegex(expression) => {
+                all.any(|part| expression.is_match(&format!("/{}", with_folder_slash(part, path))))
+            }
             Self::Paths(glob, true) => all.any(|part| glob.is_match(part)),
             Self::Paths(glob, false) => all.any(|part| glob.is_match(name(part))),
             Self::Globs(glob) => {
@@ -218,6 +231,11 @@ impl ExcludePattern {
             }
         }
     }
+}
+
+/// Returns a part of a path, with a slash at the end if the part is a folder.
+fn with_folder_slash(part: &str, path: &str) -> String {
+    if part.len() < path.len() { format!("{part}/") } else { part.to_owned() }
 }
 
 #[cfg(test)]
@@ -244,6 +262,15 @@ mod tests {
         assert_eq!(of("mypy.ini", verbose), ["src/a.py", "tests/a.py"]);
         assert_eq!(of("setup.cfg", "[mypy]\n[other]\nexclude = .\n"), [""; 0]);
         assert_eq!(of("setup.cfg", "[mypy]\nexclude = (?!x)\n"), [""; 0], "it looks around");
+    }
+
+    #[test]
+    fn expressions_of_black_begin_at_the_root() {
+        let files = ["gen/a.py", "src/a.py", "src/gen/b.py", "src/old.py"];
+        let of = |text: &str| excluded_files("black", "pyproject.toml", text, &files);
+        assert_eq!(of("[tool.black]\nexclude = '^/gen/'\n"), ["gen/a.py"]);
+        let lines = "[tool.black]\nextend-exclude = '''\n/(\n    gen\n  | old\\.py\n)\n'''\n";
+        assert_eq!(of(lines), ["gen/a.py", "src/gen/b.py", "src/old.py"]);
     }
 
     #[test]

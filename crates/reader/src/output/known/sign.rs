@@ -4,7 +4,7 @@
 use globset::{GlobBuilder, GlobMatcher};
 use serde::Deserialize;
 use truing_core::glob::check_bounds;
-use truing_core::nesting::is_too_deep;
+use truing_core::nesting::{TOO_DEEP_REASON, is_too_deep};
 
 use super::hooks::PreCommitHooks;
 
@@ -13,7 +13,7 @@ const HOOK_FILES_GLOB: &str = ".pre-commit-config.{yaml,yml}";
 /// Maximum number of files that are read for one sign.
 const MAX_SIGN_FILES: usize = 50;
 /// Maximum size of a file in which a sign is searched for, in bytes. Larger files are ignored.
-pub(super) const MAX_CONFIG_FILE_BYTES: usize = 1 << 20;
+pub(crate) const MAX_CONFIG_FILE_BYTES: usize = 1 << 20;
 
 /// Sign that a repository uses a tool.
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
@@ -133,6 +133,15 @@ impl ToolSign {
         }
     }
 
+    /// Returns the glob of the sign's file if the file configures the tool. A file that only names
+    /// the tool does not configure it.
+    pub fn configuration_glob(&self) -> Option<&str> {
+        match self {
+            Self::FileEntry { target: SignTarget::WholeWords(_), .. } => None,
+            Self::File(_) | Self::Folder(_) | Self::FileEntry { .. } => self.glob(),
+        }
+    }
+
     /// Returns the id of the hook. Returns `None` if the sign is not a hook.
     pub fn hook(&self) -> Option<&str> {
         match self {
@@ -188,12 +197,21 @@ pub fn compile_glob(glob: &str) -> Option<GlobMatcher> {
     Some(glob.compile_matcher())
 }
 
+/// Parses a TOML text whose author may be hostile.
+///
+/// # Errors
+///
+/// Returns the reason why the text cannot be parsed.
+pub(crate) fn parse_toml(text: &str) -> Result<toml::Table, String> {
+    if is_too_deep(text) {
+        return Err(TOO_DEEP_REASON.to_owned());
+    }
+    text.parse::<toml::Table>().map_err(|error| error.message().to_owned())
+}
+
 /// Returns the value of a key in a TOML text. `name` contains the parts of the key, separated by dots.
 pub(super) fn find_toml_value(text: &str, name: &str) -> Option<toml::Value> {
-    if is_too_deep(text) {
-        return None;
-    }
-    let table = toml::Value::Table(text.parse::<toml::Table>().ok()?);
+    let table = toml::Value::Table(parse_toml(text).ok()?);
     name.split('.').try_fold(&table, |value, name| value.as_table()?.get(name)).cloned()
 }
 
@@ -223,7 +241,7 @@ fn has_json_key(text: &str, name: &str) -> bool {
 }
 
 /// Returns a JSON text without comments and without trailing commas. Configuration files may contain both.
-pub(super) fn strip_json_comments(text: &str) -> String {
+pub(crate) fn strip_json_comments(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
     // Position of the last comma. `None` if a character other than whitespace has followed this comma.
     let mut comma = None;
@@ -354,6 +372,7 @@ mod tests {
             "\n      - id: ruff-format\n",
             "\n      # - id: ruff\n      - id: black\n",
             "\n      - id: local\n        name: ruff\n",
+            "\n      - id: ruff\n        stages: [manual]\n",
             "\n      - id: local\n        entry: |\n          - id: ruff\n",
             " [{id: ruff-format, alias: ruff}]\n",
         ] {

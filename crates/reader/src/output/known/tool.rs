@@ -1,13 +1,17 @@
 //! Tools as described in `tools.toml`. The comment at the beginning of that file documents each field.
 
+// long: the row of the table of tools, with the meaning of each field.
+
 use std::collections::BTreeMap;
 
+use globset::GlobMatcher;
 use serde::Deserialize;
 use truing_core::finding::{DefectCategory, Severity};
 
-use crate::output::diagnostic::DiagnosticLevel;
+use crate::output::diagnostic::{Diagnostic, DiagnosticLevel};
+use crate::output::known::commands::RunCommand;
 use crate::output::known::exclude::ExcludeList;
-use crate::output::known::sign::{MAX_CONFIG_FILE_BYTES, ToolSign, find_toml_value};
+use crate::output::known::sign::{MAX_CONFIG_FILE_BYTES, ToolSign, compile_glob, find_toml_value};
 
 /// Placeholder for the changed files in a command.
 pub const FILES_PLACEHOLDER: &str = "{files}";
@@ -18,8 +22,14 @@ pub const RULE_PLACEHOLDER: &str = "{rule}";
 /// Placeholder for the last part of the rule's name in the URL of a page.
 pub const RULE_LAST_PART_PLACEHOLDER: &str = "{last}";
 
+/// Formats, besides JSON formats of single tools, in which every output contains a document.
+const NEVER_EMPTY_FORMATS: &[&str] = &["checkstyle", "gitlab", "junit", "sarif"];
+/// Arguments with which a program checks nothing.
+const INFORMATION_WORDS: &[&str] =
+    &["--help", "--init", "--version", "-V", "-h", "-v", "-version", "help", "version"];
 /// JSON formats whose output is empty if a run has no findings.
-const EMPTY_OUTPUT_JSON_FORMATS: &[&str] = &["ast-grep-json", "detect-secrets-json", "mypy-json"];
+const EMPTY_OUTPUT_JSON_FORMATS: &[&str] =
+    &["ast-grep-json", "detect-secrets-json", "mypy-json", "typos-json"];
 
 /// A known tool: its signs in a repository, how it is run, and the severity of its diagnostics.
 #[derive(Clone, Debug, Deserialize)]
@@ -42,6 +52,14 @@ pub struct KnownTool {
     /// first one in this list is used.
     pub recognised: Vec<ToolSign>,
     pub program: String,
+    /// Further subcommands that run the same checks as the first word of `command`, if this word is a
+    /// subcommand. The empty text stands for a command without a subcommand.
+    #[serde(default)]
+    pub subcommands: Vec<String>,
+    /// True if the tool cannot run without a file that is one of its signs. A command that runs the tool is
+    /// then no sign.
+    #[serde(default)]
+    pub needs_configuration: bool,
     /// Paths at which a project installs the program, relative to the root of the tree. The program is
     /// searched at these paths before it is searched in `PATH`.
     pub installed: Vec<String>,
@@ -73,12 +91,26 @@ pub struct KnownTool {
     /// Ids of pre-commit hooks that run the tool. The tool's signs may contain further hooks.
     #[serde(default)]
     pub hooks: Vec<String>,
+    /// Repositories of hooks whose revisions are the tool's versions, in addition to repositories with the
+    /// tool's name.
+    #[serde(default)]
+    pub mirrors: Vec<String>,
+    /// Packages that contain the tool, if they do not have the name of the tool or of its program.
+    #[serde(default)]
+    pub packages: Vec<String>,
+    /// Tags of pre-commit that the hook's own repository requires of every file.
+    #[serde(default)]
+    pub hook_types: Vec<String>,
     /// Options that Truing may take from the arguments of a hook. An entry for an option with a value ends
     /// with `=`.
     #[serde(default)]
     pub keeps: Vec<String>,
     /// Arguments with which the tool prints its version.
     pub version: Vec<String>,
+    /// Arguments with which the tool prints, as JSON, since which version each of its rules exists. The list
+    /// is empty if the tool cannot print this.
+    #[serde(default)]
+    pub rule_versions: Vec<String>,
     /// Oldest version that accepts the arguments in this table. `None` if there is no such limit.
     #[serde(default)]
     pub oldest: Option<String>,
@@ -93,7 +125,23 @@ pub struct KnownTool {
     pub stream: OutputStream,
     /// Exit codes of a successful run, with or without findings.
     pub exit: Vec<i32>,
+    /// Texts that the tool prints beside its diagnostics if it could not check everything, although the run
+    /// has one of these exit codes.
+    #[serde(default)]
+    pub failures: Vec<String>,
+    /// Texts that the tool prints if it examined none of the files in its arguments.
+    #[serde(default)]
+    pub examined_nothing: Vec<String>,
+    /// Texts of lines that explain an exit code other than 0, although there are no findings.
+    #[serde(default)]
+    pub explains_exit: Vec<String>,
     pub levels: ToolSeverities,
+    /// Rules whose diagnostics mean that the tool could not check a file or the project.
+    #[serde(default)]
+    pub unread: UnreadRules,
+    /// Kinds of text that the tool passes over without a word.
+    #[serde(default)]
+    pub unreadable: Vec<UnreadableText>,
     /// Severity of diagnostics, by the beginning of the rule's name.
     #[serde(default)]
     pub severity: BTreeMap<String, Severity>,
@@ -105,6 +153,9 @@ pub struct KnownTool {
     /// True if a run may be limited to the changed files. If false, the tool checks the whole project.
     #[serde(default)]
     pub per_file: bool,
+    /// True if each run checks only one file.
+    #[serde(default)]
+    pub one_file: bool,
     /// Names of the tool's configuration files, which are in a checked file's folder or in a parent folder.
     /// This list is empty if findings on a file depend on anything except the file and its configuration.
     #[serde(default)]
@@ -156,16 +207,36 @@ pub struct KnownTool {
     #[serde(default)]
     #[serde(rename = "same")]
     pub canonical_prefixes: BTreeMap<String, String>,
-    /// Truing's own rules that the tool implements better, even without configuration. Findings of these
-    /// rules are dropped in files that the tool has checked. The value is the common name of the tool's own
-    /// rule for the same defect (see [`Self::canonical_rule`]).
+    /// Truing's own rules for whose defects the tool also has a rule. If both report the defect on a line,
+    /// only the tool's finding is reported. The value is the common name of the tool's rule (see
+    /// [`Self::canonical_rule`]).
     #[serde(default)]
     pub replaces: BTreeMap<String, String>,
     /// Formats in which the tool does not distinguish safe fixes from unsafe fixes.
     #[serde(default)]
     pub unsafe_fixes_in: Vec<String>,
+    /// For a formatter: command with which a person can format a file, with [`FILES_PLACEHOLDER`] as the
+    /// placeholder for the file. The findings of a formatter are the changes that it would make.
+    #[serde(default)]
+    pub formatter: Option<String>,
     /// The tool's comment with which people can suppress a rule.
     pub ignore_comment: String,
+    /// A run of the tool in a repository that does not use it.
+    #[serde(default)]
+    pub suggested: Option<SuggestedRun>,
+}
+
+/// A run of a tool in a repository that does not use it, with rules that most teams accept. The run reads no
+/// configuration of the repository.
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SuggestedRun {
+    /// Arguments that replace [`KnownTool::command`].
+    pub command: Vec<String>,
+    /// Beginnings of the names of the rules whose findings are reported. If the list is empty, all findings
+    /// are reported.
+    #[serde(default)]
+    pub rules: Vec<String>,
 }
 
 /// Options that are passed to the tool if a file contains a sign, because the tool does not read this file
@@ -178,6 +249,70 @@ pub struct SignOptions {
     pub sign: ToolSign,
     /// The options; [`SIGN_PLACEHOLDER`] is the placeholder for the file.
     pub args: Vec<String>,
+}
+
+/// The rules whose diagnostics mean that a tool could not check something: syntax errors, unreadable files
+/// and internal errors. An entry is the beginning of a rule's name. The empty entry stands for an error
+/// without a rule.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UnreadRules {
+    /// Rules whose diagnostics hide other findings in the same file.
+    #[serde(default)]
+    pub file: Vec<String>,
+    /// Rules whose diagnostics hide findings in other files, too.
+    #[serde(default)]
+    pub project: Vec<String>,
+    /// Beginnings of messages that hide other findings in the same file. Any rule may have them.
+    #[serde(default)]
+    pub messages: Vec<String>,
+    /// Beginnings of messages of these rules that hide nothing.
+    #[serde(default)]
+    pub harmless: Vec<String>,
+}
+
+/// A kind of text that a tool does not read.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
+pub enum UnreadableText {
+    /// Text that is not UTF-8.
+    #[serde(rename = "not UTF-8")]
+    NotUtf8,
+    /// UTF-16 with a byte order mark.
+    #[serde(rename = "UTF-16")]
+    Utf16,
+}
+
+impl UnreadableText {
+    /// Returns true for a text of this kind.
+    pub fn is_kind_of(self, bytes: &[u8]) -> bool {
+        match self {
+            // A file with NUL bytes is no text, unless it is UTF-16.
+            Self::NotUtf8 => std::str::from_utf8(bytes).is_err() && (!bytes.contains(&0) || is_utf16(bytes)),
+            Self::Utf16 => is_utf16(bytes),
+        }
+    }
+
+    /// Returns the kind for people, as in "it does not read text that is not UTF-8".
+    pub fn description(self) -> &'static str {
+        match self {
+            Self::NotUtf8 => "text that is not UTF-8",
+            Self::Utf16 => "UTF-16",
+        }
+    }
+}
+
+/// Returns true if the bytes begin with the byte order mark of UTF-16.
+fn is_utf16(bytes: &[u8]) -> bool {
+    bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff")
+}
+
+/// The files that a tool did not check because of a diagnostic.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum UnreadExtent {
+    /// The file of the diagnostic.
+    File,
+    /// Also files other than the file of the diagnostic.
+    Project,
 }
 
 /// A table of a TOML file whose keys are names of options. A key may contain `_` where the option has `-`.
@@ -237,6 +372,50 @@ impl KnownTool {
         self.recognised.iter().find_map(|sign| Some((sign, sign.find_path(tracked_paths, read_file)?)))
     }
 
+    /// Returns true if the sign is a file that the tool checks. Such a file does not show that the repository
+    /// uses the tool.
+    pub fn is_guess(&self, sign: &ToolSign) -> bool {
+        matches!(sign, ToolSign::File(glob) if self.paths.contains(glob))
+    }
+
+    /// Returns true if this command runs the tool's checks.
+    pub fn is_run_by(&self, command: &RunCommand) -> bool {
+        let subcommand = self.command.first().filter(|word| !word.starts_with(['-', '{']));
+        let first_word = || {
+            let mut is_value = false;
+            command.words.iter().find(|word| {
+                let is_option = word.starts_with('-');
+                let is_subcommand = !is_option && (!is_value || self.is_subcommand(word));
+                is_value = is_option && !word.contains('=');
+                is_subcommand
+            })
+        };
+        if command.program == self.name && self.name != self.program {
+            return true;
+        }
+        let is_own = command.program == self.program;
+        match (subcommand, command.words.as_slice()) {
+            (_, [word]) if INFORMATION_WORDS.contains(&word.as_str()) => false,
+            (None, _) => is_own || self.hook_ids().contains(&command.program.as_str()),
+            (Some(_), _) if !is_own => {
+                command.is_packaged && self.hook_ids().contains(&command.program.as_str())
+            }
+            (Some(_), _) => match first_word() {
+                Some(word) if self.is_subcommand(word) => true,
+                Some(word) => self.is_subcommand("") && word.contains(['.', '/']),
+                // A packaged command adds the subcommand itself: the hook `ruff` is `ruff check`.
+                None if command.is_packaged => {
+                    command.program == self.name || self.hook_ids().contains(&command.program.as_str())
+                }
+                None => self.is_subcommand(""),
+            },
+        }
+    }
+
+    fn is_subcommand(&self, word: &str) -> bool {
+        self.command.first().into_iter().chain(&self.subcommands).any(|subcommand| subcommand == word)
+    }
+
     /// Returns the options that apply because of a sign in the file `sign_path`.
     pub fn sign_options(&self, sign_path: &str, read_file: &dyn Fn(&str) -> Option<Vec<u8>>) -> Vec<String> {
         let given = self.options.iter().find(|given| given.sign.find_path(&[sign_path], read_file).is_some());
@@ -270,6 +449,38 @@ impl KnownTool {
         recognised.chain(self.hooks.iter().map(String::as_str)).collect()
     }
 
+    /// Returns the names of the packages that contain the tool.
+    pub fn package_names(&self) -> Vec<&str> {
+        if self.packages.is_empty() {
+            return vec![&self.program, &self.name];
+        }
+        self.packages.iter().map(String::as_str).collect()
+    }
+
+    /// Returns true if the tool is a formatter that prints the lines which it would change.
+    pub fn reports_formatted_lines(&self) -> bool {
+        self.formatter.is_some() && matches!(self.format.as_str(), "diff" | "rustfmt")
+    }
+
+    /// Returns true if the tool is a linter. A type checker or a formatter is no substitute for a linter of
+    /// the same language.
+    pub fn is_linter(&self) -> bool {
+        self.category.get("") != Some(&DefectCategory::A) && self.formatter.is_none()
+    }
+
+    /// Returns true if the tool checks any text. A file that only such a tool checks was not checked as code.
+    pub fn is_of_any_language(&self) -> bool {
+        self.languages.iter().all(|language| language == "any" || language == "text")
+    }
+
+    /// Returns true if each line of an output that is not empty explains an exit code other than 0, although
+    /// there are no findings.
+    pub fn is_exit_explained_by(&self, output: &str) -> bool {
+        let mut lines = output.lines().filter(|line| !line.trim().is_empty()).peekable();
+        let explains = |line: &str| self.explains_exit.iter().any(|text| line.contains(text));
+        lines.peek().is_some() && lines.all(explains)
+    }
+
     /// Returns the severity of a diagnostic of this rule and level.
     pub fn severity(&self, rule: Option<&str>, level: DiagnosticLevel) -> Severity {
         longest_prefix_value(&self.severity, rule).copied().unwrap_or(match level {
@@ -277,6 +488,34 @@ impl KnownTool {
             DiagnosticLevel::Warning => self.levels.warning,
             DiagnosticLevel::Note => self.levels.note,
         })
+    }
+
+    /// Returns what the tool did not check because of this diagnostic; `None` if the diagnostic hides
+    /// nothing.
+    pub fn unread_extent(&self, diagnostic: &Diagnostic) -> Option<UnreadExtent> {
+        let UnreadRules { file, project, messages, harmless } = &self.unread;
+        let begins_with_any = |beginnings: &[String]| {
+            beginnings.iter().any(|beginning| diagnostic.message.starts_with(beginning.as_str()))
+        };
+        if begins_with_any(harmless) {
+            return None;
+        }
+        let is_listed = |rules: &[String]| {
+            rules.iter().any(|listed| match &diagnostic.rule {
+                Some(rule) => !listed.is_empty() && rule.starts_with(listed.as_str()),
+                None => listed.is_empty() && diagnostic.level == DiagnosticLevel::Error,
+            })
+        };
+        if is_listed(project) {
+            Some(UnreadExtent::Project)
+        } else {
+            (is_listed(file) || begins_with_any(messages)).then_some(UnreadExtent::File)
+        }
+    }
+
+    /// Returns the compiled globs of the files that the tool checks.
+    pub fn path_globs(&self) -> Vec<GlobMatcher> {
+        self.paths.iter().filter_map(|glob| compile_glob(glob)).collect()
     }
 
     /// Returns the defect category of this rule.
@@ -310,9 +549,10 @@ impl KnownTool {
 }
 
 /// Returns true if a run without findings may print nothing in this format. All text formats and a few JSON
-/// formats permit this; in all other JSON formats, such a run prints at least an empty list.
+/// formats permit this; in all other JSON and XML formats, such a run prints at least an empty list.
 pub fn is_empty_without_findings(format: &str) -> bool {
-    !format.ends_with("json") || EMPTY_OUTPUT_JSON_FORMATS.contains(&format)
+    let is_document = format.ends_with("json") || NEVER_EMPTY_FORMATS.contains(&format);
+    !is_document || EMPTY_OUTPUT_JSON_FORMATS.contains(&format)
 }
 
 /// Returns the arguments of `template`, with `files` in place of [`FILES_PLACEHOLDER`] and `sign_path` in

@@ -10,7 +10,7 @@ use crate::output::range::ColumnUnit::{self, Byte, CodePoint, Utf16};
 /// Expands to an expression for a path up to a colon. The colon after a drive letter is part of the path.
 macro_rules! path {
     ($($rest:literal),+) => {
-        concat!(r"^(?P<path>(?:[A-Za-z]:[\\/])?[^:\s][^:]*)", $($rest),+)
+        concat!(r"^(?P<path>(?:[A-Za-z]:[\\/])?[^:\s][^:]*(?::cell_\d+)?)", $($rest),+)
     };
 }
 
@@ -45,6 +45,10 @@ const fn line_pattern(
 /// columns. ShellCheck counts characters. Lines with the line number 0 do not match, because Cppcheck prints
 /// them for messages about its own run.
 pub static GCC: LinePattern = LinePattern {
+    failure_line_expression: concat!(
+        r"^(?:fatal )?error: |:0:(?:0:)? .*\[(?:missingFile|syntaxError|internalError",
+        r"|cppcheckError)\]$"
+    ),
     summary_expressions: &[
         r"^In file included from ",
         concat!(
@@ -121,9 +125,12 @@ pub static TSC: LinePattern = LinePattern {
         r"^Found (?P<total>\d+) errors?\b",
         r"^Errors  Files$",
         r"^\[?\d+:\d+:\d+",
+        // It cannot write into the tree, and does not need to.
+        r"^error TS5033: Could not write file '.*\.tsbuildinfo': ",
     ],
     excerpt_expressions: &[r"^\s", r"^\d+ "],
-    failure_line_expression: r"^error TS\d+: ",
+    // Every number except 5033.
+    failure_line_expression: r"^error TS(?:[0-46-9]\d*|5(?:[1-9]\d*|0(?:[0-24-9]\d*|3[0-24-9]\d*))): ",
     default_level: DiagnosticLevel::Error,
     ..line_pattern(
         "tsc",

@@ -285,7 +285,9 @@ fn rustc_tells_its_failures_and_macros() {
         report.diagnostics[0].rule_page_url.as_deref(),
         Some("https://doc.rust-lang.org/error_codes/E0308.html")
     );
-    assert_eq!(report.problems.len(), 1);
+    let problems: Vec<&str> = report.problems.iter().map(|problem| problem.text.as_str()).collect();
+    let unfinished = "the output does not end with `build-finished`, so it may be incomplete";
+    assert_eq!(problems, ["no error", unfinished]);
 }
 
 #[test]
@@ -403,4 +405,28 @@ proptest::proptest! {
             }
         }
     }
+}
+
+#[test]
+fn tsc_builds_a_solution_without_writing() {
+    let unwritten = "error TS5033: Could not write file '/b/a/tsconfig.tsbuildinfo': EACCES: permission denied, \
+        open '/b/a/tsconfig.tsbuildinfo'.\n";
+    let found = "a/x.ts(1,14): error TS2322: Type 'string' is not assignable to type 'number'.\n";
+    assert_eq!(
+        read_completely("tsc", &format!("{unwritten}{found}")),
+        ["error TS2322 x/a/x.ts:1:14 Type 'string' is not assignable to type 'number'."]
+    );
+    assert!(read_completely("tsc", unwritten).is_empty());
+    let old = "error TS5094: Compiler option '--noEmit' may not be used with '--build'.\n";
+    let report = read_in("x", "tsc", old.as_bytes());
+    assert_eq!(
+        report.problems.iter().map(|problem| problem.kind).collect::<Vec<_>>(),
+        [ProblemKind::ToolFailed]
+    );
+    let tsc = truing_reader::output::known::find_tool("tsc").unwrap();
+    let is_solution = |text: &'static str| {
+        tsc.config_selects_files("tsconfig.json", &|_: &str| Some(text.as_bytes().to_vec()))
+    };
+    assert!(is_solution(r#"{"files": [], "references": [{"path": "./a"}]}"#));
+    assert!(!is_solution(r#"{"include": ["src"]}"#));
 }

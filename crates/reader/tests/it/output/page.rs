@@ -32,6 +32,7 @@ fn section(tool: &KnownTool) -> String {
     row("checks", &codes(&tool.paths));
     row("checks scripts with the interpreter", &codes(&tool.shebang));
     row("recognised by", &tool.recognised.iter().map(sign).collect::<Vec<_>>().join(", "));
+    row("recognised by commands that run", &commands(tool));
     let argv =
         |arguments: &[String]| code(&[std::slice::from_ref(&tool.program), arguments].concat().join(" "));
     row("run as", &argv(&tool.command));
@@ -71,6 +72,13 @@ fn section(tool: &KnownTool) -> String {
         "exit statuses of a successful run",
         &tool.exit.iter().map(i32::to_string).collect::<Vec<_>>().join(", "),
     );
+    let messages = tool.unread.messages.iter().map(|beginning| format!("the message `{beginning} …`"));
+    let unread: Vec<String> = tool.unread.file.iter().map(|rule| unread_rule(rule)).chain(messages).collect();
+    row("rules by which it says that it could not check a file", &unread.join(", "));
+    let unread: Vec<String> = tool.unread.project.iter().map(|rule| unread_rule(rule)).collect();
+    row("rules by which it says that it could not check the project", &unread.join(", "));
+    let passed_over: Vec<&str> = tool.unreadable.iter().map(|kind| kind.description()).collect();
+    row("text that it passes over without a word", &passed_over.join(", "));
     row("severity", &severity(tool));
     let needs = [
         (tool.needs_setup, "the project's dependencies"),
@@ -99,14 +107,21 @@ fn section(tool: &KnownTool) -> String {
     );
     row("variables that name the folder for build results", &codes(&tool.builds));
     let replaced: Vec<String> = tool.replaces.keys().cloned().collect();
-    row("replaces these rules of Truing", &codes(&replaced));
+    row("reports the same defects as these rules of Truing", &codes(&replaced));
     row("command that fetches dependencies", &tool.fetch.as_deref().map(code).unwrap_or_default());
     let comment = tool
         .ignore_comment
         .strip_prefix("none")
         .map_or_else(|| code(&tool.ignore_comment), |instead| format!("none{instead}"));
     row("comment that suppresses a finding", &comment);
+    if let Some(run) = &tool.suggested {
+        row("run as a suggestion", &argv(&run.command));
+    }
     text
+}
+
+fn unread_rule(rule: &str) -> String {
+    if rule.is_empty() { "an error without a rule".to_owned() } else { format!("`{rule}…`") }
 }
 
 fn exclude(place: &ExcludeList) -> String {
@@ -116,6 +131,18 @@ fn exclude(place: &ExcludeList) -> String {
         (None, Some(section), Some(option)) => format!("{} in `[{section}]` of {file}", code(option)),
         (None, _, _) => file,
     }
+}
+
+fn commands(tool: &KnownTool) -> String {
+    if tool.needs_configuration {
+        return String::new();
+    }
+    let subcommand = tool.command.first().filter(|word| !word.starts_with(['-', '{']));
+    let subcommands = subcommand.into_iter().chain(&tool.subcommands);
+    let lines: Vec<String> = subcommands
+        .map(|subcommand| format!("{} {subcommand}", tool.program).trim_end().to_owned())
+        .collect();
+    if lines.is_empty() { code(&tool.program) } else { codes(&lines) }
 }
 
 fn severity(tool: &KnownTool) -> String {

@@ -30,6 +30,10 @@ async fn a_store_that_fails_or_hangs_stops_the_scheduler_and_health_says_so() {
 
     script.set_dead(true);
     comes_to(&service, "/readyz", 503).await;
+    for _ in 0..3 {
+        let told = get(&service.url, "/readyz").await;
+        assert!(told.contains(r#""operation":"call on purpose""#), "{told}");
+    }
     site.clock.skip(TimeSpan::seconds(31));
     comes_to(&service, "/healthz", 503).await;
     script.set_dead(false);

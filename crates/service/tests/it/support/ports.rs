@@ -29,9 +29,9 @@ use truing_core::port::{
     LeaseRefusal, Ledger, MarkOutcome, MergeSummary, NewNotice, OperatorAction, OperatorStore, OwnIssue,
     PendingNotice, PullActivity, PullDetails, PullRequest, PullReview, PullRevision, ReadReport, ReadRequest,
     ReaderError, ReplacementCheckRequest, RepositoryDetails, RepositoryReader, ReviewProgress, ReviewThread,
-    RunReference, RunStart, RunStore, SkippedHead, SlotDescription, SlotMark, SlotStore, StoreError,
-    SweepStore, ToolDetectionRequest, ToolFindings, ToolOutputRequest, UnavailableCause, UserRequest,
-    UserRequestOutcome, VersionConflict, WritePermit,
+    RunReference, RunStart, RunStore, SkippedHead, SlotDescription, SlotMark, SlotStore, StoreCheckError,
+    StoreError, SweepStore, ToolDetectionRequest, ToolFindings, ToolOutputRequest, UnavailableCause,
+    UserRequest, UserRequestOutcome, VersionConflict, WritePermit,
 };
 use truing_core::publish::{
     CommentProducer, CommentSubject, DesiredComment, DesiredStatus, ObservedComment, PublishLimits,
@@ -240,7 +240,12 @@ through! { SlotStore for FaultyStore, no_store, StoreError;
     grant_leases(leases: &[(SlotVersion, Slot)]) -> Vec<Result<SlotVersion, LeaseRefusal>>;
     mark_slots(marks: &[SlotMark], limits: &SlotLimits, halted: HaltPolicy) -> MarkOutcome;
     raise_version(version: SlotVersion) -> ();
-    check_writable() -> ();
+    {
+        async fn check_operations(&self) -> Result<(), StoreCheckError> {
+            let lost = || StoreCheckError::new("call on purpose", no_store());
+            self.script.call("check_operations", lost, self.inner.check_operations()).await
+        }
+    }
 }
 
 through! { RunStore for FaultyStore, no_store, StoreError;

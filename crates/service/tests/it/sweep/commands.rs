@@ -116,6 +116,51 @@ async fn a_comment_acts_once_however_often_it_is_told_and_edited() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn ignores_command_that_another_account_wrote() {
+    let site = Site::new().await;
+    for login in ["ada", "eve", "helper[bot]"] {
+        site.repo.set_role(login, "write").await.unwrap();
+    }
+    let (service, opened) = reviewed(&site).await;
+    let key = site.key(opened.number).await;
+    // The webhooks report Ada's own text. Another account replaces the text before the service reads it.
+    for (own, editor, foreign) in [
+        ("/review", "eve", "/review full"),
+        ("/review", "helper[bot]", "/review pause"),
+        ("/help", "eve", "/review"),
+    ] {
+        let id = site.repo.comment(opened.number, "ada", own).await.unwrap();
+        site.repo.edit_comment_as(opened.number, id, editor, foreign).await.unwrap();
+        site.deliver().await;
+        all_served(&service).await;
+    }
+    assert_eq!(acts(&service).await, Vec::<String>::new());
+    let history = service.history(&key).await;
+    let line = "`/review full` in a comment of ada@fake was not run: eve edited the comment, so its author did \
+        not write this text: write a new comment";
+    assert!(history.iter().any(|told| told == line), "{history:#?}");
+    service.rest(&site.clock).await;
+    service.stop().await;
+
+    // The sweep finds the edited text.
+    let mut swept = SweepStage::of(&site);
+    swept.obey(&site).await;
+    let line_comment = site.view(&opened).await.inline_comments().next().unwrap().id;
+    let talk = site.repo.comment(opened.number, "ada", "Thank you.").await.unwrap();
+    let reply = site.repo.reply(opened.number, "ada", line_comment, "Is it?").await.unwrap();
+    site.repo.edit_comment_as(opened.number, talk, "eve", "/review").await.unwrap();
+    site.repo.edit_comment_as(opened.number, reply, "eve", "/dismiss it is not").await.unwrap();
+    swept.obey(&site).await;
+    assert_eq!(swept.state(&key).await, "idle");
+    assert_eq!(swept.store.audit_entries(9).await.unwrap(), []);
+    // The author's own edit counts.
+    let talk = site.repo.comment(opened.number, "ada", "/reviw").await.unwrap();
+    site.repo.edit_comment(opened.number, talk, "/review").await.unwrap();
+    swept.obey(&site).await;
+    assert_eq!(swept.state(&key).await, "waiting (debounce)");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_pause_holds_until_it_is_resumed() {
     let site = Site::new().await;
     site.repo.set_role("ada", "write").await.unwrap();

@@ -238,7 +238,7 @@ fn render_text(record: &ConvergeRecord, min_severity: Severity) -> String {
     if let Some(exit) = &record.detail.state.exit {
         let mut text = fold_line("no audit: ", &line::clean_line(&exit.reason, MAX_LINE_CHARS));
         if record.cost() > MicroUsd(0) {
-            let _ = writeln!(text, "Cost: {}", record.cost());
+            let _ = writeln!(text, "Cost: {}", record.cost_text());
         }
         return text;
     }
@@ -273,7 +273,7 @@ fn render_text(record: &ConvergeRecord, min_severity: Severity) -> String {
         record.detail.state.head.short_sha(),
         record.detail.base.short_sha()
     );
-    let _ = writeln!(text, "Cost: {}", record.cost());
+    let _ = writeln!(text, "Cost: {}", record.cost_text());
     text
 }
 

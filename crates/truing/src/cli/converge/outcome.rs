@@ -202,7 +202,7 @@ pub(super) async fn render_text(
     let mut text: String = report.lines().map(fold_report_line).collect();
     if record.detail.cost_before_resume > MicroUsd(0) {
         // The line about the money paid now is inserted below the line with the run's total cost.
-        let cost = format!("Cost: {}\n", record.cost());
+        let cost = format!("Cost: {}\n", record.cost_text());
         text = text.replacen(
             &cost,
             &format!("{cost}Paid in this call: {}; the rest in earlier calls\n", record.cost_since_resume()),

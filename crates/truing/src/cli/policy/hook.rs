@@ -11,6 +11,8 @@ use std::os::fd::AsFd as _;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::{Component, Path, PathBuf};
 
+use ignore::WalkBuilder;
+use ignore::overrides::OverrideBuilder;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use truing_config::environment::Environment;
@@ -183,12 +185,24 @@ impl HookCallPolicy<'_> {
         if words.first() == Some(&"git") && cwd != self.root {
             return Err("git may run only in the root of the repository".to_owned());
         }
+        // An ignore file of the repository may include `.git` in what ripgrep searches.
+        let ignores_nothing = |word: &&str| matches!(*word, "--no-ignore" | "-u" | "--unrestricted");
+        if words.first() == Some(&"rg")
+            && !words.iter().any(ignores_nothing)
+            && [self.root, &cwd].into_iter().any(searches_git_folder)
+        {
+            return Err("an ignore file includes the folder `.git`: use `rg --no-ignore`".to_owned());
+        }
         // A link in the repository may point to a file outside the repository.
         for word in words.iter().skip(1) {
             let value = word.split_once('=').map_or(*word, |(_, value)| value);
-            let there = cwd.join(value).canonicalize();
-            if there.is_ok_and(|there| !there.starts_with(self.root)) {
-                return Err(format!("{value:?} is a path outside of the repository"));
+            let Ok(resolved) = cwd.join(value).canonicalize() else { continue };
+            match resolved.strip_prefix(self.root) {
+                Err(_) => return Err(format!("{value:?} is a path outside of the repository")),
+                Ok(inner) if is_in_git_folder(inner) => {
+                    return Err(format!("{value:?} is a path in the folder `.git`"));
+                }
+                Ok(_) => {}
             }
         }
         match self.policy.judge(AgentAction::Run(&words)) {
@@ -266,10 +280,58 @@ impl HookCallPolicy<'_> {
         let named = optional_text_field(input, "path")?.map_or_else(|| self.cwd.to_owned(), PathBuf::from);
         let (path, _) =
             self.resolve_relative(named.to_str().ok_or("the path of the folder is not UTF-8")?)?;
+        for field in ["pattern", "glob"].into_iter().filter(|field| (tool, *field) != ("Grep", "pattern")) {
+            if let Some(pattern) = optional_text_field(input, field)? {
+                self.judge_file_pattern(&named, &path, pattern)?;
+            }
+        }
         let is_file = self.root.join(&path).is_file();
         let inner = if is_file { path } else { path.join("any") };
         let inner = inner.to_str().ok_or("the path of the folder is not UTF-8")?;
         Ok(hook_answer(self.policy.judge(AgentAction::Read(inner))))
+    }
+
+    /// Judges a pattern of files. `named` is the folder as the call names it, and `path` is the same folder
+    /// without links. Claude Code searches in the folder that a pattern begins with, also if this folder is a
+    /// link. It excludes `.git` before it applies the pattern, so a pattern that matches `.git` includes it
+    /// again.
+    fn judge_file_pattern(&self, named: &Path, path: &Path, pattern: &str) -> Result<(), String> {
+        let is_wildcard = |part: &&str| part.contains(['*', '?', '[', '\\']);
+        let prefix: PathBuf = pattern.split('/').take_while(|part| !is_wildcard(part)).collect();
+        let searched = named.join(&prefix);
+        let searched = searched.to_str().ok_or("the path of the folder is not UTF-8")?;
+        let (start, _) = self.resolve_relative(searched)?;
+        if start != path.join(&prefix).components().collect::<PathBuf>() {
+            return Err(format!("the pattern {pattern:?} leads through a symbolic link"));
+        }
+        let mut git_folders = vec![self.root.join(".git"), self.root.join(path).join(".git")];
+        git_folders.push(self.root.join(&start).join(".git"));
+        git_folders.retain(|folder| folder.starts_with(self.root.join(path)));
+        for base in [self.root, self.cwd, &self.root.join(path)] {
+            let mut patterns = OverrideBuilder::new(base);
+            let patterns = patterns.add("!.git").and_then(|patterns| patterns.add(pattern));
+            let patterns = patterns.and_then(|patterns| patterns.build());
+            let patterns =
+                patterns.map_err(|error| format!("the pattern {pattern:?} is not valid: {error}"))?;
+            let own_pattern = OverrideBuilder::new(base).add(pattern).and_then(|patterns| patterns.build());
+            let own_pattern =
+                own_pattern.map_err(|error| format!("the pattern {pattern:?} is not valid: {error}"))?;
+            let includes_folder =
+                git_folders.iter().any(|folder| patterns.matched(folder, true).is_whitelist());
+            // Not every version of Claude Code excludes `.git` before it applies the pattern.
+            let includes_file = git_folders.iter().any(|folder| {
+                files_of_git_folder(folder).any(|file| own_pattern.matched(file, false).is_whitelist())
+            });
+            if includes_folder || includes_file {
+                return Err(format!(
+                    "the pattern {pattern:?} includes the folder `.git`: name the files, such as `*.py`"
+                ));
+            }
+        }
+        if is_in_git_folder(Path::new(pattern)) || is_in_git_folder(&start) {
+            return Err(format!("the pattern {pattern:?} leads into the folder `.git`"));
+        }
+        Ok(())
     }
 
     /// Judges a call of an MCP server's tool.
@@ -317,12 +379,40 @@ impl HookCallPolicy<'_> {
         let resolved: PathBuf = std::iter::once(resolved.as_os_str()).chain(rest.into_iter().rev()).collect();
         let outside = || format!("{named_path:?} is outside of the repository");
         let path = resolved.strip_prefix(self.root).map_err(|_| outside())?.to_owned();
+        if is_in_git_folder(&path) {
+            return Err(format!("{named_path:?} leads into the folder `.git`"));
+        }
         // A link above the root of the repository is not part of the path, so it does not count.
         let is_root = |folder: &&Path| folder.canonicalize().is_ok_and(|folder| folder == self.root);
         let top = whole.ancestors().filter(is_root).last();
         let has_link = top.and_then(|top| whole.strip_prefix(top).ok()) != Some(path.as_path());
         Ok((path, has_link))
     }
+}
+
+/// Returns true if ripgrep searches `.git` in this folder. The walk is ripgrep's own.
+fn searches_git_folder(folder: &Path) -> bool {
+    let mut walk = WalkBuilder::new(folder);
+    walk.max_depth(Some(1)).add_custom_ignore_filename(".rgignore");
+    walk.build().flatten().any(|entry| entry.file_name() == ".git")
+}
+
+/// Maximum number of files of a `.git` folder that are compared with a pattern.
+const MAX_GIT_FILES: usize = 20_000;
+
+/// Returns the files of a `.git` folder, except objects, whose names are digests. The files directly in the
+/// folder, such as `config`, come first.
+fn files_of_git_folder(folder: &Path) -> impl Iterator<Item = PathBuf> {
+    let mut walk = WalkBuilder::new(folder);
+    walk.standard_filters(false).filter_entry(|entry| entry.file_name() != "objects");
+    let all_files = walk.build();
+    let direct_files = walk.max_depth(Some(1)).build();
+    direct_files.chain(all_files).flatten().map(ignore::DirEntry::into_path).take(MAX_GIT_FILES)
+}
+
+/// Returns true for a path in a folder of git's own data, which may contain credentials.
+fn is_in_git_folder(path: &Path) -> bool {
+    path.components().any(|part| part.as_os_str().eq_ignore_ascii_case(".git"))
 }
 
 fn text_field<'a>(input: &'a Value, field: &str) -> Result<&'a str, String> {

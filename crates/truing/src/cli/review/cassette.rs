@@ -9,6 +9,7 @@ use truing_loops::agent::ModelAgent;
 use truing_model::cassette::CassetteRecording;
 
 use super::ReviewCommand;
+use crate::cli::destination::follow_links;
 use crate::cli::error::CliError;
 use crate::wiring;
 
@@ -67,6 +68,10 @@ impl ReviewCommand {
         let (agent, recording) = match (record, replay) {
             (Some(folder), _) => {
                 let file = file(folder);
+                follow_links(&file).map_err(|link| {
+                    let message = format!("--record: {} is a link in a repository", link.display());
+                    CliError::usage("cassette", message).hint("remove the link, or choose another folder")
+                })?;
                 std::fs::create_dir_all(file.parent().unwrap_or(Path::new("."))).map_err(|error| {
                     CliError::usage("cassette", format!("cannot make {}: {error}", folder.display()))
                         .hint("choose a writable folder")

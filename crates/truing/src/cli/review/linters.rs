@@ -36,8 +36,8 @@ impl ReviewCommand {
         linter_sources
     }
 
-    /// Prints the available linters if no linter is enabled. With `--explain --tools`, prints for each linter
-    /// the paths that the linter may read.
+    /// Prints the languages that no linter of the repository checks, and the available linters if no linter
+    /// is enabled. With `--explain --tools`, prints for each linter the paths that the linter may read.
     pub(super) async fn suggest_linters(
         &self,
         review: &LocalReviewOutcome,
@@ -45,7 +45,7 @@ impl ReviewCommand {
         repository: &LocalRepository,
         reader: &ChildProcessReader,
     ) {
-        if self.args.explain && self.args.tools {
+        if self.args.explain && self.args.tools.is_some() {
             let reviewed = &review.record.detail.coverage.reviewed;
             let running = wiring::tools::local_runner(config, &self.environment);
             let wanted = ConfiguredLinters::from_config(config);
@@ -59,19 +59,31 @@ impl ReviewCommand {
             }
             return;
         }
-        if config.review.linters != ToolSelection::Off
-            || self.args.outputs.has_any()
-            || self.args.diff.is_some()
-        {
+        if self.args.outputs.has_any() || self.args.diff.is_some() {
             return;
         }
         let running = wiring::tools::local_runner(config, &self.environment);
         let reviewed = &review.record.detail.coverage.reviewed;
         // Errors are ignored, because the list of available linters is only a hint.
-        let tools =
-            running.check_tool_availability(repository.root(), reviewed, &config.linters, reader).await;
+        let available = running
+            .check_tool_availability(repository.root(), reviewed, &config.linters, reader)
+            .await
+            .unwrap_or_default();
+        let unchecked = available.unchecked_languages.iter();
+        let unchecked: Vec<String> =
+            unchecked.map(|(language, linter)| format!("{language} ({linter})")).collect();
+        if config.review.linters != ToolSelection::Suggested && !self.args.fix && !unchecked.is_empty() {
+            let run = self.output.command_line("review --tools suggested");
+            self.output.print_note(format_args!(
+                "no linter of this repository checks: {} (`{run}`)",
+                unchecked.join(", ")
+            ));
+        }
+        if config.review.linters != ToolSelection::Off {
+            return;
+        }
         let (missing, could): (Vec<_>, Vec<_>) =
-            tools.unwrap_or_default().into_iter().partition(|tool| tool.missing_reason.is_some());
+            available.tools.into_iter().partition(|tool| tool.missing_reason.is_some());
         if !could.is_empty() {
             let run = self.output.command_line("review --tools");
             let could = could.into_iter().map(|tool| tool.name).collect::<Vec<_>>().join(", ");

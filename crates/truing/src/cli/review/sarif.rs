@@ -553,6 +553,7 @@ mod tests {
                     reason: SkipReason::Binary,
                 })
                 .collect(),
+            ..ReviewCoverage::default()
         };
         let (text, run) = render_log(&many, &[], &coverage);
         let size = compressed_len(&text);

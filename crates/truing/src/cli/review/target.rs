@@ -3,7 +3,8 @@
 //! key in the queue.
 
 use truing_config::environment::Environment;
-use truing_config::{Config, ForgeConfig};
+use truing_config::generate::StarterForge;
+use truing_config::{Config, ForgeConfig, ForgeKind};
 use truing_core::id::SlotKey;
 use truing_core::port::RunStore as _;
 use truing_forge::capability::{self, ForgeCapability};
@@ -231,6 +232,56 @@ fn parse_remote_url(remote: &str) -> Option<Url> {
         }
     }
 }
+
+/// Returns the forge of a remote, as a new configuration file describes it. Returns `None` for a remote that
+/// is no server, such as a folder.
+///
+/// # Errors
+/// The host, if the kind of its forge cannot be seen in the address.
+pub(in crate::cli) fn starter_forge(remote: &str) -> Result<Option<StarterForge>, String> {
+    let Some(url) = parse_remote_url(remote) else { return Ok(None) };
+    let Some(host) = url.host_str().map(str::to_ascii_lowercase) else { return Ok(None) };
+    let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "-_.~".contains(letter);
+    let mut parts: Vec<&str> =
+        url.path_segments().into_iter().flatten().filter(|part| !part.is_empty()).collect();
+    let scm = parts.iter().position(|part| *part == "scm").filter(|_| url.scheme().starts_with("http"));
+    let is_ssh_of_data_center = url.scheme() == "ssh" && url.port() == Some(DATA_CENTER_SSH_PORT);
+    // An ssh configuration may name a host of its own, such as `github.com-work`.
+    let known = KNOWN_FORGES.into_iter().find(|(name, known)| {
+        host == *known || url.scheme() == "ssh" && (host.starts_with(known) || host == *name)
+    });
+    let (kind, has_server) = match (known, scm) {
+        (Some((name, _)), _) => (ForgeKind::from_word(name).unwrap_or(ForgeKind::Github), false),
+        (None, Some(scm)) => {
+            parts.drain(..=scm);
+            (ForgeKind::BitbucketDc, true)
+        }
+        (None, None) if is_ssh_of_data_center || host.contains("bitbucket") => (ForgeKind::BitbucketDc, true),
+        (None, None) if host.contains("github") => (ForgeKind::Github, true),
+        (None, None) => return Err(host),
+    };
+    let context: String = match scm {
+        Some(scm) if has_server => {
+            url.path_segments().into_iter().flatten().take(scm).map(|part| format!("/{part}")).collect()
+        }
+        _ => String::new(),
+    };
+    let port = url.port().filter(|_| url.scheme().starts_with("http"));
+    let port = port.map_or(String::new(), |port| format!(":{port}"));
+    let repository = match parts[..] {
+        [owner, name] => {
+            let name = name.strip_suffix(".git").unwrap_or(name);
+            Some(format!("{owner}/{name}"))
+                .filter(|_| [owner, name].iter().all(|part| part.chars().all(is_plain)))
+        }
+        _ => None,
+    };
+    let server = has_server.then(|| format!("https://{host}{port}{context}"));
+    Ok(Some(StarterForge { kind, server, repository }))
+}
+
+/// The port at which Bitbucket Data Center serves git over ssh.
+const DATA_CENTER_SSH_PORT: u16 = 7999;
 
 /// Returns a message with an alternative if the remote seems to be at an unsupported forge. Otherwise returns
 /// `None`.

@@ -7,6 +7,7 @@ use clap::{Arg, ArgAction, ArgMatches, FromArgMatches};
 use truing_core::port::{ExternalToolRun, ToolOutput};
 use truing_diff::RepoPath;
 use truing_loops::reader::ChildProcessReader;
+use truing_reader::output::known::{find_tool, is_empty_without_findings};
 use truing_reader::output::path::AbsolutePath;
 use truing_reader::output::report::MAX_INPUT_BYTES;
 use truing_reader::output::{OutputFormat, is_known_tool, text_of};
@@ -33,6 +34,8 @@ struct ToolOutputOptions {
     path_prefix: Option<String>,
     /// Folder of the repository in which the tool ran.
     run_folder: Option<String>,
+    /// Exit code of the tool.
+    exit_code: Option<u8>,
 }
 
 const FROM_ARG: &str = "from";
@@ -40,6 +43,7 @@ const FORMAT_ARG: &str = "format_in";
 const TOOL_ARG: &str = "tool";
 const ROOT_ARG: &str = "root";
 const FOLDER_ARG: &str = "folder";
+const EXIT_ARG: &str = "exit";
 
 /// Returns an option that belongs to one `--from`, and is invalid without it.
 fn dependent_arg(id: &'static str, long: &'static str, value_name: &'static str, help: &'static str) -> Arg {
@@ -101,6 +105,16 @@ impl clap::Args for ToolOutputArgs {
                 )
                 .value_parser(parse_folder),
             )
+            .arg(
+                dependent_arg(
+                    EXIT_ARG,
+                    "exit",
+                    "CODE",
+                    "The exit code of the tool that wrote the preceding --from; without it, an empty output \
+                        counts as a failure",
+                )
+                .value_parser(parse_exit_code),
+            )
     }
 
     fn augment_args_for_update(command: clap::Command) -> clap::Command {
@@ -116,9 +130,13 @@ impl FromArgMatches for ToolOutputArgs {
             .collect();
         let froms: Vec<usize> = matches.indices_of(FROM_ARG).into_iter().flatten().collect();
         let formats = matches.get_many::<String>(FORMAT_ARG).map_or(0, Iterator::count);
-        for (id, long) in
-            [(FORMAT_ARG, "format-in"), (TOOL_ARG, "tool"), (ROOT_ARG, "root"), (FOLDER_ARG, "folder")]
-        {
+        for (id, long) in [
+            (FORMAT_ARG, "format-in"),
+            (TOOL_ARG, "tool"),
+            (ROOT_ARG, "root"),
+            (FOLDER_ARG, "folder"),
+            (EXIT_ARG, "exit"),
+        ] {
             let values = matches.get_many::<String>(id).into_iter().flatten();
             for (value, at) in values.zip(matches.indices_of(id).into_iter().flatten()) {
                 if id == FORMAT_ARG && formats == 1 {
@@ -131,13 +149,14 @@ impl FromArgMatches for ToolOutputArgs {
                     let text = format!("--{long} {value} must follow the --from that it belongs to\n");
                     return Err(clap::Error::raw(ErrorKind::ArgumentConflict, text));
                 };
-                let field = match id {
-                    FORMAT_ARG => &mut outputs.format,
-                    TOOL_ARG => &mut outputs.tool,
-                    ROOT_ARG => &mut outputs.path_prefix,
-                    _ => &mut outputs.run_folder,
+                let is_repeated = match id {
+                    FORMAT_ARG => outputs.format.replace(value.clone()).is_some(),
+                    TOOL_ARG => outputs.tool.replace(value.clone()).is_some(),
+                    ROOT_ARG => outputs.path_prefix.replace(value.clone()).is_some(),
+                    FOLDER_ARG => outputs.run_folder.replace(value.clone()).is_some(),
+                    _ => std::mem::replace(&mut outputs.exit_code, value.parse().ok()).is_some(),
                 };
-                if field.replace(value.clone()).is_some() {
+                if is_repeated {
                     let text = format!("--{long} is given twice for --from {}\n", outputs.file.display());
                     return Err(clap::Error::raw(ErrorKind::ArgumentConflict, text));
                 }
@@ -179,7 +198,11 @@ impl LoadedToolOutputs {
             let format = given.format.as_deref();
             let of_format =
                 format.map(|name| OutputFormat::parse(name).and_then(OutputFormat::tool).unwrap_or(name));
+            let (failure_reason, unnamed) = run_problems(&given, &text);
             ToolOutput {
+                failure_reason,
+                unnamed,
+                is_clean: given.exit_code == Some(0),
                 tool: given.tool.as_deref().or(of_format).unwrap_or_default().to_owned(),
                 roots: given.path_prefix.into_iter().chain([root.clone()]).collect(),
                 folder: given
@@ -236,6 +259,43 @@ impl ToolOutputArgs {
     }
 }
 
+/// Returns the reason why the run of a tool counts as failed, and the reason that counts if the output
+/// contains no finding.
+fn run_problems(given: &ToolOutputOptions, text: &str) -> (Option<String>, Option<String>) {
+    let format = given.format.as_deref().unwrap_or_default();
+    let known_tool =
+        given.tool.as_deref().and_then(find_tool).or_else(|| {
+            find_tool(OutputFormat::parse(format).and_then(OutputFormat::tool).unwrap_or(format))
+        });
+    // Most linters use 1 for findings, and other codes for failures.
+    let is_failure =
+        |code: u8| known_tool.map_or(code > 1, |known_tool| !known_tool.exit.contains(&i32::from(code)));
+    // With the name of a tool, the format is the one in which Truing runs the tool.
+    let by_name =
+        known_tool.filter(|_| find_tool(format).is_some()).map(|known_tool| known_tool.format.as_str());
+    let is_never_empty = match by_name.or_else(|| OutputFormat::parse(format).map(OutputFormat::as_str)) {
+        Some(format) => !is_empty_without_findings(format),
+        None => false,
+    };
+    match given.exit_code {
+        Some(code) if is_failure(code) => (Some(format!("its exit code is {code}")), None),
+        _ if !text.trim().is_empty() => {
+            let unnamed = given.exit_code.filter(|code| *code != 0);
+            (None, unnamed.map(|code| format!("its exit code is {code}, but it reported no finding")))
+        }
+        Some(0) if !is_never_empty => (None, None),
+        Some(0) => {
+            (Some("its output is empty, but a run without findings prints something".to_owned()), None)
+        }
+        Some(code) => (Some(format!("its exit code is {code}, and its output is empty")), None),
+        None => {
+            let reason = "its output is empty, which can also mean that it did not run: pass its exit code \
+                          with `--exit CODE`";
+            (Some(reason.to_owned()), None)
+        }
+    }
+}
+
 /// Hint for an output that cannot be read.
 const FINDINGS_HINT: &str = "specify a file with the findings that a linter printed, or `-` to read them \
     from a pipe, such as the output of `ruff check --output-format sarif`";
@@ -271,8 +331,8 @@ async fn recognise_format(
             format!("{name}: the output contains neither findings nor the name of a tool"),
         )
         .hint(
-            "specify the tool, as in `--format-in ruff`: the output then counts as a run without \
-                        findings",
+            "specify the tool and its exit code, as in `--format-in ruff --exit 0`: the output then counts \
+                        as a run without findings",
         ),
         false => CliError::usage("unknown_format", format!("{name}: the format is not recognised")).hint(
             "set `--format-in` to a format, such as sarif, checkstyle or junit, or to the tool that \
@@ -288,6 +348,13 @@ fn parse_format_name(name: &str) -> Result<String, String> {
     let tools = OutputFormat::all_formats().filter_map(OutputFormat::tool);
     let names = OutputFormat::all_formats().map(OutputFormat::as_str).chain(tools);
     Err(format!("no such format or tool; the nearest are {}", nearest_three_names(name, names).join(", ")))
+}
+
+fn parse_exit_code(code: &str) -> Result<String, String> {
+    match code.parse::<u8>() {
+        Ok(_) => Ok(code.to_owned()),
+        Err(_) => Err("not an exit code: specify a number from 0 to 255".to_owned()),
+    }
 }
 
 fn parse_absolute_root(root: &str) -> Result<String, String> {

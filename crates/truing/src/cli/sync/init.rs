@@ -9,9 +9,11 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use serde::Serialize;
+use truing_core::registry::PackageRegistry;
 use truing_core::sync::PinManifest;
 use truing_loops::sync::{
-    DecisionRequest, PackageSources, PinnedManifest, ProposedManifest, propose_manifest, read_pins,
+    DecisionRequest, HashTest, PackageSources, PinnedManifest, ProposedManifest, find_hash_test,
+    propose_manifest, read_pins,
 };
 use truing_upstream::archives::ArchiveFolder;
 
@@ -164,6 +166,23 @@ impl SyncInitArgs {
             config: lines.clone(),
         };
         context.output.print_answer(&answer, || answer.text(name, context))?;
+        let hash_test = match (&self.import, job.registry) {
+            (None, PackageRegistry::Pypi) => {
+                runtime.block_on(find_hash_test(&self.repo, &job.package, &reader))
+            }
+            _ => None,
+        };
+        if let Some(HashTest { path, pin_count }) = hash_test {
+            let test = path.display().to_string();
+            context.output.print_note(format!(
+                "{test} pins definitions itself ({pin_count} of {}): to use these pins, move {} away, then \
+                 run `{} --import {}`",
+                job.package,
+                answer.manifest,
+                self.package_search().sibling_command("init"),
+                shell_quote(&test)
+            ));
+        }
         Ok(CommandExit::Success)
     }
 

@@ -71,10 +71,11 @@ struct ProjectFile {
 
 /// Files that are searched for the required package, in this order. The file with the most reliable version
 /// range is first.
-const PROJECT_FILES: [ProjectFile; 5] = [
+const PROJECT_FILES: [ProjectFile; 6] = [
     ProjectFile { registry: PackageRegistry::Pypi, name: "pyproject.toml" },
     ProjectFile { registry: PackageRegistry::Pypi, name: "setup.cfg" },
     ProjectFile { registry: PackageRegistry::Pypi, name: "requirements.txt" },
+    ProjectFile { registry: PackageRegistry::Pypi, name: PIPFILE },
     ProjectFile { registry: PackageRegistry::Npm, name: "package.json" },
     ProjectFile { registry: PackageRegistry::Crates, name: "Cargo.toml" },
 ];
@@ -88,9 +89,15 @@ const MAX_SUGGESTIONS: usize = 3;
 /// Default forge of a job.
 const DEFAULT_FORGE: &str = "github";
 
+/// File of Pipenv, which has keys, although its name has no ending.
+const PIPFILE: &str = "Pipfile";
+/// Key of Pipenv's list of required packages.
+const PIPFILE_KEY: &str = "packages";
+
 /// Returns the key under which a file with this name usually lists the required packages.
 fn default_list_key(registry: PackageRegistry, file: &str) -> &'static str {
     match registry {
+        _ if file.ends_with(PIPFILE) => PIPFILE_KEY,
         _ if !file.ends_with(".toml") && !file.ends_with(".json") => "",
         PackageRegistry::Pypi => "project.dependencies",
         PackageRegistry::Npm | PackageRegistry::Crates => "dependencies",
@@ -204,7 +211,8 @@ impl PackageSearch<'_> {
         if !is_usual {
             lines += &format!("constraint.file = {}\n", text(file));
         }
-        if key_path != default_list_key(*registry, file) {
+        // The configuration has no default key for a file without an ending.
+        if key_path != default_list_key(*registry, file) || file.ends_with(PIPFILE) {
             lines += &format!("constraint.path = {}\n", text(key_path));
         }
         if let Some(style) = self.range_style(requirement) {
@@ -232,20 +240,9 @@ impl PackageSearch<'_> {
     /// Returns the style of the project's version range, or none for the registry's default style.
     fn range_style(&self, requirement: &PackageRequirement) -> Option<&'static str> {
         let file = self.project.join(&requirement.file);
-        let range = project_requirement::read_range(&requirement.requirement_place(&file, self.name))
-            .ok()?
-            .to_string();
-        let is_one = !range.contains([',', '*', ' ', '|']);
-        let begins = |sign: &str| is_one && range.starts_with(sign);
-        let is_number = is_one && range.starts_with(|letter: char| letter.is_ascii_digit());
-        match requirement.registry {
-            PackageRegistry::Pypi => begins("==").then_some(RangeStyle::Exact),
-            PackageRegistry::Npm if is_number => Some(RangeStyle::Exact),
-            PackageRegistry::Crates if is_number => Some(RangeStyle::Caret),
-            PackageRegistry::Crates if begins("=") => Some(RangeStyle::Exact),
-            PackageRegistry::Npm | PackageRegistry::Crates => begins("^").then_some(RangeStyle::Caret),
-        }
-        .map(RangeStyle::as_str)
+        let place = requirement.requirement_place(&file, self.name);
+        let style = project_requirement::read_requirement(&place).ok()?.range.style();
+        style.map(RangeStyle::as_str)
     }
 
     /// Returns the project's file and list that require the package. Returns an error if more than one file
@@ -327,31 +324,25 @@ impl PackageSearch<'_> {
         let usual = PackageRequirement { registry, file: file.to_owned(), key_path: key_path.to_owned() };
         let path = self.project.join(file);
         let place = usual.requirement_place(&path, self.name);
-        match project_requirement::read_range(&place) {
-            // An invalid range is not an error at this point. The error is reported later, when releases are
-            // compared with the range.
-            Ok(_) | Err(RequirementError::InvalidRange { .. }) => Ok(vec![usual]),
+        let others = || {
+            let paths = project_requirement::requiring_key_paths(&place).into_iter();
+            paths.map(|key_path| PackageRequirement { key_path, ..usual.clone() }).collect()
+        };
+        match project_requirement::read_requirement(&place) {
+            Ok(_) => Ok(vec![usual]),
+            // The version of this crate is inherited from the workspace.
+            Err(RequirementError::NotUnderstood { .. })
+                if project_requirement::inherits_workspace_version(&place) =>
+            {
+                Ok(others())
+            }
+            // A requirement that is not understood is no error at this point. The decision asks about it.
+            Err(RequirementError::NotUnderstood { .. }) => Ok(vec![usual]),
             Err(RequirementError::NotExactlyOneRequirement { count: 0, .. }) if key_path.is_empty() => {
                 Ok(Vec::new())
             }
-            Err(RequirementError::NotExactlyOneRequirement { count: 0, .. }) => {
-                let others = project_requirement::requiring_key_paths(&place);
-                Ok(others
-                    .into_iter()
-                    .map(|key_path| PackageRequirement { key_path, ..usual.clone() })
-                    .collect())
-            }
+            Err(RequirementError::NotExactlyOneRequirement { count: 0, .. }) => Ok(others()),
             Err(RequirementError::NotExactlyOneRequirement { .. }) => Ok(vec![usual]),
-            // The version of this crate is inherited from the workspace.
-            Err(RequirementError::Malformed { .. })
-                if project_requirement::inherits_workspace_version(&place) =>
-            {
-                let others = project_requirement::requiring_key_paths(&place);
-                Ok(others
-                    .into_iter()
-                    .map(|key_path| PackageRequirement { key_path, ..usual.clone() })
-                    .collect())
-            }
             Err(error @ (RequirementError::Unreadable { .. } | RequirementError::Malformed { .. })) => {
                 Err(CliError::usage("constraint", error.to_string()))
             }
@@ -371,7 +362,14 @@ impl PackageSearch<'_> {
         let mut registries: Vec<PackageRegistry> =
             files.iter().map(|file| file.registry).chain(registry).collect();
         registries.dedup();
-        if let ([registry], true) = (registries.as_slice(), self.from_release.is_some()) {
+        // A file that names the package in a way that is not understood must not be passed over.
+        let is_named = files.iter().any(|file| {
+            let path = self.project.join(file.name);
+            project_requirement::required_packages(&path, file.registry)
+                .iter()
+                .any(|name| name.eq_ignore_ascii_case(self.name))
+        });
+        if let ([registry], true, false) = (registries.as_slice(), self.from_release.is_some(), is_named) {
             let usual =
                 PROJECT_FILES.iter().find(|file| file.registry == *registry).map_or("", |file| file.name);
             let key_path = default_list_key(*registry, usual).to_owned();

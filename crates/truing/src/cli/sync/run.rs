@@ -33,6 +33,7 @@ use truing_upstream::archives::ArchiveFolder;
 use super::job_run_error::missing_job_run_error;
 use super::outcome;
 use super::sync_errors::{parse_version, render_item, unknown_job_error};
+use crate::cli::destination::follow_links;
 use crate::cli::error::{CliError, CommandExit};
 use crate::cli::output::{OutputPrinter, shell_quote};
 use crate::cli::target::{
@@ -98,10 +99,13 @@ impl SyncRunArgs {
     fn save_record(&self, record: &Value, context: &CommandContext) -> Result<(), CliError> {
         let Some(file) = &self.record else { return Ok(()) };
         let file = context.environment.directory().join(file);
-        std::fs::write(&file, format!("{record:#}\n")).map_err(|error| {
-            CliError::failure("record", format!("{} cannot be written: {error}", file.display()))
+        let wrong = |reason: String| {
+            CliError::failure("record", format!("{} cannot be written: {reason}", file.display()))
                 .hint("the run has ended, and its record is stored: `truing sync status` shows the record")
-        })
+        };
+        let target = follow_links(&file)
+            .map_err(|link| wrong(format!("{} is a link in a repository", link.display())))?;
+        std::fs::write(target, format!("{record:#}\n")).map_err(|error| wrong(error.to_string()))
     }
 
     /// Runs the job once.

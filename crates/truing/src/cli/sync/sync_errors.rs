@@ -108,6 +108,14 @@ pub(super) fn decision_error(error: SyncDecisionError, job: &JobConfig, project:
         SyncDecisionError::UnknownStartingRelease(_) => {
             CliError::usage("no_from", text).hint("name that release: --from V")
         }
+        SyncDecisionError::UnstableStart { ref version, ref before, .. } => {
+            let mut error =
+                CliError::usage("no_from", text).hint(format!("compare with this release: --from {version}"));
+            if let Some(before) = before {
+                error = error.hint(format!("or step back: require {before}"));
+            }
+            error
+        }
         SyncDecisionError::NoRequirementFile { .. } => {
             CliError::usage("no_from", text).hint("name that release: --from V").hint(
                 "or specify the file that requires the package, for example `constraint.file = \

@@ -103,4 +103,12 @@ fn a_check_that_failed_is_not_made_to_pass_by_the_tests_alone() {
     let more = ("test_total.py", "class Total", "NONE = []\n\n\nclass Total");
     let (told, exit) = scene(&[("total.py", WRONG, RIGHT), more]).json(&[]);
     assert_eq!((exit, &told["exit"]), (0, &json!("converged")), "{told}");
+
+    // The changed tests fail without the fix, but only because they use a new constant.
+    let with_constant = ("total.py", "def total(xs):\n", "STEP = 1\n\n\ndef total(xs):\n");
+    let import = ("test_total.py", "import total\n", "import STEP, total\n");
+    let (told, exit) = scene(&[wrong, with_constant, hollow, import]).json(&[]);
+    assert_eq!((exit, &told["code"], &told["commits"]), (1, &json!("tests"), &json!([])), "{told}");
+    let reason = told["reason"].as_str().unwrap();
+    assert!(reason.contains("pass even without its changes nearest to the findings"), "{told}");
 }

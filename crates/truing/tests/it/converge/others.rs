@@ -54,6 +54,13 @@ async fn add_bugbot(site: &Site, steps: impl IntoIterator<Item = BotStep>) {
     site.repo.add_bot(bot).await.unwrap();
 }
 
+/// Returns the text of a review that names the commit which the bot has read.
+fn review_text_for(commit: &str) -> String {
+    format!(
+        "{NOTHING}\n\n<sup>Reviewed by [Cursor Bugbot](https://cursor.com/bugbot) for commit {commit}.</sup>"
+    )
+}
+
 /// Returns the number of comments that request a review by the bot.
 fn count_bot_calls(pull: &PullView) -> usize {
     pull.conversation_comments().filter(|comment| comment.body.trim() == CALL).count()
@@ -158,8 +165,9 @@ async fn a_call_of_a_person_that_a_reviewer_has_seen_is_not_made_again() {
         while looks() < 2 {
             tokio::task::yield_now().await;
         }
-        let review =
-            BotReview { verdict: FakeReviewVerdict::Commented, body: NOTHING.to_owned(), comments: vec![] };
+        // Truing has not requested this review, so its text must name the head.
+        let body = review_text_for(&site.pull_view().await.head);
+        let review = BotReview { verdict: FakeReviewVerdict::Commented, body, comments: vec![] };
         site.repo.review_lines(site.number, "cursor[bot]", None, review).await.unwrap();
     };
     let ((told, exit), ()) = tokio::join!(site.run_json(&[]), answers);
@@ -178,4 +186,48 @@ async fn a_call_that_failed_is_tried_again_and_made_once() {
         assert!(site.forge.has_no_faults());
         assert_eq!(count_bot_calls(&site.pull_view().await), 1, "{kind:?}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_review_again_if_nothing_proves_what_was_read() {
+    let quick = format!(
+        "{}[reviewer.bugbot]\nbudget = \"2s\"\nrequests = 1\n",
+        reviewers_config("[\"internal\", \"bugbot\"]")
+    );
+    let site = Site::new(&quick, fixing_answers()).await;
+    // GitHub assigns this review to the head, whatever the bot has read.
+    site.repo.review(site.number, "cursor[bot]", FakeReviewVerdict::Commented, NOTHING).await.unwrap();
+    let (told, exit) = site.run_json(&[]).await;
+    assert_eq!((exit, &told["code"]), (1, &json!("reviewer_silent")), "{told}");
+    assert!(told["reason"].as_str().unwrap().contains("not proven"), "{told}");
+    let pull = site.pull_view().await;
+    assert_eq!((count_bot_calls(&pull), pull.draft), (1, true));
+    // This text names the head.
+    let text = review_text_for(&pull.head);
+    site.repo.review(site.number, "cursor[bot]", FakeReviewVerdict::Commented, &text).await.unwrap();
+    let (told, exit) = site.run_json(&[]).await;
+    assert_eq!((exit, &told["exit"]), (0, &json!("converged")), "{told}");
+    assert_eq!(count_bot_calls(&site.pull_view().await), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ignores_review_whose_text_names_an_older_commit() {
+    let quick = format!(
+        "{}[reviewer.helper]\nlogins = [\"helper[bot]\"]\ntrigger = \"helper look\"\n\
+         detector = \"text:reviewed ([0-9a-f]+)\"\nbudget = \"2s\"\nrequests = 1\n",
+        reviewers_config("[\"internal\", \"helper\"]")
+    );
+    let site = Site::new(&quick, fixing_answers()).await;
+    let old = site.pull_view().await.head;
+    site.repo.push("topic", CommitBuilder::new("Sell").write("sold.py", "x = 1\n")).await.unwrap();
+    let bot = FakeBot {
+        login: "helper[bot]".into(),
+        line_comment_author: None,
+        trigger_text: Some("helper look".into()),
+        steps: [bot_review_step(&format!("I have reviewed {old}."), vec![])].into(),
+    };
+    site.repo.add_bot(bot).await.unwrap();
+    let (told, exit) = site.run_json(&[]).await;
+    assert_eq!((exit, &told["code"]), (1, &json!("reviewer_silent")), "{told}");
+    assert!(site.pull_view().await.draft);
 }

@@ -291,8 +291,8 @@ async fn a_run_ends_at_what_its_pull_request_may_cost_and_names_the_key() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn while_another_reviewer_is_waited_for_nobody_has_a_lease_and_its_answer_is_seen() {
-    let others = "[converge]\nreviewers = [\"internal\", \"helper\"]\npoll = \"1s\"\n\
-        [reviewer.helper]\nlogins = [\"helper[bot]\"]\nbudget = \"1h\"\n";
+    let others = "[converge]\nreviewers = [\"internal\", \"helper\"]\npoll = \"1s\"\npoll_after_trigger = \"1s\"\n\
+        [reviewer.helper]\nlogins = [\"helper[bot]\"]\ntrigger = \"helper look\"\nbudget = \"1h\"\n";
     let site = Site::new(&format!("{NATIVE}{others}"), [clean_audit_answer()]).await;
     let _server = site.serve();
     site.request_only_run("ann").await;
@@ -434,7 +434,7 @@ async fn an_audit_with_a_silent_auditor_is_not_clean_says_so_and_is_made_anew_wh
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_that_a_person_stops_says_so_and_is_resumed() {
     let others = "[converge]\nreviewers = [\"internal\", \"helper\"]\npoll = \"30s\"\n\
-        [reviewer.helper]\nlogins = [\"helper[bot]\"]\nbudget = \"2h\"\n";
+        [reviewer.helper]\nlogins = [\"helper[bot]\"]\ntrigger = \"helper look\"\nbudget = \"2h\"\n";
     let site = Site::new(&format!("{NATIVE}{others}"), [clean_audit_answer()]).await;
     let _server = site.serve();
     site.request_only_run("ann").await;

@@ -49,6 +49,7 @@ async fn a_run_by_hand_ends_before_its_next_act_when_a_maintainer_says_stop_and_
 async fn strangers_bots_other_words_and_what_is_taken_back_stop_no_run() {
     let site = Site::new("", two_loop_answers()).await;
     site.repo.set_role("eve", "read").await.unwrap();
+    site.repo.set_role("bob", "write").await.unwrap();
     site.model.stall_request(2);
     let talking = async {
         site.model.wait_until_stalled().await;
@@ -62,6 +63,8 @@ async fn strangers_bots_other_words_and_what_is_taken_back_stop_no_run() {
         ] {
             site.repo.comment(site.number, by, text).await.unwrap();
         }
+        let talk = site.repo.comment(site.number, "ann", "Thank you.").await.unwrap();
+        site.repo.edit_comment_as(site.number, talk, "bob", "/converge stop").await.unwrap();
         site.model.resume();
     };
     let ((told, exit), ()) = tokio::join!(site.run_json(&[]), talking);

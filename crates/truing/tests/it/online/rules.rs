@@ -53,7 +53,7 @@ impl Guard {
             .find_index(PackageRegistry::Pypi, package)
             .unwrap();
         let index = PackageIndex::new(PackageRegistry::Pypi, &own.address).unwrap();
-        let releases = runtime.block_on(index.fetch_releases(package)).unwrap();
+        let releases = runtime.block_on(index.fetch_releases(package)).unwrap().releases;
         Self {
             runtime,
             index,

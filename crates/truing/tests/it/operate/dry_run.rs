@@ -166,8 +166,11 @@ async fn a_dry_run_ends_with_1_where_a_forge_refuses_or_is_away() {
     assert_eq!((json.exit, &found["forges"][0]["state"]), (1, &"token_refused".into()));
     // A dry run refuses the same configurations as a start.
     let mut command = site.command(&["serve", "--dry-run"]);
-    let ran = Ran::from(command.env_remove("GITHUB_WEBHOOK_SECRET").output().unwrap());
+    command.env_remove("GITHUB_WEBHOOK_SECRET").env_remove("GITHUB_TOKEN");
+    let ran = Ran::from(command.output().unwrap());
     assert_eq!(ran.exit, 2, "{ran:?}");
+    let all = ["GITHUB_TOKEN", "GITHUB_WEBHOOK_SECRET"].map(|name| format!("variable {name} is not set"));
+    assert!(all.iter().all(|missing| ran.err.contains(missing)), "{ran:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,6 +1,8 @@
 //! Tests of findings from another program's output that Truing publishes on a pull request. Each finding is
 //! posted once, moves with its line, and is resolved when it is missing.
 
+use std::os::unix::fs::PermissionsExt as _;
+
 use serde_json::json;
 
 use super::*;
@@ -150,8 +152,8 @@ async fn what_is_not_understood_resolves_nothing_and_neither_does_another_tools_
     assert_eq!(open().await, 0);
 }
 
-/// Runs each command of the example that starts with the name of a linter. A fake linter prints a finding on
-/// the second line of `a.py`.
+/// Runs each line of the example with a fake linter in the place of the real one. The finding is on the
+/// second line of `a.py`. An output of nothing, or the exit code of a failure, resolves no finding.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_lines_of_the_example_post_what_a_linter_prints_and_resolve_it_when_it_is_gone() {
     let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/ci/linters.yml");
@@ -180,19 +182,40 @@ async fn the_lines_of_the_example_post_what_a_linter_prints_and_resolve_it_when_
     for (linter, found, nothing) in outputs {
         let line = example
             .lines()
-            .find_map(|line| line.trim().strip_prefix("- run: ").filter(|line| line.starts_with(linter)));
-        let (_, truing) = line.unwrap_or_else(|| panic!("{linter}")).split_once(" | truing ").unwrap();
-        let options = truing.strip_prefix("review --pr \"$PULL\" --publish --from - ").unwrap();
-        let options: Vec<&str> = options.split(' ').collect();
+            .find_map(|line| line.trim().strip_prefix("- run: ").filter(|line| line.starts_with(linter)))
+            .unwrap_or_else(|| panic!("{linter}"));
         let site = Site::new().await;
         let number = open_clean_pull(&site).await;
-        let ran = site.publish_output(&found, &options);
-        let view = site.repo.pull(number).await.unwrap();
-        assert_eq!(view.inline_comments().count(), 1, "{linter}: {ran:?}");
-        let ran = site.publish_output(nothing, &options);
-        let view = site.repo.pull(number).await.unwrap();
-        assert!(view.inline_comments().all(|comment| comment.resolved), "{linter}: {ran:?}");
+        let run_line = |output: &str, code: u8| {
+            let programs = site.home.path().join("programs");
+            std::fs::create_dir_all(&programs).unwrap();
+            std::fs::write(programs.join("output"), output).unwrap();
+            let linter = linter.trim().split(' ').next().unwrap();
+            let script = format!("#!/bin/sh\ncat {}/output\nexit {code}\n", programs.display());
+            std::fs::write(programs.join(linter), script).unwrap();
+            std::fs::set_permissions(programs.join(linter), std::fs::Permissions::from_mode(0o755)).unwrap();
+            let truing = site.command(&[]);
+            let program = Path::new(truing.get_program()).parent().unwrap();
+            let path = format!("{}:{}:/usr/bin:/bin", programs.display(), program.display());
+            let mut command = Command::new("bash");
+            command.args(["-e", "-c", line]).env_clear().current_dir(site.home.path());
+            command.envs(truing.get_envs().filter_map(|(name, value)| Some((name, value?))));
+            let variables = [("PATH", path.as_str()), ("PULL", "o/r#1"), ("TRUING_CONFIG", "truing.toml")];
+            Ran::from(command.envs(variables).output().unwrap())
+        };
+        let is_open = async || {
+            let view = site.repo.pull(number).await.unwrap();
+            view.inline_comments().any(|comment| !comment.resolved)
+        };
+        let ran = run_line(&found, 1);
+        assert!(is_open().await, "{linter}: {ran:?}");
+        for (output, code) in [("", 0), ("", 1), ("", 2), (nothing, 77)] {
+            let ran = run_line(output, code);
+            assert!(is_open().await, "{linter} {output} {code}: {ran:?}");
+        }
+        let ran = run_line(nothing, 0);
+        assert!(!is_open().await, "{linter}: {ran:?}");
         tried += 1;
     }
-    assert_eq!(tried, example.matches(" | truing review ").count());
+    assert_eq!(tried, example.matches("; truing review ").count());
 }

@@ -23,7 +23,8 @@ async fn a_server_says_what_it_sees_and_that_the_forge_refuses_its_token() {
     let site = Site::new().await.ignore_existing_pulls();
     site.open_clean("one").await;
     let server = site.serve();
-    let ran = wait_for_status(&site, &server, 0, "github: 1 repository, 1 open pull request\n").await;
+    let ran = wait_for_status(&site, &server, 0, "github: 1 repository, 1 open pull request (counted").await;
+    assert!(ran.out.contains("\nqueue: 0 waiting, 0 running\n"), "{ran:?}");
     assert!(ran.out.contains("opened before the first sweep are not reviewed"), "{ran:?}");
     let view = site.repo.pull(1).await.unwrap();
     assert!(view.comments.is_empty() && view.statuses.is_empty(), "it was open before the first contact");

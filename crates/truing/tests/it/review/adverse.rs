@@ -176,7 +176,7 @@ fn test_each_misbehaviour(runs: impl Fn(Scene) -> Scene + Sync) {
             vec![ScriptedAnswer::fault(ModelFault::BadJson { after: At::Start }).times(0)],
             "partial",
             "minimal",
-            1,
+            2,
             false,
         ),
         (

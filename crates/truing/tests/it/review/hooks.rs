@@ -74,7 +74,7 @@ fn a_commit_is_made_quietly_or_not_at_all() {
     );
     assert!(!stopped.err.contains("core/python-debugger"), "{}", stopped.err);
     assert!(
-        stopped.err.ends_with("pass this by with: git commit --no-verify\n")
+        stopped.err.ends_with("skip this hook: git commit --no-verify\n")
             || stopped.err.contains("--no-verify")
     );
     // For `git commit -a` and for `git commit` with paths, git uses a separate index file. Git passes the

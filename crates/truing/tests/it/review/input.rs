@@ -155,15 +155,19 @@ fn a_partial_clone_says_so_and_what_to_fetch() {
     place.write("a.py", STOPS);
     place.commit("mine");
     let url = format!("file://{}", place.repo().display());
-    place.git(["clone", "--quiet", "--filter=blob:none", "--branch=feature", &url, "../partial"]);
-    let ran = place.review(&["../partial"]);
-    let lines = ran.err.lines().collect::<Vec<_>>();
-    assert!(
-        ran.exit == 3 && lines[0].starts_with("error: this is a partial clone, and git diff"),
-        "{}",
-        ran.err
-    );
-    assert!(lines[1].contains("`git fetch --refetch --no-filter origin`"), "{}", ran.err);
+    for filter in ["tree:0", "blob:none"] {
+        let _ = std::fs::remove_dir_all(place.home().join("partial"));
+        let filter = format!("--filter={filter}");
+        place.git(["clone", "--quiet", &filter, "--branch=feature", &url, "../partial"]);
+        let ran = place.review(&["../partial"]);
+        let lines = ran.err.lines().collect::<Vec<_>>();
+        assert!(
+            ran.exit == 3 && lines[0].starts_with("error: this is a partial clone, and git diff"),
+            "{filter}: {}",
+            ran.err
+        );
+        assert!(lines[1].contains("`git fetch --refetch --no-filter origin`"), "{}", ran.err);
+    }
     let partial = place.home().join("partial");
     place.git_in(&partial, ["diff", "--stat", "origin/main", "HEAD"]);
     assert_eq!(field_of_findings(&place.report(&["../partial"]), "path"), ["a.py"], "the command helps");

@@ -117,11 +117,11 @@ fn bedrock_without_a_region_a_key_or_an_id_is_told_before_anything_is_sent() {
     let token = "region = \"eu-central-1\"\napi_key = { env = \"ANTHROPIC_API_KEY\" }\n";
     refused(&format!("{token}name = \"claude-mythos-5-1\"\n"), &["claude-mythos-5-1", "model_ids"]);
     refused(&format!("{token}model_ids = [\"x\"]\n"), &["model.model_ids", "table"]);
-    // The price of a custom model id may differ from the model's standard price, so the operator must
-    // configure it.
+    // A configured id has the price of the model that it stands for. The operator must configure the price of
+    // a model that the price table lacks.
     let arn = "arn:aws:bedrock:eu-central-1:1:application-inference-profile/x";
-    let own = format!("{token}model_ids = {{ \"claude-sonnet-5-5\" = \"{arn}\" }}\n");
-    refused(&own, &[arn, "[price.\"claude-sonnet-5-5\"]"]);
+    let own = format!("{token}name = \"own-model\"\nmodel_ids = {{ \"own-model\" = \"{arn}\" }}\n");
+    refused(&own, &[arn, "[price.\"own-model\"]"]);
 }
 
 #[test]

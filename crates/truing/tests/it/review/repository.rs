@@ -111,6 +111,29 @@ fn a_nul_byte_in_a_changed_file_hides_no_secret_and_no_missing_check() {
 }
 
 #[test]
+fn a_new_file_of_source_code_with_a_nul_byte_makes_the_review_partial() {
+    let place = Place::new();
+    place.git(["checkout", "--quiet", "-b", "feature"]);
+    place.write("a.JS", "eval(x)\n// \0\n");
+    place.write("icon", "\0 pixels\n");
+    place.write("tool", "#!/bin/sh\necho 1\n# \0\n");
+    place.write("x.png", "\0 pixels\n");
+    place.commit("add");
+    for arguments in [&[][..], &["--head", "feature"]] {
+        let report = place.report(arguments);
+        let gap = |path: &str, reason: &str| json!({ "path": path, "reason": reason });
+        let expected = json!([
+            gap("a.JS", "binary_source"),
+            gap("icon", "binary"),
+            gap("tool", "binary_source"),
+            gap("x.png", "binary"),
+        ]);
+        assert_eq!(report["coverage"]["not_reviewed"], expected, "{arguments:?}");
+        assert_eq!(report["outcome"]["kind"], "partial", "{arguments:?}");
+    }
+}
+
+#[test]
 fn a_head_is_reviewed_alone_against_where_it_left_the_default_branch() {
     let place = Place::new();
     let left = place.git(["rev-parse", "HEAD"]);

@@ -37,6 +37,15 @@ fn finding_titles_and_sources(result: &Value) -> (Vec<&Value>, Vec<&Value>) {
 }
 
 #[test]
+fn recording_follows_no_link_of_the_repository() {
+    let scene = scene();
+    std::os::unix::fs::symlink("..", scene.place.repo().join("tape")).unwrap();
+    let refused = scene.review(&["--record", "tape"]);
+    assert!(refused.exit == 2 && refused.err.contains("is a link in a repository"), "{refused:?}");
+    assert_eq!(scene.model.request_log().len(), 0);
+}
+
+#[test]
 fn what_was_recorded_is_played_without_a_key_a_request_or_money() {
     let scene = scene();
     let live = scene.review(&["--record", "../tape"]);

@@ -79,6 +79,12 @@ fn a_project_without_dates_cannot_wait_for_a_release_to_age() {
     let site = pypi_registry(&[("1.0.0", plain, ""), ("1.0.1", plain, "")], &[]);
     site.write("truing.toml", "[sync.demo]\nmin_age = \"1d\"\n");
     site.assert_refused(&[], 2, &["the index does not say when releases were published", "min_age"]);
+    site.write("truing.toml", "[sync.demo]\n");
+    site.write("uv.toml", "exclude-newer = \"7 days\"\n");
+    let (answer, _) = site.decide(&[]);
+    assert_eq!(answer["decision"], "ask", "{answer}");
+    let text = answer.to_string();
+    assert!(text.contains("`exclude-newer = 7 days` of uv.toml hides young releases"), "{text}");
 }
 
 #[test]

@@ -106,11 +106,12 @@ fn a_crate_is_followed_by_file_and_item() {
 const SCRIPT: &str = "exports.run = function (a) { return a; };\n";
 
 /// Returns an npm registry with these releases of a scoped package. Each release has a version, a source
-/// text, and additional fields for its data in the index.
+/// text, and additional fields for its data in the index. The field `tag` sets a tag to the release.
 fn npm_registry(releases: &[(&str, &str, serde_json::Value)]) -> Registry {
     let files = |address| {
         let mut files = Files::new();
         let (mut versions, mut time) = (json!({}), json!({ "created": "2020-01-01T00:00:00Z" }));
+        let mut tags = json!({});
         for (day, (version, source, more)) in releases.iter().enumerate() {
             let archive = tar_gz(
                 "package",
@@ -122,10 +123,13 @@ fn npm_registry(releases: &[(&str, &str, serde_json::Value)]) -> Registry {
                 entry[key] = value.clone();
             }
             versions[*version] = entry;
+            if let Some(tag) = more["tag"].as_str() {
+                tags[tag] = json!(version);
+            }
             time[*version] = json!(format!("2024-05-{:02}T00:00:00.000Z", day + 1));
             files.insert(format!("/npm/demo-{version}.tgz"), archive);
         }
-        let document = json!({ "name": "@ours/demo", "versions": versions, "time": time, "dist-tags": {} });
+        let document = json!({ "name": "@ours/demo", "versions": versions, "time": time, "dist-tags": tags });
         files.insert("/npm/@ours%2fdemo".to_owned(), document.to_string().into_bytes());
         files
     };
@@ -177,6 +181,57 @@ fn what_is_too_young_is_not_followed() {
     let site = crates_io_registry(&[("1.0.0", RUN, false), ("1.0.1", RUN, false)]);
     site.write("truing.toml", "[sync.demo]\nregistry = \"crates\"\nmin_age = \"366d\"\n");
     assert_eq!(site.decide(&[]).0["to"], "1.0.1");
+}
+
+#[test]
+fn what_the_package_manager_does_not_install_yet_is_not_followed() {
+    let site = npm_registry(&[
+        ("1.0.0", SCRIPT, json!({})),
+        ("1.0.1", SCRIPT, json!({ "tag": "latest" })),
+        ("1.1.0", SCRIPT, json!({})),
+        ("1.2.0", SCRIPT, json!({})),
+    ]);
+    let decide = |requirement: &str, npmrc: &str| {
+        let text = format!("{{\"dependencies\": {{\"@ours/demo\": \"{requirement}\"}}}}\n");
+        site.write("package.json", text);
+        site.write(".npmrc", npmrc);
+        let (answer, _) = site.decide(&[]);
+        let reason = answer["reason"].as_str().unwrap_or_default().to_owned();
+        (answer["from"].clone(), answer["to"].clone(), answer["decision"].clone(), reason)
+    };
+    let (_, to, decision, reason) = decide(">=1.0.0 <1.0.1", "");
+    assert_eq!((&to, &decision), (&json!("1.0.1"), &json!("relax")), "{reason}");
+    assert!(
+        reason.contains("2 newer releases are not followed: above npm's tag `latest` (1.0.1)"),
+        "{reason}"
+    );
+    // npm prefers the tag to newer releases in the range.
+    let (from, to, ..) = decide("^1.0.0", "");
+    assert_eq!((from, to), (json!("1.0.1"), json!("1.0.1")));
+    // A project above the tag is not limited by it.
+    let (_, to, ..) = decide(">=1.1.0 <1.2.0", "");
+    assert_eq!(to, "1.2.0");
+    let (_, to, _, reason) = decide(">=1.0.0 <1.0.1", "before=2024-05-02\n");
+    assert_eq!(to, "1.0.0");
+    assert!(
+        reason.contains("1 newer release is not followed: hidden by `before = 2024-05-02` of .npmrc"),
+        "{reason}"
+    );
+    let (_, to, ..) = decide(">=1.0.0 <1.0.1", "min-release-age=3\n");
+    assert_eq!(to, "1.0.1");
+}
+
+#[test]
+fn a_wider_range_that_loses_a_prerelease_is_asked_about() {
+    let site = npm_registry(&[
+        ("1.0.0", SCRIPT, json!({})),
+        ("1.1.0-rc.1", SCRIPT, json!({})),
+        ("1.1.0", SCRIPT, json!({})),
+    ]);
+    site.write("package.json", "{\"dependencies\": {\"@ours/demo\": \">=1.0.0 <1.1.0-rc.2\"}}\n");
+    let (answer, _) = site.decide(&[]);
+    assert_eq!(answer["decision"], "ask", "{answer}");
+    assert!(answer["reason"].as_str().unwrap().contains("would exclude 1.1.0-rc.1"), "{answer}");
 }
 
 #[test]

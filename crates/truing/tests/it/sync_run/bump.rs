@@ -168,7 +168,7 @@ async fn a_port_that_is_not_finished_is_kept_in_a_draft_and_finished_before_anyt
     assert_eq!((pulls.len(), drafts.len(), drafts[0].open), (1, 1, false));
     let page = ran.json["pr"]["url"].as_str().unwrap();
     assert!(drafts[0].body.contains(page.rsplit('/').next().unwrap()), "{}", drafts[0].body);
-    assert!(drafts[0].body.starts_with("Finished in"), "{}", drafts[0].body);
+    assert!(drafts[0].body.starts_with("Finished in http://"), "{}", drafts[0].body);
 }
 
 #[tokio::test(flavor = "multi_thread")]

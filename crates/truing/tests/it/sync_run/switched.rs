@@ -166,8 +166,11 @@ fn list_writes(stage: &Stage, since: usize) -> Vec<WritePoint> {
             pushes += 1;
             writes.push(WritePoint::Push(pushes));
         } else if !call.path.ends_with("/git-upload-pack") {
+            // `ForgeFault::nth_write` counts GraphQL queries too.
             calls += 1;
-            writes.push(WritePoint::Call(calls));
+            if call.is_write {
+                writes.push(WritePoint::Call(calls));
+            }
         }
     }
     writes

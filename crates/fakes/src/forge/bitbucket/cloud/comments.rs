@@ -160,7 +160,11 @@ pub(super) fn update(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
     let (world, repo, number, id) = find_own_comment(state, call)?;
     let (text, now) = (comment_text(call)?, world.now());
     let pull = repo.pulls.get_mut(&number).ok_or_else(|| not_found("Pull request"))?;
-    pull_comments::find_comment_mut(pull, id).ok_or_else(|| not_found("Comment"))?.set_body(text, now);
+    pull_comments::find_comment_mut(pull, id).ok_or_else(|| not_found("Comment"))?.set_body(
+        text,
+        now,
+        &call.login,
+    );
     pull.updated_at = now;
     comment_response(world, repo, number, id, 200)
 }

@@ -191,7 +191,11 @@ pub(super) fn update(state: &mut FakeForgeState, call: &ApiCall) -> CallResult {
         if pull_comments::find_comment(of, id).is_some_and(|comment| comment.comment.body != text) {
             check_comment_author(world, repo, number, id, &call.login)?;
             let pull = repo.pulls.get_mut(&number).ok_or_else(no_pull)?;
-            pull_comments::find_comment_mut(pull, id).ok_or_else(no_comment)?.set_body(text, now);
+            pull_comments::find_comment_mut(pull, id).ok_or_else(no_comment)?.set_body(
+                text,
+                now,
+                &call.login,
+            );
             pull.updated_at = now;
         }
     }

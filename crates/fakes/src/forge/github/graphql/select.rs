@@ -72,6 +72,11 @@ fn parse_selection(tokens: &mut impl Iterator<Item = String>) -> FieldSelection 
                     *last = SelectedFields(inner);
                 }
             }
+            // An inline fragment (`... on Type { … }`): its fields belong to the enclosing selection.
+            "on" => {
+                let _type_and_brace = (tokens.next(), tokens.next());
+                fields.extend(parse_selection(tokens));
+            }
             _ => fields.push((word, SelectedFields(Vec::new()))),
         }
     }
@@ -86,7 +91,8 @@ mod tests {
 
     #[test]
     fn what_was_not_asked_for_is_not_there() {
-        let query = "query($n: Int!) { list(first: $n, order: {by: NAME}) { nodes { id of { login } } } }";
+        let query = "query($n: Int!) { list(first: $n, order: {by: NAME}) { nodes { id ... on Kind { of { \
+            login } } } } }";
         let node = |id: u64| json!({"id": id, "more": 1, "of": {"login": "a", "url": "b"}});
         let answer = json!({"data": {"list": {"nodes": [node(1), node(2)], "total": 2}}, "errors": []});
         let kept = |id: u64| json!({"id": id, "of": {"login": "a"}});

@@ -25,99 +25,79 @@ fn two_linters_that_say_the_same_of_a_line_tell_it_once() {
 }
 
 #[test]
-fn a_rule_of_ours_is_left_to_a_linter_that_knows_it_better() {
+fn a_rule_of_ours_gives_way_to_what_a_linter_reports_and_not_to_its_silence() {
     let place = create_ruff_repository("a = 1\n", "a = 1\nassert (a, 'always true')\n");
-    install(place.home(), "ruff", "#!/bin/sh\necho '[]'\n");
-    let ours = run_review(&place, &["--quiet", "--format", "json"]).json();
-    assert_eq!(field_of_findings(&ours, "rule"), ["core/python-assert-tuple"], "{ours:#}");
-    assert!(field_of_findings(&review_report(&place, &[]), "rule").is_empty());
-    install(place.home(), "ruff", "#!/bin/sh\nexit 2\n");
-    assert_eq!(
-        field_of_findings(&review_report(&place, &[]), "rule"),
-        ["core/python-assert-tuple"],
-        "it has failed"
-    );
+    let our_rule = ["core/python-assert-tuple"];
+    for silent in ["#!/bin/sh\necho '[]'\n", "#!/bin/sh\nexit 2\n"] {
+        install(place.home(), "ruff", silent);
+        assert_eq!(field_of_findings(&review_report(&place, &[]), "rule"), our_rule, "{silent}");
+    }
+    install(place.home(), "ruff", &one_finding_script("F631"));
+    let report = review_report(&place, &[]);
+    assert_eq!(field_of_findings(&report, "tool"), ["ruff"], "{report:#}");
+    assert_eq!(field_of_findings(&report, "severity"), ["P1"], "the severity of our rule: {report:#}");
 }
 
 #[test]
-fn a_rule_of_ours_stays_on_in_files_that_the_linter_was_not_given() {
-    let (old, new) = ("a = 1\n", "a = 1\nassert (a, 'always true')\n");
+fn a_suggested_linter_runs_where_the_repository_has_none_and_blocks_nothing() {
     let place = Place::new();
-    for file in ["a.py", "src/a.py", "services/x/a.py"] {
-        place.write(file, old);
-    }
-    place.write("services/x/ruff.toml", "");
+    place.write("a.py", "a = 1\n");
     place.commit("second");
-    for file in ["a.py", "src/a.py", "services/x/a.py"] {
-        place.write(file, new);
-    }
-    install(place.home(), "ruff", "#!/bin/sh\necho '[]'\n");
-    assert_eq!(
-        field_of_findings(&review_report(&place, &[]), "path"),
-        ["a.py", "src/a.py"],
-        "it has run in its folder alone"
-    );
-
-    // Output that is given with `--from` does not name the files that Ruff checked, so Truing keeps its own
-    // findings in all files.
-    let output = place.home().join("ruff.json");
-    std::fs::write(&output, "[]").unwrap();
-    let given =
-        ["--quiet", "--format", "json", "--format-in", "ruff-json", "--from", output.to_str().unwrap()];
-    let told = run_review(&place, &given).json();
-    assert_eq!(told["tools"][0]["name"], "ruff", "{told:#}");
-    assert_eq!(field_of_findings(&told, "path"), ["a.py", "services/x/a.py", "src/a.py"], "{told:#}");
-
-    let operators = |tool: &str| {
-        std::fs::write(place.home().join("ops.toml"), format!("[[tool]]\nname = \"ruff\"\n{tool}\n"))
-            .unwrap();
-        let config = place.home().join("ops.toml");
-        let arguments =
-            ["--config", config.to_str().unwrap(), "review", "--quiet", "--tools", "--format", "json"];
-        let told =
-            Ran::from(place.command(&arguments).env("PATH", search_path_with_own(&place)).output().unwrap())
-                .json();
-        field_of_findings(&told, "path")
-            .into_iter()
-            .map(|path| path.as_str().unwrap().to_owned())
-            .collect::<Vec<_>>()
+    place.write("a.py", "a = 1\nimport os\n");
+    install(place.home(), "ruff", &one_finding_script("F821"));
+    let review = |selection: &[&str]| {
+        let arguments = [&["review", "--quiet", "--format", "json"], selection].concat();
+        let mut command = place.command(&arguments);
+        Ran::from(command.env("PATH", search_path_with_own(&place)).output().unwrap())
     };
-    assert_eq!(operators("paths = [\"src/**\"]"), ["a.py", "services/x/a.py"]);
-    // The operator's command chooses its own files. Truing does not know them, so it keeps its own findings
-    // in all files.
-    let all = ["a.py", "services/x/a.py", "src/a.py"];
-    assert_eq!(operators("command = [\"ruff\", \"check\", \"docs\"]"), all);
+    assert_eq!(review(&["--tools"]).json()["findings"], serde_json::json!([]));
+    let ran = review(&["--tools", "suggested"]);
+    let report = ran.json();
+    assert_eq!(field_of_findings(&report, "severity"), ["P2"], "{report:#}");
+    let body = report["findings"][0]["body"].as_str().unwrap();
+    assert!(body.contains("This is a suggestion: Truing found no configuration of ruff here."), "{body}");
+    assert_eq!(ran.exit, 0, "it blocks nothing: {ran:?}");
+    place.write("Dockerfile", "FROM scratch\n");
+    let hadolint =
+        r#"[{"code":"DL1000","column":1,"file":"Dockerfile","level":"error","line":1,"message":"m"}]"#;
+    install(place.home(), "hadolint", &format!("#!/bin/sh\necho '{hadolint}'\nexit 1\n"));
+    install(place.home(), "ruff", "#!/bin/sh\necho broken >&2\nexit 2\n");
+    let report = review(&["--tools", "suggested"]).json();
+    assert_eq!(report["outcome"]["kind"], "reviewed", "the repository does not use it: {report:#}");
+    place.write(".flake8", "");
+    install(place.home(), "ruff", &one_finding_script("F821"));
+    let report = review(&["--tools", "suggested"]).json();
+    assert!(field_of_findings(&report, "tool").is_empty(), "flake8 is the repository's own: {report:#}");
 }
 
 #[test]
-fn a_rule_of_ours_stays_on_in_files_that_the_linter_says_it_ignores() {
+fn a_linter_that_crashed_after_its_first_finding_makes_the_review_partial() {
+    let place = create_ruff_repository("a = 1\n", "a = 1\nl = 2\n");
+    let crash =
+        one_finding_script("E741").replace("exit 1", "echo 'Traceback (most recent call last):' >&2\nexit 1");
+    install(place.home(), "ruff", &crash);
+    let report = review_report(&place, &[]);
+    assert_eq!(report["outcome"]["kind"], "partial", "{report:#}");
+    assert_eq!(field_of_findings(&report, "tool"), ["ruff"], "what it found is told: {report:#}");
+}
+
+#[test]
+fn linters_that_are_not_known_and_configuration_that_cannot_be_read_are_named() {
     let place = Place::new();
-    place.write("eslint.config.js", "export default [{ ignores: ['b.js'] }]\n");
-    for file in ["a.js", "b.js"] {
-        place.write(file, "f();\n");
-    }
+    place.write("package.json", "{\"scripts\": {\"test\": \"xo && ava\"}}\n");
     place.commit("second");
-    for file in ["a.js", "b.js"] {
-        place.write(file, "f();\ndebugger;\n");
-    }
-    let ignored = r#"[{"ruleId": null, "fatal": false, "severity": 1, "message": "File ignored because of a matching ignore pattern. Use \"--no-ignore\" to disable file ignore settings or use \"--no-warn-ignored\" to suppress this warning."}]"#;
-    let script = format!(
-        "#!/bin/sh\ncat <<END\n[{{\"filePath\": \"$PWD/a.js\", \"messages\": []}},\n\
-         {{\"filePath\": \"$PWD/b.js\", \"messages\": {}}}]\nEND\n",
-        ignored.replace('\\', "\\\\")
+    place.write("a.js", "f();\n");
+    let report = review_report(&place, &[]);
+    assert_eq!(report["tools"][0]["name"], "xo", "{report:#}");
+    assert!(
+        report["tools"][0]["skipped"].as_str().unwrap().contains("does not know this linter"),
+        "{report:#}"
     );
-    install(place.home(), "eslint", &script);
-    let config = place.home().join("ops.toml");
-    std::fs::write(&config, "[[tool]]\nname = \"eslint\"\ncommand = [\"eslint\", \"{files}\"]\n").unwrap();
-    let arguments =
-        ["--config", config.to_str().unwrap(), "review", "--quiet", "--tools", "--format", "json"];
-    let told =
-        Ran::from(place.command(&arguments).env("PATH", search_path_with_own(&place)).output().unwrap())
-            .json();
-    assert_eq!(told["tools"][0]["name"], "eslint", "{told:#}");
-    assert_eq!(told["outcome"]["kind"], "reviewed", "{told:#}");
-    assert_eq!(field_of_findings(&told, "path"), ["b.js"], "{told:#}");
-    assert_eq!(field_of_findings(&told, "rule"), ["core/js-debugger"], "{told:#}");
+    assert_eq!(report["outcome"]["kind"], "reviewed", "{report:#}");
+    place.write("package.json", "{\"scripts\": \n");
+    let report = review_report(&place, &[]);
+    assert_eq!(report["tools"][0]["name"], "package.json", "{report:#}");
+    assert_eq!(report["outcome"]["kind"], "partial", "{report:#}");
 }
 
 #[test]
