@@ -58,7 +58,7 @@ pub(super) struct BuildFolderGuard {
     cache: BuildCache,
     folder: PathBuf,
     output_folder: BuildFolder,
-    _lock: File,
+    _lock: FolderLock,
 }
 
 impl BuildFolderGuard {
@@ -177,21 +177,33 @@ fn build_bytes(folder: &Path) -> u64 {
     recorded_bytes(folder).unwrap_or_else(|| BuildFolder::disk_bytes(&folder.join(BUILD_OUTPUT_FOLDER_NAME)))
 }
 
+/// A lock of a folder, which is released when the value is dropped. Dropping the file alone may release the
+/// lock later, because a process that another thread is just starting has a copy of the file's handle.
+#[derive(Debug)]
+pub(super) struct FolderLock(pub(super) File);
+
+impl Drop for FolderLock {
+    fn drop(&mut self) {
+        // If this call fails, the lock is released when the last copy of the handle is closed.
+        let _ = self.0.unlock();
+    }
+}
+
 /// Locks a folder for one run. Fails if the folder belongs to another user, or if other users can access it.
 /// Returns `None` if another run holds the lock or has just removed the folder.
-fn try_lock_folder(folder: &Path) -> io::Result<Option<File>> {
+fn try_lock_folder(folder: &Path) -> io::Result<Option<FolderLock>> {
     try_lock_folder_by(folder, File::try_lock)
 }
 
 /// Locks a folder that several runs may read at the same time, like [`try_lock_folder`].
-pub(super) fn try_share_folder(folder: &Path) -> io::Result<Option<File>> {
+pub(super) fn try_share_folder(folder: &Path) -> io::Result<Option<FolderLock>> {
     try_lock_folder_by(folder, File::try_lock_shared)
 }
 
 fn try_lock_folder_by(
     folder: &Path,
     try_lock: fn(&File) -> Result<(), TryLockError>,
-) -> io::Result<Option<File>> {
+) -> io::Result<Option<FolderLock>> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let opened = File::from(rustix::fs::open(folder, flags, Mode::empty())?);
     let mine = opened.metadata()?;
@@ -203,9 +215,10 @@ fn try_lock_folder_by(
         Err(TryLockError::WouldBlock) => return Ok(None),
         Err(TryLockError::Error(error)) => return Err(error),
     }
+    let lock = FolderLock(opened);
     // The previous holder of the lock may have removed the folder before this run locked it.
     let is_there = |there: std::fs::Metadata| (there.dev(), there.ino()) == (mine.dev(), mine.ino());
-    Ok(folder.symlink_metadata().is_ok_and(is_there).then_some(opened))
+    Ok(folder.symlink_metadata().is_ok_and(is_there).then_some(lock))
 }
 
 /// The properties that determine a build folder. A run may use the build output of another run only if all

@@ -8,7 +8,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::fs::{DirBuilder, File, Permissions};
+use std::fs::{DirBuilder, Permissions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
@@ -28,7 +28,7 @@ use truing_git::PrivateFolder;
 use truing_reader::output::known::pins::is_version;
 
 use super::builds::{
-    has_free_disk_space, recorded_bytes, remove_unless_locked, try_share_folder, write_bytes,
+    FolderLock, has_free_disk_space, recorded_bytes, remove_unless_locked, try_share_folder, write_bytes,
 };
 use super::cache::{CacheEntry, expired_entries};
 use super::select::SelectedLinter;
@@ -210,7 +210,7 @@ pub(super) struct FetchedProgram {
     /// The folder that contains the program and its dependencies.
     pub(super) folder: PathBuf,
     pub(super) file: PathBuf,
-    _lock: File,
+    _lock: FolderLock,
 }
 
 /// Fetches linters in pinned versions. Clones use the same temporary folder, and do not repeat each other's
@@ -378,7 +378,7 @@ fn open_fetched_program(package: &PinnedPackage, programs: &Path) -> Option<Fetc
         return None;
     }
     // If the time cannot be recorded, the program is fetched again after some weeks.
-    let _ = lock.set_modified(SystemTime::now());
+    let _ = lock.0.set_modified(SystemTime::now());
     Some(FetchedProgram { folder, file, _lock: lock })
 }
 
