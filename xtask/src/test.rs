@@ -27,6 +27,13 @@ const FULL: &str = "TRUING_TEST_FULL";
 /// that it has tried, and the number of all its interruption points.
 const POINTS: &str = "TRUING_TEST_POINTS";
 
+/// The test programs that run a second time where the kernel forbids namespaces, with the filters that select
+/// their tests: those of jobs in the sandbox, and of all loops that change code.
+const WITHOUT_NAMESPACES: [(&str, &[&str]); 2] = [
+    ("truing-agent it", &[]),
+    ("truing it", &["demo::", "verify::", "gate::", "converge::fixer::", "sync_run::bump::", "runtimes::"]),
+];
+
 /// The folder whose files Linux keeps in memory. The constant below is the free space, in KiB, that the
 /// folder must have.
 const MEMORY: &str = "/dev/shm";
@@ -126,6 +133,16 @@ fn run_programs(root: &Path, options: &Options, tally: &mut TestTally) -> Result
     }
     for program in programs.iter().filter(|program| !left_out(program)) {
         times.push((program.name().to_owned(), program.run(root, &for_programs, &variables, tally)?));
+    }
+    if !options.online && for_programs.is_empty() && programs::can_forbid_namespaces() {
+        for program in programs.iter().filter(|program| !left_out(program)) {
+            let Some((_, filters)) = WITHOUT_NAMESPACES.iter().find(|(name, _)| *name == program.name())
+            else {
+                continue;
+            };
+            let took = program.run_without_namespaces(filters, &variables, tally)?;
+            times.push((format!("{} without namespaces", program.name()), took));
+        }
     }
     if !options.online && !for_cargo.iter().any(|argument| selects_targets(argument)) {
         let took = programs::run_examples(root, &for_cargo, &for_programs, tally)?;

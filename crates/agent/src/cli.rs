@@ -12,6 +12,7 @@ mod invocation;
 #[cfg(test)]
 mod recordings;
 mod relay;
+mod server;
 mod stream;
 mod wire;
 
@@ -39,6 +40,8 @@ use invocation::BASE_URL_VARIABLE;
 use relay::CliRelay;
 use stream::CliStream;
 
+pub use server::{CHECK_INTERVAL, ProgramCheck, ServerCli};
+
 /// Default timeout for the program to print its version, and for a run to send its first model request. The
 /// timeout is long enough even for a busy machine. A program that has sent no request by then never sends
 /// one. The timeout stops such a program before it uses up the run's time limit.
@@ -59,6 +62,7 @@ const TOKEN_BYTES: usize = 32;
 #[derive(Clone, Debug)]
 pub struct ClaudeCli {
     program: PathBuf,
+    sandbox_level: SandboxLevel,
     /// Limits the number of concurrent starts of the program to the number of processors. A start uses one
     /// processor for most of a second, so more starts would slow one another down.
     start_permits: Arc<Semaphore>,
@@ -100,26 +104,44 @@ pub enum ClaudeCliError {
     Sandbox(#[from] SandboxError),
 }
 
+impl ClaudeCliError {
+    /// Returns the error in a form for authors of pull requests and for clients of a server: without paths of
+    /// this machine and without output of the program.
+    pub fn problem(&self) -> &'static str {
+        match self {
+            Self::Missing { .. } => "the program claude cannot be found",
+            Self::NoVersion { .. } => "the program claude does not print its version",
+            Self::Version { .. } => "the version of the program claude is not allowed",
+            Self::Sandbox(SandboxError::TooWeak { .. }) => "the sandbox is too weak for the program claude",
+            Self::Sandbox(_) => "the sandbox for the program claude cannot be set up",
+        }
+    }
+}
+
 impl ClaudeCli {
     /// Runs the program in the sandbox, checks that it prints this version, and returns the checked program.
     /// `start_timeout` bounds the check and a run's first request, as [`START_TIMEOUT`] does.
     ///
     /// # Errors
-    /// [`ClaudeCliError`]. Returns [`SandboxError::TooWeak`] if the level is below [`SandboxLevel::Full`],
-    /// even where weaker levels are accepted. The limits of the program require the network and the
-    /// namespaces that only this level provides.
+    /// [`ClaudeCliError`]. Returns [`SandboxError::TooWeak`] if the level is below
+    /// [`SandboxLevel::MIN_FOR_FOREIGN_CODE`], even where weaker levels are accepted.
     pub fn new(
         program: &Path,
         version: &str,
         start_timeout: Duration,
         sandbox_level: SandboxLevel,
     ) -> Result<Self, ClaudeCliError> {
-        require_level(SandboxLevel::Full, sandbox_level)?;
+        let sandbox_level = require_level(SandboxLevel::MIN_FOR_FOREIGN_CODE, sandbox_level)?;
         let missing = |reason| ClaudeCliError::Missing { program: program.to_owned(), reason };
         let program = program.canonicalize().map_err(missing)?;
         let cpus = std::thread::available_parallelism().map_or(1, usize::from);
-        let cli =
-            Self { program, start_permits: Arc::new(Semaphore::new(cpus)), start_timeout, teams: false };
+        let cli = Self {
+            program,
+            sandbox_level,
+            start_permits: Arc::new(Semaphore::new(cpus)),
+            start_timeout,
+            teams: false,
+        };
         let silent = |reason: String| ClaudeCliError::NoVersion { program: cli.program.clone(), reason };
         let output = cli.query_version()?.map_err(|error| silent(error.to_string()))?;
         let version_output = String::from_utf8_lossy(&output.stdout);
@@ -193,11 +215,12 @@ impl ClaudeCli {
     }
 
     /// Returns a job that runs the program in its own folder, which is read-only, with home and temporary
-    /// folders in memory. No file of a run remains after the run, regardless of how the run ends.
+    /// folders that are removed afterwards. No file of a run remains after the run, regardless of how the run
+    /// ends.
     fn job(&self, arguments: Vec<OsString>) -> Result<SandboxJob, SandboxError> {
         let folder = self.program.parent().unwrap_or(Path::new("/"));
         let argv = std::iter::once(self.program.clone().into_os_string()).chain(arguments).collect();
-        let mut job = SandboxJob::new(SandboxLevel::Full, folder, JobCommand::Program(argv))?;
+        let mut job = SandboxJob::new(self.sandbox_level, folder, JobCommand::Program(argv))?;
         job.allows_sockets = true;
         Ok(job)
     }
@@ -328,6 +351,7 @@ mod tests {
         {
             let cli = ClaudeCli {
                 program: "claude".into(),
+                sandbox_level: SandboxLevel::Full,
                 start_permits: Arc::new(Semaphore::new(1)),
                 start_timeout: START_TIMEOUT,
                 teams: false,

@@ -62,8 +62,8 @@ pub struct FixerTools {
     read_tools: Box<dyn RunTools>,
     workspace: FixerWorkspace,
     tree: WritableTree,
-    /// True if the `run` tool is available.
-    has_run_tool: bool,
+    /// Level of the sandbox of the `run` tool; `None` if this tool is not available.
+    run_level: Option<SandboxLevel>,
     /// Allows one change or command at a time, because each change or command must see the result of the
     /// previous one.
     change_lock: Mutex<()>,
@@ -138,8 +138,8 @@ impl FixerTools {
         workspace: FixerWorkspace,
         sandbox_level: SandboxLevel,
     ) -> Result<Self, FixerError> {
-        require_level(SandboxLevel::Full, sandbox_level)?;
-        Ok(Self { has_run_tool: true, ..Self::without_commands(read_tools, workspace)? })
+        let run_level = Some(require_level(SandboxLevel::MIN_FOR_FOREIGN_CODE, sandbox_level)?);
+        Ok(Self { run_level, ..Self::without_commands(read_tools, workspace)? })
     }
 
     /// Builds the tools without `run`, which need no sandbox.
@@ -155,7 +155,7 @@ impl FixerTools {
             read_tools,
             workspace,
             tree,
-            has_run_tool: false,
+            run_level: None,
             change_lock: Mutex::default(),
             secrets: Arc::default(),
         })
@@ -188,11 +188,11 @@ impl FixerTools {
         Ok(change::write_file(&self.tree, &path, &content)?)
     }
 
-    async fn run(&self, input: &Value) -> Result<String, FixerCallError> {
+    async fn run(&self, input: &Value, level: SandboxLevel) -> Result<String, FixerCallError> {
         let RunInput { argv } = parse_input(RUN_TOOL, input)?;
         self.check_action(AgentAction::Run(&argv.iter().map(String::as_str).collect::<Vec<_>>()))?;
         self.search_secrets().await?;
-        let printed = run::run_command(&self.workspace, &argv).await;
+        let printed = run::run_command(&self.workspace, level, &argv).await;
         // The clone is searched again, because the command may have restored a file with a secret.
         self.search_secrets().await?;
         let secrets = self.secrets.lock().unwrap_or_else(PoisonError::into_inner);
@@ -213,7 +213,8 @@ impl FixerTools {
 impl RunTools for FixerTools {
     fn tool_definitions(&self) -> Vec<ToolDefinition> {
         let mut offered = self.read_tools.tool_definitions();
-        offered.extend(own_tools().into_iter().filter(|tool| self.has_run_tool || tool.name != RUN_TOOL));
+        offered
+            .extend(own_tools().into_iter().filter(|tool| self.run_level.is_some() || tool.name != RUN_TOOL));
         offered
     }
 
@@ -227,9 +228,9 @@ impl RunTools for FixerTools {
                 let _turn = self.change_lock.lock().await;
                 self.write(input)
             }
-            RUN_TOOL if self.has_run_tool => {
+            RUN_TOOL if let Some(level) = self.run_level => {
                 let _turn = self.change_lock.lock().await;
-                self.run(input).await
+                self.run(input, level).await
             }
             _ => return self.read_tools.call(name, input).await,
         };

@@ -78,10 +78,6 @@ impl ReadOnlyProgram {
         } = self;
         let began = std::time::Instant::now();
         let mut job = SandboxJob::new(level, &tree, JobCommand::Program(argv))?;
-        // Below `full` a program has no private folders, so its home is a temporary folder that is deleted
-        // afterwards.
-        let private = tempfile::tempdir()?;
-        job.private_folder = private.path().to_owned();
         job.working_folder = folder;
         if moves_tree {
             job.inner_tree = SANDBOX_TREE_PATH.into();
@@ -107,6 +103,7 @@ impl ReadOnlyProgram {
             });
             job.build_folder = Some(folder);
         }
+        let tree_path = job.inner_tree().to_owned();
         let bounds = CommandLimits { time, write_limit: written, keeps_whole_output: true };
         Ok(match command::run(job, &bounds).await {
             Ok(CommandResult { outcome: ended, stdout, stderr, duration }) => CommandOutput {
@@ -114,6 +111,7 @@ impl ReadOnlyProgram {
                 duration_ms: to_milliseconds(duration),
                 stdout: stdout.text(),
                 stderr: stderr.text(),
+                tree_path,
             },
             Err(CommandError::ProgramNotStarted { reason, .. }) => {
                 let ms = to_milliseconds(began.elapsed());
@@ -122,6 +120,7 @@ impl ReadOnlyProgram {
                     duration_ms: ms,
                     stdout: String::new(),
                     stderr: reason,
+                    tree_path,
                 }
             }
             Err(error) => return Err(error),

@@ -5,7 +5,7 @@ use std::pin::Pin;
 
 use truing_model::gateway::LanguageModel;
 
-use crate::cli::ClaudeCli;
+use crate::cli::{ClaudeCli, ServerCli};
 use crate::native::{self, AgentRunInput, AgentRunResult, ReportSchema, RunLimits, RunTools};
 use crate::outgoing_text;
 
@@ -16,9 +16,19 @@ pub enum AgentRuntime {
     Native,
     /// The `claude` program ([`crate::cli`]).
     Cli(ClaudeCli),
+    /// The `claude` program of a server, which may be unusable for a time ([`ServerCli`]).
+    ServerCli(ServerCli),
 }
 
 impl AgentRuntime {
+    /// Returns the reason why the runtime cannot hold conversations now, without a path of this machine.
+    pub fn problem(&self) -> Option<&'static str> {
+        match self {
+            Self::Native | Self::Cli(_) => None,
+            Self::ServerCli(cli) => cli.problem(),
+        }
+    }
+
     /// Runs a model until it submits its report or reaches a limit: see [`native::run_with_report_check`].
     /// Secrets and paths of this machine are removed from the model's input ([`crate::outgoing_text`]).
     ///
@@ -39,6 +49,9 @@ impl AgentRuntime {
                     Box::pin(native::run_with_report_check(model, &tools, &brief, limits, check_report)).await
                 }
                 Self::Cli(cli) => {
+                    Box::pin(cli.run_with_report_check(model, &tools, &brief, limits, check_report)).await
+                }
+                Self::ServerCli(cli) => {
                     Box::pin(cli.run_with_report_check(model, &tools, &brief, limits, check_report)).await
                 }
             }

@@ -11,22 +11,25 @@
 //! A process that reads hostile data and starts no other process confines itself instead of using the helper
 //! ([`ReadAccess`]).
 //!
-//! Some machines support only a part of these restrictions: [`SandboxLevel`] is the level that was reached,
-//! and [`check`] tests that escapes are impossible.
+//! Some machines forbid namespaces. There, Landlock, seccomp and the `mediator` enforce the same properties:
+//! [`SandboxLevel`] is the level that was reached, and [`check`] tests that escapes are impossible.
 
 pub mod check;
 mod enter;
 mod filter;
+mod git_folder;
 mod job;
 mod landlock_rules;
 mod limits;
 mod listening;
 mod loopback;
 mod machine_code;
+mod mediator;
 mod mounts;
 pub mod objects;
 mod open_files;
 mod probe;
+pub mod property;
 mod read_only;
 mod reading;
 mod smaps;
@@ -108,7 +111,8 @@ impl SandboxJob {
             address_variables: Vec::new(),
             has_input_stream: false,
             reports_checks: false,
-            private_folder: PathBuf::new(),
+            private_folder: std::env::temp_dir(),
+            landlock_version: None,
             job_command: run,
         })
     }

@@ -7,6 +7,8 @@
 //! run in the sandbox, without secrets, within limits of time, output, memory and disk (`usage`).
 //! `truing_core::verification` evaluates the results.
 
+// long: set-ups, checks and single commands share one function that runs and measures a command.
+
 mod cache;
 mod copy;
 mod key;
@@ -32,15 +34,18 @@ use crate::sandbox::{
     JobCommand, JobFolders, JobLimits, PROXY_VARIABLES, SandboxError, SandboxJob, SandboxLevel, SandboxLimit,
     require_level,
 };
-use cache::{LockedFolder, SetupCacheEntry};
+use cache::{LockedFolder, SetupCacheEntry, WorkPlace};
 use usage::{DiskUsage, ExceededDiskLimit};
+
+pub(crate) use copy::make_accessible;
 
 pub use cache::{CacheRetention, CacheScope, SetupCache};
 pub use key::affects_setup;
 pub use registry::{RegistryAccess, RegistryError, RegistryIndex};
 
-/// Path of the tree inside the sandbox. The path is equal in all runs, because Python environments and Rust
-/// builds contain the path at which they were created.
+/// Path of the tree inside a sandbox with its own file system. The path is equal in all runs, because Python
+/// environments and Rust builds contain the path at which they were created. Without its own file system, the
+/// tree of each run is moved to [`SetupCache`]'s work place, whose path is equal in all runs, too.
 pub const SANDBOX_TREE_PATH: &str = "/work";
 /// Configuration key that lists the registries that a setup may reach.
 pub const REGISTRIES_KEY: &str = "verify.registries";
@@ -118,6 +123,7 @@ pub enum VerifyError {
 pub struct Verifier {
     plan: VerifyPlan,
     cache: SetupCache,
+    sandbox_level: SandboxLevel,
 }
 
 /// The result of a setup, new or from the cache.
@@ -162,6 +168,8 @@ pub struct CommandOutput {
     pub stdout: String,
     /// The whole standard error, unfiltered.
     pub stderr: String,
+    /// Path at which the command saw the tree.
+    pub tree_path: PathBuf,
 }
 
 /// The files that a setup has created.
@@ -215,22 +223,21 @@ impl Verifier {
     /// Returns a verifier for this plan. `reached_level` is the sandbox level that the machine supports.
     ///
     /// # Errors
-    /// [`SandboxError::TooWeak`] if the level is below [`SandboxLevel::Full`], even if the configuration
-    /// accepts weaker levels elsewhere. Only this level has a separate network, which is needed to restrict
-    /// the network access of the setup and the checks.
+    /// [`SandboxError::TooWeak`] if the level is below [`SandboxLevel::MIN_FOR_FOREIGN_CODE`], even if the
+    /// configuration accepts weaker levels elsewhere.
     pub fn new(
         plan: VerifyPlan,
         cache: SetupCache,
         reached_level: SandboxLevel,
     ) -> Result<Self, VerifyError> {
-        require_level(SandboxLevel::Full, reached_level)?;
-        Ok(Self { plan, cache })
+        let sandbox_level = require_level(SandboxLevel::MIN_FOR_FOREIGN_CODE, reached_level)?;
+        Ok(Self { plan, cache, sandbox_level })
     }
 
     /// Returns a copy with this time limit for each command.
     #[must_use]
     pub fn with_time_limit(&self, time: Duration) -> Self {
-        Self { plan: VerifyPlan { command_time_limit: time, ..self.plan.clone() }, cache: self.cache.clone() }
+        Self { plan: VerifyPlan { command_time_limit: time, ..self.plan.clone() }, ..self.clone() }
     }
 
     /// Runs the setup of `tree`, and runs the checks if the setup succeeds. The checks may change `tree`, so
@@ -367,6 +374,7 @@ impl Verifier {
         let (this, left, tree) = (self.clone(), set_up.state.clone(), tree.to_owned());
         run_blocking("cannot prepare the tree for the checks", move || {
             let copy_folder = this.create_scratch_folder()?;
+            let tree = this.checked_tree(&tree, &copy_folder)?;
             match left {
                 SetupState::Nothing => {}
                 SetupState::Failed => return Err(io::Error::other("the set-up failed")),
@@ -438,20 +446,43 @@ impl Verifier {
         let written = self.write_limit(&at, held.path()).await?;
         let began = std::time::Instant::now();
         let text = |captured_output: &CapturedOutput| captured_output.text();
+        let tree_path = self.tree_path();
         Ok(match self.run_sandboxed_command(argv, &at, held.path(), &written, None, true).await? {
             Ok(ended) => CommandOutput {
                 end_reason: to_command_end(&ended.outcome),
                 duration_ms: to_milliseconds(ended.duration),
                 stdout: text(&ended.stdout),
                 stderr: text(&ended.stderr),
+                tree_path,
             },
             Err(why) => CommandOutput {
                 end_reason: CommandEndReason::NoProgram,
                 duration_ms: to_milliseconds(began.elapsed()),
                 stdout: String::new(),
                 stderr: why,
+                tree_path,
             },
         })
+    }
+
+    /// Returns the path at which commands see the tree.
+    fn tree_path(&self) -> PathBuf {
+        match self.sandbox_level {
+            SandboxLevel::Full => SANDBOX_TREE_PATH.into(),
+            SandboxLevel::Landlock | SandboxLevel::None => self.cache.work_place().join("tree"),
+        }
+    }
+
+    /// Returns the tree that the checks use: the tree itself or, without namespaces, a copy that can be moved
+    /// to the work place.
+    fn checked_tree(&self, tree: &Path, scratch_folder: &LockedFolder) -> io::Result<PathBuf> {
+        if self.sandbox_level == SandboxLevel::Full {
+            return Ok(tree.to_owned());
+        }
+        let copy = scratch_folder.path().join("tree");
+        std::fs::create_dir(&copy)?;
+        copy::copy_missing(tree, &copy, self.plan.disk)?;
+        Ok(copy)
     }
 
     /// Creates a copy of the tree for a setup, with private home and temporary folders in the same parent
@@ -524,14 +555,27 @@ impl Verifier {
         proxy: Option<&EgressProxy>,
         keeps_whole_output: bool,
     ) -> Result<Result<CommandResult, String>, VerifyError> {
-        let (home, temporary) = (scratch_folder.join("home"), scratch_folder.join("temporary"));
+        let work_place = match self.sandbox_level {
+            SandboxLevel::Full => None,
+            SandboxLevel::Landlock | SandboxLevel::None => {
+                let cache = self.cache.clone();
+                let scratch_folder = scratch_folder.to_owned();
+                let take = move || cache.move_to_work_place(&scratch_folder);
+                Some(run_blocking("cannot move the tree to the work place", take).await?)
+            }
+        };
+        let folder = work_place.as_ref().map_or(scratch_folder, WorkPlace::path);
+        let tree = if work_place.is_some() { folder.join("tree") } else { tree.to_owned() };
+        let home = folder.join("home");
+        let temporary = folder.join("temporary");
+        let folders = vec![tree.clone(), home.clone(), temporary.clone()];
         let bounds = CommandLimits {
             time: self.plan.command_time_limit,
-            write_limit: Some(write_limit.clone()),
+            write_limit: Some(WriteLimit { folders, limit: write_limit.limit }),
             keeps_whole_output,
         };
         let words = argv.iter().map(OsString::from).collect();
-        let mut job = SandboxJob::new(SandboxLevel::Full, tree, JobCommand::Program(words))?;
+        let mut job = SandboxJob::new(self.sandbox_level, &tree, JobCommand::Program(words))?;
         (job.writable, job.allows_sockets, job.inner_tree) = (true, true, SANDBOX_TREE_PATH.into());
         job.readable_paths.clone_from(&self.plan.program_folders);
         job.limits = JobLimits { memory: self.plan.memory, disk: self.plan.disk, ..JobLimits::default() };

@@ -83,7 +83,7 @@ pub const SECTIONS: &[(&str, &str)] = &[
         "One MCP server, under a name of your choice: lower-case letters, digits and `-`. In reviews and \
             audits, a model may call the server's tools in addition to the built-in tools. A server is a \
             program (`command`), an address (`url`), or Truing's own tools (`forge`). A program runs in \
-            the sandbox at level `full`, and may connect only to `hosts`. Each review and each audit \
+            the sandbox, and may connect only to `hosts`. Each review and each audit \
             starts the server. If a server fails, the review reports the failure and is partial.",
     ),
     (
@@ -105,7 +105,7 @@ pub const SECTIONS: &[(&str, &str)] = &[
     (
         "verify",
         "A repository's own tests: the commands that set them up, and the checks themselves. `truing \
-            verify` runs the set-up and the checks. All these commands run in the sandbox at level `full`, \
+            verify` runs the set-up and the checks. All these commands run in the sandbox, \
             on a copy of the files, without secrets. The set-up may connect only to registries, and the \
             checks have no network. A command is a list of words, such as `[\"cargo\", \"test\"]`. Truing \
             runs no shell unless a command names a shell. In a variable, write the lists as JSON.",
@@ -777,7 +777,7 @@ pub const KEYS: &[ConfigKey] = &[
             at the folder of the configuration file; in a variable, the path must be absolute. If the \
             value is a name, Truing searches for the program in the folders of `PATH`, except folders \
             inside the repository of the current folder or of the command's target. The program runs only \
-            in the sandbox at level `full`, without tools, settings and files of its own.",
+            in the sandbox, without tools, settings and files of its own.",
     },
     ConfigKey {
         path: "review.claude_version",
@@ -1309,11 +1309,12 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text("full"),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
-        doc: "The weakest sandbox that Truing accepts. `full`: namespaces, Landlock and seccomp. \
-            `landlock`: Landlock and seccomp, but no namespaces. `none`: no isolation. Truing uses the \
-            strongest sandbox that the machine allows. The process that reads repository files for the \
-            service needs no namespaces, so for this process `full` means the same as `landlock`. A kernel \
-            without Landlock (before 5.13) needs `none`. `truing sandbox check` tests the sandbox.",
+        doc: "The weakest sandbox that Truing accepts. `full` and `landlock` demand the same four \
+            properties: no network, only the files of the job, no other process, and limits on all \
+            resources. `full` enforces them with namespaces, and `landlock` with Landlock, seccomp and a \
+            process outside of the sandbox. Truing uses the strongest sandbox that the machine allows. `none` accepts a machine \
+            without a sandbox for commands that a person starts and for the process that reads repository \
+            files; code of a repository never runs there. `truing sandbox check` tests the sandbox.",
     },
     ConfigKey {
         path: "verify.from_repository",
@@ -2059,7 +2060,7 @@ pub const KEYS: &[ConfigKey] = &[
             Example: `[[\"uv\", \"lock\", \"--upgrade-package={{packages}}\"]]`. `{{package}}` and \
             `{{version}}` stand for the followed package and release. A word with `{{packages}}` is \
             repeated for the package and for each companion. The commands run like those of \
-            `verify.setup`: in the sandbox, at `full`, on a copy, and without secrets. `verify.programs`, \
+            `verify.setup`: in the sandbox, on a copy, and without secrets. `verify.programs`, \
             `verify.registries` and `verify.timeout` apply.",
     },
     ConfigKey {

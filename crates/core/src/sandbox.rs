@@ -10,8 +10,8 @@ pub enum SandboxLevel {
     /// The process has only resource limits and, if it is a reader process, a system call filter. Access to
     /// files is not restricted.
     None,
-    /// Landlock and seccomp restrict the process. The process has no namespaces of its own, so it uses the
-    /// file system of the machine.
+    /// Landlock, seccomp and a process outside the sandbox restrict the process. The process has no
+    /// namespaces of its own, so it uses the file system and the network of the machine.
     Landlock,
     /// The process has its own user, process, network, mount, IPC and host name namespaces. Seccomp also
     /// restricts the process. Landlock also restricts it, if the kernel supports Landlock.
@@ -22,6 +22,9 @@ impl SandboxLevel {
     /// Highest level that a reader process must reach, even if the operator requires a higher level. A reader
     /// starts no process, writes no file and opens no connection, so namespaces would add no protection.
     pub const MAX_REQUIRED_READER_LEVEL: Self = Self::Landlock;
+    /// Lowest level at which a repository's code may run. From this level on, the sandbox enforces all four
+    /// properties: no network, only the files of the job, no other process, and bounded resources.
+    pub const MIN_FOR_FOREIGN_CODE: Self = Self::Landlock;
 
     /// Finds the level of this name.
     pub fn from_name(name: &str) -> Option<Self> {

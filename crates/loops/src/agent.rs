@@ -367,7 +367,7 @@ impl ModelAgent {
     pub fn review_runtime(&self) -> outcome::ReviewRuntime {
         match &self.runtime {
             AgentRuntime::Native => outcome::ReviewRuntime::Native,
-            AgentRuntime::Cli(_) => outcome::ReviewRuntime::Cli,
+            AgentRuntime::Cli(_) | AgentRuntime::ServerCli(_) => outcome::ReviewRuntime::Cli,
         }
     }
 

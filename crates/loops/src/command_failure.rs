@@ -109,6 +109,7 @@ mod tests {
             duration_ms: 1,
             stdout: String::new(),
             stderr: errors,
+            tree_path: "/tree".into(),
         })
     }
 

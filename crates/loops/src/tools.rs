@@ -39,7 +39,7 @@ use futures_util::future::join_all;
 use tokio::sync::Semaphore;
 use truing_agent::installed::InstalledProgram;
 use truing_agent::sandbox::SandboxLevel;
-use truing_agent::verify::{CacheScope as Trust, SANDBOX_TREE_PATH, SetupResult, Verifier, affects_setup};
+use truing_agent::verify::{CacheScope as Trust, SetupResult, Verifier, affects_setup};
 use truing_config::Config;
 use truing_config::tool::{ToolCondition, ToolConfig, ToolScope, ToolSelection};
 use truing_core::finding::RawFinding;
@@ -580,16 +580,11 @@ impl LinterRunner {
 
     /// Returns an error with the reason if a tool must not run, whether or not it is installed.
     fn check_may_run(&self, tool: &SelectedLinter, files: LinterFiles<'_>) -> Result<(), String> {
-        match self.sandbox_level {
-            SandboxLevel::Full => {}
-            SandboxLevel::Landlock if !tool.is_configured_by_code() => {}
-            SandboxLevel::Landlock | SandboxLevel::None => {
-                return Err(
-                    "this machine does not support the sandbox that the linter needs (`truing sandbox \
-                    check`)"
-                        .to_owned(),
-                );
-            }
+        if self.sandbox_level < SandboxLevel::MIN_FOR_FOREIGN_CODE {
+            return Err(
+                "this machine does not support the sandbox that the linter needs (`truing sandbox check`)"
+                    .to_owned(),
+            );
         }
         match self.changed_configuration_code(tool, files) {
             Some(path) => Err(format!("its configuration is code that this change modifies: {path}")),
@@ -775,16 +770,9 @@ impl LinterRunner {
                 }
             };
             ends.extend(ran.iter().map(|printout| printout.end_reason));
-            let root = match &run_method {
-                LinterRunMethod::MachineProgram(_) if moves_tree => PathBuf::from(SANDBOX_TREE_PATH),
-                // The tool sees this folder at its real path without symbolic links, because the sandbox
-                // requires such a path.
-                LinterRunMethod::MachineProgram(_) => tree.canonicalize().unwrap_or_else(|_| tree.to_owned()),
-                LinterRunMethod::ProjectSetup(..) => PathBuf::from(SANDBOX_TREE_PATH),
-            };
             outputs.push(match ran {
                 Ok(printout) => {
-                    let printed = LinterOutput::from_printout(tool, &printout, &root, &without);
+                    let printed = LinterOutput::from_printout(tool, &printout, &without);
                     if tool.suggested_run.is_some() {
                         let is_silent = printed.failed_without_findings();
                         let unnamed = printed.output.unnamed.clone().filter(|_| is_silent);

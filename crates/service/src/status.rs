@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use reqwest::{Client, StatusCode};
 use serde::{Deserialize, Serialize};
-
+use truing_core::outcome::ReviewRuntime;
+use truing_loops::agent::ModelAgent;
 use truing_loops::text::format_instant;
 
 use super::context::ServiceContext;
@@ -30,7 +31,20 @@ pub struct ServerStatus {
     /// The queue, and the spent part of the budgets.
     #[serde(flatten)]
     pub work: WorkStatus,
+    /// The runtime of reviews; none in the status of older servers.
+    #[serde(default)]
+    pub runtime: Option<RuntimeStatus>,
     pub forges: Vec<ForgeStatus>,
+}
+
+/// The status of the runtime of reviews.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Debug)]
+pub struct RuntimeStatus {
+    pub name: ReviewRuntime,
+    /// The reason why the runtime cannot be used, found at its last check. While there is a reason, reviews
+    /// use only the rules.
+    #[serde(default)]
+    pub problem: Option<String>,
 }
 
 /// The queue, and the spent part of the budgets. A number is none if the store did not answer in time.
@@ -122,6 +136,11 @@ impl ServiceContext {
                 swept_at: of_forge().map(|swept| swept.swept_at).min().map(format_instant),
             }
         });
+        let agent = self.agent.as_ref();
+        let runtime = RuntimeStatus {
+            name: agent.map_or(ReviewRuntime::Rules, ModelAgent::review_runtime),
+            problem: agent.and_then(|agent| agent.runtime.problem()).map(str::to_owned),
+        };
         let switches = self.kill_switches().await;
         ServerStatus {
             status: "ready".to_owned(),
@@ -130,6 +149,7 @@ impl ServiceContext {
             kill_switch_repositories: switches.repositories.len(),
             leaves_existing: self.repository_filter.skips_existing_pulls(),
             work,
+            runtime: Some(runtime),
             forges: forges.collect(),
         }
     }

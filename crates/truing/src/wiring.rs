@@ -50,6 +50,10 @@ use self::forges::forge_server;
 pub use self::store::open_store;
 use crate::cli::error::CliError;
 
+/// Hint for a machine whose sandbox is too weak to run code of a repository.
+pub(crate) const SANDBOX_HINT: &str = "use a machine with Landlock (Linux 5.13 or newer) or user namespaces; \
+    `truing sandbox check` shows which escapes the sandbox stops";
+
 /// Returns the empty folder beside the database for a server's temporary files. Removes files that a killed
 /// server left in the folder. The caller must hold the serving lock.
 ///

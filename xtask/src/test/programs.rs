@@ -25,6 +25,26 @@ const TIMES: [&str; 2] = ["-Zunstable-options", "--report-time"];
 /// (121 s of CPU time): 194 s with two threads, 134 s with four.
 const THREADS: &str = "RUST_TEST_THREADS";
 
+/// The words before a program that run the program in a user namespace in which the kernel allows no further
+/// user namespaces.
+const WITHOUT_NAMESPACES: [&str; 6] = [
+    "unshare",
+    "--map-root-user",
+    "sh",
+    "-c",
+    "echo 0 > /proc/sys/user/max_user_namespaces && exec \"$@\"",
+    "sh",
+];
+
+/// Returns true if this machine can run a program without namespaces. It cannot if it forbids namespaces
+/// itself; all tests then run without namespaces anyway.
+pub(super) fn can_forbid_namespaces() -> bool {
+    let [program, arguments @ ..] = WITHOUT_NAMESPACES;
+    let mut command = Command::new(program);
+    command.args(arguments).arg("true").stderr(Stdio::null());
+    command.status().is_ok_and(|status| status.success())
+}
+
 /// A test program that cargo built.
 pub(super) struct TestBinary {
     package: String,
@@ -103,18 +123,38 @@ impl TestBinary {
         tally: &mut TestTally,
     ) -> Result<Duration> {
         let times: &[&str] = if self.reports_times() { &TIMES } else { &[] };
-        let mut command = self.command();
+        let mut command = self.command(&[]);
         command.args(times).args(arguments).env("INSTA_WORKSPACE_ROOT", root);
         command.envs(variables.iter().copied());
-        say::print_line(&format!("\n== {}", self.name));
+        self.run_command(command, &self.name, tally)
+    }
+
+    /// Runs some tests of the program on a kernel that forbids the program to make user namespaces, as Ubuntu,
+    /// hosted runners and most pods do. Returns the duration.
+    pub(super) fn run_without_namespaces(
+        &self,
+        filters: &[&str],
+        variables: &[(&str, &OsStr)],
+        tally: &mut TestTally,
+    ) -> Result<Duration> {
+        let mut command = self.command(&WITHOUT_NAMESPACES);
+        command.args(filters).envs(variables.iter().copied());
+        self.run_command(command, &format!("{} without namespaces", self.name), tally)
+    }
+
+    fn run_command(&self, command: Command, title: &str, tally: &mut TestTally) -> Result<Duration> {
+        say::print_line(&format!("\n== {title}"));
         let begun = Instant::now();
         let passed = run_with_tally(command, tally)?;
-        tally.finish_program(&self.name, passed);
+        tally.finish_program(title, passed);
         Ok(begun.elapsed())
     }
 
-    fn command(&self) -> Command {
-        let mut command = Command::new(&self.file);
+    /// Returns the command that runs the program as an argument of `wrapper`.
+    fn command(&self, wrapper: &[&str]) -> Command {
+        let mut words = wrapper.iter().map(OsStr::new).chain([self.file.as_os_str()]);
+        let mut command = Command::new(words.next().unwrap_or_default());
+        command.args(words);
         command.current_dir(&self.folder).stdin(Stdio::null()).env(TELLS_TIMES.0, TELLS_TIMES.1);
         command.env("CARGO_MANIFEST_DIR", &self.folder);
         if std::env::var_os(THREADS).is_none() {
@@ -127,7 +167,7 @@ impl TestBinary {
     /// Returns true if the program uses libtest's harness and therefore reports durations. A program with its
     /// own harness reports no durations.
     fn reports_times(&self) -> bool {
-        let mut command = self.command();
+        let mut command = self.command(&[]);
         command.args(TIMES).args(["--list", "no test has this name"]);
         let listed = command.stdout(Stdio::null()).stderr(Stdio::null()).status();
         listed.is_ok_and(|status| status.success())

@@ -15,9 +15,13 @@ use crate::verify::usage::{self, DiskUsage};
 
 /// Runs a command that the policy allows. Masks those secrets in the command's output that are recognizable
 /// by their form. Dropping the future kills the command and every process that it started.
-pub(super) async fn run_command(workspace: &FixerWorkspace, argv: &[String]) -> Result<String, CommandError> {
+pub(super) async fn run_command(
+    workspace: &FixerWorkspace,
+    level: SandboxLevel,
+    argv: &[String],
+) -> Result<String, CommandError> {
     let words = argv.iter().map(OsString::from).collect();
-    let mut job = SandboxJob::new(SandboxLevel::Full, &workspace.clone, JobCommand::Program(words))?;
+    let mut job = SandboxJob::new(level, &workspace.clone, JobCommand::Program(words))?;
     (job.writable, job.allows_sockets) = (true, true);
     workspace.program_folders.clone_into(&mut job.readable_paths);
     let written = Some(clone_write_limit(workspace.clone.clone(), job.limits.disk).await);

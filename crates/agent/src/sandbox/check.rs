@@ -1,6 +1,8 @@
 //! The self-test of the sandbox: attempts real escapes from a sandbox whose tree is a test folder. Each
 //! escape must fail.
 
+// long: the attempts to escape are one list, and share the resources outside that they try to reach.
+
 use std::ffi::OsString;
 use std::io::{self, Read as _};
 use std::net::{TcpListener, UdpSocket};
@@ -86,7 +88,19 @@ impl EscapeCheck {
 /// # Errors
 /// [`SandboxError`] if the test folder cannot be created, or the sandbox does not start.
 pub fn check_escapes(level: SandboxLevel) -> Result<Vec<EscapeCheck>, SandboxError> {
-    let playground = EscapeTestTree::new()?;
+    check_escapes_with_landlock(level, None)
+}
+
+/// Makes all attempts to escape at this level, as on a kernel with this version of Landlock. `None` stands
+/// for the version of this machine.
+///
+/// # Errors
+/// Returns the same errors as [`check_escapes`].
+pub fn check_escapes_with_landlock(
+    level: SandboxLevel,
+    landlock_version: Option<i32>,
+) -> Result<Vec<EscapeCheck>, SandboxError> {
+    let playground = EscapeTestTree { landlock_version, ..EscapeTestTree::new()? };
     playground.all_attempts().into_iter().map(|escape| playground.try_escape(level, escape)).collect()
 }
 
@@ -136,6 +150,8 @@ struct EscapeTestTree {
     tcp: TcpListener,
     udp: UdpSocket,
     abstract_name: String,
+    /// Newest version of Landlock that the attempts meet; `None` for all versions.
+    landlock_version: Option<i32>,
     _listeners: [UnixListener; 3],
 }
 
@@ -182,7 +198,17 @@ impl EscapeTestTree {
         let udp = UdpSocket::bind("127.0.0.1:0")?;
         udp.set_nonblocking(true)?;
         let (tcp, bystander) = (TcpListener::bind("127.0.0.1:0")?, BystanderProcess(bystander));
-        Ok(Self { folder, tree, marker, bystander, tcp, udp, abstract_name, _listeners: listeners })
+        Ok(Self {
+            folder,
+            tree,
+            marker,
+            bystander,
+            tcp,
+            udp,
+            abstract_name,
+            landlock_version: None,
+            _listeners: listeners,
+        })
     }
 
     fn all_attempts(&self) -> Vec<EscapeAttempt> {
@@ -229,12 +255,21 @@ impl EscapeTestTree {
             marked("git_fsmonitor", &with_git(&["status"])),
             marked("rg_preprocessor", &["rg", "--pre", &trap, "x", "."]),
             self.tcp.local_addr().ok().and_then(|address| probe("tcp", EscapeProbe::Tcp(address))),
+            self.tcp
+                .local_addr()
+                .ok()
+                .and_then(|address| probe("tcp_fast_open", EscapeProbe::TcpFastOpen(address))),
             udp,
             probe("abstract_socket", EscapeProbe::AbstractSocket(self.abstract_name.clone())),
             probe("unix_socket", EscapeProbe::Socket(outside("socket"))),
             probe("tree_socket", EscapeProbe::Socket(self.tree.join("socket"))),
             probe("signal", EscapeProbe::Signal(pid)),
+            probe("priority", EscapeProbe::LowerPriority(pid)),
             probe("trace", EscapeProbe::OpenProcessMemory(pid)),
+            probe("mode_outside", EscapeProbe::ChangeMode(outside("secret"))),
+            probe("mode_through_link", EscapeProbe::ChangeMode("link".into())),
+            probe("times_outside", EscapeProbe::ChangeTimes(outside("secret"))),
+            probe("truncate_on_open", EscapeProbe::TruncateOnOpen(self.tree.join("file"))),
             probe(
                 "fork_bomb",
                 EscapeProbe::Hold(Box::new(EscapeProbe::Threads(LIMITS.processes * EXCESS_FACTOR))),
@@ -333,6 +368,7 @@ impl EscapeTestTree {
                 // Sockets are allowed, because the attempts test whether a socket can reach anything outside
                 // the sandbox.
                 (job.limits, job.private_folder, job.allows_sockets) = (limits, private.to_owned(), true);
+                job.landlock_version = self.landlock_version;
                 job.reports_checks = true;
                 Ok(job.command()?)
             }
@@ -473,6 +509,7 @@ fn usage_attempts() -> impl Iterator<Item = EscapeAttempt> {
         ("memfd", hold(EscapeProbe::MemoryFile(LIMITS.memory * EXCESS_FACTOR))),
         ("shared_folder", hold(EscapeProbe::UnlinkedFiles("/dev/shm".into(), LIMITS.disk * EXCESS_FACTOR))),
         ("empty_files", EscapeProbe::Files(MAX_FILES * EXCESS_FACTOR)),
+        ("nameless_files", hold(EscapeProbe::UnlinkedFiles(PathBuf::new(), LIMITS.disk * EXCESS_FACTOR))),
         ("sockets", hold(EscapeProbe::Sockets(MAX_SOCKETS * EXCESS_FACTOR / 2))),
         (
             "pipes",
@@ -541,6 +578,7 @@ fn machine_programs() -> Vec<MachineProgram> {
         number: 54,
         values: [kept(0), number(1), number(60), number(SCRATCH_ADDRESS), number(4), number(0)],
     };
+    let path = ProgramStep::Put { address: SCRATCH_ADDRESS, word: u64::from_le_bytes(*b"file\0\0\0\0") };
     let written =
         |name, steps: &[&[ProgramStep]]| MachineProgram { name, steps: steps.concat(), object_bytes: None };
     let other =
@@ -573,6 +611,7 @@ fn machine_programs() -> Vec<MachineProgram> {
         written("files_of_threads", &[&[call_step(56, &[0x10b00 | 0x40000, 0, 0, 0, 0])]]),
         written("files_unshared", &[&[call_step(436, &[200, 201, 2])]]),
         written("processes", &[&[ProgramStep::Processes(640), ProgramStep::Hold]]),
+        written("truncate", &[&page_at, &[path], &[call_step(76, &[SCRATCH_ADDRESS, 0])]]),
         written("x32_calls", &[&[other(Through::Syscall, 0x4000_0000 | 39)]]),
         written("i386_calls", &[&[other(Through::Interrupt, 20)]]),
     ];

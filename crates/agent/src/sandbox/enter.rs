@@ -3,15 +3,17 @@
 
 use std::ffi::OsString;
 use std::io::{self, IsTerminal as _, Write as _};
+use std::os::fd::OwnedFd;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{
     Pid, PidfdFlags, Signal, WaitOptions, getppid, kill_process, pidfd_open, set_child_subreaper,
-    set_parent_process_death_signal, wait,
+    set_parent_process_death_signal, wait, waitpid,
 };
 use rustix::thread::{
     CapabilitySet, CapabilitySets, UnshareFlags, capabilities, clear_ambient_capability_set,
@@ -19,10 +21,11 @@ use rustix::thread::{
     set_no_new_privs,
 };
 
+use super::mediator::CallMediator;
 use super::{
     HelperStage, JobCommand, LIMIT_EXCEEDED_EXIT_CODE, NOT_STARTED_EXIT_CODE, PROGRAM_PATH_IN_SANDBOX,
-    SandboxJob, SandboxLevel, THIS_PROGRAM, filter, helper_command, landlock_rules, listening, loopback,
-    mounts, watch,
+    SandboxJob, SandboxLevel, THIS_PROGRAM, filter, git_folder, helper_command, landlock_rules, listening,
+    loopback, mounts, watch,
 };
 
 /// User id of the command inside the sandbox. Outside the sandbox, this id corresponds to the user who
@@ -51,6 +54,9 @@ const SETUP_CAPABILITIES: [CapabilitySet; 4] = [
     CapabilitySet::SYS_RESOURCE,
 ];
 
+/// Prefix of the names of private folders of jobs.
+const PRIVATE_FOLDER_PREFIX: &str = "truing-job-";
+
 /// The kernel file whose value decides how early the kernel kills a process when memory runs out, and the
 /// highest value.
 const OOM_SCORE_SETTING: (&str, &str) = ("/proc/self/oom_score_adj", "1000");
@@ -64,6 +70,11 @@ pub(super) fn run_outer_helper(job: &SandboxJob, parent_pid: i32) -> io::Result<
     };
     let watched = pidfd_open(watched, PidfdFlags::empty())?;
     refuse_terminal()?;
+    let places = match job.level {
+        SandboxLevel::Full => None,
+        SandboxLevel::Landlock | SandboxLevel::None => Some(JobPlaces::prepare(job)?),
+    };
+    let job = places.as_ref().map_or(job, |places| &places.job);
     let mut watch = watch::JobWatcher::new(job)?;
     match job.level {
         SandboxLevel::Full => {
@@ -98,13 +109,82 @@ pub(super) fn run_outer_helper(job: &SandboxJob, parent_pid: i32) -> io::Result<
         }
     }
     if both.first().is_none_or(|ended| ended.revents().is_empty()) {
+        if job.level != SandboxLevel::Full {
+            // The guard in the inner helper stays until the last process of the job has been killed, in case
+            // this process is killed meanwhile.
+            kill_children_of(inside);
+        }
         child.kill()?;
     }
     let ended = exit_code(child.wait()?);
-    kill_orphans()?;
+    kill_orphans();
     let Some(passed) = passed.or_else(|| watch.check_disk()) else { return Ok(ended) };
     print_error(&io::Error::other(passed.to_string()));
     Ok(LIMIT_EXCEEDED_EXIT_CODE)
+}
+
+/// The places of a job without its own file system. Dropping the value removes the job's private folder, and
+/// returns git's folder to the tree.
+struct JobPlaces {
+    job: SandboxJob,
+}
+
+impl JobPlaces {
+    fn prepare(job: &SandboxJob) -> io::Result<Self> {
+        let private = tempfile::Builder::new().prefix(PRIVATE_FOLDER_PREFIX).tempdir_in(&job.private_folder);
+        let private = private.and_then(|folder| folder.keep().canonicalize()).map_err(|error| {
+            io::Error::other(format!(
+                "cannot make a temporary folder in {}: {error}; TMPDIR can name another folder",
+                job.private_folder.display()
+            ))
+        })?;
+        let places = Self { job: SandboxJob { private_folder: private, ..job.clone() } };
+        if job.writable {
+            git_folder::move_out(&job.tree)?;
+        }
+        Ok(places)
+    }
+}
+
+impl Drop for JobPlaces {
+    fn drop(&mut self) {
+        // The errors are ignored, because the job has ended, and its result does not depend on its folder.
+        let _ = remove_folder(&self.job.private_folder);
+        if self.job.writable {
+            let _ = git_folder::restore(&self.job.tree);
+        }
+    }
+}
+
+/// Removes a folder, even if the job has taken the permissions for folders in it from its owner.
+fn remove_folder(folder: &Path) -> io::Result<()> {
+    crate::verify::make_accessible(folder)?;
+    std::fs::remove_dir_all(folder)
+}
+
+/// Kills the job's processes and cleans up if the outer helper is killed. Without namespaces, the kernel does
+/// not end the job's processes together with the helper.
+struct JobGuard {
+    /// Locked while the guard cleans up, so the helper does not exit meanwhile.
+    ending: Arc<Mutex<()>>,
+}
+
+impl JobGuard {
+    /// Starts the guard, in a thread without the restrictions of the job.
+    fn start(job: &SandboxJob, outer_helper: OwnedFd) -> io::Result<Self> {
+        // Orphaned processes of the command become children of this process.
+        set_child_subreaper(Some(rustix::process::getpid()))?;
+        let guard = Self { ending: Arc::new(Mutex::new(())) };
+        let (ending, job) = (guard.ending.clone(), job.clone());
+        std::thread::Builder::new().spawn(move || {
+            let mut exit = [PollFd::new(&outer_helper, PollFlags::IN)];
+            while poll(&mut exit, None).is_err() {}
+            let _cleaning = ending.lock();
+            kill_orphans();
+            drop(JobPlaces { job });
+        })?;
+        Ok(guard)
+    }
 }
 
 /// Refuses terminals as standard streams. Through a terminal, a command could read the user's input, and
@@ -118,20 +198,52 @@ fn refuse_terminal() -> io::Result<()> {
     Ok(())
 }
 
-/// Kills orphaned processes of a command that became children of this process. At `SandboxLevel::Full` there
-/// are none, because the kernel kills all processes of the namespace when its first process exits.
-fn kill_orphans() -> io::Result<()> {
+/// Kills all processes that are children of another process, and those that become children when their
+/// parents exit. Processes that have exited count as gone, because their parent may be stopped.
+fn kill_children_of(parent: Pid) {
+    let is_running = |process: &Pid| {
+        let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+        // The name is in parentheses, and may contain any character.
+        let state = stat.rsplit_once(')').map(|(_, fields)| fields.trim_start());
+        state.is_some_and(|state| !state.starts_with(['Z', 'X']))
+    };
     loop {
-        let left = std::fs::read_to_string("/proc/thread-self/children").unwrap_or_default();
-        let left: Vec<Pid> =
-            left.split_whitespace().filter_map(|pid| Pid::from_raw(pid.parse().ok()?)).collect();
+        let mut running = children_of(parent);
+        running.retain(is_running);
+        if running.is_empty() {
+            return;
+        }
+        for process in running {
+            // The error is ignored, because the process may have just exited.
+            let _ = kill_process(process, Signal::KILL);
+        }
+    }
+}
+
+fn children_of(parent: Pid) -> Vec<Pid> {
+    let threads = std::fs::read_dir(format!("/proc/{parent}/task")).into_iter().flatten().flatten();
+    let lists = threads.map(|thread| std::fs::read_to_string(thread.path().join("children")));
+    let mut children = Vec::new();
+    for list in lists.map(Result::unwrap_or_default) {
+        children.extend(list.split_whitespace().filter_map(|pid| Pid::from_raw(pid.parse().ok()?)));
+    }
+    children
+}
+
+/// Kills all processes that are children of this process, and those that become children when their parents
+/// exit. At `SandboxLevel::Full` there are none, because the kernel kills all processes of the namespace when
+/// its first process exits; the folder then does not exist, because this process has the root of the job.
+fn kill_orphans() {
+    loop {
+        let left = children_of(rustix::process::getpid());
         if left.is_empty() {
-            return Ok(());
+            return;
         }
         for pid in left {
-            // The error is ignored, because the process may have just exited.
+            // The errors are ignored, because the process may have just exited, and another thread may have
+            // collected its exit status.
             let _ = kill_process(pid, Signal::KILL);
-            wait(WaitOptions::empty())?;
+            let _ = waitpid(Some(pid), WaitOptions::empty());
         }
     }
 }
@@ -171,17 +283,34 @@ fn unshare_namespaces() -> io::Result<()> {
 /// Runs the inner stage: builds the file system that the command sees, drops all capabilities, and runs the
 /// command.
 pub(super) fn run_inner_helper(job: &SandboxJob, outer_pid: i32) -> io::Result<u8> {
-    // This setting must be made first. If the outer process is killed, the kernel then also kills this
-    // process, and thereby all other processes inside the sandbox.
-    set_parent_process_death_signal(Some(Signal::KILL))?;
+    // This must be done first. If the outer process is killed, all other processes are then killed, too: at
+    // `SandboxLevel::Full` by the kernel, together with this process; otherwise by the guard.
+    let outer_helper = match job.level {
+        SandboxLevel::Full => {
+            set_parent_process_death_signal(Some(Signal::KILL))?;
+            None
+        }
+        SandboxLevel::Landlock | SandboxLevel::None => {
+            let outer = Pid::from_raw(outer_pid).ok_or_else(|| io::Error::other("no outer helper"))?;
+            Some(pidfd_open(outer, PidfdFlags::empty())?)
+        }
+    };
     if outer_parent_pid()? != outer_pid {
         return Err(io::Error::other("the parent process of the sandbox helper has exited"));
+    }
+    let guard = outer_helper.map(|outer_helper| JobGuard::start(job, outer_helper)).transpose()?;
+    let (mediator_sender, mediator_receiver) = mpsc::channel::<CallMediator>();
+    if job.level == SandboxLevel::Landlock {
+        // The thread starts now, because the restrictions apply to later threads.
+        std::thread::Builder::new().spawn(move || mediator_receiver.recv().map(CallMediator::run))?;
     }
     let (file, most) = OOM_SCORE_SETTING;
     // The error is ignored, because in a nested sandbox the outer sandbox has already set the value, and it
     // cannot be set again.
     let _ = std::fs::write(file, most);
-    let port = match job.level {
+    let hand_over_socket =
+        || if job.address_variables.is_empty() { Ok(None) } else { listening::hand_over_socket().map(Some) };
+    let server = match job.level {
         SandboxLevel::Full => {
             // A new session has no controlling terminal, not even that of the helper's caller. At other
             // levels no session is created, because the command would leave the process group that the caller
@@ -189,13 +318,18 @@ pub(super) fn run_inner_helper(job: &SandboxJob, outer_pid: i32) -> io::Result<u
             rustix::process::setsid()?;
             mounts::build_mounts(job)?;
             loopback::enable_loopback()?;
-            let port =
-                if job.address_variables.is_empty() { None } else { Some(listening::hand_over_socket()?) };
+            let server = hand_over_socket()?;
             job.limits.apply()?;
             drop_capabilities(CapabilitySet::empty())?;
-            port
+            server
         }
-        SandboxLevel::Landlock | SandboxLevel::None => {
+        SandboxLevel::Landlock => {
+            let server = hand_over_socket()?;
+            job.limits.apply()?;
+            drop_capabilities(CapabilitySet::empty())?;
+            server
+        }
+        SandboxLevel::None => {
             job.limits.apply()?;
             None
         }
@@ -204,12 +338,19 @@ pub(super) fn run_inner_helper(job: &SandboxJob, outer_pid: i32) -> io::Result<u
     set_no_new_privs(true)?;
     match job.level {
         SandboxLevel::Full | SandboxLevel::Landlock => {
-            landlock_rules::apply_restrictions(job)?;
-            filter::apply_job_filter(job)?;
+            let support = landlock_rules::apply_restrictions(job)?;
+            if let Some(listener) = filter::apply_job_filter(job, support)? {
+                let folders = landlock_rules::writable_folders(job);
+                let mediator = CallMediator::new(listener, folders, server.map(|socket| socket.inode));
+                mediator_sender.send(mediator).map_err(io::Error::other)?;
+            }
         }
         SandboxLevel::None => {}
     }
-    run_job(job, port)
+    let exit_code = run_job(job, server.map(|socket| socket.port));
+    // If the guard is cleaning up, this process waits until the guard has finished.
+    let _ending = guard.as_ref().map(|guard| guard.ending.lock());
+    exit_code
 }
 
 /// Returns the parent's process id outside the new namespace. Inside the namespace, the parent's process id

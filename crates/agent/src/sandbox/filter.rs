@@ -9,7 +9,10 @@ use seccompiler::{
     SeccompRule, TargetArch, apply_filter,
 };
 
-use super::{SandboxJob, SandboxLevel};
+use truing_seccomp::{NotificationListener, install_filter_with_listener};
+
+use super::landlock_rules::LandlockSupport;
+use super::{SandboxJob, SandboxLevel, mediator};
 
 /// Calls that no build, test or check needs. With these calls, a process can watch or change other processes,
 /// the kernel, or mounts.
@@ -84,11 +87,68 @@ const UNCOUNTED_MEMORY_CALLS: &[i64] = &[
 /// does not count as used. Programs get the error that the file system supports no attributes.
 const SET_ATTRIBUTE_CALLS: &[i64] =
     &[libc::SYS_setxattr, libc::SYS_lsetxattr, libc::SYS_fsetxattr, SETXATTRAT];
+/// Calls with which a process uses shared memory, semaphores and queues of other processes of its user.
+const SHARED_MEMORY_CALLS: &[i64] = &[
+    libc::SYS_shmat,
+    libc::SYS_shmctl,
+    libc::SYS_semop,
+    libc::SYS_semtimedop,
+    libc::SYS_semctl,
+    libc::SYS_msgsnd,
+    libc::SYS_msgrcv,
+    libc::SYS_msgctl,
+    libc::SYS_mq_unlink,
+    libc::SYS_process_mrelease,
+];
+/// Calls that watch files. The user's processes share a limit on the number of watches, so a job could leave
+/// none for other programs.
+const WATCH_CALLS: &[i64] = &[
+    libc::SYS_inotify_init1,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_inotify_init,
+];
+/// Calls that change the owner of a file.
+const OWNER_CALLS: &[i64] = &[
+    libc::SYS_fchown,
+    libc::SYS_fchownat,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_chown,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_lchown,
+];
+/// Calls that change the priority, the processors or the memory of a process, with the argument that names
+/// the process. The number 0 stands for the calling process.
+const OTHER_PROCESS_CALLS: &[(i64, u8)] = &[
+    (libc::SYS_setpriority, 1),
+    (libc::SYS_ioprio_set, 1),
+    (libc::SYS_sched_setaffinity, 0),
+    (libc::SYS_sched_setscheduler, 0),
+    (libc::SYS_sched_setparam, 0),
+    (libc::SYS_sched_setattr, 0),
+    (libc::SYS_migrate_pages, 0),
+    (libc::SYS_move_pages, 0),
+];
+/// Calls that remove an attribute of a file.
+const REMOVE_ATTRIBUTE_CALLS: &[i64] =
+    &[libc::SYS_removexattr, libc::SYS_lremovexattr, libc::SYS_fremovexattr, REMOVEXATTRAT];
 /// Default limit of the kernel for the number of shared memory segments in a namespace.
 const MAX_SHARED_SEGMENTS: u64 = 4096;
 
-/// Applies the filters to this process and to all processes that it starts.
-pub(super) fn apply_job_filter(job: &SandboxJob) -> io::Result<()> {
+/// Applies the filters to this thread and to all processes that it starts. At `SandboxLevel::Landlock`,
+/// returns the listener that receives the calls of the mediator.
+pub(super) fn apply_job_filter(
+    job: &SandboxJob,
+    support: LandlockSupport,
+) -> io::Result<Option<NotificationListener>> {
+    let listener = match job.level {
+        SandboxLevel::Landlock => {
+            // This filter is the first one, because a later filter refuses listeners.
+            let listener = listen_for_mediated_calls(job, support)?;
+            deny_calls_beyond_job(support)?;
+            Some(listener)
+        }
+        SandboxLevel::Full | SandboxLevel::None => None,
+    };
     deny_uncounted_memory_calls(job)?;
     let mut denied: SeccompRules = DENIED_CALLS.iter().map(|call| (*call, Vec::new())).collect();
     let namespace = seccomp_rule(vec![bits_condition(0, libc::CLONE_NEWUSER, libc::CLONE_NEWUSER)?])?;
@@ -108,7 +168,98 @@ pub(super) fn apply_job_filter(job: &SandboxJob) -> io::Result<()> {
     install_filter(attributes, SeccompAction::Allow, errno_action(libc::EOPNOTSUPP))?;
     install_filter(unsupported_request_rules()?, SeccompAction::Allow, errno_action(libc::EINVAL))?;
     install_filter(buffer_size_rules()?, SeccompAction::Allow, SeccompAction::Errno(0))?;
-    deny_clone3()
+    deny_clone3()?;
+    Ok(listener)
+}
+
+/// Hands the calls of the mediator over to a listener.
+fn listen_for_mediated_calls(job: &SandboxJob, support: LandlockSupport) -> io::Result<NotificationListener> {
+    let sockets = if job.allows_sockets { mediator::SOCKET_CALLS } else { &[] };
+    let signals = if support.restricts_signals { &[] } else { mediator::SIGNAL_CALLS };
+    let calls = [mediator::ATTRIBUTE_CALLS, sockets, signals].concat();
+    let rules = calls.into_iter().map(|call| (call, Vec::new())).collect();
+    // The library has no action for listeners, so the program is made with another action.
+    let program = build_program(rules, SeccompAction::Allow, SeccompAction::Trace(0))?;
+    let trace = u32::from(SeccompAction::Trace(0));
+    let program: Vec<_> = program
+        .into_iter()
+        .map(|step| libc::sock_filter {
+            code: step.code,
+            jt: step.jt,
+            jf: step.jf,
+            k: if u32::from(step.code) == libc::BPF_RET | libc::BPF_K && step.k == trace {
+                libc::SECCOMP_RET_USER_NOTIF
+            } else {
+                step.k
+            },
+        })
+        .collect();
+    install_filter_with_listener(&program).map_err(|error| {
+        io::Error::other(format!(
+            "the system calls of the job cannot be watched ({error}): another sandbox around Truing watches \
+             or forbids it"
+        ))
+    })
+}
+
+/// Refuses calls with which a job without namespaces could reach other processes or files of its user, and
+/// which Landlock does not restrict on this kernel.
+fn deny_calls_beyond_job(support: LandlockSupport) -> io::Result<()> {
+    let absent = SHARED_MEMORY_CALLS.iter().chain(WATCH_CALLS).map(|call| (*call, Vec::new())).collect();
+    install_filter(absent, SeccompAction::Allow, errno_action(libc::ENOSYS))?;
+    // Programs that unpack archives as root set the owner of each file. They continue if the call succeeds.
+    let owners = OWNER_CALLS.iter().map(|call| (*call, Vec::new())).collect();
+    install_filter(owners, SeccompAction::Allow, SeccompAction::Errno(0))?;
+    let mut denied: SeccompRules = BTreeMap::new();
+    for (call, argument) in OTHER_PROCESS_CALLS {
+        let other = compare_condition(*argument, 0, Op::Ne)?;
+        denied.entry(*call).or_default().push(seccomp_rule(vec![other])?);
+    }
+    // A process may name itself, but neither its group nor all processes of its user.
+    for (call, process) in [(libc::SYS_setpriority, 0), (libc::SYS_ioprio_set, 1)] {
+        let group = compare_condition(0, process, Op::Ne)?;
+        denied.entry(call).or_default().push(seccomp_rule(vec![group])?);
+    }
+    let sets_limit = SeccompCondition::new(2, Len::Qword, Op::Ne, 0).map_err(io::Error::other)?;
+    let other = compare_condition(0, 0, Op::Ne)?;
+    denied.insert(libc::SYS_prlimit64, vec![seccomp_rule(vec![other, sets_limit])?]);
+    // These requests change attributes of a file that the process may only read.
+    let attribute = |request| seccomp_rule(vec![compare_condition(1, request, Op::Eq)?]);
+    denied.insert(libc::SYS_ioctl, vec![attribute(FS_IOC_SETFLAGS)?, attribute(FS_IOC_FSSETXATTR)?]);
+    for call in REMOVE_ATTRIBUTE_CALLS {
+        denied.insert(*call, Vec::new());
+    }
+    // A connection that begins with data is made without `connect`.
+    for (call, argument) in [(libc::SYS_sendto, 3), (libc::SYS_sendmsg, 2), (libc::SYS_sendmmsg, 3)] {
+        let fast_open = bits_condition(argument, libc::MSG_FASTOPEN, libc::MSG_FASTOPEN)?;
+        denied.insert(call, vec![seccomp_rule(vec![fast_open])?]);
+    }
+    if !support.restricts_signals {
+        for call in [libc::SYS_tkill, libc::SYS_rt_sigqueueinfo, libc::SYS_rt_tgsigqueueinfo] {
+            denied.insert(call, Vec::new());
+        }
+        denied.insert(libc::SYS_pidfd_send_signal, Vec::new());
+        // The owner of a descriptor receives a signal when data arrives.
+        let owner = |request: i32| {
+            seccomp_rule(vec![compare_condition(1, u64::from(request.unsigned_abs()), Op::Eq)?])
+        };
+        denied.insert(libc::SYS_fcntl, vec![owner(libc::F_SETOWN)?, owner(F_SETOWN_EX)?]);
+        denied.entry(libc::SYS_ioctl).or_default().extend([attribute(FIOSETOWN)?, attribute(SIOCSPGRP)?]);
+    }
+    if !support.restricts_truncation {
+        denied.insert(libc::SYS_truncate, Vec::new());
+        let truncates = |argument| {
+            let mask = libc::O_ACCMODE | libc::O_TRUNC;
+            seccomp_rule(vec![bits_condition(argument, mask, libc::O_RDONLY | libc::O_TRUNC)?])
+        };
+        denied.insert(libc::SYS_openat, vec![truncates(2)?]);
+        #[cfg(target_arch = "x86_64")]
+        denied.insert(libc::SYS_open, vec![truncates(1)?]);
+        // The flags of this call are in memory. Programs then use `openat`.
+        let unreadable = BTreeMap::from([(libc::SYS_openat2, Vec::new())]);
+        install_filter(unreadable, SeccompAction::Allow, errno_action(libc::ENOSYS))?;
+    }
+    install_filter(denied, SeccompAction::Allow, errno_action(libc::EPERM))
 }
 
 /// Refuses calls that make the kernel hold memory that the watcher cannot count.
@@ -317,6 +468,17 @@ type SeccompRules = BTreeMap<i64, Vec<SeccompRule>>;
 /// The call that sets an attribute of a file below a folder; missing in `libc`. Its number is the same on
 /// all architectures.
 const SETXATTRAT: i64 = 463;
+/// The call that removes an attribute of a file below a folder; missing in `libc`.
+const REMOVEXATTRAT: i64 = 466;
+/// Requests of `ioctl` that change a file's flags; missing in `libc`.
+const FS_IOC_SETFLAGS: u64 = 0x4008_6602;
+const FS_IOC_FSSETXATTR: u64 = 0x401c_5820;
+/// Requests that set the process or group that receives a descriptor's signals; missing in `libc`.
+const F_SETOWN_EX: i32 = 15;
+const FIOSETOWN: u64 = 0x8901;
+const SIOCSPGRP: u64 = 0x8902;
+/// Bits of a socket's type that are not flags.
+const SOCKET_TYPE_MASK: i32 = 0xf;
 /// The request of `prctl` that creates a lock table; missing in `libc`.
 const PR_FUTEX_HASH: u64 = 78;
 /// Flag of `seccomp` that creates a listener.
@@ -334,9 +496,10 @@ const TIOCLINUX: u64 = 0x541c;
 /// Returns rules that match the sockets to refuse. An empty list refuses all sockets.
 fn socket_rules(job: &SandboxJob) -> io::Result<Vec<SeccompRule>> {
     let allowed: &[i32] = match (job.allows_sockets, job.level) {
-        // Below `SandboxLevel::Full` all sockets are refused, because Landlock does not restrict connections
-        // to socket files.
-        (false, _) | (true, SandboxLevel::Landlock | SandboxLevel::None) => return Ok(Vec::new()),
+        (false, _) | (true, SandboxLevel::None) => return Ok(Vec::new()),
+        // The mediator performs the calls of TCP sockets. Unix sockets are refused, because Landlock does not
+        // restrict connections to socket files.
+        (true, SandboxLevel::Landlock) => &[libc::AF_INET, libc::AF_INET6],
         // The job's own network contains no other process. Unix sockets are allowed only with a writable
         // tree, which is a copy that no other process uses. In any other tree, a process outside the sandbox
         // may listen on a socket file. A read-only mount does not prevent connections to this file.
@@ -345,7 +508,16 @@ fn socket_rules(job: &SandboxJob) -> io::Result<Vec<SeccompRule>> {
         (true, SandboxLevel::Full) => &[libc::AF_INET, libc::AF_INET6],
     };
     let others = allowed.iter().map(|family| compare_condition(0, u64::from(family.unsigned_abs()), Op::Ne));
-    Ok(vec![seccomp_rule(others.collect::<io::Result<_>>()?)?])
+    let mut rules = vec![seccomp_rule(others.collect::<io::Result<_>>()?)?];
+    if job.level == SandboxLevel::Landlock {
+        for kind in (0..=SOCKET_TYPE_MASK).filter(|kind| *kind != libc::SOCK_STREAM) {
+            rules.push(seccomp_rule(vec![bits_condition(1, SOCKET_TYPE_MASK, kind)?])?);
+        }
+        let protocols = [0, u64::from(libc::IPPROTO_TCP.unsigned_abs())];
+        let others = protocols.map(|protocol| compare_condition(2, protocol, Op::Ne));
+        rules.push(seccomp_rule(others.into_iter().collect::<io::Result<_>>()?)?);
+    }
+    Ok(rules)
 }
 
 fn seccomp_rule(conditions: Vec<SeccompCondition>) -> io::Result<SeccompRule> {
@@ -381,13 +553,20 @@ fn install_filter(
     mismatch_action: SeccompAction,
     match_action: SeccompAction,
 ) -> io::Result<()> {
+    apply_filter(&build_program(rules, mismatch_action, match_action)?).map_err(io::Error::other)
+}
+
+fn build_program(
+    rules: SeccompRules,
+    mismatch_action: SeccompAction,
+    match_action: SeccompAction,
+) -> io::Result<BpfProgram> {
     let machine = TargetArch::try_from(std::env::consts::ARCH).map_err(io::Error::other)?;
     // The generated filter kills a process that makes calls with the numbers of another architecture.
     let filter =
         SeccompFilter::new(rules, mismatch_action, match_action, machine).map_err(io::Error::other)?;
     let program: BpfProgram = filter.try_into().map_err(io::Error::other)?;
-    let program = [architecture_prelude(), program].concat();
-    apply_filter(&program).map_err(io::Error::other)
+    Ok([architecture_prelude(), program].concat())
 }
 
 /// Returns the instructions at the start of a filter on x86-64, which refuse x32 calls. x32 calls are a

@@ -58,15 +58,15 @@ pub struct SandboxJob {
     /// Further folders that the job may read and run programs from.
     #[serde(rename = "read")]
     pub readable_paths: Vec<PathBuf>,
-    /// Files in the tree that appear empty inside the sandbox, by their paths in the tree (only at
-    /// [`SandboxLevel::Full`]).
+    /// Files in the tree whose content the job cannot read, by their paths in the tree. Below
+    /// [`SandboxLevel::Full`], files of a writable tree are not hidden.
     #[serde(rename = "hidden")]
     pub hidden_files: Vec<PathBuf>,
     /// True if the job may create sockets. The sockets can connect only within the sandbox.
     #[serde(rename = "sockets")]
     pub allows_sockets: bool,
     pub limits: JobLimits,
-    /// Private folders that outlive the job (only at [`SandboxLevel::Full`]).
+    /// Private folders that outlive the job. Below [`SandboxLevel::Full`], they keep their real paths.
     pub persistent_folders: Option<JobFolders>,
     /// A writable folder that outlives the job, mounted at [`BUILD_FOLDER`] (only at [`SandboxLevel::Full`]).
     #[serde(rename = "builds")]
@@ -81,10 +81,12 @@ pub struct SandboxJob {
     /// True if the helper writes [`super::watch::CHECK_DONE_MARK`] to the output after each check, as the
     /// self-test requires.
     pub(super) reports_checks: bool,
-    /// The job's home and temporary folder below [`SandboxLevel::Full`], where the job has no file system of
-    /// its own.
+    /// Folder in which the helper makes the job's home and temporary folder below [`SandboxLevel::Full`],
+    /// where the job has no file system of its own. The helper removes them after the job.
     #[serde(rename = "private")]
     pub private_folder: PathBuf,
+    /// Newest version of Landlock that the job uses, for tests of older kernels; `None` for all versions.
+    pub landlock_version: Option<i32>,
     #[serde(rename = "run")]
     pub job_command: JobCommand,
 }
@@ -143,7 +145,7 @@ impl SandboxJob {
     }
 
     /// Returns the tree's path inside the sandbox.
-    pub(super) fn inner_tree(&self) -> &Path {
+    pub(crate) fn inner_tree(&self) -> &Path {
         match self.level {
             SandboxLevel::Full => &self.inner_tree,
             SandboxLevel::Landlock | SandboxLevel::None => &self.tree,

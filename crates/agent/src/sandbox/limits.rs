@@ -18,6 +18,11 @@ pub(super) const EVENT_QUEUE_BYTES: u64 = 16384 * 512;
 /// watch keeps in memory.
 pub(super) const FILE_WATCH_BYTES: u64 = 2 << 10;
 
+/// The maximum number of files is the byte limit of the job's private files divided by this number.
+const BYTES_PER_FILE: u64 = 8 << 10;
+/// Minimum number of files that a job may have, even if its byte limit is low.
+const MIN_FILES: u64 = 4096;
+
 /// Smallest, default and largest size of a connection's receive and send buffers, in bytes. With these sizes,
 /// the limit on the number of sockets also limits the sum of all buffers. The kernel's own maximum is several
 /// megabytes.
@@ -82,6 +87,12 @@ impl JobLimits {
             let _ = std::fs::write(proc.join("sys/net/ipv4").join(setting), sizes);
         }
     }
+}
+
+/// Returns the maximum number of private files of a job whose private files may have this many bytes in
+/// total. Even an empty file takes memory of the kernel.
+pub(super) fn max_files(bytes: u64) -> u64 {
+    bytes.div_euclid(BYTES_PER_FILE).max(MIN_FILES)
 }
 
 fn lower_limit(resource: Resource, to: u64) -> io::Result<()> {

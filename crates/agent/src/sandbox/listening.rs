@@ -1,8 +1,10 @@
-//! The only network access of a sandbox: a socket on its own loopback interface. A process outside accepts
-//! the connections to the socket.
+//! The only network access of a sandbox: a socket on its loopback interface. A process outside accepts the
+//! connections to the socket.
 //!
 //! The first process inside the sandbox makes the socket and hands it to the parent process outside. No data
 //! is copied between the two networks, and the sandbox needs neither a mounted file nor a relay process.
+//! Without namespaces, the interface is that of the machine, and the mediator lets the job connect only to
+//! this socket and to its own.
 
 use std::io::{self, IoSlice, IoSliceMut, Write as _};
 use std::mem::MaybeUninit;
@@ -18,6 +20,7 @@ use rustix::net::{
 };
 
 use super::SandboxJob;
+use super::mediator::inode_number;
 
 /// The environment variables from which programs read the address of a proxy. Some programs read only the
 /// upper-case names, and some only the lower-case names.
@@ -34,9 +37,9 @@ pub struct SocketHandoff(UnixStream);
 impl SandboxJob {
     /// Returns the command as [`SandboxJob::command`] does, for a job that reaches a server on its loopback
     /// interface. Inside the sandbox, the environment variables with the names `variables` hold the server's
-    /// address. Requires [`SandboxLevel::Full`](super::SandboxLevel::Full) and
-    /// [`SandboxJob::allows_sockets`]. The socket is handed over on the command's standard input. Drop the
-    /// command after its start. Otherwise, this process does not notice the exit of the started process.
+    /// address. Requires [`SandboxJob::allows_sockets`]. The socket is handed over on the command's standard
+    /// input. Drop the command after its start. Otherwise, this process does not notice the exit of the
+    /// started process.
     ///
     /// # Errors
     /// Returns the same errors as [`SandboxJob::command`].
@@ -91,9 +94,16 @@ impl SocketHandoff {
     }
 }
 
-/// Creates the socket, inside the sandbox, and hands it to the parent over the standard input. Returns the
-/// socket's port.
-pub(super) fn hand_over_socket() -> io::Result<u16> {
+/// The socket of a server of Truing to which a job may connect.
+#[derive(Clone, Copy)]
+pub(super) struct ServerSocket {
+    pub(super) port: u16,
+    /// Inode number of the socket.
+    pub(super) inode: u64,
+}
+
+/// Creates the socket, inside the sandbox, and hands it to the parent over the standard input.
+pub(super) fn hand_over_socket() -> io::Result<ServerSocket> {
     let socket = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     let files = [socket.as_fd()];
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
@@ -102,5 +112,5 @@ pub(super) fn hand_over_socket() -> io::Result<u16> {
         return Err(io::Error::other("the message has no space for the socket"));
     }
     sendmsg(io::stdin().as_fd(), &[IoSlice::new(MESSAGE)], &mut handed, SendFlags::empty())?;
-    Ok(socket.local_addr()?.port())
+    Ok(ServerSocket { port: socket.local_addr()?.port(), inode: inode_number(&socket)? })
 }

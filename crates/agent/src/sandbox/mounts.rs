@@ -13,7 +13,8 @@ use rustix::mount::{
 };
 use rustix::process::{chdir, pivot_root};
 
-use super::{BUILD_FOLDER, PROGRAM_PATH_IN_SANDBOX, SandboxJob, SandboxLevel};
+use super::limits::max_files;
+use super::{BUILD_FOLDER, JobFolders, PROGRAM_PATH_IN_SANDBOX, SandboxJob, SandboxLevel};
 
 /// The system's files and folders that programs need. From the system's configuration, only the files for
 /// libraries, alternative programs, the time zone and certificates are included.
@@ -56,18 +57,14 @@ pub(super) const USER_AND_HOST_FILES: &[(&str, &str)] = &[
 /// private folders.
 const MAX_FILE_SYSTEM_BYTES: u64 = 2 << 30;
 
-/// The maximum number of files is the byte limit of the job's file system divided by this number.
-const BYTES_PER_FILE: u64 = 8 << 10;
-/// Minimum number of files that a job may have, even if its byte limit is low.
-const MIN_FILES: u64 = 4096;
-
 /// Returns the home and temporary folder of a job.
 pub(super) fn private_folders(job: &SandboxJob) -> (PathBuf, PathBuf) {
     match job.level {
         SandboxLevel::Full => (HOME.into(), TEMPORARY_FOLDER.into()),
-        SandboxLevel::Landlock | SandboxLevel::None => {
-            (job.private_folder.clone(), job.private_folder.clone())
-        }
+        SandboxLevel::Landlock | SandboxLevel::None => match &job.persistent_folders {
+            Some(JobFolders { home, temporary }) => (home.clone(), temporary.clone()),
+            None => (job.private_folder.clone(), job.private_folder.clone()),
+        },
     }
 }
 
@@ -95,7 +92,7 @@ pub(super) fn build_mounts(job: &SandboxJob) -> io::Result<()> {
     let space = MountRoots { old: Path::new("/old"), new: Path::new("/new") };
     let size = job.limits.disk.min(MAX_FILE_SYSTEM_BYTES);
     // The number of files is limited too, because even an empty file takes kernel memory.
-    let files = size.div_euclid(BYTES_PER_FILE).max(MIN_FILES);
+    let files = max_files(size);
     mount_file_system("tmpfs", space.new, &format!("size={size},nr_inodes={files},mode=755"))?;
     space.mount_contents(job)?;
     // The new root is mounted over the old one, which is then detached.

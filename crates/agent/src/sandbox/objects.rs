@@ -589,7 +589,7 @@ pub fn render_page(limits: &JobLimits) -> String {
         "# Objects of the kernel\n\n<!-- Generated from crates/agent/src/sandbox/objects.rs. To update \
         it: UPDATE_DOCS=1 cargo test -p truing-agent -->\n\nFor each process, the kernel also uses memory \
         that the process has not mapped. For each kind of object in this memory, the table shows the \
-        limit in the sandbox at the level `full`. The last column names a test of `truing sandbox check`. \
+        limit in the sandbox. The last column names a test of `truing sandbox check`. \
         This test tries to exceed the memory limit with such objects. The totals apply to all processes \
         of a job together, with the default limits: {} MiB of memory and {} processes.\n\n| Kind | \
         Limited by | Largest total | Attempt |\n|---|---|---|---|\n",

@@ -1,12 +1,13 @@
 //! Estimates the kernel memory behind a process's open files. Pipes are counted separately, because the
 //! kernel keeps the data in a pipe, but no process maps this data.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::OwnedFd;
 
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, StatxFlags, openat, statat, statx};
 
 use super::SandboxLevel;
+use crate::verify::usage::BLOCK_BYTES;
 
 /// Number of pipes whose memory is not counted, so a job with a low memory limit can still use a few pipes.
 pub(super) const UNCOUNTED_PIPES: u64 = 256;
@@ -21,10 +22,15 @@ const LIMITED_PIPE_BYTES: u64 = 12 << 10;
 const UNLIMITED_PIPE_BYTES: u64 = 68 << 10;
 
 /// The open files of a process.
+#[derive(Default)]
 pub(super) struct OpenFiles {
     /// Each pipe, identified by its file system and inode number.
     pub(super) pipes: BTreeSet<(u32, u32, u64)>,
-    /// Number of other open files.
+    /// Inode numbers of the sockets.
+    pub(super) sockets: BTreeSet<u64>,
+    /// Bytes on the disk of each file without a name, identified like a pipe.
+    pub(super) nameless_files: BTreeMap<(u32, u32, u64), u64>,
+    /// Number of open files other than pipes.
     pub(super) other_files: u64,
 }
 
@@ -52,20 +58,25 @@ pub(super) fn count_files(proc: &OwnedFd, fd_folder: &str) -> Option<u64> {
 /// cannot be read.
 pub(super) fn read_open_files(proc: &OwnedFd, fd_folder: &str) -> Option<OpenFiles> {
     let (folder, names) = open_descriptor_folder(proc, fd_folder)?;
-    let mut open = OpenFiles { pipes: BTreeSet::new(), other_files: 0 };
+    let mut open = OpenFiles::default();
     for name in names {
         // The flag avoids requests to a network file system. A file that was closed since the folder was
         // listed is skipped, because it holds no memory.
-        let Ok(file_stat) =
-            statx(&folder, name, AtFlags::STATX_DONT_SYNC, StatxFlags::TYPE | StatxFlags::INO)
-        else {
+        let wanted = StatxFlags::TYPE | StatxFlags::INO | StatxFlags::NLINK | StatxFlags::BLOCKS;
+        let Ok(file_stat) = statx(&folder, name, AtFlags::STATX_DONT_SYNC, wanted) else { continue };
+        let id = (file_stat.stx_dev_major, file_stat.stx_dev_minor, file_stat.stx_ino);
+        let kind = FileType::from_raw_mode(file_stat.stx_mode.into());
+        if kind == FileType::Fifo {
+            open.pipes.insert(id);
             continue;
-        };
-        if FileType::from_raw_mode(file_stat.stx_mode.into()) == FileType::Fifo {
-            open.pipes.insert((file_stat.stx_dev_major, file_stat.stx_dev_minor, file_stat.stx_ino));
-        } else {
-            open.other_files = open.other_files.saturating_add(1);
         }
+        if kind == FileType::RegularFile && file_stat.stx_nlink == 0 {
+            open.nameless_files.insert(id, file_stat.stx_blocks.saturating_mul(BLOCK_BYTES));
+        }
+        if kind == FileType::Socket {
+            open.sockets.insert(file_stat.stx_ino);
+        }
+        open.other_files = open.other_files.saturating_add(1);
     }
     (!open.pipes.is_empty() || open.other_files > 0).then_some(open)
 }

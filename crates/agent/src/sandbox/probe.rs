@@ -14,9 +14,12 @@ use std::process::{Child, Command};
 use std::sync::mpsc;
 use std::time::Duration;
 
-use rustix::fs::inotify;
-use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, Timespec, Timestamps, inotify, open, utimensat};
+use rustix::net::{
+    AddressFamily, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketFlags, SocketType, sendmsg,
+    sendto, socket_with,
+};
+use rustix::process::{Pid, Signal, kill_process, setpriority_process};
 use serde::{Deserialize, Serialize};
 
 use super::machine_code;
@@ -33,6 +36,8 @@ const IDLE_STACK_BYTES: usize = 64 << 10;
 /// Number of files among which the written bytes are divided. No file therefore exceeds the size limit of a
 /// single file.
 const FILLED_FILES: u64 = 8;
+/// The lowest priority of a process.
+const LOWEST_PRIORITY: i32 = 19;
 /// Number of files in one message, somewhat below the kernel's maximum.
 pub(super) const FILES_PER_MESSAGE: u64 = 250;
 
@@ -49,6 +54,12 @@ pub enum EscapeProbe {
     Write(PathBuf),
     /// Changes the permissions of this file.
     ChangeMode(PathBuf),
+    /// Changes the time of the last change of this file.
+    ChangeTimes(PathBuf),
+    /// Truncates this file by opening it for reading.
+    TruncateOnOpen(PathBuf),
+    /// Lowers the priority of a process.
+    LowerPriority(i32),
     /// Starts this program; the attempt succeeds if the program exits with 0.
     Start(PathBuf),
     /// Replaces the process with this program; the attempt succeeds if the program exits with 0.
@@ -57,6 +68,8 @@ pub enum EscapeProbe {
     FindInEnvironment(String),
     /// Connects to this address by TCP.
     Tcp(SocketAddr),
+    /// Sends data with the first packet of a TCP connection to this address.
+    TcpFastOpen(SocketAddr),
     /// Sends a datagram to this address by UDP.
     Udp(SocketAddr),
     /// Connects to an abstract socket.
@@ -77,7 +90,8 @@ pub enum EscapeProbe {
     Files(u64),
     /// Fills an unnamed file in memory with this many bytes.
     MemoryFile(u64),
-    /// Fills files of this folder with this many bytes, and removes their names.
+    /// Fills files of this folder, or of the temporary folder if the path is empty, with this many bytes, and
+    /// removes their names.
     UnlinkedFiles(PathBuf, u64),
     /// Makes this many pairs of sockets.
     Sockets(u64),
@@ -128,6 +142,18 @@ impl EscapeProbe {
             Self::Read(path) => std::fs::read(path).map(drop),
             Self::Write(path) => std::fs::write(path, "written"),
             Self::ChangeMode(path) => std::fs::set_permissions(path, PermissionsExt::from_mode(0o644)),
+            Self::ChangeTimes(path) => {
+                let now = Timespec { tv_sec: 0, tv_nsec: rustix::fs::UTIME_NOW };
+                let times = Timestamps { last_access: now, last_modification: now };
+                Ok(utimensat(CWD, path, &times, AtFlags::empty())?)
+            }
+            Self::TruncateOnOpen(path) => {
+                Ok(open(path, OFlags::RDONLY | OFlags::TRUNC | OFlags::CLOEXEC, Mode::empty()).map(drop)?)
+            }
+            Self::LowerPriority(pid) => {
+                let pid = Pid::from_raw(*pid).ok_or_else(|| io::Error::other("no process"))?;
+                Ok(setpriority_process(Some(pid), LOWEST_PRIORITY)?)
+            }
             Self::Start(program) => match Command::new(program).status()?.success() {
                 true => Ok(()),
                 false => Err(io::Error::other("it failed")),
@@ -135,6 +161,12 @@ impl EscapeProbe {
             Self::Exec(program) => Err(Command::new(program).exec()),
             Self::FindInEnvironment(canary) => find_canary(canary),
             Self::Tcp(address) => TcpStream::connect_timeout(address, CONNECT_TIMEOUT).map(drop),
+            Self::TcpFastOpen(address) => {
+                let socket =
+                    socket_with(AddressFamily::INET, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+                let fast_open = SendFlags::from_bits_retain(libc::MSG_FASTOPEN.unsigned_abs());
+                Ok(sendto(&socket, b"sent", fast_open, address).map(drop)?)
+            }
             Self::Udp(address) => UdpSocket::bind("127.0.0.1:0")?.send_to(b"sent", address).map(drop),
             Self::AbstractSocket(name) => {
                 let address = std::os::unix::net::SocketAddr::from_abstract_name(name)?;
@@ -158,6 +190,7 @@ impl EscapeProbe {
                 resources.fill(std::fs::File::from(file), *bytes)
             }
             Self::UnlinkedFiles(folder, bytes) => (0..FILLED_FILES).try_for_each(|number| {
+                let folder = if folder.as_os_str().is_empty() { &std::env::temp_dir() } else { folder };
                 let path = folder.join(format!("truing-{}-{number}", std::process::id()));
                 let file = std::fs::File::create_new(&path)?;
                 std::fs::remove_file(path)?;

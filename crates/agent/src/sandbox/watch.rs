@@ -19,9 +19,10 @@ use std::time::{Duration, Instant};
 use rustix::fs::{Dir, Mode, OFlags, openat};
 use truing_core::sandbox::SandboxLimit;
 
+use super::limits::max_files;
 use super::open_files::{self, UNCOUNTED_PIPES};
 use super::{SandboxJob, SandboxLevel, smaps};
-use crate::verify::usage;
+use crate::verify::usage::{self, DiskUsage};
 
 /// Interval of the watcher's checks. One check of a few processes takes a tenth of a millisecond.
 pub const CHECK_INTERVAL: Duration = Duration::from_millis(20);
@@ -83,6 +84,14 @@ struct JobUsage {
     memory: u64,
     processes: u64,
     sockets: u64,
+    /// Bytes on the disk of open files without a name.
+    nameless_bytes: u64,
+}
+
+/// The open files of all processes of a job together.
+struct OpenFileTotals {
+    sockets: u64,
+    nameless_bytes: u64,
 }
 
 /// Returns the number of sockets that a job may have.
@@ -109,7 +118,6 @@ pub(super) struct JobWatcher {
     min_kernel_memory: [u64; 2],
     /// Folders on a disk that only the job uses.
     folders: Vec<PathBuf>,
-    initial_disk_bytes: u64,
     next_disk: Instant,
 }
 
@@ -185,7 +193,6 @@ impl JobWatcher {
             has_memory_summaries: false,
             initial_shared_bytes: 0,
             min_kernel_memory: [0; 2],
-            initial_disk_bytes: folders.iter().map(|folder| usage::measure_folder(folder).bytes).sum(),
             folders,
             next_disk: Instant::now() + DISK_MEASUREMENT_INTERVAL,
         };
@@ -204,6 +211,7 @@ impl JobWatcher {
             (SandboxLimit::Memory, look.memory, self.limits.memory),
             (SandboxLimit::Processes, look.processes, self.limits.processes),
             (SandboxLimit::Sockets, look.sockets, max_sockets(self.limits.memory)),
+            (SandboxLimit::Disk, look.nameless_bytes, self.limits.disk),
         ];
         let passed = bounds.into_iter().find(|(_, measured, limit)| measured > limit);
         passed
@@ -247,7 +255,8 @@ impl JobWatcher {
         } else {
             memory
         };
-        JobUsage { memory, processes: sum(|process| process.threads), sockets: self.count_sockets() }
+        let OpenFileTotals { sockets, nameless_bytes } = self.measure_open_files(&processes);
+        JobUsage { memory, processes: sum(|process| process.threads), sockets, nameless_bytes }
     }
 
     /// Returns the memory of open files. Each pipe counts once, even if several processes have the pipe open.
@@ -450,13 +459,26 @@ impl JobWatcher {
 
     /// Returns the number of sockets in the job's own network namespace.
     fn count_sockets(&self) -> u64 {
-        let sockstat = match self.level {
-            SandboxLevel::Full => self.read_proc("self/net/sockstat"),
-            SandboxLevel::Landlock | SandboxLevel::None => None,
-        };
-        sockstat
-            .and_then(|sockstat| sockstat.strip_prefix("sockets: used ")?.lines().next()?.trim().parse().ok())
+        self.read_proc("self/net/sockstat")
+            .and_then(|table| table.strip_prefix("sockets: used ")?.lines().next()?.trim().parse().ok())
             .unwrap_or(0)
+    }
+
+    /// Measures the sockets and the files without a name that the processes have open. With namespaces, the
+    /// job has its own network, which counts its sockets, and its own file system, which counts its files.
+    fn measure_open_files(&self, processes: &BTreeMap<u32, ProcessStatus>) -> OpenFileTotals {
+        if self.level == SandboxLevel::Full {
+            return OpenFileTotals { sockets: self.count_sockets(), nameless_bytes: 0 };
+        }
+        let mut sockets = BTreeSet::new();
+        let mut nameless_files = BTreeMap::new();
+        for pid in processes.keys() {
+            if let Some(open) = self.read_open_files(*pid, open_files::read_open_files) {
+                sockets.extend(open.sockets);
+                nameless_files.extend(open.nameless_files);
+            }
+        }
+        OpenFileTotals { sockets: sockets.len() as u64, nameless_bytes: nameless_files.into_values().sum() }
     }
 
     fn machine_shared_memory(&self) -> u64 {
@@ -477,13 +499,18 @@ impl JobWatcher {
     /// Returns the exceeded limit if the job has written more bytes than allowed. The helper also calls this
     /// after the job has ended, because a job may end between two checks.
     pub(super) fn check_disk(&self) -> Option<ExceededLimit> {
-        let holds: u64 = self.folders.iter().map(|folder| usage::measure_folder(folder).bytes).sum();
-        let measured = holds.saturating_sub(self.initial_disk_bytes);
-        (measured > self.limits.disk).then_some(ExceededLimit {
-            limit_kind: SandboxLimit::Disk,
-            measured,
-            limit: self.limits.disk,
-        })
+        let held = self.measure_folders();
+        let limit = self.limits.disk;
+        let is_within_limit = held.bytes <= limit && held.files <= max_files(limit);
+        // Too many small files are reported as if each file had its share of the limit.
+        let share = limit.div_euclid(max_files(limit));
+        let measured = held.bytes.max(held.files.saturating_mul(share));
+        (!is_within_limit).then_some(ExceededLimit { limit_kind: SandboxLimit::Disk, measured, limit })
+    }
+
+    /// Returns the usage of the folders on a disk that only the job uses.
+    fn measure_folders(&self) -> DiskUsage {
+        self.folders.iter().fold(DiskUsage::default(), |sum, folder| sum.plus(usage::measure_folder(folder)))
     }
 
     fn read_proc(&self, path: &str) -> Option<String> {

@@ -22,6 +22,9 @@ use crate::proxy::HostAccess;
 /// Prefix of the names of temporary folders. The process that creates such a folder also removes it at the
 /// end.
 const LOCKED_FOLDER_PREFIX: &str = "held-";
+/// Name of the folder to which the folder of a run is moved, for commands without their own file system.
+/// [`SetupCache::clean`] removes it if no run uses it, as it removes other temporary folders.
+const WORK_PLACE_NAME: &str = "held-work-place";
 /// Maximum number of attempts to create a folder. An attempt fails if another process removes the folder
 /// before it is locked. The other process assumes that an unlocked folder is a leftover.
 const MAX_TRIES: u32 = 100;
@@ -89,6 +92,29 @@ pub(super) struct SetupCacheEntry {
     /// The temporary folder with the result, if the result could not be stored. The folder is deleted when
     /// this value is dropped.
     _temporary_folder: Option<LockedFolder>,
+}
+
+/// The folder of one run at the place whose path is equal in all runs. Dropping the value moves the folder
+/// back.
+#[derive(Debug)]
+pub(super) struct WorkPlace {
+    path: PathBuf,
+    original: PathBuf,
+    /// Handle of the cache's folder. Its lock keeps other runs from the place.
+    _lock: File,
+}
+
+impl WorkPlace {
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Drop for WorkPlace {
+    fn drop(&mut self) {
+        // If the folder cannot be moved back, the next run removes it.
+        let _ = std::fs::rename(&self.path, &self.original);
+    }
 }
 
 /// The metadata of an entry.
@@ -168,6 +194,28 @@ impl SetupCache {
             }
         }
         Err(io::Error::other("a folder that Truing creates in the cache of set-ups does not persist"))
+    }
+
+    /// Returns the path of the work place, without links.
+    pub(super) fn work_place(&self) -> PathBuf {
+        self.folder.canonicalize().unwrap_or_else(|_| self.folder.clone()).join(WORK_PLACE_NAME)
+    }
+
+    /// Moves a locked folder of this cache to the work place. Waits while another run uses the place.
+    ///
+    /// # Errors
+    /// An I/O error if the folder cannot be moved.
+    pub(super) fn move_to_work_place(&self, scratch_folder: &Path) -> io::Result<WorkPlace> {
+        let lock = File::open(&self.folder)?;
+        lock.lock()?;
+        let path = self.work_place();
+        if path.exists() {
+            // A run that was killed has left its folder.
+            copy::make_accessible(&path)?;
+            std::fs::remove_dir_all(&path)?;
+        }
+        std::fs::rename(scratch_folder, &path)?;
+        Ok(WorkPlace { path, original: scratch_folder.to_owned(), _lock: lock })
     }
 
     /// Returns the entry with this key that belongs to the scope or to one of its trusted scopes. An entry

@@ -19,7 +19,7 @@ const MEASUREMENT_PAUSE_RATIO: u32 = 20;
 const MIN_FREE_BYTES: u64 = 512 << 20;
 /// Size in bytes of the blocks in which the kernel reports a file's disk usage. The size is equal for all
 /// file systems.
-pub(super) const BLOCK_BYTES: u64 = 512;
+pub(crate) const BLOCK_BYTES: u64 = 512;
 /// Mode bits that the owner of a folder needs to list it.
 const LIST_FOLDER_MODE: u32 = 0o500;
 

@@ -25,8 +25,8 @@ fn main() -> ExitCode {
     match words.as_slice() {
         [_, sandbox::TRIES] => return sandbox::all_tries(),
         [_, sandbox::NESTED] => return sandbox::nested(),
-        [verify::HERE, servers::SERVES, rest @ ..] => return servers::serve(rest),
-        [verify::HERE, rest @ ..] => return verify::inside(rest),
+        [_, verify::INSIDE, servers::SERVES, rest @ ..] => return servers::serve(rest),
+        [_, verify::INSIDE, rest @ ..] => return verify::inside(rest),
         _ => {}
     }
     let subjects = [

@@ -9,12 +9,13 @@
 
 use std::ffi::OsString;
 use std::io::{BufRead as _, BufReader};
+use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Command, ExitCode, Output, Stdio};
 
 use tempfile::TempDir;
-use truing_agent::sandbox::check::{EscapeCheck, check_escapes};
+use truing_agent::sandbox::check::{EscapeCheck, check_escapes, check_escapes_with_landlock};
 use truing_agent::sandbox::{
     EscapeProbe, HELPER_FAILED_EXIT_CODE, JobCommand, LIMIT_EXCEEDED_EXIT_CODE, NOT_STARTED_EXIT_CODE,
     SandboxError, SandboxJob, SandboxLevel, SandboxLimit, detect_level, exceeded_limit, require_level,
@@ -22,37 +23,6 @@ use truing_agent::sandbox::{
 
 use crate::support::{Test, has_namespaces, until, with_word};
 
-/// Names of the attempts to use too many resources. At the level `landlock`, and for root, the sandbox does
-/// not stop all of these attempts.
-const USES: [&str; 25] = [
-    "fork_bomb",
-    "memory",
-    "disk",
-    "memory_many_processes",
-    "memory_and_files",
-    "memfd",
-    "shared_folder",
-    "empty_files",
-    "sockets",
-    "pipes",
-    "memory_forked",
-    "memory_without_main_thread",
-    "shared_memory",
-    "shared_memory_unmapped",
-    "shared_memory_dropped",
-    "shmget",
-    "processes",
-    "open_files",
-    "inotify_queues",
-    "inotify_watches",
-    "timers",
-    "signals",
-    "page_tables",
-    "files_in_flight",
-    "terminals",
-];
-/// Names of the attempts of a reader process to use too many resources.
-const USES_OF_READERS: [&str; 3] = ["reader_memory", "reader_memfd", "reader_sockets"];
 /// Minimum number of attempts that must be stopped.
 const MOST_TRIES: usize = 40;
 /// Argument with which this program runs itself as another user, to make all attempts. No test's name
@@ -72,11 +42,10 @@ pub(crate) fn tests() -> Vec<Test> {
             .needs(has_namespaces)
             .needs(is_root)
             .alone(),
-        Test::new(
-            "without_namespaces_whatever_is_outside_is_out_of_reach",
-            without_namespaces_whatever_is_outside_is_out_of_reach,
-        )
-        .alone(),
+        Test::new("without_namespaces_every_escape_is_stopped", without_namespaces_every_escape_is_stopped)
+            .alone(),
+        Test::new("on_older_kernels_every_escape_is_stopped", on_older_kernels_every_escape_is_stopped)
+            .alone(),
         Test::new("without_a_sandbox_every_escape_works", without_a_sandbox_every_escape_works).alone(),
         Test::new(
             "a_command_reads_its_tree_and_its_end_is_told",
@@ -102,7 +71,14 @@ pub(crate) fn tests() -> Vec<Test> {
             a_weaker_sandbox_is_refused_unless_it_is_accepted,
         )
         .needs(has_namespaces),
-        Test::new("a_killed_helper_leaves_nothing", a_killed_helper_leaves_nothing).needs(has_namespaces),
+        Test::new("a_killed_helper_leaves_nothing", a_killed_helper_leaves_nothing),
+        Test::new("a_job_reaches_its_own_servers_alone", a_job_reaches_its_own_servers_alone),
+        Test::new("a_job_changes_the_permissions_of_its_files", a_job_changes_the_permissions_of_its_files),
+        Test::new(
+            "a_job_signals_its_own_processes_on_older_kernels",
+            a_job_signals_its_own_processes_on_older_kernels,
+        ),
+        Test::new("a_hidden_file_cannot_be_read", a_hidden_file_cannot_be_read),
     ]
 }
 
@@ -142,11 +118,6 @@ fn names(checks: &[EscapeCheck], stopped: bool) -> Vec<&str> {
     checks.iter().filter(|check| check.is_blocked == Some(stopped)).map(|check| check.name).collect()
 }
 
-fn without_uses(mut names: Vec<&str>) -> Vec<&str> {
-    names.retain(|name| !USES.contains(name) && !USES_OF_READERS.contains(name));
-    names
-}
-
 fn every_escape_is_stopped() {
     assert_eq!(detect_level(folder().path()), SandboxLevel::Full);
     assert_eq!(all_tries(), ExitCode::SUCCESS);
@@ -171,13 +142,19 @@ pub(crate) fn all_tries() -> ExitCode {
     if escaped.is_empty() && stopped >= MOST_TRIES { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-fn without_namespaces_whatever_is_outside_is_out_of_reach() {
+fn without_namespaces_every_escape_is_stopped() {
     let checks = check_escapes(SandboxLevel::Landlock).unwrap();
-    assert_eq!(without_uses(names(&checks, false)), [""; 0]);
-    // The memory limit of a reader applies even without namespaces, because the reader is a single process.
-    let of_readers: Vec<_> =
-        names(&checks, true).into_iter().filter(|name| name.starts_with("reader_")).collect();
-    assert!(of_readers.len() > 12 && of_readers.contains(&"reader_memory"), "{checks:?}");
+    assert_eq!(names(&checks, false), [""; 0]);
+    assert!(names(&checks, true).len() >= MOST_TRIES, "{checks:?}");
+}
+
+/// Versions 1 and 4 of Landlock lack restrictions that the filter and the mediator then enforce.
+fn on_older_kernels_every_escape_is_stopped() {
+    for version in [1, 4] {
+        let checks = check_escapes_with_landlock(SandboxLevel::Landlock, Some(version)).unwrap();
+        assert_eq!(names(&checks, false), [""; 0], "{version}");
+        assert!(names(&checks, true).len() >= MOST_TRIES, "{checks:?}");
+    }
 }
 
 /// For comparison: outside a sandbox, all attempts succeed.
@@ -305,8 +282,8 @@ fn the_system_is_no_tree() {
     }
 }
 
-/// Inside a sandbox, a program cannot create a second sandbox of the same strength. For this test, this
-/// program runs itself inside a sandbox.
+/// Inside a sandbox, a program cannot create a second sandbox for foreign code. For this test, this program runs
+/// itself inside a sandbox.
 fn a_weaker_sandbox_is_refused_unless_it_is_accepted() {
     let here = folder();
     let ended = output(&job(here.path(), JobCommand::ThisProgram(vec![NESTED.into()])));
@@ -314,26 +291,118 @@ fn a_weaker_sandbox_is_refused_unless_it_is_accepted() {
 }
 
 pub(crate) fn nested() -> ExitCode {
-    let refused = require_level(SandboxLevel::Full, detect_level(folder().path()));
+    let level = detect_level(folder().path());
     let as_told = matches!(
-        refused,
+        require_level(SandboxLevel::MIN_FOR_FOREIGN_CODE, level),
         Err(SandboxError::TooWeak {
-            actual_level: SandboxLevel::Landlock,
-            required_level: SandboxLevel::Full
+            actual_level: SandboxLevel::None,
+            required_level: SandboxLevel::MIN_FOR_FOREIGN_CODE
         })
     );
-    let accepted = require_level(SandboxLevel::Landlock, detect_level(folder().path()))
-        .is_ok_and(|level| level == SandboxLevel::Landlock);
+    let accepted = require_level(SandboxLevel::None, level).is_ok_and(|level| level == SandboxLevel::None);
     if as_told && accepted { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// A server that listens on all addresses is reached on the loopback address, by processes of the job.
+fn a_job_reaches_its_own_servers_alone() {
+    let here = folder();
+    let script = "import socket\n\
+        server = socket.socket(); server.bind(('', 0)); server.listen()\n\
+        own = server.getsockname()\n\
+        client = socket.create_connection(('127.0.0.1', own[1])); client.sendall(b'own')\n\
+        print(server.accept()[0].recv(3).decode(), own[0])\n\
+        client.setblocking(False)\n\
+        free = socket.socket(); free.bind(('127.0.0.1', 0)); port = free.getsockname()[1]; free.close()\n\
+        again = socket.socket(); again.bind(('127.0.0.1', port)); again.listen()\n\
+        unbound = socket.socket(); unbound.listen(); print(unbound.getsockname()[0])\n\
+        for place in [('127.0.0.1', OUTSIDE), ('192.0.2.1', 80)]:\n    \
+            try: socket.create_connection(place); print('reached')\n    \
+            except OSError as error: print(type(error).__name__)\n";
+    let outside = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let script = script.replace("OUTSIDE", &outside.local_addr().unwrap().port().to_string());
+    std::fs::write(here.path().join("script.py"), script).unwrap();
+    let mut job = job(here.path(), JobCommand::Program(vec!["python3".into(), "script.py".into()]));
+    job.level = SandboxLevel::Landlock;
+    job.allows_sockets = true;
+    let ended = output(&job);
+    assert_eq!(
+        String::from_utf8_lossy(&ended.stdout),
+        "own 127.0.0.1\n127.0.0.1\nConnectionRefusedError\nOSError\n",
+        "{ended:?}"
+    );
+    job.allows_sockets = false;
+    assert!(String::from_utf8_lossy(&output(&job).stderr).contains("PermissionError"));
+}
+
+fn a_job_changes_the_permissions_of_its_files() {
+    let (here, outside) = (folder(), folder());
+    std::fs::write(outside.path().join("file"), "").unwrap();
+    let before = outside.path().join("file").metadata().unwrap();
+    let script = format!(
+        "touch file -d 2001-01-01 && chmod 4741 file && ln -s {0} link && cp -p file $TMPDIR/copy || exit 9\n\
+         chmod 777 {0} && exit 1\nchmod 777 link && exit 2\ntouch {0} && exit 3\nchmod 600 /proc/self/fd/1\n\
+         chown 0 file",
+        outside.path().join("file").display()
+    );
+    let mut job = job(here.path(), shell(&script));
+    (job.level, job.writable) = (SandboxLevel::Landlock, true);
+    let ended = output(&job);
+    assert_eq!(ended.status.code(), Some(0), "{ended:?}");
+    let changed = here.path().join("file").metadata().unwrap();
+    assert_eq!((changed.mode() & 0o7777, changed.mtime()), (0o741, 978_307_200));
+    let after = outside.path().join("file").metadata().unwrap();
+    assert_eq!((after.mode(), after.mtime_nsec()), (before.mode(), before.mtime_nsec()));
+}
+
+/// Version 1 of Landlock does not restrict signals.
+fn a_job_signals_its_own_processes_on_older_kernels() {
+    let here = folder();
+    let mut other = Command::new("sleep").arg("1000").spawn().unwrap();
+    let script = format!(
+        "sleep 1000 & kill $! && wait $!; [ $? = 143 ] || exit 1\n\
+         kill {} 2>/dev/null && exit 2\nkill -TERM -1 2>/dev/null; kill $$; sleep 1000",
+        other.id()
+    );
+    for version in [1, 6] {
+        let mut job = job(here.path(), shell(&script));
+        (job.level, job.landlock_version) = (SandboxLevel::Landlock, Some(version));
+        let ended = output(&job);
+        assert_eq!(ended.status.code(), Some(128 + 15), "{version}: {ended:?}");
+    }
+    assert!(other.try_wait().unwrap().is_none());
+    other.kill().unwrap();
+    other.wait().unwrap();
+}
+
+fn a_hidden_file_cannot_be_read() {
+    let here = folder();
+    std::fs::create_dir(here.path().join("folder")).unwrap();
+    std::fs::write(here.path().join("folder/hidden"), "secret").unwrap();
+    std::fs::write(here.path().join("folder/shown"), "shown").unwrap();
+    std::fs::write(here.path().join("shown"), "also").unwrap();
+    let mut job = job(here.path(), shell("ls folder; cat folder/shown shown; cat folder/hidden"));
+    job.hidden_files = vec!["folder/hidden".into(), "no-such-file".into()];
+    let ended = output(&job);
+    assert_eq!(String::from_utf8_lossy(&ended.stdout), "hidden\nshown\nshownalso", "{ended:?}");
 }
 
 /// If the helper is killed, all processes of the command are killed, too, even processes in another session
 /// or without a parent.
 fn a_killed_helper_leaves_nothing() {
+    for level in [SandboxLevel::Full, SandboxLevel::Landlock] {
+        if level == SandboxLevel::Landlock || has_namespaces() {
+            kill_helper(level);
+        }
+    }
+}
+
+fn kill_helper(level: SandboxLevel) {
     let here = folder();
     let word = format!("9{:08}", std::process::id());
     let script = format!("setsid sleep {word} & echo started; sleep {word}");
-    let mut command = job(here.path(), shell(&script)).command().unwrap();
+    let mut job = job(here.path(), shell(&script));
+    job.level = level;
+    let mut command = job.command().unwrap();
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
     let mut line = String::new();
     BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
@@ -342,4 +411,5 @@ fn a_killed_helper_leaves_nothing() {
     child.kill().unwrap();
     child.wait().unwrap();
     until("something is left", || with_word(&word) == 0);
+    until("a folder is left", || std::fs::read_dir(here.path()).unwrap().next().is_none());
 }

@@ -21,10 +21,11 @@ use tokio::runtime::Runtime;
 use truing_agent::mcp::client::{McpServer, McpServers, ServerProblem, ServerTransport};
 use truing_agent::native::{RunTools, ToolCallOutput};
 use truing_agent::proxy::AllowedHost;
+use truing_agent::sandbox::SandboxLevel;
 use truing_model::messages::ToolDefinition;
 
-use crate::support::{SOON, Test, has_namespaces};
-use crate::verify::HERE;
+use crate::support::{SOON, Test, has_sandbox, sandbox_level};
+use crate::verify::{INSIDE, program_path};
 
 /// Argument with which this program acts as the MCP server.
 pub(crate) const SERVES: &str = "serves";
@@ -33,7 +34,7 @@ const EARLY: &str = "early";
 
 /// Returns every test of this file.
 pub(crate) fn tests() -> Vec<Test> {
-    let staged = |name, test: fn()| Test::new(name, test).needs(has_namespaces);
+    let staged = |name, test: fn()| Test::new(name, test).needs(has_sandbox);
     vec![
         staged("a_program_reaches_its_hosts_and_no_others", a_program_reaches_its_hosts_and_no_others),
         staged("a_program_without_hosts_has_no_way_out", a_program_without_hosts_has_no_way_out),
@@ -86,7 +87,8 @@ fn asked(ask: &str) -> String {
                 })
                 .collect();
             told.sort();
-            let sockets = std::fs::read_to_string("/proc/net/tcp").unwrap();
+            // A job without its own network cannot read the machine's table of sockets.
+            let sockets = std::fs::read_to_string("/proc/net/tcp").unwrap_or_default();
             let listen = sockets.lines().filter(|line| line.split_whitespace().nth(3) == Some("0A")).count();
             format!("{}; listeners: {listen}", told.join(" "))
         }
@@ -168,6 +170,7 @@ fn run(command: &[&str], hosts: Vec<AllowedHost>, asks: &[String]) -> (Vec<Strin
     let folder = TempDir::new().unwrap();
     let transport = ServerTransport::Program {
         command: command.iter().map(|word| (*word).to_owned()).collect(),
+        sandbox_level: sandbox_level(),
         folder: folder.path().canonicalize().unwrap().join("empty"),
         readable_paths: Vec::new(),
         variables: Vec::new(),
@@ -207,13 +210,16 @@ fn a_program_reaches_its_hosts_and_no_others() {
         format!("tcp {address}"),
         format!("count {}", "x".repeat(30_000)),
     ];
-    let (answers, problems) = run(&[HERE, SERVES], vec![host.place()], &asks);
+    let (answers, problems) = run(&[&program_path(), INSIDE, SERVES], vec![host.place()], &asks);
     let [look, reached, unlisted, plain, direct, long] = answers.as_slice() else { panic!("{answers:?}") };
     let variables = ["HTTPS_PROXY", "HTTP_PROXY", "http_proxy", "https_proxy"];
     for name in variables {
         assert!(look.contains(&format!("{name}=http://127.0.0.1:")), "{name}: {look}");
     }
-    assert!(look.contains("NODE_USE_ENV_PROXY=1") && look.ends_with("; listeners: 1"), "{look}");
+    assert!(look.contains("NODE_USE_ENV_PROXY=1") && look.contains("; listeners: "), "{look}");
+    if sandbox_level() == SandboxLevel::Full {
+        assert!(look.ends_with("; listeners: 1"), "{look}");
+    }
     assert!(reached.starts_with("HTTP/1.1 200") && reached.ends_with("the host answers"), "{reached}");
     assert_eq!(host.heard(), hello(), "the first message and nothing else");
     assert!(unlisted.starts_with("HTTP/1.1 403"), "{unlisted}");
@@ -233,7 +239,7 @@ fn a_program_reaches_its_hosts_and_no_others() {
 fn a_program_without_hosts_has_no_way_out() {
     let host = Host::new();
     let asks = ["look".to_owned(), format!("tunnel {}", host.address), format!("tcp {}", host.address)];
-    let (answers, problems) = run(&[HERE, SERVES], Vec::new(), &asks);
+    let (answers, problems) = run(&[&program_path(), INSIDE, SERVES], Vec::new(), &asks);
     assert_eq!(answers, ["; listeners: 0", "no proxy", "false"]);
     assert_eq!(problems, []);
     assert!(host.heard().is_empty());
@@ -246,7 +252,7 @@ fn a_host_is_reached_at_public_addresses_alone() {
     let port = host.address.port();
     let places = vec![AllowedHost::public("localhost", port), AllowedHost::public("127.0.0.1", port)];
     let asks = [format!("tunnel localhost:{port}"), format!("tunnel 127.0.0.1:{port}")];
-    let (answers, problems) = run(&[HERE, SERVES], places, &asks);
+    let (answers, problems) = run(&[&program_path(), INSIDE, SERVES], places, &asks);
     assert!(answers.iter().all(|answer| answer.starts_with("HTTP/1.1 403")), "{answers:?}");
     assert_eq!(
         what(&problems),
@@ -260,7 +266,7 @@ fn a_host_is_reached_at_public_addresses_alone() {
 
 fn a_program_that_fails_is_told_with_its_tries() {
     let places = || vec![AllowedHost::public("api.example.org", 443)];
-    let (_, problems) = run(&[HERE, SERVES, EARLY], places(), &[]);
+    let (_, problems) = run(&[&program_path(), INSIDE, SERVES, EARLY], places(), &[]);
     assert_eq!(
         what(&problems),
         [

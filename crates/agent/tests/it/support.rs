@@ -12,6 +12,7 @@ use std::sync::{LazyLock, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use libtest_mimic::Trial;
+use truing_agent::sandbox::{SandboxLevel, detect_level};
 
 /// Timeout for events that normally happen within moments; long enough for slow machines.
 pub(crate) const SOON: Duration = Duration::from_secs(300);
@@ -69,6 +70,18 @@ impl Test {
         };
         Trial::test(name, test).with_ignored_flag(!can_run)
     }
+}
+
+/// Returns the level of the strongest sandbox of this machine. The tests of jobs run at this level.
+pub(crate) fn sandbox_level() -> SandboxLevel {
+    static LEVEL: LazyLock<SandboxLevel> =
+        LazyLock::new(|| detect_level(tempfile::tempdir().unwrap().path()));
+    *LEVEL
+}
+
+/// Returns true if this machine has a sandbox for foreign code.
+pub(crate) fn has_sandbox() -> bool {
+    sandbox_level() >= SandboxLevel::MIN_FOR_FOREIGN_CODE
 }
 
 /// Returns true if this machine allows namespaces. On such a machine, the tests require that the sandbox

@@ -25,10 +25,23 @@ use truing_agent::verify::{
 };
 use truing_core::verification::{CheckVerdict, CommandEndReason, VerificationReport};
 
-use crate::support::{SOON, Test, has_namespaces, until, with_word};
+use crate::support::{SOON, Test, has_sandbox, sandbox_level, until, with_word};
 
-/// Path of this program inside the sandbox.
-pub(crate) const HERE: &str = "/.truing";
+/// Argument with which this program runs itself inside the sandbox.
+pub(crate) const INSIDE: &str = "/inside";
+
+/// Returns the path of this program inside the sandbox.
+pub(crate) fn program_path() -> String {
+    match sandbox_level() {
+        SandboxLevel::Full => "/.truing".to_owned(),
+        SandboxLevel::Landlock | SandboxLevel::None => std::env::current_exe().unwrap().display().to_string(),
+    }
+}
+
+/// Returns the words of a shell command that runs this program inside the sandbox.
+fn inside_command() -> String {
+    format!("{} {INSIDE}", program_path())
+}
 
 /// Returns every test of this file.
 pub(crate) fn tests() -> Vec<Test> {
@@ -59,7 +72,7 @@ pub(crate) fn tests() -> Vec<Test> {
 
 /// Returns a test that gets a new source tree, cache and registry.
 fn staged(name: &'static str, test: fn(&Stage)) -> Test {
-    Test::new(name, move || test(&Stage::new())).needs(has_namespaces)
+    Test::new(name, move || test(&Stage::new())).needs(has_sandbox)
 }
 
 /// Acts, inside the sandbox, as the client of a registry, or as a program that tries to escape.
@@ -88,13 +101,9 @@ fn asked(request: &str) -> bool {
 }
 
 fn a_weaker_sandbox_is_refused() {
-    for level in [SandboxLevel::None, SandboxLevel::Landlock] {
-        let cache =
-            SetupCache::new(PathBuf::from("/nowhere"), CacheRetention { bytes: 0, age: Duration::ZERO });
-        let refused = Verifier::new(VerifyPlan::default(), cache, level).map(drop);
-        let too_weak = SandboxError::TooWeak { actual_level: level, required_level: SandboxLevel::Full };
-        assert!(matches!(refused, Err(VerifyError::Sandbox(why)) if why.to_string() == too_weak.to_string()));
-    }
+    let cache = SetupCache::new(PathBuf::from("/nowhere"), CacheRetention { bytes: 0, age: Duration::ZERO });
+    let refused = Verifier::new(VerifyPlan::default(), cache, SandboxLevel::None).map(drop);
+    assert!(matches!(refused, Err(VerifyError::Sandbox(SandboxError::TooWeak { .. }))));
 }
 
 /// A registry on this machine that answers and records every request.
@@ -174,8 +183,7 @@ impl Stage {
 
     fn verifier(&self, plan: VerifyPlan) -> Verifier {
         let kept = CacheRetention { bytes: 1 << 30, age: Duration::from_secs(3600) };
-        Verifier::new(plan, SetupCache::new(self.folder.path().join("cache"), kept), SandboxLevel::Full)
-            .unwrap()
+        Verifier::new(plan, SetupCache::new(self.folder.path().join("cache"), kept), sandbox_level()).unwrap()
     }
 
     fn set_up(&self, verifier: &Verifier) -> SetupResult {
@@ -224,13 +232,14 @@ fn files(folder: &Path) -> Vec<String> {
 }
 
 fn a_set_up_fetches_through_the_proxy_once(stage: &Stage) {
+    let here = inside_command();
     let fetch = format!(
-        "mkdir -p .deps ~/.cache && {HERE} fetch {} > .deps/package && echo $PWD > ~/.cache/where && echo \
+        "mkdir -p .deps ~/.cache && {here} fetch {} > .deps/package && echo $PWD > ~/.cache/where && echo \
          changed > src/main",
         stage.site.url()
     );
     let check =
-        "grep -q 'a package' .deps/package && grep -qx /work ~/.cache/where && grep -qx source src/main";
+        "grep -q 'a package' .deps/package && grep -qx \"$PWD\" ~/.cache/where && grep -qx source src/main";
     let verifier = stage.verifier(stage.plan(&[&fetch], &[check]));
     let first = stage.set_up(&verifier);
     assert!(first.can_run_checks() && !first.is_cached, "{first:?}");
@@ -260,11 +269,12 @@ fn a_set_up_fetches_through_the_proxy_once(stage: &Stage) {
 }
 
 fn what_no_registry_is_cannot_be_reached_and_is_told(stage: &Stage) {
+    let here = inside_command();
     let other = Site::new();
     let script = format!(
-        "{HERE} fetch {} ; {HERE} fetch http://LOCALHOST:{}/ ; {HERE} post {} ; {HERE} tunnel {} x ; {HERE} \
+        "{here} fetch {} ; {here} fetch http://LOCALHOST:{}/ ; {here} post {} ; {here} tunnel {} x ; {here} \
          fetch /x ;
-         for n in $(seq 300); do {HERE} fetch http://host-$n.example.org/; done; exit 0",
+         for n in $(seq 300); do {here} fetch http://host-$n.example.org/; done; exit 0",
         other.url(),
         stage.site.address.port(),
         stage.site.url(),
@@ -302,7 +312,8 @@ fn what_no_registry_is_cannot_be_reached_and_is_told(stage: &Stage) {
 }
 
 fn a_tunnel_is_for_tls_to_its_host(stage: &Stage) {
-    let script = format!("{HERE} tunnel {} 'GET / HTTP/1.1'", stage.site.address);
+    let here = inside_command();
+    let script = format!("{here} tunnel {} 'GET / HTTP/1.1'", stage.site.address);
     let mut plan = stage.plan(&[&script], &[]);
     plan.registries.allowed_hosts = vec![AllowedHost { tls: true, ..stage.site.place() }];
     let set_up = stage.set_up(&stage.verifier(plan));
@@ -313,11 +324,12 @@ fn a_tunnel_is_for_tls_to_its_host(stage: &Stage) {
 }
 
 fn there_is_no_way_but_the_proxy(stage: &Stage) {
-    let direct = format!("{HERE} tcp {}", stage.site.address);
+    let here = inside_command();
+    let direct = format!("{here} tcp {}", stage.site.address);
     let set_up = stage.set_up(&stage.verifier(stage.plan(&[&direct], &[])));
     assert!(!set_up.can_run_checks() && set_up.contacted_hosts.is_empty(), "{set_up:?}");
     // A check has access neither to the network nor to a proxy.
-    for script in [direct, format!("{HERE} fetch {}", stage.site.url()), "env | grep -i _proxy=".to_owned()] {
+    for script in [direct, format!("{here} fetch {}", stage.site.url()), "env | grep -i _proxy=".to_owned()] {
         assert_eq!(stage.check(&script).end, CommandEndReason::Exit { code: 1 }, "{script}");
     }
     assert!(stage.site.asked().is_empty());
@@ -399,7 +411,7 @@ fn floods_of_output_and_files_end(stage: &Stage) {
         "{}",
         flood.output.len()
     );
-    for place in [".", "~", "/tmp"] {
+    for place in [".", "~", "$TMPDIR"] {
         let fill = format!(
             "n=0; while [ $n -lt 40 ]; do n=$((n+1)); head -c 8000000 /dev/zero > {place}/f$n || break; \
              done; sleep 1000"

@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
 use std::path::{Component, Path, PathBuf};
 
-use truing_agent::verify::{CacheScope as Trust, CommandOutput, SANDBOX_TREE_PATH, Verifier, VerifyError};
+use truing_agent::verify::{CacheScope as Trust, CommandOutput, Verifier, VerifyError};
 use truing_core::line;
 use truing_core::outcome::{CoverageGap, ReviewCoverage};
 use truing_core::verification::CommandEndReason;
@@ -152,7 +152,8 @@ impl GateCommands {
         let lines = reading::relevant_lines_by_file(change)?;
         let Self { argv, verifier } = self;
         let set_up = verifier.set_up(tree, trust).await?;
-        let mut places = ChangedPlaces { lines, tree, path_cache: BTreeMap::new() };
+        let mut places =
+            ChangedPlaces { lines, tree, sandbox_tree_path: PathBuf::new(), path_cache: BTreeMap::new() };
         for words in argv {
             let command = redact_secrets(&line::clean_line(&words.join(" "), MAX_COMMAND_NAME_CHARS));
             let printout = verifier.run_on_copy(&set_up, tree, words).await?;
@@ -175,6 +176,7 @@ impl GateCommands {
                 }
             };
             if !is_clean {
+                places.sandbox_tree_path.clone_from(&printout.tree_path);
                 result.add_output(&command, &printout, &mut places);
             }
             result.command_runs.push(GateCommandRun {
@@ -322,6 +324,8 @@ impl fmt::Display for GateFinding {
 struct ChangedPlaces<'a> {
     lines: BTreeMap<RepoPath, Vec<(u32, u32)>>,
     tree: &'a Path,
+    /// Path of the tree at which the command saw it.
+    sandbox_tree_path: PathBuf,
     /// Cache of resolved paths by their text; `None` if the text is not the path of a file in the tree.
     path_cache: BTreeMap<String, Option<RepoPath>>,
 }
@@ -356,7 +360,7 @@ impl ChangedPlaces<'_> {
             return known.clone();
         }
         let below = Path::new(path_text.trim_start());
-        let below = below.strip_prefix(SANDBOX_TREE_PATH).unwrap_or(below);
+        let below = below.strip_prefix(&self.sandbox_tree_path).unwrap_or(below);
         let mut inside = PathBuf::new();
         let mut is_file = false;
         for part in below.components() {

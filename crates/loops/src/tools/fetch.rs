@@ -469,6 +469,7 @@ async fn run_to_end(mut command: Command, time_limit: Duration) -> io::Result<Co
         duration_ms: u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
         stdout: String::new(),
         stderr: String::from_utf8_lossy(&printed).into_owned(),
+        tree_path: PathBuf::new(),
     })
 }
 

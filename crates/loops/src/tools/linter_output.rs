@@ -63,10 +63,10 @@ impl LinterOutput {
     pub(super) fn from_printout(
         tool: &SelectedLinter,
         command_output: &CommandOutput,
-        root: &Path,
         excluded_rules: &BTreeSet<String>,
     ) -> Self {
-        let CommandOutput { end_reason: end, stdout: output, stderr: errors, .. } = command_output;
+        let CommandOutput { end_reason: end, stdout: output, stderr: errors, tree_path: root, .. } =
+            command_output;
         let text = match tool.output_stream() {
             OutputStream::Either if output.trim().is_empty() => errors,
             OutputStream::Stdout | OutputStream::Either => output,
@@ -234,6 +234,7 @@ fn run_failure_reason(tool: &SelectedLinter, command_output: &CommandOutput) -> 
         duration_ms: command_output.duration_ms,
         stdout,
         stderr,
+        tree_path: command_output.tree_path.clone(),
     });
     let is_json = cause.contains(": {\"") || cause.contains(": [{\"");
     if is_json { command_output.end_reason.to_string() } else { cause }

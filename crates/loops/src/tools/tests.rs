@@ -176,9 +176,9 @@ fn a_run_is_whole_only_if_its_end_says_so() {
             duration_ms: 1,
             stdout: out.into(),
             stderr: "ruff: \u{1b}[31mbad\u{1b}[0m\n".into(),
+            tree_path: "/tree".into(),
         };
-        let output =
-            LinterOutput::from_printout(&tool, &printout, Path::new("/tree"), &BTreeSet::new()).output;
+        let output = LinterOutput::from_printout(&tool, &printout, &BTreeSet::new()).output;
         output.failure_reason.or(output.unnamed)
     };
     assert_eq!(ran(CommandEndReason::Exit { code: 0 }, "[]"), None);
@@ -199,10 +199,10 @@ fn a_run_that_finds_nothing_may_print_nothing_where_its_format_is_so() {
             duration_ms: 1,
             stdout: String::new(),
             stderr: String::new(),
+            tree_path: "/tree".into(),
         };
         let tool = select_one(&[], tool_config(name));
-        let output =
-            LinterOutput::from_printout(&tool, &printout, Path::new("/tree"), &BTreeSet::new()).output;
+        let output = LinterOutput::from_printout(&tool, &printout, &BTreeSet::new()).output;
         output.failure_reason.or(output.unnamed)
     };
     for name in ["ast-grep", "codespell", "detect-secrets", "mypy"] {

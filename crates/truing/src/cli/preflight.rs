@@ -454,10 +454,8 @@ async fn check_sandbox(results: &mut PreflightResults) -> Result<SandboxLevel, C
     let level = tokio::task::spawn_blocking(truing_loops::machine::sandbox_level)
         .await
         .map_err(|error| CliError::failure("sandbox", format!("could not test the sandbox: {error}")))?;
-    // Level `full` is required in every case, because every fixer may run commands.
-    let wanted = SandboxLevel::Full;
-    let hint = "`truing sandbox check` shows which escapes the sandbox stops on this machine; allow user \
-        namespaces, or use a machine that allows them";
+    // A sandbox is required in every case, because every fixer may run commands.
+    let wanted = SandboxLevel::MIN_FOR_FOREIGN_CODE;
     match level >= wanted {
         true => results.add_ok("sandbox", level.as_str()),
         false => {
@@ -468,7 +466,7 @@ async fn check_sandbox(results: &mut PreflightResults) -> Result<SandboxLevel, C
                     level.as_str(),
                     wanted.as_str()
                 ),
-                hint,
+                wiring::SANDBOX_HINT,
             );
         }
     }
@@ -490,7 +488,7 @@ fn can_run_commands(config: &Config, level: SandboxLevel, results: &mut Prefligh
         return false;
     }
     // If the sandbox's level is too low, that was already reported.
-    level >= SandboxLevel::Full
+    level >= SandboxLevel::MIN_FOR_FOREIGN_CODE
 }
 
 /// Runs the setup and the checks, and looks up the gate's commands, on the files of a commit.

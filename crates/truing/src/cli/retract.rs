@@ -224,6 +224,7 @@ impl RetractArgs {
             stores.1,
             Box::new(reader),
             temp.path(),
+            None,
         )
         .await
         .map_err(wiring::role::suggest_runtime_key)?;

@@ -9,17 +9,18 @@ use std::time::Duration;
 
 use clap::{Subcommand, ValueEnum};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 use serde::Serialize;
 use truing_agent::sandbox::check::{EscapeCheck, check_escapes};
+use truing_agent::sandbox::property::SandboxProperty;
 use truing_agent::sandbox::{
     HELPER_FAILED_EXIT_CODE, JobCommand, SandboxError, SandboxJob, SandboxLevel, WATCH_PERIOD,
     exceeded_limit, require_level,
 };
 use truing_config::value::parse_milliseconds;
-use truing_git::PrivateFolder;
 
 use super::CommandContext;
+use super::columns::fold_line;
 use super::error::{CliError, CommandExit};
 use super::output::escape_invisible_chars;
 
@@ -47,8 +48,9 @@ pub struct SandboxArgs {
 enum SandboxCommand {
     /// Attempt each escape from the sandbox, and show which escapes were stopped
     ///
-    /// Also tries the escapes of a process that reads repository files for the service (`reader_*`). Skips
-    /// escapes whose program is not installed. Exit 0 if every escape was stopped.
+    /// Also shows which properties hold at the level, which parts of Truing run there, and what to change for
+    /// a stronger level. Also tries the escapes of a process that reads repository files for the service
+    /// (`reader_*`). Skips escapes whose program is not installed. Exit 0 if every escape was stopped.
     Check(SandboxCheckArgs),
     /// Run a command in the sandbox, with read-only access to the current folder
     ///
@@ -103,10 +105,69 @@ impl From<LevelFlag> for SandboxLevel {
 /// Name of the process that measures a job's memory and stops the job.
 const WATCHER_NAME: &str = "watcher";
 
+/// A setting of the kernel that keeps a machine from a stronger level.
+struct KernelSetting {
+    path: &'static str,
+    /// True if a file with this text keeps the machine from the level.
+    limits: fn(&str) -> bool,
+    /// Sentence with the consequence and the remedy.
+    advice: &'static str,
+}
+
+/// Settings that keep a machine from the level `full`.
+const NAMESPACE_SETTINGS: &[KernelSetting] = &[
+    KernelSetting {
+        path: "/proc/sys/user/max_user_namespaces",
+        limits: |text| text == "0",
+        advice: "the machine allows no user namespaces: set user.max_user_namespaces above 0",
+    },
+    KernelSetting {
+        path: "/proc/sys/kernel/unprivileged_userns_clone",
+        limits: |text| text == "0",
+        advice: "the machine allows no user namespaces: set kernel.unprivileged_userns_clone to 1",
+    },
+    KernelSetting {
+        path: "/proc/sys/kernel/apparmor_restrict_unprivileged_userns",
+        limits: |text| text == "1",
+        advice: "AppArmor allows user namespaces only to programs with a profile: load \
+            contrib/apparmor/truing",
+    },
+];
+/// The setting that keeps a machine from the level `landlock`.
+const LANDLOCK_SETTINGS: &[KernelSetting] = &[KernelSetting {
+    path: "/sys/kernel/security/lsm",
+    limits: |text| !text.split(',').any(|module| module == "landlock"),
+    advice: "the kernel runs without Landlock: add `landlock` to `lsm=` at its start, or use Linux 5.13 or \
+        newer",
+}];
+/// Parts of Truing that run at any level, and parts that run only where a sandbox keeps foreign code in.
+const RUNS_ALWAYS: [&str; 2] = ["review", "sync without ports"];
+const RUNS_IN_SANDBOX: [&str; 7] =
+    ["linters", "converge", "ports of sync", "checks", "set-ups", "the runtime `cli`", "MCP programs"];
+
+/// Returns advice for a stronger level than this one.
+fn level_advice(level: SandboxLevel) -> Vec<&'static str> {
+    let settings: &[&[KernelSetting]] = match level {
+        SandboxLevel::Full => &[],
+        SandboxLevel::Landlock => &[NAMESPACE_SETTINGS],
+        SandboxLevel::None => &[LANDLOCK_SETTINGS, NAMESPACE_SETTINGS],
+    };
+    let is_limit = |setting: &&KernelSetting| {
+        std::fs::read_to_string(setting.path).is_ok_and(|text| (setting.limits)(text.trim()))
+    };
+    settings.iter().copied().flatten().filter(is_limit).map(|setting| setting.advice).collect()
+}
+
 /// The answer of `check` as JSON.
 #[derive(Serialize)]
 struct SandboxCheckJson {
     level: SandboxLevel,
+    /// The properties that no attempt broke.
+    properties: Vec<SandboxProperty>,
+    /// The parts of Truing that run at this level.
+    runs: Vec<&'static str>,
+    /// Changes of the machine's settings that allow a stronger level.
+    advice: Vec<&'static str>,
     /// Name of the process that measures the memory of all processes of a job together.
     memory: &'static str,
     checks: Vec<EscapeCheck>,
@@ -122,10 +183,15 @@ pub(crate) fn run(args: &SandboxArgs, context: &CommandContext) -> Result<Comman
 impl SandboxCheckArgs {
     fn run(&self, context: &CommandContext) -> Result<CommandExit, CliError> {
         let level = self.level.map_or_else(truing_loops::machine::sandbox_level, SandboxLevel::from);
+        let checks = check_escapes(level).map_err(sandbox_error)?;
+        let in_sandbox = RUNS_IN_SANDBOX.iter().filter(|_| level >= SandboxLevel::MIN_FOR_FOREIGN_CODE);
         let answer = SandboxCheckJson {
             level,
+            properties: SandboxProperty::ALL.into_iter().filter(|property| property.holds(&checks)).collect(),
+            runs: RUNS_ALWAYS.iter().chain(in_sandbox).copied().collect(),
+            advice: level_advice(level),
             memory: WATCHER_NAME,
-            checks: check_escapes(level).map_err(sandbox_error)?,
+            checks,
         };
         context.output.print_answer(&answer, || answer.text())?;
         let escaped = answer.checks.iter().any(EscapeCheck::has_escaped);
@@ -137,6 +203,14 @@ impl SandboxCheckJson {
     fn text(&self) -> String {
         let period = WATCH_PERIOD.as_millis();
         let mut text = format!("level: {}\n", self.level.as_str());
+        for property in SandboxProperty::ALL {
+            let holds = if self.properties.contains(&property) { "holds" } else { "DOES NOT HOLD" };
+            text += &format!("{}: {holds}\n", property.description());
+        }
+        text += &fold_line("runs here: ", &self.runs.join(", "));
+        for advice in &self.advice {
+            text += &fold_line("for a stronger level: ", advice);
+        }
         text += &format!("memory of all processes: measured by the {}, every {period} ms\n", self.memory);
         for check in &self.checks {
             let what = match check.is_blocked {
@@ -155,14 +229,13 @@ impl SandboxCheckJson {
 
 impl SandboxRunArgs {
     fn run(&self, context: &CommandContext) -> Result<CommandExit, CliError> {
-        let wanted = context.config(&[])?.sandbox.min_level;
-        let private = PrivateFolder::new().map_err(|error| sandbox_error(error.into()))?;
+        // From this level on, the sandbox enforces the same properties.
+        let wanted = context.config(&[])?.sandbox.min_level.min(SandboxLevel::MIN_FOR_FOREIGN_CODE);
         let level = require_level(wanted, truing_loops::machine::sandbox_level()).map_err(sandbox_error)?;
         let here = context.environment.directory();
         let mut job =
             SandboxJob::new(level, here, JobCommand::Program(self.argv.clone())).map_err(sandbox_error)?;
         job.allows_sockets = true;
-        private.path().clone_into(&mut job.private_folder);
         job.readable_paths =
             self.read.iter().map(|folder| resolve_folder(&here.join(folder))).collect::<Result<_, _>>()?;
         let mut command = job.command().map_err(|error| sandbox_error(error.into()))?;
@@ -212,7 +285,7 @@ fn watch_child(mut child: Child, time_limit: Duration) -> Result<CommandExit, Cl
         let timely =
             poll(&mut [PollFd::new(&end, PollFlags::IN)], limit.as_ref()).is_ok_and(|ended| ended > 0);
         if !timely {
-            kill_group(pid);
+            kill_helper(pid);
         }
         let out = copies.0.join().ok().flatten();
         let err = copies.1.join().ok().flatten();
@@ -246,8 +319,8 @@ fn watch_child(mut child: Child, time_limit: Duration) -> Result<CommandExit, Cl
 }
 
 /// Forwards output until its end, and returns its last bytes. If the output reaches `MAX_OUTPUT_BYTES`, kills
-/// the process group and returns none.
-fn forward_output(from: Option<impl Read>, mut out: Box<dyn Write>, group: Pid) -> Option<Vec<u8>> {
+/// the helper and returns none.
+fn forward_output(from: Option<impl Read>, mut out: Box<dyn Write>, helper: Pid) -> Option<Vec<u8>> {
     let mut last = Vec::new();
     let Some(mut from) = from else { return Some(last) };
     let (mut part, mut left) = (vec![0; CHUNK_BYTES], MAX_OUTPUT_BYTES);
@@ -259,7 +332,7 @@ fn forward_output(from: Option<impl Read>, mut out: Box<dyn Write>, group: Pid) 
         last.drain(..last.len().saturating_sub(STDERR_TAIL_BYTES));
         left = left.saturating_sub(count as u64);
         if left == 0 {
-            kill_group(group);
+            kill_helper(helper);
             return None;
         }
     }
@@ -301,11 +374,11 @@ impl<W: Write> Write for EscapingWriter<W> {
     }
 }
 
-/// Kills the helper and all processes in the sandbox. This process has not called `wait` on the helper yet,
-/// so the helper's process id is still valid.
-fn kill_group(group: Pid) {
-    // An error means that the processes have already exited.
-    let _ = kill_process_group(group, Signal::KILL);
+/// Kills the helper, and thereby all processes in the sandbox. This process has not called `wait` on the
+/// helper yet, so the helper's process id is still valid.
+fn kill_helper(helper: Pid) {
+    // An error means that the helper has already exited.
+    let _ = kill_process(helper, Signal::KILL);
 }
 
 fn parse_duration(text: &str) -> Result<Duration, String> {
@@ -321,10 +394,7 @@ fn sandbox_error(error: SandboxError) -> CliError {
     let message = error.to_string();
     match error {
         SandboxError::TooWeak { .. } => CliError::failure("sandbox_weak", message)
-            .hint(
-                "allow user namespaces, or use a machine that allows them; `truing sandbox check` shows \
-                which escapes the sandbox stops",
-            )
+            .hint(crate::wiring::SANDBOX_HINT)
             .hint("or accept a weaker sandbox: set `sandbox.level` in the operator's configuration"),
         SandboxError::Tree { .. } => {
             CliError::usage("sandbox_tree", message).hint("change to the folder of a project")

@@ -13,6 +13,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use truing_agent::runtime::AgentRuntime;
 use truing_config::Config;
 use truing_config::environment::Environment;
 use truing_config::layer::KeyFlag;
@@ -39,7 +40,8 @@ use crate::wiring::store::{self, StoreLocation};
 /// Run the service: receive webhooks and review pull requests
 ///
 /// `--dry-run` reports what a start would do, and exits. Exit 0: a start would work; 1: a forge rejects the
-/// token or is unreachable; 2, 3: a start would fail with this exit code; 4: another process uses the store.
+/// token or is unreachable; 2, 3: a start would fail with this exit code, or the program of the runtime `cli`
+/// cannot be used; 4: another process uses the store.
 #[derive(clap::Args, Debug)]
 pub struct ServeArgs {
     /// The address to listen on, instead of server.listen
@@ -198,10 +200,30 @@ async fn serve(
     let reader = wiring::child_process_reader(&config.rules, &config.sandbox)?;
     let temp = TempFolder::create(config, &place)?;
     let (stores, shared_reader) = ((store.clone(), store.clone()), Box::new(reader.clone()));
+    let server_cli = wiring::agent::server_cli(config, &context.environment);
+    let server_runtime = server_cli.clone().map(AgentRuntime::ServerCli);
+    let setup = async {
+        // Only processes that review need the program.
+        if let Some(cli) = server_cli.filter(|_| role.leases_slots())
+            && let Some(warning) = wiring::agent::server_cli_warning(&cli, config).await
+        {
+            context.output.warn(warning);
+        }
+        wiring::service::service_context(
+            config,
+            &context.environment,
+            stores.0,
+            stores.1,
+            shared_reader,
+            temp.path(),
+            server_runtime.as_ref(),
+        )
+        .await
+    };
     let shared = tokio::select! {
-        shared = wiring::service::service_context(config, &context.environment, stores.0, stores.1,
-            shared_reader, temp.path()) => shared.map_err(wiring::role::suggest_runtime_key)?,
-        // A git process may hang during the setup, so a signal stops the command during the setup.
+        shared = setup => shared.map_err(wiring::role::suggest_runtime_key)?,
+        // A git process or the program of the runtime may hang during the setup, so a signal stops the
+        // command during the setup.
         received_signals = signals.next_signal() => return Ok(signal_exit(received_signals)),
     };
     let sinks = wiring::notice_sinks(&config.notify, &context.environment, &shared.metrics)?;

@@ -29,8 +29,8 @@ const REFUSED_TOKEN_PROBLEM: &str = "refuses the token: no sweep runs; the serve
 /// Show the connections, the work and the problems of a running server
 ///
 /// The command sends a request to the server at `server.listen`. Exit 0: the server has no problem; 1: a
-/// forge rejects the token or is unreachable, a kill switch is on, or entries of the queue are, or may be,
-/// unreadable; 3: no server answers.
+/// forge rejects the token or is unreachable, a kill switch is on, the runtime of reviews cannot be used, or
+/// entries of the queue are, or may be, unreadable; 3: no server answers.
 #[derive(clap::Args, Debug)]
 pub struct StatusArgs {}
 
@@ -55,6 +55,7 @@ pub(crate) fn run(_: &StatusArgs, context: &CommandContext) -> Result<CommandExi
     let lacks = status.kill_switch
         || status.kill_switch_repositories > 0
         || status.work.unreadable != Some(0)
+        || status.runtime.as_ref().is_some_and(|runtime| runtime.problem.is_some())
         || status.forges.iter().any(|forge| forge_problem(&forge.state).is_some());
     Ok(if lacks { CommandExit::NegativeAnswer } else { CommandExit::Success })
 }
@@ -155,6 +156,15 @@ fn render_text(
             }
         };
     }
+    if let Some(problem) = status.runtime.as_ref().and_then(|runtime| runtime.problem.as_ref()) {
+        text += &fold_line(
+            "runtime: ",
+            &format!(
+                "{problem}: reviews use only the rules; a later review checks the program again, and the \
+                    server's log shows details"
+            ),
+        );
+    }
     text += &render_work(status.work, output);
     if status.leaves_existing {
         text += "pull requests opened before the first sweep are not reviewed until they change\n";
@@ -187,20 +197,28 @@ fn render_work(work: WorkStatus, output: OutputPrinter) -> String {
 
 #[cfg(test)]
 mod tests {
+    use truing_core::outcome::ReviewRuntime;
+    use truing_service::status::RuntimeStatus;
+
     use super::*;
     use crate::cli::{CliFormat, ColorWhen};
 
-    #[test]
-    fn a_line_with_the_names_of_halted_repositories_fits_80_columns() {
-        let status = ServerStatus {
+    fn idle_server_status() -> ServerStatus {
+        ServerStatus {
             status: "ready".to_owned(),
             version: "1.0.0".to_owned(),
             kill_switch: false,
-            kill_switch_repositories: 2,
+            kill_switch_repositories: 0,
             leaves_existing: false,
             forges: Vec::new(),
             work: WorkStatus::default(),
-        };
+            runtime: None,
+        }
+    }
+
+    #[test]
+    fn a_line_with_the_names_of_halted_repositories_fits_80_columns() {
+        let status = ServerStatus { kill_switch_repositories: 2, ..idle_server_status() };
         let names = ["an-organisation/its-repository".to_owned(), "another/one".to_owned()];
         let address = SocketAddr::from(([127, 0, 0, 1], 8080));
         let output = OutputPrinter::new(CliFormat::Text, false, 0, ColorWhen::Never);
@@ -214,6 +232,23 @@ mod tests {
             ),
             "{text}"
         );
+    }
+
+    #[test]
+    fn shows_runtime_that_cannot_be_used() {
+        let runtime = |problem: Option<&str>| {
+            Some(RuntimeStatus { name: ReviewRuntime::Cli, problem: problem.map(str::to_owned) })
+        };
+        let problem = runtime(Some("the program claude cannot be found"));
+        let status = ServerStatus { runtime: problem, ..idle_server_status() };
+        let address = SocketAddr::from(([127, 0, 0, 1], 8080));
+        let output = OutputPrinter::new(CliFormat::Text, false, 0, ColorWhen::Never);
+        let text = render_text(&status, &[], address, output);
+        assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+        assert!(text.contains("\nruntime: the program claude cannot be found: reviews use only"), "{text}");
+        let status = ServerStatus { runtime: runtime(None), ..status };
+        let text = render_text(&status, &[], address, output);
+        assert!(!text.contains("runtime"), "{text}");
     }
 
     #[test]

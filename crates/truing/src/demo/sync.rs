@@ -238,7 +238,11 @@ impl SyncDemo {
     ) -> Result<SyncDemoReport, E> {
         let mut releases = vec![FIRST_RELEASE];
         for DemoSection { title, release, steps: acts } in
-            if self.sandbox == SandboxLevel::Full { PORTING_SECTIONS } else { NON_PORTING_SECTIONS }
+            if self.sandbox >= SandboxLevel::MIN_FOR_FOREIGN_CODE {
+                PORTING_SECTIONS
+            } else {
+                NON_PORTING_SECTIONS
+            }
         {
             report_event(SyncDemoEvent::SectionStarted(title))?;
             releases.extend(*release);

@@ -4,7 +4,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use truing_agent::cli::{ClaudeCli, ClaudeCliError};
+use truing_agent::cli::{ClaudeCli, ClaudeCliError, ServerCli};
 use truing_agent::native::RunLimits;
 use truing_agent::runtime::AgentRuntime as Conversation;
 use truing_agent::sandbox::SandboxError;
@@ -12,7 +12,7 @@ use truing_config::environment::Environment;
 use truing_config::model::ProviderKind;
 use truing_config::problem::{ConfigError, ValueOrigin};
 use truing_config::sync::JobConfig;
-use truing_config::{Config, ReviewModelRuntime, SkillsDir, layer};
+use truing_config::{Config, ReviewConfig, ReviewModelRuntime, SkillsDir, layer};
 use truing_core::port::WriteGate;
 use truing_core::secret::SecretString;
 #[cfg(feature = "demo")]
@@ -52,11 +52,29 @@ pub fn configured_agent(
     ledger: Store,
     role: ModelRole,
 ) -> Result<ModelAgent, CliError> {
+    agent_with_runtime(config, environment, ledger, role, None)
+}
+
+/// Returns the agent of the configured model, as [`configured_agent`] does. With `server_runtime`, the agent
+/// uses this runtime, and the configured runtime is not checked.
+///
+/// # Errors
+/// Returns the same errors as [`configured_agent`].
+pub(super) fn agent_with_runtime(
+    config: &Config,
+    environment: &Environment,
+    ledger: Store,
+    role: ModelRole,
+    server_runtime: Option<&Conversation>,
+) -> Result<ModelAgent, CliError> {
     let config = &config_for_role(config, role);
     let way = provider_for_role(config, environment, role)?;
     let fallback = fallback_provider(config, environment, role)?;
     super::conceal::register_secrets(config, environment);
-    let runtime = conversation_runtime(config, environment, role)?;
+    let runtime = match server_runtime {
+        Some(runtime) => runtime.clone(),
+        None => conversation_runtime(config, environment, role)?,
+    };
     let (servers, own_tools) = super::mcp::configured_servers(config, environment, &ledger)?;
     let agent = build_agent(config, ledger, runtime, way, fallback, role)?;
     Ok(ModelAgent { servers, builtin_tool_factories: own_tools, ..agent })
@@ -269,23 +287,42 @@ fn conversation_runtime(
     }
     match config.review.runtime {
         ReviewModelRuntime::RulesOnly | ReviewModelRuntime::NativeToolLoop => Ok(Conversation::Native),
+        ReviewModelRuntime::ClaudeCli => checked_claude(&config.review, environment)
+            .map(Conversation::Cli)
+            .map_err(|error| claude_error(&error, &config.review.claude_version, role)),
+    }
+}
+
+/// Finds the program of the runtime `cli`, and checks that it can be used.
+fn checked_claude(review: &ReviewConfig, environment: &Environment) -> Result<ClaudeCli, ClaudeCliError> {
+    let program = find_program(&review.claude_program, environment)?;
+    let sandbox_level = truing_loops::machine::sandbox_level();
+    let cli = ClaudeCli::new(&program, &review.claude_version, review.claude_start_timeout, sandbox_level)?;
+    let teams = environment.get("CLAUDE_CODE_EXPERIMENTAL_AGENT_TEAMS").and_then(|value| value.to_str());
+    Ok(cli.with_teams(teams))
+}
+
+/// Returns the program of the runtime `cli` for all conversations of a server, not yet checked. Returns none
+/// if another runtime is configured.
+pub fn server_cli(config: &Config, environment: &Environment) -> Option<ServerCli> {
+    match config.review.runtime {
+        ReviewModelRuntime::RulesOnly | ReviewModelRuntime::NativeToolLoop => None,
         ReviewModelRuntime::ClaudeCli => {
-            let version = &config.review.claude_version;
-            let program = find_program(&config.review.claude_program, environment);
-            let cli = program.and_then(|program| {
-                ClaudeCli::new(
-                    &program,
-                    version,
-                    config.review.claude_start_timeout,
-                    truing_loops::machine::sandbox_level(),
-                )
-            });
-            let teams =
-                environment.get("CLAUDE_CODE_EXPERIMENTAL_AGENT_TEAMS").and_then(|value| value.to_str());
-            let cli = cli.map(|cli| cli.with_teams(teams));
-            cli.map(Conversation::Cli).map_err(|error| claude_error(&error, version, role))
+            let review = config.review.clone();
+            let environment = environment.clone();
+            let check_program = move || checked_claude(&review, &environment);
+            Some(ServerCli::new(Box::new(check_program), Arc::new(SystemClock)))
         }
     }
+}
+
+/// Checks the program of a server. Returns the warning about a program that cannot be used.
+pub async fn server_cli_warning(cli: &ServerCli, config: &Config) -> Option<String> {
+    let error = cli.check().await.err()?;
+    let CliError { message, hints, .. } =
+        claude_error(&error, &config.review.claude_version, ModelRole::Reviewer);
+    let hints = hints.join("; ");
+    Some(format!("{message}: reviews use only the rules until the program can be used. To fix this: {hints}"))
 }
 
 /// Checks that the configured runtime of the conversation is available.
@@ -328,7 +365,7 @@ fn claude_error(error: &ClaudeCliError, version: &str, role: ModelRole) -> CliEr
             .hint(install),
         ClaudeCliError::Sandbox(SandboxError::TooWeak { .. }) => {
             CliError::failure("sandbox_weak", format!("the runtime \"cli\": {error}"))
-                .hint("allow user namespaces, or review with `--runtime native`")
+                .hint("allow user namespaces, or use the runtime `native`")
         }
         ClaudeCliError::Sandbox(_) => {
             cli_error.hint("run `truing sandbox check` to see what this machine allows")
@@ -337,7 +374,8 @@ fn claude_error(error: &ClaudeCliError, version: &str, role: ModelRole) -> CliEr
 }
 
 /// Returns the model of a service, or none if reviews use only rules. A dry run works on a copy of the
-/// records, but pays for model calls. Therefore `ledger` is the configured store even in a dry run.
+/// records, but pays for model calls. Therefore `ledger` is the configured store even in a dry run. With
+/// `server_runtime`, the model uses this runtime, and the configured runtime is not checked.
 ///
 /// # Errors
 /// Returns the same errors as [`configured_agent`].
@@ -345,11 +383,13 @@ pub fn service_agent(
     config: &Config,
     environment: &Environment,
     ledger: Store,
+    server_runtime: Option<&Conversation>,
 ) -> Result<Option<ModelAgent>, CliError> {
     match config.review.runtime {
         ReviewModelRuntime::RulesOnly => Ok(None),
         ReviewModelRuntime::NativeToolLoop | ReviewModelRuntime::ClaudeCli => {
-            let mut agent = configured_agent(config, environment, ledger, ModelRole::Reviewer)?;
+            let role = ModelRole::Reviewer;
+            let mut agent = agent_with_runtime(config, environment, ledger, role, server_runtime)?;
             // A step must end within its time limit, so the model may use only a part of the step's time.
             agent.limits.time = MAX_STEP_TIME * MODEL_TIME_SHARE_PERCENT / 100;
             Ok(Some(agent))
@@ -371,7 +411,8 @@ pub fn gate_for_run(agent: &ModelAgent, repository: RepositoryRef) -> Arc<dyn Wr
 
 /// Returns the model that ports code for a job, with the programs and the policy for the model's tools. If
 /// the model cannot be configured and the job must ask people before it writes code, returns none. Such a job
-/// asks people instead.
+/// asks people instead. With `server_runtime`, the model uses this runtime, and the configured runtime is not
+/// checked.
 ///
 /// # Errors
 /// Returns the same errors as [`configured_agent`] for a job that may write code without asking.
@@ -380,11 +421,13 @@ pub fn migration_agent(
     environment: &Environment,
     ledger: &Store,
     job: &JobConfig,
+    server_runtime: Option<&Conversation>,
 ) -> Result<Option<MigrationAgent>, CliError> {
     let build = || {
         let verify = &config.verify;
+        let role = ModelRole::Porter;
         Ok::<_, CliError>(MigrationAgent {
-            agent: configured_agent(config, environment, ledger.clone(), ModelRole::Porter)?,
+            agent: agent_with_runtime(config, environment, ledger.clone(), role, server_runtime)?,
             program_folders: verify.program_folders.clone(),
             policy: super::policy::port_policy(config)?,
         })

@@ -1,6 +1,7 @@
 //! Creates the agents and tools of a converge run from the configuration.
 
 use sha2::{Digest as _, Sha256};
+use truing_agent::runtime::AgentRuntime;
 use truing_agent::sandbox::SandboxLevel;
 use truing_config::converge::BugteamVariables;
 use truing_config::environment::Environment;
@@ -16,7 +17,8 @@ use super::role::ModelRole;
 use super::{agent, verify};
 use crate::cli::error::{CliError, CommandExit};
 
-/// Returns the agents of a converge run.
+/// Returns the agents of a converge run. With `server_runtime`, the agents use this runtime, and the
+/// configured runtime is not checked.
 ///
 /// # Errors
 /// Returns the refusal R3, and exit 3 if the sandbox cannot confine a fixer.
@@ -24,11 +26,13 @@ pub fn converge_agents(
     config: &Config,
     environment: &Environment,
     store: &Store,
+    server_runtime: Option<&AgentRuntime>,
 ) -> Result<ConvergeAgents, CliError> {
-    let auditor = agent::configured_agent(config, environment, store.clone(), ModelRole::Auditor)?;
-    let fixer = fixer_config(config)
-        .map(|config| agent::configured_agent(&config, environment, store.clone(), ModelRole::Fixer))
-        .transpose()?;
+    let new_agent = |config: &Config, role| {
+        agent::agent_with_runtime(config, environment, store.clone(), role, server_runtime)
+    };
+    let auditor = new_agent(config, ModelRole::Auditor)?;
+    let fixer = fixer_config(config).map(|config| new_agent(&config, ModelRole::Fixer)).transpose()?;
     let sandbox = truing_loops::machine::sandbox_level();
     check_fixer_sandbox(sandbox)?;
     Ok(ConvergeAgents { auditor, fixer, sandbox })
@@ -113,11 +117,13 @@ pub fn check_fixer_ready(config: &Config, environment: &Environment) -> Result<O
 }
 
 /// Returns the setup for a service's converge runs, or the reason why the service does not converge. The
-/// configuration must enable converge and the use of a model.
+/// configuration must enable converge and the use of a model. `server_runtime` is used as in
+/// [`converge_agents`].
 pub fn service_setup(
     config: &Config,
     environment: &Environment,
     store: &Store,
+    server_runtime: Option<&AgentRuntime>,
 ) -> Result<ConvergeSetup, String> {
     if !config.converge.is_enabled {
         return Err("converge runs are disabled on this server (`converge.enabled` is false)".to_owned());
@@ -130,13 +136,13 @@ pub fn service_setup(
     }
     // The error is returned as text and does not stop the service: reviews are possible even if converge
     // cannot be set up.
-    converge_setup(config.clone(), environment, store).map_err(|error| {
+    converge_setup(config.clone(), environment, store, server_runtime).map_err(|error| {
         let messages = [error.message].into_iter().chain(error.hints).collect::<Vec<_>>();
         messages.join("; ")
     })
 }
 
-/// Returns the setup for converge runs on pull requests.
+/// Returns the setup for converge runs on pull requests. `server_runtime` is used as in [`converge_agents`].
 ///
 /// # Errors
 /// Returns the refusals R0 and R3, and errors of an invalid configuration.
@@ -144,11 +150,12 @@ pub fn converge_setup(
     config: Config,
     environment: &Environment,
     store: &Store,
+    server_runtime: Option<&AgentRuntime>,
 ) -> Result<ConvergeSetup, CliError> {
     if BugteamVariables::from_environment(environment)?.is_disabled {
         return Err(disabled_error());
     }
-    let agents = converge_agents(&config, environment, store)?;
+    let agents = converge_agents(&config, environment, store, server_runtime)?;
     // The tools are created here only to report errors of the operator's configuration before any run begins.
     inspection_tools(&config, environment)?;
     let lines_key = super::line_digest_key(&config, environment)?;
@@ -174,14 +181,11 @@ pub(crate) fn disabled_error() -> CliError {
 /// # Errors
 /// Returns exit 3 if the level is too weak.
 pub fn check_fixer_sandbox(level: SandboxLevel) -> Result<(), CliError> {
-    if level == SandboxLevel::Full {
+    if level >= SandboxLevel::MIN_FOR_FOREIGN_CODE {
         return Ok(());
     }
     Err(CliError::failure("sandbox_weak", "the sandbox of this machine is too weak for a fixer's commands")
-        .hint(
-            "allow user namespaces, or use a machine that allows them; `truing sandbox check` shows which \
-            escapes the sandbox stops",
-        ))
+        .hint(super::SANDBOX_HINT))
 }
 
 #[cfg(test)]
@@ -229,10 +233,9 @@ mod tests {
     #[test]
     fn where_commands_cannot_be_kept_in_nothing_begins_and_what_helps_is_said() {
         assert!(check_fixer_sandbox(SandboxLevel::Full).is_ok());
-        for level in [SandboxLevel::None, SandboxLevel::Landlock] {
-            let error = check_fixer_sandbox(level).unwrap_err();
-            assert_eq!((error.exit, error.code), (CommandExit::Failure, "sandbox_weak"));
-            assert!(error.hints.iter().any(|hint| hint.contains("`truing sandbox check`")), "{error:?}");
-        }
+        assert!(check_fixer_sandbox(SandboxLevel::Landlock).is_ok());
+        let error = check_fixer_sandbox(SandboxLevel::None).unwrap_err();
+        assert_eq!((error.exit, error.code), (CommandExit::Failure, "sandbox_weak"));
+        assert!(error.hints.iter().any(|hint| hint.contains("`truing sandbox check`")), "{error:?}");
     }
 }

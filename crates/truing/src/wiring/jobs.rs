@@ -57,6 +57,7 @@ impl<'a> ScheduledJobs<'a> {
         reader: ChildProcessReader,
     ) -> Result<Self, CliError> {
         let wanted = config.sync_jobs.iter().filter(|(_, job)| job.cron.is_some());
+        let server_runtime = context.agent.as_ref().map(|agent| &agent.runtime);
         let mut jobs = Vec::new();
         for (name, job) in wanted {
             if job.repo.is_none() || !context.forges.servers().contains_key(&job.forge) {
@@ -68,7 +69,7 @@ impl<'a> ScheduledJobs<'a> {
                     "set sync.{name}.repo to the repository's name, owner/name, or remove sync.{name}.cron"
                 )));
             }
-            let porter = agent::migration_agent(config, environment, store, job)?;
+            let porter = agent::migration_agent(config, environment, store, job, server_runtime)?;
             let locker = verify::lock_verifier(&config.verify, environment, job)?;
             let verifier = verify::check_verifier(&config.verify, environment)?;
             jobs.push(ScheduledJob {

@@ -33,12 +33,15 @@ pub(super) fn configured_servers(
     store: &Store,
 ) -> Result<(Vec<McpServer>, Vec<agent::ToolServerFactory>), CliError> {
     let is_program = |server: &McpConfig| matches!(server.transport, McpTransport::Program { .. });
+    let mut sandbox_level = SandboxLevel::None;
     if config.mcp.values().any(is_program) {
-        require_level(SandboxLevel::Full, truing_loops::machine::sandbox_level()).map_err(|error| {
-            CliError::failure("sandbox_weak", format!("[mcp]: {error}"))
-                .hint("allow user namespaces; `truing sandbox check` shows which escapes the sandbox stops")
-                .hint("or run the MCP server elsewhere, and set `url` to the server's address")
-        })?;
+        sandbox_level =
+            require_level(SandboxLevel::MIN_FOR_FOREIGN_CODE, truing_loops::machine::sandbox_level())
+                .map_err(|error| {
+                    CliError::failure("sandbox_weak", format!("[mcp]: {error}"))
+                        .hint(super::SANDBOX_HINT)
+                        .hint("or run the MCP server elsewhere, and set `url` to the server's address")
+                })?;
     }
     let (mut servers, mut own) = (Vec::new(), Vec::new());
     for (name, McpConfig { transport: way, tools, timeout, max_result_bytes: max_output }) in &config.mcp {
@@ -55,6 +58,7 @@ pub(super) fn configured_servers(
                     env.iter().map(|variable| read_passed_variable(name, variable, config, environment));
                 servers.push(server(ServerTransport::Program {
                     command: command.clone(),
+                    sandbox_level,
                     folder: super::ensure_machine_folder(config)?.join(WORKING_FOLDER_NAME),
                     readable_paths: check_folders(name, read)?,
                     variables: variables.collect::<Result<_, _>>()?,

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use truing_agent::runtime::AgentRuntime;
 use truing_config::environment::Environment;
 use truing_config::{Config, value};
 use truing_core::port::RepositoryReader;
@@ -22,7 +23,8 @@ use super::{
 use crate::cli::error::CliError;
 
 /// Returns the context of the service. `ledger` is the store that records costs, and temporary files are
-/// written to `temp`.
+/// written to `temp`. With `server_runtime`, all models use this runtime, and the configured runtime is not
+/// checked.
 ///
 /// # Errors
 /// Returns exit 2 for an invalid configuration, and exit 3 for files that cannot be opened.
@@ -33,6 +35,7 @@ pub async fn service_context(
     ledger: Store,
     reader: Box<dyn RepositoryReader>,
     temp: &Path,
+    server_runtime: Option<&AgentRuntime>,
 ) -> Result<ServiceContext, CliError> {
     // The folder of the configured store is used, because the open store may be a copy without keys and
     // mirrors.
@@ -63,8 +66,8 @@ pub async fn service_context(
         rules: OperatorRules::new(config.clone(), line_digest_key(config, environment)?)
             .map_err(invalid_glob_error)?,
         max_inline_comments: config.review.max_inline_comments,
-        agent: agent::service_agent(config, environment, ledger)?,
-        converge_setup: converge::service_setup(config, environment, &store),
+        agent: agent::service_agent(config, environment, ledger, server_runtime)?,
+        converge_setup: converge::service_setup(config, environment, &store, server_runtime),
         switches: SwitchReader::new(store.as_record_store(), Arc::new(SystemClock)),
         held_slots: truing_service::kill_switch::HeldSlots::default(),
         write_monitor: truing_loops::telemetry::WRITE_MONITOR.clone(),

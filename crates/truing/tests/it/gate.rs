@@ -8,7 +8,7 @@ use std::process::Output;
 
 use serde_json::{Value, json};
 
-use crate::support::workspace::{CheckedRepository, has_namespaces};
+use crate::support::workspace::{CheckedRepository, has_sandbox};
 
 /// Code for which the rule pack `core` reports a defect.
 const SWALLOWED: &str = "try:\n    f()\nexcept:\n    pass\n";
@@ -164,7 +164,7 @@ fn what_could_not_be_looked_at_is_told() {
 
 #[test]
 fn of_what_commands_print_changed_lines_block_and_old_ones_are_notes() {
-    if !has_namespaces() {
+    if !has_sandbox() {
         return;
     }
     let site = Site::with_script(
@@ -199,7 +199,7 @@ fn of_what_commands_print_changed_lines_block_and_old_ones_are_notes() {
 
 #[test]
 fn of_a_renamed_file_the_lines_count_that_are_new() {
-    if !has_namespaces() {
+    if !has_sandbox() {
         return;
     }
     let site = Site::with_script("echo new.txt:7: old; echo new.txt:101: new; exit 1");
@@ -216,7 +216,7 @@ fn of_a_renamed_file_the_lines_count_that_are_new() {
 
 #[test]
 fn a_clean_command_says_nothing_and_one_that_finds_something_in_silence_blocks() {
-    if !has_namespaces() {
+    if !has_sandbox() {
         return;
     }
     let site = Site::with_script("echo old.txt:95: a warning; exit 0");
@@ -236,7 +236,7 @@ fn a_clean_command_says_nothing_and_one_that_finds_something_in_silence_blocks()
 
 #[test]
 fn a_command_that_cannot_do_its_work_is_no_finding() {
-    if !has_namespaces() {
+    if !has_sandbox() {
         return;
     }
     let begins = "error: code rules gate could not run: ";
@@ -262,7 +262,7 @@ fn a_command_that_cannot_do_its_work_is_no_finding() {
 
 #[test]
 fn commands_see_the_change_and_nothing_else_and_what_they_change_matters_to_nobody() {
-    if !has_namespaces() {
+    if !has_sandbox() {
         return;
     }
     let script = |words: &str| json!(["sh", "-c", words]);
@@ -287,7 +287,7 @@ fn commands_see_the_change_and_nothing_else_and_what_they_change_matters_to_nobo
 
 #[test]
 fn what_a_command_prints_steers_no_terminal_and_names_no_place_elsewhere() {
-    if !has_namespaces() {
+    if !has_sandbox() {
         return;
     }
     // The script contains the token in parts, which the shell joins.
@@ -326,7 +326,7 @@ fn what_is_staged_is_looked_at_as_it_is_staged() {
     site.write("repository/a.py", "f()\n");
     assert_eq!(site.run_json(&["--staged"]).1, Some(1));
     assert_eq!(site.run_json(&[]).1, Some(0));
-    if has_namespaces() {
+    if has_sandbox() {
         let gate = json!([["sh", "-c", "grep -n '^ *pass' a.py | sed 's/^/a.py:/'; exit 1"]]);
         site.write("truing.toml", &format!("[rules]\npacks = []\n[converge]\ngate = {gate}\n"));
         assert_eq!(findings_of_kind(&site.run_json(&["--staged"]).0, "blocking"), ["a.py:4 pass"]);
@@ -434,7 +434,7 @@ fn a_preflight_says_each_thing_that_is_missing_and_changes_nothing() {
 
 #[test]
 fn a_preflight_tries_the_checks_before_anything_is_changed_and_looks_for_the_gate_s_commands() {
-    if !has_namespaces() {
+    if !has_sandbox() {
         return;
     }
     let gate = json!([["sh", "-c", "exit 1"], ["no-such-linter", "--all"], ["./lint"]]);

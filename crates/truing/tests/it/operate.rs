@@ -21,6 +21,7 @@ mod outside;
 mod publish;
 mod pull;
 mod retract;
+mod runtime;
 mod status;
 mod stopping;
 mod tools;

@@ -13,6 +13,7 @@ use truing_core::secret::SecretString;
 
 use crate::mcp::{Toolset, serve_pipe};
 use crate::proxy::{AllowedHost, EgressProxy};
+use crate::sandbox::SandboxLevel;
 
 /// The configuration of one server.
 #[derive(Clone, Debug)]
@@ -56,6 +57,7 @@ pub enum ServerTransport {
     Program {
         /// The program and its arguments.
         command: Vec<String>,
+        sandbox_level: SandboxLevel,
         /// The empty, read-only folder that the program runs in. The folder is created if it does not exist.
         folder: PathBuf,
         /// Folders that the program may read and run other programs from.

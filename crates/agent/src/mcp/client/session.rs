@@ -104,8 +104,15 @@ impl McpSession {
     ) -> Result<Self, ServerFailure> {
         let meter = ServerMeter::default();
         let (began, handle) = match transport {
-            ServerTransport::Program { command, folder, readable_paths: read, variables, hosts: _ } => {
-                let job = server_job(command, folder, read, variables)?;
+            ServerTransport::Program {
+                command,
+                sandbox_level,
+                folder,
+                readable_paths: read,
+                variables,
+                hosts: _,
+            } => {
+                let job = server_job(*sandbox_level, command, folder, read, variables)?;
                 let (began, process) = match proxy {
                     None => {
                         let (mut process, writer) = ServerProcess::start(&job)?;
@@ -288,6 +295,7 @@ fn describe_start_failure(error: impl std::fmt::Display) -> String {
 
 /// Builds the sandbox job of a server's program, with the files that it may read.
 fn server_job(
+    sandbox_level: SandboxLevel,
     command: &[String],
     folder: &Path,
     readable_paths: &[PathBuf],
@@ -297,8 +305,7 @@ fn server_job(
     // no files in it.
     std::fs::create_dir_all(folder).map_err(describe_start_failure)?;
     let run = JobCommand::Program(command.iter().map(Into::into).collect());
-    // The program gets its own network only at this sandbox level.
-    let mut job = SandboxJob::new(SandboxLevel::Full, folder, run).map_err(describe_start_failure)?;
+    let mut job = SandboxJob::new(sandbox_level, folder, run).map_err(describe_start_failure)?;
     // Sockets are allowed, because event loops use them to wake themselves.
     job.allows_sockets = true;
     for folder in readable_paths {

@@ -19,6 +19,7 @@ fn command_output(output: &str) -> CommandOutput {
         duration_ms: 0,
         stdout: output.to_owned(),
         stderr: String::new(),
+        tree_path: "/tree".into(),
     }
 }
 

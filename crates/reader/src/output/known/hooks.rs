@@ -13,10 +13,8 @@ use truing_core::line::clean_line;
 
 use crate::output::known::commands::{RunCommand, commands_in};
 use crate::output::known::file_tags::has_tag;
-use crate::output::known::known_tools;
-use crate::output::known::pins::exact_version;
-use crate::output::known::sign::MAX_CONFIG_FILE_BYTES;
 use crate::output::known::tool::KnownTool;
+use crate::output::known::{known_tools, pins::exact_version, sign::MAX_CONFIG_FILE_BYTES};
 
 /// Files that list hooks. If both files exist, pre-commit reads the first one.
 pub const PRE_COMMIT_CONFIG_FILES: [&str; 2] = [".pre-commit-config.yaml", ".pre-commit-config.yml"];

@@ -82,11 +82,7 @@ fn section(tool: &KnownTool) -> String {
     row("severity", &severity(tool));
     let needs = [
         (tool.needs_setup, "the project's dependencies"),
-        (
-            tool.code_configuration,
-            "the sandbox at the level `full`, because the linter's configuration is \
-            code",
-        ),
+        (tool.code_configuration, "the sandbox, because the linter's configuration is code"),
         (tool.network, "a network for some functions; these functions do not work in the sandbox"),
     ];
     let needs: Vec<&str> = needs.into_iter().filter_map(|(is, words)| is.then_some(words)).collect();

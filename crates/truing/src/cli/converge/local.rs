@@ -87,7 +87,7 @@ impl PreparedRun {
         let checkout = BranchCheckout::open(repository, &git, &folder).await?;
         let store = wiring::open_store(&config, &context.environment).await?;
         check_kill_switches(&store, &RepositoryRef::default()).await?;
-        let agents = match wiring::converge::converge_agents(&config, &context.environment, &store) {
+        let agents = match wiring::converge::converge_agents(&config, &context.environment, &store, None) {
             Ok(agents) => agents,
             Err(error) => return Err(checkout.record_failure(&store, args.is_audit, error).await),
         };

@@ -101,7 +101,7 @@ impl<'a> PullRunContext<'a> {
             run,
             git: wiring::open_git(environment).await?,
             mirrors_folder: wiring::mirrors_folder(&folder),
-            converge_setup: wiring::converge::converge_setup(config.clone(), environment, &store)?,
+            converge_setup: wiring::converge::converge_setup(config.clone(), environment, &store, None)?,
             limits: wiring::slot_limits(&config.review, config.server.lease_duration),
             heartbeat_interval: config.server.heartbeat_interval,
             switches: SwitchReader::new(store.as_record_store(), Arc::new(SystemClock)),

@@ -30,11 +30,12 @@ pub(super) async fn run_demo(stay: bool, context: &CommandContext) -> Result<Com
         this machine, contains a copy of rim/spin.py that is rewritten as coroutines. Each run is one \
         `truing sync run rim`.",
     );
-    if level < SandboxLevel::Full {
+    if level < SandboxLevel::MIN_FOR_FOREIGN_CODE {
         let reason = format!(
-            "The sandbox of this machine reaches level `{}`, but a model ports code only at level `full`: \
-                that part of the demo is left out. `truing sandbox check` lists what is missing.",
-            level.as_str()
+            "The sandbox of this machine reaches level `{}`, but a model ports code only from level `{}` on: \
+                that part of the demo is left out. `truing sandbox check` says how to reach it.",
+            level.as_str(),
+            SandboxLevel::MIN_FOR_FOREIGN_CODE.as_str()
         );
         intro += &fold_line("", &reason);
     }

@@ -127,6 +127,7 @@ impl PublishRequest<'_> {
             stores.1,
             Box::new(reader),
             temp.path(),
+            None,
         )
         .await?;
         if !context.repository_filter.admits_repository(&self.id.forge, self.repo) {

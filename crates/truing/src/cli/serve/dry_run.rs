@@ -142,6 +142,8 @@ async fn inspect_setup(
         stores.1,
         Box::new(reader),
         temp.path(),
+        // A dry run fails if the runtime cannot be used, although a start would warn and use only the rules.
+        None,
     )
     .await
     .map_err(wiring::role::suggest_runtime_key)?;

@@ -201,7 +201,7 @@ impl SyncRunArgs {
         store.append_audit_log(&[act]).await.map_err(store_error)?;
         let limits = wiring::slot_limits(&config.review, config.server.lease_duration);
         let _at_work = acquire_command_lock(&store, &limits).await?;
-        let porter = wiring::agent::migration_agent(config, environment, &ledger, job)?;
+        let porter = wiring::agent::migration_agent(config, environment, &ledger, job, None)?;
         let locker = wiring::verify::lock_verifier(&config.verify, environment, job)?;
         let verifier = wiring::verify::check_verifier(&config.verify, environment)?;
         let forge =

@@ -182,7 +182,7 @@ const ROWS: &[Row] = &[
     Row {
         options: "sandbox",
         here: "The process that reads a change, and every command of a fixer, run in the sandbox",
-        cli: "The program also runs in the sandbox, and only at the level `full`",
+        cli: "The program also runs in the sandbox, and only where the sandbox enforces all its properties",
         keys: "sandbox.level",
         test: None,
     },

@@ -12,6 +12,12 @@ pub(crate) fn has_namespaces() -> bool {
     unshare.stderr(Stdio::null()).status().is_ok_and(|status| status.success())
 }
 
+/// Returns true if this machine has a sandbox for code of a repository.
+pub(crate) fn has_sandbox() -> bool {
+    let home = Home::empty();
+    home.command(&["sandbox", "run", "--", "true"]).output().is_ok_and(|output| output.status.success())
+}
+
 /// A home folder with a repository in `repository`, an operator's file, and an environment variable with a
 /// secret.
 pub(crate) struct CheckedRepository(Home);

@@ -1,0 +1,61 @@
+//! Sends the signals of a job, on kernels on which Landlock does not restrict signals (before Linux 6.12).
+
+use rustix::io::Errno;
+use truing_seccomp::send_signal;
+
+/// Sends a signal of the job. The job reaches only its own processes.
+pub(super) fn send_job_signal(process_id: i32, thread_id: Option<i32>, signal: i32) -> Result<i64, Errno> {
+    if process_id > 0 {
+        if !is_job_process(process_id) {
+            let exists = std::fs::exists(format!("/proc/{process_id}")).unwrap_or(true);
+            return Err(if exists { Errno::PERM } else { Errno::SRCH });
+        }
+        return send(process_id, thread_id, signal);
+    }
+    // The number 0 and negative numbers name groups of processes. The helper is in the same group as the job,
+    // so the signal is sent to each process of the job in turn.
+    let group = (process_id < -1).then(|| process_id.saturating_neg());
+    let mut sent = Err(Errno::SRCH);
+    for process in list_processes().into_iter().filter(|process| is_job_process(*process)) {
+        if group.is_none_or(|group| process_group(process) == Some(group))
+            && send(process, None, signal).is_ok()
+        {
+            sent = Ok(0);
+        }
+    }
+    sent
+}
+
+fn send(process_id: i32, thread_id: Option<i32>, signal: i32) -> Result<i64, Errno> {
+    send_signal(process_id, thread_id, signal)
+        .map(|()| 0)
+        .map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::PERM))
+}
+
+/// Returns true if this process is a process of the job, so if it descends from the helper.
+fn is_job_process(process_id: i32) -> bool {
+    // Processes whose parent has exited become children of the helper.
+    let helper = rustix::process::getpid().as_raw_nonzero().get();
+    std::iter::successors(parent_id(process_id), |ancestor| parent_id(*ancestor))
+        .any(|ancestor| ancestor == helper)
+}
+
+fn parent_id(process_id: i32) -> Option<i32> {
+    stat_field(process_id, 1).filter(|parent| *parent > 0)
+}
+
+fn process_group(process_id: i32) -> Option<i32> {
+    stat_field(process_id, 2)
+}
+
+/// Returns a field of a process's `stat`, counted from the field after the program's name.
+fn stat_field(process_id: i32, index: usize) -> Option<i32> {
+    let stat = std::fs::read_to_string(format!("/proc/{process_id}/stat")).ok()?;
+    // The name is in parentheses, and may contain any character.
+    stat.rsplit_once(')')?.1.split_whitespace().nth(index)?.parse().ok()
+}
+
+fn list_processes() -> Vec<i32> {
+    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
+}
