@@ -1312,9 +1312,10 @@ pub const KEYS: &[ConfigKey] = &[
         doc: "The weakest sandbox that Truing accepts. `full` and `landlock` demand the same four \
             properties: no network, only the files of the job, no other process, and limits on all \
             resources. `full` enforces them with namespaces, and `landlock` with Landlock, seccomp and a \
-            process outside of the sandbox. Truing uses the strongest sandbox that the machine allows. `none` accepts a machine \
-            without a sandbox for commands that a person starts and for the process that reads repository \
-            files; code of a repository never runs there. `truing sandbox check` tests the sandbox.",
+            process outside of the sandbox. Truing uses the strongest sandbox that the machine allows. \
+            `none` accepts a machine without a sandbox for commands that a person starts and for the process \
+            that reads repository files; code of a repository never runs there. `truing sandbox check` tests \
+            the sandbox.",
     },
     ConfigKey {
         path: "verify.from_repository",
