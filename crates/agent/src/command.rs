@@ -19,6 +19,8 @@ const KEPT_HEAD_BYTES: usize = 8 << 10;
 const KEPT_TAIL_BYTES: usize = 12 << 10;
 /// Maximum number of bytes that a command may print on a stream before it is killed.
 pub(crate) const MAX_STREAM_BYTES: usize = 16 << 20;
+/// Maximum time to wait until all processes of a killed command have exited.
+const KILL_TIMEOUT: Duration = Duration::from_secs(30);
 /// Bytes read at once.
 const READ_CHUNK_BYTES: usize = 64 << 10;
 
@@ -166,9 +168,12 @@ async fn wait_for_end<O: OutputSink>(
 ) -> Result<CommandResult<O>, CommandError> {
     let began = Instant::now();
     let mut err = CapturedOutput::new(bounds);
-    let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+    let mut stdout = child.stdout.take();
+    let mut stderr = child.stderr.take();
     let end = {
-        let printed = async { tokio::try_join!(output_sink.read_stream(stdout), err.read_stream(stderr)) };
+        let printed = async {
+            tokio::try_join!(output_sink.read_stream(stdout.as_mut()), err.read_stream(stderr.as_mut()))
+        };
         tokio::select! {
             printed = printed => printed.err().map(|OutputOverflow| ProcessOutcome::OutputLimitExceeded),
             () = tokio::time::sleep(bounds.time) => Some(ProcessOutcome::TimeLimitExceeded),
@@ -192,6 +197,9 @@ async fn wait_for_end<O: OutputSink>(
         }
         Some(end) => {
             child.kill().await?;
+            // The command's processes keep the streams open until they have been killed, too.
+            let rest = async { tokio::join!(discard_stream(stdout), discard_stream(stderr)) };
+            let _ = tokio::time::timeout(KILL_TIMEOUT, rest).await;
             end
         }
     };
@@ -222,6 +230,14 @@ async fn wait_for_end<O: OutputSink>(
         | ProcessOutcome::SandboxLimitExceeded(..)) => other,
     };
     Ok(CommandResult { outcome: end, stdout: output_sink, stderr: err, duration: began.elapsed() })
+}
+
+/// Reads a stream to its end.
+async fn discard_stream(stream: Option<impl AsyncRead + Unpin>) {
+    if let Some(mut stream) = stream {
+        // An error ends the stream, too.
+        let _ = tokio::io::copy(&mut stream, &mut tokio::io::sink()).await;
+    }
 }
 
 /// Completes as soon as the command has written more than allowed. If `write_limit` is `None`, never

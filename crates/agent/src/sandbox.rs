@@ -112,6 +112,7 @@ impl SandboxJob {
             has_input_stream: false,
             reports_checks: false,
             private_folder: std::env::temp_dir(),
+            moved_git: None,
             landlock_version: None,
             job_command: run,
         })

@@ -11,13 +11,16 @@ use truing_diff::RepoPath;
 use crate::bounds::is_one_line;
 use crate::file::FileTree;
 use crate::output::known;
-use crate::output::known::commands::{self, RunCommand};
+use crate::output::known::arguments::{common_args, filter_args};
+use crate::output::known::commands;
 use crate::output::known::exclude;
 use crate::output::known::hooks::{self, HookUsage, PreCommitHooks};
 use crate::output::known::ini::find_ini_error;
-use crate::output::known::pins::{PinFiles, is_pin_file, is_version};
+use crate::output::known::pins::{PinFiles, is_pin_file};
+use crate::output::known::script::RunCommand;
 use crate::output::known::sign::{MAX_CONFIG_FILE_BYTES, parse_toml, strip_json_comments};
 use crate::output::known::tool::KnownTool;
+use crate::output::known::version::is_version;
 
 /// Maximum total size in bytes of two lists of paths: the excluded files and the scripts of all tools.
 /// Larger lists do not fit into a response, and are omitted. The defaults in the table of tools then apply.
@@ -123,7 +126,7 @@ pub(crate) fn find_used_tools(request: &ToolDetectionRequest) -> Result<Detected
         let HookUsage { args, excluded_files: left_out, dependencies } = usage;
         // If an option is given twice, the last value applies. The hook's options come last, so they override
         // the other options.
-        let args = hooks::filter_args(
+        let args = filter_args(
             &tool.keeps,
             &[tool.sign_options(&path, &read), tool.table_options(&read), args].concat(),
         );
@@ -211,7 +214,7 @@ fn find_use(
 fn command_usage(tool: &KnownTool, runs: &[&RunCommand]) -> HookUsage {
     let words =
         runs.iter().filter(|run| !run.is_elsewhere && !run.is_packaged).map(|run| run.words.as_slice());
-    HookUsage { args: hooks::common_args(&tool.keeps, words), ..HookUsage::default() }
+    HookUsage { args: common_args(&tool.keeps, words), ..HookUsage::default() }
 }
 
 /// Returns the linters that the repository runs and that are not known tools, and the known tools that cannot

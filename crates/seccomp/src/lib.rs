@@ -2,11 +2,17 @@
 //! a listener. The kernel suspends such a call until the listener responds. The listener can perform the call
 //! itself, with arguments that the process can no longer change.
 //!
-//! This crate contains all unsafe code of the workspace: five calls of the kernel for which no maintained
+//! This crate contains all unsafe code of the workspace: calls of the kernel for which no maintained
 //! crate without a C library has a safe function. Source of the rules: `seccomp_unotify(2)`.
 
 use std::io;
 use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd};
+
+/// Creates a listener; flag of `seccomp(2)`.
+const NEW_LISTENER: u64 = 1 << 3;
+/// Lets only a fatal signal interrupt a suspended call that was received, so no call is performed twice
+/// (Linux 5.19).
+const WAIT_KILLABLE: u64 = 1 << 5;
 
 /// Receives the system calls that a filter hands over.
 #[derive(Debug)]
@@ -34,16 +40,17 @@ pub fn install_filter_with_listener(filter: &[libc::sock_filter]) -> io::Result<
     let length = filter.len().try_into().map_err(io::Error::other)?;
     // The kernel only reads the instructions, although the type has a mutable pointer.
     let program = libc::sock_fprog { len: length, filter: filter.as_ptr().cast_mut() };
-    // SAFETY: The pointer is valid during the call, and `len` is the number of instructions behind it.
-    let descriptor = unsafe {
-        libc::syscall(
-            libc::SYS_seccomp,
-            libc::SECCOMP_SET_MODE_FILTER,
-            libc::SECCOMP_FILTER_FLAG_NEW_LISTENER,
-            &raw const program,
-        )
+    let install = |flags: u64| {
+        // SAFETY: The pointer is valid during the call, and `len` is the number of instructions behind it.
+        check_result(unsafe {
+            libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, flags, &raw const program)
+        })
     };
-    let descriptor = i32::try_from(check_result(descriptor)?).map_err(io::Error::other)?;
+    let descriptor = install(NEW_LISTENER | WAIT_KILLABLE).or_else(|error| match error.raw_os_error() {
+        Some(libc::EINVAL) => install(NEW_LISTENER),
+        _ => Err(error),
+    })?;
+    let descriptor = i32::try_from(descriptor).map_err(io::Error::other)?;
     // SAFETY: The kernel has just created the descriptor for this call, so no other value owns it.
     Ok(NotificationListener(unsafe { OwnedFd::from_raw_fd(descriptor) }))
 }

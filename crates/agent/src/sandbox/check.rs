@@ -8,7 +8,7 @@ use std::io::{self, Read as _};
 use std::net::{TcpListener, UdpSocket};
 use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::fs::{PermissionsExt, symlink};
-use std::os::unix::net::{SocketAddr, UnixListener};
+use std::os::unix::net::{SocketAddr, UnixDatagram, UnixListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -153,6 +153,7 @@ struct EscapeTestTree {
     /// Newest version of Landlock that the attempts meet; `None` for all versions.
     landlock_version: Option<i32>,
     _listeners: [UnixListener; 3],
+    _datagrams: UnixDatagram,
 }
 
 /// Another process of the same user, with a marker in its environment, that attempts try to reach.
@@ -195,6 +196,7 @@ impl EscapeTestTree {
             UnixListener::bind(at.join("socket"))?,
             UnixListener::bind(tree.join("socket"))?,
         ];
+        let datagrams = UnixDatagram::bind(at.join("datagram"))?;
         let udp = UdpSocket::bind("127.0.0.1:0")?;
         udp.set_nonblocking(true)?;
         let (tcp, bystander) = (TcpListener::bind("127.0.0.1:0")?, BystanderProcess(bystander));
@@ -208,6 +210,7 @@ impl EscapeTestTree {
             abstract_name,
             landlock_version: None,
             _listeners: listeners,
+            _datagrams: datagrams,
         })
     }
 
@@ -263,6 +266,7 @@ impl EscapeTestTree {
             probe("abstract_socket", EscapeProbe::AbstractSocket(self.abstract_name.clone())),
             probe("unix_socket", EscapeProbe::Socket(outside("socket"))),
             probe("tree_socket", EscapeProbe::Socket(self.tree.join("socket"))),
+            probe("datagram_pair", EscapeProbe::DatagramPair(outside("datagram"))),
             probe("signal", EscapeProbe::Signal(pid)),
             probe("priority", EscapeProbe::LowerPriority(pid)),
             probe("trace", EscapeProbe::OpenProcessMemory(pid)),

@@ -5,9 +5,9 @@ use std::ffi::OsString;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::os::fd::OwnedFd;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Mutex, mpsc};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -21,11 +21,14 @@ use rustix::thread::{
     set_no_new_privs,
 };
 
+use truing_seccomp::NotificationListener;
+
+use super::git_folder::MovedGitFolder;
 use super::mediator::CallMediator;
 use super::{
     HelperStage, JobCommand, LIMIT_EXCEEDED_EXIT_CODE, NOT_STARTED_EXIT_CODE, PROGRAM_PATH_IN_SANDBOX,
-    SandboxJob, SandboxLevel, THIS_PROGRAM, filter, git_folder, helper_command, landlock_rules, listening,
-    loopback, mounts, watch,
+    SandboxJob, SandboxLevel, THIS_PROGRAM, filter, helper_command, landlock_rules, listening, loopback,
+    mounts, watch,
 };
 
 /// User id of the command inside the sandbox. Outside the sandbox, this id corresponds to the user who
@@ -54,8 +57,9 @@ const SETUP_CAPABILITIES: [CapabilitySet; 4] = [
     CapabilitySet::SYS_RESOURCE,
 ];
 
-/// Prefix of the names of private folders of jobs.
+/// Prefix of the names of jobs' folders, and the name of the private folder in such a folder.
 const PRIVATE_FOLDER_PREFIX: &str = "truing-job-";
+const PRIVATE_FOLDER_NAME: &str = "private";
 
 /// The kernel file whose value decides how early the kernel kills a process when memory runs out, and the
 /// highest value.
@@ -70,11 +74,17 @@ pub(super) fn run_outer_helper(job: &SandboxJob, parent_pid: i32) -> io::Result<
     };
     let watched = pidfd_open(watched, PidfdFlags::empty())?;
     refuse_terminal()?;
-    let places = match job.level {
+    let relocated = match job.level {
         SandboxLevel::Full => None,
-        SandboxLevel::Landlock | SandboxLevel::None => Some(JobPlaces::prepare(job)?),
+        SandboxLevel::Landlock | SandboxLevel::None => Some(RelocatedJob::prepare(job)?),
     };
-    let job = places.as_ref().map_or(job, |places| &places.job);
+    let exit_code = watch_job(relocated.as_ref().map_or(job, |relocated| &relocated.job), &watched);
+    let cleaned = relocated.as_ref().map_or(Ok(()), RelocatedJob::clean_up);
+    exit_code.and_then(|exit_code| cleaned.map(|()| exit_code))
+}
+
+/// Starts the inner stage, and watches the job until it ends, exceeds a limit, or the parent exits.
+fn watch_job(job: &SandboxJob, watched: &OwnedFd) -> io::Result<u8> {
     let mut watch = watch::JobWatcher::new(job)?;
     match job.level {
         SandboxLevel::Full => {
@@ -87,7 +97,7 @@ pub(super) fn run_outer_helper(job: &SandboxJob, parent_pid: i32) -> io::Result<
     let mut child = helper_command(&HelperStage::InnerHelper { job: job.clone(), watcher_pid })?.spawn()?;
     let inside = pid_of(&child)?;
     let ended = pidfd_open(inside, PidfdFlags::empty())?;
-    let mut both = [PollFd::new(&ended, PollFlags::IN), PollFd::new(&watched, PollFlags::IN)];
+    let mut both = [PollFd::new(&ended, PollFlags::IN), PollFd::new(watched, PollFlags::IN)];
     let mut passed = None;
     let mut took = Duration::ZERO;
     loop {
@@ -123,67 +133,94 @@ pub(super) fn run_outer_helper(job: &SandboxJob, parent_pid: i32) -> io::Result<
     Ok(LIMIT_EXCEEDED_EXIT_CODE)
 }
 
-/// The places of a job without its own file system. Dropping the value removes the job's private folder, and
-/// returns git's folder to the tree.
-struct JobPlaces {
+/// A job without its own file system, with its private folder and with git's folder outside of its tree.
+struct RelocatedJob {
     job: SandboxJob,
+    /// Folder that contains the job's private folder.
+    outer_folder: PathBuf,
+    moved_git: Option<MovedGitFolder>,
 }
 
-impl JobPlaces {
+impl RelocatedJob {
     fn prepare(job: &SandboxJob) -> io::Result<Self> {
-        let private = tempfile::Builder::new().prefix(PRIVATE_FOLDER_PREFIX).tempdir_in(&job.private_folder);
-        let private = private.and_then(|folder| folder.keep().canonicalize()).map_err(|error| {
+        let folder = tempfile::Builder::new().prefix(PRIVATE_FOLDER_PREFIX).tempdir_in(&job.private_folder);
+        let outer_folder = folder.and_then(|folder| folder.keep().canonicalize()).map_err(|error| {
             io::Error::other(format!(
                 "cannot make a temporary folder in {}: {error}; TMPDIR can name another folder",
                 job.private_folder.display()
             ))
         })?;
-        let places = Self { job: SandboxJob { private_folder: private, ..job.clone() } };
+        let mut relocated = Self { job: job.clone(), outer_folder, moved_git: None };
+        relocated.job.private_folder = relocated.outer_folder.join(PRIVATE_FOLDER_NAME);
+        std::fs::create_dir(&relocated.job.private_folder)?;
         if job.writable {
-            git_folder::move_out(&job.tree)?;
+            relocated.moved_git = MovedGitFolder::move_out(&job.tree, &relocated.outer_folder)?;
+            relocated.job.moved_git = relocated.moved_git.as_ref().map(|moved| moved.path().to_owned());
         }
-        Ok(places)
+        Ok(relocated)
     }
-}
 
-impl Drop for JobPlaces {
-    fn drop(&mut self) {
-        // The errors are ignored, because the job has ended, and its result does not depend on its folder.
-        let _ = remove_folder(&self.job.private_folder);
-        if self.job.writable {
-            let _ = git_folder::restore(&self.job.tree);
+    /// Returns the job that another process has prepared.
+    fn find(job: &SandboxJob) -> io::Result<Self> {
+        let outer_folder = job.private_folder.parent().unwrap_or(&job.private_folder).to_owned();
+        let moved_git = match &job.moved_git {
+            Some(moved) => Some(MovedGitFolder::find(&job.tree, moved.clone())?),
+            None => None,
+        };
+        Ok(Self { job: job.clone(), outer_folder, moved_git })
+    }
+
+    /// Returns git's folder to the tree, and removes the private folder. May be called again.
+    fn clean_up(&self) -> io::Result<()> {
+        let restored = self.moved_git.as_ref().map_or(Ok(()), MovedGitFolder::restore);
+        if restored.is_ok() {
+            remove_folder(&self.outer_folder);
         }
+        restored
     }
 }
 
 /// Removes a folder, even if the job has taken the permissions for folders in it from its owner.
-fn remove_folder(folder: &Path) -> io::Result<()> {
-    crate::verify::make_accessible(folder)?;
-    std::fs::remove_dir_all(folder)
+fn remove_folder(folder: &Path) {
+    let removed = crate::verify::make_accessible(folder).and_then(|()| std::fs::remove_dir_all(folder));
+    if removed.is_err() {
+        // A path can be longer than the kernel accepts. These programs go down one folder at a time.
+        for words in [&["chmod", "-R", "u+rwX"][..], &["rm", "-rf"]] {
+            let mut command = Command::new("/usr/bin/env");
+            command.env("PATH", SYSTEM_PATH).args(words).arg("--").arg(folder);
+            let _ = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
+        }
+    }
 }
 
 /// Kills the job's processes and cleans up if the outer helper is killed. Without namespaces, the kernel does
 /// not end the job's processes together with the helper.
 struct JobGuard {
     /// Locked while the guard cleans up, so the helper does not exit meanwhile.
-    ending: Arc<Mutex<()>>,
+    cleanup_lock: Arc<Mutex<()>>,
 }
 
 impl JobGuard {
     /// Starts the guard, in a thread without the restrictions of the job.
-    fn start(job: &SandboxJob, outer_helper: OwnedFd) -> io::Result<Self> {
+    fn start(relocated: RelocatedJob, outer_helper: OwnedFd) -> io::Result<Self> {
         // Orphaned processes of the command become children of this process.
         set_child_subreaper(Some(rustix::process::getpid()))?;
-        let guard = Self { ending: Arc::new(Mutex::new(())) };
-        let (ending, job) = (guard.ending.clone(), job.clone());
+        let guard = Self { cleanup_lock: Arc::new(Mutex::new(())) };
+        let cleanup_lock = Arc::clone(&guard.cleanup_lock);
         std::thread::Builder::new().spawn(move || {
             let mut exit = [PollFd::new(&outer_helper, PollFlags::IN)];
             while poll(&mut exit, None).is_err() {}
-            let _cleaning = ending.lock();
+            let _cleanup = cleanup_lock.lock();
             kill_orphans();
-            drop(JobPlaces { job });
+            // The error is ignored, because no process is left that could report it.
+            let _ = relocated.clean_up();
         })?;
         Ok(guard)
+    }
+
+    /// Waits until the guard has finished, if it is cleaning up. Afterwards, it does not begin any more.
+    fn finish(&self) {
+        std::mem::forget(self.cleanup_lock.lock());
     }
 }
 
@@ -298,58 +335,54 @@ pub(super) fn run_inner_helper(job: &SandboxJob, outer_pid: i32) -> io::Result<u
     if outer_parent_pid()? != outer_pid {
         return Err(io::Error::other("the parent process of the sandbox helper has exited"));
     }
-    let guard = outer_helper.map(|outer_helper| JobGuard::start(job, outer_helper)).transpose()?;
-    let (mediator_sender, mediator_receiver) = mpsc::channel::<CallMediator>();
     if job.level == SandboxLevel::Landlock {
-        // The thread starts now, because the restrictions apply to later threads.
-        std::thread::Builder::new().spawn(move || mediator_receiver.recv().map(CallMediator::run))?;
+        // The guard and the mediator need no capabilities either.
+        drop_capabilities(CapabilitySet::empty())?;
     }
+    let guard = match outer_helper {
+        Some(outer_helper) => Some(JobGuard::start(RelocatedJob::find(job)?, outer_helper)?),
+        None => None,
+    };
     let (file, most) = OOM_SCORE_SETTING;
     // The error is ignored, because in a nested sandbox the outer sandbox has already set the value, and it
     // cannot be set again.
     let _ = std::fs::write(file, most);
-    let hand_over_socket =
-        || if job.address_variables.is_empty() { Ok(None) } else { listening::hand_over_socket().map(Some) };
-    let server = match job.level {
-        SandboxLevel::Full => {
-            // A new session has no controlling terminal, not even that of the helper's caller. At other
-            // levels no session is created, because the command would leave the process group that the caller
-            // kills.
-            rustix::process::setsid()?;
-            mounts::build_mounts(job)?;
-            loopback::enable_loopback()?;
-            let server = hand_over_socket()?;
-            job.limits.apply()?;
-            drop_capabilities(CapabilitySet::empty())?;
-            server
-        }
+    // A new session has no controlling terminal, not even that of the helper's caller.
+    rustix::process::setsid()?;
+    if job.level == SandboxLevel::Full {
+        mounts::build_mounts(job)?;
+        loopback::enable_loopback()?;
+    }
+    let server = if job.address_variables.is_empty() { None } else { Some(listening::hand_over_socket()?) };
+    job.limits.apply()?;
+    if job.level == SandboxLevel::Full {
+        drop_capabilities(CapabilitySet::empty())?;
+    }
+    rustix::process::chdir(job.inner_tree().join(&job.working_folder))?;
+    let port = server.map(|socket| socket.port);
+    let started = match job.level {
+        SandboxLevel::Full | SandboxLevel::None => start_restricted(job, port)?,
+        // Only the thread that starts the command is restricted, and it ends. Otherwise, this process would
+        // be in the same domain as the job, and the job could stop it with a signal.
         SandboxLevel::Landlock => {
-            let server = hand_over_socket()?;
-            job.limits.apply()?;
-            drop_capabilities(CapabilitySet::empty())?;
-            server
-        }
-        SandboxLevel::None => {
-            job.limits.apply()?;
-            None
+            std::thread::scope(|scope| scope.spawn(|| start_restricted(job, port)).join())
+                .map_err(|_| io::Error::other("the thread that starts the command panicked"))??
         }
     };
-    rustix::process::chdir(job.inner_tree().join(&job.working_folder))?;
-    set_no_new_privs(true)?;
-    match job.level {
-        SandboxLevel::Full | SandboxLevel::Landlock => {
-            let support = landlock_rules::apply_restrictions(job)?;
-            if let Some(listener) = filter::apply_job_filter(job, support)? {
-                let folders = landlock_rules::writable_folders(job);
-                let mediator = CallMediator::new(listener, folders, server.map(|socket| socket.inode));
-                mediator_sender.send(mediator).map_err(io::Error::other)?;
-            }
-        }
-        SandboxLevel::None => {}
+    if let Some(listener) = started.listener {
+        let folders = landlock_rules::writable_folders(job);
+        let mediator = CallMediator::new(listener, folders, server.map(|socket| socket.inode));
+        std::thread::Builder::new().spawn(move || mediator.run())?;
     }
-    let exit_code = run_job(job, server.map(|socket| socket.port));
-    // If the guard is cleaning up, this process waits until the guard has finished.
-    let _ending = guard.as_ref().map(|guard| guard.ending.lock());
+    let exit_code = wait_for_command(started.command);
+    if let Some(guard) = &guard {
+        guard.finish();
+        if outer_parent_pid()? != outer_pid {
+            // The outer helper was killed while the command ended.
+            kill_orphans();
+            RelocatedJob::find(job)?.clean_up()?;
+        }
+    }
     exit_code
 }
 
@@ -375,11 +408,31 @@ pub(super) fn drop_capabilities(kept_capabilities: CapabilitySet) -> io::Result<
     Ok(set_capabilities(None, CapabilitySets { effective, permitted, inheritable: none })?)
 }
 
-/// Runs the command, and waits until it exits. Meanwhile, also collects the exit statuses of orphaned
-/// processes. Processes that still run afterwards are killed when this process exits.
-fn run_job(job: &SandboxJob, port: Option<u16>) -> io::Result<u8> {
-    let started = build_command(job, port)?.spawn();
-    let child = match started {
+/// A command that was started, or the reason why it could not be started.
+struct StartedCommand {
+    command: io::Result<Child>,
+    /// Receives the calls of the mediator.
+    listener: Option<NotificationListener>,
+}
+
+/// Restricts this thread permanently, and starts the command with the same restrictions.
+fn start_restricted(job: &SandboxJob, port: Option<u16>) -> io::Result<StartedCommand> {
+    set_no_new_privs(true)?;
+    let listener = match job.level {
+        SandboxLevel::Full | SandboxLevel::Landlock => {
+            let support = landlock_rules::apply_restrictions(job)?;
+            filter::apply_job_filter(job, support)?
+        }
+        SandboxLevel::None => None,
+    };
+    Ok(StartedCommand { command: build_command(job, port)?.spawn(), listener })
+}
+
+/// Waits until the command exits. Meanwhile, also collects the exit statuses of orphaned processes. Processes
+/// that still run afterwards are killed: at `SandboxLevel::Full` by the kernel when this process exits, and
+/// otherwise by the outer helper.
+fn wait_for_command(command: io::Result<Child>) -> io::Result<u8> {
+    let child = match command {
         Ok(child) => child,
         Err(error) => {
             print_error(&error);
@@ -458,6 +511,8 @@ fn command_environment(job: &SandboxJob, home: &Path, temporary: &Path) -> Vec<(
         ("PATH", path),
         ("HOME", home.into()),
         ("TMPDIR", temporary.into()),
+        // The program `claude` uses this folder instead of `TMPDIR`.
+        ("CLAUDE_CODE_TMPDIR", temporary.into()),
         ("LANG", "C.UTF-8".into()),
         ("GIT_CONFIG_NOSYSTEM", "1".into()),
     ];

@@ -1,6 +1,8 @@
 //! seccomp filters, which refuse system calls inside the sandbox. The filters accept only calls of this
 //! machine's own architecture.
 
+// long: most lines are the lists of calls that the two filters refuse or accept, each with its reason.
+
 use std::collections::BTreeMap;
 use std::io;
 
@@ -161,8 +163,11 @@ pub(super) fn apply_job_filter(
     let typing = |call| seccomp_rule(vec![compare_condition(1, call, Op::Eq)?]);
     denied.insert(libc::SYS_ioctl, vec![typing(libc::TIOCSTI)?, typing(TIOCLINUX)?]);
     denied.insert(libc::SYS_socket, socket_rules(job)?);
-    let pairs = compare_condition(0, u64::from(libc::AF_UNIX.unsigned_abs()), Op::Ne)?;
-    denied.insert(libc::SYS_socketpair, vec![seccomp_rule(vec![pairs])?]);
+    let other_family = compare_condition(0, u64::from(libc::AF_UNIX.unsigned_abs()), Op::Ne)?;
+    // A datagram socket reaches any named socket with `sendto`, whose address a filter cannot read.
+    let mut pairs = socket_type_rules(&[libc::SOCK_STREAM, libc::SOCK_SEQPACKET])?;
+    pairs.push(seccomp_rule(vec![other_family])?);
+    denied.insert(libc::SYS_socketpair, pairs);
     install_filter(denied, SeccompAction::Allow, errno_action(libc::EPERM))?;
     let attributes = SET_ATTRIBUTE_CALLS.iter().map(|call| (*call, Vec::new())).collect();
     install_filter(attributes, SeccompAction::Allow, errno_action(libc::EOPNOTSUPP))?;
@@ -223,9 +228,12 @@ fn deny_calls_beyond_job(support: LandlockSupport) -> io::Result<()> {
     let sets_limit = SeccompCondition::new(2, Len::Qword, Op::Ne, 0).map_err(io::Error::other)?;
     let other = compare_condition(0, 0, Op::Ne)?;
     denied.insert(libc::SYS_prlimit64, vec![seccomp_rule(vec![other, sets_limit])?]);
-    // These requests change attributes of a file that the process may only read.
+    // These requests change a file that the process may only read.
     let attribute = |request| seccomp_rule(vec![compare_condition(1, request, Op::Eq)?]);
-    denied.insert(libc::SYS_ioctl, vec![attribute(FS_IOC_SETFLAGS)?, attribute(FS_IOC_FSSETXATTR)?]);
+    let changes = FILE_REQUEST_TYPES.map(|kind| {
+        seccomp_rule(vec![bits_condition(1, WRITE_REQUEST_MASK, WRITE_REQUEST | i32::from(kind) << 8)?])
+    });
+    denied.insert(libc::SYS_ioctl, changes.into_iter().collect::<io::Result<_>>()?);
     for call in REMOVE_ATTRIBUTE_CALLS {
         denied.insert(*call, Vec::new());
     }
@@ -235,10 +243,12 @@ fn deny_calls_beyond_job(support: LandlockSupport) -> io::Result<()> {
         denied.insert(call, vec![seccomp_rule(vec![fast_open])?]);
     }
     if !support.restricts_signals {
-        for call in [libc::SYS_tkill, libc::SYS_rt_sigqueueinfo, libc::SYS_rt_tgsigqueueinfo] {
+        for call in [libc::SYS_rt_sigqueueinfo, libc::SYS_rt_tgsigqueueinfo] {
             denied.insert(call, Vec::new());
         }
-        denied.insert(libc::SYS_pidfd_send_signal, Vec::new());
+        // Programs then use `kill`.
+        let newer = BTreeMap::from([(libc::SYS_pidfd_send_signal, Vec::new())]);
+        install_filter(newer, SeccompAction::Allow, errno_action(libc::ENOSYS))?;
         // The owner of a descriptor receives a signal when data arrives.
         let owner = |request: i32| {
             seccomp_rule(vec![compare_condition(1, u64::from(request.unsigned_abs()), Op::Eq)?])
@@ -248,13 +258,16 @@ fn deny_calls_beyond_job(support: LandlockSupport) -> io::Result<()> {
     }
     if !support.restricts_truncation {
         denied.insert(libc::SYS_truncate, Vec::new());
+        // Landlock restricts the modes that write. Two modes remain: reading, and no access at all.
         let truncates = |argument| {
             let mask = libc::O_ACCMODE | libc::O_TRUNC;
-            seccomp_rule(vec![bits_condition(argument, mask, libc::O_RDONLY | libc::O_TRUNC)?])
+            let modes = [libc::O_RDONLY, libc::O_ACCMODE].map(|mode| mode | libc::O_TRUNC);
+            let rules = modes.map(|flags| seccomp_rule(vec![bits_condition(argument, mask, flags)?]));
+            rules.into_iter().collect::<io::Result<Vec<_>>>()
         };
-        denied.insert(libc::SYS_openat, vec![truncates(2)?]);
+        denied.insert(libc::SYS_openat, truncates(2)?);
         #[cfg(target_arch = "x86_64")]
-        denied.insert(libc::SYS_open, vec![truncates(1)?]);
+        denied.insert(libc::SYS_open, truncates(1)?);
         // The flags of this call are in memory. Programs then use `openat`.
         let unreadable = BTreeMap::from([(libc::SYS_openat2, Vec::new())]);
         install_filter(unreadable, SeccompAction::Allow, errno_action(libc::ENOSYS))?;
@@ -417,7 +430,7 @@ const LEGACY_READER_CALLS: &[i64] = &[
     libc::SYS_arch_prctl,
 ];
 #[cfg(not(target_arch = "x86_64"))]
-const READING_AS_BEFORE: &[i64] = &[];
+const LEGACY_READER_CALLS: &[i64] = &[];
 
 /// Flags that open a file for writing, create it, or truncate it.
 const WRITE_OPEN_FLAGS: i32 = libc::O_WRONLY | libc::O_RDWR | libc::O_CREAT | libc::O_TRUNC;
@@ -470,9 +483,15 @@ type SeccompRules = BTreeMap<i64, Vec<SeccompRule>>;
 const SETXATTRAT: i64 = 463;
 /// The call that removes an attribute of a file below a folder; missing in `libc`.
 const REMOVEXATTRAT: i64 = 466;
-/// Requests of `ioctl` that change a file's flags; missing in `libc`.
-const FS_IOC_SETFLAGS: u64 = 0x4008_6602;
-const FS_IOC_FSSETXATTR: u64 = 0x401c_5820;
+/// Types of the requests of `ioctl` with which file systems change a file's flags, version or verity. The
+/// next constants are the bits of a request that contain its type and its direction, and the direction of
+/// requests that pass data to the kernel.
+const FILE_REQUEST_TYPES: [u8; 3] = *b"Xfv";
+const WRITE_REQUEST_MASK: i32 = 0x4000_ff00;
+const WRITE_REQUEST: i32 = 0x4000_0000;
+/// The first number of a system call that this filter does not know. Later calls may do what the filter
+/// refuses for earlier ones, such as `file_setattr`. Programs then use the earlier calls.
+const FIRST_UNKNOWN_CALL: u32 = 468;
 /// Requests that set the process or group that receives a descriptor's signals; missing in `libc`.
 const F_SETOWN_EX: i32 = 15;
 const FIOSETOWN: u64 = 0x8901;
@@ -510,14 +529,18 @@ fn socket_rules(job: &SandboxJob) -> io::Result<Vec<SeccompRule>> {
     let others = allowed.iter().map(|family| compare_condition(0, u64::from(family.unsigned_abs()), Op::Ne));
     let mut rules = vec![seccomp_rule(others.collect::<io::Result<_>>()?)?];
     if job.level == SandboxLevel::Landlock {
-        for kind in (0..=SOCKET_TYPE_MASK).filter(|kind| *kind != libc::SOCK_STREAM) {
-            rules.push(seccomp_rule(vec![bits_condition(1, SOCKET_TYPE_MASK, kind)?])?);
-        }
+        rules.extend(socket_type_rules(&[libc::SOCK_STREAM])?);
         let protocols = [0, u64::from(libc::IPPROTO_TCP.unsigned_abs())];
         let others = protocols.map(|protocol| compare_condition(2, protocol, Op::Ne));
         rules.push(seccomp_rule(others.into_iter().collect::<io::Result<_>>()?)?);
     }
     Ok(rules)
+}
+
+/// Returns rules that match a socket of another type than these.
+fn socket_type_rules(allowed_types: &[i32]) -> io::Result<Vec<SeccompRule>> {
+    let others = (0..=SOCKET_TYPE_MASK).filter(|kind| !allowed_types.contains(kind));
+    others.map(|kind| seccomp_rule(vec![bits_condition(1, SOCKET_TYPE_MASK, kind)?])).collect()
 }
 
 fn seccomp_rule(conditions: Vec<SeccompCondition>) -> io::Result<SeccompRule> {
@@ -566,15 +589,12 @@ fn build_program(
     let filter =
         SeccompFilter::new(rules, mismatch_action, match_action, machine).map_err(io::Error::other)?;
     let program: BpfProgram = filter.try_into().map_err(io::Error::other)?;
-    Ok([architecture_prelude(), program].concat())
+    Ok([unknown_call_prelude(), program].concat())
 }
 
-/// Returns the instructions at the start of a filter on x86-64, which refuse x32 calls. x32 calls are a
-/// second set of most system calls, whose numbers differ by only one bit.
-#[cfg(target_arch = "x86_64")]
-fn architecture_prelude() -> BpfProgram {
-    /// The bit that x32 calls have in their numbers; no other call number of x86-64 is as high.
-    const X32_CALL_BIT: u32 = 0x4000_0000;
+/// Returns the instructions at the start of a filter, which refuse unknown calls. On x86-64, these include
+/// the x32 calls, a second set of most system calls, whose numbers are far higher.
+fn unknown_call_prelude() -> BpfProgram {
     let step = |code: u32, jt, jf, k| seccompiler::sock_filter {
         code: u16::try_from(code).unwrap_or_default(),
         jt,
@@ -584,12 +604,7 @@ fn architecture_prelude() -> BpfProgram {
     vec![
         // The first word of a filter's input is the number of the system call.
         step(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0, 0),
-        step(libc::BPF_JMP | libc::BPF_JGE | libc::BPF_K, 0, 1, X32_CALL_BIT),
+        step(libc::BPF_JMP | libc::BPF_JGE | libc::BPF_K, 0, 1, FIRST_UNKNOWN_CALL),
         step(libc::BPF_RET | libc::BPF_K, 0, 0, libc::SECCOMP_RET_ERRNO | libc::ENOSYS.unsigned_abs()),
     ]
-}
-
-#[cfg(not(target_arch = "x86_64"))]
-fn architecture_prelude() -> BpfProgram {
-    Vec::new()
 }

@@ -1,57 +1,112 @@
 //! Protects git's folder in a tree that a job may write, for a job without its own file system: Landlock
 //! cannot exclude a folder of a tree that is writable otherwise.
 //!
-//! While the job runs, the folder is beside the tree, where the job can read but not write it. A file in the
-//! tree names this place, so git works as before. Afterwards, the folder returns, and replaces any file that
-//! the job has put in its place.
+//! While the job runs, the folder is outside of the tree, where the job can read but not write it. A file in
+//! the tree names this path, so git works as before. Afterwards, the folder returns, and replaces any file
+//! that the job has put in its place. The tree is used through an open handle, so a caller may move the tree
+//! meanwhile.
 
-use std::io;
+use std::fs::OpenOptions;
+use std::io::{self, Write as _};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt};
 use std::path::{Path, PathBuf};
+
+use rustix::fs::{CWD, Mode, OFlags, renameat};
+use rustix::io::Errno;
+
+use crate::verify::make_accessible;
+use crate::verify::usage::handle_path;
 
 /// Name of git's data in a tree: a folder, or a file that names a folder.
 const GIT: &str = ".git";
 
-/// Returns the place of git's folder while a job runs.
-pub(super) fn moved_path(tree: &Path) -> PathBuf {
-    let mut name = tree.as_os_str().to_owned();
-    name.push(".git-of-tree");
-    name.into()
+/// Git's data of a tree, while it is outside of the tree.
+pub(super) struct MovedGitFolder {
+    tree: OwnedFd,
+    moved: PathBuf,
 }
 
-/// Moves git's folder out of the tree. Does nothing if the tree has none.
-///
-/// # Errors
-/// An I/O error if the folder cannot be moved.
-pub(super) fn move_out(tree: &Path) -> io::Result<()> {
-    // A helper that was killed may have left the folder in the other place.
-    restore(tree)?;
-    let folder = tree.join(GIT);
-    let Ok(metadata) = folder.symlink_metadata() else { return Ok(()) };
-    let moved = moved_path(tree);
-    std::fs::rename(&folder, &moved)?;
-    if metadata.is_dir() {
-        std::fs::write(&folder, format!("gitdir: {}\n", moved.display()))
-    } else {
-        std::fs::copy(&moved, &folder).map(drop)
+impl MovedGitFolder {
+    /// Moves git's data out of the tree, to a name that does not exist yet. The data goes into `folder`, or
+    /// beside the tree if `folder` is on another file system. Returns `None` if the tree has no such data. A
+    /// link is left as it is, because the job cannot write its target.
+    ///
+    /// # Errors
+    /// An I/O error if the data cannot be moved.
+    pub(super) fn move_out(tree: &Path, folder: &Path) -> io::Result<Option<Self>> {
+        let git = tree.join(GIT);
+        let Ok(metadata) = git.symlink_metadata() else { return Ok(None) };
+        if !metadata.is_dir() && !metadata.is_file() {
+            return Ok(None);
+        }
+        let failed = |error: io::Error| {
+            io::Error::new(error.kind(), format!("cannot move {} out of its tree: {error}", git.display()))
+        };
+        let tree_handle = open_folder(tree).map_err(failed)?;
+        let inside = folder.join("git");
+        let name = folder.file_name().unwrap_or_default().to_string_lossy();
+        let beside = tree.with_file_name(format!("{name}.git"));
+        let moved = match renameat(&tree_handle, GIT, CWD, &inside) {
+            Ok(()) => inside,
+            Err(Errno::XDEV) => {
+                renameat(&tree_handle, GIT, CWD, &beside).map_err(|error| failed(error.into()))?;
+                beside
+            }
+            Err(error) => return Err(failed(error.into())),
+        };
+        let moved_folder = Self { tree: tree_handle, moved };
+        let text = match metadata.is_dir() {
+            true => format!("gitdir: {}\n", moved_folder.moved.display()).into_bytes(),
+            false => std::fs::read(&moved_folder.moved).map_err(failed)?,
+        };
+        let mut file =
+            OpenOptions::new().write(true).create_new(true).mode(0o644).open(&git).map_err(failed)?;
+        file.write_all(&text).map_err(failed)?;
+        Ok(Some(moved_folder))
+    }
+
+    /// Returns the moved data of a tree, for another process that may have to return it.
+    ///
+    /// # Errors
+    /// An I/O error if the tree cannot be opened.
+    pub(super) fn find(tree: &Path, moved: PathBuf) -> io::Result<Self> {
+        Ok(Self { tree: open_folder(tree)?, moved })
+    }
+
+    /// Returns the path of the data while it is outside of the tree.
+    pub(super) fn path(&self) -> &Path {
+        &self.moved
+    }
+
+    /// Returns the data to the tree. Does nothing if the data is there again.
+    ///
+    /// # Errors
+    /// An I/O error if the data cannot be moved.
+    pub(super) fn restore(&self) -> io::Result<()> {
+        if self.moved.symlink_metadata().is_err() {
+            return Ok(());
+        }
+        // The job may have taken the permissions for the tree and for its own `.git` from their owner.
+        let tree = handle_path(&self.tree);
+        let mode = tree.metadata()?.permissions().mode();
+        std::fs::set_permissions(&tree, PermissionsExt::from_mode(mode | 0o700))?;
+        let git = tree.join(GIT);
+        match git.symlink_metadata() {
+            Ok(metadata) if metadata.is_dir() => {
+                make_accessible(&git)?;
+                std::fs::remove_dir_all(&git)?;
+            }
+            Ok(_) => std::fs::remove_file(&git)?,
+            Err(_) => {}
+        }
+        Ok(renameat(CWD, &self.moved, &self.tree, GIT)?)
     }
 }
 
-/// Returns git's folder to the tree, and removes any file in its place.
-///
-/// # Errors
-/// An I/O error if the folder cannot be moved.
-pub(super) fn restore(tree: &Path) -> io::Result<()> {
-    let moved = moved_path(tree);
-    if moved.symlink_metadata().is_err() {
-        return Ok(());
-    }
-    let folder = tree.join(GIT);
-    match folder.symlink_metadata() {
-        Ok(metadata) if metadata.is_dir() => std::fs::remove_dir_all(&folder)?,
-        Ok(_) => std::fs::remove_file(&folder)?,
-        Err(_) => {}
-    }
-    std::fs::rename(moved, folder)
+fn open_folder(folder: &Path) -> io::Result<OwnedFd> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    Ok(rustix::fs::open(folder, flags, Mode::empty())?)
 }
 
 #[cfg(test)]
@@ -59,29 +114,36 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_folder_returns_whatever_is_in_its_place() {
+    fn restores_git_folder_over_replacement() {
         let outer = tempfile::tempdir().unwrap();
+        let private = tempfile::tempdir().unwrap();
         let tree = outer.path().join("tree");
         std::fs::create_dir_all(tree.join(".git")).unwrap();
         std::fs::write(tree.join(".git/config"), "true").unwrap();
-        move_out(&tree).unwrap();
+        let moved = MovedGitFolder::move_out(&tree, private.path()).unwrap().unwrap();
         assert!(tree.join(".git").is_file());
-        // The helper was killed, so the folder is still in the other place at the start of the next job.
-        move_out(&tree).unwrap();
         std::fs::remove_file(tree.join(".git")).unwrap();
         std::fs::create_dir_all(tree.join(".git/hooks")).unwrap();
         std::fs::write(tree.join(".git/config"), "false").unwrap();
-        restore(&tree).unwrap();
-        assert_eq!(std::fs::read_to_string(tree.join(".git/config")).unwrap(), "true");
-        assert!(!tree.join(".git/hooks").exists());
-        restore(&tree).unwrap();
-        assert!(tree.join(".git/config").exists());
+        std::fs::set_permissions(tree.join(".git"), PermissionsExt::from_mode(0o500)).unwrap();
+        std::fs::set_permissions(&tree, PermissionsExt::from_mode(0o500)).unwrap();
+        // The caller may have moved the tree.
+        let elsewhere = outer.path().join("elsewhere");
+        std::fs::rename(&tree, &elsewhere).unwrap();
+        moved.restore().unwrap();
+        assert_eq!(std::fs::read_to_string(elsewhere.join(".git/config")).unwrap(), "true");
+        assert!(!elsewhere.join(".git/hooks").exists());
+        moved.restore().unwrap();
+        assert!(elsewhere.join(".git/config").exists());
     }
 
     #[test]
-    fn a_tree_without_git_stays_as_it_is() {
+    fn leaves_trees_without_git_and_links_alone() {
         let tree = tempfile::tempdir().unwrap();
-        move_out(tree.path()).unwrap();
-        assert!(!tree.path().join(".git").exists() && !moved_path(tree.path()).exists());
+        let private = tempfile::tempdir().unwrap();
+        assert!(MovedGitFolder::move_out(tree.path(), private.path()).unwrap().is_none());
+        std::os::unix::fs::symlink("/etc/passwd", tree.path().join(".git")).unwrap();
+        assert!(MovedGitFolder::move_out(tree.path(), private.path()).unwrap().is_none());
+        assert!(tree.path().join(".git").is_symlink());
     }
 }

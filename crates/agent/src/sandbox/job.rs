@@ -85,6 +85,8 @@ pub struct SandboxJob {
     /// where the job has no file system of its own. The helper removes them after the job.
     #[serde(rename = "private")]
     pub private_folder: PathBuf,
+    /// Path of git's data while it is outside of the tree; `None` if it is not.
+    pub(super) moved_git: Option<PathBuf>,
     /// Newest version of Landlock that the job uses, for tests of older kernels; `None` for all versions.
     pub landlock_version: Option<i32>,
     #[serde(rename = "run")]

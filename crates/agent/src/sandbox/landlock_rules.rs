@@ -11,9 +11,7 @@ use landlock::{
     path_beneath_rules,
 };
 
-use super::{
-    BUILD_FOLDER, PROGRAM_PATH_IN_SANDBOX, ReadAccess, SandboxJob, SandboxLevel, git_folder, mounts,
-};
+use super::{BUILD_FOLDER, PROGRAM_PATH_IN_SANDBOX, ReadAccess, SandboxJob, SandboxLevel, mounts};
 
 /// The newest Landlock version supported here; an older kernel enforces only the rules that it knows.
 const NEWEST: ABI = ABI::V6;
@@ -31,6 +29,31 @@ const READABLE_PROC_FILES: [&str; 8] = [
     "/proc/uptime",
     "/proc/version",
     "/proc/sys/vm/overcommit_memory",
+];
+
+/// Files of `/etc` that contain no secrets of a machine. Programs read them, and continue if a file does not
+/// exist, but not if they are refused.
+const READABLE_SETTINGS: [&str; 20] = [
+    "/etc/bash.bashrc",
+    "/etc/debian_version",
+    "/etc/environment",
+    "/etc/fonts",
+    "/etc/gai.conf",
+    "/etc/host.conf",
+    "/etc/inputrc",
+    "/etc/java-17-openjdk",
+    "/etc/java-21-openjdk",
+    "/etc/locale.alias",
+    "/etc/login.defs",
+    "/etc/lsb-release",
+    "/etc/magic",
+    "/etc/mime.types",
+    "/etc/os-release",
+    "/etc/protocols",
+    "/etc/redhat-release",
+    "/etc/services",
+    "/etc/shells",
+    "/etc/timezone",
 ];
 
 /// The later restrictions of Landlock that this kernel enforces. The filter of system calls covers the
@@ -52,10 +75,8 @@ pub(super) fn apply_restrictions(job: &SandboxJob) -> io::Result<LandlockSupport
         SandboxLevel::Full => read.extend([PathBuf::from(PROGRAM_PATH_IN_SANDBOX), PathBuf::from("/proc")]),
         SandboxLevel::Landlock | SandboxLevel::None => {
             read.push(std::env::current_exe()?);
-            read.extend(READABLE_PROC_FILES.iter().map(PathBuf::from));
-            if job.writable {
-                read.push(git_folder::moved_path(&job.tree));
-            }
+            read.extend(READABLE_PROC_FILES.iter().chain(&READABLE_SETTINGS).map(PathBuf::from));
+            read.extend(job.moved_git.clone());
         }
     }
     if job.persistent_folders.is_some() {

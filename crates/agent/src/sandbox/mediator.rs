@@ -13,11 +13,12 @@
 
 mod attributes;
 mod signals;
+mod socket_table;
 mod sockets;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
-use std::os::fd::OwnedFd;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use rustix::io::Errno;
@@ -29,15 +30,17 @@ pub(super) use sockets::inode_number;
 /// System calls that the mediator performs for the job's sockets.
 pub(super) const SOCKET_CALLS: &[i64] = &[libc::SYS_connect, libc::SYS_bind, libc::SYS_listen];
 /// System calls that the mediator performs for the job's signals.
-pub(super) const SIGNAL_CALLS: &[i64] = &[libc::SYS_kill, libc::SYS_tgkill];
+pub(super) const SIGNAL_CALLS: &[i64] = &[libc::SYS_kill, libc::SYS_tgkill, libc::SYS_tkill];
 
 /// The mediator of one job.
 pub(super) struct CallMediator {
     listener: NotificationListener,
-    /// Folders whose files the job may write, without links.
+    /// Canonical paths of the folders whose files the job may write.
     writable_folders: Vec<PathBuf>,
-    /// Copies of sockets that have an address but do not listen yet, by inode number.
-    bound_sockets: BTreeMap<u64, OwnedFd>,
+    /// Addresses of the sockets that do not listen yet, by inode number.
+    bound_addresses: BTreeMap<u64, SocketAddr>,
+    /// Inode numbers of the sockets that are connected.
+    connected_sockets: BTreeSet<u64>,
     /// Inode numbers of the sockets to which the job may connect.
     listening_sockets: BTreeSet<u64>,
 }
@@ -53,7 +56,8 @@ impl CallMediator {
         Self {
             listener,
             writable_folders,
-            bound_sockets: BTreeMap::new(),
+            bound_addresses: BTreeMap::new(),
+            connected_sockets: BTreeSet::new(),
             listening_sockets: server_inode.into_iter().collect(),
         }
     }
@@ -68,15 +72,11 @@ impl CallMediator {
     }
 
     fn perform(&mut self, call: &SuspendedCall) -> Result<i64, Errno> {
-        let [first, second, third, ..] = call.arguments;
         match call.number {
             libc::SYS_connect => self.connect_socket(call),
             libc::SYS_bind => self.bind_socket(call),
             libc::SYS_listen => self.listen_on_socket(call),
-            libc::SYS_kill => signals::send_job_signal(low_bits(first), None, low_bits(second)),
-            libc::SYS_tgkill => {
-                signals::send_job_signal(low_bits(first), Some(low_bits(second)), low_bits(third))
-            }
+            libc::SYS_kill | libc::SYS_tgkill | libc::SYS_tkill => signals::send_job_signal(call),
             _ => self.change_attributes(call),
         }
     }

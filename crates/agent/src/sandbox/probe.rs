@@ -7,7 +7,7 @@ use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::os::fd::AsFd as _;
 use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::fs::PermissionsExt;
-use std::os::unix::net::UnixStream;
+use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
@@ -76,6 +76,8 @@ pub enum EscapeProbe {
     AbstractSocket(String),
     /// Connects to a socket that is a file.
     Socket(PathBuf),
+    /// Sends a datagram to a socket that is a file, from a socket without a name.
+    DatagramPair(PathBuf),
     /// Sends a signal to a process.
     Signal(i32),
     /// Opens the memory of a process.
@@ -148,7 +150,13 @@ impl EscapeProbe {
                 Ok(utimensat(CWD, path, &times, AtFlags::empty())?)
             }
             Self::TruncateOnOpen(path) => {
-                Ok(open(path, OFlags::RDONLY | OFlags::TRUNC | OFlags::CLOEXEC, Mode::empty()).map(drop)?)
+                // The two modes in which Landlock does not take the file for written.
+                let modes = [OFlags::RDONLY, OFlags::from_bits_retain(libc::O_ACCMODE.unsigned_abs())];
+                let open_in = |mode| open(path, mode | OFlags::TRUNC | OFlags::CLOEXEC, Mode::empty());
+                if modes.into_iter().any(|mode| open_in(mode).is_ok()) {
+                    return Ok(());
+                }
+                Err(io::Error::other("the file cannot be truncated"))
             }
             Self::LowerPriority(pid) => {
                 let pid = Pid::from_raw(*pid).ok_or_else(|| io::Error::other("no process"))?;
@@ -173,6 +181,7 @@ impl EscapeProbe {
                 UnixStream::connect_addr(&address).map(drop)
             }
             Self::Socket(path) => UnixStream::connect(path).map(drop),
+            Self::DatagramPair(path) => UnixDatagram::pair()?.0.send_to(b"sent", path).map(drop),
             Self::Signal(pid) => {
                 let pid = Pid::from_raw(*pid).ok_or_else(|| io::Error::other("no process"))?;
                 Ok(kill_process(pid, Signal::CONT)?)

@@ -5,13 +5,15 @@ use serde::Serialize;
 use super::check::EscapeCheck;
 
 /// The attempts that try to reach something over the network.
-const NETWORK_ATTEMPTS: &[&str] = &["tcp", "tcp_fast_open", "udp"];
+const NETWORK_ATTEMPTS: &[&str] = &["netlink", "tcp", "tcp_fast_open", "udp"];
 /// The attempts that try to reach files outside of the tree, or to change the tree.
 const FILE_ATTEMPTS: &[&str] = &[
     "absolute_path",
+    "git_folder",
     "git_fsmonitor",
     "git_hook",
     "git_output",
+    "mode",
     "mode_outside",
     "mode_through_link",
     "parent_folder",
@@ -21,17 +23,23 @@ const FILE_ATTEMPTS: &[&str] = &[
     "times_outside",
     "truncate",
     "truncate_on_open",
+    "write_inside",
     "write_outside",
 ];
 /// The attempts that try to reach other processes of the user.
 const PROCESS_ATTEMPTS: &[&str] = &[
     "abstract_socket",
+    "become",
+    "datagram_pair",
+    "environment",
     "environment_of_others",
     "priority",
     "signal",
+    "start",
     "trace",
     "tree_socket",
     "unix_socket",
+    "unshare",
 ];
 
 /// A property that the sandbox enforces.

@@ -7,6 +7,8 @@
 //! every [`CHECK_INTERVAL`]. Between two checks, a job can exceed a limit by the amount that it allocates in
 //! this time.
 
+// long: the cheap and the exact count of the same resources must agree, and are read together.
+
 mod kernel;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -118,6 +120,8 @@ pub(super) struct JobWatcher {
     min_kernel_memory: [u64; 2],
     /// Folders on a disk that only the job uses.
     folders: Vec<PathBuf>,
+    /// True if the disk of the folders was nearly full before the job started.
+    was_disk_full: bool,
     next_disk: Instant,
 }
 
@@ -193,6 +197,7 @@ impl JobWatcher {
             has_memory_summaries: false,
             initial_shared_bytes: 0,
             min_kernel_memory: [0; 2],
+            was_disk_full: folders.iter().any(|folder| usage::is_full(folder).unwrap_or(false)),
             folders,
             next_disk: Instant::now() + DISK_MEASUREMENT_INTERVAL,
         };
@@ -504,8 +509,14 @@ impl JobWatcher {
         let is_within_limit = held.bytes <= limit && held.files <= max_files(limit);
         // Too many small files are reported as if each file had its share of the limit.
         let share = limit.div_euclid(max_files(limit));
+        let is_disk_full =
+            !self.was_disk_full && self.folders.iter().any(|folder| usage::is_full(folder).unwrap_or(false));
         let measured = held.bytes.max(held.files.saturating_mul(share));
-        (!is_within_limit).then_some(ExceededLimit { limit_kind: SandboxLimit::Disk, measured, limit })
+        (!is_within_limit || is_disk_full).then_some(ExceededLimit {
+            limit_kind: SandboxLimit::Disk,
+            measured,
+            limit,
+        })
     }
 
     /// Returns the usage of the folders on a disk that only the job uses.

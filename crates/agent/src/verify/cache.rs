@@ -6,7 +6,7 @@
 
 use std::fs::{File, Permissions, TryLockError};
 use std::io;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -25,6 +25,8 @@ const LOCKED_FOLDER_PREFIX: &str = "held-";
 /// Name of the folder to which the folder of a run is moved, for commands without their own file system.
 /// [`SetupCache::clean`] removes it if no run uses it, as it removes other temporary folders.
 const WORK_PLACE_NAME: &str = "held-work-place";
+/// Number of digits that identify a cache in the name of a folder.
+const WORK_PLACE_DIGITS: usize = 16;
 /// Maximum number of attempts to create a folder. An attempt fails if another process removes the folder
 /// before it is locked. The other process assumes that an unlocked folder is a leftover.
 const MAX_TRIES: u32 = 100;
@@ -196,9 +198,20 @@ impl SetupCache {
         Err(io::Error::other("a folder that Truing creates in the cache of set-ups does not persist"))
     }
 
-    /// Returns the path of the work place, without links.
+    /// Returns the path of the work place, without links. The place is in the folder for temporary files, if
+    /// this folder is on the same disk. In the cache, programs that search all folders above their project
+    /// would find settings of the user, such as `~/.cargo/config.toml`, which they cannot read.
     pub(super) fn work_place(&self) -> PathBuf {
-        self.folder.canonicalize().unwrap_or_else(|_| self.folder.clone()).join(WORK_PLACE_NAME)
+        let folder = self.folder.canonicalize().unwrap_or_else(|_| self.folder.clone());
+        let temporary = std::env::temp_dir().canonicalize().unwrap_or_default();
+        let device = |folder: &Path| folder.metadata().map(|metadata| metadata.dev()).ok();
+        if device(&temporary).is_none() || device(&temporary) != device(&folder) {
+            return folder.join(WORK_PLACE_NAME);
+        }
+        let user = rustix::process::geteuid().as_raw();
+        let name = hex::encode(Sha256::digest(folder.as_os_str().as_encoded_bytes()));
+        let name = name.get(..WORK_PLACE_DIGITS).unwrap_or_default();
+        temporary.join(format!("truing-work-{user}-{name}")).join(WORK_PLACE_NAME)
     }
 
     /// Moves a locked folder of this cache to the work place. Waits while another run uses the place.
@@ -209,6 +222,9 @@ impl SetupCache {
         let lock = File::open(&self.folder)?;
         lock.lock()?;
         let path = self.work_place();
+        if let Some(folder) = path.parent().filter(|folder| !is_same_folder(folder, &self.folder)) {
+            create_own_folder(folder)?;
+        }
         if path.exists() {
             // A run that was killed has left its folder.
             copy::make_accessible(&path)?;
@@ -323,6 +339,27 @@ fn is_temporary_folder(folder: &Path) -> bool {
 /// Returns the name of an entry's folder.
 fn entry_name(scope: &str, key: &str) -> String {
     hex::encode(Sha256::digest(format!("{key} {scope}")))
+}
+
+fn is_same_folder(first: &Path, second: &Path) -> bool {
+    second.canonicalize().is_ok_and(|second| second == first)
+}
+
+/// Creates a folder that only this user can use, unless it exists.
+///
+/// # Errors
+/// An I/O error if the folder exists and belongs to another user, or if other users can use it.
+fn create_own_folder(folder: &Path) -> io::Result<()> {
+    match std::fs::DirBuilder::new().mode(0o700).create(folder) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+        result => return result.map_err(|error| copy::error_at_path(folder, error)),
+    }
+    let metadata = folder.symlink_metadata()?;
+    let is_own = metadata.is_dir() && metadata.uid() == rustix::process::geteuid().as_raw();
+    if is_own && metadata.mode() & 0o077 == 0 {
+        return Ok(());
+    }
+    Err(io::Error::other(format!("{} belongs to another user, or other users can use it", folder.display())))
 }
 
 /// Reads the metadata of an entry. Only a regular file is read, because a file of another kind could be

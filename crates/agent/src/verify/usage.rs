@@ -110,7 +110,7 @@ impl Drop for FolderAccessGuard {
     }
 }
 
-fn handle_path(folder: &OwnedFd) -> PathBuf {
+pub(crate) fn handle_path(folder: &OwnedFd) -> PathBuf {
     PathBuf::from(format!("/proc/self/fd/{}", folder.as_raw_fd()))
 }
 
@@ -139,7 +139,7 @@ pub(crate) async fn find_exceeded_limit(folders: &[PathBuf], limit: DiskUsage) -
     is_over.await.unwrap_or(None)
 }
 
-fn is_full(folder: &Path) -> io::Result<bool> {
+pub(crate) fn is_full(folder: &Path) -> io::Result<bool> {
     let disk = rustix::fs::statvfs(folder)?;
     Ok(disk.f_bavail.saturating_mul(disk.f_frsize) < MIN_FREE_BYTES)
 }

@@ -315,6 +315,9 @@ fn a_job_reaches_its_own_servers_alone() {
         free = socket.socket(); free.bind(('127.0.0.1', 0)); port = free.getsockname()[1]; free.close()\n\
         again = socket.socket(); again.bind(('127.0.0.1', port)); again.listen()\n\
         unbound = socket.socket(); unbound.listen(); print(unbound.getsockname()[0])\n\
+        if socket.has_dualstack_ipv6():\n    \
+            both = socket.create_server(('', 0), family=socket.AF_INET6, dualstack_ipv6=True)\n    \
+            for host in ['127.0.0.1', '::1']: socket.create_connection((host, both.getsockname()[1])).close()\n\
         for place in [('127.0.0.1', OUTSIDE), ('192.0.2.1', 80)]:\n    \
             try: socket.create_connection(place); print('reached')\n    \
             except OSError as error: print(type(error).__name__)\n";
@@ -360,7 +363,7 @@ fn a_job_signals_its_own_processes_on_older_kernels() {
     let mut other = Command::new("sleep").arg("1000").spawn().unwrap();
     let script = format!(
         "sleep 1000 & kill $! && wait $!; [ $? = 143 ] || exit 1\n\
-         kill {} 2>/dev/null && exit 2\nkill -TERM -1 2>/dev/null; kill $$; sleep 1000",
+         kill {} 2>/dev/null && exit 2\nkill -STOP $PPID 2>/dev/null && exit 3\nkill -TERM -1 2>/dev/null; kill $$; sleep 1000",
         other.id()
     );
     for version in [1, 6] {

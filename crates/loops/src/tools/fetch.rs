@@ -25,7 +25,7 @@ use truing_config::environment::Environment;
 use truing_core::line::clean_line;
 use truing_core::verification::CommandEndReason;
 use truing_git::PrivateFolder;
-use truing_reader::output::known::pins::is_version;
+use truing_reader::output::known::is_version;
 
 use super::builds::{
     FolderLock, has_free_disk_space, recorded_bytes, remove_unless_locked, try_share_folder, write_bytes,

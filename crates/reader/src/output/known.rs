@@ -1,10 +1,6 @@
 //! Known tools. [`KnownTool`] describes a tool: the signs that a repository uses it, the command that runs
 //! it, and the severity of its diagnostics. The data file `tools.toml` lists the tools.
 
-use std::sync::LazyLock;
-
-use serde::Deserialize;
-
 use crate::output::format::{NamedFormat, OutputContext};
 use crate::output::json::reading::is_json_with_marks;
 use crate::output::json::{cargo, go, javascript, python, ruby, search, secrets, shell, spelling, sql};
@@ -12,6 +8,7 @@ use crate::output::patterns::table;
 use crate::output::report::DiagnosticReport;
 use crate::output::{unformatted, unified_diff};
 
+pub(crate) mod arguments;
 pub mod commands;
 pub mod exclude;
 pub mod failure;
@@ -19,9 +16,11 @@ mod file_tags;
 pub mod hooks;
 pub(crate) mod ini;
 pub mod pins;
-mod script;
+pub(crate) mod script;
 pub mod sign;
 pub mod tool;
+mod tool_table;
+pub(crate) mod version;
 
 pub use failure::FailureSearch;
 pub use sign::{SignTarget, ToolSign};
@@ -29,12 +28,11 @@ pub use tool::{
     FILES_PLACEHOLDER, FetchedFolder, KnownTool, OutputStream, SIGN_PLACEHOLDER, SignOptions, SuggestedRun,
     ToolSeverities, UnreadExtent, UnreadRules, UnreadableText, fill_arguments, is_empty_without_findings,
 };
+pub use tool_table::{find_tool, known_tools, parse_tools};
+pub use version::is_version;
 
 /// Tools that search for secrets, as findings name them.
 const SECRET_SCANNERS: &[&str] = &["gitleaks", "detect-secrets", "trufflehog"];
-
-/// Table of the tools.
-const TOOLS_TOML: &str = include_str!("../../tools.toml");
 
 /// Creates the entry of a format whose lines are read by a pattern. Such a format is never recognised by
 /// content, because the lines of different formats are too similar.
@@ -181,38 +179,9 @@ pub static NAMED_FORMATS: &[NamedFormat] = &[
     lines!("yamllint", "yamllint", YAMLLINT),
 ];
 
-/// Returns the tools of `tools.toml`, in the order of their names. A malformed file would result in an empty
-/// list; a test ensures that the file is well-formed.
-pub fn known_tools() -> &'static [KnownTool] {
-    static KNOWN_TOOLS: LazyLock<Vec<KnownTool>> =
-        LazyLock::new(|| parse_tools(TOOLS_TOML).unwrap_or_default());
-    &KNOWN_TOOLS
-}
-
 /// Returns true if the tool of this name, as findings name it, searches for secrets.
 pub fn is_secret_scanner(name: &str) -> bool {
     SECRET_SCANNERS.contains(&name)
-}
-
-/// Returns the tool with this name. The name may also be another name that the tool's output uses for the
-/// tool. Letter case does not matter.
-pub fn find_tool(name: &str) -> Option<&'static KnownTool> {
-    let is_it = |known: &String| known.eq_ignore_ascii_case(name.trim());
-    known_tools().iter().find(|tool| is_it(&tool.name) || tool.aliases.iter().any(is_it))
-}
-
-/// Parses a table of tools.
-///
-/// # Errors
-///
-/// Returns an error if the text is not a table of tools.
-pub fn parse_tools(text: &str) -> Result<Vec<KnownTool>, toml::de::Error> {
-    #[derive(Deserialize)]
-    #[serde(deny_unknown_fields)]
-    struct KnownToolTable {
-        tool: Vec<KnownTool>,
-    }
-    toml::from_str::<KnownToolTable>(text).map(|table| table.tool)
 }
 
 #[cfg(test)]

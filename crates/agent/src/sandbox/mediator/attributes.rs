@@ -146,7 +146,8 @@ impl CallMediator {
         let process = PathBuf::from(format!("/proc/{}", call.thread_id));
         let opened = match file {
             NamedFile::Descriptor(number) => {
-                open(process.join(format!("fd/{}", low_bits(*number))), flags, Mode::empty())?
+                let path = process.join(format!("fd/{}", low_bits(*number)));
+                open(path, flags, Mode::empty()).map_err(|_| Errno::BADF)?
             }
             NamedFile::Path { folder, pointer, follows_link } => {
                 let path = own_process_path(self.read_path(call, *pointer)?, &process);

@@ -8,36 +8,45 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl, fstat};
 use rustix::io::Errno;
-use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, connect, listen, socket_with, sockopt};
+use rustix::net::{
+    AddressFamily, SocketFlags, SocketType, bind, connect, getsockname, listen, socket_with, sockopt,
+};
 use truing_seccomp::SuspendedCall;
 
+use super::socket_table::listening_inodes;
 use super::{CallMediator, low_bits};
 
 /// Maximum time that a connection to a server of the job may take. It takes longer only if the server's queue
 /// is full.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
-/// Maximum number of sockets that have an address but do not listen. The mediator keeps a copy of each.
-const MAX_BOUND_SOCKETS: usize = 256;
+/// Maximum number of connections that wait until a server accepts them. The kernel keeps the data that was
+/// sent on such a connection, although no process has it open.
+const MAX_WAITING_CONNECTIONS: i32 = 64;
+/// Size of a socket's buffers in bytes; the kernel doubles it.
+const BUFFER_BYTES: usize = 64 << 10;
+/// Maximum number of sockets of each kind that the mediator remembers.
+const MAX_REMEMBERED_SOCKETS: usize = 10_000;
 /// Number of bytes of the longest supported address, an IPv6 address.
 const MAX_ADDRESS_BYTES: usize = 28;
-/// The state of a listening socket in the kernel's table of sockets.
-const LISTEN_STATE: &str = "0A";
-/// The kernel's tables of the machine's TCP sockets.
-const SOCKET_TABLES: [&str; 2] = ["/proc/self/net/tcp", "/proc/self/net/tcp6"];
 
 impl CallMediator {
     /// Connects to a loopback address on which a socket of the job listens. As in an empty network, another
     /// port of a loopback address refuses the connection, and there is no route to another address.
-    pub(super) fn connect_socket(&self, call: &SuspendedCall) -> Result<i64, Errno> {
+    pub(super) fn connect_socket(&mut self, call: &SuspendedCall) -> Result<i64, Errno> {
         let descriptor = self.socket_descriptor(call)?;
-        let address = self.read_address(call)?;
-        if !canonical_ip(address.ip()).is_loopback() {
-            return Err(Errno::NETUNREACH);
+        let address = loopback_address(self.read_address(call)?).ok_or(Errno::NETUNREACH)?;
+        if self.connected_sockets.contains(&descriptor.inode) {
+            return Err(Errno::ISCONN);
         }
-        if !self.has_listener(address) {
-            return Err(Errno::CONNREFUSED);
-        }
-        let socket = new_socket(address)?;
+        // A server on all addresses of IPv6 has the loopback address of IPv4 here; see `bind_socket`.
+        let mapped = SocketAddr::new(Ipv4Addr::LOCALHOST.to_ipv6_mapped().into(), address.port());
+        let is_v6_loopback = address.ip() == Ipv6Addr::LOCALHOST;
+        let address = match self.has_listener(address) {
+            true => address,
+            false if is_v6_loopback && self.has_listener(mapped) => mapped,
+            false => return Err(Errno::CONNREFUSED),
+        };
+        let socket = open_socket(address)?;
         let connected = match connect(&socket, &address) {
             Err(Errno::INPROGRESS) if descriptor.is_nonblocking => Err(Errno::INPROGRESS),
             Err(Errno::INPROGRESS) => wait_for_connection(&socket),
@@ -49,6 +58,10 @@ impl CallMediator {
         }
         if matches!(connected, Ok(()) | Err(Errno::INPROGRESS)) {
             self.replace_socket(call, &socket, &descriptor)?;
+            self.connected_sockets.insert(inode_number(&socket)?);
+            if self.connected_sockets.len() > MAX_REMEMBERED_SOCKETS {
+                self.connected_sockets.pop_first();
+            }
         }
         connected.map(|()| 0)
     }
@@ -57,20 +70,14 @@ impl CallMediator {
     /// the loopback address.
     pub(super) fn bind_socket(&mut self, call: &SuspendedCall) -> Result<i64, Errno> {
         let descriptor = self.socket_descriptor(call)?;
-        let mut address = self.read_address(call)?;
-        address.set_ip(match address.ip() {
-            IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
-            // A socket with this address also accepts connections to the loopback address of IPv4.
-            IpAddr::V6(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.to_ipv6_mapped().into(),
-            ip if canonical_ip(ip).is_loopback() => ip,
-            IpAddr::V4(_) | IpAddr::V6(_) => return Err(Errno::ADDRNOTAVAIL),
-        });
-        let socket = bound_socket(address)?;
+        let address = loopback_address(self.read_address(call)?).ok_or(Errno::ADDRNOTAVAIL)?;
+        let socket = open_bound_socket(address)?;
         self.replace_socket(call, &socket, &descriptor)?;
-        if self.bound_sockets.len() >= MAX_BOUND_SOCKETS {
-            self.bound_sockets.pop_first();
+        let bound = SocketAddr::try_from(getsockname(&socket)?).map_err(|_| Errno::INVAL)?;
+        self.bound_addresses.insert(inode_number(&socket)?, bound);
+        if self.bound_addresses.len() > MAX_REMEMBERED_SOCKETS {
+            self.bound_addresses.pop_first();
         }
-        self.bound_sockets.insert(inode_number(&socket)?, socket);
         Ok(0)
     }
 
@@ -81,14 +88,10 @@ impl CallMediator {
         if self.listening_sockets.contains(&descriptor.inode) {
             return Ok(0);
         }
-        let (socket, is_new) = match self.bound_sockets.remove(&descriptor.inode) {
-            Some(socket) => (socket, false),
-            None => (bound_socket((Ipv4Addr::LOCALHOST, 0).into())?, true),
-        };
-        listen(&socket, low_bits(backlog))?;
-        if is_new {
-            self.replace_socket(call, &socket, &descriptor)?;
-        }
+        let bound = self.bound_addresses.remove(&descriptor.inode);
+        let socket = open_bound_socket(bound.unwrap_or((Ipv4Addr::LOCALHOST, 0).into()))?;
+        listen(&socket, low_bits(backlog).min(MAX_WAITING_CONNECTIONS))?;
+        self.replace_socket(call, &socket, &descriptor)?;
         self.listening_sockets.insert(inode_number(&socket)?);
         Ok(0)
     }
@@ -96,10 +99,7 @@ impl CallMediator {
     /// Returns true if a socket to which the job may connect listens on this address. The port alone does not
     /// suffice, because another program may use the same port of another loopback address.
     fn has_listener(&self, address: SocketAddr) -> bool {
-        SOCKET_TABLES.iter().any(|path| {
-            let table = std::fs::read_to_string(path).unwrap_or_default();
-            find_listeners(&table, address).any(|inode| self.listening_sockets.contains(&inode))
-        })
+        listening_inodes(address).iter().any(|inode| self.listening_sockets.contains(inode))
     }
 
     fn socket_descriptor(&self, call: &SuspendedCall) -> Result<SocketDescriptor, Errno> {
@@ -154,13 +154,18 @@ struct SocketDescriptor {
     close_on_exec: u32,
 }
 
-fn new_socket(address: SocketAddr) -> Result<OwnedFd, Errno> {
+fn open_socket(address: SocketAddr) -> Result<OwnedFd, Errno> {
     let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
-    socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK, None)
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let socket = socket_with(family, SocketType::STREAM, flags, None)?;
+    // The connections that a server accepts have buffers of the same sizes.
+    sockopt::set_socket_recv_buffer_size(&socket, BUFFER_BYTES)?;
+    sockopt::set_socket_send_buffer_size(&socket, BUFFER_BYTES)?;
+    Ok(socket)
 }
 
-fn bound_socket(address: SocketAddr) -> Result<OwnedFd, Errno> {
-    let socket = new_socket(address)?;
+fn open_bound_socket(address: SocketAddr) -> Result<OwnedFd, Errno> {
+    let socket = open_socket(address)?;
     // Servers set this option before they choose an address. The mediator does not see the job's options.
     sockopt::set_socket_reuseaddr(&socket, true)?;
     if address.is_ipv6() {
@@ -189,9 +194,16 @@ pub(in crate::sandbox) fn inode_number(socket: impl std::os::fd::AsFd) -> Result
     Ok(fstat(socket)?.st_ino)
 }
 
-/// Returns an IPv4 address for the notation of IPv4 addresses in IPv6.
-fn canonical_ip(ip: IpAddr) -> IpAddr {
-    ip.to_canonical()
+/// Returns the loopback address that an address means for a job, whose network has no other address. The
+/// address that stands for all addresses of IPv6 becomes the one of IPv4, on which a socket of IPv6 also
+/// accepts connections of IPv4. Returns `None` for addresses outside.
+fn loopback_address(address: SocketAddr) -> Option<SocketAddr> {
+    let ip = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.to_ipv6_mapped().into(),
+        ip @ (IpAddr::V4(_) | IpAddr::V6(_)) => ip,
+    };
+    ip.to_canonical().is_loopback().then(|| SocketAddr::new(ip, address.port()))
 }
 
 /// Parses the kernel's representation of an IPv4 or IPv6 address.
@@ -221,32 +233,6 @@ fn parse_open_flags(info: &str) -> Option<u32> {
     u32::from_str_radix(flags.trim(), 8).ok()
 }
 
-/// Returns the inode numbers of the sockets in the table that listen on this address.
-fn find_listeners(table: &str, address: SocketAddr) -> impl Iterator<Item = u64> {
-    let wanted = SocketAddr::new(canonical_ip(address.ip()), address.port());
-    table.lines().skip(1).filter_map(move |line| {
-        let fields: Vec<&str> = line.split_whitespace().collect();
-        let listens = *fields.get(3)? == LISTEN_STATE && parse_table_address(fields.get(1)?)? == wanted;
-        if listens { fields.get(9)?.parse().ok() } else { None }
-    })
-}
-
-/// Parses an address in the kernel's table of sockets: the words of the address as numbers of this machine,
-/// and the port, in hexadecimal.
-fn parse_table_address(text: &str) -> Option<SocketAddr> {
-    let (words, port) = text.split_once(':')?;
-    let mut octets = Vec::with_capacity(words.len() / 2);
-    for index in 0..words.len() / 8 {
-        let word = words.get(index * 8..index * 8 + 8)?;
-        octets.extend(u32::from_str_radix(word, 16).ok()?.to_ne_bytes());
-    }
-    let ip: IpAddr = match <[u8; 4]>::try_from(octets.as_slice()) {
-        Ok(octets) => octets.into(),
-        Err(_) => <[u8; 16]>::try_from(octets.as_slice()).ok()?.into(),
-    };
-    Some(SocketAddr::new(canonical_ip(ip), u16::from_str_radix(port, 16).ok()?))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -262,35 +248,6 @@ mod tests {
         assert_eq!(parse_address(&[]), Err(Errno::INVAL));
         let unix = [&1_u16.to_ne_bytes()[..], b"/tmp/socket"].concat();
         assert_eq!(parse_address(&unix), Err(Errno::AFNOSUPPORT));
-    }
-
-    #[test]
-    fn only_a_listening_socket_with_the_same_address_is_found() {
-        let word = |octets: [u8; 4]| format!("{:08X}", u32::from_ne_bytes(octets));
-        let localhost = word([127, 0, 0, 1]);
-        let mapped = format!("{}{}{}{localhost}", word([0; 4]), word([0; 4]), word([0, 0, 0xff, 0xff]));
-        let row = |address: &str, state: &str, inode: u32| {
-            format!(
-                " 0: {address} 00000000:0000 {state} 00000000:00000000 00:00000000 00000000 0 0 {inode} 1\n"
-            )
-        };
-        let table = [
-            " sl local_address rem_address st tx_queue:rx_queue tr:when retrnsmt uid timeout inode\n"
-                .to_owned(),
-            row(&format!("{localhost}:1F90"), LISTEN_STATE, 17),
-            row(&format!("{localhost}:1F90"), "01", 18),
-            row(&format!("{localhost}:0050"), LISTEN_STATE, 19),
-            row(&format!("{}:1F90", word([127, 0, 0, 2])), LISTEN_STATE, 20),
-            row(&format!("{mapped}:1F90"), LISTEN_STATE, 21),
-            " 4: short\n".to_owned(),
-        ]
-        .concat();
-        let found = |address: &str| find_listeners(&table, address.parse().unwrap()).collect::<Vec<_>>();
-        assert_eq!(found("127.0.0.1:8080"), [17, 21]);
-        assert_eq!(found("[::ffff:127.0.0.1]:8080"), [17, 21]);
-        assert_eq!(found("127.0.0.2:8080"), [20]);
-        assert_eq!(found("[::1]:8080"), [0; 0]);
-        assert_eq!(found("127.0.0.1:81"), [0; 0]);
     }
 
     #[test]

@@ -10,7 +10,7 @@ use serde_json::Value;
 use truing_core::nesting::is_too_deep;
 
 use super::hooks::{PRE_COMMIT_CONFIG_FILES, PreCommitHooks};
-use super::script::{ScriptCommand, script_commands};
+use super::script::{RunCommand, commands_in};
 use super::sign::{MAX_CONFIG_FILE_BYTES, compile_glob, strip_json_comments};
 
 /// Files that run programs, each with the form in which they name the commands.
@@ -81,23 +81,6 @@ enum AutomationForm {
     Script,
 }
 
-/// A command that a file runs.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct RunCommand {
-    /// Path of the file that runs the command.
-    pub file: String,
-    /// Name of the program, without its folder and version.
-    pub program: String,
-    /// Version that the command asks for.
-    pub version: Option<String>,
-    /// Arguments of the program.
-    pub words: Vec<String>,
-    /// True if the program runs in another folder than the file's root.
-    pub is_elsewhere: bool,
-    /// True for an action or a hook: its name is known, and it adds words of its own to the command.
-    pub is_packaged: bool,
-}
-
 /// Returns true if a file with this path may run programs.
 pub fn is_automation_file(path: &str) -> bool {
     PRE_COMMIT_CONFIG_FILES.contains(&path) || automation_form(path).is_some()
@@ -128,20 +111,6 @@ pub fn find_commands(
         }
     }
     found
-}
-
-/// Returns the commands of a script that a file contains.
-pub(super) fn commands_in(file: &str, script: &str) -> Vec<RunCommand> {
-    let commands = script_commands(script).into_iter();
-    let in_file = |ScriptCommand { program, version, words, is_elsewhere }| RunCommand {
-        file: file.to_owned(),
-        program,
-        version,
-        words,
-        is_elsewhere,
-        is_packaged: false,
-    };
-    commands.map(in_file).collect()
 }
 
 fn read_commands(path: &str, text: &str, form: AutomationForm) -> Vec<RunCommand> {

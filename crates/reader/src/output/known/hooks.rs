@@ -1,7 +1,7 @@
 //! Reads the hooks of pre-commit. A hook shows with which arguments a project runs a tool, and which files
 //! the project excludes from the tool.
 //!
-//! Only arguments in an allow-list are used ([`filter_args`]). The allow-list contains arguments that select
+//! Only arguments in an allow-list are used (`filter_args`). The allow-list contains arguments that select
 //! rules, words, severities, lengths and configuration files. Other arguments are not used, because they
 //! change files, change the output format, or load code.
 
@@ -11,10 +11,13 @@ use regex::{Regex, RegexBuilder};
 use serde::Deserialize;
 use truing_core::line::clean_line;
 
-use crate::output::known::commands::{RunCommand, commands_in};
-use crate::output::known::file_tags::has_tag;
-use crate::output::known::tool::KnownTool;
-use crate::output::known::{known_tools, pins::exact_version, sign::MAX_CONFIG_FILE_BYTES};
+use super::arguments::{common_args, filter_args};
+use super::file_tags::has_tag;
+use super::script::{RunCommand, commands_in};
+use super::sign::MAX_CONFIG_FILE_BYTES;
+use super::tool::KnownTool;
+use super::tool_table::known_tools;
+use super::version::exact_version;
 
 /// Files that list hooks. If both files exist, pre-commit reads the first one.
 pub const PRE_COMMIT_CONFIG_FILES: [&str; 2] = [".pre-commit-config.yaml", ".pre-commit-config.yml"];
@@ -39,10 +42,6 @@ pub const MAX_DEPENDENCIES: usize = 50;
 const MAX_PACKAGE_NAME_BYTES: usize = 100;
 /// Maximum number of hooks that are read.
 const MAX_HOOKS: usize = 500;
-/// Maximum number of arguments that are used.
-pub const MAX_ARGUMENTS: usize = 50;
-/// Maximum length of an argument, in bytes.
-pub const MAX_ARGUMENT_BYTES: usize = 2_000;
 /// Maximum number of characters of the message about an unreadable hooks file.
 pub const MAX_REASON_CHARS: usize = 300;
 /// Maximum memory of a compiled path pattern, in bytes.
@@ -339,91 +338,6 @@ impl HookFilter<'_> {
     }
 }
 
-/// Returns the arguments that the allow-list `keeps` permits. An entry of the allow-list that ends with `=`
-/// permits an option with a value, which may be the next argument. Any other entry permits an option without
-/// a value. Filtering the returned arguments again does not change them.
-pub fn filter_args(allow_list: &[String], args: &[String]) -> Vec<String> {
-    allowed_options(allow_list, args).concat()
-}
-
-/// Returns the allowed arguments that all of these runs share.
-pub(crate) fn common_args<'a>(
-    allow_list: &[String],
-    runs: impl IntoIterator<Item = &'a [String]>,
-) -> Vec<String> {
-    let mut options = runs.into_iter().map(|args| allowed_options(allow_list, args));
-    let Some(mut common) = options.next() else { return Vec::new() };
-    for other in options {
-        common.retain(|option| other.contains(option));
-    }
-    common.concat()
-}
-
-/// Returns the allowed arguments as a list of options, each with its value.
-fn allowed_options(allow_list: &[String], args: &[String]) -> Vec<Vec<String>> {
-    let mut found: Vec<Vec<String>> = Vec::new();
-    let mut count = 0;
-    let mut words = args.iter().peekable();
-    while let Some(word) = words.next() {
-        if word == "--" {
-            break;
-        }
-        let option = match option_word_kind(allow_list, word) {
-            OptionWordKind::NotAllowed => continue,
-            OptionWordKind::CompleteOption => vec![word.clone()],
-            OptionWordKind::OptionAwaitingValue => {
-                match words.next_if(|next| !next.starts_with('-') || *next == "-") {
-                    Some(value) => vec![word.clone(), value.clone()],
-                    None => continue,
-                }
-            }
-        };
-        if option.iter().all(|word| is_safe_argument(word)) && count + option.len() <= MAX_ARGUMENTS {
-            count += option.len();
-            found.push(option);
-        }
-    }
-    found
-}
-
-/// The classes of words on a command line that the allow-list distinguishes.
-enum OptionWordKind {
-    /// An option that is permitted, together with any value in the same word.
-    CompleteOption,
-    /// An option that is permitted and whose value is the next word.
-    OptionAwaitingValue,
-    /// A word that is not permitted.
-    NotAllowed,
-}
-
-fn option_word_kind(allow_list: &[String], word: &str) -> OptionWordKind {
-    for keep in allow_list {
-        let Some(name) = keep.strip_suffix('=') else {
-            if keep == word {
-                return OptionWordKind::CompleteOption;
-            }
-            continue;
-        };
-        if word == name {
-            return OptionWordKind::OptionAwaitingValue;
-        }
-        // `-Lword` is the one-letter option `-L` with the value `word`.
-        let is_letter = name.len() == 2 && !name.ends_with('-');
-        if word.starts_with(keep.as_str()) || (is_letter && word.starts_with(name)) {
-            return OptionWordKind::CompleteOption;
-        }
-    }
-    OptionWordKind::NotAllowed
-}
-
-/// Returns true if the word is not too long for an argument, contains no control characters, and names no
-/// path outside of the tree.
-fn is_safe_argument(word: &str) -> bool {
-    let value = word.split_once('=').map_or(word, |(_, value)| value);
-    let leaves_tree = value.starts_with(['/', '~']) || value.split('/').any(|part| part == "..");
-    word.len() <= MAX_ARGUMENT_BYTES && !word.chars().any(char::is_control) && !leaves_tree
-}
-
 /// Returns true if the hooks of a tool can result in these arguments and these excluded files.
 pub fn can_come_from_hooks(
     args: &[String],
@@ -432,6 +346,27 @@ pub fn can_come_from_hooks(
     files: &BTreeSet<&str>,
 ) -> bool {
     filter_args(allow_list, args) == args && excluded_files.iter().all(|path| files.contains(path.as_str()))
+}
+
+/// Returns true if a hooks file lists this hook. If the file cannot be parsed, a line that looks like the
+/// hook is sufficient. The tool is then run, and the parse failure is reported.
+pub(super) fn lists_hook(text: &str, id: &str) -> bool {
+    if !text.contains(id) {
+        return false;
+    }
+    match PreCommitHooks::parse(text.as_bytes()) {
+        Ok(hooks) => hooks.has_hook(id),
+        Err(_) => text.lines().any(|line| is_hook_line(line, id)),
+    }
+}
+
+/// Returns true for a YAML line like `- id: ruff` with this id. The id may be in quotes, and a comment may
+/// follow.
+fn is_hook_line(line: &str, id: &str) -> bool {
+    let line = line.trim_start();
+    let line = line.strip_prefix('-').map_or(line, str::trim_start);
+    let value = line.strip_prefix("id:").map(|value| value.split(" #").next().unwrap_or(value).trim());
+    value.is_some_and(|value| value.trim_matches(['"', '\'']) == id)
 }
 
 #[cfg(test)]
@@ -448,27 +383,6 @@ mod tests {
         codespell.keeps = words("--ignore-words-list= -L= --check-hidden");
         let hooks = PreCommitHooks::parse(text.as_bytes()).unwrap();
         hooks.hook_usage(&codespell, files, &BTreeMap::new()).unwrap_or_default()
-    }
-
-    #[test]
-    fn options_of_the_allow_list_are_kept_with_their_values_and_no_others() {
-        let keeps = words("--select= -L= --strict -ignore=");
-        let same = ["--select=E,F", "--select E,F", "-L te", "-Lte", "--strict -ignore x", "-L -"];
-        for args in same {
-            assert_eq!(filter_args(&keeps, &words(args)), words(args), "{args}");
-        }
-        assert_eq!(
-            filter_args(&keeps, &words("--fix --select E --strict=1 src -w -q 3")),
-            words("--select E")
-        );
-        assert_eq!(filter_args(&keeps, &words("--select --fix")), words(""), "its value is missing");
-        assert_eq!(filter_args(&keeps, &words("--selected=E --strictest")), words(""));
-        assert_eq!(filter_args(&keeps, &words("--strict -- --select E")), words("--strict"), "files follow");
-        assert_eq!(filter_args(&keeps, &["--select".into(), "a\nb".into()]), words(""));
-        assert_eq!(filter_args(&keeps, &[format!("--select={}", "x".repeat(MAX_ARGUMENT_BYTES))]), words(""));
-        let many = filter_args(&keeps, &words(&"-L a --strict ".repeat(50)));
-        assert_eq!(many.len(), MAX_ARGUMENTS);
-        assert_eq!(filter_args(&keeps, &many), many);
     }
 
     #[test]
@@ -595,5 +509,37 @@ repos:
         });
         let repos = PreCommitHooks::parse(bomb.as_bytes()).map(|hooks| hooks.repos).unwrap_or_default();
         assert!(repos.is_empty());
+    }
+
+    #[test]
+    fn a_hook_is_found_however_its_yaml_is_written() {
+        let is_shown = |text: &str| lists_hook(text, "ruff");
+        for hooks in [
+            "\n      - id: ruff\n",
+            "\n      - id: 'ruff' # fast\n",
+            "\n      - name: Ruff\n        id: \"ruff\"\n",
+            " [{id: ruff, args: [--fix]}]\n",
+            " [ { id: black }, { args: [--fix], id: ruff } ]\n",
+            "\n      - {id: ruff}\n",
+            "\n      - &lint { \"id\": \"ruff\", args: [--fix] } # fast\n",
+            "\n      - id:\n          ruff\n",
+        ] {
+            let text =
+                format!("repos:\n  - repo: https://github.com/astral-sh/ruff-pre-commit\n    hooks:{hooks}");
+            assert!(is_shown(&text), "{text}");
+        }
+        for hooks in [
+            "\n      - id: ruff-format\n",
+            "\n      # - id: ruff\n      - id: black\n",
+            "\n      - id: local\n        name: ruff\n",
+            "\n      - id: ruff\n        stages: [manual]\n",
+            "\n      - id: local\n        entry: |\n          - id: ruff\n",
+            " [{id: ruff-format, alias: ruff}]\n",
+        ] {
+            let text =
+                format!("repos:\n  - repo: https://github.com/astral-sh/ruff-pre-commit\n    hooks:{hooks}");
+            assert!(!is_shown(&text), "{text}");
+        }
+        assert!(is_shown("repos:\n- hooks:\n  - id: ruff\n  - args: [\n"), "lines of what cannot be read");
     }
 }

@@ -1,16 +1,14 @@
 //! Finds the version of a tool that a repository pins: in the revision of a hook, in a command, in a lock
 //! file or in a list of requirements.
 
-use std::sync::LazyLock;
-
-use regex::Regex;
 use serde_json::Value;
 use truing_core::port::PinnedVersion;
 
-use super::commands::RunCommand;
 use super::hooks::{PRE_COMMIT_CONFIG_FILES, PreCommitHooks, package_name};
+use super::script::RunCommand;
 use super::sign::{parse_toml, strip_json_comments};
 use super::tool::KnownTool;
+use super::version::exact_version;
 
 /// Files that pin versions, each with its form. Files that pin exact versions of all packages come first.
 const PIN_FILES: &[(&str, PinForm)] = &[
@@ -39,8 +37,6 @@ const PIN_FILES: &[(&str, PinForm)] = &[
     ("pyproject.toml", PinForm::Project),
     ("package.json", PinForm::Package),
 ];
-/// Maximum length of a version, in bytes.
-const MAX_VERSION_BYTES: usize = 40;
 /// Maximum number of lines between the name and the version of a package in a lock file.
 const MAX_LINES_TO_VERSION: usize = 5;
 
@@ -230,23 +226,6 @@ fn find_in_project(value: &toml::Value, package: &str, depth: usize) -> Option<S
         | toml::Value::Boolean(_)
         | toml::Value::Datetime(_) => None,
     }
-}
-
-/// Returns the version if the text is one, without a `v` before it. `None` for a range, a tag or a commit.
-pub(super) fn exact_version(text: &str) -> Option<String> {
-    static VERSION: LazyLock<Option<Regex>> = LazyLock::new(|| {
-        Regex::new(r"^=?v?([0-9]+|[0-9]+(?:\.[0-9]+)+(?:[-.+]?[A-Za-z][0-9A-Za-z.-]*)?)$").ok()
-    });
-    let version = VERSION.as_ref()?.captures(text.trim())?.get(1)?.as_str();
-    is_version(version).then(|| version.to_owned())
-}
-
-/// Returns true if the text can be a version: it begins with a number of at most 9 digits, and it is short.
-pub fn is_version(text: &str) -> bool {
-    let digits = text.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(text.len());
-    (1..=9).contains(&digits)
-        && text.len() <= MAX_VERSION_BYTES
-        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-+".contains(&byte))
 }
 
 #[cfg(test)]

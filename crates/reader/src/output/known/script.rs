@@ -320,6 +320,37 @@ fn is_assignment(word: &str) -> bool {
     })
 }
 
+/// A command that a file runs.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RunCommand {
+    /// Path of the file that runs the command.
+    pub file: String,
+    /// Name of the program, without its folder and version.
+    pub program: String,
+    /// Version that the command asks for.
+    pub version: Option<String>,
+    /// Arguments of the program.
+    pub words: Vec<String>,
+    /// True if the program runs in another folder than the file's root.
+    pub is_elsewhere: bool,
+    /// True for an action or a hook: its name is known, and it adds words of its own to the command.
+    pub is_packaged: bool,
+}
+
+/// Returns the commands of a script that a file contains.
+pub(super) fn commands_in(file: &str, script: &str) -> Vec<RunCommand> {
+    let commands = script_commands(script).into_iter();
+    let in_file = |ScriptCommand { program, version, words, is_elsewhere }| RunCommand {
+        file: file.to_owned(),
+        program,
+        version,
+        words,
+        is_elsewhere,
+        is_packaged: false,
+    };
+    commands.map(in_file).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

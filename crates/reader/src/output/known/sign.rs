@@ -6,8 +6,6 @@ use serde::Deserialize;
 use truing_core::glob::check_bounds;
 use truing_core::nesting::{TOO_DEEP_REASON, is_too_deep};
 
-use super::hooks::PreCommitHooks;
-
 /// Files that list the hooks of pre-commit.
 const HOOK_FILES_GLOB: &str = ".pre-commit-config.{yaml,yml}";
 /// Maximum number of files that are read for one sign.
@@ -101,7 +99,8 @@ impl TryFrom<SignEntry> for ToolSign {
 }
 
 impl ToolSign {
-    /// Searches the tracked files for the sign. Returns the file or folder in which the sign was found.
+    /// Searches the tracked files for the sign. Returns the file or folder in which the sign was found. A
+    /// sign that is a hook is only found by [`KnownTool::find_sign`](super::tool::KnownTool::find_sign).
     pub fn find_path(
         &self,
         tracked_paths: &[&str],
@@ -174,7 +173,8 @@ impl SignTarget {
             Self::Key(name) if path.ends_with(".toml") => find_toml_value(text, name).is_some(),
             Self::Key(name) => has_json_key(text, name),
             Self::WholeWords(word) => contains_whole_words(text, word),
-            Self::Hook(id) => has_hook(text, id),
+            // The tool searches its hooks itself, because a hook may run another program.
+            Self::Hook(_) => false,
         }
     }
 }
@@ -300,27 +300,6 @@ fn contains_whole_words(text: &str, word: &str) -> bool {
     })
 }
 
-/// Returns true if a hooks file lists this hook. If the file cannot be parsed, a line that looks like the
-/// hook is sufficient. The tool is then run, and the parse failure is reported.
-fn has_hook(text: &str, id: &str) -> bool {
-    if !text.contains(id) {
-        return false;
-    }
-    match PreCommitHooks::parse(text.as_bytes()) {
-        Ok(hooks) => hooks.has_hook(id),
-        Err(_) => text.lines().any(|line| is_hook_line(line, id)),
-    }
-}
-
-/// Returns true for a YAML line like `- id: ruff` with this id. The id may be in quotes, and a comment may
-/// follow.
-fn is_hook_line(line: &str, id: &str) -> bool {
-    let line = line.trim_start();
-    let line = line.strip_prefix('-').map_or(line, str::trim_start);
-    let value = line.strip_prefix("id:").map(|value| value.split(" #").next().unwrap_or(value).trim());
-    value.is_some_and(|value| value.trim_matches(['"', '\'']) == id)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -348,39 +327,6 @@ mod tests {
         assert!(
             !SignTarget::WholeWords("shellcheck".into()).is_present_in("a", "uses: my-shellcheck-action")
         );
-    }
-
-    #[test]
-    fn a_hook_is_found_however_its_yaml_is_written() {
-        let is_shown =
-            |text: &str| SignTarget::Hook("ruff".into()).is_present_in(".pre-commit-config.yaml", text);
-        for hooks in [
-            "\n      - id: ruff\n",
-            "\n      - id: 'ruff' # fast\n",
-            "\n      - name: Ruff\n        id: \"ruff\"\n",
-            " [{id: ruff, args: [--fix]}]\n",
-            " [ { id: black }, { args: [--fix], id: ruff } ]\n",
-            "\n      - {id: ruff}\n",
-            "\n      - &lint { \"id\": \"ruff\", args: [--fix] } # fast\n",
-            "\n      - id:\n          ruff\n",
-        ] {
-            let text =
-                format!("repos:\n  - repo: https://github.com/astral-sh/ruff-pre-commit\n    hooks:{hooks}");
-            assert!(is_shown(&text), "{text}");
-        }
-        for hooks in [
-            "\n      - id: ruff-format\n",
-            "\n      # - id: ruff\n      - id: black\n",
-            "\n      - id: local\n        name: ruff\n",
-            "\n      - id: ruff\n        stages: [manual]\n",
-            "\n      - id: local\n        entry: |\n          - id: ruff\n",
-            " [{id: ruff-format, alias: ruff}]\n",
-        ] {
-            let text =
-                format!("repos:\n  - repo: https://github.com/astral-sh/ruff-pre-commit\n    hooks:{hooks}");
-            assert!(!is_shown(&text), "{text}");
-        }
-        assert!(is_shown("repos:\n- hooks:\n  - id: ruff\n  - args: [\n"), "lines of what cannot be read");
     }
 
     #[test]

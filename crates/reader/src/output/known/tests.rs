@@ -7,12 +7,13 @@ use truing_core::linter::{ALIASES, FORMATS, LINTERS, is_known, linter_output_for
 
 use crate::output::diagnostic::DiagnosticLevel;
 use crate::output::format::OutputFormat;
-use crate::output::known::hooks;
+use crate::output::known::arguments;
 use crate::output::known::sign::{ToolSign, compile_glob};
 use crate::output::known::tool::{
     FILES_PLACEHOLDER, KnownTool, RULE_PLACEHOLDER, SIGN_PLACEHOLDER, fill_arguments,
 };
-use crate::output::known::{NAMED_FORMATS, TOOLS_TOML, find_tool, known_tools, parse_tools};
+use crate::output::known::tool_table::TOOLS_TOML;
+use crate::output::known::{NAMED_FORMATS, find_tool, known_tools, parse_tools};
 use crate::output::patterns::table;
 
 fn files(tool: &KnownTool) -> bool {
@@ -128,7 +129,7 @@ fn options_for_a_file_are_those_that_a_hook_may_give() {
     for tool in known_tools() {
         for given in &tool.options {
             let args = fill_arguments(&given.args, &[], &[], "a");
-            assert_eq!(hooks::filter_args(&tool.keeps, &args), args, "{}", tool.name);
+            assert_eq!(arguments::filter_args(&tool.keeps, &args), args, "{}", tool.name);
             assert!(tool.recognised.contains(&given.sign), "{}: {:?}", tool.name, given.sign);
         }
     }

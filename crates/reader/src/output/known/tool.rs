@@ -9,8 +9,9 @@ use serde::Deserialize;
 use truing_core::finding::{DefectCategory, Severity};
 
 use crate::output::diagnostic::{Diagnostic, DiagnosticLevel};
-use crate::output::known::commands::RunCommand;
 use crate::output::known::exclude::ExcludeList;
+use crate::output::known::hooks::{PRE_COMMIT_CONFIG_FILES, lists_hook};
+use crate::output::known::script::RunCommand;
 use crate::output::known::sign::{MAX_CONFIG_FILE_BYTES, ToolSign, compile_glob, find_toml_value};
 
 /// Placeholder for the changed files in a command.
@@ -369,7 +370,11 @@ impl KnownTool {
         tracked_paths: &[&str],
         read_file: &dyn Fn(&str) -> Option<Vec<u8>>,
     ) -> Option<(&ToolSign, String)> {
-        self.recognised.iter().find_map(|sign| Some((sign, sign.find_path(tracked_paths, read_file)?)))
+        let find_path = |sign: &ToolSign| match sign.hook() {
+            Some(id) => find_hooks_file(id, tracked_paths, read_file),
+            None => sign.find_path(tracked_paths, read_file),
+        };
+        self.recognised.iter().find_map(|sign| Some((sign, find_path(sign)?)))
     }
 
     /// Returns true if the sign is a file that the tool checks. Such a file does not show that the repository
@@ -602,4 +607,18 @@ fn longest_prefix_value<'a, T>(table: &'a BTreeMap<String, T>, rule: Option<&str
     let rule = rule.unwrap_or_default();
     let begins = table.iter().filter(|(key, _)| rule.starts_with(key.as_str()));
     begins.max_by_key(|(key, _)| key.len()).map(|(_, value)| value)
+}
+
+/// Returns the tracked file of pre-commit that lists the hook.
+fn find_hooks_file(
+    id: &str,
+    tracked_paths: &[&str],
+    read_file: &dyn Fn(&str) -> Option<Vec<u8>>,
+) -> Option<String> {
+    let lists = |path: &&str| {
+        let text = read_file(path).filter(|bytes| bytes.len() <= MAX_CONFIG_FILE_BYTES);
+        text.is_some_and(|bytes| lists_hook(&String::from_utf8_lossy(&bytes), id))
+    };
+    let mut files = PRE_COMMIT_CONFIG_FILES.into_iter().filter(|path| tracked_paths.contains(path));
+    files.find(lists).map(str::to_owned)
 }
