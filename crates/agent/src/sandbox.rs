@@ -29,6 +29,7 @@ mod mounts;
 pub mod objects;
 mod open_files;
 mod probe;
+mod processes;
 pub mod property;
 mod read_only;
 mod reading;

@@ -25,6 +25,7 @@ use truing_seccomp::NotificationListener;
 
 use super::git_folder::MovedGitFolder;
 use super::mediator::CallMediator;
+use super::processes::{children_of, is_running};
 use super::{
     HelperStage, JobCommand, LIMIT_EXCEEDED_EXIT_CODE, NOT_STARTED_EXIT_CODE, PROGRAM_PATH_IN_SANDBOX,
     SandboxJob, SandboxLevel, THIS_PROGRAM, filter, helper_command, landlock_rules, listening, loopback,
@@ -238,15 +239,9 @@ fn refuse_terminal() -> io::Result<()> {
 /// Kills all processes that are children of another process, and those that become children when their
 /// parents exit. Processes that have exited count as gone, because their parent may be stopped.
 fn kill_children_of(parent: Pid) {
-    let is_running = |process: &Pid| {
-        let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
-        // The name is in parentheses, and may contain any character.
-        let state = stat.rsplit_once(')').map(|(_, fields)| fields.trim_start());
-        state.is_some_and(|state| !state.starts_with(['Z', 'X']))
-    };
     loop {
         let mut running = children_of(parent);
-        running.retain(is_running);
+        running.retain(|process| is_running(*process));
         if running.is_empty() {
             return;
         }
@@ -257,26 +252,16 @@ fn kill_children_of(parent: Pid) {
     }
 }
 
-fn children_of(parent: Pid) -> Vec<Pid> {
-    let threads = std::fs::read_dir(format!("/proc/{parent}/task")).into_iter().flatten().flatten();
-    let lists = threads.map(|thread| std::fs::read_to_string(thread.path().join("children")));
-    let mut children = Vec::new();
-    for list in lists.map(Result::unwrap_or_default) {
-        children.extend(list.split_whitespace().filter_map(|pid| Pid::from_raw(pid.parse().ok()?)));
-    }
-    children
-}
-
 /// Kills all processes that are children of this process, and those that become children when their parents
 /// exit. At `SandboxLevel::Full` there are none, because the kernel kills all processes of the namespace when
-/// its first process exits; the folder then does not exist, because this process has the root of the job.
+/// its first process exits.
 fn kill_orphans() {
     loop {
-        let left = children_of(rustix::process::getpid());
-        if left.is_empty() {
+        let children = children_of(rustix::process::getpid());
+        if children.is_empty() {
             return;
         }
-        for pid in left {
+        for pid in children {
             // The errors are ignored, because the process may have just exited, and another thread may have
             // collected its exit status.
             let _ = kill_process(pid, Signal::KILL);

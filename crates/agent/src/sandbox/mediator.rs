@@ -100,7 +100,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn arguments_of_32_bits_keep_their_sign() {
+    fn reads_int_arguments_with_sign() {
         assert_eq!(low_bits(u64::from(u32::MAX)), -1);
         assert_eq!(low_bits(0xffff_ffff_0000_0005), 5);
     }

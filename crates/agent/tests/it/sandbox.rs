@@ -338,7 +338,8 @@ fn a_job_reaches_its_own_servers_alone() {
 }
 
 fn a_job_changes_the_permissions_of_its_files() {
-    let (here, outside) = (folder(), folder());
+    let here = folder();
+    let outside = folder();
     std::fs::write(outside.path().join("file"), "").unwrap();
     let before = outside.path().join("file").metadata().unwrap();
     let script = format!(

@@ -196,7 +196,8 @@ mod tests {
     #[test]
     fn a_section_belongs_to_its_profile_by_the_kind_of_the_file() {
         let file = |kind| ProfileFile { kind, text: String::new() };
-        let (config, credentials) = (file(ProfileFileKind::Config), file(ProfileFileKind::Credentials));
+        let config = file(ProfileFileKind::Config);
+        let credentials = file(ProfileFileKind::Credentials);
         for (section, profile, in_config, in_credentials) in [
             ("default", "default", true, true),
             ("profile default", "default", true, false),

@@ -51,7 +51,8 @@ async fn names_command_and_keys_that_user_lacks() {
         ),
     ];
     for (number, (rules, operation, part)) in cases.into_iter().enumerate() {
-        let (database, user) = (SlotServer::new_database(), format!("limited{number}"));
+        let database = SlotServer::new_database();
+        let user = format!("limited{number}");
         let store = connect(&set_acl_user(database, &user, ALL_RULES), &records).await;
         store.check_operations().await.unwrap();
         // The rules change while the store is open.
@@ -84,7 +85,8 @@ async fn check_changes_and_leaves_nothing() {
     let home =
         Home::Servers { slots: SlotServer::new_database(), records: Server::shared_server().new_database() };
     let Home::Servers { slots, .. } = &home else { unreachable!() };
-    let (store, other) = (home.open().await, home.open().await);
+    let store = home.open().await;
+    let other = home.open().await;
     let server = SlotServer::shared_server();
     assert_eq!(server.send_command(*slots, &["DBSIZE"]), "0");
     // The script texts are removed, as by a restart of the server.
@@ -134,7 +136,8 @@ async fn evicting_server_is_refused_by_its_policy() {
 
 #[tokio::test]
 async fn database_without_writes_or_privileges_is_named() {
-    let (server, slots) = (Server::shared_server(), SlotServer::new_database());
+    let server = Server::shared_server();
+    let slots = SlotServer::new_database();
     let database = server.new_database();
     let user = format!("clerk_{database}");
     let make = format!("CREATE ROLE {user} LOGIN; GRANT CREATE ON DATABASE {database} TO {user}");
@@ -175,7 +178,8 @@ async fn database_without_writes_or_privileges_is_named() {
 
 #[tokio::test]
 async fn transaction_pooler_is_refused_and_session_pooler_works() {
-    let (server, slots) = (Server::shared_server(), SlotServer::shared_server());
+    let server = Server::shared_server();
+    let slots = SlotServer::shared_server();
     for settings in [
         "pool_mode = transaction",
         "pool_mode = transaction\ndefault_pool_size = 1",

@@ -57,7 +57,8 @@ fn requirements_beside_key(list: &str, start: usize, wanted: &str) -> Vec<Requir
 /// Returns the positions of lines, each with the lines that continue it.
 fn logical_lines(text: &str) -> Vec<Span<usize>> {
     let mut lines = Vec::new();
-    let (mut start, mut end) = (0, 0);
+    let mut start = 0;
+    let mut end = 0;
     for line in text.split_inclusive('\n') {
         end += line.len();
         let content = line.trim_end_matches(['\n', '\r']);

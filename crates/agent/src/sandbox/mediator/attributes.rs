@@ -40,7 +40,7 @@ const PAGE_BYTES: u64 = 4096;
 /// user or group.
 const PERMISSION_BITS: u32 = 0o1777;
 /// Number of nanoseconds in a microsecond.
-const NANOSECONDS: i64 = 1000;
+const NANOSECONDS_PER_MICROSECOND: i64 = 1000;
 
 /// The file that a call names.
 enum NamedFile {
@@ -212,7 +212,7 @@ impl CallMediator {
         }
         let [first, second, third, fourth] = numbers;
         let time = |seconds, nanoseconds| Timespec { tv_sec: seconds, tv_nsec: nanoseconds };
-        let microseconds = |number: i64| number.checked_mul(NANOSECONDS).ok_or(Errno::INVAL);
+        let microseconds = |number: i64| number.checked_mul(NANOSECONDS_PER_MICROSECOND).ok_or(Errno::INVAL);
         let [last_access, last_modification] = match form {
             TimeForm::Nanoseconds => [time(first, second), time(third, fourth)],
             TimeForm::Microseconds => {

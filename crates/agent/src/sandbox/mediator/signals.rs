@@ -4,6 +4,7 @@ use rustix::io::Errno;
 use truing_seccomp::{SuspendedCall, send_signal};
 
 use super::low_bits;
+use crate::sandbox::processes::{parent_id, process_group};
 
 /// Sends a signal of the job. The job reaches only its own processes.
 pub(super) fn send_job_signal(call: &SuspendedCall) -> Result<i64, Errno> {
@@ -23,7 +24,7 @@ pub(super) fn send_job_signal(call: &SuspendedCall) -> Result<i64, Errno> {
     // The helper is in the same group as the job, so the signal is sent to each process of the job in turn.
     let caller = i32::try_from(call.thread_id).ok().and_then(|thread| status_field(thread, "Tgid:"));
     let group = match process_id {
-        0 => caller.and_then(process_group),
+        0 => Some(caller.and_then(process_group).ok_or(Errno::SRCH)?),
         -1 => None,
         group => Some(group.saturating_neg()),
     };
@@ -58,21 +59,6 @@ fn is_job_process(process_id: i32) -> bool {
     let helper = rustix::process::getpid().as_raw_nonzero().get();
     std::iter::successors(parent_id(process_id), |ancestor| parent_id(*ancestor))
         .any(|ancestor| ancestor == helper)
-}
-
-fn parent_id(process_id: i32) -> Option<i32> {
-    stat_field(process_id, 1).filter(|parent| *parent > 0)
-}
-
-fn process_group(process_id: i32) -> Option<i32> {
-    stat_field(process_id, 2)
-}
-
-/// Returns a field of a process's `stat`, counted from the field after the program's name.
-fn stat_field(process_id: i32, index: usize) -> Option<i32> {
-    let stat = std::fs::read_to_string(format!("/proc/{process_id}/stat")).ok()?;
-    // The name is in parentheses, and may contain any character.
-    stat.rsplit_once(')')?.1.split_whitespace().nth(index)?.parse().ok()
 }
 
 fn list_processes() -> Vec<i32> {

@@ -238,7 +238,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_is_read_as_the_kernel_reads_it() {
+    fn parses_kernel_addresses() {
         let v4 = [&2_u16.to_ne_bytes()[..], &[0x1f, 0x90, 127, 0, 0, 1], &[0; 8]].concat();
         assert_eq!(parse_address(&v4), Ok("127.0.0.1:8080".parse().unwrap()));
         let loopback = Ipv6Addr::LOCALHOST.octets();
@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn flags_and_inodes_of_descriptors_are_parsed() {
+    fn parses_flags_and_inodes_of_descriptors() {
         assert_eq!(parse_open_flags("pos:\t0\nflags:\t02004002\nmnt_id:\t9\n"), Some(0o2_004_002));
         assert_eq!(parse_open_flags("pos:\t0\n"), None);
         assert_eq!(parse_socket_inode("socket:[123]"), Some(123));

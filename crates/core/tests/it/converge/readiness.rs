@@ -169,7 +169,8 @@ fn our_own_audit_comes_where_the_list_has_it_and_others_only_at_a_head_that_thos
 
 #[test]
 fn a_stale_review_is_triggered_once_and_then_waited_for() {
-    let (rules, mut ready) = (rules(&["internal", "bugbot"]), ready());
+    let rules = rules(&["internal", "bugbot"]);
+    let mut ready = ready();
     assert_eq!(
         ready.next_action(&rules, &draft_snapshot(1), seconds_at(0)),
         ReadinessAction::RequestReview("bugbot".into())
@@ -743,7 +744,8 @@ fn accepts_review_that_names_no_commit_only_after_request() {
 
 #[test]
 fn reports_unproven_review_of_reviewer_without_requests() {
-    let (mut rules, seen) = (rules(&["internal", "bugbot"]), unnamed(&["1"]));
+    let mut rules = rules(&["internal", "bugbot"]);
+    let seen = unnamed(&["1"]);
     rule(&mut rules, "bugbot").requests = 0;
     let seen = with_feedback(draft_snapshot(1), "bugbot", seen);
     for is_required in [true, false] {

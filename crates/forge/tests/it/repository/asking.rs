@@ -13,7 +13,8 @@ const COMMENTS: &str = "/repos/{owner}/{repo}/issues/{number}/comments";
 #[tokio::test]
 async fn a_question_lives_from_its_opening_to_its_closing() {
     let site = Site::new().await;
-    let (hub, shop) = (&site.hub, &site.shop);
+    let hub = &site.hub;
+    let shop = &site.shop;
     let made = hub.open_issue(&topic("sync/a"), "Which?", "One or two.", LABEL).await.unwrap();
     assert_eq!((made.topic.clone(), made.body.as_str(), made.open), (topic("sync/a"), "One or two.", true));
     let other = hub.open_issue(&topic("sync/b"), "What?", "x", LABEL).await.unwrap();
