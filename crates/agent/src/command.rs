@@ -1,15 +1,19 @@
 //! Runs one command in the sandbox, bounded in time, in output, and in bytes written.
 
+use std::ops::{Deref, DerefMut};
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::{Child, Command};
 
 use crate::sandbox::{
     HELPER_FAILED_EXIT_CODE, HELPER_MESSAGE_PREFIX, NOT_STARTED_EXIT_CODE, SandboxError, SandboxJob,
-    SandboxLimit, SocketHandoff, exceeded_limit,
+    SandboxLimit, SocketHandoff, children_of, exceeded_limit,
 };
 use crate::verify::usage::{self, DiskUsage, ExceededDiskLimit};
 
@@ -21,6 +25,8 @@ const KEPT_TAIL_BYTES: usize = 12 << 10;
 pub(crate) const MAX_STREAM_BYTES: usize = 16 << 20;
 /// Maximum time to wait until all processes of a killed command have exited.
 const KILL_TIMEOUT: Duration = Duration::from_secs(30);
+/// Maximum time for which a thread waits until a dropped job has been killed.
+const DROP_TIMEOUT: Timespec = Timespec { tv_sec: 10, tv_nsec: 0 };
 /// Bytes read at once.
 const READ_CHUNK_BYTES: usize = 64 << 10;
 
@@ -154,14 +160,50 @@ pub(crate) trait OutputSink {
 
 /// Starts the command. Then drops `command`, which closes this process's copies of the inherited file
 /// descriptors.
-pub(crate) fn spawn_child(command: std::process::Command) -> std::io::Result<Child> {
+pub(crate) fn spawn_child(command: std::process::Command) -> std::io::Result<JobProcess> {
     let mut command = Command::from(command);
     command.stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
-    command.spawn()
+    Ok(JobProcess(command.spawn()?))
+}
+
+/// The outer helper of a job. Dropping it kills the job, and waits until the inner helper has killed the
+/// job's processes and removed its folders: the caller may remove the job's tree next.
+#[derive(Debug)]
+pub(crate) struct JobProcess(Child);
+
+impl Deref for JobProcess {
+    type Target = Child;
+
+    fn deref(&self) -> &Child {
+        &self.0
+    }
+}
+
+impl DerefMut for JobProcess {
+    fn deref_mut(&mut self) -> &mut Child {
+        &mut self.0
+    }
+}
+
+impl Drop for JobProcess {
+    fn drop(&mut self) {
+        let process_id = self.0.id().and_then(|id| i32::try_from(id).ok());
+        let Some(outer_helper) = process_id.and_then(Pid::from_raw) else { return };
+        let inner_helpers = children_of(outer_helper);
+        let exits: Vec<OwnedFd> = inner_helpers
+            .into_iter()
+            .filter_map(|helper| pidfd_open(helper, PidfdFlags::empty()).ok())
+            .collect();
+        // The errors are ignored, because the processes may have just exited.
+        let _ = self.0.start_kill();
+        for exit in exits {
+            let _ = poll(&mut [PollFd::new(&exit, PollFlags::IN)], Some(&DROP_TIMEOUT));
+        }
+    }
 }
 
 async fn wait_for_end<O: OutputSink>(
-    mut child: Child,
+    mut child: JobProcess,
     bounds: &CommandLimits,
     program: &str,
     mut output_sink: O,

@@ -50,6 +50,7 @@ pub use limits::JobLimits;
 pub use listening::{PROXY_VARIABLES, SocketHandoff};
 pub(crate) use mounts::READABLE_SYSTEM_PATHS;
 pub use probe::EscapeProbe;
+pub(crate) use processes::children_of;
 pub use read_only::{READER_MEMORY_BYTES, ReadAccess};
 pub use truing_core::sandbox::{SandboxLevel, SandboxLimit};
 pub use watch::CHECK_INTERVAL as WATCH_PERIOD;

@@ -39,9 +39,6 @@ const VARIABLES: &[(&str, &str)] = &[
     // These features are disabled, because not all providers accept requests that use them.
     ("CLAUDE_CODE_DISABLE_EXPERIMENTAL_BETAS", "1"),
     ("CLAUDE_CODE_ATTRIBUTION_HEADER", "0"),
-    // The home folder is private and in memory.
-    ("CLAUDE_CONFIG_DIR", "/home/agent/.claude"),
-    ("CLAUDE_CODE_TMPDIR", "/tmp"),
     // A response arrives in one piece and may take a long time. The run's own time limit bounds this time.
     ("API_TIMEOUT_MS", "3600000"),
     ("MCP_TOOL_TIMEOUT", "3600000"),

@@ -79,7 +79,8 @@ impl MovedGitFolder {
         &self.moved
     }
 
-    /// Returns the data to the tree. Does nothing if the data is there again.
+    /// Returns the data to the tree. Does nothing if the data is there again. Removes the data if the tree
+    /// has been removed.
     ///
     /// # Errors
     /// An I/O error if the data cannot be moved.
@@ -89,18 +90,26 @@ impl MovedGitFolder {
         }
         // The job may have taken the permissions for the tree and for its own `.git` from their owner.
         let tree = handle_path(&self.tree);
+        let is_removed = rustix::fs::fstat(&self.tree)?.st_nlink == 0;
+        if is_removed {
+            return remove(&self.moved);
+        }
         let mode = tree.metadata()?.permissions().mode();
         std::fs::set_permissions(&tree, PermissionsExt::from_mode(mode | 0o700))?;
-        let git = tree.join(GIT);
-        match git.symlink_metadata() {
-            Ok(metadata) if metadata.is_dir() => {
-                make_accessible(&git)?;
-                std::fs::remove_dir_all(&git)?;
-            }
-            Ok(_) => std::fs::remove_file(&git)?,
-            Err(_) => {}
-        }
+        remove(&tree.join(GIT))?;
         Ok(renameat(CWD, &self.moved, &self.tree, GIT)?)
+    }
+}
+
+/// Removes a file, or a folder with its content. Does nothing if neither exists.
+fn remove(path: &Path) -> io::Result<()> {
+    match path.symlink_metadata() {
+        Ok(metadata) if metadata.is_dir() => {
+            make_accessible(path)?;
+            std::fs::remove_dir_all(path)
+        }
+        Ok(_) => std::fs::remove_file(path),
+        Err(_) => Ok(()),
     }
 }
 
@@ -135,6 +144,18 @@ mod tests {
         assert!(!elsewhere.join(".git/hooks").exists());
         moved.restore().unwrap();
         assert!(elsewhere.join(".git/config").exists());
+    }
+
+    #[test]
+    fn removes_the_data_if_the_tree_has_been_removed() {
+        let outer = tempfile::tempdir().unwrap();
+        let private = tempfile::tempdir().unwrap();
+        let tree = outer.path().join("tree");
+        std::fs::create_dir_all(tree.join(".git/objects")).unwrap();
+        let moved = MovedGitFolder::move_out(&tree, private.path()).unwrap().unwrap();
+        std::fs::remove_dir_all(&tree).unwrap();
+        moved.restore().unwrap();
+        assert!(!moved.path().exists());
     }
 
     #[test]

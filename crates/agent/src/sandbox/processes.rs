@@ -26,7 +26,7 @@ pub(super) fn process_group(process_id: i32) -> Option<i32> {
 }
 
 /// Returns the children of all threads of a process.
-pub(super) fn children_of(parent: Pid) -> Vec<Pid> {
+pub(crate) fn children_of(parent: Pid) -> Vec<Pid> {
     let threads = std::fs::read_dir(format!("/proc/{parent}/task")).into_iter().flatten().flatten();
     let mut children = Vec::new();
     for thread in threads {

@@ -116,6 +116,8 @@ impl Drop for WorkPlace {
     fn drop(&mut self) {
         // If the folder cannot be moved back, the next run removes it.
         let _ = std::fs::rename(&self.path, &self.original);
+        // The folder is removed if the work place was alone in it, and not if it is the cache's folder.
+        let _ = self.path.parent().map(std::fs::remove_dir);
     }
 }
 

@@ -23,7 +23,7 @@ use rmcp::transport::streamable_http_client::{
 use rmcp::transport::{DynamicTransportError, Transport};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::UnixStream;
-use tokio::process::{Child, ChildStdin, ChildStdout};
+use tokio::process::{ChildStdin, ChildStdout};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::timeout;
 
@@ -31,7 +31,9 @@ use super::ServerTransport;
 use super::byte_limits::{BoundedLines, ServerLimitExceeded, ServerMeter};
 use super::http_transport::{WebClient, WebError, error_chain};
 use super::sse::SseTransport;
-use crate::command::{CapturedOutput, CommandLimits, OutputSink as _, spawn_child, wait_for_socket};
+use crate::command::{
+    CapturedOutput, CommandLimits, JobProcess, OutputSink as _, spawn_child, wait_for_socket,
+};
 use crate::mcp::MAX_MESSAGE_BYTES;
 use crate::proxy::EgressProxy;
 use crate::sandbox::{HELPER_MESSAGE_PREFIX, JobCommand, PROXY_VARIABLES, SandboxJob, SandboxLevel};
@@ -66,7 +68,7 @@ enum ServerHandle {
 
 /// A program in the sandbox. Dropping the value kills the program and all processes that the program started.
 struct ServerProcess {
-    child: Child,
+    child: JobProcess,
     /// Reads the program's error stream.
     error_output: JoinHandle<CapturedOutput>,
     /// The task of the program's proxy, if the program has a proxy.
