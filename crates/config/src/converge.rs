@@ -8,7 +8,7 @@ use truing_core::converge::ConvergeLimits;
 use truing_core::finding::Severity;
 use truing_core::port::ReviewEvent;
 
-pub use super::keys::INTERNAL_REVIEWER;
+pub use super::keys::{INTERNAL_REVIEWER, PRE_COMMIT_PROGRAM};
 use super::problem::{ConfigError, ConfigProblem, ValueOrigin};
 use super::value::ConfigValue;
 use super::{EffectiveSetting, TypedSettings};

@@ -12,7 +12,7 @@ use super::keys::{
 use super::value::instructions::schema_of_instruction;
 use super::value::rule::schema_of_severities;
 use super::value::tiers::schema_of_tier_rule;
-use super::value::{FormattedDuration, MAX_HOSTS, NAME_PATTERN};
+use super::value::{FormattedDuration, MAX_HOSTS, NAME_PATTERN, commands_text};
 use super::value_kind::scheme_prefix;
 pub use starter_forge::StarterForge;
 use starter_forge::{FORGE_KIND_KEY, REPOSITORIES_KEY};
@@ -241,7 +241,7 @@ fn default_as_toml(key: &ConfigKey) -> String {
             | ValueKind::Folders
             | ValueKind::HostPorts
             | ValueKind::Command
-            | ValueKind::Commands
+            | ValueKind::Commands(_)
             | ValueKind::SecretLocations
             | ValueKind::TierRules
             | ValueKind::Instructions
@@ -251,7 +251,7 @@ fn default_as_toml(key: &ConfigKey) -> String {
         (
             KeyDefault::Text(text),
             ValueKind::Command
-            | ValueKind::Commands
+            | ValueKind::Commands(_)
             | ValueKind::SecretLocations
             | ValueKind::TierRules
             | ValueKind::Instructions,
@@ -363,10 +363,14 @@ fn key_schema(key: &ConfigKey) -> Json {
         }),
         ValueKind::Choices(known) => json!({ "type": "array", "items": { "enum": known } }),
         ValueKind::Command => json!({ "type": "array", "items": { "type": "string" } }),
-        ValueKind::Commands => json!({
-            "type": "array",
-            "items": { "type": "array", "minItems": 1, "items": { "type": "string" } }
-        }),
+        ValueKind::Commands(words) => {
+            let command = json!({ "type": "array", "minItems": 1, "items": { "type": "string" } });
+            let item = match words {
+                [] => command,
+                words => json!({ "anyOf": [command, { "enum": words }] }),
+            };
+            json!({ "type": "array", "items": item })
+        }
         ValueKind::Globs
         | ValueKind::PathPairs
         | ValueKind::ExternalNames
@@ -436,7 +440,7 @@ fn key_schema(key: &ConfigKey) -> Json {
             | ValueKind::Folders
             | ValueKind::HostPorts
             | ValueKind::Command
-            | ValueKind::Commands
+            | ValueKind::Commands(_)
             | ValueKind::SecretLocations
             | ValueKind::TierRules
             | ValueKind::Instructions
@@ -551,7 +555,7 @@ fn describe_kind(kind: ValueKind) -> String {
         ValueKind::HostPorts => format!("list of up to {MAX_HOSTS} entries of the form `host:port`"),
         ValueKind::Folders => "list of paths of folders".to_owned(),
         ValueKind::Command => "command, as a list of words".to_owned(),
-        ValueKind::Commands => "list of commands, each a list of words".to_owned(),
+        ValueKind::Commands(words) => commands_text(words),
         ValueKind::ToolFormat => "name of a diagnostics format".to_owned(),
         ValueKind::ExitCodes => "list of whole numbers, 0 to 255".to_owned(),
         ValueKind::TierRules | ValueKind::Instructions => {

@@ -58,6 +58,9 @@ pub enum RepositoryOverride {
 /// Name of Truing's own auditor in the list of reviewers.
 pub const INTERNAL_REVIEWER: &str = "internal";
 
+/// The word in `converge.gate` for a run of the repository's pre-commit hooks.
+pub const PRE_COMMIT_PROGRAM: &str = "pre-commit";
+
 /// Key with which the operator permits a repository to choose the commands that Truing runs for it.
 pub(crate) const COMMANDS_PERMISSION_KEY: &str = "verify.from_repository";
 
@@ -1330,7 +1333,7 @@ pub const KEYS: &[ConfigKey] = &[
     },
     ConfigKey {
         path: "verify.setup",
-        kind: ValueKind::Commands,
+        kind: ValueKind::Commands(&[]),
         default: KeyDefault::Text(""),
         repository: RepositoryOverride::MaySetIfAllowed,
         since: "0.1.0",
@@ -1353,7 +1356,7 @@ pub const KEYS: &[ConfigKey] = &[
     },
     ConfigKey {
         path: "verify.check",
-        kind: ValueKind::Commands,
+        kind: ValueKind::Commands(&[]),
         default: KeyDefault::Text(""),
         repository: RepositoryOverride::MaySetIfAllowed,
         since: "0.1.0",
@@ -1637,7 +1640,7 @@ pub const KEYS: &[ConfigKey] = &[
     },
     ConfigKey {
         path: "converge.gate",
-        kind: ValueKind::Commands,
+        kind: ValueKind::Commands(&[PRE_COMMIT_PROGRAM]),
         default: KeyDefault::Text(""),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
@@ -1646,7 +1649,9 @@ pub const KEYS: &[ConfigKey] = &[
             findings. Any other exit code: the command could not run. Truing runs these commands like \
             those of `verify.check`. An output line of the form `path:line: text` blocks only if the named \
             line has changed. An output line without a path and a line number always blocks. The packs of \
-            `rules.packs` are part of the gate, too.",
+            `rules.packs` are part of the gate, too. `[\"pre-commit\"]` runs the hooks of \
+            `.pre-commit-config.yaml` on the changed files. A failed hook blocks, and a hook that edits files \
+            fails.",
     },
     ConfigKey {
         path: "converge.auditor",
@@ -2053,7 +2058,7 @@ pub const KEYS: &[ConfigKey] = &[
     },
     ConfigKey {
         path: "sync.NAME.relax.lock",
-        kind: ValueKind::Commands,
+        kind: ValueKind::Commands(&[]),
         default: KeyDefault::Text(""),
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",

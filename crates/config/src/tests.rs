@@ -366,6 +366,14 @@ fn commands_are_lists_of_words() {
     let set =
         Config::resolve(&variables(&[("TRUING_VERIFY__CHECK", "[[\"a\",\"b c\"]]")]), None, &[]).unwrap();
     assert_eq!(set.verify.check_commands, [["a", "b c"]]);
+    // Only the gate knows a command that is a word alone.
+    let in_file = of_file("[converge]\ngate = [\"pre-commit\", [\"a\"]]\n");
+    assert_eq!(in_file.unwrap().converge.gate, [["pre-commit"], ["a"]]);
+    let gate = |text| Config::resolve(&variables(&[("TRUING_CONVERGE__GATE", text)]), None, &[]);
+    assert_eq!(gate("[\"pre-commit\"]").unwrap().converge.gate, [["pre-commit"]]);
+    let wrong = gate("[\"ruff\"]").unwrap_err().to_string();
+    assert!(wrong.contains("each a list of words or `\"pre-commit\"`"), "{wrong}");
+    assert!(told(of("check = [\"pre-commit\"]")).contains("each a list of words, such as"));
     let (_, shown) = set.settings().find(|(path, _)| path == "verify.check").unwrap();
     assert_eq!(
         (shown.value.to_string().as_str(), shown.value.to_json()),

@@ -41,8 +41,9 @@ use length::parse_duration;
 pub use length::parse_milliseconds;
 use linter::{check_exit_codes, exit_codes_from_toml, parse_output_format};
 pub(crate) use name::{NAME_PATTERN, is_name, parse_mirror_pair, parse_network, remove_duplicates};
+pub(crate) use program::commands_text;
 pub(super) use program::is_relative_program;
-use program::{command_requirement, commands_requirement, parse_command, parse_commands, parse_program};
+use program::{command_requirement, commands_from_json, commands_from_toml, parse_command, parse_program};
 pub(crate) use rule::severities_from_json;
 use rule::{is_rule_id, parse_severities, severities_to_json, severity_table_requirement};
 pub(crate) use secret_locations::add_header;
@@ -102,15 +103,7 @@ impl ConfigValue {
                 Some(words) => parse_command(words, folder),
                 None => Err(requirement_error(command_requirement())),
             },
-            ValueKind::Commands => {
-                let all = value
-                    .as_array()
-                    .map(|all| all.iter().map(|one| parse_string_list(one.get_ref())).collect());
-                match all {
-                    Some(Some(all)) => parse_commands(all),
-                    Some(None) | None => Err(requirement_error(commands_requirement())),
-                }
-            }
+            ValueKind::Commands(words) => commands_from_toml(words, value),
             ValueKind::SecretLocation => Err(match text {
                 Some(_) => ConfigValueError::LiteralSecret,
                 None => requirement_error("be { env = \"VARIABLE\" } or { file = \"PATH\" }"),
@@ -263,13 +256,8 @@ impl ConfigValue {
                 Ok(words) => parse_command(words.iter().map(String::as_str).collect(), folder),
                 Err(_) => Err(requirement_error(command_requirement())),
             },
-            ValueKind::Commands if text.trim().is_empty() => Ok(Self::Commands(Vec::new())),
-            ValueKind::Commands => match serde_json::from_str::<Vec<Vec<String>>>(text) {
-                Ok(all) => {
-                    parse_commands(all.iter().map(|one| one.iter().map(String::as_str).collect()).collect())
-                }
-                Err(_) => Err(requirement_error(commands_requirement())),
-            },
+            ValueKind::Commands(_) if text.trim().is_empty() => Ok(Self::Commands(Vec::new())),
+            ValueKind::Commands(words) => commands_from_json(words, text),
         }
     }
 

@@ -87,8 +87,8 @@ pub enum ValueKind {
     Folders,
     /// A program with its arguments, or an empty list.
     Command,
-    /// Commands, each a program and its arguments.
-    Commands,
+    /// Commands, each a program and its arguments, or one of these words.
+    Commands(&'static [&'static str]),
     /// The name of a tool's output format.
     ToolFormat,
     /// Exit codes of a program, at least one.
@@ -153,7 +153,7 @@ impl ValueKind {
             Self::HostPorts => "[\"api.example.org:443\"]",
             Self::Folders => "[\"/opt/toolchain\"]",
             Self::Command => "[\"docs-server\", \"--stdio\"]",
-            Self::Commands => "[[\"cargo\", \"test\"]]",
+            Self::Commands(_) => "[[\"cargo\", \"test\"]]",
             Self::ToolFormat => "\"sarif\"",
             Self::ExitCodes => "[0, 1]",
             Self::TierRules => "[{ repos = [\"acme/*\"], tier = \"rules\" }]",

@@ -16,6 +16,8 @@ pub mod gate;
 pub mod local;
 pub mod lock;
 pub mod post_audit;
+pub mod pre_commit;
+pub mod preflight;
 pub mod pull;
 mod reviewer_comments;
 pub mod run_texts;
@@ -86,6 +88,8 @@ pub struct InspectionTools {
     pub commands: Option<GateCommands>,
     /// A name that identifies the gate, the checks and the rules.
     pub configuration_id: String,
+    /// True if the user skips the checks before the first paid call.
+    pub skips_preflight: bool,
 }
 
 impl ConvergeAgents {
@@ -352,7 +356,7 @@ impl ConvergeRunner<'_> {
                 self.record.detail.state.exit = Some(exit);
             }
             if self.ends_without_checks() {
-                let none = "nothing was fixed, so `verify.check` was not run; its result is unknown";
+                let none = "`verify.check` was not run on this head; its result is unknown";
                 self.record.warn(none.to_owned());
             }
             self.record_step_cost(act.step(), began);
@@ -431,12 +435,14 @@ impl ConvergeRunner<'_> {
         self.add_ledger_cost(self.record.detail.state.next_action.step()).await
     }
 
-    /// True if the run ends as clean although no check was run. Checks are run only on fixes, and there was
-    /// no fix.
+    /// True if the run ends as clean although no check was run on the head: there was no fix, and the
+    /// preflight was skipped or checked another head.
     fn ends_without_checks(&self) -> bool {
         let state = &self.record.detail.state;
         let is_clean = state.exit.as_ref().is_some_and(|exit| exit.code == ConvergeExitCode::Clean);
-        is_clean && !state.audits_only && state.commits.is_empty() && self.inspection_tools.verifier.is_some()
+        let is_unchecked = self.record.detail.checked_head.as_ref() != Some(&state.head);
+        let has_checks = self.inspection_tools.verifier.is_some();
+        is_clean && !state.audits_only && state.commits.is_empty() && has_checks && is_unchecked
     }
 
     /// Performs one audit without the gate. The run is not saved. Afterwards, the run has ended, or the head
@@ -501,6 +507,9 @@ impl ConvergeRunner<'_> {
         };
         if follows && head != self.record.detail.state.head {
             return self.handle_push(head).await;
+        }
+        if follows {
+            self.run_preflight().await?;
         }
         match action {
             // If nothing may be pushed, the gate's findings cannot be fixed. The gate is skipped, because an

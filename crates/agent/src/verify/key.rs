@@ -42,6 +42,7 @@ const LOCK_FILE_NAMES: &[&str] = &[
     "rust-toolchain.toml",
     ".python-version",
     ".nvmrc",
+    ".pre-commit-config.yaml",
 ];
 /// Words that identify Python requirement lists, in the names of the files or of their folders.
 const REQUIREMENT_LIST_NAMES: [&str; 2] = ["requirements", "constraints"];

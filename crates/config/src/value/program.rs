@@ -2,7 +2,10 @@
 
 use std::path::Path;
 
-use super::{ConfigValue, ConfigValueError, ValueKind, requirement_error};
+use serde_json::Value;
+use toml::de::DeValue;
+
+use super::{ConfigValue, ConfigValueError, ValueKind, parse_string_list, requirement_error};
 
 /// Checks a program's name or path. A relative path is relative to `folder`.
 pub(super) fn parse_program(text: &str, folder: &Path) -> Result<String, ConfigValueError> {
@@ -49,19 +52,52 @@ pub(super) fn parse_command(words: Vec<&str>, folder: &Path) -> Result<ConfigVal
     ))
 }
 
-pub(super) fn commands_requirement() -> String {
-    format!("be a list of commands, each a list of words, such as {}", ValueKind::Commands.sample())
+fn commands_requirement(words: &'static [&'static str]) -> String {
+    format!("be a {}, such as {}", commands_text(words), ValueKind::Commands(words).sample())
+}
+
+/// Describes a list of commands, in which each of `words` stands for a whole command.
+pub(crate) fn commands_text(words: &[&str]) -> String {
+    let words: String = words.iter().map(|word| format!(" or `\"{word}\"`")).collect();
+    format!("list of commands, each a list of words{words}")
+}
+
+/// Parses commands in TOML. The command for one of `words` has this word as its only word.
+pub(super) fn commands_from_toml(
+    words: &'static [&'static str],
+    value: &DeValue<'_>,
+) -> Result<ConfigValue, ConfigValueError> {
+    let command = |item: &DeValue<'_>| match item.as_str() {
+        Some(word) => words.contains(&word).then(|| vec![word.to_owned()]),
+        None => parse_string_list(item).map(|parts| parts.into_iter().map(str::to_owned).collect()),
+    };
+    let all = value.as_array().map(|all| all.iter().map(|item| command(item.get_ref())).collect());
+    check_commands(words, all.flatten())
+}
+
+/// Parses commands in JSON, with the same structure as in TOML.
+pub(super) fn commands_from_json(
+    words: &'static [&'static str],
+    text: &str,
+) -> Result<ConfigValue, ConfigValueError> {
+    let command = |item: Value| match item {
+        Value::String(word) => words.contains(&word.as_str()).then(|| vec![word]),
+        item => serde_json::from_value(item).ok(),
+    };
+    let all = serde_json::from_str(text).ok().map(|all: Vec<Value>| all.into_iter().map(command).collect());
+    check_commands(words, all.flatten())
 }
 
 /// Checks that each command names a program and contains no NUL character, which the system would not accept.
-pub(super) fn parse_commands(commands: Vec<Vec<&str>>) -> Result<ConfigValue, ConfigValueError> {
-    let is_one = |words: &Vec<&str>| {
-        words.first().is_some_and(|name| !name.is_empty()) && !words.concat().contains('\0')
+fn check_commands(
+    words: &'static [&'static str],
+    commands: Option<Vec<Vec<String>>>,
+) -> Result<ConfigValue, ConfigValueError> {
+    let is_one = |command: &Vec<String>| {
+        command.first().is_some_and(|name| !name.is_empty()) && !command.concat().contains('\0')
     };
-    match commands.iter().all(is_one) {
-        true => Ok(ConfigValue::Commands(
-            commands.into_iter().map(|words| words.into_iter().map(str::to_owned).collect()).collect(),
-        )),
-        false => Err(requirement_error(commands_requirement())),
+    match commands.filter(|commands| commands.iter().all(is_one)) {
+        Some(commands) => Ok(ConfigValue::Commands(commands)),
+        None => Err(requirement_error(commands_requirement(words))),
     }
 }

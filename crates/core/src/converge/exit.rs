@@ -108,6 +108,8 @@ codes! {
     Gate = "gate", Error, 1;
     /// The gate, the setup, the agents, git or the forge does not work.
     Infrastructure = "infrastructure", Error, 3;
+    /// A check before the first call of a model failed, so nothing was paid.
+    Preflight = "preflight", Error, 3;
     /// The budget of the run is used up.
     Budget = "budget", Error, 4;
     /// A signal or the kill switch stopped the run.

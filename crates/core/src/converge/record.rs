@@ -97,6 +97,9 @@ pub struct ConvergeDetail {
     /// exit and waits for others.
     #[serde(default)]
     pub halted: Option<ConvergeExit>,
+    /// Head that passed the preflight. `None` if no preflight has passed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checked_head: Option<Sha>,
     /// Number of consecutive postponements of the next action because a forge did not respond.
     #[serde(default)]
     pub put_off: u32,
@@ -173,6 +176,7 @@ impl ConvergeDetail {
             absences: Vec::new(),
             unreached: Vec::new(),
             halted: None,
+            checked_head: None,
             put_off: 0,
         }
     }

@@ -22,6 +22,7 @@ use truing_core::verification::CommandEndReason;
 use truing_diff::RepoPath;
 use truing_reader::redact::redact_secrets;
 
+use super::pre_commit;
 use crate::command_failure::failure_text;
 use crate::reading::{self, ReadingError, ReadingOutcome, ReviewedChange};
 
@@ -155,11 +156,15 @@ impl GateCommands {
         let mut places =
             ChangedPlaces { lines, tree, sandbox_tree_path: PathBuf::new(), path_cache: BTreeMap::new() };
         for words in argv {
+            let is_pre_commit = pre_commit::is_pre_commit(words);
             let command = redact_secrets(&line::clean_line(&words.join(" "), MAX_COMMAND_NAME_CHARS));
-            let printout = verifier.run_on_copy(&set_up, tree, words).await?;
+            let expanded = is_pre_commit.then(|| pre_commit::run_argv(&places.lines));
+            let mut printout =
+                verifier.run_on_copy(&set_up, tree, expanded.as_ref().unwrap_or(words)).await?;
+            let is_broken = is_pre_commit && pre_commit::reports_error(&printout.stdout);
             let is_clean = match printout.end_reason {
                 CommandEndReason::Exit { code: 0 } => true,
-                CommandEndReason::Exit { code: FINDINGS_EXIT_CODE } => false,
+                CommandEndReason::Exit { code: FINDINGS_EXIT_CODE } if !is_broken => false,
                 CommandEndReason::Exit { .. }
                 | CommandEndReason::Killed
                 | CommandEndReason::Time
@@ -172,10 +177,16 @@ impl GateCommands {
                     if !set_up.can_run_checks() {
                         reason += "; the set-up (`verify.setup`) failed";
                     }
+                    if is_pre_commit {
+                        reason = format!("{reason}; {}", pre_commit::PRE_COMMIT_HINT);
+                    }
                     return Err(GateError::Command { command, reason });
                 }
             };
             if !is_clean {
+                if is_pre_commit {
+                    printout.stdout = pre_commit::findings_text(&printout.stdout);
+                }
                 places.sandbox_tree_path.clone_from(&printout.tree_path);
                 result.add_output(&command, &printout, &mut places);
             }

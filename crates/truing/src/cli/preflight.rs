@@ -1,26 +1,28 @@
 //! The command `truing preflight`: checks the requirements of a converge run. It changes nothing.
 
-// long: one command with a check for each prerequisite, in the order of the output.
-
 use std::path::Path;
 
 use serde::Serialize;
 use truing_agent::sandbox::SandboxLevel;
-use truing_agent::verify::{CacheScope, SetupResult, VerifiedTree, Verifier, VerifyError};
+use truing_agent::verify::CacheScope;
 use truing_config::Config;
 use truing_config::converge::BugteamVariables;
+use truing_core::RepoPath;
 use truing_core::code_digest::LinesKey;
 use truing_core::id::{PrId, Sha};
 use truing_core::line::visible_line;
 use truing_core::port::{BranchProtection, ForgeError, ForgeRead as _, PullDetails, PullState};
 use truing_core::publish::CommentProducer;
-use truing_core::verification::{CommandEndReason, CommandRun};
 use truing_forge::remote::RemotePurpose;
 use truing_forge::{AnyForgeServer, ForgeServer as _};
 use truing_git::{Git, GitError, LocalRepository, Mirror};
 use truing_loops::checkout;
 use truing_loops::checkout::OperatorRules;
 use truing_loops::converge::local::run_branch;
+use truing_loops::converge::pre_commit::{PRE_COMMIT_FILE, PRE_COMMIT_HINT, unused_hooks_note};
+use truing_loops::converge::preflight::{
+    NO_GATE_COMMANDS_MESSAGE, PreflightCheck, PreflightResults, check_tree,
+};
 use truing_loops::fetch;
 use truing_loops::machine::new_run_id;
 use truing_loops::verify::{RepositoryState, check_out_mirror_commit, check_out_state};
@@ -54,13 +56,9 @@ pub struct PreflightArgs {
 
 /// Message if a variable disables the checks.
 const SKIPPED_MESSAGE: &str = "preflight: skipped (BUGTEAM_PREFLIGHT_SKIP=1)";
-/// Message for a gate that consists of rules only.
-const NO_GATE_COMMANDS_MESSAGE: &str = "no command is configured; the gate consists only of the rule packs";
 /// Message for runs without checks.
 const NO_CHECKS_MESSAGE: &str = "`verify.check` is not set: nothing shows whether a fix breaks something";
 const NO_CHECKS_HINT: &str = "set `verify.check` to the project's tests";
-/// Shell command that finds a program without starting it.
-const FIND_PROGRAM_COMMAND: [&str; 4] = ["sh", "-c", "command -v -- \"$1\" >/dev/null", "sh"];
 
 /// The answer as JSON.
 #[derive(Serialize)]
@@ -71,79 +69,9 @@ struct PreflightReport<'a> {
     checks: &'a [PreflightCheck],
 }
 
-/// The result of one check.
-#[derive(Serialize)]
-struct PreflightCheck {
-    name: &'static str,
-    ok: bool,
-    /// False if the forge does not report the result of the check. A run can still start.
-    #[serde(rename = "known")]
-    is_known: bool,
-    /// True if a run can start but its result would be less reliable.
-    warning: bool,
-    text: String,
-    /// Hint for the next step.
-    hint: Option<String>,
-}
-
-/// The results in the order of the report.
-#[derive(Default)]
-struct PreflightResults(Vec<PreflightCheck>);
-
-impl PreflightResults {
-    fn add_ok(&mut self, name: &'static str, text: impl Into<String>) {
-        self.0.push(PreflightCheck {
-            name,
-            ok: true,
-            is_known: true,
-            warning: false,
-            text: text.into(),
-            hint: None,
-        });
-    }
-
-    fn add_warning(&mut self, name: &'static str, text: impl Into<String>, hint: impl Into<String>) {
-        let hint = Some(hint.into());
-        self.0.push(PreflightCheck {
-            name,
-            ok: true,
-            is_known: true,
-            warning: true,
-            text: text.into(),
-            hint,
-        });
-    }
-
-    fn add_unknown(&mut self, name: &'static str, text: impl Into<String>) {
-        self.0.push(PreflightCheck {
-            name,
-            ok: true,
-            is_known: false,
-            warning: false,
-            text: text.into(),
-            hint: None,
-        });
-    }
-
-    fn add_failure(&mut self, name: &'static str, text: impl Into<String>, hint: impl Into<String>) {
-        let hint = Some(hint.into());
-        self.0.push(PreflightCheck {
-            name,
-            ok: false,
-            is_known: true,
-            warning: false,
-            text: text.into(),
-            hint,
-        });
-    }
-
-    fn add_error(&mut self, name: &'static str, error: CliError) {
-        self.add_failure(name, error.message, error.hints.join("; "));
-    }
-
-    fn all_passed(&self) -> bool {
-        self.0.iter().all(|check| check.ok)
-    }
+/// Adds an error as a failed check.
+fn add_error(results: &mut PreflightResults, name: &'static str, error: CliError) {
+    results.add_failure(name, error.message, error.hints.join("; "));
 }
 
 pub(crate) fn run(args: &PreflightArgs, context: &CommandContext) -> Result<CommandExit, CliError> {
@@ -183,7 +111,7 @@ async fn inspect_target(
     let git = match wiring::open_git(&context.environment).await {
         Ok(git) => git,
         Err(error) => {
-            results.add_error("git", error);
+            add_error(results, "git", error);
             return Ok(());
         }
     };
@@ -198,7 +126,7 @@ async fn inspect_target(
     let repository = match git.open(&folder).await {
         Ok(repository) => repository,
         Err(error) => {
-            results.add_error("repository", wiring::git_error(error));
+            add_error(results, "repository", wiring::git_error(error));
             return Ok(());
         }
     };
@@ -211,7 +139,7 @@ async fn inspect_target(
     let branch = run_branch(&new_run_id());
     match repository.branch_write_error(&branch, head).await.map_err(wiring::git_error)? {
         None => results.add_ok("branch", "a branch for fixes can be created"),
-        Some(why) => results.add_error("branch", branch_write_error(&branch, &why)),
+        Some(why) => add_error(results, "branch", branch_write_error(&branch, &why)),
     }
     let config = match read_repository_config(&repository, None).await? {
         Some(file) => operator.with_repository(&file)?,
@@ -219,6 +147,7 @@ async fn inspect_target(
     };
     let level = check_sandbox(results).await?;
     check_models(&config, context, results);
+    check_hooks(repository.root().join(PRE_COMMIT_FILE).exists(), &config, results);
     if !can_run_commands(&config, level, results) {
         return Ok(());
     }
@@ -236,14 +165,14 @@ fn check_models(config: &Config, context: &CommandContext, results: &mut Preflig
             let audits = config.with_named_model(config.roles.auditor.as_ref()).model.name;
             results.add_ok("model", format!("{audits}: the key of this model is set; nothing was sent"));
         }
-        Err(error) => results.add_error("model", error),
+        Err(error) => add_error(results, "model", error),
     }
     match wiring::converge::check_fixer_ready(config, &context.environment) {
         Ok(None) => {}
         Ok(Some(name)) => {
             results.add_ok("fixer", format!("{name}: the key of this model is set; nothing was sent"));
         }
-        Err(error) => results.add_error("fixer", error),
+        Err(error) => add_error(results, "fixer", error),
     }
 }
 
@@ -258,7 +187,7 @@ async fn check_pull_request(
     let folder = wiring::ensure_machine_folder(config)?;
     let mut there = None;
     match wiring::forge_client(config, forge, &context.environment, &folder) {
-        Err(error) => results.add_error("forge", error),
+        Err(error) => add_error(results, "forge", error),
         Ok(client) => match check_pull_at_forge(&client, forge, repo, *number, results).await {
             Ok(seen) => there = Some((client, seen)),
             Err(error) => {
@@ -275,10 +204,12 @@ async fn check_pull_request(
     let FetchedPullRequest { mirror, config } = match fetched {
         Ok(fetched) => fetched,
         Err(error) => {
-            results.add_error("commits", error);
+            add_error(results, "commits", error);
             return Ok(());
         }
     };
+    let hooks = mirror.read_file(&now.head.sha, &RepoPath::from_bytes(PRE_COMMIT_FILE.as_bytes())).await;
+    check_hooks(hooks.map_err(wiring::git_error)?.is_some(), &config, results);
     if !can_run_commands(&config, level, results) {
         return Ok(());
     }
@@ -473,6 +404,13 @@ async fn check_sandbox(results: &mut PreflightResults) -> Result<SandboxLevel, C
     Ok(level)
 }
 
+/// Warns if the repository has pre-commit hooks that are not part of the gate.
+fn check_hooks(has_hooks: bool, config: &Config, results: &mut PreflightResults) {
+    if let Some(note) = unused_hooks_note(has_hooks, &config.converge.gate) {
+        results.add_warning("pre-commit", note, PRE_COMMIT_HINT);
+    }
+}
+
 fn has_commands(config: &Config) -> bool {
     !(config.converge.gate.is_empty()
         && config.verify.setup_commands.is_empty()
@@ -502,105 +440,19 @@ async fn check_commands(
     let verifier = match wiring::verify::new_verifier(&config.verify, &context.environment) {
         Ok(verifier) => verifier,
         Err(error) => {
-            results.add_error("checks", error);
+            add_error(results, "checks", error);
             return Ok(());
         }
     };
     let progress = context.output.progress("setting up and running checks", None);
     let failed = wiring::verify::verify_error;
-    let set_up = verifier.set_up(tree, trust).await.map_err(failed)?;
-    report_setup(&set_up, results);
-    check_gate_commands(&verifier, &set_up, tree, config, results).await.map_err(failed)?;
-    let verified = verifier.verify_tree(tree, trust, None).await.map_err(failed)?;
-    report_check_results(&verified, results);
-    drop(progress);
-    Ok(())
-}
-
-fn report_setup(setup_result: &SetupResult, results: &mut PreflightResults) {
-    match setup_result.commands.iter().find(|ran| !ran.end.is_success()) {
-        Some(ran) => {
-            let hint = "fix `verify.setup`: no check runs until the setup succeeds; `truing verify` shows \
-                the output of the setup";
-            results.add_failure("set-up", render_failure(ran), hint);
-        }
-        None if setup_result.commands.is_empty() => {}
-        None => results.add_ok("set-up", "it works"),
-    }
-}
-
-/// Checks that the gate's commands can be found. No command is started, because its findings are not needed
-/// here.
-async fn check_gate_commands(
-    verifier: &Verifier,
-    setup_result: &SetupResult,
-    tree: &Path,
-    config: &Config,
-    results: &mut PreflightResults,
-) -> Result<(), VerifyError> {
-    if config.converge.gate.is_empty() {
-        results.add_ok("gate", NO_GATE_COMMANDS_MESSAGE);
-    }
-    for argv in &config.converge.gate {
-        let program = argv.first().map(String::as_str).unwrap_or_default();
-        let find: Vec<String> =
-            FIND_PROGRAM_COMMAND.iter().copied().chain([program]).map(str::to_owned).collect();
-        match verifier.run_on_copy(setup_result, tree, &find).await?.end_reason {
-            CommandEndReason::Exit { code: 0 } => {
-                results.add_ok("gate", format!("`{}` can be started", render_argv(argv)));
-            }
-            CommandEndReason::Exit { .. }
-            | CommandEndReason::Killed
-            | CommandEndReason::Time
-            | CommandEndReason::Output
-            | CommandEndReason::Disk
-            | CommandEndReason::Limit { .. }
-            | CommandEndReason::DiskFull
-            | CommandEndReason::NoProgram => results.add_failure(
-                "gate",
-                format!("`{}` cannot be started", render_argv(argv)),
-                "install the program in a folder that is visible in the sandbox, or add the folder of the \
-                program to `verify.programs`, or install the program with `verify.setup`",
-            ),
-        }
-    }
-    Ok(())
-}
-
-/// Reports the result of each check on the unchanged files. A check that already fails cannot show whether a
-/// fix breaks the code.
-fn report_check_results(verified: &VerifiedTree, results: &mut PreflightResults) {
-    let checks = verified.verification.iter().flat_map(|verification| &verification.checks);
-    let mut any = false;
-    for check in checks {
-        any = true;
-        let ran = check.retry.as_ref().unwrap_or(&check.ran);
-        match (check.ran.end.is_success(), ran.end.is_success()) {
-            (true, _) => results.add_ok("checks", format!("`{}` passes", render_argv(&ran.argv))),
-            (false, true) => results.add_failure(
-                "checks",
-                format!("`{}` failed once and passed once", render_argv(&ran.argv)),
-                "a flaky check proves nothing about a fix: make the check reliable",
-            ),
-            (false, false) => results.add_failure(
-                "checks",
-                render_failure(ran),
-                "this check fails before any fix, so it cannot show whether a fix breaks something: see \
-                    `truing verify`",
-            ),
-        }
-    }
-    if !any && verified.setup.can_run_checks() {
+    let gate = &config.converge.gate;
+    let report = check_tree(&verifier, tree, trust, gate, results).await.map_err(failed)?;
+    if report.is_some_and(|report| report.checks.is_empty()) {
         results.add_warning("checks", NO_CHECKS_MESSAGE, NO_CHECKS_HINT);
     }
-}
-
-fn render_argv(argv: &[String]) -> String {
-    visible_line(&argv.join(" "))
-}
-
-fn render_failure(command_run: &CommandRun) -> String {
-    format!("`{}` fails: {}", render_argv(&command_run.argv), command_run.end)
+    drop(progress);
+    Ok(())
 }
 
 /// Formats the checks with their hints, within the columns of a terminal.

@@ -55,6 +55,7 @@ pub fn inspection_tools(config: &Config, environment: &Environment) -> Result<In
         project_programs_folder: None,
         commands: verify::gate_commands(config, environment)?,
         configuration_id: inspection_digest(config),
+        skips_preflight: BugteamVariables::from_environment(environment)?.skips_preflight,
     })
 }
 

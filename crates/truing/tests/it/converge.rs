@@ -24,6 +24,7 @@ mod others;
 mod own;
 mod owners;
 mod passing;
+mod preflight;
 mod pull;
 mod reviewed;
 mod runtimes;

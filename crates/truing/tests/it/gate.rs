@@ -352,6 +352,138 @@ fn wrong_uses_are_refused_and_say_what_is_wrong() {
     assert_eq!(output.status.code(), Some(2), "{output:?}");
 }
 
+/// A program with the interface and the output of pre-commit 4.7. It has the hook `strip`, which edits files,
+/// and the hook `lint`. With network, it installs the hooks in the home folder.
+const PRE_COMMIT: &str = r#"#!/bin/sh
+installed="$HOME/.cache/pre-commit"
+if [ ! -e "$installed" ]; then
+    echo "[INFO] Initializing environment for https://example.org/hooks."
+    if [ -n "$UV_OFFLINE" ]; then
+        echo "An unexpected error has occurred: CalledProcessError: command: ('/usr/bin/git', 'fetch')"
+        echo "return code: 128"
+        exit 3
+    fi
+    mkdir -p "$installed"
+fi
+[ "$1" = install-hooks ] && exit 0
+[ -e .pre-commit-config.yaml ] || {
+    echo "An error has occurred: InvalidConfigError: "
+    echo "=====> .pre-commit-config.yaml is not a file"
+    exit 1
+}
+[ "$1 $2" = "run --files" ] || exit 9
+shift 2
+result=0
+echo "check yaml...............................................................Passed"
+echo "- hook id: check-yaml"
+echo "this hook is verbose"
+echo "check toml...........................................(no files to check)Skipped"
+if grep -q ' $' "$@"; then
+    sed -i 's/ *$//' "$@"
+    echo "strip....................................................................Failed"
+    echo "- hook id: strip"
+    echo "- files were modified by this hook"
+    result=1
+fi
+if grep -q bad "$@"; then
+    echo "lint.....................................................................Failed"
+    echo "- hook id: lint"
+    echo "- exit code: 1"
+    echo
+    grep -n bad "$@" /dev/null | sed 's/^\.\///'
+    result=1
+fi
+grep -q hang "$@" && sleep 1000
+exit $result
+"#;
+
+/// Creates a site whose gate consists of the pre-commit hooks. `more` is added to the section `[verify]`.
+fn site_with_hooks(more: &str) -> Site {
+    let site = Site::new("");
+    std::fs::create_dir(site.path("programs")).unwrap();
+    site.write("programs/pre-commit", PRE_COMMIT);
+    let mode = std::fs::Permissions::from_mode(0o755);
+    std::fs::set_permissions(site.path("programs/pre-commit"), mode).unwrap();
+    let programs = json!([site.path("programs")]);
+    let verify = format!("[verify]\nprograms = {programs}\n{more}");
+    site.write("truing.toml", &format!("[converge]\ngate = [\"pre-commit\"]\n{verify}"));
+    site.write("repository/.pre-commit-config.yaml", "repos: []\n");
+    site.commit();
+    site
+}
+
+const INSTALL: &str = "setup = [[\"pre-commit\", \"install-hooks\"]]\n";
+
+#[test]
+fn pre_commit_hooks_block_if_they_fail_or_edit_files_and_their_edits_go_nowhere() {
+    if !has_sandbox() {
+        return;
+    }
+    let site = site_with_hooks(INSTALL);
+    assert_eq!(site.run(&[]).status.code(), Some(0), "{:?}", site.run(&[]));
+    site.write("repository/new.txt", "good \nbad\n");
+    let (answer, code) = site.run_json(&[]);
+    let failed = |name: &str, dots: usize, details: &str| {
+        format!("- {name}{}Failed - hook id: {name} - {details}", ".".repeat(dots))
+    };
+    assert_eq!(code, Some(1), "{answer}");
+    assert_eq!(
+        findings_of_kind(&answer, "blocking"),
+        [
+            failed("strip", 68, "files were modified by this hook"),
+            failed("lint", 69, "exit code: 1"),
+            "new.txt:2 bad".to_owned(),
+        ]
+    );
+    assert_eq!(answer["commands"][0]["argv"], json!(["pre-commit"]));
+    assert_eq!(std::fs::read_to_string(site.path("repository/new.txt")).unwrap(), "good \nbad\n");
+}
+
+#[test]
+fn pre_commit_hooks_that_cannot_run_are_no_pass() {
+    if !has_sandbox() {
+        return;
+    }
+    // No hook is installed.
+    let site = site_with_hooks("");
+    site.write("repository/new.txt", "good\n");
+    let error = site.refusal_error();
+    assert!(error.contains("`pre-commit`: exit code 3: "), "{error}");
+    assert!(error.contains("let `verify.setup` install them (`pre-commit install-hooks`)"), "{error}");
+
+    // There is no configuration of hooks.
+    let site = site_with_hooks(INSTALL);
+    std::fs::remove_file(site.path("repository/.pre-commit-config.yaml")).unwrap();
+    let error = site.refusal_error();
+    assert!(error.contains(".pre-commit-config.yaml is not a file"), "{error}");
+
+    let site = site_with_hooks(&format!("timeout = \"2s\"\n{INSTALL}"));
+    site.write("repository/new.txt", "hang\n");
+    assert!(site.refusal_error().contains("`pre-commit`: took too long"), "{}", site.refusal_error());
+}
+
+#[test]
+fn a_preflight_says_whether_pre_commit_hooks_are_installed_and_in_the_gate() {
+    if !has_sandbox() {
+        return;
+    }
+    let site = site_with_hooks(INSTALL);
+    let (told, code) = site.preflight(&[KEY]);
+    assert_eq!(code, Some(0), "{told:?}");
+    assert!(told.contains(&"ok   gate: all pre-commit hooks are installed".to_owned()), "{told:?}");
+
+    let site = site_with_hooks("");
+    let (told, code) = site.preflight(&[KEY]);
+    let failed =
+        told.iter().any(|line| line.starts_with("fail gate: not all pre-commit hooks are installed: "));
+    assert!(code == Some(1) && failed, "{told:?}");
+
+    site.write("truing.toml", "");
+    let (told, code) = site.preflight(&[KEY]);
+    let note = "warn pre-commit: the hooks of .pre-commit-config.yaml are not run on fixes";
+    assert!(code == Some(0) && told.iter().any(|line| line.starts_with(note)), "{told:?}");
+}
+
 const KEY: (&str, &str) = ("ANTHROPIC_API_KEY", "a key");
 
 #[test]

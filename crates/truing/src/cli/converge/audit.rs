@@ -15,7 +15,7 @@ use truing_core::money::MicroUsd;
 use truing_loops::converge::run_texts::line_origin;
 
 use super::local::PreparedRun;
-use super::outcome::{self, MODEL_HINT, converge_finding_json};
+use super::outcome::{self, MODEL_HINT, PREFLIGHT_HINT, converge_finding_json};
 use super::target_run::TargetRun;
 use super::targets::{self, ConvergeTarget};
 use super::{ConvergeArgs, ConvergeRunArgs, converge_exit, parse_severity, pull, report_refusal};
@@ -182,6 +182,8 @@ fn audit_failure(record: &ConvergeRecord) -> Option<CliError> {
             command again"
     } else if code == ConvergeExitCode::Interrupted {
         "nothing was changed; run the command again"
+    } else if code == ConvergeExitCode::Preflight {
+        PREFLIGHT_HINT
     } else if is_of_models {
         MODEL_HINT
     } else {

@@ -297,12 +297,8 @@ fn skipped_hooks_warning(hooks: &[&str], has_gate: bool) -> Option<String> {
     if hooks.is_empty() {
         return None;
     }
-    let offer = if has_gate {
-        ""
-    } else {
-        "; to run the hooks' checks on fixes, configure a gate: `converge.gate`, for example \
-            [[\"pre-commit\", \"run\", \"--all-files\"]]"
-    };
+    let offer =
+        if has_gate { "" } else { "; to run the hooks' checks on fixes, configure a gate (`converge.gate`)" };
     Some(format!("hooks of this clone are not run on fixes: {}{offer}", hooks.join(", ")))
 }
 
@@ -475,7 +471,11 @@ impl BranchCheckout {
         // A user who starts a finished run again on the same commit wants a new audit. The message warns that
         // everything is audited again, because the new audit costs money.
         let before = last.as_ref().filter(|last| {
-            last.detail.state.starting_head == self.head && last.detail.setup_id == inspection_digest
+            let has_begun =
+                last.detail.state.exit.as_ref().is_none_or(|exit| exit.code != ConvergeExitCode::Preflight);
+            has_begun
+                && last.detail.state.starting_head == self.head
+                && last.detail.setup_id == inspection_digest
         });
         let earlier = before.and_then(|last| last.detail.state.exit.as_ref().map(|exit| (last, exit))).map(
             |(last, exit)| {

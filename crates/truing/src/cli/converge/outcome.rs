@@ -18,11 +18,16 @@ use super::{ConvergeArgs, converge_exit};
 use crate::cli::CommandContext;
 use crate::cli::columns::fold_line;
 use crate::cli::error::{CliError, CommandExit};
+use crate::cli::output::shell_quote;
 use crate::cli::review::json::finding_json;
 use crate::wiring;
 
 /// Maximum characters of a reason.
 const MAX_REASON_CHARS: usize = 600;
+/// Maximum characters of a reason in the line of a target.
+const MAX_LINE_REASON_CHARS: usize = 120;
+/// Number of characters of a run's id in the name of a branch.
+const SHORT_RUN_ID_CHARS: usize = 8;
 /// Maximum bytes of the label that begins a line of the report.
 const MAX_LABEL_BYTES: usize = 20;
 /// Maximum characters of a branch's name.
@@ -36,6 +41,17 @@ pub(super) struct TargetOutcome {
     pub(super) kind: ConvergeExitKind,
     /// Cost of the run in micro-dollars.
     pub(super) cost: MicroUsd,
+    /// Reason of the end.
+    reason: String,
+}
+
+impl TargetOutcome {
+    /// Returns the end as one line.
+    pub(super) fn line(&self, name: &str) -> String {
+        let name = line::clean_line(name, MAX_BRANCH_NAME_CHARS);
+        let reason = line::clean_line(&self.reason, MAX_LINE_REASON_CHARS);
+        format!("{name}: {} ({}): {reason}\n", self.kind.as_str(), self.cost)
+    }
 }
 
 /// Prints the result of a target: the ended run, or the error that prevented the start of a run. If
@@ -65,6 +81,7 @@ pub(super) async fn print_outcome(
                 exit: error.exit,
                 kind: unstarted_exit_kind(error.exit),
                 cost: MicroUsd(0),
+                reason: error.message,
             });
         }
     };
@@ -85,18 +102,22 @@ pub(super) async fn print_outcome(
             Some(folder) => merge_advice(&record, folder, context).await,
             None => MergeAdvice::FastForward,
         };
-        output.print_data(format_args!("{title}{}{end}", render_text(&record, &mirror, &merge).await?))?;
+        let next = cap_reached_advice(&record, name, context);
+        let text = render_text(&record, &mirror, &merge).await?;
+        output.print_data(format_args!("{title}{text}{next}{end}"))?;
     }
     if is_dry {
         return Ok(TargetOutcome {
             exit: CommandExit::Success,
             kind: ConvergeExitKind::Interrupted,
             cost: MicroUsd(0),
+            reason: DRY_RUN_MESSAGE.to_owned(),
         });
     }
     print_failure(&record, shown, context);
     let kind = record.detail.state.exit.as_ref().map_or(ConvergeExitKind::Interrupted, End::kind);
-    Ok(TargetOutcome { exit: converge_exit(&record), kind, cost: record.cost() })
+    let reason = record.detail.state.exit.as_ref().map(|exit| exit.reason.clone()).unwrap_or_default();
+    Ok(TargetOutcome { exit: converge_exit(&record), kind, cost: record.cost(), reason })
 }
 
 /// Prints the error and the hint of a run that could not continue.
@@ -127,6 +148,10 @@ pub(super) fn interrupted_error() -> CliError {
 pub(super) const MODEL_HINT: &str =
     "run the command again, or set another model (`model.name`); the warnings above say what was wrong";
 
+/// Hint for a run or an audit that a check has stopped before anything was paid.
+pub(super) const PREFLIGHT_HINT: &str = "see each check: `truing preflight`; then run the command again; \
+    `BUGTEAM_PREFLIGHT_SKIP=1` skips these checks";
+
 /// Returns the hint for the end of a run.
 fn end_hint(exit: &End) -> &'static str {
     let code = exit.code;
@@ -137,6 +162,8 @@ fn end_hint(exit: &End) -> &'static str {
             command again: the run continues where it stopped"
     } else if code == ConvergeExitCode::Gate {
         "see the problems that the gate reports: `truing gate`"
+    } else if code == ConvergeExitCode::Preflight {
+        PREFLIGHT_HINT
     } else {
         "see what is missing: `truing preflight`; then run the command again: the run continues where it \
             stopped"
@@ -190,6 +217,29 @@ async fn merge_advice(record: &ConvergeRecord, folder: &Path, context: &CommandC
         })
     };
     looked.await.unwrap_or(MergeAdvice::FastForward)
+}
+
+/// Returns the commands that continue a run that reached its limit of audits. Returns an empty text for other
+/// ends.
+fn cap_reached_advice(record: &ConvergeRecord, name: Option<&str>, context: &CommandContext) -> String {
+    let state = &record.detail.state;
+    if state.exit.as_ref().is_none_or(|exit| exit.kind() != ConvergeExitKind::CapReached) {
+        return String::new();
+    }
+    let target = name.map(|name| format!(" {}", shell_quote(name))).unwrap_or_default();
+    let branch = &record.detail.branch;
+    let is_run_branch = *branch == run_branch(&record.run);
+    // A further run starts at a pull request's new head, but does not start at the fixes for a local branch.
+    let (switch, limit) = match (state.commits.is_empty(), is_run_branch) {
+        (true, _) => (String::new(), format!(" --max-audits {}", state.limits.max_audits.saturating_add(1))),
+        (false, true) => {
+            let id: String = record.run.as_str().chars().take(SHORT_RUN_ID_CHARS).collect();
+            (format!("  git switch -c fixes-{id} {branch}\n"), String::new())
+        }
+        (false, false) => (String::new(), String::new()),
+    };
+    let command = context.output.command_line(&format!("converge{limit}{target}"));
+    format!("\nTo continue:\n{switch}  {command}\n")
 }
 
 /// Returns a run as text.

@@ -89,7 +89,8 @@ impl<'a> TargetRun<'a> {
     }
 }
 
-/// Runs all targets and prints their results in the order of the request. A failed run does not stop the
+/// Runs all targets and prints their results in the order of the request. After several results, prints one
+/// line for each. A failed run does not stop the
 /// other runs. A signal stops all runs. Each stopped run can be resumed. If `includes_target_name` is true,
 /// the text contains the name of each target.
 ///
@@ -120,6 +121,7 @@ pub(super) async fn run_all(
     });
     let mut runs: FuturesOrdered<_> = runs.collect();
     let (mut names, mut all, mut printed) = (targets.iter(), Vec::with_capacity(targets.len()), Ok(()));
+    let mut lines = String::new();
     loop {
         let ended = tokio::select! {
             ended = runs.next() => ended,
@@ -144,11 +146,18 @@ pub(super) async fn run_all(
         )
         .await
         {
-            Ok(ended) => all.push(ended),
+            Ok(ended) => {
+                lines += &ended.line(target.name.as_deref().unwrap_or_default());
+                all.push(ended);
+            }
             Err(error) => printed = Err(error),
         }
     }
-    printed.map(|()| all)
+    printed?;
+    if targets.len() > 1 && !context.output.is_json() {
+        context.output.print_data(lines)?;
+    }
+    Ok(all)
 }
 
 /// Returns the highest exit code of the results.

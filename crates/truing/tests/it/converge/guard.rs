@@ -74,7 +74,8 @@ fn a_run_that_changed_tests_says_so_where_no_check_is_set() {
 #[test]
 fn a_run_that_changed_tests_says_so_where_no_check_passes() {
     for (check, expected) in [("[\"true\"]", false), ("[\"false\"]", true)] {
-        let scene = run_right_fix(true).with_config(&format!("[verify]\ncheck = [{check}]\n"));
+        let config = format!("[verify]\ncheck = [{check}]\n");
+        let scene = run_right_fix(true).with_config(&config).without_preflight();
         let (told, _) = scene.json(&[]);
         assert_eq!(is_fix_untested(&told), expected, "{check}: {told}");
     }
@@ -88,7 +89,8 @@ fn a_check_that_failed_is_not_made_to_pass_by_the_tests_alone() {
         let answers =
             [planted_bug_answer()].into_iter().chain(edits).chain([fix_report_answer(&[(BUG_ID, None)])]);
         let scene = Scene::new(answers.chain([clean_fix_answer(), clean_audit_answer()]))
-            .with_config(&format!("{check}[converge]\nselfaudit_rounds = 1\n"));
+            .with_config(&format!("{check}[converge]\nselfaudit_rounds = 1\n"))
+            .without_preflight();
         scene.place.write("test_total.py", TEST_BY_DATA);
         scene.place.write("tests/case.txt", "1 2 = 3\n");
         scene.place.commit("ask for all elements");

@@ -93,9 +93,12 @@ fn a_clean_branch_needs_one_audit() {
     assert_eq!(run_end(&answer), ("converged", "clean", 0));
     assert_eq!((&answer.0["loops"], &answer.0["commits"]), (&json!(1), &json!([])));
     assert_eq!((scene.branch(), scene.request_count()), (None, 1));
-    let scene = Scene::new([clean_audit_answer()]).with_config("[verify]\ncheck = [[\"false\"]]\n");
-    let unchecked = "nothing was fixed, so `verify.check` was not run; its result is unknown";
+    let check = "[verify]\ncheck = [[\"false\"]]\n";
+    let scene = Scene::new([clean_audit_answer()]).with_config(check).without_preflight();
+    let unchecked = "`verify.check` was not run on this head; its result is unknown";
     assert_eq!(scene.json(&[]).0["warnings"], json!([unchecked]));
+    let scene = Scene::new([clean_audit_answer()]).with_config("[verify]\ncheck = [[\"true\"]]\n");
+    assert_eq!(scene.json(&[]).0["warnings"], json!([]), "the preflight ran it");
 }
 
 #[test]
@@ -121,6 +124,19 @@ fn after_the_last_audit_nothing_is_mended_that_nobody_would_audit() {
     let answer = scene.json(&["--max-audits", "1"]);
     assert_eq!(run_end(&answer), ("cap-reached", "max_audits", 1));
     assert_eq!((answer.0["remaining"].as_array().unwrap().len(), scene.request_count()), (1, 1));
+
+    let ran = Scene::new([planted_bug_answer()]).run(&["--max-audits", "1"]);
+    let next = "\nTo continue:\n  truing --config ../op.toml converge --max-audits 2\n";
+    assert!(ran.out.contains(next), "{ran:?}");
+    let fixed = Scene::new(two_loop_answers()).with_config("[converge]\nfinal_fix = true\n");
+    let ran = fixed.run(&["--max-audits", "1"]);
+    let branch = fixed.branch().unwrap();
+    let id = branch.strip_prefix("truing/run/").unwrap();
+    let next = format!(
+        "\nTo continue:\n  git switch -c fixes-{} {branch}\n  truing --config ../op.toml converge\n",
+        &id[..8]
+    );
+    assert!(ran.out.contains(&next), "{ran:?}");
 }
 
 #[test]
@@ -222,7 +238,7 @@ fn a_check_that_fails_with_the_fix_alone_is_told_to_the_next_fixer() {
 #[test]
 fn a_run_says_where_checks_cannot_be_relied_on() {
     let warned = |check: &str| {
-        let scene = Scene::new(two_loop_answers()).with_config(check);
+        let scene = Scene::new(two_loop_answers()).with_config(check).without_preflight();
         let answer = scene.json(&[]);
         assert_eq!(run_end(&answer), ("converged", "clean", 0), "{answer:?}");
         answer.0["warnings"].to_string()

@@ -27,6 +27,7 @@ pub(crate) struct Scene {
     pub(crate) model: FakeModel,
     config: String,
     program: Option<PathBuf>,
+    skips_preflight: bool,
     _runtime: Runtime,
 }
 
@@ -40,7 +41,7 @@ impl Scene {
         place.git(["checkout", "--quiet", "-b", "topic"]);
         place.write("total.py", BUG);
         place.commit("add totals");
-        Self { place, model, config: String::new(), program: None, _runtime: runtime }
+        Self { place, model, config: String::new(), program: None, skips_preflight: false, _runtime: runtime }
     }
 
     /// Sets the lines that follow the section `[model]` in the operator's configuration.
@@ -52,6 +53,12 @@ impl Scene {
     /// Sets the `claude` program for the `cli` runtime; with `None`, the native runtime is used.
     pub(crate) fn with_program(mut self, program: Option<PathBuf>) -> Self {
         self.program = program;
+        self
+    }
+
+    /// Skips the checks before the first call of the model.
+    pub(crate) fn without_preflight(mut self) -> Self {
+        self.skips_preflight = true;
         self
     }
 
@@ -70,6 +77,9 @@ impl Scene {
         let fixed = [name, "--config", "../op.toml"];
         let mut command = self.place.command(&[&fixed, arguments].concat());
         command.env("ANTHROPIC_API_KEY", DEFAULT_API_KEY);
+        if self.skips_preflight {
+            command.env("BUGTEAM_PREFLIGHT_SKIP", "1");
+        }
         if let Some(program) = &self.program {
             command.env("RUNTIME_MODE", "cli").env("TRUING_REVIEW__CLAUDE", program);
         }

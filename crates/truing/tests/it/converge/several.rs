@@ -112,6 +112,10 @@ async fn what_cannot_be_worked_on_keeps_no_other_waiting_and_the_highest_exit_co
     assert_eq!(ran.exit, 2, "{ran:?}");
     assert!(ran.out.starts_with(&format!("{}\nconverge: converged\n", names[1])), "{ran:?}");
     assert!(ran.err.contains("error: `./nonesuch`: there is no such folder\nhint: "), "{ran:?}");
+    // At the end, the output has one line for each target.
+    let last: Vec<&str> = ran.out.lines().rev().take(2).collect();
+    assert_eq!(last[0], "./nonesuch: refused ($0.00): `./nonesuch`: there is no such folder");
+    assert!(last[1].starts_with(&format!("{}: converged ($", names[1])), "{ran:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
