@@ -64,6 +64,7 @@ pub(super) fn default_value(
             | ["server", "metrics_listen"]
             | ["mcp", _, "url" | "forge" | "transport" | "token" | "headers" | "tools"]
             | ["forge", _, "app_id" | "private_key" | "marker_key" | "email" | "account" | "halted"]
+            | ["forge", _, "sign", ..]
             | ["tool", _, "command" | "format" | "paths" | "exit"]
             | ["review", "tier" | "most"]
             | ["rules" | "prompts" | "policy", "dir"]

@@ -44,4 +44,8 @@ pub struct ForgeConfig {
     /// Globs of branches whose tips may contain a configuration file, in addition to the default branch.
     /// [`crate::value::compile_globs`] compiles the globs.
     pub config_branches: Vec<String>,
+    /// True if the forge's API creates commits, in place of pushes.
+    pub commits_by_api: bool,
+    /// Private SSH key that signs the commits that are pushed.
+    pub signing_key: Option<SecretSource>,
 }

@@ -172,6 +172,10 @@ const PLANNED_PROVIDERS: &[&str] = &[];
 #[cfg(not(feature = "aws"))]
 const PLANNED_PROVIDERS: &[&str] = &["aws", "bedrock"];
 /// Greatest id of a GitHub App: the largest integer that JSON numbers represent exactly.
+/// Values of `forge.NAME.commits`.
+const COMMIT_METHODS: &[&str] = &["push", COMMITS_BY_API];
+pub(crate) const COMMITS_BY_API: &str = "api";
+
 const MAX_APP_ID: i64 = (1 << 53) - 1;
 /// Range of retention times.
 const RETENTION_RANGE: ValueKind =
@@ -561,6 +565,32 @@ pub const KEYS: &[ConfigKey] = &[
             of such a branch configures the reviews of pull requests into the branch. If the branch has no \
             `.truing.toml`, Truing uses the file of the default branch. Anyone who may push to such a \
             branch controls what Truing reviews.",
+    },
+    ConfigKey {
+        path: "forge.NAME.commits",
+        kind: ValueKind::Choice { supported: COMMIT_METHODS, planned: &[] },
+        default: KeyDefault::Text("push"),
+        repository: RepositoryOverride::Forbidden,
+        since: "0.1.0",
+        doc: "The way in which commits get to the forge. `push`: git pushes them. `api`, only at GitHub: \
+            GitHub creates each commit, by `createCommitOnBranch`, and shows it as verified; its author \
+            is the account of the token or App. The API cannot create executable files, links, changes \
+            of a file's mode, merges, and commits above 20 MiB. Git pushes such commits, and the run says \
+            so.",
+    },
+    ConfigKey {
+        path: "forge.NAME.sign.ssh_key",
+        kind: ValueKind::SecretLocation,
+        default: KeyDefault::Computed {
+            description: "none; commits are not signed",
+            example: "{ file = \"/etc/truing/signing_key\" }",
+        },
+        repository: RepositoryOverride::Forbidden,
+        since: "0.1.0",
+        doc: "The private SSH key, without a passphrase, that signs the commits that git pushes. The \
+            program `ssh-keygen` must be installed. Register the public key at the forge as a signing key \
+            of Truing's account. Use an Ed25519 or RSA key: the signatures of other keys differ at each \
+            attempt.",
     },
     ConfigKey {
         path: "model.provider",

@@ -21,7 +21,7 @@ use crate::body;
 use crate::capability::GITHUB;
 use crate::http::{ForgeHttpClient, HttpClientError, HttpDialect, HttpTimeouts};
 use crate::marker::MarkerKeys;
-use crate::remote::RemoteError;
+use crate::remote::{CommitOptions, RemoteError};
 use address::append_segments;
 use auth::{GitHubAuth, TokenScope};
 
@@ -31,6 +31,7 @@ mod checks;
 mod client;
 mod comment_texts;
 mod comments;
+mod commits;
 mod graphql;
 mod id;
 mod observed_comments;
@@ -89,6 +90,7 @@ pub struct GitHubOptions {
     pub marker_keys: MarkerKeys,
     /// Time for which a new comment may stay invisible if the response to its creation was lost.
     pub settle_delay: TimeSpan,
+    pub commits: CommitOptions,
 }
 
 /// The error for options from which no client can be built.

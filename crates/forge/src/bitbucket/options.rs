@@ -6,6 +6,7 @@ use url::Url;
 
 use crate::http::HttpClientError;
 use crate::marker::MarkerKeys;
+use crate::remote::CommitOptions;
 
 /// The address of one server, and the login and settings for this server.
 #[derive(Clone, Debug)]
@@ -35,6 +36,7 @@ pub struct BitbucketOptions {
     /// Maximum time until the forge shows a new comment. This time is needed if the response to the create
     /// request was lost.
     pub settle_delay: TimeSpan,
+    pub commits: CommitOptions,
 }
 
 /// The reason why no client can be built from the options.

@@ -21,6 +21,7 @@ use crate::capability::MarkerSyntax;
 use crate::forge_server::ForgeServer as _;
 use crate::listing::CachedListing;
 use crate::marker::MarkerKeys;
+use crate::remote::CommitOptions;
 use crate::testing::{
     CANARY, ManualClock, Request, ScriptedHttpReply, Server, open_gate_permit, test_timeouts,
 };
@@ -58,6 +59,7 @@ fn options(server: &Server) -> BitbucketOptions {
         previous_accounts: vec!["{0f3a9c56-0000-4000-8000-0000000000ff}".into()],
         marker_keys: keys(),
         settle_delay: TimeSpan::seconds(30),
+        commits: CommitOptions::default(),
     }
 }
 
@@ -134,6 +136,7 @@ fn a_credential_is_in_no_address_and_in_no_debug_text() {
         previous_accounts: Vec::new(),
         marker_keys: keys(),
         settle_delay: TimeSpan::seconds(30),
+        commits: CommitOptions::default(),
     };
     let debug = format!("{options:?}");
     assert!(!debug.contains(CANARY), "{debug}");

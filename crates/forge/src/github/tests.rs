@@ -17,6 +17,7 @@ mod refusals;
 use super::address::is_repository_name;
 use super::comments::{REVIEW_BODY, REVIEW_BODY_ID};
 use super::*;
+use crate::remote::CommitOptions;
 use crate::forge_server::ForgeServer as _;
 use crate::http::unavailable_error;
 use crate::remote::RemotePurpose;
@@ -49,6 +50,7 @@ pub(super) fn github(server: &Server) -> GitHub {
         previous_accounts: Vec::new(),
         marker_keys: keys(),
         settle_delay: TimeSpan::seconds(30),
+        commits: CommitOptions::default(),
     };
     GitHub::with_timeouts(options, test_timeouts(), clock()).unwrap()
 }
@@ -562,6 +564,7 @@ pub(super) fn options(api: &str, git: &str) -> GitHubOptions {
         previous_accounts: Vec::new(),
         marker_keys: keys(),
         settle_delay: TimeSpan::seconds(30),
+        commits: CommitOptions::default(),
     }
 }
 

@@ -12,6 +12,7 @@ use truing_forge::bitbucket::{BitbucketCloud, BitbucketDataCenter, BitbucketOpti
 use truing_forge::capability::{BITBUCKET_CLOUD, BITBUCKET_DC, WriterLookupPermission};
 use truing_forge::github::{GitHub, GitHubCredentials, GitHubOptions};
 use truing_forge::marker::MarkerKeys;
+use truing_forge::remote::CommitOptions;
 use truing_forge::{AnyForgeServer, ForgeServer as _, SecretString};
 use truing_loops::machine::SystemClock;
 use url::Url;
@@ -76,6 +77,7 @@ impl DemoForge {
             previous_accounts: Vec::new(),
             marker_keys: markers,
             settle_delay,
+            commits: CommitOptions::default(),
         };
         match self.kind {
             ForgeKind::Github => {
@@ -88,6 +90,7 @@ impl DemoForge {
                     previous_accounts: accounts,
                     marker_keys: markers,
                     settle_delay,
+                    commits: CommitOptions::default(),
                 };
                 GitHub::new(options, clock).map(AnyForgeServer::from).map_err(setup_error)
             }

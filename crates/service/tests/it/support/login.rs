@@ -10,6 +10,7 @@ use truing_forge::bitbucket::{BitbucketCloud, BitbucketDataCenter, BitbucketOpti
 use truing_forge::capability::MarkerSyntax;
 use truing_forge::github::{GitHub, GitHubCredentials, GitHubOptions};
 use truing_forge::marker::MarkerKeys;
+use truing_forge::remote::CommitOptions;
 use truing_forge::{AnyForgeServer, HttpTimeouts, SecretString};
 
 use crate::support::watch::{EMAIL, Watched};
@@ -35,6 +36,7 @@ impl Login {
             previous_accounts: Vec::new(),
             marker_keys: self.markers.clone(),
             settle_delay: self.settle,
+            commits: CommitOptions::default(),
         }
     }
 
@@ -51,6 +53,7 @@ impl Login {
             previous_accounts: Vec::new(),
             marker_keys: self.markers.clone().with_marker_syntax(MarkerSyntax::LinkReference),
             settle_delay: self.settle,
+            commits: CommitOptions::default(),
         }
     }
 }
