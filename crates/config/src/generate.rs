@@ -68,7 +68,7 @@ pub fn starter_file(forge: &StarterForge) -> String {
     );
     for (section, _) in SECTIONS {
         let path = forge.section_path(section);
-        let is_shown = |key: &ConfigKey| STARTER_FILE_KEYS.contains(&key.path) || forge.value(key).1;
+        let is_shown = |key: &ConfigKey| STARTER_FILE_KEYS.contains(&key.path) || forge.needs(key);
         let keys: Vec<_> = keys::section_keys(section).filter(|(_, key)| is_shown(key)).collect();
         if !keys.is_empty() {
             text.push('\n');

@@ -24,7 +24,7 @@ const ALLOWED_FILES: &[(&str, &str)] = &[
     ("crates/config/src/defaults.rs", "has the addresses and variables of each kind"),
     ("crates/config/src/generate/starter_forge.rs", "writes the section of each kind"),
     ("crates/truing/src/cli/init.rs", "names the variables of each kind"),
-    ("crates/truing/src/cli/review/target.rs", "finds the kind of the server in an address"),
+    ("crates/truing/src/cli/review/target/origin.rs", "finds the kind of the server in an address"),
     ("crates/config/src/login.rs", "refuses a login that the kind does not have"),
 ];
 

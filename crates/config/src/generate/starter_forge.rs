@@ -13,11 +13,18 @@ pub(super) const REPOSITORIES_KEY: &str = "forge.NAME.repositories";
 /// Keys that both generated files set if the forge is a server of one's own.
 const API_URL_KEY: &str = "forge.NAME.api_url";
 const GIT_URL_KEY: &str = "forge.NAME.git_url";
+/// Key that the short file shows for Bitbucket Cloud, where an API token is valid only with it.
+const EMAIL_KEY: &str = "forge.NAME.email";
+/// Name of the section if the kind of the forge is unknown.
+const UNKNOWN_KIND_SECTION: &str = "work";
+/// End of the hosts of GitHub Enterprise Cloud with data residency, whose API has a host of its own.
+const DATA_RESIDENCY_SUFFIX: &str = ".ghe.com";
 
-/// The forge of a generated file, which is also the name of its section.
+/// The forge of a generated file.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct StarterForge {
-    pub kind: ForgeKind,
+    /// Kind of the forge; `None` if the kind is unknown. The file then shows the forge's keys as comments.
+    pub kind: Option<ForgeKind>,
     /// Address of the server, `https://HOST`; `None` for github.com and bitbucket.org.
     pub server: Option<String>,
     /// The only repository that the file's server serves, `owner/name`.
@@ -27,15 +34,40 @@ pub struct StarterForge {
 impl Default for StarterForge {
     /// Returns github.com with all of its repositories.
     fn default() -> Self {
-        Self { kind: ForgeKind::Github, server: None, repository: None }
+        Self { kind: Some(ForgeKind::Github), server: None, repository: None }
     }
 }
 
 impl StarterForge {
+    /// Returns the name of the forge's section, `[forge.NAME]`.
+    pub fn section_name(&self) -> &'static str {
+        self.kind.map_or(UNKNOWN_KIND_SECTION, ForgeKind::as_str)
+    }
+
+    /// Returns the address of the forge's API; `None` for github.com and bitbucket.org. If the kind is
+    /// unknown, returns the address that a GitHub Enterprise Server would have.
+    fn api_url(&self) -> Option<String> {
+        let server = self.server.as_deref()?;
+        if self.kind.is_some_and(|kind| kind != ForgeKind::Github) {
+            return Some(server.to_owned());
+        }
+        let host = server.strip_prefix("https://").filter(|host| host.ends_with(DATA_RESIDENCY_SUFFIX));
+        Some(host.map_or_else(|| format!("{server}/api/v3"), |host| format!("https://api.{host}")))
+    }
+
+    /// Returns true if the short file shows a key of the forge that this kind of forge needs.
+    pub(super) fn needs(&self, key: &ConfigKey) -> bool {
+        match self.kind {
+            Some(ForgeKind::Bitbucket) => key.path == EMAIL_KEY,
+            Some(ForgeKind::Github | ForgeKind::BitbucketDc) => self.value(key).1,
+            None => [API_URL_KEY, GIT_URL_KEY].contains(&key.path),
+        }
+    }
+
     /// Returns the path of a section. `None` in place of a name stands for a section without names.
     pub(super) fn section_path(&self, section: &str) -> String {
         let name = match named_section(section) {
-            Some(NamedSection::Forge) => self.kind.as_str(),
+            Some(NamedSection::Forge) => self.section_name(),
             Some(named) => named.example(),
             None => "",
         };
@@ -46,24 +78,20 @@ impl StarterForge {
     /// comment.
     pub(super) fn value(&self, key: &ConfigKey) -> (String, bool) {
         let text = |value: &str| Json::from(value).to_string();
-        let server = self.server.as_deref();
-        let api_url = |server: &str| match self.kind {
-            ForgeKind::Github => format!("{server}/api/v3"),
-            ForgeKind::Bitbucket | ForgeKind::BitbucketDc => server.to_owned(),
-        };
-        let set = match (key.path, server, &self.repository) {
-            (FORGE_KIND_KEY, ..) => Some(text(self.kind.as_str())),
-            (REPOSITORIES_KEY, _, Some(repository)) => Some(format!("[{}]", text(repository))),
-            (API_URL_KEY, Some(server), _) => Some(text(&api_url(server))),
-            (GIT_URL_KEY, Some(server), _) if self.kind == ForgeKind::Github => Some(text(server)),
+        let set = match (key.path, &self.repository) {
+            (FORGE_KIND_KEY, _) => self.kind.map(|kind| text(kind.as_str())),
+            (REPOSITORIES_KEY, Some(repository)) => Some(format!("[{}]", text(repository))),
+            (API_URL_KEY, _) => self.api_url().as_deref().map(text),
+            (GIT_URL_KEY, _) if self.kind != Some(ForgeKind::BitbucketDc) => self.server.as_deref().map(text),
             _ => None,
         };
         if let Some(value) = set {
-            return (value, true);
+            return (value, self.kind.is_some());
         }
         let example = default_as_toml(key);
         let is_forge_key = key.path.starts_with("forge.NAME.");
-        if self.kind == ForgeKind::Github || !is_forge_key {
+        let is_github = self.kind.is_none_or(|kind| kind == ForgeKind::Github);
+        if is_github || !is_forge_key {
             return (example, false);
         }
         let example = example
@@ -81,7 +109,11 @@ mod tests {
     use crate::ForgeKind;
 
     fn forge(kind: ForgeKind, server: Option<&str>, repository: &str) -> StarterForge {
-        StarterForge { kind, server: server.map(str::to_owned), repository: Some(repository.to_owned()) }
+        StarterForge {
+            kind: Some(kind),
+            server: server.map(str::to_owned),
+            repository: Some(repository.to_owned()),
+        }
     }
 
     #[test]
@@ -92,6 +124,7 @@ mod tests {
                 &[
                     "forge.bitbucket.kind = \"bitbucket\"",
                     "# forge.bitbucket.token = { env = \"BITBUCKET_TOKEN\" }",
+                    "# forge.bitbucket.email = \"\"",
                     "forge.bitbucket.repositories = [\"team/shop\"]",
                 ][..],
             ),
@@ -107,6 +140,26 @@ mod tests {
                 &[
                     "forge.github.api_url = \"https://git.example/api/v3\"",
                     "forge.github.git_url = \"https://git.example\"",
+                ],
+            ),
+            (
+                forge(ForgeKind::Github, Some("https://acme.ghe.com"), "team/shop"),
+                &[
+                    "forge.github.api_url = \"https://api.acme.ghe.com\"",
+                    "forge.github.git_url = \"https://acme.ghe.com\"",
+                ],
+            ),
+            (
+                StarterForge {
+                    kind: None,
+                    server: Some("https://git.example".into()),
+                    repository: Some("team/shop".into()),
+                },
+                &[
+                    "# forge.work.kind = \"github\"",
+                    "# forge.work.api_url = \"https://git.example/api/v3\"",
+                    "# forge.work.git_url = \"https://git.example\"",
+                    "# forge.work.repositories = [\"team/shop\"]",
                 ],
             ),
         ] {

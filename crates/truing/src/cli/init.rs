@@ -7,9 +7,10 @@ use std::path::PathBuf;
 use serde_json::json;
 use truing_config::ForgeKind;
 use truing_config::environment::Environment;
+use truing_config::generate::StarterForge;
 
 use super::error::{CliError, CommandExit};
-use super::review::{starter_forge, unsupported_origin_text};
+use super::review::{starter_forge, unsupported_origin};
 use super::{CommandContext, runtime};
 use crate::wiring;
 
@@ -21,7 +22,9 @@ pub(super) const DEFAULT_OUTPUT_FILE: &str = "truing.toml";
 /// With --all, the file contains every key, with its default and its meaning. If the current folder is a
 /// clone of a repository at GitHub or Bitbucket, the file configures the forge of its remote `origin`, and
 /// limits the server to that repository: `forge.NAME.repositories`. Without that key, every repository that
-/// the token can read is served. The command asks no questions.
+/// the token can read is served. A GitHub Enterprise Server is recognised by its host in the variable
+/// GH_HOST. If the address of `origin` does not show the kind of the forge, the file contains the forge's
+/// keys as comments. The command asks no questions.
 #[derive(clap::Args, Debug)]
 pub struct InitArgs {
     /// The file to write, which must not exist yet. `-`: standard output
@@ -35,20 +38,15 @@ pub struct InitArgs {
 /// Writes the file. An existing file is not changed.
 pub(crate) fn run(args: &InitArgs, context: &CommandContext) -> Result<CommandExit, CliError> {
     let origin = origin_url(&context.environment)?;
-    if let Some(hint) = origin.as_deref().and_then(unsupported_origin_text) {
+    if let Some(kind) = origin.as_deref().and_then(unsupported_origin) {
         let message = "no file is written: the remote `origin` of this repository is at an unsupported forge";
         return Err(CliError::usage("unknown_forge", message)
-            .hint(hint)
+            .hint(kind.hint())
+            .hint(kind.job_hint())
+            .hint("`truing converge` on a local branch and `truing sync decide` need no forge either")
             .hint("to serve repositories at GitHub or Bitbucket, run `truing init` in another folder"));
     }
-    let forge = origin.as_deref().map_or(Ok(None), starter_forge).unwrap_or_else(|host| {
-        context.output.warn(format_args!(
-            "the remote `origin` is at {host}, whose kind of forge is unknown: the file configures \
-             github.com; \
-             set `kind` and `api_url` of the forge"
-        ));
-        None
-    });
+    let forge = origin.as_deref().and_then(|remote| starter_forge(remote, &context.environment));
     let forge = forge.unwrap_or_default();
     let text = match args.all {
         true => truing_config::generate::commented_file(&forge),
@@ -77,7 +75,53 @@ pub(crate) fn run(args: &InitArgs, context: &CommandContext) -> Result<CommandEx
     if let Some(own) = truing_config::operator_file_path(&context.environment) {
         output.print_note(format_args!("to use the file by default: move the file to {}", own.display()));
     }
-    let name = forge.kind.as_str();
+    match forge.kind {
+        Some(kind) => print_server_notes(kind, &forge, context),
+        None => warn_of_unknown_kind(&forge, context),
+    }
+    // The address of git over ssh contains neither the port nor the path of the web pages.
+    let is_derived = forge.server.is_some() && !origin.is_some_and(|remote| remote.starts_with("https://"));
+    if let Some(server) = forge.server.as_ref().filter(|_| is_derived) {
+        output.print_note(format_args!(
+            "check `forge.{}.api_url`: it is correct if the server's web pages are at {server}",
+            forge.section_name()
+        ));
+    }
+    if forge.kind.is_some() {
+        output.print_note(format_args!(
+            "  truing --config {shown} serve --dry-run    # shows what a start would do"
+        ));
+        output.print_note(format_args!("  truing --config {shown} serve"));
+    }
+    Ok(CommandExit::Success)
+}
+
+/// Says that the address of `origin` does not show the kind of its forge, and which keys decide.
+fn warn_of_unknown_kind(forge: &StarterForge, context: &CommandContext) {
+    let server = forge.server.as_deref().unwrap_or_default();
+    let host = server.trim_start_matches("https://");
+    context.output.warn(format_args!(
+        "the address of the remote `origin` does not show which kind of forge {host} is: the file configures \
+         no forge"
+    ));
+    let name = forge.section_name();
+    for line in [
+        format!(
+            "`forge.{name}.kind` decides: \"github\" for GitHub Enterprise Server, \"bitbucket-dc\" for \
+             Bitbucket Data Center with `forge.{name}.api_url = \"{server}\"` and without `git_url`"
+        ),
+        format!("for GitHub Enterprise Server, you can also run: GH_HOST={host} truing init"),
+        "no other kind of server is supported; to review a branch in a clone: `truing review BRANCH`"
+            .to_owned(),
+    ] {
+        context.output.print_note(line);
+    }
+}
+
+/// Prints the repositories that a server with the file serves, and the variables that it needs.
+fn print_server_notes(kind: ForgeKind, forge: &StarterForge, context: &CommandContext) {
+    let output = context.output;
+    let name = forge.section_name();
     match &forge.repository {
         Some(repository) => output.print_note(format_args!(
             "a server with this file serves only {repository} (the remote `origin`); without \
@@ -88,21 +132,21 @@ pub(crate) fn run(args: &InitArgs, context: &CommandContext) -> Result<CommandEx
                 this key to the repositories to review"
         )),
     }
-    let (host, variables) = match (forge.kind, &forge.server) {
+    let (host, variables) = match (kind, &forge.server) {
         (ForgeKind::Github, None) => ("github.com", "GITHUB"),
         (ForgeKind::Bitbucket, None) => ("bitbucket.org", "BITBUCKET"),
         (ForgeKind::Github, Some(server)) => (server.as_str(), "GITHUB"),
         (ForgeKind::Bitbucket | ForgeKind::BitbucketDc, Some(server)) => (server.as_str(), "BITBUCKET"),
         (ForgeKind::BitbucketDc, None) => ("the server", "BITBUCKET"),
     };
+    if kind == ForgeKind::Bitbucket {
+        output.print_note(format_args!(
+            "an API token also needs `forge.{name}.email`; an access token needs `forge.{name}.account`"
+        ));
+    }
     output.print_note(format_args!(
         "to serve {host}: set {variables}_TOKEN and {variables}_WEBHOOK_SECRET, then"
     ));
-    output.print_note(format_args!(
-        "  truing --config {shown} serve --dry-run    # shows what a start would do"
-    ));
-    output.print_note(format_args!("  truing --config {shown} serve"));
-    Ok(CommandExit::Success)
 }
 
 /// Returns the remote `origin` of the current folder's repository. Returns `None` if there is no remote, or

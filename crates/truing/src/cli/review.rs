@@ -66,7 +66,7 @@ use publish::PublishJson;
 pub(super) use repository_settings::{denied_key_names, denied_keys_warning, read_repository_config};
 pub(super) use target::{
     OwnerTarget, PullTarget, RepositoryTarget, is_pull_name, is_pull_slot_key, starter_forge,
-    unsupported_origin_text,
+    unsupported_origin,
 };
 use text::SuggestedCommands;
 use tool_outputs::{ReviewFolders, ToolOutputArgs};

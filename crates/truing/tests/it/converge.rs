@@ -40,5 +40,6 @@ mod terminal;
 mod threads;
 mod traced;
 mod unfixed;
+mod workflow;
 
 use crate::support::{cases, claude, otlp, place, steady, watch};

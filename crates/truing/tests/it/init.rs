@@ -54,23 +54,88 @@ fn init_names_the_repository_of_the_clone_or_says_that_all_are_served() {
     let written = std::fs::read_to_string(home.path().join("truing.toml")).unwrap();
     assert_eq!(line(&written), "forge.github.repositories = [\"ada/shop\"]");
     assert_eq!(home.run(&["config", "check", "truing.toml"]).out, "truing.toml: fine\n");
+}
 
-    // The address does not tell the kind of the forge.
-    git(&["remote", "set-url", "origin", "https://git.example.org/ada/shop.git"]);
-    let unknown = home.run(&["init", "--output", "-"]);
-    assert_eq!(line(&unknown.out), "# forge.github.repositories = []");
-    assert!(unknown.err.contains("git.example.org, whose kind of forge is unknown"), "{unknown:?}");
+/// The service could not use a file for an unsupported forge. The command says what works there.
+#[test]
+fn init_in_a_clone_of_an_unsupported_forge_says_what_works_there() {
+    let home = Home::empty();
+    let git = |arguments: &[&str]| {
+        let done = Command::new("git").args(arguments).current_dir(home.path()).status().unwrap();
+        assert!(done.success());
+    };
+    git(&["init", "--quiet"]);
+    git(&["remote", "add", "origin", "x"]);
+    for (origin, name, job) in [
+        ("git@gitlab.com:ada/shop.git", "GitLab", "--format gitlab --output gl-code-quality-report.json"),
+        ("ssh://git@gitlab.example.org:2222/ada/tools/shop.git", "GitLab", "artifacts:reports:codequality"),
+        ("https://codeberg.org/ada/shop.git", "Forgejo or Gitea", "--format rdjson"),
+        ("https://gitea.example.org:3000/ada/shop", "Forgejo or Gitea", "--format rdjson"),
+        ("git@ssh.dev.azure.com:v3/acme/shop/shop", "Azure DevOps", "--format sarif"),
+        ("https://acme@dev.azure.com/acme/shop/_git/shop", "Azure DevOps", "--format sarif"),
+        ("https://tfs.example.org/acme/shop/_git/shop", "Azure DevOps", "--format sarif"),
+    ] {
+        git(&["remote", "set-url", "origin", origin]);
+        let refused = home.run(&["init"]);
+        let err = refused.err.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert_eq!(refused.exit, 2, "{origin}: {refused:?}");
+        let expected = [&format!("hint: {name} is not supported"), "`truing review BRANCH`", job];
+        assert!(expected.iter().all(|text| err.contains(text)), "{origin}: {err}");
+        assert!(!home.path().join("truing.toml").exists());
+    }
+}
 
-    // For an unsupported forge, `init` writes no file, because the service could not use it.
-    git(&["remote", "set-url", "origin", "git@gitlab.com:ada/shop.git"]);
-    let refused = home.run(&["init", "--output", "lab.toml"]);
-    assert!(refused.exit == 2 && refused.err.contains("hint: GitLab is not supported"), "{refused:?}");
-    assert!(!home.path().join("lab.toml").exists());
+/// The file contains the forge's keys as comments. With `kind`, and for Data Center with `api_url`, they
+/// configure the forge.
+#[test]
+fn init_does_not_guess_the_kind_of_an_unknown_host() {
+    let home = Home::empty();
+    let git = |arguments: &[&str]| {
+        let done = Command::new("git").args(arguments).current_dir(home.path()).status().unwrap();
+        assert!(done.success());
+    };
+    git(&["init", "--quiet"]);
+    git(&["remote", "add", "origin", "x"]);
+    for (number, (origin, server)) in [
+        ("https://git.example.org/ada/shop.git", "https://git.example.org"),
+        ("https://ada@git.example.org:8443/ada/shop.git", "https://git.example.org:8443"),
+        ("git@github.example.org:ada/shop.git", "https://github.example.org"),
+        ("git@github.com.example.org:ada/shop.git", "https://github.com.example.org"),
+        ("git@github.community.example:ada/shop.git", "https://github.community.example"),
+        ("ssh://git@bitbucket.example.org:2222/ada/shop.git", "https://bitbucket.example.org"),
+        ("https://git.example.org/scm/shop.git", "https://git.example.org"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        git(&["remote", "set-url", "origin", origin]);
+        let file = format!("{number}.toml");
+        let ran = home.run(&["init", "--output", &file]);
+        let err = ran.err.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert_eq!(ran.exit, 0, "{origin}: {ran:?}");
+        assert!(err.contains("does not show which kind of forge"), "{origin}: {err}");
+        assert!(err.contains("`forge.work.kind` decides") && err.contains("GH_HOST="), "{origin}: {err}");
+        let written = std::fs::read_to_string(home.path().join(&file)).unwrap();
+        assert!(written.contains(&format!("# forge.work.git_url = \"{server}\"\n")), "{origin}: {written}");
+        assert!(!written.contains("\nforge."), "{origin}: {written}");
+        assert_eq!(home.run(&["config", "check", &file]).out, format!("{file}: fine\n"));
+        let data_center = written
+            .replace("# forge.work.kind = \"github\"", "forge.work.kind = \"bitbucket-dc\"")
+            .replace("# forge.work.api_url", "forge.work.api_url")
+            .replace("/api/v3", "");
+        for (kind, text) in
+            [("enterprise", written.replace("# forge.work.", "forge.work.")), ("dc", data_center)]
+        {
+            let edited = format!("{number}-{kind}.toml");
+            std::fs::write(home.path().join(&edited), text).unwrap();
+            assert_eq!(home.run(&["config", "check", &edited]).out, format!("{edited}: fine\n"));
+        }
+    }
 }
 
 #[test]
 fn init_configures_the_forge_of_the_clones_origin() {
-    let home = Home::empty();
+    let home = Home::empty().with_variable("GH_HOST", "github.example.org");
     let git = |arguments: &[&str]| {
         let done = Command::new("git").args(arguments).current_dir(home.path()).status().unwrap();
         assert!(done.success());
@@ -81,13 +146,21 @@ fn init_configures_the_forge_of_the_clones_origin() {
         ("https://ada@bitbucket.org/team/shop.git", "forge.bitbucket.repositories = [\"team/shop\"]"),
         ("git@bitbucket.org:team/shop.git", "forge.bitbucket.kind = \"bitbucket\""),
         ("git@bitbucket.org-work:team/shop.git", "forge.bitbucket.repositories = [\"team/shop\"]"),
+        ("ssh://git@altssh.bitbucket.org:443/team/shop.git", "forge.bitbucket.kind = \"bitbucket\""),
         ("git@github.com-work:team/shop.git", "forge.github.repositories = [\"team/shop\"]"),
+        ("ssh://git@ssh.github.com:443/team/shop.git", "forge.github.kind = \"github\""),
         ("https://git.example/x/scm/PROJ/shop.git", "forge.bitbucket-dc.api_url = \"https://git.example/x\""),
+        (
+            "https://ada@git.example:8443/scm/~ada/shop.git",
+            "forge.bitbucket-dc.api_url = \"https://git.example:8443\"",
+        ),
         ("ssh://git@git.example:7999/proj/shop.git", "forge.bitbucket-dc.repositories = [\"proj/shop\"]"),
         (
             "https://github.example.org/team/shop",
             "forge.github.api_url = \"https://github.example.org/api/v3\"",
         ),
+        ("git@github.example.org:team/shop.git", "forge.github.git_url = \"https://github.example.org\""),
+        ("https://acme.ghe.com/team/shop.git", "forge.github.api_url = \"https://api.acme.ghe.com\""),
     ]
     .into_iter()
     .enumerate()
@@ -100,6 +173,10 @@ fn init_configures_the_forge_of_the_clones_origin() {
             assert_eq!(ran.exit, 0, "{ran:?}");
             let written = std::fs::read_to_string(home.path().join(&file)).unwrap();
             assert!(written.lines().any(|line| line == expected), "{origin}: {written}");
+            let is_derived = !origin.starts_with("https://")
+                && written.contains("\nforge.")
+                && written.lines().any(|line| line.contains(".api_url = ") && !line.starts_with('#'));
+            assert_eq!(ran.err.contains("check `forge."), is_derived, "{origin}: {ran:?}");
             assert_eq!(home.run(&["config", "check", &file]).out, format!("{file}: fine\n"));
         }
     }

@@ -27,6 +27,7 @@ mod stopping;
 mod tools;
 mod traced;
 mod visible;
+mod workflow;
 
 use crate::support::{claude, otlp, watch};
 

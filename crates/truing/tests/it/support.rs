@@ -21,6 +21,7 @@ pub(crate) mod terminal;
 pub(crate) mod threaded;
 #[path = "../../../service/tests/it/support/watch.rs"]
 pub(crate) mod watch;
+pub(crate) mod workflow;
 pub(crate) mod workspace;
 
 /// Maximum wait for an event that should happen immediately. It is long enough for a slow machine.

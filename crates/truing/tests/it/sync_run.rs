@@ -16,6 +16,7 @@ mod target;
 mod traced;
 mod verify;
 mod wording;
+mod workflow;
 
 use crate::support::home::wait_until;
 use crate::support::{claude, otlp, package, quiet, steady, watch};

@@ -3,13 +3,17 @@
 //! key in the queue.
 
 use truing_config::environment::Environment;
-use truing_config::generate::StarterForge;
-use truing_config::{Config, ForgeConfig, ForgeKind};
+use truing_config::{Config, ForgeConfig};
 use truing_core::id::SlotKey;
 use truing_core::port::RunStore as _;
 use truing_forge::capability::{self, ForgeCapability};
 use truing_forge::pages::PageUrlLayout;
 use url::Url;
+
+mod origin;
+
+use origin::{parse_remote_url, unsupported_forge};
+pub(in crate::cli) use origin::{starter_forge, unsupported_origin};
 
 use crate::cli::error::CliError;
 use crate::cli::target::{open_existing_store, store_error};
@@ -106,8 +110,8 @@ impl PullTarget {
         let RepositoryTarget { forge, repo, config } =
             RepositoryTarget::from_remote(origin, config, environment).ok_or_else(|| {
                 let error = unknown("the remote `origin` of this repository is not at a configured forge");
-                match unsupported_origin_text(origin) {
-                    Some(hint) => CliError { hints: vec![hint], ..error },
+                match unsupported_origin(origin) {
+                    Some(kind) => CliError { hints: vec![kind.hint()], ..error },
                     None => error,
                 }
             })?;
@@ -221,97 +225,6 @@ impl RepositoryTarget {
     }
 }
 
-/// Parses a remote, which may be a URL or a short ssh address, as a URL.
-fn parse_remote_url(remote: &str) -> Option<Url> {
-    match Url::parse(remote).ok().filter(|_| remote.contains("://")) {
-        Some(url) => Some(url),
-        // Short ssh address: `git@host:owner/name.git`.
-        None => {
-            let (host, path) = remote.split_once(':').filter(|(host, _)| !host.contains('/'))?;
-            Url::parse(&format!("ssh://{host}/{}", path.trim_start_matches('/'))).ok()
-        }
-    }
-}
-
-/// Returns the forge of a remote, as a new configuration file describes it. Returns `None` for a remote that
-/// is no server, such as a folder.
-///
-/// # Errors
-/// The host, if the kind of its forge cannot be seen in the address.
-pub(in crate::cli) fn starter_forge(remote: &str) -> Result<Option<StarterForge>, String> {
-    let Some(url) = parse_remote_url(remote) else { return Ok(None) };
-    let Some(host) = url.host_str().map(str::to_ascii_lowercase) else { return Ok(None) };
-    let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "-_.~".contains(letter);
-    let mut parts: Vec<&str> =
-        url.path_segments().into_iter().flatten().filter(|part| !part.is_empty()).collect();
-    let scm = parts.iter().position(|part| *part == "scm").filter(|_| url.scheme().starts_with("http"));
-    let is_ssh_of_data_center = url.scheme() == "ssh" && url.port() == Some(DATA_CENTER_SSH_PORT);
-    // An ssh configuration may name a host of its own, such as `github.com-work`.
-    let known = KNOWN_FORGES.into_iter().find(|(name, known)| {
-        host == *known || url.scheme() == "ssh" && (host.starts_with(known) || host == *name)
-    });
-    let (kind, has_server) = match (known, scm) {
-        (Some((name, _)), _) => (ForgeKind::from_word(name).unwrap_or(ForgeKind::Github), false),
-        (None, Some(scm)) => {
-            parts.drain(..=scm);
-            (ForgeKind::BitbucketDc, true)
-        }
-        (None, None) if is_ssh_of_data_center || host.contains("bitbucket") => (ForgeKind::BitbucketDc, true),
-        (None, None) if host.contains("github") => (ForgeKind::Github, true),
-        (None, None) => return Err(host),
-    };
-    let context: String = match scm {
-        Some(scm) if has_server => {
-            url.path_segments().into_iter().flatten().take(scm).map(|part| format!("/{part}")).collect()
-        }
-        _ => String::new(),
-    };
-    let port = url.port().filter(|_| url.scheme().starts_with("http"));
-    let port = port.map_or(String::new(), |port| format!(":{port}"));
-    let repository = match parts[..] {
-        [owner, name] => {
-            let name = name.strip_suffix(".git").unwrap_or(name);
-            Some(format!("{owner}/{name}"))
-                .filter(|_| [owner, name].iter().all(|part| part.chars().all(is_plain)))
-        }
-        _ => None,
-    };
-    let server = has_server.then(|| format!("https://{host}{port}{context}"));
-    Ok(Some(StarterForge { kind, server, repository }))
-}
-
-/// The port at which Bitbucket Data Center serves git over ssh.
-const DATA_CENTER_SSH_PORT: u16 = 7999;
-
-/// Returns a message with an alternative if the remote seems to be at an unsupported forge. Otherwise returns
-/// `None`.
-pub(in crate::cli) fn unsupported_origin_text(remote: &str) -> Option<String> {
-    parse_remote_url(remote).as_ref().and_then(unsupported_forge).map(unsupported_hint)
-}
-
-/// Returns the name of the unsupported kind of forge to which the address seems to belong, or `None`.
-fn unsupported_forge(url: &Url) -> Option<&'static str> {
-    let host = url.host_str()?.to_ascii_lowercase();
-    let is_called = |names: &[&str]| names.iter().any(|name| host.contains(name));
-    if is_called(&["gitlab"]) || url.path().contains("/-/merge_requests/") {
-        Some("GitLab")
-    } else if is_called(&["codeberg", "gitea", "forgejo"]) {
-        Some("Forgejo or Gitea")
-    } else if is_called(&["dev.azure.com", "visualstudio.com"]) {
-        Some("Azure DevOps")
-    } else {
-        None
-    }
-}
-
-/// Returns a message with the alternatives for an unsupported kind of forge.
-fn unsupported_hint(kind: &str) -> String {
-    format!(
-        "{kind} is not supported: Truing reviews pull requests at GitHub and Bitbucket; to review a \
-        branch in a clone, run `truing review BRANCH`"
-    )
-}
-
 /// Selects the base address of a forge with which a URL is compared.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum ForgeBaseAddress {
@@ -353,7 +266,7 @@ fn find_forge(
     let at = url.origin().ascii_serialization();
     if let Some(kind) = unsupported_forge(url) {
         let message = format!("no configured forge is at {at}");
-        return Err(CliError::usage("unknown_forge", message).hint(unsupported_hint(kind)));
+        return Err(CliError::usage("unknown_forge", message).hint(kind.hint()));
     }
     let (row, path) = guess_forge_kind(url);
     let name = unused_forge_name(url.host_str().unwrap_or_default(), config);

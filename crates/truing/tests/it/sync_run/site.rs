@@ -110,6 +110,11 @@ impl Site {
         set_releases(&self.registry, all.take(newest + 1));
     }
 
+    /// Returns the variables by which package managers find the index.
+    pub(crate) fn registry_variables(&self) -> Vec<(String, String)> {
+        self.registry.environment_variables()
+    }
+
     pub(crate) fn home(&self) -> &std::path::Path {
         self.home.path()
     }

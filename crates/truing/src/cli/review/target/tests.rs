@@ -118,7 +118,7 @@ fn a_kind_of_forge_that_is_not_supported_is_not_to_be_configured() {
     }
     assert_eq!(
         parse_remote_url("git@gitlab.com:o/r.git").as_ref().and_then(unsupported_forge),
-        Some("GitLab")
+        Some(origin::UnsupportedForge::GitLab)
     );
     assert_eq!(parse_remote_url("git@github.com:o/r.git").as_ref().and_then(unsupported_forge), None);
 }
