@@ -95,8 +95,10 @@ pub(super) fn read_request(body: &[u8], headers: &HeaderMap) -> Result<CliReques
     let system = match system {
         Value::Null => Vec::new(),
         Value::String(text) => vec![MessageBlock::text(text)],
-        blocks => serde_json::from_value(blocks)
-            .map_err(|error| format!("the system prompt is not a list of blocks: {error}"))?,
+        blocks @ (Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_)) => {
+            serde_json::from_value(blocks)
+                .map_err(|error| format!("the system prompt is not a list of blocks: {error}"))?
+        }
     };
     let parts = ProgramParts { headers: program_headers(headers), fields };
     let template = ProgramTemplate { system, thinking, output_config, parts };

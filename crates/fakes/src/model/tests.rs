@@ -130,7 +130,8 @@ async fn token_of_subscription_serves_only_claude() {
         let request = request.header("user-agent", agent).header("anthropic-beta", features);
         request.send().await.unwrap().status().as_u16()
     };
-    let (messages, claude) = ("/v1/messages", "claude-cli/2.1.328 (external, sdk-cli)");
+    let messages = "/v1/messages";
+    let claude = "claude-cli/2.1.328 (external, sdk-cli)";
     let features = "claude-code-20250219,oauth-2025-04-20";
     assert_eq!(status(messages, claude, features).await, 200);
     assert_eq!(model.violations().len(), 0);

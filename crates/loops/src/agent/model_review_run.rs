@@ -280,7 +280,8 @@ mod tests {
 
     #[test]
     fn usage_limit_defers_review_even_after_answers() {
-        let (limit, next_attempt_at) = ("the 5-hour limit of the subscription".to_owned(), UnixMillis(7_000));
+        let limit = "the 5-hour limit of the subscription".to_owned();
+        let next_attempt_at = UnixMillis(7_000);
         let error = ModelError::UsageLimit { limit, next_attempt_at };
         for turns in [0, 3] {
             let end = AgentRunEnd::ModelFailed(error.clone());

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use reqwest::header::{HeaderMap, HeaderValue, USER_AGENT};
@@ -23,7 +24,8 @@ async fn stage(login: SubscriptionLogin, answers: impl IntoIterator<Item = Scrip
     let stage = Stage::new(script).await;
     let credentials = ProviderCredentials::Subscription(login);
     let provider = ModelProvider::new(stage.model.url(), credentials).unwrap();
-    let (ledger, clock) = (std::sync::Arc::new(stage.book.clone()), stage.wall.clone());
+    let ledger = Arc::new(stage.book.clone());
+    let clock = stage.wall.clone();
     let gateway = ModelGateway::new(provider, prices(), ledger, clock, None, patience()).unwrap();
     Stage { gateway, ..stage }
 }
@@ -93,7 +95,8 @@ async fn waits_for_reset_of_reached_limit() {
     ];
     let stage = stage(token(), [limit_answer(&headers), ScriptedAnswer::text("hi")]).await;
     stage.wall.later(-1_000_000_000_000);
-    let (reset_millis, session) = (i64::try_from(reset * 1000).unwrap(), stage.session());
+    let reset_millis = i64::try_from(reset * 1000).unwrap();
+    let session = stage.session();
     for _ in 0..2 {
         let refused = session.request_answer(&program_request()).await.unwrap_err();
         let ModelError::UsageLimit { limit, next_attempt_at } = refused else { panic!("{refused}") };

@@ -9,7 +9,7 @@ use truing_fakes::model::{ModelFault, ModelScript, ScriptedAnswer};
 
 use crate::review::claude::find_claude;
 use crate::review::cli::with_program;
-use crate::review::model::{Scene, finding};
+use crate::review::model::{self, Scene, finding};
 use crate::review::place::Ran;
 
 const TOKEN: &str = "sk-ant-oat01-fake-token";
@@ -82,6 +82,7 @@ fn review_marks_cost_as_covered() {
         assert!(sent.body["system"].as_array().unwrap().len() > 1, "{}", sent.body["system"]);
     }
     let text = run(scene.command(&["--no-record"])).out;
+    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(text.contains("at list price, covered by a subscription"), "{text}");
 }
 
@@ -103,6 +104,9 @@ fn limit_in_mid_review_defers_it_until_reset() {
 fn limit_in_mid_audit_is_refusal_with_its_time() {
     let (limit, reset) = weekly_limit_answer();
     let Some(scene) = scene([read_answer(), limit.times(0)]) else { return };
+    scene.place.git(["checkout", "--quiet", "-b", "topic"]);
+    scene.place.commit_unchecked("pay");
+    // This call writes the configuration file.
     scene.command(&[]);
     let mut command = scene.place.command(&["audit", "--config", "../op.toml", "--format", "json"]);
     command.env("RUNTIME_MODE", "cli");
@@ -116,7 +120,7 @@ fn limit_in_mid_audit_is_refusal_with_its_time() {
 #[test]
 fn api_key_takes_precedence() {
     let Some(program) = find_claude() else { return };
-    let scene = Scene::from_answers([report_answer()]);
+    let scene = Scene::from_answers([model::report_answer(&[finding()])]);
     let scene = with_program(scene, &program.display().to_string());
     let mut command = scene.command(&["--format", "json"]);
     let ran = Ran::from(command.env("CLAUDE_CODE_OAUTH_TOKEN", TOKEN).output().unwrap());
