@@ -69,7 +69,7 @@ pub(super) fn default_value(
             | ["review", "tier" | "most"]
             | ["rules" | "prompts" | "policy", "dir"]
             | ["budget", "prices"]
-            | ["model", "region" | "workspace_id" | "api_version" | "effort"]
+            | ["model", "region" | "workspace_id" | "api_version" | "effort" | "claude_config_dir"]
             | ["model", _, "region" | "workspace_id" | "api_version" | "effort" | "api_key" | "name"]
             | ["team" | "repo" | "price" | "notify" | "telemetry", ..] => Some(ConfigValue::Unset),
             _ => None,

@@ -669,6 +669,25 @@ pub const KEYS: &[ConfigKey] = &[
             `review.runtime` decides whether a model is called.",
     },
     ConfigKey {
+        path: "model.oauth_token",
+        kind: ValueKind::SecretLocation,
+        default: KeyDefault::SecretVariable("CLAUDE_CODE_OAUTH_TOKEN"),
+        repository: RepositoryOverride::Forbidden,
+        since: "0.1.0",
+        doc: "The token of a subscription to Claude, which `claude setup-token` creates. Truing uses it only \
+            with the runtime `cli` and the provider `anthropic`, and only if `model.api_key` is not set.",
+    },
+    ConfigKey {
+        path: "model.claude_config_dir",
+        kind: ValueKind::Folder,
+        default: KeyDefault::Computed { description: "none", example: "\"/home/ada/.claude\"" },
+        repository: RepositoryOverride::Forbidden,
+        since: "0.1.0",
+        doc: "The configuration folder of a `claude` that is logged in to a subscription. Truing reads the \
+            token in its file `.credentials.json` for each request, and never changes the file. The token \
+            is used like that of `model.oauth_token`, which takes precedence if it is set.",
+    },
+    ConfigKey {
         path: "model.name",
         kind: ValueKind::UnspacedName,
         default: KeyDefault::Text("claude-sonnet-5-5"),
