@@ -235,6 +235,7 @@ fn bitbucket(forge: &FakeForge, token: &str) -> BitbucketOptions {
         account_uuid: None,
         workspaces: Vec::new(),
         previous_accounts: Vec::new(),
+        command_accounts: Vec::new(),
         marker_keys: MarkerKeys::new(b"key", &[])
             .with_marker_syntax(truing_forge::capability::MarkerSyntax::LinkReference),
         settle_delay: TimeSpan::seconds(30),
@@ -268,6 +269,7 @@ pub(crate) fn github_with_commits(
         git_url: forge.base_url().parse().unwrap(),
         credentials,
         previous_accounts: Vec::new(),
+        command_accounts: Vec::new(),
         marker_keys: MarkerKeys::new(b"key", &[]),
         settle_delay: TimeSpan::seconds(30),
         commits,
