@@ -482,6 +482,18 @@ pub const KEYS: &[ConfigKey] = &[
             account can take over a name.",
     },
     ConfigKey {
+        path: "forge.NAME.may_command",
+        kind: ValueKind::Accounts,
+        default: KeyDefault::Text(""),
+        repository: RepositoryOverride::Forbidden,
+        since: "0.2.0",
+        doc: "Accounts whose commands in comments count while the forge does not tell the token who may \
+            write to a repository (status 403), each by its UUID (`{…}`) at Bitbucket Cloud, and by its \
+            number at the other forges. A renamed account keeps the right, and an account that takes over \
+            the name does not get it. Remove an account that leaves: Truing cannot see that it has left. If \
+            the forge tells the token who may write, only the forge's answer counts.",
+    },
+    ConfigKey {
         path: "forge.NAME.webhook_secret",
         kind: ValueKind::SecretLocation,
         default: KeyDefault::Computed {

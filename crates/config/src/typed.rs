@@ -277,6 +277,7 @@ impl TypedSettings<'_> {
             email,
             account,
             previous_accounts: login::former_accounts(self, name, kind)?,
+            command_accounts: login::command_accounts(self, name, kind)?,
             webhook_secret: needed("webhook_secret")?,
             halt_policy: self.get_if_any(&path("halted"), |value| {
                 if let ConfigValue::Choice(word) = value { halt_policy(word) } else { None }

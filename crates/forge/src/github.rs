@@ -85,6 +85,8 @@ pub struct GitHubOptions {
     /// Our former accounts, each given as a name or an id. A name can later belong to another account; an id
     /// cannot.
     pub previous_accounts: Vec<String>,
+    /// Accounts whose commands count while the login may not read who has write access.
+    pub command_accounts: Vec<AccountId>,
     /// Keys that sign the markers.
     pub marker_keys: MarkerKeys,
     /// Time for which a new comment may stay invisible if the response to its creation was lost.

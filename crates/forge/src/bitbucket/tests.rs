@@ -56,6 +56,7 @@ fn options(server: &Server) -> BitbucketOptions {
         account_uuid: None,
         workspaces: Vec::new(),
         previous_accounts: vec!["{0f3a9c56-0000-4000-8000-0000000000ff}".into()],
+        command_accounts: Vec::new(),
         marker_keys: keys(),
         settle_delay: TimeSpan::seconds(30),
     }
@@ -132,6 +133,7 @@ fn a_credential_is_in_no_address_and_in_no_debug_text() {
         account_uuid: None,
         workspaces: Vec::new(),
         previous_accounts: Vec::new(),
+        command_accounts: Vec::new(),
         marker_keys: keys(),
         settle_delay: TimeSpan::seconds(30),
     };

@@ -20,6 +20,7 @@ use super::id::GitHubCommentId;
 use super::session::paged_url;
 use super::{GITHUB, GitHub, account_id, wire};
 use crate::capability::ForgeCapability;
+use crate::command_accounts::decide_without_permissions;
 use crate::forge_server::ForgeServer;
 use crate::http::{ForgeRequest, ForgeResponse, RateQuota, unavailable_error};
 use crate::listing::{CachedListing, RepositoryListing};
@@ -302,9 +303,9 @@ impl ForgeServer for GitHub {
         let url = self.repository_url(&what, repo, &["collaborators", &author.login, "permission"])?;
         let answer = match self.send(TokenScope::RepositoryName(repo), &ForgeRequest::get(what, url)).await {
             Ok(answer) => answer.json::<PermissionBody>()?,
-            // The repository does not know this account.
-            Err(ForgeError::NotFound { .. }) => return Ok(false),
-            Err(error) => return Err(error),
+            Err(error) => {
+                return decide_without_permissions(&self.inner.options.command_accounts, author, error);
+            }
         };
         // The response reports `maintain` as `write`, `triage` as `read`, and a custom role of an
         // organization as its base role.

@@ -47,6 +47,7 @@ pub(super) fn github(server: &Server) -> GitHub {
         git_url: server.url(""),
         credentials: GitHubCredentials::Token(SecretString::new(CANARY)),
         previous_accounts: Vec::new(),
+        command_accounts: Vec::new(),
         marker_keys: keys(),
         settle_delay: TimeSpan::seconds(30),
     };
@@ -560,6 +561,7 @@ pub(super) fn options(api: &str, git: &str) -> GitHubOptions {
         git_url: Url::parse(git).unwrap(),
         credentials: GitHubCredentials::Token(SecretString::new(CANARY)),
         previous_accounts: Vec::new(),
+        command_accounts: Vec::new(),
         marker_keys: keys(),
         settle_delay: TimeSpan::seconds(30),
     }

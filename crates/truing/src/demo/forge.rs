@@ -64,7 +64,7 @@ impl DemoForge {
         let clock = Arc::new(SystemClock);
         let api_url = Url::parse(&self.api_url).map_err(setup_error)?;
         let git_url = Url::parse(&self.git_url).map_err(setup_error)?;
-        let (name, accounts) = (self.name().to_owned(), Vec::new());
+        let name = self.name().to_owned();
         let bitbucket = |markers, (api_url, git_url)| BitbucketOptions {
             name: self.name().to_owned(),
             api_url,
@@ -74,6 +74,7 @@ impl DemoForge {
             account_uuid: None,
             workspaces: Vec::new(),
             previous_accounts: Vec::new(),
+            command_accounts: Vec::new(),
             marker_keys: markers,
             settle_delay,
         };
@@ -85,7 +86,8 @@ impl DemoForge {
                     api_url,
                     git_url,
                     credentials,
-                    previous_accounts: accounts,
+                    previous_accounts: Vec::new(),
+                    command_accounts: Vec::new(),
                     marker_keys: markers,
                     settle_delay,
                 };

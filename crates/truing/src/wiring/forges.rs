@@ -104,6 +104,7 @@ impl ConfiguredForge<'_> {
             git_url: self.parse_url("git_url", &forge.git_url)?,
             credentials,
             previous_accounts: forge.previous_accounts.clone(),
+            command_accounts: forge.command_accounts.clone(),
             marker_keys: self.load_marker_keys()?,
             settle_delay: self.visibility_delay(),
         };
@@ -132,6 +133,7 @@ impl ConfiguredForge<'_> {
             account_uuid: forge.account.clone(),
             workspaces: literal_owners(&forge.repositories),
             previous_accounts: forge.previous_accounts.clone(),
+            command_accounts: forge.command_accounts.clone(),
             marker_keys: self.load_marker_keys()?.with_marker_syntax(marker),
             settle_delay: self.visibility_delay(),
         })

@@ -234,6 +234,7 @@ fn bitbucket(forge: &FakeForge, token: &str) -> BitbucketOptions {
         account_uuid: None,
         workspaces: Vec::new(),
         previous_accounts: Vec::new(),
+        command_accounts: Vec::new(),
         marker_keys: MarkerKeys::new(b"key", &[])
             .with_marker_syntax(truing_forge::capability::MarkerSyntax::LinkReference),
         settle_delay: TimeSpan::seconds(30),
@@ -257,6 +258,7 @@ pub(crate) fn github(forge: &FakeForge, credentials: GitHubCredentials) -> AnyFo
         git_url: forge.base_url().parse().unwrap(),
         credentials,
         previous_accounts: Vec::new(),
+        command_accounts: Vec::new(),
         marker_keys: MarkerKeys::new(b"key", &[]),
         settle_delay: TimeSpan::seconds(30),
     };
