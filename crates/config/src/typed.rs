@@ -13,8 +13,8 @@ use truing_core::price::{DeclaredPrice, TokenRate};
 use truing_core::severity::RuleSeverity;
 use truing_core::tier::{Tier, TierConfig};
 
-use super::login;
 use super::keys::COMMITS_BY_API;
+use super::login;
 use super::problem::{ConfigError, ConfigProblem, ValueOrigin};
 use super::secret::SecretSource;
 use super::value::{self, ConfigValue};

@@ -347,7 +347,11 @@ impl FakeGitRepository {
     }
 
     /// Returns true if the commit has a valid SSH signature of one of these public keys.
-    pub(crate) fn has_valid_signature(&self, sha: &str, public_keys: &[String]) -> Result<bool, FakeGitError> {
+    pub(crate) fn has_valid_signature(
+        &self,
+        sha: &str,
+        public_keys: &[String],
+    ) -> Result<bool, FakeGitError> {
         if public_keys.is_empty() {
             return Ok(false);
         }

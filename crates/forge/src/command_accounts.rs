@@ -13,7 +13,7 @@ pub(crate) fn decide_without_permissions(
     author: &AuthorAccount,
     error: ForgeError,
 ) -> Result<bool, ForgeError> {
-    match error {
+    match &error {
         // The repository does not know this account.
         ForgeError::NotFound { .. } => Ok(false),
         ForgeError::Forbidden { .. } if !command_accounts.is_empty() => {
@@ -29,6 +29,13 @@ pub(crate) fn decide_without_permissions(
             }
             Ok(is_listed)
         }
-        error => Err(error),
+        ForgeError::Unauthorized { .. }
+        | ForgeError::Forbidden { .. }
+        | ForgeError::Moved { .. }
+        | ForgeError::Rejected { .. }
+        | ForgeError::Stale { .. }
+        | ForgeError::RateLimited { .. }
+        | ForgeError::Unavailable { .. }
+        | ForgeError::Halted(_) => Err(error),
     }
 }

@@ -284,9 +284,12 @@ impl EffectExecutor<'_> {
         };
         self.record_part_states(&intended, entries, vec![end]).await?;
         let is_last = lost_responses.saturating_add(1) >= MAX_LOST_RESPONSES;
-        pushed.map_err(|error| match error {
-            GitError::Api(error) => convert_forge_error(error, is_last),
-            error => EffectError::Git(error),
+        pushed.map_err(|error| {
+            if let GitError::Api(error) = error {
+                convert_forge_error(error, is_last)
+            } else {
+                EffectError::Git(error)
+            }
         })
     }
 

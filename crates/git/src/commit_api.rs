@@ -168,18 +168,16 @@ impl ApiPublisher<'_> {
         }
         let draft = CommitDraft { branch: temporary_branch, ..draft };
         let temporary = self.query(commit, &draft.branch).await?;
-        match self.create_on_branch(commit, &draft, &temporary).await? {
-            PushOutcome::Pushed { commit: created_id, .. } => {
-                let Some(created) = commit.fetch_equal_commit(self.remote, &created_id).await? else {
-                    return Ok(PushOutcome::BranchMoved { current_commit: Some(created_id) });
-                };
-                let outcome =
-                    created.push_ref(self.remote, &before.reference, expected_tip, self.permit).await?;
-                self.delete_branch(commit, &draft.branch).await?;
-                Ok(outcome)
-            }
-            outcome => Ok(outcome),
-        }
+        let created_outcome = self.create_on_branch(commit, &draft, &temporary).await?;
+        let PushOutcome::Pushed { commit: created_id, .. } = created_outcome else {
+            return Ok(created_outcome);
+        };
+        let Some(created) = commit.fetch_equal_commit(self.remote, &created_id).await? else {
+            return Ok(PushOutcome::BranchMoved { current_commit: Some(created_id) });
+        };
+        let outcome = created.push_ref(self.remote, &before.reference, expected_tip, self.permit).await?;
+        self.delete_branch(commit, &draft.branch).await?;
+        Ok(outcome)
     }
 
     /// Has the forge create the commit on a branch that is at the draft's parent, is missing, or has the

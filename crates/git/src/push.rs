@@ -84,15 +84,16 @@ impl UnpushedCommit {
             return self.push_with_git(remote, &before, expected_tip, permit).await;
         };
         match self.to_commit_draft(branch).await? {
-            Ok(draft) => ApiPublisher { api, remote, permit }.publish(self, draft, &before, expected_tip).await,
-            Err(refusal) => match self.push_with_git(remote, &before, expected_tip, permit).await? {
-                PushOutcome::Pushed { commit, .. } => {
-                    let remark =
-                        format!("git pushed {}, because no API can create it: {refusal}", commit.short_sha());
-                    Ok(PushOutcome::Pushed { commit, remark: Some(remark) })
-                }
-                outcome => Ok(outcome),
-            },
+            Ok(draft) => {
+                ApiPublisher { api, remote, permit }.publish(self, draft, &before, expected_tip).await
+            }
+            Err(refusal) => {
+                let outcome = self.push_with_git(remote, &before, expected_tip, permit).await?;
+                let PushOutcome::Pushed { commit, .. } = outcome else { return Ok(outcome) };
+                let remark =
+                    format!("git pushed {}, because no API can create it: {refusal}", commit.short_sha());
+                Ok(PushOutcome::Pushed { commit, remark: Some(remark) })
+            }
         }
     }
 
@@ -204,7 +205,11 @@ impl UnpushedCommit {
     }
 
     /// Queries the remote for its default branch and for the commit of this ref.
-    pub(crate) async fn query_remote(&self, remote: &Remote, reference: &str) -> Result<RemoteRefs, GitError> {
+    pub(crate) async fn query_remote(
+        &self,
+        remote: &Remote,
+        reference: &str,
+    ) -> Result<RemoteRefs, GitError> {
         let call = self.isolated_dir().command("ls-remote").args(["--quiet", "--symref", "--end-of-options"]);
         let call = call.args([remote.url(), "HEAD", reference]);
         let answer = network::read_remote_output(self.isolated_dir().git(), remote, call).await?;

@@ -24,10 +24,10 @@ use super::agent::{
 use super::attempts::{AttemptRegistry, ReviewAttempt};
 use super::compare::{BaseOrigin, ComparisonRequest, HeadSource};
 use super::earlier_reviews::EarlierReviews;
-use super::head_comparison;
 use super::finding_storage::{
     BranchCommits, FindingStorage, FindingsByStatus, PriorFindings, RecordOpener, encode_name,
 };
+use super::head_comparison;
 use super::ignores;
 use super::patched_files;
 use super::reading::{self, ReadingError, ReadingOutcome, ReviewScope, ReviewedChange};
@@ -209,9 +209,7 @@ impl LocalReviewRequest<'_> {
                 }
                 let earlier = earlier_reviews(findings, &line.name);
                 let later_changes = match &earlier.last_reviewed_head {
-                    Some(last) if self.model.is_some() => {
-                        self.describe_later_changes(&change, last).await
-                    }
+                    Some(last) if self.model.is_some() => self.describe_later_changes(&change, last).await,
                     Some(_) | None => UNKNOWN_LATER_CHANGES.to_owned(),
                 };
                 (EarlierReviews { other_branch_findings, later_changes, ..earlier }, unknown_reason)
@@ -279,11 +277,7 @@ impl LocalReviewRequest<'_> {
 
     /// Describes for a model the changes since the commit of the last review. The last review may have been of
     /// a working tree at this commit.
-    async fn describe_later_changes(
-        &self,
-        change: &ReviewedChange,
-        last_reviewed_head: &Sha,
-    ) -> String {
+    async fn describe_later_changes(&self, change: &ReviewedChange, last_reviewed_head: &Sha) -> String {
         let comparing = ComparisonRequest { repository: self.repository, base: None, head: self.head };
         match comparing.change_since(last_reviewed_head.clone()).await {
             Ok(since) => {

@@ -17,9 +17,9 @@ mod refusals;
 use super::address::is_repository_name;
 use super::comments::{REVIEW_BODY, REVIEW_BODY_ID};
 use super::*;
-use crate::remote::CommitOptions;
 use crate::forge_server::ForgeServer as _;
 use crate::http::unavailable_error;
+use crate::remote::CommitOptions;
 use crate::remote::RemotePurpose;
 use crate::testing::{
     CANARY, ManualClock, Request, ScriptedHttpReply, Server, open_gate_permit, test_timeouts,

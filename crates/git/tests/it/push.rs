@@ -95,7 +95,10 @@ async fn a_branch_is_made_replaced_and_left_alone_when_it_has_moved() {
     assert_eq!(it.repo.sha("refs/heads/truing/x"), *one.sha());
     // The new commit is not a descendant of the old commit. The push replaces the old commit, because the
     // caller expects that commit.
-    assert_eq!(it.push_commit(&two, "truing/x", Some(one.sha())).await.unwrap(), PushOutcome::pushed(two.sha()));
+    assert_eq!(
+        it.push_commit(&two, "truing/x", Some(one.sha())).await.unwrap(),
+        PushOutcome::pushed(two.sha())
+    );
     assert_eq!(it.repo.sha("refs/heads/truing/x"), *two.sha());
     // Simulates another account that deletes the branch.
     it.repo.run(["update-ref", "-d", "refs/heads/truing/x"]);
@@ -186,7 +189,8 @@ async fn of_two_at_once_one_is_done() {
     let (one, two) = (it.create_commit("one").await, it.create_commit("two").await);
     let (first, second) = tokio::join!(it.push_commit(&one, "x", None), it.push_commit(&two, "x", None));
     let (first, second) = (first.unwrap(), second.unwrap());
-    let done = [&first, &second].iter().filter(|outcome| matches!(outcome, PushOutcome::Pushed { .. })).count();
+    let done =
+        [&first, &second].iter().filter(|outcome| matches!(outcome, PushOutcome::Pushed { .. })).count();
     assert_eq!(done, 1, "{first:?} {second:?}");
     let there = if matches!(first, PushOutcome::Pushed { .. }) { one.sha() } else { two.sha() };
     assert_eq!(it.repo.sha("refs/heads/x"), *there);
@@ -283,5 +287,8 @@ async fn a_gate_that_is_shut_lets_nothing_be_pushed() {
     assert_eq!(it.mirror.branch_tip("truing/x").await.unwrap(), None);
     // If the branch is already at the commit, nothing is written, so the gate is not checked.
     assert_eq!(it.push_commit(&one, "truing/x", None).await.unwrap(), PushOutcome::pushed(one.sha()));
-    assert_eq!(one.push(&it.remote, "truing/x", None, &permit).await.unwrap(), PushOutcome::pushed(one.sha()));
+    assert_eq!(
+        one.push(&it.remote, "truing/x", None, &permit).await.unwrap(),
+        PushOutcome::pushed(one.sha())
+    );
 }

@@ -118,7 +118,12 @@ fn receive_push(state: &mut FakeForgeState, call: &ApiCall, body: &[u8]) -> Resu
     }
     let answer = repo.git.receive_push(&[], body)?;
     if let Some(words) = verify_new_commits(repo, &commands)? {
-        return Ok(rejected_push_report(&commands, side_band, "push declined due to repository rule violations", &words));
+        return Ok(rejected_push_report(
+            &commands,
+            side_band,
+            "push declined due to repository rule violations",
+            &words,
+        ));
     }
     let key = repository_key(call);
     for command in commands {

@@ -38,7 +38,8 @@ impl FakeRepo {
     /// Returns the names of all branches, in order.
     pub async fn branches(&self) -> Result<Vec<String>, FakeError> {
         self.with_repository(move |_, repo| {
-            let branches = repo.git.refs("refs/heads/").filter_map(|(name, _)| name.strip_prefix("refs/heads/"));
+            let branches =
+                repo.git.refs("refs/heads/").filter_map(|(name, _)| name.strip_prefix("refs/heads/"));
             let mut branches: Vec<String> = branches.map(str::to_owned).collect();
             branches.sort();
             Ok(branches)

@@ -17,9 +17,7 @@ use truing_git::{
     UnpushedCommit,
 };
 
-use super::site::{
-    BOT, RepositoryEffects, Site, TOKEN, github, github_with_commits, open, permit,
-};
+use super::site::{BOT, RepositoryEffects, Site, TOKEN, github, github_with_commits, open, permit};
 
 const PACK: &str = "/{owner}/{repo}/git-receive-pack";
 
@@ -191,7 +189,10 @@ async fn an_apps_token_pushes_and_does_nothing_else() {
     let mut pusher = Pusher::new(&site).await;
     pusher.remote = as_app.resolve_remote(&site.id, "acme/shop", RemotePurpose::Push).await.unwrap();
     let made = pusher.commit("one").await;
-    assert_eq!(made.push(&pusher.remote, "x", None, &permit().await).await.unwrap(), PushOutcome::pushed(made.sha()));
+    assert_eq!(
+        made.push(&pusher.remote, "x", None, &permit().await).await.unwrap(),
+        PushOutcome::pushed(made.sha())
+    );
     let pull = hub.open_pull(&super::site::draft("x")).await.unwrap();
     assert!(pull.has_own_author() && pull.topic.is_some());
     hub.close_pull(pull.number).await.unwrap();
