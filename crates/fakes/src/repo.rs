@@ -1,6 +1,8 @@
 //! Creates bare repositories with real git. Each repository has one long-running `git fast-import` process,
 //! so a push takes milliseconds. Dates are fixed, so the same commits have the same ids on every machine.
 
+// long: every change of a ref goes through this one type, which mirrors the refs and the history.
+
 mod history;
 mod merging;
 

@@ -4,13 +4,12 @@
 //! The forge determines the id of the new commit. A commit that is already on the branch is therefore
 //! recognised by its parent and its tree.
 
-use std::fmt;
 use std::sync::Arc;
 
-use async_trait::async_trait;
 use truing_core::id::Sha;
 use truing_core::port::{ForgeError, WritePermit};
 
+use crate::commit_draft::{CommitApi, CommitDraft};
 use crate::commit_object::CommitObject;
 use crate::export::split_listing;
 use crate::isolated_git_dir::{IsolatedGitDir, create_git_folder, unknown_output_error, write_alternates};
@@ -27,28 +26,6 @@ const ABSENT_MODE: &[u8] = b"000000";
 
 /// Number of hexadecimal digits that distinguish a temporary branch.
 const TEMPORARY_BRANCH_DIGITS: usize = 12;
-
-/// Creates commits at a forge.
-#[async_trait]
-pub trait CommitApi: fmt::Debug + Send + Sync {
-    /// Creates a commit on the draft's branch, and returns its id. The branch must be at the draft's parent.
-    /// The permit is checked before the call.
-    ///
-    /// # Errors
-    /// [`ForgeError::Stale`] if the branch is not at the parent; otherwise the forge's error.
-    async fn create_commit(&self, draft: &CommitDraft, permit: &Arc<WritePermit>) -> Result<Sha, ForgeError>;
-}
-
-/// A commit in the form that an API requires.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct CommitDraft {
-    pub branch: String,
-    pub parent: Sha,
-    pub message: String,
-    /// Path and complete content of each added or modified file.
-    pub written_files: Vec<(String, Vec<u8>)>,
-    pub deleted_paths: Vec<String>,
-}
 
 /// The access with which one commit is published.
 pub(crate) struct ApiPublisher<'a> {

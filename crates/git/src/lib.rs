@@ -23,6 +23,7 @@ mod clone;
 mod command;
 mod commit;
 mod commit_api;
+mod commit_draft;
 mod commit_object;
 mod error;
 mod export;
@@ -40,7 +41,7 @@ mod signature;
 
 pub use clone::CheckoutIndex;
 pub use commit::{MergeOutcome, NewCommit, PathStatus, StagedChanges, UnpushedCommit};
-pub use commit_api::{CommitApi, CommitDraft};
+pub use commit_draft::{CommitApi, CommitDraft};
 pub use error::GitError;
 pub use export::{ExportSummary, TreeFile, write_new_file};
 pub use exported_commit::ExportedCommit;

@@ -7,7 +7,8 @@ use truing_core::loopback::is_loopback;
 use truing_core::secret::SecretString;
 use url::Url;
 
-use crate::{CommitApi, GitError};
+use crate::GitError;
+use crate::commit_draft::CommitApi;
 
 /// A repository that a mirror may fetch from, and that commits may be pushed to. The constructors validate
 /// the address and the header, so a fetch does not check them again.
