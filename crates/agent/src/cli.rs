@@ -253,8 +253,8 @@ impl ClaudeCli {
     }
 
     /// Runs the program, which holds the conversation with the model. With `is_program_request`, the
-    /// provider gets the program's own requests, so the program gets the run's system prompt. If the conversation has not determined
-    /// an outcome, the caller uses the outcome that this function returns.
+    /// provider gets the program's own requests, so the program gets the run's system prompt. If the
+    /// conversation has not determined an outcome, the caller uses the outcome that this function returns.
     async fn run_conversation<F: ReportSchema, J: Fn(&F) -> Option<String> + Send>(
         &self,
         conversation: &mut CliConversation<'_, F, J>,

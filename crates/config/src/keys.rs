@@ -696,8 +696,8 @@ pub const KEYS: &[ConfigKey] = &[
         repository: RepositoryOverride::Forbidden,
         since: "0.1.0",
         doc: "The configuration folder of a `claude` that is logged in to a subscription. Truing reads the \
-            token in its file `.credentials.json` for each request, and never changes the file. The token \
-            is used like that of `model.oauth_token`, which takes precedence if it is set.",
+            token in its file `.credentials.json` for each request, and never changes the file. If \
+            `model.oauth_token` is set too, Truing uses that token instead.",
     },
     ConfigKey {
         path: "model.name",

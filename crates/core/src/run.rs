@@ -232,7 +232,7 @@ impl<D: RunDetail> RunRecord<D> {
     }
 
     /// Returns the cost for people. A cost is marked as estimated if a step cost money, but its provider
-    /// reported no tokens. The part that a subscription covers is marked, because nobody pays it.
+    /// reported no tokens. The part that a subscription covers is marked.
     pub fn cost_text(&self) -> String {
         let is_estimated = self.steps.iter().any(|step| step.cost_micro_usd.0 > 0 && step.tokens == 0);
         let cost = format!("{}{}", self.cost(), if is_estimated { " (estimated)" } else { "" });
@@ -241,7 +241,7 @@ impl<D: RunDetail> RunRecord<D> {
             covered if covered == self.cost() => {
                 format!("{cost} at list price, covered by a subscription")
             }
-            covered => format!("{cost}, of which {covered} at list price is covered by a subscription"),
+            covered => format!("{cost}; a subscription covers {covered} of it at list price"),
         }
     }
 

@@ -67,8 +67,8 @@ pub enum SubscriptionLoginError {
 }
 
 /// The commands that create a credential, for hints.
-pub const LOGIN_HINT: &str = "run `claude /login` as the user of that folder, or create a token that is valid \
-    for a year with `claude setup-token`, and put it into CLAUDE_CODE_OAUTH_TOKEN";
+pub const LOGIN_HINT: &str = "run `claude /login` as the user of that folder, or create a token that is \
+    valid for a year with `claude setup-token`, and put it into CLAUDE_CODE_OAUTH_TOKEN";
 
 impl SubscriptionLogin {
     /// Returns the token that is valid at this time.
@@ -104,7 +104,7 @@ struct CredentialsFile {
 #[serde(rename_all = "camelCase")]
 struct StoredLogin {
     access_token: String,
-    /// Milliseconds since 1970.
+    /// Time at which the token expires, in milliseconds since 1970.
     expires_at: Option<i64>,
 }
 

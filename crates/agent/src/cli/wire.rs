@@ -9,7 +9,8 @@ use truing_model::messages::{KnownBlock, MessageBlock, MessageRole, ModelMessage
 
 use super::invocation::MCP_SERVER_NAME;
 
-/// Headers in which the program describes itself. Other headers belong to the connection or to the run's token.
+/// Headers in which the program describes itself. Other headers belong to the connection or to the run's
+/// token.
 const PROGRAM_HEADERS: [&str; 3] = ["anthropic-beta", "anthropic-dangerous-direct-browser-access", "x-app"];
 /// Prefixes of further headers in which the program describes itself.
 const PROGRAM_HEADER_PREFIXES: [&str; 2] = ["x-claude-code-", "x-stainless-"];

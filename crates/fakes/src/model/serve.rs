@@ -227,8 +227,8 @@ fn request_credential(head: &axum::http::request::Parts, body: &[u8]) -> Result<
     }
 }
 
-/// Checks a request with the token of a subscription. The API requires the name of a feature, and accepts only
-/// requests of `claude`, which has no tokens counted. Returns the status, type and message of the error.
+/// Checks a request with the token of a subscription. The API requires the name of a feature, accepts only
+/// requests of `claude`, and counts no tokens. Returns the status, type and message of the error.
 fn check_subscription_request(
     head: &axum::http::request::Parts,
     is_count: bool,

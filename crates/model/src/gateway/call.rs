@@ -67,8 +67,8 @@ impl GatewayCall<'_> {
         result
     }
 
-    /// Returns an error if the subscription that covers the cost may not serve the request, or if its limit is
-    /// reached.
+    /// Returns an error if the subscription that covers the cost may not serve the request, or if its limit
+    /// is reached.
     fn check_subscription(&self, request: &ModelRequest) -> Result<(), ModelError> {
         if !self.gateway.client.uses_subscription() {
             return Ok(());

@@ -154,8 +154,8 @@ pub async fn recording_agent(
     let PricedProvider { provider, mut secrets, .. } =
         provider_for_role(config, environment, ModelRole::Reviewer)?;
     if provider.uses_subscription() {
-        let message = "a review that a subscription pays for cannot be recorded: its requests contain parts of \
-            the program `claude`, which a replay does not run";
+        let message = "a review that a subscription pays for cannot be recorded: its requests contain parts \
+            of the program `claude`, which a replay does not run";
         return Err(CliError::usage("cassette", message).hint("set ANTHROPIC_API_KEY to record the review"));
     }
     secrets.extend(

@@ -287,15 +287,15 @@ fn subscription_refusal(
         |message: &str, hint: &str| Some(role.refusal_error("model_key", message.to_owned()).hint(hint));
     if role == ModelRole::AvailabilityChecker {
         return refuse(
-            "the token of a subscription serves only the runtime `cli`, so it is not tested with a request of \
-             Truing's own",
+            "the token of a subscription serves only the runtime `cli`, so it is not tested with a request \
+             of Truing's own",
             "test it with a review: `truing review --runtime cli`",
         );
     }
     if runtime != ReviewModelRuntime::ClaudeCli {
         return refuse(
-            "the token of a subscription serves only the runtime `cli`, because Anthropic sells subscriptions \
-             for its program `claude`",
+            "the token of a subscription serves only the runtime `cli`, because Anthropic sells \
+             subscriptions for its program `claude`",
             "set review.runtime = \"cli\" (or RUNTIME_MODE=cli), or set ANTHROPIC_API_KEY",
         );
     }
