@@ -491,11 +491,11 @@ pub const KEYS: &[ConfigKey] = &[
         default: KeyDefault::Text(""),
         repository: RepositoryOverride::Forbidden,
         since: "0.2.0",
-        doc: "Accounts whose commands in comments count while the forge does not tell the token who may \
-            write to a repository (status 403), each by its UUID (`{…}`) at Bitbucket Cloud, and by its \
-            number at the other forges. A renamed account keeps the right, and an account that takes over \
-            the name does not get it. Remove an account that leaves: Truing cannot see that it has left. If \
-            the forge tells the token who may write, only the forge's answer counts.",
+        doc: "Accounts whose commands in comments count if the forge does not let the token read who may \
+            write to a repository (status 403). Name each by its UUID (`{…}`) at Bitbucket Cloud, and by \
+            its number at the other forges. A renamed account keeps the right, and an account that takes \
+            over the name does not get it. Remove an account that leaves: Truing cannot see that it has \
+            left. If the token may read who may write, only the forge's answer counts.",
     },
     ConfigKey {
         path: "forge.NAME.webhook_secret",

@@ -321,8 +321,8 @@ impl AgentPolicy {
 }
 
 impl AgentPolicy {
-    /// Judges a skill or a subagent. The repository may define one of any name, with commands that run when it
-    /// is loaded, so an allowed skill or subagent runs code.
+    /// Judges a skill or a subagent. The repository may define one of any name, with commands that run when
+    /// it is loaded, so an allowed skill or subagent runs code.
     fn judge_tool(&self, tool: &str) -> PolicyVerdict {
         let rule = self.profile_rule(format!("tools {tool:?}"));
         if self.profile.may_use(tool) {

@@ -1,4 +1,4 @@
-//! The right to give commands where the forge does not tell the token who may write to a repository.
+//! The right to give commands where the token may not read who may write to a repository.
 
 use truing_core::id::AccountId;
 use truing_core::port::{AuthorAccount, ForgeError};
@@ -23,8 +23,8 @@ pub(crate) fn decide_without_permissions(
                 tracing::info!(
                     account = %author.id,
                     login = author.login,
-                    "the forge does not tell this token who may write to the repository, and `may_command` \
-                    does not list the account"
+                    "this token may not read who may write to the repository, and `may_command` does not \
+                    list the account"
                 );
             }
             Ok(is_listed)

@@ -14,8 +14,8 @@
 //!   (`isolated_git_dir.rs`). No call changes a file of the repository.
 //!
 //! The only operation that changes a remote is a push of one of our commits to one branch (`commit.rs`,
-//! `push.rs`). A forge's API may create the commit instead (`commit_api.rs`). If the remote is a repository on this machine, the push runs the hooks of that repository, as
-//! a server would.
+//! `push.rs`). A forge's API may create the commit instead (`commit_api.rs`). If the remote is a repository
+//! on this machine, the push runs the hooks of that repository, as a server would.
 
 mod bounded_diff;
 mod branch_history;

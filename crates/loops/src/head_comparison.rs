@@ -61,8 +61,8 @@ impl HeadComparison {
     }
 }
 
-/// Renders for a model the diff since the last review, of the files that are part of the change. The text names
-/// the files that it leaves out.
+/// Renders for a model the diff since the last review, of the files that are part of the change. The text
+/// names the files that it leaves out.
 pub(crate) fn render_later_diff(change: &ReviewedChange, diff_since_review: &[u8]) -> String {
     let whole = parse(&change.diff);
     let changed_paths: BTreeSet<&RepoPath> =

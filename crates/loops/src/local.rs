@@ -275,8 +275,8 @@ impl LocalReviewRequest<'_> {
         })
     }
 
-    /// Describes for a model the changes since the commit of the last review. The last review may have been of
-    /// a working tree at this commit.
+    /// Describes for a model the changes since the commit of the last review. The last review may have been
+    /// of a working tree at this commit.
     async fn describe_later_changes(&self, change: &ReviewedChange, last_reviewed_head: &Sha) -> String {
         let comparing = ComparisonRequest { repository: self.repository, base: None, head: self.head };
         match comparing.change_since(last_reviewed_head.clone()).await {
@@ -497,7 +497,8 @@ fn line_of_work_branch(line_of_work: &str) -> &str {
 }
 
 /// Text for a model if the state that was last reviewed is unknown.
-const UNKNOWN_LATER_CHANGES: &str = "A comparison is not possible: the state that was last reviewed is unknown. \
+const UNKNOWN_LATER_CHANGES: &str =
+    "A comparison is not possible: the state that was last reviewed is unknown. \
      Compare with the lines of the open findings.";
 
 /// Returns the results of earlier reviews of a line of work, without the changes since then.

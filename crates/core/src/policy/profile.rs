@@ -187,7 +187,8 @@ impl AgentProfile {
     }
 }
 
-/// Returns true for `Skill/NAME` and `Task/NAME`. The name of a plugin may precede `NAME`, as in `docs:review`.
+/// Returns true for `Skill/NAME` and `Task/NAME`. The name of a plugin may precede `NAME`, as in
+/// `docs:review`.
 fn is_tool_name(text: &str) -> bool {
     let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "_-:.".contains(letter);
     text.strip_prefix("Skill/")

@@ -14,8 +14,8 @@ impl FakeRepo {
         .await
     }
 
-    /// Adds a ruleset rule of this kind for a branch. `required_signatures` makes the forge refuse pushes with
-    /// new commits that are not verified; other rules are only shown.
+    /// Adds a ruleset rule of this kind for a branch. `required_signatures` makes the forge refuse pushes
+    /// with new commits that are not verified; other rules are only shown.
     pub async fn add_rule(&self, branch: &str, kind: &str) -> Result<(), FakeError> {
         let (branch, kind) = (branch.to_owned(), kind.to_owned());
         self.with_repository(move |_, repo| {

@@ -219,8 +219,8 @@ impl HookCallPolicy<'_> {
         self.answer_sandboxed("a skill or subagent may run", self.policy.judge(AgentAction::Tool(&name)))
     }
 
-    /// Returns the answer for a verdict, and denies code of the repository outside of a sandbox. `does` is the
-    /// beginning of the reason.
+    /// Returns the answer for a verdict, and denies code of the repository outside of a sandbox. `does` is
+    /// the beginning of the reason.
     fn answer_sandboxed(&self, does: &str, verdict: PolicyVerdict) -> Result<HookAnswer, String> {
         match verdict {
             PolicyVerdict::Allow { rules: _, runs_code: true } if !self.is_sandboxed => Err(format!(

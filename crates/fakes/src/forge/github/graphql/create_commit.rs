@@ -1,5 +1,5 @@
-//! The mutation `createCommitOnBranch`. It writes files with the mode 100644 and no others, and the new commit
-//! is verified. <https://docs.github.com/en/graphql/reference/mutations#createcommitonbranch>
+//! The mutation `createCommitOnBranch`. It writes files with the mode 100644 and no others, and the new
+//! commit is verified. <https://docs.github.com/en/graphql/reference/mutations#createcommitonbranch>
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
