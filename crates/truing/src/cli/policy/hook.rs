@@ -224,8 +224,8 @@ impl HookCallPolicy<'_> {
     fn answer_sandboxed(&self, does: &str, verdict: PolicyVerdict) -> Result<HookAnswer, String> {
         match verdict {
             PolicyVerdict::Allow { rules: _, runs_code: true } if !self.is_sandboxed => Err(format!(
-                "{does} code of the repository, and this hook cannot detect a sandbox: `--sandboxed` declares \
-                that all of Claude Code runs in a sandbox"
+                "{does} code of the repository, and this hook cannot detect a sandbox: `--sandboxed` \
+                declares that all of Claude Code runs in a sandbox"
             )),
             PolicyVerdict::Allow { .. } | PolicyVerdict::Deny { .. } => Ok(hook_answer(verdict)),
         }
