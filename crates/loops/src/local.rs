@@ -497,8 +497,7 @@ fn line_of_work_branch(line_of_work: &str) -> &str {
 }
 
 /// Text for a model if the state that was last reviewed is unknown.
-const UNKNOWN_LATER_CHANGES: &str =
-    "A comparison is not possible: the state that was last reviewed is unknown. \
+const UNKNOWN_LATER_CHANGES: &str = "A comparison is impossible: the last reviewed state is unknown. \
      Compare with the lines of the open findings.";
 
 /// Returns the results of earlier reviews of a line of work, without the changes since then.
