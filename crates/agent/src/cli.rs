@@ -9,6 +9,7 @@
 
 mod conversation;
 mod invocation;
+mod program_model;
 #[cfg(test)]
 mod recordings;
 mod relay;
@@ -37,6 +38,7 @@ use crate::native::{
 use crate::sandbox::{JobCommand, SandboxError, SandboxJob, SandboxLevel, require_level};
 use conversation::CliConversation;
 use invocation::BASE_URL_VARIABLE;
+use program_model::ProgramModel;
 use relay::CliRelay;
 use stream::CliStream;
 
@@ -235,30 +237,41 @@ impl ClaudeCli {
         limits: &RunLimits,
         check_report: impl Fn(&F) -> Option<String> + Send,
     ) -> AgentRunResult<F> {
+        let program_model = ProgramModel::new(model);
         let mut conversation = CliConversation::new(
-            ActiveAgentRun::new(model, tools, run_input, *limits, check_report),
+            ActiveAgentRun::new(&program_model, tools, run_input, *limits, check_report),
             run_input,
+            &program_model,
         );
-        let end = match self.run_conversation(&mut conversation, run_input, limits).await {
+        let is_program_request = model.serves_only_program();
+        let run = self.run_conversation(&mut conversation, run_input, limits, is_program_request);
+        let end = match run.await {
             Ok(end) => end,
             Err(error) => AgentRunEnd::ProgramFailed(error.to_string()),
         };
         conversation.finish_run(end).await
     }
 
-    /// Runs the program, which holds the conversation with the model. If the conversation has not determined
-    /// an outcome, the caller uses the outcome that this function returns.
+    /// Runs the program, which holds the conversation with the model. With `is_program_request`, the
+    /// provider gets the program's own requests, so the program gets the run's system prompt. If the
+    /// conversation has not determined an outcome, the caller uses the outcome that this function returns.
     async fn run_conversation<F: ReportSchema, J: Fn(&F) -> Option<String> + Send>(
         &self,
         conversation: &mut CliConversation<'_, F, J>,
         run_input: &AgentRunInput,
         limits: &RunLimits,
+        is_program_request: bool,
     ) -> Result<AgentRunEnd, CommandError> {
         let token = SecretString::new(random_token()?);
         let (message_sender, message_receiver) = mpsc::channel(MESSAGE_QUEUE_CAPACITY);
         let relay = CliRelay::new(&token, conversation.mcp_tools(), message_sender);
-        let mut job = self.job(invocation::program_arguments(&run_input.model, limits))?;
+        let system_prompt =
+            if is_program_request { &run_input.system_prompt } else { invocation::PLACEHOLDER_PROMPT };
+        let mut job = self.job(invocation::program_arguments(&run_input.model, limits, system_prompt))?;
         job.variables = self.environment_variables(token.expose());
+        if is_program_request {
+            job.variables.retain(|(name, _)| name != invocation::ATTRIBUTION_VARIABLE.0);
+        }
         let bounds = CommandLimits { time: limits.time, write_limit: None, keeps_whole_output: false };
         let input = Some(wire::encode_task(&run_input.review_text));
         let around =

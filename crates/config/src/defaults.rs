@@ -64,11 +64,12 @@ pub(super) fn default_value(
             | ["server", "metrics_listen"]
             | ["mcp", _, "url" | "forge" | "transport" | "token" | "headers" | "tools"]
             | ["forge", _, "app_id" | "private_key" | "marker_key" | "email" | "account" | "halted"]
+            | ["forge", _, "sign", ..]
             | ["tool", _, "command" | "format" | "paths" | "exit"]
             | ["review", "tier" | "most"]
             | ["rules" | "prompts" | "policy", "dir"]
             | ["budget", "prices"]
-            | ["model", "region" | "workspace_id" | "api_version" | "effort"]
+            | ["model", "region" | "workspace_id" | "api_version" | "effort" | "claude_config_dir"]
             | ["model", _, "region" | "workspace_id" | "api_version" | "effort" | "api_key" | "name"]
             | ["team" | "repo" | "price" | "notify" | "telemetry", ..] => Some(ConfigValue::Unset),
             _ => None,

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use truing_core::id::AccountId;
 use truing_core::port::{ForgeKind, HaltPolicy};
 
 use super::login::ForgeLogin;
@@ -25,6 +26,8 @@ pub struct ForgeConfig {
     pub account: Option<String>,
     /// Accounts that wrote Truing's earlier comments, by id or name. For Bitbucket Cloud, only ids are valid.
     pub previous_accounts: Vec<String>,
+    /// Accounts whose commands count while the token may not read who has write access.
+    pub command_accounts: Vec<AccountId>,
     /// Secret with which the forge signs its webhooks.
     pub webhook_secret: SecretSource,
     /// Handling of the forge's webhooks while the kill switch is on. `None` selects the default for this kind
@@ -44,4 +47,8 @@ pub struct ForgeConfig {
     /// Globs of branches whose tips may contain a configuration file, in addition to the default branch.
     /// [`crate::value::compile_globs`] compiles the globs.
     pub config_branches: Vec<String>,
+    /// True if the forge's API creates commits, in place of pushes.
+    pub commits_by_api: bool,
+    /// Private SSH key that signs the commits that are pushed.
+    pub signing_key: Option<SecretSource>,
 }

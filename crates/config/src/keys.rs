@@ -175,6 +175,10 @@ const PLANNED_PROVIDERS: &[&str] = &[];
 #[cfg(not(feature = "aws"))]
 const PLANNED_PROVIDERS: &[&str] = &["aws", "bedrock"];
 /// Greatest id of a GitHub App: the largest integer that JSON numbers represent exactly.
+/// Values of `forge.NAME.commits`.
+const COMMIT_METHODS: &[&str] = &["push", COMMITS_BY_API];
+pub(crate) const COMMITS_BY_API: &str = "api";
+
 const MAX_APP_ID: i64 = (1 << 53) - 1;
 /// Range of retention times.
 const RETENTION_RANGE: ValueKind =
@@ -485,6 +489,18 @@ pub const KEYS: &[ConfigKey] = &[
             account can take over a name.",
     },
     ConfigKey {
+        path: "forge.NAME.may_command",
+        kind: ValueKind::Accounts,
+        default: KeyDefault::Text(""),
+        repository: RepositoryOverride::Forbidden,
+        since: "0.2.0",
+        doc: "Accounts whose commands in comments count if the forge does not let the token read who may \
+            write to a repository (status 403). Name each by its UUID (`{…}`) at Bitbucket Cloud, and by \
+            its number at the other forges. A renamed account keeps the right, and an account that takes \
+            over the name does not get it. Remove an account that leaves: Truing cannot see that it has \
+            left. If the token may read who may write, only the forge's answer counts.",
+    },
+    ConfigKey {
         path: "forge.NAME.webhook_secret",
         kind: ValueKind::SecretLocation,
         default: KeyDefault::Computed {
@@ -566,6 +582,32 @@ pub const KEYS: &[ConfigKey] = &[
             branch controls what Truing reviews.",
     },
     ConfigKey {
+        path: "forge.NAME.commits",
+        kind: ValueKind::Choice { supported: COMMIT_METHODS, planned: &[] },
+        default: KeyDefault::Text("push"),
+        repository: RepositoryOverride::Forbidden,
+        since: "0.1.0",
+        doc: "The way in which commits get to the forge. `push`: git pushes them. `api`, only at GitHub: \
+            GitHub creates each commit, by `createCommitOnBranch`, and shows it as verified; its author \
+            is the account of the token or App. The API cannot create executable files, links, changes \
+            of a file's mode, merges, and commits above 20 MiB. Git pushes such commits, and the run says \
+            so.",
+    },
+    ConfigKey {
+        path: "forge.NAME.sign.ssh_key",
+        kind: ValueKind::SecretLocation,
+        default: KeyDefault::Computed {
+            description: "none; commits are not signed",
+            example: "{ file = \"/etc/truing/signing_key\" }",
+        },
+        repository: RepositoryOverride::Forbidden,
+        since: "0.1.0",
+        doc: "The private SSH key, without a passphrase, that signs the commits that git pushes. The \
+            program `ssh-keygen` must be installed. Register the public key at the forge as a signing key \
+            of Truing's account. Use an Ed25519 or RSA key: the signatures of other keys differ at each \
+            attempt.",
+    },
+    ConfigKey {
         path: "model.provider",
         kind: ValueKind::Choice { supported: PROVIDERS, planned: PLANNED_PROVIDERS },
         default: KeyDefault::Text("anthropic"),
@@ -640,6 +682,25 @@ pub const KEYS: &[ConfigKey] = &[
             `OPENAI_API_KEY`, but only for OpenAI itself and for servers on this machine. For any other \
             server of this provider, `model.api_key` is required. An API key alone causes no cost, because \
             `review.runtime` decides whether a model is called.",
+    },
+    ConfigKey {
+        path: "model.oauth_token",
+        kind: ValueKind::SecretLocation,
+        default: KeyDefault::SecretVariable("CLAUDE_CODE_OAUTH_TOKEN"),
+        repository: RepositoryOverride::Forbidden,
+        since: "0.1.0",
+        doc: "The token of a subscription to Claude, which `claude setup-token` creates. Truing uses it only \
+            with the runtime `cli` and the provider `anthropic`, and only if `model.api_key` is not set.",
+    },
+    ConfigKey {
+        path: "model.claude_config_dir",
+        kind: ValueKind::Folder,
+        default: KeyDefault::Computed { description: "none", example: "\"/home/ada/.claude\"" },
+        repository: RepositoryOverride::Forbidden,
+        since: "0.1.0",
+        doc: "The configuration folder of a `claude` that is logged in to a subscription. Truing reads the \
+            token in its file `.credentials.json` for each request, and never changes the file. If \
+            `model.oauth_token` is set too, Truing uses that token instead.",
     },
     ConfigKey {
         path: "model.name",

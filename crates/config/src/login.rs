@@ -1,6 +1,9 @@
-//! The credentials for a forge (a token or a GitHub App), and the accounts that Truing used earlier.
+//! The credentials for a forge (a token or a GitHub App), the accounts that Truing used earlier, and the
+//! accounts whose commands count.
 
 use std::collections::BTreeMap;
+
+use truing_core::id::AccountId;
 
 use super::problem::{ConfigError, ConfigProblem};
 use super::secret::SecretSource;
@@ -56,6 +59,37 @@ pub(super) fn former_accounts(
         .into());
     }
     Ok(accounts)
+}
+
+/// Returns the accounts whose commands count while the token may not read who has write access. Each account
+/// must be an id, because another account can take over a name, and with it the right to give commands.
+///
+/// # Errors
+/// A [`ConfigProblem`] if an entry is not an id of this kind of forge.
+pub(super) fn command_accounts(
+    settings: &TypedSettings<'_>,
+    name: &str,
+    kind: ForgeKind,
+) -> Result<Vec<AccountId>, ConfigError> {
+    let key = format!("forge.{name}.may_command");
+    let accounts = settings.list(&key)?;
+    let is_id = |account: &str| match kind {
+        ForgeKind::Bitbucket => value::is_braced_uuid(account),
+        ForgeKind::Github | ForgeKind::BitbucketDc => account.bytes().all(|byte| byte.is_ascii_digit()),
+    };
+    let Some(account) = accounts.iter().find(|account| !is_id(account)) else {
+        return Ok(accounts.into_iter().map(AccountId::new).collect());
+    };
+    let ids = match kind {
+        ForgeKind::Bitbucket => "UUIDs with their braces, such as `{0f3a9c56-…}`",
+        ForgeKind::Github => "the numbers of accounts (`gh api users/NAME --jq .id` prints the number)",
+        ForgeKind::BitbucketDc => {
+            "the numbers of accounts (`id` in the answer to `GET /rest/api/latest/users/NAME`)"
+        }
+    };
+    let requirement = format!("must contain {ids}, not `{account}`: another account may take over a name");
+    let origin = settings.setting(&key)?.origin.clone();
+    Err(ConfigProblem::BadValue { origin, key, requirement }.into())
 }
 
 /// Reads the complete credentials of a forge.

@@ -1,6 +1,7 @@
 //! Configuration of the models and their providers.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 
 use super::TypedSettings;
 use super::converge::unknown_model_message;
@@ -18,6 +19,10 @@ pub struct ModelConfig {
     pub base_url: Option<String>,
     /// Source of the API key.
     pub api_key: SecretSource,
+    /// Source of a subscription's token. `None` for the models of the sections `[model.NAME]`.
+    pub oauth_token: Option<SecretSource>,
+    /// Configuration folder of a `claude` that is logged in to a subscription.
+    pub claude_config_dir: Option<PathBuf>,
     /// AWS region of the provider.
     pub region: Option<String>,
     /// Workspace id on AWS.
@@ -106,7 +111,12 @@ pub(super) fn read_section(
     model_names: Option<&BTreeSet<String>>,
 ) -> Result<ModelConfig, ConfigError> {
     let fallback = read_model_name(settings, MODEL_FALLBACK_KEY, model_names)?;
-    Ok(ModelConfig { fallback, ..read_model(settings, "model")? })
+    Ok(ModelConfig {
+        oauth_token: settings.secret("model.oauth_token")?,
+        claude_config_dir: settings.path("model.claude_config_dir")?,
+        fallback,
+        ..read_model(settings, "model")?
+    })
 }
 
 /// Reads the keys that assign a model to one kind of work. `model_names` contains the existing names.
@@ -167,6 +177,8 @@ fn read_model(settings: &TypedSettings<'_>, section: &str) -> Result<ModelConfig
         provider,
         base_url: settings.url_if_any(&path("base_url"))?,
         api_key: settings.secret(&path("api_key"))?.ok_or_else(|| needed("api_key"))?,
+        oauth_token: None,
+        claude_config_dir: None,
         region: settings.text_if_any(&path("region"))?,
         workspace_id: settings.text_if_any(&path("workspace_id"))?,
         api_version: settings.text_if_any(&path("api_version"))?,

@@ -10,6 +10,7 @@ use super::*;
 use std::path::Path;
 
 use truing_core::finding::Severity;
+use truing_core::id::AccountId;
 use truing_core::severity::RuleSeverity;
 use truing_core::tier::{RuleOwner, Tier};
 
@@ -1020,6 +1021,25 @@ fn webhooks_are_refused_or_marked_while_the_kill_switch_is_on_as_an_operator_say
     assert_eq!(of("halted = \"mark\""), Some(HaltPolicy::Mark));
     let told = told_of("[forge.bitbucket]\nhalted = \"drop\"");
     assert!(told.contains("`forge.bitbucket.halted` must be \"refuse\" or \"mark\", not `drop`"), "{told}");
+}
+
+#[test]
+fn accounts_that_may_command_are_ids() {
+    let uuid = "{0f3a9c56-0000-4000-8000-000000000001}";
+    let center = "kind = \"bitbucket-dc\"\napi_url = \"https://git.example.com\"";
+    for (kind, accepted, rejected) in [
+        ("kind = \"bitbucket\"", uuid, "ada"),
+        ("kind = \"bitbucket\"", uuid, "583231"),
+        ("kind = \"github\"", "583231", "ada"),
+        (center, "101", uuid),
+    ] {
+        let of = |account: &str| format!("[forge.work]\n{kind}\nmay_command = [\"{account}\"]");
+        let config = of_file(&of(accepted)).unwrap();
+        assert_eq!(config.forges["work"].command_accounts, [AccountId::new(accepted)]);
+        let told = told_of(&of(rejected));
+        let expected = format!("not `{rejected}`: another account may take over a name");
+        assert!(told.contains("`forge.work.may_command` must contain") && told.contains(&expected), "{told}");
+    }
 }
 
 #[test]

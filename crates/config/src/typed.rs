@@ -13,6 +13,7 @@ use truing_core::price::{DeclaredPrice, TokenRate};
 use truing_core::severity::RuleSeverity;
 use truing_core::tier::{Tier, TierConfig};
 
+use super::keys::COMMITS_BY_API;
 use super::login;
 use super::problem::{ConfigError, ConfigProblem, ValueOrigin};
 use super::secret::SecretSource;
@@ -277,6 +278,7 @@ impl TypedSettings<'_> {
             email,
             account,
             previous_accounts: login::former_accounts(self, name, kind)?,
+            command_accounts: login::command_accounts(self, name, kind)?,
             webhook_secret: needed("webhook_secret")?,
             halt_policy: self.get_if_any(&path("halted"), |value| {
                 if let ConfigValue::Choice(word) = value { halt_policy(word) } else { None }
@@ -286,7 +288,26 @@ impl TypedSettings<'_> {
             visibility_delay: self.duration(&path("settle"))?,
             repositories: self.list(&path("repositories"))?,
             config_branches: self.list(&path("config_branches"))?,
+            commits_by_api: self.commits_by_api(&path("commits"), kind)?,
+            signing_key: self.secret(&path("sign.ssh_key"))?,
         })
+    }
+}
+
+impl TypedSettings<'_> {
+    /// Returns true if `forge.NAME.commits` selects the forge's API, which only GitHub has.
+    fn commits_by_api(&self, key: &str, kind: ForgeKind) -> Result<bool, ConfigError> {
+        let by_api = self.choice(key, |word| Some(word == COMMITS_BY_API))?;
+        if !by_api || kind == ForgeKind::Github {
+            return Ok(by_api);
+        }
+        let requirement = "`api` is possible only at GitHub; `sign.ssh_key` signs commits at every forge";
+        Err(ConfigProblem::BadValue {
+            origin: self.setting(key)?.origin.clone(),
+            key: key.to_owned(),
+            requirement: requirement.to_owned(),
+        }
+        .into())
     }
 }
 

@@ -33,6 +33,7 @@ pub const MAX_WORD_BYTES: usize = 8 << 10;
 pub const SHIPPED_GRAMMARS: &[(&str, &str)] = &[
     ("grammar/cargo.toml", include_str!("../grammar/cargo.toml")),
     ("grammar/dotnet.toml", include_str!("../grammar/dotnet.toml")),
+    ("grammar/gh.toml", include_str!("../grammar/gh.toml")),
     ("grammar/git.toml", include_str!("../grammar/git.toml")),
     ("grammar/go.toml", include_str!("../grammar/go.toml")),
     ("grammar/gradle.toml", include_str!("../grammar/gradle.toml")),

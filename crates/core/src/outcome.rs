@@ -198,6 +198,8 @@ pub struct ModelReview {
     pub turns: u32,
     /// Cost of these answers.
     pub cost: MicroUsd,
+    /// Part of this cost that a subscription covers.
+    pub covered_cost: MicroUsd,
     /// Wall-clock time in milliseconds.
     pub duration_ms: u64,
     /// Further data for the record's detail.
@@ -418,7 +420,9 @@ impl ReviewRecord {
     #[must_use]
     pub fn with_model_review(mut self, model_review: Option<ModelReview>) -> Self {
         self.steps = Vec::new();
-        if let Some(ModelReview { model, prompt_hash, turns, cost, duration_ms: ms, detail }) = model_review {
+        if let Some(ModelReview { model, prompt_hash, turns, cost, covered_cost, duration_ms: ms, detail }) =
+            model_review
+        {
             let tokens = detail.tokens.total();
             self.model = Some(model).filter(|model| !model.is_empty());
             self.prompt_hash = Some(prompt_hash).filter(|hash| !hash.is_empty());
@@ -429,6 +433,7 @@ impl ReviewRecord {
                 turns,
                 tokens,
                 cost_micro_usd: cost,
+                covered_micro_usd: covered_cost,
                 duration_ms: ms,
                 denied_tool_calls: 0,
             });

@@ -36,6 +36,8 @@ pub enum AgentAction<'a> {
     Write(&'a str),
     /// Call an MCP operation, `SERVER/NAME`.
     Mcp(&'a str),
+    /// Use a skill or start a subagent of Claude Code, `Skill/NAME` or `Task/NAME`.
+    Tool(&'a str),
 }
 
 /// A line that allows an action or would allow it, and the file of the line: a profile or a grammar.
@@ -226,6 +228,7 @@ impl AgentPolicy {
             AgentAction::Edit(path) => self.judge_file(FileAccess::Edit, path),
             AgentAction::Write(path) => self.judge_file(FileAccess::Write, path),
             AgentAction::Mcp(operation) => self.judge_mcp(operation),
+            AgentAction::Tool(tool) => self.judge_tool(tool),
         }
     }
 
@@ -314,6 +317,19 @@ impl AgentPolicy {
             return allow(rule);
         }
         deny(format!("`{}` may not call {operation:?}", self.name.as_str()), Some(rule))
+    }
+}
+
+impl AgentPolicy {
+    /// Judges a skill or a subagent. The repository may define one of any name, with commands that run when
+    /// it is loaded, so an allowed skill or subagent runs code.
+    fn judge_tool(&self, tool: &str) -> PolicyVerdict {
+        let rule = self.profile_rule(format!("tools {tool:?}"));
+        if self.profile.may_use(tool) {
+            return PolicyVerdict::Allow { rules: vec![rule], runs_code: true };
+        }
+        let reason = format!("`{}` may not use {tool:?}", self.name.as_str());
+        deny(reason, Some(rule).filter(|_| self.name.runs_code()))
     }
 }
 

@@ -92,6 +92,9 @@ pub struct StepCost<S> {
     pub tokens: u64,
     /// Cost of these answers.
     pub cost_micro_usd: MicroUsd,
+    /// Part of this cost that a subscription covers.
+    #[serde(default, skip_serializing_if = "is_nothing")]
+    pub covered_micro_usd: MicroUsd,
     /// Wall-clock time in milliseconds.
     #[serde(rename = "ms")]
     pub duration_ms: u64,
@@ -105,6 +108,10 @@ fn is_zero(count: &u32) -> bool {
     *count == 0
 }
 
+fn is_nothing(amount: &MicroUsd) -> bool {
+    *amount == MicroUsd(0)
+}
+
 impl<S> StepCost<S> {
     /// Creates the cost of a step with all values zero.
     pub fn zero(id: S) -> Self {
@@ -113,6 +120,7 @@ impl<S> StepCost<S> {
             turns: 0,
             tokens: 0,
             cost_micro_usd: MicroUsd(0),
+            covered_micro_usd: MicroUsd(0),
             duration_ms: 0,
             denied_tool_calls: 0,
         }
@@ -123,6 +131,7 @@ impl<S> StepCost<S> {
         self.turns = self.turns.saturating_add(cost.turns);
         self.tokens = self.tokens.saturating_add(cost.tokens);
         self.cost_micro_usd = self.cost_micro_usd.plus(cost.cost_micro_usd);
+        self.covered_micro_usd = self.covered_micro_usd.plus(cost.covered_micro_usd);
         self.duration_ms = self.duration_ms.saturating_add(cost.duration_ms);
         self.denied_tool_calls = self.denied_tool_calls.saturating_add(cost.denied_tool_calls);
     }
@@ -217,11 +226,23 @@ impl<D: RunDetail> RunRecord<D> {
         self.steps.iter().fold(self.carried_micro_usd, |all, step| all.plus(step.cost_micro_usd))
     }
 
+    /// Returns the part of the cost that a subscription covers.
+    pub fn covered_cost(&self) -> MicroUsd {
+        self.steps.iter().fold(MicroUsd(0), |all, step| all.plus(step.covered_micro_usd))
+    }
+
     /// Returns the cost for people. A cost is marked as estimated if a step cost money, but its provider
-    /// reported no tokens.
+    /// reported no tokens. The part that a subscription covers is marked.
     pub fn cost_text(&self) -> String {
         let is_estimated = self.steps.iter().any(|step| step.cost_micro_usd.0 > 0 && step.tokens == 0);
-        format!("{}{}", self.cost(), if is_estimated { " (estimated)" } else { "" })
+        let cost = format!("{}{}", self.cost(), if is_estimated { " (estimated)" } else { "" });
+        match self.covered_cost() {
+            MicroUsd(0) => cost,
+            covered if covered == self.cost() => {
+                format!("{cost} at list price, covered by a subscription")
+            }
+            covered => format!("{cost}; a subscription covers {covered} of it at list price"),
+        }
     }
 
     /// Returns the number of answers from models.

@@ -1,6 +1,8 @@
 //! Creates bare repositories with real git. Each repository has one long-running `git fast-import` process,
 //! so a push takes milliseconds. Dates are fixed, so the same commits have the same ids on every machine.
 
+// long: every change of a ref goes through this one type, which mirrors the refs and the history.
+
 mod history;
 mod merging;
 
@@ -312,6 +314,10 @@ impl FakeGitRepository {
     /// Returns `None` if the ref still points to the same commit.
     pub(crate) fn reload_ref(&mut self, name: &str) -> Result<Option<String>, FakeGitError> {
         check_ref_name(name)?;
+        if !self.dir.join(name).exists() {
+            self.refs.remove(name);
+            return Ok(None);
+        }
         let tip = run_command(git_command(&self.dir).args([
             "rev-parse",
             "--verify",
@@ -334,9 +340,60 @@ impl FakeGitRepository {
         Ok(Some(tip))
     }
 
+    /// Returns the commits that a push has added, and that no known ref contains.
+    pub(crate) fn new_commits(&self, tip: &str) -> Result<Vec<String>, FakeGitError> {
+        let mut command = git_command(&self.dir);
+        command.args(["rev-list", tip, "--not"]).args(self.refs.values());
+        let list = run_command(&mut command)?;
+        Ok(String::from_utf8_lossy(&list).lines().map(str::to_owned).collect())
+    }
+
+    /// Returns true if the commit has a valid SSH signature of one of these public keys.
+    pub(crate) fn has_valid_signature(
+        &self,
+        sha: &str,
+        public_keys: &[String],
+    ) -> Result<bool, FakeGitError> {
+        if public_keys.is_empty() {
+            return Ok(false);
+        }
+        let file = self.dir.join("allowed-signers");
+        let lines: String = public_keys.iter().map(|key| format!("* {key}\n")).collect();
+        let io = |error| FakeGitError::Io { operation: "writing the allowed signers".into(), error };
+        std::fs::write(&file, lines).map_err(io)?;
+        let mut command = git_command(&self.dir);
+        command.arg("-c").arg("gpg.format=ssh");
+        command.arg("-c").arg(format!("gpg.ssh.allowedSignersFile={}", file.display()));
+        let checked = command.args(["verify-commit", sha]).output();
+        let run = |error| FakeGitError::Io { operation: "git verify-commit".into(), error };
+        Ok(checked.map_err(run)?.status.success())
+    }
+
+    /// Sets a ref (full name) in the folder to its known commit again.
+    pub(crate) fn restore_ref(&mut self, name: &str) -> Result<(), FakeGitError> {
+        check_ref_name(name)?;
+        if let Some(tip) = self.refs.get(name).cloned() {
+            return self.set_ref(name, &tip);
+        }
+        let io = |error| FakeGitError::Io { operation: format!("deleting the ref {name}"), error };
+        std::fs::remove_file(self.dir.join(name)).map_err(io)
+    }
+
+    /// Returns true if a commit contains a file or folder with this path.
+    pub(crate) fn has_path(&self, sha: &str, path: &str) -> Result<bool, FakeGitError> {
+        let mut command = git_command(&self.dir);
+        let list = run_command(command.args(["ls-tree", "--name-only", sha, "--", path]))?;
+        Ok(!list.is_empty())
+    }
+
     /// Returns true if this repository has ever contained the commit.
     pub fn contains(&self, sha: &str) -> bool {
         self.commits.contains_key(sha)
+    }
+
+    /// Returns true if `commit` is `descendant` or in its history.
+    pub(crate) fn is_ancestor(&self, commit: &str, descendant: &str) -> bool {
+        self.history(descendant).any(|sha| sha == commit)
     }
 
     /// Returns the newest common ancestor of two commits. The ancestor may be one of the two commits.

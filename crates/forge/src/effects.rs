@@ -249,13 +249,18 @@ impl EffectExecutor<'_> {
         // branch.
         let MissingEffect { permit, entries: known, lost_responses } =
             match self.check_presence(&intended, || std::future::ready(Ok(None))).await? {
-                EffectPresence::Present(_) => return Ok(PushOutcome::Pushed),
+                // The log does not contain the id of the commit on the branch, so the next attempt reads the
+                // branch.
+                EffectPresence::Present(_) => {
+                    let until = self.clock.now();
+                    return Err(EffectError::Settling { until, description: intended.description });
+                }
                 EffectPresence::Missing(missing) => missing,
             };
         let entries = self.record_intent(&intended, known, lost_responses).await?;
         let span = self.monitor.begin_push();
         let pushed = if self.monitor.dry_run {
-            Ok(PushOutcome::Pushed)
+            Ok(PushOutcome::pushed(commit.sha()))
         } else {
             commit.push(remote, branch, expected_tip, &permit).await
         };
@@ -266,18 +271,26 @@ impl EffectExecutor<'_> {
             }
             (Some(span), Ok(PushOutcome::Halted(_))) => span.record_failure("the write gate is closed"),
             (Some(span), Err(error)) => span.record_failure(&error.to_string()),
-            (Some(_), Ok(PushOutcome::Pushed)) | (None, _) => {}
+            (Some(_), Ok(PushOutcome::Pushed { .. })) | (None, _) => {}
         }
         drop(span);
         let end = match &pushed {
-            Ok(PushOutcome::Pushed) => Some(EffectEntryState::Done { comment: None }),
+            Ok(PushOutcome::Pushed { .. }) => Some(EffectEntryState::Done { comment: None }),
             Ok(
                 PushOutcome::BranchMoved { .. } | PushOutcome::RemoteRefused { .. } | PushOutcome::Halted(_),
             ) => None,
+            Err(GitError::Api(error)) if error.has_no_effect() => None,
             Err(_) => Some(EffectEntryState::Open { lost_responses: lost_responses.saturating_add(1) }),
         };
         self.record_part_states(&intended, entries, vec![end]).await?;
-        Ok(pushed?)
+        let is_last = lost_responses.saturating_add(1) >= MAX_LOST_RESPONSES;
+        pushed.map_err(|error| {
+            if let GitError::Api(error) = error {
+                convert_forge_error(error, is_last)
+            } else {
+                EffectError::Git(error)
+            }
+        })
     }
 
     /// Asks the gate, and then determines from the log whether the effect exists. If the log does not show

@@ -21,7 +21,7 @@ use crate::body;
 use crate::capability::GITHUB;
 use crate::http::{ForgeHttpClient, HttpClientError, HttpDialect, HttpTimeouts};
 use crate::marker::MarkerKeys;
-use crate::remote::RemoteError;
+use crate::remote::{CommitOptions, RemoteError};
 use address::append_segments;
 use auth::{GitHubAuth, TokenScope};
 
@@ -31,6 +31,7 @@ mod checks;
 mod client;
 mod comment_texts;
 mod comments;
+mod commits;
 mod graphql;
 mod id;
 mod observed_comments;
@@ -85,10 +86,13 @@ pub struct GitHubOptions {
     /// Our former accounts, each given as a name or an id. A name can later belong to another account; an id
     /// cannot.
     pub previous_accounts: Vec<String>,
+    /// Accounts whose commands count while the login may not read who has write access.
+    pub command_accounts: Vec<AccountId>,
     /// Keys that sign the markers.
     pub marker_keys: MarkerKeys,
     /// Time for which a new comment may stay invisible if the response to its creation was lost.
     pub settle_delay: TimeSpan,
+    pub commits: CommitOptions,
 }
 
 /// The error for options from which no client can be built.

@@ -17,6 +17,7 @@ pub mod webhook;
 pub mod write_monitor;
 
 mod body;
+mod command_accounts;
 mod http;
 #[cfg(test)]
 mod testing;

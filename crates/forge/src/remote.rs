@@ -1,7 +1,17 @@
 //! The purpose of a git remote, and the errors of resolving a remote.
 
 use truing_core::port::ForgeError;
+use truing_core::secret::SecretString;
 use truing_git::GitError;
+
+/// The way in which commits get to a forge.
+#[derive(Clone, Default, Debug)]
+pub struct CommitOptions {
+    /// True if the forge's API creates commits. Only GitHub has such an API; other forges ignore this value.
+    pub uses_api: bool,
+    /// Private SSH key, in OpenSSH's format, that signs the commits that are pushed.
+    pub signing_key: Option<SecretString>,
+}
 
 /// The purpose of a git remote.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -371,6 +371,17 @@ impl UnpushedCommit {
     pub(crate) fn isolated_dir(&self) -> &IsolatedGitDir {
         &self.isolated_dir
     }
+
+    /// Returns a commit whose objects are in a private folder.
+    pub(crate) fn in_private_folder(isolated_dir: IsolatedGitDir, folder: PrivateFolder, sha: Sha) -> Self {
+        Self { isolated_dir, _folder: Some(folder), sha, header: None }
+    }
+
+    /// Returns another commit whose objects are in the same folder, or are known to the remote. The commit
+    /// must not outlive this one.
+    pub(crate) fn with_id(&self, sha: Sha) -> Self {
+        Self { isolated_dir: self.isolated_dir.clone(), _folder: None, sha, header: None }
+    }
 }
 
 /// Runs the call that creates a commit.

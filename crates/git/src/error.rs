@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use truing_core::id::Sha;
+use truing_core::port::ForgeError;
 
 use crate::options::{MIN_VERSION, MIN_VERSION_TO_MERGE};
 
@@ -85,6 +86,9 @@ pub enum GitError {
         output: String,
     },
 
+    /// The forge's API created no commit, or did not respond.
+    #[error(transparent)]
+    Api(#[from] ForgeError),
     #[error("no file or folder exists at {}", .0.display())]
     PathMissing(PathBuf),
     /// The path is not a folder.
@@ -240,6 +244,7 @@ impl GitError {
                     && TEMPORARY_FAILURE_MESSAGES.iter().any(|words| message.contains(words))
             }
             Self::TimedOut { call, .. } => REMOTE_CALLS.contains(call),
+            Self::Api(error) => !error.has_no_effect(),
             Self::PathMissing(_)
             | Self::NotADirectory(_)
             | Self::NotARepository(_)
@@ -293,7 +298,8 @@ impl GitError {
             | Self::BadRemote { .. }
             | Self::Sha256 { .. }
             | Self::NotAMirror(_) => true,
-            Self::TooOldToMerge { .. }
+            Self::Api(_)
+            | Self::TooOldToMerge { .. }
             | Self::NoGit { .. }
             | Self::TooOld { .. }
             | Self::Io { .. }
@@ -324,6 +330,7 @@ impl GitError {
                     MIN_VERSION_TO_MERGE.0, MIN_VERSION_TO_MERGE.1
                 )
             }
+            Self::Api(error) => error.hint().into(),
             Self::Io { .. } => "check that the folder exists, is writable and has free space".into(),
             Self::TimedOut { .. } => "try again; if this persists, run the same git command manually".into(),
             Self::HugeFile { path, .. } if path.file_name().is_some_and(|name| name == "index") => {

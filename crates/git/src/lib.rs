@@ -14,14 +14,17 @@
 //!   (`isolated_git_dir.rs`). No call changes a file of the repository.
 //!
 //! The only operation that changes a remote is a push of one of our commits to one branch (`commit.rs`,
-//! `push.rs`). If the remote is a repository on this machine, the push runs the hooks of that repository, as
-//! a server would.
+//! `push.rs`). A forge's API may create the commit instead (`commit_api.rs`). If the remote is a repository
+//! on this machine, the push runs the hooks of that repository, as a server would.
 
 mod bounded_diff;
 mod branch_history;
 mod clone;
 mod command;
 mod commit;
+mod commit_api;
+mod commit_draft;
+mod commit_object;
 mod error;
 mod export;
 mod exported_commit;
@@ -34,9 +37,11 @@ mod push;
 mod remote;
 mod repository;
 pub mod search_path;
+mod signature;
 
 pub use clone::CheckoutIndex;
 pub use commit::{MergeOutcome, NewCommit, PathStatus, StagedChanges, UnpushedCommit};
+pub use commit_draft::{CommitApi, CommitDraft};
 pub use error::GitError;
 pub use export::{ExportSummary, TreeFile, write_new_file};
 pub use exported_commit::ExportedCommit;

@@ -2,18 +2,27 @@
 //! to be at. If the branch is at another commit, the remote rejects the push, so no commits of others are
 //! overwritten.
 
+use std::sync::Arc;
+
 use truing_core::branch_name::is_branch_name;
 use truing_core::id::Sha;
 use truing_core::port::{HaltReason, WritePermit};
 
 use crate::command::{GitOutput, clean_message};
+use crate::commit_api::ApiPublisher;
 use crate::{GitError, Remote, UnpushedCommit, network};
 
 /// Result of a push.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum PushOutcome {
     /// The branch is at the pushed commit, because of this push or an earlier push.
-    Pushed,
+    Pushed {
+        /// Commit on the branch. Its id differs from the id of the local commit if the commit was signed, or
+        /// created by the forge's API.
+        commit: Sha,
+        /// Notice for people, if git pushed the commit although the forge's API should have created it.
+        remark: Option<String>,
+    },
     /// The branch is not at the expected commit, and nothing was changed.
     BranchMoved {
         /// Current commit of the branch; `None` if the branch does not exist.
@@ -46,7 +55,8 @@ impl UnpushedCommit {
     /// Pushes the commit to this branch, which must be at `expected_tip`. If `expected_tip` is none, the
     /// branch must not exist. The push may rewrite the branch, so it can remove commits from the branch. A
     /// push to the remote's default branch is always rejected. The gate of `permit` is checked immediately
-    /// before the push.
+    /// before the push. If the remote has a [`crate::CommitApi`], this API creates the commit; if it has a
+    /// signing key, the commit is signed.
     ///
     /// # Errors
     /// [`GitError::BadBranch`]; [`GitError::Unauthorized`], [`GitError::RemoteMissing`],
@@ -59,7 +69,7 @@ impl UnpushedCommit {
         remote: &Remote,
         branch: &str,
         expected_tip: Option<&Sha>,
-        permit: &WritePermit,
+        permit: &Arc<WritePermit>,
     ) -> Result<PushOutcome, GitError> {
         if !is_branch_name(branch) {
             return Err(GitError::BadBranch(branch.chars().take(200).collect()));
@@ -70,10 +80,51 @@ impl UnpushedCommit {
             let message = format!("{branch} is the remote's default branch");
             return Ok(PushOutcome::RemoteRefused { reason: PushRefusal::ProtectedBranch, message });
         }
-        if let Some(settled) = self.outcome_without_push(&before, expected_tip) {
+        let Some(api) = remote.commit_api() else {
+            return self.push_with_git(remote, &before, expected_tip, permit).await;
+        };
+        match self.to_commit_draft(branch).await? {
+            Ok(draft) => {
+                ApiPublisher { api, remote, permit }.publish(self, draft, &before, expected_tip).await
+            }
+            Err(refusal) => {
+                let outcome = self.push_with_git(remote, &before, expected_tip, permit).await?;
+                let PushOutcome::Pushed { commit, .. } = outcome else { return Ok(outcome) };
+                let remark =
+                    format!("git pushed {}, because no API can create it: {refusal}", commit.short_sha());
+                Ok(PushOutcome::Pushed { commit, remark: Some(remark) })
+            }
+        }
+    }
+
+    /// Signs the commit if the remote has a signing key, and pushes it, unless the branch is already at the
+    /// commit or no longer at the expected commit.
+    async fn push_with_git(
+        &self,
+        remote: &Remote,
+        before: &RemoteRefs,
+        expected_tip: Option<&Sha>,
+        permit: &Arc<WritePermit>,
+    ) -> Result<PushOutcome, GitError> {
+        let signed_commit = match remote.signing_key() {
+            Some(signing_key) => Some(self.sign(signing_key).await?),
+            None => None,
+        };
+        let commit = signed_commit.as_ref().unwrap_or(self);
+        if let Some(settled) = commit.outcome_without_push(before, expected_tip) {
             return Ok(settled);
         }
+        commit.push_ref(remote, &before.reference, expected_tip, permit).await
+    }
 
+    /// Points a ref of the remote at this commit, if the ref is at the expected commit.
+    pub(crate) async fn push_ref(
+        &self,
+        remote: &Remote,
+        reference: &str,
+        expected_tip: Option<&Sha>,
+        permit: &Arc<WritePermit>,
+    ) -> Result<PushOutcome, GitError> {
         let lease = expected_tip.map_or("", Sha::as_str);
         let lease = format!("--force-with-lease={reference}:{lease}");
         let call = self.isolated_dir().command("push").args([
@@ -93,9 +144,22 @@ impl UnpushedCommit {
         }
         let finished = network::run_with_network(self.isolated_dir().git(), remote, call).await?;
         if finished.code() == Some(0) {
-            return Ok(PushOutcome::Pushed);
+            return Ok(PushOutcome::pushed(self.sha()));
         }
-        self.classify_failed_push(remote, &reference, expected_tip, finished).await
+        self.classify_failed_push(remote, reference, expected_tip, finished).await
+    }
+
+    /// Deletes a ref of the remote, if it is at this commit.
+    pub(crate) async fn delete_ref(
+        &self,
+        remote: &Remote,
+        reference: &str,
+        tip: &Sha,
+    ) -> Result<(), GitError> {
+        let lease = format!("--force-with-lease={reference}:{tip}");
+        let call = self.isolated_dir().command("push").args(["--porcelain", "--no-verify", "--no-signed"]);
+        let call = call.args([&lease, "--end-of-options", remote.url()]).arg(format!(":{reference}"));
+        network::read_remote_output(self.isolated_dir().git(), remote, call).await.map(drop)
     }
 
     /// Converts a failed push to its outcome, or to an error.
@@ -134,20 +198,25 @@ impl UnpushedCommit {
         expected_tip: Option<&Sha>,
     ) -> Option<PushOutcome> {
         if remote_refs.tip.as_ref() == Some(self.sha()) {
-            return Some(PushOutcome::Pushed);
+            return Some(PushOutcome::pushed(self.sha()));
         }
         (remote_refs.tip.as_ref() != expected_tip)
             .then(|| PushOutcome::BranchMoved { current_commit: remote_refs.tip.clone() })
     }
 
     /// Queries the remote for its default branch and for the commit of this ref.
-    async fn query_remote(&self, remote: &Remote, reference: &str) -> Result<RemoteRefs, GitError> {
+    pub(crate) async fn query_remote(
+        &self,
+        remote: &Remote,
+        reference: &str,
+    ) -> Result<RemoteRefs, GitError> {
         let call = self.isolated_dir().command("ls-remote").args(["--quiet", "--symref", "--end-of-options"]);
         let call = call.args([remote.url(), "HEAD", reference]);
         let answer = network::read_remote_output(self.isolated_dir().git(), remote, call).await?;
         let text = String::from_utf8_lossy(&answer);
         let default = text.lines().find_map(|line| line.strip_prefix("ref: ")?.strip_suffix("\tHEAD"));
         Ok(RemoteRefs {
+            reference: reference.to_owned(),
             default_branch: default.map(str::to_owned),
             tip: network::parse_listed_ref(&answer, reference)?,
         })
@@ -155,11 +224,20 @@ impl UnpushedCommit {
 }
 
 /// The default branch of a remote, and the commit of one branch.
-struct RemoteRefs {
+pub(crate) struct RemoteRefs {
+    /// Ref of the branch.
+    pub(crate) reference: String,
     /// Ref of the remote's default branch.
     default_branch: Option<String>,
     /// Commit of the branch; `None` if the branch does not exist.
-    tip: Option<Sha>,
+    pub(crate) tip: Option<Sha>,
+}
+
+impl PushOutcome {
+    /// Returns the outcome for a branch that is at this commit.
+    pub fn pushed(commit: &Sha) -> Self {
+        Self::Pushed { commit: commit.clone(), remark: None }
+    }
 }
 
 /// Extracts the reason from the line of git's porcelain output that reports the rejected ref. The line
@@ -175,7 +253,7 @@ fn rejection_reason(output: &[u8], reference: &str) -> Option<String> {
 
 /// Classifies a remote's message by the first pattern that matches. `GH006` and `GH013` are GitHub's codes
 /// for protected branches and for rules.
-fn classify_refusal(message: &str) -> PushRefusal {
+pub(crate) fn classify_refusal(message: &str) -> PushRefusal {
     const WORDS: &[(&str, PushRefusal)] = &[
         ("refusing to allow", PushRefusal::MissingPermission),
         ("ermission", PushRefusal::MissingPermission),

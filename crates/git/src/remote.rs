@@ -1,12 +1,14 @@
 //! The remote of a mirror: its address and the credentials for it.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use truing_core::loopback::is_loopback;
 use truing_core::secret::SecretString;
 use url::Url;
 
 use crate::GitError;
+use crate::commit_draft::CommitApi;
 
 /// A repository that a mirror may fetch from, and that commits may be pushed to. The constructors validate
 /// the address and the header, so a fetch does not check them again.
@@ -14,6 +16,8 @@ use crate::GitError;
 pub struct Remote {
     url: Url,
     authorization: Option<SecretString>,
+    commit_api: Option<Arc<dyn CommitApi>>,
+    signing_key: Option<SecretString>,
 }
 
 impl Remote {
@@ -44,7 +48,7 @@ impl Remote {
         if authorization.as_ref().is_some_and(|secret| secret.expose().chars().any(char::is_control)) {
             return Err(bad(remote, "the authorization header contains a control character"));
         }
-        Ok(Self { url, authorization })
+        Ok(Self { url, authorization, commit_api: None, signing_key: None })
     }
 
     /// Creates a remote for a repository on this machine, by its absolute path.
@@ -56,7 +60,28 @@ impl Remote {
             remote: path.display().to_string(),
             reason: "the path of a local remote must be absolute",
         };
-        Ok(Self { url: Url::from_file_path(path).map_err(refused)?, authorization: None })
+        let url = Url::from_file_path(path).map_err(refused)?;
+        Ok(Self { url, authorization: None, commit_api: None, signing_key: None })
+    }
+
+    /// Sets the API that creates commits in place of pushes. Commits that it cannot represent are pushed.
+    #[must_use]
+    pub fn with_commit_api(self, commit_api: Option<Arc<dyn CommitApi>>) -> Self {
+        Self { commit_api, ..self }
+    }
+
+    /// Sets the private SSH key, in OpenSSH's format, that signs commits before they are pushed.
+    #[must_use]
+    pub fn with_signing_key(self, signing_key: Option<SecretString>) -> Self {
+        Self { signing_key, ..self }
+    }
+
+    pub(crate) fn commit_api(&self) -> Option<&dyn CommitApi> {
+        self.commit_api.as_deref()
+    }
+
+    pub(crate) fn signing_key(&self) -> Option<&SecretString> {
+        self.signing_key.as_ref()
     }
 
     /// Returns the URL, which never contains a credential.

@@ -181,17 +181,21 @@ pub fn review_outcome(coverage: &ReviewCoverage, model_run: Option<&ModelReviewR
     }
 }
 
-/// Returns the outcome of a review in the server. While the model waits for budget, the outcome shows the
-/// findings of the rules.
+/// Returns the outcome of a review in the server. While the model waits for budget or for its subscription,
+/// the outcome shows the findings of the rules.
 pub fn server_review_outcome(coverage: &ReviewCoverage, model_run: Option<&ModelReviewRun>) -> ReviewOutcome {
-    let Some(ModelReviewRun { status: ModelReviewStatus::Deferred { reason, until }, runtime, .. }) =
-        model_run
+    let Some(ModelReviewRun {
+        status: ModelReviewStatus::Deferred { reason, until },
+        runtime,
+        reached_usage_limit,
+        ..
+    }) = model_run
     else {
         return review_outcome(coverage, model_run);
     };
-    let rules = ModelReviewStatus::Partial(format!(
-        "minimal: rules only until the next day (UTC) begins, because {reason}"
-    ));
+    let end =
+        if *reached_usage_limit { "the model can be called again" } else { "the next day (UTC) begins" };
+    let rules = ModelReviewStatus::Partial(format!("minimal: rules only until {end}, because {reason}"));
     let outcome = ReviewOutcome::from_model_review(coverage, *runtime, rules);
     let until = Some(*until).filter(|_| outcome.kind == ReviewOutcomeKind::Partial);
     ReviewOutcome { next_attempt_at: until, ..outcome }
@@ -351,6 +355,9 @@ impl ModelReviewRequest<'_> {
             ..ModelReviewDetail::default()
         };
         let mut part = reviewer::combine_runs(&reviewer_runs, &found, did, started_at);
+        if let Some(asked) = &mut part.model_review {
+            asked.covered_cost = agent.covered_cost(asked.cost);
+        }
         if part.is_complete()
             && let Some(asked) = &mut part.model_review
         {

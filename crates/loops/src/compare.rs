@@ -185,7 +185,7 @@ impl ComparisonRequest<'_> {
     }
 
     /// Returns the difference between a commit and the head.
-    async fn change_since(&self, base: Sha) -> Result<ReviewedChange, GitError> {
+    pub(crate) async fn change_since(&self, base: Sha) -> Result<ReviewedChange, GitError> {
         let found = match self.head {
             HeadSource::Commit(head) => {
                 let found = self.repository.diff_with_omissions(&base, head).await?;

@@ -182,7 +182,13 @@ const RETRY_DELAYS: [TimeSpan; 3] = [TimeSpan::seconds(1), TimeSpan::seconds(4),
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum PublishOutcome {
     /// The fix is on the branch.
-    Published,
+    Published {
+        /// Commit on the branch. Its content is the fix's content, but its id differs if it was signed or
+        /// created by the forge.
+        commit: Sha,
+        /// Notice for people, if the forge could not create the commit.
+        warning: Option<String>,
+    },
     /// Another person has pushed this commit.
     HeadChanged(Sha),
     /// A hook blocks the push, with this message.
@@ -570,8 +576,13 @@ impl ConvergeRunner<'_> {
             return Err(ActError::Model("there is no fix to push".to_owned()));
         };
         match self.workspace.publish(&self.record, candidate).await? {
-            PublishOutcome::Published => {
-                let head = candidate.commit.clone();
+            PublishOutcome::Published { commit: head, warning } => {
+                if let Some(candidate) = &mut self.record.detail.state.candidate {
+                    candidate.commit = head.clone();
+                }
+                if let Some(warning) = warning {
+                    self.record.warn(warning);
+                }
                 if let Some(readiness) = &mut self.record.detail.readiness {
                     readiness.record_push(&head, SystemClock.now());
                 }

@@ -3,6 +3,9 @@
 //! findings that are no longer part of the change. The comparison is optional: unknown parts are omitted, and
 //! a review does not fail if the comparison fails.
 
+use std::collections::BTreeSet;
+
+use serde_json::json;
 use truing_core::finding::Finding;
 use truing_core::id::Sha;
 use truing_core::increment::{
@@ -10,8 +13,9 @@ use truing_core::increment::{
 };
 use truing_core::line;
 use truing_core::port::PullRevision;
-use truing_diff::parse;
+use truing_diff::{RepoPath, parse};
 use truing_git::{GitError, Mirror};
+use truing_reader::tools::answer_diff_call;
 
 use super::earlier_reviews::EarlierReviews;
 use super::reading::ReviewedChange;
@@ -23,6 +27,8 @@ const MAX_FILES: usize = 200;
 const MAX_RANGES: usize = 30;
 /// Maximum number of characters of a path.
 const MAX_PATH_CHARS: usize = 300;
+/// Maximum size of the diff since the last review in a prompt, in bytes.
+const MAX_LATER_DIFF_BYTES: usize = 64 << 10;
 
 /// The comparison of the last reviewed head with the current head.
 #[derive(Debug)]
@@ -31,6 +37,8 @@ pub struct HeadComparison {
     pub increment: Option<ReviewIncrement>,
     /// Git's diff from the last reviewed head to the current head.
     diff: Vec<u8>,
+    /// The diff as text for a model.
+    later_diff_text: String,
     /// The names that files had at the last reviewed head.
     pub renames: FileRenames,
 }
@@ -53,10 +61,42 @@ impl HeadComparison {
     }
 }
 
-/// Describes for a model the commits and lines that were added since the last review. If there is no
-/// comparison, the text asks the model to treat the whole change as new.
+/// Renders for a model the diff since the last review, of the files that are part of the change. The text
+/// names the files that it leaves out.
+pub(crate) fn render_later_diff(change: &ReviewedChange, diff_since_review: &[u8]) -> String {
+    let whole = parse(&change.diff);
+    let changed_paths: BTreeSet<&RepoPath> =
+        whole.files.iter().flat_map(|file| std::iter::once(&file.path).chain(&file.old_path)).collect();
+    let (mut text, mut omitted_files) = (String::new(), Vec::new());
+    for file in &parse(diff_since_review).files {
+        let is_part = changed_paths.contains(&file.path)
+            || file.old_path.as_ref().is_some_and(|old_path| changed_paths.contains(old_path));
+        let reply = answer_diff_call(diff_since_review, &json!({ "path": file.path.to_string() }));
+        if is_part && !reply.is_error && text.len() + reply.text.len() <= MAX_LATER_DIFF_BYTES {
+            text.push_str(&reply.text);
+            text.push('\n');
+        } else {
+            omitted_files.push(line::clean_line(&file.path.to_string(), MAX_PATH_CHARS));
+        }
+    }
+    if text.is_empty() && omitted_files.is_empty() {
+        return String::new();
+    }
+    let mut rendered = format!("\n\nThe diff since the last review:\n{text}");
+    if !omitted_files.is_empty() {
+        let more = omitted_files.len().saturating_sub(MAX_FILES);
+        omitted_files.truncate(MAX_FILES);
+        omitted_files.extend((more > 0).then(|| format_count(more, "more file")));
+        let list = omitted_files.join(", ");
+        rendered.push_str(&format!("\nNot shown (too large, or not part of the change): {list}"));
+    }
+    rendered
+}
+
+/// Describes for a model the commits and lines that were added since the last review, with their diff. If
+/// there is no comparison, the text asks the model to treat the whole change as new.
 pub fn describe_new_commits(comparison: Option<&HeadComparison>) -> String {
-    let Some(HeadComparison { increment, .. }) = comparison else {
+    let Some(HeadComparison { increment, later_diff_text, .. }) = comparison else {
         return "Unknown: the last reviewed commit no longer exists. Treat the whole change as new."
             .to_owned();
     };
@@ -104,6 +144,7 @@ pub fn describe_new_commits(comparison: Option<&HeadComparison>) -> String {
     if lines.len() > MAX_FILES {
         description.push_str(&format!("\nand in {}", format_count(lines.len() - MAX_FILES, "more file")));
     }
+    description.push_str(later_diff_text);
     description
 }
 
@@ -133,7 +174,12 @@ pub async fn compare_with_previous(
 ) -> Option<HeadComparison> {
     let before = previous_revision?;
     if before.head == *head {
-        return Some(HeadComparison { increment: None, diff: Vec::new(), renames: FileRenames::default() });
+        return Some(HeadComparison {
+            increment: None,
+            diff: Vec::new(),
+            later_diff_text: String::new(),
+            renames: FileRenames::default(),
+        });
     }
     match compare_commits(mirror, change, head, before).await {
         Ok(compared) => compared,
@@ -176,5 +222,6 @@ async fn compare_commits(
         });
     let (since, findings) = (previous_revision.head.clone(), FindingTally::default());
     let increment = Some(ReviewIncrement { last_reviewed_head: since, history, lines, findings });
-    Ok(Some(HeadComparison { increment, diff, renames }))
+    let later_diff_text = render_later_diff(change, &diff);
+    Ok(Some(HeadComparison { increment, diff, later_diff_text, renames }))
 }

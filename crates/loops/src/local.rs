@@ -27,6 +27,7 @@ use super::earlier_reviews::EarlierReviews;
 use super::finding_storage::{
     BranchCommits, FindingStorage, FindingsByStatus, PriorFindings, RecordOpener, encode_name,
 };
+use super::head_comparison;
 use super::ignores;
 use super::patched_files;
 use super::reading::{self, ReadingError, ReadingOutcome, ReviewScope, ReviewedChange};
@@ -206,10 +207,12 @@ impl LocalReviewRequest<'_> {
                     let seen = findings.iter().filter(is_seen_here);
                     other_branch_findings.extend(seen.map(|finding| finding.id.clone()));
                 }
-                (
-                    EarlierReviews { other_branch_findings, ..earlier_reviews(findings, &line.name) },
-                    unknown_reason,
-                )
+                let earlier = earlier_reviews(findings, &line.name);
+                let later_changes = match &earlier.last_reviewed_head {
+                    Some(last) if self.model.is_some() => self.describe_later_changes(&change, last).await,
+                    Some(_) | None => UNKNOWN_LATER_CHANGES.to_owned(),
+                };
+                (EarlierReviews { other_branch_findings, later_changes, ..earlier }, unknown_reason)
             }
             None => Default::default(),
         };
@@ -270,6 +273,25 @@ impl LocalReviewRequest<'_> {
             findings: kept,
             unrecorded_reason: unrecorded,
         })
+    }
+
+    /// Describes for a model the changes since the commit of the last review. The last review may have been
+    /// of a working tree at this commit.
+    async fn describe_later_changes(&self, change: &ReviewedChange, last_reviewed_head: &Sha) -> String {
+        let comparing = ComparisonRequest { repository: self.repository, base: None, head: self.head };
+        match comparing.change_since(last_reviewed_head.clone()).await {
+            Ok(since) => {
+                let diff = head_comparison::render_later_diff(change, &since.diff);
+                let shown = if diff.is_empty() { " Nothing has changed since this commit." } else { &diff };
+                format!(
+                    "The last review was of commit {}, or of a working tree at it: lines that are new since \
+                     the commit may have been reviewed.{shown}",
+                    last_reviewed_head.short_sha()
+                )
+            }
+            // The commit may no longer exist.
+            Err(_) => UNKNOWN_LATER_CHANGES.to_owned(),
+        }
     }
 
     /// Returns the patterns of `rules.ignore` that match no file of the reviewed state.
@@ -474,20 +496,16 @@ fn line_of_work_branch(line_of_work: &str) -> &str {
     line.strip_prefix("branch ").unwrap_or(converge::local::DETACHED_HEAD_NAME)
 }
 
-/// Returns the results of earlier reviews of a line of work. An earlier review may have reviewed a state
-/// without a commit, so the lines that were added since that review are unknown.
+/// Text for a model if the state that was last reviewed is unknown.
+const UNKNOWN_LATER_CHANGES: &str = "A comparison is impossible: the last reviewed state is unknown. \
+     Compare with the lines of the open findings.";
+
+/// Returns the results of earlier reviews of a line of work, without the changes since then.
 fn earlier_reviews(known_findings: Vec<Finding>, line_of_work: &str) -> EarlierReviews {
     let of_a_model = known_findings.iter().filter(|finding| finding.raw.source == FindingSource::Agent);
     let mut seen = of_a_model.flat_map(|finding| &finding.seen_on).filter(|on| on.line == line_of_work);
     let head = seen.next_back().map(|on| on.commit.clone());
-    let landed = "A comparison by lines is not possible: the earlier review may have been of a working tree. \
-         Compare with the lines of the open findings.";
-    EarlierReviews {
-        known_findings,
-        last_reviewed_head: head,
-        later_changes: landed.to_owned(),
-        ..EarlierReviews::default()
-    }
+    EarlierReviews { known_findings, last_reviewed_head: head, ..EarlierReviews::default() }
 }
 
 /// True if the URL of a remote is absolute. A relative URL such as `../upstream` names a different repository

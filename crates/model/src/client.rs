@@ -5,6 +5,7 @@
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
+use jiff::Timestamp;
 use reqwest::header::{DATE, HeaderMap, RETRY_AFTER};
 use reqwest::{Response, StatusCode};
 use tokio::time::{Instant, timeout_at};
@@ -13,6 +14,7 @@ use truing_core::line;
 use crate::provider::{AttemptKeys, ModelProvider, ProviderError};
 use crate::retry::{self, ErrorResponse, FailedAttempt, FailureCause};
 use crate::stream::{AnswerAccumulator, CompleteResponse, StreamError, StreamProgress, UsageSoFar};
+use crate::subscription::{self, ReachedUsageLimit};
 use crate::text::{error_chain, parse_date};
 use crate::wire::{self, ProviderCall, ProviderErrorDetail, WireFormat};
 
@@ -92,6 +94,8 @@ pub(crate) enum CallProgress {
 pub(crate) struct ProviderAnswer {
     pub(crate) response: CompleteResponse,
     pub(crate) request_id: String,
+    /// Limit of the subscription beyond which the provider bills this response by the token.
+    pub(crate) exceeded_limit: Option<ReachedUsageLimit>,
 }
 
 /// A client of one provider.
@@ -136,6 +140,11 @@ impl ProviderClient {
         self.provider.wire()
     }
 
+    /// Returns true if a subscription covers the cost of all requests.
+    pub(crate) fn uses_subscription(&self) -> bool {
+        self.provider.uses_subscription()
+    }
+
     /// Requests one streamed response. The response must begin before the time `begin`. `on_progress`
     /// receives the progress of the call.
     pub(crate) async fn stream_answer(
@@ -146,10 +155,15 @@ impl ProviderClient {
     ) -> Result<ProviderAnswer, FailedAttempt> {
         let mut response = self.post(call, begin_deadline, || on_progress(CallProgress::BeforeSend)).await?;
         let request_id = request_id(response.headers());
+        let exceeded_limit = if self.uses_subscription() {
+            subscription::limit_of_billed_answer(response.headers(), Timestamp::now())
+        } else {
+            None
+        };
         let meter = |meter| on_progress(CallProgress::UsageReported(meter));
         let complete = read_answer(&mut response, self.wire(), &self.timeouts, begin_deadline, meter).await;
         match complete {
-            Ok(complete) => Ok(ProviderAnswer { response: complete, request_id }),
+            Ok(complete) => Ok(ProviderAnswer { response: complete, request_id, exceeded_limit }),
             Err(failure) => Err(self.with_request_id(failure, &request_id)),
         }
     }
@@ -270,6 +284,12 @@ impl ProviderClient {
         let name = name.filter(|name| !name.is_empty());
         let kind = self.wire().error_kind(name.as_deref().unwrap_or_default(), &message);
         let status = status.as_u16();
+        let retry_after = retry_after(headers);
+        let limit = if self.uses_subscription() {
+            subscription::limit_of_refusal(status, headers, &message, retry_after, Timestamp::now())
+        } else {
+            None
+        };
         let words = match (name, message.is_empty()) {
             (Some(kind), false) => format!("status {status}, {kind}: {message}"),
             (Some(kind), true) => format!("status {status}, {kind}"),
@@ -283,12 +303,13 @@ impl ProviderClient {
             (None, true) => format!("status {status}"),
         };
         let words = clock.map_or_else(|| words.clone(), |clock| format!("{clock} ({words})"));
-        let cause = FailureCause::ErrorStatus(ErrorResponse {
+        let response = ErrorResponse {
             status,
             kind,
-            retry_after: retry_after(headers),
+            retry_after,
             should_retry: header_text(headers, "x-should-retry").and_then(|value| value.parse().ok()),
-        });
+        };
+        let cause = limit.map_or(FailureCause::ErrorStatus(response), FailureCause::UsageLimit);
         FailedAttempt { cause, message: self.redact_line(&words) }
     }
 

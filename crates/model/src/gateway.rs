@@ -14,8 +14,8 @@ mod signed_blocks;
 mod tests;
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use truing_core::ledger::RunBudget;
@@ -51,6 +51,12 @@ pub trait LanguageModel: Send + Sync {
     /// Returns the total cost of all calls so far, as recorded in the ledger. The cost includes calls that
     /// were interrupted, refused or cancelled after they had begun. Waits until no call is in progress.
     async fn cost(&self) -> MicroUsd;
+
+    /// Returns true if each request must contain the parts that the program `claude` has written
+    /// ([`ProgramParts`](crate::messages::ProgramParts)), because a subscription covers the cost.
+    fn serves_only_program(&self) -> bool {
+        false
+    }
 }
 
 /// Access to one provider, with the provider's circuit breaker and the ledger. All runs of a process share
@@ -97,6 +103,7 @@ impl ModelGateway {
             circuit,
             pending_calls: settling,
             retry_count: retries,
+            reached_limit: Mutex::default(),
         };
         Ok(Self { state: Arc::new(shared), fallback: None })
     }
@@ -108,6 +115,11 @@ impl ModelGateway {
     pub fn with_fallback(self, name: impl Into<String>, gateway: Self, model: impl Into<String>) -> Self {
         let fallback = FallbackProvider { name: name.into(), gateway, model: model.into() };
         Self { fallback: Some(Arc::new(fallback)), ..self }
+    }
+
+    /// Returns true if a subscription covers the cost of all calls. Costs are then those at list prices.
+    pub fn uses_subscription(&self) -> bool {
+        self.state.client.uses_subscription()
     }
 
     /// Returns the number of retries in all sessions since the gateway was created, including retries at the

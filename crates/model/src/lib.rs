@@ -12,5 +12,6 @@ pub mod price;
 pub mod provider;
 pub mod retry;
 pub mod stream;
+pub mod subscription;
 mod text;
 pub mod wire;

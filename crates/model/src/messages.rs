@@ -3,8 +3,9 @@
 //! Blocks of unknown kinds, such as thinking blocks with their signatures, are kept, and are returned to the
 //! provider unchanged.
 
+use reqwest::header::HeaderMap;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 /// One request. The gateway sets the field `stream`.
 #[derive(Clone, PartialEq, Debug, Serialize)]
@@ -29,6 +30,18 @@ pub struct ModelRequest {
     /// Effort and schema of the response; `None` for free text.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub output_config: Option<Value>,
+    /// The parts of the request that another program has written, if the request is that program's.
+    #[serde(skip)]
+    pub program: Option<Box<ProgramParts>>,
+}
+
+/// The parts of a program's request that Truing sends to the provider unchanged.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct ProgramParts {
+    /// Headers with which the program names itself, its version and the features that it uses.
+    pub headers: HeaderMap,
+    /// Fields of the body that [`ModelRequest`] does not contain.
+    pub fields: Map<String, Value>,
 }
 
 /// A tool that the model may call.

@@ -9,9 +9,8 @@ use truing_core::loopback::is_loopback;
 use truing_core::secret::SecretString;
 use url::Url;
 
-use crate::retry::FailedAttempt;
-#[cfg(feature = "aws")]
-use crate::retry::FailureCause;
+use crate::retry::{FailedAttempt, FailureCause};
+use crate::subscription::{LOGIN_HINT, OAUTH_FEATURE, SubscriptionLogin};
 use crate::wire::{ProviderErrorDetail, WireFormat};
 
 /// The credentials of a provider.
@@ -23,6 +22,8 @@ pub enum ProviderCredentials {
     Bearer(SecretString),
     /// A key in the header `api-key`, as Azure requires.
     AzureApiKey(SecretString),
+    /// The login of a subscription, which serves only requests of the program `claude`.
+    Subscription(SubscriptionLogin),
     /// AWS credentials, which sign each request.
     #[cfg(feature = "aws")]
     Aws(crate::aws::AwsLogin),
@@ -35,10 +36,13 @@ impl ProviderCredentials {
     /// later are not returned, but registered in [`truing_core::given_secrets`].
     pub fn secrets(&self) -> Vec<SecretString> {
         match self {
-            Self::XApiKey(secret) | Self::Bearer(secret) | Self::AzureApiKey(secret) => vec![secret.clone()],
+            Self::XApiKey(secret)
+            | Self::Bearer(secret)
+            | Self::AzureApiKey(secret)
+            | Self::Subscription(SubscriptionLogin::Token(secret)) => vec![secret.clone()],
             #[cfg(feature = "aws")]
             Self::Aws(login) => login.secrets(),
-            Self::Unauthenticated => Vec::new(),
+            Self::Subscription(SubscriptionLogin::ConfigFolder(_)) | Self::Unauthenticated => Vec::new(),
         }
     }
 }
@@ -48,6 +52,8 @@ impl ProviderCredentials {
 pub(crate) enum AttemptKeys {
     /// No credentials beyond the provider's fixed header, which is the same for every attempt.
     StaticCredentials,
+    /// The token of a subscription.
+    SubscriptionToken(SecretString),
     /// AWS credentials that sign the request.
     #[cfg(feature = "aws")]
     Keys(crate::aws::AwsKeys),
@@ -121,7 +127,8 @@ impl ModelProvider {
             // the request.
             #[cfg(feature = "aws")]
             ProviderCredentials::Aws(_) => None,
-            ProviderCredentials::Unauthenticated => None,
+            // The token of a logged-in program changes every few hours.
+            ProviderCredentials::Subscription(_) | ProviderCredentials::Unauthenticated => None,
         };
         Ok(Self { base_url: base, credentials, wire: WireFormat::Messages, auth_header: header })
     }
@@ -156,6 +163,12 @@ impl ModelProvider {
         match &self.credentials {
             #[cfg(feature = "aws")]
             ProviderCredentials::Aws(login) => login.keys().await.map(AttemptKeys::Keys).map_err(key_failure),
+            ProviderCredentials::Subscription(login) => {
+                login.token(SystemTime::now()).map(AttemptKeys::SubscriptionToken).map_err(|error| {
+                    let message = format!("{error}: {LOGIN_HINT}");
+                    FailedAttempt { cause: FailureCause::NoKeys, message }
+                })
+            }
             ProviderCredentials::XApiKey(_)
             | ProviderCredentials::Bearer(_)
             | ProviderCredentials::AzureApiKey(_)
@@ -168,7 +181,6 @@ impl ModelProvider {
     ///
     /// # Errors
     /// [`FailedAttempt`] if other credentials may become available later.
-    #[cfg_attr(not(feature = "aws"), expect(unused_variables, reason = "nothing is fetched"))]
     pub(crate) async fn replacement_keys(
         &self,
         used_keys: &AttemptKeys,
@@ -180,15 +192,12 @@ impl ModelProvider {
                 let keys = login.keys_instead_of(keys, refusal).await.map_err(key_failure)?;
                 Ok(keys.map(AttemptKeys::Keys))
             }
-            #[cfg(feature = "aws")]
-            (
-                ProviderCredentials::XApiKey(_)
-                | ProviderCredentials::Bearer(_)
-                | ProviderCredentials::AzureApiKey(_)
-                | ProviderCredentials::Unauthenticated,
-                AttemptKeys::Keys(_),
-            ) => Ok(None),
-            (_, AttemptKeys::StaticCredentials) => Ok(None),
+            // A program that is logged in may have replaced its token since the request.
+            (ProviderCredentials::Subscription(login), AttemptKeys::SubscriptionToken(token)) => {
+                let other = login.token(SystemTime::now()).ok().filter(|other| other != token);
+                Ok(other.filter(|_| is_key_refusal(refusal)).map(AttemptKeys::SubscriptionToken))
+            }
+            (_, _) => Ok(None),
         }
     }
 
@@ -210,6 +219,7 @@ impl ModelProvider {
             ProviderCredentials::XApiKey(_)
             | ProviderCredentials::Bearer(_)
             | ProviderCredentials::AzureApiKey(_)
+            | ProviderCredentials::Subscription(_)
             | ProviderCredentials::Unauthenticated => None,
         }
     }
@@ -231,6 +241,9 @@ impl ModelProvider {
         if let Some((name, value)) = &self.auth_header {
             headers.insert(name.clone(), value.clone());
         }
+        if let AttemptKeys::SubscriptionToken(token) = attempt_keys {
+            return authorize_subscription(token, headers);
+        }
         match (&self.credentials, attempt_keys) {
             #[cfg(feature = "aws")]
             (ProviderCredentials::Aws(login), AttemptKeys::Keys(keys)) => {
@@ -250,9 +263,15 @@ impl ModelProvider {
             }
             #[cfg(feature = "aws")]
             ProviderCredentials::Aws(login) => login.name(),
+            ProviderCredentials::Subscription(login) => login.public_identity(),
             ProviderCredentials::Unauthenticated => String::new(),
         };
         format!("{}{login}", self.base_url)
+    }
+
+    /// Returns true if a subscription covers the cost of all requests to the provider.
+    pub fn uses_subscription(&self) -> bool {
+        matches!(self.credentials, ProviderCredentials::Subscription(_))
     }
 
     /// Returns true if the provider is on this machine.
@@ -284,6 +303,25 @@ fn key_failure(error: crate::aws::AwsKeyError) -> FailedAttempt {
         cause: if error.is_transient { FailureCause::Unsent } else { FailureCause::NoKeys },
         message: error.message,
     }
+}
+
+/// Returns true if the provider refused the credentials.
+fn is_key_refusal(refusal: &ProviderErrorDetail) -> bool {
+    refusal.kind.as_deref() == Some("authentication_error")
+}
+
+/// Adds the token of a subscription, and the name of the feature that the provider requires with it.
+fn authorize_subscription(token: &SecretString, headers: &mut HeaderMap) -> Result<(), String> {
+    let bearer = secret_header(&format!("Bearer {}", token.expose())).map_err(|error| error.to_string())?;
+    headers.insert(AUTHORIZATION, bearer);
+    let name = HeaderName::from_static("anthropic-beta");
+    let named = headers.get(&name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let features = match named.is_empty() {
+        true => OAUTH_FEATURE.to_owned(),
+        false => format!("{named},{OAUTH_FEATURE}"),
+    };
+    headers.insert(name, HeaderValue::from_str(&features).map_err(|error| error.to_string())?);
+    Ok(())
 }
 
 fn secret_header(text: &str) -> Result<HeaderValue, ProviderError> {

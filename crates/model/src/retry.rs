@@ -5,6 +5,8 @@
 
 use std::time::Duration;
 
+use crate::subscription::ReachedUsageLimit;
+
 /// If a provider requests a wait of at most this time, Truing assumes an ordinary rate limit, because such
 /// limits apply to one minute. If the requested wait is longer, Truing assumes a spending cap.
 pub const MAX_RATE_LIMIT_WAIT: Duration = Duration::from_secs(60);
@@ -26,6 +28,8 @@ pub enum FailureCause {
     NoResponse,
     /// The response has an error status.
     ErrorStatus(ErrorResponse),
+    /// The response reports that a usage limit of the subscription is reached.
+    UsageLimit(ReachedUsageLimit),
     /// The response began and broke off, or stalled for too long.
     Truncated,
     /// The response began, and then contained an error from the provider.
@@ -89,6 +93,8 @@ pub enum RetryDecision {
     Unavailable(Option<Duration>),
     /// A spending cap is reached. Open the circuit breaker for this time; if `None`, for the default time.
     SpendCap(Option<Duration>),
+    /// A usage limit of the subscription is reached, so no request is made until it resets.
+    UsageLimit(ReachedUsageLimit),
     /// The key is invalid or lacks a permission.
     KeyRefused,
     /// The request is invalid.
@@ -117,6 +123,7 @@ pub fn decide_retry(cause: &FailureCause) -> RetryDecision {
         FailureCause::ErrorEvent(ProviderErrorKind::TooLong) => RetryDecision::TooLong,
         FailureCause::ErrorEvent(ProviderErrorKind::InvalidRequest) => RetryDecision::InvalidRequest,
         FailureCause::ErrorStatus(status) => decide_refusal(status),
+        FailureCause::UsageLimit(limit) => RetryDecision::UsageLimit(*limit),
     }
 }
 

@@ -74,7 +74,11 @@ impl WireFormat {
         match self {
             Self::Messages => {
                 let body = body::messages_body(request, Some(max_tokens))?;
-                Ok(ProviderCall { path: "/v1/messages".to_owned(), headers: messages_headers(), body })
+                let mut headers = messages_headers();
+                if let Some(program) = &request.program {
+                    headers.extend(program.headers.clone());
+                }
+                Ok(ProviderCall { path: "/v1/messages".to_owned(), headers, body })
             }
             #[cfg(feature = "aws")]
             Self::Bedrock(bedrock) => bedrock.build_answer_call(request, max_tokens),

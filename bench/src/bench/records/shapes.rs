@@ -182,6 +182,7 @@ fn sample_review(head: &Sha, base: &Sha) -> ReviewRecord {
             model: "claude-sonnet-4-5".to_owned(),
             prompt_hash: HEAD_SHA_PLACEHOLDER.to_owned(),
             turns: 3,
+            covered_cost: MicroUsd(0),
             cost: MicroUsd(REVIEW_COST_MICRO_USD),
             duration_ms: 48_000,
             detail: ModelReviewDetail {

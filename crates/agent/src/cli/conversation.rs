@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use hyper::HeaderMap;
 use serde_json::Value;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::time::{Duration, Instant, timeout, timeout_at};
@@ -10,6 +11,7 @@ use truing_core::ledger::TokenUsage;
 use truing_core::line::clean_line;
 use truing_model::messages::{KnownBlock, MessageBlock, MessageRole, ModelMessage, ToolDefinition};
 
+use super::program_model::ProgramModel;
 use super::relay::{ProgramMessage, RelayReply};
 use super::wire;
 use crate::mcp::{McpTool, ToolHints};
@@ -31,6 +33,7 @@ pub(super) const HINTS: ToolHints =
 pub(super) struct CliConversation<'a, F, J> {
     agent_run: ActiveAgentRun<'a, F, J>,
     model: &'a str,
+    program_model: &'a ProgramModel<'a>,
     /// The end of the run; `None` while the run continues.
     end: Option<AgentRunEnd>,
     /// Error in the report of the model's last response, if the report has an error.
@@ -50,10 +53,16 @@ pub(super) struct CliConversation<'a, F, J> {
 }
 
 impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> CliConversation<'a, F, J> {
-    pub(super) fn new(agent_run: ActiveAgentRun<'a, F, J>, run_input: &'a AgentRunInput) -> Self {
+    /// Returns the conversation of a run, which uses `program_model`.
+    pub(super) fn new(
+        agent_run: ActiveAgentRun<'a, F, J>,
+        run_input: &'a AgentRunInput,
+        program_model: &'a ProgramModel<'a>,
+    ) -> Self {
         Self {
             agent_run,
             model: &run_input.model,
+            program_model,
             end: None,
             report_error: None,
             unknown_tool_results: BTreeMap::new(),
@@ -128,8 +137,8 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> CliConversation<'a, F, J>
         // The send fails only if the receiver was dropped and no longer needs a response, so the error is
         // ignored.
         match message {
-            ProgramMessage::ModelRequest { body, subagent, reply_sender: back } => {
-                drop(back.send(self.answer_request(&body, subagent).await));
+            ProgramMessage::ModelRequest { headers, body, subagent, reply_sender: back } => {
+                drop(back.send(self.answer_request(&headers, &body, subagent).await));
             }
             ProgramMessage::ToolCall { name, input, reply_sender: back } => {
                 drop(back.send(self.call_tool(&name, &input).await));
@@ -139,8 +148,13 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> CliConversation<'a, F, J>
 
     /// Answers a model request of the program. This takes one turn, or several turns if the model makes no
     /// tool call.
-    async fn answer_request(&mut self, body: &[u8], subagent: Option<String>) -> RelayReply {
-        let asked = match wire::read_request(body) {
+    async fn answer_request(
+        &mut self,
+        headers: &HeaderMap,
+        body: &[u8],
+        subagent: Option<String>,
+    ) -> RelayReply {
+        let asked = match wire::read_request(body, headers) {
             Ok(asked) => asked,
             Err(what) => return RelayReply::Refusal(what),
         };
@@ -155,6 +169,7 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> CliConversation<'a, F, J>
         if self.end.is_none() && !asked.tools.iter().any(|name| name == REPORT_TOOL) {
             return RelayReply::Refusal("the tools of this run are not connected".to_owned());
         }
+        self.program_model.set_template(asked.template);
         let reply = match &self.end {
             Some(_) => None,
             None => self.ask_model(asked.messages).await,

@@ -16,6 +16,11 @@ pub(super) const MCP_SERVER_NAME: &str = "truing";
 /// The variables that hold the run's token: the first for model requests, the second for tool calls. The
 /// program hides the first variable from its own child processes.
 const TOKEN_VARIABLES: [&str; 2] = ["ANTHROPIC_AUTH_TOKEN", "TRUING_RUN_TOKEN"];
+/// The variable that removes the line about the program's version from its system prompt. Requests that a
+/// subscription pays for keep this line.
+pub(super) const ATTRIBUTION_VARIABLE: (&str, &str) = ("CLAUDE_CODE_ATTRIBUTION_HEADER", "0");
+/// A system prompt of the program that the run replaces in each request.
+pub(super) const PLACEHOLDER_PROMPT: &str = "-";
 /// The program's own turn limit is this much higher than the run's limit, because the program counts turns
 /// differently. The program's limit is only a second safeguard.
 const EXTRA_TURNS: u32 = 4;
@@ -38,7 +43,7 @@ const VARIABLES: &[(&str, &str)] = &[
     ("CLAUDE_CODE_DISABLE_CRON", "1"),
     // These features are disabled, because not all providers accept requests that use them.
     ("CLAUDE_CODE_DISABLE_EXPERIMENTAL_BETAS", "1"),
-    ("CLAUDE_CODE_ATTRIBUTION_HEADER", "0"),
+    ATTRIBUTION_VARIABLE,
     // A response arrives in one piece and may take a long time. The run's own time limit bounds this time.
     ("API_TIMEOUT_MS", "3600000"),
     ("MCP_TOOL_TIMEOUT", "3600000"),
@@ -57,8 +62,8 @@ pub(super) fn environment_variables(token: &str) -> impl Iterator<Item = (String
     all.chain(TOKEN_VARIABLES.map(|name| (name.to_owned(), token.to_owned())))
 }
 
-/// Returns the command-line arguments of the program.
-pub(super) fn program_arguments(model: &str, limits: &RunLimits) -> Vec<OsString> {
+/// Returns the command-line arguments of the program with this system prompt.
+pub(super) fn program_arguments(model: &str, limits: &RunLimits, system_prompt: &str) -> Vec<OsString> {
     let [_, token] = TOKEN_VARIABLES;
     let server = json!({"mcpServers": {MCP_SERVER_NAME: {
         "type": "http",
@@ -97,9 +102,8 @@ pub(super) fn program_arguments(model: &str, limits: &RunLimits) -> Vec<OsString
         &turns,
         "--model",
         model,
-        // A placeholder: the run replaces the system prompt in each request to the model.
         "--system-prompt",
-        "-",
+        system_prompt,
     ];
     let money =
         limits.max_cost.filter(|_| model.starts_with(PRICED_MODEL_PREFIX)).map(|money| money.to_string());

@@ -252,7 +252,8 @@ async fn run_program<F: Future<Output = ()>>(
 
     let limits = RunLimits { turns: 0, max_cost: Some(MicroUsd(1_000_000)), ..RunLimits::default() };
     let mut command = tokio::process::Command::new(program);
-    command.args(invocation::program_arguments(MODEL, &limits)).current_dir(place.path()).env_clear();
+    command.args(invocation::program_arguments(MODEL, &limits, invocation::PLACEHOLDER_PROMPT));
+    command.current_dir(place.path()).env_clear();
     command.envs(invocation::environment_variables(token.expose())).env(BASE_URL_VARIABLE, &address);
     for home in ["HOME", "TMPDIR", "CLAUDE_CONFIG_DIR", "CLAUDE_CODE_TMPDIR"] {
         command.env(home, place.path());
@@ -297,8 +298,8 @@ async fn the_program_makes_the_calls_of_one_answer_one_after_another() {
         let (mut made, mut tell) = (Vec::new(), Some(tell));
         while let Some(one) = messages.recv().await {
             match one {
-                ProgramMessage::ModelRequest { body, reply_sender: back, .. } => {
-                    let asked = wire::read_request(&body).unwrap();
+                ProgramMessage::ModelRequest { headers, body, reply_sender: back, .. } => {
+                    let asked = wire::read_request(&body, &headers).unwrap();
                     let blocks = if made.is_empty() {
                         (0..CALLS)
                             .map(|number| call_block(number, json!({ "path": number.to_string() })))
@@ -339,10 +340,10 @@ async fn answer_messages(story: &RecordedCase, mut messages: mpsc::Receiver<Prog
     let mut open = Vec::new();
     while let Some(message) = messages.recv().await {
         match message {
-            ProgramMessage::ModelRequest { body, reply_sender: back, .. } => {
+            ProgramMessage::ModelRequest { headers, body, reply_sender: back, .. } => {
                 let meets = story.model_replies.get(asked).or(story.model_replies.last()).copied().unwrap();
                 asked += 1;
-                let read = wire::read_request(&body).unwrap();
+                let read = wire::read_request(&body, &headers).unwrap();
                 if let ScriptedReply::Kill(signal) = meets {
                     open.push(Box::new(back) as Box<dyn Send>);
                     kill_process(pid, signal).unwrap();

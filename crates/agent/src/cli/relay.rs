@@ -36,7 +36,12 @@ const SUBAGENT_HEADER: &str = "x-claude-code-agent-id";
 /// A message from the program to the run.
 pub(super) enum ProgramMessage {
     /// A request to the model.
-    ModelRequest { body: Bytes, subagent: Option<String>, reply_sender: oneshot::Sender<RelayReply> },
+    ModelRequest {
+        headers: HeaderMap,
+        body: Bytes,
+        subagent: Option<String>,
+        reply_sender: oneshot::Sender<RelayReply>,
+    },
     /// A call of one of the run's tools.
     ToolCall { name: String, input: Value, reply_sender: oneshot::Sender<ToolCallOutput> },
 }
@@ -134,7 +139,8 @@ impl CliRelay {
 
     async fn forward_to_run(&self, request: Request<Incoming>) -> McpResponse {
         let subagent = subagent_id(request.headers());
-        let body = match Limited::new(request.into_body(), MAX_BODY_BYTES).collect().await {
+        let (head, body) = request.into_parts();
+        let body = match Limited::new(body, MAX_BODY_BYTES).collect().await {
             Ok(body) => body.to_bytes(),
             Err(_) => return refusal_response("the request is too long or incomplete"),
         };
@@ -142,7 +148,7 @@ impl CliRelay {
         if self
             .tools
             .message_sender
-            .send(ProgramMessage::ModelRequest { body, subagent, reply_sender: back })
+            .send(ProgramMessage::ModelRequest { headers: head.headers, body, subagent, reply_sender: back })
             .await
             .is_err()
         {

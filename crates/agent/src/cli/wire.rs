@@ -1,14 +1,24 @@
 //! The Messages API in the dialect of the `claude` program: parses its requests and writes its responses.
 
+use hyper::HeaderMap;
+use hyper::header::{HeaderName, USER_AGENT};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use truing_core::ledger::TokenUsage;
-use truing_model::messages::{KnownBlock, MessageBlock, MessageRole, ModelMessage};
+use truing_model::messages::{KnownBlock, MessageBlock, MessageRole, ModelMessage, ProgramParts};
 
 use super::invocation::MCP_SERVER_NAME;
 
+/// Headers in which the program describes itself. Other headers belong to the connection or to the run's
+/// token.
+const PROGRAM_HEADERS: [&str; 3] = ["anthropic-beta", "anthropic-dangerous-direct-browser-access", "x-app"];
+/// Prefixes of further headers in which the program describes itself.
+const PROGRAM_HEADER_PREFIXES: [&str; 2] = ["x-claude-code-", "x-stainless-"];
+/// Fields of the body that the run supplies.
+const RUN_FIELDS: [&str; 3] = ["max_tokens", "stream", "tool_choice"];
+
 /// The fields that Truing uses from the program's request. The run supplies all other fields of a model
-/// request, such as the system prompt.
+/// request, and also the system prompt, unless a subscription pays for the request.
 pub(super) struct CliRequest {
     pub(super) model: String,
     pub(super) messages: Vec<ModelMessage>,
@@ -16,6 +26,19 @@ pub(super) struct CliRequest {
     pub(super) tools: Vec<String>,
     /// True if the program requests a stream of events.
     pub(super) streams: bool,
+    /// The parts that only the program can write.
+    pub(super) template: ProgramTemplate,
+}
+
+/// The parts of the program's request that a request paid by a subscription contains.
+#[derive(Clone, Debug)]
+pub(super) struct ProgramTemplate {
+    /// The program's own words about itself, and the run's system prompt.
+    pub(super) system: Vec<MessageBlock>,
+    pub(super) thinking: Option<Value>,
+    pub(super) output_config: Option<Value>,
+    /// Headers and further fields.
+    pub(super) parts: ProgramParts,
 }
 
 #[derive(Deserialize)]
@@ -26,6 +49,14 @@ struct CliRequestBody {
     tools: Vec<NamedTool>,
     #[serde(default)]
     stream: bool,
+    #[serde(default)]
+    system: Value,
+    #[serde(default)]
+    thinking: Option<Value>,
+    #[serde(default)]
+    output_config: Option<Value>,
+    #[serde(flatten)]
+    fields: Map<String, Value>,
 }
 
 #[derive(Deserialize)]
@@ -51,13 +82,27 @@ pub(super) fn encode_task(task: &str) -> Vec<u8> {
     format!("{words}\n").into_bytes()
 }
 
-/// Parses a model request.
+/// Parses a model request with these headers.
 ///
 /// # Errors
 /// A description of the error in the request.
-pub(super) fn read_request(body: &[u8]) -> Result<CliRequest, String> {
-    let CliRequestBody { model, messages, tools, stream } = serde_json::from_slice(body)
-        .map_err(|error| format!("the body is not a request for a message: {error}"))?;
+pub(super) fn read_request(body: &[u8], headers: &HeaderMap) -> Result<CliRequest, String> {
+    let CliRequestBody { model, messages, tools, stream, system, thinking, output_config, mut fields } =
+        serde_json::from_slice(body)
+            .map_err(|error| format!("the body is not a request for a message: {error}"))?;
+    for field in RUN_FIELDS {
+        fields.remove(field);
+    }
+    let system = match system {
+        Value::Null => Vec::new(),
+        Value::String(text) => vec![MessageBlock::text(text)],
+        blocks @ (Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_)) => {
+            serde_json::from_value(blocks)
+                .map_err(|error| format!("the system prompt is not a list of blocks: {error}"))?
+        }
+    };
+    let parts = ProgramParts { headers: program_headers(headers), fields };
+    let template = ProgramTemplate { system, thinking, output_config, parts };
     // System messages are dropped: they describe the program and its environment, which do not apply to the
     // model in this run.
     let message = messages.into_iter().filter(|message| message.role != MessageRole::System);
@@ -65,7 +110,21 @@ pub(super) fn read_request(body: &[u8]) -> Result<CliRequest, String> {
         .map(|CliMessage { role, content }| ModelMessage { role, content: parse_blocks(content) })
         .collect();
     let tools = tools.into_iter().filter_map(|tool| own_tool_name(&tool.name).map(str::to_owned)).collect();
-    Ok(CliRequest { model, messages, tools, streams: stream })
+    Ok(CliRequest { model, messages, tools, streams: stream, template })
+}
+
+/// Returns the headers with which the program describes itself.
+fn program_headers(headers: &HeaderMap) -> HeaderMap {
+    let describes_program = |name: &HeaderName| {
+        name == USER_AGENT
+            || PROGRAM_HEADERS.contains(&name.as_str())
+            || PROGRAM_HEADER_PREFIXES.iter().any(|prefix| name.as_str().starts_with(prefix))
+    };
+    headers
+        .iter()
+        .filter(|(name, _)| describes_program(name))
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect()
 }
 
 /// Returns the name of a tool without the server's prefix, or none if the name does not have this prefix.
@@ -73,7 +132,8 @@ pub(super) fn own_tool_name(name: &str) -> Option<&str> {
     name.strip_prefix("mcp__")?.strip_prefix(MCP_SERVER_NAME)?.strip_prefix("__")
 }
 
-fn mcp_tool_name(name: &str) -> String {
+/// Returns the name under which the program knows a tool.
+pub(super) fn mcp_tool_name(name: &str) -> String {
     format!("mcp__{MCP_SERVER_NAME}__{name}")
 }
 

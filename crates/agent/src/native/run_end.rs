@@ -117,7 +117,7 @@ impl AgentRunEnd {
             Self::ContextExceeded => "context",
             Self::InvalidReport(_) => "unreadable",
             Self::ModelFailed(ModelError::Budget { .. }) => "budget",
-            Self::ModelFailed(ModelError::SpendCap { .. }) => "spend_cap",
+            Self::ModelFailed(ModelError::SpendCap { .. } | ModelError::UsageLimit { .. }) => "spend_cap",
             Self::ModelFailed(ModelError::Unavailable { .. }) => "unavailable",
             Self::ModelFailed(ModelError::Halted(_)) => "halted",
             Self::ModelFailed(

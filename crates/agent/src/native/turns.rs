@@ -113,6 +113,7 @@ impl<'a, F: ReportSchema, J: Fn(&F) -> Option<String>> ActiveAgentRun<'a, F, J> 
             tool_choice: None,
             thinking: None,
             output_config: None,
+            program: None,
         };
         let mut window = ContextWindow::new(limits.context_tokens);
         let tools_bytes: usize = request.tools.iter().map(|tool| tool.input_schema.to_string().len()).sum();

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::file::CommandClass;
+use super::kind::NamedType;
 use super::{CommandRefusal, ValueType};
 
 /// A command: a program, the words that name the command, and its permitted arguments.
@@ -270,9 +271,12 @@ impl CommandSpec {
         // Programs also accept flags after operands. The operands are therefore checked last, when all flags
         // are known.
         for (before, word) in operands.into_iter().enumerate() {
-            self.refuse_assignment(&name, word)?;
             let is_command = before == 0 && self.refused_first_operands.iter().any(|refused| refused == word);
-            check_operand(&name, word, self.operand_type(before, &seen).filter(|_| !is_command))?;
+            let kind = self.operand_type(before, &seen).filter(|_| !is_command);
+            if kind != Some(&ValueType::Named(NamedType::PinnedRequirement)) {
+                self.refuse_assignment(&name, word)?;
+            }
+            check_operand(&name, word, kind)?;
         }
         match self.runs_inner_command {
             true => Err(CommandRefusal::EmptyCommand),

@@ -129,6 +129,9 @@ pub enum NamedType {
     Surefire,
     /// A package name, optionally with a version: `NAME==VERSION`.
     Requirement,
+    /// A package name with a version, `NAME==VERSION`.
+    #[serde(rename = "pinned")]
+    PinnedRequirement,
 }
 
 impl ValueType {
@@ -188,6 +191,7 @@ impl NamedType {
                     && names.chars().all(|letter| letter.is_alphanumeric() || "_.,*?#+!$-".contains(letter))
             }
             Self::Requirement => is_requirement(value),
+            Self::PinnedRequirement => is_requirement(value) && value.contains("=="),
         }
     }
 }
@@ -337,6 +341,7 @@ impl fmt::Display for ValueType {
                 NamedType::Filter => "a filter of letters, digits and `_ . , ~ = ! & | ( ) + : -`",
                 NamedType::Surefire => "names of tests with `* ? # , !`",
                 NamedType::Requirement => "a package, or `NAME==VERSION`",
+                NamedType::PinnedRequirement => "a package with its version, `NAME==VERSION`",
             }),
         }
     }

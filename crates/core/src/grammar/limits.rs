@@ -355,7 +355,9 @@ fn is_free_text(kind: &ValueType) -> bool {
             | NamedType::Expression
             | NamedType::Filter
             | NamedType::Session
-            | NamedType::Surefire,
+            | NamedType::Surefire
+            // Another program may read `NAME==VERSION` as an assignment.
+            | NamedType::PinnedRequirement,
         ) => true,
         ValueType::Named(
             NamedType::Number

@@ -9,9 +9,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::command::FlagSet;
 use super::*;
 
-const MANUALS: [&str; 20] = [
+const MANUALS: [&str; 21] = [
     include_str!("../../tests/data/policy/flags/cargo.txt"),
     include_str!("../../tests/data/policy/flags/dotnet.txt"),
+    include_str!("../../tests/data/policy/flags/gh.txt"),
     include_str!("../../tests/data/policy/flags/git.txt"),
     include_str!("../../tests/data/policy/flags/go.txt"),
     include_str!("../../tests/data/policy/flags/gradle.txt"),

@@ -21,7 +21,7 @@ fn refusal_of(argv: &[String]) -> Option<CommandRefusal> {
 
 /// Returns an example of a value of this type.
 fn sample(kind: &ValueType) -> String {
-    ["1", "a", "tests", "HEAD", "30s", "1,2:a"]
+    ["1", "a", "tests", "HEAD", "30s", "1,2:a", "a==1"]
         .iter()
         .find(|value| kind.fits(value))
         .map(|value| (*value).to_owned())

@@ -78,6 +78,9 @@ struct ProfileFile {
     write: Vec<Spanned<String>>,
     /// Operations of MCP servers, `SERVER/NAME`.
     mcp: BTreeSet<String>,
+    /// Skills and subagents of Claude Code, `Skill/NAME` and `Task/NAME`.
+    #[serde(default)]
+    tools: Vec<Spanned<String>>,
 }
 
 /// The parsed permissions of one kind of agent.
@@ -90,6 +93,7 @@ pub(super) struct AgentProfile {
     edit: GlobList,
     write: GlobList,
     mcp: BTreeSet<String>,
+    tools: BTreeSet<String>,
 }
 
 /// A list of globs that can return the first glob that matches a path.
@@ -131,6 +135,18 @@ impl AgentProfile {
                 format!("`{}` may not change files: its `edit` and `write` must be empty", name.as_str());
             problems.push(file.error(Some(glob.span()), what));
         }
+        for tool in &form.tools {
+            let wrong = match is_tool_name(tool.get_ref()) {
+                true if name.runs_code() => continue,
+                true => format!(
+                    "skills and subagents may run code of the repository, which only `fixer` and `sync` may \
+                    do: `{}` must list no `tools`",
+                    name.as_str()
+                ),
+                false => format!("{:?} is neither `Skill/NAME` nor `Task/NAME`", tool.get_ref()),
+            };
+            problems.push(file.error(Some(tool.span()), wrong));
+        }
         let mut globs = |texts: Vec<Spanned<String>>| {
             GlobList::new(texts).map_err(|(at, what)| problems.push(file.error(Some(at), what))).ok()
         };
@@ -143,6 +159,7 @@ impl AgentProfile {
                 edit,
                 write,
                 mcp: form.mcp,
+                tools: form.tools.into_iter().map(Spanned::into_inner).collect(),
             }),
             _ => Err(problems),
         }
@@ -150,6 +167,10 @@ impl AgentProfile {
 
     pub(super) fn may_run(&self, command: &str) -> bool {
         self.run.contains(command)
+    }
+
+    pub(super) fn may_use(&self, tool: &str) -> bool {
+        self.tools.contains(tool)
     }
 
     pub(super) fn may_call(&self, operation: &str) -> bool {
@@ -164,6 +185,15 @@ impl AgentProfile {
             FileAccess::Write => self.write.first_match(path),
         }
     }
+}
+
+/// Returns true for `Skill/NAME` and `Task/NAME`. The name of a plugin may precede `NAME`, as in
+/// `docs:review`.
+fn is_tool_name(text: &str) -> bool {
+    let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "_-:.".contains(letter);
+    text.strip_prefix("Skill/")
+        .or_else(|| text.strip_prefix("Task/"))
+        .is_some_and(|name| !name.is_empty() && name.chars().all(is_plain))
 }
 
 /// The kind of access to a file.

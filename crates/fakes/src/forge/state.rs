@@ -155,6 +155,10 @@ pub(crate) struct StoredRepository {
     pub(crate) branch_rules: BTreeMap<String, BTreeSet<String>>,
     /// Messages with which a hook rejects the next pushes, one message per push.
     pub(crate) push_rejection_messages: VecDeque<String>,
+    /// Commits that the forge calls verified: it created them, or their signature is of a registered key.
+    pub(crate) verified_commits: BTreeSet<String>,
+    /// Public SSH keys whose signatures the forge accepts.
+    pub(crate) signing_keys: Vec<String>,
     pub(crate) statuses: Vec<CommitStatus>,
     pub(crate) checks: Vec<FakeCheckRun>,
     pub(crate) reports: Vec<CommitReport>,

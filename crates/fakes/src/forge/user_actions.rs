@@ -85,6 +85,8 @@ impl FakeForge {
                 protected_branches: BTreeSet::new(),
                 branch_rules: BTreeMap::new(),
                 push_rejection_messages: Default::default(),
+                verified_commits: BTreeSet::new(),
+                signing_keys: Vec::new(),
                 statuses: Vec::new(),
                 checks: Vec::new(),
                 reports: Vec::new(),

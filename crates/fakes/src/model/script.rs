@@ -52,6 +52,9 @@ pub struct ModelScript {
     /// Credentials that are accepted, as `x-api-key` or as a bearer token.
     #[serde(default = "default_keys")]
     pub keys: Vec<String>,
+    /// Tokens of subscriptions that are accepted, as a bearer token of a request by `claude`.
+    #[serde(default)]
+    pub oauth_tokens: Vec<String>,
     /// True if the answers of the script are counted separately for each credential. Parallel runs use
     /// separate credentials.
     #[serde(default)]
@@ -69,7 +72,13 @@ fn default_keys() -> Vec<String> {
 
 impl Default for ModelScript {
     fn default() -> Self {
-        Self { keys: default_keys(), each_key: false, obedient: false, answers: Vec::new() }
+        Self {
+            keys: default_keys(),
+            oauth_tokens: Vec::new(),
+            each_key: false,
+            obedient: false,
+            answers: Vec::new(),
+        }
     }
 }
 
@@ -108,6 +117,9 @@ pub struct ScriptedAnswer {
     /// True if the answer may report more output tokens than the request allows.
     #[serde(default)]
     pub overruns: bool,
+    /// Headers of the response, such as those about the limits of a subscription.
+    #[serde(default)]
+    pub headers: BTreeMap<String, String>,
     /// Fault of the answer.
     #[serde(default)]
     pub fault: Option<ModelFault>,
@@ -130,6 +142,7 @@ impl Default for ScriptedAnswer {
             stop: None,
             usage: None,
             overruns: false,
+            headers: BTreeMap::new(),
             fault: None,
         }
     }

@@ -1,6 +1,7 @@
 //! Handles requests: rejects a request, counts its tokens, or answers it according to the script, including
 //! the script's faults.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -10,7 +11,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
-use axum::http::{HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use hyper::body::Frame;
@@ -79,6 +80,13 @@ async fn answer_request(
         _ => return error_response(404, "not_found_error", "Not found"),
     };
     let key = match request_credential(head, body) {
+        Ok(token) if shared.knows_oauth_token(&token) => match check_subscription_request(head, is_count) {
+            Ok(()) => token,
+            Err((status, kind, what)) => {
+                shared.record_violation(number, what);
+                return error_response(status, kind, what);
+            }
+        },
         Ok(key) if shared.knows_key(&key) => key,
         Ok(_) => return error_response(401, "authentication_error", "invalid x-api-key"),
         Err(what) => {
@@ -219,6 +227,31 @@ fn request_credential(head: &axum::http::request::Parts, body: &[u8]) -> Result<
     }
 }
 
+/// Checks a request with the token of a subscription. The API requires the name of a feature, accepts only
+/// requests of `claude`, and counts no tokens. Returns the status, type and message of the error.
+fn check_subscription_request(
+    head: &axum::http::request::Parts,
+    is_count: bool,
+) -> Result<(), (u16, &'static str, &'static str)> {
+    let text = |name: &str| head.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let is_named = |feature: &str| text("anthropic-beta").split(',').any(|name| name.trim() == feature);
+    if !is_named("oauth-2025-04-20") || head.headers.contains_key("x-api-key") {
+        return Err((401, "authentication_error", "OAuth authentication is currently not supported."));
+    }
+    if !text("user-agent").starts_with("claude-cli/") || !is_named("claude-code-20250219") {
+        return Err((
+            400,
+            "invalid_request_error",
+            "This credential is only authorized for use with Claude Code and cannot be used for other API \
+            requests.",
+        ));
+    }
+    if is_count {
+        return Err((400, "invalid_request_error", "max_tokens: Extra inputs are not permitted"));
+    }
+    Ok(())
+}
+
 /// Checks a request as the API does. Accepts unknown keys and betas, as the API does.
 fn check_request(body: &Value, is_token_count: bool) -> Result<(), String> {
     if body["model"].as_str().is_none_or(str::is_empty) {
@@ -287,7 +320,7 @@ async fn send_answer(
     is_stream: bool,
     number: u64,
 ) -> Response {
-    let PickedAnswer { answer: ready, fault } = picked;
+    let PickedAnswer { answer: ready, headers, fault } = picked;
     match &fault {
         Some(ModelFault::Status { status, error, message, headers }) => {
             let message = if message.is_empty() { "the script says so" } else { message };
@@ -299,13 +332,7 @@ async fn send_answer(
                 ModelApi::Bedrock => bedrock::error_response(*status, error, message),
                 ModelApi::Chat => chat::error_response(*status, error, message),
             };
-            for (name, value) in headers {
-                if let (Ok(name), Ok(value)) =
-                    (name.parse::<axum::http::HeaderName>(), HeaderValue::from_str(value))
-                {
-                    response.headers_mut().insert(name, value);
-                }
-            }
+            set_headers(&mut response, headers);
             return response;
         }
         Some(ModelFault::Reset) => return connection_close_response(),
@@ -347,7 +374,17 @@ async fn send_answer(
     let mut response = Response::new(Body::new(pieces));
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(api.content_type()));
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    set_headers(&mut response, &headers);
     response
+}
+
+/// Sets the valid ones of these headers.
+fn set_headers(response: &mut Response, headers: &BTreeMap<String, String>) {
+    for (name, value) in headers {
+        if let (Ok(name), Ok(value)) = (name.parse::<HeaderName>(), HeaderValue::from_str(value)) {
+            response.headers_mut().insert(name, value);
+        }
+    }
 }
 
 fn connection_close_response() -> Response {

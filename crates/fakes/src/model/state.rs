@@ -54,6 +54,8 @@ pub struct RequestUsage {
 /// The answer for a request.
 pub(super) struct PickedAnswer {
     pub(super) answer: PreparedAnswer,
+    /// Headers of the response.
+    pub(super) headers: BTreeMap<String, String>,
     pub(super) fault: Option<ModelFault>,
 }
 
@@ -134,6 +136,10 @@ impl FakeModelShared {
         let before = std::mem::replace(&mut state.script, script);
         let given = std::mem::take(&mut state.answer_use_counts);
         state.previous_script = Some((before, given, state.request_count));
+    }
+
+    pub(super) fn knows_oauth_token(&self, token: &str) -> bool {
+        self.lock_state().script.oauth_tokens.iter().any(|known| known == token)
     }
 
     pub(super) fn knows_key(&self, key: &str) -> bool {
@@ -246,7 +252,8 @@ impl FakeModelShared {
             let orders = compromised_model::find_instructions(body);
             if !orders.is_empty() {
                 let answer = ScriptedAnswer { blocks: orders, ..ScriptedAnswer::default() };
-                return Some(PickedAnswer { answer: prepare_answer(&answer, body, number), fault: None });
+                let answer = prepare_answer(&answer, body, number);
+                return Some(PickedAnswer { answer, headers: BTreeMap::new(), fault: None });
             }
         }
         let whose = if script.each_key { key.to_owned() } else { String::new() };
@@ -258,7 +265,11 @@ impl FakeModelShared {
                     && meets_condition(&answer.condition, key, headers, body)
             })?;
         *given_counts = given_counts.saturating_add(1);
-        Some(PickedAnswer { answer: prepare_answer(answer, body, number), fault: answer.fault.clone() })
+        Some(PickedAnswer {
+            answer: prepare_answer(answer, body, number),
+            headers: answer.headers.clone(),
+            fault: answer.fault.clone(),
+        })
     }
 }
 

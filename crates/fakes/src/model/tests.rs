@@ -117,6 +117,31 @@ async fn wrong_and_double_credentials_are_refused() {
 }
 
 #[tokio::test]
+async fn token_of_subscription_serves_only_claude() {
+    let script = ModelScript {
+        oauth_tokens: vec!["oat".to_owned()],
+        ..ModelScript::from_answers([ScriptedAnswer::text("x").times(0)])
+    };
+    let model = FakeModel::start(script).await.unwrap();
+    let client = Client::builder().no_proxy().build().unwrap();
+    let status = async |path: &str, agent: &str, features: &str| {
+        let request = client.post(format!("{}{path}", model.url())).json(&ask(true));
+        let request = request.header("authorization", "Bearer oat").header("anthropic-version", "2023-06-01");
+        let request = request.header("user-agent", agent).header("anthropic-beta", features);
+        request.send().await.unwrap().status().as_u16()
+    };
+    let messages = "/v1/messages";
+    let claude = "claude-cli/2.1.328 (external, sdk-cli)";
+    let features = "claude-code-20250219,oauth-2025-04-20";
+    assert_eq!(status(messages, claude, features).await, 200);
+    assert_eq!(model.violations().len(), 0);
+    assert_eq!(status(messages, claude, "claude-code-20250219").await, 401);
+    assert_eq!(status(messages, "other/1", features).await, 400);
+    assert_eq!(status("/v1/messages/count_tokens", claude, features).await, 400);
+    assert_eq!(model.violations().len(), 3);
+}
+
+#[tokio::test]
 async fn requests_that_the_api_refuses_are_refused() {
     let model =
         FakeModel::start(ModelScript::from_answers([ScriptedAnswer::text("x").times(0)])).await.unwrap();

@@ -1,11 +1,12 @@
 //! The options of a Bitbucket client, and the errors for invalid options.
 
-use truing_core::id::TimeSpan;
+use truing_core::id::{AccountId, TimeSpan};
 use truing_git::SecretString;
 use url::Url;
 
 use crate::http::HttpClientError;
 use crate::marker::MarkerKeys;
+use crate::remote::CommitOptions;
 
 /// The address of one server, and the login and settings for this server.
 #[derive(Clone, Debug)]
@@ -30,11 +31,14 @@ pub struct BitbucketOptions {
     /// Former accounts of Truing: their ids, which no other account can get, or their names (Data Center
     /// only).
     pub previous_accounts: Vec<String>,
+    /// Accounts whose commands count while the token may not read who has write access.
+    pub command_accounts: Vec<AccountId>,
     /// Keys that sign the markers.
     pub marker_keys: MarkerKeys,
     /// Maximum time until the forge shows a new comment. This time is needed if the response to the create
     /// request was lost.
     pub settle_delay: TimeSpan,
+    pub commits: CommitOptions,
 }
 
 /// The reason why no client can be built from the options.

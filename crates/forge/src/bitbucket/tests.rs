@@ -21,6 +21,7 @@ use crate::capability::MarkerSyntax;
 use crate::forge_server::ForgeServer as _;
 use crate::listing::CachedListing;
 use crate::marker::MarkerKeys;
+use crate::remote::CommitOptions;
 use crate::testing::{
     CANARY, ManualClock, Request, ScriptedHttpReply, Server, open_gate_permit, test_timeouts,
 };
@@ -56,8 +57,10 @@ fn options(server: &Server) -> BitbucketOptions {
         account_uuid: None,
         workspaces: Vec::new(),
         previous_accounts: vec!["{0f3a9c56-0000-4000-8000-0000000000ff}".into()],
+        command_accounts: Vec::new(),
         marker_keys: keys(),
         settle_delay: TimeSpan::seconds(30),
+        commits: CommitOptions::default(),
     }
 }
 
@@ -132,8 +135,10 @@ fn a_credential_is_in_no_address_and_in_no_debug_text() {
         account_uuid: None,
         workspaces: Vec::new(),
         previous_accounts: Vec::new(),
+        command_accounts: Vec::new(),
         marker_keys: keys(),
         settle_delay: TimeSpan::seconds(30),
+        commits: CommitOptions::default(),
     };
     let debug = format!("{options:?}");
     assert!(!debug.contains(CANARY), "{debug}");

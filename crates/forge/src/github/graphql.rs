@@ -81,6 +81,7 @@ fn graphql_error(purpose: &str, kind: &str, message: String, wait: TimeSpan) -> 
         "NOT_FOUND" => ForgeError::NotFound { request },
         "FORBIDDEN" | "INSUFFICIENT_SCOPES" => ForgeError::Forbidden { request, message },
         "UNPROCESSABLE" => ForgeError::Rejected { request, message },
+        "STALE_DATA" => ForgeError::Stale { request, message },
         _ => unavailable_error(purpose, &message),
     }
 }

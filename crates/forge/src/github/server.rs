@@ -1,6 +1,8 @@
 //! Lists repositories, open pull requests and comments at GitHub, and reads the permissions of comment
 //! authors. This module never writes.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use serde::Deserialize;
 use truing_core::id::{PrId, Sha, UnixMillis};
@@ -9,17 +11,19 @@ use truing_core::port::{
     PullComment, PullListItem, PullRevision, TextWriter,
 };
 use truing_core::publish::CommentProducer;
-use truing_git::Remote;
+use truing_git::{CommitApi, Remote};
 use url::Url;
 
 use super::address::{append_segments, is_repository_name};
 use super::auth::TokenScope;
 use super::client::GitHubClient;
 use super::comment_texts::CommentText;
+use super::commits::GitHubCommits;
 use super::id::GitHubCommentId;
 use super::session::paged_url;
 use super::{GITHUB, GitHub, account_id, wire};
 use crate::capability::ForgeCapability;
+use crate::command_accounts::decide_without_permissions;
 use crate::forge_server::ForgeServer;
 use crate::http::{ForgeRequest, ForgeResponse, RateQuota, unavailable_error};
 use crate::listing::{CachedListing, RepositoryListing};
@@ -149,11 +153,18 @@ impl ForgeServer for GitHub {
         repo: &str,
         purpose: RemotePurpose,
     ) -> Result<Remote, RemoteError> {
-        let scope = match purpose {
-            RemotePurpose::Fetch => TokenScope::Repository(id, repo),
-            RemotePurpose::Push => TokenScope::RepositoryPush(id, repo),
-        };
-        self.git_remote(scope, repo).await
+        match purpose {
+            RemotePurpose::Fetch => self.git_remote(TokenScope::Repository(id, repo), repo).await,
+            RemotePurpose::Push => {
+                let remote = self.git_remote(TokenScope::RepositoryPush(id, repo), repo).await?;
+                let options = &self.inner.options.commits;
+                let commit_api: Option<Arc<dyn CommitApi>> = match options.uses_api {
+                    true => Some(Arc::new(GitHubCommits::new(self, id, repo))),
+                    false => None,
+                };
+                Ok(remote.with_commit_api(commit_api).with_signing_key(options.signing_key.clone()))
+            }
+        }
     }
 
     async fn refresh_repositories(
@@ -302,9 +313,9 @@ impl ForgeServer for GitHub {
         let url = self.repository_url(&what, repo, &["collaborators", &author.login, "permission"])?;
         let answer = match self.send(TokenScope::RepositoryName(repo), &ForgeRequest::get(what, url)).await {
             Ok(answer) => answer.json::<PermissionBody>()?,
-            // The repository does not know this account.
-            Err(ForgeError::NotFound { .. }) => return Ok(false),
-            Err(error) => return Err(error),
+            Err(error) => {
+                return decide_without_permissions(&self.inner.options.command_accounts, author, error);
+            }
         };
         // The response reports `maintain` as `write`, `triage` as `read`, and a custom role of an
         // organization as its base role.

@@ -19,6 +19,7 @@ use super::comments::{REVIEW_BODY, REVIEW_BODY_ID};
 use super::*;
 use crate::forge_server::ForgeServer as _;
 use crate::http::unavailable_error;
+use crate::remote::CommitOptions;
 use crate::remote::RemotePurpose;
 use crate::testing::{
     CANARY, ManualClock, Request, ScriptedHttpReply, Server, open_gate_permit, test_timeouts,
@@ -47,8 +48,10 @@ pub(super) fn github(server: &Server) -> GitHub {
         git_url: server.url(""),
         credentials: GitHubCredentials::Token(SecretString::new(CANARY)),
         previous_accounts: Vec::new(),
+        command_accounts: Vec::new(),
         marker_keys: keys(),
         settle_delay: TimeSpan::seconds(30),
+        commits: CommitOptions::default(),
     };
     GitHub::with_timeouts(options, test_timeouts(), clock()).unwrap()
 }
@@ -560,8 +563,10 @@ pub(super) fn options(api: &str, git: &str) -> GitHubOptions {
         git_url: Url::parse(git).unwrap(),
         credentials: GitHubCredentials::Token(SecretString::new(CANARY)),
         previous_accounts: Vec::new(),
+        command_accounts: Vec::new(),
         marker_keys: keys(),
         settle_delay: TimeSpan::seconds(30),
+        commits: CommitOptions::default(),
     }
 }
 

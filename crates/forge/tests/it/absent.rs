@@ -24,7 +24,6 @@ const ABSENT: &[&str] = &[
     "\"refs\"",
     "deleteRef",
     "updateRef",
-    "createCommitOnBranch",
     "git push",
     "\"src\"",
     "\"browse\"",
@@ -36,7 +35,7 @@ const ABSENT: &[&str] = &[
 /// Words that the client of one forge must not contain, although the clients of other forges may contain
 /// them.
 const ABSENT_IN: &[(&str, &[&str])] = &[
-    ("github", &["\"merge\""]),
+    ("github", &["\"merge\"", "createCommitOnBranch"]),
     // Verdicts at both kinds of Bitbucket, and the ends of forbidden paths. Only the files `wire.rs`, which
     // parse responses, contain the word for approvals.
     (
@@ -53,8 +52,13 @@ const ABSENT_IN: &[(&str, &[&str])] = &[
     ),
 ];
 
-/// Words for verdicts that only the files that parse responses may contain.
-const READ_ALONE: &[(&str, &[&str])] = &[("\"APPROVED\"", &["wire.rs"]), ("\"approved\"", &["wire.rs"])];
+/// Words for verdicts that only the files that parse responses may contain, and the mutation that only the
+/// effect of a push may use.
+const READ_ALONE: &[(&str, &[&str])] = &[
+    ("\"APPROVED\"", &["wire.rs"]),
+    ("\"approved\"", &["wire.rs"]),
+    ("createCommitOnBranch", &["github/commits.rs"]),
+];
 
 /// Each write at Bitbucket: the source file, the expression that sends the write, and the number of times
 /// that the file contains the expression. Every write must be in this list.
@@ -156,6 +160,7 @@ fn github_asks_for_changes_and_puts_in_one_place_each() {
         text.split("mutation(").skip(1).filter_map(|rest| rest.split('{').nth(1)).map(str::trim).collect();
     let known = [
         "convertPullRequestToDraft",
+        "createCommitOnBranch",
         "markPullRequestReadyForReview",
         "resolveReviewThread",
         "unresolveReviewThread",

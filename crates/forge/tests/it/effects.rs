@@ -207,7 +207,7 @@ impl Scene {
                 self.log.shown(&made).map_err(EffectError::Store)
             }
             PerformedEffect::Push(push) => match effects.push(&push.1, &push.0.remote, BRANCH, None).await? {
-                PushOutcome::Pushed => Ok(()),
+                PushOutcome::Pushed { .. } => Ok(()),
                 PushOutcome::RemoteRefused { message, .. } => {
                     Err(EffectError::Refused(ForgeError::Rejected { request: "push".into(), message }))
                 }

@@ -126,7 +126,7 @@ async fn what_differs_is_committed_and_what_is_ignored_is_not() {
     assert_eq!((staged.paths.as_slice(), staged.omitted_paths.len()), (expected.as_slice(), 0));
     assert!(diff_text(&staged.diff().await.unwrap()).contains("-two\n-three\n+2\n"));
     let made = staged.commit(&new("Follow\n\nBecause.\n\n")).await.unwrap();
-    made.push(&Remote::from_local_path(&repo.root).unwrap(), "ours", None, &*open_permit().await)
+    made.push(&Remote::from_local_path(&repo.root).unwrap(), "ours", None, &open_permit().await)
         .await
         .unwrap();
     let format = "--format=%an <%ae> %at|%cn <%ce> %ct|%P|%B";
@@ -147,7 +147,7 @@ async fn what_differs_is_committed_and_what_is_ignored_is_not() {
     assert_eq!(some.paths, [(repo_path("new file"), PathStatus::Added)]);
     assert_eq!(some.omitted_paths, [repo_path("a.txt"), repo_path("deep/b.txt")]);
     let made = some.commit(&new("Some")).await.unwrap();
-    made.push(&Remote::from_local_path(&repo.root).unwrap(), "some", None, &*open_permit().await)
+    made.push(&Remote::from_local_path(&repo.root).unwrap(), "some", None, &open_permit().await)
         .await
         .unwrap();
     assert_eq!(repo.run(["diff", "--name-only", head.as_str(), "some"]), "new file");
@@ -184,7 +184,7 @@ async fn nothing_of_the_folder_runs_or_is_believed() {
     // The commit converts line ends as the checkout did, so unmodified files do not differ.
     assert_eq!(staged.paths, [(repo_path("new.txt"), PathStatus::Added)]);
     let made = staged.commit(&new("x")).await.unwrap();
-    made.push(&Remote::from_local_path(&repo.root).unwrap(), "ours", None, &*open_permit().await)
+    made.push(&Remote::from_local_path(&repo.root).unwrap(), "ours", None, &open_permit().await)
         .await
         .unwrap();
     assert!(!place.path("trapped").exists());
@@ -217,7 +217,7 @@ async fn repositories_inside_are_left_out_and_modes_and_links_are_kept() {
     );
     assert_eq!(staged.omitted_paths, [repo_path("begun"), repo_path("deep/begun too"), repo_path("inner")]);
     let made = staged.commit(&new("x")).await.unwrap();
-    made.push(&Remote::from_local_path(&repo.root).unwrap(), "ours", None, &*open_permit().await)
+    made.push(&Remote::from_local_path(&repo.root).unwrap(), "ours", None, &open_permit().await)
         .await
         .unwrap();
     let modes = repo.list_modes(&["ours"]);
@@ -292,7 +292,7 @@ async fn of_files_that_lie_alone_line_ends_and_modes_are_as_the_commit_has_them_
     assert_eq!(mirror.tree_id(&sha).await.unwrap(), tree);
     mirror
         .unpushed_commit(&sha)
-        .push(&Remote::from_local_path(&repo.root).unwrap(), "ours", None, &*open_permit().await)
+        .push(&Remote::from_local_path(&repo.root).unwrap(), "ours", None, &open_permit().await)
         .await
         .unwrap();
     assert_eq!(repo.run(["show", "ours:line.crlf"]), "one\n2");

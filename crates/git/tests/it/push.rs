@@ -64,7 +64,7 @@ impl Setting {
         branch: &str,
         expected: Option<&Sha>,
     ) -> Result<PushOutcome, GitError> {
-        commit.push(&self.remote, branch, expected, &*open_permit().await).await
+        commit.push(&self.remote, branch, expected, &open_permit().await).await
     }
 
     /// Installs a hook in the remote repository.
@@ -83,11 +83,11 @@ impl Setting {
 async fn a_branch_is_made_replaced_and_left_alone_when_it_has_moved() {
     let it = Setting::new().await;
     let (one, two) = (it.create_commit("one").await, it.create_commit("two").await);
-    assert_eq!(it.push_commit(&one, "truing/x", None).await.unwrap(), PushOutcome::Pushed);
+    assert_eq!(it.push_commit(&one, "truing/x", None).await.unwrap(), PushOutcome::pushed(one.sha()));
     assert_eq!(it.repo.sha("refs/heads/truing/x"), *one.sha());
     // The first push may have succeeded although its response was lost. A repeated push therefore succeeds if
     // the branch is already at the new commit.
-    assert_eq!(it.push_commit(&one, "truing/x", None).await.unwrap(), PushOutcome::Pushed);
+    assert_eq!(it.push_commit(&one, "truing/x", None).await.unwrap(), PushOutcome::pushed(one.sha()));
     // The branch exists, but not at the expected commit.
     let moved = PushOutcome::BranchMoved { current_commit: Some(one.sha().clone()) };
     assert_eq!(it.push_commit(&two, "truing/x", None).await.unwrap(), moved);
@@ -95,7 +95,10 @@ async fn a_branch_is_made_replaced_and_left_alone_when_it_has_moved() {
     assert_eq!(it.repo.sha("refs/heads/truing/x"), *one.sha());
     // The new commit is not a descendant of the old commit. The push replaces the old commit, because the
     // caller expects that commit.
-    assert_eq!(it.push_commit(&two, "truing/x", Some(one.sha())).await.unwrap(), PushOutcome::Pushed);
+    assert_eq!(
+        it.push_commit(&two, "truing/x", Some(one.sha())).await.unwrap(),
+        PushOutcome::pushed(two.sha())
+    );
     assert_eq!(it.repo.sha("refs/heads/truing/x"), *two.sha());
     // Simulates another account that deletes the branch.
     it.repo.run(["update-ref", "-d", "refs/heads/truing/x"]);
@@ -148,7 +151,7 @@ async fn a_refusal_is_told_with_its_reason() {
 async fn a_branch_that_moves_during_the_push_is_not_overwritten() {
     let it = Setting::new().await;
     let (one, two) = (it.create_commit("one").await, it.create_commit("two").await);
-    assert_eq!(it.push_commit(&one, "x", None).await.unwrap(), PushOutcome::Pushed);
+    assert_eq!(it.push_commit(&one, "x", None).await.unwrap(), PushOutcome::pushed(one.sha()));
     // The pre-receive hook moves the branch after git has compared the branch with the expected commit, but
     // before git locks the ref.
     it.install_hook(
@@ -173,7 +176,7 @@ async fn a_branch_that_moves_between_our_look_and_the_push_is_not_overwritten() 
     let git = Git::new(truing_git::GitOptions { program, ..place.options() }).await.unwrap();
     let it = Setting::with(place, git).await;
     let (one, two) = (it.create_commit("one").await, it.create_commit("two").await);
-    assert_eq!(it.push_commit(&one, "x", None).await.unwrap(), PushOutcome::Pushed);
+    assert_eq!(it.push_commit(&one, "x", None).await.unwrap(), PushOutcome::pushed(one.sha()));
     std::fs::write(it.place.path("remote.git.theirs"), it.base.as_str()).unwrap();
     let moved = it.push_commit(&two, "x", Some(one.sha())).await.unwrap();
     assert_eq!(moved, PushOutcome::BranchMoved { current_commit: Some(it.base.clone()) });
@@ -186,11 +189,12 @@ async fn of_two_at_once_one_is_done() {
     let (one, two) = (it.create_commit("one").await, it.create_commit("two").await);
     let (first, second) = tokio::join!(it.push_commit(&one, "x", None), it.push_commit(&two, "x", None));
     let (first, second) = (first.unwrap(), second.unwrap());
-    let done = [&first, &second].iter().filter(|pushed| ***pushed == PushOutcome::Pushed).count();
+    let done =
+        [&first, &second].iter().filter(|outcome| matches!(outcome, PushOutcome::Pushed { .. })).count();
     assert_eq!(done, 1, "{first:?} {second:?}");
-    let there = if first == PushOutcome::Pushed { one.sha() } else { two.sha() };
+    let there = if matches!(first, PushOutcome::Pushed { .. }) { one.sha() } else { two.sha() };
     assert_eq!(it.repo.sha("refs/heads/x"), *there);
-    let other = if first == PushOutcome::Pushed { second } else { first };
+    let other = if matches!(first, PushOutcome::Pushed { .. }) { second } else { first };
     assert_eq!(other, PushOutcome::BranchMoved { current_commit: Some(there.clone()) });
 }
 
@@ -247,7 +251,7 @@ async fn a_credential_is_in_a_private_file_and_nowhere_else() {
     // remote's address.
     let secret = SecretString::new("Basic canary-123456");
     let remote = Remote::new("http://127.0.0.1:9/x.git", Some(secret)).unwrap();
-    let error = made.push(&remote, "x", None, &*open_permit().await).await.unwrap_err();
+    let error = made.push(&remote, "x", None, &open_permit().await).await.unwrap_err();
     assert!(!format!("{error} {error:?} {made:?}").contains("canary"), "{error:?}");
 
     let seen_text = std::fs::read_to_string(&seen).unwrap();
@@ -282,6 +286,9 @@ async fn a_gate_that_is_shut_lets_nothing_be_pushed() {
     assert_eq!(refused, PushOutcome::Halted(HaltReason::KillSwitch));
     assert_eq!(it.mirror.branch_tip("truing/x").await.unwrap(), None);
     // If the branch is already at the commit, nothing is written, so the gate is not checked.
-    assert_eq!(it.push_commit(&one, "truing/x", None).await.unwrap(), PushOutcome::Pushed);
-    assert_eq!(one.push(&it.remote, "truing/x", None, &permit).await.unwrap(), PushOutcome::Pushed);
+    assert_eq!(it.push_commit(&one, "truing/x", None).await.unwrap(), PushOutcome::pushed(one.sha()));
+    assert_eq!(
+        one.push(&it.remote, "truing/x", None, &permit).await.unwrap(),
+        PushOutcome::pushed(one.sha())
+    );
 }

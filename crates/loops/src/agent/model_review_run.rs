@@ -21,6 +21,8 @@ pub struct ModelReviewRun {
     pub model_review: Option<ModelReview>,
     /// The exhausted budget limit that people are asked to raise; `None` if people are not asked.
     pub reached_spending_limit: Option<MicroUsd>,
+    /// True if the model stopped at a usage limit of its subscription.
+    pub reached_usage_limit: bool,
 }
 
 impl ModelReviewRun {
@@ -31,6 +33,7 @@ impl ModelReviewRun {
             runtime: ReviewRuntime::Native,
             model_review: None,
             reached_spending_limit: None,
+            reached_usage_limit: false,
         }
     }
 
@@ -68,6 +71,11 @@ impl ModelReviewRun {
                     partial(format!("budget: rules only, because {}", level.exhausted_text()))
                 }
             },
+            ModelError::UsageLimit { next_attempt_at, .. } => Self {
+                status: ModelReviewStatus::Deferred { reason: error.to_string(), until: *next_attempt_at },
+                reached_usage_limit: true,
+                ..Self::nothing_to_review()
+            },
             ModelError::Halted(_)
             | ModelError::NotAllowed(_)
             | ModelError::SpendCap { .. }
@@ -85,7 +93,11 @@ impl ModelReviewRun {
     pub fn from_run(run: &AgentRunResult, now: UnixMillis) -> Self {
         match &run.end {
             AgentRunEnd::Reported => Self::nothing_to_review(),
-            AgentRunEnd::ModelFailed(reason) if run.turns == 0 => Self::from_model_error(reason, now),
+            AgentRunEnd::ModelFailed(reason)
+                if run.turns == 0 || matches!(reason, ModelError::UsageLimit { .. }) =>
+            {
+                Self::from_model_error(reason, now)
+            }
             AgentRunEnd::ProgramFailed(reason) if run.turns == 0 => {
                 let reason = format!("minimal: rules only, because {}", redact_secrets(reason));
                 Self { status: ModelReviewStatus::Partial(reason), ..Self::nothing_to_review() }
@@ -263,6 +275,21 @@ mod tests {
                 panic!("{kind:?}")
             };
             assert!(reason.starts_with(word), "{reason}");
+        }
+    }
+
+    #[test]
+    fn usage_limit_defers_review_even_after_answers() {
+        let limit = "the 5-hour limit of the subscription".to_owned();
+        let next_attempt_at = UnixMillis(7_000);
+        let error = ModelError::UsageLimit { limit, next_attempt_at };
+        for turns in [0, 3] {
+            let end = AgentRunEnd::ModelFailed(error.clone());
+            let part = ModelReviewRun::from_run(&agent_run(end, turns), NOW);
+            let ModelReviewStatus::Deferred { reason, until } = part.status else { panic!("{turns}") };
+            assert_eq!(until, next_attempt_at);
+            let expected = "the 5-hour limit of the subscription is used up until 1970-01-01T00:00:07Z";
+            assert_eq!(reason, expected);
         }
     }
 

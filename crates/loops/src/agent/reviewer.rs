@@ -228,6 +228,8 @@ pub(super) fn combine_runs(
 ) -> ModelReviewRun {
     let mut asked = ModelReview { detail, ..ModelReview::default() };
     let (mut parts, mut asks) = (Vec::new(), None);
+    // One reviewer that stopped at the limit of the subscription defers the review.
+    let mut deferred = None;
     for (
         index,
         ReviewerRun {
@@ -262,10 +264,13 @@ pub(super) fn combine_runs(
         }
         let ended = all.conversation_ends.entry(agent_run.end.label().to_owned()).or_default();
         *ended = ended.saturating_add(1);
-        let ModelReviewRun { status: part, reached_spending_limit: asks_here, .. } =
-            ModelReviewRun::from_run(agent_run, now)
-                .with_exhausted_budget(bound.as_ref(), &agent_run.end)
-                .with_read_failures(*failures);
+        let run = ModelReviewRun::from_run(agent_run, now)
+            .with_exhausted_budget(bound.as_ref(), &agent_run.end)
+            .with_read_failures(*failures);
+        if run.reached_usage_limit {
+            deferred = Some(run.status.clone());
+        }
+        let ModelReviewRun { status: part, reached_spending_limit: asks_here, .. } = run;
         asks = asks.max(asks_here);
         if let Some(name) = specialist {
             all.specialists.push(SpecialistResult {
@@ -278,13 +283,17 @@ pub(super) fn combine_runs(
         }
         parts.push((specialist.as_deref(), part));
     }
-    let part = match parts.as_slice() {
-        [(None, part)] => part.clone(),
+    let reached_usage_limit = deferred.is_some();
+    let part = match (deferred, parts.as_slice()) {
+        (Some(deferred), _) => deferred,
+        (None, [(None, part)]) => part.clone(),
         // No model was called, and the reason is the same for all reviewers.
-        [(_, first), others @ ..] if asked.turns == 0 && others.iter().all(|(_, part)| part == first) => {
+        (None, [(_, first), others @ ..])
+            if asked.turns == 0 && others.iter().all(|(_, part)| part == first) =>
+        {
             first.clone()
         }
-        _ => {
+        (None, _) => {
             let gaps = asked.detail.specialists.iter().filter_map(|one| {
                 let reason = one.incomplete_reason.as_ref()?;
                 Some(format!("{}: {reason}", one.name))
@@ -299,6 +308,7 @@ pub(super) fn combine_runs(
         status: part,
         model_review: Some(asked),
         reached_spending_limit: asks,
+        reached_usage_limit,
         ..ModelReviewRun::nothing_to_review()
     }
 }

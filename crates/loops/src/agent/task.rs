@@ -14,6 +14,7 @@ use truing_agent::prompt::route::FilledPrompts;
 use truing_agent::prompt::{DataBoundary, PromptError, PromptValues};
 use truing_core::RepoPath;
 use truing_core::ledger::RunBudget;
+use truing_core::money::MicroUsd;
 use truing_core::port::{HaltReason, WriteGate};
 use truing_core::run::StepCost;
 use truing_model::gateway::ModelError;
@@ -58,6 +59,11 @@ pub(crate) struct ModelSpend {
 }
 
 impl ModelAgent {
+    /// Returns the part of a model's cost that a subscription covers.
+    pub(super) fn covered_cost(&self, cost: MicroUsd) -> MicroUsd {
+        if self.gateway.uses_subscription() { cost } else { MicroUsd(0) }
+    }
+
     /// Builds a prompt from the named modules and the given values. The values of the task are untrusted
     /// data.
     ///
@@ -107,6 +113,7 @@ impl ModelAgent {
             turns,
             tokens,
             cost_micro_usd,
+            covered_micro_usd: self.covered_cost(cost_micro_usd),
             duration_ms: 0,
             denied_tool_calls: denied,
         });

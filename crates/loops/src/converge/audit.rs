@@ -276,7 +276,7 @@ impl AuditInput {
         *failed_servers = servers.stop().await;
         if matches!(
             (&ran.end, &complaint),
-            (AgentRunEnd::ModelFailed(ModelError::Budget { .. }), _)
+            (AgentRunEnd::ModelFailed(ModelError::Budget { .. } | ModelError::UsageLimit { .. }), _)
                 | (AgentRunEnd::Limit(RunLimit::Money), Some(_))
         ) {
             return Err(ActError::BudgetExhausted(describe_end(&ran.end)));

@@ -284,7 +284,8 @@ impl ConvergeRunner<'_> {
         let end = redact_secrets(&describe_end(&ran.end));
         Ok(match &ran.end {
             AgentRunEnd::Reported => FixerReport::Complete(ran.report),
-            AgentRunEnd::ModelFailed(ModelError::Budget { .. }) | AgentRunEnd::Limit(RunLimit::Money) => {
+            AgentRunEnd::ModelFailed(ModelError::Budget { .. } | ModelError::UsageLimit { .. })
+            | AgentRunEnd::Limit(RunLimit::Money) => {
                 return Err(ActError::BudgetExhausted(end));
             }
             // If no call of the model succeeded, the model has not attempted a fix.

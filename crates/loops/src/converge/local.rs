@@ -83,7 +83,7 @@ impl BranchWorkspace for LocalWorkspace<'_> {
             .import_commit(self.mirror, commits.0, commits.1, &record.detail.branch, expected)
             .await?
         {
-            return Ok(PublishOutcome::Published);
+            return Ok(PublishOutcome::Published { commit: candidate.commit.clone(), warning: None });
         }
         match self.branch_tip(record).await? {
             Some(tip) => Ok(PublishOutcome::HeadChanged(tip)),

@@ -266,7 +266,11 @@ impl PullRequestWorkspace<'_> {
             })?;
         let onto = (record.detail.branch.as_str(), Some(expected));
         Ok(match self.effects.push(commit, &remote, onto.0, onto.1).await.map_err(effect_error)? {
-            PushOutcome::Pushed => PublishOutcome::Published,
+            PushOutcome::Pushed { commit: published_commit, remark } => {
+                // The next audit reads the commit that is on the branch.
+                self.mirror.with_remote(&remote).fetch(std::slice::from_ref(&published_commit)).await?;
+                PublishOutcome::Published { commit: published_commit, warning: remark }
+            }
             PushOutcome::Halted(reason) => {
                 let what = format!("pushing {} to {}", short_sha(commit.sha()), record.detail.branch);
                 return Err(ActError::Halted(GateHalt::before_write(what, reason)));

@@ -87,7 +87,7 @@ impl PullRequestWorkspace<'_> {
             }
         };
         match self.push(record, &commit, head).await? {
-            PublishOutcome::Published | PublishOutcome::HeadChanged(_) => Ok(None),
+            PublishOutcome::Published { .. } | PublishOutcome::HeadChanged(_) => Ok(None),
             PublishOutcome::Blocked(words) => Ok(Some(self.unmerged_exit(&words))),
         }
     }

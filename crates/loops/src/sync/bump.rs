@@ -184,19 +184,14 @@ impl SyncRun<'_> {
             // a pull request.
             None => mirror.branch_tip(&self.job.config.branch).await?,
         };
-        self.push(
-            staged,
-            &self.job.config.branch,
-            expected.as_ref(),
-            &self.commit_message(about, release_decision),
-        )
-        .await?;
+        let message = self.commit_message(about, release_decision);
+        let push_remark = self.push(staged, &self.job.config.branch, expected.as_ref(), &message).await?;
         self.check_write_gate().await?;
         let body = texts::migration_text(about, release_decision, migration, check_results);
         let shown = pulls.upsert_pull_request(branch_state, base, SyncVerdict::Bump, &body).await?;
         let without = self.no_labels_remark();
-        let reason =
-            format!("the port to {} {version} is in {}{without}", self.job.config.package, shown.url);
+        let package = &self.job.config.package;
+        let reason = format!("the port to {package} {version} is in {}{without}{push_remark}", shown.url);
         if let Some(draft) = &draft_state.draft {
             self.job_drafts().close(draft, &format!("Finished in {}", shown.url)).await?;
         }
@@ -225,7 +220,8 @@ impl SyncRun<'_> {
             Some(draft) => Some(draft.pull.head.clone()),
             None => mirror.branch_tip(&branch).await?,
         };
-        self.push(staged, &branch, expected.as_ref(), &self.commit_message(about, release_decision)).await?;
+        let message = self.commit_message(about, release_decision);
+        let push_remark = self.push(staged, &branch, expected.as_ref(), &message).await?;
         self.check_write_gate().await?;
         let (title, body) = texts::draft_title_and_body(about, release_decision, migration, check_results);
         let shown = drafts.upsert_draft(draft_state.draft.as_ref(), base, &version, &title, &body).await?;
@@ -252,7 +248,7 @@ impl SyncRun<'_> {
                 SyncRunResult::new(
                     Outcome::DraftSaved,
                     format!(
-                        "the port is not finished: {what}; its current state is in {}{}",
+                        "the port is not finished: {what}; its current state is in {}{}{push_remark}",
                         shown.url,
                         self.no_drafts_remark()
                     ),
@@ -281,13 +277,14 @@ impl SyncRun<'_> {
     }
 
     /// Commits the staged changes and pushes them to a branch, if the branch is still at the expected commit.
+    /// Returns a remark for the run's reason, as [`check_push_outcome`].
     pub(super) async fn push(
         &self,
         staged: StagedChanges,
         branch: &str,
         expected: Option<&Sha>,
         message: &str,
-    ) -> Result<(), SyncRunError> {
+    ) -> Result<String, SyncRunError> {
         let new = NewCommit {
             message: message.to_owned(),
             author: self.job.config.author.clone(),

@@ -50,11 +50,14 @@ fn missing_number_error(executor: &EffectExecutor<'_>, effect: &Effect) -> SyncR
     SyncRunError::Settling { until: executor.clock.now(), description: effect.intent().description }
 }
 
-/// Converts the outcome of a push: returns an error unless the branch was pushed.
-pub(super) fn check_push_outcome(outcome: PushOutcome, branch: &str) -> Result<(), SyncRunError> {
+/// Converts the outcome of a push: returns an error unless the branch was pushed. Returns a remark for the
+/// run's reason, which is empty unless the forge's API could not create the commit.
+pub(super) fn check_push_outcome(outcome: PushOutcome, branch: &str) -> Result<String, SyncRunError> {
     let branch = branch.to_owned();
     match outcome {
-        PushOutcome::Pushed => Ok(()),
+        PushOutcome::Pushed { commit: _, remark } => {
+            Ok(remark.map(|remark| format!("; {remark}")).unwrap_or_default())
+        }
         PushOutcome::BranchMoved { .. } => Err(SyncRunError::BranchMoved { branch }),
         PushOutcome::Halted(reason) => {
             Err(GateHalt::before_write(format!("pushing to {branch}"), reason).into())

@@ -225,7 +225,9 @@ impl CodeMigration<'_> {
             .run_task(task, &tools, model_spend, |_: &WorkReport| None)
             .await
             .map_err(CodeMigrationError::Halted)?;
-        if ran.turns == 0 && matches!(ran.end, AgentRunEnd::ModelFailed(ModelError::Budget { .. })) {
+        let is_budget = matches!(ran.end, AgentRunEnd::ModelFailed(ModelError::Budget { .. }));
+        let is_usage_limit = matches!(ran.end, AgentRunEnd::ModelFailed(ModelError::UsageLimit { .. }));
+        if ran.turns == 0 && is_budget || is_usage_limit {
             return Err(CodeMigrationError::BudgetExhausted(describe_end(&ran.end)));
         }
         Ok(ran)

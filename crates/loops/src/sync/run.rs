@@ -546,6 +546,7 @@ impl SyncRun<'_> {
         }
 
         log.begin_step(SyncStep::Publish);
+        let mut push_remark = String::new();
         if !staged.paths.is_empty() {
             self.check_write_gate().await?;
             let expected = match branch_state.head() {
@@ -555,7 +556,7 @@ impl SyncRun<'_> {
                 None => mirror.branch_tip(&self.job.config.branch).await?,
             };
             let message = self.commit_message(self.release_subject(&version), decided);
-            self.push(staged, &self.job.config.branch, expected.as_ref(), &message).await?;
+            push_remark = self.push(staged, &self.job.config.branch, expected.as_ref(), &message).await?;
         }
         self.check_write_gate().await?;
         let files: Vec<String> = only.iter().map(RepoPath::to_string).collect();
@@ -563,7 +564,8 @@ impl SyncRun<'_> {
         let shown = pulls.upsert_pull_request(&branch_state, base_branch, verdict, &body).await?;
         let without = self.no_labels_remark();
         let package = &self.job.config.package;
-        let reason = format!("the range is widened to {package} {version} in {}{without}", shown.url);
+        let reason =
+            format!("the range is widened to {package} {version} in {}{without}{push_remark}", shown.url);
         let ended =
             SyncRunResult::new(Outcome::RangeWidened, reason, QuestionUpdate::Close).with_pull(&shown.url);
         log.pull = Some(shown);

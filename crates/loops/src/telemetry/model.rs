@@ -46,6 +46,10 @@ impl LanguageModel for TracedModel<'_> {
     async fn cost(&self) -> MicroUsd {
         self.0.cost().await
     }
+
+    fn serves_only_program(&self) -> bool {
+        self.0.serves_only_program()
+    }
 }
 
 fn request_attributes(request: &ModelRequest) -> Vec<KeyValue> {
@@ -114,6 +118,7 @@ fn error_kind(error: &ModelError) -> &'static str {
         ModelError::TooLong { .. } => "too_long",
         ModelError::Unavailable { .. } => "unavailable",
         ModelError::Nonsense { .. } => "nonsense",
+        ModelError::UsageLimit { .. } => "usage_limit",
         ModelError::Ledger(_) => "ledger",
         ModelError::Drift { .. } => "drift",
     }

@@ -114,4 +114,8 @@ impl LanguageModel for CassetteRecorder<'_> {
     async fn cost(&self) -> MicroUsd {
         self.model.cost().await
     }
+
+    fn serves_only_program(&self) -> bool {
+        self.model.serves_only_program()
+    }
 }

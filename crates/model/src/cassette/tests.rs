@@ -40,6 +40,7 @@ fn request(messages: &[ModelMessage]) -> ModelRequest {
         tool_choice: Some(json!({"type": "auto", "a": 1})),
         thinking: None,
         output_config: None,
+        program: None,
     }
 }
 

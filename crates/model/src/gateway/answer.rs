@@ -1,5 +1,6 @@
 //! Results of a call to a model: a complete response, or the reason why there is none.
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use truing_core::id::UnixMillis;
 use truing_core::ledger::{BudgetLevel, TokenUsage};
@@ -98,6 +99,15 @@ pub enum ModelError {
         #[serde(rename = "until")]
         next_attempt_at: Option<UnixMillis>,
     },
+    /// A usage limit of the subscription is reached.
+    #[error("{limit} is used up until {}", format_time(*.next_attempt_at))]
+    UsageLimit {
+        /// Description of the limit.
+        limit: String,
+        /// Time at which the limit resets.
+        #[serde(rename = "until")]
+        next_attempt_at: UnixMillis,
+    },
     /// The provider's response is invalid, or exceeds a limit of the request.
     #[error("the provider's answer is invalid: {message}")]
     Nonsense {
@@ -116,4 +126,9 @@ pub enum ModelError {
         #[serde(rename = "what")]
         message: String,
     },
+}
+
+/// Formats a time for people, in UTC.
+fn format_time(time: UnixMillis) -> String {
+    Timestamp::from_millisecond(time.0).map_or_else(|_| "later".to_owned(), |time| time.to_string())
 }

@@ -47,14 +47,26 @@ pub(super) struct PromptMeasure {
 /// Measures a prompt. Ignores cache marks, because their positions change between the requests of a
 /// conversation.
 pub(super) fn measure_prompt(request: &ModelRequest) -> PromptMeasure {
-    let ModelRequest { model, max_tokens: _, system, messages, tools, tool_choice, thinking, output_config } =
-        request;
+    let ModelRequest {
+        model,
+        max_tokens: _,
+        system,
+        messages,
+        tools,
+        tool_choice,
+        thinking,
+        output_config,
+        program,
+    } = request;
     let mut head = CountingHasher::default();
     system.iter().for_each(|block| head.add_block(block));
     for tool in tools {
         head.add(&(&tool.name, &tool.description, &tool.input_schema));
     }
     head.add(&(model, tool_choice, thinking, output_config));
+    if let Some(program) = program {
+        head.add(&program.fields);
+    }
     PromptMeasure { head_hash: head.finish(), message_hashes: messages.iter().map(measure_message).collect() }
 }
 
@@ -171,6 +183,7 @@ mod tests {
             tool_choice: None,
             thinking: None,
             output_config: None,
+            program: None,
         }
     }
 

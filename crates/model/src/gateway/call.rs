@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 use truing_core::breaker::{OpenCircuit, TripReason};
-use truing_core::id::TimeSpan;
+use truing_core::id::{TimeSpan, UnixMillis};
 use truing_core::ledger::{ReservationOutcome, ReservationRequest, RunBudget, TokenUsage};
 use truing_core::port::{StoreError, WriteGate};
 
@@ -21,6 +21,7 @@ use crate::client::ProviderAnswer;
 use crate::messages::ModelRequest;
 use crate::price::ModelPrice;
 use crate::retry::{self, FailedAttempt, RetryDecision};
+use crate::subscription::ReachedUsageLimit;
 
 /// Smallest useful `max_tokens` of a response. If the remaining money does not pay for this many tokens, the
 /// call is not made.
@@ -57,12 +58,30 @@ enum AttemptError {
 impl GatewayCall<'_> {
     /// Requests one response, or returns the reason why there is none.
     pub(super) async fn request_answer(&self, request: &ModelRequest) -> Result<ModelAnswer, ModelError> {
+        self.check_subscription(request)?;
         let price = self.price(&request.model)?;
         let prompt = measure_prompt(request);
         let admitted = self.gateway.circuit.admit().await.map_err(open_circuit_error)?;
         let result = self.run_attempts(request, &prompt, &price).await;
         report_outcome(admitted, &result).await;
         result
+    }
+
+    /// Returns an error if the subscription that covers the cost may not serve the request, or if its limit
+    /// is reached.
+    fn check_subscription(&self, request: &ModelRequest) -> Result<(), ModelError> {
+        if !self.gateway.client.uses_subscription() {
+            return Ok(());
+        }
+        if request.program.is_none() {
+            return Err(ModelError::NotAllowed(
+                "the token of a subscription serves only the runtime `cli`".to_owned(),
+            ));
+        }
+        match *self.lock_reached_limit() {
+            Some(limit) if reset_time(&limit) > self.gateway.clock.now() => Err(usage_limit_error(&limit)),
+            Some(_) | None => Ok(()),
+        }
     }
 
     /// Returns the price of the model at this provider.
@@ -104,6 +123,7 @@ impl GatewayCall<'_> {
                 other @ (RetryDecision::RetryOnce
                 | RetryDecision::Unavailable(_)
                 | RetryDecision::SpendCap(_)
+                | RetryDecision::UsageLimit(_)
                 | RetryDecision::KeyRefused
                 | RetryDecision::InvalidRequest
                 | RetryDecision::TooLong
@@ -166,6 +186,13 @@ impl GatewayCall<'_> {
             .await;
         match answered {
             Ok(answered) => {
+                if let Some(limit) = answered.exceeded_limit {
+                    tracing::warn!(
+                        "the provider bills this answer beside the subscription, so Truing sends no further \
+                        request until the subscription covers requests again"
+                    );
+                    *self.lock_reached_limit() = Some(limit);
+                }
                 let over = answered.response.usage.and_then(|usage| describe_overrun(&usage, max_tokens));
                 let answer = self.settle_answer(answered, prompt, price, reservation).await;
                 // Some servers do not report a model name, so the name in the request is used.
@@ -183,7 +210,8 @@ impl GatewayCall<'_> {
                 match &failure.cause {
                     retry::FailureCause::Unsent
                     | retry::FailureCause::NoKeys
-                    | retry::FailureCause::ErrorStatus(_) => {
+                    | retry::FailureCause::ErrorStatus(_)
+                    | retry::FailureCause::UsageLimit(_) => {
                         reservation.settle_unused().await;
                     }
                     retry::FailureCause::NoResponse
@@ -208,6 +236,10 @@ impl GatewayCall<'_> {
         prompt: &PromptMeasure,
         begin_deadline: Instant,
     ) -> Option<PromptSize> {
+        // The provider counts no tokens for a subscription.
+        if request.program.is_some() {
+            return None;
+        }
         let call = self.gateway.client.wire().build_count_call(request)?;
         let tokens = self.gateway.client.count_tokens(call, begin_deadline).await.ok()?;
         self.lock_history().record_count(
@@ -270,7 +302,7 @@ impl GatewayCall<'_> {
         price: &ModelPrice,
         reservation: AttemptReservation,
     ) -> ModelAnswer {
-        let ProviderAnswer { response: complete, request_id } = answer;
+        let ProviderAnswer { response: complete, request_id, exceeded_limit: _ } = answer;
         let (usage, cost) = match complete.usage {
             Some(usage) => {
                 let usage = clamp_usage(usage);
@@ -309,11 +341,20 @@ impl GatewayCall<'_> {
                 self.gateway.circuit.trip(after.map(to_time_span)).await;
                 ModelError::SpendCap { message }
             }
+            RetryDecision::UsageLimit(limit) => {
+                tracing::debug!(message, "a usage limit of the subscription is reached");
+                *self.lock_reached_limit() = Some(limit);
+                usage_limit_error(&limit)
+            }
             RetryDecision::KeyRefused => ModelError::Unauthorized { message },
             RetryDecision::InvalidRequest => ModelError::InvalidRequest { message },
             RetryDecision::TooLong => ModelError::TooLong { message },
             RetryDecision::RetryOnce | RetryDecision::InvalidResponse => ModelError::Nonsense { message },
         }
+    }
+
+    fn lock_reached_limit(&self) -> MutexGuard<'_, Option<ReachedUsageLimit>> {
+        self.gateway.reached_limit.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock_history(&self) -> MutexGuard<'_, TokenHistory> {
@@ -345,10 +386,20 @@ async fn report_outcome(admitted: AdmittedCall, result: &Result<ModelAnswer, Mod
             | ModelError::Unauthorized { .. }
             | ModelError::InvalidRequest { .. }
             | ModelError::TooLong { .. }
+            | ModelError::UsageLimit { .. }
             | ModelError::Ledger(_)
             | ModelError::Drift { .. },
         ) => {}
     }
+}
+
+fn usage_limit_error(limit: &ReachedUsageLimit) -> ModelError {
+    let text = limit.period.limit_text().to_owned();
+    ModelError::UsageLimit { limit: text, next_attempt_at: reset_time(limit) }
+}
+
+fn reset_time(limit: &ReachedUsageLimit) -> UnixMillis {
+    UnixMillis(limit.resets_at.as_millisecond())
 }
 
 fn open_circuit_error(circuit: OpenCircuit) -> ModelError {

@@ -1,7 +1,7 @@
 //! The parts of a gateway that all its sessions share: connections, circuit breaker, ledger.
 
-use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex};
 
 use truing_core::port::{Clock, Ledger};
 
@@ -9,6 +9,7 @@ use super::circuit::ProviderCircuit;
 use super::settling::PendingCallCount;
 use crate::client::ProviderClient;
 use crate::price::ModelPrices;
+use crate::subscription::ReachedUsageLimit;
 
 /// The parts of a gateway that its sessions share.
 pub(super) struct GatewayState {
@@ -19,4 +20,6 @@ pub(super) struct GatewayState {
     pub(super) circuit: ProviderCircuit,
     pub(super) pending_calls: PendingCallCount,
     pub(super) retry_count: AtomicU64,
+    /// The usage limit that the subscription has reached last. No request is sent until it resets.
+    pub(super) reached_limit: Mutex<Option<ReachedUsageLimit>>,
 }

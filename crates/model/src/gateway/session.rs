@@ -131,6 +131,10 @@ impl LanguageModel for ModelSession {
     async fn cost(&self) -> MicroUsd {
         self.spend.total().await
     }
+
+    fn serves_only_program(&self) -> bool {
+        self.gateway.uses_subscription()
+    }
 }
 
 /// Returns true if the other provider is called after this error.
@@ -144,6 +148,7 @@ fn may_fall_back(error: &ModelError) -> bool {
         | ModelError::InvalidRequest { .. }
         | ModelError::TooLong { .. }
         | ModelError::Nonsense { .. }
+        | ModelError::UsageLimit { .. }
         | ModelError::Ledger(_)
         | ModelError::Drift { .. } => false,
     }

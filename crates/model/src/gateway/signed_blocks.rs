@@ -119,6 +119,7 @@ mod tests {
             tool_choice: None,
             thinking: Some(json!({"type": "enabled", "budget_tokens": 1024})),
             output_config: None,
+            program: None,
         }
     }
 

@@ -9,3 +9,4 @@ mod keys;
 mod money;
 mod stage;
 mod stalls;
+mod subscription;

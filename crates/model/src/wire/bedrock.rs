@@ -326,6 +326,7 @@ mod tests {
             tool_choice: None,
             thinking: None,
             output_config: Some(json!({"effort": "low"})),
+            program: None,
         }
     }
 

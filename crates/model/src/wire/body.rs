@@ -4,7 +4,7 @@ use bytes::Bytes;
 #[cfg(feature = "aws")]
 use serde::Deserialize;
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::messages::{MessageBlock, ModelMessage, ModelRequest, ToolDefinition};
 
@@ -31,6 +31,9 @@ struct MessagesBody<'a> {
     thinking: Option<&'a Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
     output_config: Option<&'a Value>,
+    /// Fields that the program of the request has added.
+    #[serde(flatten)]
+    program_fields: Option<&'a Map<String, Value>>,
 }
 
 /// A field of a request that a model may reject.
@@ -67,7 +70,8 @@ pub(super) fn messages_body(
     max_tokens: Option<u32>,
 ) -> Result<Bytes, serde_json::Error> {
     let answer = max_tokens.map(|max_tokens| AnswerOptions { max_tokens, stream: true });
-    encode_body(&MessagesBody { model: Some(&request.model), answer, ..build_body(request) })
+    let program_fields = request.program.as_ref().map(|program| &program.fields);
+    encode_body(&MessagesBody { model: Some(&request.model), answer, program_fields, ..build_body(request) })
 }
 
 /// Returns the body of a request to Amazon Bedrock, without the fields in `omitted_fields`. The model and the
@@ -99,6 +103,7 @@ fn build_body(request: &ModelRequest) -> MessagesBody<'_> {
         tool_choice,
         thinking,
         output_config,
+        program: _,
     } = request;
     MessagesBody {
         model: None,
@@ -110,6 +115,7 @@ fn build_body(request: &ModelRequest) -> MessagesBody<'_> {
         tool_choice: tool_choice.as_ref(),
         thinking: thinking.as_ref(),
         output_config: output_config.as_ref(),
+        program_fields: None,
     }
 }
 
@@ -140,6 +146,7 @@ mod tests {
             tool_choice: Some(json!({"type": "auto"})),
             thinking: Some(json!({"type": "adaptive"})),
             output_config: Some(json!({"effort": "low"})),
+            program: None,
         };
         let mut expected = serde_json::to_value(&request).unwrap();
         expected["max_tokens"] = json!(2000);

@@ -169,6 +169,7 @@ fn request_body(request: &ModelRequest) -> Map<String, Value> {
         tool_choice,
         thinking: _,
         output_config,
+        program: _,
     } = request;
     let mut said = Vec::new();
     let operator = joined_text(system);
@@ -375,6 +376,7 @@ mod tests {
             output_config: Some(
                 json!({"effort": "low", "format": {"type": "json_schema", "schema": {"type": "object"}}}),
             ),
+            program: None,
         }
     }
 

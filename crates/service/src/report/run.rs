@@ -168,13 +168,21 @@ impl ReportedRun {
 }
 
 fn reported_step<S: truing_core::run::LoopStep>(step: &StepCost<S>) -> ReportedStep {
-    let StepCost { step: id, turns, tokens, cost_micro_usd, duration_ms: ms, denied_tool_calls: denied } =
-        *step;
+    let StepCost {
+        step: id,
+        turns,
+        tokens,
+        cost_micro_usd,
+        covered_micro_usd,
+        duration_ms: ms,
+        denied_tool_calls: denied,
+    } = *step;
     ReportedStep {
         step: id.as_str(),
         turns,
         tokens,
         cost_micro_usd,
+        covered_micro_usd,
         duration_ms: ms,
         denied_tool_calls: denied,
     }

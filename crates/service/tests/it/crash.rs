@@ -166,7 +166,8 @@ impl CrashTestForge {
         forge.register_token(TOKEN, BOT);
         let repo = forge.create_repository("acme", "shop", change::base()).await.unwrap();
         let markers = MarkerKeys::new(b"a key of the tests", &[]);
-        let login = Login { name: FORGE, token: TOKEN, markers, settle: SETTLE };
+        let login =
+            Login { name: FORGE, token: TOKEN, markers, settle: SETTLE, command_accounts: Vec::new() };
         let server = forge.client(&login, Arc::new(clock.clone()));
         repo.set_role("ada", "write").await.unwrap();
         let base = repo.tip("main").await.unwrap();

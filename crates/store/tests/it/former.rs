@@ -34,7 +34,15 @@ fn review(token: u64) -> ReviewRecord {
         ..ModelReviewDetail::default()
     };
     let (model, prompt_hash) = ("m".to_owned(), "p".to_owned());
-    let asked = ModelReview { model, prompt_hash, turns: 3, cost: MicroUsd(7), duration_ms: 2, detail: did };
+    let asked = ModelReview {
+        model,
+        prompt_hash,
+        turns: 3,
+        cost: MicroUsd(7),
+        duration_ms: 2,
+        detail: did,
+        ..ModelReview::default()
+    };
     let detail = outcome::ReviewDetail::new(Some(sha('a')), sha('b'), outcome(ReviewOutcomeKind::Reviewed));
     let begun = ReviewRecord::new(run(token).id, key(), detail, UnixMillis(NOW));
     let mut record = ReviewRecord { ended_at: UnixMillis(NOW + 5), ..begun }.with_model_review(Some(asked));
@@ -53,8 +61,7 @@ fn converge_record(id: &str, exit: Option<ConvergeExit>) -> converge::record::Co
             tokens: 9,
             cost_micro_usd: MicroUsd(cost),
             duration_ms: 8,
-            step: (),
-            denied_tool_calls: 0,
+            ..StepCost::zero(())
         };
         record.add_step_cost(act, &more);
     }
@@ -130,8 +137,7 @@ async fn runs_of_the_former_version_are_read_counted_and_gone_on_with() {
     row(key().as_str(), 0, "ended", None, Some("{\"damaged".to_owned()));
     for (token, record) in [(3, &clean), (4, &goes_on)] {
         let step = |step: &StepCost<Act>| {
-            let StepCost { step: id, turns, tokens, cost_micro_usd, duration_ms: ms, denied_tool_calls: _ } =
-                step;
+            let StepCost { step: id, turns, tokens, cost_micro_usd, duration_ms: ms, .. } = step;
             let took =
                 json!({ "turns": turns, "tokens": tokens, "cost_micro_usd": cost_micro_usd, "ms": ms });
             (json!(id).as_str().unwrap().to_owned(), took)

@@ -45,11 +45,12 @@ enum PolicyCommand {
 /// The usage of `policy check`. The usage that clap derives is one line of more than 80 columns.
 const CHECK_USAGE: &str = "truing policy check [OPTIONS] <--read|--edit|--write> <PATH>
        truing policy check [OPTIONS] --mcp <SERVER/NAME>
+       truing policy check [OPTIONS] --tool <Skill/NAME|Task/NAME>
        truing policy check [OPTIONS] -- <ARGV>...";
 
 #[derive(clap::Args, Debug)]
 #[command(
-    group = ArgGroup::new("action").required(true).args(["read", "edit", "write", "mcp", "argv"]),
+    group = ArgGroup::new("action").required(true).args(["read", "edit", "write", "mcp", "tool", "argv"]),
     override_usage = CHECK_USAGE
 )]
 struct PolicyCheckArgs {
@@ -68,6 +69,9 @@ struct PolicyCheckArgs {
     /// Check whether an agent may call this operation of an MCP server
     #[arg(long, value_name = "SERVER/NAME")]
     mcp: Option<OsString>,
+    /// Check whether an agent of Claude Code may use this skill, or start this subagent
+    #[arg(long, value_name = "Skill/NAME|Task/NAME")]
+    tool: Option<OsString>,
     /// Check whether an agent may run this command
     #[arg(last = true, value_name = "ARGV")]
     argv: Vec<OsString>,
@@ -153,7 +157,8 @@ impl PolicyCheckArgs {
         let named = one(&self.read, |path| AgentAction::Read(path))
             .or_else(|| one(&self.edit, |path| AgentAction::Edit(path)))
             .or_else(|| one(&self.write, |path| AgentAction::Write(path)))
-            .or_else(|| one(&self.mcp, |operation| AgentAction::Mcp(operation)));
+            .or_else(|| one(&self.mcp, |operation| AgentAction::Mcp(operation)))
+            .or_else(|| one(&self.tool, |tool| AgentAction::Tool(tool)));
         named.unwrap_or_else(|| {
             let words: Option<Vec<&str>> = self.argv.iter().map(|word| word.to_str()).collect();
             words.map_or_else(not_text, |words| policy.judge(AgentAction::Run(&words)))

@@ -188,7 +188,7 @@ async fn check_pull_request(
     let mut there = None;
     match wiring::forge_client(config, forge, &context.environment, &folder) {
         Err(error) => add_error(results, "forge", error),
-        Ok(client) => match check_pull_at_forge(&client, forge, repo, *number, results).await {
+        Ok(client) => match check_pull_at_forge(&client, config, forge, repo, *number, results).await {
             Ok(seen) => there = Some((client, seen)),
             Err(error) => {
                 let hint = "check that the pull request exists, and that the token of the forge may read and \
@@ -255,6 +255,7 @@ impl FetchedPullRequest {
 /// Checks that the pull request is open and that its branch accepts pushes. Returns its id and details.
 async fn check_pull_at_forge(
     client: &AnyForgeServer,
+    config: &Config,
     forge: &str,
     repo: &str,
     number: u64,
@@ -298,7 +299,13 @@ async fn check_pull_at_forge(
     }
     if let Some(repository) = head.repository.as_ref().filter(|_| head.can_push != Some(false)) {
         match client.branch_protection(&repository.name, &head.branch).await {
-            Ok(protection) => check_protection(&branch, &protection, results),
+            Ok(mut protection) => {
+                let forge_config = config.forges.get(forge);
+                if forge_config.is_some_and(|forge| forge.commits_by_api || forge.signing_key.is_some()) {
+                    protection.rules.retain(|rule| rule != SIGNATURE_RULE);
+                }
+                check_protection(&branch, &protection, results);
+            }
             // The forge may not report branch protection for a fork of another owner.
             Err(ForgeError::NotFound { .. } | ForgeError::Forbidden { .. }) if is_fork => {
                 results.add_unknown(
@@ -336,8 +343,10 @@ fn check_protection(
 }
 
 /// Types of rules in GitHub's rulesets that a push by Truing violates.
-const PUSH_BLOCKING_RULES: [&str; 4] =
-    ["update", "pull_request", "required_signatures", "required_status_checks"];
+const PUSH_BLOCKING_RULES: [&str; 4] = ["update", "pull_request", SIGNATURE_RULE, "required_status_checks"];
+
+/// Type of the rule that requires verified commits.
+const SIGNATURE_RULE: &str = "required_signatures";
 
 /// Checks that there is a change to audit, and that it is committed.
 async fn check_change(

@@ -12,6 +12,7 @@ use truing_forge::bitbucket::{BitbucketCloud, BitbucketDataCenter, BitbucketOpti
 use truing_forge::capability::{BITBUCKET_CLOUD, BITBUCKET_DC, WriterLookupPermission};
 use truing_forge::github::{GitHub, GitHubCredentials, GitHubOptions};
 use truing_forge::marker::MarkerKeys;
+use truing_forge::remote::CommitOptions;
 use truing_forge::{AnyForgeServer, ForgeServer as _, SecretString};
 use truing_loops::machine::SystemClock;
 use url::Url;
@@ -64,7 +65,7 @@ impl DemoForge {
         let clock = Arc::new(SystemClock);
         let api_url = Url::parse(&self.api_url).map_err(setup_error)?;
         let git_url = Url::parse(&self.git_url).map_err(setup_error)?;
-        let (name, accounts) = (self.name().to_owned(), Vec::new());
+        let name = self.name().to_owned();
         let bitbucket = |markers, (api_url, git_url)| BitbucketOptions {
             name: self.name().to_owned(),
             api_url,
@@ -74,8 +75,10 @@ impl DemoForge {
             account_uuid: None,
             workspaces: Vec::new(),
             previous_accounts: Vec::new(),
+            command_accounts: Vec::new(),
             marker_keys: markers,
             settle_delay,
+            commits: CommitOptions::default(),
         };
         match self.kind {
             ForgeKind::Github => {
@@ -85,9 +88,11 @@ impl DemoForge {
                     api_url,
                     git_url,
                     credentials,
-                    previous_accounts: accounts,
+                    previous_accounts: Vec::new(),
+                    command_accounts: Vec::new(),
                     marker_keys: markers,
                     settle_delay,
+                    commits: CommitOptions::default(),
                 };
                 GitHub::new(options, clock).map(AnyForgeServer::from).map_err(setup_error)
             }

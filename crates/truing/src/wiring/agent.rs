@@ -151,7 +151,13 @@ pub async fn recording_agent(
 ) -> Result<(ModelAgent, Arc<CassetteRecording>), CliError> {
     let agent = configured_agent(config, environment, ledger, ModelRole::Reviewer)?;
     let config = &config_for_role(config, ModelRole::Reviewer);
-    let mut secrets = provider_for_role(config, environment, ModelRole::Reviewer)?.secrets;
+    let PricedProvider { provider, mut secrets, .. } =
+        provider_for_role(config, environment, ModelRole::Reviewer)?;
+    if provider.uses_subscription() {
+        let message = "a review that a subscription pays for cannot be recorded: its requests contain parts \
+            of the program `claude`, which a replay does not run";
+        return Err(CliError::usage("cassette", message).hint("set ANTHROPIC_API_KEY to record the review"));
+    }
     secrets.extend(
         fallback_provider(config, environment, ModelRole::Reviewer)?
             .into_iter()

@@ -15,6 +15,7 @@ use truing_forge::bitbucket::{BitbucketCloud, BitbucketDataCenter, BitbucketOpti
 use truing_forge::capability::{BITBUCKET_CLOUD, BITBUCKET_DC, MarkerSyntax};
 use truing_forge::github::{AppKey, GitHub, GitHubCredentials, GitHubOptions};
 use truing_forge::marker::MarkerKeys;
+use truing_forge::remote::CommitOptions;
 use truing_loops::machine::SystemClock;
 use url::Url;
 
@@ -104,8 +105,10 @@ impl ConfiguredForge<'_> {
             git_url: self.parse_url("git_url", &forge.git_url)?,
             credentials,
             previous_accounts: forge.previous_accounts.clone(),
+            command_accounts: forge.command_accounts.clone(),
             marker_keys: self.load_marker_keys()?,
             settle_delay: self.visibility_delay(),
+            commits: self.read_commit_options()?,
         };
         GitHub::new(options, Arc::new(SystemClock))
             .map_err(|error| CliError::usage("forge", error.to_string()))
@@ -132,9 +135,25 @@ impl ConfiguredForge<'_> {
             account_uuid: forge.account.clone(),
             workspaces: literal_owners(&forge.repositories),
             previous_accounts: forge.previous_accounts.clone(),
+            command_accounts: forge.command_accounts.clone(),
             marker_keys: self.load_marker_keys()?.with_marker_syntax(marker),
             settle_delay: self.visibility_delay(),
+            commits: self.read_commit_options()?,
         })
+    }
+
+    /// Returns the way in which commits get to the forge.
+    fn read_commit_options(&self) -> Result<CommitOptions, CliError> {
+        let hint = "use a private key without a passphrase, as `ssh-keygen -t ed25519 -N ''` writes it";
+        let signing_key = match &self.forge.signing_key {
+            None => None,
+            Some(key) => {
+                let key = key.read(self.environment);
+                let key = key.map_err(|error| self.setting_error("sign.ssh_key", &error).hint(hint))?;
+                Some(truing_forge::SecretString::new(key.expose()))
+            }
+        };
+        Ok(CommitOptions { uses_api: self.forge.commits_by_api, signing_key })
     }
 
     /// Returns the marker keys: the current key, which signs markers, and former keys.

@@ -3,13 +3,15 @@
 
 #[cfg(feature = "aws")]
 use std::ffi::OsStr;
+use std::time::SystemTime;
 
-use truing_config::Config;
 use truing_config::environment::Environment;
 #[cfg(feature = "aws")]
 use truing_config::model::BEDROCK_TOKEN_VARIABLE;
 use truing_config::model::{ModelConfig, OPENAI_BASE_URL, OPENAI_KEY_VARIABLE, ProviderKind};
 use truing_config::secret::SecretSource as Place;
+use truing_config::{Config, ReviewModelRuntime};
+use truing_core::loopback::is_loopback;
 use truing_core::secret::SecretString;
 use truing_loops::budget::EffectivePrices;
 #[cfg(feature = "aws")]
@@ -18,6 +20,7 @@ use truing_model::aws::{AwsKeys, AwsLogin, AwsService, CredentialChain, KeySourc
 use truing_model::price::ModelPrice;
 use truing_model::price::ModelPrices;
 use truing_model::provider::{ModelProvider, ProviderCredentials, ProviderError};
+use truing_model::subscription::{LOGIN_HINT, SubscriptionLogin};
 use truing_model::wire::WireFormat;
 #[cfg(feature = "aws")]
 use truing_model::wire::bedrock::BedrockWire;
@@ -50,7 +53,7 @@ pub(super) fn priced_provider(
     role: ModelRole,
 ) -> Result<PricedProvider, CliError> {
     let model = &with_profile_region(&config.model, environment);
-    let login = provider_credentials(model, environment, role)?;
+    let login = provider_credentials(model, environment, role, config.review.runtime)?;
     let prices = EffectivePrices::new(config).map_err(|error| {
         CliError::usage("prices", error.to_string()).hint("see `budget.prices` in `truing config schema`")
     })?;
@@ -164,6 +167,7 @@ fn provider_credentials(
     model: &ModelConfig,
     environment: &Environment,
     role: ModelRole,
+    runtime: ReviewModelRuntime,
 ) -> Result<ProviderCredentials, CliError> {
     let key = || {
         let key = model.api_key.read(environment).map_err(|error| {
@@ -173,7 +177,16 @@ fn provider_credentials(
         Ok::<_, CliError>(SecretString::new(key.expose()))
     };
     match model.provider {
-        ProviderKind::Anthropic => key().map(ProviderCredentials::XApiKey),
+        ProviderKind::Anthropic => match subscription_login(model, environment, role, runtime)? {
+            Some(login) => Ok(ProviderCredentials::Subscription(login)),
+            None => key().map(ProviderCredentials::XApiKey).map_err(|error| match runtime {
+                ReviewModelRuntime::ClaudeCli => error.hint(
+                    "or use a subscription: set CLAUDE_CODE_OAUTH_TOKEN (`claude setup-token`), or \
+                     model.claude_config_dir",
+                ),
+                ReviewModelRuntime::RulesOnly | ReviewModelRuntime::NativeToolLoop => error,
+            }),
+        },
         ProviderKind::OpenAi => {
             let chat = chat_wire(model)?;
             let header = match chat.server().key {
@@ -221,6 +234,87 @@ fn provider_credentials(
             key().map(ProviderCredentials::Bearer)
         }
     }
+}
+
+/// Default variable of `model.api_key`.
+const API_KEY_VARIABLE: &str = "ANTHROPIC_API_KEY";
+/// Host of the only API that accepts the token of a subscription.
+const SUBSCRIPTION_HOST: &str = "api.anthropic.com";
+
+/// Returns the login of the subscription. Returns `None` if there is none, or if an API key is set: like
+/// `claude` itself, Truing then uses the key.
+fn subscription_login(
+    model: &ModelConfig,
+    environment: &Environment,
+    role: ModelRole,
+    runtime: ReviewModelRuntime,
+) -> Result<Option<SubscriptionLogin>, CliError> {
+    let has_key = environment.get(API_KEY_VARIABLE).is_some_and(|key| !key.is_empty());
+    if has_key || model.api_key != Place::Env(API_KEY_VARIABLE.to_owned()) {
+        return Ok(None);
+    }
+    let is_unset = |source: &Place| match source {
+        Place::Env(name) => environment.get(name).is_none_or(std::ffi::OsStr::is_empty),
+        Place::File(_) | Place::PlainText(_) => false,
+    };
+    let login = match (&model.oauth_token, &model.claude_config_dir) {
+        (Some(token), _) if !is_unset(token) => {
+            let token = token.read(environment).map_err(|error| {
+                role.refusal_error("model_key", format!("{}.oauth_token: {error}", model.section))
+                    .hint("create a token with `claude setup-token`")
+            })?;
+            SubscriptionLogin::Token(SecretString::new(token.expose()))
+        }
+        (_, Some(folder)) => SubscriptionLogin::ConfigFolder(folder.clone()),
+        (_, None) => return Ok(None),
+    };
+    if let Some(refusal) = subscription_refusal(model, role, runtime) {
+        return Err(refusal);
+    }
+    login.token(SystemTime::now()).map_err(|error| {
+        role.refusal_error("model_key", format!("[{}]: {error}", model.section)).hint(LOGIN_HINT)
+    })?;
+    Ok(Some(login))
+}
+
+/// Returns the reason why a subscription may not pay for requests to this model, or `None` if it may.
+fn subscription_refusal(
+    model: &ModelConfig,
+    role: ModelRole,
+    runtime: ReviewModelRuntime,
+) -> Option<CliError> {
+    let refuse =
+        |message: &str, hint: &str| Some(role.refusal_error("model_key", message.to_owned()).hint(hint));
+    if role == ModelRole::AvailabilityChecker {
+        return refuse(
+            "the token of a subscription serves only the runtime `cli`, so it is not tested with a request \
+             of Truing's own",
+            "test it with a review: `truing review --runtime cli`",
+        );
+    }
+    if runtime != ReviewModelRuntime::ClaudeCli {
+        return refuse(
+            "the token of a subscription serves only the runtime `cli`, because Anthropic sells \
+             subscriptions for its program `claude`",
+            "set review.runtime = \"cli\" (or RUNTIME_MODE=cli), or set ANTHROPIC_API_KEY",
+        );
+    }
+    let host = model.base_url.as_deref().and_then(|address| Url::parse(address).ok());
+    let host = host.and_then(|address| address.host_str().map(str::to_owned)).unwrap_or_default();
+    if host != SUBSCRIPTION_HOST && !is_loopback(&host) {
+        return refuse(
+            "the token of a subscription is sent only to https://api.anthropic.com and to servers on this \
+             machine",
+            "unset ANTHROPIC_BASE_URL and model.base_url, or set the API key of that server",
+        );
+    }
+    if model.fallback.is_some() {
+        return refuse(
+            "model.fallback cannot be used with a subscription, because its calls cost money",
+            "unset model.fallback, or set ANTHROPIC_API_KEY",
+        );
+    }
+    None
 }
 
 /// Returns the environment variables by which AWS's programs are configured.

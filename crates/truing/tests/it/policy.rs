@@ -9,8 +9,9 @@ use serde_json::{Value, json};
 
 use crate::support::home::{Home, Ran};
 
-const PROFILE: &str = "run = [\"scons\", \"git log\"]\nread = [\"**\"]\nedit = [\"src/**\"]\nwrite = \
-     [\"src/**\"]\nmcp = [\"docs/search\"]\n";
+const PROFILE: &str = "run = [\"scons\", \"git log\", \"gh pr view\", \"gh api\", \"uv pip \
+     install\"]\nread = [\"**\"]\nedit = [\"src/**\"]\nwrite = [\"src/**\"]\nmcp = [\"docs/search\"]\ntools = \
+     [\"Skill/triage\", \"Task/Explore\"]\n";
 const SCONS: &str = "programs = [\"scons\"]\nshort = \"bundled\"\nclass \
      = \"runs_code\"\n\n[[command]]\noperands = \"word\"\n";
 
@@ -132,6 +133,8 @@ fn calls_of_tools_are_allowed_or_denied_with_the_reason() {
         ("Grep", json!({"pattern": "/etc/..", "path": "src", "glob": "*.py"})),
         ("LS", json!({"path": repo})),
         ("mcp__docs__search", json!({})),
+        ("Bash", bash("gh pr view 7 --comments")),
+        ("Bash", bash("gh api 'repos/{owner}/{repo}/pulls/7'")),
     ] {
         assert_eq!(decision(tool, &input).0, "allow", "{tool} {input}");
     }
@@ -217,18 +220,32 @@ fn calls_of_tools_are_allowed_or_denied_with_the_reason() {
         ("mcp__docs__delete", json!({}), "may not call \"docs/delete\""),
         ("mcp__docs__a__b", json!({}), "no rule can allow the tool"),
         ("WebFetch", json!({"url": "https://example.com"}), "no rule can allow the tool"),
-        ("Task", json!({"prompt": "x"}), "no rule can allow the tool"),
+        ("Task", json!({"prompt": "x"}), "the call has no `subagent_type`"),
+        ("Agent", json!({"subagent_type": "evil"}), "`fixer` may not use \"Task/evil\""),
+        ("Skill", json!({"skill": "evil"}), "`fixer` may not use \"Skill/evil\""),
+        ("Skill", json!({"skill": "triage"}), "a skill or subagent may run code of the repository"),
+        ("Bash", bash("gh pr view 7 | sh"), "a shell may interpret '|'"),
+        ("Bash", bash("gh api -X POST repos/acme/shop/issues"), "-X"),
+        ("Bash", bash("uv pip install attrs==25.1.0"), "the command runs code of the repository"),
     ] {
         let (decision, told) = decision(tool, &input);
         assert!(decision == "deny" && told.contains(reason), "{tool} {input}: {decision}: {told}");
     }
-    let below = tool_call_json(&home, "Bash", &bash("git log")).replace("/repo\"", "/repo/src\"");
-    let below = run_hook(&home, &[], &below).json();
-    let reason = below["hookSpecificOutput"]["permissionDecisionReason"].as_str().unwrap();
-    assert!(reason.contains("git may run only in the root"), "{reason}");
-    let sandboxed =
-        run_hook(&home, &["--sandboxed"], &tool_call_json(&home, "Bash", &bash("scons test"))).json();
-    assert_eq!(sandboxed["hookSpecificOutput"]["permissionDecision"], "allow");
+    for (line, program) in [("git log", "git"), ("gh pr view 7", "gh")] {
+        let below = tool_call_json(&home, "Bash", &bash(line)).replace("/repo\"", "/repo/src\"");
+        let below = run_hook(&home, &[], &below).json();
+        let reason = below["hookSpecificOutput"]["permissionDecisionReason"].as_str().unwrap();
+        assert!(reason.contains(&format!("{program} may run only in the root")), "{reason}");
+    }
+    for (tool, input) in [
+        ("Bash", bash("scons test")),
+        ("Bash", bash("uv pip install attrs==25.1.0")),
+        ("Skill", json!({"skill": "triage", "args": "7"})),
+        ("Agent", json!({"subagent_type": "Explore", "prompt": "x"})),
+    ] {
+        let sandboxed = run_hook(&home, &["--sandboxed"], &tool_call_json(&home, tool, &input)).json();
+        assert_eq!(sandboxed["hookSpecificOutput"]["permissionDecision"], "allow", "{tool} {input}");
+    }
     let outside = tool_call_json(&home, "Bash", &bash("git log")).replace("/repo\"", "\"");
     let outside = run_hook(&home, &["--root", "repo"], &outside).json();
     assert_eq!(outside["hookSpecificOutput"]["permissionDecision"], "deny");

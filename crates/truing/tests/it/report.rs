@@ -79,12 +79,11 @@ fn record(number: i64, now: UnixMillis) -> SyncRecord {
         };
         let cost_micro_usd = MicroUsd(u64::from(turns) * 41_000);
         StepCost {
-            step: id,
             turns,
             tokens: u64::from(turns) * 21_000,
             cost_micro_usd,
             duration_ms: ms,
-            denied_tool_calls: 0,
+            ..StepCost::zero(id)
         }
     };
     let steps: Vec<StepCost<SyncStep>> = steps.map(taken).collect();

@@ -26,6 +26,7 @@ mod sarif;
 mod servers;
 mod specialists;
 mod staged;
+mod subscription;
 mod sums;
 mod tape;
 mod tools;

@@ -3,6 +3,7 @@
 //! arguments, which are literals or variables.
 
 mod comment_nodes;
+mod create_commit;
 mod select;
 
 use serde_json::{Value, json};
@@ -31,6 +32,7 @@ const CHECKED_OPERATIONS: &[(&str, &str)] = &[
     ("query", "lastEditedAt"),
     ("mutation", "resolveReviewThread"),
     ("mutation", "unresolveReviewThread"),
+    ("mutation", "createCommitOnBranch"),
     ("mutation", "convertPullRequestToDraft"),
     ("mutation", "markPullRequestReadyForReview"),
 ];
@@ -48,6 +50,8 @@ pub(crate) fn answer_query(state: &mut FakeForgeState, call: &ApiCall) -> Result
     } else if FORBIDDEN_OPERATIONS.iter().any(|name| asks(name)) {
         state.forge.record_violation(format!("a forbidden GraphQL operation by {}", call.login));
         forbidden()
+    } else if asks("createCommitOnBranch") {
+        create_commit::create_commit(state, variables, call)?
     } else if asks("resolveReviewThread") {
         set_resolved(state, call, "resolveReviewThread", query, variables, true)
     } else if asks("unresolveReviewThread") {

@@ -28,6 +28,12 @@ struct RefUpdate {
     ref_name: String,
 }
 
+impl RefUpdate {
+    fn is_deletion(&self) -> bool {
+        self.new_sha.bytes().all(|digit| digit == b'0')
+    }
+}
+
 /// Handles the call `GET /{owner}/{repo}.git/info/refs?service=git-receive-pack`.
 pub(crate) fn advertise_refs(shared: &FakeForgeSharedState, call: &ApiCall) -> ApiResponse {
     let state = &mut *shared.lock();
@@ -111,6 +117,14 @@ fn receive_push(state: &mut FakeForgeState, call: &ApiCall, body: &[u8]) -> Resu
         return Ok(rejected_push_report(&commands, side_band, "pre-receive hook declined", &words));
     }
     let answer = repo.git.receive_push(&[], body)?;
+    if let Some(words) = verify_new_commits(repo, &commands)? {
+        return Ok(rejected_push_report(
+            &commands,
+            side_band,
+            "push declined due to repository rule violations",
+            &words,
+        ));
+    }
     let key = repository_key(call);
     for command in commands {
         let FakeForgeState { forge: world, repos, renamed_repositories: _ } = &mut *state;
@@ -125,14 +139,55 @@ fn receive_push(state: &mut FakeForgeState, call: &ApiCall, body: &[u8]) -> Resu
     Ok(answer)
 }
 
+/// Verifies the signatures of the commits that a push has added. If a branch requires signatures and a commit
+/// has none, restores all refs and returns GitHub's message.
+fn verify_new_commits(
+    repo: &mut StoredRepository,
+    commands: &[RefUpdate],
+) -> Result<Option<String>, ApiResponse> {
+    let mut message = None;
+    for command in commands.iter().filter(|command| !command.is_deletion()) {
+        let branch = command.ref_name.strip_prefix("refs/heads/").unwrap_or_default();
+        let requires_signatures =
+            repo.branch_rules.get(branch).is_some_and(|rules| rules.contains("required_signatures"));
+        for sha in repo.git.new_commits(&command.new_sha)? {
+            let is_verified = repo.verified_commits.contains(&sha)
+                || repo.git.has_valid_signature(&sha, &repo.signing_keys)?;
+            if is_verified {
+                repo.verified_commits.insert(sha);
+            } else if requires_signatures {
+                message = Some(format!(
+                    "error: GH013: Repository rule violations found for {}.\n- Commits must have verified \
+                     signatures.",
+                    command.ref_name
+                ));
+            }
+        }
+    }
+    if message.is_some() {
+        for command in commands {
+            repo.git.restore_ref(&command.ref_name)?;
+        }
+    }
+    Ok(message)
+}
+
 /// If the ref must not be updated, returns the reason for git's report and the message for people. The flag
 /// is true if the attempt is a violation by Truing.
 fn update_rejection(repo: &StoredRepository, command: &RefUpdate) -> Option<(&'static str, String, bool)> {
     let Some(branch) = command.ref_name.strip_prefix("refs/heads/") else {
         return Some(("deny updating a hidden ref", format!("{} is no branch", command.ref_name), true));
     };
-    if command.new_sha.bytes().all(|digit| digit == b'0') {
-        return Some(("deletion prohibited", format!("a deletion of {branch}"), true));
+    // A branch whose commits are on another branch, too, can be deleted without a loss.
+    if command.is_deletion() {
+        let is_loss = repo.git.tip(&command.ref_name).is_none_or(|tip| {
+            let branches = repo.git.refs("refs/heads/");
+            let mut others = branches.filter(|(name, _)| *name != command.ref_name.as_str());
+            !others.any(|(_, other)| repo.git.is_ancestor(tip, other))
+        });
+        let is_used = !open_pulls_from(repo, branch).is_empty();
+        return (is_loss || is_used)
+            .then(|| ("deletion prohibited", format!("a deletion of {branch}"), true));
     }
     let is_default = branch == repo.default_branch;
     (is_default || repo.protected_branches.contains(branch)).then(|| {

@@ -1,6 +1,8 @@
 //! Pushes to branches and updates the pull requests of these branches.
 
 use crate::forge::error::FakeError;
+use crate::forge::flavour::ForgeFlavour;
+use crate::forge::operations::pulls::close_pull;
 use crate::forge::state::event::PullChange;
 use crate::forge::state::{ForgeInstance, StoredRepository, ref_name};
 use crate::repo::CommitBuilder;
@@ -66,6 +68,12 @@ pub(crate) fn record_push(
         let before = std::mem::replace(&mut pull.head, sha.to_owned());
         pull.stale_head = (stale > 0).then(|| (before.clone(), stale));
         forge.record_change(repo, number, actor, PullChange::Pushed { before, after: sha.to_owned() })?;
+        // GitHub closes a pull request without commits, and it cannot be reopened.
+        // https://github.com/dimikot/git-grok/pull/30
+        let has_commits = repo.pulls.get(&number).is_none_or(|pull| !repo.git.is_ancestor(sha, &pull.base));
+        if repo.flavour == ForgeFlavour::GitHub && !has_commits {
+            close_pull(forge, repo, number, None)?;
+        }
     }
     Ok(())
 }

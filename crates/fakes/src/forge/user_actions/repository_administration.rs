@@ -14,6 +14,16 @@ impl FakeForge {
         world.hour_and_call_count = (world.now().div_euclid(3600), 0);
     }
 
+    /// Renames an account, which keeps its id. Another account can then get the old name. Comments and roles
+    /// of the old name do not move to the new name.
+    pub fn rename_account(&self, login: &str, new_login: &str) {
+        let world = &mut self.shared.lock().forge;
+        world.ensure_account(login);
+        if let Some(id) = world.accounts.remove(login) {
+            world.accounts.insert(new_login.to_owned(), id);
+        }
+    }
+
     /// Closes an account. After this, Bitbucket Cloud reports the account as closed, and rejects lists of
     /// reviewers that contain the account.
     pub fn close_account(&self, login: &str) {

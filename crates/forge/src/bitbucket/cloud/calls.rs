@@ -26,6 +26,7 @@ use super::super::login::{OwnAccount, no_account_error};
 use super::super::options::BitbucketOptions;
 use super::{BitbucketCloud, CloudInner, wire};
 use crate::capability::{BITBUCKET_CLOUD, ForgeCapability};
+use crate::command_accounts::decide_without_permissions;
 use crate::http::ForgeRequest;
 
 /// Returns the JSON object for the position of a comment. `to` and `start_to` are lines of the new side,
@@ -467,21 +468,22 @@ impl BitbucketApi for BitbucketCloud {
         let (workspace, slug) = split_repository_name(&what, repo)?;
         let url = self.root_url(["workspaces", workspace, "permissions", "repositories", slug]);
         let query = format!("user.uuid={}", quote_text(author.id.as_str()));
+        let command_accounts = &self.options().command_accounts;
         let listed: Vec<wire::CloudPermission> =
             match self.get_all(&what, with_query(url, &[("q", &query)])).await {
                 Ok(listed) => listed,
-                Err(ForgeError::NotFound { .. }) => return Ok(false),
-                // Only an administrator of the repository can read the list of permissions. Without the list,
-                // commands of all accounts are refused.
-                Err(ForgeError::Forbidden { .. }) => {
+                // Only an administrator of the repository can read the list of permissions.
+                Err(ForgeError::Forbidden { .. }) if command_accounts.is_empty() => {
                     tracing::warn!(
                         repo,
                         "commands in comments are ignored in this repository: the token needs administrator \
-                        access to find out who may write to the repository"
+                        access to find out who may write to the repository, or `forge.{}.may_command` must \
+                        list the accounts whose commands count",
+                        self.options().name
                     );
                     return Ok(false);
                 }
-                Err(error) => return Err(error),
+                Err(error) => return decide_without_permissions(command_accounts, author, error),
             };
         // The forge may have ignored the filter, so the account is compared again.
         let may = listed.into_iter().any(|one| {

@@ -118,7 +118,8 @@ impl ForgeServer for BitbucketCloud {
         let options = &self.inner.options;
         let url = append_segments(&options.git_url, [workspace, &format!("{slug}.git")]);
         let user = if options.email.is_some() { API_TOKEN_GIT_USER } else { ACCESS_TOKEN_GIT_USER };
-        git_remote(&url, Some(user), &options.token)
+        Ok(git_remote(&url, Some(user), &options.token)?
+            .with_signing_key(options.commits.signing_key.clone()))
     }
 
     async fn repository(&self, repo: &str) -> Result<ForgeRepository, ForgeError> {

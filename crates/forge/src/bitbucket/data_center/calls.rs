@@ -29,6 +29,7 @@ use super::super::options::BitbucketOptions;
 use super::wire::{BRANCH_REF_PREFIX, to_unix_millis};
 use super::{BitbucketDataCenter, wire};
 use crate::capability::ForgeCapability;
+use crate::command_accounts::decide_without_permissions;
 use crate::http::{ForgeRequest, unavailable_error};
 
 /// Maximum number of attempts to make a change that conflicts with other accounts' changes.
@@ -505,7 +506,13 @@ impl BitbucketApi for BitbucketDataCenter {
             ("permission.1.repositorySlug", slug),
         ];
         let url = with_query(self.root_url(["api", "latest", "users"]), &query);
-        let listed: Vec<wire::DataCenterUser> = self.get_all(&what, url).await?;
+        let listed: Vec<wire::DataCenterUser> = match self.get_all(&what, url).await {
+            Ok(listed) => listed,
+            Err(error @ ForgeError::Forbidden { .. }) => {
+                return decide_without_permissions(&self.options().command_accounts, author, error);
+            }
+            Err(error) => return Err(error),
+        };
         // The filter also matches parts of names, so the ids are compared here.
         Ok(listed.into_iter().filter_map(wire::DataCenterUser::into_account).any(|user| user.id == author.id))
     }

@@ -148,7 +148,7 @@ impl ForgeServer for BitbucketDataCenter {
         let options = &self.inner.options;
         let url = append_segments(&options.git_url, [key, &format!("{slug}.git")]);
         // A token of a project or a repository has no user, so it is sent without a user name.
-        git_remote(&url, None, &options.token)
+        Ok(git_remote(&url, None, &options.token)?.with_signing_key(options.commits.signing_key.clone()))
     }
 
     async fn repository(&self, repo: &str) -> Result<ForgeRepository, ForgeError> {

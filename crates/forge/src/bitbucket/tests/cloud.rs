@@ -571,6 +571,26 @@ async fn nobody_is_obeyed_where_the_token_may_not_ask() {
 }
 
 #[tokio::test]
+async fn listed_account_commands_only_where_permissions_are_unreadable() {
+    let read = json!([{ "permission": "read", "user": user("{9a}") }]);
+    for (reply, id, may) in [
+        (ScriptedHttpReply::new(403, "{}"), "{9a}", true),
+        (ScriptedHttpReply::new(403, "{}"), "{8}", false),
+        (page(&read, None), "{9a}", false),
+        (page(&json!([]), None), "{9a}", false),
+    ] {
+        let shown = format!("{reply:?} {id}");
+        let server = Server::new([reply]).await;
+        let listed = vec![super::super::address::account_id("{9A}")];
+        let with = BitbucketOptions { command_accounts: listed, ..options(&server) };
+        let cloud = BitbucketCloud::with_timeouts(with, test_timeouts(), Arc::new(hand())).unwrap();
+        let id = super::super::address::account_id(id);
+        let author = AuthorAccount { id, login: "x".into(), is_person: true };
+        assert_eq!(cloud.may_write("acme/demo", &author).await, Ok(may), "{shown}");
+    }
+}
+
+#[tokio::test]
 async fn a_comment_that_is_served_says_its_kind() {
     let mut inline = comment(21, Some("{9}"), "/review");
     inline["inline"] = json!({ "path": "a", "to": 1 });

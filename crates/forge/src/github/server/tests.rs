@@ -5,8 +5,9 @@ use serde_json::{Value, json};
 use truing_core::id::AccountId;
 
 use super::*;
-use crate::github::tests::github;
-use crate::testing::{ScriptedHttpReply, Server};
+use crate::github::GitHubOptions;
+use crate::github::tests::{clock, github, options};
+use crate::testing::{ScriptedHttpReply, Server, test_timeouts};
 
 const HEAD: &str = "1111111111111111111111111111111111111111";
 const BASE: &str = "2222222222222222222222222222222222222222";
@@ -206,6 +207,28 @@ async fn only_who_may_write_may_command_whatever_the_name() {
     let author = AuthorAccount { id: AccountId::new("4"), login: "a/../b".into(), is_person: true };
     assert!(github(&server).may_write("octo/demo", &author).await.is_err(), "no answer is no permission");
     assert_eq!(lines(&server), ["GET /repos/octo/demo/collaborators/a%2F..%2Fb/permission"]);
+}
+
+#[tokio::test]
+async fn listed_account_commands_only_where_permissions_are_unreadable() {
+    let told = |permission: &str| ok(&json!({"permission": permission, "user": {"id": 4}}));
+    for (reply, id, may) in [
+        (ScriptedHttpReply::new(403, "{}"), "4", true),
+        (ScriptedHttpReply::new(403, "{}"), "5", false), // Ada's name was taken by another account.
+        (ScriptedHttpReply::new(404, "{}"), "4", false),
+        (told("read"), "4", false),
+    ] {
+        let shown = format!("{reply:?} {id}");
+        let server = Server::new([reply]).await;
+        let url = server.url("");
+        let with = GitHubOptions {
+            command_accounts: vec![AccountId::new("4")],
+            ..options(url.as_str(), url.as_str())
+        };
+        let github = GitHub::with_timeouts(with, test_timeouts(), clock()).unwrap();
+        let author = AuthorAccount { id: AccountId::new(id), login: "ada".into(), is_person: true };
+        assert_eq!(github.may_write("octo/demo", &author).await, Ok(may), "{shown}");
+    }
 }
 
 #[tokio::test]

@@ -1,6 +1,8 @@
 //! Tests of pushes of Truing's branches, which git sends to the forge.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
+use std::process::Command;
 
 use truing_core::commit::GitIdentity;
 use truing_core::id::{Sha, UnixMillis};
@@ -9,12 +11,13 @@ use truing_fakes::forge::{ForgeFaultKind, RepositoryAccess};
 use truing_fakes::repo::CommitBuilder;
 use truing_forge::ForgeServer as _;
 use truing_forge::github::{AppKey, GitHubCredentials};
-use truing_forge::remote::{RemoteError, RemotePurpose};
+use truing_forge::remote::{CommitOptions, RemoteError, RemotePurpose};
 use truing_git::{
-    Git, GitError, GitOptions, Mirror, NewCommit, PushOutcome, PushRefusal, Remote, UnpushedCommit,
+    Git, GitError, GitOptions, Mirror, NewCommit, PushOutcome, PushRefusal, Remote, SecretString,
+    UnpushedCommit,
 };
 
-use super::site::{BOT, RepositoryEffects, Site, github, open, permit};
+use super::site::{BOT, RepositoryEffects, Site, TOKEN, github, github_with_commits, open, permit};
 
 const PACK: &str = "/{owner}/{repo}/git-receive-pack";
 
@@ -44,10 +47,15 @@ impl Pusher {
     }
 
     pub(crate) async fn commit(&self, name: &str) -> UnpushedCommit {
+        self.commit_with_mode(name, 0o644).await
+    }
+
+    async fn commit_with_mode(&self, name: &str, mode: u32) -> UnpushedCommit {
         let clone = self.clone(name);
         std::fs::create_dir(&clone).unwrap();
         self.mirror.check_out_private_clone(&self.base, &[], &clone).await.unwrap();
         std::fs::write(clone.join("a.txt"), format!("{name}\n")).unwrap();
+        std::fs::set_permissions(clone.join("a.txt"), PermissionsExt::from_mode(mode)).unwrap();
         let author =
             GitIdentity { name: "Truing".into(), email: format!("1+{BOT}@users.noreply.example.com") };
         let new = NewCommit {
@@ -66,19 +74,19 @@ async fn a_pushed_branch_is_a_pull_request_of_ours_and_moves_it() {
     let pusher = Pusher::new(&site).await;
     let (one, two) = (pusher.commit("one").await, pusher.commit("two").await);
     assert_eq!(
-        one.push(&pusher.remote, "truing/x", None, &*permit().await).await.unwrap(),
-        PushOutcome::Pushed
+        one.push(&pusher.remote, "truing/x", None, &permit().await).await.unwrap(),
+        PushOutcome::pushed(one.sha())
     );
     let pull = site.open("truing/x").await;
     assert_eq!(pull.head, *one.sha());
     let theirs = site.shop.push("truing/x", CommitBuilder::new("Theirs").write("t", "1")).await.unwrap();
     let theirs = Sha::parse(&theirs).unwrap();
-    let moved = two.push(&pusher.remote, "truing/x", Some(one.sha()), &*permit().await).await.unwrap();
+    let moved = two.push(&pusher.remote, "truing/x", Some(one.sha()), &permit().await).await.unwrap();
     assert_eq!(moved, PushOutcome::BranchMoved { current_commit: Some(theirs.clone()) });
     assert_eq!(pusher.mirror.branch_tip("truing/x").await.unwrap(), Some(theirs.clone()));
     assert_eq!(
-        two.push(&pusher.remote, "truing/x", Some(&theirs), &*permit().await).await.unwrap(),
-        PushOutcome::Pushed
+        two.push(&pusher.remote, "truing/x", Some(&theirs), &permit().await).await.unwrap(),
+        PushOutcome::pushed(two.sha())
     );
     assert_eq!(site.hub.pulls_from_branch("truing/x").await.unwrap()[0].head, *two.sha());
     let activity = site.hub.activity(pull.number).await.unwrap();
@@ -99,21 +107,21 @@ async fn what_the_forge_refuses_is_told_with_its_reason() {
     // The client rejects a push to the default branch without sending it.
     for (branch, words) in [("release", "GH006"), ("main", "default branch")] {
         let expected = (branch == "main").then_some(&pusher.base);
-        let refused = made.push(&pusher.remote, branch, expected, &*permit().await).await.unwrap();
+        let refused = made.push(&pusher.remote, branch, expected, &permit().await).await.unwrap();
         let PushOutcome::RemoteRefused { reason: PushRefusal::ProtectedBranch, message } = &refused else {
             panic!("{refused:?}")
         };
         assert!(message.contains(words), "{message}");
     }
     site.shop.set_access(RepositoryAccess::Archived).await.unwrap();
-    let refused = made.push(&pusher.remote, "x", None, &*permit().await).await.unwrap();
+    let refused = made.push(&pusher.remote, "x", None, &permit().await).await.unwrap();
     assert!(
         matches!(&refused, PushOutcome::RemoteRefused { reason: PushRefusal::MissingPermission, .. }),
         "{refused:?}"
     );
     site.shop.set_access(RepositoryAccess::Unrestricted).await.unwrap();
     site.forge.revoke_token(super::site::TOKEN);
-    let error = made.push(&pusher.remote, "x", None, &*permit().await).await.unwrap_err();
+    let error = made.push(&pusher.remote, "x", None, &permit().await).await.unwrap_err();
     assert!(
         matches!(error, GitError::Unauthorized { .. }) && !error.to_string().contains("canary"),
         "{error}"
@@ -128,15 +136,15 @@ async fn a_push_without_an_answer_is_found_by_asking() {
     // The first fault prevents the push; with the second fault, the response is lost after the push.
     for (branch, kind) in [("a", ForgeFaultKind::Status(502, None)), ("b", ForgeFaultKind::LostResponse)] {
         site.fault("POST", PACK, kind);
-        let first = made.push(&pusher.remote, branch, None, &*permit().await).await;
+        let first = made.push(&pusher.remote, branch, None, &permit().await).await;
         assert!(site.forge.has_no_faults());
         let tip = pusher.mirror.branch_tip(branch).await.unwrap();
         assert_eq!(tip.is_some(), branch == "b", "{first:?}");
         // A second push succeeds in both cases, although the client does not know whether the first push
         // succeeded.
         assert_eq!(
-            made.push(&pusher.remote, branch, None, &*permit().await).await.unwrap(),
-            PushOutcome::Pushed,
+            made.push(&pusher.remote, branch, None, &permit().await).await.unwrap(),
+            PushOutcome::pushed(made.sha()),
             "{branch}"
         );
     }
@@ -154,7 +162,8 @@ async fn of_two_at_once_one_is_done() {
     );
     let results = [first.unwrap(), second.unwrap()];
     let there = Sha::parse(&site.shop.tip("x").await.unwrap()).unwrap();
-    assert_eq!(results.iter().filter(|result| **result == PushOutcome::Pushed).count(), 1, "{results:?}");
+    let pushed = results.iter().filter(|result| matches!(result, PushOutcome::Pushed { .. }));
+    assert_eq!(pushed.count(), 1, "{results:?}");
     assert!(results.contains(&PushOutcome::BranchMoved { current_commit: Some(there) }), "{results:?}");
 }
 
@@ -180,8 +189,145 @@ async fn an_apps_token_pushes_and_does_nothing_else() {
     let mut pusher = Pusher::new(&site).await;
     pusher.remote = as_app.resolve_remote(&site.id, "acme/shop", RemotePurpose::Push).await.unwrap();
     let made = pusher.commit("one").await;
-    assert_eq!(made.push(&pusher.remote, "x", None, &*permit().await).await.unwrap(), PushOutcome::Pushed);
+    assert_eq!(
+        made.push(&pusher.remote, "x", None, &permit().await).await.unwrap(),
+        PushOutcome::pushed(made.sha())
+    );
     let pull = hub.open_pull(&super::site::draft("x")).await.unwrap();
     assert!(pull.has_own_author() && pull.topic.is_some());
     hub.close_pull(pull.number).await.unwrap();
+}
+
+impl Pusher {
+    /// Returns a pusher whose commits get to the forge in this way.
+    async fn with_commits(site: &Site, commits: CommitOptions) -> Self {
+        let credentials = GitHubCredentials::Token(SecretString::new(TOKEN));
+        let server = github_with_commits(&site.forge, credentials, commits);
+        let remote = server.resolve_remote(&site.id, "acme/shop", RemotePurpose::Push).await.unwrap();
+        Self { remote, ..Self::new(site).await }
+    }
+
+    async fn by_api(site: &Site) -> Self {
+        Self::with_commits(site, CommitOptions { uses_api: true, signing_key: None }).await
+    }
+
+    /// Pushes a commit to the branch `x`. Returns the commit that is then on the branch.
+    async fn publish(&self, commit: &UnpushedCommit, expected: Option<&Sha>) -> Sha {
+        let outcome = commit.push(&self.remote, "x", expected, &permit().await).await.unwrap();
+        let PushOutcome::Pushed { commit, remark: None } = outcome else { panic!("{outcome:?}") };
+        assert_eq!(self.mirror.branch_tip("x").await.unwrap().as_ref(), Some(&commit));
+        commit
+    }
+}
+
+/// Requires verified commits on the branches of these tests.
+async fn require_signatures(site: &Site, branch: &str) {
+    site.shop.add_rule(branch, "required_signatures").await.unwrap();
+}
+
+#[tokio::test]
+async fn commits_that_the_api_creates_are_verified_and_a_repeated_push_finds_them() {
+    let site = Site::new().await;
+    let pusher = Pusher::by_api(&site).await;
+    require_signatures(&site, "x").await;
+    let (one, two) = (pusher.commit("one").await, pusher.commit("two").await);
+    let first = pusher.publish(&one, None).await;
+    assert_ne!(first, *one.sha());
+    assert!(site.shop.is_verified(first.as_str()).await.unwrap());
+    pusher.mirror.fetch(std::slice::from_ref(&first)).await.unwrap();
+    let tree = pusher.mirror.tree_id(&first).await.unwrap();
+    assert_eq!(Some(&tree), one.tree());
+    let pull = site.open("x").await;
+    assert_eq!(pusher.publish(&one, None).await, first);
+    assert_eq!(pusher.publish(&one, Some(&pusher.base)).await, first);
+
+    // The new commit is not a descendant of the first one. The pull request stays open meanwhile.
+    let second = pusher.publish(&two, Some(&first)).await;
+    assert!(site.shop.is_verified(second.as_str()).await.unwrap());
+    assert_eq!(pusher.publish(&two, Some(&first)).await, second);
+    let pulls = site.hub.pulls_from_branch("x").await.unwrap();
+    assert!(pulls.len() == 1 && pulls[0].is_open() && pulls[0].number == pull.number, "{pulls:?}");
+    assert_eq!(pulls[0].head, second);
+    assert_eq!(site.shop.branches().await.unwrap(), ["main", "x"]);
+
+    let moved = one.push(&pusher.remote, "x", Some(&first), &permit().await).await.unwrap();
+    assert_eq!(moved, PushOutcome::BranchMoved { current_commit: Some(second) });
+}
+
+#[tokio::test]
+async fn a_commit_of_the_api_whose_answer_is_lost_is_created_once() {
+    let site = Site::new().await;
+    let pusher = Pusher::by_api(&site).await;
+    for fault in [ForgeFaultKind::LostResponse, ForgeFaultKind::Status(502, None)] {
+        let name = format!("{fault:?}");
+        let commit = pusher.commit(&name).await;
+        let before = pusher.mirror.branch_tip("x").await.unwrap();
+        site.fault("POST", "/graphql", fault);
+        let _ = commit.push(&pusher.remote, "x", before.as_ref(), &permit().await).await;
+        assert!(site.forge.has_no_faults());
+        let created = pusher.publish(&commit, before.as_ref()).await;
+        pusher.mirror.fetch(std::slice::from_ref(&created)).await.unwrap();
+        let parent = pusher.mirror.merge_base(&created, &pusher.base).await.unwrap();
+        assert_eq!(parent.as_ref(), Some(&pusher.base), "{name}");
+        let tree = pusher.mirror.tree_id(&created).await.unwrap();
+        assert_eq!(Some(&tree), commit.tree(), "{name}");
+    }
+    assert_eq!(site.shop.branches().await.unwrap(), ["main", "x"]);
+}
+
+#[tokio::test]
+async fn what_the_api_cannot_create_is_pushed_and_said_and_its_refusals_have_their_reason() {
+    let site = Site::new().await;
+    let pusher = Pusher::by_api(&site).await;
+    let executable = pusher.commit_with_mode("executable", 0o755).await;
+    let outcome = executable.push(&pusher.remote, "y", None, &permit().await).await.unwrap();
+    let PushOutcome::Pushed { commit, remark: Some(remark) } = outcome else { panic!("{outcome:?}") };
+    assert_eq!(commit, *executable.sha());
+    assert!(remark.contains("a.txt is executable"), "{remark}");
+    assert!(!site.shop.is_verified(commit.as_str()).await.unwrap());
+
+    require_signatures(&site, "z").await;
+    let executable = pusher.commit_with_mode("another", 0o755).await;
+    let refused = executable.push(&pusher.remote, "z", None, &permit().await).await.unwrap();
+    let PushOutcome::RemoteRefused { reason: PushRefusal::ProtectedBranch, message } = &refused else {
+        panic!("{refused:?}")
+    };
+    assert!(message.contains("verified signatures"), "{message}");
+    assert_eq!(pusher.mirror.branch_tip("z").await.unwrap(), None);
+
+    let plain = pusher.commit("plain").await;
+    site.shop.reset_branch("x", pusher.base.as_str()).await.unwrap();
+    site.shop.decline_next_push("the file is too large").await.unwrap();
+    let refused = plain.push(&pusher.remote, "x", Some(&pusher.base), &permit().await).await.unwrap();
+    let PushOutcome::RemoteRefused { reason: PushRefusal::HookOrUnknown, message } = &refused else {
+        panic!("{refused:?}")
+    };
+    assert!(message.contains("the file is too large"), "{message}");
+    assert_eq!(pusher.mirror.branch_tip("x").await.unwrap().as_ref(), Some(&pusher.base));
+}
+
+#[tokio::test]
+async fn pushed_commits_are_signed_with_the_key_and_a_repeated_push_finds_them() {
+    let keys = tempfile::tempdir().unwrap();
+    let file = keys.path().join("key");
+    let made = Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(&file).status();
+    if !made.is_ok_and(|status| status.success()) {
+        return;
+    }
+    let site = Site::new().await;
+    require_signatures(&site, "x").await;
+    let key = std::fs::read_to_string(&file).unwrap();
+    let options = CommitOptions { uses_api: false, signing_key: Some(SecretString::new(&key)) };
+    let pusher = Pusher::with_commits(&site, options).await;
+    let commit = pusher.commit("one").await;
+    let refused = commit.push(&pusher.remote, "x", None, &permit().await).await.unwrap();
+    assert!(matches!(refused, PushOutcome::RemoteRefused { .. }), "{refused:?}");
+
+    let public_key = std::fs::read_to_string(keys.path().join("key.pub")).unwrap();
+    site.shop.register_signing_key(&public_key).await.unwrap();
+    let signed = pusher.publish(&commit, None).await;
+    assert!(signed != *commit.sha() && site.shop.is_verified(signed.as_str()).await.unwrap());
+    assert_eq!(pusher.publish(&commit, None).await, signed);
+    let shown = format!("{:?}", pusher.remote);
+    assert!(!shown.contains("OPENSSH"), "{shown}");
 }

@@ -25,6 +25,7 @@ use truing_forge::bitbucket::{BitbucketCloud, BitbucketDataCenter, BitbucketOpti
 use truing_forge::capability::{BITBUCKET_DC, ForgeCapability};
 use truing_forge::github::{GitHub, GitHubCredentials, GitHubOptions};
 use truing_forge::marker::MarkerKeys;
+use truing_forge::remote::CommitOptions;
 use truing_forge::{HttpTimeouts, SecretString};
 
 /// Token of our account, whose login is [`BOT`].
@@ -234,9 +235,11 @@ fn bitbucket(forge: &FakeForge, token: &str) -> BitbucketOptions {
         account_uuid: None,
         workspaces: Vec::new(),
         previous_accounts: Vec::new(),
+        command_accounts: Vec::new(),
         marker_keys: MarkerKeys::new(b"key", &[])
             .with_marker_syntax(truing_forge::capability::MarkerSyntax::LinkReference),
         settle_delay: TimeSpan::seconds(30),
+        commits: CommitOptions::default(),
     }
 }
 
@@ -251,14 +254,25 @@ fn patience() -> HttpTimeouts {
 
 /// Returns a client of a GitHub.
 pub(crate) fn github(forge: &FakeForge, credentials: GitHubCredentials) -> AnyForgeServer {
+    github_with_commits(forge, credentials, CommitOptions::default())
+}
+
+/// Returns a client of a GitHub that gets commits in this way.
+pub(crate) fn github_with_commits(
+    forge: &FakeForge,
+    credentials: GitHubCredentials,
+    commits: CommitOptions,
+) -> AnyForgeServer {
     let options = GitHubOptions {
         name: "github".into(),
         api_url: forge.base_url().parse().unwrap(),
         git_url: forge.base_url().parse().unwrap(),
         credentials,
         previous_accounts: Vec::new(),
+        command_accounts: Vec::new(),
         marker_keys: MarkerKeys::new(b"key", &[]),
         settle_delay: TimeSpan::seconds(30),
+        commits,
     };
     let server: AnyForgeServer =
         GitHub::with_timeouts(options, patience(), Arc::new(SystemTestClock)).unwrap().into();

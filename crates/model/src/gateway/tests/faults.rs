@@ -34,6 +34,7 @@ fn name(result: &Result<ModelAnswer, ModelError>) -> &'static str {
         Err(ModelError::Unavailable { .. }) => "down",
         Err(ModelError::Nonsense { .. }) => "nonsense",
         Err(ModelError::Ledger(_)) => "ledger",
+        Err(ModelError::UsageLimit { .. }) => "usage limit",
         Err(ModelError::Drift { .. }) => "drift",
     }
 }

@@ -360,5 +360,6 @@ pub(super) fn request(messages: &[ModelMessage]) -> ModelRequest {
         tool_choice: None,
         thinking: None,
         output_config: None,
+        program: None,
     }
 }

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use truing_core::id::TimeSpan;
+use truing_core::id::{AccountId, TimeSpan};
 use truing_core::port::Clock;
 use truing_fakes::forge::ForgeFlavour;
 use truing_forge::bitbucket::{BitbucketCloud, BitbucketDataCenter, BitbucketOptions};
 use truing_forge::capability::MarkerSyntax;
 use truing_forge::github::{GitHub, GitHubCredentials, GitHubOptions};
 use truing_forge::marker::MarkerKeys;
+use truing_forge::remote::CommitOptions;
 use truing_forge::{AnyForgeServer, HttpTimeouts, SecretString};
 
 use crate::support::watch::{EMAIL, Watched};
@@ -22,6 +23,8 @@ pub(crate) struct Login {
     pub(crate) token: &'static str,
     pub(crate) markers: MarkerKeys,
     pub(crate) settle: TimeSpan,
+    /// Accounts whose commands count while the token may not read who has write access.
+    pub(crate) command_accounts: Vec<AccountId>,
 }
 
 impl Login {
@@ -33,8 +36,10 @@ impl Login {
             git_url: url.parse().unwrap(),
             credentials: GitHubCredentials::Token(SecretString::new(self.token)),
             previous_accounts: Vec::new(),
+            command_accounts: self.command_accounts.clone(),
             marker_keys: self.markers.clone(),
             settle_delay: self.settle,
+            commits: CommitOptions::default(),
         }
     }
 
@@ -49,8 +54,10 @@ impl Login {
             account_uuid: None,
             workspaces: Vec::new(),
             previous_accounts: Vec::new(),
+            command_accounts: self.command_accounts.clone(),
             marker_keys: self.markers.clone().with_marker_syntax(MarkerSyntax::LinkReference),
             settle_delay: self.settle,
+            commits: CommitOptions::default(),
         }
     }
 }

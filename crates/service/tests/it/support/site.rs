@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
-use truing_core::id::{PrId, SlotKey, TimeSpan, UnixMillis};
+use truing_core::id::{AccountId, PrId, SlotKey, TimeSpan, UnixMillis};
 use truing_core::lease_fairness::LeaseLimits;
 use truing_core::port::{Clock, RecordStore, SlotStore as _};
 use truing_core::run::RunStage;
@@ -169,7 +169,13 @@ impl Site {
         let forge = Arc::new(Watched::start_as(flavour, options).await);
         forge.register_token(TOKEN, BOT);
         let repo = forge.create_repository("acme", "shop", change::base()).await.unwrap();
-        let login = Login { name: FORGE, token: TOKEN, markers: MarkerKeys::new(KEY, &[]), settle };
+        let login = Login {
+            name: FORGE,
+            token: TOKEN,
+            markers: MarkerKeys::new(KEY, &[]),
+            settle,
+            command_accounts: Vec::new(),
+        };
         Self {
             base: repo.tip("main").await.unwrap(),
             server: forge.client(&login, Arc::new(clock.clone())),
@@ -187,6 +193,14 @@ impl Site {
     /// Sets the keys with which services that start later sign markers.
     pub(crate) fn sign_with(&mut self, markers: MarkerKeys) {
         self.login.markers = markers;
+        self.server = self.forge.client(&self.login, Arc::new(self.clock.clone()));
+    }
+
+    /// Lists the accounts whose commands count, in services that start later, while the token may not read
+    /// who has write access.
+    pub(crate) fn list_command_accounts(&mut self, logins: &[&str]) {
+        self.login.command_accounts =
+            logins.iter().map(|login| AccountId::new(self.forge.account_id(login))).collect();
         self.server = self.forge.client(&self.login, Arc::new(self.clock.clone()));
     }
 

@@ -2,10 +2,10 @@
 
 use truing_core::id::TimeSpan;
 use truing_core::port::SweepStore as _;
-use truing_fakes::forge::{ForgeFault, ForgeFaultKind};
+use truing_fakes::forge::{ForgeFault, ForgeFaultKind, ForgeFlavour, TokenKind};
 
 use crate::sweep::change::BOT;
-use crate::sweep::site::{FORGE, Opened, Running, Site};
+use crate::sweep::site::{FORGE, Opened, Running, Site, TOKEN};
 use crate::sweep::{SweepStage, reviewed};
 
 const PERMISSION: &str = "/repos/{owner}/{repo}/collaborators";
@@ -63,6 +63,74 @@ async fn whoever_may_write_commands_and_nobody_else() {
     assert_eq!(acts(&service).await, expected);
     service.rest(&site.clock).await;
     assert_eq!(site.forge.violations(), Vec::<String>::new());
+    service.stop().await;
+}
+
+/// The scopes of an API token of Bitbucket Cloud without administration.
+const REVIEW_SCOPES: [(&str, &str); 5] = [
+    ("read:user:bitbucket", ""),
+    ("read:workspace:bitbucket", ""),
+    ("read:repository:bitbucket", ""),
+    ("read:pullrequest:bitbucket", ""),
+    ("write:pullrequest:bitbucket", ""),
+];
+
+/// Creates a Bitbucket Cloud whose token may not read who has write access, and lists the accounts whose
+/// commands count.
+async fn cloud_without_permissions(listed: &[&str]) -> Site {
+    let mut site = Site::of(ForgeFlavour::Cloud, TimeSpan(300)).await;
+    site.forge.revoke_token(TOKEN);
+    site.forge.register_limited_token(TOKEN, TokenKind::ApiToken, BOT, "acme", &REVIEW_SCOPES);
+    site.list_command_accounts(listed);
+    site
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn listed_account_commands_where_the_token_cannot_read_permissions() {
+    let site = cloud_without_permissions(&["ada", "bea"]).await;
+    site.repo.set_role("wil", "write").await.unwrap();
+    // Bea was renamed, and another account took her name.
+    site.forge.rename_account("bea", "beatrice");
+    let (service, opened) = reviewed(&site).await;
+    let key = site.key(opened.number).await;
+    for who in ["wil", "bea", BOT] {
+        comment(&site, &opened, who, "/review full").await;
+    }
+    all_served(&service).await;
+    assert_eq!(acts(&service).await, Vec::<String>::new());
+    for (times, who) in [(2, "ada"), (3, "beatrice")] {
+        comment(&site, &opened, who, "/review full").await;
+        crate::sweep::site::until("it is reviewed again", async || service.published(&key).await == times)
+            .await;
+    }
+    service.rest(&site.clock).await;
+    let first = site.view(&opened).await.inline_comments().next().unwrap().id;
+    site.repo.reply(opened.number, "ada", first, "/dismiss only a test").await.unwrap();
+    site.deliver().await;
+    all_served(&service).await;
+    service.rest(&site.clock).await;
+    let dismissed = |body: &str| body.contains("**Dismissed:** only a test");
+    let view = site.view(&opened).await;
+    assert_eq!(view.inline_comments().filter(|comment| dismissed(&comment.body)).count(), 1);
+    let mut acts = acts(&service).await;
+    acts[2].truncate("ada@fake: /dismiss".len());
+    assert_eq!(acts, ["ada@fake: /review full", "beatrice@fake: /review full", "ada@fake: /dismiss"]);
+    assert_eq!(site.forge.violations(), Vec::<String>::new());
+    service.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn listed_account_commands_nothing_where_the_token_can_read_permissions() {
+    let site = cloud_without_permissions(&["ada"]).await;
+    site.repo.set_role(BOT, "admin").await.unwrap();
+    site.repo.set_role("ada", "read").await.unwrap();
+    site.repo.set_role("wil", "write").await.unwrap();
+    let (service, opened) = reviewed(&site).await;
+    comment(&site, &opened, "ada", "/review").await;
+    comment(&site, &opened, "wil", "/review").await;
+    all_served(&service).await;
+    assert_eq!(acts(&service).await, ["wil@fake: /review"]);
+    service.rest(&site.clock).await;
     service.stop().await;
 }
 

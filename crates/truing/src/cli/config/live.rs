@@ -116,6 +116,7 @@ async fn ask_model(config: &Config, store: &Store, context: &CommandContext) -> 
         tool_choice: None,
         thinking: None,
         output_config: None,
+        program: None,
     };
     let budget = RunBudget::for_run(new_run_id(), MAX_QUESTION_COST);
     let gate = wiring::agent::gate_for_run(&agent, RepositoryRef::default());

@@ -231,6 +231,7 @@ fn audit_json(record: &ConvergeRecord, min_severity: Severity) -> Value {
         "absences": record.detail.absences,
         "warnings": record.detail.warnings,
         "cost_micro_usd": record.cost(),
+        "covered_micro_usd": record.covered_cost(),
     })
 }
 

@@ -345,6 +345,7 @@ fn record_json(record: &ConvergeRecord) -> Value {
         "unreached": record.detail.unreached,
         "warnings": record.detail.warnings,
         "cost_micro_usd": record.cost(),
+        "covered_micro_usd": record.covered_cost(),
         "paid_now_micro_usd": record.cost_since_resume(),
         "denied": record.denied_tool_calls(),
         "run": record.run,
@@ -377,6 +378,7 @@ pub(super) fn unstarted_run_json(name: Option<&str>, error: &CliError) -> Value 
         "unreached": [],
         "warnings": [],
         "cost_micro_usd": 0,
+        "covered_micro_usd": 0,
         "paid_now_micro_usd": 0,
         "denied": 0,
     });

@@ -166,6 +166,9 @@ impl HookCallPolicy<'_> {
             "Write" => self.judge_file(input, "file_path", |path| AgentAction::Write(path)),
             "NotebookEdit" => self.judge_file(input, "notebook_path", |path| AgentAction::Edit(path)),
             "Glob" | "Grep" | "LS" => self.judge_search(tool, input),
+            "Skill" => self.judge_tool("Skill", input, "skill"),
+            // Claude Code lists the tool as `Task`, and calls it as `Agent`.
+            "Task" | "Agent" => self.judge_tool("Task", input, "subagent_type"),
             _ if CONVERSATION_TOOLS.contains(&tool) => return HookAnswer::Abstain,
             _ => self.judge_mcp_call(tool),
         };
@@ -181,9 +184,11 @@ impl HookCallPolicy<'_> {
         let words = plain_words(command).map_err(|error| error.to_string())?;
         let cwd = self.working_folder()?;
         // Git treats any folder with certain files as a repository, and runs programs from that folder's
-        // configuration.
-        if words.first() == Some(&"git") && cwd != self.root {
-            return Err("git may run only in the root of the repository".to_owned());
+        // configuration. `gh` runs git, and sends its login to the server that this configuration names.
+        if let Some(program @ ("git" | "gh")) = words.first().copied()
+            && cwd != self.root
+        {
+            return Err(format!("{program} may run only in the root of the repository"));
         }
         // An ignore file of the repository may include `.git` in what ripgrep searches.
         let ignores_nothing = |word: &&str| matches!(*word, "--no-ignore" | "-u" | "--unrestricted");
@@ -205,13 +210,24 @@ impl HookCallPolicy<'_> {
                 Ok(_) => {}
             }
         }
-        match self.policy.judge(AgentAction::Run(&words)) {
-            PolicyVerdict::Allow { rules: _, runs_code: true } if !self.is_sandboxed => {
-                Err("the command runs code of the repository, and this hook cannot detect a sandbox: \
-                    `--sandboxed` declares that all of Claude Code runs in a sandbox"
-                    .to_owned())
-            }
-            verdict @ (PolicyVerdict::Allow { .. } | PolicyVerdict::Deny { .. }) => Ok(hook_answer(verdict)),
+        self.answer_sandboxed("the command runs", self.policy.judge(AgentAction::Run(&words)))
+    }
+
+    /// Judges a skill or a subagent by the name in `field`.
+    fn judge_tool(&self, tool: &str, input: &Value, field: &str) -> Result<HookAnswer, String> {
+        let name = format!("{tool}/{}", text_field(input, field)?);
+        self.answer_sandboxed("a skill or subagent may run", self.policy.judge(AgentAction::Tool(&name)))
+    }
+
+    /// Returns the answer for a verdict, and denies code of the repository outside of a sandbox. `does` is
+    /// the beginning of the reason.
+    fn answer_sandboxed(&self, does: &str, verdict: PolicyVerdict) -> Result<HookAnswer, String> {
+        match verdict {
+            PolicyVerdict::Allow { rules: _, runs_code: true } if !self.is_sandboxed => Err(format!(
+                "{does} code of the repository, and this hook cannot detect a sandbox: `--sandboxed` \
+                declares that all of Claude Code runs in a sandbox"
+            )),
+            PolicyVerdict::Allow { .. } | PolicyVerdict::Deny { .. } => Ok(hook_answer(verdict)),
         }
     }
 
@@ -251,7 +267,8 @@ impl HookCallPolicy<'_> {
             | AgentAction::Read(_)
             | AgentAction::Edit(_)
             | AgentAction::Write(_)
-            | AgentAction::Mcp(_)) => Ok(hook_answer(self.policy.judge(action))),
+            | AgentAction::Mcp(_)
+            | AgentAction::Tool(_)) => Ok(hook_answer(self.policy.judge(action))),
         }
     }
 

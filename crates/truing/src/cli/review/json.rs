@@ -42,6 +42,9 @@ struct ReviewJson<'a> {
     dismissed: Vec<FindingJson<'a>>,
     coverage: &'a ReviewCoverage,
     cost_micro_usd: MicroUsd,
+    /// Part of the cost that a subscription covers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    covered_micro_usd: Option<MicroUsd>,
     turns: u32,
     /// Comments that suppress nothing.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
@@ -156,6 +159,7 @@ pub(super) fn render_json(
         dismissed: review.findings.dismissed.iter().map(finding_json).collect(),
         coverage: &record.detail.coverage,
         cost_micro_usd: record.cost(),
+        covered_micro_usd: Some(record.covered_cost()).filter(|covered| *covered > MicroUsd(0)),
         turns: record.turns(),
         suppressions: &record.detail.unused_suppressions,
         idle_ignores: &record.detail.unused_ignore_patterns,

@@ -219,7 +219,8 @@ impl PublishRequest<'_> {
                             "deferred",
                             format!(
                                 "{name}: reviewed by rules only; the review by the model is deferred, \
-                                because the repository's budget for today is used up"
+                                because the repository's budget for today, or the limit of the model's \
+                                subscription, is used up"
                             ),
                         )
                         .hint(format!(

@@ -8,8 +8,8 @@ use crate::cli::output::OutputPrinter;
 use crate::cli::target::DescribedSlot;
 
 /// Message for a review that waits for budget.
-const DEFERRED_MESSAGE: &str = "the repository's budget for today is used up; rules have reviewed the pull \
-    request, and a model reviews it when the next day (UTC) begins";
+const DEFERRED_MESSAGE: &str = "the repository's budget for today, or the limit of the model's subscription, \
+    is used up; rules have reviewed the pull request, and a model reviews it at the scheduled time";
 
 /// Returns the explanation for a slot that waits while no server runs, and the command that starts a server.
 /// `is_due` is true if the wait has ended.

@@ -166,6 +166,23 @@ async fn each_audit_is_a_review_and_each_finding_is_answered_and_resolved() {
     site.forge.assert_calls_in_runs();
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn fixes_that_the_forge_creates_are_verified() {
+    let mut site = Site::new("", two_loop_answers()).await;
+    site.home = site.home.with_variable("TRUING_FORGE__GITHUB__COMMITS", "api");
+    site.repo.add_rule("topic", "required_signatures").await.unwrap();
+    let before = site.pull_view().await.head;
+    let (told, exit) = site.run_json(&[]).await;
+    assert_eq!((exit, &told["exit"], &told["loops"]), (0, &json!("converged"), &json!(2)), "{told}");
+    let pull = site.pull_view().await;
+    assert_eq!(told["commits"], json!([pull.head]));
+    assert!(site.repo.is_verified(&pull.head).await.unwrap());
+    assert_eq!(site.git(&["rev-parse", &format!("{}^", pull.head)]).await, before);
+    let answer = pull.inline_comments().nth(1).unwrap();
+    assert!(answer.body.starts_with(&format!("Fixed in {}", &pull.head[..7])), "{}", answer.body);
+    assert_eq!(site.forge.violations(), Vec::<String>::new());
+}
+
 /// The line that results from the fix of a bot's finding, in addition to the fix of the bug.
 const ROUNDED: &str = "    return round(s, 2)\n";
 

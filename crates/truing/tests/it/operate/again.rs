@@ -91,6 +91,9 @@ async fn test_forgetful_model(runtime: &str, program: Option<&Path>) {
     let asked = model.request_log().last().unwrap().body.to_string();
     assert!(asked.contains("What was reviewed before") && asked.contains("1 new commit"), "{asked}");
     assert!(asked.contains("Lines that are new:"), "{asked}");
+    let (_, later_diff) = asked.split_once("The diff since the last review:").unwrap();
+    let (later_diff, _) = later_diff.split_once("These findings of earlier reviews").unwrap();
+    assert!(later_diff.contains("except Exception:") && later_diff.contains("as error:"), "{later_diff}");
 
     // After a forced push, the prompt still contains the earlier finding.
     let base = site.repo.tip("main").await.unwrap();

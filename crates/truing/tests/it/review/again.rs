@@ -237,6 +237,7 @@ fn a_model_is_told_what_is_open_and_a_verdict_that_is_missing_is_asked_for_once(
         last.contains("What was reviewed before") && last.contains("its lines when it was last seen"),
         "{last}"
     );
+    assert!(last.contains("or of a working tree at it") && last.contains("The diff since the last review:"));
     assert!(last.contains("`verdicts` has no entry for these open findings"), "{last}");
     // The model gave no verdict on the finding, but the review still counts as complete.
     assert_eq!((exit, &told["turns"], &told["outcome"]["kind"]), (1, &json!(2), &json!("reviewed")));

@@ -359,11 +359,10 @@ impl Job {
 
 /// Returns the text that GitHub puts in the place of an expression. A missing value is empty.
 fn as_text(value: &Value) -> String {
-    match value {
-        Value::Null => String::new(),
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
+    if value.is_null() {
+        return String::new();
     }
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
 fn copy_folder(from: &Path, to: &Path) {

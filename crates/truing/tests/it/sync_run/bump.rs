@@ -273,9 +273,10 @@ async fn a_job_that_only_relaxes_ports_when_a_person_rules_so() {
 
 /// Loses the response to the n-th write of a run that completes a port. Checks that after the next run, one
 /// pull request is open and the draft is closed. Returns false if the run has fewer than n writes.
-async fn lose_write_response(nth: u32) -> bool {
+async fn lose_write_response(nth: u32, commits: &str) -> bool {
     let half = vec![write("ours/more.py", "more = 1\n"), report_answer(&["more"], &["pinned"])];
     let scene = Scene::with_coding_job("", half).await;
+    scene.site.replace_in_config("[forge.github]\n", &format!("[forge.github]\ncommits = \"{commits}\"\n"));
     assert_eq!(parse_result(&scene.run().await), (&json!("saved"), 1));
     scene.model.set_script(ModelScript::from_answers(right_port_answers()));
     scene.site.forge.add_fault(TheirFault::nth_write(nth, ForgeFaultKind::LostResponse));
@@ -288,19 +289,31 @@ async fn lose_write_response(nth: u32) -> bool {
     let (pulls, drafts) = scene.pulls_and_drafts().await;
     assert_eq!((pulls.len(), drafts.len()), (1, 1), "{nth}");
     assert!(pulls[0].open && !drafts[0].open, "{nth}: {drafts:?}");
+    assert_eq!(scene.site.repo.is_verified(&pulls[0].head).await.unwrap(), commits == "api", "{nth}");
     is_lost
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn whatever_write_fails_while_a_port_is_finished_the_next_run_ends_the_same() {
+    let lost = count_lost_writes("push").await;
+    assert!(lost >= 3, "{lost}: a pull request, and the draft's end");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_write_fails_the_commits_of_the_forge_are_created_once() {
+    let lost = count_lost_writes("api").await;
+    assert!(lost >= 4, "{lost}: a commit, a pull request, and the draft's end");
+}
+
+/// Loses the response to each write of a run in turn. Returns the number of writes.
+async fn count_lost_writes(commits: &str) -> usize {
     // Some values of n are tested at the same time, until n exceeds the number of writes.
-    let lost = futures_util::stream::iter(1..)
-        .map(lose_write_response)
+    futures_util::stream::iter(1..)
+        .map(|nth| lose_write_response(nth, commits))
         .buffered(AT_ONCE)
         .take_while(|is_lost| std::future::ready(*is_lost))
         .count()
-        .await;
-    assert!(lost >= 3, "{lost}: a pull request, and the draft's end");
+        .await
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -11,6 +11,7 @@ impl ForgeInstance {
     pub(crate) fn commit_json(&self, repo: &StoredRepository, commit: &CommitObject) -> Value {
         let (base, name, sha) = (&self.base_url, repo.full_name(), &commit.sha);
         let api = format!("{base}/repos/{name}");
+        let is_verified = repo.verified_commits.contains(sha);
         let signed = |identity: &FakeCommitIdentity| {
             json!({"name": identity.name, "email": identity.email,
             "date": format_time(identity.timestamp)})
@@ -31,7 +32,8 @@ impl ForgeInstance {
                 "committer": signed(&commit.committer), "message": commit.message, "comment_count": 0,
                 "tree": {"sha": commit.tree, "url": format!("{api}/git/trees/{}", commit.tree)},
                 "verification": {
-                    "verified": false, "reason": "unsigned", "signature": null, "payload": null,
+                    "verified": is_verified, "reason": if is_verified { "valid" } else { "unsigned" },
+                    "signature": null, "payload": null,
                     "verified_at": null,
                 },
             },

@@ -244,6 +244,7 @@ fn model_refusal_error(error: &ModelError) -> CliError {
         | ModelError::TooLong { .. }
         | ModelError::Unavailable { .. }
         | ModelError::Nonsense { .. }
+        | ModelError::UsageLimit { .. }
         | ModelError::Ledger(_)
         | ModelError::Drift { .. } => CliError::failure("model", message),
     }
