@@ -185,12 +185,12 @@ impl ApiPublisher<'_> {
             Err(ForgeError::Halted(halt)) => return Ok(PushOutcome::Halted(halt.reason)),
             Err(error) => return Err(error.into()),
         };
-        let now = self.query(commit, &draft.branch).await?;
+        let current = self.query(commit, &draft.branch).await?;
         match message {
-            Some(message) if now.tip.as_ref() == Some(&draft.parent) => {
+            Some(message) if current.tip.as_ref() == Some(&draft.parent) => {
                 Ok(PushOutcome::RemoteRefused { reason: classify_refusal(&message), message })
             }
-            _ => self.classify_tip(commit, &now).await,
+            _ => self.classify_tip(commit, &current).await,
         }
     }
 
@@ -216,7 +216,7 @@ impl ApiPublisher<'_> {
     async fn delete_branch(&self, commit: &UnpushedCommit, branch: &str) -> Result<(), GitError> {
         let refs = self.query(commit, branch).await?;
         let Some(tip) = refs.tip else { return Ok(()) };
-        commit.delete_ref(self.remote, &refs.reference, &tip).await
+        commit.delete_ref(self.remote, &refs.reference, &tip, self.permit).await
     }
 }
 

@@ -149,13 +149,17 @@ impl UnpushedCommit {
         self.classify_failed_push(remote, reference, expected_tip, finished).await
     }
 
-    /// Deletes a ref of the remote, if it is at this commit.
+    /// Deletes a ref of the remote, if it is at this commit and the gate is open.
     pub(crate) async fn delete_ref(
         &self,
         remote: &Remote,
         reference: &str,
         tip: &Sha,
+        permit: &WritePermit,
     ) -> Result<(), GitError> {
+        if permit.recheck_gate().await.is_err() {
+            return Ok(());
+        }
         let lease = format!("--force-with-lease={reference}:{tip}");
         let call = self.isolated_dir().command("push").args(["--porcelain", "--no-verify", "--no-signed"]);
         let call = call.args([&lease, "--end-of-options", remote.url()]).arg(format!(":{reference}"));

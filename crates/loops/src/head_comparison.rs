@@ -67,7 +67,8 @@ pub(crate) fn render_later_diff(change: &ReviewedChange, diff_since_review: &[u8
     let whole = parse(&change.diff);
     let changed_paths: BTreeSet<&RepoPath> =
         whole.files.iter().flat_map(|file| std::iter::once(&file.path).chain(&file.old_path)).collect();
-    let (mut text, mut omitted_files) = (String::new(), Vec::new());
+    let mut text = String::new();
+    let mut omitted_files = Vec::new();
     for file in &parse(diff_since_review).files {
         let is_part = changed_paths.contains(&file.path)
             || file.old_path.as_ref().is_some_and(|old_path| changed_paths.contains(old_path));

@@ -282,10 +282,11 @@ impl LocalReviewRequest<'_> {
         match comparing.change_since(last_reviewed_head.clone()).await {
             Ok(since) => {
                 let diff = head_comparison::render_later_diff(change, &since.diff);
-                let shown = if diff.is_empty() { " Nothing has changed since this commit." } else { &diff };
+                let diff_text =
+                    if diff.is_empty() { " Nothing has changed since this commit." } else { &diff };
                 format!(
                     "The last review was of commit {}, or of a working tree at it: lines that are new since \
-                     the commit may have been reviewed.{shown}",
+                     the commit may have been reviewed.{diff_text}",
                     last_reviewed_head.short_sha()
                 )
             }

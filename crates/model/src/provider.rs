@@ -315,10 +315,10 @@ fn authorize_subscription(token: &SecretString, headers: &mut HeaderMap) -> Resu
     let bearer = secret_header(&format!("Bearer {}", token.expose())).map_err(|error| error.to_string())?;
     headers.insert(AUTHORIZATION, bearer);
     let name = HeaderName::from_static("anthropic-beta");
-    let named = headers.get(&name).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let features = match named.is_empty() {
+    let requested_features = headers.get(&name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let features = match requested_features.is_empty() {
         true => OAUTH_FEATURE.to_owned(),
-        false => format!("{named},{OAUTH_FEATURE}"),
+        false => format!("{requested_features},{OAUTH_FEATURE}"),
     };
     headers.insert(name, HeaderValue::from_str(&features).map_err(|error| error.to_string())?);
     Ok(())

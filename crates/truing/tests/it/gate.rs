@@ -397,29 +397,27 @@ grep -q hang "$@" && sleep 1000
 exit $result
 "#;
 
-/// Creates a site whose gate consists of the pre-commit hooks. `more` is added to the section `[verify]`.
-fn site_with_hooks(more: &str) -> Site {
+/// Creates a site whose gate consists of the pre-commit hooks. The setup installs the program, and the hooks if
+/// `installs_hooks`. `more` is added to the section `[verify]`.
+fn site_with_hooks(installs_hooks: bool, more: &str) -> Site {
     let site = Site::new("");
-    std::fs::create_dir(site.path("programs")).unwrap();
-    site.write("programs/pre-commit", PRE_COMMIT);
-    let mode = std::fs::Permissions::from_mode(0o755);
-    std::fs::set_permissions(site.path("programs/pre-commit"), mode).unwrap();
-    let programs = json!([site.path("programs")]);
-    let verify = format!("[verify]\nprograms = {programs}\n{more}");
+    std::fs::create_dir(site.path("repository/tools")).unwrap();
+    site.write("repository/tools/pre-commit", PRE_COMMIT);
+    let mut setup = vec![json!(["sh", "-c", "install -D -m 755 tools/pre-commit ~/.local/bin/pre-commit"])];
+    setup.extend(installs_hooks.then(|| json!(["pre-commit", "install-hooks"])));
+    let verify = format!("[verify]\nsetup = {}\n{more}", json!(setup));
     site.write("truing.toml", &format!("[converge]\ngate = [\"pre-commit\"]\n{verify}"));
     site.write("repository/.pre-commit-config.yaml", "repos: []\n");
     site.commit();
     site
 }
 
-const INSTALL: &str = "setup = [[\"pre-commit\", \"install-hooks\"]]\n";
-
 #[test]
 fn pre_commit_hooks_block_if_they_fail_or_edit_files_and_their_edits_go_nowhere() {
     if !has_sandbox() {
         return;
     }
-    let site = site_with_hooks(INSTALL);
+    let site = site_with_hooks(true, "");
     assert_eq!(site.run(&[]).status.code(), Some(0), "{:?}", site.run(&[]));
     site.write("repository/new.txt", "good \nbad\n");
     let (answer, code) = site.run_json(&[]);
@@ -445,19 +443,19 @@ fn pre_commit_hooks_that_cannot_run_are_no_pass() {
         return;
     }
     // No hook is installed.
-    let site = site_with_hooks("");
+    let site = site_with_hooks(false, "");
     site.write("repository/new.txt", "good\n");
     let error = site.refusal_error();
     assert!(error.contains("`pre-commit`: exit code 3: "), "{error}");
     assert!(error.contains("let `verify.setup` install them (`pre-commit install-hooks`)"), "{error}");
 
     // There is no configuration of hooks.
-    let site = site_with_hooks(INSTALL);
+    let site = site_with_hooks(true, "");
     std::fs::remove_file(site.path("repository/.pre-commit-config.yaml")).unwrap();
     let error = site.refusal_error();
     assert!(error.contains(".pre-commit-config.yaml is not a file"), "{error}");
 
-    let site = site_with_hooks(&format!("timeout = \"2s\"\n{INSTALL}"));
+    let site = site_with_hooks(true, "timeout = \"2s\"\n");
     site.write("repository/new.txt", "hang\n");
     assert!(site.refusal_error().contains("`pre-commit`: took too long"), "{}", site.refusal_error());
 }
@@ -467,12 +465,12 @@ fn a_preflight_says_whether_pre_commit_hooks_are_installed_and_in_the_gate() {
     if !has_sandbox() {
         return;
     }
-    let site = site_with_hooks(INSTALL);
+    let site = site_with_hooks(true, "");
     let (told, code) = site.preflight(&[KEY]);
     assert_eq!(code, Some(0), "{told:?}");
     assert!(told.contains(&"ok   gate: all pre-commit hooks are installed".to_owned()), "{told:?}");
 
-    let site = site_with_hooks("");
+    let site = site_with_hooks(false, "");
     let (told, code) = site.preflight(&[KEY]);
     let failed =
         told.iter().any(|line| line.starts_with("fail gate: not all pre-commit hooks are installed: "));

@@ -230,7 +230,8 @@ async fn commits_that_the_api_creates_are_verified_and_a_repeated_push_finds_the
     let site = Site::new().await;
     let pusher = Pusher::by_api(&site).await;
     require_signatures(&site, "x").await;
-    let (one, two) = (pusher.commit("one").await, pusher.commit("two").await);
+    let one = pusher.commit("one").await;
+    let two = pusher.commit("two").await;
     let first = pusher.publish(&one, None).await;
     assert_ne!(first, *one.sha());
     assert!(site.shop.is_verified(first.as_str()).await.unwrap());
@@ -310,8 +311,9 @@ async fn what_the_api_cannot_create_is_pushed_and_said_and_its_refusals_have_the
 async fn pushed_commits_are_signed_with_the_key_and_a_repeated_push_finds_them() {
     let keys = tempfile::tempdir().unwrap();
     let file = keys.path().join("key");
-    let made = Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(&file).status();
-    if !made.is_ok_and(|status| status.success()) {
+    let key_status =
+        Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(&file).status();
+    if !key_status.is_ok_and(|status| status.success()) {
         return;
     }
     let site = Site::new().await;
@@ -328,6 +330,6 @@ async fn pushed_commits_are_signed_with_the_key_and_a_repeated_push_finds_them()
     let signed = pusher.publish(&commit, None).await;
     assert!(signed != *commit.sha() && site.shop.is_verified(signed.as_str()).await.unwrap());
     assert_eq!(pusher.publish(&commit, None).await, signed);
-    let shown = format!("{:?}", pusher.remote);
-    assert!(!shown.contains("OPENSSH"), "{shown}");
+    let debug_text = format!("{:?}", pusher.remote);
+    assert!(!debug_text.contains("OPENSSH"), "{debug_text}");
 }

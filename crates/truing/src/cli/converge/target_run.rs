@@ -90,9 +90,8 @@ impl<'a> TargetRun<'a> {
 }
 
 /// Runs all targets and prints their results in the order of the request. After several results, prints one
-/// line for each. A failed run does not stop the
-/// other runs. A signal stops all runs. Each stopped run can be resumed. If `includes_target_name` is true,
-/// the text contains the name of each target.
+/// line for each. A failed run does not stop the other runs. A signal stops all runs. Each stopped run can be
+/// resumed. If `includes_target_name` is true, the text contains the name of each target.
 ///
 /// # Errors
 /// Returns an error if signals cannot be handled or nothing can be printed. The runs are stopped before an

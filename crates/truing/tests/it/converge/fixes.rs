@@ -81,7 +81,10 @@ fn assert_only_right_fix(case: &Case) {
 fn assert_weaker_test_refused(case: &Case) {
     let (file, test) = (format!("{}.py", case.name), format!("test_{}.py", case.name));
     let cheat = vec![(file, case.mutant_fix()), (test.clone(), case.weakened_test().unwrap_or_default())];
-    let scene = scene(case, &[cheat]).with_config(&format!("{CHECK}[converge]\nselfaudit_rounds = 1\n"));
+    // The test is red before any fix, which the preflight would refuse.
+    let scene = scene(case, &[cheat])
+        .with_config(&format!("{CHECK}[converge]\nselfaudit_rounds = 1\n"))
+        .without_preflight();
     scene.place.write(&test, &case.test);
     scene.place.commit("add it");
     let (answer, exit) = scene.json(&[]);

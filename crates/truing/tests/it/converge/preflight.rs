@@ -27,7 +27,7 @@ fn a_check_that_is_red_ends_a_run_and_an_audit_before_anything_is_paid() {
     let audit = scene.audit(&[]);
     assert_eq!((audit.exit, scene.request_count()), (3, 0), "{audit:?}");
     assert!(audit.err.contains("`grep -q repaired total.py` fails"), "{audit:?}");
-    assert!(audit.err.contains("hint: see each check: `truing preflight`"), "{audit:?}");
+    assert!(audit.err.contains("hint: see each check: `truing --config ../op.toml preflight`"), "{audit:?}");
 
     // The same branch is audited once the check passes.
     scene.place.write("total.py", format!("{BUG}# repaired\n"));

@@ -134,6 +134,8 @@ fn assert_none_reaches_branch(set: &Set) {
         let bug = KnownBug::new(about, first, "The result is wrong");
         let scene =
             Scene::new(ScriptedAnswer::for_auditors([bug]).into_iter().chain([fixer])).with_config(&config);
+        // Some projects' tests are red before any fix, which the preflight would refuse.
+        let scene = scene.without_preflight();
         for (path, text) in &project {
             let end = if path == about && told.contains(name) { format!("{mark}\n") } else { String::new() };
             scene.place.write(path, format!("{text}{end}"));

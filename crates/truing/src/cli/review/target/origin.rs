@@ -72,8 +72,8 @@ fn hosted_kind(host: &str, is_web: bool) -> Option<ForgeKind> {
 
 /// Returns true if the host is GitHub Enterprise Cloud with data residency, or if `GH_HOST` names the host.
 fn is_github_enterprise(host: &str, environment: &Environment) -> bool {
-    let named = environment.get(GH_HOST_VARIABLE).and_then(|value| value.to_str());
-    host.ends_with(".ghe.com") || named.is_some_and(|named| named.eq_ignore_ascii_case(host))
+    let configured_host = environment.get(GH_HOST_VARIABLE).and_then(|value| value.to_str());
+    host.ends_with(".ghe.com") || configured_host.is_some_and(|name| name.eq_ignore_ascii_case(host))
 }
 
 /// Returns the repository of a path, as `owner/name`.
