@@ -401,9 +401,9 @@ exit $result
 /// `installs_hooks`. `more` is added to the section `[verify]`.
 fn site_with_hooks(installs_hooks: bool, more: &str) -> Site {
     let site = Site::new("");
-    std::fs::create_dir(site.path("repository/tools")).unwrap();
-    site.write("repository/tools/pre-commit", PRE_COMMIT);
-    let mut setup = vec![json!(["sh", "-c", "install -D -m 755 tools/pre-commit ~/.local/bin/pre-commit"])];
+    let install = "mkdir -p ~/.local/bin && printf %s \"$1\" > ~/.local/bin/pre-commit && chmod +x \
+                   ~/.local/bin/pre-commit";
+    let mut setup = vec![json!(["sh", "-c", install, "sh", PRE_COMMIT])];
     setup.extend(installs_hooks.then(|| json!(["pre-commit", "install-hooks"])));
     let verify = format!("[verify]\nsetup = {}\n{more}", json!(setup));
     site.write("truing.toml", &format!("[converge]\ngate = [\"pre-commit\"]\n{verify}"));
