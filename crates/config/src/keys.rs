@@ -1711,8 +1711,8 @@ pub const KEYS: &[ConfigKey] = &[
             those of `verify.check`. An output line of the form `path:line: text` blocks only if the named \
             line has changed. An output line without a path and a line number always blocks. The packs of \
             `rules.packs` are part of the gate, too. `[\"pre-commit\"]` runs the hooks of \
-            `.pre-commit-config.yaml` on the changed files. A failed hook blocks, and a hook that edits files \
-            fails.",
+            `.pre-commit-config.yaml` on the changed files. A failed hook blocks, and a hook that edits \
+            files fails.",
     },
     ConfigKey {
         path: "converge.auditor",

@@ -43,7 +43,10 @@ use linter::{check_exit_codes, exit_codes_from_toml, parse_output_format};
 pub(crate) use name::{NAME_PATTERN, is_name, parse_mirror_pair, parse_network, remove_duplicates};
 pub(crate) use program::commands_text;
 pub(super) use program::is_relative_program;
-use program::{command_requirement, commands_from_json, commands_from_toml, parse_command, parse_program};
+use program::{
+    command_requirement, commands_from_json, commands_from_toml, parse_command, parse_program,
+    parse_string_list,
+};
 pub(crate) use rule::severities_from_json;
 use rule::{is_rule_id, parse_severities, severities_to_json, severity_table_requirement};
 pub(crate) use secret_locations::add_header;
@@ -482,11 +485,6 @@ fn parse_usd(text: &str, max_dollars: u32) -> Result<ConfigValue, ConfigValueErr
             "be an amount from 0 to {max_dollars} dollars, with at most six decimal places, not `{text}`"
         ))),
     }
-}
-
-/// Returns the items of a list that contains only strings. Otherwise returns `None`.
-fn parse_string_list<'a>(value: &'a DeValue<'_>) -> Option<Vec<&'a str>> {
-    value.as_array()?.iter().map(|item| item.get_ref().as_str()).collect()
 }
 
 /// Validates each item of a list, for example of globs, networks, hosts, folders or names. Removes duplicates

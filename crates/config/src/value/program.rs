@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::Value;
 use toml::de::DeValue;
 
-use super::{ConfigValue, ConfigValueError, ValueKind, parse_string_list, requirement_error};
+use super::{ConfigValue, ConfigValueError, ValueKind, requirement_error};
 
 /// Checks a program's name or path. A relative path is relative to `folder`.
 pub(super) fn parse_program(text: &str, folder: &Path) -> Result<String, ConfigValueError> {
@@ -62,6 +62,11 @@ pub(crate) fn commands_text(words: &[&str]) -> String {
     format!("list of commands, each a list of words{words}")
 }
 
+/// Returns the items of a list that contains only strings. Otherwise returns `None`.
+pub(super) fn parse_string_list<'a>(value: &'a DeValue<'_>) -> Option<Vec<&'a str>> {
+    value.as_array()?.iter().map(|item| item.get_ref().as_str()).collect()
+}
+
 /// Parses commands in TOML. The command for one of `words` has this word as its only word.
 pub(super) fn commands_from_toml(
     words: &'static [&'static str],
@@ -82,7 +87,9 @@ pub(super) fn commands_from_json(
 ) -> Result<ConfigValue, ConfigValueError> {
     let command = |item: Value| match item {
         Value::String(word) => words.contains(&word.as_str()).then(|| vec![word]),
-        item => serde_json::from_value(item).ok(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
+            serde_json::from_value(item).ok()
+        }
     };
     let all = serde_json::from_str(text).ok().map(|all: Vec<Value>| all.into_iter().map(command).collect());
     check_commands(words, all.flatten())

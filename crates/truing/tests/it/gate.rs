@@ -1,6 +1,8 @@
 //! Tests of `truing gate` and `truing preflight` with real git and real commands in the sandbox, as users and
 //! repository hooks run them.
 
+// long: the gate and the preflight share their sites and their checks of the output.
+
 #![cfg(target_os = "linux")]
 use std::ops::Deref;
 use std::os::unix::fs::PermissionsExt as _;
