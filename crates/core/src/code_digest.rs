@@ -124,7 +124,7 @@ impl RawFinding {
     /// # let (title, body) = (String::new(), String::new());
     /// # let raw = RawFinding { location, severity: Severity::P0, category: DefectCategory::H, title, body,
     /// #     rule: "core/x".into(), snippet: "key = ghp_…".into(), code: Default::default(),
-    /// #     suggestion: None, source: FindingSource::Rule };
+    /// #     suggestion: None, source: FindingSource::Rule, specialists: Vec::new() };
     /// let key = LinesKey::derive(b"secret");
     /// let digest = |content: &str| raw.clone().with_lines_digest(Some(content.as_bytes()), &key).code.lines;
     /// assert_eq!(digest("key = ghp_one\n"), digest("  key =  ghp_one"));

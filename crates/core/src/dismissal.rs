@@ -362,6 +362,7 @@ mod tests {
             code: CodeDigests::default(),
             suggestion: None,
             source: FindingSource::Rule,
+            specialists: Vec::new(),
         };
         let (id, fingerprint) = (FindingId::new(id), Fingerprint::new("1:00".to_owned()));
         let (anchor, status) = (AnchorKind::Inline, FindingStatus::Open);

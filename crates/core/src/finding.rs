@@ -106,6 +106,9 @@ pub struct RawFinding {
     /// replacement. A model's replacement is validated again at each head.
     pub suggestion: Option<SuggestedFix>,
     pub source: FindingSource,
+    /// Names of the specialists that reported the finding; empty if the model was the only reviewer.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub specialists: Vec<String>,
 }
 
 /// Line that precedes an unvalidated replacement in the body of a model's finding.

@@ -24,7 +24,7 @@ use truing_agent::native::{AgentRunEnd, RunLimits};
 use truing_agent::prompt::{PromptError, PromptLibrary};
 use truing_agent::runtime::AgentRuntime;
 use truing_agent::schema::{self, CheckedFindings, DropReason, MAX_FINDINGS};
-use truing_core::finding::RawFinding;
+use truing_core::finding::{FindingSource, RawFinding};
 use truing_core::id::{Sha, UnixMillis};
 use truing_core::identity::{MIN_SAME_SCORE, comparable_finding, similarity};
 use truing_core::ledger::{BudgetDecision, BudgetLevelKind, RunBudget};
@@ -429,7 +429,8 @@ fn add_findings(
         all_lost = all_lost.saturating_add(mismatch_count);
         dropped.into_iter().for_each(|(reason, count)| drop(reason, count));
         found.push(u32::try_from(findings.len()).unwrap_or(u32::MAX));
-        all.extend(findings);
+        let specialists = Vec::from_iter(look.specialist.clone());
+        all.extend(findings.into_iter().map(|raw| RawFinding { specialists: specialists.clone(), ..raw }));
     }
     all.sort_by_key(|raw| raw.severity);
     let sections = reading::diff_sections(&change.diff);
@@ -438,8 +439,13 @@ fn add_findings(
         let raw = redact_finding(raw, text);
         // Findings that a suppression comment hides also count as known. A finding that repeats such a
         // finding is dropped.
-        let mut known = reading.findings.iter().chain(&reading.suppressed);
-        if known.any(|other| is_same_defect(&raw, &other.raw)) {
+        let mut known = reading.findings.iter_mut().chain(&mut reading.suppressed);
+        if let Some(other) = known.find(|other| is_same_defect(&raw, &other.raw)) {
+            if other.raw.source == FindingSource::Agent {
+                let is_new = |name: &String| !other.raw.specialists.contains(name);
+                let more: Vec<String> = raw.specialists.into_iter().filter(is_new).collect();
+                other.raw.specialists.extend(more);
+            }
             continue;
         }
         if added >= MAX_FINDINGS {

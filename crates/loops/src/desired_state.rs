@@ -225,6 +225,7 @@ pub(crate) mod tests {
                 code: CodeDigests::default(),
                 suggestion: None,
                 source: FindingSource::Rule,
+                specialists: Vec::new(),
             },
             old_path: None,
             anchor: AnchorKind::Inline,

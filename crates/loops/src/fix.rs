@@ -463,6 +463,7 @@ mod tests {
             code: CodeDigests::default(),
             suggestion: Some(SuggestedFix { replacement: replacement.to_owned() }),
             source: FindingSource::Rule,
+            specialists: Vec::new(),
         }
     }
 

@@ -554,6 +554,7 @@ fn build_finding(
         code: CodeDigests::default(),
         suggestion: None,
         source: FindingSource::Rule,
+        specialists: Vec::new(),
     }
 }
 

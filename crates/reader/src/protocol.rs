@@ -456,6 +456,7 @@ mod tests {
             code: CodeDigests::default(),
             suggestion: Some(SuggestedFix { replacement: String::new() }),
             source: FindingSource::Rule,
+            specialists: Vec::new(),
         }
     }
 

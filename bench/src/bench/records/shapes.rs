@@ -129,6 +129,7 @@ fn sample_finding() -> Finding {
             code: CodeDigests::default(),
             suggestion: None,
             source: FindingSource::Agent,
+            specialists: Vec::new(),
         },
         old_path: None,
         anchor: AnchorKind::Inline,

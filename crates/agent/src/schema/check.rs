@@ -205,6 +205,7 @@ pub(super) fn verify_finding(
         code: CodeDigests::default(),
         suggestion: None,
         source: FindingSource::Agent,
+        specialists: Vec::new(),
     };
     Ok(match replacement {
         Some(said) => proposed::with_replacement(raw, &said, is_whole),

@@ -110,6 +110,7 @@ mod tests {
             code: CodeDigests::default(),
             suggestion: None,
             source: FindingSource::Agent,
+            specialists: Vec::new(),
         };
         let sighting = FindingFacts::default();
         let placed = PlacedFinding {

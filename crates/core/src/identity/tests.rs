@@ -18,6 +18,7 @@ fn finding_at(path: &str, line: u32, snippet: &str) -> PlacedFinding {
         code: CodeDigests::default(),
         suggestion: None,
         source: FindingSource::Rule,
+        specialists: Vec::new(),
     };
     PlacedFinding {
         raw,

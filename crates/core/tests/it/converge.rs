@@ -47,6 +47,7 @@ fn claim(path: &str, line: u32, category: DefectCategory, severity: Severity) ->
         code: CodeDigests::default(),
         suggestion: None,
         source: FindingSource::Agent,
+        specialists: Vec::new(),
     };
     let placed = PlacedFinding {
         raw,

@@ -29,6 +29,7 @@ fn rule_finding(rule: &str) -> Finding {
         code: CodeDigests::default(),
         suggestion: None,
         source: FindingSource::Rule,
+        specialists: Vec::new(),
     };
     Finding {
         id: FindingId::new(rule.to_owned()),

@@ -107,6 +107,7 @@ mod tests {
             code: CodeDigests::default(),
             suggestion: Some(SuggestedFix { replacement: replacement.into() }),
             source: FindingSource::Agent,
+            specialists: Vec::new(),
         };
         PlacedFinding {
             raw,

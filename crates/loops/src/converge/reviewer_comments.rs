@@ -42,6 +42,7 @@ pub(super) fn finding_from_comment(
         code: CodeDigests::default(),
         suggestion: None,
         source: FindingSource::Agent,
+        specialists: Vec::new(),
     };
     let anchor = AnchorKind::Summary;
     let placed = PlacedFinding {

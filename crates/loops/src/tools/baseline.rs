@@ -318,6 +318,7 @@ mod tests {
             code: CodeDigests::default(),
             suggestion: None,
             source: FindingSource::Tool,
+            specialists: Vec::new(),
         }
     }
 

@@ -205,6 +205,7 @@ mod tests {
             code: CodeDigests::default(),
             suggestion: None,
             source: FindingSource::Tool,
+            specialists: Vec::new(),
         }
     }
 

@@ -185,6 +185,7 @@ mod tests {
             code: CodeDigests::default(),
             suggestion: None,
             source: if rule.starts_with("core/") { FindingSource::Rule } else { FindingSource::Tool },
+            specialists: Vec::new(),
         }
     }
 

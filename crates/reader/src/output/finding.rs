@@ -139,6 +139,7 @@ impl<'a> FindingMapper<'a> {
             suggestion,
             source: FindingSource::Tool,
             rule,
+            specialists: Vec::new(),
         })
     }
 

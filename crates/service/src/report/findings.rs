@@ -1,5 +1,5 @@
-//! Reports the outcome of the findings of reviews: overall, and by rule, tool, model and repository. Also
-//! reports the time to the first comment.
+//! Reports the outcome of the findings of reviews: overall, and by rule, tool, model, specialist and
+//! repository. Also reports the time to the first comment.
 
 use std::collections::BTreeMap;
 
@@ -26,6 +26,8 @@ pub struct FindingReport {
     pub by_tool: Vec<FindingGroup>,
     /// The counts of the findings of models, by the model of the newest review of the same pull request.
     pub by_model: Vec<FindingGroup>,
+    /// The counts of the findings of specialists. A finding of several specialists counts for each of them.
+    pub by_specialist: Vec<FindingGroup>,
     /// The counts of all findings, by repository.
     pub by_repository: Vec<FindingGroup>,
     /// The time to the first comment, over all heads whose first review began in the reported time. `None` if
@@ -59,7 +61,7 @@ pub struct FindingCounts {
 /// Counts of findings that share a property.
 #[derive(Serialize, Clone, PartialEq, Eq, Debug)]
 pub struct FindingGroup {
-    /// Name of the rule, the tool, the model or the repository.
+    /// Name of the rule, the tool, the model, the specialist or the repository.
     pub id: String,
     /// The counts of the group's findings.
     #[serde(flatten)]
@@ -159,6 +161,7 @@ impl FindingReport {
             by_model: group_findings(rows, |row| {
                 is(row, "agent").then(|| row.model.clone().unwrap_or_else(|| "unknown".to_owned()))
             }),
+            by_specialist: group_findings(rows, |row| row.specialists.clone()),
             by_repository: group_findings(rows, |row| Some(name(row))),
             first_comment: FirstComment::from_sorted_times(sorted_times_ms),
         }
@@ -170,6 +173,7 @@ impl FindingReport {
             ("Rule", &self.by_rule),
             ("Tool", &self.by_tool),
             ("Model", &self.by_model),
+            ("Specialist", &self.by_specialist),
             ("Repository", &self.by_repository),
         ];
         all.into_iter()
@@ -182,14 +186,15 @@ impl FindingReport {
     }
 }
 
-/// Groups rows by a name. The group with the most findings is first. Rows without a name are left out.
-fn group_findings(
+/// Groups rows by name. The group with the most findings is first. A row counts for each of its names, and a
+/// row without a name is left out.
+fn group_findings<Names: IntoIterator<Item = String>>(
     rows: &[FindingCount],
-    name: impl Fn(&FindingCount) -> Option<String>,
+    names: impl Fn(&FindingCount) -> Names,
 ) -> Vec<FindingGroup> {
     let mut by_name = BTreeMap::<String, FindingCounts>::new();
     for row in rows {
-        if let Some(name) = name(row) {
+        for name in names(row) {
             by_name.entry(name).or_default().add(row);
         }
     }

@@ -5,7 +5,7 @@ use truing_core::port::StoreError;
 
 use crate::store::Store;
 
-/// The number of findings with the same repository, rule, source, status and model.
+/// The number of findings with the same repository, rule, source, status, model and specialists.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct FindingCount {
     /// The common prefix of the keys of the repository's pull requests (`pr/github/1/`), or the key of local
@@ -19,6 +19,8 @@ pub struct FindingCount {
     pub status: String,
     /// For findings of the source `agent`, the model of the newest review on the same key that used a model.
     pub model: Option<String>,
+    /// The specialists that reported the findings; empty if the model was the only reviewer.
+    pub specialists: Vec<String>,
     /// Number of the findings.
     pub findings: u64,
     /// Number of findings with a comment, even if a user has deleted the comment since.
@@ -49,23 +51,24 @@ impl Store {
                                  AND CASE WHEN json_valid(dismissal.body)
                                      THEN {dismissal} ->> 'retraction' END IS NOT NULL
                                 THEN 'retracted' ELSE {finding} -> 'status' ->> 'status' END AS status,
+                           {finding} -> 'raw' ->> 'specialists' AS specialists,
                            count(*) AS findings, count(desired.comment) AS posted
                     FROM reviewed JOIN finding ON finding.key = reviewed.key
                     LEFT JOIN desired ON desired.key = finding.key AND desired.producer = 'review'
                                          AND desired.item = finding.id
                     LEFT JOIN dismissal ON dismissal.key = finding.key AND dismissal.finding = finding.id
-                    WHERE json_valid(finding.body) GROUP BY 1, 2, 3, 4),
+                    WHERE json_valid(finding.body) GROUP BY 1, 2, 3, 4, 5),
                  asked AS MATERIALIZED
                    (SELECT key, (SELECT {model} FROM run WHERE run.key = agents.key AND run.loop = 'review'
                                  AND {model} IS NOT NULL ORDER BY run.token DESC LIMIT 1) AS model
                     FROM (SELECT DISTINCT key FROM found WHERE source = 'agent') AS agents)
                  SELECT CASE WHEN found.key LIKE 'pr/%' THEN rtrim(found.key, '0123456789') ELSE found.key \
                  END,
-                        rule, source, status, model, CAST(sum(findings) AS BIGINT), CAST(sum(posted) AS \
-                 BIGINT)
+                        rule, source, status, model, specialists, CAST(sum(findings) AS BIGINT),
+                        CAST(sum(posted) AS BIGINT)
                  FROM found LEFT JOIN asked ON asked.key = found.key AND found.source = 'agent'
                  WHERE rule IS NOT NULL AND source IS NOT NULL AND status IS NOT NULL
-                 GROUP BY 1, 2, 3, 4, 5 ORDER BY 1, 2, 3, 4, 5"
+                 GROUP BY 1, 2, 3, 4, 5, 6 ORDER BY 1, 2, 3, 4, 5, 6"
             );
             connection
                 .sql(&sql)
@@ -76,8 +79,12 @@ impl Store {
                         source: row.get(2)?,
                         status: row.get(3)?,
                         model: row.get(4)?,
-                        findings: row.get(5)?,
-                        posted: row.get(6)?,
+                        specialists: row
+                            .get::<Option<String>>(5)?
+                            .and_then(|names| serde_json::from_str(&names).ok())
+                            .unwrap_or_default(),
+                        findings: row.get(6)?,
+                        posted: row.get(7)?,
                     })
                 })?
                 .collect()

@@ -297,6 +297,7 @@ fn finding(id: &str) -> Finding {
             code: CodeDigests::default(),
             suggestion: None,
             source: FindingSource::Rule,
+            specialists: Vec::new(),
         },
         old_path: None,
         anchor: AnchorKind::Inline,

@@ -277,7 +277,9 @@ async fn findings_of_what_was_reviewed_are_counted_by_rule_status_repository_and
     store_review(&store, &on("pr/github/1/7", 1), NOW, all, Some("m-1")).await;
     let more = vec![of("core/x", FindingSource::Rule, FindingStatus::Open, "f5")];
     store_review(&store, &on("pr/github/1/12", 2), NOW, more, None).await;
-    let local = vec![of("agent/f", FindingSource::Agent, FindingStatus::Fixed(revision('a').head), "f6")];
+    let mut local = of("agent/f", FindingSource::Agent, FindingStatus::Fixed(revision('a').head), "f6");
+    local.raw.specialists = ["security", "tests"].map(str::to_owned).into();
+    let local = vec![local];
     store_review(&store, &on("local/tool2", 3), NOW, local, Some("m-2")).await;
     // Damaged rows do not count.
     home.change_rows(
@@ -288,17 +290,21 @@ async fn findings_of_what_was_reviewed_are_counted_by_rule_status_repository_and
         let words = |row: FindingCount| {
             let model = row.model.unwrap_or_default();
             let counts = format!("{} {}", row.findings, row.posted);
-            format!("{} {} {} {} {model} {counts}", row.repository, row.rule, row.source, row.status)
+            let specialists = row.specialists.join("+");
+            format!(
+                "{} {} {} {} {model} {specialists} {counts}",
+                row.repository, row.rule, row.source, row.status
+            )
         };
         rows.into_iter().map(words).collect()
     };
     assert_eq!(
         told(store.finding_counts(UnixMillis(0)).await.unwrap()),
         [
-            "local/tool2 agent/f agent fixed m-2 1 1",
-            "pr/github/1/ agent/f agent suppressed m-1 1 0",
-            "pr/github/1/ core/x rule open  3 2",
-            "pr/github/1/ ruff/E501 tool dismissed  1 0",
+            "local/tool2 agent/f agent fixed m-2 security+tests 1 1",
+            "pr/github/1/ agent/f agent suppressed m-1  1 0",
+            "pr/github/1/ core/x rule open   3 2",
+            "pr/github/1/ ruff/E501 tool dismissed   1 0",
         ]
     );
     assert_eq!(store.finding_counts(UnixMillis(NOW + DAY)).await.unwrap(), []);
@@ -307,7 +313,7 @@ async fn findings_of_what_was_reviewed_are_counted_by_rule_status_repository_and
          VALUES ('pr/github/1/7', 'f3', 1, '{\"retraction\":\"unanswered\"}'), ('pr/github/1/7', 'f1', 1, '{bad')",
     );
     let counts = told(store.finding_counts(UnixMillis(0)).await.unwrap());
-    assert!(counts.contains(&"pr/github/1/ ruff/E501 tool retracted  1 0".to_owned()), "{counts:?}");
+    assert!(counts.contains(&"pr/github/1/ ruff/E501 tool retracted   1 0".to_owned()), "{counts:?}");
     assert_eq!(counts.len(), 4);
     let ended = store.run_ends_by_day(LoopKind::Review, UnixMillis(0)).await.unwrap();
     assert_eq!(ended.iter().map(|row| (row.is_local, row.runs)).collect::<Vec<_>>(), [(false, 2), (true, 1)]);

@@ -198,6 +198,7 @@ mod tests {
             code: CodeDigests::default(),
             suggestion: None,
             source: FindingSource::Agent,
+            specialists: Vec::new(),
         };
         let mut found = vec![place_finding(raw.clone())];
         recheck_files(&[("p.py", &text), ("q.py", q)], 0, &[], &mut found, &[]);

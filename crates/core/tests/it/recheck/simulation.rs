@@ -538,6 +538,7 @@ impl World {
             code: CodeDigests::default(),
             suggestion: None,
             source: FindingSource::Agent,
+            specialists: Vec::new(),
         })
     }
 

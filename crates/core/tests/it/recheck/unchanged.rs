@@ -120,6 +120,7 @@ fn known_finding(path: &str, own: &str) -> Finding {
         code: CodeDigests::default(),
         suggestion: None,
         source: FindingSource::Agent,
+        specialists: Vec::new(),
     };
     let mut found = vec![place_finding(raw.clone())];
     recheck_file(path, own, &[], &mut found, &[]);

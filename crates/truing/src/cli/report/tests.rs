@@ -35,6 +35,7 @@ fn served_totals(ended: Vec<RunEndCount>) -> ReviewTotals {
         source: source.into(),
         status: status.into(),
         model: (source == "agent").then(|| "claude-sonnet-5-5".into()),
+        specialists: Vec::new(),
         findings,
         posted: findings / 2,
     };

@@ -24,6 +24,7 @@ pub(super) fn sample_finding(id: &str, path: &str, line: u32) -> Finding {
             code: CodeDigests::default(),
             suggestion: None,
             source: FindingSource::Rule,
+            specialists: Vec::new(),
         },
         old_path: None,
         anchor: AnchorKind::Inline,

@@ -36,6 +36,7 @@ fn finding(id: &str, rule: &str, source: FindingSource, status: FindingStatus) -
             code: Default::default(),
             suggestion: None,
             source,
+            specialists: Vec::new(),
         },
         old_path: None,
         anchor: AnchorKind::Inline,
@@ -46,6 +47,12 @@ fn finding(id: &str, rule: &str, source: FindingSource, status: FindingStatus) -
         seen_on: Vec::new(),
         evidence: None,
     }
+}
+
+/// Returns the finding as one that these specialists reported.
+fn of_specialists(mut finding: Finding, specialists: &[&str]) -> Finding {
+    finding.raw.specialists = specialists.iter().map(|name| (*name).to_owned()).collect();
+    finding
 }
 
 /// Stores a review with this outcome and these findings; the first finding has a comment.
@@ -104,7 +111,10 @@ async fn store_sample_reviews(file: &Path) {
                 finding("f2", "ruff/E501", FindingSource::Tool, FindingStatus::Dismissed("no".into())),
             ],
             2 => vec![
-                finding("f3", "agent/bounds", FindingSource::Agent, FindingStatus::Open),
+                of_specialists(
+                    finding("f3", "agent/bounds", FindingSource::Agent, FindingStatus::Open),
+                    &["shipped:security-reviewer", "repo:payments"],
+                ),
                 finding("f4", EVIL, FindingSource::Rule, FindingStatus::Suppressed("so".into())),
             ],
             _ => Vec::new(),
@@ -183,13 +193,29 @@ async fn findings_are_told_by_what_became_of_them() {
         assert_eq!(findings[by].as_array().unwrap().len(), 1, "{by}: {findings}");
         assert_eq!(findings[by][0]["id"], id, "{by}: {findings}");
     }
+    let specialists = findings["by_specialist"].as_array().unwrap();
+    let named: Vec<(&str, [u64; 7])> =
+        specialists.iter().map(|row| (row["id"].as_str().unwrap(), numbers(row))).collect();
+    let counts_of_each = [1, 1, 1, 0, 0, 0, 0];
+    assert_eq!(
+        named,
+        [("repo:payments", counts_of_each), ("shipped:security-reviewer", counts_of_each)],
+        "a finding of two specialists counts for each of them"
+    );
+    assert_eq!(json["local_reviews"]["findings"]["by_specialist"].as_array().unwrap().len(), 0);
     assert_eq!(numbers(&json["local_reviews"]["findings"]), [1, 1, 1, 0, 0, 0, 0]);
     assert_eq!(json["local_reviews"]["findings"]["by_repository"][0]["id"], "home/me/tool");
     let text = report_in_format(folder.path(), "text");
     assert!(text.lines().all(|line| line.chars().count() <= 80) && !text.contains('\u{1b}'), "{text}");
     for format in ["text", "markdown", "html"] {
         let text = report_in_format(folder.path(), format);
-        for part in ["core/merge-conflict", "suppressed", "acme/shop", "claude-sonnet-5-5"] {
+        for part in [
+            "core/merge-conflict",
+            "suppressed",
+            "acme/shop",
+            "claude-sonnet-5-5",
+            "shipped:security-reviewer",
+        ] {
             assert!(text.contains(part), "{format}: {part} is missing:\n{text}");
         }
         if format != "text" {

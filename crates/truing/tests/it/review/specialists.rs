@@ -10,7 +10,7 @@ use truing_fakes::model::{AnswerCondition, ModelFault, ModelScript, ScriptedAnsw
 use crate::review::claude::find_claude;
 use crate::review::cli::parse_stable_result;
 use crate::review::model::{Scene, report_answer};
-use crate::review::place::field_of_findings;
+use crate::review::place::{Ran, field_of_findings};
 
 /// Name of each specialist, and the beginning of its part of the prompt.
 const PARTS: [(&str, &str); 4] = [
@@ -127,6 +127,23 @@ fn four_look_side_by_side_and_what_two_find_is_one_finding() {
         let asked = call.body["messages"][0].to_string();
         assert_eq!(PARTS.iter().filter(|(_, part)| asked.contains(part)).count(), 1);
     }
+}
+
+#[test]
+fn report_counts_finding_of_two_specialists_for_both() {
+    let scene = scene(four_specialist_answers(), true);
+    assert_eq!(scene.review(&[]).exit, 1);
+    let report = Ran::from(scene.place.command(&["report", "--format", "json"]).output().unwrap()).json();
+    let findings = &report["local_reviews"]["findings"];
+    assert_eq!(findings["found"], 4);
+    let counts: BTreeMap<&str, u64> = findings["by_specialist"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|row| (row["id"].as_str().unwrap(), row["open"].as_u64().unwrap()))
+        .collect();
+    let [architecture, quality, security, tests] = PARTS.map(|(name, _)| name);
+    assert_eq!(counts, BTreeMap::from([(architecture, 1), (quality, 1), (security, 1), (tests, 2)]));
 }
 
 #[test]
