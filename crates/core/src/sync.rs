@@ -46,10 +46,6 @@ pub struct DefinitionDigests {
     /// SHA-256 of the definition's syntax tree, without comments and docstrings. For Python, the prefix
     /// [`TREE_DIGEST_PREFIX`] precedes the digest.
     pub tree: String,
-    /// SHA-256 of the Python syntax tree in an earlier serialization, which gives some different trees the
-    /// same digest.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub former: Option<String>,
 }
 
 /// The data of a release that a decision needs.
@@ -514,12 +510,12 @@ fn compare_pinned_definitions(input: &SyncDecisionInput<'_>) -> (Vec<PinChange>,
             }
             continue;
         };
-        if after.accepts(symbol, new, old) {
+        if after.accepts(symbol, new) {
             continue;
         }
         match old {
             Some(old) if old.digests == new.digests => {
-                if !before.accepts(symbol, old, None) {
+                if !before.accepts(symbol, old) {
                     let reason =
                         if new.decorated { UnguardedReason::Decorated } else { UnguardedReason::Stale };
                     let file = Some(new.file.clone());
@@ -571,17 +567,10 @@ impl<'a> AcceptedDigests<'a> {
         Self { manifest, rows_by_location: by_place }
     }
 
-    /// Returns true if the manifest accepts the digests of this definition. `before` is the same definition
-    /// in the previous release; `None` if that release lacks it.
-    fn accepts(
-        &self,
-        symbol: &str,
-        definition: &SymbolDefinition,
-        before: Option<&SymbolDefinition>,
-    ) -> bool {
+    /// Returns true if the manifest accepts the digests of this definition.
+    fn accepts(&self, symbol: &str, definition: &SymbolDefinition) -> bool {
         let shared = self.rows_by_location.get(&(definition.file.as_str(), definition.line));
         let rows = self.manifest.rows.get(symbol).into_iter().chain(shared.into_iter().flatten().copied());
-        let old_definition = before.map(|before| &before.digests);
-        rows.into_iter().any(|row| row.accepts(&definition.digests, old_definition))
+        rows.into_iter().any(|row| row.accepts(&definition.digests))
     }
 }

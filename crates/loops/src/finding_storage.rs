@@ -173,8 +173,7 @@ impl FindingStorage<'_> {
         };
         let findings = async || -> Result<_, StoreError> {
             let (mut findings, key) = self.known_findings(&*store, own_key).await?;
-            let of_all = if self.branch_key.is_some() { store.dismissals(key).await? } else { Vec::new() };
-            self.apply_dismissals(&*store, &mut findings, of_all).await?;
+            self.apply_dismissals(&*store, &mut findings, Vec::new()).await?;
             Ok((findings, key))
         };
         let (findings, key) = match findings().await {
@@ -275,21 +274,19 @@ impl FindingStorage<'_> {
         Ok(kept)
     }
 
-    /// Applies people's verdicts to the known findings. Verdicts for the branch take precedence over verdicts
-    /// for all branches. Only older versions of Truing recorded verdicts for all branches. Returns all
-    /// verdicts.
+    /// Applies people's verdicts to the known findings: those for the branch of a local review, or those for
+    /// the pull request. Returns the applied verdicts.
     async fn apply_dismissals(
         &self,
         store: &dyn RunStore,
         known_findings: &mut Vec<Finding>,
-        general_dismissals: Vec<Dismissal>,
+        pull_dismissals: Vec<Dismissal>,
     ) -> Result<Vec<Dismissal>, StoreError> {
         let Some(branch) = self.branch_key else {
-            dismissal::add_dismissed_findings(known_findings, &general_dismissals);
-            return Ok(general_dismissals);
+            dismissal::add_dismissed_findings(known_findings, &pull_dismissals);
+            return Ok(pull_dismissals);
         };
-        let mut dismissals = store.dismissals(branch).await?;
-        dismissals.extend(general_dismissals);
+        let dismissals = store.dismissals(branch).await?;
         dismissal::reopen_uncovered_findings(known_findings, &dismissals);
         dismissal::add_dismissed_findings(known_findings, &dismissals);
         Ok(dismissals)

@@ -39,8 +39,8 @@ impl Store {
         to: &Path,
         clock: Arc<dyn Clock>,
     ) -> Result<(Self, SchemaVersions), SqliteOpenError> {
-        let form = SqliteFile::copy_file(from, to)?;
-        Ok((Self::open(to, clock)?, form))
+        let schema_version = SqliteFile::copy_file(from, to)?;
+        Ok((Self::open(to, clock)?, schema_version))
     }
 
     /// Connects to Valkey and PostgreSQL as [`Store::connect`] does, but does not migrate the schema. If the
@@ -55,7 +55,7 @@ impl Store {
     ) -> Result<(Self, SchemaVersions), PostgresConnectError> {
         let store =
             Self::connect_for_purpose(StoreOpenPurpose::ReadOnly, slots_url, records_url, None).await?;
-        let form = store.records_schema_versions().await?;
-        Ok((store, form))
+        let schema_version = store.records_schema_versions().await?;
+        Ok((store, schema_version))
     }
 }

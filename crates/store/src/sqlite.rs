@@ -8,7 +8,6 @@ mod integrity_check;
 mod open;
 mod open_file_guard;
 mod readers;
-mod run_table_migration;
 mod statements;
 mod writer;
 

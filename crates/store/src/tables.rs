@@ -23,5 +23,4 @@ pub use self::insight::StoreStatistics;
 pub use self::ledger::KeySpend;
 pub(crate) use self::operator_tables::switch::read as kill_switch;
 pub use self::report::RunEndCount;
-pub(crate) use self::runs::RunEndColumns;
 pub(crate) use self::slots::{last_counter_value, read_slot_page, write_versioned_slots};

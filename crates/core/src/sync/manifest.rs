@@ -71,22 +71,14 @@ pub enum ManifestEntry {
 pub const LINE_DIGEST_HEX_DIGITS: usize = 40;
 /// Number of hexadecimal digits in a digest of a tree.
 pub const TREE_DIGEST_HEX_DIGITS: usize = 64;
-/// Prefix of the digest of a Python tree. A digest without this prefix is in the earlier format, or belongs
-/// to a definition in another language.
+/// Prefix of the digest of a Python tree. A digest without this prefix belongs to a definition in another
+/// language.
 pub const TREE_DIGEST_PREFIX: &str = "2:";
 
 impl ManifestRow {
-    /// Returns true if the manifest accepts a definition with these digests. `earlier_digests` contains the
-    /// digests of the definition in an earlier release. If the trees of both releases differ but have the
-    /// same digest in the earlier format, this digest is ignored.
-    pub fn accepts(&self, digests: &DefinitionDigests, earlier_digests: Option<&DefinitionDigests>) -> bool {
-        let former = digests.former.as_ref().filter(|former| self.tree_digests.contains(*former));
-        let digest_hides_change = earlier_digests.is_some_and(|earlier_digests| {
-            earlier_digests.former == digests.former && earlier_digests.tree != digests.tree
-        });
-        self.line_digests.contains(&digests.raw)
-            || self.tree_digests.contains(&digests.tree)
-            || (former.is_some() && !digest_hides_change)
+    /// Returns true if the manifest accepts a definition with these digests.
+    pub fn accepts(&self, digests: &DefinitionDigests) -> bool {
+        self.line_digests.contains(&digests.raw) || self.tree_digests.contains(&digests.tree)
     }
 }
 

@@ -9,7 +9,7 @@ use truing_core::sync::{
 };
 
 fn digests(raw: u8, tree: u8) -> DefinitionDigests {
-    DefinitionDigests { raw: format!("{raw:040x}"), tree: format!("{tree:064x}"), former: None }
+    DefinitionDigests { raw: format!("{raw:040x}"), tree: format!("{tree:064x}") }
 }
 
 fn defined_symbol(line: u32, name: &str, raw: u8, tree: u8) -> SymbolState {

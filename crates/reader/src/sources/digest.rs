@@ -1,10 +1,8 @@
 //! Computes two digests of a definition. The first digest is the SHA-1 of the definition's lines, as Python
 //! hash tests use it. The second digest is the SHA-256 of the definition's syntax tree. Comments, docstrings,
 //! quotes, parentheses without effect, trailing commas and layout do not change the second digest. `python`
-//! computes the tree digests of Python code, and `text` the values of Python's literals. `former` computes an
-//! older tree digest, which existing manifests may contain.
+//! computes the tree digests of Python code, and `python_literals` the values of Python's literals.
 
-mod legacy_tree_digest;
 pub(super) mod python;
 mod python_literals;
 
@@ -24,11 +22,7 @@ pub(super) fn digest_definition(
     text: &str,
 ) -> Result<DefinitionDigests, SyntaxScanError> {
     let raw = hex::encode(Sha1::digest(lines.as_bytes()));
-    Ok(DefinitionDigests {
-        raw,
-        tree: python::digest_tree(&[], &[node], text)?,
-        former: Some(legacy_tree_digest::digest_tree(node, text)?),
-    })
+    Ok(DefinitionDigests { raw, tree: python::digest_tree(&[], &[node], text)? })
 }
 
 /// Combines the digests of two definitions with the same name, because all definitions of a name count as one
@@ -38,7 +32,6 @@ pub(super) fn join_digests(first: &DefinitionDigests, second: &DefinitionDigests
     DefinitionDigests {
         raw: hex::encode(Sha1::digest(both(&first.raw, &second.raw).as_bytes())),
         tree: hex::encode(Sha256::digest(both(&first.tree, &second.tree).as_bytes())),
-        former: None,
     }
 }
 
@@ -56,7 +49,7 @@ pub(super) fn digest_nodes(
         tree.add_node(*node, 0)?;
     }
     let raw = hex::encode(Sha1::digest(lines.as_bytes()));
-    Ok(DefinitionDigests { raw, tree: hex::encode(tree.hash.finalize()), former: None })
+    Ok(DefinitionDigests { raw, tree: hex::encode(tree.hash.finalize()) })
 }
 
 /// Computes the digest of a tree without these nodes, in a language other than Python.
@@ -81,7 +74,7 @@ pub(super) fn digest_bytes(bytes: &[u8], tree_digest: Option<String>) -> Definit
         }
         hex::encode(hash.finalize())
     });
-    DefinitionDigests { raw: hex::encode(Sha1::digest(bytes)), tree, former: None }
+    DefinitionDigests { raw: hex::encode(Sha1::digest(bytes)), tree }
 }
 
 /// Returns true if a token does not affect the meaning of the code. Such a token is a comma before a closing

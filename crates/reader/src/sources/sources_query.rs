@@ -252,9 +252,7 @@ fn is_valid_name(text: &str) -> bool {
 }
 
 fn are_valid_digests(digests: &DefinitionDigests) -> bool {
-    let is_former =
-        digests.former.as_ref().is_none_or(|former| are_hex_digits(former, TREE_DIGEST_HEX_DIGITS));
-    are_hex_digits(&digests.raw, LINE_DIGEST_HEX_DIGITS) && is_tree_digest(&digests.tree) && is_former
+    are_hex_digits(&digests.raw, LINE_DIGEST_HEX_DIGITS) && is_tree_digest(&digests.tree)
 }
 
 fn is_tree_digest(text: &str) -> bool {

@@ -1,4 +1,10 @@
--- The records, as form 13 of the SQLite file has them; without slots, which Valkey keeps. Texts are compared byte by byte.
+-- Version 1: the tables of the SQLite file, without slots, which Valkey keeps. Texts are compared byte by byte. A file
+-- that was released is never edited: the next change is the next file.
+
+-- As SQLite's function of this name: is a record whole? PostgreSQL has one from version 16 on. It catches errors, which no
+-- parallel worker can; and it takes long, so that an index is taken instead.
+CREATE FUNCTION json_valid(body TEXT) RETURNS BOOLEAN LANGUAGE plpgsql IMMUTABLE PARALLEL UNSAFE COST 10000 AS
+$$ BEGIN RETURN body::json IS NOT NULL; EXCEPTION WHEN OTHERS THEN RETURN FALSE; END $$;
 
 CREATE TABLE run (
     rowid    BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -27,6 +33,11 @@ CREATE INDEX run_kept ON run (loop, kept) WHERE record IS NOT NULL;
 CREATE INDEX run_key_kept ON run (key, loop, kept);
 CREATE INDEX run_old ON run (kept) WHERE loop <> 'review';
 CREATE INDEX run_id ON run (id);
+-- Runs in the order in which they ended, and those that `truing report` leaves out.
+CREATE INDEX run_day ON run (ended) WHERE ended IS NOT NULL;
+CREATE INDEX run_damaged ON run (loop, ended) WHERE kind IS NULL OR NOT json_valid(record);
+-- Runs whose records tell what they have cost.
+CREATE INDEX run_told ON run (id) WHERE loop = 'review' AND record IS NOT NULL;
 
 CREATE TABLE finding (
     key      TEXT COLLATE "C" NOT NULL,
@@ -88,11 +99,13 @@ CREATE TABLE event (
 CREATE UNIQUE INDEX event_once ON event (key, at, run, md5(what));
 CREATE INDEX event_key ON event (key, id);
 
+-- `repositories`: the kill switches of single repositories that are on, as a JSON list.
 CREATE TABLE switch (
-    body  TEXT NOT NULL,
-    sweep BIGINT
+    body         TEXT NOT NULL,
+    sweep        BIGINT,
+    repositories TEXT COLLATE "C" NOT NULL
 );
-INSERT INTO switch VALUES ('"off"', NULL);
+INSERT INTO switch VALUES ('"off"', NULL, '[]');
 
 CREATE TABLE audit (
     id     BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -121,11 +134,12 @@ CREATE TABLE notice (
 CREATE INDEX notice_unsent ON notice (id) WHERE sent IS NULL;
 
 CREATE TABLE repository (
-    forge  TEXT COLLATE "C" NOT NULL,
-    id     TEXT COLLATE "C" NOT NULL,
-    name   TEXT COLLATE "C" NOT NULL,
-    cursor BIGINT NOT NULL,
-    gone   BIGINT,
+    forge     TEXT COLLATE "C" NOT NULL,
+    id        TEXT COLLATE "C" NOT NULL,
+    name      TEXT COLLATE "C" NOT NULL,
+    cursor    BIGINT NOT NULL,
+    gone      BIGINT,
+    onboarded BIGINT NOT NULL CHECK (onboarded IN (0, 1)),
     PRIMARY KEY (forge, id)
 );
 
@@ -169,7 +183,8 @@ CREATE TABLE dismissal (
     PRIMARY KEY (key, finding)
 );
 
--- Locked by whoever changes levels: everybody draws on the same few rows. It has none of its own, so that nothing else locks it.
+-- Locked by whoever changes levels: all calls draw on the same few rows. It has no rows, so that nothing else
+-- locks it.
 CREATE TABLE turn ();
 
 CREATE TABLE level (
@@ -181,6 +196,7 @@ CREATE TABLE level (
     spent    BIGINT NOT NULL CHECK (spent >= 0),
     reserved BIGINT NOT NULL CHECK (reserved >= 0),
     touched  BIGINT NOT NULL,
+    allowed  BIGINT NOT NULL DEFAULT 0,
     UNIQUE (kind, key, period)
 );
 CREATE INDEX level_touched ON level (touched);
@@ -223,7 +239,3 @@ CREATE TABLE transfer (
     reached TEXT,
     copied  BIGINT NOT NULL
 );
-
--- As SQLite's function of this name: is a record whole? PostgreSQL has one from version 16 on.
-CREATE FUNCTION json_valid(body TEXT) RETURNS BOOLEAN LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS
-$$ BEGIN RETURN body::json IS NOT NULL; EXCEPTION WHEN OTHERS THEN RETURN FALSE; END $$;

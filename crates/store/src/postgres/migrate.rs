@@ -16,28 +16,10 @@ const MIN_SERVER_VERSION: i64 = 140_000;
 
 /// One migration for each schema version; the first is for an empty database. Each migration names the oldest
 /// program version that can use the migrated database.
-const MIGRATIONS: [SchemaMigration; 5] = [
-    SchemaMigration {
-        sql: include_str!("../../migrations/postgres/0001.sql"),
-        min_program_schema_version: 1,
-    },
-    SchemaMigration {
-        sql: include_str!("../../migrations/postgres/0002.sql"),
-        min_program_schema_version: 1,
-    },
-    SchemaMigration {
-        sql: include_str!("../../migrations/postgres/0003.sql"),
-        min_program_schema_version: 1,
-    },
-    SchemaMigration {
-        sql: include_str!("../../migrations/postgres/0004.sql"),
-        min_program_schema_version: 1,
-    },
-    SchemaMigration {
-        sql: include_str!("../../migrations/postgres/0005.sql"),
-        min_program_schema_version: 1,
-    },
-];
+const MIGRATIONS: [SchemaMigration; 1] = [SchemaMigration {
+    sql: include_str!("../../migrations/postgres/0001.sql"),
+    min_program_schema_version: 1,
+}];
 
 struct SchemaMigration {
     sql: &'static str,
@@ -89,12 +71,13 @@ impl PostgresDatabase {
         transaction
             .batch_execute(
                 "CREATE SCHEMA IF NOT EXISTS truing;
-                 CREATE TABLE IF NOT EXISTS truing.form (version BIGINT NOT NULL, oldest BIGINT NOT NULL)",
+                 CREATE TABLE IF NOT EXISTS truing.schema_version
+                     (version BIGINT NOT NULL, min_program_version BIGINT NOT NULL)",
             )
             .await
             .map_err(to_connect_error)?;
         let found = transaction
-            .query_opt("SELECT version, oldest FROM truing.form", &[])
+            .query_opt("SELECT version, min_program_version FROM truing.schema_version", &[])
             .await
             .map_err(to_connect_error)?;
         let (found, oldest): (i64, i64) = found.map_or((0, 0), |row| (row.get(0), row.get(1)));
@@ -111,8 +94,8 @@ impl PostgresDatabase {
             transaction.batch_execute(migration.sql).await.map_err(to_connect_error)?;
         }
         if let Some(last) = MIGRATIONS.get(applied..).and_then(<[SchemaMigration]>::last) {
-            transaction.execute("DELETE FROM truing.form", &[]).await.map_err(to_connect_error)?;
-            let sql = "INSERT INTO truing.form VALUES ($1, $2)";
+            transaction.execute("DELETE FROM truing.schema_version", &[]).await.map_err(to_connect_error)?;
+            let sql = "INSERT INTO truing.schema_version VALUES ($1, $2)";
             transaction
                 .execute(sql, &[&SCHEMA_VERSION, &last.min_program_schema_version])
                 .await
@@ -136,10 +119,10 @@ impl PostgresDatabase {
     pub(crate) async fn schema_versions(&self) -> Result<SchemaVersions, PostgresConnectError> {
         let client = self.pool.get().await.map_err(|error| fault::first_session_error(&self.name, &error))?;
         let to_connect_error = |error: tokio_postgres::Error| fault::connect_error(&self.name, &error);
-        let is_there = "SELECT to_regclass('truing.form') IS NOT NULL";
+        let is_there = "SELECT to_regclass('truing.schema_version') IS NOT NULL";
         let database = match client.query_one(is_there, &[]).await.map_err(to_connect_error)?.get(0) {
             true => client
-                .query_opt("SELECT version, oldest FROM truing.form", &[])
+                .query_opt("SELECT version, min_program_version FROM truing.schema_version", &[])
                 .await
                 .map_err(to_connect_error)?,
             false => None,

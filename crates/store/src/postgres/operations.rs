@@ -23,8 +23,9 @@ const MISSING_PRIVILEGE_SQL: &str = "SELECT 'USAGE on schema truing'
 
 /// Writes a row without changing its values. If another process is writing the row, writes nothing. A new
 /// version of a small row replaces the old version in its page, so the table does not grow.
-const WRITE_SQL: &str = "WITH unlocked AS (SELECT version FROM form FOR UPDATE SKIP LOCKED)
-     UPDATE form SET version = form.version FROM unlocked WHERE form.version = unlocked.version";
+const WRITE_SQL: &str = "WITH unlocked AS (SELECT version FROM schema_version FOR UPDATE SKIP LOCKED)
+     UPDATE schema_version SET version = schema_version.version FROM unlocked
+     WHERE schema_version.version = unlocked.version";
 
 /// The process of the server, and the search path, with which a statement was executed.
 struct SessionState {

@@ -12,7 +12,6 @@ use rusqlite::{Connection, ErrorCode, MAIN_DB, OpenFlags, OptionalExtension as _
 
 use super::database_file::DatabaseFile;
 use super::fault::sqlite_error_message;
-use super::run_table_migration;
 use crate::fault::StoreFault;
 use crate::lock::{ServeLockHolder, has_lock_file, holder_text, io_advice, serving_process};
 use crate::sql::StoreOpenPurpose;
@@ -31,29 +30,9 @@ const WAL_TRIES: u32 = 8;
 const APPLICATION_ID: i64 = 0x5472_7565;
 
 /// The schema, as one migration file for each version. `PRAGMA user_version` is the number of files that were
-/// applied.
-const MIGRATIONS: [&str; 17] = [
-    include_str!("../../migrations/0001.sql"),
-    include_str!("../../migrations/0002.sql"),
-    include_str!("../../migrations/0003.sql"),
-    include_str!("../../migrations/0004.sql"),
-    include_str!("../../migrations/0005.sql"),
-    include_str!("../../migrations/0006.sql"),
-    include_str!("../../migrations/0007.sql"),
-    include_str!("../../migrations/0008.sql"),
-    include_str!("../../migrations/0009.sql"),
-    include_str!("../../migrations/0010.sql"),
-    include_str!("../../migrations/0011.sql"),
-    include_str!("../../migrations/0012.sql"),
-    include_str!("../../migrations/0013.sql"),
-    include_str!("../../migrations/0014.sql"),
-    include_str!("../../migrations/0015.sql"),
-    include_str!("../../migrations/0016.sql"),
-    include_str!("../../migrations/0017.sql"),
-];
-
-/// The first schema version with one table for the runs of all loops.
-const SINGLE_RUN_TABLE_VERSION: i64 = 11;
+/// applied. A migration that a running server of the version before cannot use must first refuse a file that
+/// such a server has open ([`serving_process`]).
+const MIGRATIONS: [&str; 1] = [include_str!("../../migrations/0001.sql")];
 
 /// The schema version that this program reads and writes.
 pub(super) const SCHEMA_VERSION: i64 = MIGRATIONS.len() as i64;
@@ -99,24 +78,12 @@ pub enum SqliteOpenError {
         path: PathBuf,
     },
     /// A later version has changed the schema.
-    #[error("{} was made by a newer truing (schema version {found_version}; this program has version \
-        {SCHEMA_VERSION}); upgrade truing, or set `store.url` to another file", path.display())]
+    #[error("{} was made by a newer or an unreleased truing (schema version {found_version}; this program \
+        has version {SCHEMA_VERSION}); upgrade truing, or set `store.url` to another file", path.display())]
     Newer {
         /// Path of the file.
         path: PathBuf,
         found_version: i64,
-    },
-    /// A server of an earlier version still has the file open.
-    #[error("{} has the older schema version {schema_version}, and is served{}; stop that server, then \
-        run this \
-        command again to upgrade the file to schema version \
-        {SCHEMA_VERSION}", path.display(), holder_text(server))]
-    InUseByOlderServer {
-        /// Path of the file.
-        path: PathBuf,
-        schema_version: i64,
-        /// The process that serves the file.
-        server: ServeLockHolder,
     },
     /// The file has several names, which are hard links.
     #[error("{} has {link_count} names (hard links), but a database must have only one name: remove the \
@@ -232,10 +199,10 @@ pub(super) fn copy_database(path: &Path, to: &Path) -> Result<i64, SqliteOpenErr
     let to_open_error = |error: rusqlite::Error| SqliteOpenError::Sqlite(sqlite_error_message(path, &error));
     let connection = open_read_only(path).map_err(to_open_error)?;
     connection.busy_timeout(Duration::from_secs(BUSY_SECONDS)).map_err(to_open_error)?;
-    let form = read_schema_version(path, &connection)?;
+    let schema_version = read_schema_version(path, &connection)?;
     let name = to.to_str().ok_or_else(|| to_open_error(rusqlite::Error::InvalidPath(to.to_owned())))?;
     connection.execute("VACUUM INTO ?1", [name]).map_err(to_open_error)?;
-    Ok(form)
+    Ok(schema_version)
 }
 
 /// Opens a read-only connection. If there is no log beside the file, no process uses the file. The file is
@@ -363,7 +330,7 @@ fn configure_connection(connection: &Connection) -> rusqlite::Result<()> {
 
 /// Returns the schema version of the file. Refuses a file that this program must not change.
 fn read_schema_version(path: &Path, connection: &Connection) -> Result<i64, SqliteOpenError> {
-    let (form, application, tables): (i64, i64, i64) = connection
+    let (schema_version, application, tables): (i64, i64, i64) = connection
         .query_row(
             "SELECT (SELECT user_version FROM pragma_user_version),
                     (SELECT application_id FROM pragma_application_id),
@@ -372,14 +339,14 @@ fn read_schema_version(path: &Path, connection: &Connection) -> Result<i64, Sqli
             |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
         )
         .map_err(|error| SqliteOpenError::Sqlite(sqlite_error_message(path, &error)))?;
-    let fresh = form == 0 && application == 0 && tables == 0;
+    let fresh = schema_version == 0 && application == 0 && tables == 0;
     if !fresh && application != APPLICATION_ID {
         return Err(SqliteOpenError::ForeignDatabase { path: path.into() });
     }
-    if form > SCHEMA_VERSION {
-        return Err(SqliteOpenError::Newer { path: path.into(), found_version: form });
+    if schema_version > SCHEMA_VERSION {
+        return Err(SqliteOpenError::Newer { path: path.into(), found_version: schema_version });
     }
-    Ok(form)
+    Ok(schema_version)
 }
 
 /// Applies the missing migrations, in one transaction, because another process may be doing the same.
@@ -391,19 +358,9 @@ fn migrate(
     let to_open_error = |error: rusqlite::Error| SqliteOpenError::Sqlite(sqlite_error_message(path, &error));
     let transaction =
         connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(to_open_error)?;
-    let form = read_schema_version(path, &transaction)?;
-    if form < SCHEMA_VERSION {
-        // A running server of an earlier version would fail after a change of its tables, so the migration is
-        // refused.
-        let is_other = |server: &ServeLockHolder| server.pid.is_some_and(|pid| pid != std::process::id());
-        if let Some(server) = serving_process(path).filter(|server| form > 0 && is_other(server)) {
-            return Err(SqliteOpenError::InUseByOlderServer {
-                path: path.into(),
-                schema_version: form,
-                server,
-            });
-        }
-        let applied = usize::try_from(form).unwrap_or(0);
+    let schema_version = read_schema_version(path, &transaction)?;
+    if schema_version < SCHEMA_VERSION {
+        let applied = usize::try_from(schema_version).unwrap_or(0);
         for migration in MIGRATIONS.iter().skip(applied) {
             // The failed statement is left out of the message, because it would not help a user.
             transaction.execute_batch(migration).map_err(|error| {
@@ -412,9 +369,6 @@ fn migrate(
                 }
                 to_open_error(error)
             })?;
-        }
-        if form < SINGLE_RUN_TABLE_VERSION {
-            run_table_migration::convert_records(&transaction).map_err(to_open_error)?;
         }
         transaction.pragma_update(None, "application_id", APPLICATION_ID).map_err(to_open_error)?;
         transaction.pragma_update(None, "user_version", SCHEMA_VERSION).map_err(to_open_error)?;

@@ -27,7 +27,6 @@ use truing_core::sync::job::JobState;
 use truing_core::sync::record;
 
 pub(super) use self::desired::mark_status_unset;
-pub(crate) use self::ends::RunEndColumns;
 pub(super) use self::review_progress::review_progress;
 
 use self::row::write_run;

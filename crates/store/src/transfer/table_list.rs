@@ -157,9 +157,9 @@ pub(super) static TABLES: [TableSchema; 19] = [
 const SQLITE_UNLISTED_COLUMNS: &str = "switch.only store.only store.counter store.now slot.key \
     slot.version slot.wakes_at \
      slot.body slot.shown transfer.source transfer.slots transfer.part transfer.reached transfer.copied";
-const POSTGRES_UNLISTED_COLUMNS: &str = "form.version form.oldest transfer.source transfer.slots \
-    transfer.part \
-                           transfer.reached transfer.copied";
+const POSTGRES_UNLISTED_COLUMNS: &str = "schema_version.version \
+    schema_version.min_program_version transfer.source transfer.slots transfer.part transfer.reached \
+    transfer.copied";
 
 /// Returns the first column that is unlisted, or that is listed but missing, as `table.column`. Returns none
 /// if all columns match.

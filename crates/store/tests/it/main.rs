@@ -9,7 +9,6 @@ mod backup;
 mod common;
 mod crash;
 mod file;
-mod former;
 mod insight;
 mod opening;
 mod pgbouncer;
@@ -198,41 +197,6 @@ fn lines(connection: &rusqlite::Connection, sql: &str) -> Vec<String> {
         rows.push((0..columns).map(value).collect::<Vec<_>>().join("|"));
     }
     rows
-}
-
-/// Returns SQL that replaces the current tables in a file by the tables of schema version `version` for runs
-/// and, before version 10, for intents.
-fn former_tables_sql(version: u32) -> String {
-    let part = |text: &str, from: &str, to: &str| {
-        let (_, text) = text.split_once(from).unwrap();
-        let (text, _) = text.split_once(to).unwrap();
-        text.split_at(text.find("CREATE TABLE").unwrap()).1.to_owned()
-    };
-    let first = include_str!("../../migrations/0001.sql");
-    let runs = part(first, "-- Runs.", "CREATE TABLE finding");
-    let mut sql = format!(
-        "ALTER TABLE level DROP COLUMN allowed; ALTER TABLE switch DROP COLUMN repositories; ALTER TABLE \
-         repository DROP COLUMN onboarded; DROP TABLE transfer; DROP INDEX reservation_run; ALTER TABLE run \
-         RENAME TO later_run; DROP INDEX run_published; DROP INDEX run_ended; {runs}
-         INSERT INTO run (key, token, id, stage, head, base, began)
-         SELECT key, token, id, stage, head, base, began FROM later_run WHERE loop = 'review';
-         DROP TABLE later_run;"
-    );
-    if version >= 2 {
-        sql += "ALTER TABLE run ADD COLUMN ended INTEGER;
-                CREATE INDEX run_ended ON run (ended) WHERE ended IS NOT NULL;";
-    }
-    if version >= 7 {
-        sql += &part(
-            include_str!("../../migrations/0007.sql"),
-            "-- What each run came to",
-            "-- Labels that ask",
-        );
-    }
-    if version < 10 {
-        sql += &part(first, "-- Creating calls.", "-- The status that");
-    }
-    sql
 }
 
 fn sha(digit: char) -> Sha {

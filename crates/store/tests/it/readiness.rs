@@ -98,8 +98,9 @@ async fn check_changes_and_leaves_nothing() {
     }
     assert_eq!(server.send_command(*slots, &["DBSIZE"]), "0");
     assert!(store.due_slots(UnixMillis(i64::MAX), 10).await.unwrap().is_empty());
-    let size = "SELECT pg_relation_size('truing.form'), count(*), max(version) FROM truing.form";
-    let version = home.run_sql("SELECT version FROM truing.form").unwrap().remove(0);
+    let size =
+        "SELECT pg_relation_size('truing.schema_version'), count(*), max(version) FROM truing.schema_version";
+    let version = home.run_sql("SELECT version FROM truing.schema_version").unwrap().remove(0);
     assert_eq!(home.run_sql(size).unwrap(), [format!("8192|1|{version}")]);
 }
 

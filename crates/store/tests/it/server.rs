@@ -75,14 +75,15 @@ async fn a_form_that_this_version_cannot_use_is_refused_and_one_that_it_can_is_n
     let (server, database) = (Server::shared_server(), Server::shared_server().new_database());
     drop(connect(&server.url(&database)).await.unwrap());
     let form = |version: i64, oldest: i64| {
-        let sql = format!("UPDATE truing.form SET version = {version}, oldest = {oldest}");
+        let sql =
+            format!("UPDATE truing.schema_version SET version = {version}, min_program_version = {oldest}");
         assert!(server.psql(&database, &[&sql]).1);
     };
     form(9, 6);
     let said = connect_refused(&server.url(&database)).await;
     assert!(
         said.contains(
-            "has schema version 9, which needs a program with schema version 6 or later; this program has 5"
+            "has schema version 9, which needs a program with schema version 6 or later; this program has 1"
         ),
         "{said}"
     );
@@ -91,7 +92,7 @@ async fn a_form_that_this_version_cannot_use_is_refused_and_one_that_it_can_is_n
     let store = connect(&server.url(&database)).await.unwrap();
     store.turn_switch(&SwitchRequest::TurnOff, "ada").await.unwrap();
     assert_eq!(
-        server.psql(&database, &["SELECT version FROM truing.form"]).0.trim(),
+        server.psql(&database, &["SELECT version FROM truing.schema_version"]).0.trim(),
         "6",
         "it is left as it is"
     );

@@ -52,8 +52,8 @@ pub(crate) fn run(args: &DismissArgs, context: &CommandContext) -> Result<Comman
     runtime::start()?.block_on(args.run(context))
 }
 
-/// Keys under which dismissals are stored: the keys of the branch's local reviews, converge runs and audits.
-/// Older versions stored the reviews of all branches under the key of the repository.
+/// Keys under which dismissals and findings are stored: the keys of the branch's local reviews, converge runs
+/// and audits, and the key of the repository's findings.
 struct DismissalKeys {
     repository: SlotKey,
     reviews: SlotKey,
@@ -82,15 +82,11 @@ impl DismissalKeys {
         Ok(unique_findings(found))
     }
 
-    /// Returns the active dismissals. For each finding, returns the newest dismissal on this branch. If there
-    /// is none, returns the dismissal for all branches.
+    /// Returns the active dismissals. For each finding, returns the newest dismissal on this branch.
     async fn load_dismissals(&self, store: &Store) -> Result<Vec<Dismissal>, StoreError> {
         let mut dismissals = store.dismissals(&self.reviews).await?;
         dismissals.extend(store.dismissals(&self.runs).await?);
         dismissals.sort_by(|a, b| a.finding.cmp(&b.finding).then(b.dismissed_at.cmp(&a.dismissed_at)));
-        // The next sort is stable, so dismissals of the same finding keep their order.
-        dismissals.extend(store.dismissals(&self.repository).await?);
-        dismissals.sort_by(|a, b| a.finding.cmp(&b.finding));
         dismissals.dedup_by(|later, first| later.finding == first.finding);
         dismissals.retain(|dismissal| !dismissal.withdrawn);
         Ok(dismissals)

@@ -367,7 +367,6 @@ fn store_open_error(path: &Path, error: SqliteOpenError) -> CliError {
         | SqliteOpenError::Deleted { .. }
         | SqliteOpenError::FileReplaced { .. }
         | SqliteOpenError::Emptied { .. }
-        | SqliteOpenError::InUseByOlderServer { .. }
         | SqliteOpenError::UnfinishedCopy { .. }
         | SqliteOpenError::HasHardLinks { .. }
         | SqliteOpenError::Sqlite(_) => cli_error,
