@@ -75,7 +75,9 @@ pub(super) fn command_accounts(
     let accounts = settings.list(&key)?;
     let is_id = |account: &str| match kind {
         ForgeKind::Bitbucket => value::is_braced_uuid(account),
-        ForgeKind::Github | ForgeKind::BitbucketDc => account.bytes().all(|byte| byte.is_ascii_digit()),
+        ForgeKind::Github | ForgeKind::BitbucketDc => {
+            !account.is_empty() && account.bytes().all(|byte| byte.is_ascii_digit())
+        }
     };
     let Some(account) = accounts.iter().find(|account| !is_id(account)) else {
         return Ok(accounts.into_iter().map(AccountId::new).collect());

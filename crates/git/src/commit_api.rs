@@ -141,20 +141,36 @@ impl ApiPublisher<'_> {
             return Ok(outcome);
         }
         if before.tip.is_none() || is_at_parent {
-            return self.create_on_branch(commit, &draft, before).await;
+            let outcome = self.create_on_branch(commit, &draft, before).await?;
+            if before.tip.is_none() && matches!(outcome, PushOutcome::RemoteRefused { .. }) {
+                commit.delete_ref(self.remote, &before.reference, &draft.parent, self.permit).await?;
+            }
+            return Ok(outcome);
         }
         let draft = CommitDraft { branch: temporary_branch, ..draft };
+        let outcome = self.replace_branch(commit, &draft, before, expected_tip).await?;
+        self.delete_branch(commit, &draft.branch).await?;
+        Ok(outcome)
+    }
+
+    /// Has the forge create the commit on the draft's temporary branch, and pushes it to the branch that it
+    /// replaces.
+    async fn replace_branch(
+        &self,
+        commit: &UnpushedCommit,
+        draft: &CommitDraft,
+        replaced: &RemoteRefs,
+        expected_tip: Option<&Sha>,
+    ) -> Result<PushOutcome, GitError> {
         let temporary = self.query(commit, &draft.branch).await?;
-        let created_outcome = self.create_on_branch(commit, &draft, &temporary).await?;
+        let created_outcome = self.create_on_branch(commit, draft, &temporary).await?;
         let PushOutcome::Pushed { commit: created_id, .. } = created_outcome else {
             return Ok(created_outcome);
         };
         let Some(created) = commit.fetch_equal_commit(self.remote, &created_id).await? else {
             return Ok(PushOutcome::BranchMoved { current_commit: Some(created_id) });
         };
-        let outcome = created.push_ref(self.remote, &before.reference, expected_tip, self.permit).await?;
-        self.delete_branch(commit, &draft.branch).await?;
-        Ok(outcome)
+        created.push_ref(self.remote, &replaced.reference, expected_tip, self.permit).await
     }
 
     /// Has the forge create the commit on a branch that is at the draft's parent, is missing, or has the

@@ -5,7 +5,6 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::json;
 use truing_core::finding::Finding;
 use truing_core::id::Sha;
 use truing_core::increment::{
@@ -15,7 +14,7 @@ use truing_core::line;
 use truing_core::port::PullRevision;
 use truing_diff::{RepoPath, parse};
 use truing_git::{GitError, Mirror};
-use truing_reader::tools::answer_diff_call;
+use truing_reader::tools::render_file_diff;
 
 use super::earlier_reviews::EarlierReviews;
 use super::reading::ReviewedChange;
@@ -72,12 +71,12 @@ pub(crate) fn render_later_diff(change: &ReviewedChange, diff_since_review: &[u8
     for file in &parse(diff_since_review).files {
         let is_part = changed_paths.contains(&file.path)
             || file.old_path.as_ref().is_some_and(|old_path| changed_paths.contains(old_path));
-        let reply = answer_diff_call(diff_since_review, &json!({ "path": file.path.to_string() }));
-        if is_part && !reply.is_error && text.len() + reply.text.len() <= MAX_LATER_DIFF_BYTES {
-            text.push_str(&reply.text);
-            text.push('\n');
-        } else {
-            omitted_files.push(line::clean_line(&file.path.to_string(), MAX_PATH_CHARS));
+        let room = MAX_LATER_DIFF_BYTES - text.len();
+        // Rendering takes time, because it masks secrets, so only files that may fit are rendered.
+        let shown = (is_part && room > 0).then(|| render_file_diff(file) + "\n");
+        match shown.filter(|shown| shown.len() <= room) {
+            Some(shown) => text.push_str(&shown),
+            None => omitted_files.push(line::clean_line(&file.path.to_string(), MAX_PATH_CHARS)),
         }
     }
     if text.is_empty() && omitted_files.is_empty() {

@@ -33,7 +33,7 @@ use index::FileIndex;
 use page::truncate_note;
 use tool_call_error::ToolCallError;
 
-pub use diff::{DIFF_TOOL_NAME, answer_diff_call};
+pub use diff::{DIFF_TOOL_NAME, answer_diff_call, render_file_diff};
 pub use tool_description::{ToolDescription, tool_descriptions};
 
 /// Longest text of a response, in bytes.

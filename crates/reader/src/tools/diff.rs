@@ -36,27 +36,36 @@ fn render_diff(diff_bytes: &[u8], input: DiffToolInput) -> Result<String, ToolCa
     let is_wanted =
         |file: &FileDiff<'_>| wanted.as_ref().is_none_or(|path| matches_path(file, path.as_bytes()));
     let chosen: Vec<_> = parse_files(diff_bytes).filter_map(Result::ok).filter(is_wanted).collect();
-    let (mut added, mut deleted) = (0_u64, 0_u64);
-    for file in &chosen {
-        added += u64::from(file.added_lines);
-        deleted += u64::from(file.deleted_lines);
-    }
-    let heading = format!("The change touches {}: +{added} -{deleted}", format_count(chosen.len(), "file"));
     if chosen.is_empty() {
         return match wanted {
             Some(path) => Err(ToolCallError::NotInChange(path)),
             None => Ok("The change is empty".to_owned()),
         };
     }
+    render_files(&chosen, input.skip)
+}
 
-    let mut page = ReplyPage::new(input.skip, MAX_LINES);
-    if chosen.len() > 1 {
+/// Renders the diff of one file as the first page of the tool's response for the file.
+pub fn render_file_diff(file: &FileDiff<'_>) -> String {
+    ToolReply::from(render_files(std::slice::from_ref(file), None)).text
+}
+
+fn render_files(files: &[FileDiff<'_>], skip: Option<usize>) -> Result<String, ToolCallError> {
+    let mut added = 0_u64;
+    let mut deleted = 0_u64;
+    for file in files {
+        added += u64::from(file.added_lines);
+        deleted += u64::from(file.deleted_lines);
+    }
+    let heading = format!("The change touches {}: +{added} -{deleted}", format_count(files.len(), "file"));
+    let mut page = ReplyPage::new(skip, MAX_LINES);
+    if files.len() > 1 {
         // The list of files comes first, because the whole diff may not fit in one response.
-        for file in &chosen {
+        for file in files {
             page.add_item(|| format!("  {}\n", file_heading(file)));
         }
     }
-    for file in &chosen {
+    for file in files {
         page.add_item(|| format!("\n{}\n", file_heading(file)));
         let mut texts = masked_lines(file).into_iter();
         for hunk in &file.hunks {

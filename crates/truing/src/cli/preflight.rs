@@ -237,7 +237,7 @@ impl FetchedPullRequest {
         config: &Config,
     ) -> Result<Self, CliError> {
         let remote = client
-            .resolve_remote(&id.repository, repo, RemotePurpose::Push)
+            .resolve_remote(&id.repository, repo, RemotePurpose::Fetch)
             .await
             .map_err(wiring::remote_error)?;
         let place =

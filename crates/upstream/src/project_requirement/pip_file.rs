@@ -28,8 +28,9 @@ const LONG_OPTIONS: [&str; 15] = [
     "--use-feature",
     "--hash",
 ];
-/// Maximum depth of files that include one another.
-const MAX_INCLUDE_DEPTH: usize = 5;
+/// Maximum number of files that are read because another file includes them. The limit bounds the time for
+/// files that include themselves.
+const MAX_INCLUDED_FILES: usize = 20;
 /// Characters that end a line for pip. Few other programs split lines there.
 const UNUSUAL_LINE_ENDS: [char; 8] =
     ['\u{b}', '\u{c}', '\u{1c}', '\u{1d}', '\u{1e}', '\u{85}', '\u{2028}', '\u{2029}'];
@@ -54,7 +55,8 @@ pub(super) fn add_sources(sources: &mut PackageSources, place: &RequirementPlace
     let folder = place.file.parent().unwrap_or(Path::new(""));
     let package =
         SearchedPackage { name: normalise_package_name(place.package), root: work_tree_root(place.file) };
-    add_sources_of_file(sources, folder, &package, text, 0);
+    let mut files_left = MAX_INCLUDED_FILES;
+    add_sources_of_file(sources, folder, &package, text, &mut files_left);
 }
 
 fn add_sources_of_file(
@@ -62,7 +64,7 @@ fn add_sources_of_file(
     folder: &Path,
     package: &SearchedPackage,
     text: &str,
-    depth: usize,
+    files_left: &mut usize,
 ) {
     let text = text.trim_start_matches('\u{feff}').replace("\r\n", "\n");
     if text.contains(UNUSUAL_LINE_ENDS) || text.contains('\r') {
@@ -82,7 +84,7 @@ fn add_sources_of_file(
             sources.add_doubt(format!("`{line}` may be the package, too"));
         }
         for option in options(line) {
-            add_option(sources, folder, package, &option, depth);
+            add_option(sources, folder, package, &option, files_left);
         }
     }
 }
@@ -92,7 +94,7 @@ fn add_option(
     folder: &Path,
     package: &SearchedPackage,
     option: &PipOption<'_>,
-    depth: usize,
+    files_left: &mut usize,
 ) {
     let PipOption { name, value } = *option;
     match name {
@@ -103,10 +105,11 @@ fn add_option(
         "--editable" if may_be_package(value, &package.name) => {
             sources.add_doubt(format!("`{name} {value}` may be the package, too"));
         }
-        "--requirement" | "--constraint" if depth >= MAX_INCLUDE_DEPTH || value.contains("://") => {
+        "--requirement" | "--constraint" if *files_left == 0 || value.contains("://") => {
             sources.add_doubt(format!("the file of `{name} {value}` is not read"));
         }
         "--requirement" | "--constraint" => {
+            *files_left -= 1;
             let path = folder.join(value);
             let text = match read_file_below(&package.root, &path) {
                 Ok(text) => text,
@@ -120,7 +123,7 @@ fn add_option(
             if let Some(line) = text.trim_start_matches('\u{feff}').lines().find(names_package) {
                 sources.add_doubt(format!("{value} also requires it: `{}`", line.trim()));
             }
-            add_sources_of_file(sources, path.parent().unwrap_or(folder), package, &text, depth + 1);
+            add_sources_of_file(sources, path.parent().unwrap_or(folder), package, &text, files_left);
         }
         "" => sources.add_doubt(format!("the option `{value}` is not understood")),
         _ => {}
@@ -240,6 +243,7 @@ mod tests {
 
     #[test]
     fn doubts_other_sources_of_the_package() {
+        let many_includes = "-r a.txt\n".repeat(1000);
         for (text, others) in [
             ("-e ./vendor/kit_py", &[][..]),
             ("./vendor/kit.py", &[]),
@@ -252,6 +256,7 @@ mod tests {
             ("-c absent.txt", &[]),
             ("-c c.txt", &[("c.txt", "kit.py<1.5\n")]),
             ("-r a.txt", &[("a.txt", "-r a.txt\n")]),
+            ("-r a.txt", &[("a.txt", many_includes.as_str())]),
             ("x==1\u{b}--pre", &[]),
             ("# c\r-i https://h.example", &[]),
             ("# -*- coding: utf-7 -*-\n", &[]),

@@ -88,6 +88,9 @@ impl CallMediator {
         if self.listening_sockets.contains(&descriptor.inode) {
             return Ok(0);
         }
+        if self.listening_sockets.len() >= MAX_REMEMBERED_SOCKETS {
+            return Err(Errno::NOBUFS);
+        }
         let bound = self.bound_addresses.remove(&descriptor.inode);
         let socket = open_bound_socket(bound.unwrap_or((Ipv4Addr::LOCALHOST, 0).into()))?;
         listen(&socket, low_bits(backlog).min(MAX_WAITING_CONNECTIONS))?;

@@ -308,6 +308,23 @@ async fn what_the_api_cannot_create_is_pushed_and_said_and_its_refusals_have_the
 }
 
 #[tokio::test]
+async fn refused_commit_of_api_leaves_no_branch() {
+    let site = Site::new().await;
+    let pusher = Pusher::by_api(&site).await;
+    let first = pusher.publish(&pusher.commit("one").await, None).await;
+    let branches = site.shop.branches().await.unwrap();
+    // The API refuses a commit on a new branch, and a commit that replaces another one.
+    for (branch, expected_tip) in [("new", None), ("x", Some(&first))] {
+        let commit = pusher.commit(&format!("refused on {branch}")).await;
+        site.fault("POST", "/graphql", ForgeFaultKind::Status(403, None));
+        let refused = commit.push(&pusher.remote, branch, expected_tip, &permit().await).await.unwrap();
+        assert!(matches!(refused, PushOutcome::RemoteRefused { .. }), "{refused:?}");
+        assert_eq!(site.shop.branches().await.unwrap(), branches, "{branch}");
+    }
+    assert_eq!(pusher.mirror.branch_tip("x").await.unwrap(), Some(first));
+}
+
+#[tokio::test]
 async fn pushed_commits_are_signed_with_the_key_and_a_repeated_push_finds_them() {
     let keys = tempfile::tempdir().unwrap();
     let file = keys.path().join("key");
